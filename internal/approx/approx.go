@@ -1,0 +1,122 @@
+// Package approx is the project's only comparer of computed numbers.
+package approx
+
+import (
+	"fmt"
+	"math"
+)
+
+// Tolerance says how far a value may lie from the one wanted: got passes where
+// |got-want| <= Abs + Rel*|want|.
+type Tolerance struct {
+	Abs, Rel float64
+}
+
+// float is the element types that are compared.
+type float interface{ ~float32 | ~float64 }
+
+// Result is the outcome of a comparison.
+type Result struct {
+	OK    bool
+	N     int     // values compared
+	Bad   int     // values outside the tolerance
+	Worst int     // index of the value that uses most of its tolerance; -1 if there is none
+	Got   float64 // the value there
+	Want  float64 // the value wanted there
+	Used  float64 // the share of the tolerance used there; +Inf for NaN and where the tolerance is 0
+	// MaxAbs and MaxRel are the greatest |got-want| and |got-want|/max|want| over
+	// all values; NaN counts as +Inf.
+	MaxAbs, MaxRel float64
+	Reason         string // why it failed; empty where OK
+}
+
+// String describes the worst value, or why the comparison failed.
+func (r Result) String() string {
+	if r.Worst < 0 {
+		if r.OK {
+			return "nothing to compare"
+		}
+		return r.Reason
+	}
+	s := fmt.Sprintf("worst at %d: got %v, want %v, %.3g%% of the tolerance", r.Worst, r.Got, r.Want, 100*r.Used)
+	if !r.OK {
+		return fmt.Sprintf("%s (%s)", r.Reason, s)
+	}
+	return s
+}
+
+// Compare compares got with want, element by element. Lengths must be equal. A
+// NaN in got or want fails, always; an infinity passes only against the same
+// infinity.
+func Compare[G, W float](got []G, want []W, tol Tolerance) Result {
+	r := Result{N: len(want), Worst: -1}
+	if len(got) != len(want) {
+		r.Reason = fmt.Sprintf("got %d values, want %d", len(got), len(want))
+		return r
+	}
+	if !(tol.Abs >= 0) || !(tol.Rel >= 0) || math.IsInf(tol.Abs, 0) || math.IsInf(tol.Rel, 0) {
+		r.Reason = fmt.Sprintf("tolerance %+v must be finite and at least 0", tol)
+		return r
+	}
+	var maxWant float64
+	for i := range want {
+		g, w := float64(got[i]), float64(want[i])
+		diff, used := distance(g, w, tol)
+		r.MaxAbs = max(r.MaxAbs, diff)
+		if !math.IsInf(w, 0) && !math.IsNaN(w) {
+			maxWant = max(maxWant, math.Abs(w))
+		}
+		if !(used <= 1) {
+			r.Bad++
+		}
+		if r.Worst < 0 || used > r.Used {
+			r.Worst, r.Got, r.Want, r.Used = i, g, w, used
+		}
+	}
+	if r.MaxAbs > 0 {
+		r.MaxRel = r.MaxAbs / maxWant
+	}
+	if r.Bad > 0 {
+		r.Reason = fmt.Sprintf("%d of %d values outside the tolerance", r.Bad, r.N)
+		return r
+	}
+	r.OK = true
+	return r
+}
+
+// distance returns |g-w| and its share of the tolerance, never NaN.
+func distance(g, w float64, tol Tolerance) (diff, used float64) {
+	inf := math.Inf(1)
+	switch {
+	case g == w: // equal infinities too
+		return 0, 0
+	case math.IsNaN(g) || math.IsNaN(w) || math.IsInf(g, 0) || math.IsInf(w, 0):
+		return inf, inf
+	}
+	diff = math.Abs(g - w)
+	limit := tol.Abs + tol.Rel*math.Abs(w)
+	if diff <= limit {
+		return diff, diff / limit
+	}
+	if limit == 0 {
+		return diff, inf
+	}
+	return diff, diff / limit
+}
+
+// T is the part of *testing.T that Check needs.
+type T interface {
+	Helper()
+	Errorf(format string, args ...any)
+}
+
+// Check fails the test where got is not within the tolerance of want, and
+// returns whether it passed.
+func Check[G, W float](t T, name string, got []G, want []W, tol Tolerance) bool {
+	t.Helper()
+	r := Compare(got, want, tol)
+	if !r.OK {
+		t.Errorf("%s: %v", name, r)
+	}
+	return r.OK
+}

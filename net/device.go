@@ -1,0 +1,199 @@
+package net
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"gorgonia.org/tensor"
+)
+
+// Device compiles networks into programs. A Device and its Programs are used by
+// one goroutine at a time.
+type Device interface {
+	// Name says what the device is, for people: "cpu (AVX-512, 2 threads)".
+	Name() string
+	// Compile prepares the network for training and inference, with the initial
+	// values of InitialState(plan, opts.Seed), at step 0. All memory that training
+	// needs is taken here or in the first step. The caller closes the Program
+	// before the Device.
+	Compile(n *Network, opts Options) (Program, error)
+	// Close gives back all that the device holds.
+	Close() error
+}
+
+// Options say how a network is compiled.
+type Options struct {
+	Batch     int       // the largest mini-batch of Step and Trace, at least 1
+	Optimizer Optimizer // as Optimizer.Check accepts
+	Seed      uint64    // of initial values and dropout
+	Precision string    // "" is the device's default; ErrPrecision if it has none of that name
+}
+
+// Check refuses options outside their ranges.
+func (o Options) Check() error {
+	if o.Batch < 1 || o.Batch > maxElements {
+		return fmt.Errorf("batch size must be at least 1, got %d", o.Batch)
+	}
+	return o.Optimizer.Check()
+}
+
+// Errors that devices give; compare with errors.Is.
+var (
+	// ErrPrecision means that a device does not compute in the precision asked for.
+	ErrPrecision = errors.New("precision not available on this device")
+	// ErrClosed means that a Program was used after Close.
+	ErrClosed = errors.New("program is closed")
+	// ErrState means that a State does not fit the network or the optimiser.
+	ErrState = errors.New("state does not fit")
+	// ErrBatchSize means that a mini-batch is larger than Options.Batch.
+	ErrBatchSize = errors.New("mini-batch is larger than the program was compiled for")
+)
+
+// Program is a network on one device: its weights, the optimiser's state and
+// working memory. A Program never changes a Batch or a State that it is given,
+// and keeps neither after the call returns, but it may keep the Batch's data set.
+// A call that fails for its arguments changes nothing.
+type Program interface {
+	// Step trains on one mini-batch: forward in training mode, mean softmax
+	// cross-entropy, backward, update. It may return before the device is done.
+	// Any size from 1 to Options.Batch is allowed.
+	Step(Batch) error
+	// Evaluate runs forward in evaluation mode and adds loss and hits to the same
+	// sums as Step. It changes nothing else. Batches of any size are allowed.
+	Evaluate(Batch) error
+	// Metrics waits for the device, returns the sums since the last call and
+	// starts new ones.
+	Metrics() (Metrics, error)
+	// Infer returns the class probabilities in evaluation mode, (N, classes), as
+	// a tensor that the caller owns. Labels are not looked at. Batches of any size
+	// are allowed.
+	Infer(Batch) (*tensor.Dense, error)
+	// State returns a copy of weights and optimiser state.
+	State() (State, error)
+	// SetState takes over a copy of weights, optimiser state and step count. A
+	// State without optimiser tensors (Optimizer empty) sets them to 0. One that
+	// does not fit (State.Check) gives ErrState and changes nothing.
+	SetState(State) error
+	// Close gives back all memory and reports what failed.
+	Close() error
+}
+
+// Metrics sums the losses and hits of steps and evaluations.
+type Metrics struct {
+	Samples int64
+	Loss    float64 // sum over the samples of the cross-entropy
+	Hits    int64   // samples whose greatest logit (the first, if equal) is the label's; a NaN logit is no hit
+	// FirstBad is 1 + the step count (State.Step before the update) of the first
+	// training step since SetState or Compile whose loss was NaN or infinite, and 0
+	// when there was none. After it the weights are worthless.
+	FirstBad int64
+}
+
+// MeanLoss returns the loss per sample; NaN without samples.
+func (m Metrics) MeanLoss() float64 { return m.Loss / float64(m.Samples) }
+
+// Accuracy returns the share of hits; NaN without samples.
+func (m Metrics) Accuracy() float64 { return float64(m.Hits) / float64(m.Samples) }
+
+// Add adds the sums of o to m and keeps the first bad step.
+func (m *Metrics) Add(o Metrics) {
+	m.Samples += o.Samples
+	m.Loss += o.Loss
+	m.Hits += o.Hits
+	if m.FirstBad == 0 {
+		m.FirstBad = o.FirstBad
+	}
+}
+
+// State is what a Program has learnt: enough to go on elsewhere as if never
+// interrupted. Tensors are float32 on the host, with the dimensions of Param.Dims.
+type State struct {
+	Step      int64                    // updates made
+	Params    map[string]*tensor.Dense // by Param.Name, running statistics too
+	Optimizer map[string]*tensor.Dense // by Param.Name + "." + moment, see Optimizer.Moments
+}
+
+// Check refuses, with ErrState, a state that lacks a tensor of the plan, has one
+// too many, or one of other dimensions or type. An empty Optimizer is accepted.
+func (s State) Check(p *Plan, o Optimizer) error {
+	if s.Step < 0 {
+		return fmt.Errorf("%w: step count %d", ErrState, s.Step)
+	}
+	if err := checkTensors(s.Params, p.Params, nil); err != nil {
+		return err
+	}
+	if len(s.Optimizer) == 0 {
+		return nil
+	}
+	return checkTensors(s.Optimizer, p.Trained(), o.Moments())
+}
+
+// checkTensors compares tensors with the parameters, or with their moments.
+func checkTensors(got map[string]*tensor.Dense, params []Param, moments []string) error {
+	want := map[string][]int{}
+	for _, q := range params {
+		if moments == nil {
+			want[q.Name] = q.Dims
+		}
+		for _, m := range moments {
+			want[q.Name+"."+m] = q.Dims
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		t := got[name]
+		switch {
+		case t == nil:
+			return fmt.Errorf("%w: tensor %s is missing", ErrState, name)
+		case !slices.Equal([]int(t.Shape()), want[name]):
+			return fmt.Errorf("%w: tensor %s has dimensions %v, the network wants %v", ErrState, name, []int(t.Shape()), want[name])
+		case t.Dtype() != tensor.Float32:
+			return fmt.Errorf("%w: tensor %s has type %v, not float32", ErrState, name, t.Dtype())
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(got)) {
+		if _, ok := want[name]; !ok {
+			return fmt.Errorf("%w: tensor %s is not the network's", ErrState, name)
+		}
+	}
+	return nil
+}
+
+// Mode says whether a network trains or evaluates; dropout and batch
+// normalisation differ.
+type Mode int
+
+// The modes.
+const (
+	Training Mode = iota
+	Evaluation
+)
+
+// Tracer is a Program that can show its inside, for verification.
+type Tracer interface {
+	Program
+	// Trace runs forward, loss and, in Training mode, backward on the batch, as
+	// Step would at the present step count, and changes no state, no metrics and
+	// no running statistics. Gradients are those of the mean loss over the batch,
+	// before clipping and weight decay.
+	Trace(b Batch, m Mode) (*Trace, error)
+}
+
+// Trace is what a network computed inside. All tensors are float32 copies that
+// the caller owns.
+type Trace struct {
+	Loss          float64       // mean over the batch
+	Hits          int64         // as in Metrics
+	Probabilities *tensor.Dense // (N, classes)
+	Layers        []LayerTrace  // one a layer
+}
+
+// LayerTrace is what one layer computed. A device that fuses layers leaves nil
+// what never exists in memory; the last layer's Output and every trained
+// parameter's gradient are always there.
+type LayerTrace struct {
+	Output     *tensor.Dense          // (N, C, H, W)
+	OutputGrad *tensor.Dense          // of the same shape; nil in Evaluation mode
+	ParamGrads map[Role]*tensor.Dense // trained parameters; nil in Evaluation mode
+}

@@ -1,0 +1,197 @@
+package net
+
+import (
+	"fmt"
+	"math"
+)
+
+// Method names an optimiser.
+type Method string
+
+// The optimisers. g is the gradient of the mean loss over the mini-batch, after
+// clipping; lr is the learning rate of the step; t counts the steps from 1; all
+// moments start at 0. Weight decay adds WeightDecay*w to g (SGD, Adam), where a
+// parameter is decayed (Param.Decayed).
+const (
+	// SGD: v = Momentum*v + g; w -= lr*v, or with Nesterov
+	// w -= lr*(g + Momentum*v) (Sutskever et al., 2013).
+	SGD Method = "sgd"
+	// Adam: m = Beta1*m + (1-Beta1)*g; v = Beta2*v + (1-Beta2)*g*g;
+	// w -= lr * sqrt(1-Beta2^t)/(1-Beta1^t) * m/(sqrt(v)+Epsilon)
+	// (Kingma and Ba, 2015, the form at the end of section 2).
+	Adam Method = "adam"
+	// AdamW is Adam with decay apart from the gradient: w -= lr*WeightDecay*w,
+	// then Adam's update (Loshchilov and Hutter, 2019).
+	AdamW Method = "adamw"
+)
+
+// Optimizer describes how weights are updated. [AdamDefault] and [SGDDefault]
+// are where to start.
+type Optimizer struct {
+	Method       Method   `json:"method"`
+	LearningRate float64  `json:"learning_rate"`
+	Momentum     float64  `json:"momentum,omitempty"` // SGD
+	Nesterov     bool     `json:"nesterov,omitempty"` // SGD
+	Beta1        float64  `json:"beta1,omitempty"`    // Adam, AdamW
+	Beta2        float64  `json:"beta2,omitempty"`
+	Epsilon      float64  `json:"epsilon,omitempty"`
+	WeightDecay  float64  `json:"weight_decay,omitempty"`
+	ClipNorm     float64  `json:"clip_norm,omitempty"` // if above 0: scale all gradients by min(1, ClipNorm/norm), norm the L2 norm of all of them together
+	Schedule     Schedule `json:"schedule,omitzero"`
+}
+
+// AdamDefault returns Adam with beta1 0.9, beta2 0.999, epsilon 1e-8 and a
+// constant learning rate.
+func AdamDefault(learningRate float64) Optimizer {
+	return Optimizer{Method: Adam, LearningRate: learningRate, Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8}
+}
+
+// SGDDefault returns plain stochastic gradient descent at a constant rate.
+func SGDDefault(learningRate float64) Optimizer {
+	return Optimizer{Method: SGD, LearningRate: learningRate}
+}
+
+// Moments returns the names of the state that the optimiser keeps for each
+// trained parameter, as they stand in State.Optimizer behind the parameter's
+// name and a dot: "m" and "v" for Adam and AdamW, "v" for SGD with momentum,
+// none for SGD without.
+func (o Optimizer) Moments() []string {
+	switch {
+	case o.Method == Adam || o.Method == AdamW:
+		return []string{"m", "v"}
+	case o.Momentum != 0:
+		return []string{"v"}
+	}
+	return nil
+}
+
+// Check refuses settings outside their ranges.
+func (o Optimizer) Check() error {
+	in := func(name string, x, lo, hi float64) error { // lo <= x < hi
+		if !(x >= lo && x < hi) {
+			return fmt.Errorf("optimiser: %s must be at least %v and less than %v, got %v", name, lo, hi, x)
+		}
+		return nil
+	}
+	inf := math.Inf(1)
+	checks := []error{
+		in("learning rate", o.LearningRate, 0, inf),
+		in("weight decay", o.WeightDecay, 0, inf),
+		in("clip norm", o.ClipNorm, 0, inf),
+		o.Schedule.check(),
+	}
+	switch o.Method {
+	case SGD:
+		checks = append(checks, in("momentum", o.Momentum, 0, 1))
+		if o.Nesterov && o.Momentum == 0 {
+			checks = append(checks, fmt.Errorf("optimiser: nesterov needs a momentum above 0"))
+		}
+	case Adam, AdamW:
+		checks = append(checks, in("beta1", o.Beta1, 0, 1), in("beta2", o.Beta2, 0, 1), in("epsilon", o.Epsilon, 0, inf))
+	default:
+		checks = append(checks, fmt.Errorf("optimiser: unknown method %q (want sgd, adam or adamw)", o.Method))
+	}
+	for _, err := range checks {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Rate returns the learning rate of a step, counted from 0.
+func (o Optimizer) Rate(step int64) float64 { return o.LearningRate * o.Schedule.factor(step) }
+
+// AdamRate returns lr * sqrt(1-Beta2^t)/(1-Beta1^t) for the step, counted from
+// 0, so t = step+1: the factor of m/(sqrt(v)+Epsilon) in Adam's update.
+func (o Optimizer) AdamRate(step int64) float64 {
+	t := float64(step + 1)
+	return o.Rate(step) * math.Sqrt(1-math.Pow(o.Beta2, t)) / (1 - math.Pow(o.Beta1, t))
+}
+
+// ScheduleMethod names how the learning rate changes.
+type ScheduleMethod string
+
+// The schedules, as factors of Optimizer.LearningRate at step s, counted from 0
+// after warm-up, with T = Total - Warmup.
+const (
+	ConstantRate ScheduleMethod = "constant" // 1
+	StepRate     ScheduleMethod = "step"     // Factor^floor(s/Every)
+	CosineRate   ScheduleMethod = "cosine"   // Final + (1-Final)*(1+cos(pi*min(s/T,1)))/2 (Loshchilov and Hutter, 2017)
+	// OneCycleRate rises from Start to 1 over the first Peak of all steps, then
+	// falls to Final, both by half a cosine (Smith and Topin, 2018).
+	OneCycleRate ScheduleMethod = "one_cycle"
+)
+
+// Schedule is a learning rate's course over a run. All lengths are in steps.
+// The zero Schedule is constant.
+type Schedule struct {
+	Method ScheduleMethod `json:"method,omitempty"`
+	Warmup int64          `json:"warmup,omitempty"` // steps over which the rate first rises linearly: step s has (s+1)/(Warmup+1) of the first rate
+	Total  int64          `json:"total,omitempty"`  // CosineRate, OneCycleRate: steps of the whole run; the rate stays at its end after
+	Every  int64          `json:"every,omitempty"`  // StepRate
+	Factor float64        `json:"factor,omitempty"` // StepRate
+	Final  float64        `json:"final,omitempty"`  // CosineRate, OneCycleRate
+	Start  float64        `json:"start,omitempty"`  // OneCycleRate
+	Peak   float64        `json:"peak,omitempty"`   // OneCycleRate, as a share of the steps
+}
+
+func (s Schedule) check() error {
+	unit := func(name string, x float64) error {
+		if !(x >= 0 && x <= 1) {
+			return fmt.Errorf("schedule: %s must be from 0 to 1, got %v", name, x)
+		}
+		return nil
+	}
+	if s.Warmup < 0 {
+		return fmt.Errorf("schedule: warm-up must be at least 0 steps, got %d", s.Warmup)
+	}
+	for _, err := range []error{unit("factor", s.Factor), unit("final", s.Final), unit("start", s.Start), unit("peak", s.Peak)} {
+		if err != nil {
+			return err
+		}
+	}
+	switch s.Method {
+	case "", ConstantRate:
+	case StepRate:
+		if s.Every < 1 {
+			return fmt.Errorf("schedule: step needs every at least 1 step, got %d", s.Every)
+		}
+	case CosineRate, OneCycleRate:
+		if s.Total <= s.Warmup {
+			return fmt.Errorf("schedule: %s needs more steps in total than in warm-up, got %d and %d", s.Method, s.Total, s.Warmup)
+		}
+	default:
+		return fmt.Errorf("schedule: unknown method %q (want constant, step, cosine or one_cycle)", s.Method)
+	}
+	return nil
+}
+
+// factor returns the learning rate's factor at a step, counted from 0.
+func (s Schedule) factor(step int64) float64 {
+	if step < s.Warmup {
+		return float64(step+1) / float64(s.Warmup+1) * s.factor(s.Warmup)
+	}
+	at := float64(step - s.Warmup)
+	switch s.Method {
+	case StepRate:
+		return math.Pow(s.Factor, math.Floor(at/float64(s.Every)))
+	case CosineRate:
+		return halfCosine(1, s.Final, at/float64(s.Total-s.Warmup))
+	case OneCycleRate:
+		x := at / float64(s.Total-s.Warmup)
+		if x < s.Peak {
+			return halfCosine(s.Start, 1, x/s.Peak)
+		}
+		if s.Peak >= 1 {
+			return 1
+		}
+		return halfCosine(1, s.Final, (x-s.Peak)/(1-s.Peak))
+	}
+	return 1
+}
+
+// halfCosine goes from a to b as x goes from 0 to 1, and stays there.
+func halfCosine(a, b, x float64) float64 {
+	return b + (a-b)*(1+math.Cos(math.Pi*min(x, 1)))/2
+}

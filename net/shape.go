@@ -1,0 +1,257 @@
+package net
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+)
+
+// Shape is the shape of one sample at some point of a network: channels, rows
+// and columns. A flat vector of n values has shape {n, 1, 1}.
+type Shape struct {
+	C int `json:"channels"`
+	H int `json:"height"`
+	W int `json:"width"`
+}
+
+// Size returns the number of values in a sample of shape s.
+func (s Shape) Size() int { return s.C * s.H * s.W }
+
+// String formats s as "C x H x W", or as "C" when it is flat.
+func (s Shape) String() string {
+	if s.H == 1 && s.W == 1 {
+		return fmt.Sprint(s.C)
+	}
+	return fmt.Sprintf("%d x %d x %d", s.C, s.H, s.W)
+}
+
+// maxElements bounds the values of one sample at any point of a network and the
+// values of any one parameter, so that every index fits an int32 and no product
+// of sizes overflows.
+const maxElements = math.MaxInt32
+
+// check refuses a shape with a dimension below 1 or with too many elements.
+func (s Shape) check() error {
+	if s.C < 1 || s.H < 1 || s.W < 1 {
+		return fmt.Errorf("every dimension must be at least 1, got %d x %d x %d", s.C, s.H, s.W)
+	}
+	_, err := product(s.C, s.H, s.W)
+	return err
+}
+
+// product multiplies positive sizes and refuses a result above maxElements.
+func product(sizes ...int) (int, error) {
+	p := 1
+	for _, n := range sizes {
+		if n > 0 && p > maxElements/n {
+			return 0, fmt.Errorf("more than %d values", maxElements)
+		}
+		p *= n
+	}
+	return p, nil
+}
+
+// Pair holds a height and a width: of a kernel, a stride or a dilation. In JSON
+// it is [height, width], or one number when both are equal. The zero Pair means
+// "the default" where it is used.
+type Pair struct{ H, W int }
+
+// Square returns the Pair {n, n}.
+func Square(n int) Pair { return Pair{n, n} }
+
+// String formats p as "HxW".
+func (p Pair) String() string { return fmt.Sprintf("%dx%d", p.H, p.W) }
+
+// or returns p, or d when p is the zero Pair.
+func (p Pair) or(d Pair) Pair {
+	if p == (Pair{}) {
+		return d
+	}
+	return p
+}
+
+// MarshalJSON writes one number, or [height, width].
+func (p Pair) MarshalJSON() ([]byte, error) {
+	if p.H == p.W {
+		return json.Marshal(p.H)
+	}
+	return json.Marshal([2]int{p.H, p.W})
+}
+
+// UnmarshalJSON reads one number, or [height, width].
+func (p *Pair) UnmarshalJSON(b []byte) error {
+	var n int
+	if err := json.Unmarshal(b, &n); err == nil {
+		*p = Square(n)
+		return nil
+	}
+	var hw []int
+	if err := json.Unmarshal(b, &hw); err != nil || len(hw) != 2 {
+		return fmt.Errorf("want a number or [height, width], got %s", b)
+	}
+	*p = Pair{hw[0], hw[1]}
+	return nil
+}
+
+// PaddingMode says how a window meets the borders of its input.
+type PaddingMode string
+
+// The padding modes. The formulas are TensorFlow's ("Neural Network",
+// tensorflow.org/api_docs/python/tf/nn, notes on padding).
+const (
+	// Valid takes no padding: out = ceil((in - k + 1) / stride), where k is the
+	// kernel's extent, (kernel-1)*dilation + 1. It is the default.
+	Valid PaddingMode = "valid"
+	// Same pads so that out = ceil(in / stride): in all
+	// max((out-1)*stride + k - in, 0), the smaller half before (top, left), the
+	// larger half after (bottom, right).
+	Same PaddingMode = "same"
+	// Explicit takes the four numbers of a Padding:
+	// out = floor((in + before + after - k) / stride) + 1.
+	Explicit PaddingMode = "explicit"
+)
+
+// Padding is a padding mode and, for Explicit, the rows and columns to add. In
+// JSON it is "valid", "same" or [top, bottom, left, right].
+type Padding struct {
+	Mode                     PaddingMode // empty means Valid
+	Top, Bottom, Left, Right int
+}
+
+// PadSame is SAME padding.
+var PadSame = Padding{Mode: Same}
+
+// PadValid is VALID padding, the zero Padding.
+var PadValid = Padding{}
+
+// Pad returns explicit padding.
+func Pad(top, bottom, left, right int) Padding {
+	return Padding{Explicit, top, bottom, left, right}
+}
+
+// String formats p as it stands in JSON.
+func (p Padding) String() string {
+	switch p.Mode {
+	case "", Valid:
+		return string(Valid)
+	case Explicit:
+		return fmt.Sprintf("[%d, %d, %d, %d]", p.Top, p.Bottom, p.Left, p.Right)
+	}
+	return string(p.Mode)
+}
+
+// MarshalJSON writes "valid", "same" or [top, bottom, left, right].
+func (p Padding) MarshalJSON() ([]byte, error) {
+	if p.Mode == Explicit {
+		return json.Marshal([4]int{p.Top, p.Bottom, p.Left, p.Right})
+	}
+	return json.Marshal(p.String())
+}
+
+// UnmarshalJSON reads "valid", "same" or [top, bottom, left, right].
+func (p *Padding) UnmarshalJSON(b []byte) error {
+	var s string
+	if json.Unmarshal(b, &s) == nil {
+		switch m := PaddingMode(s); m {
+		case Valid:
+			*p = Padding{}
+			return nil
+		case Same:
+			*p = Padding{Mode: m}
+			return nil
+		}
+	} else {
+		var n []int
+		if json.Unmarshal(b, &n) == nil && len(n) == 4 {
+			*p = Pad(n[0], n[1], n[2], n[3])
+			return nil
+		}
+	}
+	return fmt.Errorf(`padding: want "same", "valid" or [top, bottom, left, right], got %s`, b)
+}
+
+// Window is a resolved sliding window: every size known, padding in rows and
+// columns. Position (oh, ow) of the output sees the input's rows
+// oh*StrideH - Top + r*DilationH for r in [0, KernelH), and columns likewise;
+// rows and columns outside the input are padding.
+type Window struct {
+	KernelH, KernelW         int
+	StrideH, StrideW         int
+	DilationH, DilationW     int
+	Top, Bottom, Left, Right int
+	OutH, OutW               int
+}
+
+var errWindow = errors.New("window")
+
+// resolveWindow computes the window of a kernel over an input of h rows and w
+// columns.
+func resolveWindow(h, w int, kernel, stride, dilation Pair, pad Padding) (Window, error) {
+	for _, p := range []struct {
+		what string
+		Pair
+	}{{"kernel", kernel}, {"stride", stride}, {"dilation", dilation}} {
+		if p.H < 1 || p.W < 1 || p.H > maxElements || p.W > maxElements {
+			return Window{}, fmt.Errorf("%w: %s must be from 1 to %d, got %v", errWindow, p.what, maxElements, p.Pair)
+		}
+	}
+	win := Window{
+		KernelH: kernel.H, KernelW: kernel.W,
+		StrideH: stride.H, StrideW: stride.W,
+		DilationH: dilation.H, DilationW: dilation.W,
+	}
+	var err error
+	if win.OutH, win.Top, win.Bottom, err = extent("rows", h, kernel.H, stride.H, dilation.H, pad.Mode, pad.Top, pad.Bottom); err != nil {
+		return Window{}, err
+	}
+	if win.OutW, win.Left, win.Right, err = extent("columns", w, kernel.W, stride.W, dilation.W, pad.Mode, pad.Left, pad.Right); err != nil {
+		return Window{}, err
+	}
+	return win, nil
+}
+
+// extent resolves one axis of a window.
+func extent(axis string, in, kernel, stride, dilation int, mode PaddingMode, before, after int) (out, padBefore, padAfter int, err error) {
+	if kernel > 1 && dilation > maxElements/(kernel-1) {
+		return 0, 0, 0, fmt.Errorf("%w: kernel %d with dilation %d is too large", errWindow, kernel, dilation)
+	}
+	k := (kernel-1)*dilation + 1
+	switch mode {
+	case "", Valid:
+		before, after = 0, 0
+	case Same:
+		out = (in + stride - 1) / stride
+		total := max((out-1)*stride+k-in, 0)
+		return out, total / 2, total - total/2, nil
+	case Explicit:
+		// A window wholly inside the padding would see nothing.
+		if before < 0 || after < 0 || before >= k || after >= k {
+			return 0, 0, 0, fmt.Errorf("%w: padding %d and %d of the %s must be at least 0 and less than the kernel's extent %d", errWindow, before, after, axis, k)
+		}
+	default:
+		return 0, 0, 0, fmt.Errorf("%w: unknown padding %q", errWindow, mode)
+	}
+	if in+before+after < k {
+		return 0, 0, 0, fmt.Errorf("%w: a kernel that spans %d %s does not fit %d", errWindow, k, axis, in+before+after)
+	}
+	return (in+before+after-k)/stride + 1, before, after, nil
+}
+
+// Taps returns how many pairs of output position and kernel element fall inside
+// an input of shape in, one channel to one filter: the multiply-adds that do not
+// meet padding.
+func (w Window) Taps(in Shape) int64 {
+	count := func(out, k, stride, dilation, before, size int) (n int64) {
+		for o := range out {
+			for r := range k {
+				if i := o*stride - before + r*dilation; i >= 0 && i < size {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	return count(w.OutH, w.KernelH, w.StrideH, w.DilationH, w.Top, in.H) *
+		count(w.OutW, w.KernelW, w.StrideW, w.DilationW, w.Left, in.W)
+}
