@@ -1,0 +1,52 @@
+# What there is to do with gputrain. `make help` lists it.
+GO    ?= go
+TOOL   = $(GO) tool -modfile=tools/go.mod
+# Places that a release builds for without cgo; `check` builds them all.
+CROSS  = linux/amd64 linux/arm64 darwin/arm64 windows/amd64
+FUZZTIME ?= 30s
+
+.DEFAULT_GOAL := help
+.PHONY: help build test race check generate check-generated fuzz bench vuln cross
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## Build bin/gputrain
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/gputrain ./cmd/gputrain
+
+test: ## Run every test
+	$(TOOL) gotestsum --format pkgname -- -timeout 15m ./...
+
+race: ## Run the short tests under the race detector (needs a C compiler)
+	$(TOOL) gotestsum --format pkgname -- -race -short -timeout 15m ./...
+
+check: cross ## gofmt, go vet, staticcheck, both with and without assembly, and the cross builds
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt would change: $$unformatted" >&2; exit 1; fi
+	$(GO) mod verify
+	$(GO) mod tidy -diff
+	$(GO) vet ./...
+	$(GO) vet -tags noasm ./...
+	$(TOOL) staticcheck ./...
+	$(TOOL) staticcheck -tags noasm ./...
+
+cross: ## Build every package for every place in CROSS, without cgo
+	@for p in $(CROSS); do echo "build $$p"; GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 $(GO) build ./... || exit 1; done
+
+generate: ## Write the generated files anew (assembly)
+	$(GO) generate ./...
+
+check-generated: generate ## Fail if a generated file in git is not what `generate` writes
+	git diff --exit-code -- cpu/asm
+
+fuzz: ## Fuzz every parser, FUZZTIME (default 30s) each
+	@$(GO) list -f '{{.Dir}}' ./... | while read -r dir; do \
+	  for f in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9]+)\(.*/\1/p' "$$dir"/*_test.go 2>/dev/null); do \
+	    echo "fuzz $$f in $$dir"; (cd "$$dir" && $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) .) || exit 1; \
+	  done; \
+	done
+
+bench: ## Time the training step and its kernels on the CPU
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./cpu/...
+
+vuln: ## Look for known vulnerabilities (needs the Go vulnerability database)
+	$(TOOL) govulncheck ./...
