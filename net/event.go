@@ -1,0 +1,109 @@
+package net
+
+// Event is something that happened in a training run: one of Started, Progress,
+// EpochDone, CheckpointSaved and Done. Marshalled to JSON its fields have the
+// names of its tags.
+type Event interface {
+	// Kind is a short name for logs: "started", "progress", "epoch",
+	// "checkpoint", "done".
+	Kind() string
+}
+
+// Observer is told of a run's events, in order, by the goroutine that trains.
+// When it returns an error, training writes a checkpoint and stops with it.
+type Observer interface {
+	Observe(Event) error
+}
+
+// ObserverFunc is a function as an Observer.
+type ObserverFunc func(Event) error
+
+// Observe calls f.
+func (f ObserverFunc) Observe(e Event) error { return f(e) }
+
+// Started is the first event of every run.
+type Started struct {
+	Network       string `json:"network"`
+	Recipe        Recipe `json:"recipe"`
+	Device        string `json:"device,omitempty"`
+	Weights       int    `json:"weights"`              // trained values
+	Train         int    `json:"train"`                // samples
+	Validation    int    `json:"validation,omitempty"` // samples; 0 without a validation set
+	Test          int    `json:"test,omitempty"`       // samples; 0 without a test set
+	StepsPerEpoch int    `json:"steps_per_epoch"`
+	// Resumed is where the run goes on; nil for a run from the start.
+	Resumed *Position `json:"resumed,omitempty"`
+}
+
+// Progress comes every Config.Interval steps and at the end of each epoch.
+type Progress struct {
+	Epoch           int     `json:"epoch"`    // from 1
+	Step            int     `json:"step"`     // steps done in the epoch
+	Steps           int     `json:"steps"`    // steps in an epoch
+	Loss            float64 `json:"loss"`     // mean over the samples since the last Progress
+	Accuracy        float64 `json:"accuracy"` // over the samples since the last Progress
+	ImagesPerSecond float64 `json:"images_per_second"`
+	LearningRate    float64 `json:"learning_rate"` // of the last step
+}
+
+// Score is the mean loss and accuracy over a data set, in evaluation mode.
+type Score struct {
+	Loss     float64 `json:"loss"`
+	Accuracy float64 `json:"accuracy"`
+}
+
+// EpochResult is what an epoch came to.
+type EpochResult struct {
+	Epoch      int     `json:"epoch"`                // from 1
+	Cost       float64 `json:"cost"`                 // mean training loss over the epoch's samples, each at its own step
+	Accuracy   float64 `json:"accuracy"`             // likewise
+	Validation *Score  `json:"validation,omitempty"` // after the epoch; nil without a validation set
+	Test       *Score  `json:"test,omitempty"`       // after the epoch; nil without a test set
+}
+
+// EpochDone comes after each epoch and its evaluations, before the checkpoint.
+type EpochDone struct {
+	EpochResult
+	Best            bool    `json:"best,omitempty"`    // the best on the validation set so far
+	Seconds         float64 `json:"seconds"`           // training, without evaluation; after a resume since then
+	ImagesPerSecond float64 `json:"images_per_second"` // in training
+}
+
+// CheckpointReason says why a checkpoint was written.
+type CheckpointReason string
+
+// The reasons.
+const (
+	AtEpoch   CheckpointReason = "epoch"       // an epoch is done
+	AtBest    CheckpointReason = "best"        // the best epoch so far on the validation set
+	AtPeriod  CheckpointReason = "period"      // EverySteps or Every of Saving
+	AtStopped CheckpointReason = "interrupted" // the context ended or an observer failed
+)
+
+// CheckpointSaved comes when a checkpoint is whole on disk.
+type CheckpointSaved struct {
+	Path   string           `json:"path"`
+	Reason CheckpointReason `json:"reason"`
+	Epoch  int              `json:"epoch"` // epochs done
+	Step   int              `json:"step"`  // steps done in the next one
+}
+
+// Done is the last event of a run that came to its end, by early stopping too.
+type Done struct {
+	Result
+}
+
+// Kind returns "started".
+func (Started) Kind() string { return "started" }
+
+// Kind returns "progress".
+func (Progress) Kind() string { return "progress" }
+
+// Kind returns "epoch".
+func (EpochDone) Kind() string { return "epoch" }
+
+// Kind returns "checkpoint".
+func (CheckpointSaved) Kind() string { return "checkpoint" }
+
+// Kind returns "done".
+func (Done) Kind() string { return "done" }

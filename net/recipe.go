@@ -1,0 +1,102 @@
+package net
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+// Watch names the figure of the validation set that says which epoch is best.
+type Watch string
+
+// The figures to watch.
+const (
+	WatchLoss     Watch = "loss"     // the least mean loss; the default
+	WatchAccuracy Watch = "accuracy" // the greatest accuracy
+)
+
+// Recipe says how a network is trained. It is recorded in checkpoints. It holds
+// no lengths in steps, so that it fits data sets of any size: the Warmup, Total
+// and Every of Optimizer.Schedule stay 0 and are filled in by OptimizerFor.
+type Recipe struct {
+	Name         string    `json:"name,omitempty"`
+	Epochs       int       `json:"epochs"`
+	Batch        int       `json:"batch"` // samples in a mini-batch; an epoch's last may be smaller
+	Optimizer    Optimizer `json:"optimizer"`
+	WarmupEpochs float64   `json:"warmup_epochs,omitempty"` // length of Schedule.Warmup, in epochs
+	StepEpochs   float64   `json:"step_epochs,omitempty"`   // length of Schedule.Every, in epochs; for StepRate only
+	Seed         uint64    `json:"seed"`                    // of initial values, shuffles and dropout
+	Patience     int       `json:"patience,omitempty"`      // stop after so many epochs without a better validation figure; 0 never
+	Watch        Watch     `json:"watch,omitempty"`         // the validation figure; default WatchLoss
+}
+
+// Recipes returns the built-in recipes, the default one first.
+func Recipes() []Recipe {
+	fast := AdamDefault(1e-3)
+	fast.Schedule = Schedule{Method: OneCycleRate, Start: 0.1, Peak: 0.25, Final: 0.01}
+	return []Recipe{
+		{Name: "tutorial", Epochs: 10, Batch: 50, Optimizer: AdamDefault(1e-4), Seed: 1},
+		{Name: "fast", Epochs: 3, Batch: 50, Optimizer: fast, Seed: 1},
+	}
+}
+
+// RecipeNamed returns the built-in recipe of that name.
+func RecipeNamed(name string) (Recipe, bool) {
+	for _, r := range Recipes() {
+		if r.Name == name {
+			return r, true
+		}
+	}
+	return Recipe{}, false
+}
+
+// maxEpochs keeps every count of steps far from overflow.
+const maxEpochs = 1_000_000
+
+// Check refuses settings outside their ranges.
+func (r Recipe) Check() error {
+	s := r.Optimizer.Schedule
+	switch {
+	case r.Epochs < 1 || r.Epochs > maxEpochs:
+		return fmt.Errorf("recipe: epochs must be from 1 to %d, got %d", maxEpochs, r.Epochs)
+	case r.Batch < 1 || r.Batch > maxElements:
+		return fmt.Errorf("recipe: batch size must be from 1 to %d, got %d", maxElements, r.Batch)
+	case r.Patience < 0:
+		return fmt.Errorf("recipe: patience must be at least 0 epochs, got %d", r.Patience)
+	case r.Watch != "" && r.Watch != WatchLoss && r.Watch != WatchAccuracy:
+		return fmt.Errorf("recipe: unknown figure to watch %q (want loss or accuracy)", r.Watch)
+	case s.Warmup != 0 || s.Total != 0 || s.Every != 0:
+		return errors.New("recipe: a schedule's lengths are set in epochs (warmup_epochs, step_epochs), not in steps")
+	case !(r.WarmupEpochs >= 0 && r.WarmupEpochs < float64(r.Epochs)):
+		return fmt.Errorf("recipe: warm-up must be at least 0 and less than the %d epochs, got %v", r.Epochs, r.WarmupEpochs)
+	case s.Method == StepRate && !(r.StepEpochs > 0 && r.StepEpochs <= maxEpochs):
+		return fmt.Errorf("recipe: schedule step needs step_epochs above 0 and at most %d, got %v", maxEpochs, r.StepEpochs)
+	case s.Method != StepRate && r.StepEpochs != 0:
+		return errors.New("recipe: step_epochs is for schedule step only")
+	}
+	// The finest division leaves no rounding that would blame the recipe.
+	if err := r.OptimizerFor(maxElements).Check(); err != nil {
+		return fmt.Errorf("recipe: %w", err)
+	}
+	return nil
+}
+
+// StepsPerEpoch returns the number of mini-batches that samples make.
+func (r Recipe) StepsPerEpoch(samples int) int {
+	return (samples + r.Batch - 1) / r.Batch
+}
+
+// OptimizerFor returns the optimiser with the schedule's lengths filled in for
+// a run of r.Epochs epochs of so many steps.
+func (r Recipe) OptimizerFor(stepsPerEpoch int) Optimizer {
+	o := r.Optimizer
+	steps := func(epochs float64) int64 { return int64(math.Round(epochs * float64(stepsPerEpoch))) }
+	o.Schedule.Warmup = steps(r.WarmupEpochs)
+	switch o.Schedule.Method {
+	case StepRate:
+		o.Schedule.Every = max(1, steps(r.StepEpochs))
+	case CosineRate, OneCycleRate:
+		o.Schedule.Total = int64(r.Epochs) * int64(stepsPerEpoch)
+	}
+	return o
+}
