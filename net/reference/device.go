@@ -1,0 +1,38 @@
+package reference
+
+import (
+	"fmt"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+// New returns the reference device. It holds nothing that would need a Close.
+// Its programs are [net.Tracer]s.
+func New() net.Device { return device{} }
+
+type device struct{}
+
+var _ net.Tracer = (*program)(nil)
+
+func (device) Name() string { return "reference (float64)" }
+
+func (device) Close() error { return nil }
+
+func (device) Compile(n *net.Network, opts net.Options) (net.Program, error) {
+	if err := opts.Check(); err != nil {
+		return nil, err
+	}
+	if opts.Precision != "" && opts.Precision != "fp64" {
+		return nil, fmt.Errorf("%w: the reference computes in fp64, not in %s", net.ErrPrecision, opts.Precision)
+	}
+	plan, err := n.Plan()
+	if err != nil {
+		return nil, err
+	}
+	p := &program{plan: plan, opts: opts}
+	for _, l := range plan.Layers {
+		p.layers = append(p.layers, &Layer{PlannedLayer: l, Seed: opts.Seed})
+	}
+	p.load(net.InitialState(plan, opts.Seed))
+	return p, nil
+}

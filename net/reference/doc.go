@@ -1,0 +1,17 @@
+// Package reference is a device that computes in float64 with plain loops: never
+// fast, meant to be obviously right. It is the judge of all other devices, so a
+// reader should be able to check every layer with a pencil.
+//
+// [New] gives the device. Verification of another device replays single layers
+// with [Layer] and [SoftmaxCrossEntropy] on the inputs that the other device had,
+// so that errors do not add up from layer to layer; [Clip] and [Update] do the
+// same for the optimiser.
+//
+// Everything is computed in float64. At the end of a training step, weights,
+// running statistics and the optimiser's moments are rounded to the nearest
+// float32, because a [net.State] holds float32: what is saved is then all there
+// is, and a resumed run equals an uninterrupted one exactly.
+//
+// A NaN passes through every layer (where dropout does not drop it), so that it
+// reaches the loss and is seen.
+package reference

@@ -1,0 +1,69 @@
+package reference
+
+import (
+	"math"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+// Clip scales all gradients together, in place, by min(1, limit/norm), where
+// norm is the L2 norm of all their values. It does nothing where limit is 0.
+func Clip(limit float64, grads [][]float64) {
+	if limit == 0 {
+		return
+	}
+	var sum float64
+	for _, g := range grads {
+		for _, v := range g {
+			sum += v * v
+		}
+	}
+	scale := min(1, limit/math.Sqrt(sum))
+	for _, g := range grads {
+		for i := range g {
+			g[i] *= scale
+		}
+	}
+}
+
+// Update updates the values w of parameter p in place from their gradient g,
+// already clipped, as the step that is counted step from 0. moments are p's, by
+// the names of o.Moments, and are updated in place; g is not changed. Nothing is
+// rounded. [net.Method] has the formulas.
+func Update(o net.Optimizer, step int64, p net.Param, w, g []float64, moments map[string][]float64) {
+	decay := 0.0
+	if p.Decayed {
+		decay = o.WeightDecay
+	}
+	rate := o.Rate(step)
+	m, v := moments["m"], moments["v"]
+	switch o.Method {
+	case net.SGD:
+		for i := range w {
+			d := g[i] + decay*w[i]
+			switch {
+			case o.Momentum == 0:
+				w[i] -= rate * d
+			case o.Nesterov:
+				v[i] = o.Momentum*v[i] + d
+				w[i] -= rate * (d + o.Momentum*v[i])
+			default:
+				v[i] = o.Momentum*v[i] + d
+				w[i] -= rate * v[i]
+			}
+		}
+	case net.Adam, net.AdamW:
+		adamRate := o.AdamRate(step)
+		for i := range w {
+			d := g[i]
+			if o.Method == net.AdamW {
+				w[i] -= rate * decay * w[i]
+			} else {
+				d += decay * w[i]
+			}
+			m[i] = o.Beta1*m[i] + (1-o.Beta1)*d
+			v[i] = o.Beta2*v[i] + (1-o.Beta2)*d*d
+			w[i] -= adamRate * m[i] / (math.Sqrt(v[i]) + o.Epsilon)
+		}
+	}
+}

@@ -1,0 +1,281 @@
+package reference
+
+import (
+	"fmt"
+	"iter"
+	"math"
+
+	"gorgonia.org/tensor"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+// program is a network with its weights and the optimiser's state. All values
+// kept from step to step are float64 that a float32 holds exactly.
+type program struct {
+	plan     *net.Plan
+	opts     net.Options
+	layers   []*Layer
+	moments  map[string]map[string][]float64 // by Param.Name and moment
+	step     int64
+	metrics  net.Metrics // FirstBad is not kept here: it outlives the sums
+	firstBad int64
+	closed   bool
+}
+
+func (p *program) Step(b net.Batch) error {
+	if err := p.checkSized(b); err != nil {
+		return err
+	}
+	outputs := p.forward(b, net.Training)
+	loss := p.loss(outputs, b)
+	p.count(loss, b.Len())
+	if p.firstBad == 0 && !finite(loss.Sum) {
+		p.firstBad = p.step + 1
+	}
+	_, paramGrads := p.backward(loss.Gradient)
+
+	trained := p.plan.Trained()
+	grads := make([][]float64, len(trained))
+	for i, q := range trained {
+		grads[i] = paramGrads[q.Layer][q.Role]
+	}
+	Clip(p.opts.Optimizer.ClipNorm, grads)
+	for i, q := range trained {
+		w, moments := p.layers[q.Layer].Params[q.Role], p.moments[q.Name]
+		Update(p.opts.Optimizer, p.step, q, w, grads[i], moments)
+		round(w)
+		for _, m := range moments {
+			round(m)
+		}
+	}
+	for _, l := range p.layers {
+		if mean, variance := l.RunningStatistics(); mean != nil {
+			round(mean)
+			round(variance)
+			l.Params[net.RunningMean], l.Params[net.RunningVar] = mean, variance
+		}
+	}
+	p.step++
+	return nil
+}
+
+func (p *program) Evaluate(b net.Batch) error {
+	if err := p.check(b); err != nil {
+		return err
+	}
+	for sample := range samples(b) {
+		p.count(p.loss(p.forward(sample, net.Evaluation), sample), 1)
+	}
+	return nil
+}
+
+func (p *program) Infer(b net.Batch) (*tensor.Dense, error) {
+	if err := p.check(b); err != nil {
+		return nil, err
+	}
+	var probabilities []float64
+	for sample := range samples(b) {
+		outputs := p.forward(sample, net.Evaluation)
+		probabilities = append(probabilities, softmax(outputs[len(outputs)-1], p.plan.Classes)...)
+	}
+	return dense(probabilities, b.Len(), p.plan.Classes), nil
+}
+
+func (p *program) Metrics() (net.Metrics, error) {
+	if p.closed {
+		return net.Metrics{}, net.ErrClosed
+	}
+	m := p.metrics
+	m.FirstBad = p.firstBad
+	p.metrics = net.Metrics{}
+	return m, nil
+}
+
+func (p *program) State() (net.State, error) {
+	if p.closed {
+		return net.State{}, net.ErrClosed
+	}
+	s := net.State{Step: p.step, Params: map[string]*tensor.Dense{}, Optimizer: map[string]*tensor.Dense{}}
+	for _, q := range p.plan.Params {
+		s.Params[q.Name] = dense(p.layers[q.Layer].Params[q.Role], q.Dims...)
+		for name, m := range p.moments[q.Name] {
+			s.Optimizer[q.Name+"."+name] = dense(m, q.Dims...)
+		}
+	}
+	return s, nil
+}
+
+func (p *program) SetState(s net.State) error {
+	if p.closed {
+		return net.ErrClosed
+	}
+	if err := s.Check(p.plan, p.opts.Optimizer); err != nil {
+		return err
+	}
+	p.load(s)
+	return nil
+}
+
+// load takes over a copy of a state that fits.
+func (p *program) load(s net.State) {
+	for _, l := range p.layers {
+		l.Params = map[net.Role][]float64{}
+		for _, q := range l.PlannedLayer.Params {
+			l.Params[q.Role] = widen(s.Params[q.Name])
+		}
+	}
+	p.moments = map[string]map[string][]float64{}
+	for _, q := range p.plan.Trained() {
+		p.moments[q.Name] = map[string][]float64{}
+		for _, name := range p.opts.Optimizer.Moments() {
+			m := make([]float64, q.Size())
+			if t := s.Optimizer[q.Name+"."+name]; t != nil {
+				m = widen(t)
+			}
+			p.moments[q.Name][name] = m
+		}
+	}
+	p.step, p.firstBad = s.Step, 0
+}
+
+// Close drops all memory. A second Close does nothing.
+func (p *program) Close() error {
+	*p = program{closed: true}
+	return nil
+}
+
+func (p *program) Trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
+	if err := p.checkSized(b); err != nil {
+		return nil, err
+	}
+	n := b.Len()
+	outputs := p.forward(b, mode)
+	loss := p.loss(outputs, b)
+	t := &net.Trace{
+		Loss:          loss.Sum / float64(n),
+		Hits:          int64(loss.Hits),
+		Probabilities: dense(loss.Probabilities, n, p.plan.Classes),
+		Layers:        make([]net.LayerTrace, len(p.layers)),
+	}
+	for i, l := range p.layers {
+		t.Layers[i].Output = dense(outputs[i], n, l.Out.C, l.Out.H, l.Out.W)
+	}
+	if mode == net.Evaluation {
+		return t, nil
+	}
+	outputGrads, paramGrads := p.backward(loss.Gradient)
+	for i, l := range p.layers {
+		t.Layers[i].OutputGrad = dense(outputGrads[i], n, l.Out.C, l.Out.H, l.Out.W)
+		t.Layers[i].ParamGrads = map[net.Role]*tensor.Dense{}
+		for _, q := range l.PlannedLayer.Params {
+			if q.Trained {
+				t.Layers[i].ParamGrads[q.Role] = dense(paramGrads[i][q.Role], q.Dims...)
+			}
+		}
+	}
+	return t, nil
+}
+
+// check refuses a batch that does not fit, of any size.
+func (p *program) check(b net.Batch) error {
+	if p.closed {
+		return net.ErrClosed
+	}
+	return b.Check(p.plan)
+}
+
+// checkSized is check for calls that take no more than Options.Batch samples.
+func (p *program) checkSized(b net.Batch) error {
+	if err := p.check(b); err != nil {
+		return err
+	}
+	if b.Len() > p.opts.Batch {
+		return fmt.Errorf("%w: %d samples, compiled for %d", net.ErrBatchSize, b.Len(), p.opts.Batch)
+	}
+	return nil
+}
+
+// forward returns the output of every layer.
+func (p *program) forward(b net.Batch, mode net.Mode) [][]float64 {
+	values := make([]float32, b.Len()*b.Data.Shape.Size())
+	b.Data.Gather(values, b.Indices)
+	x := make([]float64, len(values))
+	for i, v := range values {
+		x[i] = float64(v)
+	}
+	outputs := make([][]float64, len(p.layers))
+	for i, l := range p.layers {
+		x = l.Forward(x, b.Len(), mode, p.step)
+		outputs[i] = x
+	}
+	return outputs
+}
+
+// loss returns the loss from the last of the outputs, the logits.
+func (p *program) loss(outputs [][]float64, b net.Batch) Loss {
+	labels := make([]int32, b.Len())
+	for i, at := range b.Indices {
+		labels[i] = b.Data.Labels[at]
+	}
+	return SoftmaxCrossEntropy(outputs[len(outputs)-1], labels, p.plan.Classes)
+}
+
+// backward takes the logits' gradient and returns, for every layer, the gradients
+// of its output and of its trained parameters.
+func (p *program) backward(dy []float64) (outputs [][]float64, params []map[net.Role][]float64) {
+	outputs = make([][]float64, len(p.layers))
+	params = make([]map[net.Role][]float64, len(p.layers))
+	for i := len(p.layers) - 1; i >= 0; i-- {
+		outputs[i] = dy
+		dy, params[i] = p.layers[i].Backward(dy)
+	}
+	return outputs, params
+}
+
+// samples gives the samples of b as batches of one. In evaluation mode none sees
+// another, so that any number of them needs the memory of one.
+func samples(b net.Batch) iter.Seq[net.Batch] {
+	return func(yield func(net.Batch) bool) {
+		for i := range b.Indices {
+			if !yield(net.Batch{Data: b.Data, Indices: b.Indices[i : i+1]}) {
+				return
+			}
+		}
+	}
+}
+
+// count adds the loss and hits of n samples to the metrics.
+func (p *program) count(l Loss, n int) {
+	p.metrics.Add(net.Metrics{Samples: int64(n), Loss: l.Sum, Hits: int64(l.Hits)})
+}
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
+// round rounds values to the nearest float32. A State holds float32; without the
+// rounding, saving it would lose bits and a run resumed from it would differ from
+// one that went on.
+func round(values []float64) {
+	for i, v := range values {
+		values[i] = float64(float32(v))
+	}
+}
+
+// dense returns values as a float32 tensor of its own memory.
+func dense(values []float64, dims ...int) *tensor.Dense {
+	narrow := make([]float32, len(values))
+	for i, v := range values {
+		narrow[i] = float32(v)
+	}
+	return tensor.New(tensor.WithShape(dims...), tensor.WithBacking(narrow))
+}
+
+// widen returns a copy of the values of t.
+func widen(t *tensor.Dense) []float64 {
+	narrow := t.Float32s()
+	wide := make([]float64, len(narrow))
+	for i, v := range narrow {
+		wide[i] = float64(v)
+	}
+	return wide
+}
