@@ -1,0 +1,68 @@
+// Package cpufeat says which kernel tiers this processor can run.
+//
+// A tier is a set of instructions that kernels are written for. What the
+// processor and the operating system support decides which tiers are available;
+// the environment variable [Env] forces one, and the build tag noasm leaves only
+// [Portable].
+package cpufeat
+
+import (
+	"fmt"
+	"os"
+	"strings"
+)
+
+// Env is the environment variable that forces a tier by its name.
+const Env = "GPUTRAIN_CPU"
+
+// Tier is a set of instructions, from the plainest to the widest.
+type Tier int
+
+// The tiers.
+const (
+	Portable Tier = iota // plain Go
+	AVX2                 // AVX2 and FMA
+	AVX512               // AVX-512 F, BW, DQ and VL
+)
+
+var names = [...]string{Portable: "portable", AVX2: "avx2", AVX512: "avx512"}
+
+// String returns the tier's name, as it stands in Env.
+func (t Tier) String() string { return names[t] }
+
+// Available returns the tiers that can run here, the plainest first.
+func Available() []Tier {
+	tiers := []Tier{Portable}
+	for _, t := range []Tier{AVX2, AVX512} {
+		if supported(t) {
+			tiers = append(tiers, t)
+		}
+	}
+	return tiers
+}
+
+// Select returns the tier that Env names, or the widest available one where Env
+// is unset or empty. A tier that is unknown or not available is an error.
+func Select() (Tier, error) {
+	return choose(os.Getenv(Env), Available())
+}
+
+func choose(name string, available []Tier) (Tier, error) {
+	if name == "" {
+		return available[len(available)-1], nil
+	}
+	var usable []string
+	for _, t := range available {
+		if t.String() == name {
+			return t, nil
+		}
+		usable = append(usable, t.String())
+	}
+	why := "unknown"
+	for _, known := range names {
+		if name == known {
+			why = "not available on this processor or in this build"
+		}
+	}
+	return 0, fmt.Errorf("%s=%s: kernel tier is %s; use one of %s, or unset it", Env, name, why, strings.Join(usable, ", "))
+}
