@@ -61,12 +61,12 @@ func Compare[G, W float](got []G, want []W, tol Tolerance) Result {
 	var maxWant float64
 	for i := range want {
 		g, w := float64(got[i]), float64(want[i])
-		diff, used := distance(g, w, tol)
+		diff, used, ok := distance(g, w, tol)
 		r.MaxAbs = max(r.MaxAbs, diff)
 		if !math.IsInf(w, 0) && !math.IsNaN(w) {
 			maxWant = max(maxWant, math.Abs(w))
 		}
-		if !(used <= 1) {
+		if !ok {
 			r.Bad++
 		}
 		if r.Worst < 0 || used > r.Used {
@@ -84,24 +84,23 @@ func Compare[G, W float](got []G, want []W, tol Tolerance) Result {
 	return r
 }
 
-// distance returns |g-w| and its share of the tolerance, never NaN.
-func distance(g, w float64, tol Tolerance) (diff, used float64) {
+// distance returns |g-w|, its share of the tolerance (neither is ever NaN) and
+// whether it is within it.
+func distance(g, w float64, tol Tolerance) (diff, used float64, ok bool) {
 	inf := math.Inf(1)
-	switch {
-	case g == w: // equal infinities too
-		return 0, 0
-	case math.IsNaN(g) || math.IsNaN(w) || math.IsInf(g, 0) || math.IsInf(w, 0):
-		return inf, inf
+	if g == w { // equal infinities too
+		return 0, 0, true
 	}
 	diff = math.Abs(g - w)
+	// NaN, an infinity, or a difference that float64 cannot hold.
+	if !(diff <= math.MaxFloat64) {
+		return inf, inf, false
+	}
 	limit := tol.Abs + tol.Rel*math.Abs(w)
-	if diff <= limit {
-		return diff, diff / limit
-	}
 	if limit == 0 {
-		return diff, inf
+		return diff, inf, false
 	}
-	return diff, diff / limit
+	return diff, diff / limit, diff <= limit
 }
 
 // T is the part of *testing.T that Check needs.
