@@ -1,6 +1,24 @@
 package net
 
-import "errors"
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/nlpodyssey/safetensors"
+	"gorgonia.org/tensor"
+)
 
 // Names of the checkpoints that Train writes to its folder.
 const (
@@ -8,12 +26,17 @@ const (
 	BestCheckpoint = "best.safetensors" // of the best epoch on the validation set
 )
 
-// ErrCheckpoint means that a file is not a checkpoint that this version can
-// read: damaged, foreign, too new, or at odds with itself.
-var ErrCheckpoint = errors.New("not a usable checkpoint")
-
-// ErrResume means that a checkpoint belongs to another run than the one asked for.
-var ErrResume = errors.New("cannot resume")
+var (
+	// ErrCheckpoint means that a file is no checkpoint that this version can
+	// read: damaged, foreign, too new, or at odds with itself.
+	ErrCheckpoint = errors.New("not a usable checkpoint")
+	// ErrResume means that a checkpoint belongs to another run than the one
+	// asked for.
+	ErrResume = errors.New("cannot resume")
+	// ErrNotFinite means that a state holds NaN or an infinity; such a one is
+	// neither saved nor loaded.
+	ErrNotFinite = errors.New("holds NaN or an infinity")
+)
 
 // Checkpoint is a training run at one moment: all that is needed to go on, and
 // for evaluation and prediction the network and its weights.
@@ -26,6 +49,8 @@ type Checkpoint struct {
 	Position   Position
 	History    []EpochResult // of the epochs done
 	State      State
+
+	path string // where it was loaded from
 }
 
 // Position is where a training run stands.
@@ -38,16 +63,319 @@ type Position struct {
 	Hits    int64   `json:"hits"`
 }
 
-// DatasetID tells data sets apart.
-type DatasetID struct {
-	Name    string `json:"name"` // for people
-	Samples int    `json:"samples"`
-	SHA256  string `json:"sha256"` // over all that a network sees of it, in hexadecimal
+// check refuses a checkpoint whose parts do not fit together.
+func (c *Checkpoint) check() error {
+	if c.Network == nil {
+		return errors.New("has no network")
+	}
+	plan, err := c.Network.Plan()
+	if err != nil {
+		return err
+	}
+	if err := c.Recipe.Check(); err != nil {
+		return err
+	}
+	if c.Train.Samples < 1 || c.Train.Samples > math.MaxInt32 {
+		return fmt.Errorf("training set of %d samples", c.Train.Samples)
+	}
+	steps := c.Recipe.StepsPerEpoch(c.Train.Samples)
+	p := c.Position
+	switch {
+	case p.Epoch < 0 || p.Epoch > c.Recipe.Epochs || p.Epoch == c.Recipe.Epochs && p.Step > 0 || p.Step < 0 || p.Step > steps:
+		return fmt.Errorf("position at epoch %d, step %d is outside %d epochs of %d steps", p.Epoch, p.Step, c.Recipe.Epochs, steps)
+	case p.Samples != int64(min(p.Step*c.Recipe.Batch, c.Train.Samples)) || p.Hits < 0 || p.Hits > p.Samples || !finite(p.Loss):
+		return fmt.Errorf("sums of %d samples, loss %v and %d hits do not belong to step %d", p.Samples, p.Loss, p.Hits, p.Step)
+	case len(c.History) != p.Epoch:
+		return fmt.Errorf("history of %d epochs at the end of epoch %d", len(c.History), p.Epoch)
+	case c.State.Step != int64(p.Epoch)*int64(steps)+int64(p.Step):
+		return fmt.Errorf("state after %d steps, position after %d epochs of %d and %d steps", c.State.Step, p.Epoch, steps, p.Step)
+	}
+	for i, e := range c.History {
+		if e.Epoch != i+1 || (e.Validation == nil) != (c.Validation == nil) {
+			return fmt.Errorf("history of epoch %d does not fit the run", i+1)
+		}
+	}
+	if err := c.State.Check(plan, c.Recipe.OptimizerFor(steps)); err != nil {
+		return err
+	}
+	return c.State.checkFinite()
 }
 
-// SaveCheckpoint writes c to path in the safetensors format.
-func SaveCheckpoint(path string, c *Checkpoint) error { return errors.ErrUnsupported }
+// checkFinite refuses, with ErrNotFinite, a state with NaN or infinite values.
+func (s State) checkFinite() error {
+	for _, m := range []map[string]*tensor.Dense{s.Params, s.Optimizer} {
+		for _, name := range slices.Sorted(maps.Keys(m)) {
+			for _, v := range m[name].Float32s() {
+				if v-v != 0 {
+					return fmt.Errorf("%s %w", name, ErrNotFinite)
+				}
+			}
+		}
+	}
+	return nil
+}
 
-// LoadCheckpoint reads the checkpoint at path, or where path is a folder the
-// last one in it.
-func LoadCheckpoint(path string) (*Checkpoint, error) { return nil, errors.ErrUnsupported }
+// The keys of a checkpoint's metadata. All values but the first two and the
+// last two are JSON.
+const (
+	keyFormat     = "format"
+	keyVersion    = "version"
+	keyNetwork    = "network"
+	keyRecipe     = "recipe"
+	keyDevice     = "device"
+	keyTrain      = "train"
+	keyValidation = "validation"
+	keyPosition   = "position"
+	keyHistory    = "history"
+	keyGenerator  = "generator"
+	keyChecksum   = "checksum"
+)
+
+const (
+	checkpointFormat  = "gputrain"
+	checkpointVersion = 1
+	// generatorNote stands where other programs keep a generator's state.
+	generatorNote = "philox4x32-10, counter-based: its state is the recipe's seed and the position's epoch and step"
+	// optimizerPrefix stands before the names of the optimiser's tensors.
+	optimizerPrefix = "optimizer."
+)
+
+// SaveCheckpoint writes c to path in the safetensors format: weights under their
+// names, the optimiser's state as "optimizer.conv1.weight.m", all else as JSON
+// in the metadata. Equal checkpoints give equal bytes. Whenever the process is
+// killed or the disk is full, path holds either its old contents or all of c. A
+// state with NaN or infinite values is refused with ErrNotFinite.
+func SaveCheckpoint(path string, c *Checkpoint) error {
+	if err := c.check(); err != nil {
+		return fmt.Errorf("checkpoint %s: not written: %w", path, err)
+	}
+	meta := map[string]string{
+		keyFormat: checkpointFormat, keyVersion: strconv.Itoa(checkpointVersion), keyGenerator: generatorNote,
+	}
+	for key, v := range c.parts() {
+		b, err := json.Marshal(v)
+		if err != nil {
+			return fmt.Errorf("checkpoint %s: not written: %s: %w", path, key, err)
+		}
+		meta[key] = string(b)
+	}
+	tensors := map[string]safetensors.TensorView{}
+	add := func(name string, t *tensor.Dense) error {
+		dims := make([]uint64, t.Dims())
+		for i, d := range t.Shape() {
+			dims[i] = uint64(d)
+		}
+		data, err := binary.Append(nil, binary.LittleEndian, t.Float32s())
+		if err != nil {
+			return err
+		}
+		tensors[name], err = safetensors.NewTensorView(safetensors.F32, dims, data)
+		return err
+	}
+	for name, t := range c.State.Params {
+		if err := add(name, t); err != nil {
+			return fmt.Errorf("checkpoint %s: not written: %s: %w", path, name, err)
+		}
+	}
+	for name, t := range c.State.Optimizer {
+		if err := add(optimizerPrefix+name, t); err != nil {
+			return fmt.Errorf("checkpoint %s: not written: %s: %w", path, name, err)
+		}
+	}
+	meta[keyChecksum] = checksum(meta, tensors)
+	err := replaceFile(path, func(w io.Writer) error { return safetensors.SerializeToWriter(tensors, meta, w) })
+	if err != nil {
+		return fmt.Errorf("checkpoint %s: not written, what was there is unchanged: %w", path, err)
+	}
+	return nil
+}
+
+// parts are the values of a checkpoint that stand in the metadata, by key, as
+// pointers.
+func (c *Checkpoint) parts() map[string]any {
+	return map[string]any{
+		keyNetwork: &c.Network, keyRecipe: &c.Recipe, keyDevice: &c.Device,
+		keyTrain: &c.Train, keyValidation: &c.Validation, keyPosition: &c.Position, keyHistory: &c.History,
+	}
+}
+
+// checksum returns the SHA-256 of all metadata but the checksum, and of every
+// tensor's name, dimensions and bytes.
+func checksum(meta map[string]string, tensors map[string]safetensors.TensorView) string {
+	h := sha256.New()
+	for _, key := range slices.Sorted(maps.Keys(meta)) {
+		if key != keyChecksum {
+			fmt.Fprintf(h, "%q %q\n", key, meta[key])
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(tensors)) {
+		t := tensors[name]
+		fmt.Fprintf(h, "%q %v %v\n", name, t.DType(), t.Shape())
+		h.Write(t.Data())
+	}
+	return fmt.Sprintf("sha256:%x", h.Sum(nil))
+}
+
+// LoadCheckpoint reads the checkpoint at path or, where path is a folder, the
+// last one in it. A file that is damaged, foreign, of a newer version or at odds
+// with itself is refused with an error that wraps ErrCheckpoint and says why; a
+// missing one with os.ErrNotExist.
+func LoadCheckpoint(path string) (*Checkpoint, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		path = filepath.Join(path, LastCheckpoint)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint: %w", err)
+	}
+	c, err := decodeCheckpoint(b)
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint %s: %w: %w", path, ErrCheckpoint, err)
+	}
+	c.path = path
+	return c, nil
+}
+
+func decodeCheckpoint(b []byte) (*Checkpoint, error) {
+	n, header, err := safetensors.ReadMetadata(b)
+	if err != nil {
+		return nil, fmt.Errorf("damaged, cut short or not in the safetensors format: %w", err)
+	}
+	meta := header.Metadata()
+	if meta[keyFormat] != checkpointFormat {
+		return nil, errors.New("a safetensors file, but not written by gputrain")
+	}
+	version, err := strconv.Atoi(meta[keyVersion])
+	if err != nil || version < 1 {
+		return nil, fmt.Errorf("damaged: version %q", meta[keyVersion])
+	}
+	if version > checkpointVersion {
+		return nil, fmt.Errorf("written by a newer gputrain: version %d, this one reads up to %d", version, checkpointVersion)
+	}
+	tensors := map[string]safetensors.TensorView{}
+	for name, info := range header.Tensors() {
+		data := b[8+n+info.DataOffsets[0] : 8+n+info.DataOffsets[1]]
+		if tensors[name], err = safetensors.NewTensorView(info.DType, info.Shape, data); err != nil {
+			return nil, fmt.Errorf("damaged: tensor %s: %w", name, err)
+		}
+	}
+	if got := checksum(meta, tensors); got != meta[keyChecksum] {
+		return nil, errors.New("damaged: the checksum does not match the contents")
+	}
+	c := &Checkpoint{State: State{Params: map[string]*tensor.Dense{}, Optimizer: map[string]*tensor.Dense{}}}
+	for key, v := range c.parts() {
+		if err := strictUnmarshal([]byte(meta[key]), v); err != nil {
+			return nil, fmt.Errorf("metadata %s: %w", key, err)
+		}
+	}
+	for name, view := range tensors {
+		t, err := denseOf(view)
+		if err != nil {
+			return nil, fmt.Errorf("tensor %s: %w", name, err)
+		}
+		// A layer may be named "optimizer": its "optimizer.weight" has one dot.
+		if rest, ok := strings.CutPrefix(name, optimizerPrefix); ok && strings.Contains(rest, ".") {
+			c.State.Optimizer[rest] = t
+		} else {
+			c.State.Params[name] = t
+		}
+	}
+	steps := int64(0)
+	if c.Recipe.Batch > 0 {
+		steps = int64(c.Recipe.StepsPerEpoch(c.Train.Samples))
+	}
+	c.State.Step = int64(c.Position.Epoch)*steps + int64(c.Position.Step)
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// denseOf copies a float32 tensor of a file.
+func denseOf(v safetensors.TensorView) (*tensor.Dense, error) {
+	if v.DType() != safetensors.F32 {
+		return nil, fmt.Errorf("has type %v, not F32", v.DType())
+	}
+	if len(v.Data()) == 0 {
+		return nil, errors.New("is empty")
+	}
+	dims := make([]int, len(v.Shape()))
+	for i, d := range v.Shape() {
+		if d > maxElements {
+			return nil, fmt.Errorf("has dimensions %v, more than %d values", v.Shape(), maxElements)
+		}
+		dims[i] = int(d)
+	}
+	values := make([]float32, len(v.Data())/4)
+	if _, err := binary.Decode(v.Data(), binary.LittleEndian, values); err != nil {
+		return nil, err
+	}
+	return tensor.New(tensor.WithShape(dims...), tensor.WithBacking(values)), nil
+}
+
+// stepsPerEpoch returns the steps of one epoch of the run.
+func (c *Checkpoint) stepsPerEpoch() int { return c.Recipe.StepsPerEpoch(c.Train.Samples) }
+
+// checkResume refuses, with ErrResume, to go on with a run that would not be the
+// one that c began. The number of epochs may change where the learning rate does
+// not depend on it; name and patience may always.
+func (c *Checkpoint) checkResume(cfg *Config, train DatasetID, validation *DatasetID) error {
+	fail := func(format string, a ...any) error {
+		return fmt.Errorf("%w: %w", ErrResume, fmt.Errorf(format, a...))
+	}
+	was, err := json.Marshal(c.Network)
+	if err != nil {
+		return fail("%w", err)
+	}
+	is, err := json.Marshal(cfg.Network)
+	if err != nil {
+		return fail("%w", err)
+	}
+	if !bytes.Equal(was, is) {
+		return fail("the checkpoint's network %q is not the same as network %q", c.Network.Name, cfg.Network.Name)
+	}
+	if err := sameData("training", &c.Train, &train); err != nil {
+		return fail("%w", err)
+	}
+	if err := sameData("validation", c.Validation, validation); err != nil {
+		return fail("%w", err)
+	}
+	old, now := c.Recipe, cfg.Recipe
+	switch {
+	case old.Seed != now.Seed:
+		return fail("the checkpoint's seed is %d, not %d", old.Seed, now.Seed)
+	case old.Batch != now.Batch:
+		return fail("the checkpoint's batch size is %d, not %d", old.Batch, now.Batch)
+	case old.watch() != now.watch():
+		return fail("the checkpoint's run watches the validation %s, not %s", old.watch(), now.watch())
+	case now.Epochs < c.Position.Epoch || now.Epochs == c.Position.Epoch && c.Position.Step > 0:
+		return fail("the checkpoint is %d epochs and %d steps into its run, more than the %d epochs asked for", c.Position.Epoch, c.Position.Step, now.Epochs)
+	}
+	if steps := c.stepsPerEpoch(); old.OptimizerFor(steps) != now.OptimizerFor(steps) {
+		if old.Epochs != now.Epochs && old.OptimizerFor(steps).Schedule.Total != now.OptimizerFor(steps).Schedule.Total {
+			return fail("the learning rate's schedule %s was laid out for %d epochs and cannot change to %d", old.Optimizer.Schedule.Method, old.Epochs, now.Epochs)
+		}
+		return fail("the checkpoint's optimiser settings or schedule differ from those asked for")
+	}
+	if len(c.State.Optimizer) == 0 && len(now.Optimizer.Moments()) > 0 {
+		return fail("the checkpoint holds weights only, without the optimiser's state")
+	}
+	return nil
+}
+
+// sameData compares the identities of data sets; nil is none.
+func sameData(what string, was, is *DatasetID) error {
+	switch {
+	case was == nil && is == nil:
+		return nil
+	case was == nil:
+		return fmt.Errorf("the checkpoint's run had no %s set, this one has %s", what, is.Name)
+	case is == nil:
+		return fmt.Errorf("the checkpoint's run had the %s set %s, this one has none", what, was.Name)
+	case was.Samples != is.Samples:
+		return fmt.Errorf("the checkpoint's %s set %s has %d samples, this one %s %d", what, was.Name, was.Samples, is.Name, is.Samples)
+	case was.SHA256 != is.SHA256:
+		return fmt.Errorf("the checkpoint's %s set %s has other contents than this one, %s", what, was.Name, is.Name)
+	}
+	return nil
+}

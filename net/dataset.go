@@ -1,8 +1,12 @@
 package net
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
+	"hash"
 	"math"
+	"slices"
 )
 
 // Dataset is labelled samples in host memory. Its samples are either bytes or
@@ -77,6 +81,32 @@ func (d *Dataset) Slice(lo, hi int) *Dataset {
 		out.Values = d.Values[lo*n : hi*n]
 	}
 	return &out
+}
+
+// DatasetID tells data sets apart.
+type DatasetID struct {
+	Name    string `json:"name"` // for people
+	Samples int    `json:"samples"`
+	SHA256  string `json:"sha256"` // of shape, classes, values and labels, in hexadecimal
+}
+
+// ID returns the identity of the data set. It reads all of it.
+func (d *Dataset) ID() DatasetID {
+	h := sha256.New()
+	fmt.Fprintf(h, "%v %d %d %d %v\n", d.Shape, d.Classes, len(d.Pixels), len(d.Values), d.Scale)
+	h.Write(d.Pixels)
+	hashValues(h, d.Values)
+	hashValues(h, d.Labels)
+	return DatasetID{Name: d.Name, Samples: d.Len(), SHA256: fmt.Sprintf("%x", h.Sum(nil))}
+}
+
+// hashValues hashes values as little-endian words, a piece at a time.
+func hashValues[T float32 | int32](h hash.Hash, values []T) {
+	for piece := range slices.Chunk(values, 1<<14) {
+		if err := binary.Write(h, binary.LittleEndian, piece); err != nil {
+			panic(fmt.Sprintf("BUG: hashing: %v", err))
+		}
+	}
 }
 
 // Batch is a mini-batch: a data set and the indices of its samples, in order. An

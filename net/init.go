@@ -44,8 +44,9 @@ func (in Initializer) or(d Initializer) Initializer {
 	return in
 }
 
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
 func (in Initializer) check() error {
-	finite := func(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 	switch in.Method {
 	case TruncatedNormal:
 		if !(in.Sigma > 0) || !finite(in.Sigma) {

@@ -292,11 +292,18 @@ func (n *Network) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// strictUnmarshal decodes one JSON value and refuses unknown fields.
+// strictUnmarshal decodes one JSON value and refuses unknown fields, and
+// anything after the value.
 func strictUnmarshal(b []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
-	return d.Decode(v)
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("data after the JSON value")
+	}
+	return nil
 }
 
 // ParseNetwork reads a network from JSON and checks it with Plan.

@@ -81,6 +81,14 @@ func (r Recipe) Check() error {
 	return nil
 }
 
+// watch returns the figure to watch with its default filled in.
+func (r Recipe) watch() Watch {
+	if r.Watch == "" {
+		return WatchLoss
+	}
+	return r.Watch
+}
+
 // StepsPerEpoch returns the number of mini-batches that samples make.
 func (r Recipe) StepsPerEpoch(samples int) int {
 	return (samples + r.Batch - 1) / r.Batch

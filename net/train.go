@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"os"
+	"path/filepath"
 	"time"
 )
 
 // Saving says where and when Train writes checkpoints.
 type Saving struct {
-	Dir        string        // the folder; created if missing; "" writes none
+	Dir        string        // the folder, made if missing; "" writes none
 	EverySteps int           // besides the end of each epoch, every so many steps; 0 does not
-	Every      time.Duration // and when so much time has gone since the last; 0 does not
+	Every      time.Duration // and when so much time has passed since the last; 0 does not
 }
 
 // Config describes a training run.
@@ -19,11 +22,11 @@ type Config struct {
 	Network    *Network
 	Recipe     Recipe
 	Train      *Dataset
-	Validation *Dataset // may be nil: no early stopping and no best epoch
-	Test       *Dataset // may be nil; never decides anything
+	Validation *Dataset // may be nil: then no early stopping and no best epoch
+	Test       *Dataset // may be nil; it never decides anything
 	Device     string   // what the program runs on, for the record
 	Observers  []Observer
-	Interval   int // steps between Progress events; default 50
+	Interval   int // steps between Progress events; 0 means 50
 	Saving     Saving
 	Resume     *Checkpoint // where to go on; nil starts anew
 }
@@ -39,48 +42,521 @@ type Result struct {
 }
 
 // StoppedError is a run that stopped before its end: the context ended, or an
-// observer, the device or a write failed. Err says which; errors.Is sees through it.
+// observer, the device or a write failed. Err says which; errors.Is and
+// errors.As see through to it.
 type StoppedError struct {
 	Epoch, Step int    // the epoch in progress, from 1, and the steps done in it
-	Checkpoint  string // path of the last whole checkpoint; "" if none
+	Checkpoint  string // path of the last whole checkpoint; "" if this run wrote none
 	Err         error
 }
 
 // Error says where and why.
 func (e *StoppedError) Error() string {
-	return fmt.Sprintf("training stopped in epoch %d after step %d: %v%s", e.Epoch, e.Step, e.Err, savedAt(e.Checkpoint))
+	return fmt.Sprintf("training stopped in epoch %d after step %d: %v; %s", e.Epoch, e.Step, e.Err, lastGood(e.Checkpoint))
 }
 
 // Unwrap returns the reason.
 func (e *StoppedError) Unwrap() error { return e.Err }
 
-// DivergedError is a run whose loss became NaN or infinite. Nothing is saved
-// from that step on.
+// DivergedError is a run whose loss or weights became NaN or infinite. Nothing
+// is saved from that step on.
 type DivergedError struct {
-	Epoch, Step int    // of the first such loss, both from 1
-	Checkpoint  string // path of the last good checkpoint; "" if none
-	What        string // what is NaN or infinite
+	What        string // what did: "the loss"
+	Epoch, Step int    // where first, both from 1
+	Checkpoint  string // path of the last good checkpoint; "" if this run wrote none
 }
 
 // Error says where, and what to try.
 func (e *DivergedError) Error() string {
-	return fmt.Sprintf("%s became NaN or infinite in epoch %d, step %d: try a lower learning rate%s", e.What, e.Epoch, e.Step, savedAt(e.Checkpoint))
+	return fmt.Sprintf("%s became NaN or infinite in epoch %d, step %d: try a lower learning rate; %s", e.What, e.Epoch, e.Step, lastGood(e.Checkpoint))
 }
 
-func savedAt(path string) string {
+func lastGood(path string) string {
 	if path == "" {
-		return "; no checkpoint was written"
+		return "no checkpoint was written"
 	}
-	return "; the last good checkpoint is " + path
+	return "the last good checkpoint is " + path
 }
 
 // Options returns the options to compile cfg.Network with for this run.
+// cfg.Train must be set.
 func (cfg Config) Options() Options {
 	r := cfg.Recipe
 	return Options{Batch: r.Batch, Optimizer: r.OptimizerFor(r.StepsPerEpoch(cfg.Train.Len())), Seed: r.Seed}
 }
 
-// Train trains prog, compiled from cfg.Network with cfg.Options.
+// evaluationBatch is how many samples are evaluated between looks at the context.
+const evaluationBatch = 1000
+
+// Train trains prog, freshly compiled from cfg.Network with cfg.Options, and
+// leaves it with the weights of the last step. It runs to the recipe's last
+// epoch, or until early stopping.
+//
+// When ctx ends, Train finishes the step, writes a checkpoint where it has a
+// folder, and returns a *StoppedError that wraps ctx.Err(). A loss that is NaN
+// or infinite gives a *DivergedError. With either it returns what the run came
+// to until then.
+//
+// A resumed run goes on bit for bit as if never interrupted, on the same device;
+// only the last bits of an epoch's mean training loss may differ, because it is
+// summed in other pieces. A checkpoint that does not belong to the run is
+// refused with ErrResume.
 func Train(ctx context.Context, prog Program, cfg Config) (Result, error) {
-	return Result{}, errors.ErrUnsupported
+	began := time.Now()
+	t, err := newTrainer(prog, cfg)
+	if err != nil {
+		return Result{}, fmt.Errorf("train: %w", err)
+	}
+	err = t.run(ctx, began)
+	return t.result(began), err
+}
+
+// trainer is a run in progress.
+type trainer struct {
+	cfg     Config
+	prog    Program
+	plan    *Plan
+	opt     Optimizer
+	steps   int // in an epoch
+	order   []int32
+	indices []int32 // of an evaluation batch
+
+	train      DatasetID
+	validation *DatasetID
+	pos        Position
+	history    []EpochResult
+
+	since     Metrics   // since the last Progress
+	sinceTime time.Time // of the last Progress, or the epoch's start
+
+	last, best string // paths of checkpoints written
+	saved      Position
+	savedTime  time.Time
+}
+
+// interruption is an error after which the state is good and is saved.
+type interruption struct{ err error }
+
+func (i interruption) Error() string { return i.err.Error() }
+
+func newTrainer(prog Program, cfg Config) (*trainer, error) {
+	if cfg.Network == nil || cfg.Train == nil {
+		return nil, errors.New("needs a network and a training set")
+	}
+	plan, err := cfg.Network.Plan()
+	if err != nil {
+		return nil, err
+	}
+	if err := cfg.Recipe.Check(); err != nil {
+		return nil, err
+	}
+	for _, d := range []*Dataset{cfg.Train, cfg.Validation, cfg.Test} {
+		if d == nil {
+			continue
+		}
+		if err := d.Check(); err != nil {
+			return nil, err
+		}
+		if d.Len() == 0 {
+			return nil, fmt.Errorf("data set %s has no samples", d.Name)
+		}
+		if err := (Batch{d, []int32{0}}).Check(plan); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case cfg.Recipe.Patience > 0 && cfg.Validation == nil:
+		return nil, errors.New("early stopping needs a validation set")
+	case cfg.Interval < 0 || cfg.Saving.EverySteps < 0 || cfg.Saving.Every < 0:
+		return nil, errors.New("intervals must be at least 0")
+	}
+	if cfg.Interval == 0 {
+		cfg.Interval = 50
+	}
+	options := cfg.Options()
+	if err := options.Check(); err != nil {
+		return nil, err
+	}
+	t := &trainer{
+		cfg: cfg, prog: prog, plan: plan, opt: options.Optimizer,
+		steps:     cfg.Recipe.StepsPerEpoch(cfg.Train.Len()),
+		order:     make([]int32, cfg.Train.Len()),
+		indices:   make([]int32, evaluationBatch),
+		saved:     Position{Epoch: -1},
+		savedTime: time.Now(),
+	}
+	if cfg.Saving.Dir != "" || cfg.Resume != nil {
+		t.train = cfg.Train.ID()
+		if cfg.Validation != nil {
+			id := cfg.Validation.ID()
+			t.validation = &id
+		}
+	}
+	if err := t.place(); err != nil {
+		return nil, err
+	}
+	if dir := cfg.Saving.Dir; dir != "" {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, fmt.Errorf("checkpoint folder: %w", err)
+		}
+		if err := removeTemporaries(dir, LastCheckpoint, BestCheckpoint); err != nil {
+			return nil, fmt.Errorf("checkpoint folder: %w", err)
+		}
+	}
+	return t, nil
+}
+
+// place brings program and trainer to where the run goes on.
+func (t *trainer) place() error {
+	if c := t.cfg.Resume; c != nil {
+		if err := c.check(); err != nil {
+			return fmt.Errorf("%w: %w", ErrResume, err)
+		}
+		if err := c.checkResume(&t.cfg, t.train, t.validation); err != nil {
+			return err
+		}
+		if err := t.prog.SetState(c.State); err != nil {
+			return err
+		}
+		t.pos, t.last = c.Position, c.path
+		if dir := t.cfg.Saving.Dir; dir != "" {
+			if c.path == filepath.Join(dir, LastCheckpoint) {
+				t.saved = t.pos
+			}
+			if best := filepath.Join(dir, BestCheckpoint); bestEpoch(c.History, c.Recipe.watch()) > 0 && isFile(best) {
+				t.best = best
+			}
+		}
+		t.history = append(t.history, c.History...)
+	} else if st, err := t.prog.State(); err != nil {
+		return err
+	} else if st.Step != 0 {
+		return fmt.Errorf("the program has made %d steps already: compile a new one, or resume from a checkpoint", st.Step)
+	}
+	_, err := t.prog.Metrics() // sums of an earlier use
+	return err
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+func (t *trainer) run(ctx context.Context, began time.Time) error {
+	started := Started{
+		Network: t.cfg.Network.Name, Recipe: t.cfg.Recipe, Device: t.cfg.Device, Weights: t.plan.Weights(),
+		Train: t.cfg.Train.Len(), StepsPerEpoch: t.steps,
+	}
+	if t.cfg.Validation != nil {
+		started.Validation = t.cfg.Validation.Len()
+	}
+	if t.cfg.Test != nil {
+		started.Test = t.cfg.Test.Len()
+	}
+	if t.cfg.Resume != nil {
+		pos := t.pos
+		started.Resumed = &pos
+	}
+	if err := t.observe(started); err != nil {
+		return t.stop(err)
+	}
+	for t.pos.Epoch < t.cfg.Recipe.Epochs && !t.exhausted() {
+		if err := t.epoch(ctx); err != nil {
+			return t.stop(err)
+		}
+	}
+	if err := t.observe(Done{t.result(began)}); err != nil {
+		return t.stop(err)
+	}
+	return nil
+}
+
+// epoch trains and evaluates what is left of an epoch.
+func (t *trainer) epoch(ctx context.Context) error {
+	start, before := time.Now(), t.pos.Samples
+	t.since, t.sinceTime = Metrics{}, start
+	data, size := t.cfg.Train, t.cfg.Recipe.Batch
+	Shuffle(t.cfg.Recipe.Seed, t.pos.Epoch, t.order)
+	for t.pos.Step < t.steps {
+		if err := ctx.Err(); err != nil {
+			return interruption{err}
+		}
+		lo := t.pos.Step * size
+		if err := t.prog.Step(Batch{data, t.order[lo:min(lo+size, len(t.order))]}); err != nil {
+			return err
+		}
+		t.pos.Step++
+		end := t.pos.Step == t.steps
+		if end || t.pos.Step%t.cfg.Interval == 0 {
+			if err := t.progress(); err != nil {
+				return err
+			}
+		}
+		if !end && t.due() {
+			if err := t.save(AtPeriod); err != nil {
+				return err
+			}
+		}
+	}
+	took := time.Since(start)
+	done := EpochDone{
+		EpochResult: EpochResult{
+			Epoch: t.pos.Epoch + 1,
+			Cost:  t.pos.Loss / float64(t.pos.Samples), Accuracy: float64(t.pos.Hits) / float64(t.pos.Samples),
+		},
+		Seconds:         took.Seconds(),
+		ImagesPerSecond: perSecond(t.pos.Samples-before, took),
+	}
+	var err error
+	if done.Validation, err = t.evaluate(ctx, t.cfg.Validation); err != nil {
+		return err
+	}
+	if done.Test, err = t.evaluate(ctx, t.cfg.Test); err != nil {
+		return err
+	}
+	t.history = append(t.history, done.EpochResult)
+	t.pos = Position{Epoch: t.pos.Epoch + 1}
+	done.Best = bestEpoch(t.history, t.cfg.Recipe.watch()) == t.pos.Epoch
+	// An observer that fails must not cost the checkpoint, nor a failed write the
+	// epoch's line.
+	events, saveErr := t.saveEpoch(done.Best)
+	err = t.observe(append([]Event{done}, events...)...)
+	if saveErr != nil {
+		return saveErr
+	}
+	return err
+}
+
+// progress reads the metrics and tells of the steps since it last did.
+func (t *trainer) progress() error {
+	if err := t.drain(); err != nil {
+		return err
+	}
+	now := time.Now()
+	p := Progress{
+		Epoch: t.pos.Epoch + 1, Step: t.pos.Step, Steps: t.steps,
+		Loss: t.since.MeanLoss(), Accuracy: t.since.Accuracy(),
+		ImagesPerSecond: perSecond(t.since.Samples, now.Sub(t.sinceTime)),
+		LearningRate:    t.opt.Rate(t.made() - 1),
+	}
+	t.since, t.sinceTime = Metrics{}, now
+	return t.observe(p)
+}
+
+// perSecond returns a rate, and 0 where the clock has not moved.
+func perSecond(n int64, d time.Duration) float64 {
+	if d <= 0 {
+		return 0
+	}
+	return float64(n) / d.Seconds()
+}
+
+// made returns the number of steps made in the run.
+func (t *trainer) made() int64 { return int64(t.pos.Epoch)*int64(t.steps) + int64(t.pos.Step) }
+
+// drain adds the program's metrics to the epoch's sums. It fails where a step's
+// loss was not finite, so nothing that comes after it may be saved.
+func (t *trainer) drain() error {
+	m, err := t.prog.Metrics()
+	if err != nil {
+		return err
+	}
+	if m.FirstBad != 0 {
+		return t.diverged("the loss", m.FirstBad)
+	}
+	if !finite(m.Loss) {
+		return t.diverged("the loss", t.made())
+	}
+	t.since.Add(m)
+	t.pos.Samples += m.Samples
+	t.pos.Loss += m.Loss
+	t.pos.Hits += m.Hits
+	return nil
+}
+
+// diverged blames a step of the run, counted from 1.
+func (t *trainer) diverged(what string, step int64) *DivergedError {
+	n := int64(t.steps)
+	return &DivergedError{What: what, Epoch: int((step-1)/n) + 1, Step: int((step-1)%n) + 1}
+}
+
+// evaluate returns the score on d, nil where d is. The metrics have been read.
+func (t *trainer) evaluate(ctx context.Context, d *Dataset) (*Score, error) {
+	if d == nil {
+		return nil, nil
+	}
+	for lo := 0; lo < d.Len(); lo += evaluationBatch {
+		if err := ctx.Err(); err != nil {
+			// The sums so far would count as training.
+			if _, dropErr := t.prog.Metrics(); dropErr != nil {
+				return nil, dropErr
+			}
+			return nil, interruption{err}
+		}
+		batch := t.indices[:min(evaluationBatch, d.Len()-lo)]
+		for i := range batch {
+			batch[i] = int32(lo + i)
+		}
+		if err := t.prog.Evaluate(Batch{d, batch}); err != nil {
+			return nil, err
+		}
+	}
+	m, err := t.prog.Metrics()
+	if err != nil {
+		return nil, err
+	}
+	s := Score{Loss: m.MeanLoss(), Accuracy: m.Accuracy()}
+	if !finite(s.Loss) {
+		return nil, t.diverged("the loss on "+d.Name, t.made())
+	}
+	return &s, nil
+}
+
+// exhausted reports whether early stopping ends the run.
+func (t *trainer) exhausted() bool {
+	best := bestEpoch(t.history, t.cfg.Recipe.watch())
+	patience := t.cfg.Recipe.Patience
+	return patience > 0 && best > 0 && t.pos.Step == 0 && t.pos.Epoch-best >= patience
+}
+
+// bestEpoch returns the first epoch, from 1, with the best figure on the
+// validation set, and 0 where there is none.
+func bestEpoch(history []EpochResult, w Watch) int {
+	best, at := math.Inf(1), 0
+	for _, e := range history {
+		if e.Validation == nil {
+			continue
+		}
+		x := e.Validation.Loss
+		if w == WatchAccuracy {
+			x = -e.Validation.Accuracy
+		}
+		if x < best {
+			best, at = x, e.Epoch
+		}
+	}
+	return at
+}
+
+// due reports whether a checkpoint is to be written inside an epoch.
+func (t *trainer) due() bool {
+	s := t.cfg.Saving
+	return s.Dir != "" &&
+		(s.EverySteps > 0 && t.made()%int64(s.EverySteps) == 0 || s.Every > 0 && time.Since(t.savedTime) >= s.Every)
+}
+
+// checkpoint takes the run as it stands.
+func (t *trainer) checkpoint() (*Checkpoint, error) {
+	if err := t.drain(); err != nil {
+		return nil, err
+	}
+	st, err := t.prog.State()
+	if err != nil {
+		return nil, err
+	}
+	return &Checkpoint{
+		Network: t.cfg.Network, Recipe: t.cfg.Recipe, Device: t.cfg.Device,
+		Train: t.train, Validation: t.validation,
+		Position: t.pos, History: t.history, State: st,
+	}, nil
+}
+
+// write writes c to the folder.
+func (t *trainer) write(c *Checkpoint, name string, reason CheckpointReason) (CheckpointSaved, error) {
+	path := filepath.Join(t.cfg.Saving.Dir, name)
+	err := SaveCheckpoint(path, c)
+	if errors.Is(err, ErrNotFinite) {
+		return CheckpointSaved{}, t.diverged("a weight or the optimiser's state", t.made())
+	}
+	if err != nil {
+		return CheckpointSaved{}, err
+	}
+	if name == BestCheckpoint {
+		t.best = path
+	} else {
+		t.last, t.saved, t.savedTime = path, t.pos, time.Now()
+	}
+	return CheckpointSaved{Path: path, Reason: reason, Epoch: t.pos.Epoch, Step: t.pos.Step}, nil
+}
+
+// save writes the last checkpoint, in the midst of an epoch.
+func (t *trainer) save(reason CheckpointReason) error {
+	c, err := t.checkpoint()
+	if err != nil {
+		return err
+	}
+	saved, err := t.write(c, LastCheckpoint, reason)
+	if err != nil {
+		return err
+	}
+	return t.observe(saved)
+}
+
+// saveEpoch writes the checkpoints of an epoch's end and returns what to tell.
+func (t *trainer) saveEpoch(best bool) ([]Event, error) {
+	if t.cfg.Saving.Dir == "" {
+		return nil, nil
+	}
+	c, err := t.checkpoint()
+	if err != nil {
+		return nil, err
+	}
+	var events []Event
+	// The best one first: killed in between, the run repeats the epoch and writes
+	// it again.
+	if best {
+		saved, err := t.write(c, BestCheckpoint, AtBest)
+		if err != nil {
+			return events, err
+		}
+		events = append(events, saved)
+	}
+	saved, err := t.write(c, LastCheckpoint, AtEpoch)
+	if err != nil {
+		return events, err
+	}
+	return append(events, saved), nil
+}
+
+// observe tells every observer. One that fails interrupts the run.
+func (t *trainer) observe(events ...Event) error {
+	for _, e := range events {
+		for _, o := range t.cfg.Observers {
+			if err := o.Observe(e); err != nil {
+				return interruption{fmt.Errorf("observer: %w", err)}
+			}
+		}
+	}
+	return nil
+}
+
+// stop ends the run before its time: after an interruption with a checkpoint,
+// for what stands is good.
+func (t *trainer) stop(err error) error {
+	var in interruption
+	if errors.As(err, &in) {
+		err = in.err
+		if t.cfg.Saving.Dir != "" && t.pos != t.saved {
+			if saveErr := t.save(AtStopped); errors.As(saveErr, &in) {
+				// An observer that has failed may fail again; the file is whole.
+			} else if saveErr != nil {
+				err = fmt.Errorf("%w; %w", err, saveErr)
+			}
+		}
+	}
+	var diverged *DivergedError
+	if errors.As(err, &diverged) {
+		diverged.Checkpoint = t.last
+		return diverged
+	}
+	return &StoppedError{Epoch: t.pos.Epoch + 1, Step: t.pos.Step, Checkpoint: t.last, Err: err}
+}
+
+func (t *trainer) result(began time.Time) Result {
+	return Result{
+		Epochs: t.history, Best: bestEpoch(t.history, t.cfg.Recipe.watch()),
+		EarlyStopped: t.pos.Epoch < t.cfg.Recipe.Epochs && t.exhausted(),
+		Seconds:      time.Since(began).Seconds(),
+		Last:         t.last, BestPath: t.best,
+	}
 }
