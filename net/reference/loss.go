@@ -21,49 +21,49 @@ func SoftmaxCrossEntropy(logits []float64, labels []int32, classes int) Loss {
 		z := logits[i*classes : (i+1)*classes]
 		p := l.Probabilities[i*classes : (i+1)*classes]
 		g := l.Gradient[i*classes : (i+1)*classes]
-
-		// The logarithm of p itself would be -Inf where p is too small for a float64.
-		greatest := z[first(z)]
-		var sum float64
-		for _, v := range z {
-			sum += math.Exp(v - greatest)
-		}
-		l.Sum += math.Log(sum) - (z[label] - greatest)
-
 		for c := range g {
 			g[c] = p[c] / n
 		}
-		g[label] -= 1 / n
+		g[label] = (p[label] - 1) / n
 
-		if first(z) == int(label) && !math.IsNaN(sum) {
+		// Written out, because p[label] may be too small for a float64.
+		shift, sum := normaliser(z)
+		l.Sum += math.Log(sum) - (z[label] - shift)
+
+		if argmax(z) == int(label) && !math.IsNaN(sum) {
 			l.Hits++
 		}
 	}
 	return l
 }
 
-// softmax returns exp(z[c]) / sum of exp(z) for the logits z of each sample,
-// computed with z less its greatest, which changes nothing but keeps the
-// exponentials from overflowing.
+// softmax returns the probabilities exp(z[c]) / sum of exp(z) for the logits z of
+// each sample.
 func softmax(logits []float64, classes int) []float64 {
-	probabilities := make([]float64, len(logits))
+	p := make([]float64, len(logits))
 	for i := 0; i < len(logits); i += classes {
-		z, p := logits[i:i+classes], probabilities[i:i+classes]
-		greatest := z[first(z)]
-		var sum float64
+		z := logits[i : i+classes]
+		shift, sum := normaliser(z)
 		for c, v := range z {
-			p[c] = math.Exp(v - greatest)
-			sum += p[c]
-		}
-		for c := range p {
-			p[c] /= sum
+			p[i+c] = math.Exp(v-shift) / sum
 		}
 	}
-	return probabilities
+	return p
 }
 
-// first returns the index of the greatest value, the first if several are equal.
-func first(z []float64) int {
+// normaliser returns the greatest of z as the shift, and the sum of exp(z-shift).
+// Shifting all logits changes no probability, and keeps the exponentials from
+// overflowing.
+func normaliser(z []float64) (shift, sum float64) {
+	shift = z[argmax(z)]
+	for _, v := range z {
+		sum += math.Exp(v - shift)
+	}
+	return shift, sum
+}
+
+// argmax returns the index of the greatest value, the first if several are equal.
+func argmax(z []float64) int {
 	at := 0
 	for c, v := range z {
 		if v > z[at] {

@@ -1,0 +1,67 @@
+package reference_test
+
+import (
+	"flag"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/reference"
+)
+
+var seedFlag = flag.Uint64("seed", 0, "seed of the random tests; 0 takes a fresh one")
+
+// newRand returns a source of random numbers and logs its seed.
+func newRand(t *testing.T) *rand.Rand {
+	t.Helper()
+	seed := *seedFlag
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("repeat with -seed %d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// spread returns n values between -2 and 2 in random order, at least 4/n apart
+// from each other and 1/n from 0, so that a small change of one of them moves no
+// maximum and crosses no kink at 0.
+func spread(r *rand.Rand, n int) []float64 {
+	x := make([]float64, n)
+	for i, k := range r.Perm(n) {
+		x[i] = 4*(float64(k)+0.5)/float64(n) - 2
+		if n%2 == 1 {
+			x[i] += 1 / float64(n) // else the middle one is 0
+		}
+	}
+	return x
+}
+
+// between returns a random integer from lo to hi.
+func between(r *rand.Rand, lo, hi int) int { return lo + r.IntN(hi-lo+1) }
+
+// planLayer plans d on its own for an input shape.
+func planLayer(in net.Shape, d net.Layer) (*reference.Layer, error) {
+	// A network must end in logits.
+	plan, err := (&net.Network{Input: in, Layers: []net.Layer{d, &net.Flatten{}, &net.Dense{Units: 2}}}).Plan()
+	if err != nil {
+		return nil, err
+	}
+	return &reference.Layer{PlannedLayer: plan.Layers[0], Params: map[net.Role][]float64{}}, nil
+}
+
+// newLayer is planLayer for layers that fit, with parameters in the order of the
+// plan.
+func newLayer(t *testing.T, in net.Shape, d net.Layer, params ...[]float64) *reference.Layer {
+	t.Helper()
+	l, err := planLayer(in, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range l.PlannedLayer.Params {
+		if len(params[i]) != p.Size() {
+			t.Fatalf("%s: %d values for %v", p.Role, len(params[i]), p.Dims)
+		}
+		l.Params[p.Role] = params[i]
+	}
+	return l
+}
