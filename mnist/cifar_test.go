@@ -1,0 +1,105 @@
+package mnist
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"testing"
+	"testing/iotest"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+// cifarFile encodes images whose pixels are drawn from a simple recurrence.
+func cifarFile(labels ...byte) []byte {
+	var b []byte
+	x := byte(len(labels))
+	for _, l := range labels {
+		b = append(b, l)
+		for range cifarImage {
+			x = 5*x + l + 1
+			b = append(b, x)
+		}
+	}
+	return b
+}
+
+func TestReadCIFAR10(t *testing.T) {
+	file := cifarFile(6, 9, 0)
+	d, err := ReadCIFAR10(iotest.HalfReader(bytes.NewReader(file)), "batch")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Check(); err != nil {
+		t.Fatal(err)
+	}
+	if d.Name != "batch" || d.Len() != 3 || d.Classes != 10 || d.Shape != (net.Shape{C: 3, H: 32, W: 32}) {
+		t.Errorf("got %s: %d samples of %v in %d classes", d.Name, d.Len(), d.Shape, d.Classes)
+	}
+	if got := encodeCIFAR10(d); !bytes.Equal(got, file) {
+		t.Error("what was read does not encode to the file")
+	}
+}
+
+// encodeCIFAR10 is the inverse of ReadCIFAR10.
+func encodeCIFAR10(d *net.Dataset) []byte {
+	var b []byte
+	for i, l := range d.Labels {
+		b = append(b, byte(l))
+		b = append(b, d.Pixels[i*cifarImage:(i+1)*cifarImage]...)
+	}
+	return b
+}
+
+func TestReadCIFAR10Errors(t *testing.T) {
+	broken := errors.New("input/output error")
+	file := cifarFile(6, 9, 0)
+	for _, c := range []struct {
+		name    string
+		r       io.Reader
+		is      error
+		message string
+	}{
+		{"empty", bytes.NewReader(nil), ErrTruncated,
+			"f: byte 0: record 0: file is truncated, fetch it again: 0 of its 3073 bytes"},
+		{"truncated", bytes.NewReader(file[:len(file)-1]), ErrTruncated,
+			"f: byte 6146: record 2: file is truncated, fetch it again: 3072 of its 3073 bytes"},
+		{"trailing byte", bytes.NewReader(append(cifarFile(1), 3)), ErrTruncated,
+			"f: byte 3073: record 1: file is truncated, fetch it again: 1 of its 3073 bytes"},
+		{"label", bytes.NewReader(cifarFile(1, 10)), ErrLabel,
+			"f: byte 3073: record 1: label outside the classes: label 10 is not from 0 to 9"},
+		{"device", io.MultiReader(bytes.NewReader(file[:4000]), iotest.ErrReader(broken)), broken,
+			"f: byte 3073: record 1: input/output error"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := ReadCIFAR10(c.r, "f")
+			wantError(t, err, c.is, c.message)
+		})
+	}
+}
+
+func FuzzReadCIFAR(f *testing.F) {
+	f.Add([]byte{})
+	f.Add(cifarFile(0))
+	f.Add(cifarFile(9, 3))
+	f.Add(cifarFile(10))
+	f.Add(cifarFile(4, 255))
+	f.Add(append(cifarFile(1), 2))
+	f.Add(cifarFile(7)[:3000])
+	f.Fuzz(func(t *testing.T, file []byte) {
+		d, err := ReadCIFAR10(bytes.NewReader(file), "f")
+		if err != nil {
+			var format *FormatError
+			if !errors.As(err, &format) || format.File != "f" || format.Offset%cifarRecord != 0 || format.Offset > int64(len(file)) {
+				t.Fatalf("error %#v names no record of file f", err)
+			}
+			return
+		}
+		if err := d.Check(); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(encodeCIFAR10(d), file) {
+			t.Fatal("what was read does not encode to the file")
+		}
+	})
+}

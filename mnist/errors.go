@@ -1,0 +1,67 @@
+package mnist
+
+import (
+	"errors"
+	"fmt"
+)
+
+// What can be wrong with a data set; compare with errors.Is. A missing file or
+// directory gives fs.ErrNotExist.
+var (
+	// ErrNotIDX means that a file does not begin as an IDX file does.
+	ErrNotIDX = errors.New("not an IDX file")
+	// ErrElementType means an unknown element type, or one that does not fit the
+	// file's purpose.
+	ErrElementType = errors.New("wrong element type")
+	// ErrDimensions means dimensions that do not fit the file's purpose, do not
+	// match those of another file, or multiply to more than MaxElements.
+	ErrDimensions = errors.New("wrong dimensions")
+	// ErrTruncated means that a file ends before its data do.
+	ErrTruncated = errors.New("file is truncated, fetch it again")
+	// ErrTrailing means that a file goes on after its data.
+	ErrTrailing = errors.New("file goes on after its data")
+	// ErrGzip means that a file begins as a gzip file does but cannot be
+	// decompressed.
+	ErrGzip = errors.New("cannot decompress, fetch the file again")
+	// ErrCount means that there are not as many labels as images.
+	ErrCount = errors.New("images and labels differ in number")
+	// ErrLabel means a label outside the classes.
+	ErrLabel = errors.New("label outside the classes")
+	// ErrValue means an image value that is not a finite float32.
+	ErrValue = errors.New("value is not a finite float32")
+	// ErrTooFew means that there is but one training image, where the training and
+	// the validation set need one each.
+	ErrTooFew = errors.New("too few training images")
+	// ErrNotDirectory means that a file's path was given for a directory's.
+	ErrNotDirectory = errors.New("not a directory")
+	// ErrNoDataSet means that a directory holds no file of a known name.
+	ErrNoDataSet = errors.New("no data set found")
+	// ErrAmbiguous means that a directory holds files of more than one data set.
+	ErrAmbiguous = errors.New("more than one data set found")
+)
+
+// FormatError says what is wrong with a data file, and where.
+type FormatError struct {
+	File   string // path, or the name given to the reader
+	Gzip   bool   // the file is compressed
+	Offset int64  // in bytes from the beginning of the data, decompressed if Gzip
+	Field  string // the part of the header or of the data that is wrong
+	Err    error  // the reason
+}
+
+// Error gives file, offset, field and reason in one line.
+func (e *FormatError) Error() string {
+	data := ""
+	if e.Gzip {
+		data = " of the decompressed data"
+	}
+	return fmt.Sprintf("%s: byte %d%s: %s: %v", e.File, e.Offset, data, e.Field, e.Err)
+}
+
+// Unwrap returns the reason.
+func (e *FormatError) Unwrap() error { return e.Err }
+
+// reason gives one of the errors above its details.
+func reason(sentinel error, format string, a ...any) error {
+	return fmt.Errorf("%w: %s", sentinel, fmt.Sprintf(format, a...))
+}

@@ -1,0 +1,88 @@
+package mnist
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Load reads the data set in a directory of IDX or CIFAR-10 files; the package's
+// documentation says which names it knows. The caller owns the result. A file
+// that is wrong gives a [*FormatError], a missing one fs.ErrNotExist.
+func Load(dir string) (*Split, error) {
+	switch info, err := os.Stat(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("data directory %s: %w", dir, fs.ErrNotExist)
+	case err != nil:
+		return nil, fmt.Errorf("data directory: %w", err)
+	case !info.IsDir():
+		return nil, fmt.Errorf("%s: %w, give the directory that holds the file", dir, ErrNotDirectory)
+	}
+	absolute, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("data directory %s: %w", dir, err)
+	}
+	return directory{fsys: os.DirFS(dir), path: dir, name: filepath.Base(absolute)}.load()
+}
+
+// directory is where a data set's files lie.
+type directory struct {
+	fsys fs.FS
+	path string // for errors
+	name string // of the data set, where its files do not tell
+}
+
+// load tells the data set's form by its files' names and reads it.
+func (d directory) load() (*Split, error) {
+	entries, err := fs.ReadDir(d.fsys, ".")
+	if err != nil {
+		return nil, fmt.Errorf("data directory %s: %w", d.path, err)
+	}
+	var names []string
+	for _, e := range entries {
+		// A folder may have the name of the file that it holds.
+		if t := e.Type(); t.IsRegular() || t&fs.ModeSymlink != 0 {
+			names = append(names, e.Name())
+		}
+	}
+	idx, cifar := findIDX(names), findCIFAR10(names)
+	switch {
+	case len(names) == 0:
+		return nil, d.fail(ErrNoDataSet, "the directory holds no files")
+	case len(idx) == 0 && !cifar.any():
+		return nil, d.fail(ErrNoDataSet, "want IDX files such as train-images-idx3-ubyte.gz, or CIFAR-10's data_batch_1.bin")
+	case len(idx) > 0 && cifar.any():
+		return nil, d.fail(ErrAmbiguous, "IDX and CIFAR-10 files, keep one kind in the directory")
+	case len(idx) > 1:
+		return nil, d.fail(ErrAmbiguous, "%s and %s, keep one set in the directory", idx[0].first(), idx[1].first())
+	case len(idx) == 1:
+		return d.loadIDX(idx[0])
+	}
+	return d.loadCIFAR10(cifar)
+}
+
+// fail says what is wrong with the directory.
+func (d directory) fail(sentinel error, format string, a ...any) error {
+	return fmt.Errorf("data directory %s: %w", d.path, reason(sentinel, format, a...))
+}
+
+// missing says that a file is missing.
+func (d directory) missing(name string) error {
+	return fmt.Errorf("%s: %w", filepath.Join(d.path, name), fs.ErrNotExist)
+}
+
+// open opens a file and returns its path for errors.
+func (d directory) open(name string) (f fs.File, path string, err error) {
+	path = filepath.Join(d.path, name)
+	f, err = d.fsys.Open(name)
+	if err != nil {
+		// The operating system's error knows the file's name alone.
+		if inner := (*fs.PathError)(nil); errors.As(err, &inner) {
+			err = inner.Err
+		}
+		return nil, path, fmt.Errorf("%s: %w", path, err)
+	}
+	return f, path, nil
+}

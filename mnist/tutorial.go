@@ -1,0 +1,27 @@
+package mnist
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"sync"
+)
+
+// embedded holds the MNIST database; data/README.md states source and licence.
+//
+//go:embed data/*.gz
+var embedded embed.FS
+
+var tutorial = sync.OnceValues(func() (*Split, error) {
+	data, err := fs.Sub(embedded, "data")
+	if err != nil {
+		return nil, fmt.Errorf("embedded MNIST: %w", err)
+	}
+	return directory{fsys: data, path: "embedded", name: "MNIST"}.load()
+})
+
+// Tutorial returns the embedded MNIST database: 55,000 training, 5,000
+// validation and 10,000 test images, 1 x 28 x 28, white on black, of ten digits.
+// It is decompressed at the first call, and shared by all callers, who must not
+// change it.
+func Tutorial() (*Split, error) { return tutorial() }
