@@ -12,8 +12,8 @@ type Tolerance struct {
 	Abs, Rel float64
 }
 
-// float is the element types that are compared.
-type float interface{ ~float32 | ~float64 }
+// Float is the element types that are compared.
+type Float interface{ ~float32 | ~float64 }
 
 // Result is the outcome of a comparison.
 type Result struct {
@@ -48,20 +48,38 @@ func (r Result) String() string {
 // Compare compares got with want, element by element. Lengths must be equal. A
 // NaN in got or want fails, always; an infinity passes only against the same
 // infinity.
-func Compare[G, W float](got []G, want []W, tol Tolerance) Result {
+func Compare[G, W Float](got []G, want []W, tol Tolerance) Result {
+	if !(tol.Abs >= 0) || !(tol.Rel >= 0) || math.IsInf(tol.Abs, 0) || math.IsInf(tol.Rel, 0) {
+		return Result{N: len(want), Worst: -1, Reason: fmt.Sprintf("tolerance %+v must be finite and at least 0", tol)}
+	}
+	return compare(got, want, func(i int) float64 { return tol.Abs + tol.Rel*math.Abs(float64(want[i])) })
+}
+
+// CompareEach is Compare with a tolerance of its own, limits[i], for each
+// |got[i]-want[i]|.
+func CompareEach[G, W Float](got []G, want []W, limits []float64) Result {
+	if len(limits) != len(want) {
+		return Result{N: len(want), Worst: -1, Reason: fmt.Sprintf("%d tolerances for %d values", len(limits), len(want))}
+	}
+	for i, limit := range limits {
+		if !(limit >= 0) || math.IsInf(limit, 0) {
+			return Result{N: len(want), Worst: -1, Reason: fmt.Sprintf("tolerance %v at %d must be finite and at least 0", limit, i)}
+		}
+	}
+	return compare(got, want, func(i int) float64 { return limits[i] })
+}
+
+// compare compares element i within limit(i).
+func compare[G, W Float](got []G, want []W, limit func(i int) float64) Result {
 	r := Result{N: len(want), Worst: -1}
 	if len(got) != len(want) {
 		r.Reason = fmt.Sprintf("got %d values, want %d", len(got), len(want))
 		return r
 	}
-	if !(tol.Abs >= 0) || !(tol.Rel >= 0) || math.IsInf(tol.Abs, 0) || math.IsInf(tol.Rel, 0) {
-		r.Reason = fmt.Sprintf("tolerance %+v must be finite and at least 0", tol)
-		return r
-	}
 	var maxWant float64
 	for i := range want {
 		g, w := float64(got[i]), float64(want[i])
-		diff, used, ok := distance(g, w, tol)
+		diff, used, ok := distance(g, w, limit(i))
 		r.MaxAbs = max(r.MaxAbs, diff)
 		if !math.IsInf(w, 0) && !math.IsNaN(w) {
 			maxWant = max(maxWant, math.Abs(w))
@@ -84,9 +102,9 @@ func Compare[G, W float](got []G, want []W, tol Tolerance) Result {
 	return r
 }
 
-// distance returns |g-w|, its share of the tolerance (neither is ever NaN) and
+// distance returns |g-w|, its share of the limit (neither is ever NaN) and
 // whether it is within it.
-func distance(g, w float64, tol Tolerance) (diff, used float64, ok bool) {
+func distance(g, w, limit float64) (diff, used float64, ok bool) {
 	inf := math.Inf(1)
 	if g == w { // equal infinities too
 		return 0, 0, true
@@ -96,7 +114,6 @@ func distance(g, w float64, tol Tolerance) (diff, used float64, ok bool) {
 	if !(diff <= math.MaxFloat64) {
 		return inf, inf, false
 	}
-	limit := tol.Abs + tol.Rel*math.Abs(w)
 	if limit == 0 {
 		return diff, inf, false
 	}
@@ -111,7 +128,7 @@ type T interface {
 
 // Check fails the test where got is not within the tolerance of want, and
 // returns whether it passed.
-func Check[G, W float](t T, name string, got []G, want []W, tol Tolerance) bool {
+func Check[G, W Float](t T, name string, got []G, want []W, tol Tolerance) bool {
 	t.Helper()
 	r := Compare(got, want, tol)
 	if !r.OK {

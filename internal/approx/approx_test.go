@@ -134,6 +134,27 @@ func TestBadTolerance(t *testing.T) {
 	}
 }
 
+func TestCompareEach(t *testing.T) {
+	got, want := []float32{1, 2, 3}, []float64{1, 2.5, 7}
+	if r := CompareEach(got, want, []float64{0, 0.5, 8}); !r.OK || r.Worst != 1 || r.Used != 1 {
+		t.Errorf("inside: %+v", r)
+	}
+	if r := CompareEach(got, want, []float64{1e9, 0.5, 2}); r.OK || r.Bad != 1 || r.Worst != 2 || r.Used != 2 {
+		t.Errorf("last outside: %+v", r)
+	}
+	if r := CompareEach([]float64{nan}, []float64{1}, []float64{1e9}); r.OK {
+		t.Errorf("NaN: %+v", r)
+	}
+	if r := CompareEach(got, want, []float64{1}); r.OK || r.Reason != "1 tolerances for 3 values" {
+		t.Errorf("tolerances missing: %+v", r)
+	}
+	for _, limit := range []float64{nan, inf, -1} {
+		if r := CompareEach(want, want, []float64{1, limit, 1}); r.OK || !strings.Contains(r.Reason, "at 1 must be finite and at least 0") {
+			t.Errorf("tolerance %v: %+v", limit, r)
+		}
+	}
+}
+
 func TestMixedTypes(t *testing.T) {
 	// 0.1 as float32 differs from 0.1 by 1.49e-9: the comparison is in float64.
 	got, want := []float32{0.1}, []float64{0.1}
