@@ -1,0 +1,241 @@
+package verify
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"gorgonia.org/tensor"
+
+	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/reference"
+)
+
+// Check is the outcome of one comparison.
+type Check struct {
+	Layer int    // index of the layer, -1 for what is the whole network's
+	What  string // "output", "output gradient", "weight gradient", "loss", ...
+	// Fused says that the device, which fuses layers, has no such values in
+	// memory, so that nothing was compared here; OK is true.
+	Fused bool
+	// Error is the greatest |got-want| and Tolerance what is allowed, both
+	// relative to the greatest value wanted or partial sum on the way to it.
+	Error, Tolerance float64
+	OK               bool
+	Detail           string // what is wrong; empty where OK
+}
+
+// compare checks values against those wanted and their bound.
+func compare[G approx.Float](layer int, what string, got []G, want []float64, b bound) Check {
+	limit := safety * b.err
+	r := approx.Compare(got, want, approx.Tolerance{Abs: limit})
+	c := Check{Layer: layer, What: what, Error: r.MaxAbs, Tolerance: limit, OK: r.OK}
+	if b.scale > 0 {
+		c.Error, c.Tolerance = c.Error/b.scale, c.Tolerance/b.scale
+	}
+	if !r.OK {
+		c.Detail = r.String()
+		c.Error = math.Inf(1)
+		if len(got) == len(want) && b.scale > 0 {
+			c.Error = r.MaxAbs / b.scale
+		}
+	}
+	return c
+}
+
+// compareTensor checks a tensor's type and dimensions too.
+func compareTensor(layer int, what string, got *tensor.Dense, want []float64, b bound, dims ...int) Check {
+	if fault := misfit(got, dims); fault != "" {
+		return Check{Layer: layer, What: what, Error: math.Inf(1), Detail: fault}
+	}
+	return compare(layer, what, got.Float32s(), want, b)
+}
+
+// misfit says how a tensor differs from a float32 one of these dimensions, or "".
+func misfit(t *tensor.Dense, dims []int) string {
+	switch {
+	case t == nil:
+		return "missing"
+	case t.Dtype() != tensor.Float32:
+		return fmt.Sprintf("has type %v, want float32", t.Dtype())
+	case !slices.Equal([]int(t.Shape()), dims):
+		return fmt.Sprintf("has dimensions %v, want %v", []int(t.Shape()), dims)
+	}
+	return ""
+}
+
+// pass is one run of a network in float64 over a batch, with bounds on what a
+// float32 device may differ by. A pass that is led by a trace goes on from the
+// trace's values wherever it has some; the bounds start anew there.
+type pass struct {
+	unit   float64
+	plan   *net.Plan
+	n      int
+	mode   net.Mode
+	labels []int32
+	led    *net.Trace // nil for a pass that goes its own way
+	layers []*reference.Layer
+	in     [][]float64 // input of each layer
+	ein    []float64
+	out    [][]float64 // output, as computed here
+	eout   []bound
+	narrow []bool // by sample, whether a kink is too near
+
+	loss       reference.Loss
+	probBound  bound
+	lossBound  bound
+	gradBound  bound
+	outGrads   [][]float64 // as computed here
+	outBounds  []bound
+	params     []map[net.Role][]float64
+	paramBound []map[net.Role]bound
+}
+
+// run computes a pass: forward, loss and, in Training mode, backward.
+func (j *Judge) run(st net.State, b net.Batch, mode net.Mode, led *net.Trace) *pass {
+	p := j.forward(st, b, mode, led, false)
+	logits, ez := p.logits()
+	p.loss = reference.SoftmaxCrossEntropy(logits, p.labels, j.plan.Classes)
+	p.probBound, p.lossBound, p.gradBound = lossBounds(j.unit, logits, ez, p.n, j.plan.Classes, p.loss.Sum/float64(p.n))
+	if mode == net.Training {
+		p.backward()
+	}
+	return p
+}
+
+// forward computes the outputs of a pass; where it is to stop at a kink, only up
+// to the first layer with a narrow sample.
+func (j *Judge) forward(st net.State, b net.Batch, mode net.Mode, led *net.Trace, stopAtKink bool) *pass {
+	count := len(j.plan.Layers)
+	p := &pass{
+		unit: j.unit, plan: j.plan, n: b.Len(), mode: mode, led: led, narrow: make([]bool, b.Len()),
+		in: make([][]float64, count), ein: make([]float64, count), out: make([][]float64, count), eout: make([]bound, count),
+		outGrads: make([][]float64, count), outBounds: make([]bound, count),
+		params: make([]map[net.Role][]float64, count), paramBound: make([]map[net.Role]bound, count),
+	}
+	for _, i := range b.Indices {
+		p.labels = append(p.labels, b.Data.Labels[i])
+	}
+	values := make([]float32, b.Len()*b.Data.Shape.Size())
+	b.Data.Gather(values, b.Indices)
+	x, ex := widen(values), 0.0
+	for i, planned := range j.plan.Layers {
+		l := &reference.Layer{PlannedLayer: planned, Params: map[net.Role][]float64{}, Seed: j.opts.Seed}
+		for _, q := range planned.Params {
+			l.Params[q.Role] = widen(st.Params[q.Name].Float32s())
+		}
+		p.layers = append(p.layers, l)
+		y := l.Forward(x, p.n, mode, st.Step)
+		p.in[i], p.ein[i], p.out[i] = x, ex, y
+		p.eout[i] = forwardBound(j.unit, l, mode, p.n, x, ex, y)
+		markNarrow(l, p.n, x, ex, y, p.narrow)
+		if stopAtKink && slices.Contains(p.narrow, true) {
+			break
+		}
+		x, ex = y, p.eout[i].err
+		if values := p.ledOutput(i); values != nil {
+			x, ex = values, 0
+		}
+	}
+	return p
+}
+
+// ledOutput returns what the leading trace has as layer i's output, or nil.
+func (p *pass) ledOutput(i int) []float64 {
+	if p.led == nil || i >= len(p.led.Layers) || misfit(p.led.Layers[i].Output, p.dims(i)) != "" {
+		return nil
+	}
+	return widen(p.led.Layers[i].Output.Float32s())
+}
+
+// ledOutputGrad returns what the leading trace has as the gradient of layer i's
+// output, or nil.
+func (p *pass) ledOutputGrad(i int) []float64 {
+	if p.led == nil || i >= len(p.led.Layers) || misfit(p.led.Layers[i].OutputGrad, p.dims(i)) != "" {
+		return nil
+	}
+	return widen(p.led.Layers[i].OutputGrad.Float32s())
+}
+
+// dims returns the dimensions of layer i's output.
+func (p *pass) dims(i int) []int {
+	s := p.plan.Layers[i].Out
+	return []int{p.n, s.C, s.H, s.W}
+}
+
+// backward computes the gradients of a pass.
+func (p *pass) backward() {
+	dy, b := p.loss.Gradient, p.gradBound
+	for i := len(p.layers) - 1; i >= 0; i-- {
+		p.outGrads[i], p.outBounds[i] = dy, b
+		if values := p.ledOutputGrad(i); values != nil {
+			dy, b = values, bound{}
+		}
+		l := p.layers[i]
+		var dx []float64
+		dx, p.params[i] = l.Backward(dy)
+		b, p.paramBound[i] = backwardBound(p.unit, l, p.n, p.in[i], p.out[i], p.ein[i], p.eout[i].err, dy, b.err, dx, p.params[i])
+		dy = dx
+	}
+}
+
+// lossChecks compares a batch's mean loss and hits.
+func (p *pass) lossChecks(loss float64, hits int64) []Check {
+	checks := []Check{compare(-1, "loss", []float64{loss}, []float64{p.loss.Sum / float64(p.n)}, p.lossBound)}
+	sure, possible := p.hits()
+	c := Check{Layer: -1, What: "hits", OK: hits >= sure && hits <= possible}
+	if !c.OK {
+		c.Error = math.Inf(1)
+		c.Detail = fmt.Sprintf("got %d, want %d", hits, sure)
+		if possible > sure {
+			c.Detail += fmt.Sprintf(" to %d", possible)
+		}
+	}
+	return append(checks, c)
+}
+
+// hits returns how many samples are hits for sure, and how many may be within
+// the bound of the logits.
+func (p *pass) hits() (sure, possible int64) {
+	logits, gap := p.logits()
+	gap *= 2
+	classes := p.plan.Classes
+	for i, label := range p.labels {
+		z := logits[i*classes : (i+1)*classes]
+		hit, maybe := true, true
+		for c, v := range z {
+			if c == int(label) {
+				continue
+			}
+			lead := z[label] - v
+			hit = hit && (lead > gap || lead == 0 && gap == 0 && int(label) < c)
+			maybe = maybe && (lead > -gap || lead == 0 && int(label) < c)
+		}
+		if hit {
+			sure++
+		}
+		if hit || maybe {
+			possible++
+		}
+	}
+	return sure, possible
+}
+
+// logits returns the last layer's output, the leading trace's if there is one,
+// and how far it may be off.
+func (p *pass) logits() (values []float64, err float64) {
+	last := len(p.layers) - 1
+	if values := p.ledOutput(last); values != nil {
+		return values, 0
+	}
+	return p.out[last], p.eout[last].err
+}
+
+func widen(values []float32) []float64 {
+	wide := make([]float64, len(values))
+	for i, v := range values {
+		wide[i] = float64(v)
+	}
+	return wide
+}

@@ -1,0 +1,296 @@
+package verify
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"text/tabwriter"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+// Options say how much [Network] compares. The zero Options have defaults.
+type Options struct {
+	Batch     int           // samples of a mini-batch; default 4
+	Steps     int           // training steps; default 3
+	Optimizer net.Optimizer // default Adam at 1e-3
+	Seed      uint64        // of the initial values and of the choice of samples
+	Precision string        // as in net.Options
+	Roundoff  float64       // unit roundoff of that precision; default Roundoff
+}
+
+// Report is what [Network] found.
+type Report struct {
+	Device  string
+	Network string
+	Batch   int     // samples of the mini-batch that the layers were judged on
+	Layers  []Layer // one a layer, by replay
+	// Whole judges the network from the batch alone, in training and, after the
+	// steps, in evaluation.
+	Whole []Check
+	// Steps judges training steps, each from the state that the one before left:
+	// the loss, and of each parameter the weights and the optimiser's moments.
+	Steps [][]Check
+}
+
+// Layer is one layer of a report.
+type Layer struct {
+	Name, Kind string
+	Out        net.Shape
+	Training   []Check // output, output gradient and the gradient of each parameter
+	Evaluation []Check // output, after the steps
+}
+
+// Checks returns all comparisons of the report.
+func (r *Report) Checks() []Check {
+	var all []Check
+	for _, l := range r.Layers {
+		all = append(append(all, l.Training...), l.Evaluation...)
+	}
+	all = append(all, r.Whole...)
+	for _, s := range r.Steps {
+		all = append(all, s...)
+	}
+	return all
+}
+
+// OK reports whether the device passes.
+func (r *Report) OK() bool { return len(r.Failures()) == 0 }
+
+// Failures returns the comparisons that failed.
+func (r *Report) Failures() []Check {
+	var failed []Check
+	for _, c := range r.Checks() {
+		if !c.OK {
+			failed = append(failed, c)
+		}
+	}
+	return failed
+}
+
+// Network compares a device with exact arithmetic on a network and samples of a
+// data set: every layer's output and gradients, the loss, the probabilities and
+// a few training steps. The error is of what could not be compared at all; what
+// differs stands in the report.
+func Network(dev net.Device, n *net.Network, data *net.Dataset, opts Options) (report *Report, err error) {
+	opts.Batch = cmp.Or(opts.Batch, 4)
+	opts.Steps = cmp.Or(opts.Steps, 3)
+	if opts.Optimizer == (net.Optimizer{}) {
+		opts.Optimizer = net.AdamDefault(1e-3)
+	}
+	compiled := net.Options{Batch: opts.Batch, Optimizer: opts.Optimizer, Seed: opts.Seed, Precision: opts.Precision}
+	judge, err := NewJudge(n, compiled)
+	if err != nil {
+		return nil, err
+	}
+	judge.SetRoundoff(cmp.Or(opts.Roundoff, Roundoff))
+	if err := data.Check(); err != nil {
+		return nil, err
+	}
+	program, err := dev.Compile(n, compiled)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, program.Close()) }()
+	tracer, ok := program.(net.Tracer)
+	if !ok {
+		return nil, fmt.Errorf("device %s cannot show its layers, so there is nothing to compare", dev.Name())
+	}
+	v := &verification{judge: judge, program: tracer, data: data, opts: opts, order: make([]int32, data.Len())}
+	report = &Report{Device: dev.Name(), Network: n.Name}
+	for _, l := range judge.plan.Layers {
+		report.Layers = append(report.Layers, Layer{Name: l.Name, Kind: l.Layer.Kind(), Out: l.Out})
+	}
+	if err := v.trace(report, net.Training); err != nil {
+		return nil, err
+	}
+	for range opts.Steps {
+		if err := v.step(report); err != nil {
+			return nil, err
+		}
+	}
+	if err := v.trace(report, net.Evaluation); err != nil {
+		return nil, err
+	}
+	return report, nil
+}
+
+// verification is the work of Network.
+type verification struct {
+	judge   *Judge
+	program net.Tracer
+	data    *net.Dataset
+	opts    Options
+	order   []int32
+	batches int // drawn so far
+}
+
+// next returns the program's state and a new batch that is clear of kinks in it.
+func (v *verification) next() (net.State, net.Batch, error) {
+	st, err := v.program.State()
+	if err != nil {
+		return net.State{}, net.Batch{}, err
+	}
+	net.Shuffle(v.opts.Seed, v.batches, v.order)
+	v.batches++
+	b, err := v.judge.Choose(st, v.data, v.order, v.opts.Batch)
+	return st, b, err
+}
+
+// trace judges one trace, layer by layer and as a whole.
+func (v *verification) trace(r *Report, mode net.Mode) error {
+	st, b, err := v.next()
+	if err != nil {
+		return err
+	}
+	tr, err := v.program.Trace(b, mode)
+	if err != nil {
+		return err
+	}
+	r.Batch = b.Len()
+	for _, c := range v.judge.Trace(st, b, mode, tr) {
+		switch {
+		case c.Layer < 0:
+			r.Whole = append(r.Whole, c)
+		case mode == net.Training:
+			r.Layers[c.Layer].Training = append(r.Layers[c.Layer].Training, c)
+		default:
+			r.Layers[c.Layer].Evaluation = append(r.Layers[c.Layer].Evaluation, c)
+		}
+	}
+	for _, c := range v.judge.Chain(st, b, mode, tr) {
+		c.What += " from the batch"
+		r.Whole = append(r.Whole, c)
+	}
+	return nil
+}
+
+// step judges one training step.
+func (v *verification) step(r *Report) error {
+	before, b, err := v.next()
+	if err != nil {
+		return err
+	}
+	if _, err := v.program.Metrics(); err != nil {
+		return err
+	}
+	if err := v.program.Step(b); err != nil {
+		return err
+	}
+	m, err := v.program.Metrics()
+	if err != nil {
+		return err
+	}
+	after, err := v.program.State()
+	if err != nil {
+		return err
+	}
+	r.Steps = append(r.Steps, v.judge.Step(before, b, m, after))
+	return nil
+}
+
+// Write prints the report as a table, a row a layer, and behind it what failed
+// and why.
+func (r *Report) Write(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "layer\tkind\toutput shape\toutput\tgradient\tparameters\ttolerance\t")
+	for _, l := range r.Layers {
+		output := append(named(l.Training, "output"), named(l.Evaluation, "output")...)
+		gradient := named(l.Training, "output gradient")
+		var params []Check
+		for _, c := range l.Training {
+			if c.What != "output" && c.What != "output gradient" {
+				params = append(params, c)
+			}
+		}
+		all := append(append([]Check{}, l.Training...), l.Evaluation...)
+		fmt.Fprintf(t, "%s\t%s\t%v\t%s\t%s\t%s\t%s\t%s\n",
+			l.Name, l.Kind, l.Out, cell(output), cell(gradient), cell(params), tolerances(all), verdict(all))
+	}
+	section := func(name string, checks []Check) {
+		fmt.Fprintf(t, "%s\t\t\t%s\t\t\t%s\t%s\n", name, cell(checks), tolerances(checks), verdict(checks))
+	}
+	for _, what := range []string{"loss", "probabilities", "hits"} {
+		section(what, append(named(r.Whole, what), named(r.Whole, what+" from the batch")...))
+	}
+	var gradients []Check
+	for _, c := range r.Whole {
+		if c.Layer >= 0 {
+			gradients = append(gradients, c)
+		}
+	}
+	section("all gradients", gradients)
+	for i, s := range r.Steps {
+		section(fmt.Sprintf("step %d", i+1), s)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, c := range r.Failures() {
+		name := "network"
+		if c.Layer >= 0 {
+			name = r.Layers[c.Layer].Name
+		}
+		if _, err := fmt.Fprintf(w, "%s: %s: %s\n", name, c.What, c.Detail); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func named(checks []Check, what string) []Check {
+	var list []Check
+	for _, c := range checks {
+		if c.What == what {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// cell shows the worst error of the checks.
+func cell(checks []Check) string {
+	worst := -1.0
+	for _, c := range checks {
+		if !c.Fused {
+			worst = max(worst, c.Error)
+		}
+	}
+	switch {
+	case len(checks) == 0:
+		return "-"
+	case worst < 0:
+		return "fused"
+	case math.IsInf(worst, 1):
+		return "wrong"
+	}
+	return fmt.Sprintf("%.1e", worst)
+}
+
+// tolerances shows the range of the checks' tolerances.
+func tolerances(checks []Check) string {
+	low, high := math.Inf(1), -1.0
+	for _, c := range checks {
+		if !c.Fused {
+			low, high = min(low, c.Tolerance), max(high, c.Tolerance)
+		}
+	}
+	switch {
+	case high < 0:
+		return "-"
+	case low == high:
+		return fmt.Sprintf("%.1e", high)
+	}
+	return fmt.Sprintf("%.1e to %.1e", low, high)
+}
+
+func verdict(checks []Check) string {
+	for _, c := range checks {
+		if !c.OK {
+			return "FAIL"
+		}
+	}
+	return "pass"
+}
