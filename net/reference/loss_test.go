@@ -23,12 +23,12 @@ func TestLossByHand(t *testing.T) {
 
 func TestLossOfExtremeLogits(t *testing.T) {
 	for _, c := range []struct {
-		name     string
-		logits   []float64
-		label    int32
-		loss     float64
-		p, grad  []float64
-		hits     int
+		name    string
+		logits  []float64
+		label   int32
+		loss    float64
+		p, grad []float64
+		hits    int
 	}{
 		{"sure and right", []float64{1e4, -1e4}, 0, 0, []float64{1, 0}, []float64{0, 0}, 1},
 		{"sure and wrong", []float64{1e4, -1e4}, 1, 2e4, []float64{1, 0}, []float64{1, -1}, 0},
