@@ -1,0 +1,173 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// strided is the addresses of up to eight rows: base + i*stride.
+type strided struct {
+	base, base4, stride, stride3 reg.GPVirtual
+}
+
+func newStrided(base, stride reg.GPVirtual, rows int) strided {
+	s := strided{base: base, stride: stride}
+	if rows > 3 {
+		s.stride3 = GP64()
+		LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, s.stride3)
+	}
+	if rows > 4 {
+		s.base4 = GP64()
+		LEAQ(Mem{Base: base, Index: stride, Scale: 4}, s.base4)
+	}
+	return s
+}
+
+func (s strided) row(i int) Mem {
+	m := Mem{Base: s.base}
+	if i >= 4 {
+		m.Base = s.base4
+	}
+	switch i % 4 {
+	case 1, 2:
+		m.Index, m.Scale = s.stride, uint8(i%4)
+	case 3:
+		m.Index, m.Scale = s.stride3, 1
+	}
+	return m
+}
+
+// advance moves all rows by step bytes.
+func (s strided) advance(step reg.GPVirtual, rows int) {
+	ADDQ(step, s.base)
+	if rows > 4 {
+		ADDQ(step, s.base4)
+	}
+}
+
+// gemm writes the matrix-product kernel: one loop for every size of tile.
+func (t tier) gemm() {
+	TEXT("gemm"+t.suffix, NOSPLIT,
+		"func(rows, vectors, k int, a *float32, rsa, csa int, b *float32, ldb int, c *float32, ldc int, accumulate bool)")
+	Doc(fmt.Sprintf("gemm%s computes a tile of rows (1 to %d) by vectors (1 to %d) of %d columns.", t.suffix, t.rows, t.vecs, t.wide.n))
+	rows := Load(Param("rows"), GP64())
+	vectors := Load(Param("vectors"), GP64())
+	for v := t.vecs; v >= 1; v-- {
+		if v > 1 {
+			CMPQ(vectors, Imm(uint64(v)))
+			JNE(LabelRef(fmt.Sprintf("vectors%d", v-1)))
+		}
+		for r := t.rows; r > 1; r-- {
+			CMPQ(rows, Imm(uint64(r)))
+			JEQ(LabelRef(fmt.Sprintf("tile%dx%d", r, v)))
+		}
+		for r := 1; r <= t.rows; r++ {
+			if r > 1 {
+				Label(fmt.Sprintf("tile%dx%d", r, v))
+			}
+			t.tile(r, v)
+		}
+		if v > 1 {
+			Label(fmt.Sprintf("vectors%d", v-1))
+		}
+	}
+}
+
+// tile writes the loop for one size of tile, and returns.
+func (t tier) tile(rows, vectors int) {
+	parameter := func(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
+	inBytes := func(name string) reg.GPVirtual {
+		r := parameter(name)
+		SHLQ(Imm(2), r)
+		return r
+	}
+	k, csa := parameter("k"), inBytes("csa")
+	a := newStrided(parameter("a"), inBytes("rsa"), rows)
+	b, ldb := parameter("b"), inBytes("ldb")
+
+	sum := func(i, j int) reg.VecPhysical { return t.wide.regs[i*vectors+j] }
+	column := func(j int) reg.VecPhysical { return t.wide.regs[rows*vectors+j] }
+	value := t.wide.regs[rows*vectors+vectors]
+	width := 4 * t.wide.n
+	for i := range rows {
+		for j := range vectors {
+			VXORPS(sum(i, j), sum(i, j), sum(i, j))
+		}
+	}
+	loop := fmt.Sprintf("loop%dx%d", rows, vectors)
+	Label(loop)
+	for j := range vectors {
+		VMOVUPS(Mem{Base: b, Disp: j * width}, column(j))
+	}
+	for i := range rows {
+		VBROADCASTSS(a.row(i), value)
+		for j := range vectors {
+			VFMADD231PS(value, column(j), sum(i, j))
+		}
+	}
+	a.advance(csa, rows)
+	ADDQ(ldb, b)
+	DECQ(k)
+	JNE(LabelRef(loop))
+
+	c := newStrided(parameter("c"), inBytes("ldc"), rows)
+	at := func(i, j int) Mem {
+		m := c.row(i)
+		m.Disp = j * width
+		return m
+	}
+	accumulate := Load(Param("accumulate"), GP8())
+	store := fmt.Sprintf("store%dx%d", rows, vectors)
+	TESTB(accumulate, accumulate)
+	JEQ(LabelRef(store))
+	for i := range rows {
+		for j := range vectors {
+			VADDPS(at(i, j), sum(i, j), sum(i, j))
+		}
+	}
+	Label(store)
+	for i := range rows {
+		for j := range vectors {
+			VMOVUPS(sum(i, j), at(i, j))
+		}
+	}
+	VZEROUPPER()
+	RET()
+}
+
+// pack writes the kernel that gathers rows of a panel from runs.
+func (t tier) pack() {
+	TEXT("pack"+t.suffix, NOSPLIT,
+		"func(dst *float32, width int, src *float32, offsets *int32, rows int, runs *int32, n int)")
+	Doc(fmt.Sprintf("pack%s copies %d values a run.", t.suffix, t.wide.n))
+	dst := Load(Param("dst"), GP64())
+	width := Load(Param("width"), GP64())
+	src := Load(Param("src"), GP64())
+	offsets := Load(Param("offsets"), GP64())
+	rows := Load(Param("rows"), GP64())
+	runs := Load(Param("runs"), GP64())
+	end := Load(Param("n"), GP64())
+	LEAQ(Mem{Base: runs, Index: end, Scale: 8}, end)
+	row, run, from, to := GP64(), GP64(), GP64(), GP64()
+	Label("row")
+	MOVLQSX(Mem{Base: offsets}, row)
+	LEAQ(Mem{Base: src, Index: row, Scale: 4}, row)
+	MOVQ(runs, run)
+	Label("run")
+	MOVLQSX(Mem{Base: run}, from)
+	MOVLQSX(Mem{Base: run, Disp: 4}, to)
+	VMOVUPS(Mem{Base: row, Index: from, Scale: 4}, t.wide.regs[0])
+	VMOVUPS(t.wide.regs[0], Mem{Base: dst, Index: to, Scale: 4})
+	ADDQ(Imm(8), run)
+	CMPQ(run, end)
+	JNE(LabelRef("run"))
+	LEAQ(Mem{Base: dst, Index: width, Scale: 4}, dst)
+	ADDQ(Imm(4), offsets)
+	DECQ(rows)
+	JNE(LabelRef("row"))
+	VZEROUPPER()
+	RET()
+}

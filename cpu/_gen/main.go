@@ -1,0 +1,77 @@
+// Command gen writes the assembly of package asm, one tier a run:
+//
+//	go run . -tier avx512 -out ../asm/avx512_amd64.s -stubs ../asm/avx512_amd64.go -pkg asm
+//
+// Both tiers come from the same programs; a tier is a width of vectors and a
+// number of registers.
+package main
+
+import (
+	"flag"
+	"log"
+
+	. "github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// tier describes the instructions that kernels are written for.
+type tier struct {
+	suffix string // of the functions' names
+	wide   lanes
+	rows   int // of the largest matrix-product tile
+	vecs   int // of that tile's columns
+}
+
+// lanes are the vector registers of one width. A kernel's loop body runs with
+// the tier's wide registers and once more, a value at a time, with narrow ones,
+// which are the low parts of the same registers.
+type lanes struct {
+	n    int // float32 values in a register
+	regs []reg.VecPhysical
+}
+
+var (
+	zmm = lanes{16, []reg.VecPhysical{
+		reg.Z0, reg.Z1, reg.Z2, reg.Z3, reg.Z4, reg.Z5, reg.Z6, reg.Z7, reg.Z8, reg.Z9, reg.Z10,
+		reg.Z11, reg.Z12, reg.Z13, reg.Z14, reg.Z15, reg.Z16, reg.Z17, reg.Z18, reg.Z19, reg.Z20, reg.Z21,
+		reg.Z22, reg.Z23, reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28, reg.Z29, reg.Z30, reg.Z31,
+	}}
+	ymm = lanes{8, []reg.VecPhysical{
+		reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4, reg.Y5, reg.Y6, reg.Y7,
+		reg.Y8, reg.Y9, reg.Y10, reg.Y11, reg.Y12, reg.Y13, reg.Y14, reg.Y15,
+	}}
+	narrow = lanes{1, []reg.VecPhysical{
+		reg.X0, reg.X1, reg.X2, reg.X3, reg.X4, reg.X5, reg.X6, reg.X7,
+		reg.X8, reg.X9, reg.X10, reg.X11, reg.X12, reg.X13, reg.X14, reg.X15,
+	}}
+)
+
+var tiers = map[string]tier{
+	// 24 sums, 3 columns and a broadcast value fill 28 of 32 registers.
+	"avx512": {"AVX512", zmm, 8, 3},
+	// 12 sums, 3 columns and a broadcast value fill all 16.
+	"avx2": {"AVX2", ymm, 4, 3},
+}
+
+func main() {
+	name := flag.String("tier", "", "avx512 or avx2")
+	flag.Parse()
+	t, ok := tiers[*name]
+	if !ok {
+		log.Fatalf("unknown tier %q: use -tier avx512 or -tier avx2", *name)
+	}
+	ConstraintExpr("!noasm")
+	t.gemm()
+	t.pack()
+	t.addBias(false)
+	t.addBias(true)
+	t.add()
+	t.reluBackward()
+	t.sum()
+	t.sumSquares()
+	t.scaleBytes()
+	t.adam()
+	t.sgd()
+	t.momentum()
+	Generate()
+}

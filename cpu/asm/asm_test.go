@@ -1,0 +1,336 @@
+package asm
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/internal/cpufeat"
+)
+
+// forTiers runs a test on every tier of this machine and build.
+func forTiers(t *testing.T, test func(t *testing.T, ks *Kernels, rng *rand.Rand)) {
+	for _, tier := range cpufeat.Available() {
+		t.Run(tier.String(), func(t *testing.T) {
+			seed := rand.Uint64()
+			t.Logf("seed %d", seed)
+			test(t, For(tier), rand.New(rand.NewPCG(seed, 1)))
+		})
+	}
+}
+
+// guardWord is no value that a kernel computes.
+var guardWord = math.Float32frombits(0x7fc12345)
+
+const guards = 64
+
+// guarded is a buffer between guard words.
+type guarded struct {
+	all    []float32
+	offset int
+	n      int
+}
+
+// newGuarded returns n values, misaligned by offset values.
+func newGuarded(n, offset int) guarded {
+	all := make([]float32, guards+offset+n+guards)
+	for i := range all {
+		all[i] = guardWord
+	}
+	return guarded{all, guards + offset, n}
+}
+
+func (g guarded) values() []float32 { return g.all[g.offset : g.offset+g.n : g.offset+g.n] }
+
+func (g guarded) fill(rng *rand.Rand) []float32 {
+	v := g.values()
+	for i := range v {
+		v[i] = float32(rng.NormFloat64())
+	}
+	return v
+}
+
+func (g guarded) check(t *testing.T, what string) {
+	t.Helper()
+	for i, v := range g.all {
+		if outside := i < g.offset || i >= g.offset+g.n; outside && math.Float32bits(v) != math.Float32bits(guardWord) {
+			t.Fatalf("%s: wrote %v at %d of a buffer of %d values", what, v, i-g.offset, g.n)
+		}
+	}
+}
+
+// TestGemm computes every size of tile with both orders of A, exact and longer
+// rows of B and C, fresh and accumulated. The tolerance is that of a float32 sum
+// of k products.
+func TestGemm(t *testing.T) {
+	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
+		for rows := 1; rows <= ks.Rows; rows++ {
+			for vectors := 1; vectors <= ks.Vectors; vectors++ {
+				for _, k := range []int{1, 2, 3, 17, 200} {
+					for _, transposed := range []bool{false, true} {
+						for _, accumulate := range []bool{false, true} {
+							n, offset := vectors*ks.Lanes, rng.IntN(4)
+							rsa, csa := k+rng.IntN(3), 1
+							if transposed {
+								rsa, csa = 1, rows+rng.IntN(3)
+							}
+							ldb, ldc := n+rng.IntN(3), n+rng.IntN(20)
+							ga := newGuarded((rows-1)*rsa+(k-1)*csa+1, offset)
+							gb := newGuarded((k-1)*ldb+n, offset)
+							gc := newGuarded((rows-1)*ldc+n, offset)
+							a, b, c := ga.fill(rng), gb.fill(rng), gc.values()
+							for i := range rows { // between the rows the guard words stay
+								for j := range n {
+									c[i*ldc+j] = 0.5
+								}
+							}
+							want := make([]float64, len(c))
+							for i := range want {
+								want[i] = float64(c[i])
+							}
+							var got []float32
+							var exact []float64
+							ks.Gemm(rows, vectors, k, a, rsa, csa, b, ldb, c, ldc, accumulate)
+							for i := range rows {
+								for j := range n {
+									var s float64
+									for p := range k {
+										s += float64(a[i*rsa+p*csa]) * float64(b[p*ldb+j])
+									}
+									if accumulate {
+										s += 0.5
+									}
+									exact, got = append(exact, s), append(got, c[i*ldc+j])
+								}
+								for j := i*ldc + n; j < min((i+1)*ldc, len(c)); j++ {
+									if math.Float32bits(c[j]) != math.Float32bits(guardWord) {
+										t.Fatalf("wrote between rows of C")
+									}
+								}
+							}
+							what := fmt.Sprintf("%dx%dx%d transposed %v accumulate %v", rows, vectors, k, transposed, accumulate)
+							if !approx.Check(t, what, got, exact, approx.Tolerance{Abs: 3e-7 * float64(k+2), Rel: 1e-6}) {
+								return
+							}
+							gc.check(t, what)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestPack gathers panels of runs of every length and compares them exactly.
+func TestPack(t *testing.T) {
+	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
+		for range 200 {
+			width := ks.Lanes * (1 + rng.IntN(ks.Vectors))
+			used := width - rng.IntN(ks.Lanes)
+			var runs []Run
+			var source []int32 // of each column
+			src := newGuarded(500, rng.IntN(4))
+			for at := 0; at < used; {
+				n := min(1+rng.IntN(ks.Lanes), used-at)
+				from := rng.IntN(100)
+				runs = append(runs, Run{Src: int32(from), Dst: int32(at)})
+				for i := range n {
+					source = append(source, int32(from+i))
+				}
+				at += n
+			}
+			// The last run's offset is the greatest, as in a panel of a matrix.
+			runs[len(runs)-1].Src = 100
+			for i := int(runs[len(runs)-1].Dst); i < used; i++ {
+				source[i] = 100 + int32(i) - runs[len(runs)-1].Dst
+			}
+			offsets := make([]int32, 1+rng.IntN(20))
+			for i := range offsets {
+				offsets[i] = int32(i * 10)
+			}
+			x := src.fill(rng)
+			dst := newGuarded(len(offsets)*width+Slack, rng.IntN(4))
+			out := dst.values()
+			ks.Pack(out, width, x, offsets, runs)
+			dst.check(t, "pack")
+			for p, offset := range offsets {
+				for j, s := range source {
+					if got, want := out[p*width+j], x[offset+s]; got != want {
+						t.Fatalf("row %d column %d of %d: got %v, want %v", p, j, used, got, want)
+					}
+				}
+			}
+		}
+	})
+}
+
+// lengths are all tails of the widest vectors, and some longer ones.
+func lengths() []int {
+	var out []int
+	for n := range 70 {
+		out = append(out, n)
+	}
+	return append(out, 255, 1000, 1023)
+}
+
+// TestElementwise compares kernels that compute value by value with float64.
+// The tolerance is a few roundings of float32.
+func TestElementwise(t *testing.T) {
+	f := func(x []float32) []float64 {
+		out := make([]float64, len(x))
+		for i := range x {
+			out[i] = float64(x[i])
+		}
+		return out
+	}
+	adam := Adam{Scale: 0.5, Decay: 0.01, Beta1: 0.9, Rest1: 0.1, Beta2: 0.99, Rest2: 0.01, Rate: 0.1, Epsilon: 1e-3, Shrink: 0.02}
+	sgd := SGD{Scale: 0.5, Decay: 0.01, Rate: 0.1, Momentum: 0.9, Direct: 0.3, Velocity: 0.7}
+	kernels := []struct {
+		name string
+		run  func(ks *Kernels, x [4][]float32)
+		want func(x *[4]float64)
+	}{
+		{"AddBias", func(ks *Kernels, x [4][]float32) { ks.AddBias(x[0], -0.3) }, func(x *[4]float64) { x[0] += float64(float32(-0.3)) }},
+		{"AddBiasReLU", func(ks *Kernels, x [4][]float32) { ks.AddBiasReLU(x[0], -0.3) }, func(x *[4]float64) { x[0] = max(0, x[0]+float64(float32(-0.3))) }},
+		{"Add", func(ks *Kernels, x [4][]float32) { ks.Add(x[0], x[1]) }, func(x *[4]float64) { x[0] += x[1] }},
+		{"ReLUBackward", func(ks *Kernels, x [4][]float32) { ks.ReLUBackward(x[0], x[1], x[2]) }, func(x *[4]float64) {
+			x[0] = x[1]
+			if x[2] <= 0 {
+				x[0] = 0
+			}
+		}},
+		{"Adam", func(ks *Kernels, x [4][]float32) { ks.Adam(x[0], x[1], x[2], x[3], &adam) }, func(x *[4]float64) {
+			g := 0.5*x[1] + 0.01*x[0]
+			x[2] = 0.9*x[2] + 0.1*g
+			x[3] = 0.99*x[3] + 0.01*g*g
+			x[0] = x[0] - 0.02*x[0] - 0.1*x[2]/(math.Sqrt(x[3])+1e-3)
+		}},
+		{"SGD", func(ks *Kernels, x [4][]float32) { ks.SGD(x[0], x[1], &sgd) }, func(x *[4]float64) {
+			x[0] -= 0.1 * (0.5*x[1] + 0.01*x[0])
+		}},
+		{"Momentum", func(ks *Kernels, x [4][]float32) { ks.Momentum(x[0], x[1], x[2], &sgd) }, func(x *[4]float64) {
+			g := 0.5*x[1] + 0.01*x[0]
+			x[2] = 0.9*x[2] + g
+			x[0] -= 0.1 * (0.3*g + 0.7*x[2])
+		}},
+	}
+	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
+		for _, k := range kernels {
+			for _, n := range lengths() {
+				var g [4]guarded
+				var x [4][]float32
+				for i := range x {
+					g[i] = newGuarded(n, rng.IntN(4))
+					x[i] = g[i].fill(rng)
+				}
+				for i := range x[3] { // a second moment
+					x[3][i] = x[3][i] * x[3][i]
+				}
+				var want [4][]float64
+				for i := range want {
+					want[i] = f(x[i])
+				}
+				for i := range n {
+					v := [4]float64{want[0][i], want[1][i], want[2][i], want[3][i]}
+					k.want(&v)
+					for j := range v {
+						want[j][i] = v[j]
+					}
+				}
+				k.run(ks, x)
+				for i := range x {
+					what := fmt.Sprintf("%s, %d values, buffer %d", k.name, n, i)
+					g[i].check(t, what)
+					if !approx.Check(t, what, x[i], want[i], approx.Tolerance{Abs: 1e-6, Rel: 1e-6}) {
+						return
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestNaN: an activation must not hide a NaN, or nobody would see that training
+// has failed.
+func TestNaN(t *testing.T) {
+	nan := float32(math.NaN())
+	forTiers(t, func(t *testing.T, ks *Kernels, _ *rand.Rand) {
+		y := make([]float32, 37)
+		for i := range y {
+			y[i] = nan
+		}
+		ks.AddBiasReLU(y, 1)
+		for i, v := range y {
+			if v == v {
+				t.Errorf("AddBiasReLU made %v of NaN at %d", v, i)
+			}
+		}
+		one := make([]float32, len(y))
+		for i := range one {
+			one[i] = 1
+		}
+		dx := make([]float32, len(y))
+		ks.ReLUBackward(dx, one, y)
+		for i, v := range dx {
+			if v != 0 {
+				t.Errorf("ReLUBackward gave %v behind NaN at %d", v, i)
+			}
+		}
+	})
+}
+
+// TestSums: float32 sums may err by a rounding a value, float64 sums hardly.
+func TestSums(t *testing.T) {
+	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
+		for _, n := range lengths() {
+			x := newGuarded(n, rng.IntN(4)).fill(rng)
+			var sum, squares float64
+			for _, v := range x {
+				sum += float64(v)
+				squares += float64(v) * float64(v)
+			}
+			approx.Check(t, fmt.Sprintf("Sum of %d", n), []float32{ks.Sum(x)}, []float64{sum}, approx.Tolerance{Abs: 2e-7 * float64(n), Rel: 1e-6})
+			approx.Check(t, fmt.Sprintf("SumSquares of %d", n), []float64{ks.SumSquares(x)}, []float64{squares}, approx.Tolerance{Rel: 1e-13})
+		}
+	})
+}
+
+func TestScaleBytes(t *testing.T) {
+	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
+		const scale = float32(1) / 255
+		for _, n := range lengths() {
+			src := make([]uint8, n)
+			for i := range src {
+				src[i] = uint8(rng.Uint32())
+			}
+			dst := newGuarded(n, rng.IntN(4))
+			ks.ScaleBytes(dst.values(), src, scale)
+			dst.check(t, "ScaleBytes")
+			for i, v := range dst.values() {
+				if want := float32(src[i]) * scale; v != want {
+					t.Fatalf("value %d of %d: got %v, want %v", i, n, v, want)
+				}
+			}
+		}
+	})
+}
+
+// BenchmarkGemm times the largest tile at the depth of the tutorial's second
+// convolution.
+func BenchmarkGemm(b *testing.B) {
+	const k = 400
+	for _, tier := range cpufeat.Available() {
+		ks := For(tier)
+		b.Run(tier.String(), func(b *testing.B) {
+			n := ks.Lanes * ks.Vectors
+			x, y, c := make([]float32, ks.Rows*k), make([]float32, k*n), make([]float32, ks.Rows*n)
+			for b.Loop() {
+				ks.Gemm(ks.Rows, ks.Vectors, k, x, k, 1, y, n, c, n, false)
+			}
+			flop := 2 * float64(ks.Rows*n*k) * float64(b.N)
+			b.ReportMetric(flop/b.Elapsed().Seconds()/1e9, "GFLOPS")
+		})
+	}
+}

@@ -1,0 +1,146 @@
+package asm
+
+import (
+	"fmt"
+	"unsafe"
+
+	"github.com/gputrain/gputrain/internal/cpufeat"
+)
+
+// Slack is the number of float32 values that [Kernels.Pack] may read and write
+// behind the last one asked for.
+const Slack = 16
+
+// A Run is a piece of a panel's row: at most Kernels.Lanes values from Src on
+// go to Dst on. It is as long as the distance to the next run's Dst.
+type Run struct{ Src, Dst int32 }
+
+// Adam are the constants of an update by Adam: with g' = Scale*g + Decay*w,
+// m = Beta1*m + Rest1*g', v = Beta2*v + Rest2*g'*g' and
+// w = w - Shrink*w - Rate*m/(sqrt(v)+Epsilon).
+type Adam struct {
+	Scale, Decay, Beta1, Rest1, Beta2, Rest2, Rate, Epsilon, Shrink float32
+}
+
+// SGD are the constants of an update by gradient descent: with
+// g' = Scale*g + Decay*w, without momentum w -= Rate*g'; with it
+// v = Momentum*v + g' and w -= Rate*(Direct*g' + Velocity*v).
+type SGD struct {
+	Scale, Decay, Rate, Momentum, Direct, Velocity float32
+}
+
+// Kernels are the kernels of one tier. Its methods check lengths; the functions
+// behind them do not.
+type Kernels struct {
+	Tier    cpufeat.Tier
+	Rows    int // of the largest tile of Gemm
+	Lanes   int // columns in a vector
+	Vectors int // in the largest tile of Gemm
+
+	gemm         func(rows, vectors, k int, a *float32, rsa, csa int, b *float32, ldb int, c *float32, ldc int, accumulate bool)
+	pack         func(dst *float32, width int, src *float32, offsets *int32, rows int, runs *int32, n int) // n Runs
+	addBias      func(y []float32, bias float32)
+	addBiasReLU  func(y []float32, bias float32)
+	add          func(dst, x []float32)
+	reluBackward func(dx, dy, y []float32)
+	sum          func(x []float32) float32
+	sumSquares   func(x []float32) float64
+	scaleBytes   func(dst []float32, src []uint8, scale float32)
+	adam         func(w, g, m, v []float32, c *float32) // an Adam's fields
+	sgd          func(w, g []float32, c *float32)       // an SGD's fields
+	momentum     func(w, g, v []float32, c *float32)    // an SGD's fields
+}
+
+// For returns the kernels of an available tier.
+func For(t cpufeat.Tier) *Kernels {
+	if k := tiers[t]; k != nil {
+		return k
+	}
+	panic(fmt.Sprintf("BUG: kernel tier %v is not in this build", t))
+}
+
+// Gemm computes a tile of a matrix product: for i in [0, rows) and j in
+// [0, vectors*Lanes), c[i*ldc+j] = sum over p in [0, k) of
+// a[i*rsa+p*csa] * b[p*ldb+j], in the order of p, added to c[i*ldc+j] where
+// accumulate is set. rows is from 1 to Rows, vectors from 1 to Vectors, k at
+// least 1.
+func (ks *Kernels) Gemm(rows, vectors, k int, a []float32, rsa, csa int, b []float32, ldb int, c []float32, ldc int, accumulate bool) {
+	n := vectors * ks.Lanes
+	if rows < 1 || rows > ks.Rows || vectors < 1 || vectors > ks.Vectors || k < 1 {
+		panic(fmt.Sprintf("BUG: gemm tile of %d rows, %d vectors, depth %d", rows, vectors, k))
+	}
+	_, _, _ = a[(rows-1)*rsa+(k-1)*csa], b[(k-1)*ldb+n-1], c[(rows-1)*ldc+n-1]
+	ks.gemm(rows, vectors, k, &a[0], rsa, csa, &b[0], ldb, &c[0], ldc, accumulate)
+}
+
+// Pack gathers a panel: row p of dst, width values long, is made of the runs,
+// read from src[offsets[p]] on. It may write Slack values more than the
+// panel has, and read Slack values from the start of each run, so that dst and
+// src must be long enough.
+func (ks *Kernels) Pack(dst []float32, width int, src []float32, offsets []int32, runs []Run) {
+	last := runs[len(runs)-1]
+	if len(dst) < len(offsets)*width+Slack || int(last.Dst) >= width {
+		panic(fmt.Sprintf("BUG: pack %d rows of %d into %d values", len(offsets), width, len(dst)))
+	}
+	// The offsets grow, so that the last row reads furthest.
+	_ = src[int(offsets[len(offsets)-1])+int(last.Src)+Slack-1]
+	ks.pack(&dst[0], width, unsafe.SliceData(src), &offsets[0], len(offsets), &runs[0].Src, len(runs))
+}
+
+// AddBias adds bias to each value.
+func (ks *Kernels) AddBias(y []float32, bias float32) { ks.addBias(y, bias) }
+
+// AddBiasReLU adds bias to each value and takes the greater of that and 0. A
+// NaN stays NaN.
+func (ks *Kernels) AddBiasReLU(y []float32, bias float32) { ks.addBiasReLU(y, bias) }
+
+// Add adds x to dst.
+func (ks *Kernels) Add(dst, x []float32) {
+	sameLength(len(dst), len(x))
+	ks.add(dst, x)
+}
+
+// ReLUBackward sets dx to dy where y is above 0 and to 0 elsewhere. dx may be
+// dy.
+func (ks *Kernels) ReLUBackward(dx, dy, y []float32) {
+	sameLength(len(dx), len(dy), len(y))
+	ks.reluBackward(dx, dy, y)
+}
+
+// Sum returns the sum of all values.
+func (ks *Kernels) Sum(x []float32) float32 { return ks.sum(x) }
+
+// SumSquares returns the sum of all values' squares.
+func (ks *Kernels) SumSquares(x []float32) float64 { return ks.sumSquares(x) }
+
+// ScaleBytes writes src times scale to dst.
+func (ks *Kernels) ScaleBytes(dst []float32, src []uint8, scale float32) {
+	sameLength(len(dst), len(src))
+	ks.scaleBytes(dst, src, scale)
+}
+
+// Adam updates weights w by gradients g, with first and second moments m and v.
+func (ks *Kernels) Adam(w, g, m, v []float32, c *Adam) {
+	sameLength(len(w), len(g), len(m), len(v))
+	ks.adam(w, g, m, v, &c.Scale)
+}
+
+// SGD updates weights w by gradients g, without momentum.
+func (ks *Kernels) SGD(w, g []float32, c *SGD) {
+	sameLength(len(w), len(g))
+	ks.sgd(w, g, &c.Scale)
+}
+
+// Momentum updates weights w by gradients g, with velocities v.
+func (ks *Kernels) Momentum(w, g, v []float32, c *SGD) {
+	sameLength(len(w), len(g), len(v))
+	ks.momentum(w, g, v, &c.Scale)
+}
+
+func sameLength(n int, others ...int) {
+	for _, o := range others {
+		if o != n {
+			panic(fmt.Sprintf("BUG: vectors of %d and %d values", n, o))
+		}
+	}
+}

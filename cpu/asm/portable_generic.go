@@ -1,0 +1,168 @@
+package asm
+
+import (
+	"math"
+	"unsafe"
+
+	"github.com/gputrain/gputrain/internal/cpufeat"
+)
+
+// portable are the kernels in plain Go.
+var portable = &Kernels{
+	Tier: cpufeat.Portable, Rows: 4, Lanes: 4, Vectors: 1,
+	gemm: gemmPortable, pack: packPortable,
+	addBias: addBiasPortable, addBiasReLU: addBiasReLUPortable, add: addPortable, reluBackward: reluBackwardPortable,
+	sum: sumPortable, sumSquares: sumSquaresPortable, scaleBytes: scaleBytesPortable,
+	adam: adamPortable, sgd: sgdPortable, momentum: momentumPortable,
+}
+
+// element returns the address of p[i].
+func element(p *float32, i int) *float32 {
+	return (*float32)(unsafe.Add(unsafe.Pointer(p), i*4))
+}
+
+func gemmPortable(rows, _, k int, a *float32, rsa, csa int, b *float32, ldb int, c *float32, ldc int, accumulate bool) {
+	i := 0
+	for ; i+2 <= rows; i += 2 {
+		gemmPair(k, element(a, i*rsa), rsa, csa, b, ldb, element(c, i*ldc), ldc, accumulate)
+	}
+	if i < rows {
+		// The lone row is computed as a pair with itself, and so written twice.
+		var both [8]float32
+		row := (*[4]float32)(unsafe.Pointer(element(c, i*ldc)))
+		copy(both[:4], row[:])
+		gemmPair(k, element(a, i*rsa), 0, csa, b, ldb, &both[0], 4, accumulate)
+		copy(row[:], both[:4])
+	}
+}
+
+// gemmPair computes two rows of four columns: as many sums as stay in registers.
+func gemmPair(k int, a *float32, rsa, csa int, b *float32, ldb int, c *float32, ldc int, accumulate bool) {
+	var s00, s01, s02, s03, s10, s11, s12, s13 float32
+	pa, pb := unsafe.Pointer(a), unsafe.Pointer(b)
+	for ; k > 0; k-- {
+		row := (*[4]float32)(pb)
+		a0, a1 := *(*float32)(pa), *(*float32)(unsafe.Add(pa, rsa*4))
+		s00 += a0 * row[0]
+		s01 += a0 * row[1]
+		s02 += a0 * row[2]
+		s03 += a0 * row[3]
+		s10 += a1 * row[0]
+		s11 += a1 * row[1]
+		s12 += a1 * row[2]
+		s13 += a1 * row[3]
+		if k > 1 { // a pointer behind the end would not be valid
+			pa, pb = unsafe.Add(pa, csa*4), unsafe.Add(pb, ldb*4)
+		}
+	}
+	c0, c1 := (*[4]float32)(unsafe.Pointer(c)), (*[4]float32)(unsafe.Pointer(element(c, ldc)))
+	if accumulate {
+		s00, s01, s02, s03 = s00+c0[0], s01+c0[1], s02+c0[2], s03+c0[3]
+		s10, s11, s12, s13 = s10+c1[0], s11+c1[1], s12+c1[2], s13+c1[3]
+	}
+	*c0, *c1 = [4]float32{s00, s01, s02, s03}, [4]float32{s10, s11, s12, s13}
+}
+
+func packPortable(dst *float32, width int, src *float32, offsets *int32, rows int, runs *int32, n int) {
+	for p, offset := range unsafe.Slice(offsets, rows) {
+		row := unsafe.Pointer(element(dst, p*width))
+		for _, r := range unsafe.Slice((*Run)(unsafe.Pointer(runs)), n) {
+			from := unsafe.Pointer(element(src, int(offset+r.Src)))
+			*(*[4]float32)(unsafe.Add(row, int(r.Dst)*4)) = *(*[4]float32)(from)
+		}
+	}
+}
+
+func addBiasPortable(y []float32, bias float32) {
+	for i := range y {
+		y[i] += bias
+	}
+}
+
+func addBiasReLUPortable(y []float32, bias float32) {
+	for i := range y {
+		v := y[i] + bias
+		if v < 0 { // false for NaN, which stays
+			v = 0
+		}
+		y[i] = v
+	}
+}
+
+func addPortable(dst, x []float32) {
+	x = x[:len(dst)]
+	for i := range dst {
+		dst[i] += x[i]
+	}
+}
+
+func reluBackwardPortable(dx, dy, y []float32) {
+	dy, y = dy[:len(dx)], y[:len(dx)]
+	for i := range dx {
+		v := dy[i]
+		if !(y[i] > 0) {
+			v = 0
+		}
+		dx[i] = v
+	}
+}
+
+func sumPortable(x []float32) float32 {
+	var s0, s1, s2, s3 float32
+	for ; len(x) >= 4; x = x[4:] {
+		s0 += x[0]
+		s1 += x[1]
+		s2 += x[2]
+		s3 += x[3]
+	}
+	s := (s0 + s1) + (s2 + s3)
+	for _, v := range x {
+		s += v
+	}
+	return s
+}
+
+func sumSquaresPortable(x []float32) float64 {
+	var s float64
+	for _, v := range x {
+		s += float64(v) * float64(v)
+	}
+	return s
+}
+
+func scaleBytesPortable(dst []float32, src []uint8, scale float32) {
+	src = src[:len(dst)]
+	for i := range dst {
+		dst[i] = float32(src[i]) * scale
+	}
+}
+
+func adamPortable(w, g, m, v []float32, constants *float32) {
+	c := (*Adam)(unsafe.Pointer(constants))
+	g, m, v = g[:len(w)], m[:len(w)], v[:len(w)]
+	for i := range w {
+		d := c.Scale*g[i] + c.Decay*w[i]
+		m[i] = c.Beta1*m[i] + c.Rest1*d
+		v[i] = c.Beta2*v[i] + c.Rest2*(d*d)
+		root := float32(math.Sqrt(float64(v[i])))
+		w[i] = w[i] - c.Shrink*w[i] - c.Rate*m[i]/(root+c.Epsilon)
+	}
+}
+
+func sgdPortable(w, g []float32, constants *float32) {
+	c := (*SGD)(unsafe.Pointer(constants))
+	g = g[:len(w)]
+	for i := range w {
+		w[i] -= c.Rate * (c.Scale*g[i] + c.Decay*w[i])
+	}
+}
+
+func momentumPortable(w, g, v []float32, constants *float32) {
+	c := (*SGD)(unsafe.Pointer(constants))
+	g, v = g[:len(w)], v[:len(w)]
+	for i := range w {
+		d := c.Scale*g[i] + c.Decay*w[i]
+		v[i] = c.Momentum*v[i] + d
+		w[i] -= c.Rate * (c.Direct*d + c.Velocity*v[i])
+	}
+}
