@@ -9,6 +9,7 @@ package cpufeat
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -42,15 +43,25 @@ func Available() []Tier {
 }
 
 // Select returns the tier that Env names, or the widest available one where Env
-// is unset or empty. A tier that is unknown or not available is an error.
+// is unset or empty.
 func Select() (Tier, error) {
-	return choose(os.Getenv(Env), Available())
-}
-
-func choose(name string, available []Tier) (Tier, error) {
+	name := os.Getenv(Env)
 	if name == "" {
+		available := Available()
 		return available[len(available)-1], nil
 	}
+	t, err := Parse(name)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", Env, err)
+	}
+	return t, nil
+}
+
+// Parse returns the tier of that name. One that is unknown or not available is
+// an error.
+func Parse(name string) (Tier, error) { return parse(name, Available()) }
+
+func parse(name string, available []Tier) (Tier, error) {
 	var usable []string
 	for _, t := range available {
 		if t.String() == name {
@@ -59,10 +70,8 @@ func choose(name string, available []Tier) (Tier, error) {
 		usable = append(usable, t.String())
 	}
 	why := "unknown"
-	for _, known := range names {
-		if name == known {
-			why = "not available on this processor or in this build"
-		}
+	if slices.Contains(names[:], name) {
+		why = "not available on this processor or in this build"
 	}
-	return 0, fmt.Errorf("%s=%s: kernel tier is %s; use one of %s, or unset it", Env, name, why, strings.Join(usable, ", "))
+	return 0, fmt.Errorf("kernel tier %q is %s: use one of %s", name, why, strings.Join(usable, ", "))
 }

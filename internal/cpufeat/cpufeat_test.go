@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestChoose(t *testing.T) {
+func TestParse(t *testing.T) {
 	few, all := []Tier{Portable, AVX2}, []Tier{Portable, AVX2, AVX512}
 	for _, c := range []struct {
 		name      string
@@ -14,20 +14,18 @@ func TestChoose(t *testing.T) {
 		want      Tier
 		err       string
 	}{
-		{"", all, AVX512, ""},
-		{"", few, AVX2, ""},
 		{"portable", all, Portable, ""},
 		{"avx2", all, AVX2, ""},
-		{"avx512", few, 0, "GPUTRAIN_CPU=avx512: kernel tier is not available on this processor or in this build; use one of portable, avx2"},
-		{"neon", few, 0, "GPUTRAIN_CPU=neon: kernel tier is unknown; use one of portable, avx2"},
+		{"avx512", few, 0, "kernel tier \"avx512\" is not available on this processor or in this build: use one of portable, avx2"},
+		{"neon", few, 0, "kernel tier \"neon\" is unknown: use one of portable, avx2"},
 	} {
-		got, err := choose(c.name, c.available)
+		got, err := parse(c.name, c.available)
 		if c.err == "" {
 			if err != nil || got != c.want {
-				t.Errorf("choose(%q, %v) = %v, %v; want %v", c.name, c.available, got, err, c.want)
+				t.Errorf("parse(%q, %v) = %v, %v; want %v", c.name, c.available, got, err, c.want)
 			}
 		} else if err == nil || !strings.Contains(err.Error(), c.err) {
-			t.Errorf("choose(%q, %v): error %v; want %q", c.name, c.available, err, c.err)
+			t.Errorf("parse(%q, %v): error %v; want %q", c.name, c.available, err, c.err)
 		}
 	}
 }
@@ -43,8 +41,12 @@ func TestSelect(t *testing.T) {
 			t.Errorf("%s=%v: Select() = %v, %v", Env, tier, got, err)
 		}
 	}
+	t.Setenv(Env, "")
+	if got, err := Select(); got != available[len(available)-1] || err != nil {
+		t.Errorf("%s empty: Select() = %v, %v; want the widest of %v", Env, got, err, available)
+	}
 	t.Setenv(Env, "sse")
-	if _, err := Select(); err == nil {
-		t.Errorf("%s=sse: no error", Env)
+	if _, err := Select(); err == nil || !strings.HasPrefix(err.Error(), Env+": ") {
+		t.Errorf("%s=sse: error %v", Env, err)
 	}
 }
