@@ -242,13 +242,13 @@ func extent(axis string, in, kernel, stride, dilation int, mode PaddingMode, bef
 // an input of shape in, one channel to one filter: the multiply-adds that do not
 // meet padding.
 func (w Window) Taps(in Shape) int64 {
+	// Along one axis: the elements r with 0 <= start + r*dilation < size.
 	count := func(out, k, stride, dilation, before, size int) (n int64) {
 		for o := range out {
-			for r := range k {
-				if i := o*stride - before + r*dilation; i >= 0 && i < size {
-					n++
-				}
-			}
+			start := o*stride - before
+			first := max(0, -start+dilation-1) / dilation
+			end := min(k, (max(0, size-start)+dilation-1)/dilation)
+			n += int64(max(0, end-first))
 		}
 		return n
 	}

@@ -1,0 +1,135 @@
+package net
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/gputrain/gputrain/internal/approx"
+)
+
+// bytesSet has three samples of 1 x 2 x 2.
+func bytesSet() *Dataset {
+	return &Dataset{
+		Name: "bytes", Shape: Shape{1, 2, 2}, Classes: 3, Scale: 1. / 255,
+		Pixels: []uint8{0, 51, 102, 255, 1, 2, 3, 4, 5, 6, 7, 8}, Labels: []int32{0, 2, 1},
+	}
+}
+
+func valuesSet() *Dataset {
+	return &Dataset{
+		Name: "values", Shape: Shape{2, 1, 1}, Classes: 2,
+		Values: []float32{1, -2, 3, float32(math.Inf(1)), 5, 6}, Labels: []int32{0, 1, 1},
+	}
+}
+
+func TestDatasetCheck(t *testing.T) {
+	for _, d := range []*Dataset{bytesSet(), valuesSet(), {Name: "empty", Shape: Shape{1, 1, 1}, Classes: 2}} {
+		if err := d.Check(); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		change func(*Dataset)
+		want   string
+	}{
+		{"shape", func(d *Dataset) { d.Shape.H = 0 }, "shape: every dimension"},
+		{"both kinds", func(d *Dataset) { d.Values = make([]float32, 12) }, "either pixels or values"},
+		{"neither", func(d *Dataset) { d.Pixels = nil }, "either pixels or values"},
+		{"too few pixels", func(d *Dataset) { d.Pixels = d.Pixels[:11] }, "11 values for 3 samples of 1 x 2 x 2 (want 12)"},
+		{"too few labels", func(d *Dataset) { d.Labels = d.Labels[:2] }, "12 values for 2 samples"},
+		{"one class", func(d *Dataset) { d.Classes = 1 }, "at least 2 classes, got 1"},
+		{"label above", func(d *Dataset) { d.Labels[1] = 3 }, "label 3 of sample 1 is outside the 3 classes"},
+		{"label below", func(d *Dataset) { d.Labels[2] = -1 }, "label -1 of sample 2"},
+	} {
+		d := bytesSet()
+		c.change(d)
+		if err := d.Check(); err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "data set bytes: ") {
+			t.Errorf("%s: error %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+func TestGather(t *testing.T) {
+	dst := make([]float32, 12)
+	bytesSet().Gather(dst, []int32{2, 0, 2})
+	s := float32(1. / 255)
+	approx.Check(t, "bytes", dst, []float32{5 * s, 6 * s, 7 * s, 8 * s, 0, 51 * s, 102 * s, 255 * s, 5 * s, 6 * s, 7 * s, 8 * s}, approx.Tolerance{})
+	if dst[7] != 1 {
+		t.Errorf("255/255 is %v", dst[7])
+	}
+	dst = dst[:4]
+	valuesSet().Gather(dst, []int32{1, 0})
+	approx.Check(t, "values", dst, []float32{3, float32(math.Inf(1)), 1, -2}, approx.Tolerance{})
+}
+
+func TestSlice(t *testing.T) {
+	d := bytesSet().Slice(1, 3)
+	if err := d.Check(); err != nil {
+		t.Error(err)
+	}
+	if d.Len() != 2 || d.Labels[0] != 2 || d.Pixels[0] != 1 || d.Classes != 3 || d.Scale != 1./255 {
+		t.Errorf("slice is %+v", d)
+	}
+	v := valuesSet().Slice(0, 2)
+	if err := v.Check(); err != nil || v.Len() != 2 || len(v.Values) != 4 || v.Pixels != nil {
+		t.Errorf("slice is %+v (%v)", v, err)
+	}
+}
+
+func TestBatchCheck(t *testing.T) {
+	plan, err := (&Network{Input: Shape{1, 2, 2}, Layers: []Layer{&Flatten{}, &Dense{Units: 3}}}).Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	many := bytesSet()
+	many.Classes = 4
+	for _, c := range []struct {
+		name string
+		b    Batch
+		want string
+	}{
+		{"right", Batch{bytesSet(), []int32{2, 0, 2, 1}}, ""},
+		{"no data", Batch{nil, []int32{0}}, "without a data set"},
+		{"empty", Batch{bytesSet(), nil}, "empty batch"},
+		{"shape", Batch{valuesSet(), []int32{0}}, "samples of 2, the network takes 1 x 2 x 2"},
+		{"classes", Batch{many, []int32{0}}, "has 4 classes, the network gives 3 logits"},
+		{"above", Batch{bytesSet(), []int32{0, 3}}, "index 3 is outside data set bytes of 3 samples"},
+		{"below", Batch{bytesSet(), []int32{-1}}, "index -1 is outside"},
+	} {
+		err := c.b.Check(plan)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: error %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+func TestDatasetID(t *testing.T) {
+	base := bytesSet().ID()
+	if base != bytesSet().ID() || base.Samples != 3 || base.Name != "bytes" || len(base.SHA256) != 64 {
+		t.Errorf("identity %+v, then %+v", base, bytesSet().ID())
+	}
+	for name, change := range map[string]func(*Dataset){
+		"a pixel": func(d *Dataset) { d.Pixels[11]++ }, "a label": func(d *Dataset) { d.Labels[0] = 1 },
+		"the scale": func(d *Dataset) { d.Scale = 1 }, "the shape": func(d *Dataset) { d.Shape = Shape{4, 1, 1} },
+		"the classes": func(d *Dataset) { d.Classes = 4 },
+	} {
+		d := bytesSet()
+		change(d)
+		if d.ID().SHA256 == base.SHA256 {
+			t.Errorf("%s changes nothing", name)
+		}
+	}
+	v := valuesSet()
+	was := v.ID()
+	v.Values[5]++
+	if v.ID() == was {
+		t.Error("a value changes nothing")
+	}
+	renamed := bytesSet()
+	renamed.Name = "copy"
+	if renamed.ID().SHA256 != base.SHA256 {
+		t.Error("a name changes the contents")
+	}
+}

@@ -1,0 +1,272 @@
+package net
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// everyLayer has one layer of each kind with every field set, and one of each
+// with as few as can be.
+func everyLayer() *Network {
+	return &Network{Name: "every-layer", Input: Shape{3, 16, 12}, Layers: []Layer{
+		&Conv{
+			Name: "first", Filters: 4, Kernel: Pair{3, 5}, Stride: Pair{2, 1}, Dilation: Pair{1, 2}, Padding: Pad(1, 2, 3, 4),
+			NoBias: true, WeightInit: Initializer{Method: TruncatedNormal, Sigma: 0.5},
+		},
+		&BatchNorm{Name: "norm", Momentum: 0.2, Epsilon: 1e-3},
+		&Activation{Name: "leaky", Func: LeakyReLU, Slope: 0.3},
+		&Pool{Name: "mean", Mode: MeanPool, Kernel: Pair{2, 3}, Stride: Pair{1, 2}, Padding: PadSame},
+		&Dropout{Name: "drop", Rate: 0.25},
+		&Conv{Filters: 2, Kernel: Square(3), BiasInit: Initializer{Method: Constant, Value: 0.5}},
+		&BatchNorm{},
+		&Activation{Func: Sigmoid},
+		&Pool{Kernel: Square(2)},
+		&Dropout{},
+		&Flatten{Name: "flat"},
+		&Dense{Name: "hidden", Units: 7, NoBias: true, WeightInit: Initializer{Method: Glorot}},
+		&Activation{Func: Tanh},
+		&Flatten{},
+		&Dense{Units: 3, WeightInit: Initializer{Method: He}, BiasInit: Initializer{Method: Constant, Value: -1}},
+	}}
+}
+
+func TestNetworkJSONRoundTrip(t *testing.T) {
+	for _, n := range append(Models(), everyLayer()) {
+		b, err := json.Marshal(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := ParseNetwork(strings.NewReader(string(b)))
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", n.Name, err, b)
+		}
+		if !reflect.DeepEqual(back, n) {
+			t.Errorf("%s changed on its way through JSON:\n%s", n.Name, b)
+		}
+	}
+}
+
+func TestParseNetworkRefusals(t *testing.T) {
+	const input = `"input":{"channels":1,"height":8,"width":8}`
+	network := func(layers string) string { return "{" + input + `,"layers":[` + layers + "]}" }
+	ok := network(`{"type":"flatten"},{"type":"dense","units":2}`)
+	if _, err := ParseNetwork(strings.NewReader(ok)); err != nil {
+		t.Fatalf("the network the others derive from: %v", err)
+	}
+	for _, c := range []struct{ name, json, want string }{
+		{"empty", "", "unexpected end"},
+		{"not JSON", "conv", "invalid character"},
+		{"another value", "[1]", "cannot unmarshal"},
+		{"null", "null", "input shape"},
+		{"garbage after", ok + "x", "after top-level value"},
+		{"a second value after", ok + ok, "after top-level value"},
+		{"unknown field", `{"colour":1,` + ok[1:], `unknown field "colour"`},
+		{"unknown layer field", network(`{"type":"dense","units":2,"unit":3}`), `layer 0 (dense): json: unknown field "unit"`},
+		{"unknown field of an initialiser", network(`{"type":"dense","units":2,"bias_init":{"method":"he","mean":1}}`), `unknown field "mean"`},
+		{"unknown field of the input", strings.Replace(ok, `"width":8`, `"width":8,"depth":1`, 1), `unknown field "depth"`},
+		{"unknown type", network(`{"type":"lstm"}`), `layer 0: unknown type "lstm"`},
+		{"no type", network(`{"units":2}`), `layer 0: unknown type ""`},
+		{"null layer", network(`null`), `layer 0: unknown type ""`},
+		{"layer of another type", network(`3`), "layer 0: "},
+		{"fraction", network(`{"type":"dense","units":2.5}`), "cannot unmarshal number 2.5"},
+		{"no layers", network(""), "at least one layer"},
+		{"plan", network(`{"type":"dense","units":2}`), "layer 0 (dense1): a dense layer needs a flat input"},
+	} {
+		_, err := ParseNetwork(strings.NewReader(c.json))
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "network") {
+			t.Errorf("%s: error %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+func TestStrictUnmarshalRefusesWhatFollows(t *testing.T) {
+	var n Network
+	err := n.UnmarshalJSON([]byte(`{"input":{"channels":1,"height":1,"width":1},"layers":[]} {}`))
+	if err == nil || !strings.Contains(err.Error(), "after the JSON value") {
+		t.Errorf("error %v", err)
+	}
+}
+
+type reader struct{}
+
+func (reader) Read([]byte) (int, error) { return 0, errors.New("cable pulled") }
+
+func TestParseNetworkReadError(t *testing.T) {
+	if _, err := ParseNetwork(reader{}); err == nil || !strings.Contains(err.Error(), "cable pulled") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestWrongNetworksNameLayerAndShapes(t *testing.T) {
+	flat, ten := &Flatten{}, &Dense{Units: 10}
+	image := Shape{1, 28, 28}
+	for _, c := range []struct {
+		name   string
+		input  Shape
+		layers []Layer
+		want   []string // all of them in the message
+	}{
+		{"kernel too large", image, []Layer{&Pool{Kernel: Square(14)}, &Conv{Name: "big", Filters: 1, Kernel: Square(5)}},
+			[]string{"layer 1 (big)", "a kernel that spans 5 rows does not fit 2", "input 1 x 2 x 2", "no output shape"}},
+		{"dense on an image", image, []Layer{&Activation{Func: ReLU}, ten},
+			[]string{"layer 1 (dense1)", "put a flatten layer before it", "input 1 x 28 x 28", "no output shape"}},
+		{"image as logits", image, []Layer{&Conv{Filters: 4, Kernel: Square(3)}},
+			[]string{"layer 0 (conv1)", "flat vector of at least 2 logits", "input 1 x 28 x 28", "output 4 x 26 x 26"}},
+		{"one logit", image, []Layer{flat, &Dense{Units: 1}},
+			[]string{"layer 1 (dense1)", "at least 2 logits", "input 784", "output 1"}},
+		{"no filters", image, []Layer{&Conv{Kernel: Square(3)}}, []string{"layer 0 (conv1)", "filters must be at least 1, got 0"}},
+		{"no units", image, []Layer{flat, &Dense{}}, []string{"layer 1 (dense1)", "units must be at least 1, got 0"}},
+		{"no kernel", image, []Layer{&Pool{}}, []string{"layer 0 (pool1)", "kernel must be from 1", "got 0x0"}},
+		{"pooling mode", image, []Layer{&Pool{Mode: "median", Kernel: Square(2)}}, []string{`unknown pooling mode "median"`}},
+		{"activation", image, []Layer{&Activation{Func: "swish"}}, []string{"layer 0 (swish1)", `unknown activation "swish"`}},
+		{"slope", image, []Layer{&Activation{Func: LeakyReLU, Slope: 2}}, []string{"slope must be from 0 to 1, got 2"}},
+		{"dropout of all", image, []Layer{&Dropout{Rate: 1}}, []string{"layer 0 (dropout1)", "less than 1, got 1"}},
+		{"momentum", image, []Layer{&BatchNorm{Momentum: 1.5}}, []string{"layer 0 (batchnorm1)", "momentum"}},
+		{"epsilon", image, []Layer{&BatchNorm{Epsilon: -1}}, []string{"epsilon must be at least 0, got -1"}},
+		{"nil layer", image, []Layer{flat, nil}, []string{"layer 1 (nil)"}},
+		{"same name", image, []Layer{&Flatten{Name: "x"}, &Dense{Name: "x", Units: 3}}, []string{"layer 1 (x)", "layer 0 has the same name"}},
+		{"a name with a dot", image, []Layer{&Flatten{Name: "a.b"}}, []string{`name "a.b": use letters`}},
+		{"sigma", image, []Layer{flat, &Dense{Units: 2, WeightInit: Initializer{Method: TruncatedNormal}}}, []string{"layer 1 (dense1)", "weight", "sigma"}},
+		{"initialiser", image, []Layer{flat, &Dense{Units: 2, BiasInit: Initializer{Method: "ones"}}}, []string{"bias", `unknown method "ones"`}},
+		{"no input", Shape{}, []Layer{flat, ten}, []string{"input shape", "at least 1, got 0 x 0 x 0"}},
+		{"input too large", Shape{1 << 16, 1 << 16, 1}, []Layer{flat, ten}, []string{"input shape", "more than 2147483647 values"}},
+		{"input that overflows", Shape{1 << 62, 1 << 62, 1 << 62}, []Layer{flat, ten}, []string{"input shape", "more than"}},
+		{"output too large", image, []Layer{&Conv{Filters: 1 << 30, Kernel: Square(5), Padding: PadSame}}, []string{"layer 0 (conv1)", "more than"}},
+		{"weights too large", Shape{1 << 16, 1, 1}, []Layer{&Dense{Units: 1 << 16}}, []string{"layer 0 (dense1)", "weight: more than", "output 65536"}},
+		{"kernel that overflows", Shape{1 << 10, 1, 1}, []Layer{&Conv{Filters: 1, Kernel: Pair{1 << 30, 1 << 30}, Padding: PadSame}}, []string{"layer 0 (conv1)", "more than"}},
+	} {
+		_, err := (&Network{Input: c.input, Layers: c.layers}).Plan()
+		if err == nil {
+			t.Errorf("%s: accepted", c.name)
+			continue
+		}
+		for _, want := range c.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: error %q lacks %q", c.name, err, want)
+			}
+		}
+		var layer *LayerError
+		if strings.HasPrefix(c.want[0], "layer") && !errors.As(err, &layer) {
+			t.Errorf("%s: %T is no *LayerError", c.name, err)
+		}
+		if strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: more than one line: %q", c.name, err)
+		}
+	}
+}
+
+func TestTutorialPlan(t *testing.T) {
+	plan, err := Model("tutorial").Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	type row struct {
+		name    string
+		out     string
+		weights int
+		mulAdds int64
+	}
+	// Taps along an axis of conv1: 28*5 less 2+1 at each end; conv2: 14*5 likewise.
+	want := []row{
+		{"conv1", "32 x 28 x 28", 800 + 32, 134 * 134 * 32},
+		{"relu1", "32 x 28 x 28", 0, 0},
+		{"pool1", "32 x 14 x 14", 0, 0},
+		{"conv2", "64 x 14 x 14", 51_200 + 64, 64 * 64 * 32 * 64},
+		{"relu2", "64 x 14 x 14", 0, 0},
+		{"pool2", "64 x 7 x 7", 0, 0},
+		{"flatten", "3136", 0, 0},
+		{"dense1", "1000", 3_136_000 + 1000, 3_136_000},
+		{"relu3", "1000", 0, 0},
+		{"dense2", "10", 10_000 + 10, 10_000},
+	}
+	var got []row
+	for _, l := range plan.Layers {
+		got = append(got, row{l.Name, l.Out.String(), l.Weights(), l.MulAdds()})
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("plan is\n%v, want\n%v", got, want)
+	}
+	if plan.Weights() != 3_199_106 || plan.MulAdds() != 12_109_200 || plan.Classes != 10 {
+		t.Errorf("%d weights, %d multiply-adds, %d classes", plan.Weights(), plan.MulAdds(), plan.Classes)
+	}
+}
+
+func TestModels(t *testing.T) {
+	want := map[string]int{"tutorial": 3_199_106, "lenet5": 61_706, "mlp": 784*300 + 300 + 3000 + 10}
+	if Models()[0].Name != "tutorial" || len(Models()) != len(want) {
+		t.Errorf("models are %v", Models())
+	}
+	for name, weights := range want {
+		plan, err := Model(name).Plan()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if plan.Weights() != weights {
+			t.Errorf("%s has %d weights, want %d", name, plan.Weights(), weights)
+		}
+	}
+	if Model("resnet") != nil {
+		t.Error("a model of no known name")
+	}
+	Models()[0].Layers[0] = nil
+	if Models()[0].Layers[0] == nil {
+		t.Error("copies share their layers")
+	}
+}
+
+func TestPlanOfParameters(t *testing.T) {
+	plan, err := everyLayer().Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range plan.Params {
+		mark := p.Name
+		if p.Trained {
+			mark += " trained"
+		}
+		if p.Decayed {
+			mark += " decayed"
+		}
+		got = append(got, mark)
+	}
+	want := []string{
+		"first.weight trained decayed",
+		"norm.weight trained", "norm.bias trained", "norm.running_mean", "norm.running_var",
+		"conv2.weight trained decayed", "conv2.bias trained", // the second convolution, though the first has a name
+		"batchnorm2.weight trained", "batchnorm2.bias trained", "batchnorm2.running_mean", "batchnorm2.running_var",
+		"hidden.weight trained decayed",
+		"dense2.weight trained decayed", "dense2.bias trained",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("parameters are\n%v, want\n%v", got, want)
+	}
+	if n := len(plan.Trained()); n != 10 {
+		t.Errorf("%d trained parameters, want 10", n)
+	}
+	conv := plan.Params[0]
+	if !slices.Equal(conv.Dims, []int{4, 3, 3, 5}) || conv.FanIn != 3*15 || conv.FanOut != 4*15 {
+		t.Errorf("conv's weight: %+v", conv)
+	}
+}
+
+func TestLayerDefaults(t *testing.T) {
+	if m, e := (&BatchNorm{}).Settings(); m != 0.1 || e != 1e-5 {
+		t.Errorf("batch normalisation: momentum %v, epsilon %v", m, e)
+	}
+	if (&Pool{}).PoolMode() != MaxPool || (&Pool{Mode: L2Pool}).PoolMode() != L2Pool {
+		t.Error("pooling mode")
+	}
+	for _, c := range []struct {
+		a    Activation
+		want float64
+	}{{Activation{Func: ReLU, Slope: 0.5}, 0}, {Activation{Func: LeakyReLU}, 0.01}, {Activation{Func: LeakyReLU, Slope: 0.5}, 0.5}} {
+		if got := c.a.LeakySlope(); got != c.want {
+			t.Errorf("%+v: slope %v, want %v", c.a, got, c.want)
+		}
+	}
+}
