@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+)
+
+// The exit statuses.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// app is one run of the command line.
+type app struct {
+	args     []string
+	in       io.Reader
+	out, err *stream
+}
+
+// run runs the command line and returns its exit status. What went wrong goes to
+// stderr in one line. Cancelling the context interrupts what runs.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	a := &app{args: args, in: stdin, out: newStream(stdout, cancel), err: newStream(stderr, nil)}
+	root := a.root()
+	err := root.RunContext(ctx, interspersed(root, args))
+	switch {
+	case a.out.failed == nil:
+	case errors.Is(a.out.failed, syscall.EPIPE):
+		return exitFailed // the reader has gone; nobody wants to hear of it
+	default:
+		err = fmt.Errorf("cannot write the output: %w", a.out.failed)
+	}
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintf(a.err, "gputrain: %s\n", oneLine(err.Error()))
+	var usage *usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// oneLine puts a text on one line.
+func oneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(strings.TrimSpace(s), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+}
+
+// root describes the commands.
+func (a *app) root() *cli.App {
+	// cli keeps these for the whole process; they don't depend on the run.
+	cli.HelpPrinter = printHelp
+	cli.HelpFlag.(*cli.BoolFlag).Usage = "show this help"
+	cli.VersionFlag = &cli.BoolFlag{Name: "version", Usage: "show the version", DisableDefaultText: true}
+	cli.VersionPrinter = func(c *cli.Context) { fmt.Fprintf(c.App.Writer, "gputrain %s\n", c.App.Version) }
+
+	root := &cli.App{
+		Name:      "gputrain",
+		HelpName:  "gputrain",
+		Usage:     "train convolutional networks",
+		UsageText: "gputrain COMMAND [FLAGS] [ARGUMENTS]",
+		Version:   version(),
+		Description: `Start with:
+  gputrain train                     train the tutorial's network on MNIST
+  gputrain eval                      test it
+  gputrain predict seven.png test:7  ask it about an image file and a test image
+
+Every flag can be set in the environment: --learning-rate is
+GPUTRAIN_LEARNING_RATE. NO_COLOR turns colours off.
+The exit status is 0, 1 if something failed or was interrupted, or 2 for a
+command line that makes no sense.`,
+		Commands: []*cli.Command{
+			a.trainCommand(), a.evalCommand(), a.predictCommand(), a.modelsCommand(),
+			a.verifyCommand(), a.devicesCommand(), a.completionCommand(), helpCommand(),
+		},
+		HideHelpCommand:      true,
+		Action:               func(c *cli.Context) error { return chooseCommand(c, cli.ShowAppHelp) },
+		Reader:               a.in,
+		Writer:               a.out,
+		ErrWriter:            a.err,
+		ExitErrHandler:       func(*cli.Context, error) {}, // run reports errors
+		OnUsageError:         flagError,
+		EnableBashCompletion: true,
+		BashComplete:         a.complete,
+	}
+	// cli adds this flag itself only where it adds its own help command too.
+	root.Flags = []cli.Flag{cli.HelpFlag}
+	finish("", root.Commands, a.complete)
+	return root
+}
+
+// finish sets what all commands have in common.
+func finish(parent string, commands []*cli.Command, complete cli.BashCompleteFunc) {
+	for _, c := range commands {
+		c.HelpName = parent + c.Name // cli puts the app's name before it
+		c.HideHelpCommand = true
+		c.OnUsageError = flagError
+		c.BashComplete = complete
+		finish("gputrain "+c.HelpName+" ", c.Subcommands, complete)
+	}
+}
+
+// version says which version this is, and what built it.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	if v == "" || v == "(devel)" {
+		v = "devel"
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				v += " " + s.Value[:min(12, len(s.Value))]
+			}
+		}
+	}
+	return fmt.Sprintf("%s (%s, %s/%s)", v, info.GoVersion, runtime.GOOS, runtime.GOARCH)
+}
+
+// env names the environment variable of a flag.
+func env(flag string) []string {
+	return []string{"GPUTRAIN_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))}
+}

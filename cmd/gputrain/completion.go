@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+// completionFlag, as the last word, asks for what may come next. The shell
+// functions below add it.
+const completionFlag = "--generate-bash-completion"
+
+// The shell functions pass on the words before the cursor, and the word at the
+// cursor if it starts with a dash; the shell keeps the answers that fit.
+var completionScripts = map[string]string{
+	"bash": `_gputrain() {
+    local IFS=$'\n' cur="${COMP_WORDS[COMP_CWORD]}"
+    local words=("${COMP_WORDS[@]:0:COMP_CWORD}")
+    [[ $cur == -* ]] && words+=("$cur")
+    COMPREPLY=($(compgen -W "$("${words[@]}" --generate-bash-completion 2>/dev/null)" -- "$cur"))
+}
+complete -o bashdefault -o default -F _gputrain gputrain
+`,
+	"zsh": `#compdef gputrain
+_gputrain() {
+    local cur="${words[CURRENT]}"
+    local -a before=("${(@)words[1,CURRENT-1]}") answers
+    [[ $cur == -* ]] && before+=("$cur")
+    answers=("${(@f)$("${before[@]}" --generate-bash-completion 2>/dev/null)}")
+    [[ -n "${answers[1]}" ]] && compadd -- "${answers[@]}"
+    [[ $cur == -* ]] || _files
+}
+compdef _gputrain gputrain
+`,
+	"fish": `function __gputrain_complete
+    set -l words (commandline -opc)
+    set -l cur (commandline -ct)
+    string match -q -- '-*' "$cur"; and set -a words $cur
+    $words --generate-bash-completion 2>/dev/null
+end
+complete -c gputrain -a '(__gputrain_complete)'
+`,
+}
+
+func (a *app) completionCommand() *cli.Command {
+	shells := []string{"bash", "zsh", "fish"}
+	return &cli.Command{
+		Name:      "completion",
+		Usage:     "print a script that lets the shell complete gputrain's words",
+		UsageText: "gputrain completion bash|zsh|fish",
+		Description: `Examples:
+  bash:  echo 'source <(gputrain completion bash)' >> ~/.bashrc
+  zsh:   echo 'source <(gputrain completion zsh)' >> ~/.zshrc   (after compinit)
+  fish:  gputrain completion fish > ~/.config/fish/completions/gputrain.fish`,
+		Action: func(c *cli.Context) error {
+			if c.NArg() != 1 {
+				return usagef("completion takes one argument, the shell: %s", orList(shells))
+			}
+			script, ok := completionScripts[c.Args().First()]
+			if !ok {
+				return usagef("completion: unknown shell %q (want %s)", c.Args().First(), orList(shells))
+			}
+			fmt.Fprint(a.out, script)
+			return nil
+		},
+	}
+}
+
+// complete prints what may come next: the choices of a flag that waits for its
+// value, flags if the last word starts with a dash, else subcommands.
+func (a *app) complete(c *cli.Context) {
+	last := a.args[len(a.args)-2]
+	if !strings.HasPrefix(last, "-") {
+		for _, sub := range c.Command.Subcommands {
+			if c.NArg() == 0 && !sub.Hidden {
+				fmt.Fprintln(a.out, sub.Name)
+			}
+		}
+		return
+	}
+	for _, choice := range flagChoices()[strings.TrimLeft(last, "-")] {
+		fmt.Fprintln(a.out, choice)
+	}
+	for _, f := range c.Command.Flags {
+		if name := "--" + f.Names()[0]; strings.HasPrefix(name, last) || strings.HasPrefix(last, name) && name != last {
+			fmt.Fprintln(a.out, name)
+		}
+	}
+}
+
+// flagChoices returns the values of the flags that have a few.
+func flagChoices() map[string][]string {
+	var models []string
+	for _, n := range net.Models() {
+		models = append(models, n.Name)
+	}
+	return map[string][]string{
+		"device": deviceNames, "optimizer": optimizerNames, "schedule": scheduleNames, "watch": watchNames,
+		"split": splitNames, "prepare": preparations, "recipe": recipeNames(), "model": models,
+	}
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/gputrain/gputrain/cpu"
+	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/reference"
+)
+
+// errNoCUDA is the answer to --device cuda.
+var errNoCUDA = errors.New("--device cuda: this build has no CUDA device; use --device cpu, or leave the flag out for the best device there is")
+
+// deviceNames are the choices of --device.
+var deviceNames = []string{"auto", "cpu", "reference", "cuda"}
+
+func deviceFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "device", Value: "auto", EnvVars: env("device"), Category: "Machine", Usage: "`NAME`: auto (the best there is), cpu, reference or cuda"},
+		&cli.IntFlag{Name: "threads", DefaultText: "one a core", EnvVars: env("threads"), Category: "Machine", Usage: "run the CPU device on `N` threads"},
+	}
+}
+
+// openDevice opens the device that the flags ask for, and says why it is that
+// one where the flags leave it open.
+func openDevice(c *cli.Context) (device net.Device, why string, err error) {
+	name, threads := c.String("device"), c.Int("threads")
+	if err := choose("device", name, deviceNames); err != nil {
+		return nil, "", err
+	}
+	if c.IsSet("threads") && threads < 1 {
+		return nil, "", usagef("--threads must be at least 1, got %d", threads)
+	}
+	switch name {
+	case "cuda":
+		return nil, "", errNoCUDA
+	case "reference":
+		return reference.New(), "", nil
+	case "auto":
+		why = "chosen by auto: this build has no CUDA device"
+	}
+	device, err = cpu.New(cpu.Options{Threads: threads})
+	return device, why, err
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+const helpWidth = 80
+
+// printHelp prints the help of the app or of a command. cli offers a template,
+// which has no say in the order of flags and in line breaks.
+func printHelp(w io.Writer, _ string, data any) {
+	c, ok := data.(*cli.Command)
+	if app, isApp := data.(*cli.App); isApp {
+		c = &cli.Command{HelpName: app.HelpName, Usage: app.Usage, UsageText: app.UsageText, Description: app.Description, Subcommands: app.Commands, Flags: app.Flags}
+	} else if !ok {
+		panic(fmt.Sprintf("BUG: help of a %T", data))
+	}
+	fmt.Fprintf(w, "%s - %s\n\nUsage:\n", c.HelpName, c.Usage)
+	fmt.Fprintf(w, "  %s\n\n%s\n", strings.ReplaceAll(c.UsageText, "\n", "\n  "), c.Description)
+	if len(c.Subcommands) > 0 {
+		fmt.Fprintln(w, "\nCommands:")
+		t := table{align: "ll"}
+		for _, sub := range c.Subcommands {
+			t.add("  "+sub.Name, sub.Usage)
+		}
+		t.write(w)
+	}
+	for _, category := range categories(c.Flags) {
+		name := category
+		if name == "" {
+			name = "Flags"
+		}
+		fmt.Fprintf(w, "\n%s:\n", name)
+		t := table{align: "ll"}
+		for _, f := range c.Flags {
+			if categoryOf(f) != category {
+				continue
+			}
+			left, usage := flagHelp(f)
+			for i, line := range wrapped(usage, helpWidth-28) {
+				if i > 0 {
+					left = ""
+				}
+				t.add(fmt.Sprintf("  %-22s", left), line)
+			}
+		}
+		t.write(w)
+	}
+}
+
+// categoryOf is the heading that a flag's help stands under.
+func categoryOf(f cli.Flag) string {
+	if c, ok := f.(cli.CategorizableFlag); ok {
+		return c.GetCategory()
+	}
+	return ""
+}
+
+// categories returns the flags' categories in order, with those that have none
+// last.
+func categories(flags []cli.Flag) []string {
+	var names []string
+	for _, f := range flags {
+		if c := categoryOf(f); c != "" && !slices.Contains(names, c) {
+			names = append(names, c)
+		}
+	}
+	return append(names, "")
+}
+
+// flagHelp returns a flag's name with its value's, and what it does. A word in
+// back quotes in the flag's usage names the value.
+func flagHelp(f cli.Flag) (left, usage string) {
+	left = "--" + f.Names()[0]
+	for _, alias := range f.Names()[1:] {
+		left += ", -" + alias
+	}
+	d := f.(cli.DocGenerationFlag)
+	usage = d.GetUsage()
+	if !d.TakesValue() {
+		return left, usage
+	}
+	if before, rest, ok := strings.Cut(usage, "`"); ok {
+		value, after, _ := strings.Cut(rest, "`")
+		left += " " + value
+		usage = strings.TrimPrefix(before+value+after, value+": ")
+	}
+	if text := strings.Trim(d.GetDefaultText(), `"`); text != "" && text != recipesOwn {
+		usage += " (default: " + text + ")"
+	}
+	return left, usage
+}
+
+// wrapped breaks a text into lines of at most width characters, at spaces.
+func wrapped(text string, width int) []string {
+	lines := []string{""}
+	for _, word := range strings.Fields(text) {
+		last := &lines[len(lines)-1]
+		switch {
+		case *last == "":
+			*last = word
+		case len(*last)+1+len(word) <= width:
+			*last += " " + word
+		default:
+			lines = append(lines, word)
+		}
+	}
+	return lines
+}
+
+// helpCommand is "gputrain help COMMAND", the same as "gputrain COMMAND --help".
+func helpCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "help",
+		Usage:       "show the help of a command",
+		UsageText:   "gputrain help [COMMAND]",
+		Description: "The same as gputrain COMMAND --help.",
+		Action: func(c *cli.Context) error {
+			if !c.Args().Present() {
+				return cli.ShowAppHelp(c)
+			}
+			commands, command := c.App.Commands, (*cli.Command)(nil)
+			for _, word := range c.Args().Slice() {
+				i := slices.IndexFunc(commands, func(c *cli.Command) bool { return c.Name == word })
+				if i < 0 {
+					return unknownCommand(word, commands, "gputrain")
+				}
+				command, commands = commands[i], commands[i].Subcommands
+			}
+			cli.HelpPrinter(c.App.Writer, "", command)
+			return nil
+		},
+	}
+}

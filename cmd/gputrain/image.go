@@ -1,0 +1,261 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	_ "image/gif"
+	_ "image/jpeg"
+	_ "image/png"
+	"io"
+	"math"
+	"slices"
+
+	"golang.org/x/image/draw"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+// Bounds on an image file, so that a small file cannot ask for all memory.
+const (
+	maxImageBytes  = 64 << 20
+	maxImagePixels = 50_000_000
+)
+
+// decodeImage reads a PNG, JPEG or GIF image (of a GIF the first frame).
+func decodeImage(r io.Reader) (image.Image, error) {
+	b, err := io.ReadAll(io.LimitReader(r, maxImageBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > maxImageBytes {
+		return nil, fmt.Errorf("the file is larger than %d MiB; make the image smaller", maxImageBytes>>20)
+	}
+	config, format, err := image.DecodeConfig(bytes.NewReader(b))
+	if errors.Is(err, image.ErrFormat) {
+		return nil, errors.New("not a PNG, JPEG or GIF image; convert it to one")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("damaged image: %w", err)
+	}
+	if config.Width < 1 || config.Height < 1 || config.Width > maxImagePixels/config.Height {
+		return nil, fmt.Errorf("%d x %d pixels are too many (at most %d million) or none; make the image smaller", config.Width, config.Height, maxImagePixels/1_000_000)
+	}
+	img, _, err := image.Decode(bytes.NewReader(b))
+	if err != nil {
+		return nil, fmt.Errorf("damaged %s image: %w", format, err)
+	}
+	return img, nil
+}
+
+// Preparation says how an image becomes a network's input.
+type preparation string
+
+// The preparations.
+const (
+	prepareAuto   preparation = "auto"   // prepareDigit for an input of 1 x 28 x 28, else prepareResize
+	prepareDigit  preparation = "digit"  // as MNIST's digits were made, see digitPixels
+	prepareResize preparation = "resize" // see resizedPixels
+)
+
+var preparations = []string{string(prepareAuto), string(prepareDigit), string(prepareResize)}
+
+// The sizes of MNIST's images: a digit fits digitBox x digitBox pixels in an
+// image of digitSize x digitSize.
+const (
+	digitSize = 28
+	digitBox  = 20
+)
+
+var digitShape = net.Shape{C: 1, H: digitSize, W: digitSize}
+
+// pixels turns an image into a network's input, a byte a value, in CHW order.
+func (p preparation) pixels(img image.Image, in net.Shape) ([]uint8, error) {
+	if p == prepareAuto {
+		p = prepareResize
+		if in == digitShape {
+			p = prepareDigit
+		}
+	}
+	if p == prepareResize {
+		return resizedPixels(img, in)
+	}
+	if in != digitShape {
+		return nil, fmt.Errorf("--prepare digit is for models that take %v, this one takes %v; use --prepare resize", digitShape, in)
+	}
+	return digitPixels(img)
+}
+
+// resizedPixels stretches an image to the input's height and width, in colour
+// for three channels and grey for one. Transparent parts become white.
+func resizedPixels(img image.Image, in net.Shape) ([]uint8, error) {
+	if in.C != 1 && in.C != 3 {
+		return nil, fmt.Errorf("the model takes %d channels; images have 1 or 3", in.C)
+	}
+	canvas := opaque(img, color.White)
+	small := image.NewRGBA(image.Rect(0, 0, in.W, in.H))
+	draw.BiLinear.Scale(small, small.Bounds(), canvas, canvas.Bounds(), draw.Src, nil)
+	area := in.H * in.W
+	out := make([]uint8, in.Size())
+	for i := range area {
+		c := color.RGBA{small.Pix[4*i], small.Pix[4*i+1], small.Pix[4*i+2], 255}
+		if in.C == 1 {
+			out[i] = color.GrayModel.Convert(c).(color.Gray).Y
+		} else {
+			out[i], out[area+i], out[2*area+i] = c.R, c.G, c.B
+		}
+	}
+	return out, nil
+}
+
+// opaque draws an image on a background, at the origin.
+func opaque(img image.Image, background color.Color) *image.RGBA {
+	b := img.Bounds()
+	canvas := image.NewRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
+	draw.Draw(canvas, canvas.Bounds(), image.NewUniform(background), image.Point{}, draw.Src)
+	draw.Draw(canvas, canvas.Bounds(), img, b.Min, draw.Over)
+	return canvas
+}
+
+// digitPixels makes of a drawn or photographed digit what MNIST's makers made of
+// theirs (LeCun, Cortes and Burges, "The MNIST database of handwritten
+// digits"): the digit light on black, scaled to fit 20 x 20 pixels with its
+// aspect kept, in 28 x 28 pixels with its centre of mass in the middle.
+//
+// The background is the median colour of the image's frame; ink is what differs
+// from it, so that dark on light, light on dark and any colours are the same.
+func digitPixels(img image.Image) ([]uint8, error) {
+	ink, err := inkOf(img)
+	if err != nil {
+		return nil, err
+	}
+	box := inkBox(ink)
+	scale := digitBox / float64(max(box.Dx(), box.Dy()))
+	size := image.Rect(0, 0, scaled(box.Dx(), scale), scaled(box.Dy(), scale))
+	small := image.NewGray(size)
+	draw.BiLinear.Scale(small, size, ink, box, draw.Src, nil)
+
+	var peak uint8
+	var mass, massX, massY float64
+	for y := range size.Dy() {
+		for x, v := range small.Pix[y*small.Stride:][:size.Dx()] {
+			peak = max(peak, v)
+			mass += float64(v)
+			massX += float64(v) * (float64(x) + 0.5)
+			massY += float64(v) * (float64(y) + 0.5)
+		}
+	}
+	// Thin strokes grow faint when they are made smaller; MNIST's are bright.
+	left, top := centred(massX/mass, size.Dx()), centred(massY/mass, size.Dy())
+	out := make([]uint8, digitSize*digitSize)
+	for y := range size.Dy() {
+		for x, v := range small.Pix[y*small.Stride:][:size.Dx()] {
+			out[(top+y)*digitSize+left+x] = uint8((int(v)*255 + int(peak)/2) / int(peak))
+		}
+	}
+	return out, nil
+}
+
+func scaled(n int, scale float64) int { return max(1, int(math.Round(float64(n)*scale))) }
+
+// centred returns where a digit of that extent starts so that its centre of mass
+// is in the middle of the image, as far as it stays inside.
+func centred(mass float64, extent int) int {
+	return min(max(int(math.Round(digitSize/2-mass)), 0), digitSize-extent)
+}
+
+// inkOf returns how far each pixel's colour is from the background's, from 0 to
+// the greatest distance at 255.
+func inkOf(img image.Image) (*image.Gray, error) {
+	canvas := opaque(img, backdrop(img))
+	frame := framePixels(canvas.Bounds())
+	var background [3]float64
+	channel := make([]uint8, len(frame))
+	for k := range background {
+		for i, at := range frame {
+			channel[i] = canvas.Pix[4*at+k]
+		}
+		slices.Sort(channel)
+		background[k] = float64(channel[len(channel)/2])
+	}
+	distance := func(at int) float64 {
+		sum := 0.0
+		for k, b := range background {
+			d := float64(canvas.Pix[4*at+k]) - b
+			sum += d * d
+		}
+		return math.Sqrt(sum / 3)
+	}
+	ink := image.NewGray(canvas.Bounds())
+	peak := 0.0
+	for i := range ink.Pix {
+		peak = max(peak, distance(i))
+	}
+	// What half of the frame reaches is noise; three deviations of it are
+	// background. The factor turns a median distance into a deviation.
+	noise := make([]float64, len(frame))
+	for i, at := range frame {
+		noise[i] = distance(at)
+	}
+	slices.Sort(noise)
+	floor := 3 * 1.4826 * noise[len(noise)/2]
+	if peak-floor < 16 {
+		return nil, errors.New("there is nothing to see: all of the image has one colour")
+	}
+	for i := range ink.Pix {
+		ink.Pix[i] = uint8(math.Round(255 * max(distance(i)-floor, 0) / (peak - floor)))
+	}
+	return ink, nil
+}
+
+// backdrop returns black for an image that is light where it isn't transparent,
+// else white.
+func backdrop(img image.Image) color.Color {
+	if o, ok := img.(interface{ Opaque() bool }); ok && o.Opaque() {
+		return color.White
+	}
+	b := img.Bounds()
+	var light, cover float64
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			red, green, blue, alpha := img.At(x, y).RGBA()
+			light += float64(red+green+blue) / 3
+			cover += float64(alpha)
+		}
+	}
+	if light > cover/2 {
+		return color.Black
+	}
+	return color.White
+}
+
+// framePixels returns the indices of the pixels along the edges.
+func framePixels(r image.Rectangle) []int {
+	w, h := r.Dx(), r.Dy()
+	var out []int
+	for y := range h {
+		step := max(1, w-1)
+		if y == 0 || y == h-1 {
+			step = 1
+		}
+		for x := 0; x < w; x += step {
+			out = append(out, y*w+x)
+		}
+	}
+	return out
+}
+
+// inkBox returns the smallest rectangle with all pixels of at least a fifth of
+// the ink's greatest value.
+func inkBox(ink *image.Gray) image.Rectangle {
+	box := image.Rectangle{}
+	w := ink.Bounds().Dx()
+	for i, v := range ink.Pix {
+		if v >= 255/5 {
+			box = box.Union(image.Rect(i%w, i/w, i%w+1, i/w+1))
+		}
+	}
+	return box
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+// drawPixels draws a network's input in half blocks, two rows of pixels a line:
+// in greys or colours where the stream shows colours, else in black and white.
+// An image wider than half of the stream is drawn smaller.
+func drawPixels(q question, shape net.Shape, s *stream) []string {
+	sample := brightness(q, shape)
+	step := 1
+	for shape.W/step > max(1, s.width()/2) {
+		step++
+	}
+	at := func(channel, y, x int) float64 {
+		if y >= shape.H {
+			return 0
+		}
+		return sample[(channel*shape.H+y)*shape.W+x]
+	}
+	var lines []string
+	for y := 0; y < shape.H; y += 2 * step {
+		var b strings.Builder
+		for x := 0; x+step <= shape.W; x += step {
+			if s.colour {
+				fmt.Fprintf(&b, "\x1b[38;2;%sm\x1b[48;2;%sm▀", rgb(at, shape.C, y, x), rgb(at, shape.C, y+step, x))
+				continue
+			}
+			upper, lower := at(0, y, x) >= 0.5, at(0, y+step, x) >= 0.5
+			b.WriteString(map[[2]bool]string{{true, true}: "█", {true, false}: "▀", {false, true}: "▄", {false, false}: " "}[[2]bool{upper, lower}])
+		}
+		if s.colour {
+			b.WriteString("\x1b[0m")
+		}
+		lines = append(lines, b.String())
+	}
+	return lines
+}
+
+// rgb is a pixel's colour as an ANSI sequence takes it.
+func rgb(at func(c, y, x int) float64, channels, y, x int) string {
+	var v [3]int
+	for k := range v {
+		if channels == 3 {
+			v[k] = int(math.Round(255 * at(k, y, x)))
+		} else {
+			v[k] = int(math.Round(255 * at(0, y, x)))
+		}
+	}
+	return fmt.Sprintf("%d;%d;%d", v[0], v[1], v[2])
+}
+
+// brightness returns an image's values from 0 to 1; values that aren't pixels
+// are brought from their own range to that one.
+func brightness(q question, shape net.Shape) []float64 {
+	out := make([]float64, shape.Size())
+	if q.values == nil {
+		for i, v := range q.pixels {
+			out[i] = float64(v) / 255
+		}
+		return out
+	}
+	lo, hi := slices.Min(q.values), slices.Max(q.values)
+	for i, v := range q.values {
+		if hi > lo {
+			out[i] = float64(v-lo) / float64(hi-lo)
+		}
+	}
+	return out
+}

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+func (a *app) predictCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "predict",
+		Usage:     "ask a trained network what images show",
+		UsageText: "gputrain predict [FLAGS] IMAGE...",
+		Description: `IMAGE is a PNG, JPEG or GIF file, - for standard input, or test:N for image N of
+the test set, counted from 0.
+
+--prepare says how a file becomes the network's input:
+  digit   as MNIST's digits were made: what differs from the background, which
+          is the most common colour along the edges, is ink, so dark on light,
+          light on dark and colours are all the same. Cut to the ink, scaled to
+          fit 20 x 20 pixels, its centre of mass in the middle of 28 x 28, the
+          strongest stroke white on black.
+  resize  stretched to the network's input size, grey or in colour
+  auto    digit where the network takes 1 x 28 x 28 values, else resize
+
+Examples:
+  gputrain predict seven.png
+  gputrain predict test:0 test:1 --top 1
+  gputrain predict photo.jpg --verbose               (also show what it sees)
+  curl -s https://example.com/3.png | gputrain predict - --json`,
+		Flags: append([]cli.Flag{
+			checkpointFlag(),
+			dataFlag(),
+			&cli.StringFlag{Name: "prepare", Value: string(prepareAuto), EnvVars: env("prepare"), Category: "Data", Usage: "`HOW` files become input: " + orList(preparations)},
+			&cli.IntFlag{Name: "top", Value: 3, EnvVars: env("top"), Usage: "show the `N` most probable classes"},
+			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, EnvVars: env("verbose"), DefaultText: "on a terminal", Usage: "show the image as the network sees it"},
+			&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object an image"},
+		}, deviceFlags()...),
+		Action: a.predict,
+	}
+}
+
+// question is one image that the network is asked about.
+type question struct {
+	name   string
+	pixels []uint8
+	values []float32 // in place of pixels, for test images that aren't bytes
+	label  int       // -1 if unknown
+}
+
+func (a *app) predict(c *cli.Context) (err error) {
+	if c.NArg() == 0 {
+		return usagef("predict needs an image: a file, - or test:N; %s", helpHint(c))
+	}
+	if err := choose("prepare", c.String("prepare"), preparations); err != nil {
+		return err
+	}
+	if c.Int("top") < 1 {
+		return usagef("--top must be at least 1, got %d", c.Int("top"))
+	}
+	m, err := openModel(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.close()) }()
+	var names []string
+	var test *net.Dataset
+	if c.IsSet("data") || slices.ContainsFunc(c.Args().Slice(), isTestImage) {
+		data, err := loadData(c)
+		if err != nil {
+			return err
+		}
+		names, test = data.ClassNames, data.Test
+	}
+	for i, arg := range c.Args().Slice() {
+		if c.Context.Err() != nil {
+			return errInterrupted
+		}
+		q, err := a.ask(arg, test, m.plan, preparation(c.String("prepare")))
+		if err != nil {
+			return err
+		}
+		answer, err := m.answer(q, names)
+		if err != nil {
+			return err
+		}
+		answer.Classes = answer.Classes[:min(c.Int("top"), len(answer.Classes))]
+		if c.Bool("json") {
+			if err := a.printJSON(answer, ""); err != nil {
+				return err
+			}
+			continue
+		}
+		if i > 0 {
+			fmt.Fprintln(a.out)
+		}
+		var picture []string
+		if c.Bool("verbose") || a.out.terminal && !c.IsSet("verbose") {
+			picture = drawPixels(q, m.plan.Network.Input, a.out)
+		}
+		a.printAnswer(answer, picture)
+	}
+	return nil
+}
+
+func isTestImage(arg string) bool { return strings.HasPrefix(arg, "test:") }
+
+// ask reads the image that an argument names.
+func (a *app) ask(arg string, test *net.Dataset, plan *net.Plan, how preparation) (question, error) {
+	if isTestImage(arg) {
+		return testImage(arg, test, plan)
+	}
+	in, name := a.in, "standard input"
+	if arg != "-" {
+		f, err := os.Open(arg)
+		if err != nil {
+			return question{}, err
+		}
+		defer f.Close()
+		in, name = io.Reader(f), arg
+	}
+	img, err := decodeImage(in)
+	if err != nil {
+		return question{}, fmt.Errorf("%s: %w", name, err)
+	}
+	pixels, err := how.pixels(img, plan.Network.Input)
+	if err != nil {
+		return question{}, fmt.Errorf("%s: %w", name, err)
+	}
+	return question{name: name, pixels: pixels, label: -1}, nil
+}
+
+// testImage returns the image of the test set that test:N names.
+func testImage(arg string, test *net.Dataset, plan *net.Plan) (question, error) {
+	if err := checkFit(plan, test); err != nil {
+		return question{}, err
+	}
+	i, err := strconv.Atoi(strings.TrimPrefix(arg, "test:"))
+	if err != nil || i < 0 || i >= test.Len() {
+		return question{}, usagef("%s: the test set has images test:0 to test:%d", arg, test.Len()-1)
+	}
+	one := test.Slice(i, i+1)
+	return question{name: arg, pixels: one.Pixels, values: one.Values, label: int(one.Labels[0])}, nil
+}
+
+// answer is what a network makes of an image, as it stands in JSON.
+type answer struct {
+	Image   string        `json:"image"`
+	Label   *string       `json:"label,omitempty"` // of a test image
+	Classes []probability `json:"classes"`         // the most probable first
+}
+
+type probability struct {
+	Class       string  `json:"class"`
+	Probability float64 `json:"probability"`
+}
+
+// answer asks the network.
+func (m *model) answer(q question, names []string) (*answer, error) {
+	d := &net.Dataset{
+		Name: q.name, Shape: m.plan.Network.Input, Classes: m.plan.Classes,
+		Pixels: q.pixels, Scale: 1. / 255, Values: q.values, Labels: []int32{0},
+	}
+	t, err := m.program.Infer(net.Batch{Data: d, Indices: []int32{0}})
+	if err != nil {
+		return nil, err
+	}
+	a := &answer{Image: q.name}
+	if q.label >= 0 {
+		name := className(names, q.label)
+		a.Label = &name
+	}
+	for k, p := range t.Float32s() {
+		if !(p >= 0 && p <= 1) {
+			return nil, fmt.Errorf("%s: the network's answer is %v: its weights are worthless, use an earlier checkpoint", m.path, p)
+		}
+		a.Classes = append(a.Classes, probability{className(names, k), float64(p)})
+	}
+	slices.SortStableFunc(a.Classes, func(x, y probability) int {
+		switch {
+		case x.Probability > y.Probability:
+			return -1
+		case x.Probability < y.Probability:
+			return 1
+		}
+		return 0
+	})
+	return a, nil
+}
+
+// barLength is the columns of a bar that stands for certainty.
+const barLength = 20
+
+// printAnswer prints an answer, with the picture at its left if there is one.
+func (a *app) printAnswer(answer *answer, picture []string) {
+	best := answer.Classes[0]
+	head := fmt.Sprintf("%s: %s", answer.Image, best.Class)
+	if answer.Label != nil {
+		verdict := a.out.paint(green, "right")
+		if *answer.Label != best.Class {
+			verdict = a.out.paint(red, "wrong, it is "+*answer.Label)
+		}
+		head += " (" + verdict + ")"
+	}
+	t := table{align: "lrl"}
+	for _, p := range answer.Classes {
+		t.add(p.Class, fmt.Sprintf("%.1f %%", 100*p.Probability), bar(p.Probability))
+	}
+	var text strings.Builder
+	t.write(&text)
+	lines := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
+	fmt.Fprintln(a.out, head)
+	gap := max(0, len(picture)-len(lines)) / 2
+	for i := range max(len(picture), len(lines)) {
+		var left, right string
+		if i < len(picture) {
+			left = picture[i]
+		}
+		if k := i - gap; k >= 0 && k < len(lines) {
+			right = "  " + lines[k]
+		}
+		fmt.Fprintln(a.out, left+right)
+	}
+}
+
+// bar draws a share of 1 in eighths of a column.
+func bar(share float64) string {
+	eighths := int(share*8*barLength + 0.5)
+	s := strings.Repeat("█", eighths/8)
+	if rest := eighths % 8; rest > 0 {
+		s += string(rune('█' + 8 - rest)) // U+2588 is a full block, U+258F one eighth
+	}
+	return s
+}

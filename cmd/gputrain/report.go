@@ -1,0 +1,175 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+// report tells a training run's events to people: what came of it on standard
+// output, how it goes on standard error.
+type report struct {
+	app      *app
+	run      *trainingRun
+	device   string
+	why      string
+	folder   string
+	steps    int // in an epoch
+	bar      *progressbar.ProgressBar
+	trained  bool // at least one epoch
+	lastLine time.Time
+}
+
+// lineEvery is the least time between two lines of progress where standard error
+// is no terminal.
+const lineEvery = 5 * time.Second
+
+func newReport(a *app, run *trainingRun, device, why string) *report {
+	return &report{app: a, run: run, device: device, why: why, lastLine: time.Now()}
+}
+
+// interval returns how many steps lie between two Progress events.
+func (r *report) interval(steps int) int {
+	if r.app.err.terminal {
+		return max(1, steps/200)
+	}
+	return max(1, steps/20)
+}
+
+// Observe shows an event.
+func (r *report) Observe(e net.Event) error {
+	switch e := e.(type) {
+	case net.Started:
+		r.started(e)
+	case net.Progress:
+		r.progress(e)
+	case net.EpochDone:
+		r.epoch(e)
+	case net.Done:
+		r.done(e)
+	}
+	return r.app.out.failed
+}
+
+func (r *report) started(e net.Started) {
+	r.steps = e.StepsPerEpoch
+	t := table{align: "ll"}
+	device := r.device
+	if r.why != "" {
+		device += "; " + r.why
+	}
+	t.add("Device", device)
+	training := thousands(e.Train)
+	if all := r.run.data.Train.Len(); e.Train < all {
+		training += " of " + thousands(all)
+	}
+	t.add("Data", fmt.Sprintf("%s: %s training, %s validation, %s test images", dataName(r.run.data), training, thousands(e.Validation), thousands(e.Test)))
+	t.add("Model", fmt.Sprintf("%s: %s parameters", e.Network, thousands(e.Weights)))
+	t.add("Recipe", fmt.Sprintf("%s: %s", e.Recipe.Name, describeRecipe(e.Recipe)))
+	t.add("Checkpoints", r.folder)
+	if p := e.Resumed; p != nil {
+		t.add("Resumed", fmt.Sprintf("after %d epochs and %d steps", p.Epoch, p.Step))
+	}
+	t.write(r.app.out)
+	fmt.Fprintln(r.app.out)
+}
+
+func (r *report) progress(e net.Progress) {
+	left := time.Duration(float64(e.Steps-e.Step) * float64(r.run.config.Recipe.Batch) / e.ImagesPerSecond * float64(time.Second))
+	if !r.app.err.terminal {
+		if time.Since(r.lastLine) < lineEvery || e.Step == e.Steps {
+			return
+		}
+		r.lastLine = time.Now()
+		fmt.Fprintf(r.app.err, "epoch %d/%d: %d %%, loss %.3f, %.0f images/s, %v left\n",
+			e.Epoch, r.run.config.Recipe.Epochs, 100*e.Step/e.Steps, e.Loss, e.ImagesPerSecond, roundTime(left))
+		return
+	}
+	if r.bar == nil {
+		r.bar = progressbar.NewOptions(e.Steps,
+			progressbar.OptionSetWriter(r.app.err),
+			progressbar.OptionSetWidth(r.barWidth()),
+			progressbar.OptionShowDescriptionAtLineEnd(),
+			progressbar.OptionSetPredictTime(false),
+			progressbar.OptionSetElapsedTime(false),
+			progressbar.OptionUseANSICodes(true),
+			progressbar.OptionSetTheme(progressbar.Theme{Saucer: "━", SaucerPadding: "─", BarStart: "", BarEnd: ""}))
+	}
+	state := fmt.Sprintf("%v left", roundTime(left))
+	if e.Step == e.Steps {
+		state = "testing"
+	}
+	r.bar.Describe(fmt.Sprintf("%*s  loss %.3f  %.0f images/s  %s", 0, fmt.Sprintf("%d/%d", e.Epoch, r.run.config.Recipe.Epochs), e.Loss, e.ImagesPerSecond, state))
+	_ = r.bar.Set(e.Step)
+}
+
+// barWidth returns what a terminal's line leaves to the bar.
+func (r *report) barWidth() int {
+	return min(max(r.app.err.width()-58, 3), 40)
+}
+
+// close clears the progress bar.
+func (r *report) close() {
+	if r.bar != nil {
+		_ = r.bar.Clear()
+		r.bar = nil
+	}
+}
+
+func (r *report) epoch(e net.EpochDone) {
+	r.close()
+	r.trained = true
+	fmt.Fprintf(r.app.out, "Epoch: %d  cost = %.3f", e.Epoch, e.Cost)
+	if e.Test != nil {
+		fmt.Fprintf(r.app.out, "  test accuracy: %.3f", e.Test.Accuracy)
+	}
+	if e.Validation != nil {
+		fmt.Fprintf(r.app.out, "  (validation %.3f, %.0f images/s)", e.Validation.Accuracy, e.ImagesPerSecond)
+	}
+	fmt.Fprintln(r.app.out)
+}
+
+func (r *report) done(e net.Done) {
+	out := r.app.out
+	if r.trained {
+		fmt.Fprintln(out)
+	} else {
+		fmt.Fprintf(out, "Nothing was left to do. To train on, set --epochs to more than %d.\n", len(e.Epochs))
+	}
+	if e.EarlyStopped {
+		fmt.Fprintf(out, "Stopped early: no better epoch on the validation set than epoch %d.\n", e.Best)
+	}
+	if n := len(e.Epochs); n > 0 && e.Epochs[n-1].Test != nil {
+		fmt.Fprintf(out, "Final test accuracy: %s after %d epochs, %v.\n", percent(e.Epochs[n-1].Test.Accuracy), n, roundTime(time.Duration(e.Seconds*float64(time.Second))))
+	}
+	if e.Last == "" {
+		return
+	}
+	fmt.Fprintf(out, "Checkpoint: %s", e.Last)
+	if e.BestPath != "" {
+		fmt.Fprintf(out, "; of the best epoch, %d: %s", e.Best, e.BestPath)
+	}
+	fmt.Fprintf(out, "\nTry it: gputrain predict --checkpoint %s test:0\n", quoted(r.folder))
+}
+
+// roundTime rounds a time as people tell it.
+func roundTime(d time.Duration) time.Duration {
+	if d < 10*time.Second {
+		return d.Round(100 * time.Millisecond)
+	}
+	return d.Round(time.Second)
+}
+
+// logEvent prints an event as a JSON object on one line, its kind first.
+func (a *app) logEvent(e net.Event) error {
+	fields, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, `{"event":%q,%s`+"\n", e.Kind(), fields[1:])
+	return a.out.failed
+}

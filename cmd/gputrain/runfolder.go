@@ -1,0 +1,79 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+// runsFolder holds the runs for which no folder was named: run-1, run-2, ...
+const runsFolder = "checkpoints"
+
+// newRunFolder returns the folder for a new run's checkpoints: the one named, if
+// it holds no run, or a fresh one in runsFolder.
+func newRunFolder(named string) (string, error) {
+	if named != "" {
+		for _, name := range []string{net.LastCheckpoint, net.BestCheckpoint} {
+			if _, err := os.Lstat(filepath.Join(named, name)); err == nil {
+				return "", fmt.Errorf("%s holds a run's checkpoint already: add --resume to go on with it, or name another folder", filepath.Join(named, name))
+			} else if !errors.Is(err, fs.ErrNotExist) {
+				return "", fmt.Errorf("checkpoint folder: %w", err)
+			}
+		}
+		return named, nil
+	}
+	if err := os.MkdirAll(runsFolder, 0o755); err != nil {
+		return "", fmt.Errorf("cannot make a folder for checkpoints (--checkpoint names another): %w", err)
+	}
+	for n := 1; ; n++ {
+		dir := filepath.Join(runsFolder, "run-"+strconv.Itoa(n))
+		err := os.Mkdir(dir, 0o755)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		return dir, err
+	}
+}
+
+// findRun returns the folder or file named, or the folder of the latest run in
+// runsFolder.
+func findRun(named string) (string, error) {
+	if named != "" {
+		return named, nil
+	}
+	found, err := filepath.Glob(filepath.Join(runsFolder, "*", net.LastCheckpoint))
+	if err != nil {
+		return "", err
+	}
+	var latest string
+	var written time.Time
+	for _, path := range found {
+		info, err := os.Stat(path)
+		if err == nil && (latest == "" || info.ModTime().After(written)) {
+			latest, written = filepath.Dir(path), info.ModTime()
+		}
+	}
+	if latest == "" {
+		return "", fmt.Errorf("there is no run in %s%c: train one first (gputrain train), or say where it is with --checkpoint", runsFolder, filepath.Separator)
+	}
+	return latest, nil
+}
+
+// loadRun loads the checkpoint in a folder or file; none named is the latest run.
+func loadRun(named string) (*net.Checkpoint, string, error) {
+	path, err := findRun(named)
+	if err != nil {
+		return nil, "", err
+	}
+	checkpoint, err := net.LoadCheckpoint(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, "", fmt.Errorf("there is no checkpoint in %s: train one first (gputrain train --checkpoint %[1]s), or name another with --checkpoint", path)
+	}
+	return checkpoint, path, err
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// table is text in columns. Numbers are right-aligned, and so are their headings.
+type table struct {
+	align string // a letter for each column: l or r
+	rows  [][]string
+}
+
+// add adds a row.
+func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
+
+// write writes the rows, two spaces between the columns.
+func (t *table) write(w io.Writer) {
+	widths := make([]int, len(t.align))
+	for _, row := range t.rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	for _, row := range t.rows {
+		var b strings.Builder
+		for i, cell := range row {
+			if i > 0 {
+				b.WriteString("  ")
+			}
+			gap := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if t.align[i] == 'r' {
+				b.WriteString(gap + cell)
+			} else {
+				b.WriteString(cell + gap)
+			}
+		}
+		fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
+	}
+}
+
+// thousands formats a whole number with commas: 3,199,106.
+func thousands[I int | int64](n I) string {
+	s := strconv.FormatInt(int64(n), 10)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// percent formats a share of 1.
+func percent(share float64) string { return fmt.Sprintf("%.2f %%", 100*share) }

@@ -1,0 +1,272 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/gputrain/gputrain/mnist"
+	"github.com/gputrain/gputrain/net"
+)
+
+func (a *app) trainCommand() *cli.Command {
+	const training = "Training"
+	flags := []cli.Flag{
+		&cli.StringFlag{Name: "recipe", Value: net.Recipes()[0].Name, EnvVars: env("recipe"), Category: training, Usage: "settings to start from, by `NAME`: " + orList(recipeNames())},
+		&cli.StringFlag{Name: "model", Value: net.Models()[0].Name, EnvVars: env("model"), Category: training, Usage: "`MODEL`: a built-in model's name, or a JSON file"},
+	}
+	for _, f := range recipeFlags() {
+		flags = append(flags, f.flag)
+	}
+	flags = append(flags,
+		dataFlag(),
+		&cli.IntFlag{Name: "limit", EnvVars: env("limit"), Category: "Data", DefaultText: "all", Usage: "train on the first `N` training images only"},
+		&cli.StringFlag{Name: "checkpoint", EnvVars: env("checkpoint"), Category: "Checkpoints", DefaultText: filepath.Join(runsFolder, "run-N"), Usage: "`FOLDER`: where checkpoints go"},
+		&cli.StringFlag{Name: "checkpoint-every", Value: "1m", EnvVars: env("checkpoint-every"), Category: "Checkpoints", Usage: "save every `N` steps, or time such as 90s or 5m, besides each epoch's end; 0 does not"},
+		&cli.BoolFlag{Name: "resume", EnvVars: env("resume"), Category: "Checkpoints", Usage: "go on with the run in --checkpoint, or behind --resume, or the latest"},
+		&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object a line"},
+	)
+	return &cli.Command{
+		Name:      "train",
+		Usage:     "train a network",
+		UsageText: "gputrain train [FLAGS]\ngputrain train --resume [FOLDER|FILE]",
+		Description: `Without flags: the tutorial's network on MNIST by the tutorial's recipe, on the
+best device there is. Flags override the recipe where they are set.
+
+Ctrl-C ends the step in progress, saves a checkpoint and says how to go on; a
+second Ctrl-C stops at once. A resumed run goes on as if never interrupted.
+A folder of checkpoints has last.safetensors and best.safetensors, of the epoch
+that did best on the validation set.
+
+Examples:
+  gputrain train
+  gputrain train --recipe fast
+  gputrain train --model lenet5 --optimizer sgd --learning-rate 0.05 --momentum 0.9
+  gputrain train --data fashion-mnist --epochs 20 --patience 3
+  gputrain train --limit 2000 --epochs 1              (a quick look)
+  gputrain train --resume                             (the latest run)
+
+--json prints an object for each event; "event" is started, progress, epoch,
+checkpoint or done. Losses are means an image, accuracies from 0 to 1.
+  started     network, recipe, device, weights, train, validation, test,
+              steps_per_epoch, resumed
+  progress    epoch, step, steps, loss, accuracy, images_per_second,
+              learning_rate
+  epoch       epoch, cost, accuracy, validation and test (each loss, accuracy),
+              best, seconds, images_per_second
+  checkpoint  path, reason, epoch, step
+  done        epochs (as in epoch), best, early_stopped, seconds,
+              last_checkpoint, best_checkpoint`,
+		Flags:  append(flags, deviceFlags()...),
+		Action: a.train,
+	}
+}
+
+func recipeNames() []string {
+	var names []string
+	for _, r := range net.Recipes() {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
+func (a *app) train(c *cli.Context) (err error) {
+	device, why, err := openDevice(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, device.Close()) }()
+	run, err := planRun(c)
+	if err != nil {
+		return err
+	}
+	cfg := run.config
+	cfg.Device = device.Name()
+	program, err := device.Compile(cfg.Network, cfg.Options())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, program.Close()) }()
+
+	if !run.resumed {
+		if cfg.Saving.Dir, err = newRunFolder(c.String("checkpoint")); err != nil {
+			return err
+		}
+		// Where nothing was saved, nothing stays.
+		defer removeEmpty(cfg.Saving.Dir)
+	}
+	steps := cfg.Recipe.StepsPerEpoch(cfg.Train.Len())
+	switch {
+	case c.Bool("json"):
+		cfg.Interval = max(1, steps/10)
+		cfg.Observers = []net.Observer{net.ObserverFunc(a.logEvent)}
+	default:
+		report := newReport(a, run, device.Name(), why)
+		report.folder = cfg.Saving.Dir
+		cfg.Interval = report.interval(steps)
+		cfg.Observers = []net.Observer{report}
+		defer report.close()
+	}
+	_, err = net.Train(c.Context, program, cfg)
+	var stopped *net.StoppedError
+	if errors.As(err, &stopped) && errors.Is(err, context.Canceled) {
+		return interrupted(c, stopped)
+	}
+	return err
+}
+
+// trainingRun is a run as the flags ask for it.
+type trainingRun struct {
+	config  net.Config
+	data    *mnist.Split
+	plan    *net.Plan
+	resumed bool
+}
+
+// planRun turns the flags into a run, without touching the folder.
+func planRun(c *cli.Context) (*trainingRun, error) {
+	run := &trainingRun{resumed: c.Bool("resume")}
+	from := c.String("checkpoint")
+	switch {
+	case c.NArg() == 0:
+	case !run.resumed:
+		return nil, usagef("train takes no arguments, got %q; %s", c.Args().First(), helpHint(c))
+	case c.NArg() > 1 || c.IsSet("checkpoint"):
+		return nil, usagef("train --resume takes one run, got more; %s", helpHint(c))
+	default:
+		from = c.Args().First()
+	}
+	if err := choose("recipe", c.String("recipe"), recipeNames()); err != nil {
+		return nil, err
+	}
+	if c.IsSet("limit") && c.Int("limit") < 1 {
+		return nil, usagef("--limit must be at least 1, got %d", c.Int("limit"))
+	}
+	cfg := &run.config
+	var err error
+	if cfg.Saving, err = saving(c.String("checkpoint-every")); err != nil {
+		return nil, err
+	}
+	if run.resumed {
+		err = resumeRun(c, cfg, from)
+	} else {
+		err = beginRun(c, cfg)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if run.plan, err = cfg.Network.Plan(); err != nil {
+		return nil, err
+	}
+	if run.data, err = loadData(c); err != nil {
+		return nil, err
+	}
+	cfg.Train, cfg.Validation, cfg.Test = run.data.Train, run.data.Validation, run.data.Test
+	if err := checkFit(run.plan, cfg.Train); err != nil {
+		return nil, err
+	}
+	if limit := c.Int("limit"); limit > 0 && limit < cfg.Train.Len() {
+		cfg.Train = cfg.Train.Slice(0, limit)
+	}
+	if saved := cfg.Resume; saved != nil && saved.Train.Samples != cfg.Train.Len() {
+		return nil, fmt.Errorf("%w: the run trains on %d images of %s, not on %d: set --data and --limit as it had them", net.ErrResume, saved.Train.Samples, saved.Train.Name, cfg.Train.Len())
+	}
+	return run, nil
+}
+
+// beginRun sets network and recipe of a new run.
+func beginRun(c *cli.Context, cfg *net.Config) (err error) {
+	cfg.Recipe, _ = net.RecipeNamed(c.String("recipe"))
+	if err := overrideRecipe(c, &cfg.Recipe); err != nil {
+		return err
+	}
+	cfg.Network, err = loadModel(c.String("model"))
+	return err
+}
+
+// resumeRun sets network and recipe of the run whose checkpoint is at a path, and
+// refuses flags that contradict it.
+func resumeRun(c *cli.Context, cfg *net.Config, from string) error {
+	saved, path, err := loadRun(from)
+	if err != nil {
+		return err
+	}
+	cfg.Resume, cfg.Network, cfg.Recipe = saved, saved.Network, saved.Recipe
+	cfg.Saving.Dir = path
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		cfg.Saving.Dir = filepath.Dir(path)
+	}
+	if c.IsSet("model") {
+		if cfg.Network, err = loadModel(c.String("model")); err != nil {
+			return err // net.Train compares it with the checkpoint's
+		}
+	}
+	if name := c.String("recipe"); c.IsSet("recipe") && name != saved.Recipe.Name {
+		return fmt.Errorf("%w: the run began with --recipe %s, not %s; leave the flag out, or start a new run without --resume", net.ErrResume, saved.Recipe.Name, name)
+	}
+	if err := contradiction(c, saved.Recipe); err != nil {
+		return err
+	}
+	return overrideRecipe(c, &cfg.Recipe)
+}
+
+// saving reads --checkpoint-every: steps, or a time.
+func saving(every string) (net.Saving, error) {
+	if n, err := strconv.Atoi(every); err == nil && n >= 0 {
+		return net.Saving{EverySteps: n}, nil
+	}
+	if d, err := time.ParseDuration(every); err == nil && d > 0 {
+		return net.Saving{Every: d}, nil
+	}
+	return net.Saving{}, usagef("--checkpoint-every: %q is neither a number of steps nor a time such as 90s or 5m", every)
+}
+
+// removeEmpty removes a folder in which nothing is, and the folder of all runs if
+// it was the only one.
+func removeEmpty(dir string) {
+	if os.Remove(dir) == nil && filepath.Dir(dir) == runsFolder {
+		_ = os.Remove(runsFolder) // stays if it holds other runs
+	}
+}
+
+// interrupted is the error for a run that Ctrl-C ended: it says how to go on.
+func interrupted(c *cli.Context, stopped *net.StoppedError) error {
+	at := fmt.Sprintf("interrupted in epoch %d after %d steps", stopped.Epoch, stopped.Step)
+	if stopped.Checkpoint == "" {
+		return fmt.Errorf("%s, before there was anything to save", at)
+	}
+	return fmt.Errorf("%s; go on with: %s", at, resumeCommand(c, filepath.Dir(stopped.Checkpoint)))
+}
+
+// resumeCommand returns the command line that goes on with a run: the flags that
+// a checkpoint doesn't know, as they were given.
+func resumeCommand(c *cli.Context, dir string) string {
+	words := []string{"gputrain", "train", "--resume", quoted(dir)}
+	for _, name := range []string{"data", "limit", "device", "threads", "checkpoint-every"} {
+		if c.IsSet(name) {
+			words = append(words, "--"+name, quoted(fmt.Sprint(c.Value(name))))
+		}
+	}
+	if c.Bool("json") {
+		words = append(words, "--json")
+	}
+	return strings.Join(words, " ")
+}
+
+// quoted quotes a word for the shell where it needs it.
+func quoted(word string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:,=+@%\\", r)
+	}
+	if word != "" && strings.TrimLeftFunc(word, plain) == "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}

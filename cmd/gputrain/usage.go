@@ -1,0 +1,179 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"github.com/xrash/smetrics"
+)
+
+// usageError is a command line that makes no sense; the exit status is 2.
+type usageError struct{ text string }
+
+func (e *usageError) Error() string { return e.text }
+
+func usagef(format string, a ...any) error { return &usageError{fmt.Sprintf(format, a...)} }
+
+// helpHint says where the help of a command is.
+func helpHint(c *cli.Context) string { return fmt.Sprintf("see %s --help", c.Command.HelpName) }
+
+// chooseCommand is the action of what only has subcommands: it shows its help,
+// or complains about a word that is no subcommand.
+func chooseCommand(c *cli.Context, help func(*cli.Context) error) error {
+	word := c.Args().First()
+	if word == "" {
+		return help(c)
+	}
+	return unknownCommand(word, c.Command.Subcommands, c.Command.HelpName)
+}
+
+// unknownCommand complains about a word that is none of the commands.
+func unknownCommand(word string, commands []*cli.Command, parent string) error {
+	var names []string
+	for _, c := range commands {
+		names = append(names, c.Name)
+	}
+	return usagef("unknown command %q%s; see %s --help", word, suggest(word, names), parent)
+}
+
+// noArguments refuses arguments behind the flags.
+func noArguments(c *cli.Context) error {
+	if c.Args().Present() {
+		return usagef("%s takes no arguments, got %q; %s", c.Command.Name, c.Args().First(), helpHint(c))
+	}
+	return nil
+}
+
+// suggest returns " (did you mean X?)" for the candidate that the word resembles.
+func suggest(word string, candidates []string) string {
+	best, least := "", len(word)/3+2
+	for _, c := range candidates {
+		if d := smetrics.WagnerFischer(word, c, 1, 1, 1); d < least {
+			best, least = c, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (did you mean %s?)", best)
+}
+
+// choose refuses a flag's value that is not one of the choices.
+func choose(flag, value string, choices []string) error {
+	if slices.Contains(choices, value) {
+		return nil
+	}
+	return usagef("--%s: unknown %q%s; want %s", flag, value, suggest(value, choices), orList(choices))
+}
+
+// orList joins words: "a, b or c".
+func orList(words []string) string {
+	n := len(words)
+	if n == 1 {
+		return words[0]
+	}
+	return strings.Join(words[:n-1], ", ") + " or " + words[n-1]
+}
+
+// What package flag and cli say of flags that they cannot read.
+var (
+	undefinedFlag = regexp.MustCompile(`^flag provided but not defined: -(.*)$`)
+	missingValue  = regexp.MustCompile(`^flag needs an argument: -(.*)$`)
+	badValue      = regexp.MustCompile(`^invalid (?:boolean )?value "(.*)" for (?:flag )?-([^:]*): `)
+	badVariable   = regexp.MustCompile(`^could not parse "(.*)" as .* value from environment variable "(.*)" for flag ([^:]*): `)
+)
+
+// flagError says in our words what is wrong with a flag.
+func flagError(c *cli.Context, err error, _ bool) error {
+	text := err.Error()
+	if m := undefinedFlag.FindStringSubmatch(text); m != nil {
+		var names []string
+		for _, f := range c.Command.Flags {
+			names = append(names, "--"+f.Names()[0])
+		}
+		word := "--" + m[1]
+		return usagef("unknown flag %s%s; %s", word, suggest(word, names), helpHint(c))
+	}
+	if m := missingValue.FindStringSubmatch(text); m != nil {
+		return usagef("--%s needs a value; %s", m[1], helpHint(c))
+	}
+	if m := badValue.FindStringSubmatch(text); m != nil {
+		return usagef("--%s: %q is not %s", m[2], m[1], wanted(c, m[2]))
+	}
+	if m := badVariable.FindStringSubmatch(text); m != nil {
+		return usagef("environment variable %s: %q is not %s", m[2], m[1], wanted(c, m[3]))
+	}
+	return usagef("%s; %s", text, helpHint(c))
+}
+
+// wanted says what a flag's value looks like.
+func wanted(c *cli.Context, name string) string {
+	switch flagNamed(c.Command.Flags, name).(type) {
+	case *cli.BoolFlag:
+		return "true or false"
+	case *cli.IntFlag, *cli.Int64Flag:
+		return "a whole number"
+	case *cli.Uint64Flag:
+		return "a whole number of at least 0"
+	case *cli.Float64Flag:
+		return "a number"
+	}
+	return "a value that it takes"
+}
+
+// flagNamed returns the flag of that name, or nil.
+func flagNamed(flags []cli.Flag, name string) cli.Flag {
+	for _, f := range flags {
+		if slices.Contains(f.Names(), name) {
+			return f
+		}
+	}
+	return nil
+}
+
+// takesValue reports whether a word such as "--epochs" is a flag whose value is
+// the next word.
+func takesValue(flags []cli.Flag, word string) bool {
+	f, ok := flagNamed(flags, strings.TrimLeft(word, "-")).(cli.DocGenerationFlag)
+	return ok && f.TakesValue()
+}
+
+// interspersed moves each command's flags before its arguments, so that they may
+// stand anywhere: package flag stops at the first argument.
+func interspersed(root *cli.App, args []string) []string {
+	if len(args) == 0 || args[len(args)-1] == completionFlag {
+		return args
+	}
+	out := []string{args[0]}
+	commands, known := root.Commands, root.Flags
+	var flags, words []string
+	for i := 1; i < len(args); i++ {
+		word := args[i]
+		if word == "--" {
+			words = append(words, args[i+1:]...)
+			break
+		}
+		if len(word) > 1 && word[0] == '-' {
+			flags = append(flags, word)
+			if takesValue(known, word) && i+1 < len(args) {
+				i++
+				flags = append(flags, args[i])
+			}
+			continue
+		}
+		if k := slices.IndexFunc(commands, func(c *cli.Command) bool { return c.HasName(word) }); k >= 0 && len(words) == 0 {
+			out = append(append(out, flags...), word)
+			commands, known, flags = commands[k].Subcommands, commands[k].Flags, nil
+			continue
+		}
+		words = append(words, word)
+	}
+	out = append(out, flags...)
+	if len(words) > 0 {
+		out = append(append(out, "--"), words...)
+	}
+	return out
+}

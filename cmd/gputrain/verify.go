@@ -1,0 +1,147 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/verify"
+)
+
+func (a *app) verifyCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "verify",
+		Usage:     "compare a device with exact arithmetic, layer by layer",
+		UsageText: "gputrain verify [FLAGS]",
+		Description: `Compares every layer's output and gradients, the loss and a few training steps
+with the reference device, which computes in float64. Errors are the worst of
+all values, relative to the greatest; the tolerance is what rounding to float32
+can explain. "fused" is a value that the device never has in memory.
+The exit status is 1 if anything fails.
+
+Examples:
+  gputrain verify
+  gputrain verify --device cpu --model tutorial
+  gputrain verify --model mine.json --data cifar-10`,
+		Flags: append([]cli.Flag{
+			&cli.StringFlag{Name: "model", EnvVars: env("model"), Category: "Model", DefaultText: "all built-in models", Usage: "`MODEL`: a built-in model's name, or a JSON file"},
+			dataFlag(),
+			&cli.IntFlag{Name: "batch", Value: 4, EnvVars: env("batch"), Usage: "`N` images in a mini-batch"},
+			&cli.Uint64Flag{Name: "seed", Value: 1, EnvVars: env("seed"), Usage: "`N` that decides initial weights and the choice of images"},
+			&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object a comparison"},
+		}, deviceFlags()...),
+		Action: a.verify,
+	}
+}
+
+// comparison is one comparison as it stands in JSON.
+type comparison struct {
+	Device    string   `json:"device"`
+	Model     string   `json:"model"`
+	Layer     string   `json:"layer,omitempty"` // empty for what is the whole network's
+	Phase     string   `json:"phase"`           // "training", "evaluation", "network" or "step N"
+	What      string   `json:"what"`
+	Fused     bool     `json:"fused,omitempty"`
+	Error     *float64 `json:"error"` // null for NaN and what cannot be compared
+	Tolerance float64  `json:"tolerance"`
+	OK        bool     `json:"ok"`
+	Detail    string   `json:"detail,omitempty"`
+}
+
+func (a *app) verify(c *cli.Context) (err error) {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	if c.Int("batch") < 1 {
+		return usagef("--batch must be at least 1, got %d", c.Int("batch"))
+	}
+	models := net.Models()
+	if name := c.String("model"); name != "" {
+		n, err := loadModel(name)
+		if err != nil {
+			return err
+		}
+		models = []*net.Network{n}
+	}
+	device, why, err := openDevice(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, device.Close()) }()
+	data, err := loadData(c)
+	if err != nil {
+		return err
+	}
+	if !c.Bool("json") {
+		fmt.Fprintln(a.out, "Device  "+device.Name())
+		if why != "" {
+			fmt.Fprintln(a.out, "        "+why)
+		}
+	}
+	compared, failed := 0, 0
+	for _, n := range models {
+		if c.Context.Err() != nil {
+			return errInterrupted
+		}
+		plan, err := n.Plan()
+		if err != nil {
+			return err
+		}
+		if err := checkFit(plan, data.Train); err != nil {
+			return err
+		}
+		report, err := verify.Network(device, n, data.Train, verify.Options{Batch: c.Int("batch"), Seed: c.Uint64("seed")})
+		if err != nil {
+			return err
+		}
+		compared += len(report.Checks())
+		failed += len(report.Failures())
+		if c.Bool("json") {
+			err = a.printComparisons(report)
+		} else {
+			fmt.Fprintf(a.out, "\nModel %s, %d images\n", n.Name, report.Batch)
+			err = report.Write(a.out)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %d comparisons failed: don't trust what %s computes", failed, compared, device.Name())
+	}
+	if !c.Bool("json") {
+		fmt.Fprintf(a.out, "\n%s: all %s comparisons are within the tolerance.\n", a.out.paint(green, "PASS"), thousands(compared))
+	}
+	return nil
+}
+
+func (a *app) printComparisons(r *verify.Report) error {
+	var err error
+	print := func(phase string, checks []verify.Check) {
+		for _, check := range checks {
+			out := comparison{
+				Device: r.Device, Model: r.Network, Phase: phase, What: check.What, Fused: check.Fused,
+				Tolerance: check.Tolerance, OK: check.OK, Detail: check.Detail,
+			}
+			if check.Layer >= 0 {
+				out.Layer = r.Layers[check.Layer].Name
+			}
+			if !check.Fused && !math.IsInf(check.Error, 0) && !math.IsNaN(check.Error) {
+				out.Error = &check.Error
+			}
+			err = errors.Join(err, a.printJSON(out, ""))
+		}
+	}
+	for _, l := range r.Layers {
+		print("training", l.Training)
+		print("evaluation", l.Evaluation)
+	}
+	print("network", r.Whole)
+	for i, s := range r.Steps {
+		print(fmt.Sprintf("step %d", i+1), s)
+	}
+	return err
+}
