@@ -149,45 +149,54 @@ func SaveCheckpoint(path string, c *Checkpoint) error {
 	if err := c.check(); err != nil {
 		return fmt.Errorf("checkpoint %s: not written: %w", path, err)
 	}
+	tensors, meta, err := c.encode()
+	if err != nil {
+		return fmt.Errorf("checkpoint %s: not written: %w", path, err)
+	}
+	err = replaceFile(path, func(w io.Writer) error { return safetensors.SerializeToWriter(tensors, meta, w) })
+	if err != nil {
+		return fmt.Errorf("checkpoint %s: not written, what was there is unchanged: %w", path, err)
+	}
+	return nil
+}
+
+// encode returns the tensors and the metadata of the file.
+func (c *Checkpoint) encode() (map[string]safetensors.TensorView, map[string]string, error) {
+	tensors := map[string]safetensors.TensorView{}
+	for prefix, of := range map[string]map[string]*tensor.Dense{"": c.State.Params, optimizerPrefix: c.State.Optimizer} {
+		for name, t := range of {
+			v, err := viewOf(t)
+			if err != nil {
+				return nil, nil, fmt.Errorf("tensor %s: %w", name, err)
+			}
+			tensors[prefix+name] = v
+		}
+	}
 	meta := map[string]string{
 		keyFormat: checkpointFormat, keyVersion: strconv.Itoa(checkpointVersion), keyGenerator: generatorNote,
 	}
 	for key, v := range c.parts() {
 		b, err := json.Marshal(v)
 		if err != nil {
-			return fmt.Errorf("checkpoint %s: not written: %s: %w", path, key, err)
+			return nil, nil, fmt.Errorf("%s: %w", key, err)
 		}
 		meta[key] = string(b)
 	}
-	tensors := map[string]safetensors.TensorView{}
-	add := func(name string, t *tensor.Dense) error {
-		dims := make([]uint64, t.Dims())
-		for i, d := range t.Shape() {
-			dims[i] = uint64(d)
-		}
-		data, err := binary.Append(nil, binary.LittleEndian, t.Float32s())
-		if err != nil {
-			return err
-		}
-		tensors[name], err = safetensors.NewTensorView(safetensors.F32, dims, data)
-		return err
-	}
-	for name, t := range c.State.Params {
-		if err := add(name, t); err != nil {
-			return fmt.Errorf("checkpoint %s: not written: %s: %w", path, name, err)
-		}
-	}
-	for name, t := range c.State.Optimizer {
-		if err := add(optimizerPrefix+name, t); err != nil {
-			return fmt.Errorf("checkpoint %s: not written: %s: %w", path, name, err)
-		}
-	}
 	meta[keyChecksum] = checksum(meta, tensors)
-	err := replaceFile(path, func(w io.Writer) error { return safetensors.SerializeToWriter(tensors, meta, w) })
-	if err != nil {
-		return fmt.Errorf("checkpoint %s: not written, what was there is unchanged: %w", path, err)
+	return tensors, meta, nil
+}
+
+// viewOf returns a tensor in the bytes of a file.
+func viewOf(t *tensor.Dense) (safetensors.TensorView, error) {
+	dims := make([]uint64, t.Dims())
+	for i, d := range t.Shape() {
+		dims[i] = uint64(d)
 	}
-	return nil
+	data, err := binary.Append(nil, binary.LittleEndian, t.Float32s())
+	if err != nil {
+		return safetensors.TensorView{}, err
+	}
+	return safetensors.NewTensorView(safetensors.F32, dims, data)
 }
 
 // parts are the values of a checkpoint that stand in the metadata, by key, as
@@ -237,11 +246,10 @@ func LoadCheckpoint(path string) (*Checkpoint, error) {
 }
 
 func decodeCheckpoint(b []byte) (*Checkpoint, error) {
-	n, header, err := safetensors.ReadMetadata(b)
+	tensors, meta, err := readTensors(b)
 	if err != nil {
 		return nil, fmt.Errorf("damaged, cut short or not in the safetensors format: %w", err)
 	}
-	meta := header.Metadata()
 	if meta[keyFormat] != checkpointFormat {
 		return nil, errors.New("a safetensors file, but not written by gputrain")
 	}
@@ -251,13 +259,6 @@ func decodeCheckpoint(b []byte) (*Checkpoint, error) {
 	}
 	if version > checkpointVersion {
 		return nil, fmt.Errorf("written by a newer gputrain: version %d, this one reads up to %d", version, checkpointVersion)
-	}
-	tensors := map[string]safetensors.TensorView{}
-	for name, info := range header.Tensors() {
-		data := b[8+n+info.DataOffsets[0] : 8+n+info.DataOffsets[1]]
-		if tensors[name], err = safetensors.NewTensorView(info.DType, info.Shape, data); err != nil {
-			return nil, fmt.Errorf("damaged: tensor %s: %w", name, err)
-		}
 	}
 	if got := checksum(meta, tensors); got != meta[keyChecksum] {
 		return nil, errors.New("damaged: the checksum does not match the contents")
@@ -289,6 +290,22 @@ func decodeCheckpoint(b []byte) (*Checkpoint, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// readTensors takes a safetensors file apart. The tensors share its memory.
+func readTensors(b []byte) (map[string]safetensors.TensorView, map[string]string, error) {
+	n, header, err := safetensors.ReadMetadata(b)
+	if err != nil {
+		return nil, nil, err
+	}
+	tensors := map[string]safetensors.TensorView{}
+	for name, info := range header.Tensors() {
+		data := b[8+n+info.DataOffsets[0] : 8+n+info.DataOffsets[1]]
+		if tensors[name], err = safetensors.NewTensorView(info.DType, info.Shape, data); err != nil {
+			return nil, nil, fmt.Errorf("tensor %s: %w", name, err)
+		}
+	}
+	return tensors, header.Metadata(), nil
 }
 
 // denseOf copies a float32 tensor of a file.
