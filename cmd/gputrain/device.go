@@ -44,3 +44,11 @@ func openDevice(c *cli.Context) (device net.Device, why string, err error) {
 	device, err = cpu.New(cpu.Options{Threads: threads})
 	return device, why, err
 }
+
+// withReason returns a device's name, and why it was chosen.
+func withReason(d net.Device, why string) string {
+	if why == "" {
+		return d.Name()
+	}
+	return d.Name() + "; " + why
+}

@@ -144,16 +144,16 @@ func className(names []string, class int) string {
 }
 
 func (a *app) printEvaluation(m *model, e *evaluation) {
-	t := table{align: "ll"}
-	t.add("Checkpoint", m.describe())
-	t.add("Device", m.device.Name())
-	t.add("Data", fmt.Sprintf("%s, %s images", e.Data, thousands(e.Images)))
-	t.add("Accuracy", fmt.Sprintf("%s (%s of %s)", percent(e.Accuracy), thousands(e.Hits), thousands(e.Images)))
-	t.add("Loss", fmt.Sprintf("%.4f", e.Loss))
-	t.write(a.out)
+	var f facts
+	f.add("Checkpoint", m.describe())
+	f.add("Device", m.device.Name())
+	f.add("Data", fmt.Sprintf("%s, %s images", e.Data, thousands(e.Images)))
+	f.add("Accuracy", fmt.Sprintf("%s (%s of %s)", percent(e.Accuracy), thousands(e.Hits), thousands(e.Images)))
+	f.add("Loss", fmt.Sprintf("%.4f", e.Loss))
+	f.write(a.out)
 
 	fmt.Fprintln(a.out, "\nConfusion matrix: a row for each label, a column for each prediction")
-	t = table{align: "l"}
+	t := table{align: "l"}
 	head := []string{""}
 	for k, class := range e.Classes {
 		t.align += "r"

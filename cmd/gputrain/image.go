@@ -14,6 +14,7 @@ import (
 	"slices"
 
 	"golang.org/x/image/draw"
+	"golang.org/x/image/math/f64"
 
 	"github.com/gputrain/gputrain/net"
 )
@@ -40,8 +41,8 @@ func decodeImage(r io.Reader) (image.Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("damaged image: %w", err)
 	}
-	if config.Width < 1 || config.Height < 1 || config.Width > maxImagePixels/config.Height {
-		return nil, fmt.Errorf("%d x %d pixels are too many (at most %d million) or none; make the image smaller", config.Width, config.Height, maxImagePixels/1_000_000)
+	if config.Height > 0 && config.Width > maxImagePixels/config.Height {
+		return nil, fmt.Errorf("%d x %d pixels are too many (at most %d million); make the image smaller", config.Width, config.Height, maxImagePixels/1_000_000)
 	}
 	img, _, err := image.Decode(bytes.NewReader(b))
 	if err != nil {
@@ -133,38 +134,36 @@ func digitPixels(img image.Image) ([]uint8, error) {
 	}
 	box := inkBox(ink)
 	scale := digitBox / float64(max(box.Dx(), box.Dy()))
-	size := image.Rect(0, 0, scaled(box.Dx(), scale), scaled(box.Dy(), scale))
-	small := image.NewGray(size)
-	draw.BiLinear.Scale(small, size, ink, box, draw.Src, nil)
+	// The margin keeps the faint edges of strokes outside the box.
+	const margin, side = 4, digitBox + 2*4
+	small := image.NewGray(image.Rect(0, 0, side, side))
+	place := f64.Aff3{scale, 0, margin - scale*float64(box.Min.X), 0, scale, margin - scale*float64(box.Min.Y)}
+	draw.BiLinear.Transform(small, place, ink, ink.Bounds(), draw.Src, nil)
 
 	var peak uint8
 	var mass, massX, massY float64
-	for y := range size.Dy() {
-		for x, v := range small.Pix[y*small.Stride:][:size.Dx()] {
-			peak = max(peak, v)
-			mass += float64(v)
-			massX += float64(v) * (float64(x) + 0.5)
-			massY += float64(v) * (float64(y) + 0.5)
-		}
+	for i, v := range small.Pix {
+		peak = max(peak, v)
+		mass += float64(v)
+		massX += float64(v) * (float64(i%side) + 0.5)
+		massY += float64(v) * (float64(i/side) + 0.5)
 	}
-	// Thin strokes grow faint when they are made smaller; MNIST's are bright.
-	left, top := centred(massX/mass, size.Dx()), centred(massY/mass, size.Dy())
+	left, top := centred(massX/mass), centred(massY/mass)
 	out := make([]uint8, digitSize*digitSize)
-	for y := range size.Dy() {
-		for x, v := range small.Pix[y*small.Stride:][:size.Dx()] {
-			out[(top+y)*digitSize+left+x] = uint8((int(v)*255 + int(peak)/2) / int(peak))
+	for i, v := range small.Pix {
+		x, y := i%side+left, i/side+top
+		if x >= 0 && x < digitSize && y >= 0 && y < digitSize {
+			// Thin strokes grow faint when they are made smaller; MNIST's are bright.
+			out[y*digitSize+x] = uint8((int(v)*255 + int(peak)/2) / int(peak))
 		}
 	}
 	return out, nil
 }
 
-func scaled(n int, scale float64) int { return max(1, int(math.Round(float64(n)*scale))) }
-
-// centred returns where a digit of that extent starts so that its centre of mass
-// is in the middle of the image, as far as it stays inside.
-func centred(mass float64, extent int) int {
-	return min(max(int(math.Round(digitSize/2-mass)), 0), digitSize-extent)
-}
+// centred returns by how many pixels to shift a digit so that its centre of mass
+// comes nearest to the middle of the image. MNIST's
+// digits all have it within half a pixel of 14.5, the middle of pixel 14.
+func centred(mass float64) int { return int(math.Round(digitSize/2 + 0.5 - mass)) }
 
 // inkOf returns how far each pixel's colour is from the background's, from 0 to
 // the greatest distance at 255.

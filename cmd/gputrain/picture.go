@@ -29,7 +29,7 @@ func drawPixels(q question, shape net.Shape, s *stream) []string {
 		var b strings.Builder
 		for x := 0; x+step <= shape.W; x += step {
 			if s.colour {
-				fmt.Fprintf(&b, "\x1b[38;2;%sm\x1b[48;2;%sm▀", rgb(at, shape.C, y, x), rgb(at, shape.C, y+step, x))
+				fmt.Fprintf(&b, "\x1b[38;5;%d;48;5;%dm▀", paletteColour(at, shape.C, y, x), paletteColour(at, shape.C, y+step, x))
 				continue
 			}
 			upper, lower := at(0, y, x) >= 0.5, at(0, y+step, x) >= 0.5
@@ -43,17 +43,14 @@ func drawPixels(q question, shape net.Shape, s *stream) []string {
 	return lines
 }
 
-// rgb is a pixel's colour as an ANSI sequence takes it.
-func rgb(at func(c, y, x int) float64, channels, y, x int) string {
-	var v [3]int
-	for k := range v {
-		if channels == 3 {
-			v[k] = int(math.Round(255 * at(k, y, x)))
-		} else {
-			v[k] = int(math.Round(255 * at(0, y, x)))
-		}
+// paletteColour is a pixel's colour in the terminals' palette of 256: a cube of
+// six levels a channel from 16 on, and 24 greys from 232 on.
+func paletteColour(at func(channel, y, x int) float64, channels, y, x int) int {
+	level := func(channel, levels int) int { return int(math.Round(at(channel, y, x) * float64(levels-1))) }
+	if channels == 3 {
+		return 16 + 36*level(0, 6) + 6*level(1, 6) + level(2, 6)
 	}
-	return fmt.Sprintf("%d;%d;%d", v[0], v[1], v[2])
+	return 232 + level(0, 24)
 }
 
 // brightness returns an image's values from 0 to 1; values that aren't pixels

@@ -16,7 +16,6 @@ type report struct {
 	app      *app
 	run      *trainingRun
 	device   string
-	why      string
 	folder   string
 	steps    int // in an epoch
 	bar      *progressbar.ProgressBar
@@ -28,8 +27,8 @@ type report struct {
 // is no terminal.
 const lineEvery = 5 * time.Second
 
-func newReport(a *app, run *trainingRun, device, why string) *report {
-	return &report{app: a, run: run, device: device, why: why, lastLine: time.Now()}
+func newReport(a *app, run *trainingRun, device, folder string) *report {
+	return &report{app: a, run: run, device: device, folder: folder, lastLine: time.Now()}
 }
 
 // interval returns how many steps lie between two Progress events.
@@ -57,12 +56,8 @@ func (r *report) Observe(e net.Event) error {
 
 func (r *report) started(e net.Started) {
 	r.steps = e.StepsPerEpoch
-	t := table{align: "ll"}
-	device := r.device
-	if r.why != "" {
-		device += "; " + r.why
-	}
-	t.add("Device", device)
+	var t facts
+	t.add("Device", r.device)
 	training := thousands(e.Train)
 	if all := r.run.data.Train.Len(); e.Train < all {
 		training += " of " + thousands(all)
@@ -103,13 +98,24 @@ func (r *report) progress(e net.Progress) {
 	if e.Step == e.Steps {
 		state = "testing"
 	}
-	r.bar.Describe(fmt.Sprintf("%*s  loss %.3f  %.0f images/s  %s", 0, fmt.Sprintf("%d/%d", e.Epoch, r.run.config.Recipe.Epochs), e.Loss, e.ImagesPerSecond, state))
+	unit := " images/s"
+	if r.narrow() {
+		unit = "/s"
+	}
+	r.bar.Describe(fmt.Sprintf("%d/%d  loss %.3f  %.0f%s  %s", e.Epoch, r.run.config.Recipe.Epochs, e.Loss, e.ImagesPerSecond, unit, state))
 	_ = r.bar.Set(e.Step)
 }
 
+// narrow reports whether the terminal has little room beside the bar.
+func (r *report) narrow() bool { return r.app.err.width() < 72 }
+
 // barWidth returns what a terminal's line leaves to the bar.
 func (r *report) barWidth() int {
-	return min(max(r.app.err.width()-58, 3), 40)
+	text := 56
+	if r.narrow() {
+		text = 49
+	}
+	return min(max(r.app.err.width()-text, 3), 40)
 }
 
 // close clears the progress bar.

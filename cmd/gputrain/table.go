@@ -42,6 +42,32 @@ func (t *table) write(w io.Writer) {
 	}
 }
 
+// facts are names and what they stand for, a line each.
+type facts [][2]string
+
+func (f *facts) add(name, value string) { *f = append(*f, [2]string{name, value}) }
+
+// write writes the facts; on a terminal it breaks the lines that are too long.
+func (f facts) write(s *stream) {
+	names := 0
+	for _, fact := range f {
+		names = max(names, len(fact[0]))
+	}
+	for _, fact := range f {
+		lines := []string{fact[1]}
+		if s.terminal {
+			lines = wrapped(fact[1], s.width()-names-2)
+		}
+		for i, line := range lines {
+			name := fact[0]
+			if i > 0 {
+				name = ""
+			}
+			fmt.Fprintf(s, "%-*s  %s\n", names, name, line)
+		}
+	}
+}
+
 // thousands formats a whole number with commas: 3,199,106.
 func thousands[I int | int64](n I) string {
 	s := strconv.FormatInt(int64(n), 10)

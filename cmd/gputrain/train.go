@@ -108,8 +108,7 @@ func (a *app) train(c *cli.Context) (err error) {
 		cfg.Interval = max(1, steps/10)
 		cfg.Observers = []net.Observer{net.ObserverFunc(a.logEvent)}
 	default:
-		report := newReport(a, run, device.Name(), why)
-		report.folder = cfg.Saving.Dir
+		report := newReport(a, run, withReason(device, why), cfg.Saving.Dir)
 		cfg.Interval = report.interval(steps)
 		cfg.Observers = []net.Observer{report}
 		defer report.close()

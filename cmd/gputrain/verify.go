@@ -76,10 +76,9 @@ func (a *app) verify(c *cli.Context) (err error) {
 		return err
 	}
 	if !c.Bool("json") {
-		fmt.Fprintln(a.out, "Device  "+device.Name())
-		if why != "" {
-			fmt.Fprintln(a.out, "        "+why)
-		}
+		var f facts
+		f.add("Device", withReason(device, why))
+		f.write(a.out)
 	}
 	compared, failed := 0, 0
 	for _, n := range models {
