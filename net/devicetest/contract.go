@@ -1,0 +1,144 @@
+package devicetest
+
+import (
+	"errors"
+	"math"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+func checkCompileRefused(e *env) {
+	good := richOptions(1)
+	refuse := func(what string, n *net.Network, opts net.Options, target error) {
+		e.Helper()
+		p, err := e.dev.Compile(n, opts)
+		e.wantError("Compile, "+what, err, target)
+		if p != nil && err == nil {
+			e.closeProgram(&program{env: e, Tracer: p.(net.Tracer)})
+		}
+	}
+	opts := good
+	opts.Precision = "no such precision"
+	refuse("unknown precision", rich(), opts, net.ErrPrecision)
+	for _, size := range []int{0, -1, math.MinInt} {
+		opts := good
+		opts.Batch = size
+		refuse("batch size", rich(), opts, nil)
+	}
+	for _, spoil := range []func(*net.Optimizer){
+		func(o *net.Optimizer) { *o = net.Optimizer{} },
+		func(o *net.Optimizer) { o.Method = "lbfgs" },
+		func(o *net.Optimizer) { o.LearningRate = -1 },
+		func(o *net.Optimizer) { o.LearningRate = math.NaN() },
+		func(o *net.Optimizer) { o.Beta1 = 1 },
+		func(o *net.Optimizer) { o.Schedule.Method = "random" },
+	} {
+		opts := good
+		spoil(&opts.Optimizer)
+		refuse("optimiser", rich(), opts, nil)
+	}
+	for _, n := range []*net.Network{
+		{Input: net.Shape{C: 4, H: 1, W: 1}},
+		{Layers: rich().Layers},
+		{Input: net.Shape{C: 4, H: 1, W: 1}, Layers: []net.Layer{&net.Dense{Units: 1}}},
+		{Input: net.Shape{C: 4, H: 2, W: 1}, Layers: []net.Layer{&net.Dense{Units: 2}}},
+		{Input: net.Shape{C: 4, H: 2, W: 2}, Layers: []net.Layer{&net.Conv{Filters: 2, Kernel: net.Square(3)}}},
+		{Input: net.Shape{C: 4, H: 2, W: 2}, Layers: []net.Layer{&net.Activation{Func: "swish"}, &net.Flatten{}}},
+	} {
+		refuse("network", n, good, nil)
+	}
+	_, err := e.dev.Compile(&net.Network{Input: net.Shape{C: 4, H: 1, W: 1}, Layers: []net.Layer{&net.Dense{Units: 2}, nil}}, good)
+	var layer *net.LayerError
+	if !errors.As(err, &layer) || layer.Index != 1 {
+		e.Errorf("Compile of a network with a nil layer: %v, want a LayerError of layer 1", err)
+	}
+	// The device is none the worse.
+	e.judgeAll(rich())
+}
+
+func checkBatchRefused(e *env) {
+	n := rich()
+	p := e.compile(n, richOptions(1))
+	data := e.randomData(n.Input, 4, 20)
+	p.train(data, 0, 2)
+	want := p.metrics()
+	p.train(data, 2, 4)
+	p.evaluate(span(data, 0, 9))
+	st := p.state()
+
+	calls := func(b net.Batch) map[string]error {
+		_, inferErr := p.Infer(b)
+		_, trainErr := p.Trace(b, net.Training)
+		_, evalErr := p.Trace(b, net.Evaluation)
+		return map[string]error{
+			"Step": p.Step(b), "Evaluate": p.Evaluate(b), "Infer": inferErr,
+			"Trace in training": trainErr, "Trace in evaluation": evalErr,
+		}
+	}
+	otherShape := e.randomData(net.Shape{C: 2, H: 6, W: 7}, 4, 20)
+	moreClasses := *data
+	moreClasses.Classes = 5
+	for _, c := range []struct {
+		what string
+		b    net.Batch
+	}{
+		{"no data set", net.Batch{Indices: []int32{0}}},
+		{"no samples", net.Batch{Data: data}},
+		{"index below 0", net.Batch{Data: data, Indices: []int32{0, -1}}},
+		{"index beyond the data set", net.Batch{Data: data, Indices: []int32{3, 20}}},
+		{"last index beyond a larger batch", net.Batch{Data: data, Indices: []int32{0, 1, 2, 3, 4, math.MaxInt32}}},
+		{"samples of another shape", span(otherShape, 0, 2)},
+		{"more classes than logits", span(&moreClasses, 0, 2)},
+	} {
+		for call, err := range calls(c.b) {
+			e.wantError(call+", "+c.what, err, nil)
+		}
+	}
+	large := span(data, 0, 7)
+	for _, mode := range []net.Mode{net.Training, net.Evaluation} {
+		_, err := p.Trace(large, mode)
+		e.wantError("Trace of a batch above Options.Batch", err, net.ErrBatchSize)
+	}
+	e.wantError("Step on a batch above Options.Batch", p.Step(large), net.ErrBatchSize)
+
+	// Nothing changed: neither the state, nor the sums.
+	e.same("state after batches were refused", p.state(), st)
+	got := p.metrics()
+	fresh := e.compile(n, richOptions(1))
+	fresh.train(data, 0, 2)
+	if m := fresh.metrics(); m != want {
+		e.Errorf("metrics %+v, want %+v", m, want)
+	}
+	fresh.train(data, 2, 4)
+	fresh.evaluate(span(data, 0, 9))
+	if m := fresh.metrics(); m != got {
+		e.Errorf("metrics %+v after batches were refused, want %+v", got, m)
+	}
+}
+
+func checkClosed(e *env) {
+	n := rich()
+	p := e.compile(n, richOptions(1))
+	data := e.randomData(n.Input, 4, 20)
+	p.train(data, 0, 2)
+	st := p.state()
+	e.closeProgram(p)
+	b := span(data, 0, 2)
+	_, metricsErr := p.Metrics()
+	_, inferErr := p.Infer(b)
+	_, stateErr := p.State()
+	_, traceErr := p.Trace(b, net.Training)
+	for call, err := range map[string]error{
+		"Step": p.Step(b), "Evaluate": p.Evaluate(b), "Metrics": metricsErr, "Infer": inferErr,
+		"State": stateErr, "SetState": p.SetState(st), "Trace": traceErr,
+	} {
+		e.wantError(call+" after Close", err, net.ErrClosed)
+	}
+	if err := p.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		e.Errorf("second Close: %v", err)
+	}
+	// One that never ran.
+	e.closeProgram(e.compile(n, richOptions(1)))
+	// The device goes on.
+	e.judgeAll(e.small())
+}

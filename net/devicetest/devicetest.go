@@ -1,0 +1,165 @@
+// Package devicetest is the compliance suite that every device passes:
+//
+//	func TestCompliance(t *testing.T) {
+//		devicetest.Run(t, func(tb testing.TB) net.Device { return mydevice.New() })
+//	}
+//
+// It holds a device to the contract of package net and its numbers to exact
+// arithmetic, as [github.com/gputrain/gputrain/net/verify] judges it. Its inputs
+// are random; the seed is printed and is fixed, unless the environment variable
+// GPUTRAIN_TEST_SEED sets another. With go test -short it takes fewer shapes and
+// settings, which suits the race detector.
+package devicetest
+
+import (
+	"hash/fnv"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+// Open returns a device. It reports with tb what prevents that. The suite closes
+// the device.
+type Open func(tb testing.TB) net.Device
+
+// Option adds to what Run checks.
+type Option func(*suite)
+
+// SameBytes makes Run check that another way to open the device, such as with
+// more threads, gives the same bytes.
+func SameBytes(name string, open Open) Option {
+	return func(s *suite) { s.variants = append(s.variants, variant{name, open}) }
+}
+
+// NoAllocs makes Run check that a training step allocates nothing on Go's heap
+// once the first ones are done.
+func NoAllocs() Option { return func(s *suite) { s.noAllocs = true } }
+
+// suite is what a run of the checks has in common.
+type suite struct {
+	open     Open
+	variants []variant
+	noAllocs bool
+	seed     uint64
+	short    bool
+}
+
+type variant struct {
+	name string
+	open Open
+}
+
+// check is one subject of the suite.
+type check struct {
+	name string
+	run  func(*env)
+}
+
+// checks lists the whole suite.
+var checks = []check{
+	{"conv", checkConv},
+	{"pool", checkPool},
+	{"activation", checkActivation},
+	{"dense", checkDense},
+	{"batchnorm", checkBatchNorm},
+	{"dropout", checkDropout},
+	{"chains", checkChains},
+	{"random_networks", checkRandomNetworks},
+	{"ties", checkTies},
+	{"loss", checkLoss},
+	{"hits", checkHits},
+	{"optimizer", checkOptimizer},
+	{"trajectory", checkTrajectory},
+	{"initial_state", checkInitialState},
+	{"state_round_trip", checkStateRoundTrip},
+	{"state_is_a_copy", checkStateIsACopy},
+	{"state_refused", checkStateRefused},
+	{"resume", checkResume},
+	{"determinism", checkDeterminism},
+	{"stale_memory", checkStaleMemory},
+	{"evaluation_changes_nothing", checkEvaluationChangesNothing},
+	{"metrics", checkMetrics},
+	{"first_bad", checkFirstBad},
+	{"batch_sizes", checkBatchSizes},
+	{"data_sets", checkDataSets},
+	{"programs_side_by_side", checkProgramsSideBySide},
+	{"compile_refused", checkCompileRefused},
+	{"batch_refused", checkBatchRefused},
+	{"closed", checkClosed},
+	{"variants", checkVariants},
+	{"allocations", checkAllocations},
+}
+
+// Run checks the device that open returns, in a subtest for each subject.
+func Run(t *testing.T, open Open, opts ...Option) {
+	t.Helper()
+	s := newSuite(t, open, opts...)
+	t.Logf("GPUTRAIN_TEST_SEED=%d", s.seed)
+	for _, c := range checks {
+		t.Run(c.name, func(t *testing.T) { c.run(s.env(t, c)) })
+	}
+}
+
+func newSuite(tb testing.TB, open Open, opts ...Option) *suite {
+	tb.Helper()
+	s := &suite{open: open, seed: 1, short: testing.Short()}
+	if text := os.Getenv("GPUTRAIN_TEST_SEED"); text != "" {
+		seed, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			tb.Fatalf("GPUTRAIN_TEST_SEED: %v", err)
+		}
+		s.seed = seed
+	}
+	for _, o := range opts {
+		o(s)
+	}
+	return s
+}
+
+// env is what one check works with.
+type env struct {
+	testing.TB
+	*suite
+	rng *rand.Rand
+	dev net.Device
+}
+
+// env opens the device and seeds the check's own random numbers, so that a check
+// repeats whichever others run.
+func (s *suite) env(tb testing.TB, c check) *env {
+	tb.Helper()
+	h := fnv.New64a()
+	h.Write([]byte(c.name))
+	e := &env{TB: tb, suite: s, rng: rand.New(rand.NewPCG(s.seed, h.Sum64()))}
+	e.dev = e.openDevice(s.open)
+	return e
+}
+
+// openDevice opens a device that is closed at the check's end.
+func (e *env) openDevice(open Open) net.Device {
+	e.Helper()
+	dev := open(e.TB)
+	if dev == nil {
+		e.Fatalf("open gave no device")
+	}
+	e.Cleanup(func() {
+		if err := dev.Close(); err != nil {
+			e.Errorf("closing the device: %v", err)
+		}
+	})
+	if dev.Name() == "" {
+		e.Errorf("the device has no name")
+	}
+	return dev
+}
+
+// some returns full, or in the suite's short form fewer.
+func (s *suite) some(full, short int) int {
+	if s.short {
+		return short
+	}
+	return full
+}

@@ -1,0 +1,122 @@
+package devicetest
+
+import (
+	"math"
+
+	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/reference"
+)
+
+// small is a network with parameters of every sort that optimisers treat apart,
+// and without kinks.
+func (e *env) small() *net.Network {
+	return &net.Network{Input: net.Shape{C: 1, H: 3, W: 4}, Layers: []net.Layer{
+		&net.Conv{Filters: 3, Kernel: net.Square(2), WeightInit: net.Initializer{Method: net.Glorot}},
+		&net.Activation{Func: net.Tanh},
+		&net.BatchNorm{},
+		&net.Flatten{},
+		&net.Dense{Units: 3, BiasInit: net.Initializer{Method: net.TruncatedNormal, Sigma: 0.5}},
+	}}
+}
+
+// optimizers lists the methods in their forms.
+func optimizers() []net.Optimizer {
+	adam, adamW, nesterov, momentum := net.AdamDefault(0.01), net.AdamDefault(0.02), net.SGDDefault(0.05), net.SGDDefault(0.05)
+	adamW.Method, adamW.Beta1, adamW.Beta2, adamW.Epsilon = net.AdamW, 0.8, 0.95, 1e-3
+	momentum.Momentum = 0.9
+	nesterov.Momentum, nesterov.Nesterov = 0.8, true
+	return []net.Optimizer{net.SGDDefault(0.1), momentum, nesterov, adam, adamW}
+}
+
+// schedules lists courses that all end before step 30.
+func schedules() []net.Schedule {
+	return []net.Schedule{
+		{},
+		{Method: net.ConstantRate, Warmup: 5},
+		{Method: net.StepRate, Every: 7, Factor: 0.5},
+		{Method: net.CosineRate, Total: 25, Warmup: 4, Final: 0.1},
+		{Method: net.OneCycleRate, Total: 28, Start: 0.1, Peak: 0.3, Final: 0.01},
+	}
+}
+
+func checkOptimizer(e *env) {
+	const steps, batch = 32, 4
+	n := e.small()
+	data := e.randomData(n.Input, 3, 40)
+	i := 0
+	for _, o := range optimizers() {
+		for _, schedule := range schedules() {
+			for _, decay := range []float64{0, 0.1} {
+				for _, clip := range []float64{0, 0.2, 1e6} {
+					if i++; e.short && i%7 != 1 {
+						continue
+					}
+					o := o
+					o.Schedule, o.WeightDecay, o.ClipNorm = schedule, decay, clip
+					p := e.compile(n, net.Options{Batch: batch, Optimizer: o, Seed: e.rng.Uint64()})
+					st := p.state()
+					for s := range steps {
+						st = p.judgeStep(st, span(data, s, s+1+s%batch))
+						if e.Failed() {
+							e.Errorf("that was with optimiser %+v", o)
+							return
+						}
+					}
+				}
+			}
+		}
+	}
+	// From the middle of a run, with moments of its own; and without, which counts
+	// as zeros.
+	for _, o := range optimizers() {
+		p := e.compile(n, net.Options{Batch: batch, Optimizer: o})
+		st := e.randomState(p.judge.Plan(), o)
+		for range 2 {
+			p.setState(st)
+			for s := range 3 {
+				st = p.judgeStep(st, span(data, s, s+3))
+			}
+			st.Optimizer = nil
+		}
+	}
+}
+
+// checkTrajectory runs many steps on the device and on the reference, each on its
+// own from the same start. Both drift apart by rounding alone.
+func checkTrajectory(e *env) {
+	const batch = 5
+	steps := e.some(60, 30)
+	n := e.small()
+	data := e.randomData(n.Input, 3, 50)
+	for _, o := range optimizers() {
+		o.Schedule = net.Schedule{Method: net.CosineRate, Total: 80, Warmup: 3}
+		o.WeightDecay, o.ClipNorm = 0.02, 1
+		opts := net.Options{Batch: batch, Optimizer: o, Seed: e.rng.Uint64()}
+		p, judge := e.compile(n, opts), e.compileOn(reference.New(), n, opts)
+		start := p.state()
+		judge.setState(start)
+		for s := range steps {
+			b := span(data, s%40, s%40+1+s%batch)
+			p.step(b)
+			judge.step(b)
+		}
+		got, want := p.state(), judge.state()
+		for _, q := range p.judge.Plan().Params {
+			if q.Name == "conv1.bias" && o.Method != net.SGD {
+				// The nearest thing to a flat valley here: small gradients, which Adam
+				// divides by their size.
+				continue
+			}
+			var moved float64
+			from, to := start.Params[q.Name].Float32s(), want.Params[q.Name].Float32s()
+			for i := range to {
+				moved = max(moved, math.Abs(float64(to[i]-from[i])))
+			}
+			// An error of 1e-7 a step, were it to add up in one direction and be
+			// amplified tenfold, stays below a thousandth of the way.
+			approx.Check(e, q.Name+" after "+string(o.Method), got.Params[q.Name].Float32s(), to, approx.Tolerance{Abs: 1e-3 * moved})
+		}
+		approx.Check(e, "mean loss", []float64{p.metrics().MeanLoss()}, []float64{judge.metrics().MeanLoss()}, approx.Tolerance{Rel: 1e-4})
+	}
+}

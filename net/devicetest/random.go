@@ -1,0 +1,210 @@
+package devicetest
+
+import (
+	"math"
+	"strings"
+
+	"gorgonia.org/tensor"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+// widths are numbers of channels, units and inputs about the widths of vector
+// registers.
+var widths = []int{1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33}
+
+func (e *env) between(lo, hi int) int { return lo + e.rng.IntN(hi-lo+1) }
+
+func pick[T any](e *env, list ...T) T { return list[e.rng.IntN(len(list))] }
+
+// randomData returns n samples of normally distributed values with random
+// labels.
+func (e *env) randomData(s net.Shape, classes, n int) *net.Dataset {
+	d := &net.Dataset{Name: "random", Shape: s, Classes: classes, Values: make([]float32, n*s.Size()), Labels: make([]int32, n)}
+	for i := range d.Values {
+		d.Values[i] = float32(e.rng.NormFloat64())
+	}
+	for i := range d.Labels {
+		d.Labels[i] = int32(e.rng.IntN(classes))
+	}
+	return d
+}
+
+// randomPixels returns n samples of bytes with random labels.
+func (e *env) randomPixels(s net.Shape, classes, n int) *net.Dataset {
+	d := &net.Dataset{Name: "random", Shape: s, Classes: classes, Scale: 1.0 / 255, Pixels: make([]uint8, n*s.Size()), Labels: make([]int32, n)}
+	for i := range d.Pixels {
+		d.Pixels[i] = uint8(e.rng.IntN(256))
+	}
+	for i := range d.Labels {
+		d.Labels[i] = int32(e.rng.IntN(classes))
+	}
+	return d
+}
+
+// span returns the batch of samples lo ... hi-1.
+func span(d *net.Dataset, lo, hi int) net.Batch {
+	b := net.Batch{Data: d}
+	for i := lo; i < hi; i++ {
+		b.Indices = append(b.Indices, int32(i))
+	}
+	return b
+}
+
+// randomState returns a state in which every parameter and moment matters: no
+// bias and no running mean is 0, no scale 1.
+func (e *env) randomState(p *net.Plan, o net.Optimizer) net.State {
+	st := net.State{Step: e.rng.Int64N(1000), Params: map[string]*tensor.Dense{}, Optimizer: map[string]*tensor.Dense{}}
+	fill := func(q net.Param, draw func() float64) *tensor.Dense {
+		values := make([]float32, q.Size())
+		for i := range values {
+			values[i] = float32(draw())
+		}
+		return tensor.New(tensor.WithShape(q.Dims...), tensor.WithBacking(values))
+	}
+	away := func() float64 { return math.Copysign(0.5+e.rng.Float64(), e.rng.Float64()-0.5) }
+	for _, q := range p.Params {
+		draw := e.rng.NormFloat64
+		switch {
+		case q.Role == net.RunningVar:
+			draw = func() float64 { return 0.5 + e.rng.Float64() }
+		case q.Role == net.Weight && len(q.Dims) == 1: // of batch normalisation
+			draw = away
+		case q.Role == net.Weight:
+			draw = func() float64 { return e.rng.NormFloat64() / math.Sqrt(float64(q.FanIn)) }
+		case q.Role == net.Bias:
+			draw = func() float64 { return away() / 2 }
+		}
+		st.Params[q.Name] = fill(q, draw)
+	}
+	for _, q := range p.Trained() {
+		for _, m := range o.Moments() {
+			draw := func() float64 { return 0.1 * away() }
+			if m == "v" && o.Method != net.SGD {
+				draw = func() float64 { return 0.01 * (0.5 + e.rng.Float64()) }
+			}
+			st.Optimizer[q.Name+"."+m] = fill(q, draw)
+		}
+	}
+	return st
+}
+
+// headed ends a chain in a flat vector of logits. Where the chain's output is
+// flat already, a flatten layer stands there in half the cases.
+func (e *env) headed(in net.Shape, layers ...net.Layer) *net.Network {
+	n := &net.Network{Input: in, Layers: append(layers, &net.Flatten{}, &net.Dense{Units: e.between(2, 5)})}
+	if e.rng.IntN(2) == 0 {
+		bare := &net.Network{Input: in, Layers: append(append([]net.Layer{}, layers...), n.Layers[len(layers)+1])}
+		if _, err := bare.Plan(); err == nil {
+			return bare
+		}
+	}
+	return n
+}
+
+// fits reports whether a network is valid and small enough to test quickly.
+func fits(n *net.Network) bool {
+	p, err := n.Plan()
+	if err != nil {
+		return false
+	}
+	const most = 60_000 // multiply-adds of a sample
+	for _, l := range p.Layers {
+		if l.Out.Size() > 4000 {
+			return false
+		}
+	}
+	return p.MulAdds() <= most
+}
+
+// randomPadding returns any padding mode; explicit ones are asymmetric.
+func (e *env) randomPadding(kernel, dilation net.Pair) net.Padding {
+	switch e.rng.IntN(3) {
+	case 0:
+		return net.PadValid
+	case 1:
+		return net.PadSame
+	}
+	h, w := (kernel.H-1)*dilation.H+1, (kernel.W-1)*dilation.W+1
+	return net.Pad(e.rng.IntN(h), e.rng.IntN(h), e.rng.IntN(w), e.rng.IntN(w))
+}
+
+func (e *env) randomShape(channels int) net.Shape {
+	return net.Shape{C: channels, H: e.between(1, 9), W: e.between(1, 9)}
+}
+
+func (e *env) randomPair(lo, hi int) net.Pair {
+	return net.Pair{H: e.between(lo, hi), W: e.between(lo, hi)}
+}
+
+func (e *env) randomConv() *net.Conv {
+	c := &net.Conv{
+		Filters: pick(e, widths...), Kernel: e.randomPair(1, 5), Stride: e.randomPair(1, 4),
+		Dilation: pick(e, net.Square(1), net.Square(1), e.randomPair(1, 3)), NoBias: e.rng.IntN(4) == 0,
+	}
+	c.Padding = e.randomPadding(c.Kernel, c.Dilation)
+	return c
+}
+
+func (e *env) randomPool(mode net.PoolMode) *net.Pool {
+	p := &net.Pool{Mode: mode, Kernel: e.randomPair(1, 4)}
+	if e.rng.IntN(3) > 0 {
+		p.Stride = e.randomPair(1, 4)
+	}
+	p.Padding = e.randomPadding(p.Kernel, net.Square(1))
+	return p
+}
+
+func (e *env) randomActivation() *net.Activation {
+	a := &net.Activation{Func: pick(e, net.ReLU, net.ReLU, net.LeakyReLU, net.Tanh, net.Sigmoid)}
+	if a.Func == net.LeakyReLU {
+		a.Slope = pick(e, 0, 0.2)
+	}
+	return a
+}
+
+// randomNetwork draws chains of a few layers of every kind until one fits.
+func (e *env) randomNetwork() *net.Network {
+	for {
+		var layers []net.Layer
+		for range e.between(1, 5) {
+			switch e.rng.IntN(8) {
+			case 0, 1, 2:
+				layers = append(layers, e.randomConv())
+			case 3:
+				layers = append(layers, e.randomPool(pick(e, net.MaxPool, net.MeanPool, net.L2Pool)))
+			case 4, 5:
+				layers = append(layers, e.randomActivation())
+			case 6:
+				layers = append(layers, &net.BatchNorm{})
+			case 7:
+				layers = append(layers, &net.Dropout{Rate: pick(e, 0, 0.25, 0.5)})
+			}
+		}
+		n := e.headed(e.randomShape(pick(e, 1, 2, 3, 7, 8)), layers...)
+		if e.rng.IntN(2) == 0 {
+			last := n.Layers[len(n.Layers)-1]
+			n.Layers = append(n.Layers[:len(n.Layers)-1], &net.Dense{Units: pick(e, widths...)}, e.randomActivation(), last)
+		}
+		if fits(n) && wellConditioned(n) {
+			return n
+		}
+	}
+}
+
+// wellConditioned refuses chains in which a batch normalisation of few values
+// amplifies rounding errors without limit, so that no float32 device could be
+// judged from end to end: two in a row over the same few values, or one after
+// what may be constant.
+func wellConditioned(n *net.Network) bool {
+	p, err := n.Plan()
+	if err != nil {
+		return false
+	}
+	for _, l := range p.Layers {
+		if _, ok := l.Layer.(*net.BatchNorm); ok && l.In.H*l.In.W < 6 {
+			return false
+		}
+	}
+	return strings.Count(describe(n), `"batchnorm"`) <= 1
+}
