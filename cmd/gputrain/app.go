@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -30,6 +31,7 @@ type app struct {
 // run runs the command line and returns its exit status. What went wrong goes to
 // stderr in one line. Cancelling the context interrupts what runs.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	unsetEmpty(os.Environ())
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	a := &app{args: args, in: stdin, out: newStream(stdout, cancel), err: newStream(stderr, nil)}
@@ -95,7 +97,6 @@ command line that makes no sense.`,
 		EnableBashCompletion: true,
 		BashComplete:         a.complete,
 	}
-	// cli adds this flag itself only where it adds its own help command too.
 	root.Flags = []cli.Flag{cli.HelpFlag}
 	finish("", root.Commands, a.complete)
 	return root
@@ -106,6 +107,8 @@ func finish(parent string, commands []*cli.Command, complete cli.BashCompleteFun
 	for _, c := range commands {
 		c.HelpName = parent + c.Name // cli puts the app's name before it
 		c.HideHelpCommand = true
+		// cli would add the flag too, but only once a command runs.
+		c.Flags = append(c.Flags, cli.HelpFlag)
 		c.OnUsageError = flagError
 		c.BashComplete = complete
 		finish("gputrain "+c.HelpName+" ", c.Subcommands, complete)
@@ -130,7 +133,20 @@ func version() string {
 	return fmt.Sprintf("%s (%s, %s/%s)", v, info.GoVersion, runtime.GOOS, runtime.GOARCH)
 }
 
+// unsetEmpty unsets our environment variables that are set to nothing, as they
+// are where a script or a container passes on what it doesn't have: cli takes an
+// empty text for a value.
+func unsetEmpty(environ []string) {
+	for _, entry := range environ {
+		if name, value, _ := strings.Cut(entry, "="); value == "" && strings.HasPrefix(name, envPrefix) {
+			_ = os.Unsetenv(name) // fails for names that no environment has
+		}
+	}
+}
+
+const envPrefix = "GPUTRAIN_"
+
 // env names the environment variable of a flag.
 func env(flag string) []string {
-	return []string{"GPUTRAIN_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))}
+	return []string{envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))}
 }

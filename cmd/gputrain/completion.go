@@ -49,7 +49,7 @@ func (a *app) completionCommand() *cli.Command {
 	shells := []string{"bash", "zsh", "fish"}
 	return &cli.Command{
 		Name:      "completion",
-		Usage:     "print a script that lets the shell complete gputrain's words",
+		Usage:     "print a script that makes the shell complete words",
 		UsageText: "gputrain completion bash|zsh|fish",
 		Description: `Examples:
   bash:  echo 'source <(gputrain completion bash)' >> ~/.bashrc

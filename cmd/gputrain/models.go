@@ -24,7 +24,7 @@ func (a *app) modelsCommand() *cli.Command {
 		Description: `Examples:
   gputrain models
   gputrain models show lenet5
-  gputrain models show tutorial --json > mine.json   (a start for your own model)`,
+  gputrain models show tutorial --json > mine.json   (to make your own of)`,
 		Flags: []cli.Flag{jsonFlag("one JSON object a model")},
 		Subcommands: []*cli.Command{{
 			Name:      "show",
@@ -79,8 +79,8 @@ func (a *app) listModels(asJSON bool) error {
 		}
 		t.add(n.Name, n.Input.String(), fmt.Sprint(len(plan.Layers)), thousands(plan.Weights()), thousands(plan.MulAdds()))
 	}
-	t.write(a.out)
 	if !asJSON {
+		t.write(a.out)
 		fmt.Fprintf(a.out, "\n%s is the default. See one: gputrain models show %[1]s\n", net.Models()[0].Name)
 	}
 	return nil

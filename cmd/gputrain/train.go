@@ -48,7 +48,7 @@ that did best on the validation set.
 Examples:
   gputrain train
   gputrain train --recipe fast
-  gputrain train --model lenet5 --optimizer sgd --learning-rate 0.05 --momentum 0.9
+  gputrain train --model lenet5 --optimizer sgd --learning-rate 0.05
   gputrain train --data fashion-mnist --epochs 20 --patience 3
   gputrain train --limit 2000 --epochs 1              (a quick look)
   gputrain train --resume                             (the latest run)

@@ -1,0 +1,146 @@
+//go:build !windows
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+// process is a gputrain process under test.
+type process struct {
+	*exec.Cmd
+	lines  chan string // of standard output
+	errors bytes.Buffer
+}
+
+func startProcess(t *testing.T, binary string, args ...string) *process {
+	t.Helper()
+	p := &process{Cmd: exec.Command(binary, args...), lines: make(chan string, 1000)}
+	p.Stderr = &p.errors
+	out, err := p.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Process.Kill() }) // fails where it has ended, as it should
+	go func() {
+		defer close(p.lines)
+		for scanner := bufio.NewScanner(out); scanner.Scan(); {
+			p.lines <- scanner.Text()
+		}
+	}()
+	return p
+}
+
+// await waits for a line with a text.
+func (p *process) await(t *testing.T, text string) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	for {
+		select {
+		case line, ok := <-p.lines:
+			if !ok {
+				t.Fatalf("ended without %q: %s", text, p.errors.String())
+			}
+			if strings.Contains(line, text) {
+				return
+			}
+		case <-deadline:
+			t.Fatalf("no line with %q after 30 s", text)
+		}
+	}
+}
+
+// wait waits for the end and returns the exit status, or the signal that killed.
+func (p *process) wait(t *testing.T) (status int, killed syscall.Signal) {
+	t.Helper()
+	for range p.lines { // all of it is read before Wait, which closes the pipe
+	}
+	var exit *exec.ExitError
+	if err := p.Wait(); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	state := p.ProcessState.Sys().(syscall.WaitStatus)
+	if state.Signaled() {
+		return -1, state.Signal()
+	}
+	return state.ExitStatus(), 0
+}
+
+func build(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "gputrain")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return binary
+}
+
+// TestInterrupt stops a run in the middle of an epoch with each signal, goes on
+// by the command line that it prints, and compares the weights with those of a
+// run that was left alone.
+func TestInterrupt(t *testing.T) {
+	binary := build(t)
+	inFolder(t)
+	args := quick("--limit", "50000", "--epochs", "2")
+	must(t, append(args, "--checkpoint", "whole")...)
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		dir := signal.String() + " run"
+		p := startProcess(t, binary, append(args, "--checkpoint", dir, "--json")...)
+		p.await(t, `"event":"progress"`)
+		if err := p.Process.Signal(signal); err != nil {
+			t.Fatal(err)
+		}
+		status, killed := p.wait(t)
+		if status != exitFailed || killed != 0 {
+			t.Errorf("%v: status %d, killed by %d; want status %d", signal, status, killed, exitFailed)
+		}
+		before, command, ok := strings.Cut(p.errors.String(), "go on with: ")
+		want := "gputrain train --resume '" + dir + "' --limit 50000 --json\n"
+		if !ok || !strings.HasPrefix(before, "gputrain: interrupted in epoch ") || command != want {
+			t.Fatalf("%v: %q, want a command line %q", signal, p.errors.String(), want)
+		}
+		shell := exec.Command("sh", "-c", command)
+		shell.Env = append(os.Environ(), "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
+		if out, err := shell.CombinedOutput(); err != nil || !bytes.Contains(out, []byte(`"resumed":`)) {
+			t.Fatalf("%s: %v\n%s", command, err, out)
+		}
+		sameWeights(t, "whole", dir)
+	}
+}
+
+// TestSecondInterrupt checks that a second Ctrl-C stops at once: the first one's
+// orderly end is kept from finishing by a device that is slow.
+func TestSecondInterrupt(t *testing.T) {
+	binary := build(t)
+	inFolder(t)
+	// A step of so many images by plain loops takes far longer than the test
+	// waits.
+	p := startProcess(t, binary, "train", "--device", "reference", "--model", "tutorial", "--batch", "200", "--checkpoint", "run")
+	p.await(t, "Checkpoints")
+	for range 2 {
+		time.Sleep(200 * time.Millisecond)
+		if err := p.Process.Signal(syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if status, killed := p.wait(t); killed != syscall.SIGINT {
+		t.Errorf("status %d, killed by %d; want killed by %d", status, killed, syscall.SIGINT)
+	}
+	if _, err := os.Stat(filepath.Join("run", net.LastCheckpoint)); err == nil {
+		t.Error("there is a checkpoint, so that the first Ctrl-C was waited for")
+	}
+}

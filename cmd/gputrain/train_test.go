@@ -1,0 +1,340 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+func TestTrain(t *testing.T) {
+	inFolder(t)
+	o := gputrain(t, quick()...)
+	if o.status != exitOK || o.errors != "" {
+		t.Fatalf("status %d, %s", o.status, o.errors)
+	}
+	want := regexp.MustCompile(`^Device       cpu \(.*\); chosen by auto: this build has no CUDA device
+Data         MNIST: 1,000 of 55,000 training, 5,000 validation, 10,000 test images
+Model        quick: 500 parameters
+Recipe       tutorial: 2 epochs, batch 50, adam, learning rate 0.02, seed 1
+Checkpoints  checkpoints.run-1
+
+Epoch: 1  cost = \d\.\d{3}  test accuracy: 0\.\d{3}  \(validation 0\.\d{3}, \d+ images/s\)
+Epoch: 2  cost = \d\.\d{3}  test accuracy: 0\.\d{3}  \(validation 0\.\d{3}, \d+ images/s\)
+
+Final test accuracy: \d\d\.\d\d % after 2 epochs, .*\.
+Checkpoint: checkpoints.run-1.last\.safetensors; of the best epoch, 2: checkpoints.run-1.best\.safetensors
+Try it: gputrain predict --checkpoint checkpoints.run-1 test:0
+$`)
+	if !want.MatchString(o.out) {
+		t.Errorf("got\n%swant\n%v", o.out, want)
+	}
+	// It has learnt: a guess is right once in ten.
+	if accuracy := finalAccuracy(t, filepath.Join(runsFolder, "run-1")); accuracy < 0.5 {
+		t.Errorf("test accuracy %v, want at least 0.5", accuracy)
+	}
+
+	// A second run goes to a folder of its own, one that is named is not
+	// overwritten.
+	must(t, quick("--epochs", "1")...)
+	last := filepath.Join(runsFolder, "run-2", net.LastCheckpoint)
+	refuses(t, exitFailed, last+" holds a run's checkpoint already: add --resume to go on with it, or name another folder",
+		quick("--checkpoint", filepath.Dir(last))...)
+}
+
+func finalAccuracy(t *testing.T, path string) float64 {
+	t.Helper()
+	c := load(t, path)
+	return c.History[len(c.History)-1].Test.Accuracy
+}
+
+func load(t *testing.T, path string) *net.Checkpoint {
+	t.Helper()
+	c, err := net.LoadCheckpoint(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// sameWeights fails where two runs' weights or optimiser state differ in a bit.
+func sameWeights(t *testing.T, a, b string) {
+	t.Helper()
+	x, y := load(t, a).State, load(t, b).State
+	for name, p := range x.Params {
+		q := y.Params[name].Float32s()
+		for i, v := range p.Float32s() {
+			if v != q[i] {
+				t.Errorf("%s differs at %d: %v and %v", name, i, v, q[i])
+				break
+			}
+		}
+	}
+	if x.Step != y.Step {
+		t.Errorf("steps differ: %d and %d", x.Step, y.Step)
+	}
+}
+
+func TestResume(t *testing.T) {
+	inFolder(t)
+	must(t, quick("--checkpoint", "whole", "--epochs", "3")...)
+	must(t, quick("--checkpoint", "parts", "--epochs", "1")...)
+	out := must(t, "train", "--resume", "parts", "--limit", "1000", "--epochs", "3")
+	if !strings.Contains(out, "Resumed      after 1 epochs and 0 steps\n\nEpoch: 2  ") {
+		t.Errorf("the resumed run printed\n%s", out)
+	}
+	sameWeights(t, "whole", "parts")
+
+	// The same by --checkpoint, by a file, and of the latest run.
+	nothing := "Nothing was left to do. To train on, set --epochs to more than 3.\n"
+	for _, args := range [][]string{
+		{"train", "--checkpoint", "parts", "--limit", "1000", "--resume"},
+		{"train", "--limit=1000", "--resume", filepath.Join("parts", net.LastCheckpoint)},
+	} {
+		if out := must(t, args...); !strings.Contains(out, nothing) {
+			t.Errorf("gputrain %v printed\n%s", args, out)
+		}
+	}
+	must(t, quick("--epochs", "1")...)
+	must(t, quick("--epochs", "1")...)
+	old := time.Now().Add(time.Hour)
+	if err := os.Chtimes(filepath.Join(runsFolder, "run-1", net.LastCheckpoint), old, old); err != nil {
+		t.Fatal(err)
+	}
+	if out := must(t, "train", "--resume", "--limit", "1000"); !strings.Contains(out, filepath.Join(runsFolder, "run-1")+"\n") {
+		t.Errorf("resumed another run than the latest:\n%s", out)
+	}
+
+	for _, c := range []struct{ args, want string }{
+		{"--batch 20", "cannot resume: --batch 20 is not what the run began with; leave the flag out, or start a new run without --resume"},
+		{"--seed 2", "cannot resume: --seed 2 is not what the run began with; leave the flag out, or start a new run without --resume"},
+		{"--schedule cosine", "cannot resume: --schedule cosine is not what the run began with; leave the flag out, or start a new run without --resume"},
+		{"--optimizer adamw", "cannot resume: --optimizer adamw is not what the run began with; leave the flag out, or start a new run without --resume"},
+		{"--recipe fast", "cannot resume: the run began with --recipe tutorial, not fast; leave the flag out, or start a new run without --resume"},
+		{"--epochs 2", "train: cannot resume: the checkpoint is 3 epochs and 0 steps into its run, more than the 2 epochs asked for"},
+		{"--model mlp", `train: cannot resume: the checkpoint's network "quick" is not the same as network "mlp"`},
+		{"--limit 900", "cannot resume: the run trains on 1000 images of MNIST training, not on 900: set --data and --limit as it had them"},
+	} {
+		refuses(t, exitFailed, c.want, append([]string{"train", "--resume", "parts", "--limit", "1000"}, strings.Fields(c.args)...)...)
+	}
+	// What says the same as the checkpoint is no contradiction.
+	must(t, "train", "--resume", "parts", "--limit", "1000", "--batch", "50", "--optimizer", "adam", "--watch", "loss", "--model", "quick.json", "--recipe", "tutorial")
+}
+
+func TestRecipeFlags(t *testing.T) {
+	inFolder(t)
+	base := []string{"train", "--model", "quick.json", "--limit", "100", "--epochs", "1", "--json"}
+	for _, c := range []struct{ args, want string }{
+		{"", `{"name":"tutorial","epochs":1,"batch":50,"optimizer":{"method":"adam","learning_rate":0.0001,"beta1":0.9,"beta2":0.999,"epsilon":1e-8},"seed":1}`},
+		{
+			"--optimizer sgd --learning-rate 0.1 --momentum 0.9 --nesterov --weight-decay 0.001 --clip-norm 2 --seed 18446744073709551615 --patience 2 --watch accuracy",
+			`{"name":"tutorial","epochs":1,"batch":50,"optimizer":{"method":"sgd","learning_rate":0.1,"momentum":0.9,"nesterov":true,"weight_decay":0.001,"clip_norm":2},"seed":18446744073709551615,"patience":2,"watch":"accuracy"}`,
+		},
+		{
+			"--optimizer adamw --beta1 0.8 --beta2 0.9 --epsilon 0.1 --schedule step --step-epochs 0.5 --step-factor 0.3 --warmup-epochs 0.25 --batch 20",
+			`{"name":"tutorial","epochs":1,"batch":20,"optimizer":{"method":"adamw","learning_rate":0.0001,"beta1":0.8,"beta2":0.9,"epsilon":0.1,"schedule":{"method":"step","factor":0.3}},"warmup_epochs":0.25,"step_epochs":0.5,"seed":1}`,
+		},
+		{
+			"--schedule one-cycle --peak 0.5 --start-rate 0.2 --final-rate 0",
+			`{"name":"tutorial","epochs":1,"batch":50,"optimizer":{"method":"adam","learning_rate":0.0001,"beta1":0.9,"beta2":0.999,"epsilon":1e-8,"schedule":{"method":"one_cycle","start":0.2,"peak":0.5}},"seed":1}`,
+		},
+		{"--schedule cosine --final-rate 0.1 --recipe tutorial", `{"name":"tutorial","epochs":1,"batch":50,"optimizer":{"method":"adam","learning_rate":0.0001,"beta1":0.9,"beta2":0.999,"epsilon":1e-8,"schedule":{"method":"cosine","final":0.1}},"seed":1}`},
+	} {
+		out := must(t, append(base, strings.Fields(c.args)...)...)
+		var started struct{ Recipe json.RawMessage }
+		if err := json.Unmarshal([]byte(strings.SplitN(out, "\n", 2)[0]), &started); err != nil {
+			t.Fatal(err)
+		}
+		if string(started.Recipe) != c.want {
+			t.Errorf("%s:\n%s, want\n%s", c.args, started.Recipe, c.want)
+		}
+	}
+}
+
+// TestTrainJSON checks that the fields that the help documents are there.
+func TestTrainJSON(t *testing.T) {
+	inFolder(t)
+	fields := map[string]string{
+		"started":    "network recipe device weights train validation test steps_per_epoch",
+		"progress":   "epoch step steps loss accuracy images_per_second learning_rate",
+		"epoch":      "epoch cost accuracy validation test best seconds images_per_second",
+		"checkpoint": "path reason epoch step",
+		"done":       "epochs best seconds last_checkpoint best_checkpoint",
+	}
+	seen := map[string]int{}
+	for _, line := range strings.Split(strings.TrimSpace(must(t, quick("--json", "--checkpoint-every", "7")...)), "\n") {
+		var object map[string]any
+		if err := json.Unmarshal([]byte(line), &object); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		kind, _ := object["event"].(string)
+		if _, ok := fields[kind]; !ok || !strings.HasPrefix(line, `{"event":`) {
+			t.Errorf("unknown event: %s", line)
+		}
+		seen[kind]++
+		for _, field := range strings.Fields(fields[kind]) {
+			if _, ok := object[field]; !ok {
+				t.Errorf("%s lacks %s: %s", kind, field, line)
+			}
+		}
+	}
+	// 20 steps an epoch: progress every other one; checkpoints every 7 steps of the
+	// run's 40, at the end of each epoch, and of both as the best.
+	want := map[string]int{"started": 1, "progress": 20, "epoch": 2, "checkpoint": 9, "done": 1}
+	for kind, n := range want {
+		if seen[kind] != n {
+			t.Errorf("%d events %q, want %d", seen[kind], kind, n)
+		}
+	}
+}
+
+func TestEarlyStopping(t *testing.T) {
+	inFolder(t)
+	// A rate so high that the model cannot but grow worse after a while.
+	out := must(t, quick("--learning-rate", "3", "--patience", "1", "--epochs", "50")...)
+	if !regexp.MustCompile(`Stopped early: no better epoch on the validation set than epoch \d+\.`).MatchString(out) {
+		t.Errorf("did not stop early:\n%s", out)
+	}
+}
+
+func TestDivergence(t *testing.T) {
+	inFolder(t)
+	o := gputrain(t, quick("--model", "mlp", "--optimizer", "sgd", "--learning-rate", "1e30")...)
+	if o.status != exitFailed || !regexp.MustCompile(`^gputrain: .* became NaN or infinite in epoch 1, step \d+: try a lower learning rate; no checkpoint was written\n$`).MatchString(o.errors) {
+		t.Errorf("status %d, %s", o.status, o.errors)
+	}
+	if _, err := os.Stat(runsFolder); err == nil {
+		t.Errorf("a run without a checkpoint left its folder")
+	}
+}
+
+func TestEval(t *testing.T) {
+	inFolder(t)
+	must(t, quick()...)
+	out := must(t, "eval", "--split", "validation")
+	for _, want := range []string{
+		"Data        MNIST validation, 5,000 images\n",
+		"\nConfusion matrix: a row for each label, a column for each prediction\n",
+		"\nClass  Images  Precision ",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("eval lacks %q:\n%s", want, out)
+		}
+	}
+	var e struct {
+		Images, Hits int64
+		Accuracy     float64
+		Loss         float64
+		Classes      []struct {
+			Class  string
+			Images int64
+			Recall float64
+		}
+		Confusion net.Confusion
+	}
+	if err := json.Unmarshal([]byte(must(t, "eval", "--json")), &e); err != nil {
+		t.Fatal(err)
+	}
+	// The matrix counts every image once, and its diagonal the hits.
+	var all, hits int64
+	for k := range e.Confusion {
+		all += e.Confusion.Labelled(k)
+		hits += e.Confusion[k][k]
+		if e.Confusion.Labelled(k) != e.Classes[k].Images {
+			t.Errorf("class %d: %d images, the matrix has %d", k, e.Classes[k].Images, e.Confusion.Labelled(k))
+		}
+	}
+	if all != 10000 || e.Images != all || e.Hits != hits {
+		t.Errorf("%d images and %d hits, the matrix has %d and %d", e.Images, e.Hits, all, hits)
+	}
+	test := load(t, filepath.Join(runsFolder, "run-1")).History[1].Test
+	if e.Accuracy != test.Accuracy || e.Loss != test.Loss {
+		t.Errorf("accuracy %v and loss %v, training said %v and %v", e.Accuracy, e.Loss, test.Accuracy, test.Loss)
+	}
+}
+
+func TestPredict(t *testing.T) {
+	inFolder(t)
+	checkpoint, err := trained()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := net.SaveCheckpoint("trained.safetensors", checkpoint); err != nil {
+		t.Fatal(err)
+	}
+	file := encoded(t, "png", digitImage(testDigits(t), 0))
+	write(t, "seven.png", string(file))
+	golden := regexp.MustCompile(`^test:0: 7 \(right\)
+  7  \d\d\.\d %  █+.?
+  \d   \d\.\d %.*
+
+seven\.png: 7
+  7  \d\d\.\d %  █+.?
+  \d   \d\.\d %.*
+$`)
+	if out := must(t, "predict", "test:0", "seven.png", "--top", "2", "--checkpoint", "trained.safetensors"); !golden.MatchString(out) {
+		t.Errorf("got\n%swant\n%v", out, golden)
+	}
+	t.Setenv("GPUTRAIN_CHECKPOINT", "trained.safetensors")
+	if out := must(t, "predict", "-v", "test:0"); strings.Count(out, "\n") != 15 || !strings.ContainsAny(out, "▀▄") {
+		t.Errorf("predict -v shows no picture of 14 lines:\n%s", out)
+	}
+	var a struct {
+		Image, Label string
+		Classes      []probability
+	}
+	o := gputrainReading(t, file, "predict", "--json", "--top", "10", "-")
+	if err := json.Unmarshal([]byte(o.out), &a); err != nil {
+		t.Fatalf("%v: %s%s", err, o.out, o.errors)
+	}
+	sum := 0.0
+	for _, c := range a.Classes {
+		sum += c.Probability
+	}
+	if a.Image != "standard input" || a.Classes[0].Class != "7" || len(a.Classes) != 10 || sum < 0.99999 || sum > 1.00001 {
+		t.Errorf("got %+v, probabilities sum to %v", a, sum)
+	}
+
+	write(t, "notes.txt", "no image")
+	for _, c := range []struct {
+		status      int
+		image, want string
+	}{
+		{exitFailed, "notes.txt", "notes.txt: not a PNG, JPEG or GIF image; convert it to one"},
+		{exitFailed, "nothing.png", "open nothing.png: no such file or directory"},
+		{exitUsage, "test:10000", "test:10000: the test set has images test:0 to test:9999"},
+		{exitUsage, "test:first", "test:first: the test set has images test:0 to test:9999"},
+	} {
+		o := gputrain(t, "predict", c.image)
+		if o.status != c.status || !strings.HasPrefix(o.errors, "gputrain: "+strings.TrimSuffix(c.want, "no such file or directory")) || strings.Count(o.errors, "\n") != 1 {
+			t.Errorf("%s: status %d, %swant %d, %s", c.image, o.status, o.errors, c.status, c.want)
+		}
+	}
+}
+
+func TestVerify(t *testing.T) {
+	inFolder(t)
+	out := must(t, "verify", "--model", "quick.json", "--device", "cpu")
+	if !strings.Contains(out, "Model quick, 4 images\nlayer ") || !regexp.MustCompile(`\nPASS: all \d+ comparisons are within the tolerance\.\n$`).MatchString(out) {
+		t.Errorf("got\n%s", out)
+	}
+	lines := bytes.Split(bytes.TrimSpace([]byte(must(t, "verify", "--model", "quick.json", "--json"))), []byte("\n"))
+	if len(lines) < 10 {
+		t.Errorf("%d comparisons, want more", len(lines))
+	}
+	for _, line := range lines {
+		var c comparison
+		if err := json.Unmarshal(line, &c); err != nil {
+			t.Fatal(err)
+		}
+		if !c.OK || c.Model != "quick" || c.What == "" || c.Phase == "" || (c.Error == nil) == !c.Fused {
+			t.Errorf("comparison %s", line)
+		}
+	}
+}

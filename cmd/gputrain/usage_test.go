@@ -1,0 +1,280 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/urfave/cli/v2"
+)
+
+var update = flag.Bool("update", false, "write testdata/*.golden anew")
+
+// golden compares a text with the file testdata/name.golden. Paths are taken
+// before the test changes folders.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != strings.ReplaceAll(string(want), "\r\n", "\n") {
+		t.Errorf("%s differs (go test -update ./cmd/gputrain writes it anew):\n%s", path, got)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for _, name := range []string{"train", "eval", "predict", "models", "models show", "verify", "devices", "completion"} {
+		words := strings.Fields(name)
+		help := must(t, append(words, "--help")...)
+		golden(t, "help-"+strings.Join(words, "-"), help)
+		if other := must(t, append([]string{"help"}, words...)...); help != other {
+			t.Errorf("gputrain help %s differs from --help:\n%s", name, other)
+		}
+		for _, line := range strings.Split(help, "\n") {
+			if len(line) > 80 {
+				t.Errorf("gputrain %s --help: line of %d characters: %s", name, len(line), line)
+			}
+		}
+	}
+	help := must(t)
+	golden(t, "help", help)
+	if other := must(t, "--help"); other != help {
+		t.Errorf("--help differs from no arguments:\n%s", other)
+	}
+	if v := must(t, "--version"); !strings.HasPrefix(v, "gputrain ") || !strings.Contains(v, "go1.") {
+		t.Errorf("--version printed %q", v)
+	}
+}
+
+func TestModels(t *testing.T) {
+	golden(t, "models", must(t, "models"))
+	for _, name := range []string{"tutorial", "lenet5", "mlp"} {
+		golden(t, "models-show-"+name, must(t, "models", "show", name))
+	}
+	every := `{"input": {"channels": 3, "height": 9, "width": 8}, "layers": [
+		{"type": "conv", "filters": 4, "kernel": [3, 2], "stride": 2, "dilation": [1, 2], "padding": [1, 1, 0, 2], "no_bias": true},
+		{"type": "batchnorm"}, {"type": "activation", "func": "leaky_relu"}, {"type": "dropout", "rate": 0.25},
+		{"type": "pool", "mode": "l2", "kernel": 2, "stride": 1, "padding": "same"}, {"type": "activation", "func": "sigmoid"},
+		{"type": "flatten"}, {"type": "dense", "units": 3, "no_bias": true}]}`
+	path := filepath.Join(t.TempDir(), "every.json")
+	write(t, path, every)
+	golden(t, "models-show-every-layer", must(t, "models", "show", path))
+
+	// What show --json prints is a model file.
+	asJSON := must(t, "models", "show", "lenet5", "--json")
+	write(t, path, asJSON)
+	if again := must(t, "models", "show", path, "--json"); again != asJSON {
+		t.Errorf("a model's JSON changes when it is read: %s", again)
+	}
+	if a, b := must(t, "models", "show", path), must(t, "models", "show", "lenet5"); a != b {
+		t.Errorf("a model's table changes when it is read:\n%s", a)
+	}
+	if lines := strings.Count(must(t, "models", "--json"), "\n"); lines != 3 {
+		t.Errorf("models --json prints %d lines, want 3", lines)
+	}
+}
+
+func TestDevices(t *testing.T) {
+	out := must(t, "devices")
+	for _, want := range []string{"cuda       no", "cpu        cpu (", "reference  reference ("} {
+		if !strings.Contains(out, want) {
+			t.Errorf("devices lacks %q:\n%s", want, out)
+		}
+	}
+	if lines := strings.Count(must(t, "devices", "--json"), "\n"); lines != 3 {
+		t.Errorf("devices --json prints %d lines, want 3", lines)
+	}
+}
+
+// TestUsage reads the message for every command line that makes no sense.
+func TestUsage(t *testing.T) {
+	inFolder(t)
+	write(t, "wrong.json", `{"input": {"channels": 1, "height": 28, "width": 28}, "layers": [{"type": "dense", "units": 10}]}`)
+	write(t, "garbled.json", `{"layers": [`)
+	for _, c := range []struct {
+		args string
+		want string
+	}{
+		{"trian", `unknown command "trian" (did you mean train?); see gputrain --help`},
+		{"xyzzy", `unknown command "xyzzy"; see gputrain --help`},
+		{"models shwo", `unknown command "shwo" (did you mean show?); see gputrain models --help`},
+		{"models show", "models show takes one argument, a model's name or file; see gputrain models show --help"},
+		{"help trian", `unknown command "trian" (did you mean train?); see gputrain --help`},
+		{"help models shwo", `unknown command "shwo" (did you mean show?); see gputrain --help`},
+		{"--nope", "unknown flag --nope; see gputrain --help"},
+		{"train --epoch 3", "unknown flag --epoch (did you mean --epochs?); see gputrain train --help"},
+		{"train --epochs", "--epochs needs a value; see gputrain train --help"},
+		{"train --epochs many", `--epochs: "many" is not a whole number`},
+		{"train --seed -1", `--seed: "-1" is not a whole number of at least 0`},
+		{"train --learning-rate fast", `--learning-rate: "fast" is not a number`},
+		{"train --nesterov=perhaps", `--nesterov: "perhaps" is not true or false`},
+		{"train mnist", `train takes no arguments, got "mnist"; see gputrain train --help`},
+		{"train --resume a b", "train --resume takes one run, got more; see gputrain train --help"},
+		{"train --recipe quick", `--recipe: unknown "quick"; want tutorial or fast`},
+		{"train --recipe tutoral", `--recipe: unknown "tutoral" (did you mean tutorial?); want tutorial or fast`},
+		{"train --device gpu", `--device: unknown "gpu" (did you mean cpu?); want auto, cpu, reference or cuda`},
+		{"train --threads 0", "--threads must be at least 1, got 0"},
+		{"train --limit 0", "--limit must be at least 1, got 0"},
+		{"train --epochs 0", "epochs must be from 1 to 1000000, got 0; see gputrain train --help"},
+		{"train --batch 0", "batch size must be from 1 to 2147483647, got 0; see gputrain train --help"},
+		{"train --patience -1", "patience must be at least 0 epochs, got -1; see gputrain train --help"},
+		{"train --beta1 1", "optimiser: beta1 must be at least 0 and less than 1, got 1; see gputrain train --help"},
+		{"train --warmup-epochs 10", "warm-up must be at least 0 and less than the 10 epochs, got 10; see gputrain train --help"},
+		{"train --watch cost", `--watch: unknown "cost" (did you mean loss?); want loss or accuracy`},
+		{"train --optimizer rmsprop", `--optimizer: unknown "rmsprop"; want sgd, adam or adamw`},
+		{"train --optimizer sgd", "--optimizer sgd needs another learning rate than the recipe's 0.0001 for adam: set --learning-rate too"},
+		{"train --momentum 0.9", "--momentum is for sgd, the optimiser is adam: set --optimizer, or leave the flag out"},
+		{"train --optimizer sgd --learning-rate 0.1 --beta2 0.9", "--beta2 is for adam or adamw, the optimiser is sgd: set --optimizer, or leave the flag out"},
+		{"train --schedule onecycle", `--schedule: unknown "onecycle" (did you mean one-cycle?); want constant, step, cosine or one-cycle`},
+		{"train --peak 0.3", "--peak is for one-cycle, the schedule is constant: set --schedule, or leave the flag out"},
+		{"train --schedule step --final-rate 0", "--final-rate is for cosine or one-cycle, the schedule is step: set --schedule, or leave the flag out"},
+		{"train --checkpoint-every often", `--checkpoint-every: "often" is neither a number of steps nor a time such as 90s or 5m`},
+		{"train --model lenet", `model "lenet" is neither a file nor a built-in model (did you mean lenet5?) (built in: tutorial, lenet5, mlp)`},
+		{"eval model", `eval takes no arguments, got "model"; see gputrain eval --help`},
+		{"eval --split dev", `--split: unknown "dev"; want test, validation or train`},
+		{"predict", "predict needs an image: a file, - or test:N; see gputrain predict --help"},
+		{"predict --top 0 a.png", "--top must be at least 1, got 0"},
+		{"predict --prepare crop a.png", `--prepare: unknown "crop"; want auto, digit or resize`},
+		{"verify all", `verify takes no arguments, got "all"; see gputrain verify --help`},
+		{"verify --batch 0", "--batch must be at least 1, got 0"},
+		{"devices gpu", `devices takes no arguments, got "gpu"; see gputrain devices --help`},
+		{"completion", "completion takes one argument, the shell: bash, zsh or fish"},
+		{"completion tcsh", `completion: unknown shell "tcsh" (want bash, zsh or fish)`},
+	} {
+		refuses(t, exitUsage, c.want, strings.Fields(c.args)...)
+	}
+	for _, c := range []struct {
+		args string
+		want string
+	}{
+		{"train --device cuda", errNoCUDA.Error()},
+		{"train --model wrong.json", `wrong.json: network "": layer 0 (dense1): a dense layer needs a flat input: put a flatten layer before it; input 1 x 28 x 28, no output shape`},
+		{"train --model garbled.json", "garbled.json: network: unexpected end of JSON input"},
+		{"train --data nowhere", "data directory nowhere: file does not exist"},
+		{"train --resume nowhere", "there is no checkpoint in nowhere: train one first (gputrain train --checkpoint nowhere), or name another with --checkpoint"},
+		{"train --resume", "there is no run in " + runsFolder + string(filepath.Separator) + ": train one first (gputrain train), or say where it is with --checkpoint"},
+		{"eval --checkpoint nowhere", "there is no checkpoint in nowhere: train one first (gputrain train --checkpoint nowhere), or name another with --checkpoint"},
+		{"predict test:0", "there is no run in " + runsFolder + string(filepath.Separator) + ": train one first (gputrain train), or say where it is with --checkpoint"},
+	} {
+		refuses(t, exitFailed, c.want, strings.Fields(c.args)...)
+	}
+	if entries, err := os.ReadDir(runsFolder); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("refused command lines left %v in %s", entries, runsFolder)
+	}
+	o := gputrain(t, "eval", "--checkpoint", "garbled.json")
+	if o.status != exitFailed || !strings.Contains(o.errors, "garbled.json: not a usable checkpoint") || strings.Count(o.errors, "\n") != 1 {
+		t.Errorf("a foreign checkpoint: status %d, %s", o.status, o.errors)
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	inFolder(t)
+	a := &app{out: newStream(&bytes.Buffer{}, nil), err: newStream(&bytes.Buffer{}, nil)}
+	var walk func(path string, commands []*cli.Command)
+	walk = func(path string, commands []*cli.Command) {
+		for _, c := range commands {
+			for _, f := range c.Flags {
+				if f == cli.HelpFlag {
+					continue
+				}
+				d := f.(cli.DocGenerationFlag)
+				want := "GPUTRAIN_" + strings.ToUpper(strings.ReplaceAll(f.Names()[0], "-", "_"))
+				if vars := d.GetEnvVars(); len(vars) != 1 || vars[0] != want {
+					t.Errorf("%s %s --%s: environment variables %v, want %s", path, c.Name, f.Names()[0], vars, want)
+				}
+			}
+			walk(path+" "+c.Name, c.Subcommands)
+		}
+	}
+	walk("gputrain", a.root().Commands)
+
+	t.Setenv("GPUTRAIN_SEED", "x")
+	refuses(t, exitUsage, `environment variable GPUTRAIN_SEED: "x" is not a whole number of at least 0`, "train")
+	t.Setenv("GPUTRAIN_SEED", "1")
+	t.Setenv("GPUTRAIN_WATCH", "cost")
+	refuses(t, exitUsage, `--watch: unknown "cost" (did you mean loss?); want loss or accuracy`, "train")
+	t.Setenv("GPUTRAIN_WATCH", "")
+	t.Setenv("GPUTRAIN_MODEL", "quick.json")
+	t.Setenv("GPUTRAIN_EPOCHS", "1")
+	t.Setenv("GPUTRAIN_LIMIT", "500")
+	if out := must(t, "train"); !strings.Contains(out, "quick: 500 parameters") || !strings.Contains(out, "1 epoch, batch 50") || !strings.Contains(out, "500 of 55,000 training") {
+		t.Errorf("the environment was not heard:\n%s", out)
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		if script := must(t, "completion", shell); !strings.Contains(script, completionFlag) {
+			t.Errorf("%s: the script does not ask gputrain", shell)
+		}
+	}
+	for _, c := range []struct {
+		words string
+		want  string // words that must be among the answers
+		no    string // and one that must not
+	}{
+		{"", "train eval predict models verify devices completion help", "--help"},
+		{"models", "show", "train"},
+		{"train --ep", "--epochs --epsilon", "--batch"},
+		{"train --device", "auto cpu reference cuda", "tutorial"},
+		{"train --model", "tutorial lenet5 mlp", "auto"},
+		{"train --epochs 3 --schedule", "constant step cosine one-cycle", "train"},
+		{"train --resume --ch", "--checkpoint --checkpoint-every", "--help"},
+	} {
+		answers := strings.Fields(must(t, append(strings.Fields(c.words), completionFlag)...))
+		for _, want := range strings.Fields(c.want) {
+			if !slices.Contains(answers, want) {
+				t.Errorf("completing %q gives %v without %s", c.words, answers, want)
+			}
+		}
+		if slices.Contains(answers, c.no) {
+			t.Errorf("completing %q gives %s", c.words, c.no)
+		}
+	}
+}
+
+// brokenWriter fails after some writes.
+type brokenWriter struct {
+	left int
+	err  error
+}
+
+func (w *brokenWriter) Write(p []byte) (int, error) {
+	if w.left--; w.left < 0 {
+		return 0, w.err
+	}
+	return len(p), nil
+}
+
+func TestOutputFails(t *testing.T) {
+	inFolder(t)
+	var errs bytes.Buffer
+	status := run(t.Context(), []string{"gputrain", "models"}, nil, &brokenWriter{err: errors.New("disk full")}, &errs)
+	if want := "gputrain: cannot write the output: disk full\n"; status != exitFailed || errs.String() != want {
+		t.Errorf("status %d, %q; want %d, %q", status, errs.String(), exitFailed, want)
+	}
+	// A reader that goes away, as head does, ends a run, in silence and with a
+	// checkpoint.
+	errs.Reset()
+	args := append([]string{"gputrain"}, quick("--epochs", "1000000")...)
+	status = run(t.Context(), args, nil, &brokenWriter{left: 8, err: syscall.EPIPE}, &errs)
+	if status != exitFailed || errs.Len() > 0 {
+		t.Errorf("broken pipe: status %d, %q; want %d and nothing", status, errs.String(), exitFailed)
+	}
+	if _, err := os.Stat(filepath.Join(runsFolder, "run-1", "last.safetensors")); err != nil {
+		t.Error(err)
+	}
+}
