@@ -56,7 +56,7 @@ func checkConv(e *env) {
 		e.judgeLayer(shape(w, 3, 4), &net.Conv{Filters: pick(e, 1, 3, 8), Kernel: net.Square(2), Padding: net.PadSame}, 2, 1)
 		e.judgeLayer(shape(pick(e, 1, 3, 8), 4, 3), &net.Conv{Filters: w, Kernel: net.Square(2)}, 2, 1)
 	}
-	for done := 0; done < e.some(40, 6); {
+	for done := 0; done < e.some(60, 6); {
 		in, l := e.randomShape(pick(e, widths...)), e.randomConv()
 		if n := e.headed(in, l); fits(n) {
 			e.judgeLayer(in, l)
@@ -435,7 +435,7 @@ func checkChains(e *env) {
 		{pool(net.MeanPool, 2, 2), pool(net.L2Pool, 2, 1), conv()},
 		{flat()},
 	} {
-		in := net.Shape{C: pick(e, 1, 2, 3, 8), H: e.between(6, 9), W: e.between(6, 9)}
+		in := net.Shape{C: pick(e, 1, 2, 3, 8), H: e.between(7, 9), W: e.between(7, 9)}
 		e.judgeAll(e.headed(in, layers...))
 	}
 	// The logits come straight out of each kind of layer.
@@ -460,7 +460,7 @@ func checkChains(e *env) {
 }
 
 func checkRandomNetworks(e *env) {
-	for range e.some(60, 8) {
+	for range e.some(120, 8) {
 		e.judgeAll(e.randomNetwork(), pick(e, 2, 3, 4, 5), 1, 2)
 	}
 }

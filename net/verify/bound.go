@@ -20,6 +20,10 @@ const Roundoff = 1.0 / (1 << 24)
 // for the reductions of common networks.
 const safety = 4
 
+// least is below every number that matters: differences of denormal numbers,
+// which hold few bits and which some devices take as 0, pass.
+const least = 1e-37
+
 // bound is how far from the exact values a float32 computation may stray, as the
 // greatest absolute error of any value, and the scale it is to be seen against:
 // the greatest exact value or partial sum.

@@ -28,7 +28,7 @@ type Check struct {
 
 // compare checks values against those wanted and their bound.
 func compare[G approx.Float](layer int, what string, got []G, want []float64, b bound) Check {
-	limit := safety * b.err
+	limit := safety*b.err + least
 	r := approx.Compare(got, want, approx.Tolerance{Abs: limit})
 	c := Check{Layer: layer, What: what, Error: r.MaxAbs, Tolerance: limit, OK: r.OK}
 	if b.scale > 0 {

@@ -13,10 +13,6 @@ import (
 // roundings bounds the roundings in an optimiser's formula for one element.
 const roundings = 6
 
-// least is below every number that matters: differences of denormal numbers,
-// which some devices take as 0, pass.
-const least = 1e-37
-
 // updateCheck compares the weights and moments of one parameter, whose gradient
 // g is off by eg. Every element has a tolerance of its own: Adam divides the
 // gradient by its size, so that the update of an element whose gradient is all

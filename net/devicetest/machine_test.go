@@ -1,0 +1,343 @@
+package devicetest
+
+import (
+	"fmt"
+	"math"
+
+	"gorgonia.org/tensor"
+
+	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/reference"
+)
+
+// machine is a device made of the reference's layers that computes one program's
+// step as plainly as can be and lets faults into every part of it. Without any it
+// is right.
+type machine struct {
+	faults
+	steps *int64 // of all programs together, for the fault sharedStep
+}
+
+// faults are where a machine can go wrong. nil and false are right.
+type faults struct {
+	// layer spoils a layer once, mode and dropStep what it runs with.
+	layer    func(l *reference.Layer)
+	mode     func(l *reference.Layer, m net.Mode) net.Mode
+	dropStep func(step int64) int64
+	// sharedStep makes dropout draw from the steps of all programs together.
+	sharedStep bool
+
+	// forward spoils y, before spoils dy, backward spoils dx and grads, statistics
+	// the running ones.
+	forward    func(l *reference.Layer, m net.Mode, n int, x, y []float64)
+	before     func(l *reference.Layer, n int, x, dy []float64)
+	backward   func(l *reference.Layer, n int, x, dy, dx []float64, grads map[net.Role][]float64)
+	statistics func(l *reference.Layer, n int, mean, variance []float64)
+
+	loss func(loss *reference.Loss, logits []float64, labels []int32, classes int)
+	// clip and update stand in for reference.Clip and reference.Update.
+	clip   func(limit float64, grads [][]float64)
+	update func(o net.Optimizer, step int64, p net.Param, w, g []float64, moments map[string][]float64)
+
+	trace func(m net.Mode, t *net.Trace)
+	// wrap spoils a program's calls; compile is that of another, right device.
+	wrap func(t net.Tracer, o net.Options, compile compiler) net.Tracer
+}
+
+type compiler func(*net.Network, net.Options) (net.Program, error)
+
+func (m *machine) Name() string { return "machine" }
+func (m *machine) Close() error { return nil }
+
+func (m *machine) Compile(n *net.Network, opts net.Options) (net.Program, error) {
+	if err := opts.Check(); err != nil {
+		return nil, err
+	}
+	if opts.Precision != "" {
+		return nil, fmt.Errorf("%w: %s", net.ErrPrecision, opts.Precision)
+	}
+	plan, err := n.Plan()
+	if err != nil {
+		return nil, err
+	}
+	r := &running{machine: m, plan: plan, opts: opts}
+	for _, l := range plan.Layers {
+		layer := &reference.Layer{PlannedLayer: l, Seed: opts.Seed}
+		if m.layer != nil {
+			m.layer(layer)
+		}
+		r.layers = append(r.layers, layer)
+	}
+	if err := r.SetState(net.InitialState(plan, opts.Seed)); err != nil {
+		return nil, err
+	}
+	if m.wrap != nil {
+		return m.wrap(r, opts, reference.New().Compile), nil
+	}
+	return r, nil
+}
+
+// running is a machine's program.
+type running struct {
+	*machine
+	plan    *net.Plan
+	opts    net.Options
+	layers  []*reference.Layer
+	moments map[string][]float64 // by name in State.Optimizer
+	step    int64
+	sums    net.Metrics
+	bad     int64
+	closed  bool
+}
+
+// outcome is what one run of the network gives.
+type outcome struct {
+	in, out, outGrad [][]float64
+	grads            []map[net.Role][]float64
+	loss             reference.Loss
+}
+
+func (r *running) run(b net.Batch, mode net.Mode) outcome {
+	n := b.Len()
+	values := make([]float32, n*b.Data.Shape.Size())
+	b.Data.Gather(values, b.Indices)
+	x := make([]float64, len(values))
+	for i, v := range values {
+		x[i] = float64(v)
+	}
+	var o outcome
+	step := r.step
+	if r.sharedStep {
+		step = *r.steps
+	}
+	if r.dropStep != nil {
+		step = r.dropStep(step)
+	}
+	for _, l := range r.layers {
+		m := mode
+		if r.mode != nil {
+			m = r.mode(l, mode)
+		}
+		y := l.Forward(x, n, m, step)
+		if r.faults.forward != nil {
+			r.faults.forward(l, m, n, x, y)
+		}
+		o.in, o.out = append(o.in, x), append(o.out, y)
+		x = y
+	}
+	var labels []int32
+	for _, i := range b.Indices {
+		labels = append(labels, b.Data.Labels[i])
+	}
+	o.loss = reference.SoftmaxCrossEntropy(x, labels, r.plan.Classes)
+	if r.faults.loss != nil {
+		r.faults.loss(&o.loss, x, labels, r.plan.Classes)
+	}
+	if mode == net.Evaluation {
+		return o
+	}
+	o.outGrad, o.grads = make([][]float64, len(r.layers)), make([]map[net.Role][]float64, len(r.layers))
+	dy := o.loss.Gradient
+	for i := len(r.layers) - 1; i >= 0; i-- {
+		l := r.layers[i]
+		o.outGrad[i] = dy
+		if r.before != nil {
+			dy = append([]float64{}, dy...)
+			r.before(l, n, o.in[i], dy)
+		}
+		dx, grads := l.Backward(dy)
+		if r.faults.backward != nil {
+			r.faults.backward(l, n, o.in[i], dy, dx, grads)
+		}
+		o.grads[i], dy = grads, dx
+	}
+	return o
+}
+
+func (r *running) check(b net.Batch, sized bool) error {
+	if r.closed {
+		return net.ErrClosed
+	}
+	if err := b.Check(r.plan); err != nil {
+		return err
+	}
+	if sized && b.Len() > r.opts.Batch {
+		return fmt.Errorf("%w: %d samples", net.ErrBatchSize, b.Len())
+	}
+	return nil
+}
+
+func (r *running) count(l reference.Loss, n int) {
+	r.sums.Add(net.Metrics{Samples: int64(n), Loss: l.Sum, Hits: int64(l.Hits)})
+}
+
+func (r *running) Step(b net.Batch) error {
+	if err := r.check(b, true); err != nil {
+		return err
+	}
+	o := r.run(b, net.Training)
+	r.count(o.loss, b.Len())
+	if r.bad == 0 && (math.IsNaN(o.loss.Sum) || math.IsInf(o.loss.Sum, 0)) {
+		r.bad = r.step + 1
+	}
+	var grads [][]float64
+	for _, q := range r.plan.Trained() {
+		grads = append(grads, o.grads[q.Layer][q.Role])
+	}
+	clip, update := r.clip, r.update
+	if clip == nil {
+		clip = reference.Clip
+	}
+	if update == nil {
+		update = reference.Update
+	}
+	clip(r.opts.Optimizer.ClipNorm, grads)
+	for i, q := range r.plan.Trained() {
+		w, moments := r.layers[q.Layer].Params[q.Role], map[string][]float64{}
+		for _, name := range r.opts.Optimizer.Moments() {
+			moments[name] = r.moments[q.Name+"."+name]
+		}
+		update(r.opts.Optimizer, r.step, q, w, grads[i], moments)
+		narrow(w)
+		for _, m := range moments {
+			narrow(m)
+		}
+	}
+	for _, l := range r.layers {
+		if mean, variance := l.RunningStatistics(); mean != nil {
+			if r.statistics != nil {
+				r.statistics(l, b.Len(), mean, variance)
+			}
+			l.Params[net.RunningMean], l.Params[net.RunningVar] = narrow(mean), narrow(variance)
+		}
+	}
+	r.step++
+	*r.steps++
+	return nil
+}
+
+func (r *running) Evaluate(b net.Batch) error {
+	if err := r.check(b, false); err != nil {
+		return err
+	}
+	r.count(r.run(b, net.Evaluation).loss, b.Len())
+	return nil
+}
+
+func (r *running) Metrics() (net.Metrics, error) {
+	if r.closed {
+		return net.Metrics{}, net.ErrClosed
+	}
+	m := r.sums
+	m.FirstBad = r.bad
+	r.sums = net.Metrics{}
+	return m, nil
+}
+
+func (r *running) Infer(b net.Batch) (*tensor.Dense, error) {
+	if err := r.check(b, false); err != nil {
+		return nil, err
+	}
+	return asTensor(r.run(b, net.Evaluation).loss.Probabilities, b.Len(), r.plan.Classes), nil
+}
+
+func (r *running) State() (net.State, error) {
+	if r.closed {
+		return net.State{}, net.ErrClosed
+	}
+	st := net.State{Step: r.step, Params: map[string]*tensor.Dense{}, Optimizer: map[string]*tensor.Dense{}}
+	for _, q := range r.plan.Params {
+		st.Params[q.Name] = asTensor(r.layers[q.Layer].Params[q.Role], q.Dims...)
+		for _, m := range r.opts.Optimizer.Moments() {
+			if q.Trained {
+				st.Optimizer[q.Name+"."+m] = asTensor(r.moments[q.Name+"."+m], q.Dims...)
+			}
+		}
+	}
+	return st, nil
+}
+
+func (r *running) SetState(st net.State) error {
+	if r.closed {
+		return net.ErrClosed
+	}
+	if err := st.Check(r.plan, r.opts.Optimizer); err != nil {
+		return err
+	}
+	for _, l := range r.layers {
+		l.Params = map[net.Role][]float64{}
+	}
+	r.moments = map[string][]float64{}
+	for _, q := range r.plan.Params {
+		r.layers[q.Layer].Params[q.Role] = asValues(st.Params[q.Name])
+		for _, m := range r.opts.Optimizer.Moments() {
+			name := q.Name + "." + m
+			if r.moments[name] = make([]float64, q.Size()); st.Optimizer[name] != nil {
+				r.moments[name] = asValues(st.Optimizer[name])
+			}
+		}
+	}
+	r.step, r.bad = st.Step, 0
+	return nil
+}
+
+func (r *running) Trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
+	if err := r.check(b, true); err != nil {
+		return nil, err
+	}
+	o := r.run(b, mode)
+	n := b.Len()
+	t := &net.Trace{
+		Loss: o.loss.Sum / float64(n), Hits: int64(o.loss.Hits),
+		Probabilities: asTensor(o.loss.Probabilities, n, r.plan.Classes), Layers: make([]net.LayerTrace, len(r.layers)),
+	}
+	for i, l := range r.plan.Layers {
+		dims := []int{n, l.Out.C, l.Out.H, l.Out.W}
+		t.Layers[i].Output = asTensor(o.out[i], dims...)
+		if mode == net.Training {
+			t.Layers[i].OutputGrad = asTensor(o.outGrad[i], dims...)
+			t.Layers[i].ParamGrads = map[net.Role]*tensor.Dense{}
+			for _, q := range l.Params {
+				if q.Trained {
+					t.Layers[i].ParamGrads[q.Role] = asTensor(o.grads[i][q.Role], q.Dims...)
+				}
+			}
+		}
+	}
+	if r.trace != nil {
+		r.trace(mode, t)
+	}
+	return t, nil
+}
+
+func (r *running) Close() error {
+	if r.closed {
+		return net.ErrClosed
+	}
+	r.closed = true
+	return nil
+}
+
+// narrow rounds values to float32, in place.
+func narrow(values []float64) []float64 {
+	for i, v := range values {
+		values[i] = float64(float32(v))
+	}
+	return values
+}
+
+func asTensor(values []float64, dims ...int) *tensor.Dense {
+	backing := make([]float32, len(values))
+	for i, v := range values {
+		backing[i] = float32(v)
+	}
+	return tensor.New(tensor.WithShape(dims...), tensor.WithBacking(backing))
+}
+
+func asValues(t *tensor.Dense) []float64 {
+	values := make([]float64, t.DataSize())
+	for i, v := range t.Float32s() {
+		values[i] = float64(v)
+	}
+	return values
+}
