@@ -84,7 +84,7 @@ func (a *app) eval(c *cli.Context) (err error) {
 	if err := choose("split", c.String("split"), splitNames); err != nil {
 		return err
 	}
-	m, err := openModel(c)
+	m, err := openModel(c, inferenceBatch)
 	if err != nil {
 		return err
 	}

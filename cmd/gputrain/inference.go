@@ -28,8 +28,9 @@ type model struct {
 	program    net.Program
 }
 
-// openModel loads the checkpoint that the flags name and compiles its network.
-func openModel(c *cli.Context) (m *model, err error) {
+// openModel loads the checkpoint that the flags name and compiles its network
+// for batches of some size.
+func openModel(c *cli.Context, batch int) (m *model, err error) {
 	m = &model{}
 	if m.checkpoint, m.path, err = loadRun(c.String("checkpoint")); err != nil {
 		return nil, err
@@ -46,7 +47,7 @@ func openModel(c *cli.Context) (m *model, err error) {
 		}
 	}()
 	// Only weights matter here: any optimiser will do, and no state of it.
-	m.program, err = m.device.Compile(m.checkpoint.Network, net.Options{Batch: 1, Optimizer: net.SGDDefault(0)})
+	m.program, err = m.device.Compile(m.checkpoint.Network, net.Options{Batch: batch, Optimizer: net.SGDDefault(0)})
 	if err != nil {
 		return nil, err
 	}

@@ -66,7 +66,7 @@ func (a *app) predict(c *cli.Context) (err error) {
 	if c.Int("top") < 1 {
 		return usagef("--top must be at least 1, got %d", c.Int("top"))
 	}
-	m, err := openModel(c)
+	m, err := openModel(c, 1)
 	if err != nil {
 		return err
 	}

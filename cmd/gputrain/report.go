@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -155,11 +156,17 @@ func (r *report) done(e net.Done) {
 	if e.Last == "" {
 		return
 	}
-	fmt.Fprintf(out, "Checkpoint: %s", e.Last)
+	var f facts
+	f.add("Checkpoint", e.Last)
 	if e.BestPath != "" {
-		fmt.Fprintf(out, "; of the best epoch, %d: %s", e.Best, e.BestPath)
+		f.add(fmt.Sprintf("Best epoch %d", e.Best), e.BestPath)
 	}
-	fmt.Fprintf(out, "\nTry it: gputrain predict --checkpoint %s test:0\n", quoted(r.folder))
+	f.write(out)
+	try := "gputrain predict test:0"
+	if filepath.Dir(r.folder) != runsFolder {
+		try = fmt.Sprintf("gputrain predict --checkpoint %s test:0", quoted(r.folder))
+	}
+	fmt.Fprintf(out, "Try it: %s\n", try)
 }
 
 // roundTime rounds a time as people tell it.

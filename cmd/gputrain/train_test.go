@@ -29,8 +29,9 @@ Epoch: 1  cost = \d\.\d{3}  test accuracy: 0\.\d{3}  \(validation 0\.\d{3}, \d+ 
 Epoch: 2  cost = \d\.\d{3}  test accuracy: 0\.\d{3}  \(validation 0\.\d{3}, \d+ images/s\)
 
 Final test accuracy: \d\d\.\d\d % after 2 epochs, .*\.
-Checkpoint: checkpoints.run-1.last\.safetensors; of the best epoch, 2: checkpoints.run-1.best\.safetensors
-Try it: gputrain predict --checkpoint checkpoints.run-1 test:0
+Checkpoint    checkpoints.run-1.last\.safetensors
+Best epoch 2  checkpoints.run-1.best\.safetensors
+Try it: gputrain predict test:0
 $`)
 	if !want.MatchString(o.out) {
 		t.Errorf("got\n%swant\n%v", o.out, want)
