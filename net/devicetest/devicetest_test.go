@@ -88,14 +88,14 @@ var rounding = faults{
 }
 
 // shake moves values by up to the root of length roundings, in a direction drawn
-// from their own bits. Sums of small whole numbers and short fractions stay: a
-// float32 holds them exactly.
+// from their own bits, so that equal values stay equal. Sums of small whole
+// numbers and short fractions stay too: a float32 holds them exactly.
 func shake(values []float64, length int) {
 	for i, v := range values {
 		if math.Round(v*4096) == v*4096 {
 			continue
 		}
-		word := net.Philox([2]uint32{uint32(i), 0}, [4]uint32{uint32(math.Float64bits(v)), uint32(math.Float64bits(v) >> 32)})[0]
+		word := net.Philox([2]uint32{}, [4]uint32{uint32(math.Float64bits(v)), uint32(math.Float64bits(v) >> 32)})[0]
 		values[i] = float64(float32(v * (1 + (float64(word)/(1<<31)-1)*math.Sqrt(float64(length))/(1<<24))))
 	}
 }
@@ -241,6 +241,27 @@ var brokenDevices = []struct {
 		}
 	}}, "conv pool activation dense", nil},
 	{"weight gradient counts the rest of a larger batch before", staleTail(), "conv dense stale_memory", nil},
+	{"outputs too large by a ten-thousandth", faults{forward: func(_ *reference.Layer, _ net.Mode, _ int, _, y []float64) {
+		scale(y, 1+1e-4)
+	}}, "conv pool activation dense batchnorm dropout chains random_networks", nil},
+	{"input gradients too large by a ten-thousandth", faults{backward: func(_ *reference.Layer, _ int, _, _, dx []float64, _ map[net.Role][]float64) {
+		scale(dx, 1+1e-4)
+	}}, "conv pool activation dense batchnorm dropout chains random_networks", nil},
+	{"parameter gradients too large by a ten-thousandth", faults{backward: func(_ *reference.Layer, _ int, _, _, _ []float64, grads map[net.Role][]float64) {
+		for _, g := range grads {
+			scale(g, 1+1e-4)
+		}
+	}}, "conv dense batchnorm chains random_networks optimizer", nil},
+	{"updates too large by a ten-thousandth", updated(func(o *net.Optimizer, _ int64, _ *net.Param) {
+		o.LearningRate *= 1 + 1e-4
+	}), "optimizer", nil},
+	{"multiplications of 11 bits", faults{forward: func(l *reference.Layer, m net.Mode, n int, x, y []float64) {
+		if k := l.Layer.Kind(); k == "conv" || k == "dense" {
+			short := *l
+			short.Params = map[net.Role][]float64{net.Weight: shorten(l.Params[net.Weight]), net.Bias: l.Params[net.Bias]}
+			copy(y, short.Forward(shorten(x), n, m, 0))
+		}
+	}}, "conv dense chains random_networks", nil},
 	{"gradient summed, not averaged", faults{loss: func(l *reference.Loss, _ []float64, labels []int32, _ int) {
 		for i := range l.Gradient {
 			l.Gradient[i] *= float64(len(labels))
@@ -585,6 +606,16 @@ func scale(values []float64, by float64) {
 	for i := range values {
 		values[i] *= by
 	}
+}
+
+// shorten rounds values to 11 significant bits.
+func shorten(values []float64) []float64 {
+	out := make([]float64, len(values))
+	for i, v := range values {
+		fraction, exponent := math.Frexp(v)
+		out[i] = math.Ldexp(math.RoundToEven(fraction*(1<<11)), exponent-11)
+	}
+	return out
 }
 
 func transpose(weight []float64, k int) []float64 {

@@ -144,11 +144,13 @@ func backwardBound(unit float64, l *reference.Layer, n int, x, y []float64, ex, 
 		for c, s := range channels(l, net.Training, n, x) {
 			hat := s.hatErr(unit, ex)
 			hatErr = max(hatErr, hat)
-			// dx = weight*inv*(dy - mean(dy) - h*mean(dy*h)): the means' rounding,
-			// and the errors of h, of inv and of dy.
 			factor := math.Abs(weight[c]) * s.inv
-			peak := 1 + s.maxHat
-			b.err = max(b.err, factor*(sdy.max*(unit*root*peak+hat*peak)+edy*peak*peak))
+			meanDy, meanDyHat := math.Abs(grads[net.Bias][c])/m, math.Abs(grads[net.Weight][c])/m
+			// dx = weight*inv*(dy - mean(dy) - h*mean(dy*h)): the rounding of the two
+			// means, the errors of h in both places and of dy, and that of inv.
+			inMean := unit*(root*meanDy+sdy.max) + unit*sdy.max
+			inHatMean := unit*(root*meanDyHat+sdy.max) + hat*(sdy.max/root+meanDy)
+			b.err = max(b.err, factor*(inMean+hat*meanDyHat+s.maxHat*inHatMean+edy*(2+s.maxHat))+unit*root*scale)
 			b.scale = max(b.scale, factor*sdy.max)
 		}
 		// dw = sum of dy*h, where h has a mean square of 1; an error of the mean

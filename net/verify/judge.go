@@ -173,6 +173,11 @@ func tensorOrFused(layer int, what string, got *tensor.Dense, fusible bool, want
 // turn, and passes over those that are too near. Where too few are left it
 // returns fewer samples than n, at least one, and else an error.
 func (j *Judge) Choose(st net.State, data *net.Dataset, candidates []int32, n int) (net.Batch, error) {
+	if all := (net.Batch{Data: data, Indices: candidates}); len(candidates) > 0 {
+		if err := all.Check(j.plan); err != nil {
+			return net.Batch{}, err
+		}
+	}
 	for ; n > 0; n /= 2 {
 		if b, ok := j.choose(st, data, candidates, n); ok {
 			return b, nil

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"math"
+	"slices"
 
 	"gorgonia.org/tensor"
 
@@ -13,62 +14,65 @@ import (
 // roundings bounds the roundings in an optimiser's formula for one element.
 const roundings = 6
 
-// updateCheck compares the weights and moments of one parameter, whose gradient
-// g is off by eg. Every element has a tolerance of its own: Adam divides the
-// gradient by its size, so that the update of an element whose gradient is all
-// rounding error may be anything up to the learning rate, while the others'
-// must be right to a few roundings.
+// updateCheck compares the moments and weights of one parameter, whose gradient
+// g is off by eg. The moments are judged from the gradient, the weights, as
+// layers are, from the device's own moments: Adam divides one by the other, so
+// that where a gradient is all rounding error the update may be anything up to
+// the learning rate, and yet must be what those moments give.
 func (j *Judge) updateCheck(q net.Param, g []float64, eg float64, before, after net.State) []Check {
 	o := j.opts.Optimizer
 	old := widen(before.Params[q.Name].Float32s())
-	w := widen(before.Params[q.Name].Float32s())
-	oldMoments, moments := map[string][]float64{}, map[string][]float64{}
+	w := slices.Clone(old)
+	moments, oldMoments, given := map[string][]float64{}, map[string][]float64{}, map[string][]float64{}
 	for _, name := range o.Moments() {
-		oldMoments[name], moments[name] = make([]float64, len(w)), make([]float64, len(w))
-		if t := before.Optimizer[q.Name+"."+name]; t != nil {
-			oldMoments[name], moments[name] = widen(t.Float32s()), widen(t.Float32s())
+		full := q.Name + "." + name
+		oldMoments[name], given[name] = make([]float64, len(w)), widen(after.Optimizer[full].Float32s())
+		if t := before.Optimizer[full]; t != nil {
+			oldMoments[name] = widen(t.Float32s())
 		}
+		moments[name] = slices.Clone(oldMoments[name])
 	}
 	reference.Update(o, before.Step, q, w, g, moments)
 
 	decay := 0.0
-	if q.Decayed && o.Method != net.AdamW {
+	if q.Decayed {
 		decay = o.WeightDecay
 	}
-	unit := roundings * j.unit
-	tol := map[string][]float64{"": make([]float64, len(w))}
-	for name := range moments {
-		tol[name] = make([]float64, len(w))
+	inGradient := decay
+	if o.Method == net.AdamW {
+		inGradient = 0
 	}
+	rate, adamRate := o.Rate(before.Step), o.AdamRate(before.Step)
+	unit := roundings * j.unit
+	wTol, mTol, vTol := make([]float64, len(w)), make([]float64, len(w)), make([]float64, len(w))
 	for i := range w {
-		// The gradient with decay, its size and its error.
-		d := math.Abs(g[i]) + decay*math.Abs(old[i])
-		ed := eg + unit*d
-		own := least + unit*(math.Abs(old[i])+math.Abs(w[i]-old[i]))
-		switch o.Method {
-		case net.SGD:
-			factor := 1.0
-			if o.Momentum != 0 {
-				v := math.Abs(o.Momentum * oldMoments["v"][i])
-				tol["v"][i] = ed + unit*v + least
-				if o.Nesterov {
-					factor += o.Momentum
-				}
-				own += o.Rate(before.Step) * unit * factor * v
+		d := g[i] + inGradient*old[i]
+		size := math.Abs(g[i]) + inGradient*math.Abs(old[i])
+		ed := eg + unit*size
+		fromGradient := 0.0 // how much of ed reaches the weight past the moments
+		switch {
+		case o.Method != net.SGD:
+			mTol[i] = (1-o.Beta1)*ed + unit*o.Beta1*math.Abs(oldMoments["m"][i]) + least
+			vTol[i] = (1-o.Beta2)*(2*size+ed)*ed + unit*moments["v"][i] + least
+			w[i] = old[i] - adamRate*given["m"][i]/(math.Sqrt(given["v"][i])+o.Epsilon)
+			if o.Method == net.AdamW {
+				w[i] -= rate * decay * old[i]
 			}
-			tol[""][i] = own + o.Rate(before.Step)*factor*ed
-		case net.Adam, net.AdamW:
-			m, v := moments["m"][i], moments["v"][i]
-			em := (1-o.Beta1)*ed + unit*o.Beta1*math.Abs(oldMoments["m"][i]) + least
-			ev := (1-o.Beta2)*(2*d+ed)*ed + unit*v + least
-			tol["m"][i], tol["v"][i] = em, ev
-			root := math.Sqrt(v) + o.Epsilon
-			low := math.Sqrt(max(v-ev, 0)) + o.Epsilon
-			tol[""][i] = own + o.AdamRate(before.Step)*(em/low+math.Abs(m)*(1/low-1/root))
+		case o.Momentum == 0:
+			fromGradient = rate
+		default:
+			vTol[i] = ed + unit*math.Abs(o.Momentum*oldMoments["v"][i]) + least
+			w[i] = old[i] - rate*given["v"][i]
+			if o.Nesterov {
+				w[i] = old[i] - rate*(d+o.Momentum*given["v"][i])
+				fromGradient = rate
+			}
 		}
+		wTol[i] = unit*(math.Abs(old[i])+math.Abs(w[i]-old[i])) + fromGradient*ed + least
 	}
 
-	checks := []Check{elementwise(q.Layer, string(q.Role), after.Params[q.Name], w, tol[""], old)}
+	checks := []Check{elementwise(q.Layer, string(q.Role), after.Params[q.Name], w, wTol, old)}
+	tol := map[string][]float64{"m": mTol, "v": vTol}
 	for _, name := range o.Moments() {
 		checks = append(checks, elementwise(q.Layer, string(q.Role)+"."+name, after.Optimizer[q.Name+"."+name], moments[name], tol[name], nil))
 	}

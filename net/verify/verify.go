@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/gputrain/gputrain/net"
@@ -117,6 +119,9 @@ func Network(dev net.Device, n *net.Network, data *net.Dataset, opts Options) (r
 	return report, nil
 }
 
+// fromBatch marks comparisons of the network as a whole.
+const fromBatch = " from the batch"
+
 // verification is the work of Network.
 type verification struct {
 	judge   *Judge
@@ -161,7 +166,7 @@ func (v *verification) trace(r *Report, mode net.Mode) error {
 		}
 	}
 	for _, c := range v.judge.Chain(st, b, mode, tr) {
-		c.What += " from the batch"
+		c.What += fromBatch
 		r.Whole = append(r.Whole, c)
 	}
 	return nil
@@ -212,16 +217,23 @@ func (r *Report) Write(w io.Writer) error {
 	section := func(name string, checks []Check) {
 		fmt.Fprintf(t, "%s\t\t\t%s\t\t\t%s\t%s\n", name, cell(checks), tolerances(checks), verdict(checks))
 	}
-	for _, what := range []string{"loss", "probabilities", "hits"} {
-		section(what, append(named(r.Whole, what), named(r.Whole, what+" from the batch")...))
-	}
-	var gradients []Check
+	rows := []string{"logits", "probabilities", "loss", "hits", "all gradients", "trace"}
+	whole := map[string][]Check{}
 	for _, c := range r.Whole {
-		if c.Layer >= 0 {
-			gradients = append(gradients, c)
+		row := strings.TrimSuffix(c.What, fromBatch)
+		switch {
+		case c.Layer >= 0:
+			row = "all gradients"
+		case !slices.Contains(rows, row):
+			row = "trace"
+		}
+		whole[row] = append(whole[row], c)
+	}
+	for _, row := range rows {
+		if len(whole[row]) > 0 {
+			section(row, whole[row])
 		}
 	}
-	section("all gradients", gradients)
 	for i, s := range r.Steps {
 		section(fmt.Sprintf("step %d", i+1), s)
 	}

@@ -1,0 +1,181 @@
+package verify
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"gorgonia.org/tensor"
+
+	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/reference"
+)
+
+// TestChoose draws from samples of which some lie within rounding of a kink
+// behind a convolution that multiplies by a third.
+func TestChoose(t *testing.T) {
+	third := net.Initializer{Method: net.Constant, Value: 1.0 / 3}
+	conv := &net.Conv{Filters: 1, Kernel: net.Square(1), WeightInit: third, BiasInit: net.Initializer{Method: net.Constant, Value: -1}}
+	head := []net.Layer{&net.Flatten{}, &net.Dense{Units: 2}}
+	relu := []net.Layer{conv, &net.Activation{Func: net.ReLU}}
+	leaky := []net.Layer{conv, &net.Activation{Func: net.LeakyReLU}}
+	pool := []net.Layer{conv, &net.Pool{Kernel: net.Square(2)}}
+	l2 := []net.Layer{conv, &net.Pool{Mode: net.L2Pool, Kernel: net.Square(1)}}
+	next := math.Nextafter32(3, 4)
+	for _, c := range []struct {
+		name   string
+		layers []net.Layer
+		sample []float32
+		narrow bool
+	}{
+		{"ReLU, clear", relu, []float32{1, 2, 4, 5}, false},
+		{"ReLU, near 0", relu, []float32{1, 2, 3, 5}, true}, // 3/3-1, were a third exact
+		{"leaky ReLU, near 0", leaky, []float32{1, 2, next, 5}, true},
+		{"ReLU on the input", []net.Layer{&net.Activation{Func: net.ReLU}}, []float32{1, 1e-30, -1e-30, 5}, false},
+		{"max, clear", pool, []float32{1, 2, 4, 5}, false},
+		{"max, near tie", pool, []float32{1, 7, math.Nextafter32(7, 8), 5}, true},
+		{"max, near tie below the greatest", pool, []float32{1, 7, math.Nextafter32(7, 8), 9}, false},
+		{"max, exact tie", pool, []float32{1, 7, 7, 7}, false},
+		{"max of the input, near tie", []net.Layer{&net.Pool{Kernel: net.Square(2)}}, []float32{1, 7, math.Nextafter32(7, 8), 5}, false},
+		{"L2 norm near 0", l2, []float32{1, 2, 3, 5}, true},
+		{"tanh near 0", []net.Layer{conv, &net.Activation{Func: net.Tanh}}, []float32{1, 2, 3, 5}, false},
+	} {
+		n := &net.Network{Input: net.Shape{C: 1, H: 2, W: 2}, Layers: slices.Concat(c.layers, head)}
+		j, err := NewJudge(n, net.Options{Batch: 1, Optimizer: net.SGDDefault(0.1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		st := net.InitialState(j.Plan(), seed)
+		data := &net.Dataset{Name: "samples", Shape: n.Input, Classes: 2, Values: append(slices.Clone(c.sample), 1, 2, 4, 7.5), Labels: []int32{0, 1}}
+		b, err := j.Choose(st, data, []int32{0, 1}, 1)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		want := int32(0)
+		if c.narrow {
+			want = 1
+		}
+		if b.Indices[0] != want {
+			t.Errorf("%s: chose sample %d, want %d", c.name, b.Indices[0], want)
+		}
+		// With nothing to choose from, two samples shrink to one, and one to none.
+		if b, err = j.Choose(st, data, []int32{1, 0}, 2); err != nil || len(b.Indices) != 2 != c.narrow {
+			t.Errorf("%s: of two samples chose %v, %v", c.name, b.Indices, err)
+		}
+		if _, err = j.Choose(st, data, []int32{0}, 1); (err != nil) != c.narrow {
+			t.Errorf("%s: the sample alone: %v", c.name, err)
+		}
+	}
+}
+
+// TestReduction holds float32 sums of products, added one after the other, to the
+// bound, and the bound to what makes it worth having.
+func TestReduction(t *testing.T) {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	for _, length := range []int{1, 10, 100, 1000, 10_000, 100_000} {
+		for _, offset := range []float64{0, 1, -3} {
+			for range 5 {
+				a, b := make([]float64, length), make([]float64, length)
+				var want float64
+				var got float32
+				for i := range a {
+					x, y := float32(rng.NormFloat64()+offset), float32(rng.NormFloat64()+math.Abs(offset))
+					a[i], b[i] = float64(x), float64(y)
+					want += a[i] * b[i]
+					got += x * y
+				}
+				limit := reduction(Roundoff, length, []float64{want}, a, b, 0, 0)
+				approx.Check(t, "float32 sum", []float32{got}, []float64{want}, approx.Tolerance{Abs: safety * limit.err})
+				if relative := safety * limit.err / limit.scale; relative > 1e-4 {
+					t.Errorf("length %d: a relative tolerance of %v is worth nothing", length, relative)
+				}
+			}
+		}
+	}
+}
+
+// TestFloat32BatchNorm holds batch normalisation in plain float32 to the bounds.
+func TestFloat32BatchNorm(t *testing.T) {
+	rng := rand.New(rand.NewPCG(seed, 2))
+	n := &net.Network{Input: net.Shape{C: 1, H: 9, W: 7}, Layers: []net.Layer{&net.BatchNorm{}, &net.Flatten{}, &net.Dense{Units: 2}}}
+	plan, err := n.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, offset := range []float64{0, 10, -1000} {
+		for _, batch := range []int{1, 2, 40} {
+			l := &reference.Layer{PlannedLayer: plan.Layers[0], Params: map[net.Role][]float64{net.Weight: {1.5}, net.Bias: {-0.5}}}
+			m := batch * 63
+			x, dy := make([]float32, m), make([]float32, m)
+			for i := range x {
+				x[i], dy[i] = float32(rng.NormFloat64()+offset), float32(rng.NormFloat64())
+			}
+			y, dx, dw, db := float32BatchNorm(x, dy, 1.5, -0.5)
+			wide, wideDy := widen(x), widen(dy)
+			want := l.Forward(wide, batch, net.Training, 0)
+			limit := forwardBound(Roundoff, l, net.Training, batch, wide, 0, want)
+			wantDx, grads := l.Backward(wideDy)
+			dxLimit, limits := backwardBound(Roundoff, l, batch, wide, want, 0, limit.err, wideDy, 0, wantDx, grads)
+			for _, c := range []Check{
+				compare(0, "y", y, want, limit),
+				compare(0, "dx", dx, wantDx, dxLimit),
+				compare(0, "dw", []float32{dw}, grads[net.Weight], limits[net.Weight]),
+				compare(0, "db", []float32{db}, grads[net.Bias], limits[net.Bias]),
+			} {
+				if !c.OK {
+					t.Errorf("offset %v, batch %d: %s: %s", offset, batch, c.What, c.Detail)
+				}
+				// The mean's rounding grows with the offset.
+				if most := 1e-4 * (1 + math.Abs(offset)); c.Tolerance > most {
+					t.Errorf("offset %v, batch %d: %s: a relative tolerance of %v is worth nothing", offset, batch, c.What, c.Tolerance)
+				}
+			}
+		}
+	}
+}
+
+// float32BatchNorm normalises one channel, variance about the mean.
+func float32BatchNorm(x, dy []float32, weight, bias float32) (y, dx []float32, dw, db float32) {
+	m := float32(len(x))
+	var mean, variance float32
+	for _, v := range x {
+		mean += v
+	}
+	mean /= m
+	for _, v := range x {
+		variance += (v - mean) * (v - mean)
+	}
+	inv := 1 / float32(math.Sqrt(float64(variance/m+1e-5)))
+	for i, v := range x {
+		h := (v - mean) * inv
+		y = append(y, weight*h+bias)
+		db += dy[i]
+		dw += dy[i] * h
+	}
+	for i, v := range x {
+		h := (v - mean) * inv
+		dx = append(dx, weight*inv*(dy[i]-db/m-h*dw/m))
+	}
+	return y, dx, dw, db
+}
+
+// TestInfinite makes sure that values beyond numbers pass nowhere.
+func TestInfinite(t *testing.T) {
+	inf := math.Inf(1)
+	for _, c := range []Check{
+		compare(0, "", []float64{1}, []float64{1}, bound{err: math.NaN()}),
+		compare(0, "", []float64{1}, []float64{1}, bound{err: inf}),
+		compare(0, "", []float64{inf}, []float64{1}, bound{err: 1e300}),
+		compare(0, "", []float64{math.NaN()}, []float64{math.NaN()}, bound{err: 1, scale: 1}),
+		compare(0, "", []float64{}, []float64{1}, bound{err: 1, scale: 1}),
+		compareTensor(0, "", nil, []float64{1}, bound{err: 1}, 1),
+		elementwise(0, "", tensor.New(tensor.WithShape(2), tensor.WithBacking([]float32{1, float32(math.NaN())})), []float64{1, 1}, []float64{1, 1}, nil),
+	} {
+		if c.OK || c.Detail == "" {
+			t.Errorf("passes: %+v", c)
+		}
+	}
+}

@@ -1,0 +1,255 @@
+package verify
+
+import (
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"gorgonia.org/tensor"
+
+	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/reference"
+)
+
+// seed of all random numbers here.
+const seed = 1
+
+// randomPixels returns n random grey images of a shape in ten classes.
+func randomPixels(s net.Shape, n int) *net.Dataset {
+	rng := rand.New(rand.NewPCG(seed, 0))
+	d := &net.Dataset{Name: "noise", Shape: s, Classes: 10, Scale: 1.0 / 255, Pixels: make([]uint8, n*s.Size())}
+	for i := range d.Pixels {
+		d.Pixels[i] = uint8(rng.IntN(256))
+	}
+	for range n {
+		d.Labels = append(d.Labels, int32(rng.IntN(10)))
+	}
+	return d
+}
+
+// small has every kind of layer.
+func small() *net.Network {
+	return &net.Network{Name: "small", Input: net.Shape{C: 1, H: 8, W: 7}, Layers: []net.Layer{
+		&net.Conv{Filters: 3, Kernel: net.Square(3), Padding: net.PadSame},
+		&net.Activation{Func: net.ReLU},
+		&net.Pool{Kernel: net.Square(2)},
+		&net.BatchNorm{},
+		&net.Dropout{Rate: 0.2},
+		&net.Flatten{},
+		&net.Dense{Units: 10},
+	}}
+}
+
+// spoiled is the reference with faults in what it shows and leaves.
+type spoiled struct {
+	net.Device
+	trace   func(net.Mode, *net.Trace)
+	state   func(net.State) // after a step
+	metrics func(*net.Metrics)
+}
+
+func (d spoiled) Compile(n *net.Network, o net.Options) (net.Program, error) {
+	p, err := d.Device.Compile(n, o)
+	if err != nil {
+		return nil, err
+	}
+	return spoiledProgram{p.(net.Tracer), d}, nil
+}
+
+type spoiledProgram struct {
+	net.Tracer
+	spoiled
+}
+
+func (p spoiledProgram) Trace(b net.Batch, m net.Mode) (*net.Trace, error) {
+	tr, err := p.Tracer.Trace(b, m)
+	if p.trace != nil && err == nil {
+		p.trace(m, tr)
+	}
+	return tr, err
+}
+
+func (p spoiledProgram) State() (net.State, error) {
+	st, err := p.Tracer.State()
+	if p.state != nil && err == nil && st.Step > 0 {
+		p.state(st)
+	}
+	return st, err
+}
+
+func (p spoiledProgram) Metrics() (net.Metrics, error) {
+	m, err := p.Tracer.Metrics()
+	if p.metrics != nil {
+		p.metrics(&m)
+	}
+	return m, err
+}
+
+func TestReferencePasses(t *testing.T) {
+	for _, n := range []*net.Network{net.Model("lenet5"), net.Model("mlp"), small()} {
+		for _, o := range []net.Optimizer{{}, {Method: net.SGD, LearningRate: 0.1, Momentum: 0.9, WeightDecay: 0.1, ClipNorm: 0.5}} {
+			r, err := Network(reference.New(), n, randomPixels(n.Input, 60), Options{Optimizer: o, Seed: seed, Batch: 2})
+			if err != nil {
+				t.Fatalf("%s: %v", n.Name, err)
+			}
+			if !r.OK() {
+				t.Errorf("%s fails: %+v", n.Name, r.Failures())
+			}
+			if r.Batch != 2 || len(r.Layers) != len(n.Layers) || len(r.Steps) != 3 {
+				t.Errorf("%s: batch %d, %d layers, %d steps", n.Name, r.Batch, len(r.Layers), len(r.Steps))
+			}
+			for _, l := range r.Layers {
+				if len(l.Training) < 2 || len(l.Evaluation) != 1 {
+					t.Errorf("%s: layer %s has %d and %d comparisons", n.Name, l.Name, len(l.Training), len(l.Evaluation))
+				}
+			}
+		}
+	}
+}
+
+func TestSpoiledFails(t *testing.T) {
+	nan := float32(math.NaN())
+	inTraining := func(f func(*net.Trace)) spoiled {
+		return spoiled{trace: func(m net.Mode, tr *net.Trace) {
+			if m == net.Training {
+				f(tr)
+			}
+		}}
+	}
+	for _, c := range []struct {
+		name string
+		dev  spoiled
+		want string // in the report
+	}{
+		{"NaN in an output", inTraining(func(tr *net.Trace) { tr.Layers[1].Output.Float32s()[7] = nan }), "relu1: output: "},
+		{"wrong output in evaluation", spoiled{trace: func(m net.Mode, tr *net.Trace) {
+			if m == net.Evaluation {
+				tr.Layers[2].Output.Float32s()[0] += 1e-4
+			}
+		}}, "pool1: output: "},
+		{"wrong output gradient", inTraining(func(tr *net.Trace) { tr.Layers[0].OutputGrad.Float32s()[3] += 1e-4 }), "conv1: output gradient: "},
+		{"wrong weight gradient", inTraining(func(tr *net.Trace) { tr.Layers[0].ParamGrads[net.Weight].Float32s()[3] += 1e-4 }), "conv1: weight gradient: "},
+		{"gradient missing", inTraining(func(tr *net.Trace) { delete(tr.Layers[6].ParamGrads, net.Bias) }), "dense1: bias gradient: missing"},
+		{"gradient of what is not trained", inTraining(func(tr *net.Trace) {
+			tr.Layers[3].ParamGrads[net.RunningMean] = tr.Layers[3].ParamGrads[net.Bias]
+		}), "batchnorm1: gradients: 3 parameters have one, 2 are trained"},
+		{"gradients in evaluation", spoiled{trace: func(m net.Mode, tr *net.Trace) {
+			tr.Layers[0].OutputGrad = tr.Layers[0].Output
+		}}, "conv1: gradients: present in evaluation mode"},
+		{"logits missing", inTraining(func(tr *net.Trace) { tr.Layers[6].Output = nil }), "dense1: output: missing"},
+		{"other dimensions", inTraining(func(tr *net.Trace) {
+			tr.Layers[4].Output = tensor.New(tensor.WithShape(1), tensor.Of(tensor.Float32))
+		}), "dropout1: output: has dimensions [1], want [4 3 4 3]"},
+		{"other type", inTraining(func(tr *net.Trace) {
+			tr.Layers[4].Output = tensor.New(tensor.WithShape(4, 3, 4, 3), tensor.Of(tensor.Float64))
+		}), "dropout1: output: has type float64, want float32"},
+		{"layer missing", inTraining(func(tr *net.Trace) { tr.Layers = tr.Layers[:6] }), "network: layers: the trace has 6 layers, the network 7"},
+		{"wrong probabilities", inTraining(func(tr *net.Trace) { tr.Probabilities.Float32s()[3] += 1e-4 }), "network: probabilities: "},
+		{"probabilities missing", inTraining(func(tr *net.Trace) { tr.Probabilities = nil }), "network: probabilities: missing"},
+		{"wrong loss", inTraining(func(tr *net.Trace) { tr.Loss *= 1 + 1e-3 }), "network: loss: "},
+		{"NaN loss", inTraining(func(tr *net.Trace) { tr.Loss = math.NaN() }), "network: loss: "},
+		{"wrong hits", inTraining(func(tr *net.Trace) { tr.Hits++ }), "network: hits: got "},
+		{"wrong update", spoiled{state: func(st net.State) {
+			if st.Step == 1 {
+				st.Params["conv1.weight"].Float32s()[2] += 1e-6
+			}
+		}}, "conv1: weight: "},
+		{"wrong moment after a step", spoiled{state: func(st net.State) { st.Optimizer["dense1.weight.v"].Float32s()[2] *= 1.1 }}, "dense1: weight.v: "},
+		{"NaN after a step", spoiled{state: func(st net.State) { st.Params["dense1.bias"].Float32s()[2] = nan }}, "dense1: bias: "},
+		{"wrong running mean", spoiled{state: func(st net.State) { st.Params["batchnorm1.running_mean"].Float32s()[1] += 1e-4 }}, "batchnorm1: running_mean: "},
+		{"wrong running variance", spoiled{state: func(st net.State) { st.Params["batchnorm1.running_var"].Float32s()[1] *= 1.001 }}, "batchnorm1: running_var: "},
+		{"tensor missing", spoiled{state: func(st net.State) { delete(st.Optimizer, "dense1.bias.m") }}, "network: state: state does not fit: tensor dense1.bias.m is missing"},
+		{"step not counted as a sample", spoiled{metrics: func(m *net.Metrics) { m.Samples-- }}, "network: samples: got 3, want 4"},
+	} {
+		t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
+			c.dev.Device = reference.New()
+			n := small()
+			r, err := Network(c.dev, n, randomPixels(n.Input, 60), Options{Seed: seed, Steps: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var b strings.Builder
+			if err := r.Write(&b); err != nil {
+				t.Fatal(err)
+			}
+			if r.OK() || !strings.Contains(b.String(), "\n"+c.want) || !strings.Contains(b.String(), "FAIL") {
+				t.Errorf("want a failure of %q, got OK %v and\n%s", c.want, r.OK(), b.String())
+			}
+		})
+	}
+}
+
+func TestFused(t *testing.T) {
+	n := small()
+	dev := spoiled{Device: reference.New(), trace: func(_ net.Mode, tr *net.Trace) {
+		for i := range 6 {
+			tr.Layers[i].Output = nil
+		}
+		for i := range 7 {
+			tr.Layers[i].OutputGrad = nil
+		}
+	}}
+	r, err := Network(dev, n, randomPixels(n.Input, 60), Options{Seed: seed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := r.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	if !r.OK() || !strings.Contains(b.String(), "fused") {
+		t.Errorf("OK %v\n%s", r.OK(), b.String())
+	}
+	for i, l := range r.Layers[:6] {
+		if !l.Training[0].Fused || !l.Training[1].Fused {
+			t.Errorf("layer %d is not shown as fused: %+v", i, l.Training)
+		}
+	}
+	// What fused layers hide still shows behind them.
+	spoil := dev
+	spoil.trace = func(m net.Mode, tr *net.Trace) {
+		dev.trace(m, tr)
+		if m == net.Training {
+			tr.Layers[0].ParamGrads[net.Weight].Float32s()[0] *= 1.01
+		}
+	}
+	if r, err = Network(spoil, n, randomPixels(n.Input, 60), Options{Seed: seed}); err != nil || r.OK() {
+		t.Errorf("a wrong gradient behind fused layers passes (error %v)", err)
+	}
+}
+
+type blind struct{ net.Device }
+
+func (d blind) Compile(n *net.Network, o net.Options) (net.Program, error) {
+	p, err := d.Device.Compile(n, o)
+	return struct{ net.Program }{p}, err
+}
+
+func TestErrors(t *testing.T) {
+	n := small()
+	good := randomPixels(n.Input, 60)
+	short := *good
+	short.Labels = short.Labels[:3]
+	for _, c := range []struct {
+		name string
+		dev  net.Device
+		n    *net.Network
+		data *net.Dataset
+		opts Options
+		want string
+	}{
+		{"no tracer", blind{reference.New()}, n, good, Options{}, "device reference (float64) cannot show its layers"},
+		{"bad network", reference.New(), &net.Network{}, good, Options{}, "input shape"},
+		{"bad batch size", reference.New(), n, good, Options{Batch: -1}, "batch size must be at least 1"},
+		{"bad precision", reference.New(), n, good, Options{Precision: "fp7"}, "precision not available"},
+		{"bad data set", reference.New(), n, &short, Options{}, "data set noise: "},
+		{"no samples", reference.New(), n, good.Slice(0, 0), Options{}, "none of 0 samples of data set noise keeps clear of the kinks of network small"},
+		{"other data", reference.New(), n, randomPixels(net.Shape{C: 1, H: 3, W: 3}, 9), Options{}, "has samples of 1 x 3 x 3"},
+	} {
+		r, err := Network(c.dev, c.n, c.data, c.opts)
+		if err == nil || !strings.Contains(err.Error(), c.want) || r != nil {
+			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
+		}
+	}
+}
