@@ -64,7 +64,7 @@ func poolBackward(mode net.PoolMode, w net.Window, in, out net.Shape, x, dy []fl
 }
 
 // greatest returns where in x each of the windows has its greatest value, the
-// first such in row-major order; the first NaN, if there is one.
+// first such in row-major order; a NaN, if there is one.
 func greatest(list []tap, x []float64, windows int) []int {
 	at := make([]int, windows)
 	for o := range at {
@@ -72,7 +72,7 @@ func greatest(list []tap, x []float64, windows int) []int {
 	}
 	for _, t := range list {
 		a := at[t.out]
-		if a < 0 || x[t.in] > x[a] || math.IsNaN(x[t.in]) && !math.IsNaN(x[a]) {
+		if a < 0 || x[t.in] > x[a] || math.IsNaN(x[t.in]) {
 			at[t.out] = t.in
 		}
 	}

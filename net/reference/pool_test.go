@@ -81,3 +81,19 @@ func TestPoolKeepsChannelsAndSamplesApart(t *testing.T) {
 	dx, _ := l.Backward([]float64{1, 2, 3, 4})
 	approx.Check(t, "dx", dx, []float64{0, 1, 2, 0, 3, 0, 0, 4}, exact)
 }
+
+// A NaN anywhere in a window is its maximum, and takes the gradient.
+func TestMaxPoolOfNaN(t *testing.T) {
+	for at := range 3 {
+		x := []float64{1, 2, 3}
+		x[at] = math.NaN()
+		want := make([]float64, 3)
+		want[at] = 5
+		l := newLayer(t, net.Shape{C: 1, H: 1, W: 3}, &net.Pool{Kernel: net.Pair{H: 1, W: 3}})
+		if y := l.Forward(x, 1, net.Training, 0); !math.IsNaN(y[0]) {
+			t.Errorf("the maximum of %v is %v, want NaN", x, y[0])
+		}
+		dx, _ := l.Backward([]float64{5})
+		approx.Check(t, "dx", dx, want, exact)
+	}
+}
