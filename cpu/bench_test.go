@@ -1,0 +1,55 @@
+package cpu
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+// randomImages returns a data set of byte images with random labels.
+func randomImages(shape net.Shape, classes, n int) *net.Dataset {
+	rng := rand.New(rand.NewPCG(1, 2))
+	d := &net.Dataset{Name: "random", Shape: shape, Classes: classes, Scale: 1. / 255, Pixels: make([]uint8, n*shape.Size()), Labels: make([]int32, n)}
+	for i := range d.Pixels {
+		d.Pixels[i] = uint8(rng.Uint32())
+	}
+	for i := range d.Labels {
+		d.Labels[i] = int32(rng.IntN(classes))
+	}
+	return d
+}
+
+// BenchmarkStep times training steps of the built-in models.
+func BenchmarkStep(b *testing.B) {
+	for _, model := range net.Models() {
+		for _, batch := range []int{50, 128} {
+			for _, threads := range []int{1, 2} {
+				b.Run(fmt.Sprintf("%s/batch=%d/threads=%d", model.Name, batch, threads), func(b *testing.B) {
+					d, err := New(Options{Threads: threads})
+					if err != nil {
+						b.Fatal(err)
+					}
+					defer d.Close()
+					p, err := d.Compile(model, net.Options{Batch: batch, Optimizer: net.AdamDefault(1e-4)})
+					if err != nil {
+						b.Fatal(err)
+					}
+					defer p.Close()
+					indices := make([]int32, batch)
+					for i := range indices {
+						indices[i] = int32(i)
+					}
+					data := net.Batch{Data: randomImages(model.Input, 10, batch), Indices: indices}
+					for b.Loop() {
+						if err := p.Step(data); err != nil {
+							b.Fatal(err)
+						}
+					}
+					b.ReportMetric(float64(batch)*float64(b.N)/b.Elapsed().Seconds(), "images/s")
+				})
+			}
+		}
+	}
+}

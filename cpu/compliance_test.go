@@ -1,0 +1,36 @@
+package cpu
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/gputrain/gputrain/internal/cpufeat"
+	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/devicetest"
+)
+
+// open returns a function that opens a device of a tier with some threads.
+func open(tier cpufeat.Tier, threads int) devicetest.Open {
+	return func(tb testing.TB) net.Device {
+		tb.Helper()
+		d, err := New(Options{Threads: threads, Kernels: tier.String()})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return d
+	}
+}
+
+// TestCompliance holds every tier to the suite of all devices, and wants the
+// same bytes from any number of threads.
+func TestCompliance(t *testing.T) {
+	for _, tier := range cpufeat.Available() {
+		t.Run(tier.String(), func(t *testing.T) {
+			opts := []devicetest.Option{devicetest.NoAllocs()}
+			for _, threads := range []int{1, 3, 7} {
+				opts = append(opts, devicetest.SameBytes(fmt.Sprintf("%d threads", threads), open(tier, threads)))
+			}
+			devicetest.Run(t, open(tier, 2), opts...)
+		})
+	}
+}

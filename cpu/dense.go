@@ -1,0 +1,140 @@
+package cpu
+
+import (
+	"github.com/gputrain/gputrain/net"
+)
+
+// dense is a fully connected layer with its bias and, where one follows, its
+// ReLU. Forward it computes the transposed output, (units x samples) =
+// (units x inputs) * (inputs x samples), because the weights, by far the largest
+// part, are then read once and where they lie.
+type dense struct {
+	pass         *pass
+	workers      *workers
+	in, out      *activations
+	weight, bias *parameter // bias may be nil
+	relu         bool
+
+	samples     int       // of the batch, filled up to whole vectors
+	transposed  []float32 // input, (inputs, samples)
+	product     []float32 // output without bias, (units, samples)
+	inputPanels []panel   // columns are inputs
+	unitRows    []int32   // offsets of the weights' rows
+	sampleRows  []int32   // offsets of the input's rows
+
+	transposeTask, forwardTask, finishTask, maskTask, inputTask, weightTask func(w *worker, task int)
+}
+
+const (
+	denseRows  = 32 // units that one task computes forward
+	denseBlock = 64 // inputs that one task transposes
+)
+
+func newDense(ws *workers, p *pass, l net.PlannedLayer, in, out *activations, batch int, weight, bias *parameter, relu bool) *dense {
+	ks := ws.all[0].kernel
+	op := &dense{
+		pass: p, workers: ws, in: in, out: out, weight: weight, bias: bias, relu: relu,
+		inputPanels: newPanels(ks, consecutive(l.In.C, 1)),
+		unitRows:    consecutive(l.Out.C, l.In.C),
+		sampleRows:  consecutive(batch, l.In.C),
+	}
+	most := (batch + ks.Lanes - 1) / ks.Lanes * ks.Lanes
+	op.transposed = make([]float32, most*l.In.C)
+	op.product = make([]float32, most*l.Out.C)
+	op.transposeTask, op.forwardTask, op.finishTask = op.transpose, op.multiplyUnits, op.finishSample
+	op.maskTask, op.inputTask, op.weightTask = op.mask, op.inputGradient, op.weightGradient
+	return op
+}
+
+func (op *dense) forward() {
+	lanes := op.workers.all[0].kernel.Lanes
+	op.samples = (op.pass.Len() + lanes - 1) / lanes * lanes
+	op.workers.do((op.in.size+denseBlock-1)/denseBlock, op.transposeTask)
+	op.workers.do((op.out.size+denseRows-1)/denseRows, op.forwardTask)
+	op.workers.do(op.pass.Len(), op.finishTask)
+}
+
+// transpose writes the columns of a block of inputs; samples that only fill up
+// are 0.
+func (op *dense) transpose(_ *worker, task int) {
+	lo, hi := task*denseBlock, min((task+1)*denseBlock, op.in.size)
+	for n := range op.samples {
+		if n >= op.pass.Len() {
+			for i := lo; i < hi; i++ {
+				op.transposed[i*op.samples+n] = 0
+			}
+			continue
+		}
+		for i, v := range op.in.values(n)[lo:hi] {
+			op.transposed[(lo+i)*op.samples+n] = v
+		}
+	}
+}
+
+// multiplyUnits computes some units for all samples.
+func (op *dense) multiplyUnits(w *worker, task int) {
+	ks, inputs := w.kernel, op.in.size
+	first, end := task*denseRows, min((task+1)*denseRows, op.out.size)
+	blocks := (inputs + panelDepth - 1) / panelDepth
+	for block := range blocks {
+		lo, hi := block*inputs/blocks, (block+1)*inputs/blocks
+		for u := first; u < end; u += ks.Rows {
+			for n := 0; n < op.samples; n += ks.Vectors * ks.Lanes {
+				vectors := min(ks.Vectors, (op.samples-n)/ks.Lanes)
+				ks.Gemm(min(ks.Rows, end-u), vectors, hi-lo, op.weight.value[u*inputs+lo:], inputs, 1,
+					op.transposed[lo*op.samples+n:], op.samples, op.product[u*op.samples+n:], op.samples, block > 0)
+			}
+		}
+	}
+}
+
+// finishSample transposes the output of a sample, adds the bias and applies
+// ReLU.
+func (op *dense) finishSample(w *worker, n int) {
+	y := op.out.values(n)
+	for u := range y {
+		y[u] = op.product[u*op.samples+n]
+	}
+	if op.bias != nil {
+		w.kernel.Add(y, op.bias.value)
+	}
+	if op.relu {
+		w.kernel.AddBiasReLU(y, 0)
+	}
+}
+
+func (op *dense) backward(dx bool) {
+	if op.relu {
+		op.workers.do(op.pass.Len(), op.maskTask)
+	}
+	if dx {
+		op.workers.do(len(op.inputPanels), op.inputTask)
+	}
+	op.workers.do(len(op.inputPanels), op.weightTask)
+	if op.bias == nil {
+		return
+	}
+	for u := range op.bias.grad {
+		var sum float64
+		for n := range op.pass.Len() {
+			sum += float64(op.out.grad[n*op.out.size+u])
+		}
+		op.bias.grad[u] = float32(sum)
+	}
+}
+
+func (op *dense) mask(w *worker, n int) {
+	w.kernel.ReLUBackward(op.out.grads(n), op.out.grads(n), op.out.values(n))
+}
+
+// inputGradient computes some inputs' gradient for all samples.
+func (op *dense) inputGradient(w *worker, task int) {
+	dy := matrix{op.out.grad, op.pass.Len(), op.out.size, 1}
+	w.multiply(dy, op.weight.value[:cap(op.weight.value)], op.unitRows, &op.inputPanels[task], op.in.grad, op.in.size, false)
+}
+
+// weightGradient computes the gradient by some inputs' weights.
+func (op *dense) weightGradient(w *worker, task int) {
+	dy := matrix{op.out.grad, op.out.size, 1, op.out.size}
+	w.multiply(dy, op.in.value, op.sampleRows[:op.pass.Len()], &op.inputPanels[task], op.weight.grad, op.in.size, false)
+}

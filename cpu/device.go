@@ -1,0 +1,85 @@
+package cpu
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+
+	"github.com/gputrain/gputrain/cpu/asm"
+	"github.com/gputrain/gputrain/internal/cpufeat"
+	"github.com/gputrain/gputrain/net"
+)
+
+// Options say how a device uses the processor.
+type Options struct {
+	Threads int    // threads to compute with; 0 for as many as Go uses (GOMAXPROCS)
+	Kernels string // "avx512", "avx2" or "portable"; empty for what GPUTRAIN_CPU names, or the best
+}
+
+// device is the processor with some threads.
+type device struct {
+	kernels *asm.Kernels
+	workers *workers
+	closed  bool
+}
+
+// New returns a device that computes on the processor. It starts threads that
+// Close stops.
+func New(opts Options) (net.Device, error) {
+	threads := opts.Threads
+	if threads == 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	if threads < 1 || threads > maxThreads {
+		return nil, fmt.Errorf("cpu: threads must be from 1 to %d, or 0 for all, got %d", maxThreads, threads)
+	}
+	var tier cpufeat.Tier
+	var err error
+	if opts.Kernels != "" {
+		tier, err = cpufeat.Parse(opts.Kernels)
+	} else {
+		tier, err = cpufeat.Select()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cpu: %w", err)
+	}
+	ks := asm.For(tier)
+	return &device{kernels: ks, workers: newWorkers(threads, ks)}, nil
+}
+
+// Name says which kernels and how many threads are used, like
+// "cpu (avx512, 2 threads)".
+func (d *device) Name() string {
+	plural := "s"
+	if len(d.workers.all) == 1 {
+		plural = ""
+	}
+	return fmt.Sprintf("cpu (%v, %d thread%s)", d.kernels.Tier, len(d.workers.all), plural)
+}
+
+// Compile plans a program's memory and takes it.
+func (d *device) Compile(n *net.Network, opts net.Options) (net.Program, error) {
+	if d.closed {
+		return nil, errors.New("cpu: device is closed")
+	}
+	if err := opts.Check(); err != nil {
+		return nil, err
+	}
+	if opts.Precision != "" && opts.Precision != "fp32" {
+		return nil, fmt.Errorf("cpu: precision %q: %w (it has fp32)", opts.Precision, net.ErrPrecision)
+	}
+	plan, err := n.Plan()
+	if err != nil {
+		return nil, err
+	}
+	return newProgram(d, plan, opts)
+}
+
+// Close stops the threads.
+func (d *device) Close() error {
+	if !d.closed {
+		d.closed = true
+		d.workers.stop()
+	}
+	return nil
+}

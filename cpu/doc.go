@@ -1,0 +1,13 @@
+// Package cpu is the device that trains on the processor, in float32.
+//
+// It compiles a network into a chain of operations whose memory is planned once:
+// a training step allocates nothing. Convolutions are matrix products whose
+// right side is gathered from the padded image a panel at a time; bias and ReLU
+// are applied while an image's outputs are in the cache; layers that treat each
+// sample for itself run one after the other on a sample before the next is
+// begun.
+//
+// Work is split into pieces that depend on shapes alone, and sums are taken in a
+// fixed order, so that results are the same bytes for any number of threads.
+// They differ, by rounding, between kernel tiers: AVX-512, AVX2 and portable.
+package cpu

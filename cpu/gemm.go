@@ -1,0 +1,87 @@
+package cpu
+
+import "github.com/gputrain/gputrain/cpu/asm"
+
+// panelDepth bounds the rows of a packed panel, so that a panel stays in the
+// caches next to the rows of A that it meets.
+const panelDepth = 256
+
+// A panel is a group of neighbouring columns of a matrix product's right side B,
+// as wide as a tile. Element (p, j) of B is found in memory at
+// rows[p] + columns[j], for any two lists of offsets: so a matrix is its own
+// right side, and a padded image is that of a convolution without ever being
+// copied out as one.
+type panel struct {
+	at, n   int // first column, columns
+	vectors int // that hold n columns
+	runs    []asm.Run
+}
+
+// newPanels cuts columns into panels.
+func newPanels(ks *asm.Kernels, columns []int32) []panel {
+	var panels []panel
+	for at := 0; at < len(columns); {
+		p := panel{at: at, n: min(ks.Vectors*ks.Lanes, len(columns)-at)}
+		p.vectors = (p.n + ks.Lanes - 1) / ks.Lanes
+		for j := 0; j < p.n; {
+			first, n := columns[at+j], 1
+			for n < ks.Lanes && j+n < p.n && columns[at+j+n] == first+int32(n) {
+				n++
+			}
+			p.runs = append(p.runs, asm.Run{Src: first, Dst: int32(j)})
+			j += n
+		}
+		panels = append(panels, p)
+		at += p.n
+	}
+	return panels
+}
+
+// consecutive returns the offsets 0, step, 2*step, ... of n rows or columns.
+func consecutive(n, step int) []int32 {
+	offsets := make([]int32, n)
+	for i := range offsets {
+		offsets[i] = int32(i * step)
+	}
+	return offsets
+}
+
+// matrix is the left side A of a product: element (i, p) is at i*rowStride +
+// p*columnStride.
+type matrix struct {
+	data                    []float32
+	rows                    int
+	rowStride, columnStride int
+}
+
+// multiply computes the columns of c that belong to panel p:
+// c[i*ldc+j] = sum over k of A[i,k]*B[k,j], or adds that to c where accumulate
+// is set. rows are B's row offsets in b. Each element's sum is taken in the order
+// of k, in blocks that depend on len(rows) alone.
+func (w *worker) multiply(a matrix, b []float32, rows []int32, p *panel, c []float32, ldc int, accumulate bool) {
+	ks := w.kernel
+	width := p.vectors * ks.Lanes
+	blocks := (len(rows) + panelDepth - 1) / panelDepth
+	for block := range blocks {
+		lo, hi := block*len(rows)/blocks, (block+1)*len(rows)/blocks
+		depth := hi - lo
+		ks.Pack(w.panel, width, b, rows[lo:hi], p.runs)
+		for i := 0; i < a.rows; i += ks.Rows {
+			tileRows := min(ks.Rows, a.rows-i)
+			left := a.data[i*a.rowStride+lo*a.columnStride:]
+			if p.n == width {
+				ks.Gemm(tileRows, p.vectors, depth, left, a.rowStride, a.columnStride, w.panel, width, c[i*ldc+p.at:], ldc, accumulate || block > 0)
+				continue
+			}
+			ks.Gemm(tileRows, p.vectors, depth, left, a.rowStride, a.columnStride, w.panel, width, w.tile, width, false)
+			for r := range tileRows {
+				from, to := w.tile[r*width:][:p.n], c[(i+r)*ldc+p.at:][:p.n]
+				if accumulate || block > 0 {
+					ks.Add(to, from)
+				} else {
+					copy(to, from)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,42 @@
+package cpu
+
+import "github.com/gputrain/gputrain/net"
+
+// sampleOp is an operation that treats each sample for itself.
+type sampleOp interface {
+	// forward computes the output of sample n.
+	forward(w *worker, n int)
+	// backward takes the gradient by the output of sample n and, if dx is set,
+	// computes that by its input.
+	backward(w *worker, n int, dx bool)
+}
+
+// weightOp is a sampleOp with parameters: it has work before and after the
+// backward passes of a mini-batch's samples.
+type weightOp interface {
+	sampleOp
+	prepare(dx bool) // before the first backward
+	finish()         // after the last: the parameters' gradients
+}
+
+// batchOp is an operation over a whole mini-batch. It splits its work itself.
+type batchOp interface {
+	forward()
+	backward(dx bool)
+}
+
+// pass is what operations need to know of the pass they are in.
+type pass struct {
+	net.Batch       // the samples
+	training  bool  // dropout drops, batch normalisation takes the batch's statistics
+	frozen    bool  // running statistics stay
+	step      int64 // updates made before this step
+}
+
+// parameter is one parameter's memory. grad and moments are nil where it is not
+// trained. Behind value, within its capacity, lies the slack that packing needs.
+type parameter struct {
+	net.Param
+	value, grad []float32
+	moments     [][]float32 // in the order of Optimizer.Moments
+}

@@ -1,0 +1,161 @@
+package cpu
+
+import (
+	"math"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+// pool is a pooling layer of any mode.
+type pool struct {
+	mode     net.PoolMode
+	window   net.Window
+	from, to net.Shape
+	in, out  *activations
+	chosen   []int32 // of MaxPool: where in its channel each output comes from
+}
+
+func newPool(mode net.PoolMode, l net.PlannedLayer, in, out *activations, batch int) *pool {
+	op := &pool{mode: mode, window: l.Window, from: l.In, to: l.Out, in: in, out: out}
+	if mode == net.MaxPool {
+		op.chosen = make([]int32, batch*out.size)
+	}
+	return op
+}
+
+// clip returns the part [lo, hi) of a window along one axis that lies inside
+// the input.
+func clip(position, stride, before, kernel, size int) (lo, hi int) {
+	lo = position*stride - before
+	return max(lo, 0), min(lo+kernel, size)
+}
+
+// each calls visit for every output position of a channel with its index and
+// its window's rows and columns.
+func (op *pool) each(visit func(i, top, bottom, left, right int)) {
+	g := op.window
+	i := 0
+	for oh := range g.OutH {
+		top, bottom := clip(oh, g.StrideH, g.Top, g.KernelH, op.from.H)
+		for ow := range g.OutW {
+			left, right := clip(ow, g.StrideW, g.Left, g.KernelW, op.from.W)
+			visit(i, top, bottom, left, right)
+			i++
+		}
+	}
+}
+
+func (op *pool) forward(_ *worker, n int) {
+	x, y := op.in.values(n), op.out.values(n)
+	inArea, outArea := op.from.H*op.from.W, op.to.H*op.to.W
+	for c := range op.from.C {
+		x, y := x[c*inArea:][:inArea], y[c*outArea:][:outArea]
+		if op.mode == net.MaxPool {
+			chosen := op.chosen[n*op.out.size+c*outArea:][:outArea]
+			if op.halves() {
+				maxOfFour(y, chosen, x, op.from.W, op.to.W)
+			} else {
+				op.maximum(y, chosen, x)
+			}
+			continue
+		}
+		op.each(func(i, top, bottom, left, right int) {
+			var sum float64
+			for h := top; h < bottom; h++ {
+				for _, v := range x[h*op.from.W+left : h*op.from.W+right] {
+					if op.mode == net.L2Pool {
+						sum += float64(v) * float64(v)
+					} else {
+						sum += float64(v)
+					}
+				}
+			}
+			if op.mode == net.L2Pool {
+				y[i] = float32(math.Sqrt(sum))
+			} else {
+				y[i] = float32(sum / float64((bottom-top)*(right-left)))
+			}
+		})
+	}
+}
+
+// maximum pools a channel. A NaN is taken for the greatest value, so that it is
+// not lost.
+func (op *pool) maximum(y []float32, chosen []int32, x []float32) {
+	op.each(func(i, top, bottom, left, right int) {
+		at := top*op.from.W + left
+		best := x[at]
+		for h := top; h < bottom; h++ {
+			for k := h*op.from.W + left; k < h*op.from.W+right; k++ {
+				if v := x[k]; v > best || v != v && best == best {
+					best, at = v, k
+				}
+			}
+		}
+		y[i], chosen[i] = best, int32(at)
+	})
+}
+
+// halves reports whether each window is a 2x2 block of its own that lies inside
+// the input.
+func (op *pool) halves() bool {
+	g := op.window
+	return g.KernelH == 2 && g.KernelW == 2 && g.StrideH == 2 && g.StrideW == 2 &&
+		g.Top == 0 && g.Left == 0 && 2*g.OutH <= op.from.H && 2*g.OutW <= op.from.W
+}
+
+// maxOfFour is maximum for 2x2 blocks.
+func maxOfFour(y []float32, chosen []int32, x []float32, width, outWidth int) {
+	for oh := 0; oh*outWidth < len(y); oh++ {
+		at := 2 * oh * width
+		upper, lower := x[at:][:2*outWidth], x[at+width:][:2*outWidth]
+		row, from := y[oh*outWidth:][:outWidth], chosen[oh*outWidth:][:outWidth]
+		for ow := range row {
+			k := 2 * ow
+			best, which := upper[k], k
+			if v := upper[k+1]; v > best || v != v && best == best {
+				best, which = v, k+1
+			}
+			if v := lower[k]; v > best || v != v && best == best {
+				best, which = v, k+width
+			}
+			if v := lower[k+1]; v > best || v != v && best == best {
+				best, which = v, k+width+1
+			}
+			row[ow], from[ow] = best, int32(at+which)
+		}
+	}
+}
+
+func (op *pool) backward(_ *worker, n int, dx bool) {
+	if !dx {
+		return
+	}
+	x, y, gx, gy := op.in.values(n), op.out.values(n), op.in.grads(n), op.out.grads(n)
+	clear(gx)
+	inArea, outArea := op.from.H*op.from.W, op.to.H*op.to.W
+	for c := range op.from.C {
+		x, y, gx, gy := x[c*inArea:][:inArea], y[c*outArea:][:outArea], gx[c*inArea:][:inArea], gy[c*outArea:][:outArea]
+		if op.mode == net.MaxPool {
+			for i, at := range op.chosen[n*op.out.size+c*outArea:][:outArea] {
+				gx[at] += gy[i]
+			}
+			continue
+		}
+		op.each(func(i, top, bottom, left, right int) {
+			share := gy[i] / float32((bottom-top)*(right-left))
+			if op.mode == net.L2Pool && y[i] != 0 {
+				share = gy[i] / y[i]
+			}
+			for h := top; h < bottom; h++ {
+				for k := h*op.from.W + left; k < h*op.from.W+right; k++ {
+					if op.mode == net.L2Pool {
+						gx[k] += share * x[k] // x is 0 where y is
+					} else {
+						gx[k] += share
+					}
+				}
+			}
+		})
+	}
+}

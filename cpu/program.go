@@ -1,0 +1,356 @@
+package cpu
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/gputrain/gputrain/net"
+	"gorgonia.org/tensor"
+)
+
+// program is a compiled network.
+type program struct {
+	device  *device
+	plan    *net.Plan
+	options net.Options
+	pass    pass
+	params  []*parameter // as in Plan.Params
+
+	operations []operation
+	stages     []stage
+	lowest     int // the first operation with trained parameters
+	views      []view
+	loss       *loss
+	optimizer  *optimizer
+
+	step    int64
+	metrics net.Metrics
+	closed  bool
+
+	stage                     *stage // that runs
+	downTo                    int    // operation where backward ends
+	forwardTask, backwardTask func(w *worker, n int)
+}
+
+// operation is one operation of the chain: either sample or batch is set.
+type operation struct {
+	sample sampleOp
+	batch  batchOp
+	out    *activations
+}
+
+// stage is either one operation over the mini-batch, or several that treat each
+// sample for itself and run on a sample one after the other.
+type stage struct{ first, end int }
+
+// view says where a layer's output and its gradient are seen; a layer that is
+// part of a larger operation may have either alone.
+type view struct {
+	*activations
+	value, grad bool
+}
+
+// newProgram plans operations and memory.
+func newProgram(d *device, plan *net.Plan, opts net.Options) (*program, error) {
+	p := &program{device: d, plan: plan, options: opts}
+	p.takeParameters()
+	p.chain()
+	p.stages = stagesOf(p.operations)
+	last := p.operations[len(p.operations)-1].out
+	p.loss = newLoss(d.workers, &p.pass, last, opts.Batch)
+	p.optimizer = newOptimizer(d.workers, opts.Optimizer, p.params)
+	p.forwardTask, p.backwardTask = p.forwardSample, p.backwardSample
+	if err := p.SetState(net.InitialState(plan, opts.Seed)); err != nil {
+		return nil, fmt.Errorf("cpu: initial state: %w", err)
+	}
+	return p, nil
+}
+
+// takeParameters takes the memory of all parameters.
+func (p *program) takeParameters() {
+	for _, q := range p.plan.Params {
+		n := q.Size()
+		r := &parameter{Param: q, value: newBuffer(n)[:n]}
+		if q.Trained {
+			r.grad = make([]float32, n)
+			for range p.options.Optimizer.Moments() {
+				r.moments = append(r.moments, make([]float32, n))
+			}
+		}
+		p.params = append(p.params, r)
+	}
+}
+
+// chain makes the operations.
+func (p *program) chain() {
+	ws, batch := p.device.workers, p.options.Batch
+	in := newActivations(p.plan.Network.Input.Size(), batch)
+	p.operations = []operation{{sample: &input{&p.pass, p.device.kernels, in}, out: in}}
+	seen := view{in, true, false}
+	params := p.params
+	for i := 0; i < len(p.plan.Layers); i++ {
+		l := p.plan.Layers[i]
+		of := map[net.Role]*parameter{}
+		for range l.Params {
+			of[params[0].Role] = params[0]
+			params = params[1:]
+		}
+		if l.Layer.Kind() == (&net.Flatten{}).Kind() {
+			p.views = append(p.views, seen)
+			continue
+		}
+		if len(of) > 0 && p.lowest == 0 {
+			p.lowest = len(p.operations)
+		}
+		out := newActivations(l.Out.Size(), batch)
+		op := operation{out: out}
+		relu := p.isReLU(i + 1)
+		fused := false
+		switch layer := l.Layer.(type) {
+		case *net.Conv:
+			op.sample = newConv(ws, &p.pass, l, in, out, batch, of[net.Weight], of[net.Bias], relu)
+			fused = relu
+		case *net.Dense:
+			op.batch = newDense(ws, &p.pass, l, in, out, batch, of[net.Weight], of[net.Bias], relu)
+			fused = relu
+		case *net.Pool:
+			op.sample = newPool(layer.PoolMode(), l, in, out, batch)
+		case *net.Activation:
+			op.sample = &activation{layer, in, out}
+		case *net.Dropout:
+			op.sample = newDropout(&p.pass, l, layer.Rate, p.options.Seed, in, out, batch)
+		case *net.BatchNorm:
+			op.batch = newBatchNorm(ws, &p.pass, l, in, out, of)
+		default:
+			panic(fmt.Sprintf("BUG: layer of kind %s", l.Layer.Kind()))
+		}
+		p.operations = append(p.operations, op)
+		seen = view{out, true, true}
+		if fused {
+			// The layer's own output never exists; its gradient takes the place of
+			// that by the ReLU's output.
+			p.views = append(p.views, view{out, false, true})
+			seen = view{out, true, false}
+			i++
+		}
+		p.views = append(p.views, seen)
+		in = out
+	}
+}
+
+// isReLU reports whether layer i is a ReLU.
+func (p *program) isReLU(i int) bool {
+	if i >= len(p.plan.Layers) {
+		return false
+	}
+	a, ok := p.plan.Layers[i].Layer.(*net.Activation)
+	return ok && a.Func == net.ReLU
+}
+
+// stagesOf groups neighbouring operations that treat each sample for itself.
+func stagesOf(operations []operation) []stage {
+	var stages []stage
+	for i, op := range operations {
+		if i > 0 && op.sample != nil && operations[i-1].sample != nil {
+			stages[len(stages)-1].end++
+			continue
+		}
+		stages = append(stages, stage{i, i + 1})
+	}
+	return stages
+}
+
+// forward computes probabilities and, where compare is set, losses and hits of
+// the samples b. Operations see b in p.pass.
+func (p *program) forward(b net.Batch, training, frozen, compare bool) {
+	p.pass = pass{Batch: b, training: training, frozen: frozen, step: p.step}
+	for i := range p.stages {
+		p.stage = &p.stages[i]
+		if op := p.operations[p.stage.first]; op.batch != nil {
+			op.batch.forward()
+		} else {
+			p.device.workers.do(b.Len(), p.forwardTask)
+		}
+	}
+	p.loss.run(compare)
+}
+
+func (p *program) forwardSample(w *worker, n int) {
+	for i := p.stage.first; i < p.stage.end; i++ {
+		p.operations[i].sample.forward(w, n)
+	}
+}
+
+// backward computes the gradients from the last operation down to the given
+// one, whose input's gradient nobody needs.
+func (p *program) backward(downTo int) {
+	p.downTo = downTo
+	for i := len(p.stages) - 1; i >= 0; i-- {
+		s := &p.stages[i]
+		if s.end <= downTo {
+			break
+		}
+		p.stage = s
+		if op := p.operations[s.first]; op.batch != nil {
+			op.batch.backward(s.first > downTo)
+			continue
+		}
+		for j := max(s.first, downTo); j < s.end; j++ {
+			if op, ok := p.operations[j].sample.(weightOp); ok {
+				op.prepare(j > downTo)
+			}
+		}
+		p.device.workers.do(p.pass.Len(), p.backwardTask)
+		for j := max(s.first, downTo); j < s.end; j++ {
+			if op, ok := p.operations[j].sample.(weightOp); ok {
+				op.finish()
+			}
+		}
+	}
+}
+
+func (p *program) backwardSample(w *worker, n int) {
+	for i := p.stage.end - 1; i >= max(p.stage.first, p.downTo); i-- {
+		p.operations[i].sample.backward(w, n, i > p.downTo)
+	}
+}
+
+// check refuses a call on a closed program and a batch that does not fit. most
+// bounds the batch; 0 does not.
+func (p *program) check(b net.Batch, most int) error {
+	if err := p.open(); err != nil {
+		return err
+	}
+	if err := b.Check(p.plan); err != nil {
+		return err
+	}
+	if most > 0 && b.Len() > most {
+		return fmt.Errorf("%w: %d samples, compiled for %d", net.ErrBatchSize, b.Len(), most)
+	}
+	return nil
+}
+
+func (p *program) open() error {
+	if p.closed || p.device.closed {
+		return net.ErrClosed
+	}
+	return nil
+}
+
+// Step trains on one mini-batch.
+func (p *program) Step(b net.Batch) error {
+	if err := p.check(b, p.options.Batch); err != nil {
+		return err
+	}
+	p.forward(b, true, false, true)
+	var m net.Metrics
+	p.loss.add(&m)
+	if p.lowest > 0 {
+		p.backward(p.lowest)
+		p.optimizer.run(p.step)
+	}
+	p.pass.Batch = net.Batch{}
+	p.step++
+	if math.IsNaN(m.Loss) || math.IsInf(m.Loss, 0) {
+		m.FirstBad = p.step
+	}
+	p.metrics.Add(m)
+	return nil
+}
+
+// Evaluate runs forward in evaluation mode, at most Options.Batch samples at a
+// time.
+func (p *program) Evaluate(b net.Batch) error {
+	return p.evaluate(b, true, func(net.Batch) { p.loss.add(&p.metrics) })
+}
+
+// evaluate runs forward in evaluation mode and calls done after each piece of
+// the batch.
+func (p *program) evaluate(b net.Batch, compare bool, done func(piece net.Batch)) error {
+	if err := p.check(b, 0); err != nil {
+		return err
+	}
+	for rest := b.Indices; len(rest) > 0; {
+		n := min(len(rest), p.options.Batch)
+		piece := net.Batch{Data: b.Data, Indices: rest[:n]}
+		p.forward(piece, false, true, compare)
+		done(piece)
+		rest = rest[n:]
+	}
+	p.pass.Batch = net.Batch{}
+	return nil
+}
+
+// Metrics returns the sums since the last call.
+func (p *program) Metrics() (net.Metrics, error) {
+	if err := p.open(); err != nil {
+		return net.Metrics{}, err
+	}
+	m := p.metrics
+	p.metrics = net.Metrics{FirstBad: m.FirstBad}
+	return m, nil
+}
+
+// Infer returns the class probabilities.
+func (p *program) Infer(b net.Batch) (*tensor.Dense, error) {
+	var out []float32
+	err := p.evaluate(b, false, func(piece net.Batch) {
+		out = append(out, p.loss.probabilities[:piece.Len()*p.plan.Classes]...)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return tensor.New(tensor.WithShape(b.Len(), p.plan.Classes), tensor.WithBacking(out)), nil
+}
+
+// momentName is the name of a parameter's moment in a State.
+func momentName(q net.Param, moment string) string { return q.Name + "." + moment }
+
+// State returns a copy of weights and optimiser state.
+func (p *program) State() (net.State, error) {
+	if err := p.open(); err != nil {
+		return net.State{}, err
+	}
+	s := net.State{Step: p.step, Params: map[string]*tensor.Dense{}, Optimizer: map[string]*tensor.Dense{}}
+	for _, q := range p.params {
+		s.Params[q.Name] = tensorOf(q.value, q.Dims...)
+		for i, m := range q.moments {
+			s.Optimizer[momentName(q.Param, p.options.Optimizer.Moments()[i])] = tensorOf(m, q.Dims...)
+		}
+	}
+	return s, nil
+}
+
+// tensorOf copies values to a tensor.
+func tensorOf(values []float32, dims ...int) *tensor.Dense {
+	return tensor.New(tensor.WithShape(dims...), tensor.WithBacking(append([]float32(nil), values...)))
+}
+
+// SetState takes over a copy of s.
+func (p *program) SetState(s net.State) error {
+	if err := p.open(); err != nil {
+		return err
+	}
+	if err := s.Check(p.plan, p.options.Optimizer); err != nil {
+		return err
+	}
+	for _, q := range p.params {
+		copy(q.value, s.Params[q.Name].Data().([]float32))
+		for i, m := range q.moments {
+			if t := s.Optimizer[momentName(q.Param, p.options.Optimizer.Moments()[i])]; t != nil {
+				copy(m, t.Data().([]float32))
+			} else {
+				clear(m)
+			}
+		}
+	}
+	p.step = s.Step
+	p.metrics.FirstBad = 0
+	return nil
+}
+
+// Close gives the memory back to the garbage collector.
+func (p *program) Close() error {
+	*p = program{closed: true}
+	return nil
+}

@@ -1,0 +1,93 @@
+package cpu
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/gputrain/gputrain/cpu/asm"
+)
+
+// maxThreads bounds Options.Threads: far more than processors have.
+const maxThreads = 4096
+
+// worker is what one thread works with.
+type worker struct {
+	id     int
+	kernel *asm.Kernels
+	panel  []float32 // a packed panel, see multiply
+	tile   []float32 // a tile of a panel that is not full
+	wake   chan struct{}
+}
+
+// workers are threads that wait for work. The first is the calling goroutine.
+type workers struct {
+	all      []*worker
+	body     func(w *worker, task int)
+	tasks    int64
+	next     atomic.Int64 // first task that nobody has taken
+	busy     sync.WaitGroup
+	panicked atomic.Pointer[string]
+}
+
+func newWorkers(threads int, ks *asm.Kernels) *workers {
+	ws := &workers{}
+	for id := range threads {
+		w := &worker{id: id, kernel: ks, wake: make(chan struct{}, 1)}
+		w.panel = newBuffer(panelDepth * ks.Vectors * ks.Lanes)
+		w.tile = make([]float32, ks.Rows*ks.Vectors*ks.Lanes)
+		ws.all = append(ws.all, w)
+		if id > 0 {
+			go func() {
+				for range w.wake {
+					ws.work(w)
+					ws.busy.Done()
+				}
+			}()
+		}
+	}
+	return ws
+}
+
+// do runs body for each task in [0, tasks), in any order, and waits. Tasks must
+// not depend on each other; what they write must not depend on the worker.
+func (ws *workers) do(tasks int, body func(w *worker, task int)) {
+	ws.body, ws.tasks = body, int64(tasks)
+	ws.next.Store(0)
+	for _, w := range ws.all[1:max(1, min(tasks, len(ws.all)))] {
+		ws.busy.Add(1)
+		w.wake <- struct{}{}
+	}
+	ws.work(ws.all[0])
+	ws.busy.Wait()
+	ws.body = nil
+	if p := ws.panicked.Swap(nil); p != nil {
+		panic(*p)
+	}
+}
+
+// work takes tasks until there are none. A panic ends the work of all, so that
+// do can raise it where a caller sees it.
+func (ws *workers) work(w *worker) {
+	defer func() {
+		if r := recover(); r != nil {
+			text := fmt.Sprintf("BUG: a worker failed: %v", r)
+			ws.panicked.CompareAndSwap(nil, &text)
+			ws.next.Store(ws.tasks)
+		}
+	}()
+	for {
+		task := ws.next.Add(1) - 1
+		if task >= ws.tasks {
+			return
+		}
+		ws.body(w, int(task))
+	}
+}
+
+// stop ends the goroutines.
+func (ws *workers) stop() {
+	for _, w := range ws.all[1:] {
+		close(w.wake)
+	}
+}
