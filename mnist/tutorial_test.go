@@ -141,7 +141,7 @@ func TestTutorialScale(t *testing.T) {
 }
 
 func TestTutorialIsShared(t *testing.T) {
-	if tutorialSplit(t) != tutorialSplit(t) {
+	if first, second := tutorialSplit(t), tutorialSplit(t); first != second {
 		t.Error("two calls gave two copies, want one")
 	}
 }
