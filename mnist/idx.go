@@ -217,7 +217,7 @@ func (a *Array) readHeader(r io.Reader) (int64, error) {
 		}
 		d := int64(binary.BigEndian.Uint32(b[:]))
 		if d > MaxElements || d > 0 && elements > MaxElements/d {
-			return 0, a.fail(offset, name, reason(ErrDimensions, "%d times the dimensions before it is more than %d elements", d, MaxElements))
+			return 0, a.fail(offset, name, reason(ErrDimensions, "%d, with the dimensions before it, is more than %d elements", d, MaxElements))
 		}
 		elements *= d
 		a.Dims = append(a.Dims, int(d))

@@ -137,6 +137,8 @@ func TestReadIDXErrors(t *testing.T) {
 			"f: byte 0: magic number: file is truncated, fetch it again: 1 of 4 bytes"},
 		{"wrong magic", []byte("\x89PNG\r\n\x1a\n"), ErrNotIDX,
 			"f: byte 0: magic number: not an IDX file: it begins with 89 50 4e 47, not with 00 00"},
+		{"wrong first byte", damaged(good, 0, 1), ErrNotIDX,
+			"f: byte 0: magic number: not an IDX file: it begins with 01 00 08 03, not with 00 00"},
 		{"wrong second byte", damaged(good, 1, 8), ErrNotIDX,
 			"f: byte 0: magic number: not an IDX file: it begins with 00 08 08 03, not with 00 00"},
 		{"unknown type", damaged(good, 2, 0x0A), ErrElementType,
@@ -154,9 +156,11 @@ func TestReadIDXErrors(t *testing.T) {
 		{"trailing byte", append(slices.Clone(good), 0), ErrTrailing,
 			"f: byte 28: end of data: file goes on after its data: 2 x 2 x 3 uint8 need 12 bytes"},
 		{"dimension too large", idxFile(Uint8, []int{1 << 31}, []byte{}), ErrDimensions,
-			"f: byte 4: dimension 1 of 1: wrong dimensions: 2147483648 times the dimensions before it is more than 2147483647 elements"},
+			"f: byte 4: dimension 1 of 1: wrong dimensions: 2147483648, with the dimensions before it, is more than 2147483647 elements"},
+		{"dimension too large in an empty array", idxFile(Uint8, []int{0, 1 << 31}, []byte{}), ErrDimensions,
+			"f: byte 8: dimension 2 of 2: wrong dimensions: 2147483648, with the dimensions before it, is more than 2147483647 elements"},
 		{"product overflows 64 bits", idxFile(Uint8, []int{65536, 32767, 2, 1 << 31, 2, 1 << 30}, []byte{}), ErrDimensions,
-			"f: byte 12: dimension 3 of 6: wrong dimensions: 2 times the dimensions before it is more than 2147483647 elements"},
+			"f: byte 12: dimension 3 of 6: wrong dimensions: 2, with the dimensions before it, is more than 2147483647 elements"},
 		{"truncated in compressed file", gzipped(good[:20]), ErrTruncated,
 			"f: byte 20 of the decompressed data: data: file is truncated, fetch it again: the header claims 12 bytes of data (2 x 2 x 3 uint8), the file holds 4"},
 		{"trailing bytes in compressed file", gzipped(append(slices.Clone(good), "xyz"...)), ErrTrailing,
@@ -249,7 +253,7 @@ func TestReadIDXTakesNoMemoryOnTheHeadersWord(t *testing.T) {
 // TestReadIDXBoundsDecompression gives a small compressed file that holds far
 // more than its header claims.
 func TestReadIDXBoundsDecompression(t *testing.T) {
-	bomb := gzipped(append(idxFile(Uint8, []int{100}, []byte{}), make([]byte, 32<<20)...))
+	bomb := gzipped(append(idxFile(Uint8, []int{100}, []byte{}), make([]byte, 8<<20)...))
 	in := bytes.NewReader(bomb)
 	var err error
 	const limit = 512 << 10
