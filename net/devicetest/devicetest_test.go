@@ -28,6 +28,7 @@ func TestReference(t *testing.T) {
 // TestRoundingPasses shows that the tolerances leave room for float32: every
 // output and gradient is off by as much as sums of that length are.
 func TestRoundingPasses(t *testing.T) {
+	skipShort(t)
 	Run(t, with(rounding), SameBytes("again", with(rounding)))
 }
 
@@ -516,7 +517,16 @@ var brokenDevices = []struct {
 	{"allocates", faults{}, "allocations", []Option{NoAllocs()}},
 }
 
+// skipShort leaves to the full run what has no part in races and takes longest.
+func skipShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("tests of the suite's own tolerances and of its teeth run without -short")
+	}
+}
+
 func TestBrokenDevicesFail(t *testing.T) {
+	skipShort(t)
 	caught := map[string]bool{"compile_refused": true} // see TestBadNetworkAccepted
 	for _, d := range brokenDevices {
 		for _, name := range strings.Fields(d.checks) {

@@ -191,6 +191,7 @@ func (e *env) judgeAll(n *net.Network, sizes ...int) {
 	if len(sizes) == 0 {
 		sizes = []int{3, 1, 2}
 	}
+	sizes = sizes[:min(len(sizes), e.some(3, 2))]
 	opts := net.Options{Batch: slices.Max(sizes), Optimizer: net.Optimizer{Method: net.SGD, LearningRate: 0.1, Momentum: 0.9, WeightDecay: 0.01}, Seed: e.rng.Uint64()}
 	p := e.compile(n, opts)
 	st := e.randomState(p.judge.Plan(), opts.Optimizer)

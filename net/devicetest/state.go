@@ -50,7 +50,7 @@ func (p *program) train(data *net.Dataset, lo, hi int) {
 
 func checkInitialState(e *env) {
 	for _, seed := range []uint64{0, 1, 1<<63 + 5} {
-		for _, n := range append(net.Models()[1:], rich()) {
+		for _, n := range []*net.Network{rich(), net.Model("lenet5"), net.Model("mlp")}[:e.some(3, 2)] {
 			p := e.compile(n, richOptions(seed))
 			want := net.InitialState(p.judge.Plan(), seed)
 			got := p.state()
@@ -182,7 +182,7 @@ func checkStateRefused(e *env) {
 
 func checkResume(e *env) {
 	const stop, end = 7, 15
-	for _, o := range append(optimizers(), richOptions(0).Optimizer) {
+	for _, o := range append([]net.Optimizer{richOptions(0).Optimizer}, optimizers()...)[:e.some(6, 3)] {
 		opts := richOptions(e.rng.Uint64())
 		opts.Optimizer = o
 		n := rich()

@@ -87,7 +87,11 @@ func (p spoiledProgram) Metrics() (net.Metrics, error) {
 }
 
 func TestReferencePasses(t *testing.T) {
-	for _, n := range []*net.Network{net.Model("lenet5"), net.Model("mlp"), small()} {
+	networks := []*net.Network{small(), net.Model("lenet5"), net.Model("mlp")}
+	if testing.Short() {
+		networks = networks[:1]
+	}
+	for _, n := range networks {
 		for _, o := range []net.Optimizer{{}, {Method: net.SGD, LearningRate: 0.1, Momentum: 0.9, WeightDecay: 0.1, ClipNorm: 0.5}} {
 			r, err := Network(reference.New(), n, randomPixels(n.Input, 60), Options{Optimizer: o, Seed: seed, Batch: 2})
 			if err != nil {
