@@ -317,7 +317,10 @@ func ParseNetwork(r io.Reader) (*Network, error) {
 		return nil, fmt.Errorf("network: %w", err)
 	}
 	if _, err := n.Plan(); err != nil {
-		return nil, fmt.Errorf("network %q: %w", n.Name, err)
+		if n.Name != "" {
+			return nil, fmt.Errorf("network %s: %w", n.Name, err)
+		}
+		return nil, fmt.Errorf("network: %w", err)
 	}
 	return &n, nil
 }
