@@ -225,8 +225,8 @@ func TestTruncatedCheckpointIsRefused(t *testing.T) {
 	}
 }
 
-// TestFlippedBitIsRefused flips each bit of the file in turn, but for the
-// spaces that fill up the header.
+// TestFlippedBitIsRefused flips a bit of each byte of the file in turn, but for
+// the spaces that fill up the header.
 func TestFlippedBitIsRefused(t *testing.T) {
 	b, header := file(t)
 	end := header
@@ -237,16 +237,11 @@ func TestFlippedBitIsRefused(t *testing.T) {
 		if i >= end && i < header {
 			continue
 		}
-		for bit := range 8 {
-			if i < header && bit != i%8 && testing.Short() {
-				continue
-			}
-			b[i] ^= 1 << bit
-			if _, err := decodeCheckpoint(b); err == nil {
-				t.Errorf("bit %d of byte %d (%q) flipped: accepted", bit, i, b[i])
-			}
-			b[i] ^= 1 << bit
+		b[i] ^= 1 << (i % 8)
+		if _, err := decodeCheckpoint(b); err == nil {
+			t.Errorf("bit %d of byte %d flipped to %q: accepted", i%8, i, b[i])
 		}
+		b[i] ^= 1 << (i % 8)
 	}
 	data := slices.Clone(b)
 	data[len(data)-1] ^= 1
