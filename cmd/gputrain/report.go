@@ -162,11 +162,11 @@ func (r *report) done(e net.Done) {
 		f.add(fmt.Sprintf("Best epoch %d", e.Best), e.BestPath)
 	}
 	f.write(out)
-	try := "gputrain predict test:0"
+	from := ""
 	if filepath.Dir(r.folder) != runsFolder {
-		try = fmt.Sprintf("gputrain predict --checkpoint %s test:0", quoted(r.folder))
+		from = "--checkpoint " + quoted(r.folder) + " "
 	}
-	fmt.Fprintf(out, "Try it: %s\n", try)
+	fmt.Fprintf(out, "Try it: %s predict %stest:0\n", invocation(), from)
 }
 
 // roundTime rounds a time as people tell it.

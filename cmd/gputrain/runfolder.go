@@ -60,7 +60,7 @@ func findRun(named string) (string, error) {
 		}
 	}
 	if latest == "" {
-		return "", fmt.Errorf("there is no run in %s%c: train one first (gputrain train), or say where it is with --checkpoint", runsFolder, filepath.Separator)
+		return "", fmt.Errorf("there is no run in %s%c: train one first (%s train), or say where it is with --checkpoint", runsFolder, filepath.Separator, invocation())
 	}
 	return latest, nil
 }
@@ -73,7 +73,7 @@ func loadRun(named string) (*net.Checkpoint, string, error) {
 	}
 	checkpoint, err := net.LoadCheckpoint(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, "", fmt.Errorf("there is no checkpoint in %s: train one first (gputrain train --checkpoint %[1]s), or name another with --checkpoint", path)
+		return nil, "", fmt.Errorf("there is no checkpoint in %s: train one first (%[2]s train --checkpoint %[1]s), or name another with --checkpoint", path, invocation())
 	}
 	return checkpoint, path, err
 }

@@ -247,7 +247,7 @@ func interrupted(c *cli.Context, stopped *net.StoppedError) error {
 // resumeCommand returns the command line that goes on with a run: the flags that
 // a checkpoint doesn't know, as they were given.
 func resumeCommand(c *cli.Context, dir string) string {
-	words := []string{"gputrain", "train", "--resume", quoted(dir)}
+	words := []string{invocation(), "train", "--resume", quoted(dir)}
 	for _, name := range []string{"data", "limit", "device", "threads", "checkpoint-every"} {
 		if c.IsSet(name) {
 			words = append(words, "--"+name, quoted(fmt.Sprint(c.Value(name))))

@@ -161,7 +161,7 @@ func TestUsage(t *testing.T) {
 		want string
 	}{
 		{"train --device cuda", errNoCUDA.Error()},
-		{"train --model wrong.json", `wrong.json: network "": layer 0 (dense1): a dense layer needs a flat input: put a flatten layer before it; input 1 x 28 x 28, no output shape`},
+		{"train --model wrong.json", `wrong.json: network: layer 0 (dense1): a dense layer needs a flat input: put a flatten layer before it; input 1 x 28 x 28, no output shape`},
 		{"train --model garbled.json", "garbled.json: network: unexpected end of JSON input"},
 		{"train --data nowhere", "data directory nowhere: file does not exist"},
 		{"train --resume nowhere", "there is no checkpoint in nowhere: train one first (gputrain train --checkpoint nowhere), or name another with --checkpoint"},
