@@ -41,7 +41,7 @@ check-generated: generate ## Fail if a generated file in git is not what `genera
 fuzz: ## Fuzz every parser, FUZZTIME (default 30s) each
 	@$(GO) list -f '{{.Dir}}' ./... | while read -r dir; do \
 	  for f in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9]+)\(.*/\1/p' "$$dir"/*_test.go 2>/dev/null); do \
-	    echo "fuzz $$f in $$dir"; (cd "$$dir" && $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) .) || exit 1; \
+	    echo "fuzz $$f in $$dir"; (cd "$$dir" && $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x .) || exit 1; \
 	  done; \
 	done
 
