@@ -45,7 +45,7 @@ func (op *pool) each(visit func(i, top, bottom, left, right int)) {
 	}
 }
 
-func (op *pool) forward(_ *worker, n int) {
+func (op *pool) forward(w *worker, n int) {
 	x, y := op.in.values(n), op.out.values(n)
 	inArea, outArea := op.from.H*op.from.W, op.to.H*op.to.W
 	for c := range op.from.C {
@@ -53,7 +53,10 @@ func (op *pool) forward(_ *worker, n int) {
 		if op.mode == net.MaxPool {
 			chosen := op.chosen[n*op.out.size+c*outArea:][:outArea]
 			if op.halves() {
-				maxOfFour(y, chosen, x, op.from.W, op.to.W)
+				for oh := range op.to.H {
+					at, row := 2*oh*op.from.W, oh*op.to.W
+					w.kernel.MaxPool2(y[row:][:op.to.W], chosen[row:][:op.to.W], x[at:][:2*op.to.W], x[at+op.from.W:][:2*op.to.W], at, op.from.W)
+				}
 			} else {
 				op.maximum(y, chosen, x)
 			}
@@ -102,29 +105,6 @@ func (op *pool) halves() bool {
 	g := op.window
 	return g.KernelH == 2 && g.KernelW == 2 && g.StrideH == 2 && g.StrideW == 2 &&
 		g.Top == 0 && g.Left == 0 && 2*g.OutH <= op.from.H && 2*g.OutW <= op.from.W
-}
-
-// maxOfFour is maximum for 2x2 blocks.
-func maxOfFour(y []float32, chosen []int32, x []float32, width, outWidth int) {
-	for oh := 0; oh*outWidth < len(y); oh++ {
-		at := 2 * oh * width
-		upper, lower := x[at:][:2*outWidth], x[at+width:][:2*outWidth]
-		row, from := y[oh*outWidth:][:outWidth], chosen[oh*outWidth:][:outWidth]
-		for ow := range row {
-			k := 2 * ow
-			best, which := upper[k], k
-			if v := upper[k+1]; v > best || v != v && best == best {
-				best, which = v, k+1
-			}
-			if v := lower[k]; v > best || v != v && best == best {
-				best, which = v, k+width
-			}
-			if v := lower[k+1]; v > best || v != v && best == best {
-				best, which = v, k+width+1
-			}
-			row[ow], from[ow] = best, int32(at+which)
-		}
-	}
 }
 
 func (op *pool) backward(_ *worker, n int, dx bool) {

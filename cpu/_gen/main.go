@@ -70,6 +70,7 @@ func main() {
 	t.sum()
 	t.sumSquares()
 	t.scaleBytes()
+	t.maxPool2()
 	t.adam()
 	t.sgd()
 	t.momentum()

@@ -317,6 +317,50 @@ func TestScaleBytes(t *testing.T) {
 	})
 }
 
+// TestMaxPool2 compares with a search, exactly, on values with many equals and
+// NaNs.
+func TestMaxPool2(t *testing.T) {
+	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
+		for _, n := range lengths() {
+			var rows [2][]float32
+			for i := range rows {
+				rows[i] = newGuarded(2*n, rng.IntN(4)).values()
+				for j := range rows[i] {
+					rows[i][j] = float32(rng.IntN(4) - 1)
+					if rng.IntN(10) == 0 {
+						rows[i][j] = float32(math.NaN())
+					}
+				}
+			}
+			y, chosen := newGuarded(n, rng.IntN(4)), make([]int32, n+16)
+			for i := range chosen {
+				chosen[i] = -1
+			}
+			const at, width = 1000, 5000
+			ks.MaxPool2(y.values(), chosen[:n], rows[0], rows[1], at, width)
+			y.check(t, "MaxPool2")
+			for i, v := range y.values() {
+				best, from := float32(math.Inf(-1)), -1
+				for r, row := range rows {
+					for c := range 2 {
+						if v := row[2*i+c]; best == best && (v > best || v != v) {
+							best, from = v, at+r*width+2*i+c
+						}
+					}
+				}
+				if math.Float32bits(v) != math.Float32bits(best) || int(chosen[i]) != from {
+					t.Fatalf("output %d of %d: got %v from %d, want %v from %d", i, n, v, chosen[i], best, from)
+				}
+			}
+			for i, c := range chosen[n:] {
+				if c != -1 {
+					t.Fatalf("%d outputs: wrote %d places behind the end", n, i+1)
+				}
+			}
+		}
+	})
+}
+
 // BenchmarkGemm times the largest tile at the depth of the tutorial's second
 // convolution.
 func BenchmarkGemm(b *testing.B) {

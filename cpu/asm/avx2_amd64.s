@@ -940,9 +940,131 @@ done:
 	VZEROUPPER
 	RET
 
+// func maxPool2AVX2(y []float32, chosen []int32, upper []float32, lower []float32, at int32, width int32)
+// Requires: AVX, AVX2
+TEXT ·maxPool2AVX2(SB), NOSPLIT, $0-104
+	MOVL         $0x00000001, AX
+	VMOVD        AX, X8
+	VPBROADCASTD X8, Y8
+	MOVL         width+100(FP), AX
+	MOVL         at+96(FP), CX
+	VMOVD        AX, X9
+	VPBROADCASTD X9, Y9
+	VPADDD       Y8, Y9, Y10
+	VMOVD        CX, X11
+	VPBROADCASTD X11, Y11
+	VMOVDQU      iotaAVX2<>+0(SB), Y0
+	VPADDD       Y0, Y11, Y11
+	VPADDD       Y0, Y11, Y11
+	MOVQ         y_base+0(FP), CX
+	MOVQ         chosen_base+24(FP), DX
+	MOVQ         upper_base+48(FP), BX
+	MOVQ         lower_base+72(FP), SI
+	MOVQ         y_len+8(FP), DI
+
+wide:
+	CMPQ         DI, $0x08
+	JLT          narrow
+	VMOVUPS      (BX), Y4
+	VMOVUPS      32(BX), Y5
+	VSHUFPS      $0x88, Y5, Y4, Y0
+	VSHUFPS      $0xdd, Y5, Y4, Y1
+	VPERMPD      $0xd8, Y0, Y0
+	VPERMPD      $0xd8, Y1, Y1
+	VMOVUPS      (SI), Y4
+	VMOVUPS      32(SI), Y5
+	VSHUFPS      $0x88, Y5, Y4, Y2
+	VSHUFPS      $0xdd, Y5, Y4, Y3
+	VPERMPD      $0xd8, Y2, Y2
+	VPERMPD      $0xd8, Y3, Y3
+	VMOVAPS      Y11, Y4
+	VCMPPS       $0x16, Y0, Y1, Y5
+	VCMPPS       $0x00, Y0, Y0, Y6
+	VANDPS       Y5, Y6, Y5
+	VPADDD       Y8, Y11, Y6
+	VBLENDVPS    Y5, Y1, Y0, Y0
+	VBLENDVPS    Y5, Y6, Y4, Y4
+	VCMPPS       $0x16, Y0, Y2, Y5
+	VCMPPS       $0x00, Y0, Y0, Y6
+	VANDPS       Y5, Y6, Y5
+	VPADDD       Y9, Y11, Y6
+	VBLENDVPS    Y5, Y2, Y0, Y0
+	VBLENDVPS    Y5, Y6, Y4, Y4
+	VCMPPS       $0x16, Y0, Y3, Y5
+	VCMPPS       $0x00, Y0, Y0, Y6
+	VANDPS       Y5, Y6, Y5
+	VPADDD       Y10, Y11, Y6
+	VBLENDVPS    Y5, Y3, Y0, Y0
+	VBLENDVPS    Y5, Y6, Y4, Y4
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y4, (DX)
+	MOVL         $0x00000010, AX
+	VMOVD        AX, X12
+	VPBROADCASTD X12, Y12
+	VPADDD       Y12, Y11, Y11
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, DX
+	ADDQ         $0x40, BX
+	ADDQ         $0x40, SI
+	SUBQ         $0x08, DI
+	JMP          wide
+
+narrow:
+	TESTQ        DI, DI
+	JEQ          done
+	VMOVSS       (BX), X0
+	VMOVSS       4(BX), X1
+	VMOVSS       (SI), X2
+	VMOVSS       4(SI), X3
+	VMOVAPS      X11, X4
+	VCMPPS       $0x16, X0, X1, X5
+	VCMPPS       $0x00, X0, X0, X6
+	VANDPS       X5, X6, X5
+	VPADDD       X8, X11, X6
+	VBLENDVPS    X5, X1, X0, X0
+	VBLENDVPS    X5, X6, X4, X4
+	VCMPPS       $0x16, X0, X2, X5
+	VCMPPS       $0x00, X0, X0, X6
+	VANDPS       X5, X6, X5
+	VPADDD       X9, X11, X6
+	VBLENDVPS    X5, X2, X0, X0
+	VBLENDVPS    X5, X6, X4, X4
+	VCMPPS       $0x16, X0, X3, X5
+	VCMPPS       $0x00, X0, X0, X6
+	VANDPS       X5, X6, X5
+	VPADDD       X10, X11, X6
+	VBLENDVPS    X5, X3, X0, X0
+	VBLENDVPS    X5, X6, X4, X4
+	VMOVSS       X0, (CX)
+	VMOVSS       X4, (DX)
+	MOVL         $0x00000002, AX
+	VMOVD        AX, X12
+	VPBROADCASTD X12, Y12
+	VPADDD       Y12, Y11, Y11
+	ADDQ         $0x04, CX
+	ADDQ         $0x04, DX
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	DECQ         DI
+	JMP          narrow
+
+done:
+	VZEROUPPER
+	RET
+
+DATA iotaAVX2<>+0(SB)/4, $0x00000000
+DATA iotaAVX2<>+4(SB)/4, $0x00000001
+DATA iotaAVX2<>+8(SB)/4, $0x00000002
+DATA iotaAVX2<>+12(SB)/4, $0x00000003
+DATA iotaAVX2<>+16(SB)/4, $0x00000004
+DATA iotaAVX2<>+20(SB)/4, $0x00000005
+DATA iotaAVX2<>+24(SB)/4, $0x00000006
+DATA iotaAVX2<>+28(SB)/4, $0x00000007
+GLOBL iotaAVX2<>(SB), RODATA|NOPTR, $32
+
 // func adamAVX2(w []float32, g []float32, m []float32, v []float32, c *float32)
-// Requires: AVX, FMA3
-TEXT ·adamAVX2(SB), NOSPLIT, $0-104
+// Requires: AVX, FMA3, SSE
+TEXT ·adamAVX2(SB), NOSPLIT, $8-104
 	MOVQ         w_base+0(FP), AX
 	MOVQ         g_base+24(FP), CX
 	MOVQ         m_base+48(FP), DX
@@ -957,6 +1079,11 @@ TEXT ·adamAVX2(SB), NOSPLIT, $0-104
 	VBROADCASTSS 24(SI), Y12
 	VBROADCASTSS 28(SI), Y13
 	VBROADCASTSS 32(SI), Y14
+	STMXCSR      (SP)
+	MOVL         (SP), SI
+	ORL          $0x00008040, SI
+	MOVL         SI, 4(SP)
+	LDMXCSR      4(SP)
 	MOVQ         w_len+8(FP), SI
 
 wide:
@@ -1020,6 +1147,7 @@ narrow:
 	JMP          narrow
 
 done:
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
@@ -1067,8 +1195,8 @@ done:
 	RET
 
 // func momentumAVX2(w []float32, g []float32, v []float32, c *float32)
-// Requires: AVX, FMA3
-TEXT ·momentumAVX2(SB), NOSPLIT, $0-80
+// Requires: AVX, FMA3, SSE
+TEXT ·momentumAVX2(SB), NOSPLIT, $8-80
 	MOVQ         w_base+0(FP), AX
 	MOVQ         g_base+24(FP), CX
 	MOVQ         v_base+48(FP), DX
@@ -1079,6 +1207,11 @@ TEXT ·momentumAVX2(SB), NOSPLIT, $0-80
 	VBROADCASTSS 12(BX), Y9
 	VBROADCASTSS 16(BX), Y10
 	VBROADCASTSS 20(BX), Y11
+	STMXCSR      (SP)
+	MOVL         (SP), BX
+	ORL          $0x00008040, BX
+	MOVL         BX, 4(SP)
+	LDMXCSR      4(SP)
 	MOVQ         w_len+8(FP), BX
 
 wide:
@@ -1124,5 +1257,6 @@ narrow:
 	JMP          narrow
 
 done:
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET

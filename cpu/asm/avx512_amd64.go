@@ -31,6 +31,9 @@ func sumSquaresAVX512(x []float32) float64
 // scaleBytesAVX512 writes src times scale to dst.
 func scaleBytesAVX512(dst []float32, src []uint8, scale float32)
 
+// maxPool2AVX512 pools two rows; chosen counts from at, width to the row.
+func maxPool2AVX512(y []float32, chosen []int32, upper []float32, lower []float32, at int32, width int32)
+
 // adamAVX512 updates weights and moments.
 func adamAVX512(w []float32, g []float32, m []float32, v []float32, c *float32)
 

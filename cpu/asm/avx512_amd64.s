@@ -2077,9 +2077,103 @@ done:
 	VZEROUPPER
 	RET
 
+// func maxPool2AVX512(y []float32, chosen []int32, upper []float32, lower []float32, at int32, width int32)
+// Requires: AVX, AVX512F
+TEXT ·maxPool2AVX512(SB), NOSPLIT, $0-104
+	MOVL         $0x00000001, AX
+	VMOVD        AX, X8
+	VPBROADCASTD X8, Z8
+	MOVL         width+100(FP), AX
+	MOVL         at+96(FP), CX
+	VMOVD        AX, X9
+	VPBROADCASTD X9, Z9
+	VPADDD       Z8, Z9, Z10
+	VMOVD        CX, X11
+	VPBROADCASTD X11, Z11
+	VMOVDQU32    iotaAVX512<>+0(SB), Z0
+	VPADDD       Z0, Z11, Z11
+	VPADDD       Z0, Z11, Z11
+	MOVQ         y_base+0(FP), AX
+	MOVQ         chosen_base+24(FP), CX
+	MOVQ         upper_base+48(FP), DX
+	MOVQ         lower_base+72(FP), BX
+	MOVQ         y_len+8(FP), SI
+	VMOVDQU32    iotaAVX512<>+0(SB), Z16
+	VPADDD       Z16, Z16, Z13
+	VPADDD       Z8, Z13, Z14
+	MOVL         $0x00000010, DI
+	VPBROADCASTD DI, Z18
+	VPADDD       Z18, Z16, Z17
+	VPADDD       Z18, Z18, Z18
+
+row:
+	TESTQ        SI, SI
+	JLE          end
+	VPBROADCASTD SI, Z15
+	VPCMPUD      $0x01, Z15, Z16, K1
+	VPADDD       Z15, Z15, Z15
+	VPCMPUD      $0x01, Z15, Z16, K2
+	VPCMPUD      $0x01, Z15, Z17, K3
+	VMOVUPS.Z    (DX), K2, Z4
+	VMOVUPS.Z    64(DX), K3, Z5
+	VMOVAPS      Z13, Z0
+	VPERMI2PS    Z5, Z4, Z0
+	VMOVAPS      Z14, Z1
+	VPERMI2PS    Z5, Z4, Z1
+	VMOVUPS.Z    (BX), K2, Z4
+	VMOVUPS.Z    64(BX), K3, Z5
+	VMOVAPS      Z13, Z2
+	VPERMI2PS    Z5, Z4, Z2
+	VMOVAPS      Z14, Z3
+	VPERMI2PS    Z5, Z4, Z3
+	VMOVAPS      Z11, Z4
+	VCMPPS       $0x16, Z0, Z1, K4
+	VCMPPS       $0x00, Z0, Z0, K4, K5
+	VMOVAPS      Z1, K5, Z0
+	VPADDD       Z8, Z11, K5, Z4
+	VCMPPS       $0x16, Z0, Z2, K4
+	VCMPPS       $0x00, Z0, Z0, K4, K5
+	VMOVAPS      Z2, K5, Z0
+	VPADDD       Z9, Z11, K5, Z4
+	VCMPPS       $0x16, Z0, Z3, K4
+	VCMPPS       $0x00, Z0, Z0, K4, K5
+	VMOVAPS      Z3, K5, Z0
+	VPADDD       Z10, Z11, K5, Z4
+	VMOVUPS      Z0, K1, (AX)
+	VMOVUPS      Z4, K1, (CX)
+	VPADDD       Z18, Z11, Z11
+	ADDQ         $0x80, DX
+	ADDQ         $0x80, BX
+	ADDQ         $0x40, AX
+	ADDQ         $0x40, CX
+	SUBQ         $0x10, SI
+	JMP          row
+
+end:
+	VZEROUPPER
+	RET
+
+DATA iotaAVX512<>+0(SB)/4, $0x00000000
+DATA iotaAVX512<>+4(SB)/4, $0x00000001
+DATA iotaAVX512<>+8(SB)/4, $0x00000002
+DATA iotaAVX512<>+12(SB)/4, $0x00000003
+DATA iotaAVX512<>+16(SB)/4, $0x00000004
+DATA iotaAVX512<>+20(SB)/4, $0x00000005
+DATA iotaAVX512<>+24(SB)/4, $0x00000006
+DATA iotaAVX512<>+28(SB)/4, $0x00000007
+DATA iotaAVX512<>+32(SB)/4, $0x00000008
+DATA iotaAVX512<>+36(SB)/4, $0x00000009
+DATA iotaAVX512<>+40(SB)/4, $0x0000000a
+DATA iotaAVX512<>+44(SB)/4, $0x0000000b
+DATA iotaAVX512<>+48(SB)/4, $0x0000000c
+DATA iotaAVX512<>+52(SB)/4, $0x0000000d
+DATA iotaAVX512<>+56(SB)/4, $0x0000000e
+DATA iotaAVX512<>+60(SB)/4, $0x0000000f
+GLOBL iotaAVX512<>(SB), RODATA|NOPTR, $64
+
 // func adamAVX512(w []float32, g []float32, m []float32, v []float32, c *float32)
-// Requires: AVX, AVX512F, FMA3
-TEXT ·adamAVX512(SB), NOSPLIT, $0-104
+// Requires: AVX, AVX512F, FMA3, SSE
+TEXT ·adamAVX512(SB), NOSPLIT, $8-104
 	MOVQ         w_base+0(FP), AX
 	MOVQ         g_base+24(FP), CX
 	MOVQ         m_base+48(FP), DX
@@ -2094,6 +2188,11 @@ TEXT ·adamAVX512(SB), NOSPLIT, $0-104
 	VBROADCASTSS 24(SI), Z12
 	VBROADCASTSS 28(SI), Z13
 	VBROADCASTSS 32(SI), Z14
+	STMXCSR      (SP)
+	MOVL         (SP), SI
+	ORL          $0x00008040, SI
+	MOVL         SI, 4(SP)
+	LDMXCSR      4(SP)
 	MOVQ         w_len+8(FP), SI
 
 wide:
@@ -2157,6 +2256,7 @@ narrow:
 	JMP          narrow
 
 done:
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
@@ -2204,8 +2304,8 @@ done:
 	RET
 
 // func momentumAVX512(w []float32, g []float32, v []float32, c *float32)
-// Requires: AVX, AVX512F, FMA3
-TEXT ·momentumAVX512(SB), NOSPLIT, $0-80
+// Requires: AVX, AVX512F, FMA3, SSE
+TEXT ·momentumAVX512(SB), NOSPLIT, $8-80
 	MOVQ         w_base+0(FP), AX
 	MOVQ         g_base+24(FP), CX
 	MOVQ         v_base+48(FP), DX
@@ -2216,6 +2316,11 @@ TEXT ·momentumAVX512(SB), NOSPLIT, $0-80
 	VBROADCASTSS 12(BX), Z9
 	VBROADCASTSS 16(BX), Z10
 	VBROADCASTSS 20(BX), Z11
+	STMXCSR      (SP)
+	MOVL         (SP), BX
+	ORL          $0x00008040, BX
+	MOVL         BX, 4(SP)
+	LDMXCSR      4(SP)
 	MOVQ         w_len+8(FP), BX
 
 wide:
@@ -2261,5 +2366,6 @@ narrow:
 	JMP          narrow
 
 done:
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET

@@ -46,6 +46,7 @@ type Kernels struct {
 	sum          func(x []float32) float32
 	sumSquares   func(x []float32) float64
 	scaleBytes   func(dst []float32, src []uint8, scale float32)
+	maxPool2     func(y []float32, chosen []int32, upper, lower []float32, at, width int32)
 	adam         func(w, g, m, v []float32, c *float32) // an Adam's fields
 	sgd          func(w, g []float32, c *float32)       // an SGD's fields
 	momentum     func(w, g, v []float32, c *float32)    // an SGD's fields
@@ -119,7 +120,19 @@ func (ks *Kernels) ScaleBytes(dst []float32, src []uint8, scale float32) {
 	ks.scaleBytes(dst, src, scale)
 }
 
+// MaxPool2 pools two rows, upper and lower, of 2*len(y) values by their 2x2
+// blocks. Of each block y gets the greatest value, the first in the order of
+// upper, then lower, where several are equal or NaN, which counts as greater
+// than all. chosen gets where it stood, counting at for the first value of upper
+// and at+width for the first of lower.
+func (ks *Kernels) MaxPool2(y []float32, chosen []int32, upper, lower []float32, at, width int) {
+	sameLength(len(y), len(chosen))
+	sameLength(2*len(y), len(upper), len(lower))
+	ks.maxPool2(y, chosen, upper, lower, int32(at), int32(width))
+}
+
 // Adam updates weights w by gradients g, with first and second moments m and v.
+// Subnormal numbers may count as 0.
 func (ks *Kernels) Adam(w, g, m, v []float32, c *Adam) {
 	sameLength(len(w), len(g), len(m), len(v))
 	ks.adam(w, g, m, v, &c.Scale)
@@ -131,7 +144,8 @@ func (ks *Kernels) SGD(w, g []float32, c *SGD) {
 	ks.sgd(w, g, &c.Scale)
 }
 
-// Momentum updates weights w by gradients g, with velocities v.
+// Momentum updates weights w by gradients g, with velocities v. Subnormal
+// numbers may count as 0.
 func (ks *Kernels) Momentum(w, g, v []float32, c *SGD) {
 	sameLength(len(w), len(g), len(v))
 	ks.momentum(w, g, v, &c.Scale)

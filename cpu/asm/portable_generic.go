@@ -12,7 +12,7 @@ var portable = &Kernels{
 	Tier: cpufeat.Portable, Rows: 4, Lanes: 4, Vectors: 1,
 	gemm: gemmPortable, pack: packPortable,
 	addBias: addBiasPortable, addBiasReLU: addBiasReLUPortable, add: addPortable, reluBackward: reluBackwardPortable,
-	sum: sumPortable, sumSquares: sumSquaresPortable, scaleBytes: scaleBytesPortable,
+	sum: sumPortable, sumSquares: sumSquaresPortable, scaleBytes: scaleBytesPortable, maxPool2: maxPool2Portable,
 	adam: adamPortable, sgd: sgdPortable, momentum: momentumPortable,
 }
 
@@ -134,6 +134,24 @@ func scaleBytesPortable(dst []float32, src []uint8, scale float32) {
 	src = src[:len(dst)]
 	for i := range dst {
 		dst[i] = float32(src[i]) * scale
+	}
+}
+
+func maxPool2Portable(y []float32, chosen []int32, upper, lower []float32, at, width int32) {
+	for i := range y {
+		k := 2 * i
+		best, from := upper[k], at
+		if v := upper[k+1]; v > best || v != v && best == best {
+			best, from = v, at+1
+		}
+		if v := lower[k]; v > best || v != v && best == best {
+			best, from = v, at+width
+		}
+		if v := lower[k+1]; v > best || v != v && best == best {
+			best, from = v, at+width+1
+		}
+		y[i], chosen[i] = best, from
+		at += 2
 	}
 }
 

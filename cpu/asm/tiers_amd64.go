@@ -11,14 +11,14 @@ var tiers = [...]*Kernels{
 		Tier: cpufeat.AVX2, Rows: 4, Lanes: 8, Vectors: 3,
 		gemm: gemmAVX2, pack: packAVX2,
 		addBias: addBiasAVX2, addBiasReLU: addBiasReLUAVX2, add: addAVX2, reluBackward: reluBackwardAVX2,
-		sum: sumAVX2, sumSquares: sumSquaresAVX2, scaleBytes: scaleBytesAVX2,
+		sum: sumAVX2, sumSquares: sumSquaresAVX2, scaleBytes: scaleBytesAVX2, maxPool2: maxPool2AVX2,
 		adam: adamAVX2, sgd: sgdAVX2, momentum: momentumAVX2,
 	},
 	cpufeat.AVX512: {
 		Tier: cpufeat.AVX512, Rows: 8, Lanes: 16, Vectors: 3,
 		gemm: gemmAVX512, pack: packAVX512,
 		addBias: addBiasAVX512, addBiasReLU: addBiasReLUAVX512, add: addAVX512, reluBackward: reluBackwardAVX512,
-		sum: sumAVX512, sumSquares: sumSquaresAVX512, scaleBytes: scaleBytesAVX512,
+		sum: sumAVX512, sumSquares: sumSquaresAVX512, scaleBytes: scaleBytesAVX512, maxPool2: maxPool2AVX512,
 		adam: adamAVX512, sgd: sgdAVX512, momentum: momentumAVX512,
 	},
 }
