@@ -21,6 +21,16 @@ func randomImages(shape net.Shape, classes, n int) *net.Dataset {
 	return d
 }
 
+// compile makes a program that trains with Adam.
+func compile(tb testing.TB, d net.Device, n *net.Network, batch int) *program {
+	tb.Helper()
+	p, err := d.Compile(n, net.Options{Batch: batch, Optimizer: net.AdamDefault(1e-4)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return p.(*program)
+}
+
 // BenchmarkStep times training steps of the built-in models.
 func BenchmarkStep(b *testing.B) {
 	for _, model := range net.Models() {
@@ -32,10 +42,7 @@ func BenchmarkStep(b *testing.B) {
 						b.Fatal(err)
 					}
 					defer d.Close()
-					p, err := d.Compile(model, net.Options{Batch: batch, Optimizer: net.AdamDefault(1e-4)})
-					if err != nil {
-						b.Fatal(err)
-					}
+					p := compile(b, d, model, batch)
 					defer p.Close()
 					indices := make([]int32, batch)
 					for i := range indices {

@@ -60,6 +60,11 @@ type spread struct {
 
 func (s spread) size() int { return s.channels * s.outHeight * s.outWidth }
 
+// floatSize is size for images that may be too large.
+func (s spread) floatSize() float64 {
+	return float64(s.channels) * float64(s.outHeight) * float64(s.outWidth)
+}
+
 // isCopy says that the larger image is the image.
 func (s spread) isCopy() bool {
 	return s.outHeight == s.height && s.outWidth == s.width
@@ -79,6 +84,24 @@ func (s spread) copy(dst, src []float32) {
 			}
 		}
 	}
+}
+
+// spreads returns how a convolution's input and its output's gradient are
+// spread.
+func spreads(l net.PlannedLayer) (source, gradient spread) {
+	g := l.Window
+	source = spread{
+		channels: l.In.C, height: l.In.H, width: l.In.W,
+		outHeight: l.In.H + g.Top + g.Bottom, outWidth: l.In.W + g.Left + g.Right,
+		top: g.Top, left: g.Left, strideRow: 1, stride: 1,
+	}
+	gradient = spread{
+		channels: l.Out.C, height: g.OutH, width: g.OutW,
+		outHeight: l.In.H + (g.KernelH-1)*g.DilationH, outWidth: l.In.W + (g.KernelW-1)*g.DilationW,
+		top: (g.KernelH-1)*g.DilationH - g.Top, left: (g.KernelW-1)*g.DilationW - g.Left,
+		strideRow: g.StrideH, stride: g.StrideW,
+	}
+	return source, gradient
 }
 
 // grid returns the offsets of outer x rows x columns points that lie the given
@@ -102,11 +125,7 @@ func newConv(ws *workers, p *pass, l net.PlannedLayer, in, out *activations, bat
 		pass: p, workers: ws, in: in, out: out, weight: weight, bias: bias, relu: relu,
 		filters: l.Out.C, channels: l.In.C, kernelArea: g.KernelH * g.KernelW,
 	}
-	op.source = spread{
-		channels: l.In.C, height: l.In.H, width: l.In.W,
-		outHeight: l.In.H + g.Top + g.Bottom, outWidth: l.In.W + g.Left + g.Right,
-		top: g.Top, left: g.Left, strideRow: 1, stride: 1,
-	}
+	op.source, op.gradient = spreads(l)
 	w := op.source.outWidth
 	op.taps = grid(l.In.C, op.source.outHeight*w, g.KernelH, g.DilationH*w, g.KernelW, g.DilationW)
 	op.positions = grid(1, 0, g.OutH, g.StrideH*w, g.OutW, g.StrideW)
@@ -116,12 +135,6 @@ func newConv(ws *workers, p *pass, l net.PlannedLayer, in, out *activations, bat
 		op.padded = newBuffer(batch * op.source.size())
 	}
 
-	op.gradient = spread{
-		channels: l.Out.C, height: g.OutH, width: g.OutW,
-		outHeight: l.In.H + (g.KernelH-1)*g.DilationH, outWidth: l.In.W + (g.KernelW-1)*g.DilationW,
-		top: (g.KernelH-1)*g.DilationH - g.Top, left: (g.KernelW-1)*g.DilationW - g.Left,
-		strideRow: g.StrideH, stride: g.StrideW,
-	}
 	w = op.gradient.outWidth
 	op.inputTaps = grid(l.Out.C, op.gradient.outHeight*w, g.KernelH, g.DilationH*w, g.KernelW, g.DilationW)
 	op.inputWindows = newPanels(ks, grid(1, 0, l.In.H, w, l.In.W, 1))

@@ -1,42 +1,54 @@
 package cpu_test
 
 import (
-	"context"
 	"fmt"
 	"log"
 
 	"github.com/gputrain/gputrain/cpu"
-	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
 )
 
-// Example trains a built-in network on some of the embedded MNIST images.
+// Train a tiny network to tell a dark image from a bright one.
 func Example() {
-	data, err := mnist.Tutorial()
-	if err != nil {
-		log.Fatal(err)
-	}
-	device, err := cpu.New(cpu.Options{})
+	device, err := cpu.New(cpu.Options{Threads: 1})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer device.Close()
 
-	cfg := net.Config{
-		Network: net.Model("mlp"),
-		Recipe:  net.Recipe{Epochs: 2, Batch: 50, Optimizer: net.AdamDefault(1e-3), Seed: 1},
-		Train:   data.Train.Slice(0, 10000),
-		Test:    data.Test,
-	}
-	program, err := device.Compile(cfg.Network, cfg.Options())
+	network := &net.Network{Input: net.Shape{C: 1, H: 2, W: 2}, Layers: []net.Layer{
+		&net.Conv{Filters: 4, Kernel: net.Square(2)},
+		&net.Activation{Func: net.ReLU},
+		&net.Flatten{},
+		&net.Dense{Units: 2},
+	}}
+	program, err := device.Compile(network, net.Options{Batch: 2, Optimizer: net.AdamDefault(0.05)})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer program.Close()
-	result, err := net.Train(context.Background(), program, cfg)
+
+	data := &net.Dataset{
+		Name: "brightness", Shape: network.Input, Classes: 2, Scale: 1. / 255,
+		Pixels: []uint8{10, 0, 20, 5, 250, 240, 255, 230},
+		Labels: []int32{0, 1},
+	}
+	batch := net.Batch{Data: data, Indices: []int32{0, 1}}
+	for range 100 {
+		if err := program.Step(batch); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if _, err := program.Metrics(); err != nil {
+		log.Fatal(err)
+	}
+	if err := program.Evaluate(batch); err != nil {
+		log.Fatal(err)
+	}
+	metrics, err := program.Metrics()
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(result.Epochs[1].Test.Accuracy > 0.9)
-	// Output: true
+	fmt.Printf("%d of %d right\n", metrics.Hits, metrics.Samples)
+	// Output: 2 of 2 right
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/gputrain/gputrain/cpu/asm"
 	"github.com/gputrain/gputrain/net"
 	"gorgonia.org/tensor"
 )
@@ -52,6 +53,9 @@ type view struct {
 
 // newProgram plans operations and memory.
 func newProgram(d *device, plan *net.Plan, opts net.Options) (*program, error) {
+	if err := checkSizes(plan, opts.Batch); err != nil {
+		return nil, err
+	}
 	p := &program{device: d, plan: plan, options: opts}
 	p.takeParameters()
 	p.chain()
@@ -64,6 +68,23 @@ func newProgram(d *device, plan *net.Plan, opts net.Options) (*program, error) {
 		return nil, fmt.Errorf("cpu: initial state: %w", err)
 	}
 	return p, nil
+}
+
+// checkSizes refuses a mini-batch whose values between two layers could not be
+// numbered by an int32. Sizes are multiplied as float64, which cannot overflow.
+func checkSizes(plan *net.Plan, batch int) error {
+	for _, l := range plan.Layers {
+		most := float64(max(l.In.Size(), l.Out.Size())) * float64(batch)
+		if _, ok := l.Layer.(*net.Conv); ok {
+			source, gradient := spreads(l)
+			most = max(most, source.floatSize()*float64(batch), gradient.floatSize())
+		}
+		if most > math.MaxInt32-asm.Slack {
+			return fmt.Errorf("cpu: layer %d (%s) needs %.3g values for a mini-batch of %d, more than %d: take a smaller batch or smaller layers",
+				l.Index, l.Name, most, batch, math.MaxInt32-asm.Slack)
+		}
+	}
+	return nil
 }
 
 // takeParameters takes the memory of all parameters.

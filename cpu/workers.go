@@ -27,6 +27,7 @@ type workers struct {
 	tasks    int64
 	next     atomic.Int64 // first task that nobody has taken
 	busy     sync.WaitGroup
+	alive    sync.WaitGroup
 	panicked atomic.Pointer[string]
 }
 
@@ -38,12 +39,12 @@ func newWorkers(threads int, ks *asm.Kernels) *workers {
 		w.tile = make([]float32, ks.Rows*ks.Vectors*ks.Lanes)
 		ws.all = append(ws.all, w)
 		if id > 0 {
-			go func() {
+			ws.alive.Go(func() {
 				for range w.wake {
 					ws.work(w)
 					ws.busy.Done()
 				}
-			}()
+			})
 		}
 	}
 	return ws
@@ -85,9 +86,10 @@ func (ws *workers) work(w *worker) {
 	}
 }
 
-// stop ends the goroutines.
+// stop ends the goroutines and waits for them.
 func (ws *workers) stop() {
 	for _, w := range ws.all[1:] {
 		close(w.wake)
 	}
+	ws.alive.Wait()
 }
