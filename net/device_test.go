@@ -44,7 +44,17 @@ func TestStateCheck(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.Params["dense1.weight"] = w
-		}, "dense1.weight is a view"},
+		}, "dense1.weight is not row-major memory"},
+		{"column-major", func(s *State) {
+			s.Params["dense1.weight"] = tensor.New(tensor.WithShape(3, 2), tensor.AsFortran(make([]float32, 6)))
+		}, "dense1.weight is not row-major memory"},
+		{"part of another", func(s *State) {
+			w, err := zeros(3, 4).Slice(nil, tensor.S(1, 3))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Params["dense1.weight"] = w.(*tensor.Dense)
+		}, "dense1.weight is not row-major memory"},
 		{"flat moment", func(s *State) { s.Optimizer["dense1.weight.m"] = zeros(6) }, "dense1.weight.m has dimensions [6]"},
 		{"type", func(s *State) {
 			s.Params["dense1.bias"] = tensor.New(tensor.WithShape(3), tensor.Of(tensor.Float64))

@@ -94,13 +94,13 @@ func TestBelowIsUniform(t *testing.T) {
 		if v >= n {
 			t.Fatalf("%d is not below %d", v, uint32(n))
 		}
-		third[v>>30]++
+		third[v%3]++
 	}
 	// Five deviations of a binomial count: 5*sqrt(30000*1/3*2/3) = 408. Without
-	// the redraw one third would get half of all, 15000.
+	// the redraw the multiples of three would get half of all, 15000.
 	for i, c := range third {
 		if c < draws/3-408 || c > draws/3+408 {
-			t.Errorf("third %d has %d of %d draws", i, c, draws)
+			t.Errorf("remainder %d has %d of %d draws", i, c, draws)
 		}
 	}
 }

@@ -130,7 +130,6 @@ type trainer struct {
 	sinceTime time.Time // of the last Progress, or the epoch's start
 
 	last, best string // paths of checkpoints written
-	saved      Position
 	savedTime  time.Time
 }
 
@@ -182,7 +181,6 @@ func newTrainer(prog Program, cfg Config) (*trainer, error) {
 		steps:     cfg.Recipe.StepsPerEpoch(cfg.Train.Len()),
 		order:     make([]int32, cfg.Train.Len()),
 		indices:   make([]int32, evaluationBatch),
-		saved:     Position{Epoch: -1},
 		savedTime: time.Now(),
 	}
 	if cfg.Saving.Dir != "" || cfg.Resume != nil {
@@ -220,9 +218,6 @@ func (t *trainer) place() error {
 		}
 		t.pos, t.last = c.Position, c.path
 		if dir := t.cfg.Saving.Dir; dir != "" {
-			if c.path == filepath.Join(dir, LastCheckpoint) {
-				t.saved = t.pos
-			}
 			if best := filepath.Join(dir, BestCheckpoint); bestEpoch(c.History, c.Recipe.watch()) > 0 && isFile(best) {
 				t.best = best
 			}
@@ -474,7 +469,7 @@ func (t *trainer) write(c *Checkpoint, name string, reason CheckpointReason) (Ch
 	if name == BestCheckpoint {
 		t.best = path
 	} else {
-		t.last, t.saved, t.savedTime = path, t.pos, time.Now()
+		t.last, t.savedTime = path, time.Now()
 	}
 	return CheckpointSaved{Path: path, Reason: reason, Epoch: t.pos.Epoch, Step: t.pos.Step}, nil
 }
@@ -536,7 +531,7 @@ func (t *trainer) stop(err error) error {
 	var in interruption
 	if errors.As(err, &in) {
 		err = in.err
-		if t.cfg.Saving.Dir != "" && t.pos != t.saved {
+		if t.cfg.Saving.Dir != "" {
 			if saveErr := t.save(AtStopped); errors.As(saveErr, &in) {
 				// An observer that has failed may fail again; the file is whole.
 			} else if saveErr != nil {

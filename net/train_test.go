@@ -181,15 +181,19 @@ func TestTrainEvents(t *testing.T) {
 // counting is a program that adds nothing but notes of what it was given.
 type counting struct {
 	net.Program
-	batches [][]int32
-	metrics func(net.Metrics, *net.Dataset) net.Metrics // changes what Metrics returns; the data set that was evaluated, or nil
-	state   func(net.State)                             // changes what State returns
-	step    func(n int) error                           // before step n, from 1
-	data    *net.Dataset
+	batches  [][]int32
+	metrics  func(net.Metrics, *net.Dataset) net.Metrics // changes what Metrics returns; the data set that was evaluated, or nil
+	state    func(net.State)                             // changes what State returns
+	step     func(n int) error                           // before step n, from 1
+	evaluate func(net.Batch)                             // before an evaluation
+	data     *net.Dataset
 }
 
 func (p *counting) Evaluate(b net.Batch) error {
 	p.data = b.Data
+	if p.evaluate != nil {
+		p.evaluate(b)
+	}
 	return p.Program.Evaluate(b)
 }
 
@@ -460,6 +464,32 @@ func TestCancelAndResume(t *testing.T) {
 				t.Errorf("stopped at %d: epoch %d scores %+v and %+v, want %+v and %+v", stopAt, i+1, g.Validation, g.Test, e.Validation, e.Test)
 			}
 		}
+	}
+}
+
+// TestCancelInsideAnEvaluation must not count its half as training.
+func TestCancelInsideAnEvaluation(t *testing.T) {
+	cfg := smallRun()
+	cfg.Recipe.Epochs = 1
+	cfg.Saving.Dir = t.TempDir()
+	want := train(t, cfg).Epochs[0]
+
+	ctx, cancel := context.WithCancel(t.Context())
+	p := &counting{Program: compile(t, cfg)}
+	p.evaluate = func(b net.Batch) {
+		if b.Data == cfg.Test { // of two pieces, this is the first
+			cancel()
+		}
+	}
+	if _, err := net.Train(ctx, p, cfg); !errors.Is(err, context.Canceled) {
+		t.Fatalf("error %v", err)
+	}
+	cfg.Resume = load(t, cfg.Saving.Dir)
+	if pos := cfg.Resume.Position; pos.Epoch != 0 || pos.Step != 5 || pos.Samples != 42 {
+		t.Errorf("stopped at %+v", pos)
+	}
+	if got := train(t, cfg).Epochs[0]; !reflect.DeepEqual(got, want) {
+		t.Errorf("resumed to %+v, want %+v", got, want)
 	}
 }
 
