@@ -60,14 +60,13 @@ type spread struct {
 
 func (s spread) size() int { return s.channels * s.outHeight * s.outWidth }
 
+// distance is how far apart the larger images of a mini-batch are: each has its
+// own slack, because packing may read that while the next image is written.
+func (s spread) distance() int { return s.size() + asm.Slack }
+
 // floatSize is size for images that may be too large.
 func (s spread) floatSize() float64 {
-	return float64(s.channels) * float64(s.outHeight) * float64(s.outWidth)
-}
-
-// isCopy says that the larger image is the image.
-func (s spread) isCopy() bool {
-	return s.outHeight == s.height && s.outWidth == s.width
+	return float64(s.channels)*float64(s.outHeight)*float64(s.outWidth) + asm.Slack
 }
 
 func (s spread) copy(dst, src []float32) {
@@ -130,16 +129,13 @@ func newConv(ws *workers, p *pass, l net.PlannedLayer, in, out *activations, bat
 	op.taps = grid(l.In.C, op.source.outHeight*w, g.KernelH, g.DilationH*w, g.KernelW, g.DilationW)
 	op.positions = grid(1, 0, g.OutH, g.StrideH*w, g.OutW, g.StrideW)
 	op.windows, op.turned = newPanels(ks, op.positions), newPanels(ks, op.taps)
-	op.padded = in.value
-	if !op.source.isCopy() {
-		op.padded = newBuffer(batch * op.source.size())
-	}
+	op.padded = make([]float32, batch*op.source.distance())
 
 	w = op.gradient.outWidth
 	op.inputTaps = grid(l.Out.C, op.gradient.outHeight*w, g.KernelH, g.DilationH*w, g.KernelW, g.DilationW)
 	op.inputWindows = newPanels(ks, grid(1, 0, l.In.H, w, l.In.W, 1))
 	for range ws.all {
-		op.spreadOut = append(op.spreadOut, newBuffer(op.gradient.size()))
+		op.spreadOut = append(op.spreadOut, make([]float32, op.gradient.distance()))
 	}
 	op.turnedWeight = make([]float32, weight.Size())
 	op.sums = make([]float32, batch*op.filters)
@@ -154,14 +150,14 @@ func (op *conv) groupsOf(samples int) int {
 	return min(samples, (minGradTasks+len(op.turned)-1)/len(op.turned))
 }
 
-// image returns the padded input of sample n, and what lies behind it.
-func (op *conv) image(n int) []float32 { return op.padded[n*op.source.size():] }
+// image returns the padded input of sample n.
+func (op *conv) image(n int) []float32 {
+	return op.padded[n*op.source.distance():][:op.source.distance()]
+}
 
 func (op *conv) forward(w *worker, n int) {
 	image, y := op.image(n), op.out.values(n)
-	if !op.source.isCopy() {
-		op.source.copy(image, op.in.values(n))
-	}
+	op.source.copy(image, op.in.values(n))
 	weights := matrix{op.weight.value, op.filters, len(op.taps), 1}
 	for i := range op.windows {
 		w.multiply(weights, image, op.taps, &op.windows[i], y, len(op.positions), false)
