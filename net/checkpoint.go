@@ -154,7 +154,10 @@ func SaveCheckpoint(path string, c *Checkpoint) error {
 		return fmt.Errorf("checkpoint %s: not written: %w", path, err)
 	}
 	err = replaceFile(path, func(w io.Writer) error { return safetensors.SerializeToWriter(tensors, meta, w) })
-	if err != nil {
+	switch {
+	case errors.Is(err, errNotSynced):
+		return fmt.Errorf("checkpoint %s: %w", path, err)
+	case err != nil:
 		return fmt.Errorf("checkpoint %s: not written, what was there is unchanged: %w", path, err)
 	}
 	return nil

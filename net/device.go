@@ -34,7 +34,7 @@ type Options struct {
 // Check refuses options outside their ranges.
 func (o Options) Check() error {
 	if o.Batch < 1 || o.Batch > maxElements {
-		return fmt.Errorf("batch size must be at least 1, got %d", o.Batch)
+		return fmt.Errorf("batch size must be from 1 to %d, got %d", maxElements, o.Batch)
 	}
 	return o.Optimizer.Check()
 }

@@ -49,12 +49,12 @@ func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 func (in Initializer) check() error {
 	switch in.Method {
 	case TruncatedNormal:
-		if !(in.Sigma > 0) || !finite(in.Sigma) {
-			return fmt.Errorf("initial values: sigma of truncated_normal must be above 0, got %v", in.Sigma)
+		if !(in.Sigma > 0) || !finite(float64(float32(2*in.Sigma))) {
+			return fmt.Errorf("initial values: sigma of truncated_normal must be above 0 and fit a float32 twice, got %v", in.Sigma)
 		}
 	case Constant:
-		if !finite(in.Value) {
-			return fmt.Errorf("initial values: constant must be finite, got %v", in.Value)
+		if !finite(float64(float32(in.Value))) {
+			return fmt.Errorf("initial values: constant must be finite and fit a float32, got %v", in.Value)
 		}
 	case He, Glorot:
 	default:

@@ -99,6 +99,8 @@ func TestInitializerRefusals(t *testing.T) {
 		{truncated(math.NaN()), "sigma"},
 		{truncated(math.Inf(1)), "sigma"},
 		{Initializer{Method: Constant, Value: math.NaN()}, "constant must be finite"},
+		{Initializer{Method: Constant, Value: 1e39}, "constant must be finite and fit a float32"},
+		{truncated(3e38), "fit a float32 twice"},
 		{Initializer{Method: "zeros"}, `unknown method "zeros"`},
 		{Initializer{}, "unknown method"},
 	} {

@@ -1,6 +1,7 @@
 package net
 
 import (
+	"errors"
 	"fmt"
 	"math"
 )
@@ -65,6 +66,10 @@ func (o Optimizer) Moments() []string {
 	return nil
 }
 
+// leastEpsilon is the least normal float32: a smaller one would be 0 on some
+// devices, and a weight whose gradient has always been 0 would become 0/0.
+const leastEpsilon = 0x1p-126
+
 // Check refuses settings outside their ranges.
 func (o Optimizer) Check() error {
 	in := func(name string, x, lo, hi float64) error { // lo <= x < hi
@@ -87,7 +92,7 @@ func (o Optimizer) Check() error {
 			checks = append(checks, fmt.Errorf("optimiser: nesterov needs a momentum above 0"))
 		}
 	case Adam, AdamW:
-		checks = append(checks, in("beta1", o.Beta1, 0, 1), in("beta2", o.Beta2, 0, 1), in("epsilon", o.Epsilon, 0, inf))
+		checks = append(checks, in("beta1", o.Beta1, 0, 1), in("beta2", o.Beta2, 0, 1), in("epsilon", o.Epsilon, leastEpsilon, inf))
 	default:
 		checks = append(checks, fmt.Errorf("optimiser: unknown method %q (want sgd, adam or adamw)", o.Method))
 	}
@@ -156,6 +161,9 @@ func (s Schedule) check() error {
 	case StepRate:
 		if s.Every < 1 {
 			return fmt.Errorf("schedule: step needs every at least 1 step, got %d", s.Every)
+		}
+		if s.Factor == 0 {
+			return errors.New("schedule: step needs a factor above 0")
 		}
 	case CosineRate, OneCycleRate:
 		if s.Total <= s.Warmup {

@@ -104,6 +104,8 @@ func TestOptimizerCheck(t *testing.T) {
 		{"beta1", with(adam, func(o *Optimizer) { o.Beta1 = 1 }), "beta1"},
 		{"beta2", with(adam, func(o *Optimizer) { o.Beta2 = -0.1 }), "beta2"},
 		{"epsilon", with(adam, func(o *Optimizer) { o.Epsilon = nan }), "epsilon"},
+		{"no epsilon", with(adam, func(o *Optimizer) { o.Epsilon = 0 }), "epsilon must be at least 1.17"},
+		{"no step factor", with(sgd, func(o *Optimizer) { o.Schedule = Schedule{Method: StepRate, Every: 1} }), "needs a factor above 0"},
 		{"momentum", with(sgd, func(o *Optimizer) { o.Momentum = 1 }), "momentum"},
 		{"Nesterov without momentum", with(sgd, func(o *Optimizer) { o.Nesterov = true }), "nesterov needs a momentum"},
 		{"decay", with(sgd, func(o *Optimizer) { o.WeightDecay = -1 }), "weight decay"},

@@ -2,6 +2,7 @@ package net
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -13,9 +14,13 @@ import (
 // name goes before it.
 const tempPattern = ".*.tmp"
 
+// errNotSynced means that a file is in place but its folder could not be synced.
+var errNotSynced = errors.New("written, but a power cut may bring back what was there before")
+
 // replaceFile writes a file so that, whenever the process or the machine stops,
 // path holds either what it held before or all of the new contents. A failed
-// write leaves the old file and removes the temporary one.
+// write leaves the old file and removes the temporary one; only after
+// errNotSynced is the new one in place.
 func replaceFile(path string, write func(io.Writer) error) (err error) {
 	dir, name := filepath.Split(path)
 	if dir == "" {
@@ -46,7 +51,10 @@ func replaceFile(path string, write func(io.Writer) error) (err error) {
 	if err != nil {
 		return err
 	}
-	return syncDir(dir)
+	if err := syncDir(dir); err != nil {
+		return fmt.Errorf("%w: %w", errNotSynced, err)
+	}
+	return nil
 }
 
 func removeIfThere(path string) error {

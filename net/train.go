@@ -12,7 +12,7 @@ import (
 
 // Saving says where and when Train writes checkpoints.
 type Saving struct {
-	Dir        string        // the folder, made if missing; "" writes none
+	Dir        string        // the folder of this run alone, made if missing; "" writes none
 	EverySteps int           // besides the end of each epoch, every so many steps; 0 does not
 	Every      time.Duration // and when so much time has passed since the last; 0 does not
 }
@@ -82,7 +82,7 @@ func lastGood(path string) string {
 // cfg.Train must be set.
 func (cfg Config) Options() Options {
 	r := cfg.Recipe
-	return Options{Batch: r.Batch, Optimizer: r.OptimizerFor(r.StepsPerEpoch(cfg.Train.Len())), Seed: r.Seed}
+	return Options{Batch: min(r.Batch, cfg.Train.Len()), Optimizer: r.OptimizerFor(r.StepsPerEpoch(cfg.Train.Len())), Seed: r.Seed}
 }
 
 // evaluationBatch is how many samples are evaluated between looks at the context.
@@ -463,13 +463,16 @@ func (t *trainer) write(c *Checkpoint, name string, reason CheckpointReason) (Ch
 	if errors.Is(err, ErrNotFinite) {
 		return CheckpointSaved{}, t.diverged("a weight or the optimiser's state", t.made())
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errNotSynced) {
 		return CheckpointSaved{}, err
 	}
 	if name == BestCheckpoint {
 		t.best = path
 	} else {
 		t.last, t.savedTime = path, time.Now()
+	}
+	if err != nil {
+		return CheckpointSaved{}, err
 	}
 	return CheckpointSaved{Path: path, Reason: reason, Epoch: t.pos.Epoch, Step: t.pos.Step}, nil
 }
