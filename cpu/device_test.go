@@ -122,6 +122,17 @@ func TestCompileTooLarge(t *testing.T) {
 			t.Errorf("Compile: error %v, want one that asks for a smaller batch", err)
 		}
 	}
+	if totalMemory() > 0 { // 2,000 layers of 1.6 GB each, in values and gradients
+		deep := &net.Network{Input: net.Shape{C: 1, H: 20000, W: 20000}}
+		for range 2000 {
+			deep.Layers = append(deep.Layers, &net.Activation{Func: net.Tanh})
+		}
+		deep.Layers = append(deep.Layers, &net.Pool{Kernel: net.Square(20000)}, &net.Flatten{}, &net.Dense{Units: 2})
+		_, err := d.Compile(deep, net.Options{Batch: 1, Optimizer: net.SGDDefault(0.1)})
+		if err == nil || !strings.Contains(err.Error(), "more than the machine's") {
+			t.Errorf("Compile: error %v, want one that tells the machine's memory", err)
+		}
+	}
 	mlp := net.Model("mlp")
 	if _, err := d.Compile(mlp, net.Options{Batch: math.MaxInt32, Optimizer: net.SGDDefault(0.1)}); err == nil {
 		t.Error("Compile with the largest batch: no error")

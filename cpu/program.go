@@ -53,7 +53,7 @@ type view struct {
 
 // newProgram plans operations and memory.
 func newProgram(d *device, plan *net.Plan, opts net.Options) (*program, error) {
-	if err := checkSizes(plan, opts.Batch); err != nil {
+	if err := checkSizes(plan, opts); err != nil {
 		return nil, err
 	}
 	p := &program{device: d, plan: plan, options: opts}
@@ -71,18 +71,28 @@ func newProgram(d *device, plan *net.Plan, opts net.Options) (*program, error) {
 }
 
 // checkSizes refuses a mini-batch whose values between two layers could not be
-// numbered by an int32. Sizes are multiplied as float64, which cannot overflow.
-func checkSizes(plan *net.Plan, batch int) error {
+// numbered by an int32, and a program that cannot fit the machine's memory: there
+// Go would end the process. Sizes are multiplied as float64, which cannot
+// overflow.
+func checkSizes(plan *net.Plan, opts net.Options) error {
+	batch := float64(opts.Batch)
+	values := float64(plan.Weights()) * float64(2+len(opts.Optimizer.Moments()))
 	for _, l := range plan.Layers {
-		most := float64(max(l.In.Size(), l.Out.Size())) * float64(batch)
+		most := float64(max(l.In.Size(), l.Out.Size())) * batch
+		values += 2 * float64(l.Out.Size()) * batch // and its gradient
 		if _, ok := l.Layer.(*net.Conv); ok {
 			source, gradient := spreads(l)
-			most = max(most, source.floatSize()*float64(batch), gradient.floatSize())
+			most = max(most, source.floatSize()*batch, gradient.floatSize())
+			values += source.floatSize() * batch
 		}
 		if most > math.MaxInt32-asm.Slack {
 			return fmt.Errorf("cpu: layer %d (%s) needs %.3g values for a mini-batch of %d, more than %d: take a smaller batch or smaller layers",
-				l.Index, l.Name, most, batch, math.MaxInt32-asm.Slack)
+				l.Index, l.Name, most, opts.Batch, math.MaxInt32-asm.Slack)
 		}
+	}
+	if total := totalMemory(); total > 0 && 4*values > total {
+		return fmt.Errorf("cpu: the network needs about %.1f GB for a mini-batch of %d, more than the machine's %.1f GB: take a smaller batch or smaller layers",
+			4*values/1e9, opts.Batch, total/1e9)
 	}
 	return nil
 }
