@@ -6,7 +6,7 @@ CROSS  = linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race check generate check-generated fuzz bench vuln cross
+.PHONY: help build test race noasm check generate check-generated fuzz bench vuln cross
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ test: ## Run every test
 
 race: ## Run the short tests under the race detector (needs a C compiler)
 	$(TOOL) gotestsum --format pkgname -- -race -short -timeout 15m ./...
+
+noasm: ## Run the CPU device's short tests without assembly
+	$(TOOL) gotestsum --format pkgname -- -short -tags noasm ./cpu/... ./internal/cpufeat
 
 check: cross ## gofmt, go vet, staticcheck, both with and without assembly, and the cross builds
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt would change: $$unformatted" >&2; exit 1; fi
@@ -36,7 +39,7 @@ generate: ## Write the generated files anew (assembly)
 	$(GO) generate ./...
 
 check-generated: generate ## Fail if a generated file in git is not what `generate` writes
-	git diff --exit-code -- cpu/asm
+	@changed=$$(git status --porcelain cpu/asm); if [ -n "$$changed" ]; then echo "generated files are not current:" >&2; echo "$$changed" >&2; git diff --stat -- cpu/asm >&2; exit 1; fi
 
 fuzz: ## Fuzz every parser, FUZZTIME (default 30s) each
 	@$(GO) list -f '{{.Dir}}' ./... | while read -r dir; do \

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -35,7 +36,9 @@ var testOnly = []string{"net/devicetest"}
 var cgo = []string{"cuda", "cuda/driver"}
 
 func TestArrowsRunOneWay(t *testing.T) {
-	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,CgoFiles", module+"/...").Output()
+	list := exec.Command("go", "list", "-json=ImportPath,Imports,CgoFiles", module+"/...")
+	list.Env = append(os.Environ(), "CGO_ENABLED=1") // without it cgo's files are not listed
+	out, err := list.Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
