@@ -32,11 +32,11 @@ type Recipe struct {
 
 // Recipes returns the built-in recipes, the default one first.
 func Recipes() []Recipe {
-	fast := AdamDefault(1e-3)
+	fast := AdamDefault(2e-3)
 	fast.Schedule = Schedule{Method: OneCycleRate, Start: 0.1, Peak: 0.25, Final: 0.01}
 	return []Recipe{
 		{Name: "tutorial", Epochs: 10, Batch: 50, Optimizer: AdamDefault(1e-4), Seed: 1},
-		{Name: "fast", Epochs: 3, Batch: 50, Optimizer: fast, Seed: 1},
+		{Name: "fast", Epochs: 3, Batch: 32, Optimizer: fast, Seed: 1},
 	}
 }
 
