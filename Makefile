@@ -6,7 +6,7 @@ CROSS  = linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race noasm check generate check-generated fuzz bench vuln cross
+.PHONY: help build test race cuda noasm check generate check-generated fuzz bench vuln cross
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,13 @@ test: ## Run every test
 
 race: ## Run the short tests under the race detector (needs a C compiler)
 	$(TOOL) gotestsum --format pkgname -- -race -short -timeout 15m ./...
+
+# Building for CUDA needs a C compiler and our own declarations, nothing of NVIDIA's.
+CUDA_ENV = CGO_ENABLED=1 CGO_CFLAGS="-g -O2 -I$(CURDIR)/cuda/driver/include"
+
+cuda: ## Vet and test what builds with the tag cuda (needs a C compiler, no GPU)
+	$(CUDA_ENV) $(GO) vet -tags cuda ./cuda/...
+	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -tags cuda ./cuda/...
 
 noasm: ## Run the CPU device's short tests without assembly
 	$(TOOL) gotestsum --format pkgname -- -short -tags noasm ./cpu/... ./internal/cpufeat
@@ -35,11 +42,11 @@ check: cross ## gofmt, go vet, staticcheck, both with and without assembly, and 
 cross: ## Build every package for every place in CROSS, without cgo
 	@for p in $(CROSS); do echo "build $$p"; GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 $(GO) build ./... || exit 1; done
 
-generate: ## Write the generated files anew (assembly)
+generate: ## Write the generated files anew (assembly, trampolines)
 	$(GO) generate ./...
 
 check-generated: generate ## Fail if a generated file in git is not what `generate` writes
-	@changed=$$(git status --porcelain cpu/asm); if [ -n "$$changed" ]; then echo "generated files are not current:" >&2; echo "$$changed" >&2; git diff --stat -- cpu/asm >&2; exit 1; fi
+	@changed=$$(git status --porcelain cpu/asm cuda/driver); if [ -n "$$changed" ]; then echo "generated files are not current:" >&2; echo "$$changed" >&2; git diff --stat -- cpu/asm cuda/driver >&2; exit 1; fi
 
 fuzz: ## Fuzz every parser, FUZZTIME (default 30s) each
 	@$(GO) list -f '{{.Dir}}' ./... | while read -r dir; do \

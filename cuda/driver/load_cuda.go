@@ -1,0 +1,259 @@
+//go:build cuda && cgo && linux && (amd64 || arm64)
+
+package driver
+
+/*
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <link.h>
+#include <stdlib.h>
+
+#include "cublas_v2.h"
+#include "cuda.h"
+#include "cudnn.h"
+#include "standin.h"
+
+static const char *path_of(void *handle) {
+	struct link_map *map = NULL;
+	return dlinfo(handle, RTLD_DI_LINKMAP, &map) == 0 ? map->l_name : "";
+}
+
+static void set_slot(int i, void *f) { __atomic_store_n(&gputrain_slots[i], f, __ATOMIC_RELEASE); }
+
+static int call_out(void *f, int *v) { return ((CUresult(*)(int *))f)(v); }
+static size_t call_number(void *f) { return ((size_t(*)(void))f)(); }
+static int call_property(void *f, libraryPropertyType p, int *v) {
+	return ((cublasStatus_t(*)(libraryPropertyType, int *))f)(p, v);
+}
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"unsafe"
+)
+
+// names gives the files that a library is looked for under, the best first.
+func (k Kind) names() []string {
+	switch k {
+	case Driver:
+		return []string{"libcuda.so.1"}
+	case DNN:
+		return []string{"libcudnn.so.9", "libcudnn.so.8"}
+	}
+	return []string{"libcublas.so.13", "libcublas.so.12", "libcublas.so.11"}
+}
+
+// minimum is the oldest version that works. The driver's is set by the PTX in package kernels (ISA 7.8), the others' by
+// the functions of functions.txt.
+func (k Kind) minimum() Version {
+	switch k {
+	case Driver:
+		return Version{11, 8, 0}
+	case DNN:
+		return Version{8, 0, 0}
+	}
+	return Version{11, 0, 0}
+}
+
+// Folders where CUDA's installers put libraries without telling the system; looked in last.
+var installed = []string{"/usr/local/cuda/lib64", "/usr/lib/wsl/lib"}
+
+// load finds the best library of a kind and fills its slots. If none can be used, the Err of the answer says why.
+func load(k Kind, search string, cuda Library) Library {
+	lib := Library{Kind: k}
+	for _, file := range candidates(k, search) {
+		handle, err := open(k, file)
+		if err == nil {
+			err = fill(k, handle, cuda, &lib)
+			if err == nil {
+				return lib
+			}
+			C.dlclose(handle)
+		}
+		if !errors.Is(err, os.ErrNotExist) {
+			lib.Passed = append(lib.Passed, err)
+		}
+	}
+	if len(lib.Passed) > 0 {
+		lib.Err, lib.Passed = lib.Passed[0], lib.Passed[1:]
+		return lib
+	}
+	where := "where the system looks for libraries"
+	if search != "" {
+		where = fmt.Sprintf("%s=%s", SearchVariable, search)
+	}
+	detail := fmt.Sprintf("looked for %s in %s", strings.Join(k.names(), ", "), where)
+	if k == Driver && search == "" {
+		if kernelModule() {
+			detail += "; the kernel's driver is there, so this may be a container that was started without it (--gpus all)"
+		} else {
+			detail += "; it comes with NVIDIA's driver"
+		}
+	}
+	lib.Err = &LibraryError{Kind: k, Detail: detail, Err: ErrNoLibrary}
+	return lib
+}
+
+// candidates gives the files to try, best first. A name without a folder is looked for as the system does.
+func candidates(k Kind, search string) []string {
+	var files []string
+	for _, name := range k.names() {
+		if search == "" {
+			files = append(files, name)
+			for _, dir := range installed {
+				files = append(files, filepath.Join(dir, name))
+			}
+			continue
+		}
+		for _, dir := range filepath.SplitList(search) {
+			// The folder is the only place, so a name without a slash must not fall through to the system's.
+			if abs, err := filepath.Abs(dir); err == nil && dir != "" {
+				files = append(files, filepath.Join(abs, name))
+			}
+		}
+	}
+	return files
+}
+
+// open loads a file. The error is an os.ErrNotExist where the file isn't there, as opposed to one that can't be loaded.
+func open(k Kind, file string) (unsafe.Pointer, error) {
+	name := C.CString(file)
+	defer C.free(unsafe.Pointer(name))
+	// LOCAL: the libraries find each other by themselves, and nothing of theirs may answer for something of ours.
+	if handle := C.dlopen(name, C.RTLD_NOW|C.RTLD_LOCAL); handle != nil {
+		return handle, nil
+	}
+	why := C.GoString(C.dlerror())
+	if strings.HasPrefix(why, file+": cannot open shared object file: No such file") {
+		return nil, os.ErrNotExist
+	}
+	if !filepath.IsAbs(file) {
+		file = "" // why names it
+	}
+	return nil, &LibraryError{Kind: k, Path: file, Detail: why, Err: fmt.Errorf("%w: cannot be loaded", ErrNoLibrary)}
+}
+
+// fill checks a library and, if it can be used, puts its functions into the slots.
+func fill(k Kind, handle unsafe.Pointer, cuda Library, lib *Library) error {
+	path := C.GoString(C.path_of(handle))
+	fail := func(err error, symbol, detail string) error {
+		return &LibraryError{Kind: k, Path: path, Symbol: symbol, Detail: detail, Err: err}
+	}
+	var functions [len(symbols)]unsafe.Pointer
+	var lost, missing []string
+	for i, s := range symbols {
+		if s.kind != k {
+			continue
+		}
+		functions[i] = find(handle, s.name)
+		if functions[i] == nil {
+			if s.required {
+				lost = append(lost, s.name)
+			} else {
+				missing = append(missing, s.name)
+			}
+		}
+	}
+	var init unsafe.Pointer
+	if k == Driver {
+		if init = find(handle, "cuInit"); init == nil {
+			lost = append(lost, "cuInit")
+		}
+	}
+	// The version says more than a function that an old one lacks.
+	version, err := versionOf(k, handle)
+	if err == nil && version.Less(k.minimum()) {
+		return fail(ErrVersionTooOld, "", fmt.Sprintf("it is %v and must be %v or newer", version, k.minimum()))
+	}
+	if len(lost) > 0 {
+		detail := ""
+		if len(lost) > 1 {
+			detail = fmt.Sprintf("and %d more", len(lost)-1)
+		}
+		return fail(ErrMissingSymbol, lost[0], detail)
+	}
+	if err != nil {
+		return fail(err, "", "")
+	}
+	if needs := builtFor(k, handle, version); cuda.Err == nil && needs > cuda.Version.Major {
+		return fail(ErrVersionTooOld, "", fmt.Sprintf("version %v needs a driver for CUDA %d, this one is for %v",
+			version, needs, cuda.Version))
+	}
+
+	for i, f := range functions {
+		if f != nil {
+			C.set_slot(C.int(i), f)
+		}
+	}
+	switch {
+	case k == Driver:
+		C.gputrain_standin.cuda = C.CUDA_ERROR_NOT_SUPPORTED
+		start = init
+	case k == DNN && version.Major >= 9:
+		C.gputrain_standin.cudnn = C.int(dnnNotSupported9)
+	case k == DNN:
+		C.gputrain_standin.cudnn = C.CUDNN_STATUS_NOT_SUPPORTED
+	default:
+		C.gputrain_standin.cublas = C.CUBLAS_STATUS_NOT_SUPPORTED
+	}
+	lib.Path, lib.Version, lib.Missing = path, version, missing
+	return nil
+}
+
+func find(handle unsafe.Pointer, symbol string) unsafe.Pointer {
+	name := C.CString(symbol)
+	defer C.free(unsafe.Pointer(name))
+	return C.dlsym(handle, name)
+}
+
+// versionOf asks a library that isn't in the slots yet for its version; none of the calls needs a GPU.
+func versionOf(k Kind, handle unsafe.Pointer) (Version, error) {
+	switch k {
+	case Driver:
+		f := find(handle, "cuDriverGetVersion")
+		if f == nil {
+			return Version{}, fmt.Errorf("%w cuDriverGetVersion", ErrMissingSymbol)
+		}
+		var n C.int
+		if err := Check("cuDriverGetVersion", int(C.call_out(f, &n))); err != nil {
+			return Version{}, err
+		}
+		return driverVersion(int(n)), nil
+	case DNN:
+		f := find(handle, "cudnnGetVersion")
+		if f == nil {
+			return Version{}, fmt.Errorf("%w cudnnGetVersion", ErrMissingSymbol)
+		}
+		return dnnVersion(int(C.call_number(f))), nil
+	}
+	f := find(handle, "cublasGetProperty")
+	if f == nil {
+		return Version{}, fmt.Errorf("%w cublasGetProperty", ErrMissingSymbol)
+	}
+	var n [3]C.int
+	for i, property := range []C.libraryPropertyType{C.MAJOR_VERSION, C.MINOR_VERSION, C.PATCH_LEVEL} {
+		if err := CheckBLAS("cublasGetProperty", int(C.call_property(f, property, &n[i]))); err != nil {
+			return Version{}, err
+		}
+	}
+	return Version{int(n[0]), int(n[1]), int(n[2])}, nil
+}
+
+// builtFor gives CUDA's major version that a library was built for: a driver of that version or a newer one runs it.
+func builtFor(k Kind, handle unsafe.Pointer, version Version) int {
+	switch k {
+	case DNN:
+		if f := find(handle, "cudnnGetCudartVersion"); f != nil {
+			return int(C.call_number(f)) / 1000
+		}
+		return 0
+	case BLAS:
+		return version.Major
+	}
+	return 0
+}

@@ -1,0 +1,61 @@
+package driver
+
+import "fmt"
+
+// A Kind is one of the three libraries.
+type Kind int
+
+const (
+	Driver Kind = iota // libcuda, which comes with NVIDIA's kernel driver
+	DNN                // libcudnn
+	BLAS               // libcublas
+)
+
+// Kinds are all of them, in the order in which they are loaded.
+var Kinds = [...]Kind{Driver, DNN, BLAS}
+
+func (k Kind) String() string {
+	switch k {
+	case Driver:
+		return "CUDA driver"
+	case DNN:
+		return "cuDNN"
+	case BLAS:
+		return "cuBLAS"
+	}
+	return fmt.Sprintf("Kind(%d)", int(k))
+}
+
+// A Version is what a library says its version is. Of the driver it is the newest CUDA that it supports.
+type Version struct {
+	Major, Minor, Patch int
+}
+
+func (v Version) String() string {
+	if v.Patch == 0 {
+		return fmt.Sprintf("%d.%d", v.Major, v.Minor)
+	}
+	return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch)
+}
+
+// Less reports that v is older than w.
+func (v Version) Less(w Version) bool {
+	if v.Major != w.Major {
+		return v.Major < w.Major
+	}
+	if v.Minor != w.Minor {
+		return v.Minor < w.Minor
+	}
+	return v.Patch < w.Patch
+}
+
+// driverVersion reads cuDriverGetVersion's number, 12040 for 12.4.
+func driverVersion(n int) Version { return Version{n / 1000, n % 1000 / 10, n % 10} }
+
+// dnnVersion reads cudnnGetVersion's number: 8907 for 8.9.7 and, from cuDNN 9 on, 90100 for 9.1.0.
+func dnnVersion(n int) Version {
+	if n < 10000 {
+		return Version{n / 1000, n % 1000 / 100, n % 100}
+	}
+	return Version{n / 10000, n % 10000 / 100, n % 100}
+}
