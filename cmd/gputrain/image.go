@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"image"
@@ -47,6 +48,9 @@ func decodeImage(r io.Reader) (image.Image, error) {
 	img, _, err := image.Decode(bytes.NewReader(b))
 	if err != nil {
 		return nil, fmt.Errorf("damaged %s image: %w", format, err)
+	}
+	if img.Bounds().Empty() {
+		return nil, fmt.Errorf("damaged %s image: it has no pixels", format)
 	}
 	return img, nil
 }
@@ -136,25 +140,28 @@ func digitPixels(img image.Image) ([]uint8, error) {
 	scale := digitBox / float64(max(box.Dx(), box.Dy()))
 	// The margin keeps the faint edges of strokes outside the box.
 	const margin, side = 4, digitBox + 2*4
-	small := image.NewGray(image.Rect(0, 0, side, side))
+	small := image.NewGray16(image.Rect(0, 0, side, side))
 	place := f64.Aff3{scale, 0, margin - scale*float64(box.Min.X), 0, scale, margin - scale*float64(box.Min.Y)}
 	draw.BiLinear.Transform(small, place, ink, ink.Bounds(), draw.Src, nil)
 
-	var peak uint8
-	var mass, massX, massY float64
-	for i, v := range small.Pix {
+	var peak, mass, massX, massY float64
+	for i := range side * side {
+		v := float64(small.Gray16At(i%side, i/side).Y)
 		peak = max(peak, v)
-		mass += float64(v)
-		massX += float64(v) * (float64(i%side) + 0.5)
-		massY += float64(v) * (float64(i/side) + 0.5)
+		mass += v
+		massX += v * (float64(i%side) + 0.5)
+		massY += v * (float64(i/side) + 0.5)
+	}
+	if peak == 0 {
+		return nil, errors.New("the strokes are too thin for so large an image: crop it to the digit, or draw with a thicker pen")
 	}
 	left, top := centred(massX/mass), centred(massY/mass)
 	out := make([]uint8, digitSize*digitSize)
-	for i, v := range small.Pix {
+	for i := range side * side {
 		x, y := i%side+left, i/side+top
 		if x >= 0 && x < digitSize && y >= 0 && y < digitSize {
 			// Thin strokes grow faint when they are made smaller; MNIST's are bright.
-			out[y*digitSize+x] = uint8((int(v)*255 + int(peak)/2) / int(peak))
+			out[y*digitSize+x] = uint8(math.Round(255 * float64(small.Gray16At(i%side, i/side).Y) / peak))
 		}
 	}
 	return out, nil
@@ -166,8 +173,9 @@ func digitPixels(img image.Image) ([]uint8, error) {
 func centred(mass float64) int { return int(math.Round(digitSize/2 + 0.5 - mass)) }
 
 // inkOf returns how far each pixel's colour is from the background's, from 0 to
-// the greatest distance at 255.
-func inkOf(img image.Image) (*image.Gray, error) {
+// the greatest distance at 65535: thin strokes in a large image leave less than a
+// 255th of it when they are made smaller.
+func inkOf(img image.Image) (*image.Gray16, error) {
 	canvas := opaque(img, backdrop(img))
 	frame := framePixels(canvas.Bounds())
 	var background [3]float64
@@ -187,9 +195,10 @@ func inkOf(img image.Image) (*image.Gray, error) {
 		}
 		return math.Sqrt(sum / 3)
 	}
-	ink := image.NewGray(canvas.Bounds())
+	ink := image.NewGray16(canvas.Bounds())
+	pixels := len(canvas.Pix) / 4
 	peak := 0.0
-	for i := range ink.Pix {
+	for i := range pixels {
 		peak = max(peak, distance(i))
 	}
 	// What half of the frame reaches is noise; three deviations of it are
@@ -203,8 +212,9 @@ func inkOf(img image.Image) (*image.Gray, error) {
 	if peak-floor < 16 {
 		return nil, errors.New("there is nothing to see: all of the image has one colour")
 	}
-	for i := range ink.Pix {
-		ink.Pix[i] = uint8(math.Round(255 * max(distance(i)-floor, 0) / (peak - floor)))
+	for i := range pixels {
+		v := math.Round(math.MaxUint16 * max(distance(i)-floor, 0) / (peak - floor))
+		binary.BigEndian.PutUint16(ink.Pix[2*i:], uint16(v))
 	}
 	return ink, nil
 }
@@ -248,11 +258,11 @@ func framePixels(r image.Rectangle) []int {
 
 // inkBox returns the smallest rectangle with all pixels of at least a fifth of
 // the ink's greatest value.
-func inkBox(ink *image.Gray) image.Rectangle {
+func inkBox(ink *image.Gray16) image.Rectangle {
 	box := image.Rectangle{}
 	w := ink.Bounds().Dx()
-	for i, v := range ink.Pix {
-		if v >= 255/5 {
+	for i := range len(ink.Pix) / 2 {
+		if binary.BigEndian.Uint16(ink.Pix[2*i:]) >= math.MaxUint16/5 {
 			box = box.Union(image.Rect(i%w, i/w, i%w+1, i/w+1))
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"image/png"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -252,6 +253,41 @@ func pngOfSize(w, h uint32) []byte {
 	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b[12:]))
 }
 
+// noPixels is a GIF file with a screen of 4 x 4 pixels, a palette of two colours,
+// and a frame of 0 x 0.
+var noPixels = []byte("GIF89a\x04\x00\x04\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff" +
+	",\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x01\x2c\x00;")
+
+// twoDots is a white image with black pixels near two of its corners.
+func twoDots(w, h int) image.Image {
+	img := image.NewGray(image.Rect(0, 0, w, h))
+	draw.Draw(img, img.Bounds(), image.White, image.Point{}, draw.Src)
+	img.SetGray(2, 2, color.Gray{})
+	img.SetGray(w-3, h-3, color.Gray{})
+	return img
+}
+
+// TestThinStrokes checks that what leaves less than a 255th of a pixel's ink is
+// seen: two dots in opposite corners, 600 pixels apart.
+func TestThinStrokes(t *testing.T) {
+	got, err := digitPixels(twoDots(600, 600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Their centre is the middle of the image, the corners lie ten pixels off.
+	// A box's edge may fall between two pixels, which then share the ink.
+	for i, v := range got {
+		x, y := i%digitSize, i/digitSize
+		near := func(at int) bool { return x >= at-1 && x <= at+1 && y >= at-1 && y <= at+1 }
+		if v != 0 && !near(4) && !near(24) {
+			t.Errorf("pixel (%d, %d) is %d, want 0", x, y, v)
+		}
+	}
+	if slices.Max(got) != 255 {
+		t.Errorf("the brightest pixel is %d, want 255", slices.Max(got))
+	}
+}
+
 func TestBadImages(t *testing.T) {
 	white := image.NewGray(image.Rect(0, 0, 50, 50))
 	draw.Draw(white, white.Bounds(), image.White, image.Point{}, draw.Src)
@@ -271,6 +307,9 @@ func TestBadImages(t *testing.T) {
 		{"long", make([]byte, maxImageBytes+1), prepareAuto, digitShape, "the file is larger than 64 MiB; make the image smaller"},
 		{"blank", encoded(t, "png", white), prepareAuto, digitShape, "there is nothing to see: all of the image has one colour"},
 		{"one pixel", encoded(t, "png", white.SubImage(image.Rect(0, 0, 1, 1))), prepareAuto, digitShape, "there is nothing to see: all of the image has one colour"},
+		{"no pixels", noPixels, prepareAuto, digitShape, "damaged gif image: it has no pixels"},
+		{"no pixels to resize", noPixels, prepareResize, digitShape, "damaged gif image: it has no pixels"},
+		{"two dots far apart", encoded(t, "png", twoDots(20000, 50)), prepareAuto, digitShape, "the strokes are too thin for so large an image: crop it to the digit, or draw with a thicker pen"},
 		{"five channels", photo, prepareAuto, net.Shape{C: 5, H: 28, W: 28}, "the model takes 5 channels; images have 1 or 3"},
 		{"digit for colour", photo, prepareDigit, net.Shape{C: 3, H: 32, W: 32}, "--prepare digit is for models that take 1 x 28 x 28, this one takes 3 x 32 x 32; use --prepare resize"},
 	} {

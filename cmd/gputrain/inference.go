@@ -29,30 +29,35 @@ type model struct {
 }
 
 // openModel loads the checkpoint that the flags name and compiles its network
-// for batches of some size.
-func openModel(c *cli.Context, batch int) (m *model, err error) {
-	m = &model{}
+// for batches of some size, or of the size that it was trained in if that is
+// less: a larger one may be more than the device can take.
+func openModel(c *cli.Context, batch int) (*model, error) {
+	m := &model{}
+	if err := m.open(c, batch); err != nil {
+		return nil, errors.Join(err, m.close())
+	}
+	return m, nil
+}
+
+func (m *model) open(c *cli.Context, batch int) (err error) {
 	if m.checkpoint, m.path, err = loadRun(c.String("checkpoint")); err != nil {
-		return nil, err
+		return err
 	}
 	if m.plan, err = m.checkpoint.Network.Plan(); err != nil {
-		return nil, err
+		return err
 	}
 	if m.device, _, err = openDevice(c); err != nil {
-		return nil, err
+		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, m.close())
-		}
-	}()
 	// Only weights matter here: any optimiser will do, and no state of it.
-	m.program, err = m.device.Compile(m.checkpoint.Network, net.Options{Batch: batch, Optimizer: net.SGDDefault(0)})
+	options := net.Options{Batch: min(batch, m.checkpoint.Recipe.Batch), Optimizer: net.SGDDefault(0)}
+	program, err := m.device.Compile(m.checkpoint.Network, options)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	m.program = program
 	state := net.State{Step: m.checkpoint.State.Step, Params: m.checkpoint.State.Params}
-	return m, m.program.SetState(state)
+	return m.program.SetState(state)
 }
 
 func (m *model) close() error {
@@ -60,7 +65,10 @@ func (m *model) close() error {
 	if m.program != nil {
 		err = m.program.Close()
 	}
-	return errors.Join(err, m.device.Close())
+	if m.device != nil {
+		err = errors.Join(err, m.device.Close())
+	}
+	return err
 }
 
 // batches calls f for all samples of a data set, in pieces.

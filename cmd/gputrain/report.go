@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -69,10 +70,20 @@ func (r *report) started(e net.Started) {
 	t.add("Checkpoints", r.folder)
 	if p := e.Resumed; p != nil {
 		t.add("Resumed", fmt.Sprintf("after %d epochs and %d steps", p.Epoch, p.Step))
+		if before := r.run.config.Resume.Device; before != "" && arithmetic(before) != arithmetic(r.run.config.Device) {
+			t.add("Note", fmt.Sprintf("it began on %s: other last bits from here on than without a stop", before))
+		}
 	}
 	t.write(r.app.out)
 	fmt.Fprintln(r.app.out)
 }
+
+// threadCount is the part of a device's name that says nothing about its results.
+var threadCount = regexp.MustCompile(`, \d+ threads?\b`)
+
+// arithmetic returns a device's name without the number of threads: devices with
+// the same compute the same, bit for bit.
+func arithmetic(device string) string { return threadCount.ReplaceAllString(device, "") }
 
 func (r *report) progress(e net.Progress) {
 	left := time.Duration(float64(e.Steps-e.Step) * float64(r.run.config.Recipe.Batch) / e.ImagesPerSecond * float64(time.Second))
@@ -142,9 +153,12 @@ func (r *report) epoch(e net.EpochDone) {
 
 func (r *report) done(e net.Done) {
 	out := r.app.out
-	if r.trained {
+	switch {
+	case r.trained:
 		fmt.Fprintln(out)
-	} else {
+	case e.EarlyStopped:
+		fmt.Fprintf(out, "Nothing was left to do. To train on, set --patience to more than %d, or to 0.\n", len(e.Epochs)-e.Best)
+	default:
 		fmt.Fprintf(out, "Nothing was left to do. To train on, set --epochs to more than %d.\n", len(e.Epochs))
 	}
 	if e.EarlyStopped {

@@ -16,28 +16,30 @@ import (
 const runsFolder = "checkpoints"
 
 // newRunFolder returns the folder for a new run's checkpoints: the one named, if
-// it holds no run, or a fresh one in runsFolder.
-func newRunFolder(named string) (string, error) {
+// it holds no run, or one in runsFolder. Fresh is a folder that was not there
+// before.
+func newRunFolder(named string) (dir string, fresh bool, err error) {
 	if named != "" {
 		for _, name := range []string{net.LastCheckpoint, net.BestCheckpoint} {
 			if _, err := os.Lstat(filepath.Join(named, name)); err == nil {
-				return "", fmt.Errorf("%s holds a run's checkpoint already: add --resume to go on with it, or name another folder", filepath.Join(named, name))
+				return "", false, fmt.Errorf("%s holds a run's checkpoint already: add --resume to go on with it, or name another folder", filepath.Join(named, name))
 			} else if !errors.Is(err, fs.ErrNotExist) {
-				return "", fmt.Errorf("checkpoint folder: %w", err)
+				return "", false, fmt.Errorf("checkpoint folder: %w", err)
 			}
 		}
-		return named, nil
+		_, err := os.Lstat(named)
+		return named, errors.Is(err, fs.ErrNotExist), nil
 	}
 	if err := os.MkdirAll(runsFolder, 0o755); err != nil {
-		return "", fmt.Errorf("cannot make a folder for checkpoints (--checkpoint names another): %w", err)
+		return "", false, fmt.Errorf("cannot make a folder for checkpoints (--checkpoint names another): %w", err)
 	}
 	for n := 1; ; n++ {
-		dir := filepath.Join(runsFolder, "run-"+strconv.Itoa(n))
+		dir = filepath.Join(runsFolder, "run-"+strconv.Itoa(n))
 		err := os.Mkdir(dir, 0o755)
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
-		return dir, err
+		return dir, true, err
 	}
 }
 

@@ -87,8 +87,8 @@ func (a *app) train(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	run.config.Device = device.Name()
 	cfg := run.config
-	cfg.Device = device.Name()
 	program, err := device.Compile(cfg.Network, cfg.Options())
 	if err != nil {
 		return err
@@ -96,11 +96,13 @@ func (a *app) train(c *cli.Context) (err error) {
 	defer func() { err = errors.Join(err, program.Close()) }()
 
 	if !run.resumed {
-		if cfg.Saving.Dir, err = newRunFolder(c.String("checkpoint")); err != nil {
+		var fresh bool
+		if cfg.Saving.Dir, fresh, err = newRunFolder(c.String("checkpoint")); err != nil {
 			return err
 		}
-		// Where nothing was saved, nothing stays.
-		defer removeEmpty(cfg.Saving.Dir)
+		if fresh {
+			defer removeEmpty(cfg.Saving.Dir) // where nothing was saved, nothing stays
+		}
 	}
 	steps := cfg.Recipe.StepsPerEpoch(cfg.Train.Len())
 	switch {
@@ -137,10 +139,14 @@ func planRun(c *cli.Context) (*trainingRun, error) {
 	case c.NArg() == 0:
 	case !run.resumed:
 		return nil, usagef("train takes no arguments, got %q; %s", c.Args().First(), helpHint(c))
-	case c.NArg() > 1 || c.IsSet("checkpoint"):
-		return nil, usagef("train --resume takes one run, got more; %s", helpHint(c))
 	default:
-		from = c.Args().First()
+		named := c.Args().First()
+		// The environment's run is a default, which the command line overrides.
+		twice := from != "" && from != named && from != os.Getenv(env("checkpoint")[0])
+		if c.NArg() > 1 || twice {
+			return nil, usagef("train --resume takes one run, got more; %s", helpHint(c))
+		}
+		from = named
 	}
 	if err := choose("recipe", c.String("recipe"), recipeNames()); err != nil {
 		return nil, err
@@ -238,17 +244,23 @@ func removeEmpty(dir string) {
 // interrupted is the error for a run that Ctrl-C ended: it says how to go on.
 func interrupted(c *cli.Context, stopped *net.StoppedError) error {
 	at := fmt.Sprintf("interrupted in epoch %d after %d steps", stopped.Epoch, stopped.Step)
+	// What net.Train returns beyond the interruption is why it could not save.
+	unsaved := strings.TrimPrefix(stopped.Err.Error(), context.Canceled.Error())
 	if stopped.Checkpoint == "" {
-		return fmt.Errorf("%s, before there was anything to save", at)
+		return fmt.Errorf("%s%s; no checkpoint was written", at, unsaved)
 	}
-	return fmt.Errorf("%s; go on with: %s", at, resumeCommand(c, filepath.Dir(stopped.Checkpoint)))
+	command := resumeCommand(c, filepath.Dir(stopped.Checkpoint))
+	if unsaved != "" {
+		return fmt.Errorf("%s%s; go on from the checkpoint before it, %s, with: %s", at, unsaved, stopped.Checkpoint, command)
+	}
+	return fmt.Errorf("%s; go on with: %s", at, command)
 }
 
 // resumeCommand returns the command line that goes on with a run: the flags that
-// a checkpoint doesn't know, as they were given.
+// a checkpoint doesn't know or may contradict, as they were given.
 func resumeCommand(c *cli.Context, dir string) string {
 	words := []string{invocation(), "train", "--resume", quoted(dir)}
-	for _, name := range []string{"data", "limit", "device", "threads", "checkpoint-every"} {
+	for _, name := range []string{"epochs", "patience", "data", "limit", "device", "threads", "checkpoint-every"} {
 		if c.IsSet(name) {
 			words = append(words, "--"+name, quoted(fmt.Sprint(c.Value(name))))
 		}

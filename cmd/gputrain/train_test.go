@@ -2,13 +2,18 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"gorgonia.org/tensor"
 
 	"github.com/gputrain/gputrain/net"
 )
@@ -68,15 +73,18 @@ func load(t *testing.T, path string) *net.Checkpoint {
 func sameWeights(t *testing.T, a, b string) {
 	t.Helper()
 	x, y := load(t, a).State, load(t, b).State
-	for name, p := range x.Params {
-		q := y.Params[name].Float32s()
-		for i, v := range p.Float32s() {
-			if v != q[i] {
-				t.Errorf("%s differs at %d: %v and %v", name, i, v, q[i])
-				break
+	same := func(kind string, a, b map[string]*tensor.Dense) {
+		if len(a) == 0 || len(a) != len(b) {
+			t.Errorf("%d and %d tensors of %s", len(a), len(b), kind)
+		}
+		for name, p := range a {
+			if b[name] == nil || !slices.Equal(p.Float32s(), b[name].Float32s()) {
+				t.Errorf("%s %s differ", kind, name)
 			}
 		}
 	}
+	same("weights", x.Params, y.Params)
+	same("optimiser state", x.Optimizer, y.Optimizer)
 	if x.Step != y.Step {
 		t.Errorf("steps differ: %d and %d", x.Step, y.Step)
 	}
@@ -123,6 +131,12 @@ func TestResume(t *testing.T) {
 		{"--limit 900", "cannot resume: the run trains on 1000 images of MNIST training, not on 900: set --data and --limit as it had them"},
 	} {
 		refuses(t, exitFailed, c.want, append([]string{"train", "--resume", "parts", "--limit", "1000"}, strings.Fields(c.args)...)...)
+	}
+	refuses(t, exitUsage, "train --resume takes one run, got more; see gputrain train --help",
+		"train", "--resume", "parts", "--checkpoint", "whole")
+	t.Setenv("GPUTRAIN_CHECKPOINT", "whole")
+	if out := must(t, "train", "--resume", "parts", "--limit", "1000"); !strings.Contains(out, "Checkpoints  parts\n") {
+		t.Errorf("the environment's run wins over the one named:\n%s", out)
 	}
 	// What says the same as the checkpoint is no contradiction.
 	must(t, "train", "--resume", "parts", "--limit", "1000", "--batch", "50", "--optimizer", "adam", "--watch", "loss", "--model", "quick.json", "--recipe", "tutorial")
@@ -202,6 +216,69 @@ func TestEarlyStopping(t *testing.T) {
 	if !regexp.MustCompile(`Stopped early: no better epoch on the validation set than epoch \d+\.`).MatchString(out) {
 		t.Errorf("did not stop early:\n%s", out)
 	}
+	out = must(t, "train", "--resume", "--limit", "1000")
+	if want := "Nothing was left to do. To train on, set --patience to more than 1, or to 0.\nStopped early: "; !strings.Contains(out, want) {
+		t.Errorf("resumed after stopping early, got\n%swant\n%s", out, want)
+	}
+	if out := must(t, "train", "--resume", "--limit", "1000", "--patience", "2"); !strings.Contains(out, "\nEpoch: ") {
+		t.Errorf("more patience did not train on:\n%s", out)
+	}
+}
+
+// TestOtherDevice checks that a run that goes on where results differ in the last
+// bits says so, and one that goes on with more threads does not.
+func TestOtherDevice(t *testing.T) {
+	inFolder(t)
+	must(t, quick("--limit", "100", "--epochs", "1", "--device", "cpu", "--threads", "1")...)
+	note := "Note         it began on cpu ("
+	again := []string{"train", "--resume", "--limit", "100"}
+	if out := must(t, append(again, "--device", "cpu", "--threads", "2")...); strings.Contains(out, note) {
+		t.Errorf("a note about the same device:\n%s", out)
+	}
+	if out := must(t, append(again, "--device", "reference")...); !strings.Contains(out, note) {
+		t.Errorf("no note about another device:\n%s", out)
+	}
+}
+
+// atLine calls a function after the first line with a text.
+type atLine struct {
+	text string
+	call func()
+}
+
+func (w *atLine) Write(p []byte) (int, error) {
+	if w.call != nil && bytes.Contains(p, []byte(w.text)) {
+		w.call()
+		w.call = nil
+	}
+	return len(p), nil
+}
+
+// TestUnsavedInterrupt interrupts a run that cannot save: it must say so, and
+// name the checkpoint that stands.
+func TestUnsavedInterrupt(t *testing.T) {
+	for _, c := range []struct{ line, want string }{
+		{`"event":"started"`, `steps; .*not written.*; no checkpoint was written`},
+		{`"event":"checkpoint"`, `steps; .*not written.*; go on from the checkpoint before it, run.last\.safetensors, with: gputrain train --resume run --epochs 2 .*`},
+	} {
+		inFolder(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		block := func() {
+			// No file can take the place of a folder that isn't empty.
+			last := filepath.Join("run", net.LastCheckpoint)
+			if err := errors.Join(os.RemoveAll(last), os.MkdirAll(filepath.Join(last, "in the way"), 0o755)); err != nil {
+				t.Error(err)
+			}
+			cancel()
+		}
+		var errs bytes.Buffer
+		args := append([]string{"gputrain"}, quick("--checkpoint", "run", "--checkpoint-every", "5", "--json")...)
+		status := run(ctx, args, nil, &atLine{c.line, block}, &errs)
+		if want := regexp.MustCompile(`^gputrain: interrupted in epoch 1 after \d+ ` + c.want + "\n$"); status != exitFailed || !want.MatchString(errs.String()) {
+			t.Errorf("status %d, %q, want %v", status, errs.String(), want)
+		}
+	}
 }
 
 func TestDivergence(t *testing.T) {
@@ -212,6 +289,13 @@ func TestDivergence(t *testing.T) {
 	}
 	if _, err := os.Stat(runsFolder); err == nil {
 		t.Errorf("a run without a checkpoint left its folder")
+	}
+	if err := os.Mkdir("mine", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	gputrain(t, quick("--model", "mlp", "--optimizer", "sgd", "--learning-rate", "1e30", "--checkpoint", "mine")...)
+	if _, err := os.Stat("mine"); err != nil {
+		t.Errorf("the user's own folder is gone: %v", err)
 	}
 }
 

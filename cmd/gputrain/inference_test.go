@@ -1,0 +1,62 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/gputrain/gputrain/cpu"
+	"github.com/gputrain/gputrain/net"
+)
+
+// wideModel has so large values between its layers that the CPU takes it in
+// small batches only.
+const wideModel = `{"name": "wide", "input": {"channels": 1, "height": 28, "width": 28}, "layers": [
+	{"type": "conv", "filters": 12000, "kernel": 1}, {"type": "pool", "mode": "max", "kernel": 28}, {"type": "flatten"},
+	{"type": "dense", "units": 10}]}`
+
+// TestEvalBatch checks that a network is evaluated in batches no larger than it
+// was trained in, and what is said where those are too large too.
+func TestEvalBatch(t *testing.T) {
+	inFolder(t)
+	network, err := net.ParseNetwork(strings.NewReader(wideModel))
+	if err != nil {
+		t.Fatal(err)
+	}
+	device, err := cpu.New(cpu.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer device.Close()
+	program, err := device.Compile(network, net.Options{Batch: 1, Optimizer: net.SGDDefault(0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer program.Close()
+	state, err := program.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipe := net.Recipes()[0]
+	ended, cancel := context.WithCancel(t.Context())
+	cancel() // a look at the first batch would take long
+	for _, c := range []struct {
+		batch int
+		want  string
+	}{
+		{1, "gputrain: interrupted\n"},
+		{250, "gputrain: cpu: "},
+	} {
+		recipe.Batch = c.batch
+		checkpoint := &net.Checkpoint{Network: network, Recipe: recipe, Train: testDigits(t).ID(), State: state}
+		if err := net.SaveCheckpoint("wide.safetensors", checkpoint); err != nil {
+			t.Fatal(err)
+		}
+		var out, errs bytes.Buffer
+		status := run(ended, []string{"gputrain", "eval", "--device", "cpu", "--checkpoint", "wide.safetensors"}, nil, &out, &errs)
+		if status != exitFailed || !strings.HasPrefix(errs.String(), c.want) || strings.Count(errs.String(), "\n") != 1 {
+			t.Errorf("trained in batches of %d: status %d, %q; want %q", c.batch, status, errs.String(), c.want)
+		}
+	}
+}
