@@ -14,13 +14,16 @@ import (
 const completionFlag = "--generate-bash-completion"
 
 // The shell functions pass on the words before the cursor, and the word at the
-// cursor if it starts with a dash; the shell keeps the answers that fit.
+// cursor if it starts with a dash; the shell keeps the answers that fit. Where
+// the word at the cursor has no dash, a flag is no answer to the flag before it.
 var completionScripts = map[string]string{
 	"bash": `_gputrain() {
     local IFS=$'\n' cur="${COMP_WORDS[COMP_CWORD]}"
     local words=("${COMP_WORDS[@]:0:COMP_CWORD}")
     [[ $cur == -* ]] && words+=("$cur")
-    COMPREPLY=($(compgen -W "$("${words[@]}" --generate-bash-completion 2>/dev/null)" -- "$cur"))
+    local answers="$("${words[@]}" --generate-bash-completion 2>/dev/null)"
+    [[ $cur == -* ]] || answers="$(grep -v '^-' <<<"$answers")"
+    COMPREPLY=($(compgen -W "$answers" -- "$cur"))
 }
 complete -o bashdefault -o default -F _gputrain gputrain
 `,
@@ -30,6 +33,7 @@ _gputrain() {
     local -a before=("${(@)words[1,CURRENT-1]}") answers
     [[ $cur == -* ]] && before+=("$cur")
     answers=("${(@f)$("${before[@]}" --generate-bash-completion 2>/dev/null)}")
+    [[ $cur == -* ]] || answers=("${(@)answers:#-*}")
     [[ -n "${answers[1]}" ]] && compadd -- "${answers[@]}"
     [[ $cur == -* ]] || _files
 }
@@ -38,8 +42,11 @@ compdef _gputrain gputrain
 	"fish": `function __gputrain_complete
     set -l words (commandline -opc)
     set -l cur (commandline -ct)
-    string match -q -- '-*' "$cur"; and set -a words $cur
-    $words --generate-bash-completion 2>/dev/null
+    if string match -q -- '-*' "$cur"
+        $words $cur --generate-bash-completion 2>/dev/null
+    else
+        $words --generate-bash-completion 2>/dev/null | string match -v -- '-*'
+    end
 end
 complete -c gputrain -a '(__gputrain_complete)'
 `,
@@ -70,10 +77,16 @@ func (a *app) completionCommand() *cli.Command {
 }
 
 // complete prints what may come next: the choices of a flag that waits for its
-// value, flags if the last word starts with a dash, else subcommands.
+// value, flags if the last word starts with a dash, else subcommands, or the
+// models that can be shown.
 func (a *app) complete(c *cli.Context) {
 	last := a.args[len(a.args)-2]
 	if !strings.HasPrefix(last, "-") {
+		if c.Command.Name == "show" && c.NArg() == 0 {
+			for _, model := range flagChoices()["model"] {
+				fmt.Fprintln(a.out, model)
+			}
+		}
 		for _, sub := range c.Command.Subcommands {
 			if c.NArg() == 0 && !sub.Hidden {
 				fmt.Fprintln(a.out, sub.Name)

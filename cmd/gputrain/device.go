@@ -41,8 +41,11 @@ func openDevice(c *cli.Context) (device net.Device, why string, err error) {
 	case "auto":
 		why = "chosen by auto: this build has no CUDA device"
 	}
-	device, err = cpu.New(cpu.Options{Threads: threads})
-	return device, why, err
+	if device, err = cpu.New(cpu.Options{Threads: threads}); err != nil {
+		// It refuses too many threads, and kernels that the environment asks for.
+		return nil, "", usagef("%v", err)
+	}
+	return device, why, nil
 }
 
 // withReason returns a device's name, and why it was chosen.

@@ -4,6 +4,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/gputrain/gputrain/cpu"
+	"github.com/gputrain/gputrain/internal/cpufeat"
 	"github.com/gputrain/gputrain/net/reference"
 )
 
@@ -12,9 +13,13 @@ func (a *app) devicesCommand() *cli.Command {
 		Name:      "devices",
 		Usage:     "list what networks can be trained on here",
 		UsageText: "gputrain devices [FLAGS]",
-		Description: `Examples:
+		Description: `The CPU device takes the best kernels that the processor can run. The
+environment variable ` + cpufeat.Env + ` chooses others: avx512, avx2 or portable.
+
+Examples:
   gputrain devices
-  gputrain devices --json`,
+  gputrain devices --json
+  ` + cpufeat.Env + `=avx2 gputrain devices`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object a device"},
 		},

@@ -116,10 +116,15 @@ func wrapped(text string, width int) []string {
 // helpCommand is "gputrain help COMMAND", the same as "gputrain COMMAND --help".
 func helpCommand() *cli.Command {
 	return &cli.Command{
-		Name:        "help",
-		Usage:       "show the help of a command",
-		UsageText:   "gputrain help [COMMAND]",
-		Description: "The same as gputrain COMMAND --help.",
+		Name:      "help",
+		Usage:     "show the help of a command",
+		UsageText: "gputrain help [COMMAND]",
+		Description: `The same as gputrain COMMAND --help.
+
+Examples:
+  gputrain help
+  gputrain help train
+  gputrain help models show`,
 		Action: func(c *cli.Context) error {
 			if !c.Args().Present() {
 				return cli.ShowAppHelp(c)

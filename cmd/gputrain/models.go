@@ -32,7 +32,12 @@ func (a *app) modelsCommand() *cli.Command {
 			UsageText: "gputrain models show NAME|FILE.json",
 			Description: `FILE.json describes a network as 'models show NAME --json' prints it.
 Multiply-adds are those of one image's forward pass, without those that meet
-padding.`,
+padding.
+
+Examples:
+  gputrain models show lenet5
+  gputrain models show mine.json
+  gputrain models show tutorial --json > mine.json`,
 			Flags: []cli.Flag{jsonFlag("the model as JSON, as --model FILE.json takes it")},
 			Action: func(c *cli.Context) error {
 				if c.NArg() != 1 {

@@ -142,7 +142,8 @@ func takesValue(flags []cli.Flag, word string) bool {
 }
 
 // interspersed moves each command's flags before its arguments, so that they may
-// stand anywhere: package flag stops at the first argument.
+// stand anywhere: package flag stops at the first argument. Arguments beside --help
+// are dropped, because cli takes them for topics.
 func interspersed(root *cli.App, args []string) []string {
 	if len(args) == 0 || args[len(args)-1] == completionFlag {
 		return args
@@ -150,6 +151,7 @@ func interspersed(root *cli.App, args []string) []string {
 	out := []string{args[0]}
 	commands, known := root.Commands, root.Flags
 	var flags, words []string
+	help := false
 	for i := 1; i < len(args); i++ {
 		word := args[i]
 		if word == "--" {
@@ -158,6 +160,7 @@ func interspersed(root *cli.App, args []string) []string {
 		}
 		if len(word) > 1 && word[0] == '-' {
 			flags = append(flags, word)
+			help = help || slices.Contains(cli.HelpFlag.Names(), strings.TrimLeft(word, "-"))
 			if takesValue(known, word) && i+1 < len(args) {
 				i++
 				flags = append(flags, args[i])
@@ -172,7 +175,7 @@ func interspersed(root *cli.App, args []string) []string {
 		words = append(words, word)
 	}
 	out = append(out, flags...)
-	if len(words) > 0 {
+	if len(words) > 0 && !help {
 		out = append(append(out, "--"), words...)
 	}
 	return out

@@ -43,12 +43,20 @@ func TestHelp(t *testing.T) {
 		if other := must(t, append([]string{"help"}, words...)...); help != other {
 			t.Errorf("gputrain help %s differs from --help:\n%s", name, other)
 		}
+		if !strings.Contains(help, "\nExamples:\n") {
+			t.Errorf("gputrain %s --help has no examples", name)
+		}
 		for _, line := range strings.Split(help, "\n") {
 			if len(line) > 80 {
 				t.Errorf("gputrain %s --help: line of %d characters: %s", name, len(line), line)
 			}
 		}
 	}
+	for _, args := range []string{"predict seven.png --help", "predict -h seven.png", "predict --top 1 a.png b.png --help"} {
+		golden(t, "help-predict", must(t, strings.Fields(args)...))
+	}
+	golden(t, "help-models-show", must(t, "models", "show", "--help", "lenet5"))
+	golden(t, "help-help", must(t, "help", "help"))
 	help := must(t)
 	golden(t, "help", help)
 	if other := must(t, "--help"); other != help {
@@ -127,6 +135,7 @@ func TestUsage(t *testing.T) {
 		{"train --recipe tutoral", `--recipe: unknown "tutoral" (did you mean tutorial?); want tutorial or fast`},
 		{"train --device gpu", `--device: unknown "gpu" (did you mean cpu?); want auto, cpu, reference or cuda`},
 		{"train --threads 0", "--threads must be at least 1, got 0"},
+		{"train --threads 99999999", "cpu: threads must be from 1 to 4096, or 0 for all, got 99999999"},
 		{"train --limit 0", "--limit must be at least 1, got 0"},
 		{"train --epochs 0", "epochs must be from 1 to 1000000, got 0; see gputrain train --help"},
 		{"train --batch 0", "batch size must be from 1 to 2147483647, got 0; see gputrain train --help"},
@@ -228,6 +237,8 @@ func TestCompletion(t *testing.T) {
 	}{
 		{"", "train eval predict models verify devices completion help", "--help"},
 		{"models", "show", "train"},
+		{"models show", "tutorial lenet5 mlp", "show"},
+		{"models show lenet5", "", "mlp"},
 		{"train --ep", "--epochs --epsilon", "--batch"},
 		{"train --device", "auto cpu reference cuda", "tutorial"},
 		{"train --model", "tutorial lenet5 mlp", "auto"},

@@ -1,0 +1,54 @@
+//go:build !windows
+
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestBashCompletion completes lines, each up to its last word, in bash.
+func TestBashCompletion(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("there is no bash to complete words in")
+	}
+	binary := build(t)
+	for _, c := range []struct {
+		line string // a space at the end begins an empty word
+		want string
+	}{
+		{"gputrain ev", "eval"},
+		{"gputrain models show l", "lenet5"},
+		{"gputrain train --device ", "auto cpu reference cuda"},
+		{"gputrain train --device c", "cpu cuda"},
+		{"gputrain train --epo", "--epochs"},
+		{"gputrain train --data ", ""}, // bash completes files
+		{"gputrain train --checkpoint ", ""},
+		{"gputrain train --checkpoint", "--checkpoint --checkpoint-every"},
+		{"gputrain train --model min", ""},
+		{"gputrain predict --verbose ", ""},
+	} {
+		script := `source <(gputrain completion bash)
+			COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+			_gputrain
+			echo "${COMPREPLY[@]}"`
+		words := strings.Split(c.line, " ")
+		shell := exec.Command(bash, append([]string{"-c", script, "bash"}, words...)...)
+		shell.Env = append(os.Environ(), "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
+		out, err := shell.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, want := strings.Fields(string(out)), strings.Fields(c.want)
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%q completes to %q, want %q", c.line, got, want)
+		}
+	}
+}
