@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -80,25 +81,32 @@ func (a *app) verify(c *cli.Context) (err error) {
 		f.add("Device", withReason(device, why))
 		f.write(a.out)
 	}
+	options := verify.Options{Batch: c.Int("batch"), Seed: c.Uint64("seed")}
+	return a.verifyDevice(c.Context, device, models, data.Train, options, c.Bool("json"))
+}
+
+// verifyDevice verifies a device on models and prints what it finds; that
+// something fails is an error.
+func (a *app) verifyDevice(ctx context.Context, device net.Device, models []*net.Network, data *net.Dataset, options verify.Options, asJSON bool) error {
 	compared, failed := 0, 0
 	for _, n := range models {
-		if c.Context.Err() != nil {
-			return errInterrupted
-		}
 		plan, err := n.Plan()
 		if err != nil {
 			return err
 		}
-		if err := checkFit(plan, data.Train); err != nil {
+		if err := checkFit(plan, data); err != nil {
 			return err
 		}
-		report, err := verify.Network(device, n, data.Train, verify.Options{Batch: c.Int("batch"), Seed: c.Uint64("seed")})
+		report, err := verify.Network(ctx, device, n, data, options)
+		if ctx.Err() != nil {
+			return errInterrupted
+		}
 		if err != nil {
 			return err
 		}
 		compared += len(report.Checks())
 		failed += len(report.Failures())
-		if c.Bool("json") {
+		if asJSON {
 			err = a.printComparisons(report)
 		} else {
 			fmt.Fprintf(a.out, "\nModel %s, %d images\n", n.Name, report.Batch)
@@ -111,7 +119,7 @@ func (a *app) verify(c *cli.Context) (err error) {
 	if failed > 0 {
 		return fmt.Errorf("%d of %d comparisons failed: don't trust what %s computes", failed, compared, device.Name())
 	}
-	if !c.Bool("json") {
+	if !asJSON {
 		fmt.Fprintf(a.out, "\n%s: all %s comparisons are within the tolerance.\n", a.out.paint(green, "PASS"), thousands(compared))
 	}
 	return nil

@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/gputrain/gputrain/net"
@@ -19,7 +20,7 @@ func ExampleNetwork() {
 		Pixels: []uint8{0, 50, 100, 150, 200, 30, 70, 90, 10, 255, 20, 80},
 		Labels: []int32{0, 1, 0},
 	}
-	report, err := verify.Network(reference.New(), network, data, verify.Options{Batch: 2})
+	report, err := verify.Network(context.Background(), reference.New(), network, data, verify.Options{Batch: 2})
 	if err != nil {
 		fmt.Println(err)
 		return

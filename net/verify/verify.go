@@ -2,6 +2,7 @@ package verify
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -39,7 +40,7 @@ type Report struct {
 
 // Layer is one layer of a report.
 type Layer struct {
-	Name, Kind string
+	Name       string
 	Out        net.Shape
 	Training   []Check // output, output gradient and the gradient of each parameter
 	Evaluation []Check // output, after the steps
@@ -75,8 +76,9 @@ func (r *Report) Failures() []Check {
 // Network compares a device with exact arithmetic on a network and samples of a
 // data set: every layer's output and gradients, the loss, the probabilities and
 // a few training steps. The error is of what could not be compared at all; what
-// differs stands in the report.
-func Network(dev net.Device, n *net.Network, data *net.Dataset, opts Options) (report *Report, err error) {
+// differs stands in the report. When ctx ends, Network returns its error after the
+// trace or step in progress.
+func Network(ctx context.Context, dev net.Device, n *net.Network, data *net.Dataset, opts Options) (report *Report, err error) {
 	opts.Batch = cmp.Or(opts.Batch, 4)
 	opts.Steps = cmp.Or(opts.Steps, 3)
 	if opts.Optimizer == (net.Optimizer{}) {
@@ -103,17 +105,17 @@ func Network(dev net.Device, n *net.Network, data *net.Dataset, opts Options) (r
 	v := &verification{judge: judge, program: tracer, data: data, opts: opts, order: make([]int32, data.Len())}
 	report = &Report{Device: dev.Name(), Network: n.Name}
 	for _, l := range judge.plan.Layers {
-		report.Layers = append(report.Layers, Layer{Name: l.Name, Kind: l.Layer.Kind(), Out: l.Out})
+		report.Layers = append(report.Layers, Layer{Name: l.Name, Out: l.Out})
 	}
-	if err := v.trace(report, net.Training); err != nil {
+	if err := v.trace(ctx, report, net.Training); err != nil {
 		return nil, err
 	}
 	for range opts.Steps {
-		if err := v.step(report); err != nil {
+		if err := v.step(ctx, report); err != nil {
 			return nil, err
 		}
 	}
-	if err := v.trace(report, net.Evaluation); err != nil {
+	if err := v.trace(ctx, report, net.Evaluation); err != nil {
 		return nil, err
 	}
 	return report, nil
@@ -133,7 +135,10 @@ type verification struct {
 }
 
 // next returns the program's state and a new batch that is clear of kinks in it.
-func (v *verification) next() (net.State, net.Batch, error) {
+func (v *verification) next(ctx context.Context) (net.State, net.Batch, error) {
+	if err := ctx.Err(); err != nil {
+		return net.State{}, net.Batch{}, err
+	}
 	st, err := v.program.State()
 	if err != nil {
 		return net.State{}, net.Batch{}, err
@@ -145,8 +150,8 @@ func (v *verification) next() (net.State, net.Batch, error) {
 }
 
 // trace judges one trace, layer by layer and as a whole.
-func (v *verification) trace(r *Report, mode net.Mode) error {
-	st, b, err := v.next()
+func (v *verification) trace(ctx context.Context, r *Report, mode net.Mode) error {
+	st, b, err := v.next(ctx)
 	if err != nil {
 		return err
 	}
@@ -173,8 +178,8 @@ func (v *verification) trace(r *Report, mode net.Mode) error {
 }
 
 // step judges one training step.
-func (v *verification) step(r *Report) error {
-	before, b, err := v.next()
+func (v *verification) step(ctx context.Context, r *Report) error {
+	before, b, err := v.next(ctx)
 	if err != nil {
 		return err
 	}
@@ -200,7 +205,7 @@ func (v *verification) step(r *Report) error {
 // and why.
 func (r *Report) Write(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "layer\tkind\toutput shape\toutput\tgradient\tparameters\ttolerance\t")
+	fmt.Fprintln(t, "layer\toutput shape\toutput\tgradient\tparameters\ttolerance\t")
 	for _, l := range r.Layers {
 		output := append(named(l.Training, "output"), named(l.Evaluation, "output")...)
 		gradient := named(l.Training, "output gradient")
@@ -211,11 +216,11 @@ func (r *Report) Write(w io.Writer) error {
 			}
 		}
 		all := append(append([]Check{}, l.Training...), l.Evaluation...)
-		fmt.Fprintf(t, "%s\t%s\t%v\t%s\t%s\t%s\t%s\t%s\n",
-			l.Name, l.Kind, l.Out, cell(output), cell(gradient), cell(params), tolerances(all), verdict(all))
+		fmt.Fprintf(t, "%s\t%v\t%s\t%s\t%s\t%s\t%s\n",
+			l.Name, l.Out, cell(output), cell(gradient), cell(params), tolerances(all), verdict(all))
 	}
 	section := func(name string, checks []Check) {
-		fmt.Fprintf(t, "%s\t\t\t%s\t\t\t%s\t%s\n", name, cell(checks), tolerances(checks), verdict(checks))
+		fmt.Fprintf(t, "%s\t\t%s\t\t\t%s\t%s\n", name, cell(checks), tolerances(checks), verdict(checks))
 	}
 	rows := []string{"logits", "probabilities", "loss", "hits", "all gradients", "trace"}
 	whole := map[string][]Check{}
@@ -281,7 +286,7 @@ func cell(checks []Check) string {
 	return fmt.Sprintf("%.1e", worst)
 }
 
-// tolerances shows the range of the checks' tolerances.
+// tolerances shows the checks' tolerance, the greatest where they have several.
 func tolerances(checks []Check) string {
 	low, high := math.Inf(1), -1.0
 	for _, c := range checks {
@@ -295,7 +300,7 @@ func tolerances(checks []Check) string {
 	case low == high:
 		return fmt.Sprintf("%.1e", high)
 	}
-	return fmt.Sprintf("%.1e to %.1e", low, high)
+	return fmt.Sprintf("up to %.1e", high)
 }
 
 func verdict(checks []Check) string {

@@ -1,6 +1,8 @@
 package verify
 
 import (
+	"context"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -93,7 +95,7 @@ func TestReferencePasses(t *testing.T) {
 	}
 	for _, n := range networks {
 		for _, o := range []net.Optimizer{{}, {Method: net.SGD, LearningRate: 0.1, Momentum: 0.9, WeightDecay: 0.1, ClipNorm: 0.5}} {
-			r, err := Network(reference.New(), n, randomPixels(n.Input, 60), Options{Optimizer: o, Seed: seed, Batch: 2})
+			r, err := Network(t.Context(), reference.New(), n, randomPixels(n.Input, 60), Options{Optimizer: o, Seed: seed, Batch: 2})
 			if err != nil {
 				t.Fatalf("%s: %v", n.Name, err)
 			}
@@ -169,7 +171,7 @@ func TestSpoiledFails(t *testing.T) {
 		t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
 			c.dev.Device = reference.New()
 			n := small()
-			r, err := Network(c.dev, n, randomPixels(n.Input, 60), Options{Seed: seed, Steps: 1})
+			r, err := Network(t.Context(), c.dev, n, randomPixels(n.Input, 60), Options{Seed: seed, Steps: 1})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -184,6 +186,49 @@ func TestSpoiledFails(t *testing.T) {
 	}
 }
 
+// TestInterrupted ends the context in the first trace: nothing must follow.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	traces := 0
+	dev := spoiled{Device: reference.New(), trace: func(net.Mode, *net.Trace) {
+		traces++
+		cancel()
+	}}
+	n := small()
+	if r, err := Network(ctx, dev, n, randomPixels(n.Input, 60), Options{Seed: seed}); r != nil || !errors.Is(err, context.Canceled) {
+		t.Errorf("report %v, error %v, want %v", r, err, context.Canceled)
+	}
+	if traces != 1 {
+		t.Errorf("%d traces, want 1", traces)
+	}
+}
+
+// TestTableWidth checks that large layers and all columns fit a terminal.
+func TestTableWidth(t *testing.T) {
+	checks := func(whats ...string) []Check {
+		var list []Check
+		for i, what := range whats {
+			list = append(list, Check{What: what, Error: 1.5e-7, Tolerance: 1.2e-6 * float64(i+1), OK: true})
+		}
+		return list
+	}
+	r := &Report{
+		Layers: []Layer{{Name: "activation1", Out: net.Shape{C: 16, H: 10, W: 10}, Training: checks("output", "output gradient", "weight gradient")}},
+		Whole:  checks("logits", "probabilities"),
+		Steps:  [][]Check{checks("loss", "weights")},
+	}
+	r.Whole = append(r.Whole, Check{Layer: 0, What: "weight gradient" + fromBatch, OK: true})
+	var b strings.Builder
+	if err := r.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(b.String(), "\n") {
+		if len(line) > 80 {
+			t.Errorf("%d columns: %s", len(line), line)
+		}
+	}
+}
+
 func TestFused(t *testing.T) {
 	n := small()
 	dev := spoiled{Device: reference.New(), trace: func(_ net.Mode, tr *net.Trace) {
@@ -194,7 +239,7 @@ func TestFused(t *testing.T) {
 			tr.Layers[i].OutputGrad = nil
 		}
 	}}
-	r, err := Network(dev, n, randomPixels(n.Input, 60), Options{Seed: seed})
+	r, err := Network(t.Context(), dev, n, randomPixels(n.Input, 60), Options{Seed: seed})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +263,7 @@ func TestFused(t *testing.T) {
 			tr.Layers[0].ParamGrads[net.Weight].Float32s()[0] *= 1.01
 		}
 	}
-	if r, err = Network(spoil, n, randomPixels(n.Input, 60), Options{Seed: seed}); err != nil || r.OK() {
+	if r, err = Network(t.Context(), spoil, n, randomPixels(n.Input, 60), Options{Seed: seed}); err != nil || r.OK() {
 		t.Errorf("a wrong gradient behind fused layers passes (error %v)", err)
 	}
 }
@@ -245,13 +290,13 @@ func TestErrors(t *testing.T) {
 	}{
 		{"no tracer", blind{reference.New()}, n, good, Options{}, "device reference (float64) cannot show its layers"},
 		{"bad network", reference.New(), &net.Network{}, good, Options{}, "input shape"},
-		{"bad batch size", reference.New(), n, good, Options{Batch: -1}, "batch size must be at least 1"},
+		{"bad batch size", reference.New(), n, good, Options{Batch: -1}, "batch size must be from 1 to 2147483647, got -1"},
 		{"bad precision", reference.New(), n, good, Options{Precision: "fp7"}, "precision not available"},
 		{"bad data set", reference.New(), n, &short, Options{}, "data set noise: "},
 		{"no samples", reference.New(), n, good.Slice(0, 0), Options{}, "none of 0 samples of data set noise keeps clear of the kinks of network small"},
 		{"other data", reference.New(), n, randomPixels(net.Shape{C: 1, H: 3, W: 3}, 9), Options{}, "has samples of 1 x 3 x 3"},
 	} {
-		r, err := Network(c.dev, c.n, c.data, c.opts)
+		r, err := Network(t.Context(), c.dev, c.n, c.data, c.opts)
 		if err == nil || !strings.Contains(err.Error(), c.want) || r != nil {
 			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
 		}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/reference"
+	"github.com/gputrain/gputrain/net/verify"
+)
+
+// tracedDevice is the reference device with a hand in its traces.
+type tracedDevice struct {
+	net.Device
+	onTrace func(*net.Trace)
+}
+
+func (d tracedDevice) Compile(n *net.Network, o net.Options) (net.Program, error) {
+	p, err := d.Device.Compile(n, o)
+	if err != nil {
+		return nil, err
+	}
+	return tracedProgram{p.(net.Tracer), d.onTrace}, nil
+}
+
+type tracedProgram struct {
+	net.Tracer
+	onTrace func(*net.Trace)
+}
+
+func (p tracedProgram) Trace(b net.Batch, m net.Mode) (*net.Trace, error) {
+	t, err := p.Tracer.Trace(b, m)
+	if err == nil {
+		p.onTrace(t)
+	}
+	return t, err
+}
+
+// verifyTraced verifies a device with a hand in its traces on the quick model.
+func verifyTraced(t *testing.T, ctx context.Context, asJSON bool, onTrace func(*net.Trace)) (string, error) {
+	t.Helper()
+	network, err := net.ParseNetwork(strings.NewReader(quickModel))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	a := &app{out: newStream(&out, nil), err: newStream(io.Discard, nil)}
+	device := tracedDevice{reference.New(), onTrace}
+	err = a.verifyDevice(ctx, device, []*net.Network{network}, testDigits(t), verify.Options{Seed: 1}, asJSON)
+	return out.String(), err
+}
+
+// TestVerifyFails checks that a device with a wrong output is an error, in both
+// forms of the output.
+func TestVerifyFails(t *testing.T) {
+	wrong := func(tr *net.Trace) { tr.Layers[0].Output.Float32s()[0] += 0.1 }
+	for _, c := range []struct {
+		asJSON bool
+		want   string
+	}{
+		{false, "FAIL\n"},
+		{true, `"what":"output","error":`},
+	} {
+		out, err := verifyTraced(t, t.Context(), c.asJSON, wrong)
+		want := regexp.MustCompile(fmt.Sprintf(`^[1-9]\d* of \d+ comparisons failed: don't trust what %s computes$`, regexp.QuoteMeta(reference.New().Name())))
+		if err == nil || !want.MatchString(err.Error()) {
+			t.Errorf("JSON %v: error %v, want %v", c.asJSON, err, want)
+		}
+		if !strings.Contains(out, c.want) || strings.Contains(out, "PASS") {
+			t.Errorf("JSON %v: got\n%s", c.asJSON, out)
+		}
+	}
+	if out, err := verifyTraced(t, t.Context(), false, func(*net.Trace) {}); err != nil || !strings.Contains(out, "PASS") {
+		t.Errorf("the device untouched: %v\n%s", err, out)
+	}
+}
+
+func TestVerifyInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	if out, err := verifyTraced(t, ctx, false, func(*net.Trace) { cancel() }); !errors.Is(err, errInterrupted) || out != "" {
+		t.Errorf("error %v, want %v; printed %q", err, errInterrupted, out)
+	}
+}
