@@ -26,7 +26,7 @@ const (
 	maxImagePixels = 50_000_000
 )
 
-// decodeImage reads a PNG, JPEG or GIF image (of a GIF the first frame).
+// decodeImage reads a PNG, JPEG or GIF image (of a GIF the first frame), upright.
 func decodeImage(r io.Reader) (image.Image, error) {
 	b, err := io.ReadAll(io.LimitReader(r, maxImageBytes+1))
 	if err != nil {
@@ -52,7 +52,7 @@ func decodeImage(r io.Reader) (image.Image, error) {
 	if img.Bounds().Empty() {
 		return nil, fmt.Errorf("damaged %s image: it has no pixels", format)
 	}
-	return img, nil
+	return orientationOf(b).turned(img), nil
 }
 
 // Preparation says how an image becomes a network's input.
