@@ -72,7 +72,11 @@ func (d *device) Compile(n *net.Network, opts net.Options) (net.Program, error) 
 	if err != nil {
 		return nil, err
 	}
-	return newProgram(d, plan, opts)
+	p, err := newProgram(d, plan, opts)
+	if err != nil {
+		return nil, err // not a nil *program in an interface
+	}
+	return p, nil
 }
 
 // Close stops the threads.
