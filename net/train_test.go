@@ -906,8 +906,9 @@ func TestStepsAllocateNothing(t *testing.T) {
 			}
 		})
 	}
-	// 20 steps and 900 steps, each with one Progress at the end.
-	if few, many := allocs(200), allocs(9000); many > few+1 {
+	// 20 steps and 900 steps, each with one Progress at the end. The runtime's own
+	// few allocations vary; one a step would be 880 more.
+	if few, many := allocs(200), allocs(9000); many > few+100 {
 		t.Errorf("20 steps allocate %v times, 900 steps %v times", few, many)
 	}
 }
