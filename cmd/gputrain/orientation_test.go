@@ -83,3 +83,15 @@ func TestOrientation(t *testing.T) {
 		t.Errorf("Exif data: orientation %d, want 6", o)
 	}
 }
+
+// FuzzOrientation reads the orientation of any bytes: always one of the eight.
+func FuzzOrientation(f *testing.F) {
+	f.Add([]byte("\xff\xd8"))
+	f.Add(withExif([]byte("\xff\xd8\xff\xda"), binary.LittleEndian, "II", 6))
+	f.Add(withExif([]byte("\xff\xd8\xff\xda"), binary.BigEndian, "MM", 3))
+	f.Fuzz(func(t *testing.T, file []byte) {
+		if o := orientationOf(file); o < 1 || o > 8 {
+			t.Errorf("orientation %d", o)
+		}
+	})
+}
