@@ -28,7 +28,7 @@ var allowed = map[string][]string{
 	"cpu":            {"net", "cpu/asm", "internal/cpufeat"},
 	"cpu/asm":        {"internal/cpufeat"},
 	"cmd/gputrain":   {"net", "net/reference", "net/verify", "mnist", "cpu", "internal/cpufeat"},
-	"cuda/driver":    {}, "cuda/driver/internal/trampoline": {},
+	"cuda/driver":    {}, "cuda/driver/internal/trampoline": {}, "cuda/sim": {},
 	"internal/approx": {}, "internal/arrows": {}, "internal/cpufeat": {},
 }
 

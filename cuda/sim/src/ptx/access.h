@@ -1,0 +1,47 @@
+// How loads, stores and atomics get at memory: addresses to places, with every check.
+#ifndef GPUTRAIN_SIM_PTX_ACCESS_H
+#define GPUTRAIN_SIM_PTX_ACCESS_H
+
+#include "machine.h"
+
+namespace ptx {
+
+// Where the lanes of `mask` reach: all in one area.
+struct Reach {
+  Area *area = nullptr;
+  uint32_t mask = 0;
+  bool contiguous = false;   // all 32 lanes, each `bytes` after the one before
+  uint64_t offset[kLanes];
+};
+
+// The addresses of the active lanes.
+void addresses(Exec &x, const Inst &i, uint64_t *address);
+
+// Resolves the addresses of `mask`. False: they are not all in one area, and single lanes have to be tried, which then
+// either works or ends the launch (x.running->over).
+bool resolve(Exec &x, const Inst &i, uint32_t mask, const uint64_t *address, unsigned bytes, bool write, Reach &reach);
+
+// Checks that what is read was written, and notes the read for races and footprint. `what` as for checkWrite.
+void checkRead(Exec &x, const Inst &i, const Reach &reach, unsigned bytes);
+// Notes a write of bytes that are still to be stored; `data` has the new ones, `stride` apart. False: the launch is over.
+bool checkWrite(Exec &x, const Inst &i, const Reach &reach, unsigned bytes, const uint8_t *data, unsigned stride);
+// The same for one lane's read and write at once.
+bool checkAtomic(Exec &x, const Inst &i, const Reach &reach, unsigned lane, unsigned bytes);
+
+// Calls `f(reach)` for parts of the active lanes that lie in one area each, until all are done or the launch is over.
+template <class F>
+void forAreas(Exec &x, const Inst &i, unsigned bytes, bool write, F f) {
+  uint64_t address[kLanes];
+  addresses(x, i, address);
+  Reach reach;
+  if (resolve(x, i, x.mask, address, bytes, write, reach)) {
+    f(reach);
+    return;
+  }
+  for (uint32_t mask = x.mask; mask && !x.running->over; mask &= mask - 1)
+    if (resolve(x, i, mask & (0 - mask), address, bytes, write, reach)) f(reach);
+}
+
+}  // namespace ptx
+
+#endif
