@@ -207,12 +207,8 @@ func contradiction(c *cli.Context, saved net.Recipe) error {
 // describeRecipe says in one line how a network is trained.
 func describeRecipe(r net.Recipe) string {
 	o := r.Optimizer
-	plural := "s"
-	if r.Epochs == 1 {
-		plural = ""
-	}
 	parts := []string{
-		fmt.Sprintf("%d epoch%s, batch %d", r.Epochs, plural, r.Batch),
+		fmt.Sprintf("%s, batch %d", counted(r.Epochs, "epoch"), r.Batch),
 		fmt.Sprintf("%s, learning rate %v", o.Method, o.LearningRate),
 	}
 	if o.Momentum != 0 {

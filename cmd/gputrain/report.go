@@ -69,7 +69,7 @@ func (r *report) started(e net.Started) {
 	t.add("Recipe", fmt.Sprintf("%s: %s", e.Recipe.Name, describeRecipe(e.Recipe)))
 	t.add("Checkpoints", r.folder)
 	if p := e.Resumed; p != nil {
-		t.add("Resumed", fmt.Sprintf("after %d epochs and %d steps", p.Epoch, p.Step))
+		t.add("Resumed", fmt.Sprintf("after %s and %s", counted(p.Epoch, "epoch"), counted(p.Step, "step")))
 		if before := r.run.config.Resume.Device; before != "" && arithmetic(before) != arithmetic(r.run.config.Device) {
 			t.add("Note", fmt.Sprintf("it began on %s: other last bits from here on than without a stop", before))
 		}
@@ -92,7 +92,7 @@ func (r *report) progress(e net.Progress) {
 			return
 		}
 		r.lastLine = time.Now()
-		fmt.Fprintf(r.app.err, "epoch %d/%d: %d %%, loss %.3f, %.0f images/s, %v left\n",
+		fmt.Fprintf(r.app.err, "epoch %d/%d: %d %%, loss %.3f, %.0f images/s, %v left in it\n",
 			e.Epoch, r.run.config.Recipe.Epochs, 100*e.Step/e.Steps, e.Loss, e.ImagesPerSecond, roundTime(left))
 		return
 	}
@@ -165,7 +165,7 @@ func (r *report) done(e net.Done) {
 		fmt.Fprintf(out, "Stopped early: no better epoch on the validation set than epoch %d.\n", e.Best)
 	}
 	if n := len(e.Epochs); n > 0 && e.Epochs[n-1].Test != nil {
-		fmt.Fprintf(out, "Final test accuracy: %s after %d epochs, %v.\n", percent(e.Epochs[n-1].Test.Accuracy), n, roundTime(time.Duration(e.Seconds*float64(time.Second))))
+		fmt.Fprintf(out, "Final test accuracy: %s after %s, %v.\n", percent(e.Epochs[n-1].Test.Accuracy), counted(n, "epoch"), roundTime(time.Duration(e.Seconds*float64(time.Second))))
 	}
 	if e.Last == "" {
 		return
@@ -181,6 +181,14 @@ func (r *report) done(e net.Done) {
 		from = "--checkpoint " + quoted(r.folder) + " "
 	}
 	fmt.Fprintf(out, "Try it: %s predict %stest:0\n", invocation(), from)
+}
+
+// counted writes a number of things, in the singular where there is one.
+func counted(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 // roundTime rounds a time as people tell it.

@@ -95,7 +95,7 @@ func TestResume(t *testing.T) {
 	must(t, quick("--checkpoint", "whole", "--epochs", "3")...)
 	must(t, quick("--checkpoint", "parts", "--epochs", "1")...)
 	out := must(t, "train", "--resume", "parts", "--limit", "1000", "--epochs", "3")
-	if !strings.Contains(out, "Resumed      after 1 epochs and 0 steps\n\nEpoch: 2  ") {
+	if !strings.Contains(out, "Resumed      after 1 epoch and 0 steps\n\nEpoch: 2  ") {
 		t.Errorf("the resumed run printed\n%s", out)
 	}
 	sameWeights(t, "whole", "parts")
