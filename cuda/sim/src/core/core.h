@@ -1,0 +1,278 @@
+// The heart of the CUDA machine in software: memory, contexts, streams, events, graphs, checks, faults and counters.
+// libcuda.so.1 holds it and the driver API over it (src/driver); libcudnn.so.9 and libcublas.so.12 link against that
+// library and use this header alone.
+//
+// One lock guards the machine: a Call takes it for the length of an API call, and queued work runs only inside of calls.
+// Work runs as late and in as odd an order as streams, events and the seed allow.
+//
+// What a program does wrong becomes a finding (report), and where real libraries would notice, a status too.
+#ifndef GPUTRAIN_SIM_CORE_H
+#define GPUTRAIN_SIM_CORE_H
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "cuda.h"
+
+#define SIM_SHARED __attribute__((visibility("default")))
+
+namespace sim {
+
+#pragma GCC visibility push(default)
+
+// ----------------------------------------------------------------------------------------------------------- calls
+
+enum class Library : uint8_t { Driver, Dnn, Blas };
+
+// Opened first thing in every exported function. Takes the machine's lock, counts the call, may run some queued work,
+// and names the call in whatever is reported until it closes. Calls nest: one made by another library is not counted.
+class Call {
+ public:
+  Call(Library library, const char *name);
+  ~Call();
+  Call(const Call &) = delete;
+  Call &operator=(const Call &) = delete;
+  // The status that a fault on demand wants this call to fail with, in the library's own numbers; 0: none.
+  int fault() const { return fault_; }
+
+ private:
+  int fault_ = 0;
+};
+
+// Records a finding: `check` is one of the names below, `message` a sentence that tells the buffer, sizes and values.
+// The call is added by itself: the one that runs now or, while queued work runs, the one that queued it.
+void report(const char *check, const std::string &message);
+
+// Names of checks, as reports and tests write them.
+namespace check {
+inline constexpr char
+    outOfBounds[] = "out of bounds", useAfterFree[] = "use after free", doubleFree[] = "double free",
+    badFree[] = "bad free", uninitialised[] = "uninitialised read", streamRace[] = "missing synchronisation",
+    pinnedReuse[] = "pinned buffer reused too early", noContext[] = "no current context", wrongContext[] = "wrong context",
+    hostPointer[] = "host pointer passed as device pointer", devicePointer[] = "device pointer passed as host pointer",
+    descriptor[] = "descriptor mismatch", workspace[] = "workspace too small", capture[] = "illegal call during capture",
+    leak[] = "leak", badHandle[] = "bad handle", launch[] = "bad launch", misaligned[] = "misaligned address",
+    freeInUse[] = "freed while in use", overlap[] = "overlapping buffers", badValue[] = "bad value",
+    hostFunction[] = "CUDA call in a host function", notReady[] = "result read before it was ready",
+    ignoredError[] = "call after a fatal error";
+}  // checks of kernels bear ptx::name(Kind): "shared-memory race", "barrier divergence", ...
+
+// ---------------------------------------------------------------------------------------------------------- device
+
+struct DeviceProperties {
+  std::string name;  // "NVIDIA A100 (simulated)": always says so
+  int major = 8, minor = 0, multiprocessors = 108, sharedPerBlockOptin = 166912;
+  uint64_t memory = uint64_t(2) << 30;
+};
+
+int deviceCount();                              // after configuration; 0: no GPU
+const DeviceProperties &properties(int device);
+
+// -------------------------------------------------------------------------------------------------------- contexts
+
+struct Context;  // CUcontext points to one
+struct Stream;   // CUstream points to one
+struct Event;    // CUevent points to one
+struct Graph;    // CUgraph
+struct GraphExec;  // CUgraphExec
+
+// The calling thread's context; null where it has none.
+Context *current();
+// The same, but its absence is a finding. `status` gets CUDA_ERROR_INVALID_CONTEXT or the context's sticky error.
+Context *need(CUresult &status);
+Context *primary(int device);  // null: not retained
+CUresult retainPrimary(int device, Context *&context);
+CUresult releasePrimary(int device);
+CUresult resetPrimary(int device);
+CUresult createContext(int device, unsigned flags, Context *&context);  // and pushes it
+CUresult destroyContext(Context *context);
+CUresult push(Context *context);
+CUresult pop(Context *&context);
+CUresult setCurrent(Context *context);  // null: unbinds
+bool alive(const Context *context);
+int deviceOf(const Context &context);
+unsigned &flagsOf(Context &context);
+bool primaryActive(int device);
+unsigned &primaryFlags(int device);
+// The error after which the context does nothing any more (illegal address, launch failure, lost device); or success.
+CUresult stickyError(const Context &context);
+
+// ---------------------------------------------------------------------------------------------------------- memory
+
+// One cuMemAlloc, live or freed. Device addresses lie in a reserved range that the CPU can't touch and are never given
+// out twice; between two allocations there is always a gap.
+struct Allocation {
+  uint64_t id = 0, address = 0, bytes = 0;
+  Context *context = nullptr;
+  uint8_t *data = nullptr;    // backing memory; null once freed
+  uint8_t *shadow = nullptr;  // bit 0 of byte i: somebody wrote byte i
+  std::string call;           // that made it
+  std::string freedBy;        // call that freed it; empty: live
+  bool writable = true;       // false: a module's constants
+};
+
+bool isDeviceAddress(uint64_t address);  // in the reserved range, allocated or not
+Allocation *find(uint64_t address);      // the live or freed allocation that holds the address, or null
+std::string describe(uint64_t address);  // "buffer #7 (4096 bytes, cuMemAlloc_v2) + 16", "4 bytes past the end of ..."
+
+CUresult allocate(Context &context, uint64_t bytes, uint64_t &address);  // CUDA_ERROR_OUT_OF_MEMORY, faults on demand
+CUresult release(uint64_t address);                                      // finds double and bad frees, frees in use
+void memoryInfo(Context &context, uint64_t &free, uint64_t &total);
+Allocation *allocateForModule(Context &context, uint64_t bytes, bool writable, const std::string &name);
+void releaseForModule(Allocation *allocation);
+
+CUresult allocateHost(Context &context, uint64_t bytes, unsigned flags, void *&address);
+CUresult releaseHost(void *address);
+CUresult registerHost(Context &context, void *address, uint64_t bytes, unsigned flags);
+CUresult unregisterHost(void *address);
+struct HostAllocation {
+  uint8_t *address = nullptr;
+  uint64_t bytes = 0;
+  unsigned flags = 0;
+  Context *context = nullptr;
+  bool registered = false;  // by cuMemHostRegister
+};
+const HostAllocation *findHost(const void *address);  // pinned memory that holds the address, or null
+
+// Bytes of device memory that queued work touches.
+enum class Mode : uint8_t {
+  Read,     // every byte must have been written before
+  Write,    // every byte is overwritten, whatever it was
+  Update,   // read, then written
+  Scratch,  // a workspace: contents are neither expected nor left behind
+};
+struct Access {
+  uint64_t address = 0, bytes = 0;
+  Mode mode = Mode::Read;
+  std::string what;  // the parameter's name: "x", "workSpace"
+};
+
+// The backing memory of a device address, for use inside of Work::run and only within its accesses.
+uint8_t *data(uint64_t address);
+template <class T>
+T *at(uint64_t address) {
+  return reinterpret_cast<T *>(data(address));
+}
+
+// ------------------------------------------------------------------------------------------------- streams and work
+
+// The stream that a handle means: null and CU_STREAM_LEGACY are the context's legacy default stream, CU_STREAM_PER_THREAD
+// the thread's. Null, a finding and `status` where there is none, or where the handle is another context's.
+Stream *resolve(CUstream handle, CUresult &status);
+CUstream handleOf(Stream &stream);  // what a caller would pass for it
+Context *contextOf(Stream &stream);
+
+// One piece of work on a stream: what a kernel launch, a copy or a library call does on the device.
+struct Work {
+  std::string detail;             // told in reports after the call's name: "bias_add<<<(4,1,1),(256,1,1)>>>"
+  std::vector<Access> accesses;   // checked when queued (bounds, life) and when run (also initialised, ordered)
+  std::vector<const void *> handles;  // modules, graphs, descriptors: whatever must live until it has run
+  // Pinned host memory read or written when it runs (null: none). What a program changes of `hostRead` between the call
+  // and the run is a finding; `hostWrite` is filled with noise until it is written.
+  const void *hostRead = nullptr;
+  void *hostWrite = nullptr;
+  uint64_t hostBytes = 0;
+  std::function<CUresult()> run;  // may be called many times where it was captured; an error makes the context sticky
+  // Kernels only: finds out while running what it touches, and does its own bounds and initialisation checks.
+  std::function<CUresult(std::vector<Access> &touched)> runAndTell;
+  const char *counter = "";       // "kernel", "memcpy HtoD", "memset", "dnn", "blas", "host function": see counters
+  uint64_t counterBytes = 0;      // for copies
+  bool hostFunction = false;
+};
+
+// Checks the accesses, then queues the work, or adds it to the graph being captured. On an error nothing is queued:
+// CUDA_ERROR_INVALID_VALUE for an access that isn't device memory. A thing wrong with an access is a finding as well.
+CUresult enqueue(Stream &stream, Work work);
+// Checks accesses alone, for calls that do nothing else with them.
+CUresult checkAccesses(const std::vector<Access> &accesses);
+
+CUresult createStream(Context &context, unsigned flags, int priority, Stream *&stream);
+CUresult destroyStream(Stream *stream);
+unsigned flagsOf(const Stream &stream);
+int priorityOf(const Stream &stream);
+uint64_t idOf(const Stream &stream);
+CUresult query(Stream &stream);                  // CUDA_ERROR_NOT_READY while work is left
+CUresult synchronize(Stream &stream);
+CUresult synchronize(Context &context);
+
+CUresult createEvent(Context &context, unsigned flags, Event *&event);
+CUresult destroyEvent(Event *event);
+Event *resolve(CUevent handle, CUresult &status);
+CUresult record(Event &event, Stream &stream);
+CUresult wait(Stream &stream, Event &event);
+CUresult query(Event &event);
+CUresult synchronize(Event &event);
+CUresult elapsed(Event &start, Event &end, float &milliseconds);
+
+// ------------------------------------------------------------------------------------------------ capture and graphs
+
+CUresult beginCapture(Stream &stream, CUstreamCaptureMode mode);
+CUresult endCapture(Stream &stream, Graph *&graph);
+CUstreamCaptureStatus captureStatus(const Stream &stream, uint64_t &id);
+CUstreamCaptureMode exchangeCaptureMode(CUstreamCaptureMode mode);  // of the calling thread
+// For calls that allocate, free, synchronise or query: while a capture forbids them (by mode and thread) a finding, the
+// capture is invalidated and CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED (900) or ..._UNSAFE (as CUDA does) comes back.
+CUresult allowedDuringCapture();
+CUresult allowedDuringCapture(Stream &stream);  // calls on one stream: 900 where that stream is capturing
+Graph *createGraph();
+Graph *resolve(CUgraph handle, CUresult &status);
+CUresult destroyGraph(Graph *graph);
+size_t nodeCount(const Graph &graph);
+CUgraphNode node(const Graph &graph, size_t index);
+CUresult instantiate(Graph &graph, GraphExec *&exec);
+GraphExec *resolve(CUgraphExec handle, CUresult &status);
+CUresult launchGraph(GraphExec &exec, Stream &stream);
+CUresult destroyGraphExec(GraphExec *exec);
+
+// ------------------------------------------------------------------------------------------------ handles and counters
+
+// Objects of any library that must be destroyed before the end: an object never destroyed is a leak. `kind` as the API
+// calls it: "cudnnHandle_t", "CUmodule".
+void born(const void *object, const char *kind);
+// Whether a live object of that kind; a finding (bad handle) where it isn't, which tells "destroyed by CALL" if it was.
+bool check_(const void *object, const char *kind);
+// Ends it. Reported where queued work or a live graph still needs it (Work::handles): freed while in use.
+void died(const void *object);
+
+void count(const std::string &counter, uint64_t amount = 1);
+
+// A number from the schedule's seed, to shake what a library leaves open.
+uint64_t chance();
+uint64_t seed();  // of the schedule
+// Whether optional behaviour named so is on: configuration "allow=NAME".
+std::string option(const char *name, const char *otherwise);
+
+#pragma GCC visibility pop
+
+}  // namespace sim
+
+// ----------------------------------------------------------------------------------------------------------- control
+
+// How tests reach the machine. The configuration is read from the environment variable GPUTRAIN_SIM when the library is
+// loaded, as "key=value" pairs split by commas or line ends:
+//
+//   seed=N            of the schedule (1)
+//   schedule=late     work waits until it must run (default: random, from the seed); "eager": runs at once
+//   devices=N         (1)          memory=BYTES   of each device (2147483648); K, M and G are understood
+//   cc=8.0            compute capability       name=...  sms=N
+//   driver=12040      cuDriverGetVersion
+//   fault=CALL@N=STATUS  the Nth call (from 1) of CALL fails with STATUS (a number); may be given many times
+//   oom=N             the Nth device allocation fails
+//   timeout=N         the Nth kernel launch times out     lost=N  the device is lost at the Nth piece of work
+//   report=PATH       write the report there at exit
+extern "C" {
+// A fresh machine with this configuration over that of the environment; everything of the old one is gone, handles too.
+// 0, or -1 for a configuration that can't be read (simError tells why).
+SIM_SHARED int simReset(const char *configuration);
+SIM_SHARED const char *simError(void);
+// The report as JSON: {"findings":[{"check","call","message","count"}],"leaks":[{"kind","message"}],"counters":{"name":n}}.
+// `final` != 0: everything that lives now is a leak. The text lives until the next simReport on any thread.
+SIM_SHARED const char *simReport(int final);
+// Changes keys that may change while it runs: fault, oom, timeout, lost. Ns count from now.
+SIM_SHARED int simSet(const char *configuration);
+}
+
+#endif
