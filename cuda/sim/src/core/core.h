@@ -244,6 +244,11 @@ uint64_t chance();
 uint64_t seed();  // of the schedule
 // Whether optional behaviour named so is on: configuration "allow=NAME".
 std::string option(const char *name, const char *otherwise);
+int driverVersion();  // 12040: what cuDriverGetVersion says
+
+// Has `hook` called by every simReset, with the lock held and the old machine gone, so that a library can drop what it
+// kept of its own objects.
+void onReset(void (*hook)());
 
 #pragma GCC visibility pop
 
