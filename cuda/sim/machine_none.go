@@ -1,0 +1,36 @@
+//go:build !(cuda && cgo && linux && (amd64 || arm64))
+
+package sim
+
+import "testing"
+
+// A Machine is the simulated machine; a build without the tag cuda has none.
+type Machine struct{}
+
+const reason = "the simulator needs the build tag cuda, cgo and Linux on amd64 or arm64 (make test, where gcc is)"
+
+// Start skips the test: this build has no simulator.
+func Start(t testing.TB, _ ...Option) *Machine {
+	t.Helper()
+	t.Skip(reason)
+	return nil
+}
+
+// Libraries skips the test: this build has no simulator.
+func Libraries(t testing.TB) string {
+	t.Helper()
+	t.Skip(reason)
+	return ""
+}
+
+// Set does nothing: no test gets this far.
+func (*Machine) Set(...Option) {}
+
+// Report is empty: no test gets this far.
+func (*Machine) Report() Report { return Report{} }
+
+// Counters is nil: no test gets this far.
+func (*Machine) Counters() map[string]int64 { return nil }
+
+// Expect does nothing: no test gets this far.
+func (*Machine) Expect(...string) {}

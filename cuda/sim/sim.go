@@ -1,0 +1,180 @@
+// Package sim starts tests on a CUDA machine in software: the driver API with an interpreter of PTX, cuDNN and cuBLAS, as
+// shared libraries built from src, which package driver loads like NVIDIA's. It is stricter than hardware: work runs as
+// late and in as odd an order as streams and events allow, and what a program does wrong is reported and fails the test.
+//
+// Only tests import it; product code doesn't know whether it runs on it. A pass is evidence about our calls and kernels,
+// not about a GPU.
+package sim
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// SeedVariable names the environment variable that sets the first seed of schedules; without it that is 1.
+const SeedVariable = "GPUTRAIN_TEST_SEED"
+
+// An Option configures a machine: "key=value", as the variable GPUTRAIN_SIM takes them (src/core/core.h lists the keys).
+type Option string
+
+func option(key string, value any) Option { return Option(fmt.Sprintf("%s=%v", key, value)) }
+
+// Seed sets the seed of the schedule: of what runs when, as far as streams and events leave it open.
+func Seed(seed int64) Option { return option("seed", seed) }
+
+// Late makes work wait until something needs its result.
+func Late() Option { return option("schedule", "late") }
+
+// Eager makes work run at once.
+func Eager() Option { return option("schedule", "eager") }
+
+// Devices sets the number of GPUs.
+func Devices(n int) Option { return option("devices", n) }
+
+// Memory sets each GPU's memory, in bytes.
+func Memory(bytes int64) Option { return option("memory", bytes) }
+
+// ComputeCapability sets the GPUs' compute capability.
+func ComputeCapability(major, minor int) Option {
+	return option("cc", fmt.Sprintf("%d.%d", major, minor))
+}
+
+// DriverVersion sets the CUDA version of the driver, as cuDriverGetVersion tells it: 12040 is 12.4.
+func DriverVersion(version int) Option { return option("driver", version) }
+
+// Fault makes the nth call (from 1) of a function, named as the library exports it, fail with a status of its library.
+func Fault(call string, nth, status int) Option {
+	return option("fault", fmt.Sprintf("%s@%d=%d", call, nth, status))
+}
+
+// OOM makes the nth allocation of device memory (from 1) fail.
+func OOM(nth int) Option { return option("oom", nth) }
+
+// Timeout makes the nth kernel launch (from 1) time out, after which its context does nothing any more.
+func Timeout(nth int) Option { return option("timeout", nth) }
+
+// Lost makes the device disappear at the nth piece of work (from 1).
+func Lost(nth int) Option { return option("lost", nth) }
+
+// configuration joins options; a seed comes first, so that one among the options wins.
+func configuration(options []Option) (string, error) {
+	all := []string{}
+	if value := os.Getenv(SeedVariable); value != "" {
+		if _, err := strconv.ParseUint(value, 10, 64); err != nil {
+			return "", fmt.Errorf("%s: %w", SeedVariable, err)
+		}
+		all = append(all, string("seed="+value))
+	}
+	for _, o := range options {
+		all = append(all, string(o))
+	}
+	return strings.Join(all, ","), nil
+}
+
+// Seeds runs a test once for each of n seeds of the schedule, from GPUTRAIN_TEST_SEED or 1 on, each in a subtest on a fresh
+// machine. With -short there are at most 2.
+func Seeds(t *testing.T, n int, test func(t *testing.T, m *Machine), options ...Option) {
+	t.Helper()
+	first := int64(1)
+	if value := os.Getenv(SeedVariable); value != "" {
+		var err error
+		if first, err = strconv.ParseInt(value, 10, 64); err != nil {
+			t.Fatalf("%s: %v", SeedVariable, err)
+		}
+	}
+	if testing.Short() {
+		n = min(n, 2)
+	}
+	for seed := first; seed < first+int64(n); seed++ {
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			test(t, Start(t, append(slices.Clone(options), Seed(seed))...))
+		})
+	}
+}
+
+// A Report is what the machine has seen since it was started.
+type Report struct {
+	Findings []Finding        `json:"findings"`
+	Leaks    []Leak           `json:"leaks"`
+	Counters map[string]int64 `json:"counters"`
+}
+
+// A Finding is something that a program did wrong.
+type Finding struct {
+	Check   string `json:"check"` // what kind of wrong: "out of bounds", "missing synchronisation", ...
+	Call    string `json:"call"`
+	Message string `json:"message"` // with the buffer, sizes and values
+	Count   int64  `json:"count"`   // how often
+}
+
+func (f Finding) String() string {
+	text := fmt.Sprintf("%s: %s: %s", f.Call, f.Check, f.Message)
+	if f.Count > 1 {
+		text += fmt.Sprintf(" (%d times)", f.Count)
+	}
+	return text
+}
+
+// A Leak is something alive at the end.
+type Leak struct {
+	Kind    string `json:"kind"` // "memory", "cudnnHandle_t", ...
+	Message string `json:"message"`
+}
+
+func (l Leak) String() string { return fmt.Sprintf("leak: %s: %s", l.Kind, l.Message) }
+
+// Lists every finding, leak and counter, a line each.
+func (r Report) String() string {
+	var b strings.Builder
+	for _, f := range r.Findings {
+		fmt.Fprintln(&b, f)
+	}
+	for _, l := range r.Leaks {
+		fmt.Fprintln(&b, l)
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Counters)) {
+		fmt.Fprintf(&b, "%-30s %d\n", name, r.Counters[name])
+	}
+	return b.String()
+}
+
+func parse(text string) (Report, error) {
+	var r Report
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		return r, fmt.Errorf("report of the simulator: %w\n%s", err, text)
+	}
+	return r, nil
+}
+
+// LeakCheck is what Machine.Expect takes for leaks.
+const LeakCheck = "leak"
+
+// judge gives what a test has to fail for: findings that it didn't expect and expected ones that are not there.
+func judge(r Report, expected []string) []string {
+	var wrong []string
+	seen := map[string]bool{}
+	for _, f := range r.Findings {
+		seen[f.Check] = true
+		if !slices.Contains(expected, f.Check) {
+			wrong = append(wrong, f.String())
+		}
+	}
+	for _, l := range r.Leaks {
+		seen[LeakCheck] = true
+		if !slices.Contains(expected, LeakCheck) {
+			wrong = append(wrong, l.String())
+		}
+	}
+	for _, check := range expected {
+		if !seen[check] {
+			wrong = append(wrong, fmt.Sprintf("the simulator did not find %q", check))
+		}
+	}
+	return wrong
+}

@@ -1,0 +1,45 @@
+package sim
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestConfiguration(t *testing.T) {
+	t.Setenv(SeedVariable, "7")
+	got, err := configuration([]Option{Late(), Memory(4096), ComputeCapability(7, 5), Fault("cuMemAlloc_v2", 2, 999), Seed(9)})
+	if want := "seed=7,schedule=late,memory=4096,cc=7.5,fault=cuMemAlloc_v2@2=999,seed=9"; err != nil || got != want {
+		t.Errorf("got %q, %v; want %q", got, err, want)
+	}
+	t.Setenv(SeedVariable, "seven")
+	if _, err := configuration(nil); err == nil || !strings.Contains(err.Error(), SeedVariable) {
+		t.Errorf("a seed that is no number: %v", err)
+	}
+}
+
+func TestJudge(t *testing.T) {
+	r, err := parse(`{"findings":[{"check":"double free","call":"cuMemFree_v2","message":"buffer #1","count":2}],
+		"leaks":[{"kind":"CUmodule","message":"module #1"}],"counters":{"launches":3}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	double, leak := "cuMemFree_v2: double free: buffer #1 (2 times)", "leak: CUmodule: module #1"
+	for _, c := range []struct{ expected, want []string }{
+		{nil, []string{double, leak}},
+		{[]string{"double free"}, []string{leak}},
+		{[]string{LeakCheck}, []string{double}},
+		{[]string{LeakCheck, "double free"}, nil},
+		{[]string{LeakCheck, "double free", "bad free"}, []string{`the simulator did not find "bad free"`}},
+	} {
+		if got := judge(r, c.expected); !slices.Equal(got, c.want) {
+			t.Errorf("expecting %q: got %q, want %q", c.expected, got, c.want)
+		}
+	}
+	if text := r.String(); !strings.Contains(text, double) || !strings.Contains(text, leak) || !strings.Contains(text, "launches") {
+		t.Errorf("text lacks something: %s", text)
+	}
+	if _, err := parse("{"); err == nil {
+		t.Error("half a report is taken")
+	}
+}
