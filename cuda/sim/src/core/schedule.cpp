@@ -1,0 +1,264 @@
+// Queued work: what must be done before what, and when it is done.
+//
+// Only a synchronisation makes work run, and then no more of it than that needs, in an order drawn from the seed among
+// those that streams and events allow. Unless told otherwise, chance runs some more, at any call.
+#include <algorithm>
+
+#include "core/state.h"
+
+namespace sim {
+
+namespace {
+
+constexpr size_t kBacklog = 2048;  // pieces of work that may wait; drivers have such a limit too
+
+void addNeed(std::vector<OpPtr> &needs, const OpPtr &op) {
+  if (!finished(op)) needs.push_back(op);
+}
+
+// Simulated durations: some for the launch, the rest for the bytes of a copy.
+double duration(const Op &op) {
+  if (op.work == nullptr) return 0;
+  return 0.005 + double(op.work->counterBytes) / 1e7;
+}
+
+CUresult perform(Op &op) {
+  Machine &m = machine();
+  const Work &work = *op.work;
+  if (work.runAndTell != nullptr) {
+    std::vector<Access> touched;
+    const CUresult status = work.runAndTell(touched);
+    orderAccesses(op, touched);
+    return status;
+  }
+  if (work.run == nullptr) return CUDA_SUCCESS;
+  m.inHostFunction = work.hostFunction;
+  const CUresult status = work.run();
+  m.inHostFunction = false;
+  return status;
+}
+
+CUresult execute(Op &op) {
+  if (op.losesDevice) {
+    loseDevice(op.context->device);
+    return CUDA_ERROR_UNKNOWN;
+  }
+  if (op.fails != CUDA_SUCCESS) return op.fails;
+  if (!checkLife(*op.work)) return CUDA_ERROR_ILLEGAL_ADDRESS;
+  beforeRun(op);
+  beforeHostUse(op);
+  const CUresult status = perform(op);
+  afterRun(op);
+  afterHostUse(op);
+  return status;
+}
+
+void complete(const OpPtr &op) {
+  Machine &m = machine();
+  op->done = true;
+  op->time = m.time;
+  for (Op *dependent : op->dependents) {
+    if (--dependent->unmet == 0) m.ready.push_back(dependent);
+  }
+  op->dependents.clear();
+  op->needs.clear();
+  m.pending.erase(op->sequence);
+}
+
+// Runs one of m.ready. After a context's fatal error its work counts as done, without being done.
+void runReady(size_t index) {
+  Machine &m = machine();
+  const OpPtr op = m.pending.at(m.ready[index]->sequence);
+  m.ready[index] = m.ready.back();
+  m.ready.pop_back();
+  const Op *outer = m.running;
+  if (op->work != nullptr && op->context->error == CUDA_SUCCESS) {
+    m.running = op.get();
+    const CUresult status = execute(*op);
+    m.running = outer;
+    if (status != CUDA_SUCCESS) fail(*op->context, status);
+  }
+  m.time += duration(*op);
+  complete(op);
+  if (op->work != nullptr && op->work->hostFunction) hostSees(op->clock);  // it may have told the host anything
+  op->work.reset();
+}
+
+// Marks what the targets need, themselves included, as wanted. Returns how much of it is pending.
+size_t want(const std::vector<OpPtr> &targets, uint64_t mark) {
+  size_t count = 0;
+  std::vector<Op *> stack;
+  const auto visit = [&](const OpPtr &op) {
+    if (finished(op) || op->wanted == mark) return;
+    op->wanted = mark;
+    count++;
+    stack.push_back(op.get());
+  };
+  for (const OpPtr &target : targets) visit(target);
+  while (!stack.empty()) {
+    const Op *op = stack.back();
+    stack.pop_back();
+    for (const OpPtr &need : op->needs) visit(need);
+  }
+  return count;
+}
+
+size_t pickWanted(uint64_t mark) {
+  const std::vector<Op *> &ready = machine().ready;
+  const size_t start = chance() % ready.size();
+  for (size_t i = 0; i < ready.size(); i++) {
+    const size_t index = (start + i) % ready.size();
+    if (ready[index]->wanted == mark) return index;
+  }
+  return start;
+}
+
+void limitBacklog() {
+  Machine &m = machine();
+  if (m.pending.size() <= kBacklog) return;
+  auto middle = m.pending.begin();
+  std::advance(middle, long(kBacklog / 4));
+  force({middle->second});
+}
+
+// Faults on demand that count work.
+void addFaults(Op &op) {
+  Machine &m = machine();
+  const bool kernel = std::string(op.work->counter) == "kernel";
+  if (kernel && ++m.kernels == m.configuration.timeout) op.fails = CUDA_ERROR_LAUNCH_TIMEOUT;
+  if (++m.works == m.configuration.lost) op.losesDevice = true;
+}
+
+void countWork(const Work &work) {
+  if (*work.counter == 0) return;
+  count(work.counter);
+  if (work.counterBytes != 0) count(std::string(work.counter) + ".bytes", work.counterBytes);
+}
+
+}  // namespace
+
+bool finished(const OpPtr &op) { return op == nullptr || op->done; }
+
+uint32_t newLane() {
+  Machine &m = machine();
+  m.ticks.push_back(0);
+  return m.lanes++;
+}
+
+OpPtr newOp(Context &context, std::shared_ptr<const Work> work, const std::string &title, const std::string &where,
+            uint32_t lane, Clock clock, std::vector<OpPtr> needs) {
+  Machine &m = machine();
+  auto op = std::make_shared<Op>();
+  auto doer = std::make_shared<Doer>();
+  doer->sequence = op->sequence = ++m.sequence;
+  doer->lane = lane;
+  doer->tick = ++m.ticks[lane];
+  doer->title = title;
+  doer->where = where;
+  clock.set(lane, doer->tick);
+  op->doer = doer;
+  op->context = &context;
+  op->clock = std::move(clock);
+  op->work = std::move(work);
+  for (const OpPtr &need : needs) {
+    if (finished(need)) continue;
+    need->dependents.push_back(op.get());
+    op->needs.push_back(need);
+    op->unmet++;
+  }
+  if (op->work != nullptr) {
+    countWork(*op->work);
+    addFaults(*op);
+    useHost(op);
+    useHandles(op);
+  }
+  m.pending.emplace(op->sequence, op);
+  if (op->unmet == 0) m.ready.push_back(op.get());
+  return op;
+}
+
+// The legacy stream comes after all that the context's other streams hold, unless they opted out, and they after it.
+OpPtr queue(Stream &stream, std::shared_ptr<const Work> work, const std::string &title, const std::vector<OpPtr> &needs,
+            const Clock *after) {
+  Context &context = *stream.context;
+  Clock clock = stream.clock;
+  clock.join(machine().host);
+  std::vector<OpPtr> all = needs;
+  addNeed(all, stream.last);
+  if (stream.kind == Stream::Kind::Legacy) {
+    for (const Stream *other : context.streams) {
+      if (!other->synchronisesWithLegacy()) continue;
+      clock.join(other->clock);
+      addNeed(all, other->last);
+    }
+    clock.join(context.retiredBlocking);
+    for (const auto &left : context.retiredWork) {
+      if (left.second) addNeed(all, left.first);
+    }
+  } else if (stream.synchronisesWithLegacy()) {
+    clock.join(context.legacy->clock);
+    addNeed(all, context.legacy->last);
+  }
+  if (after != nullptr) clock.join(*after);
+  OpPtr op = newOp(context, std::move(work), title, stream.name(), stream.lane, std::move(clock), std::move(all));
+  stream.clock = op->clock;
+  stream.last = op;
+  stream.polls = 0;
+  limitBacklog();
+  return op;
+}
+
+void force(const std::vector<OpPtr> &targets) {
+  Machine &m = machine();
+  const uint64_t mark = ++m.wants;
+  const bool more = m.configuration.schedule == Schedule::Random;
+  size_t left = want(targets, mark);
+  while (left > 0 && !m.ready.empty()) {
+    const size_t index = more && oneIn(8) ? chance() % m.ready.size() : pickWanted(mark);
+    if (m.ready[index]->wanted == mark) left--;
+    runReady(index);
+  }
+}
+
+void forceWhere(const std::function<bool(const Op &)> &wanted) {
+  std::vector<OpPtr> targets;
+  for (const auto &entry : machine().pending) {
+    if (wanted(*entry.second)) targets.push_back(entry.second);
+  }
+  force(targets);
+}
+
+void stir() {
+  Machine &m = machine();
+  if (m.configuration.schedule != Schedule::Random || m.ready.empty() || !oneIn(3)) return;
+  for (uint64_t n = 1 + chance() % 3; n > 0 && !m.ready.empty(); n--) runReady(chance() % m.ready.size());
+}
+
+void settle() {
+  if (machine().configuration.schedule == Schedule::Eager) forceWhere([](const Op &) { return true; });
+}
+
+CUresult enqueue(Stream &stream, Work work) {
+  if (stream.context->error != CUDA_SUCCESS) return stream.context->error;
+  const Detail detail(work.detail);
+  CUresult status = captureStanding(stream);
+  if (status != CUDA_SUCCESS) return status;
+  status = checkAccesses(work.accesses, stream.context);
+  if (status == CUDA_SUCCESS) status = checkHostRange(work);
+  if (status != CUDA_SUCCESS) return status;
+  checkOverlaps(work.accesses);
+  const std::string title = callName();
+  auto shared = std::make_shared<const Work>(std::move(work));
+  if (stream.capture != nullptr) {
+    Node node;
+    node.work = std::move(shared);
+    node.title = title;
+    addCaptured(stream, std::move(node));
+    return CUDA_SUCCESS;
+  }
+  queue(stream, std::move(shared), title, {}, nullptr);
+  settle();
+  return CUDA_SUCCESS;
+}
+
+}  // namespace sim
