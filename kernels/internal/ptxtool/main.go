@@ -1,0 +1,63 @@
+// Ptxtool makes and checks the PTX of the kernels:
+//
+//	ptxtool build DIR      compile DIR's .cu files with nvcc, write their PTX and the manifest
+//	ptxtool assemble DIR   assemble DIR's PTX with ptxas and show what each kernel uses
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+
+	"github.com/gputrain/gputrain/kernels/internal/ptx"
+)
+
+func main() {
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: ptxtool build|assemble DIR")
+		os.Exit(2)
+	}
+	var err error
+	switch os.Args[1] {
+	case "build":
+		err = ptx.Build(os.Args[2])
+	case "assemble":
+		err = assemble(os.Args[2])
+	default:
+		err = fmt.Errorf("unknown command %q: build or assemble", os.Args[1])
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "ptxtool:", err)
+		os.Exit(1)
+	}
+}
+
+func assemble(folder string) error {
+	if err := ptx.Check(os.DirFS(folder)); err != nil {
+		return err
+	}
+	ptxas, err := ptx.Find("ptxas")
+	if err != nil {
+		return err
+	}
+	files, err := filepath.Glob(filepath.Join(folder, "ptx", "*.ptx"))
+	if err != nil {
+		return err
+	}
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "kernel\tfor\tregisters\tspill stores\tspill loads\tstack\tshared\t")
+	for _, file := range files {
+		for _, architecture := range ptx.Architectures {
+			usages, err := ptx.Assemble(ptxas, file, architecture)
+			if err != nil {
+				return err
+			}
+			for _, u := range usages {
+				fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t\n", u.Kernel, u.Architecture, u.Registers, u.SpillStores,
+					u.SpillLoads, u.Stack, u.Shared)
+			}
+		}
+	}
+	return table.Flush()
+}

@@ -1,0 +1,84 @@
+// Package kernels holds our CUDA kernels: their PTX, which is compiled from the .cu files beside it and committed, and
+// for each kernel a Go struct whose fields are its parameters, from which a launch is made. The package knows nothing
+// of a driver and needs no CUDA; package cuda loads the modules and carries out the launches.
+//
+//	launch, err := kernels.BiasAdd{Y: y, Bias: bias, N: 50, C: 32, I: 28 * 28}.Launch(device)
+//
+// With gorgonia.org/cu, function being what the driver found under launch.Kernel.Name:
+//
+//	function.Launch(launch.Blocks, 1, 1, launch.Threads, 1, 1, 0, stream, launch.Pointers())
+package kernels
+
+import (
+	"embed"
+	"fmt"
+	"reflect"
+	"unicode"
+)
+
+//go:embed ptx/*.ptx
+var files embed.FS
+
+// Module is one PTX text and the kernels that are in it.
+type Module struct {
+	Name    string // of the .cu file, without ".cu"
+	Kernels []*Kernel
+}
+
+var modules = []Module{
+	{Name: "bias", Kernels: []*Kernel{biasAdd}},
+}
+
+// Modules returns every module, in an order that does not change.
+func Modules() []Module {
+	return append([]Module(nil), modules...)
+}
+
+// PTX returns the module's text, for the driver's compiler (cuModuleLoadData wants a zero byte after it). It is for
+// compute capability 7.5 and loads on drivers from 520 on.
+func (m Module) PTX() string {
+	text, err := files.ReadFile("ptx/" + m.Name + ".ptx")
+	if err != nil {
+		panic("BUG: kernels: " + err.Error())
+	}
+	return string(text)
+}
+
+// Kernel is the signature of a kernel. There is one value for each, so a pointer to it can stand for the kernel, as the
+// key of a map of loaded functions for one. Callers must not change it.
+type Kernel struct {
+	Name       string // as the PTX exports it
+	Params     []Param
+	MaxThreads int // of a block: the kernel's __launch_bounds__
+}
+
+// Param is one parameter of a kernel.
+type Param struct {
+	Name string       // as the .cu file calls it
+	Type reflect.Type // float32, int32, uint32, uint64, or a Pointer
+}
+
+// PTX returns the type that the parameter has in PTX, which writes pointers and 64-bit integers alike: "u64".
+func (p Param) PTX() string {
+	switch p.Type.Kind() {
+	case reflect.Float32:
+		return "f32"
+	case reflect.Int32, reflect.Uint32:
+		return "u32"
+	case reflect.Uint64:
+		return "u64"
+	default:
+		panic(fmt.Sprintf("BUG: kernels: a parameter of type %v", p.Type))
+	}
+}
+
+// newKernel makes the signature whose parameters are the fields of the struct.
+func newKernel(name string, maxThreads int, parameters any) *Kernel {
+	k := &Kernel{Name: name, MaxThreads: maxThreads}
+	for _, f := range reflect.VisibleFields(reflect.TypeOf(parameters)) {
+		letters := []rune(f.Name)
+		letters[0] = unicode.ToLower(letters[0])
+		k.Params = append(k.Params, Param{Name: string(letters), Type: f.Type})
+	}
+	return k
+}

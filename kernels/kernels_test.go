@@ -1,0 +1,277 @@
+package kernels_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/gputrain/gputrain/kernels"
+	"github.com/gputrain/gputrain/kernels/internal/ptx"
+)
+
+func TestPTXBelongsToItsSources(t *testing.T) {
+	if err := ptx.Check(os.DirFS(".")); err != nil {
+		t.Fatal(err)
+	}
+	m, err := ptx.ReadManifest(os.DirFS("."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	embedded := map[string]bool{}
+	for _, module := range kernels.Modules() {
+		name := "ptx/" + module.Name + ".ptx"
+		embedded[name] = true
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if module.PTX() != string(text) {
+			t.Errorf("module %s does not give the text of %s", module.Name, name)
+		}
+	}
+	for name := range m.PTX {
+		if !embedded[name] {
+			t.Errorf("%s is no module of the package", name)
+		}
+	}
+}
+
+// copied returns this folder's kernels, to be changed.
+func copied(t *testing.T) fstest.MapFS {
+	t.Helper()
+	folder := fstest.MapFS{}
+	for _, pattern := range []string{"*.cu", "*.cuh", "ptx/*.ptx", ptx.ManifestName} {
+		names, err := fs.Glob(os.DirFS("."), pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			data, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			folder[name] = &fstest.MapFile{Data: data}
+		}
+	}
+	return folder
+}
+
+func TestStalePTXIsCaught(t *testing.T) {
+	replace := func(name, old, new string) func(fstest.MapFS) {
+		return func(folder fstest.MapFS) {
+			text := string(folder[name].Data)
+			if !strings.Contains(text, old) {
+				t.Errorf("%s has no %q to replace", name, old)
+			}
+			folder[name].Data = []byte(strings.Replace(text, old, new, 1))
+		}
+	}
+	remove := func(name string) func(fstest.MapFS) {
+		return func(folder fstest.MapFS) { delete(folder, name) }
+	}
+	add := func(name string) func(fstest.MapFS) {
+		return func(folder fstest.MapFS) { folder[name] = &fstest.MapFile{} }
+	}
+	for _, c := range []struct {
+		name   string
+		change func(fstest.MapFS)
+		stale  string // what the error names
+	}{
+		{"source edited", replace("bias.cu", "+=", "-="), "bias.cu is not what"},
+		{"header edited", replace("grid.cuh", "threadIdx", "blockIdx"), "grid.cuh is not what"},
+		{"PTX edited", replace("ptx/bias.ptx", "add.f32", "sub.f32"), "ptx/bias.ptx is not what"},
+		{"other flags", replace(ptx.ManifestName, `"-O3"`, `"-O2"`), "compiled with"},
+		{"other version", replace(ptx.ManifestName, `"7.8"`, `"7.7"`), "the manifest says 7.7"},
+		{"other target", replace(ptx.ManifestName, `"sm_75"`, `"sm_70"`), "for sm_70"},
+		{"source never compiled", add("new.cu"), "new.cu has no ptx/new.ptx"},
+		{"header added", add("new.cuh"), "new.cuh is not in the manifest"},
+		{"source gone", remove("bias.cu"), "bias.cu is in the manifest but not there"},
+		{"PTX gone", remove("ptx/bias.ptx"), "ptx/bias.ptx is in the manifest"},
+		{"PTX left over", func(f fstest.MapFS) { f["ptx/old.ptx"] = f["ptx/bias.ptx"] }, "ptx/old.ptx is not"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			folder := copied(t)
+			if err := ptx.Check(folder); err != nil {
+				t.Fatalf("before the change: %v", err)
+			}
+			c.change(folder)
+			err := ptx.Check(folder)
+			if !errors.Is(err, ptx.ErrStale) || !strings.Contains(err.Error(), c.stale) {
+				t.Errorf("got %v, want a stale PTX that says %q", err, c.stale)
+			}
+		})
+	}
+}
+
+// TestPTXIsWhatTheCompilerWrites compiles anew where it can, in a folder of another name, as the text must not depend
+// on it.
+func TestPTXIsWhatTheCompilerWrites(t *testing.T) {
+	compiler, err := ptx.FindCompiler()
+	if errors.Is(err, ptx.ErrMissing) {
+		t.Skip(err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	m, err := ptx.ReadManifest(os.DirFS("."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if compiler.Version != m.Compiler {
+		t.Skipf("nvcc is %s, the PTX was made by %s", compiler.Version, m.Compiler)
+	}
+	folder := filepath.Join(t.TempDir(), "another folder")
+	if err := os.CopyFS(folder, copied(t)); err != nil {
+		t.Fatal(err)
+	}
+	for source := range m.Sources {
+		if path.Ext(source) != ".cu" {
+			continue
+		}
+		got, err := compiler.Compile(folder, source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := "ptx/" + strings.TrimSuffix(source, ".cu") + ".ptx"
+		want, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(got) != string(want) {
+			t.Errorf("%s is not what nvcc makes of %s: run make ptx", name, source)
+		}
+	}
+}
+
+func TestPTXAssembles(t *testing.T) {
+	ptxas, err := ptx.Find("ptxas")
+	if errors.Is(err, ptx.ErrMissing) {
+		t.Skip(err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	for _, module := range kernels.Modules() {
+		for _, architecture := range ptx.Architectures {
+			usages, err := ptx.Assemble(ptxas, filepath.Join("ptx", module.Name+".ptx"), architecture)
+			if err != nil {
+				t.Error(err)
+			}
+			for _, u := range usages {
+				if u.SpillStores+u.SpillLoads > 0 {
+					t.Errorf("%s spills registers on %s: %+v", u.Kernel, architecture, u)
+				}
+			}
+		}
+	}
+}
+
+// compare returns how a module's signatures differ from the entries of a PTX text.
+func compare(module kernels.Module, text string) ([]string, error) {
+	parsed, err := ptx.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	var problems []string
+	entries := map[string]ptx.Entry{}
+	for _, e := range parsed.Entries {
+		entries[e.Name] = e
+	}
+	for _, k := range module.Kernels {
+		e, ok := entries[k.Name]
+		delete(entries, k.Name)
+		var params []string
+		for _, p := range k.Params {
+			params = append(params, p.PTX())
+		}
+		switch {
+		case !ok:
+			problems = append(problems, k.Name+": no such entry")
+		case !slices.Equal(e.Params, params):
+			problems = append(problems, fmt.Sprintf("%s: parameters %v, in Go %v", k.Name, e.Params, params))
+		case e.MaxThreads != k.MaxThreads:
+			problems = append(problems, fmt.Sprintf("%s: %d threads, in Go %d", k.Name, e.MaxThreads, k.MaxThreads))
+		}
+	}
+	for name := range entries {
+		problems = append(problems, name+": no signature in Go")
+	}
+	return problems, nil
+}
+
+func TestSignaturesAreThoseOfThePTX(t *testing.T) {
+	for _, module := range kernels.Modules() {
+		problems, err := compare(module, module.PTX())
+		if err != nil || len(problems) > 0 {
+			t.Errorf("%s: %v %q", module.Name, err, problems)
+		}
+	}
+}
+
+func TestWrongSignaturesAreCaught(t *testing.T) {
+	module := kernels.Modules()[0]
+	for _, c := range []struct{ old, new string }{
+		{".param .u64 bias_add_param_1", ".param .u32 bias_add_param_1"},
+		{".param .u64 bias_add_param_0,", ""},
+		{".entry bias_add(", ".entry bias_sub("},
+		{".maxntid 256", ".maxntid 512"},
+		{".visible .entry bias_add(", ".visible .entry extra() { ret; }\n.visible .entry bias_add("},
+	} {
+		text := strings.Replace(module.PTX(), c.old, c.new, 1)
+		if problems, err := compare(module, text); err != nil || len(problems) == 0 {
+			t.Errorf("%q for %q: %v %q", c.new, c.old, err, problems)
+		}
+	}
+}
+
+var prototype = regexp.MustCompile(`extern "C" __global__ void(?:\s+__launch_bounds__\(\d+\))?\s+(\w+)\(([^)]*)\)`)
+
+// cuType returns how our .cu files spell a parameter's type, without const and __restrict__.
+func cuType(t reflect.Type) string {
+	name := map[reflect.Kind]string{
+		reflect.Float32: "float", reflect.Int32: "int32_t", reflect.Uint32: "uint32_t", reflect.Uint64: "uint64_t",
+		reflect.Uint8: "uint8_t",
+	}
+	if p, ok := reflect.Zero(t).Interface().(interface{ Element() reflect.Type }); ok {
+		return name[p.Element().Kind()] + " *"
+	}
+	return name[t.Kind()]
+}
+
+// PTX writes all pointers alike, so the order of two of them can only be seen in the source.
+func TestSignaturesAreThoseOfTheSource(t *testing.T) {
+	for _, module := range kernels.Modules() {
+		source, err := os.ReadFile(module.Name + ".cu")
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := map[string]string{}
+		for _, m := range prototype.FindAllStringSubmatch(string(source), -1) {
+			var params []string
+			for p := range strings.SplitSeq(m[2], ",") {
+				p = strings.NewReplacer("const ", "", "__restrict__ ", "").Replace(p)
+				params = append(params, strings.Join(strings.Fields(p), " "))
+			}
+			found[m[1]] = strings.Join(params, ", ")
+		}
+		if len(found) != len(module.Kernels) {
+			t.Errorf("%s.cu has %d kernels, in Go it has %d", module.Name, len(found), len(module.Kernels))
+		}
+		for _, k := range module.Kernels {
+			var params []string
+			for _, p := range k.Params {
+				params = append(params, strings.ReplaceAll(cuType(p.Type)+" "+p.Name, "* ", "*"))
+			}
+			if want := strings.Join(params, ", "); found[k.Name] != want {
+				t.Errorf("%s(%s) in %s.cu, in Go (%s)", k.Name, found[k.Name], module.Name, want)
+			}
+		}
+	}
+}
