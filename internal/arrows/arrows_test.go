@@ -30,6 +30,7 @@ var allowed = map[string][]string{
 	"cmd/gputrain":   {"net", "net/reference", "net/verify", "mnist", "cpu", "cuda/driver", "internal/cpufeat"},
 	"cuda/driver":    {}, "cuda/driver/internal/trampoline": {},
 	"cuda/sim": {"cuda/sim/internal/build"}, "cuda/sim/internal/build": {}, "cuda/sim/internal/calls": {"cuda/driver"},
+	"kernels": {}, "kernels/internal/ptx": {}, "kernels/internal/ptxtool": {"kernels/internal/ptx"},
 	"internal/approx": {}, "internal/arrows": {}, "internal/cpufeat": {},
 }
 

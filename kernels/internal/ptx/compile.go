@@ -1,6 +1,6 @@
-// Package ptx makes the PTX of our kernels with nvcc, assembles it with ptxas to see that it can be, and checks, without
-// either, that what is committed belongs together. It is for the build and for tests; the kernels' users need nothing
-// of it.
+// Package ptx makes the PTX of our kernels with nvcc, assembles it with ptxas to see that it can be, and checks,
+// without either, that what is committed belongs together. It is for the build and for tests; the kernels' users need
+// nothing of it.
 package ptx
 
 import (

@@ -16,8 +16,9 @@ var (
 
 const anyUnit = "_INTERNAL_00000000_"
 
-// withoutMachine takes out of PTX what depends on where it was compiled: the folders of the files that .file names, and
-// the hash of the folder in the names of functions with internal linkage, which nvcc's line information spells in bytes.
+// withoutMachine takes out of PTX what depends on where it was compiled: the folders of the files that .file names,
+// and the hash of the folder in the names of functions with internal linkage, which nvcc's line information spells in
+// bytes.
 func withoutMachine(text []byte) []byte {
 	text = fileLine.ReplaceAllFunc(text, func(line []byte) []byte {
 		m := fileLine.FindSubmatch(line)
