@@ -6,7 +6,7 @@ CROSS  = linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race cuda noasm check generate check-generated fuzz bench vuln cross
+.PHONY: help build test race cuda noasm check generate check-generated fuzz bench vuln cross ptx check-ptx
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,12 @@ check: cross ## gofmt, go vet, staticcheck, both with and without assembly, and 
 
 cross: ## Build every package for every place in CROSS, without cgo
 	@for p in $(CROSS); do echo "build $$p"; GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 $(GO) build ./... || exit 1; done
+
+ptx: ## Compile kernels/*.cu to the committed PTX (needs nvcc 11.8)
+	$(GO) run ./kernels/internal/ptxtool build kernels
+
+check-ptx: ## Assemble the committed PTX for sm_75, sm_80 and sm_90 (needs ptxas)
+	$(GO) run ./kernels/internal/ptxtool assemble kernels
 
 generate: ## Write the generated files anew (assembly, trampolines)
 	$(GO) generate ./...
