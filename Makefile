@@ -6,13 +6,24 @@ CROSS  = linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race cuda noasm check generate check-generated fuzz bench vuln cross ptx check-ptx
+.PHONY: help build test race cuda sim noasm check generate check-generated fuzz bench vuln cross ptx check-ptx
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## Build bin/gputrain
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/gputrain ./cmd/gputrain
+# With -trimpath alone the CUDA build's id, and nothing else in it, would tell the folder where it was built.
+build: ## Build bin/gputrain, with CUDA where there is a C compiler
+	@place=$$($(GO) env GOOS)/$$($(GO) env GOARCH) cc=$$($(GO) env CC | cut -d' ' -f1) why=; \
+	case $$place in linux/amd64|linux/arm64) ;; *) why="CUDA is for Linux on amd64 and arm64, not $$place";; esac; \
+	[ "$$($(GO) env CGO_ENABLED)" = 1 ] || why="$${why:-cgo is off: by CGO_ENABLED=0, for another place, or without a C compiler}"; \
+	command -v "$$cc" >/dev/null || why="$${why:-there is no C compiler $$cc}"; \
+	if [ -n "$$why" ]; then \
+	  echo "bin/gputrain: without CUDA ($$why)"; \
+	  CGO_ENABLED=0 $(GO) build -trimpath -o bin/gputrain ./cmd/gputrain; \
+	else \
+	  echo "bin/gputrain: with CUDA, by the C compiler $$cc (CGO_ENABLED=0 leaves it out)"; \
+	  $(CUDA_ENV) $(GO) build -trimpath -ldflags=-buildid= -tags cuda -o bin/gputrain ./cmd/gputrain; \
+	fi
 
 test: ## Run every test
 	$(TOOL) gotestsum --format pkgname -- -timeout 15m ./...
@@ -24,8 +35,12 @@ race: ## Run the short tests under the race detector (needs a C compiler)
 CUDA_ENV = CGO_ENABLED=1 CGO_CFLAGS="-g -O2 -I$(CURDIR)/cuda/driver/include"
 
 cuda: ## Vet and test what builds with the tag cuda (needs a C compiler, no GPU)
-	$(CUDA_ENV) $(GO) vet -tags cuda ./cuda/...
+	$(CUDA_ENV) $(GO) vet -tags cuda ./cuda/... ./cmd/gputrain
 	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -tags cuda ./cuda/...
+	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -tags cuda -run 'CUDA|Devices|Help|Usage|Build' ./cmd/gputrain
+
+sim: ## Build the simulated CUDA machine, cuda/sim/build (needs g++)
+	$(MAKE) --no-print-directory -C cuda/sim/src -j$$(nproc)
 
 noasm: ## Run the CPU device's short tests without assembly
 	$(TOOL) gotestsum --format pkgname -- -short -tags noasm ./cpu/... ./internal/cpufeat
