@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/gputrain/gputrain/cuda/driver"
 )
 
 // The exit statuses.
@@ -130,7 +132,11 @@ func version() string {
 			}
 		}
 	}
-	return fmt.Sprintf("%s (%s, %s/%s)", v, info.GoVersion, runtime.GOOS, runtime.GOARCH)
+	cuda := "without CUDA"
+	if driver.Built {
+		cuda = "with CUDA"
+	}
+	return fmt.Sprintf("%s (%s, %s/%s, %s)", v, info.GoVersion, runtime.GOOS, runtime.GOARCH, cuda)
 }
 
 // unsetEmpty unsets our environment variables that are set to nothing, as they

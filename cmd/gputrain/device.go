@@ -1,17 +1,12 @@
 package main
 
 import (
-	"errors"
-
 	"github.com/urfave/cli/v2"
 
 	"github.com/gputrain/gputrain/cpu"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/reference"
 )
-
-// errNoCUDA is the answer to --device cuda.
-var errNoCUDA = errors.New("--device cuda: this build has no CUDA device; use --device cpu, or leave the flag out for the best device there is")
 
 // deviceNames are the choices of --device.
 var deviceNames = []string{"auto", "cpu", "reference", "cuda"}
@@ -35,11 +30,11 @@ func openDevice(c *cli.Context) (device net.Device, why string, err error) {
 	}
 	switch name {
 	case "cuda":
-		return nil, "", errNoCUDA
+		return nil, "", lookForCUDA().refusal()
 	case "reference":
 		return reference.New(), "", nil
 	case "auto":
-		why = "chosen by auto: this build has no CUDA device"
+		why = "chosen by auto: this version does not train on GPUs yet"
 	}
 	if device, err = cpu.New(cpu.Options{Threads: threads}); err != nil {
 		// It refuses too many threads, and kernels that the environment asks for.

@@ -4,6 +4,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/gputrain/gputrain/cpu"
+	"github.com/gputrain/gputrain/cuda/driver"
 	"github.com/gputrain/gputrain/internal/cpufeat"
 	"github.com/gputrain/gputrain/net/reference"
 )
@@ -11,9 +12,13 @@ import (
 func (a *app) devicesCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "devices",
-		Usage:     "list what networks can be trained on here",
+		Usage:     "list what networks can be trained on, and what is missing",
 		UsageText: "gputrain devices [FLAGS]",
-		Description: `The CPU device takes the best kernels that the processor can run. The
+		Description: `Of CUDA it lists NVIDIA's libraries and the GPUs, and says what to do where
+something is missing. They are looked for where the system looks for libraries;
+the environment variable ` + driver.SearchVariable + ` names a folder to look in alone.
+
+The CPU device takes the best kernels that the processor can run. The
 environment variable ` + cpufeat.Env + ` chooses others: avx512, avx2 or portable.
 
 Examples:
@@ -21,7 +26,7 @@ Examples:
   gputrain devices --json
   ` + cpufeat.Env + `=avx2 gputrain devices`,
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object a device"},
+			&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object a device; cuda's has libraries and GPUs"},
 		},
 		Action: a.devices,
 	}
@@ -34,16 +39,18 @@ type deviceInfo struct {
 	Auto      bool   `json:"auto,omitempty"` // what --device auto takes
 	Name      string `json:"name,omitempty"`
 	Note      string `json:"note"`
+	*cudaInfo        // of cuda
 }
 
 func (a *app) devices(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
+	cuda := lookForCUDA()
 	infos := []deviceInfo{
-		{Device: "cuda", Note: "NVIDIA GPUs: not in this build"},
+		{Device: "cuda", Note: cuda.note(), cudaInfo: cuda},
 		{Device: "cpu", Note: "float32, all cores; --device auto takes it"},
-		{Device: "reference", Available: true, Name: reference.New().Name(), Note: "float64, plain loops: slow, the judge of the others"},
+		{Device: "reference", Available: true, Name: reference.New().Name(), Note: "slow plain loops that judge the others"},
 	}
 	if device, err := cpu.New(cpu.Options{}); err != nil {
 		infos[1].Note = oneLine(err.Error())
@@ -53,23 +60,47 @@ func (a *app) devices(c *cli.Context) error {
 			return err
 		}
 	}
-	t := table{align: "lll"}
-	t.add("Device", "Here", "Notes")
-	for _, info := range infos {
-		if c.Bool("json") {
+	if c.Bool("json") {
+		for _, info := range infos {
 			if err := a.printJSON(info, ""); err != nil {
 				return err
 			}
-			continue
 		}
+		return nil
+	}
+	t := table{align: "lll"}
+	t.add("Device", "Here", "Notes")
+	for _, info := range infos {
 		name := info.Name
 		if !info.Available {
 			name = "no"
 		}
-		t.add(info.Device, name, info.Note)
+		for i, line := range a.noteLines(info, infos) {
+			if i > 0 {
+				info.Device, name = "", ""
+			}
+			t.add(info.Device, name, line)
+		}
 	}
-	if !c.Bool("json") {
-		t.write(a.out)
-	}
+	t.write(a.out)
+	cuda.write(a.out)
 	return nil
+}
+
+// noteLines breaks a device's note where a terminal's line has no room for it
+// beside the other columns.
+func (a *app) noteLines(info deviceInfo, infos []deviceInfo) []string {
+	note := info.Note
+	if info.cudaInfo != nil {
+		note += ": see below"
+	}
+	if !a.out.terminal {
+		return []string{note}
+	}
+	left := len("reference") + 2
+	widest := 0
+	for _, info := range infos {
+		widest = max(widest, len(info.Name))
+	}
+	return wrapped(note, max(20, a.out.width()-left-widest-2))
 }
