@@ -33,27 +33,18 @@ double derivative(const Activation &activation, double x, double y) {
   return 0;
 }
 
-void checkSame(const Layout &a, const char *aName, const Layout &b, const char *bName) {
-  if (a.type == b.type && a.sameDims(b)) return;
-  wrong(kBadParam, sim::check::descriptor,
-        std::string(aName) + ", " + a.text() + ", and " + bName + ", " + b.text() + ", differ");
-}
-
-void checkStrides(const Layout &a, const char *aName, const Layout &b, const char *bName) {
-  checkSame(a, aName, b, bName);
+void checkStrides(const char *aName, const Layout &a, const char *bName, const Layout &b) {
+  checkSame(aName, a, bName, b);
   if (a.sameStrides(b)) return;
-  wrong(kNotSupportedLayout, sim::check::descriptor,
-        std::string(aName) + ", " + a.text() + ", and " + bName + ", " + b.text() + ", differ in their strides");
+  wrong(kNotSupportedLayout, sim::check::descriptor, both(aName, a, bName, b) + " differ in their strides");
 }
 
 void checkMode(const Activation &activation, const Layout &x) {
   if (activation.mode == CUDNN_ACTIVATION_IDENTITY) {
-    wrong(kBadParam, sim::check::badValue, "CUDNN_ACTIVATION_IDENTITY is for cudnnConvolutionBiasActivationForward alone");
+    wrong(kBadParam, sim::check::badValue,
+          "CUDNN_ACTIVATION_IDENTITY is for cudnnConvolutionBiasActivationForward alone");
   }
-  if (!isFloating(x.type)) {
-    wrong(kNotSupportedDataType, sim::check::descriptor,
-          std::string("an activation of ") + nameOf(x.type) + " isn't supported");
-  }
+  checkFloating("x", x);
 }
 
 }  // namespace
@@ -134,7 +125,7 @@ SIM_SHARED cudnnStatus_t cudnnActivationForward(cudnnHandle_t handle, cudnnActiv
     const Activation activation = use(activationDesc, "activationDesc");
     const Layout xLayout = use(xDesc, "xDesc"), yLayout = use(yDesc, "yDesc");
     checkMode(activation, xLayout);
-    checkSame(xLayout, "x", yLayout, "y");
+    checkSame("x", xLayout, "y", yLayout);
     const double a = scalar(alpha, yLayout.type, "alpha"), b = scalar(beta, yLayout.type, "beta");
     Launch launch(handle);
     launch.allowInPlace();
@@ -158,9 +149,9 @@ SIM_SHARED cudnnStatus_t cudnnActivationBackward(cudnnHandle_t handle, cudnnActi
     const Layout xLayout = use(xDesc, "xDesc"), yLayout = use(yDesc, "yDesc");
     const Layout dxLayout = use(dxDesc, "dxDesc"), dyLayout = use(dyDesc, "dyDesc");
     checkMode(activation, xLayout);
-    checkSame(xLayout, "x", yLayout, "y");
-    checkStrides(yLayout, "y", dyLayout, "dy");
-    checkStrides(xLayout, "x", dxLayout, "dx");
+    checkSame("x", xLayout, "y", yLayout);
+    checkStrides("y", yLayout, "dy", dyLayout);
+    checkStrides("x", xLayout, "dx", dxLayout);
     const double a = scalar(alpha, dxLayout.type, "alpha"), b = scalar(beta, dxLayout.type, "beta");
     Launch launch(handle);
     launch.allowInPlace();

@@ -71,9 +71,12 @@ std::string refusal(const Problem &p, Direction direction, Kind kind) {
     case Kind::Precomputed:
       if (direction == Direction::Forward && !all(p.dilation, 1)) return "it wants dilations of 1";
       return "";
-    case Kind::Fft: case Kind::FftTiling: return fourierRefusal(p, kind);
-    case Kind::Winograd: case Kind::WinogradNonfused: return winogradRefusal(p, kind);
-    case Kind::Implicit: case Kind::Atomic: break;
+    case Kind::Fft:
+    case Kind::FftTiling: return fourierRefusal(p, kind);
+    case Kind::Winograd:
+    case Kind::WinogradNonfused: return winogradRefusal(p, kind);
+    case Kind::Implicit:
+    case Kind::Atomic: break;
   }
   return "";
 }
@@ -84,7 +87,8 @@ uint64_t workspaceOf(const Problem &p, Direction direction, Kind kind, int algor
   const uint64_t channels = static_cast<uint64_t>(p.n()) * (p.c() + p.k()) + static_cast<uint64_t>(p.c()) * p.k();
   uint64_t bytes = 0;
   switch (kind) {
-    case Kind::Implicit: case Kind::Direct: break;
+    case Kind::Implicit:
+    case Kind::Direct: break;
     case Kind::Atomic:
       if (direction == Direction::Filter && algorithm == CUDNN_CONVOLUTION_BWD_FILTER_ALGO_3) bytes = weights * size;
       break;
@@ -100,7 +104,8 @@ uint64_t workspaceOf(const Problem &p, Direction direction, Kind kind, int algor
 
 bool hasTensorCores(const Problem &p, Kind kind) {
   if (p.capability < 70 || isDouble(p.x.type)) return false;
-  if (p.x.type == CUDNN_DATA_FLOAT && p.convolution.math != CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION && p.capability < 80) {
+  if (p.x.type == CUDNN_DATA_FLOAT && p.convolution.math != CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION &&
+      p.capability < 80) {
     return false;
   }
   return kind == Kind::Precomputed || kind == Kind::WinogradNonfused;
@@ -134,7 +139,8 @@ Algorithm algorithmOf(const Problem &problem, Direction direction, int algorithm
   const std::string why = refusal(problem, direction, kind);
   if (!why.empty()) {
     a.status = kNotSupported;
-    a.reason = std::string(textOf(direction)) + " algorithm " + std::to_string(algorithm) + ": " + why + "; " + problem.text();
+    a.reason =
+        std::string(textOf(direction)) + " algorithm " + std::to_string(algorithm) + ": " + why + "; " + problem.text();
     return a;
   }
   a.workspace = workspaceOf(problem, direction, kind, algorithm);
@@ -222,7 +228,8 @@ constexpr uint64_t kUnlimited = ~uint64_t(0);
 
 // A search: allocates tensors and workspaces of its own and synchronises, so a capture forbids it.
 template <class Perf>
-void search(cudnnHandle_t handle, const Problem &problem, Direction direction, int requested, int *returned, Perf *perfs) {
+void search(cudnnHandle_t handle, const Problem &problem, Direction direction, int requested, int *returned,
+            Perf *perfs) {
   sim::Context &context = contextOf(handle);
   need(sim::allowedDuringCapture(), "a search for an algorithm, which allocates and synchronises,");
   const std::vector<Choice> list = choices(problem, direction, true, kUnlimited);
@@ -255,8 +262,7 @@ void searchOn(cudnnHandle_t handle, const Problem &problem, Direction direction,
   const Layout &c = direction == Direction::Forward ? problem.y : direction == Direction::Data ? problem.x : w;
   sim::Stream &stream = streamOf(handle);
   need(sim::allowedDuringCapture(stream), "a search for an algorithm, which synchronises,");
-  const std::vector<Choice> list =
-      choices(problem, direction, true, buffers.workspace ? buffers.workspaceBytes : 0);
+  const std::vector<Choice> list = choices(problem, direction, true, buffers.workspace ? buffers.workspaceBytes : 0);
   Launch launch(handle);
   launch.touch(a, buffers.a, "the first input");
   launch.touch(b, buffers.b, "the second input");
@@ -304,10 +310,12 @@ SIM_SHARED cudnnStatus_t cudnnGetConvolutionBackwardFilterAlgorithmMaxCount(cudn
   });
 }
 
-SIM_SHARED cudnnStatus_t cudnnGetConvolutionForwardWorkspaceSize(
-    cudnnHandle_t handle, const cudnnTensorDescriptor_t xDesc, const cudnnFilterDescriptor_t wDesc,
-    const cudnnConvolutionDescriptor_t convDesc, const cudnnTensorDescriptor_t yDesc, cudnnConvolutionFwdAlgo_t algo,
-    size_t *sizeInBytes) {
+SIM_SHARED cudnnStatus_t cudnnGetConvolutionForwardWorkspaceSize(cudnnHandle_t handle,
+                                                                 const cudnnTensorDescriptor_t xDesc,
+                                                                 const cudnnFilterDescriptor_t wDesc,
+                                                                 const cudnnConvolutionDescriptor_t convDesc,
+                                                                 const cudnnTensorDescriptor_t yDesc,
+                                                                 cudnnConvolutionFwdAlgo_t algo, size_t *sizeInBytes) {
   return answer(__func__, [&] {
     const Problem problem = problemOf(handle, use(xDesc, "xDesc"), use(wDesc, "wDesc"), use(convDesc, "convDesc"),
                                       use(yDesc, "yDesc"), Purpose::Query);
@@ -317,8 +325,8 @@ SIM_SHARED cudnnStatus_t cudnnGetConvolutionForwardWorkspaceSize(
 
 SIM_SHARED cudnnStatus_t cudnnGetConvolutionBackwardDataWorkspaceSize(
     cudnnHandle_t handle, const cudnnFilterDescriptor_t wDesc, const cudnnTensorDescriptor_t dyDesc,
-    const cudnnConvolutionDescriptor_t convDesc, const cudnnTensorDescriptor_t dxDesc, cudnnConvolutionBwdDataAlgo_t algo,
-    size_t *sizeInBytes) {
+    const cudnnConvolutionDescriptor_t convDesc, const cudnnTensorDescriptor_t dxDesc,
+    cudnnConvolutionBwdDataAlgo_t algo, size_t *sizeInBytes) {
   return answer(__func__, [&] {
     const Problem problem = problemOf(handle, use(dxDesc, "dxDesc"), use(wDesc, "wDesc"), use(convDesc, "convDesc"),
                                       use(dyDesc, "dyDesc"), Purpose::Query);
@@ -344,7 +352,8 @@ SIM_SHARED cudnnStatus_t cudnnGetConvolutionForwardAlgorithm_v7(
   return answer(__func__, [&] {
     const Problem problem = problemOf(handle, use(srcDesc, "srcDesc"), use(filterDesc, "filterDesc"),
                                       use(convDesc, "convDesc"), use(destDesc, "destDesc"), Purpose::Query);
-    answerWith(choices(problem, Direction::Forward, false, kUnlimited), requestedAlgoCount, returnedAlgoCount, perfResults);
+    answerWith(choices(problem, Direction::Forward, false, kUnlimited), requestedAlgoCount, returnedAlgoCount,
+               perfResults);
   });
 }
 
@@ -355,7 +364,8 @@ SIM_SHARED cudnnStatus_t cudnnGetConvolutionBackwardDataAlgorithm_v7(
   return answer(__func__, [&] {
     const Problem problem = problemOf(handle, use(gradDesc, "gradDesc"), use(filterDesc, "filterDesc"),
                                       use(convDesc, "convDesc"), use(diffDesc, "diffDesc"), Purpose::Query);
-    answerWith(choices(problem, Direction::Data, false, kUnlimited), requestedAlgoCount, returnedAlgoCount, perfResults);
+    answerWith(choices(problem, Direction::Data, false, kUnlimited), requestedAlgoCount, returnedAlgoCount,
+               perfResults);
   });
 }
 
@@ -366,14 +376,17 @@ SIM_SHARED cudnnStatus_t cudnnGetConvolutionBackwardFilterAlgorithm_v7(
   return answer(__func__, [&] {
     const Problem problem = problemOf(handle, use(srcDesc, "srcDesc"), use(gradDesc, "gradDesc"),
                                       use(convDesc, "convDesc"), use(diffDesc, "diffDesc"), Purpose::Query);
-    answerWith(choices(problem, Direction::Filter, false, kUnlimited), requestedAlgoCount, returnedAlgoCount, perfResults);
+    answerWith(choices(problem, Direction::Filter, false, kUnlimited), requestedAlgoCount, returnedAlgoCount,
+               perfResults);
   });
 }
 
-SIM_SHARED cudnnStatus_t cudnnFindConvolutionForwardAlgorithm(
-    cudnnHandle_t handle, const cudnnTensorDescriptor_t xDesc, const cudnnFilterDescriptor_t wDesc,
-    const cudnnConvolutionDescriptor_t convDesc, const cudnnTensorDescriptor_t yDesc, const int requestedAlgoCount,
-    int *returnedAlgoCount, cudnnConvolutionFwdAlgoPerf_t *perfResults) {
+SIM_SHARED cudnnStatus_t cudnnFindConvolutionForwardAlgorithm(cudnnHandle_t handle, const cudnnTensorDescriptor_t xDesc,
+                                                              const cudnnFilterDescriptor_t wDesc,
+                                                              const cudnnConvolutionDescriptor_t convDesc,
+                                                              const cudnnTensorDescriptor_t yDesc,
+                                                              const int requestedAlgoCount, int *returnedAlgoCount,
+                                                              cudnnConvolutionFwdAlgoPerf_t *perfResults) {
   return answer(__func__, [&] {
     const Problem problem = problemOf(handle, use(xDesc, "xDesc"), use(wDesc, "wDesc"), use(convDesc, "convDesc"),
                                       use(yDesc, "yDesc"), Purpose::Query);

@@ -24,7 +24,7 @@ const Convolution &use(cudnnConvolutionDescriptor_t descriptor, const char *what
 // ------------------------------------------------------------------------------------------------------------- checks
 
 std::string Problem::text() const {
-  auto three = [&](const int (&v)[3]) {
+  auto three = [&](const int(&v)[3]) {
     std::string s;
     for (int i = 3 - convolution.rank; i < 3; i++) s += (s.empty() ? "" : "x") + std::to_string(v[i]);
     return s;
@@ -41,8 +41,8 @@ void outputDims(const Layout &x, const Filter &w, const Convolution &convolution
   }
   if (w.dim[1] * convolution.groups != x.dim[1] || w.dim[0] % convolution.groups != 0) {
     wrong(kBadParam, sim::check::descriptor,
-          "x, " + x.text() + ", and w, " + w.text() + ", don't fit together with " + std::to_string(convolution.groups) +
-              " groups");
+          "x, " + x.text() + ", and w, " + w.text() + ", don't fit together with " +
+              std::to_string(convolution.groups) + " groups");
   }
   out[0] = x.dim[0];
   out[1] = w.dim[0];
@@ -50,7 +50,8 @@ void outputDims(const Layout &x, const Filter &w, const Convolution &convolution
     const int reach = (w.dim[i + 2] - 1) * convolution.dilation[i] + 1;
     const int room = x.dim[i + 2] + 2 * convolution.pad[i] - reach;
     if (room < 0) {
-      wrong(kBadParam, sim::check::descriptor, "w, " + w.text() + ", is larger than x, " + x.text() + ", with its padding");
+      wrong(kBadParam, sim::check::descriptor,
+            "w, " + w.text() + ", is larger than x, " + x.text() + ", with its padding");
     }
     out[i + 2] = 1 + room / convolution.stride[i];
   }
@@ -67,7 +68,8 @@ void checkTypes(const Problem &p, Purpose purpose) {
   if (p.x.type != p.w.type || p.x.type != p.y.type) {
     wrong(kBadParam, sim::check::descriptor, "x, w and y differ in their data types: " + p.text());
   }
-  const bool known = isFloating(p.x.type) && p.convolution.compute == (isDouble(p.x.type) ? CUDNN_DATA_DOUBLE : CUDNN_DATA_FLOAT);
+  const bool known =
+      isFloating(p.x.type) && p.convolution.compute == (isDouble(p.x.type) ? CUDNN_DATA_DOUBLE : CUDNN_DATA_FLOAT);
   if (known) return;
   const std::string reason = std::string("a convolution of ") + nameOf(p.x.type) + " computed in " +
                              nameOf(p.convolution.compute) + " isn't supported";
@@ -129,7 +131,8 @@ struct Arithmetic {
 
 Arithmetic arithmeticOf(const Problem &p, Direction direction, int algorithm) {
   const bool shuffled = !algorithmOf(p, direction, algorithm).deterministic;
-  const bool plain = direction == Direction::Forward ? algorithm == CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM : algorithm == 1;
+  const bool plain =
+      direction == Direction::Forward ? algorithm == CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM : algorithm == 1;
   return {isDouble(p.x.type) || (plain && !shuffled), shuffled, size_t(16) << (algorithm % 4), p.convolution.math,
           p.capability};
 }
@@ -237,7 +240,8 @@ int64_t inputAt(const Problem &p, size_t n, int group) {
 }
 
 template <class T>
-std::vector<T> forward(const Problem &p, const Arithmetic &arithmetic, const std::vector<T> &x, const std::vector<T> &w) {
+std::vector<T> forward(const Problem &p, const Arithmetic &arithmetic, const std::vector<T> &x,
+                       const std::vector<T> &w) {
   std::vector<T> y(static_cast<size_t>(p.y.count()));
   const size_t rows = static_cast<size_t>(p.groupC() * p.taps()), positions = static_cast<size_t>(p.positions());
   Matrix<T> columns(rows, positions), product(static_cast<size_t>(p.groupK()), positions);
@@ -323,9 +327,7 @@ void compute(const Arithmetic &arithmetic, const Layout &a, const void *aData, c
   }
 }
 
-std::string detailOf(const Problem &p, int algorithm) {
-  return p.text() + ", algorithm " + std::to_string(algorithm);
-}
+std::string detailOf(const Problem &p, int algorithm) { return p.text() + ", algorithm " + std::to_string(algorithm); }
 
 // Checks that a bias is 1xCx1x1 for a tensor of C channels.
 void checkBias(const Layout &bias, const Layout &y, const char *what) {
@@ -363,7 +365,8 @@ void setConvolution(cudnnConvolutionDescriptor_t descriptor, int rank, const int
                     const int *dilation, cudnnConvolutionMode_t mode, cudnnDataType_t compute) {
   demand(descriptor, kConvolution, "convDesc");
   if (rank < 2 || rank > 3) {
-    wrong(kNotSupported, sim::check::badValue, "a convolution of " + std::to_string(rank) + " dimensions isn't supported");
+    wrong(kNotSupported, sim::check::badValue,
+          "a convolution of " + std::to_string(rank) + " dimensions isn't supported");
   }
   result(pad, "padA");
   result(stride, "filterStrideA");
@@ -389,8 +392,8 @@ void setConvolution(cudnnConvolutionDescriptor_t descriptor, int rank, const int
 
 extern "C" {
 
-SIM_SHARED cudnnStatus_t cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t convDesc, int pad_h, int pad_w, int u,
-                                                         int v, int dilation_h, int dilation_w,
+SIM_SHARED cudnnStatus_t cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t convDesc, int pad_h, int pad_w,
+                                                         int u, int v, int dilation_h, int dilation_w,
                                                          cudnnConvolutionMode_t mode, cudnnDataType_t computeType) {
   return answer(__func__, [&] {
     const int pad[] = {pad_h, pad_w}, stride[] = {u, v}, dilation[] = {dilation_h, dilation_w};
@@ -538,8 +541,9 @@ SIM_SHARED cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const voi
     launch.write(p.y, y, "y", b != 0);
     const Arithmetic arithmetic = arithmeticOf(p, Direction::Forward, algo);
     launch.run(detailOf(p, algo), [=] {
-      compute(arithmetic, p.x, x, p.w, w, [&](const auto &xs, const auto &ws) { return forward(p, arithmetic, xs, ws); },
-              [&](const auto &ys) { store(p.y, y, ys.data(), a, b); });
+      compute(
+          arithmetic, p.x, x, p.w, w, [&](const auto &xs, const auto &ws) { return forward(p, arithmetic, xs, ws); },
+          [&](const auto &ys) { store(p.y, y, ys.data(), a, b); });
     });
   });
 }
@@ -563,9 +567,10 @@ SIM_SHARED cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t handle, cons
     launch.write(p.x, dx, "dx", b != 0);
     const Arithmetic arithmetic = arithmeticOf(p, Direction::Data, algo);
     launch.run(detailOf(p, algo), [=] {
-      compute(arithmetic, p.w, w, p.y, dy,
-              [&](const auto &ws, const auto &dys) { return backwardData(p, arithmetic, ws, dys); },
-              [&](const auto &dxs) { store(p.x, dx, dxs.data(), a, b); });
+      compute(
+          arithmetic, p.w, w, p.y, dy,
+          [&](const auto &ws, const auto &dys) { return backwardData(p, arithmetic, ws, dys); },
+          [&](const auto &dxs) { store(p.x, dx, dxs.data(), a, b); });
     });
   });
 }
@@ -589,20 +594,22 @@ SIM_SHARED cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t handle, co
     launch.write(p.w, dw, "dw", b != 0);
     const Arithmetic arithmetic = arithmeticOf(p, Direction::Filter, algo);
     launch.run(detailOf(p, algo), [=] {
-      compute(arithmetic, p.x, x, p.y, dy,
-              [&](const auto &xs, const auto &dys) { return backwardFilter(p, arithmetic, xs, dys); },
-              [&](const auto &dws) { store(p.w, dw, dws.data(), a, b); });
+      compute(
+          arithmetic, p.x, x, p.y, dy,
+          [&](const auto &xs, const auto &dys) { return backwardFilter(p, arithmetic, xs, dys); },
+          [&](const auto &dws) { store(p.w, dw, dws.data(), a, b); });
     });
   });
 }
 
 SIM_SHARED cudnnStatus_t cudnnConvolutionBackwardBias(cudnnHandle_t handle, const void *alpha,
                                                       const cudnnTensorDescriptor_t dyDesc, const void *dy,
-                                                      const void *beta, const cudnnTensorDescriptor_t dbDesc, void *db) {
+                                                      const void *beta, const cudnnTensorDescriptor_t dbDesc,
+                                                      void *db) {
   return answer(__func__, [&] {
     const Layout dyLayout = use(dyDesc, "dyDesc"), dbLayout = use(dbDesc, "dbDesc");
     checkBias(dbLayout, dyLayout, "dbDesc");
-    if (!isFloating(dyLayout.type)) wrong(kNotSupportedDataType, sim::check::descriptor, "dy is " + dyLayout.text());
+    checkFloating("dy", dyLayout);
     const double a = scalar(alpha, dbLayout.type, "alpha"), b = scalar(beta, dbLayout.type, "beta");
     Launch launch(handle);
     launch.read(dyLayout, dy, "dy");
@@ -661,8 +668,9 @@ SIM_SHARED cudnnStatus_t cudnnConvolutionBiasActivationForward(
           sums[i] = activate(activation, sum);
         }
       };
-      compute(arithmetic, p.x, x, p.w, w, [&](const auto &xs, const auto &ws) { return forward(p, arithmetic, xs, ws); },
-              finish);
+      compute(
+          arithmetic, p.x, x, p.w, w, [&](const auto &xs, const auto &ws) { return forward(p, arithmetic, xs, ws); },
+          finish);
       store(p.y, y, sums.data(), 1, 0);
     });
   });

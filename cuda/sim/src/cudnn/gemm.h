@@ -1,5 +1,5 @@
-// Products of matrices for convolutions. The order of summation is part of an algorithm: it is what makes results of two
-// algorithms differ in their last bits.
+// Products of matrices for convolutions. The order of summation is part of an algorithm: it is what makes results of
+// two algorithms differ in their last bits.
 #ifndef GPUTRAIN_SIM_CUDNN_GEMM_H
 #define GPUTRAIN_SIM_CUDNN_GEMM_H
 
@@ -46,7 +46,8 @@ struct Vector {
 // Adds to kRows rows of c, kWidth columns from `column` on, the products of rows of a with a packed panel of b over
 // [begin, end).
 template <class T, size_t kRows>
-void multiplyTile(const Matrix<T> &a, size_t row, const T *panel, size_t begin, size_t end, Matrix<T> &c, size_t column) {
+void multiplyTile(const Matrix<T> &a, size_t row, const T *panel, size_t begin, size_t end, Matrix<T> &c,
+                  size_t column) {
   using V = typename Vector<T>::Type;
   constexpr size_t kWidth = Matrix<T>::kWidth, kLanes = Vector<T>::kLanes, kVectors = kWidth / kLanes;
   V sums[kRows][kVectors] = {};
@@ -77,7 +78,8 @@ void multiply(const Matrix<T> &a, const Matrix<T> &b, Matrix<T> &c, size_t begin
     for (size_t first = begin; first < end; first += block) {
       const size_t last = std::min(end, first + block);
       size_t row = 0;
-      for (; row + kRows <= a.rows(); row += kRows) multiplyTile<T, kRows>(a, row, panel.data(), first, last, c, column);
+      for (; row + kRows <= a.rows(); row += kRows)
+        multiplyTile<T, kRows>(a, row, panel.data(), first, last, c, column);
       for (; row < a.rows(); row++) multiplyTile<T, 1>(a, row, panel.data(), first, last, c, column);
     }
   }

@@ -1,4 +1,4 @@
-// What the files of libcudnn share: statuses, descriptors, tensors in device memory, and launching work with its checks.
+// What the files of libcudnn share: statuses, descriptors, tensors in device memory, and queueing work with its checks.
 #ifndef GPUTRAIN_SIM_CUDNN_INTERNAL_H
 #define GPUTRAIN_SIM_CUDNN_INTERNAL_H
 
@@ -82,8 +82,8 @@ struct Layout {
   int stride[CUDNN_DIM_MAX] = {};
 
   int64_t count() const;
-  int64_t extent() const;  // elements from the first to the last, both counted
-  bool packed() const;     // in the order of the dimensions, without gaps
+  int64_t extent() const;    // elements from the first to the last, both counted
+  bool packed() const;       // in the order of the dimensions, without gaps
   bool overlapping() const;  // two elements share an address
   bool sameDims(const Layout &other) const;
   bool sameStrides(const Layout &other) const;  // strides of dimensions of one element mean nothing
@@ -91,15 +91,21 @@ struct Layout {
   std::string text() const;  // "8x32x28x28 float"
 };
 
+// "x, 8x32x28x28 float, and y, 8x32x14x14 float,": how a sentence about two of them begins.
+std::string both(const char *aName, const Layout &a, const char *bName, const Layout &b);
+// Demands the same dimensions and data type.
+void checkSame(const char *aName, const Layout &a, const char *bName, const Layout &b);
+// Demands float, double, half or bfloat16.
+void checkFloating(const char *what, const Layout &layout);
+
 Layout packedLayout(cudnnDataType_t type, const std::vector<int> &dims);
 void setStrides(Layout &layout, cudnnTensorFormat_t format);
 
 // A scalar behind a host pointer as alpha and beta are given: double for double tensors, else float.
 double scalar(const void *pointer, cudnnDataType_t type, const char *what);
 
-// One element of device memory's backing.
-double elementAt(const uint8_t *memory, cudnnDataType_t type);
-void setElement(uint8_t *memory, cudnnDataType_t type, double value);
+// One element in host memory.
+double elementAt(const void *memory, cudnnDataType_t type);
 
 // All elements, in the order of the dimensions, whatever the strides. Only inside of work.
 template <class T>
@@ -275,7 +281,7 @@ void inRange(T value, long low, long high, const char *what) {
   }
 }
 
-// The activation function and its derivative times dy; shared with the fused convolution.
+// The activation function, shared with the fused convolution.
 double activate(const Activation &activation, double x);
 
 }  // namespace dnn

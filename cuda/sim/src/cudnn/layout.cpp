@@ -1,5 +1,6 @@
 // Layouts of tensors, and their elements as vectors of float or double in the order of the dimensions.
 #include <algorithm>
+#include <limits>
 
 #include "internal.h"
 #include "ptx/smallfloat.h"
@@ -8,10 +9,14 @@ namespace dnn {
 
 size_t sizeOf(cudnnDataType_t type) {
   switch (static_cast<int>(type)) {
-    case CUDNN_DATA_DOUBLE: case CUDNN_DATA_INT64: return 8;
-    case CUDNN_DATA_FLOAT: case CUDNN_DATA_INT32: return 4;
-    case CUDNN_DATA_HALF: case CUDNN_DATA_BFLOAT16: return 2;
-    case CUDNN_DATA_INT8: case CUDNN_DATA_UINT8: return 1;
+    case CUDNN_DATA_DOUBLE:
+    case CUDNN_DATA_INT64: return 8;
+    case CUDNN_DATA_FLOAT:
+    case CUDNN_DATA_INT32: return 4;
+    case CUDNN_DATA_HALF:
+    case CUDNN_DATA_BFLOAT16: return 2;
+    case CUDNN_DATA_INT8:
+    case CUDNN_DATA_UINT8: return 1;
   }
   return 0;
 }
@@ -31,7 +36,8 @@ const char *nameOf(cudnnDataType_t type) {
 }
 
 bool isFloating(cudnnDataType_t type) {
-  return type == CUDNN_DATA_FLOAT || type == CUDNN_DATA_DOUBLE || type == CUDNN_DATA_HALF || type == CUDNN_DATA_BFLOAT16;
+  return type == CUDNN_DATA_FLOAT || type == CUDNN_DATA_DOUBLE || type == CUDNN_DATA_HALF ||
+         type == CUDNN_DATA_BFLOAT16;
 }
 
 int64_t Layout::count() const {
@@ -103,6 +109,21 @@ std::string Layout::text() const {
   s += " with strides ";
   for (int i = 0; i < rank; i++) s += (i ? "," : "") + std::to_string(stride[i]);
   return s;
+}
+
+std::string both(const char *aName, const Layout &a, const char *bName, const Layout &b) {
+  return std::string(aName) + ", " + a.text() + ", and " + bName + ", " + b.text() + ",";
+}
+
+void checkSame(const char *aName, const Layout &a, const char *bName, const Layout &b) {
+  if (a.type == b.type && a.sameDims(b)) return;
+  wrong(kBadParam, sim::check::descriptor, both(aName, a, bName, b) + " differ");
+}
+
+void checkFloating(const char *what, const Layout &layout) {
+  if (isFloating(layout.type)) return;
+  wrong(kNotSupportedDataType, sim::check::descriptor,
+        std::string(what) + ", " + layout.text() + ", is of a type that isn't supported");
 }
 
 Layout packedLayout(cudnnDataType_t type, const std::vector<int> &dims) {
@@ -216,7 +237,7 @@ void eachRow(const Layout &layout, Row row) {
 
 }  // namespace
 
-double elementAt(const uint8_t *memory, cudnnDataType_t type) {
+double elementAt(const void *memory, cudnnDataType_t type) {
   double x = 0;
   withType(type, [&](auto as) {
     typename decltype(as)::Type stored;
@@ -224,13 +245,6 @@ double elementAt(const uint8_t *memory, cudnnDataType_t type) {
     x = as.value(stored);
   });
   return x;
-}
-
-void setElement(uint8_t *memory, cudnnDataType_t type, double value) {
-  withType(type, [&](auto as) {
-    const auto stored = as.stored(value);
-    std::memcpy(memory, &stored, sizeof stored);
-  });
 }
 
 template <class T>

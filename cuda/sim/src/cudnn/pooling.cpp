@@ -32,14 +32,16 @@ struct Windows {
 
 void outputDims(const Pooling &pooling, const Layout &x, int *out) {
   if (x.rank != pooling.rank + 2) {
-    wrong(kBadParam, sim::check::descriptor,
-          "x, " + x.text() + ", doesn't have the two dimensions more than the window's " + std::to_string(pooling.rank));
+    wrong(
+        kBadParam, sim::check::descriptor,
+        "x, " + x.text() + ", doesn't have the two dimensions more than the window's " + std::to_string(pooling.rank));
   }
   out[0] = x.dim[0];
   out[1] = x.dim[1];
   for (int i = 0; i < pooling.rank; i++) {
     const int room = x.dim[i + 2] + 2 * pooling.pad[i] - pooling.window[i];
-    if (room < 0) wrong(kBadParam, sim::check::descriptor, "the window is larger than x, " + x.text() + ", with its padding");
+    if (room < 0)
+      wrong(kBadParam, sim::check::descriptor, "the window is larger than x, " + x.text() + ", with its padding");
     out[i + 2] = 1 + room / pooling.stride[i];
   }
 }
@@ -50,14 +52,13 @@ Windows windowsOf(const Pooling &pooling, const Layout &x, const Layout &y) {
   outputDims(pooling, x, wanted.dim);
   if (!y.sameDims(wanted)) {
     setStrides(wanted, CUDNN_TENSOR_NCHW);
-    wrong(kShapeMismatch, sim::check::descriptor, "y, " + y.text() + ", should be " + wanted.text() + ", as x is " + x.text());
+    wrong(kShapeMismatch, sim::check::descriptor,
+          "y, " + y.text() + ", should be " + wanted.text() + ", as x is " + x.text());
   }
   if (x.type != y.type) {
-    wrong(kBadParam, sim::check::descriptor, "x, " + x.text() + ", and y, " + y.text() + ", differ in their data types");
+    wrong(kBadParam, sim::check::descriptor, both("x", x, "y", y) + " differ in their data types");
   }
-  if (!isFloating(x.type)) {
-    wrong(kNotSupportedDataType, sim::check::descriptor, std::string("pooling of ") + nameOf(x.type) + " isn't supported");
-  }
+  checkFloating("x", x);
   Windows w;
   w.pooling = pooling;
   w.images = int64_t(x.dim[0]) * x.dim[1];
@@ -76,7 +77,8 @@ bool isMaximum(const Pooling &pooling) {
   return pooling.mode == CUDNN_POOLING_MAX || pooling.mode == CUDNN_POOLING_MAX_DETERMINISTIC;
 }
 
-// Calls element(input) for every element of an output's window that isn't padding, and gives what an average divides by.
+// Calls element(input) for every element of an output's window that isn't padding, and gives what an average divides
+// by.
 template <class Element>
 double eachElement(const Windows &w, int64_t output, Element element) {
   const int at[3] = {static_cast<int>(output / w.out[2] / w.out[1]), static_cast<int>(output / w.out[2] % w.out[1]),
@@ -98,7 +100,8 @@ double eachElement(const Windows &w, int64_t output, Element element) {
   return w.pooling.mode == CUDNN_POOLING_AVERAGE_COUNT_INCLUDE_PADDING ? whole : std::max(counted, 1.0);
 }
 
-// The first maximum of a window, and where it is. A NaN counts as the largest where it is to be propagated, else as none.
+// The first maximum of a window, and where it is. A NaN counts as the largest where it is to be propagated, else as
+// none.
 struct Maximum {
   double value = -std::numeric_limits<double>::infinity();
   int64_t at = -1;
@@ -210,7 +213,8 @@ SIM_SHARED cudnnStatus_t cudnnSetPooling2dDescriptor(cudnnPoolingDescriptor_t po
   });
 }
 
-SIM_SHARED cudnnStatus_t cudnnSetPoolingNdDescriptor(cudnnPoolingDescriptor_t poolingDesc, const cudnnPoolingMode_t mode,
+SIM_SHARED cudnnStatus_t cudnnSetPoolingNdDescriptor(cudnnPoolingDescriptor_t poolingDesc,
+                                                     const cudnnPoolingMode_t mode,
                                                      const cudnnNanPropagation_t maxpoolingNanOpt, int nbDims,
                                                      const int windowDimA[], const int paddingA[],
                                                      const int strideA[]) {
@@ -218,10 +222,11 @@ SIM_SHARED cudnnStatus_t cudnnSetPoolingNdDescriptor(cudnnPoolingDescriptor_t po
                 [&] { setPooling(poolingDesc, mode, maxpoolingNanOpt, nbDims, windowDimA, paddingA, strideA); });
 }
 
-SIM_SHARED cudnnStatus_t cudnnGetPooling2dDescriptor(const cudnnPoolingDescriptor_t poolingDesc, cudnnPoolingMode_t *mode,
-                                                     cudnnNanPropagation_t *maxpoolingNanOpt, int *windowHeight,
-                                                     int *windowWidth, int *verticalPadding, int *horizontalPadding,
-                                                     int *verticalStride, int *horizontalStride) {
+SIM_SHARED cudnnStatus_t cudnnGetPooling2dDescriptor(const cudnnPoolingDescriptor_t poolingDesc,
+                                                     cudnnPoolingMode_t *mode, cudnnNanPropagation_t *maxpoolingNanOpt,
+                                                     int *windowHeight, int *windowWidth, int *verticalPadding,
+                                                     int *horizontalPadding, int *verticalStride,
+                                                     int *horizontalStride) {
   return answer(__func__, [&] {
     const Pooling &p = use(poolingDesc, "poolingDesc");
     if (p.rank != 2) wrong(kBadParam, sim::check::descriptor, "poolingDesc isn't of two dimensions");

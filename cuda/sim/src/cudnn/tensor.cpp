@@ -107,8 +107,8 @@ SIM_SHARED cudnnStatus_t cudnnSetTensor4dDescriptor(cudnnTensorDescriptor_t tens
   });
 }
 
-SIM_SHARED cudnnStatus_t cudnnSetTensor4dDescriptorEx(cudnnTensorDescriptor_t tensorDesc, cudnnDataType_t dataType, int n,
-                                                      int c, int h, int w, int nStride, int cStride, int hStride,
+SIM_SHARED cudnnStatus_t cudnnSetTensor4dDescriptorEx(cudnnTensorDescriptor_t tensorDesc, cudnnDataType_t dataType,
+                                                      int n, int c, int h, int w, int nStride, int cStride, int hStride,
                                                       int wStride) {
   return answer(__func__, [&] {
     demand(tensorDesc, kTensor, "tensorDesc");
