@@ -157,11 +157,13 @@ void reportConflicts(const Op &op, const std::string &what, bool writes, const s
     Side second{op.doer.get(), what, writes};
     if (second.doer->sequence < first.doer->sequence) std::swap(first, second);
     const auto tell = [](const Side &side) {
-      return side.doer->title + " on " + side.doer->where + (side.writes ? " writes" : " reads") + " (\"" + side.what +
-             "\")";
+      return side.doer->title + " on " + side.doer->where + (side.writes ? " writes" : " reads");
     };
-    report(check::streamRace, tell(second) + " " + rangeOf(conflict.begin - base, conflict.end - base, buffer) +
-                                  ", which " + tell(first) + ": nothing makes one wait for the other");
+    const auto as = [](const Side &side) { return " as \"" + side.what + "\""; };
+    const std::string call = second.doer->title + " (queued on " + second.doer->where + ")";
+    reportFor(call, check::streamRace,
+              tell(second) + " " + rangeOf(conflict.begin - base, conflict.end - base, buffer) + as(second) +
+                  ", which " + tell(first) + as(first) + ": nothing makes one wait for the other");
   }
 }
 
@@ -199,9 +201,8 @@ void afterRun(const Op &op) {
   for (const Access &access : work.accesses) {
     if (access.bytes == 0 || !writes(access.mode)) continue;
     DeviceMemory *buffer = findMemory(access.address);
-    const bool scratch = access.mode == Mode::Scratch;
-    if (scratch) noise(data(access.address), access.bytes);
-    std::memset(buffer->shadow + (access.address - buffer->address), scratch ? 0 : 1, access.bytes);
+    const int written = access.mode == Mode::Scratch ? 0 : 1;
+    std::memset(buffer->shadow + (access.address - buffer->address), written, access.bytes);
   }
 }
 

@@ -60,9 +60,10 @@ std::string callName() {
 Detail::Detail(const std::string &detail) : before_(machine().detail) { machine().detail = detail; }
 Detail::~Detail() { machine().detail = before_; }
 
-void report(const char *check, const std::string &message) {
+void report(const char *check, const std::string &message) { reportFor(callName(), check, message); }
+
+void reportFor(const std::string &call, const char *check, const std::string &message) {
   Machine &m = machine();
-  const std::string call = callName();
   const std::string key = std::string(check) + '\n' + call + '\n' + message;
   m.reportUrgent = true;
   auto known = m.findingIndex.find(key);

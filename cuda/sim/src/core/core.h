@@ -56,8 +56,7 @@ inline constexpr char
     descriptor[] = "descriptor mismatch", workspace[] = "workspace too small", capture[] = "illegal call during capture",
     leak[] = "leak", badHandle[] = "bad handle", launch[] = "bad launch", misaligned[] = "misaligned address",
     freeInUse[] = "freed while in use", overlap[] = "overlapping buffers", badValue[] = "bad value",
-    hostFunction[] = "CUDA call in a host function", notReady[] = "result read before it was ready",
-    ignoredError[] = "call after a fatal error";
+    hostFunction[] = "CUDA call in a host function";
 }  // checks of kernels bear ptx::name(Kind): "shared-memory race", "barrier divergence", ...
 
 // ---------------------------------------------------------------------------------------------------------- device
@@ -266,8 +265,12 @@ void onReset(void (*hook)());
 //   driver=12040      cuDriverGetVersion
 //   fault=CALL@N=STATUS  the Nth call (from 1) of CALL fails with STATUS (a number); may be given many times
 //   oom=N             the Nth device allocation fails
-//   timeout=N         the Nth kernel launch times out     lost=N  the device is lost at the Nth piece of work
-//   report=PATH       write the report there at exit
+//   timeout=N         the Nth kernel launch times out
+//   lost=N            the device is lost at the Nth piece of work: its contexts answer CUDA_ERROR_UNKNOWN from then on,
+//                     new ones CUDA_ERROR_DEVICE_UNAVAILABLE
+//   report=PATH       write the report there at exit (a process that ends without exit handlers, as Go's do, leaves the
+//                     one of its last calls)
+//   allow=NAME        or NAME:VALUE, for option(); likewise cudnn=N and cublas=N, versions of these libraries
 extern "C" {
 // A fresh machine with this configuration over that of the environment; everything of the old one is gone, handles too.
 // 0, or -1 for a configuration that can't be read (simError tells why).

@@ -57,7 +57,7 @@ void checkGraphs(const void *object, const Registered &as) {
 
 void born(const void *object, const char *kind) {
   Registered &as = machine().registered[object];
-  as = {kind, callName(), "", nextId(kind)};
+  as = {kind, callName(), "", nextId(kind), current()};
 }
 
 bool check_(const void *object, const char *kind) {

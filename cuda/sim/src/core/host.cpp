@@ -48,7 +48,7 @@ std::string bytesOf(const HostUse &use) {
 
 // A finding where the host changed what queued work reads or has written, before it could know that the work is done.
 void verify(HostUse &use) {
-  if (!use.watched) return;
+  if (!use.watched || use.op->context->error != CUDA_SUCCESS) return;
   const uint64_t at = use.print.firstDifference(use.begin, use.bytes);
   if (at == use.bytes) return;
   use.watched = false;

@@ -31,7 +31,7 @@ struct Range {
   }
   uint64_t take(uint64_t bytes) {
     const uint64_t span = rounded(bytes) + kGap;
-    if (span < bytes || end - next < span) return 0;
+    if (begin == 0 || span < bytes || end - next < span) return 0;
     const uint64_t address = next;
     next += span;
     return address;

@@ -98,36 +98,53 @@ void writeFile() {
   if (std::fclose(file) == 0 && whole) std::rename(beside.c_str(), path.c_str());
 }
 
+bool failed(const Context *context) { return context != nullptr && context->error != CUDA_SUCCESS; }
+
+// In the order in which they were made.
 template <class Table>
 void addLive(const Table &table, const char *kind, const Context *only, std::vector<Leak> &leaks) {
+  std::map<uint64_t, Leak> found;
   for (const auto &entry : table) {
     const auto &object = *entry.second;
-    if (!object.alive() || (only != nullptr && object.context != only)) continue;
-    if (object.context != nullptr && object.context->error != CUDA_SUCCESS) continue;
-    leaks.push_back({kind, object.name() + ", made by " + object.call});
+    if (!object.alive() || (only != nullptr && object.context != only) || failed(object.context)) continue;
+    found[object.id] = {kind, object.name() + ", made by " + object.call};
   }
+  for (auto &entry : found) leaks.push_back(std::move(entry.second));
 }
 
 void addLiveMemory(const Context *only, std::vector<Leak> &leaks) {
   for (const auto &entry : machine().memory) {
     const DeviceMemory &buffer = *entry.second;
     if (!buffer.freedBy.empty() || !buffer.module.empty() || (only != nullptr && buffer.context != only)) continue;
-    if (buffer.context->error == CUDA_SUCCESS) leaks.push_back({"device memory", bufferName(buffer)});
+    if (!failed(buffer.context)) leaks.push_back({"device memory", bufferName(buffer)});
   }
   for (const auto &entry : machine().pinned) {
     const PinnedMemory &memory = *entry.second;
     if (!memory.freedBy.empty() || (only != nullptr && memory.context != only)) continue;
-    if (memory.context->error == CUDA_SUCCESS) leaks.push_back({"pinned memory", memory.name()});
+    if (!failed(memory.context)) leaks.push_back({"pinned memory", memory.name()});
   }
 }
 
 void addLiveStreams(const Context *only, std::vector<Leak> &leaks) {
-  for (const auto &entry : machine().streams) {
-    const Stream &stream = *entry.second;
-    if (stream.kind != Stream::Kind::Created || !stream.alive()) continue;
-    if ((only != nullptr && stream.context != only) || stream.context->error != CUDA_SUCCESS) continue;
-    leaks.push_back({"CUstream", stream.name() + ", made by " + stream.call});
+  for (const auto &entry : machine().contexts) {
+    const Context &context = *entry.second;
+    if ((only != nullptr && &context != only) || failed(&context)) continue;
+    for (const Stream *stream : context.streams) {
+      if (stream->kind != Stream::Kind::Created) continue;
+      leaks.push_back({"CUstream", stream->name() + ", made by " + stream->call});
+    }
   }
+}
+
+void addLiveObjects(std::vector<Leak> &leaks) {
+  std::map<std::pair<std::string, uint64_t>, Leak> found;
+  for (const auto &entry : machine().registered) {
+    const Registered &object = entry.second;
+    if (!object.destroyedBy.empty() || failed(object.context)) continue;
+    const std::string name = object.kind + " #" + std::to_string(object.id);
+    found[{object.kind, object.id}] = {object.kind, name + ", made by " + object.call};
+  }
+  for (auto &entry : found) leaks.push_back(std::move(entry.second));
 }
 
 void addLiveContexts(std::vector<Leak> &leaks) {
@@ -135,7 +152,7 @@ void addLiveContexts(std::vector<Leak> &leaks) {
     const Context &context = *entry.second;
     if (!context.alive()) continue;
     std::string message = context.name() + ", made by " + context.call;
-    if (context.isPrimary) message += ", retained " + std::to_string(context.retains) + " times more than released";
+    if (context.isPrimary) message += ", not released (retained: " + std::to_string(context.retains) + ")";
     leaks.push_back({"CUcontext", message});
   }
 }
@@ -152,24 +169,28 @@ void addLeaks(const Context *only, std::vector<Leak> &leaks) {
   if (only != nullptr) return;
   addLive(m.graphs, "CUgraph", only, leaks);
   addLiveContexts(leaks);
-  for (const auto &entry : m.registered) {
-    const Registered &object = entry.second;
-    if (!object.destroyedBy.empty()) continue;
-    leaks.push_back({object.kind, object.kind + " #" + std::to_string(object.id) + ", made by " + object.call});
-  }
+  addLiveObjects(leaks);
 }
 
 // A Go program ends without running exit handlers, so the file is kept current: at once after a finding or the end of
-// a context, otherwise as often as takes a small part of the time.
+// a context, otherwise as often as takes a small part of the time, and soon after the last call.
 void writeReportWhenDue() {
   Machine &m = machine();
   if (m.configuration.report.empty()) return;
+  startBackground();
   const auto start = std::chrono::steady_clock::now();
+  m.reportStale = true;
   if (!m.reportUrgent && start < m.nextReport) return;
-  m.reportUrgent = false;
-  writeFile();
+  writeStaleReport();
   const auto end = std::chrono::steady_clock::now();
   m.nextReport = end + 20 * (end - start);
+}
+
+void writeStaleReport() {
+  Machine &m = machine();
+  if (!m.reportStale || m.configuration.report.empty()) return;
+  m.reportStale = m.reportUrgent = false;
+  writeFile();
 }
 
 }  // namespace sim

@@ -256,6 +256,7 @@ CUresult enqueue(Stream &stream, Work work) {
     addCaptured(stream, std::move(node));
     return CUDA_SUCCESS;
   }
+  if (shared->hostFunction) startBackground();
   queue(stream, std::move(shared), title, {}, nullptr);
   settle();
   return CUDA_SUCCESS;

@@ -180,6 +180,7 @@ struct Device {
 struct Registered {
   std::string kind, call, destroyedBy;
   uint64_t id = 0;
+  const Context *context = nullptr;  // current when it was made; may be null
 };
 
 // ----------------------------------------------------------------------------------------------------------- machine
@@ -260,7 +261,7 @@ struct Machine {
   uint64_t findingsDropped = 0;
   std::vector<Leak> leaks;  // found when a context went
   std::map<std::string, uint64_t> counters;
-  bool reportUrgent = false;
+  bool reportUrgent = false, reportStale = false;
   std::chrono::steady_clock::time_point nextReport{};
 };
 
@@ -270,6 +271,7 @@ std::recursive_mutex &machineLock();
 // ------------------------------------------------------------------------------------------- what the parts offer each other
 
 // call.cpp
+void reportFor(const std::string &call, const char *check, const std::string &message);
 std::string callName();  // for reports: of the outermost open call, or of the work that runs
 uint64_t nextId(const char *kind);
 uint64_t threadNumber();
@@ -297,7 +299,11 @@ bool configure(const std::string &text, Configuration &configuration, std::strin
 
 // report.cpp
 void addLeaks(const Context *only, std::vector<Leak> &leaks);  // null: everything
-void writeReportWhenDue();
+void writeReportWhenDue();  // after a call
+void writeStaleReport();
+
+// background.cpp
+void startBackground();
 
 // context.cpp
 void fail(Context &context, CUresult error);  // makes it sticky
