@@ -1,0 +1,350 @@
+// Right programs: cuDNN and cuBLAS against plain loops in double.
+#include <cmath>
+#include <cstring>
+
+#include "programs/machine.h"
+#include "programs/reference.h"
+#include "programs/registry.h"
+
+namespace programs {
+
+namespace {
+
+constexpr double kClose = 1e-5;
+
+// A convolution, bias, ReLU and pooling layer and a linear one: forwards as a network would.
+void network() {
+  Session session;
+  Stream stream;
+  Dnn dnn(stream);
+  Blas blas(stream);
+  Tensor xShape(2, 3, 8, 8), yShape(2, 4, 8, 8), pShape(2, 4, 4, 4), biasShape(1, 4, 1, 1);
+  Filter wShape(4, 3, 3, 3);
+  Convolution convolution(1);
+  Activation relu;
+  Pooling pooling(2);
+  const int features = 64, classes = 10, batch = 2;
+  const std::vector<float> x = randomNumbers(xShape.count(), 1), w = randomNumbers(wShape.count(), 2),
+                           bias = randomNumbers(4, 3), v = randomNumbers(features * classes, 4);
+  Buffer<float> dx(x), dw(w), db(bias), dv(v), y(yShape.count()), p(pShape.count()), out(classes * batch);
+  MUST(cudnnConvolutionForward(dnn, &kOne, xShape, dx.pointer(), wShape, dw.pointer(), convolution,
+                               CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM, nullptr, 0, &kZero, yShape, y.pointer()));
+  MUST(cudnnAddTensor(dnn, &kOne, biasShape, db.pointer(), &kOne, yShape, y.pointer()));
+  MUST(cudnnActivationForward(dnn, relu, &kOne, yShape, y.pointer(), &kZero, yShape, y.pointer()));
+  MUST(cudnnPoolingForward(dnn, pooling, &kOne, yShape, y.pointer(), &kZero, pShape, p.pointer()));
+  MUST(cublasSgemm(blas, CUBLAS_OP_T, CUBLAS_OP_N, classes, batch, features, &kOne, dv.typed(), features, p.typed(),
+                   features, &kZero, out.typed(), classes));
+  stream.synchronize();
+  Numbers want = convolved(xShape, widened(x), wShape, widened(w), yShape, 1);
+  addBias(yShape, want, widened(bias));
+  rectify(want);
+  std::vector<size_t> from;
+  want = pooled(yShape, want, pShape, from);
+  expectClose(p.get(), want, kClose, "pooled");
+  want = product(true, false, classes, batch, features, widened(v), want);
+  expectClose(out.get(), want, kClose, "out");
+}
+
+// Every algorithm that the library offers gives the same forward convolution.
+void everyForwardAlgorithm() {
+  Session session;
+  Dnn dnn;
+  Tensor xShape(2, 3, 8, 8), yShape(2, 4, 8, 8);
+  Filter wShape(4, 3, 3, 3);
+  Convolution convolution(1);
+  const std::vector<float> x = randomNumbers(xShape.count(), 1), w = randomNumbers(wShape.count(), 2);
+  const Numbers want = convolved(xShape, widened(x), wShape, widened(w), yShape, 1);
+  Buffer<float> dx(x), dw(w), y(yShape.count());
+  cudnnConvolutionFwdAlgoPerf_t algorithms[CUDNN_CONVOLUTION_FWD_ALGO_COUNT];
+  int count = 0, used = 0;
+  MUST(cudnnGetConvolutionForwardAlgorithm_v7(dnn, xShape, wShape, convolution, yShape,
+                                              CUDNN_CONVOLUTION_FWD_ALGO_COUNT, &count, algorithms));
+  for (int i = 0; i < count; i++) {
+    if (algorithms[i].status != CUDNN_STATUS_SUCCESS) continue;
+    size_t bytes = 0;
+    MUST(cudnnGetConvolutionForwardWorkspaceSize(dnn, xShape, wShape, convolution, yShape, algorithms[i].algo,
+                                                 &bytes));
+    Memory space(bytes + 1);
+    MUST(cudnnConvolutionForward(dnn, &kOne, xShape, dx.pointer(), wShape, dw.pointer(), convolution,
+                                 algorithms[i].algo, space.pointer(), bytes, &kZero, yShape, y.pointer()));
+    expectClose(y.get(), want, 1e-4, "y by algorithm " + std::to_string(algorithms[i].algo));
+    used++;
+  }
+  expect(used > 1, "there is but one algorithm");
+}
+
+// The deterministic algorithm of a backward pass, with its workspace.
+template <class Perf>
+Perf deterministic(const std::vector<Perf> &offers) {
+  for (const Perf &offer : offers) {
+    if (offer.status == CUDNN_STATUS_SUCCESS && offer.determinism == CUDNN_DETERMINISTIC) return offer;
+  }
+  throw Failed("no deterministic algorithm is offered");
+}
+
+void gradients() {
+  Session session;
+  Stream stream;
+  Dnn dnn(stream);
+  Tensor xShape(2, 3, 6, 6), yShape(2, 4, 6, 6), biasShape(1, 4, 1, 1);
+  Filter wShape(4, 3, 3, 3);
+  Convolution convolution(1);
+  const std::vector<float> x = randomNumbers(xShape.count(), 1), w = randomNumbers(wShape.count(), 2),
+                           dy = randomNumbers(yShape.count(), 3);
+  Buffer<float> gx(x), gw(w), gdy(dy), gdx(xShape.count()), gdw(wShape.count()), gdb(4);
+  int count = 0;
+  std::vector<cudnnConvolutionBwdDataAlgoPerf_t> byData(CUDNN_CONVOLUTION_BWD_DATA_ALGO_COUNT);
+  MUST(cudnnGetConvolutionBackwardDataAlgorithm_v7(dnn, wShape, yShape, convolution, xShape, int(byData.size()),
+                                                   &count, byData.data()));
+  byData.resize(count);
+  std::vector<cudnnConvolutionBwdFilterAlgoPerf_t> byFilter(CUDNN_CONVOLUTION_BWD_FILTER_ALGO_COUNT);
+  MUST(cudnnGetConvolutionBackwardFilterAlgorithm_v7(dnn, xShape, yShape, convolution, wShape, int(byFilter.size()),
+                                                     &count, byFilter.data()));
+  byFilter.resize(count);
+  const auto data = deterministic(byData);
+  const auto filter = deterministic(byFilter);
+  const size_t bytes = std::max(data.memory, filter.memory);
+  Memory space(bytes + 1);  // both use it, in order
+  MUST(cudnnConvolutionBackwardData(dnn, &kOne, wShape, gw.pointer(), yShape, gdy.pointer(), convolution, data.algo,
+                                    space.pointer(), bytes, &kZero, xShape, gdx.pointer()));
+  MUST(cudnnConvolutionBackwardFilter(dnn, &kOne, xShape, gx.pointer(), yShape, gdy.pointer(), convolution,
+                                      filter.algo, space.pointer(), bytes, &kZero, wShape, gdw.pointer()));
+  MUST(cudnnConvolutionBackwardBias(dnn, &kOne, yShape, gdy.pointer(), &kZero, biasShape, gdb.pointer()));
+  stream.synchronize();
+  expectClose(gdx.get(), dataGradient(xShape, wShape, widened(w), yShape, widened(dy), 1), kClose, "dx");
+  expectClose(gdw.get(), filterGradient(xShape, widened(x), wShape, yShape, widened(dy), 1), kClose, "dw");
+  expectClose(gdb.get(), biasGradient(yShape, widened(dy)), kClose, "db");
+}
+
+void poolingAndActivationBackwards() {
+  Session session;
+  Dnn dnn;
+  Tensor xShape(2, 3, 6, 6), yShape(2, 3, 3, 3);
+  Pooling pooling(2);
+  Activation relu;
+  const std::vector<float> x = randomNumbers(xShape.count(), 1), dy = randomNumbers(yShape.count(), 2);
+  Buffer<float> gx(x), rectified(xShape.count()), y(yShape.count()), gdy(dy), gdr(xShape.count()), gdx(xShape.count());
+  MUST(cudnnActivationForward(dnn, relu, &kOne, xShape, gx.pointer(), &kZero, xShape, rectified.pointer()));
+  MUST(cudnnPoolingForward(dnn, pooling, &kOne, xShape, rectified.pointer(), &kZero, yShape, y.pointer()));
+  MUST(cudnnPoolingBackward(dnn, pooling, &kOne, yShape, y.pointer(), yShape, gdy.pointer(), xShape,
+                            rectified.pointer(), &kZero, xShape, gdr.pointer()));
+  MUST(cudnnActivationBackward(dnn, relu, &kOne, xShape, rectified.pointer(), xShape, gdr.pointer(), xShape,
+                               gx.pointer(), &kZero, xShape, gdx.pointer()));
+  Numbers positive = widened(x), want(xShape.count());
+  rectify(positive);
+  std::vector<size_t> from;
+  pooled(xShape, positive, yShape, from);
+  for (size_t i = 0; i < from.size(); i++) want[from[i]] = x[from[i]] > 0 ? dy[i] : 0;
+  expectClose(gdx.get(), want, kClose, "dx");
+}
+
+void normalisation() {
+  Session session;
+  Dnn dnn;
+  Tensor shape(4, 2, 3, 3), channels(1, 2, 1, 1);
+  const std::vector<float> x = randomNumbers(shape.count(), 1);
+  Buffer<float> gx(x), y(shape.count()), scale(std::vector<float>{2, 3}), bias(std::vector<float>{-1, 1});
+  Buffer<float> mean(std::vector<float>{0, 0}), variance(std::vector<float>{1, 1}), saved(2), inverse(2);
+  const double epsilon = 1e-5, momentum = 0.25;
+  MUST(cudnnBatchNormalizationForwardTraining(dnn, CUDNN_BATCHNORM_SPATIAL, &kOne, &kZero, shape, gx.pointer(), shape,
+                                              y.pointer(), channels, scale.pointer(), bias.pointer(), momentum,
+                                              mean.pointer(), variance.pointer(), epsilon, saved.pointer(),
+                                              inverse.pointer()));
+  Numbers sums(2), squares(2), want(shape.count()), wantMean(2), wantVariance(2);
+  const auto channelOf = [](size_t i) { return i / 9 % 2; };
+  for (size_t i = 0; i < x.size(); i++) sums[channelOf(i)] += x[i] / 36;
+  for (size_t i = 0; i < x.size(); i++) squares[channelOf(i)] += std::pow(x[i] - sums[channelOf(i)], 2) / 36;
+  for (size_t i = 0; i < x.size(); i++) {
+    const size_t c = channelOf(i);
+    want[i] = (c ? 3 : 2) * (x[i] - sums[c]) / std::sqrt(squares[c] + epsilon) + (c ? 1 : -1);
+  }
+  for (int c = 0; c < 2; c++) {
+    wantMean[c] = momentum * sums[c];
+    wantVariance[c] = (1 - momentum) + momentum * squares[c] * 36 / 35;
+  }
+  expectClose(y.get(), want, 1e-4, "y");
+  expectClose(mean.get(), wantMean, kClose, "running mean");
+  expectClose(variance.get(), wantVariance, kClose, "running variance");
+}
+
+void dropout() {
+  Session session;
+  Dnn dnn;
+  Tensor shape(1, 1, 32, 32);
+  size_t stateBytes = 0, reserveBytes = 0;
+  MUST(cudnnDropoutGetStatesSize(dnn, &stateBytes));
+  MUST(cudnnDropoutGetReserveSpaceSize(shape, &reserveBytes));
+  Memory states(stateBytes), reserve(reserveBytes);
+  cudnnDropoutDescriptor_t descriptor = nullptr;
+  MUST(cudnnCreateDropoutDescriptor(&descriptor));
+  MUST(cudnnSetDropoutDescriptor(descriptor, dnn, 0.5f, states.pointer(), stateBytes, 7));
+  Buffer<float> x(counting(shape.count(), 1)), y(shape.count()), dx(shape.count());
+  MUST(cudnnDropoutForward(dnn, descriptor, shape, x.pointer(), shape, y.pointer(), reserve.pointer(), reserveBytes));
+  MUST(cudnnDropoutBackward(dnn, descriptor, shape, x.pointer(), shape, dx.pointer(), reserve.pointer(),
+                            reserveBytes));
+  const std::vector<float> sent = x.get(), kept = y.get();
+  int dropped = 0;
+  for (size_t i = 0; i < kept.size(); i++) {
+    expect(kept[i] == 0 || kept[i] == 2 * sent[i], "an element neither dropped nor scaled");
+    dropped += kept[i] == 0;
+  }
+  expect(dropped > 400 && dropped < 624, std::to_string(dropped) + " of 1024 elements were dropped");
+  expectEqual(dx.get(), kept, "the gradient's mask");
+  MUST(cudnnDestroyDropoutDescriptor(descriptor));
+}
+
+// All ways to store the factors, with leading dimensions that leave gaps which nobody ever writes.
+void gemmLayouts() {
+  Session session;
+  Blas blas;
+  const int m = 5, n = 7, k = 300;
+  for (int variant = 0; variant < 4; variant++) {
+    const bool ta = variant & 1, tb = variant & 2;
+    const int rowsA = ta ? k : m, columnsA = ta ? m : k, rowsB = tb ? n : k, columnsB = tb ? k : n;
+    const int lda = rowsA + 3, ldb = rowsB + 1, ldc = m + 2;
+    const std::vector<float> a = randomNumbers(size_t(m) * k, 1), b = randomNumbers(size_t(k) * n, 2);
+    const std::vector<float> c = randomNumbers(size_t(m) * n, 3);
+    Buffer<float> ga(size_t(lda) * columnsA), gb(size_t(ldb) * columnsB), gc(size_t(ldc) * n);
+    const auto put = [](Buffer<float> &to, const std::vector<float> &from, int rows, int columns, int ld) {
+      for (int j = 0; j < columns; j++) {
+        MUST(cuMemcpyHtoD(to.address + j * ld * 4, from.data() + j * rows, rows * 4));
+      }
+    };
+    put(ga, a, rowsA, columnsA, lda);
+    put(gb, b, rowsB, columnsB, ldb);
+    put(gc, c, m, n, ldc);
+    const float alpha = 0.5f, beta = -2;
+    MUST(cublasSgemm(blas, ta ? CUBLAS_OP_T : CUBLAS_OP_N, tb ? CUBLAS_OP_T : CUBLAS_OP_N, m, n, k, &alpha, ga.typed(),
+                     lda, gb.typed(), ldb, &beta, gc.typed(), ldc));
+    std::vector<float> got(size_t(m) * n);
+    for (int j = 0; j < n; j++) MUST(cuMemcpyDtoH(got.data() + j * m, gc.address + j * ldc * 4, m * 4));
+    Numbers want = product(ta, tb, m, n, k, widened(a), widened(b));
+    for (size_t i = 0; i < want.size(); i++) want[i] = alpha * want[i] + double(beta) * c[i];
+    expectClose(got, want, kClose, "variant " + std::to_string(variant));
+  }
+}
+
+uint16_t halfOf(float value) {  // of small integers, which halves hold exactly
+  if (value == 0) return 0;
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return uint16_t((bits >> 16 & 0x8000) | ((bits >> 13 & 0x3ffff) - (112 << 10)));
+}
+
+uint16_t brainOf(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return uint16_t(bits >> 16);
+}
+
+// Half and bfloat16 factors, float32 results, in batches with strides.
+void mixedPrecision() {
+  Session session;
+  Blas blas;
+  const int m = 3, n = 4, k = 5, batch = 2;
+  std::vector<float> a(m * k * batch), b(k * n);
+  for (size_t i = 0; i < a.size(); i++) a[i] = float(int(i) % 7 - 3);
+  for (size_t i = 0; i < b.size(); i++) b[i] = float(int(i) % 5 - 2);
+  Numbers want;
+  for (int i = 0; i < batch; i++) {
+    const Numbers part = product(false, false, m, n, k, Numbers(a.begin() + i * m * k, a.begin() + (i + 1) * m * k),
+                                 widened(b));
+    want.insert(want.end(), part.begin(), part.end());
+  }
+  for (const cudaDataType type : {CUDA_R_16F, CUDA_R_16BF}) {
+    std::vector<uint16_t> smallA, smallB;
+    for (float value : a) smallA.push_back(type == CUDA_R_16F ? halfOf(value) : brainOf(value));
+    for (float value : b) smallB.push_back(type == CUDA_R_16F ? halfOf(value) : brainOf(value));
+    Buffer<uint16_t> ga(smallA), gb(smallB);
+    Buffer<float> c(m * n * batch);
+    MUST(cublasGemmStridedBatchedEx(blas, CUBLAS_OP_N, CUBLAS_OP_N, m, n, k, &kOne, ga.pointer(), type, m, m * k,
+                                    gb.pointer(), type, k, 0, &kZero, c.pointer(), CUDA_R_32F, m, m * n, batch,
+                                    CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
+    expectClose(c.get(), want, 0, "c");
+  }
+}
+
+// TF32 keeps 10 bits of the factors' mantissas, and only where it is asked for.
+void tensorFloat() {
+  Session session;
+  Blas blas;
+  const float fine = 1 + 1.0f / 4096;
+  Buffer<float> a(std::vector<float>{fine}), b(std::vector<float>{1}), c(1);
+  const auto multiply = [&] {
+    MUST(cublasSgemm(blas, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 1, &kOne, a.typed(), 1, b.typed(), 1, &kZero, c.typed(), 1));
+    return c.get();
+  };
+  expectEqual(multiply(), {fine}, "the product in float32");
+  MUST(cublasSetMathMode(blas, CUBLAS_TF32_TENSOR_OP_MATH));
+  expectEqual(multiply(), {1}, "the product in TF32");
+  MUST(cublasSetMathMode(blas, CUBLAS_DEFAULT_MATH));
+  MUST(cublasGemmEx(blas, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 1, &kOne, a.pointer(), CUDA_R_32F, 1, b.pointer(),
+                    CUDA_R_32F, 1, &kZero, c.pointer(), CUDA_R_32F, 1, CUBLAS_COMPUTE_32F_FAST_TF32,
+                    CUBLAS_GEMM_DEFAULT));
+  expectEqual(c.get(), {1}, "the product by FAST_TF32");
+}
+
+// Scalars in device memory are read when the work runs, after what the stream did before.
+void deviceScalars() {
+  Session session;
+  Kernels kernels;
+  Stream stream;
+  Blas blas(stream);
+  MUST(cublasSetPointerMode(blas, CUBLAS_POINTER_MODE_DEVICE));
+  Buffer<float> three(std::vector<float>{3}), alpha(1), x(counting(16)), y(std::vector<float>(16, 1)), dot(1);
+  MUST(launch(kernels["scale"], {1, 32, 0}, stream, three.address, alpha.address, 2.0f, 1));
+  MUST(cublasSaxpy(blas, 16, alpha.typed(), x.typed(), 1, y.typed(), 1));
+  MUST(cublasSdot(blas, 16, y.typed(), 1, y.typed(), 1, dot.typed()));
+  stream.synchronize();
+  std::vector<float> want(16);
+  double wantDot = 0;
+  for (int i = 0; i < 16; i++) {
+    want[i] = float(1 + 6 * i);
+    wantDot += double(want[i]) * want[i];
+  }
+  expectEqual(y.get(), want, "y");
+  expectEqual(dot.get(), {float(wantDot)}, "the scalar product");
+}
+
+// Vectors and matrices beyond the product; results go to host memory, which waits.
+void vectorsAndMatrices() {
+  Session session;
+  Stream stream;
+  Blas blas(stream);
+  Buffer<float> x(std::vector<float>{3, -4, 0, 0}), a(counting(6)), t(6), y(std::vector<float>(2, 100));
+  float norm = 0, sum = 0;
+  int largest = 0;
+  const float half = 0.5f;
+  MUST(cublasSnrm2(blas, 4, x.typed(), 1, &norm));
+  MUST(cublasSasum(blas, 4, x.typed(), 1, &sum));
+  MUST(cublasIsamax(blas, 4, x.typed(), 1, &largest));
+  expectEqual<float>({norm, sum, float(largest)}, {5, 7, 2}, "norm, sum and index");
+  // a is 2 x 3, column-major; t its transpose.
+  MUST(cublasSgeam(blas, CUBLAS_OP_T, CUBLAS_OP_N, 3, 2, &kOne, a.typed(), 2, &kZero, nullptr, 3, t.typed(), 3));
+  MUST(cublasSgemv(blas, CUBLAS_OP_N, 2, 3, &kOne, a.typed(), 2, x.typed(), 1, &half, y.typed(), 1));
+  MUST(cublasSger(blas, 2, 3, &kOne, x.typed(), 1, x.typed() + 1, 1, a.typed(), 2));
+  stream.synchronize();
+  expectEqual(t.get(), {0, 2, 4, 1, 3, 5}, "the transpose");
+  expectEqual(y.get(), {42, 41}, "a x + y / 2");
+  expectEqual(a.get(), {-12, 17, 2, 3, 4, 5}, "a + x x'");
+}
+
+}  // namespace
+
+std::vector<Program> rightLibraries() {
+  return {
+      {"network-forwards", network},
+      {"every-forward-algorithm", everyForwardAlgorithm},
+      {"convolution-gradients", gradients},
+      {"pooling-and-activation-backwards", poolingAndActivationBackwards},
+      {"batch-normalisation", normalisation},
+      {"dropout", dropout},
+      {"gemm-layouts", gemmLayouts},
+      {"mixed-precision", mixedPrecision},
+      {"tensor-float", tensorFloat},
+      {"device-scalars", deviceScalars},
+      {"vectors-and-matrices", vectorsAndMatrices},
+  };
+}
+
+}  // namespace programs
