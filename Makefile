@@ -6,7 +6,7 @@ CROSS  = linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race cuda sim noasm check generate check-generated fuzz bench vuln cross ptx check-ptx
+.PHONY: help build test race cuda sim noasm check generate check-generated fuzz bench vuln cross ptx check-ptx check-abi
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ cuda: ## Vet and test what builds with the tag cuda (needs a C compiler, no GPU)
 
 sim: ## Build the simulated CUDA machine, cuda/sim/build (needs g++)
 	$(MAKE) --no-print-directory -C cuda/sim/src -j$$(nproc)
+
+check-abi: ## Compare our declarations of CUDA with NVIDIA's own headers (fetches them; needs g++, pip and apt-get)
+	$(GO) run ./cuda/driver/abi headers
 
 noasm: ## Run the CPU device's short tests without assembly
 	$(TOOL) gotestsum --format pkgname -- -short -tags noasm ./cpu/... ./internal/cpufeat
