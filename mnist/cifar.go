@@ -53,32 +53,39 @@ func (s cifarSet) any() bool { return s.test != "" || len(s.batches) > 0 }
 // test file.
 func (d directory) loadCIFAR10(s cifarSet) (*Split, error) {
 	train, test := newCIFAR10(), newCIFAR10()
+	var files []labelFile
 	for i := 1; i <= max(len(s.batches), 1); i++ {
 		file, ok := s.batches[i]
 		if !ok {
 			return nil, d.missing(fmt.Sprintf("data_batch_%d.bin", i))
 		}
-		if err := d.appendCIFAR10(train, file); err != nil {
+		labels, err := d.appendCIFAR10(train, file)
+		if err != nil {
 			return nil, err
 		}
+		files = append(files, labels)
 	}
 	if s.test == "" {
 		return nil, d.missing(cifarTest)
 	}
-	if err := d.appendCIFAR10(test, s.test); err != nil {
+	labels, err := d.appendCIFAR10(test, s.test)
+	if err != nil {
 		return nil, err
 	}
-	return d.split("CIFAR-10", train, test, slices.Clone(cifarNames))
+	return d.split("CIFAR-10", train, test, slices.Clone(cifarNames), append(files, labels))
 }
 
-// appendCIFAR10 appends a file of the directory to data.
-func (d directory) appendCIFAR10(data *net.Dataset, name string) error {
+// appendCIFAR10 appends a file of the directory to data, and returns where its
+// labels lie.
+func (d directory) appendCIFAR10(data *net.Dataset, name string) (labelFile, error) {
 	f, path, err := d.open(name)
 	if err != nil {
-		return err
+		return labelFile{}, err
 	}
 	defer f.Close()
-	return appendCIFAR10(data, f, path)
+	before := data.Len()
+	err = appendCIFAR10(data, f, path)
+	return labelFile{path: path, labels: data.Labels[before:], step: cifarRecord, field: "label"}, err
 }
 
 // newCIFAR10 returns CIFAR-10 without samples.

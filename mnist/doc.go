@@ -43,6 +43,8 @@
 // classes is the greatest training label plus 1, and at least 2. Labels are never
 // renumbered: EMNIST's letters, whose labels are 1 to 26, get 27 classes, of
 // which class 0 has no sample. A test label outside the classes is an error.
+// Whether a training label is too great only the network can tell:
+// [Split.CheckLabels] finds it.
 //
 // # Validation set
 //

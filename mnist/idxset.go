@@ -90,7 +90,8 @@ func (d directory) loadIDX(s idxSet) (*Split, error) {
 		return nil, err
 	}
 	classes := max(int(slices.Max(train.Labels))+1, 2)
-	if err := arrays[testLabels].checkLabels(test.Labels, classes); err != nil {
+	files := []labelFile{arrays[trainLabels].labelFile(train.Labels), arrays[testLabels].labelFile(test.Labels)}
+	if err := files[1].check(classes); err != nil {
 		return nil, err
 	}
 	a := arrays[testImages]
@@ -105,7 +106,7 @@ func (d directory) loadIDX(s idxSet) (*Split, error) {
 		transpose(train)
 		transpose(test)
 	}
-	return d.split(cmp.Or(s.name, d.name), train, test, numberNames(classes))
+	return d.split(cmp.Or(s.name, d.name), train, test, numberNames(classes), files)
 }
 
 // readIDX reads a file of the directory.

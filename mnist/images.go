@@ -57,17 +57,15 @@ func (a *Array) labels() ([]int32, error) {
 	for i := range labels {
 		labels[i] = int32(a.At(i))
 	}
-	return labels, a.checkLabels(labels, maxClasses)
+	return labels, a.labelFile(labels).check(maxClasses)
 }
 
-// checkLabels refuses a label outside the classes.
-func (a *Array) checkLabels(labels []int32, classes int) error {
-	for i, l := range labels {
-		if l < 0 || int(l) >= classes {
-			return a.fail(a.elementOffset(i), "label data", reason(ErrLabel, "label %d of image %d is not from 0 to %d", l, i, classes-1))
-		}
+// labelFile returns where the array's labels lie.
+func (a *Array) labelFile(labels []int32) labelFile {
+	return labelFile{
+		path: a.file, gzip: a.gzip, labels: labels,
+		first: a.headerSize(), step: int64(a.Type.Size()), field: "label data",
 	}
-	return nil
 }
 
 // transpose swaps rows and columns of every image.

@@ -371,6 +371,39 @@ func TestLoadErrors(t *testing.T) {
 	}
 }
 
+func TestCheckLabels(t *testing.T) {
+	damaged := smallIDX()
+	damaged["train-labels-idx1-ubyte"][8+7] = 200
+	packed := smallIDX()
+	packed["train-labels-idx1-ubyte"] = gzipped(idxFile(Int16, []int{12}, []int16{5: 300, 11: 3}))
+	cifar := map[string][]byte{"data_batch_1.bin": cifarFile(1, 2), "data_batch_2.bin": cifarFile(0, 8, 7), "test_batch.bin": cifarFile(1, 0, 9)}
+	for _, c := range []struct {
+		name    string
+		files   map[string][]byte
+		classes int
+		message string
+	}{
+		{"all fit", smallIDX(), 4, ""},
+		{"damaged", damaged, 201, ""},
+		{"damaged", damaged, 10, "DIR/train-labels-idx1-ubyte: byte 15: label data: label outside the classes: label 200 of image 7 is not from 0 to 9"},
+		{"few classes", smallIDX(), 2, "DIR/train-labels-idx1-ubyte: byte 10: label data: label outside the classes: label 2 of image 2 is not from 0 to 1; of 12 labels it is one of 6"},
+		{"compressed", packed, 10, "DIR/train-labels-idx1-ubyte: byte 18 of the decompressed data: label data: label outside the classes: label 300 of image 5 is not from 0 to 9"},
+		{"CIFAR-10", cifar, 10, ""},
+		{"CIFAR-10", cifar, 8, "DIR/data_batch_2.bin: byte 3073: label: label outside the classes: label 8 of image 1 is not from 0 to 7"},
+		{"CIFAR-10's test", cifar, 9, "DIR/test_batch.bin: byte 6146: label: label outside the classes: label 9 of image 2 is not from 0 to 8"},
+	} {
+		dir := writeFiles(t, "d", c.files)
+		err := mustLoad(t, dir).CheckLabels(c.classes)
+		if c.message == "" {
+			if err != nil {
+				t.Errorf("%s, %d classes: %v", c.name, c.classes, err)
+			}
+			continue
+		}
+		wantError(t, err, ErrLabel, strings.ReplaceAll(c.message, "DIR/", dir+string(filepath.Separator)))
+	}
+}
+
 func TestLoadWrongPath(t *testing.T) {
 	dir := writeFiles(t, "d", smallIDX())
 	nowhere := filepath.Join(dir, "nowhere")

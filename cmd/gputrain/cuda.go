@@ -50,9 +50,12 @@ type gpuInfo struct {
 // The packages that hold a library, by the major version of CUDA that the driver
 // is for.
 const (
-	installDriver = "install NVIDIA's driver, release 520 or newer (Debian: apt install nvidia-driver; Ubuntu: ubuntu-drivers install; WSL: the one for Windows), or start the container with --gpus all"
-	installDNN    = "pip install nvidia-cudnn-cu%d, then set LD_LIBRARY_PATH to its folder nvidia/cudnn/lib; or apt install nvidia-cudnn"
-	installBLAS   = "pip install nvidia-cublas-cu%d, then set LD_LIBRARY_PATH to its folder nvidia/cublas/lib; or apt install libcublas12 or libcublas11"
+	installDriver = "install NVIDIA's driver, release 520 or newer (Debian: apt install nvidia-driver; " +
+		"Ubuntu: ubuntu-drivers install; WSL: the one for Windows), or start the container with --gpus all"
+	installDNN = "pip install nvidia-cudnn-cu%d, then set LD_LIBRARY_PATH to its folder nvidia/cudnn/lib; " +
+		"or apt install nvidia-cudnn"
+	installBLAS = "pip install nvidia-cublas-cu%d, then set LD_LIBRARY_PATH to its folder nvidia/cublas/lib; " +
+		"or apt install libcublas12 or libcublas11"
 )
 
 // lookForCUDA describes this machine.
@@ -68,7 +71,8 @@ func newCUDAInfo(l *driver.Libraries, start error) *cudaInfo {
 		return &cudaInfo{
 			Libraries: []libraryInfo{}, GPUs: []gpuInfo{},
 			Problem: "this build has no CUDA",
-			ToDo:    "on Linux (amd64 or arm64), where there is a C compiler, make build writes a program that has it, bin/gputrain",
+			ToDo: "on Linux (amd64 or arm64), where there is a C compiler, " +
+				"make build writes a program that has it, bin/gputrain",
 			brief:   []string{"this build has no CUDA"},
 		}
 	}
@@ -197,7 +201,9 @@ func startAdvice(err error, gpus int) string {
 	case gpus > 0:
 		return "put in another GPU, or train on the CPU"
 	case errors.Is(err, driver.ErrNoDevice):
-		return "nvidia-smi has to list the GPU: load the kernel module (modprobe nvidia, or restart), start a container with --gpus all, look at CUDA_VISIBLE_DEVICES; where there is no NVIDIA GPU, the CPU trains too"
+		return "nvidia-smi has to list the GPU: load the kernel module (modprobe nvidia, or restart), " +
+			"start a container with --gpus all, look at CUDA_VISIBLE_DEVICES; " +
+			"where there is no NVIDIA GPU, the CPU trains too"
 	}
 	return "nvidia-smi, and the kernel's log, may say more"
 }
@@ -236,8 +242,8 @@ func (info *cudaInfo) refusal() error {
 	if info.Usable {
 		return errors.New("--device cuda: this version can't train on a GPU yet; use --device cpu")
 	}
-	return fmt.Errorf("--device cuda: %s (gputrain devices says what to do); use --device cpu, or leave the flag out for the best device there is",
-		strings.Join(info.brief, ", "))
+	return fmt.Errorf("--device cuda: %s (gputrain devices says what to do); "+
+		"use --device cpu, or leave the flag out for the best device there is", strings.Join(info.brief, ", "))
 }
 
 // write tells people.

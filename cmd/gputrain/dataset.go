@@ -26,12 +26,17 @@ func loadData(c *cli.Context) (*mnist.Split, error) {
 func dataName(s *mnist.Split) string { return strings.TrimSuffix(s.Train.Name, " training") }
 
 // checkFit refuses a data set that the network cannot take.
-func checkFit(plan *net.Plan, d *net.Dataset) error {
-	switch {
-	case d.Shape != plan.Network.Input:
+func checkFit(plan *net.Plan, data *mnist.Split) error {
+	d := data.Train
+	if d.Shape != plan.Network.Input {
 		return fmt.Errorf("the model takes samples of %v, but data set %s has %v: choose another --model or --data", plan.Network.Input, d.Name, d.Shape)
-	case d.Classes > plan.Classes:
-		return fmt.Errorf("the model tells %d classes apart, but data set %s has %d: choose another --model or --data", plan.Classes, d.Name, d.Classes)
 	}
-	return nil
+	if d.Classes <= plan.Classes {
+		return nil
+	}
+	err := fmt.Errorf("the model tells %d classes apart, but data set %s has %d: choose another --model or --data", plan.Classes, d.Name, d.Classes)
+	if label := data.CheckLabels(plan.Classes); label != nil {
+		err = fmt.Errorf("%w, or mend the file if it is damaged: %w", err, label)
+	}
+	return err
 }

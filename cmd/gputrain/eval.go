@@ -94,7 +94,7 @@ func (a *app) eval(c *cli.Context) (err error) {
 		return err
 	}
 	part := map[string]*net.Dataset{"test": data.Test, "validation": data.Validation, "train": data.Train}[c.String("split")]
-	if err := checkFit(m.plan, part); err != nil {
+	if err := checkFit(m.plan, data); err != nil {
 		return err
 	}
 	result := evaluation{Checkpoint: m.path, Data: part.Name, Confusion: net.NewConfusion(m.plan.Classes)}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -71,24 +72,21 @@ func (a *app) predict(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.close()) }()
-	var names []string
-	var test *net.Dataset
+	data := &mnist.Split{}
 	if c.IsSet("data") || slices.ContainsFunc(c.Args().Slice(), isTestImage) {
-		data, err := loadData(c)
-		if err != nil {
+		if data, err = loadData(c); err != nil {
 			return err
 		}
-		names, test = data.ClassNames, data.Test
 	}
 	for i, arg := range c.Args().Slice() {
 		if c.Context.Err() != nil {
 			return errInterrupted
 		}
-		q, err := a.ask(arg, test, m.plan, preparation(c.String("prepare")))
+		q, err := a.ask(arg, data, m.plan, preparation(c.String("prepare")))
 		if err != nil {
 			return err
 		}
-		answer, err := m.answer(q, names)
+		answer, err := m.answer(q, data.ClassNames)
 		if err != nil {
 			return err
 		}
@@ -114,9 +112,9 @@ func (a *app) predict(c *cli.Context) (err error) {
 func isTestImage(arg string) bool { return strings.HasPrefix(arg, "test:") }
 
 // ask reads the image that an argument names.
-func (a *app) ask(arg string, test *net.Dataset, plan *net.Plan, how preparation) (question, error) {
+func (a *app) ask(arg string, data *mnist.Split, plan *net.Plan, how preparation) (question, error) {
 	if isTestImage(arg) {
-		return testImage(arg, test, plan)
+		return testImage(arg, data, plan)
 	}
 	in, name := a.in, "standard input"
 	if arg != "-" {
@@ -139,8 +137,9 @@ func (a *app) ask(arg string, test *net.Dataset, plan *net.Plan, how preparation
 }
 
 // testImage returns the image of the test set that test:N names.
-func testImage(arg string, test *net.Dataset, plan *net.Plan) (question, error) {
-	if err := checkFit(plan, test); err != nil {
+func testImage(arg string, data *mnist.Split, plan *net.Plan) (question, error) {
+	test := data.Test
+	if err := checkFit(plan, data); err != nil {
 		return question{}, err
 	}
 	i, err := strconv.Atoi(strings.TrimPrefix(arg, "test:"))

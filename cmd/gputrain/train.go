@@ -174,7 +174,7 @@ func planRun(c *cli.Context) (*trainingRun, error) {
 		return nil, err
 	}
 	cfg.Train, cfg.Validation, cfg.Test = run.data.Train, run.data.Validation, run.data.Test
-	if err := checkFit(run.plan, cfg.Train); err != nil {
+	if err := checkFit(run.plan, run.data); err != nil {
 		return nil, err
 	}
 	if limit := c.Int("limit"); limit > 0 && limit < cfg.Train.Len() {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/verify"
 )
@@ -82,12 +83,12 @@ func (a *app) verify(c *cli.Context) (err error) {
 		f.write(a.out)
 	}
 	options := verify.Options{Batch: c.Int("batch"), Seed: c.Uint64("seed")}
-	return a.verifyDevice(c.Context, device, models, data.Train, options, c.Bool("json"))
+	return a.verifyDevice(c.Context, device, models, data, options, c.Bool("json"))
 }
 
 // verifyDevice verifies a device on models and prints what it finds; that
 // something fails is an error.
-func (a *app) verifyDevice(ctx context.Context, device net.Device, models []*net.Network, data *net.Dataset, options verify.Options, asJSON bool) error {
+func (a *app) verifyDevice(ctx context.Context, device net.Device, models []*net.Network, data *mnist.Split, options verify.Options, asJSON bool) error {
 	compared, failed := 0, 0
 	for _, n := range models {
 		plan, err := n.Plan()
@@ -97,7 +98,7 @@ func (a *app) verifyDevice(ctx context.Context, device net.Device, models []*net
 		if err := checkFit(plan, data); err != nil {
 			return err
 		}
-		report, err := verify.Network(ctx, device, n, data, options)
+		report, err := verify.Network(ctx, device, n, data.Train, options)
 		if ctx.Err() != nil {
 			return errInterrupted
 		}
