@@ -73,7 +73,7 @@ func newCUDAInfo(l *driver.Libraries, start error) *cudaInfo {
 			Problem: "this build has no CUDA",
 			ToDo: "on Linux (amd64 or arm64), where there is a C compiler, " +
 				"make build writes a program that has it, bin/gputrain",
-			brief:   []string{"this build has no CUDA"},
+			brief: []string{"this build has no CUDA"},
 		}
 	}
 	info := &cudaInfo{Built: true, Usable: l.Err() == nil && start == nil, Search: l.Search, GPUs: []gpuInfo{}}

@@ -59,7 +59,7 @@ var machines = []struct {
 			Driver: found(driver.Driver, "/lib/libcuda.so.1", 11, 8, 0),
 			DNN: bad(driver.DNN, "/lib/libcudnn.so.9", driver.ErrVersionTooOld,
 				"version 9.1 needs a driver for CUDA 12, this one is for 11.8"),
-			BLAS:   lost(driver.BLAS, "looked for libcublas.so.11"),
+			BLAS: lost(driver.BLAS, "looked for libcublas.so.11"),
 		},
 		start:   driver.Check("cuInit", 100),
 		refusal: "no GPU (100), cuDNN too old, no cuBLAS",
@@ -87,9 +87,9 @@ var machines = []struct {
 	{
 		name: "old-gpu",
 		libraries: driver.Libraries{
-			Driver:  found(driver.Driver, "/lib/libcuda.so.1", 12, 4, 0),
-			DNN:     found(driver.DNN, "/lib/libcudnn.so.9", 9, 1, 0),
-			BLAS:    found(driver.BLAS, "/lib/libcublas.so.12", 12, 4, 5),
+			Driver: found(driver.Driver, "/lib/libcuda.so.1", 12, 4, 0),
+			DNN:    found(driver.DNN, "/lib/libcudnn.so.9", 9, 1, 0),
+			BLAS:   found(driver.BLAS, "/lib/libcublas.so.12", 12, 4, 5),
 			Devices: []driver.Device{{
 				Name: "Tesla K80", Major: 3, Minor: 7, Memory: 12 << 30, Multiprocessors: 13,
 				Err: errors.New("compute capability 3.7 is below 7.5"),

@@ -166,12 +166,12 @@ func loadModel(name string) (*net.Network, error) {
 		return nil, usagef("model %q is neither a file nor a built-in model%s (built in: %s)", name, suggest(name, names), strings.Join(names, ", "))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("model: %w", err)
+		return nil, fileError(name, err)
 	}
 	defer f.Close()
 	n, err := net.ParseNetwork(f)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fileError(name, err)
 	}
 	return n, nil
 }

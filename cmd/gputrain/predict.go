@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -120,20 +121,37 @@ func (a *app) ask(arg string, data *mnist.Split, plan *net.Plan, how preparation
 	if arg != "-" {
 		f, err := os.Open(arg)
 		if err != nil {
-			return question{}, err
+			return question{}, fileError(arg, err)
 		}
 		defer f.Close()
 		in, name = io.Reader(f), arg
 	}
 	img, err := decodeImage(in)
 	if err != nil {
-		return question{}, fmt.Errorf("%s: %w", name, err)
+		return question{}, fileError(name, err)
 	}
 	pixels, err := how.pixels(img, plan.Network.Input)
 	if err != nil {
 		return question{}, fmt.Errorf("%s: %w", name, err)
 	}
 	return question{name: name, pixels: pixels, label: -1}, nil
+}
+
+// fileError says in our words why a file can't be read.
+func fileError(name string, err error) error {
+	info, statErr := os.Stat(name)
+	var system *fs.PathError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s: there is no such file", name)
+	case statErr == nil && info.IsDir():
+		return fmt.Errorf("%s: a folder, want a file in it", name)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s: no permission to read it", name)
+	case errors.As(err, &system):
+		err = system.Err // the rest of its text is the name again
+	}
+	return fmt.Errorf("%s: %w", name, err)
 }
 
 // testImage returns the image of the test set that test:N names.

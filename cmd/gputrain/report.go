@@ -106,7 +106,7 @@ func (r *report) progress(e net.Progress) {
 			progressbar.OptionUseANSICodes(true),
 			progressbar.OptionSetTheme(progressbar.Theme{Saucer: "━", SaucerPadding: "─", BarStart: "", BarEnd: ""}))
 	}
-	state := fmt.Sprintf("%v left", roundTime(left))
+	state := fmt.Sprintf("%v left", roundTime(left)) // of the epoch, and so beside it
 	if e.Step == e.Steps {
 		state = "testing"
 	}
@@ -114,7 +114,8 @@ func (r *report) progress(e net.Progress) {
 	if r.narrow() {
 		unit = "/s"
 	}
-	r.bar.Describe(fmt.Sprintf("%d/%d  loss %.3f  %.0f%s  %s", e.Epoch, r.run.config.Recipe.Epochs, e.Loss, e.ImagesPerSecond, unit, state))
+	r.bar.Describe(fmt.Sprintf("epoch %d/%d: %s  loss %.3f  %.0f%s",
+		e.Epoch, r.run.config.Recipe.Epochs, state, e.Loss, e.ImagesPerSecond, unit))
 	_ = r.bar.Set(e.Step)
 }
 
@@ -123,9 +124,9 @@ func (r *report) narrow() bool { return r.app.err.width() < 72 }
 
 // barWidth returns what a terminal's line leaves to the bar.
 func (r *report) barWidth() int {
-	text := 56
+	text := 63
 	if r.narrow() {
-		text = 49
+		text = 56
 	}
 	return min(max(r.app.err.width()-text, 3), 40)
 }

@@ -43,31 +43,46 @@ func newRunFolder(named string) (dir string, fresh bool, err error) {
 	}
 }
 
-// findRun returns the folder or file named, or the folder of the latest run in
-// runsFolder.
+// findRun returns the checkpoint file or the run's folder that is named; of a
+// folder of runs, and of runsFolder where none is named, the latest run's.
 func findRun(named string) (string, error) {
 	if named != "" {
+		if _, err := os.Stat(filepath.Join(named, net.LastCheckpoint)); err == nil {
+			return named, nil
+		}
+		if latest := latestRun(named); latest != "" {
+			return latest, nil
+		}
 		return named, nil
 	}
-	found, err := filepath.Glob(filepath.Join(runsFolder, "*", net.LastCheckpoint))
-	if err != nil {
-		return "", err
-	}
-	var latest string
-	var written time.Time
-	for _, path := range found {
-		info, err := os.Stat(path)
-		if err == nil && (latest == "" || info.ModTime().After(written)) {
-			latest, written = filepath.Dir(path), info.ModTime()
-		}
-	}
+	latest := latestRun(runsFolder)
 	if latest == "" {
-		return "", fmt.Errorf("there is no run in %s%c: train one first (%s train), or say where it is with --checkpoint", runsFolder, filepath.Separator, invocation())
+		return "", fmt.Errorf("there is no run in %s%c: train one first (%s train), or say where it is with --checkpoint",
+			runsFolder, filepath.Separator, invocation())
 	}
 	return latest, nil
 }
 
-// loadRun loads the checkpoint in a folder or file; none named is the latest run.
+// latestRun returns the folder of the run in a folder of runs whose last
+// checkpoint is the newest, or "".
+func latestRun(folder string) string {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return ""
+	}
+	var latest string
+	var written time.Time
+	for _, e := range entries {
+		run := filepath.Join(folder, e.Name())
+		info, err := os.Stat(filepath.Join(run, net.LastCheckpoint))
+		if err == nil && (latest == "" || info.ModTime().After(written)) {
+			latest, written = run, info.ModTime()
+		}
+	}
+	return latest
+}
+
+// loadRun loads the checkpoint that findRun finds.
 func loadRun(named string) (*net.Checkpoint, string, error) {
 	path, err := findRun(named)
 	if err != nil {

@@ -180,10 +180,26 @@ func planRun(c *cli.Context) (*trainingRun, error) {
 	if limit := c.Int("limit"); limit > 0 && limit < cfg.Train.Len() {
 		cfg.Train = cfg.Train.Slice(0, limit)
 	}
-	if saved := cfg.Resume; saved != nil && saved.Train.Samples != cfg.Train.Len() {
-		return nil, fmt.Errorf("%w: the run trains on %d images of %s, not on %d: set --data and --limit as it had them", net.ErrResume, saved.Train.Samples, saved.Train.Name, cfg.Train.Len())
+	return run, checkImages(cfg, run.data.Train)
+}
+
+// checkImages refuses to go on with a run on another number of images than it
+// began with, and says which flags it had.
+func checkImages(cfg *net.Config, all *net.Dataset) error {
+	saved := cfg.Resume
+	if saved == nil || saved.Train.Samples == cfg.Train.Len() {
+		return nil
 	}
-	return run, nil
+	began := saved.Train
+	advice := "set --data and --limit as it had them"
+	switch {
+	case began.Name == all.Name && began.Samples < all.Len():
+		advice = fmt.Sprintf("set --limit %d", began.Samples)
+	case began.Name == all.Name && began.Samples == all.Len():
+		advice = "leave --limit out"
+	}
+	return fmt.Errorf("%w: the run trains on %d images of %s, not on %d: %s", net.ErrResume, began.Samples, began.Name,
+		cfg.Train.Len(), advice)
 }
 
 // beginRun sets network and recipe of a new run.

@@ -119,6 +119,14 @@ func TestResume(t *testing.T) {
 	if out := must(t, "train", "--resume", "--limit", "1000"); !strings.Contains(out, filepath.Join(runsFolder, "run-1")+"\n") {
 		t.Errorf("resumed another run than the latest:\n%s", out)
 	}
+	// The same where the folder of runs is named, and for what only asks.
+	named := must(t, "train", "--resume", runsFolder, "--limit", "1000")
+	if !strings.Contains(named, filepath.Join(runsFolder, "run-1")+"\n") {
+		t.Errorf("resumed another run than the latest of the folder named:\n%s", named)
+	}
+	if out := must(t, "eval", "--checkpoint", runsFolder); !strings.Contains(out, "Checkpoint  "+filepath.Join(runsFolder, "run-1")+":") {
+		t.Errorf("evaluated another run than the latest of the folder named:\n%s", out)
+	}
 
 	for _, c := range []struct{ args, want string }{
 		{"--batch 20", "cannot resume: --batch 20 is not what the run began with; leave the flag out, or start a new run without --resume"},
@@ -128,10 +136,12 @@ func TestResume(t *testing.T) {
 		{"--recipe fast", "cannot resume: the run began with --recipe tutorial, not fast; leave the flag out, or start a new run without --resume"},
 		{"--epochs 2", "train: cannot resume: the checkpoint is 3 epochs and 0 steps into its run, more than the 2 epochs asked for"},
 		{"--model mlp", `train: cannot resume: the checkpoint's network "quick" is not the same as network "mlp"`},
-		{"--limit 900", "cannot resume: the run trains on 1000 images of MNIST training, not on 900: set --data and --limit as it had them"},
+		{"--limit 900", "cannot resume: the run trains on 1000 images of MNIST training, not on 900: set --limit 1000"},
 	} {
 		refuses(t, exitFailed, c.want, append([]string{"train", "--resume", "parts", "--limit", "1000"}, strings.Fields(c.args)...)...)
 	}
+	refuses(t, exitFailed, "cannot resume: the run trains on 1000 images of MNIST training, not on 55000: set --limit 1000",
+		"train", "--resume", "parts")
 	refuses(t, exitUsage, "train --resume takes one run, got more; see gputrain train --help",
 		"train", "--resume", "parts", "--checkpoint", "whole")
 	t.Setenv("GPUTRAIN_CHECKPOINT", "whole")
@@ -387,17 +397,21 @@ $`)
 	}
 
 	write(t, "notes.txt", "no image")
+	if err := os.Mkdir("photos", 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		status      int
 		image, want string
 	}{
 		{exitFailed, "notes.txt", "notes.txt: not a PNG, JPEG or GIF image; convert it to one"},
-		{exitFailed, "nothing.png", "open nothing.png: no such file or directory"},
+		{exitFailed, "nothing.png", "nothing.png: there is no such file"},
+		{exitFailed, "photos", "photos: a folder, want a file in it"},
 		{exitUsage, "test:10000", "test:10000: the test set has images test:0 to test:9999"},
 		{exitUsage, "test:first", "test:first: the test set has images test:0 to test:9999"},
 	} {
 		o := gputrain(t, "predict", c.image)
-		if o.status != c.status || !strings.HasPrefix(o.errors, "gputrain: "+strings.TrimSuffix(c.want, "no such file or directory")) || strings.Count(o.errors, "\n") != 1 {
+		if o.status != c.status || o.errors != "gputrain: "+c.want+"\n" {
 			t.Errorf("%s: status %d, %swant %d, %s", c.image, o.status, o.errors, c.status, c.want)
 		}
 	}

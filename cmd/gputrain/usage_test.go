@@ -33,7 +33,7 @@ func golden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if got != strings.ReplaceAll(string(want), "\r\n", "\n") {
-		t.Errorf("%s differs (go test -update ./cmd/gputrain writes it anew):\n%s", path, got)
+		t.Errorf("%s differs (go test ./cmd/gputrain -update writes it anew):\n%s", path, got)
 	}
 }
 
@@ -102,6 +102,9 @@ func TestModels(t *testing.T) {
 func TestUsage(t *testing.T) {
 	inFolder(t)
 	write(t, "wrong.json", `{"input": {"channels": 1, "height": 28, "width": 28}, "layers": [{"type": "dense", "units": 10}]}`)
+	if err := os.Mkdir("folder", 0o755); err != nil {
+		t.Fatal(err)
+	}
 	write(t, "garbled.json", `{"layers": [`)
 	for _, c := range []struct {
 		args string
@@ -161,6 +164,7 @@ func TestUsage(t *testing.T) {
 		want string
 	}{
 		{"train --model wrong.json", `wrong.json: network: layer 0 (dense1): a dense layer needs a flat input: put a flatten layer before it; input 1 x 28 x 28, no output shape`},
+		{"train --model folder", "folder: a folder, want a file in it"},
 		{"train --model garbled.json", "garbled.json: network: unexpected end of JSON input"},
 		{"train --data nowhere", "data directory nowhere: file does not exist"},
 		{"train --resume nowhere", "there is no checkpoint in nowhere: train one first (gputrain train --checkpoint nowhere), or name another with --checkpoint"},
