@@ -148,6 +148,11 @@ Configuration ofEnvironment() {
   return configuration;
 }
 
+std::vector<void (*)()> &resetHooks() {
+  static auto *hooks = new std::vector<void (*)()>;
+  return *hooks;
+}
+
 Machine *&theMachine() {
   static Machine *machine = nullptr;
   return machine;
@@ -199,6 +204,10 @@ std::string option(const char *name, const char *otherwise) {
   return at == options.end() ? otherwise : at->second;
 }
 
+int driverVersion() { return int(std::strtol(option("driver", "12040").c_str(), nullptr, 10)); }
+
+void onReset(void (*hook)()) { resetHooks().push_back(hook); }
+
 uint64_t seed() { return machine().configuration.seed; }
 
 }  // namespace sim
@@ -209,8 +218,11 @@ int simReset(const char *text) {
   std::lock_guard<std::recursive_mutex> guard(sim::machineLock());
   sim::Configuration configuration = sim::ofEnvironment();
   if (!sim::configure(text == nullptr ? "" : text, configuration, sim::lastError())) return -1;
-  delete sim::theMachine();
+  // What the old machine holds of other libraries may still call back while it goes; it then finds a new machine.
+  sim::Machine *old = sim::theMachine();
   sim::theMachine() = new sim::Machine(configuration);
+  for (void (*hook)() : sim::resetHooks()) hook();
+  delete old;
   return 0;
 }
 

@@ -139,7 +139,10 @@ std::string hexadecimal(uint64_t value) {
 }  // namespace
 
 Machine::~Machine() {
-  for (auto &entry : pending) entry.second->needs.clear();
+  for (auto &entry : pending) entry.second->needs.clear();  // a long chain would be destroyed recursively
+  pending.clear();
+  graphs.clear();
+  execs.clear();
   for (auto &entry : memory) {
     unback(entry.second->data, entry.second->bytes, entry.second->mapped);
     unback(entry.second->shadow, entry.second->bytes, entry.second->mapped);
