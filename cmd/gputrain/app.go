@@ -95,25 +95,25 @@ command line that makes no sense.`,
 		Writer:               a.out,
 		ErrWriter:            a.err,
 		ExitErrHandler:       func(*cli.Context, error) {}, // run reports errors
-		OnUsageError:         flagError,
+		OnUsageError:         a.flagError,
 		EnableBashCompletion: true,
 		BashComplete:         a.complete,
 	}
 	root.Flags = []cli.Flag{cli.HelpFlag}
-	finish("", root.Commands, a.complete)
+	a.finish("", root.Commands)
 	return root
 }
 
 // finish sets what all commands have in common.
-func finish(parent string, commands []*cli.Command, complete cli.BashCompleteFunc) {
+func (a *app) finish(parent string, commands []*cli.Command) {
 	for _, c := range commands {
 		c.HelpName = parent + c.Name // cli puts the app's name before it
 		c.HideHelpCommand = true
 		// cli would add the flag too, but only once a command runs.
 		c.Flags = append(c.Flags, cli.HelpFlag)
-		c.OnUsageError = flagError
-		c.BashComplete = complete
-		finish("gputrain "+c.HelpName+" ", c.Subcommands, complete)
+		c.OnUsageError = a.flagError
+		c.BashComplete = a.complete
+		a.finish("gputrain "+c.HelpName+" ", c.Subcommands)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -16,14 +17,25 @@ const completionFlag = "--generate-bash-completion"
 // The shell functions pass on the words before the cursor, and the word at the
 // cursor if it starts with a dash; the shell keeps the answers that fit. Where
 // the word at the cursor has no dash, a flag is no answer to the flag before it.
+// bash makes three words of --flag=value and wants the value alone for an answer.
 var completionScripts = map[string]string{
 	"bash": `_gputrain() {
-    local IFS=$'\n' cur="${COMP_WORDS[COMP_CWORD]}"
-    local words=("${COMP_WORDS[@]:0:COMP_CWORD}")
-    [[ $cur == -* ]] && words+=("$cur")
+    local IFS=$'\n' words=() word cur value=
+    for word in "${COMP_WORDS[@]:0:COMP_CWORD+1}"; do
+        local last=$((${#words[@]} - 1))
+        if [[ $last -ge 0 && ( $word == = && ${words[last]} == --* || ${words[last]} == --*= ) ]]; then
+            words[last]+=$word
+        else
+            words+=("$word")
+        fi
+    done
+    cur="${words[${#words[@]} - 1]}"
+    [[ $cur == -* ]] || unset "words[${#words[@]} - 1]"
+    [[ $cur == --*=* && ${COMP_WORDS[COMP_CWORD]} != --* ]] && value="${cur%%=*}="
     local answers="$("${words[@]}" --generate-bash-completion 2>/dev/null)"
     [[ $cur == -* ]] || answers="$(grep -v '^-' <<<"$answers")"
     COMPREPLY=($(compgen -W "$answers" -- "$cur"))
+    COMPREPLY=("${COMPREPLY[@]#"$value"}")
 }
 complete -o bashdefault -o default -F _gputrain gputrain
 `,
@@ -52,8 +64,9 @@ complete -c gputrain -a '(__gputrain_complete)'
 `,
 }
 
+var shells = []string{"bash", "zsh", "fish"}
+
 func (a *app) completionCommand() *cli.Command {
-	shells := []string{"bash", "zsh", "fish"}
 	return &cli.Command{
 		Name:      "completion",
 		Usage:     "print a script that makes the shell complete words",
@@ -77,31 +90,61 @@ func (a *app) completionCommand() *cli.Command {
 }
 
 // complete prints what may come next: the choices of a flag that waits for its
-// value, flags if the last word starts with a dash, else subcommands, or the
-// models that can be shown.
+// value, flags if the last word starts with a dash, else what stands behind the
+// command.
 func (a *app) complete(c *cli.Context) {
 	last := a.args[len(a.args)-2]
-	if !strings.HasPrefix(last, "-") {
-		if c.Command.Name == "show" && c.NArg() == 0 {
-			for _, model := range flagChoices()["model"] {
-				fmt.Fprintln(a.out, model)
+	flag, _, hasValue := strings.Cut(last, "=")
+	answers := nextWords(c)
+	switch choices := flagChoices()[strings.TrimLeft(flag, "-")]; {
+	case !strings.HasPrefix(last, "-"):
+	case hasValue:
+		answers = nil
+		for _, choice := range choices {
+			answers = append(answers, flag+"="+choice)
+		}
+	default:
+		answers = choices
+		for _, f := range c.Command.Flags {
+			name := "--" + f.Names()[0]
+			if strings.HasPrefix(name, last) || strings.HasPrefix(last, name) && name != last {
+				answers = append(answers, name)
 			}
 		}
-		for _, sub := range c.Command.Subcommands {
-			if c.NArg() == 0 && !sub.Hidden {
-				fmt.Fprintln(a.out, sub.Name)
+	}
+	for _, answer := range answers {
+		fmt.Fprintln(a.out, answer)
+	}
+}
+
+// nextWords returns the words that may follow a command and its arguments:
+// subcommands, models, shells, or for help commands.
+func nextWords(c *cli.Context) []string {
+	commands := c.Command.Subcommands
+	switch {
+	case c.Command.Name == "help":
+		commands = c.App.Commands
+		for _, word := range c.Args().Slice() {
+			i := slices.IndexFunc(commands, func(c *cli.Command) bool { return c.Name == word })
+			if i < 0 {
+				return nil
 			}
+			commands = commands[i].Subcommands
 		}
-		return
+	case c.NArg() > 0:
+		return nil
+	case c.Command.Name == "show":
+		return flagChoices()["model"]
+	case c.Command.Name == "completion":
+		return shells
 	}
-	for _, choice := range flagChoices()[strings.TrimLeft(last, "-")] {
-		fmt.Fprintln(a.out, choice)
-	}
-	for _, f := range c.Command.Flags {
-		if name := "--" + f.Names()[0]; strings.HasPrefix(name, last) || strings.HasPrefix(last, name) && name != last {
-			fmt.Fprintln(a.out, name)
+	var names []string
+	for _, sub := range commands {
+		if !sub.Hidden {
+			names = append(names, sub.Name)
 		}
 	}
+	return names
 }
 
 // flagChoices returns the values of the flags that have a few.

@@ -32,6 +32,17 @@ func TestBashCompletion(t *testing.T) {
 		{"gputrain train --checkpoint", "--checkpoint --checkpoint-every"},
 		{"gputrain train --model min", ""},
 		{"gputrain predict --verbose ", ""},
+		// bash's own words: it breaks at =.
+		{"gputrain train --device =", "auto cpu reference cuda"},
+		{"gputrain train --device = c", "cpu cuda"},
+		{"gputrain train --device = cpu --recipe ", "tutorial fast"},
+		{"gputrain train --device = cpu --epo", "--epochs"},
+		// Where = is taken out of COMP_WORDBREAKS.
+		{"gputrain train --device=c", "--device=cpu --device=cuda"},
+		{"gputrain train --data = min", ""},
+		{"gputrain help mod", "models"},
+		{"gputrain help models ", "show"},
+		{"gputrain completion ", "bash fish zsh"},
 	} {
 		script := `source <(gputrain completion bash)
 			COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))

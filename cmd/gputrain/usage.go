@@ -87,14 +87,14 @@ var (
 )
 
 // flagError says in our words what is wrong with a flag.
-func flagError(c *cli.Context, err error, _ bool) error {
+func (a *app) flagError(c *cli.Context, err error, _ bool) error {
 	text := err.Error()
 	if m := undefinedFlag.FindStringSubmatch(text); m != nil {
 		var names []string
 		for _, f := range c.Command.Flags {
 			names = append(names, "--"+f.Names()[0])
 		}
-		word := "--" + m[1]
+		word := a.typed(m[1])
 		return usagef("unknown flag %s%s; %s", word, suggest(word, names), helpHint(c))
 	}
 	if m := missingValue.FindStringSubmatch(text); m != nil {
@@ -107,6 +107,18 @@ func flagError(c *cli.Context, err error, _ bool) error {
 		return usagef("environment variable %s: %q is not %s", m[2], m[1], wanted(c, m[3]))
 	}
 	return usagef("%s; %s", text, helpHint(c))
+}
+
+// typed returns a flag as it stands in the command line: cli doesn't tell with how
+// many dashes.
+func (a *app) typed(name string) string {
+	for _, word := range a.args {
+		flag, _, _ := strings.Cut(word, "=")
+		if strings.HasPrefix(flag, "-") && strings.TrimLeft(flag, "-") == name {
+			return flag
+		}
+	}
+	return "--" + name
 }
 
 // wanted says what a flag's value looks like.
@@ -173,6 +185,12 @@ func interspersed(root *cli.App, args []string) []string {
 			continue
 		}
 		words = append(words, word)
+	}
+	if help && len(out) == 2 && out[1] == "help" {
+		// The help of help is asked for like any other's.
+		if flags, help = nil, false; len(words) == 0 {
+			words = []string{"help"}
+		}
 	}
 	out = append(out, flags...)
 	if len(words) > 0 && !help {

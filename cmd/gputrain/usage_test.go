@@ -58,7 +58,10 @@ func TestHelp(t *testing.T) {
 		golden(t, "help-predict", must(t, strings.Fields(args)...))
 	}
 	golden(t, "help-models-show", must(t, "models", "show", "--help", "lenet5"))
-	golden(t, "help-help", must(t, "help", "help"))
+	for _, args := range []string{"help help", "help --help", "help -h", "help help --help"} {
+		golden(t, "help-help", must(t, strings.Fields(args)...))
+	}
+	golden(t, "help-train", must(t, "help", "train", "--help"))
 	help := must(t)
 	golden(t, "help", help)
 	if other := must(t, "--help"); other != help {
@@ -117,6 +120,9 @@ func TestUsage(t *testing.T) {
 		{"help trian", `unknown command "trian" (did you mean train?); see gputrain --help`},
 		{"help models shwo", `unknown command "shwo" (did you mean show?); see gputrain --help`},
 		{"--nope", "unknown flag --nope; see gputrain --help"},
+		{"devices -x", "unknown flag -x; see gputrain devices --help"},
+		{"devices -json=true -jso", "unknown flag -jso (did you mean --json?); see gputrain devices --help"},
+		{"train --x=1", "unknown flag --x; see gputrain train --help"},
 		{"train --epoch 3", "unknown flag --epoch (did you mean --epochs?); see gputrain train --help"},
 		{"train --epochs", "--epochs needs a value; see gputrain train --help"},
 		{"train --epochs many", `--epochs: "many" is not a whole number`},
@@ -238,6 +244,16 @@ func TestCompletion(t *testing.T) {
 		{"train --model", "tutorial lenet5 mlp", "auto"},
 		{"train --epochs 3 --schedule", "constant step cosine one-cycle", "train"},
 		{"train --resume --ch", "--checkpoint --checkpoint-every", "--help"},
+		{"train --device=", "--device=auto --device=cpu --device=reference --device=cuda", "cpu"},
+		{"train --device=c", "--device=cpu --device=cuda", "train"},
+		{"train --epochs=", "", "--epochs"},
+		{"train --device=cpu --recipe", "tutorial fast", "cpu"},
+		{"help", "train eval predict models verify devices completion help", "show"},
+		{"help models", "show", "train"},
+		{"help train", "", "train"},
+		{"help nothing", "", "train"},
+		{"completion", "bash zsh fish", "train"},
+		{"completion bash", "", "zsh"},
 	} {
 		answers := strings.Fields(must(t, append(strings.Fields(c.words), completionFlag)...))
 		for _, want := range strings.Fields(c.want) {
