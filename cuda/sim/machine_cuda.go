@@ -35,6 +35,7 @@ const searchVariable = "GPUTRAIN_CUDA_LIBS"
 // A Machine is the simulated machine of a process while one test has it.
 type Machine struct {
 	t        testing.TB
+	seed     int64
 	expected []string
 }
 
@@ -63,7 +64,7 @@ func Start(t testing.TB, options ...Option) *Machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, err := configuration(options)
+	config, seed, err := configuration(options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +79,7 @@ func Start(t testing.TB, options ...Option) *Machine {
 	}
 	// Product code calls cuInit once a process; the machine is new.
 	C.call_init(c.init)
-	m := &Machine{t: t}
+	m := &Machine{t: t, seed: seed}
 	t.Cleanup(func() {
 		defer running.Unlock()
 		defer runtime.UnlockOSThread()
@@ -86,6 +87,9 @@ func Start(t testing.TB, options ...Option) *Machine {
 	})
 	return m
 }
+
+// Seed is the seed of the schedule, and a good one for the test's own random numbers.
+func (m *Machine) Seed() int64 { return m.seed }
 
 // Set changes what may change while the machine runs: faults, OOM, Timeout and Lost, which count from now.
 func (m *Machine) Set(options ...Option) {

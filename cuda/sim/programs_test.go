@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !cuda
 
 package sim_test
 
@@ -9,10 +9,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/gputrain/gputrain/cuda/sim/internal/build"
 )
+
+// The tests in C++ are the same whatever Go is built with, so the build without the tag cuda runs them.
 
 // The libraries' own tests are C++ programs in src/*/test, linked to the three libraries as a program with CUDA is.
 func TestLibraries(t *testing.T) {
@@ -22,9 +26,56 @@ func TestLibraries(t *testing.T) {
 			program, err := build.ProgramWithLibraries(build.Target{
 				Name: "test_" + name, Folders: []string{name + "/test"}, Flags: []string{"-O1"},
 			})
+			if errors.Is(err, build.ErrNoSource) {
+				t.Skip(err)
+			}
 			checkBuilt(t, err)
 			runProgram(t, name, program, seedText(t))
 		})
+	}
+}
+
+// Programs that are right, for which nothing may be found under any schedule, and programs that each do one thing wrong,
+// for which just that has to be found: src/programs.
+func TestPrograms(t *testing.T) {
+	skipShort(t)
+	program, err := build.ProgramWithLibraries(build.Target{
+		Name: "programs", Folders: []string{"programs"}, Flags: []string{"-O1"},
+	})
+	checkBuilt(t, err)
+	for kind, seeds := range map[string]string{"right": "seeds=1..50", "wrong": "seeds=1..5"} {
+		t.Run(kind, func(t *testing.T) {
+			out, err := exec.Command(program, "run", "all-"+kind, seeds).CombinedOutput()
+			passed, failed := bytes.Count(out, []byte("PASS ")), bytes.Count(out, []byte("FAIL "))
+			t.Logf("%s programs, %s: %d passed, %d failed", kind, seeds, passed, failed)
+			if err != nil || failed > 0 || passed == 0 {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+	t.Run("checks", func(t *testing.T) { testChecks(t, program) })
+}
+
+// testChecks looks for a wrong program for each check that a machine can make: those of core.h, at least.
+func testChecks(t *testing.T, program string) {
+	list, err := exec.Command(program, "list").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	header, err := os.ReadFile(filepath.Join("src", "core", "core.h"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(header), "namespace check {")
+	text, _, _ = strings.Cut(text, "namespace check")
+	checks := regexp.MustCompile(`\[\] = "([^"]+)"`).FindAllStringSubmatch(text, -1)
+	if len(checks) < 20 {
+		t.Fatalf("only %d checks in core.h", len(checks))
+	}
+	for _, match := range checks {
+		if !strings.Contains(string(list), " "+match[1]+"\n") {
+			t.Errorf("no wrong program for %q", match[1])
+		}
 	}
 }
 

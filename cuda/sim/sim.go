@@ -62,31 +62,43 @@ func Timeout(nth int) Option { return option("timeout", nth) }
 // Lost makes the device disappear at the nth piece of work (from 1).
 func Lost(nth int) Option { return option("lost", nth) }
 
-// configuration joins options; a seed comes first, so that one among the options wins.
-func configuration(options []Option) (string, error) {
-	all := []string{}
-	if value := os.Getenv(SeedVariable); value != "" {
-		if _, err := strconv.ParseUint(value, 10, 64); err != nil {
-			return "", fmt.Errorf("%s: %w", SeedVariable, err)
-		}
-		all = append(all, string("seed="+value))
+// firstSeed is what GPUTRAIN_TEST_SEED says, or 1.
+func firstSeed() (int64, error) {
+	value := os.Getenv(SeedVariable)
+	if value == "" {
+		return 1, nil
 	}
+	seed, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || seed < 0 {
+		return 0, fmt.Errorf("%s=%s: want a number of 0 or more", SeedVariable, value)
+	}
+	return seed, nil
+}
+
+// configuration joins options and tells the schedule's seed: the last among them, or the first seed.
+func configuration(options []Option) (config string, seed int64, err error) {
+	if seed, err = firstSeed(); err != nil {
+		return "", 0, err
+	}
+	all := []string{string(Seed(seed))}
 	for _, o := range options {
 		all = append(all, string(o))
+		if value, ok := strings.CutPrefix(string(o), "seed="); ok {
+			if seed, err = strconv.ParseInt(value, 10, 64); err != nil {
+				return "", 0, fmt.Errorf("option %s: %w", o, err)
+			}
+		}
 	}
-	return strings.Join(all, ","), nil
+	return strings.Join(all, ","), seed, nil
 }
 
 // Seeds runs a test once for each of n seeds of the schedule, from GPUTRAIN_TEST_SEED or 1 on, each in a subtest on a fresh
 // machine. With -short there are at most 2.
 func Seeds(t *testing.T, n int, test func(t *testing.T, m *Machine), options ...Option) {
 	t.Helper()
-	first := int64(1)
-	if value := os.Getenv(SeedVariable); value != "" {
-		var err error
-		if first, err = strconv.ParseInt(value, 10, 64); err != nil {
-			t.Fatalf("%s: %v", SeedVariable, err)
-		}
+	first, err := firstSeed()
+	if err != nil {
+		t.Fatal(err)
 	}
 	if testing.Short() {
 		n = min(n, 2)
@@ -129,7 +141,7 @@ type Leak struct {
 
 func (l Leak) String() string { return fmt.Sprintf("leak: %s: %s", l.Kind, l.Message) }
 
-// Lists every finding, leak and counter, a line each.
+// String lists every finding, leak and counter, a line each.
 func (r Report) String() string {
 	var b strings.Builder
 	for _, f := range r.Findings {

@@ -8,12 +8,15 @@ import (
 
 func TestConfiguration(t *testing.T) {
 	t.Setenv(SeedVariable, "7")
-	got, err := configuration([]Option{Late(), Memory(4096), ComputeCapability(7, 5), Fault("cuMemAlloc_v2", 2, 999), Seed(9)})
-	if want := "seed=7,schedule=late,memory=4096,cc=7.5,fault=cuMemAlloc_v2@2=999,seed=9"; err != nil || got != want {
-		t.Errorf("got %q, %v; want %q", got, err, want)
+	got, seed, err := configuration([]Option{Late(), Memory(4096), ComputeCapability(7, 5), Fault("cuMemAlloc_v2", 2, 999), Seed(9)})
+	if want := "seed=7,schedule=late,memory=4096,cc=7.5,fault=cuMemAlloc_v2@2=999,seed=9"; err != nil || got != want || seed != 9 {
+		t.Errorf("got %q, seed %d, %v; want %q", got, seed, err, want)
+	}
+	if _, seed, err := configuration(nil); err != nil || seed != 7 {
+		t.Errorf("without a seed among the options: %d, %v", seed, err)
 	}
 	t.Setenv(SeedVariable, "seven")
-	if _, err := configuration(nil); err == nil || !strings.Contains(err.Error(), SeedVariable) {
+	if _, _, err := configuration(nil); err == nil || !strings.Contains(err.Error(), SeedVariable) {
 		t.Errorf("a seed that is no number: %v", err)
 	}
 }

@@ -1,8 +1,8 @@
 //go:build unix
 
-// Package build compiles the simulator's libraries and the C++ test programs beside them. What it made is kept in the
-// user's cache, under a hash of compiler, flags and sources, so that only what changed is compiled again and several
-// test processes share one build.
+// Package build makes the simulator's libraries, as `make sim` does, and compiles the C++ test programs beside them. The
+// programs are kept in the user's cache, under a hash of compiler, flags and sources, so that only what changed is compiled
+// again. Of several test processes one builds and the others wait.
 package build
 
 import (
@@ -23,13 +23,17 @@ import (
 	"time"
 )
 
-// ErrNoCompiler says that the machine has no C++ compiler: neither what CXX names nor g++.
-var ErrNoCompiler = errors.New("no C++ compiler")
+var (
+	// ErrNoCompiler says that the machine has no C++ compiler: neither what CXX names nor g++.
+	ErrNoCompiler = errors.New("no C++ compiler")
+	// ErrNoSource says that a target's folders hold no C++.
+	ErrNoSource = errors.New("no C++ source")
+)
 
-// A Target is one file that compiler and linker make.
+// A Target is a program.
 type Target struct {
-	Name    string   // of the file: libcuda.so.1, test_core
-	Folders []string // under cuda/sim/src: every .cpp in them, but not in their folders named test
+	Name    string   // of its file: test_core
+	Folders []string // under cuda/sim/src: every .cpp in them, but not below
 	Flags   []string // of compiler and linker
 	Link    []string // of the linker alone, after the objects
 }
@@ -37,7 +41,7 @@ type Target struct {
 // keep is how long what nobody used stays in the cache.
 const keep = 14 * 24 * time.Hour
 
-// common is what every file is compiled with. -ffp-contract=off keeps products and sums apart, as instructions are.
+// common is what every program is compiled with. -ffp-contract=off keeps products and sums apart, as instructions are.
 var common = []string{
 	"-std=c++17", "-g1", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math",
 	"-I.", "-I../../driver/include", "-DCUDNN_MAJOR=9", "-pthread",
@@ -58,8 +62,7 @@ func Program(t Target) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	folder, err := b.build(t.Name, t)
-	return filepath.Join(folder, t.Name), err
+	return b.build(t)
 }
 
 // ProgramWithLibraries builds a program that is linked against the three libraries, and returns its file.
@@ -72,27 +75,39 @@ func ProgramWithLibraries(t Target) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, name := range []string{"libcudnn.so.9", "libcublas.so.12", "libcuda.so.1"} {
+	for _, name := range names {
 		t.Link = append(t.Link, filepath.Join(folder, name))
 	}
 	t.Link = append(t.Link, "-Wl,-rpath,"+folder)
-	folder, err = b.build(t.Name, t)
-	return filepath.Join(folder, t.Name), err
+	return b.build(t)
 }
 
+var names = []string{"libcudnn.so.9", "libcublas.so.12", "libcuda.so.1"}
+
+// libraries runs the rule that `make sim` runs.
 func (b *builder) libraries() (string, error) {
-	library := func(name string, folders ...string) Target {
-		return Target{
-			Name: name, Folders: folders, Flags: []string{"-O2", "-fPIC", "-fvisibility=hidden"},
-			Link: []string{"-shared", "-Wl,-soname," + name, "-Wl,-rpath,$ORIGIN", "-Wl,-Bsymbolic", "-Wl,-z,defs", "-ldl"},
+	// Make looks at the sources itself; that they are read here tells `go test` that its result hangs on them.
+	if _, err := hash(nil, b.all...); err != nil {
+		return "", err
+	}
+	unlock, err := b.lock()
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	jobs := fmt.Sprintf("-j%d", runtime.NumCPU())
+	rule := exec.Command("make", "--no-print-directory", "-C", b.source, jobs, "CXX="+b.compiler)
+	rule.Env = append(os.Environ(), "MAKEFLAGS=", "MAKELEVEL=") // not those of a make that runs the tests
+	if out, err := rule.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("make the simulator: %w\n%s", err, out)
+	}
+	folder := filepath.Join(filepath.Dir(b.source), "build")
+	for _, name := range names {
+		if _, err := os.Stat(filepath.Join(folder, name)); err != nil {
+			return "", err
 		}
 	}
-	cuda := library("libcuda.so.1", "core", "driver", "ptx")
-	dnn, blas := library("libcudnn.so.9", "cudnn"), library("libcublas.so.12", "cublas")
-	// The linker finds the first library beside the others: they are made in its folder, in this order.
-	dnn.Link = append(dnn.Link, "./libcuda.so.1")
-	blas.Link = append(blas.Link, "./libcuda.so.1")
-	return b.build("libraries", cuda, dnn, blas)
+	return folder, nil
 }
 
 // builder holds what every target has in common.
@@ -100,7 +115,8 @@ type builder struct {
 	source   string // the folder cuda/sim/src
 	cache    string
 	compiler string
-	base     []byte // hash of compiler and common flags
+	base     []byte   // hash of compiler and common flags
+	all      []string // sources and headers
 }
 
 func newBuilder() (*builder, error) {
@@ -123,8 +139,15 @@ func newBuilder() (*builder, error) {
 	if err := os.MkdirAll(b.cache, 0o755); err != nil {
 		return nil, err
 	}
-	b.base, err = hash([]byte(b.compiler + "\n" + string(version) + "\n" + strings.Join(common, " ")))
-	return b, err
+	if b.base, err = hash([]byte(b.compiler + "\n" + string(version) + "\n" + strings.Join(common, " "))); err != nil {
+		return nil, err
+	}
+	for _, folder := range []string{b.source, filepath.Join(b.source, "..", "..", "driver", "include")} {
+		if b.all, err = appendFiles(b.all, folder); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
 }
 
 // Source finds the folder cuda/sim/src of this module, in which a test runs.
@@ -146,31 +169,28 @@ func Source() (string, error) {
 	}
 }
 
-// part is one target with its objects, which may not be there yet.
-type part struct {
-	Target
-	sources, objects []string
-}
+// source is one file of a target and the object that it becomes, named by a hash of all that goes into it.
+type source struct{ path, object string }
 
-// build makes targets in one folder of the cache and returns the folder.
-func (b *builder) build(name string, targets ...Target) (string, error) {
-	var parts []part
-	key := b.base
-	for _, t := range targets {
-		p, err := b.plan(t)
-		if err != nil {
-			return "", err
-		}
-		parts = append(parts, p)
-		text := strings.Join(append(append([]string{t.Name}, p.objects...), append(t.Flags, t.Link...)...), "\n")
-		if key, err = hash(append(key, text...)); err != nil {
-			return "", err
-		}
+// build makes a program in a folder of the cache and returns its file.
+func (b *builder) build(t Target) (string, error) {
+	sources, err := b.plan(t)
+	if err != nil {
+		return "", err
 	}
-	folder := filepath.Join(b.cache, name+"-"+hex.EncodeToString(key)[:20])
+	text := append(append([]string{t.Name}, t.Flags...), t.Link...)
+	for _, s := range sources {
+		text = append(text, s.object)
+	}
+	key, err := hash([]byte(strings.Join(text, "\n")))
+	if err != nil {
+		return "", err
+	}
+	folder := filepath.Join(b.cache, t.Name+"-"+hex.EncodeToString(key)[:20])
+	program := filepath.Join(folder, t.Name)
 	now := time.Now()
 	if os.Chtimes(folder, now, now) == nil {
-		return folder, nil
+		return program, nil
 	}
 	unlock, err := b.lock()
 	if err != nil {
@@ -178,44 +198,40 @@ func (b *builder) build(name string, targets ...Target) (string, error) {
 	}
 	defer unlock()
 	if _, err := os.Stat(folder); err == nil { // another process was quicker
-		return folder, nil
+		return program, nil
 	}
 	b.clean(now)
-	return folder, b.make(folder, parts)
+	if err := b.compile(sources, t.Flags); err != nil {
+		return "", err
+	}
+	return program, b.link(folder, t, sources)
 }
 
-// plan finds a target's sources and names its objects, each by a hash of all that goes into it.
-func (b *builder) plan(t Target) (part, error) {
-	p := part{Target: t}
-	for _, folder := range t.Folders {
-		sources, err := files(".cpp", filepath.Join(b.source, folder))
+// plan finds a target's sources.
+func (b *builder) plan(t Target) ([]source, error) {
+	var found []source
+	for _, path := range b.all {
+		name, err := filepath.Rel(b.source, path)
 		if err != nil {
-			return p, err
+			return nil, err
 		}
-		for _, source := range sources {
-			within, err := filepath.Rel(filepath.Join(b.source, folder), source)
-			if err != nil {
-				return p, err
-			}
-			if strings.HasPrefix(within, "test"+string(filepath.Separator)) {
-				continue
-			}
-			headers, err := b.included(source, t.Flags)
-			if err != nil {
-				return p, err
-			}
-			key, err := hash(append(append([]byte(nil), b.base...), strings.Join(t.Flags, " ")...), append(headers, source)...)
-			if err != nil {
-				return p, err
-			}
-			p.sources = append(p.sources, source)
-			p.objects = append(p.objects, filepath.Join(b.cache, hex.EncodeToString(key)[:20]+".o"))
+		if filepath.Ext(path) != ".cpp" || !slices.Contains(t.Folders, filepath.Dir(name)) {
+			continue
 		}
+		headers, err := b.included(path, t.Flags)
+		if err != nil {
+			return nil, err
+		}
+		key, err := hash(append(slices.Clone(b.base), strings.Join(t.Flags, " ")...), append(headers, path)...)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, source{path, filepath.Join(b.cache, hex.EncodeToString(key)[:20]+".o")})
 	}
-	if len(p.sources) == 0 {
-		return p, fmt.Errorf("%s: no C++ source in %v of %s", t.Name, t.Folders, b.source)
+	if len(found) == 0 {
+		return nil, fmt.Errorf("%s: %v of %s: %w", t.Name, t.Folders, b.source, ErrNoSource)
 	}
-	return p, nil
+	return found, nil
 }
 
 var include = regexp.MustCompile(`(?m)^\s*#\s*include\s*["<]([^">]+)[">]`)
@@ -251,66 +267,60 @@ func (b *builder) included(path string, flags []string) ([]string, error) {
 	return found, nil
 }
 
-// make compiles what is missing and links in a folder of its own, which takes its place when all is done.
-func (b *builder) make(folder string, parts []part) error {
-	if err := b.compile(parts); err != nil {
-		return err
-	}
+// link links in a folder of its own, which takes its place when the program is done.
+func (b *builder) link(folder string, t Target, sources []source) error {
 	work, err := os.MkdirTemp(b.cache, "work-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(work)
-	for _, p := range parts {
-		args := append(append([]string{"-o", p.Name}, p.Flags...), p.objects...)
-		link := exec.Command(b.compiler, append(append(args, "-pthread"), p.Link...)...)
-		link.Dir = work
-		if out, err := link.CombinedOutput(); err != nil {
-			return fmt.Errorf("link %s: %w\n%s", p.Name, err, out)
-		}
+	args := append([]string{"-o", filepath.Join(work, t.Name), "-pthread"}, t.Flags...)
+	for _, s := range sources {
+		args = append(args, s.object)
+	}
+	if out, err := exec.Command(b.compiler, append(args, t.Link...)...).CombinedOutput(); err != nil {
+		return fmt.Errorf("link %s: %w\n%s", t.Name, err, out)
 	}
 	return os.Rename(work, folder)
 }
 
-func (b *builder) compile(parts []part) error {
+// compile makes the objects that are missing.
+func (b *builder) compile(sources []source, flags []string) error {
 	var mutex sync.Mutex
 	var failed []error
 	var wait sync.WaitGroup
 	slots := make(chan struct{}, runtime.NumCPU())
-	for _, p := range parts {
-		for i, source := range p.sources {
-			now := time.Now()
-			if os.Chtimes(p.objects[i], now, now) == nil {
-				continue
-			}
-			wait.Go(func() {
-				slots <- struct{}{}
-				defer func() { <-slots }()
-				if err := b.object(source, p.objects[i], p.Flags); err != nil {
-					mutex.Lock()
-					failed = append(failed, err)
-					mutex.Unlock()
-				}
-			})
+	for _, s := range sources {
+		now := time.Now()
+		if os.Chtimes(s.object, now, now) == nil {
+			continue
 		}
+		wait.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			if err := b.object(s, flags); err != nil {
+				mutex.Lock()
+				failed = append(failed, err)
+				mutex.Unlock()
+			}
+		})
 	}
 	wait.Wait()
 	return errors.Join(failed...)
 }
 
-func (b *builder) object(source, object string, flags []string) error {
-	name, err := filepath.Rel(b.source, source)
+func (b *builder) object(s source, flags []string) error {
+	name, err := filepath.Rel(b.source, s.path)
 	if err != nil {
 		return err
 	}
-	args := append(append([]string{}, common...), flags...)
-	// The name is relative, so that an object is the same wherever the sources lie.
-	compile := exec.Command(b.compiler, append(args, "-c", name, "-o", object+".part")...)
+	args := append(slices.Clone(common), flags...)
+	compile := exec.Command(b.compiler, append(args, "-c", name, "-o", s.object+".part")...)
 	compile.Dir = b.source
 	if out, err := compile.CombinedOutput(); err != nil {
 		return fmt.Errorf("compile %s: %w\n%s", name, err, out)
 	}
-	return os.Rename(object+".part", object)
+	return os.Rename(s.object+".part", s.object)
 }
 
 // lock keeps other processes from building the same at the same time.
@@ -337,21 +347,15 @@ func (b *builder) clean(now time.Time) {
 	}
 }
 
-// files lists what ends so in some folders and below, in a fixed order.
-func files(suffix string, folders ...string) ([]string, error) {
-	var found []string
-	for _, folder := range folders {
-		err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
-			if err == nil && !entry.IsDir() && filepath.Ext(path) == suffix {
-				found = append(found, path)
-			}
-			return err
-		})
-		if err != nil {
-			return nil, err
+// appendFiles lists the C++ sources and headers of a folder, and those below it.
+func appendFiles(list []string, folder string) ([]string, error) {
+	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && slices.Contains([]string{".cpp", ".h"}, filepath.Ext(path)) {
+			list = append(list, path)
 		}
-	}
-	return found, nil
+		return err
+	})
+	return list, err
 }
 
 // hash sums up a text and files. Reading the files also tells `go test` that its result hangs on them.
