@@ -423,6 +423,11 @@ func TestVerify(t *testing.T) {
 	if !strings.Contains(out, "Model quick, 4 images\nlayer ") || !regexp.MustCompile(`\nPASS: all \d+ comparisons are within the tolerance\.\n$`).MatchString(out) {
 		t.Errorf("got\n%s", out)
 	}
+	for _, line := range strings.Split(out, "\n") {
+		if strings.HasSuffix(line, " ") || len(line) > 80 {
+			t.Errorf("line of %d characters, or with a space at its end: %q", len(line), line)
+		}
+	}
 	lines := bytes.Split(bytes.TrimSpace([]byte(must(t, "verify", "--model", "quick.json", "--json"))), []byte("\n"))
 	if len(lines) < 10 {
 		t.Errorf("%d comparisons, want more", len(lines))

@@ -205,7 +205,7 @@ func (v *verification) step(ctx context.Context, r *Report) error {
 // and why.
 func (r *Report) Write(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "layer\toutput shape\toutput\tgradient\tparameters\ttolerance\t")
+	fmt.Fprintln(t, "layer\toutput shape\toutput\tgradient\tparameters\ttolerance")
 	for _, l := range r.Layers {
 		output := append(named(l.Training, "output"), named(l.Evaluation, "output")...)
 		gradient := named(l.Training, "output gradient")
