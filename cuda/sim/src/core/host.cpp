@@ -263,6 +263,8 @@ void useHost(const OpPtr &op) {
   use->writes = work.hostWrite != nullptr;
   use->begin = static_cast<uint8_t *>(use->writes ? work.hostWrite : const_cast<void *>(work.hostRead));
   use->bytes = work.hostBytes;
+  const PinnedMemory *memory = findPinned(use->begin, true);
+  if (memory != nullptr && !memory->freedBy.empty()) return;  // a graph's: told when it runs
   use->watched = true;
   for (const auto &other : machine().hostUses) {
     if (!overlap(*use, *other)) continue;

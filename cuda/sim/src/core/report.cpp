@@ -136,11 +136,13 @@ void addLiveStreams(const Context *only, std::vector<Leak> &leaks) {
   }
 }
 
-void addLiveObjects(std::vector<Leak> &leaks) {
+// Objects of the libraries. With a context only its modules end; what else there is may still be destroyed.
+void addLiveObjects(const Context *only, std::vector<Leak> &leaks) {
   std::map<std::pair<std::string, uint64_t>, Leak> found;
   for (const auto &entry : machine().registered) {
     const Registered &object = entry.second;
     if (!object.destroyedBy.empty() || failed(object.context)) continue;
+    if (only != nullptr && (object.context != only || object.kind != "CUmodule")) continue;
     const std::string name = object.kind + " #" + std::to_string(object.id);
     found[{object.kind, object.id}] = {object.kind, name + ", made by " + object.call};
   }
@@ -166,10 +168,10 @@ void addLeaks(const Context *only, std::vector<Leak> &leaks) {
   addLiveStreams(only, leaks);
   addLive(m.events, "CUevent", only, leaks);
   addLive(m.execs, "CUgraphExec", only, leaks);
+  addLiveObjects(only, leaks);
   if (only != nullptr) return;
   addLive(m.graphs, "CUgraph", only, leaks);
   addLiveContexts(leaks);
-  addLiveObjects(leaks);
 }
 
 // A Go program ends without running exit handlers, so the file is kept current: at once after a finding or the end of

@@ -153,6 +153,9 @@ void report(Running &running, const Warp *warp, const Trouble &trouble) {
     if (trouble.kind == Kind::GlobalRace) m += " (" + running.memory->describe(trouble.address) + ")";
   } else {
     if (!trouble.detail.empty()) m += "; " + trouble.detail;
+    if (trouble.kind == Kind::Misaligned && trouble.space == Space::Global) {
+      m += "; " + running.memory->describe(trouble.address);
+    }
     if (other != kNone) {
       m += "; the other at " + place(program, other);
       if (trouble.hasOther) m += ", thread " + shown(trouble.otherThread);
