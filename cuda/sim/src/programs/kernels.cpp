@@ -295,10 +295,14 @@ joined:
 	mul.wide.u32 	%d9, %r3, 4;
 	add.s64 	%d1, %d1, %d9;
 	setp.lt.u32 	%p1, %r3, 16;
-	@%p1 bra 	joined;
+	@%p1 bra 	apart;
 	shfl.sync.bfly.b32 	%r4, %r3, 1, 31, -1;
-	st.global.u32 	[%d1], %r4;
+	bra 	joined;
+apart:
+	bar.warp.sync 	-1;
+	mov.u32 	%r4, %r3;
 joined:
+	st.global.u32 	[%d1], %r4;
 	ret;
 }
 

@@ -88,15 +88,6 @@ void streamThatIsNone() {
   ignore(cuMemsetD32Async(x.address, 0, kCount, reinterpret_cast<CUstream>(&x)));
 }
 
-void callAfterFatalError() {
-  Session session;
-  Kernels kernels;
-  Buffer<float> y(kCount);
-  ignore(launch(kernels["trapped"], {1, 1, 0}, nullptr, y.address));
-  ignore(cuCtxSynchronize());
-  ignore(cuMemsetD32(y.address, 0, kCount));
-}
-
 }  // namespace
 
 std::vector<Program> wrongContexts() {
@@ -113,7 +104,6 @@ std::vector<Program> wrongContexts() {
        "bad handle",
        {"cudnnGetTensorSizeInBytes", "cudnnDestroyTensorDescriptor"}},
       {"stream-that-is-none", streamThatIsNone, "bad handle", {"cuMemsetD32Async"}},
-      {"call-after-fatal-error", callAfterFatalError, "call after a fatal error", {"cuMemsetD32"}},
   };
 }
 

@@ -124,7 +124,7 @@ std::vector<Program> wrongKernels() {
       {"too-many-threads", tooManyThreads, "bad launch", {"cuLaunchKernel", "scale", "2048"}},
       {"empty-grid", emptyGrid, "bad launch", {"cuLaunchKernel", "scale"}},
       {"too-few-parameters", tooFewParameters, "bad launch", {"cuLaunchKernel", "scale", "16"}},
-      {"missing-parameter", missingParameter, "bad launch", {"cuLaunchKernel", "scale"}},
+      {"missing-parameter", missingParameter, "bad value", {"cuLaunchKernel", "kernelParams[3] (n)"}},
       {"unknown-kernel", unknownKernel, "bad handle", {"cuLaunchKernel"}},
   };
 }

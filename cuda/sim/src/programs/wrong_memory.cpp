@@ -196,7 +196,7 @@ std::vector<Program> wrongMemory() {
       {"out-of-bounds-kernel-read", outOfBoundsInKernelsRead, "out of bounds", {"cuLaunchKernel", "buffer #"}},
       {"out-of-bounds-fill", outOfBoundsInFill, "out of bounds", {"cuMemsetD32", "buffer #"}},
       {"uninitialised-copy", uninitialisedInCopy, "uninitialised read", {"cuMemcpyDtoH", "buffer #"}},
-      {"uninitialised-kernel", uninitialisedInKernel, "uninitialised read", {"cuLaunchKernel", "buffer #"}},
+      {"uninitialised-kernel", uninitialisedInKernel, "read of uninitialised memory", {"cuLaunchKernel", "buffer #"}},
       {"double-free", doubleFree, "double free", {"cuMemFree", "buffer #"}},
       {"free-of-the-middle", freeOfTheMiddle, "bad free", {"cuMemFree", "buffer #"}},
       {"free-of-host-memory", freeOfHostMemory, "bad free", {"cuMemFree"}},

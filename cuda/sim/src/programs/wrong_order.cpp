@@ -189,7 +189,7 @@ void eventAfterDestroy() {
   ignore(cuEventRecord(destroyed, stream));
 }
 
-void elapsedTimeTooEarly() {
+void elapsedTimeWithoutTiming() {
   Session session;
   Kernels kernels;
   Buffer<float> x(counting(kCount)), y(kCount);
@@ -223,7 +223,7 @@ std::vector<Program> wrongOrder() {
       {"module-unloaded-while-in-use", moduleUnloadedWhileInUse, "freed while in use", {"cuModuleUnload", "CUmodule"}},
       {"stream-after-destroy", streamAfterDestroy, "bad handle", {"cuMemsetD32Async", "cuStreamDestroy"}},
       {"event-after-destroy", eventAfterDestroy, "bad handle", {"cuEventRecord", "cuEventDestroy"}},
-      {"timing-without-timing", elapsedTimeTooEarly, "bad value", {"cuEventElapsedTime"}},
+      {"time-without-timing", elapsedTimeWithoutTiming, "bad handle", {"cuEventElapsedTime", "event #1"}},
   };
 }
 
