@@ -6,7 +6,7 @@ CROSS  = linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race cuda sim noasm check generate check-generated fuzz bench vuln cross ptx check-ptx check-abi
+.PHONY: help build test race cuda sim noasm check generate check-generated fuzz bench vuln cross ptx check-ptx check-abi check-descriptors
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,13 +37,16 @@ CUDA_ENV = CGO_ENABLED=1 CGO_CFLAGS="-g -O2 -I$(CURDIR)/cuda/driver/include"
 cuda: ## Vet and test what builds with the tag cuda (needs a C compiler, no GPU)
 	$(CUDA_ENV) $(GO) vet -tags cuda ./cuda/... ./cmd/gputrain
 	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -tags cuda ./cuda/...
-	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -tags cuda -run 'CUDA|Devices|Help|Usage|Build' ./cmd/gputrain
+	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -tags cuda -run 'CUDA|Devices|Help|Usage' ./cmd/gputrain
 
 sim: ## Build the simulated CUDA machine, cuda/sim/build (needs g++)
 	$(MAKE) --no-print-directory -C cuda/sim/src -j$$(nproc)
 
 check-abi: ## Compare our declarations of CUDA with NVIDIA's own headers (fetches them; needs g++, pip and apt-get)
 	$(GO) run ./cuda/driver/abi headers
+
+check-descriptors: sim ## Compare the simulator's descriptors with the real cuDNN's, which needs no GPU (fetches it; needs pip)
+	$(GO) run ./cuda/driver/abi descriptors
 
 noasm: ## Run the CPU device's short tests without assembly
 	$(TOOL) gotestsum --format pkgname -- -short -tags noasm ./cpu/... ./internal/cpufeat
