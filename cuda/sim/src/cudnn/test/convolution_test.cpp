@@ -1,6 +1,5 @@
 #include <algorithm>
 
-#include "core/core.h"
 #include "rig.h"
 
 namespace test {
@@ -14,8 +13,8 @@ struct Layer {
 
   std::string text() const {
     return "x " + test::text(x) + ", w " + test::text(w) + ", pad " + test::text(pad) + ", stride " +
-           test::text(stride) + ", dilation " + test::text(dilation) + ", groups " + std::to_string(groups) + ", mode " +
-           std::to_string(static_cast<int>(mode));
+           test::text(stride) + ", dilation " + test::text(dilation) + ", groups " + std::to_string(groups) +
+           ", mode " + std::to_string(static_cast<int>(mode));
   }
 };
 
@@ -150,7 +149,8 @@ void tryForward(Rig &rig, Setting &s) {
   for (int i = 0; i < CUDNN_CONVOLUTION_FWD_ALGO_COUNT; i++) {
     const auto algorithm = static_cast<cudnnConvolutionFwdAlgo_t>(i);
     size_t bytes = 0;
-    const int status = cudnnGetConvolutionForwardWorkspaceSize(rig.handle, s.x, s.w, s.convolution, s.y, algorithm, &bytes);
+    const int status =
+        cudnnGetConvolutionForwardWorkspaceSize(rig.handle, s.x, s.w, s.convolution, s.y, algorithm, &bytes);
     check(status == 0 || unsupported(status), "workspace of forward: " + std::to_string(status));
     check(i != CUDNN_CONVOLUTION_FWD_ALGO_DIRECT || status != 0, "DIRECT is supported");
     check(i != CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM || status == 0, "IMPLICIT_GEMM isn't supported");
@@ -239,10 +239,9 @@ void tryFused(Rig &rig, Setting &s, Random &random) {
     if (relu) v = std::max(v, 0.0);
   });
   Memory workspace(bytes);
-  MUST(cudnnConvolutionBiasActivationForward(rig.handle, s.a(), s.x, s.x.data(), s.w, s.w.data(), s.convolution, algorithm,
-                                             workspace.pointer(), bytes, s.b(), inPlace ? s.y : z,
-                                             inPlace ? s.y.data() : z.data(), bias, bias.data(), activation, s.y,
-                                             s.y.data()));
+  MUST(cudnnConvolutionBiasActivationForward(
+      rig.handle, s.a(), s.x, s.x.data(), s.w, s.w.data(), s.convolution, algorithm, workspace.pointer(), bytes, s.b(),
+      inPlace ? s.y : z, inPlace ? s.y.data() : z.data(), bias, bias.data(), activation, s.y, s.y.data()));
   checkClose(s.y.get(), want, tolerance(s.type, 60), "fused forward, " + s.layer.text());
   MUST(cudnnDestroyActivationDescriptor(activation));
   s.y.put(s.ys);
@@ -266,7 +265,8 @@ void testTensorFloats(uint64_t seed) {
     const Scalar one(1, CUDNN_DATA_FLOAT), zero(0, CUDNN_DATA_FLOAT);
     MUST(cudnnConvolutionForward(rig.handle, one, s.x, s.x.data(), s.w, s.w.data(), s.convolution,
                                  CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM, nullptr, 0, zero, s.y, s.y.data()));
-    const double want = strict ? 16 * (1 + std::ldexp(1, -11)) * (1 + std::ldexp(1, -12)) : 16 * (1 + std::ldexp(1, -10));
+    const double want =
+        strict ? 16 * (1 + std::ldexp(1, -11)) * (1 + std::ldexp(1, -12)) : 16 * (1 + std::ldexp(1, -10));
     checkClose(s.y.get(), {want}, 1e-7, strict ? "strict arithmetic" : "TF32");
   }
 }
@@ -383,7 +383,8 @@ void testAlgorithms(uint64_t seed) {
     check(p.status != 0 || p.memory <= workspace.bytes, "FindEx answers with more workspace than it was given");
   }
   const Values noise = y.get();
-  check(std::all_of(noise.begin(), noise.end(), [](double v) { return std::isnan(v); }), "FindEx leaves y's old values");
+  check(std::all_of(noise.begin(), noise.end(), [](double v) { return std::isnan(v); }),
+        "FindEx leaves y's old values");
 
   MUST(cudnnGetConvolutionBackwardDataAlgorithmMaxCount(rig.handle, &most));
   std::vector<cudnnConvolutionBwdDataAlgoPerf_t> data(static_cast<size_t>(most));
@@ -400,12 +401,12 @@ void testAlgorithms(uint64_t seed) {
   MUST(cudnnGetConvolutionBackwardFilterAlgorithm_v7(rig.handle, x, y, convolution, w, 2, &returned, filter.data()));
   check(returned == 2, "the number of answers asked for");
   MUST(cudnnFindConvolutionBackwardFilterAlgorithm(rig.handle, x, y, convolution, w, most, &returned, filter.data()));
-  MUST(cudnnFindConvolutionBackwardFilterAlgorithmEx(rig.handle, x, x.data(), y, y.data(), convolution, w, w.data(), most,
-                                                     &returned, filter.data(), workspace.pointer(), workspace.bytes));
+  MUST(cudnnFindConvolutionBackwardFilterAlgorithmEx(rig.handle, x, x.data(), y, y.data(), convolution, w, w.data(),
+                                                     most, &returned, filter.data(), workspace.pointer(),
+                                                     workspace.bytes));
   for (int i = 0; i < returned; i++) {
     const cudnnConvolutionBwdFilterAlgoPerf_t &p = filter[static_cast<size_t>(i)];
-    const bool atomic =
-        p.algo == CUDNN_CONVOLUTION_BWD_FILTER_ALGO_0 || p.algo == CUDNN_CONVOLUTION_BWD_FILTER_ALGO_3;
+    const bool atomic = p.algo == CUDNN_CONVOLUTION_BWD_FILTER_ALGO_0 || p.algo == CUDNN_CONVOLUTION_BWD_FILTER_ALGO_3;
     check((p.determinism == CUDNN_NON_DETERMINISTIC) == atomic, "determinism, filter");
   }
   checkNoFindings("algorithms");

@@ -101,8 +101,8 @@ void checkClose(const Values &got, const Values &want, double tolerance, const s
     return;
   }
   for (size_t i = 0; i < got.size(); i++) {
-    const bool close = std::isnan(want[i]) ? std::isnan(got[i])
-                                           : std::fabs(got[i] - want[i]) <= tolerance * (1 + std::fabs(want[i]));
+    const bool close =
+        std::isnan(want[i]) ? std::isnan(got[i]) : std::fabs(got[i] - want[i]) <= tolerance * (1 + std::fabs(want[i]));
     if (close) continue;
     check(false, what + ": element " + std::to_string(i) + " is " + std::to_string(got[i]) + ", not " +
                      std::to_string(want[i]));
