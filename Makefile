@@ -25,18 +25,22 @@ build: ## Build bin/gputrain, with CUDA where there is a C compiler
 	  $(CUDA_ENV) $(GO) build -trimpath -ldflags=-buildid= -tags cuda -o bin/gputrain ./cmd/gputrain; \
 	fi
 
-test: ## Run every test
+test: ## Run every test; with a C compiler also those of the CUDA path, on the simulated machine
 	$(TOOL) gotestsum --format pkgname -- -timeout 15m ./...
+	@if command -v gcc >/dev/null; then $(MAKE) --no-print-directory cuda; \
+	else echo "not run: the tests of the CUDA path, which need a C compiler (gcc, and g++ for the simulator)"; fi
 
 race: ## Run the short tests under the race detector (needs a C compiler)
 	$(TOOL) gotestsum --format pkgname -- -race -short -timeout 15m ./...
+	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -race -short -timeout 15m -tags cuda ./cuda/...
 
 # Building for CUDA needs a C compiler and our own declarations, nothing of NVIDIA's.
 CUDA_ENV = CGO_ENABLED=1 CGO_CFLAGS="-g -O2 -I$(CURDIR)/cuda/driver/include"
 
 cuda: ## Vet and test what builds with the tag cuda (needs a C compiler, no GPU)
 	$(CUDA_ENV) $(GO) vet -tags cuda ./cuda/... ./cmd/gputrain
-	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -tags cuda ./cuda/...
+	$(CUDA_ENV) $(TOOL) staticcheck -tags cuda ./cuda/...
+	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -timeout 15m -tags cuda ./cuda/...
 	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -tags cuda -run 'CUDA|Devices|Help|Usage' ./cmd/gputrain
 
 sim: ## Build the simulated CUDA machine, cuda/sim/build (needs g++)

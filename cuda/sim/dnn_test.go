@@ -23,6 +23,19 @@ type memory struct{ cu.DevicePtr }
 // IsNativelyAccessible says that the CPU can't touch it.
 func (memory) IsNativelyAccessible() bool { return false }
 
+// input is upload, and output is buffer, for cuDNN.
+func (r *rig) input(v []float32) memory { return memory{r.upload(v)} }
+func (r *rig) output(n int) memory      { return memory{r.buffer(n)} }
+
+// workspace allocates bytes, or nothing where none are needed.
+func (r *rig) workspace(bytes int64) memory {
+	r.Helper()
+	if bytes == 0 {
+		return memory{}
+	}
+	return r.output(int(bytes+3) / 4)
+}
+
 // dnn makes a handle of cuDNN that works on the rig's stream.
 func (r *rig) dnn() *cudnn.Context {
 	r.Helper()
@@ -32,8 +45,9 @@ func (r *rig) dnn() *cudnn.Context {
 	return c
 }
 
-// keep holds on to one of gorgonia's descriptors, whose finalizer could otherwise free it during a call that uses it. At
-// the test's end it lets go, also of what package testing keeps of a cleanup that ran, so that the finalizer frees it.
+// keep holds on to one of gorgonia's descriptors, whose finalizer could otherwise free it during a call that uses it.
+// At the test's end it lets go, also of what package testing keeps of a cleanup that ran, so that the finalizer frees
+// it.
 func keep[T any](r *rig, descriptor *T, err error) *T {
 	r.Helper()
 	r.must(err)
@@ -115,10 +129,18 @@ func (c convolution) each(visit func(y, x, w int)) {
 }
 
 var convolutions = map[string]convolution{
-	"5x5 same":         newConvolution([4]int{2, 3, 7, 6}, 4, window{[2]int{5, 5}, [2]int{1, 1}, [2]int{2, 2}, [2]int{1, 1}}),
-	"3x2 strided":      newConvolution([4]int{2, 2, 8, 7}, 3, window{[2]int{3, 2}, [2]int{2, 1}, [2]int{1, 0}, [2]int{1, 1}}),
-	"3x3 dilated":      newConvolution([4]int{1, 3, 9, 9}, 2, window{[2]int{3, 3}, [2]int{1, 2}, [2]int{0, 1}, [2]int{2, 1}}),
-	"1x1, one channel": newConvolution([4]int{3, 1, 4, 5}, 2, window{[2]int{1, 1}, [2]int{1, 1}, [2]int{0, 0}, [2]int{1, 1}}),
+	"5x5 same": newConvolution([4]int{2, 3, 7, 6}, 4, window{
+		size: [2]int{5, 5}, stride: [2]int{1, 1}, padding: [2]int{2, 2}, dilation: [2]int{1, 1},
+	}),
+	"3x2 strided": newConvolution([4]int{2, 2, 8, 7}, 3, window{
+		size: [2]int{3, 2}, stride: [2]int{2, 1}, padding: [2]int{1, 0}, dilation: [2]int{1, 1},
+	}),
+	"3x3 dilated": newConvolution([4]int{1, 3, 9, 9}, 2, window{
+		size: [2]int{3, 3}, stride: [2]int{1, 2}, padding: [2]int{0, 1}, dilation: [2]int{2, 1},
+	}),
+	"1x1, one channel": newConvolution([4]int{3, 1, 4, 5}, 2, window{
+		size: [2]int{1, 1}, stride: [2]int{1, 1}, dilation: [2]int{1, 1},
+	}),
 }
 
 // The algorithms of forward, and of the gradients by x and w. The first of each takes every shape, the others want
@@ -127,8 +149,12 @@ var (
 	forwardAlgorithms = []cudnn.ConvolutionFwdAlgo{
 		cudnn.ConvolutionFwdAlgoImplicitGemm, cudnn.ConvolutionFwdAlgoImplicitPrecompGemm, cudnn.ConvolutionFwdAlgoGemm,
 	}
-	dataAlgorithms   = []cudnn.ConvolutionBwdDataAlgo{cudnn.ConvolutionBwdDataAlgo0, cudnn.ConvolutionBwdDataAlgo1}
-	filterAlgorithms = []cudnn.ConvolutionBwdFilterAlgo{cudnn.ConvolutionBwdFilterAlgo0, cudnn.ConvolutionBwdFilterAlgo1}
+	dataAlgorithms = []cudnn.ConvolutionBwdDataAlgo{
+		cudnn.ConvolutionBwdDataAlgo0, cudnn.ConvolutionBwdDataAlgo1,
+	}
+	filterAlgorithms = []cudnn.ConvolutionBwdFilterAlgo{
+		cudnn.ConvolutionBwdFilterAlgo0, cudnn.ConvolutionBwdFilterAlgo1,
+	}
 )
 
 // which cuts a list of algorithms to those that take the convolution.
@@ -150,7 +176,8 @@ func TestConvolution(t *testing.T) {
 
 func testConvolution(r *rig, c convolution) {
 	x, w, dy := r.values(size(c.x)), r.values(size(c.w)), r.values(size(c.y))
-	y, dx, dw, db := make([]float64, size(c.y)), make([]float64, size(c.x)), make([]float64, size(c.w)), make([]float64, c.y[1])
+	y, dx := make([]float64, size(c.y)), make([]float64, size(c.x))
+	dw, db := make([]float64, size(c.w)), make([]float64, c.y[1])
 	c.each(func(i, j, k int) {
 		y[i] += float64(x[j]) * float64(w[k])
 		dx[j] += float64(dy[i]) * float64(w[k])
@@ -166,42 +193,43 @@ func testConvolution(r *rig, c convolution) {
 		cudnn.CrossCorrelation, cudnn.Float)
 	conv := keep(r, descriptor, err)
 	r.must(calls.SetMath(conv))
-	xs, ws, dys := r.upload(x), r.upload(w), r.upload(dy)
+	xs, ws, dys := r.input(x), r.input(w), r.input(dy)
 
 	for _, algorithm := range which(c, forwardAlgorithms) {
 		bytes, err := calls.ForwardWorkspace(handle, xDesc, wDesc, conv, yDesc, algorithm)
 		r.must(err)
-		out := r.buffer(len(y))
-		r.must(handle.ConvolutionForward(1, xDesc, memory{xs}, wDesc, memory{ws}, conv, algorithm, memory{r.workspace(bytes)},
-			uintptr(bytes), 0, yDesc, memory{out}))
-		r.check("y", out, y, sumOf(size(c.w)/c.w[0]))
+		out := r.output(len(y))
+		r.must(handle.ConvolutionForward(1, xDesc, xs, wDesc, ws, conv, algorithm,
+			r.workspace(bytes), uintptr(bytes), 0, yDesc, out))
+		r.check("y", out.DevicePtr, y, sumOf(size(c.w)/c.w[0]))
 	}
 	for _, algorithm := range which(c, dataAlgorithms) {
 		bytes, err := calls.DataWorkspace(handle, wDesc, yDesc, conv, xDesc, algorithm)
 		r.must(err)
-		out := r.buffer(len(dx))
-		r.must(handle.ConvolutionBackwardData(1, wDesc, memory{ws}, yDesc, memory{dys}, conv, algorithm, memory{r.workspace(bytes)},
-			uintptr(bytes), 0, xDesc, memory{out}))
-		r.check("dx", out, dx, sumOf(size(c.w)/c.w[1]))
+		out := r.output(len(dx))
+		r.must(handle.ConvolutionBackwardData(1, wDesc, ws, yDesc, dys, conv, algorithm,
+			r.workspace(bytes), uintptr(bytes), 0, xDesc, out))
+		r.check("dx", out.DevicePtr, dx, sumOf(size(c.w)/c.w[1]))
 	}
 	for _, algorithm := range which(c, filterAlgorithms) {
 		bytes, err := calls.FilterWorkspace(handle, xDesc, yDesc, conv, wDesc, algorithm)
 		r.must(err)
-		out := r.buffer(len(dw))
-		r.must(handle.ConvolutionBackwardFilter(1, xDesc, memory{xs}, yDesc, memory{dys}, conv, algorithm, memory{r.workspace(bytes)},
-			uintptr(bytes), 0, wDesc, memory{out}))
-		r.check("dw", out, dw, sumOf(size(c.y)/c.y[1]))
+		out := r.output(len(dw))
+		r.must(handle.ConvolutionBackwardFilter(1, xDesc, xs, yDesc, dys, conv, algorithm,
+			r.workspace(bytes), uintptr(bytes), 0, wDesc, out))
+		r.check("dw", out.DevicePtr, dw, sumOf(size(c.y)/c.y[1]))
 	}
 	bias := r.tensor([4]int{1, c.y[1], 1, 1})
-	out := r.buffer(len(db))
-	r.must(handle.ConvolutionBackwardBias(1, yDesc, memory{dys}, 0, bias, memory{out}))
-	r.check("db", out, db, sumOf(size(c.y)/c.y[1]))
+	out := r.output(len(db))
+	r.must(handle.ConvolutionBackwardBias(1, yDesc, dys, 0, bias, out))
+	r.check("db", out.DevicePtr, db, sumOf(size(c.y)/c.y[1]))
 }
 
 func TestPooling(t *testing.T) {
 	for name, mode := range map[string]cudnn.PoolingMode{
 		"max": cudnn.MaxPooling, "max deterministic": cudnn.MaxDeterministic,
-		"average with padding": cudnn.AverageCountIncludePadding, "average without padding": cudnn.AverageCountExcludePadding,
+		"average with padding":    cudnn.AverageCountIncludePadding,
+		"average without padding": cudnn.AverageCountExcludePadding,
 	} {
 		for shape, w := range map[string]window{
 			"2x2":            {[2]int{2, 2}, [2]int{2, 2}, [2]int{0, 0}, [2]int{1, 1}},
@@ -225,11 +253,11 @@ func testPooling(r *rig, mode cudnn.PoolingMode, w window) {
 	xDesc, yDesc := r.tensor(xShape), r.tensor(yShape)
 	descriptor, err := cudnn.NewPooling(mode, cudnn.NotPropagateNan, w.size[:], w.stride[:], w.padding[:])
 	pooling := keep(r, descriptor, err)
-	xs, dys, ys, dxs := r.upload(x), r.upload(dy), r.buffer(len(y)), r.buffer(len(dx))
-	r.must(handle.PoolingForward(pooling, 1, xDesc, memory{xs}, 0, yDesc, memory{ys}))
-	r.check("y", ys, y, sumOf(w.size[0]*w.size[1]))
-	r.must(handle.PoolingBackward(pooling, 1, yDesc, memory{ys}, yDesc, memory{dys}, xDesc, memory{xs}, 0, xDesc, memory{dxs}))
-	r.check("dx", dxs, dx, sumOf(w.size[0]*w.size[1]))
+	xs, dys, ys, dxs := r.input(x), r.input(dy), r.output(len(y)), r.output(len(dx))
+	r.must(handle.PoolingForward(pooling, 1, xDesc, xs, 0, yDesc, ys))
+	r.check("y", ys.DevicePtr, y, sumOf(w.size[0]*w.size[1]))
+	r.must(handle.PoolingBackward(pooling, 1, yDesc, ys, yDesc, dys, xDesc, xs, 0, xDesc, dxs))
+	r.check("dx", dxs.DevicePtr, dx, sumOf(w.size[0]*w.size[1]))
 }
 
 // pool computes a pooling's output and gradient.
@@ -240,7 +268,9 @@ func pool(mode cudnn.PoolingMode, w window, xShape, yShape [4]int, x, dy []float
 			for p := range yShape[2] {
 				for q := range yShape[3] {
 					var places []int
-					w.each([2]int{xShape[2], xShape[3]}, p, q, func(_, _, h, w int) { places = append(places, index(xShape, n, c, h, w)) })
+					w.each([2]int{xShape[2], xShape[3]}, p, q, func(_, _, h, w int) {
+						places = append(places, index(xShape, n, c, h, w))
+					})
 					at := index(yShape, n, c, p, q)
 					if mode == cudnn.MaxPooling || mode == cudnn.MaxDeterministic {
 						best := places[0]
@@ -295,13 +325,13 @@ func TestActivation(t *testing.T) {
 				handle, tensor := r.dnn(), r.tensor(shape)
 				descriptor, err := cudnn.NewActivation(c.mode, cudnn.NotPropagateNan, 0)
 				activation := keep(r, descriptor, err)
-				xs, dys, ys, dxs := r.upload(x), r.upload(dy), r.buffer(len(x)), r.buffer(len(x))
-				r.must(handle.ActivationForward(activation, 1, tensor, memory{xs}, 0, tensor, memory{ys}))
+				xs, dys, ys, dxs := r.input(x), r.input(dy), r.output(len(x)), r.output(len(x))
+				r.must(handle.ActivationForward(activation, 1, tensor, xs, 0, tensor, ys))
 				// A few roundings of numbers up to 1.
 				few := approx.Tolerance{Abs: 4.0 / (1 << 24)}
-				r.check("y", ys, y, few)
-				r.must(handle.ActivationBackward(activation, 1, tensor, memory{ys}, tensor, memory{dys}, tensor, memory{xs}, 0, tensor, memory{dxs}))
-				r.check("dx", dxs, dx, few)
+				r.check("y", ys.DevicePtr, y, few)
+				r.must(handle.ActivationBackward(activation, 1, tensor, ys, tensor, dys, tensor, xs, 0, tensor, dxs))
+				r.check("dx", dxs.DevicePtr, dx, few)
 			})
 		})
 	}
@@ -309,12 +339,14 @@ func TestActivation(t *testing.T) {
 
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 
-// cuBLAS counts columns first: element (i, j) of a matrix of m rows is at i + j*m. gorgonia's package passes slices, whose
-// first element's address here is the device's.
+// cuBLAS counts columns first: element (i, j) of a matrix of m rows is at i + j*m. gorgonia's package passes slices,
+// whose first element's address here is the device's.
 func TestSgemm(t *testing.T) {
 	const m, n, k = 7, 5, 11
 	const alpha, beta = 0.5, -2
-	for name, trans := range map[string][2]bool{"NN": {}, "TN": {true, false}, "NT": {false, true}, "TT": {true, true}} {
+	for name, trans := range map[string][2]bool{
+		"NN": {false, false}, "TN": {true, false}, "NT": {false, true}, "TT": {true, true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			sim.Seeds(t, schedules, func(t *testing.T, machine *sim.Machine) {
 				r := newRig(t, machine)
@@ -347,7 +379,8 @@ func TestSgemm(t *testing.T) {
 				if trans[1] {
 					tB, ldb = transposed, n
 				}
-				handle.Sgemm(tA, tB, m, n, k, alpha, floats(as, m*k), lda, floats(bs, k*n), ldb, beta, floats(cs, m*n), m)
+				handle.Sgemm(tA, tB, m, n, k, alpha, floats(as, m*k), lda, floats(bs, k*n), ldb,
+					beta, floats(cs, m*n), m)
 				r.must(handle.Err())
 				r.check("c", cs, want, sumOf(k+2))
 			})
@@ -355,10 +388,10 @@ func TestSgemm(t *testing.T) {
 	}
 }
 
-// operations gives Sgemm's values for a matrix as it is and a transposed one, whose type is of a package that this module
-// doesn't require itself.
-func operations[T ~byte](func(tA, tB T, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32,
-	c []float32, ldc int)) (plain, transposed T) {
+// operations gives Sgemm's values for a matrix as it is and a transposed one, whose type is of a package that this
+// module doesn't require itself.
+func operations[T ~byte](func(tA, tB T, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int,
+	beta float32, c []float32, ldc int)) (plain, transposed T) {
 	return 'N', 'T'
 }
 

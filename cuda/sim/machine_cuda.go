@@ -48,11 +48,11 @@ var (
 )
 
 // Start gives the test a fresh machine and sets GPUTRAIN_CUDA_LIBS, so that driver.Open finds it. The first Start of a
-// process builds the libraries and must come before the first driver.Open. Until the test ends, the calling goroutine is
-// locked to its thread, which has no current context.
+// process builds the libraries and must come before the first driver.Open. Until the test ends, the calling goroutine
+// is locked to its thread, which has no current context.
 //
-// At the test's end, after its own cleanups, whatever the machine found and whatever is still alive fails the test. What
-// gorgonia's finalizers free counts as freed.
+// At the test's end, after its own cleanups, whatever the machine found and whatever is still alive fails the test.
+// What gorgonia's finalizers free counts as freed.
 //
 // It skips the test where the simulator can't be built: without a C++ compiler or the build tag cuda.
 func Start(t testing.TB, options ...Option) *Machine {
@@ -114,8 +114,8 @@ func (m *Machine) Counters() map[string]int64 {
 	return m.Report().Counters
 }
 
-// Expect says that the test does something wrong: it fails unless the machine finds each of these checks, and not because
-// of them. LeakCheck stands for leaks.
+// Expect says that the test does something wrong: it fails unless the machine finds each of these checks, and not
+// because of them. LeakCheck stands for leaks.
 func (m *Machine) Expect(checks ...string) { m.expected = append(m.expected, checks...) }
 
 func (m *Machine) report(final bool) Report {
@@ -207,8 +207,8 @@ func (c control) call(f unsafe.Pointer, config string) error {
 // finalize runs the finalizers of everything that is garbage now: those of gorgonia's descriptors free them.
 func finalize() {
 	runtime.GC() // queues them
-	// Finalizers run one after the other in batches. A sentinel queued after another one ran is in a later batch than it,
-	// so that the batches before are done.
+	// Finalizers run one after the other in batches. A sentinel queued after another one ran is in a later batch than
+	// it, so that the batches before are done.
 	for range 2 {
 		done := make(chan struct{})
 		sentinel := &struct{ keep []byte }{make([]byte, 1)}

@@ -67,15 +67,6 @@ func (r *rig) buffer(n int) cu.DevicePtr {
 	return p
 }
 
-// workspace allocates bytes, or nothing where none are needed.
-func (r *rig) workspace(bytes int64) cu.DevicePtr {
-	r.Helper()
-	if bytes == 0 {
-		return 0
-	}
-	return r.buffer(int(bytes+3) / 4)
-}
-
 // pinned allocates pinned host memory for n floats.
 func (r *rig) pinned(n int) []float32 {
 	r.Helper()
@@ -119,8 +110,8 @@ func doubles(v []float32) []float64 {
 	return d
 }
 
-// sumOf is the tolerance for a sum of n products of numbers up to 1, added one by one in float32: each of its n roundings
-// is at most half a unit in the last place (2^-24) of a sum of at most n.
+// sumOf is the tolerance for a sum of n products of numbers up to 1, added one by one in float32: each of its n
+// roundings is at most half a unit in the last place (2^-24) of a sum of at most n.
 func sumOf(n int) approx.Tolerance {
 	return approx.Tolerance{Abs: float64(n) * float64(n+1) / (1 << 24)}
 }

@@ -1,9 +1,10 @@
-// Package sim starts tests on a CUDA machine in software: the driver API with an interpreter of PTX, cuDNN and cuBLAS, as
-// shared libraries built from src, which package driver loads like NVIDIA's. It is stricter than hardware: work runs as
-// late and in as odd an order as streams and events allow, and what a program does wrong is reported and fails the test.
+// Package sim starts tests on a CUDA machine in software: the driver API with an interpreter of PTX, cuDNN and cuBLAS,
+// as shared libraries built from src, which package driver loads like NVIDIA's. It is stricter than hardware: work runs
+// as late and in as odd an order as streams and events allow, and what a program does wrong is reported and fails the
+// test.
 //
-// Only tests import it; product code doesn't know whether it runs on it. A pass is evidence about our calls and kernels,
-// not about a GPU.
+// Only tests import it; product code doesn't know whether it runs on it. A pass is evidence about our calls and
+// kernels, not about a GPU.
 package sim
 
 import (
@@ -20,7 +21,8 @@ import (
 // SeedVariable names the environment variable that sets the first seed of schedules; without it that is 1.
 const SeedVariable = "GPUTRAIN_TEST_SEED"
 
-// An Option configures a machine: "key=value", as the variable GPUTRAIN_SIM takes them (src/core/core.h lists the keys).
+// An Option configures a machine: "key=value", as the variable GPUTRAIN_SIM takes them (src/core/core.h lists the
+// keys).
 type Option string
 
 func option(key string, value any) Option { return Option(fmt.Sprintf("%s=%v", key, value)) }
@@ -92,8 +94,8 @@ func configuration(options []Option) (config string, seed int64, err error) {
 	return strings.Join(all, ","), seed, nil
 }
 
-// Seeds runs a test once for each of n seeds of the schedule, from GPUTRAIN_TEST_SEED or 1 on, each in a subtest on a fresh
-// machine. With -short there are at most 2.
+// Seeds runs a test once for each of n seeds of the schedule, from GPUTRAIN_TEST_SEED or 1 on, each in a subtest on a
+// fresh machine. With -short there are at most 2.
 func Seeds(t *testing.T, n int, test func(t *testing.T, m *Machine), options ...Option) {
 	t.Helper()
 	first, err := firstSeed()

@@ -8,8 +8,11 @@ import (
 
 func TestConfiguration(t *testing.T) {
 	t.Setenv(SeedVariable, "7")
-	got, seed, err := configuration([]Option{Late(), Memory(4096), ComputeCapability(7, 5), Fault("cuMemAlloc_v2", 2, 999), Seed(9)})
-	if want := "seed=7,schedule=late,memory=4096,cc=7.5,fault=cuMemAlloc_v2@2=999,seed=9"; err != nil || got != want || seed != 9 {
+	got, seed, err := configuration([]Option{
+		Late(), Memory(4096), ComputeCapability(7, 5), Fault("cuMemAlloc_v2", 2, 999), Seed(9),
+	})
+	want := "seed=7,schedule=late,memory=4096,cc=7.5,fault=cuMemAlloc_v2@2=999,seed=9"
+	if err != nil || got != want || seed != 9 {
 		t.Errorf("got %q, seed %d, %v; want %q", got, seed, err, want)
 	}
 	if _, seed, err := configuration(nil); err != nil || seed != 7 {
@@ -39,8 +42,10 @@ func TestJudge(t *testing.T) {
 			t.Errorf("expecting %q: got %q, want %q", c.expected, got, c.want)
 		}
 	}
-	if text := r.String(); !strings.Contains(text, double) || !strings.Contains(text, leak) || !strings.Contains(text, "launches") {
-		t.Errorf("text lacks something: %s", text)
+	for _, want := range []string{double, leak, "launches"} {
+		if !strings.Contains(r.String(), want) {
+			t.Errorf("the text lacks %q: %v", want, r)
+		}
 	}
 	if _, err := parse("{"); err == nil {
 		t.Error("half a report is taken")

@@ -1,8 +1,8 @@
 //go:build unix
 
-// Package build makes the simulator's libraries, as `make sim` does, and compiles the C++ test programs beside them. The
-// programs are kept in the user's cache, under a hash of compiler, flags and sources, so that only what changed is compiled
-// again. Of several test processes one builds and the others wait.
+// Package build makes the simulator's libraries, as `make sim` does, and compiles the C++ test programs beside them.
+// The programs are kept in the user's cache, under a hash of compiler, flags and sources, so that only what changed is
+// compiled again. Of several test processes one builds and the others wait.
 package build
 
 import (
@@ -90,13 +90,14 @@ func (b *builder) libraries() (string, error) {
 	if _, err := hash(nil, b.all...); err != nil {
 		return "", err
 	}
-	unlock, err := b.lock()
+	lock, err := b.lock()
 	if err != nil {
 		return "", err
 	}
-	defer unlock()
+	defer lock.Close()
 	jobs := fmt.Sprintf("-j%d", runtime.NumCPU())
 	rule := exec.Command("make", "--no-print-directory", "-C", b.source, jobs, "CXX="+b.compiler)
+	rule.ExtraFiles = []*os.File{lock}                          // held as long as make runs, though the test be killed
 	rule.Env = append(os.Environ(), "MAKEFLAGS=", "MAKELEVEL=") // not those of a make that runs the tests
 	if out, err := rule.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("make the simulator: %w\n%s", err, out)
@@ -163,7 +164,7 @@ func Source() (string, error) {
 		}
 		parent := filepath.Dir(folder)
 		if parent == folder {
-			return "", errors.New("cuda/sim/src is not above the working directory: the simulator is built from its sources")
+			return "", errors.New("the simulator is built from cuda/sim/src, which is not above the working directory")
 		}
 		folder = parent
 	}
@@ -192,11 +193,11 @@ func (b *builder) build(t Target) (string, error) {
 	if os.Chtimes(folder, now, now) == nil {
 		return program, nil
 	}
-	unlock, err := b.lock()
+	lock, err := b.lock()
 	if err != nil {
 		return "", err
 	}
-	defer unlock()
+	defer lock.Close()
 	if _, err := os.Stat(folder); err == nil { // another process was quicker
 		return program, nil
 	}
@@ -323,8 +324,8 @@ func (b *builder) object(s source, flags []string) error {
 	return os.Rename(s.object+".part", s.object)
 }
 
-// lock keeps other processes from building the same at the same time.
-func (b *builder) lock() (unlock func(), err error) {
+// lock keeps other processes from building the same at the same time, until the file is closed.
+func (b *builder) lock() (*os.File, error) {
 	file, err := os.OpenFile(filepath.Join(b.cache, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
@@ -333,7 +334,7 @@ func (b *builder) lock() (unlock func(), err error) {
 		file.Close()
 		return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
 	}
-	return func() { file.Close() }, nil
+	return file, nil
 }
 
 // clean removes what was not used for long; what can't be removed does no harm.

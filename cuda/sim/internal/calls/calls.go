@@ -1,7 +1,8 @@
 //go:build cuda && cgo && linux && (amd64 || arm64)
 
-// Package calls has the calls of CUDA that gorgonia's packages lack and the simulator's tests need: pinned memory, streams
-// of library handles, graphs by capture, and what a convolution's descriptors need. Test files can't use cgo themselves.
+// Package calls has the calls of CUDA that gorgonia's packages lack and the simulator's tests need: pinned memory,
+// streams of library handles, graphs by capture, and what a convolution's descriptors need. Test files can't use cgo
+// themselves.
 package calls
 
 /*
