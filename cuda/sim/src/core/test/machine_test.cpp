@@ -37,6 +37,9 @@ void currentPerThread() {
   CHECK(destroyContext(made) == CUDA_ERROR_INVALID_CONTEXT && findings(check::badHandle) == 1);
   CHECK(push(made) == CUDA_ERROR_INVALID_CONTEXT);
   CHECK(!alive(made) && alive(fresh.context));
+  push(fresh.context);
+  simReset("");
+  CHECK(current() == nullptr);
 }
 
 void otherContext() {

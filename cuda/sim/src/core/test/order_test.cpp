@@ -107,6 +107,73 @@ void destroyedStream() {
   CHECK(findings(check::streamRace) == 0);
 }
 
+// A writer has to come after every reader, not just the last one.
+void twoReaders() {
+  Fresh fresh;
+  Stream *a = stream(fresh), *b = stream(fresh);
+  const uint64_t x = buffer(fresh, 64);
+  fill(*a, x, 64, 1);
+  callSynchronize(*a);
+  touch(*a, "first", {{x, 64, Mode::Read, "x"}});
+  touch(*b, "second", {{x, 64, Mode::Read, "x"}});
+  callSynchronize(fresh);
+  CHECK(findings() == 0);
+  touch(*a, "third", {{x, 64, Mode::Read, "x"}});
+  touch(*b, "fourth", {{x, 64, Mode::Read, "x"}});
+  Event *done = event(fresh);
+  callRecord(*done, *b);
+  callWait(*a, *done);
+  fill(*a, x, 64, 1);
+  touch(*b, "fifth", {{x, 64, Mode::Read, "x"}});
+  callSynchronize(fresh);
+  CHECK(findings(check::streamRace) == 1 && told(check::streamRace, "cudnnTouch fifth"));
+}
+
+// Both of the readers must be known when the writer, which waited for one of them alone, runs last.
+void otherReader() {
+  Fresh fresh("schedule=eager");
+  Stream *a = stream(fresh), *b = stream(fresh);
+  const uint64_t x = buffer(fresh, 64);
+  fill(*a, x, 64, 1);
+  callSynchronize(*a);
+  touch(*a, "first", {{x, 64, Mode::Read, "x"}});
+  touch(*b, "second", {{x, 64, Mode::Read, "x"}});
+  fill(*b, x, 64, 1);
+  CHECK(findings(check::streamRace) == 1 && told(check::streamRace, "cudnnTouch first"));
+}
+
+// Waiting for the default stream is waiting for those that it waits for.
+void hostWaitsForDefault() {
+  Fresh fresh;
+  CUresult status;
+  Stream *legacy = resolve(CUstream(nullptr), status);
+  Stream *blocking = stream(fresh, CU_STREAM_DEFAULT), *apart = stream(fresh), *other = stream(fresh);
+  const uint64_t x = buffer(fresh, 64), y = buffer(fresh, 64);
+  fill(*blocking, x, 64, 1);
+  fill(*apart, y, 64, 1);
+  callSynchronize(*legacy);
+  CHECK(*data(x) == 1);
+  touch(*other, "x", {{x, 64, Mode::Read, "x"}});
+  callSynchronize(*other);
+  CHECK(findings() == 0);
+  touch(*other, "y", {{y, 64, Mode::Read, "y"}});
+  callSynchronize(fresh);
+  CHECK(findings(check::streamRace) == 1);
+}
+
+void hostWaitsForEvent() {
+  Fresh fresh;
+  Stream *a = stream(fresh), *b = stream(fresh);
+  Event *done = event(fresh);
+  const uint64_t x = buffer(fresh, 64);
+  fill(*a, x, 64, 1);
+  callRecord(*done, *a);
+  callSynchronize(*done);
+  touch(*b, "x", {{x, 64, Mode::Update, "x"}});
+  callSynchronize(fresh);
+  CHECK(findings() == 0);
+}
+
 // A wait is for what was recorded last when it was called.
 void recordedLater() {
   Fresh fresh;
@@ -187,6 +254,10 @@ void testHistory() {
 void testOrder() {
   withSchedules(oneOrderedOneNot);
   withSchedules(hostOrders);
+  withSchedules(twoReaders);
+  otherReader();
+  withSchedules(hostWaitsForDefault);
+  withSchedules(hostWaitsForEvent);
   withSchedules(defaultStream);
   withSchedules(destroyedStream);
   withSchedules(recordedLater);
@@ -282,8 +353,8 @@ class Program {
     switch (draw(8)) {
       case 0: return recordOn(e, s);
       case 1: return waitOn(s, e);
-      case 2: return draw(3) == 0 ? synchronizeOn(s) : void();
-      case 3: return draw(3) == 0 ? synchronizeOn(events_[e], recorded_[e]) : void();
+      case 2: return synchronizeOn(s);
+      case 3: return synchronizeOn(events_[e], recorded_[e]);
       default: break;
     }
     std::vector<std::pair<uint64_t, bool>> cells;

@@ -84,6 +84,21 @@ void downAndUp() {
   CHECK(told(check::streamRace, "bytes 50 to 99 of pinned memory #1"));
 }
 
+// Bytes that a copy has yet to read keep what they hold until then.
+void upAndDown() {
+  Fresh fresh;
+  Stream *s = stream(fresh);
+  const uint64_t x = buffer(fresh, 100), y = buffer(fresh, 100);
+  uint8_t *host = pinned(fresh, 100);
+  std::memset(host, 5, 100);
+  fill(*s, y, 100, 6);
+  upload(*s, x, host, 100);
+  download(*s, host, y, 100);
+  callSynchronize(*s);
+  CHECK(*data(x) == 5 && host[99] == 6);
+  CHECK(findings() == 0);
+}
+
 void lateSchedule() {
   Fresh fresh("schedule=late");
   Stream *s = stream(fresh);
@@ -150,6 +165,7 @@ void testPinned() {
   withSchedules(reusedEarly);
   withSchedules(writtenEarly);
   withSchedules(downAndUp);
+  withSchedules(upAndDown);
   lateSchedule();
   withSchedules(releasedEarly);
   withSchedules(pastTheEnd);
