@@ -154,12 +154,49 @@ func answersOf(t *testing.T, items []item, changes map[string]string) map[string
 func TestUnexplained(t *testing.T) {
 	known := []difference{{"cuda-1", "value A", "1"}, {"cuda-1", "value B", "missing"}, {"cuda-2", "value A", "1"}}
 	found := []difference{{"cuda-1", "value A", "1"}, {"cuda-1", "value C", "2"}}
-	got := unexplained(found, known, []string{"cuda-1"}, map[string]string{"value C": "3"})
+	got := unexplained(found, known, []string{"cuda-1"}, "ours", map[string]string{"value C": "3"})
 	want := []string{
 		"cuda-1 value C 2, but ours: 3", "cuda-1 value B missing: listed as a known difference, but not so",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestPatternsCover(t *testing.T) {
+	known := []difference{{"simulator", "pooling 2,[13],*", "refused"}, {"simulator", "filter ?", "refused"}}
+	found := []difference{
+		{"simulator", "pooling 2,1,1", "refused"}, {"simulator", "pooling 2,3,7", "refused"},
+		{"simulator", "pooling 2,2,7", "refused"}, {"simulator", "pooling 2,3,8", "SUCCESS"},
+	}
+	got := unexplained(found, known, []string{"simulator"}, "cudnn", nil)
+	want := []string{
+		"simulator pooling 2,2,7 refused, but cudnn: ", "simulator pooling 2,3,8 SUCCESS, but cudnn: ",
+		"simulator filter ? refused: listed as a known difference, but not so",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestTranscripts(t *testing.T) {
+	want := readTranscript("a 1\tSUCCESS x\nb 1\tBAD_PARAM\nc 1\tNOT_SUPPORTED\nstatusName 1\tA\n")
+	got := readTranscript("a 1\tSUCCESS y\nb 1\tNOT_SUPPORTED\nd 1\tSUCCESS\nstatusName 1\tB\n")
+	exact := []difference{
+		{"simulator", "a 1", "SUCCESS y"}, {"simulator", "b 1", "NOT_SUPPORTED"}, {"simulator", "c 1", "missing"},
+		{"simulator", "statusName 1", "B"}, {"simulator", "d 1", "SUCCESS"},
+	}
+	if found := got.differences(want, "simulator"); !slices.Equal(found, exact) {
+		t.Errorf("exactly: %v", found)
+	}
+	plain := got.withoutReasons().differences(want.withoutReasons(), "simulator")
+	if !slices.Equal(plain, slices.Delete(exact, 1, 2)) { // both refuse b
+		t.Errorf("without reasons: %v", plain)
+	}
+	if found := got.differences(want, "cudnn-8.9"); slices.ContainsFunc(found, func(d difference) bool {
+		return strings.HasPrefix(d.item, "statusName")
+	}) {
+		t.Errorf("statuses of 8 and 9 are compared: %v", found)
 	}
 }
 
@@ -187,7 +224,9 @@ func TestParseParts(t *testing.T) {
 	if len(all.sets) < 3 || len(all.packs) < len(all.sets) {
 		t.Errorf("%d packages in %d sets", len(all.packs), len(all.sets))
 	}
-	for _, wrong := range []string{"check a b", "a wheel b 1.0", "a rpm b 1.0 " + strings.Repeat("0", 64), "a wheel b 1.0 00"} {
+	for _, wrong := range []string{
+		"check a b", "a wheel b 1.0", "a rpm b 1.0 " + strings.Repeat("0", 64), "a wheel b 1.0 00",
+	} {
 		if _, err := parseParts(wrong); err == nil {
 			t.Errorf("%q gives no error", wrong)
 		}
@@ -197,6 +236,9 @@ func TestParseParts(t *testing.T) {
 // The list of known differences is about parts that are fetched and items that are compared, and whoever reads a
 // function's line in functions.txt learns there that versions differ.
 func TestKnownDifferencesAreAboutOurs(t *testing.T) {
+	if _, err := parseDifferences(descriptorDifferences); err != nil {
+		t.Error(err)
+	}
 	known, err := parseDifferences(differencesText)
 	if err != nil {
 		t.Fatal(err)
@@ -237,6 +279,9 @@ func TestWanted(t *testing.T) {
 		{"nvidia/cu13/include/cuda_fp16.hpp", "include", "cuda_fp16.hpp"},
 		{"usr/include/thrust/sort.h", "include", ""},
 		{"nvidia/cudnn/include/README", "include", ""},
+		{"nvidia/cudnn/lib/libcudnn.so.9", "lib", "libcudnn.so.9"},
+		{"nvidia/cudnn/lib/libcudnn_ops_infer.so.8", "lib", "libcudnn_ops_infer.so.8"},
+		{"nvidia/cudnn/lib/libcudnn_engines_precompiled.so.9", "lib", ""},
 	} {
 		if got := wanted(c.name, c.what); got != c.want {
 			t.Errorf("%s of %s: %q, want %q", c.what, c.name, got, c.want)

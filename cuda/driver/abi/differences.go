@@ -2,14 +2,16 @@ package main
 
 import (
 	"fmt"
+	"path"
+	"slices"
 	"strings"
 )
 
-// A difference is an item for which a part of NVIDIA's software has another answer than our headers.
+// A difference is an item for which a part of NVIDIA's software has another answer than ours.
 type difference struct {
 	part   string // with its version
-	item   string
-	answer string // what NVIDIA's header says; "missing" if it doesn't declare the item
+	item   string // kind and name; in the list of those that are known, a pattern as of path.Match
+	answer string // what the part says; "missing" if it doesn't have the item
 }
 
 func (d difference) String() string { return fmt.Sprintf("%s %s %s", d.part, d.item, d.answer) }
@@ -27,22 +29,22 @@ func parseDifferences(text string) ([]difference, error) {
 		case strings.HasPrefix(line, "because "):
 			reason = true
 		case !reason:
-			return nil, fmt.Errorf("known-differences.txt:%d: nothing says why", n+1)
+			return nil, fmt.Errorf("known differences, line %d: nothing says why", n+1)
 		case strings.HasPrefix(line, "\t"):
 			w := strings.SplitN(strings.TrimSpace(line), " ", 4)
 			if len(w) != 4 {
-				return nil, fmt.Errorf("known-differences.txt:%d: want part, kind, name and answer", n+1)
+				return nil, fmt.Errorf("known differences, line %d: want part, kind, name and answer", n+1)
 			}
 			for _, part := range strings.Split(w[0], ",") {
 				d := difference{part, w[1] + " " + w[2], w[3]}
 				if seen[d] {
-					return nil, fmt.Errorf("known-differences.txt:%d: %v is listed twice", n+1, d)
+					return nil, fmt.Errorf("known differences, line %d: %v is listed twice", n+1, d)
 				}
 				seen[d] = true
 				known = append(known, d)
 			}
 		case !strings.HasPrefix(line, "  "): // a reason goes on with two spaces
-			return nil, fmt.Errorf("known-differences.txt:%d: neither a reason nor a difference", n+1)
+			return nil, fmt.Errorf("known differences, line %d: neither a reason nor a difference", n+1)
 		}
 	}
 	return known, nil
@@ -62,25 +64,31 @@ func compare(items []item, ours, theirs map[string]string, versions map[string]s
 }
 
 // unexplained are complaints about what was found and isn't known, and about what is known of these parts and wasn't
-// found.
-func unexplained(found, known []difference, parts []string, ours map[string]string) []string {
+// found. Answers that differ are shown with the base's.
+func unexplained(found, known []difference, parts []string, base string, answers map[string]string) []string {
 	var complaints []string
-	listed, seen := map[difference]bool{}, map[difference]bool{}
-	for _, d := range known {
-		listed[d] = true
-	}
-	for _, d := range found {
-		seen[d] = true
-		if !listed[d] {
-			complaints = append(complaints, fmt.Sprintf("%v, but ours: %s", d, ours[d.item]))
+	explains := make([]bool, len(known))
+	for _, f := range found {
+		explained := false
+		for i, k := range known {
+			if k.covers(f) {
+				explained, explains[i] = true, true
+			}
+		}
+		if !explained {
+			complaints = append(complaints, fmt.Sprintf("%v, but %s: %s", f, base, answers[f.item]))
 		}
 	}
-	for _, d := range known {
-		for _, part := range parts {
-			if d.part == part && !seen[d] {
-				complaints = append(complaints, fmt.Sprintf("%v: listed as a known difference, but not so", d))
-			}
+	for i, k := range known {
+		if slices.Contains(parts, k.part) && !explains[i] {
+			complaints = append(complaints, fmt.Sprintf("%v: listed as a known difference, but not so", k))
 		}
 	}
 	return complaints
+}
+
+// covers reports that the difference, from the list of those that are known, is the one that was found.
+func (d difference) covers(found difference) bool {
+	same, err := path.Match(d.item, found.item)
+	return err == nil && same && d.part == found.part && d.answer == found.answer
 }

@@ -122,8 +122,11 @@ func (p pack) download(folder string) (string, error) {
 		return "", fmt.Errorf("%s: %w\n%s%s", strings.Join(cmd.Args[:3], " "), err, strings.TrimSpace(string(out)), hint)
 	}
 	files, err := filepath.Glob(filepath.Join(folder, "*.*"))
-	if err != nil || len(files) != 1 {
-		return "", fmt.Errorf("want one file, have %q (%w)", files, err)
+	if err != nil {
+		return "", err
+	}
+	if len(files) != 1 {
+		return "", fmt.Errorf("want one file, have %q", files)
 	}
 	return files[0], p.verify(files[0])
 }
@@ -157,6 +160,10 @@ func wanted(name, what string) string {
 			return path.Join("crt", file)
 		}
 		if strings.HasSuffix(folder, "/include/") {
+			return file
+		}
+	case "lib":
+		if strings.HasSuffix(folder, "/lib/") && descriptorLibrary.MatchString(file) {
 			return file
 		}
 	}

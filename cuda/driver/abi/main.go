@@ -1,7 +1,8 @@
 // Abi checks what this project declares of CUDA, cuDNN and cuBLAS against NVIDIA's own headers and libraries. Run it
 // from the module's root, or with make:
 //
-//	make check-abi  every function, value, type and field, and the simulator's sources, against the headers
+//	make check-abi          every function, value, type and field, and the simulator's sources, against the headers
+//	make check-descriptors  cuDNN's descriptors in the simulator against the real library, which needs no GPU for them
 //
 // The headers and libraries are fetched as parts.txt says, into a folder of the user's cache or into ABI_CACHE.
 package main
@@ -37,8 +38,10 @@ func main() {
 	switch command {
 	case "headers":
 		err = checkHeaders()
+	case "descriptors":
+		err = checkDescriptors()
 	default:
-		err = fmt.Errorf("usage: abi headers")
+		err = fmt.Errorf("usage: abi headers | descriptors")
 	}
 	if err != nil {
 		log.Fatal(err)
@@ -147,7 +150,7 @@ func (r *result) check(set [2]string, folders []string, items []item, known []di
 		}
 	}
 	found := compare(items, ours, theirs, map[string]string{"cuda": set[0], "cudnn": set[1]})
-	r.complaints = unexplained(found, known, set[:], ours)
+	r.complaints = unexplained(found, known, set[:], "ours", ours)
 	r.known = len(found)
 	for _, source := range sources {
 		if _, err := nvidia.compile(nil, sourceFlags, source); err != nil {
