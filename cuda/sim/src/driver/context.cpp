@@ -18,7 +18,7 @@ constexpr unsigned kFlags = CU_CTX_SCHED_MASK | CU_CTX_MAP_HOST | CU_CTX_LMEM_RE
 
 CUresult badFlags(unsigned flags) {
   const unsigned how = flags & CU_CTX_SCHED_MASK;
-  const bool oneWay = how == 0 || how == CU_CTX_SCHED_SPIN || how == CU_CTX_SCHED_YIELD || how == CU_CTX_SCHED_BLOCKING_SYNC;
+  const bool oneWay = (how & (how - 1)) == 0;
   if ((flags & ~kFlags) == 0 && oneWay) return CUDA_SUCCESS;
   return refuse(check::badValue, "flags is " + hexadecimal(flags) + ", no combination of CU_CTX_ flags");
 }

@@ -151,8 +151,8 @@ CUresult rectanglePlace(Place &place, CUmemorytype type, const void *host, CUdev
   }
   if (place.address == 0) return nullArgument(place.name);
   if (pitch != 0 && pitch < x + copy.width)
-    return refuse(check::badValue, std::string(place.name) + ": a pitch of " + std::to_string(pitch) + " for rows of " +
-                                       std::to_string(x + copy.width) + " bytes");
+    return refuse(check::badValue, std::string(place.name) + ": a pitch of " + std::to_string(pitch) +
+                                       " for rows of " + std::to_string(x + copy.width) + " bytes");
   place.pitch = pitch != 0 ? pitch : copy.width;
   place.address += y * place.pitch + x;
   return CUDA_SUCCESS;
@@ -168,7 +168,8 @@ CUresult rectangle(const CUDA_MEMCPY2D *p, Copy &copy) {
                                              p->srcY, p->srcPitch, copy);
       status != CUDA_SUCCESS)
     return status;
-  return rectanglePlace(copy.to, p->dstMemoryType, p->dstHost, p->dstDevice, p->dstXInBytes, p->dstY, p->dstPitch, copy);
+  return rectanglePlace(copy.to, p->dstMemoryType, p->dstHost, p->dstDevice, p->dstXInBytes, p->dstY, p->dstPitch,
+                        copy);
 }
 
 }  // namespace

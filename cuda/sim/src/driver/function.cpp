@@ -108,10 +108,11 @@ SIM_EXPORT CUresult cuFuncSetAttribute(CUfunction hfunc, CUfunction_attribute at
   Function *function = liveFunction(hfunc, *entry.context, status);
   if (function == nullptr) return status;
   if (attrib == CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES) {
-    const int most = properties(deviceOf(*entry.context)).sharedPerBlockOptin - static_cast<int>(function->kernel->sharedBytes);
+    const int fixed = static_cast<int>(function->kernel->sharedBytes);
+    const int most = properties(deviceOf(*entry.context)).sharedPerBlockOptin - fixed;
     if (value < 0 || value > most)
       return refuse(check::badValue, "value is " + std::to_string(value) + "; kernel " + function->name +
-                                         " can have from 0 to " + std::to_string(most) + " bytes of dynamic shared memory");
+                                         " can have 0 to " + std::to_string(most) + " bytes of dynamic shared memory");
     function->maxDynamicShared = value;
     return CUDA_SUCCESS;
   }
@@ -185,7 +186,8 @@ SIM_EXPORT CUresult cuOccupancyAvailableDynamicSMemPerBlock(size_t *dynamicSmemS
     return refuse(check::badValue, std::to_string(numBlocks) + " blocks of " + std::to_string(blockSize) +
                                        " threads of kernel " + function->name + " don't fit on a multiprocessor");
   const int fixed = static_cast<int>(function->kernel->sharedBytes);
-  const int share = sm.sharedBytes / numBlocks / sm.sharedGranularity * sm.sharedGranularity - sm.reservedSharedPerBlock;
-  *dynamicSmemSize = static_cast<size_t>(std::min(share, properties(device).sharedPerBlockOptin) - fixed);
+  const int share = sm.sharedBytes / numBlocks / sm.sharedGranularity * sm.sharedGranularity;
+  const int most = std::min(share - sm.reservedSharedPerBlock, properties(device).sharedPerBlockOptin);
+  *dynamicSmemSize = static_cast<size_t>(std::max(most - fixed, 0));
   return CUDA_SUCCESS;
 }

@@ -127,8 +127,8 @@ CUresult fromExtra(const ptx::Kernel &kernel, void **extra, std::vector<uint8_t>
   if (const CUresult status = wantHost(buffer, "the buffer of extra"); status != CUDA_SUCCESS) return status;
   if (const CUresult status = wantHost(bytes, "the size of extra"); status != CUDA_SUCCESS) return status;
   if (*bytes < kernel.paramBytes)
-    return refuse(check::launch, "extra holds " + std::to_string(*bytes) + " bytes of parameters, kernel " + kernel.name +
-                                     " has " + std::to_string(kernel.paramBytes));
+    return refuse(check::launch, "extra holds " + std::to_string(*bytes) + " bytes of parameters, kernel " +
+                                     kernel.name + " has " + std::to_string(kernel.paramBytes));
   std::memcpy(block.data(), buffer, kernel.paramBytes);
   return CUDA_SUCCESS;
 }
@@ -156,19 +156,21 @@ CUresult checkLimits(const Function &function, const ptx::Launch &launch, const 
   const ptx::Kernel &kernel = *function.kernel;
   const std::string name = "kernel " + function.name + ": ";
   if (!within(launch.grid, launch.limits.grid))
-    return refuse(check::launch, name + "a grid of " + text(launch.grid) + "; 1 to " + text(launch.limits.grid) + " is possible");
+    return refuse(check::launch, name + "a grid of " + text(launch.grid) + "; each side can be 1 to " +
+                                     text(launch.limits.grid));
   if (product(launch.grid) > UINT32_MAX)
     return refuse(check::launch, name + "a grid of " + text(launch.grid) + " has too many blocks for the simulator");
   if (!within(launch.block, launch.limits.block) || product(launch.block) > launch.limits.threadsPerBlock)
-    return refuse(check::launch, name + "blocks of " + text(launch.block) + "; 1 to " + text(launch.limits.block) + " and " +
-                                     std::to_string(launch.limits.threadsPerBlock) + " threads are possible");
+    return refuse(check::launch, name + "blocks of " + text(launch.block) + "; each side can be 1 to " +
+                                     text(launch.limits.block) + ", with " +
+                                     std::to_string(launch.limits.threadsPerBlock) + " threads in all");
   const ptx::Dim3 required = kernel.reqntid, block = launch.block;
   if (required.x != 0 && (block.x != required.x || block.y != required.y || block.z != required.z))
     return refuse(check::launch, name + "blocks of " + text(block) + ", .reqntid wants " + text(required));
   if (product(block) > static_cast<uint64_t>(maxThreads(kernel)))
     return refuse(check::launch,
-                  name + "blocks of " + std::to_string(product(block)) + " threads; its registers and directives allow " +
-                      std::to_string(maxThreads(kernel)),
+                  name + "blocks of " + std::to_string(product(block)) +
+                      " threads; its registers and directives allow " + std::to_string(maxThreads(kernel)),
                   CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES);
   if (launch.dynamicShared > static_cast<uint32_t>(function.maxDynamicShared))
     return refuse(check::launch, name + std::to_string(launch.dynamicShared) + " bytes of dynamic shared memory; " +

@@ -23,7 +23,7 @@ void forgetEverything() {
 }
 [[maybe_unused]] const bool hooked = (onReset(forgetEverything), true);
 
-// ---------------------------------------------------------------------------------------------------- options of the JIT
+// ------------------------------------------------------------------------------------------------- options of the JIT
 
 // One of the two log buffers that a caller may give.
 struct Log {
@@ -87,8 +87,8 @@ CUresult fits(const ptx::Module &code, int device, std::string &error) {
     return CUDA_ERROR_UNSUPPORTED_PTX_VERSION;
   }
   if (code.target() > static_cast<uint32_t>(p.major * 10 + p.minor)) {
-    error = ".target sm_" + std::to_string(code.target()) + " is higher than the device's sm_" + std::to_string(p.major) +
-            std::to_string(p.minor);
+    error = ".target sm_" + std::to_string(code.target()) + " is higher than the device's sm_" +
+            std::to_string(p.major) + std::to_string(p.minor);
     return CUDA_ERROR_INVALID_PTX;
   }
   for (const ptx::Kernel &kernel : code.kernels()) {
@@ -199,7 +199,7 @@ Function *liveFunction(CUfunction handle, const Context &context, CUresult &stat
     return nullptr;
   }
   if (function.module->context != &context) {
-    report(check::wrongContext, "function " + function.name + " is of a module in another context than the current one");
+    report(check::wrongContext, "function " + function.name + " is of a module in another context than the current");
     return nullptr;
   }
   status = CUDA_SUCCESS;

@@ -27,6 +27,12 @@ CUresult recordEvent(CUevent eventHandle, CUstream streamHandle) {
   return record(*event, *stream);
 }
 
+CUresult badMode(CUstreamCaptureMode mode) {
+  const int value = static_cast<int>(mode);
+  if (value >= CU_STREAM_CAPTURE_MODE_GLOBAL && value <= CU_STREAM_CAPTURE_MODE_RELAXED) return CUDA_SUCCESS;
+  return refuse(check::badValue, "mode is " + std::to_string(value) + ", no CUstreamCaptureMode");
+}
+
 // CUDA narrows a priority to the range that cuCtxGetStreamPriorityRange tells.
 int narrowed(int priority) { return priority > 0 ? 0 : priority < -5 ? -5 : priority; }
 
@@ -125,8 +131,7 @@ SIM_EXPORT CUresult cuStreamWaitEvent(CUstream hStream, CUevent hEvent, unsigned
 SIM_EXPORT CUresult cuStreamBeginCapture_v2(CUstream hStream, CUstreamCaptureMode mode) {
   BoundEntry entry(__func__);
   if (entry.status != CUDA_SUCCESS) return entry.status;
-  if (static_cast<int>(mode) < CU_STREAM_CAPTURE_MODE_GLOBAL || static_cast<int>(mode) > CU_STREAM_CAPTURE_MODE_RELAXED)
-    return refuse(check::badValue, "mode is " + std::to_string(static_cast<int>(mode)) + ", no CUstreamCaptureMode");
+  if (const CUresult status = badMode(mode); status != CUDA_SUCCESS) return status;
   CUresult status = CUDA_SUCCESS;
   Stream *stream = resolve(hStream, status);
   return stream != nullptr ? beginCapture(*stream, mode) : status;
@@ -178,8 +183,7 @@ SIM_EXPORT CUresult cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode *mode)
   Entry entry(__func__);
   if (entry.status != CUDA_SUCCESS) return entry.status;
   if (mode == nullptr) return nullArgument("mode");
-  if (static_cast<int>(*mode) < CU_STREAM_CAPTURE_MODE_GLOBAL || static_cast<int>(*mode) > CU_STREAM_CAPTURE_MODE_RELAXED)
-    return refuse(check::badValue, "mode is " + std::to_string(static_cast<int>(*mode)) + ", no CUstreamCaptureMode");
+  if (const CUresult status = badMode(*mode); status != CUDA_SUCCESS) return status;
   *mode = exchangeCaptureMode(*mode);
   return CUDA_SUCCESS;
 }
