@@ -218,7 +218,7 @@ cublasStatus_t gemm(Handle &handle, const Product &product, const void *alphaPoi
   checkOverlap(work.accesses);
   alpha.access(work.accesses);
   beta.access(work.accesses);
-  work.run = [product, alpha, beta] {
+  setRun(work, beta.onDevice(), [product, alpha, beta] {
     const double a = alpha.value(), b = beta.value();
     for (int i = 0; i < product.batch; i++) {
       const Product one = inBatch(product, i);
@@ -226,7 +226,7 @@ cublasStatus_t gemm(Handle &handle, const Product &product, const void *alphaPoi
       compute(one, a, b);
     }
     return CUDA_SUCCESS;
-  };
+  });
   return submit(handle, std::move(work), wantedWorkspace(product));
 }
 
@@ -258,6 +258,7 @@ CUresult runPointed(const Product &product, const Scalar &alpha, const Scalar &b
     if (b != 0) checkWritten(one.c);
     compute(one, a, b);
   }
+  markWritten(touched);
   return CUDA_SUCCESS;
 }
 

@@ -207,6 +207,23 @@ void checkWritten(const std::vector<Access> &accesses) {
   }
 }
 
+void markWritten(const std::vector<Access> &accesses) {
+  for (const Access &access : accesses) {
+    const Allocation *allocation = find(access.address);
+    if (!writes(access) || !allocation || !allocation->shadow) continue;
+    uint8_t *shadow = allocation->shadow + (access.address - allocation->address);
+    for (uint64_t i = 0; i < access.bytes; i++) shadow[i] |= 1;
+  }
+}
+
+void setRun(Work &work, bool mayReadOutput, std::function<CUresult()> run) {
+  if (mayReadOutput) {
+    work.runAndTell = [run](std::vector<Access> &) { return run(); };
+  } else {
+    work.run = std::move(run);
+  }
+}
+
 void checkOverlap(const std::vector<Access> &accesses) {
   std::vector<const Access *> sorted;
   for (const Access &access : accesses) sorted.push_back(&access);
@@ -259,10 +276,16 @@ namespace {
 
 constexpr int kMajor = 12, kMinor = 4, kPatch = 5;  // the version that the machine claims to be
 
+// Kept until a reset, so that a destroyed handle's address is not given out again.
 std::deque<Handle> &handles() {
-  static std::deque<Handle> all;  // never freed, so that a destroyed handle's address is not given out again
+  static std::deque<Handle> all;
   return all;
 }
+
+const bool hooked = [] {
+  onReset([] { handles().clear(); });
+  return true;
+}();
 
 bool validMath(int mode) {
   const int base = mode & ~int(CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION);

@@ -4,6 +4,7 @@
 #define GPUTRAIN_SIM_CUBLAS_HANDLE_H
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -97,6 +98,13 @@ void checkWritten(const std::vector<Access> &accesses);
 
 // A finding for output that overlaps input, of which the documentation says that results are undefined.
 void checkOverlap(const std::vector<Access> &accesses);
+
+// Marks what the accesses write as written, for work that tells its accesses only when it runs.
+void markWritten(const std::vector<Access> &accesses);
+
+// Gives the work its run. Where only a scalar in device memory says whether the output is read as well, the machine
+// must leave the output alone before: kernels are treated so.
+void setRun(Work &work, bool mayReadOutput, std::function<CUresult()> run);
 
 // Queues work on the handle's stream. `workspace`: bytes that a real library might use; 0: none.
 cublasStatus_t submit(Handle &handle, Work work, uint64_t workspace);

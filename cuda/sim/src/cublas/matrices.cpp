@@ -47,7 +47,7 @@ cublasStatus_t gemv(Handle &handle, cublasOperation_t trans, int m, int n, const
   checkOverlap(work.accesses);
   alpha.access(work.accesses);
   beta.access(work.accesses);
-  work.run = [alpha, beta, a, x, y, turned] {
+  setRun(work, beta.onDevice(), [alpha, beta, a, x, y, turned] {
     const T *matrix = at<T>(a.address), *from = at<T>(x.address);
     T *to = at<T>(y.address);
     if (beta.onDevice() && beta.value() != 0) checkRead(y);
@@ -60,7 +60,7 @@ cublasStatus_t gemv(Handle &handle, cublasOperation_t trans, int m, int n, const
       result = beta.value() == 0 ? value : value + T(beta.value()) * result;
     }
     return CUDA_SUCCESS;
-  };
+  });
   return submit(handle, std::move(work), sizeof(T) * y.n);
 }
 

@@ -264,6 +264,22 @@ void mixedPrecision() {
   }
 }
 
+// A batch whose matrices' addresses are in device memory.
+void batchOfPointers() {
+  Session session;
+  Stream stream;
+  Blas blas(stream);
+  Buffer<float> a(counting(4)), b(counting(4, 4)), c(4), d(4);
+  Buffer<CUdeviceptr> left(std::vector<CUdeviceptr>{a.address, b.address}),
+      right(std::vector<CUdeviceptr>{b.address, b.address}), result(std::vector<CUdeviceptr>{c.address, d.address});
+  const auto pointers = [](const Buffer<CUdeviceptr> &buffer) { return static_cast<float **>(buffer.pointer()); };
+  MUST(cublasSgemmBatched(blas, CUBLAS_OP_N, CUBLAS_OP_N, 2, 2, 2, &kOne, pointers(left), 2, pointers(right), 2,
+                          &kZero, pointers(result), 2, 2));
+  stream.synchronize();
+  expectClose(c.get(), product(false, false, 2, 2, 2, {0, 1, 2, 3}, {4, 5, 6, 7}), 0, "c");
+  expectClose(d.get(), product(false, false, 2, 2, 2, {4, 5, 6, 7}, {4, 5, 6, 7}), 0, "d");
+}
+
 // TF32 keeps 10 bits of the factors' mantissas, and only where it is asked for.
 void tensorFloat() {
   Session session;
@@ -295,7 +311,14 @@ void deviceScalars() {
   MUST(launch(kernels["scale"], {1, 32, 0}, stream, three.address, alpha.address, 2.0f, 1));
   MUST(cublasSaxpy(blas, 16, alpha.typed(), x.typed(), 1, y.typed(), 1));
   MUST(cublasSdot(blas, 16, y.typed(), 1, y.typed(), 1, dot.typed()));
+  // beta decides on the device whether c, which nobody has written, is read.
+  Buffer<float> one(std::vector<float>{1}), zero(std::vector<float>{0}), a(counting(4)), c(4);
+  for (const Buffer<float> *beta : {&zero, &one}) {
+    MUST(cublasSgemm(blas, CUBLAS_OP_N, CUBLAS_OP_N, 2, 2, 2, one.typed(), a.typed(), 2, a.typed(), 2, beta->typed(),
+                     c.typed(), 2));
+  }
   stream.synchronize();
+  expectEqual(c.get(), {4, 6, 12, 22}, "c");
   std::vector<float> want(16);
   double wantDot = 0;
   for (int i = 0; i < 16; i++) {
@@ -341,6 +364,7 @@ std::vector<Program> rightLibraries() {
       {"dropout", dropout},
       {"gemm-layouts", gemmLayouts},
       {"mixed-precision", mixedPrecision},
+      {"batch-of-pointers", batchOfPointers},
       {"tensor-float", tensorFloat},
       {"device-scalars", deviceScalars},
       {"vectors-and-matrices", vectorsAndMatrices},

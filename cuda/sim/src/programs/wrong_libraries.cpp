@@ -162,6 +162,29 @@ void gemmAddsToNothing() {
   ignore(cuCtxSynchronize());
 }
 
+void gemmAddsToNothingByDeviceScalar() {
+  Session session;
+  Blas blas;
+  Buffer<float> one(std::vector<float>{1}), a(counting(12)), b(counting(12)), c(16);
+  MUST(cublasSetPointerMode(blas, CUBLAS_POINTER_MODE_DEVICE));
+  ignore(cublasSgemm(blas, CUBLAS_OP_N, CUBLAS_OP_N, 4, 4, 3, one.typed(), a.typed(), 4, b.typed(), 3, one.typed(),
+                     c.typed(), 4));
+  ignore(cuCtxSynchronize());
+}
+
+void batchOfFreedPointers() {
+  Session session;
+  Blas blas;
+  Buffer<float> a(counting(4)), c(4);
+  Buffer<CUdeviceptr> left(std::vector<CUdeviceptr>{a.address}), right(std::vector<CUdeviceptr>{a.address}),
+      result(std::vector<CUdeviceptr>{c.address});
+  c.free();
+  const auto pointers = [](const Buffer<CUdeviceptr> &buffer) { return static_cast<float **>(buffer.pointer()); };
+  ignore(cublasSgemmBatched(blas, CUBLAS_OP_N, CUBLAS_OP_N, 2, 2, 2, &kOne, pointers(left), 2, pointers(right), 2,
+                            &kZero, pointers(result), 2, 1));
+  ignore(cuCtxSynchronize());
+}
+
 void gemmOntoItsInput() {
   Session session;
   Blas blas;
@@ -220,6 +243,11 @@ std::vector<Program> wrongLibraries() {
       {"short-leading-dimension", shortLeadingDimension, "bad value", {"cublasSgemm", "lda is 3"}},
       {"gemm-out-of-bounds", gemmOutOfBounds, "out of bounds", {"cublasSgemm", "C", "buffer #"}},
       {"gemm-adds-to-nothing", gemmAddsToNothing, "uninitialised read", {"cublasSgemm", "C", "buffer #"}},
+      {"gemm-adds-to-nothing-by-device-scalar",
+       gemmAddsToNothingByDeviceScalar,
+       "uninitialised read",
+       {"cublasSgemm", "C", "buffer #"}},
+      {"batch-of-freed-pointers", batchOfFreedPointers, "use after free", {"cublasSgemmBatched", "C", "buffer #"}},
       {"gemm-onto-its-input", gemmOntoItsInput, "overlapping buffers", {"cublasSgemm", "A", "C", "buffer #"}},
       {"batch-overlaps", batchOverlaps, "overlapping buffers", {"cublasSgemmStridedBatched", "strideC", "buffer #"}},
       {"device-scalar-in-host-mode",
