@@ -1,0 +1,580 @@
+// libcublas against plain loops in double, on random shapes, and its answers to wrong arguments.
+//
+//   test_cublas [SEED]
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "cublas_v2.h"
+#include "cuda.h"
+
+// The simulated machine's control; see the end of core/core.h.
+extern "C" {
+int simReset(const char *configuration);
+const char *simReport(int final);
+}
+
+namespace {
+
+using Values = std::vector<double>;
+
+int checks = 0, failures = 0;
+
+bool check(bool right, const std::string &otherwise) {
+  checks++;
+  if (right) return true;
+  failures++;
+  if (failures <= 30) std::printf("FAILED: %s\n", otherwise.c_str());
+  return false;
+}
+
+void succeeds(int status, const char *call) {
+  if (status == 0) return;
+  std::printf("%s gave %d\n", call, status);
+  std::exit(1);
+}
+#define MUST(call) succeeds(static_cast<int>(call), #call)
+
+bool nothingFound() { return std::string(simReport(0)).find("\"findings\":[]") != std::string::npos; }
+bool found(const std::string &text) { return std::string(simReport(0)).find(text) != std::string::npos; }
+
+void checkClose(const Values &got, const Values &want, double tolerance, const std::string &what) {
+  for (size_t i = 0; i < want.size(); i++) {
+    if (!check(std::fabs(got[i] - want[i]) <= tolerance * (1 + std::fabs(want[i])),
+               what + "[" + std::to_string(i) + "] is " + std::to_string(got[i]) + ", not " +
+                   std::to_string(want[i]))) {
+      return;
+    }
+  }
+}
+
+// --------------------------------------------------------------------------------------------------------- numbers
+
+// x with `bits` bits of mantissa behind the leading one, to nearest; ties to even, or away from zero.
+double rounded(double x, int bits, bool away) {
+  int exponent = 0;
+  const double mantissa = std::ldexp(std::frexp(x, &exponent), bits + 1);
+  return std::ldexp(away ? std::round(mantissa) : std::nearbyint(mantissa), exponent - bits - 1);
+}
+
+// Halves without subnormals, infinities and NaN, which no test here needs.
+uint16_t halfOf(double x) {
+  const float value = static_cast<float>(rounded(x, 10, false));
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  if (value == 0) return 0;
+  return static_cast<uint16_t>((bits >> 16 & 0x8000) | (((bits >> 13) & 0x3ffff) - (112 << 10)));
+}
+
+double ofHalf(uint16_t half) {
+  if ((half & 0x7fff) == 0) return 0;
+  const double value = std::ldexp(1024 + (half & 1023), (half >> 10 & 31) - 25);
+  return half & 0x8000 ? -value : value;
+}
+
+uint16_t brainOf(double x) {
+  const float value = static_cast<float>(rounded(x, 7, false));
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return static_cast<uint16_t>(bits >> 16);
+}
+
+double ofBrain(uint16_t brain) {
+  const uint32_t bits = static_cast<uint32_t>(brain) << 16;
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+size_t sizeOf(cudaDataType type) { return type == CUDA_R_64F ? 8 : type == CUDA_R_32F ? 4 : 2; }
+
+std::vector<uint8_t> encoded(const Values &values, cudaDataType type) {
+  std::vector<uint8_t> bytes(values.size() * sizeOf(type));
+  for (size_t i = 0; i < values.size(); i++) {
+    uint8_t *at = bytes.data() + i * sizeOf(type);
+    const float single = static_cast<float>(values[i]);
+    const uint16_t small = type == CUDA_R_16F ? halfOf(values[i]) : brainOf(values[i]);
+    if (type == CUDA_R_64F) std::memcpy(at, &values[i], 8);
+    if (type == CUDA_R_32F) std::memcpy(at, &single, 4);
+    if (sizeOf(type) == 2) std::memcpy(at, &small, 2);
+  }
+  return bytes;
+}
+
+Values decoded(const std::vector<uint8_t> &bytes, cudaDataType type) {
+  Values values(bytes.size() / sizeOf(type));
+  for (size_t i = 0; i < values.size(); i++) {
+    const uint8_t *at = bytes.data() + i * sizeOf(type);
+    float single;
+    uint16_t small;
+    if (type == CUDA_R_64F) std::memcpy(&values[i], at, 8);
+    if (type == CUDA_R_32F) {
+      std::memcpy(&single, at, 4);
+      values[i] = single;
+    }
+    if (sizeOf(type) == 2) {
+      std::memcpy(&small, at, 2);
+      values[i] = type == CUDA_R_16F ? ofHalf(small) : ofBrain(small);
+    }
+  }
+  return values;
+}
+
+class Random {
+ public:
+  explicit Random(uint64_t seed) : engine_(seed) {}
+  int whole(int low, int high) { return std::uniform_int_distribution<int>(low, high)(engine_); }
+  // In [-1, 1), a value that every type holds exactly.
+  double value() { return whole(-64, 63) / 64.0; }
+  double fine() { return whole(-(1 << 23), (1 << 23) - 1) / double(1 << 23); }
+  Values values(size_t count) {
+    Values result(count);
+    for (double &x : result) x = value();
+    return result;
+  }
+
+ private:
+  std::mt19937_64 engine_;
+};
+
+// ---------------------------------------------------------------------------------------------------------- machine
+
+// A fresh machine with a handle on a stream of its own.
+struct Rig {
+  explicit Rig(const std::string &configuration) {
+    simReset(configuration.c_str());
+    MUST(cuInit(0));
+    MUST(cuDeviceGet(&device, 0));
+    MUST(cuDevicePrimaryCtxRetain(&context, device));
+    MUST(cuCtxSetCurrent(context));
+    MUST(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
+    MUST(cublasCreate(&blas));
+    MUST(cublasSetStream(blas, stream));
+  }
+  ~Rig() {
+    MUST(cublasDestroy(blas));
+    MUST(cuStreamDestroy(stream));
+    MUST(cuCtxSetCurrent(nullptr));
+    MUST(cuDevicePrimaryCtxRelease(device));
+    check(std::string(simReport(1)).find("\"leaks\":[]") != std::string::npos, "something leaks");
+  }
+  CUdevice device = 0;
+  CUcontext context = nullptr;
+  CUstream stream = nullptr;
+  cublasHandle_t blas = nullptr;
+};
+
+// Numbers on the device.
+class Array {
+ public:
+  Array(const Values &values, cudaDataType type) : type_(type), count_(values.size()) {
+    const std::vector<uint8_t> bytes = encoded(values, type);
+    MUST(cuMemAlloc(&address_, bytes.size() + 1));
+    MUST(cuMemcpyHtoD(address_, bytes.data(), bytes.size()));
+    MUST(cuCtxSynchronize());
+  }
+  ~Array() { MUST(cuMemFree(address_)); }
+  Array(const Array &) = delete;
+  Array &operator=(const Array &) = delete;
+  Values get() const {
+    std::vector<uint8_t> bytes(count_ * sizeOf(type_));
+    MUST(cuCtxSynchronize());
+    MUST(cuMemcpyDtoH(bytes.data(), address_, bytes.size()));
+    return decoded(bytes, type_);
+  }
+  void *pointer() const { return reinterpret_cast<void *>(address_); }
+  float *single() const { return static_cast<float *>(pointer()); }
+  double *wide() const { return static_cast<double *>(pointer()); }
+
+ private:
+  cudaDataType type_;
+  size_t count_;
+  CUdeviceptr address_ = 0;
+};
+
+// --------------------------------------------------------------------------------------------------------- products
+
+struct Shape {
+  bool ta = false, tb = false;
+  int m = 1, n = 1, k = 1, lda = 1, ldb = 1, ldc = 1;
+  int columnsA() const { return ta ? m : k; }
+  int columnsB() const { return tb ? k : n; }
+  cublasOperation_t opA() const { return ta ? CUBLAS_OP_T : CUBLAS_OP_N; }
+  cublasOperation_t opB() const { return tb ? CUBLAS_OP_T : CUBLAS_OP_N; }
+  std::string text() const {
+    return std::string(ta ? "T" : "N") + (tb ? "T" : "N") + " " + std::to_string(m) + "x" + std::to_string(n) + "x" +
+           std::to_string(k);
+  }
+};
+
+Shape anyShape(Random &random, int largestK) {
+  Shape shape;
+  shape.ta = random.whole(0, 1);
+  shape.tb = random.whole(0, 1);
+  shape.m = random.whole(1, 40);
+  shape.n = random.whole(1, 40);
+  shape.k = random.whole(0, largestK);
+  shape.lda = std::max(1, shape.ta ? shape.k : shape.m) + random.whole(0, 3);
+  shape.ldb = std::max(1, shape.tb ? shape.n : shape.k) + random.whole(0, 3);
+  shape.ldc = shape.m + random.whole(0, 3);
+  return shape;
+}
+
+// alpha op(a) op(b) + beta c, with c's gaps as they were.
+Values product(const Shape &s, const Values &a, const Values &b, Values c, double alpha, double beta) {
+  for (int j = 0; j < s.n; j++) {
+    for (int i = 0; i < s.m; i++) {
+      double sum = 0;
+      for (int l = 0; l < s.k; l++) {
+        sum += a[s.ta ? i * s.lda + l : l * s.lda + i] * b[s.tb ? l * s.ldb + j : j * s.ldb + l];
+      }
+      c[j * s.ldc + i] = alpha * sum + beta * c[j * s.ldc + i];
+    }
+  }
+  return c;
+}
+
+struct Kind {
+  const char *name;
+  cudaDataType in, out;
+  cublasComputeType_t compute;
+  double tolerance;
+};
+
+const Kind kKinds[] = {
+    {"float", CUDA_R_32F, CUDA_R_32F, CUBLAS_COMPUTE_32F, 1e-5},
+    {"float, pedantic", CUDA_R_32F, CUDA_R_32F, CUBLAS_COMPUTE_32F_PEDANTIC, 1e-5},
+    {"double", CUDA_R_64F, CUDA_R_64F, CUBLAS_COMPUTE_64F, 1e-14},
+    {"half to float", CUDA_R_16F, CUDA_R_32F, CUBLAS_COMPUTE_32F, 1e-5},
+    {"half", CUDA_R_16F, CUDA_R_16F, CUBLAS_COMPUTE_32F, 1e-3},
+    {"bfloat16 to float", CUDA_R_16BF, CUDA_R_32F, CUBLAS_COMPUTE_32F, 1e-5},
+    {"bfloat16", CUDA_R_16BF, CUDA_R_16BF, CUBLAS_COMPUTE_32F, 8e-3},
+};
+
+void products(Random &random) {
+  for (int round = 0; round < 70; round++) {
+    const Kind &kind = kKinds[round % 7];
+    Rig rig("seed=" + std::to_string(round + 1));
+    const Shape s = anyShape(random, round % 10 == 0 ? 700 : 60);
+    const Values a = random.values(size_t(s.lda) * s.columnsA() + 1);
+    const Values b = random.values(size_t(s.ldb) * s.columnsB() + 1);
+    const Values c = random.values(size_t(s.ldc) * s.n);
+    const double beta = round % 3 - 1;  // -1, 0, 1
+    const float alpha32 = 0.5f, beta32 = float(beta);
+    const double alpha64 = 0.5;
+    const bool wide = kind.compute == CUBLAS_COMPUTE_64F;
+    Array da(a, kind.in), db(b, kind.in), dc(c, kind.out);
+    const cublasStatus_t status = cublasGemmEx(
+        rig.blas, s.opA(), s.opB(), s.m, s.n, s.k, wide ? static_cast<const void *>(&alpha64) : &alpha32, da.pointer(),
+        kind.in, s.lda, db.pointer(), kind.in, s.ldb, wide ? static_cast<const void *>(&beta) : &beta32, dc.pointer(),
+        kind.out, s.ldc, kind.compute, CUBLAS_GEMM_DEFAULT);
+    const std::string what = std::string(kind.name) + " " + s.text();
+    if (!check(status == CUBLAS_STATUS_SUCCESS, what + ": status " + std::to_string(status))) continue;
+    checkClose(dc.get(), product(s, a, b, c, 0.5, beta), kind.tolerance, what);
+    check(nothingFound(), what + ": " + simReport(0));
+  }
+}
+
+struct Narrowing {
+  cublasComputeType_t compute;
+  int bits;
+  bool away;
+};
+
+// What the factors lose on tensor cores, and that an older device or PEDANTIC loses nothing.
+void narrowing(Random &random) {
+  const Narrowing kinds[] = {{CUBLAS_COMPUTE_32F_FAST_TF32, 10, true},
+                             {CUBLAS_COMPUTE_32F_FAST_16F, 10, false},
+                             {CUBLAS_COMPUTE_32F_FAST_16BF, 7, false},
+                             {CUBLAS_COMPUTE_32F, 23, false},
+                             {CUBLAS_COMPUTE_32F_PEDANTIC, 23, false}};
+  for (const char *capability : {"8.0", "7.5"}) {
+    for (const Narrowing &kind : kinds) {
+      Rig rig(std::string("cc=") + capability);
+      const bool narrow = capability[0] == '8' || kind.compute == CUBLAS_COMPUTE_32F_FAST_16F;
+      Shape s;
+      s.k = s.lda = s.ldb = 1;
+      const double x = std::fabs(random.fine()) + 0.25, y = std::fabs(random.fine()) + 0.25;
+      const float one = 1, zero = 0;
+      Array a({x}, CUDA_R_32F), b({y}, CUDA_R_32F), c({0}, CUDA_R_32F);
+      MUST(cublasGemmEx(rig.blas, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 1, &one, a.pointer(), CUDA_R_32F, 1, b.pointer(),
+                        CUDA_R_32F, 1, &zero, c.pointer(), CUDA_R_32F, 1, kind.compute, CUBLAS_GEMM_DEFAULT));
+      const int bits = narrow ? kind.bits : 23;
+      const double want = rounded(x, bits, kind.away) * rounded(y, bits, kind.away);
+      checkClose(c.get(), {want}, 1e-7, std::string("cc ") + capability + ", compute " + std::to_string(kind.compute));
+    }
+  }
+}
+
+void batches(Random &random) {
+  for (int round = 0; round < 12; round++) {
+    Rig rig("seed=" + std::to_string(round + 1));
+    Shape s = anyShape(random, 20);
+    const int batch = random.whole(1, 4), gap = random.whole(0, 5);
+    const size_t strideA = size_t(s.lda) * s.columnsA() + gap, strideC = size_t(s.ldc) * s.n + gap;
+    const Values a = random.values(strideA * batch + 1), b = random.values(size_t(s.ldb) * s.columnsB() + 1);
+    Values want = random.values(strideC * batch);
+    Array da(a, CUDA_R_32F), db(b, CUDA_R_32F), dc(want, CUDA_R_32F);
+    const float alpha = 2, beta = 1;
+    MUST(cublasSgemmStridedBatched(rig.blas, s.opA(), s.opB(), s.m, s.n, s.k, &alpha, da.single(), s.lda,
+                                   static_cast<long long>(strideA), db.single(), s.ldb, 0, &beta, dc.single(), s.ldc,
+                                   static_cast<long long>(strideC), batch));
+    for (int i = 0; i < batch; i++) {
+      const auto at = want.begin() + i * strideC;
+      const Values part = product(s, Values(a.begin() + i * strideA, a.end()), b,
+                                  Values(at, at + size_t(s.ldc) * s.n), 2, 1);
+      std::copy(part.begin(), part.end(), at);
+    }
+    checkClose(dc.get(), want, 1e-5, "batch of " + s.text());
+    check(nothingFound(), std::string("batch: ") + simReport(0));
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- vectors and matrices
+
+int64_t place(int i, int n, int increment) {
+  return increment > 0 ? int64_t(i) * increment : int64_t(i - n + 1) * increment;
+}
+
+void vectors(Random &random) {
+  for (int round = 0; round < 30; round++) {
+    Rig rig("seed=" + std::to_string(round + 1));
+    const int n = random.whole(1, 50), steps[] = {1, 2, -1, -3, 3};
+    const int incx = steps[random.whole(0, 4)], incy = steps[random.whole(0, 4)];
+    const Values x = random.values(size_t(n) * 3), y = random.values(size_t(n) * 3);
+    Array dx(x, CUDA_R_32F), dy(y, CUDA_R_32F), dz(y, CUDA_R_32F);
+    const float alpha = 0.25f;
+    float dot = 0;
+    MUST(cublasSdot(rig.blas, n, dx.single(), incx, dy.single(), incy, &dot));
+    MUST(cublasSaxpy(rig.blas, n, &alpha, dx.single(), incx, dy.single(), incy));
+    MUST(cublasScopy(rig.blas, n, dx.single(), incx, dz.single(), incy));
+    Values wantY = y, wantZ = y;
+    double wantDot = 0;
+    for (int i = 0; i < n; i++) {
+      const double from = x[place(i, n, incx)];
+      const int64_t to = place(i, n, incy);
+      wantDot += from * y[to];
+      wantY[to] += 0.25 * from;
+      wantZ[to] = from;
+    }
+    checkClose({dot}, {wantDot}, 1e-6, "dot");
+    checkClose(dy.get(), wantY, 1e-6, "axpy");
+    checkClose(dz.get(), wantZ, 0, "copy");
+    check(nothingFound(), std::string("vectors: ") + simReport(0));
+  }
+}
+
+void reductions(Random &random) {
+  for (int round = 0; round < 20; round++) {
+    Rig rig("seed=" + std::to_string(round + 1));
+    const int n = random.whole(1, 50), step = random.whole(1, 3);
+    const Values x = random.values(size_t(n) * step);
+    Array dx(x, CUDA_R_32F);
+    float norm = 0, sum = 0;
+    int most = 0, least = 0;
+    MUST(cublasSnrm2(rig.blas, n, dx.single(), step, &norm));
+    MUST(cublasSasum(rig.blas, n, dx.single(), step, &sum));
+    MUST(cublasIsamax(rig.blas, n, dx.single(), step, &most));
+    MUST(cublasIsamin(rig.blas, n, dx.single(), step, &least));
+    double squares = 0, total = 0;
+    int wantMost = 0, wantLeast = 0;
+    for (int i = 0; i < n; i++) {
+      squares += x[i * step] * x[i * step];
+      total += std::fabs(x[i * step]);
+      if (std::fabs(x[i * step]) > std::fabs(x[wantMost * step])) wantMost = i;
+      if (std::fabs(x[i * step]) < std::fabs(x[wantLeast * step])) wantLeast = i;
+    }
+    checkClose({norm, sum}, {std::sqrt(squares), total}, 1e-6, "norms");
+    check(most == wantMost + 1 && least == wantLeast + 1, "the index of an extreme");
+  }
+}
+
+void matrices(Random &random) {
+  for (int round = 0; round < 30; round++) {
+    Rig rig("seed=" + std::to_string(round + 1));
+    const int m = random.whole(1, 20), n = random.whole(1, 20), lda = m + random.whole(0, 2);
+    const bool turned = random.whole(0, 1);
+    const int rows = turned ? n : m, columns = turned ? m : n;
+    const Values a = random.values(size_t(lda) * n), x = random.values(columns), y = random.values(rows);
+    Array da(a, CUDA_R_64F), dx(x, CUDA_R_64F), dy(y, CUDA_R_64F), dt(Values(size_t(m) * n), CUDA_R_64F);
+    const double alpha = 2, beta = -1;
+    const cublasOperation_t op = turned ? CUBLAS_OP_T : CUBLAS_OP_N;
+    MUST(cublasDgemv(rig.blas, op, m, n, &alpha, da.wide(), lda, dx.wide(), 1, &beta, dy.wide(), 1));
+    MUST(cublasDgeam(rig.blas, CUBLAS_OP_T, CUBLAS_OP_T, n, m, &alpha, da.wide(), lda, &beta, da.wide(), lda,
+                     dt.wide(), n));
+    Values want = y, wantT(size_t(m) * n);
+    for (int i = 0; i < rows; i++) {
+      want[i] = -y[i];
+      for (int j = 0; j < columns; j++) want[i] += 2 * a[turned ? size_t(i) * lda + j : size_t(j) * lda + i] * x[j];
+    }
+    for (int j = 0; j < m; j++) {
+      for (int i = 0; i < n; i++) wantT[j * n + i] = a[size_t(i) * lda + j];
+    }
+    checkClose(dy.get(), want, 1e-13, "gemv");
+    checkClose(dt.get(), wantT, 0, "geam");
+    MUST(cublasDger(rig.blas, rows, columns, &alpha, dy.wide(), 1, dx.wide(), 1, dt.wide(), rows));
+    for (int j = 0; j < columns; j++) {
+      for (int i = 0; i < rows; i++) wantT[size_t(j) * rows + i] += 2 * want[i] * x[j];
+    }
+    checkClose(dt.get(), wantT, 1e-13, "ger");
+    check(nothingFound(), std::string("matrices: ") + simReport(0));
+  }
+}
+
+// ----------------------------------------------------------------------------------------------------------- answers
+
+void wrongArguments() {
+  struct Case {
+    int m, n, k, lda, ldb, ldc;
+    const char *says;
+  };
+  const Case cases[] = {{-1, 2, 2, 2, 2, 2, "m is -1"},         {2, -1, 2, 2, 2, 2, "n is -1"},
+                        {2, 2, -1, 2, 2, 2, "k is -1"},         {2, 2, 2, 1, 2, 2, "lda is 1"},
+                        {2, 2, 2, 2, 1, 2, "ldb is 1"},         {2, 2, 2, 2, 2, 1, "ldc is 1"},
+                        {0, 2, 2, 0, 2, 1, "lda is 0"}};
+  for (const Case &c : cases) {
+    Rig rig("");
+    Array a(Values(4), CUDA_R_32F);
+    Array b(Values(4), CUDA_R_32F), to(Values(4), CUDA_R_32F);
+    const float one = 1;
+    const cublasStatus_t status = cublasSgemm(rig.blas, CUBLAS_OP_N, CUBLAS_OP_N, c.m, c.n, c.k, &one, a.single(),
+                                              c.lda, b.single(), c.ldb, &one, to.single(), c.ldc);
+    check(status == CUBLAS_STATUS_INVALID_VALUE, std::string(c.says) + ": status " + std::to_string(status));
+    check(found(c.says), std::string(c.says) + ": not reported");
+  }
+}
+
+void nothingToDo() {
+  Rig rig("");
+  const float one = 1;
+  MUST(cublasSgemm(rig.blas, CUBLAS_OP_N, CUBLAS_OP_N, 0, 2, 2, &one, nullptr, 1, nullptr, 2, &one, nullptr, 1));
+  MUST(cublasSaxpy(rig.blas, 0, &one, nullptr, 1, nullptr, 1));
+  Array c({1, 2, 3, 4}, CUDA_R_32F);
+  const float three = 3;
+  MUST(cublasSgemm(rig.blas, CUBLAS_OP_N, CUBLAS_OP_N, 2, 2, 0, &one, nullptr, 2, nullptr, 1, &three, c.single(), 2));
+  checkClose(c.get(), {3, 6, 9, 12}, 0, "a product of depth 0");
+  check(nothingFound(), std::string("nothing to do: ") + simReport(0));
+}
+
+// What a device can't do is a status, not a finding: programs may ask.
+void notSupported() {
+  Rig rig("cc=7.5");
+  Array a(Values(4), CUDA_R_16BF), b(Values(4), CUDA_R_16BF), c(Values(4), CUDA_R_32F);
+  const float one = 1;
+  const cublasStatus_t status =
+      cublasGemmEx(rig.blas, CUBLAS_OP_N, CUBLAS_OP_N, 2, 2, 2, &one, a.pointer(), CUDA_R_16BF, 2, b.pointer(),
+                   CUDA_R_16BF, 2, &one, c.pointer(), CUDA_R_32F, 2, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
+  check(status == CUBLAS_STATUS_NOT_SUPPORTED, "bfloat16 on compute capability 7.5");
+  check(nothingFound(), "NOT_SUPPORTED is a finding");
+}
+
+void modes() {
+  Rig rig("");
+  int version = 0, major = 0;
+  MUST(cublasGetVersion(rig.blas, &version));
+  MUST(cublasGetProperty(MAJOR_VERSION, &major));
+  check(version / 10000 == major && major == 12, "versions");
+  cudaStream_t stream = nullptr;
+  MUST(cublasGetStream(rig.blas, &stream));
+  check(stream == rig.stream, "the stream");
+  cublasPointerMode_t pointers = CUBLAS_POINTER_MODE_DEVICE;
+  MUST(cublasGetPointerMode(rig.blas, &pointers));
+  check(pointers == CUBLAS_POINTER_MODE_HOST, "the first pointer mode");
+  MUST(cublasSetAtomicsMode(rig.blas, CUBLAS_ATOMICS_ALLOWED));
+  cublasAtomicsMode_t atomics = CUBLAS_ATOMICS_NOT_ALLOWED;
+  MUST(cublasGetAtomicsMode(rig.blas, &atomics));
+  check(atomics == CUBLAS_ATOMICS_ALLOWED, "the atomics mode");
+  MUST(cublasSetMathMode(rig.blas, CUBLAS_TF32_TENSOR_OP_MATH));
+  cublasMath_t math = CUBLAS_DEFAULT_MATH;
+  MUST(cublasGetMathMode(rig.blas, &math));
+  check(math == CUBLAS_TF32_TENSOR_OP_MATH, "the math mode");
+  check(nothingFound(), std::string("modes: ") + simReport(0));
+  check(cublasSetMathMode(rig.blas, static_cast<cublasMath_t>(7)) == CUBLAS_STATUS_INVALID_VALUE, "math mode 7");
+}
+
+// cublasSetStream forgets the user's workspace.
+void workspaceAndStream() {
+  Rig rig("");
+  Array space(Values(512), CUDA_R_64F), a({2}, CUDA_R_32F), c({0}, CUDA_R_32F);
+  const float one = 1;
+  const auto multiply = [&] {
+    return cublasSgemm(rig.blas, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 1, &one, a.single(), 1, a.single(), 1, &one,
+                       c.single(), 1);
+  };
+  MUST(cublasSetWorkspace(rig.blas, space.pointer(), 4096));
+  MUST(cublasSetStream(rig.blas, rig.stream));
+  MUST(multiply());
+  check(nothingFound(), std::string("workspace after cublasSetStream: ") + simReport(0));
+  MUST(cublasSetWorkspace(rig.blas, space.pointer(), 4096));
+  check(multiply() == CUBLAS_STATUS_ALLOC_FAILED, "a workspace of 4 KiB");
+  check(found("workspace too small"), "a small workspace isn't reported");
+  check(cublasSetWorkspace(rig.blas, static_cast<char *>(space.pointer()) + 16, 64) == CUBLAS_STATUS_INVALID_VALUE,
+        "a workspace that isn't aligned");
+}
+
+void faults() {
+  Rig rig("fault=cublasSgemm_v2@2=14");
+  Array a({2}, CUDA_R_32F), c({0}, CUDA_R_32F);
+  const float one = 1;
+  const auto multiply = [&] {
+    return cublasSgemm(rig.blas, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 1, &one, a.single(), 1, a.single(), 1, &one,
+                       c.single(), 1);
+  };
+  MUST(multiply());
+  check(multiply() == CUBLAS_STATUS_INTERNAL_ERROR, "the fault on demand");
+  MUST(multiply());
+  checkClose(c.get(), {8}, 0, "c after a call that failed");
+}
+
+// The largest product of the tutorial's network, in all layouts.
+void speed() {
+  Rig rig("");
+  const int sizes[][3] = {{8, 1000, 3136}, {1000, 8, 3136}, {3136, 8, 1000}, {3136, 1000, 8}};
+  double slowest = 0;
+  for (const auto &size : sizes) {
+    for (int variant = 0; variant < 4; variant++) {
+      const int m = size[0], n = size[1], k = size[2];
+      const bool ta = variant & 1, tb = variant & 2;
+      Array a(Values(size_t(m) * k, 1), CUDA_R_32F), b(Values(size_t(k) * n, 1), CUDA_R_32F);
+      Array c(Values(size_t(m) * n), CUDA_R_32F);
+      const float one = 1, zero = 0;
+      const auto start = std::chrono::steady_clock::now();
+      MUST(cublasSgemm(rig.blas, ta ? CUBLAS_OP_T : CUBLAS_OP_N, tb ? CUBLAS_OP_T : CUBLAS_OP_N, m, n, k, &one,
+                       a.single(), ta ? k : m, b.single(), tb ? n : k, &zero, c.single(), m));
+      MUST(cuStreamSynchronize(rig.stream));
+      const std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - start;
+      slowest = std::max(slowest, taken.count());
+      check(c.get()[0] == k, "the sum of ones");
+    }
+  }
+  std::printf("slowest product of 8 x 1000 x 3136: %.1f ms\n", slowest);
+  check(slowest < 2000, "a product takes seconds");
+}
+
+}  // namespace
+
+int main(int count, char **words) {
+  const uint64_t seed = count > 1 ? std::strtoull(words[1], nullptr, 10) : 1;
+  Random random(seed);
+  products(random);
+  narrowing(random);
+  batches(random);
+  vectors(random);
+  reductions(random);
+  matrices(random);
+  wrongArguments();
+  nothingToDo();
+  notSupported();
+  modes();
+  workspaceAndStream();
+  faults();
+  speed();
+  std::printf("%d checks, %d failed\n", checks, failures);
+  return failures > 0 ? 1 : 0;
+}
