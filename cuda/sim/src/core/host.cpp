@@ -69,8 +69,8 @@ void checkGuard(const PinnedMemory &memory) {
 }
 
 bool touches(const Op &op, const PinnedMemory &memory) {
-  return op.use != nullptr && op.use->begin < memory.address + memory.bytes &&
-         memory.address < op.use->begin + op.use->bytes;
+  const std::shared_ptr<HostUse> use = op.use.lock();
+  return use != nullptr && use->begin < memory.address + memory.bytes && memory.address < use->begin + use->bytes;
 }
 
 void checkUnused(PinnedMemory &memory) {
@@ -277,8 +277,9 @@ void useHost(const OpPtr &op) {
 }
 
 void beforeHostUse(Op &op) {
-  if (op.use == nullptr) return;
-  HostUse &use = *op.use;
+  const std::shared_ptr<HostUse> shared = op.use.lock();
+  if (shared == nullptr) return;
+  HostUse &use = *shared;
   verify(use);
   for (const auto &other : machine().hostUses) {
     if (use.writes && other.get() != &use && overlap(use, *other)) other->watched = false;
@@ -292,9 +293,10 @@ void beforeHostUse(Op &op) {
 }
 
 void afterHostUse(Op &op) {
-  if (op.use == nullptr || !op.use->writes) return;
-  op.use->print.take(op.use->begin, op.use->bytes);
-  op.use->watched = true;
+  const std::shared_ptr<HostUse> use = op.use.lock();
+  if (use == nullptr || !use->writes) return;
+  use->print.take(use->begin, use->bytes);
+  use->watched = true;
 }
 
 void hostSees(const Clock &clock) {

@@ -40,7 +40,7 @@ struct Op {
   bool losesDevice = false;
   bool done = false;
   double time = 0;                         // on the machine's clock when it was done, in milliseconds
-  std::shared_ptr<HostUse> use;
+  std::weak_ptr<HostUse> use;
 };
 using OpPtr = std::shared_ptr<Op>;
 
