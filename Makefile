@@ -49,7 +49,7 @@ sim: ## Build the simulated CUDA machine, cuda/sim/build (needs g++)
 check-abi: ## Compare our declarations of CUDA with NVIDIA's own headers (fetches them; needs g++, pip and apt-get)
 	$(GO) run ./cuda/driver/abi headers
 
-check-descriptors: sim ## Compare the simulator's descriptors with the real cuDNN's, which needs no GPU (fetches it; needs pip)
+check-descriptors: sim ## Compare the simulator's descriptors with the real cuDNN's (fetches it; needs g++ and pip)
 	$(GO) run ./cuda/driver/abi descriptors
 
 noasm: ## Run the CPU device's short tests without assembly

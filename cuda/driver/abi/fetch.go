@@ -117,9 +117,9 @@ func (p pack) download(folder string) (string, error) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		hint := ""
 		if p.source == "deb" {
-			hint = "\nDebian's archive has it in the component non-free: add that to apt's sources, then apt-get update"
+			hint = "\n  Debian's archive has it in the component non-free: add that to apt's sources, then apt-get update"
 		}
-		return "", fmt.Errorf("%s: %w\n%s%s", strings.Join(cmd.Args[:3], " "), err, strings.TrimSpace(string(out)), hint)
+		return "", fmt.Errorf("%s: %w%s%s", strings.Join(cmd.Args[:3], " "), err, indented(out), hint)
 	}
 	files, err := filepath.Glob(filepath.Join(folder, "*.*"))
 	if err != nil {
@@ -129,6 +129,15 @@ func (p pack) download(folder string) (string, error) {
 		return "", fmt.Errorf("want one file, have %q", files)
 	}
 	return files[0], p.verify(files[0])
+}
+
+// indented puts what a command said below the error.
+func indented(out []byte) string {
+	text := strings.TrimSpace(string(out))
+	if text == "" {
+		return ""
+	}
+	return "\n  " + strings.ReplaceAll(text, "\n", "\n  ")
 }
 
 func (p pack) verify(file string) error {

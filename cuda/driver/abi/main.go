@@ -178,6 +178,9 @@ func simulatorSources() ([]string, error) {
 		}
 		sources = append(sources, found...)
 	}
+	if len(sources) == 0 {
+		return nil, fmt.Errorf("no sources of the simulator in %s: run this from the module's root", simulator)
+	}
 	return sources, nil
 }
 
