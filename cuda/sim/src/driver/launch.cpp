@@ -62,21 +62,23 @@ CUresult statusOf(ptx::Status status) {
   return CUDA_ERROR_LAUNCH_FAILED;
 }
 
-// The parameter through which a kernel got at an address: the pointer into the same allocation.
-std::string parameterOf(const KernelRun &run, uint64_t address) {
+// What a kernel got at an address through: a variable of its module, or the parameter that points into the allocation.
+std::string wayTo(const KernelRun &run, uint64_t address) {
   const Allocation *allocation = find(address);
+  for (size_t i = 0; i < run.module->variables.size(); i++)
+    if (run.module->variables[i] == allocation) return run.module->code->symbols()[i].name;
   for (const ptx::Parameter &parameter : run.launch.kernel->params) {
     uint64_t value = 0;
     if (parameter.size != sizeof value) continue;
     std::memcpy(&value, run.launch.params.data() + parameter.offset, sizeof value);
     if (isDeviceAddress(value) && find(value) == allocation) return parameter.name;
   }
-  return allocation != nullptr && !allocation->writable ? "a constant" : "memory that no parameter names";
+  return "memory that no parameter points to";
 }
 
 void addTouched(const KernelRun &run, const std::vector<ptx::Range> &ranges, Mode mode, std::vector<Access> &touched) {
   for (const ptx::Range &range : ranges)
-    touched.push_back({range.begin, range.end - range.begin, mode, parameterOf(run, range.begin)});
+    touched.push_back({range.begin, range.end - range.begin, mode, wayTo(run, range.begin)});
 }
 
 CUresult runKernel(const KernelRun &run, std::vector<Access> &touched) {

@@ -127,7 +127,7 @@ SIM_EXPORT CUresult cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pPitch, size_t
 SIM_EXPORT CUresult cuMemFree_v2(CUdeviceptr dptr) {
   BoundEntry entry(__func__);
   if (entry.status != CUDA_SUCCESS) return entry.status;
-  if (dptr == 0) return CUDA_SUCCESS;  // as the real library does
+  if (dptr == 0) return nullArgument("dptr");
   if (const CUresult status = allowedDuringCapture(); status != CUDA_SUCCESS) return status;
   return release(dptr);
 }
