@@ -575,6 +575,6 @@ int main(int count, char **words) {
   workspaceAndStream();
   faults();
   speed();
-  std::printf("%d checks, %d failed\n", checks, failures);
+  std::printf("seed %llu: %d checks, %d failures\n", static_cast<unsigned long long>(seed), checks, failures);
   return failures > 0 ? 1 : 0;
 }
