@@ -64,6 +64,7 @@ void report(const char *check, const std::string &message) { reportFor(callName(
 
 void reportFor(const std::string &call, const char *check, const std::string &message) {
   Machine &m = machine();
+  if (m.silent) return;
   const std::string key = std::string(check) + '\n' + call + '\n' + message;
   m.reportUrgent = true;
   auto known = m.findingIndex.find(key);

@@ -262,6 +262,7 @@ struct Machine {
   std::vector<Leak> leaks;  // found when a context went
   std::map<std::string, uint64_t> counters;
   bool reportUrgent = false, reportStale = false;
+  bool silent = false;  // nothing is reported: a context that a fatal error ended goes, with what could not be freed
   std::chrono::steady_clock::time_point nextReport{};
 };
 
