@@ -87,6 +87,20 @@ void invalidate(Capture &capture) {
   if (capture.invalidatedBy.empty()) capture.invalidatedBy = callName();
 }
 
+// Without the stream that it began on a capture can't end any more.
+void leaveCapture(Stream &stream) {
+  const std::shared_ptr<Capture> capture = stream.capture;
+  if (capture == nullptr) return;
+  invalidate(*capture);
+  if (capture->origin == &stream) {
+    abandon(capture, CUDA_SUCCESS);
+    return;
+  }
+  stream.capture.reset();
+  auto &streams = capture->streams;
+  streams.erase(std::remove(streams.begin(), streams.end(), &stream), streams.end());
+}
+
 CUresult beginCapture(Stream &stream, CUstreamCaptureMode mode) {
   if (stream.context->error != CUDA_SUCCESS) return stream.context->error;
   if (stream.kind == Stream::Kind::Legacy) {

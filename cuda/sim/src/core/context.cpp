@@ -32,7 +32,7 @@ void dropResources(Context &context) {
   const std::string by = callName();
   for (Stream *stream : context.streams) {
     stream->destroyedBy = by;
-    if (stream->capture != nullptr) invalidate(*stream->capture);
+    leaveCapture(*stream);
   }
   for (auto &entry : m.events) {
     if (entry.second->context == &context && entry.second->alive()) entry.second->destroyedBy = by;

@@ -2,8 +2,10 @@
 // libcuda.so.1 holds it and the driver API over it (src/driver); libcudnn.so.9 and libcublas.so.12 link against that
 // library and use this header alone.
 //
-// One lock guards the machine: a Call takes it for the length of an API call, and queued work runs only inside of calls.
-// Work runs as late and in as odd an order as streams, events and the seed allow.
+// One lock guards the machine: a Call takes it for the length of an API call. Queued work runs inside of calls, as late
+// and in as odd an order as streams, events and the seed allow; host functions also where nobody calls, on a thread of
+// the machine's own. All threads of a program count as one when it comes to order: what one of them has waited for, all
+// have, since how they wait for each other can't be seen.
 //
 // What a program does wrong becomes a finding (report), and where real libraries would notice, a status too.
 #ifndef GPUTRAIN_SIM_CORE_H
@@ -51,10 +53,11 @@ namespace check {
 inline constexpr char
     outOfBounds[] = "out of bounds", useAfterFree[] = "use after free", doubleFree[] = "double free",
     badFree[] = "bad free", uninitialised[] = "uninitialised read", streamRace[] = "missing synchronisation",
-    pinnedReuse[] = "pinned buffer reused too early", noContext[] = "no current context", wrongContext[] = "wrong context",
-    hostPointer[] = "host pointer passed as device pointer", devicePointer[] = "device pointer passed as host pointer",
-    descriptor[] = "descriptor mismatch", workspace[] = "workspace too small", capture[] = "illegal call during capture",
-    leak[] = "leak", badHandle[] = "bad handle", launch[] = "bad launch", misaligned[] = "misaligned address",
+    pinnedReuse[] = "pinned buffer reused too early", noContext[] = "no current context",
+    wrongContext[] = "wrong context", hostPointer[] = "host pointer passed as device pointer",
+    devicePointer[] = "device pointer passed as host pointer", descriptor[] = "descriptor mismatch",
+    workspace[] = "workspace too small", capture[] = "illegal call during capture", leak[] = "leak",
+    badHandle[] = "bad handle", launch[] = "bad launch", misaligned[] = "misaligned address",
     freeInUse[] = "freed while in use", overlap[] = "overlapping buffers", badValue[] = "bad value",
     hostFunction[] = "CUDA call in a host function";
 }  // checks of kernels bear ptx::name(Kind): "shared-memory race", "barrier divergence", ...
@@ -158,8 +161,9 @@ T *at(uint64_t address) {
 
 // ------------------------------------------------------------------------------------------------- streams and work
 
-// The stream that a handle means: null and CU_STREAM_LEGACY are the context's legacy default stream, CU_STREAM_PER_THREAD
-// the thread's. Null, a finding and `status` where there is none, or where the handle is another context's.
+// The stream that a handle means: null and CU_STREAM_LEGACY are the context's legacy default stream,
+// CU_STREAM_PER_THREAD the thread's. Null, a finding and `status` where there is none, or where the handle is another
+// context's.
 Stream *resolve(CUstream handle, CUresult &status);
 CUstream handleOf(Stream &stream);  // what a caller would pass for it
 Context *contextOf(Stream &stream);
@@ -276,7 +280,8 @@ extern "C" {
 // 0, or -1 for a configuration that can't be read (simError tells why).
 SIM_SHARED int simReset(const char *configuration);
 SIM_SHARED const char *simError(void);
-// The report as JSON: {"findings":[{"check","call","message","count"}],"leaks":[{"kind","message"}],"counters":{"name":n}}.
+// The report as JSON:
+// {"findings":[{"check","call","message","count"}],"leaks":[{"kind","message"}],"counters":{"name":n}}.
 // `final` != 0: everything that lives now is a leak. The text lives until the next simReport on any thread.
 SIM_SHARED const char *simReport(int final);
 // Changes keys that may change while it runs: fault, oom, timeout, lost. Ns count from now.

@@ -73,9 +73,10 @@ std::vector<OpPtr> queueNodes(GraphExec &exec, const OpPtr &head, const std::str
       start.join(ops[need]->clock);
       needs.push_back(ops[need]);
     }
-    ops.push_back(newOp(*exec.context, node.work, node.title, where, exec.lanes[i], std::move(start), std::move(needs)));
-    if (!live) ops.back()->fails = CUDA_ERROR_ILLEGAL_ADDRESS;
-    clock.join(ops.back()->clock);
+    OpPtr op = newOp(*exec.context, node.work, node.title, where, exec.lanes[i], std::move(start), std::move(needs));
+    if (!live) op->fails = CUDA_ERROR_ILLEGAL_ADDRESS;
+    clock.join(op->clock);
+    ops.push_back(std::move(op));
   }
   std::vector<OpPtr> ends;
   for (size_t i = 0; i < ops.size(); i++) {
@@ -128,7 +129,9 @@ CUresult destroyGraph(Graph *graph) {
 
 size_t nodeCount(const Graph &graph) { return graph.nodes.size(); }
 
-CUgraphNode node(const Graph &graph, size_t index) { return reinterpret_cast<CUgraphNode>(graph.nodes.at(index).get()); }
+CUgraphNode node(const Graph &graph, size_t index) {
+  return reinterpret_cast<CUgraphNode>(graph.nodes.at(index).get());
+}
 
 CUresult instantiate(Graph &graph, GraphExec *&exec) {
   exec = nullptr;
@@ -155,8 +158,8 @@ GraphExec *resolve(CUgraphExec handle, CUresult &status) {
 CUresult launchGraph(GraphExec &exec, Stream &stream) {
   if (stream.context->error != CUDA_SUCCESS) return stream.context->error;
   if (exec.context != stream.context) {
-    report(check::wrongContext, exec.name() + " belongs to " + exec.context->name() + ", and " + stream.name() + " to " +
-                                    stream.context->name());
+    report(check::wrongContext, exec.name() + " belongs to " + exec.context->name() + ", and " + stream.name() +
+                                    " to " + stream.context->name());
     return CUDA_ERROR_INVALID_VALUE;
   }
   const CUresult status = captureStanding(stream);
@@ -178,7 +181,8 @@ CUresult launchGraph(GraphExec &exec, Stream &stream) {
 
 CUresult destroyGraphExec(GraphExec *exec) {
   if (exec->last != nullptr && !ordered(*exec->last->doer, machine().host)) {
-    report(check::freeInUse, exec->name() + " is destroyed while a launch of it may still run: nothing has waited for it");
+    report(check::freeInUse,
+           exec->name() + " is destroyed while a launch of it may still run: nothing has waited for it");
   }
   exec->destroyedBy = callName();
   exec->nodes.clear();

@@ -26,8 +26,8 @@ void checkQueued(const void *object, const Registered &as) {
   for (HandleUse &use : m.handleUses) {
     if (!contains(use.handles, object)) continue;
     if (!told && !ordered(*use.doer, m.host)) {
-      report(check::freeInUse, nameOf(as) + " is destroyed while " + use.doer->title + ", queued on " + use.doer->where +
-                                   ", may still need it: nothing has waited for it");
+      report(check::freeInUse, nameOf(as) + " is destroyed while " + use.doer->title + ", queued on " +
+                                   use.doer->where + ", may still need it: nothing has waited for it");
       told = true;
     }
     use.handles.erase(std::remove(use.handles.begin(), use.handles.end(), object), use.handles.end());
@@ -64,7 +64,8 @@ bool check_(const void *object, const char *kind) {
   const auto &registered = machine().registered;
   auto at = registered.find(object);
   if (object == nullptr || at == registered.end()) {
-    report(check::badHandle, std::string("the ") + kind + " is " + (object == nullptr ? "null" : "none that was created"));
+    const char *what = object == nullptr ? "null" : "none that was created";
+    report(check::badHandle, std::string("the ") + kind + " is " + what);
     return false;
   }
   if (at->second.kind != kind) {
@@ -84,6 +85,15 @@ void died(const void *object) {
   checkQueued(object, *as);
   checkGraphs(object, *as);
   as->destroyedBy = callName();
+}
+
+// They go with their context.
+void dropModules(const Context &context) {
+  for (auto &entry : machine().registered) {
+    Registered &object = entry.second;
+    if (object.context != &context || object.kind != "CUmodule" || !object.destroyedBy.empty()) continue;
+    object.destroyedBy = "the end of " + context.name();
+  }
 }
 
 void useHandles(const OpPtr &op) {

@@ -53,9 +53,9 @@ void verify(HostUse &use) {
   if (at == use.bytes) return;
   use.watched = false;
   const Doer &doer = *use.op->doer;
-  report(check::pinnedReuse, "the host changed " + bytesOf(use) + ", at or after byte " + std::to_string(at) + ", which " +
-                                 doer.title + " (queued on " + doer.where + ") " + (use.writes ? "writes" : "reads") +
-                                 ", without having waited for it");
+  report(check::pinnedReuse, "the host changed " + bytesOf(use) + ", at or after byte " + std::to_string(at) +
+                                 ", which " + doer.title + " (queued on " + doer.where + ") " +
+                                 (use.writes ? "writes" : "reads") + ", without having waited for it");
 }
 
 void checkGuard(const PinnedMemory &memory) {
@@ -199,9 +199,16 @@ CUresult registerHost(Context &context, void *address, uint64_t bytes, unsigned 
     return CUDA_ERROR_INVALID_VALUE;
   }
   const auto *begin = static_cast<uint8_t *>(address);
-  for (const auto &entry : machine().pinned) {
-    const PinnedMemory &memory = *entry.second;
-    if (!memory.freedBy.empty() || memory.address >= begin + bytes || begin >= memory.address + memory.bytes) continue;
+  auto &pinned = machine().pinned;
+  for (auto at = pinned.begin(); at != pinned.end();) {
+    const PinnedMemory &memory = *at->second;
+    const bool overlaps = memory.address < begin + bytes && begin < memory.address + memory.bytes;
+    if (overlaps && !memory.freedBy.empty()) {
+      at = pinned.erase(at);  // the program's memory has a new life
+      continue;
+    }
+    ++at;
+    if (!overlaps) continue;
     report(check::badValue, "host memory to register is " + memory.name() + " already, at least in part");
     return CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
   }

@@ -157,7 +157,7 @@ struct Context : Object {
 struct DeviceMemory : Allocation {
   History history;
   std::string module;  // owner's name; empty: from cuMemAlloc
-  bool mapped = false; // data and shadow come from mmap
+  bool mapped = false;  // data and shadow come from mmap
 };
 
 struct PinnedMemory : HostAllocation {
@@ -269,7 +269,7 @@ struct Machine {
 Machine &machine();
 std::recursive_mutex &machineLock();
 
-// ------------------------------------------------------------------------------------------- what the parts offer each other
+// ----------------------------------------------------------------------------------- what the parts offer each other
 
 // call.cpp
 void reportFor(const std::string &call, const char *check, const std::string &message);
@@ -337,7 +337,8 @@ void reportConflicts(const Op &op, const std::string &what, bool writes, const s
 void noise(uint8_t *begin, uint64_t bytes);
 
 // handle.cpp
-void useHandles(const OpPtr &op);       // when queued
+void useHandles(const OpPtr &op);         // when queued
+void dropModules(const Context &context);
 bool checkHandlesLive(const Work &work);  // false, with a finding: one was destroyed
 
 // schedule.cpp
@@ -350,12 +351,13 @@ OpPtr newOp(Context &context, std::shared_ptr<const Work> work, const std::strin
 void force(const std::vector<OpPtr> &targets);
 void forceWhere(const std::function<bool(const Op &)> &wanted);
 void stir();  // runs some work, by chance
-void settle(); // eager: runs everything
+void settle();  // eager: runs everything
 bool finished(const OpPtr &op);  // or null
 
 // capture.cpp
 CUresult captureStanding(Stream &stream);  // whether work can be queued on it now, as far as captures go
 void invalidate(Capture &capture);
+void leaveCapture(Stream &stream);  // that is destroyed
 CUresult captureRecord(Event &event, Stream &stream);
 bool captureWait(Stream &stream, Event &event, CUresult &status);  // false: nothing to do with a capture
 void addCaptured(Stream &stream, Node node);

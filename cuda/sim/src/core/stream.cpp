@@ -127,7 +127,7 @@ CUresult destroyStream(Stream *stream) {
   }
   if (stream->capture != nullptr) {
     report(check::capture, stream->name() + " is destroyed while it is being captured");
-    invalidate(*stream->capture);
+    leaveCapture(*stream);
   }
   stream->destroyedBy = callName();
   retire(*stream);

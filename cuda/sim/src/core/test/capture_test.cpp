@@ -199,6 +199,28 @@ void illegalCalls() {
   CHECK(end(*other, graph) == CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
 }
 
+// A stream destroyed in a capture takes it along.
+void destroyedStreams() {
+  Fresh fresh;
+  Stream *s = stream(fresh), *t = stream(fresh);
+  Event *forked = event(fresh);
+  Graph *graph = nullptr;
+  const auto destroyed = [](Stream *stream) {
+    Call call(Library::Driver, "cuStreamDestroy_v2");
+    destroyStream(stream);
+  };
+  begin(*s);
+  callRecord(*forked, *s);
+  callWait(*t, *forked);
+  destroyed(t);
+  CHECK(findings(check::capture) == 1);
+  CHECK(end(*s, graph) == CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+  begin(*s);
+  destroyed(s);
+  CHECK(findings(check::capture) == 2 && !leaked("CUgraph"));
+  CHECK(allowedDuringCapture() == CUDA_SUCCESS);
+}
+
 CUresult unsafeCall(CUstreamCaptureMode thread) {
   Call call(Library::Driver, "cuMemAlloc_v2");
   const CUstreamCaptureMode before = exchangeCaptureMode(thread);
@@ -334,6 +356,7 @@ void testCapture() {
   withSchedules(launchOrder);
   withSchedules(forks);
   withSchedules(illegalCalls);
+  withSchedules(destroyedStreams);
   modes();
   otherThread();
   withSchedules(freedMemory);

@@ -7,6 +7,7 @@
 namespace {
 
 int checks = 0, failures = 0;
+uint64_t seed = 1;
 std::string situation;
 
 // The value of a string field that starts at `at`, as it stands in the JSON text.
@@ -44,10 +45,7 @@ bool expect(bool pass, const char *file, int line, const std::string &text) {
   return false;
 }
 
-uint64_t baseSeed() {
-  const char *text = std::getenv("GPUTRAIN_TEST_SEED");
-  return text == nullptr ? 1 : std::strtoull(text, nullptr, 10);
-}
+uint64_t baseSeed() { return seed; }
 
 uint64_t nextRandom(uint64_t &state) {
   state = state * 6364136223846793005ull + 1442695040888963407ull;
@@ -62,8 +60,8 @@ std::string schedule = "seed=1";
 
 void withSchedules(void (*test)()) {
   for (const char *name : {"random", "late", "eager"}) {
-    for (uint64_t seed = 0; seed < 8; seed++) {
-      schedule = std::string("schedule=") + name + ",seed=" + std::to_string(baseSeed() + seed);
+    for (uint64_t i = 0; i < 8; i++) {
+      schedule = std::string("schedule=") + name + ",seed=" + std::to_string(seed + i);
       test();
     }
   }
@@ -234,7 +232,7 @@ CUresult callRelease(uint64_t address) {
   return sim::release(address);
 }
 
-// With a test's name it runs that one alone.
+// Usage: [SEED [TEST...]]
 int main(int count, char **arguments) {
   struct Test {
     const char *name;
@@ -245,8 +243,11 @@ int main(int count, char **arguments) {
       {"pinned", testPinned},     {"capture", testCapture}, {"contexts", testContexts}, {"handles", testHandles},
       {"faults", testFaults},     {"report", testReport},   {"speed", testSpeed},
   };
+  if (count > 1) seed = std::strtoull(arguments[1], nullptr, 10);
   for (const Test &test : tests) {
-    if (count < 2 || test.name == std::string(arguments[1])) test.run();
+    bool wanted = count <= 2;
+    for (int i = 2; i < count; i++) wanted = wanted || test.name == std::string(arguments[i]);
+    if (wanted) test.run();
   }
   std::printf("seed %llu: %d checks, %d failures\n", static_cast<unsigned long long>(baseSeed()), checks, failures);
   return failures == 0 ? 0 : 1;

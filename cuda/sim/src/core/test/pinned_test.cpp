@@ -156,6 +156,10 @@ void registered() {
   CHECK(registerHost(*fresh.context, own.data(), 4096, 0) == CUDA_SUCCESS);
   CHECK(unregisterHost(own.data()) == CUDA_SUCCESS);
   CHECK(unregisterHost(own.data()) == CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED);
+  CHECK(registerHost(*fresh.context, own.data() + 100, 8, 0) == CUDA_SUCCESS);
+  CHECK(unregisterHost(own.data() + 100) == CUDA_SUCCESS);
+  CHECK(registerHost(*fresh.context, own.data(), 4096, 0) == CUDA_SUCCESS);
+  CHECK(findHost(own.data() + 104) != nullptr);
 }
 
 }  // namespace
