@@ -90,7 +90,8 @@ func (b *builder) libraries() (string, error) {
 	if _, err := hash(nil, b.all...); err != nil {
 		return "", err
 	}
-	lock, err := b.lock()
+	folder := filepath.Join(filepath.Dir(b.source), "build")
+	lock, err := lock(folder)
 	if err != nil {
 		return "", err
 	}
@@ -102,7 +103,6 @@ func (b *builder) libraries() (string, error) {
 	if out, err := rule.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("make the simulator: %w\n%s", err, out)
 	}
-	folder := filepath.Join(filepath.Dir(b.source), "build")
 	for _, name := range names {
 		if _, err := os.Stat(filepath.Join(folder, name)); err != nil {
 			return "", err
@@ -137,9 +137,6 @@ func newBuilder() (*builder, error) {
 		cache = os.TempDir()
 	}
 	b.cache = filepath.Join(cache, "gputrain", "sim")
-	if err := os.MkdirAll(b.cache, 0o755); err != nil {
-		return nil, err
-	}
 	if b.base, err = hash([]byte(b.compiler + "\n" + string(version) + "\n" + strings.Join(common, " "))); err != nil {
 		return nil, err
 	}
@@ -193,7 +190,7 @@ func (b *builder) build(t Target) (string, error) {
 	if os.Chtimes(folder, now, now) == nil {
 		return program, nil
 	}
-	lock, err := b.lock()
+	lock, err := lock(b.cache)
 	if err != nil {
 		return "", err
 	}
@@ -324,9 +321,12 @@ func (b *builder) object(s source, flags []string) error {
 	return os.Rename(s.object+".part", s.object)
 }
 
-// lock keeps other processes from building the same at the same time, until the file is closed.
-func (b *builder) lock() (*os.File, error) {
-	file, err := os.OpenFile(filepath.Join(b.cache, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+// lock keeps other processes from building in a folder at the same time, until the file is closed.
+func lock(folder string) (*os.File, error) {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(filepath.Join(folder, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
 	}

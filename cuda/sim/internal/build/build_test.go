@@ -107,7 +107,7 @@ func TestCacheIsCleaned(t *testing.T) {
 		t.Fatal(err)
 	}
 	old, recent := filepath.Join(b.cache, "old.o"), filepath.Join(b.cache, "recent.o")
-	write(t, old, "")
+	write(t, old, "") // makes the folder too
 	write(t, recent, "")
 	info, err := os.Stat(old)
 	if err != nil {
