@@ -169,28 +169,33 @@ struct Choice {
 // Variants that use tensor cores add to the number of answers.
 int mostChoices(Direction direction) { return algorithmCount(direction) + 2; }
 
-// Choices as a heuristic or a measurement orders them: fastest first, what can't be done last. Times are made up: measured
-// ones differ each time, the heuristic's are the problem's own.
+// The math type that makes an algorithm do what its answer says. Without tensor cores floats stay floats.
+cudnnMathType_t mathOf(const Problem &problem, bool tensorCores) {
+  const cudnnMathType_t given = problem.convolution.math;
+  if (tensorCores) return given == CUDNN_DEFAULT_MATH ? CUDNN_TENSOR_OP_MATH : given;
+  const bool strict = problem.x.type == CUDNN_DATA_FLOAT && problem.capability >= 80;
+  return strict || given == CUDNN_FMA_MATH ? CUDNN_FMA_MATH : CUDNN_DEFAULT_MATH;
+}
+
+// How long an algorithm takes. It is made up: measured times differ each time, the heuristic's are the problem's own.
+float millisecondsOf(const Problem &problem, int algorithm, bool measured) {
+  const double work = static_cast<double>(problem.y.count()) * static_cast<double>(problem.taps()) * problem.groupC();
+  const uint64_t mixed = (static_cast<uint64_t>(work) * 10 + static_cast<uint64_t>(algorithm)) * 0x9E3779B97F4A7C15u;
+  const uint64_t shake = (measured ? sim::chance() : mixed >> 32) % 1000;
+  return static_cast<float>((0.01 + work * 1e-9) * (1 + static_cast<double>(shake) / 250));
+}
+
+// Choices as a heuristic or a measurement orders them: fastest first, what can't be done last.
 std::vector<Choice> choices(const Problem &problem, Direction direction, bool measured, uint64_t workspaceLimit) {
   std::vector<Choice> list;
-  const double work = static_cast<double>(problem.y.count()) * static_cast<double>(problem.taps()) * problem.groupC();
   auto add = [&](int algorithm, const Algorithm &a, bool tensorCores) {
     Choice choice{algorithm, a.status, -1, 0, a.deterministic, problem.convolution.math};
-    if (a.status == kSuccess && a.workspace > workspaceLimit) choice.status = kAllocFailed;
     if (a.status == kSuccess) {
       choice.memory = a.workspace;
-      if (tensorCores) {
-        choice.math = problem.convolution.math == CUDNN_DEFAULT_MATH ? CUDNN_TENSOR_OP_MATH : problem.convolution.math;
-      } else {
-        const bool strict = problem.x.type == CUDNN_DATA_FLOAT && problem.capability >= 80;
-        choice.math = strict || problem.convolution.math == CUDNN_FMA_MATH ? CUDNN_FMA_MATH : CUDNN_DEFAULT_MATH;
-      }
+      choice.math = mathOf(problem, tensorCores);
+      if (a.workspace > workspaceLimit) choice.status = kAllocFailed;
     }
-    if (choice.status == kSuccess) {
-      const uint64_t own = (static_cast<uint64_t>(work) * 10 + static_cast<uint64_t>(algorithm)) * 0x9E3779B97F4A7C15u >> 32;
-      const double shake = 1 + static_cast<double>((measured ? sim::chance() : own) % 1000) / 250;
-      choice.milliseconds = static_cast<float>((0.01 + work * 1e-9) * shake);
-    }
+    if (choice.status == kSuccess) choice.milliseconds = millisecondsOf(problem, algorithm, measured);
     list.push_back(choice);
   };
   for (int i = 0; i < algorithmCount(direction); i++) {

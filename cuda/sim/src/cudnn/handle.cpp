@@ -1,12 +1,16 @@
 // Handles, versions, statuses and their texts.
 #include <algorithm>
+#include <cstdlib>
 
 #include "internal.h"
 
 namespace dnn {
 namespace {
 
-constexpr int kVersion = 90501, kCudart = 12040;
+constexpr int kCudart = 12040;
+
+// Which cuDNN this pretends to be; what it does is 9's in any case.
+int version() { return static_cast<int>(std::strtol(sim::option("cudnn", "90501").c_str(), nullptr, 10)); }
 
 struct StatusName {
   int status;
@@ -128,7 +132,7 @@ using namespace dnn;
 
 extern "C" {
 
-SIM_SHARED size_t cudnnGetVersion(void) { return kVersion; }
+SIM_SHARED size_t cudnnGetVersion(void) { return static_cast<size_t>(version()); }
 
 SIM_SHARED size_t cudnnGetMaxDeviceVersion(void) { return 1000; }
 
@@ -148,7 +152,7 @@ SIM_SHARED void cudnnGetLastErrorString(char *message, size_t max_size) {
 SIM_SHARED cudnnStatus_t cudnnGetProperty(libraryPropertyType type, int *value) {
   return answer(__func__, [&] {
     inRange(type, 0, 2, "type");
-    const int parts[] = {kVersion / 10000, kVersion / 100 % 100, kVersion % 100};
+    const int parts[] = {version() / 10000, version() / 100 % 100, version() % 100};
     result(value, "value") = parts[type];
   });
 }

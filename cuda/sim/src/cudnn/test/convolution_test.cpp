@@ -372,6 +372,11 @@ void testAlgorithms(uint64_t seed) {
   };
   MUST(cudnnGetConvolutionForwardAlgorithm_v7(rig.handle, x, w, convolution, y, most, &returned, forward.data()));
   verify("Get_v7", false);
+  std::vector<cudnnConvolutionFwdAlgoPerf_t> again(forward.size());
+  MUST(cudnnGetConvolutionForwardAlgorithm_v7(rig.handle, x, w, convolution, y, most, &returned, again.data()));
+  check(std::equal(forward.begin(), forward.begin() + returned, again.begin(),
+                   [](const auto &a, const auto &b) { return a.algo == b.algo && a.mathType == b.mathType; }),
+        "Get_v7 answers otherwise the second time");
   MUST(cudnnFindConvolutionForwardAlgorithm(rig.handle, x, w, convolution, y, most, &returned, forward.data()));
   verify("Find", true);
   Memory workspace(4096);

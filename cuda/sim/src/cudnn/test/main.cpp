@@ -15,6 +15,7 @@ int main(int arguments, char **values) {
   test::testReduction(seed);
   test::testBatchNormalization(seed);
   test::testDropout(seed);
+  test::testStreams(seed);
   test::testWrong(seed);
   return test::summary();
 }

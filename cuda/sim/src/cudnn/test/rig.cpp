@@ -126,6 +126,13 @@ void checkNoFindings(const std::string &what) {
   check(found.find("\"check\"") == std::string::npos, what + ": " + found);
 }
 
+void checkNoLeaks(const std::string &what) {
+  const std::string report = simReport(1);
+  const size_t begin = report.find("\"leaks\"");
+  const std::string leaks = report.substr(begin, report.find("\"counters\"") - begin);
+  check(leaks.find("\"kind\"") == std::string::npos, what + ": " + leaks);
+}
+
 int summary() {
   std::printf("%d checks, %d failures\n", checks, failures);
   return failures ? 1 : 0;
@@ -146,6 +153,7 @@ Rig::~Rig() {
   cuStreamDestroy(stream);
   cuCtxSetCurrent(nullptr);
   cuDevicePrimaryCtxRelease(0);
+  checkNoLeaks("after a rig");
 }
 
 Memory::Memory(size_t bytes) : bytes(bytes) { MUST(cuMemAlloc(&address, std::max<size_t>(bytes, 1))); }

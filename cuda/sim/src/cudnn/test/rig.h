@@ -30,6 +30,9 @@ void succeeds(int status, const std::string &what);
 std::string findings();
 void checkNoFindings(const std::string &what);
 
+// That all is gone that has to be destroyed before the end. Findings stay.
+void checkNoLeaks(const std::string &what);
+
 int summary();  // prints the counts; the program's exit status
 
 // ------------------------------------------------------------------------------------------------------------- random
@@ -151,6 +154,7 @@ void testReduction(uint64_t seed);
 void testBatchNormalization(uint64_t seed);
 void testDropout(uint64_t seed);
 void testDescriptors(uint64_t seed);
+void testStreams(uint64_t seed);
 void testWrong(uint64_t seed);
 
 }  // namespace test
