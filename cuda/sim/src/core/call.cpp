@@ -66,11 +66,11 @@ void reportFor(const std::string &call, const char *check, const std::string &me
   Machine &m = machine();
   if (m.silent) return;
   const std::string key = std::string(check) + '\n' + call + '\n' + message;
-  m.reportUrgent = true;
   auto known = m.findingIndex.find(key);
   if (known != m.findingIndex.end()) {
     m.findings[known->second].count++;
   } else if (m.findings.size() < kFindings) {
+    m.reportUrgent = true;
     m.findingIndex.emplace(key, m.findings.size());
     m.findings.push_back({check, call, message, 1});
   } else {

@@ -110,6 +110,44 @@ void registry() {
   CHECK(!leaked("cudnnHandle_t"));
 }
 
+// Modules go with their context, other objects don't.
+void modulesAtTheEnd() {
+  Fresh fresh;
+  int module = 0, handle = 0;
+  Call call(Library::Driver, "cuDevicePrimaryCtxRelease_v2");
+  born(&module, "CUmodule");
+  born(&handle, "cudnnHandle_t");
+  releasePrimary(0);
+  const std::string text = simReport(0);
+  CHECK(text.find("CUmodule #1") != std::string::npos && text.find("cudnnHandle_t") == std::string::npos);
+  const std::string final = simReport(1);
+  CHECK(final.find("CUmodule #1") == final.rfind("CUmodule #1, "));
+  CHECK(!check_(&module, "CUmodule") && check_(&handle, "cudnnHandle_t"));
+}
+
+void times() {
+  Fresh fresh("schedule=late");
+  Stream *s = stream(fresh);
+  Event *start = event(fresh), *stop = event(fresh), *never = event(fresh), *untimed = nullptr;
+  const uint64_t x = buffer(fresh, 1 << 20), y = buffer(fresh, 1 << 20);
+  float milliseconds = 0;
+  fill(*s, x, 1 << 20, 1);
+  callRecord(*start, *s);
+  copy(*s, y, x, 1 << 20);
+  callRecord(*stop, *s);
+  CHECK(elapsed(*start, *stop, milliseconds) == CUDA_ERROR_NOT_READY);
+  callSynchronize(*s);
+  CHECK(elapsed(*start, *stop, milliseconds) == CUDA_SUCCESS && milliseconds > 0.1f && milliseconds < 0.2f);
+  CHECK(elapsed(*stop, *start, milliseconds) == CUDA_SUCCESS && milliseconds < -0.1f);
+  CHECK(findings() == 0);
+  CHECK(elapsed(*start, *never, milliseconds) == CUDA_ERROR_INVALID_HANDLE);
+  CHECK(createEvent(*fresh.context, CU_EVENT_DISABLE_TIMING, untimed) == CUDA_SUCCESS);
+  callRecord(*untimed, *s);
+  CHECK(elapsed(*start, *untimed, milliseconds) == CUDA_ERROR_INVALID_HANDLE);
+  CHECK(findings(check::badHandle) == 2);
+  CHECK(createEvent(*fresh.context, CU_EVENT_INTERPROCESS, untimed) == CUDA_ERROR_INVALID_VALUE);
+}
+
 void hostFunctions() {
   Fresh fresh("schedule=late");
   Stream *s = stream(fresh);
@@ -258,6 +296,8 @@ void testContexts() {
 
 void testHandles() {
   withSchedules(registry);
+  modulesAtTheEnd();
+  times();
   hostFunctions();
 }
 
