@@ -48,7 +48,7 @@ func TestMemoryRoundTripsOnStreams(t *testing.T) {
 			stream[i] = r.newStream()
 			uploaded[i], err = cu.MakeEvent(cu.DisableTiming)
 			r.must(err)
-			t.Cleanup(func() { r.must(cu.DestroyEvent(&uploaded[i])) })
+			t.Cleanup(func() { r.freed(cu.DestroyEvent(&uploaded[i])) })
 			from[i], copied[i] = r.buffer(n), r.buffer(n)
 			in[i], out[i] = r.pinned(n), r.pinned(n)
 			copy(in[i], r.values(n))
@@ -78,7 +78,7 @@ func (r *rig) biasAdd(y, bias cu.DevicePtr, n, c, i int) func() error {
 	r.Helper()
 	module, err := cu.LoadData(kernels.Modules()[0].PTX())
 	r.must(err)
-	r.Cleanup(func() { r.must(module.Unload()) })
+	r.Cleanup(func() { r.freed(module.Unload()) })
 	var device kernels.Device
 	for attribute, value := range map[cu.DeviceAttribute]*int{
 		cu.MultiprocessorCount:         &device.Multiprocessors,
@@ -185,6 +185,26 @@ func TestFaults(t *testing.T) {
 		t.Errorf("the next allocation gives %v, want OutOfMemory", err)
 	}
 	r.buffer(1)
+}
+
+// A device that is lost answers nothing any more, and what it held goes with its context.
+func TestLostDevice(t *testing.T) {
+	for name, option := range map[string]sim.Option{"lost": sim.Lost(1), "timeout": sim.Timeout(1)} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, sim.Start(t))
+			launch := r.biasAdd(r.upload(r.values(8)), r.upload(r.values(8)), 1, 8, 1)
+			r.must(r.stream.Synchronize())
+			r.machine.Set(option)
+			r.broken = true
+			r.must(launch())
+			if err := r.stream.Synchronize(); err == nil {
+				t.Error("the launch went well")
+			}
+			if _, err := cu.MemAlloc(4); err == nil {
+				t.Error("an allocation afterwards went well")
+			}
+		})
+	}
 }
 
 // Memory is as large as the test says.

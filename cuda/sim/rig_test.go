@@ -25,6 +25,7 @@ type rig struct {
 	device  cu.Device
 	stream  cu.Stream
 	random  *rand.Rand
+	broken  bool // on purpose: nothing can be freed any more
 }
 
 func newRig(t *testing.T, m *sim.Machine) *rig {
@@ -36,9 +37,9 @@ func newRig(t *testing.T, m *sim.Machine) *rig {
 	r.must(err)
 	context, err := r.device.RetainPrimaryCtx()
 	r.must(err)
-	t.Cleanup(func() { r.must(r.device.ReleasePrimaryCtx()) })
+	t.Cleanup(func() { r.freed(r.device.ReleasePrimaryCtx()) })
 	r.must(cu.SetCurrentContext(context))
-	t.Cleanup(func() { r.must(cu.SetCurrentContext(cu.CUContext{})) })
+	t.Cleanup(func() { r.freed(cu.SetCurrentContext(cu.CUContext{})) })
 	r.stream = r.newStream()
 	return r
 }
@@ -50,11 +51,19 @@ func (r *rig) must(err error) {
 	}
 }
 
+// freed is must for what ends with the test.
+func (r *rig) freed(err error) {
+	r.Helper()
+	if !r.broken {
+		r.must(err)
+	}
+}
+
 func (r *rig) newStream() cu.Stream {
 	r.Helper()
 	s, err := cu.MakeStream(cu.NonBlocking)
 	r.must(err)
-	r.Cleanup(func() { r.must(s.Destroy()) })
+	r.Cleanup(func() { r.freed(s.Destroy()) })
 	return s
 }
 
@@ -63,7 +72,7 @@ func (r *rig) buffer(n int) cu.DevicePtr {
 	r.Helper()
 	p, err := cu.MemAlloc(int64(4 * n))
 	r.must(err)
-	r.Cleanup(func() { r.must(cu.MemFree(p)) })
+	r.Cleanup(func() { r.freed(cu.MemFree(p)) })
 	return p
 }
 
@@ -72,7 +81,7 @@ func (r *rig) pinned(n int) []float32 {
 	r.Helper()
 	p, err := calls.HostAlloc(4 * n)
 	r.must(err)
-	r.Cleanup(func() { r.must(cu.MemFreeHost(p)) })
+	r.Cleanup(func() { r.freed(cu.MemFreeHost(p)) })
 	return unsafe.Slice((*float32)(p), n)
 }
 
