@@ -297,6 +297,33 @@ void freedMemory() {
   CHECK(fill(*s, x, 16, 1) == CUDA_ERROR_ILLEGAL_ADDRESS);
 }
 
+// An executable graph needs the modules of its kernels, and says so again when it runs without.
+void unloadedModule() {
+  Fresh fresh;
+  Stream *s = stream(fresh);
+  int module = 0;
+  Graph *graph = nullptr;
+  begin(*s);
+  {
+    Call call(Library::Driver, "cuLaunchKernel");
+    born(&module, "CUmodule");
+    Work work;
+    work.handles = {&module};
+    work.run = [] { return CUDA_SUCCESS; };
+    enqueue(*s, std::move(work));
+  }
+  end(*s, graph);
+  GraphExec *exec = instantiated(graph);
+  {
+    Call call(Library::Driver, "cuModuleUnload");
+    died(&module);
+  }
+  CHECK(told(check::freeInUse, "executable graph #1 needs it for cuLaunchKernel"));
+  launch(exec, *s);
+  CHECK(told(check::useAfterFree, "CUmodule #1 was destroyed by cuModuleUnload"));
+  CHECK(callSynchronize(*s) == CUDA_ERROR_ILLEGAL_ADDRESS);
+}
+
 void childGraph() {
   Fresh fresh;
   Stream *s = stream(fresh);
@@ -360,6 +387,7 @@ void testCapture() {
   modes();
   otherThread();
   withSchedules(freedMemory);
+  withSchedules(unloadedModule);
   withSchedules(childGraph);
   withSchedules(pinnedInGraph);
 }

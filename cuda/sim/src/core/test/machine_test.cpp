@@ -204,6 +204,7 @@ void memoryFaults() {
 void timeouts() {
   Fresh fresh("timeout=2");
   Stream *s = stream(fresh);
+  event(fresh);
   const uint64_t x = buffer(fresh, 8);
   CHECK(launchKernel(*s) == CUDA_SUCCESS && callSynchronize(*s) == CUDA_SUCCESS);
   CHECK(launchKernel(*s) == CUDA_SUCCESS && callSynchronize(*s) == CUDA_ERROR_LAUNCH_TIMEOUT);
@@ -211,7 +212,7 @@ void timeouts() {
   CUresult status;
   CHECK(need(status) == nullptr && status == CUDA_ERROR_LAUNCH_TIMEOUT);
   CHECK(callRelease(x) == CUDA_ERROR_LAUNCH_TIMEOUT);
-  CHECK(findings() == 0 && !leaked("CUstream"));
+  CHECK(findings() == 0 && !leaked("CUstream") && !leaked("CUevent"));
   Call call(Library::Driver, "cuDevicePrimaryCtxReset_v2");
   CHECK(resetPrimary(0) == CUDA_SUCCESS && need(status) == fresh.context);
   CHECK(launchKernel(*resolve(CUstream(nullptr), status)) == CUDA_SUCCESS);
@@ -220,14 +221,16 @@ void timeouts() {
 void lostDevice() {
   Fresh fresh("lost=3,devices=2");
   Stream *s = stream(fresh);
+  Context *other = nullptr, *made = nullptr;
+  CHECK(createContext(1, 0, other) == CUDA_SUCCESS && pop(made) == CUDA_SUCCESS);
   launchKernel(*s);
   launchKernel(*s);
   CHECK(callSynchronize(*s) == CUDA_SUCCESS);
   launchKernel(*s);
   CHECK(callSynchronize(*s) == CUDA_ERROR_UNKNOWN);
   Call call(Library::Driver, "cuCtxCreate_v2");
-  Context *made = nullptr;
   CHECK(createContext(0, 0, made) == CUDA_ERROR_DEVICE_UNAVAILABLE);
+  CHECK(stickyError(*fresh.context) == CUDA_ERROR_UNKNOWN && stickyError(*other) == CUDA_SUCCESS);
   CHECK(createContext(1, 0, made) == CUDA_SUCCESS);
 }
 

@@ -161,6 +161,34 @@ void hostWaitsForDefault() {
   CHECK(findings(check::streamRace) == 1);
 }
 
+// What nothing waits for doesn't run.
+void notBefore() {
+  Fresh fresh("schedule=late");
+  Stream *a = stream(fresh), *b = stream(fresh);
+  const uint64_t x = buffer(fresh, 64), y = buffer(fresh, 64);
+  for (int i = 0; i < 50; i++) {
+    fill(*a, x, 64, 1);
+    fill(*b, y, 64, 1);
+    callSynchronize(*b);
+  }
+  CHECK(*data(y) == 1 && *data(x) == 0);
+  callSynchronize(*a);
+  CHECK(*data(x) == 1);
+}
+
+void polledStream() {
+  Fresh fresh;
+  Stream *a = stream(fresh), *b = stream(fresh);
+  const uint64_t x = buffer(fresh, 64);
+  fill(*a, x, 64, 1);
+  CUresult status = CUDA_ERROR_NOT_READY;
+  for (int i = 0; i < 100 && status == CUDA_ERROR_NOT_READY; i++) status = query(*a);
+  CHECK(status == CUDA_SUCCESS && *data(x) == 1);
+  touch(*b, "x", {{x, 64, Mode::Update, "x"}});
+  callSynchronize(fresh);
+  CHECK(findings() == 0);
+}
+
 void hostWaitsForEvent() {
   Fresh fresh;
   Stream *a = stream(fresh), *b = stream(fresh);
@@ -258,6 +286,8 @@ void testOrder() {
   otherReader();
   withSchedules(hostWaitsForDefault);
   withSchedules(hostWaitsForEvent);
+  notBefore();
+  withSchedules(polledStream);
   withSchedules(defaultStream);
   withSchedules(destroyedStream);
   withSchedules(recordedLater);
