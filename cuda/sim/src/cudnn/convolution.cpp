@@ -376,7 +376,10 @@ void setConvolution(cudnnConvolutionDescriptor_t descriptor, int rank, const int
   convolution.rank = rank;
   convolution.mode = mode;
   convolution.compute = compute;
-  if (sizeOf(compute) == 0) wrong(kBadParam, sim::check::badValue, "the compute type is unknown");
+  if (compute != CUDNN_DATA_FLOAT && compute != CUDNN_DATA_DOUBLE && compute != CUDNN_DATA_HALF &&
+      compute != CUDNN_DATA_INT32) {
+    wrong(kBadParam, sim::check::badValue, "a convolution computes in float, double, half or int32");
+  }
   for (int i = 0; i < rank; i++) {
     inRange(pad[i], 0, 1 << 20, "padding");
     inRange(stride[i], 1, 1 << 20, "stride");

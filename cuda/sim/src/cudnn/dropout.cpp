@@ -17,8 +17,8 @@ uint64_t stateBytes(sim::Context &context) {
   return static_cast<uint64_t>(sim::properties(sim::deviceOf(context)).multiprocessors) * 2048;
 }
 
-// One bit an element.
-uint64_t reserveBytes(const Layout &x) { return (static_cast<uint64_t>(x.count()) + 7) / 8; }
+// One bit an element, in words of four bytes.
+uint64_t reserveBytes(const Layout &x) { return (static_cast<uint64_t>(x.count()) + 31) / 32 * 4; }
 
 // The i-th number of a seed, in [0, 1).
 double uniform(uint64_t seed, uint64_t i) {

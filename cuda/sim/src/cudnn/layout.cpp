@@ -9,8 +9,7 @@ namespace dnn {
 
 size_t sizeOf(cudnnDataType_t type) {
   switch (static_cast<int>(type)) {
-    case CUDNN_DATA_DOUBLE:
-    case CUDNN_DATA_INT64: return 8;
+    case CUDNN_DATA_DOUBLE: return 8;
     case CUDNN_DATA_FLOAT:
     case CUDNN_DATA_INT32: return 4;
     case CUDNN_DATA_HALF:
@@ -27,7 +26,6 @@ const char *nameOf(cudnnDataType_t type) {
     case CUDNN_DATA_FLOAT: return "float";
     case CUDNN_DATA_HALF: return "half";
     case CUDNN_DATA_BFLOAT16: return "bfloat16";
-    case CUDNN_DATA_INT64: return "int64";
     case CUDNN_DATA_INT32: return "int32";
     case CUDNN_DATA_INT8: return "int8";
     case CUDNN_DATA_UINT8: return "uint8";
@@ -210,7 +208,6 @@ void withType(cudnnDataType_t type, Body body) {
     case CUDNN_DATA_DOUBLE: return body(Plain<double>());
     case CUDNN_DATA_HALF: return body(Half());
     case CUDNN_DATA_BFLOAT16: return body(Brain());
-    case CUDNN_DATA_INT64: return body(Integer<int64_t>());
     case CUDNN_DATA_INT32: return body(Integer<int32_t>());
     case CUDNN_DATA_INT8: return body(Integer<int8_t>());
     case CUDNN_DATA_UINT8: return body(Integer<uint8_t>());

@@ -68,6 +68,14 @@ void set(cudnnTensorDescriptor_t descriptor, const Layout &layout) {
   static_cast<Layout &>(*descriptor) = layout;
 }
 
+void set(cudnnFilterDescriptor_t descriptor, Layout layout, cudnnTensorFormat_t format) {
+  if (layout.type == CUDNN_DATA_INT32) wrong(kBadParam, sim::check::badValue, "a filter can't be of int32");
+  formatStrides(layout, format);
+  check(layout);
+  static_cast<Layout &>(*descriptor) = layout;
+  descriptor->format = format;
+}
+
 }  // namespace
 
 const Layout &use(cudnnTensorDescriptor_t descriptor, const char *what) {
@@ -189,11 +197,7 @@ SIM_SHARED cudnnStatus_t cudnnSetFilter4dDescriptor(cudnnFilterDescriptor_t filt
   return answer(__func__, [&] {
     demand(filterDesc, kFilter, "filterDesc");
     const int dims[] = {k, c, h, w};
-    Layout layout = fromArrays(dataType, 4, dims);
-    formatStrides(layout, format);
-    check(layout);
-    static_cast<Layout &>(*filterDesc) = layout;
-    filterDesc->format = format;
+    set(filterDesc, fromArrays(dataType, 4, dims), format);
   });
 }
 
@@ -201,11 +205,7 @@ SIM_SHARED cudnnStatus_t cudnnSetFilterNdDescriptor(cudnnFilterDescriptor_t filt
                                                     cudnnTensorFormat_t format, int nbDims, const int filterDimA[]) {
   return answer(__func__, [&] {
     demand(filterDesc, kFilter, "filterDesc");
-    Layout layout = fromArrays(dataType, nbDims, filterDimA);
-    formatStrides(layout, format);
-    check(layout);
-    static_cast<Layout &>(*filterDesc) = layout;
-    filterDesc->format = format;
+    set(filterDesc, fromArrays(dataType, nbDims, filterDimA), format);
   });
 }
 
