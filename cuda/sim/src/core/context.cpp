@@ -26,7 +26,6 @@ bool validDevice(int device) { return device >= 0 && device < deviceCount(); }
 // Ends the streams, events, executable graphs and memory of a context. What the program hasn't ended itself is a leak.
 void dropResources(Context &context) {
   Machine &m = machine();
-  m.silent = context.error != CUDA_SUCCESS;
   forceWhere([&](const Op &op) { return op.context == &context; });
   if (context.error == CUDA_SUCCESS) addLeaks(&context, m.leaks);
   const std::string by = callName();
@@ -44,6 +43,7 @@ void dropResources(Context &context) {
   context.perThread.clear();
   context.legacy = nullptr;
   context.retiredWork.clear();
+  m.silent = context.error != CUDA_SUCCESS;  // only now: by chance, other contexts' work ran above
   dropModules(context);
   dropMemory(context);
   dropPinned(context);

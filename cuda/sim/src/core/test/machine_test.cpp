@@ -218,6 +218,20 @@ void timeouts() {
   CHECK(launchKernel(*resolve(CUstream(nullptr), status)) == CUDA_SUCCESS);
 }
 
+// What could not be waited for or released after a fatal error is no finding when the context goes.
+void deadContext() {
+  Fresh fresh("timeout=1");
+  Stream *s = stream(fresh);
+  const uint64_t x = buffer(fresh, 8);
+  uint8_t *in = pinned(fresh, 8);
+  upload(*s, x, in, 8);
+  launchKernel(*s);
+  CHECK(callSynchronize(fresh) == CUDA_ERROR_LAUNCH_TIMEOUT);
+  Call call(Library::Driver, "cuDevicePrimaryCtxRelease_v2");
+  CHECK(releasePrimary(0) == CUDA_SUCCESS);
+  CHECK(findings() == 0 && !leaked("device memory") && !leaked("pinned memory"));
+}
+
 void lostDevice() {
   Fresh fresh("lost=3,devices=2");
   Stream *s = stream(fresh);
@@ -308,6 +322,7 @@ void testFaults() {
   withSchedules(calls);
   memoryFaults();
   withSchedules(timeouts);
+  withSchedules(deadContext);
   withSchedules(lostDevice);
 }
 
