@@ -26,7 +26,15 @@ type Module struct {
 }
 
 var modules = []Module{
+	{Name: "activation", Kernels: []*Kernel{leakyReLU, leakyReLUBackward, biasReLU, reluBackward, dropout}},
+	{Name: "batch", Kernels: []*Kernel{gatherBytes, gatherFloats}},
 	{Name: "bias", Kernels: []*Kernel{biasAdd}},
+	{Name: "channel", Kernels: []*Kernel{
+		biasGradient, columnSums, batchnormStatistics, batchnormRunning, batchnorm, batchnormGradients, batchnormBackward,
+	}},
+	{Name: "loss", Kernels: []*Kernel{softmaxCrossEntropy, addMetrics}},
+	{Name: "optimizer", Kernels: []*Kernel{sgd, adam, squareSums, clipFactor}},
+	{Name: "pool", Kernels: []*Kernel{biasReLUPool, biasReLUPoolBackward, poolForward, maxPoolBackward, poolBackward, pad, crop}},
 }
 
 // Modules returns every module, in an order that does not change.
@@ -55,7 +63,7 @@ type Kernel struct {
 // Param is one parameter of a kernel.
 type Param struct {
 	Name string       // as the .cu file calls it
-	Type reflect.Type // float32, int32, uint32, uint64, or a Pointer
+	Type reflect.Type // float32, float64, int32, uint32, uint64, a Pointer or an Optional
 }
 
 // PTX returns the type that the parameter has in PTX, which writes pointers and 64-bit integers alike: "u64".
@@ -63,6 +71,8 @@ func (p Param) PTX() string {
 	switch p.Type.Kind() {
 	case reflect.Float32:
 		return "f32"
+	case reflect.Float64:
+		return "f64"
 	case reflect.Int32, reflect.Uint32:
 		return "u32"
 	case reflect.Uint64:

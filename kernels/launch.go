@@ -8,12 +8,34 @@ import (
 )
 
 // Pointer is the address of values of type T in device memory. In Go it is a number: nothing is kept alive by it.
-type Pointer[T float32 | int32 | uint32 | uint8] uint64
+type Pointer[T element] uint64
+
+// Optional is a Pointer that may be null.
+type Optional[T element] uint64
+
+type element interface {
+	float32 | float64 | int32 | uint32 | uint8 | StepState | Rates | Sums
+}
 
 // Element returns the type of the values that it points to.
 func (Pointer[T]) Element() reflect.Type { return reflect.TypeFor[T]() }
 
-type pointer interface{ Element() reflect.Type }
+// Element returns the type of the values that it points to.
+func (Optional[T]) Element() reflect.Type { return reflect.TypeFor[T]() }
+
+func (Pointer[T]) null() bool  { return false }
+func (Optional[T]) null() bool { return true }
+
+type pointer interface {
+	Element() reflect.Type
+	null() bool // may be null
+}
+
+// Launcher is a kernel with its parameters.
+type Launcher interface {
+	// Launch makes the launch for a device.
+	Launch(Device) (Launch, error)
+}
 
 // Device is what a launch has to know of a device. The driver tells it (cuDeviceGetAttribute).
 type Device struct {
@@ -63,6 +85,33 @@ func newLaunch(k *Kernel, d Device, items uint64, parameters any) (Launch, error
 	return Launch{Kernel: k, Blocks: blocks, Threads: threads, Slots: slots}, nil
 }
 
+// mostValues bounds the values of kernels that divide indices to find a value's place: 32 bits are several times as fast.
+const mostValues = 1 << 31
+
+// newPlaced is newLaunch for kernels that number their values with 32 bits.
+func newPlaced(k *Kernel, d Device, parameters any, sizes ...uint32) (Launch, error) {
+	total := uint64(1)
+	for _, n := range sizes {
+		if total *= uint64(n); total > mostValues {
+			return Launch{}, fmt.Errorf("kernels: %s: %v are more than %d values", k.Name, sizes, mostValues)
+		}
+	}
+	return newLaunch(k, d, total, parameters)
+}
+
+// newRows makes a launch for a kernel that gives each row to a block, which shares out its items.
+func newRows(k *Kernel, d Device, rows, items uint64, parameters any) (Launch, error) {
+	l, err := newLaunch(k, d, items, parameters)
+	if err != nil {
+		return Launch{}, err
+	}
+	l.Blocks = int(min(rows, 1<<16))
+	for l.Threads >= 2*warp && items <= uint64(l.Threads/2) {
+		l.Threads /= 2
+	}
+	return l, nil
+}
+
 // pack lays a struct's fields into slots. A slot's low bytes come first: CUDA runs on no big-endian machine.
 func pack(k *Kernel, parameters any) ([]uint64, error) {
 	fields := reflect.ValueOf(parameters)
@@ -71,6 +120,8 @@ func pack(k *Kernel, parameters any) ([]uint64, error) {
 		switch v := fields.Field(i); v.Kind() {
 		case reflect.Float32:
 			slots[i] = uint64(math.Float32bits(float32(v.Float())))
+		case reflect.Float64:
+			slots[i] = math.Float64bits(v.Float())
 		case reflect.Int32:
 			slots[i] = uint64(uint32(v.Int()))
 		case reflect.Uint32, reflect.Uint64:
@@ -78,7 +129,7 @@ func pack(k *Kernel, parameters any) ([]uint64, error) {
 		default:
 			panic(fmt.Sprintf("BUG: kernels: a parameter of type %v", v.Type()))
 		}
-		if p, ok := fields.Field(i).Interface().(pointer); ok {
+		if p, ok := fields.Field(i).Interface().(pointer); ok && !(p.null() && slots[i] == 0) {
 			if err := checkPointer(slots[i], p.Element()); err != nil {
 				return nil, fmt.Errorf("%s: %w", k.Params[i].Name, err)
 			}
@@ -91,7 +142,7 @@ func checkPointer(address uint64, element reflect.Type) error {
 	if address == 0 {
 		return fmt.Errorf("null pointer")
 	}
-	if address%uint64(element.Size()) != 0 {
+	if address%uint64(element.Align()) != 0 {
 		return fmt.Errorf("%#x is not aligned for %v", address, element)
 	}
 	return nil

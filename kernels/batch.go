@@ -1,0 +1,43 @@
+package kernels
+
+// GatherBytes brings a mini-batch of byte samples to float32: X[n][i] = Pixels[index[n]][i]*Scale and Label[n] =
+// Labels[index[n]], for n < Batch and i < Size. The indices are row State.slot of Indices, rows of Capacity.
+type GatherBytes struct {
+	X        Pointer[float32]
+	Label    Pointer[int32]
+	Pixels   Pointer[uint8]
+	Labels   Pointer[int32]
+	State    Pointer[StepState]
+	Indices  Pointer[int32]
+	Batch    uint32
+	Capacity uint32
+	Size     uint32
+	Scale    float32
+}
+
+var gatherBytes = newKernel("gather_bytes", 256, GatherBytes{})
+
+// Launch makes the launch for a device.
+func (k GatherBytes) Launch(d Device) (Launch, error) {
+	return newPlaced(gatherBytes, d, k, k.Batch, k.Size)
+}
+
+// GatherFloats is GatherBytes for samples that are float32 already.
+type GatherFloats struct {
+	X        Pointer[float32]
+	Label    Pointer[int32]
+	Values   Pointer[float32]
+	Labels   Pointer[int32]
+	State    Pointer[StepState]
+	Indices  Pointer[int32]
+	Batch    uint32
+	Capacity uint32
+	Size     uint32
+}
+
+var gatherFloats = newKernel("gather_floats", 256, GatherFloats{})
+
+// Launch makes the launch for a device.
+func (k GatherFloats) Launch(d Device) (Launch, error) {
+	return newPlaced(gatherFloats, d, k, k.Batch, k.Size)
+}

@@ -1,0 +1,133 @@
+package kernels
+
+// BiasGradient is db[c] = sum over n and i of dy[n][c][i], in a fixed order.
+type BiasGradient struct {
+	Db       Pointer[float32]
+	Dy       Pointer[float32]
+	Batch    uint32
+	Channels uint32
+	Extent   uint32
+}
+
+var biasGradient = newKernel("bias_gradient", 256, BiasGradient{})
+
+// Launch makes the launch for a device.
+func (k BiasGradient) Launch(d Device) (Launch, error) {
+	return newRows(biasGradient, d, uint64(k.Channels), uint64(k.Batch)*uint64(k.Extent), k)
+}
+
+// ColumnSums is BiasGradient for an Extent of 1.
+type ColumnSums struct {
+	Db       Pointer[float32]
+	Dy       Pointer[float32]
+	Batch    uint32
+	Channels uint32
+}
+
+var columnSums = newKernel("column_sums", 256, ColumnSums{})
+
+// Launch makes the launch for a device.
+func (k ColumnSums) Launch(d Device) (Launch, error) {
+	return newLaunch(columnSums, d, uint64(k.Channels), k)
+}
+
+// BatchnormStatistics computes the mini-batch's mean and 1/sqrt(variance + Epsilon) by channel, and moves the running
+// statistics where they are not null. Formulas: net.BatchNorm.
+type BatchnormStatistics struct {
+	Mean        Pointer[float32]
+	Inverse     Pointer[float32]
+	RunningMean Optional[float32]
+	RunningVar  Optional[float32]
+	X           Pointer[float32]
+	Batch       uint32
+	Channels    uint32
+	Extent      uint32
+	Momentum    float64
+	Epsilon     float64
+}
+
+var batchnormStatistics = newKernel("batchnorm_statistics", 256, BatchnormStatistics{})
+
+// Launch makes the launch for a device.
+func (k BatchnormStatistics) Launch(d Device) (Launch, error) {
+	return newRows(batchnormStatistics, d, uint64(k.Channels), uint64(k.Batch)*uint64(k.Extent), k)
+}
+
+// BatchnormRunning makes Mean and Inverse of the running statistics.
+type BatchnormRunning struct {
+	Mean        Pointer[float32]
+	Inverse     Pointer[float32]
+	RunningMean Pointer[float32]
+	RunningVar  Pointer[float32]
+	Channels    uint32
+	Epsilon     float64
+}
+
+var batchnormRunning = newKernel("batchnorm_running", 256, BatchnormRunning{})
+
+// Launch makes the launch for a device.
+func (k BatchnormRunning) Launch(d Device) (Launch, error) {
+	return newLaunch(batchnormRunning, d, uint64(k.Channels), k)
+}
+
+// Batchnorm is y = weight*(x - mean)*inverse + bias, by channel.
+type Batchnorm struct {
+	Y        Pointer[float32]
+	X        Pointer[float32]
+	Mean     Pointer[float32]
+	Inverse  Pointer[float32]
+	Weight   Pointer[float32]
+	Bias     Pointer[float32]
+	Count    uint32
+	Channels uint32
+	Extent   uint32
+}
+
+var batchnorm = newKernel("batchnorm", 256, Batchnorm{})
+
+// Launch makes the launch for a device.
+func (k Batchnorm) Launch(d Device) (Launch, error) {
+	return newPlaced(batchnorm, d, k, k.Count)
+}
+
+// BatchnormGradients sums the gradients of weight and bias by channel, in a fixed order.
+type BatchnormGradients struct {
+	Dweight  Pointer[float32]
+	Dbias    Pointer[float32]
+	Dy       Pointer[float32]
+	X        Pointer[float32]
+	Mean     Pointer[float32]
+	Inverse  Pointer[float32]
+	Batch    uint32
+	Channels uint32
+	Extent   uint32
+}
+
+var batchnormGradients = newKernel("batchnorm_gradients", 256, BatchnormGradients{})
+
+// Launch makes the launch for a device.
+func (k BatchnormGradients) Launch(d Device) (Launch, error) {
+	return newRows(batchnormGradients, d, uint64(k.Channels), uint64(k.Batch)*uint64(k.Extent), k)
+}
+
+// BatchnormBackward is the gradient by the input, from that of the output and the sums of BatchnormGradients.
+type BatchnormBackward struct {
+	Dx       Pointer[float32]
+	Dy       Pointer[float32]
+	X        Pointer[float32]
+	Mean     Pointer[float32]
+	Inverse  Pointer[float32]
+	Weight   Pointer[float32]
+	Dweight  Pointer[float32]
+	Dbias    Pointer[float32]
+	Count    uint32
+	Channels uint32
+	Extent   uint32
+}
+
+var batchnormBackward = newKernel("batchnorm_backward", 256, BatchnormBackward{})
+
+// Launch makes the launch for a device.
+func (k BatchnormBackward) Launch(d Device) (Launch, error) {
+	return newPlaced(batchnormBackward, d, k, k.Count)
+}

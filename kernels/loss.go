@@ -1,0 +1,40 @@
+package kernels
+
+// SoftmaxCrossEntropy computes what is not null, of logits (Batch, Classes): probabilities (Batch, Classes), losses
+// and hits (Batch) by the labels (Batch), and the gradient (Batch, Classes) of the mean loss, for Scale = 1/Batch.
+type SoftmaxCrossEntropy struct {
+	Logits        Pointer[float32]
+	Labels        Optional[int32]
+	Probabilities Optional[float32]
+	Losses        Optional[float32]
+	Hits          Optional[int32]
+	Gradient      Optional[float32]
+	Batch         uint32
+	Classes       uint32
+	Scale         float32
+}
+
+var softmaxCrossEntropy = newKernel("softmax_cross_entropy", 256, SoftmaxCrossEntropy{})
+
+// Launch makes the launch for a device.
+func (k SoftmaxCrossEntropy) Launch(d Device) (Launch, error) {
+	return newRows(softmaxCrossEntropy, d, uint64(k.Batch), uint64(k.Classes), k)
+}
+
+// AddMetrics adds losses and hits (Batch) to Sums, in a fixed order, and goes on to the next slot of State; in
+// training, where Training is 1, to the next step too, and remembers the first whose loss is NaN or infinite.
+type AddMetrics struct {
+	Sums     Pointer[Sums]
+	State    Pointer[StepState]
+	Losses   Pointer[float32]
+	Hits     Pointer[int32]
+	Batch    uint32
+	Training int32
+}
+
+var addMetrics = newKernel("add_metrics", 256, AddMetrics{})
+
+// Launch makes the launch for a device.
+func (k AddMetrics) Launch(d Device) (Launch, error) {
+	return newRows(addMetrics, d, 1, uint64(k.Batch), k)
+}

@@ -1,0 +1,92 @@
+package kernels
+
+// MostSquareSums is the most sums that SquareSums leaves.
+const MostSquareSums = 256
+
+// SquareSumsOf returns how many sums SquareSums leaves of count values: the same on every device, so that clipping gives
+// the same bytes.
+func SquareSumsOf(count uint64) uint32 {
+	const perBlock = 4096
+	return uint32(max(1, min(MostSquareSums, (count+perBlock-1)/perBlock)))
+}
+
+// SGD updates Count weights W by their gradients G, with velocities V where there is momentum. The first Decayed of
+// them decay. Clip is null or one factor; Rates[State.slot] holds the learning rate. Formulas: net.SGD.
+type SGD struct {
+	W           Pointer[float32]
+	G           Pointer[float32]
+	V           Optional[float32]
+	State       Pointer[StepState]
+	Rates       Pointer[Rates]
+	Clip        Optional[float32]
+	Count       uint64
+	Decayed     uint64
+	Momentum    float32
+	Nesterov    int32
+	WeightDecay float32
+}
+
+var sgd = newKernel("sgd", 256, SGD{})
+
+// Launch makes the launch for a device.
+func (k SGD) Launch(d Device) (Launch, error) {
+	return newLaunch(sgd, d, k.Count, k)
+}
+
+// Adam updates Count weights W by their gradients G and moments M and V. The first Decayed of them decay: in the
+// gradient, or where Apart is 1 apart from it (AdamW). Clip is null or one factor; Rates[State.slot] holds
+// lr*sqrt(1-beta2^t)/(1-beta1^t), and lr*decay. Formulas: net.Adam, net.AdamW.
+type Adam struct {
+	W            Pointer[float32]
+	G            Pointer[float32]
+	M            Pointer[float32]
+	V            Pointer[float32]
+	State        Pointer[StepState]
+	Rates        Pointer[Rates]
+	Clip         Optional[float32]
+	Count        uint64
+	Decayed      uint64
+	Beta1        float32
+	OneLessBeta1 float32
+	Beta2        float32
+	OneLessBeta2 float32
+	Epsilon      float32
+	WeightDecay  float32
+	Apart        int32
+}
+
+var adam = newKernel("adam", 256, Adam{})
+
+// Launch makes the launch for a device.
+func (k Adam) Launch(d Device) (Launch, error) {
+	return newLaunch(adam, d, k.Count, k)
+}
+
+// SquareSums sums the squares of Count values G, by block: Partial has [SquareSumsOf](Count) values.
+type SquareSums struct {
+	Partial Pointer[float64]
+	G       Pointer[float32]
+	Count   uint64
+}
+
+var squareSums = newKernel("square_sums", 256, SquareSums{})
+
+// Launch makes the launch for a device.
+func (k SquareSums) Launch(d Device) (Launch, error) {
+	return newRows(squareSums, d, uint64(SquareSumsOf(k.Count)), k.Count, k)
+}
+
+// ClipFactor makes *Clip = min(1, Most/sqrt(sum of the Parts values Partial)).
+type ClipFactor struct {
+	Clip    Pointer[float32]
+	Partial Pointer[float64]
+	Parts   uint32
+	Most    float32
+}
+
+var clipFactor = newKernel("clip_factor", 256, ClipFactor{})
+
+// Launch makes the launch for a device.
+func (k ClipFactor) Launch(d Device) (Launch, error) {
+	return newRows(clipFactor, d, 1, uint64(k.Parts), k)
+}

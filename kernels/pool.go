@@ -1,0 +1,168 @@
+package kernels
+
+// The modes of PoolForward and PoolBackward.
+const (
+	MaxPooling  int32 = 0
+	MeanPooling int32 = 1
+	L2Pooling   int32 = 2
+)
+
+// BiasReLUPool adds the bias, applies ReLU and takes the maximum of windows of 2x2 at strides of 2, of Planes =
+// N*Channels images X (H, W), to Y (OutH, OutW). Mask tells BiasReLUPoolBackward where the gradient goes.
+type BiasReLUPool struct {
+	Y        Pointer[float32]
+	Mask     Pointer[uint8]
+	X        Pointer[float32]
+	Bias     Pointer[float32]
+	Planes   uint32
+	Channels uint32
+	H        uint32
+	W        uint32
+	OutH     uint32
+	OutW     uint32
+}
+
+var biasReLUPool = newKernel("bias_relu_pool", 256, BiasReLUPool{})
+
+// Launch makes the launch for a device.
+func (k BiasReLUPool) Launch(d Device) (Launch, error) {
+	return newPlaced(biasReLUPool, d, k, k.Planes, k.OutH, k.OutW)
+}
+
+// BiasReLUPoolBackward is the gradient of BiasReLUPool: all of Dx (H, W) is written.
+type BiasReLUPoolBackward struct {
+	Dx     Pointer[float32]
+	Dy     Pointer[float32]
+	Mask   Pointer[uint8]
+	Planes uint32
+	H      uint32
+	W      uint32
+	OutH   uint32
+	OutW   uint32
+}
+
+var biasReLUPoolBackward = newKernel("bias_relu_pool_backward", 256, BiasReLUPoolBackward{})
+
+// Launch makes the launch for a device.
+func (k BiasReLUPoolBackward) Launch(d Device) (Launch, error) {
+	return newPlaced(biasReLUPoolBackward, d, k, k.Planes, k.H, k.W)
+}
+
+// PoolForward pools any windows; padding never takes part. Mode is [MaxPooling], [MeanPooling] or [L2Pooling].
+type PoolForward struct {
+	Y       Pointer[float32]
+	X       Pointer[float32]
+	Mode    int32
+	Planes  uint32
+	H       int32
+	W       int32
+	OutH    int32
+	OutW    int32
+	KernelH int32
+	KernelW int32
+	StrideH int32
+	StrideW int32
+	Top     int32
+	Left    int32
+}
+
+var poolForward = newKernel("pool_forward", 256, PoolForward{})
+
+// Launch makes the launch for a device.
+func (k PoolForward) Launch(d Device) (Launch, error) {
+	return newPlaced(poolForward, d, k, k.Planes, uint32(k.OutH), uint32(k.OutW))
+}
+
+// MaxPoolBackward is the gradient of max pooling, with the input X and output Y of the forward pass: each window's goes to
+// its first maximum.
+type MaxPoolBackward struct {
+	Dx      Pointer[float32]
+	Dy      Pointer[float32]
+	X       Pointer[float32]
+	Y       Pointer[float32]
+	Planes  uint32
+	H       int32
+	W       int32
+	OutH    int32
+	OutW    int32
+	KernelH int32
+	KernelW int32
+	StrideH int32
+	StrideW int32
+	Top     int32
+	Left    int32
+}
+
+var maxPoolBackward = newKernel("max_pool_backward", 256, MaxPoolBackward{})
+
+// Launch makes the launch for a device.
+func (k MaxPoolBackward) Launch(d Device) (Launch, error) {
+	return newPlaced(maxPoolBackward, d, k, k.Planes, uint32(k.H), uint32(k.W))
+}
+
+// PoolBackward is the gradient of mean and L2 pooling, with the input X and output Y of the forward pass.
+type PoolBackward struct {
+	Dx      Pointer[float32]
+	Dy      Pointer[float32]
+	X       Pointer[float32]
+	Y       Pointer[float32]
+	Mode    int32
+	Planes  uint32
+	H       int32
+	W       int32
+	OutH    int32
+	OutW    int32
+	KernelH int32
+	KernelW int32
+	StrideH int32
+	StrideW int32
+	Top     int32
+	Left    int32
+}
+
+var poolBackward = newKernel("pool_backward", 256, PoolBackward{})
+
+// Launch makes the launch for a device.
+func (k PoolBackward) Launch(d Device) (Launch, error) {
+	return newPlaced(poolBackward, d, k, k.Planes, uint32(k.H), uint32(k.W))
+}
+
+// Pad copies X (H, W) into Xp (Ph, Pw) behind Top rows and Left columns of zeros, with zeros for the rest.
+type Pad struct {
+	Xp     Pointer[float32]
+	X      Pointer[float32]
+	Planes uint32
+	H      int32
+	W      int32
+	Ph     int32
+	Pw     int32
+	Top    int32
+	Left   int32
+}
+
+var pad = newKernel("pad", 256, Pad{})
+
+// Launch makes the launch for a device.
+func (k Pad) Launch(d Device) (Launch, error) {
+	return newPlaced(pad, d, k, k.Planes, uint32(k.Ph), uint32(k.Pw))
+}
+
+// Crop copies the inside of Xp, as Pad placed it, to X.
+type Crop struct {
+	X      Pointer[float32]
+	Xp     Pointer[float32]
+	Planes uint32
+	H      int32
+	W      int32
+	Ph     int32
+	Pw     int32
+	Top    int32
+	Left   int32
+}
+
+var crop = newKernel("crop", 256, Crop{})
+
+// Launch makes the launch for a device.
+func (k Crop) Launch(d Device) (Launch, error) {
+	return newPlaced(crop, d, k, k.Planes, uint32(k.H), uint32(k.W))
+}

@@ -1,0 +1,25 @@
+package kernels
+
+// StepState is what a training step finds in device memory of where it stands, so that one captured graph serves every
+// step. Behind it, in buffers of their own or the same, lie the [Rates] and the indices of the steps that were uploaded
+// together.
+type StepState struct {
+	Step int64  // updates made so far
+	Slot uint32 // which of the uploaded steps is next
+	_    uint32
+}
+
+// Rates are the optimiser's numbers of one step.
+type Rates struct {
+	Update float32 // SGD: the learning rate; Adam, AdamW: net.Optimizer.AdamRate
+	Decay  float32 // AdamW: learning rate * weight decay
+	_      [2]float32
+}
+
+// Sums are the metrics since the host last read them.
+type Sums struct {
+	Loss     float64
+	Hits     int64
+	Samples  int64
+	FirstBad int64 // 1 + step of the first training step with a NaN or infinite loss; 0: none
+}

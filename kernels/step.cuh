@@ -1,0 +1,41 @@
+// What changes from step to step, in device memory, so that one captured graph serves every step.
+#pragma once
+
+#include "grid.cuh"
+
+// The head of the block that the host uploads for the next few steps. Behind it lie, at offsets that the launches are
+// told, one Rates and one row of sample indices for each of them.
+struct StepState {
+  int64_t step;   // updates made so far
+  uint32_t slot;  // which of the uploaded steps is next
+  uint32_t unused;
+};
+
+// The optimiser's numbers of one step, computed by the host in float64.
+struct Rates {
+  float update;  // SGD: the learning rate; Adam, AdamW: lr * sqrt(1-beta2^t) / (1-beta1^t)
+  float decay;   // AdamW: lr * weight decay
+  float unused[2];
+};
+
+// Sums since the host last read them.
+struct Sums {
+  double loss;
+  int64_t hits;
+  int64_t samples;
+  int64_t firstBad;  // 1 + step of the first training step with a NaN or infinite loss; 0: none
+};
+
+// Sums over a block; every thread gets the result. The order is fixed by the block's shape. `shared` has 32 values.
+template <class T>
+__device__ T blockSum(T v, T *shared) {
+  for (int d = 16; d > 0; d /= 2) v += __shfl_xor_sync(0xffffffffu, v, d);
+  const uint32_t warps = (blockDim.x + 31) / 32;
+  if (warps == 1) return v;
+  __syncthreads();  // the values of an earlier sum have been read
+  if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = v;
+  __syncthreads();
+  v = threadIdx.x % 32 < warps ? shared[threadIdx.x % 32] : T(0);
+  for (int d = 16; d > 0; d /= 2) v += __shfl_xor_sync(0xffffffffu, v, d);
+  return v;
+}
