@@ -1,0 +1,195 @@
+//go:build cuda && cgo && linux && (amd64 || arm64)
+
+package cuda
+
+/*
+#include "cuda.h"
+#include "cudnn.h"
+
+// The three questions and the three sizes have one form each, so that Go need not tell them apart.
+
+enum direction { FORWARD, BACKWARD_DATA, BACKWARD_FILTER };
+
+typedef struct {
+	int algorithm, status, deterministic, math;
+	float milliseconds;
+	size_t memory;
+} choice;
+
+static cudnnStatus_t heuristic(enum direction d, cudnnHandle_t h, cudnnTensorDescriptor_t x, cudnnFilterDescriptor_t w,
+                               cudnnConvolutionDescriptor_t conv, cudnnTensorDescriptor_t y, int most, int *got, choice *out) {
+	cudnnStatus_t status;
+#define COPY(results) \
+	for (int i = 0; status == CUDNN_STATUS_SUCCESS && i < *got; i++) \
+		out[i] = (choice){results[i].algo, results[i].status, results[i].determinism == CUDNN_DETERMINISTIC, \
+		                  results[i].mathType, results[i].time, results[i].memory};
+	if (d == FORWARD) {
+		cudnnConvolutionFwdAlgoPerf_t results[16];
+		status = cudnnGetConvolutionForwardAlgorithm_v7(h, x, w, conv, y, most, got, results);
+		COPY(results)
+	} else if (d == BACKWARD_DATA) {
+		cudnnConvolutionBwdDataAlgoPerf_t results[16];
+		status = cudnnGetConvolutionBackwardDataAlgorithm_v7(h, w, y, conv, x, most, got, results);
+		COPY(results)
+	} else {
+		cudnnConvolutionBwdFilterAlgoPerf_t results[16];
+		status = cudnnGetConvolutionBackwardFilterAlgorithm_v7(h, x, y, conv, w, most, got, results);
+		COPY(results)
+	}
+	return status;
+}
+
+// measure runs every algorithm on the given memory; the output's is overwritten.
+static cudnnStatus_t measure(enum direction d, cudnnHandle_t h, cudnnTensorDescriptor_t x, CUdeviceptr ax, cudnnFilterDescriptor_t w,
+                             CUdeviceptr aw, cudnnConvolutionDescriptor_t conv, cudnnTensorDescriptor_t y, CUdeviceptr ay, int most,
+                             int *got, choice *out, CUdeviceptr aworkspace, size_t bytes) {
+	void *px = (void *)ax, *pw = (void *)aw, *py = (void *)ay, *workspace = (void *)aworkspace;
+	cudnnStatus_t status;
+	if (d == FORWARD) {
+		cudnnConvolutionFwdAlgoPerf_t results[16];
+		status = cudnnFindConvolutionForwardAlgorithmEx(h, x, px, w, pw, conv, y, py, most, got, results, workspace, bytes);
+		COPY(results)
+	} else if (d == BACKWARD_DATA) {
+		cudnnConvolutionBwdDataAlgoPerf_t results[16];
+		status = cudnnFindConvolutionBackwardDataAlgorithmEx(h, w, pw, y, py, conv, x, px, most, got, results, workspace, bytes);
+		COPY(results)
+	} else {
+		cudnnConvolutionBwdFilterAlgoPerf_t results[16];
+		status = cudnnFindConvolutionBackwardFilterAlgorithmEx(h, x, px, y, py, conv, w, pw, most, got, results, workspace, bytes);
+		COPY(results)
+	}
+	return status;
+}
+
+static cudnnStatus_t workspaceSize(enum direction d, cudnnHandle_t h, cudnnTensorDescriptor_t x, cudnnFilterDescriptor_t w,
+                                   cudnnConvolutionDescriptor_t conv, cudnnTensorDescriptor_t y, int algorithm, size_t *bytes) {
+	if (d == FORWARD) return cudnnGetConvolutionForwardWorkspaceSize(h, x, w, conv, y, (cudnnConvolutionFwdAlgo_t)algorithm, bytes);
+	if (d == BACKWARD_DATA)
+		return cudnnGetConvolutionBackwardDataWorkspaceSize(h, w, y, conv, x, (cudnnConvolutionBwdDataAlgo_t)algorithm, bytes);
+	return cudnnGetConvolutionBackwardFilterWorkspaceSize(h, x, y, conv, w, (cudnnConvolutionBwdFilterAlgo_t)algorithm, bytes);
+}
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"unsafe"
+
+	cudnn "gorgonia.org/cu/dnn"
+
+	"github.com/gputrain/gputrain/cuda/driver"
+)
+
+// direction is one of a convolution's three products.
+type direction C.enum_direction
+
+const (
+	forward        direction = C.FORWARD
+	backwardData   direction = C.BACKWARD_DATA
+	backwardFilter direction = C.BACKWARD_FILTER
+)
+
+func (d direction) String() string {
+	return [...]string{"forward", "backward data", "backward filter"}[d]
+}
+
+// algorithm is a way to compute a convolution, as cuDNN numbers them by direction.
+type algorithm struct {
+	id            int
+	workspace     int64 // bytes
+	deterministic bool
+	math          cudnn.MathType
+	milliseconds  float64 // measured; 0 where it was chosen by cuDNN's heuristic
+}
+
+// descriptors of a convolution: of x, y and w, and of the convolution itself.
+type descriptors struct {
+	x, y *cudnn.TensorDescriptor
+	w    *cudnn.Filter
+	conv *cudnn.Convolution
+}
+
+// The descriptor is the first field of gorgonia's structs.
+func (d descriptors) native() (x C.cudnnTensorDescriptor_t, w C.cudnnFilterDescriptor_t, conv C.cudnnConvolutionDescriptor_t, y C.cudnnTensorDescriptor_t) {
+	return *(*C.cudnnTensorDescriptor_t)(unsafe.Pointer(d.x)), *(*C.cudnnFilterDescriptor_t)(unsafe.Pointer(d.w)),
+		*(*C.cudnnConvolutionDescriptor_t)(unsafe.Pointer(d.conv)), *(*C.cudnnTensorDescriptor_t)(unsafe.Pointer(d.y))
+}
+
+// setMath says which arithmetic the convolution may use: gorgonia sets it before the descriptor, which resets it.
+func (d descriptors) setMath(m cudnn.MathType) error {
+	_, _, conv, _ := d.native()
+	return driver.CheckDNN("cudnnSetConvolutionMathType", int(C.cudnnSetConvolutionMathType(conv, C.cudnnMathType_t(m))))
+}
+
+func (d descriptors) close() error { return destroy(d.x, d.y, d.w, d.conv) }
+
+// mostAlgorithms is more than cuDNN has for any direction.
+const mostAlgorithms = 16
+
+// candidates returns the algorithms that can compute the direction, best first, as the heuristic orders them or, where
+// memory for the operands is given, as they were measured.
+func candidates(c *cudnn.Context, dir direction, d descriptors, measured *operands) ([]algorithm, error) {
+	var choices [mostAlgorithms]C.choice
+	var got C.int
+	x, w, conv, y := d.native()
+	var err error
+	if m := measured; m != nil {
+		err = driver.CheckDNN("cudnnFindConvolution...AlgorithmEx", int(C.measure(uint32(dir), dnnHandle(c),
+			x, C.CUdeviceptr(m.x.Address), w, C.CUdeviceptr(m.w.Address), conv, y, C.CUdeviceptr(m.y.Address),
+			mostAlgorithms, &got, &choices[0], C.CUdeviceptr(m.workspace.Address), C.size_t(m.workspace.Bytes))))
+	} else {
+		err = driver.CheckDNN("cudnnGetConvolution...Algorithm_v7", int(C.heuristic(uint32(dir), dnnHandle(c), x, w, conv, y,
+			mostAlgorithms, &got, &choices[0])))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("algorithms for convolution %v: %w", dir, err)
+	}
+	var found []algorithm
+	for _, r := range choices[:got] {
+		if r.status != C.CUDNN_STATUS_SUCCESS {
+			continue
+		}
+		a := algorithm{id: int(r.algorithm), deterministic: r.deterministic != 0, math: cudnn.MathType(r.math)}
+		if measured != nil {
+			a.milliseconds = float64(r.milliseconds)
+		}
+		found = append(found, a)
+	}
+	return found, nil
+}
+
+// operands is memory to measure algorithms with.
+type operands struct{ x, w, y, workspace Buffer }
+
+// borrow takes memory from the pool for operands of so many values, zeroed.
+func (p *program) borrow(x, w, y int64) (*operands, error) {
+	o := &operands{}
+	pool := p.device.pool
+	for _, b := range []struct {
+		into  *Buffer
+		bytes int64
+	}{{&o.x, 4 * x}, {&o.w, 4 * w}, {&o.y, 4 * y}, {&o.workspace, p.device.workspaceLimit()}} {
+		var err error
+		*b.into, err = pool.take(b.bytes, "measuring algorithms")
+		if err == nil {
+			err = p.device.zero(*b.into)
+		}
+		if err != nil {
+			return nil, errors.Join(err, o.giveBack(pool))
+		}
+	}
+	return o, nil
+}
+
+func (o *operands) giveBack(p *Pool) error {
+	return errors.Join(p.give(o.x), p.give(o.w), p.give(o.y), p.give(o.workspace))
+}
+
+// workspaceOf asks for the bytes that an algorithm needs, with the arithmetic that the descriptor allows.
+func workspaceOf(c *cudnn.Context, dir direction, d descriptors, id int) (int64, error) {
+	var bytes C.size_t
+	x, w, conv, y := d.native()
+	status := C.workspaceSize(uint32(dir), dnnHandle(c), x, w, conv, y, C.int(id), &bytes)
+	return int64(bytes), driver.CheckDNN("cudnnGetConvolution...WorkspaceSize", int(status))
+}

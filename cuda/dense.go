@@ -1,0 +1,57 @@
+//go:build cuda && cgo && linux && (amd64 || arm64)
+
+package cuda
+
+import (
+	"github.com/gputrain/gputrain/kernels"
+	"github.com/gputrain/gputrain/net"
+)
+
+// dense is a fully connected layer, by cuBLAS: y (n, units) = x (n, inputs) * weight' (inputs, units) + bias, and where
+// relu is set the ReLU after it.
+type dense struct {
+	link
+	relu bool
+}
+
+func (d *dense) claim(int, int) claim { return claim{input: true, output: d.relu} }
+
+func (d *dense) forward(p *pass) error {
+	units, inputs := d.out.shape.C, d.in.shape.C
+	weight, bias := d.parameters[net.Weight], d.parameters[net.Bias]
+	err := d.program.device.blas.multiply(d.out.value.Buffer, matrix{d.in.value.Buffer, false}, matrix{weight.value, true},
+		p.n, units, inputs)
+	if err != nil || bias == nil {
+		return err
+	}
+	y := floats(d.out.value.Buffer)
+	if d.relu {
+		return d.launch(kernels.BiasReLU{X: y, Bias: floats(bias.value), Count: uint32(d.out.count(p.n)), Channels: uint32(units), Extent: 1})
+	}
+	return d.launch(kernels.BiasAdd{Y: y, Bias: floats(bias.value), N: uint64(p.n), C: uint32(units), I: 1})
+}
+
+func (d *dense) backward(p *pass, wanted bool) error {
+	units, inputs := d.out.shape.C, d.in.shape.C
+	weight, bias := d.parameters[net.Weight], d.parameters[net.Bias]
+	dy := d.out.grad.Buffer
+	if d.relu {
+		err := d.launch(kernels.ReLUBackward{Dx: floats(dy), Dy: floats(dy), Y: floats(d.out.value.Buffer), Count: d.out.count(p.n)})
+		if err != nil {
+			return err
+		}
+	}
+	if bias != nil {
+		if err := d.biasGradient(bias, dy, p.n, d.out.shape); err != nil {
+			return err
+		}
+	}
+	blas := d.program.device.blas
+	err := blas.multiply(weight.grad, matrix{dy, true}, matrix{d.in.value.Buffer, false}, units, inputs, p.n)
+	if err != nil || !wanted {
+		return err
+	}
+	return blas.multiply(d.in.grad.Buffer, matrix{dy, false}, matrix{weight.value, false}, p.n, inputs, units)
+}
+
+func (d *dense) close() error { return nil }

@@ -1,0 +1,196 @@
+//go:build cuda && cgo && linux && (amd64 || arm64)
+
+package cuda
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"gorgonia.org/cu"
+	cudnn "gorgonia.org/cu/dnn"
+
+	"github.com/gputrain/gputrain/cuda/driver"
+	"github.com/gputrain/gputrain/net"
+)
+
+// Device is one GPU. It implements net.Device. All its calls run on one thread of the operating system that it owns, so
+// it may be used from any goroutine, one at a time.
+type Device struct {
+	options   Options
+	libraries *driver.Libraries
+	gpu       driver.Device
+	thread    *thread
+	closed    bool
+	programs  []*program
+
+	// What follows belongs to the thread.
+	device  cu.Device
+	context cu.CUContext
+	stream  cu.Stream
+	dnn     *cudnn.Context
+	blas    *blas
+	kernels *kernelSet
+	pool    *Pool
+	data    []*deviceData
+
+	graphError error // why steps aren't captured, if they should be
+}
+
+// blasWorkspace is what cuBLAS's documentation recommends for GPUs of Hopper and later; older ones want 4 MB.
+const blasWorkspace = 32 << 20
+
+// Open loads NVIDIA's libraries, starts a GPU and prepares it. Its errors are those of driver.Open, and driver.Error.
+func Open(o Options) (*Device, error) {
+	libraries, err := driver.Open()
+	if err != nil {
+		return nil, err
+	}
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(libraries.Devices, func(d driver.Device) bool { return d.Index == o.Index })
+	if i < 0 {
+		return nil, fmt.Errorf("%w: there is no GPU %d, only %d of them (from 0 on)", driver.ErrNoDevice, o.Index, len(libraries.Devices))
+	}
+	gpu := libraries.Devices[i]
+	if gpu.Err != nil {
+		return nil, fmt.Errorf("GPU %d (%s): %w", gpu.Index, gpu.Name, gpu.Err)
+	}
+	d := &Device{options: o, libraries: libraries, gpu: gpu, thread: newThread()}
+	d.pool = &Pool{limit: o.MemoryLimit, single: o.SingleAllocations}
+	if err := d.thread.do(d.start); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// start makes the context current and everything that lives as long as the device.
+func (d *Device) start() (err error) {
+	if d.device, err = cu.GetDevice(d.gpu.Index); err != nil {
+		return call("cuDeviceGet", err)
+	}
+	// The primary context: cuDNN and cuBLAS live there too.
+	if d.context, err = d.device.RetainPrimaryCtx(); err != nil {
+		d.context = cu.CUContext{}
+		return call("cuDevicePrimaryCtxRetain", err)
+	}
+	if err = cu.SetCurrentContext(d.context); err != nil {
+		return call("cuCtxSetCurrent", err)
+	}
+	if d.stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
+		return call("cuStreamCreate", err)
+	}
+	if d.dnn, err = newDNN(d.stream); err != nil {
+		return err
+	}
+	workspace := int64(blasWorkspace)
+	if d.gpu.Major < 9 {
+		workspace = 4 << 20
+	}
+	buffer, err := d.pool.take(workspace, "cuBLAS's workspace")
+	if err != nil {
+		return err
+	}
+	if d.blas, err = newBLAS(d.stream, buffer, d.tf32()); err != nil {
+		return errors.Join(err, d.pool.give(buffer))
+	}
+	d.kernels, err = loadKernels(d.device)
+	return err
+}
+
+// tf32 reports whether products may be computed in TF32.
+func (d *Device) tf32() bool {
+	return d.options.Precision == TF32 || d.options.Precision == "" && d.gpu.Major >= 8
+}
+
+// Name returns the GPU's name, "cuda:0 (NVIDIA H100, TF32)".
+func (d *Device) Name() string {
+	precision := "float32"
+	if d.tf32() {
+		precision = "TF32"
+	}
+	return fmt.Sprintf("cuda:%d (%s, %s)", d.gpu.Index, d.gpu.Name, precision)
+}
+
+// Memory returns what the device's pool holds.
+func (d *Device) Memory() (stats MemoryStats) {
+	_ = d.thread.do(func() error { stats = d.pool.stats; return nil })
+	return stats
+}
+
+// Compile makes a program of a network.
+func (d *Device) Compile(n *net.Network, opts net.Options) (net.Program, error) {
+	if d.closed {
+		return nil, net.ErrClosed
+	}
+	plan, err := n.Plan()
+	if err != nil {
+		return nil, err
+	}
+	if err := opts.Check(); err != nil {
+		return nil, err
+	}
+	if p := Precision(opts.Precision); p != "" && p != d.precision() {
+		return nil, fmt.Errorf("%w: %q (this device was opened for %q)", net.ErrPrecision, p, d.precision())
+	}
+	var p *program
+	err = d.thread.do(func() (err error) {
+		p, err = newProgram(d, plan, opts)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	d.programs = append(d.programs, p)
+	return p, nil
+}
+
+func (d *Device) precision() Precision {
+	if d.tf32() {
+		return TF32
+	}
+	return FP32
+}
+
+// Close gives back everything: programs that still live, the pool's memory, the context.
+func (d *Device) Close() error {
+	if d.closed {
+		return nil
+	}
+	var errs []error
+	for _, p := range slices.Clone(d.programs) {
+		errs = append(errs, p.Close())
+	}
+	d.closed = true
+	errs = append(errs, d.thread.do(d.end))
+	d.thread.stop()
+	return errors.Join(errs...)
+}
+
+func (d *Device) end() error {
+	var errs []error
+	for _, x := range d.data {
+		errs = append(errs, x.close(d.pool))
+	}
+	if d.kernels != nil {
+		errs = append(errs, d.kernels.close())
+	}
+	if d.blas != nil {
+		errs = append(errs, d.blas.close(), d.pool.give(d.blas.workspace))
+	}
+	if d.dnn != nil {
+		errs = append(errs, dnn("cudnnDestroy", d.dnn.Close()))
+	}
+	if d.stream != (cu.Stream{}) {
+		errs = append(errs, call("cuStreamDestroy", d.stream.Destroy()))
+	}
+	errs = append(errs, d.pool.trim())
+	if d.context != (cu.CUContext{}) {
+		errs = append(errs, call("cuCtxSetCurrent", cu.SetCurrentContext(cu.CUContext{})), call("cuDevicePrimaryCtxRelease", d.device.ReleasePrimaryCtx()))
+	}
+	return errors.Join(errs...)
+}
+
+// synchronize waits for all that was given to the device.
+func (d *Device) synchronize() error { return call("cuStreamSynchronize", d.stream.Synchronize()) }

@@ -1,0 +1,14 @@
+//go:build !(cuda && cgo && linux && (amd64 || arm64))
+
+package cuda
+
+import (
+	"github.com/gputrain/gputrain/cuda/driver"
+	"github.com/gputrain/gputrain/net"
+)
+
+// Device is one GPU, in builds with CUDA.
+type Device struct{ net.Device }
+
+// Open fails: this build has no CUDA.
+func Open(Options) (*Device, error) { return nil, driver.ErrNotBuilt }

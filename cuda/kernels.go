@@ -1,0 +1,122 @@
+//go:build cuda && cgo && linux && (amd64 || arm64)
+
+package cuda
+
+import (
+	"errors"
+	"fmt"
+
+	"gorgonia.org/cu"
+
+	"github.com/gputrain/gputrain/cuda/driver"
+	"github.com/gputrain/gputrain/kernels"
+)
+
+// kernelSet is our kernels, loaded on a device.
+type kernelSet struct {
+	device    kernels.Device
+	modules   []cu.Module
+	functions map[*kernels.Kernel]cu.Function
+}
+
+// loadKernels gives every PTX text to the driver's compiler.
+func loadKernels(d cu.Device) (*kernelSet, error) {
+	k := &kernelSet{functions: map[*kernels.Kernel]cu.Function{}}
+	for _, a := range []struct {
+		of   cu.DeviceAttribute
+		into *int
+	}{
+		{cu.MultiprocessorCount, &k.device.Multiprocessors},
+		{cu.MaxThreadsPerMultiprocessor, &k.device.ThreadsPerMultiprocessor},
+		{cu.MaxThreadsPerBlock, &k.device.ThreadsPerBlock},
+	} {
+		v, err := d.Attribute(a.of)
+		if err != nil {
+			return k, call("cuDeviceGetAttribute", err)
+		}
+		*a.into = v
+	}
+	for _, m := range kernels.Modules() {
+		loaded, err := cu.LoadData(m.PTX())
+		if err != nil {
+			return k, fmt.Errorf("kernels of %s: %w", m.Name, call("cuModuleLoadData", err))
+		}
+		k.modules = append(k.modules, loaded)
+		for _, kernel := range m.Kernels {
+			if k.functions[kernel], err = loaded.Function(kernel.Name); err != nil {
+				return k, fmt.Errorf("kernel %s: %w", kernel.Name, call("cuModuleGetFunction", err))
+			}
+		}
+	}
+	return k, nil
+}
+
+func (k *kernelSet) close() error {
+	var errs []error
+	for _, m := range k.modules {
+		errs = append(errs, call("cuModuleUnload", m.Unload()))
+	}
+	return errors.Join(errs...)
+}
+
+// launch puts a kernel on the device's stream.
+func (d *Device) launch(k kernels.Launcher) error {
+	l, err := k.Launch(d.kernels.device)
+	if err != nil {
+		return err
+	}
+	err = d.kernels.functions[l.Kernel].Launch(l.Blocks, 1, 1, l.Threads, 1, 1, 0, d.stream, l.Pointers())
+	if err != nil {
+		return fmt.Errorf("kernel %s: %w", l.Kernel.Name, call("cuLaunchKernel", err))
+	}
+	return nil
+}
+
+// zero fills a buffer with zeros.
+func (d *Device) zero(b Buffer) error {
+	if b.Bytes == 0 {
+		return nil
+	}
+	return call("cuMemsetD8Async", cu.MemsetD8Async(b.Address, 0, b.Bytes, d.stream))
+}
+
+// workspaceLimit is how many bytes a convolution's workspace may have.
+func (d *Device) workspaceLimit() int64 {
+	if d.options.Workspace > 0 {
+		return d.options.Workspace
+	}
+	return 256 << 20
+}
+
+// lost returns the error that has ended the context, if one has: from then on every call returns it.
+func (d *Device) lost() error { return call("cuStreamQuery", ignoreNotReady(d.stream.Query())) }
+
+func ignoreNotReady(err error) error {
+	if errors.Is(err, cu.NotReady) {
+		return nil
+	}
+	return err
+}
+
+// ErrDeviceLost means that a GPU failed while it worked: it fell off the bus, its memory had an error that could not be
+// corrected, a kernel ran too long or faulted. Nothing that was on it can be read any more; compare with errors.Is.
+var ErrDeviceLost = errors.New("the GPU was lost")
+
+// explain says of an error whether the GPU has been lost with it: then every later call fails too.
+func (d *Device) explain(err error) error {
+	cause := d.lost()
+	if cause == nil {
+		return err
+	}
+	advice := map[driver.Result]string{
+		driver.Result(cu.LaunchTimeout):    "a kernel ran longer than the display's watchdog allows: use a GPU without a display, or smaller batches",
+		driver.Result(cu.EccUncorrectable): "its memory had an error that could not be corrected: see nvidia-smi -q -d ECC",
+		driver.Result(cu.IllegalAddress):   "a kernel used an address that is not its own: please report this bug",
+		driver.Result(cu.Unknown):          "it may have fallen off the bus: look for NVRM: Xid in dmesg",
+	}
+	text := "the last checkpoint is what remains"
+	if a := advice[result(errors.Unwrap(cause))]; a != "" {
+		text = a
+	}
+	return fmt.Errorf("%w (%s): %w", ErrDeviceLost, text, errors.Join(cause, err))
+}

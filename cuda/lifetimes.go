@@ -1,0 +1,48 @@
+package cuda
+
+import (
+	"cmp"
+	"slices"
+)
+
+// alignment of every buffer: what cuMemAlloc guarantees, and more than any vector access needs.
+const alignment = 256
+
+func aligned(n int64) int64 { return (n + alignment - 1) &^ (alignment - 1) }
+
+// value is something that a step computes and needs for a while: an activation, a gradient, a mask. Lifetimes are in
+// positions of the step's list of operations, first and last included.
+type value struct {
+	bytes       int64
+	first, last int
+	offset      int64 // set by place
+}
+
+// extend makes the value live at least until a position.
+func (v *value) extend(last int) { v.last = max(v.last, last) }
+
+// place gives every value an offset, so that values that live at the same time do not overlap, and returns the bytes that
+// all need together. It places the largest first, each at the lowest offset that is free for its lifetime: "greedy by
+// size" (Pisarchyk and Lee, "Efficient memory management for deep neural net inference", 2020).
+func place(values []*value) (total int64) {
+	order := slices.Clone(values)
+	slices.SortStableFunc(order, func(a, b *value) int { return cmp.Compare(b.bytes, a.bytes) })
+	var placed []*value // by offset
+	for _, v := range order {
+		var offset int64
+		for _, o := range placed {
+			if o.last < v.first || v.last < o.first {
+				continue
+			}
+			if offset+aligned(v.bytes) <= o.offset {
+				break
+			}
+			offset = max(offset, o.offset+aligned(o.bytes))
+		}
+		v.offset = offset
+		total = max(total, offset+aligned(v.bytes))
+		i, _ := slices.BinarySearchFunc(placed, offset, func(o *value, at int64) int { return cmp.Compare(o.offset, at) })
+		placed = slices.Insert(placed, i, v)
+	}
+	return total
+}

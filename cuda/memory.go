@@ -1,0 +1,228 @@
+//go:build cuda && cgo && linux && (amd64 || arm64)
+
+package cuda
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"gorgonia.org/cu"
+
+	"github.com/gputrain/gputrain/cuda/driver"
+)
+
+// ErrOutOfMemory means that a GPU, or the limit set for it, has no room for an allocation; compare with errors.Is.
+var ErrOutOfMemory = errors.New("out of GPU memory")
+
+// OutOfMemoryError says what did not fit.
+type OutOfMemoryError struct {
+	What      string // what the memory was for: "conv1's output"
+	Bytes     int64  // asked for
+	Free      int64  // on the GPU, when it was asked for
+	Reserved  int64  // by this pool
+	Limit     int64  // of the pool; 0: none
+	BatchSize int    // of the network that was compiled; 0: not known
+	Fits      int    // a batch size that would fit; 0: none, or not known
+}
+
+func (e *OutOfMemoryError) Error() string {
+	text := fmt.Sprintf("%v: %s needs %s, %s is free", ErrOutOfMemory, e.What, megabytes(e.Bytes), megabytes(e.Free))
+	if e.Limit > 0 {
+		text += fmt.Sprintf(" and %s of the limit of %s is taken", megabytes(e.Reserved), megabytes(e.Limit))
+	}
+	switch {
+	case e.Fits > 0:
+		text += fmt.Sprintf("; a batch size of %d would fit (now %d)", e.Fits, e.BatchSize)
+	case e.BatchSize > 0:
+		text += "; no batch size would fit"
+	}
+	return text
+}
+
+// Unwrap returns ErrOutOfMemory.
+func (e *OutOfMemoryError) Unwrap() error { return ErrOutOfMemory }
+
+func megabytes(n int64) string {
+	if n < 1e6 {
+		return fmt.Sprintf("%d bytes", n)
+	}
+	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+}
+
+// blockSize is the least size of an allocation that the pool makes.
+const blockSize = 32 << 20
+
+// Buffer is a piece of device memory that a Pool lent. It implements cu/dnn's Memory.
+type Buffer struct {
+	Address cu.DevicePtr
+	Bytes   int64
+}
+
+// Uintptr returns the device address.
+func (b Buffer) Uintptr() uintptr { return uintptr(b.Address) }
+
+// IsNativelyAccessible returns false: the host cannot touch device memory.
+func (b Buffer) IsNativelyAccessible() bool { return false }
+
+// part returns the bytes from offset on as a buffer of its own.
+func (b Buffer) part(offset, bytes int64) Buffer {
+	return Buffer{b.Address + cu.DevicePtr(offset), bytes}
+}
+
+// Pool lends pieces of few large device allocations, and takes them back to lend them again, so that a program allocates
+// nothing from the driver once it runs. It belongs to the device's thread. Pieces that are given back may be lent again
+// at once: all work is on one stream, so whoever wrote to them last is done before the next one writes.
+type Pool struct {
+	limit  int64 // bytes that may be reserved; 0: as many as there are
+	single bool  // every buffer an allocation of its own, for checkers that see only those
+	blocks []*block
+	stats  MemoryStats
+}
+
+// MemoryStats tells what a pool holds, in bytes.
+type MemoryStats struct {
+	InUse       int64 // lent now
+	Peak        int64 // most that was ever lent at once
+	Reserved    int64 // taken from the driver
+	Allocations int   // made from the driver so far
+	Lent        int   // buffers lent so far
+	Planned     int64 // bytes that planning of lifetimes saved, of the programs that live
+}
+
+// block is one allocation from the driver, cut into spans that cover it.
+type block struct {
+	base  cu.DevicePtr
+	bytes int64
+	spans []span // by offset; no two free ones are neighbours
+}
+
+type span struct {
+	offset, bytes int64
+	free          bool
+}
+
+// take lends bytes of memory, for what the text says. The memory holds anything.
+func (p *Pool) take(bytes int64, what string) (Buffer, error) {
+	size := max(aligned(bytes), alignment)
+	if !p.single {
+		if b, ok := p.fit(size); ok {
+			return p.lend(b, bytes), nil
+		}
+	}
+	if err := p.grow(size, what); err != nil {
+		return Buffer{}, err
+	}
+	b, _ := p.fit(size)
+	return p.lend(b, bytes), nil
+}
+
+func (p *Pool) lend(address cu.DevicePtr, bytes int64) Buffer {
+	p.stats.Lent++
+	p.stats.InUse += max(aligned(bytes), alignment)
+	p.stats.Peak = max(p.stats.Peak, p.stats.InUse)
+	return Buffer{address, bytes}
+}
+
+// fit cuts size bytes from the smallest free span that holds them.
+func (p *Pool) fit(size int64) (cu.DevicePtr, bool) {
+	var best *block
+	at := 0
+	for _, b := range p.blocks {
+		for i, s := range b.spans {
+			if s.free && s.bytes >= size && (best == nil || s.bytes < best.spans[at].bytes) {
+				best, at = b, i
+			}
+		}
+	}
+	if best == nil {
+		return 0, false
+	}
+	s := best.spans[at]
+	best.spans[at] = span{s.offset, size, false}
+	if s.bytes > size {
+		best.spans = slices.Insert(best.spans, at+1, span{s.offset + size, s.bytes - size, true})
+	}
+	return best.base + cu.DevicePtr(s.offset), true
+}
+
+// grow takes a block from the driver that holds size bytes.
+func (p *Pool) grow(size int64, what string) error {
+	sizes := []int64{max(size, blockSize), size} // a large block, or if there is no room for it just what is needed
+	if p.single {
+		sizes = sizes[1:]
+	}
+	for _, bytes := range sizes {
+		if p.limit > 0 && p.stats.Reserved+bytes > p.limit {
+			continue
+		}
+		base, err := cu.MemAlloc(bytes)
+		if err == nil {
+			p.blocks = append(p.blocks, &block{base, bytes, []span{{0, bytes, true}}})
+			p.stats.Reserved += bytes
+			p.stats.Allocations++
+			return nil
+		}
+		if result(err) != driver.Result(cu.OutOfMemory) {
+			return call("cuMemAlloc", err)
+		}
+	}
+	free, _, err := cu.MemInfo()
+	if err != nil {
+		return call("cuMemGetInfo", err)
+	}
+	return &OutOfMemoryError{What: what, Bytes: size, Free: free, Reserved: p.stats.Reserved, Limit: p.limit}
+}
+
+// give takes a buffer back. A zero Buffer is nothing.
+func (p *Pool) give(b Buffer) error {
+	if b.Address == 0 {
+		return nil
+	}
+	for k, owner := range p.blocks {
+		offset := int64(b.Address) - int64(owner.base)
+		if offset < 0 || offset >= owner.bytes {
+			continue
+		}
+		i, found := slices.BinarySearchFunc(owner.spans, offset, func(s span, o int64) int { return int(s.offset - o) })
+		if !found || owner.spans[i].free {
+			panic("BUG: a buffer was given back twice")
+		}
+		p.stats.InUse -= owner.spans[i].bytes
+		owner.release(i)
+		if p.single {
+			p.blocks = slices.Delete(p.blocks, k, k+1)
+			p.stats.Reserved -= owner.bytes
+			return call("cuMemFree", cu.MemFree(owner.base))
+		}
+		return nil
+	}
+	panic("BUG: a buffer of another pool was given back")
+}
+
+// release frees span i and joins it with its free neighbours.
+func (b *block) release(i int) {
+	b.spans[i].free = true
+	if i+1 < len(b.spans) && b.spans[i+1].free {
+		b.spans[i].bytes += b.spans[i+1].bytes
+		b.spans = slices.Delete(b.spans, i+1, i+2)
+	}
+	if i > 0 && b.spans[i-1].free {
+		b.spans[i-1].bytes += b.spans[i].bytes
+		b.spans = slices.Delete(b.spans, i, i+1)
+	}
+}
+
+// trim gives blocks of which nothing is lent back to the driver.
+func (p *Pool) trim() error {
+	var errs []error
+	p.blocks = slices.DeleteFunc(p.blocks, func(b *block) bool {
+		if len(b.spans) != 1 || !b.spans[0].free {
+			return false
+		}
+		errs = append(errs, call("cuMemFree", cu.MemFree(b.base)))
+		p.stats.Reserved -= b.bytes
+		return true
+	})
+	return errors.Join(errs...)
+}

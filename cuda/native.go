@@ -1,0 +1,221 @@
+//go:build cuda && cgo && linux && (amd64 || arm64)
+
+package cuda
+
+// What gorgonia.org/cu and cu/dnn lack: handles that fail with an error instead of a panic, streams for them, sizes of
+// workspaces, choice of algorithms, cuBLAS on device pointers, and the capture of graphs.
+
+/*
+#cgo CFLAGS: -I${SRCDIR}/driver/include
+#cgo LDFLAGS: -L${SRCDIR}/driver/link -Wl,--as-needed
+
+#include <stdlib.h>
+#include "cuda.h"
+#include "cudnn.h"
+#include "cublas_v2.h"
+
+// Device addresses are numbers to Go, and pointers to cuBLAS.
+
+static cublasStatus_t setWorkspace(cublasHandle_t h, CUdeviceptr workspace, size_t bytes) {
+	return cublasSetWorkspace(h, (void *)workspace, bytes);
+}
+
+// c = a*b
+static cublasStatus_t multiply(cublasHandle_t h, cublasOperation_t opA, cublasOperation_t opB, int m, int n, int k, CUdeviceptr a,
+                               int lda, CUdeviceptr b, int ldb, CUdeviceptr c, int ldc) {
+	const float one = 1, zero = 0;
+	return cublasSgemm(h, opA, opB, m, n, k, &one, (const float *)a, lda, (const float *)b, ldb, &zero, (float *)c, ldc);
+}
+*/
+import "C"
+
+import (
+	"reflect"
+	"unsafe"
+
+	"gorgonia.org/cu"
+	cudnn "gorgonia.org/cu/dnn"
+
+	"github.com/gputrain/gputrain/cuda/driver"
+)
+
+// result returns the status in an error of gorgonia.org/cu, and 0 for nil.
+func result(err error) driver.Result {
+	if err == nil {
+		return 0
+	}
+	if v := reflect.ValueOf(err); v.CanInt() {
+		return driver.Result(v.Int())
+	}
+	return driver.Result(C.CUDA_ERROR_UNKNOWN)
+}
+
+// call makes an error of ours of one that gorgonia.org/cu returned.
+func call(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if v := reflect.ValueOf(err); v.CanInt() {
+		return driver.Check(op, int(v.Int()))
+	}
+	return err
+}
+
+// dnn makes an error of ours of one that gorgonia.org/cu/dnn returned, with cuDNN's own explanation.
+func dnn(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if v := reflect.ValueOf(err); v.CanInt() {
+		return driver.CheckDNN(op, int(v.Int()))
+	}
+	return err
+}
+
+// nativeStream is the CUstream in a stream, whose only field it is.
+func nativeStream(s cu.Stream) C.CUstream { return *(*C.CUstream)(unsafe.Pointer(&s)) }
+
+// newDNN makes a cuDNN context whose work goes to a stream.
+func newDNN(stream cu.Stream) (*cudnn.Context, error) {
+	var handle C.cudnnHandle_t
+	if err := driver.CheckDNN("cudnnCreate", int(C.cudnnCreate(&handle))); err != nil {
+		return nil, err
+	}
+	if err := driver.CheckDNN("cudnnSetStream", int(C.cudnnSetStream(handle, C.cudaStream_t(unsafe.Pointer(nativeStream(stream)))))); err != nil {
+		C.cudnnDestroy(handle)
+		return nil, err
+	}
+	// The handle is the first and only field.
+	ctx := &cudnn.Context{}
+	*(*C.cudnnHandle_t)(unsafe.Pointer(ctx)) = handle
+	return ctx, nil
+}
+
+func dnnHandle(c *cudnn.Context) C.cudnnHandle_t { return *(*C.cudnnHandle_t)(unsafe.Pointer(c)) }
+
+// blas is a cuBLAS handle whose work goes to a stream.
+type blas struct {
+	handle    C.cublasHandle_t
+	workspace Buffer
+}
+
+// newBLAS makes a handle; the workspace is the caller's to give back after close. Without a workspace of ours cuBLAS
+// allocates its own, which a captured stream does not allow.
+func newBLAS(stream cu.Stream, workspace Buffer, tf32 bool) (*blas, error) {
+	b := &blas{workspace: workspace}
+	if err := driver.CheckBLAS("cublasCreate", int(C.cublasCreate(&b.handle))); err != nil {
+		return nil, err
+	}
+	mode := C.cublasMath_t(C.CUBLAS_PEDANTIC_MATH)
+	if tf32 {
+		mode = C.CUBLAS_TF32_TENSOR_OP_MATH
+	}
+	for _, step := range []struct {
+		op     string
+		status C.cublasStatus_t
+	}{
+		{"cublasSetStream", C.cublasSetStream(b.handle, C.cudaStream_t(unsafe.Pointer(nativeStream(stream))))},
+		{"cublasSetWorkspace", C.setWorkspace(b.handle, C.CUdeviceptr(workspace.Address), C.size_t(workspace.Bytes))},
+		{"cublasSetMathMode", C.cublasSetMathMode(b.handle, mode)},
+	} {
+		if err := driver.CheckBLAS(step.op, int(step.status)); err != nil {
+			C.cublasDestroy(b.handle)
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+func (b *blas) close() error {
+	return driver.CheckBLAS("cublasDestroy", int(C.cublasDestroy(b.handle)))
+}
+
+// matrix is a row-major matrix in device memory: rows of cols values, one after the other.
+type matrix struct {
+	Buffer
+	transposed bool
+}
+
+// multiply computes c = a*b, with c of m rows and n columns, row-major, and k the inner dimension. An operand that is
+// transposed lies in memory as its transpose.
+func (b *blas) multiply(c Buffer, left, right matrix, m, n, k int) error {
+	// cuBLAS is column-major: it sees every matrix transposed, so it computes c' = right' * left'.
+	op := func(x matrix, rows, cols int) (C.cublasOperation_t, C.int) {
+		if x.transposed {
+			return C.CUBLAS_OP_T, C.int(rows)
+		}
+		return C.CUBLAS_OP_N, C.int(cols)
+	}
+	opLeft, strideLeft := op(left, m, k)
+	opRight, strideRight := op(right, k, n)
+	return driver.CheckBLAS("cublasSgemm", int(C.multiply(b.handle, opRight, opLeft, C.int(n), C.int(m), C.int(k),
+		C.CUdeviceptr(right.Address), strideRight, C.CUdeviceptr(left.Address), strideLeft, C.CUdeviceptr(c.Address), C.int(n))))
+}
+
+// graph is a captured sequence of work that one call starts again.
+type graph struct {
+	exec  C.CUgraphExec
+	nodes int
+}
+
+// capture records what enqueue puts on the stream, instead of running it. It ends the capture whatever enqueue returns,
+// and returns its error if it has one.
+func capture(stream cu.Stream, enqueue func() error) (*graph, error) {
+	s := nativeStream(stream)
+	if err := driver.Check("cuStreamBeginCapture", int(C.cuStreamBeginCapture(s, C.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL))); err != nil {
+		return nil, err
+	}
+	failed := enqueue()
+	var recorded C.CUgraph
+	err := driver.Check("cuStreamEndCapture", int(C.cuStreamEndCapture(s, &recorded)))
+	if recorded != nil {
+		defer C.cuGraphDestroy(recorded)
+	}
+	if failed != nil {
+		return nil, failed
+	}
+	if err != nil {
+		return nil, err
+	}
+	var nodes C.size_t
+	if err := driver.Check("cuGraphGetNodes", int(C.cuGraphGetNodes(recorded, nil, &nodes))); err != nil {
+		return nil, err
+	}
+	g := &graph{nodes: int(nodes)}
+	if err := driver.Check("cuGraphInstantiateWithFlags", int(C.cuGraphInstantiateWithFlags(&g.exec, recorded, 0))); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+func (g *graph) launch(stream cu.Stream) error {
+	return driver.Check("cuGraphLaunch", int(C.cuGraphLaunch(g.exec, nativeStream(stream))))
+}
+
+func (g *graph) close() error {
+	return driver.Check("cuGraphExecDestroy", int(C.cuGraphExecDestroy(g.exec)))
+}
+
+// pinned is host memory that the device copies from and to while the host goes on.
+type pinned struct {
+	pointer unsafe.Pointer
+	bytes   int64
+}
+
+func takePinned(bytes int64) (pinned, error) {
+	p := pinned{bytes: bytes}
+	err := driver.Check("cuMemHostAlloc", int(C.cuMemHostAlloc(&p.pointer, C.size_t(bytes), 0)))
+	return p, err
+}
+
+func (p pinned) close() error {
+	if p.pointer == nil {
+		return nil
+	}
+	return driver.Check("cuMemFreeHost", int(C.cuMemFreeHost(p.pointer)))
+}
+
+// slice returns count values of T that begin at an offset.
+func slice[T any](p pinned, offset int64, count int) []T {
+	return unsafe.Slice((*T)(unsafe.Add(p.pointer, offset)), count)
+}

@@ -1,0 +1,41 @@
+package cuda
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Precision says in what arithmetic a GPU multiplies.
+type Precision string
+
+// The precisions. Weights, activations and sums are float32 in all of them.
+const (
+	// FP32 multiplies and adds in float32.
+	FP32 Precision = "fp32"
+	// TF32 rounds the factors of convolutions and dense layers to ten bits of mantissa for the tensor cores of Ampere and
+	// later. It is the default there.
+	TF32 Precision = "tf32"
+)
+
+// Options say which GPU to take and how to use it. The zero Options are the first GPU and its fastest arithmetic.
+type Options struct {
+	Index         int       // of the GPU, as CUDA counts them (CUDA_VISIBLE_DEVICES has its say)
+	Precision     Precision // empty: TF32 where the GPU has it, else FP32
+	Deterministic bool      // the same bytes every time: deterministic algorithms alone, chosen by heuristic
+	Heuristic     bool      // choose algorithms by cuDNN's heuristic instead of measuring them, which chance decides
+	NoGraph       bool      // launch every kernel of a step by itself instead of a captured graph
+	MemoryLimit   int64     // most bytes to take from the GPU; 0: no limit
+	Workspace     int64     // most bytes of a convolution's workspace; 0: 256 MB
+	// SingleAllocations makes every buffer an allocation of the driver's, for tools that check memory by allocation.
+	SingleAllocations bool
+}
+
+func (o Options) check() error {
+	if !slices.Contains([]Precision{"", FP32, TF32}, o.Precision) {
+		return fmt.Errorf("unknown precision %q (want %q or %q)", o.Precision, FP32, TF32)
+	}
+	if o.MemoryLimit < 0 || o.Workspace < 0 {
+		return fmt.Errorf("limits of memory must be at least 0, got %d and %d bytes", o.MemoryLimit, o.Workspace)
+	}
+	return nil
+}

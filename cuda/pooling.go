@@ -1,0 +1,116 @@
+//go:build cuda && cgo && linux && (amd64 || arm64)
+
+package cuda
+
+import (
+	"errors"
+
+	cudnn "gorgonia.org/cu/dnn"
+
+	"github.com/gputrain/gputrain/kernels"
+	"github.com/gputrain/gputrain/net"
+)
+
+// pooling is cuDNN's pooling for one shape and one size of mini-batch.
+type pooling struct {
+	x, y *cudnn.TensorDescriptor
+	pool *cudnn.Pooling
+}
+
+func newPooling(in, out net.Shape, w net.Window, mode cudnn.PoolingMode, n int) (*pooling, error) {
+	p := &pooling{}
+	var errs [3]error
+	p.x, errs[0] = cudnn.NewTensorDescriptor(cudnn.NCHW, cudnn.Float, []int{n, in.C, in.H, in.W}, nil)
+	p.y, errs[1] = cudnn.NewTensorDescriptor(cudnn.NCHW, cudnn.Float, []int{n, out.C, out.H, out.W}, nil)
+	p.pool, errs[2] = cudnn.NewPooling(mode, cudnn.PropagateNan, []int{w.KernelH, w.KernelW}, []int{w.StrideH, w.StrideW}, []int{w.Top, w.Left})
+	if err := dnn("describing pooling", firstError(errs[:]...)); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	return p, nil
+}
+
+func (p *pooling) close() error { return destroy(p.x, p.y, p.pool) }
+
+// subsample is a pooling layer. cuDNN computes maxima and means where padding is symmetric and its descriptors reach;
+// kernels of ours the rest, and the backward pass of maxima: cuDNN's isn't deterministic.
+type subsample struct {
+	link
+	mode  net.PoolMode
+	dnn   bool
+	sizes perBatch[*pooling]
+}
+
+func newSubsample(l link, mode net.PoolMode) *subsample {
+	w := l.layer.Window
+	// cuDNN wants less padding than window, and outputs of its own formula, which takes equal padding at both ends.
+	symmetric := w.Top == w.Bottom && w.Left == w.Right && w.Top < w.KernelH && w.Left < w.KernelW
+	return &subsample{link: l, mode: mode, dnn: symmetric && mode != net.L2Pool}
+}
+
+func (s *subsample) claim(int, int) claim {
+	return claim{input: true, output: true}
+}
+
+func (s *subsample) at(n int) (*pooling, error) {
+	return s.sizes.at(n, func(n int) (*pooling, error) {
+		mode := cudnn.PoolingMode(cudnn.MaxPooling)
+		if s.mode == net.MeanPool {
+			mode = cudnn.AverageCountExcludePadding
+		}
+		return newPooling(s.in.shape, s.out.shape, s.layer.Window, mode, n)
+	})
+}
+
+// kernelMode is the mode as kernels number it.
+func (s *subsample) kernelMode() int32 {
+	return map[net.PoolMode]int32{net.MaxPool: kernels.MaxPooling, net.MeanPool: kernels.MeanPooling, net.L2Pool: kernels.L2Pooling}[s.mode]
+}
+
+func (s *subsample) forward(p *pass) error {
+	if s.dnn {
+		d, err := s.at(p.n)
+		if err != nil {
+			return err
+		}
+		return dnn("cudnnPoolingForward", s.program.device.dnn.PoolingForward(d.pool, 1, d.x, s.in.value.Buffer, 0, d.y, s.out.value.Buffer))
+	}
+	w := s.layer.Window
+	return s.launch(kernels.PoolForward{
+		Y: floats(s.out.value.Buffer), X: floats(s.in.value.Buffer), Mode: s.kernelMode(), Planes: uint32(p.n * s.in.shape.C),
+		H: int32(s.in.shape.H), W: int32(s.in.shape.W), OutH: int32(w.OutH), OutW: int32(w.OutW),
+		KernelH: int32(w.KernelH), KernelW: int32(w.KernelW), StrideH: int32(w.StrideH), StrideW: int32(w.StrideW),
+		Top: int32(w.Top), Left: int32(w.Left),
+	})
+}
+
+func (s *subsample) backward(p *pass, wanted bool) error {
+	if !wanted {
+		return nil
+	}
+	if s.dnn && s.mode == net.MeanPool {
+		d, err := s.at(p.n)
+		if err != nil {
+			return err
+		}
+		return dnn("cudnnPoolingBackward", s.program.device.dnn.PoolingBackward(d.pool, 1, d.y, s.out.value.Buffer,
+			d.y, s.out.grad.Buffer, d.x, s.in.value.Buffer, 0, d.x, s.in.grad.Buffer))
+	}
+	w := s.layer.Window
+	if s.mode == net.MaxPool {
+		return s.launch(kernels.MaxPoolBackward{
+			Dx: floats(s.in.grad.Buffer), Dy: floats(s.out.grad.Buffer), X: floats(s.in.value.Buffer), Y: floats(s.out.value.Buffer),
+			Planes: uint32(p.n * s.in.shape.C), H: int32(s.in.shape.H), W: int32(s.in.shape.W), OutH: int32(w.OutH), OutW: int32(w.OutW),
+			KernelH: int32(w.KernelH), KernelW: int32(w.KernelW), StrideH: int32(w.StrideH), StrideW: int32(w.StrideW),
+			Top: int32(w.Top), Left: int32(w.Left),
+		})
+	}
+	return s.launch(kernels.PoolBackward{
+		Dx: floats(s.in.grad.Buffer), Dy: floats(s.out.grad.Buffer), X: floats(s.in.value.Buffer), Y: floats(s.out.value.Buffer),
+		Mode: s.kernelMode(), Planes: uint32(p.n * s.in.shape.C),
+		H: int32(s.in.shape.H), W: int32(s.in.shape.W), OutH: int32(w.OutH), OutW: int32(w.OutW),
+		KernelH: int32(w.KernelH), KernelW: int32(w.KernelW), StrideH: int32(w.StrideH), StrideW: int32(w.StrideW),
+		Top: int32(w.Top), Left: int32(w.Left),
+	})
+}
+
+func (s *subsample) close() error { return s.sizes.close() }

@@ -1,0 +1,209 @@
+//go:build cuda && cgo && linux && (amd64 || arm64)
+
+package cuda
+
+import (
+	"errors"
+
+	"gorgonia.org/cu"
+
+	"github.com/gputrain/gputrain/kernels"
+	"github.com/gputrain/gputrain/net"
+)
+
+// kind is what is done with a mini-batch.
+type kind int
+
+const (
+	training kind = iota
+	evaluating
+	inferring
+)
+
+// work is a kind of pass over mini-batches of one size from one data set: what one captured graph does.
+type work struct {
+	kind kind
+	data *deviceData
+	n    int
+}
+
+// queue collects mini-batches and gives them to the device several at once: their indices and learning rates go up in one
+// copy from pinned memory, then a graph is launched for each. The kernels find their mini-batch by the slot that the
+// device counts.
+type queue struct {
+	program *program
+	block   Buffer // state, rates and indices of the steps ahead
+	halves  [2]half
+	half    int // that is being filled
+	work    work
+	count   int
+	first   int64 // step count of the first that is queued
+}
+
+// half is pinned memory for one upload, and the event after which it may be written again.
+type half struct {
+	pinned
+	copied cu.Event
+	used   bool
+}
+
+// stepsAhead is how many mini-batches go up at once.
+const stepsAhead = 32
+
+func newQueue(p *program) (q *queue, err error) {
+	q = &queue{program: p}
+	bytes := stateBytes + stepsAhead*(ratesBytes+4*int64(p.options.Batch))
+	if q.block, err = p.device.pool.take(bytes, "the indices of the steps ahead"); err != nil {
+		return q, err
+	}
+	for i := range q.halves {
+		if q.halves[i].pinned, err = takePinned(bytes); err != nil {
+			return q, err
+		}
+		if q.halves[i].copied, err = cu.MakeEvent(cu.DisableTiming); err != nil {
+			return q, call("cuEventCreate", err)
+		}
+	}
+	return q, nil
+}
+
+// rates and indices are where these begin in device memory.
+func (q *queue) rates() cu.DevicePtr   { return q.block.Address + cu.DevicePtr(stateBytes) }
+func (q *queue) indices() cu.DevicePtr { return q.rates() + cu.DevicePtr(stepsAhead*ratesBytes) }
+
+// add queues a mini-batch, and gives what is queued to the device first if it is of another kind, or full.
+func (q *queue) add(k kind, b net.Batch, r kernels.Rates) error {
+	data, err := q.program.device.dataset(b.Data)
+	if err != nil {
+		return err
+	}
+	w := work{k, data, b.Len()}
+	if w != q.work || q.count == stepsAhead {
+		if err := q.flush(); err != nil {
+			return err
+		}
+	}
+	h := &q.halves[q.half]
+	if q.count == 0 {
+		if err := h.wait(); err != nil {
+			return err
+		}
+		q.work, q.first = w, q.program.step
+	}
+	slice[kernels.Rates](h.pinned, stateBytes, stepsAhead)[q.count] = r
+	capacity := q.program.options.Batch
+	copy(slice[int32](h.pinned, stateBytes+stepsAhead*ratesBytes, stepsAhead*capacity)[q.count*capacity:], b.Indices)
+	q.count++
+	if q.count == stepsAhead {
+		return q.flush()
+	}
+	return nil
+}
+
+// wait returns when the half may be written.
+func (h *half) wait() error {
+	if !h.used {
+		return nil
+	}
+	h.used = false
+	return call("cuEventSynchronize", h.copied.Synchronize())
+}
+
+// flush gives everything that is queued to the device. It does not wait for it.
+func (q *queue) flush() error {
+	if q.count == 0 {
+		return nil
+	}
+	count := q.count
+	if err := q.upload(); err != nil {
+		return q.program.fail(err)
+	}
+	for range count {
+		if err := q.program.start(q.work); err != nil {
+			return q.program.fail(err)
+		}
+	}
+	return nil
+}
+
+// upload copies what is queued to the device, and begins a new queue.
+func (q *queue) upload() error {
+	p, stream := q.program, q.program.device.stream
+	h := &q.halves[q.half]
+	slice[kernels.StepState](h.pinned, 0, 1)[0] = kernels.StepState{Step: q.first}
+	bytes := stateBytes + stepsAhead*ratesBytes + 4*int64(q.count*p.options.Batch)
+	q.count = 0
+	if err := call("cuMemcpyHtoDAsync", cu.MemcpyHtoDAsync(q.block.Address, h.pointer, bytes, stream)); err != nil {
+		return err
+	}
+	if err := call("cuEventRecord", h.copied.Record(stream)); err != nil {
+		return err
+	}
+	h.used = true
+	q.half = 1 - q.half
+	return nil
+}
+
+// show brings one mini-batch to the device, on an empty queue, and leaves it to the caller to do something with it.
+func (q *queue) show(b net.Batch) (work, error) {
+	if err := q.add(evaluating, b, kernels.Rates{}); err != nil {
+		return work{}, err
+	}
+	return q.work, q.upload()
+}
+
+// start runs one mini-batch: the first of its kind kernel by kernel, which also chooses algorithms, the others as a graph.
+func (p *program) start(w work) error {
+	if g := p.graphs[w]; g != nil {
+		return g.launch(p.device.stream)
+	}
+	if p.device.options.NoGraph || !p.warm[w] {
+		p.warm[w] = true
+		return p.run(w)
+	}
+	if len(p.graphs) >= mostGraphs {
+		if err := p.forgetGraphs(); err != nil {
+			return err
+		}
+	}
+	p.capturing = true
+	g, err := capture(p.device.stream, func() error { return p.run(w) })
+	p.capturing = false
+	if err != nil {
+		// The step is right without a graph, only slower.
+		p.device.options.NoGraph = true
+		p.device.graphError = err
+		return p.run(w)
+	}
+	p.graphs[w] = g
+	return g.launch(p.device.stream)
+}
+
+// mostGraphs bounds how many graphs a program keeps: inference with ever other sizes would make ever more.
+const mostGraphs = 16
+
+func (p *program) forgetGraphs() error {
+	errs := []error{p.device.synchronize()}
+	for _, g := range p.graphs {
+		errs = append(errs, g.close())
+	}
+	clear(p.graphs)
+	return errors.Join(errs...)
+}
+
+// fail remembers an error after which weights and sums cannot be trusted.
+func (p *program) fail(err error) error {
+	p.failed = p.device.explain(err)
+	return p.failed
+}
+
+func (q *queue) close() error {
+	var errs []error
+	for _, h := range q.halves {
+		if h.copied != (cu.Event{}) {
+			errs = append(errs, call("cuEventDestroy", cu.DestroyEvent(&h.copied)))
+		}
+		errs = append(errs, h.close())
+	}
+	return errors.Join(append(errs, q.program.device.pool.give(q.block))...)
+}
