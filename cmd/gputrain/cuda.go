@@ -232,16 +232,32 @@ func libraryAdvice(lib driver.Library, l *driver.Libraries) string {
 // note says in few words whether networks can be trained with CUDA.
 func (info *cudaInfo) note() string {
 	if info.Usable {
-		return "usable, but this version can't train on it yet"
+		return counted(info.usableGPUs(), "GPU") + " to train on; --device auto takes the first"
 	}
 	return strings.Join(info.brief, ", ")
 }
 
-// refusal is the answer to --device cuda.
-func (info *cudaInfo) refusal() error {
-	if info.Usable {
-		return errors.New("--device cuda: this version can't train on a GPU yet; use --device cpu")
+// firstGPU names the first GPU that can be used, or "".
+func (info *cudaInfo) firstGPU() string {
+	for _, g := range info.GPUs {
+		if info.Usable && g.Problem == "" {
+			return g.Name
+		}
 	}
+	return ""
+}
+
+func (info *cudaInfo) usableGPUs() (n int) {
+	for _, g := range info.GPUs {
+		if g.Problem == "" {
+			n++
+		}
+	}
+	return n
+}
+
+// refusal is the answer to --device cuda where it can't be used.
+func (info *cudaInfo) refusal() error {
 	return fmt.Errorf("--device cuda: %s (gputrain devices says what to do); "+
 		"use --device cpu, or leave the flag out for the best device there is", strings.Join(info.brief, ", "))
 }
@@ -279,7 +295,6 @@ func (info *cudaInfo) write(s *stream) {
 	}
 	fmt.Fprintln(s)
 	f.write(s)
-	fmt.Fprintln(s, "\nThis version doesn't train on GPUs yet: it shows what one that does will find.")
 }
 
 func (l libraryInfo) String() string {

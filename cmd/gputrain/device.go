@@ -1,27 +1,61 @@
 package main
 
 import (
+	"fmt"
+	"strconv"
+	"strings"
+
 	"github.com/urfave/cli/v2"
 
 	"github.com/gputrain/gputrain/cpu"
+	"github.com/gputrain/gputrain/cuda"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/reference"
 )
 
-// deviceNames are the choices of --device.
+// deviceNames are the choices of --device; cuda may have the number of a GPU.
 var deviceNames = []string{"auto", "cpu", "reference", "cuda"}
+
+// precisionNames are the choices of --precision.
+var precisionNames = []string{string(cuda.FP32), string(cuda.TF32)}
 
 func deviceFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "device", Value: "auto", EnvVars: env("device"), Category: "Machine", Usage: "`NAME`: auto (the best there is), cpu, reference or cuda"},
+		&cli.StringFlag{Name: "device", Value: "auto", EnvVars: env("device"), Category: "Machine", Usage: "`NAME`: auto (a GPU, or else the CPU), cpu, reference, cuda or cuda:N"},
 		&cli.IntFlag{Name: "threads", DefaultText: "one a core", EnvVars: env("threads"), Category: "Machine", Usage: "run the CPU device on `N` threads"},
+		&cli.StringFlag{Name: "precision", DefaultText: "the GPU's fastest", EnvVars: env("precision"), Category: "Machine", Usage: "multiply on a GPU in `NAME`: fp32 or tf32"},
+		&cli.BoolFlag{Name: "deterministic", EnvVars: env("deterministic"), Category: "Machine", Usage: "the same bytes every time on a GPU too (other devices always give them)"},
 	}
+}
+
+// gpuOptions returns what the flags say of how to use a GPU.
+func gpuOptions(c *cli.Context) (cuda.Options, error) {
+	o := cuda.Options{Precision: cuda.Precision(c.String("precision")), Deterministic: c.Bool("deterministic")}
+	if o.Precision == "" {
+		return o, nil
+	}
+	return o, choose("precision", string(o.Precision), precisionNames)
 }
 
 // openDevice opens the device that the flags ask for, and says why it is that
 // one where the flags leave it open.
 func openDevice(c *cli.Context) (device net.Device, why string, err error) {
-	name, threads := c.String("device"), c.Int("threads")
+	gpu, err := gpuOptions(c)
+	if err != nil {
+		return nil, "", err
+	}
+	return openNamed(c, gpu)
+}
+
+// openNamed opens the device that --device names, a GPU with the given options.
+func openNamed(c *cli.Context, gpu cuda.Options) (device net.Device, why string, err error) {
+	threads := c.Int("threads")
+	name, number, numbered := strings.Cut(c.String("device"), ":")
+	if name != "cuda" || !numbered {
+		name = c.String("device")
+	} else if gpu.Index, err = strconv.Atoi(number); err != nil || gpu.Index < 0 {
+		return nil, "", usagef("--device: %q is not the number of a GPU, as in cuda:0", number)
+	}
 	if err := choose("device", name, deviceNames); err != nil {
 		return nil, "", err
 	}
@@ -30,17 +64,46 @@ func openDevice(c *cli.Context) (device net.Device, why string, err error) {
 	}
 	switch name {
 	case "cuda":
-		return nil, "", lookForCUDA().refusal()
+		device, err = openGPU(gpu)
+		return device, "", err
 	case "reference":
 		return reference.New(), "", nil
 	case "auto":
-		why = "chosen by auto: this version does not train on GPUs yet"
+		if device, why = openBest(gpu); device != nil {
+			return device, why, nil
+		}
 	}
 	if device, err = cpu.New(cpu.Options{Threads: threads}); err != nil {
 		// It refuses too many threads, and kernels that the environment asks for.
 		return nil, "", usagef("%v", err)
 	}
 	return device, why, nil
+}
+
+// openGPU opens a GPU because it was asked for.
+func openGPU(o cuda.Options) (net.Device, error) {
+	info := lookForCUDA()
+	if !info.Usable {
+		return nil, info.refusal()
+	}
+	device, err := cuda.Open(o)
+	if err != nil {
+		return nil, fmt.Errorf("--device cuda: %w", err)
+	}
+	return device, nil
+}
+
+// openBest opens a GPU if one can be used, and says why it did or did not.
+func openBest(o cuda.Options) (device net.Device, why string) {
+	info := lookForCUDA()
+	if !info.Usable {
+		return nil, "chosen by auto: " + info.note()
+	}
+	gpu, err := cuda.Open(o)
+	if err != nil {
+		return nil, "chosen by auto, as the GPU can't be used: " + oneLine(err.Error())
+	}
+	return gpu, "chosen by auto"
 }
 
 // withReason returns a device's name, and why it was chosen.

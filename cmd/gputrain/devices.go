@@ -48,14 +48,17 @@ func (a *app) devices(c *cli.Context) error {
 	}
 	cuda := lookForCUDA()
 	infos := []deviceInfo{
-		{Device: "cuda", Note: cuda.note(), cudaInfo: cuda},
-		{Device: "cpu", Note: "float32, all cores; --device auto takes it"},
+		{Device: "cuda", Available: cuda.Usable, Auto: cuda.Usable, Name: cuda.firstGPU(), Note: cuda.note(), cudaInfo: cuda},
+		{Device: "cpu", Note: "float32, all cores"},
 		{Device: "reference", Available: true, Name: reference.New().Name(), Note: "slow plain loops that judge the others"},
 	}
 	if device, err := cpu.New(cpu.Options{}); err != nil {
 		infos[1].Note = oneLine(err.Error())
 	} else {
-		infos[1].Available, infos[1].Auto, infos[1].Name = true, true, device.Name()
+		infos[1].Available, infos[1].Name = true, device.Name()
+		if infos[1].Auto = !cuda.Usable; infos[1].Auto {
+			infos[1].Note += "; --device auto takes it"
+		}
 		if err := device.Close(); err != nil {
 			return err
 		}

@@ -24,7 +24,7 @@ func TestTrain(t *testing.T) {
 	if o.status != exitOK || o.errors != "" {
 		t.Fatalf("status %d, %s", o.status, o.errors)
 	}
-	want := regexp.MustCompile(`^Device       cpu \(.*\); chosen by auto: this version does not train on GPUs yet
+	want := regexp.MustCompile(`^Device       cpu \(.*\); chosen by auto: .*
 Data         MNIST: 1,000 of 55,000 training, 5,000 validation, 10,000 test images
 Model        quick: 500 parameters
 Recipe       tutorial: 2 epochs, batch 50, adam, learning rate 0.02, seed 1

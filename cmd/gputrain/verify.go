@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/gputrain/gputrain/cuda"
 	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/verify"
@@ -68,7 +69,14 @@ func (a *app) verify(c *cli.Context) (err error) {
 		}
 		models = []*net.Network{n}
 	}
-	device, why, err := openDevice(c)
+	gpu, err := gpuOptions(c)
+	if err != nil {
+		return err
+	}
+	if gpu.Precision == "" {
+		gpu.Precision = cuda.FP32 // the tolerances are float32's
+	}
+	device, why, err := openNamed(c, gpu)
 	if err != nil {
 		return err
 	}
