@@ -65,6 +65,17 @@ func Open(o Options) (*Device, error) {
 	return d, nil
 }
 
+// check refuses options outside their ranges.
+func (o Options) check() error {
+	if !slices.Contains([]Precision{"", FP32, TF32}, o.Precision) {
+		return fmt.Errorf("unknown precision %q (want %q or %q)", o.Precision, FP32, TF32)
+	}
+	if o.MemoryLimit < 0 || o.Workspace < 0 {
+		return fmt.Errorf("limits of memory must be at least 0, got %d and %d bytes", o.MemoryLimit, o.Workspace)
+	}
+	return nil
+}
+
 // start makes the context current and everything that lives as long as the device.
 func (d *Device) start() (err error) {
 	if d.device, err = cu.GetDevice(d.gpu.Index); err != nil {

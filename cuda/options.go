@@ -1,10 +1,5 @@
 package cuda
 
-import (
-	"fmt"
-	"slices"
-)
-
 // Precision says in what arithmetic a GPU multiplies.
 type Precision string
 
@@ -28,14 +23,4 @@ type Options struct {
 	Workspace     int64     // most bytes of a convolution's workspace; 0: 256 MB
 	// SingleAllocations makes every buffer an allocation of the driver's, for tools that check memory by allocation.
 	SingleAllocations bool
-}
-
-func (o Options) check() error {
-	if !slices.Contains([]Precision{"", FP32, TF32}, o.Precision) {
-		return fmt.Errorf("unknown precision %q (want %q or %q)", o.Precision, FP32, TF32)
-	}
-	if o.MemoryLimit < 0 || o.Workspace < 0 {
-		return fmt.Errorf("limits of memory must be at least 0, got %d and %d bytes", o.MemoryLimit, o.Workspace)
-	}
-	return nil
 }
