@@ -6,7 +6,7 @@ CROSS  = linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race cuda sim noasm check generate check-generated fuzz bench vuln cross ptx check-ptx check-abi check-descriptors
+.PHONY: help build test race cuda check-cuda sim noasm check generate check-generated fuzz bench vuln cross ptx check-ptx check-abi check-descriptors
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,9 +37,11 @@ race: ## Run the short tests under the race detector (needs a C compiler)
 # Building for CUDA needs a C compiler and our own declarations, nothing of NVIDIA's.
 CUDA_ENV = CGO_ENABLED=1 CGO_CFLAGS="-g -O2 -I$(CURDIR)/cuda/driver/include"
 
-cuda: ## Vet and test what builds with the tag cuda (needs a C compiler, no GPU)
-	$(CUDA_ENV) $(GO) vet -tags cuda ./cuda/... ./cmd/gputrain
-	$(CUDA_ENV) $(TOOL) staticcheck -tags cuda ./cuda/...
+check-cuda: ## go vet and staticcheck with the tag cuda (needs a C compiler)
+	$(CUDA_ENV) $(GO) vet -tags cuda ./...
+	$(CUDA_ENV) $(TOOL) staticcheck -tags cuda ./...
+
+cuda: ## Test what builds with the tag cuda, on the simulated machine (needs a C compiler, no GPU)
 	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -timeout 15m -tags cuda ./cuda/...
 	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -tags cuda -run 'CUDA|Devices|Help|Usage' ./cmd/gputrain
 
