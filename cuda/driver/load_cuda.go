@@ -85,9 +85,9 @@ func load(k Kind, search string, cuda Library) Library {
 	}
 	where := "where the system looks for libraries"
 	if search != "" {
-		where = fmt.Sprintf("%s=%s", SearchVariable, search)
+		where = fmt.Sprintf("in %s=%s", SearchVariable, search)
 	}
-	detail := fmt.Sprintf("looked for %s in %s", strings.Join(k.names(), ", "), where)
+	detail := fmt.Sprintf("looked for %s %s", strings.Join(k.names(), ", "), where)
 	if k == Driver && search == "" {
 		if kernelModule() {
 			detail += "; the kernel's driver is there, so this may be a container that was started without it (--gpus all)"

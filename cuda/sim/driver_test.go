@@ -4,6 +4,7 @@ package sim_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"unsafe"
@@ -76,7 +77,9 @@ func TestMemoryRoundTripsOnStreams(t *testing.T) {
 // biasAdd loads the kernel and returns what launches it on the rig's stream.
 func (r *rig) biasAdd(y, bias cu.DevicePtr, n, c, i int) func() error {
 	r.Helper()
-	module, err := cu.LoadData(kernels.Modules()[0].PTX())
+	all := kernels.Modules()
+	ours := slices.IndexFunc(all, func(m kernels.Module) bool { return m.Name == "bias" })
+	module, err := cu.LoadData(all[ours].PTX())
 	r.must(err)
 	r.Cleanup(func() { r.freed(module.Unload()) })
 	var device kernels.Device
