@@ -44,7 +44,7 @@ func (a *activate) claim(int, int) claim {
 }
 
 func (a *activate) at(n int) (*activation, error) {
-	return a.sizes.at(n, func(n int) (*activation, error) { return newActivation(a.in.shape, a.function, n) })
+	return a.sizes.at(a.program, n, func(n int) (*activation, error) { return newActivation(a.in.shape, a.function, n) })
 }
 
 func (a *activate) forward(p *pass) error {

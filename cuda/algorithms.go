@@ -162,7 +162,7 @@ func candidates(c *cudnn.Context, dir direction, d descriptors, measured *operan
 // operands is memory to measure algorithms with.
 type operands struct{ x, w, y, workspace Buffer }
 
-// borrow takes memory from the pool for operands of so many values, zeroed.
+// borrow takes memory from the pool for operands of so many values, zeroed, with as large a workspace as there is room for.
 func (p *program) borrow(x, w, y int64) (*operands, error) {
 	o := &operands{}
 	pool := p.device.pool
@@ -172,6 +172,9 @@ func (p *program) borrow(x, w, y int64) (*operands, error) {
 	}{{&o.x, 4 * x}, {&o.w, 4 * w}, {&o.y, 4 * y}, {&o.workspace, p.device.workspaceLimit()}} {
 		var err error
 		*b.into, err = pool.take(b.bytes, "measuring algorithms")
+		for bytes := b.bytes / 4; b.into == &o.workspace && bytes >= 1<<20 && errors.Is(err, ErrOutOfMemory); bytes /= 4 {
+			*b.into, err = pool.take(bytes, "measuring algorithms")
+		}
 		if err == nil {
 			err = p.device.zero(*b.into)
 		}

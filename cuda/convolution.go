@@ -49,7 +49,7 @@ func newConvolution(p *program, in, out net.Shape, w net.Window, n int, with *op
 	return c, nil
 }
 
-// choose finds the algorithms of a direction, and makes room for the workspace of any of them.
+// choose finds the algorithms of a direction.
 func (c *convolution) choose(dir direction, with *operands) error {
 	o := c.program.device.options
 	found, err := candidates(c.program.device.dnn, dir, c.descriptors, with)
@@ -71,7 +71,18 @@ func (c *convolution) choose(dir direction, with *operands) error {
 		return fmt.Errorf("cuDNN has no algorithm for convolution %v within a workspace of %s (%d refused)", dir,
 			megabytes(c.program.device.workspaceLimit()), len(found))
 	}
-	return c.program.reserveWorkspace(c.ways[dir][0].workspace)
+	return nil
+}
+
+// reserve makes room for the workspace of a direction's algorithm in use, or of the first for which there is room.
+func (c *convolution) reserve(dir direction) error {
+	for {
+		err := c.program.reserveWorkspace(c.ways[dir][0].workspace)
+		if len(c.ways[dir]) == 1 || !errors.Is(err, ErrOutOfMemory) {
+			return err
+		}
+		c.ways[dir] = c.ways[dir][1:]
+	}
 }
 
 // try runs the algorithm in use; one that fails is dropped for the next, unless a graph is being captured.
@@ -86,7 +97,7 @@ func (c *convolution) try(dir direction, op string, run func(id int, workspace B
 			return err
 		}
 		c.ways[dir] = c.ways[dir][1:]
-		if err := c.program.reserveWorkspace(c.ways[dir][0].workspace); err != nil {
+		if err := c.reserve(dir); err != nil {
 			return err
 		}
 	}
@@ -180,18 +191,39 @@ func (c *convolve) claim(first, last int) claim {
 
 // at returns the convolution for a size of mini-batch.
 func (c *convolve) at(n int) (*convolution, error) {
-	return c.sizes.at(n, func(n int) (*convolution, error) {
-		if o := c.program.device.options; o.Heuristic || o.Deterministic {
-			return newConvolution(c.program, c.padded, c.produced(), c.window, n, nil)
-		}
-		weights := int64(c.layer.Params[0].Size())
-		with, err := c.program.borrow(int64(n)*int64(c.padded.Size()), weights, int64(n)*int64(c.produced().Size()))
+	return c.sizes.at(c.program, n, func(n int) (*convolution, error) {
+		made, err := c.chosen(n)
 		if err != nil {
 			return nil, err
 		}
-		made, err := newConvolution(c.program, c.padded, c.produced(), c.window, n, with)
-		return made, errors.Join(err, with.giveBack(c.program.device.pool))
+		for dir := range made.ways { // now that the memory for measuring has been given back
+			if err := made.reserve(direction(dir)); err != nil {
+				return nil, errors.Join(err, made.close())
+			}
+		}
+		return made, nil
 	})
+}
+
+// chosen returns a new convolution whose algorithms have been measured, if they should be and there is room for it.
+func (c *convolve) chosen(n int) (*convolution, error) {
+	var with *operands
+	if o := c.program.device.options; !o.Heuristic && !o.Deterministic {
+		var err error
+		weights := int64(c.layer.Params[0].Size())
+		with, err = c.program.borrow(int64(n)*int64(c.padded.Size()), weights, int64(n)*int64(c.produced().Size()))
+		if err != nil && !errors.Is(err, ErrOutOfMemory) {
+			return nil, err
+		}
+	}
+	made, err := newConvolution(c.program, c.padded, c.produced(), c.window, n, with)
+	if with == nil {
+		return made, err
+	}
+	if e := with.giveBack(c.program.device.pool); e != nil && err == nil {
+		return nil, errors.Join(e, made.close())
+	}
+	return made, err
 }
 
 func (c *convolve) forward(p *pass) error {

@@ -57,6 +57,10 @@ func Open(o Options) (*Device, error) {
 	if gpu.Err != nil {
 		return nil, fmt.Errorf("GPU %d (%s): %w", gpu.Index, gpu.Name, gpu.Err)
 	}
+	if o.Precision == TF32 && gpu.Major < 8 {
+		return nil, fmt.Errorf("%w: GPU %d (%s) has no TF32, which came with compute capability 8.0 (this one: %d.%d)", net.ErrPrecision,
+			gpu.Index, gpu.Name, gpu.Major, gpu.Minor)
+	}
 	d := &Device{options: o, libraries: libraries, gpu: gpu, thread: newThread()}
 	d.pool = &Pool{limit: o.MemoryLimit, single: o.SingleAllocations}
 	if err := d.thread.do(d.start); err != nil {
@@ -126,6 +130,9 @@ func (d *Device) Name() string {
 
 // Memory returns what the device's pool holds.
 func (d *Device) Memory() (stats MemoryStats) {
+	if d.closed {
+		return d.pool.stats
+	}
 	_ = d.thread.do(func() error { stats = d.pool.stats; return nil })
 	return stats
 }
@@ -147,8 +154,10 @@ func (d *Device) Compile(n *net.Network, opts net.Options) (net.Program, error) 
 	}
 	var p *program
 	err = d.thread.do(func() (err error) {
-		p, err = newProgram(d, plan, opts)
-		return err
+		if p, err = newProgram(d, plan, opts); err != nil {
+			return d.explain(err)
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, err

@@ -146,8 +146,20 @@ func (p *Pool) fit(size int64) (cu.DevicePtr, bool) {
 	return best.base + cu.DevicePtr(s.offset), true
 }
 
-// grow takes a block from the driver that holds size bytes.
+// grow takes a block from the driver that holds size bytes. Where there is no room for it, blocks of which nothing is lent
+// go back first.
 func (p *Pool) grow(size int64, what string) error {
+	err := p.allocate(size, what)
+	if !errors.Is(err, ErrOutOfMemory) || !slices.ContainsFunc(p.blocks, (*block).idle) {
+		return err
+	}
+	if e := errors.Join(call("cuCtxSynchronize", cu.Synchronize()), p.trim()); e != nil {
+		return errors.Join(err, e)
+	}
+	return p.allocate(size, what)
+}
+
+func (p *Pool) allocate(size int64, what string) error {
 	sizes := []int64{max(size, blockSize), size} // a large block, or if there is no room for it just what is needed
 	if p.single {
 		sizes = sizes[1:]
@@ -213,11 +225,14 @@ func (b *block) release(i int) {
 	}
 }
 
+// idle reports that nothing of the block is lent.
+func (b *block) idle() bool { return len(b.spans) == 1 && b.spans[0].free }
+
 // trim gives blocks of which nothing is lent back to the driver.
 func (p *Pool) trim() error {
 	var errs []error
 	p.blocks = slices.DeleteFunc(p.blocks, func(b *block) bool {
-		if len(b.spans) != 1 || !b.spans[0].free {
+		if !b.idle() {
 			return false
 		}
 		errs = append(errs, call("cuMemFree", cu.MemFree(b.base)))

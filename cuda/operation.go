@@ -106,13 +106,21 @@ type perBatch[T closer] struct {
 // mostSizes bounds how many sizes are kept.
 const mostSizes = 8
 
+// errNotMade ends the capture of a pass that would have to make something anew: that may take memory and measure
+// algorithms, which must not be captured.
+var errNotMade = errors.New("descriptors must be made anew")
+
 // at returns what there is for n samples, made anew where there is nothing.
-func (b *perBatch[T]) at(n int, fresh func(n int) (T, error)) (T, error) {
+func (b *perBatch[T]) at(p *program, n int, fresh func(n int) (T, error)) (T, error) {
 	for i, size := range b.ages {
 		if size == n {
 			b.ages = append(append(b.ages[:i:i], b.ages[i+1:]...), n)
 			return b.made[n], nil
 		}
+	}
+	if p.capturing {
+		var none T
+		return none, errNotMade
 	}
 	t, err := fresh(n)
 	if err != nil {

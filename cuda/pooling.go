@@ -52,7 +52,7 @@ func (s *subsample) claim(int, int) claim {
 }
 
 func (s *subsample) at(n int) (*pooling, error) {
-	return s.sizes.at(n, func(n int) (*pooling, error) {
+	return s.sizes.at(s.program, n, func(n int) (*pooling, error) {
 		mode := cudnn.PoolingMode(cudnn.MaxPooling)
 		if s.mode == net.MeanPool {
 			mode = cudnn.AverageCountExcludePadding

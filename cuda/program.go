@@ -250,6 +250,9 @@ func (p *program) tailOf(i int) tail {
 	return biasReLUPool
 }
 
+// mostValues bounds the values of a mini-batch between two layers: kernels, and cuDNN's, number them with 32 bits.
+const mostValues = 1 << 31
+
 // takeMemory plans when each value lives and takes the memory for all of them.
 func (p *program) takeMemory() error {
 	batch := int64(p.options.Batch)
@@ -273,6 +276,11 @@ func (p *program) takeMemory() error {
 			p.activations[i+1].value.extend(back(i))
 		}
 		slots = append(slots, need.own...)
+	}
+	for _, s := range slots {
+		if s.bytes > 4*mostValues {
+			return fmt.Errorf("a mini-batch of %d has %d values between two layers, more than %d: use a smaller one", batch, s.bytes/4, int64(mostValues))
+		}
 	}
 	if err := p.takeSlots(slots); err != nil {
 		return err

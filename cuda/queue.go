@@ -157,7 +157,13 @@ func (p *program) start(w work) error {
 	if g := p.graphs[w]; g != nil {
 		return g.launch(p.device.stream)
 	}
-	if p.device.options.NoGraph || !p.warm[w] {
+	if p.device.options.NoGraph {
+		return p.run(w)
+	}
+	if !p.warm[w] {
+		if len(p.warm) >= mostWarm {
+			clear(p.warm)
+		}
 		p.warm[w] = true
 		return p.run(w)
 	}
@@ -169,6 +175,9 @@ func (p *program) start(w work) error {
 	p.capturing = true
 	g, err := capture(p.device.stream, func() error { return p.run(w) })
 	p.capturing = false
+	if errors.Is(err, errNotMade) {
+		return p.run(w) // makes it
+	}
 	if err != nil {
 		// The step is right without a graph, only slower.
 		p.device.options.NoGraph = true
@@ -179,8 +188,12 @@ func (p *program) start(w work) error {
 	return g.launch(p.device.stream)
 }
 
-// mostGraphs bounds how many graphs a program keeps: inference with ever other sizes would make ever more.
-const mostGraphs = 16
+// mostGraphs bounds how many graphs a program keeps, and mostWarm of how many it remembers that they may be captured:
+// inference with ever other sizes would make ever more.
+const (
+	mostGraphs = 16
+	mostWarm   = 4 * mostGraphs
+)
 
 func (p *program) forgetGraphs() error {
 	errs := []error{p.device.synchronize()}
@@ -188,6 +201,7 @@ func (p *program) forgetGraphs() error {
 		errs = append(errs, g.close())
 	}
 	clear(p.graphs)
+	clear(p.warm) // where more kinds take turns than there is room for, capturing each time costs more than it saves
 	return errors.Join(errs...)
 }
 
