@@ -105,7 +105,7 @@ func TestMeasuringInLittleMemory(t *testing.T) {
 func TestFreeBlocksMakeRoom(t *testing.T) {
 	sim.Start(t)
 	o := strict
-	o.MemoryLimit = 200 << 20
+	o.MemoryLimit = 100 << 20
 	d, p := compile(t, o, 6000)
 	for _, batch := range []int{7000, 8000, 9000, 10000} {
 		if err := p.Close(); err != nil {
