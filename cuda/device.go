@@ -33,8 +33,6 @@ type Device struct {
 	kernels *kernelSet
 	pool    *Pool
 	data    []*deviceData
-
-	graphError error // why steps aren't captured, if they should be
 }
 
 // blasWorkspace is what cuBLAS's documentation recommends for GPUs of Hopper and later; older ones want 4 MB.

@@ -172,6 +172,37 @@ func TestSameBytes(t *testing.T) {
 	})
 }
 
+// TestCaptureFails lets the first capture fail: training goes on without, to the same weights, and says why.
+func TestCaptureFails(t *testing.T) {
+	data := images(50)
+	var want []byte
+	for _, fault := range []bool{false, true} {
+		t.Run(fmt.Sprint("fault=", fault), func(t *testing.T) {
+			m := sim.Start(t)
+			_, p := compile(t, strict, 8)
+			if fault {
+				const unknown = 999
+				m.Set(sim.Fault("cuStreamBeginCapture_v2", 1, unknown))
+			}
+			train(t, p, data, 12, 8)
+			got := weights(t, p)
+			if !fault {
+				want = got
+			}
+			if !bytes.Equal(got, want) {
+				t.Error("other weights than with a graph")
+			}
+			why := p.(interface{ GraphError() error }).GraphError()
+			if (why != nil) != fault || fault && !strings.Contains(why.Error(), "cuStreamBeginCapture") {
+				t.Errorf("GraphError is %v", why)
+			}
+			if launches := m.Counters()["graph launches"]; fault == (launches > 0) {
+				t.Errorf("%d graph launches", launches)
+			}
+		})
+	}
+}
+
 // TestOutOfMemory has too little memory for the mini-batch; the error says what would fit, and that fits.
 func TestOutOfMemory(t *testing.T) {
 	sim.Start(t)

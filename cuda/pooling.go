@@ -66,6 +66,14 @@ func (s *subsample) kernelMode() int32 {
 	return map[net.PoolMode]int32{net.MaxPool: kernels.MaxPooling, net.MeanPool: kernels.MeanPooling, net.L2Pool: kernels.L2Pooling}[s.mode]
 }
 
+// windows is the layer's geometry as kernels see it.
+func (s *subsample) windows() kernels.Windows {
+	w := s.layer.Window
+	return kernels.Windows{H: int32(s.in.shape.H), W: int32(s.in.shape.W), OutH: int32(w.OutH), OutW: int32(w.OutW),
+		KernelH: int32(w.KernelH), KernelW: int32(w.KernelW), StrideH: int32(w.StrideH), StrideW: int32(w.StrideW),
+		Top: int32(w.Top), Left: int32(w.Left)}
+}
+
 func (s *subsample) forward(p *pass) error {
 	if s.dnn {
 		d, err := s.at(p.n)
@@ -74,12 +82,9 @@ func (s *subsample) forward(p *pass) error {
 		}
 		return dnn("cudnnPoolingForward", s.program.device.dnn.PoolingForward(d.pool, 1, d.x, s.in.value.Buffer, 0, d.y, s.out.value.Buffer))
 	}
-	w := s.layer.Window
 	return s.launch(kernels.PoolForward{
 		Y: floats(s.out.value.Buffer), X: floats(s.in.value.Buffer), Mode: s.kernelMode(), Planes: uint32(p.n * s.in.shape.C),
-		H: int32(s.in.shape.H), W: int32(s.in.shape.W), OutH: int32(w.OutH), OutW: int32(w.OutW),
-		KernelH: int32(w.KernelH), KernelW: int32(w.KernelW), StrideH: int32(w.StrideH), StrideW: int32(w.StrideW),
-		Top: int32(w.Top), Left: int32(w.Left),
+		Windows: s.windows(),
 	})
 }
 
@@ -95,21 +100,16 @@ func (s *subsample) backward(p *pass, wanted bool) error {
 		return dnn("cudnnPoolingBackward", s.program.device.dnn.PoolingBackward(d.pool, 1, d.y, s.out.value.Buffer,
 			d.y, s.out.grad.Buffer, d.x, s.in.value.Buffer, 0, d.x, s.in.grad.Buffer))
 	}
-	w := s.layer.Window
 	if s.mode == net.MaxPool {
 		return s.launch(kernels.MaxPoolBackward{
 			Dx: floats(s.in.grad.Buffer), Dy: floats(s.out.grad.Buffer), X: floats(s.in.value.Buffer), Y: floats(s.out.value.Buffer),
-			Planes: uint32(p.n * s.in.shape.C), H: int32(s.in.shape.H), W: int32(s.in.shape.W), OutH: int32(w.OutH), OutW: int32(w.OutW),
-			KernelH: int32(w.KernelH), KernelW: int32(w.KernelW), StrideH: int32(w.StrideH), StrideW: int32(w.StrideW),
-			Top: int32(w.Top), Left: int32(w.Left),
+			Planes: uint32(p.n * s.in.shape.C), Windows: s.windows(),
 		})
 	}
 	return s.launch(kernels.PoolBackward{
 		Dx: floats(s.in.grad.Buffer), Dy: floats(s.out.grad.Buffer), X: floats(s.in.value.Buffer), Y: floats(s.out.value.Buffer),
 		Mode: s.kernelMode(), Planes: uint32(p.n * s.in.shape.C),
-		H: int32(s.in.shape.H), W: int32(s.in.shape.W), OutH: int32(w.OutH), OutW: int32(w.OutW),
-		KernelH: int32(w.KernelH), KernelW: int32(w.KernelW), StrideH: int32(w.StrideH), StrideW: int32(w.StrideW),
-		Top: int32(w.Top), Left: int32(w.Left),
+		Windows: s.windows(),
 	})
 }
 

@@ -44,6 +44,7 @@ type program struct {
 	graphs     map[work]*graph
 	warm       map[work]bool // has run once without a graph
 	capturing  bool
+	graphError error // why this program's work isn't captured, though it should be
 	step       int64 // updates made or queued
 }
 
@@ -394,7 +395,10 @@ func (p *program) run(w work) error {
 	case inferring:
 		return p.softmax(w.n, true, false, false)
 	case evaluating:
-		return firstError2(p.softmax(w.n, false, true, false), func() error { return p.addMetrics(w.n, false) })
+		if err := p.softmax(w.n, false, true, false); err != nil {
+			return err
+		}
+		return p.addMetrics(w.n, false)
 	}
 	if err := p.softmax(w.n, false, true, p.lowest < len(p.chain)); err != nil {
 		return err
@@ -408,14 +412,6 @@ func (p *program) run(w work) error {
 		return err
 	}
 	return p.addMetrics(w.n, true)
-}
-
-// firstError2 goes on only where there was no error.
-func firstError2(err error, next func() error) error {
-	if err != nil {
-		return err
-	}
-	return next()
 }
 
 // gather brings the samples of the slot to the input.
@@ -697,6 +693,10 @@ func (p *program) setState(s net.State) error {
 	}
 	return p.device.synchronize() // the caller may change its tensors
 }
+
+// GraphError returns why work could not be captured as a graph: then it runs kernel by kernel, right but slower. It is nil
+// where nothing has failed.
+func (p *program) GraphError() error { return p.graphError }
 
 // Close gives back all memory.
 func (p *program) Close() error {

@@ -157,7 +157,7 @@ func (p *program) start(w work) error {
 	if g := p.graphs[w]; g != nil {
 		return g.launch(p.device.stream)
 	}
-	if p.device.options.NoGraph {
+	if p.device.options.NoGraph || p.graphError != nil {
 		return p.run(w)
 	}
 	if !p.warm[w] {
@@ -180,8 +180,7 @@ func (p *program) start(w work) error {
 	}
 	if err != nil {
 		// The step is right without a graph, only slower.
-		p.device.options.NoGraph = true
-		p.device.graphError = err
+		p.graphError = err
 		return p.run(w)
 	}
 	p.graphs[w] = g

@@ -13,7 +13,7 @@ var biasGradient = newKernel("bias_gradient", 256, BiasGradient{})
 
 // Launch makes the launch for a device.
 func (k BiasGradient) Launch(d Device) (Launch, error) {
-	return newRows(biasGradient, d, uint64(k.Channels), uint64(k.Batch)*uint64(k.Extent), k)
+	return newChannels(biasGradient, d, k, k.Batch, k.Channels, k.Extent)
 }
 
 // ColumnSums is BiasGradient for an Extent of 1.
@@ -28,6 +28,9 @@ var columnSums = newKernel("column_sums", 256, ColumnSums{})
 
 // Launch makes the launch for a device.
 func (k ColumnSums) Launch(d Device) (Launch, error) {
+	if _, err := countPlaces(columnSums, k.Batch, k.Channels); err != nil {
+		return Launch{}, err
+	}
 	return newLaunch(columnSums, d, uint64(k.Channels), k)
 }
 
@@ -50,7 +53,7 @@ var batchnormStatistics = newKernel("batchnorm_statistics", 256, BatchnormStatis
 
 // Launch makes the launch for a device.
 func (k BatchnormStatistics) Launch(d Device) (Launch, error) {
-	return newRows(batchnormStatistics, d, uint64(k.Channels), uint64(k.Batch)*uint64(k.Extent), k)
+	return newChannels(batchnormStatistics, d, k, k.Batch, k.Channels, k.Extent)
 }
 
 // BatchnormRunning makes Mean and Inverse of the running statistics.
@@ -107,7 +110,7 @@ var batchnormGradients = newKernel("batchnorm_gradients", 256, BatchnormGradient
 
 // Launch makes the launch for a device.
 func (k BatchnormGradients) Launch(d Device) (Launch, error) {
-	return newRows(batchnormGradients, d, uint64(k.Channels), uint64(k.Batch)*uint64(k.Extent), k)
+	return newChannels(batchnormGradients, d, k, k.Batch, k.Channels, k.Extent)
 }
 
 // BatchnormBackward is the gradient by the input, from that of the output and the sums of BatchnormGradients.

@@ -64,6 +64,8 @@ type Kernel struct {
 type Param struct {
 	Name string       // as the .cu file calls it
 	Type reflect.Type // float32, float64, int32, uint32, uint64, a Pointer or an Optional
+
+	index []int // of the field
 }
 
 // PTX returns the type that the parameter has in PTX, which writes pointers and 64-bit integers alike: "u64".
@@ -86,9 +88,12 @@ func (p Param) PTX() string {
 func newKernel(name string, maxThreads int, parameters any) *Kernel {
 	k := &Kernel{Name: name, MaxThreads: maxThreads}
 	for _, f := range reflect.VisibleFields(reflect.TypeOf(parameters)) {
+		if f.Anonymous {
+			continue // its fields come next
+		}
 		letters := []rune(f.Name)
 		letters[0] = unicode.ToLower(letters[0])
-		k.Params = append(k.Params, Param{Name: string(letters), Type: f.Type})
+		k.Params = append(k.Params, Param{Name: string(letters), Type: f.Type, index: f.Index})
 	}
 	return k
 }

@@ -88,15 +88,32 @@ func newLaunch(k *Kernel, d Device, items uint64, parameters any) (Launch, error
 // mostValues bounds the values of kernels that divide indices to find a value's place: 32 bits are several times as fast.
 const mostValues = 1 << 31
 
-// newPlaced is newLaunch for kernels that number their values with 32 bits.
-func newPlaced(k *Kernel, d Device, parameters any, sizes ...uint32) (Launch, error) {
+// countPlaces returns how many values there are, if 32 bits can number them.
+func countPlaces(k *Kernel, sizes ...uint32) (uint64, error) {
 	total := uint64(1)
 	for _, n := range sizes {
 		if total *= uint64(n); total > mostValues {
-			return Launch{}, fmt.Errorf("kernels: %s: %v are more than %d values", k.Name, sizes, mostValues)
+			return 0, fmt.Errorf("kernels: %s: %v are more than %d values", k.Name, sizes, mostValues)
 		}
 	}
+	return total, nil
+}
+
+// newPlaced is newLaunch for kernels that number their values with 32 bits.
+func newPlaced(k *Kernel, d Device, parameters any, sizes ...uint32) (Launch, error) {
+	total, err := countPlaces(k, sizes...)
+	if err != nil {
+		return Launch{}, err
+	}
 	return newLaunch(k, d, total, parameters)
+}
+
+// newChannels makes a launch for a kernel that sums batch*extent values for each channel, by a block each.
+func newChannels(k *Kernel, d Device, parameters any, batch, channels, extent uint32) (Launch, error) {
+	if _, err := countPlaces(k, batch, channels, extent); err != nil {
+		return Launch{}, err
+	}
+	return newRows(k, d, uint64(channels), uint64(batch)*uint64(extent), parameters)
 }
 
 // newRows makes a launch for a kernel that gives each row to a block, which shares out its items.
@@ -115,9 +132,10 @@ func newRows(k *Kernel, d Device, rows, items uint64, parameters any) (Launch, e
 // pack lays a struct's fields into slots. A slot's low bytes come first: CUDA runs on no big-endian machine.
 func pack(k *Kernel, parameters any) ([]uint64, error) {
 	fields := reflect.ValueOf(parameters)
-	slots := make([]uint64, fields.NumField())
-	for i := range slots {
-		switch v := fields.Field(i); v.Kind() {
+	slots := make([]uint64, len(k.Params))
+	for i, param := range k.Params {
+		v := fields.FieldByIndex(param.index)
+		switch v.Kind() {
 		case reflect.Float32:
 			slots[i] = uint64(math.Float32bits(float32(v.Float())))
 		case reflect.Float64:
@@ -129,9 +147,9 @@ func pack(k *Kernel, parameters any) ([]uint64, error) {
 		default:
 			panic(fmt.Sprintf("BUG: kernels: a parameter of type %v", v.Type()))
 		}
-		if p, ok := fields.Field(i).Interface().(pointer); ok && !(p.null() && slots[i] == 0) {
+		if p, ok := v.Interface().(pointer); ok && !(p.null() && slots[i] == 0) {
 			if err := checkPointer(slots[i], p.Element()); err != nil {
-				return nil, fmt.Errorf("%s: %w", k.Params[i].Name, err)
+				return nil, fmt.Errorf("%s: %w", param.Name, err)
 			}
 		}
 	}

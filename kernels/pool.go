@@ -7,6 +7,21 @@ const (
 	L2Pooling   int32 = 2
 )
 
+// Windows says where pooling's windows lie on images of H rows and W columns: that of output (oh, ow) begins at row
+// oh*StrideH-Top and column ow*StrideW-Left, and reaches over KernelH rows and KernelW columns.
+type Windows struct {
+	H       int32
+	W       int32
+	OutH    int32
+	OutW    int32
+	KernelH int32
+	KernelW int32
+	StrideH int32
+	StrideW int32
+	Top     int32
+	Left    int32
+}
+
 // BiasReLUPool adds the bias, applies ReLU and takes the maximum of windows of 2x2 at strides of 2, of Planes =
 // N*Channels images X (H, W), to Y (OutH, OutW). Mask tells BiasReLUPoolBackward where the gradient goes.
 type BiasReLUPool struct {
@@ -50,20 +65,11 @@ func (k BiasReLUPoolBackward) Launch(d Device) (Launch, error) {
 
 // PoolForward pools any windows; padding never takes part. Mode is [MaxPooling], [MeanPooling] or [L2Pooling].
 type PoolForward struct {
-	Y       Pointer[float32]
-	X       Pointer[float32]
-	Mode    int32
-	Planes  uint32
-	H       int32
-	W       int32
-	OutH    int32
-	OutW    int32
-	KernelH int32
-	KernelW int32
-	StrideH int32
-	StrideW int32
-	Top     int32
-	Left    int32
+	Y      Pointer[float32]
+	X      Pointer[float32]
+	Mode   int32
+	Planes uint32
+	Windows
 }
 
 var poolForward = newKernel("pool_forward", 256, PoolForward{})
@@ -76,21 +82,12 @@ func (k PoolForward) Launch(d Device) (Launch, error) {
 // MaxPoolBackward is the gradient of max pooling, with the input X and output Y of the forward pass: each window's goes to
 // its first maximum.
 type MaxPoolBackward struct {
-	Dx      Pointer[float32]
-	Dy      Pointer[float32]
-	X       Pointer[float32]
-	Y       Pointer[float32]
-	Planes  uint32
-	H       int32
-	W       int32
-	OutH    int32
-	OutW    int32
-	KernelH int32
-	KernelW int32
-	StrideH int32
-	StrideW int32
-	Top     int32
-	Left    int32
+	Dx     Pointer[float32]
+	Dy     Pointer[float32]
+	X      Pointer[float32]
+	Y      Pointer[float32]
+	Planes uint32
+	Windows
 }
 
 var maxPoolBackward = newKernel("max_pool_backward", 256, MaxPoolBackward{})
@@ -102,22 +99,13 @@ func (k MaxPoolBackward) Launch(d Device) (Launch, error) {
 
 // PoolBackward is the gradient of mean and L2 pooling, with the input X and output Y of the forward pass.
 type PoolBackward struct {
-	Dx      Pointer[float32]
-	Dy      Pointer[float32]
-	X       Pointer[float32]
-	Y       Pointer[float32]
-	Mode    int32
-	Planes  uint32
-	H       int32
-	W       int32
-	OutH    int32
-	OutW    int32
-	KernelH int32
-	KernelW int32
-	StrideH int32
-	StrideW int32
-	Top     int32
-	Left    int32
+	Dx     Pointer[float32]
+	Dy     Pointer[float32]
+	X      Pointer[float32]
+	Y      Pointer[float32]
+	Mode   int32
+	Planes uint32
+	Windows
 }
 
 var poolBackward = newKernel("pool_backward", 256, PoolBackward{})
