@@ -16,14 +16,15 @@ import (
 // products the algorithms that can compute it.
 type convolution struct {
 	program     *program
+	layer       string // its name
 	descriptors descriptors
 	ways        [3][]algorithm // by direction, the one in use first
 }
 
 // newConvolution describes a convolution of x (n, in) with symmetric padding and chooses its algorithms: by measuring them
 // with the given memory, or without any by cuDNN's heuristic.
-func newConvolution(p *program, in, out net.Shape, w net.Window, n int, with *operands) (c *convolution, err error) {
-	c = &convolution{program: p}
+func newConvolution(p *program, layer string, in, out net.Shape, w net.Window, n int, with *operands) (c *convolution, err error) {
+	c = &convolution{program: p, layer: layer}
 	d := &c.descriptors
 	math := cudnn.MathType(cudnn.FmaMath)
 	if p.device.tf32() {
@@ -68,7 +69,7 @@ func (c *convolution) choose(dir direction, with *operands) error {
 		c.ways[dir] = append(c.ways[dir], a)
 	}
 	if len(c.ways[dir]) == 0 {
-		return fmt.Errorf("cuDNN has no algorithm for convolution %v within a workspace of %s (%d refused)", dir,
+		return fmt.Errorf("cuDNN has no algorithm for %s's %v within a workspace of %s (%d refused)", c.layer, dir,
 			megabytes(c.program.device.workspaceLimit()), len(found))
 	}
 	return nil
@@ -77,7 +78,7 @@ func (c *convolution) choose(dir direction, with *operands) error {
 // reserve makes room for the workspace of a direction's algorithm in use, or of the first for which there is room.
 func (c *convolution) reserve(dir direction) error {
 	for {
-		err := c.program.reserveWorkspace(c.ways[dir][0].workspace)
+		err := c.program.reserveWorkspace(c.ways[dir][0].workspace, fmt.Sprintf("the workspace of %s's %v", c.layer, dir))
 		if len(c.ways[dir]) == 1 || !errors.Is(err, ErrOutOfMemory) {
 			return err
 		}
@@ -216,7 +217,7 @@ func (c *convolve) chosen(n int) (*convolution, error) {
 			return nil, err
 		}
 	}
-	made, err := newConvolution(c.program, c.padded, c.produced(), c.window, n, with)
+	made, err := newConvolution(c.program, c.layer.Name, c.padded, c.produced(), c.window, n, with)
 	if with == nil {
 		return made, err
 	}

@@ -13,13 +13,13 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// deviceData is a data set's samples and labels in device memory, as they are: bytes stay bytes.
+// deviceData is a data set's samples and labels in device memory, as they are: bytes stay bytes. Where there is no room for
+// it, it is streamed: it stays in host memory, and each program's stage brings what a mini-batch needs.
 type deviceData struct {
-	of      dataKey
-	samples Buffer // uint8 or float32, NCHW
-	labels  Buffer // int32
-	bytes   bool
-	scale   float32
+	of       dataKey
+	samples  Buffer // uint8 or float32, NCHW
+	labels   Buffer // int32
+	streamed bool
 }
 
 // dataKey tells data sets apart by where they lie in host memory; nobody changes a data set in use. The pointers keep that
@@ -27,15 +27,24 @@ type deviceData struct {
 type dataKey struct {
 	samples, labels unsafe.Pointer
 	count, size     int
+	pixels          bool    // samples are bytes
 	scale           float32 // of bytes
 }
 
+// bytes is how much memory the samples take.
+func (k dataKey) bytes() int64 {
+	n := int64(k.count) * int64(k.size)
+	if !k.pixels {
+		n *= 4
+	}
+	return n
+}
+
 func keyOf(s *net.Dataset) dataKey {
-	k := dataKey{labels: unsafe.Pointer(unsafe.SliceData(s.Labels)), count: s.Len(), size: s.Shape.Size()}
-	if s.Pixels != nil {
-		k.samples, k.scale = unsafe.Pointer(unsafe.SliceData(s.Pixels)), s.Scale
-	} else {
-		k.samples = unsafe.Pointer(unsafe.SliceData(s.Values))
+	k := dataKey{samples: unsafe.Pointer(unsafe.SliceData(bytesOf(s))), labels: unsafe.Pointer(unsafe.SliceData(s.Labels)),
+		count: s.Len(), size: s.Shape.Size(), pixels: s.Pixels != nil}
+	if k.pixels {
+		k.scale = s.Scale
 	}
 	return k
 }
@@ -43,7 +52,8 @@ func keyOf(s *net.Dataset) dataKey {
 // mostData bounds how many data sets stay in device memory: whoever asks about ever other images brings ever more.
 const mostData = 8
 
-// dataset returns the data set in device memory, and brings it there the first time.
+// dataset returns the data set in device memory, and brings it there the first time. Other data sets make room for it, those
+// used longest ago first; one for which there is no room at all is streamed.
 func (d *Device) dataset(s *net.Dataset) (*deviceData, error) {
 	key := keyOf(s)
 	for i, x := range d.data {
@@ -57,13 +67,32 @@ func (d *Device) dataset(s *net.Dataset) (*deviceData, error) {
 			return nil, err
 		}
 	}
-	x := &deviceData{of: key, bytes: s.Pixels != nil, scale: s.Scale}
+	x := &deviceData{of: key}
 	err := x.upload(d, s)
+	for errors.Is(err, ErrOutOfMemory) && d.couldFit(key) {
+		i := slices.IndexFunc(d.data, func(y *deviceData) bool { return !y.streamed })
+		if err = d.forget(d.data[i]); err == nil {
+			err = x.upload(d, s)
+		}
+	}
+	if errors.Is(err, ErrOutOfMemory) {
+		x.streamed, err = true, nil
+	}
 	if err != nil {
 		return nil, errors.Join(err, x.close(d.pool))
 	}
 	d.data = append(d.data, x)
 	return x, nil
+}
+
+// couldFit reports whether there would be room for a data set if those on the device were forgotten.
+func (d *Device) couldFit(key dataKey) bool {
+	_, room, err := d.pool.room()
+	var held int64
+	for _, x := range d.data {
+		held += x.samples.Bytes + x.labels.Bytes
+	}
+	return err == nil && held > 0 && key.bytes()+4*int64(key.count) <= held+room
 }
 
 // forget gives back the memory of a data set, and the graphs that read it.
@@ -96,22 +125,23 @@ func (d *Device) forget(x *deviceData) error {
 // upload copies on the device's stream, so that what reads the data comes after it: the plain copies may return before the
 // data has arrived, and a stream of our own does not wait for them.
 func (x *deviceData) upload(d *Device, s *net.Dataset) (err error) {
-	count := int64(s.Len()) * int64(s.Shape.Size())
-	from := unsafe.Pointer(unsafe.SliceData(s.Pixels))
-	if !x.bytes {
-		count *= 4
-		from = unsafe.Pointer(unsafe.SliceData(s.Values))
-	}
-	if x.samples, err = d.pool.take(count, "the samples of "+s.Name); err != nil {
+	if x.samples, err = d.pool.take(x.of.bytes(), "the samples of "+s.Name); err != nil {
 		return err
 	}
-	if x.labels, err = d.pool.take(4*int64(s.Len()), "the labels of "+s.Name); err != nil {
+	if x.labels, err = d.pool.take(4*int64(x.of.count), "the labels of "+s.Name); err != nil {
+		err = errors.Join(err, x.close(d.pool))
+		x.samples = Buffer{}
 		return err
 	}
-	if err = call("cuMemcpyHtoDAsync", cu.MemcpyHtoDAsync(x.samples.Address, from, count, d.stream)); err != nil {
-		return err
+	for _, c := range []struct {
+		to   Buffer
+		from unsafe.Pointer
+	}{{x.samples, x.of.samples}, {x.labels, x.of.labels}} {
+		if err := cu.MemcpyHtoDAsync(c.to.Address, c.from, c.to.Bytes, d.stream); err != nil {
+			return call("cuMemcpyHtoDAsync", err)
+		}
 	}
-	return call("cuMemcpyHtoDAsync", cu.MemcpyHtoDAsync(x.labels.Address, unsafe.Pointer(unsafe.SliceData(s.Labels)), 4*int64(s.Len()), d.stream))
+	return nil
 }
 
 func (x *deviceData) close(p *Pool) error { return errors.Join(p.give(x.samples), p.give(x.labels)) }

@@ -186,6 +186,26 @@ func (p *Pool) allocate(size int64, what string) error {
 	return &OutOfMemoryError{What: what, Bytes: size, Free: free, Reserved: p.stats.Reserved, Limit: p.limit}
 }
 
+// room returns how many bytes could still be lent, in one piece and in several.
+func (p *Pool) room() (piece, all int64, err error) {
+	free, _, err := cu.MemInfo()
+	if err != nil {
+		return 0, 0, call("cuMemGetInfo", err)
+	}
+	if p.limit > 0 {
+		free = min(free, p.limit-p.stats.Reserved)
+	}
+	piece = free
+	for _, b := range p.blocks {
+		for _, s := range b.spans {
+			if s.free {
+				piece = max(piece, s.bytes)
+			}
+		}
+	}
+	return piece, free + p.stats.Reserved - p.stats.InUse, nil
+}
+
 // give takes a buffer back. A zero Buffer is nothing.
 func (p *Pool) give(b Buffer) error {
 	if b.Address == 0 {

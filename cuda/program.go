@@ -33,13 +33,14 @@ type program struct {
 	flat       flat
 	memory     []Buffer // that activations, gradients and masks share; and single ones
 	saved      int64    // bytes that sharing saves
+	perSample  int64    // bytes that a sample of the mini-batch needs; 0: not planned yet
+	slack      int64    // bytes that alignment may cost
 
 	labels, losses, hits, probabilities Buffer
 	sums, clip, squares                 Buffer
 	result                              pinned // where sums and probabilities arrive
 
 	workspace  Buffer
-	workspaces []Buffer // that captured graphs may still use
 	queue      *queue
 	graphs     map[work]*graph
 	warm       map[work]bool // has run once without a graph
@@ -81,6 +82,14 @@ func newProgram(d *Device, plan *net.Plan, opts net.Options) (p *program, err er
 	}
 	if p.queue, err = newQueue(p); err != nil {
 		return p, err
+	}
+	// Now, so that data sets don't take the room for workspaces.
+	for _, op := range p.chain {
+		if c, ok := op.(*convolve); ok {
+			if _, err := c.at(opts.Batch); err != nil {
+				return p, err
+			}
+		}
 	}
 	return p, p.setState(net.InitialState(plan, opts.Seed))
 }
@@ -309,7 +318,20 @@ func (p *program) takeMemory() error {
 
 // takeSlots places the slots in one buffer, or in one each where every buffer is to be an allocation.
 func (p *program) takeSlots(slots []*slot) error {
-	const what = "activations and their gradients"
+	var values []*value
+	var apart int64
+	for _, s := range slots {
+		values = append(values, &s.value)
+		apart += aligned(s.bytes)
+	}
+	total := place(values)
+	what := "activations and their gradients (most of it for " + p.largest() + ")"
+	if p.device.options.SingleAllocations {
+		total = apart
+	}
+	batch := int64(p.options.Batch)
+	p.perSample = (total+batch-1)/batch + 12 + 4*int64(p.plan.Classes) + 4*stepsAhead
+	p.slack = alignment * int64(len(slots)+8)
 	if p.device.options.SingleAllocations {
 		for _, s := range slots {
 			b, err := p.device.pool.take(s.bytes, what)
@@ -321,13 +343,6 @@ func (p *program) takeSlots(slots []*slot) error {
 		}
 		return nil
 	}
-	var values []*value
-	var apart int64
-	for _, s := range slots {
-		values = append(values, &s.value)
-		apart += aligned(s.bytes)
-	}
-	total := place(values)
 	all, err := p.device.pool.take(total, what)
 	if err != nil {
 		return err
@@ -341,18 +356,27 @@ func (p *program) takeSlots(slots []*slot) error {
 	return nil
 }
 
-// reserveWorkspace sees to it that the workspace has so many bytes. A smaller one stays: graphs may hold its address.
-func (p *program) reserveWorkspace(bytes int64) error {
+// largest names the layer with the largest output.
+func (p *program) largest() string {
+	return slices.MaxFunc(p.plan.Layers, func(a, b net.PlannedLayer) int { return cmp.Compare(a.Out.Size(), b.Out.Size()) }).Name
+}
+
+// reserveWorkspace sees to it that the workspace has so many bytes. Graphs that hold a smaller one's address are captured
+// again.
+func (p *program) reserveWorkspace(bytes int64, what string) error {
 	if bytes <= p.workspace.Bytes {
 		return nil
 	}
-	b, err := p.device.pool.take(bytes, "a convolution's workspace")
+	b, err := p.device.pool.take(bytes, what)
 	if err != nil {
-		return err
+		return p.fits(err)
 	}
+	old := p.workspace
 	p.workspace = b
-	p.workspaces = append(p.workspaces, b)
-	return nil
+	if old.Bytes == 0 {
+		return nil
+	}
+	return errors.Join(p.forgetGraphs(), p.device.pool.give(old))
 }
 
 // fits adds to an error of memory which mini-batch would fit.
@@ -362,17 +386,25 @@ func (p *program) fits(err error) error {
 		return err
 	}
 	e.BatchSize = p.options.Batch
-	// Everything but the parameters grows with the mini-batch.
-	var perSample int64
-	for _, l := range p.plan.Layers {
-		perSample += 8 * int64(l.Out.Size())
+	if p.perSample == 0 {
+		return err // not even the parameters have room
 	}
-	perSample += 4 * int64(p.plan.Network.Input.Size())
-	available := e.Free
-	if e.Limit > 0 {
-		available = min(available, e.Limit-p.flat.count*4*int64(2+len(p.flat.moments)))
+	room, pieces, e2 := p.device.pool.room()
+	if e2 != nil {
+		return errors.Join(err, e2)
 	}
-	e.Fits = int(min(max(available/perSample, 0), int64(e.BatchSize-1)))
+	if p.device.options.SingleAllocations {
+		room = pieces
+	}
+	perSample := p.perSample
+	if len(p.memory) > 0 { // the activations had room, so it is a workspace that has not
+		perSample += e.Bytes / int64(e.BatchSize)
+		room += p.workspace.Bytes
+	}
+	for _, b := range p.memory {
+		room += b.Bytes
+	}
+	e.Fits = int(min(max((room-p.slack)/perSample, 0), int64(e.BatchSize-1)))
 	return err
 }
 
@@ -417,13 +449,17 @@ func (p *program) run(w work) error {
 // gather brings the samples of the slot to the input.
 func (p *program) gather(w work) error {
 	x, label := floats(p.activations[0].value.Buffer), kernels.Pointer[int32](p.labels.Address)
-	labels, indices := kernels.Pointer[int32](w.data.labels.Address), kernels.Pointer[int32](p.queue.indices())
-	batch, capacity, size := uint32(w.n), uint32(p.options.Batch), uint32(p.activations[0].shape.Size())
-	if w.data.bytes {
-		return p.device.launch(kernels.GatherBytes{X: x, Label: label, Pixels: kernels.Pointer[uint8](w.data.samples.Address),
-			Labels: labels, State: p.state(), Indices: indices, Batch: batch, Capacity: capacity, Size: size, Scale: w.data.scale})
+	from, labelsFrom := w.data.samples, w.data.labels
+	if w.data.streamed {
+		from, labelsFrom = p.queue.stage.samples, p.queue.stage.labels
 	}
-	return p.device.launch(kernels.GatherFloats{X: x, Label: label, Values: floats(w.data.samples), Labels: labels, State: p.state(),
+	labels, indices := kernels.Pointer[int32](labelsFrom.Address), kernels.Pointer[int32](p.queue.indices())
+	batch, capacity, size := uint32(w.n), uint32(p.options.Batch), uint32(p.activations[0].shape.Size())
+	if w.data.of.pixels {
+		return p.device.launch(kernels.GatherBytes{X: x, Label: label, Pixels: kernels.Pointer[uint8](from.Address),
+			Labels: labels, State: p.state(), Indices: indices, Batch: batch, Capacity: capacity, Size: size, Scale: w.data.of.scale})
+	}
+	return p.device.launch(kernels.GatherFloats{X: x, Label: label, Values: floats(from), Labels: labels, State: p.state(),
 		Indices: indices, Batch: batch, Capacity: capacity, Size: size})
 }
 
@@ -722,7 +758,7 @@ func (p *program) release() error {
 		errs = append(errs, p.queue.close())
 	}
 	buffers := append(append([]Buffer{p.flat.values, p.flat.grads, p.labels, p.losses, p.hits, p.probabilities, p.sums, p.clip, p.squares},
-		p.flat.moments...), append(p.memory, p.workspaces...)...)
+		p.flat.moments...), append(p.memory, p.workspace)...)
 	for _, q := range p.parameters {
 		if !q.Trained {
 			buffers = append(buffers, q.value)

@@ -37,7 +37,8 @@ type queue struct {
 	half    int // that is being filled
 	work    work
 	count   int
-	first   int64 // step count of the first that is queued
+	first   int64  // step count of the first that is queued
+	stage   *stage // of streamed data sets; nil before the first
 }
 
 // half is pinned memory for one upload, and the event after which it may be written again.
@@ -50,6 +51,9 @@ type half struct {
 // stepsAhead is how many mini-batches go up at once.
 const stepsAhead = 32
 
+// waited makes events for which the host waits asleep: it is steps ahead, and others may need the core.
+const waited = cu.DisableTiming | cu.BlockingSyncEvent
+
 func newQueue(p *program) (q *queue, err error) {
 	q = &queue{program: p}
 	bytes := stateBytes + stepsAhead*(ratesBytes+4*int64(p.options.Batch))
@@ -60,7 +64,7 @@ func newQueue(p *program) (q *queue, err error) {
 		if q.halves[i].pinned, err = takePinned(bytes); err != nil {
 			return q, err
 		}
-		if q.halves[i].copied, err = cu.MakeEvent(cu.DisableTiming); err != nil {
+		if q.halves[i].copied, err = cu.MakeEvent(waited); err != nil {
 			return q, call("cuEventCreate", err)
 		}
 	}
@@ -71,42 +75,62 @@ func newQueue(p *program) (q *queue, err error) {
 func (q *queue) rates() cu.DevicePtr   { return q.block.Address + cu.DevicePtr(stateBytes) }
 func (q *queue) indices() cu.DevicePtr { return q.rates() + cu.DevicePtr(stepsAhead*ratesBytes) }
 
-// add queues a mini-batch, and gives what is queued to the device first if it is of another kind, or full.
+// add queues a mini-batch, and gives what is queued to the device if there is no room for more.
 func (q *queue) add(k kind, b net.Batch, r kernels.Rates) error {
+	if err := q.put(k, b, r); err != nil || q.count < q.room() {
+		return err
+	}
+	return q.flush()
+}
+
+// put queues a mini-batch. What was queued goes to the device first if it is of another kind.
+func (q *queue) put(k kind, b net.Batch, r kernels.Rates) error {
 	data, err := q.program.device.dataset(b.Data)
 	if err != nil {
 		return err
 	}
-	w := work{k, data, b.Len()}
-	if w != q.work || q.count == stepsAhead {
-		if err := q.flush(); err != nil {
+	if w := (work{k, data, b.Len()}); w != q.work || q.count == 0 {
+		if err := q.begin(w); err != nil {
 			return err
 		}
 	}
 	h := &q.halves[q.half]
-	if q.count == 0 {
-		if err := h.wait(); err != nil {
-			return err
-		}
-		q.work, q.first = w, q.program.step
-	}
 	slice[kernels.Rates](h.pinned, stateBytes, stepsAhead)[q.count] = r
 	capacity := q.program.options.Batch
-	copy(slice[int32](h.pinned, stateBytes+stepsAhead*ratesBytes, stepsAhead*capacity)[q.count*capacity:], b.Indices)
+	indices := slice[int32](h.pinned, stateBytes+stepsAhead*ratesBytes, stepsAhead*capacity)[q.count*capacity:]
+	if data.streamed {
+		q.stage.put(q.half, q.count, b, indices)
+	} else {
+		copy(indices, b.Indices)
+	}
 	q.count++
-	if q.count == stepsAhead {
-		return q.flush()
+	return nil
+}
+
+// begin gives what is queued to the device and waits until the next half may be written.
+func (q *queue) begin(w work) error {
+	if err := q.flush(); err != nil {
+		return err
+	}
+	if h := &q.halves[q.half]; h.used {
+		h.used = false
+		if err := call("cuEventSynchronize", h.copied.Synchronize()); err != nil {
+			return err
+		}
+	}
+	q.work, q.first = w, q.program.step
+	if w.data.streamed {
+		return q.reserveStage(w.data)
 	}
 	return nil
 }
 
-// wait returns when the half may be written.
-func (h *half) wait() error {
-	if !h.used {
-		return nil
+// room is how many mini-batches of the present work may be queued.
+func (q *queue) room() int {
+	if q.work.data.streamed {
+		return q.stage.steps
 	}
-	h.used = false
-	return call("cuEventSynchronize", h.copied.Synchronize())
+	return stepsAhead
 }
 
 // flush gives everything that is queued to the device. It does not wait for it.
@@ -132,7 +156,13 @@ func (q *queue) upload() error {
 	h := &q.halves[q.half]
 	slice[kernels.StepState](h.pinned, 0, 1)[0] = kernels.StepState{Step: q.first}
 	bytes := stateBytes + stepsAhead*ratesBytes + 4*int64(q.count*p.options.Batch)
+	count := q.count
 	q.count = 0
+	if q.work.data.streamed {
+		if err := q.stage.send(p.device, q.half, count); err != nil {
+			return err
+		}
+	}
 	if err := call("cuMemcpyHtoDAsync", cu.MemcpyHtoDAsync(q.block.Address, h.pointer, bytes, stream)); err != nil {
 		return err
 	}
@@ -146,7 +176,7 @@ func (q *queue) upload() error {
 
 // show brings one mini-batch to the device, on an empty queue, and leaves it to the caller to do something with it.
 func (q *queue) show(b net.Batch) (work, error) {
-	if err := q.add(evaluating, b, kernels.Rates{}); err != nil {
+	if err := q.put(evaluating, b, kernels.Rates{}); err != nil {
 		return work{}, err
 	}
 	return q.work, q.upload()
@@ -212,6 +242,9 @@ func (p *program) fail(err error) error {
 
 func (q *queue) close() error {
 	var errs []error
+	if q.stage != nil {
+		errs = append(errs, q.stage.close(q.program.device))
+	}
 	for _, h := range q.halves {
 		if h.copied != (cu.Event{}) {
 			errs = append(errs, call("cuEventDestroy", cu.DestroyEvent(&h.copied)))

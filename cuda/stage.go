@@ -1,0 +1,167 @@
+//go:build cuda && cgo && linux && (amd64 || arm64)
+
+package cuda
+
+import (
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"gorgonia.org/cu"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+// stage brings the samples of data sets that have no room in device memory: the host copies those of the next few
+// mini-batches to pinned memory, a stream of its own copies them on to the device. Both memories have two halves, so that
+// the samples of one are on their way while the other's are trained on.
+type stage struct {
+	steps    int   // mini-batches in a half
+	capacity int   // samples in a mini-batch
+	sample   int64 // bytes of one
+
+	samples, labels Buffer // both halves', one after the other, so that indices tell them apart
+	stream          cu.Stream
+	halves          [2]stageHalf
+}
+
+type stageHalf struct {
+	pinned           // samples, then labels
+	arrived cu.Event // on the device
+	passed  cu.Event // by what read the device's half before
+}
+
+// stageBytes is about how large a half is: enough for copies at full speed.
+const stageBytes = 16 << 20
+
+// newStage takes a stage for mini-batches of at most capacity samples, as large as there is room for.
+func newStage(d *Device, capacity int, sample int64) (s *stage, err error) {
+	for steps := min(stepsAhead, max(1, int(stageBytes/(int64(capacity)*sample)))); ; steps /= 2 {
+		if s, err = newStageOf(d, steps, capacity, sample); !errors.Is(err, ErrOutOfMemory) || steps == 1 {
+			return s, err
+		}
+	}
+}
+
+func newStageOf(d *Device, steps, capacity int, sample int64) (_ *stage, err error) {
+	s := &stage{steps: steps, capacity: capacity, sample: sample}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close(d))
+		}
+	}()
+	if s.samples, err = d.pool.take(2*s.items()*sample, "the samples of mini-batches on their way"); err != nil {
+		return nil, err
+	}
+	if s.labels, err = d.pool.take(2*s.items()*4, "the labels of mini-batches on their way"); err != nil {
+		return nil, err
+	}
+	if s.stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
+		return nil, call("cuStreamCreate", err)
+	}
+	for i := range s.halves {
+		h := &s.halves[i]
+		if h.pinned, err = takePinned(s.items() * (sample + 4)); err != nil {
+			return nil, err
+		}
+		for _, e := range []*cu.Event{&h.arrived, &h.passed} {
+			if *e, err = cu.MakeEvent(waited); err != nil {
+				return nil, call("cuEventCreate", err)
+			}
+		}
+		// Whoever had this memory before may not be done with it.
+		if err = call("cuEventRecord", h.passed.Record(d.stream)); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// items is how many samples a half has room for.
+func (s *stage) items() int64 { return int64(s.steps * s.capacity) }
+
+// put copies the samples of a half's mini-batch `step` to pinned memory, and writes where the device finds them to
+// indices. What was there has been sent: the queue has waited for the copy of its indices, which came after.
+func (s *stage) put(half, step int, b net.Batch, indices []int32) {
+	h := &s.halves[half]
+	first := step * s.capacity
+	from := bytesOf(b.Data)
+	to, labels := slice[byte](h.pinned, 0, int(s.items()*s.sample)), slice[int32](h.pinned, s.items()*s.sample, int(s.items()))
+	for k, i := range b.Indices {
+		at := int64(first + k)
+		copy(to[at*s.sample:(at+1)*s.sample], from[int64(i)*s.sample:])
+		labels[at] = b.Data.Labels[i]
+		indices[k] = int32(int64(half)*s.items() + at)
+	}
+}
+
+// send copies the first mini-batches of a half to the device; what d.stream does from now on finds them there.
+func (s *stage) send(d *Device, half, steps int) error {
+	h, other := &s.halves[half], &s.halves[1-half]
+	// All that reads the other half has been given to the device.
+	if err := call("cuEventRecord", other.passed.Record(d.stream)); err != nil {
+		return err
+	}
+	if err := call("cuStreamWaitEvent", s.stream.Wait(h.passed, 0)); err != nil {
+		return err
+	}
+	count, first := int64(steps*s.capacity), int64(half)*s.items()
+	for _, c := range []struct {
+		to    Buffer
+		from  int64
+		bytes int64
+	}{{s.samples, 0, s.sample}, {s.labels, s.items() * s.sample, 4}} {
+		err := cu.MemcpyHtoDAsync(c.to.Address+cu.DevicePtr(first*c.bytes), unsafe.Add(h.pointer, c.from), count*c.bytes, s.stream)
+		if err != nil {
+			return call("cuMemcpyHtoDAsync", err)
+		}
+	}
+	if err := call("cuEventRecord", h.arrived.Record(s.stream)); err != nil {
+		return err
+	}
+	return call("cuStreamWaitEvent", d.stream.Wait(h.arrived, 0))
+}
+
+func (s *stage) close(d *Device) error {
+	errs := []error{d.synchronize()}
+	if s.stream != (cu.Stream{}) {
+		errs = append(errs, call("cuStreamSynchronize", s.stream.Synchronize()), call("cuStreamDestroy", s.stream.Destroy()))
+	}
+	for _, h := range s.halves {
+		for _, e := range []cu.Event{h.arrived, h.passed} {
+			if e != (cu.Event{}) {
+				errs = append(errs, call("cuEventDestroy", cu.DestroyEvent(&e)))
+			}
+		}
+		errs = append(errs, h.close())
+	}
+	return errors.Join(append(errs, d.pool.give(s.samples), d.pool.give(s.labels))...)
+}
+
+// bytesOf returns a data set's samples as they lie in memory.
+func bytesOf(s *net.Dataset) []byte {
+	if s.Pixels != nil {
+		return s.Pixels
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s.Values))), 4*len(s.Values))
+}
+
+// reserveStage sees to it that the queue has a stage for a streamed data set. One for smaller samples goes.
+func (q *queue) reserveStage(x *deviceData) error {
+	sample := x.of.bytes() / int64(x.of.count)
+	if q.stage != nil && q.stage.sample == sample {
+		return nil
+	}
+	p := q.program
+	if q.stage != nil {
+		if err := errors.Join(p.forgetGraphs(), q.stage.close(p.device)); err != nil {
+			return err
+		}
+		q.stage = nil
+	}
+	var err error
+	if q.stage, err = newStage(p.device, p.options.Batch, sample); err != nil {
+		return fmt.Errorf("a data set that doesn't fit: %w", err)
+	}
+	return nil
+}
