@@ -238,7 +238,7 @@ var prototype = regexp.MustCompile(`extern "C" __global__ void(?:\s+__launch_bou
 func cuType(t reflect.Type) string {
 	name := map[reflect.Kind]string{
 		reflect.Float32: "float", reflect.Int32: "int32_t", reflect.Uint32: "uint32_t", reflect.Uint64: "uint64_t",
-		reflect.Uint8: "uint8_t", reflect.Float64: "double",
+		reflect.Uint8: "uint8_t", reflect.Uint16: "uint16_t", reflect.Float64: "double",
 	}
 	if p, ok := reflect.Zero(t).Interface().(interface{ Element() reflect.Type }); ok {
 		if e := p.Element(); e.Kind() == reflect.Struct {

@@ -51,6 +51,7 @@ std::string fourierRefusal(const Problem &p, Kind kind) {
 std::string winogradRefusal(const Problem &p, Kind kind) {
   if (!isPlane(p)) return "WINOGRAD is for two spatial dimensions";
   if (isDouble(p.x.type)) return "WINOGRAD has no double";
+  if (kind == Kind::Winograd && p.x.type == CUDNN_DATA_BFLOAT16) return "fused WINOGRAD has no bfloat16";
   if (!all(p.stride, 1) || !all(p.dilation, 1)) return "WINOGRAD wants strides and dilations of 1";
   const bool three = p.filter[1] == 3 && p.filter[2] == 3, five = p.filter[1] == 5 && p.filter[2] == 5;
   if (!three && !(five && kind == Kind::WinogradNonfused)) return "WINOGRAD can't do filters of this size";

@@ -70,9 +70,11 @@ void checkTypes(const Problem &p, Purpose purpose) {
   }
   const bool known =
       isFloating(p.x.type) && p.convolution.compute == (isDouble(p.x.type) ? CUDNN_DATA_DOUBLE : CUDNN_DATA_FLOAT);
-  if (known) return;
+  const bool tooOld = p.x.type == CUDNN_DATA_BFLOAT16 && p.capability < 80;
+  if (known && !tooOld) return;
   const std::string reason = std::string("a convolution of ") + nameOf(p.x.type) + " computed in " +
-                             nameOf(p.convolution.compute) + " isn't supported";
+                             nameOf(p.convolution.compute) + " isn't supported" +
+                             (tooOld ? " before compute capability 8.0" : "");
   if (purpose == Purpose::Query) refuse(kNotSupportedDataType, reason);
   wrong(kNotSupportedDataType, sim::check::descriptor, reason);
 }
