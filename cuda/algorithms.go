@@ -68,6 +68,19 @@ static cudnnStatus_t workspaceSize(enum direction d, cudnnHandle_t h, cudnnTenso
 		return cudnnGetConvolutionBackwardDataWorkspaceSize(h, w, y, conv, x, (cudnnConvolutionBwdDataAlgo_t)algorithm, bytes);
 	return cudnnGetConvolutionBackwardFilterWorkspaceSize(h, x, y, conv, w, (cudnnConvolutionBwdFilterAlgo_t)algorithm, bytes);
 }
+
+// convolve computes one of a convolution's products.
+static cudnnStatus_t convolve(enum direction d, cudnnHandle_t h, cudnnTensorDescriptor_t x, CUdeviceptr ax, cudnnFilterDescriptor_t w,
+                              CUdeviceptr aw, cudnnConvolutionDescriptor_t conv, cudnnTensorDescriptor_t y, CUdeviceptr ay,
+                              int algorithm, CUdeviceptr aworkspace, size_t bytes) {
+	const float one = 1, zero = 0; // of every type but double, which isn't used
+	void *px = (void *)ax, *pw = (void *)aw, *py = (void *)ay, *workspace = (void *)aworkspace;
+	if (d == FORWARD)
+		return cudnnConvolutionForward(h, &one, x, px, w, pw, conv, (cudnnConvolutionFwdAlgo_t)algorithm, workspace, bytes, &zero, y, py);
+	if (d == BACKWARD_DATA)
+		return cudnnConvolutionBackwardData(h, &one, w, pw, y, py, conv, (cudnnConvolutionBwdDataAlgo_t)algorithm, workspace, bytes, &zero, x, px);
+	return cudnnConvolutionBackwardFilter(h, &one, x, px, y, py, conv, (cudnnConvolutionBwdFilterAlgo_t)algorithm, workspace, bytes, &zero, w, pw);
+}
 */
 import "C"
 
@@ -159,17 +172,27 @@ func candidates(c *cudnn.Context, dir direction, d descriptors, measured *operan
 	return found, nil
 }
 
-// operands is memory to measure algorithms with.
+// operands is the memory of a convolution's two factors and their product, and of its workspace.
 type operands struct{ x, w, y, workspace Buffer }
+
+// product computes a direction's product: of the operands, the one that it is for is written. gorgonia.org/cu/dnn would
+// refuse bfloat16.
+func product(c *cudnn.Context, dir direction, d descriptors, o operands, id int) error {
+	x, w, conv, y := d.native()
+	op := [...]string{"cudnnConvolutionForward", "cudnnConvolutionBackwardData", "cudnnConvolutionBackwardFilter"}[dir]
+	return driver.CheckDNN(op, int(C.convolve(uint32(dir), dnnHandle(c), x, C.CUdeviceptr(o.x.Address), w, C.CUdeviceptr(o.w.Address),
+		conv, y, C.CUdeviceptr(o.y.Address), C.int(id), C.CUdeviceptr(o.workspace.Address), C.size_t(o.workspace.Bytes))))
+}
 
 // borrow takes memory from the pool for operands of so many values, zeroed, with as large a workspace as there is room for.
 func (p *program) borrow(x, w, y int64) (*operands, error) {
 	o := &operands{}
 	pool := p.device.pool
+	_, size := p.device.factorType()
 	for _, b := range []struct {
 		into  *Buffer
 		bytes int64
-	}{{&o.x, 4 * x}, {&o.w, 4 * w}, {&o.y, 4 * y}, {&o.workspace, p.device.workspaceLimit()}} {
+	}{{&o.x, size * x}, {&o.w, size * w}, {&o.y, size * y}, {&o.workspace, p.device.workspaceLimit()}} {
 		var err error
 		*b.into, err = pool.take(b.bytes, "measuring algorithms")
 		for bytes := b.bytes / 4; b.into == &o.workspace && bytes >= 1<<20 && errors.Is(err, ErrOutOfMemory); bytes /= 4 {

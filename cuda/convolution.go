@@ -26,14 +26,12 @@ type convolution struct {
 func newConvolution(p *program, layer string, in, out net.Shape, w net.Window, n int, with *operands) (c *convolution, err error) {
 	c = &convolution{program: p, layer: layer}
 	d := &c.descriptors
-	math := cudnn.MathType(cudnn.FmaMath)
-	if p.device.tf32() {
-		math = cudnn.DefaultMath
-	}
+	math := map[Precision]cudnn.MathType{FP32: cudnn.FmaMath, TF32: cudnn.DefaultMath, BF16: cudnn.TensorOpMath}[p.device.precision()]
+	kind, _ := p.device.factorType()
 	var errs [4]error
-	d.x, errs[0] = cudnn.NewTensorDescriptor(cudnn.NCHW, cudnn.Float, []int{n, in.C, in.H, in.W}, nil)
-	d.y, errs[1] = cudnn.NewTensorDescriptor(cudnn.NCHW, cudnn.Float, []int{n, out.C, out.H, out.W}, nil)
-	d.w, errs[2] = cudnn.NewFilter(cudnn.Float, cudnn.NCHW, []int{out.C, in.C, w.KernelH, w.KernelW})
+	d.x, errs[0] = cudnn.NewTensorDescriptor(cudnn.NCHW, kind, []int{n, in.C, in.H, in.W}, nil)
+	d.y, errs[1] = cudnn.NewTensorDescriptor(cudnn.NCHW, kind, []int{n, out.C, out.H, out.W}, nil)
+	d.w, errs[2] = cudnn.NewFilter(kind, cudnn.NCHW, []int{out.C, in.C, w.KernelH, w.KernelW})
 	d.conv, errs[3] = cudnn.NewConvolution(math, 1, []int{w.Top, w.Left}, []int{w.StrideH, w.StrideW},
 		[]int{w.DilationH, w.DilationW}, cudnn.CrossCorrelation, cudnn.Float)
 	if err := dnn("describing a convolution", firstError(errs[:]...)); err != nil {
@@ -86,15 +84,13 @@ func (c *convolution) reserve(dir direction) error {
 	}
 }
 
-// try runs the algorithm in use; one that fails is dropped for the next, unless a graph is being captured.
-func (c *convolution) try(dir direction, op string, run func(id int, workspace Buffer) error) error {
+// compute computes a direction's product, of and to the operands, with the algorithm in use. One that fails is dropped for
+// the next, unless a graph is being captured.
+func (c *convolution) compute(dir direction, x, w, y Buffer) error {
 	for {
-		a := c.ways[dir][0]
-		err := dnn(op, run(a.id, c.program.workspace))
-		if err == nil || c.program.capturing || len(c.ways[dir]) == 1 {
-			return err
-		}
-		if c.program.device.lost() != nil {
+		d := c.program.device
+		err := product(d.dnn, dir, c.descriptors, operands{x, w, y, c.program.workspace}, c.ways[dir][0].id)
+		if err == nil || c.program.capturing || len(c.ways[dir]) == 1 || d.lost() != nil {
 			return err
 		}
 		c.ways[dir] = c.ways[dir][1:]
@@ -102,30 +98,6 @@ func (c *convolution) try(dir direction, op string, run func(id int, workspace B
 			return err
 		}
 	}
-}
-
-func (c *convolution) forward(x, w, y Buffer) error {
-	d := c.descriptors
-	return c.try(forward, "cudnnConvolutionForward", func(id int, workspace Buffer) error {
-		return c.program.device.dnn.ConvolutionForward(1, d.x, x, d.w, w, d.conv, cudnn.ConvolutionFwdAlgo(id), workspace,
-			uintptr(workspace.Bytes), 0, d.y, y)
-	})
-}
-
-func (c *convolution) backwardData(w, dy, dx Buffer) error {
-	d := c.descriptors
-	return c.try(backwardData, "cudnnConvolutionBackwardData", func(id int, workspace Buffer) error {
-		return c.program.device.dnn.ConvolutionBackwardData(1, d.w, w, d.y, dy, d.conv, cudnn.ConvolutionBwdDataAlgo(id),
-			workspace, uintptr(workspace.Bytes), 0, d.x, dx)
-	})
-}
-
-func (c *convolution) backwardFilter(x, dy, dw Buffer) error {
-	d := c.descriptors
-	return c.try(backwardFilter, "cudnnConvolutionBackwardFilter", func(id int, workspace Buffer) error {
-		return c.program.device.dnn.ConvolutionBackwardFilter(1, d.x, x, d.y, dy, d.conv, cudnn.ConvolutionBwdFilterAlgo(id),
-			workspace, uintptr(workspace.Bytes), 0, d.w, dw)
-	})
 }
 
 func (c *convolution) close() error { return c.descriptors.close() }
@@ -152,6 +124,9 @@ type convolve struct {
 	products  slot // of biasReLUPool: what is pooled
 	gradient  slot // its gradient
 	mask      slot // of biasReLUPool: where the maxima were
+
+	x, dy     slot // in bfloat16: the input, kept for the backward pass, and the gradient of what is computed
+	y, dx, dw slot // in bfloat16: what is computed
 }
 
 func newConvolve(l link, t tail) *convolve {
@@ -177,6 +152,9 @@ func (c *convolve) claim(first, last int) claim {
 	need := claim{input: true, output: c.tail == biasReLU}
 	if c.pads() {
 		c.input = newSlot(batch*int64(c.padded.Size()), first, last)
+		if c.program.device.bf16() {
+			c.input.last = first // its rounding is kept
+		}
 		c.inputGrad = newSlot(batch*int64(c.padded.Size()), last, last)
 		need.own = append(need.own, &c.input, &c.inputGrad)
 		need.input = false
@@ -186,6 +164,14 @@ func (c *convolve) claim(first, last int) claim {
 		c.products, c.gradient = newSlot(count, first, first), newSlot(count, last, last)
 		c.mask = slot{value: value{bytes: batch * int64(c.out.shape.Size()), first: first, last: last}}
 		need.own = append(need.own, &c.products, &c.gradient, &c.mask)
+	}
+	if c.program.device.bf16() {
+		in, out := batch*int64(c.padded.Size()), batch*int64(c.produced().Size())
+		c.x, c.y = newRounded(in, first, last), newRounded(out, first, first)
+		c.dy, c.dx = newRounded(out, last, last), newRounded(in, last, last)
+		c.dw = newRounded(int64(c.layer.Params[0].Size()), last, last)
+		need.own = append(need.own, &c.x, &c.y, &c.dy, &c.dx, &c.dw)
+		need.input = false
 	}
 	return need
 }
@@ -242,13 +228,26 @@ func (c *convolve) forward(p *pass) error {
 	if c.tail == biasReLUPool {
 		y = c.products.Buffer
 	}
-	if err := conv.forward(x, c.parameters[net.Weight].value, y); err != nil {
+	if err := c.round(x, &c.x, uint64(p.n*c.padded.Size())); err != nil {
+		return err
+	}
+	if err := conv.compute(forward, c.operand(x, &c.x), c.parameters[net.Weight].factor, c.operand(y, &c.y)); err != nil {
 		return err
 	}
 	bias := c.parameters[net.Bias]
 	shape := c.produced()
 	switch {
+	case c.program.device.bf16() && c.tail != biasReLUPool:
+		k := kernels.FromBF16{Y: floats(y), X: rounded(c.y.Buffer), Count: uint32(c.out.count(p.n)), Channels: uint32(shape.C),
+			Extent: extent(shape), Relu: int32(boolInt(c.tail == biasReLU))}
+		if bias != nil {
+			k.Bias = optional(bias.value)
+		}
+		return c.launch(k)
 	case c.tail == biasReLUPool:
+		if err := c.widen(y, &c.y, uint64(p.n*shape.Size())); err != nil {
+			return err
+		}
 		return c.launch(kernels.BiasReLUPool{
 			Y: floats(c.out.value.Buffer), Mask: kernels.Pointer[uint8](c.mask.Address), X: floats(y), Bias: floats(bias.value),
 			Planes: uint32(p.n * shape.C), Channels: uint32(shape.C), H: uint32(shape.H), W: uint32(shape.W),
@@ -293,11 +292,21 @@ func (c *convolve) backward(p *pass, wanted bool) error {
 	if c.pads() {
 		x, dx = c.input.Buffer, c.inputGrad.Buffer
 	}
-	weight := c.parameters[net.Weight]
-	if err := conv.backwardFilter(x, dy, weight.grad); err != nil || !wanted {
+	if err := c.round(dy, &c.dy, uint64(p.n*shape.Size())); err != nil {
 		return err
 	}
-	if err := conv.backwardData(weight.value, dy, dx); err != nil || !c.pads() {
+	weight, dw := c.parameters[net.Weight], c.parameters[net.Weight].grad
+	x, dy = c.operand(x, &c.x), c.operand(dy, &c.dy)
+	if err := conv.compute(backwardFilter, x, c.operand(dw, &c.dw), dy); err != nil {
+		return err
+	}
+	if err := c.widen(dw, &c.dw, uint64(weight.Size())); err != nil || !wanted {
+		return err
+	}
+	if err := conv.compute(backwardData, c.operand(dx, &c.dx), weight.factor, dy); err != nil {
+		return err
+	}
+	if err := c.widen(dx, &c.dx, uint64(p.n*c.padded.Size())); err != nil || !c.pads() {
 		return err
 	}
 	w := c.layer.Window

@@ -11,15 +11,27 @@ import (
 // relu is set the ReLU after it.
 type dense struct {
 	link
-	relu bool
+	relu  bool
+	x, dy slot // in bfloat16: the input, kept for the backward pass, and the output's gradient
 }
 
-func (d *dense) claim(int, int) claim { return claim{input: true, output: d.relu} }
+func (d *dense) claim(first, last int) claim {
+	if !d.program.device.bf16() {
+		return claim{input: true, output: d.relu}
+	}
+	batch := int64(d.program.options.Batch)
+	d.x, d.dy = newRounded(batch*int64(d.in.shape.C), first, last), newRounded(batch*int64(d.out.shape.C), last, last)
+	return claim{output: d.relu, own: []*slot{&d.x, &d.dy}}
+}
 
 func (d *dense) forward(p *pass) error {
 	units, inputs := d.out.shape.C, d.in.shape.C
 	weight, bias := d.parameters[net.Weight], d.parameters[net.Bias]
-	err := d.program.device.blas.multiply(d.out.value.Buffer, matrix{d.in.value.Buffer, false}, matrix{weight.value, true},
+	x := d.in.value.Buffer
+	if err := d.round(x, &d.x, d.in.count(p.n)); err != nil {
+		return err
+	}
+	err := d.program.device.blas.multiply(d.out.value.Buffer, matrix{d.operand(x, &d.x), false}, matrix{weight.factor, true},
 		p.n, units, inputs)
 	if err != nil || bias == nil {
 		return err
@@ -46,12 +58,16 @@ func (d *dense) backward(p *pass, wanted bool) error {
 			return err
 		}
 	}
+	if err := d.round(dy, &d.dy, d.out.count(p.n)); err != nil {
+		return err
+	}
+	dy = d.operand(dy, &d.dy)
 	blas := d.program.device.blas
-	err := blas.multiply(weight.grad, matrix{dy, true}, matrix{d.in.value.Buffer, false}, units, inputs, p.n)
+	err := blas.multiply(weight.grad, matrix{dy, true}, matrix{d.operand(d.in.value.Buffer, &d.x), false}, units, inputs, p.n)
 	if err != nil || !wanted {
 		return err
 	}
-	return blas.multiply(d.in.grad.Buffer, matrix{dy, false}, matrix{weight.value, false}, p.n, inputs, units)
+	return blas.multiply(d.in.grad.Buffer, matrix{dy, false}, matrix{weight.factor, false}, p.n, inputs, units)
 }
 
 func (d *dense) close() error { return nil }

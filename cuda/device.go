@@ -55,9 +55,9 @@ func Open(o Options) (*Device, error) {
 	if gpu.Err != nil {
 		return nil, fmt.Errorf("GPU %d (%s): %w", gpu.Index, gpu.Name, gpu.Err)
 	}
-	if o.Precision == TF32 && gpu.Major < 8 {
-		return nil, fmt.Errorf("%w: GPU %d (%s) has no TF32, which came with compute capability 8.0 (this one: %d.%d)", net.ErrPrecision,
-			gpu.Index, gpu.Name, gpu.Major, gpu.Minor)
+	if (o.Precision == TF32 || o.Precision == BF16) && gpu.Major < 8 {
+		return nil, fmt.Errorf("%w: GPU %d (%s) has no %s, which came with compute capability 8.0 (this one: %d.%d)", net.ErrPrecision,
+			gpu.Index, gpu.Name, o.Precision, gpu.Major, gpu.Minor)
 	}
 	d := &Device{options: o, libraries: libraries, gpu: gpu, thread: newThread()}
 	d.pool = &Pool{limit: o.MemoryLimit, single: o.SingleAllocations}
@@ -69,8 +69,8 @@ func Open(o Options) (*Device, error) {
 
 // check refuses options outside their ranges.
 func (o Options) check() error {
-	if !slices.Contains([]Precision{"", FP32, TF32}, o.Precision) {
-		return fmt.Errorf("unknown precision %q (want %q or %q)", o.Precision, FP32, TF32)
+	if !slices.Contains([]Precision{"", FP32, TF32, BF16}, o.Precision) {
+		return fmt.Errorf("unknown precision %q (want %q, %q or %q)", o.Precision, FP32, TF32, BF16)
 	}
 	if o.MemoryLimit < 0 || o.Workspace < 0 {
 		return fmt.Errorf("limits of memory must be at least 0, got %d and %d bytes", o.MemoryLimit, o.Workspace)
@@ -105,25 +105,28 @@ func (d *Device) start() (err error) {
 	if err != nil {
 		return err
 	}
-	if d.blas, err = newBLAS(d.stream, buffer, d.tf32()); err != nil {
+	if d.blas, err = newBLAS(d.stream, buffer, d.precision()); err != nil {
 		return errors.Join(err, d.pool.give(buffer))
 	}
 	d.kernels, err = loadKernels(d.device)
 	return err
 }
 
-// tf32 reports whether products may be computed in TF32.
-func (d *Device) tf32() bool {
-	return d.options.Precision == TF32 || d.options.Precision == "" && d.gpu.Major >= 8
+// precision returns the arithmetic of products.
+func (d *Device) precision() Precision {
+	switch {
+	case d.options.Precision != "":
+		return d.options.Precision
+	case d.gpu.Major >= 8:
+		return TF32
+	}
+	return FP32
 }
 
 // Name returns the GPU's name, "cuda:0 (NVIDIA H100, TF32)".
 func (d *Device) Name() string {
-	precision := "float32"
-	if d.tf32() {
-		precision = "TF32"
-	}
-	return fmt.Sprintf("cuda:%d (%s, %s)", d.gpu.Index, d.gpu.Name, precision)
+	names := map[Precision]string{FP32: "float32", TF32: "TF32", BF16: "bfloat16"}
+	return fmt.Sprintf("cuda:%d (%s, %s)", d.gpu.Index, d.gpu.Name, names[d.precision()])
 }
 
 // Memory returns what the device's pool holds.
@@ -162,13 +165,6 @@ func (d *Device) Compile(n *net.Network, opts net.Options) (net.Program, error) 
 	}
 	d.programs = append(d.programs, p)
 	return p, nil
-}
-
-func (d *Device) precision() Precision {
-	if d.tf32() {
-		return TF32
-	}
-	return FP32
 }
 
 // Close gives back everything: programs that still live, the pool's memory, the context.

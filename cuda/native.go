@@ -20,11 +20,19 @@ static cublasStatus_t setWorkspace(cublasHandle_t h, CUdeviceptr workspace, size
 	return cublasSetWorkspace(h, (void *)workspace, bytes);
 }
 
-// c = a*b
+// The factors are float32.
 static cublasStatus_t multiply(cublasHandle_t h, cublasOperation_t opA, cublasOperation_t opB, int m, int n, int k, CUdeviceptr a,
                                int lda, CUdeviceptr b, int ldb, CUdeviceptr c, int ldc) {
 	const float one = 1, zero = 0;
 	return cublasSgemm(h, opA, opB, m, n, k, &one, (const float *)a, lda, (const float *)b, ldb, &zero, (float *)c, ldc);
+}
+
+// The factors are bfloat16.
+static cublasStatus_t multiplyBFloat16(cublasHandle_t h, cublasOperation_t opA, cublasOperation_t opB, int m, int n, int k,
+                                       CUdeviceptr a, int lda, CUdeviceptr b, int ldb, CUdeviceptr c, int ldc) {
+	const float one = 1, zero = 0;
+	return cublasGemmEx(h, opA, opB, m, n, k, &one, (const void *)a, CUDA_R_16BF, lda, (const void *)b, CUDA_R_16BF, ldb, &zero,
+	                    (void *)c, CUDA_R_32F, ldc, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
 }
 */
 import "C"
@@ -38,6 +46,9 @@ import (
 
 	"github.com/gputrain/gputrain/cuda/driver"
 )
+
+// dnnBFloat16 is cuDNN's number of the type.
+const dnnBFloat16 = C.CUDNN_DATA_BFLOAT16
 
 // result returns the status in an error of gorgonia.org/cu, and 0 for nil.
 func result(err error) driver.Result {
@@ -97,19 +108,17 @@ func dnnHandle(c *cudnn.Context) C.cudnnHandle_t { return *(*C.cudnnHandle_t)(un
 type blas struct {
 	handle    C.cublasHandle_t
 	workspace Buffer
+	precision Precision
 }
 
 // newBLAS makes a handle; the workspace is the caller's to give back after close. Without a workspace of ours cuBLAS
 // allocates its own, which a captured stream does not allow.
-func newBLAS(stream cu.Stream, workspace Buffer, tf32 bool) (*blas, error) {
-	b := &blas{workspace: workspace}
+func newBLAS(stream cu.Stream, workspace Buffer, precision Precision) (*blas, error) {
+	b := &blas{workspace: workspace, precision: precision}
 	if err := driver.CheckBLAS("cublasCreate", int(C.cublasCreate(&b.handle))); err != nil {
 		return nil, err
 	}
-	mode := C.cublasMath_t(C.CUBLAS_PEDANTIC_MATH)
-	if tf32 {
-		mode = C.CUBLAS_TF32_TENSOR_OP_MATH
-	}
+	mode := map[Precision]C.cublasMath_t{FP32: C.CUBLAS_PEDANTIC_MATH, TF32: C.CUBLAS_TF32_TENSOR_OP_MATH, BF16: C.CUBLAS_DEFAULT_MATH}[precision]
 	for _, step := range []struct {
 		op     string
 		status C.cublasStatus_t
@@ -136,8 +145,8 @@ type matrix struct {
 	transposed bool
 }
 
-// multiply computes c = a*b, with c of m rows and n columns, row-major, and k the inner dimension. An operand that is
-// transposed lies in memory as its transpose.
+// multiply computes c = left*right, with c of m rows and n columns, row-major, and k the inner dimension. A factor that is
+// transposed lies in memory as its transpose. c is float32, and so are the factors, but in BF16 they are bfloat16.
 func (b *blas) multiply(c Buffer, left, right matrix, m, n, k int) error {
 	// cuBLAS is column-major: it sees every matrix transposed, so it computes c' = right' * left'.
 	op := func(x matrix, rows, cols int) (C.cublasOperation_t, C.int) {
@@ -148,6 +157,10 @@ func (b *blas) multiply(c Buffer, left, right matrix, m, n, k int) error {
 	}
 	opLeft, strideLeft := op(left, m, k)
 	opRight, strideRight := op(right, k, n)
+	if b.precision == BF16 {
+		return driver.CheckBLAS("cublasGemmEx", int(C.multiplyBFloat16(b.handle, opRight, opLeft, C.int(n), C.int(m), C.int(k),
+			C.CUdeviceptr(right.Address), strideRight, C.CUdeviceptr(left.Address), strideLeft, C.CUdeviceptr(c.Address), C.int(n))))
+	}
 	return driver.CheckBLAS("cublasSgemm", int(C.multiply(b.handle, opRight, opLeft, C.int(n), C.int(m), C.int(k),
 		C.CUdeviceptr(right.Address), strideRight, C.CUdeviceptr(left.Address), strideLeft, C.CUdeviceptr(c.Address), C.int(n))))
 }

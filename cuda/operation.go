@@ -74,6 +74,7 @@ func extent(s net.Shape) uint32 { return uint32(s.H * s.W) }
 type parameter struct {
 	net.Param
 	value, grad Buffer
+	factor      Buffer // the value as products take it: itself, or rounded to bfloat16
 	moments     []Buffer
 }
 

@@ -53,6 +53,7 @@ type program struct {
 // launch updates all of them. Holes hold zeros, which every optimiser leaves alone.
 type flat struct {
 	values, grads  Buffer
+	rounded        Buffer // in bfloat16: the values as products take them
 	moments        []Buffer
 	count, decayed int64 // values
 }
@@ -127,6 +128,9 @@ func (p *program) takeParameters() error {
 		p.flat.moments = append(p.flat.moments, Buffer{})
 		err = firstError(err, take(&p.flat.moments[len(p.flat.moments)-1], p.flat.count, "the optimiser's "+m))
 	}
+	if p.device.bf16() && err == nil {
+		p.flat.rounded, err = pool.take(2*p.flat.count, "the weights in bfloat16")
+	}
 	if err != nil {
 		return err
 	}
@@ -139,6 +143,10 @@ func (p *program) takeParameters() error {
 		}
 		at, bytes := 4*offsets[q], 4*int64(q.Size())
 		q.value, q.grad = p.flat.values.part(at, bytes), p.flat.grads.part(at, bytes)
+		q.factor = q.value
+		if p.device.bf16() {
+			q.factor = p.flat.rounded.part(at/2, bytes/2)
+		}
 		for _, m := range p.flat.moments {
 			q.moments = append(q.moments, m.part(at, bytes))
 		}
@@ -443,6 +451,9 @@ func (p *program) run(w work) error {
 	if err := p.update(); err != nil {
 		return err
 	}
+	if err := p.roundWeights(); err != nil {
+		return err
+	}
 	return p.addMetrics(w.n, true)
 }
 
@@ -722,6 +733,9 @@ func (p *program) setState(s net.State) error {
 			}
 		}
 	}
+	if err := p.roundWeights(); err != nil {
+		return err
+	}
 	p.step = s.Step
 	bad := int64(unsafe.Offsetof(kernels.Sums{}.FirstBad))
 	if err := p.device.zero(p.sums.part(bad, 8)); err != nil {
@@ -757,7 +771,7 @@ func (p *program) release() error {
 	if p.queue != nil {
 		errs = append(errs, p.queue.close())
 	}
-	buffers := append(append([]Buffer{p.flat.values, p.flat.grads, p.labels, p.losses, p.hits, p.probabilities, p.sums, p.clip, p.squares},
+	buffers := append(append([]Buffer{p.flat.values, p.flat.grads, p.flat.rounded, p.labels, p.losses, p.hits, p.probabilities, p.sums, p.clip, p.squares},
 		p.flat.moments...), append(p.memory, p.workspace)...)
 	for _, q := range p.parameters {
 		if !q.Trained {
