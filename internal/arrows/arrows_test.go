@@ -27,6 +27,7 @@ var allowed = map[string][]string{
 	"mnist":          {"net"},
 	"cpu":            {"net", "cpu/asm", "internal/cpufeat"},
 	"cpu/asm":        {"internal/cpufeat"},
+	"bench/peers":    {"net"}, "bench/peers/compare": {"bench/peers", "net", "mnist", "cpu"},
 	"cmd/gputrain":   {"net", "net/reference", "net/verify", "mnist", "cpu", "cuda", "cuda/driver", "internal/cpufeat"},
 	"cuda":           {"net", "kernels", "cuda/driver"},
 	"cuda/driver":    {}, "cuda/driver/internal/trampoline": {},

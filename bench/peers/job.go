@@ -1,0 +1,164 @@
+// Package peers runs the peers: programs that do gputrain's work in other
+// frameworks, so that both can be compared. README.md, beside it, is the
+// protocol; [Start] runs a peer, [Agree] says whether it does the same work.
+package peers
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+
+	"github.com/nlpodyssey/safetensors"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+// Mode is what a peer does with its batches.
+type Mode string
+
+// The modes.
+const (
+	Train Mode = "train" // training steps
+	Infer Mode = "infer" // class probabilities in evaluation mode
+)
+
+// Job is what a peer is asked to do. Batch i of its work, from 0, is the samples
+// from (i mod Check)*Batch on, Batch of them.
+type Job struct {
+	Model     string        `json:"model"` // a built-in model; the peers know "tutorial"
+	Mode      Mode          `json:"mode"`
+	Threads   int           `json:"threads"` // threads that compute
+	Batch     int           `json:"batch"`   // images in a batch
+	Steps     int           `json:"steps"`   // batches in a timed repeat
+	Warmup    int           `json:"warmup"`  // repeats before the peer is ready
+	Check     int           `json:"check"`   // batches in the agreement check; so many different ones there are
+	Weights   string        `json:"weights"` // path of the initial weights, see WriteInputs
+	Data      string        `json:"data"`    // path of the samples
+	Scale     float32       `json:"scale"`   // a byte b stands for b*Scale
+	Optimizer net.Optimizer `json:"optimizer"`
+}
+
+// Batches returns the job's different batches, Check of them, as batches of the
+// data set that WriteInputs was given.
+func (j Job) Batches(data *net.Dataset) []net.Batch {
+	batches := make([]net.Batch, j.Check)
+	for i := range batches {
+		indices := make([]int32, j.Batch)
+		for k := range indices {
+			indices[k] = int32(i*j.Batch + k)
+		}
+		batches[i] = net.Batch{Data: data, Indices: indices}
+	}
+	return batches
+}
+
+// Losses does the job's agreement check with prog, compiled from the job's model
+// and at its initial weights: the mean loss of each batch, before its update
+// when training. A device's losses are to be compared with its peers' by Agree.
+func (j Job) Losses(prog net.Program, data *net.Dataset) ([]float64, error) {
+	do := prog.Evaluate
+	if j.Mode == Train {
+		do = prog.Step
+	}
+	losses := make([]float64, j.Check)
+	for i, b := range j.Batches(data) {
+		if err := do(b); err != nil {
+			return nil, fmt.Errorf("batch %d: %w", i, err)
+		}
+		m, err := prog.Metrics()
+		if err != nil {
+			return nil, fmt.Errorf("batch %d: %w", i, err)
+		}
+		losses[i] = m.MeanLoss()
+	}
+	return losses, nil
+}
+
+// Write writes the job to path, for Start.
+func (j Job) Write(path string) error {
+	b, err := json.MarshalIndent(j, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(b, '\n'), 0o644)
+}
+
+// WriteInputs writes to dir what jobs share and returns a job that names it, with
+// Model, Weights, Data, Scale and Optimizer set: the initial weights that seed
+// gives network, as a checkpoint, and the first samples of data. One call serves
+// jobs of any Batch and Check that need no more samples than that.
+func WriteInputs(dir string, network *net.Network, opt net.Optimizer, seed uint64, data *net.Dataset, samples int) (Job, error) {
+	if data.Pixels == nil || samples < 1 || samples > data.Len() {
+		return Job{}, fmt.Errorf("peers: want 1 to %d samples of bytes from data set %s, not %d", data.Len(), data.Name, samples)
+	}
+	plan, err := network.Plan()
+	if err != nil {
+		return Job{}, fmt.Errorf("peers: %w", err)
+	}
+	data = data.Slice(0, samples)
+	job := Job{Model: network.Name, Weights: "weights.safetensors", Data: "data.safetensors", Scale: data.Scale, Optimizer: opt}
+	err = net.SaveCheckpoint(filepath.Join(dir, job.Weights), &net.Checkpoint{
+		Network: network,
+		Recipe:  net.Recipe{Epochs: 1, Batch: 1, Optimizer: opt, Seed: seed},
+		Train:   data.ID(),
+		State:   net.InitialState(plan, seed),
+	})
+	if err != nil {
+		return Job{}, err
+	}
+	if err := writeSamples(filepath.Join(dir, job.Data), data); err != nil {
+		return Job{}, fmt.Errorf("peers: %w", err)
+	}
+	return job, nil
+}
+
+// writeSamples writes a data set's images and labels as safetensors.
+func writeSamples(path string, data *net.Dataset) error {
+	n := uint64(data.Len())
+	images, err := safetensors.NewTensorView(safetensors.U8,
+		[]uint64{n, uint64(data.Shape.C), uint64(data.Shape.H), uint64(data.Shape.W)}, data.Pixels)
+	if err != nil {
+		return err
+	}
+	bytes, err := binary.Append(nil, binary.LittleEndian, data.Labels)
+	if err != nil {
+		return err
+	}
+	labels, err := safetensors.NewTensorView(safetensors.I32, []uint64{n}, bytes)
+	if err != nil {
+		return err
+	}
+	b, err := safetensors.Serialize(map[string]safetensors.TensorView{"images": images, "labels": labels}, nil)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, b, 0o644)
+}
+
+// Tolerance is how far a peer's loss may be from gputrain's.
+const Tolerance = 1e-3
+
+// Distance returns the greatest difference between two lists of losses of one
+// length; NaN where one is no number.
+func Distance(ours, theirs []float64) float64 {
+	var d float64
+	for i := range ours {
+		d = max(d, math.Abs(ours[i]-theirs[i])) // max keeps NaN
+	}
+	return d
+}
+
+// Agree reports whether a peer does the same work: nil if it does, an error that
+// says how it differs if not. Losses that are not numbers don't agree.
+func Agree(ours, theirs []float64) error {
+	if len(ours) != len(theirs) {
+		return fmt.Errorf("does other work: %d losses, want %d", len(theirs), len(ours))
+	}
+	if d := Distance(ours, theirs); !(d <= Tolerance) {
+		return fmt.Errorf("does other work: its losses differ from ours by up to %g, more than %g:\n%.6f, want\n%.6f", d, Tolerance, theirs, ours)
+	}
+	return nil
+}

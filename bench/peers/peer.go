@@ -1,0 +1,182 @@
+package peers
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Names lists the peers, in the order of README.md.
+var Names = []string{"tensorflow", "jax", "torch", "gorgonia", "gomlx"}
+
+// ErrNotInstalled means that a peer was not made on this machine; `make
+// bench-peers` makes it, where that is possible.
+var ErrNotInstalled = errors.New("not installed")
+
+// notInstalled is the exit status that says so.
+const notInstalled = 69
+
+// Peer is a peer that runs: it has shown its losses, is warm, and waits. It is
+// used by one goroutine at a time, and does nothing but in Repeat.
+type Peer struct {
+	Name     string
+	Version  string
+	Settings string    // how the framework was set up, in words
+	Losses   []float64 // of the agreement check, for Agree
+
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	out    *bufio.Scanner
+	stderr tail
+}
+
+// Repeat is one timed repeat.
+type Repeat struct {
+	Seconds float64 `json:"seconds"`
+	Images  int     `json:"images"`
+	PeakRSS int64   `json:"peak_rss"` // bytes, of the process so far
+}
+
+// line is a line that a peer writes: any of the protocol's.
+type line struct {
+	Peer     string    `json:"peer"`
+	Version  string    `json:"version"`
+	Settings string    `json:"settings"`
+	Loss     []float64 `json:"loss"`
+	Ready    bool      `json:"ready"`
+	Error    string    `json:"error"`
+	Repeat
+}
+
+// Start runs the peer called name, through the script run in dir (this package's
+// folder), on the job file at job, and returns once the peer is ready. A peer
+// that is not there gives ErrNotInstalled. The caller closes the peer; when ctx
+// ends it is killed.
+func Start(ctx context.Context, dir, name, job string) (*Peer, error) {
+	run, err := filepath.Abs(filepath.Join(dir, "run"))
+	if err != nil {
+		return nil, err
+	}
+	return start(name, exec.CommandContext(ctx, run, name, job))
+}
+
+// start runs cmd, a peer.
+func start(name string, cmd *exec.Cmd) (*Peer, error) {
+	p := &Peer{Name: name, cmd: cmd}
+	cmd.Stderr = &p.stderr
+	cmd.WaitDelay = 10 * time.Second
+	var err error
+	if p.in, err = cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.out = bufio.NewScanner(out)
+	p.out.Buffer(nil, 1<<20)
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("peer %s: %w", name, err)
+	}
+	if err := p.setUp(); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// setUp reads what a peer says before its first repeat.
+func (p *Peer) setUp() error {
+	l, err := p.next()
+	if err != nil {
+		return err
+	}
+	if l.Peer != p.Name {
+		return fmt.Errorf("peer %s: says that it is %q", p.Name, l.Peer)
+	}
+	p.Version, p.Settings = l.Version, l.Settings
+	if l, err = p.next(); err != nil {
+		return err
+	}
+	if len(l.Loss) == 0 {
+		return fmt.Errorf("peer %s: shows no losses", p.Name)
+	}
+	p.Losses = l.Loss
+	if l, err = p.next(); err != nil {
+		return err
+	}
+	if !l.Ready {
+		return fmt.Errorf("peer %s: is not ready after its losses", p.Name)
+	}
+	return nil
+}
+
+// next reads a line. At the end of the output the process is over, and the error
+// says how.
+func (p *Peer) next() (line, error) {
+	var l line
+	if !p.out.Scan() {
+		if err := p.out.Err(); err != nil {
+			return l, fmt.Errorf("peer %s: %w", p.Name, err)
+		}
+		return l, fmt.Errorf("peer %s: ended without an answer", p.Name)
+	}
+	d := json.NewDecoder(bytes.NewReader(p.out.Bytes()))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&l); err != nil {
+		return l, fmt.Errorf("peer %s: a line %q that is not of the protocol: %w", p.Name, p.out.Text(), err)
+	}
+	if l.Error != "" {
+		return l, fmt.Errorf("peer %s: %s", p.Name, l.Error)
+	}
+	return l, nil
+}
+
+// Repeat asks the peer for one timed repeat.
+func (p *Peer) Repeat() (Repeat, error) {
+	if _, err := io.WriteString(p.in, "go\n"); err != nil {
+		return Repeat{}, fmt.Errorf("peer %s: %w", p.Name, err)
+	}
+	l, err := p.next()
+	if err != nil {
+		return Repeat{}, err
+	}
+	if !(l.Seconds > 0) || l.Images < 1 {
+		return Repeat{}, fmt.Errorf("peer %s: %d images in %v s is no measurement", p.Name, l.Images, l.Seconds)
+	}
+	return l.Repeat, nil
+}
+
+// Close ends the peer and waits for it. A peer that failed gives an error with
+// the end of its standard error.
+func (p *Peer) Close() error {
+	p.in.Close() // an error means that the process is over, which Wait reports
+	err := p.cmd.Wait()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &exit) && exit.ExitCode() == notInstalled:
+		return fmt.Errorf("peer %s: %w", p.Name, ErrNotInstalled)
+	}
+	return fmt.Errorf("peer %s: %w\n%s", p.Name, err, strings.TrimSpace(string(p.stderr)))
+}
+
+// tail keeps the end of what is written to it.
+type tail []byte
+
+func (t *tail) Write(b []byte) (int, error) {
+	const most = 4 << 10
+	*t = append(*t, b...)
+	if len(*t) > most {
+		*t = append((*t)[:0], (*t)[len(*t)-most:]...)
+	}
+	return len(b), nil
+}

@@ -1,0 +1,156 @@
+"""The protocol of README.md, for the peers in Python: one module that all share.
+
+A peer calls serve with a class that is made from a Job and has
+
+    version   the framework's version
+    settings  how it was set up, in words
+    put(images, labels)  a batch in the framework's own tensors, from arrays (N, 1, 28, 28) float32 and (N) int32
+    step(batch)          one training step; returns its loss, perhaps not yet computed
+    wait(loss)           the loss as a float, once it and all updates are done
+    infer(batch)         class probabilities as an array (N, classes) in host memory
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from safetensors.numpy import load_file
+
+NOT_INSTALLED = 69  # exit status, EX_UNAVAILABLE of sysexits.h
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to do: the job file, with the arrays that it names."""
+
+    mode: str
+    threads: int
+    batch: int
+    steps: int
+    warmup: int
+    check: int
+    optimizer: dict
+    weights: dict  # name to float32 array, in gputrain's layouts
+    images: np.ndarray  # (check * batch, 1, 28, 28) float32
+    labels: np.ndarray  # (check * batch) int32
+
+
+def read_job(path):
+    """Reads a job file. Raises ValueError for one that the peers can't do."""
+    with open(path, encoding="utf-8") as f:
+        j = json.load(f)
+    if j["model"] != "tutorial":
+        raise ValueError(f"model {j['model']}: the peers know tutorial alone")
+    if j["mode"] not in ("train", "infer"):
+        raise ValueError(f"mode {j['mode']}: want train or infer")
+    if j["optimizer"]["method"] != "adam":
+        raise ValueError(f"optimizer {j['optimizer']['method']}: the peers know adam alone")
+    for field, least in ("threads", 1), ("batch", 1), ("steps", 1), ("warmup", 0), ("check", 1):
+        if j[field] < least:
+            raise ValueError(f"{field} is {j[field]}, want {least} or more")
+    folder = os.path.dirname(os.path.abspath(path))
+    weights = load_file(os.path.join(folder, j["weights"]))
+    data = load_file(os.path.join(folder, j["data"]))
+    n = j["check"] * j["batch"]
+    if len(data["labels"]) < n or len(data["images"]) < n:
+        raise ValueError(f"{len(data['labels'])} samples, want {j['check']} batches of {j['batch']}")
+    return Job(
+        **{k: j[k] for k in ("mode", "threads", "batch", "steps", "warmup", "check", "optimizer")},
+        weights={k: v for k, v in weights.items() if not k.startswith("optimizer.")},
+        images=data["images"][:n].astype(np.float32) * np.float32(j["scale"]),
+        labels=data["labels"][:n].astype(np.int32),
+    )
+
+
+def adam_rate(optimizer, step):
+    """The factor of m/(sqrt(v)+epsilon) in step's update, counted from 1."""
+    beta1, beta2 = optimizer["beta1"], optimizer["beta2"]
+    return optimizer["learning_rate"] * (1 - beta2**step) ** 0.5 / (1 - beta1**step)
+
+
+def channels_last(images):
+    """Turns (N, C, H, W) into (N, H, W, C)."""
+    return np.ascontiguousarray(images.transpose(0, 2, 3, 1))
+
+
+def channels_last_weights(weights):
+    """Turns gputrain's weights into those of a network that keeps channels last.
+
+    Filters (K, C, H, W) become (H, W, C, K). Dense weights (units, inputs) become (inputs, units), and the first dense
+    layer's inputs, the flattened 64 x 7 x 7 of pool2, go from the order C, H, W to H, W, C.
+    """
+    w = dict(weights)
+    for name in "conv1.weight", "conv2.weight":
+        w[name] = w[name].transpose(2, 3, 1, 0)
+    w["dense1.weight"] = w["dense1.weight"].reshape(-1, 64, 7, 7).transpose(2, 3, 1, 0).reshape(64 * 7 * 7, -1)
+    w["dense2.weight"] = w["dense2.weight"].T
+    return {k: np.ascontiguousarray(v) for k, v in w.items()}
+
+
+def cross_entropy(probabilities, labels):
+    """The mean over a batch of -log of the label's probability."""
+    p = np.asarray(probabilities, np.float64)[np.arange(len(labels)), labels]
+    return float(-np.log(p).mean())
+
+
+def run(job, peer, requests, write):
+    """Answers requests, lines of text, until they end. write takes one object for each line of output."""
+    batches = []
+    for at in range(0, job.check * job.batch, job.batch):
+        images, labels = job.images[at : at + job.batch], job.labels[at : at + job.batch]
+        batches.append((peer.put(images, labels), labels))
+
+    def repeat():
+        for i in range(job.steps):
+            batch, _ = batches[i % job.check]
+            if job.mode == "train":
+                loss = peer.step(batch)
+            else:
+                peer.infer(batch)
+        if job.mode == "train":
+            peer.wait(loss)
+
+    if job.mode == "train":
+        losses = [peer.wait(peer.step(batch)) for batch, _ in batches]
+    else:
+        losses = [cross_entropy(peer.infer(batch), labels) for batch, labels in batches]
+    write({"loss": losses})
+    for _ in range(job.warmup):
+        repeat()
+    write({"ready": True})
+    for request in requests:
+        if request.strip() != "go":
+            raise ValueError(f"request {request.strip()!r}: want go")
+        start = time.perf_counter()
+        repeat()
+        seconds = time.perf_counter() - start
+        # Linux counts in KiB, macOS in bytes.
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        write({"seconds": seconds, "images": job.steps * job.batch, "peak_rss": peak})
+
+
+def serve(name, make):
+    """Runs the peer called name on the job that the command line names. make(job) imports the framework and
+    returns the peer, so that settings that are read at import can be made first."""
+    # What a framework prints goes to standard error, the protocol's lines to standard output.
+    lines = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def write(line):
+        print(json.dumps(line), file=lines, flush=True)
+
+    try:
+        job = read_job(sys.argv[1])
+        peer = make(job)
+        write({"peer": name, "version": peer.version, "settings": peer.settings})
+        run(job, peer, sys.stdin, write)
+    except ImportError as e:
+        write({"error": f"{name} is not installed here ({e}); make bench-peers installs it"})
+        sys.exit(NOT_INSTALLED)
+    except Exception as e:
+        write({"error": f"{type(e).__name__}: {e}"})
+        raise
