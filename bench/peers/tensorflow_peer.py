@@ -8,7 +8,6 @@ from protocol import adam_rate, channels_last, channels_last_weights, serve
 class TensorFlow:
     def __init__(self, job):
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        xla = os.environ.get("PEER_XLA") == "1"
         import tensorflow as tf
 
         tf.config.threading.set_intra_op_parallelism_threads(job.threads)
@@ -38,7 +37,7 @@ class TensorFlow:
         labels = tf.TensorSpec([job.batch], tf.int32)
         scalar = tf.TensorSpec([], tf.float32)
 
-        @tf.function(input_signature=[images, labels, scalar, scalar], jit_compile=xla)
+        @tf.function(input_signature=[images, labels, scalar, scalar])
         def update(images, labels, power1, power2):
             with tf.GradientTape() as tape:
                 loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits(images)))
@@ -50,7 +49,7 @@ class TensorFlow:
 
         self.update = update.get_concrete_function()
         self.probabilities = tf.function(
-            lambda images: tf.nn.softmax(logits(images)), input_signature=[images], jit_compile=xla
+            lambda images: tf.nn.softmax(logits(images)), input_signature=[images]
         ).get_concrete_function()
 
     def put(self, images, labels):
