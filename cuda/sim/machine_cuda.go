@@ -32,11 +32,12 @@ import (
 // searchVariable is driver.SearchVariable, which tests of package driver itself couldn't import through here.
 const searchVariable = "GPUTRAIN_CUDA_LIBS"
 
-// A Machine is the simulated machine of a process while one test has it.
+// A Machine is the simulated machine of a process, or its GPU, while one test has it.
 type Machine struct {
 	t        testing.TB
 	seed     int64
 	expected []string
+	gpu      bool // the machine's own
 }
 
 // control holds the functions by which libcuda.so.1 is steered.
@@ -55,8 +56,14 @@ var (
 // What gorgonia's finalizers free counts as freed.
 //
 // It skips the test where the simulator can't be built: without a C++ compiler or the build tag cuda.
+//
+// With GPUTRAIN_TEST_GPU=1 it touches neither GPUTRAIN_CUDA_LIBS nor a simulator, and driver.Open finds what the machine
+// has. A test that asks for what only the simulator has, here or later, is skipped from there on.
 func Start(t testing.TB, options ...Option) *Machine {
 	t.Helper()
+	if onGPU() {
+		return startGPU(t, options)
+	}
 	c, err := load()
 	if errors.Is(err, build.ErrNoCompiler) {
 		t.Skipf("the simulator can't be built: %v", err)
@@ -88,12 +95,45 @@ func Start(t testing.TB, options ...Option) *Machine {
 	return m
 }
 
+func startGPU(t testing.TB, options []Option) *Machine {
+	t.Helper()
+	if o := notOnGPU(options); o != "" {
+		t.Skip(onlySimulated + string(o))
+	}
+	_, seed, err := configuration(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !running.TryLock() {
+		t.Fatal("another test has the GPU")
+	}
+	runtime.LockOSThread()
+	t.Cleanup(func() {
+		defer running.Unlock()
+		defer runtime.UnlockOSThread()
+		finalize()
+	})
+	return &Machine{t: t, seed: seed, gpu: true}
+}
+
+// Simulated reports whether this is the simulator, not the machine's own GPU.
+func (m *Machine) Simulated() bool { return !m.gpu }
+
+// need skips the test on a GPU, as it wants what only the simulator has.
+func (m *Machine) need(what string) {
+	m.t.Helper()
+	if m.gpu {
+		m.t.Skip(onlySimulated + what)
+	}
+}
+
 // Seed is the seed of the schedule, and a good one for the test's own random numbers.
 func (m *Machine) Seed() int64 { return m.seed }
 
 // Set changes what may change while the machine runs: faults, OOM, Timeout and Lost, which count from now.
 func (m *Machine) Set(options ...Option) {
 	m.t.Helper()
+	m.need("faults")
 	c, _ := load()
 	for _, o := range options {
 		if err := c.call(c.set, string(o)); err != nil {
@@ -105,6 +145,7 @@ func (m *Machine) Set(options ...Option) {
 // Report gives what the machine has seen up to now. What is alive is no leak yet.
 func (m *Machine) Report() Report {
 	m.t.Helper()
+	m.need("findings and counters")
 	return m.report(false)
 }
 
@@ -116,7 +157,11 @@ func (m *Machine) Counters() map[string]int64 {
 
 // Expect says that the test does something wrong: it fails unless the machine finds each of these checks, and not
 // because of them. LeakCheck stands for leaks.
-func (m *Machine) Expect(checks ...string) { m.expected = append(m.expected, checks...) }
+func (m *Machine) Expect(checks ...string) {
+	m.t.Helper()
+	m.need("findings")
+	m.expected = append(m.expected, checks...)
+}
 
 func (m *Machine) report(final bool) Report {
 	m.t.Helper()
@@ -147,6 +192,9 @@ func (m *Machine) end(config string) {
 // Libraries builds the libraries and returns the folder to name in GPUTRAIN_CUDA_LIBS for a program of its own.
 func Libraries(t testing.TB) string {
 	t.Helper()
+	if onGPU() {
+		t.Skip(onlySimulated + "libraries to build")
+	}
 	folder, err := build.Libraries()
 	if errors.Is(err, build.ErrNoCompiler) {
 		t.Skipf("the simulator can't be built: %v", err)

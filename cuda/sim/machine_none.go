@@ -23,6 +23,9 @@ func Libraries(t testing.TB) string {
 	return ""
 }
 
+// Simulated is true: no test gets this far.
+func (*Machine) Simulated() bool { return true }
+
 // Seed is 0: no test gets this far.
 func (*Machine) Seed() int64 { return 0 }
 

@@ -4,7 +4,8 @@
 // test.
 //
 // Only tests import it; product code doesn't know whether it runs on it. A pass is evidence about our calls and
-// kernels, not about a GPU.
+// kernels, not about a GPU. With GPUTRAIN_TEST_GPU=1 (make test-gpu) the same tests run on the machine's own GPU, and
+// what only the simulator has, faults and counters and findings, skips the test that asks for it.
 package sim
 
 import (
@@ -20,6 +21,14 @@ import (
 
 // SeedVariable names the environment variable that sets the first seed of schedules; without it that is 1.
 const SeedVariable = "GPUTRAIN_TEST_SEED"
+
+// GPUVariable names the environment variable that, set to 1, gives tests the machine's own GPU instead of the simulator.
+const GPUVariable = "GPUTRAIN_TEST_GPU"
+
+func onGPU() bool { return os.Getenv(GPUVariable) == "1" }
+
+// onlySimulated is how the reasons begin for which a test is skipped on a GPU.
+const onlySimulated = "only the simulated machine has "
 
 // An Option configures a machine: "key=value", as the variable GPUTRAIN_SIM takes them (src/core/core.h lists the
 // keys).
@@ -94,15 +103,26 @@ func configuration(options []Option) (config string, seed int64, err error) {
 	return strings.Join(all, ","), seed, nil
 }
 
+// notOnGPU gives the first of some options that a GPU can't be asked for, or "". Schedules are for the simulator alone,
+// but a test over several of them is as good a test on a GPU, which has its own.
+func notOnGPU(options []Option) Option {
+	for _, o := range options {
+		if key, _, _ := strings.Cut(string(o), "="); key != "seed" && key != "schedule" {
+			return o
+		}
+	}
+	return ""
+}
+
 // Seeds runs a test once for each of n seeds of the schedule, from GPUTRAIN_TEST_SEED or 1 on, each in a subtest on a
-// fresh machine. With -short there are at most 2.
+// fresh machine. With -short, and on a GPU, there are at most 2.
 func Seeds(t *testing.T, n int, test func(t *testing.T, m *Machine), options ...Option) {
 	t.Helper()
 	first, err := firstSeed()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if testing.Short() {
+	if testing.Short() || onGPU() {
 		n = min(n, 2)
 	}
 	for seed := first; seed < first+int64(n); seed++ {
