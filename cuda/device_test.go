@@ -207,7 +207,7 @@ func TestCaptureFails(t *testing.T) {
 func TestOutOfMemory(t *testing.T) {
 	sim.Start(t)
 	o := strict
-	o.MemoryLimit = 36 << 20
+	o.MemoryLimit = limit(t, 32<<20)
 	d, err := cuda.Open(o)
 	if err != nil {
 		t.Fatal(err)
