@@ -6,7 +6,7 @@ CROSS  = linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race cuda check-cuda sim noasm check generate check-generated fuzz bench vuln cross ptx check-ptx check-abi check-descriptors
+.PHONY: help build test race cuda check-cuda sim noasm check generate check-generated fuzz bench vuln cross ptx check-ptx check-abi check-descriptors roofline
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,7 +42,7 @@ check-cuda: ## go vet and staticcheck with the tag cuda (needs a C compiler)
 	$(CUDA_ENV) $(TOOL) staticcheck -tags cuda ./...
 
 cuda: ## Test what builds with the tag cuda, on the simulated machine (needs a C compiler, no GPU)
-	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -timeout 15m -tags cuda ./cuda/...
+	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -timeout 15m -tags cuda ./cuda/... ./bench
 	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -tags cuda -run 'CUDA|Devices|Help|Usage' ./cmd/gputrain
 
 sim: ## Build the simulated CUDA machine, cuda/sim/build (needs g++)
@@ -90,6 +90,9 @@ fuzz: ## Fuzz every parser, FUZZTIME (default 30s) each
 
 bench: ## Time the training step and its kernels on the CPU
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./cpu/...
+
+roofline: ## Write bench/gpu-roofline.md anew: what a GPU could do, on paper
+	$(GO) test ./bench -run TestGPURooflineIsCurrent -update
 
 vuln: ## Look for known vulnerabilities (needs the Go vulnerability database)
 	$(TOOL) govulncheck ./...

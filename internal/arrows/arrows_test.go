@@ -25,6 +25,7 @@ var allowed = map[string][]string{
 	"net/verify":     {"net", "net/reference", "internal/approx"},
 	"net/devicetest": {"net", "net/reference", "net/verify", "internal/approx"},
 	"mnist":          {"net"},
+	"bench":          {"net"},
 	"cpu":            {"net", "cpu/asm", "internal/cpufeat"},
 	"cpu/asm":        {"internal/cpufeat"},
 	"bench/peers":    {"net"}, "bench/peers/compare": {"bench/peers", "net", "mnist", "cpu"},

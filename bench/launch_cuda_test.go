@@ -1,0 +1,83 @@
+//go:build cuda
+
+package bench_test
+
+import (
+	"testing"
+
+	"github.com/gputrain/gputrain/bench"
+	"github.com/gputrain/gputrain/cuda"
+	"github.com/gputrain/gputrain/cuda/sim"
+	"github.com/gputrain/gputrain/net"
+)
+
+// everything has each kind of layer, in each of the ways that launch differently.
+func everything() *net.Network {
+	return &net.Network{Name: "everything", Input: net.Shape{C: 2, H: 12, W: 12}, Layers: []net.Layer{
+		&net.Pool{Kernel: net.Square(1)}, &net.BatchNorm{},
+		&net.Conv{Filters: 3, Kernel: net.Square(4), Padding: net.PadSame}, &net.Activation{Func: net.ReLU}, &net.Pool{Kernel: net.Square(2)},
+		&net.Conv{Filters: 3, Kernel: net.Square(3), Padding: net.PadSame}, &net.Activation{Func: net.ReLU}, &net.Dropout{Rate: 0.25},
+		&net.Conv{Filters: 3, Kernel: net.Square(3), Padding: net.PadSame, NoBias: true}, &net.Activation{Func: net.ReLU}, &net.BatchNorm{},
+		&net.Conv{Filters: 3, Kernel: net.Square(3), Padding: net.PadSame}, &net.Activation{Func: net.LeakyReLU},
+		&net.Pool{Kernel: net.Square(3), Stride: net.Square(1), Padding: net.PadSame, Mode: net.MeanPool},
+		&net.Pool{Kernel: net.Square(3), Stride: net.Square(2), Padding: net.PadSame, Mode: net.MaxPool},
+		&net.Pool{Kernel: net.Square(2), Stride: net.Square(1), Mode: net.L2Pool},
+		&net.Flatten{}, &net.Dense{Units: 8, NoBias: true}, &net.Activation{Func: net.Tanh}, &net.Dense{Units: 8}, &net.Activation{Func: net.ReLU},
+		&net.Dense{Units: 3},
+	}}
+}
+
+// TestLaunchesAreTheGraphs compares the launches of a step with the nodes of the graph that the cuda device captures.
+func TestLaunchesAreTheGraphs(t *testing.T) {
+	clipped := net.Optimizer{Method: net.SGD, LearningRate: 1e-3, ClipNorm: 1}
+	for _, c := range []struct {
+		network   *net.Network
+		optimizer net.Optimizer
+	}{
+		{net.Model("tutorial"), net.AdamDefault(1e-4)}, {net.Model("lenet5"), net.AdamDefault(1e-4)},
+		{net.Model("mlp"), net.AdamDefault(1e-4)}, {everything(), clipped},
+	} {
+		t.Run(c.network.Name, func(t *testing.T) {
+			m := sim.Start(t)
+			d, err := cuda.Open(cuda.Options{Precision: cuda.TF32, Deterministic: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Close()
+			const batch = 2
+			p, err := d.Compile(c.network, net.Options{Batch: batch, Optimizer: c.optimizer})
+			if err != nil {
+				t.Fatal(err)
+			}
+			data := &net.Dataset{Name: "zeros", Shape: c.network.Input, Classes: 2, Scale: 1,
+				Pixels: make([]uint8, batch*c.network.Input.Size()), Labels: make([]int32, batch)}
+			step := func() {
+				if err := p.Step(net.Batch{Data: data, Indices: []int32{0, 1}}); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := p.Metrics(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			step() // without a graph
+			step() // captures
+			before := m.Counters()
+			step()
+			after := m.Counters()
+			if n := after["graph launches"] - before["graph launches"]; n != 1 {
+				t.Fatalf("a step launches %d graphs", n)
+			}
+			plan, err := c.network.Plan()
+			if err != nil {
+				t.Fatal(err)
+			}
+			launches := bench.Launches(plan, c.optimizer, batch)
+			if nodes := after["graph nodes run"] - before["graph nodes run"]; nodes != int64(len(launches)) {
+				t.Errorf("the graph has %d nodes, want %d", nodes, len(launches))
+				for _, l := range launches {
+					t.Logf("%-10s %-9s %s", l.Layer, l.Phase, l.Call)
+				}
+			}
+		})
+	}
+}

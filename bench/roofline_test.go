@@ -1,0 +1,94 @@
+package bench_test
+
+import (
+	"bytes"
+	"flag"
+	"math"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/gputrain/gputrain/bench"
+	"github.com/gputrain/gputrain/net"
+)
+
+var update = flag.Bool("update", false, "write gpu-roofline.md anew")
+
+// TestGPURooflineIsCurrent compares the committed page with what would be written now.
+func TestGPURooflineIsCurrent(t *testing.T) {
+	const name = "gpu-roofline.md"
+	page, err := bench.GPURoofline()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(name, page, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	committed, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(committed, page) {
+		t.Errorf("%s is stale: make roofline writes it anew", name)
+	}
+}
+
+// TestTutorialsProducts counts the tutorial's convolutions by hand: without padding a 5x5 filter over 28x28 positions meets
+// 134x134 of 140x140 rows and columns of the image.
+func TestTutorialsProducts(t *testing.T) {
+	plan, err := net.Model("tutorial").Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const batch = 2
+	want := map[string]bench.Launch{
+		"cudnnConvolutionForward conv1": {
+			MulAdds: batch * 32 * 134 * 134, Computed: batch * 32 * 140 * 140, Bytes: 4 * (batch*(28*28+32*28*28) + 32*25),
+		},
+		"cudnnConvolutionBackwardData conv2": {
+			MulAdds: batch * 32 * 64 * 64 * 64, Computed: batch * 32 * 64 * 70 * 70, Bytes: 4 * (batch*(32*14*14+64*14*14) + 64*32*25),
+		},
+		"cublasSgemm dense1":            {MulAdds: batch * 3136 * 1000, Computed: batch * 3136 * 1000, Bytes: 4 * (batch*(3136+1000) + 3136*1000)},
+		"bias_relu_pool conv1":          {Bytes: 4*(batch*(32*28*28+32*14*14)+32) + batch*32*14*14},
+		"adam ":                         {Bytes: 28 * 3199106},
+		"gather_bytes ":                 {Bytes: batch * (28*28 + 4*28*28 + 4 + 4 + 4)},
+		"softmax_cross_entropy ":        {Bytes: batch * (2*4*10 + 4 + 4 + 4)},
+		"bias_relu_pool_backward conv2": {Bytes: batch * (4*64*7*7 + 64*7*7 + 4*64*14*14)},
+	}
+	seen := map[string]bench.Launch{}
+	for _, l := range bench.Launches(plan, net.AdamDefault(1e-4), batch) {
+		seen[l.Call+" "+l.Layer] = l
+	}
+	for name, w := range want {
+		l := seen[name]
+		if l.MulAdds != w.MulAdds || l.Computed != w.Computed || l.Bytes != w.Bytes {
+			t.Errorf("%s: %d multiply-adds, %d with padding, %d bytes; want %d, %d, %d", name, l.MulAdds, l.Computed, l.Bytes, w.MulAdds, w.Computed, w.Bytes)
+		}
+	}
+	if _, ok := seen["cudnnConvolutionBackwardData conv1"]; ok {
+		t.Error("the gradient by the images is computed, which nobody needs")
+	}
+}
+
+// TestTimeIsTheLongest bounds launches by each of the three.
+func TestTimeIsTheLongest(t *testing.T) {
+	g := bench.GPU{FP32: 1e12, TF32: 4e12, Bandwidth: 1e9}
+	for _, c := range []struct {
+		l    bench.Launch
+		tf32 bool
+		want time.Duration
+		by   bench.Bound
+	}{
+		{bench.Launch{}, false, 3 * time.Microsecond, bench.ByLaunch},
+		{bench.Launch{Bytes: 4000}, false, 4 * time.Microsecond, bench.ByMemory},
+		{bench.Launch{Computed: 1e9, MulAdds: 1e8}, false, 2 * time.Millisecond, bench.ByArithmetic},
+		{bench.Launch{Computed: 1e9, MulAdds: 1e8, Bytes: 4000}, true, time.Millisecond / 2, bench.ByArithmetic},
+	} {
+		got, by := g.Time(c.l, c.tf32, 3*time.Microsecond)
+		if math.Abs(float64(got-c.want)) > 1 || by != c.by {
+			t.Errorf("%+v: %v, bound by %s; want %v, %s", c.l, got, by, c.want, c.by)
+		}
+	}
+}
