@@ -1,0 +1,166 @@
+package net
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+
+	"github.com/nlpodyssey/safetensors"
+	"gorgonia.org/tensor"
+)
+
+// ErrWeights means that a file's weights are not those of the network; compare
+// with errors.Is.
+var ErrWeights = errors.New("not this network's weights")
+
+// Layout is the order in which frameworks keep weights.
+type Layout string
+
+// The layouts.
+const (
+	// ChannelsFirst is this package's and PyTorch's: convolutions (filters,
+	// channels, height, width), dense layers (units, inputs), flattened channel
+	// by channel.
+	ChannelsFirst Layout = "channels-first"
+	// ChannelsLast is TensorFlow's: convolutions (height, width, channels,
+	// filters), dense layers (inputs, units), flattened place by place with all
+	// its channels.
+	ChannelsLast Layout = "channels-last"
+)
+
+// Layouts lists all layouts.
+func Layouts() []Layout { return []Layout{ChannelsFirst, ChannelsLast} }
+
+// SaveWeights writes weights to a safetensors file, under the parameters' names,
+// without anything else that a checkpoint holds: for other programs. The file is
+// replaced whole or not at all. The weights must fit the plan.
+func SaveWeights(path string, p *Plan, weights map[string]*tensor.Dense, l Layout) error {
+	tensors := map[string]safetensors.TensorView{}
+	for _, q := range p.Params {
+		t := weights[q.Name]
+		if t == nil {
+			return fmt.Errorf("weights %s: no %s", path, q.Name)
+		}
+		out := make([]float32, q.Size())
+		dims := p.permute(q, l, func(native, foreign int) { out[foreign] = t.Float32s()[native] })
+		v, err := viewOf(tensor.New(tensor.WithShape(dims...), tensor.WithBacking(out)))
+		if err != nil {
+			return fmt.Errorf("weights %s: %s: %w", path, q.Name, err)
+		}
+		tensors[q.Name] = v
+	}
+	meta := map[string]string{keyFormat: "weights", "layout": string(l)}
+	if err := replaceFile(path, func(w io.Writer) error { return safetensors.SerializeToWriter(tensors, meta, w) }); err != nil {
+		return fmt.Errorf("weights %s: %w", path, err)
+	}
+	return nil
+}
+
+// LoadWeights reads weights for a plan from a safetensors file in a layout.
+// Names says which of the file's tensors is which parameter, where it has
+// another name. Tensors that no parameter takes are refused, as are missing
+// ones, other dimensions or types than float32, and values that are not finite:
+// errors wrap ErrWeights and name the tensor.
+func LoadWeights(path string, p *Plan, l Layout, names map[string]string) (map[string]*tensor.Dense, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("weights: %w", err)
+	}
+	weights, err := decodeWeights(b, p, l, names)
+	if err != nil {
+		return nil, fmt.Errorf("weights %s: %w: %w", path, ErrWeights, err)
+	}
+	return weights, nil
+}
+
+func decodeWeights(b []byte, p *Plan, l Layout, names map[string]string) (map[string]*tensor.Dense, error) {
+	tensors, _, err := readTensors(b)
+	if err != nil {
+		return nil, fmt.Errorf("damaged, cut short or not in the safetensors format: %w", err)
+	}
+	has := slices.Sorted(maps.Keys(tensors))
+	for _, parameter := range slices.Sorted(maps.Keys(names)) {
+		if !slices.ContainsFunc(p.Params, func(q Param) bool { return q.Name == parameter }) {
+			return nil, fmt.Errorf("network %s has no parameter %s", p.Network.Name, parameter)
+		}
+	}
+	weights := map[string]*tensor.Dense{}
+	for _, q := range p.Params {
+		name := q.Name
+		if other, ok := names[name]; ok {
+			name = other
+		}
+		view, ok := tensors[name]
+		if !ok {
+			return nil, fmt.Errorf("no tensor %s (it has %v)", name, has)
+		}
+		t, err := denseOf(view)
+		if err != nil {
+			return nil, fmt.Errorf("tensor %s %w", name, err)
+		}
+		out := make([]float32, q.Size())
+		if want := p.permute(q, l, nil); !t.Shape().Eq(tensor.Shape(want)) {
+			return nil, fmt.Errorf("tensor %s has dimensions %v, %s needs %v in the layout %s", name, t.Shape(), q.Name, want, l)
+		}
+		p.permute(q, l, func(native, foreign int) { out[native] = t.Float32s()[foreign] })
+		weights[q.Name] = tensor.New(tensor.WithShape(q.Dims...), tensor.WithBacking(out))
+		delete(tensors, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(tensors)) {
+		return nil, fmt.Errorf("tensor %s is no parameter of network %s", name, p.Network.Name)
+	}
+	return weights, State{Params: weights}.checkFinite()
+}
+
+// permute returns a parameter's dimensions in a layout, and calls f (if there is
+// one) with the place of each of its values here and there.
+func (p *Plan) permute(q Param, l Layout, f func(native, foreign int)) []int {
+	if f == nil {
+		f = func(int, int) {}
+	}
+	if l != ChannelsLast || q.Role != Weight || len(q.Dims) == 1 {
+		for i := range q.Size() {
+			f(i, i)
+		}
+		return q.Dims
+	}
+	if len(q.Dims) == 4 {
+		filters, channels, h, w := q.Dims[0], q.Dims[1], q.Dims[2], q.Dims[3]
+		for k := range filters {
+			for c := range channels {
+				for y := range h {
+					for x := range w {
+						f(((k*channels+c)*h+y)*w+x, ((y*w+x)*channels+c)*filters+k)
+					}
+				}
+			}
+		}
+		return []int{h, w, channels, filters}
+	}
+	units, inputs := q.Dims[0], q.Dims[1]
+	in := p.flattened(q.Layer)
+	for u := range units {
+		for i := range inputs {
+			c, place := i/(in.H*in.W), i%(in.H*in.W)
+			f(u*inputs+i, (place*in.C+c)*units+u)
+		}
+	}
+	return []int{inputs, units}
+}
+
+// flattened returns the shape that a dense layer's inputs had before they were
+// flattened.
+func (p *Plan) flattened(layer int) Shape {
+	for i := layer - 1; i >= 0; i-- {
+		switch p.Layers[i].Layer.(type) {
+		case *Flatten:
+			return p.Layers[i].In
+		case *Dense:
+			return p.Layers[i].Out
+		}
+	}
+	return p.Network.Input
+}
