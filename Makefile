@@ -54,6 +54,15 @@ check-abi: ## Compare our declarations of CUDA with NVIDIA's own headers (fetche
 check-descriptors: sim ## Compare the simulator's descriptors with the real cuDNN's (fetches it; needs g++ and pip)
 	$(GO) run ./cuda/driver/abi descriptors
 
+# Python packages that only checks need, in the user's cache.
+ONNX_VENV = $${XDG_CACHE_HOME:-$$HOME/.cache}/gputrain/onnx-venv
+
+.PHONY: check-onnx
+check-onnx: ## Run exported networks in ONNX Runtime (fetches it; needs python3 with venv)
+	python3 -m venv "$(ONNX_VENV)"
+	"$(ONNX_VENV)/bin/pip" install --quiet --disable-pip-version-check -r onnx/testdata/requirements.txt
+	GPUTRAIN_ONNX_PYTHON="$(ONNX_VENV)/bin/python" $(GO) test -count=1 -v -run Runtime ./onnx
+
 noasm: ## Run the CPU device's short tests without assembly
 	$(TOOL) gotestsum --format pkgname -- -short -tags noasm ./cpu/... ./internal/cpufeat
 

@@ -18,6 +18,8 @@ import (
 
 	"github.com/nlpodyssey/safetensors"
 	"gorgonia.org/tensor"
+
+	"github.com/gputrain/gputrain/internal/replacefile"
 )
 
 // Names of the checkpoints that Train writes to its folder.
@@ -153,9 +155,9 @@ func SaveCheckpoint(path string, c *Checkpoint) error {
 	if err != nil {
 		return fmt.Errorf("checkpoint %s: not written: %w", path, err)
 	}
-	err = replaceFile(path, func(w io.Writer) error { return safetensors.SerializeToWriter(tensors, meta, w) })
+	err = replacefile.Write(path, func(w io.Writer) error { return safetensors.SerializeToWriter(tensors, meta, w) })
 	switch {
-	case errors.Is(err, errNotSynced):
+	case errors.Is(err, replacefile.ErrNotSynced):
 		return fmt.Errorf("checkpoint %s: %w", path, err)
 	case err != nil:
 		return fmt.Errorf("checkpoint %s: not written, what was there is unchanged: %w", path, err)

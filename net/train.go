@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/gputrain/gputrain/internal/replacefile"
 )
 
 // Saving says where and when Train writes checkpoints.
@@ -197,7 +199,7 @@ func newTrainer(prog Program, cfg Config) (*trainer, error) {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, fmt.Errorf("checkpoint folder: %w", err)
 		}
-		if err := removeTemporaries(dir, LastCheckpoint, BestCheckpoint); err != nil {
+		if err := replacefile.RemoveTemporaries(dir, LastCheckpoint, BestCheckpoint); err != nil {
 			return nil, fmt.Errorf("checkpoint folder: %w", err)
 		}
 	}
@@ -463,7 +465,7 @@ func (t *trainer) write(c *Checkpoint, name string, reason CheckpointReason) (Ch
 	if errors.Is(err, ErrNotFinite) {
 		return CheckpointSaved{}, t.diverged("a weight or the optimiser's state", t.made())
 	}
-	if err != nil && !errors.Is(err, errNotSynced) {
+	if err != nil && !errors.Is(err, replacefile.ErrNotSynced) {
 		return CheckpointSaved{}, err
 	}
 	if name == BestCheckpoint {

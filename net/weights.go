@@ -10,6 +10,8 @@ import (
 
 	"github.com/nlpodyssey/safetensors"
 	"gorgonia.org/tensor"
+
+	"github.com/gputrain/gputrain/internal/replacefile"
 )
 
 // ErrWeights means that a file's weights are not those of the network; compare
@@ -53,7 +55,7 @@ func SaveWeights(path string, p *Plan, weights map[string]*tensor.Dense, l Layou
 		tensors[q.Name] = v
 	}
 	meta := map[string]string{keyFormat: "weights", "layout": string(l)}
-	if err := replaceFile(path, func(w io.Writer) error { return safetensors.SerializeToWriter(tensors, meta, w) }); err != nil {
+	if err := replacefile.Write(path, func(w io.Writer) error { return safetensors.SerializeToWriter(tensors, meta, w) }); err != nil {
 		return fmt.Errorf("weights %s: %w", path, err)
 	}
 	return nil

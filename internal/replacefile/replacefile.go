@@ -1,4 +1,5 @@
-package net
+// Package replacefile writes files whole or not at all.
+package replacefile
 
 import (
 	"errors"
@@ -14,14 +15,14 @@ import (
 // name goes before it.
 const tempPattern = ".*.tmp"
 
-// errNotSynced means that a file is in place but its folder could not be synced.
-var errNotSynced = errors.New("written, but a power cut may bring back what was there before")
+// ErrNotSynced means that a file is in place but its folder could not be synced.
+var ErrNotSynced = errors.New("written, but a power cut may bring back what was there before")
 
-// replaceFile writes a file so that, whenever the process or the machine stops,
+// Write writes a file so that, whenever the process or the machine stops,
 // path holds either what it held before or all of the new contents. A failed
 // write leaves the old file and removes the temporary one; only after
-// errNotSynced is the new one in place.
-func replaceFile(path string, write func(io.Writer) error) (err error) {
+// ErrNotSynced is the new one in place.
+func Write(path string, write func(io.Writer) error) (err error) {
 	dir, name := filepath.Split(path)
 	if dir == "" {
 		dir = "."
@@ -52,7 +53,7 @@ func replaceFile(path string, write func(io.Writer) error) (err error) {
 		return err
 	}
 	if err := syncDir(dir); err != nil {
-		return fmt.Errorf("%w: %w", errNotSynced, err)
+		return fmt.Errorf("%w: %w", ErrNotSynced, err)
 	}
 	return nil
 }
@@ -80,9 +81,9 @@ func syncDir(dir string) error {
 	return errors.Join(err, d.Close())
 }
 
-// removeTemporaries deletes what replaceFile of these names left behind in dir
+// RemoveTemporaries deletes what Write of these names left behind in dir
 // when it was killed.
-func removeTemporaries(dir string, names ...string) error {
+func RemoveTemporaries(dir string, names ...string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err

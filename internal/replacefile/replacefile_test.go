@@ -1,4 +1,4 @@
-package net
+package replacefile
 
 import (
 	"errors"
@@ -31,11 +31,11 @@ func onlyFile(t *testing.T, dir, name string) {
 	}
 }
 
-func TestReplaceFile(t *testing.T) {
+func TestWrite(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")
 	for _, text := range []string{"old", "new and longer", ""} {
-		err := replaceFile(path, func(w io.Writer) error { _, err := io.WriteString(w, text); return err })
+		err := Write(path, func(w io.Writer) error { _, err := io.WriteString(w, text); return err })
 		if err != nil || contents(t, path) != text {
 			t.Errorf("wrote %q, found %q (%v)", text, contents(t, path), err)
 		}
@@ -43,13 +43,13 @@ func TestReplaceFile(t *testing.T) {
 	onlyFile(t, dir, "f")
 }
 
-func TestReplaceFileLeavesTheOldOneWhenTheDiskIsFull(t *testing.T) {
+func TestWriteLeavesTheOldOneWhenTheDiskIsFull(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")
 	if err := os.WriteFile(path, []byte("old"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	err := replaceFile(path, func(w io.Writer) error {
+	err := Write(path, func(w io.Writer) error {
 		if _, err := io.WriteString(w, "half of the n"); err != nil {
 			return err
 		}
@@ -64,20 +64,20 @@ func TestReplaceFileLeavesTheOldOneWhenTheDiskIsFull(t *testing.T) {
 	onlyFile(t, dir, "f")
 }
 
-func TestReplaceFileWithoutItsFolder(t *testing.T) {
-	err := replaceFile(filepath.Join(t.TempDir(), "none", "f"), func(io.Writer) error { return nil })
+func TestWriteWithoutItsFolder(t *testing.T) {
+	err := Write(filepath.Join(t.TempDir(), "none", "f"), func(io.Writer) error { return nil })
 	if !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v", err)
 	}
 }
 
-func TestReplaceFileOverAFolder(t *testing.T) {
+func TestWriteOverAFolder(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")
 	if err := os.MkdirAll(filepath.Join(path, "x"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := replaceFile(path, func(io.Writer) error { return nil }); err == nil || strings.Contains(err.Error(), "\n") {
+	if err := Write(path, func(io.Writer) error { return nil }); err == nil || strings.Contains(err.Error(), "\n") {
 		t.Errorf("error %q", err)
 	}
 	onlyFile(t, dir, "f")
@@ -90,7 +90,7 @@ func TestRemoveTemporaries(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := removeTemporaries(dir, "a", "b"); err != nil {
+	if err := RemoveTemporaries(dir, "a", "b"); err != nil {
 		t.Fatal(err)
 	}
 	entries, err := os.ReadDir(dir)

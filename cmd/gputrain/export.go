@@ -1,0 +1,244 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"gorgonia.org/tensor"
+
+	"github.com/gputrain/gputrain/internal/replacefile"
+	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/onnx"
+)
+
+// The formats that export writes.
+const (
+	formatONNX        = "onnx"
+	formatSafetensors = "safetensors"
+)
+
+func layoutFlag() cli.Flag {
+	return &cli.StringFlag{Name: "layout", Value: string(net.ChannelsFirst), EnvVars: env("layout"), Category: "Format", Usage: "order of the safetensors' weights, `ORDER`: " + orList(layoutNames())}
+}
+
+func layoutNames() (names []string) {
+	for _, l := range net.Layouts() {
+		names = append(names, string(l))
+	}
+	return names
+}
+
+func (a *app) exportCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "export",
+		Usage:     "write a trained network for other programs: ONNX, safetensors",
+		UsageText: "gputrain export [FLAGS]",
+		Description: `Formats:
+  onnx         the network with its weights, for ONNX Runtime, TensorRT, OpenVINO and
+               browsers. Input "images" (batch, channels, height, width), float32, each
+               byte of an image divided by 255; output "probabilities" (batch, classes).
+  safetensors  the weights alone, under their names (conv1.weight), for Python and
+               others; 'gputrain import' reads them back
+
+--layout channels-first is PyTorch's: convolutions (filters, channels, height,
+width), dense layers (units, inputs). channels-last is TensorFlow's:
+(height, width, channels, filters) and (inputs, units), flattened place by place.
+
+Examples:
+  gputrain export                                  (model.onnx, of the latest run)
+  gputrain export --checkpoint checkpoints/run-2/best.safetensors --output digits.onnx
+  gputrain export --logits                         (leave the softmax to the reader)
+  gputrain export --format safetensors --layout channels-last`,
+		Flags: []cli.Flag{
+			checkpointFlag(),
+			&cli.StringFlag{Name: "format", Value: formatONNX, EnvVars: env("format"), Category: "Format", Usage: "`FORMAT`: onnx or safetensors"},
+			&cli.BoolFlag{Name: "logits", EnvVars: env("logits"), Category: "Format", Usage: "let an ONNX model give logits instead of probabilities"},
+			layoutFlag(),
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, EnvVars: env("output"), DefaultText: "model.onnx or model.safetensors", Usage: "write to `FILE`"},
+			&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object"},
+		},
+		Action: a.export,
+	}
+}
+
+// exported is what export or import has written, as it stands in JSON.
+type exported struct {
+	File    string `json:"file"`
+	From    string `json:"from"`
+	Network string `json:"network"`
+	Weights int    `json:"weights"` // values
+	Bytes   int64  `json:"bytes"`
+}
+
+func (a *app) export(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	format, layout := c.String("format"), c.String("layout")
+	if err := choose("format", format, []string{formatONNX, formatSafetensors}); err != nil {
+		return err
+	}
+	if err := choose("layout", layout, layoutNames()); err != nil {
+		return err
+	}
+	switch {
+	case format == formatONNX && c.IsSet("layout"):
+		return usagef("--layout is for --format safetensors: ONNX has an order of its own")
+	case format == formatSafetensors && c.Bool("logits"):
+		return usagef("--logits is for --format onnx: safetensors hold weights alone")
+	}
+	checkpoint, path, err := loadRun(c.String("checkpoint"))
+	if err != nil {
+		return err
+	}
+	plan, err := checkpoint.Network.Plan()
+	if err != nil {
+		return err
+	}
+	output := c.String("output")
+	if output == "" {
+		output = "model." + format
+	}
+	if format == formatSafetensors {
+		err = net.SaveWeights(output, plan, checkpoint.State.Params, net.Layout(layout))
+	} else {
+		o := onnx.Options{Logits: c.Bool("logits"), Producer: "gputrain", Version: version(), Metadata: map[string]string{
+			"network": checkpoint.Network.Name, "recipe": checkpoint.Recipe.Name, "trained_on": checkpoint.Train.Name,
+			"epochs": fmt.Sprint(checkpoint.Position.Epoch), "input": "each byte of an image divided by 255",
+		}}
+		err = replacefile.Write(output, func(w io.Writer) error { return onnx.Write(w, plan, checkpoint.State.Params, o) })
+		if err != nil {
+			err = fmt.Errorf("%s: %w", output, err)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return a.tellExported(c, exported{File: output, From: path, Network: checkpoint.Network.Name, Weights: plan.Weights()})
+}
+
+// tellExported says what has been written.
+func (a *app) tellExported(c *cli.Context, e exported) error {
+	info, err := os.Stat(e.File)
+	if err != nil {
+		return err
+	}
+	e.Bytes = info.Size()
+	if c.Bool("json") {
+		return a.printJSON(e, "")
+	}
+	_, err = fmt.Fprintf(a.out, "%s: network %s of %s, %s weights, %s\n", e.File, e.Network, e.From, thousands(int64(e.Weights)), megabytes(e.Bytes))
+	return err
+}
+
+// megabytes formats a file's size.
+func megabytes(n int64) string {
+	if n < 1e6 {
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+	}
+	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+}
+
+func (a *app) importCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "import",
+		Usage:     "make a checkpoint of weights from elsewhere (safetensors)",
+		UsageText: "gputrain import [FLAGS] FILE.safetensors",
+		Description: `Writes a checkpoint at epoch 0, for eval, predict and export, and to go on training
+with train --resume. The file's tensors are float32 and have the names of the
+network's parameters ('gputrain models show MODEL' lists the layers: conv1.weight,
+conv1.bias, ...); --name maps others.
+
+From the TensorFlow program of the tutorial, with its variables saved by
+  safetensors.numpy.save_file({"layer1_W": w1, "layer1_b": b1, ...}, "tf.safetensors")
+  gputrain import tf.safetensors --layout channels-last \
+    --name conv1.weight=layer1_W --name conv1.bias=layer1_b \
+    --name conv2.weight=layer2_W --name conv2.bias=layer2_b \
+    --name dense1.weight=wd1 --name dense1.bias=bd1 \
+    --name dense2.weight=wd2 --name dense2.bias=bd2
+
+Examples:
+  gputrain import model.safetensors
+  gputrain import model.safetensors --model mine.json --checkpoint checkpoints/imported`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "model", Value: net.Models()[0].Name, EnvVars: env("model"), Usage: "the weights' network, `MODEL`: a built-in model's name, or a JSON file"},
+			layoutFlag(),
+			&cli.StringSliceFlag{Name: "name", EnvVars: env("name"), Category: "Format", Usage: "take a parameter's values from another tensor, `PARAMETER=TENSOR`; may be repeated"},
+			&cli.StringFlag{Name: "recipe", Value: net.Recipes()[0].Name, EnvVars: env("recipe"), Usage: "settings for going on, by `NAME`: " + orList(recipeNames())},
+			dataFlag(),
+			&cli.StringFlag{Name: "checkpoint", EnvVars: env("checkpoint"), DefaultText: filepath.Join(runsFolder, "run-N"), Usage: "`FOLDER`: where the checkpoint goes"},
+			&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object"},
+		},
+		Action: a.importWeights,
+	}
+}
+
+func (a *app) importWeights(c *cli.Context) (err error) {
+	if c.NArg() != 1 {
+		return usagef("import takes one argument, a safetensors file; %s", helpHint(c))
+	}
+	if err := choose("layout", c.String("layout"), layoutNames()); err != nil {
+		return err
+	}
+	recipe, ok := net.RecipeNamed(c.String("recipe"))
+	if !ok {
+		return choose("recipe", c.String("recipe"), recipeNames())
+	}
+	names := map[string]string{}
+	for _, pair := range c.StringSlice("name") {
+		parameter, other, ok := strings.Cut(pair, "=")
+		if !ok || names[parameter] != "" {
+			return usagef("--name: want PARAMETER=TENSOR, once a parameter, as in conv1.weight=layer1_W, got %q", pair)
+		}
+		names[parameter] = other
+	}
+	network, err := loadModel(c.String("model"))
+	if err != nil {
+		return err
+	}
+	plan, err := network.Plan()
+	if err != nil {
+		return err
+	}
+	from := c.Args().First()
+	weights, err := net.LoadWeights(from, plan, net.Layout(c.String("layout")), names)
+	if err != nil {
+		return err
+	}
+	data, err := loadData(c)
+	if err != nil {
+		return err
+	}
+	if err := checkFit(plan, data); err != nil {
+		return err
+	}
+	// A run's beginning, with other weights.
+	state := net.State{Params: weights, Optimizer: map[string]*tensor.Dense{}}
+	for _, p := range plan.Trained() {
+		for _, moment := range recipe.Optimizer.Moments() {
+			state.Optimizer[p.Name+"."+moment] = tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(p.Dims...))
+		}
+	}
+	validation := data.Validation.ID()
+	checkpoint := &net.Checkpoint{Network: network, Recipe: recipe, Device: "none: imported", Train: data.Train.ID(),
+		Validation: &validation, State: state}
+	dir, fresh, err := newRunFolder(c.String("checkpoint"))
+	if err != nil {
+		return err
+	}
+	if fresh {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		defer removeEmpty(dir)
+	}
+	path := filepath.Join(dir, net.LastCheckpoint)
+	if err := net.SaveCheckpoint(path, checkpoint); err != nil {
+		return err
+	}
+	return a.tellExported(c, exported{File: path, From: from, Network: network.Name, Weights: plan.Weights()})
+}
