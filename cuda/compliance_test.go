@@ -25,5 +25,5 @@ func open(o cuda.Options) devicetest.Open {
 
 func TestCompliance(t *testing.T) {
 	sim.Start(t)
-	devicetest.Run(t, open(cuda.Options{Precision: cuda.FP32, Deterministic: true, Heuristic: true}))
+	devicetest.Run(t, open(cuda.Options{Precision: cuda.FP32, Deterministic: true, Heuristic: true}), devicetest.NoAllocs())
 }

@@ -22,6 +22,7 @@ type Device struct {
 	gpu       driver.Device
 	thread    *thread
 	closed    bool
+	gone      bool // lost: no call can succeed any more
 	programs  []*program
 
 	// What follows belongs to the thread.
@@ -61,7 +62,7 @@ func Open(o Options) (*Device, error) {
 	}
 	d := &Device{options: o, libraries: libraries, gpu: gpu, thread: newThread()}
 	d.pool = &Pool{limit: o.MemoryLimit, single: o.SingleAllocations}
-	if err := d.thread.do(d.start); err != nil {
+	if err := d.thread.do(func() error { return d.explain(d.start()) }); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
@@ -155,10 +156,8 @@ func (d *Device) Compile(n *net.Network, opts net.Options) (net.Program, error) 
 	}
 	var p *program
 	err = d.thread.do(func() (err error) {
-		if p, err = newProgram(d, plan, opts); err != nil {
-			return d.explain(err)
-		}
-		return nil
+		p, err = newProgram(d, plan, opts)
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -203,7 +202,7 @@ func (d *Device) end() error {
 	if d.context != (cu.CUContext{}) {
 		errs = append(errs, call("cuCtxSetCurrent", cu.SetCurrentContext(cu.CUContext{})), call("cuDevicePrimaryCtxRelease", d.device.ReleasePrimaryCtx()))
 	}
-	return errors.Join(errs...)
+	return d.ended(errs...)
 }
 
 // synchronize waits for all that was given to the device.

@@ -106,34 +106,6 @@ func plan(t *testing.T) *net.Plan {
 	return p
 }
 
-// TestStepIsOneGraphLaunch counts what a step asks of the driver once it has been captured.
-func TestStepIsOneGraphLaunch(t *testing.T) {
-	m := sim.Start(t)
-	_, p := compile(t, strict, 8)
-	data := images(64)
-	const ahead = 32
-	train(t, p, data, 2*ahead, 8)
-	if _, err := p.Metrics(); err != nil {
-		t.Fatal(err)
-	}
-	before := m.Counters()
-	train(t, p, data, 4*ahead, 8)
-	after := m.Counters()
-	for name, want := range map[string]int64{
-		"graph launches": 4 * ahead, "allocations": 0, "pinned allocations": 0, "call.cuLaunchKernel": 0,
-		"call.cuGraphLaunch": 4 * ahead, "call.cuMemcpyHtoDAsync_v2": 4, "call.cuStreamSynchronize": 0,
-	} {
-		if got := after[name] - before[name]; got != want {
-			t.Errorf("%d steps: %s %d times, want %d", 4*ahead, name, got, want)
-		}
-	}
-	nodes := float64(after["graph nodes run"]-before["graph nodes run"]) / (4 * ahead)
-	t.Logf("a step is a graph of %g nodes", nodes)
-	if _, err := p.Metrics(); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestSameBytes trains by every way of running, on several schedules: all must end with the same weights.
 func TestSameBytes(t *testing.T) {
 	data := images(50)

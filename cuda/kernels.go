@@ -89,7 +89,12 @@ func (d *Device) workspaceLimit() int64 {
 }
 
 // lost returns the error that has ended the context, if one has: from then on every call returns it.
-func (d *Device) lost() error { return call("cuStreamQuery", ignoreNotReady(d.stream.Query())) }
+func (d *Device) lost() error {
+	if d.stream == (cu.Stream{}) {
+		return nil // there is no way to ask
+	}
+	return call("cuStreamQuery", ignoreNotReady(d.stream.Query()))
+}
 
 func ignoreNotReady(err error) error {
 	if errors.Is(err, cu.NotReady) {
@@ -102,21 +107,46 @@ func ignoreNotReady(err error) error {
 // corrected, a kernel ran too long or faulted. Nothing that was on it can be read any more; compare with errors.Is.
 var ErrDeviceLost = errors.New("the GPU was lost")
 
+// lossAdvice are the statuses that always end a context, and what to do about each.
+var lossAdvice = map[driver.Result]string{
+	driver.Result(cu.LaunchTimeout):    "a kernel ran longer than the display's watchdog allows: use a GPU without a display, or smaller batches",
+	driver.Result(cu.EccUncorrectable): "its memory had an error that could not be corrected: see nvidia-smi -q -d ECC",
+	driver.Result(cu.IllegalAddress):   "a kernel used an address that is not its own: please report this bug",
+}
+
 // explain says of an error whether the GPU has been lost with it: then every later call fails too.
 func (d *Device) explain(err error) error {
+	if err == nil || errors.Is(err, ErrDeviceLost) {
+		return err
+	}
 	cause := d.lost()
+	var status driver.Result
+	if errors.As(err, &status) && lossAdvice[status] != "" {
+		cause = err
+	}
 	if cause == nil {
 		return err
 	}
-	advice := map[driver.Result]string{
-		driver.Result(cu.LaunchTimeout):    "a kernel ran longer than the display's watchdog allows: use a GPU without a display, or smaller batches",
-		driver.Result(cu.EccUncorrectable): "its memory had an error that could not be corrected: see nvidia-smi -q -d ECC",
-		driver.Result(cu.IllegalAddress):   "a kernel used an address that is not its own: please report this bug",
-		driver.Result(cu.Unknown):          "it may have fallen off the bus: look for NVRM: Xid in dmesg",
+	text := "it may have fallen off the bus: look for NVRM: Xid in dmesg"
+	if errors.As(cause, &status) && lossAdvice[status] != "" {
+		text = lossAdvice[status]
 	}
-	text := "the last checkpoint is what remains"
-	if a := advice[result(errors.Unwrap(cause))]; a != "" {
-		text = a
+	d.gone = true
+	if !errors.Is(err, status) {
+		err = fmt.Errorf("%w; %w", err, cause)
 	}
-	return fmt.Errorf("%w (%s): %w", ErrDeviceLost, text, errors.Join(cause, err))
+	return fmt.Errorf("%w (%s): %w", ErrDeviceLost, text, err)
+}
+
+// ended returns what went wrong while things were given back: nothing can be on a GPU that has been lost, which is then
+// known already.
+func (d *Device) ended(errs ...error) error {
+	if d.gone {
+		return nil
+	}
+	err := d.explain(firstError(errs...))
+	if d.gone {
+		return err
+	}
+	return errors.Join(errs...)
 }

@@ -47,6 +47,12 @@ type program struct {
 	capturing  bool
 	graphError error // why this program's work isn't captured, though it should be
 	step       int64 // updates made or queued
+
+	// What the device's thread is to do next, and that as functions made once: a step allocates nothing.
+	task     func() error
+	batch    net.Batch
+	perform  func() error
+	stepping func() error
 }
 
 // flat holds all trained parameters, in buffers without holes but for alignment, those that decay first: so that one
@@ -68,9 +74,10 @@ const (
 // newProgram plans the chain and its memory.
 func newProgram(d *Device, plan *net.Plan, opts net.Options) (p *program, err error) {
 	p = &program{device: d, plan: plan, options: opts, graphs: map[work]*graph{}, warm: map[work]bool{}}
+	p.perform, p.stepping = p.performTask, p.queueStep
 	defer func() {
 		if err != nil {
-			err = errors.Join(p.fits(err), p.release())
+			err = errors.Join(d.explain(p.fits(err)), p.release())
 			p = nil
 		}
 	}()
@@ -538,15 +545,19 @@ func (p *program) do(f func() error) error {
 	if p.failed != nil {
 		return p.failed
 	}
-	return p.device.thread.do(func() error {
-		err := f()
-		if err != nil && p.failed == nil {
-			if err = p.device.explain(err); errors.Is(err, ErrDeviceLost) {
-				p.failed = err
-			}
+	p.task = f
+	return p.device.thread.do(p.perform)
+}
+
+// performTask runs the task. A GPU that is lost with it makes the program worthless.
+func (p *program) performTask() error {
+	err := p.task()
+	if err != nil && p.failed == nil {
+		if err = p.device.explain(err); errors.Is(err, ErrDeviceLost) {
+			p.failed = err
 		}
-		return err
-	})
+	}
+	return err
 }
 
 // check refuses a batch that does not fit; most bounds it, 0 does not.
@@ -568,18 +579,22 @@ func (p *program) Step(b net.Batch) error {
 	if err := p.check(b, p.options.Batch); err != nil {
 		return err
 	}
-	return p.do(func() error {
-		o := p.options.Optimizer
-		r := kernels.Rates{Update: float32(o.Rate(p.step)), Decay: float32(o.Rate(p.step) * o.WeightDecay)}
-		if o.Method != net.SGD {
-			r.Update = float32(o.AdamRate(p.step))
-		}
-		if err := p.queue.add(training, b, r); err != nil {
-			return err
-		}
-		p.step++
-		return nil
-	})
+	p.batch = b
+	return p.do(p.stepping)
+}
+
+// queueStep queues a training step on p.batch.
+func (p *program) queueStep() error {
+	o := p.options.Optimizer
+	r := kernels.Rates{Update: float32(o.Rate(p.step)), Decay: float32(o.Rate(p.step) * o.WeightDecay)}
+	if o.Method != net.SGD {
+		r.Update = float32(o.AdamRate(p.step))
+	}
+	if err := p.queue.add(training, p.batch, r); err != nil {
+		return err
+	}
+	p.step++
+	return nil
 }
 
 // pieces calls f for at most Options.Batch samples of b at a time.
@@ -782,5 +797,5 @@ func (p *program) release() error {
 		errs = append(errs, pool.give(b))
 	}
 	pool.stats.Planned -= p.saved
-	return errors.Join(append(errs, p.result.close())...)
+	return p.device.ended(append(errs, p.result.close())...)
 }

@@ -9,35 +9,42 @@ import (
 
 // thread is the one operating-system thread that talks to the GPU: a context is current to a thread, not to a goroutine.
 type thread struct {
-	work chan func()
-	idle chan struct{} // answers when a piece of work is done
+	work chan func() error
+	done chan outcome // of each piece of work
+}
+
+// outcome is how a piece of work ended.
+type outcome struct {
+	err      error
+	panicked any
 }
 
 func newThread() *thread {
-	t := &thread{work: make(chan func()), idle: make(chan struct{})}
+	t := &thread{work: make(chan func() error), done: make(chan outcome)}
 	go func() {
 		// Never unlocked: the thread ends with its goroutine, and the context's binding with the thread.
 		runtime.LockOSThread()
 		for f := range t.work {
-			f()
-			t.idle <- struct{}{}
+			t.done <- attempt(f)
 		}
 	}()
 	return t
 }
 
-// do runs f on the thread and waits for it. A panic there becomes one here.
-func (t *thread) do(f func() error) (err error) {
-	var panicked any
-	t.work <- func() {
-		defer func() { panicked = recover() }()
-		err = f()
+func attempt(f func() error) (o outcome) {
+	defer func() { o.panicked = recover() }()
+	o.err = f()
+	return o
+}
+
+// do runs f on the thread and waits for it. A panic there becomes one here. It allocates nothing.
+func (t *thread) do(f func() error) error {
+	t.work <- f
+	o := <-t.done
+	if o.panicked != nil {
+		panic(fmt.Sprintf("%v (on the GPU's thread)", o.panicked))
 	}
-	<-t.idle
-	if panicked != nil {
-		panic(fmt.Sprintf("%v (on the GPU's thread)", panicked))
-	}
-	return err
+	return o.err
 }
 
 // stop ends the thread.
