@@ -27,6 +27,7 @@ type program struct {
 	step    int64
 	metrics net.Metrics
 	closed  bool
+	profile *profile // of the step that runs, or nil
 
 	stage                     *stage // that runs
 	downTo                    int    // operation where backward ends
@@ -38,6 +39,7 @@ type operation struct {
 	sample sampleOp
 	batch  batchOp
 	out    *activations
+	layers []int // of the plan; none for the input
 }
 
 // stage is either one operation over the mini-batch, or several that treat each
@@ -134,7 +136,7 @@ func (p *program) chain() {
 			p.lowest = len(p.operations)
 		}
 		out := newActivations(l.Out.Size(), batch)
-		op := operation{out: out}
+		op := operation{out: out, layers: []int{i}}
 		relu := p.isReLU(i + 1)
 		fused := false
 		switch layer := l.Layer.(type) {
@@ -154,6 +156,9 @@ func (p *program) chain() {
 			op.batch = newBatchNorm(ws, &p.pass, l, in, out, of)
 		default:
 			panic(fmt.Sprintf("BUG: layer of kind %s", l.Layer.Kind()))
+		}
+		if fused {
+			op.layers = append(op.layers, i+1)
 		}
 		p.operations = append(p.operations, op)
 		seen = view{out, true, true}
@@ -196,19 +201,30 @@ func stagesOf(operations []operation) []stage {
 func (p *program) forward(b net.Batch, training, frozen, compare bool) {
 	p.pass = pass{Batch: b, training: training, frozen: frozen, step: p.step}
 	for i := range p.stages {
-		p.stage = &p.stages[i]
-		if op := p.operations[p.stage.first]; op.batch != nil {
+		s := &p.stages[i]
+		p.stage = s
+		p.profile.begin()
+		if op := p.operations[s.first]; op.batch != nil {
 			op.batch.forward()
+			p.profile.end(net.Forward, op.layers)
 		} else {
 			p.device.workers.do(b.Len(), p.forwardTask)
+			p.profile.share(net.Forward, p.operations[s.first:s.end], s.first)
 		}
 	}
+	p.profile.begin()
 	p.loss.run(compare)
+	p.profile.end(net.Loss, nil)
 }
 
 func (p *program) forwardSample(w *worker, n int) {
 	for i := p.stage.first; i < p.stage.end; i++ {
-		p.operations[i].sample.forward(w, n)
+		op := p.operations[i].sample
+		if p.profile != nil {
+			p.profile.timed(w, i, func() { op.forward(w, n) })
+			continue
+		}
+		op.forward(w, n)
 	}
 }
 
@@ -222,27 +238,36 @@ func (p *program) backward(downTo int) {
 			break
 		}
 		p.stage = s
+		p.profile.begin()
 		if op := p.operations[s.first]; op.batch != nil {
 			op.batch.backward(s.first > downTo)
+			p.profile.end(net.Backward, op.layers)
 			continue
 		}
-		for j := max(s.first, downTo); j < s.end; j++ {
+		first := max(s.first, downTo)
+		for j := first; j < s.end; j++ {
 			if op, ok := p.operations[j].sample.(weightOp); ok {
 				op.prepare(j > downTo)
 			}
 		}
 		p.device.workers.do(p.pass.Len(), p.backwardTask)
-		for j := max(s.first, downTo); j < s.end; j++ {
+		for j := first; j < s.end; j++ {
 			if op, ok := p.operations[j].sample.(weightOp); ok {
 				op.finish()
 			}
 		}
+		p.profile.share(net.Backward, p.operations[first:s.end], first)
 	}
 }
 
 func (p *program) backwardSample(w *worker, n int) {
 	for i := p.stage.end - 1; i >= max(p.stage.first, p.downTo); i-- {
-		p.operations[i].sample.backward(w, n, i > p.downTo)
+		op := p.operations[i].sample
+		if p.profile != nil {
+			p.profile.timed(w, i, func() { op.backward(w, n, i > p.downTo) })
+			continue
+		}
+		op.backward(w, n, i > p.downTo)
 	}
 }
 
@@ -278,7 +303,9 @@ func (p *program) Step(b net.Batch) error {
 	p.loss.add(&m)
 	if p.lowest > 0 {
 		p.backward(p.lowest)
+		p.profile.begin()
 		p.optimizer.run(p.step)
+		p.profile.end(net.Update, nil)
 	}
 	p.pass.Batch = net.Batch{}
 	p.step++

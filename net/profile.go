@@ -31,3 +31,17 @@ type Profiler interface {
 	// few per cent.
 	ProfileStep(Batch) ([]Part, error)
 }
+
+// Limits are what a device's machine can do at most, measured.
+type Limits struct {
+	MulAdds   float64 `json:"multiply_adds"` // a second, in float32, on registers
+	Bandwidth float64 `json:"bandwidth"`     // of memory, bytes a second: of a = b + s*c over arrays that no cache holds
+}
+
+// Limiter is a Device that can measure its machine's limits. Devices need not be
+// Limiters.
+type Limiter interface {
+	Device
+	// Limits measures for about a second, with as many threads as programs use.
+	Limits() (Limits, error)
+}

@@ -74,5 +74,7 @@ func main() {
 	t.adam()
 	t.sgd()
 	t.momentum()
+	t.mulAdds()
+	t.triad()
 	Generate()
 }

@@ -361,6 +361,96 @@ func TestMaxPool2(t *testing.T) {
 	})
 }
 
+// TestTriad writes x + s*y, rounded once or twice.
+func TestTriad(t *testing.T) {
+	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
+		for n := range 50 {
+			dst, gx, gy := newGuarded(n, rng.IntN(4)), newGuarded(n, rng.IntN(4)), newGuarded(n, rng.IntN(4))
+			x, y, s := gx.fill(rng), gy.fill(rng), float32(rng.NormFloat64())
+			ks.Triad(dst.values(), x, y, s)
+			dst.check(t, "Triad")
+			want := make([]float64, n)
+			for i := range want {
+				want[i] = float64(x[i]) + float64(s)*float64(y[i])
+			}
+			approx.Check(t, "Triad", dst.values(), want, approx.Tolerance{Rel: 1e-6, Abs: 1e-6})
+		}
+	})
+}
+
+// TestMulAdds counts what a round does.
+func TestMulAdds(t *testing.T) {
+	forTiers(t, func(t *testing.T, ks *Kernels, _ *rand.Rand) {
+		for _, rounds := range []int{1, 2, 1000} {
+			want := map[cpufeat.Tier]int{cpufeat.Portable: 12, cpufeat.AVX2: 96, cpufeat.AVX512: 192}[ks.Tier] * rounds
+			if got := ks.MulAdds(rounds); got != int64(want) {
+				t.Errorf("%d rounds are %d multiply-adds, want %d", rounds, got, want)
+			}
+		}
+	})
+}
+
+// BenchmarkLimits times what no other kernel can exceed: multiply-adds on
+// registers, and the triad over 3 arrays of 32 MB.
+func BenchmarkLimits(b *testing.B) {
+	arrays := [3][]float32{make([]float32, 8<<20), make([]float32, 8<<20), make([]float32, 8<<20)}
+	for _, array := range arrays {
+		portable.AddBias(array, 1) // pages that nobody has written may all be one
+	}
+	for _, tier := range cpufeat.Available() {
+		ks := For(tier)
+		b.Run("mul-adds/"+tier.String(), func(b *testing.B) {
+			var done int64
+			for b.Loop() {
+				done += ks.MulAdds(10000)
+			}
+			b.ReportMetric(2*float64(done)/b.Elapsed().Seconds()/1e9, "GFLOPS")
+		})
+		b.Run("triad/"+tier.String(), func(b *testing.B) {
+			for b.Loop() {
+				ks.Triad(arrays[0], arrays[1], arrays[2], 0.5)
+			}
+			b.ReportMetric(12*float64(len(arrays[0]))*float64(b.N)/b.Elapsed().Seconds()/1e9, "GB/s")
+		})
+	}
+}
+
+// BenchmarkVectors times the kernels that read and write memory once, over 4096
+// values of each array: their bytes, from the first cache.
+func BenchmarkVectors(b *testing.B) {
+	const n = 4096
+	f := func() []float32 { return make([]float32, n) }
+	w, x, y, z, chosen, pixels := f(), f(), f(), f(), make([]int32, n/2), make([]uint8, n)
+	for _, tier := range cpufeat.Available() {
+		ks := For(tier)
+		for _, k := range []struct {
+			name  string
+			bytes int // a value of n
+			run   func()
+		}{
+			{"AddBias", 8, func() { ks.AddBias(w, 1) }},
+			{"AddBiasReLU", 8, func() { ks.AddBiasReLU(w, 1) }},
+			{"Add", 12, func() { ks.Add(w, x) }},
+			{"ReLUBackward", 12, func() { ks.ReLUBackward(w, x, y) }},
+			{"Sum", 4, func() { ks.Sum(x) }},
+			{"SumSquares", 4, func() { ks.SumSquares(x) }},
+			{"ScaleBytes", 5, func() { ks.ScaleBytes(w, pixels, 0.5) }},
+			{"MaxPool2", 12, func() { ks.MaxPool2(w[:n/2], chosen, x, y, 0, n) }},
+			{"Adam", 28, func() { ks.Adam(w, x, y, z, &Adam{Scale: 1, Beta1: 0.9, Rest1: 0.1, Beta2: 0.999, Rest2: 0.001, Rate: 1e-3, Epsilon: 1e-8}) }},
+			{"SGD", 12, func() { ks.SGD(w, x, &SGD{Scale: 1, Rate: 1e-3}) }},
+			{"Momentum", 20, func() { ks.Momentum(w, x, y, &SGD{Scale: 1, Rate: 1e-3, Momentum: 0.9, Velocity: 1}) }},
+		} {
+			clear(w) // adding a bias over and over must not overflow
+			b.Run(k.name+"/"+tier.String(), func(b *testing.B) {
+				for b.Loop() {
+					k.run()
+				}
+				b.ReportMetric(float64(k.bytes)*n*float64(b.N)/b.Elapsed().Seconds()/1e9, "GB/s")
+			})
+		}
+	}
+}
+
 // BenchmarkGemm times the largest tile at the depth of the tutorial's second
 // convolution.
 func BenchmarkGemm(b *testing.B) {

@@ -42,3 +42,9 @@ func sgdAVX2(w []float32, g []float32, c *float32)
 
 // momentumAVX2 updates weights and velocities.
 func momentumAVX2(w []float32, g []float32, v []float32, c *float32)
+
+// mulAddsAVX2 does 96 multiply-adds a round.
+func mulAddsAVX2(rounds int)
+
+// triadAVX2 writes x + s*y to dst.
+func triadAVX2(dst []float32, x []float32, y []float32, s float32)

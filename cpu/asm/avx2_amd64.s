@@ -1260,3 +1260,79 @@ done:
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
+
+// func mulAddsAVX2(rounds int)
+// Requires: AVX, FMA3
+TEXT ·mulAddsAVX2(SB), NOSPLIT, $0-8
+	MOVQ   rounds+0(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	VXORPS Y12, Y12, Y12
+	VXORPS Y13, Y13, Y13
+
+round:
+	VFMADD231PS Y12, Y13, Y0
+	VFMADD231PS Y12, Y13, Y1
+	VFMADD231PS Y12, Y13, Y2
+	VFMADD231PS Y12, Y13, Y3
+	VFMADD231PS Y12, Y13, Y4
+	VFMADD231PS Y12, Y13, Y5
+	VFMADD231PS Y12, Y13, Y6
+	VFMADD231PS Y12, Y13, Y7
+	VFMADD231PS Y12, Y13, Y8
+	VFMADD231PS Y12, Y13, Y9
+	VFMADD231PS Y12, Y13, Y10
+	VFMADD231PS Y12, Y13, Y11
+	DECQ        AX
+	JNE         round
+	VZEROUPPER
+	RET
+
+// func triadAVX2(dst []float32, x []float32, y []float32, s float32)
+// Requires: AVX, FMA3
+TEXT ·triadAVX2(SB), NOSPLIT, $0-76
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         y_base+48(FP), DX
+	VBROADCASTSS s+72(FP), Y2
+	MOVQ         dst_len+8(FP), BX
+
+wide:
+	CMPQ        BX, $0x08
+	JLT         narrow
+	VMOVUPS     (CX), Y0
+	VMOVUPS     (DX), Y1
+	VFMADD231PS Y1, Y2, Y0
+	VMOVUPS     Y0, (AX)
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, DX
+	SUBQ        $0x08, BX
+	JMP         wide
+
+narrow:
+	TESTQ       BX, BX
+	JEQ         done
+	VMOVSS      (CX), X0
+	VMOVSS      (DX), X1
+	VFMADD231PS X1, X2, X0
+	VMOVSS      X0, (AX)
+	ADDQ        $0x04, AX
+	ADDQ        $0x04, CX
+	ADDQ        $0x04, DX
+	DECQ        BX
+	JMP         narrow
+
+done:
+	VZEROUPPER
+	RET

@@ -42,3 +42,9 @@ func sgdAVX512(w []float32, g []float32, c *float32)
 
 // momentumAVX512 updates weights and velocities.
 func momentumAVX512(w []float32, g []float32, v []float32, c *float32)
+
+// mulAddsAVX512 does 192 multiply-adds a round.
+func mulAddsAVX512(rounds int)
+
+// triadAVX512 writes x + s*y to dst.
+func triadAVX512(dst []float32, x []float32, y []float32, s float32)

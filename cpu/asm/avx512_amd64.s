@@ -2369,3 +2369,79 @@ done:
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
+
+// func mulAddsAVX512(rounds int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·mulAddsAVX512(SB), NOSPLIT, $0-8
+	MOVQ   rounds+0(FP), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+
+round:
+	VFMADD231PS Z12, Z13, Z0
+	VFMADD231PS Z12, Z13, Z1
+	VFMADD231PS Z12, Z13, Z2
+	VFMADD231PS Z12, Z13, Z3
+	VFMADD231PS Z12, Z13, Z4
+	VFMADD231PS Z12, Z13, Z5
+	VFMADD231PS Z12, Z13, Z6
+	VFMADD231PS Z12, Z13, Z7
+	VFMADD231PS Z12, Z13, Z8
+	VFMADD231PS Z12, Z13, Z9
+	VFMADD231PS Z12, Z13, Z10
+	VFMADD231PS Z12, Z13, Z11
+	DECQ        AX
+	JNE         round
+	VZEROUPPER
+	RET
+
+// func triadAVX512(dst []float32, x []float32, y []float32, s float32)
+// Requires: AVX, AVX512F, FMA3
+TEXT ·triadAVX512(SB), NOSPLIT, $0-76
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         y_base+48(FP), DX
+	VBROADCASTSS s+72(FP), Z2
+	MOVQ         dst_len+8(FP), BX
+
+wide:
+	CMPQ        BX, $0x10
+	JLT         narrow
+	VMOVUPS     (CX), Z0
+	VMOVUPS     (DX), Z1
+	VFMADD231PS Z1, Z2, Z0
+	VMOVUPS     Z0, (AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, DX
+	SUBQ        $0x10, BX
+	JMP         wide
+
+narrow:
+	TESTQ       BX, BX
+	JEQ         done
+	VMOVSS      (CX), X0
+	VMOVSS      (DX), X1
+	VFMADD231PS X1, X2, X0
+	VMOVSS      X0, (AX)
+	ADDQ        $0x04, AX
+	ADDQ        $0x04, CX
+	ADDQ        $0x04, DX
+	DECQ        BX
+	JMP         narrow
+
+done:
+	VZEROUPPER
+	RET

@@ -50,6 +50,8 @@ type Kernels struct {
 	adam         func(w, g, m, v []float32, c *float32) // an Adam's fields
 	sgd          func(w, g []float32, c *float32)       // an SGD's fields
 	momentum     func(w, g, v []float32, c *float32)    // an SGD's fields
+	mulAdds      func(rounds int)                       // at least 1
+	triad        func(dst, x, y []float32, s float32)
 }
 
 // For returns the kernels of an available tier.
@@ -149,6 +151,31 @@ func (ks *Kernels) SGD(w, g []float32, c *SGD) {
 func (ks *Kernels) Momentum(w, g, v []float32, c *SGD) {
 	sameLength(len(w), len(g), len(v))
 	ks.momentum(w, g, v, &c.Scale)
+}
+
+// mulAddChains are the independent sums of MulAdds.
+const mulAddChains = 12
+
+// MulAdds does multiply-adds on registers, on as many values at once as a vector
+// has, and returns how many: to measure the rate that no product of matrices can
+// exceed. rounds is at least 1.
+func (ks *Kernels) MulAdds(rounds int) int64 {
+	if rounds < 1 {
+		panic(fmt.Sprintf("BUG: %d rounds of multiply-adds", rounds))
+	}
+	ks.mulAdds(rounds)
+	lanes := ks.Lanes
+	if ks.Tier == cpufeat.Portable {
+		lanes = 1 // Go's compiler writes no vectors
+	}
+	return int64(rounds) * mulAddChains * int64(lanes)
+}
+
+// Triad writes x + s*y to dst: to measure the memory's bandwidth, as STREAM does
+// (McCalpin, 1995).
+func (ks *Kernels) Triad(dst, x, y []float32, s float32) {
+	sameLength(len(dst), len(x), len(y))
+	ks.triad(dst, x, y, s)
 }
 
 func sameLength(n int, others ...int) {

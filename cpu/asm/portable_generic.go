@@ -14,6 +14,7 @@ var portable = &Kernels{
 	addBias: addBiasPortable, addBiasReLU: addBiasReLUPortable, add: addPortable, reluBackward: reluBackwardPortable,
 	sum: sumPortable, sumSquares: sumSquaresPortable, scaleBytes: scaleBytesPortable, maxPool2: maxPool2Portable,
 	adam: adamPortable, sgd: sgdPortable, momentum: momentumPortable,
+	mulAdds: mulAddsPortable, triad: triadPortable,
 }
 
 // element returns the address of p[i].
@@ -182,5 +183,25 @@ func momentumPortable(w, g, v []float32, constants *float32) {
 		d := c.Scale*g[i] + c.Decay*w[i]
 		v[i] = c.Momentum*v[i] + d
 		w[i] -= c.Rate * (c.Direct*d + c.Velocity*v[i])
+	}
+}
+
+// zero is not known to the compiler, which would leave out what multiplies it.
+var zero float32
+
+func mulAddsPortable(rounds int) {
+	x, y := zero, zero
+	var a, b, c, d, e, f, g, h, i, j, k, l float32
+	for range rounds {
+		a, b, c, d, e, f = a*x+y, b*x+y, c*x+y, d*x+y, e*x+y, f*x+y
+		g, h, i, j, k, l = g*x+y, h*x+y, i*x+y, j*x+y, k*x+y, l*x+y
+	}
+	zero = a + b + c + d + e + f + g + h + i + j + k + l
+}
+
+func triadPortable(dst, x, y []float32, s float32) {
+	x, y = x[:len(dst)], y[:len(dst)]
+	for i := range dst {
+		dst[i] = x[i] + s*y[i]
 	}
 }

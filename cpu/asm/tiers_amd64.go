@@ -13,6 +13,7 @@ var tiers = [...]*Kernels{
 		addBias: addBiasAVX2, addBiasReLU: addBiasReLUAVX2, add: addAVX2, reluBackward: reluBackwardAVX2,
 		sum: sumAVX2, sumSquares: sumSquaresAVX2, scaleBytes: scaleBytesAVX2, maxPool2: maxPool2AVX2,
 		adam: adamAVX2, sgd: sgdAVX2, momentum: momentumAVX2,
+		mulAdds: mulAddsAVX2, triad: triadAVX2,
 	},
 	cpufeat.AVX512: {
 		Tier: cpufeat.AVX512, Rows: 8, Lanes: 16, Vectors: 3,
@@ -20,5 +21,6 @@ var tiers = [...]*Kernels{
 		addBias: addBiasAVX512, addBiasReLU: addBiasReLUAVX512, add: addAVX512, reluBackward: reluBackwardAVX512,
 		sum: sumAVX512, sumSquares: sumSquaresAVX512, scaleBytes: scaleBytesAVX512, maxPool2: maxPool2AVX512,
 		adam: adamAVX512, sgd: sgdAVX512, momentum: momentumAVX512,
+		mulAdds: mulAddsAVX512, triad: triadAVX512,
 	},
 }

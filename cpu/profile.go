@@ -1,0 +1,85 @@
+package cpu
+
+import (
+	"slices"
+	"time"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+// profile collects the times of one step's parts. Operations of a stage run on a
+// sample one after the other: what each takes is added up by thread, and the
+// stage's time is divided in these shares.
+type profile struct {
+	parts []net.Part
+	busy  [][]time.Duration // by worker and operation
+	began time.Time
+}
+
+// ProfileStep trains as Step does and returns where the time went. Outside of it
+// nothing is timed.
+func (p *program) ProfileStep(b net.Batch) ([]net.Part, error) {
+	f := &profile{busy: make([][]time.Duration, len(p.device.workers.all))}
+	for i := range f.busy {
+		f.busy[i] = make([]time.Duration, len(p.operations))
+	}
+	p.profile = f
+	defer func() { p.profile = nil }()
+	if err := p.Step(b); err != nil {
+		return nil, err
+	}
+	return f.parts, nil
+}
+
+// begin starts the clock of a stage, or of what isn't a layer's. A nil profile
+// does nothing, here and in what follows.
+func (f *profile) begin() {
+	if f == nil {
+		return
+	}
+	for _, b := range f.busy {
+		clear(b)
+	}
+	f.began = time.Now()
+}
+
+// end adds a part that took the time since begin.
+func (f *profile) end(phase net.Phase, layers []int) {
+	if f != nil {
+		f.parts = append(f.parts, net.Part{Phase: phase, Layers: layers, Time: time.Since(f.began)})
+	}
+}
+
+// share divides the time since begin among operations that worked on samples.
+func (f *profile) share(phase net.Phase, operations []operation, first int) {
+	if f == nil {
+		return
+	}
+	took := time.Since(f.began)
+	busy := make([]time.Duration, len(operations))
+	var all time.Duration
+	for i := range operations {
+		for _, b := range f.busy {
+			busy[i] += b[first+i]
+		}
+		all += busy[i]
+	}
+	for i, op := range operations {
+		part := net.Part{Phase: phase, Layers: op.layers}
+		if len(op.layers) == 0 {
+			part.Phase = net.Gather
+		}
+		part.Time = time.Duration(float64(took) * float64(busy[i]) / float64(max(all, 1)))
+		f.parts = append(f.parts, part)
+	}
+	if phase == net.Backward {
+		slices.Reverse(f.parts[len(f.parts)-len(operations):])
+	}
+}
+
+// timed runs what a worker does for one sample of an operation.
+func (f *profile) timed(w *worker, operation int, run func()) {
+	start := time.Now()
+	run()
+	f.busy[w.id][operation] += time.Since(start)
+}
