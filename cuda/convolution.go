@@ -19,12 +19,14 @@ type convolution struct {
 	layer       string // its name
 	descriptors descriptors
 	ways        [3][]algorithm // by direction, the one in use first
+	dropped     [3]int         // how many that were before it failed or had no room
+	measured    bool
 }
 
 // newConvolution describes a convolution of x (n, in) with symmetric padding and chooses its algorithms: by measuring them
 // with the given memory, or without any by cuDNN's heuristic.
 func newConvolution(p *program, layer string, in, out net.Shape, w net.Window, n int, with *operands) (c *convolution, err error) {
-	c = &convolution{program: p, layer: layer}
+	c = &convolution{program: p, layer: layer, measured: with != nil}
 	d := &c.descriptors
 	math := map[Precision]cudnn.MathType{FP32: cudnn.FmaMath, TF32: cudnn.DefaultMath, BF16: cudnn.TensorOpMath}[p.device.precision()]
 	kind, _ := p.device.factorType()
@@ -80,8 +82,14 @@ func (c *convolution) reserve(dir direction) error {
 		if len(c.ways[dir]) == 1 || !errors.Is(err, ErrOutOfMemory) {
 			return err
 		}
-		c.ways[dir] = c.ways[dir][1:]
+		c.drop(dir)
 	}
+}
+
+// drop turns to a direction's next algorithm.
+func (c *convolution) drop(dir direction) {
+	c.ways[dir] = c.ways[dir][1:]
+	c.dropped[dir]++
 }
 
 // compute computes a direction's product, of and to the operands, with the algorithm in use. One that fails is dropped for
@@ -93,7 +101,7 @@ func (c *convolution) compute(dir direction, x, w, y Buffer) error {
 		if err == nil || c.program.capturing || len(c.ways[dir]) == 1 || d.lost() != nil {
 			return err
 		}
-		c.ways[dir] = c.ways[dir][1:]
+		c.drop(dir)
 		if err := c.reserve(dir); err != nil {
 			return err
 		}

@@ -61,7 +61,7 @@ func Open(o Options) (*Device, error) {
 			gpu.Index, gpu.Name, o.Precision, gpu.Major, gpu.Minor)
 	}
 	d := &Device{options: o, libraries: libraries, gpu: gpu, thread: newThread()}
-	d.pool = &Pool{limit: o.MemoryLimit, single: o.SingleAllocations}
+	d.pool = &Pool{limit: o.MemoryLimit, single: o.SingleAllocations, stats: MemoryStats{Limit: o.MemoryLimit}}
 	if err := d.thread.do(func() error { return d.explain(d.start()) }); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}

@@ -80,16 +80,6 @@ type Pool struct {
 	stats  MemoryStats
 }
 
-// MemoryStats tells what a pool holds, in bytes.
-type MemoryStats struct {
-	InUse       int64 // lent now
-	Peak        int64 // most that was ever lent at once
-	Reserved    int64 // taken from the driver
-	Allocations int   // made from the driver so far
-	Lent        int   // buffers lent so far
-	Planned     int64 // bytes that planning of lifetimes saved, of the programs that live
-}
-
 // block is one allocation from the driver, cut into spans that cover it.
 type block struct {
 	base  cu.DevicePtr

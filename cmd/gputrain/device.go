@@ -25,16 +25,24 @@ func deviceFlags() []cli.Flag {
 		&cli.IntFlag{Name: "threads", DefaultText: "one a core", EnvVars: env("threads"), Category: "Machine", Usage: "run the CPU device on `N` threads"},
 		&cli.StringFlag{Name: "precision", DefaultText: "the GPU's fastest", EnvVars: env("precision"), Category: "Machine", Usage: "multiply on a GPU in `NAME`: fp32, tf32 or bf16"},
 		&cli.BoolFlag{Name: "deterministic", EnvVars: env("deterministic"), Category: "Machine", Usage: "the same bytes every time on a GPU too (other devices always give them)"},
+		&cli.StringFlag{Name: "memory-limit", DefaultText: "all there is", EnvVars: env("memory-limit"), Category: "Machine", Usage: "take at most `SIZE` of a GPU's memory, such as 512MB or 2GiB"},
+		&cli.StringFlag{Name: "workspace", DefaultText: "256MiB", EnvVars: env("workspace"), Category: "Machine", Usage: "give a convolution at most `SIZE` to work in; less may be slower"},
 	}
 }
 
 // gpuOptions returns what the flags say of how to use a GPU.
-func gpuOptions(c *cli.Context) (cuda.Options, error) {
-	o := cuda.Options{Precision: cuda.Precision(c.String("precision")), Deterministic: c.Bool("deterministic")}
-	if o.Precision == "" {
-		return o, nil
+func gpuOptions(c *cli.Context) (o cuda.Options, err error) {
+	o = cuda.Options{Precision: cuda.Precision(c.String("precision")), Deterministic: c.Bool("deterministic")}
+	if o.Precision != "" {
+		if err := choose("precision", string(o.Precision), precisionNames); err != nil {
+			return o, err
+		}
 	}
-	return o, choose("precision", string(o.Precision), precisionNames)
+	if o.MemoryLimit, err = sizeOf(c, "memory-limit"); err != nil {
+		return o, err
+	}
+	o.Workspace, err = sizeOf(c, "workspace")
+	return o, err
 }
 
 // openDevice opens the device that the flags ask for, and says why it is that

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/gputrain/gputrain/cuda"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -32,6 +33,7 @@ Examples:
 			dataFlag(),
 			&cli.StringFlag{Name: "split", Value: "test", EnvVars: env("split"), Category: "Data", Usage: "`PART` of the data: test, validation or train"},
 			&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object"},
+			verboseFlag(),
 		}, deviceFlags()...),
 		Action: a.eval,
 	}
@@ -47,6 +49,8 @@ type evaluation struct {
 	Loss       float64       `json:"loss"` // mean
 	Classes    []classScore  `json:"classes"`
 	Confusion  net.Confusion `json:"confusion"` // rows are labels, columns predictions
+
+	GPU *cuda.Statistics `json:"gpu,omitempty"` // if it is to be told
 }
 
 // classScore is how a network does on one class; null in JSON is a share of none.
@@ -128,10 +132,15 @@ func (a *app) eval(c *cli.Context) (err error) {
 			Precision: share(result.Confusion.Precision(k)), Recall: share(result.Confusion.Recall(k)), F1: share(result.Confusion.F1(k)),
 		})
 	}
+	(&captureWatch{app: a}).look(m.program)
+	if c.Bool("verbose") {
+		result.GPU = gpuStatistics(m.program)
+	}
 	if c.Bool("json") {
 		return a.printJSON(result, "")
 	}
 	a.printEvaluation(m, &result)
+	a.printGPU(result.GPU)
 	return nil
 }
 

@@ -43,7 +43,7 @@ Examples:
 			dataFlag(),
 			&cli.StringFlag{Name: "prepare", Value: string(prepareAuto), EnvVars: env("prepare"), Category: "Data", Usage: "`HOW` files become input: " + orList(preparations)},
 			&cli.IntFlag{Name: "top", Value: 3, EnvVars: env("top"), Usage: "show the `N` most probable classes"},
-			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, EnvVars: env("verbose"), DefaultText: "on a terminal", Usage: "show the image as the network sees it"},
+			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, EnvVars: env("verbose"), DefaultText: "on a terminal", Usage: "show the image as the network sees it, and how a GPU was used"},
 			&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object an image"},
 		}, deviceFlags()...),
 		Action: a.predict,
@@ -107,6 +107,15 @@ func (a *app) predict(c *cli.Context) (err error) {
 		}
 		a.printAnswer(answer, picture)
 	}
+	(&captureWatch{app: a}).look(m.program)
+	gpu := gpuStatistics(m.program)
+	switch {
+	case gpu == nil || !c.Bool("verbose"):
+		return nil
+	case c.Bool("json"):
+		return a.printJSON(map[string]any{"gpu": gpu}, "")
+	}
+	a.printGPU(gpu)
 	return nil
 }
 

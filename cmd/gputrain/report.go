@@ -18,6 +18,7 @@ type report struct {
 	app      *app
 	run      *trainingRun
 	device   string
+	memory   string // of a GPU; empty where it isn't to be told
 	folder   string
 	steps    int // in an epoch
 	bar      *progressbar.ProgressBar
@@ -60,6 +61,9 @@ func (r *report) started(e net.Started) {
 	r.steps = e.StepsPerEpoch
 	var t facts
 	t.add("Device", r.device)
+	if r.memory != "" {
+		t.add("GPU memory", r.memory)
+	}
 	training := thousands(e.Train)
 	if all := r.run.data.Train.Len(); e.Train < all {
 		training += " of " + thousands(all)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/gputrain/gputrain/cuda"
 	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
 )
@@ -32,6 +33,7 @@ func (a *app) trainCommand() *cli.Command {
 		&cli.StringFlag{Name: "checkpoint-every", Value: "1m", EnvVars: env("checkpoint-every"), Category: "Checkpoints", Usage: "save every `N` steps, or time such as 90s or 5m, besides each epoch's end; 0 does not"},
 		&cli.BoolFlag{Name: "resume", EnvVars: env("resume"), Category: "Checkpoints", Usage: "go on with the run in --checkpoint, or behind --resume, or the latest"},
 		&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object a line"},
+		verboseFlag(),
 	)
 	return &cli.Command{
 		Name:      "train",
@@ -54,7 +56,8 @@ Examples:
   gputrain train --resume                             (the latest run)
 
 --json prints an object for each event; "event" is started, progress, epoch,
-checkpoint or done. Losses are means an image, accuracies from 0 to 1.
+checkpoint, done or, with --verbose on a GPU, gpu. Losses are means an image,
+accuracies from 0 to 1.
   started     network, recipe, device, weights, train, validation, test,
               steps_per_epoch, resumed
   progress    epoch, step, steps, loss, accuracy, images_per_second,
@@ -63,7 +66,8 @@ checkpoint or done. Losses are means an image, accuracies from 0 to 1.
               best, seconds, images_per_second
   checkpoint  path, reason, epoch, step
   done        epochs (as in epoch), best, early_stopped, seconds,
-              last_checkpoint, best_checkpoint`,
+              last_checkpoint, best_checkpoint
+  gpu         memory, workspace (bytes), convolutions, graphs`,
 		Flags:  append(flags, deviceFlags()...),
 		Action: a.train,
 	}
@@ -105,17 +109,36 @@ func (a *app) train(c *cli.Context) (err error) {
 		}
 	}
 	steps := cfg.Recipe.StepsPerEpoch(cfg.Train.Len())
+	watch := &captureWatch{app: a}
 	switch {
 	case c.Bool("json"):
 		cfg.Interval = max(1, steps/10)
 		cfg.Observers = []net.Observer{net.ObserverFunc(a.logEvent)}
 	default:
 		report := newReport(a, run, withReason(device, why), cfg.Saving.Dir)
+		if s := gpuStatistics(program); s != nil && c.Bool("verbose") {
+			report.memory = describeMemory(s.Memory)
+		}
 		cfg.Interval = report.interval(steps)
 		cfg.Observers = []net.Observer{report}
+		watch.clear = report.close
 		defer report.close()
 	}
+	cfg.Observers = append(cfg.Observers, net.ObserverFunc(func(net.Event) error {
+		watch.look(program)
+		return nil
+	}))
 	_, err = net.Train(c.Context, program, cfg)
+	if s := gpuStatistics(program); s != nil && c.Bool("verbose") && (err == nil || errors.Is(err, context.Canceled)) {
+		if c.Bool("json") {
+			err = errors.Join(err, a.printJSON(struct {
+				Event string `json:"event"`
+				*cuda.Statistics
+			}{"gpu", s}, ""))
+		} else {
+			a.printGPU(s)
+		}
+	}
 	var stopped *net.StoppedError
 	if errors.As(err, &stopped) && errors.Is(err, context.Canceled) {
 		return interrupted(c, stopped)
@@ -276,13 +299,15 @@ func interrupted(c *cli.Context, stopped *net.StoppedError) error {
 // a checkpoint doesn't know or may contradict, as they were given.
 func resumeCommand(c *cli.Context, dir string) string {
 	words := []string{invocation(), "train", "--resume", quoted(dir)}
-	for _, name := range []string{"epochs", "patience", "data", "limit", "device", "threads", "checkpoint-every"} {
+	for _, name := range []string{"epochs", "patience", "data", "limit", "device", "threads", "precision", "memory-limit", "workspace", "checkpoint-every"} {
 		if c.IsSet(name) {
 			words = append(words, "--"+name, quoted(fmt.Sprint(c.Value(name))))
 		}
 	}
-	if c.Bool("json") {
-		words = append(words, "--json")
+	for _, name := range []string{"deterministic", "verbose", "json"} {
+		if c.Bool(name) {
+			words = append(words, "--"+name)
+		}
 	}
 	return strings.Join(words, " ")
 }

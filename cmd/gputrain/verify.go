@@ -35,6 +35,7 @@ Examples:
 			&cli.IntFlag{Name: "batch", Value: 4, EnvVars: env("batch"), Usage: "`N` images in a mini-batch"},
 			&cli.Uint64Flag{Name: "seed", Value: 1, EnvVars: env("seed"), Usage: "`N` that decides initial weights and the choice of images"},
 			&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object a comparison"},
+			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, EnvVars: env("verbose"), Usage: "tell of a GPU's memory too"},
 		}, deviceFlags()...),
 		Action: a.verify,
 	}
@@ -91,7 +92,20 @@ func (a *app) verify(c *cli.Context) (err error) {
 		f.write(a.out)
 	}
 	options := verify.Options{Batch: c.Int("batch"), Seed: c.Uint64("seed")}
-	return a.verifyDevice(c.Context, device, models, data, options, c.Bool("json"))
+	if err := a.verifyDevice(c.Context, device, models, data, options, c.Bool("json")); err != nil || !c.Bool("verbose") {
+		return err
+	}
+	pool, ok := device.(interface{ Memory() cuda.MemoryStats })
+	switch {
+	case !ok:
+		return nil
+	case c.Bool("json"):
+		return a.printJSON(map[string]any{"gpu": map[string]any{"memory": pool.Memory()}}, "")
+	}
+	var f facts
+	f.add("GPU memory", describeMemory(pool.Memory()))
+	f.write(a.out)
+	return nil
 }
 
 // verifyDevice verifies a device on models and prints what it finds; that

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"github.com/urfave/cli/v2"
+
+	"github.com/gputrain/gputrain/cuda"
+	"github.com/gputrain/gputrain/net"
+)
+
+// verboseFlag is of the commands that tell how they used a GPU.
+func verboseFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, EnvVars: env("verbose"), Usage: "tell of a GPU's memory, graphs and algorithms too"}
+}
+
+// sizeOf reads a flag's size in bytes; 0 where it isn't set.
+func sizeOf(c *cli.Context, flag string) (int64, error) {
+	text := c.String(flag)
+	if text == "" && !c.IsSet(flag) {
+		return 0, nil
+	}
+	n, err := humanize.ParseBytes(text)
+	if err != nil || n < 1 || n > math.MaxInt64 {
+		return 0, usagef("--%s: %q is not a size such as 512MB, 2GiB or 1000000 (bytes)", flag, text)
+	}
+	return int64(n), nil
+}
+
+// gpuStatistics returns how a program runs on a GPU; nil where it runs on another device.
+func gpuStatistics(p net.Program) *cuda.Statistics {
+	on, ok := p.(interface{ Statistics() cuda.Statistics })
+	if !ok {
+		return nil
+	}
+	s := on.Statistics()
+	return &s
+}
+
+// captureWatch says once, on standard error, that a GPU's work can't run as graphs: then it is right but slower.
+type captureWatch struct {
+	app   *app
+	clear func() // what is on standard error's last line; nil: nothing is
+	told  bool
+}
+
+func (w *captureWatch) look(p net.Program) {
+	on, ok := p.(interface{ GraphError() error })
+	if !ok || w.told || on.GraphError() == nil {
+		return
+	}
+	w.told = true
+	if w.clear != nil {
+		w.clear()
+	}
+	fmt.Fprintf(w.app.err, "gputrain: slower than it could be: the GPU runs kernel by kernel, as its work can't be captured as a graph: %s\n",
+		oneLine(on.GraphError().Error()))
+}
+
+// printGPU tells how a GPU was used, below what was printed before; nothing where there was none.
+func (a *app) printGPU(s *cuda.Statistics) {
+	if s == nil {
+		return
+	}
+	fmt.Fprintln(a.out)
+	var f facts
+	f.add("GPU memory", describeMemory(s.Memory))
+	if s.Memory.Planned > 0 {
+		f.add("Planning", "saves "+byteSize(s.Memory.Planned)+", as values that never live together share memory")
+	}
+	f.add("Graphs", describeGraphs(s.Graphs))
+	if len(s.Convolutions) > 0 {
+		f.add("Workspace", byteSize(s.Workspace)+", which all convolutions share")
+		f.add("Algorithms", describeChoices(s.Convolutions))
+	}
+	f.write(a.out)
+	if len(s.Convolutions) == 0 {
+		return
+	}
+	fmt.Fprintln(a.out)
+	t := table{align: "lllrr"}
+	t.add("Layer", "Direction", "Algorithm", "Workspace", "Time")
+	layer := ""
+	for _, c := range s.Convolutions {
+		name, workspace, time := c.Layer, "-", "-"
+		if name == layer {
+			name = ""
+		}
+		layer = c.Layer
+		if c.Workspace > 0 {
+			workspace = byteSize(c.Workspace)
+		}
+		if c.Milliseconds > 0 {
+			time = fmt.Sprintf("%.3f ms", c.Milliseconds)
+		}
+		algorithm := c.Algorithm
+		if c.Dropped > 0 {
+			algorithm += fmt.Sprintf(" (%d dropped)", c.Dropped)
+		}
+		t.add(name, c.Direction, algorithm, workspace, time)
+	}
+	t.write(a.out)
+}
+
+func describeMemory(m cuda.MemoryStats) string {
+	text := fmt.Sprintf("%s in use, %s at most; %s reserved by %s", byteSize(m.InUse), byteSize(m.Peak), byteSize(m.Reserved),
+		counted(m.Allocations, "allocation"))
+	if m.Limit > 0 {
+		text += ", of " + byteSize(m.Limit) + " allowed"
+	}
+	return text
+}
+
+func describeGraphs(g cuda.GraphStats) string {
+	switch {
+	case g.Error != "":
+		return "none: kernel by kernel, as capturing failed: " + oneLine(g.Error)
+	case g.Off:
+		return "off: kernel by kernel"
+	case g.Captured == 0:
+		return "none: too few steps of a kind to capture one"
+	case g.Nodes == 0:
+		return fmt.Sprintf("%d captured", g.Captured)
+	}
+	return fmt.Sprintf("%d captured; a training step is one launch of %s", g.Captured, counted(g.Nodes, "node"))
+}
+
+// describeChoices says for which mini-batch algorithms were chosen, and how.
+func describeChoices(choices []cuda.Choice) string {
+	by := map[cuda.Chooser]int{}
+	for _, c := range choices {
+		by[c.Chosen]++
+	}
+	var parts []string
+	for _, kind := range []struct {
+		by   cuda.Chooser
+		text string
+	}{{cuda.Measured, "chosen by measuring"}, {cuda.Heuristic, "chosen by cuDNN's heuristic"}} {
+		if n := by[kind.by]; n == len(choices) {
+			parts = append(parts, kind.text)
+		} else if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, kind.text))
+		}
+	}
+	return fmt.Sprintf("for batch %d, %s", choices[0].Batch, strings.Join(parts, ", "))
+}
+
+// byteSize formats a number of bytes: 12 MB.
+func byteSize(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }

@@ -1,0 +1,139 @@
+//go:build cuda
+
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gputrain/gputrain/cuda"
+	"github.com/gputrain/gputrain/cuda/sim"
+)
+
+const ownProcess = "GPUTRAIN_TEST_OWN_PROCESS"
+
+// simulate runs a test on the simulated machine, in a process of its own: libraries stay loaded until a process ends, and
+// other tests want none.
+func simulate(t *testing.T, test func(t *testing.T, m *sim.Machine)) {
+	t.Helper()
+	if os.Getenv(ownProcess) != "" {
+		test(t, sim.Start(t))
+		return
+	}
+	child := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	child.Env = append(os.Environ(), ownProcess+"=1")
+	out, err := child.CombinedOutput()
+	switch {
+	case err != nil:
+		t.Fatalf("%v:\n%s", err, out)
+	case strings.Contains(string(out), "--- SKIP"):
+		t.Skipf("%s", out)
+	case !strings.Contains(string(out), "--- PASS: "+t.Name()):
+		t.Fatalf("it didn't run:\n%s", out)
+	}
+}
+
+// smallData writes a small data set and a model with a convolution for it, and returns the command line that trains.
+func smallData(t *testing.T, more ...string) []string {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	if err := os.Mkdir("small", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, n := range map[string]int{"train": 60, "t10k": 4} {
+		var images, labels strings.Builder
+		images.WriteString("\x00\x00\x08\x03\x00\x00\x00" + string(rune(n)) + "\x00\x00\x00\x08\x00\x00\x00\x08")
+		labels.WriteString("\x00\x00\x08\x01\x00\x00\x00" + string(rune(n)))
+		for i := range n {
+			images.WriteString(strings.Repeat(string(rune(i+1)), 64))
+			labels.WriteByte(byte(i % 2))
+		}
+		write(t, filepath.Join("small", name+"-images-idx3-ubyte"), images.String())
+		write(t, filepath.Join("small", name+"-labels-idx1-ubyte"), labels.String())
+	}
+	write(t, "small.json", `{"name": "small", "input": {"channels": 1, "height": 8, "width": 8}, "layers": [
+		{"type": "conv", "filters": 2, "kernel": 3, "padding": "same"}, {"type": "activation", "func": "relu"},
+		{"type": "conv", "filters": 2, "kernel": 3}, {"type": "flatten"}, {"type": "dense", "units": 2}]}`)
+	args := []string{"train", "--model", "small.json", "--data", "small", "--epochs", "2", "--batch", "10", "--device", "cuda"}
+	return append(args, more...)
+}
+
+func TestCUDAVerbose(t *testing.T) {
+	simulate(t, func(t *testing.T, m *sim.Machine) {
+		train := smallData(t)
+		out := must(t, append(train, "--verbose", "--memory-limit", "400MB", "--checkpoint", "run")...)
+		for _, want := range []string{
+			"\nGPU memory   ", " reserved by ", ", of 400 MB allowed\nData", "\nPlanning    saves ", " captured; a training step is one launch of ",
+			"\nAlgorithms  for batch 10, chosen by measuring\n", "\nconv1  forward          ", "\n       backward filter  ", "\nconv2  forward", "\n       backward data    ",
+		} {
+			if !strings.Contains(out, want) {
+				t.Errorf("train --verbose lacks %q:\n%s", want, out)
+			}
+		}
+		if strings.Count(out, "backward data") != 1 {
+			t.Errorf("the first layer's input needs no gradient:\n%s", out)
+		}
+		if out := must(t, train...); strings.Contains(out, "GPU memory") || strings.Contains(out, "Graphs") {
+			t.Errorf("train without --verbose:\n%s", out)
+		}
+
+		var last struct {
+			Event string
+			cuda.Statistics
+		}
+		lines := strings.Split(strings.TrimSpace(must(t, append(train, "-v", "--json", "--deterministic", "--workspace", "64kB")...)), "\n")
+		if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil {
+			t.Fatal(err)
+		}
+		if last.Event != "gpu" || last.Memory.InUse == 0 || last.Graphs.Nodes == 0 || len(last.Convolutions) != 5 {
+			t.Errorf("the last line of --json --verbose is %+v", last)
+		}
+		for _, c := range last.Convolutions {
+			if c.Chosen != cuda.Heuristic || c.Workspace > 64_000 {
+				t.Errorf("--deterministic --workspace 64kB took %+v", c)
+			}
+		}
+
+		eval := []string{"eval", "--checkpoint", "run", "--data", "small", "--device", "cuda"}
+		var result struct{ GPU *cuda.Statistics }
+		if err := json.Unmarshal([]byte(must(t, append(eval, "-v", "--json")...)), &result); err != nil {
+			t.Fatal(err)
+		}
+		if result.GPU == nil || result.GPU.Memory.Reserved == 0 {
+			t.Errorf("eval --verbose --json has the GPU's statistics %+v", result.GPU)
+		}
+		if out := must(t, append(eval, "-v")...); !strings.Contains(out, "\n\nGPU memory  ") {
+			t.Errorf("eval --verbose:\n%s", out)
+		}
+		predict := must(t, "predict", "test:0", "--checkpoint", "run", "--data", "small", "--device", "cuda", "-v", "--json")
+		if !strings.Contains(predict, "\n{\"gpu\":{\"memory\":{\"in_use\":") {
+			t.Errorf("predict --verbose --json:\n%s", predict)
+		}
+		verify := must(t, "verify", "--model", "small.json", "--data", "small", "--device", "cuda", "-v")
+		if !strings.Contains(verify, "PASS") || !strings.Contains(verify, "\nGPU memory  ") {
+			t.Errorf("verify --verbose:\n%s", verify)
+		}
+		if o := gputrain(t, append(train, "--memory-limit", "1MB")...); o.status != exitFailed || !strings.Contains(o.errors, "of the limit of 1.0 MB") {
+			t.Errorf("--memory-limit 1MB: status %d, %s", o.status, o.errors)
+		}
+	})
+}
+
+// TestCUDACaptureFails wants it told once that steps run kernel by kernel.
+func TestCUDACaptureFails(t *testing.T) {
+	simulate(t, func(t *testing.T, m *sim.Machine) {
+		train := smallData(t)
+		const unknown = 999
+		for _, args := range [][]string{append(train, "--checkpoint", "run"), {"eval", "--checkpoint", "run", "--data", "small", "--split", "train", "--device", "cuda"}} {
+			m.Set(sim.Fault("cuStreamBeginCapture_v2", 1, unknown))
+			o := gputrain(t, args...)
+			if o.status != exitOK || strings.Count(o.errors, "slower than it could be") != 1 || !strings.Contains(o.errors, "cuStreamBeginCapture") {
+				t.Errorf("gputrain %s: status %d, %s", args[0], o.status, o.errors)
+			}
+		}
+	})
+}
