@@ -132,6 +132,7 @@ type convolve struct {
 	products  slot // of biasReLUPool: what is pooled
 	gradient  slot // its gradient
 	mask      slot // of biasReLUPool: where the maxima were
+	sums      slot // of the bias gradient's parts, where it has several
 
 	x, dy     slot // in bfloat16: the input, kept for the backward pass, and the gradient of what is computed
 	y, dx, dw slot // in bfloat16: what is computed
@@ -172,6 +173,10 @@ func (c *convolve) claim(first, last int) claim {
 		c.products, c.gradient = newSlot(count, first, first), newSlot(count, last, last)
 		c.mask = slot{value: value{bytes: batch * int64(c.out.shape.Size()), first: first, last: last}}
 		need.own = append(need.own, &c.products, &c.gradient, &c.mask)
+	}
+	if parts := biasGradientParts(int(batch), c.produced()); parts > 1 && c.parameters[net.Bias] != nil {
+		c.sums = newSlot(int64(parts)*int64(c.produced().C), last, last)
+		need.own = append(need.own, &c.sums)
 	}
 	if c.program.device.bf16() {
 		in, out := batch*int64(c.padded.Size()), batch*int64(c.produced().Size())
@@ -265,7 +270,8 @@ func (c *convolve) forward(p *pass) error {
 		return c.launch(kernels.BiasReLU{X: floats(y), Bias: floats(bias.value), Count: uint32(c.out.count(p.n)),
 			Channels: uint32(shape.C), Extent: extent(shape)})
 	case bias != nil:
-		return c.launch(kernels.BiasAdd{Y: floats(y), Bias: floats(bias.value), N: uint64(p.n), C: uint32(shape.C), I: extent(shape)})
+		return c.launch(kernels.BiasAdd{X: floats(y), Bias: floats(bias.value), Count: uint32(c.out.count(p.n)),
+			Channels: uint32(shape.C), Extent: extent(shape)})
 	}
 	return nil
 }
@@ -292,7 +298,7 @@ func (c *convolve) backward(p *pass, wanted bool) error {
 		return err
 	}
 	if bias := c.parameters[net.Bias]; bias != nil {
-		if err := c.biasGradient(bias, dy, p.n, shape); err != nil {
+		if err := c.biasGradient(bias, dy, p.n, shape, c.sums.Buffer); err != nil {
 			return err
 		}
 	}
@@ -328,12 +334,27 @@ func (c *convolve) pad(n int) error {
 		H: int32(c.in.shape.H), W: int32(c.in.shape.W), Ph: int32(c.padded.H), Pw: int32(c.padded.W), Top: int32(w.Top), Left: int32(w.Left)})
 }
 
-// biasGradient sums dy (n, shape) over everything but channels.
-func (l *link) biasGradient(bias *parameter, dy Buffer, n int, shape net.Shape) error {
+// biasGradientParts is in how many parts n samples' bias gradient is summed.
+func biasGradientParts(n int, shape net.Shape) uint32 {
+	return kernels.BiasGradientParts(uint32(n), uint32(shape.C), extent(shape))
+}
+
+// biasGradient sums dy (n, shape) over everything but channels. sums holds the channels' sums of each part, where there
+// are several.
+func (l *link) biasGradient(bias *parameter, dy Buffer, n int, shape net.Shape, sums Buffer) error {
+	rows, channels := uint32(n), uint32(shape.C)
 	if e := extent(shape); e > 1 {
-		return l.launch(kernels.BiasGradient{Db: floats(bias.grad), Dy: floats(dy), Batch: uint32(n), Channels: uint32(shape.C), Extent: e})
+		k := kernels.BiasGradient{Db: floats(bias.grad), Dy: floats(dy), Batch: rows, Channels: channels, Extent: e,
+			Parts: biasGradientParts(n, shape)}
+		if k.Parts > 1 {
+			k.Db = floats(sums)
+		}
+		if err := l.launch(k); err != nil || k.Parts == 1 {
+			return err
+		}
+		dy, rows = sums, k.Parts
 	}
-	return l.launch(kernels.ColumnSums{Db: floats(bias.grad), Dy: floats(dy), Batch: uint32(n), Channels: uint32(shape.C)})
+	return l.launch(kernels.ColumnSums{Db: floats(bias.grad), Dy: floats(dy), Batch: rows, Channels: channels})
 }
 
 func (c *convolve) close() error { return c.sizes.close() }

@@ -40,7 +40,7 @@ func (d *dense) forward(p *pass) error {
 	if d.relu {
 		return d.launch(kernels.BiasReLU{X: y, Bias: floats(bias.value), Count: uint32(d.out.count(p.n)), Channels: uint32(units), Extent: 1})
 	}
-	return d.launch(kernels.BiasAdd{Y: y, Bias: floats(bias.value), N: uint64(p.n), C: uint32(units), I: 1})
+	return d.launch(kernels.BiasAdd{X: y, Bias: floats(bias.value), Count: uint32(d.out.count(p.n)), Channels: uint32(units), Extent: 1})
 }
 
 func (d *dense) backward(p *pass, wanted bool) error {
@@ -54,7 +54,7 @@ func (d *dense) backward(p *pass, wanted bool) error {
 		}
 	}
 	if bias != nil {
-		if err := d.biasGradient(bias, dy, p.n, d.out.shape); err != nil {
+		if err := d.biasGradient(bias, dy, p.n, d.out.shape, Buffer{}); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,6 @@
 package kernels
 
-// LeakyReLU is y = x for x > 0, else Slope*x, for Count values.
+// LeakyReLU is y = Slope*x for x < 0, else x, for Count values.
 type LeakyReLU struct {
 	Y     Pointer[float32]
 	X     Pointer[float32]
@@ -12,7 +12,7 @@ var leakyReLU = newKernel("leaky_relu", 256, LeakyReLU{})
 
 // Launch makes the launch for a device.
 func (k LeakyReLU) Launch(d Device) (Launch, error) {
-	return newLaunch(leakyReLU, d, k.Count, k)
+	return newLaunch(leakyReLU, d, quads(k.Count), k)
 }
 
 // LeakyReLUBackward is dx = dy where x > 0, else Slope*dy.
@@ -28,26 +28,10 @@ var leakyReLUBackward = newKernel("leaky_relu_backward", 256, LeakyReLUBackward{
 
 // Launch makes the launch for a device.
 func (k LeakyReLUBackward) Launch(d Device) (Launch, error) {
-	return newLaunch(leakyReLUBackward, d, k.Count, k)
+	return newLaunch(leakyReLUBackward, d, quads(k.Count), k)
 }
 
-// BiasReLU is x = max(x + bias[channel], 0) in place, for Count values, Extent to a channel.
-type BiasReLU struct {
-	X        Pointer[float32]
-	Bias     Pointer[float32]
-	Count    uint32
-	Channels uint32
-	Extent   uint32
-}
-
-var biasReLU = newKernel("bias_relu", 256, BiasReLU{})
-
-// Launch makes the launch for a device.
-func (k BiasReLU) Launch(d Device) (Launch, error) {
-	return newPlaced(biasReLU, d, k, k.Count)
-}
-
-// ReLUBackward is dx = dy where y > 0, else 0. Dx may be Dy.
+// ReLUBackward is dx = dy where y > 0, else 0*dy, which keeps a NaN. Dx may be Dy.
 type ReLUBackward struct {
 	Dx    Pointer[float32]
 	Dy    Pointer[float32]
@@ -59,7 +43,7 @@ var reluBackward = newKernel("relu_backward", 256, ReLUBackward{})
 
 // Launch makes the launch for a device.
 func (k ReLUBackward) Launch(d Device) (Launch, error) {
-	return newLaunch(reluBackward, d, k.Count, k)
+	return newLaunch(reluBackward, d, quads(k.Count), k)
 }
 
 // Dropout sets values to 0 or scales them, as net.DropoutKeep decides for the step in State. Last is the last word of
@@ -80,5 +64,5 @@ var dropout = newKernel("dropout", 256, Dropout{})
 
 // Launch makes the launch for a device.
 func (k Dropout) Launch(d Device) (Launch, error) {
-	return newLaunch(dropout, d, (k.Count+3)/4, k)
+	return newLaunch(dropout, d, quads(k.Count), k)
 }

@@ -19,7 +19,7 @@ var gatherBytes = newKernel("gather_bytes", 256, GatherBytes{})
 
 // Launch makes the launch for a device.
 func (k GatherBytes) Launch(d Device) (Launch, error) {
-	return newPlaced(gatherBytes, d, k, k.Batch, k.Size)
+	return newSamples(gatherBytes, d, k, k.Batch, k.Size)
 }
 
 // GatherFloats is GatherBytes for samples that are float32 already.
@@ -39,5 +39,5 @@ var gatherFloats = newKernel("gather_floats", 256, GatherFloats{})
 
 // Launch makes the launch for a device.
 func (k GatherFloats) Launch(d Device) (Launch, error) {
-	return newPlaced(gatherFloats, d, k, k.Batch, k.Size)
+	return newSamples(gatherFloats, d, k, k.Batch, k.Size)
 }

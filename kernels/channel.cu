@@ -1,55 +1,77 @@
-// Sums over channels: bias gradients and batch normalisation. One block a channel (a channel's values lie in `batch`
-// runs of `extent`); the order of the sums is fixed, so results repeat.
+// Sums over channels: bias gradients and batch normalisation. The order of the sums is fixed, so results repeat.
+#include "channels.cuh"
 #include "step.cuh"
 
-// db[c] = sum over n and i of dy[n, c, i].
-// Limit: dy read once.
-extern "C" __global__ void __launch_bounds__(256) bias_gradient(float *__restrict__ db, const float *__restrict__ dy,
-                                                                uint32_t batch, uint32_t channels, uint32_t extent) {
+// Sums of dy over n and i, for every channel c in `parts` parts: db[part, c], each by a block of its own. Where there
+// are several, column_sums over (parts, channels) adds them up. Limit: 4 bytes a value of dy.
+extern "C" __global__ void __launch_bounds__(256)
+    bias_gradient(float *__restrict__ db, const float *__restrict__ dy, uint32_t batch, uint32_t channels,
+                  uint32_t extent, uint32_t parts) {
   __shared__ float shared[32];
-  for (uint32_t c = blockIdx.x; c < channels; c += gridDim.x) {
+  for (uint32_t b = blockIdx.x; b < channels * parts; b += gridDim.x) {
+    const Team team = {uint64_t(b / channels) * blockDim.x + threadIdx.x, uint64_t(parts) * blockDim.x};
     float sum = 0;
-    const uint32_t total = batch * extent;
-    for (uint32_t k = threadIdx.x; k < total; k += blockDim.x) {
-      const uint32_t n = k / extent;
-      sum += dy[(n * channels + c) * extent + (k - n * extent)];
-    }
+    forEachOfChannel(team, b % channels, batch, channels, extent, aligned(dy), [&](auto at) {
+      const auto d = load(dy, at);
+      for (unsigned k = 0; k < at.width; k++) sum += d[k];
+    });
     sum = blockSum(sum, shared);
-    if (threadIdx.x == 0) db[c] = sum;
+    if (threadIdx.x == 0) db[b] = sum;
   }
 }
 
-// The same for extent 1, where a channel's values lie `channels` apart: a thread a column, so that reads are in a row.
+// db[c] = sum over n of dy[n, c]: the bias gradient of a dense layer. A block takes eight columns, 32 bytes of a row,
+// and each warp four rows at a time. Limit: 4 bytes a value of dy.
 extern "C" __global__ void __launch_bounds__(256)
     column_sums(float *__restrict__ db, const float *__restrict__ dy, uint32_t batch, uint32_t channels) {
-  for (uint32_t c = gridThread(); c < channels; c += gridThreads()) {
+  constexpr uint32_t columns = 8;
+  __shared__ float shared[32][columns];
+  const uint32_t column = threadIdx.x % columns;
+  for (uint32_t first = blockIdx.x * columns; first < channels; first += gridDim.x * columns) {
+    const uint32_t c = first + column;
     float sum = 0;
-    for (uint32_t n = 0; n < batch; n++) sum += dy[n * channels + c];
-    db[c] = sum;
+    for (uint32_t n = threadIdx.x / columns; n < batch && c < channels; n += blockDim.x / columns) {
+      sum += dy[n * channels + c];
+    }
+    for (uint32_t d = 16; d >= columns; d /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, d);
+    if (threadIdx.x % 32 < columns) shared[threadIdx.x / 32][column] = sum;
+    __syncthreads();
+    if (threadIdx.x < columns && c < channels) {
+      for (uint32_t warp = 1; warp < blockDim.x / 32; warp++) sum += shared[warp][column];
+      db[c] = sum;
+    }
+    __syncthreads();  // the next columns write the shared values anew
   }
 }
 
 // Batch normalisation in training (Ioffe and Szegedy, 2015): mean[c] and inverse[c] = 1/sqrt(var + epsilon) of the
-// batch, and where running is not null the running statistics moved by momentum, the variance unbiased.
-extern "C" __global__ void __launch_bounds__(256)
+// batch, and where running is not null the running statistics moved by momentum, the variance unbiased. One block a
+// channel. Four values that lie together are added in float before they go to a sum in double. Limit: 4 bytes a value,
+// if a channel's stay in the cache for the variance.
+extern "C" __global__ void __launch_bounds__(1024)
     batchnorm_statistics(float *__restrict__ mean, float *__restrict__ inverse, float *__restrict__ runningMean,
                          float *__restrict__ runningVar, const float *__restrict__ x, uint32_t batch, uint32_t channels,
                          uint32_t extent, double momentum, double epsilon) {
   __shared__ double shared[32];
   const double count = double(batch) * extent;
   for (uint32_t c = blockIdx.x; c < channels; c += gridDim.x) {
-    const uint32_t total = batch * extent;
     double sum = 0, squares = 0;
-    for (uint32_t k = threadIdx.x; k < total; k += blockDim.x) {
-      const uint32_t n = k / extent;
-      sum += x[(n * channels + c) * extent + (k - n * extent)];
-    }
+    forEachOfChannel(block(), c, batch, channels, extent, aligned(x), [&](auto at) {
+      const auto v = load(x, at);
+      float together = 0;
+      for (unsigned k = 0; k < at.width; k++) together += v[k];
+      sum += together;
+    });
     const double m = blockSum(sum, shared) / count;
-    for (uint32_t k = threadIdx.x; k < total; k += blockDim.x) {
-      const uint32_t n = k / extent;
-      const double d = x[(n * channels + c) * extent + (k - n * extent)] - m;
-      squares += d * d;
-    }
+    forEachOfChannel(block(), c, batch, channels, extent, aligned(x), [&](auto at) {
+      const auto v = load(x, at);
+      float together = 0;
+      for (unsigned k = 0; k < at.width; k++) {
+        const float d = float(v[k] - m);
+        together += d * d;
+      }
+      squares += together;
+    });
     squares = blockSum(squares, shared);
     if (threadIdx.x != 0) continue;
     const double var = squares / count;
@@ -72,32 +94,40 @@ extern "C" __global__ void __launch_bounds__(256)
   }
 }
 
-// y = weight[c] * (x - mean[c]) * inverse[c] + bias[c].
+// y = weight[c] * (x - mean[c]) * inverse[c] + bias[c]. Limit: 8 bytes a value.
 extern "C" __global__ void __launch_bounds__(256)
     batchnorm(float *__restrict__ y, const float *__restrict__ x, const float *__restrict__ mean,
               const float *__restrict__ inverse, const float *__restrict__ weight, const float *__restrict__ bias,
               uint32_t count, uint32_t channels, uint32_t extent) {
-  for (uint32_t i = gridThread(); i < count; i += gridThreads()) {
-    const uint32_t c = (i / extent) % channels;
-    y[i] = weight[c] * ((x[i] - mean[c]) * inverse[c]) + bias[c];
-  }
+  forEachInChannels(count, channels, extent, aligned(y, x), [=](auto at, auto channel) {
+    auto v = load(x, at);
+    for (unsigned k = 0; k < at.width; k++) {
+      const uint32_t c = channel[k];
+      v[k] = weight[c] * ((v[k] - mean[c]) * inverse[c]) + bias[c];
+    }
+    store(y, at, v);
+  });
 }
 
-// dweight[c] = sum of dy * xhat, dbias[c] = sum of dy, with xhat = (x - mean) * inverse.
-extern "C" __global__ void __launch_bounds__(256)
+// dweight[c] = sum of dy * xhat, dbias[c] = sum of dy, with xhat = (x - mean) * inverse. One block a channel. Limit: 8
+// bytes a value.
+extern "C" __global__ void __launch_bounds__(1024)
     batchnorm_gradients(float *__restrict__ dweight, float *__restrict__ dbias, const float *__restrict__ dy,
                         const float *__restrict__ x, const float *__restrict__ mean, const float *__restrict__ inverse,
                         uint32_t batch, uint32_t channels, uint32_t extent) {
   __shared__ double shared[32];
   for (uint32_t c = blockIdx.x; c < channels; c += gridDim.x) {
     double dw = 0, db = 0;
-    const uint32_t total = batch * extent;
-    for (uint32_t k = threadIdx.x; k < total; k += blockDim.x) {
-      const uint32_t n = k / extent;
-      const uint32_t i = (n * channels + c) * extent + (k - n * extent);
-      dw += double(dy[i]) * ((x[i] - mean[c]) * inverse[c]);
-      db += dy[i];
-    }
+    forEachOfChannel(block(), c, batch, channels, extent, aligned(dy, x), [&](auto at) {
+      const auto d = load(dy, at), v = load(x, at);
+      float product = 0, together = 0;
+      for (unsigned k = 0; k < at.width; k++) {
+        product += d[k] * ((v[k] - mean[c]) * inverse[c]);
+        together += d[k];
+      }
+      dw += product;
+      db += together;
+    });
     dw = blockSum(dw, shared);
     db = blockSum(db, shared);
     if (threadIdx.x != 0) continue;
@@ -106,16 +136,21 @@ extern "C" __global__ void __launch_bounds__(256)
   }
 }
 
-// dx = weight * inverse * (dy - dbias/m - xhat * dweight/m), m = batch * extent.
+// dx = weight * inverse * (dy - dbias/m - xhat * dweight/m), m = batch * extent. Limit: 12 bytes a value.
 extern "C" __global__ void __launch_bounds__(256)
     batchnorm_backward(float *__restrict__ dx, const float *__restrict__ dy, const float *__restrict__ x,
                        const float *__restrict__ mean, const float *__restrict__ inverse,
                        const float *__restrict__ weight, const float *__restrict__ dweight,
                        const float *__restrict__ dbias, uint32_t count, uint32_t channels, uint32_t extent) {
   const float share = float(double(channels) / double(count));  // 1/m
-  for (uint32_t i = gridThread(); i < count; i += gridThreads()) {
-    const uint32_t c = (i / extent) % channels;
-    const float xhat = (x[i] - mean[c]) * inverse[c];
-    dx[i] = weight[c] * inverse[c] * (dy[i] - (dbias[c] + xhat * dweight[c]) * share);
-  }
+  forEachInChannels(count, channels, extent, aligned(dx, dy, x), [=](auto at, auto channel) {
+    auto d = load(dy, at);
+    const auto v = load(x, at);
+    for (unsigned k = 0; k < at.width; k++) {
+      const uint32_t c = channel[k];
+      const float xhat = (v[k] - mean[c]) * inverse[c];
+      d[k] = weight[c] * inverse[c] * (d[k] - (dbias[c] + xhat * dweight[c]) * share);
+    }
+    store(dx, at, d);
+  });
 }

@@ -1,19 +1,42 @@
 package kernels
 
-// BiasGradient is db[c] = sum over n and i of dy[n][c][i], in a fixed order.
+import "fmt"
+
+// BiasGradientParts returns in how many parts BiasGradient had best sum: so many that the parts of few channels keep a
+// GPU busy, and the same on every device, so that the sums are. They grow with the batch.
+func BiasGradientParts(batch, channels, extent uint32) uint32 {
+	const perPart, mostSums = 8192, 2048
+	values := uint64(batch) * uint64(extent)
+	return uint32(max(1, min(values/perPart, mostSums/uint64(max(channels, 1)))))
+}
+
+// BiasGradient is db[c] = sum over n and i of dy[n][c][i], in a fixed order. With several Parts, Db are Parts rows of
+// Channels sums, which ColumnSums adds up.
 type BiasGradient struct {
 	Db       Pointer[float32]
 	Dy       Pointer[float32]
 	Batch    uint32
 	Channels uint32
 	Extent   uint32
+	Parts    uint32
 }
 
 var biasGradient = newKernel("bias_gradient", 256, BiasGradient{})
 
 // Launch makes the launch for a device.
 func (k BiasGradient) Launch(d Device) (Launch, error) {
-	return newChannels(biasGradient, d, k, k.Batch, k.Channels, k.Extent)
+	values, err := countPlaces(biasGradient, k.Batch, k.Channels, k.Extent)
+	if err != nil {
+		return Launch{}, err
+	}
+	sums, err := countPlaces(biasGradient, k.Channels, k.Parts)
+	if err != nil {
+		return Launch{}, err
+	}
+	if sums < 1 {
+		return Launch{}, fmt.Errorf("kernels: bias_gradient: %d channels in %d parts: want 1 or more", k.Channels, k.Parts)
+	}
+	return newRows(biasGradient, d, sums, quads(values/sums), k)
 }
 
 // ColumnSums is BiasGradient for an Extent of 1.
@@ -31,7 +54,8 @@ func (k ColumnSums) Launch(d Device) (Launch, error) {
 	if _, err := countPlaces(columnSums, k.Batch, k.Channels); err != nil {
 		return Launch{}, err
 	}
-	return newLaunch(columnSums, d, uint64(k.Channels), k)
+	const columns = 8 // that a block takes
+	return newRows(columnSums, d, (uint64(k.Channels)+columns-1)/columns, columns*uint64(k.Batch), k)
 }
 
 // BatchnormStatistics computes the mini-batch's mean and 1/sqrt(variance + Epsilon) by channel, and moves the running
@@ -49,7 +73,7 @@ type BatchnormStatistics struct {
 	Epsilon     float64
 }
 
-var batchnormStatistics = newKernel("batchnorm_statistics", 256, BatchnormStatistics{})
+var batchnormStatistics = newKernel("batchnorm_statistics", 1024, BatchnormStatistics{})
 
 // Launch makes the launch for a device.
 func (k BatchnormStatistics) Launch(d Device) (Launch, error) {
@@ -90,7 +114,7 @@ var batchnorm = newKernel("batchnorm", 256, Batchnorm{})
 
 // Launch makes the launch for a device.
 func (k Batchnorm) Launch(d Device) (Launch, error) {
-	return newPlaced(batchnorm, d, k, k.Count)
+	return newChannelwise(batchnorm, d, k, k.Count, k.Channels, k.Extent)
 }
 
 // BatchnormGradients sums the gradients of weight and bias by channel, in a fixed order.
@@ -106,7 +130,7 @@ type BatchnormGradients struct {
 	Extent   uint32
 }
 
-var batchnormGradients = newKernel("batchnorm_gradients", 256, BatchnormGradients{})
+var batchnormGradients = newKernel("batchnorm_gradients", 1024, BatchnormGradients{})
 
 // Launch makes the launch for a device.
 func (k BatchnormGradients) Launch(d Device) (Launch, error) {
@@ -132,5 +156,5 @@ var batchnormBackward = newKernel("batchnorm_backward", 256, BatchnormBackward{}
 
 // Launch makes the launch for a device.
 func (k BatchnormBackward) Launch(d Device) (Launch, error) {
-	return newPlaced(batchnormBackward, d, k, k.Count)
+	return newChannelwise(batchnormBackward, d, k, k.Count, k.Channels, k.Extent)
 }

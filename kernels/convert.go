@@ -1,7 +1,5 @@
 package kernels
 
-import "fmt"
-
 // BFloat16 is the upper half of a float32: its sign, its exponent and seven bits of its mantissa.
 type BFloat16 uint16
 
@@ -18,7 +16,7 @@ var toBF16 = newKernel("to_bf16", 256, ToBF16{})
 
 // Launch makes the launch for a device.
 func (k ToBF16) Launch(d Device) (Launch, error) {
-	return newLaunch(toBF16, d, (k.Count+3)/4, k)
+	return newLaunch(toBF16, d, quads(k.Count), k)
 }
 
 // FromBF16 widens Count values, Extent to a channel. With a Bias it adds Bias[channel], and with Relu not 0 everything
@@ -37,13 +35,7 @@ type FromBF16 struct {
 
 var fromBF16 = newKernel("from_bf16", 256, FromBF16{})
 
-// Launch makes the launch for a device. It fails for channels of nothing: the kernel would divide by 0.
+// Launch makes the launch for a device.
 func (k FromBF16) Launch(d Device) (Launch, error) {
-	if k.Channels < 1 || k.Extent < 1 {
-		return Launch{}, fmt.Errorf("kernels: from_bf16: %d channels of %d values: want 1 or more", k.Channels, k.Extent)
-	}
-	if _, err := countPlaces(fromBF16, k.Count); err != nil {
-		return Launch{}, err
-	}
-	return newLaunch(fromBF16, d, (uint64(k.Count)+3)/4, k)
+	return newChannelwise(fromBF16, d, k, k.Count, k.Channels, k.Extent)
 }

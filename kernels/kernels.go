@@ -2,7 +2,7 @@
 // for each kernel a Go struct whose fields are its parameters, from which a launch is made. The package knows nothing
 // of a driver and needs no CUDA; package cuda loads the modules and carries out the launches.
 //
-//	launch, err := kernels.BiasAdd{Y: y, Bias: bias, N: 50, C: 32, I: 28 * 28}.Launch(device)
+//	launch, err := kernels.BiasAdd{X: x, Bias: bias, Count: 50 * 32 * 784, Channels: 32, Extent: 784}.Launch(device)
 //
 // With gorgonia.org/cu, function being what the driver found under launch.Kernel.Name:
 //
@@ -26,9 +26,9 @@ type Module struct {
 }
 
 var modules = []Module{
-	{Name: "activation", Kernels: []*Kernel{leakyReLU, leakyReLUBackward, biasReLU, reluBackward, dropout}},
+	{Name: "activation", Kernels: []*Kernel{leakyReLU, leakyReLUBackward, reluBackward, dropout}},
 	{Name: "batch", Kernels: []*Kernel{gatherBytes, gatherFloats}},
-	{Name: "bias", Kernels: []*Kernel{biasAdd}},
+	{Name: "bias", Kernels: []*Kernel{biasAdd, biasReLU}},
 	{Name: "channel", Kernels: []*Kernel{
 		biasGradient, columnSums, batchnormStatistics, batchnormRunning, batchnorm, batchnormGradients, batchnormBackward,
 	}},

@@ -165,8 +165,7 @@ func TestPTXAssembles(t *testing.T) {
 				t.Error(err)
 			}
 			for _, u := range usages {
-				// On its own ptxas may put a value aside that a loop needs only at its end, to run more threads at once.
-				if u.SpillStores+u.SpillLoads > 24 {
+				if u.SpillStores+u.SpillLoads > 0 {
 					t.Errorf("%s spills registers on %s: %+v", u.Kernel, architecture, u)
 				}
 			}
@@ -232,7 +231,7 @@ func TestWrongSignaturesAreCaught(t *testing.T) {
 	}
 }
 
-var prototype = regexp.MustCompile(`extern "C" __global__ void(?:\s+__launch_bounds__\(\d+\))?\s+(\w+)\(([^)]*)\)`)
+var prototype = regexp.MustCompile(`extern "C" __global__ void(?:\s+__launch_bounds__\(\d+(?:, \d+)?\))?\s+(\w+)\(([^)]*)\)`)
 
 // cuType returns how our .cu files spell a parameter's type, without const and __restrict__.
 func cuType(t reflect.Type) string {

@@ -46,6 +46,11 @@ type Device struct {
 
 const warp = 32
 
+// blocksAtOnce returns how many blocks of so many threads the device runs at once.
+func (d Device) blocksAtOnce(threads int) uint64 {
+	return uint64(d.Multiprocessors) * uint64(max(1, d.ThreadsPerMultiprocessor/threads))
+}
+
 // Launch is one launch of a kernel, on a grid of one dimension and without dynamic shared memory.
 type Launch struct {
 	Kernel  *Kernel
@@ -77,12 +82,11 @@ func newLaunch(k *Kernel, d Device, items uint64, parameters any) (Launch, error
 		return Launch{}, fmt.Errorf("kernels: %s: %w", k.Name, err)
 	}
 	threads := min(k.MaxThreads, d.ThreadsPerBlock)
-	atOnce := d.Multiprocessors * max(1, d.ThreadsPerMultiprocessor/threads)
-	blocks := atOnce
-	if items < uint64(atOnce)*uint64(threads) {
-		blocks = max(1, (int(items)+threads-1)/threads)
+	blocks := d.blocksAtOnce(threads)
+	if items < blocks*uint64(threads) {
+		blocks = max(1, (items+uint64(threads)-1)/uint64(threads))
 	}
-	return Launch{Kernel: k, Blocks: blocks, Threads: threads, Slots: slots}, nil
+	return Launch{Kernel: k, Blocks: int(blocks), Threads: threads, Slots: slots}, nil
 }
 
 // mostValues bounds the values of kernels that divide indices to find a value's place: 32 bits are several times as fast.
@@ -99,6 +103,9 @@ func countPlaces(k *Kernel, sizes ...uint32) (uint64, error) {
 	return total, nil
 }
 
+// quads returns how many groups of four values there are: the items of kernels that move 16 bytes at a time.
+func quads(count uint64) uint64 { return count/4 + min(count%4, 1) }
+
 // newPlaced is newLaunch for kernels that number their values with 32 bits.
 func newPlaced(k *Kernel, d Device, parameters any, sizes ...uint32) (Launch, error) {
 	total, err := countPlaces(k, sizes...)
@@ -108,12 +115,43 @@ func newPlaced(k *Kernel, d Device, parameters any, sizes ...uint32) (Launch, er
 	return newLaunch(k, d, total, parameters)
 }
 
+// newChannelwise makes a launch for a kernel that does the same to each of count values, by its channel.
+func newChannelwise(k *Kernel, d Device, parameters any, count, channels, extent uint32) (Launch, error) {
+	if channels < 1 || extent < 1 || channels > mostValues || extent > mostValues {
+		return Launch{}, fmt.Errorf("kernels: %s: %d channels of %d values: want 1 to %d", k.Name, channels, extent, mostValues)
+	}
+	total, err := countPlaces(k, count)
+	if err != nil {
+		return Launch{}, err
+	}
+	return newLaunch(k, d, quads(total), parameters)
+}
+
+// newSamples makes a launch for a kernel that moves a batch of samples of size values: by a block each, or several where
+// a sample has more values than a block's threads move at once.
+func newSamples(k *Kernel, d Device, parameters any, batch, size uint32) (Launch, error) {
+	total, err := countPlaces(k, batch, size)
+	if err != nil {
+		return Launch{}, err
+	}
+	if total < 1 {
+		return Launch{}, fmt.Errorf("kernels: %s: %d samples of %d values: want 1 or more", k.Name, batch, size)
+	}
+	l, err := newRows(k, d, uint64(batch), quads(uint64(size)), parameters)
+	if err != nil {
+		return Launch{}, err
+	}
+	each := (quads(uint64(size)) + uint64(l.Threads) - 1) / uint64(l.Threads)
+	l.Blocks = int(min(uint64(batch)*each, d.blocksAtOnce(l.Threads)))
+	return l, nil
+}
+
 // newChannels makes a launch for a kernel that sums batch*extent values for each channel, by a block each.
 func newChannels(k *Kernel, d Device, parameters any, batch, channels, extent uint32) (Launch, error) {
 	if _, err := countPlaces(k, batch, channels, extent); err != nil {
 		return Launch{}, err
 	}
-	return newRows(k, d, uint64(channels), uint64(batch)*uint64(extent), parameters)
+	return newRows(k, d, uint64(channels), quads(uint64(batch)*uint64(extent)), parameters)
 }
 
 // newRows makes a launch for a kernel that gives each row to a block, which shares out its items.

@@ -2,6 +2,7 @@ package kernels_test
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -15,8 +16,8 @@ var t4 = kernels.Device{Multiprocessors: 40, ThreadsPerMultiprocessor: 1024, Thr
 var h100 = kernels.Device{Multiprocessors: 132, ThreadsPerMultiprocessor: 2048, ThreadsPerBlock: 1024}
 
 func ExampleBiasAdd() {
-	y, bias := kernels.Pointer[float32](0x7f0000000000), kernels.Pointer[float32](0x7f0001000000)
-	launch, err := kernels.BiasAdd{Y: y, Bias: bias, N: 50, C: 32, I: 28 * 28}.Launch(t4)
+	x, bias := kernels.Pointer[float32](0x7f0000000000), kernels.Pointer[float32](0x7f0001000000)
+	launch, err := kernels.BiasAdd{X: x, Bias: bias, Count: 50 * 32 * 784, Channels: 32, Extent: 784}.Launch(t4)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -25,45 +26,100 @@ func ExampleBiasAdd() {
 	// Output: bias_add 160 256
 }
 
-func TestBiasAddsGeometry(t *testing.T) {
+// Kernels that treat every value alike have a thread for four values, but no more threads than run at once.
+func TestGeometryOfValues(t *testing.T) {
 	for _, c := range []struct {
-		n               uint64
-		c, i            uint32
+		count           uint32
 		device          kernels.Device
 		blocks, threads int
 	}{
-		{1, 1, 1, t4, 1, 256},
-		{1, 3, 1, t4, 1, 256},
-		{1, 1024, 1, t4, 1, 256},
-		{1, 1025, 1, t4, 2, 256}, // a float4 more than one block's threads have
-		{50, 10, 1, t4, 1, 256},
-		{40, 4, 1024, t4, 160, 256}, // as many float4s as there are threads at once
-		{41, 4, 1024, t4, 160, 256},
-		{1 << 30, 1 << 15, 1 << 16, t4, 160, 256},
-		{100, 32, 784, kernels.Device{Multiprocessors: 1, ThreadsPerMultiprocessor: 32, ThreadsPerBlock: 32}, 1, 32},
-		{100, 32, 784, h100, 1056, 256},
+		{1, t4, 1, 256},
+		{1024, t4, 1, 256},
+		{1025, t4, 2, 256}, // a float4 more than one block's threads have
+		{40 * 4 * 1024, t4, 160, 256},
+		{41 * 4 * 1024, t4, 160, 256},
+		{1 << 31, t4, 160, 256},
+		{100 * 32 * 784, kernels.Device{Multiprocessors: 1, ThreadsPerMultiprocessor: 32, ThreadsPerBlock: 32}, 1, 32},
+		{100 * 32 * 784, h100, 1056, 256},
 		// A multiprocessor with fewer threads than a block still runs one block at a time.
-		{100, 32, 784, kernels.Device{Multiprocessors: 2, ThreadsPerMultiprocessor: 128, ThreadsPerBlock: 512}, 2, 256},
+		{100 * 32 * 784, kernels.Device{Multiprocessors: 2, ThreadsPerMultiprocessor: 128, ThreadsPerBlock: 512}, 2, 256},
 	} {
-		launch, err := kernels.BiasAdd{Y: 4, Bias: 8, N: c.n, C: c.c, I: c.i}.Launch(c.device)
-		if err != nil {
-			t.Errorf("%d x %d x %d: %v", c.n, c.c, c.i, err)
-			continue
-		}
-		if launch.Blocks != c.blocks || launch.Threads != c.threads {
-			t.Errorf("%d x %d x %d on %+v: %d blocks of %d threads, want %d of %d", c.n, c.c, c.i, c.device, launch.Blocks,
-				launch.Threads, c.blocks, c.threads)
+		checkGeometry(t, kernels.BiasAdd{X: 4, Bias: 8, Count: c.count, Channels: 1, Extent: 1}, c.device, c.blocks, c.threads)
+	}
+}
+
+// Kernels with rows give a block to each, or several where that is less than the device runs, or part of one.
+func TestGeometryOfRows(t *testing.T) {
+	gather := func(batch, size uint32) kernels.GatherBytes {
+		return kernels.GatherBytes{X: 16, Label: 16, Pixels: 16, Labels: 16, State: 16, Indices: 16, Batch: batch, Size: size}
+	}
+	softmax := func(batch, classes uint32) kernels.SoftmaxCrossEntropy {
+		return kernels.SoftmaxCrossEntropy{Logits: 16, Batch: batch, Classes: classes}
+	}
+	sums := func(batch, channels, extent uint32) kernels.BiasGradient {
+		return kernels.BiasGradient{Db: 16, Dy: 16, Batch: batch, Channels: channels, Extent: extent,
+			Parts: kernels.BiasGradientParts(batch, channels, extent)}
+	}
+	columns := func(batch, channels uint32) kernels.ColumnSums {
+		return kernels.ColumnSums{Db: 16, Dy: 16, Batch: batch, Channels: channels}
+	}
+	for _, c := range []struct {
+		kernel          kernels.Launcher
+		blocks, threads int
+	}{
+		{gather(128, 784), 128, 256},
+		{gather(5000, 784), 1056, 256},
+		{gather(100, 3*224*224), 1056, 256}, // ten blocks a sample
+		{gather(3, 1025), 6, 256},
+		{gather(7, 5), 7, 32},
+		{softmax(128, 10), 16, 128}, // 16 lanes a row
+		{softmax(3, 2), 1, 128},
+		{softmax(128, 128), 32, 128},
+		{softmax(128, 129), 128, 64},
+		{softmax(128, 1000), 128, 256},
+		{softmax(2, 100000), 2, 1024},
+		{sums(128, 32, 784), 12 * 32, 256},
+		{sums(50, 64, 49), 64, 256},
+		{sums(2, 3, 4), 3, 32},
+		{columns(128, 1000), 125, 256},
+		{columns(2, 10), 2, 32},
+	} {
+		checkGeometry(t, c.kernel, h100, c.blocks, c.threads)
+	}
+}
+
+func checkGeometry(t *testing.T, k kernels.Launcher, d kernels.Device, blocks, threads int) {
+	t.Helper()
+	launch, err := k.Launch(d)
+	if err != nil {
+		t.Errorf("%+v: %v", k, err)
+	} else if launch.Blocks != blocks || launch.Threads != threads {
+		t.Errorf("%s %+v on %+v: %d blocks of %d threads, want %d of %d", launch.Kernel.Name, k, d, launch.Blocks,
+			launch.Threads, blocks, threads)
+	}
+}
+
+// The parts of a bias gradient are whole for smaller batches in the memory that a full one has.
+func TestBiasGradientPartsGrowWithTheBatch(t *testing.T) {
+	for _, c := range [][2]uint32{{1, 1}, {3, 1 << 20}, {32, 784}, {2048, 49}, {1 << 20, 7}} {
+		last := uint32(1)
+		for batch := uint32(1); batch < 3000; batch++ {
+			parts := kernels.BiasGradientParts(batch, c[0], c[1])
+			if parts < last || parts > 2048 {
+				t.Fatalf("batch %d, %d channels of %d: %d parts after %d", batch, c[0], c[1], parts, last)
+			}
+			last = parts
 		}
 	}
 }
 
 func TestParametersHaveEightBytesEach(t *testing.T) {
-	b := kernels.BiasAdd{Y: 0x7f00_1234_5678_9ab4, Bias: 0xffff_ffff_ffff_fffc, N: 1 << 20, C: 1 << 31, I: 0x0102}
-	launch, err := b.Launch(t4)
+	k := kernels.LeakyReLU{Y: 0x7f00_1234_5678_9ab4, X: 0xffff_ffff_ffff_fffc, Count: 1 << 40, Slope: 0.5}
+	launch, err := k.Launch(t4)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []uint64{0x7f00_1234_5678_9ab4, 0xffff_ffff_ffff_fffc, 1 << 20, 1 << 31, 0x0102}
+	want := []uint64{0x7f00_1234_5678_9ab4, 0xffff_ffff_ffff_fffc, 1 << 40, uint64(math.Float32bits(0.5))}
 	if !slices.Equal(launch.Slots, want) {
 		t.Errorf("slots %#x, want %#x", launch.Slots, want)
 	}
@@ -76,27 +132,25 @@ func TestParametersHaveEightBytesEach(t *testing.T) {
 			t.Errorf("the eight bytes behind pointer %d are %#x, want %#x", i, got, want[i])
 		}
 	}
-	if got := *(*uint32)(pointers[4]); got != 0x0102 {
-		t.Errorf("the first four bytes of a uint32 are %#x, want 0x0102", got)
+	if got := *(*float32)(pointers[3]); got != 0.5 {
+		t.Errorf("the first four bytes of a float32 are %v, want 0.5", got)
 	}
 }
 
 func TestLaunchesThatCannotBe(t *testing.T) {
-	right := kernels.BiasAdd{Y: 16, Bias: 32, N: 1, C: 1, I: 1}
+	right := kernels.BiasAdd{X: 16, Bias: 32, Count: 1, Channels: 1, Extent: 1}
 	for _, c := range []struct {
 		change func(*kernels.BiasAdd, *kernels.Device)
 		want   string
 	}{
-		{func(b *kernels.BiasAdd, _ *kernels.Device) { b.Y = 0 }, "y: null pointer"},
+		{func(b *kernels.BiasAdd, _ *kernels.Device) { b.X = 0 }, "x: null pointer"},
 		{func(b *kernels.BiasAdd, _ *kernels.Device) { b.Bias = 0 }, "bias: null pointer"},
-		{func(b *kernels.BiasAdd, _ *kernels.Device) { b.Y = 18 }, "y: 0x12 is not aligned for float32"},
-		{func(b *kernels.BiasAdd, _ *kernels.Device) { b.N = 0 }, "extents 0 x 1 x 1"},
-		{func(b *kernels.BiasAdd, _ *kernels.Device) { b.C = 0 }, "extents 1 x 0 x 1"},
-		{func(b *kernels.BiasAdd, _ *kernels.Device) { b.I = 0 }, "extents 1 x 1 x 0"},
-		{func(b *kernels.BiasAdd, _ *kernels.Device) { b.C = 1<<31 + 1 }, "at most 2147483648"},
-		{func(b *kernels.BiasAdd, _ *kernels.Device) { b.I = 1<<31 + 1 }, "at most 2147483648"},
-		{func(b *kernels.BiasAdd, _ *kernels.Device) { b.N, b.C = 1<<61, 2 }, "more than there can be"},
-		{func(b *kernels.BiasAdd, _ *kernels.Device) { b.N, b.C, b.I = 1<<40, 1<<31, 1<<31 }, "more than there can be"},
+		{func(b *kernels.BiasAdd, _ *kernels.Device) { b.X = 18 }, "x: 0x12 is not aligned for float32"},
+		{func(b *kernels.BiasAdd, _ *kernels.Device) { b.Channels = 0 }, "0 channels of 1 values"},
+		{func(b *kernels.BiasAdd, _ *kernels.Device) { b.Extent = 0 }, "1 channels of 0 values"},
+		{func(b *kernels.BiasAdd, _ *kernels.Device) { b.Channels = 1<<31 + 1 }, "want 1 to 2147483648"},
+		{func(b *kernels.BiasAdd, _ *kernels.Device) { b.Extent = 1<<31 + 1 }, "want 1 to 2147483648"},
+		{func(b *kernels.BiasAdd, _ *kernels.Device) { b.Count = 1<<31 + 1 }, "more than 2147483648 values"},
 		{func(_ *kernels.BiasAdd, d *kernels.Device) { d.Multiprocessors = 0 }, "no such device"},
 		{func(_ *kernels.BiasAdd, d *kernels.Device) { d.ThreadsPerBlock = 31 }, "no such device"},
 		{func(_ *kernels.BiasAdd, d *kernels.Device) { d.ThreadsPerMultiprocessor = 0 }, "no such device"},
@@ -110,5 +164,18 @@ func TestLaunchesThatCannotBe(t *testing.T) {
 	}
 	if _, err := right.Launch(t4); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestRowsOfNothingAreRefused(t *testing.T) {
+	for _, k := range []kernels.Launcher{
+		kernels.GatherFloats{X: 16, Label: 16, Values: 16, Labels: 16, State: 16, Indices: 16, Size: 3},
+		kernels.GatherFloats{X: 16, Label: 16, Values: 16, Labels: 16, State: 16, Indices: 16, Batch: 3},
+		kernels.BiasGradient{Db: 16, Dy: 16, Batch: 1, Channels: 1, Extent: 1},
+		kernels.BiasGradient{Db: 16, Dy: 16, Batch: 1, Parts: 1, Extent: 1},
+	} {
+		if _, err := k.Launch(t4); err == nil || !strings.Contains(err.Error(), "want 1 or more") {
+			t.Errorf("%+v: got %v", k, err)
+		}
 	}
 }

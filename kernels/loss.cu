@@ -1,74 +1,91 @@
-// Softmax cross-entropy: probabilities, loss, hits and the gradient by the logits in one pass over them.
+// Softmax cross-entropy: probabilities, loss, hits and the gradient by the logits.
 #include "step.cuh"
 
-// The greatest logit of a row, the first of equal ones, and whether any is NaN.
+// The greatest logit of a row, the first of equal ones.
 struct Best {
   float value;
   uint32_t index;
-  bool nan;
 };
 
 __device__ inline Best better(Best a, Best b) {
-  const bool take = b.value > a.value || (b.value == a.value && b.index < a.index);
-  return {take ? b.value : a.value, take ? b.index : a.index, a.nan || b.nan};
+  return b.value > a.value || (b.value == a.value && b.index < a.index) ? b : a;
 }
 
-__device__ inline Best warpBest(Best b) {
-  for (int d = 16; d > 0; d /= 2) {
-    const Best other = {__shfl_xor_sync(0xffffffffu, b.value, d), __shfl_xor_sync(0xffffffffu, b.index, d),
-                        __shfl_xor_sync(0xffffffffu, int(b.nan), d) != 0};
-    b = better(b, other);
+__device__ inline Best shuffledBest(Best b, uint32_t lanes) {
+  for (uint32_t d = lanes / 2; d > 0; d /= 2) {
+    b = better(b, {__shfl_xor_sync(0xffffffffu, b.value, d), __shfl_xor_sync(0xffffffffu, b.index, d)});
   }
   return b;
 }
 
-__device__ inline Best blockBest(Best b) {
+// The best of the lanes that share a row, as laneSum.
+__device__ inline Best laneBest(Best b, uint32_t lanes) {
   __shared__ float value[32];
   __shared__ uint32_t index[32];
-  __shared__ int nan[32];
-  b = warpBest(b);
-  const uint32_t warps = blockDim.x / 32, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  if (warps == 1) return b;
+  const uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  b = shuffledBest(b, min(lanes, 32u));
+  if (lanes <= 32) return b;
   if (lane == 0) {
     value[warp] = b.value;
     index[warp] = b.index;
-    nan[warp] = b.nan;
   }
   __syncthreads();
-  if (lane < warps) b = {value[lane], index[lane], nan[lane] != 0};
-  return warpBest(b);
+  if (lane < lanes / 32) b = {value[lane], index[lane]};
+  return shuffledBest(b, 32);
 }
 
-// One block a row of logits (batch, classes); blockDim.x is a multiple of 32. Writes what is not null: probabilities
-// (batch, classes); losses and hits (batch), for which labels are needed; and gradient (batch, classes), that of the
-// mean loss: (p - onehot) * scale with scale = 1/batch. Limit: the logits read and the gradient written once; the
-// second and third walk over a row meet the cache.
-extern "C" __global__ void __launch_bounds__(256)
+// Rows of up to so many logits are shared by the lanes of a warp or part of one, longer ones by a block.
+constexpr uint32_t mostOfWarp = 128;
+
+// Of rows of logits (batch, classes) it writes what is not null: probabilities (batch, classes); losses and hits
+// (batch), for which labels are needed; and gradient (batch, classes), that of the mean loss: (p - onehot) * scale with
+// scale = 1/batch. blockDim.x is a power of two of 32 or more. Limit: 8 bytes a logit for the gradient; the second and
+// third walk over a row meet the cache.
+extern "C" __global__ void __launch_bounds__(1024, 1)
     softmax_cross_entropy(const float *__restrict__ logits, const int32_t *__restrict__ labels,
                           float *__restrict__ probabilities, float *__restrict__ losses, int32_t *__restrict__ hits,
                           float *__restrict__ gradient, uint32_t batch, uint32_t classes, float scale) {
   __shared__ float shared[32];
-  for (uint32_t n = blockIdx.x; n < batch; n += gridDim.x) {
+  uint32_t lanes = blockDim.x;
+  if (classes <= mostOfWarp) {
+    for (lanes = 1; lanes < min(classes, 32u);) lanes *= 2;
+  }
+  const uint32_t rows = blockDim.x / lanes;
+  const Team team = {threadIdx.x % lanes, lanes};
+  const bool wide = classes % 4 == 0 && aligned(logits, probabilities, gradient);
+  // All threads of a block go round together; those without a row have no logits.
+  for (uint32_t first = blockIdx.x * rows; first < batch; first += gridDim.x * rows) {
+    const uint32_t n = first + threadIdx.x / lanes, count = n < batch ? classes : 0;
     const float *z = logits + uint64_t(n) * classes;
-    Best best = {-INFINITY, 0xffffffffu, false};
-    for (uint32_t c = threadIdx.x; c < classes; c += blockDim.x) best = better(best, {z[c], c, isnan(z[c])});
-    best = blockBest(best);
+    Best best = {-INFINITY, 0xffffffffu};
+    forEach(team, count, wide, [&](auto at) {
+      const auto v = load(z, at);
+      for (unsigned k = 0; k < at.width; k++) best = better(best, {v[k], uint32_t(at.first() + k)});
+    });
+    best = laneBest(best, lanes);
+    // Less the greatest logit, no exponential overflows. Where a logit is NaN or infinity, or all are -infinity, the
+    // sum is NaN.
     float sum = 0;
-    // Less the greatest logit, no exponential overflows. Where all logits are -infinity or NaN the sum is NaN.
-    for (uint32_t c = threadIdx.x; c < classes; c += blockDim.x) sum += expf(z[c] - best.value);
-    sum = blockSum(sum, shared);
-    const int label = labels ? labels[n] : -1;
+    forEach(team, count, wide, [&](auto at) {
+      const auto v = load(z, at);
+      for (unsigned k = 0; k < at.width; k++) sum += expf(v[k] - best.value);
+    });
+    sum = laneSum(sum, lanes, shared);
+    const uint32_t label = labels && count ? labels[n] : 0xffffffffu;
     const float inverse = 1 / sum;
-    for (uint32_t c = threadIdx.x; c < classes; c += blockDim.x) {
-      const float p = expf(z[c] - best.value) * inverse;
-      if (probabilities) probabilities[uint64_t(n) * classes + c] = p;
-      if (gradient) gradient[uint64_t(n) * classes + c] = (p - (int(c) == label ? 1.0f : 0.0f)) * scale;
-    }
-    if (threadIdx.x == 0 && losses) {
+    forEach(team, count, wide, [=](auto at) {
+      auto p = load(z, at);
+      for (unsigned k = 0; k < at.width; k++) p[k] = expf(p[k] - best.value) * inverse;
+      if (probabilities) store(probabilities + uint64_t(n) * classes, at, p);
+      if (!gradient) return;
+      for (unsigned k = 0; k < at.width; k++) p[k] = (p[k] - (at.first() + k == label ? 1 : 0)) * scale;
+      store(gradient + uint64_t(n) * classes, at, p);
+    });
+    if (count && team.rank == 0 && losses) {
       losses[n] = logf(sum) + (best.value - z[label]);
-      hits[n] = int(best.index) == label && !best.nan;
+      hits[n] = best.index == label && !isnan(sum);
     }
-    __syncthreads();  // the next row writes the shared values anew
+    __syncthreads();  // the next rows write the shared values anew
   }
 }
 

@@ -14,11 +14,22 @@ type SoftmaxCrossEntropy struct {
 	Scale         float32
 }
 
-var softmaxCrossEntropy = newKernel("softmax_cross_entropy", 256, SoftmaxCrossEntropy{})
+var softmaxCrossEntropy = newKernel("softmax_cross_entropy", 1024, SoftmaxCrossEntropy{})
+
+// mostOfWarp is how many logits a row has at most for a warp or less to take it, as in loss.cu.
+const mostOfWarp = 128
 
 // Launch makes the launch for a device.
 func (k SoftmaxCrossEntropy) Launch(d Device) (Launch, error) {
-	return newRows(softmaxCrossEntropy, d, uint64(k.Batch), uint64(k.Classes), k)
+	if k.Classes > mostOfWarp {
+		return newRows(softmaxCrossEntropy, d, uint64(k.Batch), quads(uint64(k.Classes)), k)
+	}
+	lanes := uint64(1) // of a row
+	for lanes < min(uint64(k.Classes), warp) {
+		lanes *= 2
+	}
+	const threads = 128 // of a block: few, so that small batches are spread over the multiprocessors
+	return newRows(softmaxCrossEntropy, d, (uint64(k.Batch)*lanes+threads-1)/threads, threads, k)
 }
 
 // AddMetrics adds losses and hits (Batch) to Sums, in a fixed order, and goes on to the next slot of State; in

@@ -30,7 +30,7 @@ var sgd = newKernel("sgd", 256, SGD{})
 
 // Launch makes the launch for a device.
 func (k SGD) Launch(d Device) (Launch, error) {
-	return newLaunch(sgd, d, k.Count, k)
+	return newLaunch(sgd, d, quads(k.Count), k)
 }
 
 // Adam updates Count weights W by their gradients G and moments M and V. The first Decayed of them decay: in the
@@ -59,7 +59,7 @@ var adam = newKernel("adam", 256, Adam{})
 
 // Launch makes the launch for a device.
 func (k Adam) Launch(d Device) (Launch, error) {
-	return newLaunch(adam, d, k.Count, k)
+	return newLaunch(adam, d, quads(k.Count), k)
 }
 
 // SquareSums sums the squares of Count values G, by block: Partial has [SquareSumsOf](Count) values.
@@ -73,10 +73,10 @@ var squareSums = newKernel("square_sums", 256, SquareSums{})
 
 // Launch makes the launch for a device.
 func (k SquareSums) Launch(d Device) (Launch, error) {
-	return newRows(squareSums, d, uint64(SquareSumsOf(k.Count)), k.Count, k)
+	return newRows(squareSums, d, uint64(SquareSumsOf(k.Count)), quads(k.Count), k)
 }
 
-// ClipFactor makes *Clip = min(1, Most/sqrt(sum of the Parts values Partial)).
+// ClipFactor makes *Clip = min(1, Most/sqrt(sum of the Parts values Partial)), NaN where one of them is.
 type ClipFactor struct {
 	Clip    Pointer[float32]
 	Partial Pointer[float64]

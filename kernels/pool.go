@@ -60,7 +60,7 @@ var biasReLUPoolBackward = newKernel("bias_relu_pool_backward", 256, BiasReLUPoo
 
 // Launch makes the launch for a device.
 func (k BiasReLUPoolBackward) Launch(d Device) (Launch, error) {
-	return newPlaced(biasReLUPoolBackward, d, k, k.Planes, k.H, k.W)
+	return newPlaced(biasReLUPoolBackward, d, k, k.Planes, (k.H+1)/2, (k.W+1)/2)
 }
 
 // PoolForward pools any windows; padding never takes part. Mode is [MaxPooling], [MeanPooling] or [L2Pooling].

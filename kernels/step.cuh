@@ -26,16 +26,22 @@ struct Sums {
   int64_t firstBad;  // 1 + step of the first training step with a NaN or infinite loss; 0: none
 };
 
-// Sums over a block; every thread gets the result. The order is fixed by the block's shape. `shared` has 32 values.
+// Sums over the `lanes` threads that stand together in a block: a power of two up to 32, or the whole block. Every one
+// of them gets the sum, and all threads of the block must call. The order is fixed by the numbers of threads. `shared`
+// has 32 values.
 template <class T>
-__device__ T blockSum(T v, T *shared) {
-  for (int d = 16; d > 0; d /= 2) v += __shfl_xor_sync(0xffffffffu, v, d);
-  const uint32_t warps = (blockDim.x + 31) / 32;
-  if (warps == 1) return v;
+__device__ T laneSum(T v, uint32_t lanes, T *shared) {
+  for (uint32_t d = min(lanes, 32u) / 2; d > 0; d /= 2) v += __shfl_xor_sync(0xffffffffu, v, d);
+  if (lanes <= 32) return v;
   __syncthreads();  // the values of an earlier sum have been read
   if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = v;
   __syncthreads();
-  v = threadIdx.x % 32 < warps ? shared[threadIdx.x % 32] : T(0);
-  for (int d = 16; d > 0; d /= 2) v += __shfl_xor_sync(0xffffffffu, v, d);
+  v = threadIdx.x % 32 < lanes / 32 ? shared[threadIdx.x % 32] : T(0);
+  for (uint32_t d = 16; d > 0; d /= 2) v += __shfl_xor_sync(0xffffffffu, v, d);
   return v;
+}
+
+template <class T>
+__device__ T blockSum(T v, T *shared) {
+  return laneSum(v, blockDim.x, shared);
 }

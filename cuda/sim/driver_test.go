@@ -93,7 +93,8 @@ func (r *rig) biasAdd(y, bias cu.DevicePtr, n, c, i int) func() error {
 		r.must(err)
 	}
 	launch, err := kernels.BiasAdd{
-		Y: kernels.Pointer[float32](y), Bias: kernels.Pointer[float32](bias), N: uint64(n), C: uint32(c), I: uint32(i),
+		X: kernels.Pointer[float32](y), Bias: kernels.Pointer[float32](bias),
+		Count: uint32(n * c * i), Channels: uint32(c), Extent: uint32(i),
 	}.Launch(device)
 	r.must(err)
 	function, err := module.Function(launch.Kernel.Name)

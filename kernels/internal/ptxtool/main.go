@@ -1,10 +1,11 @@
 // Ptxtool makes and checks the PTX of the kernels:
 //
 //	ptxtool build DIR      compile DIR's .cu files with nvcc, write their PTX and the manifest
-//	ptxtool assemble DIR   assemble DIR's PTX with ptxas and show what each kernel uses
+//	ptxtool assemble DIR   assemble DIR's PTX with ptxas, show what each kernel uses, and fail if one spills
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -47,6 +48,7 @@ func assemble(folder string) error {
 	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "kernel\tfor\tregisters\tspill stores\tspill loads\tstack\tshared\t")
+	var spills []error
 	for _, file := range files {
 		for _, architecture := range ptx.Architectures {
 			usages, err := ptx.Assemble(ptxas, file, architecture)
@@ -54,10 +56,13 @@ func assemble(folder string) error {
 				return err
 			}
 			for _, u := range usages {
+				if u.SpillStores+u.SpillLoads > 0 {
+					spills = append(spills, fmt.Errorf("%s spills registers on %s", u.Kernel, u.Architecture))
+				}
 				fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t\n", u.Kernel, u.Architecture, u.Registers, u.SpillStores,
 					u.SpillLoads, u.Stack, u.Shared)
 			}
 		}
 	}
-	return table.Flush()
+	return errors.Join(append(spills, table.Flush())...)
 }
