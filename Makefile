@@ -6,7 +6,7 @@ CROSS  = linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race cuda check-cuda sim noasm check generate check-generated fuzz bench vuln cross ptx check-ptx check-abi check-descriptors roofline
+.PHONY: help build test race cuda check-cuda test-gpu gpu-kit sim noasm check generate check-generated fuzz bench vuln cross ptx check-ptx check-abi check-descriptors roofline
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,13 @@ check-cuda: ## go vet and staticcheck with the tag cuda (needs a C compiler)
 cuda: ## Test what builds with the tag cuda, on the simulated machine (needs a C compiler, no GPU)
 	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -timeout 15m -tags cuda ./cuda/... ./bench
 	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -tags cuda -run 'CUDA|Devices|Help|Usage' ./cmd/gputrain
+
+test-gpu: ## Test everything on this machine's GPU, and write gpu-report.txt; fails where there is none (docs/gpu.md)
+	@command -v "$$($(GO) env CC | cut -d' ' -f1)" >/dev/null || { echo "test-gpu needs a C compiler, to build with CUDA; or a kit (make gpu-kit) from a machine that has one" >&2; exit 1; }
+	@CGO_ENABLED=0 $(GO) run ./cuda/testgpu $(TESTGPU)
+
+gpu-kit: ## Build bin/gpu-kit, a folder with all that test-gpu needs, for a GPU's machine without Go or internet
+	@CGO_ENABLED=0 $(GO) run ./cuda/testgpu -kit bin/gpu-kit
 
 sim: ## Build the simulated CUDA machine, cuda/sim/build (needs g++)
 	$(MAKE) --no-print-directory -C cuda/sim/src -j$$(nproc)

@@ -34,7 +34,7 @@ var allowed = map[string][]string{
 	"cuda/driver":  {}, "cuda/driver/internal/trampoline": {},
 	"cuda/sim": {"cuda/sim/internal/build"}, "cuda/sim/internal/build": {}, "cuda/sim/internal/calls": {"cuda/driver"},
 	"kernels": {}, "kernels/internal/ptx": {}, "kernels/internal/ptxtool": {"kernels/internal/ptx"},
-	"cuda/driver/abi": {"cuda/driver/internal/trampoline"},
+	"cuda/driver/abi": {"cuda/driver/internal/trampoline"}, "cuda/testgpu": {},
 	"onnx":            {"net"}, "internal/replacefile": {}, "internal/approx": {}, "internal/arrows": {}, "internal/cpufeat": {},
 }
 
