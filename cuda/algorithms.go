@@ -11,7 +11,7 @@ package cuda
 enum direction { FORWARD, BACKWARD_DATA, BACKWARD_FILTER };
 
 typedef struct {
-	int algorithm, status, deterministic, math;
+	int algorithm, status, deterministic;
 	float milliseconds;
 	size_t memory;
 } choice;
@@ -22,7 +22,7 @@ static cudnnStatus_t heuristic(enum direction d, cudnnHandle_t h, cudnnTensorDes
 #define COPY(results) \
 	for (int i = 0; status == CUDNN_STATUS_SUCCESS && i < *got; i++) \
 		out[i] = (choice){results[i].algo, results[i].status, results[i].determinism == CUDNN_DETERMINISTIC, \
-		                  results[i].mathType, results[i].time, results[i].memory};
+		                  results[i].time, results[i].memory};
 	if (d == FORWARD) {
 		cudnnConvolutionFwdAlgoPerf_t results[16];
 		status = cudnnGetConvolutionForwardAlgorithm_v7(h, x, w, conv, y, most, got, results);
@@ -87,6 +87,7 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"unsafe"
 
 	cudnn "gorgonia.org/cu/dnn"
@@ -112,8 +113,23 @@ type algorithm struct {
 	id            int
 	workspace     int64 // bytes
 	deterministic bool
-	math          cudnn.MathType
 	milliseconds  float64 // measured; 0 where it was chosen by cuDNN's heuristic
+}
+
+// keep turns algorithms into what the cache keeps of them.
+func keep(found []algorithm) (kept []measuredAlgorithm) {
+	for _, a := range found {
+		kept = append(kept, measuredAlgorithm{a.id, a.deterministic, a.milliseconds})
+	}
+	return kept
+}
+
+// kept is its reverse.
+func kept(ways []measuredAlgorithm) (found []algorithm) {
+	for _, w := range ways {
+		found = append(found, algorithm{id: w.ID, deterministic: w.Deterministic, milliseconds: w.Milliseconds})
+	}
+	return found
 }
 
 // descriptors of a convolution: of x, y and w, and of the convolution itself.
@@ -137,9 +153,6 @@ func (d descriptors) setMath(m cudnn.MathType) error {
 
 func (d descriptors) close() error { return destroy(d.x, d.y, d.w, d.conv) }
 
-// mostAlgorithms is more than cuDNN has for any direction.
-const mostAlgorithms = 16
-
 // candidates returns the algorithms that can compute the direction, best first, as the heuristic orders them or, where
 // memory for the operands is given, as they were measured.
 func candidates(c *cudnn.Context, dir direction, d descriptors, measured *operands) ([]algorithm, error) {
@@ -160,10 +173,12 @@ func candidates(c *cudnn.Context, dir direction, d descriptors, measured *operan
 	}
 	var found []algorithm
 	for _, r := range choices[:got] {
-		if r.status != C.CUDNN_STATUS_SUCCESS {
+		// cuDNN may list an algorithm once for each arithmetic; which one it gets is the descriptor's to say.
+		again := slices.ContainsFunc(found, func(a algorithm) bool { return a.id == int(r.algorithm) })
+		if r.status != C.CUDNN_STATUS_SUCCESS || again {
 			continue
 		}
-		a := algorithm{id: int(r.algorithm), deterministic: r.deterministic != 0, math: cudnn.MathType(r.math)}
+		a := algorithm{id: int(r.algorithm), deterministic: r.deterministic != 0}
 		if measured != nil {
 			a.milliseconds = float64(r.milliseconds)
 		}

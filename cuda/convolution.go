@@ -20,13 +20,12 @@ type convolution struct {
 	descriptors descriptors
 	ways        [3][]algorithm // by direction, the one in use first
 	dropped     [3]int         // how many that were before it failed or had no room
-	measured    bool
+	chosen      Chooser
 }
 
-// newConvolution describes a convolution of x (n, in) with symmetric padding and chooses its algorithms: by measuring them
-// with the given memory, or without any by cuDNN's heuristic.
-func newConvolution(p *program, layer string, in, out net.Shape, w net.Window, n int, with *operands) (c *convolution, err error) {
-	c = &convolution{program: p, layer: layer, measured: with != nil}
+// newConvolution describes a convolution of x (n, in) with symmetric padding. Its algorithms have to be chosen.
+func newConvolution(p *program, layer string, in, out net.Shape, w net.Window, n int) (c *convolution, err error) {
+	c = &convolution{program: p, layer: layer}
 	d := &c.descriptors
 	math := map[Precision]cudnn.MathType{FP32: cudnn.FmaMath, TF32: cudnn.DefaultMath, BF16: cudnn.TensorOpMath}[p.device.precision()]
 	kind, _ := p.device.factorType()
@@ -42,21 +41,36 @@ func newConvolution(p *program, layer string, in, out net.Shape, w net.Window, n
 	if err := d.setMath(math); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
-	for dir := range c.ways {
-		if err := c.choose(direction(dir), with); err != nil {
-			return nil, errors.Join(err, c.close())
-		}
-	}
 	return c, nil
 }
 
-// choose finds the algorithms of a direction.
-func (c *convolution) choose(dir direction, with *operands) error {
-	o := c.program.device.options
-	found, err := candidates(c.program.device.dnn, dir, c.descriptors, with)
-	if err != nil {
-		return err
+// choose sets the algorithms of all directions to those found, as far as they may be used.
+func (c *convolution) choose(by Chooser, find func(direction) ([]algorithm, error)) error {
+	c.chosen = by
+	for dir := range c.ways {
+		found, err := find(direction(dir))
+		if err == nil {
+			err = c.take(direction(dir), found)
+		}
+		if err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// candidates returns a function that finds a direction's algorithms: by measuring them with the given memory, or without any
+// by cuDNN's heuristic.
+func (c *convolution) candidates(with *operands) func(direction) ([]algorithm, error) {
+	return func(dir direction) ([]algorithm, error) {
+		return candidates(c.program.device.dnn, dir, c.descriptors, with)
+	}
+}
+
+// take takes those algorithms of a direction that may be used.
+func (c *convolution) take(dir direction, found []algorithm) (err error) {
+	o := c.program.device.options
+	c.ways[dir] = nil
 	for _, a := range found {
 		if o.Deterministic && !a.deterministic {
 			continue
@@ -192,7 +206,7 @@ func (c *convolve) claim(first, last int) claim {
 // at returns the convolution for a size of mini-batch.
 func (c *convolve) at(n int) (*convolution, error) {
 	return c.sizes.at(c.program, n, func(n int) (*convolution, error) {
-		made, err := c.chosen(n)
+		made, err := c.make(n)
 		if err != nil {
 			return nil, err
 		}
@@ -205,25 +219,61 @@ func (c *convolve) at(n int) (*convolution, error) {
 	})
 }
 
-// chosen returns a new convolution whose algorithms have been measured, if they should be and there is room for it.
-func (c *convolve) chosen(n int) (*convolution, error) {
-	var with *operands
-	if o := c.program.device.options; !o.Heuristic && !o.Deterministic {
-		var err error
-		weights := int64(c.layer.Params[0].Size())
-		with, err = c.program.borrow(int64(n)*int64(c.padded.Size()), weights, int64(n)*int64(c.produced().Size()))
-		if err != nil && !errors.Is(err, ErrOutOfMemory) {
-			return nil, err
+// make returns a new convolution with its algorithms.
+func (c *convolve) make(n int) (*convolution, error) {
+	made, err := newConvolution(c.program, c.layer.Name, c.padded, c.produced(), c.window, n)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.choose(made, n); err != nil {
+		return nil, errors.Join(err, made.close())
+	}
+	return made, nil
+}
+
+// choose chooses algorithms: the fastest, as they were measured once or are measured now; or, where there is no room for
+// that or it isn't wanted, by cuDNN's heuristic.
+func (c *convolve) choose(made *convolution, n int) error {
+	d := c.program.device
+	if d.options.Heuristic || d.options.Deterministic {
+		return made.choose(Heuristic, made.candidates(nil))
+	}
+	key := c.key(n)
+	if ways, ok := d.choices.load(key); ok {
+		if made.choose(Cached, func(dir direction) ([]algorithm, error) { return kept(ways[dir]), nil }) == nil {
+			return nil
 		}
 	}
-	made, err := newConvolution(c.program, c.layer.Name, c.padded, c.produced(), c.window, n, with)
-	if with == nil {
-		return made, err
+	with, err := c.program.borrow(int64(n)*int64(c.padded.Size()), int64(c.layer.Params[0].Size()), int64(n)*int64(c.produced().Size()))
+	if errors.Is(err, ErrOutOfMemory) {
+		return made.choose(Heuristic, made.candidates(nil))
 	}
-	if e := with.giveBack(c.program.device.pool); e != nil && err == nil {
-		return nil, errors.Join(e, made.close())
+	if err != nil {
+		return err
 	}
-	return made, err
+	var ways measuredWays
+	find := made.candidates(with)
+	err = made.choose(Measured, func(dir direction) ([]algorithm, error) {
+		found, err := find(dir)
+		ways[dir] = keep(found)
+		return found, err
+	})
+	if err == nil && with.workspace.Bytes == d.workspaceLimit() { // else other algorithms might have been faster
+		d.choices.store(key, ways)
+	}
+	return errors.Join(err, with.giveBack(d.pool))
+}
+
+// key tells the convolution and the device apart from all others.
+func (c *convolve) key(n int) choiceKey {
+	d, w := c.program.device, c.window
+	return choiceKey{
+		GPU: d.gpu.Name, ComputeCapability: fmt.Sprintf("%d.%d", d.gpu.Major, d.gpu.Minor), Multiprocessors: d.gpu.Multiprocessors,
+		Memory: d.gpu.Memory, Driver: d.libraries.Driver.Version.String(), DNN: d.libraries.DNN.Version.String(),
+		Precision: d.precision(), Workspace: d.workspaceLimit(), Batch: n, In: c.padded, Out: c.produced(),
+		Kernel: [2]int{w.KernelH, w.KernelW}, Stride: [2]int{w.StrideH, w.StrideW}, Dilation: [2]int{w.DilationH, w.DilationW},
+		Padding: [2]int{w.Top, w.Left},
+	}
 }
 
 func (c *convolve) forward(p *pass) error {

@@ -34,6 +34,7 @@ type Device struct {
 	kernels *kernelSet
 	pool    *Pool
 	data    []*deviceData
+	choices *choiceCache
 }
 
 // blasWorkspace is what cuBLAS's documentation recommends for GPUs of Hopper and later; older ones want 4 MB.
@@ -60,7 +61,7 @@ func Open(o Options) (*Device, error) {
 		return nil, fmt.Errorf("%w: GPU %d (%s) has no %s, which came with compute capability 8.0 (this one: %d.%d)", net.ErrPrecision,
 			gpu.Index, gpu.Name, o.Precision, gpu.Major, gpu.Minor)
 	}
-	d := &Device{options: o, libraries: libraries, gpu: gpu, thread: newThread()}
+	d := &Device{options: o, libraries: libraries, gpu: gpu, thread: newThread(), choices: newChoiceCache(o.AlgorithmCache)}
 	d.pool = &Pool{limit: o.MemoryLimit, single: o.SingleAllocations, stats: MemoryStats{Limit: o.MemoryLimit}}
 	if err := d.thread.do(func() error { return d.explain(d.start()) }); err != nil {
 		return nil, errors.Join(err, d.Close())

@@ -10,7 +10,8 @@ func (p *program) Statistics() (s Statistics) {
 		return s
 	}
 	_ = p.device.thread.do(func() error {
-		s = Statistics{Memory: p.device.pool.stats, Workspace: p.workspace.Bytes, Graphs: p.graphStats()}
+		s = Statistics{Memory: p.device.pool.stats, Workspace: p.workspace.Bytes, Graphs: p.graphStats(),
+			CacheError: p.device.choices.problem()}
 		for i, op := range p.chain {
 			if c, ok := op.(*convolve); ok {
 				s.Convolutions = append(s.Convolutions, c.choices(i > p.lowest)...)
@@ -50,12 +51,8 @@ func (c *convolve) choices(data bool) (all []Choice) {
 			continue
 		}
 		a := ways[0]
-		choice := Choice{Layer: made.layer, Direction: direction(dir).String(), Batch: largest, Algorithm: direction(dir).name(a.id),
-			Workspace: a.workspace, Chosen: Heuristic, Milliseconds: a.milliseconds, Dropped: made.dropped[dir]}
-		if made.measured {
-			choice.Chosen = Measured
-		}
-		all = append(all, choice)
+		all = append(all, Choice{Layer: made.layer, Direction: direction(dir).String(), Batch: largest, Algorithm: direction(dir).name(a.id),
+			Workspace: a.workspace, Chosen: made.chosen, Milliseconds: a.milliseconds, Dropped: made.dropped[dir]})
 	}
 	return all
 }

@@ -25,6 +25,9 @@ type Options struct {
 	NoGraph       bool      // launch every kernel of a step by itself instead of a captured graph
 	MemoryLimit   int64     // most bytes to take from the GPU; 0: no limit
 	Workspace     int64     // most bytes of a convolution's workspace; 0: 256 MB
+	// AlgorithmCache is a folder where measured algorithms are kept for the next start, which then measures nothing; it is
+	// made if need be. Empty: nothing is written or read.
+	AlgorithmCache string
 	// SingleAllocations makes every buffer an allocation of the driver's, for tools that check memory by allocation.
 	SingleAllocations bool
 }

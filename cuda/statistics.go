@@ -5,9 +5,10 @@ package cuda
 //
 //	Statistics() Statistics
 type Statistics struct {
-	Memory       MemoryStats `json:"memory"`       // of the device: all its programs and data sets
-	Workspace    int64       `json:"workspace"`    // bytes that the program's convolutions work in, one after the other
-	Convolutions []Choice    `json:"convolutions"` // of the largest mini-batch so far, by layer and direction
+	Memory       MemoryStats `json:"memory"`                // of the device: all its programs and data sets
+	Workspace    int64       `json:"workspace"`             // bytes that the program's convolutions work in, one after the other
+	Convolutions []Choice    `json:"convolutions"`          // of the largest mini-batch so far, by layer and direction
+	CacheError   string      `json:"cache_error,omitempty"` // why measured algorithms can't be kept on disk
 	Graphs       GraphStats  `json:"graphs"`
 }
 
@@ -40,6 +41,7 @@ type Chooser string
 // The choosers.
 const (
 	Measured  Chooser = "measured"  // it was the fastest on this device
+	Cached    Chooser = "cached"    // it was the fastest on such a device with such libraries, in an earlier run
 	Heuristic Chooser = "heuristic" // cuDNN expects it to be the fastest
 )
 

@@ -27,6 +27,7 @@ func deviceFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "deterministic", EnvVars: env("deterministic"), Category: "Machine", Usage: "the same bytes every time on a GPU too (other devices always give them)"},
 		&cli.StringFlag{Name: "memory-limit", DefaultText: "all there is", EnvVars: env("memory-limit"), Category: "Machine", Usage: "take at most `SIZE` of a GPU's memory, such as 512MB or 2GiB"},
 		&cli.StringFlag{Name: "workspace", DefaultText: "256MiB", EnvVars: env("workspace"), Category: "Machine", Usage: "give a convolution at most `SIZE` to work in; less may be slower"},
+		&cli.StringFlag{Name: "algorithm-cache", DefaultText: "the user's cache", EnvVars: env("algorithm-cache"), Category: "Machine", Usage: "keep what was measured of a GPU's convolutions in `DIR` for later runs; off keeps nothing"},
 	}
 }
 
@@ -41,7 +42,10 @@ func gpuOptions(c *cli.Context) (o cuda.Options, err error) {
 	if o.MemoryLimit, err = sizeOf(c, "memory-limit"); err != nil {
 		return o, err
 	}
-	o.Workspace, err = sizeOf(c, "workspace")
+	if o.Workspace, err = sizeOf(c, "workspace"); err != nil {
+		return o, err
+	}
+	o.AlgorithmCache, err = cacheFolder(c.String("algorithm-cache"))
 	return o, err
 }
 

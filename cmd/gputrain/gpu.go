@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -28,6 +30,26 @@ func sizeOf(c *cli.Context, flag string) (int64, error) {
 		return 0, usagef("--%s: %q is not a size such as 512MB, 2GiB or 1000000 (bytes)", flag, text)
 	}
 	return int64(n), nil
+}
+
+// cacheFolder returns the folder that --algorithm-cache names; "" where nothing is to be kept, or nothing can be, because the
+// user has no cache.
+func cacheFolder(flag string) (string, error) {
+	switch flag {
+	case "off":
+		return "", nil
+	case "":
+		dir, err := os.UserCacheDir()
+		if err != nil {
+			return "", nil
+		}
+		return filepath.Join(dir, "gputrain", "algorithms"), nil
+	}
+	dir, err := filepath.Abs(flag)
+	if err != nil {
+		return "", fmt.Errorf("--algorithm-cache: %w", err)
+	}
+	return dir, nil
 }
 
 // gpuStatistics returns how a program runs on a GPU; nil where it runs on another device.
@@ -75,6 +97,9 @@ func (a *app) printGPU(s *cuda.Statistics) {
 	if len(s.Convolutions) > 0 {
 		f.add("Workspace", byteSize(s.Workspace)+", which all convolutions share")
 		f.add("Algorithms", describeChoices(s.Convolutions))
+	}
+	if s.CacheError != "" {
+		f.add("Note", oneLine(s.CacheError))
 	}
 	f.write(a.out)
 	if len(s.Convolutions) == 0 {
@@ -138,7 +163,7 @@ func describeChoices(choices []cuda.Choice) string {
 	for _, kind := range []struct {
 		by   cuda.Chooser
 		text string
-	}{{cuda.Measured, "chosen by measuring"}, {cuda.Heuristic, "chosen by cuDNN's heuristic"}} {
+	}{{cuda.Measured, "chosen by measuring"}, {cuda.Cached, "chosen by measuring in an earlier run"}, {cuda.Heuristic, "chosen by cuDNN's heuristic"}} {
 		if n := by[kind.by]; n == len(choices) {
 			parts = append(parts, kind.text)
 		} else if n > 0 {

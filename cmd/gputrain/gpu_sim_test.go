@@ -25,7 +25,7 @@ func simulate(t *testing.T, test func(t *testing.T, m *sim.Machine)) {
 		return
 	}
 	child := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-	child.Env = append(os.Environ(), ownProcess+"=1")
+	child.Env = append(os.Environ(), ownProcess+"=1", env("algorithm-cache")[0]+"="+filepath.Join(t.TempDir(), "cache"))
 	out, err := child.CombinedOutput()
 	switch {
 	case err != nil:
@@ -76,6 +76,12 @@ func TestCUDAVerbose(t *testing.T) {
 		}
 		if strings.Count(out, "backward data") != 1 {
 			t.Errorf("the first layer's input needs no gradient:\n%s", out)
+		}
+		if out := must(t, append(train, "--verbose")...); !strings.Contains(out, "\nAlgorithms  for batch 10, chosen by measuring in an earlier run\n") {
+			t.Errorf("the second run's algorithms are not the first one's:\n%s", out)
+		}
+		if out := must(t, append(train, "--algorithm-cache", "off", "-v")...); !strings.Contains(out, "\nAlgorithms  for batch 10, chosen by measuring\n") {
+			t.Errorf("--algorithm-cache off:\n%s", out)
 		}
 		if out := must(t, train...); strings.Contains(out, "GPU memory") || strings.Contains(out, "Graphs") {
 			t.Errorf("train without --verbose:\n%s", out)

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -43,6 +45,8 @@ func TestPrintGPU(t *testing.T) {
 	failed.Graphs = cuda.GraphStats{Error: "cuStreamBeginCapture: CUDA_ERROR_UNKNOWN (999)\nand more"}
 	off.Graphs.Off = true
 	inference.Graphs.Captured = 2
+	inference.CacheError = "measured algorithms can't be kept: mkdir /home/someone/.cache/gputrain: permission denied"
+	inference.Convolutions = []cuda.Choice{{Layer: "first", Direction: "forward", Batch: 250, Algorithm: "FFT", Chosen: cuda.Cached}}
 	var out bytes.Buffer
 	a := &app{out: newStream(&out, nil)}
 	a.out.terminal = true
@@ -100,6 +104,32 @@ func TestGPUOptions(t *testing.T) {
 		if err != nil || o.MemoryLimit != want || o.Workspace != want {
 			t.Errorf("%s: limits of %d and %d bytes, want %d (%v)", text, o.MemoryLimit, o.Workspace, want, err)
 		}
+	}
+}
+
+func TestCacheFolder(t *testing.T) {
+	home := t.TempDir()
+	for _, name := range []string{"HOME", "XDG_CACHE_HOME", "LocalAppData"} { // Linux and macOS, Linux, Windows
+		t.Setenv(name, home)
+	}
+	user, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := filepath.Abs("here")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for flag, want := range map[string]string{"": filepath.Join(user, "gputrain", "algorithms"), "off": "", "here": here, here: here} {
+		if got, err := cacheFolder(flag); got != want || err != nil {
+			t.Errorf("--algorithm-cache %q is %q (%v), want %q", flag, got, err, want)
+		}
+	}
+	for _, name := range []string{"HOME", "XDG_CACHE_HOME", "LocalAppData"} {
+		t.Setenv(name, "")
+	}
+	if got, err := cacheFolder(""); got != "" || err != nil {
+		t.Errorf("without a user's cache it is %q (%v)", got, err)
 	}
 }
 

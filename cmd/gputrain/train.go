@@ -299,7 +299,7 @@ func interrupted(c *cli.Context, stopped *net.StoppedError) error {
 // a checkpoint doesn't know or may contradict, as they were given.
 func resumeCommand(c *cli.Context, dir string) string {
 	words := []string{invocation(), "train", "--resume", quoted(dir)}
-	for _, name := range []string{"epochs", "patience", "data", "limit", "device", "threads", "precision", "memory-limit", "workspace", "checkpoint-every"} {
+	for _, name := range []string{"epochs", "patience", "data", "limit", "device", "threads", "precision", "memory-limit", "workspace", "algorithm-cache", "checkpoint-every"} {
 		if c.IsSet(name) {
 			words = append(words, "--"+name, quoted(fmt.Sprint(c.Value(name))))
 		}
