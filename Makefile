@@ -6,7 +6,7 @@ CROSS  = linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race cuda check-cuda test-gpu gpu-kit sim noasm check generate check-generated fuzz bench vuln cross ptx check-ptx check-abi check-descriptors roofline
+.PHONY: help build test race cuda check-cuda test-gpu gpu-kit sim noasm check generate check-generated fuzz bench bench-peers vuln cross ptx check-ptx check-abi check-descriptors roofline
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -109,6 +109,10 @@ bench: ## Time the training step and its kernels on the CPU
 
 roofline: ## Write bench/gpu-roofline.md anew: what a GPU could do, on paper
 	$(GO) test ./bench -run TestGPURooflineIsCurrent -update
+
+PEERS ?= tensorflow jax gorgonia gomlx
+bench-peers: ## Make the peers in bench/peers, in PEERS (default all but torch, which is large: 5 GB)
+	@GO="$(GO)" bench/peers/install $(PEERS)
 
 vuln: ## Look for known vulnerabilities (needs the Go vulnerability database)
 	$(TOOL) govulncheck ./...

@@ -2,13 +2,12 @@
 
 import os
 
-from protocol import adam_rate, serve
+from protocol import serve
 
 
 class Torch:
     def __init__(self, job):
         variant = os.environ.get("PEER_VARIANT", "")
-        import numpy as np
         import torch
         import torch.nn.functional as F
 
@@ -18,31 +17,57 @@ class Torch:
         self.version = torch.__version__
         self.settings = "torch.compile"
         self.layout = torch.contiguous_format if "nchw" in variant else torch.channels_last
+        train = job.mode == "train"
         self.w = w = {}
         for name, value in job.weights.items():
-            t = torch.from_numpy(np.array(value))
+            t = torch.tensor(value)
             if t.dim() == 4:
                 t = t.contiguous(memory_format=self.layout)
-            w[name.replace(".", "_")] = t.requires_grad_(job.mode == "train")
+            w[name] = t.requires_grad_(train)
 
-        def logits(w, x):
+        def logits(x):
             for conv in "conv1", "conv2":
-                x = F.conv2d(x, w[conv + "_weight"], w[conv + "_bias"], padding=2)
+                x = F.conv2d(x, w[conv + ".weight"], w[conv + ".bias"], padding=2)
                 x = F.max_pool2d(F.relu(x), 2)
-            x = F.relu(F.linear(x.flatten(1), w["dense1_weight"], w["dense1_bias"]))
-            return F.linear(x, w["dense2_weight"], w["dense2_bias"])
+            x = F.relu(F.linear(x.flatten(1), w["dense1.weight"], w["dense1.bias"]))
+            return F.linear(x, w["dense2.weight"], w["dense2.bias"])
 
-        def gradients(images, labels):
-            loss = F.cross_entropy(logits(w, images), labels)
-            loss.backward()
-            return loss
+        def mean_loss(images, labels):
+            return F.cross_entropy(logits(images), labels)
 
         def probabilities(images):
-            return F.softmax(logits(w, images), dim=1)
+            return F.softmax(logits(images), dim=1)
 
-        self.adam = Adam(list(w.values()), job.optimizer) if job.mode == "train" else None
-        self.gradients, self.probabilities = gradients, probabilities
+        if "compile" in variant:
+            mean_loss, probabilities = torch.compile(mean_loss), torch.compile(probabilities)
+        self.mean_loss, self.probabilities = mean_loss, probabilities
+        if train:
+            o = job.optimizer
+            self.epsilon, self.beta2 = o["epsilon"], o["beta2"]
+            self.adam = torch.optim.Adam(w.values(), lr=o["learning_rate"], betas=(o["beta1"], o["beta2"]), fused=True)
+            self.steps = 0
 
     def put(self, images, labels):
-        images = self.torch.from_numpy(images).contiguous(memory_format=self.layout)
-        return images, self.torch.from_numpy(labels).long()
+        images = self.torch.tensor(images).contiguous(memory_format=self.layout)
+        return images, self.torch.tensor(labels).long()
+
+    def step(self, batch):
+        self.steps += 1
+        # PyTorch adds epsilon to the corrected second moment's root, sqrt(v)/sqrt(1-beta2^t).
+        self.adam.param_groups[0]["eps"] = self.epsilon / (1 - self.beta2**self.steps) ** 0.5
+        self.adam.zero_grad(set_to_none=True)
+        loss = self.mean_loss(*batch)
+        loss.backward()
+        self.adam.step()
+        return loss
+
+    def wait(self, loss):
+        return loss.item()
+
+    def infer(self, batch):
+        with self.torch.inference_mode():
+            return self.probabilities(batch[0]).numpy()
+
+
+if __name__ == "__main__":
+    serve("torch", Torch)

@@ -29,13 +29,14 @@ var allowed = map[string][]string{
 	"cpu":            {"net", "cpu/asm", "internal/cpufeat"},
 	"cpu/asm":        {"internal/cpufeat"},
 	"bench/peers":    {"net"}, "bench/peers/compare": {"bench/peers", "net", "mnist", "cpu"},
-	"cmd/gputrain": {"net", "net/reference", "net/verify", "mnist", "cpu", "cuda", "cuda/driver", "onnx", "internal/replacefile", "internal/cpufeat"},
-	"cuda":         {"net", "kernels", "cuda/driver"},
-	"cuda/driver":  {}, "cuda/driver/internal/trampoline": {},
+	"bench/peers/serve": {"bench/peers", "net"},
+	"cmd/gputrain":      {"net", "net/reference", "net/verify", "mnist", "cpu", "cuda", "cuda/driver", "onnx", "internal/replacefile", "internal/cpufeat"},
+	"cuda":              {"net", "kernels", "cuda/driver"},
+	"cuda/driver":       {}, "cuda/driver/internal/trampoline": {},
 	"cuda/sim": {"cuda/sim/internal/build"}, "cuda/sim/internal/build": {}, "cuda/sim/internal/calls": {"cuda/driver"},
 	"kernels": {}, "kernels/internal/ptx": {}, "kernels/internal/ptxtool": {"kernels/internal/ptx"},
 	"cuda/driver/abi": {"cuda/driver/internal/trampoline"}, "cuda/testgpu": {},
-	"onnx":            {"net"}, "internal/replacefile": {}, "internal/approx": {}, "internal/arrows": {}, "internal/cpufeat": {},
+	"onnx": {"net"}, "internal/replacefile": {}, "internal/approx": {}, "internal/arrows": {}, "internal/cpufeat": {},
 }
 
 // testOnly lists the packages that only tests import.

@@ -1,0 +1,3 @@
+module github.com/gputrain/gputrain/bench/peers/gomlx
+
+go 1.26.0

@@ -1,0 +1,136 @@
+"""Tests of protocol.py; make bench-peers runs them in each new environment."""
+
+import json
+import math
+import os
+import tempfile
+import unittest
+
+import numpy as np
+from safetensors.numpy import save_file
+
+import protocol
+
+
+def job_file(folder, **changes):
+    """Writes a job of 2 batches of 3 images, and returns its path and its weights."""
+    weights = {
+        "conv1.weight": (4, 1, 5, 5), "conv1.bias": (4,), "conv2.weight": (64, 4, 5, 5), "conv2.bias": (64,),
+        "dense1.weight": (6, 64 * 7 * 7), "dense1.bias": (6,), "dense2.weight": (10, 6), "dense2.bias": (10,),
+    }  # fmt: skip
+    values = np.random.default_rng(1)
+    weights = {k: values.integers(-9, 9, shape).astype(np.float32) for k, shape in weights.items()}
+    save_file({**weights, "optimizer.conv1.bias.m": weights["conv1.bias"]}, os.path.join(folder, "w"))
+    images = np.arange(7 * 28 * 28).astype(np.uint8).reshape(7, 1, 28, 28)
+    save_file({"images": images, "labels": np.arange(7, dtype=np.int32)}, os.path.join(folder, "d"))
+    job = {
+        "model": "tutorial", "mode": "train", "threads": 1, "batch": 3, "steps": 5, "warmup": 1, "check": 2,
+        "weights": "w", "data": "d", "scale": 1 / 255,
+        "optimizer": {"method": "adam", "learning_rate": 1e-4, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
+    }  # fmt: skip
+    path = os.path.join(folder, "job.json")
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump({**job, **changes}, f)
+    return path, weights
+
+
+class Fake:
+    """A peer whose loss is the count of its steps, and whose probabilities are even."""
+
+    def __init__(self):
+        self.steps, self.seen = 0, []
+
+    def put(self, images, labels):
+        return images, labels
+
+    def step(self, batch):
+        self.steps += 1
+        self.seen.append(batch[1][0])
+        return self.steps
+
+    def wait(self, loss):
+        return float(loss)
+
+    def infer(self, batch):
+        self.seen.append(batch[1][0])
+        return np.full((len(batch[0]), 10), 0.1, np.float32)
+
+
+class Protocol(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def test_reads_a_job(self):
+        path, weights = job_file(self.folder)
+        job = protocol.read_job(path)
+        self.assertEqual(job.images.shape, (6, 1, 28, 28))
+        self.assertEqual(job.images.dtype, np.float32)
+        self.assertEqual(job.images[0, 0, 9, 3], np.float32(255) * np.float32(1 / 255))  # 9*28 + 3 is 255
+        self.assertEqual(job.labels.tolist(), [0, 1, 2, 3, 4, 5])
+        self.assertEqual(job.weights.keys(), weights.keys())
+
+    def test_refuses_what_peers_cannot_do(self):
+        for change in (
+            {"model": "mlp"}, {"mode": "sleep"}, {"threads": 0}, {"batch": 0}, {"check": 3}, {"warmup": -1},
+            {"optimizer": {"method": "sgd"}},
+        ):  # fmt: skip
+            with self.subTest(change), self.assertRaises(ValueError):
+                protocol.read_job(job_file(self.folder, **change)[0])
+
+    def test_trains_and_times_what_it_is_asked(self):
+        job, peer, lines = protocol.read_job(job_file(self.folder)[0]), Fake(), []
+        protocol.run(job, peer, ["go\n", "go\n"], lines.append)
+        self.assertEqual(lines[:2], [{"loss": [1.0, 2.0]}, {"ready": True}])
+        self.assertEqual(len(lines), 4)
+        for line in lines[2:]:
+            self.assertEqual(line["images"], 15)
+            self.assertGreater(line["seconds"], 0)
+            self.assertGreater(line["peak_rss"], 1 << 20)
+        # 2 for the check, and 5 for the warm-up and each repeat: the batches that begin with labels 0 and 3 in turn.
+        self.assertEqual(peer.seen, [0, 3] + 3 * [0, 3, 0, 3, 0])
+
+    def test_infers_without_steps(self):
+        job, peer, lines = protocol.read_job(job_file(self.folder, mode="infer")[0]), Fake(), []
+        protocol.run(job, peer, ["go\n"], lines.append)
+        self.assertEqual(peer.steps, 0)
+        self.assertEqual(len(peer.seen), 2 + 5 + 5)
+        for loss in lines[0]["loss"]:
+            self.assertAlmostEqual(loss, math.log(10), places=6)
+
+    def test_refuses_other_requests(self):
+        with self.assertRaises(ValueError):
+            protocol.run(protocol.read_job(job_file(self.folder)[0]), Fake(), ["stop\n"], lambda line: None)
+
+    def test_channels_last_is_the_same_network(self):
+        # Sums of small whole numbers are exact in float32, in any order.
+        w = job_file(self.folder)[1]
+        v = protocol.channels_last_weights(w)
+        r = np.random.default_rng(2)
+        x = r.integers(-9, 9, (2, 64, 7, 7)).astype(np.float32)
+        np.testing.assert_array_equal(
+            protocol.channels_last(x).reshape(2, -1) @ v["dense1.weight"], x.reshape(2, -1) @ w["dense1.weight"].T
+        )
+        x = r.integers(-9, 9, (2, 6)).astype(np.float32)
+        np.testing.assert_array_equal(x @ v["dense2.weight"], x @ w["dense2.weight"].T)
+        x = r.integers(-9, 9, (2, 4, 5, 5)).astype(np.float32)
+        np.testing.assert_array_equal(
+            np.einsum("nhwc,hwck->nk", protocol.channels_last(x), v["conv2.weight"]),
+            np.einsum("nchw,kchw->nk", x, w["conv2.weight"]),
+        )
+        self.assertEqual(v["conv1.weight"].shape, (5, 5, 1, 4))
+        np.testing.assert_array_equal(v["dense1.bias"], w["dense1.bias"])
+
+    def test_adam_rate(self):
+        o = {"learning_rate": 0.5, "beta1": 0.5, "beta2": 0.75}
+        self.assertAlmostEqual(protocol.adam_rate(o, 1), 0.5 * math.sqrt(0.25) / 0.5)
+        self.assertAlmostEqual(protocol.adam_rate(o, 2), 0.5 * math.sqrt(0.4375) / 0.75)
+
+    def test_cross_entropy(self):
+        p = np.array([[0.5, 0.25, 0.25], [0.125, 0.125, 0.75]], np.float32)
+        self.assertAlmostEqual(protocol.cross_entropy(p, np.array([0, 1])), math.log(2 * 8) / 2)
+
+
+if __name__ == "__main__":
+    unittest.main()

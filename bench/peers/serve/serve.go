@@ -1,0 +1,248 @@
+//go:build unix
+
+// Package serve is the protocol for the peers in Go: what they share, as
+// protocol.py is for those in Python. README.md, in the folder above, says what
+// is asked and answered.
+package serve
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/nlpodyssey/safetensors"
+
+	"github.com/gputrain/gputrain/bench/peers"
+	"github.com/gputrain/gputrain/net"
+)
+
+// Work is a job with what it names read into memory.
+type Work struct {
+	peers.Job
+	Weights map[string][]float32 // by name, in the layouts of README.md
+	Images  [][]float32          // a batch each: Batch x 1 x 28 x 28
+	Labels  [][]int32            // a batch each
+}
+
+// Framework does a Work's batches.
+type Framework interface {
+	// Settings says how the framework is set up, in words.
+	Settings() string
+	// Step trains on batch i, with all updates done when it returns the loss.
+	Step(i int) (loss float64, err error)
+	// Infer returns the class probabilities of batch i, Batch x classes, valid
+	// until the next call.
+	Infer(i int) ([]float32, error)
+}
+
+// Main is the main function of the peer called name, whose framework is the Go
+// module of that path. set prepares the framework for the work; GOMAXPROCS is
+// the number of threads asked for by then.
+func Main(name, module string, set func(*Work) (Framework, error)) {
+	// What a framework prints goes to standard error, the protocol's lines to standard output.
+	lines := os.Stdout
+	os.Stdout = os.Stderr
+	write := func(v any) error { return json.NewEncoder(lines).Encode(v) }
+	err := func() error {
+		if len(os.Args) != 2 {
+			return fmt.Errorf("usage: %s JOB", name)
+		}
+		w, err := Read(os.Args[1])
+		if err != nil {
+			return err
+		}
+		runtime.GOMAXPROCS(w.Threads)
+		f, err := set(w)
+		if err != nil {
+			return err
+		}
+		if err := write(map[string]any{"peer": name, "version": version(module), "settings": f.Settings()}); err != nil {
+			return err
+		}
+		return Run(w, f, os.Stdin, write)
+	}()
+	if err != nil {
+		if err := write(map[string]string{"error": err.Error()}); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		os.Exit(1)
+	}
+}
+
+// version returns the version of a module in this program.
+func version(module string) string {
+	info, _ := debug.ReadBuildInfo()
+	for _, m := range info.Deps {
+		if m.Path == module {
+			return m.Version
+		}
+	}
+	return "unknown"
+}
+
+// Read reads a job file and what it names. It refuses jobs that the peers can't
+// do.
+func Read(path string) (*Work, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	w := &Work{Weights: map[string][]float32{}}
+	if err := json.Unmarshal(b, &w.Job); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	switch {
+	case w.Model != "tutorial":
+		return nil, fmt.Errorf("model %s: the peers know tutorial alone", w.Model)
+	case w.Mode != peers.Train && w.Mode != peers.Infer:
+		return nil, fmt.Errorf("mode %s: want train or infer", w.Mode)
+	case w.Optimizer.Method != net.Adam:
+		return nil, fmt.Errorf("optimizer %s: the peers know adam alone", w.Optimizer.Method)
+	case min(w.Threads, w.Batch, w.Steps, w.Check) < 1 || w.Warmup < 0:
+		return nil, errors.New("threads, batch, steps and check must be 1 or more, warmup 0 or more")
+	}
+	c, err := net.LoadCheckpoint(filepath.Join(filepath.Dir(path), w.Job.Weights))
+	if err != nil {
+		return nil, err
+	}
+	for name, t := range c.State.Params {
+		w.Weights[name] = t.Float32s()
+	}
+	if err := w.readSamples(filepath.Join(filepath.Dir(path), w.Data)); err != nil {
+		return nil, fmt.Errorf("%s: %w", w.Data, err)
+	}
+	return w, nil
+}
+
+// readSamples cuts the samples of a file into batches.
+func (w *Work) readSamples(path string) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	st, err := safetensors.Deserialize(b)
+	if err != nil {
+		return err
+	}
+	images, _ := st.Tensor("images")
+	labels, _ := st.Tensor("labels")
+	if images.DType() != safetensors.U8 || labels.DType() != safetensors.I32 {
+		return errors.New("want images of uint8 and labels of int32")
+	}
+	const pixels = 28 * 28
+	n := w.Check * w.Batch
+	if len(images.Data()) < n*pixels || len(labels.Data()) < n*4 {
+		return fmt.Errorf("want %d batches of %d samples, there are fewer", w.Check, w.Batch)
+	}
+	values := make([]float32, n*pixels)
+	for i := range values {
+		values[i] = float32(images.Data()[i]) * w.Scale
+	}
+	classes := make([]int32, n)
+	if _, err := binary.Decode(labels.Data(), binary.LittleEndian, classes); err != nil {
+		return err
+	}
+	w.Images = slices.Collect(slices.Chunk(values, w.Batch*pixels))
+	w.Labels = slices.Collect(slices.Chunk(classes, w.Batch))
+	return nil
+}
+
+// Run answers requests until they end. write takes one value for each line of
+// output.
+func Run(w *Work, f Framework, requests io.Reader, write func(any) error) error {
+	do := func(i int) (loss float64, err error) {
+		if w.Mode == peers.Train {
+			return f.Step(i)
+		}
+		_, err = f.Infer(i)
+		return 0, err
+	}
+	repeat := func() error {
+		for i := range w.Steps {
+			if _, err := do(i % w.Check); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	losses := make([]float64, w.Check)
+	for i := range losses {
+		if w.Mode == peers.Train {
+			loss, err := f.Step(i)
+			if err != nil {
+				return err
+			}
+			losses[i] = loss
+			continue
+		}
+		p, err := f.Infer(i)
+		if err != nil {
+			return err
+		}
+		losses[i] = crossEntropy(p, w.Labels[i])
+	}
+	if err := write(map[string]any{"loss": losses}); err != nil {
+		return err
+	}
+	for range w.Warmup {
+		if err := repeat(); err != nil {
+			return err
+		}
+	}
+	if err := write(map[string]bool{"ready": true}); err != nil {
+		return err
+	}
+	in := bufio.NewScanner(requests)
+	for in.Scan() {
+		if request := strings.TrimSpace(in.Text()); request != "go" {
+			return fmt.Errorf("request %q: want go", request)
+		}
+		start := time.Now()
+		if err := repeat(); err != nil {
+			return err
+		}
+		r := peers.Repeat{Seconds: time.Since(start).Seconds(), Images: w.Steps * w.Batch}
+		var err error
+		if r.PeakRSS, err = peakRSS(); err != nil {
+			return err
+		}
+		if err := write(r); err != nil {
+			return err
+		}
+	}
+	return in.Err()
+}
+
+// crossEntropy returns the mean over a batch of -log of the label's probability.
+func crossEntropy(probabilities []float32, labels []int32) float64 {
+	classes := len(probabilities) / len(labels)
+	var sum float64
+	for i, label := range labels {
+		sum -= math.Log(float64(probabilities[i*classes+int(label)]))
+	}
+	return sum / float64(len(labels))
+}
+
+// peakRSS returns the process's peak resident memory in bytes.
+func peakRSS() (int64, error) {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0, err
+	}
+	if runtime.GOOS == "darwin" {
+		return u.Maxrss, nil
+	}
+	return u.Maxrss << 10, nil
+}

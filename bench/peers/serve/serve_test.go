@@ -1,0 +1,185 @@
+//go:build unix
+
+package serve
+
+import (
+	"errors"
+	"log"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/gputrain/gputrain/bench/peers"
+	"github.com/gputrain/gputrain/net"
+)
+
+// inputs is a job of which only the inputs are there, in folder: 7 images.
+var (
+	folder string
+	inputs peers.Job
+)
+
+func TestMain(m *testing.M) {
+	code, err := func() (code int, err error) {
+		if folder, err = os.MkdirTemp("", "serve-test-"); err != nil {
+			return 1, err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+		data := &net.Dataset{Name: "seven", Shape: net.Shape{C: 1, H: 28, W: 28}, Classes: 10, Scale: 1. / 255,
+			Pixels: make([]uint8, 7*28*28), Labels: []int32{0, 1, 2, 3, 4, 5, 6}}
+		for i := range data.Pixels {
+			data.Pixels[i] = uint8(i)
+		}
+		if inputs, err = peers.WriteInputs(folder, net.Model("tutorial"), net.AdamDefault(1e-4), 1, data, data.Len()); err != nil {
+			return 1, err
+		}
+		return m.Run(), nil
+	}()
+	if err != nil {
+		log.Fatal(err)
+	}
+	os.Exit(code)
+}
+
+// job writes a job of 2 batches of 3 images, changed, and returns its path.
+func job(t *testing.T, change func(*peers.Job)) string {
+	t.Helper()
+	j := inputs
+	j.Mode, j.Threads, j.Batch, j.Steps, j.Warmup, j.Check = peers.Train, 1, 3, 5, 1, 2
+	if change != nil {
+		change(&j)
+	}
+	path := filepath.Join(folder, strings.ReplaceAll(t.Name(), "/", "-")+".json")
+	if err := j.Write(path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// fake is a framework whose loss is the count of its steps, and whose
+// probabilities are even.
+type fake struct{ steps, seen []int }
+
+func (*fake) Settings() string { return "" }
+
+func (f *fake) Step(i int) (float64, error) {
+	f.steps = append(f.steps, i)
+	return float64(len(f.steps)), nil
+}
+
+func (f *fake) Infer(i int) ([]float32, error) {
+	f.seen = append(f.seen, i)
+	p := make([]float32, 30)
+	for k := range p {
+		p[k] = 0.1
+	}
+	return p, nil
+}
+
+// run runs f on a job and returns what it writes.
+func run(t *testing.T, path string, f Framework, requests string) ([]any, error) {
+	t.Helper()
+	w, err := Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []any
+	err = Run(w, f, strings.NewReader(requests), func(v any) error { lines = append(lines, v); return nil })
+	return lines, err
+}
+
+func TestRunTrainsAndTimesWhatItIsAsked(t *testing.T) {
+	f := &fake{}
+	lines, err := run(t, job(t, nil), f, "go\ngo\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(lines) != 4 || !reflect.DeepEqual(lines[:2], []any{map[string]any{"loss": []float64{1, 2}}, map[string]bool{"ready": true}}) {
+		t.Fatalf("wrote %v", lines)
+	}
+	for _, l := range lines[2:] {
+		if r := l.(peers.Repeat); r.Images != 15 || !(r.Seconds > 0) || r.PeakRSS < 1<<20 {
+			t.Errorf("repeat %+v", r)
+		}
+	}
+	// 2 for the check, and 5 for the warm-up and each repeat.
+	if want := []int{0, 1, 0, 1, 0, 1, 0, 0, 1, 0, 1, 0, 0, 1, 0, 1, 0}; !reflect.DeepEqual(f.steps, want) {
+		t.Errorf("batches %v, want %v", f.steps, want)
+	}
+}
+
+func TestRunInfersWithoutSteps(t *testing.T) {
+	f := &fake{}
+	lines, err := run(t, job(t, func(j *peers.Job) { j.Mode = peers.Infer }), f, "go\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(f.steps) != 0 || len(f.seen) != 2+5+5 {
+		t.Errorf("%d steps, %d batches inferred", len(f.steps), len(f.seen))
+	}
+	for i, loss := range lines[0].(map[string]any)["loss"].([]float64) {
+		if err := peers.Agree([]float64{math.Log(10)}, []float64{loss}); err != nil {
+			t.Errorf("loss %d %v", i, err)
+		}
+	}
+}
+
+func TestRunRefusesOtherRequests(t *testing.T) {
+	if _, err := run(t, job(t, nil), &fake{}, "stop\n"); err == nil {
+		t.Error("took it")
+	}
+}
+
+type broken struct{ fake }
+
+var errBroken = errors.New("broken")
+
+func (*broken) Step(int) (float64, error) { return 0, errBroken }
+
+func TestRunReportsTheFrameworksError(t *testing.T) {
+	if _, err := run(t, job(t, nil), &broken{}, ""); !errors.Is(err, errBroken) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestReadCutsBatches(t *testing.T) {
+	w, err := Read(job(t, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(w.Labels, [][]int32{{0, 1, 2}, {3, 4, 5}}) {
+		t.Errorf("labels %v", w.Labels)
+	}
+	const pixels = 28 * 28
+	if len(w.Images) != 2 || len(w.Images[1]) != 3*pixels {
+		t.Fatalf("%d batches of images", len(w.Images))
+	}
+	if got, want := w.Images[1][5], float32(uint8(3*pixels%256+5))*(1./255); got != want {
+		t.Errorf("pixel 5 of batch 1 is %v, want %v", got, want)
+	}
+	if len(w.Weights["dense1.weight"]) != 3136*1000 {
+		t.Errorf("dense1.weight has %d values", len(w.Weights["dense1.weight"]))
+	}
+}
+
+func TestReadRefusesWhatPeersCannotDo(t *testing.T) {
+	for name, change := range map[string]func(*peers.Job){
+		"model":           func(j *peers.Job) { j.Model = "mlp" },
+		"mode":            func(j *peers.Job) { j.Mode = "sleep" },
+		"threads":         func(j *peers.Job) { j.Threads = 0 },
+		"batch":           func(j *peers.Job) { j.Batch = 0 },
+		"steps":           func(j *peers.Job) { j.Steps = 0 },
+		"warmup":          func(j *peers.Job) { j.Warmup = -1 },
+		"too few samples": func(j *peers.Job) { j.Check = 3 },
+		"optimizer":       func(j *peers.Job) { j.Optimizer = net.SGDDefault(0.1) },
+		"weights":         func(j *peers.Job) { j.Weights = "none.safetensors" },
+		"data":            func(j *peers.Job) { j.Data = j.Weights },
+	} {
+		if _, err := Read(job(t, change)); err == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+}
