@@ -436,7 +436,9 @@ func BenchmarkVectors(b *testing.B) {
 			{"SumSquares", 4, func() { ks.SumSquares(x) }},
 			{"ScaleBytes", 5, func() { ks.ScaleBytes(w, pixels, 0.5) }},
 			{"MaxPool2", 12, func() { ks.MaxPool2(w[:n/2], chosen, x, y, 0, n) }},
-			{"Adam", 28, func() { ks.Adam(w, x, y, z, &Adam{Scale: 1, Beta1: 0.9, Rest1: 0.1, Beta2: 0.999, Rest2: 0.001, Rate: 1e-3, Epsilon: 1e-8}) }},
+			{"Adam", 28, func() {
+				ks.Adam(w, x, y, z, &Adam{Scale: 1, Beta1: 0.9, Rest1: 0.1, Beta2: 0.999, Rest2: 0.001, Rate: 1e-3, Epsilon: 1e-8})
+			}},
 			{"SGD", 12, func() { ks.SGD(w, x, &SGD{Scale: 1, Rate: 1e-3}) }},
 			{"Momentum", 20, func() { ks.Momentum(w, x, y, &SGD{Scale: 1, Rate: 1e-3, Momentum: 0.9, Velocity: 1}) }},
 		} {
