@@ -21,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -47,6 +48,20 @@ var (
 	load    = sync.OnceValues(loadControl)
 	running sync.Mutex // held while a test has the machine
 )
+
+// onlySimulated is how the reasons begin for which a test is skipped on a GPU.
+const onlySimulated = "only the simulated machine has "
+
+// notOnGPU gives the first of some options that a GPU can't be asked for, or "". Schedules are for the simulator alone,
+// but a test over several of them is as good a test on a GPU, which has its own.
+func notOnGPU(options []Option) Option {
+	for _, o := range options {
+		if key, _, _ := strings.Cut(string(o), "="); key != "seed" && key != "schedule" {
+			return o
+		}
+	}
+	return ""
+}
 
 // Start gives the test a fresh machine and sets GPUTRAIN_CUDA_LIBS, so that driver.Open finds it. The first Start of a
 // process builds the libraries and must come before the first driver.Open. Until the test ends, the calling goroutine

@@ -27,9 +27,6 @@ const GPUVariable = "GPUTRAIN_TEST_GPU"
 
 func onGPU() bool { return os.Getenv(GPUVariable) == "1" }
 
-// onlySimulated is how the reasons begin for which a test is skipped on a GPU.
-const onlySimulated = "only the simulated machine has "
-
 // An Option configures a machine: "key=value", as the variable GPUTRAIN_SIM takes them (src/core/core.h lists the
 // keys).
 type Option string
@@ -101,17 +98,6 @@ func configuration(options []Option) (config string, seed int64, err error) {
 		}
 	}
 	return strings.Join(all, ","), seed, nil
-}
-
-// notOnGPU gives the first of some options that a GPU can't be asked for, or "". Schedules are for the simulator alone,
-// but a test over several of them is as good a test on a GPU, which has its own.
-func notOnGPU(options []Option) Option {
-	for _, o := range options {
-		if key, _, _ := strings.Cut(string(o), "="); key != "seed" && key != "schedule" {
-			return o
-		}
-	}
-	return ""
 }
 
 // Seeds runs a test once for each of n seeds of the schedule, from GPUTRAIN_TEST_SEED or 1 on, each in a subtest on a
