@@ -128,7 +128,7 @@ func (a *app) eval(c *cli.Context) (err error) {
 	}
 	for k := range m.plan.Classes {
 		result.Classes = append(result.Classes, classScore{
-			Class: className(data.ClassNames, k), Images: result.Confusion.Labelled(k),
+			Class: net.ClassName(data.ClassNames, k), Images: result.Confusion.Labelled(k),
 			Precision: share(result.Confusion.Precision(k)), Recall: share(result.Confusion.Recall(k)), F1: share(result.Confusion.F1(k)),
 		})
 	}
@@ -142,14 +142,6 @@ func (a *app) eval(c *cli.Context) (err error) {
 	a.printEvaluation(m, &result)
 	a.printGPU(result.GPU)
 	return nil
-}
-
-// className names a class; those that the data set doesn't know by their number.
-func className(names []string, class int) string {
-	if class < len(names) {
-		return names[class]
-	}
-	return fmt.Sprint(class)
 }
 
 func (a *app) printEvaluation(m *model, e *evaluation) {

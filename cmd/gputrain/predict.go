@@ -14,6 +14,7 @@ import (
 
 	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/picture"
 )
 
 func (a *app) predictCommand() *cli.Command {
@@ -41,13 +42,22 @@ Examples:
 		Flags: append([]cli.Flag{
 			checkpointFlag(),
 			dataFlag(),
-			&cli.StringFlag{Name: "prepare", Value: string(prepareAuto), EnvVars: env("prepare"), Category: "Data", Usage: "`HOW` files become input: " + orList(preparations)},
+			&cli.StringFlag{Name: "prepare", Value: string(picture.Auto), EnvVars: env("prepare"), Category: "Data", Usage: "`HOW` files become input: " + orList(preparations())},
 			&cli.IntFlag{Name: "top", Value: 3, EnvVars: env("top"), Usage: "show the `N` most probable classes"},
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, EnvVars: env("verbose"), DefaultText: "on a terminal", Usage: "show the image as the network sees it, and how a GPU was used"},
 			&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object an image"},
 		}, deviceFlags()...),
 		Action: a.predict,
 	}
+}
+
+// preparations are the choices of --prepare.
+func preparations() []string {
+	var names []string
+	for _, p := range picture.Preparations() {
+		names = append(names, string(p))
+	}
+	return names
 }
 
 // question is one image that the network is asked about.
@@ -62,7 +72,7 @@ func (a *app) predict(c *cli.Context) (err error) {
 	if c.NArg() == 0 {
 		return usagef("predict needs an image: a file, - or test:N; %s", helpHint(c))
 	}
-	if err := choose("prepare", c.String("prepare"), preparations); err != nil {
+	if err := choose("prepare", c.String("prepare"), preparations()); err != nil {
 		return err
 	}
 	if c.Int("top") < 1 {
@@ -83,7 +93,7 @@ func (a *app) predict(c *cli.Context) (err error) {
 		if c.Context.Err() != nil {
 			return errInterrupted
 		}
-		q, err := a.ask(arg, data, m.plan, preparation(c.String("prepare")))
+		q, err := a.ask(arg, data, m.plan, picture.Preparation(c.String("prepare")))
 		if err != nil {
 			return err
 		}
@@ -122,7 +132,7 @@ func (a *app) predict(c *cli.Context) (err error) {
 func isTestImage(arg string) bool { return strings.HasPrefix(arg, "test:") }
 
 // ask reads the image that an argument names.
-func (a *app) ask(arg string, data *mnist.Split, plan *net.Plan, how preparation) (question, error) {
+func (a *app) ask(arg string, data *mnist.Split, plan *net.Plan, how picture.Preparation) (question, error) {
 	if isTestImage(arg) {
 		return testImage(arg, data, plan)
 	}
@@ -135,11 +145,11 @@ func (a *app) ask(arg string, data *mnist.Split, plan *net.Plan, how preparation
 		defer f.Close()
 		in, name = io.Reader(f), arg
 	}
-	img, err := decodeImage(in)
+	img, err := picture.Read(in)
 	if err != nil {
 		return question{}, fileError(name, err)
 	}
-	pixels, err := how.pixels(img, plan.Network.Input)
+	pixels, err := how.Pixels(img, plan.Network.Input)
 	if err != nil {
 		return question{}, fmt.Errorf("%s: %w", name, err)
 	}
@@ -179,14 +189,9 @@ func testImage(arg string, data *mnist.Split, plan *net.Plan) (question, error) 
 
 // answer is what a network makes of an image, as it stands in JSON.
 type answer struct {
-	Image   string        `json:"image"`
-	Label   *string       `json:"label,omitempty"` // of a test image
-	Classes []probability `json:"classes"`         // the most probable first
-}
-
-type probability struct {
-	Class       string  `json:"class"`
-	Probability float64 `json:"probability"`
+	Image   string       `json:"image"`
+	Label   *string      `json:"label,omitempty"` // of a test image
+	Classes []net.Ranked `json:"classes"`         // the most probable first
 }
 
 // answer asks the network.
@@ -201,24 +206,12 @@ func (m *model) answer(q question, names []string) (*answer, error) {
 	}
 	a := &answer{Image: q.name}
 	if q.label >= 0 {
-		name := className(names, q.label)
+		name := net.ClassName(names, q.label)
 		a.Label = &name
 	}
-	for k, p := range t.Float32s() {
-		if !(p >= 0 && p <= 1) {
-			return nil, fmt.Errorf("%s: the network's answer is %v: its weights are worthless, use an earlier checkpoint", m.path, p)
-		}
-		a.Classes = append(a.Classes, probability{className(names, k), float64(p)})
+	if a.Classes, err = net.Rank(t.Float32s(), names); err != nil {
+		return nil, fmt.Errorf("%s: %w", m.path, err)
 	}
-	slices.SortStableFunc(a.Classes, func(x, y probability) int {
-		switch {
-		case x.Probability > y.Probability:
-			return -1
-		case x.Probability < y.Probability:
-			return 1
-		}
-		return 0
-	})
 	return a, nil
 }
 

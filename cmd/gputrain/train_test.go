@@ -16,6 +16,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/picture/picturetest"
 )
 
 func TestTrain(t *testing.T) {
@@ -363,7 +364,7 @@ func TestPredict(t *testing.T) {
 	if err := net.SaveCheckpoint("trained.safetensors", checkpoint); err != nil {
 		t.Fatal(err)
 	}
-	file := encoded(t, "png", digitImage(testDigits(t), 0))
+	file := picturetest.Encoded(t, "png", picturetest.Digit(testDigits(t), 0))
 	write(t, "seven.png", string(file))
 	golden := regexp.MustCompile(`^test:0: 7 \(right\)
   7  \d\d\.\d %  █+.?
@@ -382,7 +383,7 @@ $`)
 	}
 	var a struct {
 		Image, Label string
-		Classes      []probability
+		Classes      []net.Ranked
 	}
 	o := gputrainReading(t, file, "predict", "--json", "--top", "10", "-")
 	if err := json.Unmarshal([]byte(o.out), &a); err != nil {

@@ -25,12 +25,13 @@ var allowed = map[string][]string{
 	"net/verify":     {"net", "net/reference", "internal/approx"},
 	"net/devicetest": {"net", "net/reference", "net/verify", "internal/approx"},
 	"mnist":          {"net"},
-	"bench":          {"net"},
-	"cpu":            {"net", "cpu/asm", "internal/cpufeat"},
-	"cpu/asm":        {"internal/cpufeat"},
-	"bench/peers":    {"net"}, "bench/peers/compare": {"bench/peers", "net", "mnist", "cpu"},
+	"picture":        {"net"}, "picture/picturetest": {"net"},
+	"bench":       {"net"},
+	"cpu":         {"net", "cpu/asm", "internal/cpufeat"},
+	"cpu/asm":     {"internal/cpufeat"},
+	"bench/peers": {"net"}, "bench/peers/compare": {"bench/peers", "net", "mnist", "cpu"},
 	"bench/peers/serve": {"bench/peers", "net"},
-	"cmd/gputrain":      {"net", "net/reference", "net/verify", "mnist", "cpu", "cuda", "cuda/driver", "onnx", "internal/replacefile", "internal/cpufeat"},
+	"cmd/gputrain":      {"net", "net/reference", "net/verify", "mnist", "cpu", "cuda", "cuda/driver", "onnx", "picture", "internal/replacefile", "internal/cpufeat"},
 	"cuda":              {"net", "kernels", "cuda/driver"},
 	"cuda/driver":       {}, "cuda/driver/internal/trampoline": {},
 	"cuda/sim": {"cuda/sim/internal/build"}, "cuda/sim/internal/build": {}, "cuda/sim/internal/calls": {"cuda/driver"},
@@ -41,7 +42,7 @@ var allowed = map[string][]string{
 }
 
 // testOnly lists the packages that only tests import.
-var testOnly = []string{"net/devicetest", "cuda/sim"}
+var testOnly = []string{"net/devicetest", "cuda/sim", "picture/picturetest"}
 
 // cgo lists the packages that may use cgo.
 var cgo = []string{"cuda", "cuda/driver", "cuda/sim", "cuda/sim/internal/calls"}

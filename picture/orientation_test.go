@@ -1,4 +1,4 @@
-package main
+package picture
 
 import (
 	"bytes"
@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/image/draw"
+
+	"github.com/gputrain/gputrain/picture/picturetest"
 )
 
 // withExif puts an Exif segment with an orientation behind a JPEG file's start.
@@ -36,7 +38,7 @@ func TestOrientation(t *testing.T) {
 	draw.Draw(img, img.Bounds(), image.White, image.Point{}, draw.Src)
 	draw.Draw(img, image.Rect(0, 0, field, field), image.Black, image.Point{}, draw.Src)
 	draw.Draw(img, image.Rect(field, 0, 2*field, field), image.NewUniform(color.Gray{128}), image.Point{}, draw.Src)
-	file := encoded(t, "jpeg", img)
+	file := picturetest.Encoded(t, "jpeg", img)
 	for o, want := range map[orientation]struct{ black, grey, size image.Point }{
 		1: {image.Pt(0, 0), image.Pt(1, 0), image.Pt(3, 2)},
 		2: {image.Pt(2, 0), image.Pt(1, 0), image.Pt(3, 2)},
@@ -49,7 +51,7 @@ func TestOrientation(t *testing.T) {
 		9: {image.Pt(0, 0), image.Pt(1, 0), image.Pt(3, 2)}, // unknown
 	} {
 		for _, f := range [][]byte{withExif(file, binary.BigEndian, "MM", o), withExif(file, binary.LittleEndian, "II", o)} {
-			got, err := decodeImage(bytes.NewReader(f))
+			got, err := Read(bytes.NewReader(f))
 			if err != nil {
 				t.Fatal(err)
 			}

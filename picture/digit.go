@@ -1,16 +1,10 @@
-package main
+package picture
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"image"
 	"image/color"
-	_ "image/gif"
-	_ "image/jpeg"
-	_ "image/png"
-	"io"
 	"math"
 	"slices"
 
@@ -20,53 +14,6 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Bounds on an image file, so that a small file cannot ask for all memory.
-const (
-	maxImageBytes  = 64 << 20
-	maxImagePixels = 50_000_000
-)
-
-// decodeImage reads a PNG, JPEG or GIF image (of a GIF the first frame), upright.
-func decodeImage(r io.Reader) (image.Image, error) {
-	b, err := io.ReadAll(io.LimitReader(r, maxImageBytes+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(b) > maxImageBytes {
-		return nil, fmt.Errorf("the file is larger than %d MiB; make the image smaller", maxImageBytes>>20)
-	}
-	config, format, err := image.DecodeConfig(bytes.NewReader(b))
-	if errors.Is(err, image.ErrFormat) {
-		return nil, errors.New("not a PNG, JPEG or GIF image; convert it to one")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("damaged image: %w", err)
-	}
-	if config.Height > 0 && config.Width > maxImagePixels/config.Height {
-		return nil, fmt.Errorf("%d x %d pixels are too many (at most %d million); make the image smaller", config.Width, config.Height, maxImagePixels/1_000_000)
-	}
-	img, _, err := image.Decode(bytes.NewReader(b))
-	if err != nil {
-		return nil, fmt.Errorf("damaged %s image: %w", format, err)
-	}
-	if img.Bounds().Empty() {
-		return nil, fmt.Errorf("damaged %s image: it has no pixels", format)
-	}
-	return orientationOf(b).turned(img), nil
-}
-
-// Preparation says how an image becomes a network's input.
-type preparation string
-
-// The preparations.
-const (
-	prepareAuto   preparation = "auto"   // prepareDigit for an input of 1 x 28 x 28, else prepareResize
-	prepareDigit  preparation = "digit"  // as MNIST's digits were made, see digitPixels
-	prepareResize preparation = "resize" // see resizedPixels
-)
-
-var preparations = []string{string(prepareAuto), string(prepareDigit), string(prepareResize)}
-
 // The sizes of MNIST's images: a digit fits digitBox x digitBox pixels in an
 // image of digitSize x digitSize.
 const (
@@ -74,63 +21,10 @@ const (
 	digitBox  = 20
 )
 
-var digitShape = net.Shape{C: 1, H: digitSize, W: digitSize}
+// DigitShape is MNIST's shape, the one that Digit prepares for.
+var DigitShape = net.Shape{C: 1, H: digitSize, W: digitSize}
 
-// pixels turns an image into a network's input, a byte a value, in CHW order.
-func (p preparation) pixels(img image.Image, in net.Shape) ([]uint8, error) {
-	if p == prepareAuto {
-		p = prepareResize
-		if in == digitShape {
-			p = prepareDigit
-		}
-	}
-	if p == prepareResize {
-		return resizedPixels(img, in)
-	}
-	if in != digitShape {
-		return nil, fmt.Errorf("--prepare digit is for models that take %v, this one takes %v; use --prepare resize", digitShape, in)
-	}
-	return digitPixels(img)
-}
-
-// resizedPixels stretches an image to the input's height and width, in colour
-// for three channels and grey for one. Transparent parts become white.
-func resizedPixels(img image.Image, in net.Shape) ([]uint8, error) {
-	if in.C != 1 && in.C != 3 {
-		return nil, fmt.Errorf("the model takes %d channels; images have 1 or 3", in.C)
-	}
-	canvas := opaque(img, color.White)
-	small := image.NewRGBA(image.Rect(0, 0, in.W, in.H))
-	draw.BiLinear.Scale(small, small.Bounds(), canvas, canvas.Bounds(), draw.Src, nil)
-	area := in.H * in.W
-	out := make([]uint8, in.Size())
-	for i := range area {
-		c := color.RGBA{small.Pix[4*i], small.Pix[4*i+1], small.Pix[4*i+2], 255}
-		if in.C == 1 {
-			out[i] = color.GrayModel.Convert(c).(color.Gray).Y
-		} else {
-			out[i], out[area+i], out[2*area+i] = c.R, c.G, c.B
-		}
-	}
-	return out, nil
-}
-
-// opaque draws an image on a background, at the origin.
-func opaque(img image.Image, background color.Color) *image.RGBA {
-	b := img.Bounds()
-	canvas := image.NewRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
-	draw.Draw(canvas, canvas.Bounds(), image.NewUniform(background), image.Point{}, draw.Src)
-	draw.Draw(canvas, canvas.Bounds(), img, b.Min, draw.Over)
-	return canvas
-}
-
-// digitPixels makes of a drawn or photographed digit what MNIST's makers made of
-// theirs (LeCun, Cortes and Burges, "The MNIST database of handwritten
-// digits"): the digit light on black, scaled to fit 20 x 20 pixels with its
-// aspect kept, in 28 x 28 pixels with its centre of mass in the middle.
-//
-// The background is the median colour of the image's frame; ink is what differs
-// from it, so that dark on light, light on dark and any colours are the same.
+// digitPixels prepares a digit, see [Preparation.Pixels].
 func digitPixels(img image.Image) ([]uint8, error) {
 	ink, err := inkOf(img)
 	if err != nil {

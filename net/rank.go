@@ -1,0 +1,37 @@
+package net
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// Ranked is a class and how probable a network takes it to be.
+type Ranked struct {
+	Class       string  `json:"class"`
+	Probability float64 `json:"probability"`
+}
+
+// Rank returns one sample's row of [Program.Infer] with the most probable class
+// first (of equal ones, that of the lower number), by ClassName. Values that are no
+// probabilities are refused with ErrNotFinite: the network's weights are worthless.
+func Rank(probabilities []float32, names []string) ([]Ranked, error) {
+	ranked := make([]Ranked, len(probabilities))
+	for k, p := range probabilities {
+		if !(p >= 0 && p <= 1) {
+			return nil, fmt.Errorf("the network's answer %w (%v): its weights are worthless, use an earlier checkpoint", ErrNotFinite, p)
+		}
+		ranked[k] = Ranked{ClassName(names, k), float64(p)}
+	}
+	slices.SortStableFunc(ranked, func(x, y Ranked) int { return cmp.Compare(y.Probability, x.Probability) })
+	return ranked, nil
+}
+
+// ClassName names a class: by names, or those that have no name there by number.
+func ClassName(names []string, class int) string {
+	if class < len(names) {
+		return names[class]
+	}
+	return strconv.Itoa(class)
+}
