@@ -38,7 +38,7 @@ var allowed = map[string][]string{
 	"kernels": {}, "kernels/internal/ptx": {}, "kernels/internal/ptxtool": {"kernels/internal/ptx"},
 	"cuda/driver/abi": {"cuda/driver/internal/trampoline"}, "cuda/testgpu": {},
 	"onnx": {"net"}, "internal/replacefile": {}, "internal/approx": {}, "internal/arrows": {}, "internal/cpufeat": {},
-	"internal/chart": {}, "internal/page": {}, "internal/picture": {},
+	"internal/chart": {}, "internal/page": {}, "internal/raster": {},
 }
 
 // testOnly lists the packages that only tests import.

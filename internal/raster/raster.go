@@ -1,7 +1,7 @@
-// Package picture makes images of numbers: samples as they are, filters and
+// Package raster makes images of numbers: samples as they are, filters and
 // feature maps in colours, many of them on one sheet; as PNG files and as data
 // URIs for a page.
-package picture
+package raster
 
 import (
 	"bytes"
