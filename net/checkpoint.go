@@ -55,6 +55,10 @@ type Checkpoint struct {
 	path string // where it was loaded from
 }
 
+// Best returns the epoch, from 1, that did best on the validation set by the
+// figure that the recipe watches; 0 where there was none.
+func (c *Checkpoint) Best() int { return bestEpoch(c.History, c.Recipe.watch()) }
+
 // Position is where a training run stands.
 type Position struct {
 	Epoch int `json:"epoch"` // epochs done

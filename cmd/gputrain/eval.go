@@ -8,11 +8,17 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/gputrain/gputrain/cuda"
+	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
 )
 
 // splitNames are the choices of --split.
 var splitNames = []string{"test", "validation", "train"}
+
+// partOf returns the part of a data set that --split names.
+func partOf(data *mnist.Split, split string) *net.Dataset {
+	return map[string]*net.Dataset{"test": data.Test, "validation": data.Validation, "train": data.Train}[split]
+}
 
 func (a *app) evalCommand() *cli.Command {
 	return &cli.Command{
@@ -97,7 +103,7 @@ func (a *app) eval(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	part := map[string]*net.Dataset{"test": data.Test, "validation": data.Validation, "train": data.Train}[c.String("split")]
+	part := partOf(data, c.String("split"))
 	if err := checkFit(m.plan, data); err != nil {
 		return err
 	}

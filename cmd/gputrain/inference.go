@@ -32,20 +32,23 @@ type model struct {
 // for batches of some size, or of the size that it was trained in if that is
 // less: a larger one may be more than the device can take.
 func openModel(c *cli.Context, batch int) (*model, error) {
-	m := &model{}
-	if err := m.open(c, batch); err != nil {
+	checkpoint, path, err := loadRun(c.String("checkpoint"))
+	if err != nil {
+		return nil, err
+	}
+	plan, err := checkpoint.Network.Plan()
+	if err != nil {
+		return nil, err
+	}
+	m := &model{checkpoint: checkpoint, path: path, plan: plan}
+	if err := m.compile(c, batch); err != nil {
 		return nil, errors.Join(err, m.close())
 	}
 	return m, nil
 }
 
-func (m *model) open(c *cli.Context, batch int) (err error) {
-	if m.checkpoint, m.path, err = loadRun(c.String("checkpoint")); err != nil {
-		return err
-	}
-	if m.plan, err = m.checkpoint.Network.Plan(); err != nil {
-		return err
-	}
+// compile opens the device that the flags name and compiles the network there.
+func (m *model) compile(c *cli.Context, batch int) (err error) {
 	if m.device, _, err = openDevice(c); err != nil {
 		return err
 	}

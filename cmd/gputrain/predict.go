@@ -68,6 +68,15 @@ type question struct {
 	label  int       // -1 if unknown
 }
 
+// dataset returns the image as a data set of one sample, for a network. Its label
+// is of no account.
+func (q question) dataset(plan *net.Plan) *net.Dataset {
+	return &net.Dataset{
+		Name: q.name, Shape: plan.Network.Input, Classes: plan.Classes,
+		Pixels: q.pixels, Scale: 1. / 255, Values: q.values, Labels: []int32{0},
+	}
+}
+
 func (a *app) predict(c *cli.Context) (err error) {
 	if c.NArg() == 0 {
 		return usagef("predict needs an image: a file, - or test:N; %s", helpHint(c))
@@ -196,11 +205,7 @@ type answer struct {
 
 // answer asks the network.
 func (m *model) answer(q question, names []string) (*answer, error) {
-	d := &net.Dataset{
-		Name: q.name, Shape: m.plan.Network.Input, Classes: m.plan.Classes,
-		Pixels: q.pixels, Scale: 1. / 255, Values: q.values, Labels: []int32{0},
-	}
-	t, err := m.program.Infer(net.Batch{Data: d, Indices: []int32{0}})
+	t, err := m.program.Infer(net.Batch{Data: q.dataset(m.plan), Indices: []int32{0}})
 	if err != nil {
 		return nil, err
 	}

@@ -101,14 +101,7 @@ func (r *report) progress(e net.Progress) {
 		return
 	}
 	if r.bar == nil {
-		r.bar = progressbar.NewOptions(e.Steps,
-			progressbar.OptionSetWriter(r.app.err),
-			progressbar.OptionSetWidth(r.barWidth()),
-			progressbar.OptionShowDescriptionAtLineEnd(),
-			progressbar.OptionSetPredictTime(false),
-			progressbar.OptionSetElapsedTime(false),
-			progressbar.OptionUseANSICodes(true),
-			progressbar.OptionSetTheme(progressbar.Theme{Saucer: "━", SaucerPadding: "─", BarStart: "", BarEnd: ""}))
+		r.bar = r.app.err.newBar(e.Steps, r.barWidth())
 	}
 	state := fmt.Sprintf("%v left", roundTime(left)) // of the epoch, and so beside it
 	if e.Step == e.Steps {
@@ -121,6 +114,18 @@ func (r *report) progress(e net.Progress) {
 	r.bar.Describe(fmt.Sprintf("epoch %d/%d: %s  loss %.3f  %.0f%s",
 		e.Epoch, r.run.config.Recipe.Epochs, state, e.Loss, e.ImagesPerSecond, unit))
 	_ = r.bar.Set(e.Step)
+}
+
+// newBar returns a progress bar for a terminal, so many columns wide.
+func (s *stream) newBar(steps, width int) *progressbar.ProgressBar {
+	return progressbar.NewOptions(steps,
+		progressbar.OptionSetWriter(s),
+		progressbar.OptionSetWidth(width),
+		progressbar.OptionShowDescriptionAtLineEnd(),
+		progressbar.OptionSetPredictTime(false),
+		progressbar.OptionSetElapsedTime(false),
+		progressbar.OptionUseANSICodes(true),
+		progressbar.OptionSetTheme(progressbar.Theme{Saucer: "━", SaucerPadding: "─", BarStart: "", BarEnd: ""}))
 }
 
 // narrow reports whether the terminal has little room beside the bar.

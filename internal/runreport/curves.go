@@ -1,0 +1,228 @@
+package runreport
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/gputrain/gputrain/internal/chart"
+	"github.com/gputrain/gputrain/net"
+)
+
+// curve is a chart with the name of its file.
+type curve struct {
+	file string
+	chart.Lines
+}
+
+var (
+	accuracy = chart.Axis{Format: chart.Percent, Max: chart.At(1)}
+	loss     = chart.Axis{Label: "cross-entropy, mean"}
+)
+
+// figure is one of the figures that training yields after each epoch.
+type figure struct {
+	name  string
+	file  string
+	axis  chart.Axis
+	value func(net.EpochResult) float64 // NaN where there is none
+}
+
+func scoreOf(s *net.Score, f func(*net.Score) float64) float64 {
+	if s == nil {
+		return math.NaN()
+	}
+	return f(s)
+}
+
+func lossOf(s *net.Score) float64     { return s.Loss }
+func accuracyOf(s *net.Score) float64 { return s.Accuracy }
+
+// The figures, of loss and of accuracy: in training, on the validation and on the
+// test set.
+var (
+	lossFigures = []figure{
+		{"training", "training-loss", loss, func(e net.EpochResult) float64 { return e.Cost }},
+		{"validation", "validation-loss", loss, func(e net.EpochResult) float64 { return scoreOf(e.Validation, lossOf) }},
+		{"test", "test-loss", loss, func(e net.EpochResult) float64 { return scoreOf(e.Test, lossOf) }},
+	}
+	accuracyFigures = []figure{
+		{"training", "training-accuracy", accuracy, func(e net.EpochResult) float64 { return e.Accuracy }},
+		{"validation", "validation-accuracy", accuracy, func(e net.EpochResult) float64 { return scoreOf(e.Validation, accuracyOf) }},
+		{"test", "test-accuracy", accuracy, func(e net.EpochResult) float64 { return scoreOf(e.Test, accuracyOf) }},
+	}
+)
+
+// epochs is the axis that a chart of curves has: from 0 on where one shows what is
+// within the epochs, in whole epochs where there are some.
+func (r *Report) epochs(within bool) chart.Axis {
+	a := chart.Axis{Label: "epoch", Whole: !within}
+	if within {
+		a.Min = chart.At(0)
+	}
+	for _, run := range r.Runs {
+		a.Whole = a.Whole || run.Checkpoint.Recipe.Epochs > 2
+	}
+	return a
+}
+
+// curves returns the charts of how the runs went.
+func (r *Report) curves() []curve {
+	var out []curve
+	within := false
+	for _, run := range r.Runs {
+		within = within || len(run.Steps) > 0
+	}
+	epochs := r.epochs(within && len(r.Runs) == 1)
+	if len(r.Runs) == 1 {
+		run := r.Runs[0]
+		out = append(out,
+			curve{"loss", chart.Lines{Title: "Loss", X: epochs, Y: loss, Series: run.series(lossFigures, func(p net.Progress) float64 { return p.Loss })}},
+			curve{"accuracy", chart.Lines{Title: "Accuracy", X: epochs, Y: accuracy, Series: run.series(accuracyFigures, func(p net.Progress) float64 { return p.Accuracy })}},
+		)
+	} else {
+		for _, figures := range [][]figure{lossFigures[:2], accuracyFigures[1:]} {
+			for _, f := range figures {
+				c := curve{f.file, chart.Lines{Title: title(f.file), X: epochs, Y: f.axis}}
+				for i, run := range r.Runs {
+					if s := run.figure(f); len(s.X) > 0 {
+						s.Name, s.Colour, s.Dash = run.Name, i, dashes[i/8%len(dashes)]
+						c.Series = append(c.Series, s)
+					}
+				}
+				if len(c.Series) > 0 {
+					out = append(out, c)
+				}
+			}
+		}
+	}
+	epochs = r.epochs(true)
+	rate := curve{"learning-rate", chart.Lines{Title: "Learning rate", X: epochs, Y: chart.Axis{Min: chart.At(0)}}}
+	speed := curve{"speed", chart.Lines{Title: "Images a second, in training", X: epochs, Y: chart.Axis{Min: chart.At(0)}}}
+	varies := false
+	for i, run := range r.Runs {
+		s, moves := run.learningRate()
+		varies = varies || moves || s.Y[0] != rate.firstValue(s.Y[0])
+		rate.Series = append(rate.Series, r.named(s, i))
+		if s := run.steps(func(p net.Progress) float64 { return p.ImagesPerSecond }); len(s.X) > 0 {
+			speed.Series = append(speed.Series, r.named(s, i))
+		}
+	}
+	if varies {
+		out = append(out, rate)
+	}
+	if len(speed.Series) > 0 {
+		out = append(out, speed)
+	}
+	for i := range out {
+		out[i].Description = describe(out[i].Lines)
+	}
+	return out
+}
+
+// dashes tell runs apart once the colours come again.
+var dashes = []chart.Dash{chart.Solid, chart.Dashed, chart.Dotted}
+
+// named gives a series the name and the colour of run i, where there are several.
+func (r *Report) named(s chart.Series, i int) chart.Series {
+	if len(r.Runs) > 1 {
+		s.Name, s.Colour, s.Dash = r.Runs[i].Name, i, dashes[i/8%len(dashes)]
+	}
+	return s
+}
+
+// firstValue is the first value of a chart's first series, or another where it has
+// none.
+func (c curve) firstValue(otherwise float64) float64 {
+	if len(c.Series) == 0 {
+		return otherwise
+	}
+	return c.Series[0].Y[0]
+}
+
+// series returns a run's figures of a kind, and, where they are known, the
+// training's within the epochs.
+func (r *Run) series(figures []figure, step func(net.Progress) float64) []chart.Series {
+	var out []chart.Series
+	if s := r.steps(step); len(s.X) > 0 {
+		s.Name, s.Colour, s.Dash = "training, within epochs", 7, chart.Solid
+		out = append(out, s)
+	}
+	for i, f := range figures {
+		if s := r.figure(f); len(s.X) > 0 {
+			s.Name, s.Colour = f.name, i
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// figure returns a figure after each epoch; none where no epoch has it. That of the
+// best epoch, which the validation set tells, has a ring.
+func (r *Run) figure(f figure) chart.Series {
+	var s chart.Series
+	any := false
+	best := r.Checkpoint.Best()
+	for _, e := range r.Checkpoint.History {
+		v := f.value(e)
+		any = any || !math.IsNaN(v)
+		s.X, s.Y = append(s.X, float64(e.Epoch)), append(s.Y, v)
+		if e.Epoch == best && f.name != "training" {
+			s.Ring, s.RingText = len(s.X), "best epoch on the validation set"
+		}
+	}
+	if !any {
+		return chart.Series{}
+	}
+	return s
+}
+
+// steps returns a figure within the epochs, over the share of epochs done.
+func (r *Run) steps(value func(net.Progress) float64) chart.Series {
+	s := chart.Series{Points: chart.NoPoints}
+	for _, p := range r.Steps {
+		s.X = append(s.X, float64(p.Epoch-1)+float64(p.Step)/float64(p.Steps))
+		s.Y = append(s.Y, value(p))
+	}
+	return s
+}
+
+// learningRate returns the learning rate over a run as its recipe has it, and
+// whether it changes.
+func (r *Run) learningRate() (s chart.Series, moves bool) {
+	recipe, perEpoch := r.Checkpoint.Recipe, int64(r.stepsPerEpoch())
+	steps := int64(recipe.Epochs) * perEpoch
+	o := recipe.OptimizerFor(int(perEpoch))
+	const most = 240
+	s.Points = chart.NoPoints
+	for i := range min(steps, most) {
+		step := i
+		if steps > most {
+			step = i * (steps - 1) / (most - 1)
+		}
+		s.X, s.Y = append(s.X, float64(step+1)/float64(perEpoch)), append(s.Y, o.Rate(step))
+		moves = moves || s.Y[i] != s.Y[0]
+	}
+	return s, moves
+}
+
+// describe says what a chart shows in words.
+func describe(c chart.Lines) string {
+	text := "By epoch"
+	for _, s := range c.Series {
+		for i := len(s.Y) - 1; i >= 0; i-- {
+			if v := s.Y[i]; !math.IsNaN(v) {
+				name := s.Name
+				if name != "" {
+					name += " "
+				}
+				value := chart.Number(v, -1)
+				if c.Y.Format != nil {
+					value = c.Y.Format(v)
+				}
+				text += fmt.Sprintf("; %sat last %s", name, value)
+				break
+			}
+		}
+	}
+	return text
+}

@@ -1,0 +1,101 @@
+package runreport
+
+import (
+	"image"
+	"slices"
+
+	"github.com/gputrain/gputrain/internal/raster"
+	"github.com/gputrain/gputrain/net"
+)
+
+// Filters is pictures of what a layer has learned to look for.
+type Filters struct {
+	Layer net.PlannedLayer
+	Scale raster.Scale
+	// Tiles are the filters over the image itself, one each. Matrix has those of
+	// deeper layers: a row for each input channel, a column for each filter.
+	Tiles       []image.Image
+	Matrix      image.Image
+	Shown, Rows int // filters and input channels of the picture; the layer may have more
+}
+
+// The most filters and channels of a picture.
+const (
+	mostTiles    = 64
+	mostChannels = 32
+)
+
+// FiltersOf draws the weights of each convolution, and of the first dense layer
+// where it looks at the image itself.
+func FiltersOf(plan *net.Plan, state net.State) []Filters {
+	var out []Filters
+	in, onImage := plan.Network.Input, true
+	for _, l := range plan.Layers {
+		switch l.Layer.(type) {
+		case *net.Conv:
+			weights := state.Params[l.Name+"."+string(net.Weight)].Float32s()
+			out = append(out, convFilters(l, weights, onImage))
+			onImage = false
+		case *net.Dense:
+			if onImage && pictured(in) {
+				out = append(out, tiles(l, state.Params[l.Name+"."+string(net.Weight)].Float32s(), in))
+			}
+			onImage = false
+		case *net.Flatten, *net.Dropout:
+		default:
+			onImage = false
+		}
+	}
+	return out
+}
+
+func convFilters(l net.PlannedLayer, weights []float32, onImage bool) Filters {
+	kernel := net.Shape{C: l.In.C, H: l.Window.KernelH, W: l.Window.KernelW}
+	if onImage && pictured(kernel) {
+		return tiles(l, weights, kernel)
+	}
+	f := Filters{Layer: l, Shown: min(l.Out.C, mostTiles), Rows: min(kernel.C, mostChannels), Scale: clipped(weights)}
+	var planes []image.Image
+	area := kernel.H * kernel.W
+	for c := range f.Rows {
+		for k := range f.Shown {
+			at := (k*kernel.C + c) * area
+			planes = append(planes, raster.Plane(weights[at:at+area], kernel.H, kernel.W, f.Scale))
+		}
+	}
+	f.Matrix = raster.Sheet(planes, f.Shown, 1, 1)
+	return f
+}
+
+// pictured reports whether samples of a shape are grey or colour images.
+func pictured(s net.Shape) bool { return s.C == 1 || s.C == 3 }
+
+// tiles draws each filter over an image of a shape.
+func tiles(l net.PlannedLayer, weights []float32, shape net.Shape) Filters {
+	f := Filters{Layer: l, Shown: min(l.Out.C, mostTiles), Rows: shape.C, Scale: signed(weights)}
+	for k := range f.Shown {
+		f.Tiles = append(f.Tiles, raster.Filter(weights[k*shape.Size():(k+1)*shape.Size()], shape.C, shape.H, shape.W, f.Scale))
+	}
+	return f
+}
+
+// beyondScale is of how many weights of a deeper layer one is beyond its picture's
+// scale: a few great ones would leave the others pale.
+const beyondScale = 200
+
+// clipped is the scale for the weights of a deeper layer.
+func clipped(weights []float32) raster.Scale {
+	sizes := make([]float32, len(weights))
+	for i, w := range weights {
+		sizes[i] = max(w, -w)
+	}
+	slices.Sort(sizes)
+	return raster.Scale{Max: float64(sizes[len(sizes)-1-len(sizes)/beyondScale]), Signed: true}
+}
+
+// signed is the scale for weights, whatever their signs.
+func signed(weights []float32) raster.Scale {
+	s := raster.ScaleOf(weights)
+	s.Signed = true
+	return s
+}
