@@ -6,7 +6,7 @@ CROSS  = linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race cuda check-cuda test-gpu gpu-kit sim noasm check generate check-generated fuzz bench bench-peers vuln cross ptx check-ptx check-abi check-descriptors roofline
+.PHONY: help build test race cuda check-cuda cuda-long test-gpu gpu-kit sim noasm check generate check-generated fuzz bench bench-peers vuln cross ptx check-ptx check-abi check-descriptors roofline
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ check-cuda: ## go vet and staticcheck with the tag cuda (needs a C compiler)
 cuda: ## Test what builds with the tag cuda, on the simulated machine (needs a C compiler, no GPU)
 	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -timeout 15m -tags cuda ./cuda/... ./bench
 	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -tags cuda -run 'CUDA|Devices|Help|Usage' ./cmd/gputrain
+
+cuda-long: ## The same of package cuda with every fault instead of a sample, and more schedules (about ten minutes)
+	$(CUDA_ENV) GPUTRAIN_CUDA_LONG=1 $(GO) test -timeout 60m -tags cuda ./cuda
 
 test-gpu: ## Test everything on this machine's GPU, and write gpu-report.txt; fails where there is none (docs/gpu.md)
 	@command -v "$$($(GO) env CC | cut -d' ' -f1)" >/dev/null || { echo "test-gpu needs a C compiler, to build with CUDA; or a kit (make gpu-kit) from a machine that has one" >&2; exit 1; }

@@ -108,6 +108,11 @@ func (d direction) String() string {
 	return [...]string{"forward", "backward data", "backward filter"}[d]
 }
 
+// function is the direction in the names of cuDNN's functions.
+func (d direction) function() string {
+	return [...]string{"Forward", "BackwardData", "BackwardFilter"}[d]
+}
+
 // algorithm is a way to compute a convolution, as cuDNN numbers them by direction.
 type algorithm struct {
 	id            int
@@ -161,11 +166,11 @@ func candidates(c *cudnn.Context, dir direction, d descriptors, measured *operan
 	x, w, conv, y := d.native()
 	var err error
 	if m := measured; m != nil {
-		err = driver.CheckDNN("cudnnFindConvolution...AlgorithmEx", int(C.measure(uint32(dir), dnnHandle(c),
+		err = driver.CheckDNN("cudnnFindConvolution"+dir.function()+"AlgorithmEx", int(C.measure(uint32(dir), dnnHandle(c),
 			x, C.CUdeviceptr(m.x.Address), w, C.CUdeviceptr(m.w.Address), conv, y, C.CUdeviceptr(m.y.Address),
 			mostAlgorithms, &got, &choices[0], C.CUdeviceptr(m.workspace.Address), C.size_t(m.workspace.Bytes))))
 	} else {
-		err = driver.CheckDNN("cudnnGetConvolution...Algorithm_v7", int(C.heuristic(uint32(dir), dnnHandle(c), x, w, conv, y,
+		err = driver.CheckDNN("cudnnGetConvolution"+dir.function()+"Algorithm_v7", int(C.heuristic(uint32(dir), dnnHandle(c), x, w, conv, y,
 			mostAlgorithms, &got, &choices[0])))
 	}
 	if err != nil {

@@ -38,6 +38,7 @@ static cublasStatus_t multiplyBFloat16(cublasHandle_t h, cublasOperation_t opA, 
 import "C"
 
 import (
+	"errors"
 	"reflect"
 	"unsafe"
 
@@ -180,15 +181,31 @@ func capture(stream cu.Stream, enqueue func() error) (*graph, error) {
 	}
 	failed := enqueue()
 	var recorded C.CUgraph
-	err := driver.Check("cuStreamEndCapture", int(C.cuStreamEndCapture(s, &recorded)))
+	status := C.cuStreamEndCapture(s, &recorded)
+	// A stream that is captured still could do nothing else any more.
+	var capturing C.CUstreamCaptureStatus
+	if status != C.CUDA_SUCCESS && C.cuStreamIsCapturing(s, &capturing) == C.CUDA_SUCCESS && capturing != C.CU_STREAM_CAPTURE_STATUS_NONE {
+		C.cuStreamEndCapture(s, &recorded)
+	}
+	g, err := instantiate(recorded, errors.Join(failed, driver.Check("cuStreamEndCapture", int(status))))
 	if recorded != nil {
-		defer C.cuGraphDestroy(recorded)
+		if e := driver.Check("cuGraphDestroy", int(C.cuGraphDestroy(recorded))); e != nil {
+			if g != nil {
+				e = errors.Join(e, g.close())
+			}
+			return nil, errors.Join(err, e)
+		}
 	}
 	if failed != nil {
-		return nil, failed
+		return nil, failed // without what ending a broken capture said
 	}
-	if err != nil {
-		return nil, err
+	return g, err
+}
+
+// instantiate makes what can be launched of what was recorded, unless that failed.
+func instantiate(recorded C.CUgraph, failed error) (*graph, error) {
+	if failed != nil {
+		return nil, failed
 	}
 	var nodes C.size_t
 	if err := driver.Check("cuGraphGetNodes", int(C.cuGraphGetNodes(recorded, nil, &nodes))); err != nil {

@@ -29,8 +29,9 @@ CUresult illegal(Capture &capture, CUresult status, const std::string &message) 
   return status;
 }
 
-// Whether a capture forbids the calling thread what is unsafe.
+// Whether a capture forbids the calling thread what is unsafe. One of a dead context can't be ended, and forbids nothing.
 bool forbids(const Capture &capture) {
+  if (capture.origin->context->error != CUDA_SUCCESS) return false;
   const CUstreamCaptureMode mode = threadMode();
   if (mode == CU_STREAM_CAPTURE_MODE_RELAXED || capture.mode == CU_STREAM_CAPTURE_MODE_RELAXED) return false;
   if (capture.thread == threadNumber()) return true;
