@@ -19,6 +19,10 @@ type Filters struct {
 	Shown, Rows int // filters and input channels of the picture; the layer may have more
 }
 
+// coloured reports whether the tiles have the colours that the filters answer to, in
+// place of the scale's.
+func (f *Filters) coloured() bool { return f.Matrix == nil && f.Rows == 3 }
+
 // The most filters and channels of a picture.
 const (
 	mostTiles    = 64

@@ -157,12 +157,13 @@ func short(v float64) string {
 // whole writes a whole number, with commas between thousands.
 func whole[I int | int64](n I) string { return chart.Number(float64(n), 0) }
 
-// percent writes a share of 1 with two decimals; that of nothing is a dash.
+// percent writes a share of 1 with two decimals, on one line; that of nothing is a
+// dash.
 func percent(share float64) string {
 	if share != share {
 		return "–"
 	}
-	return fmt.Sprintf("%.2f %%", 100*share)
+	return fmt.Sprintf("%.2f\u00a0%%", 100*share)
 }
 
 // scores writes a loss or an accuracy of an epoch.

@@ -176,7 +176,7 @@ func TestPagesTell(t *testing.T) {
 	all := pages(t)
 	for name, want := range map[string][]string{
 		"one": {"small on noise", "after 3 of 4 epochs.", "epochs, the best one 2", "Learning curves A ring marks", "The worst mistakes", "conv2, tanh1 6 maps of",
-			"Learning rate", "total", "Made by gputrain v1 on 25 November 2026", "channels it reads", "Filters over colour images"},
+			"Learning rate", "total", "Made by gputrain v1 on 25 November 2026", "channels it reads", "Filters over colour images", "weights up to ±"},
 		"several": {"5 runs side by side", "Validation accuracy", "0 of 2 – – –"},
 		"perfect": {"recognises 40 (100.00 %)", "There are none."},
 		"bare":    {"Nothing is told of mistakes.", "Layers Layer What"},

@@ -81,9 +81,9 @@ func (r *Run) evaluationView() (*evaluationView, error) {
 // sureness writes a probability, however small.
 func sureness(p float64) string {
 	if p > 0 && p < 0.001 {
-		return "< 0.1 %"
+		return "<\u00a00.1\u00a0%"
 	}
-	return fmt.Sprintf("%.1f %%", 100*p)
+	return fmt.Sprintf("%.1f\u00a0%%", 100*p)
 }
 
 // layerView is what the page shows of a layer's filters or maps.
@@ -107,7 +107,9 @@ func (r *Run) filterViews() (out []layerView, err error) {
 		if f.Matrix != nil {
 			v.What += fmt.Sprintf(": a column for each, a row for each of %s channels it reads; one weight in %d is beyond the scale", of(f.Rows, f.Layer.In.C), beyondScale)
 		}
-		if v.Legend, err = legend(f.Scale); err != nil {
+		if f.coloured() {
+			v.What += fmt.Sprintf(", weights up to ±%s", short(f.Scale.Max))
+		} else if v.Legend, err = legend(f.Scale); err != nil {
 			return nil, err
 		}
 		if f.Matrix != nil {
