@@ -73,6 +73,11 @@ check-onnx: ## Run exported networks in ONNX Runtime (fetches it; needs python3 
 	"$(ONNX_VENV)/bin/pip" install --quiet --disable-pip-version-check -r onnx/testdata/requirements.txt
 	GPUTRAIN_ONNX_PYTHON="$(ONNX_VENV)/bin/python" $(GO) test -count=1 -v -run Runtime ./onnx
 
+.PHONY: check-report
+check-report: ## Open the report's pages in Chromium, wide and narrow (needs chromium or google-chrome)
+	@browser=$$(command -v chromium || command -v chromium-browser || command -v google-chrome) || { echo "check-report needs chromium or google-chrome" >&2; exit 1; }; \
+	GPUTRAIN_CHROMIUM="$$browser" $(GO) test -count=1 -v -run InBrowser ./internal/runreport
+
 noasm: ## Run the CPU device's short tests without assembly
 	$(TOOL) gotestsum --format pkgname -- -short -tags noasm ./cpu/... ./internal/cpufeat
 
