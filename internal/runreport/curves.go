@@ -114,9 +114,28 @@ func (r *Report) curves() []curve {
 		out = append(out, speed)
 	}
 	for i := range out {
+		out[i].Lines = logarithmic(out[i].Lines)
 		out[i].Description = describe(out[i].Lines)
 	}
 	return out
+}
+
+// logarithmic gives a chart of losses a logarithmic scale where they span more than
+// a factor of ten: on another one the later epochs would all lie at the bottom.
+func logarithmic(c chart.Lines) chart.Lines {
+	least, most := math.Inf(1), math.Inf(-1)
+	for _, s := range c.Series {
+		for _, v := range s.Y {
+			if v > 0 {
+				least, most = min(least, v), max(most, v)
+			}
+		}
+	}
+	if c.Y.Label == loss.Label && most > 10*least {
+		c.Y.Log = true
+		c.Y.Label += " (log scale)"
+	}
+	return c
 }
 
 // dashes tell runs apart once the colours come again.

@@ -91,6 +91,22 @@ func TestCurvesOfSeveralRuns(t *testing.T) {
 	}
 }
 
+// TestLogarithmicLoss: a loss that falls to a hundredth is told by its logarithm.
+func TestLogarithmicLoss(t *testing.T) {
+	run := exampleRun(t, small(net.Shape{C: 1, H: 12, W: 10}), "a", 4, 2)
+	if c := curveOf(t, exampleReport(run), "loss"); c.Y.Log {
+		t.Error("losses from 1 to 2 have a logarithmic scale")
+	}
+	run.Checkpoint.History[1].Test.Loss = 0.02
+	if c := curveOf(t, exampleReport(run), "loss"); !c.Y.Log || c.Y.Label != "cross-entropy, mean (log scale)" {
+		t.Errorf("losses from 0.02 to 2 have the axis %+v", c.Y)
+	}
+	run.Checkpoint.History[1].Test.Accuracy = 0.01
+	if c := curveOf(t, exampleReport(run), "accuracy"); c.Y.Log {
+		t.Error("accuracies have a logarithmic scale")
+	}
+}
+
 // TestConstantRate: a learning rate that never changes is no curve.
 func TestConstantRate(t *testing.T) {
 	run := exampleRun(t, small(net.Shape{C: 1, H: 12, W: 10}), "a", 4, 3)

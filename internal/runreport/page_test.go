@@ -30,6 +30,8 @@ func pages(t *testing.T) map[string]*Report {
 	}
 	begun := exampleRun(t, small(colour), "begun", 2, 0)
 	begun.Checkpoint.Position.Step = 3
+	letters := exampleRun(t, &net.Network{Name: "letters", Input: grey, Layers: []net.Layer{
+		&net.Conv{Filters: 70, Kernel: net.Square(3)}, &net.Flatten{}, &net.Dense{Units: 26}}}, "letters", 2, 2)
 	flat := &net.Network{Name: "flat", Input: grey, Layers: []net.Layer{&net.Flatten{}, &net.Dense{Units: 3}}}
 	one := exampleRun(t, flat, "flat", 1, 1)
 	one.Image.Label = NoLabel
@@ -41,7 +43,7 @@ func pages(t *testing.T) map[string]*Report {
 	return map[string]*Report{
 		"one": exampleReport(exampleRun(t, small(colour), "one", 4, 3)), "several": exampleReport(perfect, bare, begun, one, hostile),
 		"perfect": exampleReport(perfect), "bare": exampleReport(bare), "begun": exampleReport(begun), "flat": exampleReport(one),
-		"hostile": exampleReport(hostile),
+		"hostile": exampleReport(hostile), "letters": exampleReport(letters),
 	}
 }
 
@@ -181,6 +183,7 @@ func TestPagesTell(t *testing.T) {
 		"perfect": {"recognises 40 (100.00 %)", "There are none."},
 		"bare":    {"Nothing is told of mistakes.", "Layers Layer What"},
 		"begun":   {"after 0 of 2 epochs and 3 of 10 steps of the next", "nothing to show yet"},
+		"letters": {"Every class Precision is", "64 of 70 filters", "64 of 70 maps"},
 		"flat":    {"units over the image of 1 × 12 × 10"},
 		"hostile": {strings.Join(strings.Fields(bad), " ")},
 	} {

@@ -23,6 +23,7 @@ const (
 type evaluationView struct {
 	Split, Images, Right, Accuracy, Wrong, MixUps string
 	Heat                                          template.HTML
+	Many                                          bool // classes, too many to stand beside the matrix
 	Classes                                       []struct{ Name, Images, Precision, Recall, F1 string }
 	Mistakes                                      []mistakeView
 	More                                          string // mistakes that are not shown; empty for none
@@ -41,7 +42,7 @@ func (r *Run) evaluationView() (*evaluationView, error) {
 	}
 	v := &evaluationView{
 		Split: e.Split, Images: whole(e.Images), Right: whole(e.Images - e.Wrong), Accuracy: percent(e.Accuracy()),
-		Heat: r.confusion().Draw().SVG(),
+		Heat: r.confusion().Draw().SVG(), Many: len(e.Confusion) > 20,
 	}
 	if e.Wrong > 0 {
 		v.Wrong = whole(e.Wrong)
