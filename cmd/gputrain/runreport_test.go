@@ -162,7 +162,7 @@ func TestReportInProgress(t *testing.T) {
 	}
 	must(t, "report", "begun.safetensors")
 	page, err := os.ReadFile(defaultReport)
-	if err != nil || !bytes.Contains(page, []byte("after 0 of 1 epochs and 3 of 20 steps of the next")) {
+	if err != nil || !bytes.Contains(page, []byte("after 0 of 1 epoch and 3 of 20 steps of the next")) {
 		t.Errorf("%v: the page doesn't tell where the run is", err)
 	}
 }

@@ -75,10 +75,14 @@ func (r *Report) curves() []curve {
 	epochs := r.epochs(within && len(r.Runs) == 1)
 	if len(r.Runs) == 1 {
 		run := r.Runs[0]
-		out = append(out,
-			curve{"loss", chart.Lines{Title: "Loss", X: epochs, Y: loss, Series: run.series(lossFigures, func(p net.Progress) float64 { return p.Loss })}},
-			curve{"accuracy", chart.Lines{Title: "Accuracy", X: epochs, Y: accuracy, Series: run.series(accuracyFigures, func(p net.Progress) float64 { return p.Accuracy })}},
-		)
+		for _, c := range []curve{
+			{"loss", chart.Lines{Title: "Loss", Y: loss, Series: run.series(lossFigures, func(p net.Progress) float64 { return p.Loss })}},
+			{"accuracy", chart.Lines{Title: "Accuracy", Y: accuracy, Series: run.series(accuracyFigures, func(p net.Progress) float64 { return p.Accuracy })}},
+		} {
+			if c.X = epochs; len(c.Series) > 0 {
+				out = append(out, c)
+			}
+		}
 	} else {
 		for _, figures := range [][]figure{lossFigures[:2], accuracyFigures[1:]} {
 			for _, f := range figures {
@@ -198,6 +202,9 @@ func (r *Run) figure(f figure) chart.Series {
 // steps returns a figure within the epochs, over the share of epochs done.
 func (r *Run) steps(value func(net.Progress) float64) chart.Series {
 	s := chart.Series{Points: chart.NoPoints}
+	if len(r.Steps) == 1 {
+		s.Points = chart.AllPoints // no line to see
+	}
 	for _, p := range r.Steps {
 		s.X = append(s.X, float64(p.Epoch-1)+float64(p.Step)/float64(p.Steps))
 		s.Y = append(s.Y, value(p))

@@ -44,6 +44,7 @@ type pageView struct {
 	Contents           []link
 	Runs               []*runView
 	Curves             []template.HTML
+	Begun              bool // an epoch is done, or a part of one is known
 	Ringed             bool // a curve marks the best epoch
 	Program, Made      string
 }
@@ -64,6 +65,7 @@ func (r *Report) view() (*pageView, error) {
 			return nil, err
 		}
 		v.Runs = append(v.Runs, run)
+		v.Begun = v.Begun || len(r.Runs[i].Checkpoint.History)+len(r.Runs[i].Steps) > 0
 	}
 	v.Contents = []link{{"curves", "Learning curves"}}
 	if len(v.Runs) == 1 {

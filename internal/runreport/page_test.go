@@ -29,7 +29,9 @@ func pages(t *testing.T) map[string]*Report {
 		bare.Checkpoint.History[i].Validation, bare.Checkpoint.History[i].Test = nil, nil
 	}
 	begun := exampleRun(t, small(colour), "begun", 2, 0)
-	begun.Checkpoint.Position.Step = 3
+	begun.Checkpoint.Position.Step, begun.Checkpoint.State.Step = 3, 3
+	begun.Steps = []net.Progress{{Epoch: 1, Step: 3, Steps: 10, Loss: 1.5, Accuracy: 0.2, ImagesPerSecond: 10, LearningRate: 0.01}}
+	imported := exampleRun(t, small(colour), "imported", 2, 0)
 	letters := exampleRun(t, &net.Network{Name: "letters", Input: grey, Layers: []net.Layer{
 		&net.Conv{Filters: 70, Kernel: net.Square(3)}, &net.Flatten{}, &net.Dense{Units: 26}}}, "letters", 2, 2)
 	flat := &net.Network{Name: "flat", Input: grey, Layers: []net.Layer{&net.Flatten{}, &net.Dense{Units: 3}}}
@@ -43,7 +45,7 @@ func pages(t *testing.T) map[string]*Report {
 	return map[string]*Report{
 		"one": exampleReport(exampleRun(t, small(colour), "one", 4, 3)), "several": exampleReport(perfect, bare, begun, one, hostile),
 		"perfect": exampleReport(perfect), "bare": exampleReport(bare), "begun": exampleReport(begun), "flat": exampleReport(one),
-		"hostile": exampleReport(hostile), "letters": exampleReport(letters),
+		"hostile": exampleReport(hostile), "letters": exampleReport(letters), "imported": exampleReport(imported),
 	}
 }
 
@@ -179,13 +181,14 @@ func TestPagesTell(t *testing.T) {
 	for name, want := range map[string][]string{
 		"one": {"small on noise", "after 3 of 4 epochs.", "epochs, the best one 2", "Learning curves A ring marks", "The worst mistakes", "conv2, tanh1 6 maps of",
 			"Learning rate", "total", "Made by gputrain v1 on 25 November 2026", "channels it reads", "Filters over colour images", "weights up to ±"},
-		"several": {"5 runs side by side", "Validation accuracy", "0 of 2 – – –"},
-		"perfect": {"recognises 40 (100.00 %)", "There are none."},
-		"bare":    {"Nothing is told of mistakes.", "Layers Layer What"},
-		"begun":   {"after 0 of 2 epochs and 3 of 10 steps of the next", "nothing to show yet"},
-		"letters": {"Every class Precision is", "64 of 70 filters", "64 of 70 maps"},
-		"flat":    {"units over the image of 1 × 12 × 10"},
-		"hostile": {strings.Join(strings.Fields(bad), " ")},
+		"several":  {"5 runs side by side", "Validation accuracy", "0 of 2 – – –"},
+		"perfect":  {"recognises 40 (100.00 %)", "There are none."},
+		"bare":     {"Nothing is told of mistakes.", "Layers Layer What"},
+		"begun":    {"after 0 of 2 epochs and 3 of 10 steps of the next", "training, within epochs"},
+		"imported": {"to be trained on 100 images of noise, in 2 epochs.", "No epoch is done yet."},
+		"letters":  {"Every class Precision is", "64 of 70 filters", "64 of 70 maps"},
+		"flat":     {"units over the image of 1 × 12 × 10"},
+		"hostile":  {strings.Join(strings.Fields(bad), " ")},
 	} {
 		got := text(t, all[name])
 		for _, w := range want {

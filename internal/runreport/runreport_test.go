@@ -113,6 +113,7 @@ func exampleRun(t *testing.T, n *net.Network, name string, epochs, done int) *Ru
 		Network: n, Recipe: recipe, Device: "cpu", Train: net.DatasetID{Name: "noise training", Samples: 100, SHA256: "0123"},
 		Validation: &net.DatasetID{Name: "noise validation", Samples: 10, SHA256: "4567"}, Position: net.Position{Epoch: done}, State: state,
 	}
+	c.State.Step = int64(10 * done)
 	for e := range done {
 		x := float64(e + 1)
 		c.History = append(c.History, net.EpochResult{

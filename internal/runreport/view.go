@@ -108,12 +108,23 @@ func dataName(c *net.Checkpoint) string { return strings.TrimSuffix(c.Train.Name
 // status says where a run stands.
 func (r *Run) status() string {
 	c := r.Checkpoint
-	text := fmt.Sprintf("Network %s, trained on %s images of %s, after %d of %d epochs", orUnnamed(c.Network.Name),
-		whole(c.Train.Samples), dataName(c), c.Position.Epoch, c.Recipe.Epochs)
+	data := fmt.Sprintf("%s images of %s", whole(c.Train.Samples), dataName(c))
+	if c.State.Step == 0 {
+		return fmt.Sprintf("Network %s, to be trained on %s, in %s.", orUnnamed(c.Network.Name), data, counted(c.Recipe.Epochs, "epoch"))
+	}
+	text := fmt.Sprintf("Network %s, trained on %s, after %d of %s", orUnnamed(c.Network.Name), data, c.Position.Epoch, counted(c.Recipe.Epochs, "epoch"))
 	if c.Position.Step > 0 {
 		text += fmt.Sprintf(" and %s of %s steps of the next", whole(c.Position.Step), whole(r.stepsPerEpoch()))
 	}
 	return text + "."
+}
+
+// counted writes a number of things, in the singular where there is one.
+func counted(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return whole(n) + " " + thing
 }
 
 // cards are the figures at the page's head.
