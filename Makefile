@@ -55,6 +55,10 @@ test-gpu: ## Test everything on this machine's GPU, and write gpu-report.txt; fa
 gpu-kit: ## Build bin/gpu-kit, a folder with all that test-gpu needs, for a GPU's machine without Go or internet
 	@CGO_ENABLED=0 $(GO) run ./cuda/testgpu -kit bin/gpu-kit
 
+.PHONY: check-docker
+check-docker: ## Lint Dockerfile.cuda and run its stages' commands in Debian roots (needs root, debootstrap, python3)
+	tools/check-docker
+
 sim: ## Build the simulated CUDA machine, cuda/sim/build (needs g++)
 	$(MAKE) --no-print-directory -C cuda/sim/src -j$$(nproc)
 
