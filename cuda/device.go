@@ -35,6 +35,7 @@ type Device struct {
 	pool    *Pool
 	data    []*deviceData
 	choices *choiceCache
+	ranges  *ranges
 }
 
 // blasWorkspace is what cuBLAS's documentation recommends for GPUs of Hopper and later; older ones want 4 MB.
@@ -61,7 +62,7 @@ func Open(o Options) (*Device, error) {
 		return nil, fmt.Errorf("%w: GPU %d (%s) has no %s, which came with compute capability 8.0 (this one: %d.%d)", net.ErrPrecision,
 			gpu.Index, gpu.Name, o.Precision, gpu.Major, gpu.Minor)
 	}
-	d := &Device{options: o, libraries: libraries, gpu: gpu, thread: newThread(), choices: newChoiceCache(o.AlgorithmCache)}
+	d := &Device{options: o, libraries: libraries, gpu: gpu, thread: newThread(), choices: newChoiceCache(o.AlgorithmCache), ranges: newRanges()}
 	d.pool = &Pool{limit: o.MemoryLimit, single: o.SingleAllocations, stats: MemoryStats{Limit: o.MemoryLimit}}
 	if err := d.thread.do(func() error { return d.explain(d.start()) }); err != nil {
 		return nil, errors.Join(err, d.Close())
@@ -207,4 +208,8 @@ func (d *Device) end() error {
 }
 
 // synchronize waits for all that was given to the device.
-func (d *Device) synchronize() error { return call("cuStreamSynchronize", d.stream.Synchronize()) }
+func (d *Device) synchronize() error {
+	d.ranges.begin(rangeWait)
+	defer d.ranges.end()
+	return call("cuStreamSynchronize", d.stream.Synchronize())
+}

@@ -25,6 +25,7 @@ type program struct {
 	failed  error // the first error after which nothing can be trusted
 
 	chain       []operation    // chain[i] makes activations[i+1]
+	names       []passNames    // of the chain
 	activations []*activations // [0] is the input
 	views       []view         // by layer
 	lowest      int            // the first operation with trained parameters; len(chain): none
@@ -237,6 +238,7 @@ func (p *program) link() {
 			p.lowest = len(p.chain)
 		}
 		p.chain = append(p.chain, op)
+		p.names = append(p.names, newPassNames(p.plan.Layers[i:i+len(views)]))
 		p.activations = append(p.activations, out)
 		p.views = append(p.views, views...)
 		seen = views[len(views)-1]
@@ -429,15 +431,49 @@ func (p *program) state() kernels.Pointer[kernels.StepState] {
 
 // run enqueues one piece of work as it stands in the block's next slot.
 func (p *program) run(w work) error {
-	if err := p.gather(w); err != nil {
+	ranges := p.device.ranges
+	ranges.begin(rangeGather)
+	err := p.gather(w)
+	ranges.end()
+	if err != nil {
 		return err
 	}
 	m := &pass{n: w.n, training: w.kind == training}
-	for _, op := range p.chain {
-		if err := op.forward(m); err != nil {
+	for i, op := range p.chain {
+		ranges.begin(p.names[i].forward)
+		err := op.forward(m)
+		ranges.end()
+		if err != nil {
 			return err
 		}
 	}
+	ranges.begin(rangeLoss)
+	err = p.judge(w)
+	ranges.end()
+	if err != nil || w.kind != training {
+		return err
+	}
+	for i := len(p.chain) - 1; i >= p.lowest; i-- {
+		ranges.begin(p.names[i].backward)
+		err := p.chain[i].backward(m, i > p.lowest)
+		ranges.end()
+		if err != nil {
+			return err
+		}
+	}
+	ranges.begin(rangeUpdate)
+	defer ranges.end()
+	if err := p.update(); err != nil {
+		return err
+	}
+	if err := p.roundWeights(); err != nil {
+		return err
+	}
+	return p.addMetrics(w.n, true)
+}
+
+// judge computes what the work wants of probabilities, losses and the logits' gradient.
+func (p *program) judge(w work) error {
 	switch w.kind {
 	case inferring:
 		return p.softmax(w.n, true, false, false)
@@ -447,21 +483,7 @@ func (p *program) run(w work) error {
 		}
 		return p.addMetrics(w.n, false)
 	}
-	if err := p.softmax(w.n, false, true, p.lowest < len(p.chain)); err != nil {
-		return err
-	}
-	for i := len(p.chain) - 1; i >= p.lowest; i-- {
-		if err := p.chain[i].backward(m, i > p.lowest); err != nil {
-			return err
-		}
-	}
-	if err := p.update(); err != nil {
-		return err
-	}
-	if err := p.roundWeights(); err != nil {
-		return err
-	}
-	return p.addMetrics(w.n, true)
+	return p.softmax(w.n, false, true, p.lowest < len(p.chain))
 }
 
 // gather brings the samples of the slot to the input.

@@ -139,7 +139,10 @@ func (q *queue) flush() error {
 		return nil
 	}
 	count := q.count
-	if err := q.upload(); err != nil {
+	q.program.device.ranges.begin(rangeUpload)
+	err := q.upload()
+	q.program.device.ranges.end()
+	if err != nil {
 		return q.program.fail(err)
 	}
 	for range count {
@@ -184,6 +187,8 @@ func (q *queue) show(b net.Batch) (work, error) {
 
 // start runs one mini-batch: the first of its kind kernel by kernel, which also chooses algorithms, the others as a graph.
 func (p *program) start(w work) error {
+	p.device.ranges.begin(rangeOf[w.kind])
+	defer p.device.ranges.end()
 	if g := p.graphs[w]; g != nil {
 		return g.launch(p.device.stream)
 	}
@@ -203,7 +208,9 @@ func (p *program) start(w work) error {
 		}
 	}
 	p.capturing = true
+	p.device.ranges.begin(rangeCapture)
 	g, err := capture(p.device.stream, func() error { return p.run(w) })
+	p.device.ranges.end()
 	p.capturing = false
 	if errors.Is(err, errNotMade) {
 		return p.run(w) // makes it
