@@ -82,6 +82,10 @@ check-report: ## Open the report's pages in Chromium, wide and narrow (needs chr
 	@browser=$$(command -v chromium || command -v chromium-browser || command -v google-chrome) || { echo "check-report needs chromium or google-chrome" >&2; exit 1; }; \
 	GPUTRAIN_CHROMIUM="$$browser" $(GO) test -count=1 -v -run InBrowser ./internal/runreport
 
+.PHONY: report-picture
+report-picture: ## Write docs/report.png anew, the README's picture of a report (trains for minutes; needs chromium, and pngquant for a small file)
+	@docs/report-picture $(RUN)
+
 noasm: ## Run the CPU device's short tests without assembly
 	$(TOOL) gotestsum --format pkgname -- -short -tags noasm ./cpu/... ./internal/cpufeat
 
