@@ -132,8 +132,7 @@ func (v *runView) cards(run *Run) []Fact {
 	var out []Fact
 	add := func(name, value string) { out = append(out, Fact{name, value}) }
 	if e := run.Evaluation; e != nil {
-		add(fmt.Sprintf("of %s %s images recognised", whole(e.Images), e.Split), percent(e.Accuracy()))
-		add("mistakes", whole(e.Wrong))
+		add(fmt.Sprintf("of %s %s images recognised, %s", whole(e.Images), e.Split, counted(e.Wrong, "mistake")), percent(e.Accuracy()))
 	}
 	if v.Validation != "–" {
 		add("on the validation set", v.Validation)
