@@ -26,7 +26,33 @@ import (
 const (
 	LastCheckpoint = "last.safetensors" // the latest
 	BestCheckpoint = "best.safetensors" // of the best epoch on the validation set
+
+	epochCheckpoints = "epoch-*.safetensors" // the pattern of EpochCheckpoint
 )
+
+// EpochCheckpoint is the name of the checkpoint of an epoch, from 1, that is kept.
+func EpochCheckpoint(epoch int) string {
+	return strings.Replace(epochCheckpoints, "*", strconv.Itoa(epoch), 1)
+}
+
+// removeEpochs removes the checkpoints of the epochs up to one.
+func removeEpochs(dir string, upTo int) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		var epoch int
+		_, err := fmt.Sscanf(e.Name(), "epoch-%d", &epoch)
+		if err != nil || e.Name() != EpochCheckpoint(epoch) || epoch > upTo {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+			return fmt.Errorf("checkpoint of an earlier epoch: %w", err)
+		}
+	}
+	return nil
+}
 
 var (
 	// ErrCheckpoint means that a file is no checkpoint that this version can

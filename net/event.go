@@ -1,5 +1,10 @@
 package net
 
+import (
+	"encoding/json"
+	"fmt"
+)
+
 // Event is something that happened in a training run: one of Started, Progress,
 // EpochDone, CheckpointSaved and Done. Marshalled to JSON its fields have the
 // names of its tags.
@@ -76,6 +81,7 @@ type CheckpointReason string
 const (
 	AtEpoch   CheckpointReason = "epoch"       // an epoch is done
 	AtBest    CheckpointReason = "best"        // the best epoch so far on the validation set
+	AtKept    CheckpointReason = "kept"        // an epoch is done, in a file of its own: Keep of Saving
 	AtPeriod  CheckpointReason = "period"      // EverySteps or Every of Saving
 	AtStopped CheckpointReason = "interrupted" // the context ended or an observer failed
 )
@@ -91,6 +97,43 @@ type CheckpointSaved struct {
 // Done is the last event of a run that came to its end, by early stopping too.
 type Done struct {
 	Result
+}
+
+// MarshalEvent returns an event as a JSON object, its kind first, as "event".
+func MarshalEvent(e Event) ([]byte, error) {
+	fields, err := json.Marshal(e)
+	if err != nil {
+		return nil, err
+	}
+	return fmt.Appendf(nil, `{"event":%q,%s`, e.Kind(), fields[1:]), nil
+}
+
+// UnmarshalEvent reads what MarshalEvent returns. Fields that it doesn't know are
+// passed over.
+func UnmarshalEvent(b []byte) (Event, error) {
+	var kind struct{ Event string }
+	if err := json.Unmarshal(b, &kind); err != nil {
+		return nil, err
+	}
+	switch kind.Event {
+	case Started{}.Kind():
+		return unmarshalAs[Started](b)
+	case Progress{}.Kind():
+		return unmarshalAs[Progress](b)
+	case EpochDone{}.Kind():
+		return unmarshalAs[EpochDone](b)
+	case CheckpointSaved{}.Kind():
+		return unmarshalAs[CheckpointSaved](b)
+	case Done{}.Kind():
+		return unmarshalAs[Done](b)
+	}
+	return nil, fmt.Errorf("unknown event %q", kind.Event)
+}
+
+func unmarshalAs[E Event](b []byte) (Event, error) {
+	var e E
+	err := json.Unmarshal(b, &e)
+	return e, err
 }
 
 // Kind returns "started".

@@ -17,6 +17,7 @@ type Saving struct {
 	Dir        string        // the folder of this run alone, made if missing; "" writes none
 	EverySteps int           // besides the end of each epoch, every so many steps; 0 does not
 	Every      time.Duration // and when so much time has passed since the last; 0 does not
+	Keep       int           // of the last so many epochs, besides, EpochCheckpoint; older ones are removed. 0 keeps and removes none
 }
 
 // Config describes a training run.
@@ -170,6 +171,8 @@ func newTrainer(prog Program, cfg Config) (*trainer, error) {
 		return nil, errors.New("early stopping needs a validation set")
 	case cfg.Interval < 0 || cfg.Saving.EverySteps < 0 || cfg.Saving.Every < 0:
 		return nil, errors.New("intervals must be at least 0")
+	case cfg.Saving.Keep < 0:
+		return nil, fmt.Errorf("cannot keep the checkpoints of %d epochs", cfg.Saving.Keep)
 	}
 	if cfg.Interval == 0 {
 		cfg.Interval = 50
@@ -199,7 +202,7 @@ func newTrainer(prog Program, cfg Config) (*trainer, error) {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, fmt.Errorf("checkpoint folder: %w", err)
 		}
-		if err := replacefile.RemoveTemporaries(dir, LastCheckpoint, BestCheckpoint); err != nil {
+		if err := replacefile.RemoveTemporaries(dir, LastCheckpoint, BestCheckpoint, epochCheckpoints); err != nil {
 			return nil, fmt.Errorf("checkpoint folder: %w", err)
 		}
 	}
@@ -314,14 +317,16 @@ func (t *trainer) epoch(ctx context.Context) error {
 	t.history = append(t.history, done.EpochResult)
 	t.pos = Position{Epoch: t.pos.Epoch + 1}
 	done.Best = bestEpoch(t.history, t.cfg.Recipe.watch()) == t.pos.Epoch
-	// An observer that fails must not cost the checkpoint, nor a failed write the
-	// epoch's line.
-	events, saveErr := t.saveEpoch(done.Best)
-	err = t.observe(append([]Event{done}, events...)...)
-	if saveErr != nil {
-		return saveErr
+	// An observer that fails must not cost the checkpoint.
+	observeErr := t.observe(done)
+	events, err := t.saveEpoch(done.Best)
+	if observeErr == nil {
+		observeErr = t.observe(events...)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return observeErr
 }
 
 // progress reads the metrics and tells of the steps since it last did.
@@ -468,9 +473,10 @@ func (t *trainer) write(c *Checkpoint, name string, reason CheckpointReason) (Ch
 	if err != nil && !errors.Is(err, replacefile.ErrNotSynced) {
 		return CheckpointSaved{}, err
 	}
-	if name == BestCheckpoint {
+	switch name {
+	case BestCheckpoint:
 		t.best = path
-	} else {
+	case LastCheckpoint:
 		t.last, t.savedTime = path, time.Now()
 	}
 	if err != nil {
@@ -502,20 +508,30 @@ func (t *trainer) saveEpoch(best bool) ([]Event, error) {
 		return nil, err
 	}
 	var events []Event
-	// The best one first: killed in between, the run repeats the epoch and writes
-	// it again.
+	save := func(name string, reason CheckpointReason) error {
+		saved, err := t.write(c, name, reason)
+		if err == nil {
+			events = append(events, saved)
+		}
+		return err
+	}
+	// The last one last: killed in between, the run repeats the epoch and writes
+	// all of them again.
 	if best {
-		saved, err := t.write(c, BestCheckpoint, AtBest)
-		if err != nil {
+		if err := save(BestCheckpoint, AtBest); err != nil {
 			return events, err
 		}
-		events = append(events, saved)
 	}
-	saved, err := t.write(c, LastCheckpoint, AtEpoch)
-	if err != nil {
+	keep := t.cfg.Saving.Keep
+	if keep > 0 {
+		if err := save(EpochCheckpoint(t.pos.Epoch), AtKept); err != nil {
+			return events, err
+		}
+	}
+	if err := save(LastCheckpoint, AtEpoch); err != nil || keep == 0 {
 		return events, err
 	}
-	return append(events, saved), nil
+	return events, removeEpochs(t.cfg.Saving.Dir, t.pos.Epoch-keep)
 }
 
 // observe tells every observer. One that fails interrupts the run.

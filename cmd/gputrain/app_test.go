@@ -92,7 +92,7 @@ var trained = sync.OnceValues(func() (*net.Checkpoint, error) {
 	var out bytes.Buffer
 	args := []string{
 		"gputrain", "train", "--model", "mlp", "--recipe", "fast", "--epochs", "2", "--limit", "6000",
-		"--checkpoint", filepath.Join(dir, "run"),
+		"--run", filepath.Join(dir, "run"),
 	}
 	if status := run(context.Background(), args, nil, &out, &out); status != exitOK {
 		return nil, &usageError{out.String()}

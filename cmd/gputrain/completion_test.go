@@ -28,8 +28,8 @@ func TestBashCompletion(t *testing.T) {
 		{"gputrain train --device c", "cpu cuda"},
 		{"gputrain train --epo", "--epochs"},
 		{"gputrain train --data ", ""}, // bash completes files
-		{"gputrain train --checkpoint ", ""},
-		{"gputrain train --checkpoint", "--checkpoint --checkpoint-every"},
+		{"gputrain train --run ", ""},
+		{"gputrain train --checkpoint", "--checkpoint-every"},
 		{"gputrain train --model min", ""},
 		{"gputrain predict --verbose ", ""},
 		// bash's own words: it breaks at =.

@@ -32,7 +32,7 @@ func (a *app) evalCommand() *cli.Command {
 
 Examples:
   gputrain eval
-  gputrain eval --checkpoint checkpoints/run-2/best.safetensors
+  gputrain eval --checkpoint runs/run-2/best.safetensors
   gputrain eval --data fashion-mnist --split validation --json`,
 		Flags: append([]cli.Flag{
 			checkpointFlag(),

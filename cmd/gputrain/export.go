@@ -50,7 +50,7 @@ width), dense layers (units, inputs). channels-last is TensorFlow's:
 
 Examples:
   gputrain export                                  (model.onnx, of the latest run)
-  gputrain export --checkpoint checkpoints/run-2/best.safetensors --output digits.onnx
+  gputrain export --checkpoint runs/run-2/best.safetensors --output digits.onnx
   gputrain export --logits                         (leave the softmax to the reader)
   gputrain export --format safetensors --layout channels-last`,
 		Flags: []cli.Flag{
@@ -163,14 +163,14 @@ From the TensorFlow program of the tutorial, with its variables saved by
 
 Examples:
   gputrain import model.safetensors
-  gputrain import model.safetensors --model mine.json --checkpoint checkpoints/imported`,
+  gputrain import model.safetensors --model mine.json --run imported`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "model", Value: net.Models()[0].Name, EnvVars: env("model"), Usage: "the weights' network, `MODEL`: a built-in model's name, or a JSON file"},
 			layoutFlag(),
 			&cli.StringSliceFlag{Name: "name", EnvVars: env("name"), Category: "Format", Usage: "take a parameter's values from another tensor, `PARAMETER=TENSOR`; may be repeated"},
 			&cli.StringFlag{Name: "recipe", Value: net.Recipes()[0].Name, EnvVars: env("recipe"), Usage: "settings for going on, by `NAME`: " + orList(recipeNames())},
 			dataFlag(),
-			&cli.StringFlag{Name: "checkpoint", EnvVars: env("checkpoint"), DefaultText: filepath.Join(runsFolder, "run-N"), Usage: "`FOLDER`: where the checkpoint goes"},
+			runFlag(""),
 			&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object"},
 		},
 		Action: a.importWeights,
@@ -226,14 +226,11 @@ func (a *app) importWeights(c *cli.Context) (err error) {
 	validation := data.Validation.ID()
 	checkpoint := &net.Checkpoint{Network: network, Recipe: recipe, Device: "none: imported", Train: data.Train.ID(),
 		Validation: &validation, State: state}
-	dir, fresh, err := newRunFolder(c.String("checkpoint"))
+	dir, fresh, err := newRunFolder(c.String("run"))
 	if err != nil {
 		return err
 	}
 	if fresh {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
 		defer removeEmpty(dir)
 	}
 	path := filepath.Join(dir, net.LastCheckpoint)

@@ -26,16 +26,16 @@ func TestExportImport(t *testing.T) {
 	want := accuracy()
 	for _, layout := range layoutNames() {
 		out := must(t, "export", "--checkpoint", runsFolder+"/run-1", "--format", "safetensors", "--layout", layout, "-o", layout)
-		if !strings.HasPrefix(out, layout+": network quick of checkpoints/run-1, 500 weights, ") {
+		if !strings.HasPrefix(out, layout+": network quick of runs/run-1, 500 weights, ") {
 			t.Errorf("export says %q", out)
 		}
-		must(t, "import", layout, "--layout", layout, "--model", "quick.json", "--checkpoint", "imported-"+layout)
+		must(t, "import", layout, "--layout", layout, "--model", "quick.json", "--run", "imported-"+layout)
 		if got := accuracy("--checkpoint", "imported-"+layout); got != want {
 			t.Errorf("%s: accuracy %v, want %v", layout, got, want)
 		}
 	}
 	must(t, "train", "--resume", "imported-channels-last", "--epochs", "1")
-	if c := load(t, "imported-channels-last"); c.Position.Epoch != 1 {
+	if c := load(t, runsFolder+"/imported-channels-last"); c.Position.Epoch != 1 {
 		t.Errorf("at epoch %d, want 1", c.Position.Epoch)
 	}
 }
@@ -74,7 +74,7 @@ func TestExportONNX(t *testing.T) {
 // TestExportRefuses has nothing to write, or contradictions.
 func TestExportRefuses(t *testing.T) {
 	inFolder(t)
-	refuses(t, exitFailed, "there is no run in checkpoints/: train one first ("+invocation()+" train), or say where it is with --checkpoint", "export")
+	refuses(t, exitFailed, "there is no run in runs/: train one first ("+invocation()+" train), or say where it is with --checkpoint", "export")
 	refuses(t, exitUsage, "--layout is for --format safetensors: ONNX has an order of its own", "export", "--layout", "channels-last")
 	refuses(t, exitUsage, "--logits is for --format onnx: safetensors hold weights alone", "export", "--format", "safetensors", "--logits")
 	refuses(t, exitUsage, `--name: want PARAMETER=TENSOR, once a parameter, as in conv1.weight=layer1_W, got "x"`, "import", "--name", "x", "f")

@@ -65,9 +65,9 @@ func smallData(t *testing.T, more ...string) []string {
 func TestCUDAVerbose(t *testing.T) {
 	simulate(t, func(t *testing.T, m *sim.Machine) {
 		train := smallData(t)
-		out := must(t, append(train, "--verbose", "--memory-limit", "400MB", "--checkpoint", "run")...)
+		out := must(t, append(train, "--verbose", "--memory-limit", "400MB", "--run", "run")...)
 		for _, want := range []string{
-			"\nGPU memory   ", " reserved by ", ", of 400 MB allowed\nData", "\nPlanning    saves ", " captured; a training step is one launch of ",
+			"\nGPU memory  ", " reserved by ", ", of 400 MB allowed\nData", "\nPlanning    saves ", " captured; a training step is one launch of ",
 			"\nAlgorithms  for batch 10, chosen by measuring\n", "\nconv1  forward          ", "\n       backward filter  ", "\nconv2  forward", "\n       backward data    ",
 		} {
 			if !strings.Contains(out, want) {
@@ -134,7 +134,7 @@ func TestCUDACaptureFails(t *testing.T) {
 	simulate(t, func(t *testing.T, m *sim.Machine) {
 		train := smallData(t)
 		const unknown = 999
-		for _, args := range [][]string{append(train, "--checkpoint", "run"), {"eval", "--checkpoint", "run", "--data", "small", "--split", "train", "--device", "cuda"}} {
+		for _, args := range [][]string{append(train, "--run", "run"), {"eval", "--checkpoint", "run", "--data", "small", "--split", "train", "--device", "cuda"}} {
 			m.Set(sim.Fault("cuStreamBeginCapture_v2", 1, unknown))
 			o := gputrain(t, args...)
 			if o.status != exitOK || strings.Count(o.errors, "slower than it could be") != 1 || !strings.Contains(o.errors, "cuStreamBeginCapture") {

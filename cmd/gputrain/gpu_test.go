@@ -137,7 +137,7 @@ func TestCacheFolder(t *testing.T) {
 func TestVerboseElsewhere(t *testing.T) {
 	inFolder(t)
 	out := must(t, quick("--epochs", "1", "--device", "cpu", "-v", "--workspace", "1MB")...)
-	if strings.Contains(out, "GPU") || !strings.Contains(out, "Device       cpu (") {
+	if strings.Contains(out, "GPU") || !strings.Contains(out, "Device  cpu (") {
 		t.Errorf("--verbose on the CPU:\n%s", out)
 	}
 }

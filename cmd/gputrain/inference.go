@@ -16,7 +16,7 @@ const inferenceBatch = 250
 var errInterrupted = errors.New("interrupted")
 
 func checkpointFlag() cli.Flag {
-	return &cli.StringFlag{Name: "checkpoint", EnvVars: env("checkpoint"), Category: "Model", DefaultText: "the latest run in " + runsFolder, Usage: "`FOLDER` of a run (its last checkpoint) or of runs (the latest), or file"}
+	return &cli.StringFlag{Name: "checkpoint", EnvVars: env("checkpoint"), Category: "Model", DefaultText: "the latest run in " + runsFolder, Usage: "`RUN`: a run's name or folder (its last checkpoint), a folder of runs (the latest), or a file"}
 }
 
 // model is a trained network on a device.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"regexp"
@@ -34,14 +33,6 @@ func newReport(a *app, run *trainingRun, device, folder string) *report {
 	return &report{app: a, run: run, device: device, folder: folder, lastLine: time.Now()}
 }
 
-// interval returns how many steps lie between two Progress events.
-func (r *report) interval(steps int) int {
-	if r.app.err.terminal {
-		return max(1, steps/200)
-	}
-	return max(1, steps/20)
-}
-
 // Observe shows an event.
 func (r *report) Observe(e net.Event) error {
 	switch e := e.(type) {
@@ -71,7 +62,7 @@ func (r *report) started(e net.Started) {
 	t.add("Data", fmt.Sprintf("%s: %s training, %s validation, %s test images", dataName(r.run.data), training, thousands(e.Validation), thousands(e.Test)))
 	t.add("Model", fmt.Sprintf("%s: %s parameters", e.Network, thousands(e.Weights)))
 	t.add("Recipe", fmt.Sprintf("%s: %s", e.Recipe.Name, describeRecipe(e.Recipe)))
-	t.add("Checkpoints", r.folder)
+	t.add("Run", r.folder)
 	if p := e.Resumed; p != nil {
 		t.add("Resumed", fmt.Sprintf("after %s and %s", counted(p.Epoch, "epoch"), counted(p.Step, "step")))
 		if before := r.run.config.Resume.Device; before != "" && arithmetic(before) != arithmetic(r.run.config.Device) {
@@ -211,10 +202,10 @@ func roundTime(d time.Duration) time.Duration {
 
 // logEvent prints an event as a JSON object on one line, its kind first.
 func (a *app) logEvent(e net.Event) error {
-	fields, err := json.Marshal(e)
+	line, err := net.MarshalEvent(e)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, `{"event":%q,%s`+"\n", e.Kind(), fields[1:])
+	fmt.Fprintf(a.out, "%s\n", line)
 	return a.out.failed
 }

@@ -9,29 +9,53 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/urfave/cli/v2"
+
+	"github.com/gputrain/gputrain/internal/runfolder"
 	"github.com/gputrain/gputrain/net"
 )
 
-// runsFolder holds the runs for which no folder was named: run-1, run-2, ...
-const runsFolder = "checkpoints"
+// runsFolder holds the runs: run-1, run-2, ... and those that have a name.
+const runsFolder = "runs"
 
-// newRunFolder returns the folder for a new run's checkpoints: the one named, if
-// it holds no run, or one in runsFolder. Fresh is a folder that was not there
-// before.
+// runFlag names the run to write.
+func runFlag(category string) cli.Flag {
+	return &cli.StringFlag{Name: "run", EnvVars: env("run"), Category: category, DefaultText: "run-N", Usage: "`NAME` of the run, whose folder is " + filepath.Join(runsFolder, "NAME") + ", or a path to another folder"}
+}
+
+// runPath returns the path of a run that is named: a name alone is in runsFolder.
+func runPath(named string) string {
+	if named == "." || named == ".." || filepath.Base(named) != named {
+		return named
+	}
+	return filepath.Join(runsFolder, named)
+}
+
+// newRunFolder returns the folder for a new run: the one named, if it holds no
+// run, or one in runsFolder with the next number. Fresh is a folder that was not
+// there before.
 func newRunFolder(named string) (dir string, fresh bool, err error) {
 	if named != "" {
-		for _, name := range []string{net.LastCheckpoint, net.BestCheckpoint} {
-			if _, err := os.Lstat(filepath.Join(named, name)); err == nil {
-				return "", false, fmt.Errorf("%s holds a run's checkpoint already: add --resume to go on with it, or name another folder", filepath.Join(named, name))
+		dir = runPath(named)
+		for _, name := range []string{net.LastCheckpoint, net.BestCheckpoint, runfolder.RecordFile, runfolder.MetricsFile} {
+			path := filepath.Join(dir, name)
+			if _, err := os.Lstat(path); err == nil && name == net.LastCheckpoint {
+				return "", false, fmt.Errorf("%s holds a run already: add --resume to go on with it, or name another", dir)
+			} else if err == nil {
+				return "", false, fmt.Errorf("%s holds what is left of a run (%s): remove it, or name another", dir, path)
 			} else if !errors.Is(err, fs.ErrNotExist) {
-				return "", false, fmt.Errorf("checkpoint folder: %w", err)
+				return "", false, fmt.Errorf("folder of the run: %w", err)
 			}
 		}
-		_, err := os.Lstat(named)
-		return named, errors.Is(err, fs.ErrNotExist), nil
+		_, err := os.Lstat(dir)
+		fresh = errors.Is(err, fs.ErrNotExist)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return "", false, fmt.Errorf("cannot make the folder of the run: %w", err)
+		}
+		return dir, fresh, nil
 	}
 	if err := os.MkdirAll(runsFolder, 0o755); err != nil {
-		return "", false, fmt.Errorf("cannot make a folder for checkpoints (--checkpoint names another): %w", err)
+		return "", false, fmt.Errorf("cannot make a folder for the run (--run names another place): %w", err)
 	}
 	for n := 1; ; n++ {
 		dir = filepath.Join(runsFolder, "run-"+strconv.Itoa(n))
@@ -39,7 +63,18 @@ func newRunFolder(named string) (dir string, fresh bool, err error) {
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
-		return dir, true, err
+		if err != nil {
+			return "", false, fmt.Errorf("cannot make a folder for the run (--run names another place): %w", err)
+		}
+		return dir, true, nil
+	}
+}
+
+// removeEmpty removes a folder in which nothing is, and the folder of all runs if
+// it was the only one.
+func removeEmpty(dir string) {
+	if os.Remove(dir) == nil && filepath.Dir(dir) == runsFolder {
+		_ = os.Remove(runsFolder) // stays if it holds other runs
 	}
 }
 
@@ -47,11 +82,13 @@ func newRunFolder(named string) (dir string, fresh bool, err error) {
 // folder of runs, and of runsFolder where none is named, the latest run's.
 func findRun(named string) (string, error) {
 	if named != "" {
-		if _, err := os.Stat(filepath.Join(named, net.LastCheckpoint)); err == nil {
-			return named, nil
-		}
-		if latest := latestRun(named); latest != "" {
-			return latest, nil
+		for _, path := range []string{runPath(named), named} {
+			if _, err := os.Stat(filepath.Join(path, net.LastCheckpoint)); err == nil {
+				return path, nil
+			}
+			if latest := latestRun(path); latest != "" {
+				return latest, nil
+			}
 		}
 		return named, nil
 	}
@@ -90,7 +127,7 @@ func loadRun(named string) (*net.Checkpoint, string, error) {
 	}
 	checkpoint, err := net.LoadCheckpoint(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, "", fmt.Errorf("there is no checkpoint in %s: train one first (%[2]s train --checkpoint %[1]s), or name another with --checkpoint", path, invocation())
+		return nil, "", fmt.Errorf("there is no checkpoint in %s: train one first (%[2]s train --run %[1]s), or name another", path, invocation())
 	}
 	return checkpoint, path, err
 }

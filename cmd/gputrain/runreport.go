@@ -37,8 +37,8 @@ table, the recipe and the versions. Of a run in progress it tells what there is.
 Examples:
   gputrain report                               (report.html, of the latest run)
   gputrain report --image seven.png --output seven.html
-  gputrain report checkpoints/run-1 checkpoints/run-2
-  gputrain report checkpoints/run-2/best.safetensors --plots plots
+  gputrain report runs/run-1 runs/run-2
+  gputrain report runs/run-2/best.safetensors --plots plots
   gputrain report --data cifar-10 --json`,
 		Flags: append([]cli.Flag{
 			dataFlag(),

@@ -90,7 +90,7 @@ func TestReport(t *testing.T) {
 func TestReportOfSeveralRuns(t *testing.T) {
 	inFolder(t)
 	must(t, quick("--epochs", "1")...)
-	must(t, quick("--epochs", "1", "--seed", "2", "--checkpoint", filepath.Join("other", "run-1"))...)
+	must(t, quick("--epochs", "1", "--seed", "2", "--run", filepath.Join("other", "run-1"))...)
 	first := filepath.Join(runsFolder, "run-1")
 	names := func(args ...string) (out []string) {
 		for _, run := range reportJSON(t, append(args, "--mistakes", "0")...).Runs {

@@ -96,10 +96,10 @@ func TestInterrupt(t *testing.T) {
 	binary := build(t)
 	inFolder(t)
 	args := quick("--limit", "50000", "--epochs", "2")
-	must(t, append(args, "--checkpoint", "whole")...)
+	must(t, append(args, "--run", "whole")...)
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		dir := signal.String() + " run"
-		p := startProcess(t, binary, append(args, "--checkpoint", dir, "--json")...)
+		p := startProcess(t, binary, append(args, "--run", dir, "--json")...)
 		p.await(t, `"event":"progress"`)
 		if err := p.Process.Signal(signal); err != nil {
 			t.Fatal(err)
@@ -109,7 +109,7 @@ func TestInterrupt(t *testing.T) {
 			t.Errorf("%v: status %d, killed by %d; want status %d", signal, status, killed, exitFailed)
 		}
 		before, command, ok := strings.Cut(p.errors.String(), "go on with: ")
-		want := "gputrain train --resume '" + dir + "' --epochs 2 --limit 50000 --json\n"
+		want := "gputrain train --resume '" + filepath.Join(runsFolder, dir) + "' --epochs 2 --limit 50000 --json\n"
 		if !ok || !strings.HasPrefix(before, "gputrain: interrupted in epoch ") || command != want {
 			t.Fatalf("%v: %q, want a command line %q", signal, p.errors.String(), want)
 		}
@@ -118,7 +118,7 @@ func TestInterrupt(t *testing.T) {
 		if out, err := shell.CombinedOutput(); err != nil || !bytes.Contains(out, []byte(`"resumed":`)) {
 			t.Fatalf("%s: %v\n%s", command, err, out)
 		}
-		sameWeights(t, "whole", dir)
+		sameWeights(t, filepath.Join(runsFolder, "whole"), filepath.Join(runsFolder, dir))
 	}
 }
 
@@ -129,8 +129,8 @@ func TestSecondInterrupt(t *testing.T) {
 	inFolder(t)
 	// A step of so many images by plain loops takes far longer than the test
 	// waits.
-	p := startProcess(t, binary, "train", "--device", "reference", "--model", "tutorial", "--batch", "200", "--checkpoint", "run")
-	p.await(t, "Checkpoints")
+	p := startProcess(t, binary, "train", "--device", "reference", "--model", "tutorial", "--batch", "200", "--run", "run")
+	p.await(t, "Run ")
 	for range 2 {
 		time.Sleep(200 * time.Millisecond)
 		if err := p.Process.Signal(syscall.SIGINT); err != nil {
@@ -140,7 +140,7 @@ func TestSecondInterrupt(t *testing.T) {
 	if status, killed := p.wait(t); killed != syscall.SIGINT {
 		t.Errorf("status %d, killed by %d; want killed by %d", status, killed, syscall.SIGINT)
 	}
-	if _, err := os.Stat(filepath.Join("run", net.LastCheckpoint)); err == nil {
+	if _, err := os.Stat(filepath.Join(runsFolder, "run", net.LastCheckpoint)); err == nil {
 		t.Error("there is a checkpoint, so that the first Ctrl-C was waited for")
 	}
 }

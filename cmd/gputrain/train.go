@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/gputrain/gputrain/cuda"
+	"github.com/gputrain/gputrain/internal/runfolder"
 	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
 )
@@ -29,23 +30,29 @@ func (a *app) trainCommand() *cli.Command {
 	flags = append(flags,
 		dataFlag(),
 		&cli.IntFlag{Name: "limit", EnvVars: env("limit"), Category: "Data", DefaultText: "all", Usage: "train on the first `N` training images only"},
-		&cli.StringFlag{Name: "checkpoint", EnvVars: env("checkpoint"), Category: "Checkpoints", DefaultText: filepath.Join(runsFolder, "run-N"), Usage: "`FOLDER`: where checkpoints go"},
-		&cli.StringFlag{Name: "checkpoint-every", Value: "1m", EnvVars: env("checkpoint-every"), Category: "Checkpoints", Usage: "save every `N` steps, or time such as 90s or 5m, besides each epoch's end; 0 does not"},
-		&cli.BoolFlag{Name: "resume", EnvVars: env("resume"), Category: "Checkpoints", Usage: "go on with the run in --checkpoint, or behind --resume, or the latest"},
+		runFlag("Run"),
+		&cli.StringFlag{Name: "checkpoint-every", Value: "1m", EnvVars: env("checkpoint-every"), Category: "Run", Usage: "save every `N` steps, or time such as 90s or 5m, besides each epoch's end; 0 does not"},
+		&cli.IntFlag{Name: "keep", EnvVars: env("keep"), Category: "Run", DefaultText: "last and best", Usage: "keep the checkpoints of the last `N` epochs too"},
+		&cli.BoolFlag{Name: "resume", EnvVars: env("resume"), Category: "Run", Usage: "go on with the run that --run names, or that stands behind --resume, or the latest"},
 		&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object a line"},
 		verboseFlag(),
 	)
 	return &cli.Command{
 		Name:      "train",
 		Usage:     "train a network",
-		UsageText: "gputrain train [FLAGS]\ngputrain train --resume [FOLDER|FILE]",
+		UsageText: "gputrain train [FLAGS]\ngputrain train --resume [RUN]",
 		Description: `Without flags: the tutorial's network on MNIST by the tutorial's recipe, on the
 best device there is. Flags override the recipe where they are set.
 
 Ctrl-C ends the step in progress, saves a checkpoint and says how to go on; a
 second Ctrl-C stops at once. A resumed run goes on as if never interrupted.
-A folder of checkpoints has last.safetensors and best.safetensors, of the epoch
-that did best on the validation set.
+
+Each run has a folder, runs/run-1 and so on, or runs/NAME with --run NAME:
+  recipe.json         the network, the recipe, data, device and version
+  metrics.jsonl       a JSON object a line for each event, as --json prints
+  last.safetensors    the latest checkpoint
+  best.safetensors    that of the epoch that did best on the validation set
+  epoch-N.safetensors with --keep
 
 Examples:
   gputrain train
@@ -53,6 +60,7 @@ Examples:
   gputrain train --model lenet5 --optimizer sgd --learning-rate 0.05
   gputrain train --data fashion-mnist --epochs 20 --patience 3
   gputrain train --limit 2000 --epochs 1              (a quick look)
+  gputrain train --run wide --model wide.json --keep 3
   gputrain train --resume                             (the latest run)
 
 --json prints an object for each event; "event" is started, progress, epoch,
@@ -101,29 +109,30 @@ func (a *app) train(c *cli.Context) (err error) {
 
 	if !run.resumed {
 		var fresh bool
-		if cfg.Saving.Dir, fresh, err = newRunFolder(c.String("checkpoint")); err != nil {
+		if cfg.Saving.Dir, fresh, err = newRunFolder(c.String("run")); err != nil {
 			return err
 		}
 		if fresh {
 			defer removeEmpty(cfg.Saving.Dir) // where nothing was saved, nothing stays
 		}
 	}
-	steps := cfg.Recipe.StepsPerEpoch(cfg.Train.Len())
+	files := &runFiles{dir: cfg.Saving.Dir, record: a.record(c, run), resume: cfg.Resume}
+	defer func() { err = errors.Join(err, files.close()) }()
+	cfg.Interval = max(1, cfg.Recipe.StepsPerEpoch(cfg.Train.Len())/100)
 	watch := &captureWatch{app: a}
 	switch {
 	case c.Bool("json"):
-		cfg.Interval = max(1, steps/10)
 		cfg.Observers = []net.Observer{net.ObserverFunc(a.logEvent)}
 	default:
 		report := newReport(a, run, withReason(device, why), cfg.Saving.Dir)
 		if s := gpuStatistics(program); s != nil && c.Bool("verbose") {
 			report.memory = describeMemory(s.Memory)
 		}
-		cfg.Interval = report.interval(steps)
 		cfg.Observers = []net.Observer{report}
 		watch.clear = report.close
 		defer report.close()
 	}
+	cfg.Observers = append(cfg.Observers, files)
 	cfg.Observers = append(cfg.Observers, net.ObserverFunc(func(net.Event) error {
 		watch.look(program)
 		return nil
@@ -146,6 +155,19 @@ func (a *app) train(c *cli.Context) (err error) {
 	return err
 }
 
+// record is what recipe.json says of a run.
+func (a *app) record(c *cli.Context, run *trainingRun) runfolder.Record {
+	cfg := run.config
+	return runfolder.Record{
+		Network: cfg.Network, Recipe: cfg.Recipe,
+		Data: runfolder.Data{
+			Name: dataName(run.data), Folder: c.String("data"),
+			Train: cfg.Train.Len(), Validation: cfg.Validation.Len(), Test: cfg.Test.Len(),
+		},
+		Parts: []runfolder.Part{{Version: version(), Device: cfg.Device, Command: a.args}},
+	}
+}
+
 // trainingRun is a run as the flags ask for it.
 type trainingRun struct {
 	config  net.Config
@@ -157,7 +179,7 @@ type trainingRun struct {
 // planRun turns the flags into a run, without touching the folder.
 func planRun(c *cli.Context) (*trainingRun, error) {
 	run := &trainingRun{resumed: c.Bool("resume")}
-	from := c.String("checkpoint")
+	from := c.String("run")
 	switch {
 	case c.NArg() == 0:
 	case !run.resumed:
@@ -165,7 +187,7 @@ func planRun(c *cli.Context) (*trainingRun, error) {
 	default:
 		named := c.Args().First()
 		// The environment's run is a default, which the command line overrides.
-		twice := from != "" && from != named && from != os.Getenv(env("checkpoint")[0])
+		twice := from != "" && from != named && from != os.Getenv(env("run")[0])
 		if c.NArg() > 1 || twice {
 			return nil, usagef("train --resume takes one run, got more; %s", helpHint(c))
 		}
@@ -181,6 +203,9 @@ func planRun(c *cli.Context) (*trainingRun, error) {
 	var err error
 	if cfg.Saving, err = saving(c.String("checkpoint-every")); err != nil {
 		return nil, err
+	}
+	if cfg.Saving.Keep = c.Int("keep"); cfg.Saving.Keep < 0 {
+		return nil, usagef("--keep must be at least 0, got %d", cfg.Saving.Keep)
 	}
 	if run.resumed {
 		err = resumeRun(c, cfg, from)
@@ -246,6 +271,9 @@ func resumeRun(c *cli.Context, cfg *net.Config, from string) error {
 	cfg.Saving.Dir = path
 	if info, err := os.Stat(path); err == nil && !info.IsDir() {
 		cfg.Saving.Dir = filepath.Dir(path)
+		if err := checkLatest(saved, path); err != nil {
+			return err
+		}
 	}
 	if c.IsSet("model") {
 		if cfg.Network, err = loadModel(c.String("model")); err != nil {
@@ -261,6 +289,18 @@ func resumeRun(c *cli.Context, cfg *net.Config, from string) error {
 	return overrideRecipe(c, &cfg.Recipe)
 }
 
+// checkLatest refuses to go on from a checkpoint that the run has left behind: what
+// came after it would be lost.
+func checkLatest(saved *net.Checkpoint, path string) error {
+	dir := filepath.Dir(path)
+	last, err := net.LoadCheckpoint(dir)
+	if err != nil || last.State.Step <= saved.State.Step {
+		return nil // the latest that is whole
+	}
+	return fmt.Errorf("%w: %s is at epoch %d, the run has gone on to epoch %d and would lose that; go on from the latest with --resume %s, or copy the file to %s in a folder of its own and resume that",
+		net.ErrResume, path, saved.Position.Epoch, last.Position.Epoch, quoted(dir), net.LastCheckpoint)
+}
+
 // saving reads --checkpoint-every: steps, or a time.
 func saving(every string) (net.Saving, error) {
 	if n, err := strconv.Atoi(every); err == nil && n >= 0 {
@@ -270,14 +310,6 @@ func saving(every string) (net.Saving, error) {
 		return net.Saving{Every: d}, nil
 	}
 	return net.Saving{}, usagef("--checkpoint-every: %q is neither a number of steps nor a time such as 90s or 5m", every)
-}
-
-// removeEmpty removes a folder in which nothing is, and the folder of all runs if
-// it was the only one.
-func removeEmpty(dir string) {
-	if os.Remove(dir) == nil && filepath.Dir(dir) == runsFolder {
-		_ = os.Remove(runsFolder) // stays if it holds other runs
-	}
 }
 
 // interrupted is the error for a run that Ctrl-C ended: it says how to go on.
@@ -299,7 +331,7 @@ func interrupted(c *cli.Context, stopped *net.StoppedError) error {
 // a checkpoint doesn't know or may contradict, as they were given.
 func resumeCommand(c *cli.Context, dir string) string {
 	words := []string{invocation(), "train", "--resume", quoted(dir)}
-	for _, name := range []string{"epochs", "patience", "data", "limit", "device", "threads", "precision", "memory-limit", "workspace", "algorithm-cache", "checkpoint-every"} {
+	for _, name := range []string{"epochs", "patience", "data", "limit", "device", "threads", "precision", "memory-limit", "workspace", "algorithm-cache", "checkpoint-every", "keep"} {
 		if c.IsSet(name) {
 			words = append(words, "--"+name, quoted(fmt.Sprint(c.Value(name))))
 		}

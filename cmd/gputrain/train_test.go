@@ -25,18 +25,18 @@ func TestTrain(t *testing.T) {
 	if o.status != exitOK || o.errors != "" {
 		t.Fatalf("status %d, %s", o.status, o.errors)
 	}
-	want := regexp.MustCompile(`^Device       cpu \(.*\); chosen by auto: .*
-Data         MNIST: 1,000 of 55,000 training, 5,000 validation, 10,000 test images
-Model        quick: 500 parameters
-Recipe       tutorial: 2 epochs, batch 50, adam, learning rate 0.02, seed 1
-Checkpoints  checkpoints.run-1
+	want := regexp.MustCompile(`^Device  cpu \(.*\); chosen by auto: .*
+Data    MNIST: 1,000 of 55,000 training, 5,000 validation, 10,000 test images
+Model   quick: 500 parameters
+Recipe  tutorial: 2 epochs, batch 50, adam, learning rate 0.02, seed 1
+Run     runs.run-1
 
 Epoch: 1  cost = \d\.\d{3}  test accuracy: 0\.\d{3}  \(validation 0\.\d{3}, \d+ images/s\)
 Epoch: 2  cost = \d\.\d{3}  test accuracy: 0\.\d{3}  \(validation 0\.\d{3}, \d+ images/s\)
 
 Final test accuracy: \d\d\.\d\d % after 2 epochs, .*\.
-Checkpoint    checkpoints.run-1.last\.safetensors
-Best epoch 2  checkpoints.run-1.best\.safetensors
+Checkpoint    runs.run-1.last\.safetensors
+Best epoch 2  runs.run-1.best\.safetensors
 Try it: gputrain predict test:0
 $`)
 	if !want.MatchString(o.out) {
@@ -51,8 +51,8 @@ $`)
 	// overwritten.
 	must(t, quick("--epochs", "1")...)
 	last := filepath.Join(runsFolder, "run-2", net.LastCheckpoint)
-	refuses(t, exitFailed, last+" holds a run's checkpoint already: add --resume to go on with it, or name another folder",
-		quick("--checkpoint", filepath.Dir(last))...)
+	refuses(t, exitFailed, filepath.Dir(last)+" holds a run already: add --resume to go on with it, or name another",
+		quick("--run", "run-2")...)
 }
 
 func finalAccuracy(t *testing.T, path string) float64 {
@@ -93,19 +93,19 @@ func sameWeights(t *testing.T, a, b string) {
 
 func TestResume(t *testing.T) {
 	inFolder(t)
-	must(t, quick("--checkpoint", "whole", "--epochs", "3")...)
-	must(t, quick("--checkpoint", "parts", "--epochs", "1")...)
+	must(t, quick("--run", "whole", "--epochs", "3")...)
+	must(t, quick("--run", "parts", "--epochs", "1")...)
 	out := must(t, "train", "--resume", "parts", "--limit", "1000", "--epochs", "3")
-	if !strings.Contains(out, "Resumed      after 1 epoch and 0 steps\n\nEpoch: 2  ") {
+	if !strings.Contains(out, "Resumed  after 1 epoch and 0 steps\n\nEpoch: 2  ") {
 		t.Errorf("the resumed run printed\n%s", out)
 	}
-	sameWeights(t, "whole", "parts")
+	sameWeights(t, filepath.Join(runsFolder, "whole"), filepath.Join(runsFolder, "parts"))
 
 	// The same by --checkpoint, by a file, and of the latest run.
 	nothing := "Nothing was left to do. To train on, set --epochs to more than 3.\n"
 	for _, args := range [][]string{
-		{"train", "--checkpoint", "parts", "--limit", "1000", "--resume"},
-		{"train", "--limit=1000", "--resume", filepath.Join("parts", net.LastCheckpoint)},
+		{"train", "--run", "parts", "--limit", "1000", "--resume"},
+		{"train", "--limit=1000", "--resume", filepath.Join(runsFolder, "parts", net.LastCheckpoint)},
 	} {
 		if out := must(t, args...); !strings.Contains(out, nothing) {
 			t.Errorf("gputrain %v printed\n%s", args, out)
@@ -144,9 +144,9 @@ func TestResume(t *testing.T) {
 	refuses(t, exitFailed, "cannot resume: the run trains on 1000 images of MNIST training, not on 55000: set --limit 1000",
 		"train", "--resume", "parts")
 	refuses(t, exitUsage, "train --resume takes one run, got more; see gputrain train --help",
-		"train", "--resume", "parts", "--checkpoint", "whole")
-	t.Setenv("GPUTRAIN_CHECKPOINT", "whole")
-	if out := must(t, "train", "--resume", "parts", "--limit", "1000"); !strings.Contains(out, "Checkpoints  parts\n") {
+		"train", "--resume", "parts", "--run", "whole")
+	t.Setenv("GPUTRAIN_RUN", "whole")
+	if out := must(t, "train", "--resume", "parts", "--limit", "1000"); !strings.Contains(out, "Run      "+filepath.Join(runsFolder, "parts")+"\n") {
 		t.Errorf("the environment's run wins over the one named:\n%s", out)
 	}
 	// What says the same as the checkpoint is no contradiction.
@@ -210,9 +210,9 @@ func TestTrainJSON(t *testing.T) {
 			}
 		}
 	}
-	// 20 steps an epoch: progress every other one; checkpoints every 7 steps of the
-	// run's 40, at the end of each epoch, and of both as the best.
-	want := map[string]int{"started": 1, "progress": 20, "epoch": 2, "checkpoint": 9, "done": 1}
+	// 20 steps an epoch, and progress at each; checkpoints every 7 steps of the run's
+	// 40, at the end of each epoch, and of both as the best.
+	want := map[string]int{"started": 1, "progress": 40, "epoch": 2, "checkpoint": 9, "done": 1}
 	for kind, n := range want {
 		if seen[kind] != n {
 			t.Errorf("%d events %q, want %d", seen[kind], kind, n)
@@ -241,7 +241,7 @@ func TestEarlyStopping(t *testing.T) {
 func TestOtherDevice(t *testing.T) {
 	inFolder(t)
 	must(t, quick("--limit", "100", "--epochs", "1", "--device", "cpu", "--threads", "1")...)
-	note := "Note         it began on cpu ("
+	note := "Note     it began on cpu ("
 	again := []string{"train", "--resume", "--limit", "100"}
 	if out := must(t, append(again, "--device", "cpu", "--threads", "2")...); strings.Contains(out, note) {
 		t.Errorf("a note about the same device:\n%s", out)
@@ -270,21 +270,21 @@ func (w *atLine) Write(p []byte) (int, error) {
 func TestUnsavedInterrupt(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
 		{`"event":"started"`, `steps; .*not written.*; no checkpoint was written`},
-		{`"event":"checkpoint"`, `steps; .*not written.*; go on from the checkpoint before it, run.last\.safetensors, with: gputrain train --resume run --epochs 2 .*`},
+		{`"event":"checkpoint"`, `steps; .*not written.*; go on from the checkpoint before it, runs.run.last\.safetensors, with: gputrain train --resume runs.run --epochs 2 .*`},
 	} {
 		inFolder(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		block := func() {
 			// No file can take the place of a folder that isn't empty.
-			last := filepath.Join("run", net.LastCheckpoint)
+			last := filepath.Join(runsFolder, "run", net.LastCheckpoint)
 			if err := errors.Join(os.RemoveAll(last), os.MkdirAll(filepath.Join(last, "in the way"), 0o755)); err != nil {
 				t.Error(err)
 			}
 			cancel()
 		}
 		var errs bytes.Buffer
-		args := append([]string{"gputrain"}, quick("--checkpoint", "run", "--checkpoint-every", "5", "--json")...)
+		args := append([]string{"gputrain"}, quick("--run", "run", "--checkpoint-every", "5", "--json")...)
 		status := run(ctx, args, nil, &atLine{c.line, block}, &errs)
 		if want := regexp.MustCompile(`^gputrain: interrupted in epoch 1 after \d+ ` + c.want + "\n$"); status != exitFailed || !want.MatchString(errs.String()) {
 			t.Errorf("status %d, %q, want %v", status, errs.String(), want)

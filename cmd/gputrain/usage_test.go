@@ -178,9 +178,9 @@ func TestUsage(t *testing.T) {
 		{"train --model folder", "folder: a folder, want a file in it"},
 		{"train --model garbled.json", "garbled.json: network: unexpected end of JSON input"},
 		{"train --data nowhere", "data directory nowhere: file does not exist"},
-		{"train --resume nowhere", "there is no checkpoint in nowhere: train one first (gputrain train --checkpoint nowhere), or name another with --checkpoint"},
+		{"train --resume nowhere", "there is no checkpoint in nowhere: train one first (gputrain train --run nowhere), or name another"},
 		{"train --resume", "there is no run in " + runsFolder + string(filepath.Separator) + ": train one first (gputrain train), or say where it is with --checkpoint"},
-		{"eval --checkpoint nowhere", "there is no checkpoint in nowhere: train one first (gputrain train --checkpoint nowhere), or name another with --checkpoint"},
+		{"eval --checkpoint nowhere", "there is no checkpoint in nowhere: train one first (gputrain train --run nowhere), or name another"},
 		{"predict test:0", "there is no run in " + runsFolder + string(filepath.Separator) + ": train one first (gputrain train), or say where it is with --checkpoint"},
 	} {
 		refuses(t, exitFailed, c.want, strings.Fields(c.args)...)
@@ -248,7 +248,7 @@ func TestCompletion(t *testing.T) {
 		{"train --device", "auto cpu reference cuda", "tutorial"},
 		{"train --model", "tutorial lenet5 mlp", "auto"},
 		{"train --epochs 3 --schedule", "constant step cosine one-cycle", "train"},
-		{"train --resume --ch", "--checkpoint --checkpoint-every", "--help"},
+		{"train --resume --ch", "--checkpoint-every", "--help"},
 		{"train --device=", "--device=auto --device=cpu --device=reference --device=cuda", "cpu"},
 		{"train --device=c", "--device=cpu --device=cuda", "train"},
 		{"train --epochs=", "", "--epochs"},

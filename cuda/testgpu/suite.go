@@ -257,7 +257,7 @@ func (s *suite) verify(ctx context.Context, t *transcript) (string, error) {
 // train trains by the given flags into a folder of its own, of which it returns the last checkpoint.
 func (s *suite) train(ctx context.Context, t *transcript, folder string, flags ...string) (out, checkpoint string, err error) {
 	folder = filepath.Join(s.scratch, folder)
-	args := slices.Concat([]string{"train", "--device", "cuda", "--checkpoint", folder}, s.size.train, flags)
+	args := slices.Concat([]string{"train", "--device", "cuda", "--run", folder}, s.size.train, flags)
 	out, err = s.gputrain(ctx, t, args...)
 	return out, filepath.Join(folder, "last.safetensors"), err
 }

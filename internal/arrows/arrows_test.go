@@ -31,14 +31,15 @@ var allowed = map[string][]string{
 	"cpu/asm":     {"internal/cpufeat"},
 	"bench/peers": {"net"}, "bench/peers/compare": {"bench/peers", "net", "mnist", "cpu"},
 	"bench/peers/serve": {"bench/peers", "net"},
-	"cmd/gputrain":      {"net", "net/reference", "net/verify", "mnist", "cpu", "cuda", "cuda/driver", "onnx", "picture", "internal/replacefile", "internal/runreport", "internal/cpufeat"},
+	"cmd/gputrain":      {"net", "net/reference", "net/verify", "mnist", "cpu", "cuda", "cuda/driver", "onnx", "picture", "internal/replacefile", "internal/runfolder", "internal/runreport", "internal/cpufeat"},
 	"cuda":              {"net", "kernels", "cuda/driver"},
 	"cuda/driver":       {}, "cuda/driver/internal/trampoline": {},
 	"cuda/sim": {"cuda/sim/internal/build"}, "cuda/sim/internal/build": {}, "cuda/sim/internal/calls": {"cuda/driver"},
 	"kernels": {}, "kernels/internal/ptx": {}, "kernels/internal/ptxtool": {"kernels/internal/ptx"},
 	"cuda/driver/abi": {"cuda/driver/internal/trampoline"}, "cuda/testgpu": {},
 	"onnx": {"net"}, "internal/replacefile": {}, "internal/approx": {}, "internal/arrows": {}, "internal/cpufeat": {},
-	"internal/chart": {}, "internal/page": {}, "internal/raster": {},
+	"internal/runfolder": {"net", "internal/replacefile"},
+	"internal/chart":     {}, "internal/page": {}, "internal/raster": {},
 	"internal/runreport": {"net", "internal/chart", "internal/page", "internal/raster"},
 }
 

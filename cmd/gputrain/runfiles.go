@@ -1,0 +1,63 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gputrain/gputrain/internal/runfolder"
+	"github.com/gputrain/gputrain/net"
+)
+
+// runFiles is an observer that keeps what a run's folder has beside checkpoints.
+type runFiles struct {
+	dir    string
+	record runfolder.Record
+	resume *net.Checkpoint // nil for a new run
+	log    *runfolder.Log
+}
+
+// Observe begins with the run, because only then is it sure that it goes on.
+func (f *runFiles) Observe(e net.Event) error {
+	if e, ok := e.(net.Started); ok {
+		if err := f.begin(e); err != nil {
+			return err
+		}
+	}
+	if f.log == nil {
+		return nil // it could not begin, which has been told
+	}
+	return f.log.Observe(e)
+}
+
+func (f *runFiles) begin(e net.Started) (err error) {
+	part := &f.record.Parts[0]
+	part.Began = time.Now().UTC().Truncate(time.Second)
+	if p := e.Resumed; p != nil {
+		part.Resumed = &runfolder.Place{Epoch: p.Epoch, Step: p.Step}
+	}
+	if err := f.record.Write(f.dir); err != nil {
+		return err
+	}
+	if f.resume != nil {
+		f.log, err = runfolder.ResumeLog(f.dir, f.resume)
+	} else {
+		f.log, err = runfolder.CreateLog(f.dir)
+	}
+	return err
+}
+
+// close ends the files. A new run that came to no checkpoint leaves none.
+func (f *runFiles) close() error {
+	var err error
+	if f.log != nil {
+		err = f.log.Close()
+	}
+	if _, missing := os.Stat(filepath.Join(f.dir, net.LastCheckpoint)); f.resume == nil && errors.Is(missing, os.ErrNotExist) {
+		for _, name := range []string{runfolder.RecordFile, runfolder.MetricsFile} {
+			_ = os.Remove(filepath.Join(f.dir, name)) // if it is there
+		}
+	}
+	return err
+}

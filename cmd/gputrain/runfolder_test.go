@@ -1,0 +1,159 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/gputrain/gputrain/internal/runfolder"
+	"github.com/gputrain/gputrain/net"
+)
+
+// history returns a run's metrics without what differs from run to run: times,
+// speed, paths, and where it went on or stood still.
+func history(t *testing.T, dir string) (lines []string) {
+	t.Helper()
+	entries, err := runfolder.ReadMetrics(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		switch e := e.Event.(type) {
+		case net.Progress:
+			lines = append(lines, fmt.Sprintf("progress %d/%d", e.Epoch, e.Step))
+		case net.EpochDone:
+			lines = append(lines, fmt.Sprintf("epoch %d, cost %.9f, %+v, %+v", e.Epoch, e.Cost, *e.Validation, *e.Test))
+		case net.Done:
+			lines = append(lines, "done")
+		}
+	}
+	return lines
+}
+
+func TestRunFolder(t *testing.T) {
+	inFolder(t)
+	args := quick("--run", "mine", "--keep", "1")
+	must(t, args...)
+	dir := filepath.Join(runsFolder, "mine")
+	for _, name := range []string{"recipe.json", "metrics.jsonl", "last.safetensors", "best.safetensors", "epoch-2.safetensors"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	r, err := runfolder.ReadRecord(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := load(t, dir)
+	if !reflect.DeepEqual(r.Network, c.Network) || r.Recipe != c.Recipe {
+		t.Errorf("the record's network and recipe are not the checkpoint's: %+v", r)
+	}
+	if want := (runfolder.Data{Name: "MNIST", Train: 1000, Validation: 5000, Test: 10000}); r.Data != want {
+		t.Errorf("data %+v, want %+v", r.Data, want)
+	}
+	if len(r.Parts) != 1 || r.Parts[0].Version != version() || r.Parts[0].Device != c.Device || !reflect.DeepEqual(r.Parts[0].Command, append([]string{"gputrain"}, args...)) {
+		t.Errorf("parts %+v", r.Parts)
+	}
+	got := history(t, dir)
+	if len(got) != 40+2+1 || got[20] != fmt.Sprintf("epoch 1, cost %.9f, %+v, %+v", c.History[0].Cost, *c.History[0].Validation, *c.History[0].Test) {
+		t.Errorf("metrics %q", got)
+	}
+
+	// A name stands for the folder in runs; a path for itself.
+	if out := must(t, "eval", "--checkpoint", "mine"); !strings.Contains(out, "Checkpoint  "+dir+":") {
+		t.Errorf("eval of the run by its name:\n%s", out)
+	}
+	must(t, quick("--epochs", "1", "--run", filepath.Join("elsewhere", "mine"))...)
+	load(t, filepath.Join("elsewhere", "mine"))
+}
+
+// TestResumedRunFolder compares the metrics of a run that was stopped, and that goes
+// on twice from the same checkpoint, with those of one that was left alone.
+func TestResumedRunFolder(t *testing.T) {
+	inFolder(t)
+	must(t, quick("--run", "whole", "--epochs", "3")...)
+	must(t, quick("--run", "parts", "--epochs", "1")...)
+	whole, parts := filepath.Join(runsFolder, "whole"), filepath.Join(runsFolder, "parts")
+	checkpoint, err := os.ReadFile(filepath.Join(parts, net.LastCheckpoint))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		// What a kill between two checkpoints leaves: metrics that are ahead.
+		write(t, filepath.Join(parts, net.LastCheckpoint), string(checkpoint))
+		must(t, "train", "--resume", "parts", "--limit", "1000", "--epochs", "3")
+	}
+	got, want := history(t, parts), history(t, whole)
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("metrics\n%s, want\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	r, err := runfolder.ReadRecord(parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Parts) != 3 || r.Parts[0].Resumed != nil || *r.Parts[2].Resumed != (runfolder.Place{Epoch: 1}) || r.Recipe.Epochs != 3 {
+		t.Errorf("record %+v", r)
+	}
+
+	// A checkpoint that the run has left behind.
+	must(t, "train", "--resume", "parts", "--limit", "1000", "--epochs", "4", "--keep", "2")
+	old := filepath.Join(parts, "epoch-4.safetensors")
+	must(t, "train", "--resume", "parts", "--limit", "1000", "--epochs", "5", "--keep", "2")
+	before := history(t, parts)
+	refuses(t, exitFailed, "cannot resume: "+old+" is at epoch 4, the run has gone on to epoch 5 and would lose that; go on from the latest with --resume "+parts+", or copy the file to last.safetensors in a folder of its own and resume that",
+		"train", "--resume", old, "--limit", "1000")
+	if got := history(t, parts); !reflect.DeepEqual(got, before) {
+		t.Errorf("a refused run changed the metrics to %q", got)
+	}
+	// As it says:
+	if err := os.Mkdir("branch", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join("branch", net.LastCheckpoint), string(b))
+	must(t, "train", "--resume", "branch", "--limit", "1000", "--epochs", "5")
+	var epochs []string
+	for _, line := range before {
+		if !strings.HasPrefix(line, "progress") || strings.HasPrefix(line, "progress 5/") {
+			epochs = append(epochs, line)
+		}
+	}
+	if got := history(t, "branch"); !reflect.DeepEqual(got, epochs) {
+		t.Errorf("the branch has\n%s, want\n%s", strings.Join(got, "\n"), strings.Join(epochs, "\n"))
+	}
+}
+
+func TestRunFolderRefusals(t *testing.T) {
+	inFolder(t)
+	for _, name := range []string{"recipe.json", "metrics.jsonl", "best.safetensors"} {
+		dir := filepath.Join(runsFolder, name)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, name), "")
+		refuses(t, exitFailed, dir+" holds what is left of a run ("+filepath.Join(dir, name)+"): remove it, or name another", quick("--run", name)...)
+	}
+	refuses(t, exitUsage, "--keep must be at least 0, got -1", quick("--keep", "-1")...)
+
+	write(t, "file", "")
+	o := gputrain(t, quick("--run", filepath.Join("file", "run"))...)
+	if o.status != exitFailed || !strings.HasPrefix(o.errors, "gputrain: folder of the run: ") && !strings.HasPrefix(o.errors, "gputrain: cannot make the folder of the run: ") {
+		t.Errorf("a folder in a file: status %d, %s", o.status, o.errors)
+	}
+	if runtime.GOOS == "windows" || os.Geteuid() == 0 {
+		t.Log("not tested: folders that may not be written, which root and Windows write all the same")
+		return
+	}
+	if err := os.Mkdir("locked", fs.FileMode(0o555)); err != nil {
+		t.Fatal(err)
+	}
+	refuses(t, exitFailed, "cannot make the folder of the run: mkdir locked/run: permission denied", quick("--run", "locked/run")...)
+}

@@ -1,0 +1,120 @@
+package runfolder
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+// Entry is a line of metrics.jsonl.
+type Entry struct {
+	Time  time.Time // zero where a checkpoint tells of an epoch but no line was left
+	Event net.Event
+}
+
+// encode returns an entry's line.
+func (e Entry) encode() ([]byte, error) {
+	line, err := net.MarshalEvent(e.Event)
+	if err != nil {
+		return nil, err
+	}
+	if !e.Time.IsZero() {
+		line = append(line[:len(line)-1], `,"time":"`...)
+		line = append(e.Time.UTC().AppendFormat(line, time.RFC3339Nano), `"}`...)
+	}
+	return append(line, '\n'), nil
+}
+
+func decodeEntry(line []byte) (Entry, error) {
+	event, err := net.UnmarshalEvent(line)
+	if err != nil {
+		return Entry{}, err
+	}
+	var at struct{ Time time.Time }
+	if err := json.Unmarshal(line, &at); err != nil {
+		return Entry{}, err
+	}
+	return Entry{at.Time, event}, nil
+}
+
+// ReadMetrics reads a run's metrics.jsonl, in the order in which things happened.
+// A last line that a kill or a power cut left half written is passed over. Without
+// the file the error wraps fs.ErrNotExist.
+func ReadMetrics(dir string) ([]Entry, error) {
+	path := filepath.Join(dir, MetricsFile)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := parseMetrics(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: damaged: %w", path, err)
+	}
+	return entries, nil
+}
+
+func parseMetrics(b []byte) ([]Entry, error) {
+	var entries []Entry
+	for number := 1; ; number++ {
+		line, rest, whole := bytes.Cut(b, []byte("\n"))
+		if !whole {
+			return entries, nil
+		}
+		e, err := decodeEntry(line)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", number, err)
+		}
+		entries, b = append(entries, e), rest
+	}
+}
+
+// Log is an observer that writes a line of metrics.jsonl for each event.
+type Log struct {
+	path string
+	file *os.File
+	size int64 // of the whole lines
+}
+
+// CreateLog begins the metrics of a new run.
+func CreateLog(dir string) (*Log, error) { return openLog(dir, os.O_TRUNC) }
+
+func openLog(dir string, flags int) (*Log, error) {
+	path := filepath.Join(dir, MetricsFile)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|flags, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	size, err := f.Seek(0, 2)
+	if err != nil {
+		return nil, err
+	}
+	return &Log{path, f, size}, nil
+}
+
+// Observe writes an event's line: all of it, or nothing. That of an epoch is on
+// the disk before Observe returns, and so before the epoch's checkpoint.
+func (l *Log) Observe(e net.Event) error {
+	line, err := Entry{time.Now(), e}.encode()
+	if err == nil {
+		_, err = l.file.Write(line)
+	}
+	if _, ok := e.(net.EpochDone); ok && err == nil {
+		err = l.file.Sync()
+	}
+	if err != nil {
+		// A disk that is full may have taken half a line.
+		_ = l.file.Truncate(l.size)
+		_, _ = l.file.Seek(l.size, 0)
+		return fmt.Errorf("%s: %w", l.path, err)
+	}
+	l.size += int64(len(line))
+	return nil
+}
+
+// Close closes the file.
+func (l *Log) Close() error { return l.file.Close() }
