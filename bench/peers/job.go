@@ -25,15 +25,16 @@ const (
 	Infer Mode = "infer" // class probabilities in evaluation mode
 )
 
+// Model is the built-in model that the peers know.
+const Model = "tutorial"
+
 // Job is what a peer is asked to do. Batch i of its work, from 0, is the samples
 // from (i mod Check)*Batch on, Batch of them.
 type Job struct {
-	Model     string        `json:"model"` // a built-in model; the peers know "tutorial"
+	Model     string        `json:"model"` // a built-in model; the peers know [Model]
 	Mode      Mode          `json:"mode"`
 	Threads   int           `json:"threads"` // threads that compute
 	Batch     int           `json:"batch"`   // images in a batch
-	Steps     int           `json:"steps"`   // batches in a timed repeat
-	Warmup    int           `json:"warmup"`  // repeats before the peer is ready
 	Check     int           `json:"check"`   // batches in the agreement check; so many different ones there are
 	Weights   string        `json:"weights"` // path of the initial weights, see WriteInputs
 	Data      string        `json:"data"`    // path of the samples

@@ -24,7 +24,7 @@ var ErrNotInstalled = errors.New("not installed")
 // notInstalled is the exit status that says so.
 const notInstalled = 69
 
-// Peer is a peer that runs: it has shown its losses, is warm, and waits. It is
+// Peer is a peer that runs: it has shown its losses, and waits. It is
 // used by one goroutine at a time, and does nothing but in Repeat.
 type Peer struct {
 	Name     string
@@ -51,13 +51,12 @@ type line struct {
 	Version  string    `json:"version"`
 	Settings string    `json:"settings"`
 	Loss     []float64 `json:"loss"`
-	Ready    bool      `json:"ready"`
 	Error    string    `json:"error"`
 	Repeat
 }
 
 // Start runs the peer called name, through the script run in dir (this package's
-// folder), on the job file at job, and returns once the peer is ready. A peer
+// folder), on the job file at job, and returns once it has shown its losses. A peer
 // that is not there gives ErrNotInstalled. The caller closes the peer; when ctx
 // ends it is killed.
 func Start(ctx context.Context, dir, name, job string) (*Peer, error) {
@@ -109,12 +108,6 @@ func (p *Peer) setUp() error {
 		return fmt.Errorf("peer %s: shows no losses", p.Name)
 	}
 	p.Losses = l.Loss
-	if l, err = p.next(); err != nil {
-		return err
-	}
-	if !l.Ready {
-		return fmt.Errorf("peer %s: is not ready after its losses", p.Name)
-	}
 	return nil
 }
 
@@ -139,9 +132,9 @@ func (p *Peer) next() (line, error) {
 	return l, nil
 }
 
-// Repeat asks the peer for one timed repeat.
-func (p *Peer) Repeat() (Repeat, error) {
-	if _, err := io.WriteString(p.in, "go\n"); err != nil {
+// Repeat asks the peer for one timed repeat of so many batches, at least 1.
+func (p *Peer) Repeat(batches int) (Repeat, error) {
+	if _, err := fmt.Fprintf(p.in, "go %d\n", batches); err != nil {
 		return Repeat{}, fmt.Errorf("peer %s: %w", p.Name, err)
 	}
 	l, err := p.next()

@@ -26,11 +26,11 @@ func script(t *testing.T, text string) (*Peer, error) {
 	return p, err
 }
 
-const greeting = `echo '{"peer":"sh","version":"5","settings":"plain"}'; echo '{"loss":[2.5,2.25]}'; echo '{"ready":true}'
+const greeting = `echo '{"peer":"sh","version":"5","settings":"plain"}'; echo '{"loss":[2.5,2.25]}'
 `
 
 func TestPeerAnswersEachRequest(t *testing.T) {
-	p, err := script(t, greeting+`n=0; while read line; do [ "$line" = go ] || exit 1; n=$((n+1))
+	p, err := script(t, greeting+`n=0; while read line; do [ "$line" = "go 3" ] || exit 1; n=$((n+1))
 		echo "{\"seconds\":0.$n,\"images\":$n,\"peak_rss\":4096}"; done`)
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +39,7 @@ func TestPeerAnswersEachRequest(t *testing.T) {
 		t.Errorf("read %q, %q, losses %v", p.Version, p.Settings, p.Losses)
 	}
 	for i, want := range []Repeat{{0.1, 1, 4096}, {0.2, 2, 4096}} {
-		got, err := p.Repeat()
+		got, err := p.Repeat(3)
 		if err != nil || got != want {
 			t.Errorf("repeat %d: %+v, %v; want %+v", i, got, err, want)
 		}
@@ -57,7 +57,6 @@ func TestPeerFails(t *testing.T) {
 		"chatters":          {`echo hello`, "not of the protocol"},
 		"is another":        {`echo '{"peer":"bash"}'`, "bash"},
 		"shows no losses":   {`echo '{"peer":"sh"}'; echo '{"loss":[]}'`, "no losses"},
-		"is not ready":      {`echo '{"peer":"sh"}'; echo '{"loss":[1]}'; echo '{"loss":[1]}'`, "not ready"},
 		"writes a NaN":      {`echo '{"peer":"sh"}'; echo '{"loss":[NaN]}'`, "not of the protocol"},
 		"uses unknown keys": {`echo '{"peer":"sh","mood":"fine"}'`, "mood"},
 	} {
@@ -70,12 +69,12 @@ func TestPeerFails(t *testing.T) {
 }
 
 func TestRepeatRefusesWhatIsNoMeasurement(t *testing.T) {
-	for _, answer := range []string{`{"seconds":0,"images":5}`, `{"seconds":-1,"images":5}`, `{"seconds":1}`, `{"ready":true}`} {
+	for _, answer := range []string{`{"seconds":0,"images":5}`, `{"seconds":-1,"images":5}`, `{"seconds":1}`, `{"loss":[1]}`} {
 		p, err := script(t, greeting+`read line; echo '`+answer+`'; read line`)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := p.Repeat(); err == nil {
+		if got, err := p.Repeat(3); err == nil {
 			t.Errorf("%s: taken as %+v", answer, got)
 		}
 	}
@@ -97,7 +96,7 @@ func TestPeerIsKilledWithItsContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	cancel()
-	if _, err := p.Repeat(); err == nil {
+	if _, err := p.Repeat(3); err == nil {
 		t.Error("a killed peer answered")
 	}
 	if err := p.Close(); err == nil {

@@ -30,8 +30,6 @@ class Job:
     mode: str
     threads: int
     batch: int
-    steps: int
-    warmup: int
     check: int
     optimizer: dict
     weights: dict  # name to float32 array, in gputrain's layouts
@@ -49,7 +47,7 @@ def read_job(path):
         raise ValueError(f"mode {j['mode']}: want train or infer")
     if j["optimizer"]["method"] != "adam":
         raise ValueError(f"optimizer {j['optimizer']['method']}: the peers know adam alone")
-    for field, least in ("threads", 1), ("batch", 1), ("steps", 1), ("warmup", 0), ("check", 1):
+    for field, least in ("threads", 1), ("batch", 1), ("check", 1):
         if j[field] < least:
             raise ValueError(f"{field} is {j[field]}, want {least} or more")
     folder = os.path.dirname(os.path.abspath(path))
@@ -59,7 +57,7 @@ def read_job(path):
     if len(data["labels"]) < n or len(data["images"]) < n:
         raise ValueError(f"{len(data['labels'])} samples, want {j['check']} batches of {j['batch']}")
     return Job(
-        **{k: j[k] for k in ("mode", "threads", "batch", "steps", "warmup", "check", "optimizer")},
+        **{k: j[k] for k in ("mode", "threads", "batch", "check", "optimizer")},
         weights={k: v for k, v in weights.items() if not k.startswith("optimizer.")},
         images=data["images"][:n].astype(np.float32) * np.float32(j["scale"]),
         labels=data["labels"][:n].astype(np.int32),
@@ -104,8 +102,8 @@ def run(job, peer, requests, write):
         images, labels = job.images[at : at + job.batch], job.labels[at : at + job.batch]
         batches.append((peer.put(images, labels), labels))
 
-    def repeat():
-        for i in range(job.steps):
+    def repeat(steps):
+        for i in range(steps):
             batch, _ = batches[i % job.check]
             if job.mode == "train":
                 loss = peer.step(batch)
@@ -119,18 +117,16 @@ def run(job, peer, requests, write):
     else:
         losses = [cross_entropy(peer.infer(batch), labels) for batch, labels in batches]
     write({"loss": losses})
-    for _ in range(job.warmup):
-        repeat()
-    write({"ready": True})
     for request in requests:
-        if request.strip() != "go":
-            raise ValueError(f"request {request.strip()!r}: want go")
+        word, _, count = request.strip().partition(" ")
+        if word != "go" or not count.isdecimal() or int(count) < 1:
+            raise ValueError(f"request {request.strip()!r}: want go N")
         start = time.perf_counter()
-        repeat()
+        repeat(int(count))
         seconds = time.perf_counter() - start
         # Linux counts in KiB, macOS in bytes.
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        write({"seconds": seconds, "images": job.steps * job.batch, "peak_rss": peak})
+        write({"seconds": seconds, "images": int(count) * job.batch, "peak_rss": peak})
 
 
 def serve(name, make):

@@ -24,7 +24,7 @@ def job_file(folder, **changes):
     images = np.arange(7 * 28 * 28).astype(np.uint8).reshape(7, 1, 28, 28)
     save_file({"images": images, "labels": np.arange(7, dtype=np.int32)}, os.path.join(folder, "d"))
     job = {
-        "model": "tutorial", "mode": "train", "threads": 1, "batch": 3, "steps": 5, "warmup": 1, "check": 2,
+        "model": "tutorial", "mode": "train", "threads": 1, "batch": 3, "check": 2,
         "weights": "w", "data": "d", "scale": 1 / 255,
         "optimizer": {"method": "adam", "learning_rate": 1e-4, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
     }  # fmt: skip
@@ -73,7 +73,7 @@ class Protocol(unittest.TestCase):
 
     def test_refuses_what_peers_cannot_do(self):
         for change in (
-            {"model": "mlp"}, {"mode": "sleep"}, {"threads": 0}, {"batch": 0}, {"check": 3}, {"warmup": -1},
+            {"model": "mlp"}, {"mode": "sleep"}, {"threads": 0}, {"batch": 0}, {"check": 3},
             {"optimizer": {"method": "sgd"}},
         ):  # fmt: skip
             with self.subTest(change), self.assertRaises(ValueError):
@@ -81,27 +81,27 @@ class Protocol(unittest.TestCase):
 
     def test_trains_and_times_what_it_is_asked(self):
         job, peer, lines = protocol.read_job(job_file(self.folder)[0]), Fake(), []
-        protocol.run(job, peer, ["go\n", "go\n"], lines.append)
-        self.assertEqual(lines[:2], [{"loss": [1.0, 2.0]}, {"ready": True}])
-        self.assertEqual(len(lines), 4)
-        for line in lines[2:]:
-            self.assertEqual(line["images"], 15)
+        protocol.run(job, peer, ["go 5\n", "go 1\n"], lines.append)
+        self.assertEqual(lines[:1], [{"loss": [1.0, 2.0]}])
+        self.assertEqual([line["images"] for line in lines[1:]], [15, 3])
+        for line in lines[1:]:
             self.assertGreater(line["seconds"], 0)
             self.assertGreater(line["peak_rss"], 1 << 20)
-        # 2 for the check, and 5 for the warm-up and each repeat: the batches that begin with labels 0 and 3 in turn.
-        self.assertEqual(peer.seen, [0, 3] + 3 * [0, 3, 0, 3, 0])
+        # 2 for the check, 5 and 1 for the repeats: the batches that begin with labels 0 and 3 in turn.
+        self.assertEqual(peer.seen, [0, 3] + [0, 3, 0, 3, 0] + [0])
 
     def test_infers_without_steps(self):
         job, peer, lines = protocol.read_job(job_file(self.folder, mode="infer")[0]), Fake(), []
-        protocol.run(job, peer, ["go\n"], lines.append)
+        protocol.run(job, peer, ["go 5\n"], lines.append)
         self.assertEqual(peer.steps, 0)
-        self.assertEqual(len(peer.seen), 2 + 5 + 5)
+        self.assertEqual(len(peer.seen), 2 + 5)
         for loss in lines[0]["loss"]:
             self.assertAlmostEqual(loss, math.log(10), places=6)
 
     def test_refuses_other_requests(self):
-        with self.assertRaises(ValueError):
-            protocol.run(protocol.read_job(job_file(self.folder)[0]), Fake(), ["stop\n"], lambda line: None)
+        for request in "stop", "go", "go 0", "go -1", "go 1 1":
+            with self.subTest(request), self.assertRaises(ValueError):
+                protocol.run(protocol.read_job(job_file(self.folder)[0]), Fake(), [request], lambda line: None)
 
     def test_channels_last_is_the_same_network(self):
         # Sums of small whole numbers are exact in float32, in any order.

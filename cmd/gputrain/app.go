@@ -88,7 +88,7 @@ command line that makes no sense.`,
 		Commands: []*cli.Command{
 			a.trainCommand(), a.evalCommand(), a.predictCommand(), a.reportCommand(), a.modelsCommand(),
 			a.exportCommand(), a.importCommand(),
-			a.verifyCommand(), a.devicesCommand(), a.completionCommand(), helpCommand(),
+			a.verifyCommand(), a.benchCommand(), a.devicesCommand(), a.completionCommand(), helpCommand(),
 		},
 		HideHelpCommand:      true,
 		Action:               func(c *cli.Context) error { return chooseCommand(c, cli.ShowAppHelp) },

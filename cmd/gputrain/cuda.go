@@ -58,6 +58,9 @@ const (
 		"or apt install libcublas12 or libcublas11"
 )
 
+// simulated reports whether a GPU, or a device on it, is software by its name.
+func simulated(name string) bool { return strings.Contains(strings.ToLower(name), "simulat") }
+
 // lookForCUDA describes this machine.
 func lookForCUDA() *cudaInfo {
 	l := driver.Describe()
@@ -90,7 +93,7 @@ func newCUDAInfo(l *driver.Libraries, start error) *cudaInfo {
 	for _, d := range l.Devices {
 		gpu := gpuInfo{
 			GPU: d.Index, Name: d.Name, ComputeCapability: fmt.Sprintf("%d.%d", d.Major, d.Minor), Memory: d.Memory,
-			Multiprocessors: d.Multiprocessors, PCI: d.PCI, Simulated: strings.Contains(strings.ToLower(d.Name), "simulat"),
+			Multiprocessors: d.Multiprocessors, PCI: d.PCI, Simulated: simulated(d.Name),
 		}
 		if d.Err != nil {
 			gpu.Problem = d.Err.Error()

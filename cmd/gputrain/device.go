@@ -62,17 +62,22 @@ func openDevice(c *cli.Context) (device net.Device, why string, err error) {
 // openNamed opens the device that --device names, a GPU with the given options.
 func openNamed(c *cli.Context, gpu cuda.Options) (device net.Device, why string, err error) {
 	threads := c.Int("threads")
-	name, number, numbered := strings.Cut(c.String("device"), ":")
+	if c.IsSet("threads") && threads < 1 {
+		return nil, "", usagef("--threads must be at least 1, got %d", threads)
+	}
+	return openDeviceNamed(c.String("device"), threads, gpu)
+}
+
+// openDeviceNamed opens the device of that name, the CPU with so many threads, 0 for one a core.
+func openDeviceNamed(full string, threads int, gpu cuda.Options) (device net.Device, why string, err error) {
+	name, number, numbered := strings.Cut(full, ":")
 	if name != "cuda" || !numbered {
-		name = c.String("device")
+		name = full
 	} else if gpu.Index, err = strconv.Atoi(number); err != nil || gpu.Index < 0 {
 		return nil, "", usagef("--device: %q is not the number of a GPU, as in cuda:0", number)
 	}
 	if err := choose("device", name, deviceNames); err != nil {
 		return nil, "", err
-	}
-	if c.IsSet("threads") && threads < 1 {
-		return nil, "", usagef("--threads must be at least 1, got %d", threads)
 	}
 	switch name {
 	case "cuda":

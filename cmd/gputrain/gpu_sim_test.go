@@ -143,3 +143,19 @@ func TestCUDACaptureFails(t *testing.T) {
 		}
 	})
 }
+
+// TestCUDABench wants counts of a simulated GPU, beside the CPU's times.
+func TestCUDABench(t *testing.T) {
+	simulate(t, func(t *testing.T, m *sim.Machine) {
+		smallData(t)
+		out := must(t, "bench", "--model", "small.json", "--data", "small", "--batch", "10", "--infer-batch", "4", "--repeats", "3", "--repeat-time", "1ms", "--device", "cpu,cuda", "--precision", "fp32")
+		for _, want := range []string{"counts, because software simulates this GPU", "\nkernels and library calls a step ", "\nnodes in a training step's graph ", " on it  ", "Training, small\n"} {
+			if !strings.Contains(out, want) {
+				t.Errorf("bench lacks %q:\n%s", want, out)
+			}
+		}
+		if n := strings.Count(out, "simulated\n"); n != 2 {
+			t.Errorf("%d rows without times, want 2:\n%s", n, out)
+		}
+	})
+}

@@ -46,7 +46,9 @@ func newNetwork(w *serve.Work) (*network, error) {
 	g := gorgonia.NewGraph()
 	const classes = 10
 	n.x = gorgonia.NewTensor(g, tensor.Float32, 4, gorgonia.WithShape(w.Batch, 1, 28, 28), gorgonia.WithName("x"))
-	n.y = gorgonia.NewMatrix(g, tensor.Float32, gorgonia.WithShape(w.Batch, classes), gorgonia.WithName("y"))
+	if w.Mode == peers.Train { // a graph must not have an input that nobody sets
+		n.y = gorgonia.NewMatrix(g, tensor.Float32, gorgonia.WithShape(w.Batch, classes), gorgonia.WithName("y"))
+	}
 	for i := range w.Images {
 		oneHot := make([]float32, w.Batch*classes)
 		for k, label := range w.Labels[i] {

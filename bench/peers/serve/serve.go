@@ -18,6 +18,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -104,14 +105,14 @@ func Read(path string) (*Work, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	switch {
-	case w.Model != "tutorial":
-		return nil, fmt.Errorf("model %s: the peers know tutorial alone", w.Model)
+	case w.Model != peers.Model:
+		return nil, fmt.Errorf("model %s: the peers know %s alone", w.Model, peers.Model)
 	case w.Mode != peers.Train && w.Mode != peers.Infer:
 		return nil, fmt.Errorf("mode %s: want train or infer", w.Mode)
 	case w.Optimizer.Method != net.Adam:
 		return nil, fmt.Errorf("optimizer %s: the peers know adam alone", w.Optimizer.Method)
-	case min(w.Threads, w.Batch, w.Steps, w.Check) < 1 || w.Warmup < 0:
-		return nil, errors.New("threads, batch, steps and check must be 1 or more, warmup 0 or more")
+	case min(w.Threads, w.Batch, w.Check) < 1:
+		return nil, errors.New("threads, batch and check must be 1 or more")
 	}
 	c, err := net.LoadCheckpoint(filepath.Join(filepath.Dir(path), w.Job.Weights))
 	if err != nil {
@@ -169,8 +170,8 @@ func Run(w *Work, f Framework, requests io.Reader, write func(any) error) error 
 		_, err = f.Infer(i)
 		return 0, err
 	}
-	repeat := func() error {
-		for i := range w.Steps {
+	repeat := func(steps int) error {
+		for i := range steps {
 			if _, err := do(i % w.Check); err != nil {
 				return err
 			}
@@ -196,25 +197,18 @@ func Run(w *Work, f Framework, requests io.Reader, write func(any) error) error 
 	if err := write(map[string]any{"loss": losses}); err != nil {
 		return err
 	}
-	for range w.Warmup {
-		if err := repeat(); err != nil {
-			return err
-		}
-	}
-	if err := write(map[string]bool{"ready": true}); err != nil {
-		return err
-	}
 	in := bufio.NewScanner(requests)
 	for in.Scan() {
-		if request := strings.TrimSpace(in.Text()); request != "go" {
-			return fmt.Errorf("request %q: want go", request)
+		count, _ := strings.CutPrefix(in.Text(), "go ")
+		steps, err := strconv.Atoi(count)
+		if err != nil || steps < 1 {
+			return fmt.Errorf("request %q: want go N", in.Text())
 		}
 		start := time.Now()
-		if err := repeat(); err != nil {
+		if err := repeat(steps); err != nil {
 			return err
 		}
-		r := peers.Repeat{Seconds: time.Since(start).Seconds(), Images: w.Steps * w.Batch}
-		var err error
+		r := peers.Repeat{Seconds: time.Since(start).Seconds(), Images: steps * w.Batch}
 		if r.PeakRSS, err = peakRSS(); err != nil {
 			return err
 		}

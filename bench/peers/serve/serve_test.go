@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 func job(t *testing.T, change func(*peers.Job)) string {
 	t.Helper()
 	j := inputs
-	j.Mode, j.Threads, j.Batch, j.Steps, j.Warmup, j.Check = peers.Train, 1, 3, 5, 1, 2
+	j.Mode, j.Threads, j.Batch, j.Check = peers.Train, 1, 3, 2
 	if change != nil {
 		change(&j)
 	}
@@ -93,31 +93,31 @@ func run(t *testing.T, path string, f Framework, requests string) ([]any, error)
 
 func TestRunTrainsAndTimesWhatItIsAsked(t *testing.T) {
 	f := &fake{}
-	lines, err := run(t, job(t, nil), f, "go\ngo\n")
+	lines, err := run(t, job(t, nil), f, "go 5\ngo 1\n")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(lines) != 4 || !reflect.DeepEqual(lines[:2], []any{map[string]any{"loss": []float64{1, 2}}, map[string]bool{"ready": true}}) {
+	if len(lines) != 3 || !reflect.DeepEqual(lines[0], map[string]any{"loss": []float64{1, 2}}) {
 		t.Fatalf("wrote %v", lines)
 	}
-	for _, l := range lines[2:] {
-		if r := l.(peers.Repeat); r.Images != 15 || !(r.Seconds > 0) || r.PeakRSS < 1<<20 {
+	for i, want := range []int{15, 3} {
+		if r := lines[1+i].(peers.Repeat); r.Images != want || !(r.Seconds > 0) || r.PeakRSS < 1<<20 {
 			t.Errorf("repeat %+v", r)
 		}
 	}
-	// 2 for the check, and 5 for the warm-up and each repeat.
-	if want := []int{0, 1, 0, 1, 0, 1, 0, 0, 1, 0, 1, 0, 0, 1, 0, 1, 0}; !reflect.DeepEqual(f.steps, want) {
+	// 2 for the check, 5 and 1 for the repeats.
+	if want := []int{0, 1, 0, 1, 0, 1, 0, 0}; !reflect.DeepEqual(f.steps, want) {
 		t.Errorf("batches %v, want %v", f.steps, want)
 	}
 }
 
 func TestRunInfersWithoutSteps(t *testing.T) {
 	f := &fake{}
-	lines, err := run(t, job(t, func(j *peers.Job) { j.Mode = peers.Infer }), f, "go\n")
+	lines, err := run(t, job(t, func(j *peers.Job) { j.Mode = peers.Infer }), f, "go 5\n")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(f.steps) != 0 || len(f.seen) != 2+5+5 {
+	if len(f.steps) != 0 || len(f.seen) != 2+5 {
 		t.Errorf("%d steps, %d batches inferred", len(f.steps), len(f.seen))
 	}
 	for i, loss := range lines[0].(map[string]any)["loss"].([]float64) {
@@ -128,8 +128,10 @@ func TestRunInfersWithoutSteps(t *testing.T) {
 }
 
 func TestRunRefusesOtherRequests(t *testing.T) {
-	if _, err := run(t, job(t, nil), &fake{}, "stop\n"); err == nil {
-		t.Error("took it")
+	for _, request := range []string{"stop", "go", "go 0", "go -1", "go 1 1"} {
+		if _, err := run(t, job(t, nil), &fake{}, request+"\n"); err == nil {
+			t.Errorf("took %q", request)
+		}
 	}
 }
 
@@ -171,8 +173,6 @@ func TestReadRefusesWhatPeersCannotDo(t *testing.T) {
 		"mode":            func(j *peers.Job) { j.Mode = "sleep" },
 		"threads":         func(j *peers.Job) { j.Threads = 0 },
 		"batch":           func(j *peers.Job) { j.Batch = 0 },
-		"steps":           func(j *peers.Job) { j.Steps = 0 },
-		"warmup":          func(j *peers.Job) { j.Warmup = -1 },
 		"too few samples": func(j *peers.Job) { j.Check = 3 },
 		"optimizer":       func(j *peers.Job) { j.Optimizer = net.SGDDefault(0.1) },
 		"weights":         func(j *peers.Job) { j.Weights = "none.safetensors" },

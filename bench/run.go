@@ -1,0 +1,286 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/gputrain/gputrain/bench/peers"
+	"github.com/gputrain/gputrain/net"
+)
+
+// Config says what to measure.
+type Config struct {
+	Networks  []*net.Network
+	Train     []int // mini-batch sizes of training steps
+	Infer     []int // mini-batch sizes of inference
+	Optimizer net.Optimizer
+	Seed      uint64
+	Data      *net.Dataset
+	Subjects  []Subject // at least one; the first is the baseline, where none has the same number of threads
+	Repeats   int       // of each, at least 3; fewer of what is very slow
+	Least     time.Duration
+	// Peers are peers' names, which take turns with each number of threads that a subject has; PeersDir is their folder.
+	Peers    []string
+	PeersDir string
+	Machine  Machine        // Run sets what it knows itself
+	Progress func(Progress) // may be nil
+}
+
+// Progress tells how far a run is.
+type Progress struct {
+	Done, Total int // in parts of about the same time
+	What        string
+}
+
+// pause is how long nothing runs before each repeat, for the idle threads of the one before to sleep.
+const pause = 50 * time.Millisecond
+
+// Run checks every subject against the reference first, and takes the memory that each needs; one that is wrong ends the
+// run with ErrWrong. Then it times each work: all subjects and the peers that agree take turns, a repeat each. When ctx
+// ends, Run returns what it has, and the context's error.
+func Run(ctx context.Context, c Config) (*Report, error) {
+	r := &run{Config: c, ctx: ctx, report: &Report{Machine: c.Machine, Measurements: []Measurement{}, Notes: []string{}}, limits: map[int]*net.Limits{}}
+	err := r.do()
+	if ctx.Err() != nil {
+		r.report.Interrupted = true
+		err = ctx.Err()
+	}
+	return r.report, err
+}
+
+// run is a run at work.
+type run struct {
+	Config
+	ctx    context.Context
+	report *Report
+	done   int
+	total  int
+	limits map[int]*net.Limits // by subject
+	busy   disturbance
+}
+
+// checkWeight is how many repeats' time a check takes, for the progress.
+const checkWeight = 10
+
+func (r *run) do() error {
+	r.report.Machine.CPU, r.report.Machine.Date = cpuName(), time.Now()
+	jobs, err := r.jobs()
+	if err != nil {
+		return err
+	}
+	r.total = len(jobs) * (checkWeight + len(r.Subjects)*checkWeight + (len(r.Subjects)+len(r.Peers)*len(r.threads()))*r.Repeats)
+	r.step(0, "computing what is right, on the reference")
+	verdicts, err := judge(jobs)
+	if err != nil {
+		return err
+	}
+	r.step(len(jobs)*checkWeight, "measuring the machine's limits")
+	if err := r.measureLimits(); err != nil {
+		return err
+	}
+	examined := make([][]Measurement, len(jobs))
+	for i, j := range jobs {
+		for _, s := range r.Subjects {
+			if err := r.ctx.Err(); err != nil {
+				return err
+			}
+			r.step(0, fmt.Sprintf("checking %s: %v", s.Name, j.Work))
+			m, err := j.examine(s, verdicts[i])
+			if err != nil {
+				return err
+			}
+			examined[i] = append(examined[i], m)
+			r.step(checkWeight, "")
+		}
+	}
+	for i, j := range jobs {
+		if err := r.time(j, examined[i]); err != nil {
+			return err
+		}
+	}
+	// Once more, because something else may have run then; a machine does no more than it can.
+	if err := r.measureLimits(); err != nil {
+		return err
+	}
+	r.finish()
+	return nil
+}
+
+// jobs returns what is to be done, training first.
+func (r *run) jobs() ([]*job, error) {
+	var out []*job
+	for _, n := range r.Networks {
+		for _, mode := range []peers.Mode{peers.Train, peers.Infer} {
+			sizes := r.Train
+			if mode == peers.Infer {
+				sizes = r.Infer
+			}
+			for _, size := range sizes {
+				j, err := newJob(Work{Model: n.Name, Mode: mode, Batch: size}, n, r.Config)
+				if err != nil {
+					return nil, err
+				}
+				out = append(out, j)
+			}
+		}
+	}
+	return out, nil
+}
+
+// threads returns the numbers of threads that subjects have, without repetition.
+func (r *run) threads() []int {
+	var out []int
+	for _, s := range r.Subjects {
+		if s.Threads > 0 && !slices.Contains(out, s.Threads) {
+			out = append(out, s.Threads)
+		}
+	}
+	return out
+}
+
+// step tells the progress; an empty text leaves the last one.
+func (r *run) step(more int, what string) {
+	r.done = min(r.done+more, r.total)
+	if r.Progress != nil {
+		r.Progress(Progress{Done: r.done, Total: r.total, What: what})
+	}
+}
+
+func (r *run) note(format string, a ...any) {
+	if text := fmt.Sprintf(format, a...); !slices.Contains(r.report.Notes, text) {
+		r.report.Notes = append(r.report.Notes, text)
+	}
+}
+
+// measureLimits measures what each subject's machine can do, and keeps the best.
+func (r *run) measureLimits() error {
+	for i, s := range r.Subjects {
+		limiter, ok := s.Device.(net.Limiter)
+		if !ok || s.Simulated != "" {
+			continue
+		}
+		if err := r.ctx.Err(); err != nil {
+			return err
+		}
+		got, err := limiter.Limits()
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.Device.Name(), err)
+		}
+		if l := r.limits[i]; l != nil {
+			got.MulAdds, got.Bandwidth = max(got.MulAdds, l.MulAdds), max(got.Bandwidth, l.Bandwidth)
+			*l = got
+			continue
+		}
+		r.limits[i] = &got
+	}
+	return nil
+}
+
+// time times one work. What is there when the context ends is kept, if it has repeats enough for a median.
+func (r *run) time(j *job, examined []Measurement) (err error) {
+	var all []*contender
+	defer func() {
+		for _, c := range all {
+			err = errors.Join(err, c.close())
+		}
+	}()
+	for i, s := range r.Subjects {
+		if s.Simulated != "" {
+			continue
+		}
+		p, err := j.compile(s)
+		if err != nil {
+			return err
+		}
+		examined[i].Limits = r.limits[i]
+		all = append(all, newSubject(j, p, examined[i]))
+	}
+	if len(all) > 0 {
+		more, err := r.startPeers(j)
+		all = append(all, more...)
+		if err != nil {
+			return err
+		}
+	}
+	for _, c := range all {
+		c.against = baseline(all, c)
+		r.step(0, "warming up: "+j.String())
+		if err := c.warm(r.ctx, r.Least.Seconds(), r.Repeats); err != nil {
+			return err
+		}
+	}
+	rounds := r.rounds(j, all)
+	for _, c := range all {
+		if rounds == nil && c.program != nil && j.Mode == peers.Train {
+			if p, ok := c.program.(net.Profiler); ok {
+				if c.m.Parts, err = j.profile(p, profileSteps); err != nil {
+					return err
+				}
+			}
+		}
+		c.summarise()
+	}
+	for i, s := range r.Subjects {
+		if s.Simulated != "" && rounds == nil {
+			all = slices.Insert(all, min(i, len(all)), &contender{m: examined[i], close: func() error { return nil }})
+		}
+	}
+	for _, c := range all {
+		if c.m.Timed() || c.m.Simulated != "" {
+			r.report.Measurements = append(r.report.Measurements, c.m)
+		}
+	}
+	return rounds
+}
+
+// profileSteps is how many steps are profiled: enough for a median.
+const profileSteps = 15
+
+// fewest is how many repeats make a median.
+const fewest = 3
+
+// rounds runs the repeats, all contenders in turns.
+func (r *run) rounds(j *job, all []*contender) error {
+	for round := range r.Repeats {
+		for _, c := range all {
+			if err := r.ctx.Err(); err != nil {
+				return err
+			}
+			r.step(1, j.String())
+			if !c.takesPart(round, r.Repeats) {
+				c.rounds = append(c.rounds, math.NaN())
+				continue
+			}
+			time.Sleep(pause)
+			if c.program != nil {
+				r.busy.begin()
+			}
+			s, err := c.repeat(c.batches)
+			if err != nil {
+				return err
+			}
+			if c.program != nil {
+				r.busy.end()
+			}
+			c.rounds = append(c.rounds, s/float64(c.batches))
+		}
+	}
+	return nil
+}
+
+// finish adds what is known only at the end.
+func (r *run) finish() {
+	for i := range r.report.Measurements {
+		m := &r.report.Measurements[i]
+		if m.Limits != nil && m.Timed() {
+			m.Share = float64(m.MulAdds) / m.Time.Median / m.Limits.MulAdds
+		}
+	}
+	if cpus, ok := r.busy.cpus(); ok && cpus > 0.05 {
+		r.note("The machine was not idle: while gputrain was timed, other processes took %.2f CPUs on average.", cpus)
+	}
+}

@@ -1,0 +1,181 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/gputrain/gputrain/bench/peers"
+	"github.com/gputrain/gputrain/net"
+)
+
+// Subject is a device to measure. The caller opens it, and closes it after the run.
+type Subject struct {
+	Name      string // short: "cpu", "cuda:0"
+	Device    net.Device
+	Threads   int     // 0 where they can't be chosen
+	Precision string  // of Options; "" is the device's default
+	Tolerance float64 // of losses, relative, and of probabilities; 0 is that of float32
+	Simulated string  // why its times would mean nothing; "" for one that is timed
+	// Inspect tells what a program holds of the device's own memory, in bytes, and counts what it does; nil: nothing.
+	Inspect func(net.Program) (memory int64, counts []Count)
+}
+
+// job is a work with all that it takes to do it.
+type job struct {
+	Work
+	plan    *net.Plan
+	options net.Options
+	batches []net.Batch
+}
+
+// batchesOf returns how many different mini-batches of a size are used: as many as the peers' agreement is checked on, or
+// what the data set has.
+func batchesOf(data *net.Dataset, size int) int { return min(agreementBatches, data.Len()/size) }
+
+// agreementBatches is how many losses of a peer are compared with ours.
+const agreementBatches = 20
+
+func newJob(w Work, n *net.Network, c Config) (*job, error) {
+	plan, err := n.Plan()
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case c.Data.Shape != n.Input:
+		return nil, fmt.Errorf("model %s takes samples of %v, but data set %s has %v", n.Name, n.Input, c.Data.Name, c.Data.Shape)
+	case c.Data.Classes > plan.Classes:
+		return nil, fmt.Errorf("model %s tells %d classes apart, but data set %s has %d", n.Name, plan.Classes, c.Data.Name, c.Data.Classes)
+	case c.Data.Len() < w.Batch:
+		return nil, fmt.Errorf("a batch of %d needs as many samples, data set %s has %d", w.Batch, c.Data.Name, c.Data.Len())
+	}
+	j := &job{Work: w, plan: plan, options: net.Options{Batch: w.Batch, Optimizer: c.Optimizer, Seed: c.Seed}}
+	j.batches = peers.Job{Batch: w.Batch, Check: batchesOf(c.Data, w.Batch)}.Batches(c.Data)
+	return j, nil
+}
+
+// compile compiles the job's network on a subject.
+func (j *job) compile(s Subject) (net.Program, error) {
+	o := j.options
+	o.Precision = s.Precision
+	p, err := s.Device.Compile(j.plan.Network, o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.Device.Name(), err)
+	}
+	return p, nil
+}
+
+// run does n mini-batches and returns the seconds until the last one's results are in host memory.
+func (j *job) run(p net.Program, n int) (float64, error) {
+	start := time.Now()
+	for i := range n {
+		b := j.batches[i%len(j.batches)]
+		var err error
+		if j.Mode == peers.Train {
+			err = p.Step(b)
+		} else {
+			_, err = p.Infer(b)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	if j.Mode == peers.Train {
+		m, err := p.Metrics()
+		if err != nil {
+			return 0, err
+		}
+		if m.FirstBad > 0 {
+			return 0, fmt.Errorf("the loss of step %d is not a number", m.FirstBad)
+		}
+	}
+	return time.Since(start).Seconds(), nil
+}
+
+// examine checks what a subject computes, and measures the memory that it takes, with nothing else in the process.
+func (j *job) examine(s Subject, judge *verdict) (m Measurement, err error) {
+	m = Measurement{Work: j.Work, Who: s.Name, Threads: s.Threads, Settings: s.Device.Name(), MulAdds: batchMulAdds(j.plan, j.Work), Simulated: s.Simulated}
+	runtime.GC()
+	debug.FreeOSMemory()
+	told := resetPeakRSS()
+	p, err := j.compile(s)
+	if err != nil {
+		return m, err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	if m.Check, err = judge.try(s, j, p); err != nil {
+		return m, err
+	}
+	took, err := j.run(p, 1)
+	if err != nil {
+		return m, err
+	}
+	n := uint64(1)
+	if took < 0.1 {
+		n = 5
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err = j.run(p, int(n)); err != nil {
+		return m, err
+	}
+	runtime.ReadMemStats(&after)
+	// Whole numbers: what was allocated once in n mini-batches is not of each.
+	m.Allocations = (after.Mallocs - before.Mallocs) / n
+	if m.Allocations > 0 {
+		m.Allocated = (after.TotalAlloc - before.TotalAlloc) / n
+	}
+	if told {
+		m.PeakRSS = peakRSS()
+	}
+	if s.Inspect != nil {
+		m.DeviceMemory, m.Counts = s.Inspect(p)
+	}
+	if s.Simulated == "" {
+		m.Counts = nil
+		return m, nil
+	}
+	if j.Mode == peers.Train {
+		var all Launch
+		launches := Launches(j.plan, j.options.Optimizer, j.Batch)
+		for _, l := range launches {
+			all.Computed, all.Bytes = all.Computed+l.Computed, all.Bytes+l.Bytes
+		}
+		m.Counts = append(m.Counts, Count{"kernels and library calls a step", int64(len(launches))},
+			Count{"multiply-adds computed a step, with padding's", all.Computed}, Count{"bytes to move a step, at least", all.Bytes})
+	}
+	return m, nil
+}
+
+// profile returns where a training step's time goes: the median of each part over some steps.
+func (j *job) profile(p net.Profiler, steps int) ([]PartTime, error) {
+	var times [][]float64
+	var parts []net.Part
+	for i := range steps {
+		var err error
+		if parts, err = p.ProfileStep(j.batches[i%len(j.batches)]); err != nil {
+			return nil, err
+		}
+		for len(times) < len(parts) {
+			times = append(times, nil)
+		}
+		for k, part := range parts {
+			times[k] = append(times[k], part.Time.Seconds())
+		}
+	}
+	out := make([]PartTime, len(parts))
+	var sum float64
+	for i, part := range parts {
+		out[i] = PartTime{Layers: []string{}, Phase: part.Phase, Seconds: spreadOf(times[i]).Median, Cost: partCost(j.plan, j.options.Optimizer, part, j.Batch)}
+		for _, l := range part.Layers {
+			out[i].Layers = append(out[i].Layers, j.plan.Layers[l].Name)
+		}
+		sum += out[i].Seconds
+	}
+	for i := range out {
+		out[i].Share = out[i].Seconds / sum
+	}
+	return out, nil
+}

@@ -1,0 +1,126 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+
+	"gorgonia.org/tensor"
+
+	"github.com/gputrain/gputrain/bench/peers"
+	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/reference"
+)
+
+// ErrWrong means that a device computes something else than the reference. It is not timed.
+var ErrWrong = errors.New("computes something else than the reference")
+
+const (
+	// checkSteps is how many losses are compared: the first judges the forward pass, those after it the updates before
+	// them. A reference takes seconds for each.
+	checkSteps = 3
+	// checkImages is how many images' probabilities are compared, spread over a mini-batch.
+	checkImages = 16
+	// checkTolerance is that of float32, whose losses of the built-in models differ from the reference's by less than
+	// 1e-6 after three steps. An update that leaves out one convolution's biases shows by more than 1e-5.
+	checkTolerance = 1e-5
+)
+
+// verdict is what the reference says of a work.
+type verdict struct {
+	losses        []float64
+	images        []int // places in the first mini-batch
+	probabilities *tensor.Dense
+}
+
+// judge does works on the reference, side by side.
+func judge(jobs []*job) ([]*verdict, error) {
+	verdicts, errs := make([]*verdict, len(jobs)), make([]error, len(jobs))
+	var all sync.WaitGroup
+	for i, j := range jobs {
+		all.Go(func() { verdicts[i], errs[i] = j.refer() })
+	}
+	all.Wait()
+	return verdicts, errors.Join(errs...)
+}
+
+// refer does a work on the reference.
+func (j *job) refer() (v *verdict, err error) {
+	device := reference.New()
+	p, err := device.Compile(j.plan.Network, j.options)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, p.Close(), device.Close()) }()
+	v = &verdict{}
+	if j.Mode == peers.Train {
+		v.losses, err = j.losses(p)
+		return v, err
+	}
+	n := min(j.Batch, checkImages)
+	some := net.Batch{Data: j.batches[0].Data}
+	for i := range n {
+		at := i * (j.Batch - 1) / max(n-1, 1)
+		v.images = append(v.images, at)
+		some.Indices = append(some.Indices, j.batches[0].Indices[at])
+	}
+	v.probabilities, err = p.Infer(some)
+	return v, err
+}
+
+// losses trains for checkSteps steps and returns each one's loss before its update.
+func (j *job) losses(p net.Program) ([]float64, error) {
+	var out []float64
+	for i := range checkSteps {
+		if err := p.Step(j.batches[i%len(j.batches)]); err != nil {
+			return nil, err
+		}
+		m, err := p.Metrics()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, m.MeanLoss())
+	}
+	return out, nil
+}
+
+// try compares a subject's program, at its initial weights, with the reference. A program that errs gives ErrWrong.
+func (v *verdict) try(s Subject, j *job, p net.Program) (Check, error) {
+	c := Check{Against: "reference", Tolerance: s.Tolerance}
+	if c.Tolerance == 0 {
+		c.Tolerance = checkTolerance
+	}
+	if j.Mode == peers.Train {
+		got, err := j.losses(p)
+		if err != nil {
+			return c, err
+		}
+		c.What = fmt.Sprintf("losses of %d steps, relative", checkSteps)
+		for i, want := range v.losses {
+			d := math.Abs(got[i]-want) / math.Abs(want)
+			if c.Distance = max(c.Distance, d); !(d <= c.Tolerance) { // NaN is wrong too
+				return c, fmt.Errorf("%s %w (%v): the loss of step %d is %.7g, not %.7g; gputrain verify tells where they part",
+					s.Device.Name(), ErrWrong, j.Work, i+1, got[i], want)
+			}
+		}
+		return c, nil
+	}
+	got, err := p.Infer(j.batches[0])
+	if err != nil {
+		return c, err
+	}
+	c.What = fmt.Sprintf("probabilities of %d images", len(v.images))
+	classes := j.plan.Classes
+	for i, at := range v.images {
+		for k := range classes {
+			g, want := float64(got.Float32s()[at*classes+k]), float64(v.probabilities.Float32s()[i*classes+k])
+			d := math.Abs(g - want)
+			if c.Distance = max(c.Distance, d); !(d <= c.Tolerance) {
+				return c, fmt.Errorf("%s %w (%v): image %d is of class %d with a probability of %.7g, not %.7g; gputrain verify tells where they part",
+					s.Device.Name(), ErrWrong, j.Work, at, k, g, want)
+			}
+		}
+	}
+	return c, nil
+}

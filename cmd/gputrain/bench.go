@@ -1,0 +1,350 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/gputrain/gputrain/bench"
+	"github.com/gputrain/gputrain/bench/peers"
+	"github.com/gputrain/gputrain/cuda"
+	"github.com/gputrain/gputrain/internal/replacefile"
+	"github.com/gputrain/gputrain/net"
+)
+
+func (a *app) benchCommand() *cli.Command {
+	flags := []cli.Flag{
+		&cli.StringFlag{Name: "model", Value: "tutorial", EnvVars: env("model"), Category: "Work", Usage: "`MODELS`: built-in models' names or JSON files, with commas"},
+		dataFlag(),
+		&cli.StringFlag{Name: "mode", Value: "train,infer", EnvVars: env("mode"), Category: "Work", Usage: "`MODES`: train, infer or both"},
+		&cli.StringFlag{Name: "batch", Value: "50,128", EnvVars: env("batch"), Category: "Work", Usage: "train in mini-batches of these `SIZES`"},
+		&cli.StringFlag{Name: "infer-batch", Value: "1,50,1000", EnvVars: env("infer-batch"), Category: "Work", Usage: "infer in mini-batches of these `SIZES`"},
+		&cli.IntFlag{Name: "repeats", Value: 20, EnvVars: env("repeats"), Category: "Work", Usage: "time each `N` times; what is very slow fewer times"},
+		&cli.DurationFlag{Name: "repeat-time", Value: 200 * time.Millisecond, DefaultText: "200ms", EnvVars: env("repeat-time"), Category: "Work", Usage: "let a repeat take at least `TIME`, such as 500ms or 2s"},
+		&cli.StringFlag{Name: "device", Value: "auto", EnvVars: env("device"), Category: "Machine", Usage: "`DEVICES`, with commas: cpu, reference, cuda, cuda:N; auto is the CPU, and a GPU that works"},
+		&cli.StringFlag{Name: "threads", DefaultText: "one a core", EnvVars: env("threads"), Category: "Machine", Usage: "run the CPU device on these `NUMBERS` of threads, such as 1,2"},
+		&cli.StringFlag{Name: "peers", DefaultText: "none", EnvVars: env("peers"), Category: "Peers", Usage: "time other frameworks too: `NAMES` of " + strings.Join(peers.Names, ", ") + ", or all"},
+		&cli.StringFlag{Name: "peers-folder", DefaultText: "bench/peers of the sources", EnvVars: env("peers-folder"), Category: "Peers", Usage: "`FOLDER` where make bench-peers made them"},
+		&cli.BoolFlag{Name: "json", EnvVars: env("json"), Category: "Output", Usage: "print the whole report as JSON on one line"},
+		&cli.BoolFlag{Name: "csv", EnvVars: env("csv"), Category: "Output", Usage: "print CSV, a row a measurement"},
+		&cli.StringFlag{Name: "html", EnvVars: env("html"), Category: "Output", Usage: "write a report with plots to `FILE`, which needs no network"},
+		&cli.StringFlag{Name: "plots", EnvVars: env("plots"), Category: "Output", Usage: "write the plots to `FOLDER`, as SVG"},
+	}
+	for _, f := range deviceFlags() {
+		if slices.Contains([]string{"precision", "memory-limit", "workspace", "algorithm-cache"}, f.Names()[0]) {
+			flags = append(flags, f)
+		}
+	}
+	return &cli.Command{
+		Name:      "bench",
+		Usage:     "time devices on training and inference, beside other frameworks",
+		UsageText: "gputrain bench [FLAGS]",
+		Description: `Compares each device with the reference first; one that computes something else
+is not timed. Then all take turns, so that what else the machine does meets all
+alike. Times are medians, with the range that holds four of five repeats.
+Shows also where a training step's time goes, how near it is to what the machine
+can do at most (measured in the same run), and the memory.
+A simulated GPU shows counts, because its times mean nothing.
+
+Peers are other frameworks, which do the same work from the same weights; make
+bench-peers, in the folder of gputrain's sources, installs them. Their losses
+must agree with gputrain's before they are timed.
+
+Ctrl-C ends early and shows what was measured so far.
+
+Examples:
+  gputrain bench
+  gputrain bench --device cpu,reference --mode train --batch 10
+  gputrain bench --threads 1,2 --html report.html
+  gputrain bench --model tutorial,lenet5,mlp --csv >bench.csv
+  gputrain bench --peers all`,
+		Flags:  flags,
+		Action: a.bench,
+	}
+}
+
+func (a *app) bench(c *cli.Context) (err error) {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	if c.Bool("json") && c.Bool("csv") {
+		return usagef("--json and --csv exclude each other")
+	}
+	config, err := benchConfig(c)
+	if err != nil {
+		return err
+	}
+	// What can't be written is told now, not after minutes.
+	if path := c.String("html"); path != "" {
+		if _, err := os.Stat(filepath.Dir(path)); err != nil {
+			return fmt.Errorf("--html %s: there is no folder %s", path, filepath.Dir(path))
+		}
+	}
+	if dir := c.String("plots"); dir != "" {
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			return fmt.Errorf("--plots: %w", err)
+		}
+	}
+	if config.Subjects, err = openSubjects(c); err != nil {
+		return err
+	}
+	defer func() {
+		for _, s := range config.Subjects {
+			err = errors.Join(err, s.Device.Close())
+		}
+	}()
+	split, err := loadData(c)
+	if err != nil {
+		return err
+	}
+	config.Data = split.Train
+	bar := &benchProgress{app: a, lastLine: time.Now()}
+	config.Progress = bar.show
+	report, failed := bench.Run(c.Context, config)
+	bar.close()
+	if errors.Is(failed, context.Canceled) {
+		failed = errInterrupted
+	}
+	if len(report.Measurements) == 0 {
+		return failed
+	}
+	if err := a.writeBench(c, report); err != nil {
+		return errors.Join(failed, err)
+	}
+	return failed
+}
+
+// benchConfig reads the flags, but for the devices.
+func benchConfig(c *cli.Context) (config bench.Config, err error) {
+	config = bench.Config{Optimizer: net.AdamDefault(1e-4), Seed: 1, Repeats: c.Int("repeats"), Least: c.Duration("repeat-time"),
+		Machine: bench.Machine{CPUs: runtime.GOMAXPROCS(0), Place: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(), Program: strings.Split(version(), " (")[0]}}
+	if config.Repeats < 3 {
+		return config, usagef("--repeats must be at least 3, got %d", config.Repeats)
+	}
+	if config.Least < time.Millisecond || config.Least > time.Minute {
+		return config, usagef("--repeat-time must be from 1ms to 1m, got %v", config.Least)
+	}
+	for _, name := range listOf(c, "model") {
+		n, err := loadModel(name)
+		if err != nil {
+			return config, err
+		}
+		config.Networks = append(config.Networks, n)
+	}
+	for _, mode := range listOf(c, "mode") {
+		if err := choose("mode", mode, []string{string(peers.Train), string(peers.Infer)}); err != nil {
+			return config, err
+		}
+		sizes, flag := &config.Train, "batch"
+		if mode == string(peers.Infer) {
+			sizes, flag = &config.Infer, "infer-batch"
+		}
+		if *sizes, err = numbersOf(c, flag); err != nil {
+			return config, err
+		}
+	}
+	names := listOf(c, "peers")
+	if slices.Equal(names, []string{"all"}) {
+		names = peers.Names
+	}
+	for _, name := range names {
+		if err := choose("peers", name, append(slices.Clone(peers.Names), "all")); err != nil {
+			return config, err
+		}
+		if name == "all" {
+			return config, usagef("--peers: all stands alone")
+		}
+	}
+	if config.Peers = names; len(names) > 0 {
+		config.PeersDir, err = peersFolder(c.String("peers-folder"))
+	}
+	return config, err
+}
+
+// listOf returns a flag's values, which commas part, each once.
+func listOf(c *cli.Context, flag string) []string {
+	var out []string
+	for _, word := range strings.FieldsFunc(c.String(flag), func(r rune) bool { return r == ',' || r == ' ' }) {
+		if !slices.Contains(out, word) {
+			out = append(out, word)
+		}
+	}
+	return out
+}
+
+// numbersOf returns a flag's whole numbers, all at least 1.
+func numbersOf(c *cli.Context, flag string) ([]int, error) {
+	var out []int
+	for _, word := range listOf(c, flag) {
+		n, err := strconv.Atoi(word)
+		if err != nil || n < 1 {
+			return nil, usagef("--%s: %q is not a whole number of at least 1", flag, word)
+		}
+		out = append(out, n)
+	}
+	if len(out) == 0 {
+		return nil, usagef("--%s is empty", flag)
+	}
+	return out, nil
+}
+
+// peersFolder returns the folder of the peers: the one given, or the sources' own, above or below where the user stands.
+func peersFolder(dir string) (string, error) {
+	there := func(dir string) bool { _, err := os.Stat(filepath.Join(dir, "run")); return err == nil }
+	if dir != "" {
+		if !there(dir) {
+			return "", usagef("--peers-folder: %s has no peers: name bench/peers of gputrain's sources", dir)
+		}
+		return dir, nil
+	}
+	at, err := os.Getwd()
+	for err == nil {
+		if dir := filepath.Join(at, "bench", "peers"); there(dir) {
+			return dir, nil
+		}
+		if above := filepath.Dir(at); above != at {
+			at = above
+			continue
+		}
+		break
+	}
+	return "", usagef("--peers: no folder bench/peers here or above: run this in the folder of gputrain's sources, or name it by --peers-folder")
+}
+
+// openSubjects opens the devices that the flags ask for; the CPU once for each number of threads, the most first.
+func openSubjects(c *cli.Context) (out []bench.Subject, err error) {
+	defer func() {
+		if err != nil {
+			for _, s := range out {
+				err = errors.Join(err, s.Device.Close())
+			}
+		}
+	}()
+	gpu, err := gpuOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	threads := []int{runtime.GOMAXPROCS(0)}
+	if c.IsSet("threads") {
+		if threads, err = numbersOf(c, "threads"); err != nil {
+			return nil, err
+		}
+		slices.Sort(threads)
+		slices.Reverse(threads)
+	}
+	names := listOf(c, "device")
+	if len(names) == 0 {
+		return nil, usagef("--device is empty")
+	}
+	if i := slices.Index(names, "auto"); i >= 0 {
+		auto := []string{"cpu"}
+		if info := lookForCUDA(); info.Usable {
+			auto = append(auto, "cuda")
+		}
+		names = slices.Replace(names, i, i+1, auto...)
+	}
+	for _, name := range names {
+		for i, n := range threads {
+			if i > 0 && name != "cpu" {
+				break
+			}
+			device, _, err := openDeviceNamed(name, n, gpu)
+			if err != nil {
+				return out, err
+			}
+			s := bench.Subject{Name: name, Device: device}
+			if name == "cpu" {
+				s.Threads = n
+			}
+			if strings.HasPrefix(name, "cuda") {
+				describeGPUSubject(&s, gpu.Precision)
+			}
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
+// describeGPUSubject sets what is a GPU's own.
+func describeGPUSubject(s *bench.Subject, p cuda.Precision) {
+	// Factors of TF32 have 10 bits behind the point, of bfloat16 7: errors of 2^-11 and 2^-8, which sums average out.
+	switch p {
+	case cuda.FP32:
+	case cuda.BF16:
+		s.Tolerance = 2e-2
+	default:
+		s.Tolerance = 2e-3
+	}
+	if simulated(s.Device.Name()) {
+		s.Simulated = "software simulates this GPU, and its times would say nothing of one"
+	}
+	s.Inspect = func(p net.Program) (int64, []bench.Count) {
+		g := gpuStatistics(p)
+		if g == nil {
+			return 0, nil
+		}
+		return g.Memory.Peak, []bench.Count{{What: "nodes in a training step's graph", N: int64(g.Graphs.Nodes)},
+			{What: "bytes of device memory, at most", N: g.Memory.Peak}, {What: "bytes of convolutions' workspace", N: g.Workspace}}
+	}
+}
+
+// writeBench prints a report and writes the files that the flags ask for.
+func (a *app) writeBench(c *cli.Context, r *bench.Report) error {
+	if path := c.String("html"); path != "" {
+		if err := replacefile.Write(path, r.WriteHTML); err != nil {
+			return fileError(path, err)
+		}
+	}
+	if dir := c.String("plots"); dir != "" {
+		for _, p := range r.Plots() {
+			path := filepath.Join(dir, p.Name+".svg")
+			if err := replacefile.Write(path, p.Drawing.WriteFile); err != nil {
+				return fileError(path, err)
+			}
+		}
+	}
+	switch {
+	case c.Bool("json"):
+		return a.printJSON(r, "")
+	case c.Bool("csv"):
+		return r.WriteCSV(a.out)
+	}
+	a.printBench(r)
+	if path := c.String("html"); path != "" {
+		fmt.Fprintf(a.out, "\nReport: %s\n", path)
+	}
+	return nil
+}
+
+// printBench prints a report for people.
+func (a *app) printBench(r *bench.Report) {
+	var f facts
+	for _, fact := range r.Facts() {
+		f.add(fact[0], fact[1])
+	}
+	f.write(a.out)
+	for _, t := range r.Tables() {
+		fmt.Fprintf(a.out, "\n%s\n", t.Title)
+		out := table{align: t.Align}
+		out.add(t.Head...)
+		for _, row := range t.Rows {
+			out.add(row...)
+		}
+		out.write(a.out)
+	}
+	fmt.Fprintln(a.out)
+	for _, line := range r.Legend() {
+		for _, part := range wrapped(line, 80) {
+			fmt.Fprintln(a.out, part)
+		}
+	}
+}
