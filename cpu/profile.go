@@ -9,17 +9,19 @@ import (
 
 // profile collects the times of one step's parts. Operations of a stage run on a
 // sample one after the other: what each takes is added up by thread, and the
-// stage's time is divided in these shares.
+// stage's time is divided in these shares, but for that in which one operation
+// had all threads to itself.
 type profile struct {
 	parts []net.Part
 	busy  [][]time.Duration // by worker and operation
+	own   []time.Duration   // by operation: with all threads to itself
 	began time.Time
 }
 
 // ProfileStep trains as Step does and returns where the time went. Outside of it
 // nothing is timed.
 func (p *program) ProfileStep(b net.Batch) ([]net.Part, error) {
-	f := &profile{busy: make([][]time.Duration, len(p.device.workers.all))}
+	f := &profile{busy: make([][]time.Duration, len(p.device.workers.all)), own: make([]time.Duration, len(p.operations))}
 	for i := range f.busy {
 		f.busy[i] = make([]time.Duration, len(p.operations))
 	}
@@ -40,6 +42,7 @@ func (f *profile) begin() {
 	for _, b := range f.busy {
 		clear(b)
 	}
+	clear(f.own)
 	f.began = time.Now()
 }
 
@@ -63,18 +66,30 @@ func (f *profile) share(phase net.Phase, operations []operation, first int) {
 			busy[i] += b[first+i]
 		}
 		all += busy[i]
+		took -= f.own[first+i]
 	}
 	for i, op := range operations {
 		part := net.Part{Phase: phase, Layers: op.layers}
 		if len(op.layers) == 0 {
 			part.Phase = net.Gather
 		}
-		part.Time = time.Duration(float64(took) * float64(busy[i]) / float64(max(all, 1)))
+		part.Time = time.Duration(float64(took)*float64(busy[i])/float64(max(all, 1))) + f.own[first+i]
 		f.parts = append(f.parts, part)
 	}
 	if phase == net.Backward {
 		slices.Reverse(f.parts[len(f.parts)-len(operations):])
 	}
+}
+
+// alone runs what an operation does with all threads before or after the samples.
+func (f *profile) alone(operation int, run func()) {
+	if f == nil {
+		run()
+		return
+	}
+	start := time.Now()
+	run()
+	f.own[operation] += time.Since(start)
 }
 
 // timed runs what a worker does for one sample of an operation.

@@ -89,3 +89,26 @@ func TestLimits(t *testing.T) {
 		t.Error("a closed device measures")
 	}
 }
+
+// TestProfileSharesAStage has two operations of which one works on samples alone
+// and the other beside them: neither pays for the other.
+func TestProfileSharesAStage(t *testing.T) {
+	operations := []operation{{layers: []int{0}}, {layers: []int{1}}}
+	f := &profile{busy: [][]time.Duration{make([]time.Duration, 2)}, own: make([]time.Duration, 2)}
+	f.begin()
+	f.timed(&worker{}, 1, func() {})
+	f.alone(0, func() {})
+	f.began = f.began.Add(-time.Second) // as if it had taken so long
+	f.busy[0][1], f.own[0] = time.Millisecond, 600*time.Millisecond
+	f.share(net.Backward, operations, 0)
+	second, first := f.parts[0], f.parts[1]
+	if fmt.Sprint(first.Layers, second.Layers) != "[0] [1]" || first.Time != 600*time.Millisecond || second.Time < 400*time.Millisecond {
+		t.Errorf("parts are %+v", f.parts)
+	}
+	f.begin()
+	f.busy[0][1] = time.Millisecond
+	f.share(net.Backward, operations, 0)
+	if f.parts[3].Time != 0 {
+		t.Errorf("what ran in the stage before counts again: %+v", f.parts[3])
+	}
+}

@@ -247,13 +247,13 @@ func (p *program) backward(downTo int) {
 		first := max(s.first, downTo)
 		for j := first; j < s.end; j++ {
 			if op, ok := p.operations[j].sample.(weightOp); ok {
-				op.prepare(j > downTo)
+				p.profile.alone(j, func() { op.prepare(j > downTo) })
 			}
 		}
 		p.device.workers.do(p.pass.Len(), p.backwardTask)
 		for j := first; j < s.end; j++ {
 			if op, ok := p.operations[j].sample.(weightOp); ok {
-				op.finish()
+				p.profile.alone(j, op.finish)
 			}
 		}
 		p.profile.share(net.Backward, p.operations[first:s.end], first)
