@@ -120,8 +120,13 @@ fuzz: ## Fuzz every parser, FUZZTIME (default 30s) each
 	  done; \
 	done
 
-bench: ## Time the training step and its kernels on the CPU
-	$(GO) test -run '^$$' -bench . -benchtime 1s ./cpu/...
+bench: ## Time the training step, its parts and its kernels on the CPU
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./cpu/... ./bench
+
+.PHONY: bench-compare
+OLD ?= HEAD
+bench-compare: ## Compare the benchmarks of revision OLD with NEW's, or the working tree's (BENCH=regexp COUNT=10 PACKAGES=)
+	@GO="$(GO)" BENCH="$(BENCH)" COUNT="$(COUNT)" PACKAGES="$(PACKAGES)" BENCHTIME="$(BENCHTIME)" bench/compare "$(OLD)" "$(NEW)"
 
 roofline: ## Write bench/gpu-roofline.md anew: what a GPU could do, on paper
 	$(GO) test ./bench -run TestGPURooflineIsCurrent -update

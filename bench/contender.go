@@ -164,7 +164,7 @@ func (r *run) startPeer(j *job, name, path string, threads int, ours []float64) 
 			What: fmt.Sprintf("losses of %d batches", len(ours)), Distance: peers.Distance(ours, p.Losses), Tolerance: peers.Tolerance}}}
 	c.repeat = func(n int) (float64, error) {
 		got, err := p.Repeat(n)
-		c.m.PeakRSS = got.PeakRSS
+		c.m.PeakRSS = max(c.m.PeakRSS, got.PeakRSS)
 		return got.Seconds, err
 	}
 	return c, nil

@@ -45,6 +45,7 @@ const pause = 50 * time.Millisecond
 func Run(ctx context.Context, c Config) (*Report, error) {
 	r := &run{Config: c, ctx: ctx, report: &Report{Machine: c.Machine, Measurements: []Measurement{}, Notes: []string{}}, limits: map[int]*net.Limits{}}
 	err := r.do()
+	r.finish()
 	if ctx.Err() != nil {
 		r.report.Interrupted = true
 		err = ctx.Err()
@@ -74,7 +75,7 @@ func (r *run) do() error {
 	}
 	r.total = len(jobs) * (checkWeight + len(r.Subjects)*checkWeight + (len(r.Subjects)+len(r.Peers)*len(r.threads()))*r.Repeats)
 	r.step(0, "computing what is right, on the reference")
-	verdicts, err := judge(jobs)
+	verdicts, err := judge(r.ctx, jobs)
 	if err != nil {
 		return err
 	}
@@ -89,7 +90,7 @@ func (r *run) do() error {
 				return err
 			}
 			r.step(0, fmt.Sprintf("checking %s: %v", s.Name, j.Work))
-			m, err := j.examine(s, verdicts[i])
+			m, err := j.examine(r.ctx, s, verdicts[i])
 			if err != nil {
 				return err
 			}
@@ -103,11 +104,7 @@ func (r *run) do() error {
 		}
 	}
 	// Once more, because something else may have run then; a machine does no more than it can.
-	if err := r.measureLimits(); err != nil {
-		return err
-	}
-	r.finish()
-	return nil
+	return r.measureLimits()
 }
 
 // jobs returns what is to be done, training first.

@@ -223,6 +223,9 @@ func TestInterruptedRunKeepsWhatItHas(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || !r.Interrupted {
 		t.Fatalf("error %v, interrupted: %v", err, r.Interrupted)
 	}
+	if r.Measurements[0].Share == 0 {
+		t.Error("an interrupted run lacks the share of the peak")
+	}
 	if len(r.Measurements) != 3 || len(r.Measurements[2].Seconds) < fewest || len(r.Measurements[2].Seconds) > 3 {
 		t.Errorf("kept %+v", r.Measurements)
 	}

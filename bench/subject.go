@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -95,7 +96,7 @@ func (j *job) run(p net.Program, n int) (float64, error) {
 }
 
 // examine checks what a subject computes, and measures the memory that it takes, with nothing else in the process.
-func (j *job) examine(s Subject, judge *verdict) (m Measurement, err error) {
+func (j *job) examine(ctx context.Context, s Subject, judge *verdict) (m Measurement, err error) {
 	m = Measurement{Work: j.Work, Who: s.Name, Threads: s.Threads, Settings: s.Device.Name(), MulAdds: batchMulAdds(j.plan, j.Work), Simulated: s.Simulated}
 	runtime.GC()
 	debug.FreeOSMemory()
@@ -105,7 +106,7 @@ func (j *job) examine(s Subject, judge *verdict) (m Measurement, err error) {
 		return m, err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	if m.Check, err = judge.try(s, j, p); err != nil {
+	if m.Check, err = judge.try(ctx, s, j, p); err != nil {
 		return m, err
 	}
 	took, err := j.run(p, 1)

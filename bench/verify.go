@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -35,18 +36,18 @@ type verdict struct {
 }
 
 // judge does works on the reference, side by side.
-func judge(jobs []*job) ([]*verdict, error) {
+func judge(ctx context.Context, jobs []*job) ([]*verdict, error) {
 	verdicts, errs := make([]*verdict, len(jobs)), make([]error, len(jobs))
 	var all sync.WaitGroup
 	for i, j := range jobs {
-		all.Go(func() { verdicts[i], errs[i] = j.refer() })
+		all.Go(func() { verdicts[i], errs[i] = j.refer(ctx) })
 	}
 	all.Wait()
 	return verdicts, errors.Join(errs...)
 }
 
 // refer does a work on the reference.
-func (j *job) refer() (v *verdict, err error) {
+func (j *job) refer(ctx context.Context) (v *verdict, err error) {
 	device := reference.New()
 	p, err := device.Compile(j.plan.Network, j.options)
 	if err != nil {
@@ -55,7 +56,7 @@ func (j *job) refer() (v *verdict, err error) {
 	defer func() { err = errors.Join(err, p.Close(), device.Close()) }()
 	v = &verdict{}
 	if j.Mode == peers.Train {
-		v.losses, err = j.losses(p)
+		v.losses, err = j.losses(ctx, p)
 		return v, err
 	}
 	n := min(j.Batch, checkImages)
@@ -70,9 +71,12 @@ func (j *job) refer() (v *verdict, err error) {
 }
 
 // losses trains for checkSteps steps and returns each one's loss before its update.
-func (j *job) losses(p net.Program) ([]float64, error) {
+func (j *job) losses(ctx context.Context, p net.Program) ([]float64, error) {
 	var out []float64
 	for i := range checkSteps {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		if err := p.Step(j.batches[i%len(j.batches)]); err != nil {
 			return nil, err
 		}
@@ -86,13 +90,13 @@ func (j *job) losses(p net.Program) ([]float64, error) {
 }
 
 // try compares a subject's program, at its initial weights, with the reference. A program that errs gives ErrWrong.
-func (v *verdict) try(s Subject, j *job, p net.Program) (Check, error) {
+func (v *verdict) try(ctx context.Context, s Subject, j *job, p net.Program) (Check, error) {
 	c := Check{Against: "reference", Tolerance: s.Tolerance}
 	if c.Tolerance == 0 {
 		c.Tolerance = checkTolerance
 	}
 	if j.Mode == peers.Train {
-		got, err := j.losses(p)
+		got, err := j.losses(ctx, p)
 		if err != nil {
 			return c, err
 		}
