@@ -16,7 +16,13 @@ func dataFlag() cli.Flag {
 
 // loadData loads the data set that the flags ask for.
 func loadData(c *cli.Context) (*mnist.Split, error) {
-	if dir := c.String("data"); dir != "" {
+	return loadFolder(c.String("data"))
+}
+
+// loadFolder loads the data set in a folder, or, where that is empty, the built-in
+// MNIST.
+func loadFolder(dir string) (*mnist.Split, error) {
+	if dir != "" {
 		return mnist.Load(dir)
 	}
 	return mnist.Tutorial()

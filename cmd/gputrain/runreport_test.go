@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/internal/runfolder"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -73,7 +74,7 @@ func TestReport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{"quick on MNIST", "mean pooling 4x4 valid", "test:0, 1 × 28 × 28", "Made by gputrain " + version()} {
+	for _, text := range []string{"quick on MNIST", "mean pooling 4x4 valid", "test:0, 1 × 28 × 28", "Made by gputrain " + version(), "training, within epochs", "--limit 1000"} {
 		if !bytes.Contains(page, []byte(text)) {
 			t.Errorf("the page lacks %q", text)
 		}
@@ -130,40 +131,97 @@ func TestReportOfOtherImages(t *testing.T) {
 		{"type": "conv", "filters": 2, "kernel": 3, "stride": 4}, {"type": "activation", "func": "relu"}, {"type": "flatten"}, {"type": "dense", "units": 10}]}`)
 	must(t, "train", "--model", "colour.json", "--data", "colours", "--epochs", "1")
 
-	why := "it was trained on CIFAR-10 training, not on the built-in MNIST: name the folder of its images with --data"
-	o := gputrain(t, "report", "--json")
-	if o.status != exitOK || o.errors != "run-1: nothing is told of mistakes: "+why+"\n" {
-		t.Errorf("status %d, %s", o.status, o.errors)
+	// The run's folder says where its images are.
+	if r := reportJSON(t); r.Runs[0].Evaluation.Images != 7 || len(r.Runs[0].Image.Probabilities) != 10 {
+		t.Errorf("%+v", r)
 	}
-	r := reported{}
-	if err := json.Unmarshal([]byte(o.out), &r); err != nil || r.Runs[0].Evaluation != nil || r.Runs[0].Image != nil {
-		t.Errorf("%v, %s", err, o.out)
+	must(t, "report")
+	page, err := os.ReadFile(defaultReport)
+	if err != nil {
+		t.Fatal(err)
 	}
-	refuses(t, exitFailed, filepath.Join(runsFolder, "run-1")+": --image test:1: "+why, "report", "--image", "test:1")
-	if r := reportJSON(t, "--data", "colours"); r.Runs[0].Evaluation.Images != 7 || len(r.Runs[0].Image.Probabilities) != 10 {
+	for _, text := range []string{"colour on CIFAR-10", "gputrain train --model colour.json --data colours --epochs 1", "Images from"} {
+		if !bytes.Contains(page, []byte(text)) {
+			t.Errorf("the page lacks %q", text)
+		}
+	}
+
+	if err := os.Rename("colours", "moved"); err != nil {
+		t.Fatal(err)
+	}
+	run := filepath.Join(runsFolder, "run-1")
+	without := func(why string, args ...string) {
+		t.Helper()
+		o := gputrain(t, append([]string{"report", "--json"}, args...)...)
+		if o.status != exitOK || o.errors != "run-1: nothing is told of mistakes: "+why+": name the folder of its images with --data\n" {
+			t.Errorf("status %d, %s", o.status, o.errors)
+		}
+		r := reported{}
+		if err := json.Unmarshal([]byte(o.out), &r); err != nil || r.Runs[0].Evaluation != nil || r.Runs[0].Image != nil {
+			t.Errorf("%v, %s", err, o.out)
+		}
+	}
+	without("data directory colours: file does not exist")
+	for _, name := range []string{runfolder.RecordFile, runfolder.MetricsFile} {
+		if err := os.Remove(filepath.Join(run, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	without("it was trained on CIFAR-10 training, which is not what the built-in MNIST holds")
+	refuses(t, exitFailed, run+": --image test:1: it was trained on CIFAR-10 training, which is not what the built-in MNIST holds: "+
+		"name the folder of its images with --data", "report", "--image", "test:1")
+	if r := reportJSON(t, "--data", "moved"); r.Runs[0].Evaluation.Images != 7 || len(r.Runs[0].Image.Probabilities) != 10 {
 		t.Errorf("%+v", r)
 	}
 	// MNIST's digits are not what it takes.
 	must(t, quick("--epochs", "1")...)
-	o = gputrain(t, "report", "--data", "colours")
+	o := gputrain(t, "report", "--data", "moved")
 	if o.status != exitFailed || !strings.Contains(o.errors, "the model takes samples of 1 x 28 x 28, but data set CIFAR-10 training has 3 x 32 x 32") {
 		t.Errorf("status %d, %s", o.status, o.errors)
 	}
 }
 
-// TestReportInProgress: a run within its first epoch has a page.
+// TestReportInProgress: a run within its first epoch has a page, with the curves of
+// what its folder tells. That of a checkpoint tells of what was before it.
 func TestReportInProgress(t *testing.T) {
 	inFolder(t)
 	must(t, quick("--epochs", "1")...)
-	c := load(t, filepath.Join(runsFolder, "run-1"))
+	run := filepath.Join(runsFolder, "run-1")
+	c := load(t, run)
 	c.Position, c.History, c.State.Step, c.State.Optimizer = net.Position{Step: 3, Samples: 150}, nil, 3, nil
-	if err := net.SaveCheckpoint("begun.safetensors", c); err != nil {
+	if err := net.SaveCheckpoint(filepath.Join(run, "begun.safetensors"), c); err != nil {
 		t.Fatal(err)
 	}
-	must(t, "report", "begun.safetensors")
-	page, err := os.ReadFile(defaultReport)
-	if err != nil || !bytes.Contains(page, []byte("after 0 of 1 epoch and 3 of 20 steps of the next")) {
-		t.Errorf("%v: the page doesn't tell where the run is", err)
+	page := func(args ...string) string {
+		t.Helper()
+		o := gputrain(t, append([]string{"report", "--mistakes", "0"}, args...)...)
+		if o.status != exitOK {
+			t.Fatal(o.errors)
+		}
+		b, err := os.ReadFile(defaultReport)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o.errors + string(b)
+	}
+	within := "training, within epochs"
+	if text := page(filepath.Join(run, "begun.safetensors")); !strings.Contains(text, "after 0 of 1 epoch and 3 of 20 steps of the next") || !strings.Contains(text, within) {
+		t.Error("the page doesn't tell where the run is")
+	}
+	a := &app{out: newStream(&bytes.Buffer{}, nil), err: newStream(&bytes.Buffer{}, nil)}
+	for name, last := range map[string]int{"": 20, "begun.safetensors": 3} {
+		r, err := a.loadReported(filepath.Join(run, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Steps[len(r.Steps)-1].Step; got != last {
+			t.Errorf("%q is told up to step %d, want %d", name, got, last)
+		}
+	}
+
+	write(t, filepath.Join(run, runfolder.MetricsFile), "{\n")
+	if text := page(); !strings.HasPrefix(text, "run-1: not all is told of how it went: "+filepath.Join(run, runfolder.MetricsFile)+": damaged: line 1: ") || strings.Contains(text, within) {
+		t.Errorf("with damaged metrics: %.200s", text)
 	}
 }
 

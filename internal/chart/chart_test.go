@@ -163,6 +163,24 @@ func TestGapsInterruptTheLine(t *testing.T) {
 	}
 }
 
+// TestForms: what tells series apart where their colours don't.
+func TestForms(t *testing.T) {
+	seen := map[string]string{}
+	for name, s := range map[string]Series{"solid": {}, "dashed": {Dash: Dashed}, "dotted": {Dash: Dotted}, "faint": {Faint: true}} {
+		s.X, s.Y, s.Points = []float64{1, 2}, []float64{1, 2}, NoPoints
+		svg := string(Lines{Series: []Series{s}}.Draw().SVG())
+		_, path, found := strings.Cut(svg, "<path")
+		path, _, _ = strings.Cut(path, "/>")
+		if other, same := seen[path]; same || !found {
+			t.Errorf("%s looks like %s: %s", name, other, path)
+		}
+		seen[path] = name
+	}
+	if svg := string(Lines{Series: []Series{{X: []float64{1}, Y: []float64{1}, Dash: NoLine}}}.Draw().SVG()); strings.Contains(svg, "<path") {
+		t.Error("points alone have a line")
+	}
+}
+
 func TestTicks(t *testing.T) {
 	for _, c := range []struct {
 		axis   Axis

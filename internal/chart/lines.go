@@ -23,6 +23,7 @@ type Series struct {
 	Colour int       // of the palette, from 0; series of one colour differ in Dash
 	Dash   Dash
 	Points Points
+	Faint  bool // behind the others
 	// Ring is 1 plus the index of a point to stand out, such as the best epoch; 0
 	// is none. What it is stands in RingText.
 	Ring     int
@@ -166,7 +167,7 @@ func (c Lines) curve(d *Drawing, s Series, x, y *scale) {
 		fmt.Fprintf(&path, "%c%s %s", verb, num(x.place(s.X[i])), num(y.place(s.Y[i])))
 	}
 	if s.Dash != NoLine && path.Len() > 0 {
-		d.add(`<path d="%s" fill="none" stroke-width="1.75" stroke-linejoin="round" stroke-linecap="round"%s/>`, path.String(), s.Dash.attribute())
+		d.add(`<path d="%s" fill="none" stroke-linejoin="round" stroke-linecap="round"%s/>`, path.String(), s.stroke())
 	}
 	every := s.Points == AllPoints || s.Dash == NoLine || s.Points == SomePoints && len(s.X) <= fewPoints
 	for i := range s.X {
@@ -206,15 +207,19 @@ func (c Lines) tell(s Series, i int) string {
 	return text
 }
 
-// attribute is the form of a line as SVG has it.
-func (d Dash) attribute() string {
-	switch d {
-	case Dashed:
-		return ` stroke-dasharray="6 4"`
-	case Dotted:
-		return ` stroke-dasharray="1 4"`
+// stroke is the form of a line as SVG has it.
+func (s Series) stroke() string {
+	form := ` stroke-width="1.75"`
+	if s.Faint {
+		form = ` stroke-width="1.25" stroke-opacity="0.55"`
 	}
-	return ""
+	switch s.Dash {
+	case Dashed:
+		return form + ` stroke-dasharray="6 4"`
+	case Dotted:
+		return form + ` stroke-dasharray="1 4"`
+	}
+	return form
 }
 
 // sign draws what a series looks like, for the key.
@@ -222,7 +227,7 @@ func (s Series) sign(d *Drawing, x, y float64) {
 	class := seriesNumber(s.Colour)
 	d.add(`<g class="series-%d" stroke="%s" fill="%[2]s">`, class, seriesColours[class-1])
 	if s.Dash != NoLine {
-		d.add(`<path d="M%s %sH%s" fill="none" stroke-width="1.75" stroke-linecap="round"%s/>`, num(x-10), num(y), num(x+10), s.Dash.attribute())
+		d.add(`<path d="M%s %sH%s" fill="none" stroke-linecap="round"%s/>`, num(x-10), num(y), num(x+10), s.stroke())
 	}
 	if s.Points != NoPoints && (len(s.X) <= fewPoints || s.Points == AllPoints || s.Dash == NoLine) {
 		s.point(d, x, y)

@@ -3,6 +3,7 @@ package runreport
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/gputrain/gputrain/internal/chart"
 	"github.com/gputrain/gputrain/net"
@@ -68,18 +69,20 @@ func (r *Report) epochs(within bool) chart.Axis {
 // curves returns the charts of how the runs went.
 func (r *Report) curves() []curve {
 	var out []curve
-	within := false
-	for _, run := range r.Runs {
-		within = within || len(run.Steps) > 0
-	}
-	epochs := r.epochs(within && len(r.Runs) == 1)
+	epochs := r.epochs(false)
 	if len(r.Runs) == 1 {
 		run := r.Runs[0]
+		// Next to the first steps' accuracy that of later epochs would be one line.
+		var accuracyWithin func(net.Progress) float64
+		if len(run.Checkpoint.History) < 2 {
+			accuracyWithin = func(p net.Progress) float64 { return p.Accuracy }
+		}
 		for _, c := range []curve{
 			{"loss", chart.Lines{Title: "Loss", Y: loss, Series: run.series(lossFigures, func(p net.Progress) float64 { return p.Loss })}},
-			{"accuracy", chart.Lines{Title: "Accuracy", Y: accuracy, Series: run.series(accuracyFigures, func(p net.Progress) float64 { return p.Accuracy })}},
+			{"accuracy", chart.Lines{Title: "Accuracy", Y: accuracy, Series: run.series(accuracyFigures, accuracyWithin)}},
 		} {
-			if c.X = epochs; len(c.Series) > 0 {
+			if len(c.Series) > 0 {
+				c.X = r.epochs(c.Series[0].Faint)
 				out = append(out, c)
 			}
 		}
@@ -162,12 +165,13 @@ func (c curve) firstValue(otherwise float64) float64 {
 	return c.Series[0].Y[0]
 }
 
-// series returns a run's figures of a kind, and, where they are known, the
-// training's within the epochs.
+// series returns a run's figures of a kind and, where they are known and asked for,
+// the training's within the epochs.
 func (r *Run) series(figures []figure, step func(net.Progress) float64) []chart.Series {
 	var out []chart.Series
-	if s := r.steps(step); len(s.X) > 0 {
-		s.Name, s.Colour, s.Dash = "training, within epochs", 7, chart.Solid
+	if step != nil && len(r.Steps) > 0 {
+		s := r.steps(step)
+		s.Name, s.Colour, s.Faint = "training, within epochs", 7, true
 		out = append(out, s)
 	}
 	for i, f := range figures {
@@ -199,15 +203,24 @@ func (r *Run) figure(f figure) chart.Series {
 	return s
 }
 
-// steps returns a figure within the epochs, over the share of epochs done.
+// mostSteps is how many points a curve within the epochs has.
+const mostSteps = 600
+
+// steps returns a figure within the epochs, over the share of epochs done; of many
+// values next to each other the mean.
 func (r *Run) steps(value func(net.Progress) float64) chart.Series {
 	s := chart.Series{Points: chart.NoPoints}
 	if len(r.Steps) == 1 {
 		s.Points = chart.AllPoints // no line to see
 	}
-	for _, p := range r.Steps {
-		s.X = append(s.X, float64(p.Epoch-1)+float64(p.Step)/float64(p.Steps))
-		s.Y = append(s.Y, value(p))
+	together := (len(r.Steps) + mostSteps - 1) / mostSteps
+	for piece := range slices.Chunk(r.Steps, max(together, 1)) {
+		last, sum := piece[len(piece)-1], 0.0
+		for _, p := range piece {
+			sum += value(p)
+		}
+		s.X = append(s.X, float64(last.Epoch-1)+float64(last.Step)/float64(last.Steps))
+		s.Y = append(s.Y, sum/float64(len(piece)))
 	}
 	return s
 }

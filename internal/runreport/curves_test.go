@@ -45,6 +45,11 @@ func TestCurves(t *testing.T) {
 	within := seriesOf(t, loss, "training, within epochs")
 	approx.Check(t, "share of epochs", within.X, []float64{0.5, 3}, exactly)
 	approx.Check(t, "loss within epochs", within.Y, []float64{2.5, 0.5}, exactly)
+	for _, s := range curveOf(t, r, "accuracy").Series {
+		if s.Name == within.Name {
+			t.Error("the first steps' accuracy hides the epochs'")
+		}
+	}
 	if s := seriesOf(t, loss, "validation"); s.Ring != 2 {
 		t.Errorf("the ring is at %d, the best epoch is 2", s.Ring)
 	}
@@ -58,6 +63,18 @@ func TestCurves(t *testing.T) {
 	}
 	for i, got := range rate.Y {
 		approx.Check(t, "rate", []float64{got}, []float64{0.01 * (1 + math.Cos(math.Pi*float64(i)/40)) / 2}, approx.Tolerance{Rel: 1e-12})
+	}
+}
+
+// TestManySteps: many values become means of neighbours, the last one at the last.
+func TestManySteps(t *testing.T) {
+	r := &Run{}
+	for i := range 3 * mostSteps {
+		r.Steps = append(r.Steps, net.Progress{Epoch: 1, Step: i + 1, Steps: 3 * mostSteps, Loss: float64(i)})
+	}
+	s := r.steps(func(p net.Progress) float64 { return p.Loss })
+	if len(s.X) != mostSteps || s.Y[0] != 1 || s.Y[1] != 4 || s.X[0] != 1./mostSteps || s.X[mostSteps-1] != 1 {
+		t.Errorf("%d points, %v ... at %v ... %v", len(s.X), s.Y[:2], s.X[0], s.X[len(s.X)-1])
 	}
 }
 
