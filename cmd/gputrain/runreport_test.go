@@ -225,6 +225,39 @@ func TestReportInProgress(t *testing.T) {
 	}
 }
 
+// TestReportOfResumedRun tells of all epochs, and of each command.
+func TestReportOfResumedRun(t *testing.T) {
+	inFolder(t)
+	must(t, quick("--epochs", "1", "--run", "twice")...)
+	must(t, "train", "--resume", "twice", "--limit", "1000", "--epochs", "3")
+	a := &app{out: newStream(&bytes.Buffer{}, nil), err: newStream(&bytes.Buffer{}, nil)}
+	r, err := a.loadReported("twice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[net.Progress]bool{}
+	before := net.Progress{}
+	for _, p := range r.Steps {
+		if p.Epoch < before.Epoch || p.Epoch == before.Epoch && p.Step <= before.Step {
+			t.Errorf("step %d of epoch %d comes after step %d of epoch %d", p.Step, p.Epoch, before.Step, before.Epoch)
+		}
+		before, seen[net.Progress{Epoch: p.Epoch}] = p, true
+	}
+	if len(seen) != 3 || len(r.Checkpoint.History) != 3 {
+		t.Errorf("steps of %d epochs, history of %d, want 3", len(seen), len(r.Checkpoint.History))
+	}
+	var facts []string
+	for _, f := range r.Facts {
+		facts = append(facts, f.Name+": "+f.Value)
+	}
+	text := strings.Join(facts, "\n")
+	for _, want := range []string{"Resumed after 1 epoch and 0 steps: ", "by: gputrain train --resume twice --limit 1000 --epochs 3", "by: gputrain train --model quick.json"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the facts lack %q:\n%s", want, text)
+		}
+	}
+}
+
 func TestReportRefuses(t *testing.T) {
 	inFolder(t)
 	write(t, "text.safetensors", "not a checkpoint")
