@@ -86,6 +86,14 @@ check-report: ## Open the report's pages in Chromium, wide and narrow (needs chr
 report-picture: ## Write docs/report.png anew, the README's picture of a report (trains for minutes; needs chromium, and pngquant for a small file)
 	@docs/report-picture $(RUN)
 
+TENSORBOARD_VENV = $${XDG_CACHE_HOME:-$$HOME/.cache}/gputrain/tensorboard-venv
+
+.PHONY: check-tensorboard
+check-tensorboard: ## Read runs' event files with TensorBoard (fetches it; needs python3 with venv)
+	python3 -m venv "$(TENSORBOARD_VENV)"
+	"$(TENSORBOARD_VENV)/bin/pip" install --quiet --disable-pip-version-check -r tensorboard/testdata/requirements.txt
+	GPUTRAIN_TENSORBOARD_PYTHON="$(TENSORBOARD_VENV)/bin/python" $(GO) test -count=1 -v -run TestTensorBoard ./cmd/gputrain
+
 noasm: ## Run the CPU device's short tests without assembly
 	$(TOOL) gotestsum --format pkgname -- -short -tags noasm ./cpu/... ./internal/cpufeat
 

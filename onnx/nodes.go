@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/gputrain/gputrain/internal/protobuf"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -33,28 +34,28 @@ const (
 )
 
 // fill fills a NodeProto.
-func (n node) fill(m *message) {
+func (n node) fill(m *protobuf.Message) {
 	for _, name := range n.inputs {
-		m.text(1, name)
+		m.Text(1, name)
 	}
-	m.text(2, n.output)
-	m.text(3, n.name)
-	m.text(4, n.op)
-	attribute := func(name string, kind int64, value func(m *message)) {
-		m.sub(5, func(m *message) {
-			m.text(1, name)
+	m.Text(2, n.output)
+	m.Text(3, n.name)
+	m.Text(4, n.op)
+	attribute := func(name string, kind int64, value func(m *protobuf.Message)) {
+		m.Sub(5, func(m *protobuf.Message) {
+			m.Text(1, name)
 			value(m)
-			m.integer(20, kind)
+			m.Integer(20, kind)
 		})
 	}
 	for _, name := range sortedKeys(n.floats) {
-		attribute(name, floatAttribute, func(m *message) { m.float(2, float32(n.floats[name])) })
+		attribute(name, floatAttribute, func(m *protobuf.Message) { m.Float(2, float32(n.floats[name])) })
 	}
 	for _, name := range sortedKeys(n.ints) {
-		attribute(name, intAttribute, func(m *message) { m.integer(3, n.ints[name][0]) })
+		attribute(name, intAttribute, func(m *protobuf.Message) { m.Integer(3, n.ints[name][0]) })
 	}
 	for _, name := range sortedKeys(n.lists) {
-		attribute(name, intsAttribute, func(m *message) { m.integers(8, n.lists[name]) })
+		attribute(name, intsAttribute, func(m *protobuf.Message) { m.Integers(8, n.lists[name]) })
 	}
 }
 

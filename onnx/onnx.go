@@ -14,6 +14,7 @@ import (
 
 	"gorgonia.org/tensor"
 
+	"github.com/gputrain/gputrain/internal/protobuf"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -56,24 +57,24 @@ func Write(w io.Writer, plan *net.Plan, weights map[string]*tensor.Dense, o Opti
 // The numbers of fields and values below are those of onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
 
 // model makes a ModelProto.
-func model(plan *net.Plan, weights map[string]*tensor.Dense, o Options) message {
-	var m message
-	m.integer(1, IRVersion)
-	m.text(2, o.Producer)
-	m.text(3, o.Version)
-	m.sub(7, func(m *message) { graph(m, plan, weights, o) })
-	m.sub(8, func(m *message) { m.integer(2, Opset) }) // of ONNX's own operators, whose domain is ""
+func model(plan *net.Plan, weights map[string]*tensor.Dense, o Options) protobuf.Message {
+	var m protobuf.Message
+	m.Integer(1, IRVersion)
+	m.Text(2, o.Producer)
+	m.Text(3, o.Version)
+	m.Sub(7, func(m *protobuf.Message) { graph(m, plan, weights, o) })
+	m.Sub(8, func(m *protobuf.Message) { m.Integer(2, Opset) }) // of ONNX's own operators, whose domain is ""
 	for _, key := range sortedKeys(o.Metadata) {
-		m.sub(14, func(m *message) {
-			m.text(1, key)
-			m.text(2, o.Metadata[key])
+		m.Sub(14, func(m *protobuf.Message) {
+			m.Text(1, key)
+			m.Text(2, o.Metadata[key])
 		})
 	}
 	return m
 }
 
 // graph fills a GraphProto.
-func graph(m *message, plan *net.Plan, weights map[string]*tensor.Dense, o Options) {
+func graph(m *protobuf.Message, plan *net.Plan, weights map[string]*tensor.Dense, o Options) {
 	const input = "images"
 	output := "probabilities"
 	if o.Logits {
@@ -87,42 +88,42 @@ func graph(m *message, plan *net.Plan, weights map[string]*tensor.Dense, o Optio
 		chain = append(chain, node{op: "Softmax", name: "softmax", inputs: []string{last}, output: output, ints: ints{"axis": {1}}})
 	}
 	for _, n := range chain {
-		m.sub(1, n.fill)
+		m.Sub(1, n.fill)
 	}
-	m.text(2, plan.Network.Name)
+	m.Text(2, plan.Network.Name)
 	for _, p := range plan.Params {
-		m.sub(5, func(m *message) { fillTensor(m, p.Name, p.Dims, weights[p.Name].Float32s()) })
+		m.Sub(5, func(m *protobuf.Message) { fillTensor(m, p.Name, p.Dims, weights[p.Name].Float32s()) })
 	}
 	in := plan.Network.Input
-	m.sub(11, func(m *message) { valueInfo(m, input, in.C, in.H, in.W) })
-	m.sub(12, func(m *message) { valueInfo(m, output, plan.Classes) })
+	m.Sub(11, func(m *protobuf.Message) { valueInfo(m, input, in.C, in.H, in.W) })
+	m.Sub(12, func(m *protobuf.Message) { valueInfo(m, output, plan.Classes) })
 }
 
 // float32Type is TensorProto.FLOAT.
 const float32Type = 1
 
 // fillTensor fills a TensorProto.
-func fillTensor(m *message, name string, dims []int, values []float32) {
-	m.integers(1, wide(dims))
-	m.integer(2, float32Type)
-	m.text(8, name)
+func fillTensor(m *protobuf.Message, name string, dims []int, values []float32) {
+	m.Integers(1, wide(dims))
+	m.Integer(2, float32Type)
+	m.Text(8, name)
 	raw := make([]byte, 4*len(values))
 	for i, v := range values {
 		binary.LittleEndian.PutUint32(raw[4*i:], math.Float32bits(v))
 	}
-	m.bytes(9, raw)
+	m.Bytes(9, raw)
 }
 
 // valueInfo fills a ValueInfoProto of float32 (batch, dims...).
-func valueInfo(m *message, name string, dims ...int) {
-	m.text(1, name)
-	m.sub(2, func(m *message) { // TypeProto
-		m.sub(1, func(m *message) { // of a tensor
-			m.integer(1, float32Type)
-			m.sub(2, func(m *message) {
-				m.sub(1, func(m *message) { m.text(2, "batch") })
+func valueInfo(m *protobuf.Message, name string, dims ...int) {
+	m.Text(1, name)
+	m.Sub(2, func(m *protobuf.Message) { // TypeProto
+		m.Sub(1, func(m *protobuf.Message) { // of a tensor
+			m.Integer(1, float32Type)
+			m.Sub(2, func(m *protobuf.Message) {
+				m.Sub(1, func(m *protobuf.Message) { m.Text(2, "batch") })
 				for _, n := range dims {
-					m.sub(1, func(m *message) { m.integer(1, int64(n)) })
+					m.Sub(1, func(m *protobuf.Message) { m.Integer(1, int64(n)) })
 				}
 			})
 		})

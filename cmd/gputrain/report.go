@@ -19,7 +19,8 @@ type report struct {
 	device   string
 	memory   string // of a GPU; empty where it isn't to be told
 	folder   string
-	steps    int // in an epoch
+	curves   bool // TensorBoard can show them
+	steps    int  // in an epoch
 	bar      *progressbar.ProgressBar
 	trained  bool // at least one epoch
 	lastLine time.Time
@@ -63,6 +64,13 @@ func (r *report) started(e net.Started) {
 	t.add("Model", fmt.Sprintf("%s: %s parameters", e.Network, thousands(e.Weights)))
 	t.add("Recipe", fmt.Sprintf("%s: %s", e.Recipe.Name, describeRecipe(e.Recipe)))
 	t.add("Run", r.folder)
+	if r.curves {
+		logs := r.folder
+		if filepath.Dir(logs) == runsFolder {
+			logs = runsFolder
+		}
+		t.add("Curves", "tensorboard --logdir "+quoted(logs))
+	}
 	if p := e.Resumed; p != nil {
 		t.add("Resumed", fmt.Sprintf("after %s and %s", counted(p.Epoch, "epoch"), counted(p.Step, "step")))
 		if before := r.run.config.Resume.Device; before != "" && arithmetic(before) != arithmetic(r.run.config.Device) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gputrain/gputrain/internal/runfolder"
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/tensorboard"
 )
 
 // runFiles is an observer that keeps what a run's folder has beside checkpoints.
@@ -16,6 +17,7 @@ type runFiles struct {
 	record runfolder.Record
 	resume *net.Checkpoint // nil for a new run
 	log    *runfolder.Log
+	board  *tensorboard.Observer // nil without TensorBoard's files
 }
 
 // Observe begins with the run, because only then is it sure that it goes on.
@@ -28,7 +30,11 @@ func (f *runFiles) Observe(e net.Event) error {
 	if f.log == nil {
 		return nil // it could not begin, which has been told
 	}
-	return f.log.Observe(e)
+	err := f.log.Observe(e)
+	if f.board != nil && err == nil {
+		err = f.board.Observe(e)
+	}
+	return err
 }
 
 func (f *runFiles) begin(e net.Started) (err error) {
@@ -50,14 +56,20 @@ func (f *runFiles) begin(e net.Started) (err error) {
 
 // close ends the files. A new run that came to no checkpoint leaves none.
 func (f *runFiles) close() error {
-	var err error
+	var errs []error
 	if f.log != nil {
-		err = f.log.Close()
+		errs = append(errs, f.log.Close())
+	}
+	if f.board != nil {
+		errs = append(errs, f.board.Close())
 	}
 	if _, missing := os.Stat(filepath.Join(f.dir, net.LastCheckpoint)); f.resume == nil && errors.Is(missing, os.ErrNotExist) {
 		for _, name := range []string{runfolder.RecordFile, runfolder.MetricsFile} {
 			_ = os.Remove(filepath.Join(f.dir, name)) // if it is there
 		}
+		if f.board != nil {
+			f.board.Remove()
+		}
 	}
-	return err
+	return errors.Join(errs...)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/gputrain/gputrain/internal/runfolder"
 	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/tensorboard"
 )
 
 func (a *app) trainCommand() *cli.Command {
@@ -33,6 +34,7 @@ func (a *app) trainCommand() *cli.Command {
 		runFlag("Run"),
 		&cli.StringFlag{Name: "checkpoint-every", Value: "1m", EnvVars: env("checkpoint-every"), Category: "Run", Usage: "save every `N` steps, or time such as 90s or 5m, besides each epoch's end; 0 does not"},
 		&cli.IntFlag{Name: "keep", EnvVars: env("keep"), Category: "Run", DefaultText: "last and best", Usage: "keep the checkpoints of the last `N` epochs too"},
+		&cli.BoolFlag{Name: "tensorboard", Value: true, EnvVars: env("tensorboard"), Category: "Run", Usage: "write TensorBoard's files; --tensorboard=false does not"},
 		&cli.BoolFlag{Name: "resume", EnvVars: env("resume"), Category: "Run", Usage: "go on with the run that --run names, or that stands behind --resume, or the latest"},
 		&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object a line"},
 		verboseFlag(),
@@ -53,6 +55,7 @@ Each run has a folder, runs/run-1 and so on, or runs/NAME with --run NAME:
   last.safetensors    the latest checkpoint
   best.safetensors    that of the epoch that did best on the validation set
   epoch-N.safetensors with --keep
+and TensorBoard's files in train, validation and test.
 
 Examples:
   gputrain train
@@ -62,6 +65,7 @@ Examples:
   gputrain train --limit 2000 --epochs 1              (a quick look)
   gputrain train --run wide --model wide.json --keep 3
   gputrain train --resume                             (the latest run)
+  tensorboard --logdir runs                           (watch all runs)
 
 --json prints an object for each event; "event" is started, progress, epoch,
 checkpoint, done or, with --verbose on a GPU, gpu. Losses are means an image,
@@ -117,6 +121,11 @@ func (a *app) train(c *cli.Context) (err error) {
 		}
 	}
 	files := &runFiles{dir: cfg.Saving.Dir, record: a.record(c, run), resume: cfg.Resume}
+	if c.Bool("tensorboard") {
+		if files.board, err = tensorboard.New(program, cfg, tensorboard.Options{Dir: cfg.Saving.Dir, ClassNames: run.data.ClassNames}); err != nil {
+			return err
+		}
+	}
 	defer func() { err = errors.Join(err, files.close()) }()
 	cfg.Interval = max(1, cfg.Recipe.StepsPerEpoch(cfg.Train.Len())/100)
 	watch := &captureWatch{app: a}
@@ -128,6 +137,7 @@ func (a *app) train(c *cli.Context) (err error) {
 		if s := gpuStatistics(program); s != nil && c.Bool("verbose") {
 			report.memory = describeMemory(s.Memory)
 		}
+		report.curves = c.Bool("tensorboard")
 		cfg.Observers = []net.Observer{report}
 		watch.clear = report.close
 		defer report.close()
@@ -335,6 +345,9 @@ func resumeCommand(c *cli.Context, dir string) string {
 		if c.IsSet(name) {
 			words = append(words, "--"+name, quoted(fmt.Sprint(c.Value(name))))
 		}
+	}
+	if !c.Bool("tensorboard") {
+		words = append(words, "--tensorboard=false")
 	}
 	for _, name := range []string{"deterministic", "verbose", "json"} {
 		if c.Bool(name) {

@@ -30,6 +30,7 @@ Data    MNIST: 1,000 of 55,000 training, 5,000 validation, 10,000 test images
 Model   quick: 500 parameters
 Recipe  tutorial: 2 epochs, batch 50, adam, learning rate 0.02, seed 1
 Run     runs.run-1
+Curves  tensorboard --logdir runs
 
 Epoch: 1  cost = \d\.\d{3}  test accuracy: 0\.\d{3}  \(validation 0\.\d{3}, \d+ images/s\)
 Epoch: 2  cost = \d\.\d{3}  test accuracy: 0\.\d{3}  \(validation 0\.\d{3}, \d+ images/s\)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/gputrain/gputrain/internal/appendfile"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -74,45 +75,32 @@ func parseMetrics(b []byte) ([]Entry, error) {
 }
 
 // Log is an observer that writes a line of metrics.jsonl for each event.
-type Log struct {
-	path string
-	file *os.File
-	size int64 // of the whole lines
-}
+type Log struct{ file *appendfile.File }
 
 // CreateLog begins the metrics of a new run.
 func CreateLog(dir string) (*Log, error) { return openLog(dir, os.O_TRUNC) }
 
 func openLog(dir string, flags int) (*Log, error) {
-	path := filepath.Join(dir, MetricsFile)
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|flags, 0o644)
+	f, err := appendfile.Open(filepath.Join(dir, MetricsFile), flags)
 	if err != nil {
 		return nil, err
 	}
-	size, err := f.Seek(0, 2)
-	if err != nil {
-		return nil, err
-	}
-	return &Log{path, f, size}, nil
+	return &Log{f}, nil
 }
 
-// Observe writes an event's line: all of it, or nothing. That of an epoch is on
-// the disk before Observe returns, and so before the epoch's checkpoint.
+// Observe writes an event's line. That of an epoch is on the disk before Observe
+// returns, and so before the epoch's checkpoint.
 func (l *Log) Observe(e net.Event) error {
 	line, err := Entry{time.Now(), e}.encode()
 	if err == nil {
-		_, err = l.file.Write(line)
+		err = l.file.Append(line)
 	}
 	if _, ok := e.(net.EpochDone); ok && err == nil {
 		err = l.file.Sync()
 	}
 	if err != nil {
-		// A disk that is full may have taken half a line.
-		_ = l.file.Truncate(l.size)
-		_, _ = l.file.Seek(l.size, 0)
-		return fmt.Errorf("%s: %w", l.path, err)
+		return fmt.Errorf("metrics: %w", err)
 	}
-	l.size += int64(len(line))
 	return nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -38,7 +37,7 @@ func ResumeLog(dir string, c *net.Checkpoint) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return openLog(dir, os.O_APPEND)
+	return openLog(dir, 0)
 }
 
 // until returns the entries of what a checkpoint holds.
