@@ -31,6 +31,8 @@ type conv struct {
 	windows   []panel // columns are positions
 	turned    []panel // columns are taps, for the gradient by the weights
 
+	through *throughPool // computes the gradients, or nil; what follows is then not there
+
 	gradient     spread      // of the output's gradient, for that by the input
 	spreadOut    [][]float32 // by worker
 	inputTaps    []int32
@@ -128,20 +130,32 @@ func newConv(ws *workers, p *pass, l net.PlannedLayer, in, out *activations, bat
 	w := op.source.outWidth
 	op.taps = grid(l.In.C, op.source.outHeight*w, g.KernelH, g.DilationH*w, g.KernelW, g.DilationW)
 	op.positions = grid(1, 0, g.OutH, g.StrideH*w, g.OutW, g.StrideW)
-	op.windows, op.turned = newPanels(ks, op.positions), newPanels(ks, op.taps)
+	op.windows = newPanels(ks, op.positions)
 	op.padded = make([]float32, batch*op.source.distance())
+	op.sums = make([]float32, batch*op.filters)
+	return op
+}
 
-	w = op.gradient.outWidth
+// planGradients makes what the gradients take: next is the operation behind, or
+// nil.
+func (op *conv) planGradients(l net.PlannedLayer, next sampleOp, batch int) {
+	if pool, ok := next.(*pool); ok {
+		if op.through = newThroughPool(op, pool, l, batch); op.through != nil {
+			pool.through = true
+			return
+		}
+	}
+	ks, g := op.workers.all[0].kernel, l.Window
+	w := op.gradient.outWidth
 	op.inputTaps = grid(l.Out.C, op.gradient.outHeight*w, g.KernelH, g.DilationH*w, g.KernelW, g.DilationW)
 	op.inputWindows = newPanels(ks, grid(1, 0, l.In.H, w, l.In.W, 1))
-	for range ws.all {
+	for range op.workers.all {
 		op.spreadOut = append(op.spreadOut, make([]float32, op.gradient.distance()))
 	}
-	op.turnedWeight = make([]float32, weight.Size())
-	op.sums = make([]float32, batch*op.filters)
-	op.partial = make([]float32, (op.groupsOf(batch)-1)*weight.Size())
+	op.turned = newPanels(ks, op.taps)
+	op.turnedWeight = make([]float32, op.weight.Size())
+	op.partial = make([]float32, (op.groupsOf(batch)-1)*op.weight.Size())
 	op.turnTask, op.gradTask, op.reduceTask = op.turn, op.weightGradient, op.reduce
-	return op
 }
 
 // groupsOf returns how many groups of samples the gradient by the weights is
@@ -165,6 +179,9 @@ func (op *conv) forward(w *worker, n int) {
 	for k := range op.filters {
 		finishForward(w.kernel, y[k*len(op.positions):][:len(op.positions)], op.bias, k, op.relu)
 	}
+	if op.through != nil && op.pass.training {
+		op.through.keep(n)
+	}
 }
 
 // finishForward adds the bias of unit k, if there is one, and applies ReLU, if
@@ -183,7 +200,11 @@ func finishForward(ks *asm.Kernels, y []float32, bias *parameter, k int, relu bo
 }
 
 func (op *conv) prepare(dx bool) {
-	if dx {
+	switch {
+	case !dx:
+	case op.through != nil:
+		op.workers.do(op.filters, op.through.arrangeTask)
+	default:
 		op.workers.do(op.channels, op.turnTask)
 	}
 }
@@ -202,8 +223,15 @@ func (op *conv) turn(_ *worker, c int) {
 
 func (op *conv) backward(w *worker, n int, dx bool) {
 	dy := op.out.grads(n)
-	if op.relu {
+	if op.relu && (op.through == nil || op.pass.traced) {
 		w.kernel.ReLUBackward(dy, dy, op.out.values(n))
+	}
+	if op.through != nil {
+		op.through.collect(n)
+		if dx {
+			op.through.backward(w, n)
+		}
+		return
 	}
 	if op.bias != nil {
 		for k := range op.filters {
@@ -222,10 +250,10 @@ func (op *conv) backward(w *worker, n int, dx bool) {
 }
 
 func (op *conv) finish() {
-	op.groups = op.groupsOf(op.pass.Len())
-	op.workers.do(op.groups*len(op.turned), op.gradTask)
-	if op.groups > 1 {
-		op.workers.do((len(op.weight.grad)+reduceChunk-1)/reduceChunk, op.reduceTask)
+	if op.through != nil {
+		op.through.finish()
+	} else {
+		op.sumGradients()
 	}
 	if op.bias == nil {
 		return
@@ -236,6 +264,15 @@ func (op *conv) finish() {
 			sum += float64(op.sums[n*op.filters+k])
 		}
 		op.bias.grad[k] = float32(sum)
+	}
+}
+
+// sumGradients computes the gradient by the weights.
+func (op *conv) sumGradients() {
+	op.groups = op.groupsOf(op.pass.Len())
+	op.workers.do(op.groups*len(op.turned), op.gradTask)
+	if op.groups > 1 {
+		op.workers.do((len(op.weight.grad)+reduceChunk-1)/reduceChunk, op.reduceTask)
 	}
 }
 

@@ -30,6 +30,7 @@ type pass struct {
 	net.Batch       // the samples
 	training  bool  // dropout drops, batch normalisation takes the batch's statistics
 	frozen    bool  // running statistics stay
+	traced    bool  // what a step has no need of is computed too, to be shown
 	step      int64 // updates made before this step
 }
 

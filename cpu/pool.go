@@ -12,11 +12,13 @@ type pool struct {
 	window   net.Window
 	from, to net.Shape
 	in, out  *activations
+	pass     *pass
+	through  bool    // the convolution before finds its output's gradient itself
 	chosen   []int32 // of MaxPool: where in its channel each output comes from
 }
 
-func newPool(mode net.PoolMode, l net.PlannedLayer, in, out *activations, batch int) *pool {
-	op := &pool{mode: mode, window: l.Window, from: l.In, to: l.Out, in: in, out: out}
+func newPool(p *pass, mode net.PoolMode, l net.PlannedLayer, in, out *activations, batch int) *pool {
+	op := &pool{pass: p, mode: mode, window: l.Window, from: l.In, to: l.Out, in: in, out: out}
 	if mode == net.MaxPool {
 		op.chosen = make([]int32, batch*out.size)
 	}
@@ -108,7 +110,7 @@ func (op *pool) halves() bool {
 }
 
 func (op *pool) backward(_ *worker, n int, dx bool) {
-	if !dx {
+	if !dx || op.through && !op.pass.traced {
 		return
 	}
 	x, y, gx, gy := op.in.values(n), op.out.values(n), op.in.grads(n), op.out.grads(n)

@@ -61,6 +61,7 @@ func newProgram(d *device, plan *net.Plan, opts net.Options) (*program, error) {
 	p := &program{device: d, plan: plan, options: opts}
 	p.takeParameters()
 	p.chain()
+	p.planGradients()
 	p.stages = stagesOf(p.operations)
 	last := p.operations[len(p.operations)-1].out
 	p.loss = newLoss(d.workers, &p.pass, last, opts.Batch)
@@ -147,7 +148,7 @@ func (p *program) chain() {
 			op.batch = newDense(ws, &p.pass, l, in, out, batch, of[net.Weight], of[net.Bias], relu)
 			fused = relu
 		case *net.Pool:
-			op.sample = newPool(layer.PoolMode(), l, in, out, batch)
+			op.sample = newPool(&p.pass, layer.PoolMode(), l, in, out, batch)
 		case *net.Activation:
 			op.sample = &activation{layer, in, out}
 		case *net.Dropout:
@@ -171,6 +172,20 @@ func (p *program) chain() {
 		}
 		p.views = append(p.views, seen)
 		in = out
+	}
+}
+
+// planGradients makes what convolutions need for their gradients, which depends on
+// what follows.
+func (p *program) planGradients() {
+	for i, op := range p.operations {
+		if c, ok := op.sample.(*conv); ok {
+			var next sampleOp
+			if i+1 < len(p.operations) {
+				next = p.operations[i+1].sample
+			}
+			c.planGradients(p.plan.Layers[op.layers[0]], next, p.options.Batch)
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ func (p *program) Trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
 	p.forward(b, training, true, true)
 	if training {
 		// Unlike a step, go down to the first layer's output.
+		p.pass.traced = true
 		p.backward(1)
 	}
 	var m net.Metrics

@@ -71,6 +71,7 @@ func main() {
 	t.sumSquares()
 	t.scaleBytes()
 	t.maxPool2()
+	t.patches()
 	t.adam()
 	t.sgd()
 	t.momentum()

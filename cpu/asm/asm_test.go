@@ -470,3 +470,84 @@ func BenchmarkGemm(b *testing.B) {
 		})
 	}
 }
+
+// TestPatches compares both kernels with loops over all positions. Patches overlap, and an offset may come twice. The
+// tolerance is that of a float32 sum of as many products as there are entries.
+func TestPatches(t *testing.T) {
+	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
+		for _, size := range [][2]int{{5, 5}, {5, 1}, {3, 3}, {3, 1}} {
+			p := ks.Patches(size[0], size[1])
+			for range 50 {
+				vectors, n := size[0]*size[1], rng.IntN(60)
+				pitch := size[1]*ks.Lanes + rng.IntN(40)
+				span := (size[0]-1)*pitch + size[1]*ks.Lanes
+				gx, gp := newGuarded(span+200, rng.IntN(4)), newGuarded(vectors*ks.Lanes, rng.IntN(4))
+				x, patch := gx.fill(rng), gp.fill(rng)
+				values, offsets := make([]float32, n), make([]int32, n)
+				for i := range n {
+					values[i], offsets[i] = float32(rng.NormFloat64()), int32(rng.IntN(201))
+				}
+				at := func(v, lane, i int) int { return int(offsets[i]) + v/size[1]*pitch + v%size[1]*ks.Lanes + lane }
+				image := make([]float64, len(x))
+				for i, v := range x {
+					image[i] = float64(v)
+				}
+				for v := range vectors {
+					for lane := range ks.Lanes {
+						for i := range n {
+							image[at(v, lane, i)] += float64(values[i]) * float64(patch[v*ks.Lanes+lane])
+						}
+					}
+				}
+				what := fmt.Sprintf("patches %v of %d entries", size, n)
+				tolerance := approx.Tolerance{Abs: 1e-6 * float64(n+1), Rel: 1e-6}
+				p.Add(x, patch, values, offsets, pitch)
+				approx.Check(t, what+", added", x, image, tolerance)
+				gx.check(t, what)
+				gp.check(t, what)
+				again := make([]float64, len(patch))
+				for v := range vectors {
+					for lane := range ks.Lanes {
+						again[v*ks.Lanes+lane] = float64(patch[v*ks.Lanes+lane])
+						for i := range n {
+							again[v*ks.Lanes+lane] += float64(values[i]) * float64(x[at(v, lane, i)])
+						}
+					}
+				}
+				p.Sum(patch, x, values, offsets, pitch)
+				approx.Check(t, what+", summed", patch, again, approx.Tolerance{Abs: 1e-5 * float64(n+1), Rel: 1e-5})
+				gx.check(t, what)
+				gp.check(t, what)
+			}
+		}
+	})
+}
+
+// BenchmarkPatches takes lists as long as a channel's after 2x2 pooling of 14x14 values.
+func BenchmarkPatches(b *testing.B) {
+	for _, tier := range cpufeat.Available() {
+		ks := For(tier)
+		for _, size := range [][2]int{{5, 5}, {5, 1}, {3, 3}} {
+			p := ks.Patches(size[0], size[1])
+			const width, n = 18, 49
+			pitch := width * ks.Lanes
+			x, patch := make([]float32, width*pitch), make([]float32, size[0]*size[1]*ks.Lanes)
+			values, offsets := make([]float32, n), make([]int32, n)
+			for i := range n {
+				values[i], offsets[i] = 1, int32(i/7*2*pitch+i%7*2*ks.Lanes)
+			}
+			for name, f := range map[string]func(){
+				"sum": func() { p.Sum(patch, x, values, offsets, pitch) },
+				"add": func() { p.Add(x, patch, values, offsets, pitch) },
+			} {
+				b.Run(fmt.Sprintf("%v/%dx%d/%s", tier, size[0], size[1], name), func(b *testing.B) {
+					clear(x)
+					for b.Loop() {
+						f()
+					}
+					b.ReportMetric(2*float64(n*len(patch))*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GFLOPS")
+				})
+			}
+		}
+	}
+}

@@ -34,6 +34,30 @@ func scaleBytesAVX2(dst []float32, src []uint8, scale float32)
 // maxPool2AVX2 pools two rows; chosen counts from at, width to the row.
 func maxPool2AVX2(y []float32, chosen []int32, upper []float32, lower []float32, at int32, width int32)
 
+// sumPatches5x5AVX2 adds to sums (25 vectors) the patches of x at n offsets, times n values.
+func sumPatches5x5AVX2(sums *float32, x *float32, values *float32, offsets *int32, n int, pitch int)
+
+// addPatches5x5AVX2 adds patch (25 vectors), times n values, to x at n offsets.
+func addPatches5x5AVX2(x *float32, patch *float32, values *float32, offsets *int32, n int, pitch int)
+
+// sumPatches5x1AVX2 adds to sums (5 vectors) the patches of x at n offsets, times n values.
+func sumPatches5x1AVX2(sums *float32, x *float32, values *float32, offsets *int32, n int, pitch int)
+
+// addPatches5x1AVX2 adds patch (5 vectors), times n values, to x at n offsets.
+func addPatches5x1AVX2(x *float32, patch *float32, values *float32, offsets *int32, n int, pitch int)
+
+// sumPatches3x3AVX2 adds to sums (9 vectors) the patches of x at n offsets, times n values.
+func sumPatches3x3AVX2(sums *float32, x *float32, values *float32, offsets *int32, n int, pitch int)
+
+// addPatches3x3AVX2 adds patch (9 vectors), times n values, to x at n offsets.
+func addPatches3x3AVX2(x *float32, patch *float32, values *float32, offsets *int32, n int, pitch int)
+
+// sumPatches3x1AVX2 adds to sums (3 vectors) the patches of x at n offsets, times n values.
+func sumPatches3x1AVX2(sums *float32, x *float32, values *float32, offsets *int32, n int, pitch int)
+
+// addPatches3x1AVX2 adds patch (3 vectors), times n values, to x at n offsets.
+func addPatches3x1AVX2(x *float32, patch *float32, values *float32, offsets *int32, n int, pitch int)
+
 // adamAVX2 updates weights and moments.
 func adamAVX2(w []float32, g []float32, m []float32, v []float32, c *float32)
 

@@ -1062,6 +1062,520 @@ DATA iotaAVX2<>+24(SB)/4, $0x00000006
 DATA iotaAVX2<>+28(SB)/4, $0x00000007
 GLOBL iotaAVX2<>(SB), RODATA|NOPTR, $32
 
+// func sumPatches5x5AVX2(sums *float32, x *float32, values *float32, offsets *int32, n int, pitch int)
+// Requires: AVX, FMA3
+TEXT ·sumPatches5x5AVX2(SB), NOSPLIT, $0-48
+	MOVQ    sums+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    pitch+40(FP), BX
+	SHLQ    $0x02, BX
+	LEAQ    (BX)(BX*2), SI
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVUPS 128(AX), Y4
+	VMOVUPS 160(AX), Y5
+	VMOVUPS 192(AX), Y6
+	VMOVUPS 224(AX), Y7
+	VMOVUPS 256(AX), Y8
+	VMOVUPS 288(AX), Y9
+	VMOVUPS 320(AX), Y10
+	VMOVUPS 352(AX), Y11
+	VMOVUPS 384(AX), Y12
+	VMOVUPS 416(AX), Y13
+	VMOVUPS 448(AX), Y14
+	MOVQ    values+16(FP), DI
+	MOVQ    offsets+24(FP), R8
+	MOVQ    n+32(FP), R9
+
+rows0:
+	MOVLQSX      (R8), DX
+	LEAQ         (CX)(DX*4), DX
+	VBROADCASTSS (DI), Y15
+	VFMADD231PS  (DX), Y15, Y0
+	VFMADD231PS  32(DX), Y15, Y1
+	VFMADD231PS  64(DX), Y15, Y2
+	VFMADD231PS  96(DX), Y15, Y3
+	VFMADD231PS  128(DX), Y15, Y4
+	VFMADD231PS  (DX)(BX*1), Y15, Y5
+	VFMADD231PS  32(DX)(BX*1), Y15, Y6
+	VFMADD231PS  64(DX)(BX*1), Y15, Y7
+	VFMADD231PS  96(DX)(BX*1), Y15, Y8
+	VFMADD231PS  128(DX)(BX*1), Y15, Y9
+	VFMADD231PS  (DX)(BX*2), Y15, Y10
+	VFMADD231PS  32(DX)(BX*2), Y15, Y11
+	VFMADD231PS  64(DX)(BX*2), Y15, Y12
+	VFMADD231PS  96(DX)(BX*2), Y15, Y13
+	VFMADD231PS  128(DX)(BX*2), Y15, Y14
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, DI
+	DECQ         R9
+	JNE          rows0
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
+	VMOVUPS      Y6, 192(AX)
+	VMOVUPS      Y7, 224(AX)
+	VMOVUPS      Y8, 256(AX)
+	VMOVUPS      Y9, 288(AX)
+	VMOVUPS      Y10, 320(AX)
+	VMOVUPS      Y11, 352(AX)
+	VMOVUPS      Y12, 384(AX)
+	VMOVUPS      Y13, 416(AX)
+	VMOVUPS      Y14, 448(AX)
+	VMOVUPS      480(AX), Y0
+	VMOVUPS      512(AX), Y1
+	VMOVUPS      544(AX), Y2
+	VMOVUPS      576(AX), Y3
+	VMOVUPS      608(AX), Y4
+	VMOVUPS      640(AX), Y5
+	VMOVUPS      672(AX), Y6
+	VMOVUPS      704(AX), Y7
+	VMOVUPS      736(AX), Y8
+	VMOVUPS      768(AX), Y9
+	MOVQ         values+16(FP), DI
+	MOVQ         offsets+24(FP), R8
+	MOVQ         n+32(FP), R9
+
+rows3:
+	MOVLQSX      (R8), DX
+	LEAQ         (CX)(DX*4), DX
+	VBROADCASTSS (DI), Y15
+	VFMADD231PS  (DX)(SI*1), Y15, Y0
+	VFMADD231PS  32(DX)(SI*1), Y15, Y1
+	VFMADD231PS  64(DX)(SI*1), Y15, Y2
+	VFMADD231PS  96(DX)(SI*1), Y15, Y3
+	VFMADD231PS  128(DX)(SI*1), Y15, Y4
+	VFMADD231PS  (DX)(BX*4), Y15, Y5
+	VFMADD231PS  32(DX)(BX*4), Y15, Y6
+	VFMADD231PS  64(DX)(BX*4), Y15, Y7
+	VFMADD231PS  96(DX)(BX*4), Y15, Y8
+	VFMADD231PS  128(DX)(BX*4), Y15, Y9
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, DI
+	DECQ         R9
+	JNE          rows3
+	VMOVUPS      Y0, 480(AX)
+	VMOVUPS      Y1, 512(AX)
+	VMOVUPS      Y2, 544(AX)
+	VMOVUPS      Y3, 576(AX)
+	VMOVUPS      Y4, 608(AX)
+	VMOVUPS      Y5, 640(AX)
+	VMOVUPS      Y6, 672(AX)
+	VMOVUPS      Y7, 704(AX)
+	VMOVUPS      Y8, 736(AX)
+	VMOVUPS      Y9, 768(AX)
+	VZEROUPPER
+	RET
+
+// func addPatches5x5AVX2(x *float32, patch *float32, values *float32, offsets *int32, n int, pitch int)
+// Requires: AVX, FMA3
+TEXT ·addPatches5x5AVX2(SB), NOSPLIT, $0-48
+	MOVQ    patch+8(FP), AX
+	MOVQ    x+0(FP), CX
+	MOVQ    pitch+40(FP), BX
+	SHLQ    $0x02, BX
+	LEAQ    (BX)(BX*2), SI
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVUPS 128(AX), Y4
+	VMOVUPS 160(AX), Y5
+	VMOVUPS 192(AX), Y6
+	VMOVUPS 224(AX), Y7
+	VMOVUPS 256(AX), Y8
+	VMOVUPS 288(AX), Y9
+	MOVQ    values+16(FP), DI
+	MOVQ    offsets+24(FP), R8
+	MOVQ    n+32(FP), R9
+
+rows0:
+	MOVLQSX      (R8), DX
+	LEAQ         (CX)(DX*4), DX
+	VBROADCASTSS (DI), Y15
+	VMOVUPS      (DX), Y14
+	VMOVUPS      32(DX), Y13
+	VMOVUPS      64(DX), Y12
+	VMOVUPS      96(DX), Y11
+	VMOVUPS      128(DX), Y10
+	VFMADD231PS  Y0, Y15, Y14
+	VFMADD231PS  Y1, Y15, Y13
+	VFMADD231PS  Y2, Y15, Y12
+	VFMADD231PS  Y3, Y15, Y11
+	VFMADD231PS  Y4, Y15, Y10
+	VMOVUPS      Y14, (DX)
+	VMOVUPS      Y13, 32(DX)
+	VMOVUPS      Y12, 64(DX)
+	VMOVUPS      Y11, 96(DX)
+	VMOVUPS      Y10, 128(DX)
+	VMOVUPS      (DX)(BX*1), Y14
+	VMOVUPS      32(DX)(BX*1), Y13
+	VMOVUPS      64(DX)(BX*1), Y12
+	VMOVUPS      96(DX)(BX*1), Y11
+	VMOVUPS      128(DX)(BX*1), Y10
+	VFMADD231PS  Y5, Y15, Y14
+	VFMADD231PS  Y6, Y15, Y13
+	VFMADD231PS  Y7, Y15, Y12
+	VFMADD231PS  Y8, Y15, Y11
+	VFMADD231PS  Y9, Y15, Y10
+	VMOVUPS      Y14, (DX)(BX*1)
+	VMOVUPS      Y13, 32(DX)(BX*1)
+	VMOVUPS      Y12, 64(DX)(BX*1)
+	VMOVUPS      Y11, 96(DX)(BX*1)
+	VMOVUPS      Y10, 128(DX)(BX*1)
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, DI
+	DECQ         R9
+	JNE          rows0
+	VMOVUPS      320(AX), Y0
+	VMOVUPS      352(AX), Y1
+	VMOVUPS      384(AX), Y2
+	VMOVUPS      416(AX), Y3
+	VMOVUPS      448(AX), Y4
+	VMOVUPS      480(AX), Y5
+	VMOVUPS      512(AX), Y6
+	VMOVUPS      544(AX), Y7
+	VMOVUPS      576(AX), Y8
+	VMOVUPS      608(AX), Y9
+	MOVQ         values+16(FP), DI
+	MOVQ         offsets+24(FP), R8
+	MOVQ         n+32(FP), R9
+
+rows2:
+	MOVLQSX      (R8), DX
+	LEAQ         (CX)(DX*4), DX
+	VBROADCASTSS (DI), Y15
+	VMOVUPS      (DX)(BX*2), Y14
+	VMOVUPS      32(DX)(BX*2), Y13
+	VMOVUPS      64(DX)(BX*2), Y12
+	VMOVUPS      96(DX)(BX*2), Y11
+	VMOVUPS      128(DX)(BX*2), Y10
+	VFMADD231PS  Y0, Y15, Y14
+	VFMADD231PS  Y1, Y15, Y13
+	VFMADD231PS  Y2, Y15, Y12
+	VFMADD231PS  Y3, Y15, Y11
+	VFMADD231PS  Y4, Y15, Y10
+	VMOVUPS      Y14, (DX)(BX*2)
+	VMOVUPS      Y13, 32(DX)(BX*2)
+	VMOVUPS      Y12, 64(DX)(BX*2)
+	VMOVUPS      Y11, 96(DX)(BX*2)
+	VMOVUPS      Y10, 128(DX)(BX*2)
+	VMOVUPS      (DX)(SI*1), Y14
+	VMOVUPS      32(DX)(SI*1), Y13
+	VMOVUPS      64(DX)(SI*1), Y12
+	VMOVUPS      96(DX)(SI*1), Y11
+	VMOVUPS      128(DX)(SI*1), Y10
+	VFMADD231PS  Y5, Y15, Y14
+	VFMADD231PS  Y6, Y15, Y13
+	VFMADD231PS  Y7, Y15, Y12
+	VFMADD231PS  Y8, Y15, Y11
+	VFMADD231PS  Y9, Y15, Y10
+	VMOVUPS      Y14, (DX)(SI*1)
+	VMOVUPS      Y13, 32(DX)(SI*1)
+	VMOVUPS      Y12, 64(DX)(SI*1)
+	VMOVUPS      Y11, 96(DX)(SI*1)
+	VMOVUPS      Y10, 128(DX)(SI*1)
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, DI
+	DECQ         R9
+	JNE          rows2
+	VMOVUPS      640(AX), Y0
+	VMOVUPS      672(AX), Y1
+	VMOVUPS      704(AX), Y2
+	VMOVUPS      736(AX), Y3
+	VMOVUPS      768(AX), Y4
+	MOVQ         values+16(FP), AX
+	MOVQ         offsets+24(FP), SI
+	MOVQ         n+32(FP), DI
+
+rows4:
+	MOVLQSX      (SI), DX
+	LEAQ         (CX)(DX*4), DX
+	VBROADCASTSS (AX), Y15
+	VMOVUPS      (DX)(BX*4), Y14
+	VMOVUPS      32(DX)(BX*4), Y13
+	VMOVUPS      64(DX)(BX*4), Y12
+	VMOVUPS      96(DX)(BX*4), Y11
+	VMOVUPS      128(DX)(BX*4), Y10
+	VFMADD231PS  Y0, Y15, Y14
+	VFMADD231PS  Y1, Y15, Y13
+	VFMADD231PS  Y2, Y15, Y12
+	VFMADD231PS  Y3, Y15, Y11
+	VFMADD231PS  Y4, Y15, Y10
+	VMOVUPS      Y14, (DX)(BX*4)
+	VMOVUPS      Y13, 32(DX)(BX*4)
+	VMOVUPS      Y12, 64(DX)(BX*4)
+	VMOVUPS      Y11, 96(DX)(BX*4)
+	VMOVUPS      Y10, 128(DX)(BX*4)
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, AX
+	DECQ         DI
+	JNE          rows4
+	VZEROUPPER
+	RET
+
+// func sumPatches5x1AVX2(sums *float32, x *float32, values *float32, offsets *int32, n int, pitch int)
+// Requires: AVX, FMA3
+TEXT ·sumPatches5x1AVX2(SB), NOSPLIT, $0-48
+	MOVQ    sums+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    pitch+40(FP), BX
+	SHLQ    $0x02, BX
+	LEAQ    (BX)(BX*2), SI
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVUPS 128(AX), Y4
+	MOVQ    values+16(FP), DI
+	MOVQ    offsets+24(FP), R8
+	MOVQ    n+32(FP), R9
+
+rows0:
+	MOVLQSX      (R8), DX
+	LEAQ         (CX)(DX*4), DX
+	VBROADCASTSS (DI), Y15
+	VFMADD231PS  (DX), Y15, Y0
+	VFMADD231PS  (DX)(BX*1), Y15, Y1
+	VFMADD231PS  (DX)(BX*2), Y15, Y2
+	VFMADD231PS  (DX)(SI*1), Y15, Y3
+	VFMADD231PS  (DX)(BX*4), Y15, Y4
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, DI
+	DECQ         R9
+	JNE          rows0
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VMOVUPS      Y4, 128(AX)
+	VZEROUPPER
+	RET
+
+// func addPatches5x1AVX2(x *float32, patch *float32, values *float32, offsets *int32, n int, pitch int)
+// Requires: AVX, FMA3
+TEXT ·addPatches5x1AVX2(SB), NOSPLIT, $0-48
+	MOVQ    patch+8(FP), AX
+	MOVQ    x+0(FP), CX
+	MOVQ    pitch+40(FP), DX
+	SHLQ    $0x02, DX
+	LEAQ    (DX)(DX*2), BX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVUPS 128(AX), Y4
+	MOVQ    values+16(FP), SI
+	MOVQ    offsets+24(FP), DI
+	MOVQ    n+32(FP), R8
+
+rows0:
+	MOVLQSX      (DI), AX
+	LEAQ         (CX)(AX*4), AX
+	VBROADCASTSS (SI), Y15
+	VMOVUPS      (AX), Y14
+	VMOVUPS      (AX)(DX*1), Y13
+	VMOVUPS      (AX)(DX*2), Y12
+	VMOVUPS      (AX)(BX*1), Y11
+	VMOVUPS      (AX)(DX*4), Y10
+	VFMADD231PS  Y0, Y15, Y14
+	VFMADD231PS  Y1, Y15, Y13
+	VFMADD231PS  Y2, Y15, Y12
+	VFMADD231PS  Y3, Y15, Y11
+	VFMADD231PS  Y4, Y15, Y10
+	VMOVUPS      Y14, (AX)
+	VMOVUPS      Y13, (AX)(DX*1)
+	VMOVUPS      Y12, (AX)(DX*2)
+	VMOVUPS      Y11, (AX)(BX*1)
+	VMOVUPS      Y10, (AX)(DX*4)
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, SI
+	DECQ         R8
+	JNE          rows0
+	VZEROUPPER
+	RET
+
+// func sumPatches3x3AVX2(sums *float32, x *float32, values *float32, offsets *int32, n int, pitch int)
+// Requires: AVX, FMA3
+TEXT ·sumPatches3x3AVX2(SB), NOSPLIT, $0-48
+	MOVQ    sums+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    pitch+40(FP), BX
+	SHLQ    $0x02, BX
+	LEAQ    (BX)(BX*2), DX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVUPS 128(AX), Y4
+	VMOVUPS 160(AX), Y5
+	VMOVUPS 192(AX), Y6
+	VMOVUPS 224(AX), Y7
+	VMOVUPS 256(AX), Y8
+	MOVQ    values+16(FP), SI
+	MOVQ    offsets+24(FP), DI
+	MOVQ    n+32(FP), R8
+
+rows0:
+	MOVLQSX      (DI), DX
+	LEAQ         (CX)(DX*4), DX
+	VBROADCASTSS (SI), Y15
+	VFMADD231PS  (DX), Y15, Y0
+	VFMADD231PS  32(DX), Y15, Y1
+	VFMADD231PS  64(DX), Y15, Y2
+	VFMADD231PS  (DX)(BX*1), Y15, Y3
+	VFMADD231PS  32(DX)(BX*1), Y15, Y4
+	VFMADD231PS  64(DX)(BX*1), Y15, Y5
+	VFMADD231PS  (DX)(BX*2), Y15, Y6
+	VFMADD231PS  32(DX)(BX*2), Y15, Y7
+	VFMADD231PS  64(DX)(BX*2), Y15, Y8
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, SI
+	DECQ         R8
+	JNE          rows0
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
+	VMOVUPS      Y6, 192(AX)
+	VMOVUPS      Y7, 224(AX)
+	VMOVUPS      Y8, 256(AX)
+	VZEROUPPER
+	RET
+
+// func addPatches3x3AVX2(x *float32, patch *float32, values *float32, offsets *int32, n int, pitch int)
+// Requires: AVX, FMA3
+TEXT ·addPatches3x3AVX2(SB), NOSPLIT, $0-48
+	MOVQ    patch+8(FP), AX
+	MOVQ    x+0(FP), CX
+	MOVQ    pitch+40(FP), DX
+	SHLQ    $0x02, DX
+	LEAQ    (DX)(DX*2), BX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVUPS 128(AX), Y4
+	VMOVUPS 160(AX), Y5
+	VMOVUPS 192(AX), Y6
+	VMOVUPS 224(AX), Y7
+	VMOVUPS 256(AX), Y8
+	MOVQ    values+16(FP), BX
+	MOVQ    offsets+24(FP), SI
+	MOVQ    n+32(FP), DI
+
+rows0:
+	MOVLQSX      (SI), AX
+	LEAQ         (CX)(AX*4), AX
+	VBROADCASTSS (BX), Y15
+	VMOVUPS      (AX), Y14
+	VMOVUPS      32(AX), Y13
+	VMOVUPS      64(AX), Y12
+	VMOVUPS      (AX)(DX*1), Y11
+	VMOVUPS      32(AX)(DX*1), Y10
+	VFMADD231PS  Y0, Y15, Y14
+	VFMADD231PS  Y1, Y15, Y13
+	VFMADD231PS  Y2, Y15, Y12
+	VFMADD231PS  Y3, Y15, Y11
+	VFMADD231PS  Y4, Y15, Y10
+	VMOVUPS      Y14, (AX)
+	VMOVUPS      Y13, 32(AX)
+	VMOVUPS      Y12, 64(AX)
+	VMOVUPS      Y11, (AX)(DX*1)
+	VMOVUPS      Y10, 32(AX)(DX*1)
+	VMOVUPS      64(AX)(DX*1), Y14
+	VMOVUPS      (AX)(DX*2), Y13
+	VMOVUPS      32(AX)(DX*2), Y12
+	VMOVUPS      64(AX)(DX*2), Y11
+	VFMADD231PS  Y5, Y15, Y14
+	VFMADD231PS  Y6, Y15, Y13
+	VFMADD231PS  Y7, Y15, Y12
+	VFMADD231PS  Y8, Y15, Y11
+	VMOVUPS      Y14, 64(AX)(DX*1)
+	VMOVUPS      Y13, (AX)(DX*2)
+	VMOVUPS      Y12, 32(AX)(DX*2)
+	VMOVUPS      Y11, 64(AX)(DX*2)
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, BX
+	DECQ         DI
+	JNE          rows0
+	VZEROUPPER
+	RET
+
+// func sumPatches3x1AVX2(sums *float32, x *float32, values *float32, offsets *int32, n int, pitch int)
+// Requires: AVX, FMA3
+TEXT ·sumPatches3x1AVX2(SB), NOSPLIT, $0-48
+	MOVQ    sums+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    pitch+40(FP), BX
+	SHLQ    $0x02, BX
+	LEAQ    (BX)(BX*2), DX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	MOVQ    values+16(FP), SI
+	MOVQ    offsets+24(FP), DI
+	MOVQ    n+32(FP), R8
+
+rows0:
+	MOVLQSX      (DI), DX
+	LEAQ         (CX)(DX*4), DX
+	VBROADCASTSS (SI), Y15
+	VFMADD231PS  (DX), Y15, Y0
+	VFMADD231PS  (DX)(BX*1), Y15, Y1
+	VFMADD231PS  (DX)(BX*2), Y15, Y2
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, SI
+	DECQ         R8
+	JNE          rows0
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func addPatches3x1AVX2(x *float32, patch *float32, values *float32, offsets *int32, n int, pitch int)
+// Requires: AVX, FMA3
+TEXT ·addPatches3x1AVX2(SB), NOSPLIT, $0-48
+	MOVQ    patch+8(FP), AX
+	MOVQ    x+0(FP), CX
+	MOVQ    pitch+40(FP), DX
+	SHLQ    $0x02, DX
+	LEAQ    (DX)(DX*2), BX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	MOVQ    values+16(FP), BX
+	MOVQ    offsets+24(FP), SI
+	MOVQ    n+32(FP), DI
+
+rows0:
+	MOVLQSX      (SI), AX
+	LEAQ         (CX)(AX*4), AX
+	VBROADCASTSS (BX), Y15
+	VMOVUPS      (AX), Y14
+	VMOVUPS      (AX)(DX*1), Y13
+	VMOVUPS      (AX)(DX*2), Y12
+	VFMADD231PS  Y0, Y15, Y14
+	VFMADD231PS  Y1, Y15, Y13
+	VFMADD231PS  Y2, Y15, Y12
+	VMOVUPS      Y14, (AX)
+	VMOVUPS      Y13, (AX)(DX*1)
+	VMOVUPS      Y12, (AX)(DX*2)
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, BX
+	DECQ         DI
+	JNE          rows0
+	VZEROUPPER
+	RET
+
 // func adamAVX2(w []float32, g []float32, m []float32, v []float32, c *float32)
 // Requires: AVX, FMA3, SSE
 TEXT ·adamAVX2(SB), NOSPLIT, $8-104

@@ -52,6 +52,7 @@ type Kernels struct {
 	momentum     func(w, g, v []float32, c *float32)    // an SGD's fields
 	mulAdds      func(rounds int)                       // at least 1
 	triad        func(dst, x, y []float32, s float32)
+	patches      []Patches
 }
 
 // For returns the kernels of an available tier.

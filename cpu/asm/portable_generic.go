@@ -15,6 +15,7 @@ var portable = &Kernels{
 	sum: sumPortable, sumSquares: sumSquaresPortable, scaleBytes: scaleBytesPortable, maxPool2: maxPool2Portable,
 	adam: adamPortable, sgd: sgdPortable, momentum: momentumPortable,
 	mulAdds: mulAddsPortable, triad: triadPortable,
+	patches: []Patches{patchesPortable(5, 5), patchesPortable(5, 1), patchesPortable(3, 3), patchesPortable(3, 1)},
 }
 
 // element returns the address of p[i].

@@ -14,6 +14,12 @@ var tiers = [...]*Kernels{
 		sum: sumAVX2, sumSquares: sumSquaresAVX2, scaleBytes: scaleBytesAVX2, maxPool2: maxPool2AVX2,
 		adam: adamAVX2, sgd: sgdAVX2, momentum: momentumAVX2,
 		mulAdds: mulAddsAVX2, triad: triadAVX2,
+		patches: []Patches{
+			{5, 5, 8, sumPatches5x5AVX2, addPatches5x5AVX2},
+			{5, 1, 8, sumPatches5x1AVX2, addPatches5x1AVX2},
+			{3, 3, 8, sumPatches3x3AVX2, addPatches3x3AVX2},
+			{3, 1, 8, sumPatches3x1AVX2, addPatches3x1AVX2},
+		},
 	},
 	cpufeat.AVX512: {
 		Tier: cpufeat.AVX512, Rows: 8, Lanes: 16, Vectors: 3,
@@ -22,5 +28,11 @@ var tiers = [...]*Kernels{
 		sum: sumAVX512, sumSquares: sumSquaresAVX512, scaleBytes: scaleBytesAVX512, maxPool2: maxPool2AVX512,
 		adam: adamAVX512, sgd: sgdAVX512, momentum: momentumAVX512,
 		mulAdds: mulAddsAVX512, triad: triadAVX512,
+		patches: []Patches{
+			{5, 5, 16, sumPatches5x5AVX512, addPatches5x5AVX512},
+			{5, 1, 16, sumPatches5x1AVX512, addPatches5x1AVX512},
+			{3, 3, 16, sumPatches3x3AVX512, addPatches3x3AVX512},
+			{3, 1, 16, sumPatches3x1AVX512, addPatches3x1AVX512},
+		},
 	},
 }

@@ -1,0 +1,250 @@
+package cpu
+
+import (
+	"github.com/gputrain/gputrain/cpu/asm"
+	"github.com/gputrain/gputrain/net"
+)
+
+// throughPool computes a convolution's gradients where max pooling follows, with
+// or without a ReLU between: the gradient by the convolution's output is 0 but at
+// the positions that pooling chose, a quarter of them for 2x2 windows. So it is
+// never written out; each filter has a list of what it is elsewhere.
+//
+// Images are planes of vectors, a plane for a block of as many channels as a
+// vector has lanes; or, for few channels, a plane for each channel, whose vectors
+// are neighbouring columns (wide).
+type throughPool struct {
+	conv    *conv
+	pool    *pool
+	kernels *asm.Patches
+	window  net.Window
+	wide    bool
+	lanes   int
+	blocks  int // planes of an image
+	pitch   int // values from a row of a plane to the next
+	plane   int // values of a plane
+
+	starts  []int32   // where the patch of each output position begins in a plane
+	images  []float32 // padded inputs in blocks; where wide they are the convolution's own
+	values  []float32 // of the lists, by sample and filter
+	offsets []int32
+	counts  []int32   // of entries, by sample and filter
+	weights []float32 // (filters, blocks, patch)
+	sums    []float32 // gradients by the weights: (groups, filters, blocks, patch)
+	groups  int
+	inputs  [][]float32 // gradients by a padded input, by worker
+
+	arrangeTask, sumTask, reduceTask func(w *worker, task int)
+}
+
+// filtersATime is how many filters meet an image before the next image's turn.
+const filtersATime = 8
+
+// newThroughPool returns nil where the lists don't pay, or there are no kernels.
+func newThroughPool(op *conv, next *pool, l net.PlannedLayer, batch int) *throughPool {
+	g := l.Window
+	if next.mode != net.MaxPool || g.StrideH != 1 || g.StrideW != 1 || g.DilationH != 1 || g.DilationW != 1 || 2*next.out.size > op.out.size {
+		return nil
+	}
+	ks := op.workers.all[0].kernel
+	t := &throughPool{conv: op, pool: next, window: g, lanes: ks.Lanes}
+	t.blocks = (op.channels + t.lanes - 1) / t.lanes
+	columns := g.KernelW
+	if t.wide = op.channels < t.blocks*g.KernelW && g.KernelW <= t.lanes; t.wide {
+		t.blocks, columns = op.channels, 1
+	}
+	if t.kernels = ks.Patches(g.KernelH, columns); t.kernels == nil {
+		return nil
+	}
+	size := t.lanes
+	if t.wide {
+		size = 1
+	}
+	t.pitch = op.source.outWidth * size
+	t.plane = op.source.outHeight * t.pitch
+	t.starts = grid(1, 0, g.OutH, t.pitch, g.OutW, size)
+	if !t.wide {
+		t.images = newBuffer(batch * t.blocks * t.plane)
+	}
+	entries := batch * next.out.size
+	t.values, t.offsets, t.counts = make([]float32, entries), make([]int32, entries), make([]int32, batch*op.filters)
+	t.weights = make([]float32, op.filters*t.blocks*t.patch())
+	t.sums = make([]float32, t.groupsOf(batch)*len(t.weights))
+	for range op.workers.all {
+		t.inputs = append(t.inputs, newBuffer(t.blocks*t.plane))
+	}
+	t.arrangeTask, t.sumTask, t.reduceTask = t.arrange, t.sum, t.reduce
+	return t
+}
+
+// patch is how many values a patch has.
+func (t *throughPool) patch() int { return t.kernels.Rows * t.kernels.Columns * t.lanes }
+
+// tasks is how many groups of filters there are, and groupsOf how many groups of
+// samples.
+func (t *throughPool) tasks() int { return (t.conv.filters + filtersATime - 1) / filtersATime }
+
+func (t *throughPool) groupsOf(samples int) int {
+	return min(samples, (minGradTasks+t.tasks()-1)/t.tasks())
+}
+
+// index returns where a weight of channel c is in its filter's patches.
+func (t *throughPool) index(c, row, column int) int {
+	if t.wide {
+		return c*t.patch() + row*t.lanes + column
+	}
+	return c/t.lanes*t.patch() + (row*t.kernels.Columns+column)*t.lanes + c%t.lanes
+}
+
+// first returns where channel c's first value is in an image in blocks.
+func (t *throughPool) first(c int) int {
+	at := t.conv.source.top*t.conv.source.outWidth + t.conv.source.left
+	if t.wide {
+		return c*t.plane + at
+	}
+	return c/t.lanes*t.plane + at*t.lanes + c%t.lanes
+}
+
+// filter returns the patches of filter k in weights or sums.
+func (t *throughPool) filter(of []float32, k int) []float32 {
+	n := t.blocks * t.patch()
+	return of[k*n:][:n]
+}
+
+// list returns what the gradient by filter k's output of sample n is where it is
+// not 0: values, and the patches that begin there.
+func (t *throughPool) list(n, k int) (values []float32, offsets []int32) {
+	area := len(t.pool.chosen) / len(t.counts)
+	at, count := (n*t.conv.filters+k)*area, int(t.counts[n*t.conv.filters+k])
+	return t.values[at:][:count], t.offsets[at:][:count]
+}
+
+// input returns the image of sample n, plane after plane.
+func (t *throughPool) input(n int) []float32 {
+	if t.wide {
+		return t.conv.image(n)
+	}
+	return t.images[n*t.blocks*t.plane:][:t.blocks*t.plane+asm.Slack]
+}
+
+// keep writes the input of sample n in blocks, for the gradient by the weights.
+func (t *throughPool) keep(n int) {
+	if t.wide {
+		return
+	}
+	image, from := t.input(n), t.conv.in.values(n)
+	s := t.conv.source
+	for c := range s.channels {
+		plane := image[t.first(c):]
+		for h := range s.height {
+			at := h * t.pitch
+			for _, v := range from[(c*s.height+h)*s.width:][:s.width] {
+				plane[at] = v
+				at += t.lanes
+			}
+		}
+	}
+}
+
+// collect makes the lists of sample n and sums them up for the biases.
+func (t *throughPool) collect(n int) {
+	y, dy := t.pool.out.values(n), t.pool.out.grads(n)
+	area := len(y) / t.conv.filters
+	chosen := t.pool.chosen[n*len(y):][:len(y)]
+	for k := range t.conv.filters {
+		at := (n*t.conv.filters + k) * area
+		values, offsets := t.values[at:][:area], t.offsets[at:][:area]
+		y, dy, chosen := y[k*area:][:area], dy[k*area:][:area], chosen[k*area:][:area]
+		count := 0
+		var sum float32
+		for i, v := range dy {
+			if t.conv.relu && !(y[i] > 0) || v == 0 {
+				continue
+			}
+			values[count], offsets[count] = v, t.starts[chosen[i]]
+			sum += v
+			count++
+		}
+		t.counts[n*t.conv.filters+k] = int32(count)
+		t.conv.sums[n*t.conv.filters+k] = sum
+	}
+}
+
+// arrange writes the patches of filter k's weights.
+func (t *throughPool) arrange(_ *worker, k int) {
+	to, g := t.filter(t.weights, k), t.window
+	from := t.conv.weight.value[k*t.conv.channels*t.conv.kernelArea:]
+	for c := range t.conv.channels {
+		for r := range g.KernelH {
+			for s := range g.KernelW {
+				to[t.index(c, r, s)] = from[(c*g.KernelH+r)*g.KernelW+s]
+			}
+		}
+	}
+}
+
+// backward computes the gradient by the input of sample n.
+func (t *throughPool) backward(w *worker, n int) {
+	image := t.inputs[w.id]
+	clear(image)
+	for b := range t.blocks {
+		plane := image[b*t.plane:]
+		for k := range t.conv.filters {
+			values, offsets := t.list(n, k)
+			t.kernels.Add(plane, t.filter(t.weights, k)[b*t.patch():][:t.patch()], values, offsets, t.pitch)
+		}
+	}
+	to, s := t.conv.in.grads(n), t.conv.source
+	step := t.pitch / s.outWidth
+	for c := range s.channels {
+		plane := image[t.first(c):]
+		for h := range s.height {
+			at, row := h*t.pitch, to[(c*s.height+h)*s.width:][:s.width]
+			for i := range row {
+				row[i] = plane[at]
+				at += step
+			}
+		}
+	}
+}
+
+// finish computes the gradient by the weights.
+func (t *throughPool) finish() {
+	t.groups = t.groupsOf(t.conv.pass.Len())
+	t.conv.workers.do(t.groups*t.tasks(), t.sumTask)
+	t.conv.workers.do(t.conv.filters, t.reduceTask)
+}
+
+// sum adds up some filters' patches over a group of samples.
+func (t *throughPool) sum(_ *worker, task int) {
+	group, first := task/t.tasks(), task%t.tasks()*filtersATime
+	end := min(first+filtersATime, t.conv.filters)
+	sums := t.sums[group*len(t.weights):][:len(t.weights)]
+	clear(sums[first*t.blocks*t.patch() : end*t.blocks*t.patch()])
+	for n := group * t.conv.pass.Len() / t.groups; n < (group+1)*t.conv.pass.Len()/t.groups; n++ {
+		image := t.input(n)
+		for b := range t.blocks {
+			plane := image[b*t.plane:]
+			for k := first; k < end; k++ {
+				values, offsets := t.list(n, k)
+				t.kernels.Sum(t.filter(sums, k)[b*t.patch():][:t.patch()], plane, values, offsets, t.pitch)
+			}
+		}
+	}
+}
+
+// reduce adds up the groups' sums for filter k.
+func (t *throughPool) reduce(w *worker, k int) {
+	all, g := t.filter(t.sums, k), t.window
+	for group := 1; group < t.groups; group++ {
+		w.kernel.Add(all, t.filter(t.sums[group*len(t.weights):], k))
+	}
+	to := t.conv.weight.grad[k*t.conv.channels*t.conv.kernelArea:]
+	for c := range t.conv.channels {
+		for r := range g.KernelH {
+			for s := range g.KernelW {
+				to[(c*g.KernelH+r)*g.KernelW+s] = all[t.index(c, r, s)]
+			}
+		}
+	}
+}
