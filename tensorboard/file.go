@@ -25,11 +25,11 @@ const prefix = "events.out.tfevents."
 // behind those of the files that are there.
 func createEventFile(dir string) (*eventFile, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("tensorboard: %w", err)
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("tensorboard: %w", err)
 	}
 	second := time.Now().Unix()
 	for _, e := range entries {
@@ -42,7 +42,7 @@ func createEventFile(dir string) (*eventFile, error) {
 	}
 	f, err := appendfile.Open(filepath.Join(dir, fmt.Sprintf("%s%010d.gputrain", prefix, second)), os.O_EXCL)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("tensorboard: %w", err)
 	}
 	e := &eventFile{f}
 	return e, e.write(0, func(m *protobuf.Message) { m.Text(eventFileVersion, "brain.Event:2") })

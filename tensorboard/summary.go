@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"image"
 	"image/draw"
+	"image/png"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/gputrain/gputrain/internal/protobuf"
-	"github.com/gputrain/gputrain/internal/raster"
 )
 
 // The numbers of fields below are those of summary.proto and histogram.proto
@@ -52,7 +52,7 @@ func (s *summary) image(tag, description string, img image.Image) error {
 	draw.Draw(opaque, opaque.Bounds(), image.White, image.Point{}, draw.Src)
 	draw.Draw(opaque, opaque.Bounds(), img, img.Bounds().Min, draw.Over)
 	var b bytes.Buffer
-	if err := raster.Write(&b, opaque); err != nil {
+	if err := png.Encode(&b, opaque); err != nil {
 		return err
 	}
 	s.value(tag, func(m *protobuf.Message) {

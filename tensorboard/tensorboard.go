@@ -92,7 +92,7 @@ func (o *Observer) started(e net.Started) error {
 			*f.file, o.files = file, append(o.files, file)
 		}
 		if err != nil {
-			return fmt.Errorf("tensorboard: %w", err)
+			return err
 		}
 	}
 	if p := e.Resumed; p != nil {

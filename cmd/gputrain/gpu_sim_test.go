@@ -159,3 +159,17 @@ func TestCUDABench(t *testing.T) {
 		}
 	})
 }
+
+// TestCUDATensorBoard wants the weights of a run to be the same, bit by bit, with
+// TensorBoard's files and without: what they show is asked between graph launches.
+func TestCUDATensorBoard(t *testing.T) {
+	simulate(t, func(t *testing.T, m *sim.Machine) {
+		train := append(smallData(t), "--deterministic")
+		must(t, append(train, "--run", "watched")...)
+		must(t, append(train, "--run", "alone", "--tensorboard=false")...)
+		if files, err := filepath.Glob(filepath.Join(runsFolder, "watched", "train", "events.*")); err != nil || len(files) != 1 {
+			t.Errorf("event files %v, %v", files, err)
+		}
+		sameWeights(t, filepath.Join(runsFolder, "watched"), filepath.Join(runsFolder, "alone"))
+	})
+}

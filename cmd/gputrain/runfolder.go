@@ -70,6 +70,19 @@ func newRunFolder(named string) (dir string, fresh bool, err error) {
 	}
 }
 
+// checkWritable refuses a folder in which no file can be made, before training finds
+// out.
+func checkWritable(dir string) error {
+	f, err := os.CreateTemp(dir, "writable.*.tmp")
+	if err == nil {
+		err = errors.Join(f.Close(), os.Remove(f.Name()))
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write to the folder of the run, %s: %w", dir, err)
+	}
+	return nil
+}
+
 // removeEmpty removes a folder in which nothing is, and the folder of all runs if
 // it was the only one.
 func removeEmpty(dir string) {

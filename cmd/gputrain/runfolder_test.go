@@ -148,6 +148,10 @@ func TestRunFolderRefusals(t *testing.T) {
 	if o.status != exitFailed || !strings.HasPrefix(o.errors, "gputrain: folder of the run: ") && !strings.HasPrefix(o.errors, "gputrain: cannot make the folder of the run: ") {
 		t.Errorf("a folder in a file: status %d, %s", o.status, o.errors)
 	}
+	// Where no file can be made, it is told before training.
+	if err := checkWritable("gone"); err == nil || !strings.HasPrefix(err.Error(), "cannot write to the folder of the run, gone: ") {
+		t.Errorf("error %v", err)
+	}
 	if runtime.GOOS == "windows" || os.Geteuid() == 0 {
 		t.Log("not tested: folders that may not be written, which root and Windows write all the same")
 		return
@@ -156,4 +160,8 @@ func TestRunFolderRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	refuses(t, exitFailed, "cannot make the folder of the run: mkdir locked/run: permission denied", quick("--run", "locked/run")...)
+	o = gputrain(t, quick("--run", "./locked")...)
+	if o.status != exitFailed || !strings.HasPrefix(o.errors, "gputrain: cannot write to the folder of the run, ./locked: ") {
+		t.Errorf("a locked folder: status %d, %s", o.status, o.errors)
+	}
 }

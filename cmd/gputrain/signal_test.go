@@ -6,14 +6,17 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/gputrain/gputrain/internal/runfolder"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -119,6 +122,43 @@ func TestInterrupt(t *testing.T) {
 			t.Fatalf("%s: %v\n%s", command, err, out)
 		}
 		sameWeights(t, filepath.Join(runsFolder, "whole"), filepath.Join(runsFolder, dir))
+	}
+}
+
+// TestKilledRun kills a run at random moments, lets it go on each time, and compares
+// what is left in its folder with what a run leaves that was left alone.
+func TestKilledRun(t *testing.T) {
+	binary := build(t)
+	inFolder(t)
+	args := quick("--limit", "20000", "--epochs", "6", "--checkpoint-every", "37", "--json")
+	must(t, append(args, "--run", "whole")...)
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	killed := filepath.Join(runsFolder, "killed")
+	args = append(args, "--run", "killed")
+	for range 5 {
+		p := startProcess(t, binary, args...)
+		p.await(t, `"event":"checkpoint"`)
+		time.Sleep(time.Duration(rng.IntN(20)) * time.Millisecond)
+		if err := p.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		p.wait(t)
+		if _, err := runfolder.ReadMetrics(killed); err != nil {
+			t.Error(err)
+		}
+		if _, err := runfolder.ReadRecord(killed); err != nil {
+			t.Error(err)
+		}
+		t.Logf("killed at step %d", load(t, killed).State.Step)
+		args = []string{"train", "--resume", "killed", "--limit", "20000", "--checkpoint-every", "37", "--json"}
+	}
+	must(t, args...)
+	whole := filepath.Join(runsFolder, "whole")
+	sameWeights(t, whole, killed)
+	if got, want := history(t, killed), history(t, whole); !slices.Equal(got, want) {
+		t.Errorf("metrics\n%s, want\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 

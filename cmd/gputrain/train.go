@@ -120,6 +120,9 @@ func (a *app) train(c *cli.Context) (err error) {
 			defer removeEmpty(cfg.Saving.Dir) // where nothing was saved, nothing stays
 		}
 	}
+	if err := checkWritable(cfg.Saving.Dir); err != nil {
+		return err
+	}
 	files := &runFiles{dir: cfg.Saving.Dir, record: a.record(c, run), resume: cfg.Resume}
 	if c.Bool("tensorboard") {
 		if files.board, err = tensorboard.New(program, cfg, tensorboard.Options{Dir: cfg.Saving.Dir, ClassNames: run.data.ClassNames}); err != nil {
@@ -159,10 +162,15 @@ func (a *app) train(c *cli.Context) (err error) {
 		}
 	}
 	var stopped *net.StoppedError
-	if errors.As(err, &stopped) && errors.Is(err, context.Canceled) {
+	switch {
+	case !errors.As(err, &stopped):
+		return err
+	case errors.Is(err, context.Canceled):
 		return interrupted(c, stopped)
+	case stopped.Checkpoint == "":
+		return err
 	}
-	return err
+	return fmt.Errorf("%w; go on with: %s", err, resumeCommand(c, filepath.Dir(stopped.Checkpoint)))
 }
 
 // record is what recipe.json says of a run.
