@@ -57,7 +57,7 @@ type contestant struct {
 	threads int
 }
 
-func (m Measurement) contestant() contestant { return contestant{m.name(), m.Threads} }
+func (m Measurement) contestant() contestant { return contestant{m.Who, m.Threads} }
 
 // contestants returns each once, in their order.
 func contestants(group []Measurement) []contestant {

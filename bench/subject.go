@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -109,24 +110,8 @@ func (j *job) examine(ctx context.Context, s Subject, judge *verdict) (m Measure
 	if m.Check, err = judge.try(ctx, s, j, p); err != nil {
 		return m, err
 	}
-	took, err := j.run(p, 1)
-	if err != nil {
+	if m.Allocations, m.Allocated, err = j.allocations(p); err != nil {
 		return m, err
-	}
-	n := uint64(1)
-	if took < 0.1 {
-		n = 5
-	}
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	if _, err = j.run(p, int(n)); err != nil {
-		return m, err
-	}
-	runtime.ReadMemStats(&after)
-	// Whole numbers: what was allocated once in n mini-batches is not of each.
-	m.Allocations = (after.Mallocs - before.Mallocs) / n
-	if m.Allocations > 0 {
-		m.Allocated = (after.TotalAlloc - before.TotalAlloc) / n
 	}
 	if told {
 		m.PeakRSS = peakRSS()
@@ -148,6 +133,36 @@ func (j *job) examine(ctx context.Context, s Subject, judge *verdict) (m Measure
 			Count{"multiply-adds computed a step, with padding's", all.Computed}, Count{"bytes to move a step, at least", all.Bytes})
 	}
 	return m, nil
+}
+
+// allocations returns how often a mini-batch takes Go memory, and how many bytes: the least of some tries, because the Go
+// runtime may take some for itself meanwhile.
+func (j *job) allocations(p net.Program) (number, bytes uint64, err error) {
+	took, err := j.run(p, 1)
+	if err != nil {
+		return 0, 0, err
+	}
+	n, tries := uint64(5), 3
+	if took > 0.1 {
+		n, tries = 1, 1
+	}
+	number, bytes = math.MaxUint64, 0
+	for range tries {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if _, err := j.run(p, int(n)); err != nil {
+			return 0, 0, err
+		}
+		runtime.ReadMemStats(&after)
+		// Whole numbers: what was allocated once in n mini-batches is not of each.
+		if times := (after.Mallocs - before.Mallocs) / n; times < number {
+			number, bytes = times, (after.TotalAlloc-before.TotalAlloc)/n
+		}
+	}
+	if number == 0 {
+		bytes = 0
+	}
+	return number, bytes, nil
 }
 
 // profile returns where a training step's time goes: the median of each part over some steps.
