@@ -15,7 +15,8 @@ type dense struct {
 	weight, bias *parameter // bias may be nil
 	relu         bool
 
-	samples     int       // of the batch, filled up to whole vectors
+	samples     int       // of the batch but the lone ones, filled up to whole vectors
+	lone        int       // samples behind the last whole vector, if they are few
 	transposed  []float32 // input, (inputs, samples)
 	product     []float32 // output without bias, (units, samples)
 	inputPanels []panel   // columns are inputs
@@ -28,6 +29,7 @@ type dense struct {
 const (
 	denseRows  = 32 // units that one task computes forward
 	denseBlock = 64 // inputs that one task transposes
+	fewSamples = 4  // that are no vector's worth
 )
 
 func newDense(ws *workers, p *pass, l net.PlannedLayer, in, out *activations, batch int, weight, bias *parameter, relu bool) *dense {
@@ -48,10 +50,30 @@ func newDense(ws *workers, p *pass, l net.PlannedLayer, in, out *activations, ba
 
 func (op *dense) forward() {
 	lanes := op.workers.all[0].kernel.Lanes
-	op.samples = (op.pass.Len() + lanes - 1) / lanes * lanes
+	op.lone = 0
+	if rest := op.pass.Len() % lanes; rest <= fewSamples && op.out.size >= 4 {
+		op.lone = rest
+	}
+	op.samples = (op.pass.Len() - op.lone + lanes - 1) / lanes * lanes
 	op.workers.do((op.in.size+denseBlock-1)/denseBlock, op.transposeTask)
-	op.workers.do((op.out.size+denseRows-1)/denseRows, op.forwardTask)
+	op.workers.do(op.unitTasks(), op.forwardTask)
 	op.workers.do(op.pass.Len(), op.finishTask)
+}
+
+// unitTasks is how many tasks units are shared out to; the last one takes the rest.
+func (op *dense) unitTasks() int { return max(1, op.out.size/denseRows) }
+
+// dots computes some units of the lone samples, without the bias, as inner
+// products: with the weights in a cache that costs less than a vector of samples
+// that is mostly empty.
+func (op *dense) dots(w *worker, first, end int) {
+	inputs := op.in.size
+	for u := first; u < end; u += 4 {
+		u := min(u, end-4) // some may be computed twice
+		for n := op.pass.Len() - op.lone; n < op.pass.Len(); n++ {
+			w.kernel.Dots((*[4]float32)(op.out.values(n)[u:]), op.in.values(n), op.weight.value[u*inputs:], inputs)
+		}
+	}
 }
 
 // transpose writes the columns of a block of inputs; samples that only fill up
@@ -74,7 +96,11 @@ func (op *dense) transpose(_ *worker, task int) {
 // multiplyUnits computes some units for all samples.
 func (op *dense) multiplyUnits(w *worker, task int) {
 	ks, inputs := w.kernel, op.in.size
-	first, end := task*denseRows, min((task+1)*denseRows, op.out.size)
+	first, end := task*denseRows, (task+1)*denseRows
+	if task == op.unitTasks()-1 {
+		end = op.out.size
+	}
+	op.dots(w, first, end)
 	blocks := (inputs + panelDepth - 1) / panelDepth
 	for block := range blocks {
 		lo, hi := block*inputs/blocks, (block+1)*inputs/blocks
@@ -92,8 +118,10 @@ func (op *dense) multiplyUnits(w *worker, task int) {
 // ReLU.
 func (op *dense) finishSample(w *worker, n int) {
 	y := op.out.values(n)
-	for u := range y {
-		y[u] = op.product[u*op.samples+n]
+	if n < op.pass.Len()-op.lone {
+		for u := range y {
+			y[u] = op.product[u*op.samples+n]
+		}
 	}
 	if op.bias != nil {
 		w.kernel.Add(y, op.bias.value)

@@ -72,6 +72,7 @@ func main() {
 	t.scaleBytes()
 	t.maxPool2()
 	t.patches()
+	t.dots()
 	t.adam()
 	t.sgd()
 	t.momentum()

@@ -523,6 +523,29 @@ func TestPatches(t *testing.T) {
 	})
 }
 
+// TestDots compares four inner products of every length with float64 sums.
+func TestDots(t *testing.T) {
+	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
+		for n := 1; n < 150; n++ {
+			stride := n + rng.IntN(20)
+			gx, gw := newGuarded(n, rng.IntN(4)), newGuarded(3*stride+n, rng.IntN(4))
+			x, w := gx.fill(rng), gw.fill(rng)
+			var y [4]float32
+			ks.Dots(&y, x, w, stride)
+			want := make([]float64, 4)
+			for i := range want {
+				for j, v := range x {
+					want[i] += float64(v) * float64(w[i*stride+j])
+				}
+			}
+			what := fmt.Sprintf("%d values", n)
+			approx.Check(t, what, y[:], want, approx.Tolerance{Abs: 3e-7 * float64(n+2), Rel: 1e-6})
+			gx.check(t, what)
+			gw.check(t, what)
+		}
+	})
+}
+
 // BenchmarkPatches takes lists as long as a channel's after 2x2 pooling of 14x14 values.
 func BenchmarkPatches(b *testing.B) {
 	for _, tier := range cpufeat.Available() {

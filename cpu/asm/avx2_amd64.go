@@ -58,6 +58,9 @@ func sumPatches3x1AVX2(sums *float32, x *float32, values *float32, offsets *int3
 // addPatches3x1AVX2 adds patch (3 vectors), times n values, to x at n offsets.
 func addPatches3x1AVX2(x *float32, patch *float32, values *float32, offsets *int32, n int, pitch int)
 
+// dotsAVX2 sets y[i] to the product of x and the values at w + i*stride.
+func dotsAVX2(y *[4]float32, x []float32, w *float32, stride int)
+
 // adamAVX2 updates weights and moments.
 func adamAVX2(w []float32, g []float32, m []float32, v []float32, c *float32)
 

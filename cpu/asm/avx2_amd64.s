@@ -1576,6 +1576,105 @@ rows0:
 	VZEROUPPER
 	RET
 
+// func dotsAVX2(y *[4]float32, x []float32, w *float32, stride int)
+// Requires: AVX, FMA3
+TEXT ·dotsAVX2(SB), NOSPLIT, $0-48
+	MOVQ   x_base+8(FP), AX
+	MOVQ   stride+40(FP), CX
+	SHLQ   $0x02, CX
+	MOVQ   w+32(FP), DX
+	LEAQ   (CX)(CX*2), BX
+	MOVQ   x_len+16(FP), SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y8, Y8, Y8
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y9, Y9, Y9
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y10, Y10, Y10
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y11, Y11, Y11
+
+two:
+	CMPQ        SI, $0x10
+	JLT         one
+	VMOVUPS     (AX), Y12
+	VMOVUPS     32(AX), Y13
+	VFMADD231PS (DX), Y12, Y0
+	VFMADD231PS 32(DX), Y13, Y1
+	VFMADD231PS (DX)(CX*1), Y12, Y2
+	VFMADD231PS 32(DX)(CX*1), Y13, Y3
+	VFMADD231PS (DX)(CX*2), Y12, Y4
+	VFMADD231PS 32(DX)(CX*2), Y13, Y5
+	VFMADD231PS (DX)(BX*1), Y12, Y6
+	VFMADD231PS 32(DX)(BX*1), Y13, Y7
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, DX
+	SUBQ        $0x10, SI
+	JMP         two
+
+one:
+	CMPQ        SI, $0x08
+	JLT         rest
+	VMOVUPS     (AX), Y12
+	VFMADD231PS (DX), Y12, Y0
+	VFMADD231PS (DX)(CX*1), Y12, Y2
+	VFMADD231PS (DX)(CX*2), Y12, Y4
+	VFMADD231PS (DX)(BX*1), Y12, Y6
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, DX
+	SUBQ        $0x08, SI
+	JMP         one
+
+rest:
+	TESTQ       SI, SI
+	JEQ         end
+	VMOVSS      (AX), X12
+	VFMADD231SS (DX), X12, X8
+	VFMADD231SS (DX)(CX*1), X12, X9
+	VFMADD231SS (DX)(CX*2), X12, X10
+	VFMADD231SS (DX)(BX*1), X12, X11
+	ADDQ        $0x04, AX
+	ADDQ        $0x04, DX
+	DECQ        SI
+	JMP         rest
+
+end:
+	MOVQ         y+0(FP), AX
+	VADDPS       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VHADDPS      X0, X0, X0
+	VHADDPS      X0, X0, X0
+	VADDSS       X8, X0, X0
+	VMOVSS       X0, (AX)
+	VADDPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPS       X3, X2, X2
+	VHADDPS      X2, X2, X2
+	VHADDPS      X2, X2, X2
+	VADDSS       X9, X2, X2
+	VMOVSS       X2, 4(AX)
+	VADDPS       Y5, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X5
+	VADDPS       X5, X4, X4
+	VHADDPS      X4, X4, X4
+	VHADDPS      X4, X4, X4
+	VADDSS       X10, X4, X4
+	VMOVSS       X4, 8(AX)
+	VADDPS       Y7, Y6, Y6
+	VEXTRACTF128 $0x01, Y6, X7
+	VADDPS       X7, X6, X6
+	VHADDPS      X6, X6, X6
+	VHADDPS      X6, X6, X6
+	VADDSS       X11, X6, X6
+	VMOVSS       X6, 12(AX)
+	VZEROUPPER
+	RET
+
 // func adamAVX2(w []float32, g []float32, m []float32, v []float32, c *float32)
 // Requires: AVX, FMA3, SSE
 TEXT ·adamAVX2(SB), NOSPLIT, $8-104

@@ -2649,6 +2649,113 @@ rows0:
 	VZEROUPPER
 	RET
 
+// func dotsAVX512(y *[4]float32, x []float32, w *float32, stride int)
+// Requires: AVX, AVX512DQ, AVX512F, FMA3
+TEXT ·dotsAVX512(SB), NOSPLIT, $0-48
+	MOVQ   x_base+8(FP), AX
+	MOVQ   stride+40(FP), CX
+	SHLQ   $0x02, CX
+	MOVQ   w+32(FP), DX
+	LEAQ   (CX)(CX*2), BX
+	MOVQ   x_len+16(FP), SI
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z8, Z8, Z8
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z9, Z9, Z9
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z10, Z10, Z10
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z11, Z11, Z11
+
+two:
+	CMPQ        SI, $0x20
+	JLT         one
+	VMOVUPS     (AX), Z12
+	VMOVUPS     64(AX), Z13
+	VFMADD231PS (DX), Z12, Z0
+	VFMADD231PS 64(DX), Z13, Z1
+	VFMADD231PS (DX)(CX*1), Z12, Z2
+	VFMADD231PS 64(DX)(CX*1), Z13, Z3
+	VFMADD231PS (DX)(CX*2), Z12, Z4
+	VFMADD231PS 64(DX)(CX*2), Z13, Z5
+	VFMADD231PS (DX)(BX*1), Z12, Z6
+	VFMADD231PS 64(DX)(BX*1), Z13, Z7
+	ADDQ        $0x80, AX
+	ADDQ        $0x80, DX
+	SUBQ        $0x20, SI
+	JMP         two
+
+one:
+	CMPQ        SI, $0x10
+	JLT         rest
+	VMOVUPS     (AX), Z12
+	VFMADD231PS (DX), Z12, Z0
+	VFMADD231PS (DX)(CX*1), Z12, Z2
+	VFMADD231PS (DX)(CX*2), Z12, Z4
+	VFMADD231PS (DX)(BX*1), Z12, Z6
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, DX
+	SUBQ        $0x10, SI
+	JMP         one
+
+rest:
+	TESTQ       SI, SI
+	JEQ         end
+	VMOVSS      (AX), X12
+	VFMADD231SS (DX), X12, X8
+	VFMADD231SS (DX)(CX*1), X12, X9
+	VFMADD231SS (DX)(CX*2), X12, X10
+	VFMADD231SS (DX)(BX*1), X12, X11
+	ADDQ        $0x04, AX
+	ADDQ        $0x04, DX
+	DECQ        SI
+	JMP         rest
+
+end:
+	MOVQ          y+0(FP), AX
+	VADDPS        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X1, X0, X0
+	VHADDPS       X0, X0, X0
+	VHADDPS       X0, X0, X0
+	VADDSS        X8, X0, X0
+	VMOVSS        X0, (AX)
+	VADDPS        Z3, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y3
+	VADDPS        Y3, Y2, Y2
+	VEXTRACTF128  $0x01, Y2, X3
+	VADDPS        X3, X2, X2
+	VHADDPS       X2, X2, X2
+	VHADDPS       X2, X2, X2
+	VADDSS        X9, X2, X2
+	VMOVSS        X2, 4(AX)
+	VADDPS        Z5, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VADDPS        Y5, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X5
+	VADDPS        X5, X4, X4
+	VHADDPS       X4, X4, X4
+	VHADDPS       X4, X4, X4
+	VADDSS        X10, X4, X4
+	VMOVSS        X4, 8(AX)
+	VADDPS        Z7, Z6, Z6
+	VEXTRACTF64X4 $0x01, Z6, Y7
+	VADDPS        Y7, Y6, Y6
+	VEXTRACTF128  $0x01, Y6, X7
+	VADDPS        X7, X6, X6
+	VHADDPS       X6, X6, X6
+	VHADDPS       X6, X6, X6
+	VADDSS        X11, X6, X6
+	VMOVSS        X6, 12(AX)
+	VZEROUPPER
+	RET
+
 // func adamAVX512(w []float32, g []float32, m []float32, v []float32, c *float32)
 // Requires: AVX, AVX512F, FMA3, SSE
 TEXT ·adamAVX512(SB), NOSPLIT, $8-104

@@ -52,6 +52,7 @@ type Kernels struct {
 	momentum     func(w, g, v []float32, c *float32)    // an SGD's fields
 	mulAdds      func(rounds int)                       // at least 1
 	triad        func(dst, x, y []float32, s float32)
+	dots         func(y *[4]float32, x []float32, w *float32, stride int)
 	patches      []Patches
 }
 
@@ -152,6 +153,12 @@ func (ks *Kernels) SGD(w, g []float32, c *SGD) {
 func (ks *Kernels) Momentum(w, g, v []float32, c *SGD) {
 	sameLength(len(w), len(g), len(v))
 	ks.momentum(w, g, v, &c.Scale)
+}
+
+// Dots sets y[i] to the inner product of x and w[i*stride:], for each i.
+func (ks *Kernels) Dots(y *[4]float32, x, w []float32, stride int) {
+	_ = w[3*stride+len(x)-1]
+	ks.dots(y, x, &w[0], stride)
 }
 
 // mulAddChains are the independent sums of MulAdds.

@@ -15,6 +15,7 @@ var portable = &Kernels{
 	sum: sumPortable, sumSquares: sumSquaresPortable, scaleBytes: scaleBytesPortable, maxPool2: maxPool2Portable,
 	adam: adamPortable, sgd: sgdPortable, momentum: momentumPortable,
 	mulAdds: mulAddsPortable, triad: triadPortable,
+	dots:    dotsPortable,
 	patches: []Patches{patchesPortable(5, 5), patchesPortable(5, 1), patchesPortable(3, 3), patchesPortable(3, 1)},
 }
 
@@ -185,6 +186,19 @@ func momentumPortable(w, g, v []float32, constants *float32) {
 		v[i] = c.Momentum*v[i] + d
 		w[i] -= c.Rate * (c.Direct*d + c.Velocity*v[i])
 	}
+}
+
+func dotsPortable(y *[4]float32, x []float32, w *float32, stride int) {
+	a, b := unsafe.Slice(w, len(x)), unsafe.Slice(element(w, stride), len(x))
+	c, d := unsafe.Slice(element(w, 2*stride), len(x)), unsafe.Slice(element(w, 3*stride), len(x))
+	var s0, s1, s2, s3 float32
+	for i, v := range x {
+		s0 += v * a[i]
+		s1 += v * b[i]
+		s2 += v * c[i]
+		s3 += v * d[i]
+	}
+	*y = [4]float32{s0, s1, s2, s3}
 }
 
 // zero is not known to the compiler, which would leave out what multiplies it.

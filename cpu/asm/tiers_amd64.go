@@ -13,7 +13,7 @@ var tiers = [...]*Kernels{
 		addBias: addBiasAVX2, addBiasReLU: addBiasReLUAVX2, add: addAVX2, reluBackward: reluBackwardAVX2,
 		sum: sumAVX2, sumSquares: sumSquaresAVX2, scaleBytes: scaleBytesAVX2, maxPool2: maxPool2AVX2,
 		adam: adamAVX2, sgd: sgdAVX2, momentum: momentumAVX2,
-		mulAdds: mulAddsAVX2, triad: triadAVX2,
+		mulAdds: mulAddsAVX2, triad: triadAVX2, dots: dotsAVX2,
 		patches: []Patches{
 			{5, 5, 8, sumPatches5x5AVX2, addPatches5x5AVX2},
 			{5, 1, 8, sumPatches5x1AVX2, addPatches5x1AVX2},
@@ -27,7 +27,7 @@ var tiers = [...]*Kernels{
 		addBias: addBiasAVX512, addBiasReLU: addBiasReLUAVX512, add: addAVX512, reluBackward: reluBackwardAVX512,
 		sum: sumAVX512, sumSquares: sumSquaresAVX512, scaleBytes: scaleBytesAVX512, maxPool2: maxPool2AVX512,
 		adam: adamAVX512, sgd: sgdAVX512, momentum: momentumAVX512,
-		mulAdds: mulAddsAVX512, triad: triadAVX512,
+		mulAdds: mulAddsAVX512, triad: triadAVX512, dots: dotsAVX512,
 		patches: []Patches{
 			{5, 5, 16, sumPatches5x5AVX512, addPatches5x5AVX512},
 			{5, 1, 16, sumPatches5x1AVX512, addPatches5x1AVX512},
