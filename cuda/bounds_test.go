@@ -33,7 +33,9 @@ func limit(t *testing.T, bytes int64) int64 {
 func TestManySizes(t *testing.T) {
 	m := sim.Start(t)
 	data := images(32)
-	_, p := compile(t, measured, 10)
+	o := measured
+	o.Workspace = 1 << 20 // for speed
+	_, p := compile(t, o, 10)
 	evaluate := func(sizes ...int) {
 		t.Helper()
 		for _, n := range sizes {

@@ -176,33 +176,71 @@ func TestCaptureFails(t *testing.T) {
 	}
 }
 
-// TestOutOfMemory has too little memory for the mini-batch; the error says what would fit, and that fits.
+// TestOutOfMemory has too little memory for the mini-batch; the error says what would fit, and that fits: also where another
+// network, which stays, has some of the memory.
 func TestOutOfMemory(t *testing.T) {
-	sim.Start(t)
-	o := strict
-	o.MemoryLimit = limit(t, 32<<20)
-	d, err := cuda.Open(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	opts := net.Options{Batch: 20000, Optimizer: net.AdamDefault(1e-3), Seed: 3}
-	_, err = d.Compile(network(), opts)
-	var e *cuda.OutOfMemoryError
-	if !errors.As(err, &e) || !errors.Is(err, cuda.ErrOutOfMemory) {
-		t.Fatalf("Compile: %v", err)
-	}
-	if e.Fits < 1 || e.Fits >= opts.Batch || e.BatchSize != opts.Batch || !strings.Contains(err.Error(), "would fit") {
-		t.Fatalf("the error says %+v: %v", e, err)
-	}
-	opts.Batch = e.Fits
-	p, err := d.Compile(network(), opts)
-	if err != nil {
-		t.Fatalf("the batch size that should fit: %v", err)
-	}
-	train(t, p, images(32), 2, 16)
-	if _, err := p.Metrics(); err != nil {
-		t.Error(err)
+	for _, c := range []struct {
+		name    string
+		limit   int64 // beside what the GPU takes for itself; 0: none
+		other   int   // mini-batch of the other network; 0: there is none
+		machine []sim.Option
+	}{
+		{"within a limit", 32 << 20, 0, nil},
+		{"beside another network", 96 << 20, 5000, nil},
+		{"beside a small one", 64 << 20, 10, nil},
+		{"on a small GPU", 0, 0, []sim.Option{sim.Memory(64 << 20)}},
+		{"on a small GPU beside another network", 0, 1000, []sim.Option{sim.Memory(96 << 20)}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			sim.Start(t, c.machine...)
+			o := strict
+			if c.limit > 0 {
+				o.MemoryLimit = limit(t, c.limit)
+			}
+			d, err := cuda.Open(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer closeDevice(t, d)
+			opts := net.Options{Batch: 40000, Optimizer: net.AdamDefault(1e-3), Seed: 3}
+			compile := func(batch int) (net.Program, error) {
+				opts.Batch = batch
+				return d.Compile(network(), opts)
+			}
+			var other net.Program
+			if c.other > 0 {
+				if other, err = compile(c.other); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err = compile(40000)
+			var e *cuda.OutOfMemoryError
+			if !errors.As(err, &e) || !errors.Is(err, cuda.ErrOutOfMemory) {
+				t.Fatalf("Compile: %v", err)
+			}
+			if e.Fits < 1 || e.Fits >= opts.Batch || e.BatchSize != opts.Batch || !strings.Contains(err.Error(), "would fit") {
+				t.Fatalf("the error says %+v: %v", e, err)
+			}
+			if p, err := compile(2 * e.Fits); err == nil {
+				t.Errorf("%d would fit, it says; twice that does too", e.Fits)
+				if err := p.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p, err := compile(e.Fits)
+			if err != nil {
+				t.Fatalf("the batch size that should fit: %v", err)
+			}
+			for _, p := range []net.Program{p, other} {
+				if p == nil {
+					continue
+				}
+				train(t, p, images(32), 2, 10)
+				if _, err := p.Metrics(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
 }
 

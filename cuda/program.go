@@ -654,7 +654,7 @@ func (p *program) Infer(b net.Batch) (*tensor.Dense, error) {
 				return err
 			}
 			count := piece.Len() * p.plan.Classes
-			if err := p.read(p.probabilities, 4*int64(count)); err != nil {
+			if err := p.read(p.probabilities, 4*int64(count), p.device.synchronize); err != nil {
 				return err
 			}
 			out = append(out, slice[float32](p.result, 0, count)...)
@@ -667,12 +667,12 @@ func (p *program) Infer(b net.Batch) (*tensor.Dense, error) {
 	return tensor.New(tensor.WithShape(b.Len(), p.plan.Classes), tensor.WithBacking(out)), nil
 }
 
-// read waits for the device and copies the beginning of a buffer to p.result.
-func (p *program) read(from Buffer, bytes int64) error {
+// read copies the beginning of a buffer to p.result and waits until it is there.
+func (p *program) read(from Buffer, bytes int64, wait func() error) error {
 	if err := call("cuMemcpyDtoHAsync", cu.MemcpyDtoHAsync(p.result.pointer, from.Address, bytes, p.device.stream)); err != nil {
 		return err
 	}
-	return p.device.synchronize()
+	return wait()
 }
 
 // Metrics waits for the device and returns the sums since the last call.
@@ -681,7 +681,7 @@ func (p *program) Metrics() (m net.Metrics, err error) {
 		if err := p.queue.flush(); err != nil {
 			return err
 		}
-		if err := p.read(p.sums, sumsBytes); err != nil {
+		if err := p.read(p.sums, sumsBytes, p.device.sleep); err != nil {
 			return err
 		}
 		s := slice[kernels.Sums](p.result, 0, 1)[0]

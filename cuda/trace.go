@@ -117,7 +117,7 @@ func (p *program) traceLoss(t *net.Trace, n int) (err error) {
 	for _, l := range losses.Data().([]float32) {
 		t.Loss += float64(l) / float64(n)
 	}
-	if err := p.read(p.hits, 4*int64(n)); err != nil {
+	if err := p.read(p.hits, 4*int64(n), p.device.synchronize); err != nil {
 		return err
 	}
 	for _, h := range slice[int32](p.result, 0, n) {

@@ -1,0 +1,182 @@
+//go:build cuda
+
+package cuda
+
+import (
+	"math"
+	"slices"
+
+	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/kernels"
+	"github.com/gputrain/gputrain/net"
+)
+
+// Kernels that treat each value by itself.
+
+func tryLeakyReLU(r *kernelRig) {
+	n, slope := r.count(), r.random.Float32()
+	x, dy := append(r.values(n-1), 0), r.values(n)
+	l := r.judgeOf(net.Shape{C: n, H: 1, W: 1}, &net.Activation{Func: net.LeakyReLU, Slope: float64(slope)})
+	want := l.Forward(doubles(x), 1, net.Training, 0)
+	wantDx, _ := l.Backward(doubles(dy))
+	y, dx, in := room[float32](r, n), room[float32](r, n), put(r, x)
+	r.launch(kernels.LeakyReLU{Y: at(y), X: at(in), Count: uint64(n), Slope: slope})
+	r.launch(kernels.LeakyReLUBackward{Dx: at(dx), Dy: at(put(r, dy)), X: at(in), Count: uint64(n), Slope: slope})
+	check(r, "y", y, want, approx.Tolerance{Rel: u}) // one product
+	check(r, "dx", dx, wantDx, approx.Tolerance{Rel: u})
+}
+
+func tryReLUBackward(r *kernelRig) {
+	n := r.count()
+	y, dy := r.values(n), r.values(n)
+	var want []float64
+	for i := range y {
+		y[i] = max(y[i], 0)
+		d := float64(dy[i])
+		if y[i] == 0 {
+			d = 0
+		}
+		want = append(want, d)
+	}
+	d := put(r, dy)
+	dx := d // in place
+	if r.random.IntN(2) == 0 {
+		dx = room[float32](r, n)
+	}
+	r.launch(kernels.ReLUBackward{Dx: at(dx), Dy: at(d), Y: at(put(r, y)), Count: uint64(n)})
+	check(r, "dx", dx, want, exact)
+}
+
+func tryDropout(r *kernelRig) {
+	n, rate, seed, step := r.count(), 0.9*r.random.Float64(), r.random.Uint64(), r.random.Int64N(1<<40)
+	x := r.values(n)
+	l := r.judgeOf(net.Shape{C: n, H: 1, W: 1}, &net.Dropout{Rate: rate})
+	l.Seed, l.Index = seed, r.random.IntN(1000)
+	want := l.Forward(doubles(x), 1, net.Training, step)
+	key := net.SeedKey(seed)
+	in := put(r, x)
+	y := in // in place
+	if r.random.IntN(2) == 0 {
+		y = room[float32](r, n)
+	}
+	r.launch(kernels.Dropout{Y: at(y), X: at(in), State: at(r.state(step, 0)), Count: uint64(n), KeyLow: key[0], KeyHigh: key[1],
+		Last: net.DropoutCounter(l.Index, 0, 0)[3], Threshold: net.DropoutThreshold(rate), Scale: float32(1 / (1 - rate))})
+	check(r, "y", y, want, approx.Tolerance{Rel: 2 * u}) // the scale's rounding, and the product's
+}
+
+// gathering draws a data set's labels, and which of its samples a mini-batch takes: row `slot` of the indices.
+func (r *kernelRig) gathering() (batch, capacity, size, samples, slot int, labels, indices []int32, wantLabel []int32) {
+	batch, size, samples, slot = r.about(12), []int{r.about(9), 4 * r.about(9), r.about(900)}[r.random.IntN(3)], r.about(30), r.random.IntN(3)
+	capacity = batch + r.random.IntN(4)
+	labels = drawn(samples, func() int32 { return r.random.Int32N(10) })
+	indices = drawn(slot*capacity+batch, func() int32 { return int32(r.random.IntN(samples)) })
+	for _, i := range indices[slot*capacity:] {
+		wantLabel = append(wantLabel, labels[i])
+	}
+	return batch, capacity, size, samples, slot, labels, indices, wantLabel
+}
+
+func tryGatherBytes(r *kernelRig) {
+	batch, capacity, size, samples, slot, labels, indices, wantLabel := r.gathering()
+	pixels := drawn(samples*size, func() uint8 { return uint8(r.random.Uint32()) })
+	scale := r.random.Float32()
+	var want []float64
+	for _, i := range indices[slot*capacity:] {
+		for _, p := range pixels[int(i)*size : (int(i)+1)*size] {
+			want = append(want, float64(p)*float64(scale))
+		}
+	}
+	x, label := room[float32](r, batch*size), room[int32](r, batch)
+	r.launch(kernels.GatherBytes{X: at(x), Label: at(label), Pixels: at(put(r, pixels)), Labels: at(put(r, labels)), State: at(r.state(0, slot)),
+		Indices: at(put(r, indices)), Batch: uint32(batch), Capacity: uint32(capacity), Size: uint32(size), Scale: scale})
+	check(r, "x", x, want, approx.Tolerance{Rel: u}) // one product
+	checkWhole(r, "labels", label, wantLabel)
+}
+
+func tryGatherFloats(r *kernelRig) {
+	batch, capacity, size, samples, slot, labels, indices, wantLabel := r.gathering()
+	values := r.values(samples * size)
+	var want []float64
+	for _, i := range indices[slot*capacity:] {
+		want = append(want, doubles(values[int(i)*size:(int(i)+1)*size])...)
+	}
+	x, label := room[float32](r, batch*size), room[int32](r, batch)
+	r.launch(kernels.GatherFloats{X: at(x), Label: at(label), Values: at(put(r, values)), Labels: at(put(r, labels)), State: at(r.state(0, slot)),
+		Indices: at(put(r, indices)), Batch: uint32(batch), Capacity: uint32(capacity), Size: uint32(size)})
+	check(r, "x", x, want, exact)
+	checkWhole(r, "labels", label, wantLabel)
+}
+
+// ofBFloat16 is the value of a bfloat16.
+func ofBFloat16(b kernels.BFloat16) float64 { return float64(math.Float32frombits(uint32(b) << 16)) }
+
+// nearestBFloat16 rounds a number: of the two around it, it is the one less far away, or the even one.
+func nearestBFloat16(x float32) kernels.BFloat16 {
+	toZero := kernels.BFloat16(math.Float32bits(x) >> 16)
+	away := toZero + 1
+	low, high := math.Abs(float64(x)-ofBFloat16(toZero)), math.Abs(ofBFloat16(away)-float64(x))
+	if math.IsInf(ofBFloat16(away), 0) && !math.IsInf(float64(x), 0) {
+		high = math.Ldexp(1, 128) - math.Abs(float64(x)) // as if it were the next power of two
+	}
+	if low < high || low == high && toZero%2 == 0 {
+		return toZero
+	}
+	return away
+}
+
+func tryToBF16(r *kernelRig) {
+	n := r.count()
+	special := []float32{0, float32(math.Copysign(0, -1)), math.MaxFloat32, -math.MaxFloat32, math.SmallestNonzeroFloat32,
+		float32(math.Inf(1)), float32(math.Inf(-1)), 1 + 1.0/256, 1 + 3.0/256}
+	x := drawn(n, func() float32 {
+		switch r.random.IntN(4) {
+		case 0:
+			return special[r.random.IntN(len(special))]
+		case 1: // halfway between two
+			return math.Float32frombits(math.Float32bits(2*r.random.Float32()-1)&^0xffff | 0x8000)
+		}
+		return 2*r.random.Float32() - 1
+	})
+	want := make([]kernels.BFloat16, n)
+	for i, v := range x {
+		if want[i] = nearestBFloat16(v); math.IsInf(float64(v), 0) {
+			want[i] = kernels.BFloat16(math.Float32bits(v) >> 16)
+		}
+	}
+	nan := r.random.IntN(n)
+	x[nan] = math.Float32frombits(0x7f800001 + r.random.Uint32N(1<<22)) // also one whose upper half is infinity's
+	y := room[kernels.BFloat16](r, n)
+	r.launch(kernels.ToBF16{Y: at(y), X: at(put(r, x)), Count: uint64(n)})
+	got := y.get()
+	if !math.IsNaN(ofBFloat16(got[nan])) {
+		r.Errorf("NaN %#x becomes %#x", math.Float32bits(x[nan]), got[nan])
+	}
+	got[nan] = want[nan]
+	if !slices.Equal(got, want) {
+		r.Errorf("rounded to %#x, want %#x", got, want)
+	}
+}
+
+func tryFromBF16(r *kernelRig) {
+	s, batch, relu := r.shape(), r.about(5), int32(r.random.IntN(2))
+	n := batch * s.Size()
+	x := drawn(n, func() kernels.BFloat16 { return nearestBFloat16(2*r.random.Float32() - 1) })
+	bias := r.values(s.C)
+	k := kernels.FromBF16{X: at(put(r, x)), Count: uint32(n), Channels: uint32(s.C), Extent: uint32(s.H * s.W), Relu: relu}
+	if r.random.IntN(3) > 0 {
+		b := put(r, bias)
+		k.Bias = optionally(&b)
+	} else {
+		clear(bias)
+	}
+	want := make([]float64, n)
+	for i, v := range x {
+		if want[i] = ofBFloat16(v) + float64(bias[i/(s.H*s.W)%s.C]); relu != 0 {
+			want[i] = max(want[i], 0)
+		}
+	}
+	y := room[float32](r, n)
+	k.Y = at(y)
+	r.launch(k)
+	check(r, "y", y, want, approx.Tolerance{Rel: u}) // one sum
+}
