@@ -31,6 +31,7 @@ type conv struct {
 	windows   []panel // columns are positions
 	turned    []panel // columns are taps, for the gradient by the weights
 
+	direct  *direct      // computes the output, or nil
 	through *throughPool // computes the gradients, or nil; what follows is then not there
 
 	gradient     spread      // of the output's gradient, for that by the input
@@ -130,7 +131,9 @@ func newConv(ws *workers, p *pass, l net.PlannedLayer, in, out *activations, bat
 	w := op.source.outWidth
 	op.taps = grid(l.In.C, op.source.outHeight*w, g.KernelH, g.DilationH*w, g.KernelW, g.DilationW)
 	op.positions = grid(1, 0, g.OutH, g.StrideH*w, g.OutW, g.StrideW)
-	op.windows = newPanels(ks, op.positions)
+	if op.direct = newDirect(op, l); op.direct == nil {
+		op.windows = newPanels(ks, op.positions)
+	}
 	op.padded = make([]float32, batch*op.source.distance())
 	op.sums = make([]float32, batch*op.filters)
 	return op
@@ -142,6 +145,9 @@ func (op *conv) planGradients(l net.PlannedLayer, next sampleOp, batch int) {
 	if pool, ok := next.(*pool); ok {
 		if op.through = newThroughPool(op, pool, l, batch); op.through != nil {
 			pool.through = true
+			if op.direct != nil && pool.halves() {
+				op.direct.poolInto(pool)
+			}
 			return
 		}
 	}
@@ -172,12 +178,16 @@ func (op *conv) image(n int) []float32 {
 func (op *conv) forward(w *worker, n int) {
 	image, y := op.image(n), op.out.values(n)
 	op.source.copy(image, op.in.values(n))
-	weights := matrix{op.weight.value, op.filters, len(op.taps), 1}
-	for i := range op.windows {
-		w.multiply(weights, image, op.taps, &op.windows[i], y, len(op.positions), false)
-	}
-	for k := range op.filters {
-		finishForward(w.kernel, y[k*len(op.positions):][:len(op.positions)], op.bias, k, op.relu)
+	if op.direct != nil {
+		op.direct.forward(w, n, image)
+	} else {
+		weights := matrix{op.weight.value, op.filters, len(op.taps), 1}
+		for i := range op.windows {
+			w.multiply(weights, image, op.taps, &op.windows[i], y, len(op.positions), false)
+		}
+		for k := range op.filters {
+			finishForward(w.kernel, y[k*len(op.positions):][:len(op.positions)], op.bias, k, op.relu)
+		}
 	}
 	if op.through != nil && op.pass.training {
 		op.through.keep(n)
@@ -196,6 +206,12 @@ func finishForward(ks *asm.Kernels, y []float32, bias *parameter, k int, relu bo
 		ks.AddBiasReLU(y, b)
 	case bias != nil:
 		ks.AddBias(y, b)
+	}
+}
+
+func (op *conv) ready() {
+	if op.direct != nil {
+		op.direct.ready()
 	}
 }
 

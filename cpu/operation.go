@@ -12,9 +12,10 @@ type sampleOp interface {
 }
 
 // weightOp is a sampleOp with parameters: it has work before and after the
-// backward passes of a mini-batch's samples.
+// passes of a mini-batch's samples.
 type weightOp interface {
 	sampleOp
+	ready()          // before the first forward
 	prepare(dx bool) // before the first backward
 	finish()         // after the last: the parameters' gradients
 }
@@ -31,6 +32,7 @@ type pass struct {
 	training  bool  // dropout drops, batch normalisation takes the batch's statistics
 	frozen    bool  // running statistics stay
 	traced    bool  // what a step has no need of is computed too, to be shown
+	weights   int64 // version of the weights
 	step      int64 // updates made before this step
 }
 

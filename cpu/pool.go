@@ -13,6 +13,7 @@ type pool struct {
 	from, to net.Shape
 	in, out  *activations
 	pass     *pass
+	fused    bool    // the convolution before computes the output
 	through  bool    // the convolution before finds its output's gradient itself
 	chosen   []int32 // of MaxPool: where in its channel each output comes from
 }
@@ -48,6 +49,9 @@ func (op *pool) each(visit func(i, top, bottom, left, right int)) {
 }
 
 func (op *pool) forward(w *worker, n int) {
+	if op.fused {
+		return
+	}
 	x, y := op.in.values(n), op.out.values(n)
 	inArea, outArea := op.from.H*op.from.W, op.to.H*op.to.W
 	for c := range op.from.C {

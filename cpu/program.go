@@ -26,6 +26,8 @@ type program struct {
 
 	step    int64
 	metrics net.Metrics
+	weights int64 // their version
+	tracing bool
 	closed  bool
 	profile *profile // of the step that runs, or nil
 
@@ -214,7 +216,7 @@ func stagesOf(operations []operation) []stage {
 // forward computes probabilities and, where compare is set, losses and hits of
 // the samples b. Operations see b in p.pass.
 func (p *program) forward(b net.Batch, training, frozen, compare bool) {
-	p.pass = pass{Batch: b, training: training, frozen: frozen, step: p.step}
+	p.pass = pass{Batch: b, training: training, frozen: frozen, traced: p.tracing, weights: p.weights, step: p.step}
 	for i := range p.stages {
 		s := &p.stages[i]
 		p.stage = s
@@ -223,6 +225,11 @@ func (p *program) forward(b net.Batch, training, frozen, compare bool) {
 			op.batch.forward()
 			p.profile.end(net.Forward, op.layers)
 		} else {
+			for _, op := range p.operations[s.first:s.end] {
+				if op, ok := op.sample.(weightOp); ok {
+					op.ready()
+				}
+			}
 			p.device.workers.do(b.Len(), p.forwardTask)
 			p.profile.share(net.Forward, p.operations[s.first:s.end], s.first)
 		}
@@ -320,6 +327,7 @@ func (p *program) Step(b net.Batch) error {
 		p.backward(p.lowest)
 		p.profile.begin()
 		p.optimizer.run(p.step)
+		p.weights++
 		p.profile.end(net.Update, nil)
 	}
 	p.pass.Batch = net.Batch{}
@@ -417,6 +425,7 @@ func (p *program) SetState(s net.State) error {
 			}
 		}
 	}
+	p.weights++
 	p.step = s.Step
 	p.metrics.FirstBad = 0
 	return nil

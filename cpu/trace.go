@@ -14,10 +14,11 @@ func (p *program) Trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
 		return nil, err
 	}
 	training := mode == net.Training
+	p.tracing = true
+	defer func() { p.tracing = false }()
 	p.forward(b, training, true, true)
 	if training {
 		// Unlike a step, go down to the first layer's output.
-		p.pass.traced = true
 		p.backward(1)
 	}
 	var m net.Metrics

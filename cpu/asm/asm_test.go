@@ -546,6 +546,135 @@ func TestDots(t *testing.T) {
 	})
 }
 
+// TestDirect compares every kernel of a direct convolution with loops. The tolerance is that of a float32 sum of all
+// products.
+func TestDirect(t *testing.T) {
+	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
+		if ks.Tier != cpufeat.Portable && len(ks.directs) == 0 {
+			t.Error("no kernels")
+		}
+		for i := range ks.directs {
+			d := &ks.directs[i]
+			if length := d.Outputs + rng.IntN(7); ks.Direct(d.Columns, length) != d {
+				t.Errorf("for rows of %d: not the kernel of %d", length, d.Outputs)
+			}
+			for range 20 {
+				rows, channels, filters := 1+rng.IntN(5), 1+rng.IntN(6), d.Filters()
+				length := d.Outputs + d.Columns - 1
+				pitch := length + rng.IntN(4)
+				plane := rows*pitch + rng.IntN(9)
+				distance := d.Outputs*ks.Lanes + rng.IntN(9)
+				gx := newGuarded((rows-1)*pitch+(channels-1)*plane+length, rng.IntN(4))
+				gw, gb := newGuarded(rows*channels*d.Columns*filters, rng.IntN(4)), newGuarded(filters, rng.IntN(4))
+				gy := newGuarded((d.Vectors-1)*distance+d.Outputs*ks.Lanes, rng.IntN(4))
+				x, w, bias, y, relu := gx.fill(rng), gw.fill(rng), gb.fill(rng), gy.values(), rng.IntN(2) == 0
+				d.Convolve(y, distance, x, w, bias, rows, pitch, channels, plane, relu)
+				var got []float32
+				var want []float64
+				for f := range filters {
+					for i := range d.Outputs {
+						sum := float64(bias[f])
+						for r := range rows {
+							for c := range channels {
+								for s := range d.Columns {
+									sum += float64(x[r*pitch+c*plane+i+s]) * float64(w[((r*channels+c)*d.Columns+s)*filters+f])
+								}
+							}
+						}
+						if relu {
+							sum = max(sum, 0)
+						}
+						got, want = append(got, y[f/ks.Lanes*distance+i*ks.Lanes+f%ks.Lanes]), append(want, sum)
+					}
+				}
+				what := fmt.Sprintf("%d columns, %d outputs", d.Columns, d.Outputs)
+				approx.Check(t, what, got, want, approx.Tolerance{Abs: 3e-7 * float64(rows*channels*d.Columns+2), Rel: 1e-6})
+				for _, g := range []guarded{gx, gw, gb, gy} {
+					g.check(t, what)
+				}
+				for i := d.Outputs * ks.Lanes; i < distance && d.Vectors > 1; i++ {
+					if math.Float32bits(y[i]) != math.Float32bits(guardWord) {
+						t.Fatalf("%s: wrote between vectors of filters", what)
+					}
+				}
+			}
+			// A NaN stays one, whatever ReLU does.
+			x, w, bias := make([]float32, d.Outputs+d.Columns-1), make([]float32, d.Columns*d.Filters()), make([]float32, d.Filters())
+			y := make([]float32, d.Outputs*d.Filters())
+			x[d.Columns-1] = float32(math.NaN())
+			if d.Convolve(y, d.Outputs*ks.Lanes, x, w, bias, 1, 0, 1, 0, true); y[0] == y[0] {
+				t.Errorf("%d columns, %d outputs: a NaN is lost", d.Columns, d.Outputs)
+			}
+		}
+	})
+}
+
+// TestPoolVectors compares with MaxPool2, channel by channel, exactly.
+func TestPoolVectors(t *testing.T) {
+	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
+		for n := 1; n < 20; n++ {
+			offset := rng.IntN(4)
+			gu, gl, gy := newGuarded(2*n*ks.Lanes, offset), newGuarded(2*n*ks.Lanes, offset), newGuarded(n*ks.Lanes, offset)
+			upper, lower, y, chosen := gu.fill(rng), gl.fill(rng), gy.values(), make([]int32, n*ks.Lanes+1)
+			for i := range upper { // equal values and NaN too
+				if rng.IntN(4) == 0 {
+					upper[i], lower[i] = 0, 0
+				}
+				if rng.IntN(20) == 0 {
+					lower[i] = float32(math.NaN())
+				}
+			}
+			chosen[n*ks.Lanes] = -1
+			ks.PoolVectors(y, chosen, upper, lower, n, 100, 30)
+			for lane := range ks.Lanes {
+				var u, l []float32
+				for i := range 2 * n {
+					u, l = append(u, upper[i*ks.Lanes+lane]), append(l, lower[i*ks.Lanes+lane])
+				}
+				want, place := make([]float32, n), make([]int32, n)
+				maxPool2Portable(want, place, u, l, 100, 30)
+				for i := range n {
+					if k := i*ks.Lanes + lane; math.Float32bits(y[k]) != math.Float32bits(want[i]) || chosen[k] != place[i] {
+						t.Fatalf("%d outputs, %d of lane %d: %v from %d, want %v from %d", n, i, lane, y[k], chosen[k], want[i], place[i])
+					}
+				}
+			}
+			for _, g := range []guarded{gu, gl, gy} {
+				g.check(t, fmt.Sprint(n, " outputs"))
+			}
+			if chosen[n*ks.Lanes] != -1 {
+				t.Errorf("%d outputs: wrote behind the last place", n)
+			}
+		}
+	})
+}
+
+// TestTranspose turns matrices of every size, exactly.
+func TestTranspose(t *testing.T) {
+	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
+		for rows := 1; rows < 40; rows++ {
+			columns := 1 + rng.IntN(40)
+			stride, distance := columns+rng.IntN(5), rows+rng.IntN(5)
+			gs, gd := newGuarded((rows-1)*stride+columns, rng.IntN(4)), newGuarded((columns-1)*distance+rows, rng.IntN(4))
+			src, dst := gs.fill(rng), gd.values()
+			ks.Transpose(dst, distance, src, stride, rows, columns)
+			for j := range columns {
+				for i := range distance {
+					k := j*distance + i
+					if i < rows && dst[k] != src[i*stride+j] {
+						t.Fatalf("%dx%d: (%d, %d) is %v", rows, columns, i, j, dst[k])
+					}
+					if i >= rows && k < len(dst) && math.Float32bits(dst[k]) != math.Float32bits(guardWord) {
+						t.Fatalf("%dx%d: wrote between rows", rows, columns)
+					}
+				}
+			}
+			gs.check(t, "source")
+			gd.check(t, "destination")
+		}
+	})
+}
+
 // BenchmarkPatches takes lists as long as a channel's after 2x2 pooling of 14x14 values.
 func BenchmarkPatches(b *testing.B) {
 	for _, tier := range cpufeat.Available() {
@@ -571,6 +700,27 @@ func BenchmarkPatches(b *testing.B) {
 					b.ReportMetric(2*float64(n*len(patch))*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GFLOPS")
 				})
 			}
+		}
+	}
+}
+
+// BenchmarkDirect convolves a row of the tutorial's layers.
+func BenchmarkDirect(b *testing.B) {
+	for _, tier := range cpufeat.Available() {
+		ks := For(tier)
+		for _, channels := range []int{1, 32} {
+			d := ks.Direct(5, 14)
+			if d == nil {
+				continue
+			}
+			b.Run(fmt.Sprintf("%v/channels=%d", tier, channels), func(b *testing.B) {
+				x, w := make([]float32, 32*18*18), make([]float32, 5*channels*5*d.Filters())
+				y, bias := make([]float32, d.Outputs*d.Filters()), make([]float32, d.Filters())
+				for b.Loop() {
+					d.Convolve(y, d.Outputs*ks.Lanes, x, w, bias, 5, 18, channels, 18*18, true)
+				}
+				b.ReportMetric(2*float64(d.Outputs*len(w))*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GFLOPS")
+			})
 		}
 	}
 }

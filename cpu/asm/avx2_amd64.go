@@ -61,6 +61,18 @@ func addPatches3x1AVX2(x *float32, patch *float32, values *float32, offsets *int
 // dotsAVX2 sets y[i] to the product of x and the values at w + i*stride.
 func dotsAVX2(y *[4]float32, x []float32, w *float32, stride int)
 
+// direct5x5AVX2 convolves for 5 outputs of a row, with filters of 5 columns.
+func direct5x5AVX2(y *float32, distance int, x *float32, w *float32, bias *float32, rows int, pitch int, channels int, plane int, relu bool)
+
+// direct3x5AVX2 convolves for 5 outputs of a row, with filters of 3 columns.
+func direct3x5AVX2(y *float32, distance int, x *float32, w *float32, bias *float32, rows int, pitch int, channels int, plane int, relu bool)
+
+// poolVectorsAVX2 pools two rows of vectors into n; chosen, of int32, counts from at, width to the row.
+func poolVectorsAVX2(y *float32, chosen *int32, upper *float32, lower *float32, n int, at int32, width int32)
+
+// transposeAVX2 turns a square of 8x8 values.
+func transposeAVX2(dst *float32, distance int, src *float32, stride int)
+
 // adamAVX2 updates weights and moments.
 func adamAVX2(w []float32, g []float32, m []float32, v []float32, c *float32)
 

@@ -61,6 +61,24 @@ func addPatches3x1AVX512(x *float32, patch *float32, values *float32, offsets *i
 // dotsAVX512 sets y[i] to the product of x and the values at w + i*stride.
 func dotsAVX512(y *[4]float32, x []float32, w *float32, stride int)
 
+// direct5x14AVX512 convolves for 14 outputs of a row, with filters of 5 columns.
+func direct5x14AVX512(y *float32, distance int, x *float32, w *float32, bias *float32, rows int, pitch int, channels int, plane int, relu bool)
+
+// direct5x7AVX512 convolves for 7 outputs of a row, with filters of 5 columns.
+func direct5x7AVX512(y *float32, distance int, x *float32, w *float32, bias *float32, rows int, pitch int, channels int, plane int, relu bool)
+
+// direct3x14AVX512 convolves for 14 outputs of a row, with filters of 3 columns.
+func direct3x14AVX512(y *float32, distance int, x *float32, w *float32, bias *float32, rows int, pitch int, channels int, plane int, relu bool)
+
+// direct3x7AVX512 convolves for 7 outputs of a row, with filters of 3 columns.
+func direct3x7AVX512(y *float32, distance int, x *float32, w *float32, bias *float32, rows int, pitch int, channels int, plane int, relu bool)
+
+// poolVectorsAVX512 pools two rows of vectors into n; chosen, of int32, counts from at, width to the row.
+func poolVectorsAVX512(y *float32, chosen *int32, upper *float32, lower *float32, n int, at int32, width int32)
+
+// transposeAVX512 turns a square of 16x16 values.
+func transposeAVX512(dst *float32, distance int, src *float32, stride int)
+
 // adamAVX512 updates weights and moments.
 func adamAVX512(w []float32, g []float32, m []float32, v []float32, c *float32)
 

@@ -53,7 +53,10 @@ type Kernels struct {
 	mulAdds      func(rounds int)                       // at least 1
 	triad        func(dst, x, y []float32, s float32)
 	dots         func(y *[4]float32, x []float32, w *float32, stride int)
+	poolVectors  func(y *float32, chosen *int32, upper, lower *float32, n int, at, width int32)
+	transpose    func(dst *float32, distance int, src *float32, stride int) // of Lanes x Lanes values
 	patches      []Patches
+	directs      []Direct
 }
 
 // For returns the kernels of an available tier.

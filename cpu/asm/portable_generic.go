@@ -15,7 +15,7 @@ var portable = &Kernels{
 	sum: sumPortable, sumSquares: sumSquaresPortable, scaleBytes: scaleBytesPortable, maxPool2: maxPool2Portable,
 	adam: adamPortable, sgd: sgdPortable, momentum: momentumPortable,
 	mulAdds: mulAddsPortable, triad: triadPortable,
-	dots:    dotsPortable,
+	dots: dotsPortable, poolVectors: poolVectorsPortable, transpose: transposePortable,
 	patches: []Patches{patchesPortable(5, 5), patchesPortable(5, 1), patchesPortable(3, 3), patchesPortable(3, 1)},
 }
 
@@ -199,6 +199,24 @@ func dotsPortable(y *[4]float32, x []float32, w *float32, stride int) {
 		s3 += v * d[i]
 	}
 	*y = [4]float32{s0, s1, s2, s3}
+}
+
+func poolVectorsPortable(y *float32, chosen *int32, upper, lower *float32, n int, at, width int32) {
+	up, low := unsafe.Slice(upper, 8*n), unsafe.Slice(lower, 8*n)
+	to, from := unsafe.Slice(y, 4*n), unsafe.Slice(chosen, 4*n)
+	for i := range to {
+		k := i/4*8 + i%4
+		maxPool2Portable(to[i:i+1], from[i:i+1], []float32{up[k], up[k+4]}, []float32{low[k], low[k+4]}, at+int32(i/4*2), width)
+	}
+}
+
+func transposePortable(dst *float32, distance int, src *float32, stride int) {
+	for i := range 4 {
+		row := *(*[4]float32)(unsafe.Pointer(element(src, i*stride)))
+		for j, v := range row {
+			*element(dst, j*distance+i) = v
+		}
+	}
 }
 
 // zero is not known to the compiler, which would leave out what multiplies it.

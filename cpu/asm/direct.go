@@ -1,0 +1,70 @@
+package asm
+
+import "fmt"
+
+// Direct is the kernel of a direct convolution with stride 1, for Outputs neighbouring outputs of a row and Vectors
+// vectors of filters that have Columns columns.
+type Direct struct {
+	Columns, Outputs, Vectors int
+	lanes                     int
+
+	run func(y *float32, distance int, x, w, bias *float32, rows, pitch, channels, plane int, relu bool)
+}
+
+// Direct returns the kernel for filters of so many columns that computes the most outputs of rows of the given length, or
+// nil if there is none.
+func (ks *Kernels) Direct(columns, length int) *Direct {
+	var best *Direct
+	for i := range ks.directs {
+		if d := &ks.directs[i]; d.Columns == columns && d.Outputs <= length && (best == nil || d.Outputs > best.Outputs) {
+			best = d
+		}
+	}
+	return best
+}
+
+// Filters is how many filters the kernel computes.
+func (d *Direct) Filters() int { return d.Vectors * d.lanes }
+
+// Convolve sets the output of filter f at position i, y[f/lanes*distance + i*lanes + f%lanes] with as many lanes as a
+// vector has, to bias[f] and the sum over rows r, channels c and columns s of
+//
+//	x[r*pitch + c*plane + i+s] * w[((r*channels+c)*Columns+s)*Filters + f]
+//
+// in this order; or to 0 if relu is set and that is less.
+func (d *Direct) Convolve(y []float32, distance int, x, w, bias []float32, rows, pitch, channels, plane int, relu bool) {
+	if rows < 1 || channels < 1 || len(bias) != d.Filters() || len(w) != rows*channels*d.Columns*d.Filters() {
+		panic(fmt.Sprintf("BUG: direct convolution of %d rows, %d channels, %d weights, %d biases", rows, channels, len(w), len(bias)))
+	}
+	_, _ = y[(d.Vectors-1)*distance+d.Outputs*d.lanes-1], x[(rows-1)*pitch+(channels-1)*plane+d.Outputs+d.Columns-2]
+	d.run(&y[0], distance, &x[0], &w[0], &bias[0], rows, pitch, channels, plane, relu)
+}
+
+// PoolVectors pools as MaxPool2 does, where a position's value is a vector of channels: upper and lower are rows of 2*n
+// positions, y and chosen of n. chosen holds int32 values.
+func (ks *Kernels) PoolVectors(y []float32, chosen []int32, upper, lower []float32, n, at, width int) {
+	_, _, _, _ = y[n*ks.Lanes-1], chosen[n*ks.Lanes-1], upper[2*n*ks.Lanes-1], lower[2*n*ks.Lanes-1]
+	ks.poolVectors(&y[0], &chosen[0], &upper[0], &lower[0], n, int32(at), int32(width))
+}
+
+// Transpose sets dst[j*distance+i] to src[i*stride+j] for i in [0, rows) and j in [0, columns).
+func (ks *Kernels) Transpose(dst []float32, distance int, src []float32, stride, rows, columns int) {
+	if rows == 0 || columns == 0 {
+		return
+	}
+	_, _ = dst[(columns-1)*distance+rows-1], src[(rows-1)*stride+columns-1]
+	n := ks.Lanes
+	for i := 0; i < rows; i += n {
+		for j := 0; j < columns; j += n {
+			if i+n <= rows && j+n <= columns {
+				ks.transpose(&dst[j*distance+i], distance, &src[i*stride+j], stride)
+				continue
+			}
+			for a := i; a < min(i+n, rows); a++ {
+				for b := j; b < min(j+n, columns); b++ {
+					dst[b*distance+a] = src[a*stride+b]
+				}
+			}
+		}
+	}
+}
