@@ -51,20 +51,21 @@ func mistakesSheet(e *runreport.Evaluation, names []string) image.Image {
 		scaled := raster.Sheet([]image.Image{sample}, 1, 0, max(1, sampleSize/max(b.Dx(), b.Dy())))
 		at := image.Pt((sampleSize-scaled.Bounds().Dx())/2, 0)
 		draw.Draw(cell, scaled.Bounds().Add(at), scaled, image.Point{}, draw.Over)
-		caption(cell, sampleSize+lineHeight, "is "+net.ClassName(names, m.Label))
-		caption(cell, sampleSize+2*lineHeight, fmt.Sprintf("%s %.0f %%", net.ClassName(names, m.Predicted), 100*m.Probability))
+		caption(cell, sampleSize+lineHeight, "is "+net.ClassName(names, m.Label), "")
+		caption(cell, sampleSize+2*lineHeight, net.ClassName(names, m.Predicted), fmt.Sprintf(" %.0f %%", 100*m.Probability))
 		cells = append(cells, cell)
 	}
 	return raster.Sheet(cells, mistakesWide, mistakeGap, 1)
 }
 
-// caption writes a line of text, in the middle, its foot at y. What has no room at
-// its end is cut.
-func caption(img draw.Image, y int, text string) {
+// caption writes a line of text, in the middle, its foot at y. A name that has no
+// room before the rest is cut.
+func caption(img draw.Image, y int, name, rest string) {
 	face := basicfont.Face7x13
-	letters := []rune(text)
-	letters = letters[:min(len(letters), img.Bounds().Dx()/face.Advance)]
-	x := (img.Bounds().Dx() - len(letters)*face.Advance) / 2
+	letters := []rune(name)
+	letters = letters[:max(0, min(len(letters), img.Bounds().Dx()/face.Advance-len(rest)))]
+	text := string(letters) + rest
+	x := (img.Bounds().Dx() - (len(letters)+len(rest))*face.Advance) / 2
 	d := font.Drawer{Dst: img, Src: image.Black, Face: face, Dot: fixed.P(x, y)}
-	d.DrawString(string(letters))
+	d.DrawString(text)
 }
