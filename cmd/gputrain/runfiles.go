@@ -18,6 +18,8 @@ type runFiles struct {
 	resume *net.Checkpoint // nil for a new run
 	log    *runfolder.Log
 	board  *tensorboard.Observer // nil without TensorBoard's files
+
+	release func() error // the lock
 }
 
 // Observe begins with the run, because only then is it sure that it goes on.
@@ -63,10 +65,9 @@ func (f *runFiles) close() error {
 	if f.board != nil {
 		errs = append(errs, f.board.Close())
 	}
+	errs = append(errs, f.release())
 	if _, missing := os.Stat(filepath.Join(f.dir, net.LastCheckpoint)); f.resume == nil && errors.Is(missing, os.ErrNotExist) {
-		for _, name := range []string{runfolder.RecordFile, runfolder.MetricsFile} {
-			_ = os.Remove(filepath.Join(f.dir, name)) // if it is there
-		}
+		runfolder.Clear(f.dir)
 		if f.board != nil {
 			f.board.Remove()
 		}

@@ -131,6 +131,28 @@ func TestResumedRunFolder(t *testing.T) {
 	}
 }
 
+// TestTwoTrainers wants the second process that trains a run to be told so, and the
+// first one's files to stay as they are.
+func TestTwoTrainers(t *testing.T) {
+	inFolder(t)
+	must(t, quick("--run", "mine", "--epochs", "1")...)
+	dir := filepath.Join(runsFolder, "mine")
+	release, err := runfolder.Lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := history(t, dir)
+	resume := []string{"train", "--resume", "mine", "--limit", "1000", "--epochs", "2"}
+	refuses(t, exitFailed, "another process trains the run in "+dir+": wait for it, or interrupt it", resume...)
+	if got := history(t, dir); !reflect.DeepEqual(got, before) {
+		t.Errorf("the metrics became %q", got)
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	must(t, resume...)
+}
+
 func TestRunFolderRefusals(t *testing.T) {
 	inFolder(t)
 	for _, name := range []string{"recipe.json", "metrics.jsonl", "best.safetensors"} {

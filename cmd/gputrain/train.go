@@ -124,12 +124,20 @@ func (a *app) train(c *cli.Context) (err error) {
 		return err
 	}
 	files := &runFiles{dir: cfg.Saving.Dir, record: a.record(c, run), resume: cfg.Resume}
+	if files.release, err = runfolder.Lock(cfg.Saving.Dir); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, files.close()) }()
+	if run.resumed {
+		if err := checkLatest(cfg.Resume, run.from, cfg.Saving.Dir); err != nil {
+			return err
+		}
+	}
 	if c.Bool("tensorboard") {
 		if files.board, err = tensorboard.New(program, cfg, tensorboard.Options{Dir: cfg.Saving.Dir, ClassNames: run.data.ClassNames}); err != nil {
 			return err
 		}
 	}
-	defer func() { err = errors.Join(err, files.close()) }()
 	cfg.Interval = max(1, cfg.Recipe.StepsPerEpoch(cfg.Train.Len())/100)
 	watch := &captureWatch{app: a}
 	switch {
@@ -192,6 +200,7 @@ type trainingRun struct {
 	data    *mnist.Split
 	plan    *net.Plan
 	resumed bool
+	from    string // the run's folder or the checkpoint, of a resumed run
 }
 
 // planRun turns the flags into a run, without touching the folder.
@@ -226,7 +235,7 @@ func planRun(c *cli.Context) (*trainingRun, error) {
 		return nil, usagef("--keep must be at least 0, got %d", cfg.Saving.Keep)
 	}
 	if run.resumed {
-		err = resumeRun(c, cfg, from)
+		run.from, err = resumeRun(c, cfg, from)
 	} else {
 		err = beginRun(c, cfg)
 	}
@@ -278,39 +287,35 @@ func beginRun(c *cli.Context, cfg *net.Config) (err error) {
 	return err
 }
 
-// resumeRun sets network and recipe of the run whose checkpoint is at a path, and
-// refuses flags that contradict it.
-func resumeRun(c *cli.Context, cfg *net.Config, from string) error {
+// resumeRun sets network and recipe of the run that is named, returns where it was
+// found, and refuses flags that contradict it.
+func resumeRun(c *cli.Context, cfg *net.Config, from string) (path string, err error) {
 	saved, path, err := loadRun(from)
 	if err != nil {
-		return err
+		return "", err
 	}
 	cfg.Resume, cfg.Network, cfg.Recipe = saved, saved.Network, saved.Recipe
 	cfg.Saving.Dir = path
 	if info, err := os.Stat(path); err == nil && !info.IsDir() {
 		cfg.Saving.Dir = filepath.Dir(path)
-		if err := checkLatest(saved, path); err != nil {
-			return err
-		}
 	}
 	if c.IsSet("model") {
 		if cfg.Network, err = loadModel(c.String("model")); err != nil {
-			return err // net.Train compares it with the checkpoint's
+			return "", err // net.Train compares it with the checkpoint's
 		}
 	}
 	if name := c.String("recipe"); c.IsSet("recipe") && name != saved.Recipe.Name {
-		return fmt.Errorf("%w: the run began with --recipe %s, not %s; leave the flag out, or start a new run without --resume", net.ErrResume, saved.Recipe.Name, name)
+		return "", fmt.Errorf("%w: the run began with --recipe %s, not %s; leave the flag out, or start a new run without --resume", net.ErrResume, saved.Recipe.Name, name)
 	}
 	if err := contradiction(c, saved.Recipe); err != nil {
-		return err
+		return "", err
 	}
-	return overrideRecipe(c, &cfg.Recipe)
+	return path, overrideRecipe(c, &cfg.Recipe)
 }
 
 // checkLatest refuses to go on from a checkpoint that the run has left behind: what
 // came after it would be lost.
-func checkLatest(saved *net.Checkpoint, path string) error {
-	dir := filepath.Dir(path)
+func checkLatest(saved *net.Checkpoint, path, dir string) error {
 	last, err := net.LoadCheckpoint(dir)
 	if err != nil || last.State.Step <= saved.State.Step {
 		return nil // the latest that is whole

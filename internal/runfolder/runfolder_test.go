@@ -257,6 +257,30 @@ func TestRecord(t *testing.T) {
 	}
 }
 
+func TestLock(t *testing.T) {
+	dir := t.TempDir()
+	release, err := Lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Lock(dir); err == nil || err.Error() != "another process trains the run in "+dir+": wait for it, or interrupt it" {
+		t.Errorf("a second lock: %v", err)
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	if release, err = Lock(dir); err != nil {
+		t.Fatalf("after the first was released: %v", err)
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	Clear(dir)
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		t.Errorf("%v stay (%v)", entries, err)
+	}
+}
+
 func FuzzMetrics(f *testing.F) {
 	for _, e := range events() {
 		line, err := Entry{time.Unix(1, 2), e}.encode()
