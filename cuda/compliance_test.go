@@ -7,8 +7,10 @@ import (
 
 	"github.com/gputrain/gputrain/cuda"
 	"github.com/gputrain/gputrain/cuda/sim"
+	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/devicetest"
+	"github.com/gputrain/gputrain/net/verify"
 )
 
 // open opens the device; the test's simulated machine is running.
@@ -24,6 +26,32 @@ func open(o cuda.Options) devicetest.Open {
 }
 
 func TestCompliance(t *testing.T) {
-	sim.Start(t)
-	devicetest.Run(t, open(cuda.Options{Precision: cuda.FP32, Deterministic: true, Heuristic: true}), devicetest.NoAllocs())
+	sim.Seeds(t, some(5, 1), func(t *testing.T, _ *sim.Machine) {
+		devicetest.Run(t, open(strict), devicetest.NoAllocs())
+	})
+}
+
+// TestVerify compares every built-in model with the reference on real images, as `gputrain verify` does.
+func TestVerify(t *testing.T) {
+	split, err := mnist.Tutorial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sim.Seeds(t, some(5, 1), func(t *testing.T, m *sim.Machine) {
+		d, err := cuda.Open(strict)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer closeDevice(t, d)
+		for _, n := range net.Models() {
+			r, err := verify.Network(t.Context(), d, n, split.Train, verify.Options{Batch: some(4, 2), Seed: uint64(m.Seed())})
+			if err != nil {
+				t.Fatalf("%s: %v", n.Name, err)
+			}
+			t.Logf("%s: %d comparisons on %d images", n.Name, len(r.Checks()), r.Batch)
+			for _, f := range r.Failures() {
+				t.Errorf("%s: %+v", n.Name, f)
+			}
+		}
+	})
 }

@@ -69,7 +69,14 @@ func (d *Device) dataset(s *net.Dataset) (*deviceData, error) {
 	}
 	x := &deviceData{of: key}
 	err := x.upload(d, s)
-	for errors.Is(err, ErrOutOfMemory) && d.couldFit(key) {
+	for errors.Is(err, ErrOutOfMemory) {
+		fits, e := d.couldFit(key)
+		if e != nil {
+			return nil, e
+		}
+		if !fits {
+			break
+		}
 		i := slices.IndexFunc(d.data, func(y *deviceData) bool { return !y.streamed })
 		if err = d.forget(d.data[i]); err == nil {
 			err = x.upload(d, s)
@@ -86,13 +93,13 @@ func (d *Device) dataset(s *net.Dataset) (*deviceData, error) {
 }
 
 // couldFit reports whether there would be room for a data set if those on the device were forgotten.
-func (d *Device) couldFit(key dataKey) bool {
+func (d *Device) couldFit(key dataKey) (bool, error) {
 	_, room, err := d.pool.room()
 	var held int64
 	for _, x := range d.data {
 		held += x.samples.Bytes + x.labels.Bytes
 	}
-	return err == nil && held > 0 && key.bytes()+4*int64(key.count) <= held+room
+	return held > 0 && key.bytes()+4*int64(key.count) <= held+room, err
 }
 
 // forget gives back the memory of a data set, and the graphs that read it.

@@ -27,9 +27,18 @@ type outcome struct {
 	err   error // each part's, joined
 }
 
-// faultyRun is a short training run from opening the device to closing it, with checkpoints and an evaluation.
-func faultyRun(t *testing.T, dir string) outcome {
-	t.Helper()
+// scenario is a run on a GPU that is tried with faults, which are there from when it calls `begin`.
+type scenario struct {
+	name string
+	run  func(t *testing.T, dir string, begin func()) outcome
+}
+
+// scenarios are training from opening the device to closing it, with checkpoints and an evaluation; and what may come after
+// a network has been compiled: a resumed state, a data set that is streamed, an inference.
+var scenarios = []scenario{{"train", trainOnce}, {"streamed", trainStreamed}}
+
+func trainOnce(t *testing.T, dir string, begin func()) outcome {
+	begin()
 	o := strict
 	o.Deterministic, o.Heuristic = false, false // measures
 	o.Workspace, o.MemoryLimit = 1<<20, 64<<20  // for speed
@@ -56,6 +65,60 @@ func trainOn(t *testing.T, d net.Device, dir string) (end outcome) {
 	end.graph = p.(interface{ GraphError() error }).GraphError()
 	end.err = errors.Join(end.err, p.Close())
 	return end
+}
+
+// trainStreamed has room for the network and some mini-batches, and not for the data set's 196 kB: cuBLAS has 4.2 MB.
+func trainStreamed(t *testing.T, _ string, begin func()) (end outcome) {
+	const batch, samples = 4, 4000
+	o := strict
+	o.SingleAllocations, o.MemoryLimit = true, 4_400_000
+	d, err := cuda.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := d.Compile(everything(), net.Options{Batch: batch, Optimizer: net.AdamDefault(0.01), Seed: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin()
+	end.state, end.err = steps(p, noise("streamed", samples), batch)
+	end.graph = p.(interface{ GraphError() error }).GraphError()
+	end.err = errors.Join(end.err, p.Close(), d.Close())
+	return end
+}
+
+// steps makes steps with a state set between them, evaluates and asks for an answer.
+func steps(p net.Program, data *net.Dataset, batch int) (s net.State, err error) {
+	indices := func(from, n int) (b net.Batch) {
+		b.Data = data
+		for i := range n {
+			b.Indices = append(b.Indices, int32((from+i)%data.Len()))
+		}
+		return b
+	}
+	for i := range 20 {
+		if i == 10 {
+			if s, err = p.State(); err != nil {
+				return s, err
+			}
+			if err = p.SetState(s); err != nil {
+				return s, err
+			}
+		}
+		if err = p.Step(indices(i*batch, batch)); err != nil {
+			return s, err
+		}
+	}
+	if err = p.Evaluate(indices(7, 3)); err != nil {
+		return s, err
+	}
+	if _, err = p.Metrics(); err != nil {
+		return s, err
+	}
+	if _, err = p.Infer(indices(3999, 2)); err != nil {
+		return s, err
+	}
+	return p.State()
 }
 
 // A run goes on, to the same end, without what these calls do: what they tell is for people, and an algorithm that fails has a
@@ -86,49 +149,65 @@ func status(call string) int {
 	return 999 // CUDA_ERROR_UNKNOWN
 }
 
-// TestEveryCallMayFail lets each call of a training run fail in turn. The run then ends with an error that names what
-// failed, or, where it can do without, as if nothing had; nothing leaks, and the checkpoint is whole. A sample of the calls
-// takes every function's first two and last, and with every seed another one between; with -short the first alone.
+// TestEveryCallMayFail lets each call of a run fail in turn. The run then ends with an error that names what failed, or, where
+// it can do without, as if nothing had; nothing leaks, and the checkpoint is whole. A sample of the calls takes every function's
+// first two and last, and with every seed another one between; with -short the first alone.
 func TestEveryCallMayFail(t *testing.T) {
-	calls, want, seed := faultless(t)
-	for _, name := range slices.Sorted(maps.Keys(calls)) {
-		last := int(calls[name])
-		between := rand.New(rand.NewPCG(uint64(seed), uint64(last))).IntN(last) + 1
-		for nth := 1; nth <= last; nth++ {
-			if long() || nth == 1 || !testing.Short() && (nth == 2 || nth == last || nth == between) {
-				t.Run(fmt.Sprintf("%s/%d", name, nth), func(t *testing.T) { failCall(t, name, nth, want) })
+	for _, s := range scenarios {
+		t.Run(s.name, func(t *testing.T) {
+			counts, want, seed := s.faultless(t)
+			if streamed := counts["call.cuStreamWaitEvent"] > 0; streamed != (s.name == "streamed") {
+				t.Fatal("the data set should be streamed in one scenario, and not in the other")
 			}
-		}
+			for _, counter := range slices.Sorted(maps.Keys(counts)) {
+				name, ok := strings.CutPrefix(counter, "call.")
+				last := int(counts[counter])
+				if !ok || last == 0 {
+					continue
+				}
+				between := rand.New(rand.NewPCG(uint64(seed), uint64(last))).IntN(last) + 1
+				for nth := 1; nth <= last; nth++ {
+					if long() || nth == 1 || !testing.Short() && (nth == 2 || nth == last || nth == between) {
+						t.Run(fmt.Sprintf("%s/%d", name, nth), func(t *testing.T) { s.failCall(t, name, nth, want) })
+					}
+				}
+			}
+		})
 	}
 }
 
-// faultless returns how often a run without faults calls each function, the run's final state and its seed.
-func faultless(t *testing.T) (calls map[string]int64, state net.State, seed int64) {
+// faultless returns what a run without faults adds to each of the machine's counters, the run's final state and its seed.
+func (s scenario) faultless(t *testing.T) (counts map[string]int64, state net.State, seed int64) {
 	t.Helper()
-	calls = map[string]int64{}
 	t.Run("none", func(t *testing.T) {
 		m := sim.Start(t)
 		seed = m.Seed()
-		end := faultyRun(t, t.TempDir())
+		var before map[string]int64
+		end := s.run(t, t.TempDir(), func() { before = m.Counters() })
 		if state = end.state; end.err != nil || end.graph != nil {
 			t.Fatal(end.err, end.graph)
 		}
-		for name, n := range m.Counters() {
-			if call, ok := strings.CutPrefix(name, "call."); ok {
-				calls[call] = n
-			}
+		counts = m.Counters()
+		for name, n := range before {
+			counts[name] -= n
 		}
 	})
-	return calls, state, seed
+	return counts, state, seed
 }
 
-func failCall(t *testing.T, name string, nth int, want net.State) {
-	m := sim.Start(t, sim.Fault(name, nth, status(name)))
+// attempt runs with a fault, and fails the test where that hangs.
+func (s scenario) attempt(t *testing.T, m *sim.Machine, dir string, fault sim.Option) outcome {
+	t.Helper()
+	hangs := time.AfterFunc(time.Minute, func() { panic(fmt.Sprintf("the run hangs with %s", fault)) })
+	defer hangs.Stop()
+	return s.run(t, dir, func() { m.Set(fault) })
+}
+
+func (s scenario) failCall(t *testing.T, name string, nth int, want net.State) {
+	m := sim.Start(t)
 	call, _, _ := strings.Cut(name, "_v2")
 	dir := t.TempDir()
-	hangs := time.AfterFunc(time.Minute, func() { panic(fmt.Sprintf("the run hangs after %s failed for the %dth time", name, nth)) })
-	end := faultyRun(t, dir)
-	hangs.Stop()
+	end := s.attempt(t, m, dir, sim.Fault(name, nth, status(name)))
 	named := func(err error) bool {
 		return err != nil && (strings.Contains(err.Error(), call) || describing.MatchString(call) && operations.MatchString(err.Error()))
 	}
@@ -137,7 +216,7 @@ func failCall(t *testing.T, name string, nth int, want net.State) {
 		t.Errorf("the error doesn't name %s: %v", call, end.err)
 	case errors.Is(end.err, cuda.ErrDeviceLost):
 		t.Errorf("the GPU is there: %v", end.err)
-	case end.err != nil || name == "cuInit" && nth == 1: // the simulator's own, before the run
+	case end.err != nil:
 	case !dispensable.MatchString(call) && !named(end.graph):
 		t.Errorf("the run did not notice; of its graph it says %v", end.graph)
 	default:
@@ -176,37 +255,31 @@ func wholeCheckpoint(t *testing.T, dir string) {
 	}
 }
 
-// TestLostAnywhere loses the GPU at each piece of work of a training run in turn, or lets it time out at each launch. A sample
-// takes every 29th.
+// TestLostAnywhere loses the GPU at each piece of work of a run in turn, or lets it time out at each launch. A sample takes
+// every 29th.
 func TestLostAnywhere(t *testing.T) {
-	work := 0
-	t.Run("none", func(t *testing.T) {
-		m := sim.Start(t)
-		if end := faultyRun(t, t.TempDir()); end.err != nil {
-			t.Fatal(end.err)
-		}
-		for name, n := range m.Counters() {
-			if slices.Contains([]string{"kernel", "dnn", "blas", "memcpy HtoD", "memcpy DtoH", "memset"}, name) {
-				work += int(n)
+	for _, s := range scenarios {
+		t.Run(s.name, func(t *testing.T) {
+			counts, _, _ := s.faultless(t)
+			work := 0
+			for _, kind := range []string{"kernel", "dnn", "blas", "memcpy HtoD", "memcpy DtoH", "memset"} {
+				work += int(counts[kind])
 			}
-		}
-	})
-	step := some(1, 29)
-	for nth := 1; nth <= work; nth += step {
-		t.Run(fmt.Sprint("lost/", nth), func(t *testing.T) { lose(t, sim.Lost(nth)) })
-	}
-	for nth := 1; nth <= work/4; nth += step { // about one in four is a launch outside of a graph
-		t.Run(fmt.Sprint("watchdog/", nth), func(t *testing.T) { lose(t, sim.Timeout(nth)) })
+			step := some(1, 29)
+			for nth := 1; nth <= work; nth += step {
+				t.Run(fmt.Sprint("lost/", nth), func(t *testing.T) { s.lose(t, sim.Lost(nth)) })
+			}
+			for nth := 1; nth <= int(counts["call.cuLaunchKernel"]); nth += step {
+				t.Run(fmt.Sprint("watchdog/", nth), func(t *testing.T) { s.lose(t, sim.Timeout(nth)) })
+			}
+		})
 	}
 }
 
-func lose(t *testing.T, fault sim.Option) {
-	sim.Start(t, fault)
+func (s scenario) lose(t *testing.T, fault sim.Option) {
+	m := sim.Start(t)
 	dir := t.TempDir()
-	hangs := time.AfterFunc(time.Minute, func() { panic("the run hangs") })
-	end := faultyRun(t, dir)
-	hangs.Stop()
-	if !errors.Is(end.err, cuda.ErrDeviceLost) {
+	if end := s.attempt(t, m, dir, fault); !errors.Is(end.err, cuda.ErrDeviceLost) {
 		t.Errorf("the error is %v", end.err)
 	}
 	wholeCheckpoint(t, dir)
