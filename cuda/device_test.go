@@ -192,7 +192,7 @@ func TestOutOfMemory(t *testing.T) {
 		{"on a small GPU beside another network", 0, 1000, []sim.Option{sim.Memory(96 << 20)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			sim.Start(t, c.machine...)
+			m := sim.Start(t, c.machine...)
 			o := strict
 			if c.limit > 0 {
 				o.MemoryLimit = limit(t, c.limit)
@@ -222,7 +222,9 @@ func TestOutOfMemory(t *testing.T) {
 				t.Fatalf("the error says %+v: %v", e, err)
 			}
 			if p, err := compile(2 * e.Fits); err == nil {
-				t.Errorf("%d would fit, it says; twice that does too", e.Fits)
+				if m.Simulated() { // on a GPU the larger one may choose algorithms with smaller workspaces
+					t.Errorf("%d would fit, it says; twice that does too", e.Fits)
+				}
 				if err := p.Close(); err != nil {
 					t.Fatal(err)
 				}

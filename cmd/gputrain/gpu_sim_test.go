@@ -173,3 +173,34 @@ func TestCUDATensorBoard(t *testing.T) {
 		sameWeights(t, filepath.Join(runsFolder, "watched"), filepath.Join(runsFolder, "alone"))
 	})
 }
+
+// TestCUDALost loses the GPU in the second epoch: training stops and says why, and goes on from its last checkpoint once the
+// GPU is back.
+func TestCUDALost(t *testing.T) {
+	simulate(t, func(t *testing.T, m *sim.Machine) {
+		train := smallData(t, "--deterministic")
+		must(t, append(train, "--run", "whole")...)
+		launches := int(m.Counters()["call.cuGraphLaunch"])
+		const ecc = 214
+		m.Set(sim.Fault("cuGraphLaunch", launches*4/5, ecc))
+		o := gputrain(t, append(train, "--run", "lost")...)
+		for _, want := range []string{"training stopped in epoch 2", "the GPU was lost (its memory had an error that could not be corrected",
+			"cuGraphLaunch: CUDA_ERROR_ECC_UNCORRECTABLE (214)", "runs/lost"} {
+			if o.status != exitFailed || !strings.Contains(o.errors, want) {
+				t.Errorf("status %d, and nothing of %q in %s", o.status, want, o.errors)
+			}
+		}
+		must(t, "train", "--resume", "lost", "--data", "small", "--device", "cuda", "--deterministic")
+		whole, err := os.ReadFile(filepath.Join("runs", "whole", "last.safetensors"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resumed, err := os.ReadFile(filepath.Join("runs", "lost", "last.safetensors"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(whole) != string(resumed) {
+			t.Error("the resumed run's last checkpoint is not the uninterrupted one's")
+		}
+	})
+}
