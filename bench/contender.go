@@ -65,7 +65,7 @@ func (c *contender) warm(ctx context.Context, least float64, repeats int) error 
 	// What takes much longer than asked for may do so a few times only.
 	c.turns = repeats
 	if most := 4 * least * float64(repeats) / took; c.batches == 1 && most < float64(repeats) {
-		c.turns = max(min(repeats, 5), int(most))
+		c.turns = max(fewest, int(most))
 	}
 	return nil
 }

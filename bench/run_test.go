@@ -400,7 +400,7 @@ func TestPeersThatAgreeTakeTurns(t *testing.T) {
 
 // TestSlowOnesTakeFewerTurns wants turns spread evenly over the rounds.
 func TestSlowOnesTakeFewerTurns(t *testing.T) {
-	c := &contender{repeat: func(n int) (float64, error) { return 3 * float64(n), nil }}
+	c := &contender{repeat: func(n int) (float64, error) { return 3.2 * float64(n), nil }}
 	if err := c.warm(t.Context(), 0.2, 20); err != nil {
 		t.Fatal(err)
 	}

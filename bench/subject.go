@@ -33,9 +33,15 @@ type job struct {
 	batches []net.Batch
 }
 
-// batchesOf returns how many different mini-batches of a size are used: as many as the peers' agreement is checked on, or
-// what the data set has.
-func batchesOf(data *net.Dataset, size int) int { return min(agreementBatches, data.Len()/size) }
+// batchesOf returns how many different mini-batches are used: as many as the peers' agreement is checked on, or what the data
+// set has. Of inference, where each batch is for itself, large ones are fewer.
+func batchesOf(data *net.Dataset, w Work) int {
+	n := min(agreementBatches, data.Len()/w.Batch)
+	if w.Mode == peers.Infer {
+		n = min(n, max(2, 2000/w.Batch))
+	}
+	return n
+}
 
 // agreementBatches is how many losses of a peer are compared with ours.
 const agreementBatches = 20
@@ -54,7 +60,7 @@ func newJob(w Work, n *net.Network, c Config) (*job, error) {
 		return nil, fmt.Errorf("a batch of %d needs as many samples, data set %s has %d", w.Batch, c.Data.Name, c.Data.Len())
 	}
 	j := &job{Work: w, plan: plan, options: net.Options{Batch: w.Batch, Optimizer: c.Optimizer, Seed: c.Seed}}
-	j.batches = peers.Job{Batch: w.Batch, Check: batchesOf(c.Data, w.Batch)}.Batches(c.Data)
+	j.batches = peers.Job{Batch: w.Batch, Check: batchesOf(c.Data, w)}.Batches(c.Data)
 	return j, nil
 }
 
@@ -138,25 +144,23 @@ func (j *job) examine(ctx context.Context, s Subject, judge *verdict) (m Measure
 // allocations returns how often a mini-batch takes Go memory, and how many bytes: the least of some tries, because the Go
 // runtime may take some for itself meanwhile.
 func (j *job) allocations(p net.Program) (number, bytes uint64, err error) {
-	took, err := j.run(p, 1)
-	if err != nil {
-		return 0, 0, err
-	}
-	n, tries := uint64(5), 3
-	if took > 0.1 {
-		n, tries = 1, 1
-	}
-	number, bytes = math.MaxUint64, 0
-	for range tries {
+	n, tries := 1, 1
+	for try := 0; try < tries; try++ {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		if _, err := j.run(p, int(n)); err != nil {
+		took, err := j.run(p, n)
+		if err != nil {
 			return 0, 0, err
 		}
 		runtime.ReadMemStats(&after)
+		if try == 0 && took < 0.1 { // fast enough for more
+			n, tries = 5, 4
+			number = math.MaxUint64
+			continue
+		}
 		// Whole numbers: what was allocated once in n mini-batches is not of each.
-		if times := (after.Mallocs - before.Mallocs) / n; times < number {
-			number, bytes = times, (after.TotalAlloc-before.TotalAlloc)/n
+		if times := (after.Mallocs - before.Mallocs) / uint64(n); try == 0 || times < number {
+			number, bytes = times, (after.TotalAlloc-before.TotalAlloc)/uint64(n)
 		}
 	}
 	if number == 0 {

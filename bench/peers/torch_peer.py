@@ -7,7 +7,7 @@ from protocol import serve
 
 class Torch:
     def __init__(self, job):
-        variant = os.environ.get("PEER_VARIANT", "")
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # or PyTorch warns of drivers
         import torch
         import torch.nn.functional as F
 
@@ -15,14 +15,14 @@ class Torch:
         torch.set_num_interop_threads(1)
         self.torch = torch
         self.version = torch.__version__
-        self.settings = "torch.compile"
-        self.layout = torch.contiguous_format if "nchw" in variant else torch.channels_last
+        # torch.compile was slower: 39 ms a step where this takes 30, at batch 50 on two threads.
+        self.settings = "eager, oneDNN, channels last, fused Adam; threads by set_num_threads"
         train = job.mode == "train"
         self.w = w = {}
         for name, value in job.weights.items():
             t = torch.tensor(value)
             if t.dim() == 4:
-                t = t.contiguous(memory_format=self.layout)
+                t = t.contiguous(memory_format=torch.channels_last)
             w[name] = t.requires_grad_(train)
 
         def logits(x):
@@ -38,8 +38,6 @@ class Torch:
         def probabilities(images):
             return F.softmax(logits(images), dim=1)
 
-        if "compile" in variant:
-            mean_loss, probabilities = torch.compile(mean_loss), torch.compile(probabilities)
         self.mean_loss, self.probabilities = mean_loss, probabilities
         if train:
             o = job.optimizer
@@ -48,7 +46,7 @@ class Torch:
             self.steps = 0
 
     def put(self, images, labels):
-        images = self.torch.tensor(images).contiguous(memory_format=self.layout)
+        images = self.torch.tensor(images).contiguous(memory_format=self.torch.channels_last)
         return images, self.torch.tensor(labels).long()
 
     def step(self, batch):
