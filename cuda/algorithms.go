@@ -222,7 +222,11 @@ func (p *program) borrow(x, w, y int64) (*operands, error) {
 			err = p.device.zero(*b.into)
 		}
 		if err != nil {
-			return nil, errors.Join(err, o.giveBack(pool))
+			// What has been zeroed may still be being zeroed.
+			if e := errors.Join(p.device.synchronize(), o.giveBack(pool)); e != nil {
+				return nil, e
+			}
+			return nil, err
 		}
 	}
 	return o, nil

@@ -14,7 +14,6 @@ import (
 	"github.com/gputrain/gputrain/cuda"
 	"github.com/gputrain/gputrain/cuda/driver"
 	"github.com/gputrain/gputrain/cuda/sim"
-	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -244,57 +243,6 @@ func TestOutOfMemory(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestEveryAllocationMayFail lets each allocation of a first step fail in turn: that is an error, or, where there is another
-// algorithm or a data set can be streamed, changes nothing. Nothing is left behind.
-func TestEveryAllocationMayFail(t *testing.T) {
-	var allocations int64
-	var want net.State
-	t.Run("none", func(t *testing.T) {
-		m := sim.Start(t)
-		var err error
-		if want, err = firstStep(t); err != nil {
-			t.Fatal(err)
-		}
-		allocations = m.Counters()["allocations"]
-	})
-	for nth := 1; nth <= int(allocations); nth++ {
-		t.Run(fmt.Sprint(nth), func(t *testing.T) {
-			sim.Start(t, sim.OOM(nth))
-			got, err := firstStep(t)
-			if err == nil {
-				for name, p := range want.Params {
-					// Another algorithm sums in another order.
-					approx.Check(t, name, got.Params[name].Float32s(), p.Float32s(), approx.Tolerance{Abs: 1e-5, Rel: 1e-4})
-				}
-			} else if !errors.Is(err, cuda.ErrOutOfMemory) {
-				t.Errorf("allocation %d failed, and the error is %v", nth, err)
-			}
-		})
-	}
-}
-
-// firstStep trains for one step with buffers of their own and returns the weights after it.
-func firstStep(t *testing.T) (s net.State, err error) {
-	o := strict
-	o.SingleAllocations = true
-	d, err := cuda.Open(o)
-	if err != nil {
-		return s, err
-	}
-	defer func() { err = errors.Join(err, d.Close()) }()
-	p, err := d.Compile(network(), net.Options{Batch: 4, Optimizer: net.AdamDefault(1e-3), Seed: 3})
-	if err != nil {
-		return s, err
-	}
-	if err := p.Step(net.Batch{Data: images(4), Indices: []int32{0, 1, 2, 3}}); err != nil {
-		return s, err
-	}
-	if _, err := p.Metrics(); err != nil {
-		return s, err
-	}
-	return p.State()
 }
 
 // TestLostDevice loses the GPU in the middle of training.

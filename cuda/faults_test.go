@@ -38,10 +38,20 @@ type scenario struct {
 var scenarios = []scenario{{"train", trainOnce}, {"streamed", trainStreamed}}
 
 func trainOnce(t *testing.T, dir string, begin func()) outcome {
+	return trainWith(t, dir, begin, false)
+}
+
+// trainApart has an allocation for each buffer.
+func trainApart(t *testing.T, dir string, begin func()) outcome {
+	return trainWith(t, dir, begin, true)
+}
+
+func trainWith(t *testing.T, dir string, begin func(), single bool) outcome {
+	t.Helper()
 	begin()
 	o := strict
-	o.Deterministic, o.Heuristic = false, false // measures
-	o.Workspace, o.MemoryLimit = 1<<20, 64<<20  // for speed
+	o.Deterministic, o.Heuristic, o.SingleAllocations = false, false, single // measures
+	o.Workspace, o.MemoryLimit = 1<<20, 64<<20                               // for speed
 	d, err := cuda.Open(o)
 	if err != nil {
 		return outcome{err: err}
@@ -220,10 +230,7 @@ func (s scenario) failCall(t *testing.T, name string, nth int, want net.State) {
 	case !dispensable.MatchString(call) && !named(end.graph):
 		t.Errorf("the run did not notice; of its graph it says %v", end.graph)
 	default:
-		// Another algorithm sums in another order.
-		for _, p := range slices.Sorted(maps.Keys(want.Params)) {
-			approx.Check(t, p, end.state.Params[p].Float32s(), want.Params[p].Float32s(), approx.Tolerance{Abs: 1e-5, Rel: 1e-4})
-		}
+		sameWeights(t, end.state, want)
 	}
 	if strings.HasPrefix(call, "cuGraph") && ending.MatchString(call) {
 		m.Expect("freed while in use") // by the graph that stays
@@ -233,6 +240,36 @@ func (s scenario) failCall(t *testing.T, name string, nth int, want net.State) {
 		m.Expect(sim.LeakCheck)
 	}
 	wholeCheckpoint(t, dir)
+}
+
+// sameWeights compares weights, that other algorithms may have come to: they sum in another order.
+func sameWeights(t *testing.T, got, want net.State) {
+	t.Helper()
+	for _, p := range slices.Sorted(maps.Keys(want.Params)) {
+		approx.Check(t, p, got.Params[p].Float32s(), want.Params[p].Float32s(), approx.Tolerance{Abs: 1e-5, Rel: 1e-4})
+	}
+}
+
+// TestEveryAllocationMayFail lets each allocation of a run find no memory: that is an error, or, where there is another
+// algorithm or a data set can be streamed, changes nothing. Nothing leaks, and the checkpoint is whole.
+func TestEveryAllocationMayFail(t *testing.T) {
+	for _, s := range append(slices.Clone(scenarios), scenario{"apart", trainApart}) {
+		t.Run(s.name, func(t *testing.T) {
+			counts, want, _ := s.faultless(t)
+			for nth := 1; nth <= int(counts["allocations"]); nth++ {
+				t.Run(fmt.Sprint(nth), func(t *testing.T) {
+					dir := t.TempDir()
+					switch end := s.attempt(t, sim.Start(t), dir, sim.OOM(nth)); {
+					case end.err == nil:
+						sameWeights(t, end.state, want)
+					case !errors.Is(end.err, cuda.ErrOutOfMemory):
+						t.Errorf("the error is %v", end.err)
+					}
+					wholeCheckpoint(t, dir)
+				})
+			}
+		})
+	}
 }
 
 // wholeCheckpoint fails the test where a run has left a checkpoint that can't be read.
