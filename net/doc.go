@@ -9,11 +9,13 @@
 // optimiser's state and the working memory, on one device. Whole networks are
 // compiled, not single operations dispatched, so that a device that sees the
 // whole training step can fuse, choose layouts, reuse memory and capture
-// graphs. Package net knows no device: [github.com/gputrain/gputrain/cpu] and
-// [github.com/gputrain/gputrain/net/reference] are two.
+// graphs. Package net knows no device: [github.com/gputrain/gputrain/cpu],
+// [github.com/gputrain/gputrain/cuda] and
+// [github.com/gputrain/gputrain/net/reference] are three.
 //
 // [Train] runs the training loop over a Program: seeded shuffles, batches,
-// evaluation, early stopping, checkpoints and observers.
+// evaluation, early stopping, checkpoints and observers. The examples of
+// package cpu train on MNIST, and ask a trained network what an image shows.
 //
 // Numbers that cross the API are float32 in NCHW order: sample, channel, row,
 // column. One seed decides everything that is random (initial weights,

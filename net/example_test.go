@@ -2,6 +2,7 @@ package net_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"strings"
@@ -45,6 +46,40 @@ func ExampleParseNetwork() {
 	// network: layer 0 (dense1): a dense layer needs a flat input: put a flatten layer before it; input 1 x 28 x 28, no output shape
 }
 
+// A network with normalisation and dropout, of the data that CIFAR-10 has.
+func ExampleNetwork() {
+	n := &net.Network{Name: "small", Input: net.Shape{C: 3, H: 32, W: 32}, Layers: []net.Layer{
+		&net.Conv{Filters: 16, Kernel: net.Square(3), Padding: net.PadSame, NoBias: true},
+		&net.BatchNorm{},
+		&net.Activation{Func: net.ReLU},
+		&net.Pool{Kernel: net.Square(2)},
+		&net.Conv{Filters: 32, Kernel: net.Pair{H: 3, W: 5}, Stride: net.Square(2)},
+		&net.Activation{Func: net.Tanh},
+		&net.Flatten{},
+		&net.Dropout{Rate: 0.5},
+		&net.Dense{Units: 10},
+	}}
+	plan, err := n.Plan()
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, p := range plan.Params {
+		fmt.Println(p.Name, p.Dims)
+	}
+	fmt.Printf("%d weights, %d classes\n", plan.Weights(), plan.Classes)
+	// Output:
+	// conv1.weight [16 3 3 3]
+	// batchnorm1.weight [16]
+	// batchnorm1.bias [16]
+	// batchnorm1.running_mean [16]
+	// batchnorm1.running_var [16]
+	// conv2.weight [32 16 3 5]
+	// conv2.bias [32]
+	// dense1.weight [10 1344]
+	// dense1.bias [10]
+	// 21626 weights, 10 classes
+}
+
 func ExampleTrain() {
 	// Points left and right of a line, to be told apart.
 	data := &net.Dataset{Name: "points", Shape: net.Shape{C: 2, H: 1, W: 1}, Classes: 2}
@@ -68,4 +103,46 @@ func ExampleTrain() {
 	}
 	fmt.Printf("accuracy %.2f\n", result.Epochs[4].Accuracy)
 	// Output: accuracy 1.00
+}
+
+// An observer is told what happens, and may end the run: what its error is, Train
+// returns.
+func ExampleObserver() {
+	enough := errors.New("good enough")
+	watch := net.ObserverFunc(func(e net.Event) error {
+		switch e := e.(type) {
+		case net.Started:
+			fmt.Printf("%d samples, %d steps an epoch\n", e.Train, e.StepsPerEpoch)
+		case net.EpochDone:
+			fmt.Printf("epoch %d: %.2f\n", e.Epoch, e.Accuracy)
+			if e.Accuracy > 0.99 {
+				return enough
+			}
+		}
+		return nil
+	})
+
+	data := &net.Dataset{
+		Name: "numbers", Shape: net.Shape{C: 1, H: 1, W: 1}, Classes: 2,
+		Values: []float32{-3, -2, -1, 1, 2, 3},
+		Labels: []int32{0, 0, 0, 1, 1, 1},
+	}
+	cfg := net.Config{
+		Network:   &net.Network{Input: data.Shape, Layers: []net.Layer{&net.Dense{Units: 2}}},
+		Recipe:    net.Recipe{Epochs: 100, Batch: 2, Optimizer: net.SGDDefault(0.1), Seed: 5},
+		Train:     data,
+		Observers: []net.Observer{watch},
+	}
+	prog, err := reference.New().Compile(cfg.Network, cfg.Options())
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = net.Train(context.Background(), prog, cfg)
+	fmt.Println(err, errors.Is(err, enough))
+	// Output:
+	// 6 samples, 3 steps an epoch
+	// epoch 1: 0.00
+	// epoch 2: 0.33
+	// epoch 3: 1.00
+	// training stopped in epoch 4 after step 0: observer: good enough; no checkpoint was written true
 }
