@@ -7,6 +7,7 @@ package serve
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -231,6 +232,16 @@ func crossEntropy(probabilities []float32, labels []int32) float64 {
 
 // peakRSS returns the process's peak resident memory in bytes.
 func peakRSS() (int64, error) {
+	b, err := os.ReadFile("/proc/self/status")
+	if err == nil {
+		for line := range bytes.Lines(b) {
+			var kib int64
+			if n, _ := fmt.Sscanf(string(line), "VmHWM: %d kB", &kib); n == 1 {
+				return kib << 10, nil
+			}
+		}
+	}
+	// Not Linux, where Getrusage would count the process that started this one too.
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		return 0, err

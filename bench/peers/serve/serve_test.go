@@ -4,11 +4,14 @@ package serve
 
 import (
 	"errors"
+	"fmt"
 	"log"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -23,6 +26,11 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(tellPeak) != "" {
+		peak, err := peakRSS()
+		fmt.Print(peak, " ", err)
+		os.Exit(0)
+	}
 	code, err := func() (code int, err error) {
 		if folder, err = os.MkdirTemp("", "serve-test-"); err != nil {
 			return 1, err
@@ -42,6 +50,32 @@ func TestMain(m *testing.M) {
 		log.Fatal(err)
 	}
 	os.Exit(code)
+}
+
+// tellPeak in the environment makes this program print its peak memory and end.
+const tellPeak = "GPUTRAIN_TEST_TELL_PEAK"
+
+// TestPeakIsNotTheParents starts a small process from a large one.
+func TestPeakIsNotTheParents(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells a process's own peak apart from that of the one that started it")
+	}
+	const large = 400 << 20
+	ballast := make([]byte, large)
+	for i := 0; i < large; i += 4096 {
+		ballast[i] = 1
+	}
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), tellPeak+"=1")
+	out, err := child.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime.KeepAlive(ballast)
+	var peak int64
+	if _, err := fmt.Sscanf(string(out), "%d <nil>", &peak); err != nil || peak < 1<<20 || peak > large/2 {
+		t.Errorf("a small process's peak is %q", out)
+	}
 }
 
 // job writes a job of 2 batches of 3 images, changed, and returns its path.
