@@ -53,7 +53,7 @@ func (r *Report) WriteHTML(w io.Writer) error {
 	throughput := section{Title: "Throughput", Plots: plots["throughput"]}
 	layers := section{Title: "Where the time goes", Plots: append(plots["layers"], plots["roofline"]...)}
 	if len(plots["roofline"]) > 0 {
-		layers.Text = []string{"In a roofline, points are parts of a training step; those with a ring are backward passes. The line is what memory (left) and arithmetic (right) allow."}
+		layers.Text = []string{"In a roofline, points are parts of a training step; those with a ring are backward passes. The line is what memory (left) and arithmetic (right) allow; a device that skips products with zero may be above it."}
 	}
 	for _, group := range r.groups() {
 		throughput.Tables = append(throughput.Tables, throughputTable(group))
