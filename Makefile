@@ -139,6 +139,15 @@ bench-compare: ## Compare the benchmarks of revision OLD with NEW's, or the work
 roofline: ## Write bench/gpu-roofline.md anew: what a GPU could do, on paper
 	$(GO) test ./bench -run TestGPURooflineIsCurrent -update
 
+CHECKPOINT ?= runs/run-1
+.PHONY: check-page bench-serve
+check-page: ## Draw digits on the page of `serve` in Chromium (needs it, and a trained run, CHECKPOINT)
+	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "check-page needs Chromium" >&2; exit 1; }
+	GPUTRAIN_TEST_CHECKPOINT="$$(realpath $(CHECKPOINT))" $(GO) test -tags chromium -count=1 -v -run TestPage ./serve
+
+bench-serve: ## 10,000 requests of 50 clients to `serve`, beside bare inference in batches of 50
+	$(GO) test -run '^$$' -bench . -benchtime 10000x ./serve
+
 PEERS ?= tensorflow jax gorgonia gomlx
 bench-peers: ## Make the peers in bench/peers, in PEERS (default all but torch, which is large: 5 GB)
 	@GO="$(GO)" bench/peers/install $(PEERS)

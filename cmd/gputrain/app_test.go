@@ -114,7 +114,7 @@ func trainedModel(t *testing.T) *model {
 	if m.device, err = cpu.New(cpu.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	if m.program, err = m.device.Compile(checkpoint.Network, net.Options{Batch: 1, Optimizer: net.SGDDefault(0)}); err != nil {
+	if m.program, err = checkpoint.Compile(m.device, 1); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -122,8 +122,5 @@ func trainedModel(t *testing.T) *model {
 			t.Error(err)
 		}
 	})
-	if err := m.program.SetState(net.State{Params: checkpoint.State.Params}); err != nil {
-		t.Fatal(err)
-	}
 	return m
 }

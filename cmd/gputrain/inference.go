@@ -52,15 +52,8 @@ func (m *model) compile(c *cli.Context, batch int) (err error) {
 	if m.device, _, err = openDevice(c); err != nil {
 		return err
 	}
-	// Only weights matter here: any optimiser will do, and no state of it.
-	options := net.Options{Batch: min(batch, m.checkpoint.Recipe.Batch), Optimizer: net.SGDDefault(0)}
-	program, err := m.device.Compile(m.checkpoint.Network, options)
-	if err != nil {
-		return err
-	}
-	m.program = program
-	state := net.State{Step: m.checkpoint.State.Step, Params: m.checkpoint.State.Params}
-	return m.program.SetState(state)
+	m.program, err = m.checkpoint.Compile(m.device, batch)
+	return err
 }
 
 func (m *model) close() error {

@@ -132,6 +132,8 @@ func wanted(c *cli.Context, name string) string {
 		return "a whole number of at least 0"
 	case *cli.Float64Flag:
 		return "a number"
+	case *cli.DurationFlag:
+		return "a time such as 500ms or 2s"
 	}
 	return "a value that it takes"
 }

@@ -39,7 +39,7 @@ func Redrawn(digit *image.Gray, times, w, h, x, y int, ink, paper color.Color) i
 }
 
 // Encoded is an image as a file: png, jpeg or gif.
-func Encoded(t *testing.T, format string, img image.Image) []byte {
+func Encoded(t testing.TB, format string, img image.Image) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	err := errors.New("unknown format")

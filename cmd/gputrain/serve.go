@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	stdnet "net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/urfave/cli/v2"
+
+	"github.com/gputrain/gputrain/mnist"
+	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/picture"
+	"github.com/gputrain/gputrain/serve"
+)
+
+var logLevels = []string{"debug", "info", "warn", "error"}
+
+// tokenVariable is the environment variable with the token of serve.
+const tokenVariable = envPrefix + "TOKEN"
+
+func (a *app) serveCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "serve",
+		Usage:     "answer over HTTP what images show, with a page to draw on",
+		UsageText: "gputrain serve [FLAGS]",
+		Description: `Open the printed address in a browser, and draw. Programs ask it too: POST an
+image file, a form of image files, or JSON to /v1/predict; /openapi.yaml
+describes all. Requests of several clients are computed together.
+
+A checkpoint that replaces the one served is loaded without losing a request, as
+is one at SIGHUP. Ctrl-C ends after the requests in flight; a second one at once.
+
+Who can reach the address can ask. A token, in the file that --token-file names
+or in GPUTRAIN_TOKEN, keeps others out: Authorization: Bearer TOKEN. Encryption
+is the work of a proxy in front.
+
+Examples:
+  gputrain serve                                (the latest run)
+  gputrain serve --checkpoint runs/run-3 --address :8080 --token-file token
+  curl --data-binary @seven.png http://127.0.0.1:8080/v1/predict?top=3
+  curl -F a=@3.png -F b=@8.png http://127.0.0.1:8080/v1/predict`,
+		Flags: append([]cli.Flag{
+			checkpointFlag(),
+			dataFlag(),
+			&cli.StringFlag{Name: "prepare", Value: string(picture.Auto), EnvVars: env("prepare"), Category: "Data", Usage: "`HOW` files become input: " + orList(preparations())},
+			&cli.StringFlag{Name: "address", Value: "127.0.0.1:8080", EnvVars: env("address"), Category: "Server", Usage: "listen at `HOST:PORT`; :PORT is every address of this machine"},
+			&cli.StringFlag{Name: "token-file", EnvVars: env("token-file"), Category: "Server", Usage: "want the token in `FILE` of who asks"},
+			&cli.BoolFlag{Name: "no-activations", EnvVars: env("no-activations"), Category: "Server", Usage: "don't show what each layer makes of an image"},
+			&cli.DurationFlag{Name: "reload", Value: 2 * time.Second, EnvVars: env("reload"), Category: "Server", Usage: "look for a new checkpoint every `TIME`; 0 is never"},
+			&cli.IntFlag{Name: "max-batch", Value: 64, EnvVars: env("max-batch"), Category: "Limits", Usage: "compute at most `N` images together, and never more than in training"},
+			&cli.DurationFlag{Name: "max-wait", Value: 2 * time.Millisecond, EnvVars: env("max-wait"), Category: "Limits", Usage: "wait `TIME` for requests that are being read, to compute them together"},
+			&cli.IntFlag{Name: "queue", Value: 1024, EnvVars: env("queue"), Category: "Limits", Usage: "let at most `N` images wait"},
+			&cli.StringFlag{Name: "max-body", Value: "8MiB", EnvVars: env("max-body"), Category: "Limits", Usage: "take bodies of at most `SIZE`"},
+			&cli.IntFlag{Name: "max-pixels", Value: 16_000_000, EnvVars: env("max-pixels"), Category: "Limits", Usage: "take images of at most `N` pixels"},
+			&cli.DurationFlag{Name: "timeout", Value: 10 * time.Second, EnvVars: env("timeout"), Category: "Limits", Usage: "answer within `TIME`, or not at all"},
+			&cli.StringFlag{Name: "log-level", Value: "info", EnvVars: env("log-level"), Usage: "log from `LEVEL` on: " + orList(logLevels) + "; info has each prediction"},
+			&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "log as JSON"},
+		}, deviceFlags()...),
+		Action: a.serve,
+	}
+}
+
+func (a *app) serve(c *cli.Context) (err error) {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	o, err := a.serveOptions(c)
+	if err != nil {
+		return err
+	}
+	checkpoint, path, err := loadRun(c.String("checkpoint"))
+	if err != nil {
+		return err
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		path = filepath.Join(path, net.LastCheckpoint)
+	}
+	data, err := loadData(c)
+	if err != nil {
+		return err
+	}
+	plan, err := checkpoint.Network.Plan()
+	if err != nil {
+		return err
+	}
+	if fit := checkFit(plan, data); fit == nil {
+		offerExamples(&o, data)
+	} else if c.IsSet("data") {
+		return fit
+	}
+	device, why, err := openDevice(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, device.Close()) }()
+	s, err := serve.New(device, checkpoint, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	l, err := stdnet.Listen("tcp", c.String("address"))
+	if err != nil {
+		return fmt.Errorf("--address %s: %w", c.String("address"), err)
+	}
+	var f facts
+	f.add("Checkpoint", path)
+	f.add("Device", withReason(device, why))
+	f.add("Page", "http://"+l.Addr().String()+"/")
+	f.write(a.out)
+	if tcp, ok := l.Addr().(*stdnet.TCPAddr); ok && !tcp.IP.IsLoopback() && o.Token == "" {
+		o.Log.Warn("everybody who can reach this address can ask: --token-file keeps others out", "address", l.Addr().String())
+	}
+	watching, stop := context.WithCancel(c.Context)
+	defer stop()
+	go reloadAtHangup(watching, s, path)
+	if interval := c.Duration("reload"); interval > 0 {
+		go s.Watch(watching, path, interval)
+	}
+	return s.Run(c.Context, l)
+}
+
+// serveOptions reads the flags.
+func (a *app) serveOptions(c *cli.Context) (o serve.Options, err error) {
+	if err := choose("prepare", c.String("prepare"), preparations()); err != nil {
+		return o, err
+	}
+	if err := choose("log-level", c.String("log-level"), logLevels); err != nil {
+		return o, err
+	}
+	for _, name := range []string{"max-batch", "queue", "max-pixels"} {
+		if c.Int(name) < 1 {
+			return o, usagef("--%s must be at least 1, got %d", name, c.Int(name))
+		}
+	}
+	for _, name := range []string{"reload", "max-wait", "timeout"} {
+		if c.Duration(name) < 0 || name == "timeout" && c.Duration(name) == 0 {
+			return o, usagef("--%s: %v is too short", name, c.Duration(name))
+		}
+	}
+	body, err := humanize.ParseBytes(c.String("max-body"))
+	if err != nil || body < 1 || body > 1<<40 {
+		return o, usagef("--max-body: %q is not a size such as 8MiB", c.String("max-body"))
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
+		return o, err
+	}
+	var handler slog.Handler = slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level})
+	if c.Bool("json") {
+		handler = slog.NewJSONHandler(a.err, &slog.HandlerOptions{Level: level})
+	}
+	o = serve.Options{
+		Preparation: picture.Preparation(c.String("prepare")), MaxBatch: c.Int("max-batch"), MaxWait: c.Duration("max-wait"),
+		Queue: c.Int("queue"), MaxBody: int64(body), MaxPixels: c.Int("max-pixels"), Timeout: c.Duration("timeout"),
+		NoActivations: c.Bool("no-activations"), Log: slog.New(handler),
+	}
+	if o.MaxWait == 0 {
+		o.MaxWait = -1
+	}
+	o.Token, err = readToken(c.String("token-file"))
+	return o, err
+}
+
+// readToken reads the token from a file, or else the environment.
+func readToken(file string) (string, error) {
+	if file == "" {
+		return os.Getenv(tokenVariable), nil
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", fileError(file, err)
+	}
+	token := strings.TrimSpace(string(b))
+	if token == "" || strings.ContainsAny(token, " \t\r\n") {
+		return "", fmt.Errorf("%s: want a token on one line, without spaces", file)
+	}
+	return token, nil
+}
+
+// offerExamples names the classes, and offers the first images of the test set.
+func offerExamples(o *serve.Options, data *mnist.Split) {
+	o.ClassNames = data.ClassNames
+	if t := data.Test; t.Pixels != nil && (t.Shape.C == 1 || t.Shape.C == 3) {
+		o.Examples = t.Slice(0, min(20, t.Len()))
+	}
+}
+
+// reloadAtHangup loads the checkpoint anew at each SIGHUP.
+func reloadAtHangup(ctx context.Context, s *serve.Server, path string) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangup:
+			_ = s.Reload(path) // the log has it
+		}
+	}
+}

@@ -1,0 +1,16 @@
+// Package serve answers over HTTP what images show, with a trained network.
+//
+//	POST /v1/predict      one image file, several (multipart/form-data), or JSON arrays
+//	POST /v1/activations  one image: also what each layer makes of it
+//	GET  /v1/model        the network that answers
+//	GET  /healthz         the process lives
+//	GET  /readyz          it takes requests
+//	GET  /metrics         figures for Prometheus
+//	GET  /openapi.yaml    the description of all this
+//	GET  /                a page to draw digits on
+//
+// A Server is an [net/http.Handler] over a device and a checkpoint. Requests that
+// come at the same time are computed together. Whatever it takes of memory is
+// bounded by its Options: bodies, images being decoded, samples that wait; who
+// comes when it is full is told to come again (429).
+package serve

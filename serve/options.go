@@ -1,0 +1,73 @@
+package serve
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/picture"
+)
+
+// Options say how a Server serves. The zero value is good for one machine.
+type Options struct {
+	ClassNames  []string            // by class; those without a name are called by their number
+	Preparation picture.Preparation // of image files, unless a request asks for another; empty for picture.Auto
+	Examples    *net.Dataset        // images that the page offers, at most 100, of the network's input; may be nil
+
+	MaxBatch int           // images computed together; 0 for 64, and never more than the network was trained with
+	MaxWait  time.Duration // how long an image waits for others that are being read; 0 for 2 ms, below 0 for no wait
+	Queue    int           // images that may wait; 0 for 1024
+
+	MaxImages int   // in one request; 0 for 256, at most Queue
+	MaxBody   int64 // bytes of a request's body; 0 for 8 MiB
+	MaxPixels int   // of one image; 0 for 16 million. As many are decoded at a time: they take some 20 bytes each
+	Memory    int64 // bytes of all bodies that are being read or decoded, at least MaxBody; 0 for 256 MiB, or MaxBody if that is more
+
+	ReadTimeout  time.Duration // from a request's header to the end of its body; 0 for 30 s
+	Timeout      time.Duration // from there to the answer; 0 for 10 s
+	DrainTimeout time.Duration // for requests in flight when serving ends; 0 for 30 s
+
+	Token         string // if not empty, requests must have it: "Authorization: Bearer TOKEN"
+	NoActivations bool   // do without /v1/activations, the costliest request
+
+	Log *slog.Logger // nil for no log
+}
+
+// maxExamples bounds the images that the page offers.
+const maxExamples = 100
+
+// complete sets what is zero to its default and refuses what makes no sense.
+func (o Options) complete() (Options, error) {
+	orDefault(&o.Preparation, picture.Auto)
+	orDefault(&o.MaxBatch, 64)
+	orDefault(&o.MaxWait, 2*time.Millisecond)
+	orDefault(&o.Queue, 1024)
+	orDefault(&o.MaxImages, min(256, o.Queue))
+	orDefault(&o.MaxBody, 8<<20)
+	orDefault(&o.MaxPixels, 16_000_000)
+	orDefault(&o.Memory, max(256<<20, o.MaxBody))
+	orDefault(&o.ReadTimeout, 30*time.Second)
+	orDefault(&o.Timeout, 10*time.Second)
+	orDefault(&o.DrainTimeout, 30*time.Second)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	switch {
+	case o.MaxBatch < 1 || o.Queue < 1 || o.MaxImages < 1 || o.MaxBody < 1 || o.MaxPixels < 1 || o.ReadTimeout < 0 || o.Timeout < 0 || o.DrainTimeout < 0:
+		return o, fmt.Errorf("serve: limits and time-outs must be positive")
+	case o.MaxImages > o.Queue:
+		return o, fmt.Errorf("serve: %d images in a request never fit a queue of %d", o.MaxImages, o.Queue)
+	case o.Memory < o.MaxBody:
+		return o, fmt.Errorf("serve: a body of %d bytes never fits %d bytes of memory", o.MaxBody, o.Memory)
+	case o.Examples != nil && (o.Examples.Pixels == nil || o.Examples.Len() > maxExamples):
+		return o, fmt.Errorf("serve: examples must be at most %d images of bytes", maxExamples)
+	}
+	return o, nil
+}
+
+func orDefault[T comparable](v *T, d T) {
+	if *v == *new(T) {
+		*v = d
+	}
+}

@@ -1,0 +1,165 @@
+package serve
+
+import (
+	"context"
+	"encoding/base64"
+	"math"
+	"net/http"
+	"slices"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+// Predictions is the answer of POST /v1/predict.
+type Predictions struct {
+	Model       string       `json:"model"`       // Model.ID of the network that answered
+	Predictions []Prediction `json:"predictions"` // one an image, in their order
+}
+
+// Prediction is what the network makes of an image.
+type Prediction struct {
+	Image   string       `json:"image,omitempty"` // the file's name, where it has one
+	Classes []net.Ranked `json:"classes"`         // the most probable first
+}
+
+// Activations is the answer of POST /v1/activations: an image's way through the
+// network.
+type Activations struct {
+	Model   string       `json:"model"`
+	Classes []net.Ranked `json:"classes"`
+	Input   Activation   `json:"input"`  // what the network sees
+	Layers  []Activation `json:"layers"` // of the layers that compute something and keep it
+}
+
+// Activation is a layer's output: of at most 64 channels, of each at most 64 x 64
+// values, the nearest ones where there are more.
+type Activation struct {
+	Name  string    `json:"name"`
+	Type  string    `json:"type"`
+	Shape net.Shape `json:"shape"` // of the whole output
+	Shown net.Shape `json:"shown"` // of the values here
+	Low   float64   `json:"low"`   // what a byte of 0 stands for
+	High  float64   `json:"high"`  // and one of 255
+	Data  string    `json:"data"`  // a byte a value, CHW, in base64
+}
+
+// asked is a request that has been read and answered.
+type asked struct {
+	model   *Model
+	samples *samples
+	query   query
+	answer  answer
+	plan    *net.Plan
+}
+
+// ask reads a request, asks the network, and has the answer written.
+func (s *Server) ask(w http.ResponseWriter, r *http.Request, images int, trace bool, write func(*asked) error) error {
+	q, err := parseQuery(r.URL.Query(), s.options.Preparation)
+	if err != nil {
+		return err
+	}
+	b, err := s.readBody(w, r)
+	if err != nil {
+		return err
+	}
+	defer b.release()
+	ctx, cancel := context.WithTimeout(r.Context(), s.options.Timeout)
+	defer cancel()
+	m := s.use()
+	defer s.giveBack(m)
+	if trace && !m.Activations {
+		return problemf(http.StatusNotFound, "this server does not show activations")
+	}
+	entry := s.queue.announce()
+	defer entry.withdraw()
+	d := decoder{in: m.Input, prepare: q.prepare, maxImages: images, maxPixels: s.options.MaxPixels, pixels: s.pixels}
+	a := asked{model: &m.Model, query: q, plan: m.plan}
+	if a.samples, err = d.decode(ctx, r.Header.Get("Content-Type"), b.bytes); err != nil {
+		return err
+	}
+	b.release()
+	if a.answer, err = entry.ask(ctx, m, a.samples.values, a.samples.n, trace); err != nil {
+		return err
+	}
+	return write(&a)
+}
+
+// ranked orders the classes of an answer's row.
+func (a *asked) ranked(row int) ([]net.Ranked, error) {
+	classes, err := net.Rank(a.answer.rows[row], a.model.Classes)
+	if err == nil && a.query.top > 0 {
+		classes = classes[:min(a.query.top, len(classes))]
+	}
+	return classes, err
+}
+
+func (s *Server) predict(w http.ResponseWriter, r *http.Request) error {
+	return s.ask(w, r, s.options.MaxImages, false, func(a *asked) error {
+		out := Predictions{Model: a.model.ID}
+		for i := range a.answer.rows {
+			p := Prediction{}
+			if a.samples.names != nil {
+				p.Image = a.samples.names[i]
+			}
+			var err error
+			if p.Classes, err = a.ranked(i); err != nil {
+				return err
+			}
+			out.Predictions = append(out.Predictions, p)
+		}
+		return writeJSON(w, out)
+	})
+}
+
+func (s *Server) activations(w http.ResponseWriter, r *http.Request) error {
+	return s.ask(w, r, 1, true, func(a *asked) error {
+		classes, err := a.ranked(0)
+		if err != nil {
+			return err
+		}
+		out := Activations{Model: a.model.ID, Classes: classes, Input: activationOf("input", "input", a.model.Input, a.samples.values)}
+		for i, l := range a.plan.Layers {
+			switch t := a.answer.trace.Layers[i]; {
+			case t.Output == nil: // one with the next layer
+			case l.Layer.Kind() == (&net.Flatten{}).Kind() || l.Layer.Kind() == (&net.Dropout{}).Kind(): // the same values
+			default:
+				out.Layers = append(out.Layers, activationOf(l.Name, l.Layer.Kind(), l.Out, t.Output.Float32s()))
+			}
+		}
+		return writeJSON(w, out)
+	})
+}
+
+// The most that is shown of a layer: channels of a map, rows and columns of each,
+// and values of a flat one.
+const (
+	shownChannels = 64
+	shownSide     = 64
+	shownValues   = 4096
+)
+
+// activationOf brings a layer's values to bytes: 0 is among what they stand for.
+func activationOf(name, kind string, shape net.Shape, values []float32) Activation {
+	step := (max(shape.H, shape.W) + shownSide - 1) / shownSide
+	shown := net.Shape{C: min(shape.C, shownChannels), H: (shape.H + step - 1) / step, W: (shape.W + step - 1) / step}
+	if shape.H*shape.W == 1 {
+		shown.C = min(shape.C, shownValues)
+	}
+	picked := make([]float32, 0, shown.Size())
+	for c := range shown.C {
+		for y := 0; y < shape.H; y += step {
+			for x := 0; x < shape.W; x += step {
+				picked = append(picked, values[(c*shape.H+y)*shape.W+x])
+			}
+		}
+	}
+	a := Activation{Name: name, Type: kind, Shape: shape, Shown: shown, Low: min(0, float64(slices.Min(picked))), High: max(0, float64(slices.Max(picked)))}
+	data := make([]byte, len(picked))
+	if a.High > a.Low {
+		for i, v := range picked {
+			data[i] = byte(math.Round(255 * (float64(v) - a.Low) / (a.High - a.Low)))
+		}
+	}
+	a.Data = base64.StdEncoding.EncodeToString(data)
+	return a
+}
