@@ -37,7 +37,7 @@ image file, a form of image files, or JSON to /v1/predict; /openapi.yaml
 describes all. Requests of several clients are computed together.
 
 A checkpoint that replaces the one served is loaded without losing a request, as
-is one at SIGHUP. Ctrl-C ends after the requests in flight; a second one at once.
+is one at SIGHUP. Ctrl-C ends after the requests in flight, a second one now.
 
 Who can reach the address can ask. A token, in the file that --token-file names
 or in GPUTRAIN_TOKEN, keeps others out: Authorization: Bearer TOKEN. Encryption

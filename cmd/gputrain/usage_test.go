@@ -38,7 +38,7 @@ func golden(t *testing.T, name, got string) {
 }
 
 func TestHelp(t *testing.T) {
-	for _, name := range []string{"train", "eval", "predict", "report", "models", "models show", "verify", "bench", "devices", "completion"} {
+	for _, name := range []string{"train", "eval", "predict", "serve", "report", "models", "models show", "verify", "bench", "devices", "completion"} {
 		words := strings.Fields(name)
 		help := must(t, append(words, "--help")...)
 		golden(t, "help-"+strings.Join(words, "-"), help)
