@@ -26,7 +26,8 @@ type conv struct {
 
 	source    spread // of the input into padded images
 	padded    []float32
-	taps      []int32 // offsets in a padded image
+	passing   [][]float32 // padded images of samples that are only evaluated, by worker
+	taps      []int32     // offsets in a padded image
 	positions []int32
 	windows   []panel // columns are positions
 	turned    []panel // columns are taps, for the gradient by the weights
@@ -135,6 +136,9 @@ func newConv(ws *workers, p *pass, l net.PlannedLayer, in, out *activations, bat
 		op.windows = newPanels(ks, op.positions)
 	}
 	op.padded = make([]float32, batch*op.source.distance())
+	for range ws.all {
+		op.passing = append(op.passing, make([]float32, op.source.distance()))
+	}
 	op.sums = make([]float32, batch*op.filters)
 	return op
 }
@@ -176,7 +180,10 @@ func (op *conv) image(n int) []float32 {
 }
 
 func (op *conv) forward(w *worker, n int) {
-	image, y := op.image(n), op.out.values(n)
+	image, y := op.passing[w.id], op.out.values(n)
+	if op.pass.training { // the gradient by the weights needs it again
+		image = op.image(n)
+	}
 	op.source.copy(image, op.in.values(n))
 	if op.direct != nil {
 		op.direct.forward(w, n, image)

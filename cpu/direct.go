@@ -33,7 +33,8 @@ func newDirect(op *conv, l net.PlannedLayer) *direct {
 	if g.StrideH != 1 || g.StrideW != 1 || g.DilationH != 1 || g.DilationW != 1 {
 		return nil
 	}
-	d := &direct{conv: op, kernel: ks.Direct(g.KernelW, g.OutW), window: g, lanes: ks.Lanes}
+	same := l.In.W == g.OutW && g.Left == g.Right && 2*g.Left+1 == g.KernelW
+	d := &direct{conv: op, kernel: ks.Direct(g.KernelW, g.OutW, same), window: g, lanes: ks.Lanes}
 	if d.kernel == nil {
 		return nil
 	}

@@ -339,11 +339,14 @@ func (p *program) Step(b net.Batch) error {
 	return nil
 }
 
-// Evaluate runs forward in evaluation mode, at most Options.Batch samples at a
-// time.
+// Evaluate runs forward in evaluation mode, some samples at a time.
 func (p *program) Evaluate(b net.Batch) error {
 	return p.evaluate(b, true, func(net.Batch) { p.loss.add(&p.metrics) })
 }
+
+// mostEvaluated bounds the samples of a forward pass without a backward one:
+// activations of more don't stay in the caches. It is a multiple of all vectors.
+const mostEvaluated = 144
 
 // evaluate runs forward in evaluation mode and calls done after each piece of
 // the batch.
@@ -352,7 +355,7 @@ func (p *program) evaluate(b net.Batch, compare bool, done func(piece net.Batch)
 		return err
 	}
 	for rest := b.Indices; len(rest) > 0; {
-		n := min(len(rest), p.options.Batch)
+		n := min(len(rest), p.options.Batch, mostEvaluated)
 		piece := net.Batch{Data: b.Data, Indices: rest[:n]}
 		p.forward(piece, false, true, compare)
 		done(piece)

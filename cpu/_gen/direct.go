@@ -16,8 +16,12 @@ func (t tier) directs() {
 	}
 	for _, columns := range []int{5, 3} {
 		for _, n := range outputs {
-			t.direct(columns, n)
+			t.direct(columns, n, false)
 		}
+	}
+	if t.wide.n == 16 {
+		t.direct(5, 14, true)
+		t.direct(3, 14, true)
 	}
 }
 
@@ -25,11 +29,16 @@ func (t tier) directs() {
 //
 // With AVX-512, 14 outputs are 28 sums, which with two vectors of weights and a value fill 31 of 32 registers. With AVX2, 5
 // outputs fill 13 of 16, and cover rows of 14 and 28 with little to spare.
-func (t tier) direct(columns, outputs int) {
+//
+// A whole row with as many outputs as inputs meets padding at both ends: what is multiplied by that is left out.
+func (t tier) direct(columns, outputs int, whole bool) {
 	const vectors = 2
-	name := fmt.Sprintf("direct%dx%d%s", columns, outputs, t.suffix)
+	name, of := fmt.Sprintf("direct%dx%d%s", columns, outputs, t.suffix), "a row"
+	if whole {
+		name, of = "wholeD"+name[1:], "a whole row"
+	}
 	TEXT(name, NOSPLIT, "func(y *float32, distance int, x, w, bias *float32, rows, pitch, channels, plane int, relu bool)")
-	Doc(fmt.Sprintf("%s convolves for %d outputs of a row, with filters of %d columns.", name, outputs, columns))
+	Doc(fmt.Sprintf("%s convolves for %d outputs of %s, with filters of %d columns.", name, outputs, of, columns))
 	r := t.wide.regs
 	sum := func(output, vector int) reg.VecPhysical { return r[output*vectors+vector] }
 	weight := func(vector int) reg.VecPhysical { return r[outputs*vectors+vector] }
@@ -59,6 +68,9 @@ func (t tier) direct(columns, outputs int) {
 			VMOVUPS(Mem{Base: w, Disp: (c*vectors + v) * width}, weight(v))
 		}
 		for o := range outputs {
+			if padding := (columns - 1) / 2; whole && (o+c < padding || o+c >= outputs+padding) {
+				continue
+			}
 			VBROADCASTSS(Mem{Base: at, Disp: 4 * (o + c)}, value)
 			for v := range vectors {
 				VFMADD231PS(weight(v), value, sum(o, v))

@@ -555,7 +555,11 @@ func TestDirect(t *testing.T) {
 		}
 		for i := range ks.directs {
 			d := &ks.directs[i]
-			if length := d.Outputs + rng.IntN(7); ks.Direct(d.Columns, length) != d {
+			length := d.Outputs
+			if !d.whole {
+				length += 1 + rng.IntN(6)
+			}
+			if ks.Direct(d.Columns, length, d.whole) != d {
 				t.Errorf("for rows of %d: not the kernel of %d", length, d.Outputs)
 			}
 			for range 20 {
@@ -568,6 +572,17 @@ func TestDirect(t *testing.T) {
 				gw, gb := newGuarded(rows*channels*d.Columns*filters, rng.IntN(4)), newGuarded(filters, rng.IntN(4))
 				gy := newGuarded((d.Vectors-1)*distance+d.Outputs*ks.Lanes, rng.IntN(4))
 				x, w, bias, y, relu := gx.fill(rng), gw.fill(rng), gb.fill(rng), gy.values(), rng.IntN(2) == 0
+				if d.whole { // the columns of padding, which it does not read
+					for k := range x {
+						for r := range rows {
+							for c := range channels {
+								if s := k - r*pitch - c*plane; s >= 0 && s < length && (s < d.Columns/2 || s >= length-d.Columns/2) {
+									x[k] = 0
+								}
+							}
+						}
+					}
+				}
 				d.Convolve(y, distance, x, w, bias, rows, pitch, channels, plane, relu)
 				var got []float32
 				var want []float64
@@ -601,7 +616,7 @@ func TestDirect(t *testing.T) {
 			// A NaN stays one, whatever ReLU does.
 			x, w, bias := make([]float32, d.Outputs+d.Columns-1), make([]float32, d.Columns*d.Filters()), make([]float32, d.Filters())
 			y := make([]float32, d.Outputs*d.Filters())
-			x[d.Columns-1] = float32(math.NaN())
+			x[d.Columns/2] = float32(math.NaN())
 			if d.Convolve(y, d.Outputs*ks.Lanes, x, w, bias, 1, 0, 1, 0, true); y[0] == y[0] {
 				t.Errorf("%d columns, %d outputs: a NaN is lost", d.Columns, d.Outputs)
 			}
@@ -709,7 +724,7 @@ func BenchmarkDirect(b *testing.B) {
 	for _, tier := range cpufeat.Available() {
 		ks := For(tier)
 		for _, channels := range []int{1, 32} {
-			d := ks.Direct(5, 14)
+			d := ks.Direct(5, 14, true)
 			if d == nil {
 				continue
 			}

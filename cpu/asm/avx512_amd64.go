@@ -73,6 +73,12 @@ func direct3x14AVX512(y *float32, distance int, x *float32, w *float32, bias *fl
 // direct3x7AVX512 convolves for 7 outputs of a row, with filters of 3 columns.
 func direct3x7AVX512(y *float32, distance int, x *float32, w *float32, bias *float32, rows int, pitch int, channels int, plane int, relu bool)
 
+// wholeDirect5x14AVX512 convolves for 14 outputs of a whole row, with filters of 5 columns.
+func wholeDirect5x14AVX512(y *float32, distance int, x *float32, w *float32, bias *float32, rows int, pitch int, channels int, plane int, relu bool)
+
+// wholeDirect3x14AVX512 convolves for 14 outputs of a whole row, with filters of 3 columns.
+func wholeDirect3x14AVX512(y *float32, distance int, x *float32, w *float32, bias *float32, rows int, pitch int, channels int, plane int, relu bool)
+
 // poolVectorsAVX512 pools two rows of vectors into n; chosen, of int32, counts from at, width to the row.
 func poolVectorsAVX512(y *float32, chosen *int32, upper *float32, lower *float32, n int, at int32, width int32)
 

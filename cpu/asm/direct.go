@@ -7,16 +7,22 @@ import "fmt"
 type Direct struct {
 	Columns, Outputs, Vectors int
 	lanes                     int
+	whole                     bool // of as many outputs as inputs, between columns of padding that are 0
 
 	run func(y *float32, distance int, x, w, bias *float32, rows, pitch, channels, plane int, relu bool)
 }
 
 // Direct returns the kernel for filters of so many columns that computes the most outputs of rows of the given length, or
-// nil if there is none.
-func (ks *Kernels) Direct(columns, length int) *Direct {
+// nil if there is none. same says that inputs have the same length, between columns of padding, half of it on each side,
+// that are 0: some kernels leave that out.
+func (ks *Kernels) Direct(columns, length int, same bool) *Direct {
 	var best *Direct
 	for i := range ks.directs {
-		if d := &ks.directs[i]; d.Columns == columns && d.Outputs <= length && (best == nil || d.Outputs > best.Outputs) {
+		d := &ks.directs[i]
+		if d.Columns != columns || d.Outputs > length || d.whole && !(same && d.Outputs == length) {
+			continue
+		}
+		if best == nil || d.Outputs > best.Outputs || d.whole {
 			best = d
 		}
 	}

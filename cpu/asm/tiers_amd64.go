@@ -15,7 +15,7 @@ var tiers = [...]*Kernels{
 		adam: adamAVX2, sgd: sgdAVX2, momentum: momentumAVX2,
 		mulAdds: mulAddsAVX2, triad: triadAVX2, dots: dotsAVX2,
 		poolVectors: poolVectorsAVX2, transpose: transposeAVX2,
-		directs: []Direct{{5, 5, 2, 8, direct5x5AVX2}, {3, 5, 2, 8, direct3x5AVX2}},
+		directs: []Direct{{5, 5, 2, 8, false, direct5x5AVX2}, {3, 5, 2, 8, false, direct3x5AVX2}},
 		patches: []Patches{
 			{5, 5, 8, sumPatches5x5AVX2, addPatches5x5AVX2},
 			{5, 1, 8, sumPatches5x1AVX2, addPatches5x1AVX2},
@@ -32,10 +32,12 @@ var tiers = [...]*Kernels{
 		mulAdds: mulAddsAVX512, triad: triadAVX512, dots: dotsAVX512,
 		poolVectors: poolVectorsAVX512, transpose: transposeAVX512,
 		directs: []Direct{
-			{5, 14, 2, 16, direct5x14AVX512},
-			{5, 7, 2, 16, direct5x7AVX512},
-			{3, 14, 2, 16, direct3x14AVX512},
-			{3, 7, 2, 16, direct3x7AVX512},
+			{5, 14, 2, 16, false, direct5x14AVX512},
+			{5, 7, 2, 16, false, direct5x7AVX512},
+			{3, 14, 2, 16, false, direct3x14AVX512},
+			{3, 7, 2, 16, false, direct3x7AVX512},
+			{5, 14, 2, 16, true, wholeDirect5x14AVX512},
+			{3, 14, 2, 16, true, wholeDirect3x14AVX512},
 		},
 		patches: []Patches{
 			{5, 5, 16, sumPatches5x5AVX512, addPatches5x5AVX512},
