@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 
+	"github.com/gputrain/gputrain/kernels"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -193,11 +194,17 @@ func (op operation) backward(s *step, wanted bool) {
 			s.call("relu_backward", 3*made)
 		}
 		if biased(l) {
-			call := "column_sums"
-			if l.Out.H*l.Out.W > 1 {
-				call = "bias_gradient"
+			channels, sums := int64(l.Out.C), made // that column_sums adds up
+			if extent := l.Out.H * l.Out.W; extent > 1 {
+				parts := int64(kernels.BiasGradientParts(uint32(s.batch), uint32(l.Out.C), uint32(extent)))
+				s.call("bias_gradient", made+parts*channels)
+				if sums = parts * channels; parts == 1 {
+					sums = 0
+				}
 			}
-			s.call(call, made+int64(l.Out.C))
+			if sums > 0 {
+				s.call("column_sums", sums+channels)
+			}
 		}
 	}
 	switch layer := l.Layer.(type) {

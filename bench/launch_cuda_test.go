@@ -27,6 +27,13 @@ func everything() *net.Network {
 	}}
 }
 
+// large has so many values a channel that the bias gradient is summed in parts.
+func large() *net.Network {
+	return &net.Network{Name: "large", Input: net.Shape{C: 1, H: 96, W: 96}, Layers: []net.Layer{
+		&net.Conv{Filters: 2, Kernel: net.Square(1)}, &net.Pool{Kernel: net.Square(32)}, &net.Flatten{}, &net.Dense{Units: 3},
+	}}
+}
+
 // TestLaunchesAreTheGraphs compares the launches of a step with the nodes of the graph that the cuda device captures.
 func TestLaunchesAreTheGraphs(t *testing.T) {
 	clipped := net.Optimizer{Method: net.SGD, LearningRate: 1e-3, ClipNorm: 1}
@@ -35,7 +42,7 @@ func TestLaunchesAreTheGraphs(t *testing.T) {
 		optimizer net.Optimizer
 	}{
 		{net.Model("tutorial"), net.AdamDefault(1e-4)}, {net.Model("lenet5"), net.AdamDefault(1e-4)},
-		{net.Model("mlp"), net.AdamDefault(1e-4)}, {everything(), clipped},
+		{net.Model("mlp"), net.AdamDefault(1e-4)}, {everything(), clipped}, {large(), clipped},
 	} {
 		t.Run(c.network.Name, func(t *testing.T) {
 			m := sim.Start(t)
