@@ -86,6 +86,10 @@ check-report: ## Open the report's pages in Chromium, wide and narrow (needs chr
 report-picture: ## Write docs/report.png anew, the README's picture of a report (trains for minutes; needs chromium, and pngquant for a small file)
 	@docs/report-picture $(RUN)
 
+.PHONY: tutorial-pictures
+tutorial-pictures: ## Write docs/tutorial anew, the tutorial's pictures (trains for minutes; RUN=FOLDER takes a run that there is)
+	@docs/tutorial-pictures $(RUN)
+
 TENSORBOARD_VENV = $${XDG_CACHE_HOME:-$$HOME/.cache}/gputrain/tensorboard-venv
 
 .PHONY: check-tensorboard
