@@ -144,13 +144,17 @@ roofline: ## Write bench/gpu-roofline.md anew: what a GPU could do, on paper
 	$(GO) test ./bench -run TestGPURooflineIsCurrent -update
 
 CHECKPOINT ?= runs/run-1
-.PHONY: check-page bench-serve
+.PHONY: check-page bench-serve check-serve-memory
 check-page: ## Draw digits on the page of `serve` in Chromium (needs it, and a trained run, CHECKPOINT)
 	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "check-page needs Chromium" >&2; exit 1; }
 	GPUTRAIN_TEST_CHECKPOINT="$$(realpath $(CHECKPOINT))" $(GO) test -tags chromium -count=1 -v -run TestPage ./serve
 
-bench-serve: ## 10,000 requests of 50 clients to `serve`, beside bare inference in batches of 50
-	$(GO) test -run '^$$' -bench . -benchtime 10000x ./serve
+bench-serve: ## 10,000 requests of 50 clients to `serve`, each answer held to predict's, in turns with bare inference
+	$(GO) test -run '^$$' -bench Serve -benchtime 10000x ./cmd/gputrain
+
+DURATION ?= 5m
+check-serve-memory: ## Watch the memory of `serve` under 50 clients for DURATION; fails if it grows
+	GPUTRAIN_TEST_MEMORY=$(DURATION) $(GO) test -count=1 -v -timeout 0 -run TestServeMemory ./cmd/gputrain
 
 PEERS ?= tensorflow jax gorgonia gomlx
 bench-peers: ## Make the peers in bench/peers, in PEERS (default all but torch, which is large: 5 GB)

@@ -8,9 +8,6 @@ import (
 	"math"
 	"slices"
 
-	"golang.org/x/image/draw"
-	"golang.org/x/image/math/f64"
-
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -34,13 +31,10 @@ func digitPixels(img image.Image) ([]uint8, error) {
 	scale := digitBox / float64(max(box.Dx(), box.Dy()))
 	// The margin keeps the faint edges of strokes outside the box.
 	const margin, side = 4, digitBox + 2*4
-	small := image.NewGray16(image.Rect(0, 0, side, side))
-	place := f64.Aff3{scale, 0, margin - scale*float64(box.Min.X), 0, scale, margin - scale*float64(box.Min.Y)}
-	draw.BiLinear.Transform(small, place, ink, ink.Bounds(), draw.Src, nil)
+	values := resampled(ink, scale, margin-scale*float64(box.Min.X), margin-scale*float64(box.Min.Y), side)
 
 	var peak, mass, massX, massY float64
-	for i := range side * side {
-		v := float64(small.Gray16At(i%side, i/side).Y)
+	for i, v := range values {
 		peak = max(peak, v)
 		mass += v
 		massX += v * (float64(i%side) + 0.5)
@@ -51,11 +45,11 @@ func digitPixels(img image.Image) ([]uint8, error) {
 	}
 	left, top := centred(massX/mass), centred(massY/mass)
 	out := make([]uint8, digitSize*digitSize)
-	for i := range side * side {
+	for i, v := range values {
 		x, y := i%side+left, i/side+top
-		if x >= 0 && x < digitSize && y >= 0 && y < digitSize {
+		if v > 0 && x >= 0 && x < digitSize && y >= 0 && y < digitSize {
 			// Thin strokes grow faint when they are made smaller; MNIST's are bright.
-			out[y*digitSize+x] = uint8(math.Round(255 * float64(small.Gray16At(i%side, i/side).Y) / peak))
+			out[y*digitSize+x] = uint8(math.Round(255 * v / peak))
 		}
 	}
 	return out, nil
@@ -72,34 +66,36 @@ func centred(mass float64) int { return int(math.Round(digitSize/2 + 0.5 - mass)
 func inkOf(img image.Image) (*image.Gray16, error) {
 	canvas := opaque(img, backdrop(img))
 	frame := framePixels(canvas.Bounds())
-	var background [3]float64
+	var background [3]int
 	channel := make([]uint8, len(frame))
 	for k := range background {
 		for i, at := range frame {
 			channel[i] = canvas.Pix[4*at+k]
 		}
 		slices.Sort(channel)
-		background[k] = float64(channel[len(channel)/2])
+		background[k] = int(channel[len(channel)/2])
 	}
-	distance := func(at int) float64 {
-		sum := 0.0
+	squares := func(at int) int {
+		sum := 0
 		for k, b := range background {
-			d := float64(canvas.Pix[4*at+k]) - b
+			d := int(canvas.Pix[4*at+k]) - b
 			sum += d * d
 		}
-		return math.Sqrt(sum / 3)
+		return sum
 	}
+	distance := func(squares int) float64 { return math.Sqrt(float64(squares) / 3) }
 	ink := image.NewGray16(canvas.Bounds())
 	pixels := len(canvas.Pix) / 4
-	peak := 0.0
+	furthest := 0
 	for i := range pixels {
-		peak = max(peak, distance(i))
+		furthest = max(furthest, squares(i))
 	}
+	peak := distance(furthest)
 	// What half of the frame reaches is noise; three deviations of it are
 	// background. The factor turns a median distance into a deviation.
 	noise := make([]float64, len(frame))
 	for i, at := range frame {
-		noise[i] = distance(at)
+		noise[i] = distance(squares(at))
 	}
 	slices.Sort(noise)
 	floor := 3 * 1.4826 * noise[len(noise)/2]
@@ -107,8 +103,10 @@ func inkOf(img image.Image) (*image.Gray16, error) {
 		return nil, errors.New("there is nothing to see: all of the image has one colour")
 	}
 	for i := range pixels {
-		v := math.Round(math.MaxUint16 * max(distance(i)-floor, 0) / (peak - floor))
-		binary.BigEndian.PutUint16(ink.Pix[2*i:], uint16(v))
+		if s := squares(i); s > 0 { // else it stays 0, as most do
+			v := math.Round(math.MaxUint16 * max(distance(s)-floor, 0) / (peak - floor))
+			binary.BigEndian.PutUint16(ink.Pix[2*i:], uint16(v))
+		}
 	}
 	return ink, nil
 }

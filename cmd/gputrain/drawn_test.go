@@ -18,7 +18,7 @@ import (
 )
 
 // testDigits returns MNIST's test set.
-func testDigits(t *testing.T) *net.Dataset {
+func testDigits(t testing.TB) *net.Dataset {
 	t.Helper()
 	split, err := mnist.Tutorial()
 	if err != nil {

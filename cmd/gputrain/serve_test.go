@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gputrain/gputrain/net"
-	"github.com/gputrain/gputrain/picture/picturetest"
 	"github.com/gputrain/gputrain/serve"
 )
 
@@ -37,16 +35,7 @@ func (n *notes) String() string {
 // TestServe starts the command, holds an answer to predict's, asks without the
 // token, and ends it.
 func TestServe(t *testing.T) {
-	inFolder(t)
-	checkpoint, err := trained()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := net.SaveCheckpoint("trained.safetensors", checkpoint); err != nil {
-		t.Fatal(err)
-	}
-	file := picturetest.Encoded(t, "png", picturetest.Digit(testDigits(t), 0))
-	write(t, "seven.png", string(file))
+	file := withTrained(t)
 	write(t, "token", "secret\n")
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()

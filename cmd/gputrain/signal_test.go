@@ -3,9 +3,7 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"errors"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -19,78 +17,6 @@ import (
 	"github.com/gputrain/gputrain/internal/runfolder"
 	"github.com/gputrain/gputrain/net"
 )
-
-// process is a gputrain process under test.
-type process struct {
-	*exec.Cmd
-	lines  chan string // of standard output
-	errors bytes.Buffer
-}
-
-func startProcess(t *testing.T, binary string, args ...string) *process {
-	t.Helper()
-	p := &process{Cmd: exec.Command(binary, args...), lines: make(chan string, 1000)}
-	p.Stderr = &p.errors
-	out, err := p.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = p.Process.Kill() }) // fails where it has ended, as it should
-	go func() {
-		defer close(p.lines)
-		for scanner := bufio.NewScanner(out); scanner.Scan(); {
-			p.lines <- scanner.Text()
-		}
-	}()
-	return p
-}
-
-// await waits for a line with a text.
-func (p *process) await(t *testing.T, text string) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	for {
-		select {
-		case line, ok := <-p.lines:
-			if !ok {
-				t.Fatalf("ended without %q: %s", text, p.errors.String())
-			}
-			if strings.Contains(line, text) {
-				return
-			}
-		case <-deadline:
-			t.Fatalf("no line with %q after 30 s", text)
-		}
-	}
-}
-
-// wait waits for the end and returns the exit status, or the signal that killed.
-func (p *process) wait(t *testing.T) (status int, killed syscall.Signal) {
-	t.Helper()
-	for range p.lines { // all of it is read before Wait, which closes the pipe
-	}
-	var exit *exec.ExitError
-	if err := p.Wait(); err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
-	}
-	state := p.ProcessState.Sys().(syscall.WaitStatus)
-	if state.Signaled() {
-		return -1, state.Signal()
-	}
-	return state.ExitStatus(), 0
-}
-
-func build(t *testing.T) string {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "gputrain")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	return binary
-}
 
 // TestInterrupt stops a run in the middle of an epoch with each signal, goes on
 // by the command line that it prints, and compares the weights with those of a

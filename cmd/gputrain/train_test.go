@@ -16,7 +16,6 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/gputrain/gputrain/net"
-	"github.com/gputrain/gputrain/picture/picturetest"
 )
 
 func TestTrain(t *testing.T) {
@@ -357,16 +356,7 @@ func TestEval(t *testing.T) {
 }
 
 func TestPredict(t *testing.T) {
-	inFolder(t)
-	checkpoint, err := trained()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := net.SaveCheckpoint("trained.safetensors", checkpoint); err != nil {
-		t.Fatal(err)
-	}
-	file := picturetest.Encoded(t, "png", picturetest.Digit(testDigits(t), 0))
-	write(t, "seven.png", string(file))
+	file := withTrained(t)
 	golden := regexp.MustCompile(`^test:0: 7 \(right\)
   7  \d\d\.\d %  █+.?
   \d   \d\.\d %.*

@@ -1,0 +1,95 @@
+//go:build !windows
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// process is a gputrain process under test.
+type process struct {
+	*exec.Cmd
+	lines  chan string // of standard output
+	errors bytes.Buffer
+}
+
+func startProcess(t testing.TB, binary string, args ...string) *process {
+	t.Helper()
+	p := &process{Cmd: exec.Command(binary, args...), lines: make(chan string, 1000)}
+	p.Stderr = &p.errors
+	out, err := p.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Process.Kill() }) // fails where it has ended, as it should
+	go func() {
+		defer close(p.lines)
+		for scanner := bufio.NewScanner(out); scanner.Scan(); {
+			p.lines <- scanner.Text()
+		}
+	}()
+	return p
+}
+
+// await waits for a line with a text and returns it.
+func (p *process) await(t testing.TB, text string) string {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	for {
+		select {
+		case line, ok := <-p.lines:
+			if !ok {
+				t.Fatalf("ended without %q: %s", text, p.errors.String())
+			}
+			if strings.Contains(line, text) {
+				return line
+			}
+		case <-deadline:
+			t.Fatalf("no line with %q after 30 s", text)
+		}
+	}
+}
+
+// wait waits for the end and returns the exit status, or the signal that killed.
+func (p *process) wait(t testing.TB) (status int, killed syscall.Signal) {
+	t.Helper()
+	for range p.lines { // all of it is read before Wait, which closes the pipe
+	}
+	var exit *exec.ExitError
+	if err := p.Wait(); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	state := p.ProcessState.Sys().(syscall.WaitStatus)
+	if state.Signaled() {
+		return -1, state.Signal()
+	}
+	return state.ExitStatus(), 0
+}
+
+func build(t testing.TB) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "gputrain")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return binary
+}
+
+// startServe starts gputrain serve at a free port, and returns it with the address
+// of its page.
+func startServe(t testing.TB, binary string, args ...string) (p *process, page string) {
+	t.Helper()
+	p = startProcess(t, binary, append([]string{"serve", "--device", "cpu", "--address", "127.0.0.1:0"}, args...)...)
+	return p, strings.TrimSpace(strings.TrimPrefix(p.await(t, "http://"), "Page"))
+}

@@ -1,0 +1,45 @@
+package picture
+
+import (
+	"encoding/binary"
+	"image"
+	"math/rand/v2"
+	"testing"
+
+	"golang.org/x/image/draw"
+	"golang.org/x/image/math/f64"
+
+	"github.com/gputrain/gputrain/internal/approx"
+)
+
+// TestResampled compares with the kernels of golang.org/x/image/draw, which round
+// to whole values as well: one may lie on the other side of a half.
+func TestResampled(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	for range 50 {
+		img := image.NewGray16(image.Rect(0, 0, 1+r.IntN(60), 1+r.IntN(60)))
+		for i := range img.Pix {
+			img.Pix[i] = uint8(r.Uint32())
+		}
+		const side = 28
+		scale, left, top := 0.1+3*r.Float64(), 40*r.Float64()-20, 40*r.Float64()-20
+		want := image.NewGray16(image.Rect(0, 0, side, side))
+		draw.BiLinear.Transform(want, f64.Aff3{scale, 0, left, 0, scale, top}, img, img.Bounds(), draw.Src, nil)
+		got := resampled(img, scale, left, top, side)
+		values := make([]float64, side*side)
+		for i := range values {
+			values[i] = float64(binary.BigEndian.Uint16(want.Pix[2*i:]))
+			// It takes what lies less than a pixel above or left of an image for
+			// the image; that is outside.
+			x, y := (float64(i%side)+0.5-left)/scale, (float64(i/side)+0.5-top)/scale
+			if x < 0 || y < 0 {
+				values[i] = 0
+			}
+		}
+		if !approx.Check(t, "resampled", got, values, approx.Tolerance{Abs: 1}) {
+			t.Logf("%v by %v to %v, %v", img.Bounds(), scale, left, top)
+		}
+	}
+}
