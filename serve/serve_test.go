@@ -29,19 +29,13 @@ func checkpoint(t testing.TB, seed uint64) *net.Checkpoint {
 	if err != nil {
 		t.Fatal(err)
 	}
-	device := newDevice(t)
-	p, err := device.Compile(network, net.Options{Batch: 1, Optimizer: net.SGDDefault(0), Seed: seed})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	state, err := p.State()
+	plan, err := network.Plan()
 	if err != nil {
 		t.Fatal(err)
 	}
 	recipe := net.Recipes()[0]
 	recipe.Seed = seed
-	return &net.Checkpoint{Network: network, Recipe: recipe, Train: digits(t).ID(), State: state}
+	return &net.Checkpoint{Network: network, Recipe: recipe, Train: digits(t).ID(), State: net.InitialState(plan, seed)}
 }
 
 func newDevice(t testing.TB) net.Device {

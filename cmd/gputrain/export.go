@@ -91,7 +91,7 @@ func (a *app) export(c *cli.Context) error {
 	case format == formatSafetensors && c.Bool("logits"):
 		return usagef("--logits is for --format onnx: safetensors hold weights alone")
 	}
-	checkpoint, path, err := loadRun(c.String("checkpoint"))
+	checkpoint, path, err := loadRun(c.String("checkpoint"), "--checkpoint RUN")
 	if err != nil {
 		return err
 	}

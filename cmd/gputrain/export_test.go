@@ -74,7 +74,7 @@ func TestExportONNX(t *testing.T) {
 // TestExportRefuses has nothing to write, or contradictions.
 func TestExportRefuses(t *testing.T) {
 	inFolder(t)
-	refuses(t, exitFailed, "there is no run in runs/: train one first ("+invocation()+" train), or say where it is with --checkpoint", "export")
+	refuses(t, exitFailed, "there is no run in runs/: train one first ("+invocation()+" train), or say where it is: --checkpoint RUN", "export")
 	refuses(t, exitUsage, "--layout is for --format safetensors: ONNX has an order of its own", "export", "--layout", "channels-last")
 	refuses(t, exitUsage, "--logits is for --format onnx: safetensors hold weights alone", "export", "--format", "safetensors", "--logits")
 	refuses(t, exitUsage, `--name: want PARAMETER=TENSOR, once a parameter, as in conv1.weight=layer1_W, got "x"`, "import", "--name", "x", "f")

@@ -32,7 +32,7 @@ type model struct {
 // for batches of some size, or of the size that it was trained in if that is
 // less: a larger one may be more than the device can take.
 func openModel(c *cli.Context, batch int) (*model, error) {
-	checkpoint, path, err := loadRun(c.String("checkpoint"))
+	checkpoint, path, err := loadRun(c.String("checkpoint"), "--checkpoint RUN")
 	if err != nil {
 		return nil, err
 	}

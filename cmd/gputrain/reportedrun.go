@@ -57,7 +57,7 @@ func (a *app) loadReport(c *cli.Context) (*runreport.Report, error) {
 
 // loadReported loads what is known of a run without asking its network.
 func (a *app) loadReported(named string) (*reportedRun, error) {
-	checkpoint, path, err := loadRun(named)
+	checkpoint, path, err := loadRun(named, invocation()+" report RUN")
 	if err != nil {
 		return nil, err
 	}

@@ -92,8 +92,9 @@ func removeEmpty(dir string) {
 }
 
 // findRun returns the checkpoint file or the run's folder that is named; of a
-// folder of runs, and of runsFolder where none is named, the latest run's.
-func findRun(named string) (string, error) {
+// folder of runs, and of runsFolder where none is named, the latest run's. The
+// command's way to name a run, such as --checkpoint RUN, is for the message.
+func findRun(named, way string) (string, error) {
 	if named != "" {
 		for _, path := range []string{runPath(named), named} {
 			if _, err := os.Stat(filepath.Join(path, net.LastCheckpoint)); err == nil {
@@ -107,8 +108,8 @@ func findRun(named string) (string, error) {
 	}
 	latest := latestRun(runsFolder)
 	if latest == "" {
-		return "", fmt.Errorf("there is no run in %s%c: train one first (%s train), or say where it is with --checkpoint",
-			runsFolder, filepath.Separator, invocation())
+		return "", fmt.Errorf("there is no run in %s%c: train one first (%s train), or say where it is: %s",
+			runsFolder, filepath.Separator, invocation(), way)
 	}
 	return latest, nil
 }
@@ -133,8 +134,8 @@ func latestRun(folder string) string {
 }
 
 // loadRun loads the checkpoint that findRun finds.
-func loadRun(named string) (*net.Checkpoint, string, error) {
-	path, err := findRun(named)
+func loadRun(named, way string) (*net.Checkpoint, string, error) {
+	path, err := findRun(named, way)
 	if err != nil {
 		return nil, "", err
 	}

@@ -77,7 +77,10 @@ func (a *app) serve(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	checkpoint, path, err := loadRun(c.String("checkpoint"))
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // before anybody knows of the server: it would kill
+	defer signal.Stop(hangup)
+	checkpoint, path, err := loadRun(c.String("checkpoint"), "--checkpoint RUN")
 	if err != nil {
 		return err
 	}
@@ -121,7 +124,7 @@ func (a *app) serve(c *cli.Context) (err error) {
 	}
 	watching, stop := context.WithCancel(c.Context)
 	defer stop()
-	go reloadAtHangup(watching, s, path)
+	go reloadAt(watching, hangup, s, path)
 	if interval := c.Duration("reload"); interval > 0 {
 		go s.Watch(watching, path, interval)
 	}
@@ -194,16 +197,13 @@ func offerExamples(o *serve.Options, data *mnist.Split) {
 	}
 }
 
-// reloadAtHangup loads the checkpoint anew at each SIGHUP.
-func reloadAtHangup(ctx context.Context, s *serve.Server, path string) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
+// reloadAt loads the checkpoint anew at each signal.
+func reloadAt(ctx context.Context, signals <-chan os.Signal, s *serve.Server, path string) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-hangup:
+		case <-signals:
 			_ = s.Reload(path) // the log has it
 		}
 	}

@@ -290,7 +290,7 @@ func beginRun(c *cli.Context, cfg *net.Config) (err error) {
 // resumeRun sets network and recipe of the run that is named, returns where it was
 // found, and refuses flags that contradict it.
 func resumeRun(c *cli.Context, cfg *net.Config, from string) (path string, err error) {
-	saved, path, err := loadRun(from)
+	saved, path, err := loadRun(from, "--resume RUN")
 	if err != nil {
 		return "", err
 	}

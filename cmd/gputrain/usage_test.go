@@ -170,6 +170,7 @@ func TestUsage(t *testing.T) {
 	} {
 		refuses(t, exitUsage, c.want, strings.Fields(c.args)...)
 	}
+	noRun := "there is no run in " + runsFolder + string(filepath.Separator) + ": train one first (gputrain train), or say where it is: "
 	for _, c := range []struct {
 		args string
 		want string
@@ -179,9 +180,10 @@ func TestUsage(t *testing.T) {
 		{"train --model garbled.json", "garbled.json: network: unexpected end of JSON input"},
 		{"train --data nowhere", "data directory nowhere: file does not exist"},
 		{"train --resume nowhere", "there is no checkpoint in nowhere: train one first (gputrain train --run nowhere), or name another"},
-		{"train --resume", "there is no run in " + runsFolder + string(filepath.Separator) + ": train one first (gputrain train), or say where it is with --checkpoint"},
+		{"train --resume", noRun + "--resume RUN"},
 		{"eval --checkpoint nowhere", "there is no checkpoint in nowhere: train one first (gputrain train --run nowhere), or name another"},
-		{"predict test:0", "there is no run in " + runsFolder + string(filepath.Separator) + ": train one first (gputrain train), or say where it is with --checkpoint"},
+		{"predict test:0", noRun + "--checkpoint RUN"},
+		{"report", noRun + "gputrain report RUN"},
 	} {
 		refuses(t, exitFailed, c.want, strings.Fields(c.args)...)
 	}
