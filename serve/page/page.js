@@ -27,9 +27,13 @@ async function ask(path, body, type) {
 }
 
 function complain(error) {
-  $("problem").hidden = !error;
+  const locked = !!error && error.status === 401;
+  $("problem").hidden = !error || locked;
   $("problem").textContent = error ? (error.status ? error.message : "The server does not answer.") : "";
-  if (error && error.status === 401) {
+  $("refused").textContent = locked && token ? "This is not its token." : "";
+  $("main").hidden = locked;
+  if (locked) {
+    $("about").textContent = "";
     $("access").hidden = false;
     $("token").focus();
   }
@@ -84,11 +88,16 @@ async function content() {
 // ---- drawing
 
 function drawStrokes(c, colour) {
-  c.strokeStyle = colour;
+  c.strokeStyle = c.fillStyle = colour;
   c.lineWidth = pen;
   c.lineCap = c.lineJoin = "round";
   for (const points of strokes) {
     c.beginPath();
+    if (points.every((p) => p.x === points[0].x && p.y === points[0].y)) { // a line that goes nowhere leaves nothing
+      c.arc(points[0].x, points[0].y, pen / 2, 0, 2 * Math.PI);
+      c.fill();
+      continue;
+    }
     c.moveTo(points[0].x, points[0].y);
     for (let i = 1; i < points.length - 1; i++) { // through the middles, so that corners are round
       c.quadraticCurveTo(points[i].x, points[i].y, (points[i].x + points[i + 1].x) / 2, (points[i].y + points[i + 1].y) / 2);
@@ -256,8 +265,12 @@ function show(answer) {
     row.querySelector(".bar").style.width = 100 * p + "%";
     row.querySelector(".share").textContent = best ? percent(p) : "";
   }
-  $("inside").hidden = !(answer && answer.layers);
-  if (!answer || !answer.layers) return;
+  if (!answer) { // the layers keep their place, so that the page does not move below who draws on
+    for (const canvas of document.querySelectorAll("#layers canvas")) canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+    return;
+  }
+  $("inside").hidden = !answer.layers;
+  if (!answer.layers) return;
   const all = [Object.assign({}, answer.input, { name: "what the network sees" }), ...answer.layers];
   const list = $("layers");
   while (list.children.length > all.length) list.lastChild.remove();
@@ -325,7 +338,7 @@ async function load() {
   const count = (n) => n.toLocaleString("en");
   $("about").textContent = `The network ${model.name || "without a name"}, ${count(model.weights)} weights, trained on ${model.data.replace(/ training$/, "")}` +
     ` for ${model.epochs} epoch${model.epochs === 1 ? "" : "s"}, answers on ${model.device}.`;
-  $("undo").hidden = $("keys").hidden = !drawable();
+  $("undo").hidden = $("keys").hidden = $("live").hidden = !drawable();
   $("bars").replaceChildren(...model.classes.slice(0, 100).map((name) => {
     const row = document.createElement("li");
     row.dataset.class = name;
