@@ -133,7 +133,7 @@ func newConv(ws *workers, p *pass, l net.PlannedLayer, in, out *activations, bat
 	op.taps = grid(l.In.C, op.source.outHeight*w, g.KernelH, g.DilationH*w, g.KernelW, g.DilationW)
 	op.positions = grid(1, 0, g.OutH, g.StrideH*w, g.OutW, g.StrideW)
 	if op.direct = newDirect(op, l); op.direct == nil {
-		op.windows = newPanels(ks, op.positions)
+		op.windows = newPanels(ks, op.positions, ks.Vectors)
 	}
 	op.padded = make([]float32, batch*op.source.distance())
 	for range ws.all {
@@ -158,11 +158,11 @@ func (op *conv) planGradients(l net.PlannedLayer, next sampleOp, batch int) {
 	ks, g := op.workers.all[0].kernel, l.Window
 	w := op.gradient.outWidth
 	op.inputTaps = grid(l.Out.C, op.gradient.outHeight*w, g.KernelH, g.DilationH*w, g.KernelW, g.DilationW)
-	op.inputWindows = newPanels(ks, grid(1, 0, l.In.H, w, l.In.W, 1))
+	op.inputWindows = newPanels(ks, grid(1, 0, l.In.H, w, l.In.W, 1), ks.Vectors)
 	for range op.workers.all {
 		op.spreadOut = append(op.spreadOut, make([]float32, op.gradient.distance()))
 	}
-	op.turned = newPanels(ks, op.taps)
+	op.turned = newPanels(ks, op.taps, ks.Vectors)
 	op.turnedWeight = make([]float32, op.weight.Size())
 	op.partial = make([]float32, (op.groupsOf(batch)-1)*op.weight.Size())
 	op.turnTask, op.gradTask, op.reduceTask = op.turn, op.weightGradient, op.reduce

@@ -36,7 +36,7 @@ func newDense(ws *workers, p *pass, l net.PlannedLayer, in, out *activations, ba
 	ks := ws.all[0].kernel
 	op := &dense{
 		pass: p, workers: ws, in: in, out: out, weight: weight, bias: bias, relu: relu,
-		inputPanels: newPanels(ks, consecutive(l.In.C, 1)),
+		inputPanels: newPanels(ks, consecutive(l.In.C, 1), ks.Vectors),
 		unitRows:    consecutive(l.Out.C, l.In.C),
 		sampleRows:  consecutive(batch, l.In.C),
 	}
@@ -104,10 +104,11 @@ func (op *dense) multiplyUnits(w *worker, task int) {
 	blocks := (inputs + panelDepth - 1) / panelDepth
 	for block := range blocks {
 		lo, hi := block*inputs/blocks, (block+1)*inputs/blocks
-		for u := first; u < end; u += ks.Rows {
-			for n := 0; n < op.samples; n += ks.Vectors * ks.Lanes {
-				vectors := min(ks.Vectors, (op.samples-n)/ks.Lanes)
-				ks.Gemm(min(ks.Rows, end-u), vectors, hi-lo, op.weight.value[u*inputs+lo:], inputs, 1,
+		for n := 0; n < op.samples; n += ks.Vectors * ks.Lanes {
+			vectors := min(ks.Vectors, (op.samples-n)/ks.Lanes)
+			most := ks.Rows(vectors)
+			for u := first; u < end; u += most {
+				ks.Gemm(min(most, end-u), vectors, hi-lo, op.weight.value[u*inputs+lo:], inputs, 1,
 					op.transposed[lo*op.samples+n:], op.samples, op.product[u*op.samples+n:], op.samples, block > 0)
 			}
 		}

@@ -18,10 +18,10 @@ type panel struct {
 }
 
 // newPanels cuts columns into panels.
-func newPanels(ks *asm.Kernels, columns []int32) []panel {
+func newPanels(ks *asm.Kernels, columns []int32, vectors int) []panel {
 	var panels []panel
 	for at := 0; at < len(columns); {
-		p := panel{at: at, n: min(ks.Vectors*ks.Lanes, len(columns)-at)}
+		p := panel{at: at, n: min(vectors*ks.Lanes, len(columns)-at)}
 		p.vectors = (p.n + ks.Lanes - 1) / ks.Lanes
 		for j := 0; j < p.n; {
 			first, n := columns[at+j], 1
@@ -66,8 +66,9 @@ func (w *worker) multiply(a matrix, b []float32, rows []int32, p *panel, c []flo
 		lo, hi := block*len(rows)/blocks, (block+1)*len(rows)/blocks
 		depth := hi - lo
 		ks.Pack(w.panel, width, b, rows[lo:hi], p.runs)
-		for i := 0; i < a.rows; i += ks.Rows {
-			tileRows := min(ks.Rows, a.rows-i)
+		most := ks.Rows(p.vectors)
+		for i := 0; i < a.rows; i += most {
+			tileRows := min(most, a.rows-i)
 			left := a.data[i*a.rowStride+lo*a.columnStride:]
 			if p.n == width {
 				ks.Gemm(tileRows, p.vectors, depth, left, a.rowStride, a.columnStride, w.panel, width, c[i*ldc+p.at:], ldc, accumulate || block > 0)

@@ -48,7 +48,7 @@ func TestMultiply(t *testing.T) {
 					for i := range c {
 						c[i] = 1
 					}
-					panels := newPanels(w.kernel, columns)
+					panels := newPanels(w.kernel, columns, w.kernel.Vectors)
 					for i := range panels {
 						w.multiply(a, b, rows, &panels[i], c, ldc, accumulate)
 					}
@@ -132,7 +132,7 @@ func BenchmarkPack(b *testing.B) {
 			name          string
 			rows, columns []int32
 		}{{"windows", taps, positions}, {"transposed", positions, taps}} {
-			panel := newPanels(ks, c.columns)[0]
+			panel := newPanels(ks, c.columns, ks.Vectors)[0]
 			width := panel.vectors * ks.Lanes
 			dst := newBuffer(len(c.rows) * width)
 			b.Run(tier.String()+"/"+c.name, func(b *testing.B) {

@@ -36,7 +36,9 @@ func newWorkers(threads int, ks *asm.Kernels) *workers {
 	for id := range threads {
 		w := &worker{id: id, kernel: ks, wake: make(chan struct{}, 1)}
 		w.panel = newBuffer(panelDepth * ks.Vectors * ks.Lanes)
-		w.tile = make([]float32, ks.Rows*ks.Vectors*ks.Lanes)
+		for vectors := 1; vectors <= ks.Vectors; vectors++ {
+			w.tile = make([]float32, max(len(w.tile), ks.Rows(vectors)*vectors*ks.Lanes))
+		}
 		ws.all = append(ws.all, w)
 		if id > 0 {
 			ws.alive.Go(func() {

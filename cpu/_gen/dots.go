@@ -45,7 +45,7 @@ func (t tier) dots() {
 			}
 		}
 		ADDQ(Imm(uint64(halves*width)), x)
-		ADDQ(Imm(uint64(halves*width)), w.base)
+		ADDQ(Imm(uint64(halves*width)), w.bases[0])
 		SUBQ(Imm(uint64(halves*t.wide.n)), n)
 		JMP(LabelRef(label))
 	}
@@ -59,7 +59,7 @@ func (t tier) dots() {
 		VFMADD231SS(w.row(i), narrow.regs[12], scalar(i))
 	}
 	ADDQ(Imm(4), x)
-	ADDQ(Imm(4), w.base)
+	ADDQ(Imm(4), w.bases[0])
 	DECQ(n)
 	JMP(LabelRef("rest"))
 	Label("end")

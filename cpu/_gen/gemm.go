@@ -8,29 +8,28 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// strided is the addresses of up to eight rows: base + i*stride.
+// strided is the addresses of rows: base + i*stride.
 type strided struct {
-	base, base4, stride, stride3 reg.GPVirtual
+	bases           []reg.GPVirtual // of rows 0, 4, 8, ...
+	stride, stride3 reg.GPVirtual
 }
 
 func newStrided(base, stride reg.GPVirtual, rows int) strided {
-	s := strided{base: base, stride: stride}
+	s := strided{bases: []reg.GPVirtual{base}, stride: stride}
 	if rows > 3 {
 		s.stride3 = GP64()
 		LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, s.stride3)
 	}
-	if rows > 4 {
-		s.base4 = GP64()
-		LEAQ(Mem{Base: base, Index: stride, Scale: 4}, s.base4)
+	for i := 4; i < rows; i += 4 {
+		next := GP64()
+		LEAQ(Mem{Base: s.bases[len(s.bases)-1], Index: stride, Scale: 4}, next)
+		s.bases = append(s.bases, next)
 	}
 	return s
 }
 
 func (s strided) row(i int) Mem {
-	m := Mem{Base: s.base}
-	if i >= 4 {
-		m.Base = s.base4
-	}
+	m := Mem{Base: s.bases[i/4]}
 	switch i % 4 {
 	case 1, 2:
 		m.Index, m.Scale = s.stride, uint8(i%4)
@@ -41,10 +40,9 @@ func (s strided) row(i int) Mem {
 }
 
 // advance moves all rows by step bytes.
-func (s strided) advance(step reg.GPVirtual, rows int) {
-	ADDQ(step, s.base)
-	if rows > 4 {
-		ADDQ(step, s.base4)
+func (s strided) advance(step reg.GPVirtual) {
+	for _, base := range s.bases {
+		ADDQ(step, base)
 	}
 }
 
@@ -52,19 +50,20 @@ func (s strided) advance(step reg.GPVirtual, rows int) {
 func (t tier) gemm() {
 	TEXT("gemm"+t.suffix, NOSPLIT,
 		"func(rows, vectors, k int, a *float32, rsa, csa int, b *float32, ldb int, c *float32, ldc int, accumulate bool)")
-	Doc(fmt.Sprintf("gemm%s computes a tile of rows (1 to %d) by vectors (1 to %d) of %d columns.", t.suffix, t.rows, t.vecs, t.wide.n))
+	most := len(t.rows)
+	Doc(fmt.Sprintf("gemm%s computes a tile of rows (up to %v for 1 to %d vectors) by vectors of %d columns.", t.suffix, t.rows, most, t.wide.n))
 	rows := Load(Param("rows"), GP64())
 	vectors := Load(Param("vectors"), GP64())
-	for v := t.vecs; v >= 1; v-- {
+	for v := most; v >= 1; v-- {
 		if v > 1 {
 			CMPQ(vectors, Imm(uint64(v)))
 			JNE(LabelRef(fmt.Sprintf("vectors%d", v-1)))
 		}
-		for r := t.rows; r > 1; r-- {
+		for r := t.rows[v-1]; r > 1; r-- {
 			CMPQ(rows, Imm(uint64(r)))
 			JEQ(LabelRef(fmt.Sprintf("tile%dx%d", r, v)))
 		}
-		for r := 1; r <= t.rows; r++ {
+		for r := 1; r <= t.rows[v-1]; r++ {
 			if r > 1 {
 				Label(fmt.Sprintf("tile%dx%d", r, v))
 			}
@@ -108,7 +107,7 @@ func (t tier) tile(rows, vectors int) {
 			VFMADD231PS(value, column(j), sum(i, j))
 		}
 	}
-	a.advance(csa, rows)
+	a.advance(csa)
 	ADDQ(ldb, b)
 	DECQ(k)
 	JNE(LabelRef(loop))

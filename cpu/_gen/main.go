@@ -18,8 +18,7 @@ import (
 type tier struct {
 	suffix string // of the functions' names
 	wide   lanes
-	rows   int // of the largest matrix-product tile
-	vecs   int // of that tile's columns
+	rows   []int // of the largest matrix-product tiles of 1, 2, ... vectors
 }
 
 // lanes are the vector registers of one width. A kernel's loop body runs with
@@ -47,10 +46,10 @@ var (
 )
 
 var tiers = map[string]tier{
-	// 24 sums, 3 columns and a broadcast value fill 28 of 32 registers.
-	"avx512": {"AVX512", zmm, 8, 3},
+	// 28 sums, 2 columns and a broadcast value fill 31 of 32 registers.
+	"avx512": {"AVX512", zmm, []int{14, 14, 8}},
 	// 12 sums, 3 columns and a broadcast value fill all 16.
-	"avx2": {"AVX2", ymm, 4, 3},
+	"avx2": {"AVX2", ymm, []int{6, 6, 4}},
 }
 
 func main() {

@@ -66,8 +66,8 @@ func (g guarded) check(t *testing.T, what string) {
 // of k products.
 func TestGemm(t *testing.T) {
 	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
-		for rows := 1; rows <= ks.Rows; rows++ {
-			for vectors := 1; vectors <= ks.Vectors; vectors++ {
+		for vectors := 1; vectors <= ks.Vectors; vectors++ {
+			for rows := 1; rows <= ks.Rows(vectors); rows++ {
 				for _, k := range []int{1, 2, 3, 17, 200} {
 					for _, transposed := range []bool{false, true} {
 						for _, accumulate := range []bool{false, true} {
@@ -453,21 +453,23 @@ func BenchmarkVectors(b *testing.B) {
 	}
 }
 
-// BenchmarkGemm times the largest tile at the depth of the tutorial's second
+// BenchmarkGemm times the largest tiles at the depth of the tutorial's second
 // convolution.
 func BenchmarkGemm(b *testing.B) {
 	const k = 400
 	for _, tier := range cpufeat.Available() {
 		ks := For(tier)
-		b.Run(tier.String(), func(b *testing.B) {
-			n := ks.Lanes * ks.Vectors
-			x, y, c := make([]float32, ks.Rows*k), make([]float32, k*n), make([]float32, ks.Rows*n)
-			for b.Loop() {
-				ks.Gemm(ks.Rows, ks.Vectors, k, x, k, 1, y, n, c, n, false)
-			}
-			flop := 2 * float64(ks.Rows*n*k) * float64(b.N)
-			b.ReportMetric(flop/b.Elapsed().Seconds()/1e9, "GFLOPS")
-		})
+		for vectors := 1; vectors <= ks.Vectors; vectors++ {
+			rows, n := ks.Rows(vectors), ks.Lanes*vectors
+			b.Run(fmt.Sprintf("%v/%dx%d", tier, rows, n), func(b *testing.B) {
+				x, y, c := make([]float32, rows*k), make([]float32, k*n), make([]float32, rows*n)
+				for b.Loop() {
+					ks.Gemm(rows, vectors, k, x, k, 1, y, n, c, n, false)
+				}
+				flop := 2 * float64(rows*n*k) * float64(b.N)
+				b.ReportMetric(flop/b.Elapsed().Seconds()/1e9, "GFLOPS")
+			})
+		}
 	}
 }
 

@@ -4,7 +4,7 @@
 
 package asm
 
-// gemmAVX2 computes a tile of rows (1 to 4) by vectors (1 to 3) of 8 columns.
+// gemmAVX2 computes a tile of rows (up to [6 6 4] for 1 to 3 vectors) by vectors of 8 columns.
 func gemmAVX2(rows int, vectors int, k int, a *float32, rsa int, csa int, b *float32, ldb int, c *float32, ldc int, accumulate bool)
 
 // packAVX2 copies 8 values a run.

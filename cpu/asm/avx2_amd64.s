@@ -271,6 +271,10 @@ store4x3:
 vectors2:
 	CMPQ   CX, $0x02
 	JNE    vectors1
+	CMPQ   AX, $0x06
+	JEQ    tile6x2
+	CMPQ   AX, $0x05
+	JEQ    tile5x2
 	CMPQ   AX, $0x04
 	JEQ    tile4x2
 	CMPQ   AX, $0x03
@@ -484,7 +488,178 @@ store4x2:
 	VZEROUPPER
 	RET
 
+tile5x2:
+	MOVQ   k+16(FP), AX
+	MOVQ   csa+40(FP), CX
+	SHLQ   $0x02, CX
+	MOVQ   a+24(FP), DX
+	MOVQ   rsa+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(BX*4), DI
+	MOVQ   b+48(FP), R8
+	MOVQ   ldb+56(FP), R9
+	SHLQ   $0x02, R9
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+
+loop5x2:
+	VMOVUPS      (R8), Y10
+	VMOVUPS      32(R8), Y11
+	VBROADCASTSS (DX), Y12
+	VFMADD231PS  Y12, Y10, Y0
+	VFMADD231PS  Y12, Y11, Y1
+	VBROADCASTSS (DX)(BX*1), Y12
+	VFMADD231PS  Y12, Y10, Y2
+	VFMADD231PS  Y12, Y11, Y3
+	VBROADCASTSS (DX)(BX*2), Y12
+	VFMADD231PS  Y12, Y10, Y4
+	VFMADD231PS  Y12, Y11, Y5
+	VBROADCASTSS (DX)(SI*1), Y12
+	VFMADD231PS  Y12, Y10, Y6
+	VFMADD231PS  Y12, Y11, Y7
+	VBROADCASTSS (DI), Y12
+	VFMADD231PS  Y12, Y10, Y8
+	VFMADD231PS  Y12, Y11, Y9
+	ADDQ         CX, DX
+	ADDQ         CX, DI
+	ADDQ         R9, R8
+	DECQ         AX
+	JNE          loop5x2
+	MOVQ         c+64(FP), AX
+	MOVQ         ldc+72(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (AX)(CX*4), BX
+	MOVB         accumulate+80(FP), SI
+	TESTB        SI, SI
+	JEQ          store5x2
+	VADDPS       (AX), Y0, Y0
+	VADDPS       32(AX), Y1, Y1
+	VADDPS       (AX)(CX*1), Y2, Y2
+	VADDPS       32(AX)(CX*1), Y3, Y3
+	VADDPS       (AX)(CX*2), Y4, Y4
+	VADDPS       32(AX)(CX*2), Y5, Y5
+	VADDPS       (AX)(DX*1), Y6, Y6
+	VADDPS       32(AX)(DX*1), Y7, Y7
+	VADDPS       (BX), Y8, Y8
+	VADDPS       32(BX), Y9, Y9
+
+store5x2:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, (AX)(CX*1)
+	VMOVUPS Y3, 32(AX)(CX*1)
+	VMOVUPS Y4, (AX)(CX*2)
+	VMOVUPS Y5, 32(AX)(CX*2)
+	VMOVUPS Y6, (AX)(DX*1)
+	VMOVUPS Y7, 32(AX)(DX*1)
+	VMOVUPS Y8, (BX)
+	VMOVUPS Y9, 32(BX)
+	VZEROUPPER
+	RET
+
+tile6x2:
+	MOVQ   k+16(FP), AX
+	MOVQ   csa+40(FP), CX
+	SHLQ   $0x02, CX
+	MOVQ   a+24(FP), DX
+	MOVQ   rsa+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(BX*4), DI
+	MOVQ   b+48(FP), R8
+	MOVQ   ldb+56(FP), R9
+	SHLQ   $0x02, R9
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+
+loop6x2:
+	VMOVUPS      (R8), Y12
+	VMOVUPS      32(R8), Y13
+	VBROADCASTSS (DX), Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS (DX)(BX*1), Y14
+	VFMADD231PS  Y14, Y12, Y2
+	VFMADD231PS  Y14, Y13, Y3
+	VBROADCASTSS (DX)(BX*2), Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS (DX)(SI*1), Y14
+	VFMADD231PS  Y14, Y12, Y6
+	VFMADD231PS  Y14, Y13, Y7
+	VBROADCASTSS (DI), Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	VBROADCASTSS (DI)(BX*1), Y14
+	VFMADD231PS  Y14, Y12, Y10
+	VFMADD231PS  Y14, Y13, Y11
+	ADDQ         CX, DX
+	ADDQ         CX, DI
+	ADDQ         R9, R8
+	DECQ         AX
+	JNE          loop6x2
+	MOVQ         c+64(FP), AX
+	MOVQ         ldc+72(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (AX)(CX*4), BX
+	MOVB         accumulate+80(FP), SI
+	TESTB        SI, SI
+	JEQ          store6x2
+	VADDPS       (AX), Y0, Y0
+	VADDPS       32(AX), Y1, Y1
+	VADDPS       (AX)(CX*1), Y2, Y2
+	VADDPS       32(AX)(CX*1), Y3, Y3
+	VADDPS       (AX)(CX*2), Y4, Y4
+	VADDPS       32(AX)(CX*2), Y5, Y5
+	VADDPS       (AX)(DX*1), Y6, Y6
+	VADDPS       32(AX)(DX*1), Y7, Y7
+	VADDPS       (BX), Y8, Y8
+	VADDPS       32(BX), Y9, Y9
+	VADDPS       (BX)(CX*1), Y10, Y10
+	VADDPS       32(BX)(CX*1), Y11, Y11
+
+store6x2:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, (AX)(CX*1)
+	VMOVUPS Y3, 32(AX)(CX*1)
+	VMOVUPS Y4, (AX)(CX*2)
+	VMOVUPS Y5, 32(AX)(CX*2)
+	VMOVUPS Y6, (AX)(DX*1)
+	VMOVUPS Y7, 32(AX)(DX*1)
+	VMOVUPS Y8, (BX)
+	VMOVUPS Y9, 32(BX)
+	VMOVUPS Y10, (BX)(CX*1)
+	VMOVUPS Y11, 32(BX)(CX*1)
+	VZEROUPPER
+	RET
+
 vectors1:
+	CMPQ   AX, $0x06
+	JEQ    tile6x1
+	CMPQ   AX, $0x05
+	JEQ    tile5x1
 	CMPQ   AX, $0x04
 	JEQ    tile4x1
 	CMPQ   AX, $0x03
@@ -651,6 +826,127 @@ store4x1:
 	VMOVUPS Y1, (AX)(CX*1)
 	VMOVUPS Y2, (AX)(CX*2)
 	VMOVUPS Y3, (AX)(DX*1)
+	VZEROUPPER
+	RET
+
+tile5x1:
+	MOVQ   k+16(FP), AX
+	MOVQ   csa+40(FP), CX
+	SHLQ   $0x02, CX
+	MOVQ   a+24(FP), DX
+	MOVQ   rsa+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(BX*4), DI
+	MOVQ   b+48(FP), R8
+	MOVQ   ldb+56(FP), R9
+	SHLQ   $0x02, R9
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+
+loop5x1:
+	VMOVUPS      (R8), Y5
+	VBROADCASTSS (DX), Y6
+	VFMADD231PS  Y6, Y5, Y0
+	VBROADCASTSS (DX)(BX*1), Y6
+	VFMADD231PS  Y6, Y5, Y1
+	VBROADCASTSS (DX)(BX*2), Y6
+	VFMADD231PS  Y6, Y5, Y2
+	VBROADCASTSS (DX)(SI*1), Y6
+	VFMADD231PS  Y6, Y5, Y3
+	VBROADCASTSS (DI), Y6
+	VFMADD231PS  Y6, Y5, Y4
+	ADDQ         CX, DX
+	ADDQ         CX, DI
+	ADDQ         R9, R8
+	DECQ         AX
+	JNE          loop5x1
+	MOVQ         c+64(FP), AX
+	MOVQ         ldc+72(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (AX)(CX*4), BX
+	MOVB         accumulate+80(FP), SI
+	TESTB        SI, SI
+	JEQ          store5x1
+	VADDPS       (AX), Y0, Y0
+	VADDPS       (AX)(CX*1), Y1, Y1
+	VADDPS       (AX)(CX*2), Y2, Y2
+	VADDPS       (AX)(DX*1), Y3, Y3
+	VADDPS       (BX), Y4, Y4
+
+store5x1:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, (AX)(CX*1)
+	VMOVUPS Y2, (AX)(CX*2)
+	VMOVUPS Y3, (AX)(DX*1)
+	VMOVUPS Y4, (BX)
+	VZEROUPPER
+	RET
+
+tile6x1:
+	MOVQ   k+16(FP), AX
+	MOVQ   csa+40(FP), CX
+	SHLQ   $0x02, CX
+	MOVQ   a+24(FP), DX
+	MOVQ   rsa+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (DX)(BX*4), DI
+	MOVQ   b+48(FP), R8
+	MOVQ   ldb+56(FP), R9
+	SHLQ   $0x02, R9
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+
+loop6x1:
+	VMOVUPS      (R8), Y6
+	VBROADCASTSS (DX), Y7
+	VFMADD231PS  Y7, Y6, Y0
+	VBROADCASTSS (DX)(BX*1), Y7
+	VFMADD231PS  Y7, Y6, Y1
+	VBROADCASTSS (DX)(BX*2), Y7
+	VFMADD231PS  Y7, Y6, Y2
+	VBROADCASTSS (DX)(SI*1), Y7
+	VFMADD231PS  Y7, Y6, Y3
+	VBROADCASTSS (DI), Y7
+	VFMADD231PS  Y7, Y6, Y4
+	VBROADCASTSS (DI)(BX*1), Y7
+	VFMADD231PS  Y7, Y6, Y5
+	ADDQ         CX, DX
+	ADDQ         CX, DI
+	ADDQ         R9, R8
+	DECQ         AX
+	JNE          loop6x1
+	MOVQ         c+64(FP), AX
+	MOVQ         ldc+72(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (AX)(CX*4), BX
+	MOVB         accumulate+80(FP), SI
+	TESTB        SI, SI
+	JEQ          store6x1
+	VADDPS       (AX), Y0, Y0
+	VADDPS       (AX)(CX*1), Y1, Y1
+	VADDPS       (AX)(CX*2), Y2, Y2
+	VADDPS       (AX)(DX*1), Y3, Y3
+	VADDPS       (BX), Y4, Y4
+	VADDPS       (BX)(CX*1), Y5, Y5
+
+store6x1:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, (AX)(CX*1)
+	VMOVUPS Y2, (AX)(CX*2)
+	VMOVUPS Y3, (AX)(DX*1)
+	VMOVUPS Y4, (BX)
+	VMOVUPS Y5, (BX)(CX*1)
 	VZEROUPPER
 	RET
 

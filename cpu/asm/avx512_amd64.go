@@ -4,7 +4,7 @@
 
 package asm
 
-// gemmAVX512 computes a tile of rows (1 to 8) by vectors (1 to 3) of 16 columns.
+// gemmAVX512 computes a tile of rows (up to [14 14 8] for 1 to 3 vectors) by vectors of 16 columns.
 func gemmAVX512(rows int, vectors int, k int, a *float32, rsa int, csa int, b *float32, ldb int, c *float32, ldc int, accumulate bool)
 
 // packAVX512 copies 16 values a run.

@@ -33,9 +33,10 @@ type SGD struct {
 // behind them do not.
 type Kernels struct {
 	Tier    cpufeat.Tier
-	Rows    int // of the largest tile of Gemm
 	Lanes   int // columns in a vector
-	Vectors int // in the largest tile of Gemm
+	Vectors int // in the widest tile of Gemm
+
+	rows []int // of the tallest tiles of Gemm, of 1, 2, ... vectors
 
 	gemm         func(rows, vectors, k int, a *float32, rsa, csa int, b *float32, ldb int, c *float32, ldc int, accumulate bool)
 	pack         func(dst *float32, width int, src *float32, offsets *int32, rows int, runs *int32, n int) // n Runs
@@ -67,14 +68,18 @@ func For(t cpufeat.Tier) *Kernels {
 	panic(fmt.Sprintf("BUG: kernel tier %v is not in this build", t))
 }
 
+// Rows returns how many rows the tallest tile of Gemm has that is so many vectors
+// wide.
+func (ks *Kernels) Rows(vectors int) int { return ks.rows[vectors-1] }
+
 // Gemm computes a tile of a matrix product: for i in [0, rows) and j in
 // [0, vectors*Lanes), c[i*ldc+j] = sum over p in [0, k) of
 // a[i*rsa+p*csa] * b[p*ldb+j], in the order of p, added to c[i*ldc+j] where
-// accumulate is set. rows is from 1 to Rows, vectors from 1 to Vectors, k at
-// least 1.
+// accumulate is set. vectors is from 1 to Vectors, rows from 1 to Rows of
+// them, k at least 1.
 func (ks *Kernels) Gemm(rows, vectors, k int, a []float32, rsa, csa int, b []float32, ldb int, c []float32, ldc int, accumulate bool) {
 	n := vectors * ks.Lanes
-	if rows < 1 || rows > ks.Rows || vectors < 1 || vectors > ks.Vectors || k < 1 {
+	if vectors < 1 || vectors > ks.Vectors || rows < 1 || rows > ks.Rows(vectors) || k < 1 {
 		panic(fmt.Sprintf("BUG: gemm tile of %d rows, %d vectors, depth %d", rows, vectors, k))
 	}
 	_, _, _ = a[(rows-1)*rsa+(k-1)*csa], b[(k-1)*ldb+n-1], c[(rows-1)*ldc+n-1]

@@ -9,7 +9,7 @@ import (
 
 // portable are the kernels in plain Go.
 var portable = &Kernels{
-	Tier: cpufeat.Portable, Rows: 4, Lanes: 4, Vectors: 1,
+	Tier: cpufeat.Portable, Lanes: 4, Vectors: 1, rows: []int{4},
 	gemm: gemmPortable, pack: packPortable,
 	addBias: addBiasPortable, addBiasReLU: addBiasReLUPortable, add: addPortable, reluBackward: reluBackwardPortable,
 	sum: sumPortable, sumSquares: sumSquaresPortable, scaleBytes: scaleBytesPortable, maxPool2: maxPool2Portable,

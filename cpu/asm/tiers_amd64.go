@@ -8,7 +8,7 @@ import "github.com/gputrain/gputrain/internal/cpufeat"
 var tiers = [...]*Kernels{
 	cpufeat.Portable: portable,
 	cpufeat.AVX2: {
-		Tier: cpufeat.AVX2, Rows: 4, Lanes: 8, Vectors: 3,
+		Tier: cpufeat.AVX2, Lanes: 8, Vectors: 3, rows: []int{6, 6, 4},
 		gemm: gemmAVX2, pack: packAVX2,
 		addBias: addBiasAVX2, addBiasReLU: addBiasReLUAVX2, add: addAVX2, reluBackward: reluBackwardAVX2,
 		sum: sumAVX2, sumSquares: sumSquaresAVX2, scaleBytes: scaleBytesAVX2, maxPool2: maxPool2AVX2,
@@ -24,7 +24,7 @@ var tiers = [...]*Kernels{
 		},
 	},
 	cpufeat.AVX512: {
-		Tier: cpufeat.AVX512, Rows: 8, Lanes: 16, Vectors: 3,
+		Tier: cpufeat.AVX512, Lanes: 16, Vectors: 3, rows: []int{14, 14, 8},
 		gemm: gemmAVX512, pack: packAVX512,
 		addBias: addBiasAVX512, addBiasReLU: addBiasReLUAVX512, add: addAVX512, reluBackward: reluBackwardAVX512,
 		sum: sumAVX512, sumSquares: sumSquaresAVX512, scaleBytes: scaleBytesAVX512, maxPool2: maxPool2AVX512,
