@@ -24,7 +24,8 @@ type conv struct {
 	channels     int
 	kernelArea   int
 
-	source    spread // of the input into padded images
+	source    spread      // of the input into padded images
+	layout    vectorImage // of such images, as vectors
 	padded    []float32
 	passing   [][]float32 // padded images of samples that are only evaluated, by worker
 	taps      []int32     // offsets in a padded image
@@ -32,8 +33,10 @@ type conv struct {
 	windows   []panel // columns are positions
 	turned    []panel // columns are taps, for the gradient by the weights
 
-	direct  *direct      // computes the output, or nil
-	through *throughPool // computes the gradients, or nil; what follows is then not there
+	winograd *winograd      // computes the output, or nil
+	direct   *direct        // does, or nil
+	outputs  *vectorOutputs // of either
+	through  *throughPool   // computes the gradients, or nil; what follows is then not there
 
 	gradient     spread      // of the output's gradient, for that by the input
 	spreadOut    [][]float32 // by worker
@@ -129,13 +132,17 @@ func newConv(ws *workers, p *pass, l net.PlannedLayer, in, out *activations, bat
 		filters: l.Out.C, channels: l.In.C, kernelArea: g.KernelH * g.KernelW,
 	}
 	op.source, op.gradient = spreads(l)
+	op.layout = newVectorImage(ws, op.source)
 	w := op.source.outWidth
 	op.taps = grid(l.In.C, op.source.outHeight*w, g.KernelH, g.DilationH*w, g.KernelW, g.DilationW)
 	op.positions = grid(1, 0, g.OutH, g.StrideH*w, g.OutW, g.StrideW)
-	if op.direct = newDirect(op, l); op.direct == nil {
+	if op.winograd = newWinograd(op, l); op.winograd != nil {
+		op.outputs = op.winograd.outputs
+	} else if op.direct = newDirect(op, l); op.direct != nil {
+		op.outputs = op.direct.outputs
+	} else {
 		op.windows = newPanels(ks, op.positions, ks.Vectors)
 	}
-	op.padded = make([]float32, batch*op.source.distance())
 	for range ws.all {
 		op.passing = append(op.passing, make([]float32, op.source.distance()))
 	}
@@ -149,12 +156,16 @@ func (op *conv) planGradients(l net.PlannedLayer, next sampleOp, batch int) {
 	if pool, ok := next.(*pool); ok {
 		if op.through = newThroughPool(op, pool, l, batch); op.through != nil {
 			pool.through = true
-			if op.direct != nil && pool.halves() {
-				op.direct.poolInto(pool)
+			if op.outputs != nil && pool.halves() {
+				op.outputs.poolInto(pool)
+			}
+			if op.through.wide {
+				op.padded = make([]float32, batch*op.source.distance())
 			}
 			return
 		}
 	}
+	op.padded = make([]float32, batch*op.source.distance())
 	ks, g := op.workers.all[0].kernel, l.Window
 	w := op.gradient.outWidth
 	op.inputTaps = grid(l.Out.C, op.gradient.outHeight*w, g.KernelH, g.DilationH*w, g.KernelW, g.DilationW)
@@ -180,25 +191,41 @@ func (op *conv) image(n int) []float32 {
 }
 
 func (op *conv) forward(w *worker, n int) {
-	image, y := op.passing[w.id], op.out.values(n)
-	if op.pass.training { // the gradient by the weights needs it again
-		image = op.image(n)
+	x := op.in.values(n)
+	padded, vectors := op.passing[w.id], []float32(nil)
+	if op.winograd != nil {
+		vectors = op.winograd.images[w.id]
 	}
-	op.source.copy(image, op.in.values(n))
-	if op.direct != nil {
-		op.direct.forward(w, n, image)
-	} else {
+	if op.pass.training { // the gradient by the weights needs one of them again
+		if op.padded != nil {
+			padded = op.image(n)
+		} else {
+			vectors = op.through.input(n)
+		}
+	}
+	if op.winograd == nil || op.pass.training && op.padded != nil {
+		op.source.copy(padded, x)
+	}
+	if op.winograd != nil || op.pass.training && op.padded == nil {
+		op.layout.write(w, vectors, x)
+	}
+	switch {
+	case op.winograd != nil:
+		op.winograd.forward(w, vectors)
+	case op.direct != nil:
+		op.direct.forward(w, padded)
+	default:
+		y := op.out.values(n)
 		weights := matrix{op.weight.value, op.filters, len(op.taps), 1}
 		for i := range op.windows {
-			w.multiply(weights, image, op.taps, &op.windows[i], y, len(op.positions), false)
+			w.multiply(weights, padded, op.taps, &op.windows[i], y, len(op.positions), false)
 		}
 		for k := range op.filters {
 			finishForward(w.kernel, y[k*len(op.positions):][:len(op.positions)], op.bias, k, op.relu)
 		}
+		return
 	}
-	if op.through != nil && op.pass.training {
-		op.through.keep(n)
-	}
+	op.outputs.finish(w, n)
 }
 
 // finishForward adds the bias of unit k, if there is one, and applies ReLU, if
@@ -217,7 +244,10 @@ func finishForward(ks *asm.Kernels, y []float32, bias *parameter, k int, relu bo
 }
 
 func (op *conv) ready() {
-	if op.direct != nil {
+	switch {
+	case op.winograd != nil:
+		op.winograd.ready()
+	case op.direct != nil:
 		op.direct.ready()
 	}
 }

@@ -96,15 +96,6 @@ func (t *throughPool) index(c, row, column int) int {
 	return c/t.lanes*t.patch() + (row*t.kernels.Columns+column)*t.lanes + c%t.lanes
 }
 
-// first returns where channel c's first value is in an image in blocks.
-func (t *throughPool) first(c int) int {
-	at := t.conv.source.top*t.conv.source.outWidth + t.conv.source.left
-	if t.wide {
-		return c*t.plane + at
-	}
-	return c/t.lanes*t.plane + at*t.lanes + c%t.lanes
-}
-
 // filter returns the patches of filter k in weights or sums.
 func (t *throughPool) filter(of []float32, k int) []float32 {
 	n := t.blocks * t.patch()
@@ -125,25 +116,6 @@ func (t *throughPool) input(n int) []float32 {
 		return t.conv.image(n)
 	}
 	return t.images[n*t.blocks*t.plane:][:t.blocks*t.plane+asm.Slack]
-}
-
-// keep writes the input of sample n in blocks, for the gradient by the weights.
-func (t *throughPool) keep(n int) {
-	if t.wide {
-		return
-	}
-	image, from := t.input(n), t.conv.in.values(n)
-	s := t.conv.source
-	for c := range s.channels {
-		plane := image[t.first(c):]
-		for h := range s.height {
-			at := h * t.pitch
-			for _, v := range from[(c*s.height+h)*s.width:][:s.width] {
-				plane[at] = v
-				at += t.lanes
-			}
-		}
-	}
 }
 
 // collect makes the lists of sample n and sums them up for the biases.
@@ -195,15 +167,14 @@ func (t *throughPool) backward(w *worker, n int) {
 		}
 	}
 	to, s := t.conv.in.grads(n), t.conv.source
-	step := t.pitch / s.outWidth
+	if !t.wide {
+		t.conv.layout.read(w, to, image)
+		return
+	}
 	for c := range s.channels {
-		plane := image[t.first(c):]
+		plane := image[c*t.plane+s.top*t.pitch+s.left:]
 		for h := range s.height {
-			at, row := h*t.pitch, to[(c*s.height+h)*s.width:][:s.width]
-			for i := range row {
-				row[i] = plane[at]
-				at += step
-			}
+			copy(to[(c*s.height+h)*s.width:][:s.width], plane[h*t.pitch:])
 		}
 	}
 }

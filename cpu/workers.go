@@ -17,6 +17,7 @@ type worker struct {
 	kernel *asm.Kernels
 	panel  []float32 // a packed panel, see multiply
 	tile   []float32 // a tile of a panel that is not full
+	room   []float32 // an image of vectors, see reserve
 	wake   chan struct{}
 }
 
@@ -50,6 +51,15 @@ func newWorkers(threads int, ks *asm.Kernels) *workers {
 		}
 	}
 	return ws
+}
+
+// reserve makes each worker's room at least n values.
+func (ws *workers) reserve(n int) {
+	for _, w := range ws.all {
+		if len(w.room) < n {
+			w.room = make([]float32, n)
+		}
+	}
 }
 
 // do runs body for each task in [0, tasks), in any order, and waits. Tasks must

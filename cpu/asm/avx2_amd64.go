@@ -67,6 +67,15 @@ func direct5x5AVX2(y *float32, distance int, x *float32, w *float32, bias *float
 // direct3x5AVX2 convolves for 5 outputs of a row, with filters of 3 columns.
 func direct3x5AVX2(y *float32, distance int, x *float32, w *float32, bias *float32, rows int, pitch int, channels int, plane int, relu bool)
 
+// winogradInputAVX2 transforms n times six vectors, which lie a stride apart, by the rows of B.
+func winogradInputAVX2(dst *float32, dstStep int, dstStride int, src *float32, srcStep int, srcStride int, c *float32, n int)
+
+// winogradOutput2AVX2 transforms n tiles of 6x6 vectors by the rows of A, adds the bias and takes the greater of that and floor.
+func winogradOutput2AVX2(y *float32, step int, pitch int, m *float32, mStep int, stride int, bias *float32, floor float32, c *float32, n int)
+
+// winogradOutput4AVX2 transforms n tiles of 6x6 vectors by the rows of A, adds the bias and takes the greater of that and floor.
+func winogradOutput4AVX2(y *float32, step int, pitch int, m *float32, mStep int, stride int, bias *float32, floor float32, c *float32, n int)
+
 // poolVectorsAVX2 pools two rows of vectors into n; chosen, of int32, counts from at, width to the row.
 func poolVectorsAVX2(y *float32, chosen *int32, upper *float32, lower *float32, n int, at int32, width int32)
 

@@ -2241,6 +2241,504 @@ store:
 	VZEROUPPER
 	RET
 
+// func winogradInputAVX2(dst *float32, dstStep int, dstStride int, src *float32, srcStep int, srcStride int, c *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·winogradInputAVX2(SB), NOSPLIT, $0-64
+	MOVQ         c+48(FP), AX
+	VBROADCASTSS (AX), Y0
+	VBROADCASTSS 4(AX), Y1
+	VBROADCASTSS 8(AX), Y2
+	VBROADCASTSS 12(AX), Y3
+	VBROADCASTSS 16(AX), Y4
+	VBROADCASTSS 20(AX), Y5
+	MOVQ         src+24(FP), AX
+	MOVQ         srcStride+40(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (AX)(CX*4), BX
+	MOVQ         dst+0(FP), SI
+	MOVQ         dstStride+16(FP), DI
+	SHLQ         $0x02, DI
+	LEAQ         (DI)(DI*2), R8
+	LEAQ         (SI)(DI*4), R9
+	MOVQ         srcStep+32(FP), R10
+	SHLQ         $0x02, R10
+	MOVQ         dstStep+8(FP), R11
+	SHLQ         $0x02, R11
+	MOVQ         n+56(FP), R12
+
+next:
+	VMOVUPS      (AX)(CX*1), Y6
+	VMOVUPS      (AX)(CX*2), Y7
+	VMOVUPS      (AX)(DX*1), Y8
+	VMOVUPS      (BX), Y9
+	VMULPS       (AX), Y0, Y10
+	VFNMADD231PS Y1, Y7, Y10
+	VADDPS       Y9, Y10, Y10
+	VMOVUPS      Y10, (SI)
+	VMULPS       Y6, Y0, Y11
+	VFNMADD231PS Y1, Y8, Y11
+	VADDPS       (BX)(CX*1), Y11, Y11
+	VMOVUPS      Y11, (R9)(DI*1)
+	VMOVAPS      Y9, Y10
+	VFNMADD231PS Y3, Y7, Y10
+	VMOVAPS      Y8, Y11
+	VFNMADD231PS Y3, Y6, Y11
+	VMOVAPS      Y10, Y12
+	VFMADD231PS  Y4, Y11, Y10
+	VFNMADD231PS Y4, Y11, Y12
+	VMOVUPS      Y10, (SI)(DI*1)
+	VMOVUPS      Y12, (SI)(DI*2)
+	VMOVAPS      Y9, Y10
+	VFNMADD231PS Y2, Y7, Y10
+	VMOVAPS      Y8, Y11
+	VFNMADD231PS Y2, Y6, Y11
+	VMOVAPS      Y10, Y12
+	VFMADD231PS  Y5, Y11, Y10
+	VFNMADD231PS Y5, Y11, Y12
+	VMOVUPS      Y10, (SI)(R8*1)
+	VMOVUPS      Y12, (R9)
+	ADDQ         R10, AX
+	ADDQ         R10, BX
+	ADDQ         R11, SI
+	ADDQ         R11, R9
+	DECQ         R12
+	JNE          next
+	VZEROUPPER
+	RET
+
+// func winogradOutput2AVX2(y *float32, step int, pitch int, m *float32, mStep int, stride int, bias *float32, floor float32, c *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·winogradOutput2AVX2(SB), $384-80
+	MOVQ         c+64(FP), AX
+	VBROADCASTSS (AX), Y7
+	VBROADCASTSS 4(AX), Y8
+	MOVQ         bias+48(FP), AX
+	VMOVUPS      (AX), Y5
+	VBROADCASTSS floor+56(FP), Y6
+	MOVQ         m+24(FP), AX
+	MOVQ         stride+40(FP), CX
+	SHLQ         $0x02, CX
+	MOVQ         mStep+32(FP), DX
+	SHLQ         $0x02, DX
+	MOVQ         y+0(FP), BX
+	MOVQ         pitch+16(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         step+8(FP), DI
+	SHLQ         $0x02, DI
+	MOVQ         n+72(FP), R8
+	LEAQ         (CX)(CX*2), R9
+	ADDQ         R9, R9
+
+next:
+	MOVQ        AX, R10
+	LEAQ        (R9)(R9*2), R11
+	LEAQ        (R10)(R9*4), R12
+	VMOVUPS     (R10)(R9*1), Y0
+	VSUBPS      (R10)(R9*2), Y0, Y1
+	VADDPS      (R10)(R9*2), Y0, Y0
+	VMOVUPS     (R10)(R11*1), Y2
+	VSUBPS      (R12), Y2, Y3
+	VADDPS      (R12), Y2, Y2
+	VADDPS      (R10), Y0, Y4
+	VADDPS      Y2, Y4, Y4
+	VMOVUPS     Y4, (SP)
+	VMOVUPS     (R12)(R9*1), Y4
+	VFMADD231PS Y1, Y7, Y4
+	VFMADD231PS Y3, Y8, Y4
+	VMOVUPS     Y4, 32(SP)
+	ADDQ        CX, R10
+	ADDQ        CX, R12
+	VMOVUPS     (R10)(R9*1), Y0
+	VSUBPS      (R10)(R9*2), Y0, Y1
+	VADDPS      (R10)(R9*2), Y0, Y0
+	VMOVUPS     (R10)(R11*1), Y2
+	VSUBPS      (R12), Y2, Y3
+	VADDPS      (R12), Y2, Y2
+	VADDPS      (R10), Y0, Y4
+	VADDPS      Y2, Y4, Y4
+	VMOVUPS     Y4, 64(SP)
+	VMOVUPS     (R12)(R9*1), Y4
+	VFMADD231PS Y1, Y7, Y4
+	VFMADD231PS Y3, Y8, Y4
+	VMOVUPS     Y4, 96(SP)
+	ADDQ        CX, R10
+	ADDQ        CX, R12
+	VMOVUPS     (R10)(R9*1), Y0
+	VSUBPS      (R10)(R9*2), Y0, Y1
+	VADDPS      (R10)(R9*2), Y0, Y0
+	VMOVUPS     (R10)(R11*1), Y2
+	VSUBPS      (R12), Y2, Y3
+	VADDPS      (R12), Y2, Y2
+	VADDPS      (R10), Y0, Y4
+	VADDPS      Y2, Y4, Y4
+	VMOVUPS     Y4, 128(SP)
+	VMOVUPS     (R12)(R9*1), Y4
+	VFMADD231PS Y1, Y7, Y4
+	VFMADD231PS Y3, Y8, Y4
+	VMOVUPS     Y4, 160(SP)
+	ADDQ        CX, R10
+	ADDQ        CX, R12
+	VMOVUPS     (R10)(R9*1), Y0
+	VSUBPS      (R10)(R9*2), Y0, Y1
+	VADDPS      (R10)(R9*2), Y0, Y0
+	VMOVUPS     (R10)(R11*1), Y2
+	VSUBPS      (R12), Y2, Y3
+	VADDPS      (R12), Y2, Y2
+	VADDPS      (R10), Y0, Y4
+	VADDPS      Y2, Y4, Y4
+	VMOVUPS     Y4, 192(SP)
+	VMOVUPS     (R12)(R9*1), Y4
+	VFMADD231PS Y1, Y7, Y4
+	VFMADD231PS Y3, Y8, Y4
+	VMOVUPS     Y4, 224(SP)
+	ADDQ        CX, R10
+	ADDQ        CX, R12
+	VMOVUPS     (R10)(R9*1), Y0
+	VSUBPS      (R10)(R9*2), Y0, Y1
+	VADDPS      (R10)(R9*2), Y0, Y0
+	VMOVUPS     (R10)(R11*1), Y2
+	VSUBPS      (R12), Y2, Y3
+	VADDPS      (R12), Y2, Y2
+	VADDPS      (R10), Y0, Y4
+	VADDPS      Y2, Y4, Y4
+	VMOVUPS     Y4, 256(SP)
+	VMOVUPS     (R12)(R9*1), Y4
+	VFMADD231PS Y1, Y7, Y4
+	VFMADD231PS Y3, Y8, Y4
+	VMOVUPS     Y4, 288(SP)
+	ADDQ        CX, R10
+	ADDQ        CX, R12
+	VMOVUPS     (R10)(R9*1), Y0
+	VSUBPS      (R10)(R9*2), Y0, Y1
+	VADDPS      (R10)(R9*2), Y0, Y0
+	VMOVUPS     (R10)(R11*1), Y2
+	VSUBPS      (R12), Y2, Y3
+	VADDPS      (R12), Y2, Y2
+	VADDPS      (R10), Y0, Y4
+	VADDPS      Y2, Y4, Y4
+	VMOVUPS     Y4, 320(SP)
+	VMOVUPS     (R12)(R9*1), Y4
+	VFMADD231PS Y1, Y7, Y4
+	VFMADD231PS Y3, Y8, Y4
+	VMOVUPS     Y4, 352(SP)
+	MOVQ        BX, R10
+	VMOVUPS     64(SP), Y0
+	VSUBPS      128(SP), Y0, Y1
+	VADDPS      128(SP), Y0, Y0
+	VMOVUPS     192(SP), Y2
+	VSUBPS      256(SP), Y2, Y3
+	VADDPS      256(SP), Y2, Y2
+	VADDPS      (SP), Y0, Y4
+	VADDPS      Y2, Y4, Y4
+	VADDPS      Y5, Y4, Y4
+	VMAXPS      Y4, Y6, Y4
+	VMOVUPS     Y4, (R10)
+	VMOVUPS     320(SP), Y4
+	VFMADD231PS Y1, Y7, Y4
+	VFMADD231PS Y3, Y8, Y4
+	VADDPS      Y5, Y4, Y4
+	VMAXPS      Y4, Y6, Y4
+	VMOVUPS     Y4, 32(R10)
+	ADDQ        SI, R10
+	VMOVUPS     96(SP), Y0
+	VSUBPS      160(SP), Y0, Y1
+	VADDPS      160(SP), Y0, Y0
+	VMOVUPS     224(SP), Y2
+	VSUBPS      288(SP), Y2, Y3
+	VADDPS      288(SP), Y2, Y2
+	VADDPS      32(SP), Y0, Y4
+	VADDPS      Y2, Y4, Y4
+	VADDPS      Y5, Y4, Y4
+	VMAXPS      Y4, Y6, Y4
+	VMOVUPS     Y4, (R10)
+	VMOVUPS     352(SP), Y4
+	VFMADD231PS Y1, Y7, Y4
+	VFMADD231PS Y3, Y8, Y4
+	VADDPS      Y5, Y4, Y4
+	VMAXPS      Y4, Y6, Y4
+	VMOVUPS     Y4, 32(R10)
+	ADDQ        DX, AX
+	ADDQ        DI, BX
+	DECQ        R8
+	JNE         next
+	VZEROUPPER
+	RET
+
+// func winogradOutput4AVX2(y *float32, step int, pitch int, m *float32, mStep int, stride int, bias *float32, floor float32, c *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·winogradOutput4AVX2(SB), $768-80
+	MOVQ         c+64(FP), AX
+	VBROADCASTSS (AX), Y7
+	VBROADCASTSS 4(AX), Y8
+	VBROADCASTSS 8(AX), Y9
+	VBROADCASTSS 12(AX), Y10
+	VBROADCASTSS 16(AX), Y11
+	VBROADCASTSS 20(AX), Y12
+	MOVQ         bias+48(FP), AX
+	VMOVUPS      (AX), Y5
+	VBROADCASTSS floor+56(FP), Y6
+	MOVQ         m+24(FP), AX
+	MOVQ         stride+40(FP), CX
+	SHLQ         $0x02, CX
+	MOVQ         mStep+32(FP), DX
+	SHLQ         $0x02, DX
+	MOVQ         y+0(FP), BX
+	MOVQ         pitch+16(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         step+8(FP), DI
+	SHLQ         $0x02, DI
+	MOVQ         n+72(FP), R8
+	LEAQ         (CX)(CX*2), R9
+	ADDQ         R9, R9
+
+next:
+	MOVQ        AX, R10
+	LEAQ        (R9)(R9*2), R11
+	LEAQ        (R10)(R9*4), R12
+	VMOVUPS     (R10)(R9*1), Y0
+	VSUBPS      (R10)(R9*2), Y0, Y1
+	VADDPS      (R10)(R9*2), Y0, Y0
+	VMOVUPS     (R10)(R11*1), Y2
+	VSUBPS      (R12), Y2, Y3
+	VADDPS      (R12), Y2, Y2
+	VADDPS      (R10), Y0, Y4
+	VADDPS      Y2, Y4, Y4
+	VMOVUPS     Y4, (SP)
+	VMULPS      Y1, Y7, Y4
+	VFMADD231PS Y3, Y8, Y4
+	VMOVUPS     Y4, 32(SP)
+	VMULPS      Y0, Y9, Y4
+	VFMADD231PS Y2, Y10, Y4
+	VMOVUPS     Y4, 64(SP)
+	VMOVUPS     (R12)(R9*1), Y4
+	VFMADD231PS Y1, Y11, Y4
+	VFMADD231PS Y3, Y12, Y4
+	VMOVUPS     Y4, 96(SP)
+	ADDQ        CX, R10
+	ADDQ        CX, R12
+	VMOVUPS     (R10)(R9*1), Y0
+	VSUBPS      (R10)(R9*2), Y0, Y1
+	VADDPS      (R10)(R9*2), Y0, Y0
+	VMOVUPS     (R10)(R11*1), Y2
+	VSUBPS      (R12), Y2, Y3
+	VADDPS      (R12), Y2, Y2
+	VADDPS      (R10), Y0, Y4
+	VADDPS      Y2, Y4, Y4
+	VMOVUPS     Y4, 128(SP)
+	VMULPS      Y1, Y7, Y4
+	VFMADD231PS Y3, Y8, Y4
+	VMOVUPS     Y4, 160(SP)
+	VMULPS      Y0, Y9, Y4
+	VFMADD231PS Y2, Y10, Y4
+	VMOVUPS     Y4, 192(SP)
+	VMOVUPS     (R12)(R9*1), Y4
+	VFMADD231PS Y1, Y11, Y4
+	VFMADD231PS Y3, Y12, Y4
+	VMOVUPS     Y4, 224(SP)
+	ADDQ        CX, R10
+	ADDQ        CX, R12
+	VMOVUPS     (R10)(R9*1), Y0
+	VSUBPS      (R10)(R9*2), Y0, Y1
+	VADDPS      (R10)(R9*2), Y0, Y0
+	VMOVUPS     (R10)(R11*1), Y2
+	VSUBPS      (R12), Y2, Y3
+	VADDPS      (R12), Y2, Y2
+	VADDPS      (R10), Y0, Y4
+	VADDPS      Y2, Y4, Y4
+	VMOVUPS     Y4, 256(SP)
+	VMULPS      Y1, Y7, Y4
+	VFMADD231PS Y3, Y8, Y4
+	VMOVUPS     Y4, 288(SP)
+	VMULPS      Y0, Y9, Y4
+	VFMADD231PS Y2, Y10, Y4
+	VMOVUPS     Y4, 320(SP)
+	VMOVUPS     (R12)(R9*1), Y4
+	VFMADD231PS Y1, Y11, Y4
+	VFMADD231PS Y3, Y12, Y4
+	VMOVUPS     Y4, 352(SP)
+	ADDQ        CX, R10
+	ADDQ        CX, R12
+	VMOVUPS     (R10)(R9*1), Y0
+	VSUBPS      (R10)(R9*2), Y0, Y1
+	VADDPS      (R10)(R9*2), Y0, Y0
+	VMOVUPS     (R10)(R11*1), Y2
+	VSUBPS      (R12), Y2, Y3
+	VADDPS      (R12), Y2, Y2
+	VADDPS      (R10), Y0, Y4
+	VADDPS      Y2, Y4, Y4
+	VMOVUPS     Y4, 384(SP)
+	VMULPS      Y1, Y7, Y4
+	VFMADD231PS Y3, Y8, Y4
+	VMOVUPS     Y4, 416(SP)
+	VMULPS      Y0, Y9, Y4
+	VFMADD231PS Y2, Y10, Y4
+	VMOVUPS     Y4, 448(SP)
+	VMOVUPS     (R12)(R9*1), Y4
+	VFMADD231PS Y1, Y11, Y4
+	VFMADD231PS Y3, Y12, Y4
+	VMOVUPS     Y4, 480(SP)
+	ADDQ        CX, R10
+	ADDQ        CX, R12
+	VMOVUPS     (R10)(R9*1), Y0
+	VSUBPS      (R10)(R9*2), Y0, Y1
+	VADDPS      (R10)(R9*2), Y0, Y0
+	VMOVUPS     (R10)(R11*1), Y2
+	VSUBPS      (R12), Y2, Y3
+	VADDPS      (R12), Y2, Y2
+	VADDPS      (R10), Y0, Y4
+	VADDPS      Y2, Y4, Y4
+	VMOVUPS     Y4, 512(SP)
+	VMULPS      Y1, Y7, Y4
+	VFMADD231PS Y3, Y8, Y4
+	VMOVUPS     Y4, 544(SP)
+	VMULPS      Y0, Y9, Y4
+	VFMADD231PS Y2, Y10, Y4
+	VMOVUPS     Y4, 576(SP)
+	VMOVUPS     (R12)(R9*1), Y4
+	VFMADD231PS Y1, Y11, Y4
+	VFMADD231PS Y3, Y12, Y4
+	VMOVUPS     Y4, 608(SP)
+	ADDQ        CX, R10
+	ADDQ        CX, R12
+	VMOVUPS     (R10)(R9*1), Y0
+	VSUBPS      (R10)(R9*2), Y0, Y1
+	VADDPS      (R10)(R9*2), Y0, Y0
+	VMOVUPS     (R10)(R11*1), Y2
+	VSUBPS      (R12), Y2, Y3
+	VADDPS      (R12), Y2, Y2
+	VADDPS      (R10), Y0, Y4
+	VADDPS      Y2, Y4, Y4
+	VMOVUPS     Y4, 640(SP)
+	VMULPS      Y1, Y7, Y4
+	VFMADD231PS Y3, Y8, Y4
+	VMOVUPS     Y4, 672(SP)
+	VMULPS      Y0, Y9, Y4
+	VFMADD231PS Y2, Y10, Y4
+	VMOVUPS     Y4, 704(SP)
+	VMOVUPS     (R12)(R9*1), Y4
+	VFMADD231PS Y1, Y11, Y4
+	VFMADD231PS Y3, Y12, Y4
+	VMOVUPS     Y4, 736(SP)
+	MOVQ        BX, R10
+	VMOVUPS     128(SP), Y0
+	VSUBPS      256(SP), Y0, Y1
+	VADDPS      256(SP), Y0, Y0
+	VMOVUPS     384(SP), Y2
+	VSUBPS      512(SP), Y2, Y3
+	VADDPS      512(SP), Y2, Y2
+	VADDPS      (SP), Y0, Y4
+	VADDPS      Y2, Y4, Y4
+	VADDPS      Y5, Y4, Y4
+	VMAXPS      Y4, Y6, Y4
+	VMOVUPS     Y4, (R10)
+	VMULPS      Y1, Y7, Y4
+	VFMADD231PS Y3, Y8, Y4
+	VADDPS      Y5, Y4, Y4
+	VMAXPS      Y4, Y6, Y4
+	VMOVUPS     Y4, 32(R10)
+	VMULPS      Y0, Y9, Y4
+	VFMADD231PS Y2, Y10, Y4
+	VADDPS      Y5, Y4, Y4
+	VMAXPS      Y4, Y6, Y4
+	VMOVUPS     Y4, 64(R10)
+	VMOVUPS     640(SP), Y4
+	VFMADD231PS Y1, Y11, Y4
+	VFMADD231PS Y3, Y12, Y4
+	VADDPS      Y5, Y4, Y4
+	VMAXPS      Y4, Y6, Y4
+	VMOVUPS     Y4, 96(R10)
+	ADDQ        SI, R10
+	VMOVUPS     160(SP), Y0
+	VSUBPS      288(SP), Y0, Y1
+	VADDPS      288(SP), Y0, Y0
+	VMOVUPS     416(SP), Y2
+	VSUBPS      544(SP), Y2, Y3
+	VADDPS      544(SP), Y2, Y2
+	VADDPS      32(SP), Y0, Y4
+	VADDPS      Y2, Y4, Y4
+	VADDPS      Y5, Y4, Y4
+	VMAXPS      Y4, Y6, Y4
+	VMOVUPS     Y4, (R10)
+	VMULPS      Y1, Y7, Y4
+	VFMADD231PS Y3, Y8, Y4
+	VADDPS      Y5, Y4, Y4
+	VMAXPS      Y4, Y6, Y4
+	VMOVUPS     Y4, 32(R10)
+	VMULPS      Y0, Y9, Y4
+	VFMADD231PS Y2, Y10, Y4
+	VADDPS      Y5, Y4, Y4
+	VMAXPS      Y4, Y6, Y4
+	VMOVUPS     Y4, 64(R10)
+	VMOVUPS     672(SP), Y4
+	VFMADD231PS Y1, Y11, Y4
+	VFMADD231PS Y3, Y12, Y4
+	VADDPS      Y5, Y4, Y4
+	VMAXPS      Y4, Y6, Y4
+	VMOVUPS     Y4, 96(R10)
+	ADDQ        SI, R10
+	VMOVUPS     192(SP), Y0
+	VSUBPS      320(SP), Y0, Y1
+	VADDPS      320(SP), Y0, Y0
+	VMOVUPS     448(SP), Y2
+	VSUBPS      576(SP), Y2, Y3
+	VADDPS      576(SP), Y2, Y2
+	VADDPS      64(SP), Y0, Y4
+	VADDPS      Y2, Y4, Y4
+	VADDPS      Y5, Y4, Y4
+	VMAXPS      Y4, Y6, Y4
+	VMOVUPS     Y4, (R10)
+	VMULPS      Y1, Y7, Y4
+	VFMADD231PS Y3, Y8, Y4
+	VADDPS      Y5, Y4, Y4
+	VMAXPS      Y4, Y6, Y4
+	VMOVUPS     Y4, 32(R10)
+	VMULPS      Y0, Y9, Y4
+	VFMADD231PS Y2, Y10, Y4
+	VADDPS      Y5, Y4, Y4
+	VMAXPS      Y4, Y6, Y4
+	VMOVUPS     Y4, 64(R10)
+	VMOVUPS     704(SP), Y4
+	VFMADD231PS Y1, Y11, Y4
+	VFMADD231PS Y3, Y12, Y4
+	VADDPS      Y5, Y4, Y4
+	VMAXPS      Y4, Y6, Y4
+	VMOVUPS     Y4, 96(R10)
+	ADDQ        SI, R10
+	VMOVUPS     224(SP), Y0
+	VSUBPS      352(SP), Y0, Y1
+	VADDPS      352(SP), Y0, Y0
+	VMOVUPS     480(SP), Y2
+	VSUBPS      608(SP), Y2, Y3
+	VADDPS      608(SP), Y2, Y2
+	VADDPS      96(SP), Y0, Y4
+	VADDPS      Y2, Y4, Y4
+	VADDPS      Y5, Y4, Y4
+	VMAXPS      Y4, Y6, Y4
+	VMOVUPS     Y4, (R10)
+	VMULPS      Y1, Y7, Y4
+	VFMADD231PS Y3, Y8, Y4
+	VADDPS      Y5, Y4, Y4
+	VMAXPS      Y4, Y6, Y4
+	VMOVUPS     Y4, 32(R10)
+	VMULPS      Y0, Y9, Y4
+	VFMADD231PS Y2, Y10, Y4
+	VADDPS      Y5, Y4, Y4
+	VMAXPS      Y4, Y6, Y4
+	VMOVUPS     Y4, 64(R10)
+	VMOVUPS     736(SP), Y4
+	VFMADD231PS Y1, Y11, Y4
+	VFMADD231PS Y3, Y12, Y4
+	VADDPS      Y5, Y4, Y4
+	VMAXPS      Y4, Y6, Y4
+	VMOVUPS     Y4, 96(R10)
+	ADDQ        DX, AX
+	ADDQ        DI, BX
+	DECQ        R8
+	JNE         next
+	VZEROUPPER
+	RET
+
 // func poolVectorsAVX2(y *float32, chosen *int32, upper *float32, lower *float32, n int, at int32, width int32)
 // Requires: AVX, AVX2
 TEXT ·poolVectorsAVX2(SB), NOSPLIT, $0-48

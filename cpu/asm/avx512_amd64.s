@@ -5702,6 +5702,504 @@ store:
 	VZEROUPPER
 	RET
 
+// func winogradInputAVX512(dst *float32, dstStep int, dstStride int, src *float32, srcStep int, srcStride int, c *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·winogradInputAVX512(SB), NOSPLIT, $0-64
+	MOVQ         c+48(FP), AX
+	VBROADCASTSS (AX), Z0
+	VBROADCASTSS 4(AX), Z1
+	VBROADCASTSS 8(AX), Z2
+	VBROADCASTSS 12(AX), Z3
+	VBROADCASTSS 16(AX), Z4
+	VBROADCASTSS 20(AX), Z5
+	MOVQ         src+24(FP), AX
+	MOVQ         srcStride+40(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (AX)(CX*4), BX
+	MOVQ         dst+0(FP), SI
+	MOVQ         dstStride+16(FP), DI
+	SHLQ         $0x02, DI
+	LEAQ         (DI)(DI*2), R8
+	LEAQ         (SI)(DI*4), R9
+	MOVQ         srcStep+32(FP), R10
+	SHLQ         $0x02, R10
+	MOVQ         dstStep+8(FP), R11
+	SHLQ         $0x02, R11
+	MOVQ         n+56(FP), R12
+
+next:
+	VMOVUPS      (AX)(CX*1), Z6
+	VMOVUPS      (AX)(CX*2), Z7
+	VMOVUPS      (AX)(DX*1), Z8
+	VMOVUPS      (BX), Z9
+	VMULPS       (AX), Z0, Z10
+	VFNMADD231PS Z1, Z7, Z10
+	VADDPS       Z9, Z10, Z10
+	VMOVUPS      Z10, (SI)
+	VMULPS       Z6, Z0, Z11
+	VFNMADD231PS Z1, Z8, Z11
+	VADDPS       (BX)(CX*1), Z11, Z11
+	VMOVUPS      Z11, (R9)(DI*1)
+	VMOVAPS      Z9, Z10
+	VFNMADD231PS Z3, Z7, Z10
+	VMOVAPS      Z8, Z11
+	VFNMADD231PS Z3, Z6, Z11
+	VMOVAPS      Z10, Z12
+	VFMADD231PS  Z4, Z11, Z10
+	VFNMADD231PS Z4, Z11, Z12
+	VMOVUPS      Z10, (SI)(DI*1)
+	VMOVUPS      Z12, (SI)(DI*2)
+	VMOVAPS      Z9, Z10
+	VFNMADD231PS Z2, Z7, Z10
+	VMOVAPS      Z8, Z11
+	VFNMADD231PS Z2, Z6, Z11
+	VMOVAPS      Z10, Z12
+	VFMADD231PS  Z5, Z11, Z10
+	VFNMADD231PS Z5, Z11, Z12
+	VMOVUPS      Z10, (SI)(R8*1)
+	VMOVUPS      Z12, (R9)
+	ADDQ         R10, AX
+	ADDQ         R10, BX
+	ADDQ         R11, SI
+	ADDQ         R11, R9
+	DECQ         R12
+	JNE          next
+	VZEROUPPER
+	RET
+
+// func winogradOutput2AVX512(y *float32, step int, pitch int, m *float32, mStep int, stride int, bias *float32, floor float32, c *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·winogradOutput2AVX512(SB), $0-80
+	MOVQ         c+64(FP), AX
+	VBROADCASTSS (AX), Z7
+	VBROADCASTSS 4(AX), Z8
+	MOVQ         bias+48(FP), AX
+	VMOVUPS      (AX), Z5
+	VBROADCASTSS floor+56(FP), Z6
+	MOVQ         m+24(FP), AX
+	MOVQ         stride+40(FP), CX
+	SHLQ         $0x02, CX
+	MOVQ         mStep+32(FP), DX
+	SHLQ         $0x02, DX
+	MOVQ         y+0(FP), BX
+	MOVQ         pitch+16(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         step+8(FP), DI
+	SHLQ         $0x02, DI
+	MOVQ         n+72(FP), R8
+	LEAQ         (CX)(CX*2), R9
+	ADDQ         R9, R9
+
+next:
+	MOVQ        AX, R10
+	LEAQ        (R9)(R9*2), R11
+	LEAQ        (R10)(R9*4), R12
+	VMOVUPS     (R10)(R9*1), Z0
+	VSUBPS      (R10)(R9*2), Z0, Z1
+	VADDPS      (R10)(R9*2), Z0, Z0
+	VMOVUPS     (R10)(R11*1), Z2
+	VSUBPS      (R12), Z2, Z3
+	VADDPS      (R12), Z2, Z2
+	VADDPS      (R10), Z0, Z4
+	VADDPS      Z2, Z4, Z4
+	VMOVUPS     Z4, Z9
+	VMOVUPS     (R12)(R9*1), Z4
+	VFMADD231PS Z1, Z7, Z4
+	VFMADD231PS Z3, Z8, Z4
+	VMOVUPS     Z4, Z10
+	ADDQ        CX, R10
+	ADDQ        CX, R12
+	VMOVUPS     (R10)(R9*1), Z0
+	VSUBPS      (R10)(R9*2), Z0, Z1
+	VADDPS      (R10)(R9*2), Z0, Z0
+	VMOVUPS     (R10)(R11*1), Z2
+	VSUBPS      (R12), Z2, Z3
+	VADDPS      (R12), Z2, Z2
+	VADDPS      (R10), Z0, Z4
+	VADDPS      Z2, Z4, Z4
+	VMOVUPS     Z4, Z11
+	VMOVUPS     (R12)(R9*1), Z4
+	VFMADD231PS Z1, Z7, Z4
+	VFMADD231PS Z3, Z8, Z4
+	VMOVUPS     Z4, Z12
+	ADDQ        CX, R10
+	ADDQ        CX, R12
+	VMOVUPS     (R10)(R9*1), Z0
+	VSUBPS      (R10)(R9*2), Z0, Z1
+	VADDPS      (R10)(R9*2), Z0, Z0
+	VMOVUPS     (R10)(R11*1), Z2
+	VSUBPS      (R12), Z2, Z3
+	VADDPS      (R12), Z2, Z2
+	VADDPS      (R10), Z0, Z4
+	VADDPS      Z2, Z4, Z4
+	VMOVUPS     Z4, Z13
+	VMOVUPS     (R12)(R9*1), Z4
+	VFMADD231PS Z1, Z7, Z4
+	VFMADD231PS Z3, Z8, Z4
+	VMOVUPS     Z4, Z14
+	ADDQ        CX, R10
+	ADDQ        CX, R12
+	VMOVUPS     (R10)(R9*1), Z0
+	VSUBPS      (R10)(R9*2), Z0, Z1
+	VADDPS      (R10)(R9*2), Z0, Z0
+	VMOVUPS     (R10)(R11*1), Z2
+	VSUBPS      (R12), Z2, Z3
+	VADDPS      (R12), Z2, Z2
+	VADDPS      (R10), Z0, Z4
+	VADDPS      Z2, Z4, Z4
+	VMOVUPS     Z4, Z15
+	VMOVUPS     (R12)(R9*1), Z4
+	VFMADD231PS Z1, Z7, Z4
+	VFMADD231PS Z3, Z8, Z4
+	VMOVUPS     Z4, Z16
+	ADDQ        CX, R10
+	ADDQ        CX, R12
+	VMOVUPS     (R10)(R9*1), Z0
+	VSUBPS      (R10)(R9*2), Z0, Z1
+	VADDPS      (R10)(R9*2), Z0, Z0
+	VMOVUPS     (R10)(R11*1), Z2
+	VSUBPS      (R12), Z2, Z3
+	VADDPS      (R12), Z2, Z2
+	VADDPS      (R10), Z0, Z4
+	VADDPS      Z2, Z4, Z4
+	VMOVUPS     Z4, Z17
+	VMOVUPS     (R12)(R9*1), Z4
+	VFMADD231PS Z1, Z7, Z4
+	VFMADD231PS Z3, Z8, Z4
+	VMOVUPS     Z4, Z18
+	ADDQ        CX, R10
+	ADDQ        CX, R12
+	VMOVUPS     (R10)(R9*1), Z0
+	VSUBPS      (R10)(R9*2), Z0, Z1
+	VADDPS      (R10)(R9*2), Z0, Z0
+	VMOVUPS     (R10)(R11*1), Z2
+	VSUBPS      (R12), Z2, Z3
+	VADDPS      (R12), Z2, Z2
+	VADDPS      (R10), Z0, Z4
+	VADDPS      Z2, Z4, Z4
+	VMOVUPS     Z4, Z19
+	VMOVUPS     (R12)(R9*1), Z4
+	VFMADD231PS Z1, Z7, Z4
+	VFMADD231PS Z3, Z8, Z4
+	VMOVUPS     Z4, Z20
+	MOVQ        BX, R10
+	VMOVUPS     Z11, Z0
+	VSUBPS      Z13, Z0, Z1
+	VADDPS      Z13, Z0, Z0
+	VMOVUPS     Z15, Z2
+	VSUBPS      Z17, Z2, Z3
+	VADDPS      Z17, Z2, Z2
+	VADDPS      Z9, Z0, Z4
+	VADDPS      Z2, Z4, Z4
+	VADDPS      Z5, Z4, Z4
+	VMAXPS      Z4, Z6, Z4
+	VMOVUPS     Z4, (R10)
+	VMOVUPS     Z19, Z4
+	VFMADD231PS Z1, Z7, Z4
+	VFMADD231PS Z3, Z8, Z4
+	VADDPS      Z5, Z4, Z4
+	VMAXPS      Z4, Z6, Z4
+	VMOVUPS     Z4, 64(R10)
+	ADDQ        SI, R10
+	VMOVUPS     Z12, Z0
+	VSUBPS      Z14, Z0, Z1
+	VADDPS      Z14, Z0, Z0
+	VMOVUPS     Z16, Z2
+	VSUBPS      Z18, Z2, Z3
+	VADDPS      Z18, Z2, Z2
+	VADDPS      Z10, Z0, Z4
+	VADDPS      Z2, Z4, Z4
+	VADDPS      Z5, Z4, Z4
+	VMAXPS      Z4, Z6, Z4
+	VMOVUPS     Z4, (R10)
+	VMOVUPS     Z20, Z4
+	VFMADD231PS Z1, Z7, Z4
+	VFMADD231PS Z3, Z8, Z4
+	VADDPS      Z5, Z4, Z4
+	VMAXPS      Z4, Z6, Z4
+	VMOVUPS     Z4, 64(R10)
+	ADDQ        DX, AX
+	ADDQ        DI, BX
+	DECQ        R8
+	JNE         next
+	VZEROUPPER
+	RET
+
+// func winogradOutput4AVX512(y *float32, step int, pitch int, m *float32, mStep int, stride int, bias *float32, floor float32, c *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·winogradOutput4AVX512(SB), $1536-80
+	MOVQ         c+64(FP), AX
+	VBROADCASTSS (AX), Z7
+	VBROADCASTSS 4(AX), Z8
+	VBROADCASTSS 8(AX), Z9
+	VBROADCASTSS 12(AX), Z10
+	VBROADCASTSS 16(AX), Z11
+	VBROADCASTSS 20(AX), Z12
+	MOVQ         bias+48(FP), AX
+	VMOVUPS      (AX), Z5
+	VBROADCASTSS floor+56(FP), Z6
+	MOVQ         m+24(FP), AX
+	MOVQ         stride+40(FP), CX
+	SHLQ         $0x02, CX
+	MOVQ         mStep+32(FP), DX
+	SHLQ         $0x02, DX
+	MOVQ         y+0(FP), BX
+	MOVQ         pitch+16(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         step+8(FP), DI
+	SHLQ         $0x02, DI
+	MOVQ         n+72(FP), R8
+	LEAQ         (CX)(CX*2), R9
+	ADDQ         R9, R9
+
+next:
+	MOVQ        AX, R10
+	LEAQ        (R9)(R9*2), R11
+	LEAQ        (R10)(R9*4), R12
+	VMOVUPS     (R10)(R9*1), Z0
+	VSUBPS      (R10)(R9*2), Z0, Z1
+	VADDPS      (R10)(R9*2), Z0, Z0
+	VMOVUPS     (R10)(R11*1), Z2
+	VSUBPS      (R12), Z2, Z3
+	VADDPS      (R12), Z2, Z2
+	VADDPS      (R10), Z0, Z4
+	VADDPS      Z2, Z4, Z4
+	VMOVUPS     Z4, (SP)
+	VMULPS      Z1, Z7, Z4
+	VFMADD231PS Z3, Z8, Z4
+	VMOVUPS     Z4, 64(SP)
+	VMULPS      Z0, Z9, Z4
+	VFMADD231PS Z2, Z10, Z4
+	VMOVUPS     Z4, 128(SP)
+	VMOVUPS     (R12)(R9*1), Z4
+	VFMADD231PS Z1, Z11, Z4
+	VFMADD231PS Z3, Z12, Z4
+	VMOVUPS     Z4, 192(SP)
+	ADDQ        CX, R10
+	ADDQ        CX, R12
+	VMOVUPS     (R10)(R9*1), Z0
+	VSUBPS      (R10)(R9*2), Z0, Z1
+	VADDPS      (R10)(R9*2), Z0, Z0
+	VMOVUPS     (R10)(R11*1), Z2
+	VSUBPS      (R12), Z2, Z3
+	VADDPS      (R12), Z2, Z2
+	VADDPS      (R10), Z0, Z4
+	VADDPS      Z2, Z4, Z4
+	VMOVUPS     Z4, 256(SP)
+	VMULPS      Z1, Z7, Z4
+	VFMADD231PS Z3, Z8, Z4
+	VMOVUPS     Z4, 320(SP)
+	VMULPS      Z0, Z9, Z4
+	VFMADD231PS Z2, Z10, Z4
+	VMOVUPS     Z4, 384(SP)
+	VMOVUPS     (R12)(R9*1), Z4
+	VFMADD231PS Z1, Z11, Z4
+	VFMADD231PS Z3, Z12, Z4
+	VMOVUPS     Z4, 448(SP)
+	ADDQ        CX, R10
+	ADDQ        CX, R12
+	VMOVUPS     (R10)(R9*1), Z0
+	VSUBPS      (R10)(R9*2), Z0, Z1
+	VADDPS      (R10)(R9*2), Z0, Z0
+	VMOVUPS     (R10)(R11*1), Z2
+	VSUBPS      (R12), Z2, Z3
+	VADDPS      (R12), Z2, Z2
+	VADDPS      (R10), Z0, Z4
+	VADDPS      Z2, Z4, Z4
+	VMOVUPS     Z4, 512(SP)
+	VMULPS      Z1, Z7, Z4
+	VFMADD231PS Z3, Z8, Z4
+	VMOVUPS     Z4, 576(SP)
+	VMULPS      Z0, Z9, Z4
+	VFMADD231PS Z2, Z10, Z4
+	VMOVUPS     Z4, 640(SP)
+	VMOVUPS     (R12)(R9*1), Z4
+	VFMADD231PS Z1, Z11, Z4
+	VFMADD231PS Z3, Z12, Z4
+	VMOVUPS     Z4, 704(SP)
+	ADDQ        CX, R10
+	ADDQ        CX, R12
+	VMOVUPS     (R10)(R9*1), Z0
+	VSUBPS      (R10)(R9*2), Z0, Z1
+	VADDPS      (R10)(R9*2), Z0, Z0
+	VMOVUPS     (R10)(R11*1), Z2
+	VSUBPS      (R12), Z2, Z3
+	VADDPS      (R12), Z2, Z2
+	VADDPS      (R10), Z0, Z4
+	VADDPS      Z2, Z4, Z4
+	VMOVUPS     Z4, 768(SP)
+	VMULPS      Z1, Z7, Z4
+	VFMADD231PS Z3, Z8, Z4
+	VMOVUPS     Z4, 832(SP)
+	VMULPS      Z0, Z9, Z4
+	VFMADD231PS Z2, Z10, Z4
+	VMOVUPS     Z4, 896(SP)
+	VMOVUPS     (R12)(R9*1), Z4
+	VFMADD231PS Z1, Z11, Z4
+	VFMADD231PS Z3, Z12, Z4
+	VMOVUPS     Z4, 960(SP)
+	ADDQ        CX, R10
+	ADDQ        CX, R12
+	VMOVUPS     (R10)(R9*1), Z0
+	VSUBPS      (R10)(R9*2), Z0, Z1
+	VADDPS      (R10)(R9*2), Z0, Z0
+	VMOVUPS     (R10)(R11*1), Z2
+	VSUBPS      (R12), Z2, Z3
+	VADDPS      (R12), Z2, Z2
+	VADDPS      (R10), Z0, Z4
+	VADDPS      Z2, Z4, Z4
+	VMOVUPS     Z4, 1024(SP)
+	VMULPS      Z1, Z7, Z4
+	VFMADD231PS Z3, Z8, Z4
+	VMOVUPS     Z4, 1088(SP)
+	VMULPS      Z0, Z9, Z4
+	VFMADD231PS Z2, Z10, Z4
+	VMOVUPS     Z4, 1152(SP)
+	VMOVUPS     (R12)(R9*1), Z4
+	VFMADD231PS Z1, Z11, Z4
+	VFMADD231PS Z3, Z12, Z4
+	VMOVUPS     Z4, 1216(SP)
+	ADDQ        CX, R10
+	ADDQ        CX, R12
+	VMOVUPS     (R10)(R9*1), Z0
+	VSUBPS      (R10)(R9*2), Z0, Z1
+	VADDPS      (R10)(R9*2), Z0, Z0
+	VMOVUPS     (R10)(R11*1), Z2
+	VSUBPS      (R12), Z2, Z3
+	VADDPS      (R12), Z2, Z2
+	VADDPS      (R10), Z0, Z4
+	VADDPS      Z2, Z4, Z4
+	VMOVUPS     Z4, 1280(SP)
+	VMULPS      Z1, Z7, Z4
+	VFMADD231PS Z3, Z8, Z4
+	VMOVUPS     Z4, 1344(SP)
+	VMULPS      Z0, Z9, Z4
+	VFMADD231PS Z2, Z10, Z4
+	VMOVUPS     Z4, 1408(SP)
+	VMOVUPS     (R12)(R9*1), Z4
+	VFMADD231PS Z1, Z11, Z4
+	VFMADD231PS Z3, Z12, Z4
+	VMOVUPS     Z4, 1472(SP)
+	MOVQ        BX, R10
+	VMOVUPS     256(SP), Z0
+	VSUBPS      512(SP), Z0, Z1
+	VADDPS      512(SP), Z0, Z0
+	VMOVUPS     768(SP), Z2
+	VSUBPS      1024(SP), Z2, Z3
+	VADDPS      1024(SP), Z2, Z2
+	VADDPS      (SP), Z0, Z4
+	VADDPS      Z2, Z4, Z4
+	VADDPS      Z5, Z4, Z4
+	VMAXPS      Z4, Z6, Z4
+	VMOVUPS     Z4, (R10)
+	VMULPS      Z1, Z7, Z4
+	VFMADD231PS Z3, Z8, Z4
+	VADDPS      Z5, Z4, Z4
+	VMAXPS      Z4, Z6, Z4
+	VMOVUPS     Z4, 64(R10)
+	VMULPS      Z0, Z9, Z4
+	VFMADD231PS Z2, Z10, Z4
+	VADDPS      Z5, Z4, Z4
+	VMAXPS      Z4, Z6, Z4
+	VMOVUPS     Z4, 128(R10)
+	VMOVUPS     1280(SP), Z4
+	VFMADD231PS Z1, Z11, Z4
+	VFMADD231PS Z3, Z12, Z4
+	VADDPS      Z5, Z4, Z4
+	VMAXPS      Z4, Z6, Z4
+	VMOVUPS     Z4, 192(R10)
+	ADDQ        SI, R10
+	VMOVUPS     320(SP), Z0
+	VSUBPS      576(SP), Z0, Z1
+	VADDPS      576(SP), Z0, Z0
+	VMOVUPS     832(SP), Z2
+	VSUBPS      1088(SP), Z2, Z3
+	VADDPS      1088(SP), Z2, Z2
+	VADDPS      64(SP), Z0, Z4
+	VADDPS      Z2, Z4, Z4
+	VADDPS      Z5, Z4, Z4
+	VMAXPS      Z4, Z6, Z4
+	VMOVUPS     Z4, (R10)
+	VMULPS      Z1, Z7, Z4
+	VFMADD231PS Z3, Z8, Z4
+	VADDPS      Z5, Z4, Z4
+	VMAXPS      Z4, Z6, Z4
+	VMOVUPS     Z4, 64(R10)
+	VMULPS      Z0, Z9, Z4
+	VFMADD231PS Z2, Z10, Z4
+	VADDPS      Z5, Z4, Z4
+	VMAXPS      Z4, Z6, Z4
+	VMOVUPS     Z4, 128(R10)
+	VMOVUPS     1344(SP), Z4
+	VFMADD231PS Z1, Z11, Z4
+	VFMADD231PS Z3, Z12, Z4
+	VADDPS      Z5, Z4, Z4
+	VMAXPS      Z4, Z6, Z4
+	VMOVUPS     Z4, 192(R10)
+	ADDQ        SI, R10
+	VMOVUPS     384(SP), Z0
+	VSUBPS      640(SP), Z0, Z1
+	VADDPS      640(SP), Z0, Z0
+	VMOVUPS     896(SP), Z2
+	VSUBPS      1152(SP), Z2, Z3
+	VADDPS      1152(SP), Z2, Z2
+	VADDPS      128(SP), Z0, Z4
+	VADDPS      Z2, Z4, Z4
+	VADDPS      Z5, Z4, Z4
+	VMAXPS      Z4, Z6, Z4
+	VMOVUPS     Z4, (R10)
+	VMULPS      Z1, Z7, Z4
+	VFMADD231PS Z3, Z8, Z4
+	VADDPS      Z5, Z4, Z4
+	VMAXPS      Z4, Z6, Z4
+	VMOVUPS     Z4, 64(R10)
+	VMULPS      Z0, Z9, Z4
+	VFMADD231PS Z2, Z10, Z4
+	VADDPS      Z5, Z4, Z4
+	VMAXPS      Z4, Z6, Z4
+	VMOVUPS     Z4, 128(R10)
+	VMOVUPS     1408(SP), Z4
+	VFMADD231PS Z1, Z11, Z4
+	VFMADD231PS Z3, Z12, Z4
+	VADDPS      Z5, Z4, Z4
+	VMAXPS      Z4, Z6, Z4
+	VMOVUPS     Z4, 192(R10)
+	ADDQ        SI, R10
+	VMOVUPS     448(SP), Z0
+	VSUBPS      704(SP), Z0, Z1
+	VADDPS      704(SP), Z0, Z0
+	VMOVUPS     960(SP), Z2
+	VSUBPS      1216(SP), Z2, Z3
+	VADDPS      1216(SP), Z2, Z2
+	VADDPS      192(SP), Z0, Z4
+	VADDPS      Z2, Z4, Z4
+	VADDPS      Z5, Z4, Z4
+	VMAXPS      Z4, Z6, Z4
+	VMOVUPS     Z4, (R10)
+	VMULPS      Z1, Z7, Z4
+	VFMADD231PS Z3, Z8, Z4
+	VADDPS      Z5, Z4, Z4
+	VMAXPS      Z4, Z6, Z4
+	VMOVUPS     Z4, 64(R10)
+	VMULPS      Z0, Z9, Z4
+	VFMADD231PS Z2, Z10, Z4
+	VADDPS      Z5, Z4, Z4
+	VMAXPS      Z4, Z6, Z4
+	VMOVUPS     Z4, 128(R10)
+	VMOVUPS     1472(SP), Z4
+	VFMADD231PS Z1, Z11, Z4
+	VFMADD231PS Z3, Z12, Z4
+	VADDPS      Z5, Z4, Z4
+	VMAXPS      Z4, Z6, Z4
+	VMOVUPS     Z4, 192(R10)
+	ADDQ        DX, AX
+	ADDQ        DI, BX
+	DECQ        R8
+	JNE         next
+	VZEROUPPER
+	RET
+
 // func poolVectorsAVX512(y *float32, chosen *int32, upper *float32, lower *float32, n int, at int32, width int32)
 // Requires: AVX, AVX512F
 TEXT ·poolVectorsAVX512(SB), NOSPLIT, $0-48

@@ -60,17 +60,19 @@ func (ks *Kernels) Transpose(dst []float32, distance int, src []float32, stride,
 	}
 	_, _ = dst[(columns-1)*distance+rows-1], src[(rows-1)*stride+columns-1]
 	n := ks.Lanes
+	if rows < n || columns < n {
+		for i := range rows {
+			for j := range columns {
+				dst[j*distance+i] = src[i*stride+j]
+			}
+		}
+		return
+	}
 	for i := 0; i < rows; i += n {
+		i := min(i, rows-n) // some may be moved twice
 		for j := 0; j < columns; j += n {
-			if i+n <= rows && j+n <= columns {
-				ks.transpose(&dst[j*distance+i], distance, &src[i*stride+j], stride)
-				continue
-			}
-			for a := i; a < min(i+n, rows); a++ {
-				for b := j; b < min(j+n, columns); b++ {
-					dst[b*distance+a] = src[a*stride+b]
-				}
-			}
+			j := min(j, columns-n)
+			ks.transpose(&dst[j*distance+i], distance, &src[i*stride+j], stride)
 		}
 	}
 }

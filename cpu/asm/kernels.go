@@ -58,6 +58,7 @@ type Kernels struct {
 	transpose    func(dst *float32, distance int, src *float32, stride int) // of Lanes x Lanes values
 	patches      []Patches
 	directs      []Direct
+	winograds    []Winograd
 }
 
 // For returns the kernels of an available tier.

@@ -16,6 +16,10 @@ var tiers = [...]*Kernels{
 		mulAdds: mulAddsAVX2, triad: triadAVX2, dots: dotsAVX2,
 		poolVectors: poolVectorsAVX2, transpose: transposeAVX2,
 		directs: []Direct{{5, 5, 2, 8, false, direct5x5AVX2}, {3, 5, 2, 8, false, direct3x5AVX2}},
+		winograds: []Winograd{
+			{5, 2, 8, winogradInputAVX2, winogradOutput2AVX2},
+			{3, 4, 8, winogradInputAVX2, winogradOutput4AVX2},
+		},
 		patches: []Patches{
 			{5, 5, 8, sumPatches5x5AVX2, addPatches5x5AVX2},
 			{5, 1, 8, sumPatches5x1AVX2, addPatches5x1AVX2},
@@ -38,6 +42,10 @@ var tiers = [...]*Kernels{
 			{3, 7, 2, 16, false, direct3x7AVX512},
 			{5, 14, 2, 16, true, wholeDirect5x14AVX512},
 			{3, 14, 2, 16, true, wholeDirect3x14AVX512},
+		},
+		winograds: []Winograd{
+			{5, 2, 16, winogradInputAVX512, winogradOutput2AVX512},
+			{3, 4, 16, winogradInputAVX512, winogradOutput4AVX512},
 		},
 		patches: []Patches{
 			{5, 5, 16, sumPatches5x5AVX512, addPatches5x5AVX512},

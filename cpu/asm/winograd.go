@@ -1,0 +1,174 @@
+package asm
+
+import (
+	"fmt"
+	"math"
+	"unsafe"
+)
+
+// Winograd are the kernels of convolutions with stride 1 by the minimal filtering algorithm of Winograd, in the form of
+// Lavin and Gray (Fast Algorithms for Convolutional Neural Networks, 2015): Outputs x Outputs outputs from a tile of 6x6
+// inputs, for filters of Kernel x Kernel, take 36 multiplications, as products of polynomials by their values at six points.
+//
+// The points are 0, 3/4, -3/4, 3/2, -3/2 and infinity: they lose fewer digits than the usual ones with 1 and 2, which make
+// larger numbers of the tiles, and all numbers of the transforms but the filter's are exact.
+type Winograd struct {
+	Kernel, Outputs int
+	lanes           int
+
+	input  func(dst *float32, dstStep, dstStride int, src *float32, srcStep, srcStride int, c *float32, n int)
+	output func(y *float32, step, pitch int, m *float32, mStep, stride int, bias *float32, floor float32, c *float32, n int)
+}
+
+// WinogradPoints is how many points there are: the side of a tile.
+const WinogradPoints = 6
+
+// The points but 0 and infinity are pointA, -pointA, pointB, -pointB.
+const pointA, pointB = 0.75, 1.5
+
+var (
+	winogradInputs  = [...]float32{pointA * pointA * pointB * pointB, pointA*pointA + pointB*pointB, pointA * pointA, pointB * pointB, pointA, pointB}
+	winogradOutputs = [...]float32{pointA, pointB, pointA * pointA, pointB * pointB, pointA * pointA * pointA, pointB * pointB * pointB}
+)
+
+// Winograd returns the kernels for filters of kernel x kernel, or nil if there are none.
+func (ks *Kernels) Winograd(kernel int) *Winograd {
+	for i := range ks.winograds {
+		if w := &ks.winograds[i]; w.Kernel == kernel {
+			return w
+		}
+	}
+	return nil
+}
+
+// TransformFilter sets u, 6x6, to G g G', for a filter g of Kernel x Kernel: row i of G is the powers of point i over the
+// product of its distances from the others.
+func (w *Winograd) TransformFilter(u *[WinogradPoints * WinogradPoints]float32, g []float32) {
+	const n = WinogradPoints
+	points := [n - 1]float64{0, pointA, -pointA, pointB, -pointB}
+	var rows [n][5]float64
+	for i, p := range points {
+		distance := 1.0
+		for j, q := range points {
+			if i != j {
+				distance *= p - q
+			}
+		}
+		power := 1 / distance
+		for k := range w.Kernel {
+			rows[i][k] = power
+			power *= p
+		}
+	}
+	rows[n-1][w.Kernel-1] = 1
+	for i := range n {
+		var half [5]float64 // row i of G g
+		for k := range w.Kernel {
+			for l := range w.Kernel {
+				half[l] += rows[i][k] * float64(g[k*w.Kernel+l])
+			}
+		}
+		for j := range n {
+			var sum float64
+			for l := range w.Kernel {
+				sum += half[l] * rows[j][l]
+			}
+			u[i*n+j] = float32(sum)
+		}
+	}
+}
+
+// TransformInput transforms n times six vectors of src, srcStride apart, into six of dst, dstStride apart, by the rows of B
+// that belong to the points; each time is a step further. Down the columns of a tile and then along its rows that is B d B'.
+func (w *Winograd) TransformInput(dst []float32, dstStep, dstStride int, src []float32, srcStep, srcStride, n int) {
+	if n < 1 {
+		panic(fmt.Sprintf("BUG: %d transforms", n))
+	}
+	last := WinogradPoints - 1
+	_, _ = dst[(n-1)*dstStep+last*dstStride+w.lanes-1], src[(n-1)*srcStep+last*srcStride+w.lanes-1]
+	w.input(&dst[0], dstStep, dstStride, &src[0], srcStep, srcStride, &winogradInputs[0], n)
+}
+
+// TransformOutput transforms n tiles of 6x6 vectors of m, stride apart, into Outputs x Outputs vectors of y, whose rows are
+// pitch apart: A' m A, with bias, a vector, and, if relu is set, no less than 0. The next tile is mStep and step further.
+func (w *Winograd) TransformOutput(y []float32, step, pitch int, m []float32, mStep, stride int, bias []float32, relu bool, n int) {
+	if n < 1 || len(bias) != w.lanes {
+		panic(fmt.Sprintf("BUG: %d transforms with a bias of %d values", n, len(bias)))
+	}
+	_ = y[(n-1)*step+(w.Outputs-1)*pitch+w.Outputs*w.lanes-1]
+	_ = m[(n-1)*mStep+(WinogradPoints*WinogradPoints-1)*stride+w.lanes-1]
+	floor := float32(math.Inf(-1))
+	if relu {
+		floor = 0
+	}
+	w.output(&y[0], step, pitch, &m[0], mStep, stride, &bias[0], floor, &winogradOutputs[0], n)
+}
+
+// winogradPortable are the kernels in plain Go, of vectors of four values.
+func winogradPortable(kernel, outputs int) Winograd {
+	return Winograd{Kernel: kernel, Outputs: outputs, lanes: 4, input: winogradInputPortable,
+		output: func(y *float32, step, pitch int, m *float32, mStep, stride int, bias *float32, floor float32, _ *float32, n int) {
+			winogradOutputPortable(outputs, y, step, pitch, m, mStep, stride, bias, floor, n)
+		}}
+}
+
+func winogradInputPortable(dst *float32, dstStep, dstStride int, src *float32, srcStep, srcStride int, _ *float32, n int) {
+	const sum, product = pointA*pointA + pointB*pointB, pointA * pointA * pointB * pointB
+	vector := func(p *float32, at int) *[4]float32 { return (*[4]float32)(unsafe.Pointer(element(p, at))) }
+	for i := range n {
+		from, to := i*srcStep, i*dstStep
+		s0, s1, s2 := vector(src, from), vector(src, from+srcStride), vector(src, from+2*srcStride)
+		s3, s4, s5 := vector(src, from+3*srcStride), vector(src, from+4*srcStride), vector(src, from+5*srcStride)
+		t0, t1, t2 := vector(dst, to), vector(dst, to+dstStride), vector(dst, to+2*dstStride)
+		t3, t4, t5 := vector(dst, to+3*dstStride), vector(dst, to+4*dstStride), vector(dst, to+5*dstStride)
+		for l := range 4 {
+			d1, d2, d3, d4 := s1[l], s2[l], s3[l], s4[l]
+			t0[l] = product*s0[l] - sum*d2 + d4
+			t5[l] = product*d1 - sum*d3 + s5[l]
+			even, odd := d4-pointB*pointB*d2, pointA*(d3-pointB*pointB*d1)
+			t1[l], t2[l] = even+odd, even-odd
+			even, odd = d4-pointA*pointA*d2, pointB*(d3-pointA*pointA*d1)
+			t3[l], t4[l] = even+odd, even-odd
+		}
+	}
+}
+
+func winogradOutputPortable(outputs int, y *float32, step, pitch int, m *float32, mStep, stride int, bias *float32, floor float32, n int) {
+	transform := func(in *[WinogradPoints]float32, out *[4]float32) {
+		sum1, dif1, sum2, dif2 := in[1]+in[2], in[1]-in[2], in[3]+in[4], in[3]-in[4]
+		out[0] = in[0] + sum1 + sum2
+		if outputs == 2 {
+			out[1] = pointA*dif1 + pointB*dif2 + in[5]
+			return
+		}
+		out[1] = pointA*dif1 + pointB*dif2
+		out[2] = pointA*pointA*sum1 + pointB*pointB*sum2
+		out[3] = pointA*pointA*pointA*dif1 + pointB*pointB*pointB*dif2 + in[5]
+	}
+	for i := range n {
+		for l := range 4 {
+			var rows [4][WinogradPoints]float32
+			var in [WinogradPoints]float32
+			var out [4]float32
+			for column := range WinogradPoints {
+				for r := range in {
+					in[r] = *element(m, i*mStep+(r*WinogradPoints+column)*stride+l)
+				}
+				transform(&in, &out)
+				for r := range outputs {
+					rows[r][column] = out[r]
+				}
+			}
+			for r := range outputs {
+				transform(&rows[r], &out)
+				for k := range outputs {
+					v := out[k] + *element(bias, l)
+					if v < floor { // false for NaN, which stays
+						v = floor
+					}
+					*element(y, i*step+r*pitch+k*4+l) = v
+				}
+			}
+		}
+	}
+}

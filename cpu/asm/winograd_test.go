@@ -1,0 +1,106 @@
+package asm
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/gputrain/gputrain/internal/approx"
+)
+
+// TestWinograd convolves a channel by the three transforms, vector by vector, and compares with loops in float64. Values
+// near 1 keep an error of about 1e-6 through transforms whose numbers are below 6; the tolerance is that of 50 of them.
+func TestWinograd(t *testing.T) {
+	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
+		for _, kernel := range []int{3, 5} {
+			k := ks.Winograd(kernel)
+			if k == nil || k.Kernel != kernel || k.Outputs+kernel-1 != WinogradPoints {
+				t.Fatalf("kernels of %d: %+v", kernel, k)
+			}
+			const n = WinogradPoints
+			for tiles := 1; tiles < 12; tiles++ {
+				for _, relu := range []bool{false, true} {
+					lanes, relu := ks.Lanes, relu
+					what := fmt.Sprintf("kernel %d, %d tiles, relu %v", kernel, tiles, relu)
+					g := newGuarded(kernel*kernel, rng.IntN(4)).fill(rng)
+					var u [n * n]float32
+					k.TransformFilter(&u, g)
+
+					// Tiles lie beside each other, with columns in common.
+					columns := (tiles-1)*k.Outputs + n
+					pitch := columns*lanes + rng.IntN(20)
+					gx, gh := newGuarded((n-1)*pitch+columns*lanes, rng.IntN(4)), newGuarded(n*columns*lanes, rng.IntN(4))
+					x := gx.fill(rng)
+					k.TransformInput(gh.values(), lanes, columns*lanes, x, lanes, pitch, columns)
+					step := lanes + rng.IntN(9)
+					stride := tiles*step + rng.IntN(9)
+					gm := newGuarded((n*n-1)*stride+(tiles-1)*step+lanes, rng.IntN(4))
+					m := gm.values()
+					for row := range n {
+						k.TransformInput(m[row*n*stride:], step, stride, gh.values()[row*columns*lanes:], k.Outputs*lanes, lanes, tiles)
+					}
+					gx.check(t, what)
+					gh.check(t, what)
+					gm.check(t, what)
+					for p := range n * n {
+						for i := range tiles {
+							for l := range step {
+								switch at := p*stride + i*step + l; {
+								case l < lanes:
+									m[at] *= u[p]
+								case at < len(m) && math.Float32bits(m[at]) != math.Float32bits(guardWord):
+									t.Fatalf("%s: wrote between vectors", what)
+								}
+							}
+						}
+					}
+					width := k.Outputs * lanes
+					yStep := width + rng.IntN(9)
+					yPitch := tiles*yStep + rng.IntN(9)
+					gy, gb := newGuarded((k.Outputs-1)*yPitch+(tiles-1)*yStep+width, rng.IntN(4)), newGuarded(lanes, rng.IntN(4))
+					y, bias := gy.values(), gb.fill(rng)
+					k.TransformOutput(y, yStep, yPitch, m, step, stride, bias, relu, tiles)
+					gy.check(t, what)
+					gm.check(t, what)
+
+					var got []float32
+					var want []float64
+					written := make([]bool, len(y))
+					for i := range tiles {
+						for r := range k.Outputs {
+							for c := range k.Outputs {
+								for l := range lanes {
+									sum := float64(bias[l])
+									for p := range kernel {
+										for q := range kernel {
+											sum += float64(g[p*kernel+q]) * float64(x[(r+p)*pitch+(i*k.Outputs+c+q)*lanes+l])
+										}
+									}
+									if relu {
+										sum = max(sum, 0)
+									}
+									at := i*yStep + r*yPitch + c*lanes + l
+									written[at] = true
+									got, want = append(got, y[at]), append(want, sum)
+								}
+							}
+						}
+					}
+					approx.Check(t, what, got, want, approx.Tolerance{Abs: 5e-5, Rel: 1e-5})
+					for i, v := range y {
+						if !written[i] && math.Float32bits(v) != math.Float32bits(guardWord) {
+							t.Fatalf("%s: wrote between outputs", what)
+						}
+					}
+				}
+			}
+			// A NaN stays one, whatever ReLU does.
+			m, bias, y := make([]float32, n*n*ks.Lanes), make([]float32, ks.Lanes), make([]float32, k.Outputs*k.Outputs*ks.Lanes)
+			m[0] = float32(math.NaN())
+			if k.TransformOutput(y, 0, k.Outputs*ks.Lanes, m, 0, ks.Lanes, bias, true, 1); y[0] == y[0] {
+				t.Errorf("kernel %d: a NaN is lost", kernel)
+			}
+		}
+	})
+}

@@ -1,0 +1,141 @@
+package cpu
+
+import "unsafe"
+
+// vectorImage is the layout of padded images as planes of vectors: a plane for a
+// block of as many channels as a vector has lanes.
+type vectorImage struct {
+	spread
+	lanes  int
+	blocks int // planes
+	pitch  int // values from a row of a plane to the next
+	plane  int // values of a plane
+}
+
+func newVectorImage(ws *workers, s spread) vectorImage {
+	lanes := ws.all[0].kernel.Lanes
+	ws.reserve(lanes * s.height * s.width)
+	pitch := s.outWidth * lanes
+	return vectorImage{s, lanes, (s.channels + lanes - 1) / lanes, pitch, s.outHeight * pitch}
+}
+
+func (v vectorImage) size() int { return v.blocks * v.plane }
+
+// first returns where the first value of a plane is that is no padding.
+func (v vectorImage) first() int { return v.top*v.pitch + v.left*v.lanes }
+
+// write writes an image, plane after plane of channels, into a padded one, whose
+// padding stays.
+func (v vectorImage) write(w *worker, image, x []float32) {
+	area, row := v.height*v.width, v.width*v.lanes
+	for b := range v.blocks {
+		vectors, channels := w.room[:area*v.lanes], min(v.lanes, v.channels-b*v.lanes)
+		if channels < v.lanes {
+			clear(vectors)
+		}
+		w.kernel.Transpose(vectors, v.lanes, x[b*v.lanes*area:], area, channels, area)
+		to := image[b*v.plane+v.first():]
+		for h := range v.height {
+			copy(to[h*v.pitch:], vectors[h*row:][:row])
+		}
+	}
+}
+
+// read is the reverse of write.
+func (v vectorImage) read(w *worker, x, image []float32) {
+	area, row := v.height*v.width, v.width*v.lanes
+	for b := range v.blocks {
+		vectors, from := w.room[:area*v.lanes], image[b*v.plane+v.first():]
+		for h := range v.height {
+			copy(vectors[h*row:][:row], from[h*v.pitch:])
+		}
+		w.kernel.Transpose(x[b*v.lanes*area:], area, vectors, v.lanes, area, min(v.lanes, v.channels-b*v.lanes))
+	}
+}
+
+// vectorOutputs are a sample's outputs of a convolution while its positions are
+// still vectors of filters: until 2x2 max pooling, where it follows, is done.
+type vectorOutputs struct {
+	conv     *conv
+	lanes    int
+	distance int         // values from a vector of filters to the next
+	width    int         // of a row
+	bias     []float32   // of all filters, and 0 for those that only fill up
+	pool     *pool       // whose output is computed too, or nil
+	outputs  [][]float32 // (vectors, positions, lanes)
+	pooled   [][]float32
+	chosen   [][]int32 // by worker, like those before it
+}
+
+// newVectorOutputs makes room for so many outputs: a multiple of the lanes, at
+// least as many as there are filters.
+func newVectorOutputs(op *conv, outputs, height, width int) *vectorOutputs {
+	v := &vectorOutputs{conv: op, lanes: op.workers.all[0].kernel.Lanes, width: width, bias: make([]float32, outputs)}
+	v.distance = height * width * v.lanes
+	for range op.workers.all {
+		v.outputs = append(v.outputs, make([]float32, outputs*height*width))
+	}
+	return v
+}
+
+// poolInto makes pooling a part of the convolution.
+func (v *vectorOutputs) poolInto(next *pool) {
+	v.pool = next
+	next.fused = true
+	area := next.to.H * next.to.W
+	for range v.outputs {
+		v.pooled = append(v.pooled, make([]float32, area*v.lanes))
+		v.chosen = append(v.chosen, make([]int32, area*v.lanes))
+	}
+}
+
+// ready takes biases that have changed.
+func (v *vectorOutputs) ready() {
+	if v.conv.bias != nil {
+		copy(v.bias, v.conv.bias.value)
+	}
+}
+
+// of returns a vector of filters of the sample that the worker is at.
+func (v *vectorOutputs) of(w *worker, vector int) []float32 {
+	return v.outputs[w.id][vector*v.distance:]
+}
+
+// finish writes the output of sample n, and that of its pooling.
+func (v *vectorOutputs) finish(w *worker, n int) {
+	if v.pool != nil {
+		v.finishPool(w, n)
+		if !v.conv.pass.traced {
+			return
+		}
+	}
+	area := v.distance / v.lanes
+	y := v.conv.out.values(n)
+	for i := 0; i*v.lanes < v.conv.filters; i++ {
+		w.kernel.Transpose(y[i*v.lanes*area:], area, v.of(w, i), v.lanes, area, min(v.lanes, v.conv.filters-i*v.lanes))
+	}
+}
+
+func (v *vectorOutputs) finishPool(w *worker, n int) {
+	height, width := v.pool.to.H, v.pool.to.W
+	area := height * width
+	y, chosen := v.pool.out.values(n), v.pool.chosen[n*v.pool.out.size:][:v.pool.out.size]
+	pooled, places := v.pooled[w.id], v.chosen[w.id]
+	row := v.width * v.lanes
+	for i := 0; i*v.lanes < v.conv.filters; i++ {
+		for h := range height {
+			upper := v.of(w, i)[2*h*row:]
+			w.kernel.PoolVectors(pooled[h*width*v.lanes:], places[h*width*v.lanes:], upper, upper[row:], width, 2*h*v.width, v.width)
+		}
+		filters := min(v.lanes, v.conv.filters-i*v.lanes)
+		w.kernel.Transpose(y[i*v.lanes*area:], area, pooled, v.lanes, area, filters)
+		if v.conv.pass.training {
+			w.kernel.Transpose(bits(chosen[i*v.lanes*area:]), area, bits(places), v.lanes, area, filters)
+		}
+	}
+}
+
+// bits returns integers as the float32 values of the same bits, to be moved.
+func bits(v []int32) []float32 {
+	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(v))), len(v))
+}

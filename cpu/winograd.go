@@ -1,0 +1,192 @@
+package cpu
+
+import (
+	"math"
+
+	"github.com/gputrain/gputrain/cpu/asm"
+	"github.com/gputrain/gputrain/net"
+)
+
+// winogradPoints is how many products of matrices there are, one for each pair of
+// points.
+const winogradPoints = asm.WinogradPoints * asm.WinogradPoints
+
+// winograd computes a convolution's output from tiles of the image (see
+// asm.Winograd): tiles are transformed, multiplied by the transformed filters
+// point by point, each time (tiles x channels) x (channels x filters), and
+// transformed back. For filters of 5x5 that is 9 multiplications an output instead
+// of 25, for 3x3 it is 2.25 instead of 9.
+//
+// Where outputs are no multiple of a tile's, the last tile of a row lies over the
+// one before it, and likewise the last row of tiles.
+type winograd struct {
+	conv         *conv
+	kernel       *asm.Winograd
+	window       net.Window
+	down, across int // tiles
+	rows         int // of tiles, that are treated together
+
+	vectors, panels   int       // a panel is so many vectors of filters
+	channels, filters int       // filled up to whole vectors, and panels
+	weights           []float32 // (points, panels, channels, filters of the panel)
+	packed            int64     // the weights' version
+	outputs           *vectorOutputs
+
+	images   [][]float32
+	columns  [][]float32 // of a row of tiles, transformed downwards: (6, columns, lanes)
+	tiles    [][]float32 // (points, tiles, channels)
+	products [][]float32 // (points, tiles, filters)
+	packTask func(w *worker, channel int)
+}
+
+// mostTiles bounds how many tiles are treated together, so that they and their
+// products stay in the caches.
+const mostTiles = 32
+
+// newWinograd returns nil where there is no kernel, or it would be no faster.
+func newWinograd(op *conv, l net.PlannedLayer) *winograd {
+	ks, window := op.workers.all[0].kernel, l.Window
+	if window.KernelH != window.KernelW || window.StrideH != 1 || window.StrideW != 1 || window.DilationH != 1 || window.DilationW != 1 {
+		return nil
+	}
+	g := &winograd{conv: op, kernel: ks.Winograd(window.KernelW), window: window, vectors: min(2, ks.Vectors)}
+	if g.kernel == nil || window.OutH < g.kernel.Outputs || window.OutW < g.kernel.Outputs {
+		return nil
+	}
+	m, lanes := g.kernel.Outputs, ks.Lanes
+	g.down, g.across = (window.OutH+m-1)/m, (window.OutW+m-1)/m
+	g.channels = (op.channels + lanes - 1) / lanes * lanes
+	g.panels = (op.filters + g.vectors*lanes - 1) / (g.vectors * lanes)
+	g.filters = g.panels * g.vectors * lanes
+	if !g.pays(lanes) {
+		return nil
+	}
+	g.rows = g.rowsTogether(ks.Rows(g.vectors))
+	g.weights = make([]float32, winogradPoints*op.channels*g.filters)
+	g.outputs = newVectorOutputs(op, g.filters, window.OutH, window.OutW)
+	for range op.workers.all {
+		g.images = append(g.images, make([]float32, op.layout.size()))
+		g.columns = append(g.columns, make([]float32, asm.WinogradPoints*op.layout.pitch))
+		g.tiles = append(g.tiles, make([]float32, winogradPoints*g.rows*g.across*g.channels))
+		g.products = append(g.products, make([]float32, winogradPoints*g.rows*g.across*g.filters))
+	}
+	g.packTask = g.pack
+	return g
+}
+
+// pays compares instructions on vectors: transforms take about 16 for six vectors
+// of inputs, twice, and 100 for a tile's outputs.
+func (g *winograd) pays(lanes int) bool {
+	op, tiles := g.conv, g.down*g.across
+	direct := g.window.OutH * g.window.OutW * op.kernelArea * op.channels * (op.filters + lanes - 1) / lanes
+	products := winogradPoints * tiles * op.channels * g.filters / lanes
+	transforms := 16*(g.down*op.source.outWidth+asm.WinogradPoints*tiles)*g.channels/lanes + 100*tiles*g.filters/lanes
+	return 5*(products+transforms) < 4*direct
+}
+
+// rowsTogether returns how many rows of tiles fill the tallest products of
+// matrices best.
+func (g *winograd) rowsTogether(tallest int) int {
+	best, least := 1, math.Inf(1)
+	for rows := 1; rows <= g.down && (rows == 1 || rows*g.across <= mostTiles); rows++ {
+		tiles := rows * g.across
+		if waste := float64((tiles+tallest-1)/tallest*tallest) / float64(tiles); waste < least {
+			best, least = rows, waste
+		}
+	}
+	return best
+}
+
+// ready packs weights that have changed.
+func (g *winograd) ready() {
+	if version := g.conv.pass.weights; g.packed != version {
+		g.conv.workers.do(g.conv.channels, g.packTask)
+		g.outputs.ready()
+		g.packed = version
+	}
+}
+
+// pack transforms the filters of a channel. Filters that only fill up are 0.
+func (g *winograd) pack(_ *worker, channel int) {
+	op := g.conv
+	width := g.vectors * g.conv.workers.all[0].kernel.Lanes
+	var u [winogradPoints]float32
+	for f := range op.filters {
+		g.kernel.TransformFilter(&u, op.weight.value[(f*op.channels+channel)*op.kernelArea:][:op.kernelArea])
+		at := (f/width*op.channels+channel)*width + f%width
+		for p, v := range u {
+			g.weights[p*op.channels*g.filters+at] = v
+		}
+	}
+}
+
+// forward convolves an image.
+func (g *winograd) forward(w *worker, image []float32) {
+	for first := 0; first < g.down; first += g.rows {
+		rows := min(g.rows, g.down-first)
+		for row := range rows {
+			g.transformRow(w, image, first+row, row*g.across)
+		}
+		g.multiply(w, rows*g.across)
+		for row := range rows {
+			g.transformBack(w, first+row, row*g.across)
+		}
+	}
+}
+
+// origin is where output and input of a tile begin along one axis.
+func (g *winograd) origin(tile, outputs int) int {
+	return min(tile*g.kernel.Outputs, outputs-g.kernel.Outputs)
+}
+
+// whole returns how many tiles of a row don't lie over another.
+func (g *winograd) whole() int { return g.window.OutW / g.kernel.Outputs }
+
+// transformRow transforms a row of tiles, the first of which gets the number at.
+func (g *winograd) transformRow(w *worker, image []float32, row, at int) {
+	columns, tiles, lanes := g.columns[w.id], g.tiles[w.id], w.kernel.Lanes
+	top := g.origin(row, g.window.OutH) * g.conv.layout.pitch
+	pitch, step := g.conv.layout.pitch, g.kernel.Outputs*lanes
+	stride := g.rows * g.across * g.channels
+	for b := range g.conv.layout.blocks {
+		g.kernel.TransformInput(columns, lanes, pitch, image[b*g.conv.layout.plane+top:], lanes, pitch, g.conv.layout.outWidth)
+		for i := range asm.WinogradPoints {
+			from := columns[i*pitch:]
+			to := tiles[i*asm.WinogradPoints*stride+at*g.channels+b*lanes:]
+			g.kernel.TransformInput(to, g.channels, stride, from, step, lanes, g.whole())
+			if last := g.across - 1; last == g.whole() {
+				g.kernel.TransformInput(to[last*g.channels:], 0, stride, from[g.origin(last, g.window.OutW)*lanes:], 0, lanes, 1)
+			}
+		}
+	}
+}
+
+// multiply multiplies tiles by filters.
+func (g *winograd) multiply(w *worker, tiles int) {
+	depth, width := g.conv.channels, g.vectors*w.kernel.Lanes
+	most := w.kernel.Rows(g.vectors)
+	stride := g.rows * g.across
+	for p := range winogradPoints {
+		a, c := g.tiles[w.id][p*stride*g.channels:], g.products[w.id][p*stride*g.filters:]
+		for panel := range g.panels {
+			b := g.weights[(p*g.panels+panel)*depth*width:][:depth*width]
+			for i := 0; i < tiles; i += most {
+				w.kernel.Gemm(min(most, tiles-i), g.vectors, depth, a[i*g.channels:], g.channels, 1, b, width, c[i*g.filters+panel*width:], g.filters, false)
+			}
+		}
+	}
+}
+
+// transformBack computes the outputs of a row of tiles.
+func (g *winograd) transformBack(w *worker, row, at int) {
+	products, lanes := g.products[w.id], w.kernel.Lanes
+	stride, pitch, step := g.rows*g.across*g.filters, g.window.OutW*lanes, g.kernel.Outputs*lanes
+	for v := 0; v*lanes < g.conv.filters; v++ {
+		y := g.outputs.of(w, v)[g.origin(row, g.window.OutH)*pitch:]
+		from, bias := products[at*g.filters+v*lanes:], g.outputs.bias[v*lanes:][:lanes]
+		g.kernel.TransformOutput(y, step, pitch, from, g.filters, stride, bias, g.conv.relu, g.whole())
+		if last := g.across - 1; last == g.whole() {
+			g.kernel.TransformOutput(y[g.origin(last, g.window.OutW)*lanes:], 0, pitch, from[last*g.filters:], 0, stride, bias, g.conv.relu, 1)
+		}
+	}
+}
