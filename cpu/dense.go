@@ -19,6 +19,7 @@ type dense struct {
 	lone        int       // samples behind the last whole vector, if they are few
 	transposed  []float32 // input, (inputs, samples)
 	product     []float32 // output without bias, (units, samples)
+	biasSums    []float64 // of the output's gradient, by unit
 	inputPanels []panel   // columns are inputs
 	unitRows    []int32   // offsets of the weights' rows
 	sampleRows  []int32   // offsets of the input's rows
@@ -43,6 +44,7 @@ func newDense(ws *workers, p *pass, l net.PlannedLayer, in, out *activations, ba
 	most := (batch + ks.Lanes - 1) / ks.Lanes * ks.Lanes
 	op.transposed = make([]float32, most*l.In.C)
 	op.product = make([]float32, most*l.Out.C)
+	op.biasSums = make([]float64, l.Out.C)
 	op.transposeTask, op.forwardTask, op.finishTask = op.transpose, op.multiplyUnits, op.finishSample
 	op.maskTask, op.inputTask, op.weightTask = op.mask, op.inputGradient, op.weightGradient
 	return op
@@ -78,22 +80,19 @@ func (op *dense) dots(w *worker, first, end int) {
 
 // transpose writes the columns of a block of inputs; samples that only fill up
 // are 0.
-func (op *dense) transpose(_ *worker, task int) {
+func (op *dense) transpose(w *worker, task int) {
 	lo, hi := task*denseBlock, min((task+1)*denseBlock, op.in.size)
-	for n := range op.samples {
-		if n >= op.pass.Len() {
-			for i := lo; i < hi; i++ {
-				op.transposed[i*op.samples+n] = 0
-			}
-			continue
-		}
-		for i, v := range op.in.values(n)[lo:hi] {
-			op.transposed[(lo+i)*op.samples+n] = v
-		}
+	n := min(op.samples, op.pass.Len())
+	w.kernel.Transpose(op.transposed[lo*op.samples:], op.samples, op.in.value[lo:], op.in.size, n, hi-lo)
+	if n == op.samples {
+		return
+	}
+	for i := lo; i < hi; i++ {
+		clear(op.transposed[i*op.samples+n : (i+1)*op.samples])
 	}
 }
 
-// multiplyUnits computes some units for all samples.
+// multiplyUnits computes some units for all samples, without the bias.
 func (op *dense) multiplyUnits(w *worker, task int) {
 	ks, inputs := w.kernel, op.in.size
 	first, end := task*denseRows, (task+1)*denseRows
@@ -113,17 +112,12 @@ func (op *dense) multiplyUnits(w *worker, task int) {
 			}
 		}
 	}
+	ks.Transpose(op.out.value[first:], op.out.size, op.product[first*op.samples:], op.samples, end-first, op.pass.Len()-op.lone)
 }
 
-// finishSample transposes the output of a sample, adds the bias and applies
-// ReLU.
+// finishSample adds the bias to the output of a sample and applies ReLU.
 func (op *dense) finishSample(w *worker, n int) {
 	y := op.out.values(n)
-	if n < op.pass.Len()-op.lone {
-		for u := range y {
-			y[u] = op.product[u*op.samples+n]
-		}
-	}
 	if op.bias != nil {
 		w.kernel.Add(y, op.bias.value)
 	}
@@ -143,11 +137,13 @@ func (op *dense) backward(dx bool) {
 	if op.bias == nil {
 		return
 	}
-	for u := range op.bias.grad {
-		var sum float64
-		for n := range op.pass.Len() {
-			sum += float64(op.out.grad[n*op.out.size+u])
+	clear(op.biasSums)
+	for n := range op.pass.Len() {
+		for u, v := range op.out.grads(n) {
+			op.biasSums[u] += float64(v)
 		}
+	}
+	for u, sum := range op.biasSums {
 		op.bias.grad[u] = float32(sum)
 	}
 }

@@ -30,8 +30,10 @@ type winograd struct {
 	channels, filters int       // filled up to whole vectors, and panels
 	weights           []float32 // (points, panels, channels, filters of the panel)
 	packed            int64     // the weights' version
+	transform         []float32 // of filters: (points, kernel area)
 	outputs           *vectorOutputs
 
+	taps     [][]float32 // (kernel area, filters of a panel)
 	images   [][]float32
 	columns  [][]float32 // of a row of tiles, transformed downwards: (6, columns, lanes)
 	tiles    [][]float32 // (points, tiles, channels)
@@ -63,8 +65,10 @@ func newWinograd(op *conv, l net.PlannedLayer) *winograd {
 	}
 	g.rows = g.rowsTogether(ks.Rows(g.vectors))
 	g.weights = make([]float32, winogradPoints*op.channels*g.filters)
+	g.transform = g.kernel.FilterTransform()
 	g.outputs = newVectorOutputs(op, g.filters, window.OutH, window.OutW)
 	for range op.workers.all {
+		g.taps = append(g.taps, make([]float32, op.kernelArea*g.vectors*lanes))
 		g.images = append(g.images, make([]float32, op.layout.size()))
 		g.columns = append(g.columns, make([]float32, asm.WinogradPoints*op.layout.pitch))
 		g.tiles = append(g.tiles, make([]float32, winogradPoints*g.rows*g.across*g.channels))
@@ -107,15 +111,21 @@ func (g *winograd) ready() {
 }
 
 // pack transforms the filters of a channel. Filters that only fill up are 0.
-func (g *winograd) pack(_ *worker, channel int) {
-	op := g.conv
-	width := g.vectors * g.conv.workers.all[0].kernel.Lanes
-	var u [winogradPoints]float32
-	for f := range op.filters {
-		g.kernel.TransformFilter(&u, op.weight.value[(f*op.channels+channel)*op.kernelArea:][:op.kernelArea])
-		at := (f/width*op.channels+channel)*width + f%width
-		for p, v := range u {
-			g.weights[p*op.channels*g.filters+at] = v
+func (g *winograd) pack(w *worker, channel int) {
+	op, ks := g.conv, w.kernel
+	width := g.vectors * ks.Lanes
+	stride := op.channels * g.filters // from a point to the next
+	taps := g.taps[w.id]
+	for panel := range g.panels {
+		first := panel * width
+		n := min(width, op.filters-first)
+		if n < width {
+			clear(taps)
+		}
+		ks.Transpose(taps, width, op.weight.value[(first*op.channels+channel)*op.kernelArea:], op.channels*op.kernelArea, n, op.kernelArea)
+		to, most := g.weights[(panel*op.channels+channel)*width:], ks.Rows(g.vectors)
+		for p := 0; p < winogradPoints; p += most {
+			ks.Gemm(min(most, winogradPoints-p), g.vectors, op.kernelArea, g.transform[p*op.kernelArea:], op.kernelArea, 1, taps, width, to[p*stride:], stride, false)
 		}
 	}
 }

@@ -41,41 +41,35 @@ func (ks *Kernels) Winograd(kernel int) *Winograd {
 	return nil
 }
 
-// TransformFilter sets u, 6x6, to G g G', for a filter g of Kernel x Kernel: row i of G is the powers of point i over the
-// product of its distances from the others.
-func (w *Winograd) TransformFilter(u *[WinogradPoints * WinogradPoints]float32, g []float32) {
-	const n = WinogradPoints
-	points := [n - 1]float64{0, pointA, -pointA, pointB, -pointB}
-	var rows [n][5]float64
+// FilterTransform returns the matrix, 36 x Kernel*Kernel, whose product with a filter's weights g is G g G', row by row. Row i
+// of G is the powers of point i over the product of its distances from the others.
+func (w *Winograd) FilterTransform() []float32 {
+	points := [WinogradPoints - 1]float64{0, pointA, -pointA, pointB, -pointB}
+	var rows [WinogradPoints][5]float64
 	for i, p := range points {
-		distance := 1.0
+		value := 1.0
 		for j, q := range points {
 			if i != j {
-				distance *= p - q
+				value /= p - q
 			}
 		}
-		power := 1 / distance
 		for k := range w.Kernel {
-			rows[i][k] = power
-			power *= p
+			rows[i][k] = value
+			value *= p
 		}
 	}
-	rows[n-1][w.Kernel-1] = 1
-	for i := range n {
-		var half [5]float64 // row i of G g
-		for k := range w.Kernel {
-			for l := range w.Kernel {
-				half[l] += rows[i][k] * float64(g[k*w.Kernel+l])
+	rows[WinogradPoints-1][w.Kernel-1] = 1
+	var matrix []float32
+	for _, down := range rows {
+		for _, along := range rows {
+			for k := range w.Kernel {
+				for l := range w.Kernel {
+					matrix = append(matrix, float32(down[k]*along[l]))
+				}
 			}
-		}
-		for j := range n {
-			var sum float64
-			for l := range w.Kernel {
-				sum += half[l] * rows[j][l]
-			}
-			u[i*n+j] = float32(sum)
 		}
 	}
+	return matrix
 }
 
 // TransformInput transforms n times six vectors of src, srcStride apart, into six of dst, dstStride apart, by the rows of B
