@@ -39,28 +39,34 @@ func TestGradientsThroughPooling(t *testing.T) {
 					layers = append(layers, &net.Activation{Func: net.ReLU})
 				}
 				layers = append(layers, &c.pool, &net.Flatten{}, &net.Dense{Units: 3})
-				n := &net.Network{Name: "pooled", Input: net.Shape{C: 2, H: 11, W: 9}, Layers: layers}
-				data := &net.Dataset{Name: "noise", Shape: n.Input, Classes: 3, Scale: 1.0 / 255}
-				rng := rand.New(rand.NewPCG(uint64(c.channels), uint64(c.filters)))
-				for range 7 {
-					for range n.Input.Size() {
-						data.Pixels = append(data.Pixels, uint8(rng.Uint32()))
-					}
-					data.Labels = append(data.Labels, rng.Int32N(3))
-				}
-				d, err := New(Options{Threads: 2, Kernels: tier.String()})
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer d.Close()
-				report, err := verify.Network(t.Context(), d, n, data, verify.Options{Batch: 7})
-				if err != nil {
-					t.Fatal(err)
-				}
-				if !report.OK() {
-					t.Errorf("%+v", report)
-				}
+				verifyLayers(t, tier, net.Shape{C: 2, H: 11, W: 9}, layers...)
 			})
 		}
+	}
+}
+
+// verifyLayers compares outputs and gradients of a network with the reference.
+func verifyLayers(t *testing.T, tier cpufeat.Tier, input net.Shape, layers ...net.Layer) {
+	t.Helper()
+	n := &net.Network{Name: "layers", Input: input, Layers: layers}
+	data := &net.Dataset{Name: "noise", Shape: input, Classes: 3, Scale: 1.0 / 255}
+	rng := rand.New(rand.NewPCG(uint64(input.Size()), uint64(len(layers))))
+	for range 7 {
+		for range input.Size() {
+			data.Pixels = append(data.Pixels, uint8(rng.Uint32()))
+		}
+		data.Labels = append(data.Labels, rng.Int32N(3))
+	}
+	d, err := New(Options{Threads: 2, Kernels: tier.String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	report, err := verify.Network(t.Context(), d, n, data, verify.Options{Batch: 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !report.OK() {
+		t.Errorf("%+v", report)
 	}
 }

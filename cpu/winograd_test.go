@@ -1,0 +1,60 @@
+package cpu
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/gputrain/gputrain/internal/cpufeat"
+	"github.com/gputrain/gputrain/net"
+)
+
+// TestWinograd verifies convolutions by minimal filtering: whole tiles and tiles that lie over others, along one axis and
+// both; channels and filters that fill vectors and that don't; every padding; followed by ReLU, pooling or nothing.
+func TestWinograd(t *testing.T) {
+	relu := &net.Activation{Func: net.ReLU}
+	pooled := []net.Layer{relu, &net.Pool{Kernel: net.Square(2)}}
+	for _, tier := range cpufeat.Available() {
+		for _, c := range []struct {
+			height, width             int
+			channels, filters, kernel int
+			padding                   net.Padding
+			next                      []net.Layer
+		}{
+			{6, 14, 32, 64, 5, net.PadSame, pooled},
+			{9, 12, 32, 31, 5, net.PadValid, pooled},
+			{7, 2, 40, 64, 5, net.PadSame, []net.Layer{relu}},
+			{15, 13, 33, 65, 3, net.PadSame, pooled},
+			{16, 8, 64, 32, 3, net.PadSame, []net.Layer{relu, &net.Conv{Filters: 32, Kernel: net.Square(3), Padding: net.PadValid}}},
+			{6, 11, 48, 32, 3, net.PadValid, nil},
+		} {
+			t.Run(fmt.Sprintf("%v/%dx%d,%dx%d,%d", tier, c.height, c.width, c.channels, c.filters, c.kernel), func(t *testing.T) {
+				layers := []net.Layer{
+					// The first layer makes the channels, and has the gradient by the second one's input.
+					&net.Conv{Filters: c.channels, Kernel: net.Square(1)},
+					&net.Conv{Filters: c.filters, Kernel: net.Square(c.kernel), Padding: c.padding},
+				}
+				layers = append(append(layers, c.next...), &net.Flatten{}, &net.Dense{Units: 3})
+				input := net.Shape{C: 2, H: c.height, W: c.width}
+				verifyLayers(t, tier, input, layers...)
+
+				d := open(tier, 1)(t).(*device)
+				p, err := newProgram(d, planOf(t, input, layers), net.Options{Batch: 1, Optimizer: net.AdamDefault(1e-3)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if p.operations[2].sample.(*conv).winograd == nil {
+					t.Error("computed otherwise")
+				}
+			})
+		}
+	}
+}
+
+func planOf(t *testing.T, input net.Shape, layers []net.Layer) *net.Plan {
+	t.Helper()
+	plan, err := (&net.Network{Name: "layers", Input: input, Layers: layers}).Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plan
+}
