@@ -9,7 +9,7 @@ import (
 
 // portable are the kernels in plain Go.
 var portable = &Kernels{
-	Tier: cpufeat.Portable, Lanes: 4, Vectors: 1, rows: []int{4},
+	Tier: cpufeat.Portable, Lanes: 4, Vectors: 1, rows: []int{16},
 	gemm: gemmPortable, pack: packPortable,
 	addBias: addBiasPortable, addBiasReLU: addBiasReLUPortable, add: addPortable, reluBackward: reluBackwardPortable,
 	sum: sumPortable, sumSquares: sumSquaresPortable, scaleBytes: scaleBytesPortable, maxPool2: maxPool2Portable,
@@ -26,45 +26,43 @@ func element(p *float32, i int) *float32 {
 }
 
 func gemmPortable(rows, _, k int, a *float32, rsa, csa int, b *float32, ldb int, c *float32, ldc int, accumulate bool) {
-	i := 0
-	for ; i+2 <= rows; i += 2 {
-		gemmPair(k, element(a, i*rsa), rsa, csa, b, ldb, element(c, i*ldc), ldc, accumulate)
-	}
-	if i < rows {
-		// The lone row is computed as a pair with itself, and so written twice.
-		var both [8]float32
-		row := (*[4]float32)(unsafe.Pointer(element(c, i*ldc)))
-		copy(both[:4], row[:])
-		gemmPair(k, element(a, i*rsa), 0, csa, b, ldb, &both[0], 4, accumulate)
-		copy(row[:], both[:4])
+	for i := range rows {
+		gemmRow(k, element(a, i*rsa), csa, b, ldb, (*[4]float32)(unsafe.Pointer(element(c, i*ldc))), accumulate)
 	}
 }
 
-// gemmPair computes two rows of four columns: as many sums as stay in registers.
-func gemmPair(k int, a *float32, rsa, csa int, b *float32, ldb int, c *float32, ldc int, accumulate bool) {
-	var s00, s01, s02, s03, s10, s11, s12, s13 float32
+// gemmRow computes a row of four columns, from two rows of b at a time: more sums
+// than that would not all stay in registers, and a sum that is in memory waits for
+// itself longer than for an addition.
+func gemmRow(k int, a *float32, csa int, b *float32, ldb int, c *[4]float32, accumulate bool) {
+	var s0, s1, s2, s3 float32
 	pa, pb := unsafe.Pointer(a), unsafe.Pointer(b)
-	for ; k > 0; k-- {
-		row := (*[4]float32)(pb)
-		a0, a1 := *(*float32)(pa), *(*float32)(unsafe.Add(pa, rsa*4))
-		s00 += a0 * row[0]
-		s01 += a0 * row[1]
-		s02 += a0 * row[2]
-		s03 += a0 * row[3]
-		s10 += a1 * row[0]
-		s11 += a1 * row[1]
-		s12 += a1 * row[2]
-		s13 += a1 * row[3]
-		if k > 1 { // a pointer behind the end would not be valid
-			pa, pb = unsafe.Add(pa, csa*4), unsafe.Add(pb, ldb*4)
+	for ; k >= 2; k -= 2 {
+		v, row := *(*float32)(pa), (*[4]float32)(pb)
+		s0 += row[0] * v
+		s1 += row[1] * v
+		s2 += row[2] * v
+		s3 += row[3] * v
+		v, row = *(*float32)(unsafe.Add(pa, csa*4)), (*[4]float32)(unsafe.Add(pb, ldb*4))
+		s0 += row[0] * v
+		s1 += row[1] * v
+		s2 += row[2] * v
+		s3 += row[3] * v
+		if k > 2 { // a pointer behind the end would not be valid
+			pa, pb = unsafe.Add(pa, csa*8), unsafe.Add(pb, ldb*8)
 		}
 	}
-	c0, c1 := (*[4]float32)(unsafe.Pointer(c)), (*[4]float32)(unsafe.Pointer(element(c, ldc)))
-	if accumulate {
-		s00, s01, s02, s03 = s00+c0[0], s01+c0[1], s02+c0[2], s03+c0[3]
-		s10, s11, s12, s13 = s10+c1[0], s11+c1[1], s12+c1[2], s13+c1[3]
+	if k > 0 {
+		v, row := *(*float32)(pa), (*[4]float32)(pb)
+		s0 += row[0] * v
+		s1 += row[1] * v
+		s2 += row[2] * v
+		s3 += row[3] * v
 	}
-	*c0, *c1 = [4]float32{s00, s01, s02, s03}, [4]float32{s10, s11, s12, s13}
+	if accumulate {
+		s0, s1, s2, s3 = s0+c[0], s1+c[1], s2+c[2], s3+c[3]
+	}
+	*c = [4]float32{s0, s1, s2, s3}
 }
 
 func packPortable(dst *float32, width int, src *float32, offsets *int32, rows int, runs *int32, n int) {
