@@ -57,6 +57,31 @@ func TestManyClients(t *testing.T) {
 	}
 }
 
+// TestReplacedInUse replaces the network while a request is being read: the request
+// is answered by the network that it began with, which is closed only then.
+func TestReplacedInUse(t *testing.T) {
+	s := newServer(t, Options{})
+	m := s.use()
+	if err := s.Replace(checkpoint(t, 2)); err != nil {
+		t.Fatal(err)
+	}
+	if s.Model().ID == m.ID {
+		t.Error("the network wasn't replaced")
+	}
+	if err := s.queue.call(func() error { return nil }); err != nil { // what was to be closed has been
+		t.Fatal(err)
+	}
+	entry := s.queue.announce()
+	a, err := entry.ask(t.Context(), m, make([]float32, m.Input.Size()), 1, false)
+	if err != nil || len(a.rows) != 1 {
+		t.Errorf("%d answers of the network before, %v; want 1", len(a.rows), err)
+	}
+	s.giveBack(m)
+	if len(s.models) != 1 {
+		t.Errorf("%d models are open, want 1", len(s.models))
+	}
+}
+
 func TestReload(t *testing.T) {
 	var log bytes.Buffer
 	s := newServer(t, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
