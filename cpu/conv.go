@@ -53,7 +53,7 @@ type conv struct {
 
 // minGradTasks is how many pieces the gradient by the weights is cut into, if
 // the mini-batch is large enough: enough for threads to share evenly.
-const minGradTasks = 32
+const minGradTasks = 64
 
 // reduceChunk is how many values of a gradient one task sums over the groups.
 const reduceChunk = 8192

@@ -28,7 +28,7 @@ type dense struct {
 }
 
 const (
-	denseRows  = 32 // units that one task computes forward
+	denseRows  = 16 // units that one task computes forward
 	denseBlock = 64 // inputs that one task transposes
 	fewSamples = 4  // that are no vector's worth
 )
@@ -37,7 +37,7 @@ func newDense(ws *workers, p *pass, l net.PlannedLayer, in, out *activations, ba
 	ks := ws.all[0].kernel
 	op := &dense{
 		pass: p, workers: ws, in: in, out: out, weight: weight, bias: bias, relu: relu,
-		inputPanels: newPanels(ks, consecutive(l.In.C, 1), ks.Vectors),
+		inputPanels: newPanels(ks, consecutive(l.In.C, 1), min(2, ks.Vectors)),
 		unitRows:    consecutive(l.Out.C, l.In.C),
 		sampleRows:  consecutive(batch, l.In.C),
 	}

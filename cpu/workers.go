@@ -30,6 +30,7 @@ type workers struct {
 	busy     sync.WaitGroup
 	alive    sync.WaitGroup
 	panicked atomic.Pointer[string]
+	watch    func(tasks int) // called by do before it begins; for tests
 }
 
 func newWorkers(threads int, ks *asm.Kernels) *workers {
@@ -65,6 +66,9 @@ func (ws *workers) reserve(n int) {
 // do runs body for each task in [0, tasks), in any order, and waits. Tasks must
 // not depend on each other; what they write must not depend on the worker.
 func (ws *workers) do(tasks int, body func(w *worker, task int)) {
+	if ws.watch != nil {
+		ws.watch(tasks)
+	}
 	ws.body, ws.tasks = body, int64(tasks)
 	ws.next.Store(0)
 	for _, w := range ws.all[1:max(1, min(tasks, len(ws.all)))] {
