@@ -239,16 +239,7 @@ func TestServeMemory(t *testing.T) {
 // residentMiB is the resident memory that the server's metrics tell.
 func (l *serveLoad) residentMiB(t testing.TB) float64 {
 	t.Helper()
-	r, err := l.client.Get(l.page + "metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := regexp.MustCompile(`(?m)^process_resident_memory_bytes (\S+)$`).FindSubmatch(body)
+	m := regexp.MustCompile(`(?m)^process_resident_memory_bytes (\S+)$`).FindSubmatch(get(t, l.page+"metrics"))
 	if m == nil {
 		t.Fatal("the metrics have no resident memory")
 	}

@@ -135,7 +135,7 @@ func endAt(t *testing.T, p *process, host string, signal syscall.Signal) {
 	}
 }
 
-func get(t *testing.T, url string) []byte {
+func get(t testing.TB, url string) []byte {
 	t.Helper()
 	r, err := http.Get(url)
 	if err != nil {
