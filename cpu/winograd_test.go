@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/gputrain/gputrain/internal/cpufeat"
@@ -13,19 +14,28 @@ import (
 func TestWinograd(t *testing.T) {
 	relu := &net.Activation{Func: net.ReLU}
 	pooled := []net.Layer{relu, &net.Pool{Kernel: net.Square(2)}}
+	type shape struct {
+		height, width             int
+		channels, filters, kernel int
+		padding                   net.Padding
+		next                      []net.Layer
+	}
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 1))
+	random := func() shape {
+		return shape{7 + rng.IntN(6), 7 + rng.IntN(6), 24 + rng.IntN(20), 29 + rng.IntN(4), 3 + 2*rng.IntN(2),
+			[]net.Padding{net.PadSame, net.PadValid}[rng.IntN(2)], [][]net.Layer{pooled, {relu}, nil}[rng.IntN(3)]}
+	}
 	for _, tier := range cpufeat.Available() {
-		for _, c := range []struct {
-			height, width             int
-			channels, filters, kernel int
-			padding                   net.Padding
-			next                      []net.Layer
-		}{
+		for _, c := range []shape{
 			{6, 14, 32, 64, 5, net.PadSame, pooled},
 			{9, 12, 32, 31, 5, net.PadValid, pooled},
 			{7, 2, 40, 64, 5, net.PadSame, []net.Layer{relu}},
 			{15, 13, 33, 65, 3, net.PadSame, pooled},
 			{16, 8, 64, 32, 3, net.PadSame, []net.Layer{relu, &net.Conv{Filters: 32, Kernel: net.Square(3), Padding: net.PadValid}}},
 			{6, 11, 48, 32, 3, net.PadValid, nil},
+			random(), random(), random(),
 		} {
 			t.Run(fmt.Sprintf("%v/%dx%d,%dx%d,%d", tier, c.height, c.width, c.channels, c.filters, c.kernel), func(t *testing.T) {
 				layers := []net.Layer{
