@@ -11,7 +11,8 @@ import (
 // inputs, for filters of Kernel x Kernel, take 36 multiplications, as products of polynomials by their values at six points.
 //
 // The points are 0, 3/4, -3/4, 3/2, -3/2 and infinity: they lose fewer digits than the usual ones with 1 and 2, which make
-// larger numbers of the tiles, and all numbers of the transforms but the filter's are exact.
+// larger numbers of the tiles, and all numbers of the transforms but the filter's are exact. A NaN or an infinity among a
+// tile's inputs makes NaN of all its outputs.
 type Winograd struct {
 	Kernel, Outputs int
 	lanes           int
