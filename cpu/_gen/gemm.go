@@ -83,6 +83,15 @@ func (t tier) tile(rows, vectors int) {
 		SHLQ(Imm(2), r)
 		return r
 	}
+	// The rows of c are fetched while sums are made: they are often far apart in memory.
+	c := newStrided(parameter("c"), inBytes("ldc"), rows)
+	for i := range rows {
+		for j := 0; j < vectors*t.wide.n*4; j += 64 {
+			m := c.row(i)
+			m.Disp = j
+			PREFETCHT0(m)
+		}
+	}
 	k, csa := parameter("k"), inBytes("csa")
 	a := newStrided(parameter("a"), inBytes("rsa"), rows)
 	b, ldb := parameter("b"), inBytes("ldb")
@@ -112,7 +121,7 @@ func (t tier) tile(rows, vectors int) {
 	DECQ(k)
 	JNE(LabelRef(loop))
 
-	c := newStrided(parameter("c"), inBytes("ldc"), rows)
+	c = newStrided(parameter("c"), inBytes("ldc"), rows)
 	at := func(i, j int) Mem {
 		m := c.row(i)
 		m.Disp = j * width
@@ -137,6 +146,9 @@ func (t tier) tile(rows, vectors int) {
 	RET()
 }
 
+// packAhead is how many rows before its copy a row is fetched.
+const packAhead = 16
+
 // pack writes the kernel that gathers rows of a panel from runs.
 func (t tier) pack() {
 	TEXT("pack"+t.suffix, NOSPLIT,
@@ -150,14 +162,22 @@ func (t tier) pack() {
 	runs := Load(Param("runs"), GP64())
 	end := Load(Param("n"), GP64())
 	LEAQ(Mem{Base: runs, Index: end, Scale: 8}, end)
-	row, run, from, to := GP64(), GP64(), GP64(), GP64()
+	row, ahead, run, from, to := GP64(), GP64(), GP64(), GP64(), GP64()
 	Label("row")
 	MOVLQSX(Mem{Base: offsets}, row)
 	LEAQ(Mem{Base: src, Index: row, Scale: 4}, row)
+	// Rows are often far apart in memory: one is fetched while those before it are copied.
+	MOVQ(row, ahead)
+	CMPQ(rows, Imm(packAhead))
+	JLE(LabelRef("last"))
+	MOVLQSX(Mem{Base: offsets, Disp: 4 * packAhead}, ahead)
+	LEAQ(Mem{Base: src, Index: ahead, Scale: 4}, ahead)
+	Label("last")
 	MOVQ(runs, run)
 	Label("run")
 	MOVLQSX(Mem{Base: run}, from)
 	MOVLQSX(Mem{Base: run, Disp: 4}, to)
+	PREFETCHT0(Mem{Base: ahead, Index: from, Scale: 4})
 	VMOVUPS(Mem{Base: row, Index: from, Scale: 4}, t.wide.regs[0])
 	VMOVUPS(t.wide.regs[0], Mem{Base: dst, Index: to, Scale: 4})
 	ADDQ(Imm(8), run)

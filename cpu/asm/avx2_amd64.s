@@ -5,30 +5,35 @@
 #include "textflag.h"
 
 // func gemmAVX2(rows int, vectors int, k int, a *float32, rsa int, csa int, b *float32, ldb int, c *float32, ldc int, accumulate bool)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemmAVX2(SB), NOSPLIT, $0-81
-	MOVQ   rows+0(FP), AX
-	MOVQ   vectors+8(FP), CX
-	CMPQ   CX, $0x03
-	JNE    vectors2
-	CMPQ   AX, $0x04
-	JEQ    tile4x3
-	CMPQ   AX, $0x03
-	JEQ    tile3x3
-	CMPQ   AX, $0x02
-	JEQ    tile2x3
-	MOVQ   k+16(FP), AX
-	MOVQ   csa+40(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+24(FP), DX
-	MOVQ   rsa+32(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   b+48(FP), BX
-	MOVQ   ldb+56(FP), SI
-	SHLQ   $0x02, SI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
+	MOVQ       rows+0(FP), AX
+	MOVQ       vectors+8(FP), CX
+	CMPQ       CX, $0x03
+	JNE        vectors2
+	CMPQ       AX, $0x04
+	JEQ        tile4x3
+	CMPQ       AX, $0x03
+	JEQ        tile3x3
+	CMPQ       AX, $0x02
+	JEQ        tile2x3
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       k+16(FP), AX
+	MOVQ       csa+40(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       a+24(FP), DX
+	MOVQ       rsa+32(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       b+48(FP), BX
+	MOVQ       ldb+56(FP), SI
+	SHLQ       $0x02, SI
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
 
 loop1x3:
 	VMOVUPS      (BX), Y3
@@ -60,21 +65,28 @@ store1x3:
 	RET
 
 tile2x3:
-	MOVQ   k+16(FP), AX
-	MOVQ   csa+40(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+24(FP), DX
-	MOVQ   rsa+32(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   b+48(FP), SI
-	MOVQ   ldb+56(FP), DI
-	SHLQ   $0x02, DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 64(AX)(CX*1)
+	MOVQ       k+16(FP), AX
+	MOVQ       csa+40(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       a+24(FP), DX
+	MOVQ       rsa+32(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       b+48(FP), SI
+	MOVQ       ldb+56(FP), DI
+	SHLQ       $0x02, DI
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
 
 loop2x3:
 	VMOVUPS      (SI), Y6
@@ -116,24 +128,33 @@ store2x3:
 	RET
 
 tile3x3:
-	MOVQ   k+16(FP), AX
-	MOVQ   csa+40(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+24(FP), DX
-	MOVQ   rsa+32(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   b+48(FP), SI
-	MOVQ   ldb+56(FP), DI
-	SHLQ   $0x02, DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 64(AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 64(AX)(CX*2)
+	MOVQ       k+16(FP), AX
+	MOVQ       csa+40(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       a+24(FP), DX
+	MOVQ       rsa+32(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       b+48(FP), SI
+	MOVQ       ldb+56(FP), DI
+	SHLQ       $0x02, DI
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
 
 loop3x3:
 	VMOVUPS      (SI), Y9
@@ -185,28 +206,40 @@ store3x3:
 	RET
 
 tile4x3:
-	MOVQ   k+16(FP), AX
-	MOVQ   csa+40(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+24(FP), DX
-	MOVQ   rsa+32(FP), BX
-	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	MOVQ   b+48(FP), DI
-	MOVQ   ldb+56(FP), R8
-	SHLQ   $0x02, R8
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 64(AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 64(AX)(CX*2)
+	PREFETCHT0 (AX)(DX*1)
+	PREFETCHT0 64(AX)(DX*1)
+	MOVQ       k+16(FP), AX
+	MOVQ       csa+40(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       a+24(FP), DX
+	MOVQ       rsa+32(FP), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	MOVQ       b+48(FP), DI
+	MOVQ       ldb+56(FP), R8
+	SHLQ       $0x02, R8
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
+	VXORPS     Y11, Y11, Y11
 
 loop4x3:
 	VMOVUPS      (DI), Y12
@@ -269,29 +302,33 @@ store4x3:
 	RET
 
 vectors2:
-	CMPQ   CX, $0x02
-	JNE    vectors1
-	CMPQ   AX, $0x06
-	JEQ    tile6x2
-	CMPQ   AX, $0x05
-	JEQ    tile5x2
-	CMPQ   AX, $0x04
-	JEQ    tile4x2
-	CMPQ   AX, $0x03
-	JEQ    tile3x2
-	CMPQ   AX, $0x02
-	JEQ    tile2x2
-	MOVQ   k+16(FP), AX
-	MOVQ   csa+40(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+24(FP), DX
-	MOVQ   rsa+32(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   b+48(FP), BX
-	MOVQ   ldb+56(FP), SI
-	SHLQ   $0x02, SI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
+	CMPQ       CX, $0x02
+	JNE        vectors1
+	CMPQ       AX, $0x06
+	JEQ        tile6x2
+	CMPQ       AX, $0x05
+	JEQ        tile5x2
+	CMPQ       AX, $0x04
+	JEQ        tile4x2
+	CMPQ       AX, $0x03
+	JEQ        tile3x2
+	CMPQ       AX, $0x02
+	JEQ        tile2x2
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	MOVQ       k+16(FP), AX
+	MOVQ       csa+40(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       a+24(FP), DX
+	MOVQ       rsa+32(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       b+48(FP), BX
+	MOVQ       ldb+56(FP), SI
+	SHLQ       $0x02, SI
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
 
 loop1x2:
 	VMOVUPS      (BX), Y2
@@ -319,19 +356,24 @@ store1x2:
 	RET
 
 tile2x2:
-	MOVQ   k+16(FP), AX
-	MOVQ   csa+40(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+24(FP), DX
-	MOVQ   rsa+32(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   b+48(FP), SI
-	MOVQ   ldb+56(FP), DI
-	SHLQ   $0x02, DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(CX*1)
+	MOVQ       k+16(FP), AX
+	MOVQ       csa+40(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       a+24(FP), DX
+	MOVQ       rsa+32(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       b+48(FP), SI
+	MOVQ       ldb+56(FP), DI
+	SHLQ       $0x02, DI
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
 
 loop2x2:
 	VMOVUPS      (SI), Y4
@@ -366,21 +408,27 @@ store2x2:
 	RET
 
 tile3x2:
-	MOVQ   k+16(FP), AX
-	MOVQ   csa+40(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+24(FP), DX
-	MOVQ   rsa+32(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   b+48(FP), SI
-	MOVQ   ldb+56(FP), DI
-	SHLQ   $0x02, DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	MOVQ       k+16(FP), AX
+	MOVQ       csa+40(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       a+24(FP), DX
+	MOVQ       rsa+32(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       b+48(FP), SI
+	MOVQ       ldb+56(FP), DI
+	SHLQ       $0x02, DI
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
 
 loop3x2:
 	VMOVUPS      (SI), Y6
@@ -422,24 +470,32 @@ store3x2:
 	RET
 
 tile4x2:
-	MOVQ   k+16(FP), AX
-	MOVQ   csa+40(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+24(FP), DX
-	MOVQ   rsa+32(FP), BX
-	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	MOVQ   b+48(FP), DI
-	MOVQ   ldb+56(FP), R8
-	SHLQ   $0x02, R8
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 (AX)(DX*1)
+	MOVQ       k+16(FP), AX
+	MOVQ       csa+40(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       a+24(FP), DX
+	MOVQ       rsa+32(FP), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	MOVQ       b+48(FP), DI
+	MOVQ       ldb+56(FP), R8
+	SHLQ       $0x02, R8
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
 
 loop4x2:
 	VMOVUPS      (DI), Y8
@@ -489,27 +545,37 @@ store4x2:
 	RET
 
 tile5x2:
-	MOVQ   k+16(FP), AX
-	MOVQ   csa+40(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+24(FP), DX
-	MOVQ   rsa+32(FP), BX
-	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	LEAQ   (DX)(BX*4), DI
-	MOVQ   b+48(FP), R8
-	MOVQ   ldb+56(FP), R9
-	SHLQ   $0x02, R9
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	LEAQ       (AX)(CX*4), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 (AX)(DX*1)
+	PREFETCHT0 (BX)
+	MOVQ       k+16(FP), AX
+	MOVQ       csa+40(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       a+24(FP), DX
+	MOVQ       rsa+32(FP), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (DX)(BX*4), DI
+	MOVQ       b+48(FP), R8
+	MOVQ       ldb+56(FP), R9
+	SHLQ       $0x02, R9
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
 
 loop5x2:
 	VMOVUPS      (R8), Y10
@@ -568,29 +634,40 @@ store5x2:
 	RET
 
 tile6x2:
-	MOVQ   k+16(FP), AX
-	MOVQ   csa+40(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+24(FP), DX
-	MOVQ   rsa+32(FP), BX
-	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	LEAQ   (DX)(BX*4), DI
-	MOVQ   b+48(FP), R8
-	MOVQ   ldb+56(FP), R9
-	SHLQ   $0x02, R9
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	LEAQ       (AX)(CX*4), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 (AX)(DX*1)
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(CX*1)
+	MOVQ       k+16(FP), AX
+	MOVQ       csa+40(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       a+24(FP), DX
+	MOVQ       rsa+32(FP), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (DX)(BX*4), DI
+	MOVQ       b+48(FP), R8
+	MOVQ       ldb+56(FP), R9
+	SHLQ       $0x02, R9
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
+	VXORPS     Y11, Y11, Y11
 
 loop6x2:
 	VMOVUPS      (R8), Y12
@@ -656,26 +733,30 @@ store6x2:
 	RET
 
 vectors1:
-	CMPQ   AX, $0x06
-	JEQ    tile6x1
-	CMPQ   AX, $0x05
-	JEQ    tile5x1
-	CMPQ   AX, $0x04
-	JEQ    tile4x1
-	CMPQ   AX, $0x03
-	JEQ    tile3x1
-	CMPQ   AX, $0x02
-	JEQ    tile2x1
-	MOVQ   k+16(FP), AX
-	MOVQ   csa+40(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+24(FP), DX
-	MOVQ   rsa+32(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   b+48(FP), BX
-	MOVQ   ldb+56(FP), SI
-	SHLQ   $0x02, SI
-	VXORPS Y0, Y0, Y0
+	CMPQ       AX, $0x06
+	JEQ        tile6x1
+	CMPQ       AX, $0x05
+	JEQ        tile5x1
+	CMPQ       AX, $0x04
+	JEQ        tile4x1
+	CMPQ       AX, $0x03
+	JEQ        tile3x1
+	CMPQ       AX, $0x02
+	JEQ        tile2x1
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	MOVQ       k+16(FP), AX
+	MOVQ       csa+40(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       a+24(FP), DX
+	MOVQ       rsa+32(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       b+48(FP), BX
+	MOVQ       ldb+56(FP), SI
+	SHLQ       $0x02, SI
+	VXORPS     Y0, Y0, Y0
 
 loop1x1:
 	VMOVUPS      (BX), Y1
@@ -699,17 +780,22 @@ store1x1:
 	RET
 
 tile2x1:
-	MOVQ   k+16(FP), AX
-	MOVQ   csa+40(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+24(FP), DX
-	MOVQ   rsa+32(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   b+48(FP), SI
-	MOVQ   ldb+56(FP), DI
-	SHLQ   $0x02, DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(CX*1)
+	MOVQ       k+16(FP), AX
+	MOVQ       csa+40(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       a+24(FP), DX
+	MOVQ       rsa+32(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       b+48(FP), SI
+	MOVQ       ldb+56(FP), DI
+	SHLQ       $0x02, DI
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
 
 loop2x1:
 	VMOVUPS      (SI), Y2
@@ -737,18 +823,24 @@ store2x1:
 	RET
 
 tile3x1:
-	MOVQ   k+16(FP), AX
-	MOVQ   csa+40(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+24(FP), DX
-	MOVQ   rsa+32(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   b+48(FP), SI
-	MOVQ   ldb+56(FP), DI
-	SHLQ   $0x02, DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	MOVQ       k+16(FP), AX
+	MOVQ       csa+40(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       a+24(FP), DX
+	MOVQ       rsa+32(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       b+48(FP), SI
+	MOVQ       ldb+56(FP), DI
+	SHLQ       $0x02, DI
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
 
 loop3x1:
 	VMOVUPS      (SI), Y3
@@ -780,20 +872,28 @@ store3x1:
 	RET
 
 tile4x1:
-	MOVQ   k+16(FP), AX
-	MOVQ   csa+40(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+24(FP), DX
-	MOVQ   rsa+32(FP), BX
-	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	MOVQ   b+48(FP), DI
-	MOVQ   ldb+56(FP), R8
-	SHLQ   $0x02, R8
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 (AX)(DX*1)
+	MOVQ       k+16(FP), AX
+	MOVQ       csa+40(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       a+24(FP), DX
+	MOVQ       rsa+32(FP), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	MOVQ       b+48(FP), DI
+	MOVQ       ldb+56(FP), R8
+	SHLQ       $0x02, R8
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
 
 loop4x1:
 	VMOVUPS      (DI), Y4
@@ -830,22 +930,32 @@ store4x1:
 	RET
 
 tile5x1:
-	MOVQ   k+16(FP), AX
-	MOVQ   csa+40(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+24(FP), DX
-	MOVQ   rsa+32(FP), BX
-	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	LEAQ   (DX)(BX*4), DI
-	MOVQ   b+48(FP), R8
-	MOVQ   ldb+56(FP), R9
-	SHLQ   $0x02, R9
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	LEAQ       (AX)(CX*4), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 (AX)(DX*1)
+	PREFETCHT0 (BX)
+	MOVQ       k+16(FP), AX
+	MOVQ       csa+40(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       a+24(FP), DX
+	MOVQ       rsa+32(FP), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (DX)(BX*4), DI
+	MOVQ       b+48(FP), R8
+	MOVQ       ldb+56(FP), R9
+	SHLQ       $0x02, R9
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
 
 loop5x1:
 	VMOVUPS      (R8), Y5
@@ -888,23 +998,34 @@ store5x1:
 	RET
 
 tile6x1:
-	MOVQ   k+16(FP), AX
-	MOVQ   csa+40(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+24(FP), DX
-	MOVQ   rsa+32(FP), BX
-	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	LEAQ   (DX)(BX*4), DI
-	MOVQ   b+48(FP), R8
-	MOVQ   ldb+56(FP), R9
-	SHLQ   $0x02, R9
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), DX
+	LEAQ       (AX)(CX*4), BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 (AX)(DX*1)
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(CX*1)
+	MOVQ       k+16(FP), AX
+	MOVQ       csa+40(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       a+24(FP), DX
+	MOVQ       rsa+32(FP), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (DX)(BX*4), DI
+	MOVQ       b+48(FP), R8
+	MOVQ       ldb+56(FP), R9
+	SHLQ       $0x02, R9
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
 
 loop6x1:
 	VMOVUPS      (R8), Y6
@@ -951,7 +1072,7 @@ store6x1:
 	RET
 
 // func packAVX2(dst *float32, width int, src *float32, offsets *int32, rows int, runs *int32, n int)
-// Requires: AVX
+// Requires: AVX, MMX+
 TEXT ·packAVX2(SB), NOSPLIT, $0-56
 	MOVQ dst+0(FP), AX
 	MOVQ width+8(FP), CX
@@ -965,20 +1086,28 @@ TEXT ·packAVX2(SB), NOSPLIT, $0-56
 row:
 	MOVLQSX (BX), R9
 	LEAQ    (DX)(R9*4), R9
-	MOVQ    DI, R10
+	MOVQ    R9, R10
+	CMPQ    SI, $0x10
+	JLE     last
+	MOVLQSX 64(BX), R10
+	LEAQ    (DX)(R10*4), R10
+
+last:
+	MOVQ DI, R11
 
 run:
-	MOVLQSX (R10), R11
-	MOVLQSX 4(R10), R12
-	VMOVUPS (R9)(R11*4), Y0
-	VMOVUPS Y0, (AX)(R12*4)
-	ADDQ    $0x08, R10
-	CMPQ    R10, R8
-	JNE     run
-	LEAQ    (AX)(CX*4), AX
-	ADDQ    $0x04, BX
-	DECQ    SI
-	JNE     row
+	MOVLQSX    (R11), R12
+	MOVLQSX    4(R11), R13
+	PREFETCHT0 (R10)(R12*4)
+	VMOVUPS    (R9)(R12*4), Y0
+	VMOVUPS    Y0, (AX)(R13*4)
+	ADDQ       $0x08, R11
+	CMPQ       R11, R8
+	JNE        run
+	LEAQ       (AX)(CX*4), AX
+	ADDQ       $0x04, BX
+	DECQ       SI
+	JNE        row
 	VZEROUPPER
 	RET
 
