@@ -44,7 +44,6 @@ func (t tier) direct(columns, outputs int, whole bool) {
 	weight := func(vector int) reg.VecPhysical { return r[outputs*vectors+vector] }
 	value := r[outputs*vectors+vectors]
 	width := 4 * t.wide.n
-	parameter := func(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
 
 	bias := parameter("bias")
 	for v := range vectors {
@@ -126,7 +125,6 @@ func (t tier) poolVectors() {
 	fill(Load(Param("at"), GP32()), base)
 	VPADDD(r[one], r[stepW], r[stepW1])
 	VPADDD(r[one], r[one], r[two])
-	parameter := func(name string) reg.Register { return Load(Param(name), GP64()) }
 	y, chosen, upper, lower, n := parameter("y"), parameter("chosen"), parameter("upper"), parameter("lower"), parameter("n")
 	width := 4 * t.wide.n
 	Label("next")
@@ -168,7 +166,6 @@ func (t tier) poolVectors() {
 func (t tier) transpose() {
 	TEXT("transpose"+t.suffix, NOSPLIT, "func(dst *float32, distance int, src *float32, stride int)")
 	Doc(fmt.Sprintf("transpose%s turns a square of %dx%d values.", t.suffix, t.wide.n, t.wide.n))
-	parameter := func(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
 	dst, distance, src, stride := parameter("dst"), parameter("distance"), parameter("src"), parameter("stride")
 	SHLQ(Imm(2), distance)
 	SHLQ(Imm(2), stride)

@@ -77,12 +77,6 @@ func (t tier) gemm() {
 
 // tile writes the loop for one size of tile, and returns.
 func (t tier) tile(rows, vectors int) {
-	parameter := func(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
-	inBytes := func(name string) reg.GPVirtual {
-		r := parameter(name)
-		SHLQ(Imm(2), r)
-		return r
-	}
 	// The rows of c are fetched while sums are made: they are often far apart in memory.
 	c := newStrided(parameter("c"), inBytes("ldc"), rows)
 	for i := range rows {

@@ -31,7 +31,6 @@ type patch struct {
 }
 
 func (t tier) newPatch(rows int) patch {
-	parameter := func(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
 	p := patch{t: t, x: parameter("x"), at: GP64(), pitch: parameter("pitch"), pitch3: GP64()}
 	SHLQ(Imm(2), p.pitch)
 	LEAQ(Mem{Base: p.pitch, Index: p.pitch, Scale: 2}, p.pitch3)

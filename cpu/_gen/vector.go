@@ -11,6 +11,16 @@ import (
 // slice loads the base pointer of a slice parameter.
 func slice(name string) reg.Register { return Load(Param(name).Base(), GP64()) }
 
+// parameter loads a parameter of 64 bits.
+func parameter(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
+
+// inBytes loads a parameter that counts float32 values, as so many bytes.
+func inBytes(name string) reg.GPVirtual {
+	r := parameter(name)
+	SHLQ(Imm(2), r)
+	return r
+}
+
 // each writes a loop over the values of the slice parameter counted: body with
 // wide registers while they can be filled, then with narrow ones. pointers
 // advance by their size, in bytes a value.

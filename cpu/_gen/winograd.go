@@ -5,19 +5,12 @@ import (
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
-	"github.com/mmcloughlin/avo/reg"
 )
 
 // winogradInput writes the kernel that transforms six vectors at a time into six.
 func (t tier) winogradInput() {
 	TEXT("winogradInput"+t.suffix, NOSPLIT, "func(dst *float32, dstStep, dstStride int, src *float32, srcStep, srcStride int, c *float32, n int)")
 	Doc(fmt.Sprintf("winogradInput%s transforms n times six vectors, which lie a stride apart, by the rows of B.", t.suffix))
-	parameter := func(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
-	inBytes := func(name string) reg.GPVirtual {
-		r := parameter(name)
-		SHLQ(Imm(2), r)
-		return r
-	}
 	const product, sum, a2, b2, a, b, d1, d2, d3, d4, even, odd, other = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 	r := t.wide.regs
 	constants := parameter("c")
@@ -65,12 +58,6 @@ func (t tier) winogradOutput(outputs int) {
 	name := fmt.Sprintf("winogradOutput%d%s", outputs, t.suffix)
 	TEXT(name, 0, "func(y *float32, step, pitch int, m *float32, mStep, stride int, bias *float32, floor float32, c *float32, n int)")
 	Doc(fmt.Sprintf("%s transforms n tiles of 6x6 vectors by the rows of A, adds the bias and takes the greater of that and floor.", name))
-	parameter := func(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
-	inBytes := func(name string) reg.GPVirtual {
-		r := parameter(name)
-		SHLQ(Imm(2), r)
-		return r
-	}
 	const sum1, dif1, sum2, dif2, out, bias, floor, powers = 0, 1, 2, 3, 4, 5, 6, 7
 	width, r := 4*t.wide.n, t.wide.regs
 
