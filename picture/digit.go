@@ -67,48 +67,58 @@ func inkOf(img image.Image) (*image.Gray16, error) {
 	canvas := opaque(img, backdrop(img))
 	frame := framePixels(canvas.Bounds())
 	var background [3]int
-	channel := make([]uint8, len(frame))
 	for k := range background {
-		for i, at := range frame {
-			channel[i] = canvas.Pix[4*at+k]
+		var counts [256]int
+		for _, at := range frame {
+			counts[canvas.Pix[4*at+k]]++
 		}
-		slices.Sort(channel)
-		background[k] = int(channel[len(channel)/2])
+		background[k] = median(&counts)
 	}
-	squares := func(at int) int {
-		sum := 0
-		for k, b := range background {
-			d := int(canvas.Pix[4*at+k]) - b
-			sum += d * d
-		}
-		return sum
-	}
-	distance := func(squares int) float64 { return math.Sqrt(float64(squares) / 3) }
+	distance := func(square int) float64 { return math.Sqrt(float64(square) / 3) }
 	ink := image.NewGray16(canvas.Bounds())
-	pixels := len(canvas.Pix) / 4
+	squares := make([]int, len(canvas.Pix)/4)
 	furthest := 0
-	for i := range pixels {
-		furthest = max(furthest, squares(i))
+	for i := range squares {
+		for k, b := range background {
+			d := int(canvas.Pix[4*i+k]) - b
+			squares[i] += d * d
+		}
+		furthest = max(furthest, squares[i])
 	}
 	peak := distance(furthest)
 	// What half of the frame reaches is noise; three deviations of it are
 	// background. The factor turns a median distance into a deviation.
-	noise := make([]float64, len(frame))
+	noise := make([]int, len(frame))
 	for i, at := range frame {
-		noise[i] = distance(squares(at))
+		noise[i] = squares[at]
 	}
 	slices.Sort(noise)
-	floor := 3 * 1.4826 * noise[len(noise)/2]
+	floor := 3 * 1.4826 * distance(noise[len(noise)/2])
 	if peak-floor < 16 {
 		return nil, errors.New("there is nothing to see: all of the image has one colour")
 	}
-	for i := range pixels {
-		if s := squares(i); s > 0 { // else it stays 0, as most do
+	for i, s := range squares {
+		if s > 0 { // else it stays 0, as most do
 			v := math.Round(math.MaxUint16 * max(distance(s)-floor, 0) / (peak - floor))
 			binary.BigEndian.PutUint16(ink.Pix[2*i:], uint16(v))
 		}
 	}
 	return ink, nil
+}
+
+// median returns the value in the middle of those counted, the upper one of two.
+func median(counts *[256]int) int {
+	n := 0
+	for _, c := range counts {
+		n += c
+	}
+	seen := 0
+	for v, c := range counts {
+		if seen += c; seen > n/2 {
+			return v
+		}
+	}
+	panic("BUG: median of nothing")
 }
 
 // backdrop returns black for an image that is light where it isn't transparent,

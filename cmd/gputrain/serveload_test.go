@@ -3,14 +3,18 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
+	stdnet "net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -34,12 +38,12 @@ var loadTolerance = approx.Tolerance{Abs: 1e-7, Rel: 1e-5}
 
 // serveLoad is a serve process with the tutorial's network, and what it is to answer.
 type serveLoad struct {
-	client *http.Client
-	page   string
-	model  *model
-	data   *net.Dataset
-	files  [][]byte       // of the test set
-	wants  [][]net.Ranked // predict's
+	page  string
+	host  string
+	model *model
+	data  *net.Dataset
+	files [][]byte       // of the test set
+	wants [][]net.Ranked // predict's
 
 	statuses map[int]int
 	worst    approx.Result
@@ -67,8 +71,7 @@ func newServeLoad(t testing.TB) *serveLoad {
 		t.Fatal(err)
 	}
 	l := &serveLoad{
-		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: loadClients}},
-		model:  compiled(t, checkpoint, 1), data: testDigits(t), statuses: map[int]int{},
+		model: compiled(t, checkpoint, 1), data: testDigits(t), statuses: map[int]int{},
 	}
 	for i := range l.data.Len() {
 		file := picturetest.Encoded(t, "png", picturetest.Digit(l.data, i))
@@ -87,18 +90,23 @@ func newServeLoad(t testing.TB) *serveLoad {
 		l.files, l.wants = append(l.files, file), append(l.wants, a.Classes)
 	}
 	_, l.page = startServe(t, binary, "--checkpoint", path, "--log-level", "warn")
+	l.host = hostOf(l.page)
 	return l
 }
 
-// ask asks about test images, each once, and returns what came in their order.
+// ask asks about test images, each once, and returns what came in their order. A
+// client is a connection and little else, because it shares the cores that the
+// server is timed on.
 func (l *serveLoad) ask(first, n int) []answered {
 	answers := make([]answered, n)
 	var next atomic.Int64
 	var clients sync.WaitGroup
 	for range loadClients {
 		clients.Go(func() {
+			var c loadClient
+			defer c.close()
 			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
-				answers[i] = post(l.client, l.page+"v1/predict", l.files[(first+int(i))%len(l.files)])
+				answers[i] = c.post(l.host, l.files[(first+int(i))%len(l.files)])
 			}
 		})
 	}
@@ -106,8 +114,35 @@ func (l *serveLoad) ask(first, n int) []answered {
 	return answers
 }
 
-func post(client *http.Client, url string, file []byte) answered {
-	r, err := client.Post(url, "image/png", bytes.NewReader(file))
+// hostOf returns the host and port of a server's page.
+func hostOf(page string) string { return strings.Trim(strings.TrimPrefix(page, "http:"), "/") }
+
+// loadClient is a connection, once there is one.
+type loadClient struct {
+	conn stdnet.Conn
+	from *bufio.Reader
+}
+
+func (c *loadClient) close() {
+	if c.conn != nil {
+		c.conn.Close()
+	}
+}
+
+// post asks about an image.
+func (c *loadClient) post(host string, file []byte) answered {
+	if c.conn == nil {
+		conn, err := stdnet.Dial("tcp", host)
+		if err != nil {
+			return answered{err: err}
+		}
+		c.conn, c.from = conn, bufio.NewReader(conn)
+	}
+	request := fmt.Appendf(nil, "POST /v1/predict HTTP/1.1\r\nHost: %s\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n", host, len(file))
+	if _, err := c.conn.Write(append(request, file...)); err != nil {
+		return answered{err: err}
+	}
+	r, err := http.ReadResponse(c.from, nil)
 	if err != nil {
 		return answered{err: err}
 	}

@@ -152,8 +152,10 @@ func get(t testing.TB, url string) []byte {
 // askUntilReloaded asks until another model than the first answers. Every request
 // must be answered.
 func askUntilReloaded(t *testing.T, page string, file []byte, first string) {
+	var c loadClient
+	defer c.close()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
-		a := post(http.DefaultClient, page+"v1/predict", file)
+		a := c.post(hostOf(page), file)
 		var p serve.Predictions
 		if a.err == nil && a.status == http.StatusOK {
 			a.err = json.Unmarshal(a.body, &p)
