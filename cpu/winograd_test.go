@@ -60,6 +60,32 @@ func TestWinograd(t *testing.T) {
 	}
 }
 
+// TestWinogradPays: with few channels the transforms cost more than they save.
+func TestWinogradPays(t *testing.T) {
+	for _, tier := range cpufeat.Available() {
+		for _, c := range []struct {
+			size, channels, filters, kernel int
+			pays                            bool
+		}{
+			{28, 1, 32, 5, false}, {28, 3, 32, 3, false}, {28, 4, 32, 5, false}, {32, 3, 64, 3, false},
+			{28, 8, 32, 5, true}, {14, 32, 64, 5, true}, {14, 16, 32, 3, true}, {7, 64, 64, 3, true},
+		} {
+			layers := []net.Layer{
+				&net.Conv{Filters: c.filters, Kernel: net.Square(c.kernel), Padding: net.PadSame},
+				&net.Flatten{}, &net.Dense{Units: 3},
+			}
+			plan := planOf(t, net.Shape{C: c.channels, H: c.size, W: c.size}, layers)
+			p, err := newProgram(open(tier, 1)(t).(*device), plan, net.Options{Batch: 1, Optimizer: net.SGDDefault(1)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := p.operations[1].sample.(*conv).winograd != nil; got != c.pays {
+				t.Errorf("%v, %+v: %v", tier, c, got)
+			}
+		}
+	}
+}
+
 func planOf(t *testing.T, input net.Shape, layers []net.Layer) *net.Plan {
 	t.Helper()
 	plan, err := (&net.Network{Name: "layers", Input: input, Layers: layers}).Plan()
