@@ -217,7 +217,7 @@ func (r *Report) Legend() []string {
 		"Time ratio: the time over that of the baseline (ratio 1), repeat by repeat; above 1 is slower.",
 	}
 	if slices.ContainsFunc(r.Measurements, func(m Measurement) bool { return m.Share > 0 }) {
-		out = append(out, "Of peak: multiply-adds a second, without padding's, of those that the machine does on registers alone, measured in this run.")
+		out = append(out, "Of peak: multiply-adds a second, without padding's, of those that the machine does on registers alone, measured in this run. A device that saves products (Winograd's convolutions, zeros behind pooling) may come beyond 100 %.")
 	}
 	out = append(out, "Differs by: the greatest difference from the reference before anything was timed; of a peer, of its losses from gputrain's.")
 	if slices.ContainsFunc(r.Measurements, func(m Measurement) bool { return m.PeakRSS > 0 }) {

@@ -25,9 +25,11 @@ type conv struct {
 	kernelArea   int
 
 	source    spread      // of the input into padded images
-	layout    vectorImage // of such images, as vectors
-	padded    []float32
+	gradient  spread      // of the output's gradient, for that by the input
+	layout    vectorImage // of padded images, as vectors
+	padded    []float32   // by sample, or nil where training needs only vectors
 	passing   [][]float32 // padded images of samples that are only evaluated, by worker
+	sums      []float32   // of the output's gradient, by sample and filter
 	taps      []int32     // offsets in a padded image
 	positions []int32
 	windows   []panel // columns are positions
@@ -38,12 +40,10 @@ type conv struct {
 	outputs  *vectorOutputs // of either
 	through  *throughPool   // computes the gradients, or nil; what follows is then not there
 
-	gradient     spread      // of the output's gradient, for that by the input
 	spreadOut    [][]float32 // by worker
 	inputTaps    []int32
 	inputWindows []panel
 	turnedWeight []float32 // (channels, filters, kernel turned by 180 degrees)
-	sums         []float32 // of the output's gradient, by sample and filter
 	partial      []float32 // gradients by the weights, of all groups but the first
 	groups       int
 	turnTask     func(w *worker, c int)
@@ -71,7 +71,7 @@ func (s spread) size() int { return s.channels * s.outHeight * s.outWidth }
 // own slack, because packing may read that while the next image is written.
 func (s spread) distance() int { return s.size() + asm.Slack }
 
-// floatSize is size for images that may be too large.
+// floatSize is distance for images that may be too large.
 func (s spread) floatSize() float64 {
 	return float64(s.channels)*float64(s.outHeight)*float64(s.outWidth) + asm.Slack
 }
@@ -144,7 +144,9 @@ func newConv(ws *workers, p *pass, l net.PlannedLayer, in, out *activations, bat
 		op.windows = newPanels(ks, op.positions, ks.Vectors)
 	}
 	for range ws.all {
-		op.passing = append(op.passing, make([]float32, op.source.distance()))
+		if op.winograd == nil {
+			op.passing = append(op.passing, make([]float32, op.source.distance()))
+		}
 	}
 	op.sums = make([]float32, batch*op.filters)
 	return op
@@ -192,21 +194,23 @@ func (op *conv) image(n int) []float32 {
 
 func (op *conv) forward(w *worker, n int) {
 	x := op.in.values(n)
-	padded, vectors := op.passing[w.id], []float32(nil)
+	var padded, vectors []float32 // the image, in either layout, where it is needed
 	if op.winograd != nil {
 		vectors = op.winograd.images[w.id]
+	} else {
+		padded = op.passing[w.id]
 	}
-	if op.pass.training { // the gradient by the weights needs one of them again
+	if op.pass.training { // the gradient by the weights needs it again
 		if op.padded != nil {
 			padded = op.image(n)
 		} else {
 			vectors = op.through.input(n)
 		}
 	}
-	if op.winograd == nil || op.pass.training && op.padded != nil {
+	if padded != nil {
 		op.source.copy(padded, x)
 	}
-	if op.winograd != nil || op.pass.training && op.padded == nil {
+	if vectors != nil {
 		op.layout.write(w, vectors, x)
 	}
 	switch {

@@ -89,6 +89,7 @@ func checkSizes(plan *net.Plan, opts net.Options) error {
 			source, gradient := spreads(l)
 			most = max(most, source.floatSize()*batch, gradient.floatSize())
 			values += source.floatSize() * batch
+			values += 36 * float64(l.In.C) * float64(l.Out.C) // transformed weights, where there are any
 		}
 		if most > math.MaxInt32-asm.Slack {
 			return fmt.Errorf("cpu: layer %d (%s) needs %.3g values for a mini-batch of %d, more than %d: take a smaller batch or smaller layers",

@@ -56,16 +56,12 @@ func newThroughPool(op *conv, next *pool, l net.PlannedLayer, batch int) *throug
 	if t.kernels = ks.Patches(g.KernelH, columns); t.kernels == nil {
 		return nil
 	}
-	size := t.lanes
-	if t.wide {
-		size = 1
-	}
-	t.pitch = op.source.outWidth * size
-	t.plane = op.source.outHeight * t.pitch
-	t.starts = grid(1, 0, g.OutH, t.pitch, g.OutW, size)
+	t.pitch, t.plane = op.source.outWidth, op.source.outHeight*op.source.outWidth
 	if !t.wide {
-		t.images = newBuffer(batch * t.blocks * t.plane)
+		t.pitch, t.plane = op.layout.pitch, op.layout.plane
+		t.images = newBuffer(batch * op.layout.size())
 	}
+	t.starts = grid(1, 0, g.OutH, t.pitch, g.OutW, t.pitch/op.source.outWidth)
 	entries := batch * next.out.size
 	t.values, t.offsets, t.counts = make([]float32, entries), make([]int32, entries), make([]int32, batch*op.filters)
 	t.weights = make([]float32, op.filters*t.blocks*t.patch())

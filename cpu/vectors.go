@@ -5,13 +5,14 @@ import "unsafe"
 // vectorImage is the layout of padded images as planes of vectors: a plane for a
 // block of as many channels as a vector has lanes.
 type vectorImage struct {
-	spread
+	image  spread // without strides
 	lanes  int
 	blocks int // planes
 	pitch  int // values from a row of a plane to the next
 	plane  int // values of a plane
 }
 
+// newVectorImage also makes room for a block with each worker.
 func newVectorImage(ws *workers, s spread) vectorImage {
 	lanes := ws.all[0].kernel.Lanes
 	ws.reserve(lanes * s.height * s.width)
@@ -22,20 +23,20 @@ func newVectorImage(ws *workers, s spread) vectorImage {
 func (v vectorImage) size() int { return v.blocks * v.plane }
 
 // first returns where the first value of a plane is that is no padding.
-func (v vectorImage) first() int { return v.top*v.pitch + v.left*v.lanes }
+func (v vectorImage) first() int { return v.image.top*v.pitch + v.image.left*v.lanes }
 
 // write writes an image, plane after plane of channels, into a padded one, whose
 // padding stays.
 func (v vectorImage) write(w *worker, image, x []float32) {
-	area, row := v.height*v.width, v.width*v.lanes
+	area, row := v.image.height*v.image.width, v.image.width*v.lanes
 	for b := range v.blocks {
-		vectors, channels := w.room[:area*v.lanes], min(v.lanes, v.channels-b*v.lanes)
+		vectors, channels := w.room[:area*v.lanes], min(v.lanes, v.image.channels-b*v.lanes)
 		if channels < v.lanes {
 			clear(vectors)
 		}
 		w.kernel.Transpose(vectors, v.lanes, x[b*v.lanes*area:], area, channels, area)
 		to := image[b*v.plane+v.first():]
-		for h := range v.height {
+		for h := range v.image.height {
 			copy(to[h*v.pitch:], vectors[h*row:][:row])
 		}
 	}
@@ -43,13 +44,13 @@ func (v vectorImage) write(w *worker, image, x []float32) {
 
 // read is the reverse of write.
 func (v vectorImage) read(w *worker, x, image []float32) {
-	area, row := v.height*v.width, v.width*v.lanes
+	area, row := v.image.height*v.image.width, v.image.width*v.lanes
 	for b := range v.blocks {
 		vectors, from := w.room[:area*v.lanes], image[b*v.plane+v.first():]
-		for h := range v.height {
+		for h := range v.image.height {
 			copy(vectors[h*row:][:row], from[h*v.pitch:])
 		}
-		w.kernel.Transpose(x[b*v.lanes*area:], area, vectors, v.lanes, area, min(v.lanes, v.channels-b*v.lanes))
+		w.kernel.Transpose(x[b*v.lanes*area:], area, vectors, v.lanes, area, min(v.lanes, v.image.channels-b*v.lanes))
 	}
 }
 
@@ -67,13 +68,13 @@ type vectorOutputs struct {
 	chosen   [][]int32 // by worker, like those before it
 }
 
-// newVectorOutputs makes room for so many outputs: a multiple of the lanes, at
-// least as many as there are filters.
-func newVectorOutputs(op *conv, outputs, height, width int) *vectorOutputs {
-	v := &vectorOutputs{conv: op, lanes: op.workers.all[0].kernel.Lanes, width: width, bias: make([]float32, outputs)}
+// newVectorOutputs makes room for the outputs of so many filters: a multiple of the
+// lanes, at least as many as there are.
+func newVectorOutputs(op *conv, filters, height, width int) *vectorOutputs {
+	v := &vectorOutputs{conv: op, lanes: op.workers.all[0].kernel.Lanes, width: width, bias: make([]float32, filters)}
 	v.distance = height * width * v.lanes
 	for range op.workers.all {
-		v.outputs = append(v.outputs, make([]float32, outputs*height*width))
+		v.outputs = append(v.outputs, make([]float32, filters*height*width))
 	}
 	return v
 }

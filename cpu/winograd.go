@@ -162,7 +162,7 @@ func (g *winograd) transformRow(w *worker, image []float32, row, at int) {
 	pitch, step := g.conv.layout.pitch, g.kernel.Outputs*lanes
 	stride := g.rows * g.across * g.channels
 	for b := range g.conv.layout.blocks {
-		g.kernel.TransformInput(columns, lanes, pitch, image[b*g.conv.layout.plane+top:], lanes, pitch, g.conv.layout.outWidth)
+		g.kernel.TransformInput(columns, lanes, pitch, image[b*g.conv.layout.plane+top:], lanes, pitch, g.conv.source.outWidth)
 		for i := range asm.WinogradPoints {
 			from := columns[i*pitch:]
 			to := tiles[i*asm.WinogradPoints*stride+at*g.channels+b*lanes:]

@@ -9,7 +9,7 @@
 //	GET  /openapi.yaml    the description of all this
 //	GET  /                a page to draw digits on
 //
-// A Server is an [net/http.Handler] over a device and a checkpoint. Requests that
+// A Server is the [net/http.Handler] of a device and a checkpoint. Requests that
 // come at the same time are computed together. Whatever it takes of memory is
 // bounded by its Options: bodies, images being decoded, samples that wait; who
 // comes when it is full is told to come again (429).

@@ -31,7 +31,7 @@ func TestProblems(t *testing.T) {
 		{"blank", "POST", "/v1/predict", "", string(blank), 422, "nothing to see"},
 		{"damaged", "POST", "/v1/predict", "", string(giant[:60]), 413, "pixels"},
 		{"not JSON", "POST", "/v1/predict", json, "{", 400, "not a JSON object"},
-		{"array", "POST", "/v1/predict", json, "[[1]]", 400, "it is array"},
+		{"array", "POST", "/v1/predict", json, "[[1]]", 400, "it is an array"},
 		{"two objects", "POST", "/v1/predict", json, `{"pixels":[` + row + `]} 1`, 400, "something behind"},
 		{"unknown field", "POST", "/v1/predict", json, `{"x": 1}`, 400, "unknown field"},
 		{"no field", "POST", "/v1/predict", json, `{}`, 400, "needs either"},

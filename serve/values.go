@@ -50,6 +50,14 @@ func decodeArrays(body []byte, in net.Shape, most int) ([]float32, error) {
 	return s.out, nil
 }
 
+// withArticle puts "a" or "an" before a kind of JSON value.
+func withArticle(kind string) string {
+	if strings.HasPrefix(kind, "a") || strings.HasPrefix(kind, "o") { // array, object
+		return "an " + kind
+	}
+	return "a " + kind
+}
+
 // strictUnmarshal decodes one JSON value and refuses unknown fields, and anything
 // after the value.
 func strictUnmarshal(b []byte, v any) error {
@@ -57,7 +65,7 @@ func strictUnmarshal(b []byte, v any) error {
 	d.DisallowUnknownFields()
 	var kind *json.UnmarshalTypeError
 	if err := d.Decode(v); errors.As(err, &kind) {
-		return fmt.Errorf("it is %s", kind.Value) // without the names of our types
+		return fmt.Errorf("it is %s", withArticle(kind.Value)) // without the names of our types
 	} else if err != nil {
 		return err
 	}

@@ -7,11 +7,26 @@ import (
 	. "github.com/mmcloughlin/avo/operand"
 )
 
-// winogradInput writes the kernel that transforms six vectors at a time into six.
+// winogradInput writes the kernel that transforms six vectors at a time into six. Its matrix B', and A' of winogradOutput,
+// are those of package asm's portable kernels, for points 0, a, -a, b, -b and infinity.
 func (t tier) winogradInput() {
 	TEXT("winogradInput"+t.suffix, NOSPLIT, "func(dst *float32, dstStep, dstStride int, src *float32, srcStep, srcStride int, c *float32, n int)")
 	Doc(fmt.Sprintf("winogradInput%s transforms n times six vectors, which lie a stride apart, by the rows of B.", t.suffix))
-	const product, sum, a2, b2, a, b, d1, d2, d3, d4, even, odd, other = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
+	const (
+		product = iota // a*a*b*b, and then as asm.Winograd has them
+		sum
+		a2
+		b2
+		a
+		b
+		d1
+		d2
+		d3
+		d4
+		even
+		odd
+		other
+	)
 	r := t.wide.regs
 	constants := parameter("c")
 	for i := range 6 {
@@ -58,7 +73,16 @@ func (t tier) winogradOutput(outputs int) {
 	name := fmt.Sprintf("winogradOutput%d%s", outputs, t.suffix)
 	TEXT(name, 0, "func(y *float32, step, pitch int, m *float32, mStep, stride int, bias *float32, floor float32, c *float32, n int)")
 	Doc(fmt.Sprintf("%s transforms n tiles of 6x6 vectors by the rows of A, adds the bias and takes the greater of that and floor.", name))
-	const sum1, dif1, sum2, dif2, out, bias, floor, powers = 0, 1, 2, 3, 4, 5, 6, 7
+	const (
+		sum1 = iota
+		dif1
+		sum2
+		dif2
+		out
+		bias
+		floor
+		powers
+	)
 	width, r := 4*t.wide.n, t.wide.regs
 
 	// Between the passes over columns and rows there are 6 x outputs vectors: in registers, or on the stack.
