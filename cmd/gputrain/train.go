@@ -252,11 +252,7 @@ func planRun(c *cli.Context) (*trainingRun, error) {
 	if err := checkFit(run.plan, run.data); err != nil {
 		return nil, err
 	}
-	limit := c.Int("limit")
-	if saved := cfg.Resume; saved != nil && !c.IsSet("limit") && saved.Train.Name == cfg.Train.Name {
-		limit = saved.Train.Samples // the run's own
-	}
-	if limit > 0 && limit < cfg.Train.Len() {
+	if limit := c.Int("limit"); limit > 0 && limit < cfg.Train.Len() {
 		cfg.Train = cfg.Train.Slice(0, limit)
 	}
 	return run, checkImages(cfg, run.data.Train)
@@ -358,7 +354,7 @@ func interrupted(c *cli.Context, stopped *net.StoppedError) error {
 // a checkpoint doesn't know or may contradict, as they were given.
 func resumeCommand(c *cli.Context, dir string) string {
 	words := []string{invocation(), "train", "--resume", quoted(dir)}
-	for _, name := range []string{"epochs", "patience", "data", "device", "threads", "precision", "memory-limit", "workspace", "algorithm-cache", "checkpoint-every", "keep"} {
+	for _, name := range []string{"epochs", "patience", "data", "limit", "device", "threads", "precision", "memory-limit", "workspace", "algorithm-cache", "checkpoint-every", "keep"} {
 		if c.IsSet(name) {
 			words = append(words, "--"+name, quoted(fmt.Sprint(c.Value(name))))
 		}
