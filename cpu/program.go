@@ -57,7 +57,7 @@ type view struct {
 
 // newProgram plans operations and memory.
 func newProgram(d *device, plan *net.Plan, opts net.Options) (*program, error) {
-	if err := checkSizes(plan, opts); err != nil {
+	if err := d.checkSizes(plan, opts); err != nil {
 		return nil, err
 	}
 	p := &program{device: d, plan: plan, options: opts}
@@ -79,7 +79,7 @@ func newProgram(d *device, plan *net.Plan, opts net.Options) (*program, error) {
 // numbered by an int32, and a program that cannot fit the machine's memory: there
 // Go would end the process. Sizes are multiplied as float64, which cannot
 // overflow.
-func checkSizes(plan *net.Plan, opts net.Options) error {
+func (d *device) checkSizes(plan *net.Plan, opts net.Options) error {
 	batch := float64(opts.Batch)
 	values := float64(plan.Weights()) * float64(2+len(opts.Optimizer.Moments()))
 	for _, l := range plan.Layers {
@@ -89,7 +89,9 @@ func checkSizes(plan *net.Plan, opts net.Options) error {
 			source, gradient := spreads(l)
 			most = max(most, source.floatSize()*batch, gradient.floatSize())
 			values += source.floatSize() * batch
-			values += 36 * float64(l.In.C) * float64(l.Out.C) // transformed weights, where there are any
+			if l.Window.KernelH == l.Window.KernelW && d.kernels.Winograd(l.Window.KernelW) != nil {
+				values += winogradProducts * float64(l.In.C) * float64(l.Out.C) // transformed weights
+			}
 		}
 		if most > math.MaxInt32-asm.Slack {
 			return fmt.Errorf("cpu: layer %d (%s) needs %.3g values for a mini-batch of %d, more than %d: take a smaller batch or smaller layers",

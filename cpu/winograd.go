@@ -7,9 +7,9 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// winogradPoints is how many products of matrices there are, one for each pair of
-// points.
-const winogradPoints = asm.WinogradPoints * asm.WinogradPoints
+// winogradProducts is how many products of matrices there are: one for each pair of
+// asm.WinogradPoints.
+const winogradProducts = asm.WinogradPoints * asm.WinogradPoints
 
 // winograd computes a convolution's output from tiles of the image (see
 // asm.Winograd): tiles are transformed, multiplied by the transformed filters
@@ -64,15 +64,15 @@ func newWinograd(op *conv, l net.PlannedLayer) *winograd {
 		return nil
 	}
 	g.rows = g.rowsTogether(ks.Rows(g.vectors))
-	g.weights = make([]float32, winogradPoints*op.channels*g.filters)
+	g.weights = make([]float32, winogradProducts*op.channels*g.filters)
 	g.transform = g.kernel.FilterTransform()
 	g.outputs = newVectorOutputs(op, g.filters, window.OutH, window.OutW)
 	for range op.workers.all {
 		g.taps = append(g.taps, make([]float32, op.kernelArea*g.vectors*lanes))
 		g.images = append(g.images, make([]float32, op.layout.size()))
 		g.columns = append(g.columns, make([]float32, asm.WinogradPoints*op.layout.pitch))
-		g.tiles = append(g.tiles, make([]float32, winogradPoints*g.rows*g.across*g.channels))
-		g.products = append(g.products, make([]float32, winogradPoints*g.rows*g.across*g.filters))
+		g.tiles = append(g.tiles, make([]float32, winogradProducts*g.rows*g.across*g.channels))
+		g.products = append(g.products, make([]float32, winogradProducts*g.rows*g.across*g.filters))
 	}
 	g.packTask = g.pack
 	return g
@@ -85,7 +85,7 @@ func newWinograd(op *conv, l net.PlannedLayer) *winograd {
 // this way, and most that do not are slower.
 func (g *winograd) pays(lanes int) bool {
 	op, tiles, vectors := g.conv, g.down*g.across, g.filters/lanes
-	products := winogradPoints * tiles * (op.channels + 6) * vectors
+	products := winogradProducts * tiles * (op.channels + 6) * vectors
 	transforms := 16*(g.down*op.source.outWidth+asm.WinogradPoints*tiles)*(g.channels/lanes) + 100*tiles*vectors
 	other := g.window.OutH * g.window.OutW * op.kernelArea * op.channels * op.filters / lanes
 	return 10*(products+transforms) < 9*other
@@ -127,8 +127,8 @@ func (g *winograd) pack(w *worker, channel int) {
 		}
 		ks.Transpose(taps, width, op.weight.value[(first*op.channels+channel)*op.kernelArea:], op.channels*op.kernelArea, n, op.kernelArea)
 		to, most := g.weights[(panel*op.channels+channel)*width:], ks.Rows(g.vectors)
-		for p := 0; p < winogradPoints; p += most {
-			ks.Gemm(min(most, winogradPoints-p), g.vectors, op.kernelArea, g.transform[p*op.kernelArea:], op.kernelArea, 1, taps, width, to[p*stride:], stride, false)
+		for p := 0; p < winogradProducts; p += most {
+			ks.Gemm(min(most, winogradProducts-p), g.vectors, op.kernelArea, g.transform[p*op.kernelArea:], op.kernelArea, 1, taps, width, to[p*stride:], stride, false)
 		}
 	}
 }
@@ -179,7 +179,7 @@ func (g *winograd) multiply(w *worker, tiles int) {
 	depth, width := g.conv.channels, g.vectors*w.kernel.Lanes
 	most := w.kernel.Rows(g.vectors)
 	stride := g.rows * g.across
-	for p := range winogradPoints {
+	for p := range winogradProducts {
 		a, c := g.tiles[w.id][p*stride*g.channels:], g.products[w.id][p*stride*g.filters:]
 		for panel := range g.panels {
 			b := g.weights[(p*g.panels+panel)*depth*width:][:depth*width]

@@ -9,7 +9,6 @@ import (
 	"io"
 	stdnet "net"
 	"net/http"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -98,7 +97,7 @@ type unfinished struct {
 // begin sends a request's header and returns once the server has asked for the body.
 func begin(t *testing.T, page string, length int) unfinished {
 	t.Helper()
-	host := strings.Trim(strings.TrimPrefix(page, "http:"), "/")
+	host := hostOf(page)
 	conn, err := stdnet.Dial("tcp", host)
 	if err != nil {
 		t.Fatal(err)
