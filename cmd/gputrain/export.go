@@ -15,6 +15,9 @@ import (
 	"github.com/gputrain/gputrain/onnx"
 )
 
+// importedDevice stands for the device in checkpoints that were imported.
+const importedDevice = "none: imported"
+
 // The formats that export writes.
 const (
 	formatONNX        = "onnx"
@@ -224,7 +227,7 @@ func (a *app) importWeights(c *cli.Context) (err error) {
 		}
 	}
 	validation := data.Validation.ID()
-	checkpoint := &net.Checkpoint{Network: network, Recipe: recipe, Device: "none: imported", Train: data.Train.ID(),
+	checkpoint := &net.Checkpoint{Network: network, Recipe: recipe, Device: importedDevice, Train: data.Train.ID(),
 		Validation: &validation, State: state}
 	dir, fresh, err := newRunFolder(c.String("run"))
 	if err != nil {

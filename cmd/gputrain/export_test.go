@@ -34,7 +34,9 @@ func TestExportImport(t *testing.T) {
 			t.Errorf("%s: accuracy %v, want %v", layout, got, want)
 		}
 	}
-	must(t, "train", "--resume", "imported-channels-last", "--epochs", "1")
+	if out := must(t, "train", "--resume", "imported-channels-last", "--epochs", "1"); strings.Contains(out, "Note") {
+		t.Errorf("an import is said to have begun on another device:\n%s", out)
+	}
 	if c := load(t, runsFolder+"/imported-channels-last"); c.Position.Epoch != 1 {
 		t.Errorf("at epoch %d, want 1", c.Position.Epoch)
 	}

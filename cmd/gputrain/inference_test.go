@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -58,5 +59,18 @@ func TestEvalBatch(t *testing.T) {
 		if status != exitFailed || !strings.HasPrefix(errs.String(), c.want) || strings.Count(errs.String(), "\n") != 1 {
 			t.Errorf("trained in batches of %d: status %d, %q; want %q", c.batch, status, errs.String(), c.want)
 		}
+	}
+}
+
+// TestPredictNamesRun: who names no checkpoint is told which one answered.
+func TestPredictNamesRun(t *testing.T) {
+	inFolder(t)
+	must(t, quick("--epochs", "1")...)
+	want := "Checkpoint  " + filepath.Join(runsFolder, "run-1") + ": quick at epoch 1\n\ntest:0: "
+	if out := must(t, "predict", "test:0"); !strings.HasPrefix(out, want) {
+		t.Errorf("got\n%swant\n%s", out, want)
+	}
+	if out := must(t, "predict", "test:0", "--checkpoint", "run-1"); !strings.HasPrefix(out, "test:0: ") {
+		t.Errorf("a checkpoint that was named is named again:\n%s", out)
 	}
 }

@@ -98,6 +98,12 @@ func (a *app) predict(c *cli.Context) (err error) {
 			return err
 		}
 	}
+	if !c.IsSet("checkpoint") && !c.Bool("json") { // say which run it found
+		var f facts
+		f.add("Checkpoint", m.describe())
+		f.write(a.out)
+		fmt.Fprintln(a.out)
+	}
 	for i, arg := range c.Args().Slice() {
 		if c.Context.Err() != nil {
 			return errInterrupted

@@ -73,7 +73,7 @@ func (r *report) started(e net.Started) {
 	}
 	if p := e.Resumed; p != nil {
 		t.add("Resumed", fmt.Sprintf("after %s and %s", counted(p.Epoch, "epoch"), counted(p.Step, "step")))
-		if before := r.run.config.Resume.Device; before != "" && arithmetic(before) != arithmetic(r.run.config.Device) {
+		if before := r.run.config.Resume.Device; before != "" && before != importedDevice && arithmetic(before) != arithmetic(r.run.config.Device) {
 			t.add("Note", fmt.Sprintf("it began on %s: other last bits from here on than without a stop", before))
 		}
 	}
@@ -174,7 +174,11 @@ func (r *report) done(e net.Done) {
 		fmt.Fprintf(out, "Stopped early: no better epoch on the validation set than epoch %d.\n", e.Best)
 	}
 	if n := len(e.Epochs); n > 0 && e.Epochs[n-1].Test != nil {
-		fmt.Fprintf(out, "Final test accuracy: %s after %s, %v.\n", percent(e.Epochs[n-1].Test.Accuracy), counted(n, "epoch"), roundTime(time.Duration(e.Seconds*float64(time.Second))))
+		took := roundTime(time.Duration(e.Seconds * float64(time.Second))).String()
+		if r.run.resumed && r.trained {
+			took += " since it went on"
+		}
+		fmt.Fprintf(out, "Final test accuracy: %s after %s, %s.\n", percent(e.Epochs[n-1].Test.Accuracy), counted(n, "epoch"), took)
 	}
 	if e.Last == "" {
 		return

@@ -40,7 +40,7 @@ func newRunFolder(named string) (dir string, fresh bool, err error) {
 		for _, name := range []string{net.LastCheckpoint, net.BestCheckpoint, runfolder.RecordFile, runfolder.MetricsFile} {
 			path := filepath.Join(dir, name)
 			if _, err := os.Lstat(path); err == nil && name == net.LastCheckpoint {
-				return "", false, fmt.Errorf("%s holds a run already: add --resume to go on with it, or name another", dir)
+				return "", false, fmt.Errorf("%s holds a run already: go on with it by gputrain train --resume %s, or name another", dir, quoted(named))
 			} else if err == nil {
 				return "", false, fmt.Errorf("%s holds what is left of a run (%s): remove it, or name another", dir, path)
 			} else if !errors.Is(err, fs.ErrNotExist) {

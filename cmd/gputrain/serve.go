@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -105,6 +106,11 @@ func (a *app) serve(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, device.Close()) }()
+	if os.Getenv("GOMAXPROCS") == "" {
+		// While the CPU device keeps every thread busy, requests are read and answered
+		// on one more, which the system shares the cores out to.
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1))
+	}
 	s, err := serve.New(device, checkpoint, o)
 	if err != nil {
 		return err

@@ -38,7 +38,7 @@ func TestInterrupt(t *testing.T) {
 			t.Errorf("%v: status %d, killed by %d; want status %d", signal, status, killed, exitFailed)
 		}
 		before, command, ok := strings.Cut(p.errors.String(), "go on with: ")
-		want := "gputrain train --resume '" + filepath.Join(runsFolder, dir) + "' --epochs 2 --limit 50000 --json\n"
+		want := "gputrain train --resume '" + filepath.Join(runsFolder, dir) + "' --epochs 2 --json\n"
 		if !ok || !strings.HasPrefix(before, "gputrain: interrupted in epoch ") || command != want {
 			t.Fatalf("%v: %q, want a command line %q", signal, p.errors.String(), want)
 		}

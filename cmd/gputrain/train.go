@@ -30,7 +30,7 @@ func (a *app) trainCommand() *cli.Command {
 	}
 	flags = append(flags,
 		dataFlag(),
-		&cli.IntFlag{Name: "limit", EnvVars: env("limit"), Category: "Data", DefaultText: "all", Usage: "train on the first `N` training images only"},
+		&cli.IntFlag{Name: "limit", EnvVars: env("limit"), Category: "Data", DefaultText: "all, or the resumed run's", Usage: "train on the first `N` training images only"},
 		runFlag("Run"),
 		&cli.StringFlag{Name: "checkpoint-every", Value: "1m", EnvVars: env("checkpoint-every"), Category: "Run", Usage: "save every `N` steps, or time such as 90s or 5m, besides each epoch's end; 0 does not"},
 		&cli.IntFlag{Name: "keep", EnvVars: env("keep"), Category: "Run", DefaultText: "last and best", Usage: "keep the checkpoints of the last `N` epochs too"},
@@ -252,7 +252,11 @@ func planRun(c *cli.Context) (*trainingRun, error) {
 	if err := checkFit(run.plan, run.data); err != nil {
 		return nil, err
 	}
-	if limit := c.Int("limit"); limit > 0 && limit < cfg.Train.Len() {
+	limit := c.Int("limit")
+	if saved := cfg.Resume; saved != nil && !c.IsSet("limit") && saved.Train.Name == cfg.Train.Name {
+		limit = saved.Train.Samples // the run's own
+	}
+	if limit > 0 && limit < cfg.Train.Len() {
 		cfg.Train = cfg.Train.Slice(0, limit)
 	}
 	return run, checkImages(cfg, run.data.Train)
@@ -267,10 +271,7 @@ func checkImages(cfg *net.Config, all *net.Dataset) error {
 	}
 	began := saved.Train
 	advice := "set --data and --limit as it had them"
-	switch {
-	case began.Name == all.Name && began.Samples < all.Len():
-		advice = fmt.Sprintf("set --limit %d", began.Samples)
-	case began.Name == all.Name && began.Samples == all.Len():
+	if began.Name == all.Name && began.Samples <= all.Len() {
 		advice = "leave --limit out"
 	}
 	return fmt.Errorf("%w: the run trains on %d images of %s, not on %d: %s", net.ErrResume, began.Samples, began.Name,
@@ -354,7 +355,7 @@ func interrupted(c *cli.Context, stopped *net.StoppedError) error {
 // a checkpoint doesn't know or may contradict, as they were given.
 func resumeCommand(c *cli.Context, dir string) string {
 	words := []string{invocation(), "train", "--resume", quoted(dir)}
-	for _, name := range []string{"epochs", "patience", "data", "limit", "device", "threads", "precision", "memory-limit", "workspace", "algorithm-cache", "checkpoint-every", "keep"} {
+	for _, name := range []string{"epochs", "patience", "data", "device", "threads", "precision", "memory-limit", "workspace", "algorithm-cache", "checkpoint-every", "keep"} {
 		if c.IsSet(name) {
 			words = append(words, "--"+name, quoted(fmt.Sprint(c.Value(name))))
 		}

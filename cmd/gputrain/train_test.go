@@ -51,7 +51,7 @@ $`)
 	// overwritten.
 	must(t, quick("--epochs", "1")...)
 	last := filepath.Join(runsFolder, "run-2", net.LastCheckpoint)
-	refuses(t, exitFailed, filepath.Dir(last)+" holds a run already: add --resume to go on with it, or name another",
+	refuses(t, exitFailed, filepath.Dir(last)+" holds a run already: go on with it by gputrain train --resume run-2, or name another",
 		quick("--run", "run-2")...)
 }
 
@@ -137,12 +137,13 @@ func TestResume(t *testing.T) {
 		{"--recipe fast", "cannot resume: the run began with --recipe tutorial, not fast; leave the flag out, or start a new run without --resume"},
 		{"--epochs 2", "train: cannot resume: the checkpoint is 3 epochs and 0 steps into its run, more than the 2 epochs asked for"},
 		{"--model mlp", `train: cannot resume: the checkpoint's network "quick" is not the same as network "mlp"`},
-		{"--limit 900", "cannot resume: the run trains on 1000 images of MNIST training, not on 900: set --limit 1000"},
+		{"--limit 900", "cannot resume: the run trains on 1000 images of MNIST training, not on 900: leave --limit out"},
 	} {
 		refuses(t, exitFailed, c.want, append([]string{"train", "--resume", "parts", "--limit", "1000"}, strings.Fields(c.args)...)...)
 	}
-	refuses(t, exitFailed, "cannot resume: the run trains on 1000 images of MNIST training, not on 55000: set --limit 1000",
-		"train", "--resume", "parts")
+	if out := must(t, "train", "--resume", "parts"); !strings.Contains(out, ": 1,000 of 55,000 training,") {
+		t.Errorf("the run's own limit is forgotten:\n%s", out)
+	}
 	refuses(t, exitUsage, "train --resume takes one run, got more; see gputrain train --help",
 		"train", "--resume", "parts", "--run", "whole")
 	t.Setenv("GPUTRAIN_RUN", "whole")

@@ -41,8 +41,12 @@ func unknownCommand(word string, commands []*cli.Command, parent string) error {
 
 // noArguments refuses arguments behind the flags.
 func noArguments(c *cli.Context) error {
-	if c.Args().Present() {
-		return usagef("%s takes no arguments, got %q; %s", c.Command.Name, c.Args().First(), helpHint(c))
+	if word := c.Args().First(); c.Args().Present() {
+		hint := helpHint(c)
+		if slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool { return f.Names()[0] == "checkpoint" }) {
+			hint = fmt.Sprintf("a run is named by --checkpoint %s; %s", quoted(word), hint)
+		}
+		return usagef("%s takes no arguments, got %q; %s", c.Command.Name, word, hint)
 	}
 	return nil
 }

@@ -157,7 +157,7 @@ func TestUsage(t *testing.T) {
 		{"train --schedule step --final-rate 0", "--final-rate is for cosine or one-cycle, the schedule is step: set --schedule, or leave the flag out"},
 		{"train --checkpoint-every often", `--checkpoint-every: "often" is neither a number of steps nor a time such as 90s or 5m`},
 		{"train --model lenet", `model "lenet" is neither a file nor a built-in model (did you mean lenet5?) (built in: tutorial, lenet5, mlp)`},
-		{"eval model", `eval takes no arguments, got "model"; see gputrain eval --help`},
+		{"eval model", `eval takes no arguments, got "model"; a run is named by --checkpoint model; see gputrain eval --help`},
 		{"eval --split dev", `--split: unknown "dev"; want test, validation or train`},
 		{"predict", "predict needs an image: a file, - or test:N; see gputrain predict --help"},
 		{"predict --top 0 a.png", "--top must be at least 1, got 0"},
