@@ -31,6 +31,7 @@ type device struct {
 	state   func(*net.State)    // changes its initial weights
 	infer   func(*tensor.Dense) // changes probabilities
 	steps   *int                // counts training steps
+	forgets int                 // how many of a mini-batch's last images it leaves out
 }
 
 // limits are those of every device here.
@@ -69,6 +70,7 @@ func (p program) Step(b net.Batch) error {
 	if p.d.steps != nil {
 		*p.d.steps++
 	}
+	b.Indices = b.Indices[:len(b.Indices)-p.d.forgets]
 	return p.Program.Step(b)
 }
 
@@ -176,6 +178,44 @@ func TestWrongDevicesAreNotTimed(t *testing.T) {
 				t.Errorf("%d measurements after %d steps", len(r.Measurements), steps)
 			}
 		})
+	}
+}
+
+// TestLargeBatchesAreCheckedWhole wants every image of a large mini-batch to count in the check, though the reference sees few.
+func TestLargeBatchesAreCheckedWhole(t *testing.T) {
+	large := func(d device) Config {
+		c := small(d)
+		c.Train, c.Infer = []int{40}, nil
+		return c
+	}
+	r, err := Run(t.Context(), large(device{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Both are the reference, whose weights are rounded to float32 after each step; the sums have 40 and 10 terms.
+	if c := r.Measurements[0].Check; !(c.Distance < 1e-7) || !strings.Contains(c.What, "10 images, each 4 times") {
+		t.Errorf("checked %+v", c)
+	}
+	if _, err := Run(t.Context(), large(device{forgets: 1})); !errors.Is(err, ErrWrong) {
+		t.Errorf("a device that leaves out an image: error %v, want ErrWrong", err)
+	}
+}
+
+func TestDifferentImagesOfACheck(t *testing.T) {
+	n := small(device{}).Networks[0]
+	withDropout := *n
+	withDropout.Layers = append(slices.Clone(n.Layers), &net.Dropout{Rate: 0.5})
+	for batch, want := range map[int]int{1: 1, 7: 7, 16: 16, 17: 17, 34: 34, 50: 10, 128: 16, 1000: 10, 1024: 16, 1006: 1006} {
+		for network, want := range map[*net.Network]int{n: want, &withDropout: batch} {
+			plan, err := network.Plan()
+			if err != nil {
+				t.Fatal(err)
+			}
+			j := job{Work: Work{Batch: batch}, plan: plan}
+			if got := j.different(); got != want {
+				t.Errorf("batch %d of %d layers: %d different images, want %d", batch, len(network.Layers), got, want)
+			}
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 
 	"gorgonia.org/tensor"
@@ -21,7 +22,8 @@ const (
 	// checkSteps is how many losses are compared: the first judges the forward pass, those after it the updates before
 	// them. A reference takes seconds for each.
 	checkSteps = 3
-	// checkImages is how many images' probabilities are compared, spread over a mini-batch.
+	// checkImages is how many images' probabilities are compared, spread over a mini-batch, and how many different images
+	// a mini-batch holds whose loss is, see [job.checked].
 	checkImages = 16
 	// checkTolerance is that of float32, whose losses of the built-in models differ from the reference's by less than
 	// 1e-6 after three steps. An update that leaves out one convolution's biases shows by more than 1e-5.
@@ -56,7 +58,7 @@ func (j *job) refer(ctx context.Context) (v *verdict, err error) {
 	defer func() { err = errors.Join(err, p.Close(), device.Close()) }()
 	v = &verdict{}
 	if j.Mode == peers.Train {
-		v.losses, err = j.losses(ctx, p)
+		v.losses, err = j.losses(ctx, p, j.different())
 		return v, err
 	}
 	n := min(j.Batch, checkImages)
@@ -70,14 +72,42 @@ func (j *job) refer(ctx context.Context) (v *verdict, err error) {
 	return v, err
 }
 
-// losses trains for checkSteps steps and returns each one's loss before its update.
-func (j *job) losses(ctx context.Context, p net.Program) ([]float64, error) {
+// different returns how many different images are in a mini-batch whose loss is compared: the greatest divisor of the batch's
+// size that is at most checkImages. All are where that would leave few, and where what a layer does with an image depends
+// on its place: dropout's masks do.
+func (j *job) different() int {
+	n := min(j.Batch, checkImages)
+	for j.Batch%n != 0 {
+		n--
+	}
+	dropout := slices.ContainsFunc(j.plan.Network.Layers, func(l net.Layer) bool { _, is := l.(*net.Dropout); return is })
+	if n < checkImages/4 || dropout {
+		return j.Batch
+	}
+	return n
+}
+
+// checked returns the i-th mini-batch whose loss is compared, with that many images: the different ones in turn. In one of
+// j.Batch images each occurs as often as the others, so its mean loss and gradients, and each channel's mean and variance,
+// are those of one that holds each once. So a device is checked at the size that is timed, and the reference, which may
+// take 60 ms of a core an image, does little.
+func (j *job) checked(i, images int) net.Batch {
+	from := j.batches[i%len(j.batches)]
+	b := net.Batch{Data: from.Data, Indices: make([]int32, images)}
+	for k := range b.Indices {
+		b.Indices[k] = from.Indices[k%j.different()]
+	}
+	return b
+}
+
+// losses trains for checkSteps steps on so many images each and returns each one's loss before its update.
+func (j *job) losses(ctx context.Context, p net.Program, images int) ([]float64, error) {
 	var out []float64
 	for i := range checkSteps {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := p.Step(j.batches[i%len(j.batches)]); err != nil {
+		if err := p.Step(j.checked(i, images)); err != nil {
 			return nil, err
 		}
 		m, err := p.Metrics()
@@ -96,11 +126,14 @@ func (v *verdict) try(ctx context.Context, s Subject, j *job, p net.Program) (Ch
 		c.Tolerance = checkTolerance
 	}
 	if j.Mode == peers.Train {
-		got, err := j.losses(ctx, p)
+		got, err := j.losses(ctx, p, j.Batch)
 		if err != nil {
 			return c, err
 		}
 		c.What = fmt.Sprintf("losses of %d steps, relative", checkSteps)
+		if n := j.different(); n < j.Batch {
+			c.What += fmt.Sprintf("; %d images, each %d times", n, j.Batch/n)
+		}
 		for i, want := range v.losses {
 			d := math.Abs(got[i]-want) / math.Abs(want)
 			if c.Distance = max(c.Distance, d); !(d <= c.Tolerance) { // NaN is wrong too
