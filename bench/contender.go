@@ -2,11 +2,8 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 
 	"github.com/gputrain/gputrain/bench/peers"
 	"github.com/gputrain/gputrain/net"
@@ -15,6 +12,7 @@ import (
 // contender is a subject or peer that takes turns.
 type contender struct {
 	m       Measurement
+	place   peers.Place
 	program net.Program                  // nil of a peer
 	repeat  func(n int) (float64, error) // the seconds of n mini-batches
 	close   func() error
@@ -24,8 +22,8 @@ type contender struct {
 	rounds  []float64  // seconds a mini-batch by round; NaN where it didn't take part
 }
 
-func newSubject(j *job, p net.Program, m Measurement) *contender {
-	return &contender{m: m, program: p, repeat: func(n int) (float64, error) {
+func newSubject(j *job, s Subject, p net.Program, m Measurement) *contender {
+	return &contender{m: m, place: s.place(), program: p, repeat: func(n int) (float64, error) {
 		s, err := j.run(p, n)
 		if err != nil {
 			return 0, fmt.Errorf("%s: %w", m.Settings, err)
@@ -34,10 +32,14 @@ func newSubject(j *job, p net.Program, m Measurement) *contender {
 	}, close: p.Close}
 }
 
-// baseline returns the contender that c is compared with: the first subject of as many threads, or the first of all.
+// baseline returns the contender that c is compared with. That of a subject is the first of as many threads, or the first of
+// all, which all devices are compared with; that of a peer is the first at the same place, with as many threads.
 func baseline(all []*contender, c *contender) *contender {
 	for _, b := range all {
-		if b.program != nil && b.m.Threads > 0 && b.m.Threads == c.m.Threads {
+		if b.program == nil {
+			continue
+		}
+		if c.program == nil && b.place == c.place && b.m.Threads == c.m.Threads || c.program != nil && b.m.Threads > 0 && b.m.Threads == c.m.Threads {
 			return b
 		}
 	}
@@ -95,87 +97,8 @@ func (c *contender) summarise() {
 	c.m.Time = spreadOf(c.m.Seconds)
 	c.m.Images = c.m.Time.per(float64(c.m.Batch))
 	c.m.Ratio = spreadOf(ratios)
+	c.m.Baseline = c.against.m.Who
 	if c.m.Peer {
 		c.m.Limits = c.against.m.Limits
 	}
-}
-
-// startPeers starts the peers for a work, and notes which can't take part.
-func (r *run) startPeers(j *job) (out []*contender, err error) {
-	if len(r.Peers) == 0 {
-		return nil, nil
-	}
-	if j.Model != peers.Model {
-		r.note("Peers know the model %s alone: %s is without them.", peers.Model, j.Model)
-		return nil, nil
-	}
-	dir, err := os.MkdirTemp("", "gputrain-bench-")
-	if err != nil {
-		return nil, err
-	}
-	// Peers have read all by the time that they have shown their losses.
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	data := j.batches[0].Data
-	common, err := peers.WriteInputs(dir, j.plan.Network, r.Optimizer, r.Seed, data, len(j.batches)*j.Batch)
-	if err != nil {
-		return nil, err
-	}
-	common.Mode, common.Batch, common.Check = j.Mode, j.Batch, len(j.batches)
-	ours, err := r.ourLosses(j, common)
-	if err != nil {
-		return nil, err
-	}
-	for _, threads := range r.threads() {
-		common.Threads = threads
-		path := filepath.Join(dir, fmt.Sprintf("job-%d.json", threads))
-		if err := common.Write(path); err != nil {
-			return out, err
-		}
-		for _, name := range r.Peers {
-			if err := r.ctx.Err(); err != nil {
-				return out, err
-			}
-			r.step(0, fmt.Sprintf("starting %s: %v", name, j.Work))
-			c, err := r.startPeer(j, name, path, threads, ours)
-			switch {
-			case errors.Is(err, peers.ErrNotInstalled):
-				r.note("%s is not installed here: make bench-peers PEERS=%s makes it.", name, name)
-			case err != nil:
-				r.note("Not timed (%v): %s.", j.Work, firstLine(err))
-			default:
-				out = append(out, c)
-			}
-		}
-	}
-	return out, nil
-}
-
-// startPeer starts a peer, which must agree with our losses.
-func (r *run) startPeer(j *job, name, path string, threads int, ours []float64) (*contender, error) {
-	p, err := peers.Start(r.ctx, r.PeersDir, name, path)
-	if err != nil {
-		return nil, err
-	}
-	if err := peers.Agree(ours, p.Losses); err != nil {
-		return nil, errors.Join(err, p.Close())
-	}
-	c := &contender{close: p.Close, m: Measurement{Work: j.Work, Who: name, Version: p.Version, Peer: true, Threads: threads,
-		Settings: p.Settings, MulAdds: batchMulAdds(j.plan, j.Work), Check: Check{Against: "gputrain on " + r.Subjects[0].Name,
-			What: fmt.Sprintf("losses of %d batches", len(ours)), Distance: peers.Distance(ours, p.Losses), Tolerance: peers.Tolerance}}}
-	c.repeat = func(n int) (float64, error) {
-		got, err := p.Repeat(n)
-		c.m.PeakRSS = max(c.m.PeakRSS, got.PeakRSS)
-		return got.Seconds, err
-	}
-	return c, nil
-}
-
-// ourLosses are what peers' losses must agree with: those of the first subject.
-func (r *run) ourLosses(j *job, common peers.Job) (losses []float64, err error) {
-	p, err := j.compile(r.Subjects[0])
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, p.Close()) }()
-	return common.Losses(p, j.batches[0].Data)
 }

@@ -10,7 +10,7 @@ import (
 // csvHead are the columns of CSV. Times are in seconds, memory is in bytes; what isn't known is empty.
 var csvHead = []string{
 	"date", "cpu", "model", "mode", "batch", "on", "version", "threads", "repeats", "batches_a_repeat",
-	"seconds_median", "seconds_p10", "seconds_p90", "images_per_second", "time_ratio", "time_ratio_p10", "time_ratio_p90",
+	"seconds_median", "seconds_p10", "seconds_p90", "images_per_second", "time_ratio", "time_ratio_p10", "time_ratio_p90", "baseline",
 	"multiply_adds", "share_of_peak", "peak_rss", "device_memory", "allocations", "allocated", "checked_against", "distance", "tolerance", "simulated",
 }
 
@@ -43,7 +43,7 @@ func (r *Report) WriteCSV(w io.Writer) error {
 		err := out.Write([]string{
 			r.Machine.Date.UTC().Format(time.RFC3339), r.Machine.CPU, m.Model, string(m.Mode), strconv.Itoa(m.Batch), m.Who, m.Version, whole(int64(m.Threads)),
 			whole(int64(len(m.Seconds))), whole(int64(m.Batches)),
-			number(m.Time.Median), number(m.Time.Low), number(m.Time.High), number(m.Images.Median), number(m.Ratio.Median), number(m.Ratio.Low), number(m.Ratio.High),
+			number(m.Time.Median), number(m.Time.Low), number(m.Time.High), number(m.Images.Median), number(m.Ratio.Median), number(m.Ratio.Low), number(m.Ratio.High), m.Baseline,
 			whole(m.MulAdds), number(m.Share), whole(m.PeakRSS), whole(m.DeviceMemory), ours(m.Allocations), ours(m.Allocated),
 			m.Check.Against, always(m.Check.Distance), always(m.Check.Tolerance), strconv.FormatBool(m.Simulated != ""),
 		})

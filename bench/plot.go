@@ -87,6 +87,19 @@ func labels(all []contestant) []string {
 	return out
 }
 
+// contestantNames are the labels of a group's contestants, with what each is compared with, where that isn't the same as elsewhere.
+func contestantNames(group []Measurement) []string {
+	all := contestants(group)
+	names := labels(all)
+	for i, who := range all {
+		m := group[slices.IndexFunc(group, func(m Measurement) bool { return m.contestant() == who })]
+		if of := elsewhere(group, m); of != "" {
+			names[i] += ", over " + of
+		}
+	}
+	return names
+}
+
 func throughputPlot(group []Measurement) *chart.Drawing {
 	all := contestants(group)
 	names := labels(all)
@@ -111,7 +124,7 @@ func ratioPlot(group []Measurement) *chart.Drawing {
 	all := contestants(group)
 	c := chart.Bars{
 		Title: group[0].heading() + ": time over the baseline's", Description: "Bars beyond 1 are slower; whiskers hold four of five repeats.",
-		X: chart.Axis{Label: "time ratio, less is faster", Log: true}, Mark: chart.At(1), Names: labels(all),
+		X: chart.Axis{Label: "time ratio, less is faster", Log: true}, Mark: chart.At(1), Names: contestantNames(group),
 	}
 	var batches []int
 	for _, m := range group {

@@ -28,7 +28,7 @@ type Machine struct {
 // Measurement is what came of one work on one device, or in one peer.
 type Measurement struct {
 	Work
-	Who      string `json:"who"`               // "cpu", "cuda:0", "reference", or a peer's name
+	Who      string `json:"who"`               // "cpu", "cuda:0", "reference", or a peer's name, with its GPU: "torch (cuda)"
 	Version  string `json:"version,omitempty"` // of a peer
 	Peer     bool   `json:"peer"`
 	Threads  int    `json:"threads,omitempty"` // where they can be chosen
@@ -40,7 +40,8 @@ type Measurement struct {
 	Time    Spread    `json:"time"`              // of Seconds
 	Images  Spread    `json:"images_per_second"`
 	// Ratio is the time over that of the baseline, repeat by repeat: what disturbs the machine for a while disturbs both.
-	Ratio Spread `json:"ratio"`
+	Ratio    Spread `json:"ratio"`
+	Baseline string `json:"baseline,omitempty"` // who that is, with as many threads
 
 	MulAdds int64       `json:"multiply_adds"` // of a mini-batch
 	Limits  *net.Limits `json:"limits,omitempty"`
@@ -63,7 +64,7 @@ func (m Measurement) Timed() bool { return len(m.Seconds) > 0 }
 // Check is the comparison that went before the timing: the mean losses of the first training steps, or the probabilities
 // of the first images.
 type Check struct {
-	Against   string  `json:"against"` // "reference", or "cpu" for peers
+	Against   string  `json:"against"` // "reference", or "gputrain on cpu" for peers
 	What      string  `json:"what"`
 	Distance  float64 `json:"distance"`  // the greatest difference
 	Tolerance float64 `json:"tolerance"` // which it is within

@@ -23,7 +23,8 @@ type Config struct {
 	Subjects  []Subject // at least one; the first is the baseline, where none has the same number of threads
 	Repeats   int       // of each, at least 3; fewer of what is very slow
 	Least     time.Duration
-	// Peers are peers' names, which take turns with each number of threads that a subject has; PeersDir is their folder.
+	// Peers are peers' names, which take turns with the subjects: on the CPU with each number of threads that a subject has
+	// there, and on each subject's GPU. PeersDir is their folder.
 	Peers    []string
 	PeersDir string
 	Machine  Machine        // Run sets what it knows itself
@@ -43,8 +44,10 @@ const pause = 50 * time.Millisecond
 // run with ErrWrong. Then it times each work: all subjects and the peers that agree take turns, a repeat each. When ctx
 // ends, Run returns what it has, and the context's error.
 func Run(ctx context.Context, c Config) (*Report, error) {
-	r := &run{Config: c, ctx: ctx, report: &Report{Machine: c.Machine, Measurements: []Measurement{}, Notes: []string{}}, limits: map[int]*net.Limits{}}
+	r := &run{Config: c, ctx: ctx, report: &Report{Machine: c.Machine, Measurements: []Measurement{}, Notes: []string{}}, limits: map[int]*net.Limits{},
+		waiting: map[peerKey]*peers.Peer{}, unavailable: map[peerKey]bool{}}
 	err := r.do()
+	err = errors.Join(err, r.closePeers())
 	r.finish()
 	if ctx.Err() != nil {
 		r.report.Interrupted = true
@@ -62,6 +65,9 @@ type run struct {
 	total  int
 	limits map[int]*net.Limits // by subject
 	busy   disturbance
+
+	waiting     map[peerKey]*peers.Peer // on GPUs, for the next work
+	unavailable map[peerKey]bool
 }
 
 // checkWeight is how many repeats' time a check takes, for the progress.
@@ -73,7 +79,7 @@ func (r *run) do() error {
 	if err != nil {
 		return err
 	}
-	r.total = len(jobs) * (checkWeight + len(r.Subjects)*checkWeight + (len(r.Subjects)+len(r.Peers)*len(r.threads()))*r.Repeats)
+	r.total = len(jobs) * (checkWeight + len(r.Subjects)*checkWeight + (len(r.Subjects)+len(r.Peers)*len(r.companies()))*r.Repeats)
 	r.step(0, "computing what is right, on the reference")
 	verdicts, err := judge(r.ctx, jobs)
 	if err != nil {
@@ -126,17 +132,6 @@ func (r *run) jobs() ([]*job, error) {
 		}
 	}
 	return out, nil
-}
-
-// threads returns the numbers of threads that subjects have, without repetition.
-func (r *run) threads() []int {
-	var out []int
-	for _, s := range r.Subjects {
-		if s.Threads > 0 && !slices.Contains(out, s.Threads) {
-			out = append(out, s.Threads)
-		}
-	}
-	return out
 }
 
 // step tells the progress; an empty text leaves the last one.
@@ -194,14 +189,12 @@ func (r *run) time(j *job, examined []Measurement) (err error) {
 			return err
 		}
 		examined[i].Limits = r.limits[i]
-		all = append(all, newSubject(j, p, examined[i]))
+		all = append(all, newSubject(j, s, p, examined[i]))
 	}
-	if len(all) > 0 {
-		more, err := r.startPeers(j)
-		all = append(all, more...)
-		if err != nil {
-			return err
-		}
+	more, err := r.startPeers(j)
+	all = append(all, more...)
+	if err != nil {
+		return err
 	}
 	for _, c := range all {
 		c.against = baseline(all, c)

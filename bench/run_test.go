@@ -82,11 +82,11 @@ func (p program) Infer(b net.Batch) (*tensor.Dense, error) {
 	return t, err
 }
 
-func (p program) ProfileStep(b net.Batch) ([]net.Part, error) {
+func (program) ProfileStep(net.Batch) ([]net.Part, error) {
 	return []net.Part{
 		{Phase: net.Gather, Time: time.Millisecond}, {Phase: net.Forward, Layers: []int{0, 1}, Time: 2 * time.Millisecond},
 		{Phase: net.Backward, Layers: []int{0, 1}, Time: 5 * time.Millisecond}, {Phase: net.Update, Time: 2 * time.Millisecond},
-	}, p.Step(b)
+	}, nil
 }
 
 // small is a configuration that takes little time.
@@ -369,7 +369,8 @@ func TestOutputs(t *testing.T) {
 	}
 }
 
-// fakePeers writes a folder of peers: tensorflow does our work, jax another one, torch is not installed.
+// fakePeers writes a folder of peers: tensorflow does our work, jax another one, torch is not installed. Each goes on with
+// other jobs, and writes its process's number as its version. Only torch can't take part on a GPU.
 func fakePeers(t *testing.T, losses []float64) string {
 	if _, err := exec.LookPath("sh"); err != nil {
 		t.Skip("no sh to write peers in")
@@ -378,17 +379,26 @@ func fakePeers(t *testing.T, losses []float64) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	losses[1] += 2 * peers.Tolerance
-	other, err := json.Marshal(losses)
+	other := slices.Clone(losses)
+	other[1] += 2 * peers.CPU.Tolerance()
+	theirs, err := json.Marshal(other)
 	if err != nil {
 		t.Fatal(err)
 	}
 	script := `#!/bin/sh
-case $1 in tensorflow) loss='` + string(ours) + `';; jax) loss='` + string(other) + `';; *) echo '{"error": "no"}'; exit 69;; esac
-grep -q '"threads": 1' "$2" || exit 1
-echo "{\"peer\": \"$1\", \"version\": \"9\", \"settings\": \"fake\"}"
-echo "{\"loss\": $loss}"
-while read go n; do echo "{\"seconds\": 0.$(printf %03d $n), \"images\": $n, \"peak_rss\": 5000000}"; done
+begin() { # NAME JOB
+	case $1 in tensorflow) loss='` + string(ours) + `';; jax) loss='` + string(theirs) + `';; *) echo '{"error": "torch is not installed here"}'; exit 69;; esac
+	grep -q '"threads": 1' "$2" || exit 1
+	settings=$(grep -o '"\(device\|precision\)": "[a-z0-9:]*' "$2" | cut -d'"' -f4 | xargs)
+	echo "{\"peer\": \"$1\", \"version\": \"$$\", \"settings\": \"$settings\"}"
+	echo "{\"loss\": $loss}"
+}
+echo "$*" >>"$(dirname "$0")/starts"
+begin "$@"
+while read word n; do
+	if [ $word = job ]; then begin "$1" "$n"; continue; fi
+	echo "{\"seconds\": 0.$(printf %03d $n), \"images\": $n, \"peak_rss\": 5000000, \"device_memory\": 7}"
+done
 `
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "run"), []byte(script), 0o755); err != nil {
@@ -397,25 +407,27 @@ while read go n; do echo "{\"seconds\": 0.$(printf %03d $n), \"images\": $n, \"p
 	return dir
 }
 
-func TestPeersThatAgreeTakeTurns(t *testing.T) {
-	tutorial := net.Model("tutorial")
-	data := &net.Dataset{Name: "three", Shape: tutorial.Input, Classes: 10, Scale: 1. / 255, Pixels: make([]uint8, 3*28*28), Labels: []int32{0, 1, 2}}
-	for i := range data.Pixels {
-		data.Pixels[i] = uint8(i * 7)
-	}
-	c := small(device{})
-	c.Networks, c.Data, c.Train, c.Infer = append(c.Networks[:0], tutorial), data, []int{1}, nil
+// withPeers is a configuration with the fake peers, which train on one image. Its network has the name of the one that
+// peers know.
+func withPeers(t *testing.T, subjects ...device) Config {
+	c := small(subjects...)
+	c.Networks[0].Name = peers.Model
+	c.Data, c.Train, c.Infer = c.Data.Slice(0, 3), []int{1}, nil
 	c.Peers = []string{"tensorflow", "jax", "torch"}
-	p, err := reference.New().Compile(tutorial, net.Options{Batch: 1, Optimizer: c.Optimizer, Seed: c.Seed})
+	p, err := reference.New().Compile(c.Networks[0], net.Options{Batch: 1, Optimizer: c.Optimizer, Seed: c.Seed})
 	if err != nil {
 		t.Fatal(err)
 	}
-	losses, err := peers.Job{Mode: peers.Train, Batch: 1, Check: 3}.Losses(p, data)
+	losses, err := peers.Job{Mode: peers.Train, Batch: 1, Check: 3}.Losses(p, c.Data)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.PeersDir = fakePeers(t, losses)
-	r, err := Run(t.Context(), c)
+	return c
+}
+
+func TestPeersThatAgreeTakeTurns(t *testing.T) {
+	r, err := Run(t.Context(), withPeers(t, device{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -423,7 +435,7 @@ func TestPeersThatAgreeTakeTurns(t *testing.T) {
 		t.Fatalf("%d measurements: %+v", len(r.Measurements), r.Measurements)
 	}
 	m := r.Measurements[1]
-	if m.Who != "tensorflow" || m.Version != "9" || !m.Peer || m.PeakRSS != 5e6 || m.Time != (Spread{0.001, 0.001, 0.001}) || m.Check.Tolerance != peers.Tolerance || m.Threads != 1 {
+	if m.Who != "tensorflow" || m.Settings != "cpu fp32" || m.Baseline != "device0" || !m.Peer || m.PeakRSS != 5e6 || m.Time != (Spread{0.001, 0.001, 0.001}) || m.Check.Tolerance != peers.CPU.Tolerance() || m.Threads != 1 {
 		t.Errorf("measured %+v", m)
 	}
 	ours := r.Measurements[0]
@@ -435,6 +447,98 @@ func TestPeersThatAgreeTakeTurns(t *testing.T) {
 		if !strings.Contains(notes, want) {
 			t.Errorf("the notes lack %q: %s", want, notes)
 		}
+	}
+}
+
+// TestPeersKeepAGPUCompany wants peers beside each device that is timed, on the CPU a process a work and on a GPU one for all,
+// and each compared with gputrain at its own place.
+func TestPeersKeepAGPUCompany(t *testing.T) {
+	c := withPeers(t, device{}, device{}, device{})
+	gpu := peers.Place{Device: "cuda", Precision: "bf16"}
+	c.Subjects[1].Name, c.Subjects[1].Threads, c.Subjects[1].Peers = "cuda", 0, gpu
+	c.Subjects[2].Name, c.Subjects[2].Threads, c.Subjects[2].Peers, c.Subjects[2].Simulated = "cuda:1", 0, peers.Place{Device: "cuda:1", Precision: "fp32"}, "it is a toy"
+	c.Train, c.Repeats = []int{1, 1}, 3
+	r, err := Run(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	who := func(m Measurement) string {
+		return strings.Join([]string{m.Who, m.Settings, m.Baseline, m.Check.Against, fmt.Sprint(m.Check.Tolerance)}, "|")
+	}
+	// jax does other work by 0.002, which bfloat16 hides.
+	want := []string{"device0|fake|device0|reference|1e-05", "cuda|fake|device0|reference|1e-05", "cuda:1|fake||reference|1e-05",
+		"tensorflow|cpu fp32|device0|gputrain on device0|0.001",
+		"tensorflow (cuda)|cuda bf16|cuda|gputrain on cuda|0.05", "jax (cuda)|cuda bf16|cuda|gputrain on cuda|0.05"}
+	if len(r.Measurements) != 2*len(want) {
+		t.Fatalf("%d measurements, notes %q", len(r.Measurements), r.Notes)
+	}
+	for i, m := range r.Measurements {
+		if got := who(m); got != want[i%len(want)] {
+			t.Errorf("measurement %d is %s, want %s", i, got, want[i%len(want)])
+		}
+		if m.Peer && m.DeviceMemory != 7 {
+			t.Errorf("measurement %d lacks the GPU's memory: %+v", i, m)
+		}
+		of := r.Measurements[i/len(want)*len(want)]
+		if m.Baseline == "cuda" {
+			of = r.Measurements[i/len(want)*len(want)+1]
+		}
+		// A peer's repeats all take the same time, so the median of their ratios is the ratio of the medians.
+		if ratio := m.Time.Median / of.Time.Median; m.Peer && !(m.Ratio.Median > ratio*0.99 && m.Ratio.Median < ratio*1.01) {
+			t.Errorf("measurement %d (%s) has the ratio %v, times %v and %v", i, m.Who, m.Ratio.Median, m.Time, of.Time)
+		}
+	}
+	first, second := r.Measurements[3:], r.Measurements[9:]
+	if first[0].Version == second[0].Version || first[1].Version != second[1].Version || first[2].Version != second[2].Version {
+		t.Errorf("processes %s, %s, %s, then %s, %s, %s", first[0].Version, first[1].Version, first[2].Version, second[0].Version, second[1].Version, second[2].Version)
+	}
+	starts, err := os.ReadFile(filepath.Join(c.PeersDir, "starts"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// tensorflow and jax twice on the CPU and once on the GPU, torch once on each, since it can't take part.
+	if n := strings.Count(string(starts), "\n"); n != 8 || strings.Count(string(starts), "torch") != 2 {
+		t.Errorf("%d starts:\n%s", n, starts)
+	}
+	if notes := strings.Join(r.Notes, "\n"); !strings.Contains(notes, "There are no peers on cuda:1: it is a toy.") {
+		t.Errorf("the notes lack the simulated GPU: %s", notes)
+	}
+	var ratios []string
+	for _, row := range r.Tables()[0].Rows {
+		_, of, _ := strings.Cut(row[6], " of ")
+		ratios = append(ratios, of)
+	}
+	if got := strings.Join(ratios[:6], ","); got != ",,,,cuda,cuda" {
+		t.Errorf("the table's ratios are of %q:\n%s", got, tablesText(r))
+	}
+	if legend := strings.Join(r.Legend(), "\n"); !strings.Contains(legend, ` of cuda" is over cuda's time`) {
+		t.Errorf("the legend is silent on that:\n%s", legend)
+	}
+	var b strings.Builder
+	if err := r.WriteCSV(&b); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := csv.NewReader(strings.NewReader(b.String())).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row := rows[5]; row[slices.Index(csvHead, "on")] != "tensorflow (cuda)" || row[slices.Index(csvHead, "baseline")] != "cuda" || row[slices.Index(csvHead, "device_memory")] != "7" {
+		t.Errorf("CSV has the row %q", row)
+	}
+	if names := contestantNames(r.groups()[0]); !slices.Contains(names, "jax (cuda), over cuda") || !slices.Contains(names, "cuda") {
+		t.Errorf("bars are called %q", names)
+	}
+}
+
+func TestASimulatedGPUAloneHasNoPeers(t *testing.T) {
+	c := withPeers(t, device{})
+	c.Subjects[0].Peers, c.Subjects[0].Simulated = peers.Place{Device: "cuda", Precision: "tf32"}, "it is a toy"
+	r, err := Run(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Measurements) != 1 || !slices.Contains(r.Notes, "There are no peers on device0: it is a toy.") {
+		t.Errorf("%d measurements, notes %q", len(r.Measurements), r.Notes)
 	}
 }
 

@@ -20,9 +20,20 @@ type Subject struct {
 	Threads   int     // 0 where they can't be chosen
 	Precision string  // of Options; "" is the device's default
 	Tolerance float64 // of losses, relative, and of probabilities; 0 is that of float32
-	Simulated string  // why its times would mean nothing; "" for one that is timed
+	// Peers is where peers keep it company: those on the CPU beside a CPU, those on a GPU, in its precision, beside that one.
+	// The zero Place is the CPU.
+	Peers     peers.Place
+	Simulated string // why its times would mean nothing; "" for one that is timed
 	// Inspect tells what a program holds of the device's own memory, in bytes, and counts what it does; nil: nothing.
 	Inspect func(net.Program) (memory int64, counts []Count)
+}
+
+// place returns where the subject's peers compute.
+func (s Subject) place() peers.Place {
+	if s.Peers == (peers.Place{}) {
+		return peers.CPU
+	}
+	return s.Peers
 }
 
 // job is a work with all that it takes to do it.

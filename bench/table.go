@@ -110,9 +110,27 @@ func throughputTable(group []Measurement) Table {
 		if m.Share > 0 {
 			share = percent(m.Share)
 		}
-		t.add(batchCell(group[:i], m), m.name(), m.threadCell(), seconds(m.Time.Median), within(m.Time), rate(m.Images.Median), digits(m.Ratio.Median, 3), share)
+		t.add(batchCell(group[:i], m), m.name(), m.threadCell(), seconds(m.Time.Median), within(m.Time), rate(m.Images.Median), ratioCell(group, m), share)
 	}
 	return t
+}
+
+// elsewhere returns the baseline of a measurement in a group, where it isn't that of the group's first row.
+func elsewhere(group []Measurement, m Measurement) string {
+	at := slices.IndexFunc(group, Measurement.Timed)
+	if at < 0 || !m.Timed() || m.Baseline == group[at].Baseline {
+		return ""
+	}
+	return m.Baseline
+}
+
+// ratioCell is the time ratio, and what it is a ratio of, where that isn't the same as elsewhere.
+func ratioCell(group []Measurement, m Measurement) string {
+	text := digits(m.Ratio.Median, 3)
+	if of := elsewhere(group, m); of != "" {
+		text += " of " + of
+	}
+	return text
 }
 
 // partTable shows a training step by layer and phase.
@@ -215,6 +233,12 @@ func (r *Report) Legend() []string {
 	out := []string{
 		"4 of 5 within: four of five repeats took a time in this range.",
 		"Time ratio: the time over that of the baseline (ratio 1), repeat by repeat; above 1 is slower.",
+	}
+	for _, group := range r.groups() {
+		if i := slices.IndexFunc(group, func(m Measurement) bool { return elsewhere(group, m) != "" }); i >= 0 {
+			out[1] += fmt.Sprintf(" %q is over %s's time, beside which it was timed.", ratioCell(group, group[i]), group[i].Baseline)
+			break
+		}
 	}
 	if slices.ContainsFunc(r.Measurements, func(m Measurement) bool { return m.Share > 0 }) {
 		out = append(out, "Of peak: multiply-adds a second, without padding's, of those that the machine does on registers alone, measured in this run. A device that saves products (Winograd's convolutions, zeros behind pooling) may come beyond 100 %.")

@@ -15,7 +15,7 @@ import (
 const bfloat16 = cudnn.DataType(dnnBFloat16)
 
 // bf16 reports whether factors are rounded to bfloat16.
-func (d *Device) bf16() bool { return d.precision() == BF16 }
+func (d *Device) bf16() bool { return d.Precision() == BF16 }
 
 // factorType is the type of what convolutions multiply and of their products.
 func (d *Device) factorType() (t cudnn.DataType, bytes int64) {

@@ -27,7 +27,7 @@ type convolution struct {
 func newConvolution(p *program, layer string, in, out net.Shape, w net.Window, n int) (c *convolution, err error) {
 	c = &convolution{program: p, layer: layer}
 	d := &c.descriptors
-	math := map[Precision]cudnn.MathType{FP32: cudnn.FmaMath, TF32: cudnn.DefaultMath, BF16: cudnn.TensorOpMath}[p.device.precision()]
+	math := map[Precision]cudnn.MathType{FP32: cudnn.FmaMath, TF32: cudnn.DefaultMath, BF16: cudnn.TensorOpMath}[p.device.Precision()]
 	kind, _ := p.device.factorType()
 	var errs [4]error
 	d.x, errs[0] = cudnn.NewTensorDescriptor(cudnn.NCHW, kind, []int{n, in.C, in.H, in.W}, nil)
@@ -270,7 +270,7 @@ func (c *convolve) key(n int) choiceKey {
 	return choiceKey{
 		GPU: d.gpu.Name, ComputeCapability: fmt.Sprintf("%d.%d", d.gpu.Major, d.gpu.Minor), Multiprocessors: d.gpu.Multiprocessors,
 		Memory: d.gpu.Memory, Driver: d.libraries.Driver.Version.String(), DNN: d.libraries.DNN.Version.String(),
-		Precision: d.precision(), Workspace: d.workspaceLimit(), Batch: n, In: c.padded, Out: c.produced(),
+		Precision: d.Precision(), Workspace: d.workspaceLimit(), Batch: n, In: c.padded, Out: c.produced(),
 		Kernel: [2]int{w.KernelH, w.KernelW}, Stride: [2]int{w.StrideH, w.StrideW}, Dilation: [2]int{w.DilationH, w.DilationW},
 		Padding: [2]int{w.Top, w.Left},
 	}

@@ -112,15 +112,15 @@ func (d *Device) start() (err error) {
 	if err != nil {
 		return err
 	}
-	if d.blas, err = newBLAS(d.stream, buffer, d.precision()); err != nil {
+	if d.blas, err = newBLAS(d.stream, buffer, d.Precision()); err != nil {
 		return errors.Join(err, d.pool.give(buffer))
 	}
 	d.kernels, err = loadKernels(d.device)
 	return err
 }
 
-// precision returns the arithmetic of products.
-func (d *Device) precision() Precision {
+// Precision returns the arithmetic of products: that of the options, or what they leave to the GPU.
+func (d *Device) Precision() Precision {
 	switch {
 	case d.options.Precision != "":
 		return d.options.Precision
@@ -133,7 +133,7 @@ func (d *Device) precision() Precision {
 // Name returns the GPU's name, "cuda:0 (NVIDIA H100, TF32)".
 func (d *Device) Name() string {
 	names := map[Precision]string{FP32: "float32", TF32: "TF32", BF16: "bfloat16"}
-	return fmt.Sprintf("cuda:%d (%s, %s)", d.gpu.Index, d.gpu.Name, names[d.precision()])
+	return fmt.Sprintf("cuda:%d (%s, %s)", d.gpu.Index, d.gpu.Name, names[d.Precision()])
 }
 
 // Memory returns what the device's pool holds.
@@ -157,8 +157,8 @@ func (d *Device) Compile(n *net.Network, opts net.Options) (net.Program, error) 
 	if err := opts.Check(); err != nil {
 		return nil, err
 	}
-	if p := Precision(opts.Precision); p != "" && p != d.precision() {
-		return nil, fmt.Errorf("%w: %q (this device was opened for %q)", net.ErrPrecision, p, d.precision())
+	if p := Precision(opts.Precision); p != "" && p != d.Precision() {
+		return nil, fmt.Errorf("%w: %q (this device was opened for %q)", net.ErrPrecision, p, d.Precision())
 	}
 	var p *program
 	err = d.thread.do(func() (err error) {

@@ -28,11 +28,38 @@ const (
 // Model is the built-in model that the peers know.
 const Model = "tutorial"
 
+// Place is where a peer computes, and in what arithmetic.
+type Place struct {
+	Device    string `json:"device"`    // "cpu", or a GPU: "cuda" or "cuda:N"
+	Precision string `json:"precision"` // "fp32"; on a GPU "tf32" and "bf16" too, as package cuda defines them
+}
+
+// CPU is the place that every peer knows.
+var CPU = Place{Device: "cpu", Precision: "fp32"}
+
+// GPU reports whether the place is a GPU.
+func (p Place) GPU() bool { return p.Device != CPU.Device }
+
+// Tolerance is how far a peer's loss may be from gputrain's at this place. Two programs in float32 differ by 1e-5. Rounding
+// the tutorial's factors moves a loss by up to 3e-3 in training, and one image's by 4e-4 in TF32 and 1.4e-2 in bfloat16, where
+// two programs may err to opposite sides. A learning rate that is wrong by a tenth moves the losses of 20 steps by 2.5e-2, by
+// a half by 9e-2.
+func (p Place) Tolerance() float64 {
+	switch p.Precision {
+	case "tf32":
+		return 5e-3
+	case "bf16":
+		return 5e-2
+	}
+	return 1e-3
+}
+
 // Job is what a peer is asked to do. Batch i of its work, from 0, is the samples
 // from (i mod Check)*Batch on, Batch of them.
 type Job struct {
-	Model     string        `json:"model"` // a built-in model; the peers know [Model]
-	Mode      Mode          `json:"mode"`
+	Model string `json:"model"` // a built-in model; the peers know [Model]
+	Mode  Mode   `json:"mode"`
+	Place
 	Threads   int           `json:"threads"` // threads that compute
 	Batch     int           `json:"batch"`   // images in a batch
 	Check     int           `json:"check"`   // batches in the agreement check; so many different ones there are
@@ -87,8 +114,8 @@ func (j Job) Write(path string) error {
 	return os.WriteFile(path, append(b, '\n'), 0o644)
 }
 
-// WriteInputs writes to dir what jobs share and returns a job that names it, with
-// Model, Weights, Data, Scale and Optimizer set: the initial weights that seed
+// WriteInputs writes to dir what jobs share and returns a job that names it, on
+// the CPU, with Model, Weights, Data, Scale and Optimizer set: the initial weights that seed
 // gives network, as a checkpoint, and the first samples of data. One call serves
 // jobs of any Batch and Check that need no more samples than that.
 func WriteInputs(dir string, network *net.Network, opt net.Optimizer, seed uint64, data *net.Dataset, samples int) (Job, error) {
@@ -100,7 +127,7 @@ func WriteInputs(dir string, network *net.Network, opt net.Optimizer, seed uint6
 		return Job{}, fmt.Errorf("peers: %w", err)
 	}
 	data = data.Slice(0, samples)
-	job := Job{Model: network.Name, Weights: "weights.safetensors", Data: "data.safetensors", Scale: data.Scale, Optimizer: opt}
+	job := Job{Model: network.Name, Place: CPU, Weights: "weights.safetensors", Data: "data.safetensors", Scale: data.Scale, Optimizer: opt}
 	err = net.SaveCheckpoint(filepath.Join(dir, job.Weights), &net.Checkpoint{
 		Network: network,
 		Recipe:  net.Recipe{Epochs: 1, Batch: 1, Optimizer: opt, Seed: seed},
@@ -139,9 +166,6 @@ func writeSamples(path string, data *net.Dataset) error {
 	return os.WriteFile(path, b, 0o644)
 }
 
-// Tolerance is how far a peer's loss may be from gputrain's.
-const Tolerance = 1e-3
-
 // Distance returns the greatest difference between two lists of losses of one
 // length; NaN where one is no number.
 func Distance(ours, theirs []float64) float64 {
@@ -154,12 +178,12 @@ func Distance(ours, theirs []float64) float64 {
 
 // Agree reports whether a peer does the same work: nil if it does, an error that
 // says how it differs if not. Losses that are not numbers don't agree.
-func Agree(ours, theirs []float64) error {
+func Agree(ours, theirs []float64, tolerance float64) error {
 	if len(ours) != len(theirs) {
 		return fmt.Errorf("does other work: %d losses, want %d", len(theirs), len(ours))
 	}
-	if d := Distance(ours, theirs); !(d <= Tolerance) {
-		return fmt.Errorf("does other work: its losses differ from ours by up to %g, more than %g:\n%.6f, want\n%.6f", d, Tolerance, theirs, ours)
+	if d := Distance(ours, theirs); !(d <= tolerance) {
+		return fmt.Errorf("does other work: its losses differ from ours by up to %g, more than %g:\n%.6f, want\n%.6f", d, tolerance, theirs, ours)
 	}
 	return nil
 }

@@ -17,12 +17,14 @@ import (
 // Names lists the peers, in the order of README.md.
 var Names = []string{"tensorflow", "jax", "torch", "gorgonia", "gomlx"}
 
-// ErrNotInstalled means that a peer was not made on this machine; `make
-// bench-peers` makes it, where that is possible.
-var ErrNotInstalled = errors.New("not installed")
+// ErrUnavailable means that a peer can't take part on this machine, at the place
+// that its job names: it is not installed (`make bench-peers` installs it, where
+// that is possible), or it doesn't know the device or finds none. The error's text
+// says which.
+var ErrUnavailable = errors.New("unavailable here")
 
-// notInstalled is the exit status that says so.
-const notInstalled = 69
+// unavailable is the exit status that says so.
+const unavailable = 69
 
 // Peer is a peer that runs: it has shown its losses, and waits. It is
 // used by one goroutine at a time, and does nothing but in Repeat.
@@ -43,6 +45,8 @@ type Repeat struct {
 	Seconds float64 `json:"seconds"`
 	Images  int     `json:"images"`
 	PeakRSS int64   `json:"peak_rss"` // bytes, of the process so far
+	// DeviceMemory is the peak of a GPU's memory that the framework has held for the job, in bytes; 0 where it can't tell.
+	DeviceMemory int64 `json:"device_memory,omitempty"`
 }
 
 // line is a line that a peer writes: any of the protocol's.
@@ -57,7 +61,7 @@ type line struct {
 
 // Start runs the peer called name, through the script run in dir (this package's
 // folder), on the job file at job, and returns once it has shown its losses. A peer
-// that is not there gives ErrNotInstalled. The caller closes the peer; when ctx
+// that can't take part here gives ErrUnavailable. The caller closes the peer; when ctx
 // ends it is killed.
 func Start(ctx context.Context, dir, name, job string) (*Peer, error) {
 	run, err := filepath.Abs(filepath.Join(dir, "run"))
@@ -89,6 +93,15 @@ func start(name string, cmd *exec.Cmd) (*Peer, error) {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
+}
+
+// Next lets the peer go on with another job, and returns once it has shown its
+// losses. The path must be absolute. A peer that fails is to be closed.
+func (p *Peer) Next(job string) error {
+	if _, err := fmt.Fprintf(p.in, "job %s\n", job); err != nil {
+		return fmt.Errorf("peer %s: %w", p.Name, err)
+	}
+	return p.setUp()
 }
 
 // setUp reads what a peer says before its first repeat.
@@ -156,8 +169,8 @@ func (p *Peer) Close() error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &exit) && exit.ExitCode() == notInstalled:
-		return fmt.Errorf("peer %s: %w", p.Name, ErrNotInstalled)
+	case errors.As(err, &exit) && exit.ExitCode() == unavailable:
+		return fmt.Errorf("peer %s: %w", p.Name, ErrUnavailable)
 	}
 	return fmt.Errorf("peer %s: %w\n%s", p.Name, err, strings.TrimSpace(string(p.stderr)))
 }

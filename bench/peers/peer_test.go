@@ -38,7 +38,7 @@ func TestPeerAnswersEachRequest(t *testing.T) {
 	if p.Version != "5" || p.Settings != "plain" || fmt.Sprint(p.Losses) != "[2.5 2.25]" {
 		t.Errorf("read %q, %q, losses %v", p.Version, p.Settings, p.Losses)
 	}
-	for i, want := range []Repeat{{0.1, 1, 4096}, {0.2, 2, 4096}} {
+	for i, want := range []Repeat{{Seconds: 0.1, Images: 1, PeakRSS: 4096}, {Seconds: 0.2, Images: 2, PeakRSS: 4096}} {
 		got, err := p.Repeat(3)
 		if err != nil || got != want {
 			t.Errorf("repeat %d: %+v, %v; want %+v", i, got, err, want)
@@ -46,6 +46,27 @@ func TestPeerAnswersEachRequest(t *testing.T) {
 	}
 	if err := p.Close(); err != nil {
 		t.Errorf("Close: %v", err)
+	}
+}
+
+func TestPeerGoesOnWithAnotherJob(t *testing.T) {
+	p, err := script(t, greeting+`while read -r word rest; do case $word in
+		job) echo '{"peer":"sh","version":"5","settings":"'"$rest"'"}'; [ "$rest" = "/no losses" ] && exit 1; echo '{"loss":[1]}';;
+		*) echo '{"seconds":1,"images":1,"peak_rss":4096,"device_memory":77}';; esac; done`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Next("/a folder/job.json"); err != nil {
+		t.Fatal(err)
+	}
+	if p.Settings != "/a folder/job.json" || fmt.Sprint(p.Losses) != "[1]" {
+		t.Errorf("read %q, losses %v", p.Settings, p.Losses)
+	}
+	if got, err := p.Repeat(1); err != nil || got.DeviceMemory != 77 {
+		t.Errorf("repeat: %+v, %v", got, err)
+	}
+	if err := p.Next("/no losses"); err == nil {
+		t.Error("a peer that ends takes another job")
 	}
 }
 
@@ -61,7 +82,7 @@ func TestPeerFails(t *testing.T) {
 		"uses unknown keys": {`echo '{"peer":"sh","mood":"fine"}'`, "mood"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := script(t, c.text); err == nil || !strings.Contains(err.Error(), c.want) || errors.Is(err, ErrNotInstalled) {
+			if _, err := script(t, c.text); err == nil || !strings.Contains(err.Error(), c.want) || errors.Is(err, ErrUnavailable) {
 				t.Errorf("error %v, want one that says %q", err, c.want)
 			}
 		})
@@ -84,8 +105,8 @@ func TestPeerNotInstalled(t *testing.T) {
 	if _, err := exec.LookPath("sh"); err != nil {
 		t.Skip("no sh to run the script with")
 	}
-	if _, err := Start(t.Context(), ".", "nothing", "job.json"); !errors.Is(err, ErrNotInstalled) {
-		t.Errorf("error %v, want ErrNotInstalled", err)
+	if _, err := Start(t.Context(), ".", "nothing", "job.json"); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("error %v, want ErrUnavailable", err)
 	}
 }
 
@@ -118,7 +139,7 @@ func TestAgree(t *testing.T) {
 		"longer":   {[]float64{2.5, 2.25, 2, 2}, false},
 		"NaN":      {[]float64{2.5, nan(), 2}, false},
 	} {
-		if err := Agree(ours, c.theirs); (err == nil) != c.agree {
+		if err := Agree(ours, c.theirs, CPU.Tolerance()); (err == nil) != c.agree {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -134,7 +155,7 @@ func TestWriteInputs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if job.Model != "tutorial" || job.Scale != data.Scale || job.Optimizer.LearningRate != 1e-4 {
+	if job.Model != "tutorial" || job.Place != CPU || job.Scale != data.Scale || job.Optimizer.LearningRate != 1e-4 {
 		t.Errorf("job %+v", job)
 	}
 	c, err := net.LoadCheckpoint(filepath.Join(dir, job.Weights))

@@ -8,10 +8,16 @@ A peer calls serve with a class that is made from a Job and has
     step(batch)          one training step; returns its loss, perhaps not yet computed
     wait(loss)           the loss as a float, once it and all updates are done
     infer(batch)         class probabilities as an array (N, classes) in host memory
+
+and, where it can tell,
+
+    device_memory()      the peak of a GPU's memory that it has held, in bytes
 """
 
+import gc
 import json
 import os
+import re
 import resource
 import sys
 import time
@@ -20,7 +26,11 @@ from dataclasses import dataclass
 import numpy as np
 from safetensors.numpy import load_file
 
-NOT_INSTALLED = 69  # exit status, EX_UNAVAILABLE of sysexits.h
+UNAVAILABLE = 69  # exit status, EX_UNAVAILABLE of sysexits.h
+
+
+class Unavailable(Exception):
+    """A peer can't take part here, on the device that its job names; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,8 @@ class Job:
     """What to do: the job file, with the arrays that it names."""
 
     mode: str
+    device: str  # "cpu", "cuda" or "cuda:N"
+    precision: str  # "fp32", "tf32" or "bf16"
     threads: int
     batch: int
     check: int
@@ -35,6 +47,11 @@ class Job:
     weights: dict  # name to float32 array, in gputrain's layouts
     images: np.ndarray  # (check * batch, 1, 28, 28) float32
     labels: np.ndarray  # (check * batch) int32
+
+    @property
+    def gpu(self):
+        """The GPU's number; None on the CPU."""
+        return None if self.device == "cpu" else int(self.device.partition(":")[2] or 0)
 
 
 def read_job(path):
@@ -47,6 +64,10 @@ def read_job(path):
         raise ValueError(f"mode {j['mode']}: want train or infer")
     if j["optimizer"]["method"] != "adam":
         raise ValueError(f"optimizer {j['optimizer']['method']}: the peers know adam alone")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", j["device"]):
+        raise ValueError(f"device {j['device']}: want cpu, cuda or cuda:N")
+    if j["precision"] not in (("fp32",) if j["device"] == "cpu" else ("fp32", "tf32", "bf16")):
+        raise ValueError(f"precision {j['precision']} on device {j['device']}: want fp32, or on a GPU tf32 or bf16")
     for field, least in ("threads", 1), ("batch", 1), ("check", 1):
         if j[field] < least:
             raise ValueError(f"{field} is {j[field]}, want {least} or more")
@@ -57,7 +78,7 @@ def read_job(path):
     if len(data["labels"]) < n or len(data["images"]) < n:
         raise ValueError(f"{len(data['labels'])} samples, want {j['check']} batches of {j['batch']}")
     return Job(
-        **{k: j[k] for k in ("mode", "threads", "batch", "check", "optimizer")},
+        **{k: j[k] for k in ("mode", "device", "precision", "threads", "batch", "check", "optimizer")},
         weights={k: v for k, v in weights.items() if not k.startswith("optimizer.")},
         images=data["images"][:n].astype(np.float32) * np.float32(j["scale"]),
         labels=data["labels"][:n].astype(np.int32),
@@ -104,8 +125,18 @@ def peak_rss():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
+def reset_peak_rss():
+    """Makes peak_rss count from now on, where that is possible."""
+    try:
+        with open("/proc/self/clear_refs", "w", encoding="ascii") as f:
+            f.write("5")
+    except OSError:  # not Linux: it counts from the process's start
+        pass
+
+
 def run(job, peer, requests, write):
-    """Answers requests, lines of text, until they end. write takes one object for each line of output."""
+    """Answers requests, lines of text, until they end or ask for another job, whose path it returns; None if they end.
+    write takes one object for each line of output."""
     batches = []
     for at in range(0, job.check * job.batch, job.batch):
         images, labels = job.images[at : at + job.batch], job.labels[at : at + job.batch]
@@ -128,17 +159,24 @@ def run(job, peer, requests, write):
     write({"loss": losses})
     for request in requests:
         word, _, count = request.strip().partition(" ")
+        if word == "job" and count:
+            return count
         if word != "go" or not count.isdecimal() or int(count) < 1:
-            raise ValueError(f"request {request.strip()!r}: want go N")
+            raise ValueError(f"request {request.strip()!r}: want go N or job JOB")
         start = time.perf_counter()
         repeat(int(count))
         seconds = time.perf_counter() - start
-        write({"seconds": seconds, "images": int(count) * job.batch, "peak_rss": peak_rss()})
+        line = {"seconds": seconds, "images": int(count) * job.batch, "peak_rss": peak_rss()}
+        if hasattr(peer, "device_memory"):
+            line["device_memory"] = peer.device_memory()
+        write(line)
+    return None
 
 
-def serve(name, make):
-    """Runs the peer called name on the job that the command line names. make(job) imports the framework and
-    returns the peer, so that settings that are read at import can be made first."""
+def serve(name, make, gpu=False):
+    """Runs the peer called name on the job that the command line names, and those that requests name after it.
+    make(job) imports the framework and returns the peer, so that settings that are read at import can be made first.
+    gpu says whether it knows GPUs."""
     # What a framework prints goes to standard error, the protocol's lines to standard output.
     lines = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -147,13 +185,23 @@ def serve(name, make):
         print(json.dumps(line), file=lines, flush=True)
 
     try:
-        job = read_job(sys.argv[1])
-        peer = make(job)
-        write({"peer": name, "version": peer.version, "settings": peer.settings})
-        run(job, peer, sys.stdin, write)
+        path, requests = sys.argv[1], iter(sys.stdin)
+        while path:
+            job = read_job(path)
+            if job.gpu is not None and not gpu:
+                raise Unavailable(f"{name} computes on the CPU alone here, not on a GPU")
+            peer = make(job)
+            write({"peer": name, "version": peer.version, "settings": peer.settings})
+            path = run(job, peer, requests, write)
+            job = peer = None
+            gc.collect()
+            reset_peak_rss()
     except ImportError as e:
         write({"error": f"{name} is not installed here ({e}); make bench-peers installs it"})
-        sys.exit(NOT_INSTALLED)
+        sys.exit(UNAVAILABLE)
+    except Unavailable as e:
+        write({"error": str(e)})
+        sys.exit(UNAVAILABLE)
     except Exception as e:
         write({"error": f"{type(e).__name__}: {e}"})
         raise

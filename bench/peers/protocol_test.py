@@ -3,6 +3,8 @@
 import json
 import math
 import os
+import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -24,7 +26,7 @@ def job_file(folder, **changes):
     images = np.arange(7 * 28 * 28).astype(np.uint8).reshape(7, 1, 28, 28)
     save_file({"images": images, "labels": np.arange(7, dtype=np.int32)}, os.path.join(folder, "d"))
     job = {
-        "model": "tutorial", "mode": "train", "threads": 1, "batch": 3, "check": 2,
+        "model": "tutorial", "mode": "train", "device": "cpu", "precision": "fp32", "threads": 1, "batch": 3, "check": 2,
         "weights": "w", "data": "d", "scale": 1 / 255,
         "optimizer": {"method": "adam", "learning_rate": 1e-4, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
     }  # fmt: skip
@@ -56,6 +58,22 @@ class Fake:
         return np.full((len(batch[0]), 10), 0.1, np.float32)
 
 
+def serve_here(path, requests):
+    """Runs a fake peer as a process of its own, on a job and requests, and returns the process when it is over."""
+    program = """
+import protocol, protocol_test
+def make(job):
+    peer = protocol_test.Fake()
+    peer.version, peer.settings = "1", job.mode
+    return peer
+protocol.serve("fake", make)
+"""
+    return subprocess.run(
+        [sys.executable, "-c", program, path], input=requests, capture_output=True, text=True, check=False,
+        cwd=os.path.dirname(os.path.abspath(__file__)),
+    )  # fmt: skip
+
+
 class Protocol(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -74,10 +92,17 @@ class Protocol(unittest.TestCase):
     def test_refuses_what_peers_cannot_do(self):
         for change in (
             {"model": "mlp"}, {"mode": "sleep"}, {"threads": 0}, {"batch": 0}, {"check": 3},
-            {"optimizer": {"method": "sgd"}},
+            {"optimizer": {"method": "sgd"}}, {"device": "gpu"}, {"device": "cuda:x"}, {"precision": "tf32"},
+            {"device": "cuda", "precision": "fp16"},
         ):  # fmt: skip
             with self.subTest(change), self.assertRaises(ValueError):
                 protocol.read_job(job_file(self.folder, **change)[0])
+
+    def test_reads_a_job_of_a_gpu(self):
+        for device, number in ("cuda", 0), ("cuda:0", 0), ("cuda:12", 12):
+            job = protocol.read_job(job_file(self.folder, device=device, precision="bf16")[0])
+            self.assertEqual((job.device, job.precision, job.gpu), (device, "bf16", number))
+        self.assertIsNone(protocol.read_job(job_file(self.folder)[0]).gpu)
 
     def test_trains_and_times_what_it_is_asked(self):
         job, peer, lines = protocol.read_job(job_file(self.folder)[0]), Fake(), []
@@ -90,6 +115,36 @@ class Protocol(unittest.TestCase):
         # 2 for the check, 5 and 1 for the repeats: the batches that begin with labels 0 and 3 in turn.
         self.assertEqual(peer.seen, [0, 3] + [0, 3, 0, 3, 0] + [0])
 
+    def test_tells_the_memory_of_a_device(self):
+        job, peer, lines = protocol.read_job(job_file(self.folder)[0]), Fake(), []
+        peer.device_memory = lambda: 5 << 20
+        protocol.run(job, peer, ["go 1\n"], lines.append)
+        self.assertEqual(lines[1]["device_memory"], 5 << 20)
+
+    def test_goes_on_with_another_job(self):
+        job, peer, lines = protocol.read_job(job_file(self.folder)[0]), Fake(), []
+        requests = iter(["go 1\n", "job /a folder/other.json\n", "go 2\n"])
+        self.assertEqual(protocol.run(job, peer, requests, lines.append), "/a folder/other.json")
+        self.assertEqual(len(lines), 2)
+        self.assertIsNone(protocol.run(job, peer, requests, lines.append))
+        self.assertEqual([line.get("images") for line in lines[2:]], [None, 6])
+
+    def test_serves_job_after_job(self):
+        small, _ = job_file(self.folder)
+        folder = os.path.join(self.folder, "other")
+        os.mkdir(folder)
+        large, _ = job_file(folder, mode="infer", batch=2)
+        done = serve_here(small, f"go 1\njob {large}\ngo 1\n")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual([line.get("settings") for line in lines], ["train", None, None, "infer", None, None])
+        self.assertEqual([line.get("images") for line in lines], [None, None, 3, None, None, 2])
+
+    def test_refuses_a_gpu_that_it_does_not_know(self):
+        done = serve_here(job_file(self.folder, device="cuda", precision="tf32")[0], "")
+        self.assertEqual(done.returncode, protocol.UNAVAILABLE)
+        self.assertIn("fake computes on the CPU alone", json.loads(done.stdout)["error"])
+
     def test_infers_without_steps(self):
         job, peer, lines = protocol.read_job(job_file(self.folder, mode="infer")[0]), Fake(), []
         protocol.run(job, peer, ["go 5\n"], lines.append)
@@ -99,7 +154,7 @@ class Protocol(unittest.TestCase):
             self.assertAlmostEqual(loss, math.log(10), places=6)
 
     def test_refuses_other_requests(self):
-        for request in "stop", "go", "go 0", "go -1", "go 1 1":
+        for request in "stop", "job", "go", "go 0", "go -1", "go 1 1":
             with self.subTest(request), self.assertRaises(ValueError):
                 protocol.run(protocol.read_job(job_file(self.folder)[0]), Fake(), [request], lambda line: None)
 

@@ -1,72 +1,193 @@
-"""The tutorial's network in PyTorch."""
+"""The tutorial's network in PyTorch, on the CPU or on a GPU."""
 
+import gc
+import math
 import os
+import time
 
-from protocol import serve
+from protocol import Unavailable, serve
+
+
+class Network:
+    """The network on a device, its images and filters in a layout (a memory format), with Adam to train it."""
+
+    def __init__(self, torch, job, device, layout):
+        self.torch, self.job, self.device, self.layout = torch, job, device, layout
+        train = job.mode == "train"
+        self.w = {name: self.place(value).requires_grad_(train) for name, value in job.weights.items()}
+        if train:
+            o = job.optimizer
+            # On a GPU a captured step is the same each time, so epsilon stays as it is, as PyTorch's users have it: over 20 steps
+            # of 50 images that moves losses by 3e-4, within what peers may differ by.
+            self.epsilon_changes = device.type == "cpu"
+            self.adam = torch.optim.Adam(
+                self.w.values(), lr=o["learning_rate"], betas=(o["beta1"], o["beta2"]), eps=o["epsilon"],
+                fused=True, capturable=device.type != "cpu",
+            )  # fmt: skip
+            self.steps = 0
+        self.work = self.step if train else self.infer
+
+    def place(self, array):
+        """An array as a tensor, those of four dimensions in the network's layout."""
+        t = self.torch.tensor(array, device=self.device)
+        if t.dim() < 4:
+            return t
+        # contiguous() would leave one channel's strides as they are, which name channels first.
+        return self.torch.empty_like(t, memory_format=self.layout).copy_(t)
+
+    def batch(self, images, labels):
+        """What work takes: the images, and in training their labels."""
+        images = (self.place(images),)
+        return (*images, self.place(labels).long()) if self.job.mode == "train" else images
+
+    def logits(self, x):
+        F, w = self.torch.nn.functional, self.w
+        for conv in "conv1", "conv2":
+            x = F.conv2d(x, w[conv + ".weight"], w[conv + ".bias"], padding=2)
+            x = F.max_pool2d(F.relu(x), 2)
+        x = F.relu(F.linear(x.flatten(1), w["dense1.weight"], w["dense1.bias"]))
+        return F.linear(x, w["dense2.weight"], w["dense2.bias"])
+
+    def arithmetic(self):
+        """The context that computes in the job's precision; the weights themselves are float32."""
+        bf16 = self.job.precision == "bf16"
+        return self.torch.autocast(self.device.type, self.torch.bfloat16, enabled=bf16, cache_enabled=False)
+
+    def step(self, images, labels):
+        """A training step; returns its loss."""
+        if self.epsilon_changes:
+            self.steps += 1
+            # PyTorch adds epsilon to the corrected second moment's root, sqrt(v)/sqrt(1-beta2^t).
+            o = self.job.optimizer
+            self.adam.param_groups[0]["eps"] = o["epsilon"] / (1 - o["beta2"] ** self.steps) ** 0.5
+        with self.arithmetic():
+            loss = self.torch.nn.functional.cross_entropy(self.logits(images), labels)
+        loss.backward()
+        self.adam.step()
+        self.adam.zero_grad(set_to_none=True)
+        return loss.detach()
+
+    def infer(self, images):
+        """Class probabilities."""
+        with self.torch.inference_mode(), self.arithmetic():
+            return self.torch.nn.functional.softmax(self.logits(images).float(), dim=1)
+
+    def restart(self):
+        """Puts weights and moments back to what they were at first, where they are."""
+        if self.job.mode != "train":
+            return
+        self.steps = 0
+        with self.torch.no_grad():
+            for name, value in self.job.weights.items():
+                self.w[name].copy_(self.torch.tensor(value))
+            for state in self.adam.state.values():
+                for t in state.values():
+                    t.zero_()
+
+
+def captured(torch, work, example):
+    """Captures work as one CUDA graph. Returns a function of tensors like example's, which it copies to where the graph
+    reads them; what it returns is overwritten by its next call. Capturing does the work some times."""
+    inputs = [t.clone() for t in example]
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):  # cuDNN measures its algorithms, Adam makes its moments
+            work(*inputs)
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, stream=stream):
+        output = work(*inputs)
+
+    def run(*batch):
+        for to, t in zip(inputs, batch):
+            to.copy_(t)
+        graph.replay()
+        return output
+
+    return run
+
+
+def seconds(torch, run, example):
+    """The least time of run over some repeats."""
+    least = math.inf
+    for _ in range(4):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        for _ in range(20):
+            run(*example)
+        torch.cuda.synchronize()
+        least = min(least, time.perf_counter() - start)
+    return least
+
+
+def fastest(torch, job, device):
+    """Returns the network in that layout of two in which its work takes less time, what does the work, and words on both."""
+    best = math.inf, None
+    for name, layout in ("channels last", torch.channels_last), ("channels first", torch.contiguous_format):
+        network = Network(torch, job, device, layout)
+        example = network.batch(job.images[: job.batch], job.labels[: job.batch])
+        how = "eager kernels in one CUDA graph"
+        try:
+            run = captured(torch, network.work, example)
+        except RuntimeError as e:
+            how = "eager, since a CUDA graph failed (" + str(e).partition("\n")[0] + ")"
+            network = Network(torch, job, device, layout)
+            run = network.work
+            run(*example)  # as a warm-up
+        took = seconds(torch, run, example)
+        network.restart()
+        if took < best[0]:
+            best = took, (network, run, f"{how}, {name} (the faster of two layouts)")
+    return best[1]
 
 
 class Torch:
     def __init__(self, job):
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # or PyTorch warns of drivers
+        if job.gpu is None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""  # or PyTorch warns of drivers
         import torch
-        import torch.nn.functional as F
 
-        torch.set_num_threads(job.threads)
-        torch.set_num_interop_threads(1)
-        self.torch = torch
-        self.version = torch.__version__
-        # The fastest step at batch 50 on two threads took 30 ms so, and 39 ms with torch.compile and channels first.
-        # torch.compile with channels last has not been measured on an idle machine yet.
-        self.settings = "eager, oneDNN, channels last, fused Adam; threads by set_num_threads"
-        train = job.mode == "train"
-        self.w = w = {}
-        for name, value in job.weights.items():
-            t = torch.tensor(value)
-            if t.dim() == 4:
-                t = t.contiguous(memory_format=torch.channels_last)
-            w[name] = t.requires_grad_(train)
-
-        def logits(x):
-            for conv in "conv1", "conv2":
-                x = F.conv2d(x, w[conv + ".weight"], w[conv + ".bias"], padding=2)
-                x = F.max_pool2d(F.relu(x), 2)
-            x = F.relu(F.linear(x.flatten(1), w["dense1.weight"], w["dense1.bias"]))
-            return F.linear(x, w["dense2.weight"], w["dense2.bias"])
-
-        def mean_loss(images, labels):
-            return F.cross_entropy(logits(images), labels)
-
-        def probabilities(images):
-            return F.softmax(logits(images), dim=1)
-
-        self.mean_loss, self.probabilities = mean_loss, probabilities
-        if train:
-            o = job.optimizer
-            self.epsilon, self.beta2 = o["epsilon"], o["beta2"]
-            self.adam = torch.optim.Adam(w.values(), lr=o["learning_rate"], betas=(o["beta1"], o["beta2"]), fused=True)
-            self.steps = 0
+        self.torch, self.version = torch, torch.__version__
+        if job.gpu is None:
+            torch.set_num_threads(job.threads)
+            if torch.get_num_interop_threads() != 1:  # it may be set once
+                torch.set_num_interop_threads(1)
+            # The fastest step at batch 50 on two threads took 30 ms so, and 39 ms with torch.compile and channels first.
+            # torch.compile with channels last has not been measured on an idle machine yet.
+            self.network = Network(torch, job, torch.device("cpu"), torch.channels_last)
+            self.run = self.network.work
+            self.settings = "eager, oneDNN, channels last, fused Adam; threads by set_num_threads"
+            return
+        if job.gpu >= (count := torch.cuda.device_count()):
+            raise Unavailable(f"PyTorch {torch.__version__} finds {count or 'no'} GPU here, none of number {job.gpu}")
+        torch.cuda.set_device(job.gpu)
+        # In bf16 this is for what autocast leaves in float32.
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = job.precision != "fp32"
+        torch.backends.cudnn.benchmark = True
+        self.network, self.run, how = fastest(torch, job, torch.device("cuda", job.gpu))
+        gc.collect()
+        torch.cuda.empty_cache()  # of what the other layout took
+        torch.cuda.reset_peak_memory_stats()
+        self.device_memory = torch.cuda.max_memory_reserved
+        arithmetic = {"fp32": "float32", "tf32": "TF32", "bf16": "bfloat16 by autocast"}[job.precision]
+        self.settings = (
+            f"{how}, fused Adam, {arithmetic}, cudnn.benchmark; batches are in the GPU's memory; "
+            f"CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
+        )
 
     def put(self, images, labels):
-        images = self.torch.tensor(images).contiguous(memory_format=self.torch.channels_last)
-        return images, self.torch.tensor(labels).long()
+        return self.network.batch(images, labels)
 
     def step(self, batch):
-        self.steps += 1
-        # PyTorch adds epsilon to the corrected second moment's root, sqrt(v)/sqrt(1-beta2^t).
-        self.adam.param_groups[0]["eps"] = self.epsilon / (1 - self.beta2**self.steps) ** 0.5
-        self.adam.zero_grad(set_to_none=True)
-        loss = self.mean_loss(*batch)
-        loss.backward()
-        self.adam.step()
-        return loss
+        return self.run(*batch)
 
     def wait(self, loss):
         return loss.item()
 
     def infer(self, batch):
-        with self.torch.inference_mode():
-            return self.probabilities(batch[0]).numpy()
+        return self.run(*batch).cpu().numpy()
 
 
 if __name__ == "__main__":
-    serve("torch", Torch)
+    serve("torch", Torch, gpu=True)

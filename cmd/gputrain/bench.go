@@ -57,7 +57,8 @@ A simulated GPU shows counts, because its times mean nothing.
 
 Peers are other frameworks, which do the same work from the same weights; make
 bench-peers, in the folder of gputrain's sources, installs them. Their losses
-must agree with gputrain's before they are timed.
+must agree with gputrain's before they are timed. On a GPU torch and jax run on
+that GPU, in the same precision.
 
 Ctrl-C ends early and shows what was measured so far.
 
@@ -66,7 +67,8 @@ Examples:
   gputrain bench --device cpu,reference --mode train --batch 10
   gputrain bench --threads 1,2 --html report.html
   gputrain bench --model tutorial,lenet5,mlp --csv >bench.csv
-  gputrain bench --peers all`,
+  gputrain bench --peers all
+  gputrain bench --device cuda --precision bf16 --peers torch,jax`,
 		Flags:  flags,
 		Action: a.bench,
 	}
@@ -283,6 +285,10 @@ func describeGPUSubject(s *bench.Subject, p cuda.Precision) {
 		s.Tolerance = 2e-2
 	default:
 		s.Tolerance = 2e-3
+	}
+	s.Peers = peers.Place{Device: s.Name, Precision: string(p)}
+	if d, ok := s.Device.(interface{ Precision() cuda.Precision }); ok {
+		s.Peers.Precision = string(d.Precision())
 	}
 	if simulated(s.Device.Name()) {
 		s.Simulated = "software simulates this GPU, and its times would say nothing of one"

@@ -49,6 +49,12 @@ type Framework interface {
 	Infer(i int) ([]float32, error)
 }
 
+// errGPU refuses jobs for a GPU.
+var errGPU = errors.New("it computes on the CPU alone here, not on a GPU")
+
+// unavailable is the exit status of a peer that can't take part.
+const unavailable = 69
+
 // Main is the main function of the peer called name, whose framework is the Go
 // module of that path. set prepares the framework for the work; GOMAXPROCS is
 // the number of threads asked for by then.
@@ -79,6 +85,9 @@ func Main(name, module string, set func(*Work) (Framework, error)) {
 		if err := write(map[string]string{"error": err.Error()}); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
+		if errors.Is(err, errGPU) {
+			os.Exit(unavailable)
+		}
 		os.Exit(1)
 	}
 }
@@ -108,6 +117,8 @@ func Read(path string) (*Work, error) {
 	switch {
 	case w.Model != peers.Model:
 		return nil, fmt.Errorf("model %s: the peers know %s alone", w.Model, peers.Model)
+	case w.Place.GPU():
+		return nil, errGPU
 	case w.Mode != peers.Train && w.Mode != peers.Infer:
 		return nil, fmt.Errorf("mode %s: want train or infer", w.Mode)
 	case w.Optimizer.Method != net.Adam:

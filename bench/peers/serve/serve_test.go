@@ -155,7 +155,7 @@ func TestRunInfersWithoutSteps(t *testing.T) {
 		t.Errorf("%d steps, %d batches inferred", len(f.steps), len(f.seen))
 	}
 	for i, loss := range lines[0].(map[string]any)["loss"].([]float64) {
-		if err := peers.Agree([]float64{math.Log(10)}, []float64{loss}); err != nil {
+		if err := peers.Agree([]float64{math.Log(10)}, []float64{loss}, peers.CPU.Tolerance()); err != nil {
 			t.Errorf("loss %d %v", i, err)
 		}
 	}
@@ -177,6 +177,12 @@ func (*broken) Step(int) (float64, error) { return 0, errBroken }
 
 func TestRunReportsTheFrameworksError(t *testing.T) {
 	if _, err := run(t, job(t, nil), &broken{}, ""); !errors.Is(err, errBroken) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestReadRefusesGPUs(t *testing.T) {
+	if _, err := Read(job(t, func(j *peers.Job) { j.Device, j.Precision = "cuda", "tf32" })); !errors.Is(err, errGPU) {
 		t.Errorf("error %v", err)
 	}
 }

@@ -1,0 +1,176 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/gputrain/gputrain/bench/peers"
+)
+
+// company is what peers are asked for to keep a subject company.
+type company struct {
+	place   peers.Place
+	threads int // 0 on a GPU
+	with    int // the first subject there, whose losses are the right ones
+}
+
+// companies returns each once: a CPU's by its threads, a GPU's. Where nothing can be timed there are none, nor where
+// threads can't be chosen.
+func (r *run) companies() []company {
+	var out []company
+	first := map[peers.Place]int{}
+	for i, s := range r.Subjects {
+		place := s.place()
+		if s.Simulated != "" {
+			continue
+		}
+		if _, ok := first[place]; !ok {
+			first[place] = i
+		}
+		c := company{place: place, threads: s.Threads, with: first[place]}
+		if (c.threads > 0 || place.GPU()) && !slices.Contains(out, c) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// startPeers starts the peers for a work, and notes which can't take part.
+func (r *run) startPeers(j *job) (out []*contender, err error) {
+	if len(r.Peers) == 0 {
+		return nil, nil
+	}
+	if j.Model != peers.Model {
+		r.note("Peers know the model %s alone: %s is without them.", peers.Model, j.Model)
+		return nil, nil
+	}
+	for _, s := range r.Subjects {
+		if s.Simulated != "" {
+			r.note("There are no peers on %s: %s.", s.Name, s.Simulated)
+		}
+	}
+	companies := r.companies()
+	if len(companies) == 0 {
+		return nil, nil
+	}
+	dir, err := os.MkdirTemp("", "gputrain-bench-")
+	if err != nil {
+		return nil, err
+	}
+	// Peers have read all by the time that they have shown their losses.
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	work, err := peers.WriteInputs(dir, j.plan.Network, r.Optimizer, r.Seed, j.batches[0].Data, len(j.batches)*j.Batch)
+	if err != nil {
+		return nil, err
+	}
+	work.Mode, work.Batch, work.Check = j.Mode, j.Batch, len(j.batches)
+	losses := map[int][]float64{} // by subject
+	for i, c := range companies {
+		work.Place, work.Threads = c.place, max(c.threads, 1)
+		path := filepath.Join(dir, fmt.Sprintf("job-%d.json", i))
+		if err := work.Write(path); err != nil {
+			return out, err
+		}
+		if losses[c.with] == nil {
+			if losses[c.with], err = r.ourLosses(j, c.with, work); err != nil {
+				return out, err
+			}
+		}
+		for _, name := range r.Peers {
+			if err := r.ctx.Err(); err != nil {
+				return out, err
+			}
+			key := peerKey{name, c.place}
+			if r.unavailable[key] {
+				continue
+			}
+			r.step(0, fmt.Sprintf("starting %s: %v", key, j.Work))
+			p, err := r.startPeer(j, key, path, c, losses[c.with])
+			switch {
+			case errors.Is(err, peers.ErrUnavailable):
+				r.note("Not timed: %s.", firstLine(err))
+				r.unavailable[key] = true
+			case err != nil:
+				r.note("Not timed (%v): %s.", j.Work, firstLine(err))
+			default:
+				out = append(out, p)
+			}
+		}
+	}
+	return out, nil
+}
+
+// peerKey tells a peer by its name and where it computes.
+type peerKey struct {
+	name  string
+	place peers.Place
+}
+
+// String names a peer in tables.
+func (k peerKey) String() string {
+	if k.place.GPU() {
+		return fmt.Sprintf("%s (%s)", k.name, k.place.Device)
+	}
+	return k.name
+}
+
+// startPeer starts a peer, which must agree with our losses.
+func (r *run) startPeer(j *job, key peerKey, path string, with company, ours []float64) (*contender, error) {
+	p, end, err := r.peer(key, path)
+	if err != nil {
+		return nil, err
+	}
+	tolerance := with.place.Tolerance()
+	if err := peers.Agree(ours, p.Losses, tolerance); err != nil {
+		return nil, errors.Join(err, end())
+	}
+	c := &contender{place: with.place, close: end, m: Measurement{Work: j.Work, Who: key.String(), Version: p.Version, Peer: true, Threads: with.threads,
+		Settings: p.Settings, MulAdds: batchMulAdds(j.plan, j.Work), Check: Check{Against: "gputrain on " + r.Subjects[with.with].Name,
+			What: fmt.Sprintf("losses of %d batches", len(ours)), Distance: peers.Distance(ours, p.Losses), Tolerance: tolerance}}}
+	c.repeat = func(n int) (float64, error) {
+		got, err := p.Repeat(n)
+		c.m.PeakRSS, c.m.DeviceMemory = max(c.m.PeakRSS, got.PeakRSS), max(c.m.DeviceMemory, got.DeviceMemory)
+		return got.Seconds, err
+	}
+	return c, nil
+}
+
+// peer returns a peer that has begun a job, and what ends it after a work. On the CPU a process does one job, so that its
+// memory is this job's. To begin on a GPU takes many seconds, so there a process does all, until closePeers.
+func (r *run) peer(key peerKey, path string) (p *peers.Peer, end func() error, err error) {
+	p = r.waiting[key]
+	if p == nil {
+		if p, err = peers.Start(r.ctx, r.PeersDir, key.name, path); err != nil {
+			return nil, nil, err
+		}
+		if !key.place.GPU() {
+			return p, p.Close, nil
+		}
+		r.waiting[key] = p
+	} else if err := p.Next(path); err != nil {
+		delete(r.waiting, key)
+		return nil, nil, errors.Join(err, p.Close())
+	}
+	return p, func() error { return nil }, nil
+}
+
+// closePeers ends those that wait for another work.
+func (r *run) closePeers() (err error) {
+	for _, p := range r.waiting {
+		err = errors.Join(err, p.Close())
+	}
+	return err
+}
+
+// ourLosses are what peers' losses must agree with: those of a subject.
+func (r *run) ourLosses(j *job, subject int, work peers.Job) (losses []float64, err error) {
+	p, err := j.compile(r.Subjects[subject])
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	return work.Losses(p, j.batches[0].Data)
+}

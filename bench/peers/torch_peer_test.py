@@ -1,0 +1,131 @@
+"""Tests of torch_peer.py on the CPU; make bench-peers runs them in PyTorch's environment."""
+
+import contextlib
+import dataclasses
+import tempfile
+import unittest
+from unittest import mock
+
+import numpy as np
+import torch
+
+import protocol
+import torch_peer
+from protocol_test import job_file
+
+
+class FakeGraph:
+    """Stands for torch.cuda.CUDAGraph where there is no GPU: what runs while it captures is run again at each replay, on
+    the same inputs and into the same output."""
+
+    capturing = None
+
+    def __init__(self):
+        self.replays = 0
+
+    def replay(self):
+        self.replays += 1
+        self.output.copy_(self.work(*self.inputs))
+
+
+@contextlib.contextmanager
+def fake_graph(graph, stream):
+    FakeGraph.capturing = graph
+    yield
+    FakeGraph.capturing = None
+
+
+@contextlib.contextmanager
+def fake_gpu(graph=fake_graph):
+    """Puts fakes in place of what torch_peer uses of torch.cuda."""
+
+    def tell(work):
+        def told(network, *inputs):
+            output = work(network, *inputs)
+            if FakeGraph.capturing:
+                g = FakeGraph.capturing
+                g.work, g.inputs, g.output = lambda *x: work(network, *x), inputs, output.clone()
+                return g.output
+            return output
+
+        return told
+
+    with contextlib.ExitStack() as stack:
+        for name, fake in {
+            "Stream": mock.Mock, "current_stream": mock.Mock, "stream": contextlib.nullcontext, "synchronize": mock.Mock(),
+            "CUDAGraph": FakeGraph, "graph": graph,
+        }.items():  # fmt: skip
+            stack.enter_context(mock.patch.object(torch.cuda, name, fake))
+        for name in "step", "infer":
+            stack.enter_context(mock.patch.object(torch_peer.Network, name, tell(getattr(torch_peer.Network, name))))
+        yield
+
+
+class TorchPeer(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def job(self, mode, **changes):
+        """A job whose weights are small enough for losses that mean something."""
+        job = protocol.read_job(job_file(self.folder, mode=mode)[0])
+        return dataclasses.replace(job, weights={k: v / 100 for k, v in job.weights.items()}, **changes)
+
+    def losses(self, job, network, run):
+        """The losses of two rounds of the job's batches, and of the first weights afterwards."""
+        out = []
+        for i in (0, 1, 0, 1):
+            lo = i * job.batch
+            out.append(run(*network.batch(job.images[lo : lo + job.batch], job.labels[lo : lo + job.batch])).clone().numpy())
+        return np.array(out)
+
+    def eager(self, job):
+        network = torch_peer.Network(torch, job, torch.device("cpu"), torch.contiguous_format)
+        return self.losses(job, network, network.work)
+
+    def test_a_graph_starts_at_the_first_weights(self):
+        # Both layouts sum in orders of their own, in float32.
+        for mode in "train", "infer":
+            job = self.job(mode)
+            with fake_gpu(), self.subTest(mode):
+                network, run, how = torch_peer.fastest(torch, job, torch.device("cpu"))
+                self.assertIn("in one CUDA graph, channels", how)
+                np.testing.assert_allclose(self.losses(job, network, run), self.eager(job), rtol=1e-5, atol=1e-6)
+
+    def test_eager_where_a_graph_fails(self):
+        @contextlib.contextmanager
+        def failing(graph, stream):
+            yield
+            raise RuntimeError("no graph today\nand more")
+
+        job = self.job("train")
+        with fake_gpu(graph=failing):
+            network, run, how = torch_peer.fastest(torch, job, torch.device("cpu"))
+            self.assertIn("eager, since a CUDA graph failed (no graph today)", how)
+            np.testing.assert_allclose(self.losses(job, network, run), self.eager(job), rtol=1e-5, atol=1e-6)
+
+    def test_layouts(self):
+        job = self.job("train")
+        for layout, strides in (torch.channels_last, (784, 1, 28, 1)), (torch.contiguous_format, (784, 784, 28, 1)):
+            network = torch_peer.Network(torch, job, torch.device("cpu"), layout)
+            self.assertEqual(network.batch(job.images, job.labels)[0].stride(), strides)
+            self.assertEqual(network.w["conv2.weight"].is_contiguous(memory_format=layout), True)
+
+    def test_bfloat16_is_near(self):
+        # bfloat16 has 8 bits, so a rounding errs by 1 in 256 at most, and sums average that out.
+        for mode in "train", "infer":
+            with self.subTest(mode):
+                rounded, exact = self.eager(self.job(mode, precision="bf16")), self.eager(self.job(mode))
+                np.testing.assert_allclose(rounded, exact, rtol=3e-2, atol=3e-2)
+                self.assertFalse(np.array_equal(rounded, exact))
+
+    def test_no_gpu(self):
+        if torch.cuda.device_count() > 63:
+            self.skipTest("there is a GPU 63")
+        with self.assertRaises(protocol.Unavailable):
+            torch_peer.Torch(self.job("train", device="cuda:63", precision="tf32"))
+
+
+if __name__ == "__main__":
+    unittest.main()
