@@ -112,6 +112,38 @@ class TorchPeer(unittest.TestCase):
             self.assertEqual(network.batch(job.images, job.labels)[0].stride(), strides)
             self.assertEqual(network.w["conv2.weight"].is_contiguous(memory_format=layout), True)
 
+    def test_weights_have_the_strides_of_their_gradients(self):
+        job = self.job("train")
+        for layout in torch.channels_last, torch.contiguous_format:
+            network = torch_peer.Network(torch, job, torch.device("cpu"), layout)
+            w = network.w["conv1.weight"]  # of one channel, whose stride means nothing
+            values, own, other = w.detach().clone(), w.stride(), (25, 7, *w.stride()[2:])
+            w.data = w.data.as_strided(w.shape, other)
+            batch = network.batch(job.images, job.labels)
+            network.settle(*batch)
+            self.assertEqual(w.stride(), own)
+            self.assertTrue(torch.equal(w, values))
+            self.assertIsNone(w.grad)
+            network.logits(batch[0]).sum().backward()
+            for name, w in network.w.items():
+                self.assertEqual(w.stride(), w.grad.stride(), name)
+
+    def test_one_layout_suffices(self):
+        real, layouts = torch_peer.Network.__init__, []
+
+        def only_first(network, torch, job, device, layout):
+            layouts.append(layout)
+            if layout is torch.channels_last:
+                raise RuntimeError("not today")
+            real(network, torch, job, device, layout)
+
+        with fake_gpu(), mock.patch.object(torch_peer.Network, "__init__", only_first):
+            self.assertIn("channels first", torch_peer.fastest(torch, self.job("infer"), torch.device("cpu"))[2])
+        self.assertEqual(set(layouts), {torch.channels_last, torch.contiguous_format})
+        with mock.patch.object(torch_peer.Network, "__init__", mock.Mock(side_effect=RuntimeError("never"))):
+            with self.assertRaisesRegex(RuntimeError, "never"):
+                torch_peer.fastest(torch, self.job("infer"), torch.device("cpu"))
+
     def test_bfloat16_is_near(self):
         # bfloat16 has 8 bits, so a rounding errs by 1 in 256 at most, and sums average that out.
         for mode in "train", "infer":
