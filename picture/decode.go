@@ -51,7 +51,7 @@ func CheckSize(width, height, most int) error {
 // upright. It asks admit before it takes memory for the pixels, some 20 bytes for
 // each at most, and gives up with admit's error if there is one.
 func Decode(file []byte, admit func(width, height int) error) (image.Image, error) {
-	config, format, err := image.DecodeConfig(bytes.NewReader(file))
+	config, format, err := image.DecodeConfig(&fileReader{*bytes.NewReader(file), file})
 	if errors.Is(err, image.ErrFormat) {
 		return nil, fmt.Errorf("%w; convert it to one", ErrFormat)
 	}
@@ -61,7 +61,7 @@ func Decode(file []byte, admit func(width, height int) error) (image.Image, erro
 	if err := admit(config.Width, config.Height); err != nil {
 		return nil, err
 	}
-	img, _, err := image.Decode(bytes.NewReader(file))
+	img, _, err := image.Decode(&fileReader{*bytes.NewReader(file), file})
 	if err != nil {
 		return nil, fmt.Errorf("damaged %s image: %w", format, err)
 	}
@@ -69,4 +69,20 @@ func Decode(file []byte, admit func(width, height int) error) (image.Image, erro
 		return nil, fmt.Errorf("damaged %s image: it has no pixels", format)
 	}
 	return orientationOf(file).turned(img), nil
+}
+
+// fileReader reads a file in memory, and lets package image see its first bytes
+// without a buffer of its own.
+type fileReader struct {
+	bytes.Reader
+	file []byte
+}
+
+// Peek returns the next n bytes without reading them, or those that there are.
+func (r *fileReader) Peek(n int) ([]byte, error) {
+	next := r.file[len(r.file)-r.Len():]
+	if n > len(next) {
+		return next, io.EOF
+	}
+	return next[:n], nil
 }

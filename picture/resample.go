@@ -1,35 +1,34 @@
 package picture
 
-import (
-	"encoding/binary"
-	"image"
-	"math"
-)
+import "math"
 
 // resampled scales an image, moves it, and returns side x side of its values: what
 // lies at x in it comes to scale*x + left, and 0 to where nothing does. It is
 // bilinear, over all pixels that a smaller one covers where it scales down.
 // golang.org/x/image/draw does the same for every kind of colour, and took most of a
 // digit's preparation so.
-func resampled(img *image.Gray16, scale, left, top float64, side int) []float64 {
-	width, height := img.Rect.Dx(), img.Rect.Dy()
-	columns, rows := windows(side, width, scale, left), windows(side, height, scale, top)
+func (n *ink) resampled(scale, left, top float64, side int) []float64 {
+	columns, rows := windows(side, n.width, scale, left), windows(side, n.height, scale, top)
 	out := make([]float64, side*side)
-	line := make([]float64, width)
+	line := make([]float64, n.width)
 	for y, row := range rows {
+		if len(row.weights) == 0 {
+			continue
+		}
 		clear(line)
 		for k, weight := range row.weights {
-			pix := img.Pix[(row.first+k)*img.Stride:][:2*width]
-			for x := range line {
-				line[x] += weight * float64(binary.BigEndian.Uint16(pix[2*x:]))
+			for x, v := range n.values[(row.first+k)*n.width:][:len(line)] {
+				line[x] += weight * float64(v)
 			}
 		}
 		for x, column := range columns {
 			sum := 0.0
-			for k, weight := range column.weights {
-				sum += weight * line[column.first+k]
+			for k, v := range line[column.first:][:len(column.weights)] {
+				sum += column.weights[k] * v
 			}
-			out[y*side+x] = math.Round(sum) // so that what is symmetric stays so
+			if sum > 0 {
+				out[y*side+x] = math.Round(sum) // so that what is symmetric stays so
+			}
 		}
 	}
 	return out
@@ -51,8 +50,9 @@ func windows(n, size int, scale, offset float64) []window {
 		if middle < 0 || middle >= float64(size) {
 			continue
 		}
-		w := window{first: max(0, int(math.Floor(middle-reach+0.5)))}
-		last := min(size-1, int(math.Ceil(middle+reach-0.5)))
+		// Those whose middles are less than reach away.
+		w := window{first: max(0, int(math.Floor(middle-reach-0.5))+1)}
+		last := min(size-1, int(math.Ceil(middle+reach-0.5))-1)
 		start, sum := len(weights), 0.0
 		for k := w.first; k <= last; k++ {
 			weight := max(0, 1-math.Abs(float64(k)+0.5-middle)/reach)

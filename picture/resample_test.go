@@ -27,7 +27,11 @@ func TestResampled(t *testing.T) {
 		scale, left, top := 0.1+3*r.Float64(), 40*r.Float64()-20, 40*r.Float64()-20
 		want := image.NewGray16(image.Rect(0, 0, side, side))
 		draw.BiLinear.Transform(want, f64.Aff3{scale, 0, left, 0, scale, top}, img, img.Bounds(), draw.Src, nil)
-		got := resampled(img, scale, left, top, side)
+		from := &ink{width: img.Rect.Dx(), height: img.Rect.Dy()}
+		for i := range len(img.Pix) / 2 {
+			from.values = append(from.values, binary.BigEndian.Uint16(img.Pix[2*i:]))
+		}
+		got := from.resampled(scale, left, top, side)
 		values := make([]float64, side*side)
 		for i := range values {
 			values[i] = float64(binary.BigEndian.Uint16(want.Pix[2*i:]))

@@ -175,6 +175,7 @@ func (d *decoder) add(ctx context.Context, s *samples, name string, file []byte)
 		}
 		return problemf(status, "%s%s%s", where(s.n+1, name), oneLine(err.Error()), hint)
 	}
+	s.values = slices.Grow(s.values, len(pixels))
 	for _, p := range pixels {
 		s.values = append(s.values, float32(p)*byteScale)
 	}

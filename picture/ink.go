@@ -1,0 +1,203 @@
+package picture
+
+import (
+	"errors"
+	"image"
+	"image/color"
+	"math"
+	"slices"
+)
+
+// ink is how far each pixel's colour is from the background's, from 0 to the
+// greatest distance at 65535: thin strokes in a large image leave less than a
+// 255th of it when they are made smaller.
+type ink struct {
+	width, height int
+	values        []uint16 // row by row
+}
+
+// inkOf finds an image's background, and how far the pixels are from it.
+func inkOf(img image.Image) (*ink, error) {
+	if grey, ok := img.(*image.Gray); ok {
+		return inkOfGrey(grey)
+	}
+	canvas := opaque(img, backdrop(img))
+	out := &ink{width: canvas.Rect.Dx(), height: canvas.Rect.Dy()}
+	frame := out.frame()
+	var background [3]int
+	for k := range background {
+		var counts [256]int
+		for _, at := range frame {
+			counts[canvas.Pix[4*at+k]]++
+		}
+		background[k] = median(&counts)
+	}
+	squares := make([]int, out.width*out.height) // of distances
+	furthest := 0
+	for i := range squares {
+		for k, b := range background {
+			d := int(canvas.Pix[4*i+k]) - b
+			squares[i] += d * d
+		}
+		furthest = max(furthest, squares[i])
+	}
+	noise := make([]int, len(frame))
+	for i, at := range frame {
+		noise[i] = squares[at]
+	}
+	levels, err := levelsBetween(noise, furthest)
+	if err != nil {
+		return nil, err
+	}
+	out.values = make([]uint16, len(squares))
+	for i, s := range squares {
+		out.values[i] = levels.of(s)
+	}
+	return out, nil
+}
+
+// inkOfGrey is inkOf for grey images, in which each grey's distance is found once.
+func inkOfGrey(img *image.Gray) (*ink, error) {
+	out := &ink{width: img.Rect.Dx(), height: img.Rect.Dy()}
+	pix := img.Pix
+	if img.Stride != out.width {
+		pix = make([]uint8, 0, out.width*out.height)
+		for y := range out.height {
+			pix = append(pix, img.Pix[y*img.Stride:][:out.width]...)
+		}
+	}
+	pix = pix[:out.width*out.height]
+	frame := out.frame()
+	var counts [256]int
+	for _, at := range frame {
+		counts[pix[at]]++
+	}
+	background := median(&counts)
+	var there [256]bool
+	for _, grey := range pix {
+		there[grey] = true
+	}
+	var squares [256]int // by grey
+	furthest := 0
+	for grey := range squares {
+		if there[grey] {
+			squares[grey] = 3 * (grey - background) * (grey - background)
+			furthest = max(furthest, squares[grey])
+		}
+	}
+	noise := make([]int, len(frame))
+	for i, at := range frame {
+		noise[i] = squares[pix[at]]
+	}
+	levels, err := levelsBetween(noise, furthest)
+	if err != nil {
+		return nil, err
+	}
+	var values [256]uint16
+	for grey, s := range squares {
+		values[grey] = levels.of(s)
+	}
+	out.values = make([]uint16, len(pix))
+	for i, grey := range pix {
+		out.values[i] = values[grey]
+	}
+	return out, nil
+}
+
+// levels makes ink of distances from the background: none up to the floor, all of
+// it at the peak.
+type levels struct{ floor, peak float64 }
+
+// levelsBetween returns the levels of an image, given the squares of the distances
+// along its frame, which it puts in order, and of the greatest one.
+func levelsBetween(noise []int, furthest int) (levels, error) {
+	// What half of the frame reaches is noise; three deviations of it are
+	// background. The factor turns a median distance into a deviation.
+	slices.Sort(noise)
+	l := levels{3 * 1.4826 * distance(noise[len(noise)/2]), distance(furthest)}
+	if l.peak-l.floor < 16 {
+		return l, errors.New("there is nothing to see: all of the image has one colour")
+	}
+	return l, nil
+}
+
+// of returns the ink at a distance, given its square.
+func (l levels) of(square int) uint16 {
+	if square == 0 { // as of most pixels
+		return 0
+	}
+	return uint16(math.Round(math.MaxUint16 * max(distance(square)-l.floor, 0) / (l.peak - l.floor)))
+}
+
+// distance is that of colours, given the sum of its squares over red, green and
+// blue.
+func distance(square int) float64 { return math.Sqrt(float64(square) / 3) }
+
+// median returns the value in the middle of those counted, the upper one of two.
+func median(counts *[256]int) int {
+	n := 0
+	for _, c := range counts {
+		n += c
+	}
+	seen := 0
+	for v, c := range counts {
+		if seen += c; seen > n/2 {
+			return v
+		}
+	}
+	panic("BUG: median of nothing")
+}
+
+// backdrop returns black for an image that is light where it isn't transparent,
+// else white.
+func backdrop(img image.Image) color.Color {
+	if o, ok := img.(interface{ Opaque() bool }); ok && o.Opaque() {
+		return color.White
+	}
+	b := img.Bounds()
+	var light, cover float64
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			red, green, blue, alpha := img.At(x, y).RGBA()
+			light += float64(red+green+blue) / 3
+			cover += float64(alpha)
+		}
+	}
+	if light > cover/2 {
+		return color.Black
+	}
+	return color.White
+}
+
+// frame returns the indices of the pixels along the edges.
+func (n *ink) frame() []int {
+	out := make([]int, 0, 2*(n.width+n.height))
+	for y := range n.height {
+		step := max(1, n.width-1)
+		if y == 0 || y == n.height-1 {
+			step = 1
+		}
+		for x := 0; x < n.width; x += step {
+			out = append(out, y*n.width+x)
+		}
+	}
+	return out
+}
+
+// box returns the smallest rectangle with all pixels of at least a fifth of the
+// greatest ink.
+func (n *ink) box() image.Rectangle {
+	box := image.Rectangle{}
+	for y := range n.height {
+		first, last := n.width, -1
+		for x, v := range n.values[y*n.width : (y+1)*n.width] {
+			if v >= math.MaxUint16/5 {
+				first, last = min(first, x), x
+			}
+		}
+		if last >= 0 {
+			box = box.Union(image.Rect(first, y, last+1, y+1))
+		}
+	}
+	return box
+}
