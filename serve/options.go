@@ -16,7 +16,7 @@ type Options struct {
 	Examples    *net.Dataset        // images that the page offers, at most 100, of the network's input; may be nil
 
 	MaxBatch int           // images computed together; 0 for 64, and never more than the network was trained with
-	MaxWait  time.Duration // how long an image waits for others that are being read; 0 for 2 ms, below 0 for no wait
+	MaxWait  time.Duration // the most that an idle device waits for more images, and no more than half a batch's time; 0 for 5 ms, below 0 for no wait
 	Queue    int           // images that may wait; 0 for 1024
 
 	MaxImages int   // in one request; 0 for 256, at most Queue
@@ -41,7 +41,7 @@ const maxExamples = 100
 func (o Options) complete() (Options, error) {
 	orDefault(&o.Preparation, picture.Auto)
 	orDefault(&o.MaxBatch, 64)
-	orDefault(&o.MaxWait, 2*time.Millisecond)
+	orDefault(&o.MaxWait, 5*time.Millisecond)
 	orDefault(&o.Queue, 1024)
 	orDefault(&o.MaxImages, min(256, o.Queue))
 	orDefault(&o.MaxBody, 8<<20)

@@ -31,8 +31,8 @@ func (e *fullError) Error() string { return "too many images wait already" }
 //
 // Samples that wait are computed together. While the device is at work, those that
 // come gather for the next batch. An idle device waits for more only while there
-// are requests that have been read and are being decoded, and not for long: one
-// client alone is answered at once.
+// are requests that have been read and are being decoded, or a crowd that mostly
+// comes together, and not for long: one client alone is answered at once.
 type queue struct {
 	most    int           // samples that may wait
 	wait    time.Duration // for others to come
@@ -44,6 +44,7 @@ type queue struct {
 	jobs    []*job
 	waiting int // samples of jobs
 	coming  int // requests that are being decoded
+	crowd   crowd
 	calls   []func()
 	pace    time.Duration // one sample's share of a batch's time, smoothed
 	closed  bool
@@ -209,6 +210,7 @@ func (q *queue) run() {
 func (q *queue) next() (calls []func(), batch []*job) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	waited := false
 	for {
 		if calls, q.calls = q.calls, nil; len(calls) > 0 {
 			return calls, nil
@@ -222,10 +224,15 @@ func (q *queue) next() (calls []func(), batch []*job) {
 			continue
 		}
 		first := q.jobs[0]
-		left := time.Until(first.since.Add(q.wait))
-		if q.closed || left <= 0 || q.coming == 0 || first.trace || q.waiting >= first.model.batch {
+		missing := q.crowd.missing(q.waiting)
+		left := time.Until(q.crowd.until(first.since, q.wait))
+		if q.closed || first.trace || left <= 0 || q.coming == 0 && !missing || q.waiting >= first.model.batch {
+			if waited {
+				q.crowd.waited(q.waiting)
+			}
 			return nil, q.take()
 		}
+		waited = waited || missing
 		q.sleep(left)
 	}
 }
@@ -309,7 +316,7 @@ func (q *queue) compute(batch []*job) {
 		err = errDevice
 	} else {
 		q.metrics.computed(samples, took)
-		q.smooth(took / time.Duration(samples))
+		q.computed(samples, took)
 	}
 	for _, j := range batch {
 		a := answer{trace: trace, err: err}
@@ -320,10 +327,13 @@ func (q *queue) compute(batch []*job) {
 	}
 }
 
-// smooth takes the time of a sample into the mean of about the last ten batches.
-func (q *queue) smooth(sample time.Duration) {
+// computed takes a batch into the crowd, and the time of a sample into the mean of
+// about the last ten batches.
+func (q *queue) computed(samples int, took time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.crowd.batch(samples, q.waiting, time.Now(), took)
+	sample := took / time.Duration(samples)
 	if q.pace == 0 {
 		q.pace = sample
 	}

@@ -58,7 +58,7 @@ Examples:
 			&cli.BoolFlag{Name: "no-activations", EnvVars: env("no-activations"), Category: "Server", Usage: "don't show what each layer makes of an image"},
 			&cli.DurationFlag{Name: "reload", Value: 2 * time.Second, EnvVars: env("reload"), Category: "Server", Usage: "look for a new checkpoint every `TIME`; 0 is never"},
 			&cli.IntFlag{Name: "max-batch", Value: 64, EnvVars: env("max-batch"), Category: "Limits", Usage: "compute at most `N` images together, and never more than in training"},
-			&cli.DurationFlag{Name: "max-wait", Value: 2 * time.Millisecond, EnvVars: env("max-wait"), Category: "Limits", Usage: "wait `TIME` for requests that are being read, to compute them together"},
+			&cli.DurationFlag{Name: "max-wait", Value: 5 * time.Millisecond, EnvVars: env("max-wait"), Category: "Limits", Usage: "wait at most `TIME`, and half a batch's, for more images to compute together"},
 			&cli.IntFlag{Name: "queue", Value: 1024, EnvVars: env("queue"), Category: "Limits", Usage: "let at most `N` images wait"},
 			&cli.StringFlag{Name: "max-body", Value: "8MiB", EnvVars: env("max-body"), Category: "Limits", Usage: "take bodies of at most `SIZE`"},
 			&cli.IntFlag{Name: "max-pixels", Value: 16_000_000, EnvVars: env("max-pixels"), Category: "Limits", Usage: "take images of at most `N` pixels"},
