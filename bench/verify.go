@@ -22,9 +22,10 @@ const (
 	// checkSteps is how many losses are compared: the first judges the forward pass, those after it the updates before
 	// them. A reference takes seconds for each.
 	checkSteps = 3
-	// checkImages is how many images' probabilities are compared, spread over a mini-batch, and how many different images
-	// a mini-batch holds whose loss is, see [job.checked].
+	// checkImages is how many images' probabilities are compared, spread over a mini-batch.
 	checkImages = 16
+	// differentImages is how many different images a mini-batch has at most whose loss is compared, see [job.checked].
+	differentImages = 8
 	// checkTolerance is that of float32, whose losses of the built-in models differ from the reference's by less than
 	// 1e-6 after three steps. An update that leaves out one convolution's biases shows by more than 1e-5.
 	checkTolerance = 1e-5
@@ -73,15 +74,15 @@ func (j *job) refer(ctx context.Context) (v *verdict, err error) {
 }
 
 // different returns how many different images are in a mini-batch whose loss is compared: the greatest divisor of the batch's
-// size that is at most checkImages. All are where that would leave few, and where what a layer does with an image depends
+// size that is at most differentImages. All are where that would leave few, and where what a layer does with an image depends
 // on its place: dropout's masks do.
 func (j *job) different() int {
-	n := min(j.Batch, checkImages)
+	n := min(j.Batch, differentImages)
 	for j.Batch%n != 0 {
 		n--
 	}
 	dropout := slices.ContainsFunc(j.plan.Network.Layers, func(l net.Layer) bool { _, is := l.(*net.Dropout); return is })
-	if n < checkImages/4 || dropout {
+	if n < differentImages/2 || dropout {
 		return j.Batch
 	}
 	return n
