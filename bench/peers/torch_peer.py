@@ -72,9 +72,12 @@ class Network:
         with self.torch.inference_mode(), self.arithmetic():
             return self.torch.nn.functional.softmax(self.logits(images).float(), dim=1)
 
-    def settle(self, images, labels):
-        """Gives each weight the strides of its gradient, which fused Adam wants on a GPU: where there is one channel or one
-        unit, strides that name the same order of memory may differ."""
+    def settle(self, *batch):
+        """Gives each weight the strides of its gradient, which fused Adam wants on a GPU: where there is one channel, strides
+        that name the same order of memory may differ."""
+        if self.job.mode != "train":
+            return
+        images, labels = batch
         with self.arithmetic():
             loss = self.torch.nn.functional.cross_entropy(self.logits(images), labels)
         loss.backward()
@@ -96,19 +99,21 @@ class Network:
                     t.zero_()
 
 
-def captured(torch, work, example):
-    """Captures work as one CUDA graph. Returns a function of tensors like example's, which it copies to where the graph
-    reads them; what it returns is overwritten by its next call. Capturing does the work some times."""
+def captured(torch, network, example):
+    """Captures a network's work as one CUDA graph. Returns a function of tensors like example's, which it copies to where the
+    graph reads them; what it returns is overwritten by its next call. Capturing does the work some times."""
     inputs = [t.clone() for t in example]
+    # All on one stream: autograd and cuBLAS remember on which they began, and capturing fails where that is another one.
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
+        network.settle(*inputs)
         for _ in range(3):  # cuDNN measures its algorithms, Adam makes its moments
-            work(*inputs)
+            network.work(*inputs)
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph, stream=stream):
-        output = work(*inputs)
+        output = network.work(*inputs)
 
     def run(*batch):
         for to, t in zip(inputs, batch):
@@ -142,30 +147,25 @@ def fastest(torch, job, device):
             failed = e
             continue
         if took < best[0]:
-            best = took, (*found, f"{how}, {name} (the faster of two layouts)")
+            best = took, (*found, f"{how}, {name}")
     if best[1] is None:
         raise failed
-    return best[1]
+    network, run, how = best[1]
+    return network, run, how + (" (the faster of two layouts)" if failed is None else f" (another layout failed: {failed})")
 
 
 def prepared(torch, job, device, layout):
     """Prepares the network in a layout. Returns the time that its work takes, the network, what does its work, and words on
     that."""
-
-    def start():
-        network = Network(torch, job, device, layout)
-        example = network.batch(job.images[: job.batch], job.labels[: job.batch])
-        if job.mode == "train":
-            network.settle(*example)
-        return network, example
-
-    network, example = start()
+    network = Network(torch, job, device, layout)
+    example = network.batch(job.images[: job.batch], job.labels[: job.batch])
     how = "eager kernels in one CUDA graph"
     try:
-        run = captured(torch, network.work, example)
+        run = captured(torch, network, example)
     except RuntimeError as e:
         how = "eager, since a CUDA graph failed (" + str(e).partition("\n")[0] + ")"
-        network, example = start()
+        network = Network(torch, job, device, layout)
+        network.settle(*example)
         run = network.work
         run(*example)  # as a warm-up
     took = seconds(torch, run, example)
