@@ -453,10 +453,19 @@ func TestPeersThatAgreeTakeTurns(t *testing.T) {
 // TestPeersKeepAGPUCompany wants peers beside each device that is timed, on the CPU a process a work and on a GPU one for all,
 // and each compared with gputrain at its own place.
 func TestPeersKeepAGPUCompany(t *testing.T) {
-	c := withPeers(t, device{}, device{}, device{})
-	gpu := peers.Place{Device: "cuda", Precision: "bf16"}
-	c.Subjects[1].Name, c.Subjects[1].Threads, c.Subjects[1].Peers = "cuda", 0, gpu
-	c.Subjects[2].Name, c.Subjects[2].Threads, c.Subjects[2].Peers, c.Subjects[2].Simulated = "cuda:1", 0, peers.Place{Device: "cuda:1", Precision: "fp32"}, "it is a toy"
+	inexact := device{state: func(s *net.State) { s.Params["dense1.bias"].Float32s()[0] += 0.001 }}
+	c := withPeers(t, device{}, device{}, inexact, device{})
+	for i := range c.Subjects {
+		s := &c.Subjects[i]
+		switch i {
+		case 1:
+			s.Name, s.Threads = "reference", 0
+		case 2:
+			s.Name, s.Threads, s.Tolerance, s.Peers = "cuda", 0, 2e-2, peers.Place{Device: "cuda", Precision: "bf16"}
+		case 3:
+			s.Name, s.Threads, s.Simulated, s.Peers = "cuda:1", 0, "it is a toy", peers.Place{Device: "cuda:1", Precision: "fp32"}
+		}
+	}
 	c.Train, c.Repeats = []int{1, 1}, 3
 	r, err := Run(t.Context(), c)
 	if err != nil {
@@ -466,7 +475,7 @@ func TestPeersKeepAGPUCompany(t *testing.T) {
 		return strings.Join([]string{m.Who, m.Settings, m.Baseline, m.Check.Against, fmt.Sprint(m.Check.Tolerance)}, "|")
 	}
 	// jax does other work by 0.002, which bfloat16 hides.
-	want := []string{"device0|fake|device0|reference|1e-05", "cuda|fake|device0|reference|1e-05", "cuda:1|fake||reference|1e-05",
+	want := []string{"device0|fake|device0|reference|1e-05", "reference|fake|device0|reference|1e-05", "cuda|fake|device0|reference|0.02", "cuda:1|fake||reference|1e-05",
 		"tensorflow|cpu fp32|device0|gputrain on device0|0.001",
 		"tensorflow (cuda)|cuda bf16|cuda|gputrain on cuda|0.05", "jax (cuda)|cuda bf16|cuda|gputrain on cuda|0.05"}
 	if len(r.Measurements) != 2*len(want) {
@@ -481,14 +490,17 @@ func TestPeersKeepAGPUCompany(t *testing.T) {
 		}
 		of := r.Measurements[i/len(want)*len(want)]
 		if m.Baseline == "cuda" {
-			of = r.Measurements[i/len(want)*len(want)+1]
+			of = r.Measurements[i/len(want)*len(want)+2]
 		}
 		// A peer's repeats all take the same time, so the median of their ratios is the ratio of the medians.
 		if ratio := m.Time.Median / of.Time.Median; m.Peer && !(m.Ratio.Median > ratio*0.99 && m.Ratio.Median < ratio*1.01) {
 			t.Errorf("measurement %d (%s) has the ratio %v, times %v and %v", i, m.Who, m.Ratio.Median, m.Time, of.Time)
 		}
 	}
-	first, second := r.Measurements[3:], r.Measurements[9:]
+	first, second := r.Measurements[4:], r.Measurements[4+len(want):]
+	if first[0].Check.Distance != 0 || !(first[1].Check.Distance > 0) {
+		t.Errorf("tensorflow differs by %v on the CPU and %v on a GPU that is inexact", first[0].Check.Distance, first[1].Check.Distance)
+	}
 	if first[0].Version == second[0].Version || first[1].Version != second[1].Version || first[2].Version != second[2].Version {
 		t.Errorf("processes %s, %s, %s, then %s, %s, %s", first[0].Version, first[1].Version, first[2].Version, second[0].Version, second[1].Version, second[2].Version)
 	}
@@ -508,7 +520,7 @@ func TestPeersKeepAGPUCompany(t *testing.T) {
 		_, of, _ := strings.Cut(row[6], " of ")
 		ratios = append(ratios, of)
 	}
-	if got := strings.Join(ratios[:6], ","); got != ",,,,cuda,cuda" {
+	if got := strings.Join(ratios[:len(want)], ","); got != ",,,,,cuda,cuda" {
 		t.Errorf("the table's ratios are of %q:\n%s", got, tablesText(r))
 	}
 	if legend := strings.Join(r.Legend(), "\n"); !strings.Contains(legend, ` of cuda" is over cuda's time`) {
@@ -522,7 +534,7 @@ func TestPeersKeepAGPUCompany(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if row := rows[5]; row[slices.Index(csvHead, "on")] != "tensorflow (cuda)" || row[slices.Index(csvHead, "baseline")] != "cuda" || row[slices.Index(csvHead, "device_memory")] != "7" {
+	if row := rows[6]; row[slices.Index(csvHead, "on")] != "tensorflow (cuda)" || row[slices.Index(csvHead, "baseline")] != "cuda" || row[slices.Index(csvHead, "device_memory")] != "7" {
 		t.Errorf("CSV has the row %q", row)
 	}
 	if names := contestantNames(r.groups()[0]); !slices.Contains(names, "jax (cuda), over cuda") || !slices.Contains(names, "cuda") {
