@@ -92,16 +92,33 @@ func newProgram(d *Device, plan *net.Plan, opts net.Options) (p *program, err er
 	if p.queue, err = newQueue(p); err != nil {
 		return p, err
 	}
-	// Now, so that data sets don't take the room for workspaces.
-	for _, op := range p.chain {
-		if c, ok := op.(*convolve); ok {
-			if _, err := c.at(opts.Batch); err != nil {
-				return p, err
-			}
-		}
+	if err := p.chooseAlgorithms(); err != nil {
+		return p, err
 	}
 	return p, p.setState(net.InitialState(plan, opts.Seed))
 }
+
+// chooseAlgorithms chooses those of mini-batches of the full size now, so that data sets don't take the room for workspaces;
+// nor, if it can be helped, workspaces the room in which a data set is streamed that has none.
+func (p *program) chooseAlgorithms() (err error) {
+	pool := p.device.pool
+	margin, err := pool.take(int64(p.options.Batch)*p.staged(), "the samples of mini-batches on their way")
+	if err != nil && !errors.Is(err, ErrOutOfMemory) {
+		return err
+	}
+	defer func() { err = errors.Join(err, pool.give(margin)) }()
+	for _, op := range p.chain {
+		if c, ok := op.(*convolve); ok {
+			if _, err := c.at(p.options.Batch); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// staged is how many bytes a sample of the mini-batch takes in the smallest stage, as float32.
+func (p *program) staged() int64 { return 2 * 4 * (int64(p.plan.Network.Input.Size()) + 1) }
 
 // takeParameters takes the memory of all parameters.
 func (p *program) takeParameters() error {
@@ -347,7 +364,7 @@ func (p *program) takeSlots(slots []*slot) error {
 		total = apart
 	}
 	batch := int64(p.options.Batch)
-	p.perSample = (total+batch-1)/batch + 12 + 4*int64(p.plan.Classes) + 4*stepsAhead
+	p.perSample = (total+batch-1)/batch + 12 + 4*int64(p.plan.Classes) + 4*stepsAhead + p.staged()
 	p.slack = alignment * int64(len(slots)+8)
 	if p.device.options.SingleAllocations {
 		for _, s := range slots {

@@ -10,7 +10,8 @@
 //   - Layers are judged by replay. The reference's layer takes the device's own
 //     output of the layer before, and the device's own gradient from the layer
 //     behind, so that both decide on identical inputs. Where a device fuses
-//     layers and has no such values to show, the group is replayed as a whole.
+//     layers and has no such values to show, the group is replayed as a whole;
+//     among values that are equal in float64 it may have chosen any.
 //   - Whatever runs through more than one layer (a fused group, the whole
 //     network, a training step) is judged on samples that keep clear of every
 //     kink: see [Judge.Choose].

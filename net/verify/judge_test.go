@@ -179,3 +179,77 @@ func TestInfinite(t *testing.T) {
 		}
 	}
 }
+
+// TestFollow moves gradients in the trace of a device that fuses convolution, ReLU and max pooling: among equal values, and
+// to where ReLU's input is 0, it may send them either way; elsewhere not, and nowhere if it shows the values it decided on.
+func TestFollow(t *testing.T) {
+	third := net.Initializer{Method: net.Constant, Value: 1.0 / 3}
+	n := &net.Network{Input: net.Shape{C: 1, H: 4, W: 4}, Layers: []net.Layer{
+		&net.Conv{Filters: 1, Kernel: net.Square(1), WeightInit: third}, &net.Activation{Func: net.ReLU},
+		&net.Pool{Kernel: net.Square(2)}, &net.Flatten{}, &net.Dense{Units: 2},
+	}}
+	data := &net.Dataset{Name: "ties", Shape: n.Input, Classes: 2, Labels: []int32{1}, Values: []float32{
+		7, 7, 0, 0,
+		1, 2, 0, 0,
+		5, 4, 9, 3,
+		5, 1, 2, 6,
+	}}
+	opts := net.Options{Batch: 1, Optimizer: net.SGDDefault(0.1), Seed: seed}
+	j, err := NewJudge(n, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := reference.New().Compile(n, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := program.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := net.Batch{Data: data, Indices: []int32{0}}
+	for _, c := range []struct {
+		name     string
+		from, to int // places of the plane; the gradient of a window stands behind its first greatest value
+		shown    bool
+		ok       bool
+	}{
+		{"as the reference", 0, 0, false, true},
+		{"to its equal", 0, 1, false, true},
+		{"to its equal below", 8, 12, false, true},
+		{"to a smaller one", 0, 5, false, false},
+		{"to another window", 0, 10, false, false},
+		{"to its equal, which are shown", 0, 1, true, false},
+		{"through a zero", -1, 3, false, true}, // what the window of zeros got, which ReLU would have stopped
+		{"through a zero twice as much", -2, 3, false, false},
+		{"through zeros twice", -3, 3, false, false},
+	} {
+		tr, err := program.(net.Tracer).Trace(b, net.Training)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !c.shown {
+			tr.Layers[0].Output, tr.Layers[1].Output, tr.Layers[1].OutputGrad = nil, nil, nil
+		}
+		g, pooled := tr.Layers[0].OutputGrad.Float32s(), tr.Layers[2].OutputGrad.Float32s()
+		switch c.from {
+		case -1:
+			g[c.to] = pooled[1]
+		case -2:
+			g[c.to] = 2 * pooled[1]
+		case -3:
+			g[c.to], g[c.to+4] = pooled[1], pooled[1]
+		default:
+			g[c.from], g[c.to] = g[c.to], g[c.from]
+		}
+		ok := true
+		for _, check := range j.Trace(st, b, net.Training, tr) {
+			if check.Layer == 0 && check.What == "output gradient" {
+				ok = check.OK
+			}
+		}
+		if ok != c.ok {
+			t.Errorf("%s: judged %v, want %v", c.name, ok, c.ok)
+		}
+	}
+}

@@ -175,6 +175,7 @@ func (p *pass) backward() {
 		l := p.layers[i]
 		var dx []float64
 		dx, p.params[i] = l.Backward(dy)
+		p.follow(i, dy, dx)
 		b, p.paramBound[i] = backwardBound(p.unit, l, p.n, p.in[i], p.out[i], p.ein[i], p.eout[i].err, dy, b.err, dx, p.params[i])
 		dy = dx
 	}
