@@ -43,7 +43,7 @@ const (
 // bandwidth, and the floor.
 func (g GPU) Time(l Launch, tf32 bool, floor time.Duration) (time.Duration, Bound) {
 	peak := g.FP32
-	if tf32 {
+	if tf32 && !l.Float32 {
 		peak = g.TF32
 	}
 	seconds := func(x float64) time.Duration { return time.Duration(x * float64(time.Second)) }

@@ -16,6 +16,7 @@ type Launch struct {
 	// MulAdds are the multiply-adds that the network asks for. Computed are those that are done where every position of a
 	// filter is multiplied, padding too, as implicit matrix products do. Both are 0 where memory is what counts.
 	MulAdds, Computed int64
+	Float32           bool // they are in float32 in every precision
 	// Bytes is what must move at least: each operand once.
 	Bytes int64
 }
@@ -89,6 +90,7 @@ type operation struct {
 	name       string // of its first layer
 	layers     []net.PlannedLayer
 	relu, pool bool
+	fused      bool // the convolution too, by kernels of ours
 	in, out    net.Shape
 }
 
@@ -96,6 +98,7 @@ type operation struct {
 func chainOf(plan *net.Plan) []operation {
 	var chain []operation
 	layers := plan.Layers
+	trained := false // something before is
 	is := func(i int, kind func(net.PlannedLayer) bool) bool { return i < len(layers) && kind(layers[i]) }
 	for i := 0; i < len(layers); i++ {
 		l := layers[i]
@@ -109,13 +112,24 @@ func chainOf(plan *net.Plan) []operation {
 			op.relu, op.layers = true, layers[i:i+2]
 			if conv && is(i+2, isHalving) {
 				op.pool, op.layers = true, layers[i:i+3]
+				w, out := l.Window, layers[i+2].Out
+				op.fused = !trained && w.StrideH == 1 && w.StrideW == 1 && w.DilationH == 1 && w.DilationW == 1 &&
+					filtering(l).Fits(uint32(out.H), uint32(out.W))
 			}
 		}
+		trained = trained || l.Weights() > 0
 		i += len(op.layers) - 1
 		op.out = layers[i].Out
 		chain = append(chain, op)
 	}
 	return chain
+}
+
+// filtering is a convolution as our kernels take it.
+func filtering(l net.PlannedLayer) kernels.Filtering {
+	w := l.Window
+	return kernels.Filtering{Filters: uint32(l.Out.C), Channels: uint32(l.In.C), H: int32(l.In.H), W: int32(l.In.W),
+		KernelH: int32(w.KernelH), KernelW: int32(w.KernelW), Top: int32(w.Top), Left: int32(w.Left)}
 }
 
 func isReLU(l net.PlannedLayer) bool {
@@ -137,6 +151,12 @@ func (op operation) forward(s *step) {
 	in, made, out := s.values(l.In), s.values(l.Out), s.values(op.out)
 	switch layer := l.Layer.(type) {
 	case *net.Conv:
+		if op.fused {
+			p := product(l, s.batch, "conv_bias_relu_pool")
+			p.Float32, p.Bytes = true, 4*(in+int64(l.Weights())+out)+out // a byte of mask for each value
+			s.add(p)
+			return
+		}
 		if padded(l) != l.In {
 			s.call("pad", in+s.values(padded(l)))
 		}
@@ -185,6 +205,19 @@ func (op operation) forward(s *step) {
 func (op operation) backward(s *step, wanted bool) {
 	l := op.layers[0]
 	in, made, out := s.values(l.In), s.values(l.Out), s.values(op.out)
+	if op.fused {
+		parts := int64(kernels.ConvGradientParts(uint32(s.batch), filtering(l)))
+		weights := int64(l.Weights())
+		taps := int64(l.In.C * l.Window.KernelH * l.Window.KernelW)
+		// Of each window one place is multiplied.
+		s.add(Launch{Call: "conv_relu_pool_gradients", MulAdds: out * taps, Computed: out * taps, Float32: true, Bytes: 4*(in+out+parts*weights) + out})
+		if parts > 1 {
+			bias := int64(l.Out.C)
+			s.call("column_sums", (parts+1)*(weights-bias))
+			s.call("column_sums", (parts+1)*bias)
+		}
+		return
+	}
 	_, conv := l.Layer.(*net.Conv)
 	if _, dense := l.Layer.(*net.Dense); conv || dense {
 		switch {

@@ -44,14 +44,21 @@ func TestTutorialsProducts(t *testing.T) {
 	}
 	const batch = 2
 	want := map[string]bench.Launch{
-		"cudnnConvolutionForward conv1": {
-			MulAdds: batch * 32 * 134 * 134, Computed: batch * 32 * 140 * 140, Bytes: 4 * (batch*(28*28+32*28*28) + 32*25),
+		"conv_bias_relu_pool conv1": {
+			MulAdds: batch * 32 * 134 * 134, Computed: batch * 32 * 140 * 140, Bytes: 4*(batch*(28*28+32*14*14)+32*26) + batch*32*14*14,
+		},
+		"conv_relu_pool_gradients conv1": {
+			MulAdds: batch * 32 * 14 * 14 * 25, Computed: batch * 32 * 14 * 14 * 25,
+			Bytes: 4*(batch*(28*28+32*14*14)+batch*32*26) + batch*32*14*14, // a part for each image
+		},
+		"cudnnConvolutionForward conv2": {
+			MulAdds: batch * 32 * 64 * 64 * 64, Computed: batch * 32 * 64 * 70 * 70, Bytes: 4 * (batch*(32*14*14+64*14*14) + 64*32*25),
 		},
 		"cudnnConvolutionBackwardData conv2": {
 			MulAdds: batch * 32 * 64 * 64 * 64, Computed: batch * 32 * 64 * 70 * 70, Bytes: 4 * (batch*(32*14*14+64*14*14) + 64*32*25),
 		},
 		"cublasSgemm dense1":            {MulAdds: batch * 3136 * 1000, Computed: batch * 3136 * 1000, Bytes: 4 * (batch*(3136+1000) + 3136*1000)},
-		"bias_relu_pool conv1":          {Bytes: 4*(batch*(32*28*28+32*14*14)+32) + batch*32*14*14},
+		"bias_relu_pool conv2":          {Bytes: 4*(batch*(64*14*14+64*7*7)+64) + batch*64*7*7},
 		"adam ":                         {Bytes: 28 * 3199106},
 		"gather_bytes ":                 {Bytes: batch * (28*28 + 4*28*28 + 4 + 4 + 4)},
 		"softmax_cross_entropy ":        {Bytes: batch * (2*4*10 + 4 + 4 + 4)},
@@ -85,6 +92,7 @@ func TestTimeIsTheLongest(t *testing.T) {
 		{bench.Launch{Bytes: 4000}, false, 4 * time.Microsecond, bench.ByMemory},
 		{bench.Launch{Computed: 1e9, MulAdds: 1e8}, false, 2 * time.Millisecond, bench.ByArithmetic},
 		{bench.Launch{Computed: 1e9, MulAdds: 1e8, Bytes: 4000}, true, time.Millisecond / 2, bench.ByArithmetic},
+		{bench.Launch{Computed: 1e9, MulAdds: 1e8, Float32: true}, true, 2 * time.Millisecond, bench.ByArithmetic},
 	} {
 		got, by := g.Time(c.l, c.tf32, 3*time.Microsecond)
 		if math.Abs(float64(got-c.want)) > 1 || by != c.by {

@@ -13,8 +13,11 @@ func (p *program) Statistics() (s Statistics) {
 		s = Statistics{Memory: p.device.pool.stats, Workspace: p.workspace.Bytes, Graphs: p.graphStats(),
 			CacheError: p.device.choices.problem()}
 		for i, op := range p.chain {
-			if c, ok := op.(*convolve); ok {
+			switch c := op.(type) {
+			case *convolve:
 				s.Convolutions = append(s.Convolutions, c.choices(i > p.lowest)...)
+			case *fused:
+				s.Convolutions = append(s.Convolutions, c.choices()...)
 			}
 		}
 		return nil

@@ -224,6 +224,12 @@ func (p *program) link() {
 		views := []view{seen}
 		switch layer := l.Layer.(type) {
 		case *net.Conv:
+			if p.fuses(i, p.lowest < 0) {
+				op = &fused{link: place}
+				out.shape = layers[i+2].Out
+				views = []view{{at: at}, {at: at}, {at: at, value: true, grad: true}}
+				break
+			}
 			c := newConvolve(place, p.tailOf(i))
 			op = c
 			switch c.tail {

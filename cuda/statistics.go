@@ -43,6 +43,7 @@ const (
 	Measured  Chooser = "measured"  // it was the fastest on this device
 	Cached    Chooser = "cached"    // it was the fastest on such a device with such libraries, in an earlier run
 	Heuristic Chooser = "heuristic" // cuDNN expects it to be the fastest
+	Fused     Chooser = "fused"     // there was none to choose: kernels of ours compute it with what is behind it
 )
 
 // GraphStats tell of a program's captured graphs.

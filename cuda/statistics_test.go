@@ -46,16 +46,19 @@ func TestStatistics(t *testing.T) {
 	for i, want := range []struct{ layer, direction string }{{"conv1", "forward"}, {"conv1", "backward filter"},
 		{"conv2", "forward"}, {"conv2", "backward data"}, {"conv2", "backward filter"}} {
 		c := s.Convolutions[i]
-		dropped := 0
-		if i == 0 {
+		dropped, chosen := 0, cuda.Heuristic
+		if i == conv2 {
 			dropped = 1
 		}
-		if c.Layer != want.layer || c.Direction != want.direction || c.Batch != 8 || c.Chosen != cuda.Heuristic || c.Dropped != dropped {
+		if i < conv2 {
+			chosen = cuda.Fused
+		}
+		if c.Layer != want.layer || c.Direction != want.direction || c.Batch != 8 || c.Chosen != chosen || c.Dropped != dropped {
 			t.Errorf("choice %d is %+v, want %v", i, c, want)
 		}
 		largest = max(largest, c.Workspace)
 	}
-	if a, b := before.Convolutions[0].Algorithm, s.Convolutions[0].Algorithm; a == b || a == "" || b == "" {
+	if a, b := before.Convolutions[conv2].Algorithm, s.Convolutions[conv2].Algorithm; a == b || a == "" || b == "" {
 		t.Errorf("algorithm %q failed, and %q is in use", a, b)
 	}
 	if s.Workspace < largest {

@@ -32,6 +32,7 @@ var modules = []Module{
 	{Name: "channel", Kernels: []*Kernel{
 		biasGradient, columnSums, batchnormStatistics, batchnormRunning, batchnorm, batchnormGradients, batchnormBackward,
 	}},
+	{Name: "conv", Kernels: []*Kernel{convBiasReLUPool, convReLUPoolGradients}},
 	{Name: "convert", Kernels: []*Kernel{toBF16, fromBF16}},
 	{Name: "loss", Kernels: []*Kernel{softmaxCrossEntropy, addMetrics}},
 	{Name: "optimizer", Kernels: []*Kernel{sgd, adam, squareSums, clipFactor}},

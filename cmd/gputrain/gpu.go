@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -154,7 +155,11 @@ func describeGraphs(g cuda.GraphStats) string {
 }
 
 // describeChoices says for which mini-batch algorithms were chosen, and how.
-func describeChoices(choices []cuda.Choice) string {
+func describeChoices(all []cuda.Choice) string {
+	choices := slices.DeleteFunc(slices.Clone(all), func(c cuda.Choice) bool { return c.Chosen == cuda.Fused })
+	if len(choices) == 0 {
+		return "our own"
+	}
 	by := map[cuda.Chooser]int{}
 	for _, c := range choices {
 		by[c.Chosen]++
