@@ -21,14 +21,14 @@ type Launch struct {
 	Bytes int64
 }
 
-// Launches returns the nodes of a training step of a mini-batch, in order. Samples are bytes.
-func Launches(plan *net.Plan, o net.Optimizer, batch int) []Launch {
+// Launches returns the nodes of a training step of a mini-batch, in order, in TF32 or else in float32. Samples are bytes.
+func Launches(plan *net.Plan, o net.Optimizer, batch int, tf32 bool) []Launch {
 	s := &step{batch: int64(batch)}
 	in := s.values(plan.Network.Input)
 	indices, scalars := 4*s.batch, 4*s.batch
 	s.add(Launch{Phase: net.Gather, Call: "gather_bytes", Bytes: in + indices + 2*scalars + 4*in})
 
-	chain := chainOf(plan)
+	chain := chainOf(plan, tf32)
 	for _, op := range chain {
 		s.layer, s.phase = op.name, net.Forward
 		op.forward(s)
@@ -90,15 +90,14 @@ type operation struct {
 	name       string // of its first layer
 	layers     []net.PlannedLayer
 	relu, pool bool
-	fused      bool // the convolution too, by kernels of ours
+	fused      fusion
 	in, out    net.Shape
 }
 
 // chainOf groups the layers as package cuda does. Flatten costs nothing and is left out.
-func chainOf(plan *net.Plan) []operation {
+func chainOf(plan *net.Plan, tf32 bool) []operation {
 	var chain []operation
 	layers := plan.Layers
-	trained := false // something before is
 	is := func(i int, kind func(net.PlannedLayer) bool) bool { return i < len(layers) && kind(layers[i]) }
 	for i := 0; i < len(layers); i++ {
 		l := layers[i]
@@ -112,17 +111,31 @@ func chainOf(plan *net.Plan) []operation {
 			op.relu, op.layers = true, layers[i:i+2]
 			if conv && is(i+2, isHalving) {
 				op.pool, op.layers = true, layers[i:i+3]
-				w, out := l.Window, layers[i+2].Out
-				op.fused = !trained && w.StrideH == 1 && w.StrideW == 1 && w.DilationH == 1 && w.DilationW == 1 &&
-					filtering(l).Fits(uint32(out.H), uint32(out.W))
+				op.fused = fuse(l, layers[i+2].Out, tf32)
 			}
 		}
-		trained = trained || l.Weights() > 0
 		i += len(op.layers) - 1
 		op.out = layers[i].Out
 		chain = append(chain, op)
 	}
 	return chain
+}
+
+// fusion says which of a convolution's products kernels of ours compute, with the ReLU and the pooling behind it.
+type fusion struct {
+	forward, gradients bool
+	chunk              uint32
+}
+
+// fuse chooses as package cuda does.
+func fuse(l net.PlannedLayer, out net.Shape, tf32 bool) fusion {
+	w := l.Window
+	if w.StrideH != 1 || w.StrideW != 1 || w.DilationH != 1 || w.DilationW != 1 {
+		return fusion{}
+	}
+	chunk := filtering(l).Chunk(uint32(out.H), uint32(out.W))
+	few := l.In.C*w.KernelH*w.KernelW <= 96
+	return fusion{chunk > 0 && (few || !tf32 && w.KernelH*w.KernelW > 9), chunk > 0, chunk}
 }
 
 // filtering is a convolution as our kernels take it.
@@ -151,7 +164,7 @@ func (op operation) forward(s *step) {
 	in, made, out := s.values(l.In), s.values(l.Out), s.values(op.out)
 	switch layer := l.Layer.(type) {
 	case *net.Conv:
-		if op.fused {
+		if op.fused.forward {
 			p := product(l, s.batch, "conv_bias_relu_pool")
 			p.Float32, p.Bytes = true, 4*(in+int64(l.Weights())+out)+out // a byte of mask for each value
 			s.add(p)
@@ -205,18 +218,20 @@ func (op operation) forward(s *step) {
 func (op operation) backward(s *step, wanted bool) {
 	l := op.layers[0]
 	in, made, out := s.values(l.In), s.values(l.Out), s.values(op.out)
-	if op.fused {
-		parts := int64(kernels.ConvGradientParts(uint32(s.batch), filtering(l)))
-		weights := int64(l.Weights())
-		taps := int64(l.In.C * l.Window.KernelH * l.Window.KernelW)
+	if op.fused.gradients {
+		parts := int64(kernels.ConvGradientParts(uint32(s.batch), filtering(l), op.fused.chunk))
+		weights, bias := int64(l.Params[0].Size()), int64(l.Out.C)
+		taps := weights / bias
 		// Of each window one place is multiplied.
-		s.add(Launch{Call: "conv_relu_pool_gradients", MulAdds: out * taps, Computed: out * taps, Float32: true, Bytes: 4*(in+out+parts*weights) + out})
+		s.add(Launch{Call: "conv_relu_pool_gradients", MulAdds: out * taps, Computed: out * taps, Float32: true,
+			Bytes: 4*(in+out+parts*(weights+bias)) + out})
 		if parts > 1 {
-			bias := int64(l.Out.C)
-			s.call("column_sums", (parts+1)*(weights-bias))
+			s.call("column_sums", (parts+1)*weights)
 			s.call("column_sums", (parts+1)*bias)
 		}
-		return
+		if !wanted {
+			return
+		}
 	}
 	_, conv := l.Layer.(*net.Conv)
 	if _, dense := l.Layer.(*net.Dense); conv || dense {
@@ -226,7 +241,7 @@ func (op operation) backward(s *step, wanted bool) {
 		case op.relu:
 			s.call("relu_backward", 3*made)
 		}
-		if biased(l) {
+		if biased(l) && !op.fused.gradients {
 			channels, sums := int64(l.Out.C), made // that column_sums adds up
 			if extent := l.Out.H * l.Out.W; extent > 1 {
 				parts := int64(kernels.BiasGradientParts(uint32(s.batch), uint32(l.Out.C), uint32(extent)))
@@ -242,7 +257,9 @@ func (op operation) backward(s *step, wanted bool) {
 	}
 	switch layer := l.Layer.(type) {
 	case *net.Conv:
-		s.add(product(l, s.batch, "cudnnConvolutionBackwardFilter"))
+		if !op.fused.gradients {
+			s.add(product(l, s.batch, "cudnnConvolutionBackwardFilter"))
+		}
 		if !wanted {
 			return
 		}

@@ -40,13 +40,15 @@ func TestLaunchesAreTheGraphs(t *testing.T) {
 	for _, c := range []struct {
 		network   *net.Network
 		optimizer net.Optimizer
+		precision cuda.Precision
 	}{
-		{net.Model("tutorial"), net.AdamDefault(1e-4)}, {net.Model("lenet5"), net.AdamDefault(1e-4)},
-		{net.Model("mlp"), net.AdamDefault(1e-4)}, {everything(), clipped}, {large(), clipped},
+		{net.Model("tutorial"), net.AdamDefault(1e-4), cuda.TF32}, {net.Model("tutorial"), net.AdamDefault(1e-4), cuda.FP32},
+		{net.Model("lenet5"), net.AdamDefault(1e-4), cuda.TF32}, {net.Model("mlp"), net.AdamDefault(1e-4), cuda.TF32},
+		{everything(), clipped, cuda.TF32}, {everything(), clipped, cuda.FP32}, {large(), clipped, cuda.TF32},
 	} {
-		t.Run(c.network.Name, func(t *testing.T) {
+		t.Run(c.network.Name+" "+string(c.precision), func(t *testing.T) {
 			m := sim.Start(t)
-			d, err := cuda.Open(cuda.Options{Precision: cuda.TF32, Deterministic: true})
+			d, err := cuda.Open(cuda.Options{Precision: c.precision, Deterministic: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -78,7 +80,7 @@ func TestLaunchesAreTheGraphs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			launches := bench.Launches(plan, c.optimizer, batch)
+			launches := bench.Launches(plan, c.optimizer, batch, c.precision == cuda.TF32)
 			if nodes := after["graph nodes run"] - before["graph nodes run"]; nodes != int64(len(launches)) {
 				t.Errorf("the graph has %d nodes, want %d", nodes, len(launches))
 				for _, l := range launches {

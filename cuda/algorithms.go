@@ -104,6 +104,9 @@ const (
 	backwardFilter direction = C.BACKWARD_FILTER
 )
 
+// directions is how many there are.
+const directions = 3
+
 func (d direction) String() string {
 	return [...]string{"forward", "backward data", "backward filter"}[d]
 }

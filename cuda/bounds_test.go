@@ -12,7 +12,7 @@ import (
 )
 
 // measured chooses algorithms by measuring them, as the zero Options do.
-var measured = cuda.Options{Precision: cuda.FP32}
+var measured = cuda.Options{Precision: cuda.FP32, NoFusion: true}
 
 // limit is a limit of memory that leaves some bytes beside what the GPU takes for itself: cuBLAS's workspace, which is
 // larger on newer ones.

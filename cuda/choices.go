@@ -30,7 +30,8 @@ type choiceKey struct {
 	Kernel            [2]int    `json:"kernel"` // height and width, as in all that follow
 	Stride            [2]int    `json:"stride"`
 	Dilation          [2]int    `json:"dilation"`
-	Padding           [2]int    `json:"padding"` // at each end
+	Padding           [2]int    `json:"padding"`  // at each end
+	Products          [3]bool   `json:"products"` // forward, backward data, backward filter: those that cuDNN has to compute
 }
 
 // measuredAlgorithm is one that was measured, as cuDNN numbers them by direction.
@@ -40,7 +41,8 @@ type measuredAlgorithm struct {
 	Milliseconds  float64 `json:"milliseconds"`
 }
 
-// measuredWays are all algorithms that could compute a convolution, by direction, the fastest first.
+// measuredWays are all algorithms that could compute a convolution, by direction, the fastest first; none for what cuDNN did
+// not have to compute.
 type measuredWays [3][]measuredAlgorithm
 
 // choiceFile is a file of the cache: one convolution's measured algorithms.
@@ -125,8 +127,8 @@ func parseChoices(text []byte, key choiceKey) (measuredWays, error) {
 	if f.Key != key {
 		return measuredWays{}, errors.New("of another convolution, GPU or library")
 	}
-	for _, ways := range f.Ways {
-		if len(ways) == 0 || len(ways) > mostAlgorithms {
+	for i, ways := range f.Ways {
+		if (len(ways) > 0) != key.Products[i] || len(ways) > mostAlgorithms {
 			return measuredWays{}, fmt.Errorf("%d algorithms for a direction", len(ways))
 		}
 		seen := [mostAlgorithms]bool{}

@@ -15,7 +15,7 @@ import (
 var someKey = choiceKey{
 	GPU: "NVIDIA A100", ComputeCapability: "8.0", Multiprocessors: 108, Memory: 1 << 35, Driver: "12.4", DNN: "9.1", Precision: TF32, Workspace: 1 << 28,
 	Batch: 50, In: net.Shape{C: 1, H: 28, W: 28}, Out: net.Shape{C: 32, H: 28, W: 28}, Kernel: [2]int{5, 5}, Stride: [2]int{1, 1},
-	Dilation: [2]int{1, 1}, Padding: [2]int{2, 2},
+	Dilation: [2]int{1, 1}, Padding: [2]int{2, 2}, Products: [3]bool{true, true, true},
 }
 
 var someWays = measuredWays{
@@ -45,6 +45,8 @@ func changed(key choiceKey) (keys []choiceKey) {
 				v.SetString(v.String() + "x")
 			case v.CanUint():
 				v.SetUint(v.Uint() + 1)
+			case v.Kind() == reflect.Bool:
+				v.SetBool(!v.Bool())
 			default:
 				v.SetInt(v.Int() + 1)
 			}
@@ -69,8 +71,8 @@ func TestChoiceCache(t *testing.T) {
 		t.Errorf("stored %v, loaded %v (%v)", someWays, ways, ok)
 	}
 	keys := changed(someKey)
-	if len(keys) != 23 {
-		t.Fatalf("%d numbers and texts in a key, want 23", len(keys))
+	if len(keys) != 26 {
+		t.Fatalf("%d numbers and texts in a key, want 26", len(keys))
 	}
 	for _, key := range keys {
 		if _, ok := c.load(key); ok {
@@ -218,7 +220,7 @@ func FuzzChoices(f *testing.F) {
 			return
 		}
 		for _, list := range ways {
-			if len(list) < 1 || len(list) > mostAlgorithms {
+			if len(list) < 1 || len(list) > mostAlgorithms { // the key has all products
 				t.Fatalf("%d algorithms", len(list))
 			}
 			for _, a := range list {

@@ -37,21 +37,27 @@ func TestVerify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sim.Seeds(t, some(5, 1), func(t *testing.T, m *sim.Machine) {
-		d, err := cuda.Open(strict)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer closeDevice(t, d)
-		for _, n := range net.Models() {
-			r, err := verify.Network(t.Context(), d, n, split.Train, verify.Options{Batch: some(4, 2), Seed: uint64(m.Seed())})
-			if err != nil {
-				t.Fatalf("%s: %v", n.Name, err)
-			}
-			t.Logf("%s: %d comparisons on %d images", n.Name, len(r.Checks()), r.Batch)
-			for _, f := range r.Failures() {
-				t.Errorf("%s: %+v", n.Name, f)
-			}
-		}
-	})
+	unfused := strict
+	unfused.NoFusion = true
+	for name, o := range map[string]cuda.Options{"fused": strict, "cuDNN alone": unfused} {
+		t.Run(name, func(t *testing.T) {
+			sim.Seeds(t, some(5, 1), func(t *testing.T, m *sim.Machine) {
+				d, err := cuda.Open(o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer closeDevice(t, d)
+				for _, n := range net.Models() {
+					r, err := verify.Network(t.Context(), d, n, split.Train, verify.Options{Batch: some(4, 2), Seed: uint64(m.Seed())})
+					if err != nil {
+						t.Fatalf("%s: %v", n.Name, err)
+					}
+					t.Logf("%s: %d comparisons on %d images", n.Name, len(r.Checks()), r.Batch)
+					for _, f := range r.Failures() {
+						t.Errorf("%s: %+v", n.Name, f)
+					}
+				}
+			})
+		})
+	}
 }

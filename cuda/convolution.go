@@ -18,8 +18,9 @@ type convolution struct {
 	program     *program
 	layer       string // its name
 	descriptors descriptors
-	ways        [3][]algorithm // by direction, the one in use first
-	dropped     [3]int         // how many that were before it failed or had no room
+	needs       [directions]bool        // the products that cuDNN computes
+	ways        [directions][]algorithm // by direction, the one in use first
+	dropped     [directions]int         // how many that were before it failed or had no room
 	chosen      Chooser
 }
 
@@ -48,6 +49,9 @@ func newConvolution(p *program, layer string, in, out net.Shape, w net.Window, n
 func (c *convolution) choose(by Chooser, find func(direction) ([]algorithm, error)) error {
 	c.chosen = by
 	for dir := range c.ways {
+		if !c.needs[dir] {
+			continue
+		}
 		found, err := find(direction(dir))
 		if err == nil {
 			err = c.take(direction(dir), found)
@@ -137,6 +141,8 @@ const (
 type convolve struct {
 	link
 	tail   tail
+	wanted bool // the input's gradient
+	fused  fusion
 	window net.Window // with symmetric padding
 	padded net.Shape  // of the input as cuDNN sees it
 	sizes  perBatch[*convolution]
@@ -152,8 +158,9 @@ type convolve struct {
 	y, dx, dw slot // in bfloat16: what is computed
 }
 
-func newConvolve(l link, t tail) *convolve {
-	c := &convolve{link: l, tail: t, window: l.layer.Window, padded: l.in.shape}
+func newConvolve(l link, t tail, wanted bool) *convolve {
+	c := &convolve{link: l, tail: t, wanted: wanted, window: l.layer.Window, padded: l.in.shape}
+	c.fused = c.fuse()
 	if w := &c.window; w.Top != w.Bottom || w.Left != w.Right {
 		c.padded.H += w.Top + w.Bottom
 		c.padded.W += w.Left + w.Right
@@ -161,6 +168,14 @@ func newConvolve(l link, t tail) *convolve {
 	}
 	return c
 }
+
+// needs tells which products cuDNN computes.
+func (c *convolve) needs() [directions]bool {
+	return [directions]bool{forward: !c.fused.forward, backwardData: c.wanted, backwardFilter: !c.fused.gradients}
+}
+
+// keepsGradient reports whether the gradient of what is pooled is in memory.
+func (c *convolve) keepsGradient() bool { return c.wanted || !c.fused.gradients }
 
 // pads reports whether the input is padded by a kernel of ours, because cuDNN pads both ends alike.
 func (c *convolve) pads() bool { return c.padded != c.in.shape }
@@ -172,33 +187,65 @@ func (c *convolve) produced() net.Shape {
 
 func (c *convolve) claim(first, last int) claim {
 	batch := int64(c.program.options.Batch)
+	// cuDNN takes the input padded, and in bfloat16 rounded; ours as it is.
 	need := claim{input: true, output: c.tail == biasReLU}
-	if c.pads() {
+	own := func(s *slot) { need.own = append(need.own, s) }
+	bf16 := c.program.device.bf16()
+	if c.pads() && !c.fused.forward {
 		c.input = newSlot(batch*int64(c.padded.Size()), first, last)
-		if c.program.device.bf16() {
-			c.input.last = first // its rounding is kept
+		if bf16 || c.fused.gradients {
+			c.input.last = first // its rounding is kept, or nothing of it
 		}
+		own(&c.input)
+		need.input = c.fused.gradients
+	}
+	if c.pads() && c.wanted {
 		c.inputGrad = newSlot(batch*int64(c.padded.Size()), last, last)
-		need.own = append(need.own, &c.input, &c.inputGrad)
-		need.input = false
+		own(&c.inputGrad)
 	}
+	made := batch * int64(c.produced().Size())
 	if c.tail == biasReLUPool {
-		count := batch * int64(c.produced().Size())
-		c.products, c.gradient = newSlot(count, first, first), newSlot(count, last, last)
 		c.mask = slot{value: value{bytes: batch * int64(c.out.shape.Size()), first: first, last: last}}
-		need.own = append(need.own, &c.products, &c.gradient, &c.mask)
+		own(&c.mask)
+		if !c.fused.forward {
+			c.products = newSlot(made, first, first)
+			own(&c.products)
+		}
+		if c.keepsGradient() {
+			c.gradient = newSlot(made, last, last)
+			own(&c.gradient)
+		}
 	}
-	if parts := biasGradientParts(int(batch), c.produced()); parts > 1 && c.parameters[net.Bias] != nil {
+	switch parts := biasGradientParts(int(batch), c.produced()); {
+	case c.fused.gradients:
+		if parts := c.parts(int(batch)); parts > 1 {
+			c.sums = newSlot(int64(parts)*int64(c.layer.Weights()), last, last)
+			own(&c.sums)
+		}
+	case parts > 1 && c.parameters[net.Bias] != nil:
 		c.sums = newSlot(int64(parts)*int64(c.produced().C), last, last)
-		need.own = append(need.own, &c.sums)
+		own(&c.sums)
 	}
-	if c.program.device.bf16() {
-		in, out := batch*int64(c.padded.Size()), batch*int64(c.produced().Size())
-		c.x, c.y = newRounded(in, first, last), newRounded(out, first, first)
-		c.dy, c.dx = newRounded(out, last, last), newRounded(in, last, last)
-		c.dw = newRounded(int64(c.layer.Params[0].Size()), last, last)
-		need.own = append(need.own, &c.x, &c.y, &c.dy, &c.dx, &c.dw)
-		need.input = false
+	if bf16 {
+		in := batch * int64(c.padded.Size())
+		if !c.fused.forward {
+			c.x, c.y = newRounded(in, first, last), newRounded(made, first, first)
+			own(&c.x)
+			own(&c.y)
+			need.input = c.fused.gradients
+		}
+		if c.keepsGradient() {
+			c.dy = newRounded(made, last, last)
+			own(&c.dy)
+		}
+		if c.wanted {
+			c.dx = newRounded(in, last, last)
+			own(&c.dx)
+		}
+		if !c.fused.gradients {
+			c.dw = newRounded(int64(c.layer.Params[0].Size()), last, last)
+			own(&c.dw)
+		}
 	}
 	return need
 }
@@ -211,6 +258,9 @@ func (c *convolve) at(n int) (*convolution, error) {
 			return nil, err
 		}
 		for dir := range made.ways { // now that the memory for measuring has been given back
+			if !made.needs[dir] {
+				continue
+			}
 			if err := made.reserve(direction(dir)); err != nil {
 				return nil, errors.Join(err, made.close())
 			}
@@ -225,6 +275,7 @@ func (c *convolve) make(n int) (*convolution, error) {
 	if err != nil {
 		return nil, err
 	}
+	made.needs = c.needs()
 	if err := c.choose(made, n); err != nil {
 		return nil, errors.Join(err, made.close())
 	}
@@ -272,11 +323,14 @@ func (c *convolve) key(n int) choiceKey {
 		Memory: d.gpu.Memory, Driver: d.libraries.Driver.Version.String(), DNN: d.libraries.DNN.Version.String(),
 		Precision: d.Precision(), Workspace: d.workspaceLimit(), Batch: n, In: c.padded, Out: c.produced(),
 		Kernel: [2]int{w.KernelH, w.KernelW}, Stride: [2]int{w.StrideH, w.StrideW}, Dilation: [2]int{w.DilationH, w.DilationW},
-		Padding: [2]int{w.Top, w.Left},
+		Padding: [2]int{w.Top, w.Left}, Products: c.needs(),
 	}
 }
 
 func (c *convolve) forward(p *pass) error {
+	if c.fused.forward {
+		return c.forwardFused(p.n)
+	}
 	conv, err := c.at(p.n)
 	if err != nil {
 		return err
@@ -327,6 +381,14 @@ func (c *convolve) forward(p *pass) error {
 }
 
 func (c *convolve) backward(p *pass, wanted bool) error {
+	if c.fused.gradients {
+		if err := c.gradientsFused(p.n); err != nil {
+			return err
+		}
+	}
+	if !c.keepsGradient() {
+		return nil
+	}
 	conv, err := c.at(p.n)
 	if err != nil {
 		return err
@@ -347,25 +409,34 @@ func (c *convolve) backward(p *pass, wanted bool) error {
 	if err != nil {
 		return err
 	}
-	if bias := c.parameters[net.Bias]; bias != nil {
+	if bias := c.parameters[net.Bias]; bias != nil && !c.fused.gradients {
 		if err := c.biasGradient(bias, dy, p.n, shape, c.sums.Buffer); err != nil {
 			return err
 		}
 	}
-	x, dx := c.in.value.Buffer, c.in.grad.Buffer
-	if c.pads() {
-		x, dx = c.input.Buffer, c.inputGrad.Buffer
-	}
 	if err := c.round(dy, &c.dy, uint64(p.n*shape.Size())); err != nil {
 		return err
 	}
-	weight, dw := c.parameters[net.Weight], c.parameters[net.Weight].grad
-	x, dy = c.operand(x, &c.x), c.operand(dy, &c.dy)
-	if err := conv.compute(backwardFilter, x, c.operand(dw, &c.dw), dy); err != nil {
-		return err
+	weight := c.parameters[net.Weight]
+	dy = c.operand(dy, &c.dy)
+	if !c.fused.gradients {
+		x, dw := c.in.value.Buffer, weight.grad
+		if c.pads() {
+			x = c.input.Buffer
+		}
+		if err := conv.compute(backwardFilter, c.operand(x, &c.x), c.operand(dw, &c.dw), dy); err != nil {
+			return err
+		}
+		if err := c.widen(dw, &c.dw, uint64(weight.Size())); err != nil {
+			return err
+		}
 	}
-	if err := c.widen(dw, &c.dw, uint64(weight.Size())); err != nil || !wanted {
-		return err
+	if !wanted {
+		return nil
+	}
+	dx := c.in.grad.Buffer
+	if c.pads() {
+		dx = c.inputGrad.Buffer
 	}
 	if err := conv.compute(backwardData, c.operand(dx, &c.dx), weight.factor, dy); err != nil {
 		return err

@@ -51,6 +51,7 @@ func trainWith(t *testing.T, dir string, begin func(), single bool) outcome {
 	begin()
 	o := strict
 	o.Deterministic, o.Heuristic, o.SingleAllocations = false, false, single // measures
+	o.NoFusion = true                                                        // all products
 	o.Workspace, o.MemoryLimit = 1<<20, 64<<20                               // for speed
 	d, err := cuda.Open(o)
 	if err != nil {

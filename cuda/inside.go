@@ -12,11 +12,8 @@ func (p *program) Statistics() (s Statistics) {
 	_ = p.device.thread.do(func() error {
 		s = Statistics{Memory: p.device.pool.stats, Workspace: p.workspace.Bytes, Graphs: p.graphStats(),
 			CacheError: p.device.choices.problem()}
-		for i, op := range p.chain {
-			switch c := op.(type) {
-			case *convolve:
-				s.Convolutions = append(s.Convolutions, c.choices(i > p.lowest)...)
-			case *fused:
+		for _, op := range p.chain {
+			if c, ok := op.(*convolve); ok {
 				s.Convolutions = append(s.Convolutions, c.choices()...)
 			}
 		}
@@ -39,23 +36,26 @@ func (p *program) graphStats() GraphStats {
 	return s
 }
 
-// choices tells the algorithms in use for the largest mini-batch; data is whether the input's gradient is computed.
-func (c *convolve) choices(data bool) (all []Choice) {
+// choices tells the algorithms in use for the largest mini-batch.
+func (c *convolve) choices() (all []Choice) {
 	largest := 0
 	for n := range c.sizes.made {
 		largest = max(largest, n)
 	}
-	if largest == 0 {
-		return nil
-	}
 	made := c.sizes.made[largest]
-	for dir, ways := range made.ways {
-		if direction(dir) == backwardData && !data {
+	for dir := range direction(directions) {
+		at := Choice{Layer: c.layer.Name, Direction: dir.String(), Batch: largest}
+		switch {
+		case c.needs()[dir] && made != nil:
+			a := made.ways[dir][0]
+			at.Algorithm, at.Workspace, at.Milliseconds = dir.name(a.id), a.workspace, a.milliseconds
+			at.Chosen, at.Dropped = made.chosen, made.dropped[dir]
+		case dir == forward && c.fused.forward || dir == backwardFilter && c.fused.gradients:
+			at.Batch, at.Algorithm, at.Chosen = c.program.options.Batch, "ours, with ReLU and pooling", Fused
+		default:
 			continue
 		}
-		a := ways[0]
-		all = append(all, Choice{Layer: made.layer, Direction: direction(dir).String(), Batch: largest, Algorithm: direction(dir).name(a.id),
-			Workspace: a.workspace, Chosen: made.chosen, Milliseconds: a.milliseconds, Dropped: made.dropped[dir]})
+		all = append(all, at)
 	}
 	return all
 }

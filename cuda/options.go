@@ -23,6 +23,7 @@ type Options struct {
 	Deterministic bool      // the same bytes every time: deterministic algorithms alone, chosen by heuristic
 	Heuristic     bool      // choose algorithms by cuDNN's heuristic instead of measuring them, which chance decides
 	NoGraph       bool      // launch every kernel of a step by itself instead of a captured graph
+	NoFusion      bool      // cuDNN computes all convolutions: no kernels of ours that do, with the ReLU and pooling behind them
 	MemoryLimit   int64     // most bytes to take from the GPU; 0: no limit
 	Workspace     int64     // most bytes of a convolution's workspace; 0: 256 MB
 	// AlgorithmCache is a folder where measured algorithms are kept for the next start, which then measures nothing; it is

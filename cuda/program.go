@@ -108,7 +108,7 @@ func (p *program) chooseAlgorithms() (err error) {
 	}
 	defer func() { err = errors.Join(err, pool.give(margin)) }()
 	for _, op := range p.chain {
-		if c, ok := op.(*convolve); ok {
+		if c, ok := op.(*convolve); ok && c.needs() != [directions]bool{} {
 			if _, err := c.at(p.options.Batch); err != nil {
 				return err
 			}
@@ -224,20 +224,20 @@ func (p *program) link() {
 		views := []view{seen}
 		switch layer := l.Layer.(type) {
 		case *net.Conv:
-			if p.fuses(i, p.lowest < 0) {
-				op = &fused{link: place}
+			t := p.tailOf(i)
+			if t == biasReLUPool {
 				out.shape = layers[i+2].Out
-				views = []view{{at: at}, {at: at}, {at: at, value: true, grad: true}}
-				break
 			}
-			c := newConvolve(place, p.tailOf(i))
+			c := newConvolve(place, t, p.lowest >= 0)
 			op = c
-			switch c.tail {
+			switch t {
 			case biasReLU:
 				views = []view{{at: at, after: true}, {at: at, value: true, grad: true}}
 			case biasReLUPool:
-				out.shape = layers[i+2].Out
-				views = []view{{at: at, within: &c.gradient}, {at: at}, {at: at, value: true, grad: true}}
+				views = []view{{at: at}, {at: at}, {at: at, value: true, grad: true}}
+				if c.keepsGradient() {
+					views[0].within = &c.gradient
+				}
 			}
 		case *net.Dense:
 			d := &dense{link: place, relu: p.tailOf(i) == biasReLU}

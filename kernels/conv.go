@@ -3,8 +3,8 @@ package kernels
 import "fmt"
 
 // Filtering says what ConvBiasReLUPool computes of images of Channels times H rows and W columns: filters of KernelH rows
-// and KernelW columns at strides of 1, the first at row -Top and column -Left, and windows of 2x2 of what they make, OutH
-// by OutW of them. What lies outside an image is 0.
+// and KernelW columns at strides of 1, the first at row -Top and column -Left, which make MadeH by MadeW values an image,
+// and of those OutH by OutW windows of 2x2. What lies outside an image is 0.
 type Filtering struct {
 	Filters  uint32
 	Channels uint32
@@ -16,35 +16,43 @@ type Filtering struct {
 	Left     int32
 }
 
-// What a block of these kernels has room for in shared memory; conv.cu says the same.
+// What a block of these kernels takes, and has room for in shared memory; conv.cu says the same. A lane of a warp has up to
+// eight taps of a filter's gradient.
 const (
-	convFilters    = 8
-	convMostValues = 6144
-	convMostTaps   = 96
+	convFilters     = 8
+	convMostValues  = 6144
+	convMostFactors = 2048
+	convMostTaps    = 8 * warp
 )
 
-// Fits reports whether ConvBiasReLUPool and its gradients have room for such images and filters: for grey and colour
-// images of some 40 rows and columns.
-func (f Filtering) Fits(outH, outW uint32) bool {
-	if f.Channels < 1 || f.Filters < 1 || f.KernelH < 1 || f.KernelW < 1 || f.Channels > convMostTaps || f.KernelH > convMostTaps ||
-		f.KernelW > convMostTaps || outH < 1 || outW < 1 || outH > convMostValues || outW > convMostValues {
-		return false
+// Chunk returns how many channels had best be in shared memory at once, where there are outH by outW windows: equal parts
+// of all. It is 0 where there is no room for one.
+func (f Filtering) Chunk(outH, outW uint32) uint32 {
+	const most = convMostValues
+	if f.Channels < 1 || f.Filters < 1 || f.KernelH < 1 || f.KernelW < 1 || f.KernelH > most || f.KernelW > most ||
+		outH < 1 || outW < 1 || outH > most || outW > most {
+		return 0
 	}
 	rows, pitch := 2*outH+uint32(f.KernelH)-1, 2*outW+uint32(f.KernelW)-1
 	pitch += (uint32(f.KernelW) - pitch) % 32
-	return f.taps() <= convMostTaps && rows <= convMostValues && uint64(f.Channels)*uint64(rows)*uint64(pitch) <= convMostValues
+	fit := min(convMostValues/(rows*pitch), min(convMostFactors/convFilters, convMostTaps)/uint32(f.KernelH*f.KernelW), f.Channels)
+	if fit == 0 {
+		return 0
+	}
+	chunks := (f.Channels + fit - 1) / fit
+	return (f.Channels + chunks - 1) / chunks
 }
-
-// taps is how many values a filter has.
-func (f Filtering) taps() uint32 { return f.Channels * uint32(f.KernelH*f.KernelW) }
 
 // groups is how many blocks share an image's filters out.
 func (f Filtering) groups() uint32 { return (f.Filters + convFilters - 1) / convFilters }
 
-// check counts an image batch's values, and those of what is made of it.
-func (f Filtering) check(k *Kernel, batch, outH, outW uint32) error {
-	if !f.Fits(outH, outW) {
-		return fmt.Errorf("kernels: %s: %+v with %dx%d windows has no room in shared memory", k.Name, f, outH, outW)
+// chunks is how many blocks share the channels out.
+func (f Filtering) chunks(chunk uint32) uint32 { return (f.Channels + chunk - 1) / chunk }
+
+// check counts the values of a batch of images, and of what is made of it, and looks whether a chunk has room.
+func (f Filtering) check(k *Kernel, batch, outH, outW, chunk uint32) error {
+	if most := f.Chunk(outH, outW); chunk < 1 || chunk > most {
+		return fmt.Errorf("kernels: %s: %d channels of %+v with %dx%d windows in shared memory: want 1 to %d", k.Name, chunk, f, outH, outW, most)
 	}
 	if _, err := countPlaces(k, batch, f.Channels, uint32(f.H), uint32(f.W)); err != nil {
 		return err
@@ -53,9 +61,8 @@ func (f Filtering) check(k *Kernel, batch, outH, outW uint32) error {
 	return err
 }
 
-// ConvBiasReLUPool is a convolution of few input channels, with BiasReLUPool behind it: X (Batch, Channels, H, W), Weight
-// (Filters, Channels, KernelH, KernelW), Bias (Filters); the filters make MadeH by MadeW values an image; Y and Mask
-// (Batch, Filters, OutH, OutW).
+// ConvBiasReLUPool is a convolution with BiasReLUPool behind it: X (Batch, Channels, H, W), Weight (Filters, Channels,
+// KernelH, KernelW), Bias (Filters), Y and Mask (Batch, Filters, OutH, OutW). Chunk is [Filtering.Chunk]'s.
 type ConvBiasReLUPool struct {
 	Y      Pointer[float32]
 	Mask   Pointer[uint8]
@@ -68,23 +75,32 @@ type ConvBiasReLUPool struct {
 	MadeW uint32
 	OutH  uint32
 	OutW  uint32
+	Chunk uint32
 }
 
 var convBiasReLUPool = newKernel("conv_bias_relu_pool", 256, ConvBiasReLUPool{})
 
 // Launch makes the launch for a device.
 func (k ConvBiasReLUPool) Launch(d Device) (Launch, error) {
-	if err := k.check(convBiasReLUPool, k.Batch, k.OutH, k.OutW); err != nil {
+	if err := k.check(convBiasReLUPool, k.Batch, k.OutH, k.OutW, k.Chunk); err != nil {
 		return Launch{}, err
 	}
-	return newRows(convBiasReLUPool, d, uint64(k.Batch)*uint64(k.groups()), uint64(k.OutH)*uint64(k.OutW), k)
+	windows := uint64(k.OutH) * uint64(k.OutW)
+	l, err := newRows(convBiasReLUPool, d, 1, windows, k)
+	if err != nil {
+		return Launch{}, err
+	}
+	tiles := (windows + uint64(l.Threads) - 1) / uint64(l.Threads)
+	blocks, err := countPlaces(convBiasReLUPool, k.Batch, k.groups(), uint32(tiles))
+	l.Blocks = int(min(blocks, 1<<16))
+	return l, err
 }
 
 // ConvGradientParts returns in how many parts of the batch ConvReLUPoolGradients had best sum: so many that they keep a
 // GPU busy, and the same on every device, so that the sums are.
-func ConvGradientParts(batch uint32, f Filtering) uint32 {
+func ConvGradientParts(batch uint32, f Filtering, chunk uint32) uint32 {
 	const blocks = 512
-	return max(1, min(batch, blocks/f.groups()))
+	return max(1, min(batch, blocks/(f.groups()*f.chunks(chunk))))
 }
 
 // ConvReLUPoolGradients are the gradients of ConvBiasReLUPool's Weight and Bias: of Dy (Batch, Filters, OutH, OutW), in a
@@ -99,6 +115,7 @@ type ConvReLUPoolGradients struct {
 	Filtering
 	OutH  uint32
 	OutW  uint32
+	Chunk uint32
 	Parts uint32
 }
 
@@ -106,11 +123,15 @@ var convReLUPoolGradients = newKernel("conv_relu_pool_gradients", 256, ConvReLUP
 
 // Launch makes the launch for a device.
 func (k ConvReLUPoolGradients) Launch(d Device) (Launch, error) {
-	if err := k.check(convReLUPoolGradients, k.Batch, k.OutH, k.OutW); err != nil {
+	if err := k.check(convReLUPoolGradients, k.Batch, k.OutH, k.OutW, k.Chunk); err != nil {
 		return Launch{}, err
 	}
 	if k.Parts < 1 || k.Parts > k.Batch {
 		return Launch{}, fmt.Errorf("kernels: %s: %d parts of a batch of %d", convReLUPoolGradients.Name, k.Parts, k.Batch)
 	}
-	return newRows(convReLUPoolGradients, d, uint64(k.Parts)*uint64(k.groups()), warp*uint64(min(k.Filters, convFilters)), k)
+	blocks, err := countPlaces(convReLUPoolGradients, k.Parts, k.groups(), k.chunks(k.Chunk))
+	if err != nil {
+		return Launch{}, err
+	}
+	return newRows(convReLUPoolGradients, d, blocks, warp*uint64(min(k.Filters, convFilters)), k)
 }
