@@ -1,0 +1,72 @@
+//go:build cuda
+
+package cuda_test
+
+import (
+	"testing"
+
+	"github.com/gputrain/gputrain/cuda"
+	"github.com/gputrain/gputrain/cuda/sim"
+	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/net"
+)
+
+// TestFusion trains with our kernels for convolutions and with cuDNN's alone, in each precision: which products ours compute
+// differs from one to the other.
+func TestFusion(t *testing.T) {
+	n := &net.Network{Name: "fusion", Input: net.Shape{C: 1, H: 12, W: 12}, Layers: []net.Layer{
+		&net.Conv{Filters: 5, Kernel: net.Square(5), Padding: net.PadSame}, &net.Activation{Func: net.ReLU}, &net.Pool{Kernel: net.Square(2)},
+		&net.Conv{Filters: 9, Kernel: net.Square(5), Padding: net.PadSame}, &net.Activation{Func: net.ReLU}, &net.Pool{Kernel: net.Square(2)},
+		&net.Flatten{}, &net.Dense{Units: 4},
+	}}
+	data := images(40)
+	for _, c := range []struct {
+		precision cuda.Precision
+		factor    float64 // of the error that one rounding makes
+		ours      int     // of the five products of convolutions
+	}{{cuda.FP32, 1. / (1 << 24), 4}, {cuda.TF32, 1. / (1 << 11), 3}, {cuda.BF16, 1. / (1 << 8), 2}} {
+		t.Run(string(c.precision), func(t *testing.T) {
+			sim.Start(t)
+			run := func(alone bool) net.State {
+				d, err := cuda.Open(cuda.Options{Precision: c.precision, Heuristic: true, Deterministic: true, NoFusion: alone})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer closeDevice(t, d)
+				p, err := d.Compile(n, net.Options{Batch: 8, Optimizer: net.SGDDefault(0.02), Seed: 3})
+				if err != nil {
+					t.Fatal(err)
+				}
+				train(t, p, data, 5, 8)
+				s, err := p.State()
+				if err != nil {
+					t.Fatal(err)
+				}
+				ours := 0
+				for _, choice := range statistics(p).Convolutions {
+					if choice.Chosen == cuda.Fused {
+						ours++
+					}
+				}
+				if want := map[bool]int{false: c.ours, true: 0}[alone]; ours != want {
+					t.Errorf("%d products by our kernels, want %d: %+v", ours, want, statistics(p).Convolutions)
+				}
+				return s
+			}
+			fused, alone := run(false), run(true)
+			for _, q := range planOf(t, n).Params {
+				// Weights move by hundredths; some gradients go another way, where rounding decides what a maximum is.
+				approx.Check(t, q.Name, fused.Params[q.Name].Float32s(), alone.Params[q.Name].Float32s(), approx.Tolerance{Abs: 4 * c.factor})
+			}
+		})
+	}
+}
+
+func planOf(t *testing.T, n *net.Network) *net.Plan {
+	t.Helper()
+	p, err := n.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
