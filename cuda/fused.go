@@ -32,8 +32,8 @@ func (c *convolve) fuse() fusion {
 		return f
 	}
 	few := c.layer.In.C*w.KernelH*w.KernelW <= fusedTaps
-	f.forward = few || d.precision() == FP32 && w.KernelH*w.KernelW > 9
-	f.gradients = few || d.precision() != BF16
+	f.forward = few || d.Precision() == FP32 && w.KernelH*w.KernelW > 9
+	f.gradients = few || d.Precision() != BF16
 	return f
 }
 
