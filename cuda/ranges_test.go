@@ -36,7 +36,7 @@ func TestRanges(t *testing.T) {
 	}
 	m := sim.Start(t)
 	if !m.Simulated() {
-		t.Skip("on a GPU a profiler's own library would be loaded")
+		t.Skip("only the simulated machine has a profiler's library that counts")
 	}
 	dir := t.TempDir()
 	source, file := filepath.Join(dir, "recorder.c"), filepath.Join(dir, "ranges")

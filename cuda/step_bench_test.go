@@ -11,32 +11,33 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// BenchmarkStep times the tutorial's training step on this machine's GPU, with our kernels for its convolutions and with
-// cuDNN's alone.
+// BenchmarkStep times training steps on this machine's GPU, with our kernels for convolutions and with cuDNN's alone.
 func BenchmarkStep(b *testing.B) {
 	split, err := mnist.Tutorial()
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, precision := range []cuda.Precision{cuda.FP32, cuda.TF32, cuda.BF16} {
-		for _, batch := range []int{50, 128, 1024} {
-			for _, alone := range []bool{false, true} {
-				kind := map[bool]string{false: "fused", true: "cudnn"}[alone]
-				b.Run(fmt.Sprintf("%s/%d/%s", precision, batch, kind), func(b *testing.B) {
-					benchmarkStep(b, cuda.Options{Precision: precision, NoFusion: alone}, batch, split.Train)
-				})
+	for _, n := range net.Models() {
+		for _, precision := range []cuda.Precision{cuda.FP32, cuda.TF32, cuda.BF16} {
+			for _, batch := range []int{50, 128, 1024} {
+				for _, alone := range []bool{false, true} {
+					kind := map[bool]string{false: "fused", true: "cudnn"}[alone]
+					b.Run(fmt.Sprintf("%s/%s/%d/%s", n.Name, precision, batch, kind), func(b *testing.B) {
+						benchmarkStep(b, n, cuda.Options{Precision: precision, NoFusion: alone}, batch, split.Train)
+					})
+				}
 			}
 		}
 	}
 }
 
-func benchmarkStep(b *testing.B, o cuda.Options, batch int, data *net.Dataset) {
+func benchmarkStep(b *testing.B, n *net.Network, o cuda.Options, batch int, data *net.Dataset) {
 	d, err := cuda.Open(o)
 	if err != nil {
 		b.Skip(err) // no GPU, or not in this precision
 	}
 	defer d.Close()
-	p, err := d.Compile(net.Model("tutorial"), net.Options{Batch: batch, Optimizer: net.AdamDefault(1e-4), Seed: 1})
+	p, err := d.Compile(n, net.Options{Batch: batch, Optimizer: net.AdamDefault(1e-4), Seed: 1})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -58,7 +59,7 @@ func benchmarkStep(b *testing.B, o cuda.Options, batch int, data *net.Dataset) {
 			b.Fatal(err)
 		}
 	}
-	run(100) // chooses algorithms and captures the graph
+	run(3) // chooses algorithms and captures the graph
 	b.ResetTimer()
 	run(b.N)
 	b.ReportMetric(float64(batch)*float64(b.N)/b.Elapsed().Seconds(), "images/s")

@@ -9,6 +9,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -84,6 +85,29 @@ func (n testCount) String() string {
 		text += fmt.Sprintf(", %d skipped (%s)", n.skipped, strings.Join(reasons, "; "))
 	}
 	return text
+}
+
+var stepBenchmark = regexp.MustCompile(`(?m)^BenchmarkStep/[^/\s]+/(\w+)/(\d+)/([a-z]+)(?:-\d+)?\s.*?([\d.e+]+) images/s`)
+
+// speeds reads what BenchmarkStep of package cuda prints.
+func speeds(out string) (string, error) {
+	var parts []string
+	for _, m := range stepBenchmark.FindAllStringSubmatch(out, -1) {
+		rate, err := strconv.ParseFloat(m[4], 64)
+		if err != nil {
+			return "", err
+		}
+		text := fmt.Sprintf("%.0f", rate)
+		if m[3] == "fused" {
+			parts = append(parts, fmt.Sprintf("%s batch %s: %s images/s", m[1], m[2], text))
+		} else if len(parts) > 0 {
+			parts[len(parts)-1] += fmt.Sprintf(" (%s)", text)
+		}
+	}
+	if parts == nil {
+		return "", errors.New("no step was timed")
+	}
+	return strings.Join(parts, ", "), nil
 }
 
 // tensorsOf returns the tensors of a safetensors file, names and values, without the metadata, which tells times.

@@ -36,14 +36,15 @@ type size struct {
 	train        []string // more flags of train
 	accuracy     float64  // in per cent, that the tutorial's recipe must reach
 	fastAccuracy float64  // and the fast one
-	batches      []int    // to time
+	benchmark    string   // as -bench takes it
+	benchtime    string   // of each
 	simulated    bool     // take a simulated GPU too: for tests of this program alone
 }
 
 // full is for a GPU. The CPU device reaches 98.6 % by the tutorial's recipe and 99.2 % by the fast one; each bar is what
 // no seed should miss.
 var full = size{
-	limit: 5000, tests: ".", accuracy: 98.2, fastAccuracy: 98.9, batches: []int{50, 128, 1024},
+	limit: 5000, tests: ".", accuracy: 98.2, fastAccuracy: 98.9, benchmark: "^BenchmarkStep$/^tutorial$", benchtime: "300ms",
 }
 
 // gpu is what `gputrain devices --json` says of CUDA.
@@ -108,7 +109,7 @@ func (s *suite) steps() []step {
 		{"build of the tests", "they build with CUDA", 10 * minute, s.build(testPrograms["cuda"], testPrograms["cuda/sim"])},
 		{"tests: device", "the suite that every device passes, and the device's own tests", 5 * minute, s.tests("cuda")},
 		{"tests: libraries", "cuDNN and cuBLAS by way of gorgonia's packages, streams, a captured graph, a kernel", 3 * minute, s.tests("cuda/sim")},
-		{"speed", "nothing; its figures are images/s in training steps, of the last epoch", 3 * minute, s.speed},
+		{"speed", "nothing; its figures are images/s in training steps, and in brackets the same with cuDNN's convolutions alone", 3 * minute, s.speed},
 		{"fastest arithmetic", fmt.Sprintf("the fast recipe in the GPU's fastest arithmetic learns MNIST, to %g %%", s.size.fastAccuracy), 3 * minute, s.fastest},
 		{"memcheck", "no kernel of training steps touches memory that is not its own", 3 * minute, s.sanitizer("memcheck")},
 		{"initcheck", "none reads memory that nobody wrote", 3 * minute, s.sanitizer("initcheck")},
@@ -366,36 +367,14 @@ func compare(a, b string) (string, error) {
 	return fmt.Sprintf("%d bytes are equal", len(first)), nil
 }
 
-// speed times training steps by mini-batch and arithmetic.
+// speed times training steps by mini-batch and arithmetic, and in the same run those with cuDNN's convolutions alone.
 func (s *suite) speed(ctx context.Context, t *transcript) (string, error) {
-	var results []string
-	for _, precision := range s.precisions(ctx, t) {
-		for _, batch := range s.size.batches {
-			flags := []string{"--precision", precision, "--batch", strconv.Itoa(batch), "--epochs", "3", "--checkpoint-every", "0"}
-			out, _, err := s.train(ctx, t, fmt.Sprintf("speed-%s-%d", precision, batch), append(flags, s.verbose(ctx, t)...)...)
-			if err != nil {
-				return "", err
-			}
-			results = append(results, fmt.Sprintf("%s batch %d: %s", precision, batch, lastSpeed(out)))
-		}
+	c := s.test("cuda", "-test.run=^$", "-test.bench="+s.size.benchmark, "-test.benchtime="+s.size.benchtime)
+	out, err := t.run(ctx, c)
+	if err != nil {
+		return "", err
 	}
-	return strings.Join(results, ", "), nil
-}
-
-// precisions are those of this program that the GPU has.
-func (s *suite) precisions(ctx context.Context, t *transcript) []string {
-	help := s.help(ctx, t)
-	all := []string{"fp32"}
-	major, _, _ := strings.Cut(s.gpu.GPUs[0].ComputeCapability, ".")
-	if n, err := strconv.Atoi(major); err != nil || n < 8 {
-		return all
-	}
-	for _, p := range []string{"tf32", "bf16"} {
-		if strings.Contains(help, p) {
-			all = append(all, p)
-		}
-	}
-	return all
+	return speeds(out)
 }
 
 // testEnvironment makes tests run on the GPU (cuda/sim).
