@@ -21,14 +21,14 @@ type Launch struct {
 	Bytes int64
 }
 
-// Launches returns the nodes of a training step of a mini-batch, in order, in TF32 or else in float32. Samples are bytes.
-func Launches(plan *net.Plan, o net.Optimizer, batch int, tf32 bool) []Launch {
+// Launches returns the nodes of a training step of a mini-batch, in order. Samples are bytes.
+func Launches(plan *net.Plan, o net.Optimizer, batch int) []Launch {
 	s := &step{batch: int64(batch)}
 	in := s.values(plan.Network.Input)
 	indices, scalars := 4*s.batch, 4*s.batch
 	s.add(Launch{Phase: net.Gather, Call: "gather_bytes", Bytes: in + indices + 2*scalars + 4*in})
 
-	chain := chainOf(plan, tf32)
+	chain := chainOf(plan)
 	for _, op := range chain {
 		s.layer, s.phase = op.name, net.Forward
 		op.forward(s)
@@ -90,12 +90,12 @@ type operation struct {
 	name       string // of its first layer
 	layers     []net.PlannedLayer
 	relu, pool bool
-	fused      fusion
+	chunk      uint32 // of channels in kernels of ours that compute the convolution too; 0: cuDNN does
 	in, out    net.Shape
 }
 
 // chainOf groups the layers as package cuda does. Flatten costs nothing and is left out.
-func chainOf(plan *net.Plan, tf32 bool) []operation {
+func chainOf(plan *net.Plan) []operation {
 	var chain []operation
 	layers := plan.Layers
 	is := func(i int, kind func(net.PlannedLayer) bool) bool { return i < len(layers) && kind(layers[i]) }
@@ -111,7 +111,7 @@ func chainOf(plan *net.Plan, tf32 bool) []operation {
 			op.relu, op.layers = true, layers[i:i+2]
 			if conv && is(i+2, isHalving) {
 				op.pool, op.layers = true, layers[i:i+3]
-				op.fused = fuse(l, layers[i+2].Out, tf32)
+				op.chunk = chunkOf(l, layers[i+2].Out)
 			}
 		}
 		i += len(op.layers) - 1
@@ -121,21 +121,13 @@ func chainOf(plan *net.Plan, tf32 bool) []operation {
 	return chain
 }
 
-// fusion says which of a convolution's products kernels of ours compute, with the ReLU and the pooling behind it.
-type fusion struct {
-	forward, gradients bool
-	chunk              uint32
-}
-
-// fuse chooses as package cuda does.
-func fuse(l net.PlannedLayer, out net.Shape, tf32 bool) fusion {
+// chunkOf decides as package cuda does whether kernels of ours compute a convolution with the ReLU and pooling behind it.
+func chunkOf(l net.PlannedLayer, out net.Shape) uint32 {
 	w := l.Window
-	if w.StrideH != 1 || w.StrideW != 1 || w.DilationH != 1 || w.DilationW != 1 {
-		return fusion{}
+	if w.StrideH != 1 || w.StrideW != 1 || w.DilationH != 1 || w.DilationW != 1 || l.In.C*w.KernelH*w.KernelW > 75 {
+		return 0
 	}
-	chunk := filtering(l).Chunk(uint32(out.H), uint32(out.W))
-	few := l.In.C*w.KernelH*w.KernelW <= 96
-	return fusion{chunk > 0 && (few || !tf32 && w.KernelH*w.KernelW > 9), chunk > 0, chunk}
+	return filtering(l).Chunk(uint32(out.H), uint32(out.W))
 }
 
 // filtering is a convolution as our kernels take it.
@@ -164,7 +156,7 @@ func (op operation) forward(s *step) {
 	in, made, out := s.values(l.In), s.values(l.Out), s.values(op.out)
 	switch layer := l.Layer.(type) {
 	case *net.Conv:
-		if op.fused.forward {
+		if op.chunk > 0 {
 			p := product(l, s.batch, "conv_bias_relu_pool")
 			p.Float32, p.Bytes = true, 4*(in+int64(l.Weights())+out)+out // a byte of mask for each value
 			s.add(p)
@@ -218,8 +210,8 @@ func (op operation) forward(s *step) {
 func (op operation) backward(s *step, wanted bool) {
 	l := op.layers[0]
 	in, made, out := s.values(l.In), s.values(l.Out), s.values(op.out)
-	if op.fused.gradients {
-		parts := int64(kernels.ConvGradientParts(uint32(s.batch), filtering(l), op.fused.chunk))
+	if op.chunk > 0 {
+		parts := int64(kernels.ConvGradientParts(uint32(s.batch), filtering(l), op.chunk))
 		weights, bias := int64(l.Params[0].Size()), int64(l.Out.C)
 		taps := weights / bias
 		// Of each window one place is multiplied.
@@ -241,7 +233,7 @@ func (op operation) backward(s *step, wanted bool) {
 		case op.relu:
 			s.call("relu_backward", 3*made)
 		}
-		if biased(l) && !op.fused.gradients {
+		if biased(l) && op.chunk == 0 {
 			channels, sums := int64(l.Out.C), made // that column_sums adds up
 			if extent := l.Out.H * l.Out.W; extent > 1 {
 				parts := int64(kernels.BiasGradientParts(uint32(s.batch), uint32(l.Out.C), uint32(extent)))
@@ -257,7 +249,7 @@ func (op operation) backward(s *step, wanted bool) {
 	}
 	switch layer := l.Layer.(type) {
 	case *net.Conv:
-		if !op.fused.gradients {
+		if op.chunk == 0 {
 			s.add(product(l, s.batch, "cudnnConvolutionBackwardFilter"))
 		}
 		if !wanted {

@@ -80,7 +80,7 @@ func TestLaunchesAreTheGraphs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			launches := bench.Launches(plan, c.optimizer, batch, c.precision == cuda.TF32)
+			launches := bench.Launches(plan, c.optimizer, batch)
 			if nodes := after["graph nodes run"] - before["graph nodes run"]; nodes != int64(len(launches)) {
 				t.Errorf("the graph has %d nodes, want %d", nodes, len(launches))
 				for _, l := range launches {

@@ -53,7 +53,7 @@ func launchTable(n *net.Network, batch int) (string, error) {
 	row(&b, strings.Split("---,---,---,--:,--:,--:"+strings.Repeat(",--:,---", len(GPUs)), ",")...)
 	var sum Launch
 	times := make([]time.Duration, len(GPUs))
-	launches := Launches(plan, net.AdamDefault(1e-4), batch, true)
+	launches := Launches(plan, net.AdamDefault(1e-4), batch)
 	mega := func(n int64) string {
 		if n == 0 {
 			return ""
@@ -97,7 +97,7 @@ func stepTable(n *net.Network) (string, error) {
 		for _, precision := range []string{"fp32", "tf32"} {
 			for _, batch := range RooflineBatches {
 				tf32 := precision == "tf32"
-				launches := Launches(plan, o, batch, tf32)
+				launches := Launches(plan, o, batch)
 				bound := 0
 				for _, l := range launches {
 					if _, by := g.Time(l, tf32, NodeFloor); by == ByLaunch {

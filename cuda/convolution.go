@@ -141,8 +141,8 @@ const (
 type convolve struct {
 	link
 	tail   tail
-	wanted bool // the input's gradient
-	fused  fusion
+	wanted bool       // the input's gradient
+	chunk  uint32     // channels that a block of our kernels has in shared memory; 0: cuDNN computes everything
 	window net.Window // with symmetric padding
 	padded net.Shape  // of the input as cuDNN sees it
 	sizes  perBatch[*convolution]
@@ -160,7 +160,7 @@ type convolve struct {
 
 func newConvolve(l link, t tail, wanted bool) *convolve {
 	c := &convolve{link: l, tail: t, wanted: wanted, window: l.layer.Window, padded: l.in.shape}
-	c.fused = c.fuse()
+	c.fuse()
 	if w := &c.window; w.Top != w.Bottom || w.Left != w.Right {
 		c.padded.H += w.Top + w.Bottom
 		c.padded.W += w.Left + w.Right
@@ -171,11 +171,11 @@ func newConvolve(l link, t tail, wanted bool) *convolve {
 
 // needs tells which products cuDNN computes.
 func (c *convolve) needs() [directions]bool {
-	return [directions]bool{forward: !c.fused.forward, backwardData: c.wanted, backwardFilter: !c.fused.gradients}
+	return [directions]bool{forward: !c.fused(), backwardData: c.wanted, backwardFilter: !c.fused()}
 }
 
 // keepsGradient reports whether the gradient of what is pooled is in memory.
-func (c *convolve) keepsGradient() bool { return c.wanted || !c.fused.gradients }
+func (c *convolve) keepsGradient() bool { return c.wanted || !c.fused() }
 
 // pads reports whether the input is padded by a kernel of ours, because cuDNN pads both ends alike.
 func (c *convolve) pads() bool { return c.padded != c.in.shape }
@@ -191,13 +191,13 @@ func (c *convolve) claim(first, last int) claim {
 	need := claim{input: true, output: c.tail == biasReLU}
 	own := func(s *slot) { need.own = append(need.own, s) }
 	bf16 := c.program.device.bf16()
-	if c.pads() && !c.fused.forward {
+	if c.pads() && !c.fused() {
 		c.input = newSlot(batch*int64(c.padded.Size()), first, last)
-		if bf16 || c.fused.gradients {
+		if bf16 || c.fused() {
 			c.input.last = first // its rounding is kept, or nothing of it
 		}
 		own(&c.input)
-		need.input = c.fused.gradients
+		need.input = c.fused()
 	}
 	if c.pads() && c.wanted {
 		c.inputGrad = newSlot(batch*int64(c.padded.Size()), last, last)
@@ -207,7 +207,7 @@ func (c *convolve) claim(first, last int) claim {
 	if c.tail == biasReLUPool {
 		c.mask = slot{value: value{bytes: batch * int64(c.out.shape.Size()), first: first, last: last}}
 		own(&c.mask)
-		if !c.fused.forward {
+		if !c.fused() {
 			c.products = newSlot(made, first, first)
 			own(&c.products)
 		}
@@ -217,7 +217,7 @@ func (c *convolve) claim(first, last int) claim {
 		}
 	}
 	switch parts := biasGradientParts(int(batch), c.produced()); {
-	case c.fused.gradients:
+	case c.fused():
 		if parts := c.parts(int(batch)); parts > 1 {
 			c.sums = newSlot(int64(parts)*int64(c.layer.Weights()), last, last)
 			own(&c.sums)
@@ -228,11 +228,11 @@ func (c *convolve) claim(first, last int) claim {
 	}
 	if bf16 {
 		in := batch * int64(c.padded.Size())
-		if !c.fused.forward {
+		if !c.fused() {
 			c.x, c.y = newRounded(in, first, last), newRounded(made, first, first)
 			own(&c.x)
 			own(&c.y)
-			need.input = c.fused.gradients
+			need.input = c.fused()
 		}
 		if c.keepsGradient() {
 			c.dy = newRounded(made, last, last)
@@ -242,7 +242,7 @@ func (c *convolve) claim(first, last int) claim {
 			c.dx = newRounded(in, last, last)
 			own(&c.dx)
 		}
-		if !c.fused.gradients {
+		if !c.fused() {
 			c.dw = newRounded(int64(c.layer.Params[0].Size()), last, last)
 			own(&c.dw)
 		}
@@ -328,7 +328,7 @@ func (c *convolve) key(n int) choiceKey {
 }
 
 func (c *convolve) forward(p *pass) error {
-	if c.fused.forward {
+	if c.fused() {
 		return c.forwardFused(p.n)
 	}
 	conv, err := c.at(p.n)
@@ -381,7 +381,7 @@ func (c *convolve) forward(p *pass) error {
 }
 
 func (c *convolve) backward(p *pass, wanted bool) error {
-	if c.fused.gradients {
+	if c.fused() {
 		if err := c.gradientsFused(p.n); err != nil {
 			return err
 		}
@@ -409,7 +409,7 @@ func (c *convolve) backward(p *pass, wanted bool) error {
 	if err != nil {
 		return err
 	}
-	if bias := c.parameters[net.Bias]; bias != nil && !c.fused.gradients {
+	if bias := c.parameters[net.Bias]; bias != nil && !c.fused() {
 		if err := c.biasGradient(bias, dy, p.n, shape, c.sums.Buffer); err != nil {
 			return err
 		}
@@ -419,7 +419,7 @@ func (c *convolve) backward(p *pass, wanted bool) error {
 	}
 	weight := c.parameters[net.Weight]
 	dy = c.operand(dy, &c.dy)
-	if !c.fused.gradients {
+	if !c.fused() {
 		x, dw := c.in.value.Buffer, weight.grad
 		if c.pads() {
 			x = c.input.Buffer

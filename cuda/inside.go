@@ -50,7 +50,7 @@ func (c *convolve) choices() (all []Choice) {
 			a := made.ways[dir][0]
 			at.Algorithm, at.Workspace, at.Milliseconds = dir.name(a.id), a.workspace, a.milliseconds
 			at.Chosen, at.Dropped = made.chosen, made.dropped[dir]
-		case dir == forward && c.fused.forward || dir == backwardFilter && c.fused.gradients:
+		case c.fused() && dir != backwardData:
 			at.Batch, at.Algorithm, at.Chosen = c.program.options.Batch, "ours, with ReLU and pooling", Fused
 		default:
 			continue

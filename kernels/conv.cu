@@ -5,7 +5,7 @@
 
 constexpr uint32_t FILTERS = 8;          // that a block computes
 constexpr uint32_t MOST_VALUES = 6144;   // of images with their padding, in shared memory
-constexpr uint32_t MOST_FACTORS = 2048;  // of filters in shared memory
+constexpr uint32_t MOST_TAPS = 96;       // of a filter: a lane has three in the gradients
 
 // Images in shared memory: `rows` by `columns` values a channel, which hold what all windows see; outside there are zeros.
 // Rows begin `pitch` apart, so that a filter's fall into different banks, one behind the other.
@@ -46,7 +46,7 @@ extern "C" __global__ void __launch_bounds__(256, 3)
                         int32_t top, int32_t left, uint32_t madeH, uint32_t madeW, uint32_t outH, uint32_t outW,
                         uint32_t chunk) {
   __shared__ float image[MOST_VALUES];
-  __shared__ Pack<float, 4> factors[MOST_FACTORS / 4];
+  __shared__ Pack<float, 4> factors[MOST_TAPS * FILTERS / 4];
   const Plane plane(kernelH, kernelW, outH, outW);
   const uint32_t taps = kernelH * kernelW, groups = (filters + FILTERS - 1) / FILTERS, area = outH * outW;
   const uint32_t tiles = (area + blockDim.x - 1) / blockDim.x;
@@ -203,10 +203,8 @@ extern "C" __global__ void __launch_bounds__(256, 4)
         part.sum<1>(plane, image);
       } else if (taps <= 64) {
         part.sum<2>(plane, image);
-      } else if (taps <= 128) {
-        part.sum<4>(plane, image);
       } else {
-        part.sum<8>(plane, image);
+        part.sum<3>(plane, image);
       }
     }
   }

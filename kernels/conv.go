@@ -16,13 +16,11 @@ type Filtering struct {
 	Left     int32
 }
 
-// What a block of these kernels takes, and has room for in shared memory; conv.cu says the same. A lane of a warp has up to
-// eight taps of a filter's gradient.
+// What a block of these kernels takes, and has room for in shared memory; conv.cu says the same.
 const (
-	convFilters     = 8
-	convMostValues  = 6144
-	convMostFactors = 2048
-	convMostTaps    = 8 * warp
+	convFilters    = 8
+	convMostValues = 6144
+	convMostTaps   = 3 * warp
 )
 
 // Chunk returns how many channels had best be in shared memory at once, where there are outH by outW windows: equal parts
@@ -35,7 +33,7 @@ func (f Filtering) Chunk(outH, outW uint32) uint32 {
 	}
 	rows, pitch := 2*outH+uint32(f.KernelH)-1, 2*outW+uint32(f.KernelW)-1
 	pitch += (uint32(f.KernelW) - pitch) % 32
-	fit := min(convMostValues/(rows*pitch), min(convMostFactors/convFilters, convMostTaps)/uint32(f.KernelH*f.KernelW), f.Channels)
+	fit := min(convMostValues/(rows*pitch), convMostTaps/uint32(f.KernelH*f.KernelW), f.Channels)
 	if fit == 0 {
 		return 0
 	}
