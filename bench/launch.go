@@ -124,7 +124,7 @@ func chainOf(plan *net.Plan) []operation {
 // chunkOf decides as package cuda does whether kernels of ours compute a convolution with the ReLU and pooling behind it.
 func chunkOf(l net.PlannedLayer, out net.Shape) uint32 {
 	w := l.Window
-	if w.StrideH != 1 || w.StrideW != 1 || w.DilationH != 1 || w.DilationW != 1 || l.In.C*w.KernelH*w.KernelW > 75 {
+	if w.StrideH != 1 || w.StrideW != 1 || w.DilationH != 1 || w.DilationW != 1 || !filtering(l).Few() {
 		return 0
 	}
 	return filtering(l).Chunk(uint32(out.H), uint32(out.W))

@@ -142,7 +142,7 @@ type convolve struct {
 	link
 	tail   tail
 	wanted bool       // the input's gradient
-	chunk  uint32     // channels that a block of our kernels has in shared memory; 0: cuDNN computes everything
+	chunk  uint32     // channels that a block of our kernels has in shared memory; 0: it isn't fused
 	window net.Window // with symmetric padding
 	padded net.Shape  // of the input as cuDNN sees it
 	sizes  perBatch[*convolution]
@@ -152,7 +152,7 @@ type convolve struct {
 	products  slot // of biasReLUPool: what is pooled
 	gradient  slot // its gradient
 	mask      slot // of biasReLUPool: where the maxima were
-	sums      slot // of the bias gradient's parts, where it has several
+	sums      slot // of gradients by parts of the mini-batch, where there are several: biases', of a fused one weights' before
 
 	x, dy     slot // in bfloat16: the input, kept for the backward pass, and the gradient of what is computed
 	y, dx, dw slot // in bfloat16: what is computed
@@ -193,11 +193,11 @@ func (c *convolve) claim(first, last int) claim {
 	bf16 := c.program.device.bf16()
 	if c.pads() && !c.fused() {
 		c.input = newSlot(batch*int64(c.padded.Size()), first, last)
-		if bf16 || c.fused() {
-			c.input.last = first // its rounding is kept, or nothing of it
+		if bf16 {
+			c.input.last = first // its rounding is kept
 		}
 		own(&c.input)
-		need.input = c.fused()
+		need.input = false
 	}
 	if c.pads() && c.wanted {
 		c.inputGrad = newSlot(batch*int64(c.padded.Size()), last, last)
@@ -216,14 +216,15 @@ func (c *convolve) claim(first, last int) claim {
 			own(&c.gradient)
 		}
 	}
-	switch parts := biasGradientParts(int(batch), c.produced()); {
-	case c.fused():
-		if parts := c.parts(int(batch)); parts > 1 {
-			c.sums = newSlot(int64(parts)*int64(c.layer.Weights()), last, last)
-			own(&c.sums)
-		}
-	case parts > 1 && c.parameters[net.Bias] != nil:
-		c.sums = newSlot(int64(parts)*int64(c.produced().C), last, last)
+	parts, sums := biasGradientParts(int(batch), c.produced()), 0
+	if c.parameters[net.Bias] != nil {
+		sums = c.produced().C
+	}
+	if c.fused() {
+		parts, sums = c.parts(int(batch)), c.layer.Weights()
+	}
+	if parts > 1 && sums > 0 {
+		c.sums = newSlot(int64(parts)*int64(sums), last, last)
 		own(&c.sums)
 	}
 	if bf16 {
@@ -232,7 +233,7 @@ func (c *convolve) claim(first, last int) claim {
 			c.x, c.y = newRounded(in, first, last), newRounded(made, first, first)
 			own(&c.x)
 			own(&c.y)
-			need.input = c.fused()
+			need.input = false
 		}
 		if c.keepsGradient() {
 			c.dy = newRounded(made, last, last)
@@ -380,7 +381,7 @@ func (c *convolve) forward(p *pass) error {
 	return nil
 }
 
-func (c *convolve) backward(p *pass, wanted bool) error {
+func (c *convolve) backward(p *pass, _ bool) error {
 	if c.fused() {
 		if err := c.gradientsFused(p.n); err != nil {
 			return err
@@ -431,7 +432,7 @@ func (c *convolve) backward(p *pass, wanted bool) error {
 			return err
 		}
 	}
-	if !wanted {
+	if !c.wanted {
 		return nil
 	}
 	dx := c.in.grad.Buffer

@@ -11,17 +11,11 @@ import (
 // every precision: what is pooled, the network's largest values, is never in memory, and its gradient only if the input's is
 // wanted, which cuDNN computes.
 
-// fusedTaps is how many values a filter may have for that to be faster than cuDNN's convolution and the kernel behind it. On
-// an H200 in bfloat16 the tutorial's step is 1.2 times as fast with its first convolution so, of 25 taps, and 1.5 times with
-// a mini-batch of 1,024; with the second one too, of 800, it is slower than with cuDNN's in every precision. Three colours'
-// 5x5 are an estimate in between.
-const fusedTaps = 75
-
 // fuse sets the chunk where the convolution is to be fused.
 func (c *convolve) fuse() {
 	w := c.layer.Window
 	if !c.program.device.options.NoFusion && c.tail == biasReLUPool && w.StrideH == 1 && w.StrideW == 1 && w.DilationH == 1 &&
-		w.DilationW == 1 && c.layer.In.C*w.KernelH*w.KernelW <= fusedTaps {
+		w.DilationW == 1 && c.filtering().Few() {
 		c.chunk = c.filtering().Chunk(uint32(c.out.shape.H), uint32(c.out.shape.W))
 	}
 }

@@ -3,6 +3,8 @@
 package cuda
 
 import (
+	"math"
+
 	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/kernels"
 	"github.com/gputrain/gputrain/net"
@@ -61,6 +63,34 @@ func tryFused(r *kernelRig) {
 		OutH: uint32(outH), OutW: uint32(outW), Chunk: chunk, Parts: uint32(parts)})
 	approx.Check(r, "dw", rowSums(dw.get(), parts), grads[net.Weight], exact)
 	approx.Check(r, "db", rowSums(db.get(), parts), grads[net.Bias], exact)
+}
+
+// tryFusedNaN convolves images of which some values are NaN: what the pooling makes of that is what it makes behind cuDNN's
+// convolution.
+func tryFusedNaN(r *kernelRig) {
+	in := net.Shape{C: 1, H: 2 + r.about(9), W: 2 + r.about(9)}
+	l := r.judgeOf(in, &net.Conv{Filters: r.about(10), Kernel: net.Square(1)})
+	f, outH, outW := filtering(l.PlannedLayer), in.H/2, in.W/2
+	x, weight := r.eighths(in.Size()), r.eighths(l.Out.C)
+	for range r.about(4) {
+		x[r.random.IntN(len(x))] = float32(math.NaN())
+	}
+	bias := make([]float32, l.Out.C)
+	l.Params[net.Weight], l.Params[net.Bias] = doubles(weight), doubles(bias)
+	sums := singles(l.Forward(doubles(x), 1, net.Training, 0))
+	count := l.Out.C * outH * outW
+	want, wantMask := room[float32](r, count), room[uint8](r, count)
+	r.launch(kernels.BiasReLUPool{Y: at(want), Mask: at(wantMask), X: at(put(r, sums)), Bias: at(put(r, bias)), Planes: uint32(l.Out.C),
+		Channels: uint32(l.Out.C), H: uint32(in.H), W: uint32(in.W), OutH: uint32(outH), OutW: uint32(outW)})
+	y, mask := room[float32](r, count), room[uint8](r, count)
+	r.launch(kernels.ConvBiasReLUPool{Y: at(y), Mask: at(mask), X: at(put(r, x)), Weight: at(put(r, weight)), Bias: at(put(r, bias)), Batch: 1,
+		Filtering: f, MadeH: uint32(in.H), MadeW: uint32(in.W), OutH: uint32(outH), OutW: uint32(outW), Chunk: 1})
+	checkWhole(r, "mask", mask, wantMask.get())
+	for i, v := range want.get() {
+		if got := y.get()[i]; got != v && !(math.IsNaN(float64(got)) && math.IsNaN(float64(v))) {
+			r.Errorf("y[%d] is %v, want %v", i, got, v)
+		}
+	}
 }
 
 // rowSums adds up rows.

@@ -288,7 +288,7 @@ var kernelTrials = []struct {
 	{"to_bf16", tryToBF16}, {"from_bf16", tryFromBF16},
 	{"softmax_cross_entropy", trySoftmax}, {"add_metrics", tryAddMetrics},
 	{"sgd", trySGD}, {"adam", tryAdam}, {"clipping", tryClipping},
-	{"conv_bias_relu_pool", tryFused},
+	{"conv_bias_relu_pool", tryFused}, {"conv_bias_relu_pool of NaN", tryFusedNaN},
 	{"bias_relu_pool", tryBiasReLUPool}, {"bias_relu_pool_backward", tryBiasReLUPoolBackward},
 	{"pooling", tryPooling}, {"pad", tryPad},
 }

@@ -3,10 +3,12 @@
 package cuda_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
 	"github.com/gputrain/gputrain/cuda"
+	"github.com/gputrain/gputrain/cuda/driver"
 	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
 )
@@ -33,8 +35,11 @@ func BenchmarkStep(b *testing.B) {
 
 func benchmarkStep(b *testing.B, n *net.Network, o cuda.Options, batch int, data *net.Dataset) {
 	d, err := cuda.Open(o)
+	if errors.Is(err, driver.ErrNoLibrary) || errors.Is(err, driver.ErrNoDevice) || errors.Is(err, net.ErrPrecision) {
+		b.Skip(err)
+	}
 	if err != nil {
-		b.Skip(err) // no GPU, or not in this precision
+		b.Fatal(err)
 	}
 	defer d.Close()
 	p, err := d.Compile(n, net.Options{Batch: batch, Optimizer: net.AdamDefault(1e-4), Seed: 1})

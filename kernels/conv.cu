@@ -177,7 +177,7 @@ extern "C" __global__ void __launch_bounds__(256, 4)
   const uint32_t warps = blockDim.x / 32, taps = chunk * kernelH * kernelW;
   for (uint32_t b = blockIdx.x; b < parts * groups * chunks; b += gridDim.x) {
     const uint32_t c0 = b % chunks * chunk, group = b / chunks % groups, i = b / chunks / groups;
-    for (uint32_t round = 0; round < FILTERS; round += warps) {
+    for (uint32_t round = 0; round < min(FILTERS, filters - group * FILTERS); round += warps) {
       const uint32_t warp = round + threadIdx.x / 32, filter = warp < FILTERS ? group * FILTERS + warp : filters;
       const uint64_t row = i * filters + filter;
       const Part part{dw + (row * channels + c0) * kernelH * kernelW,

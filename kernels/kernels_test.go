@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -227,6 +228,49 @@ func TestWrongSignaturesAreCaught(t *testing.T) {
 		text := strings.Replace(module.PTX(), c.old, c.new, 1)
 		if problems, err := compare(module, text); err != nil || len(problems) == 0 {
 			t.Errorf("%q for %q: %v %q", c.new, c.old, err, problems)
+		}
+	}
+}
+
+// TestConvolutionsLimits compares what conv.cu has room for with what Filtering.Chunk gives it.
+func TestConvolutionsLimits(t *testing.T) {
+	source, err := os.ReadFile("conv.cu")
+	if err != nil {
+		t.Fatal(err)
+	}
+	limits := map[string]uint64{}
+	for _, m := range regexp.MustCompile(`constexpr uint32_t (\w+) = (\d+);`).FindAllStringSubmatch(string(source), -1) {
+		if limits[m[1]], err = strconv.ParseUint(m[2], 10, 32); err != nil {
+			t.Fatal(err)
+		}
+	}
+	filters, values, taps := uint32(limits["FILTERS"]), uint32(limits["MOST_VALUES"]), uint32(limits["MOST_TAPS"])
+	if filters == 0 || values == 0 || taps%32 != 0 || !strings.Contains(string(source), fmt.Sprintf("part.sum<%d>", taps/32)) {
+		t.Fatalf("conv.cu's limits are %v", limits)
+	}
+	for kernel := range int32(20) {
+		for out := range uint32(60) {
+			f := kernels.Filtering{Filters: 3, Channels: 200, H: 50, W: 50, KernelH: kernel, KernelW: kernel}
+			chunk := f.Chunk(out, out)
+			rows := 2*out + uint32(kernel) - 1
+			if chunk > 0 && (kernel == 0 || out == 0 || chunk*rows*rows > values || chunk*uint32(kernel*kernel) > taps) {
+				t.Errorf("%d channels with filters of %d and %d windows have no room", chunk, kernel, out)
+			}
+		}
+	}
+	if f := (kernels.Filtering{Filters: 32, Channels: 1, H: 28, W: 28, KernelH: 5, KernelW: 5, Top: 2, Left: 2}); f.Chunk(14, 14) != 1 || !f.Few() {
+		t.Error("the tutorial's first convolution has no room")
+	}
+	const many = 1 << 20
+	for name, k := range map[string]kernels.ConvBiasReLUPool{
+		"no images":    {Filtering: kernels.Filtering{Filters: 1, Channels: 1, H: 2, W: 2, KernelH: 1, KernelW: 1}},
+		"many images":  {Batch: many, Filtering: kernels.Filtering{Filters: 1, Channels: many, H: 2, W: 2, KernelH: 1, KernelW: 1}},
+		"many values":  {Batch: many, Filtering: kernels.Filtering{Filters: many, Channels: 1, H: 2, W: 2, KernelH: 1, KernelW: 1}},
+		"many weights": {Batch: 1, Filtering: kernels.Filtering{Filters: many, Channels: many, H: 2, W: 2, KernelH: 1, KernelW: 1}},
+	} {
+		k.Y, k.Mask, k.X, k.Weight, k.Bias, k.MadeH, k.MadeW, k.OutH, k.OutW, k.Chunk = 16, 16, 16, 16, 16, 2, 2, 1, 1, 1
+		if _, err := k.Launch(kernels.Device{Multiprocessors: 1, ThreadsPerMultiprocessor: 1024, ThreadsPerBlock: 1024}); err == nil {
+			t.Errorf("%s: launched", name)
 		}
 	}
 }

@@ -8,7 +8,7 @@ import "time"
 // turns on the device disturb each other. Whether they do come is seen by waiting;
 // each time in a row that they don't, the next try is twice as far off.
 type crowd struct {
-	size     int           // images of the latest batch, and those that came while it was computed
+	size     int           // images of the latest batch and those that came while it was computed, as far as a batch takes them
 	computed time.Time     // when the latest batch was done
 	took     time.Duration // its time
 	missed   int           // waits in vain, in a row
@@ -18,9 +18,9 @@ type crowd struct {
 // mostMissed bounds a pause to 1<<mostMissed - 1 batches.
 const mostMissed = 7
 
-// batch tells of a batch that is done, and how many images wait then.
-func (c *crowd) batch(images, waiting int, now time.Time, took time.Duration) {
-	c.size, c.computed, c.took = images+waiting, now, took
+// batch tells of a batch that is done, how many images wait then, and how many a batch takes at most.
+func (c *crowd) batch(images, waiting, most int, now time.Time, took time.Duration) {
+	c.size, c.computed, c.took = min(images+waiting, most), now, took
 	c.pause = max(0, c.pause-1)
 }
 

@@ -316,7 +316,7 @@ func (q *queue) compute(batch []*job) {
 		err = errDevice
 	} else {
 		q.metrics.computed(samples, took)
-		q.computed(samples, took)
+		q.computed(samples, m.batch, took)
 	}
 	for _, j := range batch {
 		a := answer{trace: trace, err: err}
@@ -327,12 +327,12 @@ func (q *queue) compute(batch []*job) {
 	}
 }
 
-// computed takes a batch into the crowd, and the time of a sample into the mean of
-// about the last ten batches.
-func (q *queue) computed(samples int, took time.Duration) {
+// computed takes a batch, of at most so many samples, into the crowd, and the time of
+// a sample into the mean of about the last ten batches.
+func (q *queue) computed(samples, most int, took time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.crowd.batch(samples, q.waiting, time.Now(), took)
+	q.crowd.batch(samples, q.waiting, most, time.Now(), took)
 	sample := took / time.Duration(samples)
 	if q.pace == 0 {
 		q.pace = sample

@@ -92,15 +92,18 @@ var stepBenchmark = regexp.MustCompile(`(?m)^BenchmarkStep/[^/\s]+/(\w+)/(\d+)/(
 // speeds reads what BenchmarkStep of package cuda prints.
 func speeds(out string) (string, error) {
 	var parts []string
+	last := "" // what the last part is of
 	for _, m := range stepBenchmark.FindAllStringSubmatch(out, -1) {
 		rate, err := strconv.ParseFloat(m[4], 64)
 		if err != nil {
 			return "", err
 		}
 		text := fmt.Sprintf("%.0f", rate)
-		if m[3] == "fused" {
-			parts = append(parts, fmt.Sprintf("%s batch %s: %s images/s", m[1], m[2], text))
-		} else if len(parts) > 0 {
+		of := fmt.Sprintf("%s batch %s: ", m[1], m[2])
+		switch {
+		case m[3] == "fused":
+			parts, last = append(parts, of+text+" images/s"), of
+		case of == last:
 			parts[len(parts)-1] += fmt.Sprintf(" (%s)", text)
 		}
 	}

@@ -10,9 +10,12 @@ import (
 // markNarrow sets narrow[i] for each sample i in which the layer decides within
 // the error ex of its input x: on which side of 0 a value lies, or which of a
 // window is the greatest. Exact zeros and exact ties are clear: they come from
-// zeros and copies upstream, which most devices have alike, and where one has
-// not, its choice does no harm (see follow). An L2 norm counts as narrow where
-// it is so small that its gradient, x/y, means little.
+// zeros and copies upstream, which most devices have alike. For one that has not
+// (it convolves by FFT, say) layers are judged by what it chose (see follow), but
+// not what is judged from the batch alone: there the bias gradient of a
+// convolution without biases behind it would differ, and the device would fail
+// though nobody is wrong. An L2 norm counts as narrow where it is so small that
+// its gradient, x/y, means little.
 func markNarrow(l *reference.Layer, n int, x []float64, ex float64, y []float64, narrow []bool) {
 	if ex == 0 {
 		return
