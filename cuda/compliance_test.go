@@ -33,6 +33,7 @@ func TestCompliance(t *testing.T) {
 
 // TestVerify compares every built-in model with the reference on real images, as `gputrain verify` does.
 func TestVerify(t *testing.T) {
+	notShort(t)
 	split, err := mnist.Tutorial()
 	if err != nil {
 		t.Fatal(err)
@@ -59,5 +60,13 @@ func TestVerify(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// notShort skips a test with -short: one that adds to the suite in numbers, not in what runs at once.
+func notShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: the reference takes minutes, under the race detector many")
 	}
 }

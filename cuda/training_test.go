@@ -86,6 +86,7 @@ func losses(t *testing.T, d net.Device, n *net.Network, o net.Options, data *net
 // make about 6e-8*sqrt(3136) = 3e-6 of it. Three times that leaves room for what weights drift apart in 20 steps. Whatever is
 // wrong in a kernel, or in the order of two, is off by far more.
 func TestTutorialLosses(t *testing.T) {
+	notShort(t)
 	const batch, steps = 8, 20
 	data := digits(t, 2*batch) // two mini-batches in turn: few, so that the network learns them within these steps
 	options := net.Options{Batch: batch, Optimizer: net.AdamDefault(1e-5), Seed: 1}
