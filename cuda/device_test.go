@@ -97,9 +97,11 @@ func weights(t *testing.T, p net.Program) []byte {
 	return all
 }
 
-func plan(t *testing.T) *net.Plan {
+func plan(t *testing.T) *net.Plan { return planOf(t, network()) }
+
+func planOf(t *testing.T, n *net.Network) *net.Plan {
 	t.Helper()
-	p, err := network().Plan()
+	p, err := n.Plan()
 	if err != nil {
 		t.Fatal(err)
 	}

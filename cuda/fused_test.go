@@ -59,12 +59,3 @@ func TestFusion(t *testing.T) {
 		})
 	}
 }
-
-func planOf(t *testing.T, n *net.Network) *net.Plan {
-	t.Helper()
-	p, err := n.Plan()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
-}

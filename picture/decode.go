@@ -61,11 +61,6 @@ func Decode(file []byte, admit func(width, height int) error) (image.Image, erro
 	if err := admit(config.Width, config.Height); err != nil {
 		return nil, err
 	}
-	if format == "png" {
-		if img := greyPNG(file); img != nil {
-			return img, nil
-		}
-	}
 	img, _, err := image.Decode(&fileReader{*bytes.NewReader(file), file})
 	if err != nil {
 		return nil, fmt.Errorf("damaged %s image: %w", format, err)

@@ -39,6 +39,20 @@ var someStatistics = cuda.Statistics{
 	Graphs: cuda.GraphStats{Captured: 4, Nodes: 23},
 }
 
+// TestDescribeChoices leaves out what nobody chose.
+func TestDescribeChoices(t *testing.T) {
+	ours := cuda.Choice{Layer: "conv1", Direction: "forward", Batch: 50, Chosen: cuda.Fused}
+	theirs := cuda.Choice{Layer: "conv2", Direction: "forward", Batch: 128, Chosen: cuda.Measured}
+	for want, choices := range map[string][]cuda.Choice{
+		"our own":                            {ours, ours},
+		"for batch 128, chosen by measuring": {ours, theirs},
+	} {
+		if got := describeChoices(choices); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 // TestPrintGPU reads what --verbose tells, on a terminal.
 func TestPrintGPU(t *testing.T) {
 	failed, off, few, inference := someStatistics, cuda.Statistics{}, cuda.Statistics{}, cuda.Statistics{}
