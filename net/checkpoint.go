@@ -371,7 +371,7 @@ func (c *Checkpoint) stepsPerEpoch() int { return c.Recipe.StepsPerEpoch(c.Train
 // checkResume refuses, with ErrResume, to go on with a run that would not be the
 // one that c began. The number of epochs may change where the learning rate does
 // not depend on it; name and patience may always.
-func (c *Checkpoint) checkResume(cfg *Config, train DatasetID, validation *DatasetID) error {
+func (c *Checkpoint) checkResume(n *Network, cfg *Config, train DatasetID, validation *DatasetID) error {
 	fail := func(format string, a ...any) error {
 		return fmt.Errorf("%w: %w", ErrResume, fmt.Errorf(format, a...))
 	}
@@ -379,12 +379,12 @@ func (c *Checkpoint) checkResume(cfg *Config, train DatasetID, validation *Datas
 	if err != nil {
 		return fail("%w", err)
 	}
-	is, err := json.Marshal(cfg.Network)
+	is, err := json.Marshal(n)
 	if err != nil {
 		return fail("%w", err)
 	}
 	if !bytes.Equal(was, is) {
-		return fail("the checkpoint's network %q is not the same as network %q", c.Network.Name, cfg.Network.Name)
+		return fail("the checkpoint's network %q is not the same as network %q", c.Network.Name, n.Name)
 	}
 	if err := sameData("training", &c.Train, &train); err != nil {
 		return fail("%w", err)
@@ -398,6 +398,8 @@ func (c *Checkpoint) checkResume(cfg *Config, train DatasetID, validation *Datas
 		return fail("the checkpoint's seed is %d, not %d", old.Seed, now.Seed)
 	case old.Batch != now.Batch:
 		return fail("the checkpoint's batch size is %d, not %d", old.Batch, now.Batch)
+	case old.mini() != now.mini():
+		return fail("the checkpoint's run accumulates %d mini-batches, not %d", old.mini(), now.mini())
 	case old.watch() != now.watch():
 		return fail("the checkpoint's run watches the validation %s, not %s", old.watch(), now.watch())
 	case now.Epochs < c.Position.Epoch || now.Epochs == c.Position.Epoch && c.Position.Step > 0:

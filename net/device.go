@@ -15,9 +15,9 @@ type Device interface {
 	// Name says what the device is, for people: "cpu (AVX-512, 2 threads)".
 	Name() string
 	// Compile prepares the network for training and inference, with the initial
-	// values of InitialState(plan, opts.Seed), at step 0. All memory that training
-	// needs is taken here or in the first step. The caller closes the Program
-	// before the Device.
+	// values of InitialState(plan, opts.Seed, opts.Images), at step 0. All memory
+	// that training needs is taken here or in the first step. The caller closes the
+	// Program before the Device.
 	Compile(n *Network, opts Options) (Program, error)
 	// Close gives back all that the device holds.
 	Close() error
@@ -25,10 +25,10 @@ type Device interface {
 
 // Options say how a network is compiled.
 type Options struct {
-	Batch     int       // the largest mini-batch of Step and Trace, at least 1
+	Batch     int       // the largest mini-batch of Step, Gradients and Trace, at least 1
 	Optimizer Optimizer // as Optimizer.Check accepts
 	Seed      uint64    // of initial values and dropout
-	Precision string    // "" is the device's default; ErrPrecision if it has none of that name
+	Images    *Dataset  // training images for initial values that need some, or nil; see InitialState. Not kept
 }
 
 // Check refuses options outside their ranges.
@@ -41,8 +41,8 @@ func (o Options) Check() error {
 
 // Errors that devices give; compare with errors.Is.
 var (
-	// ErrPrecision means that a device does not compute in the precision asked for.
-	ErrPrecision = errors.New("precision not available on this device")
+	// ErrUnfinished means that gradients await an Update, or that an Update has none.
+	ErrUnfinished = errors.New("gradients and updates out of turn")
 	// ErrClosed means that a Program was used after Close.
 	ErrClosed = errors.New("program is closed")
 	// ErrState means that a State does not fit the network or the optimiser.
@@ -51,30 +51,64 @@ var (
 	ErrBatchSize = errors.New("mini-batch is larger than the program was compiled for")
 )
 
+// Share says which part of a larger mini-batch a batch is. An update may take the
+// gradients of several batches, one after the other or from several devices; they
+// add up to what the one mini-batch of all their samples gives.
+type Share struct {
+	First int // samples of the mini-batch before this batch: dropout draws by the place in the whole
+	Total int // samples of the whole mini-batch, at least First and those of the batch
+}
+
+// Whole is the share of a batch of n samples that is a mini-batch by itself.
+func Whole(n int) Share { return Share{0, n} }
+
+// Check refuses a share that n samples do not fit.
+func (s Share) Check(n int) error {
+	if s.First < 0 || s.Total > maxElements || s.First > s.Total-n {
+		return fmt.Errorf("share: %d samples from place %d on are not part of %d", n, s.First, s.Total)
+	}
+	return nil
+}
+
 // Program is a network on one device: its weights, the optimiser's state and
 // working memory. A Program never changes a Batch or a State that it is given,
 // and keeps neither after the call returns, but it may keep the Batch's data set.
 // A call that fails for its arguments changes nothing.
 type Program interface {
-	// Step trains on one mini-batch: forward in training mode, mean softmax
-	// cross-entropy, backward, update. It may return before the device is done.
-	// Any size from 1 to Options.Batch is allowed.
+	// Plan returns what the program was compiled from. The caller does not change it.
+	Plan() *Plan
+	// Options returns what it was compiled with, without Images.
+	Options() Options
+	// Step trains on one mini-batch: Gradients on the whole of it, then Update. It
+	// may return before the device is done. Any size from 1 to Options.Batch is
+	// allowed. It is refused between Gradients and Update, with ErrUnfinished.
 	Step(Batch) error
-	// Evaluate runs forward in evaluation mode and adds loss and hits to the same
-	// sums as Step. It changes nothing else. Batches of any size are allowed.
-	Evaluate(Batch) error
-	// Metrics waits for the device, returns the sums since the last call and
-	// starts new ones.
-	Metrics() (Metrics, error)
+	// Gradients runs forward in training mode, mean softmax cross-entropy and
+	// backward on a share of a mini-batch, and adds the gradients, weighted by the
+	// share's part of the samples, to those since the last Update. It adds loss and
+	// hits to the sums that TakeMetrics returns, and moves running statistics. Sizes
+	// are as in Step. It may return before the device is done.
+	Gradients(Batch, Share) error
+	// Update clips the gradients since the last Update, lets the optimiser change
+	// the weights and counts a step. Without gradients it gives ErrUnfinished.
+	Update() error
+	// Evaluate runs forward in evaluation mode and returns loss and hits of the
+	// batch. It changes nothing. Batches of any size are allowed.
+	Evaluate(Batch) (Metrics, error)
+	// TakeMetrics waits for the device, returns the sums of training since the last
+	// call and starts new ones.
+	TakeMetrics() (Metrics, error)
 	// Infer returns the class probabilities in evaluation mode, (N, classes), as
 	// a tensor that the caller owns. Labels are not looked at. Batches of any size
 	// are allowed.
 	Infer(Batch) (*tensor.Dense, error)
-	// State returns a copy of weights and optimiser state.
+	// State returns a copy of weights and optimiser state. Gradients that await an
+	// Update are no part of it.
 	State() (State, error)
-	// SetState takes over a copy of weights, optimiser state and step count. A
-	// State without optimiser tensors (Optimizer empty) sets them to 0. One that
-	// does not fit (State.Check) gives ErrState and changes nothing.
+	// SetState takes over a copy of weights, optimiser state and step count, and
+	// drops gradients that await an Update. A State without optimiser tensors
+	// (Optimizer empty) sets them to 0. One that does not fit (State.Check) gives
+	// ErrState and changes nothing.
 	SetState(State) error
 	// Close gives back all memory and reports what failed.
 	Close() error
@@ -178,7 +212,8 @@ type Tracer interface {
 	// Trace runs forward, loss and, in Training mode, backward on the batch, as
 	// Step would at the present step count, and changes no state, no metrics and
 	// no running statistics. Gradients are those of the mean loss over the batch,
-	// before clipping and weight decay.
+	// before clipping and weight decay. It is refused between Gradients and Update,
+	// with ErrUnfinished.
 	Trace(b Batch, m Mode) (*Trace, error)
 }
 
@@ -188,7 +223,7 @@ type Trace struct {
 	Loss          float64       // mean over the batch
 	Hits          int64         // as in Metrics
 	Probabilities *tensor.Dense // (N, classes)
-	Layers        []LayerTrace  // one a layer
+	Layers        []LayerTrace  // one a node of the plan
 }
 
 // LayerTrace is what one layer computed. A device that fuses layers leaves nil
@@ -196,6 +231,6 @@ type Trace struct {
 // parameter's gradient are always there.
 type LayerTrace struct {
 	Output     *tensor.Dense          // (N, C, H, W)
-	OutputGrad *tensor.Dense          // of the same shape; nil in Evaluation mode
+	OutputGrad *tensor.Dense          // of the same shape, the sum over all uses; nil in Evaluation mode and of nodes that learn nothing (Node.Learns)
 	ParamGrads map[Role]*tensor.Dense // trained parameters; nil in Evaluation mode
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"gonum.org/v1/gonum/mat"
 	"gorgonia.org/tensor"
 )
 
@@ -12,6 +13,9 @@ type InitMethod string
 
 // The methods.
 const (
+	// Zeros and Ones set every value to 0 and 1.
+	Zeros InitMethod = "zeros"
+	Ones  InitMethod = "ones"
 	// Constant sets every value to Value.
 	Constant InitMethod = "constant"
 	// TruncatedNormal draws from a normal distribution of deviation Sigma about
@@ -23,6 +27,23 @@ const (
 	// Glorot draws uniformly from within sqrt(6/(FanIn+FanOut)) of 0 (Glorot and
 	// Bengio, 2010).
 	Glorot InitMethod = "glorot"
+	// Identity makes a filter or unit pass one input on: that of its own number
+	// within the group, through the middle of the kernel, times 1 (Zagoruyko and
+	// Komodakis, "DiracNets", 2017). Filters and units beyond the inputs' number are
+	// drawn as by He.
+	Identity InitMethod = "identity"
+	// Orthogonal makes the rows of the weights, as a matrix of filters or units and
+	// their inputs, orthogonal and of length 1, or the columns where there are fewer
+	// (Saxe et al., 2014).
+	Orthogonal InitMethod = "orthogonal"
+	// Whitening makes the filters of a convolution on the network's input the
+	// principal components of the windows of training images, divided by their
+	// deviation, the greatest first, and behind these their negatives: outputs of the
+	// first half are uncorrelated and of variance 1 (Page, "How to train your ResNet",
+	// 2018). The number of filters is even. Windows are taken of at most the first
+	// 5,000 images, where they lie inside, and 5e-4 is added to each variance. See
+	// [InitialState] for where the images come from.
+	Whitening InitMethod = "whitening"
 )
 
 // Initializer says how a parameter's initial values are drawn. The zero
@@ -46,7 +67,9 @@ func (in Initializer) or(d Initializer) Initializer {
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
-func (in Initializer) check() error {
+// checkInit refuses an initialiser that does not fit the parameter.
+func (p Param) checkInit() error {
+	in, matrix := p.Init, len(p.Dims) > 1
 	switch in.Method {
 	case TruncatedNormal:
 		if !(in.Sigma > 0) || !finite(float64(float32(2*in.Sigma))) {
@@ -56,16 +79,35 @@ func (in Initializer) check() error {
 		if !finite(float64(float32(in.Value))) {
 			return fmt.Errorf("initial values: constant must be finite and fit a float32, got %v", in.Value)
 		}
-	case He, Glorot:
+	case Zeros, Ones, He, Glorot:
+	case Identity, Orthogonal:
+		if !matrix {
+			return fmt.Errorf("initial values: %s is for weights", in.Method)
+		}
+	case Whitening:
+		if len(p.Dims) != 4 || p.Groups != 1 {
+			return fmt.Errorf("initial values: whitening is for the weights of a convolution without groups")
+		}
+		if n := p.Dims[0]; n%2 != 0 || n > 2*p.FanIn {
+			return fmt.Errorf("initial values: whitening makes an even number of filters, at most %d, got %d", 2*p.FanIn, n)
+		}
+		if p.FanIn > mostWhitened {
+			return fmt.Errorf("initial values: whitening takes windows of at most %d values, got %d", mostWhitened, p.FanIn)
+		}
 	default:
-		return fmt.Errorf("initial values: unknown method %q (want constant, truncated_normal, he or glorot)", in.Method)
+		return fmt.Errorf("initial values: unknown method %q (want constant, zeros, ones, truncated_normal, he, glorot, identity, orthogonal or whitening)", in.Method)
 	}
 	return nil
 }
 
-// fill draws values for p.
-func (p Param) fill(dst []float32, s *stream) {
+// fill draws values for p. images may be nil.
+func (p Param) fill(dst []float32, s *stream, images *Dataset, w Window) {
 	switch p.Init.Method {
+	case Zeros:
+	case Ones:
+		for i := range dst {
+			dst[i] = 1
+		}
 	case Constant:
 		for i := range dst {
 			dst[i] = float32(p.Init.Value)
@@ -79,14 +121,146 @@ func (p Param) fill(dst []float32, s *stream) {
 			dst[i] = float32(p.Init.Sigma * z)
 		}
 	case He:
-		sigma := math.Sqrt(2 / float64(p.FanIn))
-		for i := range dst {
-			dst[i] = float32(sigma * s.normal())
-		}
+		p.fillHe(dst, s)
 	case Glorot:
 		limit := math.Sqrt(6 / float64(p.FanIn+p.FanOut))
 		for i := range dst {
 			dst[i] = float32(limit * (2*s.float() - 1))
+		}
+	case Identity:
+		p.fillIdentity(dst, s)
+	case Orthogonal:
+		p.fillOrthogonal(dst, s)
+	case Whitening:
+		if images == nil {
+			p.fillHe(dst, s)
+		} else {
+			p.fillWhitening(dst, images, w)
+		}
+	}
+}
+
+func (p Param) fillHe(dst []float32, s *stream) {
+	sigma := math.Sqrt(2 / float64(p.FanIn))
+	for i := range dst {
+		dst[i] = float32(sigma * s.normal())
+	}
+}
+
+func (p Param) fillIdentity(dst []float32, s *stream) {
+	p.fillHe(dst, s)
+	area, middle := 1, 0
+	if len(p.Dims) == 4 {
+		area, middle = p.Dims[2]*p.Dims[3], p.Dims[2]/2*p.Dims[3]+p.Dims[3]/2
+	}
+	inputs, group := p.Dims[1], p.Dims[0]/max(1, p.Groups) // of a group
+	for k := range p.Dims[0] {
+		if c := k % group; c < inputs {
+			filter := dst[k*inputs*area:][:inputs*area]
+			clear(filter)
+			filter[c*area+middle] = 1
+		}
+	}
+}
+
+func (p Param) fillOrthogonal(dst []float32, s *stream) {
+	rows, columns := p.Dims[0], len(dst)/p.Dims[0]
+	long, short := max(rows, columns), min(rows, columns)
+	normal := make([]float64, long*short)
+	for i := range normal {
+		normal[i] = s.normal()
+	}
+	var qr mat.QR
+	qr.Factorize(mat.NewDense(long, short, normal))
+	var q, r mat.Dense
+	qr.QTo(&q)
+	qr.RTo(&r)
+	for i := range long {
+		for j := range short {
+			// The sign makes the draw uniform (Mezzadri, 2007).
+			v := float32(math.Copysign(1, r.At(j, j)) * q.At(i, j))
+			if rows == long {
+				dst[i*columns+j] = v
+			} else {
+				dst[j*columns+i] = v
+			}
+		}
+	}
+}
+
+// What Whitening takes.
+const (
+	whiteningImages  = 5000
+	whiteningEpsilon = 5e-4
+	mostWhitened     = 1024     // values of a window
+	whiteningWork    = 20e9 / 2 // multiply-adds that the covariance may take: of larger images it takes fewer
+)
+
+func (p Param) fillWhitening(dst []float32, images *Dataset, w Window) {
+	shape, size := images.Shape, p.FanIn
+	var places []int // of windows inside an image
+	for y := 0; y+(w.KernelH-1)*w.DilationH < shape.H; y += w.StrideH {
+		for x := 0; x+(w.KernelW-1)*w.DilationW < shape.W; x += w.StrideW {
+			places = append(places, y*shape.W+x)
+		}
+	}
+	var taps []int
+	for c := range shape.C {
+		for r := range w.KernelH {
+			for s := range w.KernelW {
+				taps = append(taps, (c*shape.H+r*w.DilationH)*shape.W+s*w.DilationW)
+			}
+		}
+	}
+	if len(places) == 0 { // the image is smaller than the window: nothing is known of it
+		return
+	}
+	count := min(images.Len(), whiteningImages, max(1, whiteningWork/(len(places)*size*size)))
+	sum, products := make([]float64, size), make([]float64, size*size)
+	image, window := make([]float32, shape.Size()), make([]float64, size)
+	for i := range count {
+		images.Gather(image, []int32{int32(i)})
+		for _, at := range places {
+			for k, tap := range taps {
+				window[k] = float64(image[at+tap])
+				sum[k] += window[k]
+			}
+			for k, v := range window {
+				row := products[k*size:][:k+1]
+				for j := range row {
+					row[j] += float64(v * window[j]) // rounded, so that every machine computes the same
+				}
+			}
+		}
+	}
+	n := float64(count * len(places))
+	covariance := mat.NewSymDense(size, nil)
+	for k := range size {
+		for j := range k + 1 {
+			covariance.SetSym(k, j, products[k*size+j]/n-sum[k]/n*sum[j]/n)
+		}
+	}
+	var eigen mat.EigenSym
+	if !eigen.Factorize(covariance, true) {
+		return // it does for every matrix of finite values
+	}
+	var vectors mat.Dense
+	eigen.VectorsTo(&vectors)
+	variances := eigen.Values(nil)
+	half := p.Dims[0] / 2
+	for k := range half {
+		at := size - 1 - k // they are in ascending order
+		scale := 1 / math.Sqrt(max(variances[at], 0)+whiteningEpsilon)
+		greatest := 0.0
+		for j := range size {
+			if v := vectors.At(j, at); math.Abs(v) > math.Abs(greatest) {
+				greatest = v
+			}
+		}
+		scale = math.Copysign(scale, greatest) // of a vector and its negative either is right: take one
+		for j := range size {
+			v := float32(scale * vectors.At(j, at))
+			dst[k*size+j], dst[(half+k)*size+j] = v, -v
 		}
 	}
 }
@@ -101,11 +275,16 @@ func (s *stream) normal() float64 {
 // InitialState draws the initial values of every parameter. Each parameter has
 // a random stream of its own, so its values depend only on the seed, its
 // position in the plan and its description.
-func InitialState(p *Plan, seed uint64) State {
+//
+// Whitening takes images too, those of the training set: they are computed with
+// here, in float64, so every device starts from the same values, and a resumed run
+// takes them from its checkpoint. A program that is compiled without images, such
+// as one that gets its weights by SetState, begins with He's values instead.
+func InitialState(p *Plan, seed uint64, images *Dataset) State {
 	st := State{Params: make(map[string]*tensor.Dense, len(p.Params)), Optimizer: map[string]*tensor.Dense{}}
 	for i, q := range p.Params {
 		values := make([]float32, q.Size())
-		q.fill(values, newStream(seed, ForInit, i))
+		q.fill(values, newStream(seed, ForInit, i), images, p.Nodes[q.Layer].Window)
 		st.Params[q.Name] = tensor.New(tensor.WithShape(q.Dims...), tensor.WithBacking(values))
 	}
 	return st

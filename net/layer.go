@@ -4,33 +4,116 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 )
 
-// Layer is one layer of a network, as data: one of *Conv, *Pool, *Activation,
-// *Dropout, *BatchNorm, *Flatten and *Dense.
+// Layer is one layer of a network, as data: a pointer to one of the structs that
+// [Kinds] lists, such as *Conv.
+//
+// Three fields are common to all. Name is the layer's name; without one it gets
+// a name from its kind and its number among such layers, "conv1". From names the
+// layers whose outputs it takes; without one that is the layer before. Frozen
+// says which of its parameters are not trained.
 type Layer interface {
 	// Kind is the layer's type as it stands in JSON, such as "conv".
 	Kind() string
-	// label returns the name that the user gave, or "".
-	label() string
-	// plan infers the output shape, window and parameters for an input.
-	plan(in Shape) (PlannedLayer, error)
+	// common returns the fields that all layers have.
+	common() common
+	// plan infers the output shape, window and parameters for its inputs.
+	plan(in []Shape) (Node, error)
+}
+
+// common are the fields that all layers have.
+type common struct {
+	name   string
+	from   From
+	frozen Frozen
+}
+
+// From names the layers whose outputs a layer takes, in order. The names are of
+// earlier layers; "input" is the network's input, unless a layer has that name.
+// An empty From is the layer before or, for the first layer, the network's
+// input. In JSON it is a name or a list of names.
+type From []string
+
+// MarshalJSON writes one name, or a list.
+func (f From) MarshalJSON() ([]byte, error) {
+	if len(f) == 1 {
+		return json.Marshal(f[0])
+	}
+	return json.Marshal([]string(f))
+}
+
+// UnmarshalJSON reads one name, or a list of at least one.
+func (f *From) UnmarshalJSON(b []byte) error {
+	var one string
+	if json.Unmarshal(b, &one) == nil {
+		*f = From{one}
+		return nil
+	}
+	var list []string
+	if err := json.Unmarshal(b, &list); err != nil || len(list) == 0 {
+		return fmt.Errorf(`from: want a layer's name or a list of names, got %s`, b)
+	}
+	*f = list
+	return nil
+}
+
+// Frozen says which of a layer's parameters keep their values in training: all,
+// those of some roles, or, as the zero Frozen, none. A frozen parameter has no
+// gradient. Batch normalisation normalises by the mini-batch and moves its
+// running statistics whatever is frozen. In JSON it is true, false or a list of
+// roles, ["weight"].
+type Frozen struct {
+	All   bool
+	Roles []Role
+}
+
+// has reports whether parameters of a role are frozen.
+func (f Frozen) has(r Role) bool { return f.All || slices.Contains(f.Roles, r) }
+
+// IsZero reports whether nothing is frozen.
+func (f Frozen) IsZero() bool { return !f.All && len(f.Roles) == 0 }
+
+// MarshalJSON writes true, false or a list of roles.
+func (f Frozen) MarshalJSON() ([]byte, error) {
+	if f.All || len(f.Roles) == 0 {
+		return json.Marshal(f.All)
+	}
+	return json.Marshal(f.Roles)
+}
+
+// UnmarshalJSON reads true, false or a list of roles.
+func (f *Frozen) UnmarshalJSON(b []byte) error {
+	var in Frozen
+	if json.Unmarshal(b, &in.All) != nil && json.Unmarshal(b, &in.Roles) != nil {
+		return fmt.Errorf(`frozen: want true, false or a list of roles such as ["weight"], got %s`, b)
+	}
+	*f = in
+	return nil
 }
 
 // Conv is a two-dimensional convolution (cross-correlation, as in cuDNN and
 // TensorFlow): y[n,k,oh,ow] = bias[k] + sum over c,r,s of
-// weight[k,c,r,s] * x[n,c,ih,iw], with ih and iw as [Window] says.
-// Parameters: weight (Filters, C, KernelH, KernelW), bias (Filters).
+// weight[k,c,r,s] * x[n,c0+c,ih,iw], with ih and iw as [Window] says. With one
+// group c0 is 0 and c runs over all input channels. With more, filters and input
+// channels are divided into as many groups of neighbours, and the filters of a
+// group see the channels of that group alone: c0 is the group's first channel.
+// As many groups as channels make a depthwise convolution.
+// Parameters: weight (Filters, C/Groups, KernelH, KernelW), bias (Filters).
 type Conv struct {
 	Name       string      `json:"name,omitempty"`
+	From       From        `json:"from,omitempty"`
 	Filters    int         `json:"filters"`
 	Kernel     Pair        `json:"kernel"`
 	Stride     Pair        `json:"stride,omitzero"`   // default 1
 	Dilation   Pair        `json:"dilation,omitzero"` // default 1
 	Padding    Padding     `json:"padding,omitzero"`  // default VALID
+	Groups     int         `json:"groups,omitempty"`  // default 1; divides the channels and the filters
 	NoBias     bool        `json:"no_bias,omitempty"`
 	WeightInit Initializer `json:"weight_init,omitzero"` // default He
 	BiasInit   Initializer `json:"bias_init,omitzero"`   // default zeros
+	Frozen     Frozen      `json:"frozen,omitzero"`
 }
 
 // PoolMode says how a pooling window becomes one value.
@@ -46,36 +129,33 @@ const (
 // Pool is two-dimensional pooling, each channel for itself.
 type Pool struct {
 	Name    string   `json:"name,omitempty"`
-	Mode    PoolMode `json:"mode,omitempty"` // default MaxPool
-	Kernel  Pair     `json:"kernel"`
+	From    From     `json:"from,omitempty"`
+	Mode    PoolMode `json:"mode,omitempty"`   // default MaxPool
+	Global  bool     `json:"global,omitempty"` // one window, the whole input; takes no kernel, stride or padding
+	Kernel  Pair     `json:"kernel,omitzero"`
 	Stride  Pair     `json:"stride,omitzero"`  // default: the kernel
 	Padding Padding  `json:"padding,omitzero"` // default VALID
+	Frozen  Frozen   `json:"frozen,omitzero"`
 }
 
-// ActivationFunc names an activation function.
-type ActivationFunc string
-
-// The activation functions.
-const (
-	ReLU      ActivationFunc = "relu"       // max(x, 0); gradient 0 at 0
-	LeakyReLU ActivationFunc = "leaky_relu" // x for x > 0, else Slope*x
-	Tanh      ActivationFunc = "tanh"
-	Sigmoid   ActivationFunc = "sigmoid" // 1/(1+exp(-x))
-)
-
-// Activation applies a function to each value.
+// Activation applies a function of [Functions] to each value.
 type Activation struct {
-	Name  string         `json:"name,omitempty"`
-	Func  ActivationFunc `json:"func"`
-	Slope float64        `json:"slope,omitempty"` // of LeakyReLU below 0; default 0.01
+	Name   string         `json:"name,omitempty"`
+	From   From           `json:"from,omitempty"`
+	Func   ActivationFunc `json:"func"`
+	Slope  *float64       `json:"slope,omitempty"` // of LeakyReLU, for values below 0, from 0 to 1; nil means 0.01
+	Alpha  *float64       `json:"alpha,omitempty"` // of ELU, which falls to -Alpha, from 0 to 10; nil means 1
+	Frozen Frozen         `json:"frozen,omitzero"`
 }
 
 // Dropout sets each value to 0 with probability Rate in training and multiplies
 // the others by 1/(1-Rate); in evaluation it changes nothing. [DropoutKeep]
 // says which values stay.
 type Dropout struct {
-	Name string  `json:"name,omitempty"`
-	Rate float64 `json:"rate"` // 0 <= Rate < 1
+	Name   string  `json:"name,omitempty"`
+	From   From    `json:"from,omitempty"`
+	Rate   float64 `json:"rate"` // 0 <= Rate < 1
+	Frozen Frozen  `json:"frozen,omitzero"`
 }
 
 // BatchNorm normalises each channel and then scales and shifts it:
@@ -87,25 +167,130 @@ type Dropout struct {
 // ones are used. Parameters, all (C): weight, bias, running_mean, running_var;
 // the running ones are not trained.
 type BatchNorm struct {
-	Name     string  `json:"name,omitempty"`
-	Momentum float64 `json:"momentum,omitempty"` // default 0.1
-	Epsilon  float64 `json:"epsilon,omitempty"`  // default 1e-5
+	Name     string   `json:"name,omitempty"`
+	From     From     `json:"from,omitempty"`
+	Momentum *float64 `json:"momentum,omitempty"` // from 0 to 1; nil means 0.1
+	Epsilon  float64  `json:"epsilon,omitempty"`  // above 0; default 1e-5
+	Frozen   Frozen   `json:"frozen,omitzero"`
 }
 
 // Flatten turns (C, H, W) into a flat vector, in that order.
 type Flatten struct {
-	Name string `json:"name,omitempty"`
+	Name   string `json:"name,omitempty"`
+	From   From   `json:"from,omitempty"`
+	Frozen Frozen `json:"frozen,omitzero"`
 }
 
-// Dense is a fully connected layer on a flat input:
+// Dense is a fully connected layer on a flat input, (C, 1, 1):
 // y[n,u] = bias[u] + sum over i of weight[u,i] * x[n,i].
 // Parameters: weight (Units, inputs), bias (Units).
 type Dense struct {
 	Name       string      `json:"name,omitempty"`
+	From       From        `json:"from,omitempty"`
 	Units      int         `json:"units"`
 	NoBias     bool        `json:"no_bias,omitempty"`
 	WeightInit Initializer `json:"weight_init,omitzero"` // default He
 	BiasInit   Initializer `json:"bias_init,omitzero"`   // default zeros
+	Frozen     Frozen      `json:"frozen,omitzero"`
+}
+
+// Add adds two or more inputs of one shape, value by value.
+type Add struct {
+	Name   string `json:"name,omitempty"`
+	From   From   `json:"from,omitempty"`
+	Frozen Frozen `json:"frozen,omitzero"`
+}
+
+// Concat puts the channels of two or more inputs one after the other. All have
+// the same rows and columns.
+type Concat struct {
+	Name   string `json:"name,omitempty"`
+	From   From   `json:"from,omitempty"`
+	Frozen Frozen `json:"frozen,omitzero"`
+}
+
+// Multiply multiplies two inputs value by value. The second has the shape of the
+// first, or (C, 1, 1): then it is a gate, one value for each channel of a sample,
+// as in squeeze-and-excitation (Hu et al., 2018).
+type Multiply struct {
+	Name   string `json:"name,omitempty"`
+	From   From   `json:"from,omitempty"`
+	Frozen Frozen `json:"frozen,omitzero"`
+}
+
+// Scale multiplies each value by a fixed factor, such as 1/9 for logits.
+type Scale struct {
+	Name   string  `json:"name,omitempty"`
+	From   From    `json:"from,omitempty"`
+	Factor float64 `json:"factor"` // not 0
+	Frozen Frozen  `json:"frozen,omitzero"`
+}
+
+// Kind describes a kind of layer.
+type Kind struct {
+	Name    string // as in JSON and in [Layer]'s Kind
+	Title   string // for people
+	Summary string // what it does, in a line
+	New     func() Layer
+	// Inputs are the fewest and the most inputs that it takes; most is 0 where
+	// there is no limit.
+	Inputs [2]int
+	// Examples are layers of the kind, for inputs of the shapes In: tests of
+	// whatever knows kinds of layers walk them.
+	Examples []Example
+}
+
+// Example is a layer that takes inputs of the given shapes.
+type Example struct {
+	Layer Layer
+	In    []Shape
+}
+
+// Kinds returns all kinds of layers.
+func Kinds() []Kind {
+	image := Shape{4, 6, 6}
+	on := func(l Layer, in ...Shape) Example { return Example{l, in} }
+	one, two, many := [2]int{1, 1}, [2]int{2, 2}, [2]int{2, 0}
+	return []Kind{
+		{"conv", "convolution", "filters over an image, all channels or groups of them", func() Layer { return &Conv{} }, one, []Example{
+			on(&Conv{Filters: 6, Kernel: Square(3), Padding: PadSame}, image),
+			on(&Conv{Filters: 6, Kernel: Square(3), Groups: 2, Stride: Square(2)}, image),
+			on(&Conv{Filters: 8, Kernel: Pair{3, 2}, Groups: 4, NoBias: true}, image),
+		}},
+		{"pool", "pooling", "the maximum, the mean or the L2 norm of each window", func() Layer { return &Pool{} }, one, []Example{
+			on(&Pool{Kernel: Square(2)}, image),
+			on(&Pool{Mode: MeanPool, Global: true}, image),
+			on(&Pool{Mode: L2Pool, Kernel: Square(3), Stride: Square(2), Padding: PadSame}, image),
+		}},
+		{"activation", "activation", "a function of each value", func() Layer { return &Activation{} }, one, functionExamples(image)},
+		{"dropout", "dropout", "values set to 0 by chance, in training", func() Layer { return &Dropout{} }, one, []Example{on(&Dropout{Rate: 0.3}, image)}},
+		{"batchnorm", "batch normalisation", "each channel with mean 0 and variance 1, then scaled and shifted", func() Layer { return &BatchNorm{} }, one, []Example{
+			on(&BatchNorm{}, image),
+			on(&BatchNorm{Frozen: Frozen{Roles: []Role{Weight}}}, image),
+		}},
+		{"flatten", "flatten", "an image as a vector", func() Layer { return &Flatten{} }, one, []Example{on(&Flatten{}, image)}},
+		{"dense", "fully connected", "every output a weighted sum of all inputs", func() Layer { return &Dense{} }, one, []Example{on(&Dense{Units: 5}, Shape{7, 1, 1})}},
+		{"add", "addition", "the sum of its inputs", func() Layer { return &Add{} }, many, []Example{
+			on(&Add{}, image, image),
+			on(&Add{}, image, image, image),
+		}},
+		{"concat", "concatenation", "the channels of all its inputs", func() Layer { return &Concat{} }, many, []Example{on(&Concat{}, image, Shape{3, 6, 6}, Shape{1, 6, 6})}},
+		{"multiply", "multiplication", "the product of two inputs, or channels by a gate", func() Layer { return &Multiply{} }, two, []Example{
+			on(&Multiply{}, image, image),
+			on(&Multiply{}, image, Shape{4, 1, 1}),
+		}},
+		{"scale", "scale", "each value times a fixed factor", func() Layer { return &Scale{} }, one, []Example{on(&Scale{Factor: 0.125}, image)}},
+	}
+}
+
+// KindNamed returns the kind of that name.
+func KindNamed(name string) (Kind, bool) {
+	for _, k := range Kinds() {
+		if k.Name == name {
+			return k, true
+		}
+	}
+	return Kind{}, false
 }
 
 // Kind returns "conv".
@@ -129,40 +314,61 @@ func (*Flatten) Kind() string { return "flatten" }
 // Kind returns "dense".
 func (*Dense) Kind() string { return "dense" }
 
-func (l *Conv) label() string       { return l.Name }
-func (l *Pool) label() string       { return l.Name }
-func (l *Activation) label() string { return l.Name }
-func (l *Dropout) label() string    { return l.Name }
-func (l *BatchNorm) label() string  { return l.Name }
-func (l *Flatten) label() string    { return l.Name }
-func (l *Dense) label() string      { return l.Name }
+// Kind returns "add".
+func (*Add) Kind() string { return "add" }
 
-func (l *Conv) plan(in Shape) (PlannedLayer, error) {
+// Kind returns "concat".
+func (*Concat) Kind() string { return "concat" }
+
+// Kind returns "multiply".
+func (*Multiply) Kind() string { return "multiply" }
+
+// Kind returns "scale".
+func (*Scale) Kind() string { return "scale" }
+
+func (l *Conv) common() common       { return common{l.Name, l.From, l.Frozen} }
+func (l *Pool) common() common       { return common{l.Name, l.From, l.Frozen} }
+func (l *Activation) common() common { return common{l.Name, l.From, l.Frozen} }
+func (l *Dropout) common() common    { return common{l.Name, l.From, l.Frozen} }
+func (l *BatchNorm) common() common  { return common{l.Name, l.From, l.Frozen} }
+func (l *Flatten) common() common    { return common{l.Name, l.From, l.Frozen} }
+func (l *Dense) common() common      { return common{l.Name, l.From, l.Frozen} }
+func (l *Add) common() common        { return common{l.Name, l.From, l.Frozen} }
+func (l *Concat) common() common     { return common{l.Name, l.From, l.Frozen} }
+func (l *Multiply) common() common   { return common{l.Name, l.From, l.Frozen} }
+func (l *Scale) common() common      { return common{l.Name, l.From, l.Frozen} }
+
+func (l *Conv) plan(in []Shape) (Node, error) {
+	x := in[0]
+	groups := l.GroupCount()
 	if l.Filters < 1 {
-		return PlannedLayer{}, fmt.Errorf("filters must be at least 1, got %d", l.Filters)
+		return Node{}, fmt.Errorf("filters must be at least 1, got %d", l.Filters)
 	}
-	win, err := resolveWindow(in.H, in.W, l.Kernel, l.Stride.or(Square(1)), l.Dilation.or(Square(1)), l.Padding)
+	if groups < 1 || x.C%groups != 0 || l.Filters%groups != 0 {
+		return Node{}, fmt.Errorf("groups must divide the %d input channels and the %d filters, got %d", x.C, l.Filters, groups)
+	}
+	win, err := resolveWindow(x.H, x.W, l.Kernel, l.Stride.or(Square(1)), l.Dilation.or(Square(1)), l.Padding)
 	if err != nil {
-		return PlannedLayer{}, err
+		return Node{}, err
 	}
 	area, err := product(l.Kernel.H, l.Kernel.W)
 	if err != nil {
-		return PlannedLayer{}, err
+		return Node{}, err
 	}
-	fanIn, err := product(in.C, area)
+	fanIn, err := product(x.C/groups, area)
 	if err != nil {
-		return PlannedLayer{}, err
+		return Node{}, err
 	}
-	fanOut, err := product(l.Filters, area)
+	fanOut, err := product(l.Filters/groups, area)
 	if err != nil {
-		return PlannedLayer{}, err
+		return Node{}, err
 	}
-	p := PlannedLayer{
+	p := Node{
 		Out:    Shape{l.Filters, win.OutH, win.OutW},
 		Window: win,
 		Params: []Param{{
-			Role: Weight, Dims: []int{l.Filters, in.C, l.Kernel.H, l.Kernel.W}, Trained: true, Decayed: true,
-			Init: l.WeightInit.or(Initializer{Method: He}), FanIn: fanIn, FanOut: fanOut,
+			Role: Weight, Dims: []int{l.Filters, x.C / groups, l.Kernel.H, l.Kernel.W}, Trained: true, Decayed: true,
+			Init: l.WeightInit.or(Initializer{Method: He}), FanIn: fanIn, FanOut: fanOut, Groups: groups,
 		}},
 	}
 	if !l.NoBias {
@@ -171,17 +377,33 @@ func (l *Conv) plan(in Shape) (PlannedLayer, error) {
 	return p, nil
 }
 
-func (l *Pool) plan(in Shape) (PlannedLayer, error) {
+// GroupCount returns the number of groups with its default filled in.
+func (l *Conv) GroupCount() int {
+	if l.Groups == 0 {
+		return 1
+	}
+	return l.Groups
+}
+
+func (l *Pool) plan(in []Shape) (Node, error) {
+	x := in[0]
 	switch l.Mode {
 	case "", MaxPool, MeanPool, L2Pool:
 	default:
-		return PlannedLayer{}, fmt.Errorf(`unknown pooling mode %q (want "max", "mean" or "l2")`, l.Mode)
+		return Node{}, fmt.Errorf(`unknown pooling mode %q (want "max", "mean" or "l2")`, l.Mode)
 	}
-	win, err := resolveWindow(in.H, in.W, l.Kernel, l.Stride.or(l.Kernel), Square(1), l.Padding)
+	kernel, stride := l.Kernel, l.Stride.or(l.Kernel)
+	if l.Global {
+		if l.Kernel != (Pair{}) || l.Stride != (Pair{}) || l.Padding != (Padding{}) {
+			return Node{}, fmt.Errorf("global pooling takes no kernel, stride or padding")
+		}
+		kernel, stride = Pair{x.H, x.W}, Square(1)
+	}
+	win, err := resolveWindow(x.H, x.W, kernel, stride, Square(1), l.Padding)
 	if err != nil {
-		return PlannedLayer{}, err
+		return Node{}, err
 	}
-	return PlannedLayer{Out: Shape{in.C, win.OutH, win.OutW}, Window: win}, nil
+	return Node{Out: Shape{x.C, win.OutH, win.OutW}, Window: win}, nil
 }
 
 // PoolMode returns the mode with its default filled in.
@@ -192,100 +414,145 @@ func (l *Pool) PoolMode() PoolMode {
 	return l.Mode
 }
 
-func (l *Activation) plan(in Shape) (PlannedLayer, error) {
-	switch l.Func {
-	case ReLU, LeakyReLU, Tanh, Sigmoid:
-	default:
-		return PlannedLayer{}, fmt.Errorf(`unknown activation %q (want "relu", "leaky_relu", "tanh" or "sigmoid")`, l.Func)
+func (l *Activation) plan(in []Shape) (Node, error) {
+	f, ok := FunctionNamed(l.Func)
+	if !ok {
+		return Node{}, fmt.Errorf("unknown activation %q (want %s)", l.Func, functionNames())
 	}
-	if math.IsNaN(l.Slope) || l.Slope < 0 || l.Slope > 1 {
-		return PlannedLayer{}, fmt.Errorf("slope must be from 0 to 1, got %v", l.Slope)
+	for _, p := range l.parameters() {
+		if p.given == nil {
+			continue
+		}
+		if f.Parameter.Name != p.name {
+			return Node{}, fmt.Errorf("%s has no %s", l.Func, p.name)
+		}
+		if v := *p.given; !(v >= f.Parameter.Least && v <= f.Parameter.Most) {
+			return Node{}, fmt.Errorf("%s must be from %v to %v, got %v", p.name, f.Parameter.Least, f.Parameter.Most, v)
+		}
 	}
-	return PlannedLayer{Out: in}, nil
+	return Node{Out: in[0]}, nil
 }
 
-// LeakySlope returns the slope below 0 with its default filled in: 0 for ReLU.
-func (l *Activation) LeakySlope() float64 {
-	switch {
-	case l.Func != LeakyReLU:
-		return 0
-	case l.Slope == 0:
-		return 0.01
-	}
-	return l.Slope
+// parameters returns the fields that are parameters of functions.
+func (l *Activation) parameters() []struct {
+	name  string
+	given *float64
+} {
+	return []struct {
+		name  string
+		given *float64
+	}{{"slope", l.Slope}, {"alpha", l.Alpha}}
 }
 
-func (l *Dropout) plan(in Shape) (PlannedLayer, error) {
+// Parameter returns the function's parameter with its default filled in, and 0
+// where it has none.
+func (l *Activation) Parameter() float64 {
+	f, _ := FunctionNamed(l.Func)
+	for _, p := range l.parameters() {
+		if p.given != nil && p.name == f.Parameter.Name {
+			return *p.given
+		}
+	}
+	return f.Parameter.Default
+}
+
+func (l *Dropout) plan(in []Shape) (Node, error) {
 	if !(l.Rate >= 0 && l.Rate < 1) {
-		return PlannedLayer{}, fmt.Errorf("rate must be at least 0 and less than 1, got %v", l.Rate)
+		return Node{}, fmt.Errorf("rate must be at least 0 and less than 1, got %v", l.Rate)
 	}
-	return PlannedLayer{Out: in}, nil
+	return Node{Out: in[0]}, nil
 }
 
-func (l *BatchNorm) plan(in Shape) (PlannedLayer, error) {
-	if !(l.Momentum >= 0 && l.Momentum <= 1) {
-		return PlannedLayer{}, fmt.Errorf("momentum must be from 0 to 1, got %v", l.Momentum)
+func (l *BatchNorm) plan(in []Shape) (Node, error) {
+	momentum, epsilon := l.Settings()
+	if !(momentum >= 0 && momentum <= 1) {
+		return Node{}, fmt.Errorf("momentum must be from 0 to 1, got %v", momentum)
 	}
-	if !(l.Epsilon >= 0) || math.IsInf(l.Epsilon, 0) {
-		return PlannedLayer{}, fmt.Errorf("epsilon must be at least 0, got %v", l.Epsilon)
+	if !(epsilon > 0) || math.IsInf(epsilon, 0) {
+		return Node{}, fmt.Errorf("epsilon must be above 0, got %v", epsilon)
 	}
-	dims := []int{in.C}
-	return PlannedLayer{Out: in, Params: []Param{
-		{Role: Weight, Dims: dims, Trained: true, Init: Initializer{Method: Constant, Value: 1}},
-		{Role: Bias, Dims: dims, Trained: true, Init: Initializer{Method: Constant}},
-		{Role: RunningMean, Dims: dims, Init: Initializer{Method: Constant}},
-		{Role: RunningVar, Dims: dims, Init: Initializer{Method: Constant, Value: 1}},
+	dims := []int{in[0].C}
+	return Node{Out: in[0], Params: []Param{
+		{Role: Weight, Dims: dims, Trained: true, Init: Initializer{Method: Ones}},
+		{Role: Bias, Dims: dims, Trained: true, Init: Initializer{Method: Zeros}},
+		{Role: RunningMean, Dims: dims, Init: Initializer{Method: Zeros}},
+		{Role: RunningVar, Dims: dims, Init: Initializer{Method: Ones}},
 	}}, nil
 }
 
 // Settings returns momentum and epsilon with their defaults filled in.
 func (l *BatchNorm) Settings() (momentum, epsilon float64) {
-	momentum, epsilon = l.Momentum, l.Epsilon
-	if momentum == 0 {
-		momentum = 0.1
+	momentum, epsilon = 0.1, 1e-5
+	if l.Momentum != nil {
+		momentum = *l.Momentum
 	}
-	if epsilon == 0 {
-		epsilon = 1e-5
+	if l.Epsilon != 0 {
+		epsilon = l.Epsilon
 	}
 	return momentum, epsilon
 }
 
-func (l *Flatten) plan(in Shape) (PlannedLayer, error) {
-	return PlannedLayer{Out: Shape{in.Size(), 1, 1}}, nil
+func (l *Flatten) plan(in []Shape) (Node, error) {
+	return Node{Out: Shape{in[0].Size(), 1, 1}}, nil
 }
 
-func (l *Dense) plan(in Shape) (PlannedLayer, error) {
+func (l *Dense) plan(in []Shape) (Node, error) {
+	x := in[0]
 	if l.Units < 1 {
-		return PlannedLayer{}, fmt.Errorf("units must be at least 1, got %d", l.Units)
+		return Node{}, fmt.Errorf("units must be at least 1, got %d", l.Units)
 	}
-	if in.H != 1 || in.W != 1 {
-		return PlannedLayer{}, fmt.Errorf("a dense layer needs a flat input: put a flatten layer before it")
+	if x.H != 1 || x.W != 1 {
+		return Node{}, fmt.Errorf("a dense layer needs a flat input: put a flatten layer before it")
 	}
-	p := PlannedLayer{
+	p := Node{
 		Out: Shape{l.Units, 1, 1},
 		Params: []Param{{
-			Role: Weight, Dims: []int{l.Units, in.C}, Trained: true, Decayed: true,
-			Init: l.WeightInit.or(Initializer{Method: He}), FanIn: in.C, FanOut: l.Units,
+			Role: Weight, Dims: []int{l.Units, x.C}, Trained: true, Decayed: true,
+			Init: l.WeightInit.or(Initializer{Method: He}), FanIn: x.C, FanOut: l.Units,
 		}},
 	}
 	if !l.NoBias {
-		p.Params = append(p.Params, bias(l.Units, l.BiasInit, in.C, l.Units))
+		p.Params = append(p.Params, bias(l.Units, l.BiasInit, x.C, l.Units))
 	}
 	return p, nil
 }
 
 func bias(n int, init Initializer, fanIn, fanOut int) Param {
-	return Param{Role: Bias, Dims: []int{n}, Trained: true, Init: init.or(Initializer{Method: Constant}), FanIn: fanIn, FanOut: fanOut}
+	return Param{Role: Bias, Dims: []int{n}, Trained: true, Init: init.or(Initializer{Method: Zeros}), FanIn: fanIn, FanOut: fanOut}
 }
 
-// newLayer returns an empty layer of a kind, or nil.
-func newLayer(kind string) Layer {
-	for _, l := range []Layer{&Conv{}, &Pool{}, &Activation{}, &Dropout{}, &BatchNorm{}, &Flatten{}, &Dense{}} {
-		if l.Kind() == kind {
-			return l
+func (l *Add) plan(in []Shape) (Node, error) {
+	for _, s := range in[1:] {
+		if s != in[0] {
+			return Node{}, fmt.Errorf("inputs that are added must have one shape")
 		}
 	}
-	return nil
+	return Node{Out: in[0]}, nil
+}
+
+func (l *Concat) plan(in []Shape) (Node, error) {
+	out := in[0]
+	for _, s := range in[1:] {
+		if s.H != out.H || s.W != out.W {
+			return Node{}, fmt.Errorf("inputs that are concatenated must have the same rows and columns")
+		}
+		out.C += s.C
+	}
+	return Node{Out: out}, nil
+}
+
+func (l *Multiply) plan(in []Shape) (Node, error) {
+	if x, y := in[0], in[1]; y != x && y != (Shape{x.C, 1, 1}) {
+		return Node{}, fmt.Errorf("the second input must have the shape of the first, or be a gate of %v", Shape{x.C, 1, 1})
+	}
+	return Node{Out: in[0]}, nil
+}
+
+func (l *Scale) plan(in []Shape) (Node, error) {
+	if f := float64(float32(l.Factor)); !finite(f) || f == 0 {
+		return Node{}, fmt.Errorf("factor must be a float32 other than 0, got %v", l.Factor)
+	}
+	return Node{Out: in[0]}, nil
 }
 
 // marshalLayer writes a layer's fields with its kind, as "type", before them.
@@ -299,4 +566,56 @@ func marshalLayer(l Layer) ([]byte, error) {
 		return []byte(head + "}"), nil
 	}
 	return append([]byte(head+","), fields[1:]...), nil
+}
+
+// unmarshalLayer reads what marshalLayer writes. A number 0 that would be taken
+// for "the default" is refused.
+func unmarshalLayer(raw []byte) (Layer, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &fields); err != nil {
+		return nil, err
+	}
+	var head struct {
+		Type string `json:"type"`
+	}
+	if err := json.Unmarshal(raw, &head); err != nil {
+		return nil, err
+	}
+	kind, ok := KindNamed(head.Type)
+	if !ok {
+		return nil, fmt.Errorf("unknown type %q (want %s)", head.Type, kindNames())
+	}
+	l := kind.New()
+	delete(fields, "type")
+	rest, err := json.Marshal(fields)
+	if err != nil {
+		return nil, err
+	}
+	if err := strictUnmarshal(rest, l); err != nil {
+		return nil, fmt.Errorf("(%s): %w", head.Type, err)
+	}
+	written, err := json.Marshal(l)
+	if err != nil {
+		return nil, err
+	}
+	var kept map[string]json.RawMessage
+	if err := json.Unmarshal(written, &kept); err != nil {
+		return nil, err
+	}
+	for name, value := range fields {
+		var number float64
+		if _, ok := kept[name]; !ok && json.Unmarshal(value, &number) == nil && string(value) != "null" {
+			return nil, fmt.Errorf("(%s): %s must not be %s: leave it out for the default", head.Type, name, value)
+		}
+	}
+	return l, nil
+}
+
+// kindNames lists the kinds' names for an error.
+func kindNames() string {
+	var names []string
+	for _, k := range Kinds() {
+		names = append(names, k.Name)
+	}
+	return choice(names)
 }

@@ -10,10 +10,12 @@ import (
 	"strings"
 )
 
-// Network describes a model: the shape of its input and a chain of layers. It
-// holds no numbers. The last layer's output must be flat; its values are the
-// logits, one a class. [ParseNetwork] reads one from JSON; json.Marshal writes
-// it.
+// Network describes a model: the shape of its input and its layers, which make a
+// graph. Each layer takes the outputs of earlier ones, as its From says, so the
+// list is in an order in which they can be computed and there is no cycle. It
+// holds no numbers. The last layer's output must be a vector, (C, 1, 1); its
+// values are the logits, one a class. [ParseNetwork] reads one from JSON;
+// json.Marshal writes it.
 type Network struct {
 	Name   string
 	Input  Shape
@@ -22,19 +24,29 @@ type Network struct {
 
 // LayerError is what is wrong with one layer of a network.
 type LayerError struct {
-	Index int    // position in Network.Layers, from 0
-	Name  string // the layer's name, given or derived
-	In    Shape  // the shape that reaches the layer; zero if unknown
-	Out   Shape  // the shape that it would give; zero if it gives none
+	Index int      // position in Network.Layers, from 0
+	Name  string   // the layer's name, given or derived
+	From  []string // the names of its inputs, as far as they are known
+	In    []Shape  // the shapes of From
+	Out   Shape    // the shape that it would give; zero if it gives none
 	Err   error
 }
 
-// Error names the layer, its index and the shapes.
+// Error names the layer, its index, its inputs and the shapes.
 func (e *LayerError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "layer %d (%s): %v", e.Index, e.Name, e.Err)
-	if e.In != (Shape{}) {
-		fmt.Fprintf(&b, "; input %v", e.In)
+	for i, in := range e.In {
+		switch {
+		case i > 0:
+			fmt.Fprintf(&b, ", %s %v", e.From[i], in)
+		case len(e.In) > 1:
+			fmt.Fprintf(&b, "; inputs %s %v", e.From[i], in)
+		default:
+			fmt.Fprintf(&b, "; input %s %v", e.From[i], in)
+		}
+	}
+	if len(e.In) > 0 {
 		if e.Out != (Shape{}) {
 			fmt.Fprintf(&b, ", output %v", e.Out)
 		} else {
@@ -65,11 +77,12 @@ type Param struct {
 	Layer   int    // index of its layer
 	Role    Role
 	Dims    []int // row-major
-	Trained bool  // has a gradient and is updated by the optimiser
+	Trained bool  // has a gradient and is updated by the optimiser: neither frozen nor a running statistic
 	Decayed bool  // weight decay applies (convolution and dense weights only)
 	Init    Initializer
 	FanIn   int // inputs that one output sees, for Init
 	FanOut  int // outputs that one input reaches, for Init
+	Groups  int // of a convolution's weight, for Init; else 0
 }
 
 // Size returns the number of values.
@@ -81,44 +94,73 @@ func (p Param) Size() int {
 	return n
 }
 
-// PlannedLayer is a layer with everything inferred.
-type PlannedLayer struct {
-	Index   int
-	Name    string // given, or derived from kind and count: "conv1"
-	Layer   Layer
-	In, Out Shape
-	Window  Window // of Conv and Pool
-	Params  []Param
+// NetworkInput stands in [Node].Inputs for the network's input.
+const NetworkInput = -1
+
+// Node is a layer with everything inferred, in its place in the graph.
+type Node struct {
+	Index  int    // position in Plan.Nodes and in Network.Layers
+	Name   string // given, or derived from kind and count: "conv1"
+	Layer  Layer
+	Inputs []int   // the nodes whose outputs it takes, in order; NetworkInput is none of them. A node may stand there twice
+	Uses   []int   // the nodes that take its output, in order, each as often as it does; of the last node none
+	Ins    []Shape // the shapes of Inputs
+	In     Shape   // the first of Ins
+	Out    Shape
+	Window Window // of Conv and Pool
+	Params []Param
+	// Flat says that the output is a vector for frameworks that tell a vector of n
+	// values, of rank 2, from an image of n channels and one pixel, of rank 4. It
+	// changes nothing on a device. A vector goes in where an image is wanted, and
+	// an image of one pixel where a vector is, so who writes such a framework's
+	// file puts a reshaping there.
+	Flat bool
+	// Learns says that a parameter of the node, or of one that reaches it, is
+	// trained: its output has a gradient. Of other nodes nothing is computed in a
+	// backward pass.
+	Learns bool
 }
 
 // Weights returns the number of trained values.
-func (l PlannedLayer) Weights() int {
-	n := 0
-	for _, p := range l.Params {
+func (n Node) Weights() int {
+	sum := 0
+	for _, p := range n.Params {
 		if p.Trained {
-			n += p.Size()
+			sum += p.Size()
 		}
 	}
-	return n
+	return sum
+}
+
+// Parameters returns the number of trained and frozen values, all but running
+// statistics: what papers count.
+func (n Node) Parameters() int {
+	sum := 0
+	for _, p := range n.Params {
+		if p.Role == Weight || p.Role == Bias {
+			sum += p.Size()
+		}
+	}
+	return sum
 }
 
 // MulAdds returns the multiply-adds of one sample's forward pass through a
 // convolution or dense layer, without those that meet padding; 0 for others.
-func (l PlannedLayer) MulAdds() int64 {
-	switch l.Layer.(type) {
+func (n Node) MulAdds() int64 {
+	switch l := n.Layer.(type) {
 	case *Conv:
-		return l.Window.Taps(l.In) * int64(l.In.C) * int64(l.Out.C)
+		return n.Window.Taps(n.In) * int64(n.In.C/l.GroupCount()) * int64(n.Out.C)
 	case *Dense:
-		return int64(l.In.C) * int64(l.Out.C)
+		return int64(n.In.C) * int64(n.Out.C)
 	}
 	return 0
 }
 
-// Plan is a network with every shape, window and parameter inferred.
+// Plan is a network with every connection, shape, window and parameter inferred.
 type Plan struct {
 	Network *Network
-	Layers  []PlannedLayer
-	Params  []Param // of all layers, in order
+	Nodes   []Node  // one a layer
+	Params  []Param // of all nodes, in order
 	Classes int     // length of the logits
 }
 
@@ -128,23 +170,39 @@ func (p *Plan) Trained() []Param {
 }
 
 // Weights returns the number of trained values.
-func (p *Plan) Weights() int {
-	n := 0
-	for _, l := range p.Layers {
-		n += l.Weights()
+func (p *Plan) Weights() int { return p.sum(Node.Weights) }
+
+// Parameters returns the number of trained and frozen values.
+func (p *Plan) Parameters() int { return p.sum(Node.Parameters) }
+
+func (p *Plan) sum(of func(Node) int) int {
+	sum := 0
+	for _, n := range p.Nodes {
+		sum += of(n)
 	}
-	return n
+	return sum
 }
 
 // MulAdds returns the multiply-adds of one sample's forward pass, without those
 // that meet padding.
 func (p *Plan) MulAdds() int64 {
-	var n int64
-	for _, l := range p.Layers {
-		n += l.MulAdds()
+	var sum int64
+	for _, n := range p.Nodes {
+		sum += n.MulAdds()
 	}
-	return n
+	return sum
 }
+
+// InputName returns the name of a node, or "input" for NetworkInput.
+func (p *Plan) InputName(node int) string {
+	if node == NetworkInput {
+		return inputName
+	}
+	return p.Nodes[node].Name
+}
+
+// inputName is the network's input's name in From.
+const inputName = "input"
 
 // derivedName returns the name of a layer without one: its kind (for
 // activations the function) and a count of such layers from 1.
@@ -157,8 +215,9 @@ func derivedName(l Layer, count map[string]int) string {
 	return fmt.Sprintf("%s%d", base, count[base])
 }
 
-// Plan checks the network and infers every layer's shapes, window and
-// parameters. A wrong network gives a *LayerError where one layer is to blame.
+// Plan checks the network, resolves its connections and infers every layer's
+// shapes, window and parameters. A wrong network gives a *LayerError where one
+// layer is to blame.
 func (n *Network) Plan() (*Plan, error) {
 	if err := n.Input.check(); err != nil {
 		return nil, fmt.Errorf("input shape: %w", err)
@@ -166,58 +225,136 @@ func (n *Network) Plan() (*Plan, error) {
 	if len(n.Layers) == 0 {
 		return nil, errors.New("a network needs at least one layer")
 	}
-	plan := &Plan{Network: n, Layers: make([]PlannedLayer, 0, len(n.Layers))}
-	count, seen := map[string]int{}, map[string]int{}
-	in := n.Input
+	plan := &Plan{Network: n, Nodes: make([]Node, 0, len(n.Layers))}
+	count, named := map[string]int{}, map[string]int{inputName: NetworkInput}
 	for i, l := range n.Layers {
 		if l == nil {
 			return nil, &LayerError{Index: i, Name: "nil", Err: errors.New("is nil")}
 		}
 		name := derivedName(l, count)
-		if given := l.label(); given != "" {
+		if given := l.common().name; given != "" {
 			name = given
 		}
-		fail := func(out Shape, err error) error {
-			return &LayerError{Index: i, Name: name, In: in, Out: out, Err: err}
-		}
-		if err := checkName(name); err != nil {
-			return nil, fail(Shape{}, err)
-		}
-		if j, ok := seen[name]; ok {
-			return nil, fail(Shape{}, fmt.Errorf("layer %d has the same name", j))
-		}
-		seen[name] = i
-		p, err := l.plan(in)
+		node, err := plan.node(i, name, l, named)
 		if err != nil {
-			return nil, fail(Shape{}, err)
+			return nil, &LayerError{Index: i, Name: name, From: plan.names(node.Inputs), In: node.Ins, Out: node.Out, Err: err}
 		}
-		if err := p.Out.check(); err != nil {
-			return nil, fail(p.Out, err)
-		}
-		p.Index, p.Name, p.Layer, p.In = i, name, l, in
-		for k := range p.Params {
-			q := &p.Params[k]
-			q.Layer, q.Name = i, name+"."+string(q.Role)
-			if _, err := product(q.Dims...); err != nil {
-				return nil, fail(p.Out, fmt.Errorf("%s: %w", q.Role, err))
-			}
-			if err := q.Init.check(); err != nil {
-				return nil, fail(p.Out, fmt.Errorf("%s: %w", q.Role, err))
+		named[name] = i
+		for _, from := range node.Inputs {
+			if from != NetworkInput {
+				plan.Nodes[from].Uses = append(plan.Nodes[from].Uses, i)
 			}
 		}
-		plan.Layers = append(plan.Layers, p)
-		plan.Params = append(plan.Params, p.Params...)
-		in = p.Out
+		plan.Nodes = append(plan.Nodes, node)
+		plan.Params = append(plan.Params, node.Params...)
 	}
-	last := plan.Layers[len(plan.Layers)-1]
-	if in.H != 1 || in.W != 1 || in.C < 2 {
-		return nil, &LayerError{
-			Index: last.Index, Name: last.Name, In: last.In, Out: last.Out,
-			Err: errors.New("the last layer must give a flat vector of at least 2 logits"),
+	last := len(plan.Nodes) - 1
+	for i, node := range plan.Nodes {
+		fail := func(format string, a ...any) error {
+			return &LayerError{Index: i, Name: node.Name, From: plan.names(node.Inputs), In: node.Ins, Out: node.Out, Err: fmt.Errorf(format, a...)}
+		}
+		switch {
+		case i < last && len(node.Uses) == 0:
+			return nil, fail("no layer takes its output")
+		case i == last && (node.Out.H != 1 || node.Out.W != 1 || node.Out.C < 2):
+			return nil, fail("the last layer must give a flat vector of at least 2 logits")
 		}
 	}
-	plan.Classes = in.C
+	plan.Classes = plan.Nodes[last].Out.C
 	return plan, nil
+}
+
+// names returns the names of nodes.
+func (p *Plan) names(nodes []int) []string {
+	var names []string
+	for _, i := range nodes {
+		names = append(names, p.InputName(i))
+	}
+	return names
+}
+
+// node plans layer i. With an error it returns as much as is known. named are
+// the nodes so far by name.
+func (p *Plan) node(i int, name string, l Layer, named map[string]int) (Node, error) {
+	if err := checkName(name); err != nil {
+		return Node{}, err
+	}
+	if j, ok := named[name]; ok && j != NetworkInput {
+		return Node{}, fmt.Errorf("layer %d has the same name", j)
+	}
+	fields := l.common()
+	partial := Node{Index: i, Name: name, Layer: l}
+	for _, from := range fields.from {
+		j, ok := named[from]
+		if !ok {
+			return Node{}, fmt.Errorf("from: no layer before it is named %q", from)
+		}
+		partial.Inputs = append(partial.Inputs, j)
+	}
+	if len(fields.from) == 0 {
+		partial.Inputs = []int{i - 1} // NetworkInput for the first
+	}
+	flat := true
+	for _, j := range partial.Inputs {
+		if j == NetworkInput {
+			partial.Ins, flat = append(partial.Ins, p.Network.Input), false
+			continue
+		}
+		partial.Ins = append(partial.Ins, p.Nodes[j].Out)
+		flat = flat && p.Nodes[j].Flat
+	}
+	kind, ok := KindNamed(l.Kind())
+	if !ok {
+		return partial, fmt.Errorf("BUG: kind %s is not listed", l.Kind())
+	}
+	switch least, most, got := kind.Inputs[0], kind.Inputs[1], len(partial.Inputs); {
+	case got < least && len(fields.from) == 0:
+		return partial, fmt.Errorf("name its %d inputs: \"from\": [\"one layer\", \"another\"]", least)
+	case got < least:
+		return partial, fmt.Errorf("takes at least %d inputs, got %d", least, got)
+	case most > 0 && got > most:
+		return partial, fmt.Errorf("takes %d, not %d inputs", most, got)
+	}
+	node, err := l.plan(partial.Ins)
+	if err != nil {
+		return partial, err
+	}
+	partial.Out, partial.Window = node.Out, node.Window
+	if err := node.Out.check(); err != nil {
+		return partial, err
+	}
+	partial.In, partial.Params = partial.Ins[0], node.Params
+	switch l.(type) {
+	case *Flatten, *Dense:
+		partial.Flat = true
+	case *Conv, *Pool:
+	default:
+		partial.Flat = flat
+	}
+	for _, r := range fields.frozen.Roles {
+		if !slices.ContainsFunc(node.Params, func(q Param) bool { return q.Role == r && q.Trained }) {
+			return partial, fmt.Errorf("frozen: it has no %s to train", r)
+		}
+	}
+	for k := range partial.Params {
+		q := &partial.Params[k]
+		q.Layer, q.Name = i, name+"."+string(q.Role)
+		q.Trained = q.Trained && !fields.frozen.has(q.Role)
+		if _, err := product(q.Dims...); err != nil {
+			return partial, fmt.Errorf("%s: %w", q.Role, err)
+		}
+		if err := q.checkInit(); err != nil {
+			return partial, fmt.Errorf("%s: %w", q.Role, err)
+		}
+		if q.Init.Method == Whitening && partial.Inputs[0] != NetworkInput {
+			return partial, fmt.Errorf("%s: initial values: whitening is for a convolution on the network's input", q.Role)
+		}
+		partial.Learns = partial.Learns || q.Trained
+	}
+	for _, j := range partial.Inputs {
+		partial.Learns = partial.Learns || j != NetworkInput && p.Nodes[j].Learns
+	}
+	return partial, nil
 }
 
 // checkName refuses names that would not survive in a parameter's name or a
@@ -264,27 +401,9 @@ func (n *Network) UnmarshalJSON(b []byte) error {
 	}
 	out := Network{Name: in.Name, Input: in.Input}
 	for i, raw := range in.Layers {
-		var head struct {
-			Type string `json:"type"`
-		}
-		var fields map[string]json.RawMessage
-		if err := json.Unmarshal(raw, &fields); err != nil {
-			return fmt.Errorf("layer %d: %w", i, err)
-		}
-		if err := json.Unmarshal(raw, &head); err != nil {
-			return fmt.Errorf("layer %d: %w", i, err)
-		}
-		l := newLayer(head.Type)
-		if l == nil {
-			return fmt.Errorf("layer %d: unknown type %q (want conv, pool, activation, dropout, batchnorm, flatten or dense)", i, head.Type)
-		}
-		delete(fields, "type")
-		rest, err := json.Marshal(fields)
+		l, err := unmarshalLayer(raw)
 		if err != nil {
 			return fmt.Errorf("layer %d: %w", i, err)
-		}
-		if err := strictUnmarshal(rest, l); err != nil {
-			return fmt.Errorf("layer %d (%s): %w", i, head.Type, err)
 		}
 		out.Layers = append(out.Layers, l)
 	}

@@ -9,7 +9,7 @@ type Phase string
 const (
 	Gather   Phase = "gather"   // samples from the data set
 	Forward  Phase = "forward"  // a layer's output
-	Loss     Phase = "loss"     // probabilities, loss, hits and the gradient by the logits
+	Loss     Phase = "loss"     // probabilities, loss, hits and the gradient with respect to the logits
 	Backward Phase = "backward" // a layer's gradients
 	Update   Phase = "update"   // the optimiser
 )

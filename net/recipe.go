@@ -21,7 +21,8 @@ const (
 type Recipe struct {
 	Name         string    `json:"name,omitempty"`
 	Epochs       int       `json:"epochs"`
-	Batch        int       `json:"batch"` // samples in a mini-batch; an epoch's last may be smaller
+	Batch        int       `json:"batch"`                // samples in a mini-batch; an epoch's last may be smaller
+	Accumulate   int       `json:"accumulate,omitempty"` // mini-batches whose gradients make one update; 0 means 1. An epoch's last update may have fewer
 	Optimizer    Optimizer `json:"optimizer"`
 	WarmupEpochs float64   `json:"warmup_epochs,omitempty"` // length of Schedule.Warmup, in epochs
 	StepEpochs   float64   `json:"step_epochs,omitempty"`   // length of Schedule.Every, in epochs; for StepRate only
@@ -61,6 +62,8 @@ func (r Recipe) Check() error {
 		return fmt.Errorf("recipe: epochs must be from 1 to %d, got %d", maxEpochs, r.Epochs)
 	case r.Batch < 1 || r.Batch > maxElements:
 		return fmt.Errorf("recipe: batch size must be from 1 to %d, got %d", maxElements, r.Batch)
+	case r.Accumulate < 0 || r.Accumulate > maxElements/r.Batch:
+		return fmt.Errorf("recipe: mini-batches to accumulate must be from 1 to %d, got %d", maxElements/r.Batch, r.Accumulate)
 	case r.Patience < 0:
 		return fmt.Errorf("recipe: patience must be at least 0 epochs, got %d", r.Patience)
 	case r.Watch != "" && r.Watch != WatchLoss && r.Watch != WatchAccuracy:
@@ -89,9 +92,15 @@ func (r Recipe) watch() Watch {
 	return r.Watch
 }
 
-// StepsPerEpoch returns the number of mini-batches that samples make.
+// mini returns the mini-batches of an update with the default filled in.
+func (r Recipe) mini() int { return max(1, r.Accumulate) }
+
+// updateSize returns the samples of an update.
+func (r Recipe) updateSize() int { return r.Batch * r.mini() }
+
+// StepsPerEpoch returns the number of updates that samples make.
 func (r Recipe) StepsPerEpoch(samples int) int {
-	return (samples + r.Batch - 1) / r.Batch
+	return (samples + r.updateSize() - 1) / r.updateSize()
 }
 
 // OptimizerFor returns the optimiser with the schedule's lengths filled in for

@@ -82,15 +82,18 @@ func (p Pair) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads one number, or [height, width].
 func (p *Pair) UnmarshalJSON(b []byte) error {
 	var n int
-	if err := json.Unmarshal(b, &n); err == nil {
-		*p = Square(n)
-		return nil
-	}
 	var hw []int
-	if err := json.Unmarshal(b, &hw); err != nil || len(hw) != 2 {
+	switch {
+	case json.Unmarshal(b, &n) == nil:
+		*p = Square(n)
+	case json.Unmarshal(b, &hw) == nil && len(hw) == 2:
+		*p = Pair{hw[0], hw[1]}
+	default:
 		return fmt.Errorf("want a number or [height, width], got %s", b)
 	}
-	*p = Pair{hw[0], hw[1]}
+	if p.H < 1 || p.W < 1 {
+		return fmt.Errorf("want at least 1, got %s", b)
+	}
 	return nil
 }
 

@@ -22,7 +22,6 @@ type Saving struct {
 
 // Config describes a training run.
 type Config struct {
-	Network    *Network
 	Recipe     Recipe
 	Train      *Dataset
 	Validation *Dataset // may be nil: then no early stopping and no best epoch
@@ -81,19 +80,22 @@ func lastGood(path string) string {
 	return "the last good checkpoint is " + path
 }
 
-// Options returns the options to compile cfg.Network with for this run.
+// Options returns the options to compile the network with for this run.
 // cfg.Train must be set.
 func (cfg Config) Options() Options {
 	r := cfg.Recipe
-	return Options{Batch: min(r.Batch, cfg.Train.Len()), Optimizer: r.OptimizerFor(r.StepsPerEpoch(cfg.Train.Len())), Seed: r.Seed}
+	return Options{
+		Batch: min(r.Batch, cfg.Train.Len()), Optimizer: r.OptimizerFor(r.StepsPerEpoch(cfg.Train.Len())), Seed: r.Seed,
+		Images: cfg.Train,
+	}
 }
 
 // evaluationBatch is how many samples are evaluated between looks at the context.
 const evaluationBatch = 1000
 
-// Train trains prog, freshly compiled from cfg.Network with cfg.Options, and
-// leaves it with the weights of the last step. It runs to the recipe's last
-// epoch, or until early stopping.
+// Train trains prog, freshly compiled with cfg.Options, and leaves it with the
+// weights of the last step. It runs to the recipe's last epoch, or until early
+// stopping.
 //
 // When ctx ends, Train finishes the step, writes a checkpoint where it has a
 // folder, and returns a *StoppedError that wraps ctx.Err(). A loss that is NaN
@@ -142,13 +144,10 @@ type interruption struct{ err error }
 func (i interruption) Error() string { return i.err.Error() }
 
 func newTrainer(prog Program, cfg Config) (*trainer, error) {
-	if cfg.Network == nil || cfg.Train == nil {
-		return nil, errors.New("needs a network and a training set")
+	if cfg.Train == nil {
+		return nil, errors.New("needs a training set")
 	}
-	plan, err := cfg.Network.Plan()
-	if err != nil {
-		return nil, err
-	}
+	plan := prog.Plan()
 	if err := cfg.Recipe.Check(); err != nil {
 		return nil, err
 	}
@@ -180,6 +179,9 @@ func newTrainer(prog Program, cfg Config) (*trainer, error) {
 	options := cfg.Options()
 	if err := options.Check(); err != nil {
 		return nil, err
+	}
+	if is := prog.Options(); is.Batch != options.Batch || is.Optimizer != options.Optimizer || is.Seed != options.Seed {
+		return nil, errors.New("the program was compiled with other options than the run's (Config.Options)")
 	}
 	t := &trainer{
 		cfg: cfg, prog: prog, plan: plan, opt: options.Optimizer,
@@ -215,7 +217,7 @@ func (t *trainer) place() error {
 		if err := c.check(); err != nil {
 			return fmt.Errorf("%w: %w", ErrResume, err)
 		}
-		if err := c.checkResume(&t.cfg, t.train, t.validation); err != nil {
+		if err := c.checkResume(t.plan.Network, &t.cfg, t.train, t.validation); err != nil {
 			return err
 		}
 		if err := t.prog.SetState(c.State); err != nil {
@@ -233,7 +235,7 @@ func (t *trainer) place() error {
 	} else if st.Step != 0 {
 		return fmt.Errorf("the program has made %d steps already: compile a new one, or resume from a checkpoint", st.Step)
 	}
-	_, err := t.prog.Metrics() // sums of an earlier use
+	_, err := t.prog.TakeMetrics() // sums of an earlier use
 	return err
 }
 
@@ -244,7 +246,7 @@ func isFile(path string) bool {
 
 func (t *trainer) run(ctx context.Context, began time.Time) error {
 	started := Started{
-		Network: t.cfg.Network.Name, Recipe: t.cfg.Recipe, Device: t.cfg.Device, Weights: t.plan.Weights(),
+		Network: t.plan.Network.Name, Recipe: t.cfg.Recipe, Device: t.cfg.Device, Weights: t.plan.Weights(),
 		Train: t.cfg.Train.Len(), StepsPerEpoch: t.steps,
 	}
 	if t.cfg.Validation != nil {
@@ -275,14 +277,14 @@ func (t *trainer) run(ctx context.Context, began time.Time) error {
 func (t *trainer) epoch(ctx context.Context) error {
 	start, before := time.Now(), t.pos.Samples
 	t.since, t.sinceTime = Metrics{}, start
-	data, size := t.cfg.Train, t.cfg.Recipe.Batch
+	size := t.cfg.Recipe.updateSize()
 	Shuffle(t.cfg.Recipe.Seed, t.pos.Epoch, t.order)
 	for t.pos.Step < t.steps {
 		if err := ctx.Err(); err != nil {
 			return interruption{err}
 		}
 		lo := t.pos.Step * size
-		if err := t.prog.Step(Batch{data, t.order[lo:min(lo+size, len(t.order))]}); err != nil {
+		if err := t.step(t.order[lo:min(lo+size, len(t.order))]); err != nil {
 			return err
 		}
 		t.pos.Step++
@@ -329,6 +331,22 @@ func (t *trainer) epoch(ctx context.Context) error {
 	return observeErr
 }
 
+// step makes one update from samples of the training set, in as many mini-batches
+// as it takes.
+func (t *trainer) step(samples []int32) error {
+	size := t.cfg.Recipe.Batch
+	if len(samples) <= size {
+		return t.prog.Step(Batch{t.cfg.Train, samples})
+	}
+	for lo := 0; lo < len(samples); lo += size {
+		b := Batch{t.cfg.Train, samples[lo:min(lo+size, len(samples))]}
+		if err := t.prog.Gradients(b, Share{lo, len(samples)}); err != nil {
+			return err
+		}
+	}
+	return t.prog.Update()
+}
+
 // progress reads the metrics and tells of the steps since it last did.
 func (t *trainer) progress() error {
 	if err := t.drain(); err != nil {
@@ -359,7 +377,7 @@ func (t *trainer) made() int64 { return int64(t.pos.Epoch)*int64(t.steps) + int6
 // drain adds the program's metrics to the epoch's sums. It fails where a step's
 // loss was not finite, so nothing that comes after it may be saved.
 func (t *trainer) drain() error {
-	m, err := t.prog.Metrics()
+	m, err := t.prog.TakeMetrics()
 	if err != nil {
 		return err
 	}
@@ -382,30 +400,25 @@ func (t *trainer) diverged(what string, step int64) *DivergedError {
 	return &DivergedError{What: what, Epoch: int((step-1)/n) + 1, Step: int((step-1)%n) + 1}
 }
 
-// evaluate returns the score on d, nil where d is. The metrics have been read.
+// evaluate returns the score on d, nil where d is.
 func (t *trainer) evaluate(ctx context.Context, d *Dataset) (*Score, error) {
 	if d == nil {
 		return nil, nil
 	}
+	var m Metrics
 	for lo := 0; lo < d.Len(); lo += evaluationBatch {
 		if err := ctx.Err(); err != nil {
-			// The sums so far would count as training.
-			if _, dropErr := t.prog.Metrics(); dropErr != nil {
-				return nil, dropErr
-			}
 			return nil, interruption{err}
 		}
 		batch := t.indices[:min(evaluationBatch, d.Len()-lo)]
 		for i := range batch {
 			batch[i] = int32(lo + i)
 		}
-		if err := t.prog.Evaluate(Batch{d, batch}); err != nil {
+		of, err := t.prog.Evaluate(Batch{d, batch})
+		if err != nil {
 			return nil, err
 		}
-	}
-	m, err := t.prog.Metrics()
-	if err != nil {
-		return nil, err
+		m.Add(of)
 	}
 	s := Score{Loss: m.MeanLoss(), Accuracy: m.Accuracy()}
 	if !finite(s.Loss) {
@@ -457,7 +470,7 @@ func (t *trainer) checkpoint() (*Checkpoint, error) {
 		return nil, err
 	}
 	return &Checkpoint{
-		Network: t.cfg.Network, Recipe: t.cfg.Recipe, Device: t.cfg.Device,
+		Network: t.plan.Network, Recipe: t.cfg.Recipe, Device: t.cfg.Device,
 		Train: t.train, Validation: t.validation,
 		Position: t.pos, History: t.history, State: st,
 	}, nil

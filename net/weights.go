@@ -123,46 +123,91 @@ func (p *Plan) permute(q Param, l Layout, f func(native, foreign int)) []int {
 	if f == nil {
 		f = func(int, int) {}
 	}
-	if l != ChannelsLast || q.Role != Weight || len(q.Dims) == 1 {
+	if l != ChannelsLast {
 		for i := range q.Size() {
 			f(i, i)
 		}
 		return q.Dims
 	}
-	if len(q.Dims) == 4 {
+	node := p.Nodes[q.Layer]
+	switch len(q.Dims) {
+	case 4:
 		filters, channels, h, w := q.Dims[0], q.Dims[1], q.Dims[2], q.Dims[3]
+		source := []int(nil) // of a convolution over a vector, without groups
+		if channels == node.In.C {
+			source = foreignOrder(p.origin(node.Inputs[0]))
+		}
 		for k := range filters {
 			for c := range channels {
 				for y := range h {
 					for x := range w {
-						f(((k*channels+c)*h+y)*w+x, ((y*w+x)*channels+c)*filters+k)
+						f(((k*channels+c)*h+y)*w+x, ((y*w+x)*channels+at(source, c))*filters+k)
 					}
 				}
 			}
 		}
 		return []int{h, w, channels, filters}
-	}
-	units, inputs := q.Dims[0], q.Dims[1]
-	in := p.flattened(q.Layer)
-	for u := range units {
-		for i := range inputs {
-			c, place := i/(in.H*in.W), i%(in.H*in.W)
-			f(u*inputs+i, (place*in.C+c)*units+u)
+	case 2:
+		units, inputs := q.Dims[0], q.Dims[1]
+		source := foreignOrder(p.origin(node.Inputs[0]))
+		for u := range units {
+			for i := range inputs {
+				f(u*inputs+i, at(source, i)*units+u)
+			}
 		}
+		return []int{inputs, units}
 	}
-	return []int{inputs, units}
+	// A bias belongs to the layer's own outputs, batch normalisation's values to
+	// what it normalises.
+	order := foreignOrder(p.origin(q.Layer))
+	for i := range q.Size() {
+		f(i, at(order, i))
+	}
+	return q.Dims
 }
 
-// flattened returns the shape that a dense layer's inputs had before they were
-// flattened.
-func (p *Plan) flattened(layer int) Shape {
-	for i := layer - 1; i >= 0; i-- {
-		switch p.Layers[i].Layer.(type) {
-		case *Flatten:
-			return p.Layers[i].In
-		case *Dense:
-			return p.Layers[i].Out
+// origin returns the shapes that the values of a vector had before they were
+// flattened, one after the other; of an image, its channels.
+func (p *Plan) origin(node int) []Shape {
+	if node == NetworkInput {
+		return []Shape{{p.Network.Input.C, 1, 1}}
+	}
+	n := p.Nodes[node]
+	switch n.Layer.(type) {
+	case *Flatten:
+		if n.In.H == 1 && n.In.W == 1 {
+			return p.origin(n.Inputs[0])
+		}
+		return []Shape{n.In}
+	case *Conv, *Dense:
+		return []Shape{{n.Out.C, 1, 1}}
+	case *Concat:
+		var all []Shape
+		for _, i := range n.Inputs {
+			all = append(all, p.origin(i)...)
+		}
+		return all
+	}
+	return p.origin(n.Inputs[0])
+}
+
+// foreignOrder returns where each channel of flattened shapes stands with the
+// channels last; nil where it is the same place.
+func foreignOrder(shapes []Shape) []int {
+	var order []int
+	for _, s := range shapes {
+		first, area := len(order), s.H*s.W
+		for i := range s.Size() {
+			order = append(order, first+i%area*s.C+i/area)
 		}
 	}
-	return p.Network.Input
+	return order
+}
+
+// at returns order[i], or i where there is no order.
+func at(order []int, i int) int {
+	if order == nil {
+		return i
+	}
+	return order[i]
 }

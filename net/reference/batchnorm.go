@@ -84,7 +84,7 @@ func (l *Layer) RunningStatistics() (mean, variance []float64) {
 	}
 	l.checkForward()
 	momentum, _ := d.Settings()
-	mean, variance = channelStatistics(l.In, l.x, l.n)
+	mean, variance = channelStatistics(l.In, l.x[0], l.n)
 	m := float64(l.n * l.In.H * l.In.W)
 	unbiased := m / max(m-1, 1)
 	for c := range l.In.C {

@@ -1,8 +1,6 @@
 package reference
 
 import (
-	"fmt"
-
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -22,17 +20,15 @@ func (device) Compile(n *net.Network, opts net.Options) (net.Program, error) {
 	if err := opts.Check(); err != nil {
 		return nil, err
 	}
-	if opts.Precision != "" && opts.Precision != "fp64" {
-		return nil, fmt.Errorf("%w: the reference computes in fp64, not in %s", net.ErrPrecision, opts.Precision)
-	}
 	plan, err := n.Plan()
 	if err != nil {
 		return nil, err
 	}
 	p := &program{plan: plan, opts: opts}
-	for _, l := range plan.Layers {
-		p.layers = append(p.layers, &Layer{PlannedLayer: l, Seed: opts.Seed})
+	for _, n := range plan.Nodes {
+		p.layers = append(p.layers, &Layer{Node: n, Seed: opts.Seed})
 	}
-	p.load(net.InitialState(plan, opts.Seed))
+	p.load(net.InitialState(plan, opts.Seed, opts.Images))
+	p.opts.Images = nil
 	return p, nil
 }

@@ -4,10 +4,11 @@ import "github.com/gputrain/gputrain/net"
 
 // dropout multiplies the values that stay by 1/(1-rate) and sets the others to
 // 0.
-func dropout(seed uint64, layer int, step int64, rate float64, x []float64) []float64 {
+func (l *Layer) dropout(rate float64, x []float64) []float64 {
 	y := make([]float64, len(x))
+	first := l.place.First * l.In.Size()
 	for i, v := range x {
-		if net.DropoutKeep(seed, layer, step, rate, i) {
+		if net.DropoutKeep(l.Seed, l.Index, l.place.Step, rate, first+i) {
 			y[i] = v / (1 - rate)
 		}
 	}

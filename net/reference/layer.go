@@ -8,10 +8,10 @@ import (
 )
 
 // Layer is one planned layer with its parameters. Values stand in NCHW order:
-// a batch of n samples has n*In.Size() values before and n*Out.Size() after the
-// layer. The zero Params fit a layer that has none.
+// a batch of n samples has n*Ins[k].Size() values of input k before and
+// n*Out.Size() after the layer. The zero Params fit a layer that has none.
 type Layer struct {
-	net.PlannedLayer
+	net.Node
 	// Params holds the layer's parameters in the order of Param.Dims, running
 	// statistics too. Forward and Backward only read it.
 	Params map[net.Role][]float64
@@ -19,85 +19,118 @@ type Layer struct {
 	Seed uint64
 
 	// What Backward needs of the last Forward in training mode; x is nil without.
-	x    []float64
-	n    int
-	step int64
+	x     [][]float64
+	n     int
+	place Place
 }
 
-// Forward returns the output of n samples x as a new slice. step is the number
-// of updates made before, which dropout draws from. In Training mode it keeps x,
-// unchanged until then, for Backward. It moves no running statistics: see
-// [Layer.RunningStatistics].
-func (l *Layer) Forward(x []float64, n int, mode net.Mode, step int64) []float64 {
-	if len(x) != n*l.In.Size() {
-		panic(fmt.Sprintf("BUG: layer %s got %d values for %d samples of %v", l.Name, len(x), n, l.In))
+// Place says where a batch stands in a run: dropout draws from it.
+type Place struct {
+	Step  int64 // updates made before
+	First int   // samples of the update before this batch, see [net.Share]
+}
+
+// Forward returns the output of n samples as a new slice; x are the layer's
+// inputs. In Training mode it keeps them, unchanged until then, for Backward. It
+// moves no running statistics: see [Layer.RunningStatistics].
+func (l *Layer) Forward(x [][]float64, n int, mode net.Mode, place Place) []float64 {
+	if len(x) != len(l.Ins) {
+		panic(fmt.Sprintf("BUG: layer %s got %d inputs, takes %d", l.Name, len(x), len(l.Ins)))
 	}
-	l.x, l.n, l.step = nil, n, step
+	for k, in := range x {
+		if len(in) != n*l.Ins[k].Size() {
+			panic(fmt.Sprintf("BUG: layer %s got %d values for %d samples of %v", l.Name, len(in), n, l.Ins[k]))
+		}
+	}
+	l.x, l.n, l.place = nil, n, place
 	if mode == net.Training {
 		l.x = x
 	}
 	weight, bias := l.Params[net.Weight], l.Params[net.Bias]
 	switch d := l.Layer.(type) {
 	case *net.Conv:
-		return convForward(l.Window, l.In, l.Out, weight, bias, x, n)
+		return convForward(l.Window, l.In, l.Out, d.GroupCount(), weight, bias, x[0], n)
 	case *net.Pool:
-		return poolForward(d.PoolMode(), l.Window, l.In, l.Out, x, n)
+		return poolForward(d.PoolMode(), l.Window, l.In, l.Out, x[0], n)
 	case *net.Activation:
-		return activationForward(d, x)
+		return activationForward(d, x[0])
 	case *net.Dropout:
 		if mode == net.Evaluation {
-			return slices.Clone(x)
+			return slices.Clone(x[0])
 		}
-		return dropout(l.Seed, l.Index, step, d.Rate, x)
+		return l.dropout(d.Rate, x[0])
 	case *net.BatchNorm:
 		mean, variance := l.Params[net.RunningMean], l.Params[net.RunningVar]
 		if mode == net.Training {
-			mean, variance = channelStatistics(l.In, x, n)
+			mean, variance = channelStatistics(l.In, x[0], n)
 		}
 		_, epsilon := d.Settings()
-		return batchNormForward(l.In, weight, bias, mean, variance, epsilon, x, n)
+		return batchNormForward(l.In, weight, bias, mean, variance, epsilon, x[0], n)
 	case *net.Flatten:
-		return slices.Clone(x)
+		return slices.Clone(x[0])
 	case *net.Dense:
-		return denseForward(l.In.C, l.Out.C, weight, bias, x, n)
+		return denseForward(l.In.C, l.Out.C, weight, bias, x[0], n)
+	case *net.Add:
+		return addForward(x)
+	case *net.Concat:
+		return concatForward(l.Ins, l.Out, x, n)
+	case *net.Multiply:
+		return multiplyForward(l.Ins, x, n)
+	case *net.Scale:
+		return scale(d.Factor, x[0])
 	}
 	panic(fmt.Sprintf("BUG: layer %s is a %T", l.Name, l.Layer))
 }
 
 // Backward takes the gradient dy of the loss with respect to the output of the
 // last Forward, which was in Training mode, and returns as new slices the
-// gradients with respect to its input and to every trained parameter.
-func (l *Layer) Backward(dy []float64) (dx []float64, grads map[net.Role][]float64) {
+// gradients with respect to its inputs and to every trained parameter.
+func (l *Layer) Backward(dy []float64) (dx [][]float64, grads map[net.Role][]float64) {
 	l.checkForward()
 	if len(dy) != l.n*l.Out.Size() {
 		panic(fmt.Sprintf("BUG: layer %s got %d gradients for %d samples of %v", l.Name, len(dy), l.n, l.Out))
 	}
 	weight := l.Params[net.Weight]
-	var dw, db []float64
+	x := l.x[0]
+	var d0, dw, db []float64
 	switch d := l.Layer.(type) {
 	case *net.Conv:
-		dx, dw, db = convBackward(l.Window, l.In, l.Out, weight, l.x, dy, l.n)
+		d0, dw, db = convBackward(l.Window, l.In, l.Out, d.GroupCount(), weight, x, dy, l.n)
 	case *net.Pool:
-		dx = poolBackward(d.PoolMode(), l.Window, l.In, l.Out, l.x, dy, l.n)
+		d0 = poolBackward(d.PoolMode(), l.Window, l.In, l.Out, x, dy, l.n)
 	case *net.Activation:
-		dx = activationBackward(d, l.x, dy)
+		d0 = activationBackward(d, x, dy)
 	case *net.Dropout:
 		// Dropout multiplies each value by 0 or a constant, and so its gradient.
-		dx = dropout(l.Seed, l.Index, l.step, d.Rate, dy)
+		d0 = l.dropout(d.Rate, dy)
 	case *net.BatchNorm:
 		_, epsilon := d.Settings()
-		dx, dw, db = batchNormBackward(l.In, weight, epsilon, l.x, dy, l.n)
+		d0, dw, db = batchNormBackward(l.In, weight, epsilon, x, dy, l.n)
 	case *net.Flatten:
-		dx = slices.Clone(dy)
+		d0 = slices.Clone(dy)
 	case *net.Dense:
-		dx, dw, db = denseBackward(l.In.C, l.Out.C, weight, l.x, dy, l.n)
+		d0, dw, db = denseBackward(l.In.C, l.Out.C, weight, x, dy, l.n)
+	case *net.Add:
+		dx = addBackward(len(l.x), dy)
+	case *net.Concat:
+		dx = concatBackward(l.Ins, l.Out, dy, l.n)
+	case *net.Multiply:
+		dx = multiplyBackward(l.Ins, l.x, dy, l.n)
+	case *net.Scale:
+		d0 = scale(d.Factor, dy)
+	default:
+		panic(fmt.Sprintf("BUG: layer %s is a %T", l.Name, l.Layer))
+	}
+	if dx == nil {
+		dx = [][]float64{d0}
 	}
 	grads = map[net.Role][]float64{}
-	for _, p := range l.PlannedLayer.Params {
-		switch p.Role {
-		case net.Weight:
+	for _, p := range l.Node.Params {
+		switch {
+		case !p.Trained:
+		case p.Role == net.Weight:
 			grads[net.Weight] = dw
-		case net.Bias:
+		case p.Role == net.Bias:
 			grads[net.Bias] = db
 		}
 	}

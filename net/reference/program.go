@@ -17,37 +17,53 @@ type program struct {
 	opts     net.Options
 	layers   []*Layer
 	moments  map[string]map[string][]float64 // by Param.Name and moment
+	grads    [][]float64                     // of the trained parameters, since the last update; nil without
 	step     int64
 	metrics  net.Metrics // FirstBad is not kept here: it outlives the sums
 	firstBad int64
 	closed   bool
 }
 
+func (p *program) Plan() *net.Plan { return p.plan }
+
+func (p *program) Options() net.Options { return p.opts }
+
 func (p *program) Step(b net.Batch) error {
+	if p.grads != nil {
+		return fmt.Errorf("%w: an update is due before the next step", net.ErrUnfinished)
+	}
+	if err := p.Gradients(b, net.Whole(b.Len())); err != nil {
+		return err
+	}
+	return p.Update()
+}
+
+func (p *program) Gradients(b net.Batch, share net.Share) error {
 	if err := p.checkSized(b); err != nil {
 		return err
 	}
-	outputs := p.forward(b, net.Training)
+	if err := share.Check(b.Len()); err != nil {
+		return err
+	}
+	outputs := p.forward(b, net.Training, share.First)
 	loss := p.loss(outputs, b)
-	p.count(loss, b.Len())
+	p.metrics.Add(metrics(loss, b.Len()))
 	if p.firstBad == 0 && !finite(loss.Sum) {
 		p.firstBad = p.step + 1
 	}
-	_, paramGrads := p.backward(loss.Gradient)
-
-	trained := p.plan.Trained()
-	grads := make([][]float64, len(trained))
-	for i, q := range trained {
-		grads[i] = paramGrads[q.Layer][q.Role]
+	// The loss's gradient is of the batch's mean; the whole's counts each sample
+	// less.
+	weight := float64(b.Len()) / float64(share.Total)
+	for i := range loss.Gradient {
+		loss.Gradient[i] *= weight
 	}
-	Clip(p.opts.Optimizer.ClipNorm, grads)
+	_, paramGrads := p.backward(loss.Gradient)
+	trained := p.plan.Trained()
+	if p.grads == nil {
+		p.grads = make([][]float64, len(trained))
+	}
 	for i, q := range trained {
-		w, moments := p.layers[q.Layer].Params[q.Role], p.moments[q.Name]
-		Update(p.opts.Optimizer, p.step, q, w, grads[i], moments)
-		round(w)
-		for _, m := range moments {
-			round(m)
-		}
+		p.grads[i] = accumulate(p.grads[i], paramGrads[q.Layer][q.Role])
 	}
 	for _, l := range p.layers {
 		if mean, variance := l.RunningStatistics(); mean != nil {
@@ -56,18 +72,50 @@ func (p *program) Step(b net.Batch) error {
 			l.Params[net.RunningMean], l.Params[net.RunningVar] = mean, variance
 		}
 	}
+	return nil
+}
+
+func (p *program) Update() error {
+	if p.closed {
+		return net.ErrClosed
+	}
+	if p.grads == nil {
+		return fmt.Errorf("%w: there are no gradients to update with", net.ErrUnfinished)
+	}
+	Clip(p.opts.Optimizer.ClipNorm, p.grads)
+	for i, q := range p.plan.Trained() {
+		w, moments := p.layers[q.Layer].Params[q.Role], p.moments[q.Name]
+		Update(p.opts.Optimizer, p.step, q, w, p.grads[i], moments)
+		round(w)
+		for _, m := range moments {
+			round(m)
+		}
+	}
+	p.grads = nil
 	p.step++
 	return nil
 }
 
-func (p *program) Evaluate(b net.Batch) error {
+// accumulate adds g to sum, where there is one.
+func accumulate(sum, g []float64) []float64 {
+	if sum == nil {
+		return g
+	}
+	for i, v := range g {
+		sum[i] += v
+	}
+	return sum
+}
+
+func (p *program) Evaluate(b net.Batch) (net.Metrics, error) {
+	var m net.Metrics
 	if err := p.check(b); err != nil {
-		return err
+		return m, err
 	}
 	for sample := range samples(b) {
-		p.count(p.loss(p.forward(sample, net.Evaluation), sample), 1)
+		m.Add(metrics(p.loss(p.forward(sample, net.Evaluation, 0), sample), 1))
 	}
-	return nil
+	return m, nil
 }
 
 func (p *program) Infer(b net.Batch) (*tensor.Dense, error) {
@@ -76,13 +124,13 @@ func (p *program) Infer(b net.Batch) (*tensor.Dense, error) {
 	}
 	var probabilities []float64
 	for sample := range samples(b) {
-		outputs := p.forward(sample, net.Evaluation)
+		outputs := p.forward(sample, net.Evaluation, 0)
 		probabilities = append(probabilities, softmax(outputs[len(outputs)-1], p.plan.Classes)...)
 	}
 	return dense(probabilities, b.Len(), p.plan.Classes), nil
 }
 
-func (p *program) Metrics() (net.Metrics, error) {
+func (p *program) TakeMetrics() (net.Metrics, error) {
 	if p.closed {
 		return net.Metrics{}, net.ErrClosed
 	}
@@ -121,7 +169,7 @@ func (p *program) SetState(s net.State) error {
 func (p *program) load(s net.State) {
 	for _, l := range p.layers {
 		l.Params = map[net.Role][]float64{}
-		for _, q := range l.PlannedLayer.Params {
+		for _, q := range l.Node.Params {
 			l.Params[q.Role] = widen(s.Params[q.Name])
 		}
 	}
@@ -136,7 +184,7 @@ func (p *program) load(s net.State) {
 			p.moments[q.Name][name] = m
 		}
 	}
-	p.step, p.firstBad = s.Step, 0
+	p.step, p.firstBad, p.grads = s.Step, 0, nil
 }
 
 // Close drops all memory. A second Close does nothing.
@@ -149,8 +197,11 @@ func (p *program) Trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
 	if err := p.checkSized(b); err != nil {
 		return nil, err
 	}
+	if p.grads != nil {
+		return nil, fmt.Errorf("%w: an update is due before a trace", net.ErrUnfinished)
+	}
 	n := b.Len()
-	outputs := p.forward(b, mode)
+	outputs := p.forward(b, mode, 0)
 	loss := p.loss(outputs, b)
 	t := &net.Trace{
 		Loss:          loss.Sum / float64(n),
@@ -166,9 +217,11 @@ func (p *program) Trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
 	}
 	outputGrads, paramGrads := p.backward(loss.Gradient)
 	for i, l := range p.layers {
-		t.Layers[i].OutputGrad = dense(outputGrads[i], n, l.Out.C, l.Out.H, l.Out.W)
+		if l.Learns {
+			t.Layers[i].OutputGrad = dense(outputGrads[i], n, l.Out.C, l.Out.H, l.Out.W)
+		}
 		t.Layers[i].ParamGrads = map[net.Role]*tensor.Dense{}
-		for _, q := range l.PlannedLayer.Params {
+		for _, q := range l.Node.Params {
 			if q.Trained {
 				t.Layers[i].ParamGrads[q.Role] = dense(paramGrads[i][q.Role], q.Dims...)
 			}
@@ -196,18 +249,26 @@ func (p *program) checkSized(b net.Batch) error {
 	return nil
 }
 
-// forward returns the output of every layer.
-func (p *program) forward(b net.Batch, mode net.Mode) [][]float64 {
+// forward returns the output of every layer. first is the batch's place in a
+// larger one.
+func (p *program) forward(b net.Batch, mode net.Mode, first int) [][]float64 {
 	values := make([]float32, b.Len()*b.Data.Shape.Size())
 	b.Data.Gather(values, b.Indices)
-	x := make([]float64, len(values))
+	input := make([]float64, len(values))
 	for i, v := range values {
-		x[i] = float64(v)
+		input[i] = float64(v)
 	}
 	outputs := make([][]float64, len(p.layers))
 	for i, l := range p.layers {
-		x = l.Forward(x, b.Len(), mode, p.step)
-		outputs[i] = x
+		var x [][]float64
+		for _, from := range l.Inputs {
+			if from == net.NetworkInput {
+				x = append(x, input)
+			} else {
+				x = append(x, outputs[from])
+			}
+		}
+		outputs[i] = l.Forward(x, b.Len(), mode, Place{p.step, first})
 	}
 	return outputs
 }
@@ -222,13 +283,24 @@ func (p *program) loss(outputs [][]float64, b net.Batch) Loss {
 }
 
 // backward takes the logits' gradient and returns, for every layer, the gradients
-// of its output and of its trained parameters.
+// of its output, summed over its uses, and of its trained parameters. Layers that
+// learn nothing have neither.
 func (p *program) backward(dy []float64) (outputs [][]float64, params []map[net.Role][]float64) {
 	outputs = make([][]float64, len(p.layers))
 	params = make([]map[net.Role][]float64, len(p.layers))
+	outputs[len(outputs)-1] = dy
 	for i := len(p.layers) - 1; i >= 0; i-- {
-		outputs[i] = dy
-		dy, params[i] = p.layers[i].Backward(dy)
+		l := p.layers[i]
+		if !l.Learns {
+			continue
+		}
+		var dx [][]float64
+		dx, params[i] = l.Backward(outputs[i])
+		for k, from := range l.Inputs {
+			if from != net.NetworkInput && p.layers[from].Learns {
+				outputs[from] = accumulate(outputs[from], dx[k])
+			}
+		}
 	}
 	return outputs, params
 }
@@ -245,9 +317,9 @@ func samples(b net.Batch) iter.Seq[net.Batch] {
 	}
 }
 
-// count adds the loss and hits of n samples to the metrics.
-func (p *program) count(l Loss, n int) {
-	p.metrics.Add(net.Metrics{Samples: int64(n), Loss: l.Sum, Hits: int64(l.Hits)})
+// metrics returns the loss and hits of n samples.
+func metrics(l Loss, n int) net.Metrics {
+	return net.Metrics{Samples: int64(n), Loss: l.Sum, Hits: int64(l.Hits)}
 }
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }

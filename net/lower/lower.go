@@ -1,0 +1,202 @@
+// Package lower turns a plan into what a device runs: groups of layers that are
+// computed as one, the values between them, and for each use of a value whether
+// its gradient is written or added. Which layers may become a group is decided
+// here alone, from [Patterns] and from what the device says that it can. Devices,
+// benchmarks and tables of layers take the groups as they are.
+package lower
+
+import (
+	"slices"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+// Pattern names a chain of layers that may be computed as one. Each but the last
+// has one use, the next; what flows between them is seen by nobody else.
+type Pattern string
+
+// The patterns. Single is one layer by itself.
+const (
+	Single       Pattern = ""
+	ConvReLUPool Pattern = "convolution, ReLU, max pooling"
+	ConvPool     Pattern = "convolution, max pooling"
+	ConvReLU     Pattern = "convolution, ReLU"
+	DenseReLU    Pattern = "fully connected, ReLU"
+)
+
+// patterns lists the steps of each pattern; where several begin alike, the longest
+// stands first.
+var patterns = []struct {
+	pattern Pattern
+	steps   []func(net.Layer) bool
+}{
+	{ConvReLUPool, []func(net.Layer) bool{isConv, isReLU, isMaxPool}},
+	{ConvPool, []func(net.Layer) bool{isConv, isMaxPool}},
+	{ConvReLU, []func(net.Layer) bool{isConv, isReLU}},
+	{DenseReLU, []func(net.Layer) bool{isDense, isReLU}},
+}
+
+// Patterns returns all patterns but Single.
+func Patterns() []Pattern {
+	var list []Pattern
+	for _, p := range patterns {
+		list = append(list, p.pattern)
+	}
+	return list
+}
+
+func isConv(l net.Layer) bool  { _, ok := l.(*net.Conv); return ok }
+func isDense(l net.Layer) bool { _, ok := l.(*net.Dense); return ok }
+
+func isReLU(l net.Layer) bool {
+	a, ok := l.(*net.Activation)
+	return ok && a.Func == net.ReLU
+}
+
+func isMaxPool(l net.Layer) bool {
+	p, ok := l.(*net.Pool)
+	return ok && p.PoolMode() == net.MaxPool
+}
+
+// Fuser is what a device says of groups.
+type Fuser interface {
+	// Fuses reports whether the device computes nodes, which follow the pattern, as
+	// one.
+	Fuses(p Pattern, nodes []net.Node) bool
+}
+
+// Program is a plan as groups, in the order in which they are computed.
+type Program struct {
+	Plan   *net.Plan
+	Groups []Group
+	Values []Value // [0] is the network's input, [i+1] the output of Groups[i]; the last are the logits
+	Views  []View  // by node of the plan
+}
+
+// Group is one layer, or several that are computed as one.
+type Group struct {
+	Pattern Pattern
+	Nodes   []int   // of the plan, in order. A flatten layer is in no group: it changes no value
+	Inputs  []Input // those of its first node, then what later ones take besides the one before
+}
+
+// Head returns the group's first node.
+func (p *Program) Head(g Group) net.Node { return p.Plan.Nodes[g.Nodes[0]] }
+
+// Tail returns the group's last node, whose output is the group's.
+func (p *Program) Tail(g Group) net.Node { return p.Plan.Nodes[g.Nodes[len(g.Nodes)-1]] }
+
+// Input is a value that a group takes.
+type Input struct {
+	Value int
+	// Wanted says that the gradient with respect to it is computed. Where Adds is
+	// set it is added to the value's gradient, which a group before it in the
+	// backward pass, or an input of this group with a greater index, has written;
+	// else it is written.
+	Wanted, Adds bool
+}
+
+// Value is what flows between groups.
+type Value struct {
+	Shape  net.Shape // of one sample; another, of equal size, behind a flatten layer
+	Learns bool      // has a gradient
+	Uses   []Use     // in the order of the groups
+}
+
+// Use is a group's input.
+type Use struct{ Group, Input int }
+
+// View says where a layer's output and its gradient are seen.
+type View struct {
+	Value    int
+	Output   bool // the value is the layer's output
+	Gradient bool // the value's gradient is that of the layer's output
+}
+
+// Lower decides the groups of a plan for a device. A nil Fuser fuses nothing.
+func Lower(plan *net.Plan, f Fuser) *Program {
+	p := &Program{Plan: plan, Views: make([]View, len(plan.Nodes))}
+	taken := make([]bool, len(plan.Nodes))
+	for i, n := range plan.Nodes {
+		if _, flatten := n.Layer.(*net.Flatten); !flatten && !taken[i] {
+			g := groupFrom(plan, i, f)
+			for _, k := range g.Nodes {
+				taken[k] = true
+			}
+			p.Groups = append(p.Groups, g)
+		}
+	}
+	// A group is computed where its last node stands: all that it takes is there
+	// before, and all that takes its output comes behind.
+	slices.SortFunc(p.Groups, func(a, b Group) int { return a.Nodes[len(a.Nodes)-1] - b.Nodes[len(b.Nodes)-1] })
+
+	p.Values = []Value{{Shape: plan.Network.Input}}
+	of := make([]int, len(plan.Nodes)) // the value that is a node's output
+	for g := range p.Groups {
+		tail := p.Tail(p.Groups[g])
+		p.Values = append(p.Values, Value{Shape: tail.Out, Learns: tail.Learns})
+		for _, k := range p.Groups[g].Nodes {
+			of[k] = g + 1
+			p.Views[k].Value = g + 1
+		}
+		p.Views[tail.Index] = View{g + 1, true, tail.Learns}
+	}
+	value := func(node int) int {
+		if node == net.NetworkInput {
+			return 0
+		}
+		return of[node]
+	}
+	for i, n := range plan.Nodes {
+		if _, flatten := n.Layer.(*net.Flatten); flatten {
+			from := n.Inputs[0]
+			of[i] = value(from)
+			p.Views[i] = View{of[i], true, from != net.NetworkInput && len(plan.Nodes[from].Uses) == 1 && p.Views[from].Gradient}
+		}
+	}
+	for g := range p.Groups {
+		group := &p.Groups[g]
+		for at, k := range group.Nodes {
+			for j, from := range plan.Nodes[k].Inputs {
+				if at > 0 && j == 0 {
+					continue // the node before, in the group
+				}
+				v := value(from)
+				p.Values[v].Uses = append(p.Values[v].Uses, Use{g, len(group.Inputs)})
+				group.Inputs = append(group.Inputs, Input{Value: v, Wanted: p.Values[v].Learns})
+			}
+		}
+	}
+	for _, v := range p.Values {
+		for k, use := range v.Uses {
+			p.Groups[use.Group].Inputs[use.Input].Adds = k < len(v.Uses)-1
+		}
+	}
+	return p
+}
+
+// groupFrom returns the largest group that begins with a node.
+func groupFrom(plan *net.Plan, first int, f Fuser) Group {
+	for _, p := range patterns {
+		var nodes []net.Node
+		var indices []int
+		for i, step := range p.steps {
+			at := first
+			if i > 0 {
+				uses := nodes[i-1].Uses
+				if len(uses) != 1 || plan.Nodes[uses[0]].Inputs[0] != nodes[i-1].Index {
+					break
+				}
+				at = uses[0]
+			}
+			if !step(plan.Nodes[at].Layer) {
+				break
+			}
+			nodes, indices = append(nodes, plan.Nodes[at]), append(indices, at)
+		}
+		if len(nodes) == len(p.steps) && f != nil && f.Fuses(p.pattern, nodes) {
+			return Group{Pattern: p.pattern, Nodes: indices}
+		}
+	}
+	return Group{Nodes: []int{first}}
+}
