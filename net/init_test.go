@@ -57,7 +57,7 @@ func TestInitialState(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st := InitialState(plan, 1)
+	st := InitialState(plan, 1, nil)
 	if err := st.Check(plan, AdamDefault(1)); err != nil {
 		t.Error(err)
 	}
@@ -72,7 +72,7 @@ func TestInitialState(t *testing.T) {
 			}
 		}
 	}
-	values := func(seed uint64, name string) []float32 { return InitialState(plan, seed).Params[name].Float32s() }
+	values := func(seed uint64, name string) []float32 { return InitialState(plan, seed, nil).Params[name].Float32s() }
 	if !slices.Equal(values(1, "first.weight"), values(1, "first.weight")) {
 		t.Error("one seed gives different values")
 	}
@@ -84,7 +84,7 @@ func TestInitialState(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	twins := InitialState(mlp, 1).Params
+	twins := InitialState(mlp, 1, nil).Params
 	if slices.Equal(twins["dense1.weight"].Float32s(), twins["dense2.weight"].Float32s()) {
 		t.Error("two parameters have the same values")
 	}
