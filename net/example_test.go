@@ -29,7 +29,7 @@ func ExampleParseNetwork() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for _, l := range plan.Layers {
+	for _, l := range plan.Nodes {
 		fmt.Printf("%-9s %-12v -> %-12v %6d weights\n", l.Name, l.In, l.Out, l.Weights())
 	}
 

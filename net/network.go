@@ -401,9 +401,9 @@ func (n *Network) UnmarshalJSON(b []byte) error {
 	}
 	out := Network{Name: in.Name, Input: in.Input}
 	for i, raw := range in.Layers {
-		l, err := unmarshalLayer(raw)
+		l, err := unmarshalLayer(i, raw)
 		if err != nil {
-			return fmt.Errorf("layer %d: %w", i, err)
+			return err
 		}
 		out.Layers = append(out.Layers, l)
 	}

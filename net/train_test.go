@@ -207,8 +207,8 @@ func (p *counting) Step(b net.Batch) error {
 	return p.Program.Step(b)
 }
 
-func (p *counting) Metrics() (net.Metrics, error) {
-	m, err := p.Program.Metrics()
+func (p *counting) TakeMetrics() (net.Metrics, error) {
+	m, err := p.Program.TakeMetrics()
 	if p.metrics != nil {
 		m = p.metrics(m, p.data)
 	}
@@ -265,7 +265,7 @@ func TestTrainFigures(t *testing.T) {
 		}
 	}
 	figures := func() []float64 {
-		m, err := p.Metrics()
+		m, err := p.TakeMetrics()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -884,7 +884,7 @@ func (p *idle) Step(b net.Batch) error {
 	return nil
 }
 
-func (p *idle) Metrics() (net.Metrics, error) {
+func (p *idle) TakeMetrics() (net.Metrics, error) {
 	m := p.m
 	p.m = net.Metrics{}
 	return m, nil
