@@ -154,7 +154,12 @@ func (s *sequence) head(classes int, before ...Layer) []Layer {
 }
 
 // pad is equal padding on all sides.
-func pad(n int) Padding { return Pad(n, n, n, n) }
+func pad(n int) Padding {
+	if n == 0 {
+		return PadValid
+	}
+	return Pad(n, n, n, n)
+}
 
 // block adds a residual block, with its ReLU, and returns its name. It takes x, of
 // so many channels.
