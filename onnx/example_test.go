@@ -16,7 +16,7 @@ func ExampleWrite() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	weights := net.InitialState(plan, 1).Params
+	weights := net.InitialState(plan, 1, nil).Params
 
 	folder, err := os.MkdirTemp("", "onnx")
 	if err != nil {
