@@ -42,6 +42,8 @@ func (e *LayerError) Error() string {
 			fmt.Fprintf(&b, ", %s %v", e.From[i], in)
 		case len(e.In) > 1:
 			fmt.Fprintf(&b, "; inputs %s %v", e.From[i], in)
+		case e.From[i] == inputName:
+			fmt.Fprintf(&b, "; input %v", in)
 		default:
 			fmt.Fprintf(&b, "; input %s %v", e.From[i], in)
 		}

@@ -111,13 +111,13 @@ func TestWrongNetworksNameLayerAndShapes(t *testing.T) {
 		want   []string // all of them in the message
 	}{
 		{"kernel too large", image, []Layer{&Pool{Kernel: Square(14)}, &Conv{Name: "big", Filters: 1, Kernel: Square(5)}},
-			[]string{"layer 1 (big)", "a kernel that spans 5 rows does not fit 2", "input 1 x 2 x 2", "no output shape"}},
+			[]string{"layer 1 (big)", "a kernel that spans 5 rows does not fit 2", "; input pool1 1 x 2 x 2", "no output shape"}},
 		{"dense on an image", image, []Layer{&Activation{Func: ReLU}, ten},
-			[]string{"layer 1 (dense1)", "put a flatten layer before it", "input 1 x 28 x 28", "no output shape"}},
+			[]string{"layer 1 (dense1)", "put a flatten layer before it", "; input relu1 1 x 28 x 28", "no output shape"}},
 		{"image as logits", image, []Layer{&Conv{Filters: 4, Kernel: Square(3)}},
-			[]string{"layer 0 (conv1)", "flat vector of at least 2 logits", "input 1 x 28 x 28", "output 4 x 26 x 26"}},
+			[]string{"layer 0 (conv1)", "flat vector of at least 2 logits", "; input 1 x 28 x 28", "output 4 x 26 x 26"}},
 		{"one logit", image, []Layer{flat, &Dense{Units: 1}},
-			[]string{"layer 1 (dense1)", "at least 2 logits", "input 784", "output 1"}},
+			[]string{"layer 1 (dense1)", "at least 2 logits", "; input flatten1 784", "output 1"}},
 		{"no filters", image, []Layer{&Conv{Kernel: Square(3)}}, []string{"layer 0 (conv1)", "filters must be at least 1, got 0"}},
 		{"no units", image, []Layer{flat, &Dense{}}, []string{"layer 1 (dense1)", "units must be at least 1, got 0"}},
 		{"no kernel", image, []Layer{&Pool{}}, []string{"layer 0 (pool1)", "kernel must be from 1", "got 0x0"}},
