@@ -1,12 +1,10 @@
 package onnx
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/gputrain/gputrain/internal/protobuf"
-	"github.com/gputrain/gputrain/net"
 )
 
 // node is an operator in the graph.
@@ -67,77 +65,4 @@ func wide(list []int) []int64 {
 		out[i] = int64(v)
 	}
 	return out
-}
-
-// chainOf makes a node of every layer but dropout.
-func chainOf(plan *net.Plan, input string) []node {
-	var chain []node
-	for _, l := range plan.Layers {
-		n := nodeOf(l)
-		if n.op == "" {
-			continue
-		}
-		n.name, n.output = l.Name, l.Name+"/output"
-		n.inputs = []string{input}
-		for _, p := range l.Params {
-			n.inputs = append(n.inputs, p.Name)
-		}
-		chain = append(chain, n)
-		input = n.output
-	}
-	if len(chain) == 0 { // a network of dropout alone
-		chain = []node{{op: "Identity", name: "identity", inputs: []string{input}, output: "identity/output"}}
-	}
-	return chain
-}
-
-// nodeOf returns what computes a layer; its parameters, in the plan's order, are the operator's inputs behind the first.
-func nodeOf(l net.PlannedLayer) node {
-	switch layer := l.Layer.(type) {
-	case *net.Conv:
-		return node{op: "Conv", lists: windowOf(l.Window, true)}
-	case *net.Pool:
-		switch layer.PoolMode() {
-		case net.MaxPool:
-			return node{op: "MaxPool", lists: windowOf(l.Window, false)}
-		case net.MeanPool:
-			return node{op: "AveragePool", lists: windowOf(l.Window, false), ints: ints{"count_include_pad": {0}}}
-		case net.L2Pool:
-			return node{op: "LpPool", lists: windowOf(l.Window, false), ints: ints{"p": {2}}}
-		}
-	case *net.Activation:
-		switch layer.Func {
-		case net.ReLU:
-			return node{op: "Relu"}
-		case net.LeakyReLU:
-			return node{op: "LeakyRelu", floats: floats{"alpha": layer.LeakySlope()}}
-		case net.Tanh:
-			return node{op: "Tanh"}
-		case net.Sigmoid:
-			return node{op: "Sigmoid"}
-		}
-	case *net.BatchNorm:
-		_, epsilon := layer.Settings()
-		return node{op: "BatchNormalization", floats: floats{"epsilon": epsilon}}
-	case *net.Flatten:
-		return node{op: "Flatten", ints: ints{"axis": {1}}}
-	case *net.Dense:
-		return node{op: "Gemm", ints: ints{"transB": {1}}}
-	case *net.Dropout:
-		return node{}
-	}
-	panic(fmt.Sprintf("BUG: onnx: layer %s of kind %s", l.Name, l.Layer.Kind()))
-}
-
-// windowOf returns the attributes of a sliding window.
-func windowOf(w net.Window, dilated bool) lists {
-	a := lists{
-		"kernel_shape": wide([]int{w.KernelH, w.KernelW}),
-		"strides":      wide([]int{w.StrideH, w.StrideW}),
-		"pads":         wide([]int{w.Top, w.Left, w.Bottom, w.Right}),
-	}
-	if dilated {
-		a["dilations"] = wide([]int{w.DilationH, w.DilationW})
-	}
-	return a
 }

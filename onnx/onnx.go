@@ -2,8 +2,9 @@
 // TensorRT, OpenVINO, browsers.
 //
 // A model has one input, "images" (batch, channels, height, width), float32, scaled as in training (a byte b of MNIST is
-// b/255), and one output, "probabilities" or "logits" (batch, classes). The batch is of any size. Dropout is left out: it
-// does nothing after training.
+// b/255), and one output, "probabilities" or "logits" (batch, classes). The batch is of any size. Operators and values have
+// the names of the network's layers. Dropout is left out: it does nothing after training. ONNX tells a vector, of rank 2, from
+// an image of one pixel, of rank 4: where a layer takes the other of the two, an operator that reshapes stands before it.
 package onnx
 
 import (
@@ -18,11 +19,12 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Opset is the version of ONNX's operators that models are written in, and IRVersion that of the file format. ONNX Runtime
-// 1.20 and later read them. Of the operators used here, later opsets have only taken more types.
+// Opset is the version of ONNX's operators that models are written in, and IRVersion that of the file format. It is the
+// lowest that has all operators used here in the form that later ones kept: 13, of ONNX 1.8, in which Unsqueeze takes its
+// axes as an input. ONNX Runtime 1.6 and later read such models.
 const (
-	Opset     = 22
-	IRVersion = 10
+	Opset     = 13
+	IRVersion = 7
 )
 
 // Options say how to write a model.
@@ -62,7 +64,7 @@ func model(plan *net.Plan, weights map[string]*tensor.Dense, o Options) protobuf
 	m.Integer(1, IRVersion)
 	m.Text(2, o.Producer)
 	m.Text(3, o.Version)
-	m.Sub(7, func(m *protobuf.Message) { graph(m, plan, weights, o) })
+	m.Sub(7, func(m *protobuf.Message) { fillGraph(m, plan, weights, o) })
 	m.Sub(8, func(m *protobuf.Message) { m.Integer(2, Opset) }) // of ONNX's own operators, whose domain is ""
 	for _, key := range sortedKeys(o.Metadata) {
 		m.Sub(14, func(m *protobuf.Message) {
@@ -73,34 +75,41 @@ func model(plan *net.Plan, weights map[string]*tensor.Dense, o Options) protobuf
 	return m
 }
 
-// graph fills a GraphProto.
-func graph(m *protobuf.Message, plan *net.Plan, weights map[string]*tensor.Dense, o Options) {
-	const input = "images"
-	output := "probabilities"
-	if o.Logits {
-		output = "logits"
-	}
-	chain := chainOf(plan, input)
-	if o.Logits {
-		chain[len(chain)-1].output = output
-	} else {
-		last := chain[len(chain)-1].output
-		chain = append(chain, node{op: "Softmax", name: "softmax", inputs: []string{last}, output: output, ints: ints{"axis": {1}}})
-	}
-	for _, n := range chain {
+// fillGraph fills a GraphProto.
+func fillGraph(m *protobuf.Message, plan *net.Plan, weights map[string]*tensor.Dense, o Options) {
+	g, output := newGraph(plan, o.Logits)
+	for _, n := range g.nodes {
 		m.Sub(1, n.fill)
 	}
 	m.Text(2, plan.Network.Name)
 	for _, p := range plan.Params {
 		m.Sub(5, func(m *protobuf.Message) { fillTensor(m, p.Name, p.Dims, weights[p.Name].Float32s()) })
 	}
+	for _, c := range g.constants {
+		m.Sub(5, c.fill)
+	}
 	in := plan.Network.Input
-	m.Sub(11, func(m *protobuf.Message) { valueInfo(m, input, in.C, in.H, in.W) })
+	m.Sub(11, func(m *protobuf.Message) { valueInfo(m, inputName, in.C, in.H, in.W) })
 	m.Sub(12, func(m *protobuf.Message) { valueInfo(m, output, plan.Classes) })
 }
 
-// float32Type is TensorProto.FLOAT.
-const float32Type = 1
+// Types of TensorProto.
+const (
+	float32Type = 1
+	int64Type   = 7
+)
+
+// fill fills a TensorProto.
+func (c constant) fill(m *protobuf.Message) {
+	if c.axes == nil {
+		fillTensor(m, c.name, nil, []float32{c.number})
+		return
+	}
+	m.Integers(1, []int64{int64(len(c.axes))})
+	m.Integer(2, int64Type)
+	m.Integers(7, c.axes)
+	m.Text(8, c.name)
+}
 
 // fillTensor fills a TensorProto.
 func fillTensor(m *protobuf.Message, name string, dims []int, values []float32) {

@@ -89,7 +89,7 @@ func (p spoiledProgram) TakeMetrics() (net.Metrics, error) {
 }
 
 func TestReferencePasses(t *testing.T) {
-	networks := []*net.Network{small(), net.Model("lenet5"), net.Model("mlp")}
+	networks := []*net.Network{small(), net.BuiltIn("lenet5"), net.BuiltIn("mlp")}
 	if testing.Short() {
 		networks = networks[:1]
 	}

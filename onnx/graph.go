@@ -1,0 +1,278 @@
+package onnx
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+// graph is a network in ONNX's operators.
+type graph struct {
+	nodes     []node
+	constants []constant
+
+	values   map[string]bool // names that are taken: those of values,
+	operator map[string]bool // and those of nodes
+	numbers  map[float32]string
+	axes     string            // the constant that images are made of vectors with; "" while there is none
+	vectors  map[string]string // by an image's name, the same values as a vector
+	images   map[string]string // by a vector's name, the same values as an image
+}
+
+// constant is a tensor that is neither a weight nor computed.
+type constant struct {
+	name   string
+	number float32 // where axes is nil
+	axes   []int64
+}
+
+// value is a tensor in the graph.
+type value struct {
+	name string
+	flat bool // a vector, of rank 2; else an image, of rank 4
+}
+
+// The names of the graph's input and outputs.
+const (
+	inputName         = "images"
+	logitsName        = "logits"
+	probabilitiesName = "probabilities"
+)
+
+// newGraph makes the graph of a network, whose output is the logits or the
+// probabilities, and returns the output's name.
+func newGraph(plan *net.Plan, logits bool) (*graph, string) {
+	g := &graph{
+		values:   map[string]bool{inputName: true, logitsName: true, probabilitiesName: true},
+		operator: map[string]bool{}, numbers: map[float32]string{}, vectors: map[string]string{}, images: map[string]string{},
+	}
+	for _, p := range plan.Params {
+		g.values[p.Name] = true
+	}
+	for _, n := range plan.Nodes { // before the nodes that are put between them
+		g.operator[n.Name] = true
+		g.values[outputOf(n)] = true
+	}
+	made := make([]value, len(plan.Nodes))
+	for i, n := range plan.Nodes {
+		var ins []value
+		for _, from := range n.Inputs {
+			if from == net.NetworkInput {
+				ins = append(ins, value{inputName, false})
+			} else {
+				ins = append(ins, made[from])
+			}
+		}
+		made[i] = g.layer(n, ins)
+		if made[i].flat != n.Flat {
+			panic(fmt.Sprintf("BUG: onnx: layer %s gives a vector: %v, want %v", n.Name, made[i].flat, n.Flat))
+		}
+	}
+	last := g.vector(made[len(made)-1])
+	if logits {
+		for i := range g.nodes { // the last value has no other use
+			if g.nodes[i].output == last {
+				g.nodes[i].output = logitsName
+			}
+		}
+		return g, logitsName
+	}
+	g.nodes = append(g.nodes, node{op: "Softmax", name: g.unique(g.operator, "softmax"), inputs: []string{last}, output: probabilitiesName, ints: ints{"axis": {1}}})
+	return g, probabilitiesName
+}
+
+// outputOf names a layer's output.
+func outputOf(n net.Node) string { return n.Name + "/output" }
+
+// unique returns a name that is not taken, and takes it.
+func (g *graph) unique(taken map[string]bool, name string) string {
+	for i, base := 2, name; taken[name]; i++ {
+		name = fmt.Sprintf("%s_%d", base, i)
+	}
+	taken[name] = true
+	return name
+}
+
+// between adds a node that is no layer, and returns the name of its output. The
+// node's name is taken for its output too.
+func (g *graph) between(name string, n node) string {
+	n.name, n.output = g.unique(g.operator, name), g.unique(g.values, name)
+	g.nodes = append(g.nodes, n)
+	return n.output
+}
+
+// vector returns the name of a value of rank 2: an image of one pixel is
+// flattened, once.
+func (g *graph) vector(v value) string {
+	if v.flat {
+		return v.name
+	}
+	if g.vectors[v.name] == "" {
+		g.vectors[v.name] = g.between(stem(v.name)+"/vector", node{op: "Flatten", inputs: []string{v.name}, ints: ints{"axis": {1}}})
+	}
+	return g.vectors[v.name]
+}
+
+// image returns the name of a value of rank 4: a vector becomes an image of one
+// pixel, once.
+func (g *graph) image(v value) string {
+	if !v.flat {
+		return v.name
+	}
+	if g.images[v.name] == "" {
+		if g.axes == "" {
+			g.axes = g.unique(g.values, "constants/rows_and_columns")
+			g.constants = append(g.constants, constant{name: g.axes, axes: []int64{2, 3}})
+		}
+		g.images[v.name] = g.between(stem(v.name)+"/image", node{op: "Unsqueeze", inputs: []string{v.name, g.axes}})
+	}
+	return g.images[v.name]
+}
+
+// stem is the layer's part of a value's name.
+func stem(name string) string { return strings.TrimSuffix(name, "/output") }
+
+// number returns the name of a constant.
+func (g *graph) number(v float64) string {
+	n := float32(v)
+	if g.numbers[n] == "" {
+		g.numbers[n] = g.unique(g.values, "constants/"+strconv.FormatFloat(float64(n), 'g', -1, 32))
+		g.constants = append(g.constants, constant{name: g.numbers[n], number: n})
+	}
+	return g.numbers[n]
+}
+
+// layer adds what computes a layer, and returns its output. The layer's
+// parameters, in the plan's order, are the operator's inputs behind the others.
+func (g *graph) layer(l net.Node, ins []value) value {
+	// add adds the layer's operator on inputs of one rank.
+	add := func(n node, flat bool, inputs ...string) value {
+		n.name, n.output, n.inputs = l.Name, outputOf(l), inputs
+		for _, p := range l.Params {
+			n.inputs = append(n.inputs, p.Name)
+		}
+		g.nodes = append(g.nodes, n)
+		return value{n.output, flat}
+	}
+	// all brings the inputs to one rank: they stay vectors where all are.
+	all := func() (names []string) {
+		for _, v := range ins {
+			if l.Flat {
+				names = append(names, v.name)
+			} else {
+				names = append(names, g.image(v))
+			}
+		}
+		return names
+	}
+	in := ins[0]
+	switch layer := l.Layer.(type) {
+	case *net.Conv:
+		n := node{op: "Conv", lists: windowOf(l.Window, true)}
+		if groups := layer.GroupCount(); groups > 1 {
+			n.ints = ints{"group": {int64(groups)}}
+		}
+		return add(n, false, g.image(in))
+	case *net.Pool:
+		return add(poolOf(l, layer), false, g.image(in))
+	case *net.Activation:
+		f, ok := net.FunctionNamed(layer.Func)
+		if !ok {
+			panic(fmt.Sprintf("BUG: onnx: layer %s has the function %s", l.Name, layer.Func))
+		}
+		return value{g.expression(f.ONNX, l, in.name, layer.Parameter(), true), in.flat}
+	case *net.Dropout:
+		return in
+	case *net.BatchNorm:
+		_, epsilon := layer.Settings()
+		return add(node{op: "BatchNormalization", floats: floats{"epsilon": epsilon}}, in.flat, in.name)
+	case *net.Flatten:
+		return add(node{op: "Flatten", ints: ints{"axis": {1}}}, true, in.name)
+	case *net.Dense:
+		return add(node{op: "Gemm", ints: ints{"transB": {1}}}, true, g.vector(in))
+	case *net.Add:
+		if len(ins) > 2 {
+			return add(node{op: "Sum"}, l.Flat, all()...)
+		}
+		return add(node{op: "Add"}, l.Flat, all()...)
+	case *net.Concat:
+		return add(node{op: "Concat", ints: ints{"axis": {1}}}, l.Flat, all()...)
+	case *net.Multiply:
+		return add(node{op: "Mul"}, l.Flat, all()...) // a gate's one row and column are repeated
+	case *net.Scale:
+		return add(node{op: "Mul"}, in.flat, in.name, g.number(layer.Factor))
+	}
+	panic(fmt.Sprintf("BUG: onnx: layer %s of kind %s", l.Name, l.Layer.Kind()))
+}
+
+// expression adds the operators of a function of x, and returns the name of the
+// result. The outermost operator, where there is one, has the layer's name.
+func (g *graph) expression(e net.Operator, l net.Node, x string, parameter float64, outermost bool) string {
+	switch {
+	case e.X:
+		return x
+	case e.P:
+		return g.number(parameter)
+	case e.Op == "":
+		return g.number(e.Constant)
+	}
+	n := node{op: e.Op, floats: floats{}}
+	for _, arg := range e.Args {
+		n.inputs = append(n.inputs, g.expression(arg, l, x, parameter, false))
+	}
+	for name, v := range e.Attributes {
+		switch {
+		case v.P:
+			n.floats[name] = parameter
+		case !v.X && v.Op == "":
+			n.floats[name] = v.Constant
+		default:
+			panic(fmt.Sprintf("BUG: onnx: attribute %s of %s is no constant", name, e.Op))
+		}
+	}
+	if !outermost {
+		return g.between(l.Name+"/"+strings.ToLower(e.Op), n)
+	}
+	n.name, n.output = l.Name, outputOf(l)
+	g.nodes = append(g.nodes, n)
+	return n.output
+}
+
+// poolOf returns the operator of a pooling layer.
+func poolOf(l net.Node, layer *net.Pool) node {
+	var n node
+	switch mode := layer.PoolMode(); mode {
+	case net.MaxPool:
+		n.op = "MaxPool"
+	case net.MeanPool:
+		n.op = "AveragePool"
+	case net.L2Pool:
+		n.op, n.ints = "LpPool", ints{"p": {2}}
+	default:
+		panic(fmt.Sprintf("BUG: onnx: layer %s pools by %s", l.Name, mode))
+	}
+	if layer.Global {
+		n.op = "Global" + n.op
+		return n
+	}
+	n.lists = windowOf(l.Window, false)
+	if n.op == "AveragePool" {
+		n.ints = ints{"count_include_pad": {0}}
+	}
+	return n
+}
+
+// windowOf returns the attributes of a sliding window.
+func windowOf(w net.Window, dilated bool) lists {
+	a := lists{
+		"kernel_shape": wide([]int{w.KernelH, w.KernelW}),
+		"strides":      wide([]int{w.StrideH, w.StrideW}),
+		"pads":         wide([]int{w.Top, w.Left, w.Bottom, w.Right}),
+	}
+	if dilated {
+		a["dilations"] = wide([]int{w.DilationH, w.DilationW})
+	}
+	return a
+}
