@@ -123,7 +123,7 @@ func newSuite(tb testing.TB, open Open, opts ...Option) *suite {
 type env struct {
 	testing.TB
 	*suite
-	rng *rand.Rand
+	random
 	dev net.Device
 }
 
@@ -133,7 +133,7 @@ func (s *suite) env(tb testing.TB, c check) *env {
 	tb.Helper()
 	h := fnv.New64a()
 	h.Write([]byte(c.name))
-	e := &env{TB: tb, suite: s, rng: rand.New(rand.NewPCG(s.seed, h.Sum64()))}
+	e := &env{TB: tb, suite: s, random: random{rand.New(rand.NewPCG(s.seed, h.Sum64()))}}
 	e.dev = e.openDevice(s.open)
 	return e
 }
