@@ -14,15 +14,25 @@ const ExampleName = "example"
 // [net.Kinds]. Each of the layer's inputs is the output of a convolution, so that
 // its gradient shows. It panics where the example doesn't fit together.
 func ExampleNetwork(ex net.Example) *net.Network {
-	n := around(ex)
+	n := around(ex, alone)
 	if _, err := n.Plan(); err != nil {
 		panic(fmt.Sprintf("BUG: the example of %s: %v", ex.Layer.Kind(), err))
 	}
 	return n
 }
 
-// around is ExampleNetwork for layers that may not fit.
-func around(ex net.Example) *net.Network {
+// sharing says what else uses an example's inputs.
+type sharing int
+
+const (
+	alone sharing = iota
+	before
+	behind
+)
+
+// around is ExampleNetwork for layers that may not fit. Other layers may use the
+// example's inputs too, before or behind it.
+func around(ex net.Example, s sharing) *net.Network {
 	in := net.Shape{C: 2, H: 1, W: 1}
 	for _, s := range ex.In {
 		in.H, in.W = max(in.H, s.H), max(in.W, s.W)
@@ -36,13 +46,28 @@ func around(ex net.Example) *net.Network {
 		})
 		from = append(from, name)
 	}
-	n.Layers = append(n.Layers, connected(ex.Layer, ExampleName, from), &net.Flatten{}, &net.Dense{Units: 3})
+	layer := []net.Layer{connected(ex.Layer, ExampleName, from), &net.Flatten{Name: "flat"}}
+	if s == alone {
+		n.Layers = append(append(n.Layers, layer...), &net.Dense{Units: 3})
+		return n
+	}
+	var others []net.Layer
+	joined := net.From{"flat"}
+	for i, name := range from {
+		other := fmt.Sprintf("other%d", i+1)
+		others = append(others, &net.Scale{From: net.From{name}, Factor: 0.5}, &net.Flatten{Name: other})
+		joined = append(joined, other)
+	}
+	if s == before {
+		layer, others = others, layer
+	}
+	n.Layers = append(append(append(n.Layers, layer...), others...), &net.Concat{From: joined}, &net.Dense{Units: 3})
 	return n
 }
 
 // outputShape returns what a layer makes of inputs of these shapes.
 func outputShape(l net.Layer, in []net.Shape) (net.Shape, error) {
-	n := around(net.Example{Layer: l, In: in})
+	n := around(net.Example{Layer: l, In: in}, alone)
 	plan, err := n.Plan()
 	if err != nil {
 		return net.Shape{}, err

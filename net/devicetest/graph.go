@@ -189,18 +189,18 @@ func (g *graph) head() {
 }
 
 // randomGroups returns a convolution of s, in half the cases with groups.
-func (g *graph) randomGroups(s net.Shape) *net.Conv {
-	l := g.randomConv()
-	l.Frozen = g.randomFrozen()
+func (r random) randomGroups(s net.Shape) *net.Conv {
+	l := r.randomConv()
+	l.Frozen = r.randomFrozen()
 	var divisors []int
 	for d := 2; d <= s.C; d++ {
 		if s.C%d == 0 {
 			divisors = append(divisors, d)
 		}
 	}
-	if len(divisors) > 0 && g.one(2) {
-		l.Groups = choose(g.random, append(divisors, s.C)...)
-		l.Filters = l.Groups * g.between(1, max(1, 12/l.Groups))
+	if len(divisors) > 0 && r.one(2) {
+		l.Groups = choose(r, append(divisors, s.C)...)
+		l.Filters = l.Groups * r.between(1, max(1, 12/l.Groups))
 	}
 	if l.NoBias && len(l.Frozen.Roles) > 0 {
 		l.NoBias = false
@@ -219,12 +219,12 @@ func (g *graph) randomActivation() *net.Activation {
 }
 
 // randomFrozen returns one that freezes nothing, mostly.
-func (g *graph) randomFrozen() net.Frozen {
-	switch g.rng.IntN(12) {
+func (r random) randomFrozen() net.Frozen {
+	switch r.rng.IntN(12) {
 	case 0:
 		return net.Frozen{All: true}
 	case 1:
-		return net.Frozen{Roles: []net.Role{choose(g.random, net.Weight, net.Bias)}}
+		return net.Frozen{Roles: []net.Role{choose(r, net.Weight, net.Bias)}}
 	}
 	return net.Frozen{}
 }
