@@ -42,8 +42,8 @@ func TestLaunchesAreTheGraphs(t *testing.T) {
 		optimizer net.Optimizer
 		precision cuda.Precision
 	}{
-		{net.Model("tutorial"), net.AdamDefault(1e-4), cuda.TF32}, {net.Model("tutorial"), net.AdamDefault(1e-4), cuda.FP32},
-		{net.Model("lenet5"), net.AdamDefault(1e-4), cuda.TF32}, {net.Model("mlp"), net.AdamDefault(1e-4), cuda.TF32},
+		{net.BuiltIn("tutorial"), net.AdamDefault(1e-4), cuda.TF32}, {net.BuiltIn("tutorial"), net.AdamDefault(1e-4), cuda.FP32},
+		{net.BuiltIn("lenet5"), net.AdamDefault(1e-4), cuda.TF32}, {net.BuiltIn("mlp"), net.AdamDefault(1e-4), cuda.TF32},
 		{everything(), clipped, cuda.TF32}, {everything(), clipped, cuda.FP32}, {large(), clipped, cuda.TF32},
 	} {
 		t.Run(c.network.Name+" "+string(c.precision), func(t *testing.T) {

@@ -38,7 +38,7 @@ func TestGPURooflineIsCurrent(t *testing.T) {
 // TestTutorialsProducts counts the tutorial's convolutions by hand: without padding a 5x5 filter over 28x28 positions meets
 // 134x134 of 140x140 rows and columns of the image.
 func TestTutorialsProducts(t *testing.T) {
-	plan, err := net.Model("tutorial").Plan()
+	plan, err := net.BuiltIn("tutorial").Plan()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ func TestMulAddsOfAStep(t *testing.T) {
 	conv1 := along(28) * along(28) * 32
 	conv2 := along(14) * along(14) * 32 * 64
 	dense := int64(7*7*64*1000 + 1000*10)
-	plan, err := net.Model("tutorial").Plan()
+	plan, err := net.BuiltIn("tutorial").Plan()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestPartsMakeTheStep(t *testing.T) {
 }
 
 func TestBytesOfAPart(t *testing.T) {
-	plan, err := net.Model("tutorial").Plan()
+	plan, err := net.BuiltIn("tutorial").Plan()
 	if err != nil {
 		t.Fatal(err)
 	}

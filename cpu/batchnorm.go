@@ -11,34 +11,31 @@ import (
 type batchNorm struct {
 	pass                      *pass
 	workers                   *workers
-	in, out                   *activations
+	in                        operand
+	out                       *activations
 	channels, area            int
 	momentum, epsilon         float64
 	weight, bias              *parameter
 	runningMean, runningVar   *parameter
 	mean, inverse             []float64 // of the pass: the mean and 1/sqrt(var+epsilon)
-	dx                        bool
 	forwardTask, backwardTask func(w *worker, c int)
 }
 
-func newBatchNorm(ws *workers, p *pass, l net.PlannedLayer, in, out *activations, params map[net.Role]*parameter) *batchNorm {
+func newBatchNorm(ws *workers, p *pass, node net.Node, in operand, out *activations, params map[net.Role]*parameter) *batchNorm {
 	op := &batchNorm{
-		pass: p, workers: ws, in: in, out: out, channels: l.In.C, area: l.In.H * l.In.W,
+		pass: p, workers: ws, in: in, out: out, channels: node.In.C, area: node.In.H * node.In.W,
 		weight: params[net.Weight], bias: params[net.Bias],
 		runningMean: params[net.RunningMean], runningVar: params[net.RunningVar],
-		mean: make([]float64, l.In.C), inverse: make([]float64, l.In.C),
+		mean: make([]float64, node.In.C), inverse: make([]float64, node.In.C),
 	}
-	op.momentum, op.epsilon = l.Layer.(*net.BatchNorm).Settings()
+	op.momentum, op.epsilon = node.Layer.(*net.BatchNorm).Settings()
 	op.forwardTask, op.backwardTask = op.forwardChannel, op.backwardChannel
 	return op
 }
 
 func (op *batchNorm) forward() { op.workers.do(op.channels, op.forwardTask) }
 
-func (op *batchNorm) backward(dx bool) {
-	op.dx = dx
-	op.workers.do(op.channels, op.backwardTask)
-}
+func (op *batchNorm) backward() { op.workers.do(op.channels, op.backwardTask) }
 
 // channel returns the values of channel c of sample n, in a buffer of samples.
 func (op *batchNorm) channel(of []float32, n, c int) []float32 {
@@ -98,8 +95,13 @@ func (op *batchNorm) backwardChannel(_ *worker, c int) {
 			product += float64(g) * (float64(x[i]) - mean) * inverse
 		}
 	}
-	op.bias.grad[c], op.weight.grad[c] = float32(sum), float32(product)
-	if !op.dx {
+	if op.bias.Trained {
+		op.bias.grad[c] = float32(sum)
+	}
+	if op.weight.Trained {
+		op.weight.grad[c] = float32(product)
+	}
+	if !op.in.wanted {
 		return
 	}
 	m := float64(op.pass.Len() * op.area)
@@ -108,7 +110,11 @@ func (op *batchNorm) backwardChannel(_ *worker, c int) {
 		x, gx := op.channel(op.in.value, n, c), op.channel(op.in.grad, n, c)
 		for i, g := range op.channel(op.out.grad, n, c) {
 			normal := (float64(x[i]) - mean) * inverse
-			gx[i] = float32(scale * (float64(g) - sum/m - normal*product/m))
+			d := float32(scale * (float64(g) - sum/m - normal*product/m))
+			if op.in.adds {
+				d += gx[i]
+			}
+			gx[i] = d
 		}
 	}
 }

@@ -5,57 +5,65 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// conv is a convolution with its bias and, where one follows, its ReLU.
+// conv is a convolution with its bias and, where they are in its group, its ReLU
+// and its max pooling.
 //
 // Forward, a sample's output (filters x positions) is the product of the weights
 // (filters x taps, a tap being channel, row and column of the kernel) and the
-// image's windows (taps x positions). The gradient by the weights is the product
-// of the output's gradient (filters x positions) and the transposed windows. The
-// gradient by the input is a convolution itself, with stride 1, of the output's
-// gradient (spread out by the stride, with zeros between) with the turned and
-// transposed weights.
+// image's windows (taps x positions). The gradient with respect to the weights is
+// the product of the output's gradient (filters x positions) and the transposed
+// windows. The gradient with respect to the input is a convolution itself, with
+// stride 1, of the output's gradient (spread out by the stride, with zeros between)
+// with the turned and transposed weights. All that holds for each group of channels
+// and filters by itself.
 type conv struct {
 	pass         *pass
 	workers      *workers
-	in, out      *activations
+	in           operand
+	out          *activations
 	weight, bias *parameter // bias may be nil
 	relu         bool
+	pool         *pool // takes out, or nil
 	filters      int
 	channels     int
+	groups       int // of channels and filters
 	kernelArea   int
 
 	source    spread      // of the input into padded images
-	gradient  spread      // of the output's gradient, for that by the input
+	gradient  spread      // of the output's gradient, for that of the input
 	layout    vectorImage // of padded images, as vectors
-	padded    []float32   // by sample, or nil where training needs only vectors
+	padded    []float32   // by sample, or nil where the gradients don't need it
 	passing   [][]float32 // padded images of samples that are only evaluated, by worker
 	sums      []float32   // of the output's gradient, by sample and filter
-	taps      []int32     // offsets in a padded image
+	taps      []int32     // of a group of channels: offsets in a padded image
 	positions []int32
 	windows   []panel // columns are positions
-	turned    []panel // columns are taps, for the gradient by the weights
+	turned    []panel // columns are taps, for the gradient of the weights
 
 	winograd *winograd      // computes the output, or nil
 	direct   *direct        // does, or nil
 	outputs  *vectorOutputs // of either
-	through  *throughPool   // computes the gradients, or nil; what follows is then not there
+	through  *throughPool   // computes the gradients, or nil
 
+	// Where the gradient with respect to the input is wanted:
 	spreadOut    [][]float32 // by worker
-	inputTaps    []int32
+	inputTaps    []int32     // of a group of filters
 	inputWindows []panel
-	turnedWeight []float32 // (channels, filters, kernel turned by 180 degrees)
-	partial      []float32 // gradients by the weights, of all groups but the first
-	groups       int
-	turnTask     func(w *worker, c int)
-	gradTask     func(w *worker, task int)
-	reduceTask   func(w *worker, task int)
+	turnedWeight []float32 // (channels, filters of the group, kernel turned by 180 degrees)
+
+	// Where weights are trained:
+	partial    []float32 // gradients of the weights, of all parts of the mini-batch but the first
+	parts      int
+	turnTask   func(w *worker, c int)
+	gradTask   func(w *worker, task int)
+	reduceTask func(w *worker, task int)
 }
 
-// minGradTasks is how many pieces the gradient by the weights is cut into, if
+// minGradTasks is how many pieces the gradient of the weights is cut into, if
 // the mini-batch is large enough: enough for threads to share evenly.
 const minGradTasks = 64
 
-// reduceChunk is how many values of a gradient one task sums over the groups.
+// reduceChunk is how many values of a gradient one task sums over the parts.
 const reduceChunk = 8192
 
 // spread copies images into the middle of larger ones that are otherwise 0.
@@ -94,16 +102,16 @@ func (s spread) copy(dst, src []float32) {
 
 // spreads returns how a convolution's input and its output's gradient are
 // spread.
-func spreads(l net.PlannedLayer) (source, gradient spread) {
-	g := l.Window
+func spreads(node net.Node) (source, gradient spread) {
+	g := node.Window
 	source = spread{
-		channels: l.In.C, height: l.In.H, width: l.In.W,
-		outHeight: l.In.H + g.Top + g.Bottom, outWidth: l.In.W + g.Left + g.Right,
+		channels: node.In.C, height: node.In.H, width: node.In.W,
+		outHeight: node.In.H + g.Top + g.Bottom, outWidth: node.In.W + g.Left + g.Right,
 		top: g.Top, left: g.Left, strideRow: 1, stride: 1,
 	}
 	gradient = spread{
-		channels: l.Out.C, height: g.OutH, width: g.OutW,
-		outHeight: l.In.H + (g.KernelH-1)*g.DilationH, outWidth: l.In.W + (g.KernelW-1)*g.DilationW,
+		channels: node.Out.C, height: g.OutH, width: g.OutW,
+		outHeight: node.In.H + (g.KernelH-1)*g.DilationH, outWidth: node.In.W + (g.KernelW-1)*g.DilationW,
 		top: (g.KernelH-1)*g.DilationH - g.Top, left: (g.KernelW-1)*g.DilationW - g.Left,
 		strideRow: g.StrideH, stride: g.StrideW,
 	}
@@ -124,21 +132,23 @@ func grid(outer, outerStep, rows, rowStep, columns, columnStep int) []int32 {
 	return offsets
 }
 
-func newConv(ws *workers, p *pass, l net.PlannedLayer, in, out *activations, batch int, weight, bias *parameter, relu bool) *conv {
+// newConv returns the operation for a convolution. params are its weight and bias;
+// relu says that a ReLU belongs to it.
+func newConv(ws *workers, p *pass, node net.Node, in operand, out *activations, batch int, params map[net.Role]*parameter, relu bool) *conv {
 	ks := ws.all[0].kernel
-	g := l.Window
+	g := node.Window
 	op := &conv{
-		pass: p, workers: ws, in: in, out: out, weight: weight, bias: bias, relu: relu,
-		filters: l.Out.C, channels: l.In.C, kernelArea: g.KernelH * g.KernelW,
+		pass: p, workers: ws, in: in, out: out, weight: params[net.Weight], bias: params[net.Bias], relu: relu,
+		filters: node.Out.C, channels: node.In.C, groups: node.Layer.(*net.Conv).GroupCount(), kernelArea: g.KernelH * g.KernelW,
 	}
-	op.source, op.gradient = spreads(l)
+	op.source, op.gradient = spreads(node)
 	op.layout = newVectorImage(ws, op.source)
 	w := op.source.outWidth
-	op.taps = grid(l.In.C, op.source.outHeight*w, g.KernelH, g.DilationH*w, g.KernelW, g.DilationW)
+	op.taps = grid(op.channels/op.groups, op.source.outHeight*w, g.KernelH, g.DilationH*w, g.KernelW, g.DilationW)
 	op.positions = grid(1, 0, g.OutH, g.StrideH*w, g.OutW, g.StrideW)
-	if op.winograd = newWinograd(op, l); op.winograd != nil {
+	if op.winograd = newWinograd(op, node); op.winograd != nil {
 		op.outputs = op.winograd.outputs
-	} else if op.direct = newDirect(op, l); op.direct != nil {
+	} else if op.direct = newDirect(op, node); op.direct != nil {
 		op.outputs = op.direct.outputs
 	} else {
 		op.windows = newPanels(ks, op.positions, ks.Vectors)
@@ -148,43 +158,57 @@ func newConv(ws *workers, p *pass, l net.PlannedLayer, in, out *activations, bat
 			op.passing = append(op.passing, make([]float32, op.source.distance()))
 		}
 	}
-	op.sums = make([]float32, batch*op.filters)
+	if op.bias.trained() {
+		op.sums = make([]float32, batch*op.filters)
+	}
 	return op
 }
 
-// planGradients makes what the gradients take: next is the operation behind, or
-// nil.
-func (op *conv) planGradients(l net.PlannedLayer, next sampleOp, batch int) {
-	if pool, ok := next.(*pool); ok {
-		if op.through = newThroughPool(op, pool, l, batch); op.through != nil {
-			pool.through = true
-			if op.outputs != nil && pool.halves() {
-				op.outputs.poolInto(pool)
-			}
-			if op.through.wide {
-				op.padded = make([]float32, batch*op.source.distance())
-			}
-			return
-		}
+// poolInto makes max pooling a part of the convolution, whose own output is then
+// seen by nobody else: its gradient isn't written out.
+func (op *conv) poolInto(pool *pool, node, pooled net.Node, batch int) {
+	op.pool = pool
+	if op.outputs != nil && pool.halves() {
+		op.outputs.poolInto(pool)
 	}
-	op.padded = make([]float32, batch*op.source.distance())
-	ks, g := op.workers.all[0].kernel, l.Window
-	w := op.gradient.outWidth
-	op.inputTaps = grid(l.Out.C, op.gradient.outHeight*w, g.KernelH, g.DilationH*w, g.KernelW, g.DilationW)
-	op.inputWindows = newPanels(ks, grid(1, 0, l.In.H, w, l.In.W, 1), ks.Vectors)
-	for range op.workers.all {
-		op.spreadOut = append(op.spreadOut, make([]float32, op.gradient.distance()))
+	if node.Learns {
+		op.through = newThroughPool(op, node, pooled, batch)
 	}
-	op.turned = newPanels(ks, op.taps, ks.Vectors)
-	op.turnedWeight = make([]float32, op.weight.Size())
-	op.partial = make([]float32, (op.groupsOf(batch)-1)*op.weight.Size())
-	op.turnTask, op.gradTask, op.reduceTask = op.turn, op.weightGradient, op.reduce
 }
 
-// groupsOf returns how many groups of samples the gradient by the weights is
-// computed in.
-func (op *conv) groupsOf(samples int) int {
-	return min(samples, (minGradTasks+len(op.turned)-1)/len(op.turned))
+// planGradients makes what the gradients take, but for what throughPool has.
+func (op *conv) planGradients(node net.Node, batch int) {
+	if op.weight.Trained && (op.through == nil || op.through.wide) {
+		op.padded = make([]float32, batch*op.source.distance())
+	}
+	if op.through != nil {
+		return
+	}
+	ks, g := op.workers.all[0].kernel, node.Window
+	if op.in.wanted {
+		w := op.gradient.outWidth
+		op.inputTaps = grid(op.filters/op.groups, op.gradient.outHeight*w, g.KernelH, g.DilationH*w, g.KernelW, g.DilationW)
+		op.inputWindows = newPanels(ks, grid(1, 0, node.In.H, w, node.In.W, 1), ks.Vectors)
+		for range op.workers.all {
+			op.spreadOut = append(op.spreadOut, make([]float32, op.gradient.distance()))
+		}
+		op.turnedWeight = make([]float32, op.weight.Size())
+		op.turnTask = op.turn
+	}
+	if op.weight.Trained {
+		op.turned = newPanels(ks, op.taps, ks.Vectors)
+		op.partial = make([]float32, (op.partsOf(batch)-1)*op.weight.Size())
+		op.gradTask, op.reduceTask = op.weightGradient, op.reduce
+	}
+}
+
+// pieces is how many pieces the weights' gradient has: a panel of a group each.
+func (op *conv) pieces() int { return op.groups * len(op.turned) }
+
+// partsOf returns in how many parts of the mini-batch, besides, the gradient of the
+// weights is computed.
+func (op *conv) partsOf(samples int) int {
+	return min(samples, (minGradTasks+op.pieces()-1)/op.pieces())
 }
 
 // image returns the padded input of sample n.
@@ -200,10 +224,11 @@ func (op *conv) forward(w *worker, n int) {
 	} else {
 		padded = op.passing[w.id]
 	}
-	if op.pass.training { // the gradient by the weights needs it again
-		if op.padded != nil {
+	if op.pass.training { // the gradient of the weights needs it again
+		switch {
+		case op.padded != nil:
 			padded = op.image(n)
-		} else {
+		case op.through != nil && op.weight.Trained:
 			vectors = op.through.input(n)
 		}
 	}
@@ -219,17 +244,30 @@ func (op *conv) forward(w *worker, n int) {
 	case op.direct != nil:
 		op.direct.forward(w, padded)
 	default:
-		y := op.out.values(n)
-		weights := matrix{op.weight.value, op.filters, len(op.taps), 1}
-		for i := range op.windows {
-			w.multiply(weights, padded, op.taps, &op.windows[i], y, len(op.positions), false)
-		}
-		for k := range op.filters {
-			finishForward(w.kernel, y[k*len(op.positions):][:len(op.positions)], op.bias, k, op.relu)
-		}
-		return
+		op.product(w, padded, op.out.values(n))
 	}
-	op.outputs.finish(w, n)
+	if op.outputs != nil {
+		op.outputs.finish(w, n)
+	}
+	if op.pool != nil && !op.pool.fused {
+		op.pool.forward(w, n)
+	}
+}
+
+// product computes the output of a padded image as a product of matrices.
+func (op *conv) product(w *worker, padded, y []float32) {
+	filters, positions := op.filters/op.groups, len(op.positions)
+	plane := op.channels / op.groups * op.source.outHeight * op.source.outWidth
+	for g := range op.groups {
+		first := g * filters
+		weights := matrix{op.weight.value[first*len(op.taps):], filters, len(op.taps), 1}
+		for i := range op.windows {
+			w.multiply(weights, padded[g*plane:], op.taps, &op.windows[i], y[first*positions:], positions, false)
+		}
+	}
+	for k := range op.filters {
+		finishForward(w.kernel, y[k*positions:][:positions], op.bias, k, op.relu)
+	}
 }
 
 // finishForward adds the bias of unit k, if there is one, and applies ReLU, if
@@ -256,9 +294,9 @@ func (op *conv) ready() {
 	}
 }
 
-func (op *conv) prepare(dx bool) {
+func (op *conv) prepare() {
 	switch {
-	case !dx:
+	case !op.in.wanted:
 	case op.through != nil:
 		op.workers.do(op.filters, op.through.arrangeTask)
 	default:
@@ -268,51 +306,66 @@ func (op *conv) prepare(dx bool) {
 
 // turn writes the turned weights of channel c.
 func (op *conv) turn(_ *worker, c int) {
-	area := op.kernelArea
-	for k := range op.filters {
-		from := op.weight.value[(k*op.channels+c)*area:][:area]
-		to := op.turnedWeight[(c*op.filters+k)*area:][:area]
+	area, filters, channels := op.kernelArea, op.filters/op.groups, op.channels/op.groups
+	first := c / channels * filters // of the channel's group
+	for k := range filters {
+		from := op.weight.value[((first+k)*channels+c%channels)*area:][:area]
+		to := op.turnedWeight[(c*filters+k)*area:][:area]
 		for i, v := range from {
 			to[area-1-i] = v
 		}
 	}
 }
 
-func (op *conv) backward(w *worker, n int, dx bool) {
+func (op *conv) backward(w *worker, n int) {
+	if op.pool != nil && op.pass.traced {
+		op.pool.backward(w, n)
+	}
 	dy := op.out.grads(n)
 	if op.relu && (op.through == nil || op.pass.traced) {
 		w.kernel.ReLUBackward(dy, dy, op.out.values(n))
 	}
 	if op.through != nil {
 		op.through.collect(n)
-		if dx {
+		if op.in.wanted {
 			op.through.backward(w, n)
 		}
 		return
 	}
-	if op.bias != nil {
+	if op.bias.trained() {
 		for k := range op.filters {
 			op.sums[n*op.filters+k] = w.kernel.Sum(dy[k*len(op.positions):][:len(op.positions)])
 		}
 	}
-	if !dx {
-		return
+	if op.in.wanted {
+		op.inputGradient(w, n, dy)
 	}
-	image := op.spreadOut[w.id]
+}
+
+// inputGradient computes the gradient with respect to sample n.
+func (op *conv) inputGradient(w *worker, n int, dy []float32) {
+	image, dx := op.spreadOut[w.id], op.in.grads(n)
 	op.gradient.copy(image, dy)
-	weights := matrix{op.turnedWeight, op.channels, len(op.inputTaps), 1}
-	for i := range op.inputWindows {
-		w.multiply(weights, image, op.inputTaps, &op.inputWindows[i], op.in.grads(n), op.in.size/op.channels, false)
+	channels, area := op.channels/op.groups, op.in.size/op.channels
+	plane := op.filters / op.groups * op.gradient.outHeight * op.gradient.outWidth
+	for g := range op.groups {
+		first := g * channels
+		weights := matrix{op.turnedWeight[first*len(op.inputTaps):], channels, len(op.inputTaps), 1}
+		for i := range op.inputWindows {
+			w.multiply(weights, image[g*plane:], op.inputTaps, &op.inputWindows[i], dx[first*area:], area, op.in.adds)
+		}
 	}
 }
 
 func (op *conv) finish() {
-	if op.through != nil {
+	switch {
+	case !op.weight.Trained:
+	case op.through != nil:
 		op.through.finish()
-	} else {
+	default:
 		op.sumGradients()
 	}
-	if op.bias == nil {
+	if !op.bias.trained() {
 		return
 	}
 	for k := range op.filters {
@@ -324,35 +377,39 @@ func (op *conv) finish() {
 	}
 }
 
-// sumGradients computes the gradient by the weights.
+// sumGradients computes the gradient of the weights.
 func (op *conv) sumGradients() {
-	op.groups = op.groupsOf(op.pass.Len())
-	op.workers.do(op.groups*len(op.turned), op.gradTask)
-	if op.groups > 1 {
+	op.parts = op.partsOf(op.pass.Len())
+	op.workers.do(op.parts*op.pieces(), op.gradTask)
+	if op.parts > 1 {
 		op.workers.do((len(op.weight.grad)+reduceChunk-1)/reduceChunk, op.reduceTask)
 	}
 }
 
-// weightGradient sums a panel of the gradient by the weights over a group of
-// samples.
+// weightGradient sums a piece of the gradient of the weights over a part of the
+// mini-batch.
 func (op *conv) weightGradient(w *worker, task int) {
-	group, p := task/len(op.turned), &op.turned[task%len(op.turned)]
+	part, piece := task/op.pieces(), task%op.pieces()
+	group, p := piece/len(op.turned), &op.turned[piece%len(op.turned)]
 	sum := op.weight.grad
-	if group > 0 {
-		sum = op.partial[(group-1)*len(sum):][:len(sum)]
+	if part > 0 {
+		sum = op.partial[(part-1)*len(sum):][:len(sum)]
 	}
-	first, end := group*op.pass.Len()/op.groups, (group+1)*op.pass.Len()/op.groups
+	filters, positions := op.filters/op.groups, len(op.positions)
+	sum = sum[group*filters*len(op.taps):]
+	plane := op.channels / op.groups * op.source.outHeight * op.source.outWidth
+	first, end := part*op.pass.Len()/op.parts, (part+1)*op.pass.Len()/op.parts
 	for n := first; n < end; n++ {
-		dy := matrix{op.out.grads(n), op.filters, len(op.positions), 1}
-		w.multiply(dy, op.image(n), op.positions, p, sum, len(op.taps), n > first)
+		dy := matrix{op.out.grads(n)[group*filters*positions:], filters, positions, 1}
+		w.multiply(dy, op.image(n)[group*plane:], op.positions, p, sum, len(op.taps), n > first)
 	}
 }
 
-// reduce adds a piece of the groups' gradients to the first group's.
+// reduce adds a piece of the other parts' gradients to the first one's.
 func (op *conv) reduce(w *worker, task int) {
 	grad := op.weight.grad
 	lo, hi := task*reduceChunk, min((task+1)*reduceChunk, len(grad))
-	for g := range op.groups - 1 {
-		w.kernel.Add(grad[lo:hi], op.partial[g*len(grad)+lo:g*len(grad)+hi])
+	for part := range op.parts - 1 {
+		w.kernel.Add(grad[lo:hi], op.partial[part*len(grad)+lo:part*len(grad)+hi])
 	}
 }

@@ -4,14 +4,15 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// dense is a fully connected layer with its bias and, where one follows, its
+// dense is a fully connected layer with its bias and, where it is in its group, its
 // ReLU. Forward it computes the transposed output, (units x samples) =
 // (units x inputs) * (inputs x samples), because the weights, by far the largest
 // part, are then read once and where they lie.
 type dense struct {
 	pass         *pass
 	workers      *workers
-	in, out      *activations
+	in           operand
+	out          *activations
 	weight, bias *parameter // bias may be nil
 	relu         bool
 
@@ -33,18 +34,18 @@ const (
 	fewSamples = 4  // that are no vector's worth
 )
 
-func newDense(ws *workers, p *pass, l net.PlannedLayer, in, out *activations, batch int, weight, bias *parameter, relu bool) *dense {
+func newDense(ws *workers, p *pass, node net.Node, in operand, out *activations, batch int, params map[net.Role]*parameter, relu bool) *dense {
 	ks := ws.all[0].kernel
 	op := &dense{
-		pass: p, workers: ws, in: in, out: out, weight: weight, bias: bias, relu: relu,
-		inputPanels: newPanels(ks, consecutive(l.In.C, 1), min(2, ks.Vectors)),
-		unitRows:    consecutive(l.Out.C, l.In.C),
-		sampleRows:  consecutive(batch, l.In.C),
+		pass: p, workers: ws, in: in, out: out, weight: params[net.Weight], bias: params[net.Bias], relu: relu,
+		inputPanels: newPanels(ks, consecutive(node.In.C, 1), min(2, ks.Vectors)),
+		unitRows:    consecutive(node.Out.C, node.In.C),
+		sampleRows:  consecutive(batch, node.In.C),
 	}
 	most := (batch + ks.Lanes - 1) / ks.Lanes * ks.Lanes
-	op.transposed = make([]float32, most*l.In.C)
-	op.product = make([]float32, most*l.Out.C)
-	op.biasSums = make([]float64, l.Out.C)
+	op.transposed = make([]float32, most*node.In.C)
+	op.product = make([]float32, most*node.Out.C)
+	op.biasSums = make([]float64, node.Out.C)
 	op.transposeTask, op.forwardTask, op.finishTask = op.transpose, op.multiplyUnits, op.finishSample
 	op.maskTask, op.inputTask, op.weightTask = op.mask, op.inputGradient, op.weightGradient
 	return op
@@ -126,15 +127,17 @@ func (op *dense) finishSample(w *worker, n int) {
 	}
 }
 
-func (op *dense) backward(dx bool) {
+func (op *dense) backward() {
 	if op.relu {
 		op.workers.do(op.pass.Len(), op.maskTask)
 	}
-	if dx {
+	if op.in.wanted {
 		op.workers.do(len(op.inputPanels), op.inputTask)
 	}
-	op.workers.do(len(op.inputPanels), op.weightTask)
-	if op.bias == nil {
+	if op.weight.Trained {
+		op.workers.do(len(op.inputPanels), op.weightTask)
+	}
+	if !op.bias.trained() {
 		return
 	}
 	clear(op.biasSums)
@@ -155,10 +158,10 @@ func (op *dense) mask(w *worker, n int) {
 // inputGradient computes some inputs' gradient for all samples.
 func (op *dense) inputGradient(w *worker, task int) {
 	dy := matrix{op.out.grad, op.pass.Len(), op.out.size, 1}
-	w.multiply(dy, op.weight.value[:cap(op.weight.value)], op.unitRows, &op.inputPanels[task], op.in.grad, op.in.size, false)
+	w.multiply(dy, op.weight.value[:cap(op.weight.value)], op.unitRows, &op.inputPanels[task], op.in.grad, op.in.size, op.in.adds)
 }
 
-// weightGradient computes the gradient by some inputs' weights.
+// weightGradient computes the gradient of some inputs' weights.
 func (op *dense) weightGradient(w *worker, task int) {
 	dy := matrix{op.out.grad, op.out.size, 1, op.out.size}
 	w.multiply(dy, op.in.value, op.sampleRows[:op.pass.Len()], &op.inputPanels[task], op.weight.grad, op.in.size, false)

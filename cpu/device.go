@@ -16,7 +16,7 @@ type Options struct {
 	Kernels string // "avx512", "avx2" or "portable"; empty for what GPUTRAIN_CPU names, or the best
 }
 
-// device is the processor with some threads.
+// device is the processor with some threads. It is a lower.Fuser.
 type device struct {
 	kernels *asm.Kernels
 	workers *workers
@@ -24,7 +24,7 @@ type device struct {
 }
 
 // New returns a device that computes on the processor. It starts threads that
-// Close stops.
+// Close stops. The device says as a lower.Fuser which layers it computes as one.
 func New(opts Options) (net.Device, error) {
 	threads := opts.Threads
 	if threads == 0 {
@@ -64,9 +64,6 @@ func (d *device) Compile(n *net.Network, opts net.Options) (net.Program, error) 
 	}
 	if err := opts.Check(); err != nil {
 		return nil, err
-	}
-	if opts.Precision != "" && opts.Precision != "fp32" {
-		return nil, fmt.Errorf("cpu: precision %q: %w (it has fp32)", opts.Precision, net.ErrPrecision)
 	}
 	plan, err := n.Plan()
 	if err != nil {

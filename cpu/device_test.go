@@ -54,7 +54,7 @@ func TestNew(t *testing.T) {
 
 func TestClose(t *testing.T) {
 	d := open(cpufeat.Portable, 5)(t)
-	p, err := d.Compile(net.Model("mlp"), net.Options{Batch: 1, Optimizer: net.SGDDefault(0.1)})
+	p, err := d.Compile(net.BuiltIn("mlp"), net.Options{Batch: 1, Optimizer: net.SGDDefault(0.1)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestClose(t *testing.T) {
 	if _, err := p.State(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("State on a closed device: %v, want ErrClosed", err)
 	}
-	if _, err := d.Compile(net.Model("mlp"), net.Options{Batch: 1, Optimizer: net.SGDDefault(0.1)}); err == nil {
+	if _, err := d.Compile(net.BuiltIn("mlp"), net.Options{Batch: 1, Optimizer: net.SGDDefault(0.1)}); err == nil {
 		t.Error("Compile on a closed device: no error")
 	}
 }
@@ -135,7 +135,7 @@ func TestCompileTooLarge(t *testing.T) {
 			t.Errorf("Compile: error %v, want one that tells the machine's memory", err)
 		}
 	}
-	mlp := net.Model("mlp")
+	mlp := net.BuiltIn("mlp")
 	if _, err := d.Compile(mlp, net.Options{Batch: math.MaxInt32, Optimizer: net.SGDDefault(0.1)}); err == nil {
 		t.Error("Compile with the largest batch: no error")
 	}
@@ -147,12 +147,12 @@ func TestCompileTooLarge(t *testing.T) {
 func TestPieces(t *testing.T) {
 	for _, tier := range cpufeat.Available() {
 		d := open(tier, 2)(t)
-		data := randomImages(net.Model("lenet5").Input, 10, 20)
+		data := randomImages(net.BuiltIn("lenet5").Input, 10, 20)
 		indices := []int32{3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 19, 0}
 		var first []float32
 		var loss float64
 		for _, batch := range []int{1, 3, 16, 17, 40} {
-			p, err := d.Compile(net.Model("lenet5"), net.Options{Batch: batch, Optimizer: net.SGDDefault(0.1), Seed: 3})
+			p, err := d.Compile(net.BuiltIn("lenet5"), net.Options{Batch: batch, Optimizer: net.SGDDefault(0.1), Seed: 3})
 			if err != nil {
 				t.Fatal(err)
 			}

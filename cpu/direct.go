@@ -20,12 +20,12 @@ type direct struct {
 }
 
 // newDirect returns nil where there is no kernel, or too few filters to fill one.
-func newDirect(op *conv, l net.PlannedLayer) *direct {
-	ks, g := op.workers.all[0].kernel, l.Window
-	if g.StrideH != 1 || g.StrideW != 1 || g.DilationH != 1 || g.DilationW != 1 {
+func newDirect(op *conv, node net.Node) *direct {
+	ks, g := op.workers.all[0].kernel, node.Window
+	if op.groups != 1 || g.StrideH != 1 || g.StrideW != 1 || g.DilationH != 1 || g.DilationW != 1 {
 		return nil
 	}
-	same := l.In.W == g.OutW && g.Left == g.Right && 2*g.Left+1 == g.KernelW
+	same := node.In.W == g.OutW && g.Left == g.Right && 2*g.Left+1 == g.KernelW
 	d := &direct{conv: op, kernel: ks.Direct(g.KernelW, g.OutW, same), window: g, lanes: ks.Lanes}
 	if d.kernel == nil {
 		return nil

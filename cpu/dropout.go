@@ -4,57 +4,69 @@ import "github.com/gputrain/gputrain/net"
 
 // dropout drops values in training, as net.DropoutKeep says.
 type dropout struct {
-	pass    *pass
-	key     [2]uint32
-	layer   int
-	limit   uint32  // words below it drop
-	scale   float32 // of what stays
-	in, out *activations
-	keep    []bool
+	pass  *pass
+	key   [2]uint32
+	layer int
+	limit uint32  // words below it drop
+	scale float32 // of what stays
+	in    operand
+	out   *activations
+	keep  []float32 // 1 where a value stays, 0 where it drops
 }
 
-func newDropout(p *pass, l net.PlannedLayer, rate float64, seed uint64, in, out *activations, batch int) *dropout {
+func newDropout(p *pass, node net.Node, rate float64, seed uint64, in operand, out *activations, batch int) *dropout {
 	return &dropout{
-		pass: p, key: net.SeedKey(seed), layer: l.Index, limit: net.DropoutThreshold(rate), scale: float32(1 / (1 - rate)),
-		in: in, out: out, keep: make([]bool, batch*out.size),
+		pass: p, key: net.SeedKey(seed), layer: node.Index, limit: net.DropoutThreshold(rate), scale: float32(1 / (1 - rate)),
+		in: in, out: out, keep: make([]float32, batch*out.size),
 	}
 }
 
-func (op *dropout) forward(_ *worker, n int) {
+// kept returns what stays of sample n.
+func (op *dropout) kept(n int) []float32 { return op.keep[n*op.out.size:][:op.out.size] }
+
+func (op *dropout) forward(w *worker, n int) {
 	x, y := op.in.values(n), op.out.values(n)
 	if !op.pass.training {
 		copy(y, x)
 		return
 	}
-	keep := op.keep[n*op.out.size:][:len(y)]
-	first := n * op.out.size // index of the sample's first value in the mini-batch
-	words := op.words(first)
-	for i, v := range x {
-		if i > 0 && (first+i)%4 == 0 {
-			words = op.words(first + i)
+	op.draw(op.kept(n), (op.pass.share.First+n)*op.out.size)
+	op.drop(w, y, x, n)
+}
+
+// draw draws what stays of a sample whose first value has that index in the
+// mini-batch.
+func (op *dropout) draw(keep []float32, first int) {
+	var words [4]uint32
+	for i := range keep {
+		at := first + i
+		if i == 0 || at%4 == 0 {
+			words = net.Philox(op.key, net.DropoutCounter(op.layer, op.pass.step, at/4))
 		}
-		keep[i] = words[(first+i)%4] >= op.limit
-		y[i] = 0
-		if keep[i] {
-			y[i] = v * op.scale
+		keep[i] = 0
+		if words[at%4] >= op.limit {
+			keep[i] = 1
 		}
 	}
 }
 
-// words returns the random words of the four values that value i is one of.
-func (op *dropout) words(i int) [4]uint32 {
-	return net.Philox(op.key, net.DropoutCounter(op.layer, op.pass.step, i/4))
+// drop sets to to the values of from that stay, scaled, and to 0 elsewhere,
+// whatever from is there.
+func (op *dropout) drop(w *worker, to, from []float32, n int) {
+	w.kernel.ReLUBackward(to, from, op.kept(n))
+	plainScale(to, to, op.scale)
 }
 
-func (op *dropout) backward(_ *worker, n int, dx bool) {
-	if !dx {
+func (op *dropout) backward(w *worker, n int) {
+	if !op.in.wanted {
 		return
 	}
 	gx, gy := op.in.grads(n), op.out.grads(n)
-	for i, kept := range op.keep[n*op.out.size:][:len(gy)] {
-		gx[i] = 0
-		if kept {
-			gx[i] = gy[i] * op.scale
-		}
+	if !op.in.adds {
+		op.drop(w, gx, gy, n)
+		return
 	}
+	scratch := w.spare[:len(gx)]
+	op.drop(w, scratch, gy, n)
+	w.kernel.Add(gx, scratch)
 }

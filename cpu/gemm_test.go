@@ -91,7 +91,7 @@ func BenchmarkConv(b *testing.B) {
 			b.Fatal(err)
 		}
 		defer d.Close()
-		p := compile(b, d, net.Model("tutorial"), 1)
+		p := compile(b, d, net.BuiltIn("tutorial"), 1)
 		p.pass.Batch.Indices = []int32{0}
 		w := d.(*device).workers.all[0]
 		var op *conv

@@ -19,4 +19,6 @@ func (op *input) forward(_ *worker, n int) {
 	op.kernels.ScaleBytes(dst, data.Pixels[at:at+op.out.size], data.Scale)
 }
 
-func (op *input) backward(*worker, int, bool) { panic("BUG: a gradient by the data was asked for") }
+func (op *input) backward(*worker, int) {
+	panic("BUG: a gradient with respect to the data was asked for")
+}

@@ -29,7 +29,7 @@ func newLoss(ws *workers, p *pass, logits *activations, batch int) *loss {
 }
 
 // run computes probabilities and, where compare is set, losses, hits and, in
-// training, the gradient of the mean loss.
+// training, the gradient of the mean loss, if any parameter is trained.
 func (l *loss) run(compare bool) {
 	l.compare = compare
 	l.workers.do(l.pass.Len(), l.task)
@@ -59,11 +59,11 @@ func (l *loss) sample(_ *worker, n int) {
 	label := int(l.pass.Data.Labels[l.pass.Indices[n]])
 	l.losses[n] = math.Log(sum) + float64(z[best]) - float64(z[label])
 	l.hits[n] = best == label && !nan
-	if !l.pass.training {
+	if !l.pass.training || l.logits.grad == nil {
 		return
 	}
 	g := l.logits.grads(n)
-	scale := 1 / float64(l.pass.Len())
+	scale := 1 / float64(l.pass.share.Total)
 	for i, v := range z {
 		d := math.Exp(float64(v)-float64(z[best])) / sum
 		if i == label {
@@ -71,6 +71,12 @@ func (l *loss) sample(_ *worker, n int) {
 		}
 		g[i] = float32(d * scale)
 	}
+}
+
+// metrics returns the loss and hits of the mini-batch.
+func (l *loss) metrics() (m net.Metrics) {
+	l.add(&m)
+	return m
 }
 
 // add adds the losses and hits of the mini-batch to m, sample by sample, so that

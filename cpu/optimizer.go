@@ -20,6 +20,7 @@ type optimizer struct {
 	sgd        [2]asm.SGD // without and with weight decay, like adam
 	squareTask func(w *worker, i int)
 	updateTask func(w *worker, i int)
+	addTask    func(w *worker, i int)
 }
 
 // chunk is a piece of a parameter.
@@ -36,7 +37,7 @@ func newOptimizer(ws *workers, settings net.Optimizer, params []*parameter) *opt
 		}
 	}
 	o.squares = make([]float64, len(o.chunks))
-	o.squareTask, o.updateTask = o.square, o.update
+	o.squareTask, o.updateTask, o.addTask = o.square, o.update, o.add
 	return o
 }
 
@@ -68,6 +69,28 @@ func (o *optimizer) run(step int64) {
 		}
 	}
 	o.workers.do(len(o.chunks), o.updateTask)
+}
+
+// keep puts the gradients of a mini-batch's parts so far aside. The next part's
+// are written where they were.
+func (o *optimizer) keep() {
+	for _, c := range o.chunks {
+		if c.lo > 0 {
+			continue
+		}
+		if c.earlier == nil {
+			c.earlier = make([]float32, len(c.grad))
+		}
+		c.grad, c.earlier = c.earlier, c.grad
+	}
+}
+
+// addKept adds what keep put aside to the gradients.
+func (o *optimizer) addKept() { o.workers.do(len(o.chunks), o.addTask) }
+
+func (o *optimizer) add(w *worker, i int) {
+	c := o.chunks[i]
+	w.kernel.Add(c.grad[c.lo:c.hi], c.earlier[c.lo:c.hi])
 }
 
 // clip returns the factor that brings the norm of all gradients down to the

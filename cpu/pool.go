@@ -11,15 +11,14 @@ type pool struct {
 	mode     net.PoolMode
 	window   net.Window
 	from, to net.Shape
-	in, out  *activations
-	pass     *pass
-	fused    bool    // the convolution before computes the output
-	through  bool    // the convolution before finds its output's gradient itself
+	in       operand
+	out      *activations
+	fused    bool    // the convolution that it belongs to computes the output itself
 	chosen   []int32 // of MaxPool: where in its channel each output comes from
 }
 
-func newPool(p *pass, mode net.PoolMode, l net.PlannedLayer, in, out *activations, batch int) *pool {
-	op := &pool{pass: p, mode: mode, window: l.Window, from: l.In, to: l.Out, in: in, out: out}
+func newPool(mode net.PoolMode, node net.Node, in operand, out *activations, batch int) *pool {
+	op := &pool{mode: mode, window: node.Window, from: node.In, to: node.Out, in: in, out: out}
 	if mode == net.MaxPool {
 		op.chosen = make([]int32, batch*out.size)
 	}
@@ -49,9 +48,6 @@ func (op *pool) each(visit func(i, top, bottom, left, right int)) {
 }
 
 func (op *pool) forward(w *worker, n int) {
-	if op.fused {
-		return
-	}
 	x, y := op.in.values(n), op.out.values(n)
 	inArea, outArea := op.from.H*op.from.W, op.to.H*op.to.W
 	for c := range op.from.C {
@@ -113,12 +109,14 @@ func (op *pool) halves() bool {
 		g.Top == 0 && g.Left == 0 && 2*g.OutH <= op.from.H && 2*g.OutW <= op.from.W
 }
 
-func (op *pool) backward(_ *worker, n int, dx bool) {
-	if !dx || op.through && !op.pass.traced {
+func (op *pool) backward(w *worker, n int) {
+	if !op.in.wanted {
 		return
 	}
 	x, y, gx, gy := op.in.values(n), op.out.values(n), op.in.grads(n), op.out.grads(n)
-	clear(gx)
+	if !op.in.adds {
+		clear(gx)
+	}
 	inArea, outArea := op.from.H*op.from.W, op.to.H*op.to.W
 	for c := range op.from.C {
 		x, y, gx, gy := x[c*inArea:][:inArea], y[c*outArea:][:outArea], gx[c*inArea:][:inArea], gy[c*outArea:][:outArea]

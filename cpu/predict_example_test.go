@@ -82,7 +82,7 @@ func trainInto(folder string) {
 	}
 	defer device.Close()
 	cfg := net.Config{
-		Network: net.Model("mlp"),
+		Network: net.BuiltIn("mlp"),
 		Recipe:  net.Recipe{Epochs: 2, Batch: 50, Optimizer: net.AdamDefault(1e-3), Seed: 1},
 		Train:   data.Train.Slice(0, 10000),
 		Saving:  net.Saving{Dir: folder},

@@ -53,31 +53,37 @@ func (f *profile) end(phase net.Phase, layers []int) {
 	}
 }
 
-// share divides the time since begin among operations that worked on samples.
-func (f *profile) share(phase net.Phase, operations []operation, first int) {
+// share divides the time since begin among a stage's operations, which worked on
+// samples: forward all, backward those that learn.
+func (f *profile) share(phase net.Phase, operations []operation, s stage) {
 	if f == nil {
 		return
 	}
 	took := time.Since(f.began)
 	busy := make([]time.Duration, len(operations))
 	var all time.Duration
-	for i := range operations {
+	for i := s.first; i < s.end; i++ {
 		for _, b := range f.busy {
-			busy[i] += b[first+i]
+			busy[i] += b[i]
 		}
 		all += busy[i]
-		took -= f.own[first+i]
+		took -= f.own[i]
 	}
-	for i, op := range operations {
+	before := len(f.parts)
+	for i := s.first; i < s.end; i++ {
+		op := operations[i]
+		if phase == net.Backward && !op.learns {
+			continue
+		}
 		part := net.Part{Phase: phase, Layers: op.layers}
 		if len(op.layers) == 0 {
 			part.Phase = net.Gather
 		}
-		part.Time = time.Duration(float64(took)*float64(busy[i])/float64(max(all, 1))) + f.own[first+i]
+		part.Time = time.Duration(float64(took)*float64(busy[i])/float64(max(all, 1))) + f.own[i]
 		f.parts = append(f.parts, part)
 	}
 	if phase == net.Backward {
-		slices.Reverse(f.parts[len(f.parts)-len(operations):])
+		slices.Reverse(f.parts[before:])
 	}
 }
 

@@ -18,7 +18,7 @@ func TestProfileStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	network := net.Model("tutorial")
+	network := net.BuiltIn("tutorial")
 	const batch = 8
 	plain, profiled := compile(t, d, network, batch), compile(t, d, network, batch)
 	b := net.Batch{Data: randomImages(network.Input, 10, batch), Indices: []int32{0, 1, 2, 3, 4, 5, 6, 7}}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/gputrain/gputrain/cpu/asm"
 	"github.com/gputrain/gputrain/net"
 	"gorgonia.org/tensor"
 )
@@ -19,32 +18,33 @@ type program struct {
 
 	operations []operation
 	stages     []stage
-	lowest     int // the first operation with trained parameters
-	views      []view
+	views      []view // by node of the plan
 	loss       *loss
 	optimizer  *optimizer
 
 	step    int64
 	metrics net.Metrics
 	weights int64 // their version
+	parts   int   // of a mini-batch, whose gradients await an update
 	tracing bool
 	closed  bool
 	profile *profile // of the step that runs, or nil
 
 	stage                     *stage // that runs
-	downTo                    int    // operation where backward ends
 	forwardTask, backwardTask func(w *worker, n int)
 }
 
-// operation is one operation of the chain: either sample or batch is set.
+// operation is one operation of the graph: either sample or batch is set. It takes
+// what operations before it give.
 type operation struct {
 	sample sampleOp
 	batch  batchOp
 	out    *activations
 	layers []int // of the plan; none for the input
+	learns bool  // has a backward pass
 }
 
-// stage is either one operation over the mini-batch, or several that treat each
+// stage is either one operation over the mini-batch, or neighbours that treat each
 // sample for itself and run on a sample one after the other.
 type stage struct{ first, end int }
 
@@ -55,171 +55,17 @@ type view struct {
 	value, grad bool
 }
 
-// newProgram plans operations and memory.
-func newProgram(d *device, plan *net.Plan, opts net.Options) (*program, error) {
-	if err := d.checkSizes(plan, opts); err != nil {
-		return nil, err
-	}
-	p := &program{device: d, plan: plan, options: opts}
-	p.takeParameters()
-	p.chain()
-	p.planGradients()
-	p.stages = stagesOf(p.operations)
-	last := p.operations[len(p.operations)-1].out
-	p.loss = newLoss(d.workers, &p.pass, last, opts.Batch)
-	p.optimizer = newOptimizer(d.workers, opts.Optimizer, p.params)
-	p.forwardTask, p.backwardTask = p.forwardSample, p.backwardSample
-	if err := p.SetState(net.InitialState(plan, opts.Seed)); err != nil {
-		return nil, fmt.Errorf("cpu: initial state: %w", err)
-	}
-	return p, nil
-}
+// Plan returns what the program was compiled from.
+func (p *program) Plan() *net.Plan { return p.plan }
 
-// checkSizes refuses a mini-batch whose values between two layers could not be
-// numbered by an int32, and a program that cannot fit the machine's memory: there
-// Go would end the process. Sizes are multiplied as float64, which cannot
-// overflow.
-func (d *device) checkSizes(plan *net.Plan, opts net.Options) error {
-	batch := float64(opts.Batch)
-	values := float64(plan.Weights()) * float64(2+len(opts.Optimizer.Moments()))
-	for _, l := range plan.Layers {
-		most := float64(max(l.In.Size(), l.Out.Size())) * batch
-		values += 2 * float64(l.Out.Size()) * batch // and its gradient
-		if _, ok := l.Layer.(*net.Conv); ok {
-			source, gradient := spreads(l)
-			most = max(most, source.floatSize()*batch, gradient.floatSize())
-			values += source.floatSize() * batch
-			if l.Window.KernelH == l.Window.KernelW && d.kernels.Winograd(l.Window.KernelW) != nil {
-				values += winogradProducts * float64(l.In.C) * float64(l.Out.C) // transformed weights
-			}
-		}
-		if most > math.MaxInt32-asm.Slack {
-			return fmt.Errorf("cpu: layer %d (%s) needs %.3g values for a mini-batch of %d, more than %d: take a smaller batch or smaller layers",
-				l.Index, l.Name, most, opts.Batch, math.MaxInt32-asm.Slack)
-		}
-	}
-	if total := totalMemory(); total > 0 && 4*values > total {
-		return fmt.Errorf("cpu: the network needs about %.1f GB for a mini-batch of %d, more than the machine's %.1f GB: take a smaller batch or smaller layers",
-			4*values/1e9, opts.Batch, total/1e9)
-	}
-	return nil
-}
-
-// takeParameters takes the memory of all parameters.
-func (p *program) takeParameters() {
-	for _, q := range p.plan.Params {
-		n := q.Size()
-		r := &parameter{Param: q, value: newBuffer(n)[:n]}
-		if q.Trained {
-			r.grad = make([]float32, n)
-			for range p.options.Optimizer.Moments() {
-				r.moments = append(r.moments, make([]float32, n))
-			}
-		}
-		p.params = append(p.params, r)
-	}
-}
-
-// chain makes the operations.
-func (p *program) chain() {
-	ws, batch := p.device.workers, p.options.Batch
-	in := newActivations(p.plan.Network.Input.Size(), batch)
-	p.operations = []operation{{sample: &input{&p.pass, p.device.kernels, in}, out: in}}
-	seen := view{in, true, false}
-	params := p.params
-	for i := 0; i < len(p.plan.Layers); i++ {
-		l := p.plan.Layers[i]
-		of := map[net.Role]*parameter{}
-		for range l.Params {
-			of[params[0].Role] = params[0]
-			params = params[1:]
-		}
-		if l.Layer.Kind() == (&net.Flatten{}).Kind() {
-			p.views = append(p.views, seen)
-			continue
-		}
-		if len(of) > 0 && p.lowest == 0 {
-			p.lowest = len(p.operations)
-		}
-		out := newActivations(l.Out.Size(), batch)
-		op := operation{out: out, layers: []int{i}}
-		relu := p.isReLU(i + 1)
-		fused := false
-		switch layer := l.Layer.(type) {
-		case *net.Conv:
-			op.sample = newConv(ws, &p.pass, l, in, out, batch, of[net.Weight], of[net.Bias], relu)
-			fused = relu
-		case *net.Dense:
-			op.batch = newDense(ws, &p.pass, l, in, out, batch, of[net.Weight], of[net.Bias], relu)
-			fused = relu
-		case *net.Pool:
-			op.sample = newPool(&p.pass, layer.PoolMode(), l, in, out, batch)
-		case *net.Activation:
-			op.sample = &activation{layer, in, out}
-		case *net.Dropout:
-			op.sample = newDropout(&p.pass, l, layer.Rate, p.options.Seed, in, out, batch)
-		case *net.BatchNorm:
-			op.batch = newBatchNorm(ws, &p.pass, l, in, out, of)
-		default:
-			panic(fmt.Sprintf("BUG: layer of kind %s", l.Layer.Kind()))
-		}
-		if fused {
-			op.layers = append(op.layers, i+1)
-		}
-		p.operations = append(p.operations, op)
-		seen = view{out, true, true}
-		if fused {
-			// The layer's own output never exists; its gradient takes the place of
-			// that by the ReLU's output.
-			p.views = append(p.views, view{out, false, true})
-			seen = view{out, true, false}
-			i++
-		}
-		p.views = append(p.views, seen)
-		in = out
-	}
-}
-
-// planGradients makes what convolutions need for their gradients, which depends on
-// what follows.
-func (p *program) planGradients() {
-	for i, op := range p.operations {
-		if c, ok := op.sample.(*conv); ok {
-			var next sampleOp
-			if i+1 < len(p.operations) {
-				next = p.operations[i+1].sample
-			}
-			c.planGradients(p.plan.Layers[op.layers[0]], next, p.options.Batch)
-		}
-	}
-}
-
-// isReLU reports whether layer i is a ReLU.
-func (p *program) isReLU(i int) bool {
-	if i >= len(p.plan.Layers) {
-		return false
-	}
-	a, ok := p.plan.Layers[i].Layer.(*net.Activation)
-	return ok && a.Func == net.ReLU
-}
-
-// stagesOf groups neighbouring operations that treat each sample for itself.
-func stagesOf(operations []operation) []stage {
-	var stages []stage
-	for i, op := range operations {
-		if i > 0 && op.sample != nil && operations[i-1].sample != nil {
-			stages[len(stages)-1].end++
-			continue
-		}
-		stages = append(stages, stage{i, i + 1})
-	}
-	return stages
-}
+// Options returns what it was compiled with, without images.
+func (p *program) Options() net.Options { return p.options }
 
 // forward computes probabilities and, where compare is set, losses and hits of
-// the samples b. Operations see b in p.pass.
-func (p *program) forward(b net.Batch, training, frozen, compare bool) {
-	p.pass = pass{Batch: b, training: training, frozen: frozen, traced: p.tracing, weights: p.weights, step: p.step}
+// the samples that p.pass says, where operations see them too.
+func (p *program) forward(ps pass, compare bool) {
+	ps.traced, ps.weights, ps.step = p.tracing, p.weights, p.step
+	p.pass = ps
 	for i := range p.stages {
 		s := &p.stages[i]
 		p.stage = s
@@ -233,8 +79,8 @@ func (p *program) forward(b net.Batch, training, frozen, compare bool) {
 					op.ready()
 				}
 			}
-			p.device.workers.do(b.Len(), p.forwardTask)
-			p.profile.share(net.Forward, p.operations[s.first:s.end], s.first)
+			p.device.workers.do(ps.Len(), p.forwardTask)
+			p.profile.share(net.Forward, p.operations, *s)
 		}
 	}
 	p.profile.begin()
@@ -253,46 +99,56 @@ func (p *program) forwardSample(w *worker, n int) {
 	}
 }
 
-// backward computes the gradients from the last operation down to the given
-// one, whose input's gradient nobody needs.
-func (p *program) backward(downTo int) {
-	p.downTo = downTo
+// backward computes the gradients, from the last operation to the first. What
+// learns nothing is left out.
+func (p *program) backward() {
 	for i := len(p.stages) - 1; i >= 0; i-- {
 		s := &p.stages[i]
-		if s.end <= downTo {
-			break
+		if !p.learns(s) {
+			continue
 		}
 		p.stage = s
 		p.profile.begin()
 		if op := p.operations[s.first]; op.batch != nil {
-			op.batch.backward(s.first > downTo)
+			op.batch.backward()
 			p.profile.end(net.Backward, op.layers)
 			continue
 		}
-		first := max(s.first, downTo)
-		for j := first; j < s.end; j++ {
-			if op, ok := p.operations[j].sample.(weightOp); ok {
-				p.profile.alone(j, func() { op.prepare(j > downTo) })
+		for j := s.first; j < s.end; j++ {
+			if op, ok := p.operations[j].sample.(weightOp); ok && p.operations[j].learns {
+				p.profile.alone(j, op.prepare)
 			}
 		}
 		p.device.workers.do(p.pass.Len(), p.backwardTask)
-		for j := first; j < s.end; j++ {
-			if op, ok := p.operations[j].sample.(weightOp); ok {
+		for j := s.first; j < s.end; j++ {
+			if op, ok := p.operations[j].sample.(weightOp); ok && p.operations[j].learns {
 				p.profile.alone(j, op.finish)
 			}
 		}
-		p.profile.share(net.Backward, p.operations[first:s.end], first)
+		p.profile.share(net.Backward, p.operations, *s)
 	}
 }
 
-func (p *program) backwardSample(w *worker, n int) {
-	for i := p.stage.end - 1; i >= max(p.stage.first, p.downTo); i-- {
-		op := p.operations[i].sample
-		if p.profile != nil {
-			p.profile.timed(w, i, func() { op.backward(w, n, i > p.downTo) })
-			continue
+// learns reports whether an operation of a stage has a backward pass.
+func (p *program) learns(s *stage) bool {
+	for _, op := range p.operations[s.first:s.end] {
+		if op.learns {
+			return true
 		}
-		op.backward(w, n, i > p.downTo)
+	}
+	return false
+}
+
+func (p *program) backwardSample(w *worker, n int) {
+	for i := p.stage.end - 1; i >= p.stage.first; i-- {
+		op := &p.operations[i]
+		switch {
+		case !op.learns:
+		case p.profile != nil:
+			p.profile.timed(w, i, func() { op.sample.backward(w, n) })
+		default:
+			op.sample.backward(w, n)
+		}
 	}
 }
 
@@ -320,31 +176,64 @@ func (p *program) open() error {
 
 // Step trains on one mini-batch.
 func (p *program) Step(b net.Batch) error {
+	if p.parts > 0 {
+		return fmt.Errorf("%w: an update is due before the next step", net.ErrUnfinished)
+	}
+	if err := p.Gradients(b, net.Whole(b.Len())); err != nil {
+		return err
+	}
+	return p.Update()
+}
+
+// Gradients adds the gradients of a share of a mini-batch to those since the last
+// update.
+func (p *program) Gradients(b net.Batch, share net.Share) error {
 	if err := p.check(b, p.options.Batch); err != nil {
 		return err
 	}
-	p.forward(b, true, false, true)
-	var m net.Metrics
-	p.loss.add(&m)
-	if p.lowest > 0 {
-		p.backward(p.lowest)
-		p.profile.begin()
-		p.optimizer.run(p.step)
-		p.weights++
-		p.profile.end(net.Update, nil)
+	if err := share.Check(b.Len()); err != nil {
+		return err
 	}
-	p.pass.Batch = net.Batch{}
-	p.step++
+	p.forward(pass{Batch: b, share: share, training: true}, true)
+	m := p.loss.metrics()
 	if math.IsNaN(m.Loss) || math.IsInf(m.Loss, 0) {
-		m.FirstBad = p.step
+		m.FirstBad = p.step + 1
 	}
 	p.metrics.Add(m)
+	if p.parts > 0 {
+		p.optimizer.keep()
+	}
+	p.backward()
+	if p.parts > 0 {
+		p.optimizer.addKept()
+	}
+	p.pass.Batch = net.Batch{}
+	p.parts++
+	return nil
+}
+
+// Update changes the weights by the gradients since the last update.
+func (p *program) Update() error {
+	if err := p.open(); err != nil {
+		return err
+	}
+	if p.parts == 0 {
+		return fmt.Errorf("%w: there are no gradients to update with", net.ErrUnfinished)
+	}
+	p.profile.begin()
+	p.optimizer.run(p.step)
+	p.weights++
+	p.profile.end(net.Update, nil)
+	p.parts = 0
+	p.step++
 	return nil
 }
 
 // Evaluate runs forward in evaluation mode, some samples at a time.
-func (p *program) Evaluate(b net.Batch) error {
-	return p.evaluate(b, true, func(net.Batch) { p.loss.add(&p.metrics) })
+func (p *program) Evaluate(b net.Batch) (net.Metrics, error) {
+	var sum net.Metrics
+	err := p.evaluate(b, true, func(net.Batch) { p.loss.add(&sum) })
+	return sum, err
 }
 
 // mostEvaluated bounds the samples of a forward pass without a backward one:
@@ -360,7 +249,7 @@ func (p *program) evaluate(b net.Batch, compare bool, done func(piece net.Batch)
 	for rest := b.Indices; len(rest) > 0; {
 		n := min(len(rest), p.options.Batch, mostEvaluated)
 		piece := net.Batch{Data: b.Data, Indices: rest[:n]}
-		p.forward(piece, false, true, compare)
+		p.forward(pass{Batch: piece}, compare)
 		done(piece)
 		rest = rest[n:]
 	}
@@ -368,8 +257,8 @@ func (p *program) evaluate(b net.Batch, compare bool, done func(piece net.Batch)
 	return nil
 }
 
-// Metrics returns the sums since the last call.
-func (p *program) Metrics() (net.Metrics, error) {
+// TakeMetrics returns the sums of training since the last call.
+func (p *program) TakeMetrics() (net.Metrics, error) {
 	if err := p.open(); err != nil {
 		return net.Metrics{}, err
 	}
@@ -434,6 +323,7 @@ func (p *program) SetState(s net.State) error {
 	p.weights++
 	p.step = s.Step
 	p.metrics.FirstBad = 0
+	p.parts = 0
 	return nil
 }
 

@@ -5,9 +5,9 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// throughPool computes a convolution's gradients where max pooling follows, with
-// or without a ReLU between: the gradient by the convolution's output is 0 but at
-// the positions that pooling chose, a quarter of them for 2x2 windows. So it is
+// throughPool computes a convolution's gradients where max pooling belongs to it,
+// with or without a ReLU between: the gradient of the convolution's output is 0 but
+// at the positions that pooling chose, a quarter of them for 2x2 windows. So it is
 // never written out; each filter has a list of what it is elsewhere.
 //
 // Images are planes of vectors, a plane for a block of as many channels as a
@@ -15,7 +15,6 @@ import (
 // are neighbouring columns (wide).
 type throughPool struct {
 	conv    *conv
-	pool    *pool
 	kernels *asm.Patches
 	window  net.Window
 	wide    bool
@@ -25,14 +24,14 @@ type throughPool struct {
 	plane   int // values of a plane
 
 	starts  []int32   // where the patch of each output position begins in a plane
-	images  []float32 // padded inputs in blocks; where wide they are the convolution's own
+	images  []float32 // padded inputs in blocks, where weights are trained; where wide they are the convolution's own
 	values  []float32 // of the lists, by sample and filter
 	offsets []int32
 	counts  []int32   // of entries, by sample and filter
 	weights []float32 // (filters, blocks, patch)
-	sums    []float32 // gradients by the weights: (groups, filters, blocks, patch)
-	groups  int
-	inputs  [][]float32 // gradients by a padded input, by worker
+	sums    []float32 // gradients of the weights: (parts, filters, blocks, patch)
+	parts   int
+	inputs  [][]float32 // gradients of a padded input, by worker
 
 	arrangeTask, sumTask, reduceTask func(w *worker, task int)
 }
@@ -40,34 +39,52 @@ type throughPool struct {
 // filtersATime is how many filters meet an image before the next image's turn.
 const filtersATime = 8
 
-// newThroughPool returns nil where the lists don't pay, or there are no kernels.
-func newThroughPool(op *conv, next *pool, l net.PlannedLayer, batch int) *throughPool {
-	g := l.Window
-	if next.mode != net.MaxPool || g.StrideH != 1 || g.StrideW != 1 || g.DilationH != 1 || g.DilationW != 1 || 2*next.out.size > op.out.size {
-		return nil
+// patchesThrough returns the kernels by which the gradients of a convolution are
+// computed through the max pooling behind it, and whether its vectors are columns;
+// or nil where there are none, or lists don't pay.
+func patchesThrough(ks *asm.Kernels, node, pooled net.Node) (kernels *asm.Patches, wide bool) {
+	g := node.Window
+	if node.Layer.(*net.Conv).GroupCount() != 1 || g.StrideH != 1 || g.StrideW != 1 || g.DilationH != 1 || g.DilationW != 1 || 2*pooled.Out.Size() > node.Out.Size() {
+		return nil, false
 	}
-	ks := op.workers.all[0].kernel
-	t := &throughPool{conv: op, pool: next, window: g, lanes: ks.Lanes}
+	blocks, columns := (node.In.C+ks.Lanes-1)/ks.Lanes, g.KernelW
+	if wide = node.In.C < blocks*g.KernelW && g.KernelW <= ks.Lanes; wide {
+		columns = 1
+	}
+	return ks.Patches(g.KernelH, columns), wide
+}
+
+// newThroughPool returns what computes the gradients of a convolution that has a
+// pooling; patchesThrough has kernels for it.
+func newThroughPool(op *conv, node, pooled net.Node, batch int) *throughPool {
+	g, ks := node.Window, op.workers.all[0].kernel
+	t := &throughPool{conv: op, window: g, lanes: ks.Lanes}
+	t.kernels, t.wide = patchesThrough(ks, node, pooled)
 	t.blocks = (op.channels + t.lanes - 1) / t.lanes
-	columns := g.KernelW
-	if t.wide = op.channels < t.blocks*g.KernelW && g.KernelW <= t.lanes; t.wide {
-		t.blocks, columns = op.channels, 1
-	}
-	if t.kernels = ks.Patches(g.KernelH, columns); t.kernels == nil {
-		return nil
+	if t.wide {
+		t.blocks = op.channels
 	}
 	t.pitch, t.plane = op.source.outWidth, op.source.outHeight*op.source.outWidth
 	if !t.wide {
 		t.pitch, t.plane = op.layout.pitch, op.layout.plane
-		t.images = newBuffer(batch * op.layout.size())
+		if op.weight.Trained {
+			t.images = newBuffer(batch * op.layout.size())
+		}
 	}
 	t.starts = grid(1, 0, g.OutH, t.pitch, g.OutW, t.pitch/op.source.outWidth)
-	entries := batch * next.out.size
+	entries := batch * op.pool.out.size
 	t.values, t.offsets, t.counts = make([]float32, entries), make([]int32, entries), make([]int32, batch*op.filters)
 	t.weights = make([]float32, op.filters*t.blocks*t.patch())
-	t.sums = make([]float32, t.groupsOf(batch)*len(t.weights))
-	for range op.workers.all {
-		t.inputs = append(t.inputs, newBuffer(t.blocks*t.plane))
+	if op.weight.Trained {
+		t.sums = make([]float32, t.partsOf(batch)*len(t.weights))
+	}
+	if op.in.wanted {
+		for range op.workers.all {
+			t.inputs = append(t.inputs, newBuffer(t.blocks*t.plane))
+		}
+		if op.in.adds {
+			op.workers.reserveSpare(op.in.size)
+		}
 	}
 	t.arrangeTask, t.sumTask, t.reduceTask = t.arrange, t.sum, t.reduce
 	return t
@@ -76,11 +93,11 @@ func newThroughPool(op *conv, next *pool, l net.PlannedLayer, batch int) *throug
 // patch is how many values a patch has.
 func (t *throughPool) patch() int { return t.kernels.Rows * t.kernels.Columns * t.lanes }
 
-// tasks is how many groups of filters there are, and groupsOf how many groups of
-// samples.
+// tasks is how many groups of filters there are, and partsOf in how many parts of
+// the mini-batch their gradients are computed.
 func (t *throughPool) tasks() int { return (t.conv.filters + filtersATime - 1) / filtersATime }
 
-func (t *throughPool) groupsOf(samples int) int {
+func (t *throughPool) partsOf(samples int) int {
 	return min(samples, (minGradTasks+t.tasks()-1)/t.tasks())
 }
 
@@ -98,10 +115,10 @@ func (t *throughPool) filter(of []float32, k int) []float32 {
 	return of[k*n:][:n]
 }
 
-// list returns what the gradient by filter k's output of sample n is where it is
+// list returns what the gradient of filter k's output of sample n is where it is
 // not 0: values, and the patches that begin there.
 func (t *throughPool) list(n, k int) (values []float32, offsets []int32) {
-	area := len(t.pool.chosen) / len(t.counts)
+	area := len(t.conv.pool.chosen) / len(t.counts)
 	at, count := (n*t.conv.filters+k)*area, int(t.counts[n*t.conv.filters+k])
 	return t.values[at:][:count], t.offsets[at:][:count]
 }
@@ -116,9 +133,9 @@ func (t *throughPool) input(n int) []float32 {
 
 // collect makes the lists of sample n and sums them up for the biases.
 func (t *throughPool) collect(n int) {
-	y, dy := t.pool.out.values(n), t.pool.out.grads(n)
+	y, dy := t.conv.pool.out.values(n), t.conv.pool.out.grads(n)
 	area := len(y) / t.conv.filters
-	chosen := t.pool.chosen[n*len(y):][:len(y)]
+	chosen := t.conv.pool.chosen[n*len(y):][:len(y)]
 	for k := range t.conv.filters {
 		at := (n*t.conv.filters + k) * area
 		values, offsets := t.values[at:][:area], t.offsets[at:][:area]
@@ -134,7 +151,9 @@ func (t *throughPool) collect(n int) {
 			count++
 		}
 		t.counts[n*t.conv.filters+k] = int32(count)
-		t.conv.sums[n*t.conv.filters+k] = sum
+		if t.conv.sums != nil {
+			t.conv.sums[n*t.conv.filters+k] = sum
+		}
 	}
 }
 
@@ -151,7 +170,7 @@ func (t *throughPool) arrange(_ *worker, k int) {
 	}
 }
 
-// backward computes the gradient by the input of sample n.
+// backward computes the gradient of the input of sample n.
 func (t *throughPool) backward(w *worker, n int) {
 	image := t.inputs[w.id]
 	clear(image)
@@ -162,33 +181,39 @@ func (t *throughPool) backward(w *worker, n int) {
 			t.kernels.Add(plane, t.filter(t.weights, k)[b*t.patch():][:t.patch()], values, offsets, t.pitch)
 		}
 	}
-	to, s := t.conv.in.grads(n), t.conv.source
-	if !t.wide {
-		t.conv.layout.read(w, to, image)
-		return
-	}
-	for c := range s.channels {
-		plane := image[c*t.plane+s.top*t.pitch+s.left:]
-		for h := range s.height {
-			copy(to[(c*s.height+h)*s.width:][:s.width], plane[h*t.pitch:])
+	in, s := t.conv.in, t.conv.source
+	to := in.grads(n)
+	switch {
+	case t.wide:
+		for c := range s.channels {
+			plane := image[c*t.plane+s.top*t.pitch+s.left:]
+			for h := range s.height {
+				in.collect(w, to[(c*s.height+h)*s.width:][:s.width], plane[h*t.pitch:][:s.width])
+			}
 		}
+	case in.adds:
+		dx := w.spare[:in.size]
+		t.conv.layout.read(w, dx, image)
+		w.kernel.Add(to, dx)
+	default:
+		t.conv.layout.read(w, to, image)
 	}
 }
 
-// finish computes the gradient by the weights.
+// finish computes the gradient of the weights.
 func (t *throughPool) finish() {
-	t.groups = t.groupsOf(t.conv.pass.Len())
-	t.conv.workers.do(t.groups*t.tasks(), t.sumTask)
+	t.parts = t.partsOf(t.conv.pass.Len())
+	t.conv.workers.do(t.parts*t.tasks(), t.sumTask)
 	t.conv.workers.do(t.conv.filters, t.reduceTask)
 }
 
-// sum adds up some filters' patches over a group of samples.
+// sum adds up some filters' patches over a part of the mini-batch.
 func (t *throughPool) sum(_ *worker, task int) {
-	group, first := task/t.tasks(), task%t.tasks()*filtersATime
+	part, first := task/t.tasks(), task%t.tasks()*filtersATime
 	end := min(first+filtersATime, t.conv.filters)
-	sums := t.sums[group*len(t.weights):][:len(t.weights)]
+	sums := t.sums[part*len(t.weights):][:len(t.weights)]
 	clear(sums[first*t.blocks*t.patch() : end*t.blocks*t.patch()])
-	for n := group * t.conv.pass.Len() / t.groups; n < (group+1)*t.conv.pass.Len()/t.groups; n++ {
+	for n := part * t.conv.pass.Len() / t.parts; n < (part+1)*t.conv.pass.Len()/t.parts; n++ {
 		image := t.input(n)
 		for b := range t.blocks {
 			plane := image[b*t.plane:]
@@ -200,11 +225,11 @@ func (t *throughPool) sum(_ *worker, task int) {
 	}
 }
 
-// reduce adds up the groups' sums for filter k.
+// reduce adds up the parts' sums for filter k.
 func (t *throughPool) reduce(w *worker, k int) {
 	all, g := t.filter(t.sums, k), t.window
-	for group := 1; group < t.groups; group++ {
-		w.kernel.Add(all, t.filter(t.sums[group*len(t.weights):], k))
+	for part := 1; part < t.parts; part++ {
+		w.kernel.Add(all, t.filter(t.sums[part*len(t.weights):], k))
 	}
 	to := t.conv.weight.grad[k*t.conv.channels*t.conv.kernelArea:]
 	for c := range t.conv.channels {

@@ -1,34 +1,37 @@
 package cpu
 
 import (
+	"fmt"
+
 	"github.com/gputrain/gputrain/net"
 	"gorgonia.org/tensor"
 )
 
 // Trace runs a step on the batch up to the update, or an evaluation, and copies
-// what is in memory after it. A ReLU behind a convolution or a dense layer is
-// one with it: the layer's output and the gradient by the ReLU's output never
+// what is in memory after it. A ReLU that is computed with the layer before it is
+// one with it: that layer's own output and the gradient of the ReLU's output never
 // exist.
 func (p *program) Trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
 	if err := p.check(b, p.options.Batch); err != nil {
 		return nil, err
 	}
+	if p.parts > 0 {
+		return nil, fmt.Errorf("%w: an update is due before a trace", net.ErrUnfinished)
+	}
 	training := mode == net.Training
 	p.tracing = true
 	defer func() { p.tracing = false }()
-	p.forward(b, training, true, true)
+	p.forward(pass{Batch: b, share: net.Whole(b.Len()), training: training, frozen: true}, true)
 	if training {
-		// Unlike a step, go down to the first layer's output.
-		p.backward(1)
+		p.backward()
 	}
-	var m net.Metrics
-	p.loss.add(&m)
+	m := p.loss.metrics()
 	t := &net.Trace{
 		Loss: m.MeanLoss(), Hits: m.Hits,
 		Probabilities: tensorOf(p.loss.probabilities[:b.Len()*p.plan.Classes], b.Len(), p.plan.Classes),
 	}
-	for i, l := range p.plan.Layers {
-		t.Layers = append(t.Layers, p.layerTrace(l.Out, p.views[i], b.Len(), training))
+	for i, node := range p.plan.Nodes {
+		t.Layers = append(t.Layers, p.layerTrace(node.Out, p.views[i], b.Len(), training))
 	}
 	if training {
 		for _, q := range p.params {

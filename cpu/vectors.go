@@ -55,7 +55,7 @@ func (v vectorImage) read(w *worker, x, image []float32) {
 }
 
 // vectorOutputs are a sample's outputs of a convolution while its positions are
-// still vectors of filters: until 2x2 max pooling, where it follows, is done.
+// still vectors of filters: until 2x2 max pooling, where it belongs to it, is done.
 type vectorOutputs struct {
 	conv     *conv
 	lanes    int

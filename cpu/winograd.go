@@ -46,9 +46,9 @@ type winograd struct {
 const mostTiles = 32
 
 // newWinograd returns nil where there is no kernel, or it would be no faster.
-func newWinograd(op *conv, l net.PlannedLayer) *winograd {
-	ks, window := op.workers.all[0].kernel, l.Window
-	if window.KernelH != window.KernelW || window.StrideH != 1 || window.StrideW != 1 || window.DilationH != 1 || window.DilationW != 1 {
+func newWinograd(op *conv, node net.Node) *winograd {
+	ks, window := op.workers.all[0].kernel, node.Window
+	if op.groups != 1 || window.KernelH != window.KernelW || window.StrideH != 1 || window.StrideW != 1 || window.DilationH != 1 || window.DilationW != 1 {
 		return nil
 	}
 	g := &winograd{conv: op, kernel: ks.Winograd(window.KernelW), window: window, vectors: min(2, ks.Vectors)}

@@ -18,6 +18,7 @@ type worker struct {
 	panel  []float32 // a packed panel, see multiply
 	tile   []float32 // a tile of a panel that is not full
 	room   []float32 // an image of vectors, see reserve
+	spare  []float32 // a gradient that is added to another, see reserveSpare
 	wake   chan struct{}
 }
 
@@ -59,6 +60,15 @@ func (ws *workers) reserve(n int) {
 	for _, w := range ws.all {
 		if len(w.room) < n {
 			w.room = make([]float32, n)
+		}
+	}
+}
+
+// reserveSpare makes each worker's spare room at least n values.
+func (ws *workers) reserveSpare(n int) {
+	for _, w := range ws.all {
+		if len(w.spare) < n {
+			w.spare = make([]float32, n)
 		}
 	}
 }

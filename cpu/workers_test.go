@@ -24,7 +24,7 @@ func TestPiecesForManyThreads(t *testing.T) {
 	for _, tier := range cpufeat.Available() {
 		t.Run(tier.String(), func(t *testing.T) {
 			d := open(tier, 1)(t).(*device)
-			p, err := d.Compile(net.Model("tutorial"), net.Options{Batch: batch, Optimizer: net.AdamDefault(1e-4)})
+			p, err := d.Compile(net.BuiltIn("tutorial"), net.Options{Batch: batch, Optimizer: net.AdamDefault(1e-4)})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -22,7 +22,7 @@ func Example() {
 	}
 	defer device.Close()
 
-	program, err := device.Compile(net.Model("tutorial"), net.Options{Batch: 50, Optimizer: net.AdamDefault(1e-4), Seed: 1})
+	program, err := device.Compile(net.BuiltIn("tutorial"), net.Options{Batch: 50, Optimizer: net.AdamDefault(1e-4), Seed: 1})
 	if err != nil {
 		log.Fatal(err)
 	}

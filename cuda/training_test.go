@@ -90,7 +90,7 @@ func TestTutorialLosses(t *testing.T) {
 	const batch, steps = 8, 20
 	data := digits(t, 2*batch) // two mini-batches in turn: few, so that the network learns them within these steps
 	options := net.Options{Batch: batch, Optimizer: net.AdamDefault(1e-5), Seed: 1}
-	want := losses(t, reference.New(), net.Model("tutorial"), options, data, steps)
+	want := losses(t, reference.New(), net.BuiltIn("tutorial"), options, data, steps)
 	t.Logf("losses: %.4f", want)
 	if first, last := want[1], want[steps-1]; last > 0.8*first {
 		t.Errorf("the reference learns nothing: the second mini-batch's loss is %.3f at first and %.3f at last", first, last)
@@ -105,7 +105,7 @@ func TestTutorialLosses(t *testing.T) {
 		if m.Seed()%2 == 0 && !long() {
 			want = want[:4] // another schedule, for as long as there is time for it
 		}
-		got := losses(t, d, net.Model("tutorial"), options, data, len(want))
+		got := losses(t, d, net.BuiltIn("tutorial"), options, data, len(want))
 		tolerance := approx.Tolerance{Rel: 1e-5}
 		t.Logf("losses: %v", approx.Compare(got, want, tolerance))
 		approx.Check(t, "losses", got, want, tolerance)
@@ -326,7 +326,7 @@ func TestStepIsOneGraphLaunch(t *testing.T) {
 			t.Errorf("Close: %v", err)
 		}
 	}()
-	p, err := d.Compile(net.Model("tutorial"), net.Options{Batch: batch, Optimizer: net.AdamDefault(1e-4), Seed: 1})
+	p, err := d.Compile(net.BuiltIn("tutorial"), net.Options{Batch: batch, Optimizer: net.AdamDefault(1e-4), Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

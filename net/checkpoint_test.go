@@ -134,7 +134,7 @@ func TestCheckpointFormat(t *testing.T) {
 func TestTutorialInJSON(t *testing.T) {
 	const golden = "testdata/tutorial.json"
 	if *update {
-		b, err := json.MarshalIndent(Model("tutorial"), "", "  ")
+		b, err := json.MarshalIndent(BuiltIn("tutorial"), "", "  ")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -146,7 +146,7 @@ func TestTutorialInJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !reflect.DeepEqual(n, Model("tutorial")) {
+	if !reflect.DeepEqual(n, BuiltIn("tutorial")) {
 		t.Errorf("%s is another network", golden)
 	}
 }

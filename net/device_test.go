@@ -18,7 +18,7 @@ func TestStateCheck(t *testing.T) {
 		return tensor.New(tensor.WithShape(dims...), tensor.Of(tensor.Float32))
 	}
 	fresh := func() State {
-		s := InitialState(plan, 1)
+		s := InitialState(plan, 1, nil)
 		for _, q := range plan.Trained() {
 			s.Optimizer[q.Name+".m"], s.Optimizer[q.Name+".v"] = zeros(q.Dims...), zeros(q.Dims...)
 		}

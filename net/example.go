@@ -41,7 +41,7 @@ func named(l Layer, name string, from From) Layer {
 	if err == nil {
 		b, err = json.Marshal(fields)
 	}
-	copied, err2 := unmarshalLayer(b)
+	copied, err2 := unmarshalLayer(0, b)
 	if err != nil || err2 != nil {
 		panic(fmt.Sprintf("BUG: copying a layer of kind %s: %v, %v", l.Kind(), err, err2))
 	}

@@ -29,7 +29,7 @@ func ExampleParseNetwork() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for _, l := range plan.Layers {
+	for _, l := range plan.Nodes {
 		fmt.Printf("%-9s %-12v -> %-12v %6d weights\n", l.Name, l.In, l.Out, l.Weights())
 	}
 
@@ -89,11 +89,11 @@ func ExampleTrain() {
 		data.Labels = append(data.Labels, int32(i%10/5)) // x < 0, or not
 	}
 	cfg := net.Config{
-		Network: &net.Network{Input: data.Shape, Layers: []net.Layer{&net.Dense{Units: 2}}},
-		Recipe:  net.Recipe{Epochs: 5, Batch: 10, Optimizer: net.SGDDefault(0.1), Seed: 1},
-		Train:   data,
+		Recipe: net.Recipe{Epochs: 5, Batch: 10, Optimizer: net.SGDDefault(0.1), Seed: 1},
+		Train:  data,
 	}
-	prog, err := reference.New().Compile(cfg.Network, cfg.Options())
+	n := &net.Network{Input: data.Shape, Layers: []net.Layer{&net.Dense{Units: 2}}}
+	prog, err := reference.New().Compile(n, cfg.Options())
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -128,12 +128,12 @@ func ExampleObserver() {
 		Labels: []int32{0, 0, 0, 1, 1, 1},
 	}
 	cfg := net.Config{
-		Network:   &net.Network{Input: data.Shape, Layers: []net.Layer{&net.Dense{Units: 2}}},
 		Recipe:    net.Recipe{Epochs: 100, Batch: 2, Optimizer: net.SGDDefault(0.1), Seed: 5},
 		Train:     data,
 		Observers: []net.Observer{watch},
 	}
-	prog, err := reference.New().Compile(cfg.Network, cfg.Options())
+	n := &net.Network{Input: data.Shape, Layers: []net.Layer{&net.Dense{Units: 2}}}
+	prog, err := reference.New().Compile(n, cfg.Options())
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 func FuzzParseNetwork(f *testing.F) {
-	for _, n := range append(Models(), everyLayer()) {
+	for _, n := range append(builtIn(), everyLayer(), branches()) {
 		b, err := json.Marshal(n)
 		if err != nil {
 			f.Fatal(err)

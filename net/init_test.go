@@ -39,7 +39,7 @@ func TestInitialDistributions(t *testing.T) {
 	} {
 		p := Param{Dims: []int{n}, Init: c.init, FanIn: 50, FanOut: 100}
 		values := make([]float32, n)
-		p.fill(values, newStream(3, ForInit, 0))
+		p.fill(values, newStream(3, ForInit, 0), nil, Window{})
 		mean, deviation, reach := moments(values)
 		// Five standard errors: of the mean deviation/sqrt(n), of the deviation at
 		// most deviation/sqrt(2n).
@@ -57,7 +57,7 @@ func TestInitialState(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st := InitialState(plan, 1)
+	st := InitialState(plan, 1, nil)
 	if err := st.Check(plan, AdamDefault(1)); err != nil {
 		t.Error(err)
 	}
@@ -72,7 +72,7 @@ func TestInitialState(t *testing.T) {
 			}
 		}
 	}
-	values := func(seed uint64, name string) []float32 { return InitialState(plan, seed).Params[name].Float32s() }
+	values := func(seed uint64, name string) []float32 { return InitialState(plan, seed, nil).Params[name].Float32s() }
 	if !slices.Equal(values(1, "first.weight"), values(1, "first.weight")) {
 		t.Error("one seed gives different values")
 	}
@@ -84,7 +84,7 @@ func TestInitialState(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	twins := InitialState(mlp, 1).Params
+	twins := InitialState(mlp, 1, nil).Params
 	if slices.Equal(twins["dense1.weight"].Float32s(), twins["dense2.weight"].Float32s()) {
 		t.Error("two parameters have the same values")
 	}
@@ -101,10 +101,13 @@ func TestInitializerRefusals(t *testing.T) {
 		{Initializer{Method: Constant, Value: math.NaN()}, "constant must be finite"},
 		{Initializer{Method: Constant, Value: 1e39}, "constant must be finite and fit a float32"},
 		{truncated(3e38), "fit a float32 twice"},
-		{Initializer{Method: "zeros"}, `unknown method "zeros"`},
+		{Initializer{Method: "magic"}, `unknown method "magic"`},
+		{Initializer{Method: Orthogonal}, "orthogonal is for weights"},
+		{Initializer{Method: Identity}, "identity is for weights"},
+		{Initializer{Method: Whitening}, "weights of a convolution"},
 		{Initializer{}, "unknown method"},
 	} {
-		if err := c.in.check(); err == nil || !strings.Contains(err.Error(), c.want) {
+		if err := (Param{Init: c.in, Dims: []int{4}}).checkInit(); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: error %v, want %q", c.in, err, c.want)
 		}
 	}

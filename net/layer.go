@@ -568,44 +568,50 @@ func marshalLayer(l Layer) ([]byte, error) {
 	return append([]byte(head+","), fields[1:]...), nil
 }
 
-// unmarshalLayer reads what marshalLayer writes. A number 0 that would be taken
+// unmarshalLayer reads what marshalLayer writes, for layer i of a network. A number 0 that would be taken
 // for "the default" is refused.
-func unmarshalLayer(raw []byte) (Layer, error) {
+func unmarshalLayer(i int, raw []byte) (Layer, error) {
+	fail := func(kind string, err error) (Layer, error) {
+		if kind != "" {
+			kind = " (" + kind + ")"
+		}
+		return nil, fmt.Errorf("layer %d%s: %w", i, kind, err)
+	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &fields); err != nil {
-		return nil, err
+		return fail("", err)
 	}
 	var head struct {
 		Type string `json:"type"`
 	}
 	if err := json.Unmarshal(raw, &head); err != nil {
-		return nil, err
+		return fail("", err)
 	}
 	kind, ok := KindNamed(head.Type)
 	if !ok {
-		return nil, fmt.Errorf("unknown type %q (want %s)", head.Type, kindNames())
+		return fail("", fmt.Errorf("unknown type %q (want %s)", head.Type, kindNames()))
 	}
 	l := kind.New()
 	delete(fields, "type")
 	rest, err := json.Marshal(fields)
 	if err != nil {
-		return nil, err
+		return fail(head.Type, err)
 	}
 	if err := strictUnmarshal(rest, l); err != nil {
-		return nil, fmt.Errorf("(%s): %w", head.Type, err)
+		return fail(head.Type, err)
 	}
 	written, err := json.Marshal(l)
 	if err != nil {
-		return nil, err
+		return fail(head.Type, err)
 	}
 	var kept map[string]json.RawMessage
 	if err := json.Unmarshal(written, &kept); err != nil {
-		return nil, err
+		return fail(head.Type, err)
 	}
 	for name, value := range fields {
 		var number float64
 		if _, ok := kept[name]; !ok && json.Unmarshal(value, &number) == nil && string(value) != "null" {
-			return nil, fmt.Errorf("(%s): %s must not be %s: leave it out for the default", head.Type, name, value)
+			return fail(head.Type, fmt.Errorf("%s must not be %s: leave it out for the default", name, value))
 		}
 	}
 	return l, nil

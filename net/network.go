@@ -42,6 +42,8 @@ func (e *LayerError) Error() string {
 			fmt.Fprintf(&b, ", %s %v", e.From[i], in)
 		case len(e.In) > 1:
 			fmt.Fprintf(&b, "; inputs %s %v", e.From[i], in)
+		case e.From[i] == inputName:
+			fmt.Fprintf(&b, "; input %v", in)
 		default:
 			fmt.Fprintf(&b, "; input %s %v", e.From[i], in)
 		}
@@ -401,9 +403,9 @@ func (n *Network) UnmarshalJSON(b []byte) error {
 	}
 	out := Network{Name: in.Name, Input: in.Input}
 	for i, raw := range in.Layers {
-		l, err := unmarshalLayer(raw)
+		l, err := unmarshalLayer(i, raw)
 		if err != nil {
-			return fmt.Errorf("layer %d: %w", i, err)
+			return err
 		}
 		out.Layers = append(out.Layers, l)
 	}

@@ -17,8 +17,8 @@ func everyLayer() *Network {
 			Name: "first", Filters: 4, Kernel: Pair{3, 5}, Stride: Pair{2, 1}, Dilation: Pair{1, 2}, Padding: Pad(1, 2, 3, 4),
 			NoBias: true, WeightInit: Initializer{Method: TruncatedNormal, Sigma: 0.5},
 		},
-		&BatchNorm{Name: "norm", Momentum: 0.2, Epsilon: 1e-3},
-		&Activation{Name: "leaky", Func: LeakyReLU, Slope: 0.3},
+		&BatchNorm{Name: "norm", Momentum: new(0.2), Epsilon: 1e-3},
+		&Activation{Name: "leaky", Func: LeakyReLU, Slope: new(0.3)},
 		&Pool{Name: "mean", Mode: MeanPool, Kernel: Pair{2, 3}, Stride: Pair{1, 2}, Padding: PadSame},
 		&Dropout{Name: "drop", Rate: 0.25},
 		&Conv{Filters: 2, Kernel: Square(3), BiasInit: Initializer{Method: Constant, Value: 0.5}},
@@ -35,7 +35,7 @@ func everyLayer() *Network {
 }
 
 func TestNetworkJSONRoundTrip(t *testing.T) {
-	for _, n := range append(Models(), everyLayer()) {
+	for _, n := range append(builtIn(), everyLayer(), branches()) {
 		b, err := json.Marshal(n)
 		if err != nil {
 			t.Fatal(err)
@@ -111,27 +111,45 @@ func TestWrongNetworksNameLayerAndShapes(t *testing.T) {
 		want   []string // all of them in the message
 	}{
 		{"kernel too large", image, []Layer{&Pool{Kernel: Square(14)}, &Conv{Name: "big", Filters: 1, Kernel: Square(5)}},
-			[]string{"layer 1 (big)", "a kernel that spans 5 rows does not fit 2", "input 1 x 2 x 2", "no output shape"}},
+			[]string{"layer 1 (big)", "a kernel that spans 5 rows does not fit 2", "; input pool1 1 x 2 x 2", "no output shape"}},
 		{"dense on an image", image, []Layer{&Activation{Func: ReLU}, ten},
-			[]string{"layer 1 (dense1)", "put a flatten layer before it", "input 1 x 28 x 28", "no output shape"}},
+			[]string{"layer 1 (dense1)", "put a flatten layer before it", "; input relu1 1 x 28 x 28", "no output shape"}},
 		{"image as logits", image, []Layer{&Conv{Filters: 4, Kernel: Square(3)}},
-			[]string{"layer 0 (conv1)", "flat vector of at least 2 logits", "input 1 x 28 x 28", "output 4 x 26 x 26"}},
+			[]string{"layer 0 (conv1)", "flat vector of at least 2 logits", "; input 1 x 28 x 28", "output 4 x 26 x 26"}},
 		{"one logit", image, []Layer{flat, &Dense{Units: 1}},
-			[]string{"layer 1 (dense1)", "at least 2 logits", "input 784", "output 1"}},
+			[]string{"layer 1 (dense1)", "at least 2 logits", "; input flatten1 784", "output 1"}},
 		{"no filters", image, []Layer{&Conv{Kernel: Square(3)}}, []string{"layer 0 (conv1)", "filters must be at least 1, got 0"}},
 		{"no units", image, []Layer{flat, &Dense{}}, []string{"layer 1 (dense1)", "units must be at least 1, got 0"}},
 		{"no kernel", image, []Layer{&Pool{}}, []string{"layer 0 (pool1)", "kernel must be from 1", "got 0x0"}},
 		{"pooling mode", image, []Layer{&Pool{Mode: "median", Kernel: Square(2)}}, []string{`unknown pooling mode "median"`}},
 		{"activation", image, []Layer{&Activation{Func: "swish"}}, []string{"layer 0 (swish1)", `unknown activation "swish"`}},
-		{"slope", image, []Layer{&Activation{Func: LeakyReLU, Slope: 2}}, []string{"slope must be from 0 to 1, got 2"}},
+		{"slope", image, []Layer{&Activation{Func: LeakyReLU, Slope: new(2.0)}}, []string{"slope must be from 0 to 1, got 2"}},
 		{"dropout of all", image, []Layer{&Dropout{Rate: 1}}, []string{"layer 0 (dropout1)", "less than 1, got 1"}},
-		{"momentum", image, []Layer{&BatchNorm{Momentum: 1.5}}, []string{"layer 0 (batchnorm1)", "momentum"}},
-		{"epsilon", image, []Layer{&BatchNorm{Epsilon: -1}}, []string{"epsilon must be at least 0, got -1"}},
+		{"momentum", image, []Layer{&BatchNorm{Momentum: new(1.5)}}, []string{"layer 0 (batchnorm1)", "momentum"}},
+		{"epsilon", image, []Layer{&BatchNorm{Epsilon: -1}}, []string{"epsilon must be above 0, got -1"}},
 		{"nil layer", image, []Layer{flat, nil}, []string{"layer 1 (nil)"}},
 		{"same name", image, []Layer{&Flatten{Name: "x"}, &Dense{Name: "x", Units: 3}}, []string{"layer 1 (x)", "layer 0 has the same name"}},
+		{"inputs that differ", image, []Layer{&Conv{Name: "a", Filters: 2, Kernel: Square(3)}, &Pool{Name: "b", Kernel: Square(2)}, &Add{From: From{"a", "b"}}},
+			[]string{"layer 2 (add1)", "must have one shape", "inputs a 2 x 26 x 26, b 2 x 13 x 13"}},
+		{"rows that differ", image, []Layer{&Conv{Name: "a", Filters: 2, Kernel: Square(3)}, &Concat{From: From{"a", "input"}}},
+			[]string{"layer 1 (concat1)", "the same rows", "inputs a 2 x 26 x 26, input 1 x 28 x 28"}},
+		{"a gate of other channels", image, []Layer{&Conv{Name: "a", Filters: 2, Kernel: Square(3)}, &Pool{Name: "g", Mode: MeanPool, Global: true, From: From{"input"}}, &Multiply{From: From{"a", "g"}}},
+			[]string{"layer 2 (multiply1)", "a gate of 2", "g 1, no"}},
+		{"one input", image, []Layer{&Add{}}, []string{"layer 0 (add1)", "name its 2 inputs"}},
+		{"one named input", image, []Layer{&Add{From: From{"input"}}}, []string{"layer 0 (add1)", "at least 2 inputs, got 1"}},
+		{"two inputs", image, []Layer{&Flatten{From: From{"input", "input"}}}, []string{"layer 0 (flatten1)", "takes 1, not 2"}},
+		{"a later layer", image, []Layer{&Flatten{From: From{"x"}}, &Dense{Name: "x", Units: 2}}, []string{"layer 0 (flatten1)", `no layer before it is named "x"`}},
+		{"an output that nobody takes", image, []Layer{flat, &Dense{Units: 3, From: From{"flatten1"}}, &Dense{Units: 2, From: From{"flatten1"}}}, []string{"layer 1 (dense1)", "no layer takes its output"}},
+		{"groups", image, []Layer{&Conv{Filters: 4, Kernel: Square(3), Groups: 2}}, []string{"groups must divide the 1 input channels and the 4 filters, got 2"}},
+		{"a kernel of global pooling", image, []Layer{&Pool{Global: true, Kernel: Square(2)}}, []string{"takes no kernel"}},
+		{"factor", image, []Layer{&Scale{}}, []string{"layer 0 (scale1)", "other than 0"}},
+		{"a slope of ReLU", image, []Layer{&Activation{Func: ReLU, Slope: new(0.1)}}, []string{"relu has no slope"}},
+		{"frozen nothing", image, []Layer{&Conv{Filters: 4, Kernel: Square(3), NoBias: true, Frozen: Frozen{Roles: []Role{Bias}}}}, []string{"frozen: it has no bias to train"}},
+		{"whitening inside", image, []Layer{&Activation{Func: ReLU}, &Conv{Filters: 4, Kernel: Square(3), WeightInit: Initializer{Method: Whitening}}}, []string{"on the network's input"}},
+		{"too much whitening", image, []Layer{&Conv{Filters: 20, Kernel: Square(3), WeightInit: Initializer{Method: Whitening}}}, []string{"at most 18, got 20"}},
 		{"a name with a dot", image, []Layer{&Flatten{Name: "a.b"}}, []string{`name "a.b": use letters`}},
 		{"sigma", image, []Layer{flat, &Dense{Units: 2, WeightInit: Initializer{Method: TruncatedNormal}}}, []string{"layer 1 (dense1)", "weight", "sigma"}},
-		{"initialiser", image, []Layer{flat, &Dense{Units: 2, BiasInit: Initializer{Method: "ones"}}}, []string{"bias", `unknown method "ones"`}},
+		{"initialiser", image, []Layer{flat, &Dense{Units: 2, BiasInit: Initializer{Method: "two"}}}, []string{"bias", `unknown method "two"`}},
 		{"no input", Shape{}, []Layer{flat, ten}, []string{"input shape", "at least 1, got 0 x 0 x 0"}},
 		{"input too large", Shape{1 << 16, 1 << 16, 1}, []Layer{flat, ten}, []string{"input shape", "more than 2147483647 values"}},
 		{"input that overflows", Shape{1 << 62, 1 << 62, 1 << 62}, []Layer{flat, ten}, []string{"input shape", "more than"}},
@@ -160,7 +178,7 @@ func TestWrongNetworksNameLayerAndShapes(t *testing.T) {
 }
 
 func TestTutorialPlan(t *testing.T) {
-	plan, err := Model("tutorial").Plan()
+	plan, err := BuiltIn("tutorial").Plan()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +202,7 @@ func TestTutorialPlan(t *testing.T) {
 		{"dense2", "10", 10_000 + 10, 10_000},
 	}
 	var got []row
-	for _, l := range plan.Layers {
+	for _, l := range plan.Nodes {
 		got = append(got, row{l.Name, l.Out.String(), l.Weights(), l.MulAdds()})
 	}
 	if !slices.Equal(got, want) {
@@ -195,26 +213,166 @@ func TestTutorialPlan(t *testing.T) {
 	}
 }
 
+// builtIn returns all built-in models' networks.
+func builtIn() []*Network {
+	var all []*Network
+	for _, m := range Models() {
+		all = append(all, m.Network())
+	}
+	return all
+}
+
+// TestModels holds the models to the numbers of parameters that their papers' and
+// frameworks' networks have.
 func TestModels(t *testing.T) {
-	want := map[string]int{"tutorial": 3_199_106, "lenet5": 61_706, "mlp": 784*300 + 300 + 3000 + 10}
+	want := map[string]int{
+		"tutorial": 3_199_106, "lenet5": 61_706, "mlp": 784*300 + 300 + 3000 + 10,
+		"resnet20": 272_474, "resnet56": 855_770, "resnet18": 11_689_512, "resnet50": 25_557_032,
+		"vgg11": 132_868_840, "vgg16": 138_365_992, "mobilenetv2": 3_504_872, "squeezenet": 1_235_496, "densenet121": 7_978_856,
+		"airbench94": 1_972_792, "airbench95": 4_606_520, "airbench96": 9_918_776,
+	}
 	if Models()[0].Name != "tutorial" || len(Models()) != len(want) {
 		t.Errorf("models are %v", Models())
 	}
-	for name, weights := range want {
-		plan, err := Model(name).Plan()
+	for _, m := range Models() {
+		n, err := m.Build(m.Input, m.Classes)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if plan.Weights() != weights {
-			t.Errorf("%s has %d weights, want %d", name, plan.Weights(), weights)
+		plan, err := n.Plan()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if plan.Parameters() != want[m.Name] || plan.Classes != m.Classes {
+			t.Errorf("%s has %d parameters and %d classes, want %d and %d", m.Name, plan.Parameters(), plan.Classes, want[m.Name], m.Classes)
+		}
+		other, err := m.Build(Shape{4, 96, 80}, 7)
+		if err != nil {
+			t.Error(err)
+		} else if plan, err := other.Plan(); err != nil || plan.Classes != 7 {
+			t.Errorf("%s for 7 classes: %v", m.Name, err)
 		}
 	}
-	if Model("resnet") != nil {
+	if _, ok := ModelNamed("resnet"); ok || BuiltIn("resnet") != nil {
 		t.Error("a model of no known name")
 	}
-	Models()[0].Layers[0] = nil
-	if Models()[0].Layers[0] == nil {
+	if m, _ := ModelNamed("densenet121"); m.Name == "" {
+		t.Error("densenet121 is not found")
+	} else if _, err := m.Build(Shape{1, 4, 4}, 10); err == nil || !strings.Contains(err.Error(), "model densenet121 for images of 1 x 4 x 4") {
+		t.Errorf("too small an image: %v", err)
+	}
+	one := BuiltIn("mlp")
+	one.Layers[0] = nil
+	if BuiltIn("mlp").Layers[0] == nil {
 		t.Error("copies share their layers")
+	}
+}
+
+// branches has what a chain has not.
+func branches() *Network {
+	return &Network{Name: "branches", Input: Shape{2, 8, 8}, Layers: []Layer{
+		&Conv{Name: "stem", Filters: 4, Kernel: Square(3), Padding: PadSame, Groups: 2, Frozen: Frozen{All: true}},
+		&BatchNorm{Name: "bn", Momentum: new(0.0), Frozen: Frozen{Roles: []Role{Weight}}},
+		&Pool{Name: "gate", Mode: MaxPool, Global: true, From: From{"stem"}},
+		&Add{Name: "sum", From: From{"bn", "stem", "bn"}},
+		&Multiply{Name: "gated", From: From{"sum", "gate"}},
+		&Concat{Name: "both", From: From{"gated", "input"}},
+		&Activation{Name: "elu", Func: ELU, Alpha: new(0.5)},
+		&Pool{Name: "all", Mode: MeanPool, Global: true},
+		&Dense{Name: "fc", Units: 3, WeightInit: Initializer{Method: Orthogonal}, BiasInit: Initializer{Method: Ones}},
+		&Scale{Name: "logits", Factor: 0.25},
+	}}
+}
+
+// TestGraph follows inputs, uses, shapes and what learns.
+func TestGraph(t *testing.T) {
+	plan, err := branches().Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	type row struct {
+		name         string
+		inputs, uses []int
+		out          string
+		flat, learns bool
+	}
+	want := []row{
+		{"stem", []int{-1}, []int{1, 2, 3}, "4 x 8 x 8", false, false},
+		{"bn", []int{0}, []int{3, 3}, "4 x 8 x 8", false, true},
+		{"gate", []int{0}, []int{4}, "4", false, false},
+		{"sum", []int{1, 0, 1}, []int{4}, "4 x 8 x 8", false, true},
+		{"gated", []int{3, 2}, []int{5}, "4 x 8 x 8", false, true},
+		{"both", []int{4, -1}, []int{6}, "6 x 8 x 8", false, true},
+		{"elu", []int{5}, []int{7}, "6 x 8 x 8", false, true},
+		{"all", []int{6}, []int{8}, "6", false, true},
+		{"fc", []int{7}, []int{9}, "3", true, true},
+		{"logits", []int{8}, nil, "3", true, true},
+	}
+	for i, w := range want {
+		n := plan.Nodes[i]
+		if got := (row{n.Name, n.Inputs, n.Uses, n.Out.String(), n.Flat, n.Learns}); !reflect.DeepEqual(got, w) {
+			t.Errorf("node %d is %v, want %v", i, got, w)
+		}
+	}
+	if got := plan.Nodes[0].Params[0]; !slices.Equal(got.Dims, []int{4, 1, 3, 3}) || got.FanIn != 9 || got.FanOut != 18 {
+		t.Errorf("the grouped convolution's weight: %+v", got)
+	}
+	var trained []string
+	for _, p := range plan.Trained() {
+		trained = append(trained, p.Name)
+	}
+	if want := []string{"bn.bias", "fc.weight", "fc.bias"}; !slices.Equal(trained, want) {
+		t.Errorf("trained are %v, want %v", trained, want)
+	}
+	if plan.Parameters() != 36+4+8+18+3 || plan.Weights() != 4+18+3 || plan.MulAdds() != 22*22*4+18 {
+		t.Errorf("%d parameters, %d weights, %d multiply-adds", plan.Parameters(), plan.Weights(), plan.MulAdds())
+	}
+}
+
+// TestZerosAreObeyedOrRefused: a number 0 in JSON never stands for a default.
+func TestZerosAreObeyedOrRefused(t *testing.T) {
+	network := func(layer string) string {
+		return `{"input":{"channels":2,"height":8,"width":8},"layers":[` + layer + `,{"type":"flatten"},{"type":"dense","units":2}]}`
+	}
+	for _, layer := range []string{
+		`{"type":"conv","filters":2,"kernel":0}`, `{"type":"conv","filters":2,"kernel":[3,0]}`, `{"type":"conv","filters":2,"kernel":3,"stride":0}`,
+		`{"type":"conv","filters":2,"kernel":3,"dilation":0}`, `{"type":"conv","filters":2,"kernel":3,"groups":0}`, `{"type":"conv","filters":0,"kernel":3}`,
+		`{"type":"pool","kernel":0}`, `{"type":"pool","kernel":2,"stride":0}`, `{"type":"batchnorm","epsilon":0}`, `{"type":"scale","factor":0}`,
+		`{"type":"activation","func":"tanh","slope":0}`,
+	} {
+		if _, err := ParseNetwork(strings.NewReader(network(layer))); err == nil || !strings.Contains(err.Error(), "layer 0 (") {
+			t.Errorf("%s: error %v", layer, err)
+		}
+	}
+	n, err := ParseNetwork(strings.NewReader(network(`{"type":"activation","func":"leaky_relu","slope":0},{"type":"batchnorm","momentum":0},{"type":"activation","func":"elu","alpha":0},{"type":"dropout","rate":0}`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := n.Layers[0].(*Activation).Parameter(); got != 0 {
+		t.Errorf("slope %v, want 0", got)
+	}
+	if got, _ := n.Layers[1].(*BatchNorm).Settings(); got != 0 {
+		t.Errorf("momentum %v, want 0", got)
+	}
+	if got := n.Layers[2].(*Activation).Parameter(); got != 0 {
+		t.Errorf("alpha %v, want 0", got)
+	}
+}
+
+// TestKinds plans the examples of every kind.
+func TestKinds(t *testing.T) {
+	for _, k := range Kinds() {
+		if k.Name == "" || k.Title == "" || k.Summary == "" || k.New().Kind() != k.Name || len(k.Examples) == 0 {
+			t.Errorf("kind %+v", k)
+		}
+		for _, e := range k.Examples {
+			if e.Layer.Kind() != k.Name || len(e.In) < k.Inputs[0] {
+				t.Errorf("%s: example %+v", k.Name, e)
+			}
+			if node, err := e.Layer.plan(e.In); err != nil || node.Out.check() != nil {
+				t.Errorf("%s: example %+v: %v", k.Name, e, err)
+			}
+		}
 	}
 }
 
@@ -264,9 +422,12 @@ func TestLayerDefaults(t *testing.T) {
 	for _, c := range []struct {
 		a    Activation
 		want float64
-	}{{Activation{Func: ReLU, Slope: 0.5}, 0}, {Activation{Func: LeakyReLU}, 0.01}, {Activation{Func: LeakyReLU, Slope: 0.5}, 0.5}} {
-		if got := c.a.LeakySlope(); got != c.want {
-			t.Errorf("%+v: slope %v, want %v", c.a, got, c.want)
+	}{
+		{Activation{Func: ReLU}, 0}, {Activation{Func: LeakyReLU}, 0.01}, {Activation{Func: LeakyReLU, Slope: new(0.5)}, 0.5},
+		{Activation{Func: ELU}, 1}, {Activation{Func: ELU, Alpha: new(0.0)}, 0},
+	} {
+		if got := c.a.Parameter(); got != c.want {
+			t.Errorf("%+v: parameter %v, want %v", c.a, got, c.want)
 		}
 	}
 }

@@ -95,12 +95,12 @@ func (r Recipe) watch() Watch {
 // mini returns the mini-batches of an update with the default filled in.
 func (r Recipe) mini() int { return max(1, r.Accumulate) }
 
-// updateSize returns the samples of an update.
-func (r Recipe) updateSize() int { return r.Batch * r.mini() }
+// SamplesPerStep returns the samples of an update, of which an epoch's last may have fewer.
+func (r Recipe) SamplesPerStep() int { return r.Batch * r.mini() }
 
 // StepsPerEpoch returns the number of updates that samples make.
 func (r Recipe) StepsPerEpoch(samples int) int {
-	return (samples + r.updateSize() - 1) / r.updateSize()
+	return (samples + r.SamplesPerStep() - 1) / r.SamplesPerStep()
 }
 
 // OptimizerFor returns the optimiser with the schedule's lengths filled in for

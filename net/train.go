@@ -277,7 +277,7 @@ func (t *trainer) run(ctx context.Context, began time.Time) error {
 func (t *trainer) epoch(ctx context.Context) error {
 	start, before := time.Now(), t.pos.Samples
 	t.since, t.sinceTime = Metrics{}, start
-	size := t.cfg.Recipe.updateSize()
+	size := t.cfg.Recipe.SamplesPerStep()
 	Shuffle(t.cfg.Recipe.Seed, t.pos.Epoch, t.order)
 	for t.pos.Step < t.steps {
 		if err := ctx.Err(); err != nil {

@@ -50,7 +50,6 @@ func stripes(name string, n int, seed uint64) *net.Dataset {
 // smallRun has 5 steps an epoch, the last of 2 samples.
 func smallRun() net.Config {
 	return net.Config{
-		Network:    small(),
 		Recipe:     net.Recipe{Epochs: 4, Batch: 10, Optimizer: net.AdamDefault(0.01), Seed: 3},
 		Train:      stripes("train", 42, 1),
 		Validation: stripes("validation", 20, 2),
@@ -60,9 +59,15 @@ func smallRun() net.Config {
 	}
 }
 
+// compile compiles small for a run.
 func compile(t testing.TB, cfg net.Config) net.Program {
 	t.Helper()
-	p, err := reference.New().Compile(cfg.Network, cfg.Options())
+	return compileNetwork(t, small(), cfg.Options())
+}
+
+func compileNetwork(t testing.TB, n *net.Network, opts net.Options) net.Program {
+	t.Helper()
+	p, err := reference.New().Compile(n, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,20 +186,24 @@ func TestTrainEvents(t *testing.T) {
 // counting is a program that adds nothing but notes of what it was given.
 type counting struct {
 	net.Program
-	batches  [][]int32
-	metrics  func(net.Metrics, *net.Dataset) net.Metrics // changes what Metrics returns; the data set that was evaluated, or nil
+	batches  [][]int32                                   // of Step and Gradients
+	shares   []net.Share                                 // of Gradients
+	updates  int                                         // calls of Update
+	metrics  func(net.Metrics, *net.Dataset) net.Metrics // changes what TakeMetrics returns and, with its data set, what Evaluate does
 	state    func(net.State)                             // changes what State returns
 	step     func(n int) error                           // before step n, from 1
 	evaluate func(net.Batch)                             // before an evaluation
-	data     *net.Dataset
 }
 
-func (p *counting) Evaluate(b net.Batch) error {
-	p.data = b.Data
+func (p *counting) Evaluate(b net.Batch) (net.Metrics, error) {
 	if p.evaluate != nil {
 		p.evaluate(b)
 	}
-	return p.Program.Evaluate(b)
+	m, err := p.Program.Evaluate(b)
+	if p.metrics != nil {
+		m = p.metrics(m, b.Data)
+	}
+	return m, err
 }
 
 func (p *counting) Step(b net.Batch) error {
@@ -207,12 +216,21 @@ func (p *counting) Step(b net.Batch) error {
 	return p.Program.Step(b)
 }
 
-func (p *counting) Metrics() (net.Metrics, error) {
-	m, err := p.Program.Metrics()
+func (p *counting) Gradients(b net.Batch, s net.Share) error {
+	p.batches, p.shares = append(p.batches, slices.Clone(b.Indices)), append(p.shares, s)
+	return p.Program.Gradients(b, s)
+}
+
+func (p *counting) Update() error {
+	p.updates++
+	return p.Program.Update()
+}
+
+func (p *counting) TakeMetrics() (net.Metrics, error) {
+	m, err := p.Program.TakeMetrics()
 	if p.metrics != nil {
-		m = p.metrics(m, p.data)
+		m = p.metrics(m, nil)
 	}
-	p.data = nil
 	return m, err
 }
 
@@ -264,23 +282,21 @@ func TestTrainFigures(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	figures := func() []float64 {
-		m, err := p.Metrics()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return []float64{m.MeanLoss(), m.Accuracy()}
+	m, err := p.TakeMetrics()
+	if err != nil {
+		t.Fatal(err)
 	}
-	want := figures()
+	want := []float64{m.MeanLoss(), m.Accuracy()}
 	for _, d := range []*net.Dataset{cfg.Validation, cfg.Test} {
 		all := make([]int32, d.Len())
 		for i := range all {
 			all[i] = int32(i)
 		}
-		if err := p.Evaluate(net.Batch{Data: d, Indices: all}); err != nil {
+		m, err := p.Evaluate(net.Batch{Data: d, Indices: all})
+		if err != nil {
 			t.Fatal(err)
 		}
-		want = append(want, figures()...)
+		want = append(want, m.MeanLoss(), m.Accuracy())
 	}
 	// The sums are float64 and added up in other pieces.
 	approx.Check(t, "figures", []float64{
@@ -294,9 +310,7 @@ func TestTrainRefusals(t *testing.T) {
 		change func(*net.Config)
 		want   string
 	}{
-		{"no network", func(c *net.Config) { c.Network = nil }, "needs a network and a training set"},
-		{"no data", func(c *net.Config) { c.Train = nil }, "needs a network and a training set"},
-		{"network", func(c *net.Config) { c.Network = &net.Network{} }, "input shape"},
+		{"no data", func(c *net.Config) { c.Train = nil }, "needs a training set"},
 		{"recipe", func(c *net.Config) { c.Recipe.Epochs = 0 }, "epochs must be"},
 		{"bad data", func(c *net.Config) { c.Test.Labels[3] = 9 }, "data set test: label 9 of sample 3"},
 		{"empty data", func(c *net.Config) { c.Validation = c.Validation.Slice(0, 0) }, "validation has no samples"},
@@ -548,7 +562,6 @@ func TestResumeRefusals(t *testing.T) {
 		{"rate", base, func(c *net.Config) { c.Recipe.Optimizer.LearningRate = 1 }, "optimiser settings"},
 		{"length of steps", base, func(c *net.Config) { c.Recipe.StepEpochs = 2 }, "optimiser settings or schedule"},
 		{"watch", base, func(c *net.Config) { c.Recipe.Watch = net.WatchAccuracy }, "watches the validation loss, not accuracy"},
-		{"network", base, func(c *net.Config) { c.Network = small(); c.Network.Name = "other" }, `network "small" is not the same as network "other"`},
 		{"fewer samples", base, func(c *net.Config) { c.Train = c.Train.Slice(0, 41) }, "training set train has 42 samples, this one train 41"},
 		{"other samples", base, func(c *net.Config) { c.Train = stripes("train", 42, 9) }, "training set train has other contents"},
 		{"other validation samples", base, func(c *net.Config) { c.Validation = stripes("v", 20, 9) }, "validation set validation has other contents than this one, v"},
@@ -564,6 +577,14 @@ func TestResumeRefusals(t *testing.T) {
 		if c.want == "" && err != nil || c.want != "" && (!errors.Is(err, net.ErrResume) || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: error %v, want %q", c.name, err, c.want)
 		}
+	}
+	other := small()
+	other.Name = "other"
+	resumed := base
+	resumed.Resume = load(t, base.Saving.Dir)
+	_, err := net.Train(t.Context(), compileNetwork(t, other, resumed.Options()), resumed)
+	if !errors.Is(err, net.ErrResume) || !strings.Contains(err.Error(), `network "small" is not the same as network "other"`) {
+		t.Errorf("another network: error %v", err)
 	}
 	none := base
 	none.Validation, none.Saving.Dir = nil, t.TempDir()
@@ -876,15 +897,21 @@ func TestTwoRunsAreOne(t *testing.T) {
 // idle is a device that does nothing, to measure the loop alone.
 type idle struct {
 	net.Program
-	m net.Metrics
+	plan *net.Plan
+	opts net.Options
+	m    net.Metrics
 }
+
+func (p *idle) Plan() *net.Plan { return p.plan }
+
+func (p *idle) Options() net.Options { return p.opts }
 
 func (p *idle) Step(b net.Batch) error {
 	p.m.Samples += int64(b.Len())
 	return nil
 }
 
-func (p *idle) Metrics() (net.Metrics, error) {
+func (p *idle) TakeMetrics() (net.Metrics, error) {
 	m := p.m
 	p.m = net.Metrics{}
 	return m, nil
@@ -893,6 +920,10 @@ func (p *idle) Metrics() (net.Metrics, error) {
 func (p *idle) State() (net.State, error) { return net.State{}, nil }
 
 func TestStepsAllocateNothing(t *testing.T) {
+	plan, err := small().Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
 	cfg := smallRun()
 	cfg.Validation, cfg.Test, cfg.Interval = nil, nil, 1000
 	ctx, cancel := context.WithCancel(t.Context())
@@ -901,7 +932,7 @@ func TestStepsAllocateNothing(t *testing.T) {
 		cfg.Train = stripes("train", samples, 1)
 		cfg.Recipe.Epochs = 1
 		return testing.AllocsPerRun(5, func() {
-			if _, err := net.Train(ctx, &idle{}, cfg); err != nil {
+			if _, err := net.Train(ctx, &idle{plan: plan, opts: cfg.Options()}, cfg); err != nil {
 				t.Fatal(err)
 			}
 		})

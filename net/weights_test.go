@@ -31,7 +31,7 @@ func small(t testing.TB) *Plan {
 // TestWeightsRoundTrip writes and reads weights in each layout.
 func TestWeightsRoundTrip(t *testing.T) {
 	plan := small(t)
-	want := InitialState(plan, 3).Params
+	want := InitialState(plan, 3, nil).Params
 	for _, l := range Layouts() {
 		path := filepath.Join(t.TempDir(), "w.safetensors")
 		if err := SaveWeights(path, plan, want, l); err != nil {
@@ -58,7 +58,7 @@ func TestWeightsRoundTrip(t *testing.T) {
 // TestChannelsLast finds each value where TensorFlow has it.
 func TestChannelsLast(t *testing.T) {
 	plan := small(t)
-	weights := InitialState(plan, 3).Params
+	weights := InitialState(plan, 3, nil).Params
 	path := filepath.Join(t.TempDir(), "w.safetensors")
 	if err := SaveWeights(path, plan, weights, ChannelsLast); err != nil {
 		t.Fatal(err)
@@ -119,7 +119,7 @@ func TestWeightsNames(t *testing.T) {
 	plan := small(t)
 	dir := t.TempDir()
 	save := func(name string, change func(map[string]*tensor.Dense)) string {
-		weights := maps.Clone(InitialState(plan, 3).Params)
+		weights := maps.Clone(InitialState(plan, 3, nil).Params)
 		change(weights)
 		path := filepath.Join(dir, name)
 		renamed := *plan
@@ -157,7 +157,7 @@ func TestWeightsNames(t *testing.T) {
 	if _, err := LoadWeights(filepath.Join(dir, "none"), plan, ChannelsFirst, nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing file: %v", err)
 	}
-	mlp, err := Model("mlp").Plan()
+	mlp, err := BuiltIn("mlp").Plan()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestWeightsNames(t *testing.T) {
 func FuzzWeights(f *testing.F) {
 	plan := small(f)
 	path := filepath.Join(f.TempDir(), "w")
-	if err := SaveWeights(path, plan, InitialState(plan, 3).Params, ChannelsLast); err != nil {
+	if err := SaveWeights(path, plan, InitialState(plan, 3, nil).Params, ChannelsLast); err != nil {
 		f.Fatal(err)
 	}
 	b, err := os.ReadFile(path)

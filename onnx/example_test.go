@@ -12,7 +12,7 @@ import (
 
 // The weights would be a trained program's, from its State, or a checkpoint's.
 func ExampleWrite() {
-	plan, err := net.Model("lenet5").Plan()
+	plan, err := net.BuiltIn("lenet5").Plan()
 	if err != nil {
 		log.Fatal(err)
 	}

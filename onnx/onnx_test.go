@@ -179,7 +179,7 @@ func TestModel(t *testing.T) {
 
 // TestWriteRefuses has weights of another network.
 func TestWriteRefuses(t *testing.T) {
-	plan, err := net.Model("mlp").Plan()
+	plan, err := net.BuiltIn("mlp").Plan()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 // A Server is an http.Handler for a program of one's own; Run answers on a listener
 // and ends in order. The checkpoint would be net.LoadCheckpoint("runs/run-1").
 func Example() {
-	network := net.Model("mlp")
+	network := net.BuiltIn("mlp")
 	plan, err := network.Plan()
 	if err != nil {
 		log.Fatal(err)

@@ -25,7 +25,7 @@ func BenchmarkObserving(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer d.Close()
-	p, err := d.Compile(net.Model("tutorial"), cfg.Options())
+	p, err := d.Compile(net.BuiltIn("tutorial"), cfg.Options())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -599,7 +599,7 @@ func checkNode(t *testing.T, nodes map[string]graphNode, b []byte) {
 
 // Example watches a run of the library's.
 func ExampleObserver() {
-	network := net.Model("mlp")
+	network := net.BuiltIn("mlp")
 	images := &net.Dataset{Name: "dark", Shape: network.Input, Classes: 10, Pixels: make([]byte, 784), Labels: []int32{0}, Scale: 1}
 	cfg := net.Config{Train: images, Recipe: net.Recipe{Epochs: 1, Batch: 1, Optimizer: net.AdamDefault(1e-3)}}
 

@@ -150,7 +150,7 @@ func nan() float64 { var zero float64; return zero / zero }
 func TestWriteInputs(t *testing.T) {
 	data := &net.Dataset{Name: "six", Shape: net.Shape{C: 1, H: 28, W: 28}, Classes: 10, Scale: 1. / 255,
 		Pixels: make([]uint8, 6*28*28), Labels: []int32{0, 1, 2, 3, 4, 5}}
-	dir, network := t.TempDir(), net.Model("tutorial")
+	dir, network := t.TempDir(), net.BuiltIn("tutorial")
 	job, err := WriteInputs(dir, network, net.AdamDefault(1e-4), 7, data, 4)
 	if err != nil {
 		t.Fatal(err)

@@ -6,11 +6,17 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/gputrain/gputrain/cpu"
+	"github.com/gputrain/gputrain/cuda"
+	"github.com/gputrain/gputrain/internal/netgraph"
+	"github.com/gputrain/gputrain/internal/replacefile"
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/lower"
 )
 
 func (a *app) modelsCommand() *cli.Command {
@@ -28,30 +34,27 @@ func (a *app) modelsCommand() *cli.Command {
 		Flags: []cli.Flag{jsonFlag("one JSON object a model")},
 		Subcommands: []*cli.Command{{
 			Name:      "show",
-			Usage:     "print a model's layers: shapes, parameters, multiply-adds",
+			Usage:     "print a model's layers: connections, shapes, parameters, multiply-adds",
 			UsageText: "gputrain models show NAME|FILE.json",
 			Description: `FILE.json describes a network as 'models show NAME --json' prints it.
 Multiply-adds are those of one image's forward pass, without those that meet
-padding.
+padding. In the first column ● is a layer; lines lead down from the layers whose
+outputs it takes. The layers that a device runs as one have a bracket.
 
 Examples:
   gputrain models show lenet5
+  gputrain models show resnet18 --input 3x224x224 --classes 1000
+  gputrain models show resnet20 --svg resnet20.svg
   gputrain models show mine.json
   gputrain models show tutorial --json > mine.json`,
-			Flags: []cli.Flag{jsonFlag("the model as JSON, as --model FILE.json takes it")},
-			Action: func(c *cli.Context) error {
-				if c.NArg() != 1 {
-					return usagef("models show takes one argument, a model's name or file; %s", helpHint(c))
-				}
-				n, err := loadModel(c.Args().First())
-				if err != nil {
-					return err
-				}
-				if c.Bool("json") {
-					return a.printJSON(n, "  ")
-				}
-				return a.showModel(n)
+			Flags: []cli.Flag{
+				&cli.StringFlag{Name: "input", EnvVars: env("input"), DefaultText: "the model's usual", Usage: "build a built-in model for images of `CxHxW`: channels, rows, columns"},
+				&cli.IntFlag{Name: "classes", EnvVars: env("classes"), DefaultText: "the model's usual", Usage: "build a built-in model for `N` classes"},
+				&cli.StringFlag{Name: "device", Value: "cpu", EnvVars: env("device"), Usage: "show what `NAME` runs as one: cpu or cuda (neither needs to be there)"},
+				&cli.StringFlag{Name: "svg", EnvVars: env("svg"), Usage: "draw the graph as a picture, `FILE`.svg, too"},
+				jsonFlag("the model as JSON, as --model FILE.json takes it"),
 			},
+			Action: a.modelsShow,
 		}},
 		Action: func(c *cli.Context) error {
 			return chooseCommand(c, func(c *cli.Context) error { return a.listModels(c.Bool("json")) })
@@ -59,109 +62,178 @@ Examples:
 	}
 }
 
+func (a *app) modelsShow(c *cli.Context) error {
+	if c.NArg() != 1 {
+		return usagef("models show takes one argument, a model's name or file; %s", helpHint(c))
+	}
+	fuser, err := fuserNamed(c.String("device"))
+	if err != nil {
+		return err
+	}
+	n, err := modelFlags(c)
+	if err != nil {
+		return err
+	}
+	plan, err := n.Plan()
+	if err != nil {
+		return err
+	}
+	groups := lower.Lower(plan, fuser).Groups
+	if path := c.String("svg"); path != "" {
+		if err := replacefile.Write(path, netgraph.Drawing(plan, groups).WriteFile); err != nil {
+			return fileError(path, err)
+		}
+	}
+	if c.Bool("json") {
+		return a.printJSON(n, "  ")
+	}
+	a.showModel(plan, groups)
+	return nil
+}
+
+// fuserNamed returns what the devices of a name run as one.
+func fuserNamed(name string) (lower.Fuser, error) {
+	switch kind, _, _ := strings.Cut(name, ":"); kind {
+	case "cuda":
+		return cuda.Fuser{}, nil
+	case "reference":
+		return nil, nil
+	case "cpu", "auto":
+		return cpu.Fuser{}, nil
+	}
+	return nil, choose("device", name, deviceNames)
+}
+
+// modelFlags returns the model that the argument names, for the input and the
+// classes of the flags where they are set.
+func modelFlags(c *cli.Context) (*net.Network, error) {
+	name := c.Args().First()
+	m, builtIn := net.ModelNamed(name)
+	input, classes := m.Input, m.Classes
+	if text := c.String("input"); text != "" {
+		var err error
+		if input, err = parseShape(text); err != nil {
+			return nil, err
+		}
+	}
+	if c.IsSet("classes") {
+		if classes = c.Int("classes"); classes < 2 {
+			return nil, usagef("--classes must be at least 2, got %d", classes)
+		}
+	}
+	if !builtIn && (c.IsSet("input") || c.IsSet("classes")) {
+		return nil, usagef("--input and --classes are for built-in models; %s says itself what it takes and gives", name)
+	}
+	return loadModel(name, input, classes)
+}
+
+// parseShape reads "3x224x224".
+func parseShape(text string) (net.Shape, error) {
+	parts := strings.Split(text, "x")
+	var sizes []int
+	for _, p := range parts {
+		n, err := strconv.Atoi(p)
+		if err != nil || n < 1 {
+			break
+		}
+		sizes = append(sizes, n)
+	}
+	if len(parts) != 3 || len(sizes) != 3 {
+		return net.Shape{}, usagef("--input %q: want channels, rows and columns, such as 3x224x224", text)
+	}
+	return net.Shape{C: sizes[0], H: sizes[1], W: sizes[2]}, nil
+}
+
 func (a *app) listModels(asJSON bool) error {
-	t := table{align: "llrrr"}
-	t.add("Model", "Input", "Layers", "Parameters", "Multiply-adds")
-	for i, n := range net.Models() {
-		plan, err := n.Plan()
+	t := table{align: "lrrrrl"}
+	t.add("Model", "Input", "Classes", "Parameters", "Multiply-adds", "")
+	for i, m := range net.Models() {
+		plan, err := m.Network().Plan()
 		if err != nil {
 			return err
 		}
 		if asJSON {
 			err := a.printJSON(struct {
-				Name    string    `json:"name"`
-				Input   net.Shape `json:"input"`
-				Classes int       `json:"classes"`
-				Layers  int       `json:"layers"`
-				Weights int       `json:"weights"`
-				MulAdds int64     `json:"multiply_adds"`
-				Default bool      `json:"default,omitempty"`
-			}{n.Name, n.Input, plan.Classes, len(plan.Layers), plan.Weights(), plan.MulAdds(), i == 0}, "")
+				Name       string    `json:"name"`
+				Summary    string    `json:"summary"`
+				Input      net.Shape `json:"input"`
+				Classes    int       `json:"classes"`
+				Layers     int       `json:"layers"`
+				Weights    int       `json:"weights"`
+				Parameters int       `json:"parameters"`
+				MulAdds    int64     `json:"multiply_adds"`
+				Default    bool      `json:"default,omitempty"`
+			}{m.Name, m.Summary, m.Input, plan.Classes, len(plan.Nodes), plan.Weights(), plan.Parameters(), plan.MulAdds(), i == 0}, "")
 			if err != nil {
 				return err
 			}
 			continue
 		}
-		t.add(n.Name, n.Input.String(), fmt.Sprint(len(plan.Layers)), thousands(plan.Weights()), thousands(plan.MulAdds()))
+		t.add(m.Name, m.Input.String(), fmt.Sprint(m.Classes), thousands(plan.Parameters()), thousands(plan.MulAdds()), m.Summary)
 	}
 	if !asJSON {
 		t.write(a.out)
-		fmt.Fprintf(a.out, "\n%s is the default. See one: gputrain models show %[1]s\n", net.Models()[0].Name)
+		fmt.Fprintf(a.out, "\nInput and classes are the usual ones: training takes those of the data.\n%s is the default. See one: gputrain models show %[1]s\n", net.Models()[0].Name)
 	}
 	return nil
 }
 
-func (a *app) showModel(n *net.Network) error {
-	plan, err := n.Plan()
-	if err != nil {
-		return err
-	}
-	t := table{align: "lllrr"}
-	t.add("Layer", "What", "Output", "Parameters", "Multiply-adds")
-	t.add("input", "", n.Input.String(), "", "")
+func (a *app) showModel(plan *net.Plan, groups []lower.Group) {
+	graph, brackets := netgraph.Lines(plan), bracketsOf(plan, groups)
+	t := table{align: "lllllrr"}
+	t.add("", "Layer", "", "What", "Output", "Parameters", "Multiply-adds")
+	t.add(graph[0], "input", "", "", plan.Network.Input.String(), "", "")
 	count := func(n int64) string {
 		if n == 0 {
 			return ""
 		}
 		return thousands(n)
 	}
-	for _, l := range plan.Layers {
-		t.add(l.Name, describeLayer(l), l.Out.String(), count(int64(l.Weights())), count(l.MulAdds()))
+	for i, n := range plan.Nodes {
+		t.add(graph[i+1], n.Name, brackets[i], netgraph.Describe(plan, n), n.Out.String(), count(int64(n.Parameters())), count(n.MulAdds()))
 	}
-	t.add("total", "", "", thousands(plan.Weights()), thousands(plan.MulAdds()))
+	t.add("", "total", "", "", "", thousands(plan.Parameters()), thousands(plan.MulAdds()))
 	t.write(a.out)
-	return nil
+	if frozen := plan.Parameters() - plan.Weights(); frozen > 0 {
+		fmt.Fprintf(a.out, "\n%s of the parameters are frozen: training leaves them as they are.\n", thousands(frozen))
+	}
 }
 
-// describeLayer says in a few words what a layer does.
-func describeLayer(p net.PlannedLayer) string {
-	w := p.Window
-	window := func(what string, pad net.Padding, usual net.Pair) string {
-		words := []string{what, net.Pair{H: w.KernelH, W: w.KernelW}.String()}
-		if stride := (net.Pair{H: w.StrideH, W: w.StrideW}); stride != usual {
-			words = append(words, "stride", stride.String())
+// bracketsOf returns the sign beside each node: of a bracket round those that run
+// as one. Where others stand between them, each names the group's first.
+func bracketsOf(plan *net.Plan, groups []lower.Group) []string {
+	signs := make([]string, len(plan.Nodes))
+	for _, g := range groups {
+		last := len(g.Nodes) - 1
+		together := g.Nodes[last]-g.Nodes[0] == last
+		for k, node := range g.Nodes {
+			switch {
+			case last == 0:
+			case !together:
+				signs[node] = "with " + plan.Nodes[g.Nodes[0]].Name
+			case k == 0:
+				signs[node] = "┐"
+			case k == last:
+				signs[node] = "┘"
+			default:
+				signs[node] = "│"
+			}
 		}
-		if dilation := (net.Pair{H: w.DilationH, W: w.DilationW}); dilation != net.Square(1) {
-			words = append(words, "dilation", dilation.String())
-		}
-		return strings.Join(append(words, pad.String()), " ")
 	}
-	bias := func(none bool) string {
-		if none {
-			return ", no bias"
-		}
-		return ""
-	}
-	switch l := p.Layer.(type) {
-	case *net.Conv:
-		return window("convolution", l.Padding, net.Square(1)) + bias(l.NoBias)
-	case *net.Pool:
-		return window(string(l.PoolMode())+" pooling", l.Padding, net.Pair{H: w.KernelH, W: w.KernelW})
-	case *net.Activation:
-		if l.Func == net.LeakyReLU {
-			return fmt.Sprintf("leaky ReLU, slope %v", l.LeakySlope())
-		}
-		return map[net.ActivationFunc]string{net.ReLU: "ReLU", net.Tanh: "tanh", net.Sigmoid: "sigmoid"}[l.Func]
-	case *net.Dropout:
-		return fmt.Sprintf("dropout, rate %v", l.Rate)
-	case *net.BatchNorm:
-		return "batch normalisation"
-	case *net.Dense:
-		return "fully connected" + bias(l.NoBias)
-	}
-	return p.Layer.Kind()
+	return signs
 }
 
-// loadModel returns the built-in model of that name, or reads one from a file.
-func loadModel(name string) (*net.Network, error) {
-	if n := net.Model(name); n != nil {
-		return n, nil
+// loadModel returns the built-in model of that name for images of a shape and so
+// many classes, or reads one from a file, which has both from there.
+func loadModel(name string, input net.Shape, classes int) (*net.Network, error) {
+	if m, ok := net.ModelNamed(name); ok {
+		return m.Build(input, classes)
 	}
 	f, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		var names []string
-		for _, n := range net.Models() {
-			names = append(names, n.Name)
+		for _, m := range net.Models() {
+			names = append(names, m.Name)
 		}
 		return nil, usagef("model %q is neither a file nor a built-in model%s (built in: %s)", name, suggest(name, names), strings.Join(names, ", "))
 	}
@@ -174,6 +246,12 @@ func loadModel(name string) (*net.Network, error) {
 		return nil, fileError(name, err)
 	}
 	return n, nil
+}
+
+// loadUsualModel is loadModel for what a built-in model is usually given.
+func loadUsualModel(name string) (*net.Network, error) {
+	m, _ := net.ModelNamed(name)
+	return loadModel(name, m.Input, m.Classes)
 }
 
 // printJSON prints a value on one line, or indented.

@@ -53,6 +53,14 @@ func recipeFlags() []recipeFlag {
 		whole("epochs", training, "train for `N` epochs", func(r *net.Recipe) *int { return &r.Epochs }),
 		whole("batch", training, "put `N` images in a mini-batch", func(r *net.Recipe) *int { return &r.Batch }),
 		{
+			flag: &cli.IntFlag{Name: "accumulate", EnvVars: env("accumulate"), Category: training, DefaultText: recipesOwn, Usage: "update the weights after `N` mini-batches, as with one N times as large, in the memory of one"},
+			set: func(c *cli.Context, r *net.Recipe) {
+				if r.Accumulate = c.Int("accumulate"); r.Accumulate == 1 {
+					r.Accumulate = 0 // as without the flag
+				}
+			},
+		},
+		{
 			flag: &cli.Uint64Flag{Name: "seed", EnvVars: env("seed"), Category: training, DefaultText: recipesOwn, Usage: "`N`: decides initial weights, shuffles and dropout"},
 			set:  func(c *cli.Context, r *net.Recipe) { r.Seed = c.Uint64("seed") },
 		},
@@ -204,11 +212,19 @@ func contradiction(c *cli.Context, saved net.Recipe) error {
 	return nil
 }
 
+// batchText says how large a mini-batch is, and how many make an update.
+func batchText(r net.Recipe) string {
+	if r.SamplesPerStep() == r.Batch {
+		return fmt.Sprintf("batch %d", r.Batch)
+	}
+	return fmt.Sprintf("batch %d x %d", r.SamplesPerStep()/r.Batch, r.Batch)
+}
+
 // describeRecipe says in one line how a network is trained.
 func describeRecipe(r net.Recipe) string {
 	o := r.Optimizer
 	parts := []string{
-		fmt.Sprintf("%s, batch %d", counted(r.Epochs, "epoch"), r.Batch),
+		fmt.Sprintf("%s, %s", counted(r.Epochs, "epoch"), batchText(r)),
 		fmt.Sprintf("%s, learning rate %v", o.Method, o.LearningRate),
 	}
 	if o.Momentum != 0 {

@@ -89,7 +89,7 @@ var threadCount = regexp.MustCompile(`, \d+ threads?\b`)
 func arithmetic(device string) string { return threadCount.ReplaceAllString(device, "") }
 
 func (r *report) progress(e net.Progress) {
-	left := time.Duration(float64(e.Steps-e.Step) * float64(r.run.config.Recipe.Batch) / e.ImagesPerSecond * float64(time.Second))
+	left := time.Duration(float64(e.Steps-e.Step) * float64(r.run.config.Recipe.SamplesPerStep()) / e.ImagesPerSecond * float64(time.Second))
 	if !r.app.err.terminal {
 		if time.Since(r.lastLine) < lineEvery || e.Step == e.Steps {
 			return

@@ -83,5 +83,6 @@ func main() {
 	t.momentum()
 	t.mulAdds()
 	t.triad()
+	t.activations()
 	Generate()
 }

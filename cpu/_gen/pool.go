@@ -18,10 +18,7 @@ const (
 func (t tier) maxPool2() {
 	TEXT("maxPool2"+t.suffix, NOSPLIT, "func(y []float32, chosen []int32, upper, lower []float32, at, width int32)")
 	Doc(fmt.Sprintf("maxPool2%s pools two rows; chosen counts from at, width to the row.", t.suffix))
-	iota := GLOBL("iota"+t.suffix, RODATA|NOPTR)
-	for i := range t.wide.n {
-		DATA(4*i, U32(i))
-	}
+	iota := t.iota()
 	const step1, stepW, stepW1, base, advance = 8, 9, 10, 11, 12
 	r := t.wide.regs
 	broadcast := func(to int, value Op) {

@@ -129,7 +129,6 @@ func (t tier) add() {
 func (t tier) reluBackward() {
 	TEXT("reluBackward"+t.suffix, NOSPLIT, "func(dx, dy, y []float32)")
 	Doc(fmt.Sprintf("reluBackward%s gives dy where y is above 0, else 0.", t.suffix))
-	const greater = 0x1e // ordered, quiet
 	dx, dy, y := slice("dx"), slice("dy"), slice("y")
 	t.zero(2)
 	t.each("dx", map[reg.Register]int{dx: 4, dy: 4, y: 4}, func(l lanes) {

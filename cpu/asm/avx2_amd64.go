@@ -96,3 +96,69 @@ func mulAddsAVX2(rounds int)
 
 // triadAVX2 writes x + s*y to dst.
 func triadAVX2(dst []float32, x []float32, y []float32, s float32)
+
+// forwardReluAVX2 computes the activation function relu.
+func forwardReluAVX2(y []float32, x []float32, p float32)
+
+// backwardReluAVX2 sets dx to the gradient before the activation function relu, or adds it.
+func backwardReluAVX2(dx []float32, dy []float32, v []float32, p float32, add bool)
+
+// forwardLeakyReluAVX2 computes the activation function leaky_relu.
+func forwardLeakyReluAVX2(y []float32, x []float32, p float32)
+
+// backwardLeakyReluAVX2 sets dx to the gradient before the activation function leaky_relu, or adds it.
+func backwardLeakyReluAVX2(dx []float32, dy []float32, v []float32, p float32, add bool)
+
+// forwardTanhAVX2 computes the activation function tanh.
+func forwardTanhAVX2(y []float32, x []float32, p float32)
+
+// backwardTanhAVX2 sets dx to the gradient before the activation function tanh, or adds it.
+func backwardTanhAVX2(dx []float32, dy []float32, v []float32, p float32, add bool)
+
+// forwardSigmoidAVX2 computes the activation function sigmoid.
+func forwardSigmoidAVX2(y []float32, x []float32, p float32)
+
+// backwardSigmoidAVX2 sets dx to the gradient before the activation function sigmoid, or adds it.
+func backwardSigmoidAVX2(dx []float32, dy []float32, v []float32, p float32, add bool)
+
+// forwardGeluAVX2 computes the activation function gelu.
+func forwardGeluAVX2(y []float32, x []float32, p float32)
+
+// backwardGeluAVX2 sets dx to the gradient before the activation function gelu, or adds it.
+func backwardGeluAVX2(dx []float32, dy []float32, v []float32, p float32, add bool)
+
+// forwardGeluTanhAVX2 computes the activation function gelu_tanh.
+func forwardGeluTanhAVX2(y []float32, x []float32, p float32)
+
+// backwardGeluTanhAVX2 sets dx to the gradient before the activation function gelu_tanh, or adds it.
+func backwardGeluTanhAVX2(dx []float32, dy []float32, v []float32, p float32, add bool)
+
+// forwardSiluAVX2 computes the activation function silu.
+func forwardSiluAVX2(y []float32, x []float32, p float32)
+
+// backwardSiluAVX2 sets dx to the gradient before the activation function silu, or adds it.
+func backwardSiluAVX2(dx []float32, dy []float32, v []float32, p float32, add bool)
+
+// forwardRelu6AVX2 computes the activation function relu6.
+func forwardRelu6AVX2(y []float32, x []float32, p float32)
+
+// backwardRelu6AVX2 sets dx to the gradient before the activation function relu6, or adds it.
+func backwardRelu6AVX2(dx []float32, dy []float32, v []float32, p float32, add bool)
+
+// forwardHardSwishAVX2 computes the activation function hard_swish.
+func forwardHardSwishAVX2(y []float32, x []float32, p float32)
+
+// backwardHardSwishAVX2 sets dx to the gradient before the activation function hard_swish, or adds it.
+func backwardHardSwishAVX2(dx []float32, dy []float32, v []float32, p float32, add bool)
+
+// forwardHardSigmoidAVX2 computes the activation function hard_sigmoid.
+func forwardHardSigmoidAVX2(y []float32, x []float32, p float32)
+
+// backwardHardSigmoidAVX2 sets dx to the gradient before the activation function hard_sigmoid, or adds it.
+func backwardHardSigmoidAVX2(dx []float32, dy []float32, v []float32, p float32, add bool)
+
+// forwardEluAVX2 computes the activation function elu.
+func forwardEluAVX2(y []float32, x []float32, p float32)
+
+// backwardEluAVX2 sets dx to the gradient before the activation function elu, or adds it.
+func backwardEluAVX2(dx []float32, dy []float32, v []float32, p float32, add bool)

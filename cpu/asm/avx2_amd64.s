@@ -3264,3 +3264,1900 @@ narrow:
 done:
 	VZEROUPPER
 	RET
+
+// func forwardReluAVX2(y []float32, x []float32, p float32)
+// Requires: AVX, AVX2
+TEXT ·forwardReluAVX2(SB), NOSPLIT, $0-52
+	VBROADCASTSS p+48(FP), Y0
+	MOVQ         y_base+0(FP), AX
+	MOVQ         y_len+8(FP), CX
+	MOVQ         x_base+24(FP), DX
+
+next:
+	CMPQ    CX, $0x08
+	JLT     rest
+	VMOVUPS (DX), Y0
+
+compute:
+	VMOVUPS word00000000AVX2<>+0(SB), Y1
+	VMAXPS  Y0, Y1, Y1
+	CMPQ    CX, $0x08
+	JLT     storeRest
+	VMOVUPS Y1, (AX)
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, CX
+	JMP     next
+
+rest:
+	TESTQ        CX, CX
+	JEQ          done
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iotaAVX2<>+0(SB), Y0, Y0
+	VMASKMOVPS   (DX), Y0, Y0
+	JMP          compute
+
+storeRest:
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iotaAVX2<>+0(SB), Y0, Y0
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA word00000000AVX2<>+0(SB)/4, $0x00000000
+DATA word00000000AVX2<>+4(SB)/4, $0x00000000
+DATA word00000000AVX2<>+8(SB)/4, $0x00000000
+DATA word00000000AVX2<>+12(SB)/4, $0x00000000
+DATA word00000000AVX2<>+16(SB)/4, $0x00000000
+DATA word00000000AVX2<>+20(SB)/4, $0x00000000
+DATA word00000000AVX2<>+24(SB)/4, $0x00000000
+DATA word00000000AVX2<>+28(SB)/4, $0x00000000
+GLOBL word00000000AVX2<>(SB), RODATA|NOPTR, $32
+
+// func backwardReluAVX2(dx []float32, dy []float32, v []float32, p float32, add bool)
+// Requires: AVX, AVX2
+TEXT ·backwardReluAVX2(SB), NOSPLIT, $0-77
+	VBROADCASTSS p+72(FP), Y0
+	MOVQ         dx_base+0(FP), AX
+	MOVQ         dx_len+8(FP), CX
+	MOVQ         dy_base+24(FP), DX
+	MOVQ         v_base+48(FP), BX
+	MOVB         add+76(FP), SI
+
+next:
+	CMPQ    CX, $0x08
+	JLT     rest
+	VMOVUPS (DX), Y0
+	VMOVUPS (BX), Y1
+
+compute:
+	VCMPPS $0x1e, word00000000AVX2<>+0(SB), Y1, Y1
+	VANDPS Y1, Y0, Y0
+	CMPQ   CX, $0x08
+	JLT    storeRest
+	TESTB  SI, SI
+	JEQ    store
+	VADDPS (AX), Y0, Y0
+
+store:
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, BX
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, CX
+	JMP     next
+
+rest:
+	TESTQ        CX, CX
+	JEQ          done
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iotaAVX2<>+0(SB), Y0, Y1
+	VMASKMOVPS   (DX), Y1, Y0
+	VMASKMOVPS   (BX), Y1, Y1
+	JMP          compute
+
+storeRest:
+	VMOVD        CX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iotaAVX2<>+0(SB), Y1, Y1
+	TESTB        SI, SI
+	JEQ          storeMasked
+	VMASKMOVPS   (AX), Y1, Y2
+	VADDPS       Y2, Y0, Y0
+
+storeMasked:
+	VMASKMOVPS Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func forwardLeakyReluAVX2(y []float32, x []float32, p float32)
+// Requires: AVX, AVX2
+TEXT ·forwardLeakyReluAVX2(SB), NOSPLIT, $0-52
+	VBROADCASTSS p+48(FP), Y0
+	MOVQ         y_base+0(FP), AX
+	MOVQ         y_len+8(FP), CX
+	MOVQ         x_base+24(FP), DX
+
+next:
+	CMPQ    CX, $0x08
+	JLT     rest
+	VMOVUPS (DX), Y1
+
+compute:
+	VCMPPS    $0x12, word00000000AVX2<>+0(SB), Y1, Y2
+	VMULPS    Y0, Y1, Y3
+	VBLENDVPS Y2, Y3, Y1, Y1
+	CMPQ      CX, $0x08
+	JLT       storeRest
+	VMOVUPS   Y1, (AX)
+	ADDQ      $0x20, DX
+	ADDQ      $0x20, AX
+	SUBQ      $0x08, CX
+	JMP       next
+
+rest:
+	TESTQ        CX, CX
+	JEQ          done
+	VMOVD        CX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iotaAVX2<>+0(SB), Y1, Y1
+	VMASKMOVPS   (DX), Y1, Y1
+	JMP          compute
+
+storeRest:
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iotaAVX2<>+0(SB), Y0, Y0
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func backwardLeakyReluAVX2(dx []float32, dy []float32, v []float32, p float32, add bool)
+// Requires: AVX, AVX2
+TEXT ·backwardLeakyReluAVX2(SB), NOSPLIT, $0-77
+	VBROADCASTSS p+72(FP), Y0
+	MOVQ         dx_base+0(FP), AX
+	MOVQ         dx_len+8(FP), CX
+	MOVQ         dy_base+24(FP), DX
+	MOVQ         v_base+48(FP), BX
+	MOVB         add+76(FP), SI
+
+next:
+	CMPQ    CX, $0x08
+	JLT     rest
+	VMOVUPS (DX), Y1
+	VMOVUPS (BX), Y2
+
+compute:
+	VCMPPS    $0x12, word00000000AVX2<>+0(SB), Y2, Y2
+	VMULPS    Y0, Y1, Y3
+	VBLENDVPS Y2, Y3, Y1, Y1
+	CMPQ      CX, $0x08
+	JLT       storeRest
+	TESTB     SI, SI
+	JEQ       store
+	VADDPS    (AX), Y1, Y1
+
+store:
+	VMOVUPS Y1, (AX)
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, BX
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, CX
+	JMP     next
+
+rest:
+	TESTQ        CX, CX
+	JEQ          done
+	VMOVD        CX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iotaAVX2<>+0(SB), Y1, Y2
+	VMASKMOVPS   (DX), Y2, Y1
+	VMASKMOVPS   (BX), Y2, Y2
+	JMP          compute
+
+storeRest:
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iotaAVX2<>+0(SB), Y0, Y0
+	TESTB        SI, SI
+	JEQ          storeMasked
+	VMASKMOVPS   (AX), Y0, Y2
+	VADDPS       Y2, Y1, Y1
+
+storeMasked:
+	VMASKMOVPS Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func forwardTanhAVX2(y []float32, x []float32, p float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·forwardTanhAVX2(SB), NOSPLIT, $0-52
+	VBROADCASTSS p+48(FP), Y0
+	MOVQ         y_base+0(FP), AX
+	MOVQ         y_len+8(FP), CX
+	MOVQ         x_base+24(FP), DX
+
+next:
+	CMPQ    CX, $0x08
+	JLT     rest
+	VMOVUPS (DX), Y0
+
+compute:
+	VANDPS       word7fffffffAVX2<>+0(SB), Y0, Y1
+	VMOVUPS      word41200000AVX2<>+0(SB), Y2
+	VMINPS       Y1, Y2, Y2
+	VADDPS       Y2, Y2, Y1
+	VMOVUPS      word3fb8aa3bAVX2<>+0(SB), Y2
+	VFMADD213PS  word4b40007fAVX2<>+0(SB), Y1, Y2
+	VSUBPS       word4b40007fAVX2<>+0(SB), Y2, Y3
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS word3f317218AVX2<>+0(SB), Y3, Y1
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS wordb102e308AVX2<>+0(SB), Y3, Y1
+	VMOVUPS      word39509272AVX2<>+0(SB), Y3
+	VFMADD213PS  word3ab6a18bAVX2<>+0(SB), Y1, Y3
+	VFMADD213PS  word3c088870AVX2<>+0(SB), Y1, Y3
+	VFMADD213PS  word3d2aaa75AVX2<>+0(SB), Y1, Y3
+	VFMADD213PS  word3e2aaaabAVX2<>+0(SB), Y1, Y3
+	VFMADD213PS  word3f000000AVX2<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y4
+	VFMADD213PS  Y1, Y4, Y3
+	VPSLLD       $0x17, Y2, Y1
+	VSUBPS       word3f800000AVX2<>+0(SB), Y1, Y2
+	VMOVAPS      Y3, Y3
+	VFMADD213PS  Y2, Y1, Y3
+	VADDPS       word40000000AVX2<>+0(SB), Y3, Y1
+	VDIVPS       Y1, Y3, Y1
+	VANDPS       word80000000AVX2<>+0(SB), Y0, Y0
+	VXORPS       Y0, Y1, Y0
+	CMPQ         CX, $0x08
+	JLT          storeRest
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x20, DX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, CX
+	JMP          next
+
+rest:
+	TESTQ        CX, CX
+	JEQ          done
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iotaAVX2<>+0(SB), Y0, Y0
+	VMASKMOVPS   (DX), Y0, Y0
+	JMP          compute
+
+storeRest:
+	VMOVD        CX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iotaAVX2<>+0(SB), Y1, Y1
+	VMASKMOVPS   Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA word7fffffffAVX2<>+0(SB)/4, $0x7fffffff
+DATA word7fffffffAVX2<>+4(SB)/4, $0x7fffffff
+DATA word7fffffffAVX2<>+8(SB)/4, $0x7fffffff
+DATA word7fffffffAVX2<>+12(SB)/4, $0x7fffffff
+DATA word7fffffffAVX2<>+16(SB)/4, $0x7fffffff
+DATA word7fffffffAVX2<>+20(SB)/4, $0x7fffffff
+DATA word7fffffffAVX2<>+24(SB)/4, $0x7fffffff
+DATA word7fffffffAVX2<>+28(SB)/4, $0x7fffffff
+GLOBL word7fffffffAVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word41200000AVX2<>+0(SB)/4, $0x41200000
+DATA word41200000AVX2<>+4(SB)/4, $0x41200000
+DATA word41200000AVX2<>+8(SB)/4, $0x41200000
+DATA word41200000AVX2<>+12(SB)/4, $0x41200000
+DATA word41200000AVX2<>+16(SB)/4, $0x41200000
+DATA word41200000AVX2<>+20(SB)/4, $0x41200000
+DATA word41200000AVX2<>+24(SB)/4, $0x41200000
+DATA word41200000AVX2<>+28(SB)/4, $0x41200000
+GLOBL word41200000AVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word3fb8aa3bAVX2<>+0(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3bAVX2<>+4(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3bAVX2<>+8(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3bAVX2<>+12(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3bAVX2<>+16(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3bAVX2<>+20(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3bAVX2<>+24(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3bAVX2<>+28(SB)/4, $0x3fb8aa3b
+GLOBL word3fb8aa3bAVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word4b40007fAVX2<>+0(SB)/4, $0x4b40007f
+DATA word4b40007fAVX2<>+4(SB)/4, $0x4b40007f
+DATA word4b40007fAVX2<>+8(SB)/4, $0x4b40007f
+DATA word4b40007fAVX2<>+12(SB)/4, $0x4b40007f
+DATA word4b40007fAVX2<>+16(SB)/4, $0x4b40007f
+DATA word4b40007fAVX2<>+20(SB)/4, $0x4b40007f
+DATA word4b40007fAVX2<>+24(SB)/4, $0x4b40007f
+DATA word4b40007fAVX2<>+28(SB)/4, $0x4b40007f
+GLOBL word4b40007fAVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word3f317218AVX2<>+0(SB)/4, $0x3f317218
+DATA word3f317218AVX2<>+4(SB)/4, $0x3f317218
+DATA word3f317218AVX2<>+8(SB)/4, $0x3f317218
+DATA word3f317218AVX2<>+12(SB)/4, $0x3f317218
+DATA word3f317218AVX2<>+16(SB)/4, $0x3f317218
+DATA word3f317218AVX2<>+20(SB)/4, $0x3f317218
+DATA word3f317218AVX2<>+24(SB)/4, $0x3f317218
+DATA word3f317218AVX2<>+28(SB)/4, $0x3f317218
+GLOBL word3f317218AVX2<>(SB), RODATA|NOPTR, $32
+
+DATA wordb102e308AVX2<>+0(SB)/4, $0xb102e308
+DATA wordb102e308AVX2<>+4(SB)/4, $0xb102e308
+DATA wordb102e308AVX2<>+8(SB)/4, $0xb102e308
+DATA wordb102e308AVX2<>+12(SB)/4, $0xb102e308
+DATA wordb102e308AVX2<>+16(SB)/4, $0xb102e308
+DATA wordb102e308AVX2<>+20(SB)/4, $0xb102e308
+DATA wordb102e308AVX2<>+24(SB)/4, $0xb102e308
+DATA wordb102e308AVX2<>+28(SB)/4, $0xb102e308
+GLOBL wordb102e308AVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word39509272AVX2<>+0(SB)/4, $0x39509272
+DATA word39509272AVX2<>+4(SB)/4, $0x39509272
+DATA word39509272AVX2<>+8(SB)/4, $0x39509272
+DATA word39509272AVX2<>+12(SB)/4, $0x39509272
+DATA word39509272AVX2<>+16(SB)/4, $0x39509272
+DATA word39509272AVX2<>+20(SB)/4, $0x39509272
+DATA word39509272AVX2<>+24(SB)/4, $0x39509272
+DATA word39509272AVX2<>+28(SB)/4, $0x39509272
+GLOBL word39509272AVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word3ab6a18bAVX2<>+0(SB)/4, $0x3ab6a18b
+DATA word3ab6a18bAVX2<>+4(SB)/4, $0x3ab6a18b
+DATA word3ab6a18bAVX2<>+8(SB)/4, $0x3ab6a18b
+DATA word3ab6a18bAVX2<>+12(SB)/4, $0x3ab6a18b
+DATA word3ab6a18bAVX2<>+16(SB)/4, $0x3ab6a18b
+DATA word3ab6a18bAVX2<>+20(SB)/4, $0x3ab6a18b
+DATA word3ab6a18bAVX2<>+24(SB)/4, $0x3ab6a18b
+DATA word3ab6a18bAVX2<>+28(SB)/4, $0x3ab6a18b
+GLOBL word3ab6a18bAVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word3c088870AVX2<>+0(SB)/4, $0x3c088870
+DATA word3c088870AVX2<>+4(SB)/4, $0x3c088870
+DATA word3c088870AVX2<>+8(SB)/4, $0x3c088870
+DATA word3c088870AVX2<>+12(SB)/4, $0x3c088870
+DATA word3c088870AVX2<>+16(SB)/4, $0x3c088870
+DATA word3c088870AVX2<>+20(SB)/4, $0x3c088870
+DATA word3c088870AVX2<>+24(SB)/4, $0x3c088870
+DATA word3c088870AVX2<>+28(SB)/4, $0x3c088870
+GLOBL word3c088870AVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word3d2aaa75AVX2<>+0(SB)/4, $0x3d2aaa75
+DATA word3d2aaa75AVX2<>+4(SB)/4, $0x3d2aaa75
+DATA word3d2aaa75AVX2<>+8(SB)/4, $0x3d2aaa75
+DATA word3d2aaa75AVX2<>+12(SB)/4, $0x3d2aaa75
+DATA word3d2aaa75AVX2<>+16(SB)/4, $0x3d2aaa75
+DATA word3d2aaa75AVX2<>+20(SB)/4, $0x3d2aaa75
+DATA word3d2aaa75AVX2<>+24(SB)/4, $0x3d2aaa75
+DATA word3d2aaa75AVX2<>+28(SB)/4, $0x3d2aaa75
+GLOBL word3d2aaa75AVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word3e2aaaabAVX2<>+0(SB)/4, $0x3e2aaaab
+DATA word3e2aaaabAVX2<>+4(SB)/4, $0x3e2aaaab
+DATA word3e2aaaabAVX2<>+8(SB)/4, $0x3e2aaaab
+DATA word3e2aaaabAVX2<>+12(SB)/4, $0x3e2aaaab
+DATA word3e2aaaabAVX2<>+16(SB)/4, $0x3e2aaaab
+DATA word3e2aaaabAVX2<>+20(SB)/4, $0x3e2aaaab
+DATA word3e2aaaabAVX2<>+24(SB)/4, $0x3e2aaaab
+DATA word3e2aaaabAVX2<>+28(SB)/4, $0x3e2aaaab
+GLOBL word3e2aaaabAVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word3f000000AVX2<>+0(SB)/4, $0x3f000000
+DATA word3f000000AVX2<>+4(SB)/4, $0x3f000000
+DATA word3f000000AVX2<>+8(SB)/4, $0x3f000000
+DATA word3f000000AVX2<>+12(SB)/4, $0x3f000000
+DATA word3f000000AVX2<>+16(SB)/4, $0x3f000000
+DATA word3f000000AVX2<>+20(SB)/4, $0x3f000000
+DATA word3f000000AVX2<>+24(SB)/4, $0x3f000000
+DATA word3f000000AVX2<>+28(SB)/4, $0x3f000000
+GLOBL word3f000000AVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word3f800000AVX2<>+0(SB)/4, $0x3f800000
+DATA word3f800000AVX2<>+4(SB)/4, $0x3f800000
+DATA word3f800000AVX2<>+8(SB)/4, $0x3f800000
+DATA word3f800000AVX2<>+12(SB)/4, $0x3f800000
+DATA word3f800000AVX2<>+16(SB)/4, $0x3f800000
+DATA word3f800000AVX2<>+20(SB)/4, $0x3f800000
+DATA word3f800000AVX2<>+24(SB)/4, $0x3f800000
+DATA word3f800000AVX2<>+28(SB)/4, $0x3f800000
+GLOBL word3f800000AVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word40000000AVX2<>+0(SB)/4, $0x40000000
+DATA word40000000AVX2<>+4(SB)/4, $0x40000000
+DATA word40000000AVX2<>+8(SB)/4, $0x40000000
+DATA word40000000AVX2<>+12(SB)/4, $0x40000000
+DATA word40000000AVX2<>+16(SB)/4, $0x40000000
+DATA word40000000AVX2<>+20(SB)/4, $0x40000000
+DATA word40000000AVX2<>+24(SB)/4, $0x40000000
+DATA word40000000AVX2<>+28(SB)/4, $0x40000000
+GLOBL word40000000AVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word80000000AVX2<>+0(SB)/4, $0x80000000
+DATA word80000000AVX2<>+4(SB)/4, $0x80000000
+DATA word80000000AVX2<>+8(SB)/4, $0x80000000
+DATA word80000000AVX2<>+12(SB)/4, $0x80000000
+DATA word80000000AVX2<>+16(SB)/4, $0x80000000
+DATA word80000000AVX2<>+20(SB)/4, $0x80000000
+DATA word80000000AVX2<>+24(SB)/4, $0x80000000
+DATA word80000000AVX2<>+28(SB)/4, $0x80000000
+GLOBL word80000000AVX2<>(SB), RODATA|NOPTR, $32
+
+// func backwardTanhAVX2(dx []float32, dy []float32, v []float32, p float32, add bool)
+// Requires: AVX, AVX2
+TEXT ·backwardTanhAVX2(SB), NOSPLIT, $0-77
+	VBROADCASTSS p+72(FP), Y0
+	MOVQ         dx_base+0(FP), AX
+	MOVQ         dx_len+8(FP), CX
+	MOVQ         dy_base+24(FP), DX
+	MOVQ         v_base+48(FP), BX
+	MOVB         add+76(FP), SI
+
+next:
+	CMPQ    CX, $0x08
+	JLT     rest
+	VMOVUPS (DX), Y0
+	VMOVUPS (BX), Y1
+
+compute:
+	VMOVUPS word3f800000AVX2<>+0(SB), Y2
+	VSUBPS  Y1, Y2, Y3
+	VADDPS  Y1, Y2, Y1
+	VMULPS  Y1, Y3, Y1
+	VMULPS  Y1, Y0, Y0
+	CMPQ    CX, $0x08
+	JLT     storeRest
+	TESTB   SI, SI
+	JEQ     store
+	VADDPS  (AX), Y0, Y0
+
+store:
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, BX
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, CX
+	JMP     next
+
+rest:
+	TESTQ        CX, CX
+	JEQ          done
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iotaAVX2<>+0(SB), Y0, Y1
+	VMASKMOVPS   (DX), Y1, Y0
+	VMASKMOVPS   (BX), Y1, Y1
+	JMP          compute
+
+storeRest:
+	VMOVD        CX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iotaAVX2<>+0(SB), Y1, Y1
+	TESTB        SI, SI
+	JEQ          storeMasked
+	VMASKMOVPS   (AX), Y1, Y2
+	VADDPS       Y2, Y0, Y0
+
+storeMasked:
+	VMASKMOVPS Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func forwardSigmoidAVX2(y []float32, x []float32, p float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·forwardSigmoidAVX2(SB), NOSPLIT, $0-52
+	VBROADCASTSS p+48(FP), Y0
+	MOVQ         y_base+0(FP), AX
+	MOVQ         y_len+8(FP), CX
+	MOVQ         x_base+24(FP), DX
+
+next:
+	CMPQ    CX, $0x08
+	JLT     rest
+	VMOVUPS (DX), Y0
+
+compute:
+	VXORPS       word80000000AVX2<>+0(SB), Y0, Y0
+	VMOVUPS      wordc2b00000AVX2<>+0(SB), Y1
+	VMAXPS       Y0, Y1, Y1
+	VMOVUPS      word42b20000AVX2<>+0(SB), Y0
+	VMINPS       Y1, Y0, Y0
+	VMOVUPS      word3fb8aa3bAVX2<>+0(SB), Y1
+	VFMADD213PS  word4b40007fAVX2<>+0(SB), Y0, Y1
+	VSUBPS       word4b40007fAVX2<>+0(SB), Y1, Y2
+	VMOVAPS      Y0, Y0
+	VFNMADD231PS word3f317218AVX2<>+0(SB), Y2, Y0
+	VMOVAPS      Y0, Y0
+	VFNMADD231PS wordb102e308AVX2<>+0(SB), Y2, Y0
+	VMOVUPS      word39509272AVX2<>+0(SB), Y2
+	VFMADD213PS  word3ab6a18bAVX2<>+0(SB), Y0, Y2
+	VFMADD213PS  word3c088870AVX2<>+0(SB), Y0, Y2
+	VFMADD213PS  word3d2aaa75AVX2<>+0(SB), Y0, Y2
+	VFMADD213PS  word3e2aaaabAVX2<>+0(SB), Y0, Y2
+	VFMADD213PS  word3f000000AVX2<>+0(SB), Y0, Y2
+	VMULPS       Y0, Y0, Y3
+	VFMADD213PS  Y0, Y3, Y2
+	VPSLLD       $0x17, Y1, Y0
+	VADDPS       word3f800000AVX2<>+0(SB), Y2, Y1
+	VMULPS       Y0, Y1, Y0
+	VMOVUPS      word3f800000AVX2<>+0(SB), Y1
+	VADDPS       word3f800000AVX2<>+0(SB), Y0, Y0
+	VDIVPS       Y0, Y1, Y0
+	CMPQ         CX, $0x08
+	JLT          storeRest
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x20, DX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, CX
+	JMP          next
+
+rest:
+	TESTQ        CX, CX
+	JEQ          done
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iotaAVX2<>+0(SB), Y0, Y0
+	VMASKMOVPS   (DX), Y0, Y0
+	JMP          compute
+
+storeRest:
+	VMOVD        CX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iotaAVX2<>+0(SB), Y1, Y1
+	VMASKMOVPS   Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA wordc2b00000AVX2<>+0(SB)/4, $0xc2b00000
+DATA wordc2b00000AVX2<>+4(SB)/4, $0xc2b00000
+DATA wordc2b00000AVX2<>+8(SB)/4, $0xc2b00000
+DATA wordc2b00000AVX2<>+12(SB)/4, $0xc2b00000
+DATA wordc2b00000AVX2<>+16(SB)/4, $0xc2b00000
+DATA wordc2b00000AVX2<>+20(SB)/4, $0xc2b00000
+DATA wordc2b00000AVX2<>+24(SB)/4, $0xc2b00000
+DATA wordc2b00000AVX2<>+28(SB)/4, $0xc2b00000
+GLOBL wordc2b00000AVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word42b20000AVX2<>+0(SB)/4, $0x42b20000
+DATA word42b20000AVX2<>+4(SB)/4, $0x42b20000
+DATA word42b20000AVX2<>+8(SB)/4, $0x42b20000
+DATA word42b20000AVX2<>+12(SB)/4, $0x42b20000
+DATA word42b20000AVX2<>+16(SB)/4, $0x42b20000
+DATA word42b20000AVX2<>+20(SB)/4, $0x42b20000
+DATA word42b20000AVX2<>+24(SB)/4, $0x42b20000
+DATA word42b20000AVX2<>+28(SB)/4, $0x42b20000
+GLOBL word42b20000AVX2<>(SB), RODATA|NOPTR, $32
+
+// func backwardSigmoidAVX2(dx []float32, dy []float32, v []float32, p float32, add bool)
+// Requires: AVX, AVX2
+TEXT ·backwardSigmoidAVX2(SB), NOSPLIT, $0-77
+	VBROADCASTSS p+72(FP), Y0
+	MOVQ         dx_base+0(FP), AX
+	MOVQ         dx_len+8(FP), CX
+	MOVQ         dy_base+24(FP), DX
+	MOVQ         v_base+48(FP), BX
+	MOVB         add+76(FP), SI
+
+next:
+	CMPQ    CX, $0x08
+	JLT     rest
+	VMOVUPS (DX), Y0
+	VMOVUPS (BX), Y1
+
+compute:
+	VMOVUPS word3f800000AVX2<>+0(SB), Y2
+	VSUBPS  Y1, Y2, Y2
+	VMULPS  Y2, Y1, Y1
+	VMULPS  Y1, Y0, Y0
+	CMPQ    CX, $0x08
+	JLT     storeRest
+	TESTB   SI, SI
+	JEQ     store
+	VADDPS  (AX), Y0, Y0
+
+store:
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, BX
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, CX
+	JMP     next
+
+rest:
+	TESTQ        CX, CX
+	JEQ          done
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iotaAVX2<>+0(SB), Y0, Y1
+	VMASKMOVPS   (DX), Y1, Y0
+	VMASKMOVPS   (BX), Y1, Y1
+	JMP          compute
+
+storeRest:
+	VMOVD        CX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iotaAVX2<>+0(SB), Y1, Y1
+	TESTB        SI, SI
+	JEQ          storeMasked
+	VMASKMOVPS   (AX), Y1, Y2
+	VADDPS       Y2, Y0, Y0
+
+storeMasked:
+	VMASKMOVPS Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func forwardGeluAVX2(y []float32, x []float32, p float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·forwardGeluAVX2(SB), NOSPLIT, $0-52
+	VBROADCASTSS p+48(FP), Y0
+	MOVQ         y_base+0(FP), AX
+	MOVQ         y_len+8(FP), CX
+	MOVQ         x_base+24(FP), DX
+
+next:
+	CMPQ    CX, $0x08
+	JLT     rest
+	VMOVUPS (DX), Y0
+
+compute:
+	VANDPS       word7fffffffAVX2<>+0(SB), Y0, Y1
+	VMOVUPS      word415428f6AVX2<>+0(SB), Y2
+	VMINPS       Y1, Y2, Y2
+	VMULPS       Y2, Y2, Y1
+	VMULPS       wordbf000000AVX2<>+0(SB), Y1, Y1
+	VMOVUPS      word3fb8aa3bAVX2<>+0(SB), Y3
+	VFMADD213PS  word4b40007fAVX2<>+0(SB), Y1, Y3
+	VSUBPS       word4b40007fAVX2<>+0(SB), Y3, Y4
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS word3f317218AVX2<>+0(SB), Y4, Y1
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS wordb102e308AVX2<>+0(SB), Y4, Y1
+	VMOVUPS      word39509272AVX2<>+0(SB), Y4
+	VFMADD213PS  word3ab6a18bAVX2<>+0(SB), Y1, Y4
+	VFMADD213PS  word3c088870AVX2<>+0(SB), Y1, Y4
+	VFMADD213PS  word3d2aaa75AVX2<>+0(SB), Y1, Y4
+	VFMADD213PS  word3e2aaaabAVX2<>+0(SB), Y1, Y4
+	VFMADD213PS  word3f000000AVX2<>+0(SB), Y1, Y4
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y4
+	VPSLLD       $0x17, Y3, Y1
+	VADDPS       word3f800000AVX2<>+0(SB), Y4, Y3
+	VMULPS       Y1, Y3, Y1
+	VMOVUPS      word3f800000AVX2<>+0(SB), Y3
+	VMOVUPS      word3e99999aAVX2<>+0(SB), Y4
+	VFMADD213PS  word3f800000AVX2<>+0(SB), Y2, Y4
+	VDIVPS       Y4, Y3, Y3
+	VMOVUPS      word3cd9c338AVX2<>+0(SB), Y4
+	VFMADD213PS  wordbddbb08eAVX2<>+0(SB), Y3, Y4
+	VFMADD213PS  word3db67e0aAVX2<>+0(SB), Y3, Y4
+	VFMADD213PS  word3dccb041AVX2<>+0(SB), Y3, Y4
+	VFMADD213PS  word3bbd0b86AVX2<>+0(SB), Y3, Y4
+	VFMADD213PS  word3e25107dAVX2<>+0(SB), Y3, Y4
+	VFMADD213PS  word3dd11cabAVX2<>+0(SB), Y3, Y4
+	VFMADD213PS  word3dfb7b66AVX2<>+0(SB), Y3, Y4
+	VFMADD213PS  wordb9709c2cAVX2<>+0(SB), Y3, Y4
+	VMULPS       Y1, Y4, Y1
+	VMOVUPS      word00000000AVX2<>+0(SB), Y3
+	VMAXPS       Y0, Y3, Y3
+	VMULPS       Y1, Y2, Y0
+	VSUBPS       Y0, Y3, Y0
+	CMPQ         CX, $0x08
+	JLT          storeRest
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x20, DX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, CX
+	JMP          next
+
+rest:
+	TESTQ        CX, CX
+	JEQ          done
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iotaAVX2<>+0(SB), Y0, Y0
+	VMASKMOVPS   (DX), Y0, Y0
+	JMP          compute
+
+storeRest:
+	VMOVD        CX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iotaAVX2<>+0(SB), Y1, Y1
+	VMASKMOVPS   Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA word415428f6AVX2<>+0(SB)/4, $0x415428f6
+DATA word415428f6AVX2<>+4(SB)/4, $0x415428f6
+DATA word415428f6AVX2<>+8(SB)/4, $0x415428f6
+DATA word415428f6AVX2<>+12(SB)/4, $0x415428f6
+DATA word415428f6AVX2<>+16(SB)/4, $0x415428f6
+DATA word415428f6AVX2<>+20(SB)/4, $0x415428f6
+DATA word415428f6AVX2<>+24(SB)/4, $0x415428f6
+DATA word415428f6AVX2<>+28(SB)/4, $0x415428f6
+GLOBL word415428f6AVX2<>(SB), RODATA|NOPTR, $32
+
+DATA wordbf000000AVX2<>+0(SB)/4, $0xbf000000
+DATA wordbf000000AVX2<>+4(SB)/4, $0xbf000000
+DATA wordbf000000AVX2<>+8(SB)/4, $0xbf000000
+DATA wordbf000000AVX2<>+12(SB)/4, $0xbf000000
+DATA wordbf000000AVX2<>+16(SB)/4, $0xbf000000
+DATA wordbf000000AVX2<>+20(SB)/4, $0xbf000000
+DATA wordbf000000AVX2<>+24(SB)/4, $0xbf000000
+DATA wordbf000000AVX2<>+28(SB)/4, $0xbf000000
+GLOBL wordbf000000AVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word3e99999aAVX2<>+0(SB)/4, $0x3e99999a
+DATA word3e99999aAVX2<>+4(SB)/4, $0x3e99999a
+DATA word3e99999aAVX2<>+8(SB)/4, $0x3e99999a
+DATA word3e99999aAVX2<>+12(SB)/4, $0x3e99999a
+DATA word3e99999aAVX2<>+16(SB)/4, $0x3e99999a
+DATA word3e99999aAVX2<>+20(SB)/4, $0x3e99999a
+DATA word3e99999aAVX2<>+24(SB)/4, $0x3e99999a
+DATA word3e99999aAVX2<>+28(SB)/4, $0x3e99999a
+GLOBL word3e99999aAVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word3cd9c338AVX2<>+0(SB)/4, $0x3cd9c338
+DATA word3cd9c338AVX2<>+4(SB)/4, $0x3cd9c338
+DATA word3cd9c338AVX2<>+8(SB)/4, $0x3cd9c338
+DATA word3cd9c338AVX2<>+12(SB)/4, $0x3cd9c338
+DATA word3cd9c338AVX2<>+16(SB)/4, $0x3cd9c338
+DATA word3cd9c338AVX2<>+20(SB)/4, $0x3cd9c338
+DATA word3cd9c338AVX2<>+24(SB)/4, $0x3cd9c338
+DATA word3cd9c338AVX2<>+28(SB)/4, $0x3cd9c338
+GLOBL word3cd9c338AVX2<>(SB), RODATA|NOPTR, $32
+
+DATA wordbddbb08eAVX2<>+0(SB)/4, $0xbddbb08e
+DATA wordbddbb08eAVX2<>+4(SB)/4, $0xbddbb08e
+DATA wordbddbb08eAVX2<>+8(SB)/4, $0xbddbb08e
+DATA wordbddbb08eAVX2<>+12(SB)/4, $0xbddbb08e
+DATA wordbddbb08eAVX2<>+16(SB)/4, $0xbddbb08e
+DATA wordbddbb08eAVX2<>+20(SB)/4, $0xbddbb08e
+DATA wordbddbb08eAVX2<>+24(SB)/4, $0xbddbb08e
+DATA wordbddbb08eAVX2<>+28(SB)/4, $0xbddbb08e
+GLOBL wordbddbb08eAVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word3db67e0aAVX2<>+0(SB)/4, $0x3db67e0a
+DATA word3db67e0aAVX2<>+4(SB)/4, $0x3db67e0a
+DATA word3db67e0aAVX2<>+8(SB)/4, $0x3db67e0a
+DATA word3db67e0aAVX2<>+12(SB)/4, $0x3db67e0a
+DATA word3db67e0aAVX2<>+16(SB)/4, $0x3db67e0a
+DATA word3db67e0aAVX2<>+20(SB)/4, $0x3db67e0a
+DATA word3db67e0aAVX2<>+24(SB)/4, $0x3db67e0a
+DATA word3db67e0aAVX2<>+28(SB)/4, $0x3db67e0a
+GLOBL word3db67e0aAVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word3dccb041AVX2<>+0(SB)/4, $0x3dccb041
+DATA word3dccb041AVX2<>+4(SB)/4, $0x3dccb041
+DATA word3dccb041AVX2<>+8(SB)/4, $0x3dccb041
+DATA word3dccb041AVX2<>+12(SB)/4, $0x3dccb041
+DATA word3dccb041AVX2<>+16(SB)/4, $0x3dccb041
+DATA word3dccb041AVX2<>+20(SB)/4, $0x3dccb041
+DATA word3dccb041AVX2<>+24(SB)/4, $0x3dccb041
+DATA word3dccb041AVX2<>+28(SB)/4, $0x3dccb041
+GLOBL word3dccb041AVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word3bbd0b86AVX2<>+0(SB)/4, $0x3bbd0b86
+DATA word3bbd0b86AVX2<>+4(SB)/4, $0x3bbd0b86
+DATA word3bbd0b86AVX2<>+8(SB)/4, $0x3bbd0b86
+DATA word3bbd0b86AVX2<>+12(SB)/4, $0x3bbd0b86
+DATA word3bbd0b86AVX2<>+16(SB)/4, $0x3bbd0b86
+DATA word3bbd0b86AVX2<>+20(SB)/4, $0x3bbd0b86
+DATA word3bbd0b86AVX2<>+24(SB)/4, $0x3bbd0b86
+DATA word3bbd0b86AVX2<>+28(SB)/4, $0x3bbd0b86
+GLOBL word3bbd0b86AVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word3e25107dAVX2<>+0(SB)/4, $0x3e25107d
+DATA word3e25107dAVX2<>+4(SB)/4, $0x3e25107d
+DATA word3e25107dAVX2<>+8(SB)/4, $0x3e25107d
+DATA word3e25107dAVX2<>+12(SB)/4, $0x3e25107d
+DATA word3e25107dAVX2<>+16(SB)/4, $0x3e25107d
+DATA word3e25107dAVX2<>+20(SB)/4, $0x3e25107d
+DATA word3e25107dAVX2<>+24(SB)/4, $0x3e25107d
+DATA word3e25107dAVX2<>+28(SB)/4, $0x3e25107d
+GLOBL word3e25107dAVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word3dd11cabAVX2<>+0(SB)/4, $0x3dd11cab
+DATA word3dd11cabAVX2<>+4(SB)/4, $0x3dd11cab
+DATA word3dd11cabAVX2<>+8(SB)/4, $0x3dd11cab
+DATA word3dd11cabAVX2<>+12(SB)/4, $0x3dd11cab
+DATA word3dd11cabAVX2<>+16(SB)/4, $0x3dd11cab
+DATA word3dd11cabAVX2<>+20(SB)/4, $0x3dd11cab
+DATA word3dd11cabAVX2<>+24(SB)/4, $0x3dd11cab
+DATA word3dd11cabAVX2<>+28(SB)/4, $0x3dd11cab
+GLOBL word3dd11cabAVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word3dfb7b66AVX2<>+0(SB)/4, $0x3dfb7b66
+DATA word3dfb7b66AVX2<>+4(SB)/4, $0x3dfb7b66
+DATA word3dfb7b66AVX2<>+8(SB)/4, $0x3dfb7b66
+DATA word3dfb7b66AVX2<>+12(SB)/4, $0x3dfb7b66
+DATA word3dfb7b66AVX2<>+16(SB)/4, $0x3dfb7b66
+DATA word3dfb7b66AVX2<>+20(SB)/4, $0x3dfb7b66
+DATA word3dfb7b66AVX2<>+24(SB)/4, $0x3dfb7b66
+DATA word3dfb7b66AVX2<>+28(SB)/4, $0x3dfb7b66
+GLOBL word3dfb7b66AVX2<>(SB), RODATA|NOPTR, $32
+
+DATA wordb9709c2cAVX2<>+0(SB)/4, $0xb9709c2c
+DATA wordb9709c2cAVX2<>+4(SB)/4, $0xb9709c2c
+DATA wordb9709c2cAVX2<>+8(SB)/4, $0xb9709c2c
+DATA wordb9709c2cAVX2<>+12(SB)/4, $0xb9709c2c
+DATA wordb9709c2cAVX2<>+16(SB)/4, $0xb9709c2c
+DATA wordb9709c2cAVX2<>+20(SB)/4, $0xb9709c2c
+DATA wordb9709c2cAVX2<>+24(SB)/4, $0xb9709c2c
+DATA wordb9709c2cAVX2<>+28(SB)/4, $0xb9709c2c
+GLOBL wordb9709c2cAVX2<>(SB), RODATA|NOPTR, $32
+
+// func backwardGeluAVX2(dx []float32, dy []float32, v []float32, p float32, add bool)
+// Requires: AVX, AVX2, FMA3
+TEXT ·backwardGeluAVX2(SB), NOSPLIT, $0-77
+	VBROADCASTSS p+72(FP), Y0
+	MOVQ         dx_base+0(FP), AX
+	MOVQ         dx_len+8(FP), CX
+	MOVQ         dy_base+24(FP), DX
+	MOVQ         v_base+48(FP), BX
+	MOVB         add+76(FP), SI
+
+next:
+	CMPQ    CX, $0x08
+	JLT     rest
+	VMOVUPS (DX), Y0
+	VMOVUPS (BX), Y1
+
+compute:
+	VMOVUPS      wordc15428f6AVX2<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VMOVUPS      word415428f6AVX2<>+0(SB), Y1
+	VMINPS       Y2, Y1, Y1
+	VANDPS       word7fffffffAVX2<>+0(SB), Y1, Y2
+	VMULPS       Y2, Y2, Y3
+	VMULPS       wordbf000000AVX2<>+0(SB), Y3, Y3
+	VMOVUPS      word3fb8aa3bAVX2<>+0(SB), Y4
+	VFMADD213PS  word4b40007fAVX2<>+0(SB), Y3, Y4
+	VSUBPS       word4b40007fAVX2<>+0(SB), Y4, Y5
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS word3f317218AVX2<>+0(SB), Y5, Y3
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS wordb102e308AVX2<>+0(SB), Y5, Y3
+	VMOVUPS      word39509272AVX2<>+0(SB), Y5
+	VFMADD213PS  word3ab6a18bAVX2<>+0(SB), Y3, Y5
+	VFMADD213PS  word3c088870AVX2<>+0(SB), Y3, Y5
+	VFMADD213PS  word3d2aaa75AVX2<>+0(SB), Y3, Y5
+	VFMADD213PS  word3e2aaaabAVX2<>+0(SB), Y3, Y5
+	VFMADD213PS  word3f000000AVX2<>+0(SB), Y3, Y5
+	VMULPS       Y3, Y3, Y6
+	VFMADD213PS  Y3, Y6, Y5
+	VPSLLD       $0x17, Y4, Y3
+	VADDPS       word3f800000AVX2<>+0(SB), Y5, Y4
+	VMULPS       Y3, Y4, Y3
+	VMOVUPS      word3f800000AVX2<>+0(SB), Y4
+	VMOVUPS      word3e99999aAVX2<>+0(SB), Y5
+	VFMADD213PS  word3f800000AVX2<>+0(SB), Y2, Y5
+	VDIVPS       Y5, Y4, Y2
+	VMOVUPS      word3cd9c338AVX2<>+0(SB), Y4
+	VFMADD213PS  wordbddbb08eAVX2<>+0(SB), Y2, Y4
+	VFMADD213PS  word3db67e0aAVX2<>+0(SB), Y2, Y4
+	VFMADD213PS  word3dccb041AVX2<>+0(SB), Y2, Y4
+	VFMADD213PS  word3bbd0b86AVX2<>+0(SB), Y2, Y4
+	VFMADD213PS  word3e25107dAVX2<>+0(SB), Y2, Y4
+	VFMADD213PS  word3dd11cabAVX2<>+0(SB), Y2, Y4
+	VFMADD213PS  word3dfb7b66AVX2<>+0(SB), Y2, Y4
+	VFMADD213PS  wordb9709c2cAVX2<>+0(SB), Y2, Y4
+	VMULPS       Y3, Y4, Y2
+	VCMPPS       $0x11, word00000000AVX2<>+0(SB), Y1, Y4
+	VMOVUPS      word3f800000AVX2<>+0(SB), Y5
+	VSUBPS       Y2, Y5, Y5
+	VBLENDVPS    Y4, Y2, Y5, Y2
+	VMULPS       word3ecc422aAVX2<>+0(SB), Y3, Y3
+	VMOVAPS      Y1, Y1
+	VFMADD213PS  Y2, Y3, Y1
+	VMULPS       Y1, Y0, Y0
+	CMPQ         CX, $0x08
+	JLT          storeRest
+	TESTB        SI, SI
+	JEQ          store
+	VADDPS       (AX), Y0, Y0
+
+store:
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, BX
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, CX
+	JMP     next
+
+rest:
+	TESTQ        CX, CX
+	JEQ          done
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iotaAVX2<>+0(SB), Y0, Y1
+	VMASKMOVPS   (DX), Y1, Y0
+	VMASKMOVPS   (BX), Y1, Y1
+	JMP          compute
+
+storeRest:
+	VMOVD        CX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iotaAVX2<>+0(SB), Y1, Y1
+	TESTB        SI, SI
+	JEQ          storeMasked
+	VMASKMOVPS   (AX), Y1, Y2
+	VADDPS       Y2, Y0, Y0
+
+storeMasked:
+	VMASKMOVPS Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA wordc15428f6AVX2<>+0(SB)/4, $0xc15428f6
+DATA wordc15428f6AVX2<>+4(SB)/4, $0xc15428f6
+DATA wordc15428f6AVX2<>+8(SB)/4, $0xc15428f6
+DATA wordc15428f6AVX2<>+12(SB)/4, $0xc15428f6
+DATA wordc15428f6AVX2<>+16(SB)/4, $0xc15428f6
+DATA wordc15428f6AVX2<>+20(SB)/4, $0xc15428f6
+DATA wordc15428f6AVX2<>+24(SB)/4, $0xc15428f6
+DATA wordc15428f6AVX2<>+28(SB)/4, $0xc15428f6
+GLOBL wordc15428f6AVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word3ecc422aAVX2<>+0(SB)/4, $0x3ecc422a
+DATA word3ecc422aAVX2<>+4(SB)/4, $0x3ecc422a
+DATA word3ecc422aAVX2<>+8(SB)/4, $0x3ecc422a
+DATA word3ecc422aAVX2<>+12(SB)/4, $0x3ecc422a
+DATA word3ecc422aAVX2<>+16(SB)/4, $0x3ecc422a
+DATA word3ecc422aAVX2<>+20(SB)/4, $0x3ecc422a
+DATA word3ecc422aAVX2<>+24(SB)/4, $0x3ecc422a
+DATA word3ecc422aAVX2<>+28(SB)/4, $0x3ecc422a
+GLOBL word3ecc422aAVX2<>(SB), RODATA|NOPTR, $32
+
+// func forwardGeluTanhAVX2(y []float32, x []float32, p float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·forwardGeluTanhAVX2(SB), NOSPLIT, $0-52
+	VBROADCASTSS p+48(FP), Y0
+	MOVQ         y_base+0(FP), AX
+	MOVQ         y_len+8(FP), CX
+	MOVQ         x_base+24(FP), DX
+
+next:
+	CMPQ    CX, $0x08
+	JLT     rest
+	VMOVUPS (DX), Y0
+
+compute:
+	VANDPS       word7fffffffAVX2<>+0(SB), Y0, Y1
+	VMOVUPS      word412051ecAVX2<>+0(SB), Y2
+	VMINPS       Y1, Y2, Y2
+	VMULPS       Y2, Y2, Y1
+	VMOVUPS      word3d922279AVX2<>+0(SB), Y3
+	VFMADD213PS  word3fcc422aAVX2<>+0(SB), Y1, Y3
+	VMULPS       Y2, Y3, Y3
+	VMOVUPS      word3e5b33b6AVX2<>+0(SB), Y4
+	VFMADD213PS  word3fcc422aAVX2<>+0(SB), Y1, Y4
+	VXORPS       word80000000AVX2<>+0(SB), Y3, Y1
+	VMOVUPS      word3fb8aa3bAVX2<>+0(SB), Y3
+	VFMADD213PS  word4b40007fAVX2<>+0(SB), Y1, Y3
+	VSUBPS       word4b40007fAVX2<>+0(SB), Y3, Y4
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS word3f317218AVX2<>+0(SB), Y4, Y1
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS wordb102e308AVX2<>+0(SB), Y4, Y1
+	VMOVUPS      word39509272AVX2<>+0(SB), Y4
+	VFMADD213PS  word3ab6a18bAVX2<>+0(SB), Y1, Y4
+	VFMADD213PS  word3c088870AVX2<>+0(SB), Y1, Y4
+	VFMADD213PS  word3d2aaa75AVX2<>+0(SB), Y1, Y4
+	VFMADD213PS  word3e2aaaabAVX2<>+0(SB), Y1, Y4
+	VFMADD213PS  word3f000000AVX2<>+0(SB), Y1, Y4
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y4
+	VPSLLD       $0x17, Y3, Y1
+	VADDPS       word3f800000AVX2<>+0(SB), Y4, Y3
+	VMULPS       Y1, Y3, Y1
+	VMULPS       Y1, Y2, Y2
+	VADDPS       word3f800000AVX2<>+0(SB), Y1, Y1
+	VDIVPS       Y1, Y2, Y1
+	VMOVUPS      word00000000AVX2<>+0(SB), Y2
+	VMAXPS       Y0, Y2, Y2
+	VSUBPS       Y1, Y2, Y0
+	CMPQ         CX, $0x08
+	JLT          storeRest
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x20, DX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, CX
+	JMP          next
+
+rest:
+	TESTQ        CX, CX
+	JEQ          done
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iotaAVX2<>+0(SB), Y0, Y0
+	VMASKMOVPS   (DX), Y0, Y0
+	JMP          compute
+
+storeRest:
+	VMOVD        CX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iotaAVX2<>+0(SB), Y1, Y1
+	VMASKMOVPS   Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA word412051ecAVX2<>+0(SB)/4, $0x412051ec
+DATA word412051ecAVX2<>+4(SB)/4, $0x412051ec
+DATA word412051ecAVX2<>+8(SB)/4, $0x412051ec
+DATA word412051ecAVX2<>+12(SB)/4, $0x412051ec
+DATA word412051ecAVX2<>+16(SB)/4, $0x412051ec
+DATA word412051ecAVX2<>+20(SB)/4, $0x412051ec
+DATA word412051ecAVX2<>+24(SB)/4, $0x412051ec
+DATA word412051ecAVX2<>+28(SB)/4, $0x412051ec
+GLOBL word412051ecAVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word3d922279AVX2<>+0(SB)/4, $0x3d922279
+DATA word3d922279AVX2<>+4(SB)/4, $0x3d922279
+DATA word3d922279AVX2<>+8(SB)/4, $0x3d922279
+DATA word3d922279AVX2<>+12(SB)/4, $0x3d922279
+DATA word3d922279AVX2<>+16(SB)/4, $0x3d922279
+DATA word3d922279AVX2<>+20(SB)/4, $0x3d922279
+DATA word3d922279AVX2<>+24(SB)/4, $0x3d922279
+DATA word3d922279AVX2<>+28(SB)/4, $0x3d922279
+GLOBL word3d922279AVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word3fcc422aAVX2<>+0(SB)/4, $0x3fcc422a
+DATA word3fcc422aAVX2<>+4(SB)/4, $0x3fcc422a
+DATA word3fcc422aAVX2<>+8(SB)/4, $0x3fcc422a
+DATA word3fcc422aAVX2<>+12(SB)/4, $0x3fcc422a
+DATA word3fcc422aAVX2<>+16(SB)/4, $0x3fcc422a
+DATA word3fcc422aAVX2<>+20(SB)/4, $0x3fcc422a
+DATA word3fcc422aAVX2<>+24(SB)/4, $0x3fcc422a
+DATA word3fcc422aAVX2<>+28(SB)/4, $0x3fcc422a
+GLOBL word3fcc422aAVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word3e5b33b6AVX2<>+0(SB)/4, $0x3e5b33b6
+DATA word3e5b33b6AVX2<>+4(SB)/4, $0x3e5b33b6
+DATA word3e5b33b6AVX2<>+8(SB)/4, $0x3e5b33b6
+DATA word3e5b33b6AVX2<>+12(SB)/4, $0x3e5b33b6
+DATA word3e5b33b6AVX2<>+16(SB)/4, $0x3e5b33b6
+DATA word3e5b33b6AVX2<>+20(SB)/4, $0x3e5b33b6
+DATA word3e5b33b6AVX2<>+24(SB)/4, $0x3e5b33b6
+DATA word3e5b33b6AVX2<>+28(SB)/4, $0x3e5b33b6
+GLOBL word3e5b33b6AVX2<>(SB), RODATA|NOPTR, $32
+
+// func backwardGeluTanhAVX2(dx []float32, dy []float32, v []float32, p float32, add bool)
+// Requires: AVX, AVX2, FMA3
+TEXT ·backwardGeluTanhAVX2(SB), NOSPLIT, $0-77
+	VBROADCASTSS p+72(FP), Y0
+	MOVQ         dx_base+0(FP), AX
+	MOVQ         dx_len+8(FP), CX
+	MOVQ         dy_base+24(FP), DX
+	MOVQ         v_base+48(FP), BX
+	MOVB         add+76(FP), SI
+
+next:
+	CMPQ    CX, $0x08
+	JLT     rest
+	VMOVUPS (DX), Y0
+	VMOVUPS (BX), Y1
+
+compute:
+	VMOVUPS      wordc1200000AVX2<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VMOVUPS      word41200000AVX2<>+0(SB), Y1
+	VMINPS       Y2, Y1, Y1
+	VMULPS       Y1, Y1, Y2
+	VMOVUPS      word3d922279AVX2<>+0(SB), Y3
+	VFMADD213PS  word3fcc422aAVX2<>+0(SB), Y2, Y3
+	VMULPS       Y1, Y3, Y3
+	VMOVUPS      word3e5b33b6AVX2<>+0(SB), Y4
+	VFMADD213PS  word3fcc422aAVX2<>+0(SB), Y2, Y4
+	VXORPS       word80000000AVX2<>+0(SB), Y3, Y2
+	VMOVUPS      word3fb8aa3bAVX2<>+0(SB), Y3
+	VFMADD213PS  word4b40007fAVX2<>+0(SB), Y2, Y3
+	VSUBPS       word4b40007fAVX2<>+0(SB), Y3, Y5
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS word3f317218AVX2<>+0(SB), Y5, Y2
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS wordb102e308AVX2<>+0(SB), Y5, Y2
+	VMOVUPS      word39509272AVX2<>+0(SB), Y5
+	VFMADD213PS  word3ab6a18bAVX2<>+0(SB), Y2, Y5
+	VFMADD213PS  word3c088870AVX2<>+0(SB), Y2, Y5
+	VFMADD213PS  word3d2aaa75AVX2<>+0(SB), Y2, Y5
+	VFMADD213PS  word3e2aaaabAVX2<>+0(SB), Y2, Y5
+	VFMADD213PS  word3f000000AVX2<>+0(SB), Y2, Y5
+	VMULPS       Y2, Y2, Y6
+	VFMADD213PS  Y2, Y6, Y5
+	VPSLLD       $0x17, Y3, Y2
+	VADDPS       word3f800000AVX2<>+0(SB), Y5, Y3
+	VMULPS       Y2, Y3, Y2
+	VMOVUPS      word3f800000AVX2<>+0(SB), Y3
+	VADDPS       Y3, Y2, Y5
+	VDIVPS       Y5, Y3, Y5
+	VMULPS       Y4, Y1, Y1
+	VMULPS       Y5, Y2, Y2
+	VMOVAPS      Y1, Y1
+	VFMADD213PS  Y3, Y2, Y1
+	VMULPS       Y5, Y1, Y1
+	VMULPS       Y1, Y0, Y0
+	CMPQ         CX, $0x08
+	JLT          storeRest
+	TESTB        SI, SI
+	JEQ          store
+	VADDPS       (AX), Y0, Y0
+
+store:
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, BX
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, CX
+	JMP     next
+
+rest:
+	TESTQ        CX, CX
+	JEQ          done
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iotaAVX2<>+0(SB), Y0, Y1
+	VMASKMOVPS   (DX), Y1, Y0
+	VMASKMOVPS   (BX), Y1, Y1
+	JMP          compute
+
+storeRest:
+	VMOVD        CX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iotaAVX2<>+0(SB), Y1, Y1
+	TESTB        SI, SI
+	JEQ          storeMasked
+	VMASKMOVPS   (AX), Y1, Y2
+	VADDPS       Y2, Y0, Y0
+
+storeMasked:
+	VMASKMOVPS Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA wordc1200000AVX2<>+0(SB)/4, $0xc1200000
+DATA wordc1200000AVX2<>+4(SB)/4, $0xc1200000
+DATA wordc1200000AVX2<>+8(SB)/4, $0xc1200000
+DATA wordc1200000AVX2<>+12(SB)/4, $0xc1200000
+DATA wordc1200000AVX2<>+16(SB)/4, $0xc1200000
+DATA wordc1200000AVX2<>+20(SB)/4, $0xc1200000
+DATA wordc1200000AVX2<>+24(SB)/4, $0xc1200000
+DATA wordc1200000AVX2<>+28(SB)/4, $0xc1200000
+GLOBL wordc1200000AVX2<>(SB), RODATA|NOPTR, $32
+
+// func forwardSiluAVX2(y []float32, x []float32, p float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·forwardSiluAVX2(SB), NOSPLIT, $0-52
+	VBROADCASTSS p+48(FP), Y0
+	MOVQ         y_base+0(FP), AX
+	MOVQ         y_len+8(FP), CX
+	MOVQ         x_base+24(FP), DX
+
+next:
+	CMPQ    CX, $0x08
+	JLT     rest
+	VMOVUPS (DX), Y0
+
+compute:
+	VANDPS       word7fffffffAVX2<>+0(SB), Y0, Y1
+	VMOVUPS      word42b00000AVX2<>+0(SB), Y2
+	VMINPS       Y1, Y2, Y2
+	VXORPS       word80000000AVX2<>+0(SB), Y2, Y1
+	VMOVUPS      word3fb8aa3bAVX2<>+0(SB), Y3
+	VFMADD213PS  word4b40007fAVX2<>+0(SB), Y1, Y3
+	VSUBPS       word4b40007fAVX2<>+0(SB), Y3, Y4
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS word3f317218AVX2<>+0(SB), Y4, Y1
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS wordb102e308AVX2<>+0(SB), Y4, Y1
+	VMOVUPS      word39509272AVX2<>+0(SB), Y4
+	VFMADD213PS  word3ab6a18bAVX2<>+0(SB), Y1, Y4
+	VFMADD213PS  word3c088870AVX2<>+0(SB), Y1, Y4
+	VFMADD213PS  word3d2aaa75AVX2<>+0(SB), Y1, Y4
+	VFMADD213PS  word3e2aaaabAVX2<>+0(SB), Y1, Y4
+	VFMADD213PS  word3f000000AVX2<>+0(SB), Y1, Y4
+	VMULPS       Y1, Y1, Y5
+	VFMADD213PS  Y1, Y5, Y4
+	VPSLLD       $0x17, Y3, Y1
+	VADDPS       word3f800000AVX2<>+0(SB), Y4, Y3
+	VMULPS       Y1, Y3, Y1
+	VMULPS       Y1, Y2, Y2
+	VADDPS       word3f800000AVX2<>+0(SB), Y1, Y1
+	VDIVPS       Y1, Y2, Y1
+	VMOVUPS      word00000000AVX2<>+0(SB), Y2
+	VMAXPS       Y0, Y2, Y2
+	VSUBPS       Y1, Y2, Y0
+	CMPQ         CX, $0x08
+	JLT          storeRest
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x20, DX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, CX
+	JMP          next
+
+rest:
+	TESTQ        CX, CX
+	JEQ          done
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iotaAVX2<>+0(SB), Y0, Y0
+	VMASKMOVPS   (DX), Y0, Y0
+	JMP          compute
+
+storeRest:
+	VMOVD        CX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iotaAVX2<>+0(SB), Y1, Y1
+	VMASKMOVPS   Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA word42b00000AVX2<>+0(SB)/4, $0x42b00000
+DATA word42b00000AVX2<>+4(SB)/4, $0x42b00000
+DATA word42b00000AVX2<>+8(SB)/4, $0x42b00000
+DATA word42b00000AVX2<>+12(SB)/4, $0x42b00000
+DATA word42b00000AVX2<>+16(SB)/4, $0x42b00000
+DATA word42b00000AVX2<>+20(SB)/4, $0x42b00000
+DATA word42b00000AVX2<>+24(SB)/4, $0x42b00000
+DATA word42b00000AVX2<>+28(SB)/4, $0x42b00000
+GLOBL word42b00000AVX2<>(SB), RODATA|NOPTR, $32
+
+// func backwardSiluAVX2(dx []float32, dy []float32, v []float32, p float32, add bool)
+// Requires: AVX, AVX2, FMA3
+TEXT ·backwardSiluAVX2(SB), NOSPLIT, $0-77
+	VBROADCASTSS p+72(FP), Y0
+	MOVQ         dx_base+0(FP), AX
+	MOVQ         dx_len+8(FP), CX
+	MOVQ         dy_base+24(FP), DX
+	MOVQ         v_base+48(FP), BX
+	MOVB         add+76(FP), SI
+
+next:
+	CMPQ    CX, $0x08
+	JLT     rest
+	VMOVUPS (DX), Y0
+	VMOVUPS (BX), Y1
+
+compute:
+	VMOVUPS      wordc2ae0000AVX2<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VMOVUPS      word42ae0000AVX2<>+0(SB), Y1
+	VMINPS       Y2, Y1, Y1
+	VMOVUPS      word3f800000AVX2<>+0(SB), Y2
+	VXORPS       word80000000AVX2<>+0(SB), Y1, Y3
+	VMOVUPS      word3fb8aa3bAVX2<>+0(SB), Y4
+	VFMADD213PS  word4b40007fAVX2<>+0(SB), Y3, Y4
+	VSUBPS       word4b40007fAVX2<>+0(SB), Y4, Y5
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS word3f317218AVX2<>+0(SB), Y5, Y3
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS wordb102e308AVX2<>+0(SB), Y5, Y3
+	VMOVUPS      word39509272AVX2<>+0(SB), Y5
+	VFMADD213PS  word3ab6a18bAVX2<>+0(SB), Y3, Y5
+	VFMADD213PS  word3c088870AVX2<>+0(SB), Y3, Y5
+	VFMADD213PS  word3d2aaa75AVX2<>+0(SB), Y3, Y5
+	VFMADD213PS  word3e2aaaabAVX2<>+0(SB), Y3, Y5
+	VFMADD213PS  word3f000000AVX2<>+0(SB), Y3, Y5
+	VMULPS       Y3, Y3, Y6
+	VFMADD213PS  Y3, Y6, Y5
+	VPSLLD       $0x17, Y4, Y3
+	VADDPS       word3f800000AVX2<>+0(SB), Y5, Y4
+	VMULPS       Y3, Y4, Y3
+	VMOVUPS      word3f800000AVX2<>+0(SB), Y4
+	VADDPS       Y4, Y3, Y5
+	VDIVPS       Y5, Y4, Y5
+	VMULPS       Y2, Y1, Y1
+	VMULPS       Y5, Y3, Y2
+	VMOVAPS      Y1, Y1
+	VFMADD213PS  Y4, Y2, Y1
+	VMULPS       Y5, Y1, Y1
+	VMULPS       Y1, Y0, Y0
+	CMPQ         CX, $0x08
+	JLT          storeRest
+	TESTB        SI, SI
+	JEQ          store
+	VADDPS       (AX), Y0, Y0
+
+store:
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, BX
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, CX
+	JMP     next
+
+rest:
+	TESTQ        CX, CX
+	JEQ          done
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iotaAVX2<>+0(SB), Y0, Y1
+	VMASKMOVPS   (DX), Y1, Y0
+	VMASKMOVPS   (BX), Y1, Y1
+	JMP          compute
+
+storeRest:
+	VMOVD        CX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iotaAVX2<>+0(SB), Y1, Y1
+	TESTB        SI, SI
+	JEQ          storeMasked
+	VMASKMOVPS   (AX), Y1, Y2
+	VADDPS       Y2, Y0, Y0
+
+storeMasked:
+	VMASKMOVPS Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA wordc2ae0000AVX2<>+0(SB)/4, $0xc2ae0000
+DATA wordc2ae0000AVX2<>+4(SB)/4, $0xc2ae0000
+DATA wordc2ae0000AVX2<>+8(SB)/4, $0xc2ae0000
+DATA wordc2ae0000AVX2<>+12(SB)/4, $0xc2ae0000
+DATA wordc2ae0000AVX2<>+16(SB)/4, $0xc2ae0000
+DATA wordc2ae0000AVX2<>+20(SB)/4, $0xc2ae0000
+DATA wordc2ae0000AVX2<>+24(SB)/4, $0xc2ae0000
+DATA wordc2ae0000AVX2<>+28(SB)/4, $0xc2ae0000
+GLOBL wordc2ae0000AVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word42ae0000AVX2<>+0(SB)/4, $0x42ae0000
+DATA word42ae0000AVX2<>+4(SB)/4, $0x42ae0000
+DATA word42ae0000AVX2<>+8(SB)/4, $0x42ae0000
+DATA word42ae0000AVX2<>+12(SB)/4, $0x42ae0000
+DATA word42ae0000AVX2<>+16(SB)/4, $0x42ae0000
+DATA word42ae0000AVX2<>+20(SB)/4, $0x42ae0000
+DATA word42ae0000AVX2<>+24(SB)/4, $0x42ae0000
+DATA word42ae0000AVX2<>+28(SB)/4, $0x42ae0000
+GLOBL word42ae0000AVX2<>(SB), RODATA|NOPTR, $32
+
+// func forwardRelu6AVX2(y []float32, x []float32, p float32)
+// Requires: AVX, AVX2
+TEXT ·forwardRelu6AVX2(SB), NOSPLIT, $0-52
+	VBROADCASTSS p+48(FP), Y0
+	MOVQ         y_base+0(FP), AX
+	MOVQ         y_len+8(FP), CX
+	MOVQ         x_base+24(FP), DX
+
+next:
+	CMPQ    CX, $0x08
+	JLT     rest
+	VMOVUPS (DX), Y0
+
+compute:
+	VMOVUPS word00000000AVX2<>+0(SB), Y1
+	VMAXPS  Y0, Y1, Y1
+	VMOVUPS word40c00000AVX2<>+0(SB), Y0
+	VMINPS  Y1, Y0, Y0
+	CMPQ    CX, $0x08
+	JLT     storeRest
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, CX
+	JMP     next
+
+rest:
+	TESTQ        CX, CX
+	JEQ          done
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iotaAVX2<>+0(SB), Y0, Y0
+	VMASKMOVPS   (DX), Y0, Y0
+	JMP          compute
+
+storeRest:
+	VMOVD        CX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iotaAVX2<>+0(SB), Y1, Y1
+	VMASKMOVPS   Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA word40c00000AVX2<>+0(SB)/4, $0x40c00000
+DATA word40c00000AVX2<>+4(SB)/4, $0x40c00000
+DATA word40c00000AVX2<>+8(SB)/4, $0x40c00000
+DATA word40c00000AVX2<>+12(SB)/4, $0x40c00000
+DATA word40c00000AVX2<>+16(SB)/4, $0x40c00000
+DATA word40c00000AVX2<>+20(SB)/4, $0x40c00000
+DATA word40c00000AVX2<>+24(SB)/4, $0x40c00000
+DATA word40c00000AVX2<>+28(SB)/4, $0x40c00000
+GLOBL word40c00000AVX2<>(SB), RODATA|NOPTR, $32
+
+// func backwardRelu6AVX2(dx []float32, dy []float32, v []float32, p float32, add bool)
+// Requires: AVX, AVX2
+TEXT ·backwardRelu6AVX2(SB), NOSPLIT, $0-77
+	VBROADCASTSS p+72(FP), Y0
+	MOVQ         dx_base+0(FP), AX
+	MOVQ         dx_len+8(FP), CX
+	MOVQ         dy_base+24(FP), DX
+	MOVQ         v_base+48(FP), BX
+	MOVB         add+76(FP), SI
+
+next:
+	CMPQ    CX, $0x08
+	JLT     rest
+	VMOVUPS (DX), Y0
+	VMOVUPS (BX), Y1
+
+compute:
+	VCMPPS  $0x11, word40c00000AVX2<>+0(SB), Y1, Y2
+	VCMPPS  $0x1e, word00000000AVX2<>+0(SB), Y1, Y1
+	VMOVUPS word3f800000AVX2<>+0(SB), Y3
+	VANDPS  Y1, Y3, Y1
+	VANDPS  Y2, Y1, Y1
+	VMULPS  Y1, Y0, Y0
+	CMPQ    CX, $0x08
+	JLT     storeRest
+	TESTB   SI, SI
+	JEQ     store
+	VADDPS  (AX), Y0, Y0
+
+store:
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, BX
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, CX
+	JMP     next
+
+rest:
+	TESTQ        CX, CX
+	JEQ          done
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iotaAVX2<>+0(SB), Y0, Y1
+	VMASKMOVPS   (DX), Y1, Y0
+	VMASKMOVPS   (BX), Y1, Y1
+	JMP          compute
+
+storeRest:
+	VMOVD        CX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iotaAVX2<>+0(SB), Y1, Y1
+	TESTB        SI, SI
+	JEQ          storeMasked
+	VMASKMOVPS   (AX), Y1, Y2
+	VADDPS       Y2, Y0, Y0
+
+storeMasked:
+	VMASKMOVPS Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func forwardHardSwishAVX2(y []float32, x []float32, p float32)
+// Requires: AVX, AVX2
+TEXT ·forwardHardSwishAVX2(SB), NOSPLIT, $0-52
+	VBROADCASTSS p+48(FP), Y0
+	MOVQ         y_base+0(FP), AX
+	MOVQ         y_len+8(FP), CX
+	MOVQ         x_base+24(FP), DX
+
+next:
+	CMPQ    CX, $0x08
+	JLT     rest
+	VMOVUPS (DX), Y0
+
+compute:
+	VMOVUPS wordc0400000AVX2<>+0(SB), Y1
+	VMAXPS  Y0, Y1, Y1
+	VADDPS  word40400000AVX2<>+0(SB), Y0, Y0
+	VMOVUPS word00000000AVX2<>+0(SB), Y2
+	VMAXPS  Y0, Y2, Y2
+	VMOVUPS word40c00000AVX2<>+0(SB), Y0
+	VMINPS  Y2, Y0, Y0
+	VMULPS  word3e2aaaabAVX2<>+0(SB), Y0, Y0
+	VMULPS  Y0, Y1, Y0
+	CMPQ    CX, $0x08
+	JLT     storeRest
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, CX
+	JMP     next
+
+rest:
+	TESTQ        CX, CX
+	JEQ          done
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iotaAVX2<>+0(SB), Y0, Y0
+	VMASKMOVPS   (DX), Y0, Y0
+	JMP          compute
+
+storeRest:
+	VMOVD        CX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iotaAVX2<>+0(SB), Y1, Y1
+	VMASKMOVPS   Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA wordc0400000AVX2<>+0(SB)/4, $0xc0400000
+DATA wordc0400000AVX2<>+4(SB)/4, $0xc0400000
+DATA wordc0400000AVX2<>+8(SB)/4, $0xc0400000
+DATA wordc0400000AVX2<>+12(SB)/4, $0xc0400000
+DATA wordc0400000AVX2<>+16(SB)/4, $0xc0400000
+DATA wordc0400000AVX2<>+20(SB)/4, $0xc0400000
+DATA wordc0400000AVX2<>+24(SB)/4, $0xc0400000
+DATA wordc0400000AVX2<>+28(SB)/4, $0xc0400000
+GLOBL wordc0400000AVX2<>(SB), RODATA|NOPTR, $32
+
+DATA word40400000AVX2<>+0(SB)/4, $0x40400000
+DATA word40400000AVX2<>+4(SB)/4, $0x40400000
+DATA word40400000AVX2<>+8(SB)/4, $0x40400000
+DATA word40400000AVX2<>+12(SB)/4, $0x40400000
+DATA word40400000AVX2<>+16(SB)/4, $0x40400000
+DATA word40400000AVX2<>+20(SB)/4, $0x40400000
+DATA word40400000AVX2<>+24(SB)/4, $0x40400000
+DATA word40400000AVX2<>+28(SB)/4, $0x40400000
+GLOBL word40400000AVX2<>(SB), RODATA|NOPTR, $32
+
+// func backwardHardSwishAVX2(dx []float32, dy []float32, v []float32, p float32, add bool)
+// Requires: AVX, AVX2
+TEXT ·backwardHardSwishAVX2(SB), NOSPLIT, $0-77
+	VBROADCASTSS p+72(FP), Y0
+	MOVQ         dx_base+0(FP), AX
+	MOVQ         dx_len+8(FP), CX
+	MOVQ         dy_base+24(FP), DX
+	MOVQ         v_base+48(FP), BX
+	MOVB         add+76(FP), SI
+
+next:
+	CMPQ    CX, $0x08
+	JLT     rest
+	VMOVUPS (DX), Y0
+	VMOVUPS (BX), Y1
+
+compute:
+	VANDPS  word7fffffffAVX2<>+0(SB), Y1, Y2
+	VCMPPS  $0x11, word40400000AVX2<>+0(SB), Y2, Y2
+	VANDPS  Y2, Y1, Y2
+	VMULPS  word3e2aaaabAVX2<>+0(SB), Y2, Y2
+	VADDPS  word40400000AVX2<>+0(SB), Y1, Y1
+	VMOVUPS word00000000AVX2<>+0(SB), Y3
+	VMAXPS  Y1, Y3, Y3
+	VMOVUPS word40c00000AVX2<>+0(SB), Y1
+	VMINPS  Y3, Y1, Y1
+	VMULPS  word3e2aaaabAVX2<>+0(SB), Y1, Y1
+	VADDPS  Y1, Y2, Y1
+	VMULPS  Y1, Y0, Y0
+	CMPQ    CX, $0x08
+	JLT     storeRest
+	TESTB   SI, SI
+	JEQ     store
+	VADDPS  (AX), Y0, Y0
+
+store:
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, BX
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, CX
+	JMP     next
+
+rest:
+	TESTQ        CX, CX
+	JEQ          done
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iotaAVX2<>+0(SB), Y0, Y1
+	VMASKMOVPS   (DX), Y1, Y0
+	VMASKMOVPS   (BX), Y1, Y1
+	JMP          compute
+
+storeRest:
+	VMOVD        CX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iotaAVX2<>+0(SB), Y1, Y1
+	TESTB        SI, SI
+	JEQ          storeMasked
+	VMASKMOVPS   (AX), Y1, Y2
+	VADDPS       Y2, Y0, Y0
+
+storeMasked:
+	VMASKMOVPS Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func forwardHardSigmoidAVX2(y []float32, x []float32, p float32)
+// Requires: AVX, AVX2
+TEXT ·forwardHardSigmoidAVX2(SB), NOSPLIT, $0-52
+	VBROADCASTSS p+48(FP), Y0
+	MOVQ         y_base+0(FP), AX
+	MOVQ         y_len+8(FP), CX
+	MOVQ         x_base+24(FP), DX
+
+next:
+	CMPQ    CX, $0x08
+	JLT     rest
+	VMOVUPS (DX), Y0
+
+compute:
+	VADDPS  word40400000AVX2<>+0(SB), Y0, Y0
+	VMOVUPS word00000000AVX2<>+0(SB), Y1
+	VMAXPS  Y0, Y1, Y1
+	VMOVUPS word40c00000AVX2<>+0(SB), Y0
+	VMINPS  Y1, Y0, Y0
+	VMULPS  word3e2aaaabAVX2<>+0(SB), Y0, Y0
+	CMPQ    CX, $0x08
+	JLT     storeRest
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, CX
+	JMP     next
+
+rest:
+	TESTQ        CX, CX
+	JEQ          done
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iotaAVX2<>+0(SB), Y0, Y0
+	VMASKMOVPS   (DX), Y0, Y0
+	JMP          compute
+
+storeRest:
+	VMOVD        CX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iotaAVX2<>+0(SB), Y1, Y1
+	VMASKMOVPS   Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func backwardHardSigmoidAVX2(dx []float32, dy []float32, v []float32, p float32, add bool)
+// Requires: AVX, AVX2
+TEXT ·backwardHardSigmoidAVX2(SB), NOSPLIT, $0-77
+	VBROADCASTSS p+72(FP), Y0
+	MOVQ         dx_base+0(FP), AX
+	MOVQ         dx_len+8(FP), CX
+	MOVQ         dy_base+24(FP), DX
+	MOVQ         v_base+48(FP), BX
+	MOVB         add+76(FP), SI
+
+next:
+	CMPQ    CX, $0x08
+	JLT     rest
+	VMOVUPS (DX), Y0
+	VMOVUPS (BX), Y1
+
+compute:
+	VCMPPS  $0x11, word3f800000AVX2<>+0(SB), Y1, Y2
+	VCMPPS  $0x1e, word00000000AVX2<>+0(SB), Y1, Y1
+	VMOVUPS word3e2aaaabAVX2<>+0(SB), Y3
+	VANDPS  Y1, Y3, Y1
+	VANDPS  Y2, Y1, Y1
+	VMULPS  Y1, Y0, Y0
+	CMPQ    CX, $0x08
+	JLT     storeRest
+	TESTB   SI, SI
+	JEQ     store
+	VADDPS  (AX), Y0, Y0
+
+store:
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, BX
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, CX
+	JMP     next
+
+rest:
+	TESTQ        CX, CX
+	JEQ          done
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iotaAVX2<>+0(SB), Y0, Y1
+	VMASKMOVPS   (DX), Y1, Y0
+	VMASKMOVPS   (BX), Y1, Y1
+	JMP          compute
+
+storeRest:
+	VMOVD        CX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iotaAVX2<>+0(SB), Y1, Y1
+	TESTB        SI, SI
+	JEQ          storeMasked
+	VMASKMOVPS   (AX), Y1, Y2
+	VADDPS       Y2, Y0, Y0
+
+storeMasked:
+	VMASKMOVPS Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func forwardEluAVX2(y []float32, x []float32, p float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·forwardEluAVX2(SB), NOSPLIT, $0-52
+	VBROADCASTSS p+48(FP), Y0
+	MOVQ         y_base+0(FP), AX
+	MOVQ         y_len+8(FP), CX
+	MOVQ         x_base+24(FP), DX
+
+next:
+	CMPQ    CX, $0x08
+	JLT     rest
+	VMOVUPS (DX), Y1
+
+compute:
+	VMOVUPS      wordc2b00000AVX2<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VMOVUPS      word00000000AVX2<>+0(SB), Y3
+	VMINPS       Y2, Y3, Y3
+	VMOVUPS      word3fb8aa3bAVX2<>+0(SB), Y2
+	VFMADD213PS  word4b40007fAVX2<>+0(SB), Y3, Y2
+	VSUBPS       word4b40007fAVX2<>+0(SB), Y2, Y4
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS word3f317218AVX2<>+0(SB), Y4, Y3
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS wordb102e308AVX2<>+0(SB), Y4, Y3
+	VMOVUPS      word39509272AVX2<>+0(SB), Y4
+	VFMADD213PS  word3ab6a18bAVX2<>+0(SB), Y3, Y4
+	VFMADD213PS  word3c088870AVX2<>+0(SB), Y3, Y4
+	VFMADD213PS  word3d2aaa75AVX2<>+0(SB), Y3, Y4
+	VFMADD213PS  word3e2aaaabAVX2<>+0(SB), Y3, Y4
+	VFMADD213PS  word3f000000AVX2<>+0(SB), Y3, Y4
+	VMULPS       Y3, Y3, Y5
+	VFMADD213PS  Y3, Y5, Y4
+	VPSLLD       $0x17, Y2, Y2
+	VSUBPS       word3f800000AVX2<>+0(SB), Y2, Y3
+	VMOVAPS      Y4, Y4
+	VFMADD213PS  Y3, Y2, Y4
+	VMULPS       Y0, Y4, Y2
+	VCMPPS       $0x1e, word00000000AVX2<>+0(SB), Y1, Y3
+	VBLENDVPS    Y3, Y1, Y2, Y1
+	CMPQ         CX, $0x08
+	JLT          storeRest
+	VMOVUPS      Y1, (AX)
+	ADDQ         $0x20, DX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, CX
+	JMP          next
+
+rest:
+	TESTQ        CX, CX
+	JEQ          done
+	VMOVD        CX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iotaAVX2<>+0(SB), Y1, Y1
+	VMASKMOVPS   (DX), Y1, Y1
+	JMP          compute
+
+storeRest:
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iotaAVX2<>+0(SB), Y0, Y0
+	VMASKMOVPS   Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func backwardEluAVX2(dx []float32, dy []float32, v []float32, p float32, add bool)
+// Requires: AVX, AVX2, FMA3
+TEXT ·backwardEluAVX2(SB), NOSPLIT, $0-77
+	VBROADCASTSS p+72(FP), Y0
+	MOVQ         dx_base+0(FP), AX
+	MOVQ         dx_len+8(FP), CX
+	MOVQ         dy_base+24(FP), DX
+	MOVQ         v_base+48(FP), BX
+	MOVB         add+76(FP), SI
+
+next:
+	CMPQ    CX, $0x08
+	JLT     rest
+	VMOVUPS (DX), Y1
+	VMOVUPS (BX), Y2
+
+compute:
+	VMOVUPS      wordc2b00000AVX2<>+0(SB), Y3
+	VMAXPS       Y2, Y3, Y3
+	VMOVUPS      word00000000AVX2<>+0(SB), Y4
+	VMINPS       Y3, Y4, Y4
+	VMOVUPS      word3fb8aa3bAVX2<>+0(SB), Y3
+	VFMADD213PS  word4b40007fAVX2<>+0(SB), Y4, Y3
+	VSUBPS       word4b40007fAVX2<>+0(SB), Y3, Y5
+	VMOVAPS      Y4, Y4
+	VFNMADD231PS word3f317218AVX2<>+0(SB), Y5, Y4
+	VMOVAPS      Y4, Y4
+	VFNMADD231PS wordb102e308AVX2<>+0(SB), Y5, Y4
+	VMOVUPS      word39509272AVX2<>+0(SB), Y5
+	VFMADD213PS  word3ab6a18bAVX2<>+0(SB), Y4, Y5
+	VFMADD213PS  word3c088870AVX2<>+0(SB), Y4, Y5
+	VFMADD213PS  word3d2aaa75AVX2<>+0(SB), Y4, Y5
+	VFMADD213PS  word3e2aaaabAVX2<>+0(SB), Y4, Y5
+	VFMADD213PS  word3f000000AVX2<>+0(SB), Y4, Y5
+	VMULPS       Y4, Y4, Y6
+	VFMADD213PS  Y4, Y6, Y5
+	VPSLLD       $0x17, Y3, Y3
+	VADDPS       word3f800000AVX2<>+0(SB), Y5, Y4
+	VMULPS       Y3, Y4, Y3
+	VMULPS       Y0, Y3, Y3
+	VCMPPS       $0x1e, word00000000AVX2<>+0(SB), Y2, Y2
+	VMOVUPS      word3f800000AVX2<>+0(SB), Y4
+	VBLENDVPS    Y2, Y4, Y3, Y2
+	VMULPS       Y2, Y1, Y1
+	CMPQ         CX, $0x08
+	JLT          storeRest
+	TESTB        SI, SI
+	JEQ          store
+	VADDPS       (AX), Y1, Y1
+
+store:
+	VMOVUPS Y1, (AX)
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, BX
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, CX
+	JMP     next
+
+rest:
+	TESTQ        CX, CX
+	JEQ          done
+	VMOVD        CX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iotaAVX2<>+0(SB), Y1, Y2
+	VMASKMOVPS   (DX), Y2, Y1
+	VMASKMOVPS   (BX), Y2, Y2
+	JMP          compute
+
+storeRest:
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iotaAVX2<>+0(SB), Y0, Y0
+	TESTB        SI, SI
+	JEQ          storeMasked
+	VMASKMOVPS   (AX), Y0, Y2
+	VADDPS       Y2, Y1, Y1
+
+storeMasked:
+	VMASKMOVPS Y1, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET

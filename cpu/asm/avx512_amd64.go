@@ -108,3 +108,69 @@ func mulAddsAVX512(rounds int)
 
 // triadAVX512 writes x + s*y to dst.
 func triadAVX512(dst []float32, x []float32, y []float32, s float32)
+
+// forwardReluAVX512 computes the activation function relu.
+func forwardReluAVX512(y []float32, x []float32, p float32)
+
+// backwardReluAVX512 sets dx to the gradient before the activation function relu, or adds it.
+func backwardReluAVX512(dx []float32, dy []float32, v []float32, p float32, add bool)
+
+// forwardLeakyReluAVX512 computes the activation function leaky_relu.
+func forwardLeakyReluAVX512(y []float32, x []float32, p float32)
+
+// backwardLeakyReluAVX512 sets dx to the gradient before the activation function leaky_relu, or adds it.
+func backwardLeakyReluAVX512(dx []float32, dy []float32, v []float32, p float32, add bool)
+
+// forwardTanhAVX512 computes the activation function tanh.
+func forwardTanhAVX512(y []float32, x []float32, p float32)
+
+// backwardTanhAVX512 sets dx to the gradient before the activation function tanh, or adds it.
+func backwardTanhAVX512(dx []float32, dy []float32, v []float32, p float32, add bool)
+
+// forwardSigmoidAVX512 computes the activation function sigmoid.
+func forwardSigmoidAVX512(y []float32, x []float32, p float32)
+
+// backwardSigmoidAVX512 sets dx to the gradient before the activation function sigmoid, or adds it.
+func backwardSigmoidAVX512(dx []float32, dy []float32, v []float32, p float32, add bool)
+
+// forwardGeluAVX512 computes the activation function gelu.
+func forwardGeluAVX512(y []float32, x []float32, p float32)
+
+// backwardGeluAVX512 sets dx to the gradient before the activation function gelu, or adds it.
+func backwardGeluAVX512(dx []float32, dy []float32, v []float32, p float32, add bool)
+
+// forwardGeluTanhAVX512 computes the activation function gelu_tanh.
+func forwardGeluTanhAVX512(y []float32, x []float32, p float32)
+
+// backwardGeluTanhAVX512 sets dx to the gradient before the activation function gelu_tanh, or adds it.
+func backwardGeluTanhAVX512(dx []float32, dy []float32, v []float32, p float32, add bool)
+
+// forwardSiluAVX512 computes the activation function silu.
+func forwardSiluAVX512(y []float32, x []float32, p float32)
+
+// backwardSiluAVX512 sets dx to the gradient before the activation function silu, or adds it.
+func backwardSiluAVX512(dx []float32, dy []float32, v []float32, p float32, add bool)
+
+// forwardRelu6AVX512 computes the activation function relu6.
+func forwardRelu6AVX512(y []float32, x []float32, p float32)
+
+// backwardRelu6AVX512 sets dx to the gradient before the activation function relu6, or adds it.
+func backwardRelu6AVX512(dx []float32, dy []float32, v []float32, p float32, add bool)
+
+// forwardHardSwishAVX512 computes the activation function hard_swish.
+func forwardHardSwishAVX512(y []float32, x []float32, p float32)
+
+// backwardHardSwishAVX512 sets dx to the gradient before the activation function hard_swish, or adds it.
+func backwardHardSwishAVX512(dx []float32, dy []float32, v []float32, p float32, add bool)
+
+// forwardHardSigmoidAVX512 computes the activation function hard_sigmoid.
+func forwardHardSigmoidAVX512(y []float32, x []float32, p float32)
+
+// backwardHardSigmoidAVX512 sets dx to the gradient before the activation function hard_sigmoid, or adds it.
+func backwardHardSigmoidAVX512(dx []float32, dy []float32, v []float32, p float32, add bool)
+
+// forwardEluAVX512 computes the activation function elu.
+func forwardEluAVX512(y []float32, x []float32, p float32)
+
+// backwardEluAVX512 sets dx to the gradient before the activation function elu, or adds it.
+func backwardEluAVX512(dx []float32, dy []float32, v []float32, p float32, add bool)

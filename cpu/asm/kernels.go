@@ -59,6 +59,7 @@ type Kernels struct {
 	patches      []Patches
 	directs      []Direct
 	winograds    []Winograd
+	activations  []Activation
 }
 
 // For returns the kernels of an available tier.

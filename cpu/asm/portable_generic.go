@@ -16,8 +16,9 @@ var portable = &Kernels{
 	adam: adamPortable, sgd: sgdPortable, momentum: momentumPortable,
 	mulAdds: mulAddsPortable, triad: triadPortable,
 	dots: dotsPortable, poolVectors: poolVectorsPortable, transpose: transposePortable,
-	winograds: []Winograd{winogradPortable(5, 2), winogradPortable(3, 4)},
-	patches:   []Patches{patchesPortable(5, 5), patchesPortable(5, 1), patchesPortable(3, 3), patchesPortable(3, 1)},
+	winograds:   []Winograd{winogradPortable(5, 2), winogradPortable(3, 4)},
+	activations: activationsPortable,
+	patches:     []Patches{patchesPortable(5, 5), patchesPortable(5, 1), patchesPortable(3, 3), patchesPortable(3, 1)},
 }
 
 // element returns the address of p[i].

@@ -15,7 +15,8 @@ var tiers = [...]*Kernels{
 		adam: adamAVX2, sgd: sgdAVX2, momentum: momentumAVX2,
 		mulAdds: mulAddsAVX2, triad: triadAVX2, dots: dotsAVX2,
 		poolVectors: poolVectorsAVX2, transpose: transposeAVX2,
-		directs: []Direct{{5, 5, 2, 8, false, direct5x5AVX2}, {3, 5, 2, 8, false, direct3x5AVX2}},
+		activations: activationsAVX2,
+		directs:     []Direct{{5, 5, 2, 8, false, direct5x5AVX2}, {3, 5, 2, 8, false, direct3x5AVX2}},
 		winograds: []Winograd{
 			{5, 2, 8, winogradInputAVX2, winogradOutput2AVX2},
 			{3, 4, 8, winogradInputAVX2, winogradOutput4AVX2},
@@ -35,6 +36,7 @@ var tiers = [...]*Kernels{
 		adam: adamAVX512, sgd: sgdAVX512, momentum: momentumAVX512,
 		mulAdds: mulAddsAVX512, triad: triadAVX512, dots: dotsAVX512,
 		poolVectors: poolVectorsAVX512, transpose: transposeAVX512,
+		activations: activationsAVX512,
 		directs: []Direct{
 			{5, 14, 2, 16, false, direct5x14AVX512},
 			{5, 7, 2, 16, false, direct5x7AVX512},

@@ -140,7 +140,7 @@ func TestFilters(t *testing.T) {
 		}
 	}
 
-	plan, s = state(net.Model("mlp"))
+	plan, s = state(net.BuiltIn("mlp"))
 	f = FiltersOf(plan, s)
 	if len(f) != 1 || f[0].Layer.Name != "dense1" || f[0].Shown != mostTiles {
 		t.Fatalf("filters of mlp %+v", f)

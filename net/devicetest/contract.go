@@ -9,21 +9,18 @@ import (
 
 func checkCompileRefused(e *env) {
 	good := richOptions(1)
-	refuse := func(what string, n *net.Network, opts net.Options, target error) {
+	refuse := func(what string, n *net.Network, opts net.Options) {
 		e.Helper()
 		p, err := e.dev.Compile(n, opts)
-		e.wantError("Compile, "+what, err, target)
+		e.wantError("Compile, "+what, err, nil)
 		if p != nil && err == nil {
 			e.closeProgram(&program{env: e, Tracer: p.(net.Tracer)})
 		}
 	}
-	opts := good
-	opts.Precision = "no such precision"
-	refuse("unknown precision", rich(), opts, net.ErrPrecision)
 	for _, size := range []int{0, -1, math.MinInt} {
 		opts := good
 		opts.Batch = size
-		refuse("batch size", rich(), opts, nil)
+		refuse("batch size", rich(), opts)
 	}
 	for _, spoil := range []func(*net.Optimizer){
 		func(o *net.Optimizer) { *o = net.Optimizer{} },
@@ -35,7 +32,7 @@ func checkCompileRefused(e *env) {
 	} {
 		opts := good
 		spoil(&opts.Optimizer)
-		refuse("optimiser", rich(), opts, nil)
+		refuse("optimiser", rich(), opts)
 	}
 	for _, n := range []*net.Network{
 		{Input: net.Shape{C: 4, H: 1, W: 1}},
@@ -43,9 +40,9 @@ func checkCompileRefused(e *env) {
 		{Input: net.Shape{C: 4, H: 1, W: 1}, Layers: []net.Layer{&net.Dense{Units: 1}}},
 		{Input: net.Shape{C: 4, H: 2, W: 1}, Layers: []net.Layer{&net.Dense{Units: 2}}},
 		{Input: net.Shape{C: 4, H: 2, W: 2}, Layers: []net.Layer{&net.Conv{Filters: 2, Kernel: net.Square(3)}}},
-		{Input: net.Shape{C: 4, H: 2, W: 2}, Layers: []net.Layer{&net.Activation{Func: "swish"}, &net.Flatten{}}},
+		{Input: net.Shape{C: 4, H: 2, W: 2}, Layers: []net.Layer{&net.Activation{Func: "no such function"}, &net.Flatten{}}},
 	} {
-		refuse("network", n, good, nil)
+		refuse("network", n, good)
 	}
 	_, err := e.dev.Compile(&net.Network{Input: net.Shape{C: 4, H: 1, W: 1}, Layers: []net.Layer{&net.Dense{Units: 2}, nil}}, good)
 	var layer *net.LayerError
@@ -68,10 +65,11 @@ func checkBatchRefused(e *env) {
 
 	calls := func(b net.Batch) map[string]error {
 		_, inferErr := p.Infer(b)
+		_, evaluateErr := p.Evaluate(b)
 		_, trainErr := p.Trace(b, net.Training)
 		_, evalErr := p.Trace(b, net.Evaluation)
 		return map[string]error{
-			"Step": p.Step(b), "Evaluate": p.Evaluate(b), "Infer": inferErr,
+			"Step": p.Step(b), "Gradients": p.Gradients(b, net.Share{Total: 100}), "Evaluate": evaluateErr, "Infer": inferErr,
 			"Trace in training": trainErr, "Trace in evaluation": evalErr,
 		}
 	}
@@ -100,6 +98,8 @@ func checkBatchRefused(e *env) {
 		e.wantError("Trace of a batch above Options.Batch", err, net.ErrBatchSize)
 	}
 	e.wantError("Step on a batch above Options.Batch", p.Step(large), net.ErrBatchSize)
+	e.wantError("Gradients of a batch above Options.Batch", p.Gradients(large, net.Whole(7)), net.ErrBatchSize)
+	e.wantError("Update without gradients", p.Update(), net.ErrUnfinished)
 
 	// Nothing changed: neither the state, nor the sums.
 	e.same("state after batches were refused", p.state(), st)
@@ -124,12 +124,14 @@ func checkClosed(e *env) {
 	st := p.state()
 	e.closeProgram(p)
 	b := span(data, 0, 2)
-	_, metricsErr := p.Metrics()
+	_, metricsErr := p.TakeMetrics()
+	_, evaluateErr := p.Evaluate(b)
 	_, inferErr := p.Infer(b)
 	_, stateErr := p.State()
 	_, traceErr := p.Trace(b, net.Training)
 	for call, err := range map[string]error{
-		"Step": p.Step(b), "Evaluate": p.Evaluate(b), "Metrics": metricsErr, "Infer": inferErr,
+		"Step": p.Step(b), "Gradients": p.Gradients(b, net.Whole(2)), "Update": p.Update(),
+		"Evaluate": evaluateErr, "TakeMetrics": metricsErr, "Infer": inferErr,
 		"State": stateErr, "SetState": p.SetState(st), "Trace": traceErr,
 	} {
 		e.wantError(call+" after Close", err, net.ErrClosed)

@@ -53,11 +53,11 @@ func TestFusionPasses(t *testing.T) {
 // float32's unit roundoff times the square root of the reduction's length, and
 // the same for the same values.
 var rounding = faults{
-	forward: func(l *reference.Layer, _ net.Mode, n int, _, y []float64) {
+	forward: func(l *reference.Layer, _ net.Mode, n int, _ [][]float64, y []float64) {
 		length := 1
 		switch d := l.Layer.(type) {
 		case *net.Conv:
-			length = l.In.C * d.Kernel.H * d.Kernel.W
+			length = l.In.C / d.GroupCount() * d.Kernel.H * d.Kernel.W
 		case *net.Dense:
 			if length = l.In.C; l.Name == "identity" {
 				length = 1
@@ -71,16 +71,18 @@ var rounding = faults{
 		}
 		shake(y, length)
 	},
-	backward: func(l *reference.Layer, n int, _, _, dx []float64, grads map[net.Role][]float64) {
+	backward: func(l *reference.Layer, n int, _ [][]float64, _ []float64, dx [][]float64, grads map[net.Role][]float64) {
 		length := 1
 		switch d := l.Layer.(type) {
 		case *net.Conv:
-			length = l.Out.C * d.Kernel.H * d.Kernel.W
+			length = l.Out.C / d.GroupCount() * d.Kernel.H * d.Kernel.W
 		case *net.Dense:
 			length = l.Out.C
 		}
 		if _, ok := l.Layer.(*net.Flatten); !ok {
-			shake(dx, length)
+			for _, d := range dx {
+				shake(d, length)
+			}
 		}
 		for _, g := range grads {
 			shake(g, n*l.Out.H*l.Out.W)
@@ -150,12 +152,12 @@ var brokenDevices = []struct {
 	checks string
 	opts   []Option
 }{
-	{"bias forgotten", faults{forward: func(l *reference.Layer, _ net.Mode, n int, _, y []float64) {
+	{"bias forgotten", faults{forward: func(l *reference.Layer, _ net.Mode, n int, _ [][]float64, y []float64) {
 		if b := l.Params[net.Bias]; b != nil && l.Layer.Kind() != "batchnorm" {
 			eachOutput(l, n, func(at, c, _ int) { y[at] -= b[c] })
 		}
 	}}, "conv dense random_networks", nil},
-	{"bias gradient of the first sample alone", faults{backward: func(l *reference.Layer, n int, _, dy, _ []float64, grads map[net.Role][]float64) {
+	{"bias gradient of the first sample alone", faults{backward: func(l *reference.Layer, n int, _ [][]float64, dy []float64, _ [][]float64, grads map[net.Role][]float64) {
 		if db := grads[net.Bias]; db != nil {
 			clear(db)
 			eachOutput(l, 1, func(at, c, _ int) { db[c] += dy[at] })
@@ -168,20 +170,20 @@ var brokenDevices = []struct {
 	{"dilation ignored", faults{layer: func(l *reference.Layer) {
 		l.Window.DilationH = min(l.Window.DilationH, 1)
 	}}, "conv", nil},
-	{"filter transposed in the input's gradient", faults{backward: func(l *reference.Layer, n int, x, dy, dx []float64, _ map[net.Role][]float64) {
+	{"filter transposed in the input's gradient", faults{backward: func(l *reference.Layer, n int, x [][]float64, dy []float64, dx [][]float64, _ map[net.Role][]float64) {
 		if l.Layer.Kind() == "conv" && l.Window.KernelH == l.Window.KernelW {
 			transposed := *l
 			transposed.Params = map[net.Role][]float64{net.Weight: transpose(l.Params[net.Weight], l.Window.KernelH)}
-			transposed.Forward(x, n, net.Training, 0)
+			transposed.Forward(x, n, net.Training, reference.Place{})
 			right, _ := transposed.Backward(dy)
-			copy(dx, right)
+			copy(dx[0], right[0])
 		}
 	}}, "conv chains", nil},
 	{"mean pooling counts padding", faults{
-		forward: func(l *reference.Layer, _ net.Mode, n int, _, y []float64) { scaleByCount(l, n, y) },
-		before:  func(l *reference.Layer, n int, _, dy []float64) { scaleByCount(l, n, dy) },
+		forward: func(l *reference.Layer, _ net.Mode, n int, _ [][]float64, y []float64) { scaleByCount(l, n, y) },
+		before:  func(l *reference.Layer, n int, dy []float64) { scaleByCount(l, n, dy) },
 	}, "pool", nil},
-	{"padding takes part in a maximum", faults{forward: func(l *reference.Layer, _ net.Mode, n int, _, y []float64) {
+	{"padding takes part in a maximum", faults{forward: func(l *reference.Layer, _ net.Mode, n int, _ [][]float64, y []float64) {
 		if d, ok := l.Layer.(*net.Pool); ok && d.PoolMode() == net.MaxPool {
 			eachOutput(l, n, func(at, _, position int) {
 				if seen(l, position) < d.Kernel.H*d.Kernel.W {
@@ -190,32 +192,32 @@ var brokenDevices = []struct {
 			})
 		}
 	}}, "pool", nil},
-	{"max pooling's gradient goes to the last of equals", faults{backward: func(l *reference.Layer, n int, x, dy, dx []float64, _ map[net.Role][]float64) {
+	{"max pooling's gradient goes to the last of equals", faults{backward: func(l *reference.Layer, n int, x [][]float64, dy []float64, dx [][]float64, _ map[net.Role][]float64) {
 		if l.Layer.Kind() == "pool" {
-			later := slices.Clone(x)
+			later := slices.Clone(x[0])
 			for i := range later {
 				later[i] += 1e-13 * float64(i)
 			}
 			other := *l
-			other.Forward(later, n, net.Training, 0)
+			other.Forward([][]float64{later}, n, net.Training, reference.Place{})
 			right, _ := other.Backward(dy)
-			copy(dx, right)
+			copy(dx[0], right[0])
 		}
 	}}, "ties", nil},
-	{"gradient of an L2 norm of 0 divides by it", faults{backward: func(l *reference.Layer, n int, x, _, dx []float64, _ map[net.Role][]float64) {
+	{"gradient of an L2 norm of 0 divides by it", faults{backward: func(l *reference.Layer, n int, x [][]float64, _ []float64, dx [][]float64, _ map[net.Role][]float64) {
 		if d, ok := l.Layer.(*net.Pool); ok && d.Mode == net.L2Pool {
-			for i, v := range x {
+			for i, v := range x[0] {
 				if v == 0 {
-					dx[i] = math.NaN()
+					dx[0][i] = math.NaN()
 				}
 			}
 		}
 	}}, "pool", nil},
-	{"gradient of ReLU at 0 is that of the right side", faults{backward: func(l *reference.Layer, _ int, x, dy, dx []float64, _ map[net.Role][]float64) {
+	{"gradient of ReLU at 0 is that of the right side", faults{backward: func(l *reference.Layer, _ int, x [][]float64, dy []float64, dx [][]float64, _ map[net.Role][]float64) {
 		if a, ok := l.Layer.(*net.Activation); ok && (a.Func == net.ReLU || a.Func == net.LeakyReLU) {
-			for i, v := range x {
+			for i, v := range x[0] {
 				if v == 0 {
-					dx[i] = dy[i]
+					dx[0][i] = dy[i]
 				}
 			}
 		}
@@ -225,30 +227,30 @@ var brokenDevices = []struct {
 			l.Layer = &net.Activation{Func: a.Func}
 		}
 	}}, "activation", nil},
-	{"sigmoid overflows", faults{forward: func(l *reference.Layer, _ net.Mode, _ int, x, y []float64) {
+	{"sigmoid overflows", faults{forward: func(l *reference.Layer, _ net.Mode, _ int, x [][]float64, y []float64) {
 		if a, ok := l.Layer.(*net.Activation); ok && a.Func == net.Sigmoid {
-			for i, v := range x {
+			for i, v := range x[0] {
 				e := float32(math.Exp(v))
 				y[i] = float64(e / (1 + e))
 			}
 		}
 	}}, "activation", nil},
-	{"NaN in the last value", faults{forward: func(_ *reference.Layer, _ net.Mode, _ int, _, y []float64) {
+	{"NaN in the last value", faults{forward: func(_ *reference.Layer, _ net.Mode, _ int, _ [][]float64, y []float64) {
 		y[len(y)-1] = math.NaN()
 	}}, "conv pool activation dense batchnorm dropout chains random_networks loss", nil},
-	{"last value of an odd number not written", faults{forward: func(_ *reference.Layer, _ net.Mode, _ int, _, y []float64) {
+	{"last value of an odd number not written", faults{forward: func(_ *reference.Layer, _ net.Mode, _ int, _ [][]float64, y []float64) {
 		if len(y)%2 == 1 {
 			y[len(y)-1] = 0
 		}
 	}}, "conv pool activation dense", nil},
 	{"weight gradient counts the rest of a larger batch before", staleTail(), "conv dense stale_memory", nil},
-	{"outputs too large by a ten-thousandth", faults{forward: func(_ *reference.Layer, _ net.Mode, _ int, _, y []float64) {
+	{"outputs too large by a ten-thousandth", faults{forward: func(_ *reference.Layer, _ net.Mode, _ int, _ [][]float64, y []float64) {
 		scale(y, 1+1e-4)
 	}}, "conv pool activation dense batchnorm dropout chains random_networks", nil},
-	{"input gradients too large by a ten-thousandth", faults{backward: func(_ *reference.Layer, _ int, _, _, dx []float64, _ map[net.Role][]float64) {
-		scale(dx, 1+1e-4)
+	{"input gradients too large by a ten-thousandth", faults{backward: func(_ *reference.Layer, _ int, _ [][]float64, _ []float64, dx [][]float64, _ map[net.Role][]float64) {
+		scaleAll(dx, 1+1e-4)
 	}}, "conv pool activation dense batchnorm dropout chains random_networks", nil},
-	{"parameter gradients too large by a ten-thousandth", faults{backward: func(_ *reference.Layer, _ int, _, _, _ []float64, grads map[net.Role][]float64) {
+	{"parameter gradients too large by a ten-thousandth", faults{backward: func(_ *reference.Layer, _ int, _ [][]float64, _ []float64, _ [][]float64, grads map[net.Role][]float64) {
 		for _, g := range grads {
 			scale(g, 1+1e-4)
 		}
@@ -256,11 +258,11 @@ var brokenDevices = []struct {
 	{"updates too large by a ten-thousandth", updated(func(o *net.Optimizer, _ int64, _ *net.Param) {
 		o.LearningRate *= 1 + 1e-4
 	}), "optimizer", nil},
-	{"multiplications of 11 bits", faults{forward: func(l *reference.Layer, m net.Mode, n int, x, y []float64) {
+	{"multiplications of 11 bits", faults{forward: func(l *reference.Layer, m net.Mode, n int, x [][]float64, y []float64) {
 		if k := l.Layer.Kind(); k == "conv" || k == "dense" {
 			short := *l
 			short.Params = map[net.Role][]float64{net.Weight: shorten(l.Params[net.Weight]), net.Bias: l.Params[net.Bias]}
-			copy(y, short.Forward(shorten(x), n, m, 0))
+			copy(y, short.Forward([][]float64{shorten(x[0])}, n, m, reference.Place{}))
 		}
 	}}, "conv dense chains random_networks", nil},
 	{"gradient summed, not averaged", faults{loss: func(l *reference.Loss, _ []float64, labels []int32, _ int) {
@@ -368,23 +370,23 @@ var brokenDevices = []struct {
 	}}, "optimizer", nil},
 
 	{"dropout does not scale", faults{
-		forward: func(l *reference.Layer, m net.Mode, _ int, _, y []float64) {
+		forward: func(l *reference.Layer, m net.Mode, _ int, _ [][]float64, y []float64) {
 			if d, ok := l.Layer.(*net.Dropout); ok && m == net.Training {
 				scale(y, 1-d.Rate)
 			}
 		},
-		backward: func(l *reference.Layer, _ int, _, _, dx []float64, _ map[net.Role][]float64) {
+		backward: func(l *reference.Layer, _ int, _ [][]float64, _ []float64, dx [][]float64, _ map[net.Role][]float64) {
 			if d, ok := l.Layer.(*net.Dropout); ok {
-				scale(dx, 1-d.Rate)
+				scale(dx[0], 1-d.Rate)
 			}
 		},
 	}, "dropout chains", nil},
 	{"dropout with another seed", faults{layer: func(l *reference.Layer) { l.Seed++ }}, "dropout", nil},
 	{"dropout ignores the seed's high word", faults{layer: func(l *reference.Layer) { l.Seed &= 1<<32 - 1 }}, "dropout determinism", nil},
 	{"every dropout layer has the same mask", faults{layer: func(l *reference.Layer) { l.Index = 0 }}, "dropout", nil},
-	{"dropout's mask stays the same", faults{dropStep: func(int64) int64 { return 0 }}, "dropout", nil},
-	{"dropout counts steps from 1", faults{dropStep: func(s int64) int64 { return s + 1 }}, "dropout", nil},
-	{"dropout ignores the step's high word", faults{dropStep: func(s int64) int64 { return s & (1<<32 - 1) }}, "dropout", nil},
+	{"dropout's mask stays the same", faults{place: func(p reference.Place) reference.Place { p.Step = 0; return p }}, "dropout", nil},
+	{"dropout counts steps from 1", faults{place: func(p reference.Place) reference.Place { p.Step++; return p }}, "dropout", nil},
+	{"dropout ignores the step's high word", faults{place: func(p reference.Place) reference.Place { p.Step &= 1<<32 - 1; return p }}, "dropout", nil},
 	{"dropout in evaluation", faults{mode: func(l *reference.Layer, m net.Mode) net.Mode {
 		if l.Layer.Kind() == "dropout" {
 			return net.Training
@@ -415,22 +417,23 @@ var brokenDevices = []struct {
 			mean[c] = momentum*old + (1-momentum)*batch
 		}
 	}}, "batchnorm", nil},
-	{"variance as a difference of squares", faults{forward: func(l *reference.Layer, m net.Mode, n int, x, y []float64) {
+	{"variance as a difference of squares", faults{forward: func(l *reference.Layer, m net.Mode, n int, x [][]float64, y []float64) {
 		if d, ok := l.Layer.(*net.BatchNorm); ok && m == net.Training {
-			naiveBatchNorm(l, d, n, x, y)
+			naiveBatchNorm(l, d, n, x[0], y)
 		}
 	}}, "batchnorm", nil},
-	{"batch normalisation's gradient as if mean and variance were fixed", faults{backward: func(l *reference.Layer, n int, x, dy, dx []float64, _ map[net.Role][]float64) {
+	{"batch normalisation's gradient as if mean and variance were fixed", faults{backward: func(l *reference.Layer, n int, x [][]float64, dy []float64, dx [][]float64, _ map[net.Role][]float64) {
 		if l.Layer.Kind() == "batchnorm" {
 			fixed := *l
-			y := fixed.Forward(x, n, net.Training, 0)
+			y := fixed.Forward(x, n, net.Training, reference.Place{})
 			// Two values of a channel give its factor, weight/deviation.
 			area := l.In.H * l.In.W
-			for i := range dx {
+			in := x[0]
+			for i := range in {
 				c := i / area % l.In.C
-				a, b := c*area, len(x)-(l.In.C-c)*area+area-1
-				if x[a] != x[b] {
-					dx[i] = dy[i] * (y[a] - y[b]) / (x[a] - x[b])
+				a, b := c*area, len(in)-(l.In.C-c)*area+area-1
+				if in[a] != in[b] {
+					dx[0][i] = dy[i] * (y[a] - y[b]) / (in[a] - in[b])
 				}
 			}
 		}
@@ -459,10 +462,10 @@ var brokenDevices = []struct {
 	}}, "conv", nil},
 	{"a layer missing in the trace", faults{trace: func(_ net.Mode, t *net.Trace) { t.Layers = t.Layers[1:] }}, "conv", nil},
 
-	{"initial values without the seed", initial(func(p *net.Plan, st net.State) net.State { return net.InitialState(p, 0) }), "initial_state", nil},
+	{"initial values without the seed", initial(func(p *net.Plan, st net.State) net.State { return net.InitialState(p, 0, nil) }), "initial_state", nil},
 	{"seed ignored", faults{
 		layer: func(l *reference.Layer) { l.Seed = 0 },
-		wrap:  initial(func(p *net.Plan, _ net.State) net.State { return net.InitialState(p, 0) }).wrap,
+		wrap:  initial(func(p *net.Plan, _ net.State) net.State { return net.InitialState(p, 0, nil) }).wrap,
 	}, "initial_state determinism dropout", nil},
 	{"sums in an order that changes", noisy(), "determinism resume stale_memory programs_side_by_side", nil},
 	{"moments lost by SetState", states(func(st net.State) net.State {
@@ -550,10 +553,6 @@ func TestBrokenDevicesFail(t *testing.T) {
 // TestBadNetworkAccepted covers what goes wrong before there is a program.
 func TestBadNetworkAccepted(t *testing.T) {
 	for name, dev := range map[string]net.Device{
-		"any precision": lax{reference.New(), func(n *net.Network, o net.Options) (*net.Network, net.Options) {
-			o.Precision = ""
-			return n, o
-		}},
 		"any batch size": lax{reference.New(), func(n *net.Network, o net.Options) (*net.Network, net.Options) {
 			o.Batch = max(o.Batch, 1)
 			return n, o
@@ -618,6 +617,12 @@ func scale(values []float64, by float64) {
 	}
 }
 
+func scaleAll(list [][]float64, by float64) {
+	for _, values := range list {
+		scale(values, by)
+	}
+}
+
 // shorten rounds values to 11 significant bits.
 func shorten(values []float64) []float64 {
 	out := make([]float64, len(values))
@@ -658,19 +663,19 @@ func naiveBatchNorm(l *reference.Layer, d *net.BatchNorm, n int, x, y []float64)
 func staleTail() faults {
 	type tail struct{ x, dy []float64 }
 	tails := map[*reference.Layer]tail{}
-	return faults{backward: func(l *reference.Layer, n int, x, dy, _ []float64, grads map[net.Role][]float64) {
+	return faults{backward: func(l *reference.Layer, n int, x [][]float64, dy []float64, _ [][]float64, grads map[net.Role][]float64) {
 		old := tails[l]
-		if len(old.x) <= len(x) {
-			tails[l] = tail{slices.Clone(x), slices.Clone(dy)}
+		if len(old.x) <= len(x[0]) {
+			tails[l] = tail{slices.Clone(x[0]), slices.Clone(dy)}
 			return
 		}
 		if grads[net.Weight] == nil {
 			return
 		}
-		copy(old.x, x)
+		copy(old.x, x[0])
 		copy(old.dy, dy)
 		other := *l
-		other.Forward(old.x, len(old.x)/l.In.Size(), net.Training, 0)
+		other.Forward([][]float64{old.x}, len(old.x)/l.In.Size(), net.Training, reference.Place{})
 		_, all := other.Backward(old.dy)
 		grads[net.Weight] = all[net.Weight]
 	}}
@@ -687,7 +692,7 @@ func updated(change func(o *net.Optimizer, step int64, p *net.Param)) faults {
 // noisy rounds each time otherwise.
 func noisy() faults {
 	calls := 0
-	return faults{forward: func(_ *reference.Layer, _ net.Mode, _ int, _, y []float64) {
+	return faults{forward: func(_ *reference.Layer, _ net.Mode, _ int, _ [][]float64, y []float64) {
 		calls++
 		for i := range y {
 			y[i] *= 1 + float64((i+calls)%5)*1e-8
@@ -832,8 +837,8 @@ type sumsUp struct {
 	sums net.Metrics
 }
 
-func (p *sumsUp) Metrics() (net.Metrics, error) {
-	m, err := p.Tracer.Metrics()
+func (p *sumsUp) TakeMetrics() (net.Metrics, error) {
+	m, err := p.Tracer.TakeMetrics()
 	p.sums.Add(m)
 	return p.sums, err
 }
@@ -851,8 +856,8 @@ func (p *countsRefused) Step(b net.Batch) error {
 	return err
 }
 
-func (p *countsRefused) Metrics() (net.Metrics, error) {
-	m, err := p.Tracer.Metrics()
+func (p *countsRefused) TakeMetrics() (net.Metrics, error) {
+	m, err := p.Tracer.TakeMetrics()
 	m.Samples += p.refused
 	p.refused = 0
 	return m, err
@@ -863,8 +868,8 @@ type firstBad struct {
 	change func(int64) int64
 }
 
-func (p firstBad) Metrics() (net.Metrics, error) {
-	m, err := p.Tracer.Metrics()
+func (p firstBad) TakeMetrics() (net.Metrics, error) {
+	m, err := p.Tracer.TakeMetrics()
 	m.FirstBad = p.change(m.FirstBad)
 	return m, err
 }
@@ -874,14 +879,14 @@ type cuts struct {
 	most int
 }
 
-func (p cuts) Evaluate(b net.Batch) error {
+func (p cuts) Evaluate(b net.Batch) (net.Metrics, error) {
 	b.Indices = b.Indices[:min(len(b.Indices), p.most)]
 	return p.Tracer.Evaluate(b)
 }
 
 type takesOnce struct{ net.Tracer }
 
-func (p takesOnce) Evaluate(b net.Batch) error {
+func (p takesOnce) Evaluate(b net.Batch) (net.Metrics, error) {
 	b.Indices = slices.Clone(b.Indices)
 	slices.Sort(b.Indices)
 	b.Indices = slices.Compact(b.Indices)
@@ -938,7 +943,7 @@ func (p *late) State() (net.State, error) {
 
 type sorts struct{ net.Tracer }
 
-func (p sorts) Evaluate(b net.Batch) error {
+func (p sorts) Evaluate(b net.Batch) (net.Metrics, error) {
 	slices.Sort(b.Indices)
 	return p.Tracer.Evaluate(b)
 }
@@ -955,16 +960,16 @@ func (p traceTrains) Trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
 
 type evaluateMoves struct{ net.Tracer }
 
-func (p evaluateMoves) Evaluate(b net.Batch) error {
+func (p evaluateMoves) Evaluate(b net.Batch) (net.Metrics, error) {
 	st, err := p.State()
 	if err != nil {
-		return err
+		return net.Metrics{}, err
 	}
 	for _, t := range st.Params {
 		t.Float32s()[0] = math.Nextafter32(t.Float32s()[0], 10)
 	}
 	if err := p.SetState(st); err != nil {
-		return err
+		return net.Metrics{}, err
 	}
 	return p.Tracer.Evaluate(b)
 }

@@ -172,7 +172,7 @@ func (e *env) judgeGradientOfZeros() {
 
 func checkActivation(e *env) {
 	for _, l := range []net.Activation{
-		{Func: net.ReLU}, {Func: net.LeakyReLU}, {Func: net.LeakyReLU, Slope: 0.3}, {Func: net.LeakyReLU, Slope: 1}, {Func: net.Tanh}, {Func: net.Sigmoid},
+		{Func: net.ReLU}, {Func: net.LeakyReLU}, {Func: net.LeakyReLU, Slope: new(0.3)}, {Func: net.LeakyReLU, Slope: new(1.0)}, {Func: net.Tanh}, {Func: net.Sigmoid},
 	} {
 		for range e.some(4, 2) {
 			e.judgeLayer(e.randomShape(pick(e, widths...)), &l)
@@ -196,7 +196,7 @@ func checkActivation(e *env) {
 // judgeKinkAtZero judges the gradients of ReLU and leaky ReLU at 0, which shows
 // in the bias of a convolution whose output is 0.
 func (e *env) judgeKinkAtZero() {
-	for _, l := range []net.Layer{&net.Activation{Func: net.ReLU}, &net.Activation{Func: net.LeakyReLU, Slope: 0.25}} {
+	for _, l := range []net.Layer{&net.Activation{Func: net.ReLU}, &net.Activation{Func: net.LeakyReLU, Slope: new(0.25)}} {
 		n := e.headed(net.Shape{C: 2, H: 2, W: 3}, &net.Conv{Filters: 3, Kernel: net.Square(1)}, l)
 		p := e.compile(n, net.Options{Batch: 2, Optimizer: net.SGDDefault(0.5)})
 		st := e.randomState(p.judge.Plan(), p.opts.Optimizer)
@@ -230,7 +230,7 @@ func checkBatchNorm(e *env) {
 	for range e.some(8, 3) {
 		in := e.randomShape(pick(e, widths...))
 		in.H += 2
-		for _, n := range e.behind(in, &net.BatchNorm{Momentum: pick(e, 0, 0.01, 0.5, 1), Epsilon: pick(e, 0, 1e-3, 0.1)}) {
+		for _, n := range e.behind(in, &net.BatchNorm{Momentum: new(pick(e, 0, 0.01, 0.5, 1)), Epsilon: pick(e, 0, 1e-3, 0.1)}) {
 			e.judgeAll(n, 5, 1, 2)
 		}
 	}
@@ -242,7 +242,7 @@ func checkBatchNorm(e *env) {
 
 	// Statistics that settle over several steps, of data far off their start, and
 	// of which the last batch is smaller; evaluation by them.
-	n := e.headed(net.Shape{C: 3, H: 4, W: 5}, &net.BatchNorm{Momentum: 0.3}, &net.Conv{Filters: 4, Kernel: net.Square(3)}, &net.BatchNorm{}, &net.Activation{Func: net.Tanh})
+	n := e.headed(net.Shape{C: 3, H: 4, W: 5}, &net.BatchNorm{Momentum: new(0.3)}, &net.Conv{Filters: 4, Kernel: net.Square(3)}, &net.BatchNorm{}, &net.Activation{Func: net.Tanh})
 	p := e.compile(n, net.Options{Batch: 6, Optimizer: net.AdamDefault(0.01), Seed: e.rng.Uint64()})
 	data := e.randomData(n.Input, 2, 40)
 	for i := range data.Values {

@@ -67,9 +67,8 @@ func checkHits(e *env) {
 		for label, want := range c.hits {
 			p, b := e.logits(len(c.row), [][]float32{c.row}, []int32{int32(label)})
 			tr := p.trace(b, net.Evaluation)
+			evaluated := p.evaluate(b)
 			p.metrics()
-			p.evaluate(b)
-			evaluated := p.metrics()
 			p.step(b)
 			stepped := p.metrics()
 			if tr.Hits != want || evaluated.Hits != want || stepped.Hits != want {

@@ -20,19 +20,26 @@ type machine struct {
 
 // faults are where a machine can go wrong. nil and false are right.
 type faults struct {
-	// layer spoils a layer once, mode and dropStep what it runs with.
-	layer    func(l *reference.Layer)
-	mode     func(l *reference.Layer, m net.Mode) net.Mode
-	dropStep func(step int64) int64
+	// layer spoils a layer once, mode and place what it runs with.
+	layer func(l *reference.Layer)
+	mode  func(l *reference.Layer, m net.Mode) net.Mode
+	place func(p reference.Place) reference.Place
 	// sharedStep makes dropout draw from the steps of all programs together.
 	sharedStep bool
 
 	// forward spoils y, before spoils dy, backward spoils dx and grads, statistics
 	// the running ones.
-	forward    func(l *reference.Layer, m net.Mode, n int, x, y []float64)
-	before     func(l *reference.Layer, n int, x, dy []float64)
-	backward   func(l *reference.Layer, n int, x, dy, dx []float64, grads map[net.Role][]float64)
+	forward    func(l *reference.Layer, m net.Mode, n int, x [][]float64, y []float64)
+	before     func(l *reference.Layer, n int, dy []float64)
+	backward   func(l *reference.Layer, n int, x [][]float64, dy []float64, dx [][]float64, grads map[net.Role][]float64)
 	statistics func(l *reference.Layer, n int, mean, variance []float64)
+
+	// sum stands in for the addition of a use's gradient dx to those of the uses
+	// behind it, weight for the part of the samples that a share has, and gather for
+	// the addition of a share's gradients to those before.
+	sum    func(l *reference.Layer, sum, dx []float64)
+	weight func(n int, share net.Share) float64
+	gather func(sum, g []float64)
 
 	loss func(loss *reference.Loss, logits []float64, labels []int32, classes int)
 	// clip and update stand in for reference.Clip and reference.Update.
@@ -53,24 +60,22 @@ func (m *machine) Compile(n *net.Network, opts net.Options) (net.Program, error)
 	if err := opts.Check(); err != nil {
 		return nil, err
 	}
-	if opts.Precision != "" {
-		return nil, fmt.Errorf("%w: %s", net.ErrPrecision, opts.Precision)
-	}
 	plan, err := n.Plan()
 	if err != nil {
 		return nil, err
 	}
 	r := &running{machine: m, plan: plan, opts: opts}
-	for _, l := range plan.Layers {
-		layer := &reference.Layer{PlannedLayer: l, Seed: opts.Seed}
+	for _, node := range plan.Nodes {
+		layer := &reference.Layer{Node: node, Seed: opts.Seed}
 		if m.layer != nil {
 			m.layer(layer)
 		}
 		r.layers = append(r.layers, layer)
 	}
-	if err := r.SetState(net.InitialState(plan, opts.Seed)); err != nil {
+	if err := r.SetState(net.InitialState(plan, opts.Seed, opts.Images)); err != nil {
 		return nil, err
 	}
+	r.opts.Images = nil
 	if m.wrap != nil {
 		return m.wrap(r, opts, reference.New().Compile), nil
 	}
@@ -84,74 +89,112 @@ type running struct {
 	opts    net.Options
 	layers  []*reference.Layer
 	moments map[string][]float64 // by name in State.Optimizer
+	grads   map[string][]float64 // by parameter, since the last update; nil without
 	step    int64
 	sums    net.Metrics
 	bad     int64
 	closed  bool
 }
 
+func (r *running) Plan() *net.Plan      { return r.plan }
+func (r *running) Options() net.Options { return r.opts }
+
 // outcome is what one run of the network gives.
 type outcome struct {
-	in, out, outGrad [][]float64
-	grads            []map[net.Role][]float64
-	loss             reference.Loss
+	out, outGrad [][]float64
+	grads        []map[net.Role][]float64
+	loss         reference.Loss
 }
 
-func (r *running) run(b net.Batch, mode net.Mode) outcome {
+func (r *running) run(b net.Batch, mode net.Mode, share net.Share) outcome {
 	n := b.Len()
 	values := make([]float32, n*b.Data.Shape.Size())
 	b.Data.Gather(values, b.Indices)
-	x := make([]float64, len(values))
+	input := make([]float64, len(values))
 	for i, v := range values {
-		x[i] = float64(v)
+		input[i] = float64(v)
 	}
-	var o outcome
-	step := r.step
+	place := reference.Place{Step: r.step, First: share.First}
 	if r.sharedStep {
-		step = *r.steps
+		place.Step = *r.steps
 	}
-	if r.dropStep != nil {
-		step = r.dropStep(step)
+	if r.place != nil {
+		place = r.place(place)
 	}
-	for _, l := range r.layers {
+	o := outcome{out: make([][]float64, len(r.layers)), outGrad: make([][]float64, len(r.layers)), grads: make([]map[net.Role][]float64, len(r.layers))}
+	in := make([][][]float64, len(r.layers))
+	for i, l := range r.layers {
+		for _, from := range r.plan.Nodes[i].Inputs {
+			if from == net.NetworkInput {
+				in[i] = append(in[i], input)
+			} else {
+				in[i] = append(in[i], o.out[from])
+			}
+		}
 		m := mode
 		if r.mode != nil {
 			m = r.mode(l, mode)
 		}
-		y := l.Forward(x, n, m, step)
+		o.out[i] = l.Forward(in[i], n, m, place)
 		if r.faults.forward != nil {
-			r.faults.forward(l, m, n, x, y)
+			r.faults.forward(l, m, n, in[i], o.out[i])
 		}
-		o.in, o.out = append(o.in, x), append(o.out, y)
-		x = y
 	}
+	last := len(r.layers) - 1
 	var labels []int32
 	for _, i := range b.Indices {
 		labels = append(labels, b.Data.Labels[i])
 	}
-	o.loss = reference.SoftmaxCrossEntropy(x, labels, r.plan.Classes)
+	o.loss = reference.SoftmaxCrossEntropy(o.out[last], labels, r.plan.Classes)
 	if r.faults.loss != nil {
-		r.faults.loss(&o.loss, x, labels, r.plan.Classes)
+		r.faults.loss(&o.loss, o.out[last], labels, r.plan.Classes)
 	}
 	if mode == net.Evaluation {
 		return o
 	}
-	o.outGrad, o.grads = make([][]float64, len(r.layers)), make([]map[net.Role][]float64, len(r.layers))
-	dy := o.loss.Gradient
-	for i := len(r.layers) - 1; i >= 0; i-- {
+	part := float64(n) / float64(share.Total)
+	if r.weight != nil {
+		part = r.weight(n, share)
+	}
+	for i := range o.loss.Gradient {
+		o.loss.Gradient[i] *= part
+	}
+	o.outGrad[last] = o.loss.Gradient
+	for i := last; i >= 0; i-- {
 		l := r.layers[i]
-		o.outGrad[i] = dy
+		if !r.plan.Nodes[i].Learns {
+			continue
+		}
+		dy := o.outGrad[i]
 		if r.before != nil {
 			dy = append([]float64{}, dy...)
-			r.before(l, n, o.in[i], dy)
+			r.before(l, n, dy)
 		}
 		dx, grads := l.Backward(dy)
 		if r.faults.backward != nil {
-			r.faults.backward(l, n, o.in[i], dy, dx, grads)
+			r.faults.backward(l, n, in[i], dy, dx, grads)
 		}
-		o.grads[i], dy = grads, dx
+		o.grads[i] = grads
+		for k, from := range r.plan.Nodes[i].Inputs {
+			switch {
+			case from == net.NetworkInput || !r.plan.Nodes[from].Learns:
+			case o.outGrad[from] == nil:
+				o.outGrad[from] = dx[k]
+			case r.sum != nil:
+				r.sum(r.layers[from], o.outGrad[from], dx[k])
+			default:
+				plus(o.outGrad[from], dx[k])
+			}
+		}
 	}
 	return o
+}
+
+// plus adds g to sum.
+func plus(sum, g []float64) {
+	for i, v := range g {
+		sum[i] += v
+	}
 }
 
 func (r *running) check(b net.Batch, sized bool) error {
@@ -167,22 +210,69 @@ func (r *running) check(b net.Batch, sized bool) error {
 	return nil
 }
 
-func (r *running) count(l reference.Loss, n int) {
-	r.sums.Add(net.Metrics{Samples: int64(n), Loss: l.Sum, Hits: int64(l.Hits)})
+// score returns loss and hits of n samples.
+func score(l reference.Loss, n int) net.Metrics {
+	return net.Metrics{Samples: int64(n), Loss: l.Sum, Hits: int64(l.Hits)}
 }
 
 func (r *running) Step(b net.Batch) error {
+	if r.grads != nil {
+		return net.ErrUnfinished
+	}
+	if err := r.Gradients(b, net.Whole(b.Len())); err != nil {
+		return err
+	}
+	return r.Update()
+}
+
+func (r *running) Gradients(b net.Batch, share net.Share) error {
 	if err := r.check(b, true); err != nil {
 		return err
 	}
-	o := r.run(b, net.Training)
-	r.count(o.loss, b.Len())
+	if err := share.Check(b.Len()); err != nil {
+		return err
+	}
+	o := r.run(b, net.Training, share)
+	r.sums.Add(score(o.loss, b.Len()))
 	if r.bad == 0 && (math.IsNaN(o.loss.Sum) || math.IsInf(o.loss.Sum, 0)) {
 		r.bad = r.step + 1
 	}
+	first := r.grads == nil
+	if first {
+		r.grads = map[string][]float64{}
+	}
+	for _, q := range r.plan.Trained() {
+		g := o.grads[q.Layer][q.Role]
+		switch {
+		case first:
+			r.grads[q.Name] = g
+		case r.gather != nil:
+			r.gather(r.grads[q.Name], g)
+		default:
+			plus(r.grads[q.Name], g)
+		}
+	}
+	for _, l := range r.layers {
+		if mean, variance := l.RunningStatistics(); mean != nil {
+			if r.statistics != nil {
+				r.statistics(l, b.Len(), mean, variance)
+			}
+			l.Params[net.RunningMean], l.Params[net.RunningVar] = narrow(mean), narrow(variance)
+		}
+	}
+	return nil
+}
+
+func (r *running) Update() error {
+	if r.closed {
+		return net.ErrClosed
+	}
+	if r.grads == nil {
+		return net.ErrUnfinished
+	}
 	var grads [][]float64
 	for _, q := range r.plan.Trained() {
-		grads = append(grads, o.grads[q.Layer][q.Role])
+		grads = append(grads, r.grads[q.Name])
 	}
 	clip, update := r.clip, r.update
 	if clip == nil {
@@ -203,28 +293,20 @@ func (r *running) Step(b net.Batch) error {
 			narrow(m)
 		}
 	}
-	for _, l := range r.layers {
-		if mean, variance := l.RunningStatistics(); mean != nil {
-			if r.statistics != nil {
-				r.statistics(l, b.Len(), mean, variance)
-			}
-			l.Params[net.RunningMean], l.Params[net.RunningVar] = narrow(mean), narrow(variance)
-		}
-	}
+	r.grads = nil
 	r.step++
 	*r.steps++
 	return nil
 }
 
-func (r *running) Evaluate(b net.Batch) error {
+func (r *running) Evaluate(b net.Batch) (net.Metrics, error) {
 	if err := r.check(b, false); err != nil {
-		return err
+		return net.Metrics{}, err
 	}
-	r.count(r.run(b, net.Evaluation).loss, b.Len())
-	return nil
+	return score(r.run(b, net.Evaluation, net.Whole(b.Len())).loss, b.Len()), nil
 }
 
-func (r *running) Metrics() (net.Metrics, error) {
+func (r *running) TakeMetrics() (net.Metrics, error) {
 	if r.closed {
 		return net.Metrics{}, net.ErrClosed
 	}
@@ -238,7 +320,7 @@ func (r *running) Infer(b net.Batch) (*tensor.Dense, error) {
 	if err := r.check(b, false); err != nil {
 		return nil, err
 	}
-	return asTensor(r.run(b, net.Evaluation).loss.Probabilities, b.Len(), r.plan.Classes), nil
+	return asTensor(r.run(b, net.Evaluation, net.Whole(b.Len())).loss.Probabilities, b.Len(), r.plan.Classes), nil
 }
 
 func (r *running) State() (net.State, error) {
@@ -277,7 +359,7 @@ func (r *running) SetState(st net.State) error {
 			}
 		}
 	}
-	r.step, r.bad = st.Step, 0
+	r.step, r.bad, r.grads = st.Step, 0, nil
 	return nil
 }
 
@@ -285,17 +367,22 @@ func (r *running) Trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
 	if err := r.check(b, true); err != nil {
 		return nil, err
 	}
-	o := r.run(b, mode)
+	if r.grads != nil {
+		return nil, net.ErrUnfinished
+	}
+	o := r.run(b, mode, net.Whole(b.Len()))
 	n := b.Len()
 	t := &net.Trace{
 		Loss: o.loss.Sum / float64(n), Hits: int64(o.loss.Hits),
 		Probabilities: asTensor(o.loss.Probabilities, n, r.plan.Classes), Layers: make([]net.LayerTrace, len(r.layers)),
 	}
-	for i, l := range r.plan.Layers {
+	for i, l := range r.plan.Nodes {
 		dims := []int{n, l.Out.C, l.Out.H, l.Out.W}
 		t.Layers[i].Output = asTensor(o.out[i], dims...)
 		if mode == net.Training {
-			t.Layers[i].OutputGrad = asTensor(o.outGrad[i], dims...)
+			if l.Learns {
+				t.Layers[i].OutputGrad = asTensor(o.outGrad[i], dims...)
+			}
 			t.Layers[i].ParamGrads = map[net.Role]*tensor.Dense{}
 			for _, q := range l.Params {
 				if q.Trained {

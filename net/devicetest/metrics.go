@@ -32,7 +32,7 @@ func checkEvaluationChangesNothing(e *env) {
 		busy.trace(span(data, 0, 6), net.Training)
 		unchanged("Trace in training mode")
 		busy.metrics()
-		unchanged("Metrics")
+		unchanged("TakeMetrics")
 		quiet.train(data, s, s+1)
 		busy.train(data, s, s+1)
 		e.same("training with evaluations in between", busy.state(), quiet.state())
@@ -70,39 +70,44 @@ func checkMetrics(e *env) {
 		p.step(b)
 	}
 	expect("steps")
-	for s := range 5 {
-		b := span(data, 2*s, 2*s+6-s)
-		add(b, net.Evaluation)
-		p.evaluate(b)
-	}
-	expect("evaluations")
 	for s := range 3 {
 		b := span(data, s, s+5)
 		add(b, net.Training)
 		p.step(b)
-		add(b, net.Evaluation)
-		p.evaluate(b)
-		// None of these count.
+		// None of these count: an evaluation returns a score of its own.
+		tr := p.trace(b, net.Evaluation)
+		m := p.evaluate(b)
+		if m.Samples != 5 || m.Hits != tr.Hits || m.FirstBad != 0 {
+			e.Errorf("Evaluate between steps: %+v, want %d hits of 5", m, tr.Hits)
+		}
+		approx.Check(e, "mean loss of an evaluation", []float64{m.MeanLoss()}, []float64{tr.Loss}, lossTolerance)
 		p.infer(b)
 		p.trace(b, net.Training)
 		p.state()
 	}
-	expect("steps and evaluations")
+	expect("steps with evaluations between them")
 
-	// Sums of many batches keep their precision and count every sample.
+	// Sums of many batches keep their precision and count every sample. The weights
+	// stay: the learning rate is 0.
 	flat := identity(net.Shape{C: 2, H: 1, W: 1}, 2)
-	q := e.compileIdentity(flat, 4)
+	q := e.compile(flat, net.Options{Batch: 4, Optimizer: net.SGDDefault(0)})
+	q.setState(identityState(q.state()))
 	rows := &net.Dataset{Name: "rows", Shape: flat.Input, Classes: 2, Values: []float32{0, 0, 0, 1}, Labels: []int32{0, 0}}
 	const rounds = 3000
 	for range rounds {
-		q.evaluate(net.Batch{Data: rows, Indices: []int32{0, 1, 1}})
+		q.step(net.Batch{Data: rows, Indices: []int32{0, 1, 1}})
 	}
 	m := q.metrics()
 	if m.Samples != 3*rounds || m.Hits != rounds {
-		e.Errorf("%d evaluations of 3 samples, 1 a hit: %+v", rounds, m)
+		e.Errorf("%d steps of 3 samples, 1 a hit: %+v", rounds, m)
+	}
+	// As do those of one large evaluation.
+	many := q.evaluate(net.Batch{Data: rows, Indices: slices.Repeat([]int32{0, 1, 1}, rounds)})
+	if many.Samples != 3*rounds || many.Hits != rounds {
+		e.Errorf("an evaluation of %d samples, a third hits: %+v", 3*rounds, many)
 	}
 	wantLoss := (math.Ln2 + 2*math.Log(1+math.E)) / 3
-	approx.Check(e, "mean loss of many", []float64{m.MeanLoss()}, []float64{wantLoss}, approx.Tolerance{Rel: 1e-6})
+	approx.Check(e, "mean loss of many", []float64{m.MeanLoss(), many.MeanLoss()}, []float64{wantLoss, wantLoss}, approx.Tolerance{Rel: 1e-6})
 }
 
 func checkFirstBad(e *env) {
@@ -137,8 +142,7 @@ func checkFirstBad(e *env) {
 		p.trace(spoilt, net.Training)
 		p.infer(spoilt)
 		expect("trace", 0)
-		p.evaluate(spoilt)
-		if m := p.metrics(); m.FirstBad != 0 || !math.IsNaN(m.Loss) && !math.IsInf(m.Loss, 0) {
+		if m := p.evaluate(spoilt); m.FirstBad != 0 || !math.IsNaN(m.Loss) && !math.IsInf(m.Loss, 0) {
 			e.Errorf("%v in the data, evaluated: %+v, want a bad loss and no bad step", bad, m)
 		}
 		p.step(good)
@@ -161,8 +165,7 @@ func checkFirstBad(e *env) {
 	for i := range data.Values {
 		data.Values[i] = float32(math.NaN())
 	}
-	p.evaluate(span(data, 0, 2))
-	if m := p.metrics(); m.Hits != 0 || m.Samples != 2 {
+	if m := p.evaluate(span(data, 0, 2)); m.Hits != 0 || m.Samples != 2 {
 		e.Errorf("NaN logits: %d hits of %d samples", m.Hits, m.Samples)
 	}
 }
@@ -181,9 +184,7 @@ func checkBatchSizes(e *env) {
 		b := net.Batch{Data: data, Indices: indices}
 		kept := slices.Clone(indices)
 		p.judged("Infer", b, p.judge.Infer(st, b, p.infer(b)))
-		p.metrics()
-		p.evaluate(b)
-		p.judged("Evaluate", b, p.judge.Evaluate(st, b, p.metrics()))
+		p.judged("Evaluate", b, p.judge.Evaluate(st, b, p.evaluate(b)))
 		if len(indices) <= p.opts.Batch {
 			p.judgeTrace(st, b, net.Evaluation)
 			p.judged("Trace", b, p.judge.Trace(st, b, net.Training, p.trace(b, net.Training)))
@@ -232,8 +233,7 @@ func checkDataSets(e *env) {
 			st = p.judgeStep(st, b)
 			v := sets[(i+2)%len(sets)]
 			all := span(v, 0, v.Len())
-			p.evaluate(all)
-			p.judged("Evaluate of "+v.Name, all, p.judge.Evaluate(st, all, p.metrics()))
+			p.judged("Evaluate of "+v.Name, all, p.judge.Evaluate(st, all, p.evaluate(all)))
 			p.judged("Infer of "+v.Name, all, p.judge.Infer(st, all, p.infer(all)))
 		}
 	}

@@ -76,16 +76,29 @@ func (p *program) step(b net.Batch) {
 	p.must("Step", p.Step(b))
 }
 
-func (p *program) evaluate(b net.Batch) {
+func (p *program) evaluate(b net.Batch) net.Metrics {
 	p.Helper()
-	p.must("Evaluate", p.Evaluate(b))
+	m, err := p.Evaluate(b)
+	p.must("Evaluate", err)
+	return m
 }
 
+// metrics takes the sums of training.
 func (p *program) metrics() net.Metrics {
 	p.Helper()
-	m, err := p.Metrics()
-	p.must("Metrics", err)
+	m, err := p.TakeMetrics()
+	p.must("TakeMetrics", err)
 	return m
+}
+
+func (p *program) gradients(b net.Batch, share net.Share) {
+	p.Helper()
+	p.must("Gradients", p.Gradients(b, share))
+}
+
+func (p *program) update() {
+	p.Helper()
+	p.must("Update", p.Update())
 }
 
 func (p *program) state() net.State {
@@ -154,7 +167,7 @@ func (p *program) judged(what string, b net.Batch, list []verify.Check) {
 		}
 		where := "network"
 		if c.Layer >= 0 {
-			where = p.judge.Plan().Layers[c.Layer].Name
+			where = p.judge.Plan().Nodes[c.Layer].Name
 		}
 		p.Errorf("%s, %d samples: %s: %s: %s\n%s", what, b.Len(), where, c.What, c.Detail, p.name)
 	}

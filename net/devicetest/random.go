@@ -109,7 +109,7 @@ func fits(n *net.Network) bool {
 		return false
 	}
 	const most = 60_000 // multiply-adds of a sample
-	for _, l := range p.Layers {
+	for _, l := range p.Nodes {
 		if l.Out.Size() > 4000 {
 			return false
 		}
@@ -158,7 +158,7 @@ func (e *env) randomPool(mode net.PoolMode) *net.Pool {
 func (e *env) randomActivation() *net.Activation {
 	a := &net.Activation{Func: pick(e, net.ReLU, net.ReLU, net.LeakyReLU, net.Tanh, net.Sigmoid)}
 	if a.Func == net.LeakyReLU {
-		a.Slope = pick(e, 0, 0.2)
+		a.Slope = pick(e, nil, new(0.2))
 	}
 	return a
 }
@@ -201,7 +201,7 @@ func wellConditioned(n *net.Network) bool {
 	if err != nil {
 		return false
 	}
-	for _, l := range p.Layers {
+	for _, l := range p.Nodes {
 		if _, ok := l.Layer.(*net.BatchNorm); ok && l.In.H*l.In.W < 6 {
 			return false
 		}

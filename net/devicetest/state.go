@@ -50,9 +50,9 @@ func (p *program) train(data *net.Dataset, lo, hi int) {
 
 func checkInitialState(e *env) {
 	for _, seed := range []uint64{0, 1, 1<<63 + 5} {
-		for _, n := range []*net.Network{rich(), net.Model("lenet5"), net.Model("mlp")}[:e.some(3, 2)] {
+		for _, n := range []*net.Network{rich(), net.BuiltIn("lenet5"), net.BuiltIn("mlp")}[:e.some(3, 2)] {
 			p := e.compile(n, richOptions(seed))
-			want := net.InitialState(p.judge.Plan(), seed)
+			want := net.InitialState(p.judge.Plan(), seed, nil)
 			got := p.state()
 			for name, t := range got.Optimizer {
 				want.Optimizer[name] = tensor.New(tensor.WithShape(t.Shape().Clone()...), tensor.WithBacking(make([]float32, t.Shape().TotalSize())))

@@ -1,7 +1,9 @@
 package verify
 
 import (
+	"fmt"
 	"math"
+	"slices"
 
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/reference"
@@ -48,104 +50,165 @@ func sizeOf(values []float64) size {
 // is about as large as the greatest result, or as the root of the sum of squares
 // of the terms where these cancel; each of the additions rounds one. The
 // operands' own errors ea and eb add up as independent ones do.
-func reduction(unit float64, length int, values, a, b []float64, ea, eb float64) bound {
+func reduction(unit float64, length int, values []float64, a, b size, ea, eb float64) bound {
 	root := math.Sqrt(float64(length))
-	sa, sb := sizeOf(a), sizeOf(b)
-	scale := sizeOf(values).max + root*sa.rms*sb.rms
-	return bound{err: unit*root*scale + root*(ea*sb.rms+eb*sa.rms), scale: scale}
+	scale := sizeOf(values).max + root*a.rms*b.rms
+	return bound{err: unit*root*scale + root*(ea*b.rms+eb*a.rms), scale: scale}
 }
 
 // one stands for the second factor of a plain sum.
-var one = []float64{1}
+var one = size{1, 1}
 
-// forwardBound bounds the output y of a layer whose input x is off by ex.
-func forwardBound(unit float64, l *reference.Layer, mode net.Mode, n int, x []float64, ex float64, y []float64) bound {
-	scale := sizeOf(y).max
-	floor := unit * scale // every result is rounded once
-	switch d := l.Layer.(type) {
-	case *net.Conv:
-		return reduction(unit, l.In.C*d.Kernel.H*d.Kernel.W+1, y, x, l.Params[net.Weight], ex, 0)
-	case *net.Dense:
-		return reduction(unit, l.In.C+1, y, x, l.Params[net.Weight], ex, 0)
-	case *net.Pool:
-		switch d.PoolMode() {
-		case net.MeanPool:
-			scale = sizeOf(x).max
-			return bound{unit*math.Sqrt(float64(d.Kernel.H*d.Kernel.W))*scale + floor + ex, scale}
-		case net.L2Pool:
-			return bound{unit*math.Sqrt(float64(d.Kernel.H*d.Kernel.W))*scale + floor + ex, scale}
+// sizeOfGroups is sizeOf for the group of values with the greatest mean square,
+// where each of n blocks of values is divided into groups of neighbours: sums that
+// stay within a group are as large as that group's values make them.
+func sizeOfGroups(values []float64, n, groups int) size {
+	length := len(values) / (n * groups)
+	var s size
+	for g := range groups {
+		squares := 0.0
+		for i := range n {
+			part := sizeOf(values[(i*groups+g)*length:][:length])
+			s.max = max(s.max, part.max)
+			squares += part.rms * part.rms / float64(n)
 		}
-	case *net.Activation:
-		if d.Func == net.Tanh || d.Func == net.Sigmoid {
-			// Computed from exponentials: a few roundings of numbers about 1.
-			return bound{4*unit + ex, 1}
-		}
-	case *net.Dropout:
-		if mode == net.Training {
-			return bound{floor + ex/(1-d.Rate), scale}
-		}
-	case *net.BatchNorm:
-		b := bound{scale: scale}
-		for c, s := range channels(l, mode, n, x) {
-			weight, bias := math.Abs(l.Params[net.Weight][c]), math.Abs(l.Params[net.Bias][c])
-			b.err = max(b.err, weight*s.hatErr(unit, ex)+4*unit*(weight*s.maxHat+bias))
-		}
-		return b
+		s.rms = max(s.rms, math.Sqrt(squares))
 	}
-	return bound{floor + ex, scale}
+	return s
 }
 
-// backwardBound bounds the gradients that a layer gives: of its input, dx, and of
-// its parameters, where the input x is off by ex, the output y by ey and the
-// output's gradient dy by edy.
-func backwardBound(unit float64, l *reference.Layer, n int, x, y []float64, ex, ey float64, dy []float64, edy float64, dx []float64, grads map[net.Role][]float64) (bound, map[net.Role]bound) {
-	scale := sizeOf(dx).max
-	floor := unit * scale
+// forwardBound bounds the output y of a layer whose inputs x are off by ex.
+func forwardBound(unit float64, l *reference.Layer, mode net.Mode, n int, x [][]float64, ex []float64, y []float64) bound {
+	scale := sizeOf(y).max
+	floor := unit * scale // every result is rounded once
+	e := ex[0]
+	switch d := l.Layer.(type) {
+	case *net.Conv:
+		groups := d.GroupCount()
+		length := l.In.C/groups*l.Window.KernelH*l.Window.KernelW + 1
+		return reduction(unit, length, y, sizeOfGroups(x[0], n, groups), sizeOfGroups(l.Params[net.Weight], 1, groups), e, 0)
+	case *net.Dense:
+		return reduction(unit, l.In.C+1, y, sizeOf(x[0]), sizeOf(l.Params[net.Weight]), e, 0)
+	case *net.Pool:
+		root := math.Sqrt(float64(l.Window.KernelH * l.Window.KernelW))
+		switch d.PoolMode() {
+		case net.MaxPool:
+			return bound{floor + e, scale}
+		case net.MeanPool, net.L2Pool:
+			scale = max(scale, sizeOf(x[0]).max)
+			return bound{unit*root*scale + floor + e, scale}
+		}
+		panic("BUG: pooling mode " + string(d.PoolMode()))
+	case *net.Activation:
+		f := function(d)
+		scale = max(scale, f.Scale)
+		return bound{f.Roundings*unit*scale + f.Steepest*e, scale}
+	case *net.Dropout:
+		if mode == net.Training {
+			e /= 1 - d.Rate
+		}
+		return bound{floor + e, scale}
+	case *net.BatchNorm:
+		b := bound{scale: scale}
+		for c, s := range channels(l, mode, n, x[0]) {
+			weight, bias := math.Abs(l.Params[net.Weight][c]), math.Abs(l.Params[net.Bias][c])
+			b.err = max(b.err, weight*s.hatErr(unit, e)+4*unit*(weight*s.maxHat+bias))
+		}
+		return b
+	case *net.Flatten:
+		return bound{floor + e, scale}
+	case *net.Add:
+		b := bound{scale: scale}
+		for k, in := range x {
+			b.scale = max(b.scale, sizeOf(in).max)
+			b.err += ex[k]
+		}
+		b.err += unit * float64(len(x)-1) * b.scale
+		return b
+	case *net.Concat:
+		return bound{floor + slices.Max(ex), scale}
+	case *net.Multiply:
+		return bound{floor + sizeOf(x[0]).max*ex[1] + sizeOf(x[1]).max*ex[0], scale}
+	case *net.Scale:
+		return bound{2*floor + math.Abs(d.Factor)*e, scale} // the factor is rounded too
+	}
+	panic(fmt.Sprintf("BUG: layer %s is a %T", l.Name, l.Layer))
+}
+
+// function returns the bounds of an activation layer's function.
+func function(d *net.Activation) net.FunctionBounds {
+	f, ok := net.FunctionNamed(d.Func)
+	if !ok {
+		panic("BUG: no activation function " + string(d.Func))
+	}
+	return f.Bounds(d.Parameter())
+}
+
+// backwardBound bounds the gradients that a layer gives: of its inputs, dx, and of
+// its parameters, where the inputs x are off by ex and the gradient dy of the
+// output y by edy.
+func backwardBound(unit float64, l *reference.Layer, n int, x [][]float64, y []float64, ex []float64, dy []float64, edy float64, dx [][]float64, grads map[net.Role][]float64) ([]bound, map[net.Role]bound) {
 	sdy := sizeOf(dy)
 	positions := n * l.Out.H * l.Out.W
 	weight := l.Params[net.Weight]
 	params := map[net.Role]bound{}
 	if db := grads[net.Bias]; db != nil {
-		params[net.Bias] = reduction(unit, positions, db, dy, one, edy, 0)
+		params[net.Bias] = reduction(unit, positions, db, sizeOfGroups(dy, n, l.Out.C), one, edy, 0)
 	}
+	scale := sizeOf(dx[0]).max
+	floor := unit * scale
+	only := func(b bound) ([]bound, map[net.Role]bound) { return []bound{b}, params }
 	switch d := l.Layer.(type) {
 	case *net.Conv:
-		params[net.Weight] = reduction(unit, positions, grads[net.Weight], x, dy, ex, edy)
-		return reduction(unit, l.Out.C*d.Kernel.H*d.Kernel.W, dx, dy, weight, edy, 0), params
+		groups, area := d.GroupCount(), l.Window.KernelH*l.Window.KernelW
+		gdy := sizeOfGroups(dy, n, groups)
+		if dw := grads[net.Weight]; dw != nil {
+			params[net.Weight] = reduction(unit, positions, dw, sizeOfGroups(x[0], n, groups), gdy, ex[0], edy)
+		}
+		return only(reduction(unit, l.Out.C/groups*area, dx[0], gdy, sizeOfGroups(weight, 1, groups), edy, 0))
 	case *net.Dense:
-		params[net.Weight] = reduction(unit, positions, grads[net.Weight], x, dy, ex, edy)
-		return reduction(unit, l.Out.C, dx, dy, weight, edy, 0), params
+		if dw := grads[net.Weight]; dw != nil {
+			params[net.Weight] = reduction(unit, positions, dw, sizeOf(x[0]), sdy, ex[0], edy)
+		}
+		return only(reduction(unit, l.Out.C, dx[0], sdy, sizeOf(weight), edy, 0))
 	case *net.Pool:
-		// So many windows share a value.
+		// So many windows share a value, and give it at most that share of theirs.
 		w := l.Window
-		overlap := float64(((w.KernelH + w.StrideH - 1) / w.StrideH) * ((w.KernelW + w.StrideW - 1) / w.StrideW))
-		b := bound{floor + overlap*(unit*sdy.max+edy), max(scale, sdy.max)}
+		overlap := float64(min((w.KernelH+w.StrideH-1)/w.StrideH, w.OutH) * min((w.KernelW+w.StrideW-1)/w.StrideW, w.OutW))
+		share := 1.0
+		if d.PoolMode() == net.MeanPool {
+			share = 1 / float64(fewest(w, l.In))
+		}
+		b := bound{floor + overlap*share*(unit*sdy.max+edy), max(scale, share*sdy.max)}
 		if d.PoolMode() == net.L2Pool {
 			// dx = x*dy/y: the rounding of y, and the errors of x and y over the
 			// least y that is not 0.
 			b.err += overlap * sdy.max * unit * math.Sqrt(float64(w.KernelH*w.KernelW))
-			if ex > 0 {
-				b.err += overlap * 2 * ex * greatestRatio(dy, y)
+			if ex[0] > 0 {
+				b.err += overlap * 2 * ex[0] * greatestRatio(dy, y)
 			}
 		}
-		return b, params
+		return only(b)
 	case *net.Activation:
-		if d.Func == net.Tanh || d.Func == net.Sigmoid {
-			// 1-y*y cancels, so that it is off by y's whole error.
-			return bound{sdy.max*(4*unit+2*ey) + edy, sdy.max}, params
-		}
+		f := function(d)
+		slope := f.DerivativeRoundings*unit*max(1, f.Steepest) + f.Curvature*ex[0]
+		return only(bound{sdy.max*slope + f.Steepest*edy, max(scale, sdy.max)})
 	case *net.Dropout:
-		return bound{floor + edy/(1-d.Rate), scale}, params
+		return only(bound{floor + edy/(1-d.Rate), scale})
 	case *net.BatchNorm:
 		b := bound{scale: scale}
 		m := float64(positions)
 		root := math.Sqrt(m)
-		var hatErr float64
-		for c, s := range channels(l, net.Training, n, x) {
-			hat := s.hatErr(unit, ex)
+		list := channels(l, net.Training, n, x[0])
+		sums := channelSums(l, list, n, x[0], dy)
+		var hatErr, maxDw, maxDb float64
+		for c, s := range list {
+			hat := s.hatErr(unit, ex[0])
 			hatErr = max(hatErr, hat)
 			factor := math.Abs(weight[c]) * s.inv
-			meanDy, meanDyHat := math.Abs(grads[net.Bias][c])/m, math.Abs(grads[net.Weight][c])/m
+			db, dw := math.Abs(sums[c].dy), math.Abs(sums[c].dyHat)
+			maxDb, maxDw = max(maxDb, db), max(maxDw, dw)
+			meanDy, meanDyHat := db/m, dw/m
 			// dx = weight*inv*(dy - mean(dy) - h*mean(dy*h)): the rounding of the two
 			// means, the errors of h in both places and of dy, and that of inv.
 			inMean := unit*(root*meanDy+sdy.max) + unit*sdy.max
@@ -153,13 +216,55 @@ func backwardBound(unit float64, l *reference.Layer, n int, x, y []float64, ex, 
 			b.err = max(b.err, factor*(inMean+hat*meanDyHat+s.maxHat*inHatMean+edy*(2+s.maxHat))+unit*root*scale)
 			b.scale = max(b.scale, factor*sdy.max)
 		}
-		// dw = sum of dy*h, where h has a mean square of 1; an error of the mean
-		// shifts every h alike and meets the sum of dy.
-		dw := sizeOf(grads[net.Weight]).max + root*sdy.rms
-		params[net.Weight] = bound{unit*root*dw + hatErr*(root*sdy.rms+sizeOf(grads[net.Bias]).max) + root*edy, dw}
-		return b, params
+		if grads[net.Weight] != nil {
+			// dw = sum of dy*h, where h has a mean square of 1; an error of the mean
+			// shifts every h alike and meets the sum of dy.
+			dw := maxDw + root*sdy.rms
+			params[net.Weight] = bound{unit*root*dw + hatErr*(root*sdy.rms+maxDb) + root*edy, dw}
+		}
+		return only(b)
+	case *net.Flatten:
+		return only(bound{floor + edy, scale})
+	case *net.Add, *net.Concat:
+		var list []bound
+		for _, v := range dx {
+			s := sizeOf(v).max
+			list = append(list, bound{unit*s + edy, s})
+		}
+		return list, params
+	case *net.Multiply:
+		times := bound{floor + sdy.max*ex[1] + sizeOf(x[1]).max*edy, scale}
+		if l.Ins[1] != l.Ins[0] { // a gate: a sum over each channel of a sample
+			planes := n * l.In.C
+			return []bound{times, reduction(unit, l.In.H*l.In.W, dx[1], sizeOfGroups(dy, 1, planes), sizeOfGroups(x[0], 1, planes), edy, ex[0])}, params
+		}
+		other := sizeOf(dx[1]).max
+		return []bound{times, {unit*other + sdy.max*ex[0] + sizeOf(x[0]).max*edy, other}}, params
+	case *net.Scale:
+		return only(bound{2*floor + math.Abs(d.Factor)*edy, scale})
 	}
-	return bound{floor + edy, scale}, params
+	panic(fmt.Sprintf("BUG: layer %s is a %T", l.Name, l.Layer))
+}
+
+// sumBound bounds the sum of a value's gradients, one for each use, where sum are
+// the first ones' and b their bound, and of the next one's, which is bounded by
+// next.
+func sumBound(unit float64, sum []float64, b, next bound) bound {
+	scale := max(sizeOf(sum).max, b.scale, next.scale)
+	return bound{b.err + next.err + unit*scale, scale}
+}
+
+// fewest returns the fewest values that a window sees.
+func fewest(w net.Window, in net.Shape) int {
+	least := func(out, stride, before, kernel, size int) int {
+		few := kernel
+		for o := range out {
+			from := o*stride - before
+			few = min(few, min(from+kernel, size)-max(from, 0))
+		}
+		return max(few, 1)
+	}
+	return least(w.OutH, w.StrideH, w.Top, w.KernelH, in.H) * least(w.OutW, w.StrideW, w.Left, w.KernelW, in.W)
 }
 
 // greatestRatio returns the greatest |a|/|b| where b is not 0.
@@ -221,6 +326,25 @@ func channels(l *reference.Layer, mode net.Mode, n int, x []float64) []channel {
 		})
 	}
 	return list
+}
+
+// channelSum holds a channel's sums of dy and of dy*(x-mean)*inv: the gradients of
+// batch normalisation's bias and weight, also where these are frozen.
+type channelSum struct{ dy, dyHat float64 }
+
+func channelSums(l *reference.Layer, list []channel, n int, x, dy []float64) []channelSum {
+	area := l.In.H * l.In.W
+	sums := make([]channelSum, l.In.C)
+	for c, s := range list {
+		for i := range n {
+			from := (i*l.In.C + c) * area
+			for k, g := range dy[from : from+area] {
+				sums[c].dy += g
+				sums[c].dyHat += g * (x[from+k] - s.mean) * s.inv
+			}
+		}
+	}
+	return sums
 }
 
 // lossBounds bounds probabilities, mean loss and the loss's gradient where the

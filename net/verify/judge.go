@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -29,6 +30,7 @@ func NewJudge(n *net.Network, opts net.Options) (*Judge, error) {
 	if err != nil {
 		return nil, err
 	}
+	opts.Images = nil
 	return &Judge{plan: plan, opts: opts, unit: Roundoff}, nil
 }
 
@@ -42,13 +44,13 @@ func (j *Judge) Plan() *net.Plan { return j.plan }
 // Trace judges a trace layer by layer, by replay, and loss, probabilities and
 // hits from the trace's own logits.
 func (j *Judge) Trace(st net.State, b net.Batch, mode net.Mode, tr *net.Trace) []Check {
-	if len(tr.Layers) != len(j.plan.Layers) {
+	if len(tr.Layers) != len(j.plan.Nodes) {
 		return []Check{{
 			Layer: -1, What: "layers", Error: math.Inf(1),
-			Detail: fmt.Sprintf("the trace has %d layers, the network %d", len(tr.Layers), len(j.plan.Layers)),
+			Detail: fmt.Sprintf("the trace has %d layers, the network %d", len(tr.Layers), len(j.plan.Nodes)),
 		}}
 	}
-	p := j.run(st, b, mode, tr)
+	p := j.run(st, b, net.Whole(b.Len()), mode, tr)
 	var checks []Check
 	for i, l := range tr.Layers {
 		last := i == len(tr.Layers)-1
@@ -59,7 +61,12 @@ func (j *Judge) Trace(st net.State, b net.Batch, mode net.Mode, tr *net.Trace) [
 			}
 			continue
 		}
-		checks = append(checks, tensorOrFused(i, "output gradient", l.OutputGrad, true, p.outGrads[i], p.outBounds[i], p.dims(i)))
+		switch {
+		case p.layers[i].Learns:
+			checks = append(checks, tensorOrFused(i, "output gradient", l.OutputGrad, true, p.outGrads[i], p.outBounds[i], p.dims(i)))
+		case l.OutputGrad != nil:
+			checks = append(checks, Check{Layer: i, What: "output gradient", Error: math.Inf(1), Detail: "present, though nothing before it is trained"})
+		}
 		checks = append(checks, p.gradientChecks(i, l.ParamGrads)...)
 	}
 	checks = append(checks, compareTensor(-1, "probabilities", tr.Probabilities, p.loss.Probabilities, p.probBound, p.n, j.plan.Classes))
@@ -69,11 +76,11 @@ func (j *Judge) Trace(st net.State, b net.Batch, mode net.Mode, tr *net.Trace) [
 // Chain judges a trace from the batch alone: logits, probabilities, loss, hits
 // and the parameters' gradients. The batch must be one of Choose.
 func (j *Judge) Chain(st net.State, b net.Batch, mode net.Mode, tr *net.Trace) []Check {
-	p := j.run(st, b, mode, nil)
-	last := len(j.plan.Layers) - 1
+	last := len(j.plan.Nodes) - 1
 	if len(tr.Layers) != last+1 {
 		return j.Trace(st, b, mode, tr)
 	}
+	p := j.run(st, b, net.Whole(b.Len()), mode, nil)
 	checks := []Check{
 		compareTensor(-1, "logits", tr.Layers[last].Output, p.out[last], p.eout[last], p.dims(last)...),
 		compareTensor(-1, "probabilities", tr.Probabilities, p.loss.Probabilities, p.probBound, p.n, j.plan.Classes),
@@ -89,53 +96,107 @@ func (j *Judge) Chain(st net.State, b net.Batch, mode net.Mode, tr *net.Trace) [
 
 // Infer judges the class probabilities of a batch of any size.
 func (j *Judge) Infer(st net.State, b net.Batch, probabilities *tensor.Dense) []Check {
-	p := j.run(st, b, net.Evaluation, nil)
+	p := j.run(st, b, net.Whole(b.Len()), net.Evaluation, nil)
 	return []Check{compareTensor(-1, "probabilities", probabilities, p.loss.Probabilities, p.probBound, p.n, j.plan.Classes)}
 }
 
-// Evaluate judges the metrics of one evaluated batch.
+// Evaluate judges what Evaluate returned for a batch of any size.
 func (j *Judge) Evaluate(st net.State, b net.Batch, m net.Metrics) []Check {
-	return j.run(st, b, net.Evaluation, nil).metricsChecks(m)
+	return metricsChecks([]*pass{j.run(st, b, net.Whole(b.Len()), net.Evaluation, nil)}, m)
 }
 
 // Step judges a training step from state before, which gave metrics m and state
 // after: the loss, and every element of the weights, the optimiser's moments and
 // the running statistics. The batch must be one of Choose.
 func (j *Judge) Step(before net.State, b net.Batch, m net.Metrics, after net.State) []Check {
+	return j.Update(before, []net.Batch{b}, m, after)
+}
+
+// Update is Step for an update whose mini-batch was taken in pieces: Gradients of
+// each, in order, and then Update. Without batch normalisation, which sees each
+// piece by itself, the result wanted is that of the one mini-batch, within the
+// rounding of float64. The samples, in order, must be those of one batch of Choose.
+func (j *Judge) Update(before net.State, pieces []net.Batch, m net.Metrics, after net.State) []Check {
+	share := net.Share{}
+	for _, b := range pieces {
+		share.Total += b.Len()
+	}
+	var passes []*pass
+	for _, b := range pieces {
+		passes = append(passes, j.run(before, b, share, net.Training, nil))
+		share.First += b.Len()
+	}
+	return j.updated(passes, before, m, after)
+}
+
+// Replay is Step for a batch that isn't clear of kinks, of which the device made a
+// trace in the same state: the step is judged from the trace's values. It says
+// nothing about these, which Trace judges.
+func (j *Judge) Replay(before net.State, b net.Batch, tr *net.Trace, m net.Metrics, after net.State) []Check {
+	return j.updated([]*pass{j.run(before, b, net.Whole(b.Len()), net.Training, tr)}, before, m, after)
+}
+
+// updated judges the update that passes' gradients give.
+func (j *Judge) updated(passes []*pass, before net.State, m net.Metrics, after net.State) []Check {
 	if err := after.Check(j.plan, j.opts.Optimizer); err != nil {
 		return []Check{{Layer: -1, What: "state", Error: math.Inf(1), Detail: err.Error()}}
 	}
-	p := j.run(before, b, net.Training, nil)
-	checks := p.metricsChecks(m)
+	checks := metricsChecks(passes, m)
 	if after.Step != before.Step+1 {
 		checks = append(checks, Check{
 			Layer: -1, What: "step count", Error: math.Inf(1),
 			Detail: fmt.Sprintf("got %d, want %d", after.Step, before.Step+1),
 		})
 	}
-	checks = append(checks, j.updateChecks(p, before, after)...)
-	for i, l := range p.layers {
-		if mean, variance := l.RunningStatistics(); mean != nil {
-			meanBound, varianceBound := statisticsBounds(j.unit, l, p.n, p.in[i], p.ein[i], mean, variance)
-			for _, s := range []struct {
-				role net.Role
-				want []float64
-				bound
-			}{{net.RunningMean, mean, meanBound}, {net.RunningVar, variance, varianceBound}} {
-				checks = append(checks, compare(i, string(s.role), after.Params[l.Name+"."+string(s.role)].Float32s(), s.want, s.bound))
+	checks = append(checks, j.updateChecks(passes, before, after)...)
+	for i := range j.plan.Nodes {
+		var statistics [2]bounded // running mean and variance as they move from piece to piece
+		for _, p := range passes {
+			l := p.layers[i]
+			if statistics[0].values != nil {
+				l.Params[net.RunningMean], l.Params[net.RunningVar] = statistics[0].values, statistics[1].values
+			}
+			mean, variance := l.RunningStatistics()
+			if mean == nil {
+				break
+			}
+			meanBound, varianceBound := statisticsBounds(j.unit, l, p.n, p.in[i][0], p.ein[i][0], mean, variance)
+			momentum, _ := l.Layer.(*net.BatchNorm).Settings()
+			statistics[0].move(1-momentum, mean, meanBound)
+			statistics[1].move(1-momentum, variance, varianceBound)
+		}
+		for k, role := range []net.Role{net.RunningMean, net.RunningVar} {
+			if s := statistics[k]; s.values != nil {
+				got := after.Params[j.plan.Nodes[i].Name+"."+string(role)].Float32s()
+				checks = append(checks, compare(i, string(role), got, s.values, s.bound))
 			}
 		}
 	}
 	return checks
 }
 
-// metricsChecks compares the metrics of the one batch.
-func (p *pass) metricsChecks(m net.Metrics) []Check {
-	checks := p.lossChecks(m.Loss/float64(p.n), m.Hits)
-	if m.Samples != int64(p.n) {
+// bounded are values and their bound.
+type bounded struct {
+	values []float64
+	bound
+}
+
+// move takes new values, in which the old ones' error is still there by a factor.
+func (v *bounded) move(rest float64, values []float64, b bound) {
+	v.values, v.bound = values, bound{rest*v.err + b.err, max(v.scale, b.scale)}
+}
+
+// metricsChecks compares the metrics of batches taken together.
+func metricsChecks(passes []*pass, m net.Metrics) []Check {
+	samples := 0
+	for _, p := range passes {
+		samples += p.n
+	}
+	checks := lossChecks(passes, m.Loss/float64(samples), m.Hits)
+	if m.Samples != int64(samples) {
 		checks = append(checks, Check{
 			Layer: -1, What: "samples", Error: math.Inf(1),
-			Detail: fmt.Sprintf("got %d, want %d", m.Samples, p.n),
+			Detail: fmt.Sprintf("got %d, want %d", m.Samples, samples),
 		})
 	}
 	return checks
@@ -145,7 +206,7 @@ func (p *pass) metricsChecks(m net.Metrics) []Check {
 func (p *pass) gradientChecks(i int, got map[net.Role]*tensor.Dense) []Check {
 	var checks []Check
 	trained := 0
-	for _, q := range p.plan.Layers[i].Params {
+	for _, q := range p.plan.Nodes[i].Params {
 		if q.Trained {
 			trained++
 			checks = append(checks, compareTensor(i, string(q.Role)+" gradient", got[q.Role], p.params[i][q.Role], p.paramBound[i][q.Role], q.Dims...))
@@ -168,10 +229,13 @@ func tensorOrFused(layer int, what string, got *tensor.Dense, fusible bool, want
 	return compareTensor(layer, what, got, want, b, dims...)
 }
 
+// ErrKinks means that no sample was found that keeps clear of a network's kinks.
+var ErrKinks = errors.New("no batch to judge from end to end")
+
 // Choose returns a batch of n samples for a training step from state st, none of
 // them within rounding of a kink: it takes the candidates, indices of data, in
 // turn, and passes over those that are too near. Where too few are left it
-// returns fewer samples than n, at least one, and else an error.
+// returns fewer samples than n, at least one, and else ErrKinks.
 func (j *Judge) Choose(st net.State, data *net.Dataset, candidates []int32, n int) (net.Batch, error) {
 	if all := (net.Batch{Data: data, Indices: candidates}); len(candidates) > 0 {
 		if err := all.Check(j.plan); err != nil {
@@ -183,7 +247,7 @@ func (j *Judge) Choose(st net.State, data *net.Dataset, candidates []int32, n in
 			return b, nil
 		}
 	}
-	return net.Batch{}, fmt.Errorf("none of %d samples of data set %s keeps clear of the kinks of network %s", len(candidates), data.Name, j.plan.Network.Name)
+	return net.Batch{}, fmt.Errorf("%w: none of %d samples of data set %s keeps clear of the kinks of network %s", ErrKinks, len(candidates), data.Name, j.plan.Network.Name)
 }
 
 func (j *Judge) choose(st net.State, data *net.Dataset, candidates []int32, n int) (net.Batch, bool) {
@@ -194,7 +258,7 @@ func (j *Judge) choose(st net.State, data *net.Dataset, candidates []int32, n in
 	rest := candidates[n:]
 	for {
 		clear := true
-		for i, narrow := range j.forward(st, b, net.Training, nil, true).narrow {
+		for i, narrow := range j.forward(st, b, 0, net.Training, nil, true).narrow {
 			if !narrow {
 				continue
 			}
@@ -210,12 +274,21 @@ func (j *Judge) choose(st net.State, data *net.Dataset, candidates []int32, n in
 	}
 }
 
-// updateChecks compares weights and moments after an update.
-func (j *Judge) updateChecks(p *pass, before, after net.State) []Check {
+// updateChecks compares weights and moments after an update by the sum of the
+// passes' gradients.
+func (j *Judge) updateChecks(passes []*pass, before, after net.State) []Check {
 	trained := j.plan.Trained()
 	grads, errs := make([][]float64, len(trained)), make([]float64, len(trained))
 	for i, q := range trained {
-		grads[i], errs[i] = p.params[q.Layer][q.Role], safety*p.paramBound[q.Layer][q.Role].err
+		grads[i] = slices.Clone(passes[0].params[q.Layer][q.Role])
+		sum := passes[0].paramBound[q.Layer][q.Role]
+		for _, p := range passes[1:] {
+			for k, v := range p.params[q.Layer][q.Role] {
+				grads[i][k] += v
+			}
+			sum = sumBound(j.unit, grads[i], sum, p.paramBound[q.Layer][q.Role])
+		}
+		errs[i] = safety * sum.err
 	}
 	unclipped := norm(grads)
 	reference.Clip(j.opts.Optimizer.ClipNorm, grads)

@@ -47,7 +47,7 @@ func TestChoose(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		st := net.InitialState(j.Plan(), seed)
+		st := net.InitialState(j.Plan(), seed, nil)
 		data := &net.Dataset{Name: "samples", Shape: n.Input, Classes: 2, Values: append(slices.Clone(c.sample), 1, 2, 4, 7.5), Labels: []int32{0, 1}}
 		b, err := j.Choose(st, data, []int32{0, 1}, 1)
 		if err != nil {
@@ -87,7 +87,7 @@ func TestReduction(t *testing.T) {
 					want += a[i] * b[i]
 					got += x * y
 				}
-				limit := reduction(Roundoff, length, []float64{want}, a, b, 0, 0)
+				limit := reduction(Roundoff, length, []float64{want}, sizeOf(a), sizeOf(b), 0, 0)
 				approx.Check(t, "float32 sum", []float32{got}, []float64{want}, approx.Tolerance{Abs: safety * limit.err})
 				if relative := safety * limit.err / limit.scale; relative > 1e-4 {
 					t.Errorf("length %d: a relative tolerance of %v is worth nothing", length, relative)
@@ -107,7 +107,7 @@ func TestFloat32BatchNorm(t *testing.T) {
 	}
 	for _, offset := range []float64{0, 10, -1000} {
 		for _, batch := range []int{1, 2, 40} {
-			l := &reference.Layer{PlannedLayer: plan.Layers[0], Params: map[net.Role][]float64{net.Weight: {1.5}, net.Bias: {-0.5}}}
+			l := &reference.Layer{Node: plan.Nodes[0], Params: map[net.Role][]float64{net.Weight: {1.5}, net.Bias: {-0.5}}}
 			m := batch * 63
 			x, dy := make([]float32, m), make([]float32, m)
 			for i := range x {
@@ -115,13 +115,14 @@ func TestFloat32BatchNorm(t *testing.T) {
 			}
 			y, dx, dw, db := float32BatchNorm(x, dy, 1.5, -0.5)
 			wide, wideDy := widen(x), widen(dy)
-			want := l.Forward(wide, batch, net.Training, 0)
-			limit := forwardBound(Roundoff, l, net.Training, batch, wide, 0, want)
+			in, exact := [][]float64{wide}, []float64{0}
+			want := l.Forward(in, batch, net.Training, reference.Place{})
+			limit := forwardBound(Roundoff, l, net.Training, batch, in, exact, want)
 			wantDx, grads := l.Backward(wideDy)
-			dxLimit, limits := backwardBound(Roundoff, l, batch, wide, want, 0, limit.err, wideDy, 0, wantDx, grads)
+			dxLimit, limits := backwardBound(Roundoff, l, batch, in, want, exact, wideDy, 0, wantDx, grads)
 			for _, c := range []Check{
 				compare(0, "y", y, want, limit),
-				compare(0, "dx", dx, wantDx, dxLimit),
+				compare(0, "dx", dx, wantDx[0], dxLimit[0]),
 				compare(0, "dw", []float32{dw}, grads[net.Weight], limits[net.Weight]),
 				compare(0, "db", []float32{db}, grads[net.Bias], limits[net.Bias]),
 			} {

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/gputrain/gputrain/net"
@@ -8,43 +9,49 @@ import (
 )
 
 // markNarrow sets narrow[i] for each sample i in which the layer decides within
-// the error ex of its input x: on which side of 0 a value lies, or which of a
-// window is the greatest. Exact zeros and exact ties are clear: they come from
-// zeros and copies upstream, which most devices have alike. For one that has not
-// (it convolves by FFT, say) layers are judged by what it chose (see follow), but
-// not what is judged from the batch alone: there the bias gradient of a
-// convolution without biases behind it would differ, and the device would fail
-// though nobody is wrong. An L2 norm counts as narrow where it is so small that
-// its gradient, x/y, means little.
-func markNarrow(l *reference.Layer, n int, x []float64, ex float64, y []float64, narrow []bool) {
-	if ex == 0 {
-		return
-	}
-	mark := func(values []float64, limit float64) {
+// the error ex of its input x: on which side of a kink a value lies, or which of a
+// window is the greatest. Values exactly at a kink and exact ties are clear: they
+// come from zeros and copies upstream, which most devices have alike. For one that
+// has not (it convolves by FFT, say) layers are judged by what it chose (see
+// follow), but not what is judged from the batch alone: there the bias gradient of
+// a convolution without biases behind it would differ, and the device would fail
+// though nobody is wrong. Near a kink that is not at 0 a device may lose a few
+// roundings even of an exact input, where it adds to it first. An L2 norm counts as
+// narrow where it is so small that its gradient, x/y, means little.
+func markNarrow(unit float64, l *reference.Layer, n int, x []float64, ex float64, y []float64, narrow []bool) {
+	mark := func(values []float64, kink, limit float64) {
 		each := len(values) / n
 		for i, v := range values {
-			if v != 0 && math.Abs(v) <= limit {
+			if v != kink && math.Abs(v-kink) <= limit {
 				narrow[i/each] = true
 			}
 		}
 	}
 	switch d := l.Layer.(type) {
 	case *net.Activation:
-		if d.Func == net.ReLU || d.Func == net.LeakyReLU {
-			mark(x, ex)
+		f, _ := net.FunctionNamed(d.Func)
+		for _, kink := range f.Kinks {
+			if limit := ex + safety*unit*math.Abs(kink); limit > 0 {
+				mark(x, kink, limit)
+			}
 		}
 	case *net.Pool:
-		switch d.PoolMode() {
-		case net.MaxPool:
+		switch {
+		case ex == 0:
+		case d.PoolMode() == net.MaxPool:
 			area := l.In.H * l.In.W
 			for plane := range n * l.In.C {
 				if nearTie(l.Window, l.In, x[plane*area:(plane+1)*area], 2*ex) {
 					narrow[plane/l.In.C] = true
 				}
 			}
-		case net.L2Pool:
-			mark(y, 8*ex)
+		case d.PoolMode() == net.L2Pool:
+			mark(y, 0, 8*ex)
 		}
+	case *net.Conv, *net.Dense, *net.Dropout, *net.BatchNorm, *net.Flatten, *net.Add, *net.Concat, *net.Multiply, *net.Scale:
+		// Smooth.
+	default:
+		panic(fmt.Sprintf("BUG: layer %s is a %T", l.Name, l.Layer))
 	}
 }
 
@@ -82,26 +89,34 @@ func nearTie(w net.Window, in net.Shape, x []float64, gap float64) bool {
 // device has shown the layer's input, it decided on these values, and nothing is
 // left open.
 func (p *pass) follow(i int, dy, dx []float64) {
-	if p.ein[i] == 0 {
+	if p.ein[i][0] == 0 {
 		return
 	}
 	shown := p.shownBefore(i)
 	if shown == nil {
 		return
 	}
-	l, x := p.layers[i], p.in[i]
+	l, x := p.layers[i], p.in[i][0]
 	switch d := l.Layer.(type) {
 	case *net.Activation:
-		if d.Func == net.ReLU || d.Func == net.LeakyReLU {
+		f, _ := net.FunctionNamed(d.Func)
+		for _, kink := range f.Kinks {
+			right := f.Derivative(math.Nextafter(kink, math.Inf(1)), d.Parameter())
+			left := f.Derivative(math.Nextafter(kink, math.Inf(-1)), d.Parameter())
 			for k, v := range x {
-				if v == 0 && shown[k] != 0 && math.Abs(shown[k]-dy[k]) < math.Abs(shown[k]-dx[k]) {
-					dx[k] = dy[k]
+				if v != kink {
+					continue
+				}
+				for _, other := range []float64{right * dy[k], left * dy[k]} {
+					if math.Abs(shown[k]-other) < math.Abs(shown[k]-dx[k]) {
+						dx[k] = other
+					}
 				}
 			}
 		}
 	case *net.Pool:
 		w := l.Window
-		if d.PoolMode() != net.MaxPool || w.StrideH < w.KernelH || w.StrideW < w.KernelW {
+		if d.PoolMode() != net.MaxPool || (w.StrideH < w.KernelH && w.OutH > 1) || (w.StrideW < w.KernelW && w.OutW > 1) {
 			return // where windows overlap, what each of them gave can't be told apart
 		}
 		area := l.In.H * l.In.W
@@ -109,22 +124,29 @@ func (p *pass) follow(i int, dy, dx []float64) {
 			part := func(values []float64) []float64 { return values[plane*area : (plane+1)*area] }
 			followTies(w, l.In, part(x), part(shown), part(dx))
 		}
+	case *net.Conv, *net.Dense, *net.Dropout, *net.BatchNorm, *net.Flatten, *net.Add, *net.Concat, *net.Multiply, *net.Scale:
+		// These decide nothing.
+	default:
+		panic(fmt.Sprintf("BUG: layer %s is a %T", l.Name, l.Layer))
 	}
 }
 
-// shownBefore returns the gradient that the device shows of layer i's input, or of
-// an input before it that elementwise layers alone part from it; nil if it shows
-// none.
+// shownBefore returns the gradient that the device shows of layer i's first input,
+// or of an input before it that elementwise layers alone part from it; nil if it
+// shows none. A value of several uses is no such input: what is shown of it is the
+// sum of what all of them give.
 func (p *pass) shownBefore(i int) []float64 {
-	for k := i - 1; k >= 0; k-- {
-		if values := p.ledOutputGrad(k); values != nil {
+	for {
+		if i = p.plan.Nodes[i].Inputs[0]; i == net.NetworkInput || len(p.plan.Nodes[i].Uses) != 1 {
+			return nil
+		}
+		if values := p.ledOutputGrad(i); values != nil {
 			return values
 		}
-		if _, elementwise := p.layers[k].Layer.(*net.Activation); !elementwise {
+		if _, elementwise := p.layers[i].Layer.(*net.Activation); !elementwise {
 			return nil
 		}
 	}
-	return nil
 }
 
 // followTies moves, in a channel's plane, the gradient that a window gave to the

@@ -76,9 +76,9 @@ type pass struct {
 	labels []int32
 	led    *net.Trace // nil for a pass that goes its own way
 	layers []*reference.Layer
-	in     [][]float64 // input of each layer
-	ein    []float64
-	out    [][]float64 // output, as computed here
+	in     [][][]float64 // inputs of each layer
+	ein    [][]float64   // and how far each may be off
+	out    [][]float64   // output, as computed here
 	eout   []bound
 	narrow []bool // by sample, whether a kink is too near
 
@@ -86,31 +86,38 @@ type pass struct {
 	probBound  bound
 	lossBound  bound
 	gradBound  bound
-	outGrads   [][]float64 // as computed here
+	outGrads   [][]float64 // as computed here, the sum over all uses; nil of layers that learn nothing
 	outBounds  []bound
 	params     []map[net.Role][]float64
 	paramBound []map[net.Role]bound
 }
 
-// run computes a pass: forward, loss and, in Training mode, backward.
-func (j *Judge) run(st net.State, b net.Batch, mode net.Mode, led *net.Trace) *pass {
-	p := j.forward(st, b, mode, led, false)
+// run computes a pass over a share of a mini-batch: forward, loss and, in Training
+// mode, backward. Gradients are weighted by the share's part of the samples.
+func (j *Judge) run(st net.State, b net.Batch, share net.Share, mode net.Mode, led *net.Trace) *pass {
+	p := j.forward(st, b, share.First, mode, led, false)
 	logits, ez := p.logits()
 	p.loss = reference.SoftmaxCrossEntropy(logits, p.labels, j.plan.Classes)
 	p.probBound, p.lossBound, p.gradBound = lossBounds(j.unit, logits, ez, p.n, j.plan.Classes, p.loss.Sum/float64(p.n))
+	weight := float64(p.n) / float64(share.Total)
+	for i := range p.loss.Gradient {
+		p.loss.Gradient[i] *= weight
+	}
+	p.gradBound = bound{p.gradBound.err * weight, p.gradBound.scale * weight}
 	if mode == net.Training {
 		p.backward()
 	}
 	return p
 }
 
-// forward computes the outputs of a pass; where it is to stop at a kink, only up
-// to the first layer with a narrow sample.
-func (j *Judge) forward(st net.State, b net.Batch, mode net.Mode, led *net.Trace, stopAtKink bool) *pass {
-	count := len(j.plan.Layers)
+// forward computes the outputs of a pass over a batch that stands at place first of
+// its mini-batch; where it is to stop at a kink, only up to the first layer with a
+// narrow sample.
+func (j *Judge) forward(st net.State, b net.Batch, first int, mode net.Mode, led *net.Trace, stopAtKink bool) *pass {
+	count := len(j.plan.Nodes)
 	p := &pass{
 		unit: j.unit, plan: j.plan, n: b.Len(), mode: mode, led: led, narrow: make([]bool, b.Len()),
-		in: make([][]float64, count), ein: make([]float64, count), out: make([][]float64, count), eout: make([]bound, count),
+		in: make([][][]float64, count), ein: make([][]float64, count), out: make([][]float64, count), eout: make([]bound, count),
 		outGrads: make([][]float64, count), outBounds: make([]bound, count),
 		params: make([]map[net.Role][]float64, count), paramBound: make([]map[net.Role]bound, count),
 	}
@@ -119,23 +126,31 @@ func (j *Judge) forward(st net.State, b net.Batch, mode net.Mode, led *net.Trace
 	}
 	values := make([]float32, b.Len()*b.Data.Shape.Size())
 	b.Data.Gather(values, b.Indices)
-	x, ex := widen(values), 0.0
-	for i, planned := range j.plan.Layers {
-		l := &reference.Layer{PlannedLayer: planned, Params: map[net.Role][]float64{}, Seed: j.opts.Seed}
-		for _, q := range planned.Params {
+	input := widen(values)
+	shown := make([][]float64, count) // outputs that the pass goes on from
+	for i, node := range j.plan.Nodes {
+		l := &reference.Layer{Node: node, Params: map[net.Role][]float64{}, Seed: j.opts.Seed}
+		for _, q := range node.Params {
 			l.Params[q.Role] = widen(st.Params[q.Name].Float32s())
 		}
 		p.layers = append(p.layers, l)
-		y := l.Forward(x, p.n, mode, st.Step)
-		p.in[i], p.ein[i], p.out[i] = x, ex, y
-		p.eout[i] = forwardBound(j.unit, l, mode, p.n, x, ex, y)
-		markNarrow(l, p.n, x, ex, y, p.narrow)
+		for _, from := range node.Inputs {
+			x, ex := input, 0.0
+			switch {
+			case from == net.NetworkInput:
+			case shown[from] != nil:
+				x = shown[from]
+			default:
+				x, ex = p.out[from], p.eout[from].err
+			}
+			p.in[i], p.ein[i] = append(p.in[i], x), append(p.ein[i], ex)
+		}
+		y := l.Forward(p.in[i], p.n, mode, reference.Place{Step: st.Step, First: first})
+		p.out[i], shown[i] = y, p.ledOutput(i)
+		p.eout[i] = forwardBound(j.unit, l, mode, p.n, p.in[i], p.ein[i], y)
+		markNarrow(j.unit, l, p.n, p.in[i][0], p.ein[i][0], y, p.narrow)
 		if stopAtKink && slices.Contains(p.narrow, true) {
 			break
-		}
-		x, ex = y, p.eout[i].err
-		if values := p.ledOutput(i); values != nil {
-			x, ex = values, 0
 		}
 	}
 	return p
@@ -160,31 +175,67 @@ func (p *pass) ledOutputGrad(i int) []float64 {
 
 // dims returns the dimensions of layer i's output.
 func (p *pass) dims(i int) []int {
-	s := p.plan.Layers[i].Out
+	s := p.plan.Nodes[i].Out
 	return []int{p.n, s.C, s.H, s.W}
 }
 
-// backward computes the gradients of a pass.
+// backward computes the gradients of a pass. The gradient of an output is the sum
+// over its uses, which all stand behind it.
 func (p *pass) backward() {
-	dy, b := p.loss.Gradient, p.gradBound
-	for i := len(p.layers) - 1; i >= 0; i-- {
-		p.outGrads[i], p.outBounds[i] = dy, b
-		if values := p.ledOutputGrad(i); values != nil {
-			dy, b = values, bound{}
-		}
+	last := len(p.layers) - 1
+	p.outGrads[last], p.outBounds[last] = p.loss.Gradient, p.gradBound
+	for i := last; i >= 0; i-- {
 		l := p.layers[i]
-		var dx []float64
+		if !l.Learns {
+			continue
+		}
+		dy, edy := p.outGrads[i], p.outBounds[i].err
+		if values := p.ledOutputGrad(i); values != nil {
+			dy, edy = values, 0
+		}
+		var dx [][]float64
 		dx, p.params[i] = l.Backward(dy)
-		p.follow(i, dy, dx)
-		b, p.paramBound[i] = backwardBound(p.unit, l, p.n, p.in[i], p.out[i], p.ein[i], p.eout[i].err, dy, b.err, dx, p.params[i])
-		dy = dx
+		p.follow(i, dy, dx[0])
+		var bounds []bound
+		bounds, p.paramBound[i] = backwardBound(p.unit, l, p.n, p.in[i], p.out[i], p.ein[i], dy, edy, dx, p.params[i])
+		for k, from := range l.Inputs {
+			if from != net.NetworkInput && p.layers[from].Learns {
+				p.addGradient(from, dx[k], bounds[k])
+			}
+		}
 	}
+}
+
+// addGradient adds what one use gives to the gradient of layer i's output.
+func (p *pass) addGradient(i int, dx []float64, b bound) {
+	if p.outGrads[i] == nil {
+		p.outGrads[i], p.outBounds[i] = slices.Clone(dx), b
+		return
+	}
+	for k, v := range dx {
+		p.outGrads[i][k] += v
+	}
+	p.outBounds[i] = sumBound(p.unit, p.outGrads[i], p.outBounds[i], b)
 }
 
 // lossChecks compares a batch's mean loss and hits.
 func (p *pass) lossChecks(loss float64, hits int64) []Check {
-	checks := []Check{compare(-1, "loss", []float64{loss}, []float64{p.loss.Sum / float64(p.n)}, p.lossBound)}
-	sure, possible := p.hits()
+	return lossChecks([]*pass{p}, loss, hits)
+}
+
+// lossChecks compares the mean loss and the hits of batches taken together.
+func lossChecks(passes []*pass, loss float64, hits int64) []Check {
+	var sum float64
+	var samples int
+	var sure, possible int64
+	var b bound
+	for _, p := range passes {
+		sum, samples = sum+p.loss.Sum, samples+p.n
+		b = bound{max(b.err, p.lossBound.err), max(b.scale, p.lossBound.scale)}
+		low, high := p.hits()
+		sure, possible = sure+low, possible+high
+	}
+	checks := []Check{compare(-1, "loss", []float64{loss}, []float64{sum / float64(samples)}, b)}
 	c := Check{Layer: -1, What: "hits", OK: hits >= sure && hits <= possible}
 	if !c.OK {
 		c.Error = math.Inf(1)

@@ -20,8 +20,7 @@ type Options struct {
 	Steps     int           // training steps; default 3
 	Optimizer net.Optimizer // default Adam at 1e-3
 	Seed      uint64        // of the initial values and of the choice of samples
-	Precision string        // as in net.Options
-	Roundoff  float64       // unit roundoff of that precision; default Roundoff
+	Roundoff  float64       // unit roundoff of the device's precision; default Roundoff
 }
 
 // Report is what [Network] found.
@@ -33,6 +32,10 @@ type Report struct {
 	// Whole judges the network from the batch alone, in training and, after the
 	// steps, in evaluation.
 	Whole []Check
+	// ChainSkipped says, in a sentence, why something was not judged from the batch
+	// alone but by replay: no samples keep clear of the network's kinks. Empty where
+	// all was.
+	ChainSkipped string
 	// Steps judges training steps, each from the state that the one before left:
 	// the loss, and of each parameter the weights and the optimiser's moments.
 	Steps [][]Check
@@ -84,7 +87,7 @@ func Network(ctx context.Context, dev net.Device, n *net.Network, data *net.Data
 	if opts.Optimizer == (net.Optimizer{}) {
 		opts.Optimizer = net.AdamDefault(1e-3)
 	}
-	compiled := net.Options{Batch: opts.Batch, Optimizer: opts.Optimizer, Seed: opts.Seed, Precision: opts.Precision}
+	compiled := net.Options{Batch: opts.Batch, Optimizer: opts.Optimizer, Seed: opts.Seed, Images: data}
 	judge, err := NewJudge(n, compiled)
 	if err != nil {
 		return nil, err
@@ -92,6 +95,11 @@ func Network(ctx context.Context, dev net.Device, n *net.Network, data *net.Data
 	judge.SetRoundoff(cmp.Or(opts.Roundoff, Roundoff))
 	if err := data.Check(); err != nil {
 		return nil, err
+	}
+	if data.Len() > 0 {
+		if err := (net.Batch{Data: data, Indices: []int32{0}}).Check(judge.plan); err != nil {
+			return nil, err
+		}
 	}
 	program, err := dev.Compile(n, compiled)
 	if err != nil {
@@ -104,7 +112,7 @@ func Network(ctx context.Context, dev net.Device, n *net.Network, data *net.Data
 	}
 	v := &verification{judge: judge, program: tracer, data: data, opts: opts, order: make([]int32, data.Len())}
 	report = &Report{Device: dev.Name(), Network: n.Name}
-	for _, l := range judge.plan.Layers {
+	for _, l := range judge.plan.Nodes {
 		report.Layers = append(report.Layers, Layer{Name: l.Name, Out: l.Out})
 	}
 	if err := v.trace(ctx, report, net.Training); err != nil {
@@ -134,24 +142,28 @@ type verification struct {
 	batches int // drawn so far
 }
 
-// next returns the program's state and a new batch that is clear of kinks in it.
-func (v *verification) next(ctx context.Context) (net.State, net.Batch, error) {
+// next returns the program's state and a new batch. Where none is clear of kinks
+// it says why not in the report, and takes any.
+func (v *verification) next(ctx context.Context, r *Report) (st net.State, b net.Batch, clear bool, err error) {
 	if err := ctx.Err(); err != nil {
-		return net.State{}, net.Batch{}, err
+		return st, b, false, err
 	}
-	st, err := v.program.State()
-	if err != nil {
-		return net.State{}, net.Batch{}, err
+	if st, err = v.program.State(); err != nil {
+		return st, b, false, err
 	}
 	net.Shuffle(v.opts.Seed, v.batches, v.order)
 	v.batches++
-	b, err := v.judge.Choose(st, v.data, v.order, v.opts.Batch)
-	return st, b, err
+	b, err = v.judge.Choose(st, v.data, v.order, v.opts.Batch)
+	if errors.Is(err, ErrKinks) && len(v.order) > 0 {
+		r.ChainSkipped = err.Error()
+		return st, net.Batch{Data: v.data, Indices: slices.Clone(v.order[:min(v.opts.Batch, len(v.order))])}, false, nil
+	}
+	return st, b, err == nil, err
 }
 
 // trace judges one trace, layer by layer and as a whole.
 func (v *verification) trace(ctx context.Context, r *Report, mode net.Mode) error {
-	st, b, err := v.next(ctx)
+	st, b, clear, err := v.next(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -170,6 +182,9 @@ func (v *verification) trace(ctx context.Context, r *Report, mode net.Mode) erro
 			r.Layers[c.Layer].Evaluation = append(r.Layers[c.Layer].Evaluation, c)
 		}
 	}
+	if !clear {
+		return nil
+	}
 	for _, c := range v.judge.Chain(st, b, mode, tr) {
 		c.What += fromBatch
 		r.Whole = append(r.Whole, c)
@@ -177,19 +192,26 @@ func (v *verification) trace(ctx context.Context, r *Report, mode net.Mode) erro
 	return nil
 }
 
-// step judges one training step.
+// step judges one training step, by replay of a trace where no batch is clear of
+// kinks.
 func (v *verification) step(ctx context.Context, r *Report) error {
-	before, b, err := v.next(ctx)
+	before, b, clear, err := v.next(ctx, r)
 	if err != nil {
 		return err
 	}
-	if _, err := v.program.Metrics(); err != nil {
+	var tr *net.Trace
+	if !clear {
+		if tr, err = v.program.Trace(b, net.Training); err != nil {
+			return err
+		}
+	}
+	if _, err := v.program.TakeMetrics(); err != nil {
 		return err
 	}
 	if err := v.program.Step(b); err != nil {
 		return err
 	}
-	m, err := v.program.Metrics()
+	m, err := v.program.TakeMetrics()
 	if err != nil {
 		return err
 	}
@@ -197,7 +219,11 @@ func (v *verification) step(ctx context.Context, r *Report) error {
 	if err != nil {
 		return err
 	}
-	r.Steps = append(r.Steps, v.judge.Step(before, b, m, after))
+	if clear {
+		r.Steps = append(r.Steps, v.judge.Step(before, b, m, after))
+	} else {
+		r.Steps = append(r.Steps, v.judge.Replay(before, b, tr, m, after))
+	}
 	return nil
 }
 
@@ -244,6 +270,11 @@ func (r *Report) Write(w io.Writer) error {
 	}
 	if err := t.Flush(); err != nil {
 		return err
+	}
+	if r.ChainSkipped != "" {
+		if _, err := fmt.Fprintf(w, "judged by layers, each from the device's own values: %s\n", r.ChainSkipped); err != nil {
+			return err
+		}
 	}
 	for _, c := range r.Failures() {
 		name := "network"

@@ -80,8 +80,8 @@ func (p spoiledProgram) State() (net.State, error) {
 	return st, err
 }
 
-func (p spoiledProgram) Metrics() (net.Metrics, error) {
-	m, err := p.Tracer.Metrics()
+func (p spoiledProgram) TakeMetrics() (net.Metrics, error) {
+	m, err := p.Tracer.TakeMetrics()
 	if p.metrics != nil {
 		p.metrics(&m)
 	}
@@ -89,7 +89,7 @@ func (p spoiledProgram) Metrics() (net.Metrics, error) {
 }
 
 func TestReferencePasses(t *testing.T) {
-	networks := []*net.Network{small(), net.Model("lenet5"), net.Model("mlp")}
+	networks := []*net.Network{small(), net.BuiltIn("lenet5"), net.BuiltIn("mlp")}
 	if testing.Short() {
 		networks = networks[:1]
 	}
@@ -105,9 +105,22 @@ func TestReferencePasses(t *testing.T) {
 			if r.Batch != 2 || len(r.Layers) != len(n.Layers) || len(r.Steps) != 3 {
 				t.Errorf("%s: batch %d, %d layers, %d steps", n.Name, r.Batch, len(r.Layers), len(r.Steps))
 			}
-			for _, l := range r.Layers {
-				if len(l.Training) < 2 || len(l.Evaluation) != 1 {
-					t.Errorf("%s: layer %s has %d and %d comparisons", n.Name, l.Name, len(l.Training), len(l.Evaluation))
+			plan, err := n.Plan()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, l := range r.Layers {
+				want := 1
+				if plan.Nodes[i].Learns {
+					want++ // the output's gradient
+				}
+				for _, q := range plan.Nodes[i].Params {
+					if q.Trained {
+						want++
+					}
+				}
+				if len(l.Training) != want || len(l.Evaluation) != 1 {
+					t.Errorf("%s: layer %s has %d and %d comparisons, want %d and 1", n.Name, l.Name, len(l.Training), len(l.Evaluation), want)
 				}
 			}
 		}
@@ -291,7 +304,6 @@ func TestErrors(t *testing.T) {
 		{"no tracer", blind{reference.New()}, n, good, Options{}, "device reference (float64) cannot show its layers"},
 		{"bad network", reference.New(), &net.Network{}, good, Options{}, "input shape"},
 		{"bad batch size", reference.New(), n, good, Options{Batch: -1}, "batch size must be from 1 to 2147483647, got -1"},
-		{"bad precision", reference.New(), n, good, Options{Precision: "fp7"}, "precision not available"},
 		{"bad data set", reference.New(), n, &short, Options{}, "data set noise: "},
 		{"no samples", reference.New(), n, good.Slice(0, 0), Options{}, "none of 0 samples of data set noise keeps clear of the kinks of network small"},
 		{"other data", reference.New(), n, randomPixels(net.Shape{C: 1, H: 3, W: 3}, 9), Options{}, "has samples of 1 x 3 x 3"},

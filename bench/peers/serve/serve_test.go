@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 		for i := range data.Pixels {
 			data.Pixels[i] = uint8(i)
 		}
-		if inputs, err = peers.WriteInputs(folder, net.Model("tutorial"), net.AdamDefault(1e-4), 1, data, data.Len()); err != nil {
+		if inputs, err = peers.WriteInputs(folder, net.BuiltIn("tutorial"), net.AdamDefault(1e-4), 1, data, data.Len()); err != nil {
 			return 1, err
 		}
 		return m.Run(), nil

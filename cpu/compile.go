@@ -1,0 +1,232 @@
+package cpu
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/gputrain/gputrain/cpu/asm"
+	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/lower"
+)
+
+// Fuses says which layers are computed as one, for lower.Lower: a ReLU with the
+// convolution or fully connected layer before it, and max pooling with a
+// convolution where the gradients are computed through it.
+func (d *device) Fuses(p lower.Pattern, nodes []net.Node) bool {
+	switch p {
+	case lower.ConvReLU, lower.DenseReLU:
+		return true
+	case lower.ConvPool, lower.ConvReLUPool:
+		kernels, _ := patchesThrough(d.kernels, nodes[0], nodes[len(nodes)-1])
+		return kernels != nil
+	}
+	return false
+}
+
+// newProgram plans operations and memory.
+func newProgram(d *device, plan *net.Plan, opts net.Options) (*program, error) {
+	if err := d.checkSizes(plan, opts); err != nil {
+		return nil, err
+	}
+	p := &program{device: d, plan: plan, options: opts}
+	p.options.Images = nil
+	p.takeParameters()
+	p.takeOperations(lower.Lower(plan, d))
+	p.stages = stagesOf(p.operations)
+	logits := p.operations[len(p.operations)-1].out
+	p.loss = newLoss(d.workers, &p.pass, logits, opts.Batch)
+	p.optimizer = newOptimizer(d.workers, opts.Optimizer, p.params)
+	p.forwardTask, p.backwardTask = p.forwardSample, p.backwardSample
+	if err := p.SetState(net.InitialState(plan, opts.Seed, opts.Images)); err != nil {
+		return nil, fmt.Errorf("cpu: initial state: %w", err)
+	}
+	return p, nil
+}
+
+// checkSizes refuses a mini-batch whose values between two layers could not be
+// numbered by an int32, and a program that cannot fit the machine's memory: there
+// Go would end the process. Sizes are multiplied as float64, which cannot
+// overflow.
+func (d *device) checkSizes(plan *net.Plan, opts net.Options) error {
+	batch := float64(opts.Batch)
+	// A parameter has its value, a trained one its gradient and moments too.
+	values := float64(plan.Parameters()) + float64(plan.Weights())*float64(1+len(opts.Optimizer.Moments()))
+	values += float64(plan.Network.Input.Size()) * batch
+	for _, node := range plan.Nodes {
+		most := float64(max(node.In.Size(), node.Out.Size())) * batch
+		if _, ok := node.Layer.(*net.Flatten); !ok {
+			values += float64(node.Out.Size()) * batch
+			if node.Learns {
+				values += float64(node.Out.Size()) * batch // its gradient
+			}
+		}
+		if layer, ok := node.Layer.(*net.Conv); ok {
+			source, gradient := spreads(node)
+			most = max(most, source.floatSize()*batch, gradient.floatSize())
+			if node.Learns {
+				values += source.floatSize() * batch
+			}
+			if layer.GroupCount() == 1 && node.Window.KernelH == node.Window.KernelW && d.kernels.Winograd(node.Window.KernelW) != nil {
+				values += winogradProducts * float64(node.In.C) * float64(node.Out.C) // transformed weights
+			}
+		}
+		if most > math.MaxInt32-asm.Slack {
+			return fmt.Errorf("cpu: layer %d (%s) needs %.3g values for a mini-batch of %d, more than %d: take a smaller batch or smaller layers",
+				node.Index, node.Name, most, opts.Batch, math.MaxInt32-asm.Slack)
+		}
+	}
+	if total := totalMemory(); total > 0 && 4*values > total {
+		return fmt.Errorf("cpu: the network needs about %.1f GB for a mini-batch of %d, more than the machine's %.1f GB: take a smaller batch or smaller layers",
+			4*values/1e9, opts.Batch, total/1e9)
+	}
+	return nil
+}
+
+// takeParameters takes the memory of all parameters.
+func (p *program) takeParameters() {
+	for _, q := range p.plan.Params {
+		n := q.Size()
+		r := &parameter{Param: q, value: newBuffer(n)[:n]}
+		if q.Trained {
+			r.grad = make([]float32, n)
+			for range p.options.Optimizer.Moments() {
+				r.moments = append(r.moments, make([]float32, n))
+			}
+		}
+		p.params = append(p.params, r)
+	}
+}
+
+// takeOperations makes the operations and their memory: the first gathers the
+// network's input, each of the others computes a group of layers. Operation i has
+// value i as its output.
+func (p *program) takeOperations(lowered *lower.Program) {
+	params := make([]map[net.Role]*parameter, len(p.plan.Nodes))
+	for _, q := range p.params {
+		if params[q.Layer] == nil {
+			params[q.Layer] = map[net.Role]*parameter{}
+		}
+		params[q.Layer][q.Role] = q
+	}
+	for _, v := range lowered.Views {
+		p.views = append(p.views, view{value: v.Output, grad: v.Gradient})
+	}
+	values := make([]*activations, len(lowered.Values))
+	for i, v := range lowered.Values {
+		values[i] = newActivations(v.Shape.Size(), p.options.Batch, v.Learns)
+	}
+	for i, v := range lowered.Views {
+		p.views[i].activations = values[v.Value]
+	}
+	p.operations = []operation{{sample: &input{&p.pass, p.device.kernels, values[0]}, out: values[0]}}
+	for i, g := range lowered.Groups {
+		tail := lowered.Tail(g)
+		var ins []operand
+		for _, in := range g.Inputs {
+			ins = append(ins, operand{values[in.Value], in.Wanted, in.Adds})
+		}
+		op := operation{out: values[i+1], layers: g.Nodes, learns: tail.Learns}
+		switch g.Pattern {
+		case lower.Single:
+			p.singleLayer(&op, tail, ins, params[tail.Index])
+		case lower.ConvReLU, lower.ConvPool, lower.ConvReLUPool:
+			op.sample = p.fusedConv(g, ins[0], op.out, params[g.Nodes[0]])
+		case lower.DenseReLU:
+			head := lowered.Head(g)
+			op.batch = newDense(p.device.workers, &p.pass, head, ins[0], op.out, p.options.Batch, params[head.Index], true)
+			p.showReLU(head, tail)
+		default:
+			panic(fmt.Sprintf("BUG: group of pattern %q", g.Pattern))
+		}
+		p.operations = append(p.operations, op)
+	}
+}
+
+// singleLayer makes the operation of a layer by itself.
+func (p *program) singleLayer(op *operation, node net.Node, ins []operand, params map[net.Role]*parameter) {
+	ws, batch, in, out := p.device.workers, p.options.Batch, ins[0], op.out
+	switch layer := node.Layer.(type) {
+	case *net.Conv:
+		c := newConv(ws, &p.pass, node, in, out, batch, params, false)
+		if node.Learns {
+			c.planGradients(node, batch)
+		}
+		op.sample = c
+	case *net.Dense:
+		op.batch = newDense(ws, &p.pass, node, in, out, batch, params, false)
+	case *net.Pool:
+		op.sample = newPool(layer.PoolMode(), node, in, out, batch)
+	case *net.Activation:
+		op.sample = newActivation(p.device.kernels, layer, in, out)
+	case *net.Dropout:
+		if in.adds {
+			ws.reserveSpare(in.size)
+		}
+		op.sample = newDropout(&p.pass, node, layer.Rate, p.options.Seed, in, out, batch)
+	case *net.BatchNorm:
+		op.batch = newBatchNorm(ws, &p.pass, node, in, out, params)
+	case *net.Add:
+		op.sample = &add{ins, out}
+	case *net.Concat:
+		op.sample = &concat{ins, out}
+	case *net.Multiply:
+		op.sample = newMultiply(node.Ins, ins, out)
+	case *net.Scale:
+		op.sample = &scale{float32(layer.Factor), in, out}
+	default:
+		panic(fmt.Sprintf("BUG: layer of kind %s", node.Layer.Kind()))
+	}
+}
+
+// fusedConv makes the operation of a convolution with what follows it in its group.
+func (p *program) fusedConv(g lower.Group, in operand, out *activations, params map[net.Role]*parameter) *conv {
+	ws, batch := p.device.workers, p.options.Batch
+	head, second, tail := p.plan.Nodes[g.Nodes[0]], p.plan.Nodes[g.Nodes[1]], p.plan.Nodes[g.Nodes[len(g.Nodes)-1]]
+	relu, pooled := g.Pattern != lower.ConvPool, g.Pattern != lower.ConvReLU
+	own := out // the convolution's, with its ReLU
+	if pooled {
+		own = newActivations(head.Out.Size(), batch, head.Learns)
+		p.views[head.Index] = view{own, true, head.Learns}
+		if relu {
+			p.views[second.Index] = p.views[head.Index]
+		}
+	}
+	op := newConv(ws, &p.pass, head, in, own, batch, params, relu)
+	if pooled {
+		pool := newPool(net.MaxPool, tail, operand{own, head.Learns, false}, out, batch)
+		op.poolInto(pool, head, tail, batch)
+	}
+	if head.Learns {
+		op.planGradients(head, batch)
+	}
+	if relu {
+		p.showReLU(head, second)
+	}
+	return op
+}
+
+// showReLU corrects the views of a layer and its ReLU, which are computed as one:
+// the layer's own output never exists, and its gradient takes the place of that of
+// the ReLU's output.
+func (p *program) showReLU(head, relu net.Node) {
+	shared := p.views[relu.Index].activations
+	for i := range p.views {
+		if p.views[i].activations == shared {
+			p.views[i].grad = false // a flatten layer behind the ReLU, too
+		}
+	}
+	p.views[head.Index] = view{shared, false, head.Learns}
+}
+
+// stagesOf groups neighbouring operations that treat each sample for itself.
+func stagesOf(operations []operation) []stage {
+	var stages []stage
+	for i, op := range operations {
+		if i > 0 && op.sample != nil && operations[i-1].sample != nil {
+			stages[len(stages)-1].end++
+			continue
+		}
+		stages = append(stages, stage{i, i + 1})
+	}
+	return stages
+}
