@@ -260,7 +260,7 @@ func TestJSON(t *testing.T) {
 	}
 	r := got.Runs[0]
 	if got.Program != "v1" || r.Name != "a" || r.Network.Name != "small" || r.Recipe.Epochs != 4 || r.Best != 2 || len(r.History) != 3 ||
-		len(r.Layers) != 11 || r.Evaluation.Wrong != run.Evaluation.Wrong || !slices.Equal(r.Evaluation.Mistakes, run.Evaluation.Mistakes) ||
+		len(r.Layers) != 11 || !slices.Equal(r.Layers[1].From, []string{"conv1"}) || r.Evaluation.Wrong != run.Evaluation.Wrong || !slices.Equal(r.Evaluation.Mistakes, run.Evaluation.Mistakes) ||
 		!slices.Equal(r.Image.Probabilities, run.Image.Probabilities) {
 		t.Errorf("%s", b)
 	}
