@@ -3265,6 +3265,466 @@ done:
 	VZEROUPPER
 	RET
 
+// func mulAVX2(dst []float32, a []float32, b []float32)
+// Requires: AVX
+TEXT ·mulAVX2(SB), NOSPLIT, $0-72
+	MOVQ dst_base+0(FP), AX
+	MOVQ a_base+24(FP), CX
+	MOVQ b_base+48(FP), DX
+	MOVQ dst_len+8(FP), BX
+
+wide:
+	CMPQ    BX, $0x08
+	JLT     narrow
+	VMOVUPS (CX), Y0
+	VMOVUPS (DX), Y1
+	VMULPS  Y1, Y0, Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	ADDQ    $0x20, DX
+	SUBQ    $0x08, BX
+	JMP     wide
+
+narrow:
+	TESTQ  BX, BX
+	JEQ    done
+	VMOVSS (CX), X0
+	VMOVSS (DX), X1
+	VMULPS X1, X0, X2
+	VMOVSS X2, (AX)
+	ADDQ   $0x04, AX
+	ADDQ   $0x04, CX
+	ADDQ   $0x04, DX
+	DECQ   BX
+	JMP    narrow
+
+done:
+	VZEROUPPER
+	RET
+
+// func scaleAVX2(dst []float32, x []float32, s float32)
+// Requires: AVX
+TEXT ·scaleAVX2(SB), NOSPLIT, $0-52
+	VBROADCASTSS s+48(FP), Y3
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         dst_len+8(FP), DX
+
+wide:
+	CMPQ    DX, $0x08
+	JLT     narrow
+	VMOVUPS (CX), Y0
+	VMULPS  Y3, Y0, Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	SUBQ    $0x08, DX
+	JMP     wide
+
+narrow:
+	TESTQ  DX, DX
+	JEQ    done
+	VMOVSS (CX), X0
+	VMULPS X3, X0, X2
+	VMOVSS X2, (AX)
+	ADDQ   $0x04, AX
+	ADDQ   $0x04, CX
+	DECQ   DX
+	JMP    narrow
+
+done:
+	VZEROUPPER
+	RET
+
+// func mulAddAVX2(dst []float32, a []float32, b []float32)
+// Requires: AVX, FMA3
+TEXT ·mulAddAVX2(SB), NOSPLIT, $0-72
+	MOVQ dst_base+0(FP), AX
+	MOVQ a_base+24(FP), CX
+	MOVQ b_base+48(FP), DX
+	MOVQ dst_len+8(FP), BX
+
+wide:
+	CMPQ        BX, $0x08
+	JLT         narrow
+	VMOVUPS     (CX), Y0
+	VMOVUPS     (DX), Y1
+	VMOVUPS     (AX), Y2
+	VFMADD231PS Y1, Y0, Y2
+	VMOVUPS     Y2, (AX)
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, DX
+	SUBQ        $0x08, BX
+	JMP         wide
+
+narrow:
+	TESTQ       BX, BX
+	JEQ         done
+	VMOVSS      (CX), X0
+	VMOVSS      (DX), X1
+	VMOVSS      (AX), X2
+	VFMADD231PS X1, X0, X2
+	VMOVSS      X2, (AX)
+	ADDQ        $0x04, AX
+	ADDQ        $0x04, CX
+	ADDQ        $0x04, DX
+	DECQ        BX
+	JMP         narrow
+
+done:
+	VZEROUPPER
+	RET
+
+// func scaleAddAVX2(dst []float32, x []float32, s float32)
+// Requires: AVX, FMA3
+TEXT ·scaleAddAVX2(SB), NOSPLIT, $0-52
+	VBROADCASTSS s+48(FP), Y3
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         dst_len+8(FP), DX
+
+wide:
+	CMPQ        DX, $0x08
+	JLT         narrow
+	VMOVUPS     (CX), Y0
+	VMOVUPS     (AX), Y2
+	VFMADD231PS Y3, Y0, Y2
+	VMOVUPS     Y2, (AX)
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	SUBQ        $0x08, DX
+	JMP         wide
+
+narrow:
+	TESTQ       DX, DX
+	JEQ         done
+	VMOVSS      (CX), X0
+	VMOVSS      (AX), X2
+	VFMADD231PS X3, X0, X2
+	VMOVSS      X2, (AX)
+	ADDQ        $0x04, AX
+	ADDQ        $0x04, CX
+	DECQ        DX
+	JMP         narrow
+
+done:
+	VZEROUPPER
+	RET
+
+// func sum64AVX2(x []float32) float64
+// Requires: AVX, SSE2
+TEXT ·sum64AVX2(SB), NOSPLIT, $0-32
+	MOVQ   x_base+0(FP), AX
+	VXORPS Y8, Y8, Y8
+	VXORPS Y11, Y11, Y11
+	VXORPS Y10, Y10, Y10
+	MOVQ   x_len+8(FP), CX
+
+wide:
+	CMPQ      CX, $0x08
+	JLT       narrow
+	VCVTPS2PD (AX), Y0
+	VADDPD    Y0, Y8, Y8
+	VCVTPS2PD 16(AX), Y1
+	VADDPD    Y1, Y11, Y11
+	ADDQ      $0x20, AX
+	SUBQ      $0x08, CX
+	JMP       wide
+
+narrow:
+	TESTQ     CX, CX
+	JEQ       done
+	VMOVSS    (AX), X0
+	VCVTPS2PD X0, X0
+	VADDSD    X0, X10, X10
+	ADDQ      $0x04, AX
+	DECQ      CX
+	JMP       narrow
+
+done:
+	VADDPD       Y11, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VADDPD       X9, X8, X8
+	VHADDPD      X8, X8, X8
+	VADDSD       X10, X8, X8
+	MOVSD        X8, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func dotAVX2(a []float32, b []float32) float64
+// Requires: AVX, FMA3, SSE2
+TEXT ·dotAVX2(SB), NOSPLIT, $0-56
+	MOVQ   a_base+0(FP), AX
+	MOVQ   b_base+24(FP), CX
+	VXORPS Y8, Y8, Y8
+	VXORPS Y11, Y11, Y11
+	VXORPS Y10, Y10, Y10
+	MOVQ   a_len+8(FP), DX
+
+wide:
+	CMPQ        DX, $0x08
+	JLT         narrow
+	VCVTPS2PD   (AX), Y0
+	VCVTPS2PD   (CX), Y2
+	VFMADD231PD Y0, Y2, Y8
+	VCVTPS2PD   16(AX), Y1
+	VCVTPS2PD   16(CX), Y3
+	VFMADD231PD Y1, Y3, Y11
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	SUBQ        $0x08, DX
+	JMP         wide
+
+narrow:
+	TESTQ       DX, DX
+	JEQ         done
+	VMOVSS      (AX), X0
+	VCVTPS2PD   X0, X0
+	VMOVSS      (CX), X2
+	VCVTPS2PD   X2, X2
+	VFMADD231SD X0, X2, X10
+	ADDQ        $0x04, AX
+	ADDQ        $0x04, CX
+	DECQ        DX
+	JMP         narrow
+
+done:
+	VADDPD       Y11, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VADDPD       X9, X8, X8
+	VHADDPD      X8, X8, X8
+	VADDSD       X10, X8, X8
+	MOVSD        X8, ret+48(FP)
+	VZEROUPPER
+	RET
+
+// func squaredDeviationsAVX2(x []float32, mean float64) float64
+// Requires: AVX, FMA3, SSE2
+TEXT ·squaredDeviationsAVX2(SB), NOSPLIT, $0-40
+	MOVQ         x_base+0(FP), AX
+	VBROADCASTSD mean+24(FP), Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y11, Y11, Y11
+	VXORPS       Y10, Y10, Y10
+	MOVQ         x_len+8(FP), CX
+
+wide:
+	CMPQ        CX, $0x08
+	JLT         narrow
+	VCVTPS2PD   (AX), Y0
+	VSUBPD      Y7, Y0, Y0
+	VFMADD231PD Y0, Y0, Y8
+	VCVTPS2PD   16(AX), Y1
+	VSUBPD      Y7, Y1, Y1
+	VFMADD231PD Y1, Y1, Y11
+	ADDQ        $0x20, AX
+	SUBQ        $0x08, CX
+	JMP         wide
+
+narrow:
+	TESTQ       CX, CX
+	JEQ         done
+	VMOVSS      (AX), X0
+	VCVTPS2PD   X0, X0
+	VSUBPD      X7, X0, X0
+	VFMADD231SD X0, X0, X10
+	ADDQ        $0x04, AX
+	DECQ        CX
+	JMP         narrow
+
+done:
+	VADDPD       Y11, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VADDPD       X9, X8, X8
+	VHADDPD      X8, X8, X8
+	VADDSD       X10, X8, X8
+	MOVSD        X8, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func gradientSumsAVX2(dy []float32, x []float32, mean float64) (sum float64, product float64)
+// Requires: AVX, FMA3, SSE2
+TEXT ·gradientSumsAVX2(SB), NOSPLIT, $0-72
+	MOVQ         dy_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	VBROADCASTSD mean+48(FP), Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y11, Y11, Y11
+	VXORPS       Y10, Y10, Y10
+	VXORPS       Y12, Y12, Y12
+	VXORPS       Y15, Y15, Y15
+	VXORPS       Y14, Y14, Y14
+	MOVQ         dy_len+8(FP), DX
+
+wide:
+	CMPQ        DX, $0x08
+	JLT         narrow
+	VCVTPS2PD   (AX), Y0
+	VCVTPS2PD   (CX), Y2
+	VSUBPD      Y7, Y2, Y2
+	VADDPD      Y0, Y8, Y8
+	VFMADD231PD Y0, Y2, Y12
+	VCVTPS2PD   16(AX), Y1
+	VCVTPS2PD   16(CX), Y3
+	VSUBPD      Y7, Y3, Y3
+	VADDPD      Y1, Y11, Y11
+	VFMADD231PD Y1, Y3, Y15
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	SUBQ        $0x08, DX
+	JMP         wide
+
+narrow:
+	TESTQ       DX, DX
+	JEQ         done
+	VMOVSS      (AX), X0
+	VCVTPS2PD   X0, X0
+	VMOVSS      (CX), X2
+	VCVTPS2PD   X2, X2
+	VSUBPD      X7, X2, X2
+	VADDSD      X0, X10, X10
+	VFMADD231SD X0, X2, X14
+	ADDQ        $0x04, AX
+	ADDQ        $0x04, CX
+	DECQ        DX
+	JMP         narrow
+
+done:
+	VADDPD       Y11, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VADDPD       X9, X8, X8
+	VHADDPD      X8, X8, X8
+	VADDSD       X10, X8, X8
+	MOVSD        X8, sum+56(FP)
+	VADDPD       Y15, Y12, Y12
+	VEXTRACTF128 $0x01, Y12, X13
+	VADDPD       X13, X12, X12
+	VHADDPD      X12, X12, X12
+	VADDSD       X14, X12, X12
+	MOVSD        X12, product+64(FP)
+	VZEROUPPER
+	RET
+
+// func normalizeAVX2(y []float32, x []float32, mean float64, scale float64, shift float64)
+// Requires: AVX, FMA3
+TEXT ·normalizeAVX2(SB), NOSPLIT, $0-72
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	VBROADCASTSD mean+48(FP), Y7
+	VBROADCASTSD scale+56(FP), Y8
+	VBROADCASTSD shift+64(FP), Y9
+	MOVQ         y_len+8(FP), DX
+
+wide:
+	CMPQ        DX, $0x08
+	JLT         narrow
+	VCVTPS2PD   (CX), Y0
+	VSUBPD      Y7, Y0, Y0
+	VFMADD213PD Y9, Y8, Y0
+	VCVTPS2PD   16(CX), Y1
+	VSUBPD      Y7, Y1, Y1
+	VFMADD213PD Y9, Y8, Y1
+	VCVTPD2PSY  Y0, X0
+	VMOVUPS     X0, (AX)
+	VCVTPD2PSY  Y1, X1
+	VMOVUPS     X1, 16(AX)
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	SUBQ        $0x08, DX
+	JMP         wide
+
+narrow:
+	TESTQ       DX, DX
+	JEQ         done
+	VMOVSS      (CX), X0
+	VCVTPS2PD   X0, X0
+	VSUBPD      X7, X0, X0
+	VFMADD213PD X9, X8, X0
+	VCVTPD2PSX  X0, X0
+	VMOVSS      X0, (AX)
+	ADDQ        $0x04, AX
+	ADDQ        $0x04, CX
+	DECQ        DX
+	JMP         narrow
+
+done:
+	VZEROUPPER
+	RET
+
+// func normalizeBackwardAVX2(dx []float32, dy []float32, x []float32, mean float64, scale float64, shift float64, slope float64, add bool)
+// Requires: AVX, FMA3
+TEXT ·normalizeBackwardAVX2(SB), NOSPLIT, $0-105
+	MOVQ         dx_base+0(FP), AX
+	MOVQ         dy_base+24(FP), CX
+	MOVQ         x_base+48(FP), DX
+	VBROADCASTSD mean+72(FP), Y7
+	VBROADCASTSD scale+80(FP), Y8
+	VBROADCASTSD shift+88(FP), Y9
+	VBROADCASTSD slope+96(FP), Y10
+	MOVB         add+104(FP), BL
+	MOVQ         dx_len+8(FP), SI
+
+wide:
+	CMPQ         SI, $0x08
+	JLT          narrow
+	VCVTPS2PD    (DX), Y0
+	VCVTPS2PD    (CX), Y2
+	VSUBPD       Y7, Y0, Y0
+	VSUBPD       Y9, Y2, Y2
+	VFNMADD231PD Y10, Y0, Y2
+	VMULPD       Y8, Y2, Y2
+	VCVTPD2PSY   Y2, X2
+	VCVTPS2PD    16(DX), Y1
+	VCVTPS2PD    16(CX), Y3
+	VSUBPD       Y7, Y1, Y1
+	VSUBPD       Y9, Y3, Y3
+	VFNMADD231PD Y10, Y1, Y3
+	VMULPD       Y8, Y3, Y3
+	VCVTPD2PSY   Y3, X3
+	TESTB        BL, BL
+	JEQ          store8
+	VADDPS       (AX), X2, X2
+	VADDPS       16(AX), X3, X3
+
+store8:
+	VMOVUPS X2, (AX)
+	VMOVUPS X3, 16(AX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	ADDQ    $0x20, DX
+	SUBQ    $0x08, SI
+	JMP     wide
+
+narrow:
+	TESTQ        SI, SI
+	JEQ          done
+	VMOVSS       (DX), X0
+	VCVTPS2PD    X0, X0
+	VMOVSS       (CX), X2
+	VCVTPS2PD    X2, X2
+	VSUBPD       X7, X0, X0
+	VSUBPD       X9, X2, X2
+	VFNMADD231PD X10, X0, X2
+	VMULPD       X8, X2, X2
+	VCVTPD2PSX   X2, X2
+	TESTB        BL, BL
+	JEQ          store1
+	VADDSS       (AX), X2, X2
+
+store1:
+	VMOVSS X2, (AX)
+	ADDQ   $0x04, AX
+	ADDQ   $0x04, CX
+	ADDQ   $0x04, DX
+	DECQ   SI
+	JMP    narrow
+
+done:
+	VZEROUPPER
+	RET
+
 // func forwardReluAVX2(y []float32, x []float32, p float32)
 // Requires: AVX, AVX2
 TEXT ·forwardReluAVX2(SB), NOSPLIT, $0-52

@@ -41,7 +41,7 @@ func pages(t *testing.T) map[string]*Report {
 	hostile.ClassNames = []string{bad, bad}
 	hostile.Checkpoint.Network.Name, hostile.Checkpoint.Recipe.Name, hostile.Checkpoint.Train.Name = bad, bad, bad
 	hostile.Facts, hostile.Image.Name = []Fact{{bad, bad}}, bad
-	hostile.Layers = append(hostile.Layers, LayerRow{Name: bad, What: bad, Output: bad})
+	hostile.Layers = append(hostile.Layers, LayerRow{Name: bad, From: []string{bad}, What: bad, Output: bad})
 	return map[string]*Report{
 		"one": exampleReport(exampleRun(t, small(colour), "one", 4, 3)), "several": exampleReport(perfect, bare, begun, one, hostile),
 		"perfect": exampleReport(perfect), "bare": exampleReport(bare), "begun": exampleReport(begun), "flat": exampleReport(one),
@@ -260,7 +260,7 @@ func TestJSON(t *testing.T) {
 	}
 	r := got.Runs[0]
 	if got.Program != "v1" || r.Name != "a" || r.Network.Name != "small" || r.Recipe.Epochs != 4 || r.Best != 2 || len(r.History) != 3 ||
-		len(r.Layers) != 11 || r.Evaluation.Wrong != run.Evaluation.Wrong || !slices.Equal(r.Evaluation.Mistakes, run.Evaluation.Mistakes) ||
+		len(r.Layers) != 11 || !slices.Equal(r.Layers[1].From, []string{"conv1"}) || r.Evaluation.Wrong != run.Evaluation.Wrong || !slices.Equal(r.Evaluation.Mistakes, run.Evaluation.Mistakes) ||
 		!slices.Equal(r.Image.Probabilities, run.Image.Probabilities) {
 		t.Errorf("%s", b)
 	}
