@@ -10,6 +10,7 @@ import (
 	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/internal/raster"
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/devicetest"
 	"github.com/gputrain/gputrain/net/reference"
 )
 
@@ -194,8 +195,10 @@ func TestKindsAreDrawn(t *testing.T) {
 	}
 	for _, k := range net.Kinds() {
 		for _, e := range k.Examples {
-			names, _ := drawn(e.Network())
-			told := slices.ContainsFunc(names, func(name string) bool { return name == "layer" || strings.HasSuffix(name, ", layer") })
+			names, _ := drawn(devicetest.ExampleNetwork(e))
+			told := slices.ContainsFunc(names, func(name string) bool {
+				return name == devicetest.ExampleName || strings.HasSuffix(name, ", "+devicetest.ExampleName)
+			})
 			if same := k.Name == "flatten" || k.Name == "dropout"; told == same {
 				t.Errorf("of %s are told %q", k.Name, names)
 			}
