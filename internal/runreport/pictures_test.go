@@ -206,8 +206,9 @@ func TestKindsAreDrawn(t *testing.T) {
 	}
 	n := &net.Network{Input: net.Shape{C: 3, H: 6, W: 6}, Layers: []net.Layer{
 		&net.Conv{Filters: 4, Kernel: net.Square(3), Padding: net.PadSame}, // its output is hidden
-		&net.BatchNorm{},
-		&net.Conv{Filters: 4, Kernel: net.Square(3), Padding: net.PadSame, From: net.From{"input"}},
+		&net.Dropout{Name: "seen", Rate: 0.5, From: net.From{"input"}},
+		&net.BatchNorm{From: net.From{"conv1"}},
+		&net.Conv{Filters: 4, Kernel: net.Square(3), Padding: net.PadSame, From: net.From{"seen"}},
 		&net.Add{From: net.From{"conv2", "batchnorm1", "conv2"}},
 		&net.Activation{Func: net.ReLU},
 		&net.Conv{Filters: 6, Groups: 2, Kernel: net.Square(3)},
