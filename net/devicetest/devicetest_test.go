@@ -638,10 +638,8 @@ func TestForgottenFunctionFails(t *testing.T) {
 				l.Layer = &net.Activation{Func: net.Sigmoid}
 			}
 		}}
-		for _, name := range []string{"activation", "kinds"} {
-			if failure(t, name, with(forgets)) == "" {
-				t.Errorf("a device that takes a sigmoid for %s passes %s", f.Name, name)
-			}
+		if failure(t, "activation", with(forgets)) == "" {
+			t.Errorf("a device that takes a sigmoid for %s passes", f.Name)
 		}
 	}
 }
@@ -671,7 +669,7 @@ func TestForgottenKindFails(t *testing.T) {
 
 // TestRandomNetwork holds random networks to what they are for.
 func TestRandomNetwork(t *testing.T) {
-	const count = 300
+	const count = 200
 	forms := map[string]bool{}
 	seen, twice, several, frozen, still := map[string]int{}, 0, 0, 0, 0
 	for seed := range uint64(count) {
@@ -729,11 +727,11 @@ func TestRandomNetwork(t *testing.T) {
 		want = append(want, string(f.Name))
 	}
 	for _, what := range want {
-		if seen[what] < 5 {
+		if seen[what] < 4 {
 			t.Errorf("%d of %s in %d networks", seen[what], what, count)
 		}
 	}
-	if several < count/2 || twice < count/10 || frozen < count/10 || still < 5 {
+	if several < count/2 || twice < count/10 || frozen < count/10 || still < 4 {
 		t.Errorf("%d values of several uses, %d used twice by a layer, %d frozen weights, %d layers that learn nothing", several, twice, frozen, still)
 	}
 	if len(forms) < count*9/10 {
