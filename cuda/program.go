@@ -248,7 +248,7 @@ func (p *program) link() {
 		case *net.Pool:
 			op = newSubsample(place, layer.PoolMode())
 		case *net.Activation:
-			op = &activate{link: place, function: layer.Func, slope: layer.LeakySlope()}
+			op = newActivate(place, layer)
 		case *net.Dropout:
 			op = &dropout{link: place, rate: layer.Rate}
 		case *net.BatchNorm:
