@@ -5,6 +5,8 @@ package cuda
 import (
 	"cmp"
 	"slices"
+
+	"github.com/gputrain/gputrain/net"
 )
 
 // parameter is a tensor of the network's. Trained ones are pieces of the program's flat buffers.
