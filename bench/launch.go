@@ -190,11 +190,7 @@ func (op operation) forward(s *step) {
 		}
 		s.call(call, in+out)
 	case *net.Activation:
-		call := "cudnnActivationForward"
-		if layer.Func == net.LeakyReLU {
-			call = "leaky_relu"
-		}
-		s.call(call, in+out)
+		s.call("activation", in+out)
 	case *net.Dropout:
 		s.call("dropout", in+out)
 	case *net.BatchNorm:
@@ -274,11 +270,7 @@ func (op operation) backward(s *step, wanted bool) {
 			s.call("pool_backward", 2*in+2*out)
 		}
 	case *net.Activation:
-		call := "cudnnActivationBackward"
-		if layer.Func == net.LeakyReLU {
-			call = "leaky_relu_backward"
-		}
-		s.call(call, 3*in)
+		s.call("activation_backward", 3*in)
 	case *net.Dropout:
 		s.call("dropout", 2*in)
 	case *net.BatchNorm:

@@ -3,78 +3,49 @@
 package cuda
 
 import (
-	"errors"
-
-	cudnn "gorgonia.org/cu/dnn"
+	"fmt"
 
 	"github.com/gputrain/gputrain/kernels"
 	"github.com/gputrain/gputrain/net"
 )
 
-// activation is cuDNN's activation for one shape and one size of mini-batch.
-type activation struct {
-	x        *cudnn.TensorDescriptor // of input, output and both gradients
-	function *cudnn.Activation
-}
-
-func newActivation(shape net.Shape, f net.ActivationFunc, n int) (*activation, error) {
-	modes := map[net.ActivationFunc]cudnn.ActivationMode{net.ReLU: cudnn.ReLU, net.Tanh: cudnn.Tanh, net.Sigmoid: cudnn.Sigmoid}
-	a := &activation{}
-	var errs [2]error
-	a.x, errs[0] = cudnn.NewTensorDescriptor(cudnn.NCHW, cudnn.Float, []int{n, shape.C, shape.H, shape.W}, nil)
-	a.function, errs[1] = cudnn.NewActivation(modes[f], cudnn.PropagateNan, 0)
-	if err := dnn("describing an activation", firstError(errs[:]...)); err != nil {
-		return nil, errors.Join(err, a.close())
-	}
-	return a, nil
-}
-
-func (a *activation) close() error { return destroy(a.x, a.function) }
-
-// activate is an activation layer that stands by itself. cuDNN has no leaky ReLU.
+// activate is an activation layer that stands by itself.
 type activate struct {
 	link
-	function net.ActivationFunc
-	slope    float64
-	sizes    perBatch[*activation]
+	function  kernels.ActivationFunction
+	parameter float64
+}
+
+func newActivate(l link, a *net.Activation) *activate {
+	f, ok := kernels.FindActivation(string(a.Func))
+	if !ok {
+		panic(fmt.Sprintf("BUG: activation function %s", a.Func))
+	}
+	return &activate{link: l, function: f, parameter: a.LeakySlope()}
 }
 
 func (a *activate) claim(int, int) claim {
-	return claim{input: true, output: a.function != net.LeakyReLU}
-}
-
-func (a *activate) at(n int) (*activation, error) {
-	return a.sizes.at(a.program, n, func(n int) (*activation, error) { return newActivation(a.in.shape, a.function, n) })
+	return claim{input: !a.function.ReadsOutput, output: a.function.ReadsOutput}
 }
 
 func (a *activate) forward(p *pass) error {
-	x, y := a.in.value.Buffer, a.out.value.Buffer
-	if a.function == net.LeakyReLU {
-		return a.launch(kernels.LeakyReLU{Y: floats(y), X: floats(x), Count: a.out.count(p.n), Slope: float32(a.slope)})
-	}
-	d, err := a.at(p.n)
-	if err != nil {
-		return err
-	}
-	return dnn("cudnnActivationForward", a.program.device.dnn.ActivationForward(d.function, 1, d.x, x, 0, d.x, y))
+	return a.launch(kernels.Activation{Y: floats(a.out.value.Buffer), X: floats(a.in.value.Buffer), Count: a.out.count(p.n),
+		Function: a.function.Number, P: float32(a.parameter)})
 }
 
 func (a *activate) backward(p *pass, wanted bool) error {
 	if !wanted {
 		return nil
 	}
-	x, y, dy, dx := a.in.value.Buffer, a.out.value.Buffer, a.out.grad.Buffer, a.in.grad.Buffer
-	if a.function == net.LeakyReLU {
-		return a.launch(kernels.LeakyReLUBackward{Dx: floats(dx), Dy: floats(dy), X: floats(x), Count: a.out.count(p.n), Slope: float32(a.slope)})
+	read := a.in
+	if a.function.ReadsOutput {
+		read = a.out
 	}
-	d, err := a.at(p.n)
-	if err != nil {
-		return err
-	}
-	return dnn("cudnnActivationBackward", a.program.device.dnn.ActivationBackward(d.function, 1, d.x, y, d.x, dy, d.x, x, 0, d.x, dx))
+	return a.launch(kernels.ActivationBackward{Dx: floats(a.in.grad.Buffer), Dy: floats(a.out.grad.Buffer), Read: floats(read.value.Buffer),
+		Count: a.out.count(p.n), Function: a.function.Number, P: float32(a.parameter)})
 }
 
-func (a *activate) close() error { return a.sizes.close() }
+func (a *activate) close() error { return nil }
 
 // dropout is a dropout layer: by a kernel of ours, so that net.DropoutKeep decides on every device alike. The mask is
 // computed again for the backward pass instead of kept.
@@ -89,7 +60,7 @@ func (d *dropout) claim(int, int) claim { return claim{} }
 func (d *dropout) mask(p *pass, y, x Buffer) kernels.Dropout {
 	key := net.SeedKey(d.program.options.Seed)
 	k := kernels.Dropout{
-		Y: floats(y), X: floats(x), State: d.program.state(), Count: d.in.count(p.n), KeyLow: key[0], KeyHigh: key[1],
+		Y: floats(y), X: floats(x), State: d.program.state(), Count: d.in.count(p.n), Size: d.in.count(1), KeyLow: key[0], KeyHigh: key[1],
 		Last: net.DropoutCounter(d.layer.Index, 0, 0)[3], Scale: 1,
 	}
 	if p.training { // else everything is at least 0, and stays

@@ -159,6 +159,12 @@ func (d descriptors) setMath(m cudnn.MathType) error {
 	return driver.CheckDNN("cudnnSetConvolutionMathType", int(C.cudnnSetConvolutionMathType(conv, C.cudnnMathType_t(m))))
 }
 
+// setGroups says in how many groups it is, which is reset likewise.
+func (d descriptors) setGroups(groups int) error {
+	_, _, conv, _ := d.native()
+	return driver.CheckDNN("cudnnSetConvolutionGroupCount", int(C.cudnnSetConvolutionGroupCount(conv, C.int(groups))))
+}
+
 func (d descriptors) close() error { return destroy(d.x, d.y, d.w, d.conv) }
 
 // candidates returns the algorithms that can compute the direction, best first, as the heuristic orders them or, where

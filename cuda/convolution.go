@@ -24,8 +24,9 @@ type convolution struct {
 	chosen      Chooser
 }
 
-// newConvolution describes a convolution of x (n, in) with symmetric padding. Its algorithms have to be chosen.
-func newConvolution(p *program, layer string, in, out net.Shape, w net.Window, n int) (c *convolution, err error) {
+// newConvolution describes a convolution of x (n, in) with symmetric padding, in groups: each takes its share of the input's
+// channels to its share of the output's. Its algorithms have to be chosen.
+func newConvolution(p *program, layer string, in, out net.Shape, w net.Window, groups, n int) (c *convolution, err error) {
 	c = &convolution{program: p, layer: layer}
 	d := &c.descriptors
 	math := map[Precision]cudnn.MathType{FP32: cudnn.FmaMath, TF32: cudnn.DefaultMath, BF16: cudnn.TensorOpMath}[p.device.Precision()]
@@ -33,13 +34,13 @@ func newConvolution(p *program, layer string, in, out net.Shape, w net.Window, n
 	var errs [4]error
 	d.x, errs[0] = cudnn.NewTensorDescriptor(cudnn.NCHW, kind, []int{n, in.C, in.H, in.W}, nil)
 	d.y, errs[1] = cudnn.NewTensorDescriptor(cudnn.NCHW, kind, []int{n, out.C, out.H, out.W}, nil)
-	d.w, errs[2] = cudnn.NewFilter(kind, cudnn.NCHW, []int{out.C, in.C, w.KernelH, w.KernelW})
-	d.conv, errs[3] = cudnn.NewConvolution(math, 1, []int{w.Top, w.Left}, []int{w.StrideH, w.StrideW},
+	d.w, errs[2] = cudnn.NewFilter(kind, cudnn.NCHW, []int{out.C, in.C / groups, w.KernelH, w.KernelW})
+	d.conv, errs[3] = cudnn.NewConvolution(math, groups, []int{w.Top, w.Left}, []int{w.StrideH, w.StrideW},
 		[]int{w.DilationH, w.DilationW}, cudnn.CrossCorrelation, cudnn.Float)
 	if err := dnn("describing a convolution", firstError(errs[:]...)); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
-	if err := d.setMath(math); err != nil {
+	if err := firstError(d.setMath(math), d.setGroups(groups)); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
 	return c, nil
@@ -143,6 +144,7 @@ type convolve struct {
 	tail   tail
 	wanted bool       // the input's gradient
 	chunk  uint32     // channels that a block of our kernels has in shared memory; 0: it isn't fused
+	groups int        // into which channels are divided
 	window net.Window // with symmetric padding
 	padded net.Shape  // of the input as cuDNN sees it
 	sizes  perBatch[*convolution]
@@ -159,7 +161,7 @@ type convolve struct {
 }
 
 func newConvolve(l link, t tail, wanted bool) *convolve {
-	c := &convolve{link: l, tail: t, wanted: wanted, window: l.layer.Window, padded: l.in.shape}
+	c := &convolve{link: l, tail: t, wanted: wanted, groups: groupsOf(l.layer), window: l.layer.Window, padded: l.in.shape}
 	c.fuse()
 	if w := &c.window; w.Top != w.Bottom || w.Left != w.Right {
 		c.padded.H += w.Top + w.Bottom
@@ -168,6 +170,9 @@ func newConvolve(l link, t tail, wanted bool) *convolve {
 	}
 	return c
 }
+
+// groupsOf is in how many groups a layer's convolution is. Package net has no grouped convolution yet.
+func groupsOf(net.PlannedLayer) int { return 1 }
 
 // needs tells which products cuDNN computes.
 func (c *convolve) needs() [directions]bool {
@@ -272,7 +277,7 @@ func (c *convolve) at(n int) (*convolution, error) {
 
 // make returns a new convolution with its algorithms.
 func (c *convolve) make(n int) (*convolution, error) {
-	made, err := newConvolution(c.program, c.layer.Name, c.padded, c.produced(), c.window, n)
+	made, err := newConvolution(c.program, c.layer.Name, c.padded, c.produced(), c.window, c.groups, n)
 	if err != nil {
 		return nil, err
 	}
@@ -322,7 +327,7 @@ func (c *convolve) key(n int) choiceKey {
 	return choiceKey{
 		GPU: d.gpu.Name, ComputeCapability: fmt.Sprintf("%d.%d", d.gpu.Major, d.gpu.Minor), Multiprocessors: d.gpu.Multiprocessors,
 		Memory: d.gpu.Memory, Driver: d.libraries.Driver.Version.String(), DNN: d.libraries.DNN.Version.String(),
-		Precision: d.Precision(), Workspace: d.workspaceLimit(), Batch: n, In: c.padded, Out: c.produced(),
+		Precision: d.Precision(), Workspace: d.workspaceLimit(), Batch: n, In: c.padded, Out: c.produced(), Groups: c.groups,
 		Kernel: [2]int{w.KernelH, w.KernelW}, Stride: [2]int{w.StrideH, w.StrideW}, Dilation: [2]int{w.DilationH, w.DilationW},
 		Padding: [2]int{w.Top, w.Left}, Products: c.needs(),
 	}

@@ -14,7 +14,7 @@ import (
 // fuse sets the chunk where the convolution is to be fused.
 func (c *convolve) fuse() {
 	w := c.layer.Window
-	if !c.program.device.options.NoFusion && c.tail == biasReLUPool && w.StrideH == 1 && w.StrideW == 1 && w.DilationH == 1 &&
+	if !c.program.device.options.NoFusion && c.tail == biasReLUPool && c.groups == 1 && w.StrideH == 1 && w.StrideW == 1 && w.DilationH == 1 &&
 		w.DilationW == 1 && c.filtering().Few() {
 		c.chunk = c.filtering().Chunk(uint32(c.out.shape.H), uint32(c.out.shape.W))
 	}

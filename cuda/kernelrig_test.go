@@ -210,10 +210,16 @@ func optionally[T interface{ float32 | int32 }](o *operand[T]) kernels.Optional[
 // state brings what a step finds in device memory: it is number `step`, and finds its rates and indices in row `slot`.
 func (r *kernelRig) state(step int64, slot int) operand[kernels.StepState] {
 	r.Helper()
+	return r.begins([]kernels.StepState{{Step: step, Slot: uint32(slot)}})
+}
+
+// begins puts what always begins a buffer.
+func (r *kernelRig) begins(s []kernels.StepState) operand[kernels.StepState] {
+	r.Helper()
 	skewed := r.skewed
 	defer func() { r.skewed = skewed }()
-	r.skewed = false // it begins a buffer
-	return put(r, []kernels.StepState{{Step: step, Slot: uint32(slot)}})
+	r.skewed = false
+	return put(r, s)
 }
 
 // doubles widens values.
@@ -281,7 +287,7 @@ var kernelTrials = []struct {
 	name string
 	test func(r *kernelRig)
 }{
-	{"leaky_relu", tryLeakyReLU}, {"relu_backward", tryReLUBackward}, {"dropout", tryDropout},
+	{"activation", tryActivation}, {"activation of NaN", tryActivationNaN}, {"relu_backward", tryReLUBackward}, {"dropout", tryDropout},
 	{"gather_bytes", tryGatherBytes}, {"gather_floats", tryGatherFloats},
 	{"bias_add", tryBiasAdd}, {"bias_relu", tryBiasReLU}, {"bias_gradient", tryBiasGradient}, {"column_sums", tryColumnSums},
 	{"batchnorm_statistics", tryBatchnormStatistics}, {"batchnorm", tryBatchnorm}, {"batchnorm_backward", tryBatchnormBackward},
@@ -291,6 +297,7 @@ var kernelTrials = []struct {
 	{"conv_bias_relu_pool", tryFused}, {"conv_bias_relu_pool of NaN", tryFusedNaN},
 	{"bias_relu_pool", tryBiasReLUPool}, {"bias_relu_pool_backward", tryBiasReLUPoolBackward},
 	{"pooling", tryPooling}, {"pad", tryPad},
+	{"add", tryAdd}, {"scale", tryScale}, {"multiply", tryMultiply}, {"multiply_rows", tryMultiplyRows}, {"copy_blocks", tryCopyBlocks},
 }
 
 // check compares an operand with what it has to hold.

@@ -114,12 +114,12 @@ func TestBiasGradientPartsGrowWithTheBatch(t *testing.T) {
 }
 
 func TestParametersHaveEightBytesEach(t *testing.T) {
-	k := kernels.LeakyReLU{Y: 0x7f00_1234_5678_9ab4, X: 0xffff_ffff_ffff_fffc, Count: 1 << 40, Slope: 0.5}
+	k := kernels.Activation{Y: 0x7f00_1234_5678_9ab4, X: 0xffff_ffff_ffff_fffc, Count: 1 << 40, Function: 1, P: 0.5}
 	launch, err := k.Launch(t4)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []uint64{0x7f00_1234_5678_9ab4, 0xffff_ffff_ffff_fffc, 1 << 40, uint64(math.Float32bits(0.5))}
+	want := []uint64{0x7f00_1234_5678_9ab4, 0xffff_ffff_ffff_fffc, 1 << 40, 1, uint64(math.Float32bits(0.5))}
 	if !slices.Equal(launch.Slots, want) {
 		t.Errorf("slots %#x, want %#x", launch.Slots, want)
 	}
@@ -132,7 +132,7 @@ func TestParametersHaveEightBytesEach(t *testing.T) {
 			t.Errorf("the eight bytes behind pointer %d are %#x, want %#x", i, got, want[i])
 		}
 	}
-	if got := *(*float32)(pointers[3]); got != 0.5 {
+	if got := *(*float32)(pointers[4]); got != 0.5 {
 		t.Errorf("the first four bytes of a float32 are %v, want 0.5", got)
 	}
 }

@@ -4,9 +4,9 @@ package kernels
 // step. Behind it, in buffers of their own or the same, lie the [Rates] and the indices of the steps that were uploaded
 // together.
 type StepState struct {
-	Step int64  // updates made so far
-	Slot uint32 // which of the uploaded steps is next
-	_    uint32
+	Step  int64  // updates made so far
+	Slot  uint32 // which of the uploaded steps is next
+	First uint32 // samples of this update that came before this mini-batch: dropout counts from there
 }
 
 // Rates are the optimiser's numbers of one step.

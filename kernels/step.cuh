@@ -6,9 +6,9 @@
 // The head of the block that the host uploads for the next few steps. Behind it lie, at offsets that the launches are
 // told, one Rates and one row of sample indices for each of them.
 struct StepState {
-  int64_t step;   // updates made so far
-  uint32_t slot;  // which of the uploaded steps is next
-  uint32_t unused;
+  int64_t step;    // updates made so far
+  uint32_t slot;   // which of the uploaded steps is next
+  uint32_t first;  // samples of this update that came before this mini-batch
 };
 
 // The optimiser's numbers of one step, computed by the host in float64.
