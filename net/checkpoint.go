@@ -115,7 +115,7 @@ func (c *Checkpoint) check() error {
 	switch {
 	case p.Epoch < 0 || p.Epoch > c.Recipe.Epochs || p.Epoch == c.Recipe.Epochs && p.Step > 0 || p.Step < 0 || p.Step > steps:
 		return fmt.Errorf("position at epoch %d, step %d is outside %d epochs of %d steps", p.Epoch, p.Step, c.Recipe.Epochs, steps)
-	case p.Samples != int64(min(p.Step*c.Recipe.Batch, c.Train.Samples)) || p.Hits < 0 || p.Hits > p.Samples || !finite(p.Loss):
+	case p.Samples != int64(min(p.Step*c.Recipe.SamplesPerStep(), c.Train.Samples)) || p.Hits < 0 || p.Hits > p.Samples || !finite(p.Loss):
 		return fmt.Errorf("sums of %d samples, loss %v and %d hits do not belong to step %d", p.Samples, p.Loss, p.Hits, p.Step)
 	case len(c.History) != p.Epoch:
 		return fmt.Errorf("history of %d epochs at the end of epoch %d", len(c.History), p.Epoch)
@@ -316,11 +316,9 @@ func decodeCheckpoint(b []byte) (*Checkpoint, error) {
 			c.State.Params[name] = t
 		}
 	}
-	steps := int64(0)
-	if c.Recipe.Batch > 0 {
-		steps = int64(c.Recipe.StepsPerEpoch(c.Train.Samples))
+	if c.Recipe.Check() == nil { // else check says what is wrong, and an epoch may have no steps
+		c.State.Step = int64(c.Position.Epoch)*int64(c.stepsPerEpoch()) + int64(c.Position.Step)
 	}
-	c.State.Step = int64(c.Position.Epoch)*steps + int64(c.Position.Step)
 	if err := c.check(); err != nil {
 		return nil, err
 	}

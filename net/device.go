@@ -36,6 +36,11 @@ func (o Options) Check() error {
 	if o.Batch < 1 || o.Batch > maxElements {
 		return fmt.Errorf("batch size must be from 1 to %d, got %d", maxElements, o.Batch)
 	}
+	if o.Images != nil {
+		if err := o.Images.Check(); err != nil {
+			return err
+		}
+	}
 	return o.Optimizer.Check()
 }
 

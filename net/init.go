@@ -132,10 +132,8 @@ func (p Param) fill(dst []float32, s *stream, images *Dataset, w Window) {
 	case Orthogonal:
 		p.fillOrthogonal(dst, s)
 	case Whitening:
-		if images == nil {
+		if images == nil || !p.fillWhitening(dst, images, w) {
 			p.fillHe(dst, s)
-		} else {
-			p.fillWhitening(dst, images, w)
 		}
 	}
 }
@@ -196,7 +194,9 @@ const (
 	whiteningWork    = 20e9 / 2 // multiply-adds that the covariance may take: of larger images it takes fewer
 )
 
-func (p Param) fillWhitening(dst []float32, images *Dataset, w Window) {
+// fillWhitening reports whether the images have principal components: those of
+// finite values do. At least one window fits into an image.
+func (p Param) fillWhitening(dst []float32, images *Dataset, w Window) bool {
 	shape, size := images.Shape, p.FanIn
 	var places []int // of windows inside an image
 	for y := 0; y+(w.KernelH-1)*w.DilationH < shape.H; y += w.StrideH {
@@ -211,9 +211,6 @@ func (p Param) fillWhitening(dst []float32, images *Dataset, w Window) {
 				taps = append(taps, (c*shape.H+r*w.DilationH)*shape.W+s*w.DilationW)
 			}
 		}
-	}
-	if len(places) == 0 { // the image is smaller than the window: nothing is known of it
-		return
 	}
 	count := min(images.Len(), whiteningImages, max(1, whiteningWork/(len(places)*size*size)))
 	sum, products := make([]float64, size), make([]float64, size*size)
@@ -242,7 +239,7 @@ func (p Param) fillWhitening(dst []float32, images *Dataset, w Window) {
 	}
 	var eigen mat.EigenSym
 	if !eigen.Factorize(covariance, true) {
-		return // it does for every matrix of finite values
+		return false
 	}
 	var vectors mat.Dense
 	eigen.VectorsTo(&vectors)
@@ -263,6 +260,7 @@ func (p Param) fillWhitening(dst []float32, images *Dataset, w Window) {
 			dst[k*size+j], dst[(half+k)*size+j] = v, -v
 		}
 	}
+	return true
 }
 
 // normal returns a standard normal value (Box and Muller, 1958).
@@ -279,8 +277,13 @@ func (s *stream) normal() float64 {
 // Whitening takes images too, those of the training set: they are computed with
 // here, in float64, so every device starts from the same values, and a resumed run
 // takes them from its checkpoint. A program that is compiled without images, such
-// as one that gets its weights by SetState, begins with He's values instead.
+// as one that gets its weights by SetState, begins with He's values instead. So
+// does one whose images have another shape than the network's input: Train will
+// refuse them.
 func InitialState(p *Plan, seed uint64, images *Dataset) State {
+	if images != nil && (images.Len() == 0 || images.Shape != p.Network.Input) {
+		images = nil
+	}
 	st := State{Params: make(map[string]*tensor.Dense, len(p.Params)), Optimizer: map[string]*tensor.Dense{}}
 	for i, q := range p.Params {
 		values := make([]float32, q.Size())

@@ -3,8 +3,10 @@ package net
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
+	"strings"
 )
 
 // Layer is one layer of a network, as data: a pointer to one of the structs that
@@ -610,7 +612,9 @@ func unmarshalLayer(i int, raw []byte) (Layer, error) {
 	}
 	for name, value := range fields {
 		var number float64
-		if _, ok := kept[name]; !ok && json.Unmarshal(value, &number) == nil && string(value) != "null" {
+		// A field's name is read in capitals too, and written without.
+		ok := slices.ContainsFunc(slices.Collect(maps.Keys(kept)), func(k string) bool { return strings.EqualFold(k, name) })
+		if !ok && json.Unmarshal(value, &number) == nil && string(value) != "null" {
 			return fail(head.Type, fmt.Errorf("%s must not be %s: leave it out for the default", name, value))
 		}
 	}

@@ -348,8 +348,14 @@ func (p *Plan) node(i int, name string, l Layer, named map[string]int) (Node, er
 		if err := q.checkInit(); err != nil {
 			return partial, fmt.Errorf("%s: %w", q.Role, err)
 		}
-		if q.Init.Method == Whitening && partial.Inputs[0] != NetworkInput {
-			return partial, fmt.Errorf("%s: initial values: whitening is for a convolution on the network's input", q.Role)
+		if q.Init.Method == Whitening {
+			w := partial.Window
+			switch {
+			case partial.Inputs[0] != NetworkInput:
+				return partial, fmt.Errorf("%s: initial values: whitening is for a convolution on the network's input", q.Role)
+			case (w.KernelH-1)*w.DilationH >= partial.In.H || (w.KernelW-1)*w.DilationW >= partial.In.W:
+				return partial, fmt.Errorf("%s: initial values: whitening needs a kernel that fits into the image without padding", q.Role)
+			}
 		}
 		partial.Learns = partial.Learns || q.Trained
 	}
@@ -427,14 +433,15 @@ func strictUnmarshal(b []byte, v any) error {
 	return nil
 }
 
-// ParseNetwork reads a network from JSON and checks it with Plan.
+// ParseNetwork reads a network from JSON and checks it with Plan. The JSON may
+// begin with a UTF-8 byte-order mark, as some editors write it.
 func ParseNetwork(r io.Reader) (*Network, error) {
 	b, err := io.ReadAll(r)
 	if err != nil {
 		return nil, fmt.Errorf("network: %w", err)
 	}
 	var n Network
-	if err := json.Unmarshal(b, &n); err != nil {
+	if err := json.Unmarshal(bytes.TrimPrefix(b, []byte("\ufeff")), &n); err != nil {
 		return nil, fmt.Errorf("network: %w", err)
 	}
 	if _, err := n.Plan(); err != nil {

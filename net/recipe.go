@@ -98,7 +98,8 @@ func (r Recipe) mini() int { return max(1, r.Accumulate) }
 // SamplesPerStep returns the samples of an update, of which an epoch's last may have fewer.
 func (r Recipe) SamplesPerStep() int { return r.Batch * r.mini() }
 
-// StepsPerEpoch returns the number of updates that samples make.
+// StepsPerEpoch returns the number of updates that an epoch of so many samples
+// makes. Check must accept the recipe.
 func (r Recipe) StepsPerEpoch(samples int) int {
 	return (samples + r.SamplesPerStep() - 1) / r.SamplesPerStep()
 }

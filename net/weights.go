@@ -38,8 +38,14 @@ func Layouts() []Layout { return []Layout{ChannelsFirst, ChannelsLast} }
 
 // SaveWeights writes weights to a safetensors file, under the parameters' names,
 // without anything else that a checkpoint holds: for other programs. The file is
-// replaced whole or not at all. The weights must fit the plan.
+// replaced whole or not at all. The weights must fit the plan. ChannelsLast is
+// refused for a network that no order of its weights makes the same with the
+// channels last: one that adds a flattened image to a vector of another order, or
+// has a convolution of several groups on one.
 func SaveWeights(path string, p *Plan, weights map[string]*tensor.Dense, l Layout) error {
+	if err := p.checkLayout(l); err != nil {
+		return fmt.Errorf("weights %s: %w", path, err)
+	}
 	tensors := map[string]safetensors.TensorView{}
 	for _, q := range p.Params {
 		t := weights[q.Name]
@@ -65,8 +71,12 @@ func SaveWeights(path string, p *Plan, weights map[string]*tensor.Dense, l Layou
 // Names says which of the file's tensors is which parameter, where it has
 // another name. Tensors that no parameter takes are refused, as are missing
 // ones, other dimensions or types than float32, and values that are not finite:
-// errors wrap ErrWeights and name the tensor.
+// errors wrap ErrWeights and name the tensor. ChannelsLast is refused where
+// SaveWeights refuses it.
 func LoadWeights(path string, p *Plan, l Layout, names map[string]string) (map[string]*tensor.Dense, error) {
+	if err := p.checkLayout(l); err != nil {
+		return nil, fmt.Errorf("weights %s: %w", path, err)
+	}
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("weights: %w", err)
@@ -117,6 +127,38 @@ func decodeWeights(b []byte, p *Plan, l Layout, names map[string]string) (map[st
 	return weights, State{Params: weights}.checkFinite()
 }
 
+// checkLayout refuses a network that has no equal in a layout.
+func (p *Plan) checkLayout(l Layout) error {
+	if l != ChannelsLast {
+		return nil
+	}
+	for _, n := range p.Nodes {
+		order := foreignOrder(p.origin(n.Inputs[0]))
+		moved := !slices.IsSorted(order)
+		var why string
+		switch d := n.Layer.(type) {
+		case *Add, *Multiply:
+			for _, from := range n.Inputs[1:] {
+				if !slices.Equal(order, foreignOrder(p.origin(from))) {
+					why = "its inputs are flattened in different orders"
+				}
+			}
+		case *Conv:
+			if moved && d.GroupCount() > 1 {
+				why = "its groups are of a flattened image's values"
+			}
+		case *Flatten:
+			if moved && (n.In.H > 1 || n.In.W > 1) {
+				why = "its channels are a flattened image's values"
+			}
+		}
+		if why != "" {
+			return fmt.Errorf("layout %s: layer %d (%s): %s", l, n.Index, n.Name, why)
+		}
+	}
+	return nil
+}
+
 // permute returns a parameter's dimensions in a layout, and calls f (if there is
 // one) with the place of each of its values here and there.
 func (p *Plan) permute(q Param, l Layout, f func(native, foreign int)) []int {
@@ -133,9 +175,9 @@ func (p *Plan) permute(q Param, l Layout, f func(native, foreign int)) []int {
 	switch len(q.Dims) {
 	case 4:
 		filters, channels, h, w := q.Dims[0], q.Dims[1], q.Dims[2], q.Dims[3]
-		source := []int(nil) // of a convolution over a vector, without groups
+		source := []int(nil) // with groups the channels are an image's, which stay
 		if channels == node.In.C {
-			source = foreignOrder(p.origin(node.Inputs[0]))
+			source = foreignOrder(p.origin(node.Inputs[0])) // a convolution may take a vector
 		}
 		for k := range filters {
 			for c := range channels {
@@ -191,8 +233,8 @@ func (p *Plan) origin(node int) []Shape {
 	return p.origin(n.Inputs[0])
 }
 
-// foreignOrder returns where each channel of flattened shapes stands with the
-// channels last; nil where it is the same place.
+// foreignOrder returns where each value of a vector of flattened shapes stands
+// with the channels last.
 func foreignOrder(shapes []Shape) []int {
 	var order []int
 	for _, s := range shapes {
@@ -204,7 +246,7 @@ func foreignOrder(shapes []Shape) []int {
 	return order
 }
 
-// at returns order[i], or i where there is no order.
+// at returns order[i], or i where order is nil.
 func at(order []int, i int) int {
 	if order == nil {
 		return i

@@ -237,7 +237,7 @@ func colours(t *testing.T) (*net.Checkpoint, *net.Dataset) {
 		t.Fatal(err)
 	}
 	const area = 8 * 8
-	state := net.InitialState(plan, 1)
+	state := net.InitialState(plan, 1, nil)
 	clear(state.Params["dense1.bias"].Float32s())
 	weights := state.Params["dense1.weight"].Float32s()
 	clear(weights)

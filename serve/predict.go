@@ -36,6 +36,7 @@ type Activations struct {
 type Activation struct {
 	Name  string    `json:"name"`
 	Type  string    `json:"type"`
+	From  []string  `json:"from"`  // the layers of the answer that it is computed from, "input" for the image; of the image none
 	Shape net.Shape `json:"shape"` // of the whole output
 	Shown net.Shape `json:"shown"` // of the values here
 	Low   float64   `json:"low"`   // what a byte of 0 stands for
@@ -117,17 +118,43 @@ func (s *Server) activations(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		out := Activations{Model: a.model.ID, Classes: classes, Input: activationOf("input", "input", a.model.Input, a.samples.values)}
-		for i, l := range a.plan.Layers {
-			switch t := a.answer.trace.Layers[i]; {
-			case t.Output == nil: // one with the next layer
-			case l.Layer.Kind() == (&net.Flatten{}).Kind() || l.Layer.Kind() == (&net.Dropout{}).Kind(): // the same values
-			default:
-				out.Layers = append(out.Layers, activationOf(l.Name, l.Layer.Kind(), l.Out, t.Output.Float32s()))
-			}
-		}
+		out := Activations{Model: a.model.ID, Classes: classes,
+			Input:  activationOf("input", "input", []string{}, a.model.Input, a.samples.values),
+			Layers: activationsOf(a.plan, a.answer.trace)}
 		return writeJSON(w, out)
 	})
+}
+
+// activationsOf returns what a trace's layers computed for its first sample.
+// Layers that a device computes as one with the next, and those that change no value
+// in evaluation, are left out.
+func activationsOf(plan *net.Plan, trace *net.Trace) []Activation {
+	var out []Activation
+	from := make([][]string, len(plan.Nodes)) // the names in the answer that a layer's values are known by
+	for i, l := range plan.Nodes {
+		var inputs []string
+		for _, k := range l.Inputs {
+			names := []string{plan.InputName(k)}
+			if k != net.NetworkInput {
+				names = from[k]
+			}
+			for _, name := range names {
+				if !slices.Contains(inputs, name) {
+					inputs = append(inputs, name)
+				}
+			}
+		}
+		output := trace.Layers[i].Output
+		_, flatten := l.Layer.(*net.Flatten)
+		_, dropout := l.Layer.(*net.Dropout)
+		if output == nil || flatten || dropout {
+			from[i] = inputs
+			continue
+		}
+		from[i] = []string{l.Name}
+		out = append(out, activationOf(l.Name, l.Layer.Kind(), inputs, l.Out, output.Float32s()))
+	}
+	return out
 }
 
 // The most that is shown of a layer: channels of a map, rows and columns of each,
@@ -139,7 +166,7 @@ const (
 )
 
 // activationOf brings a layer's values to bytes: 0 is among what they stand for.
-func activationOf(name, kind string, shape net.Shape, values []float32) Activation {
+func activationOf(name, kind string, from []string, shape net.Shape, values []float32) Activation {
 	step := (max(shape.H, shape.W) + shownSide - 1) / shownSide
 	shown := net.Shape{C: min(shape.C, shownChannels), H: (shape.H + step - 1) / step, W: (shape.W + step - 1) / step}
 	if shape.H*shape.W == 1 {
@@ -153,7 +180,7 @@ func activationOf(name, kind string, shape net.Shape, values []float32) Activati
 			}
 		}
 	}
-	a := Activation{Name: name, Type: kind, Shape: shape, Shown: shown, Low: min(0, float64(slices.Min(picked))), High: max(0, float64(slices.Max(picked)))}
+	a := Activation{Name: name, Type: kind, From: from, Shape: shape, Shown: shown, Low: min(0, float64(slices.Min(picked))), High: max(0, float64(slices.Max(picked)))}
 	data := make([]byte, len(picked))
 	if a.High > a.Low {
 		for i, v := range picked {

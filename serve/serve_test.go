@@ -15,6 +15,7 @@ import (
 	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/reference"
 	"github.com/gputrain/gputrain/picture/picturetest"
 )
 
@@ -35,7 +36,7 @@ func checkpoint(t testing.TB, seed uint64) *net.Checkpoint {
 	}
 	recipe := net.Recipes()[0]
 	recipe.Seed = seed
-	return &net.Checkpoint{Network: network, Recipe: recipe, Train: digits(t).ID(), State: net.InitialState(plan, seed)}
+	return &net.Checkpoint{Network: network, Recipe: recipe, Train: digits(t).ID(), State: net.InitialState(plan, seed, nil)}
 }
 
 func newDevice(t testing.TB) net.Device {
@@ -194,8 +195,9 @@ func TestActivations(t *testing.T) {
 	if seen, err := base64.StdEncoding.DecodeString(a.Input.Data); err != nil || len(seen) != 784 {
 		t.Errorf("input of %d bytes, %v", len(seen), err)
 	}
-	var names []string
+	var names, from []string
 	for _, l := range a.Layers {
+		from = append(from, l.From...)
 		data, err := base64.StdEncoding.DecodeString(l.Data)
 		if err != nil || len(data) != l.Shown.Size() || l.Low > 0 || l.High < 0 {
 			t.Errorf("layer %s: %d bytes of %v, from %v to %v, %v", l.Name, len(data), l.Shown, l.Low, l.High, err)
@@ -205,7 +207,70 @@ func TestActivations(t *testing.T) {
 	if got := strings.Join(names, " "); got != "conv1 tanh1 pool1 dense1" {
 		t.Errorf("layers %s", got)
 	}
+	if got := strings.Join(from, " "); got != "input conv1 tanh1 pool1" {
+		t.Errorf("they are computed from %s", got)
+	}
 	if w := do(t, newServer(t, Options{NoActivations: true}), "POST", "/v1/activations", "", digitFile(t, 3)); w.Code != 404 {
 		t.Errorf("switched off: status %d", w.Code)
+	}
+}
+
+// TestActivationsOfGraphs asks each example of each kind of layer for its way, and a
+// network with branches.
+func TestActivationsOfGraphs(t *testing.T) {
+	way := func(n *net.Network, hidden ...int) map[string]Activation {
+		t.Helper()
+		device := reference.New()
+		p, err := device.Compile(n, net.Options{Batch: 1, Optimizer: net.SGDDefault(0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		image := &net.Dataset{Name: "ones", Shape: n.Input, Classes: 2, Labels: []int32{0}, Values: make([]float32, n.Input.Size())}
+		for i := range image.Values {
+			image.Values[i] = 1
+		}
+		trace, err := p.(net.Tracer).Trace(net.Batch{Data: image, Indices: []int32{0}}, net.Evaluation)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range hidden {
+			trace.Layers[i].Output = nil
+		}
+		layers := map[string]Activation{}
+		for _, l := range activationsOf(p.Plan(), trace) {
+			layers[l.Name] = l
+		}
+		return layers
+	}
+	for _, k := range net.Kinds() {
+		for _, e := range k.Examples {
+			n := e.Network()
+			plan, err := n.Plan()
+			if err != nil {
+				t.Fatal(err)
+			}
+			layers := way(n)
+			for _, l := range plan.Nodes {
+				a, ok := layers[l.Name]
+				if same := l.Layer.Kind() == "flatten" || l.Layer.Kind() == "dropout"; ok == same {
+					t.Errorf("%s of %s: shown: %v", l.Name, n.Name, ok)
+				}
+				if ok && (a.Type != l.Layer.Kind() || a.Shape != l.Out || len(a.From) != len(l.Inputs)) {
+					t.Errorf("%s of %s: %s of %v from %v", l.Name, n.Name, a.Type, a.Shape, a.From)
+				}
+			}
+		}
+	}
+	layers := way(&net.Network{Input: net.Shape{C: 2, H: 3, W: 3}, Layers: []net.Layer{
+		&net.Conv{Filters: 2, Kernel: net.Square(1)}, &net.Activation{Func: net.ReLU}, &net.Dropout{Rate: 0.5},
+		&net.Add{From: net.From{"dropout1", "input", "relu1"}}, &net.Flatten{}, &net.Dense{Units: 2},
+	}}, 0)
+	for name, want := range map[string]string{"relu1": "input", "add1": "relu1 input", "dense1": "add1"} {
+		if got := strings.Join(layers[name].From, " "); got != want {
+			t.Errorf("%s is computed from %q, want %q", name, got, want)
+		}
+	}
+	if _, ok := layers["conv1"]; ok {
+		t.Error("a layer without an output is shown")
 	}
 }

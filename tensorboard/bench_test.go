@@ -19,21 +19,18 @@ func BenchmarkObserving(b *testing.B) {
 		b.Fatal(err)
 	}
 	recipe, _ := net.RecipeNamed("tutorial")
-	cfg := net.Config{Network: net.BuiltIn("tutorial"), Recipe: recipe, Train: data.Train, Validation: data.Validation, Test: data.Test}
+	cfg := net.Config{Recipe: recipe, Train: data.Train, Validation: data.Validation, Test: data.Test}
 	d, err := cpu.New(cpu.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer d.Close()
-	p, err := d.Compile(cfg.Network, cfg.Options())
+	p, err := d.Compile(net.BuiltIn("tutorial"), cfg.Options())
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer p.Close()
-	board, err := tensorboard.New(p, cfg, tensorboard.Options{Dir: b.TempDir()})
-	if err != nil {
-		b.Fatal(err)
-	}
+	board := tensorboard.New(p, cfg, tensorboard.Options{Dir: b.TempDir()})
 	defer board.Close()
 	observe := func(e net.Event) {
 		if err := board.Observe(e); err != nil {
@@ -54,7 +51,7 @@ func BenchmarkObserving(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		if _, err := p.Metrics(); err != nil {
+		if _, err := p.TakeMetrics(); err != nil {
 			b.Fatal(err)
 		}
 		between := time.Now()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/gputrain/gputrain/internal/protobuf"
 	"github.com/gputrain/gputrain/net"
@@ -24,13 +25,29 @@ type node struct {
 // graphOf returns a network as a GraphDef: of each layer a group, with its weights,
 // and the loss.
 func graphOf(plan *net.Plan) protobuf.Message {
+	taken := map[string]bool{}
+	for _, l := range plan.Nodes {
+		taken[l.Name] = true
+	}
+	free := func(name string) string { // a layer may have the name
+		for taken[name] {
+			name += "_"
+		}
+		taken[name] = true
+		return name
+	}
 	in := plan.Network.Input
-	nodes := []node{{name: "images", op: "Placeholder", shape: []int{-1, in.C, in.H, in.W}}}
-	last := "images"
-	for _, l := range plan.Layers {
-		n := node{
-			name: l.Name, op: opOf(l.Layer), inputs: []string{last},
-			shape: []int{-1, l.Out.C, l.Out.H, l.Out.W}, settings: settingsOf(l),
+	images := free("images")
+	nodes := []node{{name: images, op: "Placeholder", shape: []int{-1, in.C, in.H, in.W}}}
+	made := make([]string, len(plan.Nodes)) // the names of the layers' outputs
+	for i, l := range plan.Nodes {
+		n := node{name: l.Name, op: opOf(l.Layer), shape: []int{-1, l.Out.C, l.Out.H, l.Out.W}, settings: settingsOf(l)}
+		for _, from := range l.Inputs {
+			if from == net.NetworkInput {
+				n.inputs = append(n.inputs, images)
+			} else {
+				n.inputs = append(n.inputs, made[from])
+			}
 		}
 		if l.Out.H == 1 && l.Out.W == 1 {
 			n.shape = n.shape[:2]
@@ -42,13 +59,14 @@ func graphOf(plan *net.Plan) protobuf.Message {
 			nodes = append(nodes, node{name: l.Name + "/" + string(p.Role), op: "Variable", shape: p.Dims})
 			n.inputs = append(n.inputs, l.Name+"/"+string(p.Role))
 		}
-		nodes, last = append(nodes, n), n.name
+		nodes, made[i] = append(nodes, n), n.name
 	}
+	last, labels := made[len(made)-1], free("labels")
 	batch, classes := []int{-1}, []int{-1, plan.Classes}
 	nodes = append(nodes,
-		node{name: "probabilities", op: "Softmax", inputs: []string{last}, shape: classes},
-		node{name: "labels", op: "Placeholder", shape: batch},
-		node{name: "loss", op: "SparseSoftmaxCrossEntropyWithLogits", inputs: []string{last, "labels"}, shape: batch},
+		node{name: free("probabilities"), op: "Softmax", inputs: []string{last}, shape: classes},
+		node{name: labels, op: "Placeholder", shape: batch},
+		node{name: free("loss"), op: "SparseSoftmaxCrossEntropyWithLogits", inputs: []string{last, labels}, shape: batch},
 	)
 	var m protobuf.Message
 	for _, n := range nodes {
@@ -85,15 +103,32 @@ func (n node) fill(m *protobuf.Message) {
 	}
 }
 
-// opOf names what a layer computes as TensorFlow does.
+// opOf names what a layer computes, as TensorFlow does where it has an operation
+// for it. An activation has its function's name: "HardSwish".
 func opOf(l net.Layer) string {
 	switch l := l.(type) {
 	case *net.Conv:
+		if l.GroupCount() > 1 {
+			return "GroupedConv2D"
+		}
 		return "Conv2D"
 	case *net.Pool:
-		return map[net.PoolMode]string{net.MaxPool: "MaxPool", net.MeanPool: "AvgPool", net.L2Pool: "L2Pool"}[l.PoolMode()]
+		switch mode := l.PoolMode(); mode {
+		case net.MaxPool:
+			return "MaxPool"
+		case net.MeanPool:
+			return "AvgPool"
+		case net.L2Pool:
+			return "L2Pool"
+		default:
+			panic(fmt.Sprintf("BUG: tensorboard: pooling by %s", mode))
+		}
 	case *net.Activation:
-		return map[net.ActivationFunc]string{net.ReLU: "Relu", net.LeakyReLU: "LeakyRelu", net.Tanh: "Tanh", net.Sigmoid: "Sigmoid"}[l.Func]
+		var name strings.Builder
+		for word := range strings.SplitSeq(string(l.Func), "_") {
+			name.WriteString(strings.ToUpper(word[:1]) + word[1:])
+		}
+		return name.String()
 	case *net.Dropout:
 		return "Dropout"
 	case *net.BatchNorm:
@@ -102,31 +137,73 @@ func opOf(l net.Layer) string {
 		return "Reshape"
 	case *net.Dense:
 		return "MatMul"
+	case *net.Add:
+		return "AddN"
+	case *net.Concat:
+		return "ConcatV2"
+	case *net.Multiply, *net.Scale:
+		return "Mul"
 	}
-	return l.Kind()
+	panic(fmt.Sprintf("BUG: tensorboard: a layer of kind %s", l.Kind()))
 }
 
 // settingsOf tells a layer's settings.
-func settingsOf(l net.PlannedLayer) map[string]string {
-	w := l.Window
+func settingsOf(l net.Node) map[string]string {
 	s := map[string]string{}
-	switch layer := l.Layer.(type) {
-	case *net.Conv, *net.Pool:
+	window := func() {
+		w := l.Window
 		s["kernel"] = fmt.Sprintf("%d x %d", w.KernelH, w.KernelW)
 		s["stride"] = fmt.Sprintf("%d x %d", w.StrideH, w.StrideW)
 		s["padding"] = fmt.Sprintf("top %d, bottom %d, left %d, right %d", w.Top, w.Bottom, w.Left, w.Right)
 		if (w.DilationH > 1) || (w.DilationW > 1) {
 			s["dilation"] = fmt.Sprintf("%d x %d", w.DilationH, w.DilationW)
 		}
+	}
+	switch layer := l.Layer.(type) {
+	case *net.Conv:
+		window()
+		if groups := layer.GroupCount(); groups > 1 {
+			s["groups"] = fmt.Sprint(groups)
+		}
+	case *net.Pool:
+		window()
+		if layer.Global {
+			s["global"] = "true"
+		}
 	case *net.Activation:
-		if layer.Func == net.LeakyReLU {
-			s["slope"] = fmt.Sprint(layer.LeakySlope())
+		f, ok := net.FunctionNamed(layer.Func)
+		if !ok {
+			panic(fmt.Sprintf("BUG: tensorboard: layer %s has the function %s", l.Name, layer.Func))
+		}
+		s["function"] = f.Formula
+		if f.Parameter.Name != "" {
+			s[f.Parameter.Name] = fmt.Sprint(layer.Parameter())
 		}
 	case *net.Dropout:
 		s["rate"] = fmt.Sprint(layer.Rate)
 	case *net.BatchNorm:
 		momentum, epsilon := layer.Settings()
 		s["momentum"], s["epsilon"] = fmt.Sprint(momentum), fmt.Sprint(epsilon)
+	case *net.Scale:
+		s["factor"] = fmt.Sprint(layer.Factor)
+	case *net.Flatten, *net.Dense, *net.Add, *net.Concat, *net.Multiply:
+	default:
+		panic(fmt.Sprintf("BUG: tensorboard: layer %s of kind %s", l.Name, l.Layer.Kind()))
+	}
+	if frozen := frozenOf(l); frozen != "" {
+		s["frozen"] = frozen
 	}
 	return s
+}
+
+// frozenOf lists the roles of a layer's parameters that are not trained, but for
+// running statistics.
+func frozenOf(l net.Node) string {
+	var roles []string
+	for _, p := range l.Params {
+		if (p.Role == net.Weight || p.Role == net.Bias) && !p.Trained {
+			roles = append(roles, string(p.Role))
+		}
+	}
+	return strings.Join(roles, ", ")
 }

@@ -50,15 +50,11 @@ type Observer struct {
 	files                   []*eventFile
 }
 
-// New returns an observer of a run that trains program, which was compiled from
-// cfg.Network, by cfg. It looks at the program's weights at the start and after each
-// epoch, and, if it is a net.Tracer, at the gradients of the first mini-batch.
-func New(program net.Program, cfg net.Config, o Options) (*Observer, error) {
-	plan, err := cfg.Network.Plan()
-	if err != nil {
-		return nil, fmt.Errorf("tensorboard: %w", err)
-	}
-	return &Observer{options: o, cfg: cfg, program: program, plan: plan}, nil
+// New returns an observer of a run that trains program by cfg. It looks at the
+// program's weights at the start and after each epoch, and, if it is a net.Tracer,
+// at the gradients of the first mini-batch.
+func New(program net.Program, cfg net.Config, o Options) *Observer {
+	return &Observer{options: o, cfg: cfg, program: program, plan: program.Plan()}
 }
 
 // Observe writes what an event tells. When it fails, as on a full disk, what was

@@ -41,8 +41,8 @@ func smallRun(t *testing.T) net.Config {
 		t.Fatal(err)
 	}
 	return net.Config{
-		Network: small(), Recipe: net.Recipe{Epochs: 3, Batch: 20, Optimizer: net.AdamDefault(0.01), Seed: 3},
-		Train: data.Train.Slice(0, 110), Validation: data.Validation.Slice(0, 60), Test: data.Test.Slice(0, 30),
+		Recipe: net.Recipe{Epochs: 3, Batch: 20, Optimizer: net.AdamDefault(0.01), Seed: 3},
+		Train:  data.Train.Slice(0, 110), Validation: data.Validation.Slice(0, 60), Test: data.Test.Slice(0, 30),
 		Interval: 2,
 	}
 }
@@ -55,10 +55,10 @@ func (r *recorder) Observe(e net.Event) error {
 	return nil
 }
 
-// train runs cfg on a device, with an observer of dir where one is named.
+// train trains small by cfg on a device, with an observer of dir where one is named.
 func train(t *testing.T, d net.Device, cfg net.Config, dir string) (net.State, *recorder) {
 	t.Helper()
-	p, err := d.Compile(cfg.Network, cfg.Options())
+	p, err := d.Compile(small(), cfg.Options())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,10 +66,7 @@ func train(t *testing.T, d net.Device, cfg net.Config, dir string) (net.State, *
 	var log recorder
 	cfg.Observers = []net.Observer{&log}
 	if dir != "" {
-		board, err := tensorboard.New(p, cfg, tensorboard.Options{Dir: dir})
-		if err != nil {
-			t.Fatal(err)
-		}
+		board := tensorboard.New(p, cfg, tensorboard.Options{Dir: dir})
 		cfg.Observers = append(cfg.Observers, board)
 		defer func() {
 			if err := board.Close(); err != nil {
@@ -154,7 +151,7 @@ func TestEventFiles(t *testing.T) {
 	checkScalars(t, dir, told(log, 6))
 
 	events := readEvents(t, filepath.Join(dir, "train"))
-	plan, err := cfg.Network.Plan()
+	plan, err := small().Plan()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -411,7 +408,7 @@ func (d bareDevice) Compile(n *net.Network, o net.Options) (net.Program, error) 
 func TestUnwritable(t *testing.T) {
 	cfg := smallRun(t)
 	d := reference.New()
-	p, err := d.Compile(cfg.Network, cfg.Options())
+	p, err := d.Compile(small(), cfg.Options())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -419,10 +416,7 @@ func TestUnwritable(t *testing.T) {
 	if err := os.WriteFile(dir, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	board, err := tensorboard.New(p, cfg, tensorboard.Options{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
+	board := tensorboard.New(p, cfg, tensorboard.Options{Dir: dir})
 	cfg.Observers = []net.Observer{board}
 	if _, err := net.Train(t.Context(), p, cfg); err == nil || !strings.Contains(err.Error(), "tensorboard: mkdir "+dir) {
 		t.Errorf("error %v", err)
@@ -446,14 +440,11 @@ func TestRemove(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := smallRun(t)
-	p, err := reference.New().Compile(cfg.Network, cfg.Options())
+	p, err := reference.New().Compile(small(), cfg.Options())
 	if err != nil {
 		t.Fatal(err)
 	}
-	board, err := tensorboard.New(p, cfg, tensorboard.Options{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
+	board := tensorboard.New(p, cfg, tensorboard.Options{Dir: dir})
 	cfg.Observers = []net.Observer{board}
 	if _, err := net.Train(t.Context(), p, cfg); err != nil {
 		t.Fatal(err)
@@ -476,26 +467,54 @@ func TestRemove(t *testing.T) {
 	}
 }
 
-// TestGraph takes a graph apart: each input is a node that comes before, and every
-// layer and parameter is there.
+// branches is a network with several uses of a value, and layers with the names
+// that the graph has for what is no layer.
+func branches() *net.Network {
+	return &net.Network{Name: "branches", Input: net.Shape{C: 1, H: 6, W: 6}, Layers: []net.Layer{
+		&net.Conv{Name: "images", Filters: 2, Kernel: net.Square(3), Padding: net.PadSame, Frozen: net.Frozen{Roles: []net.Role{net.Bias}}},
+		&net.Conv{Name: "labels", Filters: 4, Groups: 2, Kernel: net.Square(1)},
+		&net.Scale{Name: "loss", From: net.From{"labels"}, Factor: 2},
+		&net.Add{Name: "probabilities", From: net.From{"loss", "labels", "loss"}},
+		&net.Concat{From: net.From{"input", "images", "probabilities"}},
+		&net.Flatten{}, &net.Dense{Units: 3},
+	}}
+}
+
+// TestGraph takes graphs apart: each input is a node that comes before, a layer's
+// are those of the network, and every layer and parameter is there. Every kind of
+// layer and every function has an operation.
 func TestGraph(t *testing.T) {
-	for _, n := range append(net.Models(), small()) {
+	networks := append(net.Models(), small(), branches())
+	for _, k := range net.Kinds() {
+		for i, e := range k.Examples {
+			n := e.Network()
+			n.Name += fmt.Sprintf(" %d", i+1)
+			networks = append(networks, n)
+		}
+	}
+	for _, n := range networks {
 		t.Run(n.Name, func(t *testing.T) {
-			cfg := smallRun(t)
-			cfg.Network, cfg.Recipe.Epochs = n, 1
-			cfg.Train, cfg.Validation, cfg.Test = cfg.Train.Slice(0, 4), nil, nil
-			dir := t.TempDir()
 			d, err := cpu.New(cpu.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer d.Close()
-			train(t, d, cfg, dir)
-			plan, err := n.Plan()
+			data := &net.Dataset{Name: "dark", Shape: n.Input, Classes: 2, Pixels: make([]byte, 4*n.Input.Size()), Labels: make([]int32, 4), Scale: 1}
+			cfg := net.Config{Train: data, Recipe: net.Recipe{Epochs: 1, Batch: 4, Optimizer: net.AdamDefault(1e-3)}}
+			p, err := d.Compile(n, cfg.Options())
 			if err != nil {
 				t.Fatal(err)
 			}
-			nodes := map[string]bool{}
+			defer p.Close()
+			dir := t.TempDir()
+			board := tensorboard.New(p, cfg, tensorboard.Options{Dir: dir})
+			if err := board.Observe(net.Started{Train: 4, StepsPerEpoch: 1}); err != nil {
+				t.Fatal(err)
+			}
+			if err := board.Close(); err != nil {
+				t.Fatal(err)
+			}
+			plan, nodes := p.Plan(), map[string]graphNode{}
 			for _, e := range readEvents(t, filepath.Join(dir, "train")) {
 				fields(t, e.graph, func(number int, _ uint64, b []byte) {
 					if number == 1 {
@@ -504,29 +523,66 @@ func TestGraph(t *testing.T) {
 				})
 			}
 			for _, p := range plan.Params {
-				if name := plan.Layers[p.Layer].Name + "/" + string(p.Role); !nodes[name] {
+				if name := plan.Nodes[p.Layer].Name + "/" + string(p.Role); nodes[name].op != "Variable" {
 					t.Errorf("no node %s", name)
 				}
 			}
-			if want := len(plan.Layers) + len(plan.Params) + 4; len(nodes) != want {
+			if want := len(plan.Nodes) + len(plan.Params) + 4; len(nodes) != want {
 				t.Errorf("%d nodes, want %d: %v", len(nodes), want, nodes)
+			}
+			made := func(l net.Node) string { // the node that makes a layer's output
+				for name, n := range nodes {
+					if group, _, _ := strings.Cut(name, "/"); group == l.Name && n.op != "Variable" {
+						return name
+					}
+				}
+				t.Fatalf("no node of layer %s", l.Name)
+				return ""
+			}
+			for _, l := range plan.Nodes {
+				got := nodes[made(l)].inputs
+				for i, from := range l.Inputs {
+					if from == net.NetworkInput {
+						if nodes[got[i]].op != "Placeholder" {
+							t.Errorf("%s takes %s, want the images", l.Name, got[i])
+						}
+					} else if want := made(plan.Nodes[from]); got[i] != want {
+						t.Errorf("%s takes %s, want %s", l.Name, got[i], want)
+					}
+				}
+				if len(got) != len(l.Inputs)+len(l.Params) {
+					t.Errorf("%s takes %v", l.Name, got)
+				}
+			}
+			for _, loss := range nodes {
+				if loss.op == "SparseSoftmaxCrossEntropyWithLogits" && loss.inputs[0] != made(plan.Nodes[len(plan.Nodes)-1]) {
+					t.Errorf("the loss takes %v", loss.inputs)
+				}
 			}
 		})
 	}
 }
 
-func checkNode(t *testing.T, nodes map[string]bool, b []byte) {
+// graphNode is a NodeDef.
+type graphNode struct {
+	op     string
+	inputs []string
+}
+
+func checkNode(t *testing.T, nodes map[string]graphNode, b []byte) {
 	t.Helper()
-	var name, op string
+	var name string
+	var n graphNode
 	shapes := 0
 	fields(t, b, func(number int, _ uint64, b []byte) {
 		switch number {
 		case 1:
 			name = string(b)
 		case 2:
-			op = string(b)
+			n.op = string(b)
 		case 3:
-			if !nodes[string(b)] {
+			n.inputs = append(n.inputs, string(b))
+			if _, ok := nodes[string(b)]; !ok {
 				t.Errorf("%s takes %s, which is not before it", name, b)
 			}
 		case 5:
@@ -535,17 +591,17 @@ func checkNode(t *testing.T, nodes map[string]bool, b []byte) {
 			}
 		}
 	})
-	if name == "" || op == "" || nodes[name] || shapes != 1 {
-		t.Errorf("node %q, op %q, %d shapes; there already: %v", name, op, shapes, nodes[name])
+	if _, twice := nodes[name]; name == "" || n.op == "" || twice || shapes != 1 {
+		t.Errorf("node %q, op %q, %d shapes; there already: %v", name, n.op, shapes, twice)
 	}
-	nodes[name] = true
+	nodes[name] = n
 }
 
 // Example watches a run of the library's.
 func ExampleObserver() {
 	network := net.BuiltIn("mlp")
 	images := &net.Dataset{Name: "dark", Shape: network.Input, Classes: 10, Pixels: make([]byte, 784), Labels: []int32{0}, Scale: 1}
-	cfg := net.Config{Network: network, Train: images, Recipe: net.Recipe{Epochs: 1, Batch: 1, Optimizer: net.AdamDefault(1e-3)}}
+	cfg := net.Config{Train: images, Recipe: net.Recipe{Epochs: 1, Batch: 1, Optimizer: net.AdamDefault(1e-3)}}
 
 	device, err := cpu.New(cpu.Options{})
 	if err != nil {
@@ -553,7 +609,7 @@ func ExampleObserver() {
 		return
 	}
 	defer device.Close()
-	program, err := device.Compile(cfg.Network, cfg.Options())
+	program, err := device.Compile(network, cfg.Options())
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -566,11 +622,7 @@ func ExampleObserver() {
 		return
 	}
 	defer os.RemoveAll(dir)
-	board, err := tensorboard.New(program, cfg, tensorboard.Options{Dir: dir})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	board := tensorboard.New(program, cfg, tensorboard.Options{Dir: dir})
 	defer board.Close()
 	cfg.Observers = append(cfg.Observers, board)
 	if _, err := net.Train(context.Background(), program, cfg); err != nil {

@@ -1,9 +1,11 @@
 package runreport
 
 import (
+	"fmt"
 	"image"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/gputrain/gputrain/internal/raster"
 	"github.com/gputrain/gputrain/net"
@@ -34,32 +36,57 @@ type LayerValues struct {
 }
 
 // LayersOf returns what a trace's layers computed for its first sample, a copy.
-// Layers that come to nothing new are left out: what an activation or a
-// normalisation follows is told after it, flattening changes no value, dropout none
-// in evaluation, and the last layer's values are told as probabilities.
+// Layers that come to nothing new are left out: an output that one activation or
+// normalisation alone takes is told after that, flattening changes no value,
+// dropout none in evaluation, and the last layer's values are told as
+// probabilities.
 func LayersOf(plan *net.Plan, t *net.Trace) []LayerValues {
 	var out []LayerValues
-	var names string // of the layers that the next values stand for
-	for i, l := range plan.Layers[:len(plan.Layers)-1] {
-		switch l.Layer.(type) {
-		case *net.Flatten, *net.Dropout:
-			continue
+	// The layers whose values aren't told by themselves, for those behind them.
+	carried := make([][]string, len(plan.Nodes))
+	for i, l := range plan.Nodes[:len(plan.Nodes)-1] {
+		var names []string
+		for _, from := range l.Inputs {
+			if from != net.NetworkInput {
+				names = append(names, carried[from]...)
+			}
 		}
-		if names != "" {
-			names += ", "
+		same := changesNothing(l)
+		if !same {
+			names = append(names, l.Name)
 		}
-		names += l.Name
-		switch plan.Layers[i+1].Layer.(type) {
-		case *net.Activation, *net.BatchNorm:
-			continue
+		output := t.Layers[i].Output // nil where a device keeps it to itself
+		switch alone := len(l.Uses) == 1; {
+		case alone && (same || output == nil || changesInPlace(plan.Nodes[l.Uses[0]])):
+			carried[i] = names
+		case !same && output != nil:
+			out = append(out, LayerValues{strings.Join(names, ", "), l.Out, slices.Clone(output.Float32s()[:l.Out.Size()])})
 		}
-		if t.Layers[i].Output == nil {
-			continue // a device may keep it to itself
-		}
-		out = append(out, LayerValues{names, l.Out, slices.Clone(t.Layers[i].Output.Float32s()[:l.Out.Size()])})
-		names = ""
 	}
 	return out
+}
+
+// changesNothing reports whether a layer's values are its input's, when it does not
+// train.
+func changesNothing(l net.Node) bool {
+	switch l.Layer.(type) {
+	case *net.Flatten, *net.Dropout:
+		return true
+	}
+	return false
+}
+
+// changesInPlace reports whether a layer gives a value for each of its input's,
+// in the same place, and nothing is to be seen in the input that isn't in the
+// output.
+func changesInPlace(l net.Node) bool {
+	switch l.Layer.(type) {
+	case *net.Activation, *net.BatchNorm, *net.Scale:
+		return true
+	case *net.Conv, *net.Pool, *net.Dropout, *net.Flatten, *net.Dense, *net.Add, *net.Concat, *net.Multiply:
+		return false
+	}
+	panic(fmt.Sprintf("BUG: runreport: layer %s of kind %s", l.Name, l.Layer.Kind()))
 }
 
 // flat reports whether a layer has single values in place of maps.

@@ -1,6 +1,7 @@
 package runreport
 
 import (
+	"fmt"
 	"image"
 	"slices"
 
@@ -10,13 +11,14 @@ import (
 
 // Filters is pictures of what a layer has learned to look for.
 type Filters struct {
-	Layer net.PlannedLayer
+	Layer net.Node
 	Scale raster.Scale
 	// Tiles are the filters over the image itself, one each. Matrix has those of
 	// deeper layers: a row for each input channel, a column for each filter.
 	Tiles       []image.Image
 	Matrix      image.Image
 	Shown, Rows int // filters and input channels of the picture; the layer may have more
+	Channels    int // that a filter reads: of a convolution in groups, those of one group
 }
 
 // coloured reports whether the tiles have the colours that the filters answer to, in
@@ -29,36 +31,43 @@ const (
 	mostChannels = 32
 )
 
-// FiltersOf draws the weights of each convolution, and of the first dense layer
-// where it looks at the image itself.
+// FiltersOf draws the weights of each convolution, and of dense layers that
+// look at the image itself.
 func FiltersOf(plan *net.Plan, state net.State) []Filters {
 	var out []Filters
-	in, onImage := plan.Network.Input, true
-	for _, l := range plan.Layers {
+	// seesImage reports whether a layer's input is the network's, but for dropout and
+	// another shape.
+	seesImage := func(l net.Node) bool {
+		for l.Inputs[0] != net.NetworkInput {
+			if l = plan.Nodes[l.Inputs[0]]; !changesNothing(l) {
+				return false
+			}
+		}
+		return true
+	}
+	for _, l := range plan.Nodes {
+		weights := func() []float32 { return state.Params[l.Name+"."+string(net.Weight)].Float32s() }
 		switch l.Layer.(type) {
 		case *net.Conv:
-			weights := state.Params[l.Name+"."+string(net.Weight)].Float32s()
-			out = append(out, convFilters(l, weights, onImage))
-			onImage = false
+			out = append(out, convFilters(l, weights(), seesImage(l)))
 		case *net.Dense:
-			if onImage && pictured(in) {
-				out = append(out, tiles(l, state.Params[l.Name+"."+string(net.Weight)].Float32s(), in))
+			if in := plan.Network.Input; seesImage(l) && pictured(in) {
+				out = append(out, tiles(l, weights(), in))
 			}
-			onImage = false
-		case *net.Flatten, *net.Dropout:
+		case *net.Pool, *net.Activation, *net.Dropout, *net.BatchNorm, *net.Flatten, *net.Add, *net.Concat, *net.Multiply, *net.Scale:
 		default:
-			onImage = false
+			panic(fmt.Sprintf("BUG: runreport: layer %s of kind %s", l.Name, l.Layer.Kind()))
 		}
 	}
 	return out
 }
 
-func convFilters(l net.PlannedLayer, weights []float32, onImage bool) Filters {
-	kernel := net.Shape{C: l.In.C, H: l.Window.KernelH, W: l.Window.KernelW}
+func convFilters(l net.Node, weights []float32, onImage bool) Filters {
+	kernel := net.Shape{C: l.Params[0].Dims[1], H: l.Window.KernelH, W: l.Window.KernelW}
 	if onImage && pictured(kernel) {
 		return tiles(l, weights, kernel)
 	}
-	f := Filters{Layer: l, Shown: min(l.Out.C, mostTiles), Rows: min(kernel.C, mostChannels), Scale: clipped(weights)}
+	f := Filters{Layer: l, Shown: min(l.Out.C, mostTiles), Rows: min(kernel.C, mostChannels), Channels: kernel.C, Scale: clipped(weights)}
 	var planes []image.Image
 	area := kernel.H * kernel.W
 	for c := range f.Rows {
@@ -75,8 +84,8 @@ func convFilters(l net.PlannedLayer, weights []float32, onImage bool) Filters {
 func pictured(s net.Shape) bool { return s.C == 1 || s.C == 3 }
 
 // tiles draws each filter over an image of a shape.
-func tiles(l net.PlannedLayer, weights []float32, shape net.Shape) Filters {
-	f := Filters{Layer: l, Shown: min(l.Out.C, mostTiles), Rows: shape.C, Scale: signed(weights)}
+func tiles(l net.Node, weights []float32, shape net.Shape) Filters {
+	f := Filters{Layer: l, Shown: min(l.Out.C, mostTiles), Rows: shape.C, Channels: shape.C, Scale: signed(weights)}
 	for k := range f.Shown {
 		f.Tiles = append(f.Tiles, raster.Filter(weights[k*shape.Size():(k+1)*shape.Size()], shape.C, shape.H, shape.W, f.Scale))
 	}

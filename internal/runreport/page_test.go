@@ -41,7 +41,7 @@ func pages(t *testing.T) map[string]*Report {
 	hostile.ClassNames = []string{bad, bad}
 	hostile.Checkpoint.Network.Name, hostile.Checkpoint.Recipe.Name, hostile.Checkpoint.Train.Name = bad, bad, bad
 	hostile.Facts, hostile.Image.Name = []Fact{{bad, bad}}, bad
-	hostile.Layers = append(hostile.Layers, LayerRow{Name: bad, What: bad, Output: bad})
+	hostile.Layers = append(hostile.Layers, LayerRow{Name: bad, From: []string{bad}, What: bad, Output: bad})
 	return map[string]*Report{
 		"one": exampleReport(exampleRun(t, small(colour), "one", 4, 3)), "several": exampleReport(perfect, bare, begun, one, hostile),
 		"perfect": exampleReport(perfect), "bare": exampleReport(bare), "begun": exampleReport(begun), "flat": exampleReport(one),
@@ -183,7 +183,7 @@ func TestPagesTell(t *testing.T) {
 			"Learning rate", "total", "Made by gputrain v1 on 25 November 2026", "channels it reads", "Filters over colour images", "weights up to ±"},
 		"several":  {"5 runs side by side", "Validation accuracy", "0 of 2 – – –"},
 		"perfect":  {"recognises 40 (100.00 %)", "There are none."},
-		"bare":     {"Nothing is told of mistakes.", "Layers Layer What"},
+		"bare":     {"Nothing is told of mistakes.", "Layers Layer From What", "batchnorm1 conv1 batchnorm"},
 		"begun":    {"after 0 of 2 epochs and 3 of 10 steps of the next", "training, within epochs"},
 		"imported": {"to be trained on 100 images of noise, in 2 epochs.", "No epoch is done yet."},
 		"letters":  {"Every class Precision is", "64 of 70 filters", "64 of 70 maps"},

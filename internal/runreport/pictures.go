@@ -106,7 +106,7 @@ func (r *Run) filterViews() (out []layerView, err error) {
 		}
 		v.What = of(f.Shown, f.Layer.Out.C) + " " + what
 		if f.Matrix != nil {
-			v.What += fmt.Sprintf(": a column for each, a row for each of %s channels it reads; one weight in %d is beyond the scale", of(f.Rows, f.Layer.In.C), beyondScale)
+			v.What += fmt.Sprintf(": a column for each, a row for each of %s channels it reads; one weight in %d is beyond the scale", of(f.Rows, f.Channels), beyondScale)
 		}
 		if f.coloured() {
 			v.What += fmt.Sprintf(", weights up to ±%s", short(f.Scale.Max))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"image/color"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/gputrain/gputrain/internal/approx"
@@ -166,5 +167,54 @@ func TestSampleOfValues(t *testing.T) {
 	}
 	if got := color.GrayModel.Convert(SampleOf(d, 0).At(0, 0)).(color.Gray).Y; got != 0 {
 		t.Errorf("a sample of one value everywhere is %d", got)
+	}
+}
+
+// TestKindsAreDrawn asks for what is told of each example of each kind of layer, and
+// of a network with branches.
+func TestKindsAreDrawn(t *testing.T) {
+	drawn := func(n *net.Network, hidden ...int) (names []string, filters []Filters) {
+		t.Helper()
+		p := compiled(t, reference.New(), n, 1)
+		trace, err := p.Trace(net.Batch{Data: noise(random(t), n.Input, 2, 1), Indices: []int32{0}}, net.Evaluation)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range hidden {
+			trace.Layers[i].Output = nil
+		}
+		s, err := p.State()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range LayersOf(p.Plan(), trace) {
+			names = append(names, l.Name)
+		}
+		return names, FiltersOf(p.Plan(), s)
+	}
+	for _, k := range net.Kinds() {
+		for _, e := range k.Examples {
+			names, _ := drawn(e.Network())
+			told := slices.ContainsFunc(names, func(name string) bool { return name == "layer" || strings.HasSuffix(name, ", layer") })
+			if same := k.Name == "flatten" || k.Name == "dropout"; told == same {
+				t.Errorf("of %s are told %q", k.Name, names)
+			}
+		}
+	}
+	n := &net.Network{Input: net.Shape{C: 3, H: 6, W: 6}, Layers: []net.Layer{
+		&net.Conv{Filters: 4, Kernel: net.Square(3), Padding: net.PadSame}, // its output is hidden
+		&net.BatchNorm{},
+		&net.Conv{Filters: 4, Kernel: net.Square(3), Padding: net.PadSame, From: net.From{"input"}},
+		&net.Add{From: net.From{"conv2", "batchnorm1", "conv2"}},
+		&net.Activation{Func: net.ReLU},
+		&net.Conv{Filters: 6, Groups: 2, Kernel: net.Square(3)},
+		&net.Flatten{}, &net.Dense{Units: 2},
+	}}
+	names, filters := drawn(n, 0)
+	if want := []string{"conv1, batchnorm1", "conv2", "add1, relu1", "conv3"}; !slices.Equal(names, want) {
+		t.Errorf("layers %q, want %q", names, want)
+	}
+	if len(filters) != 3 || filters[0].Tiles == nil || filters[1].Tiles == nil || filters[2].Matrix == nil || filters[2].Channels != 2 || filters[2].Rows != 2 {
+		t.Errorf("filters %+v", filters)
 	}
 }

@@ -40,11 +40,12 @@ type Fact struct{ Name, Value string }
 
 // LayerRow is a line of the table of layers.
 type LayerRow struct {
-	Name    string `json:"name"`
-	What    string `json:"what"`
-	Output  string `json:"output"`
-	Weights int    `json:"weights"`
-	MulAdds int64  `json:"multiply_adds"`
+	Name    string   `json:"name"`
+	From    []string `json:"from"` // the layers that it takes, "input" for the network's input
+	What    string   `json:"what"`
+	Output  string   `json:"output"`
+	Weights int      `json:"weights"`
+	MulAdds int64    `json:"multiply_adds"`
 }
 
 // className names a class of the run's.

@@ -38,7 +38,7 @@ func noise(r *rand.Rand, shape net.Shape, classes, n int) *net.Dataset {
 	return d
 }
 
-// small is a network of every kind of layer.
+// small is a network without branches.
 func small(in net.Shape) *net.Network {
 	return &net.Network{Name: "small", Input: in, Layers: []net.Layer{
 		&net.Conv{Filters: 4, Kernel: net.Pair{H: 3, W: 5}, Padding: net.PadSame},
@@ -141,8 +141,12 @@ func exampleRun(t *testing.T, n *net.Network, name string, epochs, done int) *Ru
 		Evaluation: e, Filters: FiltersOf(plan, state),
 		Image: &Image{Name: "test:2", Label: int(data.Labels[2]), Probabilities: trace.Probabilities.Float32s(), Sample: SampleOf(data, 2), Layers: LayersOf(plan, trace)},
 	}
-	for _, l := range plan.Layers {
-		run.Layers = append(run.Layers, LayerRow{l.Name, l.Layer.Kind(), l.Out.String(), l.Weights(), l.MulAdds()})
+	for _, l := range plan.Nodes {
+		var from []string
+		for _, i := range l.Inputs {
+			from = append(from, plan.InputName(i))
+		}
+		run.Layers = append(run.Layers, LayerRow{l.Name, from, l.Layer.Kind(), l.Out.String(), l.Weights(), l.MulAdds()})
 	}
 	return run
 }

@@ -13,7 +13,7 @@ func TestBatchNormByHand(t *testing.T) {
 	l := newLayer(t, net.Shape{C: 1, H: 1, W: 1}, &net.BatchNorm{Epsilon: 3},
 		[]float64{4}, []float64{10}, []float64{1}, []float64{6})
 	x := []float64{1, 3}
-	approx.Check(t, "training", l.Forward(x, 2, net.Training, 0), []float64{8, 12}, rounded)
+	approx.Check(t, "training", forward(l, x, 2, net.Training, 0), []float64{8, 12}, rounded)
 
 	// The unbiased variance is 2/(2-1); the momentum 1/10.
 	mean, variance := l.RunningStatistics()
@@ -22,7 +22,7 @@ func TestBatchNormByHand(t *testing.T) {
 	approx.Check(t, "running mean before the step", l.Params[net.RunningMean], []float64{1}, exact)
 	approx.Check(t, "running variance before the step", l.Params[net.RunningVar], []float64{6}, exact)
 
-	dx, grads := l.Backward([]float64{1, 0})
+	dx, grads := backward(l, []float64{1, 0})
 	approx.Check(t, "dw", grads[net.Weight], []float64{-0.5}, rounded)
 	approx.Check(t, "db", grads[net.Bias], []float64{1}, rounded)
 	approx.Check(t, "dx", dx, []float64{
@@ -30,13 +30,13 @@ func TestBatchNormByHand(t *testing.T) {
 		4. / 2 * (0 - 1./2 - 1./2*-0.5/2)}, rounded)
 
 	// Deviation sqrt(6+3) about the running mean 1.
-	approx.Check(t, "evaluation", l.Forward([]float64{1, 4}, 2, net.Evaluation, 0), []float64{10, 14}, rounded)
+	approx.Check(t, "evaluation", forward(l, []float64{1, 4}, 2, net.Evaluation, 0), []float64{10, 14}, rounded)
 }
 
 func TestBatchNormOfOneValue(t *testing.T) {
-	l := newLayer(t, net.Shape{C: 1, H: 1, W: 1}, &net.BatchNorm{Momentum: 0.5},
+	l := newLayer(t, net.Shape{C: 1, H: 1, W: 1}, &net.BatchNorm{Momentum: new(0.5)},
 		[]float64{4}, []float64{10}, []float64{0}, []float64{1})
-	approx.Check(t, "y", l.Forward([]float64{7}, 1, net.Training, 0), []float64{10}, exact)
+	approx.Check(t, "y", forward(l, []float64{7}, 1, net.Training, 0), []float64{10}, exact)
 	mean, variance := l.RunningStatistics()
 	approx.Check(t, "running mean", mean, []float64{3.5}, exact)
 	approx.Check(t, "running variance", variance, []float64{0.5}, exact)
@@ -45,12 +45,12 @@ func TestBatchNormOfOneValue(t *testing.T) {
 // Statistics go over samples, rows and columns, each channel for itself. With
 // weight 1, bias 0 and next to no epsilon the output is (x-mean)/deviation.
 func TestBatchNormStatistics(t *testing.T) {
-	l := newLayer(t, net.Shape{C: 2, H: 1, W: 2}, &net.BatchNorm{Momentum: 1, Epsilon: 1e-30},
+	l := newLayer(t, net.Shape{C: 2, H: 1, W: 2}, &net.BatchNorm{Momentum: new(1.0), Epsilon: 1e-30},
 		[]float64{1, 1}, []float64{0, 0}, []float64{9, 9}, []float64{9, 9})
 	x := []float64{
 		1, 1, 10, 30,
 		5, 5, 10, 30}
-	approx.Check(t, "y", l.Forward(x, 2, net.Training, 0), []float64{
+	approx.Check(t, "y", forward(l, x, 2, net.Training, 0), []float64{
 		-1, -1, -1, 1,
 		1, 1, -1, 1}, rounded)
 	mean, variance := l.RunningStatistics()

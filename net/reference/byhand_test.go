@@ -128,12 +128,12 @@ func layer(rows, columns int, l net.Layer, params map[net.Role][]float64) *refer
 	if err != nil {
 		log.Fatal(err)
 	}
-	return &reference.Layer{PlannedLayer: plan.Layers[0], Params: params}
+	return &reference.Layer{Node: plan.Nodes[0], Params: params}
 }
 
 // show prints what a layer makes of one sample, row by row.
 func show(title string, l *reference.Layer, x []float64) []float64 {
-	y := l.Forward(x, 1, net.Evaluation, 0)
+	y := l.Forward([][]float64{x}, 1, net.Evaluation, reference.Place{})
 	fmt.Printf("%s: %v\n", title, l.Out)
 	width := l.Out.W
 	if l.Out.H == 1 {

@@ -53,7 +53,7 @@ func TestConvByHand(t *testing.T) {
 			for i := range want {
 				want[i] = c.want[i] + bias
 			}
-			approx.Check(t, c.name, l.Forward(digits, 1, net.Training, 0), want, exact)
+			approx.Check(t, c.name, forward(l, digits, 1, net.Training, 0), want, exact)
 		}
 	}
 }
@@ -65,7 +65,7 @@ func TestConvOfChannels(t *testing.T) {
 	x := []float64{
 		1, 2, 3, 4,
 		5, 6, 7, 8}
-	approx.Check(t, "y", l.Forward(x, 2, net.Evaluation, 0), []float64{
+	approx.Check(t, "y", forward(l, x, 2, net.Evaluation, 0), []float64{
 		31, 42, 99, 100,
 		75, 86, 103, 104}, exact)
 }
@@ -73,8 +73,8 @@ func TestConvOfChannels(t *testing.T) {
 func TestConvBackwardByHand(t *testing.T) {
 	l := newLayer(t, net.Shape{C: 1, H: 3, W: 3}, &net.Conv{Filters: 1, Kernel: net.Square(2)},
 		[]float64{1, 2, 3, 4}, []float64{0})
-	l.Forward([]float64{1, 2, 3, 4, 5, 6, 7, 8, 9}, 1, net.Training, 0)
-	dx, grads := l.Backward([]float64{
+	forward(l, []float64{1, 2, 3, 4, 5, 6, 7, 8, 9}, 1, net.Training, 0)
+	dx, grads := backward(l, []float64{
 		1, 0,
 		0, 2})
 	approx.Check(t, "dx", dx, []float64{

@@ -17,11 +17,11 @@ func TestDenseByHand(t *testing.T) {
 		10, 1, 2}
 	in := net.Shape{C: 3, H: 1, W: 1}
 	l := newLayer(t, in, &net.Dense{Units: 2, NoBias: true}, weight)
-	approx.Check(t, "y without bias", l.Forward(x, 2, net.Evaluation, 0), []float64{-2, 18, -2, 57}, exact)
+	approx.Check(t, "y without bias", forward(l, x, 2, net.Evaluation, 0), []float64{-2, 18, -2, 57}, exact)
 
 	l = newLayer(t, in, &net.Dense{Units: 2}, weight, []float64{100, 0.5})
-	approx.Check(t, "y", l.Forward(x, 2, net.Training, 0), []float64{98, 18.5, 98, 57.5}, exact)
-	dx, grads := l.Backward([]float64{
+	approx.Check(t, "y", forward(l, x, 2, net.Training, 0), []float64{98, 18.5, 98, 57.5}, exact)
+	dx, grads := backward(l, []float64{
 		1, 0,
 		2, -1})
 	approx.Check(t, "dx", dx, []float64{

@@ -24,15 +24,15 @@ func TestDropout(t *testing.T) {
 		}
 		want[i] = x[i] * scale[i]
 	}
-	approx.Check(t, "training", l.Forward(x, n, net.Training, step), want, rounded)
+	approx.Check(t, "training", forward(l, x, n, net.Training, step), want, rounded)
 
 	dy := spread(r, len(x))
 	for i := range want {
 		want[i] = dy[i] * scale[i]
 	}
-	dx, _ := l.Backward(dy)
+	dx, _ := backward(l, dy)
 	approx.Check(t, "dx", dx, want, rounded)
-	approx.Check(t, "evaluation", l.Forward(x, n, net.Evaluation, step), x, exact)
+	approx.Check(t, "evaluation", forward(l, x, n, net.Evaluation, step), x, exact)
 
 	// Six standard deviations of the share of 20,000 values.
 	deviation := math.Sqrt(rate * (1 - rate) / float64(len(x)))
@@ -47,7 +47,7 @@ func TestDropoutDrawsAnewEachStepLayerAndSeed(t *testing.T) {
 	output := func(seed uint64, layer int, step int64) []float64 {
 		l := newLayer(t, net.Shape{C: 100, H: 1, W: 1}, &net.Dropout{Rate: 0.5})
 		l.Seed, l.Index = seed, layer
-		return l.Forward(ones, 1, net.Training, step)
+		return forward(l, ones, 1, net.Training, step)
 	}
 	first := output(1, 1, 1)
 	approx.Check(t, "the same again", output(1, 1, 1), first, exact)

@@ -3,10 +3,12 @@ package reference_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/devicetest"
 	"github.com/gputrain/gputrain/net/reference"
 )
 
@@ -32,28 +34,41 @@ func difference(x []float64, f func() float64) []float64 {
 }
 
 // checkGradients compares l.Backward on n random samples, and for a random
-// gradient of its output, with differences of l.Forward.
-func checkGradients(t *testing.T, r *rand.Rand, l *reference.Layer, n int) {
+// gradient of its output, with differences of l.Forward. Inputs lie within reach
+// of 0.
+func checkGradients(t *testing.T, r *rand.Rand, l *reference.Layer, n int, reach float64) {
 	t.Helper()
-	for _, p := range l.PlannedLayer.Params {
+	for _, p := range l.Node.Params {
 		l.Params[p.Role] = spread(r, p.Size())
 	}
-	const step = 3
-	x := spread(r, n*l.In.Size())
+	var x [][]float64
+	for _, s := range l.Ins {
+		values := spread(r, n*s.Size())
+		for i := range values {
+			values[i] *= reach / 2
+		}
+		x = append(x, values)
+	}
 	dy := spread(r, n*l.Out.Size())
 	f := func() float64 {
 		var sum float64
-		for i, y := range l.Forward(x, n, net.Training, step) {
+		for i, y := range l.Forward(x, n, net.Training, reference.Place{Step: 3, First: 5}) {
 			sum += dy[i] * y
 		}
 		return sum
 	}
 	f()
 	dx, grads := l.Backward(dy)
-	what := fmt.Sprintf("%d samples of %v under %+v", n, l.In, l.Layer)
-	ok := approx.Check(t, "dx of "+what, dx, difference(x, f), differenceTolerance)
+	what := fmt.Sprintf("%d samples of %v under %+v", n, l.Ins, l.Layer)
+	ok := len(dx) == len(x)
+	if !ok {
+		t.Errorf("%d gradients of %d inputs of %s", len(dx), len(x), what)
+	}
+	for k := range dx {
+		ok = approx.Check(t, fmt.Sprintf("dx[%d] of %s", k, what), dx[k], difference(x[k], f), differenceTolerance) && ok
+	}
 	trained := 0
-	for _, p := range l.PlannedLayer.Params {
+	for _, p := range l.Node.Params {
 		if !p.Trained {
 			continue
 		}
@@ -103,26 +118,45 @@ func TestGradientsOfWindows(t *testing.T) {
 				continue
 			}
 			fit++
-			t.Run(kind, func(t *testing.T) { checkGradients(t, r, l, between(r, 1, 2)) })
+			t.Run(kind, func(t *testing.T) { checkGradients(t, r, l, between(r, 1, 2), 2) })
 		}
 	}
 }
 
-func TestGradientsOfOtherLayers(t *testing.T) {
+// TestGradientsOfKinds walks the table of kinds, and with it the table of functions.
+func TestGradientsOfKinds(t *testing.T) {
+	r := newRand(t)
+	for _, k := range net.Kinds() {
+		for i, ex := range k.Examples {
+			for n := 1; n <= 3; n++ {
+				plan, err := devicetest.ExampleNetwork(ex).Plan()
+				if err != nil {
+					t.Fatal(err)
+				}
+				at := slices.IndexFunc(plan.Nodes, func(n net.Node) bool { return n.Name == devicetest.ExampleName })
+				l := &reference.Layer{Node: plan.Nodes[at], Params: map[net.Role][]float64{}, Seed: r.Uint64()}
+				reach := 2.0
+				if k.Name == "activation" {
+					reach = 8 // beyond all kinks
+				}
+				t.Run(fmt.Sprintf("%s/%d/%d", k.Name, i, n), func(t *testing.T) { checkGradients(t, r, l, n, reach) })
+			}
+		}
+	}
+}
+
+// TestGradientsOfSettings is for fields that the examples of kinds leave alone.
+func TestGradientsOfSettings(t *testing.T) {
 	r := newRand(t)
 	for _, d := range []net.Layer{
-		&net.Activation{Func: net.ReLU},
-		&net.Activation{Func: net.LeakyReLU},
-		&net.Activation{Func: net.LeakyReLU, Slope: 0.3},
-		&net.Activation{Func: net.Tanh},
-		&net.Activation{Func: net.Sigmoid},
-		&net.Dropout{Rate: 0.4},
+		&net.Activation{Func: net.LeakyReLU, Slope: new(0.3)},
+		&net.Activation{Func: net.LeakyReLU, Slope: new(0.0)},
+		&net.Activation{Func: net.ELU, Alpha: new(2.5)},
 		&net.Dropout{},
-		&net.BatchNorm{},
 		&net.BatchNorm{Epsilon: 0.5},
-		&net.Flatten{},
-		&net.Dense{Units: 5},
 		&net.Dense{Units: 3, NoBias: true},
+		&net.Dense{Units: 3, Frozen: net.Frozen{Roles: []net.Role{net.Weight}}},
+		&net.Dense{Units: 3, Frozen: net.Frozen{All: true}},
 	} {
 		for n := 1; n <= 4; n++ {
 			in := net.Shape{C: between(r, 1, 4), H: between(r, 1, 4), W: between(r, 1, 4)}
@@ -134,7 +168,7 @@ func TestGradientsOfOtherLayers(t *testing.T) {
 				t.Fatal(err)
 			}
 			l.Seed = r.Uint64()
-			t.Run(fmt.Sprintf("%+v/%d", d, n), func(t *testing.T) { checkGradients(t, r, l, n) })
+			t.Run(fmt.Sprintf("%+v/%d", d, n), func(t *testing.T) { checkGradients(t, r, l, n, 2) })
 		}
 	}
 }

@@ -31,7 +31,7 @@ func TestPoolSameByHand(t *testing.T) {
 			math.Sqrt(441 + 484), math.Sqrt(529 + 576), 25},
 	} {
 		l := newLayer(t, net.Shape{C: 1, H: 5, W: 5}, &net.Pool{Mode: mode, Kernel: net.Square(2), Stride: net.Square(2), Padding: net.PadSame})
-		approx.Check(t, string(mode), l.Forward(x, 1, net.Evaluation, 0), want, rounded)
+		approx.Check(t, string(mode), forward(l, x, 1, net.Evaluation, 0), want, rounded)
 	}
 }
 
@@ -45,7 +45,7 @@ func TestPoolExplicitByHand(t *testing.T) {
 	} {
 		l := newLayer(t, net.Shape{C: 1, H: 1, W: 4}, &net.Pool{
 			Mode: mode, Kernel: net.Pair{H: 2, W: 3}, Stride: net.Pair{H: 1, W: 2}, Padding: net.Pad(1, 0, 2, 1)})
-		approx.Check(t, string(mode), l.Forward(x, 1, net.Evaluation, 0), want, rounded)
+		approx.Check(t, string(mode), forward(l, x, 1, net.Evaluation, 0), want, rounded)
 	}
 }
 
@@ -68,8 +68,8 @@ func TestPoolBackwardByHand(t *testing.T) {
 			[]float64{0, 0, 0}, []float64{10}, []float64{0}, []float64{0, 0, 0}},
 	} {
 		l := newLayer(t, net.Shape{C: 1, H: 1, W: 3}, &c.pool)
-		approx.Check(t, c.name+": y", l.Forward(c.x, 1, net.Training, 0), c.y, rounded)
-		dx, _ := l.Backward(c.dy)
+		approx.Check(t, c.name+": y", forward(l, c.x, 1, net.Training, 0), c.y, rounded)
+		dx, _ := backward(l, c.dy)
 		approx.Check(t, c.name+": dx", dx, c.want, rounded)
 	}
 }
@@ -77,8 +77,8 @@ func TestPoolBackwardByHand(t *testing.T) {
 func TestPoolKeepsChannelsAndSamplesApart(t *testing.T) {
 	l := newLayer(t, net.Shape{C: 2, H: 1, W: 2}, &net.Pool{Kernel: net.Pair{H: 1, W: 2}})
 	x := []float64{1, 2, 4, 3, 8, 7, 5, 6}
-	approx.Check(t, "y", l.Forward(x, 2, net.Training, 0), []float64{2, 4, 8, 6}, exact)
-	dx, _ := l.Backward([]float64{1, 2, 3, 4})
+	approx.Check(t, "y", forward(l, x, 2, net.Training, 0), []float64{2, 4, 8, 6}, exact)
+	dx, _ := backward(l, []float64{1, 2, 3, 4})
 	approx.Check(t, "dx", dx, []float64{0, 1, 2, 0, 3, 0, 0, 4}, exact)
 }
 
@@ -90,10 +90,10 @@ func TestMaxPoolOfNaN(t *testing.T) {
 		want := make([]float64, 3)
 		want[at] = 5
 		l := newLayer(t, net.Shape{C: 1, H: 1, W: 3}, &net.Pool{Kernel: net.Pair{H: 1, W: 3}})
-		if y := l.Forward(x, 1, net.Training, 0); !math.IsNaN(y[0]) {
+		if y := forward(l, x, 1, net.Training, 0); !math.IsNaN(y[0]) {
 			t.Errorf("the maximum of %v is %v, want NaN", x, y[0])
 		}
-		dx, _ := l.Backward([]float64{5})
+		dx, _ := backward(l, []float64{5})
 		approx.Check(t, "dx", dx, want, exact)
 	}
 }

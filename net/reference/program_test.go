@@ -32,7 +32,7 @@ func state(t *testing.T, p net.Program) net.State {
 
 func metrics(t *testing.T, p net.Program) net.Metrics {
 	t.Helper()
-	m, err := p.Metrics()
+	m, err := p.TakeMetrics()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestInitialState(t *testing.T) {
 	}
 	for name, o := range allOptimizers() {
 		got := state(t, compile(t, network, net.Options{Batch: 1, Optimizer: o, Seed: 5}))
-		want := net.InitialState(plan, 5)
+		want := net.InitialState(plan, 5, nil)
 		for _, q := range plan.Trained() {
 			for _, m := range o.Moments() {
 				want.Optimizer[q.Name+"."+m] = tensor.New(tensor.WithShape(q.Dims...), tensor.Of(tensor.Float32))
@@ -122,23 +122,28 @@ func TestStepFollowsTrace(t *testing.T) {
 			}
 			// Weights, moments and gradients of size 1 are rounded to float32.
 			tolerance := approx.Tolerance{Abs: 1e-6, Rel: 1e-6}
-			layers := chain(t, network, seed, before)
+			layers := layersAt(t, network, seed, before)
 			var grads [][]float64
 			for k, l := range layers {
-				for _, q := range l.PlannedLayer.Params {
+				for _, q := range l.Node.Params {
 					if q.Trained {
 						grads = append(grads, widen(trace.Layers[k].ParamGrads[q.Role]))
 					}
 				}
 			}
 			reference.Clip(o.ClipNorm, grads)
-			x := make([]float32, b.Len()*network.Input.Size())
-			data.Gather(x, b.Indices)
-			input := tensor.New(tensor.WithShape(len(x)), tensor.WithBacking(x))
-			for k, l := range layers {
-				l.Forward(widen(input), b.Len(), net.Training, i)
+			for _, l := range layers {
+				var x [][]float64
+				for _, from := range l.Inputs {
+					if from == net.NetworkInput {
+						x = append(x, gather(b))
+					} else {
+						x = append(x, widen(trace.Layers[from].Output))
+					}
+				}
+				l.Forward(x, b.Len(), net.Training, reference.Place{Step: i})
 				mean, variance := l.RunningStatistics()
-				for _, q := range l.PlannedLayer.Params {
+				for _, q := range l.Node.Params {
 					want := l.Params[q.Role]
 					switch q.Role {
 					case net.RunningMean:
@@ -158,7 +163,6 @@ func TestStepFollowsTrace(t *testing.T) {
 					}
 					approx.Check(t, name+": "+q.Name, after.Params[q.Name].Float32s(), want, tolerance)
 				}
-				input = trace.Layers[k].Output
 			}
 		}
 	}
@@ -265,10 +269,13 @@ func TestEvaluateAndInfer(t *testing.T) {
 		loss, hits = loss+trace.Loss, hits+trace.Hits
 		probabilities = append(probabilities, trace.Probabilities.Float32s()...)
 	}
-	if err := p.Evaluate(all(data)); err != nil {
+	m, err := p.Evaluate(all(data))
+	if err != nil {
 		t.Fatal(err)
 	}
-	m := metrics(t, p)
+	if sums := metrics(t, p); sums != (net.Metrics{}) {
+		t.Errorf("Evaluate left training sums %+v", sums)
+	}
 	approx.Check(t, "loss", []float64{m.Loss}, []float64{loss}, rounded)
 	if m.Samples != 7 || m.Hits != hits {
 		t.Errorf("%+v, want %d hits of 7", m, hits)
@@ -290,14 +297,8 @@ func TestEvaluateAndInfer(t *testing.T) {
 	}
 
 	// By hand: every layer in evaluation mode.
-	x := make([]float64, len(data.Values))
-	for i, v := range data.Values {
-		x[i] = float64(v)
-	}
-	for _, l := range chain(t, network, 4, before) {
-		x = l.Forward(x, 7, net.Evaluation, 3)
-	}
-	want := reference.SoftmaxCrossEntropy(x, data.Labels, 3)
+	outputs := runLayers(layersAt(t, network, 4, before), gather(all(data)), 7, net.Evaluation, 3)
+	want := reference.SoftmaxCrossEntropy(outputs[len(outputs)-1], data.Labels, 3)
 	approx.Check(t, "probabilities of all at once", got.Float32s(), want.Probabilities, float32Rounding)
 	approx.Check(t, "loss of all at once", []float64{m.Loss}, []float64{want.Sum}, rounded)
 }
@@ -329,19 +330,25 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	batch := func(i ...int32) net.Batch { return net.Batch{Data: data, Indices: i} }
-	evaluate := func(b net.Batch) {
+	evaluate := func(name string, b net.Batch, samples, hits int64, loss float64) {
 		t.Helper()
-		if err := p.Evaluate(b); err != nil {
+		m, err := p.Evaluate(b)
+		if err != nil {
 			t.Fatal(err)
+		}
+		if m.Samples != samples || m.Hits != hits || m.FirstBad != 0 || math.IsNaN(m.Loss) != math.IsNaN(loss) {
+			t.Errorf("%s: %+v, want %d samples, %d hits", name, m, samples, hits)
+		}
+		if !math.IsNaN(loss) {
+			approx.Check(t, name+": loss", []float64{m.Loss}, []float64{loss}, rounded)
 		}
 	}
 
 	check("nothing yet", 0, 0, 0, 0)
 	step(t, p, batch(0, 1))
-	evaluate(batch(2, 2, 1))
-	check("a step and an evaluation", 5, 3, 4e4+2*math.Ln2, 0)
-	evaluate(batch(3))
-	check("a NaN in evaluation is no bad step", 1, 0, math.NaN(), 0)
+	evaluate("an evaluation", batch(2, 2, 1), 3, 2, 2e4+2*math.Ln2)
+	evaluate("a NaN in evaluation", batch(3), 1, 0, math.NaN())
+	check("a step, without the evaluations after it", 2, 1, 2e4, 0)
 	step(t, p, batch(0))
 	step(t, p, batch(0, 4)) // the third step
 	check("infinite", 3, 2, math.Inf(1), 3)
@@ -388,16 +395,6 @@ func TestErrors(t *testing.T) {
 	}
 	network := everyLayer()
 	good := net.Options{Batch: 2, Optimizer: net.SGDDefault(0.1)}
-	for _, precision := range []string{"", "fp64"} {
-		opts := good
-		opts.Precision = precision
-		compile(t, network, opts)
-	}
-	opts := good
-	opts.Precision = "fp16"
-	if _, err := device.Compile(network, opts); !errors.Is(err, net.ErrPrecision) {
-		t.Errorf("precision fp16: %v, want %v", err, net.ErrPrecision)
-	}
 	if _, err := device.Compile(network, net.Options{Optimizer: good.Optimizer}); err == nil {
 		t.Error("a batch size of 0 compiles")
 	}
@@ -412,8 +409,9 @@ func TestErrors(t *testing.T) {
 	before := state(t, p)
 	calls := func(p net.Tracer, b net.Batch) map[string]error {
 		_, infer := p.Infer(b)
+		_, evaluate := p.Evaluate(b)
 		_, trace := p.Trace(b, net.Training)
-		return map[string]error{"Step": p.Step(b), "Evaluate": p.Evaluate(b), "Infer": infer, "Trace": trace}
+		return map[string]error{"Step": p.Step(b), "Gradients": p.Gradients(b, net.Whole(b.Len())), "Evaluate": evaluate, "Infer": infer, "Trace": trace}
 	}
 	for name, b := range map[string]net.Batch{
 		"no data set":     {Indices: []int32{0}},
@@ -429,23 +427,23 @@ func TestErrors(t *testing.T) {
 		}
 	}
 	for call, err := range calls(p, all(data)) {
-		large := call == "Step" || call == "Trace"
+		large := call == "Step" || call == "Gradients" || call == "Trace"
 		if errors.Is(err, net.ErrBatchSize) != large || (err != nil) != large {
 			t.Errorf("%s of 3 samples, compiled for 2: %v", call, err)
 		}
 	}
 	checkState(t, "after refusals", state(t, p), before)
-	if m := metrics(t, p); m.Samples != 3 {
-		t.Errorf("metrics of %d samples, want those of Evaluate alone", m.Samples)
+	if m := metrics(t, p); m != (net.Metrics{}) {
+		t.Errorf("metrics %+v after refusals", m)
 	}
 
 	if err := p.Close(); err != nil {
 		t.Error(err)
 	}
 	closed := calls(p, net.Batch{Data: data, Indices: []int32{0}})
-	_, closed["Metrics"] = p.Metrics()
+	_, closed["TakeMetrics"] = p.TakeMetrics()
 	_, closed["State"] = p.State()
-	closed["SetState"] = p.SetState(before)
+	closed["SetState"], closed["Update"] = p.SetState(before), p.Update()
 	for call, err := range closed {
 		if !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%s of a closed program: %v, want %v", call, err, net.ErrClosed)

@@ -46,7 +46,18 @@ func planLayer(in net.Shape, d net.Layer) (*reference.Layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &reference.Layer{PlannedLayer: plan.Layers[0], Params: map[net.Role][]float64{}}, nil
+	return &reference.Layer{Node: plan.Nodes[0], Params: map[net.Role][]float64{}}, nil
+}
+
+// forward is Forward of a layer with one input, at a step.
+func forward(l *reference.Layer, x []float64, n int, mode net.Mode, step int64) []float64 {
+	return l.Forward([][]float64{x}, n, mode, reference.Place{Step: step})
+}
+
+// backward is Backward of a layer with one input.
+func backward(l *reference.Layer, dy []float64) (dx []float64, grads map[net.Role][]float64) {
+	list, grads := l.Backward(dy)
+	return list[0], grads
 }
 
 // newLayer is planLayer for layers that fit, with parameters in the order of the
@@ -57,7 +68,7 @@ func newLayer(t *testing.T, in net.Shape, d net.Layer, params ...[]float64) *ref
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, p := range l.PlannedLayer.Params {
+	for i, p := range l.Node.Params {
 		if len(params[i]) != p.Size() {
 			t.Fatalf("%s: %d values for %v", p.Role, len(params[i]), p.Dims)
 		}

@@ -285,7 +285,9 @@ function show(answer) {
     const s = layer.shape;
     const shape = s.height * s.width === 1 ? `${s.channels} values` : `${s.channels} x ${s.height} x ${s.width}`;
     item.children[0].textContent = layer.name;
-    item.children[1].textContent = shape + (layer.shown.channels < s.channels ? `, the first ${layer.shown.channels}` : "");
+    const chained = i === 0 || (layer.from.length === 1 && layer.from[0] === (i === 1 ? "input" : all[i - 1].name));
+    item.children[1].textContent = shape + (layer.shown.channels < s.channels ? `, the first ${layer.shown.channels}` : "") +
+      (chained ? "" : `, from ${layer.from.join(" and ")}`);
     item.children[2].setAttribute("aria-label", `Picture of ${layer.name}, from ${layer.low.toPrecision(3)} to ${layer.high.toPrecision(3)}`);
     drawLayer(item.children[2], layer);
   });
