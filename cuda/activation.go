@@ -16,16 +16,22 @@ type activate struct {
 	parameter float64
 }
 
-func newActivate(l link, a *net.Activation) *activate {
+func newActivate(l link, a *net.Activation) (operation, error) {
 	f, ok := kernels.FindActivation(string(a.Func))
 	if !ok {
-		panic(fmt.Sprintf("BUG: activation function %s", a.Func))
+		return nil, fmt.Errorf("layer %s: there is no kernel for the activation function %s", l.node.Name, a.Func)
 	}
-	return &activate{link: l, function: f, parameter: a.LeakySlope()}
+	return &activate{link: l, function: f, parameter: a.Parameter()}, nil
 }
 
-func (a *activate) claim(int, int) claim {
-	return claim{input: !a.function.ReadsOutput, output: a.function.ReadsOutput}
+func (a *activate) claim(int, int) claim { return claim{reads: []*slot{a.read()}} }
+
+// read is what the backward pass reads.
+func (a *activate) read() *slot {
+	if a.function.ReadsOutput {
+		return a.out.value
+	}
+	return a.in.value
 }
 
 func (a *activate) forward(p *pass) error {
@@ -33,16 +39,9 @@ func (a *activate) forward(p *pass) error {
 		Function: a.function.Number, P: float32(a.parameter)})
 }
 
-func (a *activate) backward(p *pass, wanted bool) error {
-	if !wanted {
-		return nil
-	}
-	read := a.in
-	if a.function.ReadsOutput {
-		read = a.out
-	}
-	return a.launch(kernels.ActivationBackward{Dx: floats(a.in.grad.Buffer), Dy: floats(a.out.grad.Buffer), Read: floats(read.value.Buffer),
-		Count: a.out.count(p.n), Function: a.function.Number, P: float32(a.parameter)})
+func (a *activate) backward(p *pass) error {
+	return a.launch(kernels.ActivationBackward{Dx: floats(a.in.grad.Buffer), Dy: floats(a.out.grad.Buffer), Read: floats(a.read().Buffer),
+		Count: a.out.count(p.n), Function: a.function.Number, P: float32(a.parameter), Add: a.in.add()})
 }
 
 func (a *activate) close() error { return nil }
@@ -56,12 +55,12 @@ type dropout struct {
 
 func (d *dropout) claim(int, int) claim { return claim{} }
 
-// mask returns the launch that turns x into y.
-func (d *dropout) mask(p *pass, y, x Buffer) kernels.Dropout {
+// mask returns the launch that turns x into y, or adds it to y.
+func (d *dropout) mask(p *pass, y, x Buffer, add int32) kernels.Dropout {
 	key := net.SeedKey(d.program.options.Seed)
 	k := kernels.Dropout{
-		Y: floats(y), X: floats(x), State: d.program.state(), Count: d.in.count(p.n), Size: d.in.count(1), KeyLow: key[0], KeyHigh: key[1],
-		Last: net.DropoutCounter(d.layer.Index, 0, 0)[3], Scale: 1,
+		Y: floats(y), X: floats(x), State: d.program.state(), Queued: d.program.queue.numbers(), Count: d.in.count(p.n), Size: d.in.count(1),
+		KeyLow: key[0], KeyHigh: key[1], Last: net.DropoutCounter(d.node.Index, 0, 0)[3], Scale: 1, Add: add,
 	}
 	if p.training { // else everything is at least 0, and stays
 		k.Threshold = net.DropoutThreshold(d.rate)
@@ -71,14 +70,11 @@ func (d *dropout) mask(p *pass, y, x Buffer) kernels.Dropout {
 }
 
 func (d *dropout) forward(p *pass) error {
-	return d.launch(d.mask(p, d.out.value.Buffer, d.in.value.Buffer))
+	return d.launch(d.mask(p, d.out.value.Buffer, d.in.value.Buffer, 0))
 }
 
-func (d *dropout) backward(p *pass, wanted bool) error {
-	if !wanted {
-		return nil
-	}
-	return d.launch(d.mask(p, d.in.grad.Buffer, d.out.grad.Buffer))
+func (d *dropout) backward(p *pass) error {
+	return d.launch(d.mask(p, d.in.grad.Buffer, d.out.grad.Buffer, d.in.add()))
 }
 
 func (d *dropout) close() error { return nil }
@@ -89,11 +85,27 @@ type batchNorm struct {
 	link
 	momentum, epsilon float64
 	mean, inverse     slot // of the batch, or of the running statistics; inverse is 1/sqrt(variance + epsilon)
+	sums              slot // the gradients of weight and bias, where one of them is frozen
 }
 
 func (b *batchNorm) claim(first, last int) claim {
-	b.mean, b.inverse = newSlot(int64(b.in.shape.C), first, last), newSlot(int64(b.in.shape.C), first, last)
-	return claim{input: true, own: []*slot{&b.mean, &b.inverse}}
+	channels := int64(b.in.shape.C)
+	b.mean, b.inverse = newSlot(channels, first, last), newSlot(channels, first, last)
+	need := claim{reads: []*slot{b.in.value}, own: []*slot{&b.mean, &b.inverse}}
+	if b.out.learns && (b.trained(net.Weight) == nil || b.trained(net.Bias) == nil) {
+		b.sums = newSlot(2*channels, last, last)
+		need.own = append(need.own, &b.sums)
+	}
+	return need
+}
+
+// sumsOf is where the gradient of the weight, or else the bias, is summed: that of the input is made of both.
+func (b *batchNorm) sumsOf(r net.Role) Buffer {
+	if q := b.trained(r); q != nil {
+		return q.grad
+	}
+	bytes := 4 * int64(b.in.shape.C)
+	return b.sums.part(int64(boolInt(r == net.Bias))*bytes, bytes)
 }
 
 func (b *batchNorm) forward(p *pass) error {
@@ -104,7 +116,7 @@ func (b *batchNorm) forward(p *pass) error {
 	if p.training {
 		k := kernels.BatchnormStatistics{Mean: mean, Inverse: inverse, X: x, Batch: uint32(p.n), Channels: channels, Extent: e,
 			Momentum: b.momentum, Epsilon: b.epsilon}
-		if !p.frozen {
+		if !p.tracing {
 			k.RunningMean, k.RunningVar = optional(running), optional(variance)
 		}
 		err = b.launch(k)
@@ -120,18 +132,18 @@ func (b *batchNorm) forward(p *pass) error {
 		Count: uint32(b.in.count(p.n)), Channels: channels, Extent: e})
 }
 
-func (b *batchNorm) backward(p *pass, wanted bool) error {
+func (b *batchNorm) backward(p *pass) error {
 	channels, e := uint32(b.in.shape.C), extent(b.in.shape)
 	x, dy, mean, inverse := floats(b.in.value.Buffer), floats(b.out.grad.Buffer), floats(b.mean.Buffer), floats(b.inverse.Buffer)
-	weight, bias := b.parameters[net.Weight], b.parameters[net.Bias]
-	err := b.launch(kernels.BatchnormGradients{Dweight: floats(weight.grad), Dbias: floats(bias.grad), Dy: dy, X: x, Mean: mean,
-		Inverse: inverse, Batch: uint32(p.n), Channels: channels, Extent: e})
-	if err != nil || !wanted {
+	dweight, dbias := floats(b.sumsOf(net.Weight)), floats(b.sumsOf(net.Bias))
+	err := b.launch(kernels.BatchnormGradients{Dweight: dweight, Dbias: dbias, Dy: dy, X: x, Mean: mean, Inverse: inverse, Batch: uint32(p.n),
+		Channels: channels, Extent: e})
+	if err != nil || !b.in.wanted {
 		return err
 	}
 	return b.launch(kernels.BatchnormBackward{Dx: floats(b.in.grad.Buffer), Dy: dy, X: x, Mean: mean, Inverse: inverse,
-		Weight: floats(weight.value), Dweight: floats(weight.grad), Dbias: floats(bias.grad),
-		Count: uint32(b.in.count(p.n)), Channels: channels, Extent: e})
+		Weight: floats(b.parameters[net.Weight].value), Dweight: dweight, Dbias: dbias,
+		Count: uint32(b.in.count(p.n)), Channels: channels, Extent: e, Add: b.in.add()})
 }
 
 func (b *batchNorm) close() error { return nil }

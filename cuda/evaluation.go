@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"errors"
 	"slices"
 	"unsafe"
 
@@ -23,14 +24,26 @@ func (p *program) pieces(b net.Batch, f func(piece net.Batch) error) error {
 	return nil
 }
 
-// Evaluate queues forward passes in evaluation mode.
-func (p *program) Evaluate(b net.Batch) error {
+// Evaluate runs forward passes in evaluation mode, waits for them and returns their sums.
+func (p *program) Evaluate(b net.Batch) (m net.Metrics, err error) {
 	if err := p.check(b, 0); err != nil {
-		return err
+		return m, err
 	}
-	return p.do(func() error {
-		return p.pieces(b, func(piece net.Batch) error { return p.queue.add(evaluating, piece, kernels.Rates{}) })
+	err = p.do(func() error {
+		if err := p.device.zero(p.scores); err != nil {
+			return err
+		}
+		err := p.pieces(b, func(piece net.Batch) error {
+			return p.queue.add(work{kind: evaluating}, piece, numbersOf(net.Whole(piece.Len())))
+		})
+		// Also after an error: what is queued would add to the next evaluation's sums.
+		if err := errors.Join(err, p.queue.flush()); err != nil {
+			return err
+		}
+		m, err = p.readSums(p.scores)
+		return err
 	})
+	return m, err
 }
 
 // Infer returns class probabilities.
@@ -41,7 +54,7 @@ func (p *program) Infer(b net.Batch) (*tensor.Dense, error) {
 	var out []float32
 	err := p.do(func() error {
 		return p.pieces(b, func(piece net.Batch) error {
-			if err := p.queue.add(inferring, piece, kernels.Rates{}); err != nil {
+			if err := p.queue.add(work{kind: inferring}, piece, kernels.Queued{}); err != nil {
 				return err
 			}
 			if err := p.queue.flush(); err != nil {
@@ -69,18 +82,25 @@ func (p *program) read(from Buffer, bytes int64, wait func() error) error {
 	return wait()
 }
 
-// Metrics waits for the device and returns the sums since the last call.
-func (p *program) Metrics() (m net.Metrics, err error) {
+// readSums waits for the device and returns sums.
+func (p *program) readSums(from Buffer) (net.Metrics, error) {
+	if err := p.read(from, sumsBytes, p.device.sleep); err != nil {
+		return net.Metrics{}, err
+	}
+	s := slice[kernels.Sums](p.result, 0, 1)[0]
+	return net.Metrics{Samples: s.Samples, Loss: s.Loss, Hits: s.Hits, FirstBad: s.FirstBad}, nil
+}
+
+// TakeMetrics waits for the device, returns the sums of training since the last call and starts new ones.
+func (p *program) TakeMetrics() (m net.Metrics, err error) {
 	err = p.do(func() error {
 		if err := p.queue.flush(); err != nil {
 			return err
 		}
-		if err := p.read(p.sums, sumsBytes, p.device.sleep); err != nil {
+		if m, err = p.readSums(p.sums); err != nil {
 			return err
 		}
-		s := slice[kernels.Sums](p.result, 0, 1)[0]
-		m = net.Metrics{Samples: s.Samples, Loss: s.Loss, Hits: s.Hits, FirstBad: s.FirstBad}
-		return p.device.zero(p.sums.part(0, int64(unsafe.Offsetof(s.FirstBad)))) // the first bad step stays
+		return p.device.zero(p.sums.part(0, int64(unsafe.Offsetof(kernels.Sums{}.FirstBad)))) // the first bad step stays
 	})
 	return m, err
 }

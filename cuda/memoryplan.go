@@ -21,24 +21,30 @@ const mostValues = 1 << 31
 // takeMemory plans when each value lives and takes the memory for all of them.
 func (p *program) takeMemory() error {
 	batch := int64(p.options.Batch)
-	loss := len(p.chain) + 1 // positions: 0 is the input, then the chain, the loss, and the chain backwards
-	back := func(op int) int { return 2*loss - (op + 1) }
+	loss := len(p.groups) + 1 // positions: 0 is the input, then the groups, the loss, and the groups backwards
+	back := func(group int) int { return 2*loss - (group + 1) }
 	var slots []*slot
-	for i, a := range p.activations {
-		count := batch * int64(a.shape.Size())
-		*a.value, *a.grad = newSlot(count, i, i+1), newSlot(count, back(i), back(i-1))
+	for i, a := range p.values {
+		// A value lives until its last use; its gradient from there to the group that makes the value.
+		count, last, first := batch*int64(a.shape.Size()), loss, loss
+		if uses := p.lowered.Values[i].Uses; len(uses) > 0 {
+			group := uses[len(uses)-1].Group
+			last, first = group+1, back(group)
+		}
+		*a.value, *a.grad = newSlot(count, i, last), newSlot(count, first, back(i-1))
 		slots = append(slots, a.value)
-		if i > p.lowest {
+		if a.learns {
 			slots = append(slots, a.grad)
 		}
 	}
-	for i, op := range p.chain {
-		need := op.claim(i+1, back(i))
-		if need.input {
-			p.activations[i].value.extend(back(i))
+	for i, g := range p.groups {
+		last := i + 1
+		if g.out.learns {
+			last = back(i)
 		}
-		if need.output {
-			p.activations[i+1].value.extend(back(i))
+		need := g.claim(i+1, last)
+		for _, s := range need.reads {
+			s.extend(last)
 		}
 		slots = append(slots, need.own...)
 	}
@@ -57,7 +63,7 @@ func (p *program) takeMemory() error {
 	}{
 		{&p.labels, 4 * batch, "labels"}, {&p.losses, 4 * batch, "losses"}, {&p.hits, 4 * batch, "hits"},
 		{&p.probabilities, 4 * batch * int64(p.plan.Classes), "probabilities"},
-		{&p.sums, sumsBytes, "sums"}, {&p.clip, 4, "the clipping factor"}, {&p.squares, 8 * kernels.MostSquareSums, "sums of squares"},
+		{&p.sums, sumsBytes, "sums"}, {&p.scores, sumsBytes, "an evaluation's sums"}, {&p.clip, 4, "the clipping factor"}, {&p.squares, 8 * kernels.MostSquareSums, "sums of squares"},
 	} {
 		var err error
 		if *b.into, err = p.device.pool.take(b.bytes, b.what); err != nil {
@@ -86,7 +92,7 @@ func (p *program) takeSlots(slots []*slot) error {
 	}
 	batch := int64(p.options.Batch)
 	p.perSample = (total+batch-1)/batch + 12 + 4*int64(p.plan.Classes) + 4*stepsAhead + p.staged()
-	p.slack = alignment * int64(len(slots)+8)
+	p.slack = alignment * int64(len(slots)+9)
 	if p.device.options.SingleAllocations {
 		for _, s := range slots {
 			b, err := p.device.pool.take(s.bytes, what)
@@ -113,7 +119,7 @@ func (p *program) takeSlots(slots []*slot) error {
 
 // largest names the layer with the largest output.
 func (p *program) largest() string {
-	return slices.MaxFunc(p.plan.Layers, func(a, b net.PlannedLayer) int { return cmp.Compare(a.Out.Size(), b.Out.Size()) }).Name
+	return slices.MaxFunc(p.plan.Nodes, func(a, b net.Node) int { return cmp.Compare(a.Out.Size(), b.Out.Size()) }).Name
 }
 
 // reserveWorkspace sees to it that the workspace has so many bytes. Graphs that hold a smaller one's address are captured

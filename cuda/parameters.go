@@ -6,10 +6,12 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/gputrain/gputrain/kernels"
 	"github.com/gputrain/gputrain/net"
 )
 
-// parameter is a tensor of the network's. Trained ones are pieces of the program's flat buffers.
+// parameter is a tensor of the network's. Trained ones are pieces of the program's flat buffers; others have a value of their
+// own, and neither gradient nor moments.
 type parameter struct {
 	net.Param
 	value, grad Buffer
@@ -21,6 +23,7 @@ type parameter struct {
 // launch updates all of them. Holes hold zeros, which every optimiser leaves alone.
 type flat struct {
 	values, grads  Buffer
+	kept           Buffer // gradients of earlier shares of the mini-batch; taken when there are some
 	rounded        Buffer // in bfloat16: the values as products take them
 	moments        []Buffer
 	count, decayed int64 // values
@@ -70,6 +73,12 @@ func (p *program) takeParameters() error {
 			if err := take(&q.value, int64(q.Size()), q.Name); err != nil {
 				return err
 			}
+			q.factor = q.value
+			if p.device.bf16() && len(q.Dims) > 1 {
+				if q.factor, err = pool.take(2*int64(q.Size()), q.Name+" in bfloat16"); err != nil {
+					return err
+				}
+			}
 			continue
 		}
 		at, bytes := 4*offsets[q], 4*int64(q.Size())
@@ -83,6 +92,31 @@ func (p *program) takeParameters() error {
 		}
 	}
 	return nil
+}
+
+// reserveKept sees to it that there is memory for the gradients of earlier shares.
+func (p *program) reserveKept() (err error) {
+	if p.flat.kept.Bytes == 0 && p.flat.count > 0 {
+		p.flat.kept, err = p.device.pool.take(4*p.flat.count, "the gradients of earlier shares of a mini-batch")
+	}
+	return err
+}
+
+// keepGradients keeps the gradients so far, before others take their place, and addKept adds them to those.
+func (p *program) keepGradients() error {
+	f := &p.flat
+	if f.count == 0 {
+		return nil
+	}
+	return p.device.launch(kernels.Scale{Y: floats(f.kept), X: floats(f.grads), Count: uint64(f.count), Factor: 1})
+}
+
+func (p *program) addKept() error {
+	f := &p.flat
+	if f.count == 0 {
+		return nil
+	}
+	return p.device.launch(kernels.Add{Y: floats(f.grads), A: floats(f.kept), B: floats(f.grads), Count: uint64(f.count)})
 }
 
 func boolInt(b bool) int {

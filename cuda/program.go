@@ -10,6 +10,7 @@ import (
 
 	"github.com/gputrain/gputrain/kernels"
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/lower"
 )
 
 // program is a compiled network. Its exported methods hand their work to the device's thread, where all the others run.
@@ -20,11 +21,10 @@ type program struct {
 	closed  bool
 	failed  error // the first error after which nothing can be trusted
 
-	chain       []operation    // chain[i] makes activations[i+1]
-	names       []passNames    // of the chain
-	activations []*activations // [0] is the input
-	views       []view         // by layer
-	lowest      int            // the first operation with trained parameters; len(chain): none
+	lowered *lower.Program
+	groups  []group        // groups[i] makes values[i+1]
+	values  []*activations // [0] is the network's input, the last are the logits
+	views   []view         // by node of the plan
 
 	parameters []*parameter // as in Plan.Params
 	flat       flat
@@ -34,7 +34,8 @@ type program struct {
 	slack      int64    // bytes that alignment may cost
 
 	labels, losses, hits, probabilities Buffer
-	sums, clip, squares                 Buffer
+	sums, scores                        Buffer // of training, and of an evaluation
+	clip, squares                       Buffer
 	result                              pinned // where sums and probabilities arrive
 
 	workspace  Buffer
@@ -44,25 +45,29 @@ type program struct {
 	capturing  bool
 	graphError error // why this program's work isn't captured, though it should be
 	step       int64 // updates made or queued
+	pending    int   // calls of Gradients since the last of them
 
 	// What the device's thread is to do next, and that as functions made once: a step allocates nothing.
-	task     func() error
-	batch    net.Batch
-	perform  func() error
-	stepping func() error
+	task    func() error
+	batch   net.Batch
+	share   net.Share
+	perform func() error
+	queues  struct{ step, gradients, update func() error }
 }
 
 // Bytes of the structures that kernels share with the host.
 const (
-	stateBytes = int64(unsafe.Sizeof(kernels.StepState{}))
-	ratesBytes = int64(unsafe.Sizeof(kernels.Rates{}))
-	sumsBytes  = int64(unsafe.Sizeof(kernels.Sums{}))
+	stateBytes  = int64(unsafe.Sizeof(kernels.StepState{}))
+	queuedBytes = int64(unsafe.Sizeof(kernels.Queued{}))
+	sumsBytes   = int64(unsafe.Sizeof(kernels.Sums{}))
 )
 
-// newProgram plans the chain and its memory.
+// newProgram plans the graph and its memory.
 func newProgram(d *Device, plan *net.Plan, opts net.Options) (p *program, err error) {
 	p = &program{device: d, plan: plan, options: opts, graphs: map[work]*graph{}, warm: map[work]bool{}}
-	p.perform, p.stepping = p.performTask, p.queueStep
+	p.options.Images = nil
+	p.perform = p.performTask
+	p.queues.step, p.queues.gradients, p.queues.update = p.queueStep, p.queueGradients, p.queueUpdate
 	defer func() {
 		if err != nil {
 			err = errors.Join(d.explain(p.fits(err)), p.release())
@@ -72,7 +77,9 @@ func newProgram(d *Device, plan *net.Plan, opts net.Options) (p *program, err er
 	if err := p.takeParameters(); err != nil {
 		return p, err
 	}
-	p.link()
+	if err := p.link(); err != nil {
+		return p, err
+	}
 	if err := p.takeMemory(); err != nil {
 		return p, err
 	}
@@ -82,7 +89,7 @@ func newProgram(d *Device, plan *net.Plan, opts net.Options) (p *program, err er
 	if err := p.chooseAlgorithms(); err != nil {
 		return p, err
 	}
-	return p, p.setState(net.InitialState(plan, opts.Seed))
+	return p, p.setState(net.InitialState(plan, opts.Seed, opts.Images))
 }
 
 // chooseAlgorithms chooses those of mini-batches of the full size now, so that data sets don't take the room for workspaces;
@@ -94,8 +101,8 @@ func (p *program) chooseAlgorithms() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, pool.give(margin)) }()
-	for _, op := range p.chain {
-		if c, ok := op.(*convolve); ok && c.needs() != [directions]bool{} {
+	for _, g := range p.groups {
+		if c, ok := g.operation.(*convolve); ok && c.needs() != [directions]bool{} {
 			if _, err := c.at(p.options.Batch); err != nil {
 				return err
 			}
@@ -103,6 +110,12 @@ func (p *program) chooseAlgorithms() (err error) {
 	}
 	return nil
 }
+
+// Plan returns what the program was compiled from.
+func (p *program) Plan() *net.Plan { return p.plan }
+
+// Options returns what it was compiled with, without images.
+func (p *program) Options() net.Options { return p.options }
 
 // do runs f on the device's thread, unless the program is closed or an earlier error has left it worthless.
 func (p *program) do(f func() error) error {
@@ -162,17 +175,20 @@ func (p *program) release() error {
 	for _, g := range p.graphs {
 		errs = append(errs, g.close())
 	}
-	for _, op := range p.chain {
-		errs = append(errs, op.close())
+	for _, g := range p.groups {
+		errs = append(errs, g.close())
 	}
 	if p.queue != nil {
 		errs = append(errs, p.queue.close())
 	}
-	buffers := append(append([]Buffer{p.flat.values, p.flat.grads, p.flat.rounded, p.labels, p.losses, p.hits, p.probabilities, p.sums, p.clip, p.squares},
+	buffers := append(append([]Buffer{p.flat.values, p.flat.grads, p.flat.kept, p.flat.rounded, p.labels, p.losses, p.hits, p.probabilities, p.sums, p.scores, p.clip, p.squares},
 		p.flat.moments...), append(p.memory, p.workspace)...)
 	for _, q := range p.parameters {
 		if !q.Trained {
 			buffers = append(buffers, q.value)
+			if q.factor != q.value {
+				buffers = append(buffers, q.factor)
+			}
 		}
 	}
 	for _, b := range buffers {

@@ -91,10 +91,10 @@ func (p *program) setState(s net.State) error {
 			}
 		}
 	}
-	if err := p.roundWeights(); err != nil {
+	if err := firstError(p.roundWeights(), p.roundFrozen()); err != nil {
 		return err
 	}
-	p.step = s.Step
+	p.step, p.pending = s.Step, 0
 	bad := int64(unsafe.Offsetof(kernels.Sums{}.FirstBad))
 	if err := p.device.zero(p.sums.part(bad, 8)); err != nil {
 		return err

@@ -16,14 +16,16 @@ __device__ inline uint4 philox(uint2 key, uint4 counter) {
 __device__ inline uint32_t word(uint4 v, uint32_t k) { return k & 2 ? (k & 1 ? v.w : v.z) : (k & 1 ? v.y : v.x); }
 
 // y = x * scale where net.DropoutKeep keeps the value, else 0; `last` is the counter's last word. Serves forward (x, y)
-// and backward (dy, dx). y may be x. Value i here is value first * size + i of the whole mini-batch, where `first` stands
-// in the state and `size` is the number of values of a sample. Limit: 8 bytes a value; four values share a call of
-// philox, or two calls where first * size is not a multiple of four.
+// and backward (dy, dx). y may be x. Value i here is value first * size + i of the update's samples,
+// where `first` is the slot's and `size` is the number of values of a sample. Where `add` is not 0, it adds to y. Limit:
+// 8 bytes a value, 12 to add; four values share a call of philox, or two calls where first * size is not a multiple of
+// four.
 extern "C" __global__ void __launch_bounds__(256)
-    dropout(float *y, const float *x, const StepState *__restrict__ state, uint64_t count, uint64_t size,
-            uint32_t keyLow, uint32_t keyHigh, uint32_t last, uint32_t threshold, float scale) {
+    dropout(float *y, const float *x, const StepState *__restrict__ state, const Queued *__restrict__ queued,
+            uint64_t count, uint64_t size, uint32_t keyLow, uint32_t keyHigh, uint32_t last, uint32_t threshold,
+            float scale, int32_t add) {
   const int64_t step = state->step;
-  const uint64_t start = state->first * size;
+  const uint64_t start = queued[state->slot].first * size;
   const uint32_t shift = start % 4;
   const auto words = [=](uint64_t block) {
     return philox(make_uint2(keyLow, keyHigh),
@@ -38,6 +40,6 @@ extern "C" __global__ void __launch_bounds__(256)
       const uint32_t place = uint32_t(from % 4) + k;
       v[k] = word(place < 4 ? here : next, place % 4) >= threshold ? v[k] * scale : 0;
     }
-    store(y, at, v);
+    storeOrAdd(y, at, v, add);
   });
 }
