@@ -66,7 +66,7 @@ func trainOn(t *testing.T, d net.Device, dir string) (end outcome) {
 	cfg := shortRun()
 	cfg.Train, cfg.Validation, cfg.Recipe.Epochs = noise("train", 14), noise("validation", 5), 1
 	cfg.Saving = net.Saving{Dir: dir, EverySteps: 3}
-	p, err := d.Compile(cfg.Network, cfg.Options())
+	p, err := d.Compile(everything(), cfg.Options())
 	if err != nil {
 		return outcome{err: err}
 	}
@@ -120,10 +120,10 @@ func steps(p net.Program, data *net.Dataset, batch int) (s net.State, err error)
 			return s, err
 		}
 	}
-	if err = p.Evaluate(indices(7, 3)); err != nil {
+	if _, err = p.Evaluate(indices(7, 3)); err != nil {
 		return s, err
 	}
-	if _, err = p.Metrics(); err != nil {
+	if _, err = p.TakeMetrics(); err != nil {
 		return s, err
 	}
 	if _, err = p.Infer(indices(3999, 2)); err != nil {

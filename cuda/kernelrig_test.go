@@ -195,7 +195,7 @@ func (o operand[T]) get() []T {
 
 // Addresses, as kernels take them.
 func at[T interface {
-	float32 | float64 | kernels.BFloat16 | int32 | uint8 | kernels.StepState | kernels.Rates | kernels.Sums
+	float32 | float64 | kernels.BFloat16 | int32 | uint8 | kernels.StepState | kernels.Queued | kernels.Sums
 }](o operand[T]) kernels.Pointer[T] {
 	return kernels.Pointer[T](o.at())
 }
@@ -207,7 +207,7 @@ func optionally[T interface{ float32 | int32 }](o *operand[T]) kernels.Optional[
 	return kernels.Optional[T](o.at())
 }
 
-// state brings what a step finds in device memory: it is number `step`, and finds its rates and indices in row `slot`.
+// state brings what a step finds in device memory: it is number `step`, and finds its numbers and indices in row `slot`.
 func (r *kernelRig) state(step int64, slot int) operand[kernels.StepState] {
 	r.Helper()
 	return r.begins([]kernels.StepState{{Step: step, Slot: uint32(slot)}})
@@ -240,13 +240,23 @@ func singles(values []float64) []float32 {
 	return all
 }
 
+// queued are the numbers of steps, of which those in row `slot` matter.
+func (r *kernelRig) queued(slot int, numbers kernels.Queued) operand[kernels.Queued] {
+	r.Helper()
+	rows := drawn(slot+1, func() kernels.Queued {
+		return kernels.Queued{Update: r.random.Float32(), Decay: r.random.Float32(), Weight: r.random.Float32(), First: r.random.Uint32()}
+	})
+	rows[slot] = numbers
+	return put(r, rows)
+}
+
 // judgeOf is the reference's form of a layer on inputs of a shape.
 func (r *kernelRig) judgeOf(in net.Shape, l net.Layer) *reference.Layer {
 	r.Helper()
 	n := &net.Network{Name: "one", Input: in, Layers: []net.Layer{l, &net.Flatten{}, &net.Dense{Units: 2}}}
 	plan, err := n.Plan()
 	r.must(err)
-	return &reference.Layer{PlannedLayer: plan.Layers[0], Params: map[net.Role][]float64{}}
+	return &reference.Layer{Node: plan.Nodes[0], Params: map[net.Role][]float64{}}
 }
 
 // shape draws a shape of few values.
