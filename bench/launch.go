@@ -3,8 +3,10 @@ package bench
 import (
 	"fmt"
 
+	"github.com/gputrain/gputrain/cuda"
 	"github.com/gputrain/gputrain/kernels"
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/lower"
 )
 
 // Launch is one node of the graph that package cuda makes of a training step in float32 or TF32: a kernel of ours, or a
@@ -28,23 +30,22 @@ func Launches(plan *net.Plan, o net.Optimizer, batch int) []Launch {
 	indices, scalars := 4*s.batch, 4*s.batch
 	s.add(Launch{Phase: net.Gather, Call: "gather_bytes", Bytes: in + indices + 2*scalars + 4*in})
 
-	chain := chainOf(plan)
-	for _, op := range chain {
-		s.layer, s.phase = op.name, net.Forward
+	lowered := lower.Lower(plan, cuda.Fuser{})
+	var operations []operation
+	for _, g := range lowered.Groups {
+		op := newOperation(lowered, g)
+		operations = append(operations, op)
+		s.layer, s.phase = op.head.Name, net.Forward
 		op.forward(s)
 	}
 	s.layer = ""
 	logits := 4 * s.batch * int64(plan.Classes)
 	s.add(Launch{Phase: net.Loss, Call: "softmax_cross_entropy", Bytes: 2*logits + 3*scalars})
-	lowest := len(chain) // below the first operation with weights nobody needs a gradient
-	for i := len(chain) - 1; i >= 0; i-- {
-		if chain[i].layers[0].Weights() > 0 {
-			lowest = i
+	for i := len(operations) - 1; i >= 0; i-- {
+		if op := operations[i]; op.tail.Learns {
+			s.layer, s.phase = op.head.Name, net.Backward
+			op.backward(s)
 		}
-	}
-	for i := len(chain) - 1; i >= lowest; i-- {
-		s.layer, s.phase = chain[i].name, net.Backward
-		chain[i].backward(s, i > lowest)
 	}
 	s.layer = ""
 	if weights := int64(plan.Weights()); weights > 0 {
@@ -84,81 +85,88 @@ func (s *step) add(l Launch) {
 // call adds a launch that moves so many float32.
 func (s *step) call(call string, values int64) { s.add(Launch{Call: call, Bytes: 4 * values}) }
 
-// operation is a layer, or several that are computed as one: a convolution or dense layer may have the ReLU and the 2x2
+// operation is a group of layers as package cuda computes it: a convolution or dense layer may have the ReLU and the 2x2
 // max pooling behind it.
 type operation struct {
-	name       string // of its first layer
-	layers     []net.PlannedLayer
+	head, tail net.Node
+	inputs     []lower.Input
+	shapes     []net.Shape // of inputs
 	relu, pool bool
 	chunk      uint32 // of channels in kernels of ours that compute the convolution too; 0: cuDNN does
-	in, out    net.Shape
 }
 
-// chainOf groups the layers as package cuda does. Flatten costs nothing and is left out.
-func chainOf(plan *net.Plan) []operation {
-	var chain []operation
-	layers := plan.Layers
-	is := func(i int, kind func(net.PlannedLayer) bool) bool { return i < len(layers) && kind(layers[i]) }
-	for i := 0; i < len(layers); i++ {
-		l := layers[i]
-		if _, ok := l.Layer.(*net.Flatten); ok {
-			continue
-		}
-		op := operation{name: l.Name, layers: layers[i : i+1], in: l.In}
-		_, conv := l.Layer.(*net.Conv)
-		_, dense := l.Layer.(*net.Dense)
-		if (conv || dense) && biased(l) && is(i+1, isReLU) {
-			op.relu, op.layers = true, layers[i:i+2]
-			if conv && is(i+2, isHalving) {
-				op.pool, op.layers = true, layers[i:i+3]
-				op.chunk = chunkOf(l, layers[i+2].Out)
-			}
-		}
-		i += len(op.layers) - 1
-		op.out = layers[i].Out
-		chain = append(chain, op)
+func newOperation(p *lower.Program, g lower.Group) operation {
+	op := operation{head: p.Head(g), tail: p.Tail(g), inputs: g.Inputs}
+	for _, in := range g.Inputs {
+		op.shapes = append(op.shapes, p.Values[in.Value].Shape)
 	}
-	return chain
+	switch g.Pattern {
+	case lower.Single:
+	case lower.ConvReLU, lower.DenseReLU:
+		op.relu = true
+	case lower.ConvReLUPool:
+		op.relu, op.pool, op.chunk = true, true, chunkOf(op.head, op.tail.Out)
+	default:
+		panic(fmt.Sprintf("BUG: a GPU computes %s as one", g.Pattern))
+	}
+	return op
 }
 
 // chunkOf decides as package cuda does whether kernels of ours compute a convolution with the ReLU and pooling behind it.
-func chunkOf(l net.PlannedLayer, out net.Shape) uint32 {
+func chunkOf(l net.Node, out net.Shape) uint32 {
 	w := l.Window
-	if w.StrideH != 1 || w.StrideW != 1 || w.DilationH != 1 || w.DilationW != 1 || !filtering(l).Few() {
+	if l.Params[0].Groups > 1 || w.StrideH != 1 || w.StrideW != 1 || w.DilationH != 1 || w.DilationW != 1 || !filtering(l).Few() {
 		return 0
 	}
 	return filtering(l).Chunk(uint32(out.H), uint32(out.W))
 }
 
 // filtering is a convolution as our kernels take it.
-func filtering(l net.PlannedLayer) kernels.Filtering {
+func filtering(l net.Node) kernels.Filtering {
 	w := l.Window
 	return kernels.Filtering{Filters: uint32(l.Out.C), Channels: uint32(l.In.C), H: int32(l.In.H), W: int32(l.In.W),
 		KernelH: int32(w.KernelH), KernelW: int32(w.KernelW), Top: int32(w.Top), Left: int32(w.Left)}
 }
 
-func isReLU(l net.PlannedLayer) bool {
-	a, ok := l.Layer.(*net.Activation)
-	return ok && a.Func == net.ReLU
+// find returns a layer's parameter, and whether it has it.
+func find(l net.Node, r net.Role) (net.Param, bool) {
+	for _, q := range l.Params {
+		if q.Role == r {
+			return q, true
+		}
+	}
+	return net.Param{}, false
 }
 
-// isHalving reports whether a layer takes the maxima of 2x2 blocks, without padding before them.
-func isHalving(l net.PlannedLayer) bool {
-	p, ok := l.Layer.(*net.Pool)
-	w := l.Window
-	return ok && p.PoolMode() == net.MaxPool && w.KernelH == 2 && w.KernelW == 2 && w.StrideH == 2 && w.StrideW == 2 && w.Top == 0 && w.Left == 0
+func biased(l net.Node) bool {
+	_, ok := find(l, net.Bias)
+	return ok
 }
 
-func biased(l net.PlannedLayer) bool { return len(l.Params) == 2 }
+// trained reports whether a layer's parameter has a gradient.
+func trained(l net.Node, r net.Role) bool {
+	q, ok := find(l, r)
+	return ok && q.Trained
+}
 
 func (op operation) forward(s *step) {
-	l := op.layers[0]
-	in, made, out := s.values(l.In), s.values(l.Out), s.values(op.out)
+	l := op.head
+	in, made, out := s.values(l.In), s.values(l.Out), s.values(op.tail.Out)
+	bias := func() {
+		switch channels := int64(l.Out.C); {
+		case op.pool: // and a byte of mask for each value
+			s.add(Launch{Call: "bias_relu_pool", Bytes: 4*(made+channels+out) + out})
+		case op.relu:
+			s.call("bias_relu", 2*made+channels)
+		case biased(l):
+			s.call("bias_add", 2*made+channels)
+		}
+	}
 	switch layer := l.Layer.(type) {
 	case *net.Conv:
 		if op.chunk > 0 {
 			p := product(l, s.batch, "conv_bias_relu_pool")
-			p.Float32, p.Bytes = true, 4*(in+int64(l.Weights())+out)+out // a byte of mask for each value
+			p.Float32, p.Bytes = true, 4*(in+int64(l.Parameters())+out)+out // a byte of mask for each value
 			s.add(p)
 			return
 		}
@@ -166,23 +174,10 @@ func (op operation) forward(s *step) {
 			s.call("pad", in+s.values(padded(l)))
 		}
 		s.add(product(l, s.batch, "cudnnConvolutionForward"))
-		bias := int64(l.Out.C)
-		switch {
-		case op.pool: // and a byte of mask for each value
-			s.add(Launch{Call: "bias_relu_pool", Bytes: 4*(made+bias+out) + out})
-		case op.relu:
-			s.call("bias_relu", 2*made+bias)
-		case biased(l):
-			s.call("bias_add", 2*made+bias)
-		}
+		bias()
 	case *net.Dense:
 		s.add(product(l, s.batch, "cublasSgemm"))
-		switch bias := int64(l.Out.C); {
-		case op.relu:
-			s.call("bias_relu", 2*made+bias)
-		case biased(l):
-			s.call("bias_add", 2*made+bias)
-		}
+		bias()
 	case *net.Pool:
 		call := "pool_forward"
 		if poolsInCuDNN(l, layer.PoolMode()) {
@@ -197,16 +192,46 @@ func (op operation) forward(s *step) {
 		statistics := int64(6 * l.In.C)
 		s.call("batchnorm_statistics", in+statistics)
 		s.call("batchnorm", in+out+int64(4*l.In.C))
+	case *net.Add: // two at a time
+		for range len(op.inputs) - 1 {
+			s.call("add", 3*out)
+		}
+	case *net.Concat:
+		for _, shape := range op.shapes {
+			s.call("copy_blocks", 2*s.values(shape))
+		}
+	case *net.Multiply:
+		call := "multiply"
+		if op.gated() {
+			call = "multiply_rows"
+		}
+		s.call(call, in+s.values(op.shapes[1])+out)
+	case *net.Scale:
+		s.call("scale", in+out)
 	default:
 		panic(fmt.Sprintf("BUG: layer of kind %s", l.Layer.Kind()))
 	}
 }
 
-// backward adds what computes the gradients, the input's where wanted is set.
-func (op operation) backward(s *step, wanted bool) {
-	l := op.layers[0]
-	in, made, out := s.values(l.In), s.values(l.Out), s.values(op.out)
-	if op.chunk > 0 {
+// gated reports whether a multiplication's second input has one value a channel.
+func (op operation) gated() bool { return op.shapes[1] != op.head.In }
+
+// backward adds what computes the gradients: those of trained parameters, and those of the inputs that are wanted, the
+// last first. What is added to a gradient reads it too.
+func (op operation) backward(s *step) {
+	l := op.head
+	in, made, out := s.values(l.In), s.values(l.Out), s.values(op.tail.Out)
+	wanted := op.inputs[0].Wanted
+	added := func(i int) int64 {
+		if op.inputs[i].Adds {
+			return s.values(op.shapes[i])
+		}
+		return 0
+	}
+	// gradient is a launch that writes or adds to the gradient of the first input, and moves so many values besides.
+	gradient := func(call string, values int64) { s.call(call, values+added(0)) }
+	parameters := trained(l, net.Weight) || trained(l, net.Bias)
+	if op.chunk > 0 && parameters {
 		parts := int64(kernels.ConvGradientParts(uint32(s.batch), filtering(l), op.chunk))
 		weights, bias := int64(l.Params[0].Size()), int64(l.Out.C)
 		taps := weights / bias
@@ -217,77 +242,115 @@ func (op operation) backward(s *step, wanted bool) {
 			s.call("column_sums", (parts+1)*weights)
 			s.call("column_sums", (parts+1)*bias)
 		}
-		if !wanted {
-			return
-		}
+	}
+	if op.chunk > 0 && !wanted {
+		return
+	}
+	switch {
+	case op.pool:
+		s.add(Launch{Call: "bias_relu_pool_backward", Bytes: 4*(out+made) + out})
+	case op.relu:
+		s.call("relu_backward", 3*made)
 	}
 	_, conv := l.Layer.(*net.Conv)
-	if _, dense := l.Layer.(*net.Dense); conv || dense {
-		switch {
-		case op.pool:
-			s.add(Launch{Call: "bias_relu_pool_backward", Bytes: 4*(out+made) + out})
-		case op.relu:
-			s.call("relu_backward", 3*made)
+	_, dense := l.Layer.(*net.Dense)
+	if (conv || dense) && trained(l, net.Bias) && op.chunk == 0 {
+		channels, sums := int64(l.Out.C), made // that column_sums adds up
+		if extent := l.Out.H * l.Out.W; extent > 1 {
+			parts := int64(kernels.BiasGradientParts(uint32(s.batch), uint32(l.Out.C), uint32(extent)))
+			s.call("bias_gradient", made+parts*channels)
+			if sums = parts * channels; parts == 1 {
+				sums = 0
+			}
 		}
-		if biased(l) && op.chunk == 0 {
-			channels, sums := int64(l.Out.C), made // that column_sums adds up
-			if extent := l.Out.H * l.Out.W; extent > 1 {
-				parts := int64(kernels.BiasGradientParts(uint32(s.batch), uint32(l.Out.C), uint32(extent)))
-				s.call("bias_gradient", made+parts*channels)
-				if sums = parts * channels; parts == 1 {
-					sums = 0
-				}
-			}
-			if sums > 0 {
-				s.call("column_sums", sums+channels)
-			}
+		if sums > 0 {
+			s.call("column_sums", sums+channels)
 		}
 	}
 	switch layer := l.Layer.(type) {
 	case *net.Conv:
-		if op.chunk == 0 {
+		if op.chunk == 0 && trained(l, net.Weight) {
 			s.add(product(l, s.batch, "cudnnConvolutionBackwardFilter"))
 		}
 		if !wanted {
 			return
 		}
-		s.add(product(l, s.batch, "cudnnConvolutionBackwardData"))
+		p := product(l, s.batch, "cudnnConvolutionBackwardData")
 		if padded(l) != l.In {
-			s.call("crop", in+s.values(padded(l)))
+			s.add(p)
+			gradient("crop", in+s.values(padded(l)))
+			return
 		}
+		p.Bytes += 4 * added(0)
+		s.add(p)
 	case *net.Dense:
-		s.add(product(l, s.batch, "cublasSgemm"))
-		if wanted {
+		if trained(l, net.Weight) {
 			s.add(product(l, s.batch, "cublasSgemm"))
+		}
+		if wanted {
+			p := product(l, s.batch, "cublasSgemm")
+			p.Bytes += 4 * added(0)
+			s.add(p)
 		}
 	case *net.Pool:
 		switch mode := layer.PoolMode(); {
 		case mode == net.MeanPool && poolsInCuDNN(l, mode):
-			s.call("cudnnPoolingBackward", in+out)
+			gradient("cudnnPoolingBackward", in+out)
 		case mode == net.MaxPool:
-			s.call("max_pool_backward", 2*in+2*out)
+			gradient("max_pool_backward", 2*in+2*out)
 		default:
-			s.call("pool_backward", 2*in+2*out)
+			gradient("pool_backward", 2*in+2*out)
 		}
 	case *net.Activation:
-		s.call("activation_backward", 3*in)
+		gradient("activation_backward", 3*in)
 	case *net.Dropout:
-		s.call("dropout", 2*in)
+		gradient("dropout", 2*in)
 	case *net.BatchNorm:
 		s.call("batchnorm_gradients", 2*in+int64(4*l.In.C))
 		if wanted {
-			s.call("batchnorm_backward", 3*in+int64(5*l.In.C))
+			gradient("batchnorm_backward", 3*in+int64(5*l.In.C))
 		}
+	case *net.Add:
+		for i := len(op.inputs) - 1; i >= 0; i-- {
+			switch {
+			case op.inputs[i].Adds:
+				s.call("add", 3*in)
+			case op.inputs[i].Wanted:
+				s.call("copy_blocks", 2*in)
+			}
+		}
+	case *net.Concat:
+		for i := len(op.inputs) - 1; i >= 0; i-- {
+			if op.inputs[i].Wanted {
+				s.call("copy_blocks", 2*s.values(op.shapes[i])+added(i))
+			}
+		}
+	case *net.Multiply:
+		second := s.values(op.shapes[1])
+		calls := [2]string{"multiply", "multiply"}
+		if op.gated() {
+			calls = [2]string{"multiply_rows", "multiply_rows_gate"}
+		}
+		if op.inputs[1].Wanted {
+			s.call(calls[1], 2*in+second+added(1))
+		}
+		if wanted {
+			gradient(calls[0], 2*in+second)
+		}
+	case *net.Scale:
+		gradient("scale", 2*in)
+	default:
+		panic(fmt.Sprintf("BUG: layer of kind %s", l.Layer.Kind()))
 	}
 }
 
 // product is one of the three products of a convolution or dense layer: of input, weights and output two are read and the
 // third is written, whichever it is, with the same multiply-adds.
-func product(l net.PlannedLayer, batch int64, call string) Launch {
+func product(l net.Node, batch int64, call string) Launch {
 	in := padded(l)
 	computed := l.MulAdds()
 	if _, ok := l.Layer.(*net.Conv); ok {
-		computed = int64(l.Out.Size()) * int64(l.In.C*l.Window.KernelH*l.Window.KernelW)
+		computed = int64(l.Out.Size()) * int64(l.Params[0].Size()/l.Out.C)
 	}
 	return Launch{
 		Call: call, MulAdds: batch * l.MulAdds(), Computed: batch * computed,
@@ -296,7 +359,7 @@ func product(l net.PlannedLayer, batch int64, call string) Launch {
 }
 
 // padded is a convolution's input as cuDNN sees it: cuDNN pads both ends alike, so a kernel pads where they differ.
-func padded(l net.PlannedLayer) net.Shape {
+func padded(l net.Node) net.Shape {
 	s, w := l.In, l.Window
 	if w.Top != w.Bottom || w.Left != w.Right {
 		s.H += w.Top + w.Bottom
@@ -306,7 +369,7 @@ func padded(l net.PlannedLayer) net.Shape {
 }
 
 // poolsInCuDNN reports whether cuDNN computes a pooling layer.
-func poolsInCuDNN(l net.PlannedLayer, mode net.PoolMode) bool {
+func poolsInCuDNN(l net.Node, mode net.PoolMode) bool {
 	w := l.Window
 	return mode != net.L2Pool && w.Top == w.Bottom && w.Left == w.Right && w.Top < w.KernelH && w.Left < w.KernelW
 }

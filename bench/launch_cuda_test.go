@@ -64,7 +64,7 @@ func TestLaunchesAreTheGraphs(t *testing.T) {
 				if err := p.Step(net.Batch{Data: data, Indices: []int32{0, 1}}); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := p.Metrics(); err != nil {
+				if _, err := p.TakeMetrics(); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -20,7 +20,7 @@ func BenchmarkParts(b *testing.B) {
 		&net.Pool{Name: "l2", Mode: net.L2Pool, Kernel: net.Square(3), Stride: net.Square(2)}, &net.Dropout{Name: "dropout", Rate: 0.5},
 		&net.Flatten{Name: "flatten"}, &net.Dense{Name: "dense", Units: 10},
 	}}
-	for _, n := range append(net.Models(), others) {
+	for _, n := range append(rooflineModels(), net.BuiltIn("resnet20"), others) {
 		b.Run(fmt.Sprintf("%s/batch=%d", n.Name, batch), func(b *testing.B) {
 			data := &net.Dataset{Name: "noise", Shape: n.Input, Classes: 10, Scale: 1. / 255, Pixels: make([]uint8, batch*n.Input.Size()), Labels: make([]int32, batch)}
 			for i := range data.Pixels {

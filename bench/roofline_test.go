@@ -5,11 +5,14 @@ import (
 	"flag"
 	"math"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/gputrain/gputrain/bench"
+	"github.com/gputrain/gputrain/cuda"
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/lower"
 )
 
 var update = flag.Bool("update", false, "write gpu-roofline.md anew")
@@ -98,5 +101,84 @@ func TestTimeIsTheLongest(t *testing.T) {
 		if math.Abs(float64(got-c.want)) > 1 || by != c.by {
 			t.Errorf("%+v: %v, bound by %s; want %v, %s", c.l, got, by, c.want, c.by)
 		}
+	}
+}
+
+// TestLaunchesOfKinds wants launches of each example of each kind of layer, forward and backward, for all its inputs, under
+// the name of its group's first.
+func TestLaunchesOfKinds(t *testing.T) {
+	for _, k := range net.Kinds() {
+		for i, e := range k.Examples {
+			plan, err := e.Network().Plan()
+			if err != nil {
+				t.Fatal(err)
+			}
+			lowered, group := lower.Lower(plan, cuda.Fuser{}), ""
+			for _, g := range lowered.Groups {
+				for _, node := range g.Nodes {
+					if plan.Nodes[node].Name == "layer" {
+						group = lowered.Head(g).Name
+					}
+				}
+			}
+			bytes := map[net.Phase]int64{}
+			for _, l := range bench.Launches(plan, net.AdamDefault(1e-4), 2) {
+				if l.Layer != "" && l.Layer == group {
+					bytes[l.Phase] += l.Bytes
+				}
+			}
+			var in, out int64
+			for _, n := range plan.Nodes {
+				if n.Name != "layer" {
+					continue
+				}
+				for _, s := range n.Ins {
+					in += 4 * 2 * int64(s.Size())
+				}
+				out = 4 * 2 * int64(n.Out.Size())
+			}
+			if k.Name == "flatten" {
+				in, out = 0, 0
+			}
+			// Each value is read or written at least once, each input's gradient written.
+			if bytes[net.Forward] < in+out || bytes[net.Backward] < in+out || (in > 0) != (bytes[net.Forward] > 0) {
+				t.Errorf("example %d of %s moves %v bytes, of %d and %d", i+1, k.Name, bytes, in, out)
+			}
+		}
+	}
+}
+
+// TestLaunchesOfBranches counts what is written to, and added to, gradients with several uses.
+func TestLaunchesOfBranches(t *testing.T) {
+	n := &net.Network{Input: net.Shape{C: 2, H: 4, W: 4}, Layers: []net.Layer{
+		&net.Conv{Name: "stem", Filters: 4, Kernel: net.Square(1)},
+		&net.Conv{Name: "grouped", Filters: 4, Groups: 2, Kernel: net.Square(1), NoBias: true, Frozen: net.Frozen{All: true}},
+		&net.Add{Name: "sum", From: net.From{"stem", "grouped", "stem"}},
+		&net.Flatten{}, &net.Dense{Name: "dense", Units: 3},
+	}}
+	plan, err := n.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const batch, image = 2, 2 * 4 * 16
+	var got []bench.Launch
+	for _, l := range bench.Launches(plan, net.AdamDefault(1e-4), batch) {
+		if l.Layer == "sum" || l.Layer == "grouped" {
+			got = append(got, l)
+		}
+	}
+	const products = batch * 4 * 2 * 16
+	want := []bench.Launch{
+		{Layer: "grouped", Phase: net.Forward, Call: "cudnnConvolutionForward", MulAdds: products, Computed: products, Bytes: 4 * (2*image + 8)},
+		{Layer: "sum", Phase: net.Forward, Call: "add", Bytes: 4 * 3 * image},
+		{Layer: "sum", Phase: net.Forward, Call: "add", Bytes: 4 * 3 * image},
+		{Layer: "sum", Phase: net.Backward, Call: "copy_blocks", Bytes: 4 * 2 * image},
+		{Layer: "sum", Phase: net.Backward, Call: "copy_blocks", Bytes: 4 * 2 * image},
+		{Layer: "sum", Phase: net.Backward, Call: "add", Bytes: 4 * 3 * image},
+		// Of a frozen layer the input's gradient alone, which is added.
+		{Layer: "grouped", Phase: net.Backward, Call: "cudnnConvolutionBackwardData", MulAdds: products, Computed: products, Bytes: 4 * (3*image + 8)},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("launches\n%+v, want\n%+v", got, want)
 	}
 }

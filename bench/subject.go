@@ -18,7 +18,6 @@ type Subject struct {
 	Name      string // short: "cpu", "cuda:0"
 	Device    net.Device
 	Threads   int     // 0 where they can't be chosen
-	Precision string  // of Options; "" is the device's default
 	Tolerance float64 // of losses, relative, and of probabilities; 0 is that of float32
 	// Peers is where peers keep it company: those on the CPU beside a CPU, those on a GPU, in its precision, beside that one.
 	// The zero Place is the CPU.
@@ -70,16 +69,14 @@ func newJob(w Work, n *net.Network, c Config) (*job, error) {
 	case c.Data.Len() < w.Batch:
 		return nil, fmt.Errorf("a batch of %d needs as many samples, data set %s has %d", w.Batch, c.Data.Name, c.Data.Len())
 	}
-	j := &job{Work: w, plan: plan, options: net.Options{Batch: w.Batch, Optimizer: c.Optimizer, Seed: c.Seed}}
+	j := &job{Work: w, plan: plan, options: net.Options{Batch: w.Batch, Optimizer: c.Optimizer, Seed: c.Seed, Images: c.Data}}
 	j.batches = peers.Job{Batch: w.Batch, Check: batchesOf(c.Data, w)}.Batches(c.Data)
 	return j, nil
 }
 
 // compile compiles the job's network on a subject.
 func (j *job) compile(s Subject) (net.Program, error) {
-	o := j.options
-	o.Precision = s.Precision
-	p, err := s.Device.Compile(j.plan.Network, o)
+	p, err := s.Device.Compile(j.plan.Network, j.options)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Device.Name(), err)
 	}
@@ -102,7 +99,7 @@ func (j *job) run(p net.Program, n int) (float64, error) {
 		}
 	}
 	if j.Mode == peers.Train {
-		m, err := p.Metrics()
+		m, err := p.TakeMetrics()
 		if err != nil {
 			return 0, err
 		}
@@ -201,7 +198,7 @@ func (j *job) profile(p net.Profiler, steps int) ([]PartTime, error) {
 	for i, part := range parts {
 		out[i] = PartTime{Layers: []string{}, Phase: part.Phase, Seconds: spreadOf(times[i]).Median, Cost: partCost(j.plan, j.options.Optimizer, part, j.Batch)}
 		for _, l := range part.Layers {
-			out[i].Layers = append(out[i].Layers, j.plan.Layers[l].Name)
+			out[i].Layers = append(out[i].Layers, j.plan.Nodes[l].Name)
 		}
 		sum += out[i].Seconds
 	}

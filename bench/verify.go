@@ -111,7 +111,7 @@ func (j *job) losses(ctx context.Context, p net.Program, images int) ([]float64,
 		if err := p.Step(j.checked(i, images)); err != nil {
 			return nil, err
 		}
-		m, err := p.Metrics()
+		m, err := p.TakeMetrics()
 		if err != nil {
 			return nil, err
 		}

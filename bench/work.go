@@ -31,27 +31,33 @@ type Cost struct {
 	Bytes   int64 `json:"bytes"`
 }
 
-// lowest is the index of the first layer with weights: below it nobody needs a gradient.
-func lowest(plan *net.Plan) int {
-	for i, l := range plan.Layers {
-		if l.Weights() > 0 {
-			return i
-		}
-	}
-	return len(plan.Layers)
+// learns reports whether the gradient with respect to an input of a layer is computed.
+func learns(plan *net.Plan, input int) bool {
+	return input != net.NetworkInput && plan.Nodes[input].Learns
 }
 
-// batchMulAdds returns the multiply-adds of a mini-batch. A training step takes those of inference three times, for the
-// outputs, the weights' gradients and the inputs', but the first layer's input needs none.
+// batchMulAdds returns the multiply-adds of a mini-batch. A training step takes those of inference for the outputs, and
+// again for the gradients of trained weights and for those of inputs that have one: of the images nobody needs it.
 func batchMulAdds(plan *net.Plan, w Work) int64 {
 	sum := plan.MulAdds()
 	if w.Mode == peers.Train {
-		sum *= 3
-		if first := lowest(plan); first < len(plan.Layers) {
-			sum -= plan.Layers[first].MulAdds()
+		for _, l := range plan.Nodes {
+			sum += backwardMulAdds(plan, l)
 		}
 	}
 	return sum * int64(w.Batch)
+}
+
+// backwardMulAdds returns the multiply-adds of a layer's gradients, for one sample.
+func backwardMulAdds(plan *net.Plan, l net.Node) int64 {
+	var products int64
+	if trained(l, net.Weight) {
+		products++
+	}
+	if learns(plan, l.Inputs[0]) {
+		products++
+	}
+	return products * l.MulAdds()
 }
 
 // partCost returns the cost of a part of a training step.
@@ -69,25 +75,35 @@ func partCost(plan *net.Plan, o net.Optimizer, part net.Part, batch int) Cost {
 		if len(part.Layers) == 0 {
 			break
 		}
-		first, last := plan.Layers[part.Layers[0]], plan.Layers[part.Layers[len(part.Layers)-1]]
-		c.Bytes = 4 * n * int64(first.In.Size()+last.Out.Size())
-		wanted := part.Layers[0] > lowest(plan)
-		if part.Phase == net.Backward && wanted {
-			c.Bytes += 4 * n * int64(first.In.Size())
-		}
+		// Values are read once, and not at all where they stay inside the part.
+		seen := map[int]bool{}
 		for _, i := range part.Layers {
-			l := plan.Layers[i]
-			times := int64(1)
-			if part.Phase == net.Backward {
-				c.Bytes += 4 * int64(l.Weights()) // the gradients
-				if i > lowest(plan) {
-					times = 2
+			seen[i] = true
+		}
+		c.Bytes = 4 * n * int64(plan.Nodes[part.Layers[len(part.Layers)-1]].Out.Size())
+		for _, i := range part.Layers {
+			l := plan.Nodes[i]
+			wanted := false
+			for k, input := range l.Inputs {
+				wanted = wanted || learns(plan, input)
+				if seen[input] {
+					continue
+				}
+				seen[input] = true
+				c.Bytes += 4 * n * int64(l.Ins[k].Size())
+				if part.Phase == net.Backward && learns(plan, input) {
+					c.Bytes += 4 * n * int64(l.Ins[k].Size())
 				}
 			}
-			if part.Phase == net.Forward || wanted {
-				c.Bytes += 4 * int64(l.Weights())
+			if part.Phase == net.Forward {
+				c.MulAdds += n * l.MulAdds()
+			} else {
+				c.MulAdds += n * backwardMulAdds(plan, l)
+				c.Bytes += 4 * int64(l.Weights()) // the gradients
 			}
-			c.MulAdds += times * n * l.MulAdds()
+			if part.Phase == net.Forward || wanted {
+				c.Bytes += 4 * int64(l.Parameters())
+			}
 		}
 	}
 	return c

@@ -29,15 +29,15 @@ func TestMulAddsOfAStep(t *testing.T) {
 // TestPartsMakeTheStep wants the parts' multiply-adds to sum up to the step's, however layers are joined.
 func TestPartsMakeTheStep(t *testing.T) {
 	for _, n := range net.Models() {
-		plan, err := n.Plan()
+		plan, err := n.Network().Plan()
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, joined := range []int{1, 3} {
 			var sum Cost
-			for first := 0; first < len(plan.Layers); first += joined {
+			for first := 0; first < len(plan.Nodes); first += joined {
 				var layers []int
-				for i := first; i < min(first+joined, len(plan.Layers)); i++ {
+				for i := first; i < min(first+joined, len(plan.Nodes)); i++ {
 					layers = append(layers, i)
 				}
 				for _, phase := range []net.Phase{net.Forward, net.Backward} {
@@ -76,5 +76,44 @@ func TestBytesOfAPart(t *testing.T) {
 		if got := partCost(plan, o, c.part, 2).Bytes; got != c.want {
 			t.Errorf("%s moves %d bytes, want %d", name, got, c.want)
 		}
+	}
+}
+
+// TestBytesOfBranches has a value with two uses, one that is taken twice, a frozen layer and one that nothing learns
+// before.
+func TestBytesOfBranches(t *testing.T) {
+	n := &net.Network{Input: net.Shape{C: 2, H: 3, W: 3}, Layers: []net.Layer{
+		&net.Conv{Filters: 4, Kernel: net.Square(1)},                                // 12 weights
+		&net.Conv{Filters: 4, Kernel: net.Square(1), Frozen: net.Frozen{All: true}}, // 20
+		&net.Add{From: net.From{"conv1", "conv2", "conv1"}},
+		&net.Concat{From: net.From{"input", "add1"}},
+		&net.Flatten{}, &net.Dense{Units: 3},
+	}}
+	plan, err := n.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const in, image, logits, dense = 2 * 9, 4 * 9, 3, 6*9*3 + 3
+	for _, c := range []struct {
+		phase          net.Phase
+		layers         []int
+		bytes, mulAdds int64
+	}{
+		{net.Forward, []int{1}, 4 * (2*2*image + 20), 2 * 16 * 9},
+		{net.Backward, []int{0}, 4 * (2*(in+image) + 12), 2 * 8 * 9},
+		{net.Backward, []int{1}, 4 * (2*3*image + 20), 2 * 16 * 9},
+		{net.Forward, []int{2}, 4 * 2 * 3 * image, 0},
+		{net.Backward, []int{2}, 4 * 2 * 5 * image, 0},
+		{net.Forward, []int{1, 2}, 4 * (2*2*image + 20), 2 * 16 * 9},
+		{net.Backward, []int{3}, 4 * 2 * (in + 2*image + in + image), 0},
+		{net.Backward, []int{5}, 4 * (2*(2*(in+image)+logits) + 2*dense), 2 * 2 * 6 * 9 * 3},
+	} {
+		got := partCost(plan, net.AdamDefault(1e-4), net.Part{Phase: c.phase, Layers: c.layers}, 2)
+		if got.Bytes != c.bytes || got.MulAdds != c.mulAdds {
+			t.Errorf("%s of %v: %d bytes and %d multiply-adds, want %d and %d", c.phase, c.layers, got.Bytes, got.MulAdds, c.bytes, c.mulAdds)
+		}
+	}
+	if got, want := batchMulAdds(plan, Work{Mode: peers.Train, Batch: 1}), plan.MulAdds()+8*9+16*9+2*6*9*3; got != int64(want) {
+		t.Errorf("training takes %d, want %d", got, want)
 	}
 }

@@ -59,7 +59,7 @@ type multiply struct {
 }
 
 func (op *multiply) forward(w *worker, n int) {
-	plainMul(op.out.values(n), op.ins[0].values(n), op.ins[1].values(n))
+	w.kernel.Mul(op.out.values(n), op.ins[0].values(n), op.ins[1].values(n))
 }
 
 func (op *multiply) backward(w *worker, n int) {
@@ -69,9 +69,9 @@ func (op *multiply) backward(w *worker, n int) {
 		switch {
 		case !in.wanted:
 		case in.adds:
-			plainMulAdd(in.grads(n), gy, other)
+			w.kernel.MulAdd(in.grads(n), gy, other)
 		default:
-			plainMul(in.grads(n), gy, other)
+			w.kernel.Mul(in.grads(n), gy, other)
 		}
 	}
 }
@@ -86,7 +86,7 @@ type gate struct {
 func (op *gate) forward(w *worker, n int) {
 	x, y := op.x.values(n), op.out.values(n)
 	for c, f := range op.factors.values(n) {
-		plainScale(y[c*op.area:][:op.area], x[c*op.area:][:op.area], f)
+		w.kernel.Scale(y[c*op.area:][:op.area], x[c*op.area:][:op.area], f)
 	}
 }
 
@@ -95,7 +95,7 @@ func (op *gate) backward(w *worker, n int) {
 	if op.factors.wanted {
 		to := op.factors.grads(n)
 		for c := range to {
-			product := plainDot(gy[c*op.area:][:op.area], x[c*op.area:][:op.area])
+			product := float32(w.kernel.Dot(gy[c*op.area:][:op.area], x[c*op.area:][:op.area]))
 			if op.factors.adds {
 				product += to[c]
 			}
@@ -118,7 +118,7 @@ type scale struct {
 }
 
 func (op *scale) forward(w *worker, n int) {
-	plainScale(op.out.values(n), op.in.values(n), op.factor)
+	w.kernel.Scale(op.out.values(n), op.in.values(n), op.factor)
 }
 
 func (op *scale) backward(w *worker, n int) {
@@ -130,9 +130,9 @@ func (op *scale) backward(w *worker, n int) {
 // scaled sets to to from times a factor, or adds that.
 func scaled(w *worker, to, from []float32, factor float32, adds bool) {
 	if adds {
-		plainAxpy(to, from, factor)
+		w.kernel.ScaleAdd(to, from, factor)
 	} else {
-		plainScale(to, from, factor)
+		w.kernel.Scale(to, from, factor)
 	}
 }
 

@@ -164,7 +164,7 @@ func (p *program) singleLayer(op *operation, node net.Node, ins []operand, param
 		}
 		op.sample = newDropout(&p.pass, node, layer.Rate, p.options.Seed, in, out, batch)
 	case *net.BatchNorm:
-		op.batch = newBatchNorm(ws, &p.pass, node, in, out, params)
+		op.batch = newBatchNorm(ws, &p.pass, node, in, out, batch, params)
 	case *net.Add:
 		op.sample = &add{ins, out}
 	case *net.Concat:

@@ -161,10 +161,7 @@ func TestPieces(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := p.Evaluate(b); err != nil {
-				t.Fatal(err)
-			}
-			m, err := p.Metrics()
+			m, err := p.Evaluate(b)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -185,10 +182,11 @@ func TestPieces(t *testing.T) {
 	}
 }
 
-// TestStepAllocates nothing, for the built-in models (the compliance suite looks
-// at the other layers).
+// TestStepAllocatesNothing, for built-in models (the compliance suite looks at the
+// other layers), nor does a mini-batch in parts, after the first one.
 func TestStepAllocatesNothing(t *testing.T) {
-	for _, model := range net.Models() {
+	for _, name := range smallModels {
+		model := net.BuiltIn(name)
 		d := open(cpufeat.Available()[len(cpufeat.Available())-1], 2)(t)
 		optimizer := net.AdamDefault(1e-3)
 		optimizer.ClipNorm = 1
@@ -203,6 +201,18 @@ func TestStepAllocatesNothing(t *testing.T) {
 			}
 		}); n != 0 {
 			t.Errorf("%s: a step makes %v allocations", model.Name, n)
+		}
+		if n := testing.AllocsPerRun(5, func() {
+			for first := range 2 {
+				if err := p.Gradients(b, net.Share{First: 4 * first, Total: 8}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := p.Update(); err != nil {
+				t.Fatal(err)
+			}
+		}); n != 0 {
+			t.Errorf("%s: a step in two parts makes %v allocations", model.Name, n)
 		}
 		if err := errors.Join(p.Close(), d.Close()); err != nil {
 			t.Error(err)

@@ -54,7 +54,7 @@ func (op *dropout) draw(keep []float32, first int) {
 // whatever from is there.
 func (op *dropout) drop(w *worker, to, from []float32, n int) {
 	w.kernel.ReLUBackward(to, from, op.kept(n))
-	plainScale(to, to, op.scale)
+	w.kernel.Scale(to, to, op.scale)
 }
 
 func (op *dropout) backward(w *worker, n int) {

@@ -39,13 +39,7 @@ func Example() {
 			log.Fatal(err)
 		}
 	}
-	if _, err := program.Metrics(); err != nil {
-		log.Fatal(err)
-	}
-	if err := program.Evaluate(batch); err != nil {
-		log.Fatal(err)
-	}
-	metrics, err := program.Metrics()
+	metrics, err := program.Evaluate(batch)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -106,11 +106,11 @@ func BenchmarkConv(b *testing.B) {
 			run  func()
 		}{
 			{"forward", func() { op.forward(w, 0) }},
-			{"backward by input", func() { op.backward(w, 0, true) }},
-			{"backward by weights", op.finish},
+			{"gradient of the input", func() { op.backward(w, 0) }},
+			{"gradient of the weights", op.finish},
 		} {
 			b.Run(tier.String()+"/"+part.name, func(b *testing.B) {
-				op.prepare(true)
+				op.prepare()
 				for b.Loop() {
 					part.run()
 				}

@@ -52,36 +52,64 @@ func (op *pool) forward(w *worker, n int) {
 	inArea, outArea := op.from.H*op.from.W, op.to.H*op.to.W
 	for c := range op.from.C {
 		x, y := x[c*inArea:][:inArea], y[c*outArea:][:outArea]
+		var chosen []int32
 		if op.mode == net.MaxPool {
-			chosen := op.chosen[n*op.out.size+c*outArea:][:outArea]
-			if op.halves() {
-				for oh := range op.to.H {
-					at, row := 2*oh*op.from.W, oh*op.to.W
-					w.kernel.MaxPool2(y[row:][:op.to.W], chosen[row:][:op.to.W], x[at:][:2*op.to.W], x[at+op.from.W:][:2*op.to.W], at, op.from.W)
-				}
-			} else {
-				op.maximum(y, chosen, x)
-			}
-			continue
+			chosen = op.chosen[n*op.out.size+c*outArea:][:outArea]
 		}
-		op.each(func(i, top, bottom, left, right int) {
-			var sum float64
-			for h := top; h < bottom; h++ {
-				for _, v := range x[h*op.from.W+left : h*op.from.W+right] {
-					if op.mode == net.L2Pool {
-						sum += float64(v) * float64(v)
-					} else {
-						sum += float64(v)
-					}
-				}
+		switch {
+		case op.mode == net.MaxPool && op.halves():
+			for oh := range op.to.H {
+				at, row := 2*oh*op.from.W, oh*op.to.W
+				w.kernel.MaxPool2(y[row:][:op.to.W], chosen[row:][:op.to.W], x[at:][:2*op.to.W], x[at+op.from.W:][:2*op.to.W], at, op.from.W)
 			}
-			if op.mode == net.L2Pool {
-				y[i] = float32(math.Sqrt(sum))
-			} else {
-				y[i] = float32(sum / float64((bottom-top)*(right-left)))
-			}
-		})
+		case op.mode == net.MaxPool:
+			op.maximum(y, chosen, x)
+		case op.mode == net.MeanPool && op.whole():
+			y[0] = float32(w.kernel.Sum64(x) / float64(inArea))
+		case op.mode == net.L2Pool && op.whole():
+			y[0] = float32(math.Sqrt(w.kernel.Dot(x, x)))
+		default:
+			op.sums(w, y, x)
+		}
 	}
+}
+
+// sums pools a channel by mean or L2 norm.
+func (op *pool) sums(w *worker, y, x []float32) {
+	op.each(func(i, top, bottom, left, right int) {
+		var sum float64
+		for h := top; h < bottom; h++ {
+			sum += op.sum(w, x[h*op.from.W+left:h*op.from.W+right])
+		}
+		if op.mode == net.L2Pool {
+			y[i] = float32(math.Sqrt(sum))
+		} else {
+			y[i] = float32(sum / float64((bottom-top)*(right-left)))
+		}
+	})
+}
+
+// narrow is the width of windows whose rows no kernel is called for: it would take
+// longer than the loop.
+const narrow = 8
+
+// sum adds up a window's row, or its squares.
+func (op *pool) sum(w *worker, row []float32) (sum float64) {
+	switch {
+	case op.mode == net.L2Pool && len(row) > narrow:
+		return w.kernel.Dot(row, row)
+	case op.mode == net.L2Pool:
+		for _, v := range row {
+			sum += float64(v) * float64(v)
+		}
+	case len(row) > narrow:
+		return w.kernel.Sum64(row)
+	default:
+		for _, v := range row {
+			sum += float64(v)
+		}
+	}
+	return sum
 }
 
 // maximum pools a channel. A NaN is taken for the greatest value, so that it is
@@ -109,6 +137,11 @@ func (op *pool) halves() bool {
 		g.Top == 0 && g.Left == 0 && 2*g.OutH <= op.from.H && 2*g.OutW <= op.from.W
 }
 
+// whole reports whether there is one window, the whole input.
+func (op *pool) whole() bool {
+	return op.to.H == 1 && op.to.W == 1 && op.window.KernelH-op.window.Top >= op.from.H && op.window.KernelW-op.window.Left >= op.from.W
+}
+
 func (op *pool) backward(w *worker, n int) {
 	if !op.in.wanted {
 		return
@@ -120,26 +153,54 @@ func (op *pool) backward(w *worker, n int) {
 	inArea, outArea := op.from.H*op.from.W, op.to.H*op.to.W
 	for c := range op.from.C {
 		x, y, gx, gy := x[c*inArea:][:inArea], y[c*outArea:][:outArea], gx[c*inArea:][:inArea], gy[c*outArea:][:outArea]
-		if op.mode == net.MaxPool {
+		switch {
+		case op.mode == net.MaxPool:
 			for i, at := range op.chosen[n*op.out.size+c*outArea:][:outArea] {
 				gx[at] += gy[i]
 			}
-			continue
+		case op.mode == net.MeanPool && op.whole():
+			w.kernel.AddBias(gx, gy[0]/float32(inArea))
+		case op.mode == net.L2Pool && op.whole():
+			if y[0] != 0 {
+				w.kernel.ScaleAdd(gx, x, gy[0]/y[0])
+			}
+		default:
+			op.spreadSums(w, gx, gy, x, y)
 		}
-		op.each(func(i, top, bottom, left, right int) {
-			share := gy[i] / float32((bottom-top)*(right-left))
-			if op.mode == net.L2Pool && y[i] != 0 {
-				share = gy[i] / y[i]
+	}
+}
+
+// spreadSums is the reverse of sums.
+func (op *pool) spreadSums(w *worker, gx, gy, x, y []float32) {
+	op.each(func(i, top, bottom, left, right int) {
+		share := gy[i] / float32((bottom-top)*(right-left))
+		if op.mode == net.L2Pool {
+			if y[i] == 0 {
+				return
 			}
-			for h := top; h < bottom; h++ {
-				for k := h*op.from.W + left; k < h*op.from.W+right; k++ {
-					if op.mode == net.L2Pool {
-						gx[k] += share * x[k] // x is 0 where y is
-					} else {
-						gx[k] += share
-					}
-				}
-			}
-		})
+			share = gy[i] / y[i]
+		}
+		for h := top; h < bottom; h++ {
+			lo, hi := h*op.from.W+left, h*op.from.W+right
+			op.spread(w, gx[lo:hi], x[lo:hi], share)
+		}
+	})
+}
+
+// spread adds to a window's row its share of the gradient.
+func (op *pool) spread(w *worker, gx, x []float32, share float32) {
+	switch {
+	case op.mode == net.L2Pool && len(gx) > narrow:
+		w.kernel.ScaleAdd(gx, x, share)
+	case op.mode == net.L2Pool:
+		for k, v := range x {
+			gx[k] += share * v
+		}
+	case len(gx) > narrow:
+		w.kernel.AddBias(gx, share)
+	default:
+		for k := range gx {
+			gx[k] += share
+		}
 	}
 }

@@ -82,12 +82,11 @@ func trainInto(folder string) {
 	}
 	defer device.Close()
 	cfg := net.Config{
-		Network: net.BuiltIn("mlp"),
-		Recipe:  net.Recipe{Epochs: 2, Batch: 50, Optimizer: net.AdamDefault(1e-3), Seed: 1},
-		Train:   data.Train.Slice(0, 10000),
-		Saving:  net.Saving{Dir: folder},
+		Recipe: net.Recipe{Epochs: 2, Batch: 50, Optimizer: net.AdamDefault(1e-3), Seed: 1},
+		Train:  data.Train.Slice(0, 10000),
+		Saving: net.Saving{Dir: folder},
 	}
-	program, err := device.Compile(cfg.Network, cfg.Options())
+	program, err := device.Compile(net.BuiltIn("mlp"), cfg.Options())
 	if err != nil {
 		log.Fatal(err)
 	}

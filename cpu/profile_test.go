@@ -43,8 +43,8 @@ func TestProfileStep(t *testing.T) {
 			t.Errorf("%s of layers %v took %v", part.Phase, part.Layers, part.Time)
 		}
 	}
-	want := []string{"gather[]", "forward[0 1]", "forward[2]", "forward[3 4]", "forward[5]", "forward[7 8]", "forward[9]", "loss[]",
-		"backward[9]", "backward[7 8]", "backward[5]", "backward[3 4]", "backward[2]", "backward[0 1]", "update[]"}
+	want := []string{"gather[]", "forward[0 1 2]", "forward[3 4 5]", "forward[7 8]", "forward[9]", "loss[]",
+		"backward[9]", "backward[7 8]", "backward[3 4 5]", "backward[0 1 2]", "update[]"}
 	if !slices.Equal(got, want) {
 		t.Errorf("parts are %v, want %v", got, want)
 	}
@@ -93,22 +93,28 @@ func TestLimits(t *testing.T) {
 // TestProfileSharesAStage has two operations of which one works on samples alone
 // and the other beside them: neither pays for the other.
 func TestProfileSharesAStage(t *testing.T) {
-	operations := []operation{{layers: []int{0}}, {layers: []int{1}}}
+	operations := []operation{{layers: []int{0}, learns: true}, {layers: []int{1}, learns: true}}
+	all := stage{0, 2}
 	f := &profile{busy: [][]time.Duration{make([]time.Duration, 2)}, own: make([]time.Duration, 2)}
 	f.begin()
 	f.timed(&worker{}, 1, func() {})
 	f.alone(0, func() {})
 	f.began = f.began.Add(-time.Second) // as if it had taken so long
 	f.busy[0][1], f.own[0] = time.Millisecond, 600*time.Millisecond
-	f.share(net.Backward, operations, 0)
+	f.share(net.Backward, operations, all)
 	second, first := f.parts[0], f.parts[1]
 	if fmt.Sprint(first.Layers, second.Layers) != "[0] [1]" || first.Time != 600*time.Millisecond || second.Time < 400*time.Millisecond {
 		t.Errorf("parts are %+v", f.parts)
 	}
 	f.begin()
 	f.busy[0][1] = time.Millisecond
-	f.share(net.Backward, operations, 0)
+	f.share(net.Backward, operations, all)
 	if f.parts[3].Time != 0 {
 		t.Errorf("what ran in the stage before counts again: %+v", f.parts[3])
+	}
+	operations[0].learns = false
+	f.share(net.Backward, operations, all)
+	if len(f.parts) != 5 || f.parts[4].Layers[0] != 1 {
+		t.Errorf("what learns nothing has a backward pass: %+v", f.parts[4:])
 	}
 }

@@ -23,12 +23,11 @@ func Example_train() {
 	defer device.Close()
 
 	cfg := net.Config{
-		Network: net.BuiltIn("mlp"),
-		Recipe:  net.Recipe{Epochs: 2, Batch: 50, Optimizer: net.AdamDefault(1e-3), Seed: 1},
-		Train:   data.Train.Slice(0, 10000),
-		Test:    data.Test,
+		Recipe: net.Recipe{Epochs: 2, Batch: 50, Optimizer: net.AdamDefault(1e-3), Seed: 1},
+		Train:  data.Train.Slice(0, 10000),
+		Test:   data.Test,
 	}
-	program, err := device.Compile(cfg.Network, cfg.Options())
+	program, err := device.Compile(net.BuiltIn("mlp"), cfg.Options())
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -18,7 +18,7 @@ type worker struct {
 	panel  []float32 // a packed panel, see multiply
 	tile   []float32 // a tile of a panel that is not full
 	room   []float32 // an image of vectors, see reserve
-	spare  []float32 // a gradient that is added to another, see reserveSpare
+	spare  []float32 // what is added to something else, see reserveSpare
 	wake   chan struct{}
 }
 

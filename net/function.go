@@ -139,7 +139,7 @@ func Functions() []Function {
 			Name: Sigmoid, Title: "sigmoid", Formula: "1/(1+exp(-x))",
 			Value:      func(x, _ float64) float64 { return sigmoid(x) },
 			Derivative: func(x, _ float64) float64 { s := sigmoid(x); return s * (1 - s) },
-			FromOutput: true, Bounds: smooth(0.25, 0.1),
+			FromOutput: true, Bounds: smooth(0.25, 0.0963),
 			ONNX: op("Sigmoid", x),
 		}, {
 			// Hendrycks and Gimpel, 2016, exactly.
@@ -165,7 +165,7 @@ func Functions() []Function {
 				}
 				return (1+t)/2 + x*slope/2
 			},
-			Bounds: smooth(1.13, 0.81),
+			Bounds: smooth(1.13, 0.8),
 			ONNX: op("Mul", op("Mul", x, c(0.5)), op("Add", c(1), op("Tanh", op("Mul", c(math.Sqrt(2/math.Pi)),
 				op("Add", x, op("Mul", c(0.044715), op("Mul", x, op("Mul", x, x)))))))),
 		}, {

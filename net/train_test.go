@@ -499,9 +499,11 @@ func TestCancelInsideAnEvaluation(t *testing.T) {
 		t.Fatalf("error %v", err)
 	}
 	cfg.Resume = load(t, cfg.Saving.Dir)
-	if pos := cfg.Resume.Position; pos.Epoch != 0 || pos.Step != 5 || pos.Samples != 42 {
+	pos := cfg.Resume.Position
+	if pos.Epoch != 0 || pos.Step != 5 || pos.Samples != 42 {
 		t.Errorf("stopped at %+v", pos)
 	}
+	approx.Check(t, "sums of training", []float64{pos.Loss, float64(pos.Hits)}, []float64{want.Cost * 42, want.Accuracy * 42}, sums)
 	if got := train(t, cfg).Epochs[0]; !reflect.DeepEqual(got, want) {
 		t.Errorf("resumed to %+v, want %+v", got, want)
 	}

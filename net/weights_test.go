@@ -114,6 +114,117 @@ func TestChannelsLast(t *testing.T) {
 	}
 }
 
+// joined has two flattened branches of different shapes, joined before batch
+// normalisation and a dense layer, and a convolution on a flat vector.
+func joined(t testing.TB) *Plan {
+	t.Helper()
+	n := &Network{Name: "joined", Input: Shape{C: 2, H: 4, W: 3}, Layers: []Layer{
+		&Conv{Name: "a", Filters: 3, Kernel: Pair{H: 3, W: 2}}, // 3 x 2 x 2
+		&Flatten{Name: "flat-a"},
+		&Conv{Name: "b", From: From{"input"}, Filters: 2, Kernel: Pair{H: 2, W: 3}, Groups: 2}, // 2 x 3 x 1
+		&Flatten{Name: "flat-b"},
+		&Concat{Name: "both", From: From{"flat-b", "flat-a"}},
+		&BatchNorm{Name: "norm"},
+		&Conv{Name: "on-vector", Filters: 5, Kernel: Square(1)},
+		&Activation{Name: "gate", Func: HardSigmoid},
+		&Dense{Name: "beside", Units: 5, From: From{"norm"}},
+		&Add{Name: "sum", From: From{"beside", "gate"}},
+		&Dense{Name: "out", Units: 2},
+	}}
+	p, err := n.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestChannelsLastOfAJoin says for each value of the vector where TensorFlow has it.
+func TestChannelsLastOfAJoin(t *testing.T) {
+	plan := joined(t)
+	weights := InitialState(plan, 3, nil).Params
+	for _, name := range []string{"norm.weight", "norm.bias", "norm.running_mean", "norm.running_var", "beside.bias"} {
+		for i := range weights[name].Float32s() {
+			weights[name].Float32s()[i] = float32(i)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "w.safetensors")
+	if err := SaveWeights(path, plan, weights, ChannelsLast); err != nil {
+		t.Fatal(err)
+	}
+	back, err := LoadWeights(path, plan, ChannelsLast, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !sameTensors(back, weights) {
+		t.Error("weights changed on their way through the file")
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tensors, _, err := readTensors(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign := func(name string) []float32 {
+		d, err := denseOf(tensors[name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.Float32s()
+	}
+	// Behind the join are 3 places of 2 channels, then 4 places of 3 channels.
+	place := []float32{0, 3, 1, 4, 2, 5, 6, 10, 14, 7, 11, 15, 8, 12, 16, 9, 13, 17}
+	for _, role := range []string{"weight", "bias", "running_mean", "running_var"} {
+		if got := foreign("norm." + role); !slices.Equal(got, place) {
+			t.Errorf("norm.%s stands as %v, want %v", role, got, place)
+		}
+	}
+	if got := foreign("beside.bias"); !slices.Equal(got, []float32{0, 1, 2, 3, 4}) {
+		t.Errorf("a dense layer's bias stands as %v", got)
+	}
+	for _, name := range []string{"beside.weight", "on-vector.weight"} {
+		got, was := foreign(name), weights[name].Float32s()
+		for i, from := range place {
+			for u := range 5 {
+				if got[i*5+u] != was[u*18+int(from)] {
+					t.Fatalf("%s: unit %d has another value for what stands at %d", name, u, i)
+				}
+			}
+		}
+	}
+}
+
+// TestLayoutsWithoutAnEqual refuses channels last where no order of the weights
+// makes the same network.
+func TestLayoutsWithoutAnEqual(t *testing.T) {
+	image := Shape{2, 3, 3}
+	flat, vector := &Flatten{Name: "flat"}, &Dense{Name: "vector", Units: 18}
+	for want, layers := range map[string][]Layer{
+		"layer 2 (add1): its inputs are flattened in different orders":      {flat, vector, &Add{From: From{"flat", "vector"}}, &Dense{Units: 2}},
+		"layer 2 (multiply1): its inputs are flattened in different orders": {flat, vector, &Multiply{From: From{"vector", "flat"}}, &Dense{Units: 2}},
+		"layer 1 (conv1): its groups are of a flattened image's values":     {flat, &Conv{Filters: 4, Kernel: Square(1), Groups: 2}, &Flatten{}, &Dense{Units: 2}},
+		"layer 2 (flatten2): its channels are a flattened image's values":   {flat, &Pool{Kernel: Square(2), Stride: Square(1), Padding: Pad(1, 1, 1, 1)}, &Flatten{}, &Dense{Units: 2}},
+		"": {flat, &Activation{Name: "same", Func: ReLU}, &Add{From: From{"flat", "same"}}, &Flatten{}, &Dense{Units: 2}},
+	} {
+		plan, err := (&Network{Input: image, Layers: layers}).Plan()
+		if err != nil {
+			t.Fatal(err)
+		}
+		weights := InitialState(plan, 1, nil).Params
+		for _, l := range Layouts() {
+			path := filepath.Join(t.TempDir(), "w.safetensors")
+			saved := SaveWeights(path, plan, weights, l)
+			_, loaded := LoadWeights(path, plan, l, nil)
+			for _, err := range []error{saved, loaded} {
+				if refused := want != "" && l == ChannelsLast; refused != (err != nil) || refused && !strings.Contains(err.Error(), "layout channels-last: "+want) {
+					t.Errorf("%s: error %v, want %q", l, err, want)
+				}
+			}
+		}
+	}
+}
+
 // TestWeightsNames takes tensors of other names, and refuses what doesn't fit.
 func TestWeightsNames(t *testing.T) {
 	plan := small(t)

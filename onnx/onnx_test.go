@@ -79,9 +79,21 @@ func examples() []*net.Network {
 	return list
 }
 
-// networks are the built-in models and all of these.
+// networks are all of these and built-in models, those for large images for smaller ones.
 func networks() []*net.Network {
-	return slices.Concat(net.Models(), []*net.Network{kinds()}, ranks(), examples())
+	list := slices.Concat([]*net.Network{kinds()}, ranks(), examples())
+	for _, name := range []string{"tutorial", "lenet5", "mlp", "resnet20", "squeezenet", "airbench94"} {
+		m, _ := net.ModelNamed(name)
+		n, err := m.Build(m.Input, m.Classes)
+		if m.Input.H > 64 {
+			n, err = m.Build(net.Shape{C: 3, H: 64, W: 64}, 10)
+		}
+		if err != nil {
+			panic(err)
+		}
+		list = append(list, n)
+	}
+	return list
 }
 
 // weightsOf draws weights, and running statistics that change something.

@@ -89,14 +89,16 @@ func (j Job) Batches(data *net.Dataset) []net.Batch {
 func (j Job) Losses(prog net.Program, data *net.Dataset) ([]float64, error) {
 	do := prog.Evaluate
 	if j.Mode == Train {
-		do = prog.Step
+		do = func(b net.Batch) (net.Metrics, error) {
+			if err := prog.Step(b); err != nil {
+				return net.Metrics{}, err
+			}
+			return prog.TakeMetrics()
+		}
 	}
 	losses := make([]float64, j.Check)
 	for i, b := range j.Batches(data) {
-		if err := do(b); err != nil {
-			return nil, fmt.Errorf("batch %d: %w", i, err)
-		}
-		m, err := prog.Metrics()
+		m, err := do(b)
 		if err != nil {
 			return nil, fmt.Errorf("batch %d: %w", i, err)
 		}
@@ -126,13 +128,14 @@ func WriteInputs(dir string, network *net.Network, opt net.Optimizer, seed uint6
 	if err != nil {
 		return Job{}, fmt.Errorf("peers: %w", err)
 	}
+	state := net.InitialState(plan, seed, data)
 	data = data.Slice(0, samples)
 	job := Job{Model: network.Name, Place: CPU, Weights: "weights.safetensors", Data: "data.safetensors", Scale: data.Scale, Optimizer: opt}
 	err = net.SaveCheckpoint(filepath.Join(dir, job.Weights), &net.Checkpoint{
 		Network: network,
 		Recipe:  net.Recipe{Epochs: 1, Batch: 1, Optimizer: opt, Seed: seed},
 		Train:   data.ID(),
-		State:   net.InitialState(plan, seed),
+		State:   state,
 	})
 	if err != nil {
 		return Job{}, err

@@ -166,7 +166,7 @@ func TestWriteInputs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range net.InitialState(plan, 7).Params {
+	for name, want := range net.InitialState(plan, 7, nil).Params {
 		if got := c.State.Params[name]; got == nil || !got.Eq(want) {
 			t.Errorf("%s is not the initial one", name)
 		}

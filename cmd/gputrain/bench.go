@@ -104,11 +104,6 @@ func (a *app) bench(c *cli.Context) (err error) {
 			err = errors.Join(err, s.Device.Close())
 		}
 	}()
-	split, err := loadData(c)
-	if err != nil {
-		return err
-	}
-	config.Data = split.Train
 	bar := &benchProgress{app: a, lastLine: time.Now()}
 	config.Progress = bar.show
 	report, failed := bench.Run(c.Context, config)
@@ -135,8 +130,13 @@ func benchConfig(c *cli.Context) (config bench.Config, err error) {
 	if config.Least < time.Millisecond || config.Least > time.Minute {
 		return config, usagef("--repeat-time must be from 1ms to 1m, got %v", config.Least)
 	}
+	split, err := loadData(c)
+	if err != nil {
+		return config, err
+	}
+	config.Data = split.Train
 	for _, name := range listOf(c, "model") {
-		n, err := loadModel(name)
+		n, err := loadModel(name, config.Data.Shape, config.Data.Classes)
 		if err != nil {
 			return config, err
 		}

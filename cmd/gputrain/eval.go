@@ -108,10 +108,13 @@ func (a *app) eval(c *cli.Context) (err error) {
 		return err
 	}
 	result := evaluation{Checkpoint: m.path, Data: part.Name, Confusion: net.NewConfusion(m.plan.Classes)}
+	var metrics net.Metrics
 	err = batches(c.Context, part, func(b net.Batch) error {
-		if err := m.program.Evaluate(b); err != nil {
+		of, err := m.program.Evaluate(b)
+		if err != nil {
 			return err
 		}
+		metrics.Add(of)
 		probabilities, err := m.program.Infer(b)
 		if err != nil {
 			return err
@@ -120,10 +123,6 @@ func (a *app) eval(c *cli.Context) (err error) {
 		result.Confusion.Add(part.Labels[first:int(first)+b.Len()], probabilities.Float32s())
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	metrics, err := m.program.Metrics()
 	if err != nil {
 		return err
 	}

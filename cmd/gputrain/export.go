@@ -199,7 +199,11 @@ func (a *app) importWeights(c *cli.Context) (err error) {
 		}
 		names[parameter] = other
 	}
-	network, err := loadModel(c.String("model"))
+	data, err := loadData(c)
+	if err != nil {
+		return err
+	}
+	network, err := loadModel(c.String("model"), data.Train.Shape, data.Train.Classes)
 	if err != nil {
 		return err
 	}
@@ -209,10 +213,6 @@ func (a *app) importWeights(c *cli.Context) (err error) {
 	}
 	from := c.Args().First()
 	weights, err := net.LoadWeights(from, plan, net.Layout(c.String("layout")), names)
-	if err != nil {
-		return err
-	}
-	data, err := loadData(c)
 	if err != nil {
 		return err
 	}

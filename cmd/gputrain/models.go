@@ -99,7 +99,11 @@ func fuserNamed(name string) (lower.Fuser, error) {
 	case "reference":
 		return nil, nil
 	case "cpu", "auto":
-		return cpu.Fuser{}, nil
+		device, err := cpu.New(cpu.Options{Threads: 1})
+		if err != nil {
+			return nil, usagef("%v", err) // kernels that the environment asks for
+		}
+		return device.(lower.Fuser), device.Close()
 	}
 	return nil, choose("device", name, deviceNames)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/gputrain/gputrain/internal/netgraph"
 	"github.com/gputrain/gputrain/internal/runfolder"
 	"github.com/gputrain/gputrain/internal/runreport"
 	"github.com/gputrain/gputrain/mnist"
@@ -68,10 +69,14 @@ func (a *app) loadReported(named string) (*reportedRun, error) {
 	run := &reportedRun{path: path, Run: &runreport.Run{
 		Name: runName(path), Checkpoint: checkpoint, Plan: plan, Filters: runreport.FiltersOf(plan, checkpoint.State),
 	}}
-	for _, l := range plan.Layers {
-		run.Layers = append(run.Layers, runreport.LayerRow{
-			Name: l.Name, What: describeLayer(l), Output: l.Out.String(), Weights: l.Weights(), MulAdds: l.MulAdds(),
-		})
+	for _, l := range plan.Nodes {
+		row := runreport.LayerRow{
+			Name: l.Name, What: netgraph.Describe(plan, l), Output: l.Out.String(), Weights: l.Weights(), MulAdds: l.MulAdds(),
+		}
+		for _, from := range l.Inputs {
+			row.From = append(row.From, plan.InputName(from))
+		}
+		run.Layers = append(run.Layers, row)
 	}
 	if err := run.readFolder(); err != nil {
 		fmt.Fprintf(a.err, "%s: not all is told of how it went: %v\n", run.Name, err)

@@ -105,7 +105,7 @@ func (a *app) train(c *cli.Context) (err error) {
 	}
 	run.config.Device = device.Name()
 	cfg := run.config
-	program, err := device.Compile(cfg.Network, cfg.Options())
+	program, err := device.Compile(run.plan.Network, cfg.Options())
 	if err != nil {
 		return err
 	}
@@ -134,9 +134,7 @@ func (a *app) train(c *cli.Context) (err error) {
 		}
 	}
 	if c.Bool("tensorboard") {
-		if files.board, err = tensorboard.New(program, cfg, tensorboard.Options{Dir: cfg.Saving.Dir, ClassNames: run.data.ClassNames}); err != nil {
-			return err
-		}
+		files.board = tensorboard.New(program, cfg, tensorboard.Options{Dir: cfg.Saving.Dir, ClassNames: run.data.ClassNames})
 	}
 	cfg.Interval = max(1, cfg.Recipe.StepsPerEpoch(cfg.Train.Len())/100)
 	watch := &captureWatch{app: a}
@@ -185,7 +183,7 @@ func (a *app) train(c *cli.Context) (err error) {
 func (a *app) record(c *cli.Context, run *trainingRun) runfolder.Record {
 	cfg := run.config
 	return runfolder.Record{
-		Network: cfg.Network, Recipe: cfg.Recipe,
+		Network: run.plan.Network, Recipe: cfg.Recipe,
 		Data: runfolder.Data{
 			Name: dataName(run.data), Folder: c.String("data"),
 			Train: cfg.Train.Len(), Validation: cfg.Validation.Len(), Test: cfg.Test.Len(),
@@ -242,10 +240,16 @@ func planRun(c *cli.Context) (*trainingRun, error) {
 	if err != nil {
 		return nil, err
 	}
-	if run.plan, err = cfg.Network.Plan(); err != nil {
+	if run.data, err = loadData(c); err != nil {
 		return nil, err
 	}
-	if run.data, err = loadData(c); err != nil {
+	var network *net.Network
+	if run.resumed && !c.IsSet("model") {
+		network = cfg.Resume.Network
+	} else if network, err = loadModel(c.String("model"), run.data.Train.Shape, run.data.Train.Classes); err != nil {
+		return nil, err // of a resumed run, net.Train compares it with the checkpoint's
+	}
+	if run.plan, err = network.Plan(); err != nil {
 		return nil, err
 	}
 	cfg.Train, cfg.Validation, cfg.Test = run.data.Train, run.data.Validation, run.data.Test
@@ -278,32 +282,23 @@ func checkImages(cfg *net.Config, all *net.Dataset) error {
 		cfg.Train.Len(), advice)
 }
 
-// beginRun sets network and recipe of a new run.
-func beginRun(c *cli.Context, cfg *net.Config) (err error) {
+// beginRun sets the recipe of a new run.
+func beginRun(c *cli.Context, cfg *net.Config) error {
 	cfg.Recipe, _ = net.RecipeNamed(c.String("recipe"))
-	if err := overrideRecipe(c, &cfg.Recipe); err != nil {
-		return err
-	}
-	cfg.Network, err = loadModel(c.String("model"))
-	return err
+	return overrideRecipe(c, &cfg.Recipe)
 }
 
-// resumeRun sets network and recipe of the run that is named, returns where it was
+// resumeRun sets checkpoint and recipe of the run that is named, returns where it was
 // found, and refuses flags that contradict it.
 func resumeRun(c *cli.Context, cfg *net.Config, from string) (path string, err error) {
 	saved, path, err := loadRun(from, "--resume RUN")
 	if err != nil {
 		return "", err
 	}
-	cfg.Resume, cfg.Network, cfg.Recipe = saved, saved.Network, saved.Recipe
+	cfg.Resume, cfg.Recipe = saved, saved.Recipe
 	cfg.Saving.Dir = path
 	if info, err := os.Stat(path); err == nil && !info.IsDir() {
 		cfg.Saving.Dir = filepath.Dir(path)
-	}
-	if c.IsSet("model") {
-		if cfg.Network, err = loadModel(c.String("model")); err != nil {
-			return "", err // net.Train compares it with the checkpoint's
-		}
 	}
 	if name := c.String("recipe"); c.IsSet("recipe") && name != saved.Recipe.Name {
 		return "", fmt.Errorf("%w: the run began with --recipe %s, not %s; leave the flag out, or start a new run without --resume", net.ErrResume, saved.Recipe.Name, name)

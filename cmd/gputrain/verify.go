@@ -62,14 +62,6 @@ func (a *app) verify(c *cli.Context) (err error) {
 	if c.Int("batch") < 1 {
 		return usagef("--batch must be at least 1, got %d", c.Int("batch"))
 	}
-	models := net.Models()
-	if name := c.String("model"); name != "" {
-		n, err := loadModel(name)
-		if err != nil {
-			return err
-		}
-		models = []*net.Network{n}
-	}
 	gpu, err := gpuOptions(c)
 	if err != nil {
 		return err
@@ -83,6 +75,10 @@ func (a *app) verify(c *cli.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, device.Close()) }()
 	data, err := loadData(c)
+	if err != nil {
+		return err
+	}
+	models, err := modelsToVerify(c.String("model"), data.Train)
 	if err != nil {
 		return err
 	}
@@ -106,6 +102,30 @@ func (a *app) verify(c *cli.Context) (err error) {
 	f.add("GPU memory", describeMemory(pool.Memory()))
 	f.write(a.out)
 	return nil
+}
+
+// modelsToVerify returns the model that is named, for a data set's images and
+// classes. Without a name it is the built-in ones that usually take such images.
+func modelsToVerify(name string, data *net.Dataset) ([]*net.Network, error) {
+	if name != "" {
+		n, err := loadModel(name, data.Shape, data.Classes)
+		return []*net.Network{n}, err
+	}
+	var models []*net.Network
+	for _, m := range net.Models() {
+		if m.Input != data.Shape {
+			continue
+		}
+		n, err := m.Build(data.Shape, data.Classes)
+		if err != nil {
+			return nil, err
+		}
+		models = append(models, n)
+	}
+	if len(models) == 0 {
+		return nil, usagef("no built-in model is usually given images of %v: name one with --model", data.Shape)
+	}
+	return models, nil
 }
 
 // verifyDevice verifies a device on models and prints what it finds; that

@@ -17,7 +17,9 @@ type activation struct {
 	backward func(t tier, v, dy, p value) value
 }
 
-// activations are all activation functions. Package asm lists their kernels, and its portable tier says what they compute.
+// activations are all activation functions. A new one is an entry here, one in package asm's activationsPortable, which says
+// what the function is, a line in its activationCodes and one in the comment of Kernels.Activation. Its test wants an entry too,
+// and fails for each of these that is missing.
 var activations = []activation{
 	{"relu", func(t tier, x, _ value) value {
 		return t.atLeast(x, 0)
@@ -72,7 +74,7 @@ var activations = []activation{
 		return t.gatedDerivative(x, x, t.copied(t.number(1)))
 	})},
 	{"relu6", func(t tier, x, _ value) value {
-		return t.relu6(x)
+		return t.atMost(t.atLeast(x, 0), 6)
 	}, derivative(func(t tier, y, _ value) value {
 		return t.keep(t.where(y, less, 6), t.keep(t.where(y, greater, 0), t.copied(t.number(1))))
 	})},
@@ -101,10 +103,9 @@ func derivative(f func(t tier, v, p value) value) func(t tier, v, dy, p value) v
 	return func(t tier, v, dy, p value) value { return t.times(dy, f(t, v, p)) }
 }
 
-func (t tier) relu6(x value) value { return t.atMost(t.atLeast(x, 0), 6) }
-
+// hardSigmoid returns x/6 + 1/2, from 0 to 1: that is relu6(x+3)/6, but rounded once.
 func (t tier) hardSigmoid(x value) value {
-	return t.times(t.relu6(t.plus(x, t.number(3))), t.number(1./6))
+	return t.atMost(t.atLeast(t.polynomial(x, []float64{1. / 2, 1. / 6}), 0), 1)
 }
 
 // gated returns x * sigmoid(±z), where a is |x|, or a bound from which on sigmoid(-z) is 0, and z is positive and has the sign

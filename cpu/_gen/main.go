@@ -83,6 +83,8 @@ func main() {
 	t.momentum()
 	t.mulAdds()
 	t.triad()
+	t.products()
+	t.doubles()
 	t.activations()
 	Generate()
 }

@@ -29,7 +29,11 @@ var activationCodes = []struct {
 // activationsAVX2 and activationsAVX512 are the tiers' kernels, with the portable tier's word on what backward reads.
 var activationsAVX2, activationsAVX512 = func() (avx2, avx512 []Activation) {
 	for _, c := range activationCodes {
-		a := *portable.Activation(c.name)
+		plain := portable.Activation(c.name)
+		if plain == nil {
+			panic("BUG: no portable activation function " + c.name)
+		}
+		a := *plain
 		a.forward, a.backward = c.avx2.forward, c.avx2.backward
 		avx2 = append(avx2, a)
 		a.forward, a.backward = c.avx512.forward, c.avx512.backward

@@ -3265,6 +3265,466 @@ done:
 	VZEROUPPER
 	RET
 
+// func mulAVX2(dst []float32, a []float32, b []float32)
+// Requires: AVX
+TEXT ·mulAVX2(SB), NOSPLIT, $0-72
+	MOVQ dst_base+0(FP), AX
+	MOVQ a_base+24(FP), CX
+	MOVQ b_base+48(FP), DX
+	MOVQ dst_len+8(FP), BX
+
+wide:
+	CMPQ    BX, $0x08
+	JLT     narrow
+	VMOVUPS (CX), Y0
+	VMOVUPS (DX), Y1
+	VMULPS  Y1, Y0, Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	ADDQ    $0x20, DX
+	SUBQ    $0x08, BX
+	JMP     wide
+
+narrow:
+	TESTQ  BX, BX
+	JEQ    done
+	VMOVSS (CX), X0
+	VMOVSS (DX), X1
+	VMULPS X1, X0, X2
+	VMOVSS X2, (AX)
+	ADDQ   $0x04, AX
+	ADDQ   $0x04, CX
+	ADDQ   $0x04, DX
+	DECQ   BX
+	JMP    narrow
+
+done:
+	VZEROUPPER
+	RET
+
+// func scaleAVX2(dst []float32, x []float32, s float32)
+// Requires: AVX
+TEXT ·scaleAVX2(SB), NOSPLIT, $0-52
+	VBROADCASTSS s+48(FP), Y3
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         dst_len+8(FP), DX
+
+wide:
+	CMPQ    DX, $0x08
+	JLT     narrow
+	VMOVUPS (CX), Y0
+	VMULPS  Y3, Y0, Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	SUBQ    $0x08, DX
+	JMP     wide
+
+narrow:
+	TESTQ  DX, DX
+	JEQ    done
+	VMOVSS (CX), X0
+	VMULPS X3, X0, X2
+	VMOVSS X2, (AX)
+	ADDQ   $0x04, AX
+	ADDQ   $0x04, CX
+	DECQ   DX
+	JMP    narrow
+
+done:
+	VZEROUPPER
+	RET
+
+// func mulAddAVX2(dst []float32, a []float32, b []float32)
+// Requires: AVX, FMA3
+TEXT ·mulAddAVX2(SB), NOSPLIT, $0-72
+	MOVQ dst_base+0(FP), AX
+	MOVQ a_base+24(FP), CX
+	MOVQ b_base+48(FP), DX
+	MOVQ dst_len+8(FP), BX
+
+wide:
+	CMPQ        BX, $0x08
+	JLT         narrow
+	VMOVUPS     (CX), Y0
+	VMOVUPS     (DX), Y1
+	VMOVUPS     (AX), Y2
+	VFMADD231PS Y1, Y0, Y2
+	VMOVUPS     Y2, (AX)
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, DX
+	SUBQ        $0x08, BX
+	JMP         wide
+
+narrow:
+	TESTQ       BX, BX
+	JEQ         done
+	VMOVSS      (CX), X0
+	VMOVSS      (DX), X1
+	VMOVSS      (AX), X2
+	VFMADD231PS X1, X0, X2
+	VMOVSS      X2, (AX)
+	ADDQ        $0x04, AX
+	ADDQ        $0x04, CX
+	ADDQ        $0x04, DX
+	DECQ        BX
+	JMP         narrow
+
+done:
+	VZEROUPPER
+	RET
+
+// func scaleAddAVX2(dst []float32, x []float32, s float32)
+// Requires: AVX, FMA3
+TEXT ·scaleAddAVX2(SB), NOSPLIT, $0-52
+	VBROADCASTSS s+48(FP), Y3
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         dst_len+8(FP), DX
+
+wide:
+	CMPQ        DX, $0x08
+	JLT         narrow
+	VMOVUPS     (CX), Y0
+	VMOVUPS     (AX), Y2
+	VFMADD231PS Y3, Y0, Y2
+	VMOVUPS     Y2, (AX)
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	SUBQ        $0x08, DX
+	JMP         wide
+
+narrow:
+	TESTQ       DX, DX
+	JEQ         done
+	VMOVSS      (CX), X0
+	VMOVSS      (AX), X2
+	VFMADD231PS X3, X0, X2
+	VMOVSS      X2, (AX)
+	ADDQ        $0x04, AX
+	ADDQ        $0x04, CX
+	DECQ        DX
+	JMP         narrow
+
+done:
+	VZEROUPPER
+	RET
+
+// func sum64AVX2(x []float32) float64
+// Requires: AVX, SSE2
+TEXT ·sum64AVX2(SB), NOSPLIT, $0-32
+	MOVQ   x_base+0(FP), AX
+	VXORPS Y8, Y8, Y8
+	VXORPS Y11, Y11, Y11
+	VXORPS Y10, Y10, Y10
+	MOVQ   x_len+8(FP), CX
+
+wide:
+	CMPQ      CX, $0x08
+	JLT       narrow
+	VCVTPS2PD (AX), Y0
+	VADDPD    Y0, Y8, Y8
+	VCVTPS2PD 16(AX), Y1
+	VADDPD    Y1, Y11, Y11
+	ADDQ      $0x20, AX
+	SUBQ      $0x08, CX
+	JMP       wide
+
+narrow:
+	TESTQ     CX, CX
+	JEQ       done
+	VMOVSS    (AX), X0
+	VCVTPS2PD X0, X0
+	VADDSD    X0, X10, X10
+	ADDQ      $0x04, AX
+	DECQ      CX
+	JMP       narrow
+
+done:
+	VADDPD       Y11, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VADDPD       X9, X8, X8
+	VHADDPD      X8, X8, X8
+	VADDSD       X10, X8, X8
+	MOVSD        X8, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func dotAVX2(a []float32, b []float32) float64
+// Requires: AVX, FMA3, SSE2
+TEXT ·dotAVX2(SB), NOSPLIT, $0-56
+	MOVQ   a_base+0(FP), AX
+	MOVQ   b_base+24(FP), CX
+	VXORPS Y8, Y8, Y8
+	VXORPS Y11, Y11, Y11
+	VXORPS Y10, Y10, Y10
+	MOVQ   a_len+8(FP), DX
+
+wide:
+	CMPQ        DX, $0x08
+	JLT         narrow
+	VCVTPS2PD   (AX), Y0
+	VCVTPS2PD   (CX), Y2
+	VFMADD231PD Y0, Y2, Y8
+	VCVTPS2PD   16(AX), Y1
+	VCVTPS2PD   16(CX), Y3
+	VFMADD231PD Y1, Y3, Y11
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	SUBQ        $0x08, DX
+	JMP         wide
+
+narrow:
+	TESTQ       DX, DX
+	JEQ         done
+	VMOVSS      (AX), X0
+	VCVTPS2PD   X0, X0
+	VMOVSS      (CX), X2
+	VCVTPS2PD   X2, X2
+	VFMADD231SD X0, X2, X10
+	ADDQ        $0x04, AX
+	ADDQ        $0x04, CX
+	DECQ        DX
+	JMP         narrow
+
+done:
+	VADDPD       Y11, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VADDPD       X9, X8, X8
+	VHADDPD      X8, X8, X8
+	VADDSD       X10, X8, X8
+	MOVSD        X8, ret+48(FP)
+	VZEROUPPER
+	RET
+
+// func squaredDeviationsAVX2(x []float32, mean float64) float64
+// Requires: AVX, FMA3, SSE2
+TEXT ·squaredDeviationsAVX2(SB), NOSPLIT, $0-40
+	MOVQ         x_base+0(FP), AX
+	VBROADCASTSD mean+24(FP), Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y11, Y11, Y11
+	VXORPS       Y10, Y10, Y10
+	MOVQ         x_len+8(FP), CX
+
+wide:
+	CMPQ        CX, $0x08
+	JLT         narrow
+	VCVTPS2PD   (AX), Y0
+	VSUBPD      Y7, Y0, Y0
+	VFMADD231PD Y0, Y0, Y8
+	VCVTPS2PD   16(AX), Y1
+	VSUBPD      Y7, Y1, Y1
+	VFMADD231PD Y1, Y1, Y11
+	ADDQ        $0x20, AX
+	SUBQ        $0x08, CX
+	JMP         wide
+
+narrow:
+	TESTQ       CX, CX
+	JEQ         done
+	VMOVSS      (AX), X0
+	VCVTPS2PD   X0, X0
+	VSUBPD      X7, X0, X0
+	VFMADD231SD X0, X0, X10
+	ADDQ        $0x04, AX
+	DECQ        CX
+	JMP         narrow
+
+done:
+	VADDPD       Y11, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VADDPD       X9, X8, X8
+	VHADDPD      X8, X8, X8
+	VADDSD       X10, X8, X8
+	MOVSD        X8, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func gradientSumsAVX2(dy []float32, x []float32, mean float64) (sum float64, product float64)
+// Requires: AVX, FMA3, SSE2
+TEXT ·gradientSumsAVX2(SB), NOSPLIT, $0-72
+	MOVQ         dy_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	VBROADCASTSD mean+48(FP), Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y11, Y11, Y11
+	VXORPS       Y10, Y10, Y10
+	VXORPS       Y12, Y12, Y12
+	VXORPS       Y15, Y15, Y15
+	VXORPS       Y14, Y14, Y14
+	MOVQ         dy_len+8(FP), DX
+
+wide:
+	CMPQ        DX, $0x08
+	JLT         narrow
+	VCVTPS2PD   (AX), Y0
+	VCVTPS2PD   (CX), Y2
+	VSUBPD      Y7, Y2, Y2
+	VADDPD      Y0, Y8, Y8
+	VFMADD231PD Y0, Y2, Y12
+	VCVTPS2PD   16(AX), Y1
+	VCVTPS2PD   16(CX), Y3
+	VSUBPD      Y7, Y3, Y3
+	VADDPD      Y1, Y11, Y11
+	VFMADD231PD Y1, Y3, Y15
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	SUBQ        $0x08, DX
+	JMP         wide
+
+narrow:
+	TESTQ       DX, DX
+	JEQ         done
+	VMOVSS      (AX), X0
+	VCVTPS2PD   X0, X0
+	VMOVSS      (CX), X2
+	VCVTPS2PD   X2, X2
+	VSUBPD      X7, X2, X2
+	VADDSD      X0, X10, X10
+	VFMADD231SD X0, X2, X14
+	ADDQ        $0x04, AX
+	ADDQ        $0x04, CX
+	DECQ        DX
+	JMP         narrow
+
+done:
+	VADDPD       Y11, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VADDPD       X9, X8, X8
+	VHADDPD      X8, X8, X8
+	VADDSD       X10, X8, X8
+	MOVSD        X8, sum+56(FP)
+	VADDPD       Y15, Y12, Y12
+	VEXTRACTF128 $0x01, Y12, X13
+	VADDPD       X13, X12, X12
+	VHADDPD      X12, X12, X12
+	VADDSD       X14, X12, X12
+	MOVSD        X12, product+64(FP)
+	VZEROUPPER
+	RET
+
+// func normalizeAVX2(y []float32, x []float32, mean float64, scale float64, shift float64)
+// Requires: AVX, FMA3
+TEXT ·normalizeAVX2(SB), NOSPLIT, $0-72
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	VBROADCASTSD mean+48(FP), Y7
+	VBROADCASTSD scale+56(FP), Y8
+	VBROADCASTSD shift+64(FP), Y9
+	MOVQ         y_len+8(FP), DX
+
+wide:
+	CMPQ        DX, $0x08
+	JLT         narrow
+	VCVTPS2PD   (CX), Y0
+	VSUBPD      Y7, Y0, Y0
+	VFMADD213PD Y9, Y8, Y0
+	VCVTPS2PD   16(CX), Y1
+	VSUBPD      Y7, Y1, Y1
+	VFMADD213PD Y9, Y8, Y1
+	VCVTPD2PSY  Y0, X0
+	VMOVUPS     X0, (AX)
+	VCVTPD2PSY  Y1, X1
+	VMOVUPS     X1, 16(AX)
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	SUBQ        $0x08, DX
+	JMP         wide
+
+narrow:
+	TESTQ       DX, DX
+	JEQ         done
+	VMOVSS      (CX), X0
+	VCVTPS2PD   X0, X0
+	VSUBPD      X7, X0, X0
+	VFMADD213PD X9, X8, X0
+	VCVTPD2PSX  X0, X0
+	VMOVSS      X0, (AX)
+	ADDQ        $0x04, AX
+	ADDQ        $0x04, CX
+	DECQ        DX
+	JMP         narrow
+
+done:
+	VZEROUPPER
+	RET
+
+// func normalizeBackwardAVX2(dx []float32, dy []float32, x []float32, mean float64, scale float64, shift float64, slope float64, add bool)
+// Requires: AVX, FMA3
+TEXT ·normalizeBackwardAVX2(SB), NOSPLIT, $0-105
+	MOVQ         dx_base+0(FP), AX
+	MOVQ         dy_base+24(FP), CX
+	MOVQ         x_base+48(FP), DX
+	VBROADCASTSD mean+72(FP), Y7
+	VBROADCASTSD scale+80(FP), Y8
+	VBROADCASTSD shift+88(FP), Y9
+	VBROADCASTSD slope+96(FP), Y10
+	MOVB         add+104(FP), BL
+	MOVQ         dx_len+8(FP), SI
+
+wide:
+	CMPQ         SI, $0x08
+	JLT          narrow
+	VCVTPS2PD    (DX), Y0
+	VCVTPS2PD    (CX), Y2
+	VSUBPD       Y7, Y0, Y0
+	VSUBPD       Y9, Y2, Y2
+	VFNMADD231PD Y10, Y0, Y2
+	VMULPD       Y8, Y2, Y2
+	VCVTPD2PSY   Y2, X2
+	VCVTPS2PD    16(DX), Y1
+	VCVTPS2PD    16(CX), Y3
+	VSUBPD       Y7, Y1, Y1
+	VSUBPD       Y9, Y3, Y3
+	VFNMADD231PD Y10, Y1, Y3
+	VMULPD       Y8, Y3, Y3
+	VCVTPD2PSY   Y3, X3
+	TESTB        BL, BL
+	JEQ          store8
+	VADDPS       (AX), X2, X2
+	VADDPS       16(AX), X3, X3
+
+store8:
+	VMOVUPS X2, (AX)
+	VMOVUPS X3, 16(AX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	ADDQ    $0x20, DX
+	SUBQ    $0x08, SI
+	JMP     wide
+
+narrow:
+	TESTQ        SI, SI
+	JEQ          done
+	VMOVSS       (DX), X0
+	VCVTPS2PD    X0, X0
+	VMOVSS       (CX), X2
+	VCVTPS2PD    X2, X2
+	VSUBPD       X7, X0, X0
+	VSUBPD       X9, X2, X2
+	VFNMADD231PD X10, X0, X2
+	VMULPD       X8, X2, X2
+	VCVTPD2PSX   X2, X2
+	TESTB        BL, BL
+	JEQ          store1
+	VADDSS       (AX), X2, X2
+
+store1:
+	VMOVSS X2, (AX)
+	ADDQ   $0x04, AX
+	ADDQ   $0x04, CX
+	ADDQ   $0x04, DX
+	DECQ   SI
+	JMP    narrow
+
+done:
+	VZEROUPPER
+	RET
+
 // func forwardReluAVX2(y []float32, x []float32, p float32)
 // Requires: AVX, AVX2
 TEXT ·forwardReluAVX2(SB), NOSPLIT, $0-52
@@ -4763,7 +5223,7 @@ done:
 	RET
 
 // func forwardHardSwishAVX2(y []float32, x []float32, p float32)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·forwardHardSwishAVX2(SB), NOSPLIT, $0-52
 	VBROADCASTSS p+48(FP), Y0
 	MOVQ         y_base+0(FP), AX
@@ -4776,22 +5236,22 @@ next:
 	VMOVUPS (DX), Y0
 
 compute:
-	VMOVUPS wordc0400000AVX2<>+0(SB), Y1
-	VMAXPS  Y0, Y1, Y1
-	VADDPS  word40400000AVX2<>+0(SB), Y0, Y0
-	VMOVUPS word00000000AVX2<>+0(SB), Y2
-	VMAXPS  Y0, Y2, Y2
-	VMOVUPS word40c00000AVX2<>+0(SB), Y0
-	VMINPS  Y2, Y0, Y0
-	VMULPS  word3e2aaaabAVX2<>+0(SB), Y0, Y0
-	VMULPS  Y0, Y1, Y0
-	CMPQ    CX, $0x08
-	JLT     storeRest
-	VMOVUPS Y0, (AX)
-	ADDQ    $0x20, DX
-	ADDQ    $0x20, AX
-	SUBQ    $0x08, CX
-	JMP     next
+	VMOVUPS     wordc0400000AVX2<>+0(SB), Y1
+	VMAXPS      Y0, Y1, Y1
+	VMOVUPS     word3e2aaaabAVX2<>+0(SB), Y2
+	VFMADD213PS word3f000000AVX2<>+0(SB), Y0, Y2
+	VMOVUPS     word00000000AVX2<>+0(SB), Y0
+	VMAXPS      Y2, Y0, Y0
+	VMOVUPS     word3f800000AVX2<>+0(SB), Y2
+	VMINPS      Y0, Y2, Y2
+	VMULPS      Y2, Y1, Y0
+	CMPQ        CX, $0x08
+	JLT         storeRest
+	VMOVUPS     Y0, (AX)
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, AX
+	SUBQ        $0x08, CX
+	JMP         next
 
 rest:
 	TESTQ        CX, CX
@@ -4822,18 +5282,8 @@ DATA wordc0400000AVX2<>+24(SB)/4, $0xc0400000
 DATA wordc0400000AVX2<>+28(SB)/4, $0xc0400000
 GLOBL wordc0400000AVX2<>(SB), RODATA|NOPTR, $32
 
-DATA word40400000AVX2<>+0(SB)/4, $0x40400000
-DATA word40400000AVX2<>+4(SB)/4, $0x40400000
-DATA word40400000AVX2<>+8(SB)/4, $0x40400000
-DATA word40400000AVX2<>+12(SB)/4, $0x40400000
-DATA word40400000AVX2<>+16(SB)/4, $0x40400000
-DATA word40400000AVX2<>+20(SB)/4, $0x40400000
-DATA word40400000AVX2<>+24(SB)/4, $0x40400000
-DATA word40400000AVX2<>+28(SB)/4, $0x40400000
-GLOBL word40400000AVX2<>(SB), RODATA|NOPTR, $32
-
 // func backwardHardSwishAVX2(dx []float32, dy []float32, v []float32, p float32, add bool)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·backwardHardSwishAVX2(SB), NOSPLIT, $0-77
 	VBROADCASTSS p+72(FP), Y0
 	MOVQ         dx_base+0(FP), AX
@@ -4849,23 +5299,23 @@ next:
 	VMOVUPS (BX), Y1
 
 compute:
-	VANDPS  word7fffffffAVX2<>+0(SB), Y1, Y2
-	VCMPPS  $0x11, word40400000AVX2<>+0(SB), Y2, Y2
-	VANDPS  Y2, Y1, Y2
-	VMULPS  word3e2aaaabAVX2<>+0(SB), Y2, Y2
-	VADDPS  word40400000AVX2<>+0(SB), Y1, Y1
-	VMOVUPS word00000000AVX2<>+0(SB), Y3
-	VMAXPS  Y1, Y3, Y3
-	VMOVUPS word40c00000AVX2<>+0(SB), Y1
-	VMINPS  Y3, Y1, Y1
-	VMULPS  word3e2aaaabAVX2<>+0(SB), Y1, Y1
-	VADDPS  Y1, Y2, Y1
-	VMULPS  Y1, Y0, Y0
-	CMPQ    CX, $0x08
-	JLT     storeRest
-	TESTB   SI, SI
-	JEQ     store
-	VADDPS  (AX), Y0, Y0
+	VANDPS      word7fffffffAVX2<>+0(SB), Y1, Y2
+	VCMPPS      $0x11, word40400000AVX2<>+0(SB), Y2, Y2
+	VANDPS      Y2, Y1, Y2
+	VMULPS      word3e2aaaabAVX2<>+0(SB), Y2, Y2
+	VMOVUPS     word3e2aaaabAVX2<>+0(SB), Y3
+	VFMADD213PS word3f000000AVX2<>+0(SB), Y1, Y3
+	VMOVUPS     word00000000AVX2<>+0(SB), Y1
+	VMAXPS      Y3, Y1, Y1
+	VMOVUPS     word3f800000AVX2<>+0(SB), Y3
+	VMINPS      Y1, Y3, Y3
+	VADDPS      Y3, Y2, Y1
+	VMULPS      Y1, Y0, Y0
+	CMPQ        CX, $0x08
+	JLT         storeRest
+	TESTB       SI, SI
+	JEQ         store
+	VADDPS      (AX), Y0, Y0
 
 store:
 	VMOVUPS Y0, (AX)
@@ -4901,8 +5351,18 @@ done:
 	VZEROUPPER
 	RET
 
+DATA word40400000AVX2<>+0(SB)/4, $0x40400000
+DATA word40400000AVX2<>+4(SB)/4, $0x40400000
+DATA word40400000AVX2<>+8(SB)/4, $0x40400000
+DATA word40400000AVX2<>+12(SB)/4, $0x40400000
+DATA word40400000AVX2<>+16(SB)/4, $0x40400000
+DATA word40400000AVX2<>+20(SB)/4, $0x40400000
+DATA word40400000AVX2<>+24(SB)/4, $0x40400000
+DATA word40400000AVX2<>+28(SB)/4, $0x40400000
+GLOBL word40400000AVX2<>(SB), RODATA|NOPTR, $32
+
 // func forwardHardSigmoidAVX2(y []float32, x []float32, p float32)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·forwardHardSigmoidAVX2(SB), NOSPLIT, $0-52
 	VBROADCASTSS p+48(FP), Y0
 	MOVQ         y_base+0(FP), AX
@@ -4915,19 +5375,19 @@ next:
 	VMOVUPS (DX), Y0
 
 compute:
-	VADDPS  word40400000AVX2<>+0(SB), Y0, Y0
-	VMOVUPS word00000000AVX2<>+0(SB), Y1
-	VMAXPS  Y0, Y1, Y1
-	VMOVUPS word40c00000AVX2<>+0(SB), Y0
-	VMINPS  Y1, Y0, Y0
-	VMULPS  word3e2aaaabAVX2<>+0(SB), Y0, Y0
-	CMPQ    CX, $0x08
-	JLT     storeRest
-	VMOVUPS Y0, (AX)
-	ADDQ    $0x20, DX
-	ADDQ    $0x20, AX
-	SUBQ    $0x08, CX
-	JMP     next
+	VMOVUPS     word3e2aaaabAVX2<>+0(SB), Y1
+	VFMADD213PS word3f000000AVX2<>+0(SB), Y0, Y1
+	VMOVUPS     word00000000AVX2<>+0(SB), Y0
+	VMAXPS      Y1, Y0, Y0
+	VMOVUPS     word3f800000AVX2<>+0(SB), Y1
+	VMINPS      Y0, Y1, Y1
+	CMPQ        CX, $0x08
+	JLT         storeRest
+	VMOVUPS     Y1, (AX)
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, AX
+	SUBQ        $0x08, CX
+	JMP         next
 
 rest:
 	TESTQ        CX, CX
@@ -4939,10 +5399,10 @@ rest:
 	JMP          compute
 
 storeRest:
-	VMOVD        CX, X1
-	VPBROADCASTD X1, Y1
-	VPCMPGTD     iotaAVX2<>+0(SB), Y1, Y1
-	VMASKMOVPS   Y0, Y1, (AX)
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iotaAVX2<>+0(SB), Y0, Y0
+	VMASKMOVPS   Y1, Y0, (AX)
 
 done:
 	VZEROUPPER

@@ -7269,6 +7269,476 @@ done:
 	VZEROUPPER
 	RET
 
+// func mulAVX512(dst []float32, a []float32, b []float32)
+// Requires: AVX, AVX512F
+TEXT ·mulAVX512(SB), NOSPLIT, $0-72
+	MOVQ dst_base+0(FP), AX
+	MOVQ a_base+24(FP), CX
+	MOVQ b_base+48(FP), DX
+	MOVQ dst_len+8(FP), BX
+
+wide:
+	CMPQ    BX, $0x10
+	JLT     narrow
+	VMOVUPS (CX), Z0
+	VMOVUPS (DX), Z1
+	VMULPS  Z1, Z0, Z2
+	VMOVUPS Z2, (AX)
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, CX
+	ADDQ    $0x40, DX
+	SUBQ    $0x10, BX
+	JMP     wide
+
+narrow:
+	TESTQ  BX, BX
+	JEQ    done
+	VMOVSS (CX), X0
+	VMOVSS (DX), X1
+	VMULPS X1, X0, X2
+	VMOVSS X2, (AX)
+	ADDQ   $0x04, AX
+	ADDQ   $0x04, CX
+	ADDQ   $0x04, DX
+	DECQ   BX
+	JMP    narrow
+
+done:
+	VZEROUPPER
+	RET
+
+// func scaleAVX512(dst []float32, x []float32, s float32)
+// Requires: AVX, AVX512F
+TEXT ·scaleAVX512(SB), NOSPLIT, $0-52
+	VBROADCASTSS s+48(FP), Z3
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         dst_len+8(FP), DX
+
+wide:
+	CMPQ    DX, $0x10
+	JLT     narrow
+	VMOVUPS (CX), Z0
+	VMULPS  Z3, Z0, Z2
+	VMOVUPS Z2, (AX)
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, CX
+	SUBQ    $0x10, DX
+	JMP     wide
+
+narrow:
+	TESTQ  DX, DX
+	JEQ    done
+	VMOVSS (CX), X0
+	VMULPS X3, X0, X2
+	VMOVSS X2, (AX)
+	ADDQ   $0x04, AX
+	ADDQ   $0x04, CX
+	DECQ   DX
+	JMP    narrow
+
+done:
+	VZEROUPPER
+	RET
+
+// func mulAddAVX512(dst []float32, a []float32, b []float32)
+// Requires: AVX, AVX512F, FMA3
+TEXT ·mulAddAVX512(SB), NOSPLIT, $0-72
+	MOVQ dst_base+0(FP), AX
+	MOVQ a_base+24(FP), CX
+	MOVQ b_base+48(FP), DX
+	MOVQ dst_len+8(FP), BX
+
+wide:
+	CMPQ        BX, $0x10
+	JLT         narrow
+	VMOVUPS     (CX), Z0
+	VMOVUPS     (DX), Z1
+	VMOVUPS     (AX), Z2
+	VFMADD231PS Z1, Z0, Z2
+	VMOVUPS     Z2, (AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, DX
+	SUBQ        $0x10, BX
+	JMP         wide
+
+narrow:
+	TESTQ       BX, BX
+	JEQ         done
+	VMOVSS      (CX), X0
+	VMOVSS      (DX), X1
+	VMOVSS      (AX), X2
+	VFMADD231PS X1, X0, X2
+	VMOVSS      X2, (AX)
+	ADDQ        $0x04, AX
+	ADDQ        $0x04, CX
+	ADDQ        $0x04, DX
+	DECQ        BX
+	JMP         narrow
+
+done:
+	VZEROUPPER
+	RET
+
+// func scaleAddAVX512(dst []float32, x []float32, s float32)
+// Requires: AVX, AVX512F, FMA3
+TEXT ·scaleAddAVX512(SB), NOSPLIT, $0-52
+	VBROADCASTSS s+48(FP), Z3
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         dst_len+8(FP), DX
+
+wide:
+	CMPQ        DX, $0x10
+	JLT         narrow
+	VMOVUPS     (CX), Z0
+	VMOVUPS     (AX), Z2
+	VFMADD231PS Z3, Z0, Z2
+	VMOVUPS     Z2, (AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	SUBQ        $0x10, DX
+	JMP         wide
+
+narrow:
+	TESTQ       DX, DX
+	JEQ         done
+	VMOVSS      (CX), X0
+	VMOVSS      (AX), X2
+	VFMADD231PS X3, X0, X2
+	VMOVSS      X2, (AX)
+	ADDQ        $0x04, AX
+	ADDQ        $0x04, CX
+	DECQ        DX
+	JMP         narrow
+
+done:
+	VZEROUPPER
+	RET
+
+// func sum64AVX512(x []float32) float64
+// Requires: AVX, AVX512DQ, AVX512F, SSE2
+TEXT ·sum64AVX512(SB), NOSPLIT, $0-32
+	MOVQ   x_base+0(FP), AX
+	VXORPS Z8, Z8, Z8
+	VXORPS Z11, Z11, Z11
+	VXORPS Z10, Z10, Z10
+	MOVQ   x_len+8(FP), CX
+
+wide:
+	CMPQ      CX, $0x10
+	JLT       narrow
+	VCVTPS2PD (AX), Z0
+	VADDPD    Z0, Z8, Z8
+	VCVTPS2PD 32(AX), Z1
+	VADDPD    Z1, Z11, Z11
+	ADDQ      $0x40, AX
+	SUBQ      $0x10, CX
+	JMP       wide
+
+narrow:
+	TESTQ     CX, CX
+	JEQ       done
+	VMOVSS    (AX), X0
+	VCVTPS2PD X0, X0
+	VADDSD    X0, X10, X10
+	ADDQ      $0x04, AX
+	DECQ      CX
+	JMP       narrow
+
+done:
+	VADDPD        Z11, Z8, Z8
+	VEXTRACTF64X4 $0x01, Z8, Y9
+	VADDPD        Y9, Y8, Y8
+	VEXTRACTF128  $0x01, Y8, X9
+	VADDPD        X9, X8, X8
+	VHADDPD       X8, X8, X8
+	VADDSD        X10, X8, X8
+	MOVSD         X8, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func dotAVX512(a []float32, b []float32) float64
+// Requires: AVX, AVX512DQ, AVX512F, FMA3, SSE2
+TEXT ·dotAVX512(SB), NOSPLIT, $0-56
+	MOVQ   a_base+0(FP), AX
+	MOVQ   b_base+24(FP), CX
+	VXORPS Z8, Z8, Z8
+	VXORPS Z11, Z11, Z11
+	VXORPS Z10, Z10, Z10
+	MOVQ   a_len+8(FP), DX
+
+wide:
+	CMPQ        DX, $0x10
+	JLT         narrow
+	VCVTPS2PD   (AX), Z0
+	VCVTPS2PD   (CX), Z2
+	VFMADD231PD Z0, Z2, Z8
+	VCVTPS2PD   32(AX), Z1
+	VCVTPS2PD   32(CX), Z3
+	VFMADD231PD Z1, Z3, Z11
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	SUBQ        $0x10, DX
+	JMP         wide
+
+narrow:
+	TESTQ       DX, DX
+	JEQ         done
+	VMOVSS      (AX), X0
+	VCVTPS2PD   X0, X0
+	VMOVSS      (CX), X2
+	VCVTPS2PD   X2, X2
+	VFMADD231SD X0, X2, X10
+	ADDQ        $0x04, AX
+	ADDQ        $0x04, CX
+	DECQ        DX
+	JMP         narrow
+
+done:
+	VADDPD        Z11, Z8, Z8
+	VEXTRACTF64X4 $0x01, Z8, Y9
+	VADDPD        Y9, Y8, Y8
+	VEXTRACTF128  $0x01, Y8, X9
+	VADDPD        X9, X8, X8
+	VHADDPD       X8, X8, X8
+	VADDSD        X10, X8, X8
+	MOVSD         X8, ret+48(FP)
+	VZEROUPPER
+	RET
+
+// func squaredDeviationsAVX512(x []float32, mean float64) float64
+// Requires: AVX, AVX512DQ, AVX512F, FMA3, SSE2
+TEXT ·squaredDeviationsAVX512(SB), NOSPLIT, $0-40
+	MOVQ         x_base+0(FP), AX
+	VBROADCASTSD mean+24(FP), Z7
+	VXORPS       Z8, Z8, Z8
+	VXORPS       Z11, Z11, Z11
+	VXORPS       Z10, Z10, Z10
+	MOVQ         x_len+8(FP), CX
+
+wide:
+	CMPQ        CX, $0x10
+	JLT         narrow
+	VCVTPS2PD   (AX), Z0
+	VSUBPD      Z7, Z0, Z0
+	VFMADD231PD Z0, Z0, Z8
+	VCVTPS2PD   32(AX), Z1
+	VSUBPD      Z7, Z1, Z1
+	VFMADD231PD Z1, Z1, Z11
+	ADDQ        $0x40, AX
+	SUBQ        $0x10, CX
+	JMP         wide
+
+narrow:
+	TESTQ       CX, CX
+	JEQ         done
+	VMOVSS      (AX), X0
+	VCVTPS2PD   X0, X0
+	VSUBPD      X7, X0, X0
+	VFMADD231SD X0, X0, X10
+	ADDQ        $0x04, AX
+	DECQ        CX
+	JMP         narrow
+
+done:
+	VADDPD        Z11, Z8, Z8
+	VEXTRACTF64X4 $0x01, Z8, Y9
+	VADDPD        Y9, Y8, Y8
+	VEXTRACTF128  $0x01, Y8, X9
+	VADDPD        X9, X8, X8
+	VHADDPD       X8, X8, X8
+	VADDSD        X10, X8, X8
+	MOVSD         X8, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func gradientSumsAVX512(dy []float32, x []float32, mean float64) (sum float64, product float64)
+// Requires: AVX, AVX512DQ, AVX512F, FMA3, SSE2
+TEXT ·gradientSumsAVX512(SB), NOSPLIT, $0-72
+	MOVQ         dy_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	VBROADCASTSD mean+48(FP), Z7
+	VXORPS       Z8, Z8, Z8
+	VXORPS       Z11, Z11, Z11
+	VXORPS       Z10, Z10, Z10
+	VXORPS       Z12, Z12, Z12
+	VXORPS       Z15, Z15, Z15
+	VXORPS       Z14, Z14, Z14
+	MOVQ         dy_len+8(FP), DX
+
+wide:
+	CMPQ        DX, $0x10
+	JLT         narrow
+	VCVTPS2PD   (AX), Z0
+	VCVTPS2PD   (CX), Z2
+	VSUBPD      Z7, Z2, Z2
+	VADDPD      Z0, Z8, Z8
+	VFMADD231PD Z0, Z2, Z12
+	VCVTPS2PD   32(AX), Z1
+	VCVTPS2PD   32(CX), Z3
+	VSUBPD      Z7, Z3, Z3
+	VADDPD      Z1, Z11, Z11
+	VFMADD231PD Z1, Z3, Z15
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	SUBQ        $0x10, DX
+	JMP         wide
+
+narrow:
+	TESTQ       DX, DX
+	JEQ         done
+	VMOVSS      (AX), X0
+	VCVTPS2PD   X0, X0
+	VMOVSS      (CX), X2
+	VCVTPS2PD   X2, X2
+	VSUBPD      X7, X2, X2
+	VADDSD      X0, X10, X10
+	VFMADD231SD X0, X2, X14
+	ADDQ        $0x04, AX
+	ADDQ        $0x04, CX
+	DECQ        DX
+	JMP         narrow
+
+done:
+	VADDPD        Z11, Z8, Z8
+	VEXTRACTF64X4 $0x01, Z8, Y9
+	VADDPD        Y9, Y8, Y8
+	VEXTRACTF128  $0x01, Y8, X9
+	VADDPD        X9, X8, X8
+	VHADDPD       X8, X8, X8
+	VADDSD        X10, X8, X8
+	MOVSD         X8, sum+56(FP)
+	VADDPD        Z15, Z12, Z12
+	VEXTRACTF64X4 $0x01, Z12, Y13
+	VADDPD        Y13, Y12, Y12
+	VEXTRACTF128  $0x01, Y12, X13
+	VADDPD        X13, X12, X12
+	VHADDPD       X12, X12, X12
+	VADDSD        X14, X12, X12
+	MOVSD         X12, product+64(FP)
+	VZEROUPPER
+	RET
+
+// func normalizeAVX512(y []float32, x []float32, mean float64, scale float64, shift float64)
+// Requires: AVX, AVX512F, FMA3
+TEXT ·normalizeAVX512(SB), NOSPLIT, $0-72
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	VBROADCASTSD mean+48(FP), Z7
+	VBROADCASTSD scale+56(FP), Z8
+	VBROADCASTSD shift+64(FP), Z9
+	MOVQ         y_len+8(FP), DX
+
+wide:
+	CMPQ        DX, $0x10
+	JLT         narrow
+	VCVTPS2PD   (CX), Z0
+	VSUBPD      Z7, Z0, Z0
+	VFMADD213PD Z9, Z8, Z0
+	VCVTPS2PD   32(CX), Z1
+	VSUBPD      Z7, Z1, Z1
+	VFMADD213PD Z9, Z8, Z1
+	VCVTPD2PS   Z0, Y0
+	VMOVUPS     Y0, (AX)
+	VCVTPD2PS   Z1, Y1
+	VMOVUPS     Y1, 32(AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	SUBQ        $0x10, DX
+	JMP         wide
+
+narrow:
+	TESTQ       DX, DX
+	JEQ         done
+	VMOVSS      (CX), X0
+	VCVTPS2PD   X0, X0
+	VSUBPD      X7, X0, X0
+	VFMADD213PD X9, X8, X0
+	VCVTPD2PSX  X0, X0
+	VMOVSS      X0, (AX)
+	ADDQ        $0x04, AX
+	ADDQ        $0x04, CX
+	DECQ        DX
+	JMP         narrow
+
+done:
+	VZEROUPPER
+	RET
+
+// func normalizeBackwardAVX512(dx []float32, dy []float32, x []float32, mean float64, scale float64, shift float64, slope float64, add bool)
+// Requires: AVX, AVX512F, FMA3
+TEXT ·normalizeBackwardAVX512(SB), NOSPLIT, $0-105
+	MOVQ         dx_base+0(FP), AX
+	MOVQ         dy_base+24(FP), CX
+	MOVQ         x_base+48(FP), DX
+	VBROADCASTSD mean+72(FP), Z7
+	VBROADCASTSD scale+80(FP), Z8
+	VBROADCASTSD shift+88(FP), Z9
+	VBROADCASTSD slope+96(FP), Z10
+	MOVB         add+104(FP), BL
+	MOVQ         dx_len+8(FP), SI
+
+wide:
+	CMPQ         SI, $0x10
+	JLT          narrow
+	VCVTPS2PD    (DX), Z0
+	VCVTPS2PD    (CX), Z2
+	VSUBPD       Z7, Z0, Z0
+	VSUBPD       Z9, Z2, Z2
+	VFNMADD231PD Z10, Z0, Z2
+	VMULPD       Z8, Z2, Z2
+	VCVTPD2PS    Z2, Y2
+	VCVTPS2PD    32(DX), Z1
+	VCVTPS2PD    32(CX), Z3
+	VSUBPD       Z7, Z1, Z1
+	VSUBPD       Z9, Z3, Z3
+	VFNMADD231PD Z10, Z1, Z3
+	VMULPD       Z8, Z3, Z3
+	VCVTPD2PS    Z3, Y3
+	TESTB        BL, BL
+	JEQ          store16
+	VADDPS       (AX), Y2, Y2
+	VADDPS       32(AX), Y3, Y3
+
+store16:
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, CX
+	ADDQ    $0x40, DX
+	SUBQ    $0x10, SI
+	JMP     wide
+
+narrow:
+	TESTQ        SI, SI
+	JEQ          done
+	VMOVSS       (DX), X0
+	VCVTPS2PD    X0, X0
+	VMOVSS       (CX), X2
+	VCVTPS2PD    X2, X2
+	VSUBPD       X7, X0, X0
+	VSUBPD       X9, X2, X2
+	VFNMADD231PD X10, X0, X2
+	VMULPD       X8, X2, X2
+	VCVTPD2PSX   X2, X2
+	TESTB        BL, BL
+	JEQ          store1
+	VADDSS       (AX), X2, X2
+
+store1:
+	VMOVSS X2, (AX)
+	ADDQ   $0x04, AX
+	ADDQ   $0x04, CX
+	ADDQ   $0x04, DX
+	DECQ   SI
+	JMP    narrow
+
+done:
+	VZEROUPPER
+	RET
+
 // func forwardReluAVX512(y []float32, x []float32, p float32)
 // Requires: AVX, AVX512F
 TEXT ·forwardReluAVX512(SB), NOSPLIT, $0-52
@@ -9114,22 +9584,22 @@ next:
 	VMOVUPS (DX), Z0
 
 compute:
-	VMOVUPS wordc0400000AVX512<>+0(SB), Z1
-	VMAXPS  Z0, Z1, Z1
-	VADDPS  word40400000AVX512<>+0(SB), Z0, Z0
-	VMOVUPS word00000000AVX512<>+0(SB), Z2
-	VMAXPS  Z0, Z2, Z2
-	VMOVUPS word40c00000AVX512<>+0(SB), Z0
-	VMINPS  Z2, Z0, Z0
-	VMULPS  word3e2aaaabAVX512<>+0(SB), Z0, Z0
-	VMULPS  Z0, Z1, Z0
-	CMPQ    CX, $0x10
-	JLT     storeRest
-	VMOVUPS Z0, (AX)
-	ADDQ    $0x40, DX
-	ADDQ    $0x40, AX
-	SUBQ    $0x10, CX
-	JMP     next
+	VMOVUPS     wordc0400000AVX512<>+0(SB), Z1
+	VMAXPS      Z0, Z1, Z1
+	VMOVUPS     word3e2aaaabAVX512<>+0(SB), Z2
+	VFMADD213PS word3f000000AVX512<>+0(SB), Z0, Z2
+	VMOVUPS     word00000000AVX512<>+0(SB), Z0
+	VMAXPS      Z2, Z0, Z0
+	VMOVUPS     word3f800000AVX512<>+0(SB), Z2
+	VMINPS      Z0, Z2, Z2
+	VMULPS      Z2, Z1, Z0
+	CMPQ        CX, $0x10
+	JLT         storeRest
+	VMOVUPS     Z0, (AX)
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, AX
+	SUBQ        $0x10, CX
+	JMP         next
 
 rest:
 	TESTQ        CX, CX
@@ -9168,24 +9638,6 @@ DATA wordc0400000AVX512<>+56(SB)/4, $0xc0400000
 DATA wordc0400000AVX512<>+60(SB)/4, $0xc0400000
 GLOBL wordc0400000AVX512<>(SB), RODATA|NOPTR, $64
 
-DATA word40400000AVX512<>+0(SB)/4, $0x40400000
-DATA word40400000AVX512<>+4(SB)/4, $0x40400000
-DATA word40400000AVX512<>+8(SB)/4, $0x40400000
-DATA word40400000AVX512<>+12(SB)/4, $0x40400000
-DATA word40400000AVX512<>+16(SB)/4, $0x40400000
-DATA word40400000AVX512<>+20(SB)/4, $0x40400000
-DATA word40400000AVX512<>+24(SB)/4, $0x40400000
-DATA word40400000AVX512<>+28(SB)/4, $0x40400000
-DATA word40400000AVX512<>+32(SB)/4, $0x40400000
-DATA word40400000AVX512<>+36(SB)/4, $0x40400000
-DATA word40400000AVX512<>+40(SB)/4, $0x40400000
-DATA word40400000AVX512<>+44(SB)/4, $0x40400000
-DATA word40400000AVX512<>+48(SB)/4, $0x40400000
-DATA word40400000AVX512<>+52(SB)/4, $0x40400000
-DATA word40400000AVX512<>+56(SB)/4, $0x40400000
-DATA word40400000AVX512<>+60(SB)/4, $0x40400000
-GLOBL word40400000AVX512<>(SB), RODATA|NOPTR, $64
-
 // func backwardHardSwishAVX512(dx []float32, dy []float32, v []float32, p float32, add bool)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·backwardHardSwishAVX512(SB), NOSPLIT, $0-77
@@ -9203,24 +9655,24 @@ next:
 	VMOVUPS (BX), Z1
 
 compute:
-	VANDPS  word7fffffffAVX512<>+0(SB), Z1, Z2
-	VCMPPS  $0x11, word40400000AVX512<>+0(SB), Z2, K1
-	VXORPS  Z2, Z2, Z2
-	VMOVAPS Z1, K1, Z2
-	VMULPS  word3e2aaaabAVX512<>+0(SB), Z2, Z2
-	VADDPS  word40400000AVX512<>+0(SB), Z1, Z1
-	VMOVUPS word00000000AVX512<>+0(SB), Z3
-	VMAXPS  Z1, Z3, Z3
-	VMOVUPS word40c00000AVX512<>+0(SB), Z1
-	VMINPS  Z3, Z1, Z1
-	VMULPS  word3e2aaaabAVX512<>+0(SB), Z1, Z1
-	VADDPS  Z1, Z2, Z1
-	VMULPS  Z1, Z0, Z0
-	CMPQ    CX, $0x10
-	JLT     storeRest
-	TESTB   SI, SI
-	JEQ     store
-	VADDPS  (AX), Z0, Z0
+	VANDPS      word7fffffffAVX512<>+0(SB), Z1, Z2
+	VCMPPS      $0x11, word40400000AVX512<>+0(SB), Z2, K1
+	VXORPS      Z2, Z2, Z2
+	VMOVAPS     Z1, K1, Z2
+	VMULPS      word3e2aaaabAVX512<>+0(SB), Z2, Z2
+	VMOVUPS     word3e2aaaabAVX512<>+0(SB), Z3
+	VFMADD213PS word3f000000AVX512<>+0(SB), Z1, Z3
+	VMOVUPS     word00000000AVX512<>+0(SB), Z1
+	VMAXPS      Z3, Z1, Z1
+	VMOVUPS     word3f800000AVX512<>+0(SB), Z3
+	VMINPS      Z1, Z3, Z3
+	VADDPS      Z3, Z2, Z1
+	VMULPS      Z1, Z0, Z0
+	CMPQ        CX, $0x10
+	JLT         storeRest
+	TESTB       SI, SI
+	JEQ         store
+	VADDPS      (AX), Z0, Z0
 
 store:
 	VMOVUPS Z0, (AX)
@@ -9256,6 +9708,24 @@ done:
 	VZEROUPPER
 	RET
 
+DATA word40400000AVX512<>+0(SB)/4, $0x40400000
+DATA word40400000AVX512<>+4(SB)/4, $0x40400000
+DATA word40400000AVX512<>+8(SB)/4, $0x40400000
+DATA word40400000AVX512<>+12(SB)/4, $0x40400000
+DATA word40400000AVX512<>+16(SB)/4, $0x40400000
+DATA word40400000AVX512<>+20(SB)/4, $0x40400000
+DATA word40400000AVX512<>+24(SB)/4, $0x40400000
+DATA word40400000AVX512<>+28(SB)/4, $0x40400000
+DATA word40400000AVX512<>+32(SB)/4, $0x40400000
+DATA word40400000AVX512<>+36(SB)/4, $0x40400000
+DATA word40400000AVX512<>+40(SB)/4, $0x40400000
+DATA word40400000AVX512<>+44(SB)/4, $0x40400000
+DATA word40400000AVX512<>+48(SB)/4, $0x40400000
+DATA word40400000AVX512<>+52(SB)/4, $0x40400000
+DATA word40400000AVX512<>+56(SB)/4, $0x40400000
+DATA word40400000AVX512<>+60(SB)/4, $0x40400000
+GLOBL word40400000AVX512<>(SB), RODATA|NOPTR, $64
+
 // func forwardHardSigmoidAVX512(y []float32, x []float32, p float32)
 // Requires: AVX, AVX512F
 TEXT ·forwardHardSigmoidAVX512(SB), NOSPLIT, $0-52
@@ -9270,19 +9740,19 @@ next:
 	VMOVUPS (DX), Z0
 
 compute:
-	VADDPS  word40400000AVX512<>+0(SB), Z0, Z0
-	VMOVUPS word00000000AVX512<>+0(SB), Z1
-	VMAXPS  Z0, Z1, Z1
-	VMOVUPS word40c00000AVX512<>+0(SB), Z0
-	VMINPS  Z1, Z0, Z0
-	VMULPS  word3e2aaaabAVX512<>+0(SB), Z0, Z0
-	CMPQ    CX, $0x10
-	JLT     storeRest
-	VMOVUPS Z0, (AX)
-	ADDQ    $0x40, DX
-	ADDQ    $0x40, AX
-	SUBQ    $0x10, CX
-	JMP     next
+	VMOVUPS     word3e2aaaabAVX512<>+0(SB), Z1
+	VFMADD213PS word3f000000AVX512<>+0(SB), Z0, Z1
+	VMOVUPS     word00000000AVX512<>+0(SB), Z0
+	VMAXPS      Z1, Z0, Z0
+	VMOVUPS     word3f800000AVX512<>+0(SB), Z1
+	VMINPS      Z0, Z1, Z1
+	CMPQ        CX, $0x10
+	JLT         storeRest
+	VMOVUPS     Z1, (AX)
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, AX
+	SUBQ        $0x10, CX
+	JMP         next
 
 rest:
 	TESTQ        CX, CX
@@ -9294,10 +9764,10 @@ rest:
 	JMP          compute
 
 storeRest:
-	VPBROADCASTD CX, Z1
+	VPBROADCASTD CX, Z0
 	VMOVDQU32    iotaAVX512<>+0(SB), Z2
-	VPCMPUD      $0x01, Z1, Z2, K1
-	VMOVUPS      Z0, K1, (AX)
+	VPCMPUD      $0x01, Z0, Z2, K1
+	VMOVUPS      Z1, K1, (AX)
 
 done:
 	VZEROUPPER

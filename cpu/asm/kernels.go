@@ -56,6 +56,10 @@ type Kernels struct {
 	dots         func(y *[4]float32, x []float32, w *float32, stride int)
 	poolVectors  func(y *float32, chosen *int32, upper, lower *float32, n int, at, width int32)
 	transpose    func(dst *float32, distance int, src *float32, stride int) // of Lanes x Lanes values
+	mul, mulAdd  func(dst, a, b []float32)
+	scale        func(dst, x []float32, s float32)
+	scaleAdd     func(dst, x []float32, s float32)
+	doubles      doubleKernels
 	patches      []Patches
 	directs      []Direct
 	winograds    []Winograd
@@ -113,6 +117,30 @@ func (ks *Kernels) AddBiasReLU(y []float32, bias float32) { ks.addBiasReLU(y, bi
 func (ks *Kernels) Add(dst, x []float32) {
 	sameLength(len(dst), len(x))
 	ks.add(dst, x)
+}
+
+// Mul sets dst to a*b. dst may be a or b.
+func (ks *Kernels) Mul(dst, a, b []float32) {
+	sameLength(len(dst), len(a), len(b))
+	ks.mul(dst, a, b)
+}
+
+// MulAdd adds a*b to dst.
+func (ks *Kernels) MulAdd(dst, a, b []float32) {
+	sameLength(len(dst), len(a), len(b))
+	ks.mulAdd(dst, a, b)
+}
+
+// Scale sets dst to s*x. dst may be x.
+func (ks *Kernels) Scale(dst, x []float32, s float32) {
+	sameLength(len(dst), len(x))
+	ks.scale(dst, x, s)
+}
+
+// ScaleAdd adds s*x to dst.
+func (ks *Kernels) ScaleAdd(dst, x []float32, s float32) {
+	sameLength(len(dst), len(x))
+	ks.scaleAdd(dst, x, s)
 }
 
 // ReLUBackward sets dx to dy where y is above 0 and to 0 elsewhere. dx may be

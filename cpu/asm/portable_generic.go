@@ -16,6 +16,8 @@ var portable = &Kernels{
 	adam: adamPortable, sgd: sgdPortable, momentum: momentumPortable,
 	mulAdds: mulAddsPortable, triad: triadPortable,
 	dots: dotsPortable, poolVectors: poolVectorsPortable, transpose: transposePortable,
+	mul: mulPortable, mulAdd: mulAddPortable, scale: scalePortable, scaleAdd: scaleAddPortable,
+	doubles:     doublesPortable,
 	winograds:   []Winograd{winogradPortable(5, 2), winogradPortable(3, 4)},
 	activations: activationsPortable,
 	patches:     []Patches{patchesPortable(5, 5), patchesPortable(5, 1), patchesPortable(3, 3), patchesPortable(3, 1)},
@@ -96,6 +98,34 @@ func addPortable(dst, x []float32) {
 	x = x[:len(dst)]
 	for i := range dst {
 		dst[i] += x[i]
+	}
+}
+
+func mulPortable(dst, a, b []float32) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	for i := range dst {
+		dst[i] = a[i] * b[i]
+	}
+}
+
+func mulAddPortable(dst, a, b []float32) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	for i := range dst {
+		dst[i] += a[i] * b[i]
+	}
+}
+
+func scalePortable(dst, x []float32, s float32) {
+	x = x[:len(dst)]
+	for i := range dst {
+		dst[i] = s * x[i]
+	}
+}
+
+func scaleAddPortable(dst, x []float32, s float32) {
+	x = x[:len(dst)]
+	for i := range dst {
+		dst[i] += s * x[i]
 	}
 }
 

@@ -15,6 +15,8 @@ var tiers = [...]*Kernels{
 		adam: adamAVX2, sgd: sgdAVX2, momentum: momentumAVX2,
 		mulAdds: mulAddsAVX2, triad: triadAVX2, dots: dotsAVX2,
 		poolVectors: poolVectorsAVX2, transpose: transposeAVX2,
+		mul: mulAVX2, mulAdd: mulAddAVX2, scale: scaleAVX2, scaleAdd: scaleAddAVX2,
+		doubles:     doubleKernels{sum64AVX2, dotAVX2, squaredDeviationsAVX2, gradientSumsAVX2, normalizeAVX2, normalizeBackwardAVX2},
 		activations: activationsAVX2,
 		directs:     []Direct{{5, 5, 2, 8, false, direct5x5AVX2}, {3, 5, 2, 8, false, direct3x5AVX2}},
 		winograds: []Winograd{
@@ -36,6 +38,8 @@ var tiers = [...]*Kernels{
 		adam: adamAVX512, sgd: sgdAVX512, momentum: momentumAVX512,
 		mulAdds: mulAddsAVX512, triad: triadAVX512, dots: dotsAVX512,
 		poolVectors: poolVectorsAVX512, transpose: transposeAVX512,
+		mul: mulAVX512, mulAdd: mulAddAVX512, scale: scaleAVX512, scaleAdd: scaleAddAVX512,
+		doubles:     doubleKernels{sum64AVX512, dotAVX512, squaredDeviationsAVX512, gradientSumsAVX512, normalizeAVX512, normalizeBackwardAVX512},
 		activations: activationsAVX512,
 		directs: []Direct{
 			{5, 14, 2, 16, false, direct5x14AVX512},

@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 	"mnist":          {"net"},
 	"serve":          {"net", "picture", "internal/page"},
 	"picture":        {"net"}, "picture/picturetest": {"net"},
-	"bench":             {"net", "net/reference", "kernels", "bench/peers", "internal/chart", "internal/page"},
+	"bench":             {"net", "net/lower", "net/reference", "cuda", "kernels", "bench/peers", "internal/chart", "internal/page"},
 	"cpu":               {"net", "cpu/asm", "internal/cpufeat"},
 	"cpu/asm":           {"internal/cpufeat"},
 	"bench/peers":       {"net"},

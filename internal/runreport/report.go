@@ -41,7 +41,7 @@ type Fact struct{ Name, Value string }
 // LayerRow is a line of the table of layers.
 type LayerRow struct {
 	Name    string   `json:"name"`
-	From    []string `json:"from"` // the layers that it takes, "input" for the network's input
+	From    []string `json:"from"` // the layers that it takes, "input" for the network's input; the page has them in What
 	What    string   `json:"what"`
 	Output  string   `json:"output"`
 	Weights int      `json:"weights"`

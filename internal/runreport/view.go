@@ -29,7 +29,7 @@ type runView struct {
 	Coloured   bool // the images have colours
 	Filters    []layerView
 	Image      *imageView
-	Layers     []struct{ Name, From, What, Output, Weights, MulAdds string }
+	Layers     []struct{ Name, What, Output, Weights, MulAdds string }
 
 	Weights, MulAdds string
 	Facts            []Fact
@@ -72,7 +72,7 @@ func (r *Report) runView(i int) (*runView, error) {
 	}
 	run.history(v)
 	for _, l := range run.Layers {
-		row := struct{ Name, From, What, Output, Weights, MulAdds string }{Name: l.Name, From: strings.Join(l.From, ", "), What: l.What, Output: strings.ReplaceAll(l.Output, " x ", " × ")}
+		row := struct{ Name, What, Output, Weights, MulAdds string }{Name: l.Name, What: l.What, Output: strings.ReplaceAll(l.Output, " x ", " × ")}
 		if l.Weights > 0 {
 			row.Weights = whole(l.Weights)
 		}

@@ -66,13 +66,19 @@ var checks = []check{
 	{"dense", checkDense},
 	{"batchnorm", checkBatchNorm},
 	{"dropout", checkDropout},
+	{"kinds", checkKinds},
 	{"chains", checkChains},
+	{"uses", checkUses},
+	{"frozen", checkFrozen},
 	{"random_networks", checkRandomNetworks},
 	{"ties", checkTies},
 	{"loss", checkLoss},
 	{"hits", checkHits},
 	{"optimizer", checkOptimizer},
 	{"trajectory", checkTrajectory},
+	{"shares", checkShares},
+	{"turns", checkTurns},
+	{"described", checkDescribed},
 	{"initial_state", checkInitialState},
 	{"state_round_trip", checkStateRoundTrip},
 	{"state_is_a_copy", checkStateIsACopy},
@@ -123,7 +129,7 @@ func newSuite(tb testing.TB, open Open, opts ...Option) *suite {
 type env struct {
 	testing.TB
 	*suite
-	rng *rand.Rand
+	random
 	dev net.Device
 }
 
@@ -133,7 +139,7 @@ func (s *suite) env(tb testing.TB, c check) *env {
 	tb.Helper()
 	h := fnv.New64a()
 	h.Write([]byte(c.name))
-	e := &env{TB: tb, suite: s, rng: rand.New(rand.NewPCG(s.seed, h.Sum64()))}
+	e := &env{TB: tb, suite: s, random: random{rand.New(rand.NewPCG(s.seed, h.Sum64()))}}
 	e.dev = e.openDevice(s.open)
 	return e
 }

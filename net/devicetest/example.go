@@ -14,6 +14,25 @@ const ExampleName = "example"
 // [net.Kinds]. Each of the layer's inputs is the output of a convolution, so that
 // its gradient shows. It panics where the example doesn't fit together.
 func ExampleNetwork(ex net.Example) *net.Network {
+	n := around(ex, alone)
+	if _, err := n.Plan(); err != nil {
+		panic(fmt.Sprintf("BUG: the example of %s: %v", ex.Layer.Kind(), err))
+	}
+	return n
+}
+
+// sharing says what else uses an example's inputs.
+type sharing int
+
+const (
+	alone sharing = iota
+	before
+	behind
+)
+
+// around is ExampleNetwork for layers that may not fit. Other layers may use the
+// example's inputs too, before or behind it.
+func around(ex net.Example, s sharing) *net.Network {
 	in := net.Shape{C: 2, H: 1, W: 1}
 	for _, s := range ex.In {
 		in.H, in.W = max(in.H, s.H), max(in.W, s.W)
@@ -27,18 +46,44 @@ func ExampleNetwork(ex net.Example) *net.Network {
 		})
 		from = append(from, name)
 	}
-	n.Layers = append(n.Layers, connected(ex.Layer, ExampleName, from), &net.Flatten{}, &net.Dense{Units: 3})
-	if _, err := n.Plan(); err != nil {
-		panic(fmt.Sprintf("BUG: the example of %s: %v", ex.Layer.Kind(), err))
+	layer := []net.Layer{connected(ex.Layer, ExampleName, from), &net.Flatten{Name: "flat"}}
+	if s == alone {
+		n.Layers = append(append(n.Layers, layer...), &net.Dense{Units: 3})
+		return n
 	}
+	var others []net.Layer
+	joined := net.From{"flat"}
+	for i, name := range from {
+		other := fmt.Sprintf("other%d", i+1)
+		others = append(others, &net.Scale{From: net.From{name}, Factor: 0.5}, &net.Flatten{Name: other})
+		joined = append(joined, other)
+	}
+	if s == before {
+		layer, others = others, layer
+	}
+	n.Layers = append(append(append(n.Layers, layer...), others...), &net.Concat{From: joined}, &net.Dense{Units: 3})
 	return n
+}
+
+// outputShape returns what a layer makes of inputs of these shapes.
+func outputShape(l net.Layer, in []net.Shape) (net.Shape, error) {
+	n := around(net.Example{Layer: l, In: in}, alone)
+	plan, err := n.Plan()
+	if err != nil {
+		return net.Shape{}, err
+	}
+	return plan.Nodes[len(n.Layers)-3].Out, nil
 }
 
 // connected returns a copy of a layer with another name and other inputs.
 func connected(l net.Layer, name string, from net.From) net.Layer {
 	kind, _ := net.KindNamed(l.Kind())
 	out := kind.New()
-	place, err := json.Marshal(map[string]any{"name": name, "from": from})
+	fieldsOfPlace := map[string]any{"name": name}
+	if len(from) > 0 {
+		fieldsOfPlace["from"] = from
+	}
+	place, err := json.Marshal(fieldsOfPlace)
 	if err != nil {
 		panic(fmt.Sprintf("BUG: %v", err))
 	}

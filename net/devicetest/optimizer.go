@@ -47,21 +47,19 @@ func checkOptimizer(e *env) {
 	i := 0
 	for _, o := range optimizers() {
 		for _, schedule := range schedules() {
-			for _, decay := range []float64{0, 0.1} {
-				for _, clip := range []float64{0, 0.2, 1e6} {
-					if i++; e.short && i%7 != 1 {
-						continue
-					}
-					o := o
-					o.Schedule, o.WeightDecay, o.ClipNorm = schedule, decay, clip
-					p := e.compile(n, net.Options{Batch: batch, Optimizer: o, Seed: e.rng.Uint64()})
-					st := p.state()
-					for s := range steps {
-						st = p.judgeStep(st, span(data, s, s+1+s%batch))
-						if e.Failed() {
-							e.Errorf("that was with optimiser %+v", o)
-							return
-						}
+			for _, c := range []struct{ decay, clip float64 }{{0, 0}, {0.1, 0.2}, {0.1, 1e6}} {
+				if i++; e.short && i%4 != 1 {
+					continue
+				}
+				o := o
+				o.Schedule, o.WeightDecay, o.ClipNorm = schedule, c.decay, c.clip
+				p := e.compile(n, net.Options{Batch: batch, Optimizer: o, Seed: e.rng.Uint64()})
+				st := p.state()
+				for s := range steps {
+					st = p.judgeStep(st, span(data, s, s+1+s%batch))
+					if e.Failed() {
+						e.Errorf("that was with optimiser %+v", o)
+						return
 					}
 				}
 			}

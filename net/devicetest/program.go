@@ -198,8 +198,9 @@ func (p *program) judgeStep(before net.State, b net.Batch) net.State {
 
 // judgeAll sets a random state and judges everything that the network does on
 // batches of several sizes, a large one first, so that a smaller one meets the
-// memory that it left.
-func (e *env) judgeAll(n *net.Network, sizes ...int) {
+// memory that it left. It reports whether all was judged from end to end, and not,
+// where no batch keeps clear of the network's kinks, by replay.
+func (e *env) judgeAll(n *net.Network, sizes ...int) (clear bool) {
 	e.Helper()
 	if len(sizes) == 0 {
 		sizes = []int{3, 1, 2}
@@ -210,14 +211,23 @@ func (e *env) judgeAll(n *net.Network, sizes ...int) {
 	st := e.randomState(p.judge.Plan(), opts.Optimizer)
 	p.setState(st)
 	data := e.randomData(n.Input, p.judge.Plan().Classes, 8*opts.Batch)
+	clear = true
 	for i, size := range sizes {
-		b := p.choose(st, data, size)
+		b, err := p.judge.Choose(st, data, p.order(data), size)
+		if errors.Is(err, verify.ErrKinks) {
+			clear = false
+			b = span(data, 0, size)
+			p.judged("trace", b, p.judge.Trace(st, b, net.Training, p.trace(b, net.Training)))
+			continue
+		}
+		p.must("choosing a batch", err)
 		p.judgeTrace(st, b, net.Training)
 		if i < 2 {
 			p.judgeTrace(st, b, net.Evaluation)
 			st = p.judgeStep(st, b)
 		}
 	}
+	return clear
 }
 
 // difference says where two states differ in a bit, or "".

@@ -2,7 +2,7 @@ package devicetest
 
 import (
 	"math"
-	"strings"
+	"math/rand/v2"
 
 	"gorgonia.org/tensor"
 
@@ -13,19 +13,34 @@ import (
 // registers.
 var widths = []int{1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33}
 
-func (e *env) between(lo, hi int) int { return lo + e.rng.IntN(hi-lo+1) }
+// random draws what networks and data are made of.
+type random struct{ rng *rand.Rand }
 
-func pick[T any](e *env, list ...T) T { return list[e.rng.IntN(len(list))] }
+// newRandom returns a source that depends on seed alone.
+func newRandom(seed uint64) random { return random{rand.New(rand.NewPCG(seed, 0))} }
 
-// randomData returns n samples of normally distributed values with random
-// labels.
-func (e *env) randomData(s net.Shape, classes, n int) *net.Dataset {
+func (r random) between(lo, hi int) int { return lo + r.rng.IntN(hi-lo+1) }
+
+// one reports true once in n times.
+func (r random) one(n int) bool { return r.rng.IntN(n) == 0 }
+
+func choose[T any](r random, list ...T) T { return list[r.rng.IntN(len(list))] }
+
+func pick[T any](e *env, list ...T) T { return choose(e.random, list...) }
+
+// RandomData returns n samples of a shape, of normally distributed values with
+// random labels. It depends on its arguments alone.
+func RandomData(seed uint64, s net.Shape, classes, n int) *net.Dataset {
+	return newRandom(seed).randomData(s, classes, n)
+}
+
+func (r random) randomData(s net.Shape, classes, n int) *net.Dataset {
 	d := &net.Dataset{Name: "random", Shape: s, Classes: classes, Values: make([]float32, n*s.Size()), Labels: make([]int32, n)}
 	for i := range d.Values {
-		d.Values[i] = float32(e.rng.NormFloat64())
+		d.Values[i] = float32(r.rng.NormFloat64())
 	}
 	for i := range d.Labels {
-		d.Labels[i] = int32(e.rng.IntN(classes))
+		d.Labels[i] = int32(r.rng.IntN(classes))
 	}
 	return d
 }
@@ -118,93 +133,42 @@ func fits(n *net.Network) bool {
 }
 
 // randomPadding returns any padding mode; explicit ones are asymmetric.
-func (e *env) randomPadding(kernel, dilation net.Pair) net.Padding {
-	switch e.rng.IntN(3) {
+func (r random) randomPadding(kernel, dilation net.Pair) net.Padding {
+	switch r.rng.IntN(3) {
 	case 0:
 		return net.PadValid
 	case 1:
 		return net.PadSame
 	}
 	h, w := (kernel.H-1)*dilation.H+1, (kernel.W-1)*dilation.W+1
-	return net.Pad(e.rng.IntN(h), e.rng.IntN(h), e.rng.IntN(w), e.rng.IntN(w))
+	return net.Pad(r.rng.IntN(h), r.rng.IntN(h), r.rng.IntN(w), r.rng.IntN(w))
 }
 
-func (e *env) randomShape(channels int) net.Shape {
-	return net.Shape{C: channels, H: e.between(1, 9), W: e.between(1, 9)}
+func (r random) randomShape(channels int) net.Shape {
+	return net.Shape{C: channels, H: r.between(1, 9), W: r.between(1, 9)}
 }
 
-func (e *env) randomPair(lo, hi int) net.Pair {
-	return net.Pair{H: e.between(lo, hi), W: e.between(lo, hi)}
+func (r random) randomPair(lo, hi int) net.Pair {
+	return net.Pair{H: r.between(lo, hi), W: r.between(lo, hi)}
 }
 
-func (e *env) randomConv() *net.Conv {
+func (r random) randomConv() *net.Conv {
 	c := &net.Conv{
-		Filters: pick(e, widths...), Kernel: e.randomPair(1, 5), Stride: e.randomPair(1, 4),
-		Dilation: pick(e, net.Square(1), net.Square(1), e.randomPair(1, 3)), NoBias: e.rng.IntN(4) == 0,
+		Filters: choose(r, widths...), Kernel: r.randomPair(1, 5), Stride: r.randomPair(1, 4),
+		Dilation: choose(r, net.Square(1), net.Square(1), r.randomPair(1, 3)), NoBias: r.rng.IntN(4) == 0,
 	}
-	c.Padding = e.randomPadding(c.Kernel, c.Dilation)
+	c.Padding = r.randomPadding(c.Kernel, c.Dilation)
 	return c
 }
 
-func (e *env) randomPool(mode net.PoolMode) *net.Pool {
-	p := &net.Pool{Mode: mode, Kernel: e.randomPair(1, 4)}
-	if e.rng.IntN(3) > 0 {
-		p.Stride = e.randomPair(1, 4)
+func (r random) randomPool(mode net.PoolMode) *net.Pool {
+	p := &net.Pool{Mode: mode, Kernel: r.randomPair(1, 4)}
+	if r.rng.IntN(3) > 0 {
+		p.Stride = r.randomPair(1, 4)
 	}
-	p.Padding = e.randomPadding(p.Kernel, net.Square(1))
+	p.Padding = r.randomPadding(p.Kernel, net.Square(1))
 	return p
 }
 
-func (e *env) randomActivation() *net.Activation {
-	a := &net.Activation{Func: pick(e, net.ReLU, net.ReLU, net.LeakyReLU, net.Tanh, net.Sigmoid)}
-	if a.Func == net.LeakyReLU {
-		a.Slope = pick(e, nil, new(0.2))
-	}
-	return a
-}
-
-// randomNetwork draws chains of a few layers of every kind until one fits.
-func (e *env) randomNetwork() *net.Network {
-	for {
-		var layers []net.Layer
-		for range e.between(1, 5) {
-			switch e.rng.IntN(8) {
-			case 0, 1, 2:
-				layers = append(layers, e.randomConv())
-			case 3:
-				layers = append(layers, e.randomPool(pick(e, net.MaxPool, net.MeanPool, net.L2Pool)))
-			case 4, 5:
-				layers = append(layers, e.randomActivation())
-			case 6:
-				layers = append(layers, &net.BatchNorm{})
-			case 7:
-				layers = append(layers, &net.Dropout{Rate: pick(e, 0, 0.25, 0.5)})
-			}
-		}
-		n := e.headed(e.randomShape(pick(e, 1, 2, 3, 7, 8)), layers...)
-		if e.rng.IntN(2) == 0 {
-			last := n.Layers[len(n.Layers)-1]
-			n.Layers = append(n.Layers[:len(n.Layers)-1], &net.Dense{Units: pick(e, widths...)}, e.randomActivation(), last)
-		}
-		if fits(n) && wellConditioned(n) {
-			return n
-		}
-	}
-}
-
-// wellConditioned refuses chains in which a batch normalisation of few values
-// amplifies rounding errors without limit, so that no float32 device could be
-// judged from end to end: two in a row over the same few values, or one after
-// what may be constant.
-func wellConditioned(n *net.Network) bool {
-	p, err := n.Plan()
-	if err != nil {
-		return false
-	}
-	for _, l := range p.Nodes {
-		if _, ok := l.Layer.(*net.BatchNorm); ok && l.In.H*l.In.W < 6 {
-			return false
-		}
-	}
-	return strings.Count(describe(n), `"batchnorm"`) <= 1
-}
+// randomNetwork returns one of RandomNetwork.
+func (e *env) randomNetwork() *net.Network { return RandomNetwork(e.rng.Uint64()) }

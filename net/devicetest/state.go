@@ -60,6 +60,16 @@ func checkInitialState(e *env) {
 			e.same("initial state of "+p.name, got, want)
 		}
 	}
+	// A whitening layer takes the training images, which no program keeps.
+	n := &net.Network{Input: net.Shape{C: 2, H: 6, W: 5}, Layers: []net.Layer{
+		&net.Conv{Filters: 6, Kernel: net.Square(2), WeightInit: net.Initializer{Method: net.Whitening}, Frozen: net.Frozen{Roles: []net.Role{net.Weight}}},
+		&net.Flatten{}, &net.Dense{Units: 2},
+	}}
+	for _, images := range []*net.Dataset{nil, e.randomPixels(n.Input, 2, 20)} {
+		opts := net.Options{Batch: 2, Optimizer: net.SGDDefault(0.1), Seed: 3, Images: images}
+		p := e.compile(n, opts)
+		e.same("initial state of a whitening layer", p.state(), net.InitialState(p.judge.Plan(), 3, images))
+	}
 }
 
 func checkStateRoundTrip(e *env) {

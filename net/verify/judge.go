@@ -149,7 +149,15 @@ func (j *Judge) updated(passes []*pass, before net.State, m net.Metrics, after n
 		})
 	}
 	checks = append(checks, j.updateChecks(passes, before, after)...)
-	for i := range j.plan.Nodes {
+	for i, node := range j.plan.Nodes {
+		for _, q := range node.Params {
+			if q.Trained || q.Role == net.RunningMean || q.Role == net.RunningVar {
+				continue
+			}
+			if !slices.Equal(after.Params[q.Name].Float32s(), before.Params[q.Name].Float32s()) {
+				checks = append(checks, Check{Layer: i, What: string(q.Role), Error: math.Inf(1), Detail: "is frozen, but has changed"})
+			}
+		}
 		var statistics [2]bounded // running mean and variance as they move from piece to piece
 		for _, p := range passes {
 			l := p.layers[i]

@@ -23,6 +23,10 @@ func TestChoose(t *testing.T) {
 	leaky := []net.Layer{conv, &net.Activation{Func: net.LeakyReLU}}
 	pool := []net.Layer{conv, &net.Pool{Kernel: net.Square(2)}}
 	l2 := []net.Layer{conv, &net.Pool{Mode: net.L2Pool, Kernel: net.Square(1)}}
+	unit := func(weight float64) net.Layer {
+		return &net.Conv{Filters: 1, Kernel: net.Square(1), NoBias: true, WeightInit: net.Initializer{Method: net.Constant, Value: weight}}
+	}
+	near1, exactly := unit(1+1.0/(1<<22)), unit(1)
 	next := math.Nextafter32(3, 4)
 	for _, c := range []struct {
 		name   string
@@ -40,6 +44,14 @@ func TestChoose(t *testing.T) {
 		{"max, exact tie", pool, []float32{1, 7, 7, 7}, false},
 		{"max of the input, near tie", []net.Layer{&net.Pool{Kernel: net.Square(2)}}, []float32{1, 7, math.Nextafter32(7, 8), 5}, false},
 		{"L2 norm near 0", l2, []float32{1, 2, 3, 5}, true},
+		{"ReLU6 near 6", []net.Layer{near1, &net.Activation{Func: net.ReLU6}}, []float32{1, 2, 6.0000005, 5}, true},
+		{"ReLU6 at 6", []net.Layer{exactly, &net.Activation{Func: net.ReLU6}}, []float32{1, 2, 6, 5}, false},
+		{"hard swish near -3", []net.Layer{near1, &net.Activation{Func: net.HardSwish}}, []float32{1, 2, -3.0000002, 5}, true},
+		{"hard sigmoid near 3", []net.Layer{near1, &net.Activation{Func: net.HardSigmoid}}, []float32{1, 2, 2.9999998, 5}, true},
+		// 3+x rounds, whoever computed x.
+		{"hard sigmoid of the input near 3", []net.Layer{&net.Activation{Func: net.HardSigmoid}}, []float32{1, 2, 2.9999998, 5}, true},
+		{"hard sigmoid of the input at 3", []net.Layer{&net.Activation{Func: net.HardSigmoid}}, []float32{1, 2, 3, 5}, false},
+		{"GELU near 0", []net.Layer{conv, &net.Activation{Func: net.GELU}}, []float32{1, 2, 3, 5}, false},
 		{"tanh near 0", []net.Layer{conv, &net.Activation{Func: net.Tanh}}, []float32{1, 2, 3, 5}, false},
 	} {
 		n := &net.Network{Input: net.Shape{C: 1, H: 2, W: 2}, Layers: slices.Concat(c.layers, head)}
@@ -253,4 +265,119 @@ func TestFollow(t *testing.T) {
 			t.Errorf("%s: judged %v, want %v", c.name, ok, c.ok)
 		}
 	}
+}
+
+// TestFollowSeveralUses makes sure that the gradient shown of a value of several
+// uses excuses no choice of one of them: it holds what the others give too.
+func TestFollowSeveralUses(t *testing.T) {
+	third := net.Initializer{Method: net.Constant, Value: 1.0 / 3}
+	n := &net.Network{Input: net.Shape{C: 1, H: 2, W: 2}, Layers: []net.Layer{
+		&net.Conv{Name: "conv", Filters: 1, Kernel: net.Square(1), WeightInit: third},
+		&net.Pool{Name: "pool", Kernel: net.Square(2)},
+		&net.Pool{Name: "mean", From: net.From{"conv"}, Mode: net.MeanPool, Global: true},
+		&net.Concat{From: net.From{"pool", "mean"}}, &net.Dense{Units: 2},
+	}}
+	data := &net.Dataset{Name: "ties", Shape: n.Input, Classes: 2, Labels: []int32{1}, Values: []float32{7, 7, 1, 2}}
+	opts := net.Options{Batch: 1, Optimizer: net.SGDDefault(0.1), Seed: seed}
+	j, err := NewJudge(n, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := reference.New().Compile(n, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := program.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := net.Batch{Data: data, Indices: []int32{0}}
+	for _, moved := range []bool{false, true} {
+		tr, err := program.(net.Tracer).Trace(b, net.Training)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr.Layers[0].Output = nil
+		if g := tr.Layers[0].OutputGrad.Float32s(); moved {
+			g[0], g[1] = g[1], g[0]
+		}
+		for _, c := range j.Trace(st, b, net.Training, tr) {
+			if c.Layer == 0 && c.What == "output gradient" && c.OK == moved {
+				t.Errorf("moved %v: judged %v", moved, c.OK)
+			}
+		}
+	}
+}
+
+// TestUpdate judges updates of several pieces: right ones, and such as forget a
+// piece, weigh it wrongly or draw its dropout from another place.
+func TestUpdate(t *testing.T) {
+	n := small()
+	opts := net.Options{Batch: 6, Optimizer: net.Optimizer{Method: net.SGD, LearningRate: 0.1, Momentum: 0.9, ClipNorm: 0.3}, Seed: seed}
+	j, err := NewJudge(n, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := reference.New().Compile(n, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := randomPixels(n.Input, 60)
+	before, err := program.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := j.Choose(before, data, span(60), 6)
+	if err != nil || b.Len() != 6 {
+		t.Fatal(b, err)
+	}
+	pieces := []net.Batch{{Data: data, Indices: b.Indices[:1]}, {Data: data, Indices: b.Indices[1:4]}, {Data: data, Indices: b.Indices[4:]}}
+	for _, c := range []struct {
+		name   string
+		shares []net.Share
+		want   string // what fails first
+	}{
+		{"right", []net.Share{{First: 0, Total: 6}, {First: 1, Total: 6}, {First: 4, Total: 6}}, ""},
+		{"a piece forgotten", []net.Share{{First: 0, Total: 6}, {First: 1, Total: 6}}, "loss"},
+		{"a piece weighs too much", []net.Share{{First: 0, Total: 6}, {First: 1, Total: 5}, {First: 4, Total: 6}}, "weight.v"},
+		{"dropout from the start", []net.Share{{First: 0, Total: 6}, {First: 0, Total: 6}, {First: 0, Total: 6}}, "loss"},
+	} {
+		if err := program.SetState(before); err != nil {
+			t.Fatal(err)
+		}
+		for i, share := range c.shares {
+			if err := program.Gradients(pieces[i], share); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := program.Update(); err != nil {
+			t.Fatal(err)
+		}
+		m, err := program.TakeMetrics()
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, err := program.State()
+		if err != nil {
+			t.Fatal(err)
+		}
+		failed := ""
+		for _, check := range j.Update(before, pieces, m, after) {
+			if !check.OK && failed == "" {
+				failed = check.What
+			}
+		}
+		if failed != c.want {
+			t.Errorf("%s: %q fails first, want %q", c.name, failed, c.want)
+		}
+	}
+}
+
+// span returns 0 ... n-1.
+func span(n int) []int32 {
+	var list []int32
+	for i := range n {
+		list = append(list, int32(i))
+	}
+	return list
 }

@@ -314,3 +314,40 @@ func TestErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestChainSkipped verifies on samples that all lie within rounding of a ReLU's
+// kink: layers and steps are judged by replay, and the report says so.
+func TestChainSkipped(t *testing.T) {
+	constant := func(v float64) net.Initializer { return net.Initializer{Method: net.Constant, Value: v} }
+	n := &net.Network{Name: "narrow", Input: net.Shape{C: 1, H: 1, W: 1}, Layers: []net.Layer{
+		&net.Conv{Filters: 2, Kernel: net.Square(1), WeightInit: constant(1.0 / 3), BiasInit: constant(-1)}, &net.Activation{Func: net.ReLU}, &net.Dense{Units: 2},
+	}}
+	data := &net.Dataset{Name: "threes", Shape: n.Input, Classes: 2, Values: []float32{3, 3, 3, 3}, Labels: []int32{0, 1, 0, 1}}
+	wrong := func(st net.State) { st.Params["dense1.bias"].Float32s()[0] += 1e-3 }
+	for _, c := range []struct {
+		dev  net.Device
+		pass bool
+	}{{reference.New(), true}, {spoiled{Device: reference.New(), state: wrong}, false}} {
+		// A rate of 0 keeps the samples where they are.
+		r, err := Network(t.Context(), c.dev, n, data, Options{Batch: 2, Optimizer: net.SGDDefault(0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		if err := r.Write(&b); err != nil {
+			t.Fatal(err)
+		}
+		if r.OK() != c.pass {
+			t.Errorf("passes %v, want %v: %+v", r.OK(), c.pass, r.Failures())
+		}
+		const why = "none of 4 samples of data set threes keeps clear of the kinks of network narrow"
+		if !strings.Contains(r.ChainSkipped, why) || !strings.Contains(b.String(), why) || len(r.Layers[0].Training) == 0 || len(r.Steps) != 3 {
+			t.Errorf("skipped %q, report\n%s", r.ChainSkipped, b.String())
+		}
+		for _, check := range r.Whole {
+			if strings.HasSuffix(check.What, fromBatch) {
+				t.Errorf("%s is judged", check.What)
+			}
+		}
+	}
+}
