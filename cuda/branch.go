@@ -36,10 +36,14 @@ func (a *add) backward(p *pass) error {
 	size := a.out.shape.Size()
 	for i := len(a.inputs) - 1; i >= 0; i-- {
 		in := a.inputs[i]
-		if !in.wanted {
-			continue
+		var err error
+		switch dx := floats(in.grad.Buffer); {
+		case in.adds:
+			err = a.launch(kernels.Add{Y: dx, A: dx, B: floats(a.out.grad.Buffer), Count: a.out.count(p.n)})
+		case in.wanted:
+			err = a.copyValues(p.n, in.grad.Buffer, size, a.out.grad.Buffer, size, size, 0)
 		}
-		if err := a.copyValues(p.n, in.grad.Buffer, size, a.out.grad.Buffer, size, size, in.add()); err != nil {
+		if err != nil {
 			return err
 		}
 	}

@@ -69,7 +69,7 @@ func (p *program) inputsOf(g lower.Group) (inputs []input) {
 	for i, in := range g.Inputs {
 		a := *p.values[in.Value]
 		a.shape = shapes[i]
-		inputs = append(inputs, input{&a, in.Wanted, in.Adds})
+		inputs = append(inputs, input{&a, in.Wanted, in.Wanted && in.Adds})
 	}
 	return inputs
 }
