@@ -70,14 +70,6 @@ func (a *activations) count(n int) uint64 { return uint64(n) * uint64(a.shape.Si
 // extent returns the values of one channel of one sample.
 func extent(s net.Shape) uint32 { return uint32(s.H * s.W) }
 
-// parameter is a tensor of the network's. Trained ones are pieces of the program's flat buffers.
-type parameter struct {
-	net.Param
-	value, grad Buffer
-	factor      Buffer // the value as products take it: itself, or rounded to bfloat16
-	moments     []Buffer
-}
-
 // floats is a buffer's address, for a kernel.
 func floats(b Buffer) kernels.Pointer[float32] { return kernels.Pointer[float32](b.Address) }
 
