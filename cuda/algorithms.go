@@ -159,7 +159,7 @@ func (d descriptors) setMath(m cudnn.MathType) error {
 	return driver.CheckDNN("cudnnSetConvolutionMathType", int(C.cudnnSetConvolutionMathType(conv, C.cudnnMathType_t(m))))
 }
 
-// setGroups says in how many groups it is, which is reset likewise.
+// setGroups says in how many groups it is. It is set again for the same reason.
 func (d descriptors) setGroups(groups int) error {
 	_, _, conv, _ := d.native()
 	return driver.CheckDNN("cudnnSetConvolutionGroupCount", int(C.cudnnSetConvolutionGroupCount(conv, C.int(groups))))
