@@ -72,10 +72,11 @@ check-descriptors: sim ## Compare the simulator's descriptors with the real cuDN
 ONNX_VENV = $${XDG_CACHE_HOME:-$$HOME/.cache}/gputrain/onnx-venv
 
 .PHONY: check-onnx
-check-onnx: ## Run exported networks in ONNX Runtime (fetches it; needs python3 with venv)
+GRAPHS ?= 200
+check-onnx: ## Run exported networks, GRAPHS random ones (default 200) too, in ONNX Runtime (fetches it; needs python3 with venv)
 	python3 -m venv "$(ONNX_VENV)"
 	"$(ONNX_VENV)/bin/pip" install --quiet --disable-pip-version-check -r onnx/testdata/requirements.txt
-	GPUTRAIN_ONNX_PYTHON="$(ONNX_VENV)/bin/python" $(GO) test -count=1 -v -run Runtime ./onnx
+	GPUTRAIN_ONNX_PYTHON="$(ONNX_VENV)/bin/python" GPUTRAIN_ONNX_GRAPHS="$(GRAPHS)" GPUTRAIN_ONNX_SEED="$(SEED)" $(GO) test -count=1 -v -run Runtime ./onnx
 
 .PHONY: check-report
 check-report: ## Open the report's pages in Chromium, wide and narrow (needs chromium or google-chrome)

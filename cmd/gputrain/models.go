@@ -252,12 +252,6 @@ func loadModel(name string, input net.Shape, classes int) (*net.Network, error) 
 	return n, nil
 }
 
-// loadUsualModel is loadModel for what a built-in model is usually given.
-func loadUsualModel(name string) (*net.Network, error) {
-	m, _ := net.ModelNamed(name)
-	return loadModel(name, m.Input, m.Classes)
-}
-
 // printJSON prints a value on one line, or indented.
 func (a *app) printJSON(v any, indent string) error {
 	e := json.NewEncoder(a.out)

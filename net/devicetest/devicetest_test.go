@@ -1,6 +1,7 @@
 package devicetest
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"runtime"
@@ -301,6 +302,80 @@ var brokenDevices = []struct {
 			}
 		}
 	}}, "hits", nil},
+	{"a use's gradient overwrites those of the others", faults{sum: func(_ *reference.Layer, sum, dx []float64) { copy(sum, dx) }},
+		"kinds uses random_networks", nil},
+	{"only the last use's gradient counts", faults{sum: func(*reference.Layer, []float64, []float64) {}}, "kinds uses random_networks", nil},
+	{"a flat view's gradient counts twice", faults{sum: func(l *reference.Layer, sum, dx []float64) {
+		plus(sum, dx)
+		if l.Layer.Kind() == "flatten" {
+			plus(sum, dx)
+		}
+	}}, "uses", nil},
+	{"groups take the channels in turn", faults{forward: func(l *reference.Layer, m net.Mode, n int, x [][]float64, y []float64) {
+		if d, ok := l.Layer.(*net.Conv); ok && d.GroupCount() > 1 {
+			other := *l
+			copy(y, other.Forward([][]float64{interleaved(x[0], n, l.In, d.GroupCount())}, n, m, reference.Place{}))
+		}
+	}}, "conv kinds", nil},
+	{"a gate's gradient is that of one pixel", faults{backward: func(l *reference.Layer, n int, _ [][]float64, _ []float64, dx [][]float64, _ map[net.Role][]float64) {
+		if l.Layer.Kind() == "multiply" && l.Ins[1] != l.Ins[0] {
+			scale(dx[1], 1/float64(l.In.H*l.In.W))
+		}
+	}}, "kinds uses", nil},
+	{"the factor of scale is forgotten in its gradient", faults{backward: func(l *reference.Layer, _ int, _ [][]float64, dy []float64, dx [][]float64, _ map[net.Role][]float64) {
+		if l.Layer.Kind() == "scale" {
+			copy(dx[0], dy)
+		}
+	}}, "kinds uses", nil},
+	{"the second of equal inputs gets no gradient", faults{backward: func(l *reference.Layer, _ int, x [][]float64, _ []float64, dx [][]float64, _ map[net.Role][]float64) {
+		if len(x) > 1 && &x[0][0] == &x[1][0] {
+			clear(dx[1])
+		}
+	}}, "uses", nil},
+	{"the gradient of ReLU6 at 6 is that of the left side", faults{backward: func(l *reference.Layer, _ int, x [][]float64, dy []float64, dx [][]float64, _ map[net.Role][]float64) {
+		if a, ok := l.Layer.(*net.Activation); ok && a.Func == net.ReLU6 {
+			for i, v := range x[0] {
+				if v == 6 {
+					dx[0][i] = dy[i]
+				}
+			}
+		}
+	}}, "activation", nil},
+	{"GELU is its approximation", faults{layer: func(l *reference.Layer) {
+		if a, ok := l.Layer.(*net.Activation); ok && a.Func == net.GELU {
+			l.Layer = &net.Activation{Func: net.GELUTanh}
+		}
+	}}, "activation", nil},
+	{"frozen parameters decay", wrapped(func(in net.Tracer) net.Tracer { return decaysFrozen{in} }), "frozen", nil},
+	{"frozen batch normalisation keeps its running statistics", faults{statistics: func(l *reference.Layer, _ int, mean, variance []float64) {
+		if d := l.Layer.(*net.BatchNorm); d.Frozen.All {
+			copy(mean, l.Params[net.RunningMean])
+			copy(variance, l.Params[net.RunningVar])
+		}
+	}}, "frozen", nil},
+	{"a trace shows gradients where nothing is trained", wrapped(func(in net.Tracer) net.Tracer { return showsAll{in} }), "frozen", nil},
+	{"each piece weighs as much as the whole", faults{weight: func(int, net.Share) float64 { return 1 }}, "shares", nil},
+	{"pieces weigh alike, whatever their size", faults{weight: func(n int, s net.Share) float64 {
+		return 1 / math.Ceil(float64(s.Total)/float64(n))
+	}}, "shares", nil},
+	{"the last piece's gradients alone", faults{gather: func(sum, g []float64) { copy(sum, g) }}, "shares", nil},
+	{"dropout of each piece begins anew", faults{place: func(p reference.Place) reference.Place { p.First = 0; return p }}, "shares", nil},
+	{"each piece is clipped", wrapped(func(in net.Tracer) net.Tracer { return clipsPieces{in.(*running)} }), "shares", nil},
+	{"running statistics move with the first piece alone", wrapped(func(in net.Tracer) net.Tracer { return &firstStatistics{Tracer: in} }), "shares", nil},
+	{"a step takes pending gradients along", wrapped(func(in net.Tracer) net.Tracer { return impatient{in} }), "turns", nil},
+	{"Update counts steps without gradients", wrapped(func(in net.Tracer) net.Tracer { return alwaysUpdates{in} }), "turns", nil},
+	{"SetState keeps pending gradients", wrapped(func(in net.Tracer) net.Tracer { return &remembers{Tracer: in} }), "turns", nil},
+	{"shares that don't fit are accepted", wrapped(func(in net.Tracer) net.Tracer { return anyShare{in} }), "turns", nil},
+	{"Evaluate counts in the sums of training", wrapped(func(in net.Tracer) net.Tracer { return &mixesSums{Tracer: in} }), "metrics turns", nil},
+	{"Options gives the images back", faults{wrap: func(in net.Tracer, o net.Options, _ compiler) net.Tracer {
+		return saysOptions{in, o}
+	}}, "described", nil},
+	{"Options forgets the seed", faults{wrap: func(in net.Tracer, o net.Options, _ compiler) net.Tracer {
+		o.Seed, o.Images = 0, nil
+		return saysOptions{in, o}
+	}}, "described", nil},
+	{"Plan is nil", wrapped(func(in net.Tracer) net.Tracer { return saysNothing{in} }), "described", nil},
+	{"initial values without images", initial(func(p *net.Plan, _ net.State) net.State { return net.InitialState(p, 3, nil) }), "initial_state", nil},
 	{"NaN logits are hits of the first class", faults{loss: func(l *reference.Loss, z []float64, labels []int32, classes int) {
 		for i, label := range labels {
 			if label == 0 && math.IsNaN(z[i*classes]) {
@@ -547,6 +622,120 @@ func TestBrokenDevicesFail(t *testing.T) {
 		if !caught[c.name] {
 			t.Errorf("nothing shows that the check %s can fail", c.name)
 		}
+	}
+}
+
+// TestForgottenFunctionFails lets a device take a sigmoid for each of the other
+// functions.
+func TestForgottenFunctionFails(t *testing.T) {
+	skipShort(t)
+	for _, f := range net.Functions() {
+		if f.Name == net.Sigmoid {
+			continue
+		}
+		forgets := faults{layer: func(l *reference.Layer) {
+			if a, ok := l.Layer.(*net.Activation); ok && a.Func == f.Name {
+				l.Layer = &net.Activation{Func: net.Sigmoid}
+			}
+		}}
+		if failure(t, "activation", with(forgets)) == "" {
+			t.Errorf("a device that takes a sigmoid for %s passes", f.Name)
+		}
+	}
+}
+
+// TestForgottenKindFails lets a device compute each kind of layer wrongly.
+func TestForgottenKindFails(t *testing.T) {
+	skipShort(t)
+	for _, k := range net.Kinds() {
+		for what, spoilt := range map[string]faults{
+			"outputs": {forward: func(l *reference.Layer, _ net.Mode, _ int, _ [][]float64, y []float64) {
+				if l.Layer.Kind() == k.Name {
+					scale(y, 1+1e-4)
+				}
+			}},
+			"input gradients": {backward: func(l *reference.Layer, _ int, _ [][]float64, _ []float64, dx [][]float64, _ map[net.Role][]float64) {
+				if l.Layer.Kind() == k.Name {
+					scaleAll(dx, 1+1e-4)
+				}
+			}},
+		} {
+			if failure(t, "kinds", with(spoilt)) == "" {
+				t.Errorf("a device whose %s of %s are too large by a ten-thousandth passes", what, k.Name)
+			}
+		}
+	}
+}
+
+// TestRandomNetwork holds random networks to what they are for.
+func TestRandomNetwork(t *testing.T) {
+	const count = 200
+	forms := map[string]bool{}
+	seen, twice, several, frozen, still := map[string]int{}, 0, 0, 0, 0
+	for seed := range uint64(count) {
+		n := RandomNetwork(seed)
+		if describe(n) != describe(RandomNetwork(seed)) {
+			t.Fatalf("seed %d gives several networks", seed)
+		}
+		n.Name = "" // it has the seed in it
+		forms[describe(n)] = true
+		plan, err := n.Plan()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, node := range plan.Nodes {
+			seen[node.Layer.Kind()]++
+			switch l := node.Layer.(type) {
+			case *net.Activation:
+				seen[string(l.Func)]++
+			case *net.Conv:
+				if l.GroupCount() == node.In.C && node.In.C > 1 {
+					seen["depthwise"]++
+				} else if l.GroupCount() > 1 {
+					seen["groups"]++
+				}
+			case *net.Multiply:
+				if node.Ins[1] != node.Ins[0] {
+					seen["gate"]++
+				}
+			case *net.Pool:
+				if l.Global {
+					seen["global"]++
+				}
+			}
+			if len(node.Uses) > 1 {
+				several++
+			}
+			if len(node.Uses) > 1 && node.Uses[0] == node.Uses[1] {
+				twice++
+			}
+			for _, q := range node.Params {
+				if !q.Trained && q.Role == net.Weight {
+					frozen++
+				}
+			}
+			if !node.Learns && len(node.Params) > 0 {
+				still++
+			}
+		}
+	}
+	want := []string{"depthwise", "groups", "gate", "global"}
+	for _, k := range net.Kinds() {
+		want = append(want, k.Name)
+	}
+	for _, f := range net.Functions() {
+		want = append(want, string(f.Name))
+	}
+	for _, what := range want {
+		if seen[what] < 4 {
+			t.Errorf("%d of %s in %d networks", seen[what], what, count)
+		}
+	}
+	if several < count/2 || twice < count/10 || frozen < count/10 || still < 4 {
+		t.Errorf("%d values of several uses, %d used twice by a layer, %d frozen weights, %d layers that learn nothing", several, twice, frozen, still)
+	}
+	if len(forms) < count*9/10 {
+		t.Errorf("%d different networks of %d seeds", len(forms), count)
 	}
 }
 
@@ -873,6 +1062,189 @@ func (p firstBad) TakeMetrics() (net.Metrics, error) {
 	m.FirstBad = p.change(m.FirstBad)
 	return m, err
 }
+
+// interleaved moves each group's channels to where a device finds them that deals
+// channels out to groups in turn.
+func interleaved(x []float64, n int, s net.Shape, groups int) []float64 {
+	out := make([]float64, 0, len(x))
+	area := s.H * s.W
+	for i := range n {
+		for g := range groups {
+			for c := g; c < s.C; c += groups {
+				out = append(out, x[(i*s.C+c)*area:][:area]...)
+			}
+		}
+	}
+	return out
+}
+
+type decaysFrozen struct{ net.Tracer }
+
+func (p decaysFrozen) Step(b net.Batch) error {
+	if err := p.Tracer.Step(b); err != nil {
+		return err
+	}
+	st, err := p.State()
+	if err != nil {
+		return err
+	}
+	for _, q := range p.Plan().Params {
+		if !q.Trained && (q.Role == net.Weight || q.Role == net.Bias) {
+			for i := range st.Params[q.Name].Float32s() {
+				st.Params[q.Name].Float32s()[i] *= 1 - 1e-6
+			}
+		}
+	}
+	return p.SetState(st)
+}
+
+// showsAll gives the output for the gradient where there is none.
+type showsAll struct{ net.Tracer }
+
+func (p showsAll) Trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
+	tr, err := p.Tracer.Trace(b, mode)
+	if err == nil && mode == net.Training {
+		for i := range tr.Layers {
+			if tr.Layers[i].OutputGrad == nil {
+				tr.Layers[i].OutputGrad = tr.Layers[i].Output
+			}
+		}
+	}
+	return tr, err
+}
+
+// clipsPieces clips what the pieces gave so far, each time.
+type clipsPieces struct{ *running }
+
+func (p clipsPieces) Gradients(b net.Batch, share net.Share) error {
+	if err := p.running.Gradients(b, share); err != nil {
+		return err
+	}
+	var grads [][]float64
+	for _, q := range p.plan.Trained() {
+		grads = append(grads, p.grads[q.Name])
+	}
+	reference.Clip(p.opts.Optimizer.ClipNorm/2, grads)
+	return nil
+}
+
+// firstStatistics sets the running statistics back after later pieces.
+type firstStatistics struct{ net.Tracer }
+
+func (p *firstStatistics) Gradients(b net.Batch, share net.Share) error {
+	r := p.Tracer.(*running)
+	before := make([]map[net.Role][]float64, len(r.layers))
+	for i, l := range r.layers {
+		before[i] = map[net.Role][]float64{net.RunningMean: l.Params[net.RunningMean], net.RunningVar: l.Params[net.RunningVar]}
+	}
+	if err := p.Tracer.Gradients(b, share); err != nil || share.First == 0 {
+		return err
+	}
+	for i, l := range r.layers {
+		for role, values := range before[i] {
+			if values != nil {
+				l.Params[role] = values
+			}
+		}
+	}
+	return nil
+}
+
+type impatient struct{ net.Tracer }
+
+func (p impatient) Step(b net.Batch) error {
+	err := p.Tracer.Step(b)
+	if errors.Is(err, net.ErrUnfinished) {
+		if err := p.Update(); err != nil {
+			return err
+		}
+		return p.Tracer.Step(b)
+	}
+	return err
+}
+
+type alwaysUpdates struct{ net.Tracer }
+
+func (p alwaysUpdates) Update() error {
+	if err := p.Tracer.Update(); !errors.Is(err, net.ErrUnfinished) {
+		return err
+	}
+	st, err := p.State()
+	if err != nil {
+		return err
+	}
+	st.Step++
+	return p.SetState(st)
+}
+
+// remembers takes pending gradients again after SetState.
+type remembers struct {
+	net.Tracer
+	pending []func() error
+}
+
+func (p *remembers) Gradients(b net.Batch, share net.Share) error {
+	err := p.Tracer.Gradients(b, share)
+	if err == nil {
+		p.pending = append(p.pending, func() error { return p.Tracer.Gradients(b, share) })
+	}
+	return err
+}
+
+func (p *remembers) Update() error {
+	p.pending = nil
+	return p.Tracer.Update()
+}
+
+func (p *remembers) SetState(st net.State) error {
+	if err := p.Tracer.SetState(st); err != nil {
+		return err
+	}
+	for _, again := range p.pending {
+		if err := again(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type anyShare struct{ net.Tracer }
+
+func (p anyShare) Gradients(b net.Batch, share net.Share) error {
+	if share.Check(b.Len()) != nil {
+		share = net.Whole(b.Len())
+	}
+	return p.Tracer.Gradients(b, share)
+}
+
+type mixesSums struct {
+	net.Tracer
+	sums net.Metrics
+}
+
+func (p *mixesSums) Evaluate(b net.Batch) (net.Metrics, error) {
+	m, err := p.Tracer.Evaluate(b)
+	p.sums.Add(m)
+	return m, err
+}
+
+func (p *mixesSums) TakeMetrics() (net.Metrics, error) {
+	m, err := p.Tracer.TakeMetrics()
+	m.Add(p.sums)
+	p.sums = net.Metrics{}
+	return m, err
+}
+
+type saysOptions struct {
+	net.Tracer
+	options net.Options
+}
+
+func (p saysOptions) Options() net.Options { return p.options }
+
+type saysNothing struct{ net.Tracer }
+
+func (saysNothing) Plan() *net.Plan { return nil }
 
 type cuts struct {
 	net.Tracer

@@ -381,3 +381,28 @@ func span(n int) []int32 {
 	}
 	return list
 }
+
+// TestGlobalPooling holds the bound of global mean pooling's gradient to what makes
+// it worth having: one window sees each value, and gives it a small share.
+func TestGlobalPooling(t *testing.T) {
+	n := &net.Network{Input: net.Shape{C: 1, H: 32, W: 32}, Layers: []net.Layer{
+		&net.Conv{Filters: 2, Kernel: net.Square(1)}, &net.Pool{Mode: net.MeanPool, Global: true}, &net.Dense{Units: 2},
+	}}
+	plan, err := n.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &reference.Layer{Node: plan.Nodes[1]}
+	x := make([]float64, 2*32*32)
+	for i := range x {
+		x[i] = float64(i % 7)
+	}
+	in, exact, dy := [][]float64{x}, []float64{0}, []float64{1, -0.5}
+	y := l.Forward(in, 1, net.Training, reference.Place{})
+	dx, _ := l.Backward(dy)
+	const edy = 1e-6
+	limits, _ := backwardBound(Roundoff, l, 1, in, y, exact, dy, edy, dx, nil)
+	if want := (edy + 4*Roundoff) / (32 * 32); limits[0].err > want {
+		t.Errorf("bound %v, want at most %v", limits[0].err, want)
+	}
+}

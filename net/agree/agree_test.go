@@ -1,0 +1,414 @@
+package agree
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"gorgonia.org/tensor"
+
+	"github.com/gputrain/gputrain/cpu"
+	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/internal/cpufeat"
+	"github.com/gputrain/gputrain/net"
+)
+
+// The environment variables of the test; `make check-frameworks` sets the first two.
+const (
+	pythonVariable = "GPUTRAIN_JAX_PYTHON" // a Python that has the packages of testdata/requirements.txt
+	graphsVariable = "GPUTRAIN_GRAPHS"     // how many random networks to compare
+	seedVariable   = "GPUTRAIN_TEST_SEED"  // repeats a run
+)
+
+// What is asked.
+const (
+	steps = 10
+	batch = 8
+
+	lossTolerance   = 1e-5 // times max(1, the loss)
+	weightTolerance = 1e-4 // times the most that a value of the tensor moved
+	// A tensor has moved where one of its values moved by more than unmoved times
+	// the tensor's greatest value, in float64. Others have a gradient of 0 but for
+	// rounding, such as a bias in front of batch normalisation. They may move
+	// by stillTolerance times the greatest value.
+	unmoved        = 1e-9
+	stillTolerance = 1e-5
+
+	// The second run in JAX rounds this much more coarsely than float32, and decides
+	// the other way what is as close to a tie as margin, relative to the tensor's
+	// root mean square. A case where that run leaves the exact one by more than half
+	// of a tolerance asks too much of float32 and is replaced by a fresh one.
+	rounding = 4
+	margin   = 1e-6
+	clear    = 0.5
+	// At most this share of the cases may be replaced.
+	replaceable = 1.0 / 3
+)
+
+// training is what a training run gave.
+type training struct {
+	losses  []float64
+	weights map[string][]float64
+}
+
+// task is a network to train, with all that both sides start from.
+type task struct {
+	name  string
+	plan  *net.Plan
+	data  *net.Dataset // one mini-batch a step, in order
+	first net.State
+	rate  float64
+}
+
+// job is job.json of testdata/agree.py.
+type job struct {
+	Batch        int     `json:"batch"`
+	Steps        int     `json:"steps"`
+	LearningRate float64 `json:"learning_rate"`
+	Momentum     float64 `json:"momentum"`
+	Rounding     float64 `json:"rounding"`
+	Margin       float64 `json:"margin"`
+}
+
+func optimizer(rate float64) net.Optimizer {
+	o := net.SGDDefault(rate)
+	o.Momentum = 0.9
+	return o
+}
+
+// newTask draws images, labels and weights for a network. All weights differ from
+// the values that would hide them: no bias is 0 and no scale 1. Dropout is left
+// out, because it draws by chance.
+func newTask(t *testing.T, name string, n *net.Network, rng *rand.Rand) task {
+	t.Helper()
+	for _, l := range n.Layers {
+		if d, ok := l.(*net.Dropout); ok {
+			d.Rate = 0
+		}
+	}
+	plan, err := n.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &net.Dataset{Name: name, Shape: n.Input, Classes: plan.Classes, Values: make([]float32, steps*batch*n.Input.Size())}
+	for range steps * batch {
+		d.Labels = append(d.Labels, int32(rng.IntN(plan.Classes)))
+	}
+	for i := range d.Values {
+		d.Values[i] = float32(rng.NormFloat64())
+	}
+	first := net.InitialState(plan, rng.Uint64(), d)
+	for _, q := range plan.Params {
+		values := first.Params[q.Name].Float32s()
+		if len(q.Dims) > 1 {
+			continue
+		}
+		for i := range values {
+			switch q.Role {
+			case net.Weight, net.RunningVar:
+				values[i] = float32(0.5 + rng.Float64())
+			default:
+				values[i] = float32(0.3 * rng.NormFloat64())
+			}
+		}
+	}
+	return task{name: name, plan: plan, data: d, first: first}
+}
+
+// train trains on the CPU device with kernels of a tier.
+func (k task) train(t *testing.T, tier cpufeat.Tier, rate float64) training {
+	t.Helper()
+	device, err := cpu.New(cpu.Options{Kernels: tier.String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closed(t, device)
+	program, err := device.Compile(k.plan.Network, net.Options{Batch: batch, Optimizer: optimizer(rate)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closed(t, program)
+	if err := program.SetState(net.State{Params: k.first.Params}); err != nil {
+		t.Fatal(err)
+	}
+	var out training
+	for s := range steps {
+		b := net.Batch{Data: k.data}
+		for i := range batch {
+			b.Indices = append(b.Indices, int32(s*batch+i))
+		}
+		if err := program.Step(b); err != nil {
+			t.Fatal(err)
+		}
+		m, err := program.TakeMetrics()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.losses = append(out.losses, m.MeanLoss())
+	}
+	state, err := program.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out.weights = map[string][]float64{}
+	for name, w := range state.Params {
+		out.weights[name] = float64s(w)
+	}
+	return out
+}
+
+func closed(t *testing.T, c io.Closer) {
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func float64s(d *tensor.Dense) []float64 {
+	var out []float64
+	for _, v := range d.Float32s() {
+		out = append(out, float64(v))
+	}
+	return out
+}
+
+// settle sets the learning rate: the greatest of a few at which no loss is far
+// above the first. A run that diverges multiplies every rounding.
+func (k *task) settle(t *testing.T, tier cpufeat.Tier) {
+	for k.rate = 0.1; ; k.rate /= 4 {
+		losses := k.train(t, tier, k.rate).losses
+		if most := slices.Max(losses); most <= 1.5*losses[0]+0.5 || k.rate < 1e-5 {
+			return
+		}
+	}
+}
+
+// jax is a running testdata/agree.py.
+type jax struct {
+	in  io.Writer
+	out *bufio.Reader
+}
+
+// start starts Python, and ends it with the test.
+func start(t *testing.T, python string) *jax {
+	c := exec.Command(python, filepath.Join("testdata", "agree.py"))
+	c.Env = append(os.Environ(), "JAX_PLATFORMS=cpu")
+	c.Stderr = os.Stderr
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		if err := c.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &jax{in, bufio.NewReader(out)}
+}
+
+// train trains in JAX, exactly and roughly.
+func (j *jax) train(t *testing.T, k task) (exact, rough training) {
+	t.Helper()
+	dir := t.TempDir()
+	write := func(name string, contents []byte, err error) {
+		t.Helper()
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), contents, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	network, err := json.Marshal(k.plan.Network)
+	write("network.json", network, err)
+	settings, err := json.Marshal(job{batch, steps, k.rate, optimizer(k.rate).Momentum, rounding, margin})
+	write("job.json", settings, err)
+	images, err := binary.Append(nil, binary.LittleEndian, k.data.Values)
+	write("images", images, err)
+	labels, err := binary.Append(nil, binary.LittleEndian, k.data.Labels)
+	write("labels", labels, err)
+	if err := net.SaveWeights(filepath.Join(dir, "weights.safetensors"), k.plan, k.first.Params, net.ChannelsFirst); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fprintln(j.in, dir); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := j.out.ReadString('\n')
+	if err != nil {
+		t.Fatalf("%s: python: %v", k.name, err)
+	}
+	if answer = strings.TrimSpace(answer); answer != "ok" {
+		t.Fatalf("%s: python: %s\n%s", k.name, answer, network)
+	}
+	return k.read(t, dir, "exact"), k.read(t, dir, "rough")
+}
+
+// read reads a run that Python has written.
+func (k task) read(t *testing.T, dir, run string) training {
+	t.Helper()
+	out := training{losses: numbers(t, filepath.Join(dir, "losses."+run)), weights: map[string][]float64{}}
+	all := numbers(t, filepath.Join(dir, "weights."+run))
+	params := slices.SortedFunc(slices.Values(k.plan.Params), func(a, b net.Param) int { return strings.Compare(a.Name, b.Name) })
+	for _, q := range params {
+		out.weights[q.Name], all = all[:q.Size()], all[q.Size():]
+	}
+	if len(all) > 0 {
+		t.Fatalf("%s: python wrote %d values too many", k.name, len(all))
+	}
+	return out
+}
+
+func numbers(t *testing.T, path string) []float64 {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := make([]float64, len(b)/8)
+	if err := binary.Read(bytes.NewReader(b), binary.LittleEndian, out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// worst is the greatest share of a tolerance that is used, and where.
+type worst struct {
+	used  float64
+	where string
+}
+
+func (w *worst) take(name string, r approx.Result) {
+	used := r.Used
+	if r.Worst < 0 && !r.OK { // other lengths
+		used = math.Inf(1)
+	}
+	if w.where == "" || used > w.used {
+		*w = worst{used, fmt.Sprintf("%s: %v", name, r)}
+	}
+}
+
+// figures compare two training runs.
+type figures struct {
+	loss, weights, statistics worst
+	moved, still              int // tensors
+}
+
+func (f figures) used() float64 { return max(f.loss.used, f.weights.used, f.statistics.used) }
+
+func (f figures) String() string {
+	return fmt.Sprintf("loss %.1e, weights %.1e, running statistics %.1e", f.loss.used*lossTolerance, f.weights.used*weightTolerance, f.statistics.used*weightTolerance)
+}
+
+// where tells the places of all that is outside the tolerances.
+func (f figures) where() string {
+	var list []string
+	for _, w := range []worst{f.loss, f.weights, f.statistics} {
+		if !(w.used <= 1) {
+			list = append(list, w.where)
+		}
+	}
+	return strings.Join(list, "; ")
+}
+
+// compare compares a run with the exact one.
+func (k task) compare(got, exact training) figures {
+	var f figures
+	var limits []float64
+	for _, l := range exact.losses {
+		limits = append(limits, lossTolerance*max(1, l))
+	}
+	f.loss.take("loss", approx.CompareEach(got.losses, exact.losses, limits))
+	for _, q := range k.plan.Params {
+		first, want := float64s(k.first.Params[q.Name]), exact.weights[q.Name]
+		scale, moved := 0.0, 0.0
+		for i, v := range first {
+			scale, moved = max(scale, math.Abs(v)), max(moved, math.Abs(want[i]-v))
+		}
+		statistic := q.Role == net.RunningMean || q.Role == net.RunningVar
+		tolerance := approx.Tolerance{Abs: stillTolerance * scale}
+		switch {
+		case !q.Trained && !statistic: // frozen
+			tolerance = approx.Tolerance{}
+			f.still++
+		case moved > unmoved*scale:
+			tolerance.Abs = weightTolerance * moved
+			f.moved++
+		default:
+			f.still++
+		}
+		to := &f.weights
+		if statistic {
+			to = &f.statistics
+		}
+		to.take(q.Name, approx.Compare(got.weights[q.Name], want, tolerance))
+	}
+	return f
+}
+
+// TestJAX trains random networks and models here and in JAX: losses and weights
+// agree. Every run takes fresh seeds.
+func TestJAX(t *testing.T) {
+	python := os.Getenv(pythonVariable)
+	if python == "" {
+		t.Skip("needs JAX: make check-frameworks")
+	}
+	seed := uint64(time.Now().UnixNano())
+	if text := os.Getenv(seedVariable); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("%s: %v", seedVariable, err)
+		}
+	}
+	t.Logf("%s=%d", seedVariable, seed)
+	peer := start(t, python)
+	tiers := cpufeat.Available()
+	fastest := tiers[len(tiers)-1:]
+	for i, m := range []struct {
+		name string
+		in   net.Shape
+	}{{"resnet20", net.Shape{C: 3, H: 32, W: 32}}, {"airbench94", net.Shape{C: 3, H: 32, W: 32}}, {"mobilenetv2", net.Shape{C: 3, H: 64, W: 64}}} {
+		t.Run(m.name, func(t *testing.T) {
+			model, ok := net.ModelNamed(m.name)
+			if !ok {
+				t.Fatal("no such model")
+			}
+			n, err := model.Build(m.in, 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			k := newTask(t, m.name, n, rand.New(rand.NewPCG(seed, uint64(i))))
+			begin := time.Now()
+			k.settle(t, fastest[0])
+			fmt.Println(m.name, k.rate, "settled", time.Since(begin))
+			exact, rough := peer.train(t, k)
+			fmt.Println("jax", time.Since(begin))
+			fmt.Println(exact.losses)
+			r := k.compare(rough, exact)
+			fmt.Println("rough", r, "--", r.where())
+			for _, tier := range fastest {
+				f := k.compare(k.train(t, tier, k.rate), exact)
+				fmt.Println(tier, f, f.moved, f.still, "--", f.where())
+			}
+		})
+	}
+}
