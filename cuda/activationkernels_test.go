@@ -8,72 +8,18 @@ import (
 
 	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/kernels"
+	"github.com/gputrain/gputrain/net"
 )
 
-// activationOf is an activation function in float64: y, and dy/dx, at the input x with the parameter p.
-type activationOf struct {
-	y, slope func(x, p float64) float64
-}
-
-func logistic(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
-
-func clamp(x, least, most float64) float64 { return min(max(x, least), most) }
-
-// within is 1 strictly between two limits, else 0.
-func within(x, least, most float64) float64 {
-	if x > least && x < most {
-		return 1
-	}
-	return 0
-}
-
-// judgedActivations are the functions that the kernels have, by textbook formulas.
-var judgedActivations = map[string]activationOf{
-	"relu":       {func(x, _ float64) float64 { return max(x, 0) }, func(x, _ float64) float64 { return within(x, 0, math.Inf(1)) }},
-	"leaky_relu": {func(x, p float64) float64 { return max(x, 0) + p*min(x, 0) }, leakySlope},
-	"tanh":       {func(x, _ float64) float64 { return math.Tanh(x) }, func(x, _ float64) float64 { return 1 / (math.Cosh(x) * math.Cosh(x)) }},
-	"sigmoid":    {func(x, _ float64) float64 { return logistic(x) }, func(x, _ float64) float64 { return logistic(x) * logistic(-x) }},
-	"gelu": {func(x, _ float64) float64 { return x * math.Erfc(-x/math.Sqrt2) / 2 }, func(x, _ float64) float64 {
-		return math.Erfc(-x/math.Sqrt2)/2 + x*math.Exp(-x*x/2)/math.Sqrt(2*math.Pi)
-	}},
-	"gelu_tanh": {func(x, _ float64) float64 { return 0.5 * x * (1 + math.Tanh(geluInner(x))) }, func(x, _ float64) float64 {
-		tanh := math.Tanh(geluInner(x))
-		return 0.5*(1+tanh) + 0.5*x*(1-tanh*tanh)*math.Sqrt(2/math.Pi)*(1+3*0.044715*x*x)
-	}},
-	"silu":  {func(x, _ float64) float64 { return x * logistic(x) }, func(x, _ float64) float64 { return logistic(x) * (1 + x*logistic(-x)) }},
-	"relu6": {func(x, _ float64) float64 { return clamp(x, 0, 6) }, func(x, _ float64) float64 { return within(x, 0, 6) }},
-	"hard_swish": {func(x, _ float64) float64 { return x * clamp(x+3, 0, 6) / 6 }, func(x, _ float64) float64 {
-		if x >= 3 {
-			return 1
-		}
-		return within(x, -3, 3) * (2*x + 3) / 6
-	}},
-	"hard_sigmoid": {func(x, _ float64) float64 { return clamp(x+3, 0, 6) / 6 }, func(x, _ float64) float64 { return within(x, -3, 3) / 6 }},
-	"elu": {func(x, p float64) float64 { return max(x, 0) + p*math.Expm1(min(x, 0)) }, func(x, p float64) float64 {
-		if x > 0 {
-			return 1
-		}
-		return p * math.Exp(x)
-	}},
-}
-
-func leakySlope(x, p float64) float64 {
-	if x > 0 {
-		return 1
-	}
-	return p
-}
-
-func geluInner(x float64) float64 { return math.Sqrt(2/math.Pi) * (x + 0.044715*x*x*x) }
-
-func TestActivationsAreJudged(t *testing.T) {
-	for _, f := range kernels.ActivationFunctions() {
-		if judgedActivations[f.Name].y == nil {
-			t.Errorf("no test computes %s", f.Name)
+// TestEveryFunctionHasAKernel walks the table of activation functions: the device computes all of them, and no other.
+func TestEveryFunctionHasAKernel(t *testing.T) {
+	for _, f := range net.Functions() {
+		if _, ok := kernels.FindActivation(string(f.Name)); !ok {
+			t.Errorf("no kernel computes %s", f.Name)
 		}
 	}
-	if len(judgedActivations) != len(kernels.ActivationFunctions()) {
-		t.Errorf("%d functions are tested, there are %d", len(judgedActivations), len(kernels.ActivationFunctions()))
+	if have, want := len(kernels.ActivationFunctions()), len(net.Functions()); have != want {
+		t.Errorf("the kernels compute %d functions, there are %d", have, want)
 	}
 }
 
@@ -95,13 +41,13 @@ func (r *kernelRig) activationInputs(n int) []float32 {
 
 func tryActivation(r *kernelRig) {
 	for _, f := range kernels.ActivationFunctions() {
-		judge := judgedActivations[f.Name]
+		judge, _ := net.FunctionNamed(net.ActivationFunc(f.Name))
 		n, p := r.count(), r.random.Float32()
 		x, dy, before := r.activationInputs(n), r.values(n), r.values(n)
 		add := r.random.IntN(2)
 		var want, wantDx, limits, limitsDx []float64
 		for i := range x {
-			y, slope := judge.y(float64(x[i]), float64(p)), judge.slope(float64(x[i]), float64(p))
+			y, slope := judge.Value(float64(x[i]), float64(p)), judge.Derivative(float64(x[i]), float64(p))
 			dx := float64(dy[i])*slope + float64(add)*float64(before[i])
 			want, wantDx = append(want, y), append(wantDx, dx)
 			// Four units in the last place: a few roundings, and exponentials on a GPU have an error of up to two units.

@@ -63,18 +63,19 @@ func (p *program) takeMemory() error {
 	}{
 		{&p.labels, 4 * batch, "labels"}, {&p.losses, 4 * batch, "losses"}, {&p.hits, 4 * batch, "hits"},
 		{&p.probabilities, 4 * batch * int64(p.plan.Classes), "probabilities"},
-		{&p.sums, sumsBytes, "sums"}, {&p.scores, sumsBytes, "an evaluation's sums"}, {&p.clip, 4, "the clipping factor"}, {&p.squares, 8 * kernels.MostSquareSums, "sums of squares"},
+		{&p.results, 2 * sumsBytes, "sums"}, {&p.clip, 4, "the clipping factor"}, {&p.squares, 8 * kernels.MostSquareSums, "sums of squares"},
 	} {
 		var err error
 		if *b.into, err = p.device.pool.take(b.bytes, b.what); err != nil {
 			return err
 		}
 	}
+	p.sums, p.scores = p.results.part(0, sumsBytes), p.results.part(sumsBytes, sumsBytes)
 	var err error
 	if p.result, err = takePinned(max(sumsBytes, p.probabilities.Bytes)); err != nil {
 		return err
 	}
-	return p.device.zero(p.sums)
+	return p.device.zero(p.results)
 }
 
 // takeSlots places the slots in one buffer, or in one each where every buffer is to be an allocation.
@@ -92,7 +93,7 @@ func (p *program) takeSlots(slots []*slot) error {
 	}
 	batch := int64(p.options.Batch)
 	p.perSample = (total+batch-1)/batch + 12 + 4*int64(p.plan.Classes) + 4*stepsAhead + p.staged()
-	p.slack = alignment * int64(len(slots)+9)
+	p.slack = alignment * int64(len(slots)+8)
 	if p.device.options.SingleAllocations {
 		for _, s := range slots {
 			b, err := p.device.pool.take(s.bytes, what)

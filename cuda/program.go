@@ -34,7 +34,7 @@ type program struct {
 	slack      int64    // bytes that alignment may cost
 
 	labels, losses, hits, probabilities Buffer
-	sums, scores                        Buffer // of training, and of an evaluation
+	results, sums, scores               Buffer // the sums of training, and those of an evaluation
 	clip, squares                       Buffer
 	result                              pinned // where sums and probabilities arrive
 
@@ -181,7 +181,7 @@ func (p *program) release() error {
 	if p.queue != nil {
 		errs = append(errs, p.queue.close())
 	}
-	buffers := append(append([]Buffer{p.flat.values, p.flat.grads, p.flat.kept, p.flat.rounded, p.labels, p.losses, p.hits, p.probabilities, p.sums, p.scores, p.clip, p.squares},
+	buffers := append(append([]Buffer{p.flat.values, p.flat.grads, p.flat.kept, p.flat.rounded, p.labels, p.losses, p.hits, p.probabilities, p.results, p.clip, p.squares},
 		p.flat.moments...), append(p.memory, p.workspace)...)
 	for _, q := range p.parameters {
 		if !q.Trained {
