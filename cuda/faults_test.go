@@ -98,7 +98,7 @@ func trainStreamed(t *testing.T, _ string, begin func()) (end outcome) {
 	return end
 }
 
-// steps makes steps with a state set between them, evaluates and asks for an answer.
+// steps makes steps, some of them in shares, with a state set between them, evaluates and asks for an answer.
 func steps(p net.Program, data *net.Dataset, batch int) (s net.State, err error) {
 	indices := func(from, n int) (b net.Batch) {
 		b.Data = data
@@ -116,7 +116,16 @@ func steps(p net.Program, data *net.Dataset, batch int) (s net.State, err error)
 				return s, err
 			}
 		}
-		if err = p.Step(indices(i*batch, batch)); err != nil {
+		if i%5 > 0 {
+			err = p.Step(indices(i*batch, batch))
+		} else {
+			err = errors.Join(p.Gradients(indices(i*batch, batch-1), net.Share{Total: batch}),
+				p.Gradients(indices(i*batch+batch-1, 1), net.Share{First: batch - 1, Total: batch}))
+			if err == nil {
+				err = p.Update()
+			}
+		}
+		if err != nil {
 			return s, err
 		}
 	}
