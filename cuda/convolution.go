@@ -153,7 +153,7 @@ type convolve struct {
 	products  slot // of biasReLUPool: what is pooled
 	gradient  slot // its gradient
 	mask      slot // of biasReLUPool: where the maxima were
-	sums      slot // of gradients by parts of the mini-batch, where there are several: biases', of a fused one weights' before, also those of one that is frozen
+	sums      slot // of gradients by parts of the mini-batch, where there are several: biases', of a fused one weights' before
 
 	x, dy     slot // in bfloat16: the input, kept for the backward pass, and the gradient of what is computed
 	y, dx, dw slot // in bfloat16: what is computed
