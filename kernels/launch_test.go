@@ -54,7 +54,7 @@ func TestGeometryOfRows(t *testing.T) {
 		return kernels.GatherBytes{X: 16, Label: 16, Pixels: 16, Labels: 16, State: 16, Indices: 16, Batch: batch, Size: size}
 	}
 	softmax := func(batch, classes uint32) kernels.SoftmaxCrossEntropy {
-		return kernels.SoftmaxCrossEntropy{Logits: 16, Batch: batch, Classes: classes}
+		return kernels.SoftmaxCrossEntropy{Logits: 16, State: 16, Queued: 16, Batch: batch, Classes: classes}
 	}
 	sums := func(batch, channels, extent uint32) kernels.BiasGradient {
 		return kernels.BiasGradient{Db: 16, Dy: 16, Batch: batch, Channels: channels, Extent: extent,
