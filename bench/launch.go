@@ -96,10 +96,7 @@ type operation struct {
 }
 
 func newOperation(p *lower.Program, g lower.Group) operation {
-	op := operation{head: p.Head(g), tail: p.Tail(g), inputs: g.Inputs}
-	for _, in := range g.Inputs {
-		op.shapes = append(op.shapes, p.Values[in.Value].Shape)
-	}
+	op := operation{head: p.Head(g), tail: p.Tail(g), inputs: g.Inputs, shapes: p.Head(g).Ins}
 	switch g.Pattern {
 	case lower.Single:
 	case lower.ConvReLU, lower.DenseReLU:
@@ -239,8 +236,14 @@ func (op operation) backward(s *step) {
 		s.add(Launch{Call: "conv_relu_pool_gradients", MulAdds: out * taps, Computed: out * taps, Float32: true,
 			Bytes: 4*(in+out+parts*(weights+bias)) + out})
 		if parts > 1 {
-			s.call("column_sums", (parts+1)*weights)
-			s.call("column_sums", (parts+1)*bias)
+			for _, sums := range []struct {
+				of     net.Role
+				values int64
+			}{{net.Weight, weights}, {net.Bias, bias}} {
+				if trained(l, sums.of) {
+					s.call("column_sums", (parts+1)*sums.values)
+				}
+			}
 		}
 	}
 	if op.chunk > 0 && !wanted {
@@ -313,9 +316,10 @@ func (op operation) backward(s *step) {
 	case *net.Add:
 		for i := len(op.inputs) - 1; i >= 0; i-- {
 			switch {
+			case !op.inputs[i].Wanted:
 			case op.inputs[i].Adds:
 				s.call("add", 3*in)
-			case op.inputs[i].Wanted:
+			default:
 				s.call("copy_blocks", 2*in)
 			}
 		}

@@ -3,78 +3,48 @@
 package cuda
 
 import (
-	"errors"
-
-	cudnn "gorgonia.org/cu/dnn"
+	"fmt"
 
 	"github.com/gputrain/gputrain/kernels"
 	"github.com/gputrain/gputrain/net"
 )
 
-// activation is cuDNN's activation for one shape and one size of mini-batch.
-type activation struct {
-	x        *cudnn.TensorDescriptor // of input, output and both gradients
-	function *cudnn.Activation
-}
-
-func newActivation(shape net.Shape, f net.ActivationFunc, n int) (*activation, error) {
-	modes := map[net.ActivationFunc]cudnn.ActivationMode{net.ReLU: cudnn.ReLU, net.Tanh: cudnn.Tanh, net.Sigmoid: cudnn.Sigmoid}
-	a := &activation{}
-	var errs [2]error
-	a.x, errs[0] = cudnn.NewTensorDescriptor(cudnn.NCHW, cudnn.Float, []int{n, shape.C, shape.H, shape.W}, nil)
-	a.function, errs[1] = cudnn.NewActivation(modes[f], cudnn.PropagateNan, 0)
-	if err := dnn("describing an activation", firstError(errs[:]...)); err != nil {
-		return nil, errors.Join(err, a.close())
-	}
-	return a, nil
-}
-
-func (a *activation) close() error { return destroy(a.x, a.function) }
-
-// activate is an activation layer that stands by itself. cuDNN has no leaky ReLU.
+// activate is an activation layer that stands by itself.
 type activate struct {
 	link
-	function net.ActivationFunc
-	slope    float64
-	sizes    perBatch[*activation]
+	function  kernels.ActivationFunction
+	parameter float64
 }
 
-func (a *activate) claim(int, int) claim {
-	return claim{input: true, output: a.function != net.LeakyReLU}
+func newActivate(l link, a *net.Activation) (operation, error) {
+	f, ok := kernels.FindActivation(string(a.Func))
+	if !ok {
+		return nil, fmt.Errorf("layer %s: there is no kernel for the activation function %s", l.node.Name, a.Func)
+	}
+	return &activate{link: l, function: f, parameter: a.Parameter()}, nil
 }
 
-func (a *activate) at(n int) (*activation, error) {
-	return a.sizes.at(a.program, n, func(n int) (*activation, error) { return newActivation(a.in.shape, a.function, n) })
+func (a *activate) claim(int, int) claim { return claim{reads: []*slot{a.read()}} }
+
+// read is what the backward pass reads.
+func (a *activate) read() *slot {
+	if a.function.ReadsOutput {
+		return a.out.value
+	}
+	return a.in.value
 }
 
 func (a *activate) forward(p *pass) error {
-	x, y := a.in.value.Buffer, a.out.value.Buffer
-	if a.function == net.LeakyReLU {
-		return a.launch(kernels.LeakyReLU{Y: floats(y), X: floats(x), Count: a.out.count(p.n), Slope: float32(a.slope)})
-	}
-	d, err := a.at(p.n)
-	if err != nil {
-		return err
-	}
-	return dnn("cudnnActivationForward", a.program.device.dnn.ActivationForward(d.function, 1, d.x, x, 0, d.x, y))
+	return a.launch(kernels.Activation{Y: floats(a.out.value.Buffer), X: floats(a.in.value.Buffer), Count: a.out.count(p.n),
+		Function: a.function.Number, P: float32(a.parameter)})
 }
 
-func (a *activate) backward(p *pass, wanted bool) error {
-	if !wanted {
-		return nil
-	}
-	x, y, dy, dx := a.in.value.Buffer, a.out.value.Buffer, a.out.grad.Buffer, a.in.grad.Buffer
-	if a.function == net.LeakyReLU {
-		return a.launch(kernels.LeakyReLUBackward{Dx: floats(dx), Dy: floats(dy), X: floats(x), Count: a.out.count(p.n), Slope: float32(a.slope)})
-	}
-	d, err := a.at(p.n)
-	if err != nil {
-		return err
-	}
-	return dnn("cudnnActivationBackward", a.program.device.dnn.ActivationBackward(d.function, 1, d.x, y, d.x, dy, d.x, x, 0, d.x, dx))
+func (a *activate) backward(p *pass) error {
+	return a.launch(kernels.ActivationBackward{Dx: floats(a.in.grad.Buffer), Dy: floats(a.out.grad.Buffer), Read: floats(a.read().Buffer),
+		Count: a.out.count(p.n), Function: a.function.Number, P: float32(a.parameter), Add: a.in.add()})
 }
 
-func (a *activate) close() error { return a.sizes.close() }
+func (a *activate) close() error { return nil }
 
 // dropout is a dropout layer: by a kernel of ours, so that net.DropoutKeep decides on every device alike. The mask is
 // computed again for the backward pass instead of kept.
@@ -85,12 +55,12 @@ type dropout struct {
 
 func (d *dropout) claim(int, int) claim { return claim{} }
 
-// mask returns the launch that turns x into y.
-func (d *dropout) mask(p *pass, y, x Buffer) kernels.Dropout {
+// mask returns the launch that turns x into y, or adds it to y.
+func (d *dropout) mask(p *pass, y, x Buffer, add int32) kernels.Dropout {
 	key := net.SeedKey(d.program.options.Seed)
 	k := kernels.Dropout{
-		Y: floats(y), X: floats(x), State: d.program.state(), Count: d.in.count(p.n), KeyLow: key[0], KeyHigh: key[1],
-		Last: net.DropoutCounter(d.layer.Index, 0, 0)[3], Scale: 1,
+		Y: floats(y), X: floats(x), State: d.program.state(), Queued: d.program.queue.numbers(), Count: d.in.count(p.n), Size: d.in.count(1),
+		KeyLow: key[0], KeyHigh: key[1], Last: net.DropoutCounter(d.node.Index, 0, 0)[3], Scale: 1, Add: add,
 	}
 	if p.training { // else everything is at least 0, and stays
 		k.Threshold = net.DropoutThreshold(d.rate)
@@ -100,14 +70,11 @@ func (d *dropout) mask(p *pass, y, x Buffer) kernels.Dropout {
 }
 
 func (d *dropout) forward(p *pass) error {
-	return d.launch(d.mask(p, d.out.value.Buffer, d.in.value.Buffer))
+	return d.launch(d.mask(p, d.out.value.Buffer, d.in.value.Buffer, 0))
 }
 
-func (d *dropout) backward(p *pass, wanted bool) error {
-	if !wanted {
-		return nil
-	}
-	return d.launch(d.mask(p, d.in.grad.Buffer, d.out.grad.Buffer))
+func (d *dropout) backward(p *pass) error {
+	return d.launch(d.mask(p, d.in.grad.Buffer, d.out.grad.Buffer, d.in.add()))
 }
 
 func (d *dropout) close() error { return nil }
@@ -118,11 +85,27 @@ type batchNorm struct {
 	link
 	momentum, epsilon float64
 	mean, inverse     slot // of the batch, or of the running statistics; inverse is 1/sqrt(variance + epsilon)
+	sums              slot // the gradients of weight and bias, where one of them is frozen
 }
 
 func (b *batchNorm) claim(first, last int) claim {
-	b.mean, b.inverse = newSlot(int64(b.in.shape.C), first, last), newSlot(int64(b.in.shape.C), first, last)
-	return claim{input: true, own: []*slot{&b.mean, &b.inverse}}
+	channels := int64(b.in.shape.C)
+	b.mean, b.inverse = newSlot(channels, first, last), newSlot(channels, first, last)
+	need := claim{reads: []*slot{b.in.value}, own: []*slot{&b.mean, &b.inverse}}
+	if b.out.learns && (b.trained(net.Weight) == nil || b.trained(net.Bias) == nil) {
+		b.sums = newSlot(2*channels, last, last)
+		need.own = append(need.own, &b.sums)
+	}
+	return need
+}
+
+// sumsOf is where the gradient of the weight, or else the bias, is summed: that of the input is made of both.
+func (b *batchNorm) sumsOf(r net.Role) Buffer {
+	if q := b.trained(r); q != nil {
+		return q.grad
+	}
+	bytes := 4 * int64(b.in.shape.C)
+	return b.sums.part(int64(boolInt(r == net.Bias))*bytes, bytes)
 }
 
 func (b *batchNorm) forward(p *pass) error {
@@ -133,7 +116,7 @@ func (b *batchNorm) forward(p *pass) error {
 	if p.training {
 		k := kernels.BatchnormStatistics{Mean: mean, Inverse: inverse, X: x, Batch: uint32(p.n), Channels: channels, Extent: e,
 			Momentum: b.momentum, Epsilon: b.epsilon}
-		if !p.frozen {
+		if !p.tracing {
 			k.RunningMean, k.RunningVar = optional(running), optional(variance)
 		}
 		err = b.launch(k)
@@ -149,18 +132,18 @@ func (b *batchNorm) forward(p *pass) error {
 		Count: uint32(b.in.count(p.n)), Channels: channels, Extent: e})
 }
 
-func (b *batchNorm) backward(p *pass, wanted bool) error {
+func (b *batchNorm) backward(p *pass) error {
 	channels, e := uint32(b.in.shape.C), extent(b.in.shape)
 	x, dy, mean, inverse := floats(b.in.value.Buffer), floats(b.out.grad.Buffer), floats(b.mean.Buffer), floats(b.inverse.Buffer)
-	weight, bias := b.parameters[net.Weight], b.parameters[net.Bias]
-	err := b.launch(kernels.BatchnormGradients{Dweight: floats(weight.grad), Dbias: floats(bias.grad), Dy: dy, X: x, Mean: mean,
-		Inverse: inverse, Batch: uint32(p.n), Channels: channels, Extent: e})
-	if err != nil || !wanted {
+	dweight, dbias := floats(b.sumsOf(net.Weight)), floats(b.sumsOf(net.Bias))
+	err := b.launch(kernels.BatchnormGradients{Dweight: dweight, Dbias: dbias, Dy: dy, X: x, Mean: mean, Inverse: inverse, Batch: uint32(p.n),
+		Channels: channels, Extent: e})
+	if err != nil || !b.in.wanted {
 		return err
 	}
 	return b.launch(kernels.BatchnormBackward{Dx: floats(b.in.grad.Buffer), Dy: dy, X: x, Mean: mean, Inverse: inverse,
-		Weight: floats(weight.value), Dweight: floats(weight.grad), Dbias: floats(bias.grad),
-		Count: uint32(b.in.count(p.n)), Channels: channels, Extent: e})
+		Weight: floats(b.parameters[net.Weight].value), Dweight: dweight, Dbias: dbias,
+		Count: uint32(b.in.count(p.n)), Channels: channels, Extent: e, Add: b.in.add()})
 }
 
 func (b *batchNorm) close() error { return nil }

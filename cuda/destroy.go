@@ -43,11 +43,6 @@ func destroy(all ...any) error {
 				runtime.SetFinalizer(d, nil)
 				check("cudnnDestroyPoolingDescriptor", C.cudnnDestroyPoolingDescriptor(*(*C.cudnnPoolingDescriptor_t)(unsafe.Pointer(d))))
 			}
-		case *cudnn.Activation:
-			if d != nil {
-				runtime.SetFinalizer(d, nil)
-				check("cudnnDestroyActivationDescriptor", C.cudnnDestroyActivationDescriptor(*(*C.cudnnActivationDescriptor_t)(unsafe.Pointer(d))))
-			}
 		}
 	}
 	return errors.Join(errs...)

@@ -104,9 +104,6 @@ void setStrides(Layout &layout, cudnnTensorFormat_t format);
 // A scalar behind a host pointer as alpha and beta are given: double for double tensors, else float.
 double scalar(const void *pointer, cudnnDataType_t type, const char *what);
 
-// One element in host memory.
-double elementAt(const void *memory, cudnnDataType_t type);
-
 // All elements, in the order of the dimensions, whatever the strides. Only inside of work.
 template <class T>
 std::vector<T> load(const Layout &layout, const void *address);
@@ -165,13 +162,6 @@ float roundToTensorFloat(float x);
 
 // --------------------------------------------------------------------------------------------------------- descriptors
 
-struct Activation {
-  bool set = false;
-  cudnnActivationMode_t mode = CUDNN_ACTIVATION_RELU;
-  cudnnNanPropagation_t nan = CUDNN_NOT_PROPAGATE_NAN;
-  double coefficient = 0, swishBeta = 1;
-};
-
 struct Convolution {
   int rank = 0;  // spatial dimensions; 0: never set
   int pad[3] = {}, stride[3] = {}, dilation[3] = {};
@@ -193,29 +183,6 @@ struct Pooling {
   cudnnNanPropagation_t nan = CUDNN_NOT_PROPAGATE_NAN;
 };
 
-struct OpTensor {
-  bool set = false;
-  cudnnOpTensorOp_t op = CUDNN_OP_TENSOR_ADD;
-  cudnnDataType_t compute = CUDNN_DATA_FLOAT;
-  cudnnNanPropagation_t nan = CUDNN_NOT_PROPAGATE_NAN;
-};
-
-struct Reduction {
-  bool set = false;
-  cudnnReduceTensorOp_t op = CUDNN_REDUCE_TENSOR_ADD;
-  cudnnDataType_t compute = CUDNN_DATA_FLOAT;
-  cudnnNanPropagation_t nan = CUDNN_NOT_PROPAGATE_NAN;
-  cudnnReduceTensorIndices_t indices = CUDNN_REDUCE_TENSOR_NO_INDICES;
-  cudnnIndicesType_t indexType = CUDNN_32BIT_INDICES;
-};
-
-struct Dropout {
-  bool set = false;
-  float rate = 0;
-  void *states = nullptr;
-  uint64_t stateBytes = 0, seed = 0;
-};
-
 }  // namespace dnn
 
 struct cudnnContext {
@@ -226,10 +193,6 @@ struct cudnnTensorStruct : dnn::Layout {};
 struct cudnnFilterStruct : dnn::Filter {};
 struct cudnnConvolutionStruct : dnn::Convolution {};
 struct cudnnPoolingStruct : dnn::Pooling {};
-struct cudnnActivationStruct : dnn::Activation {};
-struct cudnnOpTensorStruct : dnn::OpTensor {};
-struct cudnnReduceTensorStruct : dnn::Reduction {};
-struct cudnnDropoutStruct : dnn::Dropout {};
 
 namespace dnn {
 
@@ -241,7 +204,6 @@ const Layout &use(cudnnTensorDescriptor_t descriptor, const char *what);
 const Filter &use(cudnnFilterDescriptor_t descriptor, const char *what);
 const Convolution &use(cudnnConvolutionDescriptor_t descriptor, const char *what);
 const Pooling &use(cudnnPoolingDescriptor_t descriptor, const char *what);
-const Activation &use(cudnnActivationDescriptor_t descriptor, const char *what);
 
 // A pointer to host memory that the call writes through.
 template <class T>
@@ -280,9 +242,6 @@ void inRange(T value, long low, long high, const char *what) {
     wrong(kBadParam, sim::check::badValue, std::string(what) + " is " + std::to_string(static_cast<long>(value)));
   }
 }
-
-// The activation function, shared with the fused convolution.
-double activate(const Activation &activation, double x);
 
 }  // namespace dnn
 

@@ -9,12 +9,7 @@ int main(int arguments, char **values) {
   test::testConvolution(seed);
   test::testAlgorithms(seed);
   test::testPooling(seed);
-  test::testActivation(seed);
-  test::testSoftmax(seed);
   test::testOperations(seed);
-  test::testReduction(seed);
-  test::testBatchNormalization(seed);
-  test::testDropout(seed);
   test::testStreams(seed);
   test::testWrong(seed);
   return test::summary();

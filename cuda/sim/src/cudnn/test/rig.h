@@ -147,12 +147,7 @@ double gradientError(const Values &x, const Values &gradient, const std::functio
 void testConvolution(uint64_t seed);
 void testAlgorithms(uint64_t seed);
 void testPooling(uint64_t seed);
-void testActivation(uint64_t seed);
-void testSoftmax(uint64_t seed);
 void testOperations(uint64_t seed);
-void testReduction(uint64_t seed);
-void testBatchNormalization(uint64_t seed);
-void testDropout(uint64_t seed);
 void testDescriptors(uint64_t seed);
 void testStreams(uint64_t seed);
 void testWrong(uint64_t seed);
