@@ -140,6 +140,14 @@ func biased(l net.Node) bool {
 	return ok
 }
 
+// activationCall names the call that computes an activation layer by itself: cuDNN's or our kernel.
+func activationCall(l *net.Activation, inCuDNN, ours string) string {
+	if f, _ := kernels.FindActivation(string(l.Func)); f.InCuDNN {
+		return inCuDNN
+	}
+	return ours
+}
+
 // trained reports whether a layer's parameter has a gradient.
 func trained(l net.Node, r net.Role) bool {
 	q, ok := find(l, r)
@@ -182,7 +190,7 @@ func (op operation) forward(s *step) {
 		}
 		s.call(call, in+out)
 	case *net.Activation:
-		s.call("activation", in+out)
+		s.call(activationCall(layer, "cudnnActivationForward", "activation"), in+out)
 	case *net.Dropout:
 		s.call("dropout", in+out)
 	case *net.BatchNorm:
@@ -305,7 +313,7 @@ func (op operation) backward(s *step) {
 			gradient("pool_backward", 2*in+2*out)
 		}
 	case *net.Activation:
-		gradient("activation_backward", 3*in)
+		gradient(activationCall(layer, "cudnnActivationBackward", "activation_backward"), 3*in)
 	case *net.Dropout:
 		gradient("dropout", 2*in)
 	case *net.BatchNorm:

@@ -3,17 +3,44 @@
 package cuda
 
 import (
+	"errors"
 	"fmt"
+
+	cudnn "gorgonia.org/cu/dnn"
 
 	"github.com/gputrain/gputrain/kernels"
 	"github.com/gputrain/gputrain/net"
 )
+
+// activation is cuDNN's activation for one shape and one size of mini-batch.
+type activation struct {
+	x        *cudnn.TensorDescriptor // of input, output and both gradients
+	function *cudnn.Activation
+}
+
+func newActivation(shape net.Shape, mode cudnn.ActivationMode, n int) (*activation, error) {
+	a := &activation{}
+	var errs [2]error
+	a.x, errs[0] = cudnn.NewTensorDescriptor(cudnn.NCHW, cudnn.Float, []int{n, shape.C, shape.H, shape.W}, nil)
+	a.function, errs[1] = cudnn.NewActivation(mode, cudnn.PropagateNan, 0)
+	if err := dnn("describing an activation", firstError(errs[:]...)); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	return a, nil
+}
+
+func (a *activation) close() error { return destroy(a.x, a.function) }
+
+// activationModes are the functions that cuDNN computes; kernels of ours compute the others.
+var activationModes = map[net.ActivationFunc]cudnn.ActivationMode{net.ReLU: cudnn.ReLU, net.Tanh: cudnn.Tanh, net.Sigmoid: cudnn.Sigmoid}
 
 // activate is an activation layer that stands by itself.
 type activate struct {
 	link
 	function  kernels.ActivationFunction
 	parameter float64
+	mode      cudnn.ActivationMode // where function.InCuDNN
+	sizes     perBatch[*activation]
 }
 
 func newActivate(l link, a *net.Activation) (operation, error) {
@@ -21,12 +48,22 @@ func newActivate(l link, a *net.Activation) (operation, error) {
 	if !ok {
 		return nil, fmt.Errorf("layer %s: there is no kernel for the activation function %s", l.node.Name, a.Func)
 	}
-	return &activate{link: l, function: f, parameter: a.Parameter()}, nil
+	mode, ok := activationModes[a.Func]
+	if ok != f.InCuDNN {
+		return nil, fmt.Errorf("BUG: layer %s: whether cuDNN has %s is said in two ways", l.node.Name, a.Func)
+	}
+	return &activate{link: l, function: f, parameter: a.Parameter(), mode: mode}, nil
 }
 
-func (a *activate) claim(int, int) claim { return claim{reads: []*slot{a.read()}} }
+// claim names what the backward pass reads: cuDNN checks the input too.
+func (a *activate) claim(int, int) claim {
+	if a.function.InCuDNN {
+		return claim{reads: []*slot{a.in.value, a.out.value}}
+	}
+	return claim{reads: []*slot{a.read()}}
+}
 
-// read is what the backward pass reads.
+// read is what the backward pass of our kernel reads.
 func (a *activate) read() *slot {
 	if a.function.ReadsOutput {
 		return a.out.value
@@ -34,17 +71,36 @@ func (a *activate) read() *slot {
 	return a.in.value
 }
 
+func (a *activate) at(n int) (*activation, error) {
+	return a.sizes.at(a.program, n, func(n int) (*activation, error) { return newActivation(a.in.shape, a.mode, n) })
+}
+
 func (a *activate) forward(p *pass) error {
-	return a.launch(kernels.Activation{Y: floats(a.out.value.Buffer), X: floats(a.in.value.Buffer), Count: a.out.count(p.n),
-		Function: a.function.Number, P: float32(a.parameter)})
+	x, y := a.in.value.Buffer, a.out.value.Buffer
+	if !a.function.InCuDNN {
+		return a.launch(kernels.Activation{Y: floats(y), X: floats(x), Count: a.out.count(p.n), Function: a.function.Number, P: float32(a.parameter)})
+	}
+	d, err := a.at(p.n)
+	if err != nil {
+		return err
+	}
+	return dnn("cudnnActivationForward", a.program.device.dnn.ActivationForward(d.function, 1, d.x, x, 0, d.x, y))
 }
 
 func (a *activate) backward(p *pass) error {
-	return a.launch(kernels.ActivationBackward{Dx: floats(a.in.grad.Buffer), Dy: floats(a.out.grad.Buffer), Read: floats(a.read().Buffer),
-		Count: a.out.count(p.n), Function: a.function.Number, P: float32(a.parameter), Add: a.in.add()})
+	x, y, dy, dx := a.in.value.Buffer, a.out.value.Buffer, a.out.grad.Buffer, a.in.grad.Buffer
+	if !a.function.InCuDNN {
+		return a.launch(kernels.ActivationBackward{Dx: floats(dx), Dy: floats(dy), Read: floats(a.read().Buffer),
+			Count: a.out.count(p.n), Function: a.function.Number, P: float32(a.parameter), Add: a.in.add()})
+	}
+	d, err := a.at(p.n)
+	if err != nil {
+		return err
+	}
+	return dnn("cudnnActivationBackward", a.program.device.dnn.ActivationBackward(d.function, 1, d.x, y, d.x, dy, d.x, x, float64(a.in.add()), d.x, dx))
 }
 
-func (a *activate) close() error { return nil }
+func (a *activate) close() error { return a.sizes.close() }
 
 // dropout is a dropout layer: by a kernel of ours, so that net.DropoutKeep decides on every device alike. The mask is
 // computed again for the backward pass instead of kept.

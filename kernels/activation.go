@@ -7,14 +7,15 @@ type ActivationFunction struct {
 	Name        string
 	Number      uint32 // by which the kernels know it
 	ReadsOutput bool   // the backward pass reads the output y; else it reads the input x
+	InCuDNN     bool   // cuDNN has it too, and package cuda leaves it to cuDNN
 }
 
 // activationFunctions are those of the table in activation.cu, in the order of their numbers.
 var activationFunctions = numbered([]ActivationFunction{
-	{Name: "relu", ReadsOutput: true},
+	{Name: "relu", ReadsOutput: true, InCuDNN: true},
 	{Name: "leaky_relu"}, // the parameter is the slope below 0
-	{Name: "tanh", ReadsOutput: true},
-	{Name: "sigmoid", ReadsOutput: true},
+	{Name: "tanh", ReadsOutput: true, InCuDNN: true},
+	{Name: "sigmoid", ReadsOutput: true, InCuDNN: true},
 	{Name: "gelu"},      // by the error function
 	{Name: "gelu_tanh"}, // its approximation by tanh
 	{Name: "silu"},

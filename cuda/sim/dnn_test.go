@@ -3,6 +3,7 @@
 package sim_test
 
 import (
+	"math"
 	"runtime"
 	"testing"
 	"unsafe"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/gputrain/gputrain/cuda/sim"
 	"github.com/gputrain/gputrain/cuda/sim/internal/calls"
+	"github.com/gputrain/gputrain/internal/approx"
 )
 
 // memory is device memory as cuDNN's package wants it.
@@ -349,3 +351,44 @@ func operations[T ~byte](func(tA, tB T, m, n, k int, alpha float32, a []float32,
 func floats(p cu.DevicePtr, n int) []float32 {
 	return unsafe.Slice(*(**float32)(unsafe.Pointer(&p)), n)
 }
+
+func TestActivation(t *testing.T) {
+	for name, c := range map[string]struct {
+		mode             cudnn.ActivationMode
+		forward, derived func(x float64) float64
+	}{
+		"ReLU": {cudnn.ReLU, func(x float64) float64 { return max(x, 0) }, func(x float64) float64 {
+			if x > 0 {
+				return 1
+			}
+			return 0
+		}},
+		"sigmoid": {cudnn.Sigmoid, sigmoid, func(x float64) float64 { return sigmoid(x) * (1 - sigmoid(x)) }},
+		"tanh":    {cudnn.Tanh, math.Tanh, func(x float64) float64 { return 1 - math.Tanh(x)*math.Tanh(x) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sim.Seeds(t, schedules, func(t *testing.T, m *sim.Machine) {
+				r := newRig(t, m)
+				shape := [4]int{2, 3, 5, 7}
+				x, dy := r.values(size(shape)), r.values(size(shape))
+				y, dx := make([]float64, len(x)), make([]float64, len(x))
+				for i := range x {
+					y[i] = c.forward(float64(x[i]))
+					dx[i] = float64(dy[i]) * c.derived(float64(x[i]))
+				}
+				handle, tensor := r.dnn(), r.tensor(shape)
+				descriptor, err := cudnn.NewActivation(c.mode, cudnn.NotPropagateNan, 0)
+				activation := keep(r, descriptor, err)
+				xs, dys, ys, dxs := r.input(x), r.input(dy), r.output(len(x)), r.output(len(x))
+				r.must(handle.ActivationForward(activation, 1, tensor, xs, 0, tensor, ys))
+				// A few roundings of numbers up to 1.
+				few := approx.Tolerance{Abs: 4.0 / (1 << 24)}
+				r.check("y", ys.DevicePtr, y, few)
+				r.must(handle.ActivationBackward(activation, 1, tensor, ys, tensor, dys, tensor, xs, 0, tensor, dxs))
+				r.check("dx", dxs.DevicePtr, dx, few)
+			})
+		})
+	}
+}
+
+func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }

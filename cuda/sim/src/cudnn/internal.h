@@ -162,6 +162,13 @@ float roundToTensorFloat(float x);
 
 // --------------------------------------------------------------------------------------------------------- descriptors
 
+struct Activation {
+  bool set = false;
+  cudnnActivationMode_t mode = CUDNN_ACTIVATION_RELU;
+  cudnnNanPropagation_t nan = CUDNN_NOT_PROPAGATE_NAN;
+  double coefficient = 0, swishBeta = 1;
+};
+
 struct Convolution {
   int rank = 0;  // spatial dimensions; 0: never set
   int pad[3] = {}, stride[3] = {}, dilation[3] = {};
@@ -193,6 +200,7 @@ struct cudnnTensorStruct : dnn::Layout {};
 struct cudnnFilterStruct : dnn::Filter {};
 struct cudnnConvolutionStruct : dnn::Convolution {};
 struct cudnnPoolingStruct : dnn::Pooling {};
+struct cudnnActivationStruct : dnn::Activation {};
 
 namespace dnn {
 
@@ -204,6 +212,7 @@ const Layout &use(cudnnTensorDescriptor_t descriptor, const char *what);
 const Filter &use(cudnnFilterDescriptor_t descriptor, const char *what);
 const Convolution &use(cudnnConvolutionDescriptor_t descriptor, const char *what);
 const Pooling &use(cudnnPoolingDescriptor_t descriptor, const char *what);
+const Activation &use(cudnnActivationDescriptor_t descriptor, const char *what);
 
 // A pointer to host memory that the call writes through.
 template <class T>

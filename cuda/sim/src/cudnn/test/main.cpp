@@ -9,6 +9,7 @@ int main(int arguments, char **values) {
   test::testConvolution(seed);
   test::testAlgorithms(seed);
   test::testPooling(seed);
+  test::testActivation(seed);
   test::testOperations(seed);
   test::testStreams(seed);
   test::testWrong(seed);

@@ -147,6 +147,7 @@ double gradientError(const Values &x, const Values &gradient, const std::functio
 void testConvolution(uint64_t seed);
 void testAlgorithms(uint64_t seed);
 void testPooling(uint64_t seed);
+void testActivation(uint64_t seed);
 void testOperations(uint64_t seed);
 void testDescriptors(uint64_t seed);
 void testStreams(uint64_t seed);
