@@ -3,6 +3,7 @@ package net
 import (
 	"math"
 	"strings"
+	"sync"
 )
 
 // ActivationFunc names an activation function of [Functions].
@@ -237,13 +238,17 @@ func Functions() []Function {
 
 // FunctionNamed returns the activation function of that name.
 func FunctionNamed(name ActivationFunc) (Function, bool) {
-	for _, f := range Functions() {
-		if f.Name == name {
-			return f, true
-		}
-	}
-	return Function{}, false
+	f, ok := functionsByName()[name]
+	return f, ok
 }
+
+var functionsByName = sync.OnceValue(func() map[ActivationFunc]Function {
+	m := map[ActivationFunc]Function{}
+	for _, f := range Functions() {
+		m[f.Name] = f
+	}
+	return m
+})
 
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 

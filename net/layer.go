@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Layer is one layer of a network, as data: a pointer to one of the structs that
@@ -300,13 +301,17 @@ func Kinds() []Kind {
 
 // KindNamed returns the kind of that name.
 func KindNamed(name string) (Kind, bool) {
-	for _, k := range Kinds() {
-		if k.Name == name {
-			return k, true
-		}
-	}
-	return Kind{}, false
+	k, ok := kindsByName()[name]
+	return k, ok
 }
+
+var kindsByName = sync.OnceValue(func() map[string]Kind {
+	m := map[string]Kind{}
+	for _, k := range Kinds() {
+		m[k.Name] = k
+	}
+	return m
+})
 
 // Kind returns "conv".
 func (*Conv) Kind() string { return "conv" }
