@@ -288,8 +288,12 @@ func TestActivationFunctions(t *testing.T) {
 		}
 		table = append(table, kernels.ActivationFunction{Name: m[2], Number: uint32(i), ReadsOutput: m[3] == "y"})
 	}
-	if !slices.Equal(table, kernels.ActivationFunctions()) {
-		t.Errorf("activation.cu has %+v, activation.go %+v", table, kernels.ActivationFunctions())
+	inGo := kernels.ActivationFunctions()
+	for i := range min(len(table), len(inGo)) {
+		table[i].InCuDNN = inGo[i].InCuDNN // of which the kernels know nothing
+	}
+	if !slices.Equal(table, inGo) {
+		t.Errorf("activation.cu has %+v, activation.go %+v", table, inGo)
 	}
 	for _, f := range table {
 		if found, ok := kernels.FindActivation(f.Name); !ok || found != f {
