@@ -16,6 +16,7 @@ kink, and which value of a window is the greatest.
 
 Everything is written from the definitions, without what jax.nn has, and gradients are JAX's own.
 """
+import functools
 import json
 import math
 import pathlib
@@ -82,6 +83,10 @@ class Ties:
 
 def conv(layer, x, weight, bias):
     kernel, stride, dilation = pair(layer["kernel"]), pair(layer.get("stride", 1)), pair(layer.get("dilation", 1))
+    if x.shape[1] == len(weight) == layer.get("groups", 1) > 64 and dilation == (1, 1):
+        # Depthwise and wide, as in MobileNet: JAX's own convolution takes minutes for it.
+        windows = windows_of(x, kernel, stride, padding(layer, x.shape[2:], kernel, stride, dilation), 0)
+        return (windows * weight.reshape(len(weight), -1).T[:, None, :, None, None]).sum(0) + (0 if bias is None else bias[:, None, None])
     y = jax.lax.conv_general_dilated(
         x, weight, stride, padding(layer, x.shape[2:], kernel, stride, dilation), rhs_dilation=dilation,
         dimension_numbers=("NCHW", "OIHW", "NCHW"), feature_group_count=layer.get("groups", 1))
@@ -213,34 +218,39 @@ def loss_of(logits, labels):
     return jnp.mean(jnp.log(jnp.exp(shifted).sum(1)) - shifted[jnp.arange(len(labels)), labels])
 
 
-def answer(folder):
-    network = json.loads((folder / "network.json").read_text())
-    job = json.loads((folder / "job.json").read_text())
-    first = {k: v.astype(numpy.float64) for k, v in load_file(folder / "weights.safetensors").items()}
-    names = derived_names(network["layers"])
-    has = {f"{n}.{r}" for n, l in zip(names, network["layers"]) for r in roles(l)[0]}
-    assert has == set(first), f"parameters that the network lacks, or the file: {has ^ set(first)}"
-    trained = [f"{n}.{r}" for n, l in zip(names, network["layers"]) for r in roles(l)[1]]
-
-    shape = network["input"]
-    shape = job["steps"], job["batch"], shape["channels"], shape["height"], shape["width"]
-    images = numpy.fromfile(folder / "images", numpy.float32).reshape(shape).astype(numpy.float64)
-    labels = numpy.fromfile(folder / "labels", numpy.int32).reshape(shape[:2])
+@functools.cache
+def trainer(text):
+    """The training step of a network in JSON, and the names of its parameters: all, and those that are trained."""
+    network = json.loads(text)
+    layers, names = network["layers"], derived_names(network["layers"])
+    has = {f"{n}.{r}" for n, l in zip(names, layers) for r in roles(l)[0]}
+    trained = [f"{n}.{r}" for n, l in zip(names, layers) for r in roles(l)[1]]
 
     @jax.jit
-    def step(weights, velocity, x, y, rounding, margin):
+    def step(weights, velocity, x, y, rate, momentum, rounding, margin):
         def loss(values):
             logits, statistics = forward(network, names, {**weights, **values}, x, rounding, margin)
             return loss_of(logits, y), statistics
         (value, statistics), gradient = jax.value_and_grad(loss, has_aux=True)({k: weights[k] for k in trained})
-        velocity = {k: job["momentum"] * velocity[k] + gradient[k] for k in trained}
-        after = {**weights, **statistics, **{k: weights[k] - job["learning_rate"] * velocity[k] for k in trained}}
-        return {k: rounded(v, jnp.minimum(rounding, 1)) for k, v in after.items()}, velocity, value
+        velocity = {k: momentum * velocity[k] + gradient[k] for k in trained}
+        after = {**statistics, **{k: weights[k] - rate * velocity[k] for k in trained}}
+        return {**weights, **{k: rounded(v, jnp.minimum(rounding, 1)) for k, v in after.items()}}, velocity, value
 
-    for run, rounding, margin in (("exact", 0.0, 0.0), ("rough", job["rounding"], job["margin"])):
+    return step, has, trained, network["input"]
+
+
+def answer(folder):
+    step, has, trained, shape = trainer((folder / "network.json").read_text())
+    job = json.loads((folder / "job.json").read_text())
+    first = {k: v.astype(numpy.float64) for k, v in load_file(folder / "weights.safetensors").items()}
+    assert has == set(first), f"parameters that the network lacks, or the file: {has ^ set(first)}"
+    shape = job["steps"], job["batch"], shape["channels"], shape["height"], shape["width"]
+    images = numpy.fromfile(folder / "images", numpy.float32).reshape(shape).astype(numpy.float64)
+    labels = numpy.fromfile(folder / "labels", numpy.int32).reshape(shape[:2])
+    for run, rounding, margin in (("exact", 0.0, 0.0), ("rough", float(job["rounding"]), float(job["margin"]))):
         weights, velocity, losses = first, {k: numpy.zeros_like(first[k]) for k in trained}, []
         for x, y in zip(images, labels):
-            weights, velocity, value = step(weights, velocity, x, y, rounding, margin)
+            weights, velocity, value = step(weights, velocity, x, y, job["learning_rate"], job["momentum"], rounding, margin)
             losses.append(value)
         numpy.array(losses, numpy.float64).tofile(folder / f"losses.{run}")
         numpy.concatenate([numpy.ravel(weights[k]) for k in sorted(weights)]).astype(numpy.float64).tofile(folder / f"weights.{run}")
