@@ -52,11 +52,13 @@ func branches() *net.Network {
 
 // TestRandomGraphs compares random networks with the reference, as `gputrain verify` does: by every way of running.
 func TestRandomGraphs(t *testing.T) {
-	graphs := 40
+	graphs := some(200, 40)
 	if testing.Short() {
 		graphs = 8
 	}
-	for seed := range uint64(some(200, graphs)) {
+	number, first := devicetest.Graphs(t, graphs)
+	for i := range uint64(number) {
+		seed := first + i
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			sim.Start(t, sim.Seed(int64(seed)))
 			o := strict
