@@ -20,6 +20,16 @@ __device__ inline float gatedSlope(float x, float u, float du) {
   return logistic(u) + x * (logistic(u) * logistic(-u)) * du;
 }
 
+// For mish, with e = exp(x) and n = e * (e + 2): tanh(log(1 + e)), which is 1 from 20 on, and the slope of x times that.
+__device__ inline float mishGate(float x) {
+  const float e = expf(fminf(x, 20)), n = e * (e + 2);
+  return n / (n + 2);
+}
+__device__ inline float mishSlope(float x) {
+  const float e = expf(fminf(x, 20)), r = 1 / (e * (e + 2) + 2);
+  return mishGate(x) + x * (4 * e * r) * ((1 + e) * r);
+}
+
 // All functions. A line has the number and the name, which are also in activation.go; y by the input x and the parameter
 // p; what the backward pass reads, the input x or, where that tells enough, the output y; and by that the slope, dy/dx.
 // Comparisons are written so that a NaN passes through.
@@ -35,7 +45,8 @@ __device__ inline float gatedSlope(float x, float u, float du) {
   FUNCTION(7, relu6,        clamp6(x),                  y, y > 0 && y < 6 ? 1 : 0) \
   FUNCTION(8, hard_swish,   x * (clamp6(x + 3) / 6),    x, x <= -3 ? 0 : x >= 3 ? 1 : (2 * x + 3) / 6) \
   FUNCTION(9, hard_sigmoid, clamp6(x + 3) / 6,          y, y > 0 && y < 1 ? 1 / 6.f : 0) \
-  FUNCTION(10, elu,         x > 0 ? x : p * expm1f(x),  x, x > 0 ? 1 : p * expf(x))
+  FUNCTION(10, elu,         x > 0 ? x : p * expm1f(x),  x, x > 0 ? 1 : p * expf(x)) \
+  FUNCTION(11, mish,        x * mishGate(x),            x, mishSlope(x))
 // clang-format on
 
 #define DEFINE(number, name, value, read, dydx)                            \

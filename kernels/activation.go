@@ -23,6 +23,7 @@ var activationFunctions = numbered([]ActivationFunction{
 	{Name: "hard_swish"},
 	{Name: "hard_sigmoid", ReadsOutput: true},
 	{Name: "elu"}, // the parameter is alpha: -alpha is the limit below 0
+	{Name: "mish"},
 })
 
 func numbered(functions []ActivationFunction) []ActivationFunction {

@@ -96,6 +96,24 @@ var activations = []activation{
 		below := t.times(t.exp(t.atMost(t.atLeast(x, -88), 0)), p)
 		return t.choose(t.where(x, greater, 0), t.copied(t.number(1)), below)
 	})},
+	{"mish", func(t tier, x, _ value) value {
+		// tanh(log(1+e)) is n / (n+2) with n = e*(e+2), which is 1 from 20 on.
+		_, n := t.mish(t.atMost(x, 20))
+		return t.times(t.atLeast(x, -88), t.over(n, t.plus(n, t.number(2))))
+	}, derivative(func(t tier, x, _ value) value {
+		// n/(n+2) + 4*x * e*(1+e) / (n+2)^2.
+		x = t.atMost(t.atLeast(x, -88), 20)
+		e, n := t.mish(x)
+		r := t.over(t.copied(t.number(1)), t.plus(n, t.number(2)))
+		slope := t.times(t.times(t.times(x, t.number(4)), t.times(e, r)), t.times(t.plus(e, t.number(1)), r))
+		return t.timesPlus(n, r, slope)
+	})},
+}
+
+// mish returns e = exp(x), for x from -88 to 88, and e*(e+2).
+func (t tier) mish(x value) (e, n value) {
+	e = t.exp(t.atLeast(x, -88))
+	return e, t.times(e, t.plus(e, t.number(2)))
 }
 
 // derivative makes of a derivative what gives a gradient.

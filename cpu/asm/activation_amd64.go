@@ -24,6 +24,7 @@ var activationCodes = []struct {
 	{"hard_swish", activationCode{forwardHardSwishAVX2, backwardHardSwishAVX2}, activationCode{forwardHardSwishAVX512, backwardHardSwishAVX512}},
 	{"hard_sigmoid", activationCode{forwardHardSigmoidAVX2, backwardHardSigmoidAVX2}, activationCode{forwardHardSigmoidAVX512, backwardHardSigmoidAVX512}},
 	{"elu", activationCode{forwardEluAVX2, backwardEluAVX2}, activationCode{forwardEluAVX512, backwardEluAVX512}},
+	{"mish", activationCode{forwardMishAVX2, backwardMishAVX2}, activationCode{forwardMishAVX512, backwardMishAVX512}},
 }
 
 // activationsAVX2 and activationsAVX512 are the tiers' kernels, with the portable tier's word on what backward reads.
