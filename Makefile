@@ -72,10 +72,17 @@ check-descriptors: sim ## Compare the simulator's descriptors with the real cuDN
 ONNX_VENV = $${XDG_CACHE_HOME:-$$HOME/.cache}/gputrain/onnx-venv
 
 .PHONY: check-onnx
-check-onnx: ## Run exported networks in ONNX Runtime (fetches it; needs python3 with venv)
+GRAPHS ?= 200
+check-onnx: ## Run exported networks, GRAPHS random ones (default 200) too, in ONNX Runtime (fetches it; needs python3 with venv)
 	python3 -m venv "$(ONNX_VENV)"
 	"$(ONNX_VENV)/bin/pip" install --quiet --disable-pip-version-check -r onnx/testdata/requirements.txt
-	GPUTRAIN_ONNX_PYTHON="$(ONNX_VENV)/bin/python" $(GO) test -count=1 -v -run Runtime ./onnx
+	GPUTRAIN_ONNX_PYTHON="$(ONNX_VENV)/bin/python" GPUTRAIN_ONNX_GRAPHS="$(GRAPHS)" GPUTRAIN_ONNX_SEED="$(SEED)" $(GO) test -count=1 -v -run Runtime ./onnx
+
+.PHONY: check-graphs
+check-graphs: ## Hold GRAPHS random graphs (default 200) to the reference on the CPU, a fifth of them on the simulated GPU, and in ONNX Runtime
+	GPUTRAIN_TEST_GRAPHS="$(GRAPHS)" GPUTRAIN_TEST_SEED="$(SEED)" $(GO) test -count=1 -timeout 60m -v -run TestRandomGraphs ./cpu
+	GPUTRAIN_TEST_GRAPHS="$$(( ($(GRAPHS) + 4) / 5 ))" GPUTRAIN_TEST_SEED="$(SEED)" $(CUDA_ENV) $(GO) test -count=1 -timeout 60m -tags cuda -run TestRandomGraphs ./cuda
+	$(MAKE) --no-print-directory check-onnx GRAPHS="$(GRAPHS)" SEED="$(SEED)"
 
 .PHONY: check-report
 check-report: ## Open the report's pages in Chromium, wide and narrow (needs chromium or google-chrome)

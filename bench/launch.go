@@ -96,10 +96,7 @@ type operation struct {
 }
 
 func newOperation(p *lower.Program, g lower.Group) operation {
-	op := operation{head: p.Head(g), tail: p.Tail(g), inputs: g.Inputs}
-	for _, in := range g.Inputs {
-		op.shapes = append(op.shapes, p.Values[in.Value].Shape)
-	}
+	op := operation{head: p.Head(g), tail: p.Tail(g), inputs: g.Inputs, shapes: p.Head(g).Ins}
 	switch g.Pattern {
 	case lower.Single:
 	case lower.ConvReLU, lower.DenseReLU:
@@ -141,6 +138,14 @@ func find(l net.Node, r net.Role) (net.Param, bool) {
 func biased(l net.Node) bool {
 	_, ok := find(l, net.Bias)
 	return ok
+}
+
+// activationCall names the call that computes an activation layer by itself: cuDNN's or our kernel.
+func activationCall(l *net.Activation, inCuDNN, ours string) string {
+	if f, _ := kernels.FindActivation(string(l.Func)); f.InCuDNN {
+		return inCuDNN
+	}
+	return ours
 }
 
 // trained reports whether a layer's parameter has a gradient.
@@ -185,7 +190,7 @@ func (op operation) forward(s *step) {
 		}
 		s.call(call, in+out)
 	case *net.Activation:
-		s.call("activation", in+out)
+		s.call(activationCall(layer, "cudnnActivationForward", "activation"), in+out)
 	case *net.Dropout:
 		s.call("dropout", in+out)
 	case *net.BatchNorm:
@@ -239,8 +244,14 @@ func (op operation) backward(s *step) {
 		s.add(Launch{Call: "conv_relu_pool_gradients", MulAdds: out * taps, Computed: out * taps, Float32: true,
 			Bytes: 4*(in+out+parts*(weights+bias)) + out})
 		if parts > 1 {
-			s.call("column_sums", (parts+1)*weights)
-			s.call("column_sums", (parts+1)*bias)
+			for _, sums := range []struct {
+				of     net.Role
+				values int64
+			}{{net.Weight, weights}, {net.Bias, bias}} {
+				if trained(l, sums.of) {
+					s.call("column_sums", (parts+1)*sums.values)
+				}
+			}
 		}
 	}
 	if op.chunk > 0 && !wanted {
@@ -302,7 +313,7 @@ func (op operation) backward(s *step) {
 			gradient("pool_backward", 2*in+2*out)
 		}
 	case *net.Activation:
-		gradient("activation_backward", 3*in)
+		gradient(activationCall(layer, "cudnnActivationBackward", "activation_backward"), 3*in)
 	case *net.Dropout:
 		gradient("dropout", 2*in)
 	case *net.BatchNorm:
@@ -313,9 +324,10 @@ func (op operation) backward(s *step) {
 	case *net.Add:
 		for i := len(op.inputs) - 1; i >= 0; i-- {
 			switch {
+			case !op.inputs[i].Wanted:
 			case op.inputs[i].Adds:
 				s.call("add", 3*in)
-			case op.inputs[i].Wanted:
+			default:
 				s.call("copy_blocks", 2*in)
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/gputrain/gputrain/bench"
 	"github.com/gputrain/gputrain/cuda"
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/devicetest"
 	"github.com/gputrain/gputrain/net/lower"
 )
 
@@ -109,14 +110,14 @@ func TestTimeIsTheLongest(t *testing.T) {
 func TestLaunchesOfKinds(t *testing.T) {
 	for _, k := range net.Kinds() {
 		for i, e := range k.Examples {
-			plan, err := e.Network().Plan()
+			plan, err := devicetest.ExampleNetwork(e).Plan()
 			if err != nil {
 				t.Fatal(err)
 			}
 			lowered, group := lower.Lower(plan, cuda.Fuser{}), ""
 			for _, g := range lowered.Groups {
 				for _, node := range g.Nodes {
-					if plan.Nodes[node].Name == "layer" {
+					if plan.Nodes[node].Name == devicetest.ExampleName {
 						group = lowered.Head(g).Name
 					}
 				}
@@ -129,7 +130,7 @@ func TestLaunchesOfKinds(t *testing.T) {
 			}
 			var in, out int64
 			for _, n := range plan.Nodes {
-				if n.Name != "layer" {
+				if n.Name != devicetest.ExampleName {
 					continue
 				}
 				for _, s := range n.Ins {

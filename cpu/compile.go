@@ -25,13 +25,14 @@ func (d *device) Fuses(p lower.Pattern, nodes []net.Node) bool {
 
 // newProgram plans operations and memory.
 func newProgram(d *device, plan *net.Plan, opts net.Options) (*program, error) {
-	if err := d.checkSizes(plan, opts); err != nil {
+	lowered := lower.Lower(plan, d)
+	if err := d.checkSizes(lowered, opts); err != nil {
 		return nil, err
 	}
 	p := &program{device: d, plan: plan, options: opts}
 	p.options.Images = nil
 	p.takeParameters()
-	p.takeOperations(lower.Lower(plan, d))
+	p.takeOperations(lowered)
 	p.stages = stagesOf(p.operations)
 	logits := p.operations[len(p.operations)-1].out
 	p.loss = newLoss(d.workers, &p.pass, logits, opts.Batch)
@@ -47,39 +48,63 @@ func newProgram(d *device, plan *net.Plan, opts net.Options) (*program, error) {
 // numbered by an int32, and a program that cannot fit the machine's memory: there
 // Go would end the process. Sizes are multiplied as float64, which cannot
 // overflow.
-func (d *device) checkSizes(plan *net.Plan, opts net.Options) error {
-	batch := float64(opts.Batch)
-	// A parameter has its value, a trained one its gradient and moments too.
-	values := float64(plan.Parameters()) + float64(plan.Weights())*float64(1+len(opts.Optimizer.Moments()))
-	values += float64(plan.Network.Input.Size()) * batch
+func (d *device) checkSizes(lowered *lower.Program, opts net.Options) error {
+	plan, batch := lowered.Plan, float64(opts.Batch)
 	for _, node := range plan.Nodes {
 		most := float64(max(node.In.Size(), node.Out.Size())) * batch
-		if _, ok := node.Layer.(*net.Flatten); !ok {
-			values += float64(node.Out.Size()) * batch
-			if node.Learns {
-				values += float64(node.Out.Size()) * batch // its gradient
-			}
-		}
-		if layer, ok := node.Layer.(*net.Conv); ok {
+		if _, ok := node.Layer.(*net.Conv); ok {
 			source, gradient := spreads(node)
 			most = max(most, source.floatSize()*batch, gradient.floatSize())
-			if node.Learns {
-				values += source.floatSize() * batch
-			}
-			if layer.GroupCount() == 1 && node.Window.KernelH == node.Window.KernelW && d.kernels.Winograd(node.Window.KernelW) != nil {
-				values += winogradProducts * float64(node.In.C) * float64(node.Out.C) // transformed weights
-			}
 		}
 		if most > math.MaxInt32-asm.Slack {
 			return fmt.Errorf("cpu: layer %d (%s) needs %.3g values for a mini-batch of %d, more than %d: take a smaller batch or smaller layers",
 				node.Index, node.Name, most, opts.Batch, math.MaxInt32-asm.Slack)
 		}
 	}
+	values := d.memory(lowered, opts)
 	if total := totalMemory(); total > 0 && 4*values > total {
 		return fmt.Errorf("cpu: the network needs about %.1f GB for a mini-batch of %d, more than the machine's %.1f GB: take a smaller batch or smaller layers",
 			4*values/1e9, opts.Batch, total/1e9)
 	}
 	return nil
+}
+
+// memory returns how many values a program takes memory for, as far as they are
+// many: parameters, what flows between groups and inside them, with its gradients,
+// and what operations keep of a sample for their backward pass.
+func (d *device) memory(lowered *lower.Program, opts net.Options) float64 {
+	plan, batch := lowered.Plan, float64(opts.Batch)
+	// A parameter has its value, a trained one its gradient and moments too.
+	values := float64(plan.Parameters()) + float64(plan.Weights())*float64(1+len(opts.Optimizer.Moments()))
+	take := func(s net.Shape, learns bool) {
+		values += float64(s.Size()) * batch
+		if learns {
+			values += float64(s.Size()) * batch
+		}
+	}
+	for _, v := range lowered.Values {
+		take(v.Shape, v.Learns)
+	}
+	for _, g := range lowered.Groups {
+		head, tail := lowered.Head(g), lowered.Tail(g)
+		switch layer := head.Layer.(type) {
+		case *net.Conv:
+			if g.Pattern == lower.ConvPool || g.Pattern == lower.ConvReLUPool {
+				take(head.Out, head.Learns)
+				take(tail.Out, head.Learns) // where the greatest values are, and lists of gradients
+			}
+			if head.Weights() > 0 {
+				source, _ := spreads(head)
+				values += source.floatSize() * batch
+			}
+			if k := head.Window.KernelW; layer.GroupCount() == 1 && head.Window.KernelH == k && d.kernels.Winograd(k) != nil {
+				values += winogradProducts * float64(head.In.C) * float64(head.Out.C) // transformed weights
+			}
+		case *net.Pool, *net.Dropout:
+			take(head.Out, false)
+		}
+	}
+	return values
 }
 
 // takeParameters takes the memory of all parameters.

@@ -4,6 +4,7 @@ package cuda
 
 import (
 	"errors"
+	"fmt"
 
 	cudnn "gorgonia.org/cu/dnn"
 
@@ -17,12 +18,11 @@ type activation struct {
 	function *cudnn.Activation
 }
 
-func newActivation(shape net.Shape, f net.ActivationFunc, n int) (*activation, error) {
-	modes := map[net.ActivationFunc]cudnn.ActivationMode{net.ReLU: cudnn.ReLU, net.Tanh: cudnn.Tanh, net.Sigmoid: cudnn.Sigmoid}
+func newActivation(shape net.Shape, mode cudnn.ActivationMode, n int) (*activation, error) {
 	a := &activation{}
 	var errs [2]error
 	a.x, errs[0] = cudnn.NewTensorDescriptor(cudnn.NCHW, cudnn.Float, []int{n, shape.C, shape.H, shape.W}, nil)
-	a.function, errs[1] = cudnn.NewActivation(modes[f], cudnn.PropagateNan, 0)
+	a.function, errs[1] = cudnn.NewActivation(mode, cudnn.PropagateNan, 0)
 	if err := dnn("describing an activation", firstError(errs[:]...)); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
@@ -31,26 +31,54 @@ func newActivation(shape net.Shape, f net.ActivationFunc, n int) (*activation, e
 
 func (a *activation) close() error { return destroy(a.x, a.function) }
 
-// activate is an activation layer that stands by itself. cuDNN has no leaky ReLU.
+// activationModes are the functions that cuDNN computes; kernels of ours compute the others.
+var activationModes = map[net.ActivationFunc]cudnn.ActivationMode{net.ReLU: cudnn.ReLU, net.Tanh: cudnn.Tanh, net.Sigmoid: cudnn.Sigmoid}
+
+// activate is an activation layer that stands by itself.
 type activate struct {
 	link
-	function net.ActivationFunc
-	slope    float64
-	sizes    perBatch[*activation]
+	function  kernels.ActivationFunction
+	parameter float64
+	mode      cudnn.ActivationMode // where function.InCuDNN
+	sizes     perBatch[*activation]
 }
 
+func newActivate(l link, a *net.Activation) (operation, error) {
+	f, ok := kernels.FindActivation(string(a.Func))
+	if !ok {
+		return nil, fmt.Errorf("layer %s: there is no kernel for the activation function %s", l.node.Name, a.Func)
+	}
+	mode, ok := activationModes[a.Func]
+	if ok != f.InCuDNN {
+		return nil, fmt.Errorf("BUG: layer %s: whether cuDNN has %s is said in two ways", l.node.Name, a.Func)
+	}
+	return &activate{link: l, function: f, parameter: a.Parameter(), mode: mode}, nil
+}
+
+// claim names what the backward pass reads: cuDNN checks the input too.
 func (a *activate) claim(int, int) claim {
-	return claim{input: true, output: a.function != net.LeakyReLU}
+	if a.function.InCuDNN {
+		return claim{reads: []*slot{a.in.value, a.out.value}}
+	}
+	return claim{reads: []*slot{a.read()}}
+}
+
+// read is what the backward pass of our kernel reads.
+func (a *activate) read() *slot {
+	if a.function.ReadsOutput {
+		return a.out.value
+	}
+	return a.in.value
 }
 
 func (a *activate) at(n int) (*activation, error) {
-	return a.sizes.at(a.program, n, func(n int) (*activation, error) { return newActivation(a.in.shape, a.function, n) })
+	return a.sizes.at(a.program, n, func(n int) (*activation, error) { return newActivation(a.in.shape, a.mode, n) })
 }
 
 func (a *activate) forward(p *pass) error {
 	x, y := a.in.value.Buffer, a.out.value.Buffer
-	if a.function == net.LeakyReLU {
-		return a.launch(kernels.LeakyReLU{Y: floats(y), X: floats(x), Count: a.out.count(p.n), Slope: float32(a.slope)})
+	if !a.function.InCuDNN {
+		return a.launch(kernels.Activation{Y: floats(y), X: floats(x), Count: a.out.count(p.n), Function: a.function.Number, P: float32(a.parameter)})
 	}
 	d, err := a.at(p.n)
 	if err != nil {
@@ -59,19 +87,17 @@ func (a *activate) forward(p *pass) error {
 	return dnn("cudnnActivationForward", a.program.device.dnn.ActivationForward(d.function, 1, d.x, x, 0, d.x, y))
 }
 
-func (a *activate) backward(p *pass, wanted bool) error {
-	if !wanted {
-		return nil
-	}
+func (a *activate) backward(p *pass) error {
 	x, y, dy, dx := a.in.value.Buffer, a.out.value.Buffer, a.out.grad.Buffer, a.in.grad.Buffer
-	if a.function == net.LeakyReLU {
-		return a.launch(kernels.LeakyReLUBackward{Dx: floats(dx), Dy: floats(dy), X: floats(x), Count: a.out.count(p.n), Slope: float32(a.slope)})
+	if !a.function.InCuDNN {
+		return a.launch(kernels.ActivationBackward{Dx: floats(dx), Dy: floats(dy), Read: floats(a.read().Buffer),
+			Count: a.out.count(p.n), Function: a.function.Number, P: float32(a.parameter), Add: a.in.add()})
 	}
 	d, err := a.at(p.n)
 	if err != nil {
 		return err
 	}
-	return dnn("cudnnActivationBackward", a.program.device.dnn.ActivationBackward(d.function, 1, d.x, y, d.x, dy, d.x, x, 0, d.x, dx))
+	return dnn("cudnnActivationBackward", a.program.device.dnn.ActivationBackward(d.function, 1, d.x, y, d.x, dy, d.x, x, float64(a.in.add()), d.x, dx))
 }
 
 func (a *activate) close() error { return a.sizes.close() }
@@ -85,12 +111,12 @@ type dropout struct {
 
 func (d *dropout) claim(int, int) claim { return claim{} }
 
-// mask returns the launch that turns x into y.
-func (d *dropout) mask(p *pass, y, x Buffer) kernels.Dropout {
+// mask returns the launch that turns x into y, or adds it to y.
+func (d *dropout) mask(p *pass, y, x Buffer, add int32) kernels.Dropout {
 	key := net.SeedKey(d.program.options.Seed)
 	k := kernels.Dropout{
-		Y: floats(y), X: floats(x), State: d.program.state(), Count: d.in.count(p.n), KeyLow: key[0], KeyHigh: key[1],
-		Last: net.DropoutCounter(d.layer.Index, 0, 0)[3], Scale: 1,
+		Y: floats(y), X: floats(x), State: d.program.state(), Queued: d.program.queue.numbers(), Count: d.in.count(p.n), Size: d.in.count(1),
+		KeyLow: key[0], KeyHigh: key[1], Last: net.DropoutCounter(d.node.Index, 0, 0)[3], Scale: 1, Add: add,
 	}
 	if p.training { // else everything is at least 0, and stays
 		k.Threshold = net.DropoutThreshold(d.rate)
@@ -100,14 +126,11 @@ func (d *dropout) mask(p *pass, y, x Buffer) kernels.Dropout {
 }
 
 func (d *dropout) forward(p *pass) error {
-	return d.launch(d.mask(p, d.out.value.Buffer, d.in.value.Buffer))
+	return d.launch(d.mask(p, d.out.value.Buffer, d.in.value.Buffer, 0))
 }
 
-func (d *dropout) backward(p *pass, wanted bool) error {
-	if !wanted {
-		return nil
-	}
-	return d.launch(d.mask(p, d.in.grad.Buffer, d.out.grad.Buffer))
+func (d *dropout) backward(p *pass) error {
+	return d.launch(d.mask(p, d.in.grad.Buffer, d.out.grad.Buffer, d.in.add()))
 }
 
 func (d *dropout) close() error { return nil }
@@ -118,11 +141,27 @@ type batchNorm struct {
 	link
 	momentum, epsilon float64
 	mean, inverse     slot // of the batch, or of the running statistics; inverse is 1/sqrt(variance + epsilon)
+	sums              slot // the gradients of weight and bias, where one of them is frozen
 }
 
 func (b *batchNorm) claim(first, last int) claim {
-	b.mean, b.inverse = newSlot(int64(b.in.shape.C), first, last), newSlot(int64(b.in.shape.C), first, last)
-	return claim{input: true, own: []*slot{&b.mean, &b.inverse}}
+	channels := int64(b.in.shape.C)
+	b.mean, b.inverse = newSlot(channels, first, last), newSlot(channels, first, last)
+	need := claim{reads: []*slot{b.in.value}, own: []*slot{&b.mean, &b.inverse}}
+	if b.out.learns && (b.trained(net.Weight) == nil || b.trained(net.Bias) == nil) {
+		b.sums = newSlot(2*channels, last, last)
+		need.own = append(need.own, &b.sums)
+	}
+	return need
+}
+
+// sumsOf is where the gradient of the weight, or else the bias, is summed: that of the input is made of both.
+func (b *batchNorm) sumsOf(r net.Role) Buffer {
+	if q := b.trained(r); q != nil {
+		return q.grad
+	}
+	bytes := 4 * int64(b.in.shape.C)
+	return b.sums.part(int64(boolInt(r == net.Bias))*bytes, bytes)
 }
 
 func (b *batchNorm) forward(p *pass) error {
@@ -133,7 +172,7 @@ func (b *batchNorm) forward(p *pass) error {
 	if p.training {
 		k := kernels.BatchnormStatistics{Mean: mean, Inverse: inverse, X: x, Batch: uint32(p.n), Channels: channels, Extent: e,
 			Momentum: b.momentum, Epsilon: b.epsilon}
-		if !p.frozen {
+		if !p.tracing {
 			k.RunningMean, k.RunningVar = optional(running), optional(variance)
 		}
 		err = b.launch(k)
@@ -149,18 +188,18 @@ func (b *batchNorm) forward(p *pass) error {
 		Count: uint32(b.in.count(p.n)), Channels: channels, Extent: e})
 }
 
-func (b *batchNorm) backward(p *pass, wanted bool) error {
+func (b *batchNorm) backward(p *pass) error {
 	channels, e := uint32(b.in.shape.C), extent(b.in.shape)
 	x, dy, mean, inverse := floats(b.in.value.Buffer), floats(b.out.grad.Buffer), floats(b.mean.Buffer), floats(b.inverse.Buffer)
-	weight, bias := b.parameters[net.Weight], b.parameters[net.Bias]
-	err := b.launch(kernels.BatchnormGradients{Dweight: floats(weight.grad), Dbias: floats(bias.grad), Dy: dy, X: x, Mean: mean,
-		Inverse: inverse, Batch: uint32(p.n), Channels: channels, Extent: e})
-	if err != nil || !wanted {
+	dweight, dbias := floats(b.sumsOf(net.Weight)), floats(b.sumsOf(net.Bias))
+	err := b.launch(kernels.BatchnormGradients{Dweight: dweight, Dbias: dbias, Dy: dy, X: x, Mean: mean, Inverse: inverse, Batch: uint32(p.n),
+		Channels: channels, Extent: e})
+	if err != nil || !b.in.wanted {
 		return err
 	}
 	return b.launch(kernels.BatchnormBackward{Dx: floats(b.in.grad.Buffer), Dy: dy, X: x, Mean: mean, Inverse: inverse,
-		Weight: floats(weight.value), Dweight: floats(weight.grad), Dbias: floats(bias.grad),
-		Count: uint32(b.in.count(p.n)), Channels: channels, Extent: e})
+		Weight: floats(b.parameters[net.Weight].value), Dweight: dweight, Dbias: dbias,
+		Count: uint32(b.in.count(p.n)), Channels: channels, Extent: e, Add: b.in.add()})
 }
 
 func (b *batchNorm) close() error { return nil }

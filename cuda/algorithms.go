@@ -69,17 +69,17 @@ static cudnnStatus_t workspaceSize(enum direction d, cudnnHandle_t h, cudnnTenso
 	return cudnnGetConvolutionBackwardFilterWorkspaceSize(h, x, y, conv, w, (cudnnConvolutionBwdFilterAlgo_t)algorithm, bytes);
 }
 
-// convolve computes one of a convolution's products.
+// convolve computes one of a convolution's products; with a beta of 1 it adds it to what is there.
 static cudnnStatus_t convolve(enum direction d, cudnnHandle_t h, cudnnTensorDescriptor_t x, CUdeviceptr ax, cudnnFilterDescriptor_t w,
                               CUdeviceptr aw, cudnnConvolutionDescriptor_t conv, cudnnTensorDescriptor_t y, CUdeviceptr ay,
-                              int algorithm, CUdeviceptr aworkspace, size_t bytes) {
-	const float one = 1, zero = 0; // of every type but double, which isn't used
+                              int algorithm, CUdeviceptr aworkspace, size_t bytes, float beta) {
+	const float one = 1; // of every type but double, which isn't used
 	void *px = (void *)ax, *pw = (void *)aw, *py = (void *)ay, *workspace = (void *)aworkspace;
 	if (d == FORWARD)
-		return cudnnConvolutionForward(h, &one, x, px, w, pw, conv, (cudnnConvolutionFwdAlgo_t)algorithm, workspace, bytes, &zero, y, py);
+		return cudnnConvolutionForward(h, &one, x, px, w, pw, conv, (cudnnConvolutionFwdAlgo_t)algorithm, workspace, bytes, &beta, y, py);
 	if (d == BACKWARD_DATA)
-		return cudnnConvolutionBackwardData(h, &one, w, pw, y, py, conv, (cudnnConvolutionBwdDataAlgo_t)algorithm, workspace, bytes, &zero, x, px);
-	return cudnnConvolutionBackwardFilter(h, &one, x, px, y, py, conv, (cudnnConvolutionBwdFilterAlgo_t)algorithm, workspace, bytes, &zero, w, pw);
+		return cudnnConvolutionBackwardData(h, &one, w, pw, y, py, conv, (cudnnConvolutionBwdDataAlgo_t)algorithm, workspace, bytes, &beta, x, px);
+	return cudnnConvolutionBackwardFilter(h, &one, x, px, y, py, conv, (cudnnConvolutionBwdFilterAlgo_t)algorithm, workspace, bytes, &beta, w, pw);
 }
 */
 import "C"
@@ -159,6 +159,12 @@ func (d descriptors) setMath(m cudnn.MathType) error {
 	return driver.CheckDNN("cudnnSetConvolutionMathType", int(C.cudnnSetConvolutionMathType(conv, C.cudnnMathType_t(m))))
 }
 
+// setGroups says in how many groups it is. It is set again for the same reason.
+func (d descriptors) setGroups(groups int) error {
+	_, _, conv, _ := d.native()
+	return driver.CheckDNN("cudnnSetConvolutionGroupCount", int(C.cudnnSetConvolutionGroupCount(conv, C.int(groups))))
+}
+
 func (d descriptors) close() error { return destroy(d.x, d.y, d.w, d.conv) }
 
 // candidates returns the algorithms that can compute the direction, best first, as the heuristic orders them or, where
@@ -198,13 +204,13 @@ func candidates(c *cudnn.Context, dir direction, d descriptors, measured *operan
 // operands is the memory of a convolution's two factors and their product, and of its workspace.
 type operands struct{ x, w, y, workspace Buffer }
 
-// product computes a direction's product: of the operands, the one that it is for is written. gorgonia.org/cu/dnn would
-// refuse bfloat16.
-func product(c *cudnn.Context, dir direction, d descriptors, o operands, id int) error {
+// product computes a direction's product: of the operands, the one that it is for is written, or added to. gorgonia.org/cu/dnn
+// would refuse bfloat16.
+func product(c *cudnn.Context, dir direction, d descriptors, o operands, id int, adds bool) error {
 	x, w, conv, y := d.native()
 	op := [...]string{"cudnnConvolutionForward", "cudnnConvolutionBackwardData", "cudnnConvolutionBackwardFilter"}[dir]
 	return driver.CheckDNN(op, int(C.convolve(uint32(dir), dnnHandle(c), x, C.CUdeviceptr(o.x.Address), w, C.CUdeviceptr(o.w.Address),
-		conv, y, C.CUdeviceptr(o.y.Address), C.int(id), C.CUdeviceptr(o.workspace.Address), C.size_t(o.workspace.Bytes))))
+		conv, y, C.CUdeviceptr(o.y.Address), C.int(id), C.CUdeviceptr(o.workspace.Address), C.size_t(o.workspace.Bytes), C.float(boolInt(adds)))))
 }
 
 // borrow takes memory from the pool for operands of so many values, zeroed, with as large a workspace as there is room for.

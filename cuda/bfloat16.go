@@ -51,15 +51,28 @@ func (l *link) round(b Buffer, s *slot, count uint64) error {
 	return l.launch(kernels.ToBF16{Y: rounded(s.Buffer), X: floats(b), Count: count})
 }
 
-// widen makes the values of the operand that holds count products.
-func (l *link) widen(b Buffer, s *slot, count uint64) error {
+// widen makes the values of the operand that holds count products, or adds them to what is there.
+func (l *link) widen(b Buffer, s *slot, count uint64, add int32) error {
 	if !l.program.device.bf16() {
 		return nil
 	}
-	return l.launch(kernels.FromBF16{Y: floats(b), X: rounded(s.Buffer), Count: uint32(count), Channels: 1, Extent: 1})
+	return l.launch(kernels.FromBF16{Y: floats(b), X: rounded(s.Buffer), Count: uint32(count), Channels: 1, Extent: 1, Add: add})
 }
 
-// roundWeights makes the factors of all weights. It is due whenever they have changed.
+// roundFrozen makes the factors of frozen weights, which only a new state changes.
+func (p *program) roundFrozen() error {
+	for _, q := range p.parameters {
+		if q.Trained || q.factor == q.value {
+			continue
+		}
+		if err := p.device.launch(kernels.ToBF16{Y: rounded(q.factor), X: floats(q.value), Count: uint64(q.Size())}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// roundWeights makes the factors of all trained weights. It is due whenever they have changed.
 func (p *program) roundWeights() error {
 	if !p.device.bf16() || p.flat.count == 0 {
 		return nil

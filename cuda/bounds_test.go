@@ -39,7 +39,7 @@ func TestManySizes(t *testing.T) {
 	evaluate := func(sizes ...int) {
 		t.Helper()
 		for _, n := range sizes {
-			if err := p.Evaluate(net.Batch{Data: data, Indices: make([]int32, n)}); err != nil {
+			if _, err := p.Evaluate(net.Batch{Data: data, Indices: make([]int32, n)}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -47,7 +47,7 @@ func TestManySizes(t *testing.T) {
 	evaluate(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 1, 10)
 	before := m.Counters()["graph launches"]
 	evaluate(1, 2, 1, 2)
-	if _, err := p.Metrics(); err != nil {
+	if _, err := p.TakeMetrics(); err != nil {
 		t.Fatal(err)
 	}
 	if m.Counters()["graph launches"] == before {
@@ -104,7 +104,7 @@ func TestMeasuringInLittleMemory(t *testing.T) {
 	o.MemoryLimit = limit(t, 68<<20)
 	d, p := compile(t, o, 8)
 	train(t, p, images(32), 3, 8)
-	if _, err := p.Metrics(); err != nil {
+	if _, err := p.TakeMetrics(); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Close(); err != nil {

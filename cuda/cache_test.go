@@ -40,7 +40,7 @@ func choices(t *testing.T, m *sim.Machine, o cuda.Options) (s cuda.Statistics, m
 	}
 	data := images(32)
 	train(t, p, data, 3, 8)
-	if _, err := p.Metrics(); err != nil {
+	if _, err := p.TakeMetrics(); err != nil {
 		t.Fatal(err)
 	}
 	return statistics(p), finds(m) - before

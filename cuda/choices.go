@@ -27,6 +27,7 @@ type choiceKey struct {
 	Batch             int       `json:"batch"`
 	In                net.Shape `json:"in"`
 	Out               net.Shape `json:"out"`
+	Groups            int       `json:"groups"`
 	Kernel            [2]int    `json:"kernel"` // height and width, as in all that follow
 	Stride            [2]int    `json:"stride"`
 	Dilation          [2]int    `json:"dilation"`
@@ -53,7 +54,7 @@ type choiceFile struct {
 }
 
 // choiceFormat is the version of choiceFile. Files of others are written anew.
-const choiceFormat = 1
+const choiceFormat = 2
 
 // mostAlgorithms is more than cuDNN has for any direction.
 const mostAlgorithms = 16

@@ -14,7 +14,7 @@ import (
 
 var someKey = choiceKey{
 	GPU: "NVIDIA A100", ComputeCapability: "8.0", Multiprocessors: 108, Memory: 1 << 35, Driver: "12.4", DNN: "9.1", Precision: TF32, Workspace: 1 << 28,
-	Batch: 50, In: net.Shape{C: 1, H: 28, W: 28}, Out: net.Shape{C: 32, H: 28, W: 28}, Kernel: [2]int{5, 5}, Stride: [2]int{1, 1},
+	Batch: 50, In: net.Shape{C: 1, H: 28, W: 28}, Out: net.Shape{C: 32, H: 28, W: 28}, Groups: 1, Kernel: [2]int{5, 5}, Stride: [2]int{1, 1},
 	Dilation: [2]int{1, 1}, Padding: [2]int{2, 2}, Products: [3]bool{true, true, true},
 }
 
@@ -71,8 +71,8 @@ func TestChoiceCache(t *testing.T) {
 		t.Errorf("stored %v, loaded %v (%v)", someWays, ways, ok)
 	}
 	keys := changed(someKey)
-	if len(keys) != 26 {
-		t.Fatalf("%d numbers and texts in a key, want 26", len(keys))
+	if len(keys) != 27 {
+		t.Fatalf("%d numbers and texts in a key, want 27", len(keys))
 	}
 	for _, key := range keys {
 		if _, ok := c.load(key); ok {

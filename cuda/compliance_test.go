@@ -31,7 +31,7 @@ func TestCompliance(t *testing.T) {
 	})
 }
 
-// TestVerify compares every built-in model with the reference on real images, as `gputrain verify` does.
+// TestVerify compares the built-in models for such images with the reference on real ones, as `gputrain verify` does.
 func TestVerify(t *testing.T) {
 	notShort(t)
 	split, err := mnist.Tutorial()
@@ -48,7 +48,7 @@ func TestVerify(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer closeDevice(t, d)
-				for _, n := range net.Models() {
+				for _, n := range digitModels() {
 					r, err := verify.Network(t.Context(), d, n, split.Train, verify.Options{Batch: some(4, 2), Seed: uint64(m.Seed())})
 					if err != nil {
 						t.Fatalf("%s: %v", n.Name, err)
@@ -61,6 +61,16 @@ func TestVerify(t *testing.T) {
 			})
 		})
 	}
+}
+
+// digitModels are the built-in models that are for images such as MNIST's.
+func digitModels() (networks []*net.Network) {
+	for _, m := range net.Models() {
+		if m.Input == (net.Shape{C: 1, H: 28, W: 28}) {
+			networks = append(networks, m.Network())
+		}
+	}
+	return networks
 }
 
 // notShort skips a test with -short: one that adds to the suite in numbers, not in what runs at once.

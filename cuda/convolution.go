@@ -24,8 +24,9 @@ type convolution struct {
 	chosen      Chooser
 }
 
-// newConvolution describes a convolution of x (n, in) with symmetric padding. Its algorithms have to be chosen.
-func newConvolution(p *program, layer string, in, out net.Shape, w net.Window, n int) (c *convolution, err error) {
+// newConvolution describes a convolution of x (n, in) with symmetric padding, in groups: each takes its share of the input's
+// channels to its share of the output's. Its algorithms have to be chosen.
+func newConvolution(p *program, layer string, in, out net.Shape, w net.Window, groups, n int) (c *convolution, err error) {
 	c = &convolution{program: p, layer: layer}
 	d := &c.descriptors
 	math := map[Precision]cudnn.MathType{FP32: cudnn.FmaMath, TF32: cudnn.DefaultMath, BF16: cudnn.TensorOpMath}[p.device.Precision()]
@@ -33,13 +34,13 @@ func newConvolution(p *program, layer string, in, out net.Shape, w net.Window, n
 	var errs [4]error
 	d.x, errs[0] = cudnn.NewTensorDescriptor(cudnn.NCHW, kind, []int{n, in.C, in.H, in.W}, nil)
 	d.y, errs[1] = cudnn.NewTensorDescriptor(cudnn.NCHW, kind, []int{n, out.C, out.H, out.W}, nil)
-	d.w, errs[2] = cudnn.NewFilter(kind, cudnn.NCHW, []int{out.C, in.C, w.KernelH, w.KernelW})
-	d.conv, errs[3] = cudnn.NewConvolution(math, 1, []int{w.Top, w.Left}, []int{w.StrideH, w.StrideW},
+	d.w, errs[2] = cudnn.NewFilter(kind, cudnn.NCHW, []int{out.C, in.C / groups, w.KernelH, w.KernelW})
+	d.conv, errs[3] = cudnn.NewConvolution(math, groups, []int{w.Top, w.Left}, []int{w.StrideH, w.StrideW},
 		[]int{w.DilationH, w.DilationW}, cudnn.CrossCorrelation, cudnn.Float)
 	if err := dnn("describing a convolution", firstError(errs[:]...)); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
-	if err := d.setMath(math); err != nil {
+	if err := firstError(d.setMath(math), d.setGroups(groups)); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
 	return c, nil
@@ -110,12 +111,12 @@ func (c *convolution) drop(dir direction) {
 	c.dropped[dir]++
 }
 
-// compute computes a direction's product, of and to the operands, with the algorithm in use. One that fails is dropped for
-// the next, unless a graph is being captured.
-func (c *convolution) compute(dir direction, x, w, y Buffer) error {
+// compute computes a direction's product, of and to the operands, or adds it there, with the algorithm in use. One that fails is
+// dropped for the next, unless a graph is being captured.
+func (c *convolution) compute(dir direction, x, w, y Buffer, adds bool) error {
 	for {
 		d := c.program.device
-		err := product(d.dnn, dir, c.descriptors, operands{x, w, y, c.program.workspace}, c.ways[dir][0].id)
+		err := product(d.dnn, dir, c.descriptors, operands{x, w, y, c.program.workspace}, c.ways[dir][0].id, adds)
 		if err == nil || c.program.capturing || len(c.ways[dir]) == 1 || d.lost() != nil {
 			return err
 		}
@@ -141,8 +142,8 @@ const (
 type convolve struct {
 	link
 	tail   tail
-	wanted bool       // the input's gradient
 	chunk  uint32     // channels that a block of our kernels has in shared memory; 0: it isn't fused
+	groups int        // into which channels are divided
 	window net.Window // with symmetric padding
 	padded net.Shape  // of the input as cuDNN sees it
 	sizes  perBatch[*convolution]
@@ -158,8 +159,8 @@ type convolve struct {
 	y, dx, dw slot // in bfloat16: what is computed
 }
 
-func newConvolve(l link, t tail, wanted bool) *convolve {
-	c := &convolve{link: l, tail: t, wanted: wanted, window: l.layer.Window, padded: l.in.shape}
+func newConvolve(l link, t tail) *convolve {
+	c := &convolve{link: l, tail: t, groups: l.node.Layer.(*net.Conv).GroupCount(), window: l.node.Window, padded: l.in.shape}
 	c.fuse()
 	if w := &c.window; w.Top != w.Bottom || w.Left != w.Right {
 		c.padded.H += w.Top + w.Bottom
@@ -171,84 +172,100 @@ func newConvolve(l link, t tail, wanted bool) *convolve {
 
 // needs tells which products cuDNN computes.
 func (c *convolve) needs() [directions]bool {
-	return [directions]bool{forward: !c.fused(), backwardData: c.wanted, backwardFilter: !c.fused()}
+	return [directions]bool{forward: !c.fused(), backwardData: c.in.wanted, backwardFilter: !c.fused() && c.trained(net.Weight) != nil}
 }
 
-// keepsGradient reports whether the gradient of what is pooled is in memory.
-func (c *convolve) keepsGradient() bool { return c.wanted || !c.fused() }
+// trains reports whether the weights or the biases are trained.
+func (c *convolve) trains() bool { return c.trained(net.Weight) != nil || c.trained(net.Bias) != nil }
+
+// keepsGradient reports whether the gradient of what the convolution itself computes is in memory.
+func (c *convolve) keepsGradient() bool { return c.in.wanted || c.trains() && !c.fused() }
+
+// multiplies reports whether it is a factor of a product that cuDNN computes.
+func (c *convolve) multiplies() bool { return c.needs()[backwardData] || c.needs()[backwardFilter] }
 
 // pads reports whether the input is padded by a kernel of ours, because cuDNN pads both ends alike.
 func (c *convolve) pads() bool { return c.padded != c.in.shape }
 
 // produced is the shape of what the convolution itself computes.
 func (c *convolve) produced() net.Shape {
-	return net.Shape{C: c.layer.Out.C, H: c.window.OutH, W: c.window.OutW}
+	return net.Shape{C: c.node.Out.C, H: c.window.OutH, W: c.window.OutW}
 }
 
-func (c *convolve) claim(first, last int) claim {
+func (c *convolve) claim(first, last int) (need claim) {
 	batch := int64(c.program.options.Batch)
-	// cuDNN takes the input padded, and in bfloat16 rounded; ours as it is.
-	need := claim{input: true, output: c.tail == biasReLU}
-	own := func(s *slot) { need.own = append(need.own, s) }
 	bf16 := c.program.device.bf16()
-	if c.pads() && !c.fused() {
-		c.input = newSlot(batch*int64(c.padded.Size()), first, last)
-		if bf16 {
-			c.input.last = first // its rounding is kept
-		}
-		own(&c.input)
-		need.input = false
+	own := func(s *slot, of slot) {
+		*s = of
+		need.own = append(need.own, s)
 	}
-	if c.pads() && c.wanted {
-		c.inputGrad = newSlot(batch*int64(c.padded.Size()), last, last)
-		own(&c.inputGrad)
+	filtered := first // until when the backward pass needs what is multiplied by the weights
+	if c.trained(net.Weight) != nil || c.fused() && c.trains() {
+		filtered = last
+	}
+	// cuDNN takes the input padded, and in bfloat16 rounded; ours as it is.
+	pads := c.pads() && !c.fused()
+	if pads && bf16 {
+		own(&c.input, newSlot(batch*int64(c.padded.Size()), first, first)) // its rounding is kept
+	} else if pads {
+		own(&c.input, newSlot(batch*int64(c.padded.Size()), first, filtered))
+	}
+	if filtered == last && (c.fused() || !pads && !bf16) {
+		need.reads = append(need.reads, c.in.value)
+	}
+	if c.tail == biasReLU {
+		need.reads = append(need.reads, c.out.value)
+	}
+	if c.pads() && c.in.wanted {
+		own(&c.inputGrad, newSlot(batch*int64(c.padded.Size()), last, last))
 	}
 	made := batch * int64(c.produced().Size())
 	if c.tail == biasReLUPool {
-		c.mask = slot{value: value{bytes: batch * int64(c.out.shape.Size()), first: first, last: last}}
-		own(&c.mask)
+		own(&c.mask, slot{value: value{bytes: batch * int64(c.out.shape.Size()), first: first, last: last}})
 		if !c.fused() {
-			c.products = newSlot(made, first, first)
-			own(&c.products)
+			own(&c.products, newSlot(made, first, first))
 		}
 		if c.keepsGradient() {
-			c.gradient = newSlot(made, last, last)
-			own(&c.gradient)
+			own(&c.gradient, newSlot(made, last, last))
 		}
 	}
-	parts, sums := biasGradientParts(int(batch), c.produced()), 0
-	if c.parameters[net.Bias] != nil {
-		sums = c.produced().C
-	}
-	if c.fused() {
-		parts, sums = c.parts(int(batch)), c.layer.Weights()
-	}
-	if parts > 1 && sums > 0 {
-		c.sums = newSlot(int64(parts)*int64(sums), last, last)
-		own(&c.sums)
+	if parts, sums := c.partialSums(int(batch)); sums > 0 {
+		own(&c.sums, newSlot(int64(parts)*int64(sums), last, last))
 	}
 	if bf16 {
 		in := batch * int64(c.padded.Size())
 		if !c.fused() {
-			c.x, c.y = newRounded(in, first, last), newRounded(made, first, first)
-			own(&c.x)
-			own(&c.y)
-			need.input = false
+			own(&c.x, newRounded(in, first, filtered))
+			own(&c.y, newRounded(made, first, first))
 		}
-		if c.keepsGradient() {
-			c.dy = newRounded(made, last, last)
-			own(&c.dy)
+		if c.multiplies() {
+			own(&c.dy, newRounded(made, last, last))
 		}
-		if c.wanted {
-			c.dx = newRounded(in, last, last)
-			own(&c.dx)
+		if c.in.wanted {
+			own(&c.dx, newRounded(in, last, last))
 		}
-		if !c.fused() {
-			c.dw = newRounded(int64(c.layer.Params[0].Size()), last, last)
-			own(&c.dw)
+		if c.needs()[backwardFilter] {
+			own(&c.dw, newRounded(int64(c.parameters[net.Weight].Size()), last, last))
 		}
 	}
 	return need
+}
+
+// partialSums tells in how many parts n samples' gradients are summed, and how many sums each has that don't go to the
+// gradients at once; 0: none.
+func (c *convolve) partialSums(n int) (parts, sums int) {
+	weight, bias := c.parameters[net.Weight], c.parameters[net.Bias]
+	switch {
+	case c.fused() && c.trains():
+		if parts = int(c.parts(n)); parts > 1 || !weight.Trained || !bias.Trained {
+			sums = weight.Size() + bias.Size()
+		}
+	case !c.fused() && c.trained(net.Bias) != nil:
+		if parts = int(biasGradientParts(n, c.produced())); parts > 1 {
+			sums = bias.Size()
+		}
+	}
+	return parts, sums
 }
 
 // at returns the convolution for a size of mini-batch.
@@ -272,7 +289,7 @@ func (c *convolve) at(n int) (*convolution, error) {
 
 // make returns a new convolution with its algorithms.
 func (c *convolve) make(n int) (*convolution, error) {
-	made, err := newConvolution(c.program, c.layer.Name, c.padded, c.produced(), c.window, n)
+	made, err := newConvolution(c.program, c.node.Name, c.padded, c.produced(), c.window, c.groups, n)
 	if err != nil {
 		return nil, err
 	}
@@ -296,7 +313,7 @@ func (c *convolve) choose(made *convolution, n int) error {
 			return nil
 		}
 	}
-	with, err := c.program.borrow(int64(n)*int64(c.padded.Size()), int64(c.layer.Params[0].Size()), int64(n)*int64(c.produced().Size()))
+	with, err := c.program.borrow(int64(n)*int64(c.padded.Size()), int64(c.parameters[net.Weight].Size()), int64(n)*int64(c.produced().Size()))
 	if errors.Is(err, ErrOutOfMemory) {
 		return made.choose(Heuristic, made.candidates(nil))
 	}
@@ -322,7 +339,7 @@ func (c *convolve) key(n int) choiceKey {
 	return choiceKey{
 		GPU: d.gpu.Name, ComputeCapability: fmt.Sprintf("%d.%d", d.gpu.Major, d.gpu.Minor), Multiprocessors: d.gpu.Multiprocessors,
 		Memory: d.gpu.Memory, Driver: d.libraries.Driver.Version.String(), DNN: d.libraries.DNN.Version.String(),
-		Precision: d.Precision(), Workspace: d.workspaceLimit(), Batch: n, In: c.padded, Out: c.produced(),
+		Precision: d.Precision(), Workspace: d.workspaceLimit(), Batch: n, In: c.padded, Out: c.produced(), Groups: c.groups,
 		Kernel: [2]int{w.KernelH, w.KernelW}, Stride: [2]int{w.StrideH, w.StrideW}, Dilation: [2]int{w.DilationH, w.DilationW},
 		Padding: [2]int{w.Top, w.Left}, Products: c.needs(),
 	}
@@ -349,7 +366,7 @@ func (c *convolve) forward(p *pass) error {
 	if err := c.round(x, &c.x, uint64(p.n*c.padded.Size())); err != nil {
 		return err
 	}
-	if err := conv.compute(forward, c.operand(x, &c.x), c.parameters[net.Weight].factor, c.operand(y, &c.y)); err != nil {
+	if err := conv.compute(forward, c.operand(x, &c.x), c.parameters[net.Weight].factor, c.operand(y, &c.y), false); err != nil {
 		return err
 	}
 	bias := c.parameters[net.Bias]
@@ -363,7 +380,7 @@ func (c *convolve) forward(p *pass) error {
 		}
 		return c.launch(k)
 	case c.tail == biasReLUPool:
-		if err := c.widen(y, &c.y, uint64(p.n*shape.Size())); err != nil {
+		if err := c.widen(y, &c.y, uint64(p.n*shape.Size()), 0); err != nil {
 			return err
 		}
 		return c.launch(kernels.BiasReLUPool{
@@ -381,8 +398,8 @@ func (c *convolve) forward(p *pass) error {
 	return nil
 }
 
-func (c *convolve) backward(p *pass, _ bool) error {
-	if c.fused() {
+func (c *convolve) backward(p *pass) error {
+	if c.fused() && c.trains() {
 		if err := c.gradientsFused(p.n); err != nil {
 			return err
 		}
@@ -390,12 +407,9 @@ func (c *convolve) backward(p *pass, _ bool) error {
 	if !c.keepsGradient() {
 		return nil
 	}
-	conv, err := c.at(p.n)
-	if err != nil {
-		return err
-	}
 	shape := c.produced()
 	dy := c.out.grad.Buffer
+	var err error
 	switch c.tail {
 	case biasReLUPool:
 		err = c.launch(kernels.BiasReLUPoolBackward{
@@ -410,48 +424,63 @@ func (c *convolve) backward(p *pass, _ bool) error {
 	if err != nil {
 		return err
 	}
-	if bias := c.parameters[net.Bias]; bias != nil && !c.fused() {
+	if bias := c.trained(net.Bias); bias != nil && !c.fused() {
 		if err := c.biasGradient(bias, dy, p.n, shape, c.sums.Buffer); err != nil {
 			return err
 		}
 	}
+	if !c.multiplies() {
+		return nil
+	}
+	conv, err := c.at(p.n)
+	if err != nil {
+		return err
+	}
 	if err := c.round(dy, &c.dy, uint64(p.n*shape.Size())); err != nil {
 		return err
 	}
-	weight := c.parameters[net.Weight]
 	dy = c.operand(dy, &c.dy)
-	if !c.fused() {
+	if c.needs()[backwardFilter] {
+		weight := c.parameters[net.Weight]
 		x, dw := c.in.value.Buffer, weight.grad
 		if c.pads() {
 			x = c.input.Buffer
 		}
-		if err := conv.compute(backwardFilter, c.operand(x, &c.x), c.operand(dw, &c.dw), dy); err != nil {
+		if err := conv.compute(backwardFilter, c.operand(x, &c.x), c.operand(dw, &c.dw), dy, false); err != nil {
 			return err
 		}
-		if err := c.widen(dw, &c.dw, uint64(weight.Size())); err != nil {
+		if err := c.widen(dw, &c.dw, uint64(weight.Size()), 0); err != nil {
 			return err
 		}
 	}
-	if !c.wanted {
+	if !c.in.wanted {
 		return nil
 	}
-	dx := c.in.grad.Buffer
+	return c.inputGradient(conv, p.n, dy)
+}
+
+// inputGradient computes the gradient of the input: what comes last of padding, rounding and the product itself adds to what
+// other uses have left.
+func (c *convolve) inputGradient(conv *convolution, n int, dy Buffer) error {
+	dx, add := c.in.grad.Buffer, c.in.add()
 	if c.pads() {
-		dx = c.inputGrad.Buffer
+		dx, add = c.inputGrad.Buffer, 0
 	}
-	if err := conv.compute(backwardData, c.operand(dx, &c.dx), weight.factor, dy); err != nil {
+	bf16 := c.program.device.bf16()
+	if err := conv.compute(backwardData, c.operand(dx, &c.dx), c.parameters[net.Weight].factor, dy, add != 0 && !bf16); err != nil {
 		return err
 	}
-	if err := c.widen(dx, &c.dx, uint64(p.n*c.padded.Size())); err != nil || !c.pads() {
+	if err := c.widen(dx, &c.dx, uint64(n*c.padded.Size()), add); err != nil || !c.pads() {
 		return err
 	}
-	w := c.layer.Window
-	return c.launch(kernels.Crop{X: floats(c.in.grad.Buffer), Xp: floats(dx), Planes: uint32(p.n * c.in.shape.C),
-		H: int32(c.in.shape.H), W: int32(c.in.shape.W), Ph: int32(c.padded.H), Pw: int32(c.padded.W), Top: int32(w.Top), Left: int32(w.Left)})
+	w := c.node.Window
+	return c.launch(kernels.Crop{X: floats(c.in.grad.Buffer), Xp: floats(dx), Planes: uint32(n * c.in.shape.C),
+		H: int32(c.in.shape.H), W: int32(c.in.shape.W), Ph: int32(c.padded.H), Pw: int32(c.padded.W), Top: int32(w.Top), Left: int32(w.Left),
+		Add: c.in.add()})
 }
 
 func (c *convolve) pad(n int) error {
-	w := c.layer.Window
+	w := c.node.Window
 	return c.launch(kernels.Pad{Xp: floats(c.input.Buffer), X: floats(c.in.value.Buffer), Planes: uint32(n * c.in.shape.C),
 		H: int32(c.in.shape.H), W: int32(c.in.shape.W), Ph: int32(c.padded.H), Pw: int32(c.padded.W), Top: int32(w.Top), Left: int32(w.Left)})
 }

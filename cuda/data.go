@@ -105,7 +105,7 @@ func (d *Device) couldFit(key dataKey) (bool, error) {
 // forget gives back the memory of a data set, and the graphs that read it.
 func (d *Device) forget(x *deviceData) error {
 	for _, p := range d.programs {
-		if p.failed == nil && p.queue.work.data == x {
+		if p.failed == nil && p.queue.count > 0 && p.queue.data == x {
 			if err := p.queue.flush(); err != nil {
 				return err
 			}

@@ -16,12 +16,27 @@ type dense struct {
 }
 
 func (d *dense) claim(first, last int) claim {
-	if !d.program.device.bf16() {
-		return claim{input: true, output: d.relu}
+	var need claim
+	trained, bf16, batch := d.trained(net.Weight) != nil, d.program.device.bf16(), int64(d.program.options.Batch)
+	if d.relu {
+		need.reads = append(need.reads, d.out.value)
 	}
-	batch := int64(d.program.options.Batch)
-	d.x, d.dy = newRounded(batch*int64(d.in.shape.C), first, last), newRounded(batch*int64(d.out.shape.C), last, last)
-	return claim{output: d.relu, own: []*slot{&d.x, &d.dy}}
+	if trained && !bf16 {
+		need.reads = append(need.reads, d.in.value)
+	}
+	if bf16 {
+		if !trained {
+			d.x = newRounded(batch*int64(d.in.shape.C), first, first)
+		} else {
+			d.x = newRounded(batch*int64(d.in.shape.C), first, last)
+		}
+		need.own = append(need.own, &d.x)
+	}
+	if bf16 && (trained || d.in.wanted) {
+		d.dy = newRounded(batch*int64(d.out.shape.C), last, last)
+		need.own = append(need.own, &d.dy)
+	}
+	return need
 }
 
 func (d *dense) forward(p *pass) error {
@@ -32,7 +47,7 @@ func (d *dense) forward(p *pass) error {
 		return err
 	}
 	err := d.program.device.blas.multiply(d.out.value.Buffer, matrix{d.operand(x, &d.x), false}, matrix{weight.factor, true},
-		p.n, units, inputs)
+		p.n, units, inputs, false)
 	if err != nil || bias == nil {
 		return err
 	}
@@ -43,9 +58,9 @@ func (d *dense) forward(p *pass) error {
 	return d.launch(kernels.BiasAdd{X: y, Bias: floats(bias.value), Count: uint32(d.out.count(p.n)), Channels: uint32(units), Extent: 1})
 }
 
-func (d *dense) backward(p *pass, wanted bool) error {
+func (d *dense) backward(p *pass) error {
 	units, inputs := d.out.shape.C, d.in.shape.C
-	weight, bias := d.parameters[net.Weight], d.parameters[net.Bias]
+	weight := d.trained(net.Weight)
 	dy := d.out.grad.Buffer
 	if d.relu {
 		err := d.launch(kernels.ReLUBackward{Dx: floats(dy), Dy: floats(dy), Y: floats(d.out.value.Buffer), Count: d.out.count(p.n)})
@@ -53,21 +68,30 @@ func (d *dense) backward(p *pass, wanted bool) error {
 			return err
 		}
 	}
-	if bias != nil {
+	if bias := d.trained(net.Bias); bias != nil {
 		if err := d.biasGradient(bias, dy, p.n, d.out.shape, Buffer{}); err != nil {
 			return err
 		}
+	}
+	if weight == nil && !d.in.wanted {
+		return nil
 	}
 	if err := d.round(dy, &d.dy, d.out.count(p.n)); err != nil {
 		return err
 	}
 	dy = d.operand(dy, &d.dy)
 	blas := d.program.device.blas
-	err := blas.multiply(weight.grad, matrix{dy, true}, matrix{d.operand(d.in.value.Buffer, &d.x), false}, units, inputs, p.n)
-	if err != nil || !wanted {
-		return err
+	if weight != nil {
+		err := blas.multiply(weight.grad, matrix{dy, true}, matrix{d.operand(d.in.value.Buffer, &d.x), false}, units, inputs, p.n, false)
+		if err != nil {
+			return err
+		}
 	}
-	return blas.multiply(d.in.grad.Buffer, matrix{dy, false}, matrix{weight.factor, false}, p.n, inputs, units)
+	if !d.in.wanted {
+		return nil
+	}
+	factor := d.parameters[net.Weight].factor
+	return blas.multiply(d.in.grad.Buffer, matrix{dy, false}, matrix{factor, false}, p.n, inputs, units, d.in.adds)
 }
 
 func (d *dense) close() error { return nil }

@@ -38,15 +38,15 @@ func destroy(all ...any) error {
 				runtime.SetFinalizer(d, nil)
 				check("cudnnDestroyConvolutionDescriptor", C.cudnnDestroyConvolutionDescriptor(*(*C.cudnnConvolutionDescriptor_t)(unsafe.Pointer(d))))
 			}
-		case *cudnn.Pooling:
-			if d != nil {
-				runtime.SetFinalizer(d, nil)
-				check("cudnnDestroyPoolingDescriptor", C.cudnnDestroyPoolingDescriptor(*(*C.cudnnPoolingDescriptor_t)(unsafe.Pointer(d))))
-			}
 		case *cudnn.Activation:
 			if d != nil {
 				runtime.SetFinalizer(d, nil)
 				check("cudnnDestroyActivationDescriptor", C.cudnnDestroyActivationDescriptor(*(*C.cudnnActivationDescriptor_t)(unsafe.Pointer(d))))
+			}
+		case *cudnn.Pooling:
+			if d != nil {
+				runtime.SetFinalizer(d, nil)
+				check("cudnnDestroyPoolingDescriptor", C.cudnnDestroyPoolingDescriptor(*(*C.cudnnPoolingDescriptor_t)(unsafe.Pointer(d))))
 			}
 		}
 	}

@@ -60,7 +60,7 @@ func Open(o Options) (*Device, error) {
 		return nil, fmt.Errorf("GPU %d (%s): %w", gpu.Index, gpu.Name, gpu.Err)
 	}
 	if (o.Precision == TF32 || o.Precision == BF16) && gpu.Major < 8 {
-		return nil, fmt.Errorf("%w: GPU %d (%s) has no %s, which came with compute capability 8.0 (this one: %d.%d)", net.ErrPrecision,
+		return nil, fmt.Errorf("%w: GPU %d (%s) has no %s, which came with compute capability 8.0 (this one: %d.%d)", ErrPrecision,
 			gpu.Index, gpu.Name, o.Precision, gpu.Major, gpu.Minor)
 	}
 	d := &Device{options: o, libraries: libraries, gpu: gpu, thread: newThread(), choices: newChoiceCache(o.AlgorithmCache), ranges: newRanges()}
@@ -156,9 +156,6 @@ func (d *Device) Compile(n *net.Network, opts net.Options) (net.Program, error) 
 	}
 	if err := opts.Check(); err != nil {
 		return nil, err
-	}
-	if p := Precision(opts.Precision); p != "" && p != d.Precision() {
-		return nil, fmt.Errorf("%w: %q (this device was opened for %q)", net.ErrPrecision, p, d.Precision())
 	}
 	var p *program
 	err = d.thread.do(func() (err error) {

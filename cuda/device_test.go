@@ -239,7 +239,7 @@ func TestOutOfMemory(t *testing.T) {
 					continue
 				}
 				train(t, p, images(32), 2, 10)
-				if _, err := p.Metrics(); err != nil {
+				if _, err := p.TakeMetrics(); err != nil {
 					t.Error(err)
 				}
 			}
@@ -263,7 +263,7 @@ func TestLostDevice(t *testing.T) {
 			}
 			data := images(32)
 			train(t, p, data, 40, 8)
-			if _, err := p.Metrics(); err != nil {
+			if _, err := p.TakeMetrics(); err != nil {
 				t.Fatal(err)
 			}
 			m.Set(fault)
@@ -274,7 +274,7 @@ func TestLostDevice(t *testing.T) {
 				}
 			}
 			if failed == nil {
-				_, failed = p.Metrics()
+				_, failed = p.TakeMetrics()
 			}
 			if !errors.Is(failed, cuda.ErrDeviceLost) {
 				t.Errorf("the error is %v", failed)

@@ -13,8 +13,8 @@ import (
 
 // fuse sets the chunk where the convolution is to be fused.
 func (c *convolve) fuse() {
-	w := c.layer.Window
-	if !c.program.device.options.NoFusion && c.tail == biasReLUPool && w.StrideH == 1 && w.StrideW == 1 && w.DilationH == 1 &&
+	w := c.node.Window
+	if !c.program.device.options.NoFusion && c.tail == biasReLUPool && c.groups == 1 && w.StrideH == 1 && w.StrideW == 1 && w.DilationH == 1 &&
 		w.DilationW == 1 && c.filtering().Few() {
 		c.chunk = c.filtering().Chunk(uint32(c.out.shape.H), uint32(c.out.shape.W))
 	}
@@ -24,9 +24,9 @@ func (c *convolve) fuse() {
 func (c *convolve) fused() bool { return c.chunk > 0 }
 
 // filtering is the convolution as our kernels take it.
-func (c *convolve) filtering() kernels.Filtering { return filtering(c.layer) }
+func (c *convolve) filtering() kernels.Filtering { return filtering(c.node) }
 
-func filtering(l net.PlannedLayer) kernels.Filtering {
+func filtering(l net.Node) kernels.Filtering {
 	w := l.Window
 	return kernels.Filtering{Filters: uint32(l.Out.C), Channels: uint32(l.In.C), H: int32(l.In.H), W: int32(l.In.W),
 		KernelH: int32(w.KernelH), KernelW: int32(w.KernelW), Top: int32(w.Top), Left: int32(w.Left)}
@@ -42,18 +42,22 @@ func (c *convolve) forwardFused(n int) error {
 	return c.launch(kernels.ConvBiasReLUPool{
 		Y: floats(c.out.value.Buffer), Mask: kernels.Pointer[uint8](c.mask.Address), X: floats(c.in.value.Buffer),
 		Weight: floats(c.parameters[net.Weight].value), Bias: floats(c.parameters[net.Bias].value),
-		Batch: uint32(n), Filtering: c.filtering(), MadeH: uint32(c.layer.Out.H), MadeW: uint32(c.layer.Out.W),
+		Batch: uint32(n), Filtering: c.filtering(), MadeH: uint32(c.node.Out.H), MadeW: uint32(c.node.Out.W),
 		OutH: uint32(c.out.shape.H), OutW: uint32(c.out.shape.W), Chunk: c.chunk,
 	})
 }
 
-// gradientsFused computes the gradients of weights and biases.
+// gradientsFused computes the gradients of weights and biases; of one that is frozen too, which then stays among the sums.
 func (c *convolve) gradientsFused(n int) error {
 	weight, bias, parts := c.parameters[net.Weight], c.parameters[net.Bias], c.parts(n)
-	dw, db := weight.grad, bias.grad
-	if parts > 1 { // the sums of each part: of all weights, then of all biases
-		dw = c.sums.Buffer
-		db = c.sums.part(4*int64(parts)*int64(weight.Size()), 4*int64(parts)*int64(bias.Size()))
+	// The sums of each part: of all weights, then of all biases.
+	dw := c.sums.Buffer
+	db := c.sums.part(4*int64(parts)*int64(weight.Size()), 4*int64(parts)*int64(bias.Size()))
+	if parts == 1 && weight.Trained {
+		dw = weight.grad
+	}
+	if parts == 1 && bias.Trained {
+		db = bias.grad
 	}
 	err := c.launch(kernels.ConvReLUPoolGradients{
 		Dw: floats(dw), Db: floats(db), X: floats(c.in.value.Buffer), Dy: floats(c.out.grad.Buffer),
@@ -64,6 +68,9 @@ func (c *convolve) gradientsFused(n int) error {
 		return err
 	}
 	add := func(q *parameter, of Buffer) error {
+		if !q.Trained {
+			return nil
+		}
 		return c.launch(kernels.ColumnSums{Db: floats(q.grad), Dy: floats(of), Batch: parts, Channels: uint32(q.Size())})
 	}
 	return firstError(add(weight, dw), add(bias, db))

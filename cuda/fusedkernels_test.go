@@ -8,6 +8,7 @@ import (
 	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/kernels"
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/reference"
 )
 
 // tryFused draws convolutions with ReLU and 2x2 max pooling behind them.
@@ -20,7 +21,7 @@ func tryFused(r *kernelRig) {
 	l := r.judgeOf(in, conv)
 	made := l.Out
 	outH, outW := (made.H+r.random.IntN(2))/2, (made.W+r.random.IntN(2))/2
-	f := filtering(l.PlannedLayer)
+	f := filtering(l.Node)
 	chunk := f.Chunk(uint32(outH), uint32(outW))
 	if chunk == 0 {
 		return // no windows
@@ -30,7 +31,7 @@ func tryFused(r *kernelRig) {
 	// Eighths: products and sums are exact, so that equal ones are equal.
 	x, weight, bias, dy := r.eighths(n*in.Size()), r.eighths(made.C*in.C*kernel.H*kernel.W), r.eighths(made.C), r.eighths(n*made.C*outH*outW)
 	l.Params[net.Weight], l.Params[net.Bias] = doubles(weight), doubles(bias)
-	sums := l.Forward(doubles(x), n, net.Training, 0)
+	sums := l.Forward([][]float64{doubles(x)}, n, net.Training, reference.Place{})
 	d := make([]float64, len(sums)) // the gradient of what is pooled
 	want, mask := make([]float64, len(dy)), make([]uint8, len(dy))
 	for o := range dy {
@@ -70,14 +71,14 @@ func tryFused(r *kernelRig) {
 func tryFusedNaN(r *kernelRig) {
 	in := net.Shape{C: 1, H: 2 + r.about(9), W: 2 + r.about(9)}
 	l := r.judgeOf(in, &net.Conv{Filters: r.about(10), Kernel: net.Square(1)})
-	f, outH, outW := filtering(l.PlannedLayer), in.H/2, in.W/2
+	f, outH, outW := filtering(l.Node), in.H/2, in.W/2
 	x, weight := r.eighths(in.Size()), r.eighths(l.Out.C)
 	for range r.about(4) {
 		x[r.random.IntN(len(x))] = float32(math.NaN())
 	}
 	bias := make([]float32, l.Out.C)
 	l.Params[net.Weight], l.Params[net.Bias] = doubles(weight), doubles(bias)
-	sums := singles(l.Forward(doubles(x), 1, net.Training, 0))
+	sums := singles(l.Forward([][]float64{doubles(x)}, 1, net.Training, reference.Place{}))
 	count := l.Out.C * outH * outW
 	want, wantMask := room[float32](r, count), room[uint8](r, count)
 	r.launch(kernels.BiasReLUPool{Y: at(want), Mask: at(wantMask), X: at(put(r, sums)), Bias: at(put(r, bias)), Planes: uint32(l.Out.C),

@@ -12,8 +12,8 @@ func (p *program) Statistics() (s Statistics) {
 	_ = p.device.thread.do(func() error {
 		s = Statistics{Memory: p.device.pool.stats, Workspace: p.workspace.Bytes, Graphs: p.graphStats(),
 			CacheError: p.device.choices.problem()}
-		for _, op := range p.chain {
-			if c, ok := op.(*convolve); ok {
+		for _, g := range p.groups {
+			if c, ok := g.operation.(*convolve); ok {
 				s.Convolutions = append(s.Convolutions, c.choices()...)
 			}
 		}
@@ -26,7 +26,7 @@ func (p *program) graphStats() GraphStats {
 	s := GraphStats{Captured: len(p.graphs), Off: p.device.options.NoGraph}
 	largest := 0
 	for w, g := range p.graphs {
-		if w.kind == training && w.n > largest {
+		if w.kind <= differentiating && w.n > largest {
 			largest, s.Nodes = w.n, g.nodes
 		}
 	}
@@ -44,13 +44,13 @@ func (c *convolve) choices() (all []Choice) {
 	}
 	made := c.sizes.made[largest]
 	for dir := range direction(directions) {
-		at := Choice{Layer: c.layer.Name, Direction: dir.String(), Batch: largest}
+		at := Choice{Layer: c.node.Name, Direction: dir.String(), Batch: largest}
 		switch {
 		case c.needs()[dir] && made != nil:
 			a := made.ways[dir][0]
 			at.Algorithm, at.Workspace, at.Milliseconds = dir.name(a.id), a.workspace, a.milliseconds
 			at.Chosen, at.Dropped = made.chosen, made.dropped[dir]
-		case c.fused() && dir != backwardData:
+		case c.fused() && (dir == forward || dir == backwardFilter && c.trains()):
 			at.Batch, at.Algorithm, at.Chosen = c.program.options.Batch, "ours, with ReLU and pooling", Fused
 		default:
 			continue

@@ -195,7 +195,7 @@ func (o operand[T]) get() []T {
 
 // Addresses, as kernels take them.
 func at[T interface {
-	float32 | float64 | kernels.BFloat16 | int32 | uint8 | kernels.StepState | kernels.Rates | kernels.Sums
+	float32 | float64 | kernels.BFloat16 | int32 | uint8 | kernels.StepState | kernels.Queued | kernels.Sums
 }](o operand[T]) kernels.Pointer[T] {
 	return kernels.Pointer[T](o.at())
 }
@@ -207,13 +207,19 @@ func optionally[T interface{ float32 | int32 }](o *operand[T]) kernels.Optional[
 	return kernels.Optional[T](o.at())
 }
 
-// state brings what a step finds in device memory: it is number `step`, and finds its rates and indices in row `slot`.
+// state brings what a step finds in device memory: it is number `step`, and finds its numbers and indices in row `slot`.
 func (r *kernelRig) state(step int64, slot int) operand[kernels.StepState] {
+	r.Helper()
+	return r.begins([]kernels.StepState{{Step: step, Slot: uint32(slot)}})
+}
+
+// begins puts what always begins a buffer.
+func (r *kernelRig) begins(s []kernels.StepState) operand[kernels.StepState] {
 	r.Helper()
 	skewed := r.skewed
 	defer func() { r.skewed = skewed }()
-	r.skewed = false // it begins a buffer
-	return put(r, []kernels.StepState{{Step: step, Slot: uint32(slot)}})
+	r.skewed = false
+	return put(r, s)
 }
 
 // doubles widens values.
@@ -234,13 +240,23 @@ func singles(values []float64) []float32 {
 	return all
 }
 
+// queued are the numbers of steps, of which those in row `slot` matter.
+func (r *kernelRig) queued(slot int, numbers kernels.Queued) operand[kernels.Queued] {
+	r.Helper()
+	rows := drawn(slot+1, func() kernels.Queued {
+		return kernels.Queued{Update: r.random.Float32(), Decay: r.random.Float32(), Weight: r.random.Float32(), First: r.random.Uint32()}
+	})
+	rows[slot] = numbers
+	return put(r, rows)
+}
+
 // judgeOf is the reference's form of a layer on inputs of a shape.
 func (r *kernelRig) judgeOf(in net.Shape, l net.Layer) *reference.Layer {
 	r.Helper()
 	n := &net.Network{Name: "one", Input: in, Layers: []net.Layer{l, &net.Flatten{}, &net.Dense{Units: 2}}}
 	plan, err := n.Plan()
 	r.must(err)
-	return &reference.Layer{PlannedLayer: plan.Layers[0], Params: map[net.Role][]float64{}}
+	return &reference.Layer{Node: plan.Nodes[0], Params: map[net.Role][]float64{}}
 }
 
 // shape draws a shape of few values.
@@ -281,7 +297,7 @@ var kernelTrials = []struct {
 	name string
 	test func(r *kernelRig)
 }{
-	{"leaky_relu", tryLeakyReLU}, {"relu_backward", tryReLUBackward}, {"dropout", tryDropout},
+	{"activation", tryActivation}, {"activation of NaN", tryActivationNaN}, {"relu_backward", tryReLUBackward}, {"dropout", tryDropout},
 	{"gather_bytes", tryGatherBytes}, {"gather_floats", tryGatherFloats},
 	{"bias_add", tryBiasAdd}, {"bias_relu", tryBiasReLU}, {"bias_gradient", tryBiasGradient}, {"column_sums", tryColumnSums},
 	{"batchnorm_statistics", tryBatchnormStatistics}, {"batchnorm", tryBatchnorm}, {"batchnorm_backward", tryBatchnormBackward},
@@ -291,6 +307,7 @@ var kernelTrials = []struct {
 	{"conv_bias_relu_pool", tryFused}, {"conv_bias_relu_pool of NaN", tryFusedNaN},
 	{"bias_relu_pool", tryBiasReLUPool}, {"bias_relu_pool_backward", tryBiasReLUPoolBackward},
 	{"pooling", tryPooling}, {"pad", tryPad},
+	{"add", tryAdd}, {"scale", tryScale}, {"multiply", tryMultiply}, {"multiply_rows", tryMultiplyRows}, {"copy_blocks", tryCopyBlocks},
 }
 
 // check compares an operand with what it has to hold.

@@ -13,19 +13,6 @@ import (
 
 // Kernels that treat each value by itself.
 
-func tryLeakyReLU(r *kernelRig) {
-	n, slope := r.count(), r.random.Float32()
-	x, dy := append(r.values(n-1), 0), r.values(n)
-	l := r.judgeOf(net.Shape{C: n, H: 1, W: 1}, &net.Activation{Func: net.LeakyReLU, Slope: float64(slope)})
-	want := l.Forward(doubles(x), 1, net.Training, 0)
-	wantDx, _ := l.Backward(doubles(dy))
-	y, dx, in := room[float32](r, n), room[float32](r, n), put(r, x)
-	r.launch(kernels.LeakyReLU{Y: at(y), X: at(in), Count: uint64(n), Slope: slope})
-	r.launch(kernels.LeakyReLUBackward{Dx: at(dx), Dy: at(put(r, dy)), X: at(in), Count: uint64(n), Slope: slope})
-	check(r, "y", y, want, approx.Tolerance{Rel: u}) // one product
-	check(r, "dx", dx, wantDx, approx.Tolerance{Rel: u})
-}
-
 func tryReLUBackward(r *kernelRig) {
 	n := r.count()
 	y, dy := r.values(n), r.values(n)
@@ -48,20 +35,28 @@ func tryReLUBackward(r *kernelRig) {
 }
 
 func tryDropout(r *kernelRig) {
-	n, rate, seed, step := r.count(), 0.9*r.random.Float64(), r.random.Uint64(), r.random.Int64N(1<<40)
+	size, first := r.count(), r.random.Uint32N(100)
+	n := size * r.about(3)
+	rate, seed, step, layer := 0.9*r.random.Float64(), r.random.Uint64(), r.random.Int64N(1<<40), r.random.IntN(1000)
 	x := r.values(n)
-	l := r.judgeOf(net.Shape{C: n, H: 1, W: 1}, &net.Dropout{Rate: rate})
-	l.Seed, l.Index = seed, r.random.IntN(1000)
-	want := l.Forward(doubles(x), 1, net.Training, step)
+	want := doubles(x)
+	for i := range want {
+		if want[i] /= 1 - rate; !net.DropoutKeep(seed, layer, step, rate, int(first)*size+i) {
+			want[i] = 0
+		}
+	}
 	key := net.SeedKey(seed)
-	in := put(r, x)
+	in, add := put(r, x), int32(0)
 	y := in // in place
 	if r.random.IntN(2) == 0 {
-		y = room[float32](r, n)
+		y, add = r.target(want)
 	}
-	r.launch(kernels.Dropout{Y: at(y), X: at(in), State: at(r.state(step, 0)), Count: uint64(n), KeyLow: key[0], KeyHigh: key[1],
-		Last: net.DropoutCounter(l.Index, 0, 0)[3], Threshold: net.DropoutThreshold(rate), Scale: float32(1 / (1 - rate))})
-	check(r, "y", y, want, approx.Tolerance{Rel: 2 * u}) // the scale's rounding, and the product's
+	slot := r.random.IntN(3)
+	r.launch(kernels.Dropout{Y: at(y), X: at(in), State: at(r.state(step, slot)), Queued: at(r.queued(slot, kernels.Queued{First: first})),
+		Count: uint64(n), Size: uint64(size), KeyLow: key[0], KeyHigh: key[1],
+		Last: net.DropoutCounter(layer, 0, 0)[3], Threshold: net.DropoutThreshold(rate), Scale: float32(1 / (1 - rate)), Add: add})
+	// The scale's rounding and the product's, of up to 10, and the sum's.
+	check(r, "y", y, want, approx.Tolerance{Rel: 2 * u, Abs: 31 * u * float64(add)})
 }
 
 // gathering draws a data set's labels, and which of its samples a mini-batch takes: row `slot` of the indices.
@@ -175,8 +170,9 @@ func tryFromBF16(r *kernelRig) {
 			want[i] = max(want[i], 0)
 		}
 	}
-	y := room[float32](r, n)
+	var y operand[float32]
+	y, k.Add = r.target(want)
 	k.Y = at(y)
 	r.launch(k)
-	check(r, "y", y, want, approx.Tolerance{Rel: u}) // one sum
+	check(r, "y", y, want, approx.Tolerance{Rel: u, Abs: 2 * u * float64(k.Add)}) // one sum, of values up to 1, or two
 }

@@ -21,14 +21,15 @@ func trySoftmax(r *kernelRig) {
 	}
 	logits := drawn(batch*classes, func() float32 { return float32(r.random.IntN(97)-48) / 8 }) // some are equal
 	labels := drawn(batch, func() int32 { return r.random.Int32N(int32(classes)) })
-	want := reference.SoftmaxCrossEntropy(doubles(logits), labels, classes)
+	want, slot := reference.SoftmaxCrossEntropy(doubles(logits), labels, classes), r.random.IntN(3)
 	var wantLosses []float64
 	var wantHits []int32
 	for i, label := range labels {
 		one := reference.SoftmaxCrossEntropy(doubles(logits[i*classes:(i+1)*classes]), []int32{label}, classes)
 		wantLosses, wantHits = append(wantLosses, one.Sum), append(wantHits, int32(one.Hits))
 	}
-	k := kernels.SoftmaxCrossEntropy{Logits: at(put(r, logits)), Batch: uint32(batch), Classes: uint32(classes), Scale: float32(1 / float64(batch))}
+	k := kernels.SoftmaxCrossEntropy{Logits: at(put(r, logits)), Batch: uint32(batch), Classes: uint32(classes),
+		State: at(r.state(0, slot)), Queued: at(r.queued(slot, kernels.Queued{Weight: float32(1 / float64(batch))}))}
 	var probabilities, losses, gradient *operand[float32]
 	var hits *operand[int32]
 	if r.random.IntN(3) > 0 {
@@ -64,14 +65,17 @@ func trySoftmax(r *kernelRig) {
 }
 
 func tryAddMetrics(r *kernelRig) {
-	batch, training := r.about(600), int32(r.random.IntN(2))
+	batch, training, updates := r.about(600), int32(r.random.IntN(2)), r.random.Uint32N(2)
+	if r.random.IntN(8) == 0 {
+		batch = 0 // an update alone
+	}
 	losses, hits := r.values(batch), drawn(batch, func() int32 { return r.random.Int32N(2) })
 	sums := kernels.Sums{Loss: r.random.Float64(), Hits: r.random.Int64N(1 << 40), Samples: r.random.Int64N(1 << 40)}
 	state := kernels.StepState{Step: r.random.Int64N(1 << 40), Slot: r.random.Uint32N(32)}
 	if r.random.IntN(3) == 0 {
 		sums.FirstBad = 1 + r.random.Int64N(9)
 	}
-	finite := r.random.IntN(3) > 0
+	finite := batch == 0 || r.random.IntN(3) > 0
 	if !finite {
 		losses[r.random.IntN(batch)] = float32(math.Inf(1 - 2*r.random.IntN(2)))
 	}
@@ -82,14 +86,14 @@ func tryAddMetrics(r *kernelRig) {
 		wantSums.Samples++
 	}
 	wantState.Slot++
-	if training == 1 {
-		wantState.Step++
-		if !finite && sums.FirstBad == 0 {
-			wantSums.FirstBad = wantState.Step
-		}
+	wantState.Step += int64(updates)
+	if training == 1 && !finite && sums.FirstBad == 0 {
+		wantSums.FirstBad = state.Step + 1
 	}
 	s, at0 := put(r, []kernels.Sums{sums}), put(r, []kernels.StepState{state})
-	r.launch(kernels.AddMetrics{Sums: at(s), State: at(at0), Losses: at(put(r, losses)), Hits: at(put(r, hits)), Batch: uint32(batch), Training: training})
+	// Of no samples there are losses all the same: nothing reads them.
+	r.launch(kernels.AddMetrics{Sums: at(s), State: at(at0), Losses: at(put(r, append(losses, 1))), Hits: at(put(r, append(hits, 1))), Batch: uint32(batch),
+		Training: training, Updates: updates})
 	got := s.get()[0]
 	// Each of the sums in float64 is rounded by 2^-53 of at most 600.
 	approx.Check(r, "loss", []float64{got.Loss}, []float64{wantSums.Loss}, approx.Tolerance{Abs: 600 * 600 * math.Ldexp(1, -53)})
@@ -102,8 +106,8 @@ func tryAddMetrics(r *kernelRig) {
 	}
 }
 
-// updating is a step of an optimiser over weights of which some decay.
-type updating struct {
+// updates is a step of an optimiser over weights of which some decay.
+type updates struct {
 	o              net.Optimizer
 	step           int64
 	slot           int
@@ -113,8 +117,8 @@ type updating struct {
 	m, v           []float32
 }
 
-func (r *kernelRig) updating(o net.Optimizer) updating {
-	s := updating{o: o, step: r.random.Int64N(1000), slot: r.random.IntN(3), count: r.count(), factor: 1}
+func (r *kernelRig) updates(o net.Optimizer) updates {
+	s := updates{o: o, step: r.random.Int64N(1000), slot: r.random.IntN(3), count: r.count(), factor: 1}
 	s.decayed = r.random.IntN(s.count + 1)
 	s.w, s.g, s.m, s.v = r.values(s.count), r.values(s.count), r.values(s.count), r.positive(s.count)
 	if r.random.IntN(2) == 0 {
@@ -124,7 +128,7 @@ func (r *kernelRig) updating(o net.Optimizer) updating {
 }
 
 // want returns weights and moments as the reference leaves them.
-func (s updating) want() (w, m, v []float64) {
+func (s updates) want() (w, m, v []float64) {
 	w, m, v = doubles(s.w), doubles(s.m), doubles(s.v)
 	g := doubles(s.g)
 	for i := range g {
@@ -137,14 +141,12 @@ func (s updating) want() (w, m, v []float64) {
 	return w, m, v
 }
 
-// rates are those of the step, in row `slot`.
-func (s updating) rates(r *kernelRig, update float64) operand[kernels.Rates] {
-	rows := make([]kernels.Rates, s.slot+1)
-	rows[s.slot] = kernels.Rates{Update: float32(update), Decay: float32(s.o.Rate(s.step) * s.o.WeightDecay)}
-	return put(r, rows)
+// queued are the numbers of the step.
+func (s updates) queued(r *kernelRig, update float64) operand[kernels.Queued] {
+	return r.queued(s.slot, kernels.Queued{Update: float32(update), Decay: float32(s.o.Rate(s.step) * s.o.WeightDecay)})
 }
 
-func (s updating) clip(r *kernelRig) kernels.Optional[float32] {
+func (s updates) clip(r *kernelRig) kernels.Optional[float32] {
 	if s.factor == 1 {
 		return 0
 	}
@@ -157,10 +159,10 @@ func trySGD(r *kernelRig) {
 	if r.random.IntN(2) == 0 {
 		o.Momentum, o.Nesterov = r.random.Float64(), r.random.IntN(2) == 0
 	}
-	s := r.updating(o)
+	s := r.updates(o)
 	wantW, _, wantV := s.want()
 	w, v := put(r, s.w), put(r, s.v)
-	k := kernels.SGD{W: at(w), G: at(put(r, s.g)), State: at(r.state(s.step, s.slot)), Rates: at(s.rates(r, o.Rate(s.step))), Clip: s.clip(r),
+	k := kernels.SGD{W: at(w), G: at(put(r, s.g)), State: at(r.state(s.step, s.slot)), Queued: at(s.queued(r, o.Rate(s.step))), Clip: s.clip(r),
 		Count: uint64(s.count), Decayed: uint64(s.decayed), Momentum: float32(o.Momentum), Nesterov: int32(boolInt(o.Nesterov)),
 		WeightDecay: float32(o.WeightDecay)}
 	if o.Momentum > 0 {
@@ -180,11 +182,11 @@ func tryAdam(r *kernelRig) {
 	if r.random.IntN(2) == 0 {
 		o.Method = net.AdamW
 	}
-	s := r.updating(o)
+	s := r.updates(o)
 	s.step += 3 // so that the correction of the moments' bias is not far from 1
 	wantW, wantM, wantV := s.want()
 	w, m, v := put(r, s.w), put(r, s.m), put(r, s.v)
-	r.launch(kernels.Adam{W: at(w), G: at(put(r, s.g)), M: at(m), V: at(v), State: at(r.state(s.step, s.slot)), Rates: at(s.rates(r, o.AdamRate(s.step))),
+	r.launch(kernels.Adam{W: at(w), G: at(put(r, s.g)), M: at(m), V: at(v), State: at(r.state(s.step, s.slot)), Queued: at(s.queued(r, o.AdamRate(s.step))),
 		Clip: s.clip(r), Count: uint64(s.count), Decayed: uint64(s.decayed), Beta1: float32(o.Beta1), OneLessBeta1: float32(1 - o.Beta1),
 		Beta2: float32(o.Beta2), OneLessBeta2: float32(1 - o.Beta2), Epsilon: float32(o.Epsilon), WeightDecay: float32(o.WeightDecay),
 		Apart: int32(boolInt(o.Method == net.AdamW))})

@@ -22,16 +22,16 @@ static cublasStatus_t setWorkspace(cublasHandle_t h, CUdeviceptr workspace, size
 
 // The factors are float32.
 static cublasStatus_t multiply(cublasHandle_t h, cublasOperation_t opA, cublasOperation_t opB, int m, int n, int k, CUdeviceptr a,
-                               int lda, CUdeviceptr b, int ldb, CUdeviceptr c, int ldc) {
-	const float one = 1, zero = 0;
-	return cublasSgemm(h, opA, opB, m, n, k, &one, (const float *)a, lda, (const float *)b, ldb, &zero, (float *)c, ldc);
+                               int lda, CUdeviceptr b, int ldb, float beta, CUdeviceptr c, int ldc) {
+	const float one = 1;
+	return cublasSgemm(h, opA, opB, m, n, k, &one, (const float *)a, lda, (const float *)b, ldb, &beta, (float *)c, ldc);
 }
 
 // The factors are bfloat16.
 static cublasStatus_t multiplyBFloat16(cublasHandle_t h, cublasOperation_t opA, cublasOperation_t opB, int m, int n, int k,
-                                       CUdeviceptr a, int lda, CUdeviceptr b, int ldb, CUdeviceptr c, int ldc) {
-	const float one = 1, zero = 0;
-	return cublasGemmEx(h, opA, opB, m, n, k, &one, (const void *)a, CUDA_R_16BF, lda, (const void *)b, CUDA_R_16BF, ldb, &zero,
+                                       CUdeviceptr a, int lda, CUdeviceptr b, int ldb, float beta, CUdeviceptr c, int ldc) {
+	const float one = 1;
+	return cublasGemmEx(h, opA, opB, m, n, k, &one, (const void *)a, CUDA_R_16BF, lda, (const void *)b, CUDA_R_16BF, ldb, &beta,
 	                    (void *)c, CUDA_R_32F, ldc, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
 }
 */
@@ -146,9 +146,11 @@ type matrix struct {
 	transposed bool
 }
 
-// multiply computes c = left*right, with c of m rows and n columns, row-major, and k the inner dimension. A factor that is
-// transposed lies in memory as its transpose. c is float32, and so are the factors, but in BF16 they are bfloat16.
-func (b *blas) multiply(c Buffer, left, right matrix, m, n, k int) error {
+// multiply computes c = left*right, or c += left*right where adds is set, with c of m rows and n columns, row-major, and k the
+// inner dimension. A factor that is transposed lies in memory as its transpose. c is float32, and so are the factors, but in
+// BF16 they are bfloat16.
+func (b *blas) multiply(c Buffer, left, right matrix, m, n, k int, adds bool) error {
+	beta := C.float(boolInt(adds))
 	// cuBLAS is column-major: it sees every matrix transposed, so it computes c' = right' * left'.
 	op := func(x matrix, rows, cols int) (C.cublasOperation_t, C.int) {
 		if x.transposed {
@@ -160,10 +162,10 @@ func (b *blas) multiply(c Buffer, left, right matrix, m, n, k int) error {
 	opRight, strideRight := op(right, k, n)
 	if b.precision == BF16 {
 		return driver.CheckBLAS("cublasGemmEx", int(C.multiplyBFloat16(b.handle, opRight, opLeft, C.int(n), C.int(m), C.int(k),
-			C.CUdeviceptr(right.Address), strideRight, C.CUdeviceptr(left.Address), strideLeft, C.CUdeviceptr(c.Address), C.int(n))))
+			C.CUdeviceptr(right.Address), strideRight, C.CUdeviceptr(left.Address), strideLeft, beta, C.CUdeviceptr(c.Address), C.int(n))))
 	}
 	return driver.CheckBLAS("cublasSgemm", int(C.multiply(b.handle, opRight, opLeft, C.int(n), C.int(m), C.int(k),
-		C.CUdeviceptr(right.Address), strideRight, C.CUdeviceptr(left.Address), strideLeft, C.CUdeviceptr(c.Address), C.int(n))))
+		C.CUdeviceptr(right.Address), strideRight, C.CUdeviceptr(left.Address), strideLeft, beta, C.CUdeviceptr(c.Address), C.int(n))))
 }
 
 // graph is a captured sequence of work that one call starts again.

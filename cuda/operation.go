@@ -9,22 +9,23 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// operation is one link of the chain that a network is compiled to: a layer, or several in one.
+// operation computes a group of the graph that a network is compiled to: a layer, or several in one.
 type operation interface {
-	// claim tells which memory the operation needs and when: what it has for itself, and what of its input and output its
-	// backward pass reads. forward and backward are its positions in the step.
+	// claim tells which memory the operation needs and when: what it has for itself, and which values of others its backward
+	// pass reads. forward and backward are its positions in the step; without a backward pass both are the first.
 	claim(forward, backward int) claim
 	// forward computes the output of the pass's mini-batch.
 	forward(p *pass) error
-	// backward computes the parameters' gradients and, where wanted, the input's.
-	backward(p *pass, wanted bool) error
+	// backward computes the gradients of trained parameters, and of inputs where they are wanted. It runs where the output
+	// has a gradient, which it may change.
+	backward(p *pass) error
 	close() error
 }
 
 // claim is an operation's need of memory.
 type claim struct {
-	input, output bool    // read by the backward pass
-	own           []*slot // values of its own, with their lifetimes; Buffer is filled in later
+	reads []*slot // by the backward pass, of the inputs' values and the output's
+	own   []*slot // values of its own, with their lifetimes; Buffer is filled in later
 }
 
 // slot is a piece of device memory that holds a value while that lives.
@@ -38,45 +39,60 @@ func newSlot(count int64, first, last int) slot {
 	return slot{value: value{bytes: 4 * count, first: first, last: last}}
 }
 
-// pass is a mini-batch on its way through the chain.
+// pass is a mini-batch on its way through the graph.
 type pass struct {
 	n        int // samples
 	training bool
-	frozen   bool // running statistics stay as they are
+	tracing  bool // running statistics stay as they are
 }
 
-// link is what every operation knows of its place in the chain. Its memory holds a full mini-batch.
+// link is what every operation knows of its place in the graph. Its memory holds a full mini-batch.
 type link struct {
 	program    *program
-	layer      net.PlannedLayer
-	in, out    *activations
-	parameters map[net.Role]*parameter
+	node       net.Node // of its layers the first
+	inputs     []input
+	in         input // the first of them
+	out        *activations
+	parameters map[net.Role]*parameter // of the node
+}
+
+// input is a value that an operation takes.
+type input struct {
+	*activations
+	wanted bool // its gradient is computed
+	adds   bool // and added to what other uses of the value have left there, else written
+}
+
+// add is what kernels call adds.
+func (i input) add() int32 { return int32(boolInt(i.adds)) }
+
+// trained returns the parameter of a role, if there is one that is trained.
+func (l *link) trained(r net.Role) *parameter {
+	if q := l.parameters[r]; q != nil && q.Trained {
+		return q
+	}
+	return nil
 }
 
 func (l *link) launch(k kernels.Launcher) error { return l.program.device.launch(k) }
 
-// activations are the values between two operations, and their gradient.
+// activations are the values between operations, and their gradient.
 type activations struct {
-	shape net.Shape
-	value *slot
-	grad  *slot
+	shape  net.Shape
+	learns bool // there is a gradient
+	value  *slot
+	grad   *slot
 }
 
-func newActivations(s net.Shape) *activations { return &activations{s, &slot{}, &slot{}} }
+func newActivations(s net.Shape, learns bool) *activations {
+	return &activations{s, learns, &slot{}, &slot{}}
+}
 
 // count returns how many values n samples have.
 func (a *activations) count(n int) uint64 { return uint64(n) * uint64(a.shape.Size()) }
 
 // extent returns the values of one channel of one sample.
 func extent(s net.Shape) uint32 { return uint32(s.H * s.W) }
-
-// parameter is a tensor of the network's. Trained ones are pieces of the program's flat buffers.
-type parameter struct {
-	net.Param
-	value, grad Buffer
-	factor      Buffer // the value as products take it: itself, or rounded to bfloat16
-	moments     []Buffer
-}
 
 // floats is a buffer's address, for a kernel.
 func floats(b Buffer) kernels.Pointer[float32] { return kernels.Pointer[float32](b.Address) }

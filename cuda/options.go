@@ -1,5 +1,7 @@
 package cuda
 
+import "errors"
+
 // Precision says in what arithmetic a GPU multiplies.
 type Precision string
 
@@ -15,6 +17,9 @@ const (
 	// bfloat16. It takes Ampere or later.
 	BF16 Precision = "bf16"
 )
+
+// ErrPrecision means that a GPU lacks the arithmetic that was asked for; compare with errors.Is.
+var ErrPrecision = errors.New("precision not available on this GPU")
 
 // Options say which GPU to take and how to use it. The zero Options are the first GPU and its fastest arithmetic.
 type Options struct {

@@ -41,14 +41,14 @@ type subsample struct {
 }
 
 func newSubsample(l link, mode net.PoolMode) *subsample {
-	w := l.layer.Window
+	w := l.node.Window
 	// cuDNN wants less padding than window, and outputs of its own formula, which takes equal padding at both ends.
 	symmetric := w.Top == w.Bottom && w.Left == w.Right && w.Top < w.KernelH && w.Left < w.KernelW
 	return &subsample{link: l, mode: mode, dnn: symmetric && mode != net.L2Pool}
 }
 
 func (s *subsample) claim(int, int) claim {
-	return claim{input: true, output: true}
+	return claim{reads: []*slot{s.in.value, s.out.value}}
 }
 
 func (s *subsample) at(n int) (*pooling, error) {
@@ -57,7 +57,7 @@ func (s *subsample) at(n int) (*pooling, error) {
 		if s.mode == net.MeanPool {
 			mode = cudnn.AverageCountExcludePadding
 		}
-		return newPooling(s.in.shape, s.out.shape, s.layer.Window, mode, n)
+		return newPooling(s.in.shape, s.out.shape, s.node.Window, mode, n)
 	})
 }
 
@@ -68,7 +68,7 @@ func (s *subsample) kernelMode() int32 {
 
 // windows is the layer's geometry as kernels see it.
 func (s *subsample) windows() kernels.Windows {
-	w := s.layer.Window
+	w := s.node.Window
 	return kernels.Windows{H: int32(s.in.shape.H), W: int32(s.in.shape.W), OutH: int32(w.OutH), OutW: int32(w.OutW),
 		KernelH: int32(w.KernelH), KernelW: int32(w.KernelW), StrideH: int32(w.StrideH), StrideW: int32(w.StrideW),
 		Top: int32(w.Top), Left: int32(w.Left)}
@@ -88,28 +88,25 @@ func (s *subsample) forward(p *pass) error {
 	})
 }
 
-func (s *subsample) backward(p *pass, wanted bool) error {
-	if !wanted {
-		return nil
-	}
+func (s *subsample) backward(p *pass) error {
 	if s.dnn && s.mode == net.MeanPool {
 		d, err := s.at(p.n)
 		if err != nil {
 			return err
 		}
 		return dnn("cudnnPoolingBackward", s.program.device.dnn.PoolingBackward(d.pool, 1, d.y, s.out.value.Buffer,
-			d.y, s.out.grad.Buffer, d.x, s.in.value.Buffer, 0, d.x, s.in.grad.Buffer))
+			d.y, s.out.grad.Buffer, d.x, s.in.value.Buffer, float64(s.in.add()), d.x, s.in.grad.Buffer))
 	}
 	if s.mode == net.MaxPool {
 		return s.launch(kernels.MaxPoolBackward{
 			Dx: floats(s.in.grad.Buffer), Dy: floats(s.out.grad.Buffer), X: floats(s.in.value.Buffer), Y: floats(s.out.value.Buffer),
-			Planes: uint32(p.n * s.in.shape.C), Windows: s.windows(),
+			Planes: uint32(p.n * s.in.shape.C), Windows: s.windows(), Add: s.in.add(),
 		})
 	}
 	return s.launch(kernels.PoolBackward{
 		Dx: floats(s.in.grad.Buffer), Dy: floats(s.out.grad.Buffer), X: floats(s.in.value.Buffer), Y: floats(s.out.value.Buffer),
 		Mode: s.kernelMode(), Planes: uint32(p.n * s.in.shape.C),
-		Windows: s.windows(),
+		Windows: s.windows(), Add: s.in.add(),
 	})
 }
 

@@ -15,7 +15,9 @@ import (
 type kind int
 
 const (
-	training kind = iota
+	stepping        kind = iota // differentiating and updating
+	differentiating             // forward and backward, in training
+	updating                    // the optimiser, without a mini-batch
 	evaluating
 	inferring
 )
@@ -23,22 +25,30 @@ const (
 // work is a kind of pass over mini-batches of one size from one data set: what one captured graph does.
 type work struct {
 	kind kind
+	adds bool // to the gradients of earlier shares
 	data *deviceData
 	n    int
 }
 
-// queue collects mini-batches and gives them to the device several at once: their indices and learning rates go up in one
+// trains reports whether the work has a backward pass.
+func (w work) trains() bool { return w.kind == stepping || w.kind == differentiating }
+
+// updates reports whether it changes weights.
+func (w work) updates() bool { return w.kind == stepping || w.kind == updating }
+
+// queue collects work and gives it to the device, several pieces at once: their indices and learning rates go up in one
 // copy from pinned memory, then a graph is launched for each. The kernels find their mini-batch by the slot that the
 // device counts.
 type queue struct {
 	program *program
-	block   Buffer // state, rates and indices of the steps ahead
+	block   Buffer // state, numbers and indices of the steps ahead
 	halves  [2]half
 	half    int // that is being filled
-	work    work
-	count   int
-	first   int64  // step count of the first that is queued
-	stage   *stage // of streamed data sets; nil before the first
+	works   [stepsAhead]work
+	count   int         // of works
+	data    *deviceData // from which the mini-batches of all of them come; nil where there are none
+	first   int64       // step count of the first that is queued
+	stage   *stage      // of streamed data sets; nil before the first
 }
 
 // half is pinned memory for one upload, and the event after which it may be written again.
@@ -48,7 +58,7 @@ type half struct {
 	used   bool
 }
 
-// stepsAhead is how many mini-batches go up at once.
+// stepsAhead is how many pieces of work go up at once.
 const stepsAhead = 32
 
 // waited makes events for which the host waits asleep: it is steps ahead, and others may need the core.
@@ -56,7 +66,7 @@ const waited = cu.DisableTiming | cu.BlockingSyncEvent
 
 func newQueue(p *program) (q *queue, err error) {
 	q = &queue{program: p}
-	bytes := stateBytes + stepsAhead*(ratesBytes+4*int64(p.options.Batch))
+	bytes := stateBytes + stepsAhead*(queuedBytes+4*int64(p.options.Batch))
 	if q.block, err = p.device.pool.take(bytes, "the indices of the steps ahead"); err != nil {
 		return q, err
 	}
@@ -71,63 +81,81 @@ func newQueue(p *program) (q *queue, err error) {
 	return q, nil
 }
 
-// rates and indices are where these begin in device memory.
-func (q *queue) rates() cu.DevicePtr   { return q.block.Address + cu.DevicePtr(stateBytes) }
-func (q *queue) indices() cu.DevicePtr { return q.rates() + cu.DevicePtr(stepsAhead*ratesBytes) }
+// numbers and indices are where these begin in device memory.
+func (q *queue) numbers() kernels.Pointer[kernels.Queued] {
+	return kernels.Pointer[kernels.Queued](int64(q.block.Address) + stateBytes)
+}
 
-// add queues a mini-batch, and gives what is queued to the device if there is no room for more.
-func (q *queue) add(k kind, b net.Batch, r kernels.Rates) error {
-	if err := q.put(k, b, r); err != nil || q.count < q.room() {
+func (q *queue) indices() kernels.Pointer[int32] {
+	return kernels.Pointer[int32](int64(q.block.Address) + stateBytes + stepsAhead*queuedBytes)
+}
+
+// add queues work on a mini-batch, and gives what is queued to the device if there is no room for more.
+func (q *queue) add(w work, b net.Batch, numbers kernels.Queued) error {
+	if err := q.put(w, b, numbers); err != nil || q.count < q.room() {
 		return err
 	}
 	return q.flush()
 }
 
-// put queues a mini-batch. What was queued goes to the device first if it is of another kind.
-func (q *queue) put(k kind, b net.Batch, r kernels.Rates) error {
-	data, err := q.program.device.dataset(b.Data)
-	if err != nil {
-		return err
-	}
-	if w := (work{k, data, b.Len()}); w != q.work || q.count == 0 {
-		if err := q.begin(w); err != nil {
+// put queues work on a mini-batch, or on none, where b has no data. What was queued goes to the device first if its samples
+// come from another data set.
+func (q *queue) put(w work, b net.Batch, numbers kernels.Queued) (err error) {
+	if b.Data != nil {
+		w.n = b.Len()
+		if w.data, err = q.program.device.dataset(b.Data); err != nil {
 			return err
 		}
 	}
+	if err := q.begin(w.data); err != nil {
+		return err
+	}
 	h := &q.halves[q.half]
-	slice[kernels.Rates](h.pinned, stateBytes, stepsAhead)[q.count] = r
+	slice[kernels.Queued](h.pinned, stateBytes, stepsAhead)[q.count] = numbers
 	capacity := q.program.options.Batch
-	indices := slice[int32](h.pinned, stateBytes+stepsAhead*ratesBytes, stepsAhead*capacity)[q.count*capacity:]
-	if data.streamed {
+	indices := slice[int32](h.pinned, stateBytes+stepsAhead*queuedBytes, stepsAhead*capacity)[q.count*capacity:]
+	switch {
+	case w.data == nil:
+		clear(indices[:capacity])
+	case w.data.streamed:
 		q.stage.put(q.half, q.count, b, indices)
-	} else {
+	default:
 		copy(indices, b.Indices)
 	}
+	q.works[q.count] = w
 	q.count++
 	return nil
 }
 
-// begin gives what is queued to the device and waits until the next half may be written.
-func (q *queue) begin(w work) error {
-	if err := q.flush(); err != nil {
-		return err
-	}
-	if h := &q.halves[q.half]; h.used {
-		h.used = false
-		if err := call("cuEventSynchronize", h.copied.Synchronize()); err != nil {
+// begin makes the queue ready for work on samples of a data set, or on none.
+func (q *queue) begin(data *deviceData) error {
+	if q.count > 0 && data != nil && data != q.data && (q.data != nil || data.streamed) {
+		if err := q.flush(); err != nil {
 			return err
 		}
 	}
-	q.work, q.first = w, q.program.step
-	if w.data.streamed {
-		return q.reserveStage(w.data)
+	if q.count == 0 {
+		if h := &q.halves[q.half]; h.used {
+			h.used = false
+			if err := call("cuEventSynchronize", h.copied.Synchronize()); err != nil {
+				return err
+			}
+		}
+		q.data, q.first = nil, q.program.step
+	}
+	if data == nil || data == q.data {
+		return nil
+	}
+	q.data = data
+	if data.streamed {
+		return q.reserveStage(data)
 	}
 	return nil
 }
 
-// room is how many mini-batches of the present work may be queued.
+// room is how many pieces of the present work may be queued.
 func (q *queue) room() int {
-	if q.work.data.streamed {
+	if q.data != nil && q.data.streamed {
 		return q.stage.steps
 	}
 	return stepsAhead
@@ -145,8 +173,8 @@ func (q *queue) flush() error {
 	if err != nil {
 		return q.program.fail(err)
 	}
-	for range count {
-		if err := q.program.start(q.work); err != nil {
+	for _, w := range q.works[:count] {
+		if err := q.program.start(w); err != nil {
 			return q.program.fail(err)
 		}
 	}
@@ -158,10 +186,10 @@ func (q *queue) upload() error {
 	p, stream := q.program, q.program.device.stream
 	h := &q.halves[q.half]
 	slice[kernels.StepState](h.pinned, 0, 1)[0] = kernels.StepState{Step: q.first}
-	bytes := stateBytes + stepsAhead*ratesBytes + 4*int64(q.count*p.options.Batch)
+	bytes := stateBytes + stepsAhead*queuedBytes + 4*int64(q.count*p.options.Batch)
 	count := q.count
 	q.count = 0
-	if q.work.data.streamed {
+	if q.data != nil && q.data.streamed {
 		if err := q.stage.send(p.device, q.half, count); err != nil {
 			return err
 		}
@@ -179,10 +207,10 @@ func (q *queue) upload() error {
 
 // show brings one mini-batch to the device, on an empty queue, and leaves it to the caller to do something with it.
 func (q *queue) show(b net.Batch) (work, error) {
-	if err := q.put(evaluating, b, kernels.Rates{}); err != nil {
+	if err := q.put(work{kind: evaluating}, b, numbersOf(net.Whole(b.Len()))); err != nil {
 		return work{}, err
 	}
-	return q.work, q.upload()
+	return q.works[0], q.upload()
 }
 
 // start runs one mini-batch: the first of its kind kernel by kernel, which also chooses algorithms, the others as a graph.

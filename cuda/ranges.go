@@ -78,7 +78,8 @@ var (
 	rangeUpload  = newRangeName("upload")
 	rangeWait    = newRangeName("wait")
 	rangeOf      = map[kind]rangeName{
-		training: newRangeName("step"), evaluating: newRangeName("evaluate"), inferring: newRangeName("infer"),
+		stepping: newRangeName("step"), differentiating: newRangeName("gradients"), updating: rangeUpdate,
+		evaluating: newRangeName("evaluate"), inferring: newRangeName("infer"),
 	}
 )
 
@@ -100,7 +101,7 @@ func (r *ranges) end() {
 type passNames struct{ forward, backward rangeName }
 
 // newPassNames names the ranges of an operation for the layers that it computes as one.
-func newPassNames(layers []net.PlannedLayer) passNames {
+func newPassNames(layers []net.Node) passNames {
 	var names []string
 	for _, l := range layers {
 		names = append(names, l.Name)

@@ -50,7 +50,7 @@ func TestRanges(t *testing.T) {
 	t.Setenv(driver.SearchVariable, os.Getenv(driver.SearchVariable)+string(os.PathListSeparator)+dir)
 	_, p := compile(t, strict, 4)
 	train(t, p, images(8), 3, 4)
-	if _, err := p.Metrics(); err != nil {
+	if _, err := p.TakeMetrics(); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(file)

@@ -57,7 +57,7 @@ func needed(t *testing.T, data *net.Dataset, batch int) int64 {
 	sim.Start(t)
 	d, p := perceptron(t, 0, batch)
 	train(t, p, data, 1, batch)
-	if _, err := p.Metrics(); err != nil {
+	if _, err := p.TakeMetrics(); err != nil {
 		t.Fatal(err)
 	}
 	return d.Memory().Peak - int64(len(data.Pixels)+4*len(data.Values)+4*len(data.Labels))
@@ -72,11 +72,12 @@ func TestStreamed(t *testing.T) {
 	run := func(t *testing.T, p net.Program, data *net.Dataset) []byte {
 		t.Helper()
 		train(t, p, data, 70, batch)
-		if err := p.Evaluate(net.Batch{Data: data, Indices: []int32{3, 1, count - 1}}); err != nil {
+		score, err := p.Evaluate(net.Batch{Data: data, Indices: []int32{3, 1, count - 1}})
+		if err != nil {
 			t.Fatal(err)
 		}
 		train(t, p, data, 3, 5)
-		m, err := p.Metrics()
+		m, err := p.TakeMetrics()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +89,7 @@ func TestStreamed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all := fmt.Appendf(nil, "%v %v", m, trace.Layers[0].Output.Data())
+		all := fmt.Appendf(nil, "%v %v %v", score, m, trace.Layers[0].Output.Data())
 		for _, of := range []map[string]*tensor.Dense{state.Params, state.Optimizer} {
 			for _, name := range slices.Sorted(maps.Keys(of)) {
 				all = fmt.Appendf(all, " %s %v", name, of[name].Data())
@@ -133,7 +134,7 @@ func TestStreamedStep(t *testing.T) {
 	_, p := perceptron(t, base+(100<<10), batch)
 	const ahead = 32
 	train(t, p, data, 2*ahead, batch)
-	if _, err := p.Metrics(); err != nil {
+	if _, err := p.TakeMetrics(); err != nil {
 		t.Fatal(err)
 	}
 	before := m.Counters()
@@ -147,7 +148,7 @@ func TestStreamedStep(t *testing.T) {
 			t.Errorf("%d steps: %s %d times, want %d", 4*ahead, name, got, want)
 		}
 	}
-	if _, err := p.Metrics(); err != nil {
+	if _, err := p.TakeMetrics(); err != nil {
 		t.Fatal(err)
 	}
 }

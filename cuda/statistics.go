@@ -49,7 +49,7 @@ const (
 // GraphStats tell of a program's captured graphs.
 type GraphStats struct {
 	Captured int    `json:"captured"`        // that the program keeps
-	Nodes    int    `json:"nodes"`           // of the training step's, the largest mini-batch's; 0: it isn't captured
+	Nodes    int    `json:"nodes"`           // of the training step's or its gradients', the largest mini-batch's; 0: it isn't captured
 	Off      bool   `json:"off,omitempty"`   // by Options.NoGraph
 	Error    string `json:"error,omitempty"` // why nothing is captured any more: work runs kernel by kernel, right but slower
 }

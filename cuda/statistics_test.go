@@ -29,7 +29,7 @@ func TestStatistics(t *testing.T) {
 	}
 	data := images(64)
 	train(t, p, data, 64, 8)
-	if _, err := p.Metrics(); err != nil {
+	if _, err := p.TakeMetrics(); err != nil {
 		t.Fatal(err)
 	}
 	s, counted := statistics(p), m.Counters()

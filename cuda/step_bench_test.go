@@ -19,7 +19,7 @@ func BenchmarkStep(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, n := range net.Models() {
+	for _, n := range digitModels() {
 		for _, precision := range []cuda.Precision{cuda.FP32, cuda.TF32, cuda.BF16} {
 			for _, batch := range []int{50, 128, 1024} {
 				for _, alone := range []bool{false, true} {
@@ -35,7 +35,7 @@ func BenchmarkStep(b *testing.B) {
 
 func benchmarkStep(b *testing.B, n *net.Network, o cuda.Options, batch int, data *net.Dataset) {
 	d, err := cuda.Open(o)
-	if errors.Is(err, driver.ErrNoLibrary) || errors.Is(err, driver.ErrNoDevice) || errors.Is(err, net.ErrPrecision) {
+	if errors.Is(err, driver.ErrNoLibrary) || errors.Is(err, driver.ErrNoDevice) || errors.Is(err, cuda.ErrPrecision) {
 		b.Skip(err)
 	}
 	if err != nil {
@@ -60,7 +60,7 @@ func benchmarkStep(b *testing.B, n *net.Network, o cuda.Options, batch int, data
 			}
 			step++
 		}
-		if _, err := p.Metrics(); err != nil {
+		if _, err := p.TakeMetrics(); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -3,15 +3,20 @@
 package cuda
 
 import (
+	"fmt"
+
 	"gorgonia.org/tensor"
 
 	"github.com/gputrain/gputrain/net"
 )
 
-// Trace runs the chain kernel by kernel and copies each value when it has been computed: later ones may take its memory.
+// Trace runs the graph kernel by kernel and copies each value when it has been computed: later ones may take its memory.
 func (p *program) Trace(b net.Batch, mode net.Mode) (t *net.Trace, err error) {
 	if err := p.check(b, p.options.Batch); err != nil {
 		return nil, err
+	}
+	if p.pending > 0 {
+		return nil, fmt.Errorf("%w: an update is due before a trace", net.ErrUnfinished)
 	}
 	err = p.do(func() error {
 		if err := p.queue.flush(); err != nil {
@@ -28,7 +33,7 @@ func (p *program) Trace(b net.Batch, mode net.Mode) (t *net.Trace, err error) {
 
 func (p *program) trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
 	t := &net.Trace{Layers: make([]net.LayerTrace, len(p.views))}
-	m := &pass{n: b.Len(), training: mode == net.Training, frozen: true}
+	m := &pass{n: b.Len(), training: mode == net.Training, tracing: true}
 	w, err := p.queue.show(b)
 	if err != nil {
 		return nil, err
@@ -39,26 +44,28 @@ func (p *program) trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
 	if err := p.traceOutputs(t, m.n, 0); err != nil {
 		return nil, err
 	}
-	for i, op := range p.chain {
-		if err := op.forward(m); err != nil {
+	for i, g := range p.groups {
+		if err := g.forward(m); err != nil {
 			return nil, err
 		}
 		if err := p.traceOutputs(t, m.n, i+1); err != nil {
 			return nil, err
 		}
 	}
-	backward := mode == net.Training && p.lowest < len(p.chain)
-	if err := p.softmax(m.n, true, true, backward); err != nil {
+	if err := p.softmax(m.n, true, true, m.training); err != nil {
 		return nil, err
 	}
-	if err := p.traceLoss(t, m.n); err != nil || !backward {
+	if err := p.traceLoss(t, m.n); err != nil || !m.training {
 		return t, err
 	}
-	for i := len(p.chain) - 1; i >= p.lowest; i-- {
+	for i := len(p.groups) - 1; i >= 0; i-- {
+		if !p.groups[i].out.learns {
+			continue
+		}
 		if err := p.traceGradients(t, m.n, i+1, false); err != nil {
 			return nil, err
 		}
-		if err := p.chain[i].backward(m, i > p.lowest); err != nil {
+		if err := p.groups[i].backward(m); err != nil {
 			return nil, err
 		}
 		if err := p.traceGradients(t, m.n, i+1, true); err != nil {
@@ -68,38 +75,37 @@ func (p *program) trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
 	return t, p.traceParameters(t)
 }
 
-// traceOutputs copies the outputs of the layers that are seen in activations `at`.
-func (p *program) traceOutputs(t *net.Trace, n, at int) error {
+// traceOutputs copies the outputs of the layers that are seen in a value.
+func (p *program) traceOutputs(t *net.Trace, n, value int) error {
 	for i, v := range p.views {
-		if v.at != at || !v.value {
+		if v.Value != value || !v.Output {
 			continue
 		}
 		var err error
-		if t.Layers[i].Output, err = p.downloadShape(p.activations[at].value.Buffer, n, p.plan.Layers[i].Out); err != nil {
+		if t.Layers[i].Output, err = p.downloadShape(p.values[value].value.Buffer, n, p.plan.Nodes[i].Out); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// traceGradients copies the gradients that are seen before, or after, the backward pass of the operation that makes
-// activations `at`.
-func (p *program) traceGradients(t *net.Trace, n, at int, after bool) error {
+// traceGradients copies the gradients that are seen before, or after, the backward pass of the group that makes a value.
+func (p *program) traceGradients(t *net.Trace, n, value int, after bool) error {
 	for i, v := range p.views {
-		if v.at != at {
+		if v.Value != value {
 			continue
 		}
-		from := p.activations[at].grad.Buffer
+		from := p.values[value].grad.Buffer
 		switch {
 		case after && v.within != nil:
 			from = v.within.Buffer
 		case after && v.after:
-		case !after && v.grad:
+		case !after && v.Gradient:
 		default:
 			continue
 		}
 		var err error
-		if t.Layers[i].OutputGrad, err = p.downloadShape(from, n, p.plan.Layers[i].Out); err != nil {
+		if t.Layers[i].OutputGrad, err = p.downloadShape(from, n, p.plan.Nodes[i].Out); err != nil {
 			return err
 		}
 	}
@@ -128,22 +134,19 @@ func (p *program) traceLoss(t *net.Trace, n int) (err error) {
 
 // traceParameters copies the gradients of all trained parameters.
 func (p *program) traceParameters(t *net.Trace) error {
-	next := 0
-	for i, l := range p.plan.Layers {
-		for _, q := range p.parameters[next : next+len(l.Params)] {
-			if !q.Trained {
-				continue
-			}
-			g, err := p.download(q.grad, q.Dims...)
-			if err != nil {
-				return err
-			}
-			if t.Layers[i].ParamGrads == nil {
-				t.Layers[i].ParamGrads = map[net.Role]*tensor.Dense{}
-			}
-			t.Layers[i].ParamGrads[q.Role] = g
+	for _, q := range p.parameters {
+		if !q.Trained {
+			continue
 		}
-		next += len(l.Params)
+		g, err := p.download(q.grad, q.Dims...)
+		if err != nil {
+			return err
+		}
+		l := &t.Layers[q.Layer]
+		if l.ParamGrads == nil {
+			l.ParamGrads = map[net.Role]*tensor.Dense{}
+		}
+		l.ParamGrads[q.Role] = g
 	}
 	return nil
 }

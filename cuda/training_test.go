@@ -68,7 +68,7 @@ func losses(t *testing.T, d net.Device, n *net.Network, o net.Options, data *net
 		if err := p.Step(batch); err != nil {
 			t.Fatalf("step %d on %s: %v", s+1, d.Name(), err)
 		}
-		m, err := p.Metrics()
+		m, err := p.TakeMetrics()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,7 +143,6 @@ func shortRun() net.Config {
 	o := net.AdamDefault(0.01)
 	o.WeightDecay, o.ClipNorm = 1e-3, 1
 	return net.Config{
-		Network:    everything(),
 		Recipe:     net.Recipe{Epochs: 2, Batch: 4, Optimizer: o, Seed: 3},
 		Train:      noise("train", 18),
 		Validation: noise("validation", 7),
@@ -172,7 +171,7 @@ func run(t *testing.T, open func() (net.Device, error), cfg net.Config) (net.Res
 		t.Fatal(err)
 	}
 	defer closeDevice(t, d)
-	p, err := d.Compile(cfg.Network, cfg.Options())
+	p, err := d.Compile(everything(), cfg.Options())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +240,7 @@ func TestResumedRun(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer closeDevice(t, d)
-			p, err := d.Compile(cfg.Network, cfg.Options())
+			p, err := d.Compile(everything(), cfg.Options())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -287,7 +286,7 @@ func TestCheckpointsMove(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer closeDevice(t, took)
-			p, err := took.Compile(cfg.Network, cfg.Options())
+			p, err := took.Compile(everything(), cfg.Options())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -341,7 +340,7 @@ func TestStepIsOneGraphLaunch(t *testing.T) {
 	}
 	step() // kernel by kernel
 	step() // captured
-	if _, err := p.Metrics(); err != nil {
+	if _, err := p.TakeMetrics(); err != nil {
 		t.Fatal(err)
 	}
 	var before map[string]int64

@@ -25,7 +25,7 @@ func TestWaits(t *testing.T) {
 	metrics := func() {
 		t.Helper()
 		train(t, p, data, 3, batch)
-		if _, err := p.Metrics(); err != nil {
+		if _, err := p.TakeMetrics(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -35,7 +35,7 @@ func TestWaits(t *testing.T) {
 		what          string
 		do            func()
 		asleep, awake int64
-	}{{"Metrics", metrics, 1, 0}, {"Infer", infer, 0, 1}} {
+	}{{"TakeMetrics", metrics, 1, 0}, {"Infer", infer, 0, 1}} {
 		before := m.Counters()
 		c.do()
 		after := m.Counters()

@@ -1,34 +1,94 @@
 package kernels
 
-// LeakyReLU is y = Slope*x for x < 0, else x, for Count values.
-type LeakyReLU struct {
-	Y     Pointer[float32]
-	X     Pointer[float32]
-	Count uint64
-	Slope float32
+import "fmt"
+
+// ActivationFunction is one that [Activation] and [ActivationBackward] compute.
+type ActivationFunction struct {
+	Name        string
+	Number      uint32 // by which the kernels know it
+	ReadsOutput bool   // the backward pass reads the output y; else it reads the input x
+	InCuDNN     bool   // cuDNN has it too, and package cuda leaves it to cuDNN
 }
 
-var leakyReLU = newKernel("leaky_relu", 256, LeakyReLU{})
+// activationFunctions are those of the table in activation.cu, in the order of their numbers.
+var activationFunctions = numbered([]ActivationFunction{
+	{Name: "relu", ReadsOutput: true, InCuDNN: true},
+	{Name: "leaky_relu"}, // the parameter is the slope below 0
+	{Name: "tanh", ReadsOutput: true, InCuDNN: true},
+	{Name: "sigmoid", ReadsOutput: true, InCuDNN: true},
+	{Name: "gelu"},      // by the error function
+	{Name: "gelu_tanh"}, // its approximation by tanh
+	{Name: "silu"},
+	{Name: "relu6", ReadsOutput: true},
+	{Name: "hard_swish"},
+	{Name: "hard_sigmoid", ReadsOutput: true},
+	{Name: "elu"}, // the parameter is alpha: -alpha is the limit below 0
+	{Name: "mish"},
+})
+
+func numbered(functions []ActivationFunction) []ActivationFunction {
+	for i := range functions {
+		functions[i].Number = uint32(i)
+	}
+	return functions
+}
+
+// ActivationFunctions returns all functions, in an order that does not change.
+func ActivationFunctions() []ActivationFunction {
+	return append([]ActivationFunction(nil), activationFunctions...)
+}
+
+// FindActivation returns the function of that name, and whether there is one.
+func FindActivation(name string) (ActivationFunction, bool) {
+	for _, f := range activationFunctions {
+		if f.Name == name {
+			return f, true
+		}
+	}
+	return ActivationFunction{}, false
+}
+
+func launchActivation(k *Kernel, d Device, parameters any, count uint64, function uint32) (Launch, error) {
+	if function >= uint32(len(activationFunctions)) {
+		return Launch{}, fmt.Errorf("kernels: %s: there is no function %d", k.Name, function)
+	}
+	return newLaunch(k, d, quads(count), parameters)
+}
+
+// Activation is y = f(x) for Count values. Function is f's number; P is its parameter, for functions that have one. Y may
+// be X.
+type Activation struct {
+	Y        Pointer[float32]
+	X        Pointer[float32]
+	Count    uint64
+	Function uint32
+	P        float32
+}
+
+var activation = newKernel("activation", 256, Activation{})
 
 // Launch makes the launch for a device.
-func (k LeakyReLU) Launch(d Device) (Launch, error) {
-	return newLaunch(leakyReLU, d, quads(k.Count), k)
+func (k Activation) Launch(d Device) (Launch, error) {
+	return launchActivation(activation, d, k, k.Count, k.Function)
 }
 
-// LeakyReLUBackward is dx = dy where x > 0, else Slope*dy.
-type LeakyReLUBackward struct {
-	Dx    Pointer[float32]
-	Dy    Pointer[float32]
-	X     Pointer[float32]
-	Count uint64
-	Slope float32
+// ActivationBackward is dx = dy*f', or dx += dy*f' where Add is not 0. Read is the output or the input of [Activation],
+// as the function's ReadsOutput says. Dx may be Dy.
+type ActivationBackward struct {
+	Dx       Pointer[float32]
+	Dy       Pointer[float32]
+	Read     Pointer[float32]
+	Count    uint64
+	Function uint32
+	P        float32
+	Add      int32
 }
 
-var leakyReLUBackward = newKernel("leaky_relu_backward", 256, LeakyReLUBackward{})
+var activationBackward = newKernel("activation_backward", 256, ActivationBackward{})
 
 // Launch makes the launch for a device.
-func (k LeakyReLUBackward) Launch(d Device) (Launch, error) {
-	return newLaunch(leakyReLUBackward, d, quads(k.Count), k)
+func (k ActivationBackward) Launch(d Device) (Launch, error) {
+	return launchActivation(activationBackward, d, k, k.Count, k.Function)
 }
 
 // ReLUBackward is dx = dy where y > 0, else 0*dy, which keeps a NaN. Dx may be Dy.
@@ -44,25 +104,4 @@ var reluBackward = newKernel("relu_backward", 256, ReLUBackward{})
 // Launch makes the launch for a device.
 func (k ReLUBackward) Launch(d Device) (Launch, error) {
 	return newLaunch(reluBackward, d, quads(k.Count), k)
-}
-
-// Dropout sets values to 0 or scales them, as net.DropoutKeep decides for the step in State. Last is the last word of
-// its counter. Forward and backward pass are the same. Y may be X.
-type Dropout struct {
-	Y         Pointer[float32]
-	X         Pointer[float32]
-	State     Pointer[StepState]
-	Count     uint64
-	KeyLow    uint32
-	KeyHigh   uint32
-	Last      uint32
-	Threshold uint32
-	Scale     float32
-}
-
-var dropout = newKernel("dropout", 256, Dropout{})
-
-// Launch makes the launch for a device.
-func (k Dropout) Launch(d Device) (Launch, error) {
-	return newLaunch(dropout, d, quads(k.Count), k)
 }

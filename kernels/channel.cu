@@ -136,12 +136,14 @@ extern "C" __global__ void __launch_bounds__(1024)
   }
 }
 
-// dx = weight * inverse * (dy - dbias/m - xhat * dweight/m), m = batch * extent. Limit: 12 bytes a value.
+// dx = weight * inverse * (dy - dbias/m - xhat * dweight/m), m = batch * extent, or dx += that where `add` is not 0.
+// Limit: 12 bytes a value, 16 to add.
 extern "C" __global__ void __launch_bounds__(256)
     batchnorm_backward(float *__restrict__ dx, const float *__restrict__ dy, const float *__restrict__ x,
                        const float *__restrict__ mean, const float *__restrict__ inverse,
                        const float *__restrict__ weight, const float *__restrict__ dweight,
-                       const float *__restrict__ dbias, uint32_t count, uint32_t channels, uint32_t extent) {
+                       const float *__restrict__ dbias, uint32_t count, uint32_t channels, uint32_t extent,
+                       int32_t add) {
   const float share = float(double(channels) / double(count));  // 1/m
   forEachInChannels(count, channels, extent, aligned(dx, dy, x), [=](auto at, auto channel) {
     auto d = load(dy, at);
@@ -151,6 +153,6 @@ extern "C" __global__ void __launch_bounds__(256)
       const float xhat = (v[k] - mean[c]) * inverse[c];
       d[k] = weight[c] * inverse[c] * (d[k] - (dbias[c] + xhat * dweight[c]) * share);
     }
-    store(dx, at, d);
+    storeOrAdd(dx, at, d, add);
   });
 }

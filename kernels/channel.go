@@ -137,7 +137,8 @@ func (k BatchnormGradients) Launch(d Device) (Launch, error) {
 	return newChannels(batchnormGradients, d, k, k.Batch, k.Channels, k.Extent)
 }
 
-// BatchnormBackward is the gradient by the input, from that of the output and the sums of BatchnormGradients.
+// BatchnormBackward is the gradient by the input, from that of the output and the sums of BatchnormGradients. Where Add is
+// not 0 it is added to Dx.
 type BatchnormBackward struct {
 	Dx       Pointer[float32]
 	Dy       Pointer[float32]
@@ -150,6 +151,7 @@ type BatchnormBackward struct {
 	Count    uint32
 	Channels uint32
 	Extent   uint32
+	Add      int32
 }
 
 var batchnormBackward = newKernel("batchnorm_backward", 256, BatchnormBackward{})

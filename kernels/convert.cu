@@ -24,11 +24,11 @@ extern "C" __global__ void __launch_bounds__(256)
 }
 
 // y[i] = x[i] as float32, for i < count <= 2^31; with a bias plus bias[channel], for `extent` values a channel, and
-// with relu what is above 0 of that: the end of a convolution whose products are bfloat16. A NaN stays one. Limit: 6
-// bytes a value.
+// with relu what is above 0 of that: the end of a convolution whose products are bfloat16. Where `add` is not 0 it adds
+// to y. A NaN stays one. Limit: 6 bytes a value, 10 to add.
 extern "C" __global__ void __launch_bounds__(256)
     from_bf16(float *__restrict__ y, const uint16_t *__restrict__ x, const float *__restrict__ bias, uint32_t count,
-              uint32_t channels, uint32_t extent, int32_t relu) {
+              uint32_t channels, uint32_t extent, int32_t relu, int32_t add) {
   forEachInChannels(count, channels, extent, aligned(y, x), [=](auto at, auto channel) {
     const auto narrow = load(x, at);
     Pack<float, decltype(at)::width> v;
@@ -37,6 +37,6 @@ extern "C" __global__ void __launch_bounds__(256)
       if (bias) v[k] += bias[channel[k]];
       if (relu && v[k] <= 0) v[k] = 0;
     }
-    store(y, at, v);
+    storeOrAdd(y, at, v, add);
   });
 }

@@ -20,7 +20,7 @@ func (k ToBF16) Launch(d Device) (Launch, error) {
 }
 
 // FromBF16 widens Count values, Extent to a channel. With a Bias it adds Bias[channel], and with Relu not 0 everything
-// below 0 becomes 0; a NaN stays one.
+// below 0 becomes 0; a NaN stays one. Where Add is not 0 the values are added to Y.
 //
 // It moves 6 bytes a value, as ToBF16 does.
 type FromBF16 struct {
@@ -31,6 +31,7 @@ type FromBF16 struct {
 	Channels uint32            // at least 1
 	Extent   uint32            // at least 1
 	Relu     int32
+	Add      int32
 }
 
 var fromBF16 = newKernel("from_bf16", 256, FromBF16{})

@@ -43,6 +43,16 @@ __device__ void store(T *to, Span<W> at, Pack<T, W> values) {
   reinterpret_cast<Pack<T, W> *>(to)[at.pack] = values;
 }
 
+// Writes values, or adds them to what is there.
+template <unsigned W>
+__device__ void storeOrAdd(float *to, Span<W> at, Pack<float, W> values, bool add) {
+  if (add) {
+    const auto there = load(to, at);
+    for (unsigned k = 0; k < W; k++) values[k] += there[k];
+  }
+  store(to, at, values);
+}
+
 // Whether spans of W values of all these buffers can move at once: floats by four are 16 bytes, bytes by four 4.
 template <unsigned W = 4, class... T>
 __device__ bool aligned(const T *...buffers) {

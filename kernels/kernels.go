@@ -26,14 +26,16 @@ type Module struct {
 }
 
 var modules = []Module{
-	{Name: "activation", Kernels: []*Kernel{leakyReLU, leakyReLUBackward, reluBackward, dropout}},
+	{Name: "activation", Kernels: []*Kernel{activation, activationBackward, reluBackward}},
 	{Name: "batch", Kernels: []*Kernel{gatherBytes, gatherFloats}},
 	{Name: "bias", Kernels: []*Kernel{biasAdd, biasReLU}},
+	{Name: "branch", Kernels: []*Kernel{add, scale, multiply, multiplyRows, multiplyRowsGate, copyBlocks}},
 	{Name: "channel", Kernels: []*Kernel{
 		biasGradient, columnSums, batchnormStatistics, batchnormRunning, batchnorm, batchnormGradients, batchnormBackward,
 	}},
 	{Name: "conv", Kernels: []*Kernel{convBiasReLUPool, convReLUPoolGradients}},
 	{Name: "convert", Kernels: []*Kernel{toBF16, fromBF16}},
+	{Name: "dropout", Kernels: []*Kernel{dropout}},
 	{Name: "loss", Kernels: []*Kernel{softmaxCrossEntropy, addMetrics}},
 	{Name: "optimizer", Kernels: []*Kernel{sgd, adam, squareSums, clipFactor}},
 	{Name: "pool", Kernels: []*Kernel{biasReLUPool, biasReLUPoolBackward, poolForward, maxPoolBackward, poolBackward, pad, crop}},

@@ -275,6 +275,40 @@ func TestConvolutionsLimits(t *testing.T) {
 	}
 }
 
+// TestActivationFunctions compares the table of functions in Go with that of activation.cu.
+func TestActivationFunctions(t *testing.T) {
+	source, err := os.ReadFile("activation.cu")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table []kernels.ActivationFunction
+	for i, m := range regexp.MustCompile(`(?m)^  FUNCTION\((\d+), (\w+), .*, +([xy]), `).FindAllStringSubmatch(string(source), -1) {
+		if m[1] != strconv.Itoa(i) {
+			t.Errorf("%s has number %s, not %d", m[2], m[1], i)
+		}
+		table = append(table, kernels.ActivationFunction{Name: m[2], Number: uint32(i), ReadsOutput: m[3] == "y"})
+	}
+	inGo := kernels.ActivationFunctions()
+	for i := range min(len(table), len(inGo)) {
+		table[i].InCuDNN = inGo[i].InCuDNN // of which the kernels know nothing
+	}
+	if !slices.Equal(table, inGo) {
+		t.Errorf("activation.cu has %+v, activation.go %+v", table, inGo)
+	}
+	for _, f := range table {
+		if found, ok := kernels.FindActivation(f.Name); !ok || found != f {
+			t.Errorf("%s is %+v, %v", f.Name, found, ok)
+		}
+	}
+	if f, ok := kernels.FindActivation("none"); ok {
+		t.Errorf("there is a function %+v", f)
+	}
+	k := kernels.Activation{Y: 16, X: 16, Count: 1, Function: uint32(len(table))}
+	if _, err := k.Launch(kernels.Device{Multiprocessors: 1, ThreadsPerMultiprocessor: 1024, ThreadsPerBlock: 1024}); err == nil {
+		t.Error("a function that there is not was launched")
+	}
+}
+
 var prototype = regexp.MustCompile(`extern "C" __global__ void(?:\s+__launch_bounds__\(\d+(?:, \d+)?\))?\s+(\w+)\(([^)]*)\)`)
 
 // cuType returns how our .cu files spell a parameter's type, without const and __restrict__.

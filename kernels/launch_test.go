@@ -54,7 +54,7 @@ func TestGeometryOfRows(t *testing.T) {
 		return kernels.GatherBytes{X: 16, Label: 16, Pixels: 16, Labels: 16, State: 16, Indices: 16, Batch: batch, Size: size}
 	}
 	softmax := func(batch, classes uint32) kernels.SoftmaxCrossEntropy {
-		return kernels.SoftmaxCrossEntropy{Logits: 16, Batch: batch, Classes: classes}
+		return kernels.SoftmaxCrossEntropy{Logits: 16, State: 16, Queued: 16, Batch: batch, Classes: classes}
 	}
 	sums := func(batch, channels, extent uint32) kernels.BiasGradient {
 		return kernels.BiasGradient{Db: 16, Dy: 16, Batch: batch, Channels: channels, Extent: extent,
@@ -114,12 +114,12 @@ func TestBiasGradientPartsGrowWithTheBatch(t *testing.T) {
 }
 
 func TestParametersHaveEightBytesEach(t *testing.T) {
-	k := kernels.LeakyReLU{Y: 0x7f00_1234_5678_9ab4, X: 0xffff_ffff_ffff_fffc, Count: 1 << 40, Slope: 0.5}
+	k := kernels.Activation{Y: 0x7f00_1234_5678_9ab4, X: 0xffff_ffff_ffff_fffc, Count: 1 << 40, Function: 1, P: 0.5}
 	launch, err := k.Launch(t4)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []uint64{0x7f00_1234_5678_9ab4, 0xffff_ffff_ffff_fffc, 1 << 40, uint64(math.Float32bits(0.5))}
+	want := []uint64{0x7f00_1234_5678_9ab4, 0xffff_ffff_ffff_fffc, 1 << 40, 1, uint64(math.Float32bits(0.5))}
 	if !slices.Equal(launch.Slots, want) {
 		t.Errorf("slots %#x, want %#x", launch.Slots, want)
 	}
@@ -132,7 +132,7 @@ func TestParametersHaveEightBytesEach(t *testing.T) {
 			t.Errorf("the eight bytes behind pointer %d are %#x, want %#x", i, got, want[i])
 		}
 	}
-	if got := *(*float32)(pointers[3]); got != 0.5 {
+	if got := *(*float32)(pointers[4]); got != 0.5 {
 		t.Errorf("the first four bytes of a float32 are %v, want 0.5", got)
 	}
 }

@@ -38,14 +38,16 @@ __device__ inline Best laneBest(Best b, uint32_t lanes) {
 constexpr uint32_t mostOfWarp = 128;
 
 // Of rows of logits (batch, classes) it writes what is not null: probabilities (batch, classes); losses and hits
-// (batch), for which labels are needed; and gradient (batch, classes), that of the mean loss: (p - onehot) * scale with
-// scale = 1/batch. blockDim.x is a power of two of 32 or more. Limit: 8 bytes a logit for the gradient; the second and
+// (batch), for which labels are needed; and gradient (batch, classes), that of the mean loss over the samples of the
+// update: (p - onehot) * weight with the slot's weight. blockDim.x is a power of two of 32 or more. Limit: 8 bytes a logit for the gradient; the second and
 // third walk over a row meet the cache.
 extern "C" __global__ void __launch_bounds__(1024, 1)
     softmax_cross_entropy(const float *__restrict__ logits, const int32_t *__restrict__ labels,
                           float *__restrict__ probabilities, float *__restrict__ losses, int32_t *__restrict__ hits,
-                          float *__restrict__ gradient, uint32_t batch, uint32_t classes, float scale) {
+                          float *__restrict__ gradient, const StepState *__restrict__ state,
+                          const Queued *__restrict__ queued, uint32_t batch, uint32_t classes) {
   __shared__ float shared[32];
+  const float weight = queued[state->slot].weight;
   uint32_t lanes = blockDim.x;
   if (classes <= mostOfWarp) {
     for (lanes = 1; lanes < min(classes, 32u);) lanes *= 2;
@@ -78,7 +80,7 @@ extern "C" __global__ void __launch_bounds__(1024, 1)
       for (unsigned k = 0; k < at.width; k++) p[k] = expf(p[k] - best.value) * inverse;
       if (probabilities) store(probabilities + uint64_t(n) * classes, at, p);
       if (!gradient) return;
-      for (unsigned k = 0; k < at.width; k++) p[k] = (p[k] - (at.first() + k == label ? 1 : 0)) * scale;
+      for (unsigned k = 0; k < at.width; k++) p[k] = (p[k] - (at.first() + k == label ? 1 : 0)) * weight;
       store(gradient + uint64_t(n) * classes, at, p);
     });
     if (count && team.rank == 0 && losses) {
@@ -89,11 +91,11 @@ extern "C" __global__ void __launch_bounds__(1024, 1)
   }
 }
 
-// Adds a mini-batch's losses and hits to the sums, in a fixed order, by one block. In training it then makes the step
-// the next one: everything before it in the stream has read the state.
+// Adds a mini-batch's losses and hits to the sums, in a fixed order, by one block, and goes on to the next slot, and to
+// the next step if there were updates: everything before it in the stream has read the state.
 extern "C" __global__ void __launch_bounds__(256)
     add_metrics(Sums *__restrict__ sums, StepState *__restrict__ state, const float *__restrict__ losses,
-                const int32_t *__restrict__ hits, uint32_t batch, int32_t training) {
+                const int32_t *__restrict__ hits, uint32_t batch, int32_t training, uint32_t updates) {
   __shared__ double doubles[32];
   __shared__ int ints[32];
   double loss = 0;
@@ -108,9 +110,7 @@ extern "C" __global__ void __launch_bounds__(256)
   sums->loss += loss;
   sums->hits += hit;
   sums->samples += batch;
-  if (training) {
-    state->step++;
-    if (sums->firstBad == 0 && !isfinite(loss)) sums->firstBad = state->step;
-  }
+  if (training && sums->firstBad == 0 && !isfinite(loss)) sums->firstBad = state->step + 1;
+  state->step += updates;
   state->slot++;
 }

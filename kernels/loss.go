@@ -1,7 +1,8 @@
 package kernels
 
 // SoftmaxCrossEntropy computes what is not null, of logits (Batch, Classes): probabilities (Batch, Classes), losses
-// and hits (Batch) by the labels (Batch), and the gradient (Batch, Classes) of the mean loss, for Scale = 1/Batch.
+// and hits (Batch) by the labels (Batch), and the gradient (Batch, Classes) of the mean loss over the samples of the
+// update, of which Queued[State.slot] has the weight.
 type SoftmaxCrossEntropy struct {
 	Logits        Pointer[float32]
 	Labels        Optional[int32]
@@ -9,9 +10,10 @@ type SoftmaxCrossEntropy struct {
 	Losses        Optional[float32]
 	Hits          Optional[int32]
 	Gradient      Optional[float32]
+	State         Pointer[StepState]
+	Queued        Pointer[Queued]
 	Batch         uint32
 	Classes       uint32
-	Scale         float32
 }
 
 var softmaxCrossEntropy = newKernel("softmax_cross_entropy", 1024, SoftmaxCrossEntropy{})
@@ -32,8 +34,8 @@ func (k SoftmaxCrossEntropy) Launch(d Device) (Launch, error) {
 	return newRows(softmaxCrossEntropy, d, (uint64(k.Batch)*lanes+threads-1)/threads, threads, k)
 }
 
-// AddMetrics adds losses and hits (Batch) to Sums, in a fixed order, and goes on to the next slot of State; in
-// training, where Training is 1, to the next step too, and remembers the first whose loss is NaN or infinite.
+// AddMetrics adds losses and hits (Batch) to Sums, in a fixed order, and goes on to the next slot of State, and by
+// Updates to later steps. In training, where Training is 1, it remembers the first step whose loss is NaN or infinite.
 type AddMetrics struct {
 	Sums     Pointer[Sums]
 	State    Pointer[StepState]
@@ -41,6 +43,7 @@ type AddMetrics struct {
 	Hits     Pointer[int32]
 	Batch    uint32
 	Training int32
+	Updates  uint32
 }
 
 var addMetrics = newKernel("add_metrics", 256, AddMetrics{})

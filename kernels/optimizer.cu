@@ -6,9 +6,9 @@
 // clip is null or one factor. v is null without momentum.
 extern "C" __global__ void __launch_bounds__(256)
     sgd(float *__restrict__ w, const float *__restrict__ g, float *__restrict__ v, const StepState *__restrict__ state,
-        const Rates *__restrict__ rates, const float *__restrict__ clip, uint64_t count, uint64_t decayed,
+        const Queued *__restrict__ queued, const float *__restrict__ clip, uint64_t count, uint64_t decayed,
         float momentum, int32_t nesterov, float weightDecay) {
-  const float rate = rates[state->slot].update, factor = clip ? *clip : 1;
+  const float rate = queued[state->slot].update, factor = clip ? *clip : 1;
   forEach(grid(), count, aligned(w, g, v), [=](auto at) {
     auto weight = load(w, at), d = load(g, at);
     for (unsigned k = 0; k < at.width; k++)
@@ -26,13 +26,13 @@ extern "C" __global__ void __launch_bounds__(256)
   });
 }
 
-// Adam, or with apart != 0 AdamW. rates hold lr * sqrt(1-beta2^t) / (1-beta1^t), and lr * weight decay.
+// Adam, or with apart != 0 AdamW. queued holds lr * sqrt(1-beta2^t) / (1-beta1^t), and lr * weight decay.
 extern "C" __global__ void __launch_bounds__(256)
     adam(float *__restrict__ w, const float *__restrict__ g, float *__restrict__ m, float *__restrict__ v,
-         const StepState *__restrict__ state, const Rates *__restrict__ rates, const float *__restrict__ clip,
+         const StepState *__restrict__ state, const Queued *__restrict__ queued, const float *__restrict__ clip,
          uint64_t count, uint64_t decayed, float beta1, float oneLessBeta1, float beta2, float oneLessBeta2,
          float epsilon, float weightDecay, int32_t apart) {
-  const Rates now = rates[state->slot];
+  const Queued now = queued[state->slot];
   const float factor = clip ? *clip : 1;
   forEach(grid(), count, aligned(w, g, m, v), [=](auto at) {
     auto weight = load(w, at), first = load(m, at), second = load(v, at);

@@ -11,13 +11,13 @@ func SquareSumsOf(count uint64) uint32 {
 }
 
 // SGD updates Count weights W by their gradients G, with velocities V where there is momentum. The first Decayed of
-// them decay. Clip is null or one factor; Rates[State.slot] holds the learning rate. Formulas: net.SGD.
+// them decay. Clip is null or one factor; Queued[State.slot] holds the learning rate. Formulas: net.SGD.
 type SGD struct {
 	W           Pointer[float32]
 	G           Pointer[float32]
 	V           Optional[float32]
 	State       Pointer[StepState]
-	Rates       Pointer[Rates]
+	Queued      Pointer[Queued]
 	Clip        Optional[float32]
 	Count       uint64
 	Decayed     uint64
@@ -34,7 +34,7 @@ func (k SGD) Launch(d Device) (Launch, error) {
 }
 
 // Adam updates Count weights W by their gradients G and moments M and V. The first Decayed of them decay: in the
-// gradient, or where Apart is 1 apart from it (AdamW). Clip is null or one factor; Rates[State.slot] holds
+// gradient, or where Apart is 1 apart from it (AdamW). Clip is null or one factor; Queued[State.slot] holds
 // lr*sqrt(1-beta2^t)/(1-beta1^t), and lr*decay. Formulas: net.Adam, net.AdamW.
 type Adam struct {
 	W            Pointer[float32]
@@ -42,7 +42,7 @@ type Adam struct {
 	M            Pointer[float32]
 	V            Pointer[float32]
 	State        Pointer[StepState]
-	Rates        Pointer[Rates]
+	Queued       Pointer[Queued]
 	Clip         Optional[float32]
 	Count        uint64
 	Decayed      uint64

@@ -129,11 +129,12 @@ __device__ inline int32_t lastWindow(int32_t at, int32_t stride, int32_t before,
 }
 
 // dx of max pooling, gathered: the thread of an input value adds the gradients of the windows whose first maximum it
-// is, or whose last NaN, in a fixed order.
+// is, or whose last NaN, in a fixed order. Where `add` is not 0 it adds to dx.
 extern "C" __global__ void __launch_bounds__(256, 4)
     max_pool_backward(float *__restrict__ dx, const float *__restrict__ dy, const float *__restrict__ x,
                       const float *__restrict__ y, uint32_t planes, int32_t h, int32_t w, int32_t outH, int32_t outW,
-                      int32_t kernelH, int32_t kernelW, int32_t strideH, int32_t strideW, int32_t top, int32_t left) {
+                      int32_t kernelH, int32_t kernelW, int32_t strideH, int32_t strideW, int32_t top, int32_t left,
+                      int32_t add) {
   const uint32_t total = planes * h * w;
   for (uint32_t k = gridThread(); k < total; k += gridThreads()) {
     const int32_t iw = k % w, ih = (k / w) % h;
@@ -150,16 +151,16 @@ extern "C" __global__ void __launch_bounds__(256, 4)
         if (at == ih * w + iw) d += dy[o];
       }
     }
-    dx[k] = d;
+    dx[k] = add ? dx[k] + d : d;
   }
 }
 
-// dx of mean and L2 pooling, gathered in a fixed order.
+// dx of mean and L2 pooling, gathered in a fixed order. Where `add` is not 0 it adds to dx.
 extern "C" __global__ void __launch_bounds__(256)
     pool_backward(float *__restrict__ dx, const float *__restrict__ dy, const float *__restrict__ x,
                   const float *__restrict__ y, int32_t mode, uint32_t planes, int32_t h, int32_t w, int32_t outH,
                   int32_t outW, int32_t kernelH, int32_t kernelW, int32_t strideH, int32_t strideW, int32_t top,
-                  int32_t left) {
+                  int32_t left, int32_t add) {
   const uint32_t total = planes * h * w;
   for (uint32_t k = gridThread(); k < total; k += gridThreads()) {
     const int32_t iw = k % w, ih = (k / w) % h;
@@ -176,7 +177,7 @@ extern "C" __global__ void __launch_bounds__(256)
         }
       }
     }
-    dx[k] = d;
+    dx[k] = add ? dx[k] + d : d;
   }
 }
 
@@ -193,14 +194,15 @@ extern "C" __global__ void __launch_bounds__(256)
   }
 }
 
-// The inside of xp again.
+// The inside of xp again, or added to x where `add` is not 0.
 extern "C" __global__ void __launch_bounds__(256)
     crop(float *__restrict__ x, const float *__restrict__ xp, uint32_t planes, int32_t h, int32_t w, int32_t ph,
-         int32_t pw, int32_t top, int32_t left) {
+         int32_t pw, int32_t top, int32_t left, int32_t add) {
   const uint32_t total = planes * h * w;
   for (uint32_t k = gridThread(); k < total; k += gridThreads()) {
     const int iw = k % w, ih = (k / w) % h;
     const uint32_t plane = k / (w * h);
-    x[k] = xp[(plane * ph + ih + top) * pw + iw + left];
+    const float v = xp[(plane * ph + ih + top) * pw + iw + left];
+    x[k] = add ? x[k] + v : v;
   }
 }

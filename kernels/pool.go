@@ -80,7 +80,7 @@ func (k PoolForward) Launch(d Device) (Launch, error) {
 }
 
 // MaxPoolBackward is the gradient of max pooling, with the input X and output Y of the forward pass: each window's goes to
-// its first maximum.
+// its first maximum. Where Add is not 0 it is added to Dx.
 type MaxPoolBackward struct {
 	Dx     Pointer[float32]
 	Dy     Pointer[float32]
@@ -88,6 +88,7 @@ type MaxPoolBackward struct {
 	Y      Pointer[float32]
 	Planes uint32
 	Windows
+	Add int32
 }
 
 var maxPoolBackward = newKernel("max_pool_backward", 256, MaxPoolBackward{})
@@ -97,7 +98,8 @@ func (k MaxPoolBackward) Launch(d Device) (Launch, error) {
 	return newPlaced(maxPoolBackward, d, k, k.Planes, uint32(k.H), uint32(k.W))
 }
 
-// PoolBackward is the gradient of mean and L2 pooling, with the input X and output Y of the forward pass.
+// PoolBackward is the gradient of mean and L2 pooling, with the input X and output Y of the forward pass. Where Add is not
+// 0 it is added to Dx.
 type PoolBackward struct {
 	Dx     Pointer[float32]
 	Dy     Pointer[float32]
@@ -106,6 +108,7 @@ type PoolBackward struct {
 	Mode   int32
 	Planes uint32
 	Windows
+	Add int32
 }
 
 var poolBackward = newKernel("pool_backward", 256, PoolBackward{})
@@ -135,7 +138,7 @@ func (k Pad) Launch(d Device) (Launch, error) {
 	return newPlaced(pad, d, k, k.Planes, uint32(k.Ph), uint32(k.Pw))
 }
 
-// Crop copies the inside of Xp, as Pad placed it, to X.
+// Crop copies the inside of Xp, as Pad placed it, to X, or adds it where Add is not 0.
 type Crop struct {
 	X      Pointer[float32]
 	Xp     Pointer[float32]
@@ -146,6 +149,7 @@ type Crop struct {
 	Pw     int32
 	Top    int32
 	Left   int32
+	Add    int32
 }
 
 var crop = newKernel("crop", 256, Crop{})

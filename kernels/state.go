@@ -1,19 +1,20 @@
 package kernels
 
 // StepState is what a training step finds in device memory of where it stands, so that one captured graph serves every
-// step. Behind it, in buffers of their own or the same, lie the [Rates] and the indices of the steps that were uploaded
-// together.
+// step. Behind it, in buffers of their own or the same, lie one [Queued] and the indices of a mini-batch for each of the
+// steps that were uploaded together.
 type StepState struct {
 	Step int64  // updates made so far
 	Slot uint32 // which of the uploaded steps is next
 	_    uint32
 }
 
-// Rates are the optimiser's numbers of one step.
-type Rates struct {
+// Queued are the numbers of one step that was uploaded.
+type Queued struct {
 	Update float32 // SGD: the learning rate; Adam, AdamW: net.Optimizer.AdamRate
 	Decay  float32 // AdamW: learning rate * weight decay
-	_      [2]float32
+	Weight float32 // of a sample's gradient: 1 / the samples of the update
+	First  uint32  // samples of the update that came before this mini-batch: dropout counts from there
 }
 
 // Sums are the metrics since the host last read them.

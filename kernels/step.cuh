@@ -4,18 +4,19 @@
 #include "grid.cuh"
 
 // The head of the block that the host uploads for the next few steps. Behind it lie, at offsets that the launches are
-// told, one Rates and one row of sample indices for each of them.
+// told, one Queued and one row of sample indices for each of them.
 struct StepState {
   int64_t step;   // updates made so far
   uint32_t slot;  // which of the uploaded steps is next
   uint32_t unused;
 };
 
-// The optimiser's numbers of one step, computed by the host in float64.
-struct Rates {
-  float update;  // SGD: the learning rate; Adam, AdamW: lr * sqrt(1-beta2^t) / (1-beta1^t)
-  float decay;   // AdamW: lr * weight decay
-  float unused[2];
+// The numbers of one uploaded step, computed by the host in float64.
+struct Queued {
+  float update;    // SGD: the learning rate; Adam, AdamW: lr * sqrt(1-beta2^t) / (1-beta1^t)
+  float decay;     // AdamW: lr * weight decay
+  float weight;    // of a sample's gradient: 1 / the samples of the update
+  uint32_t first;  // samples of the update that came before this mini-batch
 };
 
 // Sums since the host last read them.

@@ -293,6 +293,8 @@ func TestCheckpointAtOddsWithItself(t *testing.T) {
 		{"wrong network", func(c *Checkpoint) { c.Network.Layers[3] = &Flatten{} }, "not the network's"},
 		{"impossible network", func(c *Checkpoint) { c.Network.Layers[3] = &Dense{Name: "out"} }, "layer 3 (out): units must be at least 1"},
 		{"wrong recipe", func(c *Checkpoint) { c.Recipe.Batch = 0 }, "batch size"},
+		{"too many mini-batches", func(c *Checkpoint) { c.Recipe.Accumulate = 1 << 62 }, "mini-batches to accumulate"},
+		{"sums of another update", func(c *Checkpoint) { c.Recipe.Accumulate, c.State.Step = 2, 2*2+1 }, "do not belong to step 1"},
 		{"no samples", func(c *Checkpoint) { c.Train.Samples = 0 }, "training set of 0 samples"},
 		{"epoch", func(c *Checkpoint) { c.Position.Epoch = 5 }, "outside 4 epochs of 3 steps"},
 		{"step", func(c *Checkpoint) { c.Position.Step = 4 }, "outside 4 epochs of 3 steps"},

@@ -3,6 +3,7 @@ package net
 import (
 	"math"
 	"strings"
+	"sync"
 )
 
 // ActivationFunc names an activation function of [Functions].
@@ -21,6 +22,7 @@ const (
 	HardSwish   ActivationFunc = "hard_swish"
 	HardSigmoid ActivationFunc = "hard_sigmoid"
 	ELU         ActivationFunc = "elu"
+	Mish        ActivationFunc = "mish"
 )
 
 // Function is all that is known of an activation function. Reference,
@@ -231,19 +233,37 @@ func Functions() []Function {
 				return FunctionBounds{Roundings: 6, DerivativeRoundings: 16, Scale: max(1, p), Steepest: max(1, p), Curvature: p}
 			},
 			ONNX: with(op("Elu", x), "alpha", p),
+		}, {
+			// Misra, 2020.
+			Name: Mish, Title: "mish", Formula: "x*tanh(log(1+exp(x)))",
+			Value: func(x, _ float64) float64 { return x * mishGate(x) },
+			Derivative: func(x, _ float64) float64 {
+				gate := mishGate(x)
+				slope := (1 - gate*gate) * sigmoid(x)
+				if slope == 0 { // whatever x is
+					return gate
+				}
+				return gate + x*slope
+			},
+			Bounds: smooth(1.089, 0.645),
+			ONNX:   op("Mul", x, op("Tanh", op("Softplus", x))),
 		},
 	}
 }
 
 // FunctionNamed returns the activation function of that name.
 func FunctionNamed(name ActivationFunc) (Function, bool) {
-	for _, f := range Functions() {
-		if f.Name == name {
-			return f, true
-		}
-	}
-	return Function{}, false
+	f, ok := functionsByName()[name]
+	return f, ok
 }
+
+var functionsByName = sync.OnceValue(func() map[ActivationFunc]Function {
+	m := map[ActivationFunc]Function{}
+	for _, f := range Functions() {
+		m[f.Name] = f
+	}
+	return m
+})
 
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 
@@ -252,6 +272,9 @@ func normalCDF(x float64) float64 { return math.Erfc(-x/math.Sqrt2) / 2 }
 
 // geluArgument is what GELUTanh takes the hyperbolic tangent of.
 func geluArgument(x float64) float64 { return math.Sqrt(2/math.Pi) * (x + 0.044715*x*x*x) }
+
+// mishGate is what Mish multiplies its input by.
+func mishGate(x float64) float64 { return math.Tanh(max(x, 0) + math.Log1p(math.Exp(-math.Abs(x)))) }
 
 // functionNames lists the functions' names for an error.
 func functionNames() string {

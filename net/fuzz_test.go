@@ -3,6 +3,8 @@ package net
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -14,6 +16,9 @@ func FuzzParseNetwork(f *testing.F) {
 		}
 		f.Add(b)
 	}
+	f.Add([]byte(graphText))
+	f.Add([]byte("\ufeff" + graphText))
+	f.Add([]byte(strings.Replace(graphText, `"from":["batchnorm1"`, `"from":["add1"`, 1))) // a cycle
 	f.Add([]byte(`{"input":{"channels":1,"height":1,"width":2147483647},"layers":[{"type":"pool","kernel":[1,2147483647],"padding":"same"}]}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		n, err := ParseNetwork(bytes.NewReader(b))
@@ -39,6 +44,13 @@ func FuzzParseNetwork(f *testing.F) {
 		if plan.Weights() < 0 || plan.Classes < 2 {
 			t.Fatalf("%d weights, %d classes", plan.Weights(), plan.Classes)
 		}
+		for i, node := range plan.Nodes {
+			for _, from := range node.Inputs {
+				if from >= i || from < NetworkInput || from != NetworkInput && !slices.Contains(plan.Nodes[from].Uses, i) {
+					t.Fatalf("node %d takes the output of %d", i, from)
+				}
+			}
+		}
 	})
 }
 
@@ -48,6 +60,14 @@ func FuzzLoadCheckpoint(f *testing.F) {
 	b, header := file(f)
 	f.Add(b)
 	f.Add(b[:header])
+	// A recipe whose updates have 2^64 samples.
+	large := someCheckpoint(f)
+	large.Recipe.Accumulate = 1 << 62
+	overflow, err := encodeCheckpoint(large)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(overflow)
 	f.Add(withHeader(`{"__metadata__":{"format":"gputrain","version":"1"}}`, nil))
 	f.Add(withHeader(`{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"__metadata__":{"format":"gputrain","version":"1"}}`, make([]byte, 4)))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Layer is one layer of a network, as data: a pointer to one of the structs that
@@ -96,12 +97,16 @@ func (f *Frozen) UnmarshalJSON(b []byte) error {
 }
 
 // Conv is a two-dimensional convolution (cross-correlation, as in cuDNN and
-// TensorFlow): y[n,k,oh,ow] = bias[k] + sum over c,r,s of
-// weight[k,c,r,s] * x[n,c0+c,ih,iw], with ih and iw as [Window] says. With one
-// group c0 is 0 and c runs over all input channels. With more, filters and input
-// channels are divided into as many groups of neighbours, and the filters of a
-// group see the channels of that group alone: c0 is the group's first channel.
-// As many groups as channels make a depthwise convolution.
+// TensorFlow):
+//
+//	y[n,k,oh,ow] = bias[k] + sum over c,r,s of weight[k,c,r,s] * x[n,c0+c,ih,iw]
+//
+// with ih and iw as [Window] says. With one group c0 is 0 and c runs over all
+// input channels. With more, filters and input channels are divided into as many
+// groups of neighbours, and the filters of a group see the channels of that group
+// alone: c0 is the group's first channel. As many groups as channels make a
+// depthwise convolution.
+//
 // Parameters: weight (Filters, C/Groups, KernelH, KernelW), bias (Filters).
 type Conv struct {
 	Name       string      `json:"name,omitempty"`
@@ -160,14 +165,21 @@ type Dropout struct {
 	Frozen Frozen  `json:"frozen,omitzero"`
 }
 
-// BatchNorm normalises each channel and then scales and shifts it:
-// y = weight[c] * (x - mean) / sqrt(var + Epsilon) + bias[c]
-// (Ioffe and Szegedy, 2015). In training, mean and var (biased) are the batch's,
-// over N, H and W, and the running ones move:
-// running = (1-Momentum)*running + Momentum*batch, with the batch's variance
-// unbiased, that is times m/max(m-1,1) for m = N*H*W. In evaluation the running
-// ones are used. Parameters, all (C): weight, bias, running_mean, running_var;
-// the running ones are not trained.
+// BatchNorm normalises each channel and then scales and shifts it (Ioffe and
+// Szegedy, 2015):
+//
+//	y = weight[c] * (x - mean) / sqrt(var + Epsilon) + bias[c]
+//
+// In training, mean and var (biased) are the batch's, over N, H and W, and the
+// running ones move:
+//
+//	running = (1-Momentum)*running + Momentum*batch
+//
+// There the batch's variance is unbiased, that is times m/max(m-1,1) for
+// m = N*H*W. In evaluation the running ones are used.
+//
+// Parameters, all (C): weight, bias, running_mean, running_var; the running ones
+// are not trained.
 type BatchNorm struct {
 	Name     string   `json:"name,omitempty"`
 	From     From     `json:"from,omitempty"`
@@ -184,7 +196,9 @@ type Flatten struct {
 }
 
 // Dense is a fully connected layer on a flat input, (C, 1, 1):
-// y[n,u] = bias[u] + sum over i of weight[u,i] * x[n,i].
+//
+//	y[n,u] = bias[u] + sum over i of weight[u,i] * x[n,i]
+//
 // Parameters: weight (Units, inputs), bias (Units).
 type Dense struct {
 	Name       string      `json:"name,omitempty"`
@@ -287,13 +301,17 @@ func Kinds() []Kind {
 
 // KindNamed returns the kind of that name.
 func KindNamed(name string) (Kind, bool) {
-	for _, k := range Kinds() {
-		if k.Name == name {
-			return k, true
-		}
-	}
-	return Kind{}, false
+	k, ok := kindsByName()[name]
+	return k, ok
 }
+
+var kindsByName = sync.OnceValue(func() map[string]Kind {
+	m := map[string]Kind{}
+	for _, k := range Kinds() {
+		m[k.Name] = k
+	}
+	return m
+})
 
 // Kind returns "conv".
 func (*Conv) Kind() string { return "conv" }

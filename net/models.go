@@ -39,17 +39,17 @@ func Models() []Model {
 		{"lenet5", "LeNet-5 (LeCun et al., 1998) in today's usual form", mnist, 10, lenet5},
 		{"mlp", "one hidden layer of 300, for comparison", mnist, 10, mlp},
 		{"resnet20", "residual network for small images (He et al., 2016), projection shortcuts", cifar, 10, cifarResNet(3)},
-		{"resnet56", "the same with nine blocks a stage", cifar, 10, cifarResNet(9)},
+		{"resnet56", "the small residual network with nine blocks a stage instead of three", cifar, 10, cifarResNet(9)},
 		{"resnet18", "residual network of basic blocks (He et al., 2016)", imagenet, 1000, resNet(basicBlock, 2, 2, 2, 2)},
 		{"resnet50", "residual network of bottlenecks (He et al., 2016), stride in the 3x3 convolution", imagenet, 1000, resNet(bottleneck, 3, 4, 6, 3)},
 		{"vgg11", "VGG (Simonyan and Zisserman, 2015) with batch normalisation", imagenet, 1000, vgg(1, 1, 2, 2, 2)},
-		{"vgg16", "the same with 13 convolutions", imagenet, 1000, vgg(2, 2, 3, 3, 3)},
+		{"vgg16", "VGG with 13 convolutions and batch normalisation", imagenet, 1000, vgg(2, 2, 3, 3, 3)},
 		{"mobilenetv2", "inverted residuals of depthwise convolutions (Sandler et al., 2018)", imagenet, 1000, mobileNetV2},
 		{"squeezenet", "SqueezeNet 1.1 (Iandola et al., 2016)", imagenet, 1000, squeezeNet},
 		{"densenet121", "densely connected network (Huang et al., 2017)", imagenet, 1000, denseNet121},
 		{"airbench94", "K. Jordan's network for 94 % on CIFAR-10 in seconds (2024)", cifar, 10, airbench(2, 64, 256, 256)},
-		{"airbench95", "the same for 95 %", cifar, 10, airbench(2, 128, 384, 384)},
-		{"airbench96", "the same for 96 %, with residual groups of three convolutions", cifar, 10, airbench(3, 128, 384, 512)},
+		{"airbench95", "the network of airbench94, wider, for 95 %", cifar, 10, airbench(2, 128, 384, 384)},
+		{"airbench96", "the network of airbench94, wider and with residual groups of three convolutions, for 96 %", cifar, 10, airbench(3, 128, 384, 512)},
 	}
 }
 

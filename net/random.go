@@ -39,9 +39,10 @@ func SeedKey(seed uint64) [2]uint32 { return [2]uint32{uint32(seed), uint32(seed
 // stays. It is the definition that every device follows: the value is word i%4
 // of Philox(SeedKey(seed), {i/4, low word of step, high word of step,
 // ForDropout<<24 | layer}), and stays where that word is at least
-// [DropoutThreshold](rate). i counts in NCHW order over the mini-batch, layer is
-// the layer's index in the network and step counts the updates made before this
-// one.
+// [DropoutThreshold](rate). i counts in NCHW order over the whole mini-batch, of which
+// a batch may be a part ([Share]): sample k of the batch begins at
+// (Share.First+k) times the size of a sample. layer is the layer's index in the
+// network and step counts the updates made before this one.
 func DropoutKeep(seed uint64, layer int, step int64, rate float64, i int) bool {
 	w := Philox(SeedKey(seed), DropoutCounter(layer, step, i/4))
 	return w[i%4] >= DropoutThreshold(rate)

@@ -14,6 +14,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/devicetest"
 	"github.com/gputrain/gputrain/onnx"
 )
 
@@ -71,7 +72,7 @@ func examples() []*net.Network {
 	var list []*net.Network
 	for _, k := range net.Kinds() {
 		for i, e := range k.Examples {
-			n := e.Network()
+			n := devicetest.ExampleNetwork(e)
 			n.Name += fmt.Sprintf(" %d", i+1)
 			list = append(list, n)
 		}

@@ -2,6 +2,7 @@ package onnx_test
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -9,14 +10,18 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"gorgonia.org/tensor"
 
+	"github.com/gputrain/gputrain/cpu"
 	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/devicetest"
 	"github.com/gputrain/gputrain/net/reference"
 	"github.com/gputrain/gputrain/onnx"
 )
@@ -80,11 +85,11 @@ func TestRuntime(t *testing.T) {
 		t.Fatal(err)
 	}
 	var tasks []task
-	var weights []map[string]*tensor.Dense // of every second task
+	var weights []map[string]*tensor.Dense
 	for i, n := range networks() {
-		images := noise(n.Input, 50)
+		images := noise(n.Input, 3)
 		if n.Input == data.Test.Shape {
-			images = data.Test.Slice(0, 200)
+			images = data.Test.Slice(0, 100)
 		}
 		for _, logits := range []bool{false, true} {
 			plan, w, b := write(t, n, onnx.Options{Producer: "test", Logits: logits})
@@ -93,15 +98,59 @@ func TestRuntime(t *testing.T) {
 		}
 	}
 	outputs := runtime(t, tasks)
-	for i := range tasks {
-		k := tasks[i]
+	var want []float32 // probabilities, of both tasks of a network
+	for i, k := range tasks {
 		t.Run(fmt.Sprintf("%s/%s", k.plan.Network.Name, k.name), func(t *testing.T) {
 			got := outputs[i]
-			if i%2 == 1 { // the reference gives probabilities
+			if i%2 == 0 {
+				want = infer(t, reference.New(), k.plan, weights[i], k.images)
+			} else { // the reference gives probabilities
 				softmax(got, k.plan.Classes)
 			}
-			approx.Check(t, "probabilities", got, infer(t, reference.New(), k.plan, weights[i], k.images), approx.Tolerance{Abs: 1e-5})
+			approx.Check(t, "probabilities", got, want, approx.Tolerance{Abs: 1e-5})
 		})
+	}
+}
+
+// graphsVariable says how many random networks TestRuntimeOfRandomGraphs takes, and seedVariable which: that many from it
+// on. Without a seed they are others in each run.
+const (
+	graphsVariable = "GPUTRAIN_ONNX_GRAPHS"
+	seedVariable   = "GPUTRAIN_ONNX_SEED"
+)
+
+// TestRuntimeOfRandomGraphs runs random networks in ONNX Runtime: their probabilities are the CPU's.
+func TestRuntimeOfRandomGraphs(t *testing.T) {
+	number := func(variable string, otherwise uint64) uint64 {
+		n, err := strconv.ParseUint(os.Getenv(variable), 10, 64)
+		if os.Getenv(variable) == "" {
+			return otherwise
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", variable, err)
+		}
+		return n
+	}
+	count, seed := number(graphsVariable, 20), number(seedVariable, uint64(time.Now().UnixNano()))
+	t.Logf("%d graphs, %s=%d", count, seedVariable, seed)
+	var tasks []task
+	var weights []map[string]*tensor.Dense
+	for i := range count {
+		n := devicetest.RandomNetwork(seed + i)
+		plan, w, b := write(t, n, onnx.Options{Producer: "test"})
+		tasks = append(tasks, task{n.Name, plan, b, noise(n.Input, 8)})
+		weights = append(weights, w)
+	}
+	outputs := runtime(t, tasks)
+	for i, k := range tasks {
+		device, err := cpu.New(cpu.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !approx.Check(t, k.name, outputs[i], infer(t, device, k.plan, weights[i], k.images), approx.Tolerance{Abs: 1e-5}) {
+			description, err := json.Marshal(k.plan.Network)
+			t.Logf("%s %v", description, err)
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/devicetest"
 	"github.com/gputrain/gputrain/net/reference"
 	"github.com/gputrain/gputrain/picture/picturetest"
 )
@@ -244,7 +245,7 @@ func TestActivationsOfGraphs(t *testing.T) {
 	}
 	for _, k := range net.Kinds() {
 		for _, e := range k.Examples {
-			n := e.Network()
+			n := devicetest.ExampleNetwork(e)
 			plan, err := n.Plan()
 			if err != nil {
 				t.Fatal(err)

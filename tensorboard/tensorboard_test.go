@@ -21,6 +21,7 @@ import (
 	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/devicetest"
 	"github.com/gputrain/gputrain/net/reference"
 	"github.com/gputrain/gputrain/tensorboard"
 )
@@ -490,7 +491,7 @@ func TestGraph(t *testing.T) {
 	}
 	for _, k := range net.Kinds() {
 		for i, e := range k.Examples {
-			n := e.Network()
+			n := devicetest.ExampleNetwork(e)
 			n.Name += fmt.Sprintf(" %d", i+1)
 			networks = append(networks, n)
 		}

@@ -34,12 +34,12 @@ func (a *app) modelsCommand() *cli.Command {
 		Flags: []cli.Flag{jsonFlag("one JSON object a model")},
 		Subcommands: []*cli.Command{{
 			Name:      "show",
-			Usage:     "print a model's layers: connections, shapes, parameters, multiply-adds",
+			Usage:     "print a model's layers: connections, shapes, parameters",
 			UsageText: "gputrain models show NAME|FILE.json",
 			Description: `FILE.json describes a network as 'models show NAME --json' prints it.
-Multiply-adds are those of one image's forward pass, without those that meet
-padding. In the first column ● is a layer; lines lead down from the layers whose
-outputs it takes. The layers that a device runs as one have a bracket.
+In the first column ● is a layer; lines lead down to it from the layers whose
+outputs it takes. Layers that a device runs as one have a bracket. Multiply-adds
+are those of one image's forward pass, without those that meet padding.
 
 Examples:
   gputrain models show lenet5
@@ -239,7 +239,7 @@ func loadModel(name string, input net.Shape, classes int) (*net.Network, error) 
 		for _, m := range net.Models() {
 			names = append(names, m.Name)
 		}
-		return nil, usagef("model %q is neither a file nor a built-in model%s (built in: %s)", name, suggest(name, names), strings.Join(names, ", "))
+		return nil, usagef("model %q is neither a file nor a built-in model%s; gputrain models lists those", name, suggest(name, names))
 	}
 	if err != nil {
 		return nil, fileError(name, err)
@@ -250,12 +250,6 @@ func loadModel(name string, input net.Shape, classes int) (*net.Network, error) 
 		return nil, fileError(name, err)
 	}
 	return n, nil
-}
-
-// loadUsualModel is loadModel for what a built-in model is usually given.
-func loadUsualModel(name string) (*net.Network, error) {
-	m, _ := net.ModelNamed(name)
-	return loadModel(name, m.Input, m.Classes)
 }
 
 // printJSON prints a value on one line, or indented.

@@ -154,6 +154,9 @@ func overrideRecipe(c *cli.Context, r *net.Recipe) error {
 			}
 		}
 	}
+	if n := c.Int("accumulate"); c.IsSet("accumulate") && n < 1 {
+		return usagef("--accumulate must be at least 1, got %d", n)
+	}
 	if o := c.String("optimizer"); c.IsSet("optimizer") && !c.IsSet("learning-rate") &&
 		(o == string(net.SGD)) != (r.Optimizer.Method == net.SGD) {
 		return usagef("--optimizer %s needs another learning rate than the recipe's %v for %s: set --learning-rate too", o, r.Optimizer.LearningRate, r.Optimizer.Method)

@@ -14,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/gputrain/gputrain/cuda/driver"
+	"github.com/gputrain/gputrain/net"
 )
 
 var update = flag.Bool("update", false, "write testdata/*.golden anew")
@@ -96,9 +97,16 @@ func TestModels(t *testing.T) {
 	if a, b := must(t, "models", "show", path), must(t, "models", "show", "lenet5"); a != b {
 		t.Errorf("a model's table changes when it is read:\n%s", a)
 	}
-	if lines := strings.Count(must(t, "models", "--json"), "\n"); lines != 3 {
-		t.Errorf("models --json prints %d lines, want 3", lines)
+	if lines, want := strings.Count(must(t, "models", "--json"), "\n"), len(net.Models()); lines != want {
+		t.Errorf("models --json prints %d lines, want %d", lines, want)
 	}
+
+	drawn := filepath.Join(t.TempDir(), "graph.svg")
+	golden(t, "models-show-resnet20", must(t, "models", "show", "resnet20", "--input", "1x28x28", "--classes", "7", "--svg", drawn))
+	if b, err := os.ReadFile(drawn); err != nil || !strings.Contains(string(b), ">layer3_2_add<") {
+		t.Errorf("the drawing: %v: %s", err, b)
+	}
+	golden(t, "models-show-cuda", must(t, "models", "show", "tutorial", "--device", "cuda"))
 }
 
 // TestUsage reads the message for every command line that makes no sense.
@@ -156,7 +164,12 @@ func TestUsage(t *testing.T) {
 		{"train --peak 0.3", "--peak is for one-cycle, the schedule is constant: set --schedule, or leave the flag out"},
 		{"train --schedule step --final-rate 0", "--final-rate is for cosine or one-cycle, the schedule is step: set --schedule, or leave the flag out"},
 		{"train --checkpoint-every often", `--checkpoint-every: "often" is neither a number of steps nor a time such as 90s or 5m`},
-		{"train --model lenet", `model "lenet" is neither a file nor a built-in model (did you mean lenet5?) (built in: tutorial, lenet5, mlp)`},
+		{"train --model lenet", `model "lenet" is neither a file nor a built-in model (did you mean lenet5?); gputrain models lists those`},
+		{"models show resnet20 --input 3x32", `--input "3x32": want channels, rows and columns, such as 3x224x224`},
+		{"models show resnet20 --classes 1", "--classes must be at least 2, got 1"},
+		{"models show resnet20 --device tpu", `--device: unknown "tpu" (did you mean cpu?); want auto, cpu, reference or cuda`},
+		{"models show wrong.json --input 1x28x28", "--input and --classes are for built-in models; wrong.json says itself what it takes and gives"},
+		{"train --accumulate 0", "--accumulate must be at least 1, got 0"},
 		{"eval model", `eval takes no arguments, got "model"; a run is named by --checkpoint model; see gputrain eval --help`},
 		{"eval --split dev", `--split: unknown "dev"; want test, validation or train`},
 		{"predict", "predict needs an image: a file, - or test:N; see gputrain predict --help"},

@@ -17,7 +17,9 @@ type activation struct {
 	backward func(t tier, v, dy, p value) value
 }
 
-// activations are all activation functions. Package asm lists their kernels, and its portable tier says what they compute.
+// activations are all activation functions. A new one is an entry here, one in package asm's activationsPortable, which says
+// what the function is, a line in its activationCodes and one in the comment of Kernels.Activation. Its test wants an entry too,
+// and fails for each of these that is missing.
 var activations = []activation{
 	{"relu", func(t tier, x, _ value) value {
 		return t.atLeast(x, 0)
@@ -72,7 +74,7 @@ var activations = []activation{
 		return t.gatedDerivative(x, x, t.copied(t.number(1)))
 	})},
 	{"relu6", func(t tier, x, _ value) value {
-		return t.relu6(x)
+		return t.atMost(t.atLeast(x, 0), 6)
 	}, derivative(func(t tier, y, _ value) value {
 		return t.keep(t.where(y, less, 6), t.keep(t.where(y, greater, 0), t.copied(t.number(1))))
 	})},
@@ -94,6 +96,24 @@ var activations = []activation{
 		below := t.times(t.exp(t.atMost(t.atLeast(x, -88), 0)), p)
 		return t.choose(t.where(x, greater, 0), t.copied(t.number(1)), below)
 	})},
+	{"mish", func(t tier, x, _ value) value {
+		// tanh(log(1+e)) is n / (n+2) with n = e*(e+2), which is 1 from 20 on.
+		_, n := t.mish(t.atMost(x, 20))
+		return t.times(t.atLeast(x, -88), t.over(n, t.plus(n, t.number(2))))
+	}, derivative(func(t tier, x, _ value) value {
+		// n/(n+2) + 4*x * e*(1+e) / (n+2)^2.
+		x = t.atMost(t.atLeast(x, -88), 20)
+		e, n := t.mish(x)
+		r := t.over(t.copied(t.number(1)), t.plus(n, t.number(2)))
+		slope := t.times(t.times(t.times(x, t.number(4)), t.times(e, r)), t.times(t.plus(e, t.number(1)), r))
+		return t.timesPlus(n, r, slope)
+	})},
+}
+
+// mish returns e = exp(x), for x from -88 to 88, and e*(e+2).
+func (t tier) mish(x value) (e, n value) {
+	e = t.exp(t.atLeast(x, -88))
+	return e, t.times(e, t.plus(e, t.number(2)))
 }
 
 // derivative makes of a derivative what gives a gradient.
@@ -101,10 +121,9 @@ func derivative(f func(t tier, v, p value) value) func(t tier, v, dy, p value) v
 	return func(t tier, v, dy, p value) value { return t.times(dy, f(t, v, p)) }
 }
 
-func (t tier) relu6(x value) value { return t.atMost(t.atLeast(x, 0), 6) }
-
+// hardSigmoid returns x/6 + 1/2, from 0 to 1: that is relu6(x+3)/6, but rounded once.
 func (t tier) hardSigmoid(x value) value {
-	return t.times(t.relu6(t.plus(x, t.number(3))), t.number(1./6))
+	return t.atMost(t.atLeast(t.polynomial(x, []float64{1. / 2, 1. / 6}), 0), 1)
 }
 
 // gated returns x * sigmoid(±z), where a is |x|, or a bound from which on sigmoid(-z) is 0, and z is positive and has the sign

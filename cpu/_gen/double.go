@@ -53,12 +53,13 @@ func (t tier) broadcastDouble(name string, to int) {
 	VBROADCASTSD(p.Addr, t.wide.regs[to])
 }
 
-// Registers of the sums in float64: of both halves, and of the values behind the last vector, as a scalar instruction clears
-// the upper lanes. A sum needs the register behind the first one too, in the end.
+// doubleSum is a sum in float64, in four registers from halves[0] on: of the first half, one that the total needs, of the values
+// behind the last vector (a scalar instruction clears the upper lanes of its register), and of the second half, halves[1].
 type doubleSum struct{ halves [2]int }
 
-const lastValues = 2 // from a half's register to that of the values behind the last vector
+const lastValues = 2 // from the first half's register to that of the values behind the last vector
 
+// doubleSums writes what sets sums to 0.
 func (t tier) doubleSums(sums ...doubleSum) {
 	for _, s := range sums {
 		t.zero(s.halves[0])
@@ -67,7 +68,7 @@ func (t tier) doubleSums(sums ...doubleSum) {
 	}
 }
 
-// add adds a register to the sum, or the product of two.
+// add adds a register to the sum.
 func (s doubleSum) add(l lanes, half, a int) {
 	if l.n == 1 {
 		to := l.regs[s.halves[0]+lastValues]
@@ -78,6 +79,7 @@ func (s doubleSum) add(l lanes, half, a int) {
 	VADDPD(l.regs[a], to, to)
 }
 
+// addProduct adds the product of two registers to the sum.
 func (s doubleSum) addProduct(l lanes, half, a, b int) {
 	if l.n == 1 {
 		VFMADD231SD(l.regs[a], l.regs[b], l.regs[s.halves[0]+lastValues])
@@ -97,7 +99,6 @@ func (s doubleSum) total(t tier) reg.VecPhysical {
 
 // doubles are the kernels whose sums are in float64.
 func (t tier) doubles() {
-	// Of registers 8 to 11 and 12 to 15, the first and last two are a sum's, and the second is for its total.
 	first, second := doubleSum{[2]int{8, 11}}, doubleSum{[2]int{12, 15}}
 
 	TEXT("sum64"+t.suffix, NOSPLIT, "func(x []float32) float64")

@@ -25,6 +25,7 @@ type Activation struct {
 //	hard_swish    x * relu6(x+3)/6
 //	hard_sigmoid  relu6(x+3)/6
 //	elu           x above 0, else p * (exp(x)-1)
+//	mish          x * tanh(log(1+exp(x)))
 //
 // A result is within 3 units of float32's rounding (2^-24) times max(1, |y|), a derivative within 6 times max(1, |f'|). For
 // infinite x there is the limit; a NaN stays NaN. Subnormal results may be 0.

@@ -24,12 +24,17 @@ var activationCodes = []struct {
 	{"hard_swish", activationCode{forwardHardSwishAVX2, backwardHardSwishAVX2}, activationCode{forwardHardSwishAVX512, backwardHardSwishAVX512}},
 	{"hard_sigmoid", activationCode{forwardHardSigmoidAVX2, backwardHardSigmoidAVX2}, activationCode{forwardHardSigmoidAVX512, backwardHardSigmoidAVX512}},
 	{"elu", activationCode{forwardEluAVX2, backwardEluAVX2}, activationCode{forwardEluAVX512, backwardEluAVX512}},
+	{"mish", activationCode{forwardMishAVX2, backwardMishAVX2}, activationCode{forwardMishAVX512, backwardMishAVX512}},
 }
 
 // activationsAVX2 and activationsAVX512 are the tiers' kernels, with the portable tier's word on what backward reads.
 var activationsAVX2, activationsAVX512 = func() (avx2, avx512 []Activation) {
 	for _, c := range activationCodes {
-		a := *portable.Activation(c.name)
+		plain := portable.Activation(c.name)
+		if plain == nil {
+			panic("BUG: no portable activation function " + c.name)
+		}
+		a := *plain
 		a.forward, a.backward = c.avx2.forward, c.avx2.backward
 		avx2 = append(avx2, a)
 		a.forward, a.backward = c.avx512.forward, c.avx512.backward

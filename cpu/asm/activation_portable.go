@@ -66,6 +66,18 @@ var activationsPortable = []Activation{
 		}
 		return p * math.Exp(x)
 	}),
+	inputActivation("mish", func(x, _ float64) float64 {
+		return max(x, -far) * mishGate(x)
+	}, func(x, _ float64) float64 {
+		x = min(max(x, -far), far)
+		gate := mishGate(x)
+		return gate + x*(1-gate*gate)*sigmoid(x)
+	}),
+}
+
+// mishGate returns tanh(log(1+exp(x))).
+func mishGate(x float64) float64 {
+	return math.Tanh(max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))))
 }
 
 // far is where each function of this file is next to its limit, yet x is finite: an infinity times 0 would not be a number.

@@ -53,7 +53,14 @@ var activationTests = map[string]activationTest{
 		func(x, _ float64) float64 { return step(x > -3 && x < 3, 1./6, 0) }, []float64{-3, 3}, 0, 1, [2]float64{0, 0}},
 	"elu": {1.5, func(x, p float64) float64 { return step(x > 0, x, p*math.Expm1(x)) },
 		func(x, p float64) float64 { return step(x > 0, 1, p*math.Exp(x)) }, []float64{0}, -1.5, inf, [2]float64{0, 1}},
+	"mish": {0, func(x, _ float64) float64 { return x * math.Tanh(softplus(x)) },
+		func(x, _ float64) float64 {
+			gate, cosh := math.Tanh(softplus(x)), math.Cosh(softplus(x))
+			return gate + product(x, (1+math.Tanh(x/2))/2/(cosh*cosh))
+		}, nil, 0, inf, [2]float64{0, 1}},
 }
+
+func softplus(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }
 
 func step(condition bool, yes, no float64) float64 {
 	if condition {

@@ -192,3 +192,9 @@ func forwardEluAVX2(y []float32, x []float32, p float32)
 
 // backwardEluAVX2 sets dx to the gradient before the activation function elu, or adds it.
 func backwardEluAVX2(dx []float32, dy []float32, v []float32, p float32, add bool)
+
+// forwardMishAVX2 computes the activation function mish.
+func forwardMishAVX2(y []float32, x []float32, p float32)
+
+// backwardMishAVX2 sets dx to the gradient before the activation function mish, or adds it.
+func backwardMishAVX2(dx []float32, dy []float32, v []float32, p float32, add bool)

@@ -5223,7 +5223,7 @@ done:
 	RET
 
 // func forwardHardSwishAVX2(y []float32, x []float32, p float32)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·forwardHardSwishAVX2(SB), NOSPLIT, $0-52
 	VBROADCASTSS p+48(FP), Y0
 	MOVQ         y_base+0(FP), AX
@@ -5236,22 +5236,22 @@ next:
 	VMOVUPS (DX), Y0
 
 compute:
-	VMOVUPS wordc0400000AVX2<>+0(SB), Y1
-	VMAXPS  Y0, Y1, Y1
-	VADDPS  word40400000AVX2<>+0(SB), Y0, Y0
-	VMOVUPS word00000000AVX2<>+0(SB), Y2
-	VMAXPS  Y0, Y2, Y2
-	VMOVUPS word40c00000AVX2<>+0(SB), Y0
-	VMINPS  Y2, Y0, Y0
-	VMULPS  word3e2aaaabAVX2<>+0(SB), Y0, Y0
-	VMULPS  Y0, Y1, Y0
-	CMPQ    CX, $0x08
-	JLT     storeRest
-	VMOVUPS Y0, (AX)
-	ADDQ    $0x20, DX
-	ADDQ    $0x20, AX
-	SUBQ    $0x08, CX
-	JMP     next
+	VMOVUPS     wordc0400000AVX2<>+0(SB), Y1
+	VMAXPS      Y0, Y1, Y1
+	VMOVUPS     word3e2aaaabAVX2<>+0(SB), Y2
+	VFMADD213PS word3f000000AVX2<>+0(SB), Y0, Y2
+	VMOVUPS     word00000000AVX2<>+0(SB), Y0
+	VMAXPS      Y2, Y0, Y0
+	VMOVUPS     word3f800000AVX2<>+0(SB), Y2
+	VMINPS      Y0, Y2, Y2
+	VMULPS      Y2, Y1, Y0
+	CMPQ        CX, $0x08
+	JLT         storeRest
+	VMOVUPS     Y0, (AX)
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, AX
+	SUBQ        $0x08, CX
+	JMP         next
 
 rest:
 	TESTQ        CX, CX
@@ -5282,18 +5282,8 @@ DATA wordc0400000AVX2<>+24(SB)/4, $0xc0400000
 DATA wordc0400000AVX2<>+28(SB)/4, $0xc0400000
 GLOBL wordc0400000AVX2<>(SB), RODATA|NOPTR, $32
 
-DATA word40400000AVX2<>+0(SB)/4, $0x40400000
-DATA word40400000AVX2<>+4(SB)/4, $0x40400000
-DATA word40400000AVX2<>+8(SB)/4, $0x40400000
-DATA word40400000AVX2<>+12(SB)/4, $0x40400000
-DATA word40400000AVX2<>+16(SB)/4, $0x40400000
-DATA word40400000AVX2<>+20(SB)/4, $0x40400000
-DATA word40400000AVX2<>+24(SB)/4, $0x40400000
-DATA word40400000AVX2<>+28(SB)/4, $0x40400000
-GLOBL word40400000AVX2<>(SB), RODATA|NOPTR, $32
-
 // func backwardHardSwishAVX2(dx []float32, dy []float32, v []float32, p float32, add bool)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·backwardHardSwishAVX2(SB), NOSPLIT, $0-77
 	VBROADCASTSS p+72(FP), Y0
 	MOVQ         dx_base+0(FP), AX
@@ -5309,23 +5299,23 @@ next:
 	VMOVUPS (BX), Y1
 
 compute:
-	VANDPS  word7fffffffAVX2<>+0(SB), Y1, Y2
-	VCMPPS  $0x11, word40400000AVX2<>+0(SB), Y2, Y2
-	VANDPS  Y2, Y1, Y2
-	VMULPS  word3e2aaaabAVX2<>+0(SB), Y2, Y2
-	VADDPS  word40400000AVX2<>+0(SB), Y1, Y1
-	VMOVUPS word00000000AVX2<>+0(SB), Y3
-	VMAXPS  Y1, Y3, Y3
-	VMOVUPS word40c00000AVX2<>+0(SB), Y1
-	VMINPS  Y3, Y1, Y1
-	VMULPS  word3e2aaaabAVX2<>+0(SB), Y1, Y1
-	VADDPS  Y1, Y2, Y1
-	VMULPS  Y1, Y0, Y0
-	CMPQ    CX, $0x08
-	JLT     storeRest
-	TESTB   SI, SI
-	JEQ     store
-	VADDPS  (AX), Y0, Y0
+	VANDPS      word7fffffffAVX2<>+0(SB), Y1, Y2
+	VCMPPS      $0x11, word40400000AVX2<>+0(SB), Y2, Y2
+	VANDPS      Y2, Y1, Y2
+	VMULPS      word3e2aaaabAVX2<>+0(SB), Y2, Y2
+	VMOVUPS     word3e2aaaabAVX2<>+0(SB), Y3
+	VFMADD213PS word3f000000AVX2<>+0(SB), Y1, Y3
+	VMOVUPS     word00000000AVX2<>+0(SB), Y1
+	VMAXPS      Y3, Y1, Y1
+	VMOVUPS     word3f800000AVX2<>+0(SB), Y3
+	VMINPS      Y1, Y3, Y3
+	VADDPS      Y3, Y2, Y1
+	VMULPS      Y1, Y0, Y0
+	CMPQ        CX, $0x08
+	JLT         storeRest
+	TESTB       SI, SI
+	JEQ         store
+	VADDPS      (AX), Y0, Y0
 
 store:
 	VMOVUPS Y0, (AX)
@@ -5361,8 +5351,18 @@ done:
 	VZEROUPPER
 	RET
 
+DATA word40400000AVX2<>+0(SB)/4, $0x40400000
+DATA word40400000AVX2<>+4(SB)/4, $0x40400000
+DATA word40400000AVX2<>+8(SB)/4, $0x40400000
+DATA word40400000AVX2<>+12(SB)/4, $0x40400000
+DATA word40400000AVX2<>+16(SB)/4, $0x40400000
+DATA word40400000AVX2<>+20(SB)/4, $0x40400000
+DATA word40400000AVX2<>+24(SB)/4, $0x40400000
+DATA word40400000AVX2<>+28(SB)/4, $0x40400000
+GLOBL word40400000AVX2<>(SB), RODATA|NOPTR, $32
+
 // func forwardHardSigmoidAVX2(y []float32, x []float32, p float32)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·forwardHardSigmoidAVX2(SB), NOSPLIT, $0-52
 	VBROADCASTSS p+48(FP), Y0
 	MOVQ         y_base+0(FP), AX
@@ -5375,19 +5375,19 @@ next:
 	VMOVUPS (DX), Y0
 
 compute:
-	VADDPS  word40400000AVX2<>+0(SB), Y0, Y0
-	VMOVUPS word00000000AVX2<>+0(SB), Y1
-	VMAXPS  Y0, Y1, Y1
-	VMOVUPS word40c00000AVX2<>+0(SB), Y0
-	VMINPS  Y1, Y0, Y0
-	VMULPS  word3e2aaaabAVX2<>+0(SB), Y0, Y0
-	CMPQ    CX, $0x08
-	JLT     storeRest
-	VMOVUPS Y0, (AX)
-	ADDQ    $0x20, DX
-	ADDQ    $0x20, AX
-	SUBQ    $0x08, CX
-	JMP     next
+	VMOVUPS     word3e2aaaabAVX2<>+0(SB), Y1
+	VFMADD213PS word3f000000AVX2<>+0(SB), Y0, Y1
+	VMOVUPS     word00000000AVX2<>+0(SB), Y0
+	VMAXPS      Y1, Y0, Y0
+	VMOVUPS     word3f800000AVX2<>+0(SB), Y1
+	VMINPS      Y0, Y1, Y1
+	CMPQ        CX, $0x08
+	JLT         storeRest
+	VMOVUPS     Y1, (AX)
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, AX
+	SUBQ        $0x08, CX
+	JMP         next
 
 rest:
 	TESTQ        CX, CX
@@ -5399,10 +5399,10 @@ rest:
 	JMP          compute
 
 storeRest:
-	VMOVD        CX, X1
-	VPBROADCASTD X1, Y1
-	VPCMPGTD     iotaAVX2<>+0(SB), Y1, Y1
-	VMASKMOVPS   Y0, Y1, (AX)
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iotaAVX2<>+0(SB), Y0, Y0
+	VMASKMOVPS   Y1, Y0, (AX)
 
 done:
 	VZEROUPPER
@@ -5621,3 +5621,188 @@ storeMasked:
 done:
 	VZEROUPPER
 	RET
+
+// func forwardMishAVX2(y []float32, x []float32, p float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·forwardMishAVX2(SB), NOSPLIT, $0-52
+	VBROADCASTSS p+48(FP), Y0
+	MOVQ         y_base+0(FP), AX
+	MOVQ         y_len+8(FP), CX
+	MOVQ         x_base+24(FP), DX
+
+next:
+	CMPQ    CX, $0x08
+	JLT     rest
+	VMOVUPS (DX), Y0
+
+compute:
+	VMOVUPS      word41a00000AVX2<>+0(SB), Y1
+	VMINPS       Y0, Y1, Y1
+	VMOVUPS      wordc2b00000AVX2<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VMOVUPS      word3fb8aa3bAVX2<>+0(SB), Y1
+	VFMADD213PS  word4b40007fAVX2<>+0(SB), Y2, Y1
+	VSUBPS       word4b40007fAVX2<>+0(SB), Y1, Y3
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS word3f317218AVX2<>+0(SB), Y3, Y2
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS wordb102e308AVX2<>+0(SB), Y3, Y2
+	VMOVUPS      word39509272AVX2<>+0(SB), Y3
+	VFMADD213PS  word3ab6a18bAVX2<>+0(SB), Y2, Y3
+	VFMADD213PS  word3c088870AVX2<>+0(SB), Y2, Y3
+	VFMADD213PS  word3d2aaa75AVX2<>+0(SB), Y2, Y3
+	VFMADD213PS  word3e2aaaabAVX2<>+0(SB), Y2, Y3
+	VFMADD213PS  word3f000000AVX2<>+0(SB), Y2, Y3
+	VMULPS       Y2, Y2, Y4
+	VFMADD213PS  Y2, Y4, Y3
+	VPSLLD       $0x17, Y1, Y1
+	VADDPS       word3f800000AVX2<>+0(SB), Y3, Y2
+	VMULPS       Y1, Y2, Y1
+	VADDPS       word40000000AVX2<>+0(SB), Y1, Y2
+	VMULPS       Y2, Y1, Y1
+	VMOVUPS      wordc2b00000AVX2<>+0(SB), Y2
+	VMAXPS       Y0, Y2, Y2
+	VADDPS       word40000000AVX2<>+0(SB), Y1, Y0
+	VDIVPS       Y0, Y1, Y0
+	VMULPS       Y0, Y2, Y0
+	CMPQ         CX, $0x08
+	JLT          storeRest
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x20, DX
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, CX
+	JMP          next
+
+rest:
+	TESTQ        CX, CX
+	JEQ          done
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iotaAVX2<>+0(SB), Y0, Y0
+	VMASKMOVPS   (DX), Y0, Y0
+	JMP          compute
+
+storeRest:
+	VMOVD        CX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iotaAVX2<>+0(SB), Y1, Y1
+	VMASKMOVPS   Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA word41a00000AVX2<>+0(SB)/4, $0x41a00000
+DATA word41a00000AVX2<>+4(SB)/4, $0x41a00000
+DATA word41a00000AVX2<>+8(SB)/4, $0x41a00000
+DATA word41a00000AVX2<>+12(SB)/4, $0x41a00000
+DATA word41a00000AVX2<>+16(SB)/4, $0x41a00000
+DATA word41a00000AVX2<>+20(SB)/4, $0x41a00000
+DATA word41a00000AVX2<>+24(SB)/4, $0x41a00000
+DATA word41a00000AVX2<>+28(SB)/4, $0x41a00000
+GLOBL word41a00000AVX2<>(SB), RODATA|NOPTR, $32
+
+// func backwardMishAVX2(dx []float32, dy []float32, v []float32, p float32, add bool)
+// Requires: AVX, AVX2, FMA3
+TEXT ·backwardMishAVX2(SB), NOSPLIT, $0-77
+	VBROADCASTSS p+72(FP), Y0
+	MOVQ         dx_base+0(FP), AX
+	MOVQ         dx_len+8(FP), CX
+	MOVQ         dy_base+24(FP), DX
+	MOVQ         v_base+48(FP), BX
+	MOVB         add+76(FP), SI
+
+next:
+	CMPQ    CX, $0x08
+	JLT     rest
+	VMOVUPS (DX), Y0
+	VMOVUPS (BX), Y1
+
+compute:
+	VMOVUPS      wordc2b00000AVX2<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VMOVUPS      word41a00000AVX2<>+0(SB), Y1
+	VMINPS       Y2, Y1, Y1
+	VMOVUPS      wordc2b00000AVX2<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VMOVUPS      word3fb8aa3bAVX2<>+0(SB), Y3
+	VFMADD213PS  word4b40007fAVX2<>+0(SB), Y2, Y3
+	VSUBPS       word4b40007fAVX2<>+0(SB), Y3, Y4
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS word3f317218AVX2<>+0(SB), Y4, Y2
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS wordb102e308AVX2<>+0(SB), Y4, Y2
+	VMOVUPS      word39509272AVX2<>+0(SB), Y4
+	VFMADD213PS  word3ab6a18bAVX2<>+0(SB), Y2, Y4
+	VFMADD213PS  word3c088870AVX2<>+0(SB), Y2, Y4
+	VFMADD213PS  word3d2aaa75AVX2<>+0(SB), Y2, Y4
+	VFMADD213PS  word3e2aaaabAVX2<>+0(SB), Y2, Y4
+	VFMADD213PS  word3f000000AVX2<>+0(SB), Y2, Y4
+	VMULPS       Y2, Y2, Y5
+	VFMADD213PS  Y2, Y5, Y4
+	VPSLLD       $0x17, Y3, Y2
+	VADDPS       word3f800000AVX2<>+0(SB), Y4, Y3
+	VMULPS       Y2, Y3, Y2
+	VADDPS       word40000000AVX2<>+0(SB), Y2, Y3
+	VMULPS       Y3, Y2, Y3
+	VMOVUPS      word3f800000AVX2<>+0(SB), Y4
+	VADDPS       word40000000AVX2<>+0(SB), Y3, Y5
+	VDIVPS       Y5, Y4, Y4
+	VMULPS       word40800000AVX2<>+0(SB), Y1, Y1
+	VMULPS       Y4, Y2, Y5
+	VMULPS       Y5, Y1, Y1
+	VADDPS       word3f800000AVX2<>+0(SB), Y2, Y2
+	VMULPS       Y4, Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VMOVAPS      Y3, Y2
+	VFMADD213PS  Y1, Y4, Y2
+	VMULPS       Y2, Y0, Y0
+	CMPQ         CX, $0x08
+	JLT          storeRest
+	TESTB        SI, SI
+	JEQ          store
+	VADDPS       (AX), Y0, Y0
+
+store:
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, BX
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, CX
+	JMP     next
+
+rest:
+	TESTQ        CX, CX
+	JEQ          done
+	VMOVD        CX, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     iotaAVX2<>+0(SB), Y0, Y1
+	VMASKMOVPS   (DX), Y1, Y0
+	VMASKMOVPS   (BX), Y1, Y1
+	JMP          compute
+
+storeRest:
+	VMOVD        CX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     iotaAVX2<>+0(SB), Y1, Y1
+	TESTB        SI, SI
+	JEQ          storeMasked
+	VMASKMOVPS   (AX), Y1, Y2
+	VADDPS       Y2, Y0, Y0
+
+storeMasked:
+	VMASKMOVPS Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA word40800000AVX2<>+0(SB)/4, $0x40800000
+DATA word40800000AVX2<>+4(SB)/4, $0x40800000
+DATA word40800000AVX2<>+8(SB)/4, $0x40800000
+DATA word40800000AVX2<>+12(SB)/4, $0x40800000
+DATA word40800000AVX2<>+16(SB)/4, $0x40800000
+DATA word40800000AVX2<>+20(SB)/4, $0x40800000
+DATA word40800000AVX2<>+24(SB)/4, $0x40800000
+DATA word40800000AVX2<>+28(SB)/4, $0x40800000
+GLOBL word40800000AVX2<>(SB), RODATA|NOPTR, $32

@@ -204,3 +204,9 @@ func forwardEluAVX512(y []float32, x []float32, p float32)
 
 // backwardEluAVX512 sets dx to the gradient before the activation function elu, or adds it.
 func backwardEluAVX512(dx []float32, dy []float32, v []float32, p float32, add bool)
+
+// forwardMishAVX512 computes the activation function mish.
+func forwardMishAVX512(y []float32, x []float32, p float32)
+
+// backwardMishAVX512 sets dx to the gradient before the activation function mish, or adds it.
+func backwardMishAVX512(dx []float32, dy []float32, v []float32, p float32, add bool)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/devicetest"
 	"github.com/gputrain/gputrain/net/lower"
 )
 
@@ -61,7 +62,7 @@ func TestLinesOfChains(t *testing.T) {
 func TestDescribe(t *testing.T) {
 	for _, k := range net.Kinds() {
 		for _, e := range k.Examples {
-			plan := planOf(t, e.Network())
+			plan := planOf(t, devicetest.ExampleNetwork(e))
 			for _, n := range plan.Nodes {
 				if Describe(plan, n) == "" {
 					t.Errorf("nothing is said of %s", n.Name)

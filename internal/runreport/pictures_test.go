@@ -10,6 +10,7 @@ import (
 	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/internal/raster"
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/devicetest"
 	"github.com/gputrain/gputrain/net/reference"
 )
 
@@ -194,8 +195,10 @@ func TestKindsAreDrawn(t *testing.T) {
 	}
 	for _, k := range net.Kinds() {
 		for _, e := range k.Examples {
-			names, _ := drawn(e.Network())
-			told := slices.ContainsFunc(names, func(name string) bool { return name == "layer" || strings.HasSuffix(name, ", layer") })
+			names, _ := drawn(devicetest.ExampleNetwork(e))
+			told := slices.ContainsFunc(names, func(name string) bool {
+				return name == devicetest.ExampleName || strings.HasSuffix(name, ", "+devicetest.ExampleName)
+			})
 			if same := k.Name == "flatten" || k.Name == "dropout"; told == same {
 				t.Errorf("of %s are told %q", k.Name, names)
 			}
@@ -203,8 +206,9 @@ func TestKindsAreDrawn(t *testing.T) {
 	}
 	n := &net.Network{Input: net.Shape{C: 3, H: 6, W: 6}, Layers: []net.Layer{
 		&net.Conv{Filters: 4, Kernel: net.Square(3), Padding: net.PadSame}, // its output is hidden
-		&net.BatchNorm{},
-		&net.Conv{Filters: 4, Kernel: net.Square(3), Padding: net.PadSame, From: net.From{"input"}},
+		&net.Dropout{Name: "seen", Rate: 0.5, From: net.From{"input"}},
+		&net.BatchNorm{From: net.From{"conv1"}},
+		&net.Conv{Filters: 4, Kernel: net.Square(3), Padding: net.PadSame, From: net.From{"seen"}},
 		&net.Add{From: net.From{"conv2", "batchnorm1", "conv2"}},
 		&net.Activation{Func: net.ReLU},
 		&net.Conv{Filters: 6, Groups: 2, Kernel: net.Square(3)},

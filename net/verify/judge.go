@@ -242,21 +242,29 @@ var ErrKinks = errors.New("no batch to judge from end to end")
 
 // Choose returns a batch of n samples for a training step from state st, none of
 // them within rounding of a kink: it takes the candidates, indices of data, in
-// turn, and passes over those that are too near. Where too few are left it
-// returns fewer samples than n, at least one, and else ErrKinks.
+// turn, and passes over those that are too near, some tens for each of the batch.
+// Where too few are left it returns fewer samples than n, at least one, and else
+// ErrKinks.
 func (j *Judge) Choose(st net.State, data *net.Dataset, candidates []int32, n int) (net.Batch, error) {
 	if all := (net.Batch{Data: data, Indices: candidates}); len(candidates) > 0 {
 		if err := all.Check(j.plan); err != nil {
 			return net.Batch{}, err
 		}
 	}
+	tried := 0
 	for ; n > 0; n /= 2 {
-		if b, ok := j.choose(st, data, candidates, n); ok {
+		some := candidates[:min(len(candidates), n*triesEach+triesEach)]
+		if b, ok := j.choose(st, data, some, n); ok {
 			return b, nil
 		}
+		tried = max(tried, len(some))
 	}
-	return net.Batch{}, fmt.Errorf("%w: none of %d samples of data set %s keeps clear of the kinks of network %s", ErrKinks, len(candidates), data.Name, j.plan.Network.Name)
+	return net.Batch{}, fmt.Errorf("%w: none of %d samples of data set %s keeps clear of the kinks of network %s", ErrKinks, tried, data.Name, j.plan.Network.Name)
 }
+
+// triesEach bounds how many samples are tried for one of a batch. In a deep network
+// hardly any sample keeps clear of every kink, and each try costs a forward pass.
+const triesEach = 32
 
 func (j *Judge) choose(st net.State, data *net.Dataset, candidates []int32, n int) (net.Batch, bool) {
 	if n > len(candidates) {

@@ -153,9 +153,13 @@ func (v *verification) next(ctx context.Context, r *Report) (st net.State, b net
 	}
 	net.Shuffle(v.opts.Seed, v.batches, v.order)
 	v.batches++
-	b, err = v.judge.Choose(st, v.data, v.order, v.opts.Batch)
-	if errors.Is(err, ErrKinks) && len(v.order) > 0 {
-		r.ChainSkipped = err.Error()
+	if r.ChainSkipped == "" {
+		b, err = v.judge.Choose(st, v.data, v.order, v.opts.Batch)
+		if errors.Is(err, ErrKinks) && len(v.order) > 0 {
+			r.ChainSkipped, err = err.Error(), nil // nor would it be found later
+		}
+	}
+	if r.ChainSkipped != "" {
 		return st, net.Batch{Data: v.data, Indices: slices.Clone(v.order[:min(v.opts.Batch, len(v.order))])}, false, nil
 	}
 	return st, b, err == nil, err

@@ -138,6 +138,7 @@ FUNCTIONS = {
     "hard_sigmoid": lambda x, layer, ties: between(ties, x, -3, 3, 0, (x + 3) / 6, 1),
     # The exponential is of what is not above 0, so that it never overflows.
     "elu": lambda x, layer, ties: jnp.where(ties.above(x, 0), x, layer.get("alpha", 1) * (jnp.exp(jnp.minimum(x, 0)) - 1)),
+    "mish": lambda x, layer, ties: x * jnp.tanh(jnp.logaddexp(x, 0)),
 }
 
 

@@ -367,58 +367,6 @@ void poolingOutput() {
         }
 }
 
-void activation() {
-  for (int mode = -1; mode <= 7; mode++)
-    for (int nan : {0, 1, 2})
-      for (double coefficient : {0.0, 6.0, -1.0}) {
-        OWNED(Activation, a);
-        const auto status = CUDNN(cudnnSetActivationDescriptor)(a, cudnnActivationMode_t(mode),
-                                                                cudnnNanPropagation_t(nan), coefficient);
-        std::string result;
-        if (status == CUDNN_STATUS_SUCCESS) {
-          cudnnActivationMode_t m{};
-          cudnnNanPropagation_t n{};
-          double c = -1;
-          CUDNN(cudnnGetActivationDescriptor)(a, &m, &n, &c);
-          result = join(m, n, c);
-        }
-        answer("activation", join(mode, nan, coefficient), status, result);
-      }
-}
-
-void operations() {
-  for (int op = -1; op <= 9; op++)
-    for (auto type : types) {
-      OWNED(OpTensor, o);
-      answer("opTensor", join(op, type),
-             CUDNN(cudnnSetOpTensorDescriptor)(o, cudnnOpTensorOp_t(op), type, CUDNN_NOT_PROPAGATE_NAN));
-      OWNED(ReduceTensor, r);
-      for (int indices : {0, 1})
-        answer("reduceTensor", join(op, type, indices),
-               CUDNN(cudnnSetReduceTensorDescriptor)(r, cudnnReduceTensorOp_t(op), type, CUDNN_NOT_PROPAGATE_NAN,
-                                                     cudnnReduceTensorIndices_t(indices), CUDNN_32BIT_INDICES));
-    }
-}
-
-void normalisationAndDropout() {
-  for (auto type : {CUDNN_DATA_FLOAT, CUDNN_DATA_DOUBLE, CUDNN_DATA_HALF, CUDNN_DATA_BFLOAT16})
-    for (int mode : {0, 1, 2, 3}) {
-      OWNED(Tensor, x);
-      OWNED(Tensor, b);
-      CUDNN(cudnnSetTensor4dDescriptor)(x, CUDNN_TENSOR_NHWC, type, 8, 6, 5, 4);
-      const auto status = CUDNN(cudnnDeriveBNTensorDescriptor)(b, x, cudnnBatchNormMode_t(mode));
-      answer("deriveBN", join(type, mode), status, status == CUDNN_STATUS_SUCCESS ? describe(b) : "");
-    }
-  for (auto type : {CUDNN_DATA_FLOAT, CUDNN_DATA_HALF})
-    for (const auto &s : shapes) {
-      OWNED(Tensor, x);
-      auto status = CUDNN(cudnnSetTensor4dDescriptor)(x, CUDNN_TENSOR_NCHW, type, s[0], s[1], s[2], s[3]);
-      size_t bytes = 0;
-      if (status == CUDNN_STATUS_SUCCESS) status = CUDNN(cudnnDropoutGetReserveSpaceSize)(x, &bytes);
-      answer("dropoutReserve", join(type, join(s)), status, join(bytes));
-    }
-}
-
 // What a tensor, a filter and a convolution that fit are worth without a handle, or one of them without the others. A
 // library may end the process over each of these.
 template <typename Call>
@@ -444,8 +392,6 @@ void missing() {
   });
   without("noHandle", "cudnnSetStream", [](X, W, C, size_t *) { return CUDNN(cudnnSetStream)(nullptr, nullptr); });
   without("noHandle", "cudnnDestroy", [](X, W, C, size_t *) { return CUDNN(cudnnDestroy)(nullptr); });
-  without("noHandle", "cudnnDropoutGetStatesSize",
-          [](X, W, C, size_t *bytes) { return CUDNN(cudnnDropoutGetStatesSize)(nullptr, bytes); });
   without("noDescriptor", "cudnnSetTensor4dDescriptor", [](X, W, C, size_t *) {
     return CUDNN(cudnnSetTensor4dDescriptor)(nullptr, CUDNN_TENSOR_NCHW, CUDNN_DATA_FLOAT, 1, 1, 1, 1);
   });
@@ -495,9 +441,8 @@ int main(int argc, char **argv) {
       {"tensorNd", tensorNd},     {"tensorGet", tensorGet},
       {"filter", filter},         {"convolution", convolution},
       {"pooling", pooling},       {"convolutionOutput", convolutionOutput},
-      {"activation", activation}, {"poolingOutput", poolingOutput},
-      {"operations", operations}, {"normalisationAndDropout", normalisationAndDropout},
-      {"missing", missing},       {"statusNames", statusNames},
+      {"poolingOutput", poolingOutput}, {"missing", missing},
+      {"statusNames", statusNames},
   };
   for (const auto &g : groups) apart((std::string("group ") + g.name).c_str(), g.ask);
 }

@@ -161,7 +161,8 @@ void addLiveContexts(std::vector<Leak> &leaks) {
 
 }  // namespace
 
-// What lives in one context, or everything. After a fatal error nothing of a context can be released any more.
+// What lives in one context, or everything. After a fatal error nothing of a context can be released any more, nor a
+// graph, which is no context's: the call for it fails too.
 void addLeaks(const Context *only, std::vector<Leak> &leaks) {
   const Machine &m = machine();
   addLiveMemory(only, leaks);
@@ -170,7 +171,9 @@ void addLeaks(const Context *only, std::vector<Leak> &leaks) {
   addLive(m.execs, "CUgraphExec", only, leaks);
   addLiveObjects(only, leaks);
   if (only != nullptr) return;
-  addLive(m.graphs, "CUgraph", only, leaks);
+  bool fatal = false;
+  for (const auto &entry : m.contexts) fatal = fatal || failed(entry.second.get());
+  if (!fatal) addLive(m.graphs, "CUgraph", only, leaks);
   addLiveContexts(leaks);
 }
 

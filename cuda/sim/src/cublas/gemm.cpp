@@ -1,4 +1,4 @@
-// Matrix products: single, batched with strides, batched with arrays of pointers.
+// Matrix products.
 #include <functional>
 #include <memory>
 #include <string>
@@ -19,13 +19,11 @@ struct Compute {
   bool supported = true;
 };
 
-// alpha * op(A) * op(B) + beta * C, `batch` times.
+// alpha * op(A) * op(B) + beta * C.
 struct Product {
   cublasOperation_t opA, opB;
   int m, n, k;
   Matrix a, b, c;
-  long long strideA = 0, strideB = 0, strideC = 0;  // in elements
-  int batch = 1;
   Compute compute;
 };
 
@@ -86,7 +84,6 @@ Product describeProduct(cublasOperation_t opA, cublasOperation_t opB, int m, int
   product.a = {"A", addressOf(a), turned(opA) ? k : m, turned(opA) ? m : k, lda, typeA};
   product.b = {"B", addressOf(b), turned(opB) ? n : k, turned(opB) ? k : n, ldb, typeB};
   product.c = {"C", addressOf(c), m, n, ldc, typeC};
-  product.batch = 1;
   return product;
 }
 
@@ -99,10 +96,9 @@ void checkShape(const Product &product, Arguments &arguments) {
   arguments.leading("lda", product.a.ld, product.a.rows);
   arguments.leading("ldb", product.b.ld, product.b.rows);
   arguments.leading("ldc", product.c.ld, product.c.rows);
-  arguments.atLeast("batchCount", product.batch, 0);
 }
 
-bool nothingToDo(const Product &product) { return product.m == 0 || product.n == 0 || product.batch == 0; }
+bool nothingToDo(const Product &product) { return product.m == 0 || product.n == 0; }
 
 void checkPointers(const Product &product, Arguments &arguments) {
   const auto pointer = [](const Matrix &matrix) { return reinterpret_cast<const void *>(matrix.address); };
@@ -163,16 +159,6 @@ void compute(const Product &product, double alpha, double beta) {
   }
 }
 
-// The i-th product of a batch with strides.
-Product inBatch(const Product &product, int i) {
-  Product one = product;
-  one.a.address += i * product.strideA * sizeOf(product.a.type);
-  one.b.address += i * product.strideB * sizeOf(product.b.type);
-  one.c.address += i * product.strideC * sizeOf(product.c.type);
-  one.batch = 1;
-  return one;
-}
-
 void accessFactors(const Product &product, std::vector<Access> &accesses) {
   if (product.k == 0) return;
   access(product.a, Mode::Read, accesses);
@@ -190,7 +176,6 @@ std::string detailOf(const Product &product) {
   std::string detail = std::string("(") + letter(product.opA) + letter(product.opB) + ", m=" +
                        std::to_string(product.m) + ", n=" + std::to_string(product.n) + ", k=" +
                        std::to_string(product.k);
-  if (product.batch > 1) detail += ", batch=" + std::to_string(product.batch);
   return detail + ")";
 }
 
@@ -210,81 +195,17 @@ cublasStatus_t gemm(Handle &handle, const Product &product, const void *alphaPoi
   Work work;
   work.detail = detailOf(product);
   const Mode mode = beta.isZero() || beta.onDevice() ? Mode::Write : Mode::Update;
-  for (int i = 0; i < product.batch; i++) {
-    const Product one = inBatch(product, i);
-    accessFactors(one, work.accesses);
-    access(one.c, mode, work.accesses);
-  }
+  accessFactors(product, work.accesses);
+  access(product.c, mode, work.accesses);
   checkOverlap(work.accesses);
   alpha.access(work.accesses);
   beta.access(work.accesses);
   setRun(work, beta.onDevice(), [product, alpha, beta] {
     const double a = alpha.value(), b = beta.value();
-    for (int i = 0; i < product.batch; i++) {
-      const Product one = inBatch(product, i);
-      if (beta.onDevice() && b != 0) checkWritten(one.c);
-      compute(one, a, b);
-    }
+    if (beta.onDevice() && b != 0) checkWritten(product.c);
+    compute(product, a, b);
     return CUDA_SUCCESS;
   });
-  return submit(handle, std::move(work), wantedWorkspace(product));
-}
-
-// The i-th product of a batch whose matrices' addresses are in device memory.
-Product pointedTo(const Product &product, int i) {
-  Product one = product;
-  one.a.address = at<uint64_t>(product.a.address)[i];
-  one.b.address = at<uint64_t>(product.b.address)[i];
-  one.c.address = at<uint64_t>(product.c.address)[i];
-  one.batch = 1;
-  return one;
-}
-
-// Runs a batch of which only the device knows the addresses, and tells them.
-CUresult runPointed(const Product &product, const Scalar &alpha, const Scalar &beta, std::vector<Access> &touched) {
-  const double a = alpha.value(), b = beta.value();
-  std::vector<Product> batch;
-  for (int i = 0; i < product.batch; i++) {
-    batch.push_back(pointedTo(product, i));
-    accessFactors(batch.back(), touched);
-    access(batch.back().c, b == 0 ? Mode::Write : Mode::Update, touched);
-  }
-  if (checkAccesses(touched) != CUDA_SUCCESS) return CUDA_ERROR_ILLEGAL_ADDRESS;
-  for (const Product &one : batch) {
-    if (product.k > 0) {
-      checkWritten(one.a);
-      checkWritten(one.b);
-    }
-    if (b != 0) checkWritten(one.c);
-    compute(one, a, b);
-  }
-  markWritten(touched);
-  return CUDA_SUCCESS;
-}
-
-// The three matrices' addresses in `product` are those of arrays of pointers.
-cublasStatus_t gemmPointed(Handle &handle, const Product &product, const void *alphaPointer, const void *betaPointer,
-                           Arguments &arguments) {
-  checkShape(product, arguments);
-  if (!arguments.ok()) return arguments.status;
-  if (!product.compute.supported) return CUBLAS_STATUS_NOT_SUPPORTED;
-  const Scalar alpha(handle, "alpha", alphaPointer, product.compute.scale, arguments);
-  const Scalar beta(handle, "beta", betaPointer, product.compute.scale, arguments);
-  if (!arguments.ok() || nothingToDo(product)) return arguments.status;
-  Work work;
-  work.detail = detailOf(product);
-  const Matrix *matrices[] = {&product.a, &product.b, &product.c};
-  const char *names[] = {"Aarray", "Barray", "Carray"};
-  for (int i = 0; i < 3; i++) {
-    arguments.aligned(names[i], reinterpret_cast<const void *>(matrices[i]->address), sizeof(void *));
-    work.accesses.push_back({matrices[i]->address, product.batch * sizeof(void *), Mode::Read, names[i]});
-  }
-  if (!arguments.ok()) return arguments.status;
-  alpha.access(work.accesses);
-  beta.access(work.accesses);
-  work.runAndTell = [product, alpha, beta](std::vector<Access> &touched) {
-    return runPointed(product, alpha, beta, touched);
-  };
   return submit(handle, std::move(work), wantedWorkspace(product));
 }
 
@@ -292,17 +213,6 @@ void checkAlgorithm(cublasGemmAlgo_t algo, Arguments &arguments) {
   const int value = static_cast<int>(algo);
   if (value == -1 || (value >= 0 && value <= 23) || (value >= 99 && value <= 115)) return;
   arguments.fail(check::badValue, "algo is " + std::to_string(value));
-}
-
-// Two results of a batch in the same place.
-void checkStrides(const Product &product) {
-  if (product.batch < 2 || product.m == 0 || product.n == 0) return;
-  const long long whole = (product.n - 1LL) * product.c.ld + product.m;
-  const long long stride = product.strideC < 0 ? -product.strideC : product.strideC;
-  if (stride >= whole) return;
-  report(check::overlap, "strideC is " + std::to_string(product.strideC) + " elements, but each C (" +
-                             describe(product.c.address) + ") spans " + std::to_string(whole) +
-                             ": results of the batch overlap");
 }
 
 }  // namespace
@@ -320,28 +230,6 @@ SIM_SHARED cublasStatus_t cublasSgemm(cublasHandle_t handle, cublasOperation_t t
   return gemm(*state, product, alpha, beta, arguments);
 }
 
-SIM_SHARED cublasStatus_t cublasDgemm(cublasHandle_t handle, cublasOperation_t transa, cublasOperation_t transb, int m,
-                                      int n, int k, const double *alpha, const double *A, int lda, const double *B,
-                                      int ldb, const double *beta, double *C, int ldc) {
-  SIM_BLAS_ENTER(handle);
-  Arguments arguments;
-  Product product = describeProduct(transa, transb, m, n, k, A, CUDA_R_64F, lda, B, CUDA_R_64F, ldb, C, CUDA_R_64F,
-                                    ldc);
-  product.compute.scale = CUDA_R_64F;
-  return gemm(*state, product, alpha, beta, arguments);
-}
-
-SIM_SHARED cublasStatus_t cublasSgemmEx(cublasHandle_t handle, cublasOperation_t transa, cublasOperation_t transb,
-                                        int m, int n, int k, const float *alpha, const void *A, cudaDataType Atype,
-                                        int lda, const void *B, cudaDataType Btype, int ldb, const float *beta,
-                                        void *C, cudaDataType Ctype, int ldc) {
-  SIM_BLAS_ENTER(handle);
-  Arguments arguments;
-  Product product = describeProduct(transa, transb, m, n, k, A, Atype, lda, B, Btype, ldb, C, Ctype, ldc);
-  product.compute = byType(*state, CUBLAS_COMPUTE_32F, product);
-  return gemm(*state, product, alpha, beta, arguments);
-}
-
 SIM_SHARED cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t transa, cublasOperation_t transb,
                                        int m, int n, int k, const void *alpha, const void *A, cudaDataType Atype,
                                        int lda, const void *B, cudaDataType Btype, int ldb, const void *beta, void *C,
@@ -353,72 +241,6 @@ SIM_SHARED cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t 
   product.compute = byType(*state, computeType, product);
   checkAlgorithm(algo, arguments);
   return gemm(*state, product, alpha, beta, arguments);
-}
-
-SIM_SHARED cublasStatus_t cublasSgemmStridedBatched(cublasHandle_t handle, cublasOperation_t transa,
-                                                    cublasOperation_t transb, int m, int n, int k, const float *alpha,
-                                                    const float *A, int lda, long long int strideA, const float *B,
-                                                    int ldb, long long int strideB, const float *beta, float *C,
-                                                    int ldc, long long int strideC, int batchCount) {
-  SIM_BLAS_ENTER(handle);
-  Arguments arguments;
-  Product product = describeProduct(transa, transb, m, n, k, A, CUDA_R_32F, lda, B, CUDA_R_32F, ldb, C, CUDA_R_32F,
-                                    ldc);
-  product.compute = byMathMode(*state);
-  product.strideA = strideA;
-  product.strideB = strideB;
-  product.strideC = strideC;
-  product.batch = batchCount;
-  checkStrides(product);
-  return gemm(*state, product, alpha, beta, arguments);
-}
-
-SIM_SHARED cublasStatus_t cublasGemmStridedBatchedEx(
-    cublasHandle_t handle, cublasOperation_t transa, cublasOperation_t transb, int m, int n, int k, const void *alpha,
-    const void *A, cudaDataType Atype, int lda, long long int strideA, const void *B, cudaDataType Btype, int ldb,
-    long long int strideB, const void *beta, void *C, cudaDataType Ctype, int ldc, long long int strideC,
-    int batchCount, cublasComputeType_t computeType, cublasGemmAlgo_t algo) {
-  SIM_BLAS_ENTER(handle);
-  Arguments arguments;
-  Product product = describeProduct(transa, transb, m, n, k, A, Atype, lda, B, Btype, ldb, C, Ctype, ldc);
-  product.compute = byType(*state, computeType, product);
-  product.strideA = strideA;
-  product.strideB = strideB;
-  product.strideC = strideC;
-  product.batch = batchCount;
-  checkAlgorithm(algo, arguments);
-  checkStrides(product);
-  return gemm(*state, product, alpha, beta, arguments);
-}
-
-SIM_SHARED cublasStatus_t cublasSgemmBatched(cublasHandle_t handle, cublasOperation_t transa,
-                                             cublasOperation_t transb, int m, int n, int k, const float *alpha,
-                                             const float *const Aarray[], int lda, const float *const Barray[],
-                                             int ldb, const float *beta, float *const Carray[], int ldc,
-                                             int batchCount) {
-  SIM_BLAS_ENTER(handle);
-  Arguments arguments;
-  Product product = describeProduct(transa, transb, m, n, k, Aarray, CUDA_R_32F, lda, Barray, CUDA_R_32F, ldb,
-                                    const_cast<float **>(Carray), CUDA_R_32F, ldc);
-  product.compute = byMathMode(*state);
-  product.batch = batchCount;
-  return gemmPointed(*state, product, alpha, beta, arguments);
-}
-
-SIM_SHARED cublasStatus_t cublasGemmBatchedEx(cublasHandle_t handle, cublasOperation_t transa,
-                                              cublasOperation_t transb, int m, int n, int k, const void *alpha,
-                                              const void *const Aarray[], cudaDataType Atype, int lda,
-                                              const void *const Barray[], cudaDataType Btype, int ldb,
-                                              const void *beta, void *const Carray[], cudaDataType Ctype, int ldc,
-                                              int batchCount, cublasComputeType_t computeType, cublasGemmAlgo_t algo) {
-  SIM_BLAS_ENTER(handle);
-  Arguments arguments;
-  Product product = describeProduct(transa, transb, m, n, k, Aarray, Atype, lda, Barray, Btype, ldb,
-                                    const_cast<void **>(Carray), Ctype, ldc);
-  product.compute = byType(*state, computeType, product);
-  product.batch = batchCount;
-  checkAlgorithm(algo, arguments);
-  return gemmPointed(*state, product, alpha, beta, arguments);
 }
 
 }  // extern "C"

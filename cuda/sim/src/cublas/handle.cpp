@@ -207,15 +207,6 @@ void checkWritten(const std::vector<Access> &accesses) {
   }
 }
 
-void markWritten(const std::vector<Access> &accesses) {
-  for (const Access &access : accesses) {
-    const Allocation *allocation = find(access.address);
-    if (!writes(access) || !allocation || !allocation->shadow) continue;
-    uint8_t *shadow = allocation->shadow + (access.address - allocation->address);
-    for (uint64_t i = 0; i < access.bytes; i++) shadow[i] |= 1;
-  }
-}
-
 void setRun(Work &work, bool mayReadOutput, std::function<CUresult()> run) {
   if (mayReadOutput) {
     work.runAndTell = [run](std::vector<Access> &) { return run(); };

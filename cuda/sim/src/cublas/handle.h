@@ -99,9 +99,6 @@ void checkWritten(const std::vector<Access> &accesses);
 // A finding for output that overlaps input, of which the documentation says that results are undefined.
 void checkOverlap(const std::vector<Access> &accesses);
 
-// Marks what the accesses write as written, for work that tells its accesses only when it runs.
-void markWritten(const std::vector<Access> &accesses);
-
 // Gives the work its run. Where only a scalar in device memory says whether the output is read as well, the machine
 // must leave the output alone before: kernels are treated so.
 void setRun(Work &work, bool mayReadOutput, std::function<CUresult()> run);

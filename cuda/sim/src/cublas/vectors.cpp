@@ -1,4 +1,5 @@
-// Level 1: vectors.
+// A few functions of level 1: the simplest work that there is, for tests of handles, scalars and streams. The product calls
+// none of them.
 #include <cmath>
 #include <string>
 #include <utility>
@@ -78,35 +79,6 @@ cublasStatus_t scal(Handle &handle, int n, const T *alphaPointer, T *xPointer, i
   return submit(handle, std::move(work), 0);
 }
 
-template <class T>
-cublasStatus_t copy(Handle &handle, int n, const T *xPointer, int incx, T *yPointer, int incy, bool swap) {
-  Arguments arguments;
-  if (n <= 0) return arguments.status;
-  arguments.aligned("x", xPointer, sizeof(T));
-  arguments.aligned("y", yPointer, sizeof(T));
-  arguments.increment("incy", incy);
-  if (swap) arguments.increment("incx", incx);
-  if (!arguments.ok()) return arguments.status;
-  const Vector x = vectorOf("x", xPointer, n, incx), y = vectorOf("y", yPointer, n, incy);
-  Work work;
-  work.detail = sizes(x);
-  access(x, swap ? Mode::Update : Mode::Read, work.accesses);
-  access(y, swap ? Mode::Update : Mode::Write, work.accesses);
-  checkOverlap(work.accesses);
-  work.run = [x, y, swap] {
-    const Elements<T> from(x), to(y);
-    for (int i = 0; i < x.n; i++) {
-      if (swap) {
-        std::swap(from[i], to[i]);
-      } else {
-        to[i] = from[i];
-      }
-    }
-    return CUDA_SUCCESS;
-  };
-  return submit(handle, std::move(work), 0);
-}
-
 // Reductions: `reduce` makes the result inside of the run. It goes to host memory at once, or to the device in order.
 template <class R, class Reduce>
 cublasStatus_t reduced(Handle &handle, std::vector<Access> accesses, const std::string &detail, R *result,
@@ -153,51 +125,6 @@ cublasStatus_t dot(Handle &handle, int n, const T *xPointer, int incx, const T *
   });
 }
 
-// A reduction of one vector by step(sum, element, index), ended by finish(sum).
-template <class R, class T, class Step, class Finish>
-cublasStatus_t fold(Handle &handle, int n, const T *xPointer, int incx, R *result, Step step, Finish finish) {
-  const Vector x = vectorOf("x", xPointer, incx > 0 ? n : 0, incx);
-  std::vector<Access> accesses;
-  access(x, Mode::Read, accesses);
-  return reduced(handle, accesses, sizes(x), result, [x, step, finish] {
-    double sum = 0;
-    if (x.n <= 0) return R(0);
-    const Elements<T> elements(x);
-    for (int i = 0; i < x.n; i++) step(sum, elements[i], i);
-    return R(finish(sum));
-  });
-}
-
-template <class T>
-cublasStatus_t nrm2(Handle &handle, int n, const T *x, int incx, T *result) {
-  return fold(handle, n, x, incx, result, [](double &sum, double element, int) { sum += element * element; },
-              [](double sum) { return std::sqrt(sum); });
-}
-
-template <class T>
-cublasStatus_t asum(Handle &handle, int n, const T *x, int incx, T *result) {
-  return fold(handle, n, x, incx, result, [](double &sum, double element, int) { sum += std::fabs(element); },
-              [](double sum) { return sum; });
-}
-
-// The index, from 1, of the first element of greatest (least) absolute value.
-template <class T>
-cublasStatus_t extreme(Handle &handle, int n, const T *xPointer, int incx, int *result, bool least) {
-  const Vector x = vectorOf("x", xPointer, incx > 0 ? n : 0, incx);
-  std::vector<Access> accesses;
-  access(x, Mode::Read, accesses);
-  return reduced(handle, accesses, sizes(x), result, [x, least] {
-    if (x.n <= 0) return 0;
-    const Elements<T> elements(x);
-    int best = 0;
-    for (int i = 1; i < x.n; i++) {
-      const T a = std::fabs(elements[i]), b = std::fabs(elements[best]);
-      if (least ? a < b : a > b) best = i;
-    }
-    return best + 1;
-  });
-}
-
 }  // namespace
 
 extern "C" {
@@ -208,82 +135,15 @@ SIM_SHARED cublasStatus_t cublasSaxpy(cublasHandle_t handle, int n, const float 
   return axpy(*state, n, alpha, x, incx, y, incy);
 }
 
-SIM_SHARED cublasStatus_t cublasDaxpy(cublasHandle_t handle, int n, const double *alpha, const double *x, int incx,
-                                      double *y, int incy) {
-  SIM_BLAS_ENTER(handle);
-  return axpy(*state, n, alpha, x, incx, y, incy);
-}
-
 SIM_SHARED cublasStatus_t cublasSscal(cublasHandle_t handle, int n, const float *alpha, float *x, int incx) {
   SIM_BLAS_ENTER(handle);
   return scal(*state, n, alpha, x, incx);
-}
-
-SIM_SHARED cublasStatus_t cublasDscal(cublasHandle_t handle, int n, const double *alpha, double *x, int incx) {
-  SIM_BLAS_ENTER(handle);
-  return scal(*state, n, alpha, x, incx);
-}
-
-SIM_SHARED cublasStatus_t cublasScopy(cublasHandle_t handle, int n, const float *x, int incx, float *y, int incy) {
-  SIM_BLAS_ENTER(handle);
-  return copy(*state, n, x, incx, y, incy, false);
-}
-
-SIM_SHARED cublasStatus_t cublasDcopy(cublasHandle_t handle, int n, const double *x, int incx, double *y, int incy) {
-  SIM_BLAS_ENTER(handle);
-  return copy(*state, n, x, incx, y, incy, false);
-}
-
-SIM_SHARED cublasStatus_t cublasSswap(cublasHandle_t handle, int n, float *x, int incx, float *y, int incy) {
-  SIM_BLAS_ENTER(handle);
-  return copy(*state, n, x, incx, y, incy, true);
-}
-
-SIM_SHARED cublasStatus_t cublasDswap(cublasHandle_t handle, int n, double *x, int incx, double *y, int incy) {
-  SIM_BLAS_ENTER(handle);
-  return copy(*state, n, x, incx, y, incy, true);
 }
 
 SIM_SHARED cublasStatus_t cublasSdot(cublasHandle_t handle, int n, const float *x, int incx, const float *y, int incy,
                                      float *result) {
   SIM_BLAS_ENTER(handle);
   return dot(*state, n, x, incx, y, incy, result);
-}
-
-SIM_SHARED cublasStatus_t cublasDdot(cublasHandle_t handle, int n, const double *x, int incx, const double *y,
-                                     int incy, double *result) {
-  SIM_BLAS_ENTER(handle);
-  return dot(*state, n, x, incx, y, incy, result);
-}
-
-SIM_SHARED cublasStatus_t cublasSnrm2(cublasHandle_t handle, int n, const float *x, int incx, float *result) {
-  SIM_BLAS_ENTER(handle);
-  return nrm2(*state, n, x, incx, result);
-}
-
-SIM_SHARED cublasStatus_t cublasDnrm2(cublasHandle_t handle, int n, const double *x, int incx, double *result) {
-  SIM_BLAS_ENTER(handle);
-  return nrm2(*state, n, x, incx, result);
-}
-
-SIM_SHARED cublasStatus_t cublasSasum(cublasHandle_t handle, int n, const float *x, int incx, float *result) {
-  SIM_BLAS_ENTER(handle);
-  return asum(*state, n, x, incx, result);
-}
-
-SIM_SHARED cublasStatus_t cublasDasum(cublasHandle_t handle, int n, const double *x, int incx, double *result) {
-  SIM_BLAS_ENTER(handle);
-  return asum(*state, n, x, incx, result);
-}
-
-SIM_SHARED cublasStatus_t cublasIsamax(cublasHandle_t handle, int n, const float *x, int incx, int *result) {
-  SIM_BLAS_ENTER(handle);
-  return extreme(*state, n, x, incx, result, false);
-}
-
-SIM_SHARED cublasStatus_t cublasIsamin(cublasHandle_t handle, int n, const float *x, int incx, int *result) {
-  SIM_BLAS_ENTER(handle);
-  return extreme(*state, n, x, incx, result, true);
 }
 
 }  // extern "C"

@@ -1,4 +1,4 @@
-// Convolution: descriptors, forward, backward to data, filter and bias, and forward with bias and activation.
+// Convolution: descriptors, forward, backward to data and to filter.
 #include "convolution.h"
 
 #include <algorithm>
@@ -331,16 +331,6 @@ void compute(const Arithmetic &arithmetic, const Layout &a, const void *aData, c
 
 std::string detailOf(const Problem &p, int algorithm) { return p.text() + ", algorithm " + std::to_string(algorithm); }
 
-// Checks that a bias is 1xCx1x1 for a tensor of C channels.
-void checkBias(const Layout &bias, const Layout &y, const char *what) {
-  bool fits = bias.rank == y.rank && bias.type == y.type;
-  for (int i = 0; fits && i < bias.rank; i++) fits = bias.dim[i] == (i == 1 ? y.dim[1] : 1);
-  if (!fits) {
-    wrong(kBadParam, sim::check::descriptor,
-          std::string(what) + ", " + bias.text() + ", is no bias for the channels of " + y.text());
-  }
-}
-
 }  // namespace
 }  // namespace dnn
 
@@ -603,80 +593,6 @@ SIM_SHARED cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t handle, co
           arithmetic, p.x, x, p.y, dy,
           [&](const auto &xs, const auto &dys) { return backwardFilter(p, arithmetic, xs, dys); },
           [&](const auto &dws) { store(p.w, dw, dws.data(), a, b); });
-    });
-  });
-}
-
-SIM_SHARED cudnnStatus_t cudnnConvolutionBackwardBias(cudnnHandle_t handle, const void *alpha,
-                                                      const cudnnTensorDescriptor_t dyDesc, const void *dy,
-                                                      const void *beta, const cudnnTensorDescriptor_t dbDesc,
-                                                      void *db) {
-  return answer(__func__, [&] {
-    const Layout dyLayout = use(dyDesc, "dyDesc"), dbLayout = use(dbDesc, "dbDesc");
-    checkBias(dbLayout, dyLayout, "dbDesc");
-    checkFloating("dy", dyLayout);
-    const double a = scalar(alpha, dbLayout.type, "alpha"), b = scalar(beta, dbLayout.type, "beta");
-    Launch launch(handle);
-    launch.read(dyLayout, dy, "dy");
-    launch.write(dbLayout, db, "db", b != 0);
-    launch.run("dy " + dyLayout.text(), [=] {
-      const std::vector<double> values = load<double>(dyLayout, dy);
-      const size_t channels = static_cast<size_t>(dyLayout.dim[1]);
-      const size_t inner = values.size() / channels / static_cast<size_t>(dyLayout.dim[0]);
-      std::vector<double> sums(channels);
-      for (size_t i = 0; i < values.size(); i++) sums[i / inner % channels] += values[i];
-      store(dbLayout, db, sums.data(), a, b);
-    });
-  });
-}
-
-SIM_SHARED cudnnStatus_t cudnnConvolutionBiasActivationForward(
-    cudnnHandle_t handle, const void *alpha1, const cudnnTensorDescriptor_t xDesc, const void *x,
-    const cudnnFilterDescriptor_t wDesc, const void *w, const cudnnConvolutionDescriptor_t convDesc,
-    cudnnConvolutionFwdAlgo_t algo, void *workSpace, size_t workSpaceSizeInBytes, const void *alpha2,
-    const cudnnTensorDescriptor_t zDesc, const void *z, const cudnnTensorDescriptor_t biasDesc, const void *bias,
-    const cudnnActivationDescriptor_t activationDesc, const cudnnTensorDescriptor_t yDesc, void *y) {
-  return answer(__func__, [&] {
-    const Problem p = problemOf(handle, use(xDesc, "xDesc"), use(wDesc, "wDesc"), use(convDesc, "convDesc"),
-                                use(yDesc, "yDesc"), Purpose::Execution);
-    const Algorithm algorithm = algorithmFor(p, Direction::Forward, algo);
-    const Activation activation = use(activationDesc, "activationDesc");
-    const Layout zLayout = use(zDesc, "zDesc"), biasLayout = use(biasDesc, "biasDesc");
-    if (activation.mode != CUDNN_ACTIVATION_RELU && activation.mode != CUDNN_ACTIVATION_IDENTITY) {
-      wrong(kNotSupported, sim::check::descriptor, "only ReLU and identity can be fused with a convolution");
-    }
-    if (activation.mode == CUDNN_ACTIVATION_IDENTITY && algo != CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM) {
-      wrong(kNotSupported, sim::check::descriptor, "the identity is fused with IMPLICIT_PRECOMP_GEMM alone");
-    }
-    if (!zLayout.same(p.y)) {
-      wrong(kShapeMismatch, sim::check::descriptor, "z, " + zLayout.text() + ", isn't as y, " + p.y.text());
-    }
-    checkBias(biasLayout, p.y, "biasDesc");
-    const double a1 = scalar(alpha1, p.y.type, "alpha1"), a2 = scalar(alpha2, p.y.type, "alpha2");
-    Launch launch(handle);
-    launch.read(p.x, x, "x");
-    launch.read(p.w, w, "w");
-    launch.workspace(workSpace, workSpaceSizeInBytes, algorithm.workspace);
-    const bool inPlace = a2 != 0 && z == y;  // z and y may be one, nothing else may
-    if (a2 != 0 && !inPlace) launch.read(zLayout, z, "z");
-    launch.read(biasLayout, bias, "bias");
-    launch.write(p.y, y, "y", inPlace);
-    const Arithmetic arithmetic = arithmeticOf(p, Direction::Forward, algo);
-    launch.run(detailOf(p, algo), [=] {
-      const std::vector<double> biases = load<double>(biasLayout, bias);
-      std::vector<double> sums(static_cast<size_t>(p.y.count()));
-      if (a2 != 0) sums = load<double>(zLayout, z);
-      const auto finish = [&](const auto &ys) {
-        for (size_t i = 0; i < sums.size(); i++) {
-          const size_t channel = i / static_cast<size_t>(p.positions()) % static_cast<size_t>(p.k());
-          const double sum = a1 * static_cast<double>(ys[i]) + (a2 != 0 ? a2 * sums[i] : 0) + biases[channel];
-          sums[i] = activate(activation, sum);
-        }
-      };
-      compute(
-          arithmetic, p.x, x, p.w, w, [&](const auto &xs, const auto &ws) { return forward(p, arithmetic, xs, ws); },
-          finish);
-      store(p.y, y, sums.data(), 1, 0);
     });
   });
 }

@@ -104,9 +104,6 @@ void setStrides(Layout &layout, cudnnTensorFormat_t format);
 // A scalar behind a host pointer as alpha and beta are given: double for double tensors, else float.
 double scalar(const void *pointer, cudnnDataType_t type, const char *what);
 
-// One element in host memory.
-double elementAt(const void *memory, cudnnDataType_t type);
-
 // All elements, in the order of the dimensions, whatever the strides. Only inside of work.
 template <class T>
 std::vector<T> load(const Layout &layout, const void *address);
@@ -193,29 +190,6 @@ struct Pooling {
   cudnnNanPropagation_t nan = CUDNN_NOT_PROPAGATE_NAN;
 };
 
-struct OpTensor {
-  bool set = false;
-  cudnnOpTensorOp_t op = CUDNN_OP_TENSOR_ADD;
-  cudnnDataType_t compute = CUDNN_DATA_FLOAT;
-  cudnnNanPropagation_t nan = CUDNN_NOT_PROPAGATE_NAN;
-};
-
-struct Reduction {
-  bool set = false;
-  cudnnReduceTensorOp_t op = CUDNN_REDUCE_TENSOR_ADD;
-  cudnnDataType_t compute = CUDNN_DATA_FLOAT;
-  cudnnNanPropagation_t nan = CUDNN_NOT_PROPAGATE_NAN;
-  cudnnReduceTensorIndices_t indices = CUDNN_REDUCE_TENSOR_NO_INDICES;
-  cudnnIndicesType_t indexType = CUDNN_32BIT_INDICES;
-};
-
-struct Dropout {
-  bool set = false;
-  float rate = 0;
-  void *states = nullptr;
-  uint64_t stateBytes = 0, seed = 0;
-};
-
 }  // namespace dnn
 
 struct cudnnContext {
@@ -227,9 +201,6 @@ struct cudnnFilterStruct : dnn::Filter {};
 struct cudnnConvolutionStruct : dnn::Convolution {};
 struct cudnnPoolingStruct : dnn::Pooling {};
 struct cudnnActivationStruct : dnn::Activation {};
-struct cudnnOpTensorStruct : dnn::OpTensor {};
-struct cudnnReduceTensorStruct : dnn::Reduction {};
-struct cudnnDropoutStruct : dnn::Dropout {};
 
 namespace dnn {
 
@@ -280,9 +251,6 @@ void inRange(T value, long low, long high, const char *what) {
     wrong(kBadParam, sim::check::badValue, std::string(what) + " is " + std::to_string(static_cast<long>(value)));
   }
 }
-
-// The activation function, shared with the fused convolution.
-double activate(const Activation &activation, double x);
 
 }  // namespace dnn
 

@@ -234,16 +234,6 @@ void eachRow(const Layout &layout, Row row) {
 
 }  // namespace
 
-double elementAt(const void *memory, cudnnDataType_t type) {
-  double x = 0;
-  withType(type, [&](auto as) {
-    typename decltype(as)::Type stored;
-    std::memcpy(&stored, memory, sizeof stored);
-    x = as.value(stored);
-  });
-  return x;
-}
-
 template <class T>
 std::vector<T> load(const Layout &layout, const void *address) {
   std::vector<T> values(static_cast<size_t>(layout.count()));

@@ -195,11 +195,4 @@ Pooling::Pooling(int window, cudnnPoolingMode_t mode) {
 
 Pooling::~Pooling() { ignore(cudnnDestroyPoolingDescriptor(descriptor)); }
 
-Activation::Activation(cudnnActivationMode_t mode) {
-  MUST(cudnnCreateActivationDescriptor(&descriptor));
-  MUST(cudnnSetActivationDescriptor(descriptor, mode, CUDNN_PROPAGATE_NAN, 0));
-}
-
-Activation::~Activation() { ignore(cudnnDestroyActivationDescriptor(descriptor)); }
-
 }  // namespace programs

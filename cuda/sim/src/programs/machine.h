@@ -254,16 +254,6 @@ class Pooling {
   cudnnPoolingDescriptor_t descriptor = nullptr;
 };
 
-class Activation {
- public:
-  explicit Activation(cudnnActivationMode_t mode = CUDNN_ACTIVATION_RELU);
-  ~Activation();
-  Activation(const Activation &) = delete;
-  Activation &operator=(const Activation &) = delete;
-  operator cudnnActivationDescriptor_t() const { return descriptor; }
-  cudnnActivationDescriptor_t descriptor = nullptr;
-};
-
 constexpr float kOne = 1, kZero = 0;
 
 }  // namespace programs

@@ -57,18 +57,8 @@ Numbers filterGradient(const Tensor &xShape, const Numbers &x, const Filter &wSh
   return dw;
 }
 
-Numbers biasGradient(const Tensor &yShape, const Numbers &dy) {
-  Numbers db(yShape.c);
-  for (size_t i = 0; i < dy.size(); i++) db[i / (yShape.h * yShape.w) % yShape.c] += dy[i];
-  return db;
-}
-
 void addBias(const Tensor &yShape, Numbers &y, const Numbers &bias) {
   for (size_t i = 0; i < y.size(); i++) y[i] += bias[i / (yShape.h * yShape.w) % yShape.c];
-}
-
-void rectify(Numbers &y) {
-  for (double &value : y) value = std::max(value, 0.0);
 }
 
 Numbers pooled(const Tensor &xShape, const Numbers &x, const Tensor &yShape, std::vector<size_t> &from) {

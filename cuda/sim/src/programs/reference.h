@@ -12,17 +12,15 @@ using Numbers = std::vector<double>;
 
 Numbers widened(const std::vector<float> &values);
 
-// Convolution with stride 1 of NCHW by KCRS, and its three gradients.
+// Convolution with stride 1 of NCHW by KCRS, and two of its gradients.
 Numbers convolved(const Tensor &xShape, const Numbers &x, const Filter &wShape, const Numbers &w, const Tensor &yShape,
                   int padding);
 Numbers dataGradient(const Tensor &xShape, const Filter &wShape, const Numbers &w, const Tensor &yShape,
                      const Numbers &dy, int padding);
 Numbers filterGradient(const Tensor &xShape, const Numbers &x, const Filter &wShape, const Tensor &yShape,
                        const Numbers &dy, int padding);
-Numbers biasGradient(const Tensor &yShape, const Numbers &dy);
 
 void addBias(const Tensor &yShape, Numbers &y, const Numbers &bias);
-void rectify(Numbers &y);
 // Maximum over windows of 2x2; `from` gets the index of each maximum.
 Numbers pooled(const Tensor &xShape, const Numbers &x, const Tensor &yShape, std::vector<size_t> &from);
 

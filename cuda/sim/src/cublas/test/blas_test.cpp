@@ -312,31 +312,7 @@ void narrowing(Random &random) {
   }
 }
 
-void batches(Random &random) {
-  for (int round = 0; round < 12; round++) {
-    Rig rig("seed=" + std::to_string(round + 1));
-    Shape s = anyShape(random, 20);
-    const int batch = random.whole(1, 4), gap = random.whole(0, 5);
-    const size_t strideA = size_t(s.lda) * s.columnsA() + gap, strideC = size_t(s.ldc) * s.n + gap;
-    const Values a = random.values(strideA * batch + 1), b = random.values(size_t(s.ldb) * s.columnsB() + 1);
-    Values want = random.values(strideC * batch);
-    Array da(a, CUDA_R_32F), db(b, CUDA_R_32F), dc(want, CUDA_R_32F);
-    const float alpha = 2, beta = 1;
-    MUST(cublasSgemmStridedBatched(rig.blas, s.opA(), s.opB(), s.m, s.n, s.k, &alpha, da.single(), s.lda,
-                                   static_cast<long long>(strideA), db.single(), s.ldb, 0, &beta, dc.single(), s.ldc,
-                                   static_cast<long long>(strideC), batch));
-    for (int i = 0; i < batch; i++) {
-      const auto at = want.begin() + i * strideC;
-      const Values part = product(s, Values(a.begin() + i * strideA, a.end()), b,
-                                  Values(at, at + size_t(s.ldc) * s.n), 2, 1);
-      std::copy(part.begin(), part.end(), at);
-    }
-    checkClose(dc.get(), want, 1e-5, "batch of " + s.text());
-    check(nothingFound(), std::string("batch: ") + simReport(0));
-  }
-}
-
-// ---------------------------------------------------------------------------------------------- vectors and matrices
+// ----------------------------------------------------------------------------------------------------------- vectors
 
 int64_t place(int i, int n, int increment) {
   return increment > 0 ? int64_t(i) * increment : int64_t(i - n + 1) * increment;
@@ -348,82 +324,22 @@ void vectors(Random &random) {
     const int n = random.whole(1, 50), steps[] = {1, 2, -1, -3, 3};
     const int incx = steps[random.whole(0, 4)], incy = steps[random.whole(0, 4)];
     const Values x = random.values(size_t(n) * 3), y = random.values(size_t(n) * 3);
-    Array dx(x, CUDA_R_32F), dy(y, CUDA_R_32F), dz(y, CUDA_R_32F);
+    Array dx(x, CUDA_R_32F), dy(y, CUDA_R_32F);
     const float alpha = 0.25f;
     float dot = 0;
     MUST(cublasSdot(rig.blas, n, dx.single(), incx, dy.single(), incy, &dot));
     MUST(cublasSaxpy(rig.blas, n, &alpha, dx.single(), incx, dy.single(), incy));
-    MUST(cublasScopy(rig.blas, n, dx.single(), incx, dz.single(), incy));
-    Values wantY = y, wantZ = y;
+    Values wantY = y;
     double wantDot = 0;
     for (int i = 0; i < n; i++) {
       const double from = x[place(i, n, incx)];
       const int64_t to = place(i, n, incy);
       wantDot += from * y[to];
       wantY[to] += 0.25 * from;
-      wantZ[to] = from;
     }
     checkClose({dot}, {wantDot}, 1e-6, "dot");
     checkClose(dy.get(), wantY, 1e-6, "axpy");
-    checkClose(dz.get(), wantZ, 0, "copy");
     check(nothingFound(), std::string("vectors: ") + simReport(0));
-  }
-}
-
-void reductions(Random &random) {
-  for (int round = 0; round < 20; round++) {
-    Rig rig("seed=" + std::to_string(round + 1));
-    const int n = random.whole(1, 50), step = random.whole(1, 3);
-    const Values x = random.values(size_t(n) * step);
-    Array dx(x, CUDA_R_32F);
-    float norm = 0, sum = 0;
-    int most = 0, least = 0;
-    MUST(cublasSnrm2(rig.blas, n, dx.single(), step, &norm));
-    MUST(cublasSasum(rig.blas, n, dx.single(), step, &sum));
-    MUST(cublasIsamax(rig.blas, n, dx.single(), step, &most));
-    MUST(cublasIsamin(rig.blas, n, dx.single(), step, &least));
-    double squares = 0, total = 0;
-    int wantMost = 0, wantLeast = 0;
-    for (int i = 0; i < n; i++) {
-      squares += x[i * step] * x[i * step];
-      total += std::fabs(x[i * step]);
-      if (std::fabs(x[i * step]) > std::fabs(x[wantMost * step])) wantMost = i;
-      if (std::fabs(x[i * step]) < std::fabs(x[wantLeast * step])) wantLeast = i;
-    }
-    checkClose({norm, sum}, {std::sqrt(squares), total}, 1e-6, "norms");
-    check(most == wantMost + 1 && least == wantLeast + 1, "the index of an extreme");
-  }
-}
-
-void matrices(Random &random) {
-  for (int round = 0; round < 30; round++) {
-    Rig rig("seed=" + std::to_string(round + 1));
-    const int m = random.whole(1, 20), n = random.whole(1, 20), lda = m + random.whole(0, 2);
-    const bool turned = random.whole(0, 1);
-    const int rows = turned ? n : m, columns = turned ? m : n;
-    const Values a = random.values(size_t(lda) * n), x = random.values(columns), y = random.values(rows);
-    Array da(a, CUDA_R_64F), dx(x, CUDA_R_64F), dy(y, CUDA_R_64F), dt(Values(size_t(m) * n), CUDA_R_64F);
-    const double alpha = 2, beta = -1;
-    const cublasOperation_t op = turned ? CUBLAS_OP_T : CUBLAS_OP_N;
-    MUST(cublasDgemv(rig.blas, op, m, n, &alpha, da.wide(), lda, dx.wide(), 1, &beta, dy.wide(), 1));
-    MUST(cublasDgeam(rig.blas, CUBLAS_OP_T, CUBLAS_OP_T, n, m, &alpha, da.wide(), lda, &beta, da.wide(), lda,
-                     dt.wide(), n));
-    Values want = y, wantT(size_t(m) * n);
-    for (int i = 0; i < rows; i++) {
-      want[i] = -y[i];
-      for (int j = 0; j < columns; j++) want[i] += 2 * a[turned ? size_t(i) * lda + j : size_t(j) * lda + i] * x[j];
-    }
-    for (int j = 0; j < m; j++) {
-      for (int i = 0; i < n; i++) wantT[j * n + i] = a[size_t(i) * lda + j];
-    }
-    checkClose(dy.get(), want, 1e-13, "gemv");
-    checkClose(dt.get(), wantT, 0, "geam");
-    MUST(cublasDger(rig.blas, rows, columns, &alpha, dy.wide(), 1, dx.wide(), 1, dt.wide(), rows));
-    for (int j = 0; j < columns; j++) {
-      for (int i = 0; i < rows; i++) wantT[size_t(j) * rows + i] += 2 * want[i] * x[j];
-    }
-    checkClose(dt.get(), wantT, 1e-13, "ger");
-    check(nothingFound(), std::string("matrices: ") + simReport(0));
   }
 }
 
@@ -564,10 +480,7 @@ int main(int count, char **words) {
   Random random(seed);
   products(random);
   narrowing(random);
-  batches(random);
   vectors(random);
-  reductions(random);
-  matrices(random);
   wrongArguments();
   nothingToDo();
   notSupported();

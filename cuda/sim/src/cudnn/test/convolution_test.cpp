@@ -207,46 +207,6 @@ void tryBackwardFilter(Rig &rig, Setting &s) {
   s.w.values.put(s.ws);
 }
 
-void tryBias(Rig &rig, Setting &s, Random &random) {
-  Dims dims(s.layer.y.size(), 1);
-  dims[1] = s.layer.y[1];
-  Tensor bias(s.type, dims);
-  const Values before = bias.fill(random);
-  Values sums(before.size());
-  each(s.layer.y, [&](const Dims &y) { sums[static_cast<size_t>(y[1])] += s.ys[at(s.layer.y, y)]; });
-  MUST(cudnnConvolutionBackwardBias(rig.handle, s.a(), s.y, s.y.data(), s.b(), bias, bias.data()));
-  checkClose(bias.get(), blend(sums, s.alpha, before, s.beta), tolerance(s.type, 100), "backward bias");
-}
-
-void tryFused(Rig &rig, Setting &s, Random &random) {
-  size_t bytes = 0;
-  const auto algorithm = CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
-  if (cudnnGetConvolutionForwardWorkspaceSize(rig.handle, s.x, s.w, s.convolution, s.y, algorithm, &bytes) != 0) return;
-  Dims dims(s.layer.y.size(), 1);
-  dims[1] = s.layer.y[1];
-  Tensor bias(s.type, dims), z(s.type, s.layer.y, s.y.strides);
-  const Values biases = bias.fill(random), zs = z.fill(random);
-  const bool relu = random.coin(), inPlace = random.coin();
-  cudnnActivationDescriptor_t activation;
-  MUST(cudnnCreateActivationDescriptor(&activation));
-  MUST(cudnnSetActivationDescriptor(activation, relu ? CUDNN_ACTIVATION_RELU : CUDNN_ACTIVATION_IDENTITY,
-                                    CUDNN_NOT_PROPAGATE_NAN, 0));
-  Values want = blend(Values(s.ys.size()), 0, inPlace ? s.ys : zs, s.beta);
-  eachProduct(s.layer, [&](size_t x, size_t w, size_t y) { want[y] += s.alpha * s.xs[x] * s.ws[w]; });
-  each(s.layer.y, [&](const Dims &y) {
-    double &v = want[at(s.layer.y, y)];
-    v += biases[static_cast<size_t>(y[1])];
-    if (relu) v = std::max(v, 0.0);
-  });
-  Memory workspace(bytes);
-  MUST(cudnnConvolutionBiasActivationForward(
-      rig.handle, s.a(), s.x, s.x.data(), s.w, s.w.data(), s.convolution, algorithm, workspace.pointer(), bytes, s.b(),
-      inPlace ? s.y : z, inPlace ? s.y.data() : z.data(), bias, bias.data(), activation, s.y, s.y.data()));
-  checkClose(s.y.get(), want, tolerance(s.type, 60), "fused forward, " + s.layer.text());
-  MUST(cudnnDestroyActivationDescriptor(activation));
-  s.y.put(s.ys);
-}
-
 // A filter whose 16 weights and inputs need 12 bits of mantissa, which tensor cores drop.
 void testTensorFloats(uint64_t seed) {
   Rig rig("cc=8.0,seed=" + std::to_string(seed));
@@ -331,8 +291,6 @@ void testConvolution(uint64_t seed) {
     tryForward(rig, s);
     tryBackwardData(rig, s);
     tryBackwardFilter(rig, s);
-    tryBias(rig, s, random);
-    tryFused(rig, s, random);
     checkNoFindings("convolution, " + s.layer.text());
   }
   testTensorFloats(seed);

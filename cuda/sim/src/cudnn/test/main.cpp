@@ -10,11 +10,7 @@ int main(int arguments, char **values) {
   test::testAlgorithms(seed);
   test::testPooling(seed);
   test::testActivation(seed);
-  test::testSoftmax(seed);
   test::testOperations(seed);
-  test::testReduction(seed);
-  test::testBatchNormalization(seed);
-  test::testDropout(seed);
   test::testStreams(seed);
   test::testWrong(seed);
   return test::summary();

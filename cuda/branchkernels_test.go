@@ -1,0 +1,113 @@
+//go:build cuda
+
+package cuda
+
+import (
+	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/kernels"
+)
+
+// Kernels for networks with branches.
+
+// target is an operand that a kernel is to write or, for an `add` of 1, to add to; it adds what is there to `want`.
+func (r *kernelRig) target(want []float64) (to operand[float32], add int32) {
+	r.Helper()
+	if r.random.IntN(2) == 0 {
+		return room[float32](r, len(want)), 0
+	}
+	before := r.values(len(want))
+	for i := range want {
+		want[i] += float64(before[i])
+	}
+	return put(r, before), 1
+}
+
+// sumsOf2 is the tolerance of a product below 1 and a sum below 2.
+var sumsOf2 = approx.Tolerance{Abs: 3 * u}
+
+func tryAdd(r *kernelRig) {
+	n := r.count()
+	a, b := r.values(n), r.values(n)
+	var want []float64
+	for i := range a {
+		want = append(want, float64(a[i])+float64(b[i]))
+	}
+	onA, onB := put(r, a), put(r, b)
+	y := []operand[float32]{onA, onB, room[float32](r, n)}[r.random.IntN(3)]
+	r.launch(kernels.Add{Y: at(y), A: at(onA), B: at(onB), Count: uint64(n)})
+	check(r, "y", y, want, approx.Tolerance{Rel: u})
+}
+
+func tryScale(r *kernelRig) {
+	n, factor := r.count(), r.random.Float32()
+	x := r.values(n)
+	want := doubles(x)
+	for i := range want {
+		want[i] *= float64(factor)
+	}
+	y, add := r.target(want)
+	r.launch(kernels.Scale{Y: at(y), X: at(put(r, x)), Count: uint64(n), Factor: factor, Add: add})
+	check(r, "y", y, want, sumsOf2)
+}
+
+func tryMultiply(r *kernelRig) {
+	n := r.count()
+	a, b := r.values(n), r.values(n)
+	want := doubles(a)
+	for i := range want {
+		want[i] *= float64(b[i])
+	}
+	y, add := r.target(want)
+	r.launch(kernels.Multiply{Y: at(y), A: at(put(r, a)), B: at(put(r, b)), Count: uint64(n), Add: add})
+	check(r, "y", y, want, sumsOf2)
+}
+
+func tryMultiplyRows(r *kernelRig) {
+	rows, extent := r.about(40), []int{r.about(9), 4 * r.about(20), r.about(3000)}[r.random.IntN(3)]
+	x, gate, dy := r.values(rows*extent), r.values(rows), r.wholes(rows*extent, 30)
+	want := doubles(x)
+	for i := range want {
+		want[i] *= float64(gate[i/extent])
+	}
+	y, add := r.target(want)
+	onGate := put(r, gate)
+	r.launch(kernels.MultiplyRows{Y: at(y), X: at(put(r, x)), Gate: at(onGate), Rows: uint32(rows), Extent: uint32(extent), Add: add})
+	check(r, "y", y, want, sumsOf2)
+
+	// Sums of whole numbers need no rounding, so that they are the same in every order.
+	whole := r.wholes(rows*extent, 30)
+	wantGate := make([]float64, rows)
+	for i := range whole {
+		wantGate[i/extent] += float64(dy[i]) * float64(whole[i])
+	}
+	dgate, add := room[float32](r, rows), int32(0)
+	if r.random.IntN(2) == 0 {
+		before := r.wholes(rows, 1000)
+		for i := range before {
+			wantGate[i] += float64(before[i])
+		}
+		dgate, add = put(r, before), 1
+	}
+	r.launch(kernels.MultiplyRowsGate{Dgate: at(dgate), Dy: at(put(r, dy)), X: at(put(r, whole)), Rows: uint32(rows), Extent: uint32(extent), Add: add})
+	check(r, "dgate", dgate, wantGate, exact)
+}
+
+func tryCopyBlocks(r *kernelRig) {
+	unit := []int{1, 4}[r.random.IntN(2)]
+	blocks, count := r.about(9), unit*r.about([]int{9, 400}[r.random.IntN(2)])
+	from, to := unit*r.random.IntN(9), unit*r.random.IntN(9)                           // where the blocks lie in their samples
+	xPitch, yPitch := from+count+unit*r.random.IntN(9), to+count+unit*r.random.IntN(9) // values of a sample
+	x, before := r.values(blocks*xPitch), r.values(blocks*yPitch)
+	add := int32(r.random.IntN(2))
+	want := doubles(before)
+	for n := range blocks {
+		for i := range count {
+			at := n*yPitch + to + i
+			want[at] = float64(x[n*xPitch+from+i]) + float64(add)*want[at]
+		}
+	}
+	onX, y := put(r, x), put(r, before)
+	r.launch(kernels.CopyBlocks{Y: at(y) + kernels.Pointer[float32](4*to), X: at(onX) + kernels.Pointer[float32](4*from), Blocks: uint32(blocks),
+		Count: uint32(count), YPitch: uint32(yPitch), XPitch: uint32(xPitch), Add: add})
+	check(r, "y", y, want, sumsOf2)
+}

@@ -1,0 +1,106 @@
+//go:build cuda && cgo && linux && (amd64 || arm64)
+
+package cuda
+
+import (
+	"errors"
+	"slices"
+	"unsafe"
+
+	"gorgonia.org/cu"
+	"gorgonia.org/tensor"
+
+	"github.com/gputrain/gputrain/kernels"
+	"github.com/gputrain/gputrain/net"
+)
+
+// pieces calls f for at most Options.Batch samples of b at a time.
+func (p *program) pieces(b net.Batch, f func(piece net.Batch) error) error {
+	for indices := range slices.Chunk(b.Indices, p.options.Batch) {
+		if err := f(net.Batch{Data: b.Data, Indices: indices}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Evaluate runs forward passes in evaluation mode, waits for them and returns their sums.
+func (p *program) Evaluate(b net.Batch) (m net.Metrics, err error) {
+	if err := p.check(b, 0); err != nil {
+		return m, err
+	}
+	err = p.do(func() error {
+		if err := p.device.zero(p.scores); err != nil {
+			return err
+		}
+		err := p.pieces(b, func(piece net.Batch) error {
+			return p.queue.add(work{kind: evaluating}, piece, numbersOf(net.Whole(piece.Len())))
+		})
+		// Also after an error: what is queued would add to the next evaluation's sums.
+		if err := errors.Join(err, p.queue.flush()); err != nil {
+			return err
+		}
+		m, err = p.readSums(p.scores)
+		return err
+	})
+	return m, err
+}
+
+// Infer returns class probabilities.
+func (p *program) Infer(b net.Batch) (*tensor.Dense, error) {
+	if err := p.check(b, 0); err != nil {
+		return nil, err
+	}
+	var out []float32
+	err := p.do(func() error {
+		return p.pieces(b, func(piece net.Batch) error {
+			if err := p.queue.add(work{kind: inferring}, piece, kernels.Queued{}); err != nil {
+				return err
+			}
+			if err := p.queue.flush(); err != nil {
+				return err
+			}
+			count := piece.Len() * p.plan.Classes
+			if err := p.read(p.probabilities, 4*int64(count), p.device.synchronize); err != nil {
+				return err
+			}
+			out = append(out, slice[float32](p.result, 0, count)...)
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return tensor.New(tensor.WithShape(b.Len(), p.plan.Classes), tensor.WithBacking(out)), nil
+}
+
+// read copies the beginning of a buffer to p.result and waits until it is there.
+func (p *program) read(from Buffer, bytes int64, wait func() error) error {
+	if err := call("cuMemcpyDtoHAsync", cu.MemcpyDtoHAsync(p.result.pointer, from.Address, bytes, p.device.stream)); err != nil {
+		return err
+	}
+	return wait()
+}
+
+// readSums waits for the device and returns sums.
+func (p *program) readSums(from Buffer) (net.Metrics, error) {
+	if err := p.read(from, sumsBytes, p.device.sleep); err != nil {
+		return net.Metrics{}, err
+	}
+	s := slice[kernels.Sums](p.result, 0, 1)[0]
+	return net.Metrics{Samples: s.Samples, Loss: s.Loss, Hits: s.Hits, FirstBad: s.FirstBad}, nil
+}
+
+// TakeMetrics waits for the device, returns the sums of training since the last call and starts new ones.
+func (p *program) TakeMetrics() (m net.Metrics, err error) {
+	err = p.do(func() error {
+		if err := p.queue.flush(); err != nil {
+			return err
+		}
+		if m, err = p.readSums(p.sums); err != nil {
+			return err
+		}
+		return p.device.zero(p.sums.part(0, int64(unsafe.Offsetof(kernels.Sums{}.FirstBad)))) // the first bad step stays
+	})
+	return m, err
+}

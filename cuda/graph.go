@@ -1,0 +1,118 @@
+//go:build cuda && cgo && linux && (amd64 || arm64)
+
+package cuda
+
+import (
+	"fmt"
+
+	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/lower"
+)
+
+// group is layers that are computed as one, by an operation.
+type group struct {
+	operation
+	out   *activations
+	names passNames
+}
+
+// view says where a layer's output and its gradient can be seen.
+type view struct {
+	lower.View
+	within *slot // its gradient is this, once its group has run its backward pass
+	after  bool  // or it is its value's gradient, once the group has
+}
+
+// link makes the graph: package lower decides which layers are computed as one.
+func (p *program) link() error {
+	p.lowered = lower.Lower(p.plan, Fuser{})
+	for _, v := range p.lowered.Values {
+		p.values = append(p.values, newActivations(v.Shape, v.Learns))
+	}
+	for _, v := range p.lowered.Views {
+		p.views = append(p.views, view{View: v})
+	}
+	for i, g := range p.lowered.Groups {
+		l := link{program: p, node: p.lowered.Head(g), inputs: p.inputsOf(g), out: p.values[i+1], parameters: map[net.Role]*parameter{}}
+		l.in = l.inputs[0]
+		for _, q := range p.parameters {
+			if q.Layer == l.node.Index {
+				l.parameters[q.Role] = q
+			}
+		}
+		op, err := p.operationOf(g, l)
+		if err != nil {
+			return err
+		}
+		p.groups = append(p.groups, group{op, l.out, newPassNames(p.nodesOf(g))})
+	}
+	return nil
+}
+
+func (p *program) nodesOf(g lower.Group) (nodes []net.Node) {
+	for _, i := range g.Nodes {
+		nodes = append(nodes, p.plan.Nodes[i])
+	}
+	return nodes
+}
+
+// inputsOf returns a group's inputs, in the shapes in which its layers take them: behind a flatten layer these are not the
+// values'.
+func (p *program) inputsOf(g lower.Group) (inputs []input) {
+	var shapes []net.Shape
+	for i, n := range p.nodesOf(g) {
+		if i > 0 {
+			n.Ins = n.Ins[1:] // the first is the layer before, in the group
+		}
+		shapes = append(shapes, n.Ins...)
+	}
+	for i, in := range g.Inputs {
+		a := *p.values[in.Value]
+		a.shape = shapes[i]
+		inputs = append(inputs, input{&a, in.Wanted, in.Wanted && in.Adds})
+	}
+	return inputs
+}
+
+// operationOf makes the operation of a group, and notes what can be seen of the layers within it.
+func (p *program) operationOf(g lower.Group, l link) (operation, error) {
+	after := biasOnly
+	first := &p.views[g.Nodes[0]]
+	switch g.Pattern {
+	case lower.Single:
+	case lower.ConvReLU, lower.DenseReLU:
+		after, first.after = biasReLU, l.out.learns
+	case lower.ConvReLUPool:
+		after = biasReLUPool
+	default:
+		panic(fmt.Sprintf("BUG: a group of the pattern %q", g.Pattern))
+	}
+	switch layer := l.node.Layer.(type) {
+	case *net.Conv:
+		c := newConvolve(l, after)
+		if after == biasReLUPool && c.keepsGradient() {
+			first.within = &c.gradient
+		}
+		return c, nil
+	case *net.Dense:
+		return &dense{link: l, relu: after == biasReLU}, nil
+	case *net.Pool:
+		return newSubsample(l, layer.PoolMode()), nil
+	case *net.Activation:
+		return newActivate(l, layer)
+	case *net.Dropout:
+		return &dropout{link: l, rate: layer.Rate}, nil
+	case *net.BatchNorm:
+		momentum, epsilon := layer.Settings()
+		return &batchNorm{link: l, momentum: momentum, epsilon: epsilon}, nil
+	case *net.Add:
+		return &add{l}, nil
+	case *net.Concat:
+		return &concat{l}, nil
+	case *net.Multiply:
+		return &multiply{l}, nil
+	case *net.Scale:
+		return &scale{l, float32(layer.Factor)}, nil
+	}
+	panic(fmt.Sprintf("BUG: layer of kind %s", l.node.Layer.Kind()))
+}

@@ -1,0 +1,171 @@
+//go:build cuda && cgo && linux && (amd64 || arm64)
+
+package cuda
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/gputrain/gputrain/kernels"
+	"github.com/gputrain/gputrain/net"
+)
+
+// staged is how many bytes a sample of the mini-batch takes in the smallest stage, as float32.
+func (p *program) staged() int64 { return 2 * 4 * (int64(p.plan.Network.Input.Size()) + 1) }
+
+// mostValues bounds the values of a mini-batch between two layers: kernels, and cuDNN's, number them with 32 bits.
+const mostValues = 1 << 31
+
+// takeMemory plans when each value lives and takes the memory for all of them.
+func (p *program) takeMemory() error {
+	batch := int64(p.options.Batch)
+	loss := len(p.groups) + 1 // positions: 0 is the input, then the groups, the loss, and the groups backwards
+	back := func(group int) int { return 2*loss - (group + 1) }
+	var slots []*slot
+	for i, a := range p.values {
+		// A value lives until its last use; its gradient from there to the group that makes the value.
+		count, last, first := batch*int64(a.shape.Size()), loss, loss
+		if uses := p.lowered.Values[i].Uses; len(uses) > 0 {
+			group := uses[len(uses)-1].Group
+			last, first = group+1, back(group)
+		}
+		*a.value, *a.grad = newSlot(count, i, last), newSlot(count, first, back(i-1))
+		slots = append(slots, a.value)
+		if a.learns {
+			slots = append(slots, a.grad)
+		}
+	}
+	for i, g := range p.groups {
+		last := i + 1
+		if g.out.learns {
+			last = back(i)
+		}
+		need := g.claim(i+1, last)
+		for _, s := range need.reads {
+			s.extend(last)
+		}
+		slots = append(slots, need.own...)
+	}
+	for _, s := range slots {
+		if s.bytes > 4*mostValues {
+			return fmt.Errorf("a mini-batch of %d has %d values between two layers, more than %d: use a smaller one", batch, s.bytes/4, int64(mostValues))
+		}
+	}
+	if err := p.takeSlots(slots); err != nil {
+		return err
+	}
+	for _, b := range []struct {
+		into  *Buffer
+		bytes int64
+		what  string
+	}{
+		{&p.labels, 4 * batch, "labels"}, {&p.losses, 4 * batch, "losses"}, {&p.hits, 4 * batch, "hits"},
+		{&p.probabilities, 4 * batch * int64(p.plan.Classes), "probabilities"},
+		{&p.results, 2 * sumsBytes, "sums"}, {&p.clip, 4, "the clipping factor"}, {&p.squares, 8 * kernels.MostSquareSums, "sums of squares"},
+	} {
+		var err error
+		if *b.into, err = p.device.pool.take(b.bytes, b.what); err != nil {
+			return err
+		}
+	}
+	p.sums, p.scores = p.results.part(0, sumsBytes), p.results.part(sumsBytes, sumsBytes)
+	var err error
+	if p.result, err = takePinned(max(sumsBytes, p.probabilities.Bytes)); err != nil {
+		return err
+	}
+	return p.device.zero(p.results)
+}
+
+// takeSlots places the slots in one buffer, or in one each where every buffer is to be an allocation.
+func (p *program) takeSlots(slots []*slot) error {
+	var values []*value
+	var apart int64
+	for _, s := range slots {
+		values = append(values, &s.value)
+		apart += aligned(s.bytes)
+	}
+	total := place(values)
+	what := "activations and their gradients (most of it for " + p.largest() + ")"
+	if p.device.options.SingleAllocations {
+		total = apart
+	}
+	batch := int64(p.options.Batch)
+	p.perSample = (total+batch-1)/batch + 12 + 4*int64(p.plan.Classes) + 4*stepsAhead + p.staged()
+	p.slack = alignment * int64(len(slots)+8)
+	if p.device.options.SingleAllocations {
+		for _, s := range slots {
+			b, err := p.device.pool.take(s.bytes, what)
+			if err != nil {
+				return err
+			}
+			s.Buffer = b
+			p.memory = append(p.memory, b)
+		}
+		return nil
+	}
+	all, err := p.device.pool.take(total, what)
+	if err != nil {
+		return err
+	}
+	p.memory = append(p.memory, all)
+	p.saved = apart - total
+	p.device.pool.stats.Planned += p.saved
+	for _, s := range slots {
+		s.Buffer = all.part(s.offset, s.bytes)
+	}
+	return nil
+}
+
+// largest names the layer with the largest output.
+func (p *program) largest() string {
+	return slices.MaxFunc(p.plan.Nodes, func(a, b net.Node) int { return cmp.Compare(a.Out.Size(), b.Out.Size()) }).Name
+}
+
+// reserveWorkspace sees to it that the workspace has so many bytes. Graphs that hold a smaller one's address are captured
+// again.
+func (p *program) reserveWorkspace(bytes int64, what string) error {
+	if bytes <= p.workspace.Bytes {
+		return nil
+	}
+	b, err := p.device.pool.take(bytes, what)
+	if err != nil {
+		return p.fits(err)
+	}
+	old := p.workspace
+	p.workspace = b
+	if old.Bytes == 0 {
+		return nil
+	}
+	return errors.Join(p.forgetGraphs(), p.device.pool.give(old))
+}
+
+// fits adds to an error of memory which mini-batch would fit.
+func (p *program) fits(err error) error {
+	var e *OutOfMemoryError
+	if !errors.As(err, &e) {
+		return err
+	}
+	e.BatchSize = p.options.Batch
+	if p.perSample == 0 {
+		return err // not even the parameters have room
+	}
+	room, pieces, e2 := p.device.pool.room()
+	if e2 != nil {
+		return errors.Join(err, e2)
+	}
+	if p.device.options.SingleAllocations {
+		room = pieces
+	}
+	perSample := p.perSample
+	if len(p.memory) > 0 { // the activations had room, so it is a workspace that has not
+		perSample += e.Bytes / int64(e.BatchSize)
+		room += p.workspace.Bytes
+	}
+	for _, b := range p.memory {
+		room += b.Bytes
+	}
+	e.Fits = int(min(max((room-p.slack)/perSample, 0), int64(e.BatchSize-1)))
+	return err
+}

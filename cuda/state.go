@@ -1,0 +1,103 @@
+//go:build cuda && cgo && linux && (amd64 || arm64)
+
+package cuda
+
+import (
+	"unsafe"
+
+	"gorgonia.org/cu"
+	"gorgonia.org/tensor"
+
+	"github.com/gputrain/gputrain/kernels"
+	"github.com/gputrain/gputrain/net"
+)
+
+// momentName is the name of a parameter's moment in a State.
+func momentName(q net.Param, moment string) string { return q.Name + "." + moment }
+
+// State returns a copy of weights and optimiser state.
+func (p *program) State() (net.State, error) {
+	s := net.State{Params: map[string]*tensor.Dense{}, Optimizer: map[string]*tensor.Dense{}}
+	err := p.do(func() error {
+		if err := p.queue.flush(); err != nil {
+			return err
+		}
+		s.Step = p.step
+		for _, q := range p.parameters {
+			t, err := p.download(q.value, q.Dims...)
+			if err != nil {
+				return err
+			}
+			s.Params[q.Name] = t
+			for i, m := range q.moments {
+				if s.Optimizer[momentName(q.Param, p.options.Optimizer.Moments()[i])], err = p.download(m, q.Dims...); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return net.State{}, err
+	}
+	return s, nil
+}
+
+// download waits for the device and copies a buffer to a tensor.
+func (p *program) download(b Buffer, dims ...int) (*tensor.Dense, error) {
+	count := 1
+	for _, n := range dims {
+		count *= n
+	}
+	out := make([]float32, count)
+	err := call("cuMemcpyDtoHAsync", cu.MemcpyDtoHAsync(unsafe.Pointer(unsafe.SliceData(out)), b.Address, 4*int64(count), p.device.stream))
+	if err != nil {
+		return nil, err
+	}
+	if err := p.device.synchronize(); err != nil {
+		return nil, err
+	}
+	return tensor.New(tensor.WithShape(dims...), tensor.WithBacking(out)), nil
+}
+
+// SetState takes over a copy of s.
+func (p *program) SetState(s net.State) error {
+	return p.do(func() error {
+		if err := s.Check(p.plan, p.options.Optimizer); err != nil {
+			return err
+		}
+		if err := p.queue.flush(); err != nil {
+			return err
+		}
+		return p.setState(s)
+	})
+}
+
+func (p *program) setState(s net.State) error {
+	upload := func(to Buffer, t *tensor.Dense) error {
+		if t == nil {
+			return p.device.zero(to)
+		}
+		values := t.Data().([]float32)
+		return call("cuMemcpyHtoDAsync", cu.MemcpyHtoDAsync(to.Address, unsafe.Pointer(unsafe.SliceData(values)), 4*int64(len(values)), p.device.stream))
+	}
+	for _, q := range p.parameters {
+		if err := upload(q.value, s.Params[q.Name]); err != nil {
+			return err
+		}
+		for i, m := range q.moments {
+			if err := upload(m, s.Optimizer[momentName(q.Param, p.options.Optimizer.Moments()[i])]); err != nil {
+				return err
+			}
+		}
+	}
+	if err := firstError(p.roundWeights(), p.roundFrozen()); err != nil {
+		return err
+	}
+	p.step, p.pending = s.Step, 0
+	bad := int64(unsafe.Offsetof(kernels.Sums{}.FirstBad))
+	if err := p.device.zero(p.sums.part(bad, 8)); err != nil {
+		return err
+	}
+	return p.device.synchronize() // the caller may change its tensors
+}

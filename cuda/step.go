@@ -1,0 +1,266 @@
+//go:build cuda && cgo && linux && (amd64 || arm64)
+
+package cuda
+
+import (
+	"fmt"
+
+	"github.com/gputrain/gputrain/kernels"
+	"github.com/gputrain/gputrain/net"
+)
+
+func (p *program) state() kernels.Pointer[kernels.StepState] {
+	return kernels.Pointer[kernels.StepState](p.queue.block.Address)
+}
+
+// run enqueues one piece of work as it stands in the block's next slot.
+func (p *program) run(w work) error {
+	if w.kind != updating {
+		if err := p.forward(w); err != nil {
+			return err
+		}
+	}
+	if w.kind == inferring {
+		return nil
+	}
+	if w.trains() {
+		if err := p.backward(w); err != nil {
+			return err
+		}
+	}
+	if w.updates() {
+		if err := p.update(); err != nil {
+			return err
+		}
+	}
+	return p.addMetrics(w)
+}
+
+// forward computes what the work wants of probabilities, losses and the gradient with respect to the logits.
+func (p *program) forward(w work) error {
+	ranges := p.device.ranges
+	ranges.begin(rangeGather)
+	err := p.gather(w)
+	ranges.end()
+	if err != nil {
+		return err
+	}
+	m := &pass{n: w.n, training: w.trains()}
+	for _, g := range p.groups {
+		ranges.begin(g.names.forward)
+		err := g.forward(m)
+		ranges.end()
+		if err != nil {
+			return err
+		}
+	}
+	ranges.begin(rangeLoss)
+	defer ranges.end()
+	return p.softmax(w.n, w.kind == inferring, w.kind != inferring, w.trains())
+}
+
+// backward computes the gradients of what is trained, and adds those of earlier shares.
+func (p *program) backward(w work) error {
+	if w.adds {
+		if err := p.keepGradients(); err != nil {
+			return err
+		}
+	}
+	m := &pass{n: w.n, training: true}
+	for i := len(p.groups) - 1; i >= 0; i-- {
+		g := p.groups[i]
+		if !g.out.learns {
+			continue
+		}
+		p.device.ranges.begin(g.names.backward)
+		err := g.backward(m)
+		p.device.ranges.end()
+		if err != nil {
+			return err
+		}
+	}
+	if w.adds {
+		return p.addKept()
+	}
+	return nil
+}
+
+// logits are the network's output.
+func (p *program) logits() *activations { return p.values[len(p.values)-1] }
+
+// gather brings the samples of the slot to the input.
+func (p *program) gather(w work) error {
+	x, label := floats(p.values[0].value.Buffer), kernels.Pointer[int32](p.labels.Address)
+	from, labelsFrom := w.data.samples, w.data.labels
+	if w.data.streamed {
+		from, labelsFrom = p.queue.stage.samples, p.queue.stage.labels
+	}
+	labels, indices := kernels.Pointer[int32](labelsFrom.Address), p.queue.indices()
+	batch, capacity, size := uint32(w.n), uint32(p.options.Batch), uint32(p.values[0].shape.Size())
+	if w.data.of.pixels {
+		return p.device.launch(kernels.GatherBytes{X: x, Label: label, Pixels: kernels.Pointer[uint8](from.Address),
+			Labels: labels, State: p.state(), Indices: indices, Batch: batch, Capacity: capacity, Size: size, Scale: w.data.of.scale})
+	}
+	return p.device.launch(kernels.GatherFloats{X: x, Label: label, Values: floats(from), Labels: labels, State: p.state(),
+		Indices: indices, Batch: batch, Capacity: capacity, Size: size})
+}
+
+// softmax computes probabilities, losses and hits, and the gradient of the mean loss, as asked for; that only where something
+// learns.
+func (p *program) softmax(n int, probabilities, losses, gradient bool) error {
+	logits := p.logits()
+	k := kernels.SoftmaxCrossEntropy{Logits: floats(logits.value.Buffer), State: p.state(), Queued: p.queue.numbers(), Batch: uint32(n),
+		Classes: uint32(p.plan.Classes)}
+	if probabilities {
+		k.Probabilities = optional(p.probabilities)
+	}
+	if losses {
+		k.Losses = optional(p.losses)
+		k.Labels, k.Hits = kernels.Optional[int32](p.labels.Address), kernels.Optional[int32](p.hits.Address)
+	}
+	if gradient && logits.learns {
+		k.Gradient = optional(logits.grad.Buffer)
+	}
+	return p.device.launch(k)
+}
+
+// addMetrics adds losses and hits to the sums of the work's kind, and ends it on the device: the next slot is due, and after an
+// update the next step.
+func (p *program) addMetrics(w work) error {
+	sums := p.sums
+	if w.kind == evaluating {
+		sums = p.scores
+	}
+	return p.device.launch(kernels.AddMetrics{Sums: kernels.Pointer[kernels.Sums](sums.Address), State: p.state(), Losses: floats(p.losses),
+		Hits: kernels.Pointer[int32](p.hits.Address), Batch: uint32(w.n), Training: int32(boolInt(w.trains())),
+		Updates: uint32(boolInt(w.updates()))})
+}
+
+// update runs the optimiser over all trained parameters.
+func (p *program) update() error {
+	p.device.ranges.begin(rangeUpdate)
+	defer p.device.ranges.end()
+	if err := p.optimize(); err != nil {
+		return err
+	}
+	return p.roundWeights()
+}
+
+func (p *program) optimize() error {
+	f, o := &p.flat, p.options.Optimizer
+	if f.count == 0 {
+		return nil
+	}
+	var clip kernels.Optional[float32]
+	if o.ClipNorm > 0 {
+		clip = optional(p.clip)
+		squares := kernels.Pointer[float64](p.squares.Address)
+		err := p.device.launch(kernels.SquareSums{Partial: squares, G: floats(f.grads), Count: uint64(f.count)})
+		if err != nil {
+			return err
+		}
+		if err := p.device.launch(kernels.ClipFactor{Clip: floats(p.clip), Partial: squares, Parts: kernels.SquareSumsOf(uint64(f.count)), Most: float32(o.ClipNorm)}); err != nil {
+			return err
+		}
+	}
+	queued := p.queue.numbers()
+	if o.Method == net.SGD {
+		k := kernels.SGD{W: floats(f.values), G: floats(f.grads), State: p.state(), Queued: queued, Clip: clip, Count: uint64(f.count),
+			Decayed: uint64(f.decayed), Momentum: float32(o.Momentum), Nesterov: int32(boolInt(o.Nesterov)), WeightDecay: float32(o.WeightDecay)}
+		if len(f.moments) > 0 {
+			k.V = optional(f.moments[0])
+		}
+		return p.device.launch(k)
+	}
+	return p.device.launch(kernels.Adam{W: floats(f.values), G: floats(f.grads), M: floats(f.moments[0]), V: floats(f.moments[1]),
+		State: p.state(), Queued: queued, Clip: clip, Count: uint64(f.count), Decayed: uint64(f.decayed),
+		Beta1: float32(o.Beta1), OneLessBeta1: float32(1 - o.Beta1), Beta2: float32(o.Beta2), OneLessBeta2: float32(1 - o.Beta2),
+		Epsilon: float32(o.Epsilon), WeightDecay: float32(o.WeightDecay), Apart: int32(boolInt(o.Method == net.AdamW))})
+}
+
+// Step queues one training step. Steps go to the device several at once.
+func (p *program) Step(b net.Batch) error {
+	if err := p.check(b, p.options.Batch); err != nil {
+		return err
+	}
+	if p.pending > 0 {
+		return fmt.Errorf("%w: an update is due before the next step", net.ErrUnfinished)
+	}
+	p.batch, p.share = b, net.Whole(b.Len())
+	return p.do(p.queues.step)
+}
+
+// Gradients queues the forward and backward pass of a share of a mini-batch.
+func (p *program) Gradients(b net.Batch, share net.Share) error {
+	if err := p.check(b, p.options.Batch); err != nil {
+		return err
+	}
+	if err := share.Check(b.Len()); err != nil {
+		return err
+	}
+	p.batch, p.share = b, share
+	return p.do(p.queues.gradients)
+}
+
+// Update queues the optimiser's step.
+func (p *program) Update() error {
+	if p.closed || p.device.closed {
+		return net.ErrClosed
+	}
+	if p.pending == 0 {
+		return fmt.Errorf("%w: there are no gradients to update with", net.ErrUnfinished)
+	}
+	return p.do(p.queues.update)
+}
+
+// numbersOf are those of work on a share of a mini-batch.
+func numbersOf(share net.Share) kernels.Queued {
+	return kernels.Queued{Weight: float32(1 / float64(share.Total)), First: uint32(share.First)}
+}
+
+// setRates sets the optimiser's numbers for the next step.
+func (p *program) setRates(numbers *kernels.Queued) {
+	o := p.options.Optimizer
+	numbers.Update, numbers.Decay = float32(o.Rate(p.step)), float32(o.Rate(p.step)*o.WeightDecay)
+	if o.Method != net.SGD {
+		numbers.Update = float32(o.AdamRate(p.step))
+	}
+}
+
+// queueStep queues a training step on p.batch.
+func (p *program) queueStep() error {
+	numbers := numbersOf(p.share)
+	p.setRates(&numbers)
+	if err := p.queue.add(work{kind: stepping}, p.batch, numbers); err != nil {
+		return err
+	}
+	p.step++
+	return nil
+}
+
+// queueGradients queues the gradients of p.batch, which is p.share.
+func (p *program) queueGradients() error {
+	w := work{kind: differentiating, adds: p.pending > 0}
+	if w.adds {
+		if err := p.reserveKept(); err != nil {
+			return err
+		}
+	}
+	if err := p.queue.add(w, p.batch, numbersOf(p.share)); err != nil {
+		return err
+	}
+	p.pending++
+	return nil
+}
+
+// queueUpdate queues an update.
+func (p *program) queueUpdate() error {
+	var numbers kernels.Queued
+	p.setRates(&numbers)
+	if err := p.queue.add(work{kind: updating}, net.Batch{}, numbers); err != nil {
+		return err
+	}
+	p.step++
+	p.pending = 0
+	return nil
+}

@@ -1,0 +1,126 @@
+package kernels
+
+import "fmt"
+
+// The kernels of branch.cu write their result; where a field Add is not 0 they add it to what is there, as the gradient
+// of a value with several uses wants.
+
+// Add is y = a + b for Count values. Y may be A or B: so y += b has Y = A.
+type Add struct {
+	Y     Pointer[float32]
+	A     Pointer[float32]
+	B     Pointer[float32]
+	Count uint64
+}
+
+var add = newKernel("add", 256, Add{})
+
+// Launch makes the launch for a device.
+func (k Add) Launch(d Device) (Launch, error) {
+	return newLaunch(add, d, quads(k.Count), k)
+}
+
+// Scale is y = Factor*x for Count values, or y += Factor*x. Y may be X.
+type Scale struct {
+	Y      Pointer[float32]
+	X      Pointer[float32]
+	Count  uint64
+	Factor float32
+	Add    int32
+}
+
+var scale = newKernel("scale", 256, Scale{})
+
+// Launch makes the launch for a device.
+func (k Scale) Launch(d Device) (Launch, error) {
+	return newLaunch(scale, d, quads(k.Count), k)
+}
+
+// Multiply is y = a*b for Count values, or y += a*b. The backward pass is the same: da = dy*b and db = dy*a. Y may be A
+// or B.
+type Multiply struct {
+	Y     Pointer[float32]
+	A     Pointer[float32]
+	B     Pointer[float32]
+	Count uint64
+	Add   int32
+}
+
+var multiply = newKernel("multiply", 256, Multiply{})
+
+// Launch makes the launch for a device.
+func (k Multiply) Launch(d Device) (Launch, error) {
+	return newLaunch(multiply, d, quads(k.Count), k)
+}
+
+// MultiplyRows is y[r][i] = x[r][i]*gate[r], or y += that, for Rows rows of Extent values: for x (N, C, H, W) and gate
+// (N, C, 1, 1) there are N*C rows of H*W. The gradient of x is the same: dx = dy*gate. Y may be X.
+type MultiplyRows struct {
+	Y      Pointer[float32]
+	X      Pointer[float32]
+	Gate   Pointer[float32]
+	Rows   uint32
+	Extent uint32
+	Add    int32
+}
+
+var multiplyRows = newKernel("multiply_rows", 256, MultiplyRows{})
+
+// Launch makes the launch for a device.
+func (k MultiplyRows) Launch(d Device) (Launch, error) {
+	total, err := countPlaces(multiplyRows, k.Rows, k.Extent)
+	if err != nil {
+		return Launch{}, err
+	}
+	if total < 1 {
+		return Launch{}, fmt.Errorf("kernels: multiply_rows: %d rows of %d values: want 1 or more", k.Rows, k.Extent)
+	}
+	return newLaunch(multiplyRows, d, quads(total), k)
+}
+
+// MultiplyRowsGate is the gradient of MultiplyRows' gate: dgate[r] = sum over i of dy[r][i]*x[r][i], or dgate += that.
+// The order of the sums is fixed.
+type MultiplyRowsGate struct {
+	Dgate  Pointer[float32]
+	Dy     Pointer[float32]
+	X      Pointer[float32]
+	Rows   uint32
+	Extent uint32
+	Add    int32
+}
+
+var multiplyRowsGate = newKernel("multiply_rows_gate", 256, MultiplyRowsGate{})
+
+// Launch makes the launch for a device.
+func (k MultiplyRowsGate) Launch(d Device) (Launch, error) {
+	return newChannels(multiplyRowsGate, d, k, 1, k.Rows, k.Extent)
+}
+
+// CopyBlocks is y[n*YPitch + i] = x[n*XPitch + i], or y += that, for n < Blocks and i < Count. It copies some channels of
+// each sample: Y and X point to the first of these channels in the first sample, Count is the number of their values, and
+// a pitch is the number of values of a whole sample. Y and X must not overlap.
+type CopyBlocks struct {
+	Y      Pointer[float32]
+	X      Pointer[float32]
+	Blocks uint32
+	Count  uint32
+	YPitch uint32
+	XPitch uint32
+	Add    int32
+}
+
+var copyBlocks = newKernel("copy_blocks", 256, CopyBlocks{})
+
+// Launch makes the launch for a device.
+func (k CopyBlocks) Launch(d Device) (Launch, error) {
+	for _, pitch := range []uint32{k.YPitch, k.XPitch} {
+		if _, err := countPlaces(copyBlocks, k.Blocks, pitch); err != nil {
+			return Launch{}, err
+		}
+	}
+	if k.Blocks < 1 || k.Count < 1 || k.Count > min(k.YPitch, k.XPitch) {
+		return Launch{}, fmt.Errorf("kernels: copy_blocks: %d blocks of %d values out of %d to %d: want 1 or more, and no more than there are",
+			k.Blocks, k.Count, k.XPitch, k.YPitch)
+	}
+	return newLaunch(copyBlocks, d, quads(uint64(k.Blocks)*uint64(k.Count)), k)
+}

@@ -1,0 +1,26 @@
+package kernels
+
+// Dropout sets values to 0 or scales them, as net.DropoutKeep decides for the step in State. Value i of the Count is
+// number First*Size + i of the update's samples, with First of Queued[State.slot]. Last is the last word of its counter.
+// Forward and backward pass are the same, but for Add: where that is not 0 the values are added to Y. Y may be X.
+type Dropout struct {
+	Y         Pointer[float32]
+	X         Pointer[float32]
+	State     Pointer[StepState]
+	Queued    Pointer[Queued]
+	Count     uint64
+	Size      uint64 // values of one sample
+	KeyLow    uint32
+	KeyHigh   uint32
+	Last      uint32
+	Threshold uint32
+	Scale     float32
+	Add       int32
+}
+
+var dropout = newKernel("dropout", 256, Dropout{})
+
+// Launch makes the launch for a device.
+func (k Dropout) Launch(d Device) (Launch, error) {
+	return newLaunch(dropout, d, quads(k.Count), k)
+}

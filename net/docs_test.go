@@ -1,0 +1,66 @@
+package net
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// TestDocumentedNetworks holds the tables of docs/networks.md to those of this
+// package.
+func TestDocumentedNetworks(t *testing.T) {
+	const path = "../docs/networks.md"
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kinds, functions strings.Builder
+	kinds.WriteString("| type | what it is | inputs | fields |\n|---|---|---|---|\n")
+	for _, k := range Kinds() {
+		inputs := fmt.Sprint(k.Inputs[0])
+		if k.Inputs[1] == 0 {
+			inputs += " or more"
+		}
+		var fields []string
+		for _, f := range reflect.VisibleFields(reflect.TypeOf(k.New()).Elem()) {
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if name != "name" && name != "from" && name != "frozen" {
+				fields = append(fields, "`"+name+"`")
+			}
+		}
+		fmt.Fprintf(&kinds, "| `%s` | %s: %s | %s | %s |\n", k.Name, k.Title, k.Summary, inputs, strings.Join(fields, ", "))
+	}
+	functions.WriteString("| `func` | what it is | value |\n|---|---|---|\n")
+	for _, f := range Functions() {
+		value := "`" + f.Formula + "`"
+		if p := f.Parameter; p.Name != "" {
+			value += fmt.Sprintf("; `%s` from %v to %v, default %v", p.Name, p.Least, p.Most, p.Default)
+		}
+		fmt.Fprintf(&functions, "| `%s` | %s | %s |\n", f.Name, f.Title, value)
+	}
+	want := string(b)
+	for _, table := range []struct{ name, text string }{{"kinds", kinds.String()}, {"functions", functions.String()}} {
+		head, rest, ok := strings.Cut(want, "<!-- "+table.name+" -->\n")
+		_, tail, ended := strings.Cut(rest, "<!-- end -->")
+		if !ok || !ended {
+			t.Fatalf("%s has no place for the table of %s", path, table.name)
+		}
+		want = head + "<!-- " + table.name + " -->\n" + table.text + "<!-- end -->" + tail
+	}
+	if want != string(b) {
+		if !*update {
+			t.Errorf("%s is not current: go test ./net -run DocumentedNetworks -update", path)
+		} else if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, block := range strings.Split(want, "```json\n")[1:] {
+		text, _, _ := strings.Cut(block, "```")
+		if _, err := ParseNetwork(strings.NewReader(text)); err != nil || !json.Valid([]byte(text)) {
+			t.Errorf("%s: example %d: %v", path, i+1, err)
+		}
+	}
+}
