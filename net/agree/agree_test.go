@@ -449,6 +449,69 @@ func (k task) compare(got, exact training) figures {
 	return f
 }
 
+// TestCompare sees each kind of fault pass just within its tolerance and fail
+// beyond it.
+func TestCompare(t *testing.T) {
+	n := &net.Network{Input: net.Shape{C: 2, H: 3, W: 3}, Layers: []net.Layer{
+		&net.Conv{Name: "kept", Filters: 3, Kernel: net.Square(3), Frozen: net.Frozen{All: true}},
+		&net.Conv{Name: "conv", Filters: 3, Kernel: net.Square(1)},
+		&net.BatchNorm{Name: "bn"},
+		&net.Dense{Name: "fc", Units: 2},
+	}}
+	k := newTask(t, n, 4, rand.New(rand.NewPCG(1, 2)))
+	exact := func() training {
+		out := training{losses: []float64{0.5, 3}, weights: map[string][]float64{}}
+		for name, w := range k.first.Params {
+			out.weights[name] = float64s(w)
+		}
+		for _, name := range []string{"conv.weight", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var", "fc.weight"} {
+			for i := range out.weights[name] {
+				out.weights[name][i] *= 1.5
+			}
+		}
+		for i := range out.weights["fc.bias"] {
+			out.weights["fc.bias"][i] *= 1 + 1e-4 // faintly
+		}
+		return out
+	}
+	if f := k.compare(exact(), exact()); f.used() != 0 || f.moved != 6 || f.faint != 1 || f.still != 3 {
+		t.Errorf("the same: %v, used %v, %d tensors moved, %d faintly, %d not", f, f.used(), f.moved, f.faint, f.still)
+	}
+	add := func(name string, share float64) func(*training) {
+		return func(r *training) {
+			w := r.weights[name]
+			size := distance(w, make([]float64, len(w)))
+			w[len(w)-1] += share * size
+		}
+	}
+	for _, c := range []struct {
+		name       string
+		good, bad  func(*training)
+		where, not string // of the figure that tells
+	}{
+		{"loss below 1", func(r *training) { r.losses[0] += 0.9e-5 }, func(r *training) { r.losses[0] += 1.1e-5 }, "loss", "weights"},
+		{"loss above 1", func(r *training) { r.losses[1] -= 2.9e-5 }, func(r *training) { r.losses[1] -= 3.1e-5 }, "loss", "weights"},
+		{"NaN", func(*training) {}, func(r *training) { r.losses[1] = math.NaN() }, "loss", "weights"},
+		// It moved by a third of its final size.
+		{"moved", add("conv.weight", 0.3e-4), add("conv.weight", 0.4e-4), "conv.weight", "loss"},
+		{"statistic", add("bn.running_var", 0.3e-4), add("bn.running_var", 0.4e-4), "bn.running_var", "loss"},
+		{"faint", add("fc.bias", 0.6e-6), add("fc.bias", 0.7e-6), "fc.bias", "loss"},
+		{"still", add("conv.bias", 0.9e-5), add("conv.bias", 1.1e-5), "conv.bias", "loss"},
+		{"frozen", func(*training) {}, add("kept.weight", 1e-9), "kept.weight", "loss"},
+		{"NaN among weights", func(*training) {}, add("fc.weight", math.NaN()), "fc.weight", "loss"},
+	} {
+		good, bad := exact(), exact()
+		c.good(&good)
+		c.bad(&bad)
+		if f := k.compare(good, exact()); !(f.used() <= 1) {
+			t.Errorf("%s: refused: %s", c.name, f.above(1))
+		}
+		if where := k.compare(bad, exact()).above(1); !strings.HasPrefix(where, c.where) || strings.Contains(where, c.not) {
+			t.Errorf("%s: told %q", c.name, where)
+		}
+	}
+}
+
 // source draws tasks of one sort.
 type source struct {
 	name  string
