@@ -53,15 +53,17 @@ const (
 	// At least this share of the tensors that moved must have moved more than faintly.
 	distinct = 0.75
 
-	// The second run in JAX rounds rounding times as coarsely as float32, and long
-	// sums more so. It decides the other way what is close to a tie: closer than
-	// margin times the tensor's root mean square, and times 4 + the square root of the
-	// terms of the sums that its values are. So much may the roundings of a sum come
-	// to, and twice that. Where that run leaves the exact one by more than clear times
-	// a tolerance, float32 doesn't resolve the case, and a fresh one replaces it.
+	// A second run in JAX tells what float32 can't resolve. It rounds rounding times
+	// as coarsely as float32, and long sums more so. It decides the other way what is
+	// close to a tie: closer than margin times the tensor's root mean square, and
+	// times 4 + the square root of the terms of all sums on the way there. So much is
+	// three times the error of such sums. A case is clear where that run keeps within
+	// the share clear of each tolerance. Where the device leaves the tolerances in a
+	// clear case, the test fails; in another, a fresh case replaces it. Two runs that
+	// agree don't do so by chance, so a fault that shows in every case never passes.
 	rounding = 2
-	margin   = 2 * 0x1p-24
-	clear    = 0.5
+	margin   = 3 * 0x1p-24
+	clear    = 0.25
 	// At most this share of the cases may be replaced.
 	replaceable = 1.0 / 3
 )
@@ -520,7 +522,7 @@ type source struct {
 }
 
 // mostDraws bounds how often a case is replaced.
-const mostDraws = 20
+const mostDraws = 12
 
 // compared is what became of a source.
 type compared struct {
@@ -529,31 +531,28 @@ type compared struct {
 	ok    bool
 }
 
-// compareOne draws until a task is clear of what float32 can't resolve, and
-// compares that one.
+// compareOne compares a task and, where it disagrees but isn't clear, another.
 func compareOne(t *testing.T, peer *jax, s source, rng *rand.Rand) compared {
 	t.Helper()
-	var out compared
-	var why figures
-	for out.draws = 1; out.draws <= mostDraws; out.draws++ {
+	for draws := 1; ; draws++ {
 		k := s.draw(rng)
 		if k.rate == 0 {
 			k.settle(t, s.tiers[len(s.tiers)-1])
 		}
 		exact, rough := peer.train(t, k)
-		if why = k.compare(rough, exact); !(why.used() <= clear) {
-			t.Logf("%s: replaced: %s", k.name, why.above(clear))
-			continue
-		}
-		out.ok = true
+		out := compared{draws: draws, ok: true}
+		unclear := k.compare(rough, exact).above(clear)
 		for _, tier := range s.tiers {
 			f := k.compare(k.train(t, tier, k.rate), exact)
 			out.moved, out.faint, out.still = f.moved, f.faint, f.still
 			out.loss.most(f.loss)
 			out.weights.most(f.weights)
 			out.statistics.most(f.statistics)
-			if !(f.used() <= 1) {
-				out.ok = false
+			if f.used() <= 1 {
+				continue
+			}
+			out.ok = false
+			if unclear == "" {
 				network, err := json.Marshal(k.plan.Network)
 				if err != nil {
 					t.Fatal(err)
@@ -561,12 +560,16 @@ func compareOne(t *testing.T, peer *jax, s source, rng *rand.Rand) compared {
 				t.Errorf("%s, %v, learning rate %v: %s\n%s", k.name, tier, k.rate, f.above(1), network)
 			}
 		}
-		t.Logf("%-22s %v; learning rate %.3g; %d tensors moved, %d faintly, %d not; drawn %d times", k.name, out.figures, k.rate, out.moved, out.faint, out.still, out.draws)
+		if !out.ok && unclear != "" && draws < mostDraws {
+			t.Logf("%s: replaced: %s; the case is not clear: %s", k.name, out.above(1), unclear)
+			continue
+		}
+		if !out.ok && unclear != "" {
+			t.Errorf("%s: %d draws, and none agrees: %s", k.name, draws, out.above(1))
+		}
+		t.Logf("%-22s %v; learning rate %.3g; %d tensors moved, %d faintly, %d not; drawn %d times", k.name, out.figures, k.rate, out.moved, out.faint, out.still, draws)
 		return out
 	}
-	out.draws = mostDraws
-	t.Errorf("%s: %d draws, and none that float32 resolves: the last had %v", s.name, mostDraws, why)
-	return out
 }
 
 // TestJAX trains models, every kind of layer, every activation function and random
@@ -588,7 +591,7 @@ func TestJAX(t *testing.T) {
 		kinks bool // of activations; airbench94 has none, and ties of its pooling alone
 	}{
 		{"resnet20", net.Shape{C: 3, H: 32, W: 32}, 4, 0.1, true},
-		{"airbench94", net.Shape{C: 3, H: 28, W: 28}, 2, 0.02, false},
+		{"airbench94", net.Shape{C: 3, H: 32, W: 32}, 2, 0.02, false},
 		{"mobilenetv2", net.Shape{C: 3, H: 64, W: 64}, 8, 0.03, true},
 	} {
 		sources = append(sources, source{m.name, tiers[len(tiers)-1:], func(rng *rand.Rand) task {

@@ -11,8 +11,8 @@ after the last one, in the order of their names: losses.exact, weights.exact, lo
 output answers: "ok", or what went wrong.
 
 The second run tells what may be asked of a float32 computation. It rounds what layers and their gradients give as float32
-does, only "rounding" times as coarsely and long sums more so, and decides the other way whatever is closer to a tie than "margin": the side of a
-kink, and which value of a window is the greatest.
+does, only "rounding" times as coarsely, and long sums more so. It decides the other way what is close to a tie: the side of a
+kink, and which value of a window is the greatest. How close grows with "margin" and with the sums on the way there.
 
 Everything is written from the definitions, without what jax.nn has, and gradients are JAX's own.
 """
@@ -179,7 +179,7 @@ def roles(layer):
 def forward(network, names, weights, x, rounding, margin):
     """The logits, and the running statistics after a training step by their names."""
     outputs, statistics, before = {"input": x}, {}, "input"
-    terms = {"input": 1}  # of the sums that the values are, or are made from
+    terms = {"input": 1}  # of all sums on the way to a value
     for name, layer in zip(names, network["layers"]):
         kind, sources = layer["type"], layer.get("from", before)
         sources = [sources] if isinstance(sources, str) else sources
@@ -216,8 +216,9 @@ def forward(network, names, weights, x, rounding, margin):
             raise ValueError(f"unknown kind {kind}")
         coarser = 1
         if kind in ("conv", "dense"):  # sums, whose roundings add up
-            most = p["weight"][0].size
-            coarser = max(1, math.sqrt(most) / 8)
+            own = p["weight"][0].size
+            coarser = max(1, math.sqrt(own) / 8)
+            most += own
         terms[name] = most
         outputs[name], before = rounded(y, rounding * coarser), name
     return outputs[before][:, :, 0, 0], statistics
