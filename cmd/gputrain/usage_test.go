@@ -141,7 +141,7 @@ func TestUsage(t *testing.T) {
 		{"train --resume a b", "train --resume takes one run, got more; see gputrain train --help"},
 		{"train --recipe quick", `--recipe: unknown "quick"; want tutorial or fast`},
 		{"train --recipe tutoral", `--recipe: unknown "tutoral" (did you mean tutorial?); want tutorial or fast`},
-		{"train --device gpu", `--device: unknown "gpu" (did you mean cpu?); want auto, cpu, reference or cuda`},
+		{"train --device gpu", `--device: unknown "gpu" (did you mean cpu?); want cpu or cuda`},
 		{"train --threads 0", "--threads must be at least 1, got 0"},
 		{"train --threads 99999999", "cpu: threads must be from 1 to 4096, or 0 for all, got 99999999"},
 		{"train --memory-limit lots", `--memory-limit: "lots" is not a size such as 512MB, 2GiB or 1000000 (bytes)`},
