@@ -94,6 +94,15 @@ check-graphs: ## Hold GRAPHS random graphs (default 200) to the reference on the
 	GPUTRAIN_TEST_GRAPHS="$$(( ($(GRAPHS) + 4) / 5 ))" GPUTRAIN_TEST_SEED="$(SEED)" $(CUDA_ENV) $(GO) test -count=1 -timeout 60m -tags cuda -run TestRandomGraphs ./cuda
 	$(MAKE) --no-print-directory check-onnx GRAPHS="$(GRAPHS)" SEED="$(SEED)"
 
+FRAMEWORKS_VENV = $${XDG_CACHE_HOME:-$$HOME/.cache}/gputrain/frameworks-venv
+
+.PHONY: check-frameworks
+check-frameworks: GRAPHS = 50
+check-frameworks: ## Train GRAPHS random graphs (default 50), each kind of layer and three models here and in JAX (fetches it; needs python3 with venv)
+	python3 -m venv "$(FRAMEWORKS_VENV)"
+	"$(FRAMEWORKS_VENV)/bin/pip" install --quiet --disable-pip-version-check -r net/agree/testdata/requirements.txt
+	GPUTRAIN_JAX_PYTHON="$(FRAMEWORKS_VENV)/bin/python" GPUTRAIN_TEST_GRAPHS="$(GRAPHS)" GPUTRAIN_TEST_SEED="$(SEED)" $(GO) test -count=1 -timeout 60m -v -run TestJAX ./net/agree
+
 .PHONY: check-report
 check-report: ## Open the report's pages in Chromium, wide and narrow (needs chromium or google-chrome)
 	@browser=$$(command -v chromium || command -v chromium-browser || command -v google-chrome) || { echo "check-report needs chromium or google-chrome" >&2; exit 1; }; \

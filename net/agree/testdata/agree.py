@@ -178,11 +178,15 @@ def roles(layer):
 
 def forward(network, names, weights, x, rounding, margin):
     """The logits, and the running statistics after a training step by their names."""
-    outputs, statistics, before, ties = {"input": x}, {}, "input", Ties(margin)
+    outputs, statistics, before = {"input": x}, {}, "input"
+    terms = {"input": 1}  # of the sums that the values are, or are made from
     for name, layer in zip(names, network["layers"]):
         kind, sources = layer["type"], layer.get("from", before)
-        inputs = [outputs[s] for s in ([sources] if isinstance(sources, str) else sources)]
+        sources = [sources] if isinstance(sources, str) else sources
+        inputs = [outputs[s] for s in sources]
         x = inputs[0]
+        most = max(terms[s] for s in sources)
+        ties = Ties(margin * (4 + math.sqrt(most)))
         p = {role: weights[f"{name}.{role}"] for role in roles(layer)[0]}
         if kind == "conv":
             y = conv(layer, x, p["weight"], p.get("bias"))
@@ -210,6 +214,7 @@ def forward(network, names, weights, x, rounding, margin):
             y = x * layer["factor"]
         else:
             raise ValueError(f"unknown kind {kind}")
+        terms[name] = p["weight"][0].size if kind in ("conv", "dense") else most
         outputs[name], before = rounded(y, rounding), name
     return outputs[before][:, :, 0, 0], statistics
 
