@@ -76,17 +76,7 @@ GRAPHS ?= 200
 check-onnx: ## Run exported networks, GRAPHS random ones (default 200) too, in ONNX Runtime (fetches it; needs python3 with venv)
 	python3 -m venv "$(ONNX_VENV)"
 	"$(ONNX_VENV)/bin/pip" install --quiet --disable-pip-version-check -r onnx/testdata/requirements.txt
-	GPUTRAIN_ONNX_PYTHON="$(ONNX_VENV)/bin/python" GPUTRAIN_ONNX_GRAPHS="$(GRAPHS)" GPUTRAIN_ONNX_SEED="$(SEED)" $(GO) test -count=1 -v -run Runtime ./onnx
-
-# Python packages for comparisons with another framework.
-FRAMEWORKS_VENV = $${XDG_CACHE_HOME:-$$HOME/.cache}/gputrain/frameworks-venv
-
-.PHONY: check-frameworks
-check-frameworks: GRAPHS = 50
-check-frameworks: ## Train GRAPHS random graphs (default 50) and built-in models here and in JAX, and compare (fetches it; needs python3 with venv)
-	python3 -m venv "$(FRAMEWORKS_VENV)"
-	"$(FRAMEWORKS_VENV)/bin/pip" install --quiet --disable-pip-version-check -r net/agree/testdata/requirements.txt
-	GPUTRAIN_JAX_PYTHON="$(FRAMEWORKS_VENV)/bin/python" GPUTRAIN_GRAPHS="$(GRAPHS)" GPUTRAIN_TEST_SEED="$(SEED)" $(GO) test -count=1 -timeout 60m -v -run JAX ./net/agree
+	GPUTRAIN_ONNX_PYTHON="$(ONNX_VENV)/bin/python" GPUTRAIN_TEST_GRAPHS="$(GRAPHS)" GPUTRAIN_TEST_SEED="$(SEED)" $(GO) test -count=1 -v -run Runtime ./onnx
 
 .PHONY: check-graphs
 check-graphs: ## Hold GRAPHS random graphs (default 200) to the reference on the CPU, a fifth of them on the simulated GPU, and in ONNX Runtime
