@@ -612,8 +612,14 @@ func TestJAX(t *testing.T) {
 	}
 	for _, kind := range net.Kinds() {
 		for i := range kind.Examples {
-			sources = append(sources, source{"example of " + kind.Name, tiers, func(rng *rand.Rand) task {
-				return newTask(t, devicetest.ExampleNetwork(kind.Examples[i]), 4, rng)
+			name := fmt.Sprintf("%s %d", kind.Name, i+1)
+			if a, ok := kind.Examples[i].Layer.(*net.Activation); ok {
+				name = string(a.Func)
+			}
+			sources = append(sources, source{name, tiers, func(rng *rand.Rand) task {
+				n := devicetest.ExampleNetwork(kind.Examples[i])
+				n.Name = name
+				return newTask(t, n, 4, rng)
 			}})
 		}
 	}
