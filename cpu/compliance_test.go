@@ -23,12 +23,16 @@ func open(tier cpufeat.Tier, threads int) devicetest.Open {
 }
 
 // TestCompliance holds every tier to the suite of all devices, and wants the
-// same bytes from any number of threads.
+// same bytes from any number of threads. With -short, as under the race detector,
+// it takes the fastest tier.
 func TestCompliance(t *testing.T) {
 	for _, tier := range []cpufeat.Tier{cpufeat.Portable, cpufeat.AVX2, cpufeat.AVX512} {
 		t.Run(tier.String(), func(t *testing.T) {
 			if !slices.Contains(cpufeat.Available(), tier) {
 				t.Skipf("this processor, or this build, has no %v kernels", tier)
+			}
+			if testing.Short() && tier != slices.Max(cpufeat.Available()) {
+				t.Skip("with -short, the fastest kernels alone")
 			}
 			opts := []devicetest.Option{devicetest.NoAllocs()}
 			for _, threads := range []int{1, 3, 7} {
