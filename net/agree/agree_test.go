@@ -53,15 +53,15 @@ const (
 	// At least this share of the tensors that moved must have moved more than faintly.
 	distinct = 0.75
 
-	// The second run in JAX rounds this many times as coarsely as float32. It decides
-	// the other way what is close to a tie: closer than margin times the tensor's
-	// root mean square, and times 4 + the square root of the terms of the sums that
-	// its values are. So much may the roundings of a sum come to. Where that run
-	// leaves the exact one by more than clear times a tolerance, float32 doesn't
-	// resolve the case, and a fresh one replaces it.
-	rounding = 3
-	margin   = 0x1p-24
-	clear    = 0.3
+	// The second run in JAX rounds rounding times as coarsely as float32, and long
+	// sums more so. It decides the other way what is close to a tie: closer than
+	// margin times the tensor's root mean square, and times 4 + the square root of the
+	// terms of the sums that its values are. So much may the roundings of a sum come
+	// to, and twice that. Where that run leaves the exact one by more than clear times
+	// a tolerance, float32 doesn't resolve the case, and a fresh one replaces it.
+	rounding = 2
+	margin   = 2 * 0x1p-24
+	clear    = 0.5
 	// At most this share of the cases may be replaced.
 	replaceable = 1.0 / 3
 )
@@ -156,8 +156,8 @@ func (k task) keepClear(rng *rand.Rand) {
 			}
 			weight, bias := first.Params[node.Name+".weight"].Float32s(), first.Params[node.Name+".bias"].Float32s()
 			for i := range weight {
-				weight[i] = float32(0.04 + 0.02*rng.Float64())
-				bias[i] = float32(0.2 + 0.02*rng.Float64())
+				weight[i] = float32(0.048 + 0.004*rng.Float64())
+				bias[i] = float32(0.17 + 0.005*rng.Float64())
 				if isActivation && rng.IntN(3) == 0 {
 					bias[i] = -bias[i]
 				}

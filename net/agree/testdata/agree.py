@@ -11,7 +11,7 @@ after the last one, in the order of their names: losses.exact, weights.exact, lo
 output answers: "ok", or what went wrong.
 
 The second run tells what may be asked of a float32 computation. It rounds what layers and their gradients give as float32
-does, only "rounding" times as coarsely, and decides the other way whatever is closer to a tie than "margin": the side of a
+does, only "rounding" times as coarsely and long sums more so, and decides the other way whatever is closer to a tie than "margin": the side of a
 kink, and which value of a window is the greatest.
 
 Everything is written from the definitions, without what jax.nn has, and gradients are JAX's own.
@@ -214,8 +214,12 @@ def forward(network, names, weights, x, rounding, margin):
             y = x * layer["factor"]
         else:
             raise ValueError(f"unknown kind {kind}")
-        terms[name] = p["weight"][0].size if kind in ("conv", "dense") else most
-        outputs[name], before = rounded(y, rounding), name
+        coarser = 1
+        if kind in ("conv", "dense"):  # sums, whose roundings add up
+            most = p["weight"][0].size
+            coarser = max(1, math.sqrt(most) / 8)
+        terms[name] = most
+        outputs[name], before = rounded(y, rounding * coarser), name
     return outputs[before][:, :, 0, 0], statistics
 
 
