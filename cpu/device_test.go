@@ -145,7 +145,7 @@ func TestCompileTooLarge(t *testing.T) {
 // of sums in dense layers, which are taken otherwise for few samples: some float32
 // roundoffs of 6e-8 of a probability.
 func TestPieces(t *testing.T) {
-	for _, tier := range cpufeat.Available() {
+	for _, tier := range tiers() {
 		d := open(tier, 2)(t)
 		data := randomImages(net.BuiltIn("lenet5").Input, 10, 20)
 		indices := []int32{3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 19, 0}

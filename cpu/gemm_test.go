@@ -7,7 +7,6 @@ import (
 
 	"github.com/gputrain/gputrain/cpu/asm"
 	"github.com/gputrain/gputrain/internal/approx"
-	"github.com/gputrain/gputrain/internal/cpufeat"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -24,7 +23,7 @@ func TestMultiply(t *testing.T) {
 		}
 		return x
 	}
-	for _, tier := range cpufeat.Available() {
+	for _, tier := range tiers() {
 		d := open(tier, 1)(t).(*device)
 		w := d.workers.all[0]
 		for _, depth := range []int{1, 7, panelDepth, panelDepth + 1, 3*panelDepth + 5} {
@@ -85,7 +84,7 @@ func TestMultiply(t *testing.T) {
 // BenchmarkConv times the parts of the tutorial's second convolution, for one
 // image on one thread.
 func BenchmarkConv(b *testing.B) {
-	for _, tier := range cpufeat.Available() {
+	for _, tier := range tiers() {
 		d, err := New(Options{Threads: 1, Kernels: tier.String()})
 		if err != nil {
 			b.Fatal(err)
@@ -123,7 +122,7 @@ func BenchmarkConv(b *testing.B) {
 // BenchmarkPack times packing one panel of the tutorial's second convolution:
 // for the outputs, and for the weights' gradient.
 func BenchmarkPack(b *testing.B) {
-	for _, tier := range cpufeat.Available() {
+	for _, tier := range tiers() {
 		ks := asm.For(tier)
 		const side, channels, kernel, out = 18, 32, 5, 14
 		image := newBuffer(channels * side * side)

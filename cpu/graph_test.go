@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/gputrain/gputrain/internal/cpufeat"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/lower"
 )
@@ -14,7 +13,7 @@ import (
 func TestAddedGradients(t *testing.T) {
 	relu, flatten := &net.Activation{Func: net.ReLU}, &net.Flatten{}
 	list := func(layers ...net.Layer) []net.Layer { return layers }
-	for _, tier := range cpufeat.Available() {
+	for _, tier := range tiers() {
 		for _, c := range []struct {
 			channels int
 			layers   []net.Layer // the first takes what another layer takes too
@@ -72,7 +71,7 @@ func TestFrozenTakesNothing(t *testing.T) {
 		&net.Dense{Units: 3, Frozen: net.Frozen{Roles: []net.Role{net.Bias}}},
 	}
 	input := net.Shape{C: 2, H: 11, W: 9}
-	for _, tier := range cpufeat.Available() {
+	for _, tier := range tiers() {
 		d := open(tier, 1)(t).(*device)
 		p, err := newProgram(d, planOf(t, input, layers), net.Options{Batch: 2, Optimizer: net.AdamDefault(1e-3)})
 		if err != nil {
@@ -122,7 +121,7 @@ func TestFuses(t *testing.T) {
 // TestActivationKernels: there is a kernel for each function, and it computes the
 // derivative from what package net says.
 func TestActivationKernels(t *testing.T) {
-	for _, tier := range cpufeat.Available() {
+	for _, tier := range tiers() {
 		d := open(tier, 1)(t).(*device)
 		for _, f := range net.Functions() {
 			k := d.kernels.Activation(string(f.Name))

@@ -35,7 +35,7 @@ func TestRandomGraphs(t *testing.T) {
 				for _, c := range r.Failures() {
 					t.Errorf("seed %d: layer %s: %s: %s", seed+i, name(r, c.Layer), c.What, c.Detail)
 				}
-				if r.ChainSkipped == "" {
+				if r.EndToEndSkipped == "" {
 					whole++
 				}
 			}

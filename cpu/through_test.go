@@ -14,7 +14,7 @@ import (
 // columns; more channels than a vector has; windows that leave values out, and such that overlap or have no kernels,
 // whose gradients are computed in the other way.
 func TestGradientsThroughPooling(t *testing.T) {
-	for _, tier := range cpufeat.Available() {
+	for _, tier := range tiers() {
 		for _, c := range []struct {
 			channels, filters, kernel int
 			padding                   net.Padding

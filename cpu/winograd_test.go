@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/gputrain/gputrain/internal/cpufeat"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -27,7 +26,7 @@ func TestWinograd(t *testing.T) {
 		return shape{7 + rng.IntN(6), 7 + rng.IntN(6), 24 + rng.IntN(20), 29 + rng.IntN(4), 3 + 2*rng.IntN(2),
 			[]net.Padding{net.PadSame, net.PadValid}[rng.IntN(2)], [][]net.Layer{pooled, {relu}, nil}[rng.IntN(3)]}
 	}
-	for _, tier := range cpufeat.Available() {
+	for _, tier := range tiers() {
 		for _, c := range []shape{
 			{6, 14, 32, 64, 5, net.PadSame, pooled},
 			{9, 12, 32, 31, 5, net.PadValid, pooled},
@@ -62,7 +61,7 @@ func TestWinograd(t *testing.T) {
 
 // TestWinogradPays: with few channels the transforms cost more than they save.
 func TestWinogradPays(t *testing.T) {
-	for _, tier := range cpufeat.Available() {
+	for _, tier := range tiers() {
 		for _, c := range []struct {
 			size, channels, filters, kernel int
 			pays                            bool

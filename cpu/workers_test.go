@@ -3,7 +3,6 @@ package cpu
 import (
 	"testing"
 
-	"github.com/gputrain/gputrain/internal/cpufeat"
 	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
 )
@@ -21,7 +20,7 @@ func TestPiecesForManyThreads(t *testing.T) {
 	for i := range indices {
 		indices[i] = int32(i)
 	}
-	for _, tier := range cpufeat.Available() {
+	for _, tier := range tiers() {
 		t.Run(tier.String(), func(t *testing.T) {
 			d := open(tier, 1)(t).(*device)
 			p, err := d.Compile(net.BuiltIn("tutorial"), net.Options{Batch: batch, Optimizer: net.AdamDefault(1e-4)})

@@ -32,7 +32,7 @@ type Function struct {
 	Name      ActivationFunc
 	Title     string // for people: "leaky ReLU"
 	Formula   string // for people: "x for x > 0, else slope*x"
-	Parameter Parameter
+	Parameter FunctionParameter
 	// Value is the function, Derivative its derivative; at a kink, the one that
 	// devices take. Both return NaN, or in the derivative anything, for NaN.
 	Value, Derivative func(x, p float64) float64
@@ -48,9 +48,9 @@ type Function struct {
 	ONNX Operator
 }
 
-// Parameter is a function's parameter: a field of [Activation]. The zero
-// Parameter is none.
-type Parameter struct {
+// FunctionParameter is a function's parameter: a field of [Activation]. The zero
+// FunctionParameter is none.
+type FunctionParameter struct {
 	Name                 string // as in JSON
 	Default, Least, Most float64
 }
@@ -116,7 +116,7 @@ func Functions() []Function {
 			ONNX: op("Relu", x),
 		}, {
 			Name: LeakyReLU, Title: "leaky ReLU", Formula: "x for x > 0, else slope*x",
-			Parameter: Parameter{Name: "slope", Default: 0.01, Most: 1},
+			Parameter: FunctionParameter{Name: "slope", Default: 0.01, Most: 1},
 			Value: func(x, p float64) float64 {
 				if x < 0 {
 					return p * x
@@ -215,7 +215,7 @@ func Functions() []Function {
 		}, {
 			// Clevert et al., 2016.
 			Name: ELU, Title: "ELU", Formula: "x for x > 0, else alpha*(exp(x)-1)",
-			Parameter: Parameter{Name: "alpha", Default: 1, Most: 10},
+			Parameter: FunctionParameter{Name: "alpha", Default: 1, Most: 10},
 			Value: func(x, p float64) float64 {
 				if x > 0 {
 					return x

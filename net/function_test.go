@@ -11,7 +11,7 @@ import (
 
 // parameterValues returns values of a function's parameter to test it with; 0
 // alone where it has none.
-func parameterValues(p Parameter) []float64 {
+func parameterValues(p FunctionParameter) []float64 {
 	if p.Name == "" {
 		return []float64{0}
 	}
@@ -34,7 +34,7 @@ func TestFunctionsDescribeThemselves(t *testing.T) {
 		}
 		p := f.Parameter
 		if p.Name == "" {
-			if p != (Parameter{}) {
+			if p != (FunctionParameter{}) {
 				t.Errorf("%s: a parameter without a name, %+v", f.Name, p)
 			}
 			continue

@@ -41,8 +41,8 @@ const (
 	// deviation, the greatest first, and behind these their negatives: outputs of the
 	// first half are uncorrelated and of variance 1 (Page, "How to train your ResNet",
 	// 2018). The number of filters is even. Windows are taken of at most the first
-	// 5,000 images, where they lie inside, and 5e-4 is added to each variance. See
-	// [InitialState] for where the images come from.
+	// 5,000 images, where they lie inside, and 5e-4 is added to each variance. A
+	// program that is compiled without images draws as He does: see [InitialState].
 	Whitening InitMethod = "whitening"
 )
 

@@ -2,9 +2,11 @@ package net
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -50,13 +52,13 @@ func (f From) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads one name, or a list of at least one.
 func (f *From) UnmarshalJSON(b []byte) error {
 	var one string
-	if json.Unmarshal(b, &one) == nil {
+	if string(b) != "null" && json.Unmarshal(b, &one) == nil {
 		*f = From{one}
 		return nil
 	}
 	var list []string
 	if err := json.Unmarshal(b, &list); err != nil || len(list) == 0 {
-		return fmt.Errorf(`from: want a layer's name or a list of names, got %s`, b)
+		return fmt.Errorf(`want a layer's name or a list of names, got %s`, b)
 	}
 	*f = list
 	return nil
@@ -90,7 +92,7 @@ func (f Frozen) MarshalJSON() ([]byte, error) {
 func (f *Frozen) UnmarshalJSON(b []byte) error {
 	var in Frozen
 	if json.Unmarshal(b, &in.All) != nil && json.Unmarshal(b, &in.Roles) != nil {
-		return fmt.Errorf(`frozen: want true, false or a list of roles such as ["weight"], got %s`, b)
+		return fmt.Errorf(`want true, false or a list of roles such as ["weight"], got %s`, b)
 	}
 	*f = in
 	return nil
@@ -248,6 +250,10 @@ type Kind struct {
 	Title   string // for people
 	Summary string // what it does, in a line
 	New     func() Layer
+	Form    Form // of its output
+	// Keeps says that in evaluation the output has the values of the input, in the
+	// same order: to show it shows nothing new.
+	Keeps bool
 	// Inputs are the fewest and the most inputs that it takes; most is 0 where
 	// there is no limit.
 	Inputs [2]int
@@ -255,6 +261,16 @@ type Kind struct {
 	// whatever knows kinds of layers walk them.
 	Examples []Example
 }
+
+// Form says whether a kind's outputs are vectors or images; see [Node].Flat.
+type Form int
+
+// The forms.
+const (
+	SameForm Form = iota // a vector where all inputs are
+	Image
+	Vector
+)
 
 // Example is a layer that takes inputs of the given shapes.
 type Example struct {
@@ -268,34 +284,34 @@ func Kinds() []Kind {
 	on := func(l Layer, in ...Shape) Example { return Example{l, in} }
 	one, two, many := [2]int{1, 1}, [2]int{2, 2}, [2]int{2, 0}
 	return []Kind{
-		{"conv", "convolution", "filters over an image, all channels or groups of them", func() Layer { return &Conv{} }, one, []Example{
+		{"conv", "convolution", "filters over an image, all channels or groups of them", func() Layer { return &Conv{} }, Image, false, one, []Example{
 			on(&Conv{Filters: 6, Kernel: Square(3), Padding: PadSame}, image),
 			on(&Conv{Filters: 6, Kernel: Square(3), Groups: 2, Stride: Square(2)}, image),
 			on(&Conv{Filters: 8, Kernel: Pair{3, 2}, Groups: 4, NoBias: true}, image),
 		}},
-		{"pool", "pooling", "the maximum, the mean or the L2 norm of each window", func() Layer { return &Pool{} }, one, []Example{
+		{"pool", "pooling", "the maximum, the mean or the L2 norm of each window", func() Layer { return &Pool{} }, Image, false, one, []Example{
 			on(&Pool{Kernel: Square(2)}, image),
 			on(&Pool{Mode: MeanPool, Global: true}, image),
 			on(&Pool{Mode: L2Pool, Kernel: Square(3), Stride: Square(2), Padding: PadSame}, image),
 		}},
-		{"activation", "activation", "a function of each value", func() Layer { return &Activation{} }, one, functionExamples(image)},
-		{"dropout", "dropout", "values set to 0 by chance, in training", func() Layer { return &Dropout{} }, one, []Example{on(&Dropout{Rate: 0.3}, image)}},
-		{"batchnorm", "batch normalisation", "each channel with mean 0 and variance 1, then scaled and shifted", func() Layer { return &BatchNorm{} }, one, []Example{
+		{"activation", "activation", "a function of each value", func() Layer { return &Activation{} }, SameForm, false, one, functionExamples(image)},
+		{"dropout", "dropout", "values set to 0 by chance, in training", func() Layer { return &Dropout{} }, SameForm, true, one, []Example{on(&Dropout{Rate: 0.3}, image)}},
+		{"batchnorm", "batch normalisation", "each channel with mean 0 and variance 1, then scaled and shifted", func() Layer { return &BatchNorm{} }, SameForm, false, one, []Example{
 			on(&BatchNorm{}, image),
 			on(&BatchNorm{Frozen: Frozen{Roles: []Role{Weight}}}, image),
 		}},
-		{"flatten", "flatten", "an image as a vector", func() Layer { return &Flatten{} }, one, []Example{on(&Flatten{}, image)}},
-		{"dense", "fully connected", "every output a weighted sum of all inputs", func() Layer { return &Dense{} }, one, []Example{on(&Dense{Units: 5}, Shape{7, 1, 1})}},
-		{"add", "addition", "the sum of its inputs", func() Layer { return &Add{} }, many, []Example{
+		{"flatten", "flatten", "an image as a vector", func() Layer { return &Flatten{} }, Vector, true, one, []Example{on(&Flatten{}, image)}},
+		{"dense", "fully connected", "every output a weighted sum of all inputs", func() Layer { return &Dense{} }, Vector, false, one, []Example{on(&Dense{Units: 5}, Shape{7, 1, 1})}},
+		{"add", "addition", "the sum of its inputs", func() Layer { return &Add{} }, SameForm, false, many, []Example{
 			on(&Add{}, image, image),
 			on(&Add{}, image, image, image),
 		}},
-		{"concat", "concatenation", "the channels of all its inputs", func() Layer { return &Concat{} }, many, []Example{on(&Concat{}, image, Shape{3, 6, 6}, Shape{1, 6, 6})}},
-		{"multiply", "multiplication", "the product of two inputs, or channels by a gate", func() Layer { return &Multiply{} }, two, []Example{
+		{"concat", "concatenation", "the channels of all its inputs", func() Layer { return &Concat{} }, SameForm, false, many, []Example{on(&Concat{}, image, Shape{3, 6, 6}, Shape{1, 6, 6})}},
+		{"multiply", "multiplication", "the product of two inputs, or channels by a gate", func() Layer { return &Multiply{} }, SameForm, false, two, []Example{
 			on(&Multiply{}, image, image),
 			on(&Multiply{}, image, Shape{4, 1, 1}),
 		}},
-		{"scale", "scale", "each value times a fixed factor", func() Layer { return &Scale{} }, one, []Example{on(&Scale{Factor: 0.125}, image)}},
+		{"scale", "scale", "each value times a fixed factor", func() Layer { return &Scale{} }, SameForm, false, one, []Example{on(&Scale{Factor: 0.125}, image)}},
 	}
 }
 
@@ -488,8 +504,8 @@ func (l *BatchNorm) plan(in []Shape) (Node, error) {
 	if !(momentum >= 0 && momentum <= 1) {
 		return Node{}, fmt.Errorf("momentum must be from 0 to 1, got %v", momentum)
 	}
-	if !(epsilon > 0) || math.IsInf(epsilon, 0) {
-		return Node{}, fmt.Errorf("epsilon must be above 0, got %v", epsilon)
+	if e := float64(float32(epsilon)); !(e > 0) || math.IsInf(e, 0) {
+		return Node{}, fmt.Errorf("epsilon must be a float32 above 0, got %v", epsilon)
 	}
 	dims := []int{in[0].C}
 	return Node{Out: in[0], Params: []Param{
@@ -612,14 +628,21 @@ func unmarshalLayer(i int, raw []byte) (Layer, error) {
 		return fail("", fmt.Errorf("unknown type %q (want %s)", head.Type, kindNames()))
 	}
 	l := kind.New()
-	delete(fields, "type")
-	rest, err := json.Marshal(fields)
-	if err != nil {
-		return fail(head.Type, err)
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if strings.EqualFold(name, "type") {
+			delete(fields, name)
+			continue
+		}
+		// One field at a time, so that an error names it.
+		one, err := json.Marshal(map[string]json.RawMessage{name: fields[name]})
+		if err != nil {
+			return fail(head.Type, err)
+		}
+		if err := strictUnmarshal(one, l); err != nil {
+			return fail(head.Type, fieldError(name, err))
+		}
 	}
-	if err := strictUnmarshal(rest, l); err != nil {
-		return fail(head.Type, err)
-	}
+	// What is not written again was taken for the default.
 	written, err := json.Marshal(l)
 	if err != nil {
 		return fail(head.Type, err)
@@ -637,6 +660,29 @@ func unmarshalLayer(i int, raw []byte) (Layer, error) {
 		}
 	}
 	return l, nil
+}
+
+// fieldError says of which field a value can't be read, without the words of Go.
+func fieldError(name string, err error) error {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		if strings.Contains(err.Error(), "unknown field") {
+			return err
+		}
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	want := "an object"
+	switch wrong.Type.Kind() {
+	case reflect.Int:
+		want = "a whole number"
+	case reflect.Float64:
+		want = "a number"
+	case reflect.Bool:
+		want = "true or false"
+	case reflect.String:
+		want = "text"
+	}
+	return fmt.Errorf("%s: want %s, got %s", name, want, wrong.Value)
 }
 
 // kindNames lists the kinds' names for an error.

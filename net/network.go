@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Network describes a model: the shape of its input and its layers, which make a
@@ -146,6 +147,13 @@ func (n Node) Parameters() int {
 	return sum
 }
 
+// Keeps reports whether in evaluation the output has the values of the input, see
+// [Kind].
+func (n Node) Keeps() bool {
+	k, _ := KindNamed(n.Layer.Kind())
+	return k.Keeps
+}
+
 // MulAdds returns the multiply-adds of one sample's forward pass through a
 // convolution or dense layer, without those that meet padding; 0 for others.
 func (n Node) MulAdds() int64 {
@@ -207,14 +215,20 @@ func (p *Plan) InputName(node int) string {
 const inputName = "input"
 
 // derivedName returns the name of a layer without one: its kind (for
-// activations the function) and a count of such layers from 1.
-func derivedName(l Layer, count map[string]int) string {
+// activations the function) and a count of such layers from 1, those with names
+// too. Names that are taken are passed over.
+func derivedName(l Layer, count, taken map[string]int) string {
 	base := l.Kind()
 	if a, ok := l.(*Activation); ok {
 		base = string(a.Func)
 	}
-	count[base]++
-	return fmt.Sprintf("%s%d", base, count[base])
+	for {
+		count[base]++
+		name := fmt.Sprintf("%s%d", base, count[base])
+		if j, ok := taken[name]; !ok || j == NetworkInput {
+			return name
+		}
+	}
 }
 
 // Plan checks the network, resolves its connections and infers every layer's
@@ -227,15 +241,20 @@ func (n *Network) Plan() (*Plan, error) {
 	if len(n.Layers) == 0 {
 		return nil, errors.New("a network needs at least one layer")
 	}
+	if strings.ContainsFunc(n.Name, unicode.IsControl) {
+		return nil, fmt.Errorf("name %q: has control characters", n.Name)
+	}
 	plan := &Plan{Network: n, Nodes: make([]Node, 0, len(n.Layers))}
 	count, named := map[string]int{}, map[string]int{inputName: NetworkInput}
 	for i, l := range n.Layers {
 		if l == nil {
 			return nil, &LayerError{Index: i, Name: "nil", Err: errors.New("is nil")}
 		}
-		name := derivedName(l, count)
-		if given := l.common().name; given != "" {
-			name = given
+		name := l.common().name
+		if name == "" {
+			name = derivedName(l, count, named)
+		} else {
+			derivedName(l, count, nil) // is counted too
 		}
 		node, err := plan.node(i, name, l, named)
 		if err != nil {
@@ -289,6 +308,11 @@ func (p *Plan) node(i int, name string, l Layer, named map[string]int) (Node, er
 	for _, from := range fields.from {
 		j, ok := named[from]
 		if !ok {
+			for _, later := range p.Network.Layers[i:] {
+				if later != nil && later.common().name == from {
+					return Node{}, fmt.Errorf("from: layer %q does not stand before it", from)
+				}
+			}
 			return Node{}, fmt.Errorf("from: no layer before it is named %q", from)
 		}
 		partial.Inputs = append(partial.Inputs, j)
@@ -326,13 +350,7 @@ func (p *Plan) node(i int, name string, l Layer, named map[string]int) (Node, er
 		return partial, err
 	}
 	partial.In, partial.Params = partial.Ins[0], node.Params
-	switch l.(type) {
-	case *Flatten, *Dense:
-		partial.Flat = true
-	case *Conv, *Pool:
-	default:
-		partial.Flat = flat
-	}
+	partial.Flat = kind.Form == Vector || kind.Form == SameForm && flat
 	for _, r := range fields.frozen.Roles {
 		if !slices.ContainsFunc(node.Params, func(q Param) bool { return q.Role == r && q.Trained }) {
 			return partial, fmt.Errorf("frozen: it has no %s to train", r)

@@ -72,8 +72,14 @@ func TestParseNetworkRefusals(t *testing.T) {
 		{"no type", network(`{"units":2}`), `layer 0: unknown type ""`},
 		{"null layer", network(`null`), `layer 0: unknown type ""`},
 		{"layer of another type", network(`3`), "layer 0: "},
-		{"fraction", network(`{"type":"dense","units":2.5}`), "cannot unmarshal number 2.5"},
+		{"fraction", network(`{"type":"dense","units":2.5}`), "layer 0 (dense): units: want a whole number, got number 2.5"},
 		{"no layers", network(""), "at least one layer"},
+		{"stride", network(`{"type":"conv","filters":1,"kernel":3,"stride":0}`), "layer 0 (conv): stride: want at least 1, got 0"},
+		{"text for a number", network(`{"type":"dense","units":"10"}`), "layer 0 (dense): units: want a whole number, got string"},
+		{"text for an initialiser", network(`{"type":"dense","units":10,"weight_init":"he"}`), "weight_init: want an object, got string"},
+		{"text for a truth", network(`{"type":"dense","units":10,"no_bias":"yes"}`), "no_bias: want true or false, got string"},
+		{"from nothing", network(`{"type":"flatten","from":null}`), "from: want a layer's name"},
+		{"a name that moves the cursor", `{"name":"a\u001b[31m",` + ok[1:], "control characters"},
 		{"plan", network(`{"type":"dense","units":2}`), "layer 0 (dense1): a dense layer needs a flat input"},
 	} {
 		_, err := ParseNetwork(strings.NewReader(c.json))
@@ -126,7 +132,7 @@ func TestWrongNetworksNameLayerAndShapes(t *testing.T) {
 		{"slope", image, []Layer{&Activation{Func: LeakyReLU, Slope: new(2.0)}}, []string{"slope must be from 0 to 1, got 2"}},
 		{"dropout of all", image, []Layer{&Dropout{Rate: 1}}, []string{"layer 0 (dropout1)", "less than 1, got 1"}},
 		{"momentum", image, []Layer{&BatchNorm{Momentum: new(1.5)}}, []string{"layer 0 (batchnorm1)", "momentum"}},
-		{"epsilon", image, []Layer{&BatchNorm{Epsilon: -1}}, []string{"epsilon must be above 0, got -1"}},
+		{"epsilon", image, []Layer{&BatchNorm{Epsilon: -1}}, []string{"epsilon must be a float32 above 0, got -1"}},
 		{"nil layer", image, []Layer{flat, nil}, []string{"layer 1 (nil)"}},
 		{"same name", image, []Layer{&Flatten{Name: "x"}, &Dense{Name: "x", Units: 3}}, []string{"layer 1 (x)", "layer 0 has the same name"}},
 		{"inputs that differ", image, []Layer{&Conv{Name: "a", Filters: 2, Kernel: Square(3)}, &Pool{Name: "b", Kernel: Square(2)}, &Add{From: From{"a", "b"}}},
@@ -138,7 +144,9 @@ func TestWrongNetworksNameLayerAndShapes(t *testing.T) {
 		{"one input", image, []Layer{&Add{}}, []string{"layer 0 (add1)", "name its 2 inputs"}},
 		{"one named input", image, []Layer{&Add{From: From{"input"}}}, []string{"layer 0 (add1)", "at least 2 inputs, got 1"}},
 		{"two inputs", image, []Layer{&Flatten{From: From{"input", "input"}}}, []string{"layer 0 (flatten1)", "takes 1, not 2"}},
-		{"a later layer", image, []Layer{&Flatten{From: From{"x"}}, &Dense{Name: "x", Units: 2}}, []string{"layer 0 (flatten1)", `no layer before it is named "x"`}},
+		{"a later layer", image, []Layer{&Flatten{From: From{"x"}}, &Dense{Name: "x", Units: 2}}, []string{"layer 0 (flatten1)", `layer "x" does not stand before it`}},
+		{"no such layer", image, []Layer{&Flatten{From: From{"y"}}, &Dense{Name: "x", Units: 2}}, []string{"layer 0 (flatten1)", `no layer before it is named "y"`}},
+		{"an epsilon that is 0 in float32", image, []Layer{&BatchNorm{Epsilon: 1e-60}}, []string{"above 0, got 1e-60"}},
 		{"an output that nobody takes", image, []Layer{flat, &Dense{Units: 3, From: From{"flatten1"}}, &Dense{Units: 2, From: From{"flatten1"}}}, []string{"layer 1 (dense1)", "no layer takes its output"}},
 		{"groups", image, []Layer{&Conv{Filters: 4, Kernel: Square(3), Groups: 2}}, []string{"groups must divide the 1 input channels and the 4 filters, got 2"}},
 		{"a kernel of global pooling", image, []Layer{&Pool{Global: true, Kernel: Square(2)}}, []string{"takes no kernel"}},
@@ -356,6 +364,24 @@ func TestZerosAreObeyedOrRefused(t *testing.T) {
 	}
 	if got := n.Layers[2].(*Activation).Parameter(); got != 0 {
 		t.Errorf("alpha %v, want 0", got)
+	}
+}
+
+// TestDerivedNames: names that nobody gave are never the same.
+func TestDerivedNames(t *testing.T) {
+	var layers []Layer
+	for range 61 {
+		layers = append(layers, &Activation{Func: ReLU})
+	}
+	layers = append(layers, &Activation{Func: ReLU6}, &Scale{Name: "flatten1", Factor: 2}, &Flatten{}, &Dense{Units: 2})
+	plan, err := (&Network{Input: Shape{1, 2, 2}, Layers: layers}).Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range map[int]string{60: "relu61", 61: "relu62", 63: "flatten2", 64: "dense1"} {
+		if got := plan.Nodes[i].Name; got != want {
+			t.Errorf("layer %d is named %s, want %s", i, got, want)
+		}
 	}
 }
 

@@ -151,6 +151,9 @@ func newTrainer(prog Program, cfg Config) (*trainer, error) {
 	if err := cfg.Recipe.Check(); err != nil {
 		return nil, err
 	}
+	if plan.Weights() == 0 {
+		return nil, fmt.Errorf("network %s has nothing to train: it has no parameters, or all are frozen", plan.Network.Name)
+	}
 	for _, d := range []*Dataset{cfg.Train, cfg.Validation, cfg.Test} {
 		if d == nil {
 			continue

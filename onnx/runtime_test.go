@@ -10,10 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"gorgonia.org/tensor"
 
@@ -112,30 +110,12 @@ func TestRuntime(t *testing.T) {
 	}
 }
 
-// graphsVariable says how many random networks TestRuntimeOfRandomGraphs takes, and seedVariable which: that many from it
-// on. Without a seed they are others in each run.
-const (
-	graphsVariable = "GPUTRAIN_ONNX_GRAPHS"
-	seedVariable   = "GPUTRAIN_ONNX_SEED"
-)
-
 // TestRuntimeOfRandomGraphs runs random networks in ONNX Runtime: their probabilities are the CPU's.
 func TestRuntimeOfRandomGraphs(t *testing.T) {
-	number := func(variable string, otherwise uint64) uint64 {
-		n, err := strconv.ParseUint(os.Getenv(variable), 10, 64)
-		if os.Getenv(variable) == "" {
-			return otherwise
-		}
-		if err != nil {
-			t.Fatalf("%s: %v", variable, err)
-		}
-		return n
-	}
-	count, seed := number(graphsVariable, 20), number(seedVariable, uint64(time.Now().UnixNano()))
-	t.Logf("%d graphs, %s=%d", count, seedVariable, seed)
+	count, seed := devicetest.Graphs(t, 20)
 	var tasks []task
 	var weights []map[string]*tensor.Dense
-	for i := range count {
+	for i := range uint64(count) {
 		n := devicetest.RandomNetwork(seed + i)
 		plan, w, b := write(t, n, onnx.Options{Producer: "test"})
 		tasks = append(tasks, task{n.Name, plan, b, noise(n.Input, 8)})

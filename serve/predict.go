@@ -145,9 +145,7 @@ func activationsOf(plan *net.Plan, trace *net.Trace) []Activation {
 			}
 		}
 		output := trace.Layers[i].Output
-		_, flatten := l.Layer.(*net.Flatten)
-		_, dropout := l.Layer.(*net.Dropout)
-		if output == nil || flatten || dropout {
+		if output == nil || l.Keeps() {
 			from[i] = inputs
 			continue
 		}

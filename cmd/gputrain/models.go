@@ -51,7 +51,7 @@ Examples:
 				&cli.StringFlag{Name: "input", EnvVars: env("input"), DefaultText: "the model's usual", Usage: "build a built-in model for images of `CxHxW`: channels, rows, columns"},
 				&cli.IntFlag{Name: "classes", EnvVars: env("classes"), DefaultText: "the model's usual", Usage: "build a built-in model for `N` classes"},
 				&cli.StringFlag{Name: "device", Value: "cpu", EnvVars: env("device"), Usage: "show what `NAME` runs as one: cpu or cuda (neither needs to be there)"},
-				&cli.StringFlag{Name: "svg", EnvVars: env("svg"), Usage: "draw the graph as a picture, `FILE`.svg, too"},
+				&cli.StringFlag{Name: "svg", EnvVars: env("svg"), Usage: "draw the graph as a picture too, to `FILE`"},
 				jsonFlag("the model as JSON, as --model FILE.json takes it"),
 			},
 			Action: a.modelsShow,
@@ -105,7 +105,7 @@ func fuserNamed(name string) (lower.Fuser, error) {
 		}
 		return device.(lower.Fuser), device.Close()
 	}
-	return nil, choose("device", name, deviceNames)
+	return nil, choose("device", name, []string{"cpu", "cuda"})
 }
 
 // modelFlags returns the model that the argument names, for the input and the

@@ -167,7 +167,7 @@ func TestUsage(t *testing.T) {
 		{"train --model lenet", `model "lenet" is neither a file nor a built-in model (did you mean lenet5?); gputrain models lists those`},
 		{"models show resnet20 --input 3x32", `--input "3x32": want channels, rows and columns, such as 3x224x224`},
 		{"models show resnet20 --classes 1", "--classes must be at least 2, got 1"},
-		{"models show resnet20 --device tpu", `--device: unknown "tpu" (did you mean cpu?); want auto, cpu, reference or cuda`},
+		{"models show resnet20 --device tpu", `--device: unknown "tpu" (did you mean cpu?); want cpu or cuda`},
 		{"models show wrong.json --input 1x28x28", "--input and --classes are for built-in models; wrong.json says itself what it takes and gives"},
 		{"train --accumulate 0", "--accumulate must be at least 1, got 0"},
 		{"eval model", `eval takes no arguments, got "model"; a run is named by --checkpoint model; see gputrain eval --help`},

@@ -30,6 +30,9 @@ func Describe(plan *net.Plan, n net.Node) string {
 	if len(names) == 1 {
 		return what + ", from " + names[0]
 	}
+	if last := len(names) - 1; last >= 4 { // the lines show them
+		return fmt.Sprintf("%s of %d: %s, %s, …, %s", what, len(names), names[0], names[1], names[last])
+	}
 	return what + " of " + strings.Join(names, ", ")
 }
 

@@ -51,7 +51,7 @@ func LayersOf(plan *net.Plan, t *net.Trace) []LayerValues {
 				names = append(names, carried[from]...)
 			}
 		}
-		same := changesNothing(l)
+		same := l.Keeps()
 		if !same {
 			names = append(names, l.Name)
 		}
@@ -64,16 +64,6 @@ func LayersOf(plan *net.Plan, t *net.Trace) []LayerValues {
 		}
 	}
 	return out
-}
-
-// changesNothing reports whether a layer's values are its input's, when it does not
-// train.
-func changesNothing(l net.Node) bool {
-	switch l.Layer.(type) {
-	case *net.Flatten, *net.Dropout:
-		return true
-	}
-	return false
 }
 
 // changesInPlace reports whether a layer gives a value for each of its input's,

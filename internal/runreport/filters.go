@@ -39,7 +39,7 @@ func FiltersOf(plan *net.Plan, state net.State) []Filters {
 	// another shape.
 	seesImage := func(l net.Node) bool {
 		for l.Inputs[0] != net.NetworkInput {
-			if l = plan.Nodes[l.Inputs[0]]; !changesNothing(l) {
+			if l = plan.Nodes[l.Inputs[0]]; !l.Keeps() {
 				return false
 			}
 		}

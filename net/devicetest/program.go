@@ -182,7 +182,7 @@ func (p *program) judgeTrace(st net.State, b net.Batch, mode net.Mode) {
 	}
 	tr := p.trace(b, mode)
 	p.judged(what, b, p.judge.Trace(st, b, mode, tr))
-	p.judged(what+", from end to end", b, p.judge.Chain(st, b, mode, tr))
+	p.judged(what+", from end to end", b, p.judge.EndToEnd(st, b, mode, tr))
 }
 
 // judgeStep trains on the batch, judges the step and returns the new state.

@@ -77,7 +77,7 @@ type Program struct {
 type Group struct {
 	Pattern Pattern
 	Nodes   []int   // of the plan, in order. A flatten layer is in no group: it changes no value
-	Inputs  []Input // those of its first node, then what later ones take besides the one before
+	Inputs  []Input // those of its first node, then what later ones take besides the group's own values
 }
 
 // Head returns the group's first node.
@@ -89,11 +89,12 @@ func (p *Program) Tail(g Group) net.Node { return p.Plan.Nodes[g.Nodes[len(g.Nod
 // Input is a value that a group takes.
 type Input struct {
 	Value int
-	// Wanted says that the gradient with respect to it is computed. Where Adds is
-	// set it is added to the value's gradient, which a group before it in the
-	// backward pass, or an input of this group with a greater index, has written;
-	// else it is written.
-	Wanted, Adds bool
+	// Wanted says that the gradient with respect to it is computed.
+	Wanted bool
+	// Adds says how. Of all uses of a value the last one runs first in the backward
+	// pass, and writes the gradient. The others add theirs: for them Adds is set.
+	// The inputs of one group run from the last to the first.
+	Adds bool
 }
 
 // Value is what flows between groups.
@@ -169,7 +170,7 @@ func Lower(plan *net.Plan, f Fuser) *Program {
 	}
 	for _, v := range p.Values {
 		for k, use := range v.Uses {
-			p.Groups[use.Group].Inputs[use.Input].Adds = k < len(v.Uses)-1
+			p.Groups[use.Group].Inputs[use.Input].Adds = v.Learns && k < len(v.Uses)-1
 		}
 	}
 	return p

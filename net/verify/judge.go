@@ -73,9 +73,9 @@ func (j *Judge) Trace(st net.State, b net.Batch, mode net.Mode, tr *net.Trace) [
 	return append(checks, p.lossChecks(tr.Loss, tr.Hits)...)
 }
 
-// Chain judges a trace from the batch alone: logits, probabilities, loss, hits
+// EndToEnd judges a trace from the batch alone: logits, probabilities, loss, hits
 // and the parameters' gradients. The batch must be one of Choose.
-func (j *Judge) Chain(st net.State, b net.Batch, mode net.Mode, tr *net.Trace) []Check {
+func (j *Judge) EndToEnd(st net.State, b net.Batch, mode net.Mode, tr *net.Trace) []Check {
 	last := len(j.plan.Nodes) - 1
 	if len(tr.Layers) != last+1 {
 		return j.Trace(st, b, mode, tr)

@@ -87,7 +87,7 @@ func judgeExample(t *testing.T, ex net.Example) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range judge.Chain(st, b, net.Training, tr) {
+	for _, c := range judge.EndToEnd(st, b, net.Training, tr) {
 		if !c.OK || c.Tolerance > 1e-2 {
 			t.Errorf("from the batch: layer %d: %s: tolerance %v, %s", c.Layer, c.What, c.Tolerance, c.Detail)
 		}

@@ -32,10 +32,10 @@ type Report struct {
 	// Whole judges the network from the batch alone, in training and, after the
 	// steps, in evaluation.
 	Whole []Check
-	// ChainSkipped says, in a sentence, why something was not judged from the batch
+	// EndToEndSkipped says, in a sentence, why something was not judged from the batch
 	// alone but by replay: no samples keep clear of the network's kinks. Empty where
 	// all was.
-	ChainSkipped string
+	EndToEndSkipped string
 	// Steps judges training steps, each from the state that the one before left:
 	// the loss, and of each parameter the weights and the optimiser's moments.
 	Steps [][]Check
@@ -153,13 +153,13 @@ func (v *verification) next(ctx context.Context, r *Report) (st net.State, b net
 	}
 	net.Shuffle(v.opts.Seed, v.batches, v.order)
 	v.batches++
-	if r.ChainSkipped == "" {
+	if r.EndToEndSkipped == "" {
 		b, err = v.judge.Choose(st, v.data, v.order, v.opts.Batch)
 		if errors.Is(err, ErrKinks) && len(v.order) > 0 {
-			r.ChainSkipped, err = err.Error(), nil // nor would it be found later
+			r.EndToEndSkipped, err = err.Error(), nil // nor would it be found later
 		}
 	}
-	if r.ChainSkipped != "" {
+	if r.EndToEndSkipped != "" {
 		return st, net.Batch{Data: v.data, Indices: slices.Clone(v.order[:min(v.opts.Batch, len(v.order))])}, false, nil
 	}
 	return st, b, err == nil, err
@@ -189,7 +189,7 @@ func (v *verification) trace(ctx context.Context, r *Report, mode net.Mode) erro
 	if !clear {
 		return nil
 	}
-	for _, c := range v.judge.Chain(st, b, mode, tr) {
+	for _, c := range v.judge.EndToEnd(st, b, mode, tr) {
 		c.What += fromBatch
 		r.Whole = append(r.Whole, c)
 	}
@@ -275,8 +275,8 @@ func (r *Report) Write(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	if r.ChainSkipped != "" {
-		if _, err := fmt.Fprintf(w, "judged by layers, each from the device's own values: %s\n", r.ChainSkipped); err != nil {
+	if r.EndToEndSkipped != "" {
+		if _, err := fmt.Fprintf(w, "judged by layers, each from the device's own values: %s\n", r.EndToEndSkipped); err != nil {
 			return err
 		}
 	}

@@ -315,9 +315,9 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestChainSkipped verifies on samples that all lie within rounding of a ReLU's
+// TestEndToEndSkipped verifies on samples that all lie within rounding of a ReLU's
 // kink: layers and steps are judged by replay, and the report says so.
-func TestChainSkipped(t *testing.T) {
+func TestEndToEndSkipped(t *testing.T) {
 	constant := func(v float64) net.Initializer { return net.Initializer{Method: net.Constant, Value: v} }
 	n := &net.Network{Name: "narrow", Input: net.Shape{C: 1, H: 1, W: 1}, Layers: []net.Layer{
 		&net.Conv{Filters: 2, Kernel: net.Square(1), WeightInit: constant(1.0 / 3), BiasInit: constant(-1)}, &net.Activation{Func: net.ReLU}, &net.Dense{Units: 2},
@@ -341,8 +341,8 @@ func TestChainSkipped(t *testing.T) {
 			t.Errorf("passes %v, want %v: %+v", r.OK(), c.pass, r.Failures())
 		}
 		const why = "none of 4 samples of data set threes keeps clear of the kinks of network narrow"
-		if !strings.Contains(r.ChainSkipped, why) || !strings.Contains(b.String(), why) || len(r.Layers[0].Training) == 0 || len(r.Steps) != 3 {
-			t.Errorf("skipped %q, report\n%s", r.ChainSkipped, b.String())
+		if !strings.Contains(r.EndToEndSkipped, why) || !strings.Contains(b.String(), why) || len(r.Layers[0].Training) == 0 || len(r.Steps) != 3 {
+			t.Errorf("skipped %q, report\n%s", r.EndToEndSkipped, b.String())
 		}
 		for _, check := range r.Whole {
 			if strings.HasSuffix(check.What, fromBatch) {

@@ -96,23 +96,6 @@ void testNan(Rig &rig) {
   }
 }
 
-// Softmax along the channels, or along all but the first dimension.
-Values softmax(const Values &x, const Dims &dims, bool channels, bool log) {
-  const size_t n = static_cast<size_t>(dims[0]), each = x.size() / n;
-  const size_t length = channels ? static_cast<size_t>(dims[1]) : each, inner = each / length;
-  Values y(x.size());
-  for (size_t row = 0; row < n * inner; row++) {
-    const size_t first = row / inner * each + row % inner;
-    double sum = 0;
-    for (size_t k = 0; k < length; k++) sum += std::exp(x[first + k * inner]);
-    for (size_t k = 0; k < length; k++) {
-      const size_t i = first + k * inner;
-      y[i] = log ? x[i] - std::log(sum) : std::exp(x[i]) / sum;
-    }
-  }
-  return y;
-}
-
 }  // namespace
 
 void testActivation(uint64_t seed) {
@@ -128,47 +111,6 @@ void testActivation(uint64_t seed) {
   }
   testNan(rig);
   checkNoFindings("activation");
-}
-
-void testSoftmax(uint64_t seed) {
-  Rig rig("seed=" + std::to_string(seed));
-  Random random(seed);
-  for (int i = 0; i < 60; i++) {
-    const auto algorithm = static_cast<cudnnSoftmaxAlgorithm_t>(i % 3);
-    const bool channels = random.coin(), log = algorithm == CUDNN_SOFTMAX_LOG;
-    const auto mode = channels ? CUDNN_SOFTMAX_MODE_CHANNEL : CUDNN_SOFTMAX_MODE_INSTANCE;
-    const auto type = random.one<cudnnDataType_t>({CUDNN_DATA_FLOAT, CUDNN_DATA_DOUBLE, CUDNN_DATA_DOUBLE});
-    const std::string what = "softmax " + std::to_string(i % 3) + (channels ? ", channels" : ", instances");
-    const Dims dims = {random.whole(1, 3), random.whole(1, 11), random.whole(1, 3), random.whole(1, 3)};
-    Tensor x(type, dims, anyStrides(dims, random)), y(type, dims, anyStrides(dims, random));
-    const Values xs = x.fill(random);
-    MUST(cudnnSoftmaxForward(rig.handle, algorithm, mode, Scalar(1, type), x, x.data(), Scalar(0, type), y, y.data()));
-    checkClose(y.get(), softmax(xs, dims, channels, log), tolerance(type, 10), what);
-    Tensor dy(type, dims, y.strides), dx(type, dims, x.strides);
-    const Values dys = dy.fill(random), before = dx.fill(random);
-    MUST(cudnnSoftmaxBackward(rig.handle, algorithm, mode, Scalar(0.5, type), y, y.data(), dy, dy.data(),
-                              Scalar(1, type), dx, dx.data()));
-    Values gradient = dx.get();
-    for (size_t k = 0; k < gradient.size(); k++) gradient[k] = (gradient[k] - before[k]) / 0.5;
-    const double error = gradientError(xs, gradient, [&](const Values &at) {
-      const Values out = softmax(at, dims, channels, log);
-      double sum = 0;
-      for (size_t k = 0; k < out.size(); k++) sum += dys[k] * out[k];
-      return sum;
-    });
-    check(error < (type == CUDNN_DATA_DOUBLE ? 1e-7 : 1e-4), what + ": error " + std::to_string(error));
-  }
-  // Numbers whose exponential is no float: only the fast algorithm has to fail.
-  Tensor x(CUDNN_DATA_FLOAT, {1, 2, 1, 1}), y(CUDNN_DATA_FLOAT, {1, 2, 1, 1});
-  const Scalar one(1, CUDNN_DATA_FLOAT), zero(0, CUDNN_DATA_FLOAT);
-  x.put({1000, 0});
-  MUST(cudnnSoftmaxForward(rig.handle, CUDNN_SOFTMAX_ACCURATE, CUDNN_SOFTMAX_MODE_CHANNEL, one, x, x.data(), zero, y,
-                           y.data()));
-  checkClose(y.get(), {1, 0}, 0, "accurate softmax of large numbers");
-  MUST(cudnnSoftmaxForward(rig.handle, CUDNN_SOFTMAX_FAST, CUDNN_SOFTMAX_MODE_CHANNEL, one, x, x.data(), zero, y,
-                           y.data()));
-  check(std::isnan(y.get()[0]), "fast softmax of large numbers");
-  checkNoFindings("softmax");
 }
 
 }  // namespace test
