@@ -27,7 +27,7 @@ import (
 	"github.com/gputrain/gputrain/net/devicetest"
 )
 
-// The environment variables of the test; `make check-frameworks` sets the first two.
+// The environment variables of the test; `make check-frameworks` sets them.
 const (
 	pythonVariable = "GPUTRAIN_JAX_PYTHON"  // a Python that has the packages of testdata/requirements.txt
 	graphsVariable = "GPUTRAIN_TEST_GRAPHS" // how many random networks to compare
@@ -39,15 +39,16 @@ const (
 	steps = 10
 
 	lossTolerance   = 1e-5 // times max(1, the loss)
-	weightTolerance = 1e-4 // times the most that a value of the tensor moved
-	// Weights are float32, so they are rounded in every step: a weight near the
-	// tensor's greatest, by up to resolution times that. A tensor that moved so
-	// little, in float64, that weightTolerance of it is finer has moved faintly. It
-	// is held to weightTolerance and the roundings of all steps.
+	weightTolerance = 1e-4 // times the distance that the tensor moved
+	// All sizes of tensors and distances between them are Euclidean. Weights are
+	// float32, so each step rounds them, by up to 2^-24 times their size. All steps
+	// together may come to resolution times the size. Where weightTolerance times the
+	// distance that a tensor moved, in float64, is finer than that, it has moved
+	// faintly. It is held to the sum of both, and is counted apart.
 	resolution = steps * 0x1p-24
-	// A tensor whose values moved by at most unmoved times the greatest, in float64,
-	// has not moved. Its gradient is 0 but for rounding, such as that of a bias in
-	// front of batch normalisation. It may move by stillTolerance times the greatest.
+	// A tensor that moved by at most unmoved times its size, in float64, has not
+	// moved. Its gradient is 0 but for rounding, such as that of a bias in front of
+	// batch normalisation. It may move by stillTolerance times its size.
 	unmoved        = 1e-9
 	stillTolerance = 1e-5
 	// At least this share of the tensors that moved must have moved more than faintly.
