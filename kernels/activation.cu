@@ -26,8 +26,8 @@ __device__ inline float mishGate(float x) {
   return n / (n + 2);
 }
 __device__ inline float mishSlope(float x) {
-  const float e = expf(fminf(x, 20)), r = 1 / (e * (e + 2) + 2);
-  return mishGate(x) + x * (4 * e * r) * ((1 + e) * r);
+  const float z = fminf(x, 20), e = expf(z), r = 1 / (e * (e + 2) + 2);
+  return mishGate(x) + z * (4 * e * r) * ((1 + e) * r);
 }
 
 // All functions. A line has the number and the name, which are also in activation.go; y by the input x and the parameter
