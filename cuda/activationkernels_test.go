@@ -23,9 +23,9 @@ func TestEveryFunctionHasAKernel(t *testing.T) {
 	}
 }
 
-// activationInputs draws inputs: near 0, as networks have them, and some so large that exponentials overflow.
+// activationInputs draws inputs: near 0, as networks have them, some so large that exponentials overflow, and some whose square does.
 func (r *kernelRig) activationInputs(n int) []float32 {
-	corners := []float32{0, float32(math.Copysign(0, -1)), 3, -3, 6, 2.5, -1e-30, 1e-30}
+	corners := []float32{0, float32(math.Copysign(0, -1)), 3, -3, 6, 2.5, -1e-30, 1e-30, 1e9, -1e9, 1e20, -1e20, 1e30, -1e30}
 	return drawn(n, func() float32 {
 		switch r.random.IntN(8) {
 		case 0:

@@ -20,14 +20,23 @@ __device__ inline float gatedSlope(float x, float u, float du) {
   return logistic(u) + x * (logistic(u) * logistic(-u)) * du;
 }
 
+// The nearest number from lo to hi. Slopes take x from where they are next to their limits: beyond, a 0 would meet an
+// infinity. A NaN stays one.
+__device__ inline float within(float x, float lo, float hi) { return x < lo ? lo : x > hi ? hi : x; }
+
+__device__ inline float geluTanhSlope(float x) {
+  const float z = within(x, -10, 10);
+  return gatedSlope(z, geluU(z), geluSlopeU(z));
+}
+
 // For mish, with e = exp(x) and n = e * (e + 2): tanh(log(1 + e)), which is 1 from 20 on, and the slope of x times that.
 __device__ inline float mishGate(float x) {
   const float e = expf(fminf(x, 20)), n = e * (e + 2);
   return n / (n + 2);
 }
 __device__ inline float mishSlope(float x) {
-  const float z = fminf(x, 20), e = expf(z), r = 1 / (e * (e + 2) + 2);
-  return mishGate(x) + z * (4 * e * r) * ((1 + e) * r);
+  const float z = within(x, -88, 20), e = expf(z), r = 1 / (e * (e + 2) + 2);
+  return mishGate(z) + z * (4 * e * r) * ((1 + e) * r);
 }
 
 // All functions. A line has the number and the name, which are also in activation.go; y by the input x and the parameter
@@ -40,7 +49,7 @@ __device__ inline float mishSlope(float x) {
   FUNCTION(2, tanh,         tanhf(x),                   y, (1 - y) * (1 + y)) \
   FUNCTION(3, sigmoid,      logistic(x),                y, y * (1 - y)) \
   FUNCTION(4, gelu,         x * normal(x),              x, normal(x) + x * bell(x)) \
-  FUNCTION(5, gelu_tanh,    x * logistic(geluU(x)),     x, gatedSlope(x, geluU(x), geluSlopeU(x))) \
+  FUNCTION(5, gelu_tanh,    x * logistic(geluU(x)),     x, geluTanhSlope(x)) \
   FUNCTION(6, silu,         x * logistic(x),            x, gatedSlope(x, x, 1)) \
   FUNCTION(7, relu6,        clamp6(x),                  y, y > 0 && y < 6 ? 1 : 0) \
   FUNCTION(8, hard_swish,   x * (clamp6(x + 3) / 6),    x, x <= -3 ? 0 : x >= 3 ? 1 : (2 * x + 3) / 6) \
