@@ -40,7 +40,7 @@ func Models() []Model {
 		{"mlp", "one hidden layer of 300, for comparison", mnist, 10, mlp},
 		{"resnet20", "residual network for small images (He et al., 2016), projection shortcuts", cifar, 10, cifarResNet(3)},
 		{"resnet56", "the small residual network with nine blocks a stage instead of three", cifar, 10, cifarResNet(9)},
-		{"resnet18", "residual network of basic blocks (He et al., 2016)", imagenet, 1000, resNet(basicBlock, 2, 2, 2, 2)},
+		{"resnet18", "residual network of basic blocks (He et al., 2016)", imagenet, 1000, resNet(basic, 2, 2, 2, 2)},
 		{"resnet50", "residual network of bottlenecks (He et al., 2016), stride in the 3x3 convolution", imagenet, 1000, resNet(bottleneck, 3, 4, 6, 3)},
 		{"vgg11", "VGG (Simonyan and Zisserman, 2015) with batch normalisation", imagenet, 1000, vgg(1, 1, 2, 2, 2)},
 		{"vgg16", "VGG with 13 convolutions and batch normalisation", imagenet, 1000, vgg(2, 2, 3, 3, 3)},
@@ -137,8 +137,8 @@ func (s *sequence) add(l ...Layer) string {
 	return l[len(l)-1].common().name
 }
 
-// norm adds a convolution without bias and its batch normalisation; from may be
-// nil. The normalisation has the convolution's name with "conv" replaced by "bn".
+// norm adds a convolution without bias, named conv, and its batch normalisation,
+// named bn.
 func (s *sequence) norm(conv, bn string, c Conv) string {
 	c.Name, c.NoBias = conv, true
 	return s.add(&c, &BatchNorm{Name: bn})
@@ -161,9 +161,18 @@ func pad(n int) Padding {
 	return Pad(n, n, n, n)
 }
 
-// block adds a residual block, with its ReLU, and returns its name. It takes x, of
-// so many channels.
-type block func(s *sequence, name, x string, channels, width, stride int) string
+// block is a kind of residual block. Its add adds one, with its ReLU, that takes x,
+// of so many channels, and returns its name. The block's output is widen times as
+// wide as its width.
+type block struct {
+	widen int
+	add   func(s *sequence, name, x string, channels, width, stride int) string
+}
+
+// bottleneckWiden is how much wider than its width a bottleneck's output is.
+const bottleneckWiden = 4
+
+var basic, bottleneck = block{1, basicBlock}, block{bottleneckWiden, bottleneckBlock}
 
 // basicBlock is two 3x3 convolutions of the block's width.
 func basicBlock(s *sequence, name, x string, channels, width, stride int) string {
@@ -173,15 +182,15 @@ func basicBlock(s *sequence, name, x string, channels, width, stride int) string
 	return s.shortcut(name, x, y, channels, width, stride)
 }
 
-// bottleneck is a 3x3 convolution of the block's width between 1x1 ones; its
+// bottleneckBlock is a 3x3 convolution of the block's width between 1x1 ones; its
 // output is four times as wide.
-func bottleneck(s *sequence, name, x string, channels, width, stride int) string {
+func bottleneckBlock(s *sequence, name, x string, channels, width, stride int) string {
 	s.norm(name+"_conv1", name+"_bn1", Conv{From: From{x}, Filters: width, Kernel: Square(1)})
 	s.relu()
 	s.norm(name+"_conv2", name+"_bn2", Conv{Filters: width, Kernel: Square(3), Stride: Square(stride), Padding: pad(1)})
 	s.relu()
-	y := s.norm(name+"_conv3", name+"_bn3", Conv{Filters: 4 * width, Kernel: Square(1)})
-	return s.shortcut(name, x, y, channels, 4*width, stride)
+	y := s.norm(name+"_conv3", name+"_bn3", Conv{Filters: bottleneckWiden * width, Kernel: Square(1)})
+	return s.shortcut(name, x, y, channels, bottleneckWiden*width, stride)
 }
 
 // shortcut adds x to y, by a 1x1 convolution where their shapes differ, and a
@@ -200,39 +209,35 @@ func cifarResNet(blocks int) func(Shape, int) []Layer {
 		s := &sequence{}
 		s.norm("conv1", "bn1", Conv{Filters: 16, Kernel: Square(3), Padding: pad(1)})
 		x := s.add(&Activation{Name: "relu1", Func: ReLU})
-		s.stages(x, 16, basicBlock, 1, []int{16, 32, 64}, []int{blocks, blocks, blocks})
+		s.stages(x, 16, basic, []int{16, 32, 64}, []int{blocks, blocks, blocks})
 		return s.head(classes)
 	}
 }
 
-// stages adds stages of blocks: all but the first begin with stride 2. widen is
-// how much wider than its width a block's output is.
-func (s *sequence) stages(x string, channels int, add block, widen int, widths, blocks []int) {
+// stages adds stages of so many blocks: all stages except the first begin with
+// stride 2.
+func (s *sequence) stages(x string, channels int, b block, widths, blocks []int) {
 	for i, width := range widths {
 		for k := range blocks[i] {
 			stride := 1
 			if i > 0 && k == 0 {
 				stride = 2
 			}
-			x = add(s, fmt.Sprintf("layer%d_%d", i+1, k), x, channels, width, stride)
-			channels = widen * width
+			x = b.add(s, fmt.Sprintf("layer%d_%d", i+1, k), x, channels, width, stride)
+			channels = b.widen * width
 		}
 	}
 }
 
 // resNet is the residual network for large images, with so many blocks in each of
 // its four stages.
-func resNet(add block, blocks ...int) func(Shape, int) []Layer {
+func resNet(b block, blocks ...int) func(Shape, int) []Layer {
 	return func(_ Shape, classes int) []Layer {
 		s := &sequence{}
 		s.norm("conv1", "bn1", Conv{Filters: 64, Kernel: Square(7), Stride: Square(2), Padding: pad(3)})
 		s.relu()
 		x := s.add(&Pool{Name: "maxpool", Kernel: Square(3), Stride: Square(2), Padding: pad(1)})
-		widen := 1
-		if blocks[1] != blocks[0] { // of the networks here those of bottlenecks
-			widen = 4
-		}
-		s.stages(x, 64, add, widen, []int{64, 128, 256, 512}, blocks)
+		s.stages(x, 64, b, []int{64, 128, 256, 512}, blocks)
 		return s.head(classes)
 	}
 }
@@ -347,7 +352,7 @@ func denseNet121(_ Shape, classes int) []Layer {
 		if i < 3 {
 			channels /= 2
 			activated(fmt.Sprintf("transition%d", i+1), nil, Conv{Filters: channels, Kernel: Square(1)})
-			x = s.add(&Pool{Name: fmt.Sprintf("pool%d", i+1), Mode: MeanPool, Kernel: Square(2)})
+			x = s.add(&Pool{Name: fmt.Sprintf("pool%d", i+1), Mode: MeanPool, Kernel: Square(2), Padding: PadSame}) // halves, rounded up, for small images
 		}
 	}
 	s.add(&BatchNorm{Name: "norm5"})

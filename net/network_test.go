@@ -254,19 +254,21 @@ func TestModels(t *testing.T) {
 		if plan.Parameters() != want[m.Name] || plan.Classes != m.Classes {
 			t.Errorf("%s has %d parameters and %d classes, want %d and %d", m.Name, plan.Parameters(), plan.Classes, want[m.Name], m.Classes)
 		}
-		other, err := m.Build(Shape{4, 96, 80}, 7)
-		if err != nil {
-			t.Error(err)
-		} else if plan, err := other.Plan(); err != nil || plan.Classes != 7 {
-			t.Errorf("%s for 7 classes: %v", m.Name, err)
+		for _, in := range []Shape{{4, 96, 80}, {1, 28, 28}} {
+			other, err := m.Build(in, 7)
+			if err != nil {
+				t.Error(err)
+			} else if plan, err := other.Plan(); err != nil || plan.Classes != 7 {
+				t.Errorf("%s for %v and 7 classes: %v", m.Name, in, err)
+			}
 		}
 	}
 	if _, ok := ModelNamed("resnet"); ok || BuiltIn("resnet") != nil {
 		t.Error("a model of no known name")
 	}
-	if m, _ := ModelNamed("densenet121"); m.Name == "" {
-		t.Error("densenet121 is not found")
-	} else if _, err := m.Build(Shape{1, 4, 4}, 10); err == nil || !strings.Contains(err.Error(), "model densenet121 for images of 1 x 4 x 4") {
+	if m, _ := ModelNamed("lenet5"); m.Name == "" {
+		t.Error("lenet5 is not found")
+	} else if _, err := m.Build(Shape{1, 4, 4}, 10); err == nil || !strings.Contains(err.Error(), "model lenet5 for images of 1 x 4 x 4") {
 		t.Errorf("too small an image: %v", err)
 	}
 	one := BuiltIn("mlp")
