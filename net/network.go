@@ -162,8 +162,10 @@ func (n Node) MulAdds() int64 {
 		return n.Window.Taps(n.In) * int64(n.In.C/l.GroupCount()) * int64(n.Out.C)
 	case *Dense:
 		return int64(n.In.C) * int64(n.Out.C)
+	case *Pool, *Activation, *Dropout, *BatchNorm, *Flatten, *Add, *Concat, *Multiply, *Scale:
+		return 0
 	}
-	return 0
+	panic(fmt.Sprintf("BUG: layer %s of kind %s", n.Name, n.Layer.Kind()))
 }
 
 // Plan is a network with every connection, shape, window and parameter inferred.

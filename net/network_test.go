@@ -397,6 +397,9 @@ func TestKinds(t *testing.T) {
 			if e.Layer.Kind() != k.Name || len(e.In) < k.Inputs[0] {
 				t.Errorf("%s: example %+v", k.Name, e)
 			}
+			if node := (Node{Layer: e.Layer, In: e.In[0], Out: e.In[0]}); k.Name != "conv" && k.Name != "dense" && node.MulAdds() != 0 {
+				t.Errorf("%s has multiply-adds", k.Name)
+			}
 			if node, err := e.Layer.plan(e.In); err != nil || node.Out.check() != nil {
 				t.Errorf("%s: example %+v: %v", k.Name, e, err)
 			}

@@ -168,7 +168,7 @@ func (a *app) verifyDevice(ctx context.Context, device net.Device, models []*net
 	if !asJSON {
 		fmt.Fprintf(a.out, "\n%s: all %s comparisons are within the tolerance.\n", a.out.paint(green, "PASS"), thousands(compared))
 		if loose > 0 {
-			fmt.Fprintf(a.out, "%s of them say little: where a gradient is all rounding, an update may be anything up to the learning rate.\n", thousands(loose))
+			fmt.Fprintf(a.out, "%s of them say little: their gradients are rounding errors alone, so their updates may be anything up to the learning rate.\n", thousands(loose))
 		}
 	}
 	return nil
