@@ -332,3 +332,5 @@ func (p *program) Close() error {
 	*p = program{closed: true}
 	return nil
 }
+
+func (p *program) SwapAverage() error { panic("BUG: not yet") }

@@ -12,6 +12,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,11 +75,21 @@ type Checkpoint struct {
 	Device     string     // what computed it, for people
 	Train      DatasetID  // the training set
 	Validation *DatasetID // the validation set; nil if there was none
+	Subject    *Subject   // what inputs and answers mean; nil where nobody said
 	Position   Position
 	History    []EpochResult // of the epochs done
 	State      State
 
 	path string // where it was loaded from
+}
+
+// Weights returns the parameters to evaluate, to infer with and to export: the moving
+// averages where there are such.
+func (c *Checkpoint) Weights() map[string]*tensor.Dense {
+	if c.State.Average != nil {
+		return c.State.Average
+	}
+	return c.State.Params
 }
 
 // Best returns the epoch, from 1, that did best on the validation set by the
@@ -107,6 +118,9 @@ func (c *Checkpoint) check() error {
 	if err := c.Recipe.Check(); err != nil {
 		return err
 	}
+	if err := c.Subject.check(); err != nil {
+		return err
+	}
 	if c.Train.Samples < 1 || c.Train.Samples > math.MaxInt32 {
 		return fmt.Errorf("training set of %d samples", c.Train.Samples)
 	}
@@ -115,7 +129,7 @@ func (c *Checkpoint) check() error {
 	switch {
 	case p.Epoch < 0 || p.Epoch > c.Recipe.Epochs || p.Epoch == c.Recipe.Epochs && p.Step > 0 || p.Step < 0 || p.Step > steps:
 		return fmt.Errorf("position at epoch %d, step %d is outside %d epochs of %d steps", p.Epoch, p.Step, c.Recipe.Epochs, steps)
-	case p.Samples != int64(min(p.Step*c.Recipe.SamplesPerStep(), c.Train.Samples)) || p.Hits < 0 || p.Hits > p.Samples || !finite(p.Loss):
+	case p.Samples != int64(min(p.Step*c.Recipe.SamplesPerStep(), c.Recipe.SamplesPerEpoch(c.Train.Samples))) || p.Hits < 0 || p.Hits > p.Samples || !finite(p.Loss):
 		return fmt.Errorf("sums of %d samples, loss %v and %d hits do not belong to step %d", p.Samples, p.Loss, p.Hits, p.Step)
 	case len(c.History) != p.Epoch:
 		return fmt.Errorf("history of %d epochs at the end of epoch %d", len(c.History), p.Epoch)
@@ -135,7 +149,7 @@ func (c *Checkpoint) check() error {
 
 // checkFinite refuses, with ErrNotFinite, a state with NaN or infinite values.
 func (s State) checkFinite() error {
-	for _, m := range []map[string]*tensor.Dense{s.Params, s.Optimizer} {
+	for _, m := range []map[string]*tensor.Dense{s.Params, s.Optimizer, s.Average} {
 		for _, name := range slices.Sorted(maps.Keys(m)) {
 			for _, v := range m[name].Float32s() {
 				if v-v != 0 {
@@ -159,6 +173,7 @@ const (
 	keyValidation = "validation"
 	keyPosition   = "position"
 	keyHistory    = "history"
+	keySubject    = "subject" // missing in files of before 2.0
 	keyGenerator  = "generator"
 	keyChecksum   = "checksum"
 )
@@ -168,8 +183,10 @@ const (
 	checkpointVersion = 1
 	// generatorNote stands where other programs keep a generator's state.
 	generatorNote = "philox4x32-10, counter-based: its state is the recipe's seed and the position's epoch and step"
-	// optimizerPrefix stands before the names of the optimiser's tensors.
+	// optimizerPrefix stands before the names of the optimiser's tensors, averagePrefix
+	// before those of the averages.
 	optimizerPrefix = "optimizer."
+	averagePrefix   = "average."
 )
 
 // SaveCheckpoint writes c to path in the safetensors format: weights under their
@@ -198,7 +215,7 @@ func SaveCheckpoint(path string, c *Checkpoint) error {
 // encode returns the tensors and the metadata of the file.
 func (c *Checkpoint) encode() (map[string]safetensors.TensorView, map[string]string, error) {
 	tensors := map[string]safetensors.TensorView{}
-	for prefix, of := range map[string]map[string]*tensor.Dense{"": c.State.Params, optimizerPrefix: c.State.Optimizer} {
+	for prefix, of := range map[string]map[string]*tensor.Dense{"": c.State.Params, optimizerPrefix: c.State.Optimizer, averagePrefix: c.State.Average} {
 		for name, t := range of {
 			v, err := viewOf(t)
 			if err != nil {
@@ -211,6 +228,9 @@ func (c *Checkpoint) encode() (map[string]safetensors.TensorView, map[string]str
 		keyFormat: checkpointFormat, keyVersion: strconv.Itoa(checkpointVersion), keyGenerator: generatorNote,
 	}
 	for key, v := range c.parts() {
+		if key == keySubject && c.Subject == nil {
+			continue
+		}
 		b, err := json.Marshal(v)
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", key, err)
@@ -240,6 +260,7 @@ func (c *Checkpoint) parts() map[string]any {
 	return map[string]any{
 		keyNetwork: &c.Network, keyRecipe: &c.Recipe, keyDevice: &c.Device,
 		keyTrain: &c.Train, keyValidation: &c.Validation, keyPosition: &c.Position, keyHistory: &c.History,
+		keySubject: &c.Subject,
 	}
 }
 
@@ -300,6 +321,9 @@ func decodeCheckpoint(b []byte) (*Checkpoint, error) {
 	}
 	c := &Checkpoint{State: State{Params: map[string]*tensor.Dense{}, Optimizer: map[string]*tensor.Dense{}}}
 	for key, v := range c.parts() {
+		if _, ok := meta[key]; !ok && key == keySubject {
+			continue
+		}
 		if err := strictUnmarshal([]byte(meta[key]), v); err != nil {
 			return nil, fmt.Errorf("metadata %s: %w", key, err)
 		}
@@ -310,9 +334,17 @@ func decodeCheckpoint(b []byte) (*Checkpoint, error) {
 			return nil, fmt.Errorf("tensor %s: %w", name, err)
 		}
 		// A layer may be named "optimizer": its "optimizer.weight" has one dot.
-		if rest, ok := strings.CutPrefix(name, optimizerPrefix); ok && strings.Contains(rest, ".") {
+		rest, ok := strings.CutPrefix(name, optimizerPrefix)
+		average, averaged := strings.CutPrefix(name, averagePrefix)
+		switch {
+		case ok && strings.Contains(rest, "."):
 			c.State.Optimizer[rest] = t
-		} else {
+		case averaged && strings.Contains(average, "."):
+			if c.State.Average == nil {
+				c.State.Average = map[string]*tensor.Dense{}
+			}
+			c.State.Average[average] = t
+		default:
 			c.State.Params[name] = t
 		}
 	}
@@ -398,12 +430,22 @@ func (c *Checkpoint) checkResume(n *Network, cfg *Config, train DatasetID, valid
 		return fail("the checkpoint's batch size is %d, not %d", old.Batch, now.Batch)
 	case old.mini() != now.mini():
 		return fail("the checkpoint's run accumulates %d mini-batches, not %d", old.mini(), now.mini())
+	case old.DropLast != now.DropLast:
+		return fail("the checkpoint's run %s the last samples of an epoch, unlike this one", map[bool]string{true: "drops", false: "keeps"}[old.DropLast])
+	case !reflect.DeepEqual(old.Loss, now.Loss) || old.Balance != now.Balance:
+		return fail("the checkpoint's run weighs its loss otherwise (label smoothing, class weights)")
+	case old.Average != now.Average:
+		return fail("the checkpoint's run averages its weights by %v, not by %v", old.Average, now.Average)
+	case !reflect.DeepEqual(old.Augment, now.Augment):
+		return fail("the checkpoint's run augments its pictures otherwise")
+	case old.Views != now.Views:
+		return fail("the checkpoint's run evaluates with the views %q, not %q", old.Views, now.Views)
 	case old.watch() != now.watch():
 		return fail("the checkpoint's run watches the validation %s, not %s", old.watch(), now.watch())
 	case now.Epochs < c.Position.Epoch || now.Epochs == c.Position.Epoch && c.Position.Step > 0:
 		return fail("the checkpoint is %d epochs and %d steps into its run, more than the %d epochs asked for", c.Position.Epoch, c.Position.Step, now.Epochs)
 	}
-	if steps := c.stepsPerEpoch(); old.OptimizerFor(steps) != now.OptimizerFor(steps) {
+	if steps := c.stepsPerEpoch(); !reflect.DeepEqual(old.OptimizerFor(steps), now.OptimizerFor(steps)) {
 		if old.Epochs != now.Epochs && old.OptimizerFor(steps).Schedule.Total != now.OptimizerFor(steps).Schedule.Total {
 			return fail("the learning rate's schedule %s was laid out for %d epochs and cannot change to %d", old.Optimizer.Schedule.Method, old.Epochs, now.Epochs)
 		}

@@ -9,21 +9,37 @@ import (
 	"slices"
 )
 
-// Dataset is labelled samples in host memory. Its samples are either bytes or
-// float32: exactly one of Pixels and Values is set. A device may keep a copy;
-// nobody changes a Dataset that is in use.
+// Dataset is labelled samples in the host's address space: in memory, or in a file
+// that is mapped there. Its samples are either bytes or float32: exactly one of
+// Pixels and Values is set. A device may keep a copy; nobody changes a Dataset that
+// is in use.
 type Dataset struct {
-	Name    string
-	Shape   Shape     // of one sample
-	Classes int       // labels are 0 ... Classes-1
-	Pixels  []uint8   // N * Shape.Size() bytes in NCHW order, or nil
-	Scale   float32   // a byte b stands for b*Scale; for Pixels only, 1/255 for images
-	Values  []float32 // N * Shape.Size() values in NCHW order, or nil
-	Labels  []int32   // N classes
+	Name       string
+	Shape      Shape     // of one sample
+	Classes    int       // labels are 0 ... Classes-1
+	ClassNames []string  // by label, see [ClassName]; may be nil
+	Pixels     []uint8   // rows of Shape.Size() bytes in CHW order, or nil
+	Scale      float32   // a byte b stands for b*Scale; for Pixels only, 1/255 for images
+	Values     []float32 // rows of Shape.Size() values in CHW order, or nil
+	Labels     []int32   // a class for each sample
+	// Rows says at which row of Pixels or Values each sample stands, so that several
+	// data sets can share them; nil where sample i is row i.
+	Rows []int32
 }
 
 // Len returns the number of samples.
 func (d *Dataset) Len() int { return len(d.Labels) }
+
+// Row returns the row of Pixels or Values at which a sample stands.
+func (d *Dataset) Row(sample int32) int {
+	if d.Rows == nil {
+		return int(sample)
+	}
+	return int(d.Rows[sample])
+}
+
+// rows returns how many samples Pixels or Values have room for.
+func (d *Dataset) rows() int { return (len(d.Pixels) + len(d.Values)) / d.Shape.Size() }
 
 // Check refuses a data set whose parts disagree.
 func (d *Dataset) Check() error {
@@ -39,8 +55,18 @@ func (d *Dataset) Check() error {
 	if (d.Pixels == nil) == (d.Values == nil) && len(d.Labels) > 0 {
 		return fail("needs either pixels or values")
 	}
-	if got, want := len(d.Pixels)+len(d.Values), d.Len()*d.Shape.Size(); got != want {
+	if got, want := len(d.Pixels)+len(d.Values), d.Len()*d.Shape.Size(); d.Rows == nil && got != want {
 		return fail("%d values for %d samples of %v (want %d)", got, d.Len(), d.Shape, want)
+	}
+	if d.Rows != nil {
+		if len(d.Rows) != d.Len() {
+			return fail("%d rows for %d samples", len(d.Rows), d.Len())
+		}
+		for i, r := range d.Rows {
+			if r < 0 || int(r) >= d.rows() {
+				return fail("row %d of sample %d is outside the %d rows", r, i, d.rows())
+			}
+		}
 	}
 	if d.Classes < 2 {
 		return fail("needs at least 2 classes, got %d", d.Classes)
@@ -58,7 +84,7 @@ func (d *Dataset) Check() error {
 func (d *Dataset) Gather(dst []float32, indices []int32) {
 	n := d.Shape.Size()
 	for k, i := range indices {
-		row, at := dst[k*n:(k+1)*n], int(i)*n
+		row, at := dst[k*n:(k+1)*n], d.Row(i)*n
 		if d.Values != nil {
 			copy(row, d.Values[at:at+n])
 			continue
@@ -69,11 +95,26 @@ func (d *Dataset) Gather(dst []float32, indices []int32) {
 	}
 }
 
+// Select returns the samples at indices, in that order, as a data set that shares
+// d's pixels or values.
+func (d *Dataset) Select(indices []int32) *Dataset {
+	out := *d
+	out.Labels, out.Rows = make([]int32, len(indices)), make([]int32, len(indices))
+	for k, i := range indices {
+		out.Labels[k], out.Rows[k] = d.Labels[i], int32(d.Row(i))
+	}
+	return &out
+}
+
 // Slice returns samples lo ... hi-1 as a data set that shares d's memory.
 func (d *Dataset) Slice(lo, hi int) *Dataset {
 	out := *d
 	n := d.Shape.Size()
 	out.Labels = d.Labels[lo:hi]
+	if d.Rows != nil {
+		out.Rows = d.Rows[lo:hi]
+		return &out
+	}
 	if d.Pixels != nil {
 		out.Pixels = d.Pixels[lo*n : hi*n]
 	}
@@ -93,9 +134,23 @@ type DatasetID struct {
 // ID returns the identity of the data set. It reads all of it.
 func (d *Dataset) ID() DatasetID {
 	h := sha256.New()
-	fmt.Fprintf(h, "%v %d %d %d %v\n", d.Shape, d.Classes, len(d.Pixels), len(d.Values), d.Scale)
-	h.Write(d.Pixels)
-	hashValues(h, d.Values)
+	// A sample's place in memory is no part of it: data sets with rows, and without
+	// them, are the same where their samples are.
+	n, bytes, values := d.Shape.Size(), 0, 0
+	if d.Pixels != nil {
+		bytes = d.Len() * n
+	} else {
+		values = d.Len() * n
+	}
+	fmt.Fprintf(h, "%v %d %d %d %v\n", d.Shape, d.Classes, bytes, values, d.Scale)
+	for i := range d.Labels {
+		at := d.Row(int32(i)) * n
+		if d.Pixels != nil {
+			h.Write(d.Pixels[at : at+n])
+		} else {
+			hashValues(h, d.Values[at:at+n])
+		}
+	}
 	hashValues(h, d.Labels)
 	return DatasetID{Name: d.Name, Samples: d.Len(), SHA256: fmt.Sprintf("%x", h.Sum(nil))}
 }
@@ -114,10 +169,30 @@ func hashValues[T float32 | int32](h hash.Hash, values []T) {
 type Batch struct {
 	Data    *Dataset
 	Indices []int32
+	Views   []View // how each sample is seen; nil: as it is
 }
 
 // Len returns the number of samples in the batch.
 func (b Batch) Len() int { return len(b.Indices) }
+
+// Part returns samples lo ... hi-1 as a batch that shares b's memory.
+func (b Batch) Part(lo, hi int) Batch {
+	b.Indices = b.Indices[lo:hi]
+	if b.Views != nil {
+		b.Views = b.Views[lo:hi]
+	}
+	return b
+}
+
+// Expected returns what the network is to answer for the sample at place i: the
+// sample's label, another one, and the first one's share of the two.
+func (b Batch) Expected(i int) (label, other int32, share float32) {
+	label = b.Data.Labels[b.Indices[i]]
+	if b.Views == nil || b.Views[i].Partner < 0 {
+		return label, label, 1
+	}
+	return label, b.Data.Labels[b.Views[i].Partner], b.Views[i].Share
+}
 
 // Check refuses a batch that does not fit the plan. It takes the data set as
 // checked.
@@ -127,7 +202,9 @@ func (b Batch) Check(p *Plan) error {
 		return fmt.Errorf("batch without a data set")
 	case len(b.Indices) == 0:
 		return fmt.Errorf("empty batch")
-	case b.Data.Shape != p.Network.Input:
+	case b.Views != nil && len(b.Views) != len(b.Indices):
+		return fmt.Errorf("batch: %d views of %d samples", len(b.Views), len(b.Indices))
+	case b.Views != nil && b.Data.Shape.C != p.Network.Input.C, b.Views == nil && b.Data.Shape != p.Network.Input:
 		return fmt.Errorf("data set %s has samples of %v, the network takes %v", b.Data.Name, b.Data.Shape, p.Network.Input)
 	case b.Data.Classes > p.Classes:
 		return fmt.Errorf("data set %s has %d classes, the network gives %d logits", b.Data.Name, b.Data.Classes, p.Classes)
@@ -135,6 +212,11 @@ func (b Batch) Check(p *Plan) error {
 	for _, i := range b.Indices {
 		if i < 0 || int(i) >= b.Data.Len() {
 			return fmt.Errorf("batch: index %d is outside data set %s of %d samples", i, b.Data.Name, b.Data.Len())
+		}
+	}
+	for i := range b.Views {
+		if err := b.Views[i].Check(b.Data.Len()); err != nil {
+			return fmt.Errorf("batch: sample %d: %w", b.Indices[i], err)
 		}
 	}
 	return nil

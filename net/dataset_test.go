@@ -90,13 +90,13 @@ func TestBatchCheck(t *testing.T) {
 		b    Batch
 		want string
 	}{
-		{"right", Batch{bytesSet(), []int32{2, 0, 2, 1}}, ""},
-		{"no data", Batch{nil, []int32{0}}, "without a data set"},
-		{"empty", Batch{bytesSet(), nil}, "empty batch"},
-		{"shape", Batch{valuesSet(), []int32{0}}, "samples of 2, the network takes 1 x 2 x 2"},
-		{"classes", Batch{many, []int32{0}}, "has 4 classes, the network gives 3 logits"},
-		{"above", Batch{bytesSet(), []int32{0, 3}}, "index 3 is outside data set bytes of 3 samples"},
-		{"below", Batch{bytesSet(), []int32{-1}}, "index -1 is outside"},
+		{"right", Batch{Data: bytesSet(), Indices: []int32{2, 0, 2, 1}}, ""},
+		{"no data", Batch{Data: nil, Indices: []int32{0}}, "without a data set"},
+		{"empty", Batch{Data: bytesSet(), Indices: nil}, "empty batch"},
+		{"shape", Batch{Data: valuesSet(), Indices: []int32{0}}, "samples of 2, the network takes 1 x 2 x 2"},
+		{"classes", Batch{Data: many, Indices: []int32{0}}, "has 4 classes, the network gives 3 logits"},
+		{"above", Batch{Data: bytesSet(), Indices: []int32{0, 3}}, "index 3 is outside data set bytes of 3 samples"},
+		{"below", Batch{Data: bytesSet(), Indices: []int32{-1}}, "index -1 is outside"},
 	} {
 		err := c.b.Check(plan)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {

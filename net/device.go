@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	"gorgonia.org/tensor"
@@ -27,6 +28,8 @@ type Device interface {
 type Options struct {
 	Batch     int       // the largest mini-batch of Step, Gradients and Trace, at least 1
 	Optimizer Optimizer // as Optimizer.Check accepts
+	Loss      Criterion // of training
+	Average   float64   // decay of moving averages of weights and running statistics, see Program.SwapAverage; 0 keeps none
 	Seed      uint64    // of initial values and dropout
 	Images    *Dataset  // training images for initial values that need some, or nil; see InitialState. Not kept
 }
@@ -41,7 +44,31 @@ func (o Options) Check() error {
 			return err
 		}
 	}
+	if !(o.Average >= 0 && o.Average < 1) {
+		return fmt.Errorf("the decay of the weights' moving average must be at least 0 and less than 1, got %v", o.Average)
+	}
+	if err := o.Loss.Check(); err != nil {
+		return err
+	}
 	return o.Optimizer.Check()
+}
+
+// CheckFor is Check, and refuses options that do not fit the plan.
+func (o Options) CheckFor(p *Plan) error {
+	if err := o.Check(); err != nil {
+		return err
+	}
+	if err := o.Loss.CheckFor(p); err != nil {
+		return err
+	}
+	return o.Optimizer.CheckFor(p)
+}
+
+// Same reports whether programs compiled with either options train alike. Images,
+// which count only before the first step, are not looked at.
+func (o Options) Same(other Options) bool {
+	o.Images, other.Images = nil, nil
+	return reflect.DeepEqual(o, other)
 }
 
 // Errors that devices give; compare with errors.Is.
@@ -88,17 +115,27 @@ type Program interface {
 	// may return before the device is done. Any size from 1 to Options.Batch is
 	// allowed. It is refused between Gradients and Update, with ErrUnfinished.
 	Step(Batch) error
-	// Gradients runs forward in training mode, mean softmax cross-entropy and
+	// Gradients runs forward in training mode, the mean of Options.Loss and
 	// backward on a share of a mini-batch, and adds the gradients, weighted by the
 	// share's part of the samples, to those since the last Update. It adds loss and
 	// hits to the sums that TakeMetrics returns, and moves running statistics. Sizes
 	// are as in Step. It may return before the device is done.
 	Gradients(Batch, Share) error
 	// Update clips the gradients since the last Update, lets the optimiser change
-	// the weights and counts a step. Without gradients it gives ErrUnfinished.
+	// the weights and counts a step; then the averages move towards the weights and
+	// running statistics by [AverageRate]: a += rate*(w - a). Without gradients it
+	// gives ErrUnfinished.
 	Update() error
+	// SwapAverage exchanges weights and running statistics with their moving averages,
+	// so that Evaluate and Infer, and the Params of State, are of the averages; a
+	// second call changes back. In between training and SetState are refused, with
+	// ErrUnfinished. It is refused without Options.Average, and between Gradients and
+	// Update.
+	SwapAverage() error
 	// Evaluate runs forward in evaluation mode and returns loss and hits of the
 	// batch. It changes nothing. Batches of any size are allowed.
+	// The loss is plain cross-entropy with the samples' labels, whatever Options.Loss
+	// and the Views' shares are.
 	Evaluate(Batch) (Metrics, error)
 	// TakeMetrics waits for the device, returns the sums of training since the last
 	// call and starts new ones.
@@ -112,7 +149,8 @@ type Program interface {
 	State() (State, error)
 	// SetState takes over a copy of weights, optimiser state and step count, and
 	// drops gradients that await an Update. A State without optimiser tensors
-	// (Optimizer empty) sets them to 0. One that does not fit (State.Check) gives
+	// (Optimizer empty) sets them to 0, one without averages lets them begin at the
+	// weights. One that does not fit (State.Check) gives
 	// ErrState and changes nothing.
 	SetState(State) error
 	// Close gives back all memory and reports what failed.
@@ -122,8 +160,8 @@ type Program interface {
 // Metrics sums the losses and hits of steps and evaluations.
 type Metrics struct {
 	Samples int64
-	Loss    float64 // sum over the samples of the cross-entropy
-	Hits    int64   // samples whose greatest logit (the first, if equal) is the label's; a NaN logit is no hit
+	Loss    float64 // sum over the samples: of Options.Loss in training, of the cross-entropy in evaluations
+	Hits    int64   // samples whose greatest logit (the first, if equal) is that of the sample's own label; a NaN logit is no hit
 	// FirstBad is 1 + the step count (State.Step before the update) of the first
 	// training step since SetState or Compile whose loss was NaN or infinite, and 0
 	// when there was none. After it the weights are worthless.
@@ -152,6 +190,7 @@ type State struct {
 	Step      int64                    // updates made
 	Params    map[string]*tensor.Dense // by Param.Name, running statistics too
 	Optimizer map[string]*tensor.Dense // by Param.Name + "." + moment, see Optimizer.Moments
+	Average   map[string]*tensor.Dense // moving averages of Params, by the same names; nil where none are kept
 }
 
 // Check refuses, with ErrState, a state that lacks a tensor of the plan, has one
@@ -162,6 +201,11 @@ func (s State) Check(p *Plan, o Optimizer) error {
 	}
 	if err := checkTensors(s.Params, p.Params, nil); err != nil {
 		return err
+	}
+	if len(s.Average) != 0 {
+		if err := checkTensors(s.Average, p.Params, nil); err != nil {
+			return fmt.Errorf("averages: %w", err)
+		}
 	}
 	if len(s.Optimizer) == 0 {
 		return nil

@@ -40,7 +40,7 @@ type Started struct {
 	Resumed *Position `json:"resumed,omitempty"`
 }
 
-// Progress comes every Config.Interval steps and at the end of each epoch.
+// Progress comes every Config.Interval steps, or some times a second, and at the end of each epoch.
 type Progress struct {
 	Epoch           int     `json:"epoch"`    // from 1
 	Step            int     `json:"step"`     // steps done in the epoch
@@ -55,6 +55,7 @@ type Progress struct {
 type Score struct {
 	Loss     float64 `json:"loss"`
 	Accuracy float64 `json:"accuracy"`
+	Top      float64 `json:"top,omitempty"` // share of the samples whose label is among the Config.Top most probable classes; 0 if not asked for
 }
 
 // EpochResult is what an epoch came to.
@@ -83,6 +84,7 @@ const (
 	AtBest    CheckpointReason = "best"        // the best epoch so far on the validation set
 	AtKept    CheckpointReason = "kept"        // an epoch is done, in a file of its own: Keep of Saving
 	AtPeriod  CheckpointReason = "period"      // EverySteps or Every of Saving
+	AtTimeUp  CheckpointReason = "time up"     // Config.MaxTime has passed
 	AtStopped CheckpointReason = "interrupted" // the context ended or an observer failed
 )
 

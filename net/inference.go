@@ -2,8 +2,8 @@ package net
 
 import "errors"
 
-// Compile compiles the checkpoint's network on a device, with the weights as they
-// are there, for evaluation and inference in batches of some size, or of the size
+// Compile compiles the checkpoint's network on a device, with its Weights, for
+// evaluation and inference in batches of some size, or of the size
 // that it was trained in where that is less: a larger one may be more than the
 // device can take. The caller closes the Program.
 func (c *Checkpoint) Compile(d Device, batch int) (Program, error) {
@@ -12,7 +12,7 @@ func (c *Checkpoint) Compile(d Device, batch int) (Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.SetState(State{Step: c.State.Step, Params: c.State.Params}); err != nil {
+	if err := p.SetState(State{Step: c.State.Step, Params: c.Weights()}); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil

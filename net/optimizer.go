@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path"
+	"slices"
 )
 
 // Method names an optimiser.
@@ -39,6 +41,49 @@ type Optimizer struct {
 	WeightDecay  float64  `json:"weight_decay,omitempty"`
 	ClipNorm     float64  `json:"clip_norm,omitempty"` // if above 0: scale all gradients by min(1, ClipNorm/norm), norm the L2 norm of all of them together
 	Schedule     Schedule `json:"schedule,omitzero"`
+	Factors      []Factor `json:"factors,omitempty"` // of the learning rate, by parameter; the first that matches counts
+}
+
+// Factor multiplies the learning rate of some parameters: as in PyTorch a parameter
+// group's own rate, so that AdamW's decay is multiplied too.
+type Factor struct {
+	// Params is a pattern, as path.Match has it, of names of parameters ("dense2.*"),
+	// or of a layer's type and a role ("batchnorm.bias").
+	Params string  `json:"params"`
+	Factor float64 `json:"factor"` // at least 0
+}
+
+// matches reports whether the factor is a parameter's.
+func (f Factor) matches(p *Plan, q Param) bool {
+	kind := string(p.Nodes[q.Layer].Layer.Kind()) + "." + string(q.Role)
+	for _, name := range []string{q.Name, kind} {
+		if ok, err := path.Match(f.Params, name); ok && err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Factor returns what the learning rate of one of the plan's parameters is multiplied
+// by.
+func (o Optimizer) Factor(p *Plan, q Param) float64 {
+	for _, f := range o.Factors {
+		if f.matches(p, q) {
+			return f.Factor
+		}
+	}
+	return 1
+}
+
+// CheckFor refuses factors whose pattern is that of none of the plan's trained
+// parameters.
+func (o Optimizer) CheckFor(p *Plan) error {
+	for _, f := range o.Factors {
+		if !slices.ContainsFunc(p.Trained(), func(q Param) bool { return f.matches(p, q) }) {
+			return fmt.Errorf("optimiser: no trained parameter matches %q; names are such as %s", f.Params, p.Trained()[0].Name)
+		}
+	}
+	return nil
 }
 
 // AdamDefault returns Adam with beta1 0.9, beta2 0.999, epsilon 1e-8 and a
@@ -96,6 +141,12 @@ func (o Optimizer) Check() error {
 	default:
 		checks = append(checks, fmt.Errorf("optimiser: unknown method %q (want sgd, adam or adamw)", o.Method))
 	}
+	for _, f := range o.Factors {
+		if _, err := path.Match(f.Params, ""); err != nil || f.Params == "" {
+			checks = append(checks, fmt.Errorf("optimiser: %q is no pattern of names", f.Params))
+		}
+		checks = append(checks, in("the factor of "+f.Params, f.Factor, 0, 1e6))
+	}
 	for _, err := range checks {
 		if err != nil {
 			return err
@@ -126,6 +177,9 @@ const (
 	// OneCycleRate rises from Start to 1 over the first Peak of all steps, then
 	// falls to Final, both by half a cosine (Smith and Topin, 2018).
 	OneCycleRate ScheduleMethod = "one_cycle"
+	// ExponentialRate goes from Start to Final by equal factors:
+	// Start * (Final/Start)^min(s/T, 1).
+	ExponentialRate ScheduleMethod = "exponential"
 )
 
 // Schedule is a learning rate's course over a run. All lengths are in steps.
@@ -133,11 +187,11 @@ const (
 type Schedule struct {
 	Method ScheduleMethod `json:"method,omitempty"`
 	Warmup int64          `json:"warmup,omitempty"` // steps over which the rate first rises linearly: step s has (s+1)/(Warmup+1) of the first rate
-	Total  int64          `json:"total,omitempty"`  // CosineRate, OneCycleRate: steps of the whole run; the rate stays at its end after
+	Total  int64          `json:"total,omitempty"`  // CosineRate, OneCycleRate, ExponentialRate: steps of the whole run; the rate stays at its end after
 	Every  int64          `json:"every,omitempty"`  // StepRate
 	Factor float64        `json:"factor,omitempty"` // StepRate
-	Final  float64        `json:"final,omitempty"`  // CosineRate, OneCycleRate
-	Start  float64        `json:"start,omitempty"`  // OneCycleRate
+	Final  float64        `json:"final,omitempty"`  // CosineRate, OneCycleRate, ExponentialRate
+	Start  float64        `json:"start,omitempty"`  // OneCycleRate, ExponentialRate
 	Peak   float64        `json:"peak,omitempty"`   // OneCycleRate, as a share of the steps
 }
 
@@ -165,12 +219,15 @@ func (s Schedule) check() error {
 		if s.Factor == 0 {
 			return errors.New("schedule: step needs a factor above 0")
 		}
-	case CosineRate, OneCycleRate:
+	case CosineRate, OneCycleRate, ExponentialRate:
+		if s.Method == ExponentialRate && (s.Start == 0 || s.Final == 0) {
+			return errors.New("schedule: exponential needs a start and an end above 0")
+		}
 		if s.Total <= s.Warmup {
 			return fmt.Errorf("schedule: %s needs more steps in total than in warm-up, got %d and %d", s.Method, s.Total, s.Warmup)
 		}
 	default:
-		return fmt.Errorf("schedule: unknown method %q (want constant, step, cosine or one_cycle)", s.Method)
+		return fmt.Errorf("schedule: unknown method %q (want constant, step, cosine, one_cycle or exponential)", s.Method)
 	}
 	return nil
 }
@@ -186,6 +243,8 @@ func (s Schedule) factor(step int64) float64 {
 		return math.Pow(s.Factor, math.Floor(at/float64(s.Every)))
 	case CosineRate:
 		return halfCosine(1, s.Final, at/float64(s.Total-s.Warmup))
+	case ExponentialRate:
+		return s.Start * math.Pow(s.Final/s.Start, min(at/float64(s.Total-s.Warmup), 1))
 	case OneCycleRate:
 		x := at / float64(s.Total-s.Warmup)
 		if x < s.Peak {

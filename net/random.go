@@ -30,6 +30,8 @@ const (
 	ForInit    Purpose = 1 // initial weights; stream is the parameter's index in Plan.Params
 	ForShuffle Purpose = 2 // order of the training set; stream is the epoch from 0
 	ForDropout Purpose = 3 // dropout; stream is the layer's index, see DropoutKeep
+	ForAugment Purpose = 4 // augmentation; stream is the setting, see Source
+	ForSplit   Purpose = 5 // splits of a data set
 )
 
 // SeedKey returns the Philox key of a seed: its low and high words.
@@ -59,11 +61,12 @@ func DropoutThreshold(rate float64) uint32 { return uint32(rate * (1 << 32)) }
 
 // stream draws words of one random stream in order.
 type stream struct {
-	key   [2]uint32
-	last  uint32 // last counter word
-	block uint64
-	buf   [4]uint32
-	n     int // words of buf not yet taken
+	key    [2]uint32
+	middle [2]uint32 // the counter's second and third word, to which the block's high word is added
+	last   uint32    // last counter word
+	block  uint64
+	buf    [4]uint32
+	n      int // words of buf not yet taken
 }
 
 func newStream(seed uint64, p Purpose, id int) *stream {
@@ -72,7 +75,7 @@ func newStream(seed uint64, p Purpose, id int) *stream {
 
 func (s *stream) word() uint32 {
 	if s.n == 0 {
-		s.buf = Philox(s.key, [4]uint32{uint32(s.block), uint32(s.block >> 32), 0, s.last})
+		s.buf = Philox(s.key, [4]uint32{uint32(s.block), uint32(s.block>>32) + s.middle[0], s.middle[1], s.last})
 		s.block++
 		s.n = 4
 	}

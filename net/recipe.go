@@ -29,6 +29,12 @@ type Recipe struct {
 	Seed         uint64    `json:"seed"`                    // of initial values, shuffles and dropout
 	Patience     int       `json:"patience,omitempty"`      // stop after so many epochs without a better validation figure; 0 never
 	Watch        Watch     `json:"watch,omitempty"`         // the validation figure; default WatchLoss
+	Loss         Criterion `json:"loss,omitzero"`
+	Balance      bool      `json:"balance,omitempty"`   // class weights are BalancedWeights of the training set; Loss has none
+	DropLast     bool      `json:"drop_last,omitempty"` // an epoch leaves out the samples that don't fill its last update
+	Average      float64   `json:"average,omitempty"`   // decay of the weights' moving averages, with which evaluations are made, see Options; 0 keeps none
+	Augment      Augment   `json:"augment,omitzero"`
+	Views        Views     `json:"views,omitempty"` // evaluations see each sample in these views
 }
 
 // Recipes returns the built-in recipes, the default one first.
@@ -68,6 +74,10 @@ func (r Recipe) Check() error {
 		return fmt.Errorf("recipe: patience must be at least 0 epochs, got %d", r.Patience)
 	case r.Watch != "" && r.Watch != WatchLoss && r.Watch != WatchAccuracy:
 		return fmt.Errorf("recipe: unknown figure to watch %q (want loss or accuracy)", r.Watch)
+	case r.Balance && r.Loss.ClassWeights != nil:
+		return errors.New("recipe: class weights are either given or balanced")
+	case !(r.Average >= 0 && r.Average < 1):
+		return fmt.Errorf("recipe: the decay of the weights' moving average must be at least 0 and less than 1, got %v", r.Average)
 	case s.Warmup != 0 || s.Total != 0 || s.Every != 0:
 		return errors.New("recipe: a schedule's lengths are set in epochs (warmup_epochs, step_epochs), not in steps")
 	case !(r.WarmupEpochs >= 0 && r.WarmupEpochs < float64(r.Epochs)):
@@ -76,6 +86,11 @@ func (r Recipe) Check() error {
 		return fmt.Errorf("recipe: schedule step needs step_epochs above 0 and at most %d, got %v", maxEpochs, r.StepEpochs)
 	case s.Method != StepRate && r.StepEpochs != 0:
 		return errors.New("recipe: step_epochs is for schedule step only")
+	}
+	for _, err := range []error{r.Loss.Check(), r.Augment.Check(), r.Views.Check()} {
+		if err != nil {
+			return fmt.Errorf("recipe: %w", err)
+		}
 	}
 	// The finest division leaves no rounding that would blame the recipe.
 	if err := r.OptimizerFor(maxElements).Check(); err != nil {
@@ -99,9 +114,27 @@ func (r Recipe) mini() int { return max(1, r.Accumulate) }
 func (r Recipe) SamplesPerStep() int { return r.Batch * r.mini() }
 
 // StepsPerEpoch returns the number of updates that an epoch of so many samples
-// makes. Check must accept the recipe.
+// makes, at least 1. Check must accept the recipe.
 func (r Recipe) StepsPerEpoch(samples int) int {
+	if n := samples / r.SamplesPerStep(); r.DropLast && n > 0 {
+		return n
+	}
 	return (samples + r.SamplesPerStep() - 1) / r.SamplesPerStep()
+}
+
+// SamplesPerEpoch returns how many of a training set's samples an epoch takes.
+func (r Recipe) SamplesPerEpoch(samples int) int {
+	return min(samples, r.StepsPerEpoch(samples)*r.SamplesPerStep())
+}
+
+// LossFor returns the loss with the weights of a training set filled in where they are
+// to be balanced.
+func (r Recipe) LossFor(train *Dataset) Criterion {
+	l := r.Loss
+	if r.Balance {
+		l.ClassWeights = BalancedWeights(train)
+	}
+	return l
 }
 
 // OptimizerFor returns the optimiser with the schedule's lengths filled in for
@@ -113,7 +146,7 @@ func (r Recipe) OptimizerFor(stepsPerEpoch int) Optimizer {
 	switch o.Schedule.Method {
 	case StepRate:
 		o.Schedule.Every = max(1, steps(r.StepEpochs))
-	case CosineRate, OneCycleRate:
+	case CosineRate, OneCycleRate, ExponentialRate:
 		o.Schedule.Total = int64(r.Epochs) * int64(stepsPerEpoch)
 	}
 	return o

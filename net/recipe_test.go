@@ -3,6 +3,7 @@ package net
 import (
 	"encoding/json"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -17,10 +18,10 @@ func TestRecipes(t *testing.T) {
 			t.Fatal(err)
 		}
 		var back Recipe
-		if err := strictUnmarshal(b, &back); err != nil || back != r {
+		if err := strictUnmarshal(b, &back); err != nil || !reflect.DeepEqual(back, r) {
 			t.Errorf("%s came back from JSON as %+v (%v)", r.Name, back, err)
 		}
-		if named, ok := RecipeNamed(r.Name); !ok || named != r {
+		if named, ok := RecipeNamed(r.Name); !ok || !reflect.DeepEqual(named, r) {
 			t.Errorf("the recipe named %s is %+v", r.Name, named)
 		}
 	}
@@ -28,7 +29,7 @@ func TestRecipes(t *testing.T) {
 		t.Error("a recipe of no known name")
 	}
 	tutorial := Recipes()[0]
-	if tutorial.Name != "tutorial" || tutorial.Epochs != 10 || tutorial.Batch != 50 || tutorial.Optimizer != AdamDefault(1e-4) {
+	if tutorial.Name != "tutorial" || tutorial.Epochs != 10 || tutorial.Batch != 50 || !reflect.DeepEqual(tutorial.Optimizer, AdamDefault(1e-4)) {
 		t.Errorf("the tutorial's recipe is %+v", tutorial)
 	}
 	if fast, _ := RecipeNamed("fast"); fast.Epochs > 3 {
@@ -68,7 +69,7 @@ func TestOptimizerFor(t *testing.T) {
 		got := c.r.OptimizerFor(100)
 		want := c.r.Optimizer
 		want.Schedule.Warmup, want.Schedule.Total, want.Schedule.Every = c.warmup, c.total, c.every
-		if got != want {
+		if !reflect.DeepEqual(got, want) {
 			t.Errorf("optimiser is %+v, want %+v", got, want)
 		}
 	}

@@ -28,7 +28,10 @@ type Config struct {
 	Test       *Dataset // may be nil; it never decides anything
 	Device     string   // what the program runs on, for the record
 	Observers  []Observer
-	Interval   int // steps between Progress events; 0 means 50
+	Interval   int           // steps between Progress events; 0 means about four events a second
+	MaxTime    time.Duration // ends the run after the step in which so much time has passed since Train began; 0 does not
+	Top        int           // scores tell the share of samples whose label is among the Top most probable classes, too; 0 and 1 do not
+	Subject    *Subject      // what the samples and classes mean, for checkpoints; may be nil
 	Saving     Saving
 	Resume     *Checkpoint // where to go on; nil starts anew
 }
@@ -38,6 +41,7 @@ type Result struct {
 	Epochs       []EpochResult `json:"epochs"`                    // all, those before a resume too
 	Best         int           `json:"best,omitempty"`            // the best epoch on the validation set, from 1; 0 if none
 	EarlyStopped bool          `json:"early_stopped,omitempty"`   // for want of a better epoch
+	TimeUp       bool          `json:"time_up,omitempty"`         // by MaxTime, before the last epoch
 	Seconds      float64       `json:"seconds"`                   // of this call
 	Last         string        `json:"last_checkpoint,omitempty"` // path of the last checkpoint; "" if none
 	BestPath     string        `json:"best_checkpoint,omitempty"` // path of the best epoch's checkpoint; "" if none
@@ -86,12 +90,16 @@ func (cfg Config) Options() Options {
 	r := cfg.Recipe
 	return Options{
 		Batch: min(r.Batch, cfg.Train.Len()), Optimizer: r.OptimizerFor(r.StepsPerEpoch(cfg.Train.Len())), Seed: r.Seed,
-		Images: cfg.Train,
+		Loss: r.LossFor(cfg.Train), Average: r.Average, Images: cfg.Train,
 	}
 }
 
 // evaluationBatch is how many samples are evaluated between looks at the context.
 const evaluationBatch = 1000
+
+// progressEvery is how much time passes at least between Progress events where no
+// interval is set: to read the metrics, the host waits for the device.
+const progressEvery = 250 * time.Millisecond
 
 // Train trains prog, freshly compiled with cfg.Options, and leaves it with the
 // weights of the last step. It runs to the recipe's last epoch, or until early
@@ -124,7 +132,10 @@ type trainer struct {
 	opt     Optimizer
 	steps   int // in an epoch
 	order   []int32
+	source  *Source
 	indices []int32 // of an evaluation batch
+	began   time.Time
+	timeUp  bool
 
 	train      DatasetID
 	validation *DatasetID
@@ -164,32 +175,36 @@ func newTrainer(prog Program, cfg Config) (*trainer, error) {
 		if d.Len() == 0 {
 			return nil, fmt.Errorf("data set %s has no samples", d.Name)
 		}
-		if err := (Batch{d, []int32{0}}).Check(plan); err != nil {
+		if err := (Batch{Data: d, Indices: []int32{0}}).Check(plan); err != nil {
 			return nil, err
 		}
+	}
+	if err := cfg.Recipe.Augment.CheckFor(cfg.Train); err != nil {
+		return nil, err
 	}
 	switch {
 	case cfg.Recipe.Patience > 0 && cfg.Validation == nil:
 		return nil, errors.New("early stopping needs a validation set")
-	case cfg.Interval < 0 || cfg.Saving.EverySteps < 0 || cfg.Saving.Every < 0:
+	case cfg.Interval < 0 || cfg.Saving.EverySteps < 0 || cfg.Saving.Every < 0 || cfg.MaxTime < 0:
 		return nil, errors.New("intervals must be at least 0")
+	case cfg.Top < 0:
+		return nil, fmt.Errorf("cannot look at the %d most probable classes", cfg.Top)
 	case cfg.Saving.Keep < 0:
 		return nil, fmt.Errorf("cannot keep the checkpoints of %d epochs", cfg.Saving.Keep)
 	}
-	if cfg.Interval == 0 {
-		cfg.Interval = 50
-	}
 	options := cfg.Options()
-	if err := options.Check(); err != nil {
+	if err := options.CheckFor(plan); err != nil {
 		return nil, err
 	}
-	if is := prog.Options(); is.Batch != options.Batch || is.Optimizer != options.Optimizer || is.Seed != options.Seed {
+	if !prog.Options().Same(options) {
 		return nil, errors.New("the program was compiled with other options than the run's (Config.Options)")
 	}
 	t := &trainer{
 		cfg: cfg, prog: prog, plan: plan, opt: options.Optimizer,
 		steps:     cfg.Recipe.StepsPerEpoch(cfg.Train.Len()),
 		order:     make([]int32, cfg.Train.Len()),
+		source:    &Source{Data: cfg.Train, Augment: cfg.Recipe.Augment, Seed: cfg.Recipe.Seed, Input: plan.Network.Input},
+		began:     time.Now(),
 		indices:   make([]int32, evaluationBatch),
 		savedTime: time.Now(),
 	}
@@ -265,7 +280,7 @@ func (t *trainer) run(ctx context.Context, began time.Time) error {
 	if err := t.observe(started); err != nil {
 		return t.stop(err)
 	}
-	for t.pos.Epoch < t.cfg.Recipe.Epochs && !t.exhausted() {
+	for t.pos.Epoch < t.cfg.Recipe.Epochs && !t.exhausted() && !t.timeUp {
 		if err := t.epoch(ctx); err != nil {
 			return t.stop(err)
 		}
@@ -292,10 +307,17 @@ func (t *trainer) epoch(ctx context.Context) error {
 		}
 		t.pos.Step++
 		end := t.pos.Step == t.steps
-		if end || t.pos.Step%t.cfg.Interval == 0 {
+		t.timeUp = t.cfg.MaxTime > 0 && time.Since(t.began) >= t.cfg.MaxTime
+		if end || t.timeUp || t.tells() {
 			if err := t.progress(); err != nil {
 				return err
 			}
+		}
+		if !end && t.timeUp {
+			if t.cfg.Saving.Dir == "" {
+				return nil
+			}
+			return t.save(AtTimeUp)
 		}
 		if !end && t.due() {
 			if err := t.save(AtPeriod); err != nil {
@@ -313,10 +335,7 @@ func (t *trainer) epoch(ctx context.Context) error {
 		ImagesPerSecond: perSecond(t.pos.Samples-before, took),
 	}
 	var err error
-	if done.Validation, err = t.evaluate(ctx, t.cfg.Validation); err != nil {
-		return err
-	}
-	if done.Test, err = t.evaluate(ctx, t.cfg.Test); err != nil {
+	if done.Validation, done.Test, err = t.scores(ctx); err != nil {
 		return err
 	}
 	t.history = append(t.history, done.EpochResult)
@@ -334,15 +353,24 @@ func (t *trainer) epoch(ctx context.Context) error {
 	return observeErr
 }
 
+// tells reports whether a Progress event is due.
+func (t *trainer) tells() bool {
+	if t.cfg.Interval > 0 {
+		return t.pos.Step%t.cfg.Interval == 0
+	}
+	return time.Since(t.sinceTime) >= progressEvery
+}
+
 // step makes one update from samples of the training set, in as many mini-batches
 // as it takes.
 func (t *trainer) step(samples []int32) error {
 	size := t.cfg.Recipe.Batch
+	whole := t.source.Batch(t.pos.Epoch, samples)
 	if len(samples) <= size {
-		return t.prog.Step(Batch{t.cfg.Train, samples})
+		return t.prog.Step(whole)
 	}
 	for lo := 0; lo < len(samples); lo += size {
-		b := Batch{t.cfg.Train, samples[lo:min(lo+size, len(samples))]}
+		b := whole.Part(lo, min(lo+size, len(samples)))
 		if err := t.prog.Gradients(b, Share{lo, len(samples)}); err != nil {
 			return err
 		}
@@ -403,12 +431,29 @@ func (t *trainer) diverged(what string, step int64) *DivergedError {
 	return &DivergedError{What: what, Epoch: int((step-1)/n) + 1, Step: int((step-1)%n) + 1}
 }
 
+// scores evaluates the validation and the test set, by the averaged weights where
+// there are such.
+func (t *trainer) scores(ctx context.Context) (validation, test *Score, err error) {
+	if t.cfg.Recipe.Average > 0 {
+		if err := t.prog.SwapAverage(); err != nil {
+			return nil, nil, err
+		}
+		defer func() { err = errors.Join(err, t.prog.SwapAverage()) }()
+	}
+	if validation, err = t.evaluate(ctx, t.cfg.Validation); err != nil {
+		return nil, nil, err
+	}
+	test, err = t.evaluate(ctx, t.cfg.Test)
+	return validation, test, err
+}
+
 // evaluate returns the score on d, nil where d is.
 func (t *trainer) evaluate(ctx context.Context, d *Dataset) (*Score, error) {
 	if d == nil {
 		return nil, nil
 	}
 	var m Metrics
+	var top int64
 	for lo := 0; lo < d.Len(); lo += evaluationBatch {
 		if err := ctx.Err(); err != nil {
 			return nil, interruption{err}
@@ -417,13 +462,17 @@ func (t *trainer) evaluate(ctx context.Context, d *Dataset) (*Score, error) {
 		for i := range batch {
 			batch[i] = int32(lo + i)
 		}
-		of, err := t.prog.Evaluate(Batch{d, batch})
+		of, inTop, err := t.cfg.Recipe.Views.Evaluate(t.prog, Batch{Data: d, Indices: batch}, t.cfg.Top)
 		if err != nil {
 			return nil, err
 		}
 		m.Add(of)
+		top += inTop
 	}
 	s := Score{Loss: m.MeanLoss(), Accuracy: m.Accuracy()}
+	if t.cfg.Top > 1 {
+		s.Top = float64(top) / float64(m.Samples)
+	}
 	if !finite(s.Loss) {
 		return nil, t.diverged("the loss on "+d.Name, t.made())
 	}
@@ -474,7 +523,7 @@ func (t *trainer) checkpoint() (*Checkpoint, error) {
 	}
 	return &Checkpoint{
 		Network: t.plan.Network, Recipe: t.cfg.Recipe, Device: t.cfg.Device,
-		Train: t.train, Validation: t.validation,
+		Train: t.train, Validation: t.validation, Subject: t.cfg.Subject,
 		Position: t.pos, History: t.history, State: st,
 	}, nil
 }
@@ -588,6 +637,7 @@ func (t *trainer) result(began time.Time) Result {
 	return Result{
 		Epochs: t.history, Best: bestEpoch(t.history, t.cfg.Recipe.watch()),
 		EarlyStopped: t.pos.Epoch < t.cfg.Recipe.Epochs && t.exhausted(),
+		TimeUp:       t.timeUp && t.pos.Epoch < t.cfg.Recipe.Epochs,
 		Seconds:      time.Since(began).Seconds(),
 		Last:         t.last, BestPath: t.best,
 	}

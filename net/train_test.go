@@ -151,7 +151,7 @@ func TestTrainEvents(t *testing.T) {
 	}
 	started := only[net.Started](&log)[0]
 	if started.Train != 42 || started.Validation != 20 || started.Test != 1001 || started.StepsPerEpoch != 5 ||
-		started.Weights != 20+4+99 || started.Network != "small" || started.Recipe != cfg.Recipe || started.Resumed != nil {
+		started.Weights != 20+4+99 || started.Network != "small" || !reflect.DeepEqual(started.Recipe, cfg.Recipe) || started.Resumed != nil {
 		t.Errorf("started: %+v", started)
 	}
 	var steps []int
@@ -349,10 +349,10 @@ func TestEarlyStopping(t *testing.T) {
 		best     int
 		epochs   int
 	}{
-		{"", 2, []net.Score{{5, 0}, {4, 0}, {4, 1}, {6, 1}, {1, 0}}, 2, 4},
-		{net.WatchLoss, 3, []net.Score{{5, 0}, {4, 0}, {4, 1}, {6, 1}, {1, 0}}, 5, 5},
-		{net.WatchAccuracy, 1, []net.Score{{1, .2}, {2, .3}, {3, .3}, {0, .9}}, 2, 3},
-		{"", 0, []net.Score{{1, 0}, {2, 0}, {3, 0}, {4, 0}}, 1, 4},
+		{"", 2, []net.Score{{Loss: 5, Accuracy: 0}, {Loss: 4, Accuracy: 0}, {Loss: 4, Accuracy: 1}, {Loss: 6, Accuracy: 1}, {Loss: 1, Accuracy: 0}}, 2, 4},
+		{net.WatchLoss, 3, []net.Score{{Loss: 5, Accuracy: 0}, {Loss: 4, Accuracy: 0}, {Loss: 4, Accuracy: 1}, {Loss: 6, Accuracy: 1}, {Loss: 1, Accuracy: 0}}, 5, 5},
+		{net.WatchAccuracy, 1, []net.Score{{Loss: 1, Accuracy: .2}, {Loss: 2, Accuracy: .3}, {Loss: 3, Accuracy: .3}, {Loss: 0, Accuracy: .9}}, 2, 3},
+		{"", 0, []net.Score{{Loss: 1, Accuracy: 0}, {Loss: 2, Accuracy: 0}, {Loss: 3, Accuracy: 0}, {Loss: 4, Accuracy: 0}}, 1, 4},
 	} {
 		cfg := smallRun()
 		cfg.Test = nil

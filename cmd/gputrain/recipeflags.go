@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -208,7 +209,7 @@ func contradiction(c *cli.Context, saved net.Recipe) error {
 			return err
 		}
 		asked := saved
-		if f.set(c, &asked); asked != saved {
+		if f.set(c, &asked); !reflect.DeepEqual(asked, saved) {
 			return fmt.Errorf("%w: --%s %v is not what the run began with; leave the flag out, or start a new run without --resume", net.ErrResume, name, c.Value(name))
 		}
 	}

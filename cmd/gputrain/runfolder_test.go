@@ -50,7 +50,7 @@ func TestRunFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := load(t, dir)
-	if !reflect.DeepEqual(r.Network, c.Network) || r.Recipe != c.Recipe {
+	if !reflect.DeepEqual(r.Network, c.Network) || !reflect.DeepEqual(r.Recipe, c.Recipe) {
 		t.Errorf("the record's network and recipe are not the checkpoint's: %+v", r)
 	}
 	if want := (runfolder.Data{Name: "MNIST", Train: 1000, Validation: 5000, Test: 10000}); r.Data != want {

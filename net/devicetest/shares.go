@@ -137,7 +137,7 @@ func checkDescribed(e *env) {
 	p := e.compile(n, opts)
 	want := opts
 	want.Images = nil
-	if got := p.Options(); got != want {
+	if got := p.Options(); !got.Same(want) || got.Images != nil {
 		e.Errorf("Options gives %+v, want %+v", got, want)
 	}
 	plan := p.Plan()

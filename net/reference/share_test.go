@@ -241,7 +241,7 @@ func TestPlanAndOptions(t *testing.T) {
 	opts := net.Options{Batch: 2, Optimizer: net.SGDDefault(0.1), Seed: 3, Images: data}
 	p := compile(t, network, opts)
 	opts.Images = nil
-	if p.Options() != opts {
+	if !p.Options().Same(opts) {
 		t.Errorf("options %+v, want %+v", p.Options(), opts)
 	}
 	if p.Plan().Network != network || len(p.Plan().Nodes) != len(network.Layers) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -84,7 +85,7 @@ func (r *Report) Failures() []Check {
 func Network(ctx context.Context, dev net.Device, n *net.Network, data *net.Dataset, opts Options) (report *Report, err error) {
 	opts.Batch = cmp.Or(opts.Batch, 4)
 	opts.Steps = cmp.Or(opts.Steps, 3)
-	if opts.Optimizer == (net.Optimizer{}) {
+	if reflect.DeepEqual(opts.Optimizer, net.Optimizer{}) {
 		opts.Optimizer = net.AdamDefault(1e-3)
 	}
 	compiled := net.Options{Batch: opts.Batch, Optimizer: opts.Optimizer, Seed: opts.Seed, Images: data}

@@ -1,0 +1,402 @@
+package net
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+)
+
+// Flip says which pictures are mirrored, left for right.
+type Flip string
+
+// The flips.
+const (
+	NoFlip     Flip = ""
+	RandomFlip Flip = "random" // every picture by chance, anew each epoch
+	// AlternateFlip mirrors by chance in the first epoch, and then each picture every
+	// other epoch, so that two epochs show both sides (K. Jordan, "94 % on CIFAR-10 in
+	// 3.29 seconds on a single GPU", 2024).
+	AlternateFlip Flip = "alternate"
+)
+
+// Augment says how training changes pictures, so that a network sees them differently
+// each epoch. The zero Augment changes nothing. What is random is uniform in its range
+// unless it says otherwise, and a pure function of the run's seed, the epoch and the
+// sample; each setting has random numbers of its own, so one more setting leaves
+// those of the others as they are.
+type Augment struct {
+	Name string `json:"name,omitempty"` // for people
+
+	// Place. The settings apply in this order, as seen from the picture.
+	Crop        int          `json:"crop,omitempty"`         // move by up to so many pixels each way, as a random crop after padding does
+	ResizedCrop *ResizedCrop `json:"resized_crop,omitempty"` // a random part of the picture, enlarged to all of it
+	Rotate      float64      `json:"rotate,omitempty"`       // by up to so many degrees each way
+	Scale       float64      `json:"scale,omitempty"`        // by a factor from 1-Scale to 1+Scale
+	Shear       float64      `json:"shear,omitempty"`        // columns against rows by up to so many degrees each way
+	Translate   float64      `json:"translate,omitempty"`    // by up to this share of width and height each way
+	Flip        Flip         `json:"flip,omitempty"`
+	Border      Border       `json:"border,omitempty"` // what lies around a picture; default ZeroBorder
+
+	// Colour, for samples of bytes. Factors are from 1-x to 1+x, and at least 0.
+	Brightness float64 `json:"brightness,omitempty"` // all values by a factor
+	Contrast   float64 `json:"contrast,omitempty"`   // the distance from middle grey by a factor
+	Saturation float64 `json:"saturation,omitempty"` // the distance from the pixel's own grey by a factor; for three channels
+
+	Erase *Erase `json:"erase,omitempty"` // cutout, random erasing
+
+	// Mixtures of two pictures. With both, half of the pictures get either.
+	Mixup  float64 `json:"mixup,omitempty"`  // the shares' distribution is Beta(x, x) (Zhang et al., 2018)
+	CutMix float64 `json:"cutmix,omitempty"` // likewise, of a rectangle's area (Yun et al., 2019)
+}
+
+// ResizedCrop is a random part of a picture (Szegedy et al., "Going deeper with
+// convolutions", 2015).
+type ResizedCrop struct {
+	Area  [2]float64 `json:"area"`  // the least and the greatest share of the picture's area; usual are 0.08 and 1
+	Ratio [2]float64 `json:"ratio"` // width over height, relative to the picture's, drawn evenly in its logarithm; usual are 3/4 and 4/3
+}
+
+// Erase sets a square of the picture to 0, its middle anywhere in the picture (DeVries
+// and Taylor, "Improved regularization of convolutional neural networks with cutout",
+// 2017; Zhong et al., "Random erasing data augmentation", 2020).
+type Erase struct {
+	Size        float64 `json:"size"`                  // its side, as a share of the picture's shorter side
+	Probability float64 `json:"probability,omitempty"` // of a picture; 0 means 1
+}
+
+// The names of Augmentation.
+var augmentations = []Augment{
+	{Name: "none"},
+	// Fits whatever has an up and a left, digits too.
+	{Name: "light", Translate: 1.0 / 14, Rotate: 8, Scale: 0.08},
+	// What networks for CIFAR-10 are usually trained with (He et al., 2016), by share.
+	{Name: "standard", Translate: 1.0 / 8, Flip: RandomFlip},
+	{
+		Name: "strong", Translate: 1.0 / 8, Rotate: 12, Scale: 0.15, Shear: 5, Flip: RandomFlip, Border: ReflectBorder,
+		Brightness: 0.25, Contrast: 0.25, Saturation: 0.25, Erase: &Erase{Size: 0.3, Probability: 0.5},
+	},
+}
+
+// Augmentations returns the built-in settings: none; light, which fits whatever has
+// an up and a left, such as digits; standard, for photographs, which may be mirrored;
+// and strong, for long training of large networks.
+func Augmentations() []Augment { return append([]Augment(nil), augmentations...) }
+
+// AugmentationNamed returns the built-in settings of that name.
+func AugmentationNamed(name string) (Augment, bool) {
+	for _, a := range augmentations {
+		if a.Name == name {
+			if name == "none" {
+				a.Name = "" // as where nothing is said
+			}
+			return a, true
+		}
+	}
+	return Augment{}, false
+}
+
+// Plain reports whether the settings change nothing.
+func (a Augment) Plain() bool {
+	a.Name, a.Border = "", ""
+	return reflect.DeepEqual(a, Augment{})
+}
+
+// Check refuses settings outside their ranges.
+func (a Augment) Check() error {
+	in := func(name string, x, lo, hi float64) error {
+		if !(x >= lo && x <= hi) {
+			return fmt.Errorf("augmentation: %s must be from %v to %v, got %v", name, lo, hi, x)
+		}
+		return nil
+	}
+	errs := []error{
+		in("crop", float64(a.Crop), 0, 1<<16), in("rotate", a.Rotate, 0, 180), in("scale", a.Scale, 0, 0.9),
+		in("shear", a.Shear, 0, 60), in("translate", a.Translate, 0, 1), in("brightness", a.Brightness, 0, 10),
+		in("contrast", a.Contrast, 0, 10), in("saturation", a.Saturation, 0, 10),
+		in("mixup", a.Mixup, 0, 100), in("cutmix", a.CutMix, 0, 100),
+	}
+	if a.Flip != NoFlip && a.Flip != RandomFlip && a.Flip != AlternateFlip {
+		errs = append(errs, fmt.Errorf("augmentation: unknown flip %q (want random or alternate)", a.Flip))
+	}
+	if a.Border != "" && a.Border != ZeroBorder && a.Border != ReflectBorder {
+		errs = append(errs, fmt.Errorf("augmentation: unknown border %q (want zeros or reflect)", a.Border))
+	}
+	if c := a.ResizedCrop; c != nil {
+		errs = append(errs, in("resized_crop's least area", c.Area[0], 0.01, 1), in("resized_crop's greatest area", c.Area[1], c.Area[0], 1),
+			in("resized_crop's least ratio", c.Ratio[0], 0.1, 10), in("resized_crop's greatest ratio", c.Ratio[1], c.Ratio[0], 10))
+	}
+	if e := a.Erase; e != nil {
+		errs = append(errs, in("erase's size", e.Size, 0, 1), in("erase's probability", e.Probability, 0, 1))
+	}
+	return errors.Join(errs...)
+}
+
+// CheckFor refuses settings that a data set's samples cannot take.
+func (a Augment) CheckFor(d *Dataset) error {
+	colour := a.Brightness != 0 || a.Contrast != 0 || a.Saturation != 0
+	switch {
+	case colour && d.Pixels == nil:
+		return fmt.Errorf("augmentation: brightness, contrast and saturation are for pictures of bytes; data set %s has other values", d.Name)
+	case a.Saturation != 0 && d.Shape.C != 3:
+		return fmt.Errorf("augmentation: saturation is for pictures of 3 channels; data set %s has %d", d.Name, d.Shape.C)
+	}
+	return nil
+}
+
+// Every setting's own random numbers.
+const (
+	drawCrop = 1 + iota
+	drawResizedCrop
+	drawRotate
+	drawScale
+	drawShear
+	drawTranslate
+	drawFlip
+	drawBrightness
+	drawContrast
+	drawSaturation
+	drawErase
+	drawMix
+)
+
+// lots draws the random numbers of one sample in one epoch.
+type lots struct {
+	seed   uint64
+	epoch  int
+	sample int32
+}
+
+// stream returns the random numbers of a setting: those of the Philox counters
+// {0, sample, epoch, ForAugment<<24 | setting}, the first word counting up.
+func (l lots) stream(setting int) *stream {
+	return &stream{key: SeedKey(l.seed), middle: [2]uint32{uint32(l.sample), uint32(l.epoch)}, last: uint32(ForAugment)<<24 | uint32(setting)}
+}
+
+// around returns a uniform value from -x to x.
+func (s *stream) around(x float64) float64 { return (2*s.float() - 1) * x }
+
+// affine is a map of the plane in float64: rows as in Transform.Matrix.
+type affine [6]float64
+
+// then returns the map that does a first, b next.
+func (a affine) then(b affine) affine {
+	return affine{
+		b[0]*a[0] + b[1]*a[3], b[0]*a[1] + b[1]*a[4], b[0]*a[2] + b[1]*a[5] + b[2],
+		b[3]*a[0] + b[4]*a[3], b[3]*a[1] + b[4]*a[4], b[3]*a[2] + b[4]*a[5] + b[5],
+	}
+}
+
+// transform returns how a picture of shape from becomes an input of shape to.
+func (a Augment) transform(l lots, from, to Shape) Transform {
+	w, h := float64(to.W), float64(to.H)
+	// From the input's pixels to coordinates about its middle, in units of pixels.
+	m := affine{1, 0, -(w - 1) / 2, 0, 1, -(h - 1) / 2}
+	if a.mirrored(l) {
+		m = m.then(affine{-1, 0, 0, 0, 1, 0})
+	}
+	if t := a.Translate; t != 0 {
+		// Whole pixels, so that nothing blurs where nothing else moves.
+		s := l.stream(drawTranslate)
+		m = m.then(affine{1, 0, s.whole(t * w), 0, 1, s.whole(t * h)})
+	}
+	if a.Shear != 0 {
+		m = m.then(affine{1, math.Tan(l.stream(drawShear).around(a.Shear) * math.Pi / 180), 0, 0, 1, 0})
+	}
+	if a.Scale != 0 {
+		f := 1 / (1 + l.stream(drawScale).around(a.Scale))
+		m = m.then(affine{f, 0, 0, 0, f, 0})
+	}
+	if a.Rotate != 0 {
+		sin, cos := math.Sincos(l.stream(drawRotate).around(a.Rotate) * math.Pi / 180)
+		m = m.then(affine{cos, -sin, 0, sin, cos, 0})
+	}
+	if c := a.ResizedCrop; c != nil {
+		s := l.stream(drawResizedCrop)
+		area := c.Area[0] + (c.Area[1]-c.Area[0])*s.float()
+		ratio := math.Exp(math.Log(c.Ratio[0]) + (math.Log(c.Ratio[1])-math.Log(c.Ratio[0]))*s.float())
+		width, height := math.Min(1, math.Sqrt(area*ratio)), math.Min(1, math.Sqrt(area/ratio))
+		m = m.then(affine{width, 0, s.around((1 - width) * w / 2), 0, height, s.around((1 - height) * h / 2)})
+	}
+	if a.Crop != 0 {
+		s := l.stream(drawCrop)
+		m = m.then(affine{1, 0, s.whole(float64(a.Crop)), 0, 1, s.whole(float64(a.Crop))})
+	}
+	// From there to the picture's pixels, of which there may be more or fewer.
+	fw, fh := float64(from.W), float64(from.H)
+	m = m.then(affine{fw / w, 0, (fw - 1) / 2, 0, fh / h, (fh - 1) / 2})
+	t := IdentityTransform()
+	for i, v := range m {
+		t.Matrix[i] = float32(v)
+	}
+	if a.Border != "" {
+		t.Border = a.Border
+	}
+	t.Colour = a.colour(l, to.C)
+	if e := a.Erase; e != nil {
+		t.Erase = e.box(l.stream(drawErase), to)
+	}
+	return t
+}
+
+// whole returns a uniform whole number from -n to n, n being the whole part of x.
+func (s *stream) whole(x float64) float64 {
+	n := uint32(x + 1e-9)
+	return float64(s.below(2*n+1)) - float64(n)
+}
+
+// mirrored reports whether a picture is flipped.
+func (a Augment) mirrored(l lots) bool {
+	switch a.Flip {
+	case NoFlip:
+		return false
+	case AlternateFlip:
+		odd := l.epoch%2 == 1
+		l.epoch = 0
+		return (l.stream(drawFlip).word()>>31 == 1) != odd
+	}
+	return l.stream(drawFlip).word()>>31 == 1
+}
+
+// luma is how much red, green and blue add to a pixel's grey (ITU-R BT.601).
+var luma = [3]float64{0.299, 0.587, 0.114}
+
+// colour returns Transform.Colour: brightness, then contrast, then saturation.
+func (a Augment) colour(l lots, channels int) (out [12]float32) {
+	factor := func(setting int, x float64) float64 {
+		if x == 0 {
+			return 1
+		}
+		return math.Max(0, 1+l.stream(setting).around(x))
+	}
+	if a.Brightness == 0 && a.Contrast == 0 && a.Saturation == 0 {
+		return out
+	}
+	contrast := factor(drawContrast, a.Contrast)
+	slope, shift := factor(drawBrightness, a.Brightness)*contrast, (1-contrast)/2
+	saturation := 1.0
+	if channels == 3 {
+		saturation = factor(drawSaturation, a.Saturation)
+	}
+	for r := range 3 {
+		for c := range 3 {
+			v := (1 - saturation) * luma[c]
+			if r == c {
+				v += saturation
+			}
+			out[4*r+c] = float32(v * slope)
+		}
+		out[4*r+3] = float32(shift)
+	}
+	if channels != 3 {
+		out[0] = float32(slope)
+	}
+	return out
+}
+
+// box draws the square to erase.
+func (e Erase) box(s *stream, to Shape) Box {
+	if p := e.Probability; p != 0 && s.float() >= p {
+		return Box{}
+	}
+	side := int32(math.Round(e.Size * float64(min(to.H, to.W))))
+	if side == 0 {
+		return Box{}
+	}
+	left, top := int32(s.below(uint32(to.W)))-side/2, int32(s.below(uint32(to.H)))-side/2
+	return Box{Left: left, Top: top, Right: left + side, Bottom: top + side}
+}
+
+// beta draws from the distribution Beta(a, a).
+func (s *stream) beta(a float64) float64 {
+	x, y := s.gamma(a), s.gamma(a)
+	if x+y == 0 { // both too small for a float64: one of the two has all
+		return float64(s.word() >> 31)
+	}
+	return x / (x + y)
+}
+
+// gamma draws from the gamma distribution of shape a and scale 1 (Marsaglia and
+// Tsang, "A simple method for generating gamma variables", 2000).
+func (s *stream) gamma(a float64) float64 {
+	boost := 1.0
+	if a < 1 {
+		boost = math.Pow(1-s.float(), 1/a)
+		a++
+	}
+	d := a - 1.0/3
+	for {
+		x := s.normal()
+		v := 1 + x/math.Sqrt(9*d)
+		if v <= 0 {
+			continue
+		}
+		v *= v * v
+		if math.Log(1-s.float()) < x*x/2+d-d*v+d*math.Log(v) {
+			return boost * d * v
+		}
+	}
+}
+
+// Source is where the mini-batches of training come from: a data set, and how its
+// samples are seen. It is a pure function of seed, epoch and sample, so that a
+// resumed run, any number of threads and any device see the same.
+type Source struct {
+	Data    *Dataset
+	Augment Augment
+	Seed    uint64
+	Input   Shape // the network's; its number of channels is Data's
+
+	views []View
+}
+
+// Batch returns the mini-batch of the samples in an epoch, counted from 0. It is valid
+// until the next call.
+func (s *Source) Batch(epoch int, samples []int32) Batch {
+	b := Batch{Data: s.Data, Indices: samples}
+	if s.Augment.Plain() && s.Data.Shape == s.Input {
+		return b
+	}
+	s.views = s.views[:0]
+	for _, i := range samples {
+		s.views = append(s.views, s.View(epoch, i))
+	}
+	b.Views = s.views
+	return b
+}
+
+// View returns how a sample is seen in an epoch, counted from 0.
+func (s *Source) View(epoch int, sample int32) View {
+	l := lots{s.Seed, epoch, sample}
+	v := PlainView()
+	v.Transform = s.Augment.transform(l, s.Data.Shape, s.Input)
+	if s.Augment.Mixup == 0 && s.Augment.CutMix == 0 {
+		return v
+	}
+	r := l.stream(drawMix)
+	v.Partner = int32(r.below(uint32(s.Data.Len())))
+	cut := s.Augment.CutMix != 0
+	if cut && s.Augment.Mixup != 0 {
+		cut = r.word()>>31 == 1
+	}
+	l.sample = v.Partner
+	v.Other = s.Augment.transform(l, s.Data.Shape, s.Input)
+	if !cut {
+		v.Share = float32(r.beta(s.Augment.Mixup))
+		return v
+	}
+	side := math.Sqrt(1 - r.beta(s.Augment.CutMix))
+	w, h := int32(math.Round(side*float64(s.Input.W))), int32(math.Round(side*float64(s.Input.H)))
+	x, y := int32(r.below(uint32(s.Input.W))), int32(r.below(uint32(s.Input.H)))
+	v.Box = Box{
+		Left: max(0, x-w/2), Top: max(0, y-h/2),
+		Right: min(int32(s.Input.W), x-w/2+w), Bottom: min(int32(s.Input.H), y-h/2+h),
+	}
+	if v.Box.Empty() {
+		v.Box, v.Partner = Box{}, -1
+		return v
+	}
+	area := float64(v.Box.Right-v.Box.Left) * float64(v.Box.Bottom-v.Box.Top)
+	v.Share = float32(1 - area/float64(s.Input.H*s.Input.W))
+	return v
+}

@@ -1,0 +1,77 @@
+package net
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Split takes about a share of every class's samples off a data set, chosen by the
+// seed: part has them, rest the others, both in d's order and sharing d's memory. A
+// class of two samples or more has at least one in either; a class of one has it in
+// rest. So sorted data split as well as shuffled ones.
+func Split(d *Dataset, share float64, seed uint64) (rest, part *Dataset) {
+	taken := map[int32]bool{}
+	for class, samples := range byClass(d) {
+		n := len(samples)
+		take := min(max(1, int(share*float64(n)+0.5)), n-1)
+		for _, i := range chosen(samples, take, seed, class) {
+			taken[i] = true
+		}
+	}
+	var others, those []int32
+	for i := range int32(d.Len()) {
+		if taken[i] {
+			those = append(those, i)
+		} else {
+			others = append(others, i)
+		}
+	}
+	return d.Select(others), d.Select(those)
+}
+
+// Sample returns at most n of a data set's samples, chosen by the seed, with every
+// class's share as in d, in d's order and sharing d's memory.
+func Sample(d *Dataset, n int, seed uint64) *Dataset {
+	if n >= d.Len() {
+		return d
+	}
+	classes := byClass(d)
+	// By the largest remainders; of equal ones the lower class comes first.
+	takes, left := make([]int, len(classes)), n
+	order := make([]int, len(classes))
+	for class, samples := range classes {
+		takes[class] = n * len(samples) / d.Len()
+		left -= takes[class]
+		order[class] = class
+	}
+	remainder := func(class int) int { return n * len(classes[class]) % d.Len() }
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(remainder(b), remainder(a)) })
+	for _, class := range order[:left] {
+		takes[class]++
+	}
+	var all []int32
+	for class, samples := range classes {
+		all = append(all, chosen(samples, takes[class], seed, class)...)
+	}
+	slices.Sort(all)
+	return d.Select(all)
+}
+
+// byClass returns the indices of each class's samples.
+func byClass(d *Dataset) [][]int32 {
+	out := make([][]int32, d.Classes)
+	for i, l := range d.Labels {
+		out[l] = append(out[l], int32(i))
+	}
+	return out
+}
+
+// chosen returns n of a class's samples at random.
+func chosen(samples []int32, n int, seed uint64, class int) []int32 {
+	s := newStream(seed, ForSplit, class)
+	for i := range max(0, n) {
+		j := i + int(s.below(uint32(len(samples)-i)))
+		samples[i], samples[j] = samples[j], samples[i]
+	}
+	return samples[:max(0, n)]
+}

@@ -1,0 +1,165 @@
+package net
+
+import (
+	"fmt"
+	"math"
+)
+
+// Views says how evaluations see a sample: once, or several times, with the answers'
+// logits averaged (test-time augmentation).
+type Views string
+
+// The views.
+const (
+	OneView    Views = ""
+	MirrorView Views = "mirror" // as it is, and mirrored left for right
+	// SixViews are those and, mirrored or not, one pixel up and left, and one down and
+	// right, which together count as much as the first two (K. Jordan, "94 % on CIFAR-10
+	// in 3.29 seconds on a single GPU", 2024). The border is reflected.
+	SixViews Views = "six"
+)
+
+// Check refuses an unknown name.
+func (v Views) Check() error {
+	if v != OneView && v != MirrorView && v != SixViews {
+		return fmt.Errorf("unknown views %q (want mirror or six)", string(v))
+	}
+	return nil
+}
+
+// weighted is a view and what it counts.
+type weighted struct {
+	transform Transform
+	weight    float64
+}
+
+// transforms returns the views of a picture of shape from as an input of shape to;
+// their weights sum to 1.
+func (v Views) transforms(from, to Shape) []weighted {
+	at := func(mirrored bool, by float32, weight float64) weighted {
+		var a Augment
+		t := a.transform(lots{}, from, to)
+		if mirrored {
+			t.Matrix[2] += t.Matrix[0] * float32(to.W-1)
+			t.Matrix[0] = -t.Matrix[0]
+		}
+		t.Matrix[2], t.Matrix[5] = t.Matrix[2]+by, t.Matrix[5]+by
+		t.Border = ReflectBorder
+		return weighted{t, weight}
+	}
+	switch v {
+	case MirrorView:
+		return []weighted{at(false, 0, 0.5), at(true, 0, 0.5)}
+	case SixViews:
+		out := []weighted{at(false, 0, 0.25), at(true, 0, 0.25)}
+		for _, mirrored := range []bool{false, true} {
+			out = append(out, at(mirrored, -1, 0.125), at(mirrored, 1, 0.125))
+		}
+		return out
+	}
+	return []weighted{at(false, 0, 1)}
+}
+
+// Infer returns the class probabilities of a batch in evaluation mode, row by row:
+// the softmax of the views' mean logits. The batch has no views of its own.
+func (v Views) Infer(p Program, b Batch) ([]float32, error) {
+	in := p.Plan().Network.Input
+	if v == OneView && b.Data.Shape == in {
+		t, err := p.Infer(b)
+		if err != nil {
+			return nil, err
+		}
+		return t.Float32s(), nil
+	}
+	var sum []float64
+	b.Views = make([]View, b.Len())
+	for _, w := range v.transforms(b.Data.Shape, in) {
+		for i := range b.Views {
+			b.Views[i] = PlainView()
+			b.Views[i].Transform = w.transform
+		}
+		t, err := p.Infer(b)
+		if err != nil {
+			return nil, err
+		}
+		if sum == nil {
+			sum = make([]float64, len(t.Float32s()))
+		}
+		for i, x := range t.Float32s() {
+			// The logits, but for a number that is the same for a sample's classes. A
+			// probability that is too small for a float32 counts as the least one.
+			sum[i] += w.weight * math.Log(math.Max(float64(x), math.SmallestNonzeroFloat32))
+			if x != x {
+				sum[i] = math.NaN()
+			}
+		}
+	}
+	out, classes := make([]float32, len(sum)), p.Plan().Classes
+	for i := 0; i < len(sum); i += classes {
+		softmaxTo(out[i:i+classes], sum[i:i+classes])
+	}
+	return out, nil
+}
+
+// Evaluate returns loss and hits of a batch in evaluation mode, as Program.Evaluate
+// does, of the answers of Infer; and, for top above 1, how many labels are among the
+// top most probable classes.
+func (v Views) Evaluate(p Program, b Batch, top int) (m Metrics, inTop int64, err error) {
+	if v == OneView && top <= 1 && b.Data.Shape == p.Plan().Network.Input {
+		m, err = p.Evaluate(b)
+		return m, 0, err
+	}
+	probabilities, err := v.Infer(p, b)
+	if err != nil {
+		return m, 0, err
+	}
+	labels, classes := make([]int32, b.Len()), p.Plan().Classes
+	for k, i := range b.Indices {
+		labels[k] = b.Data.Labels[i]
+		of := float64(probabilities[k*classes+int(labels[k])])
+		if of == of {
+			of = math.Max(of, math.SmallestNonzeroFloat32)
+		}
+		m.Loss -= math.Log(of)
+	}
+	m.Samples, m.Hits = int64(b.Len()), Ranks(probabilities, labels, 1)
+	if top > 1 {
+		inTop = Ranks(probabilities, labels, top)
+	}
+	return m, inTop, nil
+}
+
+// softmaxTo writes the softmax of logits to p.
+func softmaxTo(p []float32, logits []float64) {
+	greatest, sum := math.Inf(-1), 0.0
+	for _, z := range logits {
+		greatest = math.Max(greatest, z) // NaN where one is
+	}
+	for _, z := range logits {
+		sum += math.Exp(z - greatest)
+	}
+	for i, z := range logits {
+		p[i] = float32(math.Exp(z-greatest) / sum)
+	}
+}
+
+// Ranks counts the samples whose label is among the k most probable classes, given
+// their probabilities row by row. Of equally probable classes those of lower numbers
+// come first; NaN among a sample's probabilities is no hit.
+func Ranks(probabilities []float32, labels []int32, k int) (hits int64) {
+	classes := len(probabilities) / len(labels)
+	for i, l := range labels {
+		row := probabilities[i*classes : (i+1)*classes]
+		before, nan := 0, false
+		for c, p := range row {
+			nan = nan || p != p
+			if p > row[l] || p == row[l] && c < int(l) {
+				before++
+			}
+		}
+		if before < k && !nan {
+			hits++
+		}
+	}
+	return hits
+}
