@@ -173,7 +173,7 @@ const (
 	keyValidation = "validation"
 	keyPosition   = "position"
 	keyHistory    = "history"
-	keySubject    = "subject" // missing in files of before 2.0
+	keySubject    = "subject" // missing in older files
 	keyGenerator  = "generator"
 	keyChecksum   = "checksum"
 )
