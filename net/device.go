@@ -151,8 +151,8 @@ type Program interface {
 	// SetState takes over a copy of weights, optimiser state and step count, and
 	// drops gradients that await an Update. A State without optimiser tensors
 	// (Optimizer empty) sets them to 0, one without averages lets them begin at the
-	// weights. One that does not fit (State.Check) gives
-	// ErrState and changes nothing.
+	// weights; where Options.Average is 0, averages are not looked at. One that does
+	// not fit (State.Check) gives ErrState and changes nothing.
 	SetState(State) error
 	// Close gives back all memory and reports what failed.
 	Close() error

@@ -142,7 +142,7 @@ func (p *program) trace(b net.Batch, mode net.Mode) *net.Trace {
 // choose returns a batch of n samples that keep clear of kinks.
 func (p *program) choose(st net.State, data *net.Dataset, n int) net.Batch {
 	p.Helper()
-	b, err := p.judge.Choose(st, data, p.order(data), n)
+	b, err := p.judge.Choose(st, net.Batch{Data: data, Indices: p.order(data)}, n)
 	if err != nil {
 		p.Fatalf("no batch to test with: %v\n%s", err, p.name)
 	}
@@ -213,7 +213,7 @@ func (e *env) judgeAll(n *net.Network, sizes ...int) (clear bool) {
 	data := e.randomData(n.Input, p.judge.Plan().Classes, 8*opts.Batch)
 	clear = true
 	for i, size := range sizes {
-		b, err := p.judge.Choose(st, data, p.order(data), size)
+		b, err := p.judge.Choose(st, net.Batch{Data: data, Indices: p.order(data)}, size)
 		if errors.Is(err, verify.ErrKinks) {
 			clear = false
 			b = span(data, 0, size)
