@@ -22,8 +22,8 @@ func (a *app) predictCommand() *cli.Command {
 		Name:      "predict",
 		Usage:     "ask a trained network what images show",
 		UsageText: "gputrain predict [FLAGS] IMAGE...",
-		Description: `IMAGE is a JPEG, PNG, GIF, BMP, TIFF or WebP file, - for standard input, or test:N
-for image N of the test set, counted from 0.
+		Description: `IMAGE is a JPEG, PNG, GIF, BMP, TIFF or WebP file, - for standard input, or
+test:N for image N of the test set, counted from 0.
 
 --prepare says how a file becomes the network's input:
   digit   as MNIST's digits were made: what differs from the background, which
