@@ -199,23 +199,16 @@ func placed(frame image.Image, at image.Point, config image.Config) image.Image 
 
 // decodeJPEG reads a JPEG file.
 //
-// Adobe's programs store cyan, magenta, yellow and black inverted, and say by a
-// segment of their own (APP14) that they wrote the file. Package jpeg reads four
-// components with that segment only. A file without it holds the amounts of ink as
-// they are.
-func decodeJPEG(r *fileReader, config image.Config) (image.Image, error) {
+// Package jpeg reads cyan, magenta, yellow and black only where a segment of Adobe's
+// (APP14) says how they are stored. A file without it is read as browsers read it, as if
+// the segment were there and said that the values are inverted, and nothing else.
+func decodeJPEG(r *fileReader, _ image.Config) (image.Image, error) {
 	img, err := jpeg.Decode(r)
 	if err == nil || r.ended || !strings.Contains(err.Error(), "APP14") {
 		return img, err
 	}
-	const adobe = "\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00" // no transformation of colours
-	img, err = jpeg.Decode(io.MultiReader(bytes.NewReader(r.file[:2]), strings.NewReader(adobe), bytes.NewReader(r.file[2:])))
-	if inks, ok := img.(*image.CMYK); ok {
-		for i := range inks.Pix {
-			inks.Pix[i] = 255 - inks.Pix[i]
-		}
-	}
-	return img, err
+	const adobe = "\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
+	return jpeg.Decode(io.MultiReader(bytes.NewReader(r.file[:2]), strings.NewReader(adobe), bytes.NewReader(r.file[2:])))
 }
 
 // decodeTIFF reads a TIFF file's first page.
