@@ -42,7 +42,7 @@ type Augment struct {
 	// Colour, for samples of bytes. Factors are from 1-x to 1+x, and at least 0.
 	Brightness float64 `json:"brightness,omitempty"` // all values by a factor
 	Contrast   float64 `json:"contrast,omitempty"`   // the distance from middle grey by a factor
-	Saturation float64 `json:"saturation,omitempty"` // the distance from the pixel's own grey by a factor; for three channels
+	Saturation float64 `json:"saturation,omitempty"` // the distance from the pixel's own grey by a factor; only three channels have any
 
 	Erase *Erase `json:"erase,omitempty"` // cutout, random erasing
 
@@ -152,12 +152,9 @@ func (a Augment) Check() error {
 
 // CheckFor refuses settings that a data set's samples cannot take.
 func (a Augment) CheckFor(d *Dataset) error {
-	colour := a.Brightness != 0 || a.Contrast != 0 || a.Saturation != 0
 	switch {
-	case colour && d.Pixels == nil:
+	case d.Pixels == nil && (a.Brightness != 0 || a.Contrast != 0 || a.Saturation != 0):
 		return fmt.Errorf("augmentation: brightness, contrast and saturation are for pictures of bytes; data set %s has other values", d.Name)
-	case a.Saturation != 0 && d.Shape.C != 3:
-		return fmt.Errorf("augmentation: saturation is for pictures of 3 channels; data set %s has %d", d.Name, d.Shape.C)
 	case a.Crop >= min(d.Shape.H, d.Shape.W) && a.Crop > 0:
 		return fmt.Errorf("augmentation: crop moves pictures by up to %d pixels, and those of data set %s have only %d x %d: nothing of them might be left", a.Crop, d.Name, d.Shape.H, d.Shape.W)
 	}
