@@ -12,7 +12,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/picture"
 )
@@ -103,9 +102,9 @@ func (a *app) predict(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.close()) }()
-	data := &mnist.Split{}
+	data := &dataset{}
 	if c.IsSet("data") || slices.ContainsFunc(c.Args().Slice(), isTestImage) {
-		if data, err = loadData(c); err != nil {
+		if data, err = a.loadData(c, wishOf(m.checkpoint)); err != nil {
 			return err
 		}
 	}
@@ -123,7 +122,7 @@ func (a *app) predict(c *cli.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		answer, err := m.answer(q, data.ClassNames)
+		answer, err := m.answer(q, data.classNames)
 		if err != nil {
 			return err
 		}
@@ -158,7 +157,7 @@ func (a *app) predict(c *cli.Context) (err error) {
 func isTestImage(arg string) bool { return strings.HasPrefix(arg, "test:") }
 
 // ask reads the image that an argument names.
-func (a *app) ask(arg string, data *mnist.Split, plan *net.Plan, how picture.Preparation) (question, error) {
+func (a *app) ask(arg string, data *dataset, plan *net.Plan, how picture.Preparation) (question, error) {
 	if isTestImage(arg) {
 		return testImage(arg, data, plan)
 	}
@@ -200,8 +199,8 @@ func fileError(name string, err error) error {
 }
 
 // testImage returns the image of the test set that test:N names.
-func testImage(arg string, data *mnist.Split, plan *net.Plan) (question, error) {
-	test := data.Test
+func testImage(arg string, data *dataset, plan *net.Plan) (question, error) {
+	test := data.test
 	if err := checkFit(plan, data); err != nil {
 		return question{}, err
 	}
