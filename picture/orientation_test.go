@@ -71,7 +71,7 @@ func TestOrientation(t *testing.T) {
 	// Whatever its end cuts off, a file is read without a panic.
 	whole := withExif(file, binary.LittleEndian, "II", 6)
 	for n := range whole {
-		if o := orientationOf(whole[:n]); o != upright && o != 6 {
+		if o := orientationOfJPEG(whole[:n]); o != upright && o != 6 {
 			t.Errorf("%d bytes: orientation %d", n, o)
 		}
 	}
@@ -92,7 +92,7 @@ func FuzzOrientation(f *testing.F) {
 	f.Add(withExif([]byte("\xff\xd8\xff\xda"), binary.LittleEndian, "II", 6))
 	f.Add(withExif([]byte("\xff\xd8\xff\xda"), binary.BigEndian, "MM", 3))
 	f.Fuzz(func(t *testing.T, file []byte) {
-		if o := orientationOf(file); o < 1 || o > 8 {
+		if o := orientationOfJPEG(file); o < 1 || o > 8 {
 			t.Errorf("orientation %d", o)
 		}
 	})

@@ -138,7 +138,7 @@ func (a *app) serve(c *cli.Context) (err error) {
 
 // serveOptions reads the flags.
 func (a *app) serveOptions(c *cli.Context) (o serve.Options, err error) {
-	if err := choose("prepare", c.String("prepare"), preparations()); err != nil {
+	if err := choosePreparation(c.String("prepare")); err != nil {
 		return o, err
 	}
 	if err := choose("log-level", c.String("log-level"), logLevels); err != nil {
