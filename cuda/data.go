@@ -174,8 +174,8 @@ func (x *deviceData) upload(d *Device, s *net.Dataset) error {
 	if err == nil && x.samples.of == x.of.all && x.of.rows != nil {
 		x.rows, err = d.upload(x.of.rows, 4*int64(x.of.count), "the rows of "+s.Name)
 	}
-	if err != nil {
-		err = errors.Join(err, x.close(d.pool))
+	if err != nil && x.samples != nil { // a copy may still be writing there
+		err = errors.Join(err, d.synchronize(), x.close(d.pool))
 		*x = deviceData{of: x.of}
 	}
 	return err

@@ -168,22 +168,17 @@ func (q *queue) put(w work, b net.Batch, numbers kernels.Queued) (err error) {
 	h := &q.halves[q.half]
 	slice[kernels.Queued](h.pinned, stateBytes, stepsAhead)[q.count] = numbers
 	capacity := q.program.options.Batch
+	indices := slice[int32](h.pinned, sampleAt, stepsAhead*capacity)[q.count*capacity:]
 	switch {
+	case w.data == nil: // nothing looks at the indices, or views, of an update
 	case w.viewed:
 		q.putViews(w.data, b, slice[kernels.View](h.pinned, sampleAt, q.views*capacity)[q.count*capacity:])
-	case w.data == nil && q.viewed: // the views there are looked at by nobody
-	default:
-		indices := slice[int32](h.pinned, sampleAt, stepsAhead*capacity)[q.count*capacity:]
-		switch {
-		case w.data == nil:
-			clear(indices[:capacity])
-		case w.data.streamed:
-			for k, i := range b.Indices {
-				indices[k] = q.stage.put(q.half, q.count, k, b.Data, i)
-			}
-		default:
-			copy(indices, b.Indices)
+	case w.data.streamed:
+		for k, i := range b.Indices {
+			indices[k] = q.stage.put(q.half, q.count, k, b.Data, i)
 		}
+	default:
+		copy(indices, b.Indices)
 	}
 	q.works[q.count] = w
 	q.count++
@@ -302,8 +297,8 @@ func (q *queue) upload() error {
 	if q.viewed {
 		each = viewBytes
 	}
-	bytes := sampleAt + each*int64(q.count*p.options.Batch)
 	count := q.count
+	bytes := sampleAt + each*int64((count-1)*p.options.Batch+q.works[count-1].n)
 	q.count = 0
 	if q.data != nil && q.data.streamed {
 		if err := q.stage.send(p.device, q.half, count); err != nil {
