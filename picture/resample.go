@@ -47,9 +47,12 @@ type axis struct {
 // set makes the windows of a span on an axis of size pixels. A new pixel whose middle
 // lies beyond the image has none.
 func (a *axis) set(s span, size int) {
-	a.windows, a.weights = a.windows[:0], a.weights[:0]
 	scale := float64(s.to) / s.length
 	reach := max(1, 1/scale) // from a pixel's middle
+	widest := min(size, 2*int(reach)+3)
+	a.windows = resized(a.windows, s.to)[:0]
+	a.weights = resized(a.weights, s.to*widest)[:0]
+	a.shares = resized(a.shares, widest)[:0]
 	for i := range s.to {
 		middle := s.from + (float64(i)+0.5)/scale
 		if middle < 0 || middle >= float64(size) {
@@ -109,6 +112,7 @@ type resampler struct {
 	x, y    axis
 	sums    []uint64       // of old rows, for the new ones that are being made
 	line    []uint32       // such a sum, with valueBits bits behind the point
+	row     []uint64       // one row, resampled
 	planes  [3][]uint64    // resampled: values with pointBits bits behind the point
 	rows    [3][]uint16    // for images that are converted row by row
 	palette [256][3]uint16 // for images with one
@@ -134,8 +138,11 @@ type samples[T any] struct {
 }
 
 // resample resamples an image of width x height into s.planes[at:], a plane for each line
-// that row gives: row y of the image, width values a line. Rows are summed first, because
-// that takes several samples at a time.
+// that row gives: row y of the image, width values a line.
+//
+// It sums rows first, because that takes several samples at a time, and resamples the
+// sums. Where an image is low or becomes higher it resamples each row first: sums for
+// many new rows of a wide image would take more memory than the image.
 func resample[T any](s *resampler, of samples[T], at, planes, width, height int, x, y span, row func(y int) [3][]T) {
 	s.x.set(x, width)
 	s.y.set(y, height)
@@ -147,9 +154,15 @@ func resample[T any](s *resampler, of samples[T], at, planes, width, height int,
 	if first == end {
 		return
 	}
-	ring, words := s.y.atOnce(first, end), of.words(width)
+	ring := s.y.atOnce(first, end)
+	rowsFirst := 4*ring > height
+	if rowsFirst {
+		ring = 1
+	}
+	words := of.words(width)
 	s.sums = resized(s.sums, ring*planes*words)
 	s.line = resized(s.line, width)
+	s.row = resized(s.row, x.to)
 	sums := func(to, k int) []uint64 { return s.sums[((to%ring)*planes+k)*words:][:words] }
 	open, next := first, first // the new rows that are being made
 	last := s.y.windows[end-1]
@@ -160,19 +173,33 @@ func resample[T any](s *resampler, of samples[T], at, planes, width, height int,
 			}
 		}
 		lines := row(from)
-		for to := open; to < next; to++ {
-			w := s.y.windows[to]
-			weight := uint64(s.y.weights[w.weights+from-w.first])
-			for k := range planes {
-				of.add(sums(to, k), lines[k], weight)
+		for k := range planes {
+			if rowsFirst {
+				clear(sums(0, k))
+				of.add(sums(0, k), lines[k], 1<<weightBits)
+				of.line(s.line, sums(0, k))
+				across(s.row, s.line, &s.x)
 			}
-			if from == w.first+w.n-1 {
-				for k := range planes {
+			for to := open; to < next; to++ {
+				w := s.y.windows[to]
+				weight := uint64(s.y.weights[w.weights+from-w.first])
+				plane := s.planes[at+k][to*x.to:][:x.to]
+				switch {
+				case rowsFirst:
+					for i, v := range s.row {
+						plane[i] += weight * ((v + 1<<(weightBits-1)) >> weightBits)
+					}
+				case from == w.first+w.n-1:
+					of.add(sums(to, k), lines[k], weight)
 					of.line(s.line, sums(to, k))
-					across(s.planes[at+k][to*x.to:][:x.to], s.line, &s.x)
+					across(plane, s.line, &s.x)
+				default:
+					of.add(sums(to, k), lines[k], weight)
 				}
-				open++
 			}
+		}
+		for open < next && s.y.windows[open].first+s.y.windows[open].n == from+1 {
+			open++
 		}
 	}
 }
