@@ -101,7 +101,7 @@ func TestRunRemembers(t *testing.T) {
 		t.Fatal(err)
 	}
 	names := []string{"sock", "glove", "scarf", "hat"}
-	want := &net.Subject{Data: "wardrobe", Folder: folder, ClassNames: names, Scale: 1. / 255, Prepare: "resize"}
+	want := &net.Subject{Data: "wardrobe", Folder: folder, ClassNames: names, Scale: 1. / 255, Prepare: "stretch"}
 	if got := load(t, run).Subject; !reflect.DeepEqual(got, want) {
 		t.Errorf("it remembers %+v, want %+v", got, want)
 	}
@@ -205,7 +205,7 @@ func TestExportRemembers(t *testing.T) {
 		}
 	}
 	out := must(t, "export")
-	metadata("class_names", `["sock","glove","scarf","hat"]`, "input", "each byte of an image divided by 255", "scale", "0.003921569", "prepare", "resize")
+	metadata("class_names", `["sock","glove","scarf","hat"]`, "input", "each byte of an image divided by 255", "scale", "0.003921569", "prepare", "stretch")
 	if !strings.HasSuffix(out, "\nlabels.txt: the names of the classes\n") {
 		t.Errorf("export says %q", out)
 	}
