@@ -212,15 +212,16 @@ func (s *Split) nameIDX(d directory, set string, all *net.Dataset, names []strin
 	return nil
 }
 
-// nameCIFAR10 names CIFAR-10's classes: by a file that does, or by batches.meta.txt, or as
-// they are known.
-func (s *Split) nameCIFAR10(d directory) error {
-	names, err := d.namedClasses(len(cifarNames), len(cifarNames))
+// nameCIFAR names CIFAR's classes: by a file that does, or by its own, or as they are
+// known.
+func (s *Split) nameCIFAR(d directory, form *cifarForm) error {
+	n := len(form.names)
+	names, err := d.namedClasses(n, n)
 	if names == nil && err == nil {
-		names, err = d.readNames(cifarMeta, len(cifarNames), len(cifarNames))
+		names, err = d.readNames(form.meta, n, n)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		names, err = slices.Clone(cifarNames), nil
+		names, err = slices.Clone(form.names), nil
 	}
 	if err != nil {
 		return err
