@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"reflect"
 )
@@ -97,6 +98,23 @@ func AugmentationNamed(name string) (Augment, bool) {
 		}
 	}
 	return Augment{}, false
+}
+
+// ParseAugment reads settings from JSON and checks them. The names of the fields are
+// those of Augment's tags.
+func ParseAugment(r io.Reader) (Augment, error) {
+	b, err := readJSON(r)
+	if err != nil {
+		return Augment{}, fmt.Errorf("augmentation: %w", err)
+	}
+	var a Augment
+	if err := strictUnmarshal(b, &a); err != nil {
+		return Augment{}, fmt.Errorf("augmentation: %w", err)
+	}
+	if err := a.Check(); err != nil {
+		return Augment{}, err
+	}
+	return a, nil
 }
 
 // Plain reports whether the settings change nothing.

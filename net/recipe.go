@@ -3,6 +3,7 @@ package net
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 )
 
@@ -55,6 +56,23 @@ func RecipeNamed(name string) (Recipe, bool) {
 		}
 	}
 	return Recipe{}, false
+}
+
+// ParseRecipe reads a recipe from JSON and checks it. The names of the fields are
+// those of Recipe's tags; what is left out is the zero value.
+func ParseRecipe(r io.Reader) (Recipe, error) {
+	b, err := readJSON(r)
+	if err != nil {
+		return Recipe{}, fmt.Errorf("recipe: %w", err)
+	}
+	var out Recipe
+	if err := strictUnmarshal(b, &out); err != nil {
+		return Recipe{}, fmt.Errorf("recipe: %w", err)
+	}
+	if err := out.Check(); err != nil {
+		return Recipe{}, err
+	}
+	return out, nil
 }
 
 // maxEpochs keeps every count of steps far from overflow.
