@@ -349,14 +349,14 @@ func (s *Set) assemble(path string, m *meta, samples []uint8, o Options) error {
 			count(s.Validation.Len(), "picture"), count(whole, "training picture")))
 	}
 	for part, d := range []*net.Dataset{s.Train, s.Validation, s.Test} {
+		if d.Len() == 0 {
+			return fmt.Errorf("%s: too few pictures to take some for %s; want at least 3 of a class", path, partNames[part])
+		}
 		d.Name = name + " " + []string{"training", "validation", "test"}[part]
 		if p, ok := of[d]; ok {
 			part = p
 		}
 		s.bases[d] = part
-		if d.Len() == 0 {
-			return fmt.Errorf("%s: too few pictures to take some for %s; want at least 3 of a class", path, partNames[part])
-		}
 	}
 	if m.Chosen != "" {
 		s.Notes = append(s.Notes, m.Chosen)
