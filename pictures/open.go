@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/dustin/go-humanize"
+
 	"github.com/gputrain/gputrain/internal/replacefile"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/picture"
@@ -334,19 +336,19 @@ func (s *Set) assemble(path string, m *meta, samples []uint8, o Options) error {
 	}
 	s.Train, s.Validation, s.Test = sets[train], sets[validation], sets[test]
 	whole := s.Train.Len()
-	// Of what is there, so that either is a tenth.
 	of := map[*net.Dataset]int{}
+	take := func(what string, share float64) (part *net.Dataset) {
+		s.Train, part = net.Split(s.Train, share, o.Seed)
+		of[part] = train
+		s.Notes = append(s.Notes, fmt.Sprintf("no %s set of its own: the seed chose %s of %s, a tenth of each class",
+			what, humanize.Comma(int64(part.Len())), count(whole, "training picture")))
+		return part
+	}
 	if s.Test.Len() == 0 {
-		s.Train, s.Test = net.Split(s.Train, 0.1, o.Seed)
-		of[s.Test] = train
-		s.Notes = append(s.Notes, fmt.Sprintf("no test set: %s of %s chosen for it by the seed, every class alike",
-			count(s.Test.Len(), "picture"), count(whole, "training picture")))
+		s.Test = take("test", 0.1)
 	}
 	if s.Validation.Len() == 0 {
-		s.Train, s.Validation = net.Split(s.Train, 0.1*float64(whole)/float64(s.Train.Len()), o.Seed)
-		of[s.Validation] = train
-		s.Notes = append(s.Notes, fmt.Sprintf("no validation set: %s of %s chosen for it by the seed, every class alike",
-			count(s.Validation.Len(), "picture"), count(whole, "training picture")))
+		s.Validation = take("validation", 0.1*float64(whole)/float64(s.Train.Len())) // a tenth of the whole, too
 	}
 	for part, d := range []*net.Dataset{s.Train, s.Validation, s.Test} {
 		if d.Len() == 0 {

@@ -23,16 +23,16 @@ import (
 func (a *app) dataCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "data",
-		Usage:     "look at a data set: classes, counts, samples, what is wrong with it",
+		Usage:     "look at a data set: classes, samples, what is wrong with it",
 		UsageText: "gputrain data [FLAGS] [FOLDER]",
-		Description: `FOLDER is what --data of the other commands takes: pictures in folders of
-classes (FOLDER/CLASS/* or FOLDER/train/CLASS/*), a CSV file of paths and labels,
-IDX files or CIFAR-10's; without it, the built-in MNIST.
+		Description: `FOLDER is what --data of the other commands takes: pictures in folders of classes
+(FOLDER/CLASS/* or FOLDER/train/CLASS/*), a CSV file of paths and labels, IDX
+files or CIFAR-10's. Without it, it is the built-in MNIST.
 
-Mean and deviation are of the training set's values. Pictures that can't be read
-are listed, whatever --skip-bad says. "Repeated" counts samples that equal another.
---html and --png show samples of every class: in the first row as they are, below
-it as training sees them with --augment.
+Mean and deviation are of the training set's values. "Repeated" counts samples
+that equal one before them. Pictures that can't be read are listed and left out.
+--html and --png show samples of every class: in the first row as they are, in
+the rows below as training sees them with --augment.
 
 Examples:
   gputrain data flowers
@@ -205,15 +205,16 @@ func reportData(d *dataset) *dataReport {
 		r.Values = "float32"
 	}
 	for k := range d.train.Classes {
-		row := classRow{Class: net.ClassName(d.classNames, k)}
-		for part, n := range map[*net.Dataset]*int{d.train: &row.Train, d.validation: &row.Valid, d.test: &row.Test} {
-			for _, l := range part.Labels {
-				if int(l) == k {
-					*n++
-				}
-			}
-		}
-		r.Classes = append(r.Classes, row)
+		r.Classes = append(r.Classes, classRow{Class: net.ClassName(d.classNames, k)})
+	}
+	for _, l := range d.train.Labels {
+		r.Classes[l].Train++
+	}
+	for _, l := range d.validation.Labels {
+		r.Classes[l].Valid++
+	}
+	for _, l := range d.test.Labels {
+		r.Classes[l].Test++
 	}
 	r.Mean, r.Deviation = moments(d.train)
 	name := func(part string, i int) string { return fmt.Sprintf("%s:%d", part, i) }
