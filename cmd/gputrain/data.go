@@ -25,7 +25,7 @@ func (a *app) dataCommand() *cli.Command {
 		Name:      "data",
 		Usage:     "look at a data set: classes, samples, what is wrong with it",
 		UsageText: "gputrain data [FLAGS] [FOLDER]",
-		Description: `FOLDER is what --data of the other commands takes: pictures in folders of classes
+		Description: `FOLDER is what --data of other commands takes: pictures in folders of classes
 (FOLDER/CLASS/* or FOLDER/train/CLASS/*), a CSV file of paths and labels, IDX
 files or CIFAR-10's. Without it, it is the built-in MNIST.
 
