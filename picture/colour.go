@@ -18,10 +18,11 @@ const (
 // image resamples a part of an image into the planes, in grey if asked for or if the
 // image has no colour.
 //
-// A JPEG file's Y, Cb and Cr are resampled as they are stored. That is as right as to
-// convert them first, because the conversion is linear, and it is faster: most files
-// have a quarter of the Cb and Cr values, and grey needs none. What is enlarged so
-// becomes what libjpeg's "fancy upsampling" makes of it.
+// A JPEG file's Y, Cb and Cr are resampled as they are stored. That is faster than to
+// convert them first: most files have a quarter of the Cb and Cr values, and grey needs
+// none. The conversion is linear, so it may be done before or after; only colours that
+// red, green and blue can't hold are cut off later so. Where Cb and Cr are enlarged they
+// become what libjpeg's "fancy upsampling" makes of them.
 func (s *resampler) image(img image.Image, x, y span, wantGrey bool) colours {
 	b := img.Bounds()
 	w, h := b.Dx(), b.Dy()

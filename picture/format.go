@@ -68,32 +68,41 @@ func begins(file []byte, magic string) bool {
 	return true
 }
 
-// strangers are formats that people have and nobody here reads.
-var strangers = []struct{ magic, name string }{
-	{"????ftypheic", "HEIC"}, {"????ftypheix", "HEIC"}, {"????ftyphevc", "HEIC"}, {"????ftypmif1", "HEIC"}, {"????ftypmsf1", "HEIC"},
-	{"????ftypavif", "AVIF"}, {"????ftypavis", "AVIF"},
-	{"????ftyp", "a video"}, {"\x1aE\xdf\xa3", "a video"}, {"RIFF????AVI ", "a video"},
-	{"\xff\x0a", "JPEG XL"}, {"\x00\x00\x00\x0cJXL ", "JPEG XL"},
-	{"\x00\x00\x00\x0cjP  ", "JPEG 2000"}, {"\xff\x4f\xff\x51", "JPEG 2000"},
-	{"8BPS", "a Photoshop file"}, {"%PDF", "PDF"}, {"%!PS", "PostScript"}, {"\x00\x00\x01\x00", "an icon"},
-	{"P1", "a Netpbm file"}, {"P2", "a Netpbm file"}, {"P3", "a Netpbm file"}, {"P4", "a Netpbm file"}, {"P5", "a Netpbm file"}, {"P6", "a Netpbm file"},
-	{"II+\x00", "BigTIFF"}, {"MM\x00+", "BigTIFF"}, {"<svg", "SVG"}, {"<?xml", "SVG or other XML"},
+// strangers are files that people have and nobody here reads: what they are, and what
+// can be done.
+var strangers = []struct{ magic, name, advice string }{
+	{"????ftypheic", "HEIC", convert}, {"????ftypheix", "HEIC", convert}, {"????ftyphevc", "HEIC", convert},
+	{"????ftypmif1", "HEIC", convert}, {"????ftypmsf1", "HEIC", convert},
+	{"????ftypavif", "AVIF", convert}, {"????ftypavis", "AVIF", convert},
+	{"????ftyp", "a video", ""}, {"\x1aE\xdf\xa3", "a video", ""}, {"RIFF????AVI ", "a video", ""},
+	{"\xff\x0a", "JPEG XL", convert}, {"\x00\x00\x00\x0cJXL ", "JPEG XL", convert},
+	{"\x00\x00\x00\x0cjP  ", "JPEG 2000", convert}, {"\xff\x4f\xff\x51", "JPEG 2000", convert},
+	{"8BPS", "a Photoshop file", convert}, {"%PDF", "PDF", convert}, {"%!PS", "PostScript", convert},
+	{"\x00\x00\x01\x00", "an icon", convert}, {"II+\x00", "BigTIFF", convert}, {"MM\x00+", "BigTIFF", convert},
+	{"P1", "a Netpbm file", convert}, {"P2", "a Netpbm file", convert}, {"P3", "a Netpbm file", convert},
+	{"P4", "a Netpbm file", convert}, {"P5", "a Netpbm file", convert}, {"P6", "a Netpbm file", convert},
+	{"<svg", "SVG", convert}, {"<?xml", "SVG or other XML", convert},
+	{"<!DOCTYPE html", "a web page", fetch}, {"<!doctype html", "a web page", fetch}, {"<html", "a web page", fetch},
+	{"version https://git-lfs", "a pointer of Git LFS", "; fetch the picture itself (git lfs pull)"},
 }
+
+const (
+	convert = "; convert it to JPEG or PNG"
+	fetch   = "; fetch the picture itself"
+)
 
 // unknownFormat is the error for a file of none of the formats. It says what to do
 // where that can help.
 func unknownFormat(file []byte) error {
-	switch {
-	case len(file) == 0:
+	if len(file) == 0 {
 		return &fileError{ErrDamaged, "the file is empty"}
-	case bytes.HasPrefix(file, []byte("version https://git-lfs")):
-		return fmt.Errorf("%w: it is a pointer of Git LFS; fetch the file itself (git lfs pull)", ErrFormat)
-	case bytes.Count(file[:min(len(file), 64)], []byte{0}) == min(len(file), 64):
-		return &fileError{ErrDamaged, "damaged file: it begins with zeros alone"}
+	}
+	if n := min(len(file), 64); bytes.Count(file[:n], []byte{0}) == n { // as after a full disk
+		return &fileError{ErrDamaged, "the file begins with zeros alone: nothing was written to it"}
 	}
 	for _, s := range strangers {
 		if begins(file, s.magic) {
-			return fmt.Errorf("%w: it is %s; convert it to JPEG or PNG", ErrFormat, s.name)
+			return fmt.Errorf("%w: it is %s%s", ErrFormat, s.name, s.advice)
 		}
 	}
 	for _, f := range formats {
@@ -190,23 +199,16 @@ func placed(frame image.Image, at image.Point, config image.Config) image.Image 
 
 // decodeJPEG reads a JPEG file.
 //
-// Adobe's programs store cyan, magenta, yellow and black inverted, and say by a
-// segment of their own (APP14) that they wrote the file. Package jpeg reads four
-// components with that segment only. A file without it holds the amounts of ink as
-// they are.
-func decodeJPEG(r *fileReader, config image.Config) (image.Image, error) {
+// Package jpeg reads cyan, magenta, yellow and black only where a segment of Adobe's
+// (APP14) says how they are stored. A file without it is read as browsers read it, as if
+// the segment were there and said that the values are inverted, and nothing else.
+func decodeJPEG(r *fileReader, _ image.Config) (image.Image, error) {
 	img, err := jpeg.Decode(r)
 	if err == nil || r.ended || !strings.Contains(err.Error(), "APP14") {
 		return img, err
 	}
-	const adobe = "\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00" // no transformation of colours
-	img, err = jpeg.Decode(io.MultiReader(bytes.NewReader(r.file[:2]), strings.NewReader(adobe), bytes.NewReader(r.file[2:])))
-	if inks, ok := img.(*image.CMYK); ok {
-		for i := range inks.Pix {
-			inks.Pix[i] = 255 - inks.Pix[i]
-		}
-	}
-	return img, err
+	const adobe = "\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
+	return jpeg.Decode(io.MultiReader(bytes.NewReader(r.file[:2]), strings.NewReader(adobe), bytes.NewReader(r.file[2:])))
 }
 
 // decodeTIFF reads a TIFF file's first page.

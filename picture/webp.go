@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"image"
+	"io"
 	"iter"
+	"math"
 
 	"golang.org/x/image/webp"
 )
@@ -32,12 +34,43 @@ func decodeWebP(r *fileReader, config image.Config) (image.Image, error) {
 	for name, frame := range chunks(r.file[12:]) {
 		switch name {
 		case "VP8 ", "VP8L":
-			return webp.Decode(r)
+			return decodeStill(r)
 		case "ANMF":
 			return decodeFrame(frame, config)
 		}
 	}
-	return webp.Decode(r)
+	return decodeStill(r)
+}
+
+// decodeStill reads a WebP file that is no animation.
+//
+// VP8 keeps Y from 16 to 235, and Cb and Cr from 16 to 240 (RFC 6386, section 9.2, and
+// ITU-R BT.601). Package webp returns these values as they are, but package image, as
+// JPEG, takes them to be from 0 to 255: black would be a dark grey.
+func decodeStill(r io.Reader) (image.Image, error) {
+	img, err := webp.Decode(r)
+	switch img := img.(type) {
+	case *image.YCbCr:
+		widen(img)
+	case *image.NYCbCrA:
+		widen(&img.YCbCr)
+	}
+	return img, err
+}
+
+// widen brings VP8's values to the range of package image.
+func widen(img *image.YCbCr) {
+	var luma, chroma [256]uint8
+	for v := range 256 {
+		luma[v] = uint8(max(0, min(255, math.Round(float64(v-16)*255/219))))
+		chroma[v] = uint8(max(0, min(255, math.Round(128+float64(v-128)*255/224))))
+	}
+	for i, v := range img.Y {
+		img.Y[i] = luma[v]
+	}
+	for i := range img.Cb {
+		img.Cb[i], img.Cr[i] = chroma[img.Cb[i]], chroma[img.Cr[i]]
+	}
 }
 
 // decodeFrame reads a frame of an animation: where it lies, its size, each in three
@@ -73,7 +106,7 @@ func decodeFrame(frame []byte, config image.Config) (image.Image, error) {
 	if size.Width != area.Dx() || size.Height != area.Dy() {
 		return nil, errors.New("a frame of the animation has two sizes")
 	}
-	img, err := webp.Decode(bytes.NewReader(file))
+	img, err := decodeStill(bytes.NewReader(file))
 	if err != nil {
 		return nil, err
 	}

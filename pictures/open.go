@@ -103,9 +103,9 @@ type Set struct {
 	CacheFile               string // "" without a cache
 	Decoded                 bool   // in this call of Open: the cache had none of it
 
-	files [parts][]file
-	bases map[*net.Dataset]int // the part of each data set
-	unmap func() error
+	files  [parts][]file
+	firsts [parts]*uint8 // the first byte of each part's pixels
+	unmap  func() error
 }
 
 // Originals is what the pictures' files are like.
@@ -175,14 +175,15 @@ func (s *Set) Close() error {
 	return unmap()
 }
 
-// File returns the file of a sample of Train, Validation or Test; "" for samples of other
-// data sets.
+// File returns the file of a sample of Train, Validation or Test, or of what
+// [net.Sample], [net.Split] or Select took of them; "" for samples of other data sets.
 func (s *Set) File(d *net.Dataset, sample int) string {
-	part, ok := s.bases[d]
-	if !ok {
-		return ""
+	for part, files := range s.files {
+		if len(files) > 0 && len(d.Pixels) > 0 && &d.Pixels[0] == s.firsts[part] {
+			return files[d.Row(int32(sample))].path
+		}
 	}
-	return s.files[part][d.Row(int32(sample))].path
+	return ""
 }
 
 // decode decodes all pictures into memory.
@@ -315,7 +316,6 @@ func (s *Set) assemble(path string, m *meta, samples []uint8, o Options) error {
 	name := filepath.Base(absolute)
 	n := m.Shape.Size()
 	var sets [parts]*net.Dataset
-	s.bases = map[*net.Dataset]int{}
 	first := 0
 	for part, files := range s.files {
 		d := &net.Dataset{
@@ -332,14 +332,15 @@ func (s *Set) assemble(path string, m *meta, samples []uint8, o Options) error {
 			d.Rows = rows
 		}
 		sets[part] = d
+		if len(files) > 0 {
+			s.firsts[part] = &d.Pixels[0]
+		}
 		first += len(files)
 	}
 	s.Train, s.Validation, s.Test = sets[train], sets[validation], sets[test]
 	whole := s.Train.Len()
-	of := map[*net.Dataset]int{}
 	take := func(what string, share float64) (part *net.Dataset) {
 		s.Train, part = net.Split(s.Train, share, o.Seed)
-		of[part] = train
 		s.Notes = append(s.Notes, fmt.Sprintf("no %s set of its own: the seed chose %s of %s, a tenth of each class",
 			what, humanize.Comma(int64(part.Len())), count(whole, "training picture")))
 		return part
@@ -355,10 +356,6 @@ func (s *Set) assemble(path string, m *meta, samples []uint8, o Options) error {
 			return fmt.Errorf("%s: too few pictures to take some for %s; want at least 3 of a class", path, partNames[part])
 		}
 		d.Name = name + " " + []string{"training", "validation", "test"}[part]
-		if p, ok := of[d]; ok {
-			part = p
-		}
-		s.bases[d] = part
 	}
 	if m.Chosen != "" {
 		s.Notes = append(s.Notes, m.Chosen)

@@ -55,16 +55,17 @@ func (d *dataset) part(split string) *net.Dataset {
 // dataWish is what a network, or a run, asks of a data set that leaves something open:
 // pictures can have any size, and be split in any way.
 type dataWish struct {
-	input   net.Shape // of the samples; the zero Shape is what the pictures suggest
-	prepare string    // as in [net.Subject]
-	seed    uint64    // of splits
-	showBad bool      // go on without pictures that can't be read, as the command shows them
+	input      net.Shape // of the samples; the zero Shape is what the pictures suggest
+	prepare    string    // as in [net.Subject]
+	seed       uint64    // of splits
+	firstTenth bool      // validates on the first images, as runs did that remember no subject
+	showBad    bool      // go on without pictures that can't be read, as the command shows them
 }
 
 // wishOf is what a run asks of its data.
 func wishOf(c *net.Checkpoint) dataWish {
 	w := dataWish{input: c.Network.Input, seed: c.Recipe.Seed}
-	if c.Subject != nil {
+	if w.firstTenth = c.Subject == nil; !w.firstTenth {
 		w.prepare = c.Subject.Prepare
 	}
 	return w
@@ -79,7 +80,7 @@ func (a *app) loadData(c *cli.Context, w dataWish) (*dataset, error) {
 // loadFolder loads the data set in a folder or of a CSV file, or, where that is empty,
 // the built-in MNIST.
 func (a *app) loadFolder(c *cli.Context, dir string, w dataWish) (*dataset, error) {
-	s, err := loadArrays(dir)
+	s, err := loadArrays(dir, w)
 	d := &dataset{}
 	switch {
 	case err == nil:
@@ -88,7 +89,7 @@ func (a *app) loadFolder(c *cli.Context, dir string, w dataWish) (*dataset, erro
 		}
 		d = &dataset{
 			train: s.Train, validation: s.Validation, test: s.Test, classNames: s.ClassNames, checkLabels: s.CheckLabels,
-			name: strings.TrimSuffix(s.Train.Name, " training"),
+			name: strings.TrimSuffix(s.Train.Name, " training"), prepare: preparationOf(s),
 		}
 	case pictures.Known(dir):
 		if d, err = a.loadPictures(c, dir, w); err != nil {
@@ -108,11 +109,11 @@ func (a *app) loadFolder(c *cli.Context, dir string, w dataWish) (*dataset, erro
 }
 
 // loadArrays loads a data set in files of arrays, or the built-in MNIST.
-func loadArrays(dir string) (*mnist.Split, error) {
+func loadArrays(dir string, w dataWish) (*mnist.Split, error) {
 	if dir == "" {
 		return mnist.Tutorial()
 	}
-	return mnist.Load(dir)
+	return mnist.Load(dir, w.splitter())
 }
 
 // noPictureFlags refuses flags that say how pictures become samples, for data that are
