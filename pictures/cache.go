@@ -84,11 +84,8 @@ var errStale = errors.New("no usable cache file")
 // openCache maps the cache file of a key. The caller unmaps what it returns.
 func openCache(path string, k key) (m *meta, file []byte, err error) {
 	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil, errStale
-	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("cache file %s: %s", path, reason(err))
+		return nil, nil, errStale // making it will tell what is wrong
 	}
 	defer f.Close()
 	var h fileHeader

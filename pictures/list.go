@@ -306,7 +306,7 @@ func (w *walk) listing(root string, top []entry) (*listing, error) {
 		l.notes = append(l.notes, fmt.Sprintf("%s in no class's folder, left out: %s", count(len(w.lone), "picture"), few(w.lone)))
 	}
 	if len(w.beside) > 0 {
-		l.notes = append(l.notes, fmt.Sprintf("%s no pictures by their names, left out: %s", count(len(w.beside), "file is", "files are"), few(w.beside)))
+		l.notes = append(l.notes, fmt.Sprintf("%s, left out: %s", count(len(w.beside), "file is no picture by its name", "files are no pictures by their names"), few(w.beside)))
 	}
 	return l, nil
 }

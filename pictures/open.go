@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/dustin/go-humanize"
+
 	"github.com/gputrain/gputrain/internal/replacefile"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/picture"
@@ -101,9 +103,9 @@ type Set struct {
 	CacheFile               string // "" without a cache
 	Decoded                 bool   // in this call of Open: the cache had none of it
 
-	files [parts][]file
-	bases map[*net.Dataset]int // the part of each data set
-	unmap func() error
+	files  [parts][]file
+	firsts [parts]*uint8 // the first byte of each part's pixels
+	unmap  func() error
 }
 
 // Originals is what the pictures' files are like.
@@ -173,14 +175,15 @@ func (s *Set) Close() error {
 	return unmap()
 }
 
-// File returns the file of a sample of Train, Validation or Test; "" for samples of other
-// data sets.
+// File returns the file of a sample of Train, Validation or Test, or of what
+// [net.Sample], [net.Split] or Select took of them; "" for samples of other data sets.
 func (s *Set) File(d *net.Dataset, sample int) string {
-	part, ok := s.bases[d]
-	if !ok {
-		return ""
+	for part, files := range s.files {
+		if len(files) > 0 && len(d.Pixels) > 0 && &d.Pixels[0] == s.firsts[part] {
+			return files[d.Row(int32(sample))].path
+		}
 	}
-	return s.files[part][d.Row(int32(sample))].path
+	return ""
 }
 
 // decode decodes all pictures into memory.
@@ -313,7 +316,6 @@ func (s *Set) assemble(path string, m *meta, samples []uint8, o Options) error {
 	name := filepath.Base(absolute)
 	n := m.Shape.Size()
 	var sets [parts]*net.Dataset
-	s.bases = map[*net.Dataset]int{}
 	first := 0
 	for part, files := range s.files {
 		d := &net.Dataset{
@@ -330,33 +332,30 @@ func (s *Set) assemble(path string, m *meta, samples []uint8, o Options) error {
 			d.Rows = rows
 		}
 		sets[part] = d
+		if len(files) > 0 {
+			s.firsts[part] = &d.Pixels[0]
+		}
 		first += len(files)
 	}
 	s.Train, s.Validation, s.Test = sets[train], sets[validation], sets[test]
 	whole := s.Train.Len()
-	// Of what is there, so that either is a tenth.
-	of := map[*net.Dataset]int{}
+	take := func(what string, share float64) (part *net.Dataset) {
+		s.Train, part = net.Split(s.Train, share, o.Seed)
+		s.Notes = append(s.Notes, fmt.Sprintf("no %s set of its own: the seed chose %s of %s, a tenth of each class",
+			what, humanize.Comma(int64(part.Len())), count(whole, "training picture")))
+		return part
+	}
 	if s.Test.Len() == 0 {
-		s.Train, s.Test = net.Split(s.Train, 0.1, o.Seed)
-		of[s.Test] = train
-		s.Notes = append(s.Notes, fmt.Sprintf("no test set: %s of %s chosen for it by the seed, every class alike",
-			count(s.Test.Len(), "picture"), count(whole, "training picture")))
+		s.Test = take("test", 0.1)
 	}
 	if s.Validation.Len() == 0 {
-		s.Train, s.Validation = net.Split(s.Train, 0.1*float64(whole)/float64(s.Train.Len()), o.Seed)
-		of[s.Validation] = train
-		s.Notes = append(s.Notes, fmt.Sprintf("no validation set: %s of %s chosen for it by the seed, every class alike",
-			count(s.Validation.Len(), "picture"), count(whole, "training picture")))
+		s.Validation = take("validation", 0.1*float64(whole)/float64(s.Train.Len())) // a tenth of the whole, too
 	}
 	for part, d := range []*net.Dataset{s.Train, s.Validation, s.Test} {
-		d.Name = name + " " + []string{"training", "validation", "test"}[part]
-		if p, ok := of[d]; ok {
-			part = p
-		}
-		s.bases[d] = part
 		if d.Len() == 0 {
 			return fmt.Errorf("%s: too few pictures to take some for %s; want at least 3 of a class", path, partNames[part])
 		}
+		d.Name = name + " " + []string{"training", "validation", "test"}[part]
 	}
 	if m.Chosen != "" {
 		s.Notes = append(s.Notes, m.Chosen)

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/dustin/go-humanize"
-
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -127,16 +125,16 @@ func (t *Twins) warnings(classes []string, name func(sampleSum) string) []string
 	for _, c := range t.SameClasses {
 		out = append(out, fmt.Sprintf("classes %s and %s have the same pictures", classes[c[0]], classes[c[1]]))
 	}
-	leak := func(n int, where, result string, twins []sampleSum) {
+	say := func(n int, one, many, result string, twins []sampleSum) {
 		if n > 0 {
-			out = append(out, fmt.Sprintf("%s %s, such as %s and %s: %s", humanize.Comma(int64(n)), where, name(twins[0]), name(twins[1]), result))
+			out = append(out, fmt.Sprintf("%s, such as %s and %s: %s", count(n, one, many), name(twins[0]), name(twins[1]), result))
 		}
 	}
-	leak(t.LeakTest, "test pictures are training pictures too", "the test accuracy will look better than it is", t.leaks[0])
-	leak(t.LeakValidation, "validation pictures are training pictures too", "the validation accuracy will look better than it is", t.leaks[1])
-	leak(t.LeakBoth, "test pictures are validation pictures too", "the test set is not only for the end", t.leaks[2])
+	say(t.LeakTest, "test picture is a training picture too", "test pictures are training pictures too", "the test accuracy will look better than it is", t.leaks[0])
+	say(t.LeakValidation, "validation picture is a training picture too", "validation pictures are training pictures too", "the validation accuracy will look better than it is", t.leaks[1])
+	say(t.LeakBoth, "test picture is a validation picture too", "test pictures are validation pictures too", "the test set is not only for the end", t.leaks[2])
 	if len(t.SameClasses) == 0 {
-		leak(t.Contradictions, "pictures are there with another class too", "one of the two is wrong", t.odd)
+		say(t.Contradictions, "picture is there with another class too", "pictures are there with another class too", "one of the two is wrong", t.odd)
 	}
 	return out
 }

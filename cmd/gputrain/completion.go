@@ -160,6 +160,6 @@ func flagChoices() map[string][]string {
 	return map[string][]string{
 		"augment": augmentations, "views": viewNames, "class-weights": {balanced, noChange},
 		"device": deviceNames, "optimizer": optimizerNames, "schedule": scheduleNames, "watch": watchNames,
-		"split": splitNames, "views": viewNames, "prepare": preparations(), "log-level": logLevels, "precision": precisionNames, "recipe": recipeNames(), "model": models,
+		"split": splitNames, "views": viewNames, "resize": {"crop", "fit", "stretch"}, "augment": augmentNames(), "prepare": preparations(), "log-level": logLevels, "precision": precisionNames, "recipe": recipeNames(), "model": models,
 	}
 }

@@ -59,6 +59,7 @@ type dataWish struct {
 	prepare    string    // as in [net.Subject]
 	seed       uint64    // of splits
 	firstTenth bool      // validates on the first images, as runs did that remember no subject
+	showBad    bool      // go on without pictures that can't be read, as the command shows them
 }
 
 // wishOf is what a run asks of its data.
@@ -159,14 +160,16 @@ func (a *app) loadPictures(c *cli.Context, path string, w dataWish) (*dataset, e
 		return nil, err
 	}
 	a.closers = append(a.closers, set.Close)
-	if set.Decoded {
-		a.listBad(set.Bad, 100)
-	}
-	if len(set.Bad) > 0 {
-		fmt.Fprintf(a.err, "%s: left out %s that can't be read\n", path, counted(len(set.Bad), "picture"))
-	}
-	for _, warning := range set.Warnings {
-		fmt.Fprintf(a.err, "%s: warning: %s\n", path, warning)
+	if !w.showBad {
+		if set.Decoded {
+			a.listBad(set.Bad, 100)
+		}
+		if len(set.Bad) > 0 {
+			fmt.Fprintf(a.err, "%s: left out %s that can't be read\n", path, counted(len(set.Bad), "picture"))
+		}
+		for _, warning := range set.Warnings {
+			fmt.Fprintf(a.err, "%s: warning: %s\n", path, warning)
+		}
 	}
 	return &dataset{
 		train: set.Train, validation: set.Validation, test: set.Test, classNames: set.ClassNames,
@@ -189,7 +192,7 @@ func (a *app) listBad(bad []pictures.Bad, most int) {
 func pictureOptions(c *cli.Context, w dataWish) (pictures.Options, error) {
 	o := pictures.Options{
 		Height: w.input.H, Width: w.input.W, Channels: w.input.C, Seed: w.seed,
-		SkipBad: c.Bool("skip-bad"), CacheDir: c.String("data-cache"),
+		SkipBad: c.Bool("skip-bad") || w.showBad, CacheDir: c.String("data-cache"),
 	}
 	if o.Channels != 1 && o.Channels != 3 {
 		o.Channels = 0 // of a model that pictures don't fit, which is told later
