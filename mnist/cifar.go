@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"slices"
 	"strconv"
 
 	"github.com/gputrain/gputrain/net"
@@ -27,7 +26,10 @@ type cifarSet struct {
 	test    string
 }
 
-const cifarTest = "test_batch.bin"
+const (
+	cifarTest = "test_batch.bin"
+	cifarMeta = "batches.meta.txt" // names the classes
+)
 
 var cifarBatch = regexp.MustCompile(`^data_batch_([1-9]\d{0,8})\.bin$`)
 
@@ -72,7 +74,11 @@ func (d directory) loadCIFAR10(s cifarSet) (*Split, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d.split("CIFAR-10", train, test, slices.Clone(cifarNames), append(files, labels))
+	out, err := d.split("CIFAR-10", train, test, append(files, labels))
+	if err != nil {
+		return nil, err
+	}
+	return out, out.nameCIFAR10(d)
 }
 
 // appendCIFAR10 appends a file of the directory to data, and returns where its

@@ -3,7 +3,7 @@
 // CIFAR-10's.
 //
 //	split, err := mnist.Tutorial()        // the embedded MNIST
-//	split, err := mnist.Load("fashion")   // a directory
+//	split, err := mnist.Load("fashion", mnist.BySeed(1)) // a directory
 //
 // Either gives a [Split]: training, validation and test set, as [net.Dataset]s
 // in NCHW order.
@@ -46,11 +46,19 @@
 // Whether a training label is too great only the network can tell:
 // [Split.CheckLabels] finds it.
 //
+// # Names of classes
+//
+// A file classes.txt or labels.txt beside the images names the classes, one a line. It
+// may name more than the training labels have; fewer are refused. Without it
+// CIFAR-10's names come from batches.meta.txt, and EMNIST's from emnist-…-mapping.txt,
+// where these are there. MNIST and Fashion-MNIST are known by their labels; KMNIST,
+// EMNIST and kin by the name of files or folder. All others are called by number.
+//
 // # Validation set
 //
-// The first tenth of the training images, rounded up, but no more than 5,000, is
-// the validation set; the others are the training set. So MNIST gives 5,000 of
-// 60,000 and CIFAR-10 5,000 of 50,000.
+// A [Splitter] takes it off the training images. [BySeed] chooses a tenth of each class, but no
+// more than about 5,000 in all: so sorted images train as well as shuffled ones.
+// [FirstTenth] takes the first ones, as the tutorial does: 5,000 of MNIST's 60,000.
 //
 // # Bad files
 //

@@ -29,9 +29,10 @@ var (
 	ErrLabel = errors.New("label outside the classes")
 	// ErrValue means an image value that is not a finite float32.
 	ErrValue = errors.New("value is not a finite float32")
-	// ErrTooFew means that there is but one training image, where the training and
-	// the validation set need one each.
+	// ErrTooFew means that training and validation set cannot both have an image.
 	ErrTooFew = errors.New("too few training images")
+	// ErrNames means a file of class names that is none, or of another data set.
+	ErrNames = errors.New("wrong names of classes")
 	// ErrNotDirectory means that a file's path was given for a directory's.
 	ErrNotDirectory = errors.New("not a directory")
 	// ErrNoDataSet means that a directory holds no file of a known name.

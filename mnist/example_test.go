@@ -47,7 +47,7 @@ func ExampleTutorial() {
 // A directory may hold Fashion-MNIST, KMNIST, EMNIST, CIFAR-10 or data of one's
 // own. This one holds MNIST.
 func ExampleLoad() {
-	split, err := mnist.Load("data")
+	split, err := mnist.Load("data", mnist.FirstTenth)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -106,7 +106,11 @@ func (d directory) loadIDX(s idxSet) (*Split, error) {
 		transpose(train)
 		transpose(test)
 	}
-	return d.split(cmp.Or(s.name, d.name), train, test, numberNames(classes), files)
+	out, err := d.split(cmp.Or(s.name, d.name), train, test, files)
+	if err != nil {
+		return nil, err
+	}
+	return out, out.nameIDX(d, s.name, train)
 }
 
 // readIDX reads a file of the directory.

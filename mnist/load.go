@@ -9,9 +9,10 @@ import (
 )
 
 // Load reads the data set in a directory of IDX or CIFAR-10 files; the package's
-// documentation says which names it knows. The caller owns the result. A file
+// documentation says which names it knows. The splitter takes the validation set off
+// the training images: [BySeed], or [FirstTenth]. The caller owns the result. A file
 // that is wrong gives a [*FormatError], a missing one fs.ErrNotExist.
-func Load(dir string) (*Split, error) {
+func Load(dir string, splitter Splitter) (*Split, error) {
 	switch info, err := os.Stat(dir); {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("data directory %s: %w", dir, fs.ErrNotExist)
@@ -24,14 +25,15 @@ func Load(dir string) (*Split, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data directory %s: %w", dir, err)
 	}
-	return directory{fsys: os.DirFS(dir), path: dir, name: filepath.Base(absolute)}.load()
+	return directory{fsys: os.DirFS(dir), path: dir, name: filepath.Base(absolute), splitter: splitter}.load()
 }
 
 // directory is where a data set's files lie.
 type directory struct {
-	fsys fs.FS
-	path string // for errors
-	name string // of the data set, where its files do not tell
+	fsys     fs.FS
+	path     string // for errors
+	name     string // of the data set, where its files do not tell
+	splitter Splitter
 }
 
 // load tells the data set's form by its files' names and reads it.

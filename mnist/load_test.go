@@ -57,7 +57,7 @@ func renamed(files map[string][]byte, change func(string) string) map[string][]b
 
 func mustLoad(t *testing.T, dir string) *Split {
 	t.Helper()
-	s, err := Load(dir)
+	s, err := Load(dir, FirstTenth)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +249,7 @@ func TestLoadValidationSize(t *testing.T) {
 func smallCIFAR() map[string][]byte {
 	files := map[string][]byte{
 		"test_batch.bin":   cifarFile(8),
-		"batches.meta.txt": []byte("airplane\n"),
+		"batches.meta.txt": []byte("airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nboat\ntruck\n\n"),
 		"readme.html":      []byte("<html>"),
 	}
 	for i := range 11 {
@@ -267,7 +267,7 @@ func TestLoadCIFAR10(t *testing.T) {
 	if want := []int32{2, 3, 4, 5, 6, 7, 8, 9, 0}; !slices.Equal(s.Train.Labels, want) {
 		t.Errorf("training labels %v, want %v", s.Train.Labels, want)
 	}
-	if want := []int32{8}; !slices.Equal(s.Test.Labels, want) || s.ClassNames[8] != "ship" || len(s.ClassNames) != 10 {
+	if want := []int32{8}; !slices.Equal(s.Test.Labels, want) || s.ClassNames[8] != "boat" || len(s.ClassNames) != 10 {
 		t.Errorf("test labels %v, class names %q", s.Test.Labels, s.ClassNames)
 	}
 	if want := (net.Shape{C: 3, H: 32, W: 32}); s.Train.Shape != want {
@@ -338,7 +338,7 @@ func TestLoadErrors(t *testing.T) {
 			f["train-images-idx3-ubyte"] = idxFile(Uint8, []int{1, 2, 3}, make([]byte, 6))
 			f["train-labels-idx1-ubyte"] = idxFile(Uint8, []int{1}, []byte{3})
 		}, ErrTooFew,
-			"data directory DIR: too few training images: 1, want at least 2"},
+			"data directory DIR: too few training images: 1, want a class with two: one to train, one to validate"},
 		{"two data sets", smallIDX(), put("emnist-digits-train-images-idx3-ubyte.gz", nil), ErrAmbiguous,
 			`data directory DIR: more than one data set found: t10k-images-idx3-ubyte and emnist-digits-train-images-idx3-ubyte.gz, keep one set in the directory`},
 		{"two kinds of data set", smallIDX(), put("test_batch.bin", nil), ErrAmbiguous,
@@ -358,14 +358,14 @@ func TestLoadErrors(t *testing.T) {
 		{"CIFAR-10 test label", smallCIFAR(), put("test_batch.bin", cifarFile(99)), ErrLabel,
 			"DIR/test_batch.bin: byte 0: record 0: label outside the classes: label 99 is not from 0 to 9"},
 		{"CIFAR-10 with one training image", map[string][]byte{"data_batch_1.bin": cifarFile(1), "test_batch.bin": cifarFile(1)}, nil, ErrTooFew,
-			"data directory DIR: too few training images: 1, want at least 2"},
+			"data directory DIR: too few training images: 1, want a class with two: one to train, one to validate"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.change != nil {
 				c.change(c.files)
 			}
 			dir := writeFiles(t, "d", c.files)
-			_, err := Load(dir)
+			_, err := Load(dir, FirstTenth)
 			wantError(t, err, c.is, strings.ReplaceAll(strings.ReplaceAll(c.message, "DIR/", dir+string(filepath.Separator)), "DIR", dir))
 		})
 	}
@@ -407,11 +407,11 @@ func TestCheckLabels(t *testing.T) {
 func TestLoadWrongPath(t *testing.T) {
 	dir := writeFiles(t, "d", smallIDX())
 	nowhere := filepath.Join(dir, "nowhere")
-	_, err := Load(nowhere)
+	_, err := Load(nowhere, FirstTenth)
 	wantError(t, err, fs.ErrNotExist, "data directory "+nowhere+": file does not exist")
 
 	file := filepath.Join(dir, "train-images-idx3-ubyte")
-	_, err = Load(file)
+	_, err = Load(file, FirstTenth)
 	wantError(t, err, ErrNotDirectory, file+": not a directory, give the directory that holds the file")
 }
 
@@ -424,7 +424,7 @@ func TestLoadUnreadable(t *testing.T) {
 	if err := os.Symlink(link, link); err != nil {
 		t.Skipf("this system makes no symbolic links: %v", err)
 	}
-	_, err := Load(dir)
+	_, err := Load(dir, FirstTenth)
 	var format *FormatError
 	if err == nil || errors.As(err, &format) || !strings.HasPrefix(err.Error(), link+": ") || strings.Count(err.Error(), "t10k") != 1 {
 		t.Errorf("error %v, want one of the operating system that names %s once", err, link)

@@ -13,9 +13,12 @@ type Split struct {
 	Train      *net.Dataset // to learn from
 	Validation *net.Dataset // to choose settings and to stop early
 	Test       *net.Dataset // to judge the result
-	// ClassNames names every class: the digits, CIFAR-10's names, or just the
-	// class's number.
+	// ClassNames names every class, as the parts do: as a file beside the images says, as
+	// the set is known, or just by number.
 	ClassNames []string
+	// Digits says that the images are known to be digits or letters made as MNIST's
+	// are: light on black, 20 pixels high or wide, centred.
+	Digits bool
 
 	labelFiles []labelFile
 }
@@ -70,22 +73,32 @@ func (f labelFile) check(classes int) error {
 // maxValidation is the size of the tutorial's validation set.
 const maxValidation = 5000
 
-// split splits the validation set off the training images: the first tenth,
-// rounded up, but no more than maxValidation. The parts share the memory of train
-// and test.
-func (d directory) split(
-	name string, train, test *net.Dataset, classNames []string, files []labelFile,
-) (*Split, error) {
-	if train.Len() < 2 {
-		return nil, d.fail(ErrTooFew, "%d, want at least 2", train.Len())
+// Splitter takes a validation set off a data set's training images. The parts have no
+// image in common, and share the memory of all.
+type Splitter func(all *net.Dataset) (train, validation *net.Dataset)
+
+// FirstTenth is the tutorial's splitter: the validation set is the first tenth of the
+// images, rounded up, but no more than 5,000. It suits shuffled images alone.
+func FirstTenth(all *net.Dataset) (train, validation *net.Dataset) {
+	n := min((all.Len()+9)/10, maxValidation)
+	return all.Slice(n, all.Len()), all.Slice(0, n)
+}
+
+// BySeed is the splitter for any order of images: the validation set has about a tenth
+// of each class, but no more than about 5,000 in all, chosen by the seed ([net.Split]).
+func BySeed(seed uint64) Splitter {
+	return func(all *net.Dataset) (train, validation *net.Dataset) {
+		return net.Split(all, min(0.1, maxValidation/float64(all.Len())), seed)
 	}
-	n := min((train.Len()+9)/10, maxValidation)
-	s := &Split{
-		Train:      train.Slice(n, train.Len()),
-		Validation: train.Slice(0, n),
-		Test:       test,
-		ClassNames: classNames,
-		labelFiles: files,
+}
+
+// split splits the validation set off the training images. The parts share the
+// memory of train and test.
+func (d directory) split(name string, train, test *net.Dataset, files []labelFile) (*Split, error) {
+	s := &Split{Test: test, labelFiles: files}
+	s.Train, s.Validation = d.splitter(train)
+	if s.Train.Len() < 1 || s.Validation.Len() < 1 {
+		return nil, d.fail(ErrTooFew, "%d, want a class with two: one to train, one to validate", train.Len())
 	}
 	s.Train.Name = name + " training"
 	s.Validation.Name = name + " validation"

@@ -17,7 +17,7 @@ var tutorial = sync.OnceValues(func() (*Split, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded MNIST: %w", err)
 	}
-	return directory{fsys: data, path: "embedded", name: "MNIST"}.load()
+	return directory{fsys: data, path: "embedded", name: "MNIST", splitter: FirstTenth}.load()
 })
 
 // Tutorial returns the embedded MNIST database: 55,000 training, 5,000

@@ -81,7 +81,7 @@ func (a *app) bench(c *cli.Context) (err error) {
 	if c.Bool("json") && c.Bool("csv") {
 		return usagef("--json and --csv exclude each other")
 	}
-	config, err := benchConfig(c)
+	config, err := a.benchConfig(c)
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func (a *app) bench(c *cli.Context) (err error) {
 }
 
 // benchConfig reads the flags, but for the devices.
-func benchConfig(c *cli.Context) (config bench.Config, err error) {
+func (a *app) benchConfig(c *cli.Context) (config bench.Config, err error) {
 	config = bench.Config{Optimizer: net.AdamDefault(1e-4), Seed: 1, Repeats: c.Int("repeats"), Least: c.Duration("repeat-time"),
 		Machine: bench.Machine{CPUs: runtime.GOMAXPROCS(0), Place: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(), Program: strings.Split(version(), " (")[0]}}
 	if config.Repeats < 3 {
@@ -130,11 +130,11 @@ func benchConfig(c *cli.Context) (config bench.Config, err error) {
 	if config.Least < time.Millisecond || config.Least > time.Minute {
 		return config, usagef("--repeat-time must be from 1ms to 1m, got %v", config.Least)
 	}
-	split, err := loadData(c)
+	data, err := a.loadData(c, dataWish{seed: 1})
 	if err != nil {
 		return config, err
 	}
-	config.Data = split.Train
+	config.Data = data.train
 	for _, name := range listOf(c, "model") {
 		n, err := loadModel(name, config.Data.Shape, config.Data.Classes)
 		if err != nil {

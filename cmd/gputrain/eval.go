@@ -8,17 +8,11 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/gputrain/gputrain/cuda"
-	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
 )
 
 // splitNames are the choices of --split.
 var splitNames = []string{"test", "validation", "train"}
-
-// partOf returns the part of a data set that --split names.
-func partOf(data *mnist.Split, split string) *net.Dataset {
-	return map[string]*net.Dataset{"test": data.Test, "validation": data.Validation, "train": data.Train}[split]
-}
 
 func (a *app) evalCommand() *cli.Command {
 	return &cli.Command{
@@ -99,11 +93,11 @@ func (a *app) eval(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.close()) }()
-	data, err := loadData(c)
+	data, err := a.loadData(c, wishOf(m.checkpoint))
 	if err != nil {
 		return err
 	}
-	part := partOf(data, c.String("split"))
+	part := data.part(c.String("split"))
 	if err := checkFit(m.plan, data); err != nil {
 		return err
 	}
@@ -133,7 +127,7 @@ func (a *app) eval(c *cli.Context) (err error) {
 	}
 	for k := range m.plan.Classes {
 		result.Classes = append(result.Classes, classScore{
-			Class: net.ClassName(data.ClassNames, k), Images: result.Confusion.Labelled(k),
+			Class: net.ClassName(data.classNames, k), Images: result.Confusion.Labelled(k),
 			Precision: share(result.Confusion.Precision(k)), Recall: share(result.Confusion.Recall(k)), F1: share(result.Confusion.F1(k)),
 		})
 	}

@@ -199,11 +199,11 @@ func (a *app) importWeights(c *cli.Context) (err error) {
 		}
 		names[parameter] = other
 	}
-	data, err := loadData(c)
+	data, err := a.loadData(c, dataWish{seed: recipe.Seed})
 	if err != nil {
 		return err
 	}
-	network, err := loadModel(c.String("model"), data.Train.Shape, data.Train.Classes)
+	network, err := loadModel(c.String("model"), data.train.Shape, data.train.Classes)
 	if err != nil {
 		return err
 	}
@@ -226,8 +226,8 @@ func (a *app) importWeights(c *cli.Context) (err error) {
 			state.Optimizer[p.Name+"."+moment] = tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(p.Dims...))
 		}
 	}
-	validation := data.Validation.ID()
-	checkpoint := &net.Checkpoint{Network: network, Recipe: recipe, Device: importedDevice, Train: data.Train.ID(),
+	validation := data.validation.ID()
+	checkpoint := &net.Checkpoint{Network: network, Recipe: recipe, Device: importedDevice, Train: data.train.ID(),
 		Validation: &validation, State: state}
 	dir, fresh, err := newRunFolder(c.String("run"))
 	if err != nil {

@@ -12,7 +12,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/picture"
 )
@@ -22,8 +21,8 @@ func (a *app) predictCommand() *cli.Command {
 		Name:      "predict",
 		Usage:     "ask a trained network what images show",
 		UsageText: "gputrain predict [FLAGS] IMAGE...",
-		Description: `IMAGE is a PNG, JPEG or GIF file, - for standard input, or test:N for image N of
-the test set, counted from 0.
+		Description: `IMAGE is a JPEG, PNG, GIF, BMP, TIFF or WebP file, - for standard input, or
+test:N for image N of the test set, counted from 0.
 
 --prepare says how a file becomes the network's input:
   digit   as MNIST's digits were made: what differs from the background, which
@@ -31,8 +30,11 @@ the test set, counted from 0.
           light on dark and colours are all the same. Cut to the ink, scaled to
           fit 20 x 20 pixels, its centre of mass in the middle of 28 x 28, the
           strongest stroke white on black.
-  resize  stretched to the network's input size, grey or in colour
-  auto    digit where the network takes 1 x 28 x 28 values, else resize
+  stretch all of the picture, stretched to the network's input size, grey or in
+          colour
+  fit     all of the picture with its aspect kept, in the middle of black
+  crop    the middle of the picture, as much as has the input's aspect
+  auto    digit where the network takes 1 x 28 x 28 values, else stretch
 
 Examples:
   gputrain predict seven.png
@@ -60,6 +62,14 @@ func preparations() []string {
 	return names
 }
 
+// choosePreparation refuses what names no preparation.
+func choosePreparation(name string) error {
+	if _, err := picture.ParsePreparation(name); err != nil {
+		return choose("prepare", name, preparations())
+	}
+	return nil
+}
+
 // question is one image that the network is asked about.
 type question struct {
 	name   string
@@ -81,7 +91,7 @@ func (a *app) predict(c *cli.Context) (err error) {
 	if c.NArg() == 0 {
 		return usagef("predict needs an image: a file, - or test:N; %s", helpHint(c))
 	}
-	if err := choose("prepare", c.String("prepare"), preparations()); err != nil {
+	if err := choosePreparation(c.String("prepare")); err != nil {
 		return err
 	}
 	if c.Int("top") < 1 {
@@ -92,9 +102,9 @@ func (a *app) predict(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.close()) }()
-	data := &mnist.Split{}
+	data := &dataset{}
 	if c.IsSet("data") || slices.ContainsFunc(c.Args().Slice(), isTestImage) {
-		if data, err = loadData(c); err != nil {
+		if data, err = a.loadData(c, wishOf(m.checkpoint)); err != nil {
 			return err
 		}
 	}
@@ -112,7 +122,7 @@ func (a *app) predict(c *cli.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		answer, err := m.answer(q, data.ClassNames)
+		answer, err := m.answer(q, data.classNames)
 		if err != nil {
 			return err
 		}
@@ -147,7 +157,7 @@ func (a *app) predict(c *cli.Context) (err error) {
 func isTestImage(arg string) bool { return strings.HasPrefix(arg, "test:") }
 
 // ask reads the image that an argument names.
-func (a *app) ask(arg string, data *mnist.Split, plan *net.Plan, how picture.Preparation) (question, error) {
+func (a *app) ask(arg string, data *dataset, plan *net.Plan, how picture.Preparation) (question, error) {
 	if isTestImage(arg) {
 		return testImage(arg, data, plan)
 	}
@@ -189,8 +199,8 @@ func fileError(name string, err error) error {
 }
 
 // testImage returns the image of the test set that test:N names.
-func testImage(arg string, data *mnist.Split, plan *net.Plan) (question, error) {
-	test := data.Test
+func testImage(arg string, data *dataset, plan *net.Plan) (question, error) {
+	test := data.test
 	if err := checkFit(plan, data); err != nil {
 		return question{}, err
 	}

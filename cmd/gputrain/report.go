@@ -57,10 +57,10 @@ func (r *report) started(e net.Started) {
 		t.add("GPU memory", r.memory)
 	}
 	training := thousands(e.Train)
-	if all := r.run.data.Train.Len(); e.Train < all {
+	if all := r.run.data.train.Len(); e.Train < all {
 		training += " of " + thousands(all)
 	}
-	t.add("Data", fmt.Sprintf("%s: %s training, %s validation, %s test images", dataName(r.run.data), training, thousands(e.Validation), thousands(e.Test)))
+	t.add("Data", fmt.Sprintf("%s: %s training, %s validation, %s test images", r.run.data.name, training, thousands(e.Validation), thousands(e.Test)))
 	t.add("Model", fmt.Sprintf("%s: %s parameters", e.Network, thousands(e.Weights)))
 	t.add("Recipe", fmt.Sprintf("%s: %s", e.Recipe.Name, describeRecipe(e.Recipe)))
 	t.add("Run", r.folder)

@@ -16,7 +16,6 @@ import (
 	"github.com/gputrain/gputrain/internal/netgraph"
 	"github.com/gputrain/gputrain/internal/runfolder"
 	"github.com/gputrain/gputrain/internal/runreport"
-	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/picture"
 )
@@ -108,26 +107,33 @@ func (r *reportedRun) readFolder() error {
 	return nil
 }
 
-// dataSets are the data sets of runs by their folders, each loaded once.
-type dataSets map[string]*mnist.Split
+// dataSets are the data sets of runs by their folders and by what the runs ask of
+// them, each loaded once.
+type dataSets map[dataKey]*dataset
 
-// of returns the data set in a folder, or the built-in MNIST.
-func (d dataSets) of(folder string) (*mnist.Split, error) {
-	if d[folder] == nil {
-		split, err := loadFolder(folder)
+type dataKey struct {
+	folder string
+	wish   dataWish
+}
+
+// dataOf returns the data set in a folder, or the built-in MNIST.
+func (a *app) dataOf(c *cli.Context, d dataSets, folder string, w dataWish) (*dataset, error) {
+	key := dataKey{folder, w}
+	if d[key] == nil {
+		data, err := a.loadFolder(c, folder, w)
 		if err != nil {
 			return nil, err
 		}
-		d[folder] = split
+		d[key] = data
 	}
-	return d[folder], nil
+	return d[key], nil
 }
 
 // imagesOf returns the images that --data names, or else those that the run was
 // trained on. Where these aren't at hand, missing says why.
-func (r *reportedRun) imagesOf(c *cli.Context, known dataSets) (data *mnist.Split, missing string, err error) {
+func (a *app) imagesOf(c *cli.Context, r *reportedRun, known dataSets) (data *dataset, missing string, err error) {
 	if c.IsSet("data") {
-		if data, err = known.of(c.String("data")); err == nil {
+		if data, err = a.dataOf(c, known, c.String("data"), wishOf(r.Checkpoint)); err == nil {
 			err = checkFit(r.Plan, data)
 		}
 		if err != nil {
@@ -136,7 +142,7 @@ func (r *reportedRun) imagesOf(c *cli.Context, known dataSets) (data *mnist.Spli
 		return data, "", err
 	}
 	folder := r.record.Data.Folder
-	data, err = known.of(folder)
+	data, err = a.dataOf(c, known, folder, wishOf(r.Checkpoint))
 	const advice = "name the folder of its images with --data"
 	switch {
 	case err != nil && folder != "":
@@ -153,7 +159,7 @@ func (r *reportedRun) imagesOf(c *cli.Context, known dataSets) (data *mnist.Spli
 
 // lookInto tests a run's network on the data and lets it look at the image.
 func (a *app) lookInto(c *cli.Context, run *reportedRun, known dataSets) (err error) {
-	data, missing, err := run.imagesOf(c, known)
+	data, missing, err := a.imagesOf(c, run, known)
 	if err != nil {
 		return err
 	}
@@ -174,7 +180,7 @@ func (a *app) lookInto(c *cli.Context, run *reportedRun, known dataSets) (err er
 		return err
 	}
 	if data != nil {
-		run.ClassNames = data.ClassNames
+		run.ClassNames = data.classNames
 		if err := a.evaluateRun(c, run.Run, m, data); err != nil {
 			return err
 		}
@@ -189,14 +195,14 @@ func (a *app) lookInto(c *cli.Context, run *reportedRun, known dataSets) (err er
 
 // trainedOn reports whether a run was trained on a data set, as far as its
 // checkpoint knows: by the validation set, as --limit cuts the training set.
-func trainedOn(c *net.Checkpoint, data *mnist.Split) bool {
-	return c.Validation == nil || c.Validation.SHA256 == data.Validation.ID().SHA256
+func trainedOn(c *net.Checkpoint, data *dataset) bool {
+	return c.Validation == nil || c.Validation.SHA256 == data.validation.ID().SHA256
 }
 
 // evaluateRun looks for a network's mistakes on the part of the data that --split
 // names.
-func (a *app) evaluateRun(c *cli.Context, run *runreport.Run, m *model, data *mnist.Split) error {
-	part := partOf(data, c.String("split"))
+func (a *app) evaluateRun(c *cli.Context, run *runreport.Run, m *model, data *dataset) error {
+	part := data.part(c.String("split"))
 	run.Evaluation = runreport.NewEvaluation(part, c.String("split"), run.Plan.Classes, c.Int("mistakes"))
 	run.Facts = append(run.Facts, runreport.Fact{Name: "Tested on", Value: fmt.Sprintf("%s, %s images", part.Name, thousands(part.Len()))})
 	bar := a.newCountBar(run.Name+": looking for mistakes", part.Len())

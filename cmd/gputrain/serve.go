@@ -17,7 +17,6 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
 
-	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/picture"
 	"github.com/gputrain/gputrain/serve"
@@ -88,7 +87,7 @@ func (a *app) serve(c *cli.Context) (err error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path = filepath.Join(path, net.LastCheckpoint)
 	}
-	data, err := loadData(c)
+	data, err := a.loadData(c, wishOf(checkpoint))
 	if err != nil {
 		return err
 	}
@@ -139,7 +138,7 @@ func (a *app) serve(c *cli.Context) (err error) {
 
 // serveOptions reads the flags.
 func (a *app) serveOptions(c *cli.Context) (o serve.Options, err error) {
-	if err := choose("prepare", c.String("prepare"), preparations()); err != nil {
+	if err := choosePreparation(c.String("prepare")); err != nil {
 		return o, err
 	}
 	if err := choose("log-level", c.String("log-level"), logLevels); err != nil {
@@ -196,9 +195,9 @@ func readToken(file string) (string, error) {
 }
 
 // offerExamples names the classes, and offers the first images of the test set.
-func offerExamples(o *serve.Options, data *mnist.Split) {
-	o.ClassNames = data.ClassNames
-	if t := data.Test; t.Pixels != nil && (t.Shape.C == 1 || t.Shape.C == 3) {
+func offerExamples(o *serve.Options, data *dataset) {
+	o.ClassNames = data.classNames
+	if t := data.test; t.Pixels != nil && (t.Shape.C == 1 || t.Shape.C == 3) {
 		o.Examples = t.Slice(0, min(20, t.Len()))
 	}
 }

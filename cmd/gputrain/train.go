@@ -14,7 +14,6 @@ import (
 
 	"github.com/gputrain/gputrain/cuda"
 	"github.com/gputrain/gputrain/internal/runfolder"
-	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/tensorboard"
 )
@@ -99,7 +98,7 @@ func (a *app) train(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, device.Close()) }()
-	run, err := planRun(c)
+	run, err := a.planRun(c)
 	if err != nil {
 		return err
 	}
@@ -134,7 +133,7 @@ func (a *app) train(c *cli.Context) (err error) {
 		}
 	}
 	if c.Bool("tensorboard") {
-		files.board = tensorboard.New(program, cfg, tensorboard.Options{Dir: cfg.Saving.Dir, ClassNames: run.data.ClassNames})
+		files.board = tensorboard.New(program, cfg, tensorboard.Options{Dir: cfg.Saving.Dir, ClassNames: run.data.classNames})
 	}
 	cfg.Interval = max(1, cfg.Recipe.StepsPerEpoch(cfg.Train.Len())/100)
 	watch := &captureWatch{app: a}
@@ -185,7 +184,7 @@ func (a *app) record(c *cli.Context, run *trainingRun) runfolder.Record {
 	return runfolder.Record{
 		Network: run.plan.Network, Recipe: cfg.Recipe,
 		Data: runfolder.Data{
-			Name: dataName(run.data), Folder: c.String("data"),
+			Name: run.data.name, Folder: c.String("data"),
 			Train: cfg.Train.Len(), Validation: cfg.Validation.Len(), Test: cfg.Test.Len(),
 		},
 		Parts: []runfolder.Part{{Version: version(), Device: cfg.Device, Command: a.args}},
@@ -195,14 +194,14 @@ func (a *app) record(c *cli.Context, run *trainingRun) runfolder.Record {
 // trainingRun is a run as the flags ask for it.
 type trainingRun struct {
 	config  net.Config
-	data    *mnist.Split
+	data    *dataset
 	plan    *net.Plan
 	resumed bool
 	from    string // the run's folder or the checkpoint, of a resumed run
 }
 
 // planRun turns the flags into a run, without touching the folder.
-func planRun(c *cli.Context) (*trainingRun, error) {
+func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 	run := &trainingRun{resumed: c.Bool("resume")}
 	from := c.String("run")
 	switch {
@@ -240,19 +239,31 @@ func planRun(c *cli.Context) (*trainingRun, error) {
 	if err != nil {
 		return nil, err
 	}
-	if run.data, err = loadData(c); err != nil {
-		return nil, err
+	wish := dataWish{seed: cfg.Recipe.Seed}
+	if run.resumed {
+		wish = wishOf(cfg.Resume)
 	}
 	var network *net.Network
 	if run.resumed && !c.IsSet("model") {
 		network = cfg.Resume.Network
-	} else if network, err = loadModel(c.String("model"), run.data.Train.Shape, run.data.Train.Classes); err != nil {
-		return nil, err // of a resumed run, net.Train compares it with the checkpoint's
+	} else if _, builtIn := net.ModelNamed(c.String("model")); !builtIn {
+		if network, err = loadModel(c.String("model"), net.Shape{}, 0); err != nil {
+			return nil, err
+		}
+		wish.input = network.Input
+	}
+	if run.data, err = a.loadData(c, wish); err != nil {
+		return nil, err
+	}
+	if network == nil {
+		if network, err = loadModel(c.String("model"), run.data.train.Shape, run.data.train.Classes); err != nil {
+			return nil, err // of a resumed run, net.Train compares it with the checkpoint's
+		}
 	}
 	if run.plan, err = network.Plan(); err != nil {
 		return nil, err
 	}
-	cfg.Train, cfg.Validation, cfg.Test = run.data.Train, run.data.Validation, run.data.Test
+	cfg.Train, cfg.Validation, cfg.Test = run.data.train, run.data.validation, run.data.test
 	if err := checkFit(run.plan, run.data); err != nil {
 		return nil, err
 	}
@@ -263,7 +274,7 @@ func planRun(c *cli.Context) (*trainingRun, error) {
 	if limit > 0 && limit < cfg.Train.Len() {
 		cfg.Train = cfg.Train.Slice(0, limit)
 	}
-	return run, checkImages(cfg, run.data.Train)
+	return run, checkImages(cfg, run.data.train)
 }
 
 // checkImages refuses to go on with a run on another number of images than it

@@ -400,7 +400,7 @@ $`)
 		status      int
 		image, want string
 	}{
-		{exitFailed, "notes.txt", "notes.txt: not a PNG, JPEG or GIF image; convert it to one"},
+		{exitFailed, "notes.txt", "notes.txt: not a JPEG, PNG, GIF, BMP, TIFF or WebP image: it is text"},
 		{exitFailed, "nothing.png", "nothing.png: there is no such file"},
 		{exitFailed, "photos", "photos: a folder, want a file in it"},
 		{exitUsage, "test:10000", "test:10000: the test set has images test:0 to test:9999"},

@@ -174,7 +174,7 @@ func TestUsage(t *testing.T) {
 		{"eval --split dev", `--split: unknown "dev"; want test, validation or train`},
 		{"predict", "predict needs an image: a file, - or test:N; see gputrain predict --help"},
 		{"predict --top 0 a.png", "--top must be at least 1, got 0"},
-		{"predict --prepare crop a.png", `--prepare: unknown "crop"; want auto, digit or resize`},
+		{"predict --prepare cut a.png", `--prepare: unknown "cut" (did you mean auto?); want auto, digit, stretch, fit or crop`},
 		{"verify all", `verify takes no arguments, got "all"; see gputrain verify --help`},
 		{"verify --batch 0", "--batch must be at least 1, got 0"},
 		{"devices gpu", `devices takes no arguments, got "gpu"; see gputrain devices --help`},

@@ -9,7 +9,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/gputrain/gputrain/cuda"
-	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/verify"
 )
@@ -74,11 +73,11 @@ func (a *app) verify(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, device.Close()) }()
-	data, err := loadData(c)
+	data, err := a.loadData(c, dataWish{seed: c.Uint64("seed")})
 	if err != nil {
 		return err
 	}
-	models, err := modelsToVerify(c.String("model"), data.Train)
+	models, err := modelsToVerify(c.String("model"), data.train)
 	if err != nil {
 		return err
 	}
@@ -128,7 +127,7 @@ func modelsToVerify(name string, data *net.Dataset) ([]*net.Network, error) {
 
 // verifyDevice verifies a device on models and prints what it finds; that
 // something fails is an error.
-func (a *app) verifyDevice(ctx context.Context, device net.Device, models []*net.Network, data *mnist.Split, options verify.Options, asJSON bool) error {
+func (a *app) verifyDevice(ctx context.Context, device net.Device, models []*net.Network, data *dataset, options verify.Options, asJSON bool) error {
 	compared, failed, loose := 0, 0, 0
 	for _, n := range models {
 		plan, err := n.Plan()
@@ -138,7 +137,7 @@ func (a *app) verifyDevice(ctx context.Context, device net.Device, models []*net
 		if err := checkFit(plan, data); err != nil {
 			return err
 		}
-		report, err := verify.Network(ctx, device, n, data.Train, options)
+		report, err := verify.Network(ctx, device, n, data.train, options)
 		if ctx.Err() != nil {
 			return errInterrupted
 		}

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/reference"
 	"github.com/gputrain/gputrain/net/verify"
@@ -53,7 +52,7 @@ func verifyTraced(t *testing.T, ctx context.Context, asJSON bool, onTrace func(*
 	var out bytes.Buffer
 	a := &app{out: newStream(&out, nil), err: newStream(io.Discard, nil)}
 	device := tracedDevice{reference.New(), onTrace}
-	err = a.verifyDevice(ctx, device, []*net.Network{network}, &mnist.Split{Train: testDigits(t)}, verify.Options{Seed: 1}, asJSON)
+	err = a.verifyDevice(ctx, device, []*net.Network{network}, &dataset{train: testDigits(t)}, verify.Options{Seed: 1}, asJSON)
 	return out.String(), err
 }
 

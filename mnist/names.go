@@ -1,0 +1,240 @@
+package mnist
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+// famous is a data set in MNIST's form that the world knows.
+type famous struct {
+	classes []string
+	digits  bool // its images are made as MNIST's digits are
+	// called finds it by its files' prefix or its folder's name, in small letters.
+	called *regexp.Regexp
+	// labels is the SHA-256 of its training labels, a byte each; "" where none was at
+	// hand when this was written.
+	labels string
+}
+
+// The classes of the famous sets, by label. EMNIST's are those of its mapping files,
+// in which a letter that looks alike in both cases is named by the capital; its letters
+// are numbered from 1.
+var (
+	digitNames   = numberNames(10)
+	fashionNames = []string{"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"}
+	kanaNames    = []string{"o お", "ki き", "su す", "tsu つ", "na な", "ha は", "ma ま", "ya や", "re れ", "wo を"}
+	letterNames  = append([]string{"none"}, runesBetween('A', 'Z')...)
+	classNames   = slices.Concat(digitNames, runesBetween('A', 'Z'), runesBetween('a', 'z'))
+	mergedNames  = slices.Concat(digitNames, runesBetween('A', 'Z'), strings.Split("abdefghnqrt", ""))
+)
+
+// famousSets are the sets that are recognised, by their labels or else by their name:
+// MNIST (LeCun, Cortes, Burges) and its kin; Fashion-MNIST (Xiao, Rasul, Vollgraf,
+// arXiv:1708.07747); KMNIST (Clanuwat et al., arXiv:1812.01718); EMNIST (Cohen et al.,
+// arXiv:1702.05373).
+var famousSets = []famous{
+	{digitNames, true, regexp.MustCompile(`^(q?mnist|usps)\b|^emnist[-_ ]?(digits|mnist)\b`), "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13"},
+	{fashionNames, false, regexp.MustCompile(`fashion`), "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7"},
+	{kanaNames, false, regexp.MustCompile(`kmnist|kuzushiji`), ""},
+	{letterNames, true, regexp.MustCompile(`^emnist[-_ ]?letters\b`), ""},
+	{mergedNames, true, regexp.MustCompile(`^emnist[-_ ]?(balanced|bymerge)\b`), ""},
+	{classNames, true, regexp.MustCompile(`^emnist[-_ ]?byclass\b`), ""},
+}
+
+// runesBetween returns the runes from a to b, each as a string.
+func runesBetween(a, b rune) (all []string) {
+	for r := a; r <= b; r++ {
+		all = append(all, string(r))
+	}
+	return all
+}
+
+// recognise returns the famous set that the training images are, or nil: by their
+// labels, or else by one of the names. A name alone isn't believed where shape or
+// number of classes are others.
+func recognise(all *net.Dataset, names ...string) *famous {
+	if all.Shape != (net.Shape{C: 1, H: 28, W: 28}) {
+		return nil
+	}
+	labels := make([]byte, all.Len())
+	for i, l := range all.Labels {
+		labels[i] = byte(l)
+	}
+	sum := fmt.Sprintf("%x", sha256.Sum256(labels))
+	for i := range famousSets {
+		if famousSets[i].labels == sum {
+			return &famousSets[i]
+		}
+	}
+	for _, name := range names {
+		for i := range famousSets {
+			if f := &famousSets[i]; len(f.classes) == all.Classes && f.called.MatchString(strings.ToLower(name)) {
+				return f
+			}
+		}
+	}
+	return nil
+}
+
+// namesFiles are the files that name the classes of any data set, one a line.
+var namesFiles = []string{"classes.txt", "labels.txt"}
+
+// maxNamesFile bounds a file of names, in bytes.
+const maxNamesFile = 4 << 20
+
+// namedClasses returns the names in classes.txt or labels.txt; nil where neither is
+// there. A file that names fewer classes than there are labels, or too many, is refused.
+func (d directory) namedClasses(classes, most int) ([]string, error) {
+	for _, file := range namesFiles {
+		names, err := d.readNames(file, classes, most)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		return names, err
+	}
+	return nil, nil
+}
+
+// readNames reads a file with a class's name a line, of so many classes at least and
+// at most.
+func (d directory) readNames(file string, classes, most int) ([]string, error) {
+	lines, path, err := d.readLines(file)
+	if err != nil {
+		return nil, err
+	}
+	fail := func(line int, format string, a ...any) error {
+		return fmt.Errorf("%s: line %d: %w; a line names a class, rename the file if it is for something else", path, line, reason(ErrNames, format, a...))
+	}
+	at := map[string]int{}
+	for i, name := range lines {
+		switch before, twice := at[name]; {
+		case name == "":
+			return nil, fail(i+1, "it is empty")
+		case !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }):
+			return nil, fail(i+1, "%.40q is no name", name)
+		case twice:
+			return nil, fail(i+1, "%.40q is the name in line %d too", name, before)
+		}
+		at[name] = i + 1
+	}
+	if len(lines) < classes || len(lines) > most {
+		return nil, fail(len(lines), "%d names, but the labels are 0 to %d", len(lines), classes-1)
+	}
+	return lines, nil
+}
+
+// readLines reads a small text file: its lines without spaces around them, and
+// without the empty ones at its end.
+func (d directory) readLines(file string) (lines []string, path string, err error) {
+	f, path, err := d.open(file)
+	if err != nil {
+		return nil, path, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxNamesFile+1))
+	if err != nil {
+		return nil, path, fmt.Errorf("%s: %w", path, err)
+	}
+	if len(b) > maxNamesFile {
+		return nil, path, fmt.Errorf("%s: %w", path, reason(ErrNames, "more than %d MiB", maxNamesFile>>20))
+	}
+	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")) // a byte-order mark
+	for line := range strings.Lines(string(b)) {
+		lines = append(lines, strings.TrimSpace(line))
+	}
+	for len(lines) > 0 && lines[len(lines)-1] == "" {
+		lines = lines[:len(lines)-1]
+	}
+	return lines, path, nil
+}
+
+// mappedNames returns the names in EMNIST's mapping file, of lines such as "1 65 97": a
+// label and the characters that have it. The first stands for the class; a label
+// without a line is called none. Without the file the names are nil.
+func (d directory) mappedNames(set string, classes int) ([]string, error) {
+	lines, path, err := d.readLines(set + "-mapping.txt")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	names := slices.Repeat([]string{"none"}, classes)
+	for i, line := range lines {
+		fail := func() error {
+			return fmt.Errorf("%s: line %d: %w", path, i+1, reason(ErrNames, "want a label from 0 to %d and the code of a character, got %.40q", classes-1, line))
+		}
+		fields := strings.Fields(line)
+		if len(fields) < 2 {
+			return nil, fail()
+		}
+		label, err1 := strconv.Atoi(fields[0])
+		code, err2 := strconv.Atoi(fields[1])
+		if err := errors.Join(err1, err2); err != nil || label < 0 || label >= classes || code > unicode.MaxRune || !unicode.IsPrint(rune(code)) {
+			return nil, fail()
+		}
+		names[label] = string(rune(code))
+	}
+	return names, nil
+}
+
+// nameIDX names the classes of IDX files: by a file that does, by EMNIST's mapping, as
+// the famous set that they are, or else by number; all are the training images. A file may name more classes than
+// there are training labels; so many it is then.
+func (s *Split) nameIDX(d directory, set string, all *net.Dataset) error {
+	f := recognise(all, set, d.name)
+	classes := all.Classes
+	names, err := d.namedClasses(classes, maxClasses)
+	if names == nil && err == nil && storedTransposed(set) {
+		names, err = d.mappedNames(set, classes)
+	}
+	switch {
+	case err != nil:
+		return err
+	case names != nil:
+	case f != nil:
+		names = f.classes
+	default:
+		names = numberNames(classes)
+	}
+	s.Digits = f != nil && f.digits
+	s.setNames(slices.Clone(names))
+	return nil
+}
+
+// nameCIFAR10 names CIFAR-10's classes: by a file that does, or by batches.meta.txt, or as
+// they are known.
+func (s *Split) nameCIFAR10(d directory) error {
+	names, err := d.namedClasses(len(cifarNames), len(cifarNames))
+	if names == nil && err == nil {
+		names, err = d.readNames(cifarMeta, len(cifarNames), len(cifarNames))
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		names, err = slices.Clone(cifarNames), nil
+	}
+	if err != nil {
+		return err
+	}
+	s.setNames(names)
+	return nil
+}
+
+// setNames names the classes of all parts, and sets how many there are.
+func (s *Split) setNames(names []string) {
+	s.ClassNames = names
+	for _, d := range []*net.Dataset{s.Train, s.Validation, s.Test} {
+		d.ClassNames, d.Classes = names, len(names)
+	}
+}
