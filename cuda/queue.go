@@ -78,13 +78,13 @@ func newQueue(p *program) (q *queue, err error) {
 			return q, call("cuEventCreate", err)
 		}
 	}
-	return q, q.takeBlock(sampleAt + 4*stepsAhead*int64(p.options.Batch))
+	return q, q.takeBlock(sampleAt+4*stepsAhead*int64(p.options.Batch), "the indices of the steps ahead")
 }
 
 // takeBlock takes memory for the block and its halves, and gives back what there was.
-func (q *queue) takeBlock(bytes int64) (err error) {
+func (q *queue) takeBlock(bytes int64, what string) error {
 	pool := q.program.device.pool
-	block, err := pool.take(bytes, "the indices of the steps ahead")
+	block, err := pool.take(bytes, what)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (q *queue) reserveViews() error {
 	each := viewBytes * int64(p.options.Batch)
 	steps := min(stepsAhead, max(1, viewsBytes/each))
 	for {
-		err := q.takeBlock(sampleAt + max(4*stepsAhead*int64(p.options.Batch), steps*each))
+		err := q.takeBlock(sampleAt+max(4*stepsAhead*int64(p.options.Batch), steps*each), "how the samples of the steps ahead are seen")
 		if err == nil {
 			q.views = int(steps)
 		}

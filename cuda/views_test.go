@@ -47,8 +47,11 @@ func trainViewed(t *testing.T, p net.Program, data *net.Dataset, steps, batch in
 func TestViewsCostNothing(t *testing.T) {
 	const batch, steps = 4, 64
 	data := images(48)
-	counts := func(t *testing.T, train func(*testing.T, net.Program, *net.Dataset, int, int)) map[string]int64 {
-		m := sim.Start(t)
+	counts := func(t *testing.T, viewed bool) map[string]int64 {
+		m, train := sim.Start(t), train
+		if viewed {
+			train = trainViewed
+		}
 		_, p := compile(t, strict, batch)
 		take := func(steps int) {
 			train(t, p, data, steps, batch)
@@ -60,14 +63,26 @@ func TestViewsCostNothing(t *testing.T) {
 		before := m.Counters()
 		take(steps)
 		after := m.Counters()
+		b := augmented(data, p.Plan().Network.Input).Batch(0, []int32{3, 1, 2, 0})
+		if !viewed {
+			b.Views = nil
+		}
+		if n := testing.AllocsPerRun(steps, func() {
+			if err := p.Step(b); err != nil {
+				t.Fatal(err)
+			}
+		}); n != 0 {
+			t.Errorf("%v allocations of Go memory a step", n)
+		}
+		take(1)
 		for name := range after {
 			after[name] -= before[name]
 		}
 		return after
 	}
 	var plain, viewed map[string]int64
-	t.Run("plain", func(t *testing.T) { plain = counts(t, train) })
-	t.Run("viewed", func(t *testing.T) { viewed = counts(t, trainViewed) })
+	t.Run("plain", func(t *testing.T) { plain = counts(t, false) })
+	t.Run("viewed", func(t *testing.T) { viewed = counts(t, true) })
 	if plain["graph launches"] != steps || plain["graph nodes run"] == 0 {
 		t.Fatalf("plain steps: %v", plain)
 	}
@@ -220,20 +235,29 @@ func TestViewsWithLittleRoom(t *testing.T) {
 		limit, used = d.Memory().Peak, d.Memory().InUse-2*256
 	})
 	for _, c := range []struct {
-		name string
-		left int64 // beside the data set
-	}{{"for some", 3 * batch * view}, {"for none", 9 << 10}} {
+		name   string
+		left   int64 // beside the data set
+		copies int64 // at most, of 20 steps: three of a data set that is streamed
+	}{{"for some", 3 * batch * view, 10}, {"for none", 9 << 10, 60}} {
 		t.Run(c.name, func(t *testing.T) {
-			sim.Start(t)
+			m := sim.Start(t)
 			d, p := perceptron(t, limit, batch)
 			data := images(int((limit - used - c.left) / (144 + 4)))
 			train(t, p, data, 3, batch)
 			if left := limit - d.Memory().InUse; left > c.left || left < c.left-4096 {
 				t.Fatalf("%d bytes left beside the data set, want about %d", left, c.left)
 			}
+			if _, err := p.TakeMetrics(); err != nil {
+				t.Fatal(err)
+			}
+			before := m.Counters()
 			trainViewed(t, p, data, 20, 16)
-			if m, err := p.TakeMetrics(); err != nil || m.Samples != 3*batch+20*16 {
+			if m, err := p.TakeMetrics(); err != nil || m.Samples != 20*16 {
 				t.Errorf("%+v, %v", m, err)
+			}
+			const copies = "call.cuMemcpyHtoDAsync_v2"
+			if n := m.Counters()[copies] - before[copies]; n > c.copies {
+				t.Errorf("%d copies for 20 steps, want at most %d", n, c.copies)
 			}
 		})
 	}
