@@ -124,12 +124,8 @@ func (q *queue) reserveViews() error {
 			steps /= 2
 			continue
 		}
-		resident := slices.IndexFunc(p.device.data, func(x *deviceData) bool { return !x.streamed })
-		if resident < 0 {
-			return p.fits(err)
-		}
-		if err := p.device.forget(p.device.data[resident]); err != nil {
-			return err
+		if more, e := p.device.makeRoom(); e != nil || !more {
+			return errors.Join(p.fits(err), e)
 		}
 	}
 }

@@ -160,9 +160,17 @@ func (q *queue) reserveStage(x *deviceData, capacity int) error {
 			return err
 		}
 	}
-	var err error
-	if q.stage, err = newStage(p.device, capacity, sample); err != nil {
-		return fmt.Errorf("a data set that doesn't fit: %w", err)
+	for {
+		var err error
+		if q.stage, err = newStage(p.device, capacity, sample); err == nil {
+			return nil
+		}
+		err = fmt.Errorf("a data set that doesn't fit: %w", err)
+		if !errors.Is(err, ErrOutOfMemory) {
+			return err
+		}
+		if more, e := p.device.makeRoom(); e != nil || !more {
+			return errors.Join(err, e)
+		}
 	}
-	return nil
 }
