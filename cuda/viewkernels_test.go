@@ -16,7 +16,6 @@ type viewing struct {
 	net.Batch
 	in             net.Shape // of the network
 	slot, capacity int
-	slack          float64 // what roundoff may make of a value
 }
 
 func (r *kernelRig) viewing() (v viewing) {
