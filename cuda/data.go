@@ -107,8 +107,7 @@ func (d *Device) dataset(s *net.Dataset) (*deviceData, error) {
 		if !fits {
 			break
 		}
-		i := slices.IndexFunc(d.data, func(y *deviceData) bool { return !y.streamed })
-		if err = d.forget(d.data[i]); err == nil {
+		if _, err = d.makeRoom(); err == nil {
 			err = x.upload(d, s)
 		}
 	}
@@ -133,6 +132,15 @@ func (d *Device) couldFit(key dataKey) (bool, error) {
 		}
 	}
 	return held > 0 && key.bytes()+4*int64(key.count) <= held+room, err
+}
+
+// makeRoom forgets the data set in device memory that was used longest ago. It reports whether there was one.
+func (d *Device) makeRoom() (bool, error) {
+	i := slices.IndexFunc(d.data, func(x *deviceData) bool { return !x.streamed })
+	if i < 0 {
+		return false, nil
+	}
+	return true, d.forget(d.data[i])
 }
 
 // forget gives back the memory of a data set, and the graphs that read it.

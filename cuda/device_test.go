@@ -83,7 +83,7 @@ func weights(t *testing.T, p net.Program) []byte {
 		t.Fatal(err)
 	}
 	var all []byte
-	for _, q := range plan(t).Params {
+	for _, q := range p.Plan().Trained() {
 		names := []string{q.Name, q.Name + ".m", q.Name + ".v"}
 		for i, name := range names {
 			v := s.Params[name]

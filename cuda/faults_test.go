@@ -87,7 +87,7 @@ func trainStreamed(t *testing.T, _ string, begin func()) (end outcome) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := d.Compile(everything(), net.Options{Batch: batch, Optimizer: net.AdamDefault(0.01), Seed: 3})
+	p, err := d.Compile(everything(), net.Options{Batch: batch, Optimizer: net.AdamDefault(0.01), Average: 0.9, Seed: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,8 @@ func trainStreamed(t *testing.T, _ string, begin func()) (end outcome) {
 	return end
 }
 
-// steps makes steps, some of them in shares, with a state set between them, evaluates and asks for an answer.
+// steps makes steps, some of them in shares, some on samples that are mixed with others, with a state set between them, evaluates
+// the averages of the weights and asks for an answer.
 func steps(p net.Program, data *net.Dataset, batch int) (s net.State, err error) {
 	indices := func(from, n int) (b net.Batch) {
 		b.Data = data
@@ -107,6 +108,7 @@ func steps(p net.Program, data *net.Dataset, batch int) (s net.State, err error)
 		}
 		return b
 	}
+	source := augmented(data, p.Plan().Network.Input)
 	for i := range 20 {
 		if i == 10 {
 			if s, err = p.State(); err != nil {
@@ -116,7 +118,9 @@ func steps(p net.Program, data *net.Dataset, batch int) (s net.State, err error)
 				return s, err
 			}
 		}
-		if i%5 > 0 {
+		if i%5 > 2 {
+			err = p.Step(source.Batch(i, indices(i*batch, batch).Indices))
+		} else if i%5 > 0 {
 			err = p.Step(indices(i*batch, batch))
 		} else {
 			err = errors.Join(p.Gradients(indices(i*batch, batch-1), net.Share{Total: batch}),
@@ -129,7 +133,13 @@ func steps(p net.Program, data *net.Dataset, batch int) (s net.State, err error)
 			return s, err
 		}
 	}
+	if err = p.SwapAverage(); err != nil {
+		return s, err
+	}
 	if _, err = p.Evaluate(indices(7, 3)); err != nil {
+		return s, err
+	}
+	if err = p.SwapAverage(); err != nil {
 		return s, err
 	}
 	if _, err = p.TakeMetrics(); err != nil {

@@ -154,12 +154,14 @@ func (p *program) reserveWorkspace(bytes int64, what string) error {
 	if err != nil {
 		return p.fits(err)
 	}
+	if p.workspace.Bytes > 0 {
+		if err := p.forgetGraphs(); err != nil {
+			return errors.Join(err, p.device.pool.give(b))
+		}
+	}
 	old := p.workspace
 	p.workspace = b
-	if old.Bytes == 0 {
-		return nil
-	}
-	return errors.Join(p.forgetGraphs(), p.device.pool.give(old))
+	return p.device.pool.give(old)
 }
 
 // fits adds to an error of memory which mini-batch would fit.

@@ -78,13 +78,13 @@ func newQueue(p *program) (q *queue, err error) {
 			return q, call("cuEventCreate", err)
 		}
 	}
-	return q, q.takeBlock(sampleAt + 4*stepsAhead*int64(p.options.Batch))
+	return q, q.takeBlock(sampleAt+4*stepsAhead*int64(p.options.Batch), "the indices of the steps ahead")
 }
 
 // takeBlock takes memory for the block and its halves, and gives back what there was.
-func (q *queue) takeBlock(bytes int64) (err error) {
+func (q *queue) takeBlock(bytes int64, what string) error {
 	pool := q.program.device.pool
-	block, err := pool.take(bytes, "the indices of the steps ahead")
+	block, err := pool.take(bytes, what)
 	if err != nil {
 		return err
 	}
@@ -103,20 +103,29 @@ func (q *queue) takeBlock(bytes int64) (err error) {
 	return errors.Join(errs...)
 }
 
-// reserveViews takes the room for mini-batches with views. The queue is empty.
+// reserveViews takes the room for mini-batches with views: for fewer where there is little, and if need be that of data sets.
+// The queue is empty.
 func (q *queue) reserveViews() error {
 	p := q.program
 	if err := p.forgetGraphs(); err != nil { // they hold the block's address
 		return err
 	}
 	each := viewBytes * int64(p.options.Batch)
-	for steps := min(stepsAhead, max(1, viewsBytes/each)); ; steps /= 2 {
-		err := q.takeBlock(sampleAt + max(4*stepsAhead*int64(p.options.Batch), steps*each))
+	steps := min(stepsAhead, max(1, viewsBytes/each))
+	for {
+		err := q.takeBlock(sampleAt+max(4*stepsAhead*int64(p.options.Batch), steps*each), "how the samples of the steps ahead are seen")
 		if err == nil {
 			q.views = int(steps)
 		}
-		if !errors.Is(err, ErrOutOfMemory) || steps == 1 {
-			return p.fits(err)
+		if !errors.Is(err, ErrOutOfMemory) {
+			return err
+		}
+		if steps > 1 {
+			steps /= 2
+			continue
+		}
+		if more, e := p.device.makeRoom(); e != nil || !more {
+			return errors.Join(p.fits(err), e)
 		}
 	}
 }
@@ -273,7 +282,7 @@ func (q *queue) flush() error {
 	if q.count == 0 {
 		return nil
 	}
-	count := q.count
+	count, half := q.count, q.half
 	q.program.device.ranges.begin(rangeUpload)
 	err := q.upload()
 	q.program.device.ranges.end()
@@ -282,6 +291,11 @@ func (q *queue) flush() error {
 	}
 	for _, w := range q.works[:count] {
 		if err := q.program.start(w); err != nil {
+			return q.program.fail(err)
+		}
+	}
+	if q.data != nil && q.data.streamed {
+		if err := q.stage.given(q.program.device, half); err != nil {
 			return q.program.fail(err)
 		}
 	}
@@ -316,7 +330,8 @@ func (q *queue) upload() error {
 	return nil
 }
 
-// show brings one mini-batch to the device, on an empty queue, and leaves it to the caller to do something with it.
+// show brings one mini-batch to the device, on an empty queue, and leaves it to the caller to do something with it, and to wait
+// until that is done.
 func (q *queue) show(b net.Batch) (work, error) {
 	if err := q.put(work{kind: evaluating}, b, numbersOf(net.Whole(b.Len()))); err != nil {
 		return work{}, err
@@ -371,7 +386,10 @@ const (
 )
 
 func (p *program) forgetGraphs() error {
-	errs := []error{p.device.synchronize()}
+	if err := p.device.synchronize(); err != nil { // they may still run
+		return err
+	}
+	var errs []error
 	for _, g := range p.graphs {
 		errs = append(errs, g.close())
 	}

@@ -93,11 +93,7 @@ func (s *stage) put(half, step, k int, data *net.Dataset, sample int32) (row int
 
 // send copies the first mini-batches of a half to the device; what d.stream does from now on finds them there.
 func (s *stage) send(d *Device, half, steps int) error {
-	h, other := &s.halves[half], &s.halves[1-half]
-	// All that reads the other half has been given to the device.
-	if err := call("cuEventRecord", other.passed.Record(d.stream)); err != nil {
-		return err
-	}
+	h := &s.halves[half]
 	if err := call("cuStreamWaitEvent", s.stream.Wait(h.passed, 0)); err != nil {
 		return err
 	}
@@ -116,6 +112,11 @@ func (s *stage) send(d *Device, half, steps int) error {
 		return err
 	}
 	return call("cuStreamWaitEvent", d.stream.Wait(h.arrived, 0))
+}
+
+// given says that all that reads a half has been given to the device. Other work may come between it and the half's next use.
+func (s *stage) given(d *Device, half int) error {
+	return call("cuEventRecord", s.halves[half].passed.Record(d.stream))
 }
 
 func (s *stage) close(d *Device) error {
@@ -150,15 +151,26 @@ func (q *queue) reserveStage(x *deviceData, capacity int) error {
 		return nil
 	}
 	p := q.program
-	if q.stage != nil {
-		if err := errors.Join(p.forgetGraphs(), q.stage.close(p.device)); err != nil {
+	if old := q.stage; old != nil {
+		if err := p.forgetGraphs(); err != nil {
 			return err
 		}
 		q.stage = nil
+		if err := old.close(p.device); err != nil {
+			return err
+		}
 	}
-	var err error
-	if q.stage, err = newStage(p.device, capacity, sample); err != nil {
-		return fmt.Errorf("a data set that doesn't fit: %w", err)
+	for {
+		var err error
+		if q.stage, err = newStage(p.device, capacity, sample); err == nil {
+			return nil
+		}
+		err = fmt.Errorf("a data set that doesn't fit: %w", err)
+		if !errors.Is(err, ErrOutOfMemory) {
+			return err
+		}
+		if more, e := p.device.makeRoom(); e != nil || !more {
+			return errors.Join(err, e)
+		}
 	}
-	return nil
 }

@@ -41,14 +41,21 @@ func perceptron(t *testing.T, limit int64, batch int) (*cuda.Device, net.Program
 			t.Errorf("Close: %v", err)
 		}
 	})
-	n := &net.Network{Name: "perceptron", Input: net.Shape{C: 1, H: 12, W: 12}, Layers: []net.Layer{
-		&net.Flatten{}, &net.Dense{Units: 16}, &net.Activation{Func: net.ReLU}, &net.Dropout{Rate: 0.25}, &net.Dense{Units: 4},
-	}}
-	p, err := d.Compile(n, net.Options{Batch: batch, Optimizer: net.AdamDefault(1e-3), Seed: 3})
+	p, err := d.Compile(perceptronNetwork(), perceptronOptions(batch))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return d, p
+}
+
+func perceptronNetwork() *net.Network {
+	return &net.Network{Name: "perceptron", Input: net.Shape{C: 1, H: 12, W: 12}, Layers: []net.Layer{
+		&net.Flatten{}, &net.Dense{Units: 16}, &net.Activation{Func: net.ReLU}, &net.Dropout{Rate: 0.25}, &net.Dense{Units: 4},
+	}}
+}
+
+func perceptronOptions(batch int) net.Options {
+	return net.Options{Batch: batch, Optimizer: net.AdamDefault(1e-3), Seed: 3}
 }
 
 // needed returns the memory that training takes besides the samples of a data set.

@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"errors"
 	"fmt"
 
 	"gorgonia.org/tensor"
@@ -22,7 +23,9 @@ func (p *program) Trace(b net.Batch, mode net.Mode) (t *net.Trace, err error) {
 		if err := p.queue.flush(); err != nil {
 			return err
 		}
-		t, err = p.trace(b, mode)
+		if t, err = p.trace(b, mode); err != nil { // else it has waited
+			err = errors.Join(err, p.device.synchronize())
+		}
 		return err
 	})
 	if err != nil {

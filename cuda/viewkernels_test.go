@@ -16,7 +16,6 @@ type viewing struct {
 	net.Batch
 	in             net.Shape // of the network
 	slot, capacity int
-	slack          float64 // what roundoff may make of a value
 }
 
 func (r *kernelRig) viewing() (v viewing) {
@@ -25,6 +24,10 @@ func (r *kernelRig) viewing() (v viewing) {
 	d := &net.Dataset{Shape: v.in, Classes: 4}
 	if r.random.IntN(3) > 0 { // pictures of another size
 		d.Shape.H, d.Shape.W = r.about(20), r.about(20)
+	}
+	if r.random.IntN(20) == 0 { // as wide as places may be far
+		v.in = net.Shape{C: 1, H: 1, W: 2000}
+		d.Shape.C = 1
 	}
 	d.Labels = drawn(r.about(9), func() int32 { return r.random.Int32N(4) })
 	v.Data = d
@@ -65,12 +68,14 @@ func (r *kernelRig) box(in net.Shape) net.Box {
 func (r *kernelRig) transform(in net.Shape) net.Transform {
 	t := net.IdentityTransform()
 	around := func(x float32) float32 { return (2*r.random.Float32() - 1) * x }
-	switch r.random.IntN(5) {
+	switch r.random.IntN(6) {
 	case 0: // stays in place
 	case 1: // moves by whole pixels, mirrored
 		t.Matrix = [6]float32{-1, 0, float32(in.W - 1 + r.random.IntN(5) - 2), 0, 1, float32(r.random.IntN(5) - 2)}
 	case 2: // far away
 		t.Matrix[2], t.Matrix[5] = around(1000), around(1000)
+	case 3: // so far that nothing counts but that nothing outside is read
+		t.Matrix = [6]float32{around(1 << 22), around(1 << 22), around(1 << 22), around(1 << 22), around(1 << 22), around(1 << 22)}
 	default:
 		t.Matrix = [6]float32{around(2), around(2), around(9), around(2), around(2), around(9)}
 	}

@@ -53,6 +53,10 @@ func TestGeometryOfRows(t *testing.T) {
 	gather := func(batch, size uint32) kernels.GatherBytes {
 		return kernels.GatherBytes{X: 16, Label: 16, Pixels: 16, Labels: 16, State: 16, Indices: 16, Batch: batch, Size: size}
 	}
+	view := func(batch, height, width uint32) kernels.ViewBytes {
+		return kernels.ViewBytes{X: 16, Label: 16, Other: 16, Share: 16, Pixels: 16, State: 16, Views: 16, Batch: batch, Channels: 3,
+			Height: height, Width: width, FromHeight: 1, FromWidth: 1}
+	}
 	softmax := func(batch, classes uint32) kernels.SoftmaxCrossEntropy {
 		return kernels.SoftmaxCrossEntropy{Logits: 16, State: 16, Queued: 16, Batch: batch, Classes: classes}
 	}
@@ -72,6 +76,9 @@ func TestGeometryOfRows(t *testing.T) {
 		{gather(100, 3*224*224), 1056, 256}, // ten blocks a sample
 		{gather(3, 1025), 6, 256},
 		{gather(7, 5), 7, 32},
+		{view(128, 28, 28), 512, 256}, // a thread a pixel
+		{view(1024, 32, 32), 1056, 256},
+		{view(7, 2, 3), 7, 32},
 		{softmax(128, 10), 16, 128}, // 16 lanes a row
 		{softmax(3, 2), 1, 128},
 		{softmax(128, 128), 32, 128},
@@ -171,6 +178,8 @@ func TestRowsOfNothingAreRefused(t *testing.T) {
 	for _, k := range []kernels.Launcher{
 		kernels.GatherFloats{X: 16, Label: 16, Values: 16, Labels: 16, State: 16, Indices: 16, Size: 3},
 		kernels.GatherFloats{X: 16, Label: 16, Values: 16, Labels: 16, State: 16, Indices: 16, Batch: 3},
+		kernels.ViewFloats{X: 16, Label: 16, Other: 16, Share: 16, Values: 16, State: 16, Views: 16, Batch: 1, Channels: 1, Height: 1, Width: 1, FromHeight: 1},
+		kernels.ViewFloats{X: 16, Label: 16, Other: 16, Share: 16, Values: 16, State: 16, Views: 16, Channels: 1, Height: 1, Width: 1, FromHeight: 1, FromWidth: 1},
 		kernels.BiasGradient{Db: 16, Dy: 16, Batch: 1, Channels: 1, Extent: 1},
 		kernels.BiasGradient{Db: 16, Dy: 16, Batch: 1, Parts: 1, Extent: 1},
 	} {

@@ -46,8 +46,10 @@ __device__ inline int32_t reflected(int32_t at, int32_t size) {
 struct Place {
   uint32_t at[4];
   float weight[4];  // of 0: the pixel is not looked at, and may lie outside
-  bool erased;
 };
+
+// The whole part of a place; far outside, where nothing is told apart, one that has neighbours.
+__device__ inline int32_t whole(float floor) { return int32_t(fminf(fmaxf(floor, -0x1p30f), 0x1p30f)); }
 
 __device__ inline Place placeOf(const Transform &t, uint32_t x, uint32_t y, Extent from) {
   const float *m = t.matrix;
@@ -55,9 +57,8 @@ __device__ inline Place placeOf(const Transform &t, uint32_t x, uint32_t y, Exte
   const float row = fmaf(m[3], float(x), fmaf(m[4], float(y), m[5]));
   const float left = floorf(column), top = floorf(row), right = column - left, bottom = row - top;
   Place p;
-  p.erased = t.erase.has(x, y);
   for (unsigned k = 0; k < 4; k++) {
-    int32_t px = int32_t(left) + int32_t(k % 2), py = int32_t(top) + int32_t(k / 2);
+    int32_t px = whole(left) + int32_t(k % 2), py = whole(top) + int32_t(k / 2);
     if (t.reflect) {
       px = reflected(px, from.width);
       py = reflected(py, from.height);
@@ -80,12 +81,14 @@ struct Pixel {
 
 // C values of an input's place, of neighbouring planes of a picture; C is 3 where colours mix, which takes all three.
 template <unsigned C, class T, class Convert>
-__device__ Pixel<C> look(const Transform &t, const Place &p, const T *plane, uint32_t area, Convert convert) {
+__device__ Pixel<C> look(const Transform &t, uint32_t x, uint32_t y, const T *plane, Extent from, Convert convert) {
+  const Place p = placeOf(t, x, y, from);
+  const uint64_t area = uint64_t(from.height) * from.width;
   Pixel<C> pixel;
   for (unsigned c = 0; c < C; c++) {
     pixel[c] = 0;
     for (unsigned k = 0; k < 4; k++) {
-      if (p.weight[k] != 0) pixel[c] += p.weight[k] * convert(plane[c * uint64_t(area) + p.at[k]]);
+      if (p.weight[k] != 0) pixel[c] += p.weight[k] * convert(plane[c * area + p.at[k]]);
     }
   }
   if (t.coloured) {
@@ -102,7 +105,7 @@ __device__ Pixel<C> look(const Transform &t, const Place &p, const T *plane, uin
     }
     pixel = mixed;
   }
-  if (p.erased) {
+  if (t.erase.has(x, y)) {
     for (unsigned c = 0; c < C; c++) pixel[c] = 0;
   }
   return pixel;
@@ -127,16 +130,13 @@ __device__ void see(float *x, int32_t *label, int32_t *other, float *share, cons
       const uint32_t column = uint32_t(i) % in.width, row = uint32_t(i) / in.width;
       float part = 1;  // that is the sample's own
       if (mixed) part = !cut ? v.share : v.box.has(column, row) ? 0 : 1;
-      const Place first = placeOf(v.own, column, row, from);
-      Place second = {};
-      if (part != 1) second = placeOf(v.other, column, row, from);
       float *to = x + uint64_t(n) * channels * area + i;
       const auto make = [=, &v](auto pixel, uint32_t c) {
         constexpr unsigned C = decltype(pixel)::channels;
         const uint64_t at = uint64_t(c) * fromArea;
-        if (part != 0) pixel = look<C>(v.own, first, own + at, fromArea, convert);
+        if (part != 0) pixel = look<C>(v.own, column, row, own + at, from, convert);
         if (part != 1) {
-          const auto others = look<C>(v.other, second, partner + at, fromArea, convert);
+          const auto others = look<C>(v.other, column, row, partner + at, from, convert);
           for (unsigned k = 0; k < C; k++) pixel[k] = part != 0 ? part * pixel[k] + (1 - part) * others[k] : others[k];
         }
         for (unsigned k = 0; k < C; k++) to[(c + k) * uint64_t(area)] = pixel[k];
@@ -155,8 +155,9 @@ __device__ void see(float *x, int32_t *label, int32_t *other, float *share, cons
   }
 }
 
-// Limit: the launch, for small images; else up to 13 bytes a value, of which 9 meet the cache.
-extern "C" __global__ void __launch_bounds__(256)
+// Limit: the launch, for small images; else 5 bytes a value or 8, the pixels' neighbours meet the cache. They need some 80
+// registers: two blocks a multiprocessor are promised, so that ptxas does not spill any to have more.
+extern "C" __global__ void __launch_bounds__(256, 2)
     view_bytes(float *__restrict__ x, int32_t *__restrict__ label, int32_t *__restrict__ other,
                float *__restrict__ share, const uint8_t *__restrict__ pixels, const StepState *__restrict__ state,
                const View *__restrict__ views, uint32_t batch, uint32_t capacity, uint32_t channels, uint32_t height,
@@ -165,7 +166,7 @@ extern "C" __global__ void __launch_bounds__(256)
       [=](uint8_t pixel) { return float(pixel) * scale; });
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 2)
     view_floats(float *__restrict__ x, int32_t *__restrict__ label, int32_t *__restrict__ other,
                 float *__restrict__ share, const float *__restrict__ values, const StepState *__restrict__ state,
                 const View *__restrict__ views, uint32_t batch, uint32_t capacity, uint32_t channels, uint32_t height,
