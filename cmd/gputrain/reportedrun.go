@@ -289,7 +289,7 @@ func (r *reportedRun) facts() []runreport.Fact {
 		add("Validation set", describeData(c.Validation))
 	}
 	if s := c.Subject; s != nil {
-		add("Classes", strings.Join(s.ClassNames, ", "))
+		add("Classes", listNames(s.ClassNames))
 		add("Images from", s.Folder)
 		if s.Scale > 0 {
 			add("Pictures", describePreparation(picture.Preparation(s.Prepare), r.Plan.Network.Input))
