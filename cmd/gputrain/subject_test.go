@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/internal/runfolder"
 	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
@@ -374,6 +375,71 @@ func TestLimit(t *testing.T) {
 	out = must(t, "train", "--resume", "./old", "--epochs", "3")
 	if !strings.Contains(out, "MNIST: 50 of 55,000 training, 5,000 validation, 10,000 test images\n") || load(t, "old").Subject != nil {
 		t.Errorf("the old run says\n%s", out)
+	}
+}
+
+// TestEvalViews averages the answers for an image and for its mirror image: the mean
+// logits of the two, as the test takes them. The run's own views are the default.
+func TestEvalViews(t *testing.T) {
+	inFolder(t)
+	must(t, quick("--epochs", "1")...)
+	path := filepath.Join(runsFolder, "run-1")
+	c := load(t, path)
+	split, err := mnist.Tutorial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	test := net.Sample(split.Test, 40, c.Recipe.Seed)
+	m := compiled(t, c, 1)
+	loss, hits := 0.0, int64(0)
+	for i, label := range test.Labels {
+		both := &net.Dataset{Name: "both", Shape: test.Shape, Classes: 10, Values: make([]float32, 2*784), Labels: []int32{0, 0}}
+		test.Gather(both.Values[:784], []int32{int32(i)})
+		for y := range 28 {
+			copy(both.Values[784+28*y:][:28], both.Values[28*y:])
+			slices.Reverse(both.Values[784+28*y:][:28])
+		}
+		logits := make([]float64, 10)
+		for k := range int32(2) {
+			p, err := m.program.Infer(net.Batch{Data: both, Indices: []int32{k}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for class, x := range p.Float32s() {
+				logits[class] += math.Log(float64(x)) / 2
+			}
+		}
+		sum := 0.0
+		for _, x := range logits {
+			sum += math.Exp(x)
+		}
+		loss += (math.Log(sum) - logits[label]) / float64(test.Len())
+		if logits[label] == slices.Max(logits) {
+			hits++
+		}
+	}
+	evaluate := func(args ...string) (e evaluation) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(must(t, append([]string{"eval", "--json", "--limit", "40"}, args...)...)), &e); err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	e, plain := evaluate("--views", "mirror"), evaluate()
+	// Probabilities in float32, whose logarithms are taken.
+	approx.Check(t, "loss", []float64{e.Loss}, []float64{loss}, approx.Tolerance{Rel: 1e-5})
+	if e.Hits != hits || e.Views != net.MirrorView || plain.Views != net.OneView || plain.Loss == e.Loss {
+		t.Errorf("%d hits by %q, want %d; without views the loss is %v, with them %v", e.Hits, e.Views, hits, plain.Loss, e.Loss)
+	}
+	c.Recipe.Views = net.MirrorView
+	if err := net.SaveCheckpoint(filepath.Join(path, net.LastCheckpoint), c); err != nil {
+		t.Fatal(err)
+	}
+	if own := evaluate(); own.Loss != e.Loss {
+		t.Errorf("the run's own views give the loss %v, want %v", own.Loss, e.Loss)
+	}
+	if one := evaluate("--views", "one"); one.Loss != plain.Loss {
+		t.Errorf("one view gives the loss %v, want %v", one.Loss, plain.Loss)
 	}
 }
 
