@@ -153,8 +153,13 @@ func flagChoices() map[string][]string {
 	for _, n := range net.Models() {
 		models = append(models, n.Name)
 	}
+	var augmentations []string
+	for _, a := range net.Augmentations() {
+		augmentations = append(augmentations, a.Name)
+	}
 	return map[string][]string{
+		"augment": augmentations, "views": viewNames, "class-weights": {balanced, noChange},
 		"device": deviceNames, "optimizer": optimizerNames, "schedule": scheduleNames, "watch": watchNames,
-		"split": splitNames, "views": viewNames, "prepare": preparations(), "log-level": logLevels, "precision": precisionNames, "recipe": recipeNames(), "model": models,
+		"split": splitNames, "views": viewNames, "resize": {"crop", "fit", "stretch"}, "augment": augmentNames(), "prepare": preparations(), "log-level": logLevels, "precision": precisionNames, "recipe": recipeNames(), "model": models,
 	}
 }

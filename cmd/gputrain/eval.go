@@ -16,7 +16,7 @@ import (
 var splitNames = []string{"test", "validation", "train"}
 
 // viewNames are the choices of --views.
-var viewNames = []string{"one", string(net.MirrorView), string(net.SixViews)}
+var viewNames = []string{oneView, string(net.MirrorView), string(net.SixViews)}
 
 func (a *app) evalCommand() *cli.Command {
 	return &cli.Command{
@@ -188,7 +188,7 @@ func (m *model) views(c *cli.Context) net.Views {
 	switch name := c.String("views"); name {
 	case "":
 		return m.checkpoint.Recipe.Views
-	case "one":
+	case oneView:
 		return net.OneView
 	default:
 		return net.Views(name)
