@@ -172,6 +172,8 @@ func TestRunRemembers(t *testing.T) {
 	images, labels = clothes(120)
 	writeIDX(t, "wardrobe", "train", 28, images, labels)
 	evaluate("note: the data in " + folder + " have changed since the run was trained: 72 training images then, 108 now\n")
+	refuses(t, exitFailed, "cannot resume: the run trains on 72 images of wardrobe training, not on 108: the data in "+folder+
+		" have changed since; put them back as they were, or begin a new run", "train", "--resume", "--epochs", "14")
 	write(t, filepath.Join("wardrobe", "classes.txt"), "sock\nmitten\nscarf\nhat\n")
 	evaluate("note: wardrobe calls class 1 mitten, the run calls it glove: classes are compared by their numbers\n", "--data", "wardrobe")
 	if err := os.Rename("wardrobe", "moved"); err != nil {
