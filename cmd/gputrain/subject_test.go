@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"image"
@@ -10,15 +11,18 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/internal/runfolder"
 	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/picture/picturetest"
+	"github.com/gputrain/gputrain/serve"
 )
 
 // writeIDX writes a data set's images, size x size bytes or float32 each, and labels.
@@ -427,6 +431,14 @@ func TestEvalViews(t *testing.T) {
 		}
 		return e
 	}
+	all := func() int64 { // of the whole test set
+		t.Helper()
+		var e evaluation
+		if err := json.Unmarshal([]byte(must(t, "eval", "--json")), &e); err != nil {
+			t.Fatal(err)
+		}
+		return e.Hits
+	}
 	e, plain := evaluate("--views", "mirror"), evaluate()
 	// Probabilities in float32, whose logarithms are taken.
 	approx.Check(t, "loss", []float64{e.Loss}, []float64{loss}, approx.Tolerance{Rel: 1e-5})
@@ -439,6 +451,9 @@ func TestEvalViews(t *testing.T) {
 	}
 	if own := evaluate(); own.Loss != e.Loss {
 		t.Errorf("the run's own views give the loss %v, want %v", own.Loss, e.Loss)
+	}
+	if r := reportJSON(t).Runs[0].Evaluation; r.Wrong != 10000-int(all()) {
+		t.Errorf("the report tells of %d mistakes, eval has %d hits", r.Wrong, all())
 	}
 	if one := evaluate("--views", "one"); one.Loss != plain.Loss {
 		t.Errorf("one view gives the loss %v, want %v", one.Loss, plain.Loss)
@@ -490,5 +505,55 @@ func TestEvalTop(t *testing.T) {
 	o := gputrain(t, "eval", "--views", "all")
 	if o.status != exitUsage || !strings.Contains(o.errors, "all") {
 		t.Errorf("unknown views: status %d, %s", o.status, o.errors)
+	}
+}
+
+// TestServeRemembers serves a run whose data are there, and then gone: its classes have
+// their names, and the page's examples are of all classes.
+func TestServeRemembers(t *testing.T) {
+	wardrobe(t)
+	folder, err := filepath.Abs("wardrobe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := func(want string) (m serve.Model) {
+		t.Helper()
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		var out, errs notes
+		ended := make(chan int, 1)
+		go func() {
+			ended <- run(ctx, []string{"gputrain", "serve", "--device", "cpu", "--log-level", "error", "--address", "127.0.0.1:0"}, nil, &out, &errs)
+		}()
+		page := regexp.MustCompile(`http://127\.0\.0\.1:\d+/`)
+		for deadline := time.Now().Add(20 * time.Second); !page.MatchString(out.String()); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("no address: %s%s", out.String(), errs.String())
+			}
+		}
+		if err := json.Unmarshal(get(t, page.FindString(out.String())+"v1/model"), &m); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		if status := <-ended; status != exitOK || errs.String() != want {
+			t.Errorf("status %d, %s, want %s", status, errs.String(), want)
+		}
+		return m
+	}
+	names := []string{"sock", "glove", "scarf", "hat"}
+	m := served("")
+	kinds := map[string]int{}
+	for _, e := range m.Examples {
+		kinds[e.Class]++
+	}
+	if !slices.Equal(m.Classes, names) || !reflect.DeepEqual(kinds, map[string]int{"sock": 5, "glove": 5, "scarf": 5, "hat": 5}) {
+		t.Errorf("it serves the classes %q, examples %v", m.Classes, kinds)
+	}
+	if err := os.Rename("wardrobe", "moved"); err != nil {
+		t.Fatal(err)
+	}
+	m = served("note: no images to try are offered: the data that the run was trained on, wardrobe, are no longer there: say with --data where they are now (data directory " + folder + ": file does not exist)\n")
+	if !slices.Equal(m.Classes, names) || len(m.Examples) != 0 {
+		t.Errorf("it serves the classes %q, %d examples", m.Classes, len(m.Examples))
 	}
 }
