@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -13,6 +12,13 @@ import (
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/picture"
 )
+
+// runDataFlag is --data of the commands that ask a trained network.
+func runDataFlag() cli.Flag {
+	f := dataFlag().(*cli.StringFlag)
+	f.DefaultText = "the run's own"
+	return f
+}
 
 // subject is what a run that trains on at most so many samples remembers of the data
 // set; 0 is all.
@@ -180,9 +186,4 @@ func listNames(names []string) string {
 		text += ", ..."
 	}
 	return text
-}
-
-// isNumbered reports whether classes have numbers for names.
-func isNumbered(names []string) bool {
-	return !slices.ContainsFunc(names, func(name string) bool { return strings.Trim(name, "0123456789") != "" })
 }
