@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 )
 
 // RateRange is the range of learning rates that FindRate goes through.
@@ -25,12 +26,12 @@ func (r RateRange) Check() error {
 }
 
 // RateRangeFor returns the range that is usual for an optimiser: for Adam and AdamW
-// from 1e-6 to 1, for SGD from 1e-5 to 10, in 150 steps.
+// from 1e-6 to 0.1, for SGD from 1e-5 to 10, in 150 steps.
 func RateRangeFor(m Method) RateRange {
 	if m == SGD {
 		return RateRange{From: 1e-5, To: 10, Steps: 150}
 	}
-	return RateRange{From: 1e-6, To: 1, Steps: 150}
+	return RateRange{From: 1e-6, To: 0.1, Steps: 150}
 }
 
 // RatePoint is one step of a learning-rate range test.
@@ -69,6 +70,11 @@ func (t *RateTest) LeastTenth() float64 {
 	return t.Points[t.Least].Rate / 10
 }
 
+// Suggestion is the lower one of SteepestRate and LeastTenth, for a rate that is too
+// low takes longer, and one that is too high doesn't learn; 0 where the loss never
+// fell.
+func (t *RateTest) Suggestion() float64 { return min(t.SteepestRate(), t.LeastTenth()) }
+
 // divergence is how many times its least value the loss may reach before a range test
 // ends; fastai and PyTorch Lightning take the same.
 const divergence = 4
@@ -77,7 +83,8 @@ const divergence = 4
 // for training neural networks", 2017): it trains the network on cfg.Train by
 // cfg.Recipe for some steps, at a rate that grows by the same factor from step to step,
 // and looks where the loss falls. The recipe's own rate and schedule are not looked at;
-// its batch size, optimiser, loss, augmentation and seed are. Nothing else of cfg is,
+// its batch size, optimiser, loss, augmentation and seed are. cfg.Observers are told a
+// Progress of each step, counted over the whole test. Nothing else of cfg is looked at,
 // and nothing is saved. The test ends early when the loss diverges or is not finite,
 // which is no error. The program that it compiles on the device is closed when it
 // returns.
@@ -95,7 +102,7 @@ func FindRate(ctx context.Context, d Device, n *Network, cfg Config, r RateRange
 		return nil, err
 	}
 	// Neither evaluates nor saves.
-	cfg = Config{Recipe: cfg.Recipe, Train: cfg.Train}
+	cfg = Config{Recipe: cfg.Recipe, Train: cfg.Train, Observers: cfg.Observers}
 	recipe := &cfg.Recipe
 	recipe.Optimizer.Schedule, recipe.Optimizer.LearningRate = Schedule{}, r.To
 	recipe.WarmupEpochs, recipe.StepEpochs, recipe.Patience, recipe.Average = 0, 0, 0, 0
@@ -114,6 +121,7 @@ func FindRate(ctx context.Context, d Device, n *Network, cfg Config, r RateRange
 	test = &RateTest{Steepest: -1, Least: -1}
 	var smooth, least float64
 	for step := range r.Steps {
+		began := time.Now()
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -135,7 +143,15 @@ func FindRate(ctx context.Context, d Device, n *Network, cfg Config, r RateRange
 			test.Diverged = true
 			break
 		}
-		test.Points = append(test.Points, RatePoint{Rate: options.Optimizer.Rate(int64(step)), Loss: loss})
+		rate := options.Optimizer.Rate(int64(step))
+		test.Points = append(test.Points, RatePoint{Rate: rate, Loss: loss})
+		progress := Progress{
+			Epoch: t.pos.Epoch + 1, Step: step + 1, Steps: r.Steps, Loss: loss, Accuracy: m.Accuracy(),
+			ImagesPerSecond: perSecond(m.Samples, time.Since(began)), LearningRate: rate,
+		}
+		if err := t.observe(progress); err != nil {
+			return nil, err
+		}
 		// While it runs, only the past is known: a moving average tells when to end.
 		const decay = 0.8
 		smooth = decay*smooth + (1-decay)*loss
@@ -143,7 +159,7 @@ func FindRate(ctx context.Context, d Device, n *Network, cfg Config, r RateRange
 		if step == 0 || now < least {
 			least = now
 		}
-		if now > divergence*least {
+		if now > divergence*least && step+1 < r.Steps {
 			test.Diverged = true
 			break
 		}

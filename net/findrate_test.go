@@ -57,7 +57,18 @@ func TestFindRate(t *testing.T) {
 	cfg.Recipe.Optimizer = net.SGDDefault(123) // the rate is not looked at
 	cfg.Recipe.Optimizer.Schedule, cfg.Recipe.WarmupEpochs = net.Schedule{Method: net.CosineRate}, 0.5
 	r := net.RateRange{From: 1e-4, To: 100, Steps: 100} // three epochs of 30 steps, and ten
+	var log recorder
+	cfg.Observers = []net.Observer{&log}
 	test := findRate(t, cfg, r)
+	cfg.Observers = nil
+	for i, p := range only[net.Progress](&log) {
+		if p.Step != i+1 || p.Steps != 100 || p.Epoch != i/30+1 || p.Loss != test.Points[i].Loss || p.LearningRate != test.Points[i].Rate {
+			t.Errorf("progress %d: %+v", i, p)
+		}
+	}
+	if len(log.events) != len(test.Points) {
+		t.Errorf("%d events of %d points", len(log.events), len(test.Points))
+	}
 	if n := len(test.Points); !test.Diverged || n < 50 || n >= 100 {
 		t.Errorf("%d points, diverged %v", n, test.Diverged)
 	}
@@ -85,7 +96,7 @@ func TestFindRate(t *testing.T) {
 	approx.Check(t, "rates", rates, wantRates, approx.Tolerance{Rel: 1e-12})
 	approx.Check(t, "losses", losses, wantLosses, approx.Tolerance{})
 	steepest, tenth := test.SteepestRate(), test.LeastTenth()
-	if !(steepest > 1e-3 && steepest < 10 && tenth > 1e-3 && tenth < 1) || test.Steepest >= test.Least {
+	if !(steepest > 1e-3 && steepest < 10 && tenth > 1e-3 && tenth < 1) || test.Steepest >= test.Least || test.Suggestion() != min(steepest, tenth) {
 		t.Errorf("suggested %v and %v, at points %d and %d", steepest, tenth, test.Steepest, test.Least)
 	}
 	// What it suggests learns.
@@ -173,6 +184,9 @@ func TestFindRateRefusals(t *testing.T) {
 				}}
 			}
 		}, "bus error"},
+		{"an observer", func(c *net.Config, _ *net.RateRange, _ *watched) {
+			c.Observers = []net.Observer{&recorder{fail: func(e net.Event) bool { return e.(net.Progress).Step == 5 }}}
+		}, "observer: log disk full"},
 		{"the first loss", func(_ *net.Config, _ *net.RateRange, d *watched) {
 			d.change = func(p net.Program) net.Program {
 				return &counting{Program: p, metrics: func(m net.Metrics, _ *net.Dataset) net.Metrics { m.FirstBad = 1; return m }}
