@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	_ "image/gif"
-	_ "image/jpeg"
-	_ "image/png"
+	"image/color"
 	"io"
 )
 
@@ -18,16 +16,29 @@ const (
 	MaxPixels = 50_000_000
 )
 
-// Errors of images; compare with errors.Is.
+// Errors of images; compare with errors.Is. The text of an error says more.
 var (
-	// ErrFormat means that a file is no image of a known format.
-	ErrFormat = errors.New("not a PNG, JPEG or GIF image")
+	// ErrFormat means that a file is no image of a format that is read.
+	ErrFormat = errors.New("not a JPEG, PNG, GIF, BMP, TIFF or WebP image")
+	// ErrDamaged means that a file is empty, cut short, or not what its format allows.
+	ErrDamaged = errors.New("damaged image")
+	// ErrUnsupported means that a file uses what its format allows and nobody here reads,
+	// such as JPEG with arithmetic coding.
+	ErrUnsupported = errors.New("an image of a kind that is not read")
 	// ErrTooLarge means that a file or an image is larger than allowed.
 	ErrTooLarge = errors.New("the image is too large")
 )
 
-// Read reads a PNG, JPEG or GIF image (of a GIF the first frame) of at most
-// MaxBytes and MaxPixels, and turns it upright.
+// fileError is an error of one of the kinds above with a text of its own.
+type fileError struct {
+	kind error
+	text string
+}
+
+func (e *fileError) Error() string { return e.text }
+func (e *fileError) Unwrap() error { return e.kind }
+
+// Read reads an image file of at most MaxBytes and MaxPixels, see [Decode].
 func Read(r io.Reader) (image.Image, error) {
 	b, err := io.ReadAll(io.LimitReader(r, MaxBytes+1))
 	if err != nil {
@@ -36,7 +47,7 @@ func Read(r io.Reader) (image.Image, error) {
 	if len(b) > MaxBytes {
 		return nil, fmt.Errorf("%w: more than %d MiB; make it smaller", ErrTooLarge, MaxBytes>>20)
 	}
-	return Decode(b, func(width, height int) error { return CheckSize(width, height, MaxPixels) })
+	return Decode(b, nil)
 }
 
 // CheckSize refuses, with ErrTooLarge, an image of more than most pixels.
@@ -47,42 +58,118 @@ func CheckSize(width, height, most int) error {
 	return nil
 }
 
-// Decode reads a PNG, JPEG or GIF image (of a GIF the first frame), and turns it
-// upright. It asks admit before it takes memory for the pixels, some 20 bytes for
-// each at most, and gives up with admit's error if there is one.
-func Decode(file []byte, admit func(width, height int) error) (image.Image, error) {
-	config, format, err := image.DecodeConfig(&fileReader{*bytes.NewReader(file), file})
-	if errors.Is(err, image.ErrFormat) {
-		return nil, fmt.Errorf("%w; convert it to one", ErrFormat)
-	}
+// Info is what an image file's header says.
+type Info struct {
+	Width, Height int    // as the image is to be seen: turned upright
+	Channels      int    // 1 for grey images, 3 for coloured ones; transparency is not counted
+	Format        string // "JPEG", "PNG", "GIF", "BMP", "TIFF" or "WebP"
+}
+
+// Header reads what an image file's header says, without decoding the pixels. The
+// file may still turn out to be damaged. Errors are those of [Decode].
+func Header(file []byte) (Info, error) {
+	f, config, err := readHeader(file)
 	if err != nil {
-		return nil, fmt.Errorf("damaged image: %w", err)
+		return Info{}, err
+	}
+	info := Info{config.Width, config.Height, 3, f.name}
+	if f.orientation(file).swaps() {
+		info.Width, info.Height = info.Height, info.Width
+	}
+	if isGrey(f, file, config.ColorModel) {
+		info.Channels = 1
+	}
+	return info, nil
+}
+
+// isGrey tells whether a file's pixels can only be grey.
+func isGrey(f *format, file []byte, model color.Model) bool {
+	if palette, ok := model.(color.Palette); ok {
+		for _, c := range palette {
+			if r, g, b, _ := c.RGBA(); r != g || g != b {
+				return false
+			}
+		}
+		return true
+	}
+	// Byte 25 of a PNG file is its colour type, of which 4 is grey with transparency:
+	// package image has no colour model for that.
+	return model == color.GrayModel || model == color.Gray16Model || f.name == "PNG" && file[25] == 4
+}
+
+// Decode reads an image file: JPEG, PNG, GIF, BMP, TIFF or WebP, whatever its name.
+// It turns the image upright, as Exif's or TIFF's orientation says. Of several
+// frames or pages it reads the first.
+//
+// It asks admit before it takes memory for the pixels, and gives up with admit's
+// error if there is one. A nil admit admits MaxPixels. The decoders take at most some
+// 30 bytes a pixel, and up to 150 MB besides for the code tables of a malicious WebP
+// file.
+//
+// Errors are ErrFormat, ErrDamaged and ErrUnsupported, in one line each.
+func Decode(file []byte, admit func(width, height int) error) (image.Image, error) {
+	f, config, err := readHeader(file)
+	if err != nil {
+		return nil, err
+	}
+	if admit == nil {
+		admit = func(width, height int) error { return CheckSize(width, height, MaxPixels) }
 	}
 	if err := admit(config.Width, config.Height); err != nil {
 		return nil, err
 	}
-	img, _, err := image.Decode(&fileReader{*bytes.NewReader(file), file})
+	r := newFileReader(file)
+	img, err := f.decode(r, config)
 	if err != nil {
-		return nil, fmt.Errorf("damaged %s image: %w", format, err)
+		return nil, f.explain(err, r)
 	}
 	if img.Bounds().Empty() {
-		return nil, fmt.Errorf("damaged %s image: it has no pixels", format)
+		return nil, &fileError{ErrDamaged, "damaged " + f.name + " image: it has no pixels"}
 	}
-	return orientationOf(file).turned(img), nil
+	return f.orientation(file).turned(img), nil
 }
 
-// fileReader reads a file in memory, and lets package image see its first bytes
-// without a buffer of its own.
+// readHeader finds a file's format and reads its header.
+func readHeader(file []byte) (*format, image.Config, error) {
+	f := formatOf(file)
+	if f == nil {
+		return nil, image.Config{}, unknownFormat(file)
+	}
+	r := newFileReader(file)
+	config, err := f.config(r)
+	if err != nil {
+		return nil, config, f.explain(err, r)
+	}
+	return f, config, nil
+}
+
+// fileReader reads a file in memory, and remembers whether its end was in the way.
 type fileReader struct {
 	bytes.Reader
-	file []byte
+	file  []byte
+	ended bool // something wanted bytes behind the end
 }
 
-// Peek returns the next n bytes without reading them, or those that there are.
-func (r *fileReader) Peek(n int) ([]byte, error) {
-	next := r.file[len(r.file)-r.Len():]
-	if n > len(next) {
-		return next, io.EOF
-	}
-	return next[:n], nil
+func newFileReader(file []byte) *fileReader {
+	r := &fileReader{file: file}
+	r.Reader.Reset(file)
+	return r
+}
+
+func (r *fileReader) Read(b []byte) (int, error) {
+	n, err := r.Reader.Read(b)
+	r.ended = r.ended || err == io.EOF
+	return n, err
+}
+
+func (r *fileReader) ReadByte() (byte, error) {
+	b, err := r.Reader.ReadByte()
+	r.ended = r.ended || err == io.EOF
+	return b, err
+}
+
+func (r *fileReader) ReadAt(b []byte, offset int64) (int, error) {
+	n, err := r.Reader.ReadAt(b, offset)
+	r.ended = r.ended || err == io.EOF
+	return n, err
 }

@@ -19,10 +19,10 @@ const (
 var DigitShape = net.Shape{C: 1, H: digitSize, W: digitSize}
 
 // digitPixels prepares a digit, see [Preparation.Pixels].
-func digitPixels(img image.Image) ([]uint8, error) {
+func digitPixels(dst []uint8, img image.Image) error {
 	from, err := inkOf(img)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	box := from.box()
 	scale := digitBox / float64(max(box.Dx(), box.Dy()))
@@ -40,20 +40,20 @@ func digitPixels(img image.Image) ([]uint8, error) {
 		}
 	}
 	if peak == 0 {
-		return nil, errors.New("the strokes are too thin for so large an image: crop it to the digit, or draw with a thicker pen")
+		return errors.New("the strokes are too thin for so large an image: crop it to the digit, or draw with a thicker pen")
 	}
 	left, top := centred(massX/mass), centred(massY/mass)
-	out := make([]uint8, digitSize*digitSize)
+	clear(dst)
 	for i, v := range values {
 		if v == 0 {
 			continue
 		}
 		if x, y := i%side+left, i/side+top; x >= 0 && x < digitSize && y >= 0 && y < digitSize {
 			// Thin strokes grow faint when they are made smaller; MNIST's are bright.
-			out[y*digitSize+x] = uint8(math.Round(255 * v / peak))
+			dst[y*digitSize+x] = uint8(math.Round(255 * v / peak))
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // centred returns by how many pixels to shift a digit so that its centre of mass

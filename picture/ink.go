@@ -6,6 +6,8 @@ import (
 	"image/color"
 	"math"
 	"slices"
+
+	"golang.org/x/image/draw"
 )
 
 // ink is how far each pixel's colour is from the background's, from 0 to the
@@ -18,6 +20,24 @@ type ink struct {
 
 // inkOf finds an image's background, and how far the pixels are from it.
 func inkOf(img image.Image) (*ink, error) {
+	img, turn := stored(img)
+	out, err := inkOfStored(img)
+	if err != nil || turn == upright {
+		return out, err
+	}
+	to := &ink{width: out.width, height: out.height, values: make([]uint16, len(out.values))}
+	if turn.swaps() {
+		to.width, to.height = to.height, to.width
+	}
+	first, column, row := turn.steps(out.width, out.height, to.width)
+	for i, v := range out.values {
+		to.values[first+i%out.width*column+i/out.width*row] = v
+	}
+	return to, nil
+}
+
+// inkOfStored is inkOf for images as they are stored.
+func inkOfStored(img image.Image) (*ink, error) {
 	if grey, ok := img.(*image.Gray); ok {
 		return inkOfGrey(grey)
 	}
@@ -200,4 +220,29 @@ func (n *ink) box() image.Rectangle {
 		}
 	}
 	return box
+}
+
+// resampled scales the ink, moves it, and returns side x side of its values: what lies
+// at x in it comes to scale*x + left, and 0 to where nothing does.
+func (n *ink) resampled(scale, left, top float64, side int) []float64 {
+	s := resamplers.Get().(*resampler)
+	defer resamplers.Put(s)
+	along := func(offset float64) span { return span{-offset / scale, float64(side) / scale, side} }
+	resample(s, 0, 1, n.width, n.height, along(left), along(top), func(y int) [3][]uint16 {
+		return [3][]uint16{n.values[y*n.width:][:n.width]}
+	})
+	out := make([]float64, side*side)
+	for i, v := range s.planes[0] {
+		out[i] = float64((v + 1<<(pointBits-1)) >> pointBits) // rounded, so that what is symmetric stays so
+	}
+	return out
+}
+
+// opaque draws an image on a background, at the origin.
+func opaque(img image.Image, background color.Color) *image.RGBA {
+	b := img.Bounds()
+	canvas := image.NewRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
+	draw.Draw(canvas, canvas.Bounds(), image.NewUniform(background), image.Point{}, draw.Src)
+	draw.Draw(canvas, canvas.Bounds(), img, b.Min, draw.Over)
+	return canvas
 }

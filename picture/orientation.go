@@ -18,41 +18,98 @@ type orientation uint16
 
 const upright orientation = 1
 
-// orientationOf returns the orientation that a JPEG file's Exif segment gives;
-// files without one that can be read are upright.
-func orientationOf(file []byte) orientation {
+// alwaysUpright is the orientation of files of formats that have none.
+func alwaysUpright([]byte) orientation { return upright }
+
+// exifMark is what Exif's data begin with in a JPEG file, and by mistake in others.
+const exifMark = "Exif\x00\x00"
+
+// orientationOfJPEG reads Exif's segment of a JPEG file, wherever it stands before
+// the pixels. It passes over what package jpeg passes over.
+func orientationOfJPEG(file []byte) orientation {
 	const (
-		app1, startOfScan = 0xe1, 0xda
-		header            = "Exif\x00\x00"
+		app1, startOfScan, endOfImage = 0xe1, 0xda, 0xd9
+		restart0, restart7            = 0xd0, 0xd7
 	)
-	if !bytes.HasPrefix(file, []byte("\xff\xd8")) {
-		return upright
-	}
-	// Segments are 0xff, a marker, and a length that counts itself.
-	for rest := file[2:]; len(rest) >= 4 && rest[0] == 0xff && rest[1] != startOfScan; {
-		length := int(binary.BigEndian.Uint16(rest[2:]))
-		if length < 2 || 2+length > len(rest) {
+	// Segments are 0xff, which may be repeated, a marker, and a length that counts
+	// itself.
+	for at := 2; at < len(file); {
+		next := bytes.IndexByte(file[at:], 0xff)
+		if next < 0 {
 			break
 		}
-		if body := rest[4 : 2+length]; rest[1] == app1 && bytes.HasPrefix(body, []byte(header)) {
-			return orientationInTIFF(body[len(header):])
+		at += next
+		for at < len(file) && file[at] == 0xff {
+			at++
 		}
-		rest = rest[2+length:]
+		if len(file)-at < 3 {
+			break
+		}
+		marker, length := file[at], int(binary.BigEndian.Uint16(file[at+1:]))
+		if marker == 0 || marker >= restart0 && marker <= restart7 {
+			at++
+			continue
+		}
+		if marker == startOfScan || marker == endOfImage || length < 2 || length > len(file)-at-1 {
+			break
+		}
+		body := file[at+3 : at+1+length]
+		if marker == app1 && bytes.HasPrefix(body, []byte(exifMark)) {
+			return orientationInExif(body)
+		}
+		at += 1 + length
 	}
 	return upright
 }
 
-// orientationInTIFF reads the tag from Exif's data, which is a TIFF file: its
-// byte order, the number 42, and where the first directory is; that has a count,
-// and entries of 12 bytes: tag, type, count and value.
+// orientationOfPNG reads the chunk eXIf of a PNG file, before the pixels or behind
+// them. Chunks are a length, four letters, a body and a check sum.
+func orientationOfPNG(file []byte) orientation {
+	const signature, around = 8, 12
+	for at := signature; at+around <= len(file); {
+		length := uint64(binary.BigEndian.Uint32(file[at:]))
+		if length > uint64(len(file)-at-around) {
+			break
+		}
+		if string(file[at+4:at+8]) == "eXIf" {
+			return orientationInExif(file[at+8:][:length])
+		}
+		at += around + int(length)
+	}
+	return upright
+}
+
+// orientationInExif reads Exif's data, which are a TIFF file, with or without the mark
+// before them.
+func orientationInExif(b []byte) orientation {
+	return orientationInTIFF(bytes.TrimPrefix(b, []byte(exifMark)))
+}
+
+// orientationInTIFF reads a TIFF file's orientation.
 func orientationInTIFF(b []byte) orientation {
-	const tag, short = 0x0112, 3
-	var order binary.ByteOrder = binary.BigEndian
-	if bytes.HasPrefix(b, []byte("II")) {
+	const tag = 0x0112
+	if n, ok := tagOf(b, tag); ok && n >= 1 && n <= 8 {
+		return orientation(n)
+	}
+	return upright
+}
+
+// tagOf reads a number from the first directory of a TIFF file. The file begins with
+// its byte order, the number 42, and where that directory is; the directory is a
+// count, and entries of 12 bytes: tag, type, count and value.
+func tagOf(b []byte, tag uint16) (uint32, bool) {
+	const short, long = 3, 4
+	var order binary.ByteOrder
+	switch {
+	case bytes.HasPrefix(b, []byte("II")):
 		order = binary.LittleEndian
+	case bytes.HasPrefix(b, []byte("MM")):
+		order = binary.BigEndian
+	default:
+		return 0, false
 	}
 	if len(b) < 8 || uint64(order.Uint32(b[4:]))+2 > uint64(len(b)) {
-		return upright
+		return 0, false
 	}
 	directory := b[order.Uint32(b[4:]):]
 	entries := directory[2:]
@@ -60,43 +117,106 @@ func orientationInTIFF(b []byte) orientation {
 		if len(entries) < 12 {
 			break
 		}
-		if order.Uint16(entries) == tag && order.Uint16(entries[2:]) == short {
-			if o := orientation(order.Uint16(entries[8:])); o >= 1 && o <= 8 {
-				return o
+		if order.Uint16(entries) == tag && order.Uint32(entries[4:]) == 1 {
+			switch order.Uint16(entries[2:]) {
+			case short:
+				return uint32(order.Uint16(entries[8:])), true
+			case long:
+				return order.Uint32(entries[8:]), true
 			}
-			break
 		}
 		entries = entries[12:]
 	}
-	return upright
+	return 0, false
 }
 
-// turned returns the image as it is to be seen.
+// swaps tells whether rows become columns.
+func (o orientation) swaps() bool { return o >= 5 }
+
+// mirrors tells whether columns, and whether rows, of the stored image run backwards
+// in what is to be seen.
+func (o orientation) mirrors() (columns, rows bool) {
+	return o == 2 || o == 3 || o == 7 || o == 8, o == 3 || o == 4 || o == 6 || o == 7
+}
+
+// steps says where the pixels of a stored image of w x h come in what is to be seen,
+// whose rows are stride apart: the one in column x and row y at first + x*column +
+// y*row.
+func (o orientation) steps(w, h, stride int) (first, column, row int) {
+	column, row = 1, stride
+	if o.swaps() {
+		column, row = stride, 1
+	}
+	columns, rows := o.mirrors()
+	if columns {
+		first += (w - 1) * column
+		column = -column
+	}
+	if rows {
+		first += (h - 1) * row
+		row = -row
+	}
+	return first, column, row
+}
+
+// turned returns the image as it is to be seen. It copies nothing: a large photo that
+// becomes a small input is turned when it is small.
 func (o orientation) turned(img image.Image) image.Image {
 	if o == upright {
 		return img
 	}
-	from := opaque(img, color.White) // JPEG knows no transparency
-	w, h := from.Rect.Dx(), from.Rect.Dy()
-	size := image.Pt(w, h)
-	if o >= 5 {
-		size = image.Pt(h, w)
+	return &turnedImage{img, o}
+}
+
+// stored returns the image without its turning, and that.
+func stored(img image.Image) (image.Image, orientation) {
+	if t, ok := img.(*turnedImage); ok {
+		return t.img, t.o
 	}
-	to := image.NewRGBA(image.Rectangle{Max: size})
-	for y := range size.Y {
-		for x := range size.X {
-			column, row := x, y
-			if o >= 5 {
-				column, row = y, x
-			}
-			if o == 2 || o == 3 || o == 7 || o == 8 {
-				column = w - 1 - column
-			}
-			if o == 3 || o == 4 || o == 6 || o == 7 {
-				row = h - 1 - row
-			}
-			copy(to.Pix[to.PixOffset(x, y):], from.Pix[from.PixOffset(column, row):][:4])
-		}
+	return img, upright
+}
+
+// turnedImage is an image that is to be seen in another orientation than its pixels are
+// stored in. Its bounds begin at the origin.
+type turnedImage struct {
+	img image.Image
+	o   orientation
+}
+
+// ColorModel implements [image.Image].
+func (t *turnedImage) ColorModel() color.Model { return t.img.ColorModel() }
+
+// Bounds implements [image.Image].
+func (t *turnedImage) Bounds() image.Rectangle {
+	size := t.img.Bounds().Size()
+	if t.o.swaps() {
+		size.X, size.Y = size.Y, size.X
 	}
-	return to
+	return image.Rectangle{Max: size}
+}
+
+// At implements [image.Image].
+func (t *turnedImage) At(x, y int) color.Color {
+	if !(image.Point{X: x, Y: y}).In(t.Bounds()) {
+		return color.Transparent
+	}
+	if t.o.swaps() {
+		x, y = y, x
+	}
+	b := t.img.Bounds()
+	columns, rows := t.o.mirrors()
+	if columns {
+		x = b.Dx() - 1 - x
+	}
+	if rows {
+		y = b.Dy() - 1 - y
+	}
+	return t.img.At(b.Min.X+x, b.Min.Y+y)
+}
+
+// Opaque tells whether the image has no transparent parts, as those of package image
+// do.
+func (t *turnedImage) Opaque() bool {
+	o, ok := t.img.(interface{ Opaque() bool })
+	return ok && o.Opaque()
 }

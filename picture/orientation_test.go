@@ -5,41 +5,25 @@ import (
 	"encoding/binary"
 	"image"
 	"image/color"
-	"slices"
 	"testing"
 
 	"golang.org/x/image/draw"
 
+	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/picture/picturetest"
 )
 
-// withExif puts an Exif segment with an orientation behind a JPEG file's start.
-func withExif(file []byte, order binary.AppendByteOrder, name string, o orientation) []byte {
-	tiff := order.AppendUint16([]byte(name), 42)
-	tiff = order.AppendUint32(tiff, 8)
-	tiff = order.AppendUint16(tiff, 2)                                    // entries
-	for _, entry := range [][2]uint16{{0x0100, 7}, {0x0112, uint16(o)}} { // width and orientation
-		tiff = order.AppendUint16(tiff, entry[0])
-		tiff = order.AppendUint16(tiff, 3) // 16 bits
-		tiff = order.AppendUint32(tiff, 1)
-		tiff = order.AppendUint16(tiff, entry[1])
-		tiff = append(tiff, 0, 0)
-	}
-	body := append([]byte("Exif\x00\x00"), tiff...)
-	segment := binary.BigEndian.AppendUint16([]byte("\xff\xe1"), uint16(2+len(body)))
-	return slices.Concat(file[:2], segment, body, file[2:])
-}
-
 // TestOrientation looks at the corners of an image of two rows of three fields,
-// the first black, the one at its right grey, in all orientations.
+// the first black, the one at its right grey, in all orientations, formats and places
+// where files say them.
 func TestOrientation(t *testing.T) {
 	const field = 16 // of two JPEG blocks, so that neighbours don't mix
 	img := image.NewGray(image.Rect(0, 0, 3*field, 2*field))
 	draw.Draw(img, img.Bounds(), image.White, image.Point{}, draw.Src)
 	draw.Draw(img, image.Rect(0, 0, field, field), image.Black, image.Point{}, draw.Src)
 	draw.Draw(img, image.Rect(field, 0, 2*field, field), image.NewUniform(color.Gray{128}), image.Point{}, draw.Src)
-	file := picturetest.Encoded(t, "jpeg", img)
-	for o, want := range map[orientation]struct{ black, grey, size image.Point }{
+	places := 0
+	for o, want := range map[int]struct{ black, grey, size image.Point }{
 		1: {image.Pt(0, 0), image.Pt(1, 0), image.Pt(3, 2)},
 		2: {image.Pt(2, 0), image.Pt(1, 0), image.Pt(3, 2)},
 		3: {image.Pt(2, 1), image.Pt(1, 1), image.Pt(3, 2)},
@@ -50,50 +34,127 @@ func TestOrientation(t *testing.T) {
 		8: {image.Pt(0, 2), image.Pt(0, 1), image.Pt(2, 3)},
 		9: {image.Pt(0, 0), image.Pt(1, 0), image.Pt(3, 2)}, // unknown
 	} {
-		for _, f := range [][]byte{withExif(file, binary.BigEndian, "MM", o), withExif(file, binary.LittleEndian, "II", o)} {
-			got, err := Read(bytes.NewReader(f))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got.Bounds().Size() != want.size.Mul(field) {
-				t.Errorf("orientation %d: size %v, want %v", o, got.Bounds().Size(), want.size.Mul(field))
-			}
-			level := func(p image.Point) int {
-				p = p.Mul(field).Add(image.Pt(field/2, field/2))
-				return int(color.GrayModel.Convert(got.At(p.X, p.Y)).(color.Gray).Y)
-			}
-			// JPEG at quality 70 keeps even fields within a few levels.
-			if black, grey := level(want.black), level(want.grey); black > 5 || grey < 123 || grey > 133 {
-				t.Errorf("orientation %d: %d at %v and %d at %v, want black and grey", o, black, want.black, grey, want.grey)
+		for _, order := range []binary.AppendByteOrder{binary.BigEndian, binary.LittleEndian} {
+			for _, format := range []string{"jpeg", "png", "tiff", "webp"} {
+				for place, file := range picturetest.Turned(t, format, img, order, o) {
+					places++
+					got, err := Read(bytes.NewReader(file))
+					if err != nil {
+						t.Fatalf("%s, orientation %d %s: %v", format, o, place, err)
+					}
+					if got.Bounds().Size() != want.size.Mul(field) {
+						t.Errorf("%s, orientation %d %s: size %v, want %v", format, o, place, got.Bounds().Size(), want.size.Mul(field))
+					}
+					if info, err := Header(file); err != nil || image.Pt(info.Width, info.Height) != want.size.Mul(field) {
+						t.Errorf("%s, orientation %d %s: header says %+v, want %v (%v)", format, o, place, info, want.size.Mul(field), err)
+					}
+					pixels, err := Stretch.Pixels(got, net.Shape{C: 1, H: want.size.Y, W: want.size.X})
+					if err != nil {
+						t.Fatal(err)
+					}
+					for p, level := range map[image.Point]int{want.black: 0, want.grey: 128} {
+						middle := p.Mul(field).Add(image.Pt(field/2, field/2))
+						// JPEG at quality 70 keeps even fields within a few levels.
+						if at := int(color.GrayModel.Convert(got.At(middle.X, middle.Y)).(color.Gray).Y); at < level-5 || at > level+5 {
+							t.Errorf("%s, orientation %d %s: %d at %v, want %d", format, o, place, at, p, level)
+						}
+						// A pixel of the small one is mixed with its neighbours: an eighth of them
+						// on each side.
+						if at := int(pixels[p.Y*want.size.X+p.X]); at < level-5 || at > level+60 {
+							t.Errorf("%s, orientation %d %s: prepared, %d at %v, want about %d", format, o, place, at, p, level)
+						}
+					}
+				}
 			}
 		}
 	}
-	// Whatever its end cuts off, a file is read without a panic.
-	whole := withExif(file, binary.LittleEndian, "II", 6)
-	for n := range whole {
-		if o := orientationOf(whole[:n]); o != upright && o != 6 {
-			t.Errorf("%d bytes: orientation %d", n, o)
-		}
-	}
-	exif := whole[12 : 12+8+2+2*12]
-	for n := range exif {
-		if o := orientationInTIFF(exif[:n]); o != upright {
-			t.Errorf("%d bytes of Exif: orientation %d", n, o)
-		}
-	}
-	if o := orientationInTIFF(exif); o != 6 {
-		t.Errorf("Exif data: orientation %d, want 6", o)
+	if places < 9*2*12 {
+		t.Errorf("%d files, want %d", places, 9*2*12)
 	}
 }
 
-// FuzzOrientation reads the orientation of any bytes: always one of the eight.
+// TestOrientationCutShort reads orientations of files whose end is cut off anywhere.
+func TestOrientationCutShort(t *testing.T) {
+	img := image.NewGray(image.Rect(0, 0, 20, 10))
+	for _, format := range []string{"jpeg", "png", "tiff", "webp"} {
+		for place, whole := range picturetest.Turned(t, format, img, binary.LittleEndian, 6) {
+			f := formatOf(whole)
+			if o := f.orientation(whole); o != 6 {
+				t.Errorf("%s %s: orientation %d, want 6", format, place, o)
+			}
+			for n := range whole {
+				if o := f.orientation(whole[:n]); o != upright && o != 6 {
+					t.Errorf("%s %s: of %d bytes, orientation %d", format, place, n, o)
+				}
+			}
+		}
+	}
+}
+
+// TestTurnedPreparations holds what is made of turned images to what is made of images
+// whose pixels were moved.
+func TestTurnedPreparations(t *testing.T) {
+	r := random(t)
+	for range 60 {
+		img := randomImage(r, 1+r.IntN(40), 1+r.IntN(40))
+		o := orientation(1 + r.IntN(8))
+		turned := o.turned(img)
+		b := turned.Bounds()
+		moved := image.NewNRGBA64(b)
+		draw.Draw(moved, b, turned, b.Min, draw.Src)
+		tolerance := 1 // where rounding ends up
+		if _, ok := img.(*image.YCbCr); ok {
+			tolerance = 2 // package image cuts off where it converts such colours
+		}
+		in := net.Shape{C: 1 + 2*r.IntN(2), H: 1 + r.IntN(30), W: 1 + r.IntN(30)}
+		for _, p := range []Preparation{Stretch, Fit, Crop} {
+			got, err := p.Pixels(turned, in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := p.Pixels(moved, in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := greatestDifference(got, want); d > tolerance {
+				t.Errorf("%s, orientation %d, %T of %v to %v: differs by %d", p, o, img, b.Size(), in, d)
+			}
+		}
+	}
+	// A digit is the same however it is stored.
+	digit := picturetest.Redrawn(picturetest.Digit(testDigits(t), 0), 5, 200, 160, 10, 20, color.Black, color.White)
+	for o := orientation(1); o <= 8; o++ {
+		turned := o.turned(digit)
+		moved := image.NewNRGBA(turned.Bounds())
+		draw.Draw(moved, moved.Rect, turned, image.Point{}, draw.Src)
+		got, err := Digit.Pixels(turned, DigitShape)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := Digit.Pixels(moved, DigitShape)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := greatestDifference(got, want); d > 1 {
+			t.Errorf("digit, orientation %d: differs by %d", o, d)
+		}
+	}
+}
+
+// FuzzOrientation reads the orientation of any bytes in all formats: always one of the
+// eight.
 func FuzzOrientation(f *testing.F) {
 	f.Add([]byte("\xff\xd8"))
-	f.Add(withExif([]byte("\xff\xd8\xff\xda"), binary.LittleEndian, "II", 6))
-	f.Add(withExif([]byte("\xff\xd8\xff\xda"), binary.BigEndian, "MM", 3))
+	for _, format := range []string{"jpeg", "png", "tiff", "webp"} {
+		for _, file := range picturetest.Turned(f, format, image.NewGray(image.Rect(0, 0, 2, 1)), binary.BigEndian, 3) {
+			f.Add(file)
+		}
+	}
 	f.Fuzz(func(t *testing.T, file []byte) {
-		if o := orientationOf(file); o < 1 || o > 8 {
-			t.Errorf("orientation %d", o)
+		for _, format := range formats {
+			if o := format.orientation(file); o < 1 || o > 8 {
+				t.Errorf("%s: orientation %d", format.name, o)
+			}
 		}
 	})
 }

@@ -33,7 +33,7 @@ func TestDigitsStay(t *testing.T) {
 	digits := testDigits(t)
 	for i := range 1000 {
 		digit := picturetest.Digit(digits, i)
-		got, err := digitPixels(digit)
+		got, err := Digit.Pixels(digit, DigitShape)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,7 +56,7 @@ func TestDigitPlacement(t *testing.T) {
 	img := image.NewGray(image.Rect(0, 0, 300, 200))
 	draw.Draw(img, img.Bounds(), image.White, image.Point{}, draw.Src)
 	draw.Draw(img, image.Rect(10, 20, 50, 180), image.Black, image.Point{}, draw.Src) // 40 x 160
-	got, err := digitPixels(img)
+	got, err := Digit.Pixels(img, DigitShape)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestResizedPixels(t *testing.T) {
 			t.Errorf("colour value %d is %d, want %d", c.at, got, c.want)
 		}
 	}
-	grey, err := Resize.Pixels(img, DigitShape)
+	grey, err := Stretch.Pixels(img, DigitShape)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func twoDots(w, h int) image.Image {
 // TestThinStrokes checks that what leaves less than a 255th of a pixel's ink is
 // seen: two dots in opposite corners, 600 pixels apart.
 func TestThinStrokes(t *testing.T) {
-	got, err := digitPixels(twoDots(600, 600))
+	got, err := Digit.Pixels(twoDots(600, 600), DigitShape)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,19 +155,19 @@ func TestBadImages(t *testing.T) {
 		in   net.Shape
 		want string
 	}{
-		{"text", []byte("hello"), Auto, DigitShape, "not a PNG, JPEG or GIF image; convert it to one"},
-		{"empty", nil, Auto, DigitShape, "not a PNG, JPEG or GIF image; convert it to one"},
+		{"text", []byte("hello"), Auto, DigitShape, "not a JPEG, PNG, GIF, BMP, TIFF or WebP image: it is text"},
+		{"empty", nil, Auto, DigitShape, "the file is empty"},
 		{"huge", pngOfSize(100_000, 100_000), Auto, DigitShape, "the image is too large: 100000 x 100000 pixels (at most 50 million); make it smaller"},
-		{"cut short", photo[:len(photo)/2], Auto, DigitShape, "damaged jpeg image: "},
-		{"header only", pngOfSize(10, 10), Auto, DigitShape, "damaged png image: unexpected EOF"},
+		{"cut short", photo[:len(photo)/2], Auto, DigitShape, "damaged JPEG image: the file is cut short"},
+		{"header only", pngOfSize(10, 10), Auto, DigitShape, "damaged PNG image: the file is cut short"},
 		{"long", make([]byte, MaxBytes+1), Auto, DigitShape, "the image is too large: more than 64 MiB; make it smaller"},
 		{"blank", picturetest.Encoded(t, "png", white), Auto, DigitShape, "there is nothing to see: all of the image has one colour"},
 		{"one pixel", picturetest.Encoded(t, "png", white.SubImage(image.Rect(0, 0, 1, 1))), Auto, DigitShape, "there is nothing to see: all of the image has one colour"},
-		{"no pixels", noPixels, Auto, DigitShape, "damaged gif image: it has no pixels"},
-		{"no pixels to resize", noPixels, Resize, DigitShape, "damaged gif image: it has no pixels"},
+		{"no pixels", noPixels, Auto, DigitShape, "damaged GIF image: it has no pixels"},
+		{"no pixels to stretch", noPixels, Stretch, DigitShape, "damaged GIF image: it has no pixels"},
 		{"two dots far apart", picturetest.Encoded(t, "png", twoDots(20000, 50)), Auto, DigitShape, "the strokes are too thin for so large an image: crop it to the digit, or draw with a thicker pen"},
 		{"five channels", photo, Auto, net.Shape{C: 5, H: 28, W: 28}, "the model takes 5 channels; images have 1 or 3"},
-		{"digit for colour", photo, Digit, net.Shape{C: 3, H: 32, W: 32}, "the preparation digit is for models that take 1 x 28 x 28, this one takes 3 x 32 x 32; use resize"},
+		{"digit for colour", photo, Digit, net.Shape{C: 3, H: 32, W: 32}, "the preparation digit is for models that take 1 x 28 x 28, this one takes 3 x 32 x 32; use stretch"},
 	} {
 		img, err := Read(bytes.NewReader(c.file))
 		if err == nil {

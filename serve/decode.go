@@ -34,9 +34,11 @@ func parseQuery(values url.Values, prepare picture.Preparation) (query, error) {
 		text := v[len(v)-1]
 		switch key {
 		case "prepare":
-			if q.prepare = picture.Preparation(text); !slices.Contains(picture.Preparations(), q.prepare) {
+			p, err := picture.ParsePreparation(text)
+			if err != nil {
 				return q, problemf(http.StatusBadRequest, "prepare=%.20s: want one of %v", text, picture.Preparations())
 			}
+			q.prepare = p
 		case "top":
 			n, err := strconv.Atoi(text)
 			if err != nil || n < 1 {

@@ -23,7 +23,7 @@ func TestProblems(t *testing.T) {
 		status                         int
 		want                           string
 	}{
-		{"text", "POST", "/v1/predict", "", "hello", 415, "not a PNG, JPEG or GIF image"},
+		{"text", "POST", "/v1/predict", "", "hello", 415, "not a JPEG, PNG, GIF, BMP, TIFF or WebP image"},
 		{"JSON without its type", "POST", "/v1/predict", "", "{}", 415, "application/json"},
 		{"empty", "POST", "/v1/predict", "", "", 400, "the body is empty"},
 		{"giant", "POST", "/v1/predict", "", string(giant), 413, "100 x 100 pixels"},

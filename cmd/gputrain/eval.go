@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -222,13 +223,15 @@ func (a *app) printEvaluation(m *model, e *evaluation) {
 	fmt.Fprintln(a.out, "\nConfusion matrix: a row for each label, a column for each prediction")
 	t := table{align: "l"}
 	head := []string{""}
+	// Names would make the table too wide.
+	numbered := slices.ContainsFunc(e.Classes, func(c classScore) bool { return len([]rune(c.Class)) > 5 })
 	for k, class := range e.Classes {
 		t.align += "r"
-		name := class.Class
-		if len(name) > 5 {
-			name = fmt.Sprint(k) // names would make the table too wide
+		if numbered {
+			head = append(head, fmt.Sprint(k))
+		} else {
+			head = append(head, class.Class)
 		}
-		head = append(head, name)
 	}
 	t.add(head...)
 	for k, counts := range e.Confusion {

@@ -21,8 +21,8 @@ func (a *app) predictCommand() *cli.Command {
 		Name:      "predict",
 		Usage:     "ask a trained network what images show",
 		UsageText: "gputrain predict [FLAGS] IMAGE...",
-		Description: `IMAGE is a PNG, JPEG or GIF file, - for standard input, or test:N for image N of
-the test set, counted from 0.
+		Description: `IMAGE is a JPEG, PNG, GIF, BMP, TIFF or WebP file, - for standard input, or
+test:N for image N of the test set, counted from 0.
 
 --prepare says how a file becomes the network's input:
   digit   as MNIST's digits were made: what differs from the background, which
@@ -30,9 +30,13 @@ the test set, counted from 0.
           light on dark and colours are all the same. Cut to the ink, scaled to
           fit 20 x 20 pixels, its centre of mass in the middle of 28 x 28, the
           strongest stroke white on black.
-  resize  stretched to the network's input size, grey or in colour
-  auto    as the run remembers: digit for digits, resize for all else. Where it
-          remembers nothing, digit if the network takes 1 x 28 x 28 values
+  stretch all of the picture, stretched to the network's input size, grey or in
+          colour
+  fit     all of the picture with its aspect kept, in the middle of black
+  crop    the middle of the picture, as much as has the input's aspect
+  auto    as the run remembers: digit for digits, else stretch, or as its own
+          pictures were. Where it remembers nothing, digit if the network
+          takes 1 x 28 x 28 values
 
 Examples:
   gputrain predict seven.png
@@ -75,6 +79,14 @@ func (m *model) introduce(c *cli.Context, out *stream, how picture.Preparation) 
 	}
 }
 
+// choosePreparation refuses what names no preparation.
+func choosePreparation(name string) error {
+	if _, err := picture.ParsePreparation(name); err != nil {
+		return choose("prepare", name, preparations())
+	}
+	return nil
+}
+
 // question is one image that the network is asked about.
 type question struct {
 	name    string
@@ -98,7 +110,7 @@ func (a *app) predict(c *cli.Context) (err error) {
 	if c.NArg() == 0 {
 		return usagef("predict needs an image: a file, - or test:N; %s", helpHint(c))
 	}
-	if err := choose("prepare", c.String("prepare"), preparations()); err != nil {
+	if err := choosePreparation(c.String("prepare")); err != nil {
 		return err
 	}
 	if c.Int("top") < 1 {

@@ -128,7 +128,7 @@ func (a *app) serve(c *cli.Context) (err error) {
 
 // serveOptions reads the flags.
 func (a *app) serveOptions(c *cli.Context) (o serve.Options, err error) {
-	if err := choose("prepare", c.String("prepare"), preparations()); err != nil {
+	if err := choosePreparation(c.String("prepare")); err != nil {
 		return o, err
 	}
 	if err := choose("log-level", c.String("log-level"), logLevels); err != nil {
@@ -192,7 +192,6 @@ func (a *app) subjectOptions(c *cli.Context, o *serve.Options, saved *net.Checkp
 	if err != nil {
 		return err
 	}
-	o.Preparation = preparation(c, saved)
 	m := &model{checkpoint: saved, path: path, plan: plan}
 	data, changed, err := a.runData(c, saved)
 	if err == nil {

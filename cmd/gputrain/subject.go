@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -13,9 +12,6 @@ import (
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/picture"
 )
-
-// resize is how the samples of arrays become of pictures, unless they are digits.
-const resize = "resize"
 
 // subject is what a run that trains on at most so many samples remembers of the data
 // set; 0 is all.
@@ -33,7 +29,7 @@ func preparationOf(s *mnist.Split) string {
 	if s.Digits {
 		return string(picture.Digit)
 	}
-	return resize
+	return string(picture.Stretch)
 }
 
 // splitter is how a data set in arrays is split for a run.
@@ -133,9 +129,13 @@ func (m *model) otherNames(data *dataset) string {
 // preparation is how a picture becomes the network's input: as --prepare says, as the
 // run remembers, or else as the input's shape suggests.
 func preparation(c *cli.Context, saved *net.Checkpoint) picture.Preparation {
-	how := picture.Preparation(c.String("prepare"))
-	if s := saved.Subject; how == picture.Auto && s != nil && s.Prepare != "" {
-		return picture.Preparation(s.Prepare)
+	name := c.String("prepare")
+	if s := saved.Subject; name == string(picture.Auto) && s != nil && s.Prepare != "" {
+		name = s.Prepare
+	}
+	how, err := picture.ParsePreparation(name)
+	if err != nil {
+		return picture.Preparation(name) // of a newer version: refused where a picture is prepared
 	}
 	return how
 }
@@ -155,13 +155,17 @@ func pictureScale(saved *net.Checkpoint) (float32, error) {
 
 // describePreparation says for people how pictures become a network's input.
 func describePreparation(how picture.Preparation, in net.Shape) string {
+	how, err := how.For(in)
+	if err != nil {
+		return "none: " + err.Error()
+	}
 	size := fmt.Sprintf("%d x %d", in.H, in.W)
 	switch how {
 	case picture.Digit:
 		return "as MNIST's digits were made: 20 x 20, centred in 28 x 28"
-	case "fit":
+	case picture.Fit:
 		return "fitted into " + size
-	case "crop":
+	case picture.Crop:
 		return "the middle, cut to " + size
 	}
 	return "stretched to " + size
@@ -175,9 +179,4 @@ func listNames(names []string) string {
 		text += ", ..."
 	}
 	return text
-}
-
-// isNumbered reports whether classes have numbers for names.
-func isNumbered(names []string) bool {
-	return !slices.ContainsFunc(names, func(name string) bool { return strings.Trim(name, "0123456789") != "" })
 }

@@ -39,7 +39,7 @@ func golden(t *testing.T, name, got string) {
 }
 
 func TestHelp(t *testing.T) {
-	for _, name := range []string{"train", "find-rate", "eval", "predict", "serve", "report", "models", "models show", "verify", "bench", "devices", "completion"} {
+	for _, name := range []string{"train", "find-rate", "eval", "predict", "serve", "report", "data", "models", "models show", "verify", "bench", "devices", "completion"} {
 		words := strings.Fields(name)
 		help := must(t, append(words, "--help")...)
 		golden(t, "help-"+strings.Join(words, "-"), help)
@@ -196,7 +196,7 @@ func TestUsage(t *testing.T) {
 		{"eval --split dev", `--split: unknown "dev"; want test, validation or train`},
 		{"predict", "predict needs an image: a file, - or test:N; see gputrain predict --help"},
 		{"predict --top 0 a.png", "--top must be at least 1, got 0"},
-		{"predict --prepare crop a.png", `--prepare: unknown "crop"; want auto, digit or resize`},
+		{"predict --prepare cut a.png", `--prepare: unknown "cut" (did you mean auto?); want auto, digit, stretch, fit or crop`},
 		{"verify all", `verify takes no arguments, got "all"; see gputrain verify --help`},
 		{"verify --batch 0", "--batch must be at least 1, got 0"},
 		{"devices gpu", `devices takes no arguments, got "gpu"; see gputrain devices --help`},
@@ -302,6 +302,8 @@ func TestCompletion(t *testing.T) {
 		{"train --device=cpu --recipe", "tutorial fast", "cpu"},
 		{"train --m", "--memory-limit --model", "--workspace"},
 		{"eval --v", "--verbose", "--top"},
+		{"data --augment", "none light standard strong", "tutorial"},
+		{"train --data x --resize", "crop fit stretch", "digit"},
 		{"help", "train eval predict models verify devices completion help", "show"},
 		{"help models", "show", "train"},
 		{"help train", "", "train"},

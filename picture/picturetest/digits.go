@@ -1,16 +1,11 @@
-// Package picturetest makes image files of data sets' digits, as people may draw
-// and photograph them. It is for tests alone.
+// Package picturetest makes image files: data sets' digits, as people may draw and
+// photograph them; files of all formats, turned ones; broken ones. It is for tests
+// alone.
 package picturetest
 
 import (
-	"bytes"
-	"errors"
 	"image"
 	"image/color"
-	"image/gif"
-	"image/jpeg"
-	"image/png"
-	"testing"
 
 	"golang.org/x/image/draw"
 
@@ -36,23 +31,4 @@ func Redrawn(digit *image.Gray, times, w, h, x, y int, ink, paper color.Color) i
 	draw.Draw(canvas, canvas.Bounds(), image.NewUniform(paper), image.Point{}, draw.Src)
 	draw.DrawMask(canvas, size.Add(image.Pt(x, y)), image.NewUniform(ink), image.Point{}, mask, image.Point{}, draw.Over)
 	return canvas
-}
-
-// Encoded is an image as a file: png, jpeg or gif.
-func Encoded(t testing.TB, format string, img image.Image) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	err := errors.New("unknown format")
-	switch format {
-	case "png":
-		err = png.Encode(&b, img)
-	case "jpeg":
-		err = jpeg.Encode(&b, img, &jpeg.Options{Quality: 70})
-	case "gif":
-		err = gif.Encode(&b, img, nil)
-	}
-	if err != nil {
-		t.Fatalf("%s: %v", format, err)
-	}
-	return b.Bytes()
 }
