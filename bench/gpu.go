@@ -58,7 +58,7 @@ func (g GPU) Time(l Launch, tf32 bool, floor time.Duration) (time.Duration, Boun
 }
 
 // StepTime returns the least time of a training step: its launches run one after the other.
-func (g GPU) StepTime(plan *net.Plan, o net.Optimizer, batch int, tf32 bool, floor time.Duration) time.Duration {
+func (g GPU) StepTime(plan *net.Plan, o net.Options, batch int, tf32 bool, floor time.Duration) time.Duration {
 	var sum time.Duration
 	for _, l := range Launches(plan, o, batch) {
 		t, _ := g.Time(l, tf32, floor)

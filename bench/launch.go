@@ -23,8 +23,10 @@ type Launch struct {
 	Bytes int64
 }
 
-// Launches returns the nodes of a training step of a mini-batch, in order. Samples are bytes.
-func Launches(plan *net.Plan, o net.Optimizer, batch int) []Launch {
+// Launches returns the nodes of a training step of a mini-batch, in order. Samples are bytes, and seen as they are; with views
+// view_bytes takes the place of gather_bytes.
+func Launches(plan *net.Plan, options net.Options, batch int) []Launch {
+	o := options.Optimizer
 	s := &step{batch: int64(batch)}
 	in := s.values(plan.Network.Input)
 	indices, scalars := 4*s.batch, 4*s.batch
@@ -58,10 +60,33 @@ func Launches(plan *net.Plan, o net.Optimizer, batch int) []Launch {
 			call = "sgd"
 		}
 		// Reads the weights, their gradients and moments; writes all but the gradients.
-		s.add(Launch{Phase: net.Update, Call: call, Bytes: 4 * weights * (3 + 2*moments)})
+		for _, weights := range weightsByFactor(plan, o) {
+			s.add(Launch{Phase: net.Update, Call: call, Bytes: 4 * weights * (3 + 2*moments)})
+		}
+	}
+	if options.Average > 0 && len(plan.Params) > 0 {
+		var all int64
+		for _, q := range plan.Params {
+			all += int64(q.Size())
+		}
+		s.add(Launch{Phase: net.Update, Call: "move_average", Bytes: 3 * 4 * all})
 	}
 	s.add(Launch{Phase: net.Loss, Call: "add_metrics", Bytes: 2 * scalars})
 	return s.launches
+}
+
+// weightsByFactor returns how many weights each factor of the learning rate has.
+func weightsByFactor(plan *net.Plan, o net.Optimizer) (weights []int64) {
+	at := map[float32]int{}
+	for _, q := range plan.Trained() {
+		factor := float32(o.Factor(plan, q))
+		if _, ok := at[factor]; !ok {
+			at[factor] = len(weights)
+			weights = append(weights, 0)
+		}
+		weights[at[factor]] += int64(q.Size())
+	}
+	return weights
 }
 
 // step collects launches.

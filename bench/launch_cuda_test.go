@@ -36,15 +36,19 @@ func large() *net.Network {
 
 // TestLaunchesAreTheGraphs compares the launches of a step with the nodes of the graph that the cuda device captures.
 func TestLaunchesAreTheGraphs(t *testing.T) {
-	clipped := net.Optimizer{Method: net.SGD, LearningRate: 1e-3, ClipNorm: 1}
+	adam := net.Options{Batch: 2, Optimizer: net.AdamDefault(1e-4)}
+	clipped := net.Options{Batch: 2, Optimizer: net.Optimizer{Method: net.SGD, LearningRate: 1e-3, ClipNorm: 1}}
+	rich := adam
+	rich.Average, rich.Loss = 0.9, net.Criterion{Smoothing: 0.1, ClassWeights: []float64{1, 2}}
+	rich.Optimizer.Factors = []net.Factor{{Params: "*.bias", Factor: 2}, {Params: "batchnorm.weight", Factor: 0.5}}
 	for _, c := range []struct {
 		network   *net.Network
-		optimizer net.Optimizer
+		options   net.Options
 		precision cuda.Precision
 	}{
-		{net.BuiltIn("tutorial"), net.AdamDefault(1e-4), cuda.TF32}, {net.BuiltIn("tutorial"), net.AdamDefault(1e-4), cuda.FP32},
-		{net.BuiltIn("lenet5"), net.AdamDefault(1e-4), cuda.TF32}, {net.BuiltIn("mlp"), net.AdamDefault(1e-4), cuda.TF32},
-		{everything(), clipped, cuda.TF32}, {everything(), clipped, cuda.FP32}, {large(), clipped, cuda.TF32},
+		{net.BuiltIn("tutorial"), adam, cuda.TF32}, {net.BuiltIn("tutorial"), adam, cuda.FP32},
+		{net.BuiltIn("lenet5"), adam, cuda.TF32}, {net.BuiltIn("mlp"), adam, cuda.TF32},
+		{everything(), clipped, cuda.TF32}, {everything(), clipped, cuda.FP32}, {large(), clipped, cuda.TF32}, {everything(), rich, cuda.TF32},
 	} {
 		t.Run(c.network.Name+" "+string(c.precision), func(t *testing.T) {
 			m := sim.Start(t)
@@ -54,7 +58,7 @@ func TestLaunchesAreTheGraphs(t *testing.T) {
 			}
 			defer d.Close()
 			const batch = 2
-			p, err := d.Compile(c.network, net.Options{Batch: batch, Optimizer: c.optimizer})
+			p, err := d.Compile(c.network, c.options)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -80,7 +84,7 @@ func TestLaunchesAreTheGraphs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			launches := bench.Launches(plan, c.optimizer, batch)
+			launches := bench.Launches(plan, c.options, batch)
 			if nodes := after["graph nodes run"] - before["graph nodes run"]; nodes != int64(len(launches)) {
 				t.Errorf("the graph has %d nodes, want %d", nodes, len(launches))
 				for _, l := range launches {

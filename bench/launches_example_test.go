@@ -16,7 +16,7 @@ func ExampleLaunches() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	adam, h100 := net.AdamDefault(1e-4), bench.GPUs[0]
+	adam, h100 := net.Options{Optimizer: net.AdamDefault(1e-4)}, bench.GPUs[0]
 	for _, l := range bench.Launches(plan, adam, 50) {
 		time, bound := h100.Time(l, true, bench.NodeFloor)
 		fmt.Printf("%-8s %-22s %v, %s\n", l.Phase, l.Call, time, bound)

@@ -63,7 +63,7 @@ func launchTable(n *net.Network, batch int) (string, error) {
 	row(&b, strings.Split("---,---,---,--:,--:,--:"+strings.Repeat(",--:,---", len(GPUs)), ",")...)
 	var sum Launch
 	times := make([]time.Duration, len(GPUs))
-	launches := Launches(plan, net.AdamDefault(1e-4), batch)
+	launches := Launches(plan, net.Options{Optimizer: net.AdamDefault(1e-4)}, batch)
 	mega := func(n int64) string {
 		if n == 0 {
 			return ""
@@ -102,7 +102,7 @@ func stepTable(n *net.Network) (string, error) {
 	}
 	row(&b, append(head, fmt.Sprintf("images/s (floor %v)", NodeFloor))...)
 	row(&b, "---", "---", "--:", "--:", "--:", "--:", "--:", "--:", "--:")
-	o := net.AdamDefault(1e-4)
+	o := net.Options{Optimizer: net.AdamDefault(1e-4)}
 	for _, g := range GPUs {
 		for _, precision := range []string{"fp32", "tf32"} {
 			for _, batch := range RooflineBatches {

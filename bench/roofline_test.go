@@ -69,7 +69,7 @@ func TestTutorialsProducts(t *testing.T) {
 		"bias_relu_pool_backward conv2": {Bytes: batch * (4*64*7*7 + 64*7*7 + 4*64*14*14)},
 	}
 	seen := map[string]bench.Launch{}
-	for _, l := range bench.Launches(plan, net.AdamDefault(1e-4), batch) {
+	for _, l := range bench.Launches(plan, net.Options{Optimizer: net.AdamDefault(1e-4)}, batch) {
 		seen[l.Call+" "+l.Layer] = l
 	}
 	for name, w := range want {
@@ -123,7 +123,7 @@ func TestLaunchesOfKinds(t *testing.T) {
 				}
 			}
 			bytes := map[net.Phase]int64{}
-			for _, l := range bench.Launches(plan, net.AdamDefault(1e-4), 2) {
+			for _, l := range bench.Launches(plan, net.Options{Optimizer: net.AdamDefault(1e-4)}, 2) {
 				if l.Layer != "" && l.Layer == group {
 					bytes[l.Phase] += l.Bytes
 				}
@@ -163,7 +163,7 @@ func TestLaunchesOfBranches(t *testing.T) {
 	}
 	const batch, image = 2, 2 * 4 * 16
 	var got []bench.Launch
-	for _, l := range bench.Launches(plan, net.AdamDefault(1e-4), batch) {
+	for _, l := range bench.Launches(plan, net.Options{Optimizer: net.AdamDefault(1e-4)}, batch) {
 		if l.Layer == "sum" || l.Layer == "grouped" {
 			got = append(got, l)
 		}

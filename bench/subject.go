@@ -139,7 +139,7 @@ func (j *job) examine(ctx context.Context, s Subject, judge *verdict) (m Measure
 	}
 	if j.Mode == peers.Train {
 		var all Launch
-		launches := Launches(j.plan, j.options.Optimizer, j.Batch)
+		launches := Launches(j.plan, j.options, j.Batch)
 		for _, l := range launches {
 			all.Computed, all.Bytes = all.Computed+l.Computed, all.Bytes+l.Bytes
 		}

@@ -59,23 +59,16 @@ func (l *link) widen(b Buffer, s *slot, count uint64, add int32) error {
 	return l.launch(kernels.FromBF16{Y: floats(b), X: rounded(s.Buffer), Count: uint32(count), Channels: 1, Extent: 1, Add: add})
 }
 
-// roundFrozen makes the factors of frozen weights, which only a new state changes.
-func (p *program) roundFrozen() error {
-	for _, q := range p.parameters {
-		if q.Trained || q.factor == q.value {
-			continue
-		}
-		if err := p.device.launch(kernels.ToBF16{Y: rounded(q.factor), X: floats(q.value), Count: uint64(q.Size())}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+// roundFrozen makes the factors of frozen weights, which only a new state changes, or the averages in their place.
+func (p *program) roundFrozen() error { return p.roundPart(p.flat.count, p.flat.all) }
 
 // roundWeights makes the factors of all trained weights. It is due whenever they have changed.
-func (p *program) roundWeights() error {
-	if !p.device.bf16() || p.flat.count == 0 {
+func (p *program) roundWeights() error { return p.roundPart(0, p.flat.count) }
+
+func (p *program) roundPart(from, to int64) error {
+	if !p.device.bf16() || from == to {
 		return nil
 	}
-	return p.device.launch(kernels.ToBF16{Y: rounded(p.flat.rounded), X: floats(p.flat.values), Count: uint64(p.flat.count)})
+	return p.device.launch(kernels.ToBF16{Y: rounded(p.flat.rounded.part(2*from, 2*(to-from))), X: floats(p.flat.values.part(4*from, 4*(to-from))),
+		Count: uint64(to - from)})
 }

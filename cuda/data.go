@@ -17,36 +17,66 @@ import (
 // it, it is streamed: it stays in host memory, and each program's stage brings what a mini-batch needs.
 type deviceData struct {
 	of       dataKey
-	samples  Buffer // uint8 or float32, NCHW
-	labels   Buffer // int32
+	samples  *deviceSamples // nil where streamed
+	labels   Buffer         // int32
+	rows     Buffer         // int32: where in samples each sample stands; none: one after the other
 	streamed bool
+}
+
+// deviceSamples are the rows of samples in device memory. Data sets that share them in host memory share them here.
+type deviceSamples struct {
+	Buffer // uint8 or float32, NCHW
+	of     rowsKey
+	uses   int // data sets
 }
 
 // dataKey tells data sets apart by where they lie in host memory; nobody changes a data set in use. The pointers keep that
 // memory alive: no other data set can come to lie there.
 type dataKey struct {
-	samples, labels unsafe.Pointer
-	count, size     int
-	pixels          bool    // samples are bytes
-	scale           float32 // of bytes
+	all          rowsKey
+	labels, rows unsafe.Pointer // rows is nil where sample i is row i
+	count        int
+	shape        net.Shape
+	pixels       bool    // samples are bytes
+	scale        float32 // of bytes
 }
 
-// bytes is how much memory the samples take.
-func (k dataKey) bytes() int64 {
-	n := int64(k.count) * int64(k.size)
-	if !k.pixels {
-		n *= 4
-	}
-	return n
+// rowsKey tells apart the memory in which the rows of samples lie.
+type rowsKey struct {
+	address unsafe.Pointer
+	bytes   int64
 }
+
+// sample is how many bytes one sample has.
+func (k dataKey) sample() int64 {
+	if k.pixels {
+		return int64(k.shape.Size())
+	}
+	return 4 * int64(k.shape.Size())
+}
+
+// bytes is how much memory the data set's own samples take.
+func (k dataKey) bytes() int64 { return int64(k.count) * k.sample() }
+
+// few reports whether the rows hold more than twice the data set's own samples: then these are brought to the device alone.
+func (k dataKey) few() bool { return k.all.bytes > 2*k.bytes() }
 
 func keyOf(s *net.Dataset) dataKey {
-	k := dataKey{samples: unsafe.Pointer(unsafe.SliceData(bytesOf(s))), labels: unsafe.Pointer(unsafe.SliceData(s.Labels)),
-		count: s.Len(), size: s.Shape.Size(), pixels: s.Pixels != nil}
+	all := bytesOf(s)
+	k := dataKey{all: rowsKey{unsafe.Pointer(unsafe.SliceData(all)), int64(len(all))}, labels: unsafe.Pointer(unsafe.SliceData(s.Labels)),
+		rows: unsafe.Pointer(unsafe.SliceData(s.Rows)), count: s.Len(), shape: s.Shape, pixels: s.Pixels != nil}
 	if k.pixels {
 		k.scale = s.Scale
 	}
 	return k
+}
+
+// row returns where in device memory a sample stands.
+func (x *deviceData) row(s *net.Dataset, sample int32) int32 {
+	if x.rows == (Buffer{}) {
+		return sample
+	}
+	return int32(s.Row(sample))
 }
 
 // mostData bounds how many data sets stay in device memory: whoever asks about ever other images brings ever more.
@@ -86,7 +116,7 @@ func (d *Device) dataset(s *net.Dataset) (*deviceData, error) {
 		x.streamed, err = true, nil
 	}
 	if err != nil {
-		return nil, errors.Join(err, x.close(d.pool))
+		return nil, err
 	}
 	d.data = append(d.data, x)
 	return x, nil
@@ -97,7 +127,10 @@ func (d *Device) couldFit(key dataKey) (bool, error) {
 	_, room, err := d.pool.room()
 	var held int64
 	for _, x := range d.data {
-		held += x.samples.Bytes + x.labels.Bytes
+		held += x.labels.Bytes + x.rows.Bytes
+		if x.samples != nil {
+			held += x.samples.Bytes / int64(x.samples.uses)
+		}
 	}
 	return held > 0 && key.bytes()+4*int64(key.count) <= held+room, err
 }
@@ -129,26 +162,86 @@ func (d *Device) forget(x *deviceData) error {
 	return errors.Join(append(errs, x.close(d.pool))...)
 }
 
-// upload copies on the device's stream, so that what reads the data comes after it: the plain copies may return before the
-// data has arrived, and a stream of our own does not wait for them.
-func (x *deviceData) upload(d *Device, s *net.Dataset) (err error) {
-	if x.samples, err = d.pool.take(x.of.bytes(), "the samples of "+s.Name); err != nil {
+// upload brings the data set to the device. Where another one has brought the rows that its samples are among, it shares them.
+func (x *deviceData) upload(d *Device, s *net.Dataset) error {
+	err := x.uploadSamples(d, s, x.of.few())
+	if errors.Is(err, ErrOutOfMemory) && x.of.rows != nil && !x.of.few() {
+		err = x.uploadSamples(d, s, true)
+	}
+	if err == nil {
+		x.labels, err = d.upload(x.of.labels, 4*int64(x.of.count), "the labels of "+s.Name)
+	}
+	if err == nil && x.samples.of == x.of.all && x.of.rows != nil {
+		x.rows, err = d.upload(x.of.rows, 4*int64(x.of.count), "the rows of "+s.Name)
+	}
+	if err != nil && x.samples != nil { // a copy may still be writing there
+		err = errors.Join(err, d.synchronize(), x.close(d.pool))
+		*x = deviceData{of: x.of}
+	}
+	return err
+}
+
+// uploadSamples brings the samples: with all rows that they are among, or alone, one after the other.
+func (x *deviceData) uploadSamples(d *Device, s *net.Dataset, alone bool) error {
+	for _, y := range d.data {
+		if y.samples != nil && y.samples.of == x.of.all {
+			x.samples = y.samples
+			x.samples.uses++
+			return nil
+		}
+	}
+	what := "the samples of " + s.Name
+	if !alone {
+		b, err := d.upload(x.of.all.address, x.of.all.bytes, what)
+		if err != nil {
+			return err
+		}
+		x.samples = &deviceSamples{b, x.of.all, 1}
+		return nil
+	}
+	b, err := d.pool.take(x.of.bytes(), what)
+	if err != nil {
 		return err
 	}
-	if x.labels, err = d.pool.take(4*int64(x.of.count), "the labels of "+s.Name); err != nil {
-		err = errors.Join(err, x.close(d.pool))
-		x.samples = Buffer{}
-		return err
-	}
-	for _, c := range []struct {
-		to   Buffer
-		from unsafe.Pointer
-	}{{x.samples, x.of.samples}, {x.labels, x.of.labels}} {
-		if err := cu.MemcpyHtoDAsync(c.to.Address, c.from, c.to.Bytes, d.stream); err != nil {
+	x.samples = &deviceSamples{Buffer: b, uses: 1}
+	// A piece at a time: a copy has read what isn't pinned when it returns.
+	size, from, to := x.of.sample(), bytesOf(s), b.Address
+	piece := make([]byte, 0, max(uploadBytes/size, 1)*size)
+	for i, row := range s.Rows {
+		piece = append(piece, from[int64(row)*size:(int64(row)+1)*size]...)
+		if len(piece) < cap(piece) && i+1 < len(s.Rows) {
+			continue
+		}
+		if err := cu.MemcpyHtoDAsync(to, unsafe.Pointer(unsafe.SliceData(piece)), int64(len(piece)), d.stream); err != nil {
 			return call("cuMemcpyHtoDAsync", err)
 		}
+		to, piece = to+cu.DevicePtr(len(piece)), piece[:0]
 	}
 	return nil
 }
 
-func (x *deviceData) close(p *Pool) error { return errors.Join(p.give(x.samples), p.give(x.labels)) }
+// uploadBytes is about how large the pieces are in which samples of scattered rows go up.
+const uploadBytes = 4 << 20
+
+// upload copies host memory to new memory of the device. It copies on the device's stream, so that what reads the data comes
+// after it: the plain copies may return before the data has arrived, and a stream of our own does not wait for them.
+func (d *Device) upload(from unsafe.Pointer, bytes int64, what string) (Buffer, error) {
+	b, err := d.pool.take(bytes, what)
+	if err != nil {
+		return Buffer{}, err
+	}
+	if err := cu.MemcpyHtoDAsync(b.Address, from, bytes, d.stream); err != nil {
+		return Buffer{}, errors.Join(call("cuMemcpyHtoDAsync", err), d.pool.give(b))
+	}
+	return b, nil
+}
+
+func (x *deviceData) close(p *Pool) error {
+	errs := []error{p.give(x.labels), p.give(x.rows)}
+	if x.samples != nil {
+		if x.samples.uses--; x.samples.uses == 0 {
+			errs = append(errs, p.give(x.samples.Buffer))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -154,7 +154,7 @@ func (d *Device) Compile(n *net.Network, opts net.Options) (net.Program, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := opts.Check(); err != nil {
+	if err := opts.CheckFor(plan); err != nil {
 		return nil, err
 	}
 	var p *program

@@ -4,7 +4,6 @@ package cuda
 
 import (
 	"errors"
-	"slices"
 	"unsafe"
 
 	"gorgonia.org/cu"
@@ -16,8 +15,8 @@ import (
 
 // pieces calls f for at most Options.Batch samples of b at a time.
 func (p *program) pieces(b net.Batch, f func(piece net.Batch) error) error {
-	for indices := range slices.Chunk(b.Indices, p.options.Batch) {
-		if err := f(net.Batch{Data: b.Data, Indices: indices}); err != nil {
+	for lo := 0; lo < b.Len(); lo += p.options.Batch {
+		if err := f(b.Part(lo, min(lo+p.options.Batch, b.Len()))); err != nil {
 			return err
 		}
 	}

@@ -195,7 +195,7 @@ func (o operand[T]) get() []T {
 
 // Addresses, as kernels take them.
 func at[T interface {
-	float32 | float64 | kernels.BFloat16 | int32 | uint8 | kernels.StepState | kernels.Queued | kernels.Sums
+	float32 | float64 | kernels.BFloat16 | int32 | uint8 | kernels.StepState | kernels.Queued | kernels.Sums | kernels.View
 }](o operand[T]) kernels.Pointer[T] {
 	return kernels.Pointer[T](o.at())
 }
@@ -244,7 +244,8 @@ func singles(values []float64) []float32 {
 func (r *kernelRig) queued(slot int, numbers kernels.Queued) operand[kernels.Queued] {
 	r.Helper()
 	rows := drawn(slot+1, func() kernels.Queued {
-		return kernels.Queued{Update: r.random.Float32(), Decay: r.random.Float32(), Weight: r.random.Float32(), First: r.random.Uint32()}
+		return kernels.Queued{Update: r.random.Float32(), Decay: r.random.Float32(), Weight: r.random.Float32(), First: r.random.Uint32(),
+			Average: r.random.Float32()}
 	})
 	rows[slot] = numbers
 	return put(r, rows)
@@ -299,11 +300,13 @@ var kernelTrials = []struct {
 }{
 	{"activation", tryActivation}, {"activation of NaN", tryActivationNaN}, {"relu_backward", tryReLUBackward}, {"dropout", tryDropout},
 	{"gather_bytes", tryGatherBytes}, {"gather_floats", tryGatherFloats},
+	{"view_bytes", tryViewBytes}, {"view_floats", tryViewFloats},
 	{"bias_add", tryBiasAdd}, {"bias_relu", tryBiasReLU}, {"bias_gradient", tryBiasGradient}, {"column_sums", tryColumnSums},
 	{"batchnorm_statistics", tryBatchnormStatistics}, {"batchnorm", tryBatchnorm}, {"batchnorm_backward", tryBatchnormBackward},
 	{"to_bf16", tryToBF16}, {"from_bf16", tryFromBF16},
 	{"softmax_cross_entropy", trySoftmax}, {"add_metrics", tryAddMetrics},
 	{"sgd", trySGD}, {"adam", tryAdam}, {"clipping", tryClipping},
+	{"move_average", tryMoveAverage}, {"exchange", tryExchange},
 	{"conv_bias_relu_pool", tryFused}, {"conv_bias_relu_pool of NaN", tryFusedNaN},
 	{"bias_relu_pool", tryBiasReLUPool}, {"bias_relu_pool_backward", tryBiasReLUPoolBackward},
 	{"pooling", tryPooling}, {"pad", tryPad},

@@ -59,47 +59,67 @@ func tryDropout(r *kernelRig) {
 	check(r, "y", y, want, approx.Tolerance{Rel: 2 * u, Abs: 31 * u * float64(add)})
 }
 
-// gathering draws a data set's labels, and which of its samples a mini-batch takes: row `slot` of the indices.
-func (r *kernelRig) gathering() (batch, capacity, size, samples, slot int, labels, indices []int32, wantLabel []int32) {
-	batch, size, samples, slot = r.about(12), []int{r.about(9), 4 * r.about(9), r.about(900)}[r.random.IntN(3)], r.about(30), r.random.IntN(3)
-	capacity = batch + r.random.IntN(4)
-	labels = drawn(samples, func() int32 { return r.random.Int32N(10) })
-	indices = drawn(slot*capacity+batch, func() int32 { return int32(r.random.IntN(samples)) })
-	for _, i := range indices[slot*capacity:] {
-		wantLabel = append(wantLabel, labels[i])
+// gathering is a data set without its samples, and which of them a mini-batch takes: row `slot` of the indices.
+type gathering struct {
+	batch, capacity, size, slot int
+	stored                      int // rows of samples
+	labels, rows, indices       []int32
+	data                        *net.Dataset
+}
+
+func (r *kernelRig) gathering() (g gathering) {
+	g.batch, g.size, g.slot, g.stored = r.about(12), []int{r.about(9), 4 * r.about(9), r.about(900)}[r.random.IntN(3)], r.random.IntN(3), r.about(30)
+	g.capacity = g.batch + r.random.IntN(4)
+	samples := g.stored
+	if r.random.IntN(2) == 0 { // they stand anywhere
+		samples = r.about(30)
+		g.rows = drawn(samples, func() int32 { return int32(r.random.IntN(g.stored)) })
 	}
-	return batch, capacity, size, samples, slot, labels, indices, wantLabel
+	g.labels = drawn(samples, func() int32 { return r.random.Int32N(10) })
+	g.indices = drawn(g.slot*g.capacity+g.batch, func() int32 { return int32(r.random.IntN(samples)) })
+	g.data = &net.Dataset{Shape: net.Shape{C: 1, H: 1, W: g.size}, Labels: g.labels, Rows: g.rows}
+	return g
+}
+
+// rowsAt is where the device finds the rows of the samples, if they stand in another order.
+func (g gathering) rowsAt(r *kernelRig) kernels.Optional[int32] {
+	if g.rows == nil {
+		return 0
+	}
+	o := put(r, g.rows)
+	return optionally(&o)
+}
+
+// check compares with what the data set gathers.
+func (g gathering) check(r *kernelRig, x operand[float32], label operand[int32]) {
+	r.Helper()
+	indices, want := g.indices[g.slot*g.capacity:], make([]float32, g.batch*g.size)
+	g.data.Gather(want, indices)
+	check(r, "x", x, doubles(want), exact)
+	var labels []int32
+	for _, i := range indices {
+		labels = append(labels, g.labels[i])
+	}
+	checkWhole(r, "labels", label, labels)
 }
 
 func tryGatherBytes(r *kernelRig) {
-	batch, capacity, size, samples, slot, labels, indices, wantLabel := r.gathering()
-	pixels := drawn(samples*size, func() uint8 { return uint8(r.random.Uint32()) })
-	scale := r.random.Float32()
-	var want []float64
-	for _, i := range indices[slot*capacity:] {
-		for _, p := range pixels[int(i)*size : (int(i)+1)*size] {
-			want = append(want, float64(p)*float64(scale))
-		}
-	}
-	x, label := room[float32](r, batch*size), room[int32](r, batch)
-	r.launch(kernels.GatherBytes{X: at(x), Label: at(label), Pixels: at(put(r, pixels)), Labels: at(put(r, labels)), State: at(r.state(0, slot)),
-		Indices: at(put(r, indices)), Batch: uint32(batch), Capacity: uint32(capacity), Size: uint32(size), Scale: scale})
-	check(r, "x", x, want, approx.Tolerance{Rel: u}) // one product
-	checkWhole(r, "labels", label, wantLabel)
+	g := r.gathering()
+	g.data.Pixels, g.data.Scale = drawn(g.stored*g.size, func() uint8 { return uint8(r.random.Uint32()) }), r.random.Float32()
+	x, label := room[float32](r, g.batch*g.size), room[int32](r, g.batch)
+	r.launch(kernels.GatherBytes{X: at(x), Label: at(label), Pixels: at(put(r, g.data.Pixels)), Labels: at(put(r, g.labels)), Rows: g.rowsAt(r),
+		State: at(r.state(0, g.slot)), Indices: at(put(r, g.indices)), Batch: uint32(g.batch), Capacity: uint32(g.capacity), Size: uint32(g.size),
+		Scale: g.data.Scale})
+	g.check(r, x, label)
 }
 
 func tryGatherFloats(r *kernelRig) {
-	batch, capacity, size, samples, slot, labels, indices, wantLabel := r.gathering()
-	values := r.values(samples * size)
-	var want []float64
-	for _, i := range indices[slot*capacity:] {
-		want = append(want, doubles(values[int(i)*size:(int(i)+1)*size])...)
-	}
-	x, label := room[float32](r, batch*size), room[int32](r, batch)
-	r.launch(kernels.GatherFloats{X: at(x), Label: at(label), Values: at(put(r, values)), Labels: at(put(r, labels)), State: at(r.state(0, slot)),
-		Indices: at(put(r, indices)), Batch: uint32(batch), Capacity: uint32(capacity), Size: uint32(size)})
-	check(r, "x", x, want, exact)
-	checkWhole(r, "labels", label, wantLabel)
+	g := r.gathering()
+	g.data.Values = r.values(g.stored * g.size)
+	x, label := room[float32](r, g.batch*g.size), room[int32](r, g.batch)
+	r.launch(kernels.GatherFloats{X: at(x), Label: at(label), Values: at(put(r, g.data.Values)), Labels: at(put(r, g.labels)), Rows: g.rowsAt(r),
+		State: at(r.state(0, g.slot)), Indices: at(put(r, g.indices)), Batch: uint32(g.batch), Capacity: uint32(g.capacity), Size: uint32(g.size)})
+	g.check(r, x, label)
 }
 
 // ofBFloat16 is the value of a bfloat16.

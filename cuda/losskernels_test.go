@@ -21,15 +21,35 @@ func trySoftmax(r *kernelRig) {
 	}
 	logits := drawn(batch*classes, func() float32 { return float32(r.random.IntN(97)-48) / 8 }) // some are equal
 	labels := drawn(batch, func() int32 { return r.random.Int32N(int32(classes)) })
-	want, slot := reference.SoftmaxCrossEntropy(doubles(logits), labels, classes), r.random.IntN(3)
+	criterion, others, shares := r.criterion(batch, classes)
+	slot := r.random.IntN(3)
+	k := kernels.SoftmaxCrossEntropy{Logits: at(put(r, logits)), Batch: uint32(batch), Classes: uint32(classes), State: at(r.state(0, slot)),
+		Queued: at(r.queued(slot, kernels.Queued{Weight: float32(1 / float64(batch))})),
+		Spread: float32(criterion.Smoothing / float64(classes)), Kept: float32(1 - criterion.Smoothing)}
+	var targets []float64
+	for i, label := range labels {
+		other, share := label, 1.0
+		if others != nil {
+			other, share = others[i], float64(shares[i])
+		}
+		targets = append(targets, criterion.Target(classes, label, other, share)...)
+	}
+	want := reference.CrossEntropy(doubles(logits), targets, labels, classes)
 	var wantLosses []float64
 	var wantHits []int32
 	for i, label := range labels {
-		one := reference.SoftmaxCrossEntropy(doubles(logits[i*classes:(i+1)*classes]), []int32{label}, classes)
+		row := func(of []float64) []float64 { return of[i*classes : (i+1)*classes] }
+		one := reference.CrossEntropy(row(doubles(logits)), row(targets), []int32{label}, classes)
 		wantLosses, wantHits = append(wantLosses, one.Sum), append(wantHits, int32(one.Hits))
 	}
-	k := kernels.SoftmaxCrossEntropy{Logits: at(put(r, logits)), Batch: uint32(batch), Classes: uint32(classes),
-		State: at(r.state(0, slot)), Queued: at(r.queued(slot, kernels.Queued{Weight: float32(1 / float64(batch))}))}
+	if others != nil {
+		o, s := put(r, others), put(r, shares)
+		k.Others, k.Shares = optionally(&o), optionally(&s)
+	}
+	if criterion.ClassWeights != nil {
+		o := put(r, singles(criterion.ClassWeights))
+		k.ClassWeights = optionally(&o)
+	}
 	var probabilities, losses, gradient *operand[float32]
 	var hits *operand[int32]
 	if r.random.IntN(3) > 0 {
@@ -50,18 +70,37 @@ func trySoftmax(r *kernelRig) {
 	}
 	r.launch(k)
 	// A thread sums at most a 32nd of a row one by one; an exponential is off by the roundoff of its argument, which is at
-	// most 12, and its own.
-	tolerance := approx.Tolerance{Rel: (64 + float64(classes)/32) * u}
+	// most 12, and its own. Targets are at most 1.5. Smoothed, their sum and that of their losses are over the row too.
+	tolerance, sums := approx.Tolerance{Rel: (64 + float64(classes)/32) * u}, 2*u
+	if criterion.Smoothing > 0 {
+		sums = tolerance.Rel
+	}
 	if probabilities != nil {
 		check(r, "probabilities", *probabilities, want.Probabilities, tolerance)
 	}
 	if gradient != nil {
-		check(r, "gradient", *gradient, want.Gradient, approx.Tolerance{Abs: tolerance.Rel / float64(batch)})
+		check(r, "gradient", *gradient, want.Gradient, approx.Tolerance{Abs: 3 * tolerance.Rel / float64(batch)})
 	}
 	if losses != nil {
-		check(r, "losses", *losses, wantLosses, approx.Tolerance{Abs: tolerance.Rel, Rel: 2 * u})
+		check(r, "losses", *losses, wantLosses, approx.Tolerance{Abs: 1.5 * tolerance.Rel, Rel: sums})
 		checkWhole(r, "hits", *hits, wantHits)
 	}
+}
+
+// criterion draws what training expects: plain cross-entropy, or smoothed labels, weights of the classes, of which some are 0,
+// and samples that are mixed with others, of which some have the same label.
+func (r *kernelRig) criterion(batch, classes int) (l net.Criterion, others []int32, shares []float32) {
+	if r.random.IntN(2) == 0 {
+		l.Smoothing = r.random.Float64() / 2
+	}
+	if r.random.IntN(2) == 0 {
+		l.ClassWeights = doubles(drawn(classes, func() float32 { return max(0, 2*r.random.Float32()-0.5) }))
+	}
+	if r.random.IntN(2) == 0 {
+		others = drawn(batch, func() int32 { return r.random.Int32N(int32(classes)) })
+		shares = drawn(batch, func() float32 { return min(1, 1.25*r.random.Float32()) })
+	}
+	return l, others, shares
 }
 
 func tryAddMetrics(r *kernelRig) {
@@ -112,6 +151,7 @@ type updates struct {
 	step           int64
 	slot           int
 	count, decayed int
+	rateFactor     float64
 	w, g           []float32
 	factor         float32 // of clipping; 1: none
 	m, v           []float32
@@ -119,7 +159,10 @@ type updates struct {
 
 func (r *kernelRig) updates(o net.Optimizer) updates {
 	s := updates{o: o, step: r.random.Int64N(1000), slot: r.random.IntN(3), count: r.count(), factor: 1}
-	s.decayed = r.random.IntN(s.count + 1)
+	s.decayed, s.rateFactor = r.random.IntN(s.count+1), 1
+	if r.random.IntN(2) == 0 {
+		s.rateFactor = r.random.Float64()
+	}
 	s.w, s.g, s.m, s.v = r.values(s.count), r.values(s.count), r.values(s.count), r.positive(s.count)
 	if r.random.IntN(2) == 0 {
 		s.factor = r.random.Float32()
@@ -136,7 +179,9 @@ func (s updates) want() (w, m, v []float64) {
 	}
 	for _, part := range []struct{ from, to int }{{0, s.decayed}, {s.decayed, s.count}} {
 		a, b := part.from, part.to
-		reference.Update(s.o, s.step, net.Param{Decayed: a == 0 && b == s.decayed}, w[a:b], g[a:b], map[string][]float64{"m": m[a:b], "v": v[a:b]})
+		o := s.o
+		o.LearningRate *= s.rateFactor
+		reference.Update(o, s.step, net.Param{Decayed: a == 0 && b == s.decayed}, w[a:b], g[a:b], map[string][]float64{"m": m[a:b], "v": v[a:b]})
 	}
 	return w, m, v
 }
@@ -164,7 +209,7 @@ func trySGD(r *kernelRig) {
 	w, v := put(r, s.w), put(r, s.v)
 	k := kernels.SGD{W: at(w), G: at(put(r, s.g)), State: at(r.state(s.step, s.slot)), Queued: at(s.queued(r, o.Rate(s.step))), Clip: s.clip(r),
 		Count: uint64(s.count), Decayed: uint64(s.decayed), Momentum: float32(o.Momentum), Nesterov: int32(boolInt(o.Nesterov)),
-		WeightDecay: float32(o.WeightDecay)}
+		WeightDecay: float32(o.WeightDecay), RateFactor: float32(s.rateFactor)}
 	if o.Momentum > 0 {
 		k.V = optionally(&v)
 	}
@@ -189,13 +234,35 @@ func tryAdam(r *kernelRig) {
 	r.launch(kernels.Adam{W: at(w), G: at(put(r, s.g)), M: at(m), V: at(v), State: at(r.state(s.step, s.slot)), Queued: at(s.queued(r, o.AdamRate(s.step))),
 		Clip: s.clip(r), Count: uint64(s.count), Decayed: uint64(s.decayed), Beta1: float32(o.Beta1), OneLessBeta1: float32(1 - o.Beta1),
 		Beta2: float32(o.Beta2), OneLessBeta2: float32(1 - o.Beta2), Epsilon: float32(o.Epsilon), WeightDecay: float32(o.WeightDecay),
-		Apart: int32(boolInt(o.Method == net.AdamW))})
+		Apart: int32(boolInt(o.Method == net.AdamW)), RateFactor: float32(s.rateFactor)})
 	// First moments are at most 3, second ones from 0.05 to 5: a weight changes by at most a rate of 0.3 times 3/sqrt(0.05), and
 	// each has up to ten roundings, with those of the constants.
 	tolerance := approx.Tolerance{Abs: 50 * u}
 	check(r, "m", m, wantM, tolerance)
 	check(r, "v", v, wantV, tolerance)
 	check(r, "w", w, wantW, tolerance)
+}
+
+func tryMoveAverage(r *kernelRig) {
+	n, slot, rate := r.count(), r.random.IntN(3), r.random.Float32()
+	a, w := r.values(n), r.values(n)
+	want := doubles(a)
+	for i := range want {
+		want[i] += float64(rate) * (float64(w[i]) - want[i])
+	}
+	average := put(r, a)
+	r.launch(kernels.MoveAverage{A: at(average), W: at(put(r, w)), State: at(r.state(0, slot)), Queued: at(r.queued(slot, kernels.Queued{Average: rate})),
+		Count: uint64(n)})
+	check(r, "the averages", average, want, approx.Tolerance{Abs: 5 * u}) // a difference of at most 2, its product and a sum
+}
+
+func tryExchange(r *kernelRig) {
+	n := r.count()
+	a, b := r.values(n), r.values(n)
+	first, second := put(r, a), put(r, b)
+	r.launch(kernels.Exchange{A: at(first), B: at(second), Count: uint64(n)})
+	check(r, "the first", first, doubles(b), exact)
+	check(r, "the second", second, doubles(a), exact)
 }
 
 func tryClipping(r *kernelRig) {

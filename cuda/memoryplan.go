@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"unsafe"
 
 	"github.com/gputrain/gputrain/kernels"
 	"github.com/gputrain/gputrain/net"
@@ -61,7 +62,7 @@ func (p *program) takeMemory() error {
 		bytes int64
 		what  string
 	}{
-		{&p.labels, 4 * batch, "labels"}, {&p.losses, 4 * batch, "losses"}, {&p.hits, 4 * batch, "hits"},
+		{&p.labels, 4 * batch, "labels"}, {&p.others, 4 * batch, "labels of partners"}, {&p.shares, 4 * batch, "shares of labels"}, {&p.losses, 4 * batch, "losses"}, {&p.hits, 4 * batch, "hits"},
 		{&p.probabilities, 4 * batch * int64(p.plan.Classes), "probabilities"},
 		{&p.results, 2 * sumsBytes, "sums"}, {&p.clip, 4, "the clipping factor"}, {&p.squares, 8 * kernels.MostSquareSums, "sums of squares"},
 	} {
@@ -70,12 +71,32 @@ func (p *program) takeMemory() error {
 			return err
 		}
 	}
+	if err := p.takeClassWeights(); err != nil {
+		return err
+	}
 	p.sums, p.scores = p.results.part(0, sumsBytes), p.results.part(sumsBytes, sumsBytes)
 	var err error
 	if p.result, err = takePinned(max(sumsBytes, p.probabilities.Bytes)); err != nil {
 		return err
 	}
 	return p.device.zero(p.results)
+}
+
+// takeClassWeights brings the loss's weights of the classes, if it has any.
+func (p *program) takeClassWeights() (err error) {
+	given := p.options.Loss.ClassWeights
+	if given == nil {
+		return nil
+	}
+	weights := make([]float32, p.plan.Classes)
+	for k := range weights {
+		weights[k] = 1
+		if k < len(given) {
+			weights[k] = float32(given[k])
+		}
+	}
+	p.classWeights, err = p.device.upload(unsafe.Pointer(unsafe.SliceData(weights)), 4*int64(len(weights)), "the weights of the classes")
+	return err
 }
 
 // takeSlots places the slots in one buffer, or in one each where every buffer is to be an allocation.
@@ -92,7 +113,7 @@ func (p *program) takeSlots(slots []*slot) error {
 		total = apart
 	}
 	batch := int64(p.options.Batch)
-	p.perSample = (total+batch-1)/batch + 12 + 4*int64(p.plan.Classes) + 4*stepsAhead + p.staged()
+	p.perSample = (total+batch-1)/batch + 20 + 4*int64(p.plan.Classes) + 4*stepsAhead + p.staged()
 	p.slack = alignment * int64(len(slots)+8)
 	if p.device.options.SingleAllocations {
 		for _, s := range slots {

@@ -10,45 +10,64 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// parameter is a tensor of the network's. Trained ones are pieces of the program's flat buffers; others have a value of their
-// own, and neither gradient nor moments.
+// parameter is a tensor of the network's: a piece of the program's flat buffers. Those that aren't trained have neither gradient
+// nor moments.
 type parameter struct {
 	net.Param
 	value, grad Buffer
 	factor      Buffer // the value as products take it: itself, or rounded to bfloat16
+	average     Buffer // its moving average, where there is one
 	moments     []Buffer
 }
 
-// flat holds all trained parameters, in buffers without holes but for alignment, those that decay first: so that one
-// launch updates all of them. Holes hold zeros, which every optimiser leaves alone.
+// flat holds all parameters, in buffers without holes but for alignment, so that one launch does the same to all of them.
+// Those that are trained come first; of these those of one factor of the learning rate lie together, and of these again those
+// that decay come first. Holes hold zeros, which every optimiser leaves alone.
 type flat struct {
-	values, grads  Buffer
-	kept           Buffer // gradients of earlier shares of the mini-batch; taken when there are some
-	rounded        Buffer // in bfloat16: the values as products take them
-	moments        []Buffer
-	count, decayed int64 // values
+	values, grads Buffer
+	kept          Buffer // gradients of earlier shares of the mini-batch; taken when there are some
+	rounded       Buffer // in bfloat16: the values as products take them
+	averages      Buffer // moving averages of the values; none without Options.Average
+	moments       []Buffer
+	count, all    int64 // values: of trained parameters, and of all
+	rates         []rate
+}
+
+// rate is the parameters of one factor of the learning rate: of count values from one on the first decay.
+type rate struct {
+	factor               float32
+	from, count, decayed int64
 }
 
 // takeParameters takes the memory of all parameters.
 func (p *program) takeParameters() error {
 	pool := p.device.pool
+	factors := map[*parameter]float32{}
 	for _, q := range p.plan.Params {
-		p.parameters = append(p.parameters, &parameter{Param: q})
+		own := &parameter{Param: q}
+		p.parameters = append(p.parameters, own)
+		factors[own] = float32(p.options.Optimizer.Factor(p.plan, q))
 	}
 	order := slices.Clone(p.parameters)
 	slices.SortStableFunc(order, func(a, b *parameter) int {
-		return -cmp.Compare(boolInt(a.Decayed), boolInt(b.Decayed))
+		return cmp.Or(-cmp.Compare(boolInt(a.Trained), boolInt(b.Trained)), cmp.Compare(factors[a], factors[b]),
+			-cmp.Compare(boolInt(a.Decayed), boolInt(b.Decayed)))
 	})
-	const pad = alignment / 4
-	offsets := map[*parameter]int64{}
+	f, offsets := &p.flat, map[*parameter]int64{}
 	for _, q := range order {
+		const pad = alignment / 4
+		offsets[q] = f.all
+		f.all += (int64(q.Size()) + pad - 1) / pad * pad
 		if !q.Trained {
 			continue
 		}
-		offsets[q] = p.flat.count
-		p.flat.count += (int64(q.Size()) + pad - 1) / pad * pad
-		if q.Decayed {
-			p.flat.decayed = p.flat.count
+		f.count = f.all
+		if n := len(f.rates); n == 0 || f.rates[n-1].factor != factors[q] {
+			f.rates = append(f.rates, rate{factor: factors[q], from: offsets[q]})
+		}
+		r := &f.rates[len(f.rates)-1]
+		if r.count = f.all - r.from; q.Decayed {
+			r.decayed = r.count
 		}
 	}
 	take := func(into *Buffer, count int64, what string) (err error) {
@@ -57,37 +76,35 @@ func (p *program) takeParameters() error {
 		}
 		return p.device.zero(*into)
 	}
-	err := firstError(take(&p.flat.values, p.flat.count, "the weights"), take(&p.flat.grads, p.flat.count, "the weights' gradients"))
+	err := firstError(take(&f.values, f.all, "the weights"), take(&f.grads, f.count, "the weights' gradients"))
 	for _, m := range p.options.Optimizer.Moments() {
-		p.flat.moments = append(p.flat.moments, Buffer{})
-		err = firstError(err, take(&p.flat.moments[len(p.flat.moments)-1], p.flat.count, "the optimiser's "+m))
+		f.moments = append(f.moments, Buffer{})
+		err = firstError(err, take(&f.moments[len(f.moments)-1], f.count, "the optimiser's "+m))
+	}
+	if p.options.Average > 0 {
+		err = firstError(err, take(&f.averages, f.all, "the weights' moving averages"))
 	}
 	if p.device.bf16() && err == nil {
-		p.flat.rounded, err = pool.take(2*p.flat.count, "the weights in bfloat16")
+		f.rounded, err = pool.take(2*f.all, "the weights in bfloat16")
 	}
 	if err != nil {
 		return err
 	}
 	for _, q := range p.parameters {
-		if !q.Trained {
-			if err := take(&q.value, int64(q.Size()), q.Name); err != nil {
-				return err
-			}
-			q.factor = q.value
-			if p.device.bf16() && len(q.Dims) > 1 {
-				if q.factor, err = pool.take(2*int64(q.Size()), q.Name+" in bfloat16"); err != nil {
-					return err
-				}
-			}
-			continue
-		}
 		at, bytes := 4*offsets[q], 4*int64(q.Size())
-		q.value, q.grad = p.flat.values.part(at, bytes), p.flat.grads.part(at, bytes)
+		q.value = f.values.part(at, bytes)
 		q.factor = q.value
 		if p.device.bf16() {
-			q.factor = p.flat.rounded.part(at/2, bytes/2)
+			q.factor = f.rounded.part(at/2, bytes/2)
 		}
-		for _, m := range p.flat.moments {
+		if p.options.Average > 0 {
+			q.average = f.averages.part(at, bytes)
+		}
+		if !q.Trained {
+			continue
+		}
+		q.grad = f.grads.part(at, bytes)
+		for _, m := range f.moments {
 			q.moments = append(q.moments, m.part(at, bytes))
 		}
 	}

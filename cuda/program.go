@@ -34,6 +34,8 @@ type program struct {
 	slack      int64    // bytes that alignment may cost
 
 	labels, losses, hits, probabilities Buffer
+	others, shares                      Buffer // of samples with views: the partners' labels, and the parts of the samples' own
+	classWeights                        Buffer // of the loss; none: each is 1
 	results, sums, scores               Buffer // the sums of training, and those of an evaluation
 	clip, squares                       Buffer
 	result                              pinned // where sums and probabilities arrive
@@ -46,6 +48,7 @@ type program struct {
 	graphError error // why this program's work isn't captured, though it should be
 	step       int64 // updates made or queued
 	pending    int   // calls of Gradients since the last of them
+	swapped    bool  // the averages are in the place of the weights
 
 	// What the device's thread is to do next, and that as functions made once: a step allocates nothing.
 	task    func() error
@@ -59,6 +62,7 @@ type program struct {
 const (
 	stateBytes  = int64(unsafe.Sizeof(kernels.StepState{}))
 	queuedBytes = int64(unsafe.Sizeof(kernels.Queued{}))
+	viewBytes   = int64(unsafe.Sizeof(kernels.View{}))
 	sumsBytes   = int64(unsafe.Sizeof(kernels.Sums{}))
 )
 
@@ -181,21 +185,11 @@ func (p *program) release() error {
 	if p.queue != nil {
 		errs = append(errs, p.queue.close())
 	}
-	buffers := append(append([]Buffer{p.flat.values, p.flat.grads, p.flat.kept, p.flat.rounded, p.labels, p.losses, p.hits, p.probabilities, p.results, p.clip, p.squares},
+	buffers := append(append([]Buffer{p.flat.values, p.flat.grads, p.flat.kept, p.flat.rounded, p.flat.averages, p.labels, p.others, p.shares, p.classWeights, p.losses, p.hits, p.probabilities, p.results, p.clip, p.squares},
 		p.flat.moments...), append(p.memory, p.workspace)...)
-	for _, q := range p.parameters {
-		if !q.Trained {
-			buffers = append(buffers, q.value)
-			if q.factor != q.value {
-				buffers = append(buffers, q.factor)
-			}
-		}
-	}
 	for _, b := range buffers {
 		errs = append(errs, pool.give(b))
 	}
 	pool.stats.Planned -= p.saved
 	return p.device.ended(append(errs, p.result.close())...)
 }
-
-func (p *program) SwapAverage() error { panic("BUG: not yet") }

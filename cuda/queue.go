@@ -4,6 +4,7 @@ package cuda
 
 import (
 	"errors"
+	"slices"
 
 	"gorgonia.org/cu"
 
@@ -24,10 +25,11 @@ const (
 
 // work is a kind of pass over mini-batches of one size from one data set: what one captured graph does.
 type work struct {
-	kind kind
-	adds bool // to the gradients of earlier shares
-	data *deviceData
-	n    int
+	kind   kind
+	adds   bool // to the gradients of earlier shares
+	viewed bool // samples are seen by views
+	data   *deviceData
+	n      int
 }
 
 // trains reports whether the work has a backward pass.
@@ -41,12 +43,14 @@ func (w work) updates() bool { return w.kind == stepping || w.kind == updating }
 // device counts.
 type queue struct {
 	program *program
-	block   Buffer // state, numbers and indices of the steps ahead
+	block   Buffer // state, numbers, and indices or views of the steps ahead
 	halves  [2]half
 	half    int // that is being filled
 	works   [stepsAhead]work
 	count   int         // of works
 	data    *deviceData // from which the mini-batches of all of them come; nil where there are none
+	viewed  bool        // the mini-batches have views, in place of indices
+	views   int         // mini-batches with views for which there is room; 0 before the first
 	first   int64       // step count of the first that is queued
 	stage   *stage      // of streamed data sets; nil before the first
 }
@@ -64,30 +68,73 @@ const stepsAhead = 32
 // waited makes events for which the host waits asleep: it is steps ahead, and others may need the core.
 const waited = cu.DisableTiming | cu.BlockingSyncEvent
 
+// viewsBytes is about how much of a block views take at most: a graph launch needs far more time than they need to go up.
+const viewsBytes = 8 << 20
+
 func newQueue(p *program) (q *queue, err error) {
 	q = &queue{program: p}
-	bytes := stateBytes + stepsAhead*(queuedBytes+4*int64(p.options.Batch))
-	if q.block, err = p.device.pool.take(bytes, "the indices of the steps ahead"); err != nil {
-		return q, err
-	}
 	for i := range q.halves {
-		if q.halves[i].pinned, err = takePinned(bytes); err != nil {
-			return q, err
-		}
 		if q.halves[i].copied, err = cu.MakeEvent(waited); err != nil {
 			return q, call("cuEventCreate", err)
 		}
 	}
-	return q, nil
+	return q, q.takeBlock(sampleAt + 4*stepsAhead*int64(p.options.Batch))
 }
 
-// numbers and indices are where these begin in device memory.
+// takeBlock takes memory for the block and its halves, and gives back what there was.
+func (q *queue) takeBlock(bytes int64) (err error) {
+	pool := q.program.device.pool
+	block, err := pool.take(bytes, "the indices of the steps ahead")
+	if err != nil {
+		return err
+	}
+	var pins [2]pinned
+	for i := range pins {
+		if pins[i], err = takePinned(bytes); err != nil {
+			return errors.Join(err, pins[0].close(), pool.give(block))
+		}
+	}
+	errs := []error{pool.give(q.block)}
+	q.block = block
+	for i := range pins {
+		errs = append(errs, q.halves[i].pinned.close())
+		q.halves[i].pinned = pins[i]
+	}
+	return errors.Join(errs...)
+}
+
+// reserveViews takes the room for mini-batches with views. The queue is empty.
+func (q *queue) reserveViews() error {
+	p := q.program
+	if err := p.forgetGraphs(); err != nil { // they hold the block's address
+		return err
+	}
+	each := viewBytes * int64(p.options.Batch)
+	for steps := min(stepsAhead, max(1, viewsBytes/each)); ; steps /= 2 {
+		err := q.takeBlock(sampleAt + max(4*stepsAhead*int64(p.options.Batch), steps*each))
+		if err == nil {
+			q.views = int(steps)
+		}
+		if !errors.Is(err, ErrOutOfMemory) || steps == 1 {
+			return p.fits(err)
+		}
+	}
+}
+
+// sampleAt is where the indices, or the views, begin in a block.
+const sampleAt = stateBytes + stepsAhead*queuedBytes
+
+// numbers, indices and seen are where these begin in device memory.
 func (q *queue) numbers() kernels.Pointer[kernels.Queued] {
 	return kernels.Pointer[kernels.Queued](int64(q.block.Address) + stateBytes)
 }
 
 func (q *queue) indices() kernels.Pointer[int32] {
-	return kernels.Pointer[int32](int64(q.block.Address) + stateBytes + stepsAhead*queuedBytes)
+	return kernels.Pointer[int32](int64(q.block.Address) + sampleAt)
+}
+
+func (q *queue) seen() kernels.Pointer[kernels.View] {
+	return kernels.Pointer[kernels.View](int64(q.block.Address) + sampleAt)
 }
 
 // add queues work on a mini-batch, and gives what is queued to the device if there is no room for more.
@@ -102,23 +149,34 @@ func (q *queue) add(w work, b net.Batch, numbers kernels.Queued) error {
 // come from another data set.
 func (q *queue) put(w work, b net.Batch, numbers kernels.Queued) (err error) {
 	if b.Data != nil {
-		w.n = b.Len()
+		w.n, w.viewed = b.Len(), b.Views != nil
+		if w.viewed && q.views == 0 { // before a data set takes the room
+			if err := q.flush(); err != nil {
+				return err
+			}
+			if err := q.reserveViews(); err != nil {
+				return err
+			}
+		}
 		if w.data, err = q.program.device.dataset(b.Data); err != nil {
 			return err
 		}
 	}
-	if err := q.begin(w.data); err != nil {
+	if err := q.begin(w, b); err != nil {
 		return err
 	}
 	h := &q.halves[q.half]
 	slice[kernels.Queued](h.pinned, stateBytes, stepsAhead)[q.count] = numbers
 	capacity := q.program.options.Batch
-	indices := slice[int32](h.pinned, stateBytes+stepsAhead*queuedBytes, stepsAhead*capacity)[q.count*capacity:]
+	indices := slice[int32](h.pinned, sampleAt, stepsAhead*capacity)[q.count*capacity:]
 	switch {
-	case w.data == nil:
-		clear(indices[:capacity])
+	case w.data == nil: // nothing looks at the indices, or views, of an update
+	case w.viewed:
+		q.putViews(w.data, b, slice[kernels.View](h.pinned, sampleAt, q.views*capacity)[q.count*capacity:])
 	case w.data.streamed:
-		q.stage.put(q.half, q.count, b, indices)
+		for k, i := range b.Indices {
+			indices[k] = q.stage.put(q.half, q.count, k, b.Data, i)
+		}
 	default:
 		copy(indices, b.Indices)
 	}
@@ -127,9 +185,36 @@ func (q *queue) put(w work, b net.Batch, numbers kernels.Queued) (err error) {
 	return nil
 }
 
-// begin makes the queue ready for work on samples of a data set, or on none.
-func (q *queue) begin(data *deviceData) error {
-	if q.count > 0 && data != nil && data != q.data && (q.data != nil || data.streamed) {
+// putViews writes how the samples of a mini-batch are seen, for the kernel.
+func (q *queue) putViews(data *deviceData, b net.Batch, to []kernels.View) {
+	row := func(k int, sample int32) int32 {
+		if data.streamed {
+			return q.stage.put(q.half, q.count, k, b.Data, sample)
+		}
+		return data.row(b.Data, sample)
+	}
+	for k, i := range b.Indices {
+		v := &b.Views[k]
+		seen := kernels.View{Own: transformOf(&v.Transform), Row: row(k, i), OtherRow: -1}
+		seen.Label, seen.OtherLabel, seen.Share = b.Expected(k)
+		if v.Partner >= 0 {
+			seen.Other, seen.OtherRow, seen.Box = transformOf(&v.Other), row(b.Len()+k, v.Partner), boxOf(v.Box)
+		}
+		to[k] = seen
+	}
+}
+
+func transformOf(t *net.Transform) kernels.Transform {
+	return kernels.Transform{Matrix: t.Matrix, Reflect: uint32(boolInt(t.Border == net.ReflectBorder)),
+		Coloured: uint32(boolInt(t.Colour != [12]float32{})), Colour: t.Colour, Erase: boxOf(t.Erase)}
+}
+
+func boxOf(b net.Box) [4]int32 { return [4]int32{b.Left, b.Top, b.Right, b.Bottom} }
+
+// begin makes the queue ready for work on a mini-batch, or on none.
+func (q *queue) begin(w work, b net.Batch) error {
+	data := w.data
+	if q.count > 0 && data != nil && q.differs(w, b) {
 		if err := q.flush(); err != nil {
 			return err
 		}
@@ -141,24 +226,46 @@ func (q *queue) begin(data *deviceData) error {
 				return err
 			}
 		}
-		q.data, q.first = nil, q.program.step
+		q.data, q.viewed, q.first = nil, false, q.program.step
 	}
-	if data == nil || data == q.data {
+	if data == nil {
 		return nil
 	}
-	q.data = data
+	q.data, q.viewed = data, w.viewed
 	if data.streamed {
-		return q.reserveStage(data)
+		return q.reserveStage(data, q.brings(b))
 	}
 	return nil
 }
 
+// differs reports whether a mini-batch can't go up with what is queued: of another data set, with views where others have
+// none, or with more samples than the stage has room for.
+func (q *queue) differs(w work, b net.Batch) bool {
+	if q.data == nil {
+		return w.data.streamed || w.viewed
+	}
+	return w.data != q.data || w.viewed != q.viewed || w.data.streamed && q.stage.capacity < q.brings(b)
+}
+
+// brings is how many samples of a streamed data set a mini-batch of the largest size brings: with each its partner, if one has
+// one.
+func (q *queue) brings(b net.Batch) int {
+	if slices.ContainsFunc(b.Views, func(v net.View) bool { return v.Partner >= 0 }) {
+		return 2 * q.program.options.Batch
+	}
+	return q.program.options.Batch
+}
+
 // room is how many pieces of the present work may be queued.
 func (q *queue) room() int {
-	if q.data != nil && q.data.streamed {
-		return q.stage.steps
+	room := stepsAhead
+	if q.viewed {
+		room = q.views
 	}
-	return stepsAhead
+	if q.data != nil && q.data.streamed {
+		room = min(room, q.stage.steps)
+	}
+	return room
 }
 
 // flush gives everything that is queued to the device. It does not wait for it.
@@ -186,8 +293,12 @@ func (q *queue) upload() error {
 	p, stream := q.program, q.program.device.stream
 	h := &q.halves[q.half]
 	slice[kernels.StepState](h.pinned, 0, 1)[0] = kernels.StepState{Step: q.first}
-	bytes := stateBytes + stepsAhead*queuedBytes + 4*int64(q.count*p.options.Batch)
+	each := int64(4)
+	if q.viewed {
+		each = viewBytes
+	}
 	count := q.count
+	bytes := sampleAt + each*int64((count-1)*p.options.Batch+q.works[count-1].n)
 	q.count = 0
 	if q.data != nil && q.data.streamed {
 		if err := q.stage.send(p.device, q.half, count); err != nil {

@@ -17,7 +17,7 @@ import (
 // the samples of one are on their way while the other's are trained on.
 type stage struct {
 	steps    int   // mini-batches in a half
-	capacity int   // samples in a mini-batch
+	capacity int   // samples that a mini-batch brings
 	sample   int64 // bytes of one
 
 	samples, labels Buffer // both halves', one after the other, so that indices tell them apart
@@ -80,19 +80,15 @@ func newStageOf(d *Device, steps, capacity int, sample int64) (_ *stage, err err
 // items is how many samples a half has room for.
 func (s *stage) items() int64 { return int64(s.steps * s.capacity) }
 
-// put copies the samples of a half's mini-batch `step` to pinned memory, and writes where the device finds them to
-// indices. What was there has been sent: the queue has waited for the copy of its indices, which came after.
-func (s *stage) put(half, step int, b net.Batch, indices []int32) {
+// put copies a sample to pinned memory, as number k of a half's mini-batch `step`, and returns the row in which the device
+// finds it. What was there has been sent: the queue has waited for the copy of its indices, which came after.
+func (s *stage) put(half, step, k int, data *net.Dataset, sample int32) (row int32) {
 	h := &s.halves[half]
-	first := step * s.capacity
-	from := bytesOf(b.Data)
+	at := int64(step*s.capacity + k)
 	to, labels := slice[byte](h.pinned, 0, int(s.items()*s.sample)), slice[int32](h.pinned, s.items()*s.sample, int(s.items()))
-	for k, i := range b.Indices {
-		at := int64(first + k)
-		copy(to[at*s.sample:(at+1)*s.sample], from[int64(i)*s.sample:])
-		labels[at] = b.Data.Labels[i]
-		indices[k] = int32(int64(half)*s.items() + at)
-	}
+	copy(to[at*s.sample:(at+1)*s.sample], bytesOf(data)[int64(data.Row(sample))*s.sample:])
+	labels[at] = data.Labels[sample]
+	return int32(int64(half)*s.items() + at)
 }
 
 // send copies the first mini-batches of a half to the device; what d.stream does from now on finds them there.
@@ -146,10 +142,11 @@ func bytesOf(s *net.Dataset) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s.Values))), 4*len(s.Values))
 }
 
-// reserveStage sees to it that the queue has a stage for a streamed data set. One for smaller samples goes.
-func (q *queue) reserveStage(x *deviceData) error {
-	sample := x.of.bytes() / int64(x.of.count)
-	if q.stage != nil && q.stage.sample == sample {
+// reserveStage sees to it that the queue has a stage for a streamed data set, of which a mini-batch brings so many samples. One
+// for other samples, or for fewer, goes.
+func (q *queue) reserveStage(x *deviceData, capacity int) error {
+	sample := x.of.sample()
+	if q.stage != nil && q.stage.sample == sample && q.stage.capacity >= capacity {
 		return nil
 	}
 	p := q.program
@@ -160,7 +157,7 @@ func (q *queue) reserveStage(x *deviceData) error {
 		q.stage = nil
 	}
 	var err error
-	if q.stage, err = newStage(p.device, p.options.Batch, sample); err != nil {
+	if q.stage, err = newStage(p.device, capacity, sample); err != nil {
 		return fmt.Errorf("a data set that doesn't fit: %w", err)
 	}
 	return nil

@@ -18,6 +18,9 @@ func momentName(q net.Param, moment string) string { return q.Name + "." + momen
 // State returns a copy of weights and optimiser state.
 func (p *program) State() (net.State, error) {
 	s := net.State{Params: map[string]*tensor.Dense{}, Optimizer: map[string]*tensor.Dense{}}
+	if p.options.Average > 0 {
+		s.Average = map[string]*tensor.Dense{}
+	}
 	err := p.do(func() error {
 		if err := p.queue.flush(); err != nil {
 			return err
@@ -29,6 +32,11 @@ func (p *program) State() (net.State, error) {
 				return err
 			}
 			s.Params[q.Name] = t
+			if p.options.Average > 0 {
+				if s.Average[q.Name], err = p.download(q.average, q.Dims...); err != nil {
+					return err
+				}
+			}
 			for i, m := range q.moments {
 				if s.Optimizer[momentName(q.Param, p.options.Optimizer.Moments()[i])], err = p.download(m, q.Dims...); err != nil {
 					return err
@@ -66,6 +74,9 @@ func (p *program) SetState(s net.State) error {
 		if err := s.Check(p.plan, p.options.Optimizer); err != nil {
 			return err
 		}
+		if err := p.checkTurn(); err != nil {
+			return err
+		}
 		if err := p.queue.flush(); err != nil {
 			return err
 		}
@@ -84,6 +95,15 @@ func (p *program) setState(s net.State) error {
 	for _, q := range p.parameters {
 		if err := upload(q.value, s.Params[q.Name]); err != nil {
 			return err
+		}
+		if p.options.Average > 0 {
+			average := s.Average[q.Name]
+			if average == nil { // it begins at the weights
+				average = s.Params[q.Name]
+			}
+			if err := upload(q.average, average); err != nil {
+				return err
+			}
 		}
 		for i, m := range q.moments {
 			if err := upload(m, s.Optimizer[momentName(q.Param, p.options.Optimizer.Moments()[i])]); err != nil {

@@ -56,7 +56,7 @@ func (p *program) forward(w work) error {
 	}
 	ranges.begin(rangeLoss)
 	defer ranges.end()
-	return p.softmax(w.n, w.kind == inferring, w.kind != inferring, w.trains())
+	return p.softmax(w, w.kind == inferring, w.kind != inferring, w.trains())
 }
 
 // backward computes the gradients of what is trained, and adds those of earlier shares.
@@ -91,26 +91,56 @@ func (p *program) logits() *activations { return p.values[len(p.values)-1] }
 // gather brings the samples of the slot to the input.
 func (p *program) gather(w work) error {
 	x, label := floats(p.values[0].value.Buffer), kernels.Pointer[int32](p.labels.Address)
-	from, labelsFrom := w.data.samples, w.data.labels
+	var from Buffer
+	labelsFrom := w.data.labels
 	if w.data.streamed {
 		from, labelsFrom = p.queue.stage.samples, p.queue.stage.labels
+	} else {
+		from = w.data.samples.Buffer
+	}
+	if w.viewed {
+		return p.see(w, from)
 	}
 	labels, indices := kernels.Pointer[int32](labelsFrom.Address), p.queue.indices()
+	rows := kernels.Optional[int32](w.data.rows.Address)
 	batch, capacity, size := uint32(w.n), uint32(p.options.Batch), uint32(p.values[0].shape.Size())
 	if w.data.of.pixels {
 		return p.device.launch(kernels.GatherBytes{X: x, Label: label, Pixels: kernels.Pointer[uint8](from.Address),
-			Labels: labels, State: p.state(), Indices: indices, Batch: batch, Capacity: capacity, Size: size, Scale: w.data.of.scale})
+			Labels: labels, Rows: rows, State: p.state(), Indices: indices, Batch: batch, Capacity: capacity, Size: size, Scale: w.data.of.scale})
 	}
-	return p.device.launch(kernels.GatherFloats{X: x, Label: label, Values: floats(from), Labels: labels, State: p.state(),
+	return p.device.launch(kernels.GatherFloats{X: x, Label: label, Values: floats(from), Labels: labels, Rows: rows, State: p.state(),
 		Indices: indices, Batch: batch, Capacity: capacity, Size: size})
 }
 
+// see brings the samples of the slot to the input as their views show them, from the memory in which they lie.
+func (p *program) see(w work, from Buffer) error {
+	in, of := p.values[0].shape, w.data.of.shape
+	x, label, other := floats(p.values[0].value.Buffer), kernels.Pointer[int32](p.labels.Address), kernels.Pointer[int32](p.others.Address)
+	batch, capacity, channels := uint32(w.n), uint32(p.options.Batch), uint32(in.C)
+	height, width, fromHeight, fromWidth := uint32(in.H), uint32(in.W), uint32(of.H), uint32(of.W)
+	if w.data.of.pixels {
+		return p.device.launch(kernels.ViewBytes{X: x, Label: label, Other: other, Share: floats(p.shares),
+			Pixels: kernels.Pointer[uint8](from.Address), State: p.state(), Views: p.queue.seen(), Batch: batch, Capacity: capacity,
+			Channels: channels, Height: height, Width: width, FromHeight: fromHeight, FromWidth: fromWidth, Scale: w.data.of.scale})
+	}
+	return p.device.launch(kernels.ViewFloats{X: x, Label: label, Other: other, Share: floats(p.shares),
+		Values: floats(from), State: p.state(), Views: p.queue.seen(), Batch: batch, Capacity: capacity,
+		Channels: channels, Height: height, Width: width, FromHeight: fromHeight, FromWidth: fromWidth})
+}
+
 // softmax computes probabilities, losses and hits, and the gradient of the mean loss, as asked for; that only where something
-// learns.
-func (p *program) softmax(n int, probabilities, losses, gradient bool) error {
+// learns. With the gradient the losses are those of training, else plain cross-entropy.
+func (p *program) softmax(w work, probabilities, losses, gradient bool) error {
 	logits := p.logits()
-	k := kernels.SoftmaxCrossEntropy{Logits: floats(logits.value.Buffer), State: p.state(), Queued: p.queue.numbers(), Batch: uint32(n),
-		Classes: uint32(p.plan.Classes)}
+	k := kernels.SoftmaxCrossEntropy{Logits: floats(logits.value.Buffer), State: p.state(), Queued: p.queue.numbers(), Batch: uint32(w.n),
+		Classes: uint32(p.plan.Classes), Kept: 1}
+	if gradient {
+		smoothing := p.options.Loss.Smoothing
+		k.Spread, k.Kept, k.ClassWeights = float32(smoothing/float64(p.plan.Classes)), float32(1-smoothing), optional(p.classWeights)
+		if w.viewed {
+			k.Others, k.Shares = kernels.Optional[int32](p.others.Address), optional(p.shares)
+		}
+	}
 	if probabilities {
 		k.Probabilities = optional(p.probabilities)
 	}
@@ -143,6 +173,9 @@ func (p *program) update() error {
 	if err := p.optimize(); err != nil {
 		return err
 	}
+	if err := p.moveAverages(); err != nil {
+		return err
+	}
 	return p.roundWeights()
 }
 
@@ -163,19 +196,31 @@ func (p *program) optimize() error {
 			return err
 		}
 	}
-	queued := p.queue.numbers()
+	for _, r := range f.rates {
+		if err := p.optimizePart(r, clip); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// optimizePart runs the optimiser over the parameters of one factor of the learning rate.
+func (p *program) optimizePart(r rate, clip kernels.Optional[float32]) error {
+	f, o, queued := &p.flat, p.options.Optimizer, p.queue.numbers()
+	part := func(b Buffer) Buffer { return b.part(4*r.from, 4*r.count) }
 	if o.Method == net.SGD {
-		k := kernels.SGD{W: floats(f.values), G: floats(f.grads), State: p.state(), Queued: queued, Clip: clip, Count: uint64(f.count),
-			Decayed: uint64(f.decayed), Momentum: float32(o.Momentum), Nesterov: int32(boolInt(o.Nesterov)), WeightDecay: float32(o.WeightDecay)}
+		k := kernels.SGD{W: floats(part(f.values)), G: floats(part(f.grads)), State: p.state(), Queued: queued, Clip: clip, Count: uint64(r.count),
+			Decayed: uint64(r.decayed), Momentum: float32(o.Momentum), Nesterov: int32(boolInt(o.Nesterov)), WeightDecay: float32(o.WeightDecay),
+			RateFactor: r.factor}
 		if len(f.moments) > 0 {
-			k.V = optional(f.moments[0])
+			k.V = optional(part(f.moments[0]))
 		}
 		return p.device.launch(k)
 	}
-	return p.device.launch(kernels.Adam{W: floats(f.values), G: floats(f.grads), M: floats(f.moments[0]), V: floats(f.moments[1]),
-		State: p.state(), Queued: queued, Clip: clip, Count: uint64(f.count), Decayed: uint64(f.decayed),
+	return p.device.launch(kernels.Adam{W: floats(part(f.values)), G: floats(part(f.grads)), M: floats(part(f.moments[0])), V: floats(part(f.moments[1])),
+		State: p.state(), Queued: queued, Clip: clip, Count: uint64(r.count), Decayed: uint64(r.decayed),
 		Beta1: float32(o.Beta1), OneLessBeta1: float32(1 - o.Beta1), Beta2: float32(o.Beta2), OneLessBeta2: float32(1 - o.Beta2),
-		Epsilon: float32(o.Epsilon), WeightDecay: float32(o.WeightDecay), Apart: int32(boolInt(o.Method == net.AdamW))})
+		Epsilon: float32(o.Epsilon), WeightDecay: float32(o.WeightDecay), Apart: int32(boolInt(o.Method == net.AdamW)), RateFactor: r.factor})
 }
 
 // Step queues one training step. Steps go to the device several at once.
@@ -185,6 +230,9 @@ func (p *program) Step(b net.Batch) error {
 	}
 	if p.pending > 0 {
 		return fmt.Errorf("%w: an update is due before the next step", net.ErrUnfinished)
+	}
+	if err := p.checkTurn(); err != nil {
+		return err
 	}
 	p.batch, p.share = b, net.Whole(b.Len())
 	return p.do(p.queues.step)
@@ -198,6 +246,9 @@ func (p *program) Gradients(b net.Batch, share net.Share) error {
 	if err := share.Check(b.Len()); err != nil {
 		return err
 	}
+	if err := p.checkTurn(); err != nil {
+		return err
+	}
 	p.batch, p.share = b, share
 	return p.do(p.queues.gradients)
 }
@@ -206,6 +257,9 @@ func (p *program) Gradients(b net.Batch, share net.Share) error {
 func (p *program) Update() error {
 	if p.closed || p.device.closed {
 		return net.ErrClosed
+	}
+	if err := p.checkTurn(); err != nil {
+		return err
 	}
 	if p.pending == 0 {
 		return fmt.Errorf("%w: there are no gradients to update with", net.ErrUnfinished)
@@ -218,12 +272,15 @@ func numbersOf(share net.Share) kernels.Queued {
 	return kernels.Queued{Weight: float32(1 / float64(share.Total)), First: uint32(share.First)}
 }
 
-// setRates sets the optimiser's numbers for the next step.
+// setRates sets the numbers of the optimiser and the averages for the next step.
 func (p *program) setRates(numbers *kernels.Queued) {
 	o := p.options.Optimizer
 	numbers.Update, numbers.Decay = float32(o.Rate(p.step)), float32(o.Rate(p.step)*o.WeightDecay)
 	if o.Method != net.SGD {
 		numbers.Update = float32(o.AdamRate(p.step))
+	}
+	if p.options.Average > 0 {
+		numbers.Average = float32(net.AverageRate(p.options.Average, p.step))
 	}
 }
 

@@ -1,12 +1,14 @@
 package kernels
 
-// GatherBytes brings a mini-batch of byte samples to float32: X[n][i] = Pixels[index[n]][i]*Scale and Label[n] =
-// Labels[index[n]], for n < Batch and i < Size. The indices are row State.slot of Indices, rows of Capacity.
+// GatherBytes brings a mini-batch of byte samples to float32: X[n][i] = Pixels[row(index[n])][i]*Scale and Label[n] =
+// Labels[index[n]], for n < Batch and i < Size. The indices are row State.slot of Indices, rows of Capacity. Sample i
+// stands in row Rows[i] of Pixels, or in row i where Rows is null.
 type GatherBytes struct {
 	X        Pointer[float32]
 	Label    Pointer[int32]
 	Pixels   Pointer[uint8]
 	Labels   Pointer[int32]
+	Rows     Optional[int32]
 	State    Pointer[StepState]
 	Indices  Pointer[int32]
 	Batch    uint32
@@ -28,6 +30,7 @@ type GatherFloats struct {
 	Label    Pointer[int32]
 	Values   Pointer[float32]
 	Labels   Pointer[int32]
+	Rows     Optional[int32]
 	State    Pointer[StepState]
 	Indices  Pointer[int32]
 	Batch    uint32

@@ -37,8 +37,9 @@ var modules = []Module{
 	{Name: "convert", Kernels: []*Kernel{toBF16, fromBF16}},
 	{Name: "dropout", Kernels: []*Kernel{dropout}},
 	{Name: "loss", Kernels: []*Kernel{softmaxCrossEntropy, addMetrics}},
-	{Name: "optimizer", Kernels: []*Kernel{sgd, adam, squareSums, clipFactor}},
+	{Name: "optimizer", Kernels: []*Kernel{sgd, adam, moveAverage, exchange, squareSums, clipFactor}},
 	{Name: "pool", Kernels: []*Kernel{biasReLUPool, biasReLUPoolBackward, poolForward, maxPoolBackward, poolBackward, pad, crop}},
+	{Name: "view", Kernels: []*Kernel{viewBytes, viewFloats}},
 }
 
 // Modules returns every module, in an order that does not change.

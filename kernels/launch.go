@@ -14,7 +14,7 @@ type Pointer[T element] uint64
 type Optional[T element] uint64
 
 type element interface {
-	float32 | float64 | BFloat16 | int32 | uint32 | uint8 | StepState | Queued | Sums
+	float32 | float64 | BFloat16 | int32 | uint32 | uint8 | StepState | Queued | Sums | View
 }
 
 // Element returns the type of the values that it points to.
@@ -137,13 +137,37 @@ func newSamples(k *Kernel, d Device, parameters any, batch, size uint32) (Launch
 	if total < 1 {
 		return Launch{}, fmt.Errorf("kernels: %s: %d samples of %d values: want 1 or more", k.Name, batch, size)
 	}
-	l, err := newRows(k, d, uint64(batch), quads(uint64(size)), parameters)
+	return newShared(k, d, parameters, batch, quads(uint64(size)))
+}
+
+// newShared makes a launch for a kernel that does so many items for each sample of a batch, by a block a sample, or by
+// several.
+func newShared(k *Kernel, d Device, parameters any, batch uint32, items uint64) (Launch, error) {
+	l, err := newRows(k, d, uint64(batch), items, parameters)
 	if err != nil {
 		return Launch{}, err
 	}
-	each := (quads(uint64(size)) + uint64(l.Threads) - 1) / uint64(l.Threads)
+	each := (items + uint64(l.Threads) - 1) / uint64(l.Threads)
 	l.Blocks = int(min(uint64(batch)*each, d.blocksAtOnce(l.Threads)))
 	return l, nil
+}
+
+// newViewed makes a launch for a kernel that makes images of height x width of pictures of other sizes: a thread makes
+// one place of all channels.
+func newViewed(k *Kernel, d Device, parameters any, batch, channels, height, width, fromHeight, fromWidth uint32) (Launch, error) {
+	total, err := countPlaces(k, batch, channels, height, width)
+	if err != nil {
+		return Launch{}, err
+	}
+	from, err := countPlaces(k, channels, fromHeight, fromWidth)
+	if err != nil {
+		return Launch{}, err
+	}
+	if total < 1 || from < 1 {
+		return Launch{}, fmt.Errorf("kernels: %s: %d samples of %d x %d x %d of %d x %d: want 1 or more", k.Name, batch, channels, height, width,
+			fromHeight, fromWidth)
+	}
+	return newShared(k, d, parameters, batch, uint64(height)*uint64(width))
 }
 
 // newChannels makes a launch for a kernel that sums batch*extent values for each channel, by a block each.

@@ -1,4 +1,5 @@
 // Softmax cross-entropy: probabilities, loss, hits and the gradient by the logits.
+// Formulas: package net, Criterion.
 #include "step.cuh"
 
 // The greatest logit of a row, the first of equal ones.
@@ -37,15 +38,41 @@ __device__ inline Best laneBest(Best b, uint32_t lanes) {
 // Rows of up to so many logits are shared by the lanes of a warp or part of one, longer ones by a block.
 constexpr uint32_t mostOfWarp = 128;
 
+// What is expected of a row, by class: the weight q of -log p in its loss.
+struct Target {
+  uint32_t label, other;  // none: 0xffffffff
+  float own, rest;        // the labels' shares, less what is spread over all classes
+  float spread;           // over every class
+  const float *weights;   // by class; null: 1
+
+  __device__ float operator()(uint32_t k) const {
+    const float q = spread + (k == label ? own : 0) + (k == other ? rest : 0);
+    return weights ? weights[k] * q : q;
+  }
+};
+
+// The sums over a row, or a lane's part of it, of q and of q times how far a logit is from the greatest.
+struct Expected {
+  float q, away;
+  __device__ void add(float target, float distance) {
+    q += target;
+    if (target != 0) away += target * distance;  // of what is not expected the logit may be -infinity
+  }
+};
+
 // Of rows of logits (batch, classes) it writes what is not null: probabilities (batch, classes); losses and hits
 // (batch), for which labels are needed; and gradient (batch, classes), that of the mean loss over the samples of the
-// update: (p - onehot) * weight with the slot's weight. blockDim.x is a power of two of 32 or more. Limit: 8 bytes a logit for the gradient; the second and
-// third walk over a row meet the cache.
+// update: (p * sum of q - q) * weight with the slot's weight. others and shares (batch) are null, or the second labels
+// and the shares of the first; classWeights is null or the weight of each class; spread is label smoothing / classes and
+// kept is 1 - label smoothing. blockDim.x is a power of two of 32 or more. Limit: 8 bytes a logit for the gradient; the
+// further walks over a row meet the cache.
 extern "C" __global__ void __launch_bounds__(1024, 1)
     softmax_cross_entropy(const float *__restrict__ logits, const int32_t *__restrict__ labels,
                           float *__restrict__ probabilities, float *__restrict__ losses, int32_t *__restrict__ hits,
-                          float *__restrict__ gradient, const StepState *__restrict__ state,
-                          const Queued *__restrict__ queued, uint32_t batch, uint32_t classes) {
+                          float *__restrict__ gradient, const int32_t *__restrict__ others,
+                          const float *__restrict__ shares, const float *__restrict__ classWeights,
+                          const StepState *__restrict__ state, const Queued *__restrict__ queued, uint32_t batch,
+                          uint32_t classes, float spread, float kept) {
   __shared__ float shared[32];
   const float weight = queued[state->slot].weight;
   uint32_t lanes = blockDim.x;
@@ -73,19 +100,38 @@ extern "C" __global__ void __launch_bounds__(1024, 1)
       for (unsigned k = 0; k < at.width; k++) sum += expf(v[k] - best.value);
     });
     sum = laneSum(sum, lanes, shared);
-    const uint32_t label = labels && count ? labels[n] : 0xffffffffu;
+    Target target = {0xffffffffu, 0xffffffffu, kept, 0, spread, classWeights};
+    Expected all = {0, 0};
+    if (labels && count) {
+      target.label = labels[n];
+      if (others) {
+        target.other = others[n];
+        target.own = kept * shares[n];
+        target.rest = kept * (1 - shares[n]);
+      }
+    }
+    if (spread != 0) {
+      forEach(team, count, wide, [&](auto at) {
+        const auto v = load(z, at);
+        for (unsigned k = 0; k < at.width; k++) all.add(target(at.first() + k), best.value - v[k]);
+      });
+      all = {laneSum(all.q, lanes, shared), laneSum(all.away, lanes, shared)};
+    } else if (labels && count) {
+      all.add(target(target.label), best.value - z[target.label]);
+      if (others && target.other != target.label) all.add(target(target.other), best.value - z[target.other]);
+    }
     const float inverse = 1 / sum;
     forEach(team, count, wide, [=](auto at) {
       auto p = load(z, at);
       for (unsigned k = 0; k < at.width; k++) p[k] = expf(p[k] - best.value) * inverse;
       if (probabilities) store(probabilities + uint64_t(n) * classes, at, p);
       if (!gradient) return;
-      for (unsigned k = 0; k < at.width; k++) p[k] = (p[k] - (at.first() + k == label ? 1 : 0)) * weight;
+      for (unsigned k = 0; k < at.width; k++) p[k] = (p[k] * all.q - target(at.first() + k)) * weight;
       store(gradient + uint64_t(n) * classes, at, p);
     });
     if (count && team.rank == 0 && losses) {
-      losses[n] = logf(sum) + (best.value - z[label]);
-      hits[n] = best.index == label && !isnan(sum);
+      losses[n] = isnan(sum) ? sum : all.q * logf(sum) + all.away;
+      hits[n] = best.index == target.label && !isnan(sum);
     }
     __syncthreads();  // the next rows write the shared values anew
   }

@@ -2,7 +2,8 @@ package kernels
 
 // SoftmaxCrossEntropy computes what is not null, of logits (Batch, Classes): probabilities (Batch, Classes), losses
 // and hits (Batch) by the labels (Batch), and the gradient (Batch, Classes) of the mean loss over the samples of the
-// update, of which Queued[State.slot] has the weight.
+// update, of which Queued[State.slot] has the weight. Plain cross-entropy has no Others, Shares and ClassWeights, a
+// Spread of 0 and 1 Kept. Formulas: net.Criterion.
 type SoftmaxCrossEntropy struct {
 	Logits        Pointer[float32]
 	Labels        Optional[int32]
@@ -10,10 +11,15 @@ type SoftmaxCrossEntropy struct {
 	Losses        Optional[float32]
 	Hits          Optional[int32]
 	Gradient      Optional[float32]
+	Others        Optional[int32]   // (Batch): second labels, of samples that are mixed
+	Shares        Optional[float32] // (Batch): of the first labels; with Others
+	ClassWeights  Optional[float32] // (Classes)
 	State         Pointer[StepState]
 	Queued        Pointer[Queued]
 	Batch         uint32
 	Classes       uint32
+	Spread        float32 // label smoothing / Classes
+	Kept          float32 // 1 - label smoothing
 }
 
 var softmaxCrossEntropy = newKernel("softmax_cross_entropy", 1024, SoftmaxCrossEntropy{})

@@ -1,5 +1,6 @@
-// The optimisers, all parameters in one launch: weights, gradients and moments lie in flat buffers of `count` values,
-// those that decay before those that do not. Formulas: package net, Method.
+// The optimisers, all parameters of one learning rate in one launch: weights, gradients and moments lie in flat buffers
+// of `count` values, those that decay before those that do not. The slot's rate and decay are multiplied by `rateFactor`.
+// Formulas: package net, Method.
 // Limit: SGD moves 12 bytes a weight, 20 with momentum, Adam 28.
 #include "step.cuh"
 
@@ -7,8 +8,8 @@
 extern "C" __global__ void __launch_bounds__(256)
     sgd(float *__restrict__ w, const float *__restrict__ g, float *__restrict__ v, const StepState *__restrict__ state,
         const Queued *__restrict__ queued, const float *__restrict__ clip, uint64_t count, uint64_t decayed,
-        float momentum, int32_t nesterov, float weightDecay) {
-  const float rate = queued[state->slot].update, factor = clip ? *clip : 1;
+        float momentum, int32_t nesterov, float weightDecay, float rateFactor) {
+  const float rate = queued[state->slot].update * rateFactor, factor = clip ? *clip : 1;
   forEach(grid(), count, aligned(w, g, v), [=](auto at) {
     auto weight = load(w, at), d = load(g, at);
     for (unsigned k = 0; k < at.width; k++)
@@ -31,8 +32,9 @@ extern "C" __global__ void __launch_bounds__(256)
     adam(float *__restrict__ w, const float *__restrict__ g, float *__restrict__ m, float *__restrict__ v,
          const StepState *__restrict__ state, const Queued *__restrict__ queued, const float *__restrict__ clip,
          uint64_t count, uint64_t decayed, float beta1, float oneLessBeta1, float beta2, float oneLessBeta2,
-         float epsilon, float weightDecay, int32_t apart) {
+         float epsilon, float weightDecay, int32_t apart, float rateFactor) {
   const Queued now = queued[state->slot];
+  const float rate = now.update * rateFactor, decay = now.decay * rateFactor;
   const float factor = clip ? *clip : 1;
   forEach(grid(), count, aligned(w, g, m, v), [=](auto at) {
     auto weight = load(w, at), first = load(m, at), second = load(v, at);
@@ -42,8 +44,8 @@ extern "C" __global__ void __launch_bounds__(256)
       const float d = factor * gradient[k] + (decays && !apart ? weightDecay : 0) * weight[k];
       first[k] = beta1 * first[k] + oneLessBeta1 * d;
       second[k] = beta2 * second[k] + oneLessBeta2 * d * d;
-      weight[k] -= (decays && apart ? now.decay : 0) * weight[k];
-      weight[k] -= now.update * first[k] / (sqrtf(second[k]) + epsilon);
+      weight[k] -= (decays && apart ? decay : 0) * weight[k];
+      weight[k] -= rate * first[k] / (sqrtf(second[k]) + epsilon);
     }
     store(m, at, first);
     store(v, at, second);
@@ -74,4 +76,27 @@ extern "C" __global__ void __launch_bounds__(256)
   if (threadIdx.x != 0) return;
   const double norm = sqrt(sum);
   *clip = norm <= most ? 1 : float(most / norm);
+}
+
+// a += rate * (w - a), with the slot's rate of averages. Limit: 12 bytes a value.
+extern "C" __global__ void __launch_bounds__(256)
+    move_average(float *__restrict__ a, const float *__restrict__ w, const StepState *__restrict__ state,
+                 const Queued *__restrict__ queued, uint64_t count) {
+  const float rate = queued[state->slot].average;
+  forEach(grid(), count, aligned(a, w), [=](auto at) {
+    auto average = load(a, at);
+    const auto weight = load(w, at);
+    for (unsigned k = 0; k < at.width; k++) average[k] += rate * (weight[k] - average[k]);
+    store(a, at, average);
+  });
+}
+
+// The values of a and b change places. Limit: 16 bytes a pair.
+extern "C" __global__ void __launch_bounds__(256)
+    exchange(float *__restrict__ a, float *__restrict__ b, uint64_t count) {
+  forEach(grid(), count, aligned(a, b), [=](auto at) {
+    const auto first = load(a, at), second = load(b, at);
+    store(a, at, second);
+    store(b, at, first);
+  });
 }

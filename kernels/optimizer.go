@@ -11,7 +11,8 @@ func SquareSumsOf(count uint64) uint32 {
 }
 
 // SGD updates Count weights W by their gradients G, with velocities V where there is momentum. The first Decayed of
-// them decay. Clip is null or one factor; Queued[State.slot] holds the learning rate. Formulas: net.SGD.
+// them decay. Clip is null or one factor; Queued[State.slot] holds the learning rate, which RateFactor multiplies.
+// Formulas: net.SGD.
 type SGD struct {
 	W           Pointer[float32]
 	G           Pointer[float32]
@@ -24,6 +25,7 @@ type SGD struct {
 	Momentum    float32
 	Nesterov    int32
 	WeightDecay float32
+	RateFactor  float32
 }
 
 var sgd = newKernel("sgd", 256, SGD{})
@@ -35,7 +37,7 @@ func (k SGD) Launch(d Device) (Launch, error) {
 
 // Adam updates Count weights W by their gradients G and moments M and V. The first Decayed of them decay: in the
 // gradient, or where Apart is 1 apart from it (AdamW). Clip is null or one factor; Queued[State.slot] holds
-// lr*sqrt(1-beta2^t)/(1-beta1^t), and lr*decay. Formulas: net.Adam, net.AdamW.
+// lr*sqrt(1-beta2^t)/(1-beta1^t), and lr*decay, both of which RateFactor multiplies. Formulas: net.Adam, net.AdamW.
 type Adam struct {
 	W            Pointer[float32]
 	G            Pointer[float32]
@@ -53,6 +55,7 @@ type Adam struct {
 	Epsilon      float32
 	WeightDecay  float32
 	Apart        int32
+	RateFactor   float32
 }
 
 var adam = newKernel("adam", 256, Adam{})
@@ -60,6 +63,36 @@ var adam = newKernel("adam", 256, Adam{})
 // Launch makes the launch for a device.
 func (k Adam) Launch(d Device) (Launch, error) {
 	return newLaunch(adam, d, quads(k.Count), k)
+}
+
+// MoveAverage moves Count averages A towards the values W: A += rate*(W - A), with the rate that Queued[State.slot] has.
+type MoveAverage struct {
+	A      Pointer[float32]
+	W      Pointer[float32]
+	State  Pointer[StepState]
+	Queued Pointer[Queued]
+	Count  uint64
+}
+
+var moveAverage = newKernel("move_average", 256, MoveAverage{})
+
+// Launch makes the launch for a device.
+func (k MoveAverage) Launch(d Device) (Launch, error) {
+	return newLaunch(moveAverage, d, quads(k.Count), k)
+}
+
+// Exchange lets Count values of A and of B change places.
+type Exchange struct {
+	A     Pointer[float32]
+	B     Pointer[float32]
+	Count uint64
+}
+
+var exchange = newKernel("exchange", 256, Exchange{})
+
+// Launch makes the launch for a device.
+func (k Exchange) Launch(d Device) (Launch, error) {
+	return newLaunch(exchange, d, quads(k.Count), k)
 }
 
 // SquareSums sums the squares of Count values G, by block: Partial has [SquareSumsOf](Count) values.

@@ -15,6 +15,8 @@ type Queued struct {
 	Decay  float32 // AdamW: learning rate * weight decay
 	Weight float32 // of a sample's gradient: 1 / the samples of the update
 	First  uint32  // samples of the update that came before this mini-batch: dropout counts from there
+	// Average is how far moving averages move towards the weights: net.AverageRate.
+	Average float32
 }
 
 // Sums are the metrics since the host last read them.

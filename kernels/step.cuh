@@ -17,6 +17,7 @@ struct Queued {
   float decay;     // AdamW: lr * weight decay
   float weight;    // of a sample's gradient: 1 / the samples of the update
   uint32_t first;  // samples of the update that came before this mini-batch
+  float average;   // how far moving averages move towards the weights
 };
 
 // Sums since the host last read them.

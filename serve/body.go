@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -48,10 +49,22 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (*body, error)
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
 		return nil, problemf(http.StatusUnsupportedMediaType, "the body is encoded (%.20q); send it as it is", encoding)
 	}
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(s.options.ReadTimeout)) // of a recorded request there is none
+	control := http.NewResponseController(w) // a recorded request has no deadline
+	deadline := time.Now().Add(s.options.ReadTimeout)
+	_ = control.SetReadDeadline(deadline)
+	hastened := make(chan struct{})
+	hasten := context.AfterFunc(s.ending, func() { // so that the answer comes before the drain time is over
+		defer close(hastened)
+		left := max(s.options.DrainTimeout-s.options.Timeout, s.options.DrainTimeout/2)
+		if end := time.Now().Add(left); end.Before(deadline) {
+			_ = control.SetReadDeadline(end)
+		}
+	})
 	b := &body{memory: s.bodies}
 	err := b.read(http.MaxBytesReader(w, r.Body, most), r.ContentLength)
+	if !hasten() {
+		<-hastened
+	}
 	if err == nil {
 		// Else the deadline would end the watch for clients that go away.
 		_ = control.SetReadDeadline(time.Time{})

@@ -23,13 +23,14 @@ import (
 
 // query is what a request's address asks for.
 type query struct {
-	prepare picture.Preparation
-	top     int // classes an image; 0 for all
+	prepare picture.Preparation // Auto is as the network was trained
+	top     int                 // classes an image; 0 for all
+	seen    bool                // the picture that the network sees, too
 }
 
-// parseQuery reads ?prepare=HOW&top=N.
-func parseQuery(values url.Values, prepare picture.Preparation) (query, error) {
-	q := query{prepare: prepare}
+// parseQuery reads ?prepare=HOW&top=N&seen=true.
+func parseQuery(values url.Values) (query, error) {
+	q := query{prepare: picture.Auto}
 	for key, v := range values {
 		text := v[len(v)-1]
 		switch key {
@@ -45,8 +46,14 @@ func parseQuery(values url.Values, prepare picture.Preparation) (query, error) {
 				return q, problemf(http.StatusBadRequest, "top=%.20s: want a number of classes, at least 1", text)
 			}
 			q.top = n
+		case "seen":
+			seen, err := strconv.ParseBool(text)
+			if err != nil {
+				return q, problemf(http.StatusBadRequest, "seen=%.20s: want true or false", text)
+			}
+			q.seen = seen
 		default:
-			return q, problemf(http.StatusBadRequest, "there is no parameter %.20q: want prepare or top", key)
+			return q, problemf(http.StatusBadRequest, "there is no parameter %.20q: want prepare, top or seen", key)
 		}
 	}
 	return q, nil
@@ -56,6 +63,7 @@ func parseQuery(values url.Values, prepare picture.Preparation) (query, error) {
 type samples struct {
 	values []float32 // one image after the other
 	names  []string  // of image files, "" where unknown; nil of arrays
+	pixels [][]uint8 // of image files, prepared; nil of arrays
 	n      int
 }
 
@@ -63,6 +71,7 @@ type samples struct {
 type decoder struct {
 	in        net.Shape
 	prepare   picture.Preparation
+	scale     float32 // of bytes; 0 where nobody knows how bytes become the network's values
 	maxImages int
 	maxPixels int
 	pixels    *semaphore.Weighted // of images that are being decoded, maxPixels in all
@@ -76,7 +85,7 @@ func (d *decoder) decode(ctx context.Context, contentType string, body []byte) (
 	}
 	switch {
 	case kind == "application/json":
-		values, err := decodeArrays(body, d.in, d.maxImages)
+		values, err := decodeArrays(body, d.in, d.scale, d.maxImages)
 		if err != nil {
 			return nil, err
 		}
@@ -146,6 +155,9 @@ func nameOf(part *multipart.Part) string {
 
 // add decodes and prepares an image file.
 func (d *decoder) add(ctx context.Context, s *samples, name string, file []byte) error {
+	if d.scale == 0 {
+		return problemf(http.StatusUnprocessableEntity, "%s%s", where(s.n+1, name), noScale)
+	}
 	taken := 0
 	defer func() { d.pixels.Release(int64(taken)) }()
 	img, err := picture.Decode(file, func(width, height int) error {
@@ -179,12 +191,16 @@ func (d *decoder) add(ctx context.Context, s *samples, name string, file []byte)
 	}
 	s.values = slices.Grow(s.values, len(pixels))
 	for _, p := range pixels {
-		s.values = append(s.values, float32(p)*byteScale)
+		s.values = append(s.values, float32(p)*d.scale)
 	}
 	s.names = append(s.names, name)
+	s.pixels = append(s.pixels, pixels)
 	s.n++
 	return nil
 }
+
+// noScale says why a network takes no pictures.
+const noScale = "the network was trained on values that are not bytes, so it is not known what values a picture has; send JSON with \"values\""
 
 // where names an image in a message.
 func where(n int, name string) string {

@@ -25,9 +25,10 @@ type Model struct {
 	Weights     int           `json:"weights"`       // trained values
 	MulAdds     int64         `json:"multiply_adds"` // of one image
 	Data        string        `json:"data"`          // that it was trained on
+	Subject     string        `json:"subject"`       // what people show it: "digit", "drawing", "picture" or "values", see subject
 	Epochs      int           `json:"epochs"`        // of training that it had
 	Network     *net.Network  `json:"network"`
-	Preparation string        `json:"preparation"` // of image files, unless a request asks for another
+	Preparation string        `json:"preparation"` // of image files, unless a request asks for another; "auto" where none is of use
 	Activations bool          `json:"activations"` // whether POST /v1/activations is there
 	Examples    []Example     `json:"examples"`    // images that the page offers
 	Limits      RequestLimits `json:"limits"`
@@ -53,6 +54,8 @@ type model struct {
 	plan    *net.Plan
 	program net.Program
 	batch   int // images that are best computed together
+	subject subject
+	page    []byte // the page for it
 
 	users   int // guarded by Server.mu
 	retired bool
@@ -72,19 +75,20 @@ func (s *Server) newModel(c *net.Checkpoint) (*model, error) {
 	if err := m.try(); err != nil {
 		return nil, errors.Join(err, m.program.Close())
 	}
+	if m.subject, err = s.subjectOf(c, plan); err != nil {
+		return nil, errors.Join(err, m.program.Close())
+	}
 	_, traces := m.program.(net.Tracer)
 	m.Model = Model{
-		ID: fingerprint(c.State.Params), Name: c.Network.Name, Device: s.device.Name(), Loaded: time.Now().UTC(),
-		Input: c.Network.Input, Weights: plan.Weights(), MulAdds: plan.MulAdds(), Data: c.Train.Name, Epochs: c.Position.Epoch,
-		Network: c.Network, Preparation: string(s.options.Preparation), Activations: traces && !s.options.NoActivations, Examples: []Example{},
-		Limits: RequestLimits{s.options.MaxImages, s.options.MaxBody, s.options.MaxPixels},
+		ID: fingerprint(c.Weights()), Name: c.Network.Name, Device: s.device.Name(), Loaded: time.Now().UTC(),
+		Input: c.Network.Input, Classes: m.subject.classes, Weights: plan.Weights(), MulAdds: plan.MulAdds(), Data: m.subject.data, Subject: m.subject.kind,
+		Epochs: c.Position.Epoch, Network: c.Network, Preparation: string(m.subject.prepare), Activations: traces && !s.options.NoActivations,
+		Examples: []Example{}, Limits: RequestLimits{s.options.MaxImages, s.options.MaxBody, s.options.MaxPixels},
 	}
-	for k := range plan.Classes {
-		m.Classes = append(m.Classes, net.ClassName(s.options.ClassNames, k))
-	}
+	m.page = m.subject.page()
 	if e := s.options.Examples; e != nil && e.Shape == m.Input {
 		for i, label := range e.Labels {
-			m.Examples = append(m.Examples, Example{fmt.Sprintf("examples/%d.png", i), net.ClassName(s.options.ClassNames, int(label))})
+			m.Examples = append(m.Examples, Example{fmt.Sprintf("examples/%d.png", i), net.ClassName(m.Classes, int(label))})
 		}
 	}
 	return m, nil

@@ -11,8 +11,8 @@ import (
 
 // Options say how a Server serves. The zero value is good for one machine.
 type Options struct {
-	ClassNames  []string            // by class; those without a name are called by their number
-	Preparation picture.Preparation // of image files, unless a request asks for another; empty for picture.Auto
+	ClassNames  []string            // by class, of checkpoints that remember none; those without a name are called by their number
+	Preparation picture.Preparation // of image files, unless a request asks for another; empty or picture.Auto is as the checkpoint remembers
 	Examples    *net.Dataset        // images that the page offers, at most 100, of the network's input; may be nil
 
 	MaxBatch int           // images computed together; 0 for 64, and never more than the network was trained with

@@ -34,7 +34,7 @@ func (p *tab) run(t *testing.T, actions ...chromedp.Action) {
 func browse(t *testing.T) context.Context {
 	t.Helper()
 	allocator, cancel := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.NoSandbox, chromedp.Flag("disable-component-update", true), chromedp.UserDataDir(t.TempDir()))...)
+		chromedp.NoSandbox, chromedp.Flag("use-fake-device-for-media-stream", true), chromedp.Flag("use-fake-ui-for-media-stream", true), chromedp.Flag("disable-component-update", true), chromedp.UserDataDir(t.TempDir()))...)
 	t.Cleanup(cancel)
 	browser, cancel := chromedp.NewContext(allocator)
 	t.Cleanup(cancel)
@@ -46,6 +46,12 @@ func browse(t *testing.T) context.Context {
 
 // open serves a checkpoint and opens its page in a tab.
 func open(t *testing.T, browser context.Context, c *net.Checkpoint, o Options) *tab {
+	t.Helper()
+	_, p := openServer(t, browser, c, o)
+	return p
+}
+
+func openServer(t *testing.T, browser context.Context, c *net.Checkpoint, o Options) (*Server, *tab) {
 	t.Helper()
 	s, err := New(newDevice(t), c, o)
 	if err != nil {
@@ -60,7 +66,7 @@ func open(t *testing.T, browser context.Context, c *net.Checkpoint, o Options) *
 	t.Cleanup(cancel)
 	p := &tab{ctx}
 	p.run(t, chromedp.EmulateViewport(1280, 900), chromedp.Navigate(server.URL))
-	return p
+	return s, p
 }
 
 // verdict waits until the page has asked all, and returns what it says.
@@ -69,6 +75,26 @@ func (p *tab) verdict(t *testing.T) string {
 	var best string
 	p.run(t, chromedp.Poll(`model && !busy && !stale`, nil), chromedp.Text("#best", &best))
 	return best
+}
+
+// beside checks that what is asked about and the answer are on a phone's screen at
+// the same time, without scrolling.
+func (p *tab) beside(t *testing.T, asked string) {
+	t.Helper()
+	p.run(t, chromedp.EmulateViewport(390, 660), chromedp.Evaluate(`scrollTo(0, 0)`, nil))
+	for _, selector := range []string{asked, "#best", "#sure"} {
+		var box struct{ Left, Top, Right, Bottom, Width float64 }
+		p.run(t, chromedp.Evaluate(fmt.Sprintf(`(() => { const b = document.querySelector(%q).getBoundingClientRect();
+			return {Left: b.left, Top: b.top, Right: b.right, Bottom: b.bottom, Width: b.width}; })()`, selector), &box))
+		if box.Width == 0 || box.Left < 0 || box.Top < 0 || box.Right > 390 || box.Bottom > 660 {
+			t.Errorf("at 390 x 660, %s is at %+v", selector, box)
+		}
+	}
+	var wide float64
+	p.run(t, chromedp.Evaluate(`document.documentElement.scrollWidth`, &wide), chromedp.EmulateViewport(1280, 900))
+	if wide > 390 {
+		t.Errorf("at 390 px the page is %v wide", wide)
+	}
 }
 
 // keep takes pictures of the page, wide and narrow, light and dark, into the folder
@@ -120,10 +146,11 @@ func TestPage(t *testing.T) {
 	}
 	t.Run("mouse", func(t *testing.T) {
 		p := open(t, browser, c, options)
-		p.keep(t, "serve7-empty")
+		p.keep(t, "digits-empty")
 		drawAll(t, p, mouse, 20)
 		p.draw(t, mouse, split.Test, 18)
-		p.keep(t, "serve7-page")
+		p.beside(t, "#pad")
+		p.keep(t, "digits-drawn")
 	})
 	t.Run("finger", func(t *testing.T) {
 		p := open(t, browser, c, options)
@@ -177,7 +204,7 @@ func TestPage(t *testing.T) {
 		locked.Token = "secret"
 		p := open(t, browser, c, locked)
 		p.run(t, chromedp.WaitVisible("#access"))
-		p.keep(t, "serve7-token")
+		p.keep(t, "token")
 		for _, try := range []string{"wrong", "secret"} {
 			p.run(t, chromedp.Evaluate(`document.getElementById("token").value = ""`, nil), chromedp.SendKeys("#token", try+kb.Enter))
 			if try == "wrong" {
@@ -197,57 +224,6 @@ func TestPage(t *testing.T) {
 			t.Errorf("drawn: %s, want 7", got)
 		}
 		p.run(t, chromedp.WaitNotVisible("#inside"))
-		p.keep(t, "serve7-closed")
+		p.keep(t, "closed")
 	})
-	t.Run("colour", func(t *testing.T) {
-		checkpoint, data := colours(t)
-		names := []string{"red", "green", "blue"}
-		p := open(t, browser, checkpoint, Options{ClassNames: names, Examples: data})
-		p.run(t, chromedp.WaitVisible("#examples button"))
-		for i, name := range names {
-			p.run(t, chromedp.Click(fmt.Sprintf("#examples button:nth-child(%d)", i+1)),
-				chromedp.Poll(fmt.Sprintf(`document.getElementById("best").textContent === %q`, name), nil, chromedp.WithPollingTimeout(10*time.Second)))
-		}
-		// What the network sees is shown in colour: the last one's is blue.
-		var pixel []int
-		p.run(t, chromedp.Evaluate(`[...document.querySelector("#layers canvas").getContext("2d").getImageData(4, 4, 1, 1).data]`, &pixel))
-		if fmt.Sprint(pixel) != "[0 0 255 255]" {
-			t.Errorf("a pixel of what the network sees is %v, want blue", pixel)
-		}
-		var title string
-		p.run(t, chromedp.Text("#title", &title))
-		if title != "Show it a picture" {
-			t.Errorf("title %q", title)
-		}
-		p.keep(t, "serve7-colour")
-	})
-}
-
-// colours is a network that tells by the mean of each channel which one an image
-// has, and an image of each colour.
-func colours(t *testing.T) (*net.Checkpoint, *net.Dataset) {
-	t.Helper()
-	network, err := net.ParseNetwork(strings.NewReader(`{"name": "colours", "input": {"channels": 3, "height": 8, "width": 8}, "layers": [
-		{"type": "pool", "mode": "mean", "kernel": 8}, {"type": "flatten"}, {"type": "dense", "units": 3}]}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	plan, err := network.Plan()
-	if err != nil {
-		t.Fatal(err)
-	}
-	const area = 8 * 8
-	state := net.InitialState(plan, 1, nil)
-	clear(state.Params["dense1.bias"].Float32s())
-	weights := state.Params["dense1.weight"].Float32s()
-	clear(weights)
-	data := &net.Dataset{Name: "colours", Shape: network.Input, Classes: 3, Scale: 1. / 255, Pixels: make([]uint8, 3*3*area)}
-	for k := range 3 {
-		weights[k*3+k] = 8
-		data.Labels = append(data.Labels, int32(k))
-		for i := range area {
-			data.Pixels[k*3*area+k*area+i] = 255
-		}
-	}
-	return &net.Checkpoint{Network: network, Recipe: net.Recipes()[0], Train: data.ID(), State: state}, data
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/picture"
 )
 
 // Predictions is the answer of POST /v1/predict.
@@ -20,6 +21,7 @@ type Predictions struct {
 type Prediction struct {
 	Image   string       `json:"image,omitempty"` // the file's name, where it has one
 	Classes []net.Ranked `json:"classes"`         // the most probable first
+	Seen    string       `json:"seen,omitempty"`  // with ?seen=true, of an image file: what the network sees, a PNG file as a data URI
 }
 
 // Activations is the answer of POST /v1/activations: an image's way through the
@@ -27,8 +29,9 @@ type Prediction struct {
 type Activations struct {
 	Model   string       `json:"model"`
 	Classes []net.Ranked `json:"classes"`
-	Input   Activation   `json:"input"`  // what the network sees
-	Layers  []Activation `json:"layers"` // of the layers that compute something and keep it
+	Input   Activation   `json:"input"`          // what the network sees
+	Layers  []Activation `json:"layers"`         // of the layers that compute something and keep it
+	Seen    string       `json:"seen,omitempty"` // as in Prediction
 }
 
 // Activation is a layer's output: of at most 64 channels, of each at most 64 x 64
@@ -55,7 +58,7 @@ type asked struct {
 
 // ask reads a request, asks the network, and has the answer written.
 func (s *Server) ask(w http.ResponseWriter, r *http.Request, images int, trace bool, write func(*asked) error) error {
-	q, err := parseQuery(r.URL.Query(), s.options.Preparation)
+	q, err := parseQuery(r.URL.Query())
 	if err != nil {
 		return err
 	}
@@ -73,7 +76,10 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, images int, trace b
 	}
 	entry := s.queue.announce()
 	defer entry.withdraw()
-	d := decoder{in: m.Input, prepare: q.prepare, maxImages: images, maxPixels: s.options.MaxPixels, pixels: s.pixels}
+	if q.prepare == picture.Auto {
+		q.prepare = m.subject.prepare
+	}
+	d := decoder{in: m.Input, prepare: q.prepare, scale: m.subject.scale, maxImages: images, maxPixels: s.options.MaxPixels, pixels: s.pixels}
 	a := asked{model: &m.Model, query: q, plan: m.plan}
 	if a.samples, err = d.decode(ctx, r.Header.Get("Content-Type"), b.bytes); err != nil {
 		return err
@@ -94,6 +100,15 @@ func (a *asked) ranked(row int) ([]net.Ranked, error) {
 	return classes, err
 }
 
+// seen is an image as the network sees it, if the request asks for that.
+func (a *asked) seen(image int) (string, error) {
+	if !a.query.seen || a.samples.pixels == nil {
+		return "", nil
+	}
+	file, err := pngOf(a.samples.pixels[image], a.model.Input)
+	return "data:image/png;base64," + base64.StdEncoding.EncodeToString(file), err
+}
+
 func (s *Server) predict(w http.ResponseWriter, r *http.Request) error {
 	return s.ask(w, r, s.options.MaxImages, false, func(a *asked) error {
 		out := Predictions{Model: a.model.ID}
@@ -104,6 +119,9 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) error {
 			}
 			var err error
 			if p.Classes, err = a.ranked(i); err != nil {
+				return err
+			}
+			if p.Seen, err = a.seen(i); err != nil {
 				return err
 			}
 			out.Predictions = append(out.Predictions, p)
@@ -121,6 +139,9 @@ func (s *Server) activations(w http.ResponseWriter, r *http.Request) error {
 		out := Activations{Model: a.model.ID, Classes: classes,
 			Input:  activationOf("input", "input", []string{}, a.model.Input, a.samples.values),
 			Layers: activationsOf(a.plan, a.answer.trace)}
+		if out.Seen, err = a.seen(0); err != nil {
+			return err
+		}
 		return writeJSON(w, out)
 	})
 }

@@ -11,15 +11,19 @@ import (
 )
 
 // Run answers requests on a listener until the context ends. Then it takes no new
-// ones, answers those in flight, for at most Options.DrainTimeout, and returns; it
-// closes the listener, but not the Server.
+// ones, answers those in flight, for at most Options.DrainTimeout, and returns. It
+// doesn't wait for connections on which no request is being answered. It closes the
+// listener, but not the Server.
 func (s *Server) Run(ctx context.Context, l stdnet.Listener) error {
 	h := &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: min(10*time.Second, s.options.ReadTimeout),
+		ReadTimeout:       s.options.ReadTimeout, // for what net/http answers by itself; bounded has its own
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		// Its own answer to OPTIONS * reads the body without a limit of time.
+		DisableGeneralOptionsHandler: true,
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- h.Serve(l) }()
@@ -28,13 +32,36 @@ func (s *Server) Run(ctx context.Context, l stdnet.Listener) error {
 		return err
 	case <-ctx.Done():
 	}
-	s.draining.Store(true)
+	s.end()
 	s.log.Info("ending: requests in flight are answered")
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.options.DrainTimeout)
 	defer cancel()
+	go s.whenQuiet(drain, cancel)
 	err := h.Shutdown(drain)
-	if errors.Is(err, context.DeadlineExceeded) {
+	switch {
+	case errors.Is(err, context.Canceled): // only connections are left, no request
+		err = h.Close()
+	case errors.Is(err, context.DeadlineExceeded):
 		err = errors.Join(fmt.Errorf("requests in flight were not done after %v and were cut off", s.options.DrainTimeout), h.Close())
 	}
 	return err
+}
+
+// whenQuiet calls f once no request has been answered for the time of linger. Then
+// what is left are connections that wait for a body that nobody reads, or for the
+// rest of a header.
+func (s *Server) whenQuiet(ctx context.Context, f func()) {
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for since := time.Now(); time.Since(since) < linger; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if s.requests.Load() > 0 {
+			since = time.Now()
+		}
+	}
+	f()
 }

@@ -64,9 +64,7 @@ func TestRun(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	stop()
-	for !s.draining.Load() {
-		time.Sleep(time.Millisecond)
-	}
+	<-s.ending.Done()
 	if w := do(t, s, "GET", "/readyz", "", nil); w.Code != 503 {
 		t.Errorf("readyz while ending: status %d, want 503", w.Code)
 	}

@@ -31,7 +31,9 @@ type Server struct {
 	pixels   *semaphore.Weighted
 	token    [sha256.Size]byte
 	handler  http.Handler
-	draining atomic.Bool
+	ending   context.Context // done when Run ends
+	end      context.CancelFunc
+	requests atomic.Int64 // that are being answered
 
 	mu      sync.Mutex
 	current *model
@@ -49,6 +51,7 @@ func New(device net.Device, c *net.Checkpoint, o Options) (*Server, error) {
 		device: device, options: o, log: o.Log, metrics: newMetrics(), token: sha256.Sum256([]byte(o.Token)),
 		bodies: semaphore.NewWeighted(o.Memory), pixels: semaphore.NewWeighted(int64(o.MaxPixels)),
 	}
+	s.ending, s.end = context.WithCancel(context.Background())
 	s.queue = newQueue(o.Queue, max(o.MaxWait, 0), s.metrics, o.Log)
 	s.metrics.watch(s.queue)
 	s.handler = s.routes()
@@ -61,6 +64,7 @@ func New(device net.Device, c *net.Checkpoint, o Options) (*Server, error) {
 // Close answers the requests that wait, refuses others, and gives back what the
 // server has of the device's memory.
 func (s *Server) Close() error {
+	s.end()
 	s.queue.close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,7 +111,7 @@ func (s *Server) routes() http.Handler {
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		problemf(http.StatusForbidden, "requests of other sites' pages are refused").write(w)
 	}))
-	return protection.Handler(mux)
+	return s.bounded(protection.Handler(mux))
 }
 
 func plain(h http.Handler) handling {
@@ -148,8 +152,6 @@ func (s *Server) answering(route string, open bool, methods []string, h handling
 		start := time.Now()
 		w := &recorder{ResponseWriter: rw}
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		// As long to take the answer as to send the question; a recorded request has no deadline.
-		_ = http.NewResponseController(w).SetWriteDeadline(start.Add(2*s.options.ReadTimeout + s.options.Timeout))
 		err := guarded(s.log, func() error {
 			if !slices.Contains(methods, r.Method) {
 				w.Header().Set("Allow", strings.Join(methods, ", "))
@@ -217,7 +219,7 @@ func (s *Server) asProblem(err error) *problem {
 // ready tells whether requests are welcome.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
 	switch {
-	case s.draining.Load():
+	case s.ending.Err() != nil:
 		return problemf(http.StatusServiceUnavailable, "the server is about to end")
 	case s.queue.failing.Load():
 		return problemf(http.StatusServiceUnavailable, "the device fails")

@@ -22,9 +22,9 @@ type arrays struct {
 }
 
 // decodeArrays returns the samples of a JSON body, one after the other in CHW
-// order. A sample is a flat array, or one of channels, rows and columns, or, of a
+// order; scale brings bytes to the network's values. A sample is a flat array, or one of channels, rows and columns, or, of a
 // network with one channel, of rows and columns.
-func decodeArrays(body []byte, in net.Shape, most int) ([]float32, error) {
+func decodeArrays(body []byte, in net.Shape, scale float32, most int) ([]float32, error) {
 	var a arrays
 	if err := strictUnmarshal(body, &a); err != nil {
 		return nil, problemf(400, `the body is not a JSON object such as {"pixels": [[0, 255, ...], ...]}: %s`, strings.TrimPrefix(err.Error(), "json: "))
@@ -32,9 +32,12 @@ func decodeArrays(body []byte, in net.Shape, most int) ([]float32, error) {
 	if (a.Pixels == nil) == (a.Values == nil) {
 		return nil, problemf(400, `the JSON object needs either "pixels" (bytes from 0 to 255) or "values" (numbers in the network's own scale)`)
 	}
-	name, raw, number := "pixels", a.Pixels, pixel
+	name, raw, number := "pixels", a.Pixels, pixel(scale)
 	if a.Values != nil {
 		name, raw, number = "values", a.Values, value
+	}
+	if name == "pixels" && scale == 0 {
+		return nil, problemf(422, "%s", noScale)
 	}
 	s := arrayScanner{rest: raw, number: number, size: in.Size(), most: most, nested: [][]int{{in.Size()}, {in.C, in.H, in.W}}}
 	if in.C == 1 {
@@ -75,18 +78,17 @@ func strictUnmarshal(b []byte, v any) error {
 	return nil
 }
 
-// pixel reads a byte, as images have them, and brings it to [0, 1] in the way of a
-// net.Dataset with Scale 1/255.
-func pixel(text []byte) (float32, error) {
-	n, err := strconv.ParseUint(string(text), 10, 8)
-	if err != nil {
-		return 0, fmt.Errorf("%.20s is not a whole number from 0 to 255", text)
+// pixel reads a byte, as images have them, and brings it to the network's values in
+// the way of a net.Dataset with that Scale.
+func pixel(scale float32) func(text []byte) (float32, error) {
+	return func(text []byte) (float32, error) {
+		n, err := strconv.ParseUint(string(text), 10, 8)
+		if err != nil {
+			return 0, fmt.Errorf("%.20s is not a whole number from 0 to 255", text)
+		}
+		return float32(n) * scale, nil
 	}
-	return float32(n) * byteScale, nil
 }
-
-// byteScale brings a byte to [0, 1].
-const byteScale = float32(1. / 255)
 
 func value(text []byte) (float32, error) {
 	v, err := strconv.ParseFloat(string(text), 32)

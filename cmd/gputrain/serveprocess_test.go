@@ -45,6 +45,24 @@ func TestServeProcess(t *testing.T) {
 			t.Errorf("status %d, killed by %d; want status 0: %s", status, killed, p.errors.String())
 		}
 	})
+	t.Run("end beside silent clients", func(t *testing.T) {
+		p, page := started(t)
+		for range 300 { // whose bodies never come
+			conn, err := stdnet.Dial("tcp", hostOf(page))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if _, err := io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		start := time.Now()
+		endAt(t, p, hostOf(page), syscall.SIGTERM)
+		if status, killed := p.wait(t); status != exitOK || time.Since(start) > 10*time.Second {
+			t.Errorf("status %d, killed by %d, after %v; want status 0 at once: %s", status, killed, time.Since(start), p.errors.String())
+		}
+	})
 	t.Run("second signal", func(t *testing.T) {
 		p, page := started(t)
 		r := begin(t, page, len(seven)) // its body never comes

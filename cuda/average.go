@@ -1,0 +1,59 @@
+//go:build cuda && cgo && linux && (amd64 || arm64)
+
+package cuda
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/gputrain/gputrain/kernels"
+	"github.com/gputrain/gputrain/net"
+)
+
+// moveAverages moves the averages of all parameters towards them, if any are kept.
+func (p *program) moveAverages() error {
+	f := &p.flat
+	if p.options.Average == 0 || f.all == 0 {
+		return nil
+	}
+	return p.device.launch(kernels.MoveAverage{A: floats(f.averages), W: floats(f.values), State: p.state(), Queued: p.queue.numbers(), Count: uint64(f.all)})
+}
+
+// SwapAverage exchanges parameters and their moving averages.
+func (p *program) SwapAverage() error {
+	switch {
+	case p.closed || p.device.closed:
+		return net.ErrClosed
+	case p.options.Average == 0:
+		return errors.New("no averages of the weights are kept: Options.Average is 0")
+	case p.pending > 0:
+		return fmt.Errorf("%w: an update is due before weights and averages are exchanged", net.ErrUnfinished)
+	}
+	return p.do(func() error {
+		if err := p.queue.flush(); err != nil {
+			return err
+		}
+		if err := p.exchange(); err != nil {
+			return p.fail(err) // some may have changed places
+		}
+		p.swapped = !p.swapped
+		return nil
+	})
+}
+
+func (p *program) exchange() error {
+	f := &p.flat
+	if f.all == 0 {
+		return nil
+	}
+	err := p.device.launch(kernels.Exchange{A: floats(f.values), B: floats(f.averages), Count: uint64(f.all)})
+	return firstError(err, p.roundWeights(), p.roundFrozen())
+}
+
+// checkTurn refuses what changes weights while their averages are in their place.
+func (p *program) checkTurn() error {
+	if p.swapped {
+		return fmt.Errorf("%w: the averages are in the place of the weights; SwapAverage changes back", net.ErrUnfinished)
+	}
+	return nil
+}

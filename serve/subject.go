@@ -1,0 +1,102 @@
+package serve
+
+import (
+	"bytes"
+	"fmt"
+	"html/template"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/picture"
+)
+
+// subject is what a network is about: what people show it, and what its answers mean.
+type subject struct {
+	kind    string // what people show it, one of the kinds below
+	data    string // that it was trained on
+	classes []string
+	prepare picture.Preparation // of image files; Auto where none is of use
+	scale   float32             // of bytes; 0 where nobody knows how bytes become the network's values
+}
+
+// The kinds of what people show a network.
+const (
+	kindDigit   = "digit"   // drawn digits, prepared as digits
+	kindDrawing = "drawing" // drawn things, prepared as digits
+	kindPicture = "picture"
+	kindValues  = "values" // neither: its inputs are no pictures
+)
+
+// subjectOf is what a checkpoint remembers, or else what its network and the options
+// suggest.
+func (s *Server) subjectOf(c *net.Checkpoint, plan *net.Plan) (subject, error) {
+	out := subject{kind: kindPicture, data: strings.TrimSuffix(c.Train.Name, " training"), prepare: s.options.Preparation, scale: 1. / 255}
+	names := s.options.ClassNames
+	if r := c.Subject; r != nil {
+		out.data, out.scale = r.Data, r.Scale
+		if len(r.ClassNames) > 0 {
+			names = r.ClassNames
+		}
+		if out.prepare == picture.Auto && r.Prepare != "" {
+			p, err := picture.ParsePreparation(r.Prepare)
+			if err != nil {
+				return out, fmt.Errorf("the checkpoint's subject: %w", err)
+			}
+			out.prepare = p
+		}
+	}
+	for k := range plan.Classes {
+		out.classes = append(out.classes, net.ClassName(names, k))
+	}
+	p, err := out.prepare.For(plan.Network.Input)
+	switch {
+	case err != nil || out.scale == 0:
+		out.kind, out.prepare = kindValues, picture.Auto
+		return out, nil
+	case p == picture.Digit && slices.Equal(out.classes, digitNames):
+		out.kind = kindDigit
+	case p == picture.Digit:
+		out.kind = kindDrawing
+	}
+	out.prepare = p
+	return out, nil
+}
+
+var digitNames = strings.Split("0123456789", "")
+
+// heading is the page's, and what its drawing area is for.
+func (s *subject) heading() string {
+	switch s.kind {
+	case kindDigit:
+		return "Draw a digit"
+	case kindPicture:
+		return "Show a picture"
+	case kindValues:
+		return "No network for pictures"
+	}
+	for _, name := range s.classes {
+		if utf8.RuneCountInString(name) > 2 {
+			return "Draw something"
+		}
+	}
+	return "Draw a character"
+}
+
+var pageTemplate = template.Must(template.ParseFS(files, "page/index.html"))
+
+// page renders the page. Who has no token may see it, so it tells nothing of the
+// network but the kind of what is shown to it.
+func (s *subject) page() []byte {
+	var b bytes.Buffer
+	heading := s.heading()
+	err := pageTemplate.Execute(&b, struct {
+		Kind, Heading, Title string
+		Draws, Takes         bool // has a drawing area; takes pictures
+	}{s.kind, heading, "gputrain: " + strings.ToLower(heading[:1]) + heading[1:], s.kind == kindDigit || s.kind == kindDrawing, s.kind != kindValues})
+	if err != nil {
+		panic(fmt.Sprintf("BUG: the page: %v", err))
+	}
+	return b.Bytes()
+}

@@ -1,0 +1,88 @@
+package serve
+
+import (
+	"io"
+	"net/http"
+	"time"
+)
+
+// linger is how long a connection stays open behind an answer to a request whose body
+// hasn't been read: a client that is still sending gets the answer, one that sends
+// nothing holds the connection no longer.
+const linger = time.Second
+
+// bounded gives every request a time limit from its header to the end of its answer,
+// whatever answers it.
+//
+// A body that the handler leaves unread is the trap. Package net/http reads up to
+// 256 KiB of it before it sends the answer, or behind it, and waits for them as long
+// as it may read. So such an answer ends its connection, and the rest of the body
+// gets no more time than linger.
+func (s *Server) bounded(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.requests.Add(1)
+		defer s.requests.Add(-1)
+		control := http.NewResponseController(w) // a recorded request has no deadlines, which is no error here
+		now := time.Now()
+		// As long to take the answer as to send the question.
+		_ = control.SetWriteDeadline(now.Add(2*s.options.ReadTimeout + s.options.Timeout))
+		if r.Body == nil || r.Body == http.NoBody {
+			h.ServeHTTP(w, r)
+			return
+		}
+		_ = control.SetReadDeadline(now.Add(s.options.ReadTimeout))
+		a := &answerer{ResponseWriter: w, body: &watchedBody{ReadCloser: r.Body}}
+		r = r.WithContext(r.Context()) // a copy: net/http keeps the one that it made
+		r.Body = a.body
+		h.ServeHTTP(a, r)
+		a.begin() // an answer without a word
+	})
+}
+
+// watchedBody is a request's body that remembers whether it was read to its end.
+type watchedBody struct {
+	io.ReadCloser
+	ended bool
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.ended = true
+	}
+	return n, err
+}
+
+// answerer looks at the request's body when the answer begins.
+type answerer struct {
+	http.ResponseWriter
+	body  *watchedBody
+	begun bool
+}
+
+// Unwrap lets an http.ResponseController through.
+func (a *answerer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// begin has the connection end behind the answer if the body has not.
+func (a *answerer) begin() {
+	if a.begun {
+		return
+	}
+	a.begun = true
+	if !a.body.ended {
+		a.Header().Set("Connection", "close")
+		_ = http.NewResponseController(a.ResponseWriter).SetReadDeadline(time.Now().Add(linger))
+	}
+}
+
+// WriteHeader begins the answer.
+func (a *answerer) WriteHeader(status int) {
+	a.begin()
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Write begins the answer, too.
+func (a *answerer) Write(b []byte) (int, error) {
+	a.begin()
+	return a.ResponseWriter.Write(b)
+}
