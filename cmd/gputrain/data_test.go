@@ -77,7 +77,7 @@ func TestPictureFlags(t *testing.T) {
 	refuses(t, exitUsage, `--resize: unknown "cropp" (did you mean crop?); want crop, fit or stretch`, "data", "mine", "--resize", "cropp")
 	refuses(t, exitUsage, "data takes one folder, got more; see gputrain data --help", "data", "mine", "yours")
 	refuses(t, exitUsage, "--samples must be from 1 to 100, got 0", "data", "mine", "--samples", "0")
-	refuses(t, exitUsage, `--augment: "standart" is neither a file nor one of none, light, standard or strong (did you mean standard?)`, "data", "mine", "--augment", "standart")
+	refuses(t, exitUsage, `--augment: unknown "standart" (did you mean standard?); want none, light, standard or strong, or a JSON file`, "data", "mine", "--augment", "standart")
 	refuses(t, exitFailed, "--html no/page.html: there is no folder no", "data", "mine", "--html", "no/page.html")
 	write(t, "augment.json", `{"rotate": 400}`)
 	refuses(t, exitFailed, "augment.json: augmentation: rotate must be from 0 to 180, got 400", "data", "mine", "--augment", "augment.json")

@@ -19,11 +19,7 @@ import (
 )
 
 func (a *app) trainCommand() *cli.Command {
-	const training = "Training"
-	flags := []cli.Flag{
-		&cli.StringFlag{Name: "recipe", Value: net.Recipes()[0].Name, EnvVars: env("recipe"), Category: training, Usage: "settings to start from, by `NAME`: " + strings.Join(recipeNames(), ", ") + ", or a JSON file"},
-		&cli.StringFlag{Name: "model", Value: net.Models()[0].Name, EnvVars: env("model"), Category: training, Usage: "`MODEL`: a built-in model's name, or a JSON file"},
-	}
+	flags := recipeAndModelFlags()
 	for _, f := range recipeFlags() {
 		flags = append(flags, f.flag)
 	}
@@ -246,6 +242,12 @@ func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 	if err != nil {
 		return nil, err
 	}
+	return run, a.takeModelAndData(c, run)
+}
+
+// takeModelAndData loads what the flags say that the recipe is for.
+func (a *app) takeModelAndData(c *cli.Context, run *trainingRun) (err error) {
+	cfg := &run.config
 	wish := dataWish{seed: cfg.Recipe.Seed}
 	if run.resumed {
 		wish = wishOf(cfg.Resume)
@@ -255,7 +257,7 @@ func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 		network = cfg.Resume.Network
 	} else if _, builtIn := net.ModelNamed(c.String("model")); !builtIn {
 		if network, err = loadModel(c.String("model"), net.Shape{}, 0); err != nil {
-			return nil, err
+			return err
 		}
 		wish.input = network.Input
 	}
@@ -265,21 +267,21 @@ func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 		run.data, err = a.loadData(c, wish)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if network == nil {
 		if network, err = loadModel(c.String("model"), run.data.train.Shape, run.data.train.Classes); err != nil {
-			return nil, err // of a resumed run, net.Train compares it with the checkpoint's
+			return err // of a resumed run, net.Train compares it with the checkpoint's
 		}
 	}
 	if run.plan, err = network.Plan(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := checkFit(run.plan, run.data); err != nil {
-		return nil, err
+		return err
 	}
 	run.takeData(c)
-	return run, checkImages(cfg, run.data.train)
+	return checkImages(cfg, run.data.train)
 }
 
 // takeData sets the data of the run, within --limit or the limit that the run began
