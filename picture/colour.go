@@ -18,20 +18,21 @@ const (
 // image resamples a part of an image into the planes, in grey if asked for or if the
 // image has no colour.
 //
-// A JPEG file's Y, Cb and Cr are resampled as they are stored. That is as right as to
-// convert them first, because the conversion is linear, and it is faster: most files
-// have a quarter of the Cb and Cr values, and grey needs none. What is enlarged so
-// becomes what libjpeg's "fancy upsampling" makes of it.
+// A JPEG file's Y, Cb and Cr are resampled as they are stored. That is faster than to
+// convert them first: most files have a quarter of the Cb and Cr values, and grey needs
+// none. The conversion is linear, so it may be done before or after; only colours that
+// red, green and blue can't hold are cut off later so. Where Cb and Cr are enlarged they
+// become what libjpeg's "fancy upsampling" makes of them.
 func (s *resampler) image(img image.Image, x, y span, wantGrey bool) colours {
 	b := img.Bounds()
 	w, h := b.Dx(), b.Dy()
 	switch img := img.(type) {
 	case *image.Gray:
-		resample(s, 0, 1, w, h, x, y, func(r int) [3][]uint8 { return [3][]uint8{img.Pix[r*img.Stride:][:w]} })
+		resample(s, bytes8, 0, 1, w, h, x, y, func(r int) [3][]uint8 { return [3][]uint8{img.Pix[r*img.Stride:][:w]} })
 		return grey
 	case *image.YCbCr:
 		first := img.YOffset(b.Min.X, b.Min.Y)
-		resample(s, 0, 1, w, h, x, y, func(r int) [3][]uint8 { return [3][]uint8{img.Y[first+r*img.YStride:][:w]} })
+		resample(s, bytes8, 0, 1, w, h, x, y, func(r int) [3][]uint8 { return [3][]uint8{img.Y[first+r*img.YStride:][:w]} })
 		if wantGrey {
 			return grey
 		}
@@ -39,7 +40,7 @@ func (s *resampler) image(img image.Image, x, y span, wantGrey bool) colours {
 		first = img.COffset(b.Min.X, b.Min.Y)
 		px, py := b.Min.X%nx, b.Min.Y%ny
 		cw, ch := (px+w+nx-1)/nx, (py+h+ny-1)/ny
-		resample(s, 1, 2, cw, ch, x.subsampled(nx, px), y.subsampled(ny, py), func(r int) [3][]uint8 {
+		resample(s, bytes8, 1, 2, cw, ch, x.subsampled(nx, px), y.subsampled(ny, py), func(r int) [3][]uint8 {
 			at := first + r*img.CStride
 			return [3][]uint8{img.Cb[at:][:cw], img.Cr[at:][:cw]}
 		})
@@ -47,7 +48,7 @@ func (s *resampler) image(img image.Image, x, y span, wantGrey bool) colours {
 	}
 	s.readPalette(img)
 	if wantGrey || img.ColorModel() == color.Gray16Model {
-		resample(s, 0, 1, w, h, x, y, func(r int) [3][]uint16 {
+		resample(s, words16, 0, 1, w, h, x, y, func(r int) [3][]uint16 {
 			s.convert(img, r)
 			line := s.rows[0]
 			for i, red := range line {
@@ -58,7 +59,7 @@ func (s *resampler) image(img image.Image, x, y span, wantGrey bool) colours {
 		})
 		return grey16
 	}
-	resample(s, 0, 3, w, h, x, y, func(r int) [3][]uint16 {
+	resample(s, words16, 0, 3, w, h, x, y, func(r int) [3][]uint16 {
 		s.convert(img, r)
 		return s.rows
 	})

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"strconv"
 	"testing"
 
@@ -301,6 +302,29 @@ func TestPreparationNames(t *testing.T) {
 	}
 	if _, err := Preparation("resize").Pixels(img, DigitShape); err != nil {
 		t.Errorf("resize: %v", err)
+	}
+}
+
+// TestMemory prepares images of few and long rows, which must not take more memory than
+// they have pixels, even if they become many rows.
+func TestMemory(t *testing.T) {
+	for _, img := range []image.Image{
+		image.NewGray(image.Rect(0, 0, 1_000_000, 1)), image.NewNRGBA64(image.Rect(0, 0, 200_000, 3)), image.NewYCbCr(image.Rect(0, 0, 100_000, 8), image.YCbCrSubsampleRatio420),
+	} {
+		for _, in := range []net.Shape{{C: 3, H: 224, W: 224}, {C: 3, H: 2, W: 300}} {
+			runtime.GC() // so that no pool has memory
+			runtime.GC()
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			if _, err := Stretch.Pixels(img, in); err != nil {
+				t.Fatal(err)
+			}
+			runtime.ReadMemStats(&after)
+			size := img.Bounds().Size()
+			if took := after.TotalAlloc - before.TotalAlloc; took > uint64(24*size.X*size.Y+8<<20) {
+				t.Errorf("%T of %v to %v: took %d bytes", img, size, in, took)
+			}
+		}
 	}
 }
 

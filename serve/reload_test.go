@@ -34,7 +34,7 @@ func TestManyClients(t *testing.T) {
 		wait.Go(func() {
 			for i := range 20 {
 				k := (client + i) % 10
-				w := do(t, s, "POST", "/v1/predict?prepare=resize", "", digitFile(t, k))
+				w := do(t, s, "POST", "/v1/predict?prepare=stretch", "", digitFile(t, k))
 				var p Predictions
 				if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != 200 {
 					t.Errorf("status %d, %v: %s", w.Code, err, w.Body)

@@ -142,7 +142,7 @@ func TestPredict(t *testing.T) {
 	s := newServer(t, Options{})
 	c := checkpoint(t, 1)
 	// A file, resized to the size that it has, and arrays are the image as it stands.
-	file := predictions(t, do(t, s, "POST", "/v1/predict?prepare=resize", "image/png", digitFile(t, 3)))
+	file := predictions(t, do(t, s, "POST", "/v1/predict?prepare=stretch", "image/png", digitFile(t, 3)))
 	approx.Check(t, "file", byClass(t, file[0].Classes), want(t, c, 3), tolerance)
 
 	var flat []int
@@ -179,7 +179,7 @@ func TestPredict(t *testing.T) {
 	if err := m.Close(); err != nil {
 		t.Fatal(err)
 	}
-	files := predictions(t, do(t, s, "POST", "/v1/predict?prepare=resize&top=2", m.FormDataContentType(), form.Bytes()))
+	files := predictions(t, do(t, s, "POST", "/v1/predict?prepare=stretch&top=2", m.FormDataContentType(), form.Bytes()))
 	if len(files) != 2 || files[1].Image != "1.png" || len(files[1].Classes) != 2 {
 		t.Errorf("got %+v, want two classes of 0.png and of 1.png", files)
 	}
@@ -187,7 +187,7 @@ func TestPredict(t *testing.T) {
 
 func TestActivations(t *testing.T) {
 	s := newServer(t, Options{})
-	w := do(t, s, "POST", "/v1/activations?prepare=resize", "", digitFile(t, 3))
+	w := do(t, s, "POST", "/v1/activations?prepare=stretch", "", digitFile(t, 3))
 	var a Activations
 	if err := json.Unmarshal(w.Body.Bytes(), &a); err != nil || w.Code != 200 {
 		t.Fatalf("status %d, %v: %s", w.Code, err, w.Body)
