@@ -35,8 +35,8 @@ func newProgram(d *device, plan *net.Plan, opts net.Options) (*program, error) {
 	p.takeOperations(lowered)
 	p.stages = stagesOf(p.operations)
 	logits := p.operations[len(p.operations)-1].out
-	p.loss = newLoss(d.workers, &p.pass, logits, opts.Batch)
-	p.optimizer = newOptimizer(d.workers, opts.Optimizer, p.params)
+	p.loss = newLoss(d.workers, &p.pass, logits, opts.Batch, opts.Loss)
+	p.optimizer = newOptimizer(d.workers, plan, opts, p.params)
 	p.forwardTask, p.backwardTask = p.forwardSample, p.backwardSample
 	if err := p.SetState(net.InitialState(plan, opts.Seed, opts.Images)); err != nil {
 		return nil, fmt.Errorf("cpu: initial state: %w", err)
@@ -76,6 +76,9 @@ func (d *device) memory(lowered *lower.Program, opts net.Options) float64 {
 	plan, batch := lowered.Plan, float64(opts.Batch)
 	// A parameter has its value, a trained one its gradient and moments too.
 	values := float64(plan.Parameters()) + float64(plan.Weights())*float64(1+len(opts.Optimizer.Moments()))
+	if opts.Average > 0 {
+		values += float64(plan.Parameters())
+	}
 	take := func(s net.Shape, learns bool) {
 		values += float64(s.Size()) * batch
 		if learns {
@@ -112,6 +115,9 @@ func (p *program) takeParameters() {
 	for _, q := range p.plan.Params {
 		n := q.Size()
 		r := &parameter{Param: q, value: newBuffer(n)[:n]}
+		if p.options.Average > 0 {
+			r.average = make([]float32, n)
+		}
 		if q.Trained {
 			r.grad = make([]float32, n)
 			for range p.options.Optimizer.Moments() {
@@ -143,7 +149,10 @@ func (p *program) takeOperations(lowered *lower.Program) {
 	for i, v := range lowered.Views {
 		p.views[i].activations = values[v.Value]
 	}
-	p.operations = []operation{{sample: &input{&p.pass, p.device.kernels, values[0]}, out: values[0]}}
+	in := p.plan.Network.Input
+	p.device.workers.reserveSpare(in.Size())
+	p.device.workers.reserveTaps(in.W)
+	p.operations = []operation{{sample: &input{&p.pass, in, values[0]}, out: values[0]}}
 	for i, g := range lowered.Groups {
 		tail := lowered.Tail(g)
 		var ins []operand

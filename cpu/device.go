@@ -62,11 +62,11 @@ func (d *device) Compile(n *net.Network, opts net.Options) (net.Program, error) 
 	if d.closed {
 		return nil, errors.New("cpu: device is closed")
 	}
-	if err := opts.Check(); err != nil {
-		return nil, err
-	}
 	plan, err := n.Plan()
 	if err != nil {
+		return nil, err
+	}
+	if err := opts.CheckFor(plan); err != nil {
 		return nil, err
 	}
 	p, err := newProgram(d, plan, opts)

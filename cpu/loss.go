@@ -2,12 +2,13 @@ package cpu
 
 import (
 	"math"
+	"slices"
 
 	"github.com/gputrain/gputrain/net"
 )
 
-// loss is softmax cross-entropy of the logits. Each sample's loss is computed in
-// float64.
+// loss is softmax cross-entropy of the logits, in training weighed by a criterion. Each
+// sample's loss is computed in float64.
 type loss struct {
 	pass          *pass
 	workers       *workers
@@ -15,14 +16,28 @@ type loss struct {
 	probabilities []float32
 	losses        []float64 // by sample
 	hits          []bool    // by sample
-	compare       bool      // labels count
+	smoothing     float64   // of the criterion, by class
+	sharp         float64   // what labels keep of their weight
+	weights       []float64 // of the classes; nil where the criterion is plain
+	sumWeights    float64
+	compare       bool // labels count
 	task          func(w *worker, n int)
 }
 
-func newLoss(ws *workers, p *pass, logits *activations, batch int) *loss {
+func newLoss(ws *workers, p *pass, logits *activations, batch int, criterion net.Criterion) *loss {
 	l := &loss{
 		pass: p, workers: ws, logits: logits,
 		probabilities: make([]float32, batch*logits.size), losses: make([]float64, batch), hits: make([]bool, batch),
+	}
+	l.smoothing, l.sharp = criterion.Smoothing/float64(logits.size), 1-criterion.Smoothing
+	l.sumWeights = float64(logits.size)
+	if !criterion.Plain() {
+		l.weights = slices.Repeat([]float64{1}, logits.size)
+		copy(l.weights, criterion.ClassWeights)
+		l.sumWeights = 0
+		for _, w := range l.weights {
+			l.sumWeights += w
+		}
 	}
 	l.task = l.sample
 	return l
@@ -57,8 +72,12 @@ func (l *loss) sample(_ *worker, n int) {
 		return
 	}
 	label := int(l.pass.Data.Labels[l.pass.Indices[n]])
-	l.losses[n] = math.Log(sum) + float64(z[best]) - float64(z[label])
 	l.hits[n] = best == label && !nan
+	if l.pass.training && (l.weights != nil || l.pass.Views != nil && l.pass.Views[n].Partner >= 0) {
+		l.weighed(n, z, float64(z[best]), sum)
+		return
+	}
+	l.losses[n] = math.Log(sum) + float64(z[best]) - float64(z[label])
 	if !l.pass.training || l.logits.grad == nil {
 		return
 	}
@@ -71,6 +90,45 @@ func (l *loss) sample(_ *worker, n int) {
 		}
 		g[i] = float32(d * scale)
 	}
+}
+
+// weighed computes loss and gradient of a sample whose classes weigh q, as
+// net.Criterion.Target has it, from its logits, the greatest of them and the sum of
+// their exponentials less that one.
+func (l *loss) weighed(n int, z []float32, greatest, sum float64) {
+	label, other, share := l.pass.Expected(n)
+	own, rest := l.sharp*float64(share), l.sharp*(1-float64(share))
+	weight := func(k int32) float64 {
+		if l.weights == nil {
+			return 1
+		}
+		return l.weights[k]
+	}
+	total := l.smoothing*l.sumWeights + own*weight(label) + rest*weight(other)
+	log := math.Log(sum) + greatest
+	var g []float32
+	if l.logits.grad != nil {
+		g = l.logits.grads(n)
+	}
+	scale := 1 / float64(l.pass.share.Total)
+	var value float64
+	for i, v := range z {
+		q := l.smoothing
+		if int32(i) == label {
+			q += own
+		}
+		if int32(i) == other {
+			q += rest
+		}
+		q *= weight(int32(i))
+		if q != 0 || sum != sum { // a huge logit may have a loss that is infinite
+			value += q * (log - float64(v))
+		}
+		if g != nil {
+			g[i] = float32((math.Exp(float64(v)-greatest)/sum*total - q) * scale)
+		}
+	}
+	l.losses[n] = value
 }
 
 // metrics returns the loss and hits of the mini-batch.

@@ -44,6 +44,7 @@ type parameter struct {
 	value, grad []float32
 	earlier     []float32   // gradients of the mini-batch's parts before the last one; nil until there are parts
 	moments     [][]float32 // in the order of Optimizer.Moments
+	average     []float32   // moving average of value, or while they are exchanged value itself; nil where none is kept
 }
 
 // trained reports whether q exists and its gradient is computed.

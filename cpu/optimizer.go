@@ -10,35 +10,75 @@ import (
 // updateChunk is how many values of a parameter one task updates.
 const updateChunk = 16384
 
-// optimizer updates the trained parameters in one pass over each.
+// optimizer updates the trained parameters, and the averages of all, in one pass over
+// each.
 type optimizer struct {
 	settings   net.Optimizer
+	decay      float64 // of the averages; 0 keeps none
 	workers    *workers
-	chunks     []chunk
+	chunks     []chunk // of trained parameters, then of the others where averages are kept
+	trained    int     // chunks
+	rates      []rate
 	squares    []float64 // sums of the gradients' squares, by chunk
-	adam       [2]asm.Adam
-	sgd        [2]asm.SGD // without and with weight decay, like adam
+	average    float32   // how far the averages move
 	squareTask func(w *worker, i int)
 	updateTask func(w *worker, i int)
 	addTask    func(w *worker, i int)
+	swapTask   func(w *worker, i int)
+}
+
+// rate is what parameters of the same factor and decay are updated with.
+type rate struct {
+	factor float64 // of the learning rate
+	decay  float64
+	adam   asm.Adam
+	sgd    asm.SGD
 }
 
 // chunk is a piece of a parameter.
 type chunk struct {
 	*parameter
 	lo, hi int
+	rate   int // index of optimizer.rates
 }
 
-func newOptimizer(ws *workers, settings net.Optimizer, params []*parameter) *optimizer {
-	o := &optimizer{settings: settings, workers: ws}
-	for _, p := range params {
-		for lo := 0; p.Trained && lo < len(p.value); lo += updateChunk {
-			o.chunks = append(o.chunks, chunk{p, lo, min(lo+updateChunk, len(p.value))})
+func newOptimizer(ws *workers, plan *net.Plan, opts net.Options, params []*parameter) *optimizer {
+	o := &optimizer{settings: opts.Optimizer, decay: opts.Average, workers: ws}
+	for _, trained := range []bool{true, false} {
+		for _, p := range params {
+			if p.Trained != trained || !trained && o.decay == 0 {
+				continue
+			}
+			rate := 0
+			if trained {
+				rate = o.rateOf(o.settings.Factor(plan, p.Param), p.Decayed)
+			}
+			for lo := 0; lo < len(p.value); lo += updateChunk {
+				o.chunks = append(o.chunks, chunk{p, lo, min(lo+updateChunk, len(p.value)), rate})
+			}
+		}
+		if trained {
+			o.trained = len(o.chunks)
 		}
 	}
-	o.squares = make([]float64, len(o.chunks))
-	o.squareTask, o.updateTask, o.addTask = o.square, o.update, o.add
+	o.squares = make([]float64, o.trained)
+	o.squareTask, o.updateTask, o.addTask, o.swapTask = o.square, o.update, o.add, o.swap
 	return o
+}
+
+// rateOf returns the index of the rate with a factor and with decay or without.
+func (o *optimizer) rateOf(factor float64, decayed bool) int {
+	decay := 0.0
+	if decayed {
+		decay = o.settings.WeightDecay
+	}
+	for i, r := range o.rates {
+		if r.factor == factor && r.decay == decay {
+			return i
+		}
+	}
+	o.rates = append(o.rates, rate{factor: factor, decay: decay})
+	return len(o.rates) - 1
 }
 
 // run makes the update of a step.
@@ -47,34 +87,36 @@ func (o *optimizer) run(step int64) {
 	if o.settings.ClipNorm > 0 {
 		scale = o.clip()
 	}
-	s := o.settings
-	rate := s.Rate(step)
-	for decayed := range 2 {
-		decay := float64(decayed) * s.WeightDecay
-		o.adam[decayed] = asm.Adam{
-			Scale: float32(scale), Decay: float32(decay),
+	for i := range o.rates {
+		r := &o.rates[i]
+		s := o.settings
+		s.LearningRate *= r.factor
+		rate := s.Rate(step)
+		r.adam = asm.Adam{
+			Scale: float32(scale), Decay: float32(r.decay),
 			Beta1: float32(s.Beta1), Rest1: float32(1 - s.Beta1), Beta2: float32(s.Beta2), Rest2: float32(1 - s.Beta2),
 			Epsilon: float32(s.Epsilon),
 		}
 		switch s.Method {
 		case net.AdamW:
-			o.adam[decayed].Decay, o.adam[decayed].Shrink = 0, float32(rate*decay)
+			r.adam.Decay, r.adam.Shrink = 0, float32(rate*r.decay)
 			fallthrough
 		case net.Adam:
-			o.adam[decayed].Rate = float32(s.AdamRate(step))
+			r.adam.Rate = float32(s.AdamRate(step))
 		}
-		o.sgd[decayed] = asm.SGD{Scale: float32(scale), Decay: float32(decay), Rate: float32(rate), Momentum: float32(s.Momentum), Velocity: 1}
+		r.sgd = asm.SGD{Scale: float32(scale), Decay: float32(r.decay), Rate: float32(rate), Momentum: float32(s.Momentum), Velocity: 1}
 		if s.Nesterov {
-			o.sgd[decayed].Direct, o.sgd[decayed].Velocity = 1, float32(s.Momentum)
+			r.sgd.Direct, r.sgd.Velocity = 1, float32(s.Momentum)
 		}
 	}
+	o.average = float32(net.AverageRate(o.decay, step))
 	o.workers.do(len(o.chunks), o.updateTask)
 }
 
 // keep puts the gradients of a mini-batch's parts so far aside. The next part's
 // are written where they were.
 func (o *optimizer) keep() {
-	for _, c := range o.chunks {
+	for _, c := range o.chunks[:o.trained] {
 		if c.lo > 0 {
 			continue
 		}
@@ -86,7 +128,7 @@ func (o *optimizer) keep() {
 }
 
 // addKept adds what keep put aside to the gradients.
-func (o *optimizer) addKept() { o.workers.do(len(o.chunks), o.addTask) }
+func (o *optimizer) addKept() { o.workers.do(o.trained, o.addTask) }
 
 func (o *optimizer) add(w *worker, i int) {
 	c := o.chunks[i]
@@ -96,7 +138,7 @@ func (o *optimizer) add(w *worker, i int) {
 // clip returns the factor that brings the norm of all gradients down to the
 // greatest allowed.
 func (o *optimizer) clip() float64 {
-	o.workers.do(len(o.chunks), o.squareTask)
+	o.workers.do(o.trained, o.squareTask)
 	var sum float64
 	for _, s := range o.squares {
 		sum += s
@@ -111,17 +153,35 @@ func (o *optimizer) square(w *worker, i int) {
 
 func (o *optimizer) update(w *worker, i int) {
 	c := o.chunks[i]
-	decayed := 0
-	if c.Decayed {
-		decayed = 1
+	value := c.value[c.lo:c.hi]
+	if c.Trained {
+		grad, r := c.grad[c.lo:c.hi], &o.rates[c.rate]
+		switch len(c.moments) {
+		case 0:
+			w.kernel.SGD(value, grad, &r.sgd)
+		case 1:
+			w.kernel.Momentum(value, grad, c.moments[0][c.lo:c.hi], &r.sgd)
+		case 2:
+			w.kernel.Adam(value, grad, c.moments[0][c.lo:c.hi], c.moments[1][c.lo:c.hi], &r.adam)
+		}
 	}
-	value, grad := c.value[c.lo:c.hi], c.grad[c.lo:c.hi]
-	switch len(c.moments) {
-	case 0:
-		w.kernel.SGD(value, grad, &o.sgd[decayed])
-	case 1:
-		w.kernel.Momentum(value, grad, c.moments[0][c.lo:c.hi], &o.sgd[decayed])
-	case 2:
-		w.kernel.Adam(value, grad, c.moments[0][c.lo:c.hi], c.moments[1][c.lo:c.hi], &o.adam[decayed])
+	if c.average == nil {
+		return
+	}
+	// What was just updated is still in the cache.
+	average, rate := c.average[c.lo:c.hi], o.average
+	for k, v := range average {
+		average[k] = v + rate*(value[k]-v)
+	}
+}
+
+// swapAll exchanges all values with their averages.
+func (o *optimizer) swapAll() { o.workers.do(len(o.chunks), o.swapTask) }
+
+func (o *optimizer) swap(_ *worker, i int) {
+	c := o.chunks[i]
+	average := c.average[c.lo:c.hi]
+	for k, v := range c.value[c.lo:c.hi] {
+		c.value[c.lo+k], average[k] = average[k], v
 	}
 }

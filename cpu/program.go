@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -26,6 +27,7 @@ type program struct {
 	metrics net.Metrics
 	weights int64 // their version
 	parts   int   // of a mini-batch, whose gradients await an update
+	swapped bool  // averages are in the place of weights
 	tracing bool
 	closed  bool
 	profile *profile // of the step that runs, or nil
@@ -194,6 +196,9 @@ func (p *program) Gradients(b net.Batch, share net.Share) error {
 	if err := share.Check(b.Len()); err != nil {
 		return err
 	}
+	if err := p.turn(); err != nil {
+		return err
+	}
 	p.forward(pass{Batch: b, share: share, training: true}, true)
 	m := p.loss.metrics()
 	if math.IsNaN(m.Loss) || math.IsInf(m.Loss, 0) {
@@ -217,6 +222,9 @@ func (p *program) Update() error {
 	if err := p.open(); err != nil {
 		return err
 	}
+	if err := p.turn(); err != nil {
+		return err
+	}
 	if p.parts == 0 {
 		return fmt.Errorf("%w: there are no gradients to update with", net.ErrUnfinished)
 	}
@@ -226,6 +234,31 @@ func (p *program) Update() error {
 	p.profile.end(net.Update, nil)
 	p.parts = 0
 	p.step++
+	return nil
+}
+
+// turn refuses what changes weights while their averages are in their place.
+func (p *program) turn() error {
+	if p.swapped {
+		return fmt.Errorf("%w: averages are in the place of the weights; SwapAverage changes back", net.ErrUnfinished)
+	}
+	return nil
+}
+
+// SwapAverage exchanges weights and running statistics with their averages.
+func (p *program) SwapAverage() error {
+	if err := p.open(); err != nil {
+		return err
+	}
+	if p.options.Average == 0 {
+		return errors.New("cpu: no averages of the weights are kept: Options.Average is 0")
+	}
+	if p.parts > 0 {
+		return fmt.Errorf("%w: an update is due before weights and averages are exchanged", net.ErrUnfinished)
+	}
+	p.optimizer.swapAll()
+	p.weights++
+	p.swapped = !p.swapped
 	return nil
 }
 
@@ -246,12 +279,11 @@ func (p *program) evaluate(b net.Batch, compare bool, done func(piece net.Batch)
 	if err := p.check(b, 0); err != nil {
 		return err
 	}
-	for rest := b.Indices; len(rest) > 0; {
-		n := min(len(rest), p.options.Batch, mostEvaluated)
-		piece := net.Batch{Data: b.Data, Indices: rest[:n]}
+	most := min(p.options.Batch, mostEvaluated)
+	for lo := 0; lo < b.Len(); lo += most {
+		piece := b.Part(lo, min(lo+most, b.Len()))
 		p.forward(pass{Batch: piece}, compare)
 		done(piece)
-		rest = rest[n:]
 	}
 	p.pass.Batch = net.Batch{}
 	return nil
@@ -288,8 +320,14 @@ func (p *program) State() (net.State, error) {
 		return net.State{}, err
 	}
 	s := net.State{Step: p.step, Params: map[string]*tensor.Dense{}, Optimizer: map[string]*tensor.Dense{}}
+	if p.options.Average > 0 {
+		s.Average = map[string]*tensor.Dense{}
+	}
 	for _, q := range p.params {
 		s.Params[q.Name] = tensorOf(q.value, q.Dims...)
+		if q.average != nil {
+			s.Average[q.Name] = tensorOf(q.average, q.Dims...)
+		}
 		for i, m := range q.moments {
 			s.Optimizer[momentName(q.Param, p.options.Optimizer.Moments()[i])] = tensorOf(m, q.Dims...)
 		}
@@ -310,8 +348,16 @@ func (p *program) SetState(s net.State) error {
 	if err := s.Check(p.plan, p.options.Optimizer); err != nil {
 		return err
 	}
+	if err := p.turn(); err != nil {
+		return err
+	}
+	averages := s.Average
+	if len(averages) == 0 {
+		averages = s.Params
+	}
 	for _, q := range p.params {
 		copy(q.value, s.Params[q.Name].Data().([]float32))
+		copy(q.average, averages[q.Name].Data().([]float32))
 		for i, m := range q.moments {
 			if t := s.Optimizer[momentName(q.Param, p.options.Optimizer.Moments()[i])]; t != nil {
 				copy(m, t.Data().([]float32))
@@ -332,5 +378,3 @@ func (p *program) Close() error {
 	*p = program{closed: true}
 	return nil
 }
-
-func (p *program) SwapAverage() error { panic("BUG: not yet") }

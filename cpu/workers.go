@@ -19,6 +19,7 @@ type worker struct {
 	tile   []float32 // a tile of a panel that is not full
 	room   []float32 // an image of vectors, see reserve
 	spare  []float32 // what is added to something else, see reserveSpare
+	taps   []tap     // for a row of the network's input, see reserveTaps
 	wake   chan struct{}
 }
 
@@ -69,6 +70,15 @@ func (ws *workers) reserveSpare(n int) {
 	for _, w := range ws.all {
 		if len(w.spare) < n {
 			w.spare = make([]float32, n)
+		}
+	}
+}
+
+// reserveTaps makes each worker's taps enough for rows of n values.
+func (ws *workers) reserveTaps(n int) {
+	for _, w := range ws.all {
+		if len(w.taps) < n {
+			w.taps = make([]tap, n)
 		}
 	}
 }

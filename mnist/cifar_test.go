@@ -4,6 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"testing/iotest"
 
@@ -78,6 +82,46 @@ func TestReadCIFAR10Errors(t *testing.T) {
 	}
 }
 
+// cifar100File encodes images as CIFAR-100 does: a group's label comes before the class's.
+func cifar100File(labels ...byte) []byte {
+	var b []byte
+	for _, l := range labels {
+		b = append(b, 19-l%20, l)
+		b = append(b, bytes.Repeat([]byte{l}, cifarImage)...)
+	}
+	return b
+}
+
+func TestLoadCIFAR100(t *testing.T) {
+	files := map[string][]byte{
+		"train.bin": cifar100File(0, 99, 0, 99, 31), "test.bin": cifar100File(99, 31),
+	}
+	s := mustLoad(t, writeFiles(t, "cifar-100-binary", files))
+	if want := []int32{99, 31}; !slices.Equal(s.Test.Labels, want) || s.Test.Pixels[0] != 99 || s.Test.Pixels[cifarImage] != 31 {
+		t.Errorf("test labels %v, want %v", s.Test.Labels, want)
+	}
+	if n := s.ClassNames; len(n) != 100 || n[0] != "apple" || n[31] != "elephant" || n[99] != "worm" || !slices.IsSorted(n) || s.Test.Name != "CIFAR-100 test" {
+		t.Errorf("%s: names %q", s.Test.Name, n)
+	}
+	err := s.CheckLabels(90)
+	if err == nil || !strings.HasSuffix(err.Error(), "train.bin: byte 3075: label: label outside the classes: label 99 of image 1 is not from 0 to 89; of 5 labels it is one of 2") {
+		t.Errorf("error %v", err)
+	}
+	files["fine_label_names.txt"] = []byte(strings.Join(cifar100.names[1:], "\n") + "\nzebra\n")
+	if s = mustLoad(t, writeFiles(t, "d", files)); s.ClassNames[99] != "zebra" {
+		t.Errorf("names %q, want those of the file", s.ClassNames)
+	}
+	files["test_batch.bin"] = cifarFile(1)
+	dir := writeFiles(t, "d", files)
+	_, err = Load(dir, FirstTenth)
+	wantError(t, err, ErrAmbiguous, "data directory "+dir+": more than one data set found: CIFAR-10 and CIFAR-100 files, keep one kind in the directory")
+	delete(files, "test_batch.bin")
+	delete(files, "train.bin")
+	dir = writeFiles(t, "d", files)
+	_, err = Load(dir, FirstTenth)
+	wantError(t, err, fs.ErrNotExist, filepath.Join(dir, "train.bin")+": file does not exist")
+}
+
 // FuzzReadCIFAR reads files of any labels with some bytes cut off the end, and
 // knows what must come of each. Labels and cut are fuzzed, not the file: nearly
 // all of its bytes are pixels, of which one is as good as another.
@@ -97,9 +141,9 @@ func FuzzReadCIFAR(f *testing.F) {
 
 		var is error // what must be wrong, and in which record
 		record := 0
-		for ; is == nil && (len(file) > record*cifarRecord || record == 0); record++ {
-			switch rest := file[record*cifarRecord:]; {
-			case len(rest) < cifarRecord:
+		for ; is == nil && (len(file) > record*cifar10.record() || record == 0); record++ {
+			switch rest := file[record*cifar10.record():]; {
+			case len(rest) < cifar10.record():
 				is = ErrTruncated
 			case rest[0] > 9:
 				is = ErrLabel
@@ -116,7 +160,7 @@ func FuzzReadCIFAR(f *testing.F) {
 			if !bytes.Equal(encodeCIFAR10(d), file) {
 				t.Fatal("what was read does not encode to the file")
 			}
-		case !errors.Is(err, is) || !errors.As(err, &format) || format.File != "f" || format.Offset != int64(record-1)*cifarRecord:
+		case !errors.Is(err, is) || !errors.As(err, &format) || format.File != "f" || format.Offset != int64(record-1)*int64(cifar10.record()):
 			t.Fatalf("error %v, want %v in record %d", err, is, record-1)
 		}
 	})

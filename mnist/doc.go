@@ -1,6 +1,6 @@
 // Package mnist brings labelled images into memory: the MNIST database, which is
 // embedded in the program, and directories of files in MNIST's form (IDX) or
-// CIFAR-10's.
+// CIFAR's.
 //
 //	split, err := mnist.Tutorial()        // the embedded MNIST
 //	split, err := mnist.Load("fashion", mnist.BySeed(1)) // a directory
@@ -24,7 +24,8 @@
 // a file is compressed is told by its content, never by its name.
 //
 // CIFAR-10 (binary version): data_batch_1.bin, data_batch_2.bin and so on without
-// a gap, and test_batch.bin.
+// a gap, and test_batch.bin. CIFAR-100: train.bin and test.bin, of which the classes
+// count and not the 20 groups.
 //
 // # Images and labels
 //
@@ -50,7 +51,7 @@
 //
 // A file classes.txt or labels.txt beside the images names the classes, one a line. It
 // may name more than the training labels have; fewer are refused. Without it
-// CIFAR-10's names come from batches.meta.txt, and EMNIST's from emnist-…-mapping.txt,
+// CIFAR's names come from batches.meta.txt or fine_label_names.txt, and EMNIST's from emnist-…-mapping.txt,
 // where these are there. MNIST and Fashion-MNIST are known by their labels; KMNIST,
 // EMNIST and kin by the name of files or folder. All others are called by number.
 //

@@ -90,6 +90,11 @@ func (d directory) loadIDX(s idxSet) (*Split, error) {
 		return nil, err
 	}
 	classes := max(int(slices.Max(train.Labels))+1, 2)
+	names, err := d.namedClasses(classes, maxClasses)
+	if err != nil {
+		return nil, err
+	}
+	classes = max(classes, len(names))
 	files := []labelFile{arrays[trainLabels].labelFile(train.Labels), arrays[testLabels].labelFile(test.Labels)}
 	if err := files[1].check(classes); err != nil {
 		return nil, err
@@ -110,7 +115,7 @@ func (d directory) loadIDX(s idxSet) (*Split, error) {
 	if err != nil {
 		return nil, err
 	}
-	return out, out.nameIDX(d, s.name, train)
+	return out, out.nameIDX(d, s.name, train, names)
 }
 
 // readIDX reads a file of the directory.

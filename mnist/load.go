@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 )
 
-// Load reads the data set in a directory of IDX or CIFAR-10 files; the package's
+// Load reads the data set in a directory of IDX or CIFAR files; the package's
 // documentation says which names it knows. The splitter takes the validation set off
 // the training images: [BySeed], or [FirstTenth]. The caller owns the result. A file
 // that is wrong gives a [*FormatError], a missing one fs.ErrNotExist.
@@ -49,20 +49,22 @@ func (d directory) load() (*Split, error) {
 			names = append(names, e.Name())
 		}
 	}
-	idx, cifar := findIDX(names), findCIFAR10(names)
+	idx, cifar := findIDX(names), findCIFAR(names)
 	switch {
 	case len(names) == 0:
 		return nil, d.fail(ErrNoDataSet, "the directory holds no files")
-	case len(idx) == 0 && !cifar.any():
+	case len(idx) == 0 && len(cifar) == 0:
 		return nil, d.fail(ErrNoDataSet, "want IDX files such as train-images-idx3-ubyte.gz, or CIFAR-10's data_batch_1.bin")
-	case len(idx) > 0 && cifar.any():
-		return nil, d.fail(ErrAmbiguous, "IDX and CIFAR-10 files, keep one kind in the directory")
+	case len(idx) > 0 && len(cifar) > 0:
+		return nil, d.fail(ErrAmbiguous, "IDX and %s files, keep one kind in the directory", cifar[0].form.name)
+	case len(cifar) > 1:
+		return nil, d.fail(ErrAmbiguous, "%s and %s files, keep one kind in the directory", cifar[0].form.name, cifar[1].form.name)
 	case len(idx) > 1:
 		return nil, d.fail(ErrAmbiguous, "%s and %s, keep one set in the directory", idx[0].first(), idx[1].first())
 	case len(idx) == 1:
 		return d.loadIDX(idx[0])
 	}
-	return d.loadCIFAR10(cifar)
+	return d.loadCIFAR(cifar[0])
 }
 
 // fail says what is wrong with the directory.

@@ -190,39 +190,38 @@ func (d directory) mappedNames(set string, classes int) ([]string, error) {
 	return names, nil
 }
 
-// nameIDX names the classes of IDX files: by a file that does, by EMNIST's mapping, as
-// the famous set that they are, or else by number; all are the training images. A file may name more classes than
-// there are training labels; so many it is then.
-func (s *Split) nameIDX(d directory, set string, all *net.Dataset) error {
+// nameIDX names the classes of IDX files: as a file beside them does, whose names are
+// nil where there is none; by EMNIST's mapping, as the famous set that they are, or else by
+// number. All are the training images.
+func (s *Split) nameIDX(d directory, set string, all *net.Dataset, names []string) (err error) {
 	f := recognise(all, set, d.name)
-	classes := all.Classes
-	names, err := d.namedClasses(classes, maxClasses)
-	if names == nil && err == nil && storedTransposed(set) {
-		names, err = d.mappedNames(set, classes)
+	if names == nil && storedTransposed(set) {
+		if names, err = d.mappedNames(set, all.Classes); err != nil {
+			return err
+		}
 	}
 	switch {
-	case err != nil:
-		return err
 	case names != nil:
 	case f != nil:
 		names = f.classes
 	default:
-		names = numberNames(classes)
+		names = numberNames(all.Classes)
 	}
 	s.Digits = f != nil && f.digits
 	s.setNames(slices.Clone(names))
 	return nil
 }
 
-// nameCIFAR10 names CIFAR-10's classes: by a file that does, or by batches.meta.txt, or as
-// they are known.
-func (s *Split) nameCIFAR10(d directory) error {
-	names, err := d.namedClasses(len(cifarNames), len(cifarNames))
+// nameCIFAR names CIFAR's classes: by a file that does, or by its own, or as they are
+// known.
+func (s *Split) nameCIFAR(d directory, form *cifarForm) error {
+	n := len(form.names)
+	names, err := d.namedClasses(n, n)
 	if names == nil && err == nil {
-		names, err = d.readNames(cifarMeta, len(cifarNames), len(cifarNames))
+		names, err = d.readNames(form.meta, n, n)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		names, err = slices.Clone(cifarNames), nil
+		names, err = slices.Clone(form.names), nil
 	}
 	if err != nil {
 		return err

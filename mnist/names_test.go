@@ -56,6 +56,7 @@ func TestNames(t *testing.T) {
 		{"fashion", with(blankSet(10), "labels.txt", "\xef\xbb\xbfa\r\nb\nc\nd\ne\nf\ng\nh\ni\n j \n\n"), 10, "a", "j", false},
 		{"pets", with(with(blankSet(2), "labels.txt", "a\nb"), "classes.txt", "cat\ndog\n"), 2, "cat", "dog", false},
 		{"pets", with(blankSet(2), "classes.txt", "cat\ndog\nguinea pig\n"), 3, "cat", "guinea pig", false},
+		{"pets", with(with(blankSet(2), "t10k-labels-idx1-ubyte", string(idxFile(Uint8, []int{2}, []byte{0, 2}))), "labels.txt", "cat\ndog\nguinea pig\n"), 3, "cat", "guinea pig", false},
 	} {
 		s := mustLoad(t, writeFiles(t, c.folder, c.files))
 		names := s.ClassNames

@@ -127,9 +127,10 @@ type Program interface {
 	// gives ErrUnfinished.
 	Update() error
 	// SwapAverage exchanges weights and running statistics with their moving averages,
-	// so that Evaluate and Infer, and the Params of State, are of the averages; a
-	// second call changes back. In between training and SetState are refused, with
-	// ErrUnfinished. It is refused without Options.Average, and between Gradients and
+	// so that Evaluate, Infer and Trace, and the Params of State, are of the averages,
+	// and the Average of State is the weights; a second call changes back. In between
+	// Step, Gradients, Update and SetState are refused, with ErrUnfinished. It is
+	// refused without Options.Average, and with ErrUnfinished between Gradients and
 	// Update.
 	SwapAverage() error
 	// Evaluate runs forward in evaluation mode and returns loss and hits of the
@@ -150,8 +151,8 @@ type Program interface {
 	// SetState takes over a copy of weights, optimiser state and step count, and
 	// drops gradients that await an Update. A State without optimiser tensors
 	// (Optimizer empty) sets them to 0, one without averages lets them begin at the
-	// weights. One that does not fit (State.Check) gives
-	// ErrState and changes nothing.
+	// weights; where Options.Average is 0, averages are not looked at. One that does
+	// not fit (State.Check) gives ErrState and changes nothing.
 	SetState(State) error
 	// Close gives back all memory and reports what failed.
 	Close() error
@@ -261,7 +262,8 @@ type Tracer interface {
 	// Trace runs forward, loss and, in Training mode, backward on the batch, as
 	// Step would at the present step count, and changes no state, no metrics and
 	// no running statistics. Gradients are those of the mean loss over the batch,
-	// before clipping and weight decay. It is refused between Gradients and Update,
+	// before clipping and weight decay. The loss is that of Options.Loss in Training
+	// mode, and in Evaluation mode that of Evaluate. It is refused between Gradients and Update,
 	// with ErrUnfinished.
 	Trace(b Batch, m Mode) (*Trace, error)
 }

@@ -79,9 +79,14 @@ func (o Optimizer) Factor(p *Plan, q Param) float64 {
 // parameters.
 func (o Optimizer) CheckFor(p *Plan) error {
 	for _, f := range o.Factors {
-		if !slices.ContainsFunc(p.Trained(), func(q Param) bool { return f.matches(p, q) }) {
-			return fmt.Errorf("optimiser: no trained parameter matches %q; names are such as %s", f.Params, p.Trained()[0].Name)
+		trained := p.Trained()
+		if slices.ContainsFunc(trained, func(q Param) bool { return f.matches(p, q) }) {
+			continue
 		}
+		if len(trained) == 0 {
+			return fmt.Errorf("optimiser: no parameter matches %q: none is trained", f.Params)
+		}
+		return fmt.Errorf("optimiser: no trained parameter matches %q; names are such as %s", f.Params, trained[0].Name)
 	}
 	return nil
 }

@@ -15,9 +15,12 @@ type Subject struct {
 	// Scale is what a sample's byte is multiplied with; 0 where samples are no bytes, so
 	// that nobody knows how pictures become such values.
 	Scale float32 `json:"scale,omitempty"`
-	// Prepare is how a picture becomes a sample: "digit", "resize" (stretch), "fit" or
-	// "crop", as package picture has them.
+	// Prepare is how a picture becomes a sample: "digit", "stretch", "fit" or "crop", as
+	// package picture has them.
 	Prepare string `json:"prepare,omitempty"`
+	// Limit is how many samples of each part of the data set the run takes at most, by
+	// [Sample] and the recipe's seed; 0 is all.
+	Limit int `json:"limit,omitempty"`
 }
 
 // check refuses what no version has written.
@@ -27,6 +30,9 @@ func (s *Subject) check() error {
 	}
 	if scale := float64(s.Scale); !(scale >= 0) || math.IsInf(scale, 0) {
 		return fmt.Errorf("subject: scale %v", s.Scale)
+	}
+	if s.Limit < 0 {
+		return fmt.Errorf("subject: limit of %d samples", s.Limit)
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ const filterSize = 56
 // firstFilters draws the filters of the layer that looks at the images; nil where
 // they have no picture.
 func firstFilters(plan *net.Plan, state net.State) (picture image.Image, layer string) {
-	all := runreport.FiltersOf(plan, state)
+	all := runreport.FiltersOf(plan, state.Params)
 	if len(all) == 0 || len(all[0].Tiles) == 0 {
 		return nil, ""
 	}

@@ -8,6 +8,7 @@
 package tensorboard
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -192,7 +193,7 @@ func (o *Observer) weights(s *summary) error {
 
 // mistakes adds a picture of the worst mistakes on the validation set or, without
 // one, on the test set.
-func (o *Observer) mistakes(s *summary) error {
+func (o *Observer) mistakes(s *summary) (err error) {
 	data, part := o.cfg.Validation, validationFolder
 	if data == nil {
 		data, part = o.cfg.Test, testFolder
@@ -200,8 +201,15 @@ func (o *Observer) mistakes(s *summary) error {
 	if data == nil {
 		return nil
 	}
+	data = net.Sample(data, mistakesAmong, o.cfg.Recipe.Seed) // of all classes, whatever their order
+	n := data.Len()
 	e := runreport.NewEvaluation(data, part, o.plan.Classes, mostMistakes)
-	n := min(data.Len(), mistakesAmong)
+	if o.cfg.Recipe.Average > 0 {
+		if err := o.program.SwapAverage(); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, o.program.SwapAverage()) }()
+	}
 	for first := 0; first < n; first += inferenceBatch {
 		batch := net.Batch{Data: data}
 		for i := first; i < min(first+inferenceBatch, n); i++ {
@@ -218,7 +226,7 @@ func (o *Observer) mistakes(s *summary) error {
 	if len(e.Mistakes) == 0 {
 		return nil
 	}
-	about := fmt.Sprintf("The worst mistakes among the first %d of %s: below each what it is, and what it was taken for with which probability.", n, data.Name)
+	about := fmt.Sprintf("The worst mistakes among %d images of %s: below each what it is, and what it was taken for with which probability.", n, data.Name)
 	return s.image("mistakes/"+part, about, mistakesSheet(e, o.options.ClassNames))
 }
 

@@ -155,6 +155,6 @@ func flagChoices() map[string][]string {
 	}
 	return map[string][]string{
 		"device": deviceNames, "optimizer": optimizerNames, "schedule": scheduleNames, "watch": watchNames,
-		"split": splitNames, "prepare": preparations(), "log-level": logLevels, "precision": precisionNames, "recipe": recipeNames(), "model": models,
+		"split": splitNames, "views": viewNames, "prepare": preparations(), "log-level": logLevels, "precision": precisionNames, "recipe": recipeNames(), "model": models,
 	}
 }

@@ -24,6 +24,8 @@ type dataset struct {
 	// checkLabels finds the first label in the files that is not below so many classes,
 	// and says where; nil where nothing is known of files.
 	checkLabels func(classes int) error
+	// prepare is how a picture becomes a sample, as in [net.Subject]; "" is unknown.
+	prepare string
 }
 
 // part returns the part that --split names.
@@ -34,15 +36,16 @@ func (d *dataset) part(split string) *net.Dataset {
 // dataWish is what a network, or a run, asks of a data set that leaves something open:
 // pictures can have any size, and be split in any way.
 type dataWish struct {
-	input   net.Shape // of the samples; the zero Shape is what the pictures suggest
-	prepare string    // as in [net.Subject]
-	seed    uint64    // of splits
+	input      net.Shape // of the samples; the zero Shape is what the pictures suggest
+	prepare    string    // as in [net.Subject]
+	seed       uint64    // of splits
+	firstTenth bool      // validates on the first images, as runs did that remember no subject
 }
 
 // wishOf is what a run asks of its data.
 func wishOf(c *net.Checkpoint) dataWish {
 	w := dataWish{input: c.Network.Input, seed: c.Recipe.Seed}
-	if c.Subject != nil {
+	if w.firstTenth = c.Subject == nil; !w.firstTenth {
 		w.prepare = c.Subject.Prepare
 	}
 	return w
@@ -59,7 +62,7 @@ func (a *app) loadData(c *cli.Context, w dataWish) (*dataset, error) {
 func (a *app) loadFolder(c *cli.Context, dir string, w dataWish) (*dataset, error) {
 	load := mnist.Tutorial
 	if dir != "" {
-		load = func() (*mnist.Split, error) { return mnist.Load(dir) }
+		load = func() (*mnist.Split, error) { return mnist.Load(dir, w.splitter()) }
 	}
 	s, err := load()
 	if err != nil {
@@ -67,7 +70,7 @@ func (a *app) loadFolder(c *cli.Context, dir string, w dataWish) (*dataset, erro
 	}
 	d := &dataset{
 		train: s.Train, validation: s.Validation, test: s.Test, classNames: s.ClassNames, checkLabels: s.CheckLabels,
-		name: strings.TrimSuffix(s.Train.Name, " training"),
+		name: strings.TrimSuffix(s.Train.Name, " training"), prepare: preparationOf(s),
 	}
 	if dir != "" {
 		d.folder, err = filepath.Abs(dir)

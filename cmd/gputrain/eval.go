@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -14,6 +15,9 @@ import (
 // splitNames are the choices of --split.
 var splitNames = []string{"test", "validation", "train"}
 
+// viewNames are the choices of --views.
+var viewNames = []string{"one", string(net.MirrorView), string(net.SixViews)}
+
 func (a *app) evalCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "eval",
@@ -23,15 +27,21 @@ func (a *app) evalCommand() *cli.Command {
   precision  the share of its predictions that are right
   recall     the share of its images that are found
   F1         the harmonic mean of both
+on the data that the run was trained on, split as in training, unless --data
+names others (--data= is the built-in MNIST).
 
 Examples:
   gputrain eval
+  gputrain eval --views mirror --top 3
   gputrain eval --checkpoint runs/run-2/best.safetensors
   gputrain eval --data fashion-mnist --split validation --json`,
 		Flags: append([]cli.Flag{
 			checkpointFlag(),
 			dataFlag(),
 			&cli.StringFlag{Name: "split", Value: "test", EnvVars: env("split"), Category: "Data", Usage: "`PART` of the data: test, validation or train"},
+			&cli.IntFlag{Name: "limit", EnvVars: env("limit"), Category: "Data", DefaultText: "all", Usage: "take `N` images at most, of all classes alike: those of train --limit N"},
+			&cli.IntFlag{Name: "top", EnvVars: env("top"), DefaultText: "5 for more than 10 classes", Usage: "tell how often the label is among the `N` most probable classes; 1 does not"},
+			&cli.StringFlag{Name: "views", EnvVars: env("views"), DefaultText: recipesOwn, Usage: "see each image in `VIEWS`, and average: " + orList(viewNames)},
 			&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object"},
 			verboseFlag(),
 		}, deviceFlags()...),
@@ -46,11 +56,22 @@ type evaluation struct {
 	Images     int64         `json:"images"`
 	Hits       int64         `json:"hits"`
 	Accuracy   float64       `json:"accuracy"`
-	Loss       float64       `json:"loss"` // mean
+	Top        *topScore     `json:"top,omitempty"`
+	Views      net.Views     `json:"views,omitempty"` // averaged for each image
+	Loss       float64       `json:"loss"`            // mean
 	Classes    []classScore  `json:"classes"`
 	Confusion  net.Confusion `json:"confusion"` // rows are labels, columns predictions
 
+	whole *net.Dataset // of which the images are
+
 	GPU *cuda.Statistics `json:"gpu,omitempty"` // if it is to be told
+}
+
+// topScore is how often the label is among the most probable classes.
+type topScore struct {
+	Classes  int     `json:"classes"` // how many
+	Hits     int64   `json:"hits"`
+	Accuracy float64 `json:"accuracy"`
 }
 
 // classScore is how a network does on one class; null in JSON is a share of none.
@@ -88,33 +109,49 @@ func (a *app) eval(c *cli.Context) (err error) {
 	if err := choose("split", c.String("split"), splitNames); err != nil {
 		return err
 	}
+	for _, flag := range []string{"limit", "top"} {
+		if c.IsSet(flag) && c.Int(flag) < 1 {
+			return usagef("--%s must be at least 1, got %d", flag, c.Int(flag))
+		}
+	}
+	if c.IsSet("views") {
+		if err := choose("views", c.String("views"), viewNames); err != nil {
+			return err
+		}
+	}
 	m, err := openModel(c, inferenceBatch)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.close()) }()
-	data, err := a.loadData(c, wishOf(m.checkpoint))
+	data, changed, err := a.runData(c, m.checkpoint)
 	if err != nil {
 		return err
 	}
-	part := data.part(c.String("split"))
 	if err := checkFit(m.plan, data); err != nil {
 		return err
 	}
-	result := evaluation{Checkpoint: m.path, Data: part.Name, Confusion: net.NewConfusion(m.plan.Classes)}
+	a.note(changed)
+	a.note(m.otherNames(data))
+	whole := data.part(c.String("split"))
+	part := data.limited(c.Int("limit"), m.checkpoint.Recipe.Seed).part(c.String("split"))
+	result := evaluation{Checkpoint: m.path, Data: part.Name, Views: m.views(c), whole: whole, Confusion: net.NewConfusion(m.plan.Classes)}
+	top := topOf(c, m.plan.Classes)
 	var metrics net.Metrics
+	var inTop int64
 	err = batches(c.Context, part, func(b net.Batch) error {
-		of, err := m.program.Evaluate(b)
+		of, hits, err := result.Views.Evaluate(m.program, b, top)
 		if err != nil {
 			return err
 		}
 		metrics.Add(of)
-		probabilities, err := m.program.Infer(b)
+		inTop += hits
+		probabilities, err := result.Views.Infer(m.program, b)
 		if err != nil {
 			return err
 		}
 		first := b.Indices[0]
-		result.Confusion.Add(part.Labels[first:int(first)+b.Len()], probabilities.Float32s())
+		result.Confusion.Add(part.Labels[first:int(first)+b.Len()], probabilities)
 		return nil
 	})
 	if err != nil {
@@ -122,12 +159,15 @@ func (a *app) eval(c *cli.Context) (err error) {
 	}
 	result.Images, result.Hits = metrics.Samples, metrics.Hits
 	result.Accuracy, result.Loss = metrics.Accuracy(), metrics.MeanLoss()
+	if top > 1 {
+		result.Top = &topScore{top, inTop, float64(inTop) / float64(metrics.Samples)}
+	}
 	if math.IsNaN(result.Loss) || math.IsInf(result.Loss, 0) {
 		return fmt.Errorf("%s: the loss on %s is %v: its weights are worthless, use an earlier checkpoint", m.path, part.Name, result.Loss)
 	}
 	for k := range m.plan.Classes {
 		result.Classes = append(result.Classes, classScore{
-			Class: net.ClassName(data.classNames, k), Images: result.Confusion.Labelled(k),
+			Class: net.ClassName(m.classNames(data), k), Images: result.Confusion.Labelled(k),
 			Precision: share(result.Confusion.Precision(k)), Recall: share(result.Confusion.Recall(k)), F1: share(result.Confusion.F1(k)),
 		})
 	}
@@ -143,25 +183,55 @@ func (a *app) eval(c *cli.Context) (err error) {
 	return nil
 }
 
+// views are those of --views, or those that the run was validated with.
+func (m *model) views(c *cli.Context) net.Views {
+	switch name := c.String("views"); name {
+	case "":
+		return m.checkpoint.Recipe.Views
+	case "one":
+		return net.OneView
+	default:
+		return net.Views(name)
+	}
+}
+
+// topOf is how many of the most probable classes count as right besides the first; 1 is
+// that alone.
+func topOf(c *cli.Context, classes int) int {
+	top := c.Int("top")
+	if !c.IsSet("top") && classes > 10 {
+		top = 5
+	}
+	return max(1, min(top, classes))
+}
+
 func (a *app) printEvaluation(m *model, e *evaluation) {
 	var f facts
 	f.add("Checkpoint", m.describe())
 	f.add("Device", m.device.Name())
-	f.add("Data", fmt.Sprintf("%s, %s images", e.Data, thousands(e.Images)))
+	f.add("Data", fmt.Sprintf("%s, %s images", e.Data, partly(int(e.Images), e.whole)))
 	f.add("Accuracy", fmt.Sprintf("%s (%s of %s)", percent(e.Accuracy), thousands(e.Hits), thousands(e.Images)))
+	if e.Top != nil {
+		f.add(fmt.Sprintf("Top %d", e.Top.Classes), fmt.Sprintf("%s (%s of %s)", percent(e.Top.Accuracy), thousands(e.Top.Hits), thousands(e.Images)))
+	}
 	f.add("Loss", fmt.Sprintf("%.4f", e.Loss))
+	if e.Views != net.OneView {
+		f.add("Views", string(e.Views)+", averaged for each image")
+	}
 	f.write(a.out)
 
 	fmt.Fprintln(a.out, "\nConfusion matrix: a row for each label, a column for each prediction")
 	t := table{align: "l"}
 	head := []string{""}
+	// Names would make the table too wide.
+	numbered := slices.ContainsFunc(e.Classes, func(c classScore) bool { return len([]rune(c.Class)) > 5 })
 	for k, class := range e.Classes {
 		t.align += "r"
-		name := class.Class
-		if len(name) > 5 {
-			name = fmt.Sprint(k) // names would make the table too wide
+		if numbered {
+			head = append(head, fmt.Sprint(k))
+		} else {
+			head = append(head, class.Class)
 		}
-		head = append(head, name)
 	}
 	t.add(head...)
 	for k, counts := range e.Confusion {

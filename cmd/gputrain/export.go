@@ -1,8 +1,11 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,12 +47,16 @@ func (a *app) exportCommand() *cli.Command {
   onnx         the network with its weights, for ONNX Runtime, TensorRT, OpenVINO and
                browsers. Input "images" (batch, channels, height, width), float32, each
                byte of an image divided by 255; output "probabilities" (batch, classes).
+               Its metadata have class_names, input, scale and prepare.
   safetensors  the weights alone, under their names (conv1.weight), for Python and
                others; 'gputrain import' reads them back
 
 --layout channels-first is PyTorch's: convolutions (filters, channels, height,
 width), dense layers (units, inputs). channels-last is TensorFlow's:
 (height, width, channels, filters) and (inputs, units), flattened place by place.
+
+The names of the classes go to labels.txt beside the file, one a line. A labels.txt
+that has other names is never replaced, unless --labels names it.
 
 Examples:
   gputrain export                                  (model.onnx, of the latest run)
@@ -61,6 +68,7 @@ Examples:
 			&cli.StringFlag{Name: "format", Value: formatONNX, EnvVars: env("format"), Category: "Format", Usage: "`FORMAT`: onnx or safetensors"},
 			&cli.BoolFlag{Name: "logits", EnvVars: env("logits"), Category: "Format", Usage: "let an ONNX model give logits instead of probabilities"},
 			layoutFlag(),
+			&cli.StringFlag{Name: "labels", EnvVars: env("labels"), DefaultText: labelsFile + " beside the output", Usage: "write the names of the classes to `FILE`; --labels= does not"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, EnvVars: env("output"), DefaultText: "model.onnx or model.safetensors", Usage: "write to `FILE`"},
 			&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object"},
 		},
@@ -71,6 +79,7 @@ Examples:
 // exported is what export or import has written, as it stands in JSON.
 type exported struct {
 	File    string `json:"file"`
+	Labels  string `json:"labels,omitempty"` // the file with the names of the classes
 	From    string `json:"from"`
 	Network string `json:"network"`
 	Weights int    `json:"weights"` // values
@@ -106,14 +115,15 @@ func (a *app) export(c *cli.Context) error {
 	if output == "" {
 		output = "model." + format
 	}
+	names, labels, err := exportedLabels(c, checkpoint, output)
+	if err != nil {
+		return err
+	}
 	if format == formatSafetensors {
-		err = net.SaveWeights(output, plan, checkpoint.State.Params, net.Layout(layout))
+		err = net.SaveWeights(output, plan, checkpoint.Weights(), net.Layout(layout))
 	} else {
-		o := onnx.Options{Logits: c.Bool("logits"), Producer: "gputrain", Version: version(), Metadata: map[string]string{
-			"network": checkpoint.Network.Name, "recipe": checkpoint.Recipe.Name, "trained_on": checkpoint.Train.Name,
-			"epochs": fmt.Sprint(checkpoint.Position.Epoch), "input": "each byte of an image divided by 255",
-		}}
-		err = replacefile.Write(output, func(w io.Writer) error { return onnx.Write(w, plan, checkpoint.State.Params, o) })
+		o := onnx.Options{Logits: c.Bool("logits"), Producer: "gputrain", Version: version(), Metadata: exportedMetadata(checkpoint)}
+		err = replacefile.Write(output, func(w io.Writer) error { return onnx.Write(w, plan, checkpoint.Weights(), o) })
 		if err != nil {
 			err = fmt.Errorf("%s: %w", output, err)
 		}
@@ -121,7 +131,74 @@ func (a *app) export(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.tellExported(c, exported{File: output, From: path, Network: checkpoint.Network.Name, Weights: plan.Weights()})
+	if labels != "" {
+		err := replacefile.Write(labels, func(w io.Writer) error {
+			_, err := io.WriteString(w, names)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", labels, err)
+		}
+	}
+	return a.tellExported(c, exported{File: output, Labels: labels, From: path, Network: checkpoint.Network.Name, Weights: plan.Weights()})
+}
+
+// labelsFile names the classes of an exported network, one a line.
+const labelsFile = "labels.txt"
+
+// exportedLabels returns the names of the network's classes, a line each, and the file
+// for them: "" for none, where the run knows no names or --labels is empty. A file that is
+// there with other names is refused, unless --labels names it.
+func exportedLabels(c *cli.Context, saved *net.Checkpoint, output string) (names, file string, err error) {
+	s := saved.Subject
+	if s == nil || len(s.ClassNames) == 0 {
+		if c.String("labels") != "" {
+			return "", "", fmt.Errorf("--labels %s: the run doesn't know the names of its classes", c.String("labels"))
+		}
+		return "", "", nil
+	}
+	names = strings.Join(s.ClassNames, "\n") + "\n"
+	if c.IsSet("labels") {
+		return names, c.String("labels"), nil
+	}
+	file = filepath.Join(filepath.Dir(output), labelsFile)
+	there, err := os.ReadFile(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), err == nil && string(there) == names:
+		return names, file, nil
+	case err != nil:
+		return "", "", fileError(file, err)
+	}
+	return "", "", fmt.Errorf("%s has the names of other classes: write elsewhere with --output or --labels, replace it with --labels %[1]s, or do without: --labels=", quoted(file))
+}
+
+// exportedMetadata says in an ONNX model what it is, what it takes and what it answers.
+func exportedMetadata(saved *net.Checkpoint) map[string]string {
+	m := map[string]string{
+		"network": saved.Network.Name, "recipe": saved.Recipe.Name, "trained_on": saved.Train.Name,
+		"epochs": fmt.Sprint(saved.Position.Epoch), "input": "each byte of an image divided by 255",
+	}
+	s := saved.Subject
+	if s == nil {
+		return m
+	}
+	if len(s.ClassNames) > 0 {
+		b, err := json.Marshal(s.ClassNames)
+		if err != nil {
+			panic(fmt.Sprintf("BUG: %v", err)) // strings
+		}
+		m["class_names"] = string(b)
+	}
+	if s.Scale == 0 {
+		m["input"] = "values as in the training data, which were no bytes; not scaled"
+		return m
+	}
+	if s.Scale != 1./255 {
+		m["input"] = fmt.Sprintf("each byte of an image multiplied by %v", s.Scale)
+	}
+	m["scale"] = fmt.Sprint(s.Scale)
+	m["prepare"] = s.Prepare
+	return m
 }
 
 // tellExported says what has been written.
@@ -135,6 +212,9 @@ func (a *app) tellExported(c *cli.Context, e exported) error {
 		return a.printJSON(e, "")
 	}
 	_, err = fmt.Fprintf(a.out, "%s: network %s of %s, %s weights, %s\n", e.File, e.Network, e.From, thousands(int64(e.Weights)), megabytes(e.Bytes))
+	if e.Labels != "" && err == nil {
+		_, err = fmt.Fprintf(a.out, "%s: the names of the classes\n", e.Labels)
+	}
 	return err
 }
 
@@ -228,7 +308,7 @@ func (a *app) importWeights(c *cli.Context) (err error) {
 	}
 	validation := data.validation.ID()
 	checkpoint := &net.Checkpoint{Network: network, Recipe: recipe, Device: importedDevice, Train: data.train.ID(),
-		Validation: &validation, State: state}
+		Validation: &validation, Subject: data.subject(0), State: state}
 	dir, fresh, err := newRunFolder(c.String("run"))
 	if err != nil {
 		return err

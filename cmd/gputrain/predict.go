@@ -34,7 +34,9 @@ test:N for image N of the test set, counted from 0.
           colour
   fit     all of the picture with its aspect kept, in the middle of black
   crop    the middle of the picture, as much as has the input's aspect
-  auto    digit where the network takes 1 x 28 x 28 values, else stretch
+  auto    as the run remembers: digit for digits, else stretch, or as its own
+          pictures were. Where it remembers nothing, digit if the network
+          takes 1 x 28 x 28 values
 
 Examples:
   gputrain predict seven.png
@@ -62,6 +64,21 @@ func preparations() []string {
 	return names
 }
 
+// introduce says which run was found, and how files are prepared for it.
+func (m *model) introduce(c *cli.Context, out *stream, how picture.Preparation) {
+	var f facts
+	if !c.IsSet("checkpoint") {
+		f.add("Checkpoint", m.describe())
+	}
+	if s := m.checkpoint.Subject; s != nil && s.Folder != "" && s.Scale > 0 && !c.IsSet("prepare") && slices.ContainsFunc(c.Args().Slice(), func(arg string) bool { return !isTestImage(arg) }) {
+		f.add("Pictures", describePreparation(how, m.plan.Network.Input))
+	}
+	if len(f) > 0 {
+		f.write(out)
+		fmt.Fprintln(out)
+	}
+}
+
 // choosePreparation refuses what names no preparation.
 func choosePreparation(name string) error {
 	if _, err := picture.ParsePreparation(name); err != nil {
@@ -72,10 +89,12 @@ func choosePreparation(name string) error {
 
 // question is one image that the network is asked about.
 type question struct {
-	name   string
-	pixels []uint8
-	values []float32 // in place of pixels, for test images that aren't bytes
-	label  int       // -1 if unknown
+	name    string
+	pixels  []uint8
+	scale   float32             // of pixels
+	values  []float32           // in place of pixels, for test images that aren't bytes
+	label   int                 // -1 if unknown
+	prepare picture.Preparation // of a file; "" for a test image
 }
 
 // dataset returns the image as a data set of one sample, for a network. Its label
@@ -83,7 +102,7 @@ type question struct {
 func (q question) dataset(plan *net.Plan) *net.Dataset {
 	return &net.Dataset{
 		Name: q.name, Shape: plan.Network.Input, Classes: plan.Classes,
-		Pixels: q.pixels, Scale: 1. / 255, Values: q.values, Labels: []int32{0},
+		Pixels: q.pixels, Scale: q.scale, Values: q.values, Labels: []int32{0},
 	}
 }
 
@@ -102,27 +121,28 @@ func (a *app) predict(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.close()) }()
-	data := &dataset{}
+	var data *dataset
 	if c.IsSet("data") || slices.ContainsFunc(c.Args().Slice(), isTestImage) {
-		if data, err = a.loadData(c, wishOf(m.checkpoint)); err != nil {
+		var changed string
+		if data, changed, err = a.runData(c, m.checkpoint); err != nil {
 			return err
 		}
+		a.note(changed)
+		a.note(m.otherNames(data))
 	}
-	if !c.IsSet("checkpoint") && !c.Bool("json") { // say which run it found
-		var f facts
-		f.add("Checkpoint", m.describe())
-		f.write(a.out)
-		fmt.Fprintln(a.out)
+	how := preparation(c, m.checkpoint)
+	if !c.Bool("json") {
+		m.introduce(c, a.out, how)
 	}
 	for i, arg := range c.Args().Slice() {
 		if c.Context.Err() != nil {
 			return errInterrupted
 		}
-		q, err := a.ask(arg, data, m.plan, picture.Preparation(c.String("prepare")))
+		q, err := a.ask(arg, data, m, how)
 		if err != nil {
 			return err
 		}
-		answer, err := m.answer(q, data.classNames)
+		answer, err := m.answer(q, m.classNames(data))
 		if err != nil {
 			return err
 		}
@@ -157,9 +177,13 @@ func (a *app) predict(c *cli.Context) (err error) {
 func isTestImage(arg string) bool { return strings.HasPrefix(arg, "test:") }
 
 // ask reads the image that an argument names.
-func (a *app) ask(arg string, data *dataset, plan *net.Plan, how picture.Preparation) (question, error) {
+func (a *app) ask(arg string, data *dataset, m *model, how picture.Preparation) (question, error) {
 	if isTestImage(arg) {
-		return testImage(arg, data, plan)
+		return testImage(arg, data, m.plan)
+	}
+	scale, err := pictureScale(m.checkpoint)
+	if err != nil {
+		return question{}, fmt.Errorf("%s: %w", arg, err)
 	}
 	in, name := a.in, "standard input"
 	if arg != "-" {
@@ -174,11 +198,11 @@ func (a *app) ask(arg string, data *dataset, plan *net.Plan, how picture.Prepara
 	if err != nil {
 		return question{}, fileError(name, err)
 	}
-	pixels, err := how.Pixels(img, plan.Network.Input)
+	pixels, err := how.Pixels(img, m.plan.Network.Input)
 	if err != nil {
 		return question{}, fmt.Errorf("%s: %w", name, err)
 	}
-	return question{name: name, pixels: pixels, label: -1}, nil
+	return question{name: name, pixels: pixels, scale: scale, prepare: how, label: -1}, nil
 }
 
 // fileError says in our words why a file can't be read.
@@ -208,15 +232,22 @@ func testImage(arg string, data *dataset, plan *net.Plan) (question, error) {
 	if err != nil || i < 0 || i >= test.Len() {
 		return question{}, usagef("%s: the test set has images test:0 to test:%d", arg, test.Len()-1)
 	}
-	one := test.Slice(i, i+1)
-	return question{name: arg, pixels: one.Pixels, values: one.Values, label: int(one.Labels[0])}, nil
+	q := question{name: arg, scale: test.Scale, label: int(test.Labels[i])}
+	n, at := test.Shape.Size(), test.Row(int32(i))*test.Shape.Size()
+	if test.Pixels != nil {
+		q.pixels = test.Pixels[at : at+n]
+	} else {
+		q.values = test.Values[at : at+n]
+	}
+	return q, nil
 }
 
 // answer is what a network makes of an image, as it stands in JSON.
 type answer struct {
 	Image   string       `json:"image"`
-	Label   *string      `json:"label,omitempty"` // of a test image
-	Classes []net.Ranked `json:"classes"`         // the most probable first
+	Label   *string      `json:"label,omitempty"`   // of a test image
+	Prepare string       `json:"prepare,omitempty"` // how a file became the network's input
+	Classes []net.Ranked `json:"classes"`           // the most probable first
 }
 
 // answer asks the network.
@@ -225,7 +256,7 @@ func (m *model) answer(q question, names []string) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &answer{Image: q.name}
+	a := &answer{Image: q.name, Prepare: string(q.prepare)}
 	if q.label >= 0 {
 		name := net.ClassName(names, q.label)
 		a.Label = &name

@@ -9,6 +9,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/picture"
 )
 
 // report tells a training run's events to people: what came of it on standard
@@ -56,11 +57,15 @@ func (r *report) started(e net.Started) {
 	if r.memory != "" {
 		t.add("GPU memory", r.memory)
 	}
-	training := thousands(e.Train)
-	if all := r.run.data.train.Len(); e.Train < all {
-		training += " of " + thousands(all)
+	data := r.run.data
+	t.add("Data", fmt.Sprintf("%s: %s training, %s validation, %s test images", data.name,
+		partly(e.Train, data.train), partly(e.Validation, data.validation), partly(e.Test, data.test)))
+	if s := r.run.config.Subject; s != nil && s.Folder != "" {
+		t.add("Classes", listNames(s.ClassNames))
+		if s.Scale > 0 {
+			t.add("Pictures", describePreparation(picture.Preparation(s.Prepare), r.run.plan.Network.Input))
+		}
 	}
-	t.add("Data", fmt.Sprintf("%s: %s training, %s validation, %s test images", r.run.data.name, training, thousands(e.Validation), thousands(e.Test)))
 	t.add("Model", fmt.Sprintf("%s: %s parameters", e.Network, thousands(e.Weights)))
 	t.add("Recipe", fmt.Sprintf("%s: %s", e.Recipe.Name, describeRecipe(e.Recipe)))
 	t.add("Run", r.folder)
@@ -79,6 +84,14 @@ func (r *report) started(e net.Started) {
 	}
 	t.write(r.app.out)
 	fmt.Fprintln(r.app.out)
+}
+
+// partly says how many of a data set's images are taken.
+func partly(n int, all *net.Dataset) string {
+	if n < all.Len() {
+		return thousands(n) + " of " + thousands(all.Len())
+	}
+	return thousands(n)
 }
 
 // threadCount is the part of a device's name that says nothing about its results.

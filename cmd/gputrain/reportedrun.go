@@ -66,7 +66,7 @@ func (a *app) loadReported(named string) (*reportedRun, error) {
 		return nil, err
 	}
 	run := &reportedRun{path: path, Run: &runreport.Run{
-		Name: runName(path), Checkpoint: checkpoint, Plan: plan, Filters: runreport.FiltersOf(plan, checkpoint.State),
+		Name: runName(path), Checkpoint: checkpoint, Plan: plan, Filters: runreport.FiltersOf(plan, checkpoint.Weights()),
 	}}
 	for _, l := range plan.Nodes {
 		row := runreport.LayerRow{
@@ -142,6 +142,9 @@ func (a *app) imagesOf(c *cli.Context, r *reportedRun, known dataSets) (data *da
 		return data, "", err
 	}
 	folder := r.record.Data.Folder
+	if s := r.Checkpoint.Subject; s != nil {
+		folder = s.Folder
+	}
 	data, err = a.dataOf(c, known, folder, wishOf(r.Checkpoint))
 	const advice = "name the folder of its images with --data"
 	switch {
@@ -179,13 +182,13 @@ func (a *app) lookInto(c *cli.Context, run *reportedRun, known dataSets) (err er
 	if err := m.compile(c, inferenceBatch); err != nil {
 		return err
 	}
+	run.ClassNames = m.classNames(data)
 	if data != nil {
-		run.ClassNames = data.classNames
 		if err := a.evaluateRun(c, run.Run, m, data); err != nil {
 			return err
 		}
 	}
-	q, err := a.ask(image, data, run.Plan, picture.Preparation(c.String("prepare")))
+	q, err := a.ask(image, data, m, preparation(c, run.Checkpoint))
 	if err != nil {
 		return err
 	}
@@ -196,6 +199,9 @@ func (a *app) lookInto(c *cli.Context, run *reportedRun, known dataSets) (err er
 // trainedOn reports whether a run was trained on a data set, as far as its
 // checkpoint knows: by the validation set, as --limit cuts the training set.
 func trainedOn(c *net.Checkpoint, data *dataset) bool {
+	if c.Subject != nil {
+		return changedData(c, data) == ""
+	}
 	return c.Validation == nil || c.Validation.SHA256 == data.validation.ID().SHA256
 }
 
@@ -282,7 +288,15 @@ func (r *reportedRun) facts() []runreport.Fact {
 	if c.Validation != nil {
 		add("Validation set", describeData(c.Validation))
 	}
-	add("Images from", r.record.Data.Folder)
+	if s := c.Subject; s != nil {
+		add("Classes", listNames(s.ClassNames))
+		add("Images from", s.Folder)
+		if s.Scale > 0 {
+			add("Pictures", describePreparation(picture.Preparation(s.Prepare), r.Plan.Network.Input))
+		}
+	} else {
+		add("Images from", r.record.Data.Folder)
+	}
 	for _, p := range r.record.Parts {
 		name := "Began"
 		if p.Resumed != nil {

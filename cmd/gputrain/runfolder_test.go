@@ -53,7 +53,7 @@ func TestRunFolder(t *testing.T) {
 	if !reflect.DeepEqual(r.Network, c.Network) || !reflect.DeepEqual(r.Recipe, c.Recipe) {
 		t.Errorf("the record's network and recipe are not the checkpoint's: %+v", r)
 	}
-	if want := (runfolder.Data{Name: "MNIST", Train: 1000, Validation: 5000, Test: 10000}); r.Data != want {
+	if want := (runfolder.Data{Name: "MNIST", Train: 1000, Validation: 1000, Test: 1000}); r.Data != want {
 		t.Errorf("data %+v, want %+v", r.Data, want)
 	}
 	if len(r.Parts) != 1 || r.Parts[0].Version != version() || r.Parts[0].Device != c.Device || !reflect.DeepEqual(r.Parts[0].Command, append([]string{"gputrain"}, args...)) {

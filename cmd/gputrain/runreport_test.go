@@ -161,15 +161,26 @@ func TestReportOfOtherImages(t *testing.T) {
 			t.Errorf("%v, %s", err, o.out)
 		}
 	}
-	without("data directory colours: file does not exist")
+	absolute, err := filepath.Abs("colours")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := "data directory " + absolute + ": file does not exist"
+	without(gone)
 	for _, name := range []string{runfolder.RecordFile, runfolder.MetricsFile} {
 		if err := os.Remove(filepath.Join(run, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
+	without(gone) // the checkpoint remembers
+	refuses(t, exitFailed, run+": --image test:1: "+gone+": name the folder of its images with --data", "report", "--image", "test:1")
+	// One of before 1.0 remembers nothing.
+	c := load(t, run)
+	c.Subject = nil
+	if err := net.SaveCheckpoint(filepath.Join(run, net.LastCheckpoint), c); err != nil {
+		t.Fatal(err)
+	}
 	without("it was trained on CIFAR-10 training, which is not what the built-in MNIST holds")
-	refuses(t, exitFailed, run+": --image test:1: it was trained on CIFAR-10 training, which is not what the built-in MNIST holds: "+
-		"name the folder of its images with --data", "report", "--image", "test:1")
 	if r := reportJSON(t, "--data", "moved"); r.Runs[0].Evaluation.Images != 7 || len(r.Runs[0].Image.Probabilities) != 10 {
 		t.Errorf("%+v", r)
 	}

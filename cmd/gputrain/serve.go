@@ -87,18 +87,8 @@ func (a *app) serve(c *cli.Context) (err error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path = filepath.Join(path, net.LastCheckpoint)
 	}
-	data, err := a.loadData(c, wishOf(checkpoint))
-	if err != nil {
+	if err := a.subjectOptions(c, &o, checkpoint, path); err != nil {
 		return err
-	}
-	plan, err := checkpoint.Network.Plan()
-	if err != nil {
-		return err
-	}
-	if fit := checkFit(plan, data); fit == nil {
-		offerExamples(&o, data)
-	} else if c.IsSet("data") {
-		return fit
 	}
 	device, why, err := openDevice(c)
 	if err != nil {
@@ -194,12 +184,53 @@ func readToken(file string) (string, error) {
 	return token, nil
 }
 
-// offerExamples names the classes, and offers the first images of the test set.
-func offerExamples(o *serve.Options, data *dataset) {
-	o.ClassNames = data.classNames
-	if t := data.test; t.Pixels != nil && (t.Shape.C == 1 || t.Shape.C == 3) {
-		o.Examples = t.Slice(0, min(20, t.Len()))
+// subjectOptions tells the server what the run remembers: the names of the classes, how
+// pictures are prepared, where images for the page are. A run that is asked for no
+// certain data is served without such images where they aren't at hand.
+func (a *app) subjectOptions(c *cli.Context, o *serve.Options, saved *net.Checkpoint, path string) error {
+	plan, err := saved.Network.Plan()
+	if err != nil {
+		return err
 	}
+	m := &model{checkpoint: saved, path: path, plan: plan}
+	data, changed, err := a.runData(c, saved)
+	if err == nil {
+		err = checkFit(plan, data)
+	}
+	if err == nil {
+		o.ClassNames = m.classNames(data)
+		offerExamples(o, data)
+		a.note(changed)
+		return nil
+	}
+	o.ClassNames = m.classNames(nil)
+	switch {
+	case c.IsSet("data"):
+		return err
+	case saved.Subject != nil:
+		a.note("no images to try are offered: " + err.Error())
+	}
+	return nil
+}
+
+// offerExamples offers images of the test set: the first of the built-in MNIST, of
+// other sets some of all classes.
+func offerExamples(o *serve.Options, data *dataset) {
+	const most = 20
+	t := data.test
+	if t.Pixels == nil || t.Shape.C != 1 && t.Shape.C != 3 {
+		return
+	}
+	some := t.Slice(0, min(most, t.Len()))
+	if data.folder != "" {
+		some = net.Sample(t, most, 0)
+	}
+	examples := *some
+	examples.Rows, examples.Pixels = nil, nil // together, away from a data set that may be large
+	for i, n := int32(0), t.Shape.Size(); int(i) < some.Len(); i++ {
+		examples.Pixels = append(examples.Pixels, some.Pixels[some.Row(i)*n:][:n]...)
+	}
+	o.Examples = &examples
 }
 
 // reloadAt loads the checkpoint anew at each signal.

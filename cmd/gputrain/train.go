@@ -29,7 +29,7 @@ func (a *app) trainCommand() *cli.Command {
 	}
 	flags = append(flags,
 		dataFlag(),
-		&cli.IntFlag{Name: "limit", EnvVars: env("limit"), Category: "Data", DefaultText: "all, or the resumed run's", Usage: "train on the first `N` training images only"},
+		&cli.IntFlag{Name: "limit", EnvVars: env("limit"), Category: "Data", DefaultText: "all, or the resumed run's", Usage: "take `N` images of each part at most, of all classes alike: a quick look"},
 		runFlag("Run"),
 		&cli.StringFlag{Name: "checkpoint-every", Value: "1m", EnvVars: env("checkpoint-every"), Category: "Run", Usage: "save every `N` steps, or time such as 90s or 5m, besides each epoch's end; 0 does not"},
 		&cli.IntFlag{Name: "keep", EnvVars: env("keep"), Category: "Run", DefaultText: "last and best", Usage: "keep the checkpoints of the last `N` epochs too"},
@@ -184,7 +184,7 @@ func (a *app) record(c *cli.Context, run *trainingRun) runfolder.Record {
 	return runfolder.Record{
 		Network: run.plan.Network, Recipe: cfg.Recipe,
 		Data: runfolder.Data{
-			Name: run.data.name, Folder: c.String("data"),
+			Name: run.data.name, Folder: run.data.folder,
 			Train: cfg.Train.Len(), Validation: cfg.Validation.Len(), Test: cfg.Test.Len(),
 		},
 		Parts: []runfolder.Part{{Version: version(), Device: cfg.Device, Command: a.args}},
@@ -252,7 +252,12 @@ func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 		}
 		wish.input = network.Input
 	}
-	if run.data, err = a.loadData(c, wish); err != nil {
+	if run.resumed && !c.IsSet("data") && cfg.Resume.Subject != nil {
+		run.data, err = a.loadFolder(c, cfg.Resume.Subject.Folder, wish)
+	} else {
+		run.data, err = a.loadData(c, wish)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if network == nil {
@@ -263,18 +268,34 @@ func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 	if run.plan, err = network.Plan(); err != nil {
 		return nil, err
 	}
-	cfg.Train, cfg.Validation, cfg.Test = run.data.train, run.data.validation, run.data.test
 	if err := checkFit(run.plan, run.data); err != nil {
 		return nil, err
 	}
-	limit := c.Int("limit")
-	if saved := cfg.Resume; saved != nil && !c.IsSet("limit") && saved.Train.Name == cfg.Train.Name {
-		limit = saved.Train.Samples // the run's own
-	}
-	if limit > 0 && limit < cfg.Train.Len() {
-		cfg.Train = cfg.Train.Slice(0, limit)
-	}
+	run.takeData(c)
 	return run, checkImages(cfg, run.data.train)
+}
+
+// takeData sets the data of the run, within --limit or the limit that the run began
+// with, and what it remembers of them.
+func (run *trainingRun) takeData(c *cli.Context) {
+	cfg, data, limit := &run.config, run.data, c.Int("limit")
+	saved := cfg.Resume
+	if saved != nil && saved.Subject == nil { // a run that remembers nothing took the first images
+		cfg.Train, cfg.Validation, cfg.Test = data.train, data.validation, data.test
+		if !c.IsSet("limit") && saved.Train.Name == data.train.Name {
+			limit = saved.Train.Samples
+		}
+		if limit > 0 && limit < data.train.Len() {
+			cfg.Train = data.train.Slice(0, limit)
+		}
+		return
+	}
+	if saved != nil && !c.IsSet("limit") {
+		limit = saved.Subject.Limit
+	}
+	part := data.limited(limit, cfg.Recipe.Seed)
+	cfg.Train, cfg.Validation, cfg.Test = part.train, part.validation, part.test
+	cfg.Subject = data.subject(limit)
 }
 
 // checkImages refuses to go on with a run on another number of images than it

@@ -26,7 +26,7 @@ func TestTrain(t *testing.T) {
 		t.Fatalf("status %d, %s", o.status, o.errors)
 	}
 	want := regexp.MustCompile(`^Device  cpu \(.*\); chosen by auto: .*
-Data    MNIST: 1,000 of 55,000 training, 5,000 validation, 10,000 test images
+Data    MNIST: 1,000 of 55,000 training, 1,000 of 5,000 validation, 1,000 of 10,000 test images
 Model   quick: 500 parameters
 Recipe  tutorial: 2 epochs, batch 50, adam, learning rate 0.02, seed 1
 Run     runs.run-1
@@ -350,6 +350,10 @@ func TestEval(t *testing.T) {
 	}
 	if all != 10000 || e.Images != all || e.Hits != hits {
 		t.Errorf("%d images and %d hits, the matrix has %d and %d", e.Images, e.Hits, all, hits)
+	}
+	// Training took 1,000 images of the test set, to be quick.
+	if err := json.Unmarshal([]byte(must(t, "eval", "--json", "--limit", "1000")), &e); err != nil {
+		t.Fatal(err)
 	}
 	test := load(t, filepath.Join(runsFolder, "run-1")).History[1].Test
 	if e.Accuracy != test.Accuracy {

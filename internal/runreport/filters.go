@@ -5,6 +5,8 @@ import (
 	"image"
 	"slices"
 
+	"gorgonia.org/tensor"
+
 	"github.com/gputrain/gputrain/internal/raster"
 	"github.com/gputrain/gputrain/net"
 )
@@ -32,8 +34,8 @@ const (
 )
 
 // FiltersOf draws the weights of each convolution, and of dense layers that
-// look at the image itself.
-func FiltersOf(plan *net.Plan, state net.State) []Filters {
+// look at the image itself. The weights are those of a State, or their averages.
+func FiltersOf(plan *net.Plan, of map[string]*tensor.Dense) []Filters {
 	var out []Filters
 	// seesImage reports whether a layer's input is the network's, but for dropout and
 	// another shape.
@@ -46,7 +48,7 @@ func FiltersOf(plan *net.Plan, state net.State) []Filters {
 		return true
 	}
 	for _, l := range plan.Nodes {
-		weights := func() []float32 { return state.Params[l.Name+"."+string(net.Weight)].Float32s() }
+		weights := func() []float32 { return of[l.Name+"."+string(net.Weight)].Float32s() }
 		switch l.Layer.(type) {
 		case *net.Conv:
 			out = append(out, convFilters(l, weights(), seesImage(l)))

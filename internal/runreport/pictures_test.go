@@ -105,7 +105,7 @@ func TestFilters(t *testing.T) {
 		return plan, s
 	}
 	plan, s := state(small(net.Shape{C: 1, H: 12, W: 10}))
-	f := FiltersOf(plan, s)
+	f := FiltersOf(plan, s.Params)
 	if len(f) != 2 || f[0].Layer.Name != "conv1" || len(f[0].Tiles) != 4 || f[1].Layer.Name != "conv2" || f[1].Matrix == nil || f[1].Shown != 6 || f[1].Rows != 4 {
 		t.Fatalf("filters %+v", f)
 	}
@@ -130,7 +130,7 @@ func TestFilters(t *testing.T) {
 	}
 
 	plan, s = state(small(net.Shape{C: 3, H: 12, W: 10}))
-	f = FiltersOf(plan, s)
+	f = FiltersOf(plan, s.Params)
 	weights = s.Params["conv1.weight"].Float32s()
 	greatest = raster.ScaleOf(weights).Max
 	p := f[0].Tiles[1].At(0, 2).(color.NRGBA)
@@ -142,7 +142,7 @@ func TestFilters(t *testing.T) {
 	}
 
 	plan, s = state(net.BuiltIn("mlp"))
-	f = FiltersOf(plan, s)
+	f = FiltersOf(plan, s.Params)
 	if len(f) != 1 || f[0].Layer.Name != "dense1" || f[0].Shown != mostTiles {
 		t.Fatalf("filters of mlp %+v", f)
 	}
@@ -153,7 +153,7 @@ func TestFilters(t *testing.T) {
 
 	pooled := &net.Network{Input: net.Shape{C: 1, H: 4, W: 4}, Layers: []net.Layer{
 		&net.Pool{Kernel: net.Square(2)}, &net.Flatten{}, &net.Dense{Units: 2}}}
-	if plan, s = state(pooled); len(FiltersOf(plan, s)) != 0 {
+	if plan, s = state(pooled); len(FiltersOf(plan, s.Params)) != 0 {
 		t.Error("a dense layer behind pooling has pictures, and no image to look at")
 	}
 }
@@ -191,7 +191,7 @@ func TestKindsAreDrawn(t *testing.T) {
 		for _, l := range LayersOf(p.Plan(), trace) {
 			names = append(names, l.Name)
 		}
-		return names, FiltersOf(p.Plan(), s)
+		return names, FiltersOf(p.Plan(), s.Params)
 	}
 	for _, k := range net.Kinds() {
 		for _, e := range k.Examples {

@@ -138,7 +138,7 @@ func exampleRun(t *testing.T, n *net.Network, name string, epochs, done int) *Ru
 	}
 	run := &Run{
 		Name: name, Checkpoint: c, Plan: plan, Facts: []Fact{{"Recipe", "test"}, {"Device", "cpu"}}, ClassNames: []string{"zero", "one"},
-		Evaluation: e, Filters: FiltersOf(plan, state),
+		Evaluation: e, Filters: FiltersOf(plan, state.Params),
 		Image: &Image{Name: "test:2", Label: int(data.Labels[2]), Probabilities: trace.Probabilities.Float32s(), Sample: SampleOf(data, 2), Layers: LayersOf(plan, trace)},
 	}
 	for _, l := range plan.Nodes {

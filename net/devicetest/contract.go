@@ -34,6 +34,20 @@ func checkCompileRefused(e *env) {
 		spoil(&opts.Optimizer)
 		refuse("optimiser", rich(), opts)
 	}
+	for what, spoil := range map[string]func(*net.Options){
+		"factors of no parameter": func(o *net.Options) { o.Optimizer.Factors = []net.Factor{{Params: "nobody.*", Factor: 1}} },
+		"a factor below 0":        func(o *net.Options) { o.Optimizer.Factors = []net.Factor{{Params: "*", Factor: -1}} },
+		"a bad pattern":           func(o *net.Options) { o.Optimizer.Factors = []net.Factor{{Params: "[", Factor: 1}} },
+		"label smoothing of 1":    func(o *net.Options) { o.Loss.Smoothing = 1 },
+		"too many class weights":  func(o *net.Options) { o.Loss.ClassWeights = []float64{1, 1, 1, 1, 1} },
+		"class weights of 0":      func(o *net.Options) { o.Loss.ClassWeights = []float64{0, 0, 0, 0} },
+		"averages of 1":           func(o *net.Options) { o.Average = 1 },
+		"averages of NaN":         func(o *net.Options) { o.Average = math.NaN() },
+	} {
+		opts := good
+		spoil(&opts)
+		refuse(what, rich(), opts)
+	}
 	for _, n := range []*net.Network{
 		{Input: net.Shape{C: 4, H: 1, W: 1}},
 		{Layers: rich().Layers},
@@ -76,10 +90,23 @@ func checkBatchRefused(e *env) {
 	otherShape := e.randomData(net.Shape{C: 2, H: 6, W: 7}, 4, 20)
 	moreClasses := *data
 	moreClasses.Classes = 5
-	for _, c := range []struct {
+	oneView := span(data, 0, 2)
+	oneView.Views = []net.View{net.PlainView()}
+	otherChannels := e.randomData(net.Shape{C: 3, H: 7, W: 6}, 4, 20)
+	type badBatch struct {
 		what string
 		b    net.Batch
-	}{
+	}
+	bad := []badBatch{
+		{"one view of two samples", oneView},
+		{"views of samples of other channels", viewed(otherChannels, 0, 2, net.PlainView)},
+	}
+	for what, v := range badViews(20) {
+		b := viewed(data, 0, 2, net.PlainView)
+		b.Views[1] = v
+		bad = append(bad, badBatch{what, b})
+	}
+	for _, c := range append(bad, []badBatch{
 		{"no data set", net.Batch{Indices: []int32{0}}},
 		{"no samples", net.Batch{Data: data}},
 		{"index below 0", net.Batch{Data: data, Indices: []int32{0, -1}}},
@@ -87,7 +114,7 @@ func checkBatchRefused(e *env) {
 		{"last index beyond a larger batch", net.Batch{Data: data, Indices: []int32{0, 1, 2, 3, 4, math.MaxInt32}}},
 		{"samples of another shape", span(otherShape, 0, 2)},
 		{"more classes than logits", span(&moreClasses, 0, 2)},
-	} {
+	}...) {
 		for call, err := range calls(c.b) {
 			e.wantError(call+", "+c.what, err, nil)
 		}
@@ -132,7 +159,7 @@ func checkClosed(e *env) {
 	for call, err := range map[string]error{
 		"Step": p.Step(b), "Gradients": p.Gradients(b, net.Whole(2)), "Update": p.Update(),
 		"Evaluate": evaluateErr, "TakeMetrics": metricsErr, "Infer": inferErr,
-		"State": stateErr, "SetState": p.SetState(st), "Trace": traceErr,
+		"State": stateErr, "SetState": p.SetState(st), "Trace": traceErr, "SwapAverage": p.SwapAverage(),
 	} {
 		e.wantError(call+" after Close", err, net.ErrClosed)
 	}

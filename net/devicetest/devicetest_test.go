@@ -135,24 +135,34 @@ func failure(t *testing.T, name string, open Open, opts ...Option) string {
 	if at < 0 {
 		t.Fatalf("no check is called %s", name)
 	}
+	return failureOf(t, checks[at], open, opts...)
+}
+
+// failureOf is failure of any check.
+func failureOf(t *testing.T, c check, open Open, opts ...Option) string {
+	t.Helper()
 	s := newSuite(t, open, opts...)
 	r := &recorder{}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		checks[at].run(s.env(r, checks[at]))
+		c.run(s.env(r, c))
 	}()
 	<-done
 	return r.failure
 }
 
-// brokenDevices are wrong in one thing each, and what finds that out.
-var brokenDevices = []struct {
+// broken is a device that is wrong in one thing, and what finds that out.
+type broken struct {
 	name   string
 	faults faults
 	checks string
 	opts   []Option
-}{
+}
+
+// brokenDevices are wrong in what networks, optimisers and programs do; see
+// brokenRecipes too.
+var brokenDevices = []broken{
 	{"bias forgotten", faults{forward: func(l *reference.Layer, _ net.Mode, n int, _ [][]float64, y []float64) {
 		if b := l.Params[net.Bias]; b != nil && l.Layer.Kind() != "batchnorm" {
 			eachOutput(l, n, func(at, c, _ int) { y[at] -= b[c] })
@@ -606,7 +616,7 @@ func skipShort(t *testing.T) {
 func TestBrokenDevicesFail(t *testing.T) {
 	skipShort(t)
 	caught := map[string]bool{"compile_refused": true} // see TestBadNetworkAccepted
-	for _, d := range brokenDevices {
+	for _, d := range slices.Concat(brokenDevices, brokenRecipes) {
 		for _, name := range strings.Fields(d.checks) {
 			caught[name] = true
 			t.Run(strings.ReplaceAll(d.name, " ", "_")+"/"+name, func(t *testing.T) {
@@ -950,7 +960,7 @@ func (p *lendsState) State() (net.State, error) {
 			copy(p.lent.Params[name].Float32s(), t.Float32s())
 		}
 	}
-	return net.State{Step: st.Step, Params: p.lent.Params, Optimizer: st.Optimizer}, nil
+	return net.State{Step: st.Step, Params: p.lent.Params, Optimizer: st.Optimizer, Average: st.Average}, nil
 }
 
 func (p *lendsState) Step(b net.Batch) error {

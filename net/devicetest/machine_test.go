@@ -1,8 +1,10 @@
 package devicetest
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"gorgonia.org/tensor"
 
@@ -41,10 +43,20 @@ type faults struct {
 	weight func(n int, share net.Share) float64
 	gather func(sum, g []float64)
 
+	// see spoils a sample's view, input what the network takes of a batch, aim what the
+	// loss takes for its criterion and its batch. evaluated lets evaluation take them too.
+	see       func(m net.Mode, v *net.View)
+	input     func(b net.Batch, in net.Shape, x []float64)
+	aim       func(l *net.Criterion, b *net.Batch)
+	evaluated bool
+
 	loss func(loss *reference.Loss, logits []float64, labels []int32, classes int)
-	// clip and update stand in for reference.Clip and reference.Update.
-	clip   func(limit float64, grads [][]float64)
-	update func(o net.Optimizer, step int64, p net.Param, w, g []float64, moments map[string][]float64)
+	// clip, update and average stand in for reference.Clip, reference.Update and
+	// reference.Average; factor spoils a parameter's factor of the learning rate.
+	clip    func(limit float64, grads [][]float64)
+	update  func(o net.Optimizer, step int64, p net.Param, w, g []float64, moments map[string][]float64)
+	average func(decay float64, step int64, p net.Param, a, w []float64)
+	factor  func(p net.Param, f float64) float64
 
 	trace func(m net.Mode, t *net.Trace)
 	// wrap spoils a program's calls; compile is that of another, right device.
@@ -57,11 +69,11 @@ func (m *machine) Name() string { return "machine" }
 func (m *machine) Close() error { return nil }
 
 func (m *machine) Compile(n *net.Network, opts net.Options) (net.Program, error) {
-	if err := opts.Check(); err != nil {
-		return nil, err
-	}
 	plan, err := n.Plan()
 	if err != nil {
+		return nil, err
+	}
+	if err := opts.CheckFor(plan); err != nil {
 		return nil, err
 	}
 	r := &running{machine: m, plan: plan, opts: opts}
@@ -90,6 +102,8 @@ type running struct {
 	layers  []*reference.Layer
 	moments map[string][]float64 // by name in State.Optimizer
 	grads   map[string][]float64 // by parameter, since the last update; nil without
+	average map[string][]float64 // by parameter; nil where none are kept
+	swapped bool
 	step    int64
 	sums    net.Metrics
 	bad     int64
@@ -108,11 +122,16 @@ type outcome struct {
 
 func (r *running) run(b net.Batch, mode net.Mode, share net.Share) outcome {
 	n := b.Len()
-	values := make([]float32, n*b.Data.Shape.Size())
-	b.Data.Gather(values, b.Indices)
-	input := make([]float64, len(values))
-	for i, v := range values {
-		input[i] = float64(v)
+	seen := b
+	seen.Views = slices.Clone(b.Views)
+	for i := range seen.Views {
+		if r.see != nil {
+			r.see(mode, &seen.Views[i])
+		}
+	}
+	input := reference.Input(seen, r.plan.Network.Input)
+	if r.faults.input != nil {
+		r.faults.input(b, r.plan.Network.Input, input)
 	}
 	place := reference.Place{Step: r.step, First: share.First}
 	if r.sharedStep {
@@ -146,6 +165,14 @@ func (r *running) run(b net.Batch, mode net.Mode, share net.Share) outcome {
 		labels = append(labels, b.Data.Labels[i])
 	}
 	o.loss = reference.SoftmaxCrossEntropy(o.out[last], labels, r.plan.Classes)
+	if mode == net.Training || r.evaluated {
+		criterion, aimed := r.opts.Loss, b
+		aimed.Views = slices.Clone(b.Views)
+		if r.aim != nil {
+			r.aim(&criterion, &aimed)
+		}
+		o.loss = reference.CrossEntropy(o.out[last], reference.Targets(criterion, aimed, r.plan.Classes), labels, r.plan.Classes)
+	}
 	if r.faults.loss != nil {
 		r.faults.loss(&o.loss, o.out[last], labels, r.plan.Classes)
 	}
@@ -232,6 +259,9 @@ func (r *running) Gradients(b net.Batch, share net.Share) error {
 	if err := share.Check(b.Len()); err != nil {
 		return err
 	}
+	if r.swapped {
+		return net.ErrUnfinished
+	}
 	o := r.run(b, net.Training, share)
 	r.sums.Add(score(o.loss, b.Len()))
 	if r.bad == 0 && (math.IsNaN(o.loss.Sum) || math.IsInf(o.loss.Sum, 0)) {
@@ -267,7 +297,7 @@ func (r *running) Update() error {
 	if r.closed {
 		return net.ErrClosed
 	}
-	if r.grads == nil {
+	if r.grads == nil || r.swapped {
 		return net.ErrUnfinished
 	}
 	var grads [][]float64
@@ -287,16 +317,54 @@ func (r *running) Update() error {
 		for _, name := range r.opts.Optimizer.Moments() {
 			moments[name] = r.moments[q.Name+"."+name]
 		}
-		update(r.opts.Optimizer, r.step, q, w, grads[i], moments)
+		o := r.opts.Optimizer
+		f := o.Factor(r.plan, q)
+		if r.factor != nil {
+			f = r.factor(q, f)
+		}
+		o.LearningRate *= f
+		update(o, r.step, q, w, grads[i], moments)
 		narrow(w)
 		for _, m := range moments {
 			narrow(m)
 		}
 	}
+	for _, q := range r.plan.Params {
+		a, w := r.average[q.Name], r.layers[q.Layer].Params[q.Role]
+		switch {
+		case a == nil:
+		case r.faults.average != nil:
+			r.faults.average(r.opts.Average, r.step, q, a, w)
+		default:
+			reference.Average(r.opts.Average, r.step, a, w)
+		}
+		narrow(a)
+	}
 	r.grads = nil
 	r.step++
 	*r.steps++
 	return nil
+}
+
+func (r *running) SwapAverage() error {
+	switch {
+	case r.closed:
+		return net.ErrClosed
+	case r.average == nil:
+		return errors.New("no averages")
+	case r.grads != nil:
+		return net.ErrUnfinished
+	}
+	r.exchange()
+	return nil
+}
+
+func (r *running) exchange() {
+	for _, q := range r.plan.Params {
+		params := r.layers[q.Layer].Params
+		params[q.Role], r.average[q.Name] = r.average[q.Name], params[q.Role]
+	}
+	r.swapped = !r.swapped
 }
 
 func (r *running) Evaluate(b net.Batch) (net.Metrics, error) {
@@ -328,8 +396,14 @@ func (r *running) State() (net.State, error) {
 		return net.State{}, net.ErrClosed
 	}
 	st := net.State{Step: r.step, Params: map[string]*tensor.Dense{}, Optimizer: map[string]*tensor.Dense{}}
+	if r.average != nil {
+		st.Average = map[string]*tensor.Dense{}
+	}
 	for _, q := range r.plan.Params {
 		st.Params[q.Name] = asTensor(r.layers[q.Layer].Params[q.Role], q.Dims...)
+		if r.average != nil {
+			st.Average[q.Name] = asTensor(r.average[q.Name], q.Dims...)
+		}
 		for _, m := range r.opts.Optimizer.Moments() {
 			if q.Trained {
 				st.Optimizer[q.Name+"."+m] = asTensor(r.moments[q.Name+"."+m], q.Dims...)
@@ -346,11 +420,24 @@ func (r *running) SetState(st net.State) error {
 	if err := st.Check(r.plan, r.opts.Optimizer); err != nil {
 		return err
 	}
+	if r.swapped {
+		return net.ErrUnfinished
+	}
 	for _, l := range r.layers {
 		l.Params = map[net.Role][]float64{}
 	}
-	r.moments = map[string][]float64{}
+	r.moments, r.average = map[string][]float64{}, nil
+	if r.opts.Average > 0 {
+		r.average = map[string][]float64{}
+	}
 	for _, q := range r.plan.Params {
+		switch {
+		case r.average == nil:
+		case len(st.Average) > 0:
+			r.average[q.Name] = asValues(st.Average[q.Name])
+		default:
+			r.average[q.Name] = asValues(st.Params[q.Name])
+		}
 		r.layers[q.Layer].Params[q.Role] = asValues(st.Params[q.Name])
 		for _, m := range r.opts.Optimizer.Moments() {
 			name := q.Name + "." + m

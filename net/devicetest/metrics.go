@@ -216,6 +216,9 @@ func checkDataSets(e *env) {
 	sets := []*net.Dataset{
 		bytes, e.randomData(n.Input, 5, 40), dim,
 		bytes.Slice(0, 30), bytes.Slice(30, 60), // share memory with the first
+		bytes.Select([]int32{59, 3, 3, 41, 0, 17, 30, 8, 22, 5, 58, 11}), // and so do these, by rows
+		bytes.Select(e.order(bytes)).Slice(7, 40),
+		e.randomData(n.Input, 5, 40).Select([]int32{39, 0, 20, 20, 1, 2, 3, 4, 30, 31}),
 		e.randomPixels(n.Input, 2, 35),
 		e.randomData(n.Input, 3, 64),
 	}
@@ -241,6 +244,12 @@ func checkDataSets(e *env) {
 		if !slices.Equal(d.Values, kept[i].Values) || !slices.Equal(d.Pixels, kept[i].Pixels) || !slices.Equal(d.Labels, kept[i].Labels) {
 			e.Errorf("data set %d was changed", i)
 		}
+	}
+	// Rows say where samples stand, to the last bit.
+	order := e.order(bytes)
+	selected := bytes.Select(order)
+	if d := bitDifference(p.infer(span(selected, 0, 60)), p.infer(net.Batch{Data: bytes, Indices: order})); d != "" {
+		e.Errorf("samples by rows: %s", d)
 	}
 	// Labels are not looked at by Infer, nor do they matter to its result.
 	a, b := *bytes, *bytes
@@ -303,6 +312,9 @@ func checkAllocations(e *env) {
 		p := e.compile(n, opts)
 		data, pixels := e.randomData(n.Input, 4, 20), e.randomPixels(n.Input, 4, 20)
 		batches := []net.Batch{span(data, 0, 6), span(data, 6, 9), span(pixels, 2, 8)}
+		for _, d := range []*net.Dataset{data, pixels, e.randomPixels(net.Shape{C: n.Input.C, H: 11, W: 4}, 4, 20)} {
+			batches = append(batches, viewed(d, 5, 11, func() net.View { return e.randomView(d) }))
+		}
 		s := 0
 		step := func() {
 			p.step(batches[s%len(batches)])

@@ -111,6 +111,9 @@ func (p *program) state() net.State {
 	if want := len(p.judge.Plan().Trained()) * len(p.opts.Optimizer.Moments()); len(st.Optimizer) != want {
 		p.Fatalf("State gave %d optimiser tensors, want %d\n%s", len(st.Optimizer), want, p.name)
 	}
+	if kept := st.Average != nil; kept != (p.opts.Average > 0) {
+		p.Fatalf("State gave averages %v, want %v\n%s", kept, !kept, p.name)
+	}
 	return st
 }
 
@@ -142,7 +145,7 @@ func (p *program) trace(b net.Batch, mode net.Mode) *net.Trace {
 // choose returns a batch of n samples that keep clear of kinks.
 func (p *program) choose(st net.State, data *net.Dataset, n int) net.Batch {
 	p.Helper()
-	b, err := p.judge.Choose(st, data, p.order(data), n)
+	b, err := p.judge.Choose(st, net.Batch{Data: data, Indices: p.order(data)}, n)
 	if err != nil {
 		p.Fatalf("no batch to test with: %v\n%s", err, p.name)
 	}
@@ -213,7 +216,7 @@ func (e *env) judgeAll(n *net.Network, sizes ...int) (clear bool) {
 	data := e.randomData(n.Input, p.judge.Plan().Classes, 8*opts.Batch)
 	clear = true
 	for i, size := range sizes {
-		b, err := p.judge.Choose(st, data, p.order(data), size)
+		b, err := p.judge.Choose(st, net.Batch{Data: data, Indices: p.order(data)}, size)
 		if errors.Is(err, verify.ErrKinks) {
 			clear = false
 			b = span(data, 0, size)
@@ -235,7 +238,7 @@ func difference(got, want net.State) string {
 	if got.Step != want.Step {
 		return fmt.Sprintf("step %d, want %d", got.Step, want.Step)
 	}
-	for _, m := range []struct{ got, want map[string]*tensor.Dense }{{got.Params, want.Params}, {got.Optimizer, want.Optimizer}} {
+	for _, m := range []struct{ got, want map[string]*tensor.Dense }{{got.Params, want.Params}, {got.Optimizer, want.Optimizer}, {got.Average, want.Average}} {
 		if g, w := slices.Sorted(maps.Keys(m.got)), slices.Sorted(maps.Keys(m.want)); !slices.Equal(g, w) {
 			return fmt.Sprintf("tensors %v, want %v", g, w)
 		}
@@ -295,12 +298,16 @@ func traceDifference(got, want *net.Trace) string {
 
 // clone copies a state, tensors and all.
 func clone(st net.State) net.State {
-	out := net.State{Step: st.Step, Params: map[string]*tensor.Dense{}, Optimizer: map[string]*tensor.Dense{}}
-	for name, t := range st.Params {
-		out.Params[name] = t.Clone().(*tensor.Dense)
+	return net.State{Step: st.Step, Params: cloneAll(st.Params), Optimizer: cloneAll(st.Optimizer), Average: cloneAll(st.Average)}
+}
+
+func cloneAll(tensors map[string]*tensor.Dense) map[string]*tensor.Dense {
+	if tensors == nil {
+		return nil
 	}
-	for name, t := range st.Optimizer {
-		out.Optimizer[name] = t.Clone().(*tensor.Dense)
+	out := map[string]*tensor.Dense{}
+	for name, t := range tensors {
+		out[name] = t.Clone().(*tensor.Dense)
 	}
 	return out
 }

@@ -12,7 +12,7 @@ func (p *program) judgePieces(before net.State, b net.Batch, sizes ...int) net.S
 	share, at := net.Share{Total: b.Len()}, 0
 	p.metrics()
 	for _, size := range sizes {
-		piece := net.Batch{Data: b.Data, Indices: b.Indices[at : at+size]}
+		piece := b.Part(at, at+size)
 		pieces = append(pieces, piece)
 		p.gradients(piece, share)
 		share.First, at = share.First+size, at+size
@@ -133,6 +133,7 @@ func checkTurns(e *env) {
 func checkDescribed(e *env) {
 	n := rich()
 	opts := richOptions(1<<40 + 7)
+	opts.Optimizer.Factors = []net.Factor{{Params: "*.bias", Factor: 2}}
 	opts.Images = e.randomData(n.Input, 4, 9)
 	p := e.compile(n, opts)
 	want := opts

@@ -26,16 +26,17 @@ func rich() *net.Network {
 	}}
 }
 
-// richOptions returns options with Adam, a schedule, decay and clipping.
+// richOptions returns options with Adam, a schedule, decay and clipping, a criterion
+// and averages.
 func richOptions(seed uint64) net.Options {
 	o := net.AdamDefault(0.01)
 	o.WeightDecay, o.ClipNorm = 1e-3, 1
 	o.Schedule = net.Schedule{Method: net.CosineRate, Total: 30, Warmup: 3}
-	return net.Options{Batch: 6, Optimizer: o, Seed: seed}
+	return net.Options{Batch: 6, Optimizer: o, Seed: seed, Loss: net.Criterion{Smoothing: 0.1, ClassWeights: []float64{0.5, 2}}, Average: 0.95}
 }
 
 // train takes steps lo ... hi-1 of a fixed course over data of at least 12
-// samples, in batches of changing size.
+// samples, in batches of changing size, every other one augmented.
 func (p *program) train(data *net.Dataset, lo, hi int) {
 	p.Helper()
 	for s := lo; s < hi; s++ {
@@ -43,6 +44,10 @@ func (p *program) train(data *net.Dataset, lo, hi int) {
 		size := []int{6, 5, 6, 1, 3}[s%5]
 		for k := range size {
 			b.Indices = append(b.Indices, int32((7*s+5*k)%data.Len()))
+		}
+		if s%2 == 1 {
+			a := net.Augment{Rotate: 20, Translate: 0.2, Flip: net.RandomFlip, Border: net.ReflectBorder, Mixup: 1, CutMix: 1}
+			b = (&net.Source{Data: data, Augment: a, Seed: 7, Input: data.Shape}).Batch(s, b.Indices)
 		}
 		p.step(b)
 	}
@@ -57,6 +62,7 @@ func checkInitialState(e *env) {
 			for name, t := range got.Optimizer {
 				want.Optimizer[name] = tensor.New(tensor.WithShape(t.Shape().Clone()...), tensor.WithBacking(make([]float32, t.Shape().TotalSize())))
 			}
+			want.Average = want.Params
 			e.same("initial state of "+p.name, got, want)
 		}
 	}
@@ -78,9 +84,10 @@ func checkStateRoundTrip(e *env) {
 		opts.Optimizer = o
 		p := e.compile(rich(), opts)
 		st := e.randomState(p.judge.Plan(), o)
+		st.Average = e.randomState(p.judge.Plan(), o).Params
 		// Every bit survives: of -0, of denormal and of extreme values.
 		odd := []float32{float32(math.Copysign(0, -1)), math.SmallestNonzeroFloat32, -1e-40, math.MaxFloat32, -math.MaxFloat32, 1 + 1.0/(1<<23)}
-		for _, tensors := range []map[string]*tensor.Dense{st.Params, st.Optimizer} {
+		for _, tensors := range []map[string]*tensor.Dense{st.Params, st.Optimizer, st.Average} {
 			for _, t := range tensors {
 				copy(t.Float32s()[:min(3, t.DataSize())], odd[e.rng.IntN(4):])
 			}
@@ -90,13 +97,14 @@ func checkStateRoundTrip(e *env) {
 		e.same("state after SetState", p.state(), st)
 		e.same("state read twice", p.state(), st)
 		bare := clone(st)
-		bare.Optimizer = nil
+		bare.Optimizer, bare.Average = nil, nil
 		p.setState(bare)
 		want := clone(st)
+		want.Average = want.Params
 		for _, t := range want.Optimizer {
 			clear(t.Float32s())
 		}
-		e.same("state after SetState without moments", p.state(), want)
+		e.same("state after SetState without moments and averages", p.state(), want)
 	}
 }
 
@@ -107,7 +115,7 @@ func checkStateIsACopy(e *env) {
 	kept := clone(given)
 	p.setState(given)
 	spoil := func(st net.State) {
-		for _, tensors := range []map[string]*tensor.Dense{st.Params, st.Optimizer} {
+		for _, tensors := range []map[string]*tensor.Dense{st.Params, st.Optimizer, st.Average} {
 			for name, t := range tensors {
 				for i := range t.Float32s() {
 					t.Float32s()[i] = float32(math.NaN())
@@ -167,6 +175,8 @@ func checkStateRefused(e *env) {
 		{"parameter of other dimensions", func(s *net.State) { s.Params["dense2.weight"] = ofSize(19, 4) }},
 		{"parameter of other rank", func(s *net.State) { s.Params["dense2.bias"] = ofSize(4, 1) }},
 		{"parameter of other type", func(s *net.State) { s.Params["dense2.bias"] = wrongType }},
+		{"average missing", func(s *net.State) { delete(s.Average, "dense2.bias") }},
+		{"average of other dimensions", func(s *net.State) { s.Average["dense2.bias"] = ofSize(5) }},
 		{"moment missing", func(s *net.State) { delete(s.Optimizer, "dense2.bias.v") }},
 		{"moment too many", func(s *net.State) { s.Optimizer["batchnorm1.running_mean.m"] = ofSize(9) }},
 		{"moment of other dimensions", func(s *net.State) { s.Optimizer["dense2.bias.m"] = ofSize(3) }},
@@ -175,9 +185,11 @@ func checkStateRefused(e *env) {
 		st := clone(before)
 		// What would be taken over, were the misfit found too late, shows.
 		st.Step += 7
-		for _, t := range st.Params {
-			for i := range t.Float32s() {
-				t.Float32s()[i]++
+		for _, tensors := range []map[string]*tensor.Dense{st.Params, st.Average} {
+			for _, t := range tensors {
+				for i := range t.Float32s() {
+					t.Float32s()[i]++
+				}
 			}
 		}
 		c.spoil(&st)

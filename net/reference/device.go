@@ -17,11 +17,11 @@ func (device) Name() string { return "reference (float64)" }
 func (device) Close() error { return nil }
 
 func (device) Compile(n *net.Network, opts net.Options) (net.Program, error) {
-	if err := opts.Check(); err != nil {
-		return nil, err
-	}
 	plan, err := n.Plan()
 	if err != nil {
+		return nil, err
+	}
+	if err := opts.CheckFor(plan); err != nil {
 		return nil, err
 	}
 	p := &program{plan: plan, opts: opts}

@@ -4,8 +4,9 @@
 //
 // [New] gives the device. Verification of another device replays single layers
 // with [Layer] and [SoftmaxCrossEntropy] on the inputs that the other device had,
-// so that errors do not add up from layer to layer; [Clip] and [Update] do the
-// same for the optimiser.
+// so that errors do not add up from layer to layer; [Clip], [Update] and [Average] do
+// the same for the optimiser. [See] shows a sample as a view does, and [CrossEntropy]
+// weighs answers as a criterion does.
 //
 // Everything is computed in float64. At the end of a training step, weights,
 // running statistics and the optimiser's moments are rounded to the nearest

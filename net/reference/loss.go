@@ -1,8 +1,12 @@
 package reference
 
-import "math"
+import (
+	"math"
 
-// Loss is the softmax cross-entropy of a batch.
+	"github.com/gputrain/gputrain/net"
+)
+
+// Loss is the softmax cross-entropy of a batch, weighed by a criterion or plain.
 type Loss struct {
 	Sum           float64   // of the samples' losses
 	Hits          int       // as in net.Metrics
@@ -15,26 +19,57 @@ type Loss struct {
 // -log(p[label]) and the loss's gradient p, less 1 at the label. A NaN among a
 // sample's logits makes all these NaN and the sample no hit.
 func SoftmaxCrossEntropy(logits []float64, labels []int32, classes int) Loss {
+	targets := make([]float64, len(logits))
+	for i, label := range labels {
+		targets[i*classes+int(label)] = 1
+	}
+	return CrossEntropy(logits, targets, labels, classes)
+}
+
+// CrossEntropy is [SoftmaxCrossEntropy] of samples with weights for every class: a
+// sample's loss is the sum of -q[c]*log(p[c]), where q are its targets, and the loss's
+// gradient p*sum(q) - q. targets is (n, classes), see [Targets]. Hits are of the
+// samples' own labels.
+func CrossEntropy(logits, targets []float64, labels []int32, classes int) Loss {
 	n := float64(len(labels))
 	l := Loss{Probabilities: softmax(logits, classes), Gradient: make([]float64, len(logits))}
 	for i, label := range labels {
 		z := logits[i*classes : (i+1)*classes]
+		q := targets[i*classes : (i+1)*classes]
 		p := l.Probabilities[i*classes : (i+1)*classes]
 		g := l.Gradient[i*classes : (i+1)*classes]
-		for c := range g {
-			g[c] = p[c] / n
+		var weight float64
+		for _, v := range q {
+			weight += v
 		}
-		g[label] = (p[label] - 1) / n
+		for c := range g {
+			g[c] = (p[c]*weight - q[c]) / n
+		}
 
-		// Written out, because p[label] may be too small for a float64.
+		// Written out, because a probability may be too small for a float64.
 		shift, sum := normaliser(z)
-		l.Sum += math.Log(sum) - (z[label] - shift)
+		for c, v := range q {
+			if v != 0 || math.IsNaN(sum) {
+				l.Sum += v * (math.Log(sum) - (z[c] - shift))
+			}
+		}
 
 		if argmax(z) == int(label) && !math.IsNaN(sum) {
 			l.Hits++
 		}
 	}
 	return l
+}
+
+// Targets returns the targets of a batch's samples in training, (n, classes): what a
+// criterion makes of their labels, and of those of the samples they are mixed with.
+func Targets(l net.Criterion, b net.Batch, classes int) []float64 {
+	var targets []float64
+	for i := range b.Indices {
+		label, other, share := b.Expected(i)
+		targets = append(targets, l.Target(classes, label, other, float64(share))...)
+	}
+	return targets
 }
 
 // softmax returns the probabilities exp(z[c]) / sum of exp(z) for the logits z of

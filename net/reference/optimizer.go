@@ -67,3 +67,13 @@ func Update(o net.Optimizer, step int64, p net.Param, w, g []float64, moments ma
 		}
 	}
 }
+
+// Average moves the averages a of some values w towards them, in place, after the
+// update that is counted step from 0. Nothing is rounded. [net.AverageRate] has the
+// formula of the rate.
+func Average(decay float64, step int64, a, w []float64) {
+	rate := net.AverageRate(decay, step)
+	for i := range a {
+		a[i] += rate * (w[i] - a[i])
+	}
+}

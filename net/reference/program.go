@@ -17,6 +17,8 @@ type program struct {
 	opts     net.Options
 	layers   []*Layer
 	moments  map[string]map[string][]float64 // by Param.Name and moment
+	averages map[string][]float64            // of parameters, by Param.Name; nil where none are kept
+	swapped  bool                            // the layers have the averages, averages has the weights
 	grads    [][]float64                     // of the trained parameters, since the last update; nil without
 	step     int64
 	metrics  net.Metrics // FirstBad is not kept here: it outlives the sums
@@ -45,8 +47,11 @@ func (p *program) Gradients(b net.Batch, share net.Share) error {
 	if err := share.Check(b.Len()); err != nil {
 		return err
 	}
+	if err := p.checkTurn(); err != nil {
+		return err
+	}
 	outputs := p.forward(b, net.Training, share.First)
-	loss := p.loss(outputs, b)
+	loss := p.loss(outputs, b, net.Training)
 	p.metrics.Add(metrics(loss, b.Len()))
 	if p.firstBad == 0 && !finite(loss.Sum) {
 		p.firstBad = p.step + 1
@@ -79,20 +84,56 @@ func (p *program) Update() error {
 	if p.closed {
 		return net.ErrClosed
 	}
+	if err := p.checkTurn(); err != nil {
+		return err
+	}
 	if p.grads == nil {
 		return fmt.Errorf("%w: there are no gradients to update with", net.ErrUnfinished)
 	}
 	Clip(p.opts.Optimizer.ClipNorm, p.grads)
 	for i, q := range p.plan.Trained() {
 		w, moments := p.layers[q.Layer].Params[q.Role], p.moments[q.Name]
-		Update(p.opts.Optimizer, p.step, q, w, p.grads[i], moments)
+		o := p.opts.Optimizer
+		o.LearningRate *= o.Factor(p.plan, q)
+		Update(o, p.step, q, w, p.grads[i], moments)
 		round(w)
 		for _, m := range moments {
 			round(m)
 		}
 	}
+	for _, q := range p.plan.Params {
+		if p.averages != nil {
+			Average(p.opts.Average, p.step, p.averages[q.Name], p.layers[q.Layer].Params[q.Role])
+			round(p.averages[q.Name])
+		}
+	}
 	p.grads = nil
 	p.step++
+	return nil
+}
+
+func (p *program) SwapAverage() error {
+	switch {
+	case p.closed:
+		return net.ErrClosed
+	case p.averages == nil:
+		return fmt.Errorf("no averages of the weights are kept: Options.Average is 0")
+	case p.grads != nil:
+		return fmt.Errorf("%w: an update is due before weights and averages are exchanged", net.ErrUnfinished)
+	}
+	for _, q := range p.plan.Params {
+		params := p.layers[q.Layer].Params
+		params[q.Role], p.averages[q.Name] = p.averages[q.Name], params[q.Role]
+	}
+	p.swapped = !p.swapped
+	return nil
+}
+
+// checkTurn refuses what changes weights while their averages are in their place.
+func (p *program) checkTurn() error {
+	if p.swapped {
+		return fmt.Errorf("%w: the averages are in the place of the weights; SwapAverage changes back", net.ErrUnfinished)
+	}
 	return nil
 }
 
@@ -113,7 +154,7 @@ func (p *program) Evaluate(b net.Batch) (net.Metrics, error) {
 		return m, err
 	}
 	for sample := range samples(b) {
-		m.Add(metrics(p.loss(p.forward(sample, net.Evaluation, 0), sample), 1))
+		m.Add(metrics(p.loss(p.forward(sample, net.Evaluation, 0), sample, net.Evaluation), 1))
 	}
 	return m, nil
 }
@@ -145,8 +186,14 @@ func (p *program) State() (net.State, error) {
 		return net.State{}, net.ErrClosed
 	}
 	s := net.State{Step: p.step, Params: map[string]*tensor.Dense{}, Optimizer: map[string]*tensor.Dense{}}
+	if p.averages != nil {
+		s.Average = map[string]*tensor.Dense{}
+	}
 	for _, q := range p.plan.Params {
 		s.Params[q.Name] = dense(p.layers[q.Layer].Params[q.Role], q.Dims...)
+		if p.averages != nil {
+			s.Average[q.Name] = dense(p.averages[q.Name], q.Dims...)
+		}
 		for name, m := range p.moments[q.Name] {
 			s.Optimizer[q.Name+"."+name] = dense(m, q.Dims...)
 		}
@@ -159,6 +206,9 @@ func (p *program) SetState(s net.State) error {
 		return net.ErrClosed
 	}
 	if err := s.Check(p.plan, p.opts.Optimizer); err != nil {
+		return err
+	}
+	if err := p.checkTurn(); err != nil {
 		return err
 	}
 	p.load(s)
@@ -184,6 +234,17 @@ func (p *program) load(s net.State) {
 			p.moments[q.Name][name] = m
 		}
 	}
+	p.averages = nil
+	if p.opts.Average > 0 {
+		p.averages = map[string][]float64{}
+		for _, q := range p.plan.Params {
+			t := s.Params[q.Name]
+			if len(s.Average) > 0 {
+				t = s.Average[q.Name]
+			}
+			p.averages[q.Name] = widen(t)
+		}
+	}
 	p.step, p.firstBad, p.grads = s.Step, 0, nil
 }
 
@@ -202,7 +263,7 @@ func (p *program) Trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
 	}
 	n := b.Len()
 	outputs := p.forward(b, mode, 0)
-	loss := p.loss(outputs, b)
+	loss := p.loss(outputs, b, mode)
 	t := &net.Trace{
 		Loss:          loss.Sum / float64(n),
 		Hits:          int64(loss.Hits),
@@ -252,12 +313,7 @@ func (p *program) checkSized(b net.Batch) error {
 // forward returns the output of every layer. first is the batch's place in a
 // larger one.
 func (p *program) forward(b net.Batch, mode net.Mode, first int) [][]float64 {
-	values := make([]float32, b.Len()*b.Data.Shape.Size())
-	b.Data.Gather(values, b.Indices)
-	input := make([]float64, len(values))
-	for i, v := range values {
-		input[i] = float64(v)
-	}
+	input := Input(b, p.plan.Network.Input)
 	outputs := make([][]float64, len(p.layers))
 	for i, l := range p.layers {
 		var x [][]float64
@@ -273,13 +329,18 @@ func (p *program) forward(b net.Batch, mode net.Mode, first int) [][]float64 {
 	return outputs
 }
 
-// loss returns the loss from the last of the outputs, the logits.
-func (p *program) loss(outputs [][]float64, b net.Batch) Loss {
+// loss returns the loss from the last of the outputs, the logits: that of training,
+// or in evaluation plain cross-entropy.
+func (p *program) loss(outputs [][]float64, b net.Batch, mode net.Mode) Loss {
+	logits := outputs[len(outputs)-1]
 	labels := make([]int32, b.Len())
 	for i, at := range b.Indices {
 		labels[i] = b.Data.Labels[at]
 	}
-	return SoftmaxCrossEntropy(outputs[len(outputs)-1], labels, p.plan.Classes)
+	if mode == net.Evaluation {
+		return SoftmaxCrossEntropy(logits, labels, p.plan.Classes)
+	}
+	return CrossEntropy(logits, Targets(p.opts.Loss, b, p.plan.Classes), labels, p.plan.Classes)
 }
 
 // backward takes the logits' gradient and returns, for every layer, the gradients
@@ -310,7 +371,7 @@ func (p *program) backward(dy []float64) (outputs [][]float64, params []map[net.
 func samples(b net.Batch) iter.Seq[net.Batch] {
 	return func(yield func(net.Batch) bool) {
 		for i := range b.Indices {
-			if !yield(net.Batch{Data: b.Data, Indices: b.Indices[i : i+1]}) {
+			if !yield(b.Part(i, i+1)) {
 				return
 			}
 		}
@@ -351,5 +412,3 @@ func widen(t *tensor.Dense) []float64 {
 	}
 	return wide
 }
-
-func (p *program) SwapAverage() error { panic("BUG: not yet") }

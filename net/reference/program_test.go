@@ -443,7 +443,7 @@ func TestErrors(t *testing.T) {
 	closed := calls(p, net.Batch{Data: data, Indices: []int32{0}})
 	_, closed["TakeMetrics"] = p.TakeMetrics()
 	_, closed["State"] = p.State()
-	closed["SetState"], closed["Update"] = p.SetState(before), p.Update()
+	closed["SetState"], closed["Update"], closed["SwapAverage"] = p.SetState(before), p.Update(), p.SwapAverage()
 	for call, err := range closed {
 		if !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%s of a closed program: %v, want %v", call, err, net.ErrClosed)

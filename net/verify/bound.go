@@ -348,13 +348,80 @@ func channelSums(l *reference.Layer, list []channel, n int, x, dy []float64) []c
 }
 
 // lossBounds bounds probabilities, mean loss and the loss's gradient where the
-// logits are off by ez.
-func lossBounds(unit float64, logits []float64, ez float64, n, classes int, meanLoss float64) (probabilities, loss, gradient bound) {
+// logits are off by ez. A sample's loss weighs at most weight.
+func lossBounds(unit float64, logits []float64, ez float64, n, classes int, meanLoss, weight float64) (probabilities, loss, gradient bound) {
 	root := math.Sqrt(float64(classes))
 	// exp(z-max) rounds to a few units; the sum of the exponentials is at least 1.
 	p := unit*(8+root) + 2*ez
 	greatest := sizeOf(logits).max
 	return bound{p, 1},
-		bound{p + unit*(4*greatest+math.Sqrt(float64(n))*math.Abs(meanLoss)), max(math.Abs(meanLoss), 1)},
-		bound{p / float64(n), 1 / float64(n)}
+		bound{weight*(p+unit*4*greatest) + unit*math.Sqrt(float64(n))*math.Abs(meanLoss), max(math.Abs(meanLoss), 1)},
+		bound{weight * p / float64(n), weight / float64(n)}
+}
+
+// greatestSum returns the greatest sum of a sample's targets.
+func greatestSum(targets []float64, classes int) float64 {
+	greatest := 0.0
+	for q := range slices.Chunk(targets, classes) {
+		sum := 0.0
+		for _, v := range q {
+			sum += v
+		}
+		greatest = max(greatest, sum)
+	}
+	return greatest
+}
+
+// inputError bounds how far the input that a device makes of a batch's views may be
+// off. What only moves whole pixels, mirrored or not, is exact.
+func inputError(unit float64, b net.Batch, in net.Shape) float64 {
+	worst := 0.0
+	for i, v := range b.Views {
+		e, most := transformError(unit, b.Data, b.Indices[i], v.Transform, in)
+		if v.Partner >= 0 {
+			other, otherMost := transformError(unit, b.Data, v.Partner, v.Other, in)
+			e, most = max(e, other), max(most, otherMost)
+			if v.Box.Empty() {
+				e += 3 * unit * most
+			}
+		}
+		worst = max(worst, e)
+	}
+	return worst
+}
+
+// transformError bounds the error of a transformed sample, and says how great its
+// values are.
+func transformError(unit float64, d *net.Dataset, sample int32, t net.Transform, in net.Shape) (err, most float64) {
+	picture := make([]float32, d.Shape.Size())
+	d.Gather(picture, []int32{sample})
+	low, high := 0.0, 0.0
+	for _, v := range picture {
+		low, high = min(low, float64(v)), max(high, float64(v))
+	}
+	most = max(high, -low)
+	whole := true
+	for _, v := range t.Matrix {
+		whole = whole && v == float32(math.Trunc(float64(v)))
+	}
+	if !whole {
+		// A place between pixels is off by four roundings of its terms; there a value
+		// changes by no more than all values lie apart, each pixel. Its weights and
+		// products round too.
+		reach := func(m []float32) float64 {
+			return math.Abs(float64(m[0]))*float64(in.W) + math.Abs(float64(m[1]))*float64(in.H) + math.Abs(float64(m[2]))
+		}
+		off := 4 * unit * (reach(t.Matrix[:3]) + reach(t.Matrix[3:]))
+		err = min(1, off)*(high-low) + 8*unit*most
+	}
+	if t.Colour != [12]float32{} {
+		gain, shift := 0.0, 0.0
+		for row := range slices.Chunk(t.Colour[:], 4) {
+			gain = max(gain, math.Abs(float64(row[0]))+math.Abs(float64(row[1]))+math.Abs(float64(row[2])))
+			shift = max(shift, math.Abs(float64(row[3])))
+		}
+		err = min(1, gain*err+4*unit*(gain*most+shift))
+		most = 1
+	}
+	return err, most
 }

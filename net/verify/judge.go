@@ -23,11 +23,11 @@ type Judge struct {
 
 // NewJudge returns a judge of programs compiled from n with opts.
 func NewJudge(n *net.Network, opts net.Options) (*Judge, error) {
-	if err := opts.Check(); err != nil {
-		return nil, err
-	}
 	plan, err := n.Plan()
 	if err != nil {
+		return nil, err
+	}
+	if err := opts.CheckFor(plan); err != nil {
 		return nil, err
 	}
 	opts.Images = nil
@@ -149,6 +149,7 @@ func (j *Judge) updated(passes []*pass, before net.State, m net.Metrics, after n
 		})
 	}
 	checks = append(checks, j.updateChecks(passes, before, after)...)
+	checks = append(checks, j.averageChecks(before, after)...)
 	for i, node := range j.plan.Nodes {
 		for _, q := range node.Params {
 			if q.Trained || q.Role == net.RunningMean || q.Role == net.RunningVar {
@@ -241,47 +242,51 @@ func tensorOrFused(layer int, what string, got *tensor.Dense, fusible bool, want
 var ErrKinks = errors.New("no batch to judge from end to end")
 
 // Choose returns a batch of n samples for a training step from state st, none of
-// them within rounding of a kink: it takes the candidates, indices of data, in
-// turn, and passes over those that are too near, some tens for each of the batch.
-// Where too few are left it returns fewer samples than n, at least one, and else
-// ErrKinks.
-func (j *Judge) Choose(st net.State, data *net.Dataset, candidates []int32, n int) (net.Batch, error) {
-	if all := (net.Batch{Data: data, Indices: candidates}); len(candidates) > 0 {
-		if err := all.Check(j.plan); err != nil {
+// them within rounding of a kink: it takes the candidates, with their views, in turn,
+// and passes over those that are too near, some tens for each of the batch. Where too
+// few are left it returns fewer samples than n, at least one, and else ErrKinks.
+func (j *Judge) Choose(st net.State, candidates net.Batch, n int) (net.Batch, error) {
+	if candidates.Len() > 0 {
+		if err := candidates.Check(j.plan); err != nil {
 			return net.Batch{}, err
 		}
 	}
 	tried := 0
 	for ; n > 0; n /= 2 {
-		some := candidates[:min(len(candidates), n*triesEach+triesEach)]
-		if b, ok := j.choose(st, data, some, n); ok {
+		some := candidates.Part(0, min(candidates.Len(), mostTried(n)))
+		if b, ok := j.choose(st, some, n); ok {
 			return b, nil
 		}
-		tried = max(tried, len(some))
+		tried = max(tried, some.Len())
 	}
-	return net.Batch{}, fmt.Errorf("%w: none of %d samples of data set %s keeps clear of the kinks of network %s", ErrKinks, tried, data.Name, j.plan.Network.Name)
+	return net.Batch{}, fmt.Errorf("%w: none of %d samples of data set %s keeps clear of the kinks of network %s", ErrKinks, tried, candidates.Data.Name, j.plan.Network.Name)
 }
 
-// triesEach bounds how many samples are tried for one of a batch. In a deep network
+// mostTried bounds how many samples are tried for a batch of n. In a deep network
 // hardly any sample keeps clear of every kink, and each try costs a forward pass.
-const triesEach = 32
+func mostTried(n int) int { return 32 * (n + 1) }
 
-func (j *Judge) choose(st net.State, data *net.Dataset, candidates []int32, n int) (net.Batch, bool) {
-	if n > len(candidates) {
+func (j *Judge) choose(st net.State, candidates net.Batch, n int) (net.Batch, bool) {
+	if n > candidates.Len() {
 		return net.Batch{}, false
 	}
-	b := net.Batch{Data: data, Indices: slices.Clone(candidates[:n])}
-	rest := candidates[n:]
+	b := candidates.Part(0, n)
+	b.Indices, b.Views = slices.Clone(b.Indices), slices.Clone(b.Views)
+	next := n
 	for {
 		clear := true
 		for i, narrow := range j.forward(st, b, 0, net.Training, nil, true).narrow {
 			if !narrow {
 				continue
 			}
-			if len(rest) == 0 {
+			if next == candidates.Len() {
 				return net.Batch{}, false
 			}
-			b.Indices[i], rest = rest[0], rest[1:]
+			b.Indices[i] = candidates.Indices[next]
+			if b.Views != nil {
+				b.Views[i] = candidates.Views[next]
+			}
+			next++
 			clear = false
 		}
 		if clear {

@@ -61,7 +61,7 @@ func TestChoose(t *testing.T) {
 		}
 		st := net.InitialState(j.Plan(), seed, nil)
 		data := &net.Dataset{Name: "samples", Shape: n.Input, Classes: 2, Values: append(slices.Clone(c.sample), 1, 2, 4, 7.5), Labels: []int32{0, 1}}
-		b, err := j.Choose(st, data, []int32{0, 1}, 1)
+		b, err := j.Choose(st, net.Batch{Data: data, Indices: []int32{0, 1}}, 1)
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
@@ -74,10 +74,10 @@ func TestChoose(t *testing.T) {
 			t.Errorf("%s: chose sample %d, want %d", c.name, b.Indices[0], want)
 		}
 		// With nothing to choose from, two samples shrink to one, and one to none.
-		if b, err = j.Choose(st, data, []int32{1, 0}, 2); err != nil || len(b.Indices) != 2 != c.narrow {
+		if b, err = j.Choose(st, net.Batch{Data: data, Indices: []int32{1, 0}}, 2); err != nil || len(b.Indices) != 2 != c.narrow {
 			t.Errorf("%s: of two samples chose %v, %v", c.name, b.Indices, err)
 		}
-		if _, err = j.Choose(st, data, []int32{0}, 1); (err != nil) != c.narrow {
+		if _, err = j.Choose(st, net.Batch{Data: data, Indices: []int32{0}}, 1); (err != nil) != c.narrow {
 			t.Errorf("%s: the sample alone: %v", c.name, err)
 		}
 	}
@@ -327,7 +327,7 @@ func TestUpdate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := j.Choose(before, data, span(60), 6)
+	b, err := j.Choose(before, net.Batch{Data: data, Indices: span(60)}, 6)
 	if err != nil || b.Len() != 6 {
 		t.Fatal(b, err)
 	}

@@ -38,7 +38,7 @@ func judgeExample(t *testing.T, ex net.Example) {
 		t.Fatal(err)
 	}
 	data := devicetest.RandomData(5, n.Input, 3, 30)
-	b, err := judge.Choose(st, data, []int32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, 3)
+	b, err := judge.Choose(st, net.Batch{Data: data, Indices: []int32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}}, 3)
 	if err != nil {
 		t.Fatal(err)
 	}

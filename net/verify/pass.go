@@ -103,7 +103,13 @@ func (j *Judge) run(st net.State, b net.Batch, share net.Share, mode net.Mode, l
 	p := j.forward(st, b, share.First, mode, led, false)
 	logits, ez := p.logits()
 	p.loss = reference.SoftmaxCrossEntropy(logits, p.labels, j.plan.Classes)
-	p.probBound, p.lossBound, p.gradBound = lossBounds(j.unit, logits, ez, p.n, j.plan.Classes, p.loss.Sum/float64(p.n))
+	greatest := 1.0 // weight of a sample's loss
+	if mode == net.Training && (b.Views != nil || !j.opts.Loss.Plain()) {
+		targets := reference.Targets(j.opts.Loss, b, j.plan.Classes)
+		p.loss = reference.CrossEntropy(logits, targets, p.labels, j.plan.Classes)
+		greatest = greatestSum(targets, j.plan.Classes)
+	}
+	p.probBound, p.lossBound, p.gradBound = lossBounds(j.unit, logits, ez, p.n, j.plan.Classes, p.loss.Sum/float64(p.n), greatest)
 	weight := float64(p.n) / float64(share.Total)
 	for i := range p.loss.Gradient {
 		p.loss.Gradient[i] *= weight
@@ -129,9 +135,7 @@ func (j *Judge) forward(st net.State, b net.Batch, first int, mode net.Mode, led
 	for _, i := range b.Indices {
 		p.labels = append(p.labels, b.Data.Labels[i])
 	}
-	values := make([]float32, b.Len()*b.Data.Shape.Size())
-	b.Data.Gather(values, b.Indices)
-	input := widen(values)
+	input, einput := reference.Input(b, j.plan.Network.Input), inputError(j.unit, b, j.plan.Network.Input)
 	shown := make([][]float64, count) // outputs that the pass goes on from
 	for i, node := range j.plan.Nodes {
 		l := &reference.Layer{Node: node, Params: map[net.Role][]float64{}, Seed: j.opts.Seed}
@@ -140,11 +144,11 @@ func (j *Judge) forward(st net.State, b net.Batch, first int, mode net.Mode, led
 		}
 		p.layers = append(p.layers, l)
 		for _, from := range node.Inputs {
-			x, ex := input, 0.0
+			x, ex := input, einput
 			switch {
 			case from == net.NetworkInput:
 			case shown[from] != nil:
-				x = shown[from]
+				x, ex = shown[from], 0
 			default:
 				x, ex = p.out[from], p.eout[from].err
 			}

@@ -21,6 +21,7 @@ const roundings = 6
 // the learning rate, and yet must be what those moments give.
 func (j *Judge) updateCheck(q net.Param, g []float64, eg float64, before, after net.State) []Check {
 	o := j.opts.Optimizer
+	o.LearningRate *= o.Factor(j.plan, q)
 	old := widen(before.Params[q.Name].Float32s())
 	w := slices.Clone(old)
 	moments, oldMoments, given := map[string][]float64{}, map[string][]float64{}, map[string][]float64{}
@@ -75,6 +76,36 @@ func (j *Judge) updateCheck(q net.Param, g []float64, eg float64, before, after 
 	tol := map[string][]float64{"m": mTol, "v": vTol}
 	for _, name := range o.Moments() {
 		checks = append(checks, elementwise(q.Layer, string(q.Role)+"."+name, after.Optimizer[q.Name+"."+name], moments[name], tol[name], nil))
+	}
+	return checks
+}
+
+// averageChecks compares the averages that an update leaves, from the device's own
+// weights after it.
+func (j *Judge) averageChecks(before, after net.State) []Check {
+	if j.opts.Average == 0 {
+		if after.Average != nil {
+			return []Check{{Layer: -1, What: "averages", Error: math.Inf(1), Detail: "present, though none are kept"}}
+		}
+		return nil
+	}
+	if after.Average == nil {
+		return []Check{{Layer: -1, What: "averages", Error: math.Inf(1), Detail: "missing"}}
+	}
+	var checks []Check
+	for _, q := range j.plan.Params {
+		old := before.Average[q.Name]
+		if old == nil {
+			old = before.Params[q.Name]
+		}
+		w := widen(after.Params[q.Name].Float32s())
+		a := widen(old.Float32s())
+		tol := make([]float64, len(a))
+		for i, v := range a {
+			tol[i] = roundings*j.unit*max(math.Abs(v), math.Abs(w[i])) + least
+		}
+		reference.Average(j.opts.Average, before.Step, a, w)
+		checks = append(checks, elementwise(q.Layer, string(q.Role)+".average", after.Average[q.Name], a, tol, nil))
 	}
 	return checks
 }

@@ -18,7 +18,7 @@ import (
 // Options say how much [Network] compares. The zero Options have defaults.
 type Options struct {
 	Batch     int           // samples of a mini-batch; default 4
-	Steps     int           // training steps; default 3
+	Steps     int           // training steps; default 4. The later half are with everything a recipe can add, see Report.Enriched
 	Optimizer net.Optimizer // default Adam at 1e-3
 	Seed      uint64        // of the initial values and of the choice of samples
 	Roundoff  float64       // unit roundoff of the device's precision; default Roundoff
@@ -38,8 +38,13 @@ type Report struct {
 	// all was.
 	EndToEndSkipped string
 	// Steps judges training steps, each from the state that the one before left:
-	// the loss, and of each parameter the weights and the optimiser's moments.
+	// the loss, and of each parameter the weights, the optimiser's moments and the
+	// moving average.
 	Steps [][]Check
+	// Enriched counts the last steps, which were made on strongly augmented and mixed
+	// samples, with label smoothing, class weights, a factor of a learning rate and
+	// moving averages.
+	Enriched int
 }
 
 // Layer is one layer of a report.
@@ -84,50 +89,94 @@ func (r *Report) Failures() []Check {
 // trace or step in progress.
 func Network(ctx context.Context, dev net.Device, n *net.Network, data *net.Dataset, opts Options) (report *Report, err error) {
 	opts.Batch = cmp.Or(opts.Batch, 4)
-	opts.Steps = cmp.Or(opts.Steps, 3)
+	opts.Steps = cmp.Or(opts.Steps, 4)
 	if reflect.DeepEqual(opts.Optimizer, net.Optimizer{}) {
 		opts.Optimizer = net.AdamDefault(1e-3)
 	}
 	compiled := net.Options{Batch: opts.Batch, Optimizer: opts.Optimizer, Seed: opts.Seed, Images: data}
-	judge, err := NewJudge(n, compiled)
-	if err != nil {
-		return nil, err
-	}
-	judge.SetRoundoff(cmp.Or(opts.Roundoff, Roundoff))
 	if err := data.Check(); err != nil {
 		return nil, err
 	}
-	if data.Len() > 0 {
-		if err := (net.Batch{Data: data, Indices: []int32{0}}).Check(judge.plan); err != nil {
-			return nil, err
-		}
-	}
-	program, err := dev.Compile(n, compiled)
-	if err != nil {
+	v := &verification{data: data, opts: opts, order: make([]int32, data.Len())}
+	if err := v.compile(dev, n, compiled); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, program.Close()) }()
-	tracer, ok := program.(net.Tracer)
-	if !ok {
-		return nil, fmt.Errorf("device %s cannot show its layers, so there is nothing to compare", dev.Name())
-	}
-	v := &verification{judge: judge, program: tracer, data: data, opts: opts, order: make([]int32, data.Len())}
-	report = &Report{Device: dev.Name(), Network: n.Name}
-	for _, l := range judge.plan.Nodes {
+	defer func() { err = errors.Join(err, v.program.Close()) }()
+	report = &Report{Device: dev.Name(), Network: n.Name, Enriched: opts.Steps / 2}
+	for _, l := range v.judge.plan.Nodes {
 		report.Layers = append(report.Layers, Layer{Name: l.Name, Out: l.Out})
 	}
 	if err := v.trace(ctx, report, net.Training); err != nil {
 		return nil, err
 	}
-	for range opts.Steps {
+	for i := range opts.Steps {
+		if i == opts.Steps-report.Enriched {
+			if err := v.enrich(dev, n, compiled); err != nil {
+				return nil, err
+			}
+		}
 		if err := v.step(ctx, report); err != nil {
 			return nil, err
 		}
 	}
+	v.source = nil
 	if err := v.trace(ctx, report, net.Evaluation); err != nil {
 		return nil, err
 	}
 	return report, nil
+}
+
+// compile compiles the network on the device and makes a judge of it.
+func (v *verification) compile(dev net.Device, n *net.Network, opts net.Options) error {
+	judge, err := NewJudge(n, opts)
+	if err != nil {
+		return err
+	}
+	judge.SetRoundoff(cmp.Or(v.opts.Roundoff, Roundoff))
+	if v.data.Len() > 0 {
+		if err := (net.Batch{Data: v.data, Indices: []int32{0}}).Check(judge.plan); err != nil {
+			return err
+		}
+	}
+	program, err := dev.Compile(n, opts)
+	if err != nil {
+		return err
+	}
+	tracer, ok := program.(net.Tracer)
+	if !ok {
+		return errors.Join(fmt.Errorf("device %s cannot show its layers, so there is nothing to compare", dev.Name()), program.Close())
+	}
+	v.judge, v.program = judge, tracer
+	return nil
+}
+
+// enrich goes on, from the same state, with all that a recipe can add to training.
+func (v *verification) enrich(dev net.Device, n *net.Network, opts net.Options) error {
+	st, err := v.program.State()
+	if err != nil {
+		return err
+	}
+	plain := v.program
+	opts.Loss, opts.Average = net.Criterion{Smoothing: 0.1, ClassWeights: []float64{2, 0.5}}, 0.9
+	if trained := v.judge.plan.Trained(); len(trained) > 0 {
+		opts.Optimizer.Factors = []net.Factor{{Params: trained[len(trained)-1].Name, Factor: 0.5}}
+	}
+	if err := v.compile(dev, n, opts); err != nil {
+		return err
+	}
+	if err := errors.Join(plain.Close(), v.program.SetState(st)); err != nil {
+		return err
+	}
+	a, _ := net.AugmentationNamed("strong")
+	a.Mixup, a.CutMix = 1, 1
+	if v.data.Pixels == nil {
+		a.Brightness, a.Contrast, a.Saturation = 0, 0, 0
+	}
+	if v.data.Shape.C != 3 {
+		a.Saturation = 0
+	}
+	v.source = &net.Source{Data: v.data, Augment: a, Seed: v.opts.Seed, Input: n.Input}
+	return nil
 }
 
 // fromBatch marks comparisons of the network as a whole.
@@ -140,7 +189,8 @@ type verification struct {
 	data    *net.Dataset
 	opts    Options
 	order   []int32
-	batches int // drawn so far
+	batches int         // drawn so far
+	source  *net.Source // of training's samples; nil where they are as they are
 }
 
 // next returns the program's state and a new batch. Where none is clear of kinks
@@ -154,14 +204,18 @@ func (v *verification) next(ctx context.Context, r *Report) (st net.State, b net
 	}
 	net.Shuffle(v.opts.Seed, v.batches, v.order)
 	v.batches++
+	candidates := net.Batch{Data: v.data, Indices: slices.Clone(v.order[:min(len(v.order), mostTried(v.opts.Batch))])}
+	if v.source != nil {
+		candidates = v.source.Batch(v.batches, candidates.Indices)
+	}
 	if r.EndToEndSkipped == "" {
-		b, err = v.judge.Choose(st, v.data, v.order, v.opts.Batch)
+		b, err = v.judge.Choose(st, candidates, v.opts.Batch)
 		if errors.Is(err, ErrKinks) && len(v.order) > 0 {
 			r.EndToEndSkipped, err = err.Error(), nil // nor would it be found later
 		}
 	}
 	if r.EndToEndSkipped != "" {
-		return st, net.Batch{Data: v.data, Indices: slices.Clone(v.order[:min(v.opts.Batch, len(v.order))])}, false, nil
+		return st, candidates.Part(0, min(v.opts.Batch, candidates.Len())), false, nil
 	}
 	return st, b, err == nil, err
 }
@@ -271,7 +325,11 @@ func (r *Report) Write(w io.Writer) error {
 		}
 	}
 	for i, s := range r.Steps {
-		section(fmt.Sprintf("step %d", i+1), s)
+		name := fmt.Sprintf("step %d", i+1)
+		if i >= len(r.Steps)-r.Enriched {
+			name += ", augmented"
+		}
+		section(name, s)
 	}
 	if err := t.Flush(); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -102,7 +103,7 @@ func TestReferencePasses(t *testing.T) {
 			if !r.OK() {
 				t.Errorf("%s fails: %+v", n.Name, r.Failures())
 			}
-			if r.Batch != 2 || len(r.Layers) != len(n.Layers) || len(r.Steps) != 3 {
+			if r.Batch != 2 || len(r.Layers) != len(n.Layers) || len(r.Steps) != 4 {
 				t.Errorf("%s: batch %d, %d layers, %d steps", n.Name, r.Batch, len(r.Layers), len(r.Steps))
 			}
 			plan, err := n.Plan()
@@ -341,12 +342,105 @@ func TestEndToEndSkipped(t *testing.T) {
 			t.Errorf("passes %v, want %v: %+v", r.OK(), c.pass, r.Failures())
 		}
 		const why = "none of 4 samples of data set threes keeps clear of the kinks of network narrow"
-		if !strings.Contains(r.EndToEndSkipped, why) || !strings.Contains(b.String(), why) || len(r.Layers[0].Training) == 0 || len(r.Steps) != 3 {
+		if !strings.Contains(r.EndToEndSkipped, why) || !strings.Contains(b.String(), why) || len(r.Layers[0].Training) == 0 || len(r.Steps) != 4 {
 			t.Errorf("skipped %q, report\n%s", r.EndToEndSkipped, b.String())
 		}
 		for _, check := range r.Whole {
 			if strings.HasSuffix(check.What, fromBatch) {
 				t.Errorf("%s is judged", check.What)
+			}
+		}
+	}
+}
+
+// forgetful is the reference without something that recipes can add.
+type forgetful struct {
+	net.Device
+	options func(*net.Options)
+	batch   func(*net.Batch)
+	state   func(*net.State)
+}
+
+func (d forgetful) Compile(n *net.Network, o net.Options) (net.Program, error) {
+	if d.options != nil {
+		d.options(&o)
+	}
+	p, err := d.Device.Compile(n, o)
+	if err != nil {
+		return nil, err
+	}
+	return forgetfulProgram{p.(net.Tracer), d}, nil
+}
+
+type forgetfulProgram struct {
+	net.Tracer
+	forgetful
+}
+
+func (p forgetfulProgram) Step(b net.Batch) error {
+	if p.batch != nil && b.Views != nil {
+		b.Views = slices.Clone(b.Views)
+		p.batch(&b)
+	}
+	return p.Tracer.Step(b)
+}
+
+func (p forgetfulProgram) State() (net.State, error) {
+	st, err := p.Tracer.State()
+	if p.state != nil && err == nil && st.Average != nil {
+		p.state(&st)
+	}
+	return st, err
+}
+
+// TestEnriched holds the later half of the steps to what it is for.
+func TestEnriched(t *testing.T) {
+	n := &net.Network{Name: "smooth", Input: net.Shape{C: 3, H: 8, W: 7}, Layers: []net.Layer{
+		&net.Conv{Filters: 3, Kernel: net.Square(3)}, &net.BatchNorm{}, &net.Activation{Func: net.Tanh}, &net.Flatten{}, &net.Dense{Units: 10},
+	}}
+	eachView := func(change func(*net.View)) func(*net.Batch) {
+		return func(b *net.Batch) {
+			for i := range b.Views {
+				change(&b.Views[i])
+			}
+		}
+	}
+	for _, c := range []struct {
+		name string
+		dev  forgetful
+		ok   bool
+	}{
+		{"nothing forgotten", forgetful{}, true},
+		{"no smoothing", forgetful{options: func(o *net.Options) { o.Loss.Smoothing = 0 }}, false},
+		{"no class weights", forgetful{options: func(o *net.Options) { o.Loss.ClassWeights = nil }}, false},
+		{"no factors", forgetful{options: func(o *net.Options) { o.Optimizer.Factors = nil }}, false},
+		{"no averages", forgetful{options: func(o *net.Options) { o.Average = 0 }}, false},
+		{"averages by another decay", forgetful{options: func(o *net.Options) { o.Average = min(o.Average, 0.05) }}, false},
+		{"a wrong average", forgetful{state: func(st *net.State) { st.Average["batchnorm1.running_mean"].Float32s()[1] += 1e-4 }}, false},
+		{"no views", forgetful{batch: func(b *net.Batch) { b.Views = nil }}, false},
+		{"no colour", forgetful{batch: eachView(func(v *net.View) { v.Colour, v.Other.Colour = [12]float32{}, [12]float32{} })}, false},
+		{"no erasing", forgetful{batch: eachView(func(v *net.View) { v.Erase, v.Other.Erase = net.Box{}, net.Box{} })}, false},
+		{"no partners", forgetful{batch: eachView(func(v *net.View) { v.Partner = -1 })}, false},
+		{"another border", forgetful{batch: eachView(func(v *net.View) { v.Border = net.ZeroBorder })}, false},
+		{"a thousandth of a pixel to the right", forgetful{batch: eachView(func(v *net.View) { v.Matrix[2] += 1e-3 })}, false},
+	} {
+		c.dev.Device = reference.New()
+		r, err := Network(t.Context(), c.dev, n, randomPixels(n.Input, 60), Options{Seed: seed, Steps: 2, Batch: 8})
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		if r.OK() != c.ok || r.Enriched != 1 || len(r.Steps) != 2 {
+			t.Errorf("%s: passes %v with %d of %d steps enriched: %+v", c.name, r.OK(), r.Enriched, len(r.Steps), r.Failures())
+		}
+		for _, f := range r.Failures() {
+			if f.Layer < 0 && f.What == "state" {
+				t.Errorf("%s: %+v", c.name, f)
+			}
+		}
+		// Nothing is wrong before.
+		for _, check := range r.Steps[0] {
+			if !check.OK {
+				t.Errorf("%s: fails in a plain step: %+v", c.name, check)
 			}
 		}
 	}
