@@ -91,9 +91,11 @@ func (p *tab) beside(t *testing.T, asked string) {
 		}
 	}
 	var wide float64
-	p.run(t, chromedp.Evaluate(`document.documentElement.scrollWidth`, &wide), chromedp.EmulateViewport(1280, 900))
+	var who string
+	p.run(t, chromedp.Evaluate(`document.documentElement.scrollWidth`, &wide),
+		chromedp.Evaluate(`[...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > 390).map((e) => e.tagName + "#" + e.id).join(" ")`, &who), chromedp.EmulateViewport(1280, 900))
 	if wide > 390 {
-		t.Errorf("at 390 px the page is %v wide", wide)
+		t.Errorf("at 390 px the page is %v wide: %s", wide, who)
 	}
 }
 

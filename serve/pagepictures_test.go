@@ -130,6 +130,7 @@ func TestPageOfPictures(t *testing.T) {
 		// The keyboard chooses.
 		p.run(t, chromedp.Focus("#pictures li:nth-child(4) button"), chromedp.KeyEvent(kb.Enter))
 		p.says(t, "the fourth", "blue")
+		p.beside(t, "#sent")
 		p.keep(t, "pictures-several")
 		var problem string
 		p.run(t, chromedp.Click("#pictures li:nth-child(3) button"), chromedp.WaitVisible("#problem"), chromedp.Text("#problem", &problem))

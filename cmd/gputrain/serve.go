@@ -30,11 +30,12 @@ const tokenVariable = envPrefix + "TOKEN"
 func (a *app) serveCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "serve",
-		Usage:     "answer over HTTP what images show, with a page to draw on",
+		Usage:     "answer over HTTP what images show, with a page for people",
 		UsageText: "gputrain serve [FLAGS]",
-		Description: `Open the printed address in a browser, and draw. Programs ask it too: POST an
-image file, a form of image files, or JSON to /v1/predict; /openapi.yaml
-describes all. Requests of several clients are computed together.
+		Description: `Open the printed address in a browser: draw a digit, or drop, paste or take
+pictures, as the network wants. Programs ask it too: POST an image file, a form
+of image files, or JSON to /v1/predict; /openapi.yaml describes all. Requests
+of several clients are computed together.
 
 A checkpoint that replaces the one served is loaded without losing a request, as
 is one at SIGHUP. Ctrl-C ends after the requests in flight, a second one now.
