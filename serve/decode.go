@@ -29,8 +29,12 @@ type query struct {
 }
 
 // parseQuery reads ?prepare=HOW&top=N&seen=true.
-func parseQuery(values url.Values) (query, error) {
+func parseQuery(raw string) (query, error) {
 	q := query{prepare: picture.Auto}
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return q, problemf(http.StatusBadRequest, "the query can't be read: %.100s", oneLine(err.Error()))
+	}
 	for key, v := range values {
 		text := v[len(v)-1]
 		switch key {

@@ -58,7 +58,7 @@ type asked struct {
 
 // ask reads a request, asks the network, and has the answer written.
 func (s *Server) ask(w http.ResponseWriter, r *http.Request, images int, trace bool, write func(*asked) error) error {
-	q, err := parseQuery(r.URL.Query())
+	q, err := parseQuery(r.URL.RawQuery)
 	if err != nil {
 		return err
 	}

@@ -48,6 +48,8 @@ func TestProblems(t *testing.T) {
 		{"form without files", "POST", "/v1/predict", "multipart/form-data; boundary=x", "--x--\r\n", 400, "no image file"},
 		{"bad type", "POST", "/v1/predict", "a/b/c;;", "x", 415, "content type"},
 		{"bad parameter", "POST", "/v1/predict?topp=1", "", "x", 400, `no parameter "topp"`},
+		{"semicolon", "POST", "/v1/predict?top=1;x", "", "x", 400, "query can't be read"},
+		{"bad escape", "POST", "/v1/predict?top=%zz", "", "x", 400, "query can't be read"},
 		{"bad top", "POST", "/v1/predict?top=0", "", "x", 400, "at least 1"},
 		{"bad prepare", "POST", "/v1/predict?prepare=x", "", "x", 400, "want one of"},
 		{"two activations", "POST", "/v1/activations", json, `{"pixels": [` + row + "," + row + `]}`, 413, "more than 1 images"},
