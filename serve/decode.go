@@ -107,7 +107,7 @@ func (d *decoder) decode(ctx context.Context, contentType string, body []byte) (
 	return s, nil
 }
 
-// parts reads a form of image files.
+// parts reads a form of image files. Fields that hold no file are passed over.
 func (d *decoder) parts(ctx context.Context, boundary string, body []byte) (*samples, error) {
 	if boundary == "" {
 		return nil, problemf(http.StatusBadRequest, "the content type multipart/form-data lacks its boundary")
@@ -122,12 +122,15 @@ func (d *decoder) parts(ctx context.Context, boundary string, body []byte) (*sam
 		if err != nil {
 			return nil, problemf(http.StatusBadRequest, "the form is damaged: %s", oneLine(err.Error()))
 		}
-		if s.n == d.maxImages {
-			return nil, problemf(http.StatusRequestEntityTooLarge, "more than %d images; ask about them in several requests", d.maxImages)
-		}
 		file, err := io.ReadAll(part)
 		if err != nil {
 			return nil, problemf(http.StatusBadRequest, "the form is damaged: %s", oneLine(err.Error()))
+		}
+		if isNoFile(part, file) {
+			continue
+		}
+		if s.n == d.maxImages {
+			return nil, problemf(http.StatusRequestEntityTooLarge, "more than %d images; ask about them in several requests", d.maxImages)
 		}
 		if err := d.add(ctx, s, nameOf(part), file); err != nil {
 			return nil, err
@@ -137,6 +140,20 @@ func (d *decoder) parts(ctx context.Context, boundary string, body []byte) (*sam
 		return nil, problemf(http.StatusBadRequest, "the form has no image file")
 	}
 	return s, nil
+}
+
+// isNoFile tells a form's field of text, or one for which no file was chosen. An image
+// is one even where the client gave it no name.
+func isNoFile(part *multipart.Part, content []byte) bool {
+	if part.FileName() != "" {
+		return false
+	}
+	kind := part.Header.Get("Content-Type")
+	if len(content) == 0 || kind != "" && !strings.HasPrefix(strings.ToLower(kind), "text/") {
+		return len(content) == 0
+	}
+	_, err := picture.Header(content)
+	return errors.Is(err, picture.ErrFormat)
 }
 
 // maxName bounds the names of files that stand in answers.
@@ -187,7 +204,7 @@ func (d *decoder) add(ctx context.Context, s *samples, name string, file []byte)
 			status = http.StatusRequestEntityTooLarge
 		case errors.Is(err, picture.ErrFormat):
 			status = http.StatusUnsupportedMediaType
-			if b := bytes.TrimLeft(file, " \t\r\n"); len(b) > 0 && (b[0] == '{' || b[0] == '[') {
+			if b := bytes.TrimLeft(bytes.TrimPrefix(file, byteOrderMark), " \t\r\n"); len(b) > 0 && (b[0] == '{' || b[0] == '[') {
 				hint = "; JSON needs the content type application/json"
 			}
 		}

@@ -25,6 +25,7 @@ func TestProblems(t *testing.T) {
 	}{
 		{"text", "POST", "/v1/predict", "", "hello", 415, "not a JPEG, PNG, GIF, BMP, TIFF or WebP image"},
 		{"JSON without its type", "POST", "/v1/predict", "", "{}", 415, "application/json"},
+		{"JSON without its type, with a byte-order mark", "POST", "/v1/predict", "", "\xef\xbb\xbf{}", 415, "application/json"},
 		{"empty", "POST", "/v1/predict", "", "", 400, "the body is empty"},
 		{"giant", "POST", "/v1/predict", "", string(giant), 413, "100 x 100 pixels"},
 		{"long", "POST", "/v1/predict", "", strings.Repeat("x", 20001), 413, "more than 20000 bytes"},
@@ -46,6 +47,9 @@ func TestProblems(t *testing.T) {
 		{"form without boundary", "POST", "/v1/predict", "multipart/form-data", "x", 400, "boundary"},
 		{"form cut short", "POST", "/v1/predict", "multipart/form-data; boundary=x", "--x\r\n\r\nabc", 400, "form is damaged"},
 		{"form without files", "POST", "/v1/predict", "multipart/form-data; boundary=x", "--x--\r\n", 400, "no image file"},
+		{"form of text alone", "POST", "/v1/predict", "multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=a\r\n\r\nhello\r\n--x--\r\n", 400, "no image file"},
+		{"form with a file of text", "POST", "/v1/predict", "multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=a; filename=b.txt\r\n\r\nhello\r\n--x--\r\n", 415, "b.txt"},
+		{"form with an image of another format", "POST", "/v1/predict", "multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=a\r\nContent-Type: image/heic\r\n\r\nhello\r\n--x--\r\n", 415, "not a JPEG"},
 		{"bad type", "POST", "/v1/predict", "a/b/c;;", "x", 415, "content type"},
 		{"bad parameter", "POST", "/v1/predict?topp=1", "", "x", 400, `no parameter "topp"`},
 		{"semicolon", "POST", "/v1/predict?top=1;x", "", "x", 400, "query can't be read"},
