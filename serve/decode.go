@@ -78,7 +78,7 @@ type decoder struct {
 	scale     float32 // of bytes; 0 where nobody knows how bytes become the network's values
 	maxImages int
 	maxPixels int
-	pixels    *semaphore.Weighted // of images that are being decoded, maxPixels in all
+	pixelsFor func(pixels int) *semaphore.Weighted // the budget of an image of so many
 }
 
 // decode reads a body of a content type. What is wrong with it is a *problem.
@@ -179,16 +179,18 @@ func (d *decoder) add(ctx context.Context, s *samples, name string, file []byte)
 	if d.scale == 0 {
 		return problemf(http.StatusUnprocessableEntity, "%s%s", where(s.n+1, name), noScale)
 	}
-	taken := 0
-	defer func() { d.pixels.Release(int64(taken)) }()
+	release := func() {}
+	defer func() { release() }()
 	img, err := picture.Decode(file, func(width, height int) error {
 		if err := picture.CheckSize(width, height, d.maxPixels); err != nil {
 			return err
 		}
-		if err := d.pixels.Acquire(ctx, int64(width*height)); err != nil {
+		n := int64(width * height)
+		budget := d.pixelsFor(width * height)
+		if err := budget.Acquire(ctx, n); err != nil {
 			return err
 		}
-		taken = width * height
+		release = func() { budget.Release(n) }
 		return nil
 	})
 	var pixels []uint8

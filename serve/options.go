@@ -21,7 +21,7 @@ type Options struct {
 
 	MaxImages int   // in one request; 0 for 256, at most Queue
 	MaxBody   int64 // bytes of a request's body; 0 for 8 MiB
-	MaxPixels int   // of one image; 0 for 16 million. As many are decoded at a time: they take some 30 bytes each
+	MaxPixels int   // of one image; 0 for 16 million. As many are decoded at a time, and a quarter more of images of at most a sixteenth: they take some 30 bytes each
 	Memory    int64 // bytes of all bodies that are being read or decoded, at least MaxBody; 0 for 256 MiB, or MaxBody if that is more
 
 	ReadTimeout  time.Duration // from a request's header to the end of its body; 0 for 30 s

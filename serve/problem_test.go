@@ -125,3 +125,32 @@ func TestFull(t *testing.T) {
 		t.Errorf("afterwards: status %d, want 200", w.Code)
 	}
 }
+
+// TestFairness checks that images which fill the room for large ones, one being decoded
+// and others waiting, keep no small one waiting.
+func TestFairness(t *testing.T) {
+	s := newServer(t, Options{MaxPixels: 28 * 28 * 16, Timeout: 2 * time.Second})
+	if err := s.large.Acquire(t.Context(), 28*28*16); err != nil { // one is being decoded
+		t.Fatal(err)
+	}
+	large := picturetest.Encoded(t, "png", image.NewGray(image.Rect(0, 0, 100, 100)))
+	var wait sync.WaitGroup
+	codes := make(chan int, 3)
+	for range cap(codes) {
+		wait.Go(func() { codes <- do(t, s, "POST", "/v1/predict?prepare=stretch", "", large).Code })
+	}
+	time.Sleep(50 * time.Millisecond)
+	if w := do(t, s, "POST", "/v1/predict", "", digitFile(t, 0)); w.Code != 200 {
+		t.Errorf("a small image beside large ones: status %d, %s", w.Code, w.Body)
+	}
+	wait.Wait()
+	for range cap(codes) {
+		if code := <-codes; code != 503 {
+			t.Errorf("large images that waited: status %d, want 503", code)
+		}
+	}
+	s.large.Release(28 * 28 * 16)
+	if w := do(t, s, "POST", "/v1/predict?prepare=stretch", "", large); w.Code != 200 {
+		t.Errorf("a large image afterwards: status %d", w.Code)
+	}
+}
