@@ -112,7 +112,7 @@ func (p *tab) keep(t *testing.T, name string) {
 			var shot []byte
 			p.run(t, chromedp.EmulateViewport(width, 900),
 				emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
-				chromedp.Sleep(500*time.Millisecond), chromedp.FullScreenshot(&shot, 100))
+				chromedp.Sleep(500*time.Millisecond), chromedp.Poll(`!busy && !stale`, nil), chromedp.FullScreenshot(&shot, 100))
 			if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("%s-%d-%s.png", name, width, scheme)), shot, 0o644); err != nil {
 				t.Fatal(err)
 			}
