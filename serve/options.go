@@ -28,8 +28,9 @@ type Options struct {
 	Timeout      time.Duration // from there to the answer; 0 for 10 s
 	DrainTimeout time.Duration // for requests in flight when serving ends; 0 for 30 s
 
-	Token         string // if not empty, requests must have it: "Authorization: Bearer TOKEN"
-	NoActivations bool   // do without /v1/activations, the costliest request
+	Token         string   // if not empty, requests must have it: "Authorization: Bearer TOKEN"
+	Hosts         []string // names besides localhost under which requests at a loopback address are answered without a token
+	NoActivations bool     // do without /v1/activations, the costliest request
 
 	Log *slog.Logger // nil for no log
 }

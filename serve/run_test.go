@@ -39,7 +39,7 @@ func TestRun(t *testing.T) {
 		b, _ := io.ReadAll(conn) // until the server closes it
 		return string(b)
 	}
-	slow := send("POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc")
+	slow := send("POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nabc")
 	r, err := http.ReadResponse(bufio.NewReader(strings.NewReader(slow)), httptest.NewRequest("POST", "/v1/predict", nil))
 	if err != nil {
 		t.Fatalf("%v: %q", err, slow)
@@ -47,7 +47,7 @@ func TestRun(t *testing.T) {
 	if got := received(t, r, nil); got != 408 {
 		t.Errorf("slow body: status %d, want 408", got)
 	}
-	if got := send("POST /v1/predict HTTP/1.1\r\nHost: x\r\n"); strings.Contains(got, "200 OK") {
+	if got := send("POST /v1/predict HTTP/1.1\r\nHost: localhost\r\n"); strings.Contains(got, "200 OK") {
 		t.Errorf("slow header: %q", got)
 	}
 	held := make(chan struct{})
@@ -85,7 +85,7 @@ func TestRun(t *testing.T) {
 func TestFarewell(t *testing.T) {
 	_, address, stop, ended := running(t, Options{})
 	file := digitFile(t, 0)
-	request := append(fmt.Appendf(nil, "POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(file)), file...)
+	request := append(fmt.Appendf(nil, "POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n", len(file)), file...)
 	var wait sync.WaitGroup
 	var answered, closed, lost atomic.Int64
 	client := func() {

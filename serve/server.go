@@ -112,7 +112,7 @@ func (s *Server) routes() http.Handler {
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		problemf(http.StatusForbidden, "requests of other sites' pages are refused").write(w)
 	}))
-	return s.bounded(protection.Handler(mux))
+	return s.bounded(s.checkHost(protection.Handler(mux)))
 }
 
 func plain(h http.Handler) handling {
