@@ -1,8 +1,10 @@
 package net
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"reflect"
 )
@@ -41,7 +43,7 @@ type Augment struct {
 	// Colour, for samples of bytes. Factors are from 1-x to 1+x, and at least 0.
 	Brightness float64 `json:"brightness,omitempty"` // all values by a factor
 	Contrast   float64 `json:"contrast,omitempty"`   // the distance from middle grey by a factor
-	Saturation float64 `json:"saturation,omitempty"` // the distance from the pixel's own grey by a factor; for three channels
+	Saturation float64 `json:"saturation,omitempty"` // the distance from the pixel's own grey by a factor; only three channels have any
 
 	Erase *Erase `json:"erase,omitempty"` // cutout, random erasing
 
@@ -65,27 +67,29 @@ type Erase struct {
 	Probability float64 `json:"probability,omitempty"` // of a picture; 0 means 1
 }
 
-// The names of Augmentation.
-var augmentations = []Augment{
-	{Name: "none"},
-	// Fits whatever has an up and a left, digits too.
-	{Name: "light", Translate: 1.0 / 14, Rotate: 8, Scale: 0.08},
-	// What networks for CIFAR-10 are usually trained with (He et al., 2016), by share.
-	{Name: "standard", Translate: 1.0 / 8, Flip: RandomFlip},
-	{
-		Name: "strong", Translate: 1.0 / 8, Rotate: 12, Scale: 0.15, Shear: 5, Flip: RandomFlip, Border: ReflectBorder,
-		Brightness: 0.25, Contrast: 0.25, Saturation: 0.25, Erase: &Erase{Size: 0.3, Probability: 0.5},
-	},
+// augmentations returns the built-in settings anew, for they hold pointers.
+func augmentations() []Augment {
+	return []Augment{
+		{Name: "none"},
+		// Fits whatever has an up and a left, digits too.
+		{Name: "light", Translate: 1.0 / 14, Rotate: 8, Scale: 0.08},
+		// What networks for CIFAR-10 are usually trained with (He et al., 2016), by share.
+		{Name: "standard", Translate: 1.0 / 8, Flip: RandomFlip},
+		{
+			Name: "strong", Translate: 1.0 / 8, Rotate: 12, Scale: 0.15, Shear: 5, Flip: RandomFlip, Border: ReflectBorder,
+			Brightness: 0.25, Contrast: 0.25, Saturation: 0.25, Erase: &Erase{Size: 0.3, Probability: 0.5},
+		},
+	}
 }
 
 // Augmentations returns the built-in settings: none; light, which fits whatever has
 // an up and a left, such as digits; standard, for photographs, which may be mirrored;
-// and strong, for long training of large networks.
-func Augmentations() []Augment { return append([]Augment(nil), augmentations...) }
+// and strong, for long training of large networks on colour pictures.
+func Augmentations() []Augment { return augmentations() }
 
 // AugmentationNamed returns the built-in settings of that name.
 func AugmentationNamed(name string) (Augment, bool) {
-	for _, a := range augmentations {
+	for _, a := range augmentations() {
 		if a.Name == name {
 			if name == "none" {
 				a.Name = "" // as where nothing is said
@@ -96,10 +100,34 @@ func AugmentationNamed(name string) (Augment, bool) {
 	return Augment{}, false
 }
 
+// ParseAugment reads settings from JSON and checks them. The names of the fields are
+// those of Augment's tags.
+func ParseAugment(r io.Reader) (Augment, error) {
+	b, err := readJSON(r)
+	if err != nil {
+		return Augment{}, fmt.Errorf("augmentation: %w", err)
+	}
+	var a Augment
+	if err := strictUnmarshal(b, &a); err != nil {
+		return Augment{}, fmt.Errorf("augmentation: %w", err)
+	}
+	if err := a.Check(); err != nil {
+		return Augment{}, err
+	}
+	return a, nil
+}
+
 // Plain reports whether the settings change nothing.
 func (a Augment) Plain() bool {
 	a.Name, a.Border = "", ""
-	return reflect.DeepEqual(a, Augment{})
+	return a == Augment{}
+}
+
+// Same reports whether both settings change pictures alike; their names don't count.
+func (a Augment) Same(b Augment) bool {
+	a.Name, b.Name = "", ""
+	a.Border, b.Border = cmp.Or(a.Border, ZeroBorder), cmp.Or(b.Border, ZeroBorder)
+	return reflect.DeepEqual(a, b)
 }
 
 // Check refuses settings outside their ranges.
@@ -110,36 +138,43 @@ func (a Augment) Check() error {
 		}
 		return nil
 	}
-	errs := []error{
+	checks := []error{
 		in("crop", float64(a.Crop), 0, 1<<16), in("rotate", a.Rotate, 0, 180), in("scale", a.Scale, 0, 0.9),
 		in("shear", a.Shear, 0, 60), in("translate", a.Translate, 0, 1), in("brightness", a.Brightness, 0, 10),
 		in("contrast", a.Contrast, 0, 10), in("saturation", a.Saturation, 0, 10),
 		in("mixup", a.Mixup, 0, 100), in("cutmix", a.CutMix, 0, 100),
 	}
 	if a.Flip != NoFlip && a.Flip != RandomFlip && a.Flip != AlternateFlip {
-		errs = append(errs, fmt.Errorf("augmentation: unknown flip %q (want random or alternate)", a.Flip))
+		checks = append(checks, fmt.Errorf("augmentation: unknown flip %q (want random or alternate)", a.Flip))
 	}
 	if a.Border != "" && a.Border != ZeroBorder && a.Border != ReflectBorder {
-		errs = append(errs, fmt.Errorf("augmentation: unknown border %q (want zeros or reflect)", a.Border))
+		checks = append(checks, fmt.Errorf("augmentation: unknown border %q (want zeros or reflect)", a.Border))
 	}
 	if c := a.ResizedCrop; c != nil {
-		errs = append(errs, in("resized_crop's least area", c.Area[0], 0.01, 1), in("resized_crop's greatest area", c.Area[1], c.Area[0], 1),
+		checks = append(checks, in("resized_crop's least area", c.Area[0], 0.01, 1), in("resized_crop's greatest area", c.Area[1], c.Area[0], 1),
 			in("resized_crop's least ratio", c.Ratio[0], 0.1, 10), in("resized_crop's greatest ratio", c.Ratio[1], c.Ratio[0], 10))
 	}
 	if e := a.Erase; e != nil {
-		errs = append(errs, in("erase's size", e.Size, 0, 1), in("erase's probability", e.Probability, 0, 1))
+		checks = append(checks, in("erase's size", e.Size, 0, 1), in("erase's probability", e.Probability, 0, 1))
+		if e.Size == 0 {
+			checks = append(checks, errors.New("augmentation: erase needs a size above 0"))
+		}
 	}
-	return errors.Join(errs...)
+	for _, err := range checks {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // CheckFor refuses settings that a data set's samples cannot take.
 func (a Augment) CheckFor(d *Dataset) error {
-	colour := a.Brightness != 0 || a.Contrast != 0 || a.Saturation != 0
 	switch {
-	case colour && d.Pixels == nil:
+	case d.Pixels == nil && (a.Brightness != 0 || a.Contrast != 0 || a.Saturation != 0):
 		return fmt.Errorf("augmentation: brightness, contrast and saturation are for pictures of bytes; data set %s has other values", d.Name)
-	case a.Saturation != 0 && d.Shape.C != 3:
-		return fmt.Errorf("augmentation: saturation is for pictures of 3 channels; data set %s has %d", d.Name, d.Shape.C)
+	case a.Crop >= min(d.Shape.H, d.Shape.W) && a.Crop > 0:
+		return fmt.Errorf("augmentation: crop moves pictures by up to %d pixels, and those of data set %s have only %d x %d: nothing of them might be left", a.Crop, d.Name, d.Shape.H, d.Shape.W)
 	}
 	return nil
 }
@@ -216,7 +251,9 @@ func (a Augment) transform(l lots, from, to Shape) Transform {
 		area := c.Area[0] + (c.Area[1]-c.Area[0])*s.float()
 		ratio := math.Exp(math.Log(c.Ratio[0]) + (math.Log(c.Ratio[1])-math.Log(c.Ratio[0]))*s.float())
 		width, height := math.Min(1, math.Sqrt(area*ratio)), math.Min(1, math.Sqrt(area/ratio))
-		m = m.then(affine{width, 0, s.around((1 - width) * w / 2), 0, height, s.around((1 - height) * h / 2)})
+		// From the middle of an outer pixel to that of the opposite one, so that the part
+		// holds nothing of the border.
+		m = m.then(affine{width, 0, s.around((1 - width) * (w - 1) / 2), 0, height, s.around((1 - height) * (h - 1) / 2)})
 	}
 	if a.Crop != 0 {
 		s := l.stream(drawCrop)
@@ -385,6 +422,8 @@ func (s *Source) View(epoch int, sample int32) View {
 		v.Share = float32(r.beta(s.Augment.Mixup))
 		return v
 	}
+	// The middle is anywhere in the picture and what lies outside is cut off, so the
+	// share is that of the area that is left.
 	side := math.Sqrt(1 - r.beta(s.Augment.CutMix))
 	w, h := int32(math.Round(side*float64(s.Input.W))), int32(math.Round(side*float64(s.Input.H)))
 	x, y := int32(r.below(uint32(s.Input.W))), int32(r.below(uint32(s.Input.H)))
@@ -392,9 +431,10 @@ func (s *Source) View(epoch int, sample int32) View {
 		Left: max(0, x-w/2), Top: max(0, y-h/2),
 		Right: min(int32(s.Input.W), x-w/2+w), Bottom: min(int32(s.Input.H), y-h/2+h),
 	}
-	if v.Box.Empty() {
-		v.Box, v.Partner = Box{}, -1
-		return v
+	if v.Box.Empty() { // where a box would mean mixup
+		plain := PlainView()
+		plain.Transform = v.Transform
+		return plain
 	}
 	area := float64(v.Box.Right-v.Box.Left) * float64(v.Box.Bottom-v.Box.Top)
 	v.Share = float32(1 - area/float64(s.Input.H*s.Input.W))

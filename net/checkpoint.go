@@ -173,7 +173,7 @@ const (
 	keyValidation = "validation"
 	keyPosition   = "position"
 	keyHistory    = "history"
-	keySubject    = "subject" // missing in files of before 2.0
+	keySubject    = "subject" // missing in older files, and where nobody said
 	keyGenerator  = "generator"
 	keyChecksum   = "checksum"
 )
@@ -433,10 +433,12 @@ func (c *Checkpoint) checkResume(n *Network, cfg *Config, train DatasetID, valid
 	case old.DropLast != now.DropLast:
 		return fail("the checkpoint's run %s the last samples of an epoch, unlike this one", map[bool]string{true: "drops", false: "keeps"}[old.DropLast])
 	case !reflect.DeepEqual(old.Loss, now.Loss) || old.Balance != now.Balance:
-		return fail("the checkpoint's run weighs its loss otherwise (label smoothing, class weights)")
+		return fail("the checkpoint's run has another loss (label smoothing, class weights)")
 	case old.Average != now.Average:
-		return fail("the checkpoint's run averages its weights by %v, not by %v", old.Average, now.Average)
-	case !reflect.DeepEqual(old.Augment, now.Augment):
+		return fail("the decay of the checkpoint's averaged weights is %v, not %v", old.Average, now.Average)
+	case now.Average > 0 && c.State.Average == nil:
+		return fail("the checkpoint lacks the averaged weights")
+	case !old.Augment.Same(now.Augment):
 		return fail("the checkpoint's run augments its pictures otherwise")
 	case old.Views != now.Views:
 		return fail("the checkpoint's run evaluates with the views %q, not %q", old.Views, now.Views)

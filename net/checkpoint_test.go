@@ -66,6 +66,35 @@ func someCheckpoint(t testing.TB) *Checkpoint {
 	}
 }
 
+// averagedCheckpoint is someCheckpoint of a run with all that a later version added:
+// averages, of which two layers have the names of prefixes, a subject, and settings.
+func averagedCheckpoint(t testing.TB) *Checkpoint {
+	c := someCheckpoint(t)
+	c.Network.Layers[1].(*BatchNorm).Name = "average"
+	for _, of := range []map[string]*tensor.Dense{c.State.Params, c.State.Optimizer} {
+		for name, values := range of {
+			if rest, ok := strings.CutPrefix(name, "norm."); ok {
+				delete(of, name)
+				of["average."+rest] = values
+			}
+		}
+	}
+	c.State.Average = map[string]*tensor.Dense{}
+	for name, of := range c.State.Params {
+		v := slices.Clone(of.Float32s())
+		for i := range v {
+			v[i] += 16
+		}
+		c.State.Average[name] = tensor.New(tensor.WithShape(of.Shape()...), tensor.WithBacking(v))
+	}
+	c.Recipe.Average, c.Recipe.Augment, c.Recipe.Views = 0.9, everySetting(), MirrorView
+	c.Recipe.Loss = Criterion{Smoothing: 0.1, ClassWeights: []float64{1, 2, 0.5}}
+	c.Recipe.Optimizer.Factors = []Factor{{"out.*", 3}}
+	c.Subject = &Subject{Data: "garments", Folder: "/data/garments", ClassNames: []string{"coat", "bag", "shoe"}, Scale: 1. / 255, Prepare: "fit"}
+	c.History[1].Validation.Top = 1
+	return c
+}
+
 func sameTensors(a, b map[string]*tensor.Dense) bool {
 	return maps.EqualFunc(a, b, func(x, y *tensor.Dense) bool {
 		return x.Shape().Eq(y.Shape()) && slices.EqualFunc(x.Float32s(), y.Float32s(), func(v, w float32) bool {
@@ -82,7 +111,9 @@ func TestCheckpointRoundTrip(t *testing.T) {
 	for i := range noValidation.History {
 		noValidation.History[i].Validation = nil
 	}
-	for name, c := range map[string]*Checkpoint{"whole": someCheckpoint(t), "weights only": weightsOnly, "no validation": noValidation} {
+	for name, c := range map[string]*Checkpoint{
+		"whole": someCheckpoint(t), "weights only": weightsOnly, "no validation": noValidation, "averages": averagedCheckpoint(t),
+	} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, LastCheckpoint)
 		if err := SaveCheckpoint(path, c); err != nil {
@@ -93,7 +124,8 @@ func TestCheckpointRoundTrip(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !sameTensors(got.State.Params, c.State.Params) || !sameTensors(got.State.Optimizer, c.State.Optimizer) {
+			if !sameTensors(got.State.Params, c.State.Params) || !sameTensors(got.State.Optimizer, c.State.Optimizer) ||
+				!sameTensors(got.State.Average, c.State.Average) || (got.State.Average == nil) != (c.State.Average == nil) {
 				t.Errorf("%s: tensors changed", name)
 			}
 			if got.State.Step != 7 || got.path != path {
@@ -128,6 +160,21 @@ func TestCheckpointFormat(t *testing.T) {
 	}
 	if !sameTensors(c.State.Params, someCheckpoint(t).State.Params) {
 		t.Error("weights changed")
+	}
+	// What files of then don't know of.
+	if c.Subject != nil || c.State.Average != nil || c.Recipe.Average != 0 || !c.Recipe.Augment.Plain() || !c.Recipe.Loss.Plain() {
+		t.Errorf("an old file came back with %+v, %d averages and recipe %+v", c.Subject, len(c.State.Average), c.Recipe)
+	}
+	if _, of, err := someCheckpoint(t).encode(); err != nil || of[keySubject] != "" {
+		t.Errorf("a subject %q without one (%v)", of[keySubject], err)
+	}
+}
+
+// TestCheckpointWeights prefers the averages: they are what evaluations were made with.
+func TestCheckpointWeights(t *testing.T) {
+	plain, averaged := someCheckpoint(t), averagedCheckpoint(t)
+	if !sameTensors(plain.Weights(), plain.State.Params) || !sameTensors(averaged.Weights(), averaged.State.Average) || sameTensors(averaged.Weights(), averaged.State.Params) {
+		t.Error("the weights to evaluate with are others")
 	}
 }
 
@@ -309,6 +356,22 @@ func TestCheckpointAtOddsWithItself(t *testing.T) {
 		{"missing moment", func(c *Checkpoint) { delete(c.State.Optimizer, "out.bias.v") }, "out.bias.v is missing"},
 		{"weight of nobody", func(c *Checkpoint) { c.State.Params["in.bias"] = zeros(4) }, "in.bias is not the network's"},
 		{"NaN", func(c *Checkpoint) { c.State.Params["out.bias"].Float32s()[1] = float32(math.NaN()) }, "out.bias holds NaN or an infinity"},
+		{"missing average", func(c *Checkpoint) { c.State.Average = map[string]*tensor.Dense{"out.bias": zeros(3)} }, "averages: state does not fit: tensor norm.bias is missing"},
+		{"average of nobody", func(c *Checkpoint) {
+			c.State.Average = maps.Clone(c.State.Params)
+			c.State.Average["in.bias"] = zeros(4)
+		}, "averages: state does not fit: tensor in.bias is not the network's"},
+		{"average NaN", func(c *Checkpoint) {
+			c.State.Average = maps.Clone(c.State.Params)
+			v := zeros(3)
+			v.Float32s()[0] = float32(math.NaN())
+			c.State.Average["out.bias"] = v
+		}, "out.bias holds NaN or an infinity"},
+		{"subject", func(c *Checkpoint) { c.Subject = &Subject{Scale: -1} }, "subject: scale -1"},
+		{"dropped samples", func(c *Checkpoint) {
+			c.Recipe.DropLast, c.State.Step = true, 2*2+2
+			c.Position.Step, c.Position.Samples = 2, 10
+		}, "do not belong to step 2"},
 		{"infinity", func(c *Checkpoint) { c.State.Optimizer["out.bias.v"].Float32s()[1] = float32(math.Inf(-1)) }, "out.bias.v holds NaN or an infinity"},
 	} {
 		bad := someCheckpoint(t)

@@ -8,16 +8,18 @@ import (
 )
 
 // Criterion says how training weighs a network's answers. The zero Criterion is plain
-// cross-entropy. For a sample whose label k is expected with the shares t[k], which
-// sum to 1 (1 for its label, or two shares where a [View] mixes samples), the loss is
+// cross-entropy. t[k] is the share of a sample that is expected to be of class k: 1 for
+// its label, or two shares where a [View] mixes samples. p[k] is how probable the
+// network takes class k to be. A sample's loss is the sum over all classes k of
 //
-//   - sum over k of ClassWeights[k] * ((1-Smoothing)*t[k] + Smoothing/classes) * log p[k]
+//	-ClassWeights[k] * ((1-Smoothing)*t[k] + Smoothing/classes) * log(p[k])
 //
-// and a mini-batch's loss the mean over its samples. So do PyTorch's CrossEntropyLoss
-// and Keras' CategoricalCrossentropy smooth labels (Szegedy et al., "Rethinking the
-// Inception architecture", 2016); PyTorch divides by the sum of the weights, here and
-// in Keras the samples are counted, so that the shares of a mini-batch add up.
-// Evaluation takes plain cross-entropy.
+// and a mini-batch's loss is the mean over its samples. Labels are smoothed as in
+// PyTorch's CrossEntropyLoss and Keras' CategoricalCrossentropy (Szegedy et al.,
+// "Rethinking the Inception architecture for computer vision", 2016). PyTorch divides
+// by the sum of the labels' class weights; here, as in Keras, the samples are counted,
+// so that the gradients of a mini-batch's parts add up. Evaluation takes plain
+// cross-entropy.
 type Criterion struct {
 	Smoothing    float64   `json:"label_smoothing,omitempty"` // from 0 to less than 1
 	ClassWeights []float64 `json:"class_weights,omitempty"`   // by label; classes beyond weigh 1

@@ -60,6 +60,11 @@ func FuzzLoadCheckpoint(f *testing.F) {
 	b, header := file(f)
 	f.Add(b)
 	f.Add(b[:header])
+	averaged, err := encodeCheckpoint(averagedCheckpoint(f))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(averaged)
 	// A recipe whose updates have 2^64 samples.
 	large := someCheckpoint(f)
 	large.Recipe.Accumulate = 1 << 62

@@ -453,15 +453,21 @@ func strictUnmarshal(b []byte, v any) error {
 	return nil
 }
 
+// readJSON reads all of r, without the UTF-8 byte-order mark that some editors write.
+func readJSON(r io.Reader) ([]byte, error) {
+	b, err := io.ReadAll(r)
+	return bytes.TrimPrefix(b, []byte("\ufeff")), err
+}
+
 // ParseNetwork reads a network from JSON and checks it with Plan. The JSON may
 // begin with a UTF-8 byte-order mark, as some editors write it.
 func ParseNetwork(r io.Reader) (*Network, error) {
-	b, err := io.ReadAll(r)
+	b, err := readJSON(r)
 	if err != nil {
 		return nil, fmt.Errorf("network: %w", err)
 	}
 	var n Network
-	if err := json.Unmarshal(bytes.TrimPrefix(b, []byte("\ufeff")), &n); err != nil {
+	if err := json.Unmarshal(b, &n); err != nil {
 		return nil, fmt.Errorf("network: %w", err)
 	}
 	if _, err := n.Plan(); err != nil {

@@ -43,6 +43,14 @@ func TestSchedules(t *testing.T) {
 			[]int64{0, 8, 9, 59, 109}, []float64{0.05, 0.45, 0.5, 1, 0},
 		},
 		{"one cycle, falling only", Schedule{Method: OneCycleRate, Total: 10, Final: 0.5}, []int64{0, 5, 10}, []float64{1, 0.75, 0.5}},
+		{
+			"exponential", Schedule{Method: ExponentialRate, Total: 100, Start: 1e-4, Final: 1},
+			[]int64{0, 25, 50, 75, 100, 900}, []float64{1e-4, 1e-3, 1e-2, 0.1, 1, 1},
+		},
+		{
+			"exponential, falling after warm-up", Schedule{Method: ExponentialRate, Warmup: 3, Total: 23, Start: 0.8, Final: 0.2},
+			[]int64{0, 2, 3, 13, 23}, []float64{0.2, 0.6, 0.8, 0.4, 0.2},
+		},
 		{"one cycle, rising only", Schedule{Method: OneCycleRate, Total: 10, Peak: 1}, []int64{0, 5, 10}, []float64{0, 0.5, 1}},
 	} {
 		o := Optimizer{LearningRate: 3, Schedule: c.s}
@@ -117,6 +125,15 @@ func TestOptimizerCheck(t *testing.T) {
 		{"start", with(sgd, func(o *Optimizer) { o.Schedule.Start = -1 }), "start must be from 0 to 1"},
 		{"peak", with(sgd, func(o *Optimizer) { o.Schedule.Peak = 1.1 }), "peak must be from 0 to 1"},
 		{"every", with(sgd, func(o *Optimizer) { o.Schedule.Method = StepRate }), "every at least 1"},
+		{"exponential", with(sgd, func(o *Optimizer) { o.Schedule = Schedule{Method: ExponentialRate, Total: 5, Start: 0.1, Final: 1} }), ""},
+		{"exponential from nothing", with(sgd, func(o *Optimizer) { o.Schedule = Schedule{Method: ExponentialRate, Total: 5, Final: 1} }), "needs a start and an end above 0"},
+		{"exponential to nothing", with(sgd, func(o *Optimizer) { o.Schedule = Schedule{Method: ExponentialRate, Total: 5, Start: 1} }), "needs a start and an end above 0"},
+		{"exponential without steps", with(sgd, func(o *Optimizer) { o.Schedule = Schedule{Method: ExponentialRate, Start: 1, Final: 1} }), "more steps in total"},
+		{"factors", with(sgd, func(o *Optimizer) { o.Factors = []Factor{{"*.bias", 0}, {"dense?.*", 64}} }), ""},
+		{"factor below 0", with(sgd, func(o *Optimizer) { o.Factors = []Factor{{"*.bias", -1}} }), "the factor of *.bias must be"},
+		{"factor NaN", with(sgd, func(o *Optimizer) { o.Factors = []Factor{{"*.bias", nan}} }), "the factor of *.bias must be"},
+		{"bad pattern", with(sgd, func(o *Optimizer) { o.Factors = []Factor{{"[", 1}} }), `"[" is no pattern of names`},
+		{"no pattern", with(sgd, func(o *Optimizer) { o.Factors = []Factor{{"", 1}} }), `"" is no pattern of names`},
 		{"total", with(sgd, func(o *Optimizer) { o.Schedule = Schedule{Method: CosineRate, Total: 5, Warmup: 5} }), "more steps in total"},
 	} {
 		err := c.o.Check()
@@ -130,9 +147,63 @@ func TestOptionsCheck(t *testing.T) {
 	if err := (Options{Batch: 1, Optimizer: SGDDefault(1)}).Check(); err != nil {
 		t.Error(err)
 	}
-	for _, o := range []Options{{Optimizer: SGDDefault(1)}, {Batch: 1}} {
+	for _, o := range []Options{
+		{Optimizer: SGDDefault(1)}, {Batch: 1}, {Batch: 1, Optimizer: SGDDefault(1), Average: 1}, {Batch: 1, Optimizer: SGDDefault(1), Average: math.NaN()},
+		{Batch: 1, Optimizer: SGDDefault(1), Loss: Criterion{Smoothing: 1}},
+	} {
 		if err := o.Check(); err == nil {
 			t.Errorf("%+v is accepted", o)
+		}
+	}
+}
+
+func TestFactors(t *testing.T) {
+	plan, err := (&Network{Input: Shape{1, 4, 4}, Layers: []Layer{
+		&Conv{Filters: 2, Kernel: Square(3)}, &BatchNorm{}, &Flatten{},
+		&Dense{Units: 3}, &Dense{Name: "head", Units: 3},
+	}}).Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		factors []Factor
+		want    map[string]float64 // of those that aren't 1
+	}{
+		{nil, nil},
+		{[]Factor{{"head.*", 10}}, map[string]float64{"head.weight": 10, "head.bias": 10}},
+		{[]Factor{{"batchnorm.bias", 64}}, map[string]float64{"batchnorm1.bias": 64}},
+		{[]Factor{{"dense.weight", 2}}, map[string]float64{"dense1.weight": 2, "head.weight": 2}},
+		{[]Factor{{"*.bias", 0}}, map[string]float64{"conv1.bias": 0, "batchnorm1.bias": 0, "dense1.bias": 0, "head.bias": 0}},
+		// The first that matches counts.
+		{[]Factor{{"head.bias", 3}, {"*.bias", 0.5}, {"*", 2}}, map[string]float64{
+			"head.bias": 3, "conv1.bias": 0.5, "batchnorm1.bias": 0.5, "dense1.bias": 0.5,
+			"conv1.weight": 2, "batchnorm1.weight": 2, "dense1.weight": 2, "head.weight": 2,
+		}},
+		{[]Factor{{"dense[12].weight", 4}, {"conv?.weight", 5}}, map[string]float64{"dense1.weight": 4, "conv1.weight": 5}},
+	} {
+		o := SGDDefault(1)
+		o.Factors = c.factors
+		if err := o.CheckFor(plan); err != nil {
+			t.Error(err)
+		}
+		for _, q := range plan.Trained() {
+			want, ok := c.want[q.Name]
+			if !ok {
+				want = 1
+			}
+			if got := o.Factor(plan, q); got != want {
+				t.Errorf("%v: %s has factor %v, want %v", c.factors, q.Name, got, want)
+			}
+		}
+	}
+	for _, pattern := range []string{"dense9.*", "conv1", "batchnorm1.running_mean", "Dense1.*", "head"} {
+		o := SGDDefault(1)
+		o.Factors = []Factor{{"*.bias", 2}, {pattern, 2}}
+		if err := o.CheckFor(plan); err == nil || !strings.Contains(err.Error(), "no trained parameter matches \""+pattern+"\"") || !strings.Contains(err.Error(), "conv1.weight") {
+			t.Errorf("%s: error %v", pattern, err)
+		}
+		if err := (Options{Batch: 1, Optimizer: o}).CheckFor(plan); err == nil {
+			t.Errorf("%s: options are accepted", pattern)
 		}
 	}
 }

@@ -31,7 +31,8 @@ const (
 	ForShuffle Purpose = 2 // order of the training set; stream is the epoch from 0
 	ForDropout Purpose = 3 // dropout; stream is the layer's index, see DropoutKeep
 	ForAugment Purpose = 4 // augmentation; stream is the setting, see Source
-	ForSplit   Purpose = 5 // splits of a data set
+	ForSplit   Purpose = 5 // splits of a data set; stream is the class, see Split
+	ForSample  Purpose = 6 // parts of a data set; stream is the class, see Sample
 )
 
 // SeedKey returns the Philox key of a seed: its low and high words.

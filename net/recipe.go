@@ -3,6 +3,7 @@ package net
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 )
 
@@ -26,7 +27,7 @@ type Recipe struct {
 	Optimizer    Optimizer `json:"optimizer"`
 	WarmupEpochs float64   `json:"warmup_epochs,omitempty"` // length of Schedule.Warmup, in epochs
 	StepEpochs   float64   `json:"step_epochs,omitempty"`   // length of Schedule.Every, in epochs; for StepRate only
-	Seed         uint64    `json:"seed"`                    // of initial values, shuffles and dropout
+	Seed         uint64    `json:"seed"`                    // of initial values, shuffles, dropout and augmentation
 	Patience     int       `json:"patience,omitempty"`      // stop after so many epochs without a better validation figure; 0 never
 	Watch        Watch     `json:"watch,omitempty"`         // the validation figure; default WatchLoss
 	Loss         Criterion `json:"loss,omitzero"`
@@ -55,6 +56,23 @@ func RecipeNamed(name string) (Recipe, bool) {
 		}
 	}
 	return Recipe{}, false
+}
+
+// ParseRecipe reads a recipe from JSON and checks it. The names of the fields are
+// those of Recipe's tags; what is left out is the zero value.
+func ParseRecipe(r io.Reader) (Recipe, error) {
+	b, err := readJSON(r)
+	if err != nil {
+		return Recipe{}, fmt.Errorf("recipe: %w", err)
+	}
+	var out Recipe
+	if err := strictUnmarshal(b, &out); err != nil {
+		return Recipe{}, fmt.Errorf("recipe: %w", err)
+	}
+	if err := out.Check(); err != nil {
+		return Recipe{}, err
+	}
+	return out, nil
 }
 
 // maxEpochs keeps every count of steps far from overflow.

@@ -46,7 +46,7 @@ func TestOptimizerFor(t *testing.T) {
 	}
 	with := func(m ScheduleMethod) Recipe {
 		o := SGDDefault(0.1)
-		o.Schedule = Schedule{Method: m, Factor: 0.5, Final: 0.1, Peak: 0.3}
+		o.Schedule = Schedule{Method: m, Factor: 0.5, Start: 0.2, Final: 0.1, Peak: 0.3}
 		return Recipe{Epochs: 4, Batch: 10, Optimizer: o, WarmupEpochs: 0.5}
 	}
 	step := with(StepRate)
@@ -60,6 +60,7 @@ func TestOptimizerFor(t *testing.T) {
 		{with(ConstantRate), 50, 0, 0},
 		{with(CosineRate), 50, 400, 0},
 		{with(OneCycleRate), 50, 400, 0},
+		{with(ExponentialRate), 50, 400, 0},
 		{step, 50, 0, 150},
 		{short, 50, 0, 1},
 	} {
@@ -98,12 +99,77 @@ func TestRecipeCheck(t *testing.T) {
 		{"a length without step", func(r *Recipe) { r.StepEpochs = 1 }, "step_epochs is for schedule step only"},
 		{"length in steps", func(r *Recipe) { r.Optimizer.Schedule.Total = 100 }, "set in epochs"},
 		{"optimiser", func(r *Recipe) { r.Optimizer.LearningRate = -1 }, "recipe: optimiser: learning rate"},
+		{"everything", func(r *Recipe) { *r = everyRecipe() }, ""},
+		{"smoothing", func(r *Recipe) { r.Loss.Smoothing = 1 }, "recipe: loss: label smoothing"},
+		{"weights twice", func(r *Recipe) { r.Balance, r.Loss.ClassWeights = true, []float64{1} }, "either given or balanced"},
+		{"average", func(r *Recipe) { r.Average = 1 }, "moving average must be at least 0 and less than 1, got 1"},
+		{"augmentation", func(r *Recipe) { r.Augment.Rotate = -1 }, "recipe: augmentation: rotate"},
+		{"views", func(r *Recipe) { r.Views = "ten" }, `recipe: unknown views "ten" (want mirror or six)`},
+		{"factors", func(r *Recipe) { r.Optimizer.Factors = []Factor{{"", 1}} }, "recipe: optimiser: \"\" is no pattern"},
+		{"exponential", func(r *Recipe) { r.Optimizer.Schedule = Schedule{Method: ExponentialRate, Start: 1} }, "needs a start and an end"},
 	} {
 		r := Recipes()[0]
 		c.change(&r)
 		err := r.Check()
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: error %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+// everyRecipe has all settings that don't exclude each other.
+func everyRecipe() Recipe {
+	o := AdamDefault(0.01)
+	o.Factors = []Factor{{"batchnorm.bias", 4}, {"dense1.*", 0.5}}
+	o.Schedule = Schedule{Method: ExponentialRate, Start: 0.9, Final: 0.1}
+	return Recipe{
+		Name: "every", Epochs: 3, Batch: 4, Accumulate: 2, Optimizer: o, WarmupEpochs: 0.5, Seed: 9, Patience: 2, Watch: WatchAccuracy,
+		Loss: Criterion{Smoothing: 0.1}, Balance: true, DropLast: true, Average: 0.9, Augment: everySetting(), Views: SixViews,
+	}
+}
+
+func TestRecipeInJSON(t *testing.T) {
+	r := everyRecipe()
+	b, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back Recipe
+	if err := strictUnmarshal(b, &back); err != nil || !reflect.DeepEqual(back, r) {
+		t.Errorf("%s came back as %+v (%v)", b, back, err)
+	}
+	for v, i := reflect.ValueOf(r), 0; i < v.NumField(); i++ {
+		if name := v.Type().Field(i).Name; v.Field(i).IsZero() && name != "StepEpochs" {
+			t.Errorf("%s is not among every setting", name)
+		}
+	}
+	for _, text := range []string{`{"smoothing": 0.1}`, `{"loss": {"smoothing": 0.1}}`, `{"optimizer": {"factors": [{"param": "x"}]}}`} {
+		if err := strictUnmarshal([]byte(text), &Recipe{}); err == nil {
+			t.Errorf("%s is accepted", text)
+		}
+	}
+}
+
+func TestDropLast(t *testing.T) {
+	for _, c := range []struct {
+		samples, batch, accumulate int
+		steps, taken               int
+		dropSteps, dropTaken       int
+	}{
+		{42, 10, 0, 5, 42, 4, 40},
+		{40, 10, 0, 4, 40, 4, 40},
+		{42, 10, 3, 2, 42, 1, 30},
+		{59, 10, 3, 2, 59, 1, 30},
+		{7, 10, 0, 1, 7, 1, 7}, // an epoch of nothing would be none
+		{7, 4, 2, 1, 7, 1, 7},
+	} {
+		r := Recipe{Batch: c.batch, Accumulate: c.accumulate}
+		if got, taken := r.StepsPerEpoch(c.samples), r.SamplesPerEpoch(c.samples); got != c.steps || taken != c.taken {
+			t.Errorf("%+v: %d steps of %d samples", c, got, taken)
+		}
+		r.DropLast = true
+		if got, taken := r.StepsPerEpoch(c.samples), r.SamplesPerEpoch(c.samples); got != c.dropSteps || taken != c.dropTaken {
+			t.Errorf("%+v, without the last: %d steps of %d samples", c, got, taken)
 		}
 	}
 }

@@ -10,11 +10,11 @@ import (
 // class of two samples or more has at least one in either; a class of one has it in
 // rest. So sorted data split as well as shuffled ones.
 func Split(d *Dataset, share float64, seed uint64) (rest, part *Dataset) {
-	taken := map[int32]bool{}
+	taken := make([]bool, d.Len())
 	for class, samples := range byClass(d) {
 		n := len(samples)
 		take := min(max(1, int(share*float64(n)+0.5)), n-1)
-		for _, i := range chosen(samples, take, seed, class) {
+		for _, i := range chosen(samples, take, newStream(seed, ForSplit, class)) {
 			taken[i] = true
 		}
 	}
@@ -51,7 +51,9 @@ func Sample(d *Dataset, n int, seed uint64) *Dataset {
 	}
 	var all []int32
 	for class, samples := range classes {
-		all = append(all, chosen(samples, takes[class], seed, class)...)
+		// Numbers of its own: a sample of what a split left over depends on no number
+		// that made the split.
+		all = append(all, chosen(samples, takes[class], newStream(seed, ForSample, class))...)
 	}
 	slices.Sort(all)
 	return d.Select(all)
@@ -66,9 +68,8 @@ func byClass(d *Dataset) [][]int32 {
 	return out
 }
 
-// chosen returns n of a class's samples at random.
-func chosen(samples []int32, n int, seed uint64, class int) []int32 {
-	s := newStream(seed, ForSplit, class)
+// chosen returns n of samples at random, and changes their order.
+func chosen(samples []int32, n int, s *stream) []int32 {
 	for i := range max(0, n) {
 		j := i + int(s.below(uint32(len(samples)-i)))
 		samples[i], samples[j] = samples[j], samples[i]

@@ -28,9 +28,9 @@ type Config struct {
 	Test       *Dataset // may be nil; it never decides anything
 	Device     string   // what the program runs on, for the record
 	Observers  []Observer
-	Interval   int           // steps between Progress events; 0 means about four events a second
-	MaxTime    time.Duration // ends the run after the step in which so much time has passed since Train began; 0 does not
-	Top        int           // scores tell the share of samples whose label is among the Top most probable classes, too; 0 and 1 do not
+	Interval   int           // steps between Progress events, of which one comes at each epoch's end too; 0 means about four events a second
+	MaxTime    time.Duration // ends the run after the step during which it passes, counted from the call of Train; 0 does not
+	Top        int           // scores also tell the share of samples whose label is among the Top most probable classes; 0 and 1 do not
 	Subject    *Subject      // what the samples and classes mean, for checkpoints; may be nil
 	Saving     Saving
 	Resume     *Checkpoint // where to go on; nil starts anew
@@ -102,8 +102,9 @@ const evaluationBatch = 1000
 const progressEvery = 250 * time.Millisecond
 
 // Train trains prog, freshly compiled with cfg.Options, and leaves it with the
-// weights of the last step. It runs to the recipe's last epoch, or until early
-// stopping.
+// weights of the last step. It runs to the recipe's last epoch, until early
+// stopping, or until cfg.MaxTime has passed. A run that time ends in the midst of an
+// epoch is saved where it stands, and can be resumed from there.
 //
 // When ctx ends, Train finishes the step, writes a checkpoint where it has a
 // folder, and returns a *StoppedError that wraps ctx.Err(). A loss that is NaN
@@ -120,8 +121,9 @@ func Train(ctx context.Context, prog Program, cfg Config) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("train: %w", err)
 	}
-	err = t.run(ctx, began)
-	return t.result(began), err
+	t.began = began
+	err = t.run(ctx)
+	return t.result(), err
 }
 
 // trainer is a run in progress.
@@ -135,7 +137,7 @@ type trainer struct {
 	source  *Source
 	indices []int32 // of an evaluation batch
 	began   time.Time
-	timeUp  bool
+	timeUp  bool // MaxTime has passed
 
 	train      DatasetID
 	validation *DatasetID
@@ -204,7 +206,6 @@ func newTrainer(prog Program, cfg Config) (*trainer, error) {
 		steps:     cfg.Recipe.StepsPerEpoch(cfg.Train.Len()),
 		order:     make([]int32, cfg.Train.Len()),
 		source:    &Source{Data: cfg.Train, Augment: cfg.Recipe.Augment, Seed: cfg.Recipe.Seed, Input: plan.Network.Input},
-		began:     time.Now(),
 		indices:   make([]int32, evaluationBatch),
 		savedTime: time.Now(),
 	}
@@ -262,7 +263,7 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-func (t *trainer) run(ctx context.Context, began time.Time) error {
+func (t *trainer) run(ctx context.Context) error {
 	started := Started{
 		Network: t.plan.Network.Name, Recipe: t.cfg.Recipe, Device: t.cfg.Device, Weights: t.plan.Weights(),
 		Train: t.cfg.Train.Len(), StepsPerEpoch: t.steps,
@@ -285,7 +286,7 @@ func (t *trainer) run(ctx context.Context, began time.Time) error {
 			return t.stop(err)
 		}
 	}
-	if err := t.observe(Done{t.result(began)}); err != nil {
+	if err := t.observe(Done{t.result()}); err != nil {
 		return t.stop(err)
 	}
 	return nil
@@ -308,7 +309,7 @@ func (t *trainer) epoch(ctx context.Context) error {
 		t.pos.Step++
 		end := t.pos.Step == t.steps
 		t.timeUp = t.cfg.MaxTime > 0 && time.Since(t.began) >= t.cfg.MaxTime
-		if end || t.timeUp || t.tells() {
+		if end || t.timeUp || t.tellsNow() {
 			if err := t.progress(); err != nil {
 				return err
 			}
@@ -353,8 +354,8 @@ func (t *trainer) epoch(ctx context.Context) error {
 	return observeErr
 }
 
-// tells reports whether a Progress event is due.
-func (t *trainer) tells() bool {
+// tellsNow reports whether a Progress event is due.
+func (t *trainer) tellsNow() bool {
 	if t.cfg.Interval > 0 {
 		return t.pos.Step%t.cfg.Interval == 0
 	}
@@ -432,13 +433,18 @@ func (t *trainer) diverged(what string, step int64) *DivergedError {
 }
 
 // scores evaluates the validation and the test set, by the averaged weights where
-// there are such.
+// there are such. Whatever comes, it leaves the program with the weights that train;
+// an error of that is no interruption, for then what stands must not be saved.
 func (t *trainer) scores(ctx context.Context) (validation, test *Score, err error) {
 	if t.cfg.Recipe.Average > 0 {
 		if err := t.prog.SwapAverage(); err != nil {
 			return nil, nil, err
 		}
-		defer func() { err = errors.Join(err, t.prog.SwapAverage()) }()
+		defer func() {
+			if back := t.prog.SwapAverage(); back != nil {
+				err = back
+			}
+		}()
 	}
 	if validation, err = t.evaluate(ctx, t.cfg.Validation); err != nil {
 		return nil, nil, err
@@ -633,12 +639,12 @@ func (t *trainer) stop(err error) error {
 	return &StoppedError{Epoch: t.pos.Epoch + 1, Step: t.pos.Step, Checkpoint: t.last, Err: err}
 }
 
-func (t *trainer) result(began time.Time) Result {
+func (t *trainer) result() Result {
 	return Result{
 		Epochs: t.history, Best: bestEpoch(t.history, t.cfg.Recipe.watch()),
 		EarlyStopped: t.pos.Epoch < t.cfg.Recipe.Epochs && t.exhausted(),
 		TimeUp:       t.timeUp && t.pos.Epoch < t.cfg.Recipe.Epochs,
-		Seconds:      time.Since(began).Seconds(),
+		Seconds:      time.Since(t.began).Seconds(),
 		Last:         t.last, BestPath: t.best,
 	}
 }

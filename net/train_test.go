@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"gorgonia.org/tensor"
+
 	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/reference"
@@ -193,11 +195,38 @@ type counting struct {
 	state    func(net.State)                             // changes what State returns
 	step     func(n int) error                           // before step n, from 1
 	evaluate func(net.Batch)                             // before an evaluation
+	swaps    int                                         // calls of SwapAverage
+	swap     func() error                                // instead of a call of SwapAverage, where it fails
+	// evaluateErr fails an evaluation.
+	evaluateErr func(net.Batch) error
+	infer       func(net.Batch) // before an inference
+}
+
+func (p *counting) SwapAverage() error {
+	p.swaps++
+	if p.swap != nil {
+		if err := p.swap(); err != nil {
+			return err
+		}
+	}
+	return p.Program.SwapAverage()
+}
+
+func (p *counting) Infer(b net.Batch) (*tensor.Dense, error) {
+	if p.infer != nil {
+		p.infer(b)
+	}
+	return p.Program.Infer(b)
 }
 
 func (p *counting) Evaluate(b net.Batch) (net.Metrics, error) {
 	if p.evaluate != nil {
 		p.evaluate(b)
+	}
+	if p.evaluateErr != nil {
+		if err := p.evaluateErr(b); err != nil {
+			return net.Metrics{}, err
+		}
 	}
 	m, err := p.Program.Evaluate(b)
 	if p.metrics != nil {
@@ -411,6 +440,14 @@ func sameState(t *testing.T, what string, got, want *net.Checkpoint) {
 	for name, w := range want.State.Optimizer {
 		if !slices.Equal(got.State.Optimizer[name].Float32s(), w.Float32s()) {
 			t.Errorf("%s: optimiser's %s differs", what, name)
+		}
+	}
+	if len(got.State.Average) != len(want.State.Average) {
+		t.Errorf("%s: %d averages, want %d", what, len(got.State.Average), len(want.State.Average))
+	}
+	for name, w := range want.State.Average {
+		if g := got.State.Average[name]; g == nil || !slices.Equal(g.Float32s(), w.Float32s()) {
+			t.Errorf("%s: the average of %s differs", what, name)
 		}
 	}
 }
@@ -902,6 +939,9 @@ type idle struct {
 	plan *net.Plan
 	opts net.Options
 	m    net.Metrics
+	// pause is how long a step takes; steps and taken count calls.
+	pause        time.Duration
+	steps, taken int
 }
 
 func (p *idle) Plan() *net.Plan { return p.plan }
@@ -910,10 +950,23 @@ func (p *idle) Options() net.Options { return p.opts }
 
 func (p *idle) Step(b net.Batch) error {
 	p.m.Samples += int64(b.Len())
+	p.steps++
+	time.Sleep(p.pause)
+	return nil
+}
+
+func (p *idle) Gradients(b net.Batch, _ net.Share) error {
+	p.m.Samples += int64(b.Len())
+	return nil
+}
+
+func (p *idle) Update() error {
+	p.steps++
 	return nil
 }
 
 func (p *idle) TakeMetrics() (net.Metrics, error) {
+	p.taken++
 	m := p.m
 	p.m = net.Metrics{}
 	return m, nil
@@ -926,22 +979,25 @@ func TestStepsAllocateNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := smallRun()
-	cfg.Validation, cfg.Test, cfg.Interval = nil, nil, 1000
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	allocs := func(samples int) float64 {
-		cfg.Train = stripes("train", samples, 1)
-		cfg.Recipe.Epochs = 1
-		return testing.AllocsPerRun(5, func() {
-			if _, err := net.Train(ctx, &idle{plan: plan, opts: cfg.Options()}, cfg); err != nil {
-				t.Fatal(err)
-			}
-		})
-	}
-	// 20 steps and 900 steps, each with one Progress at the end. The runtime's own
-	// few allocations vary; one a step would be 880 more.
-	if few, many := allocs(200), allocs(9000); many > few+100 {
-		t.Errorf("20 steps allocate %v times, 900 steps %v times", few, many)
+	rich := richRun()
+	rich.Recipe.Average = 0 // of evaluations alone
+	for name, cfg := range map[string]net.Config{"plain": smallRun(), "with every setting": rich} {
+		cfg.Validation, cfg.Test, cfg.Interval = nil, nil, 1000
+		ctx, cancel := context.WithCancel(t.Context())
+		allocs := func(samples int) float64 {
+			cfg.Train = stripes("train", samples, 1)
+			cfg.Recipe.Epochs = 1
+			return testing.AllocsPerRun(5, func() {
+				if _, err := net.Train(ctx, &idle{plan: plan, opts: cfg.Options()}, cfg); err != nil {
+					t.Fatal(err)
+				}
+			})
+		}
+		// At least 20 steps and 900 steps, each with one Progress at the end. The runtime's
+		// own few allocations vary; one a step would be 880 more.
+		if few, many := allocs(200), allocs(9000); many > few+100 {
+			t.Errorf("%s: 20 steps allocate %v times, 900 steps %v times", name, few, many)
+		}
+		cancel()
 	}
 }

@@ -86,12 +86,7 @@ func (v Views) Infer(p Program, b Batch) ([]float32, error) {
 			sum = make([]float64, len(t.Float32s()))
 		}
 		for i, x := range t.Float32s() {
-			// The logits, but for a number that is the same for a sample's classes. A
-			// probability that is too small for a float32 counts as the least one.
-			sum[i] += w.weight * math.Log(math.Max(float64(x), math.SmallestNonzeroFloat32))
-			if x != x {
-				sum[i] = math.NaN()
-			}
+			sum[i] += w.weight * logOf(x)
 		}
 	}
 	out, classes := make([]float32, len(sum)), p.Plan().Classes
@@ -101,28 +96,38 @@ func (v Views) Infer(p Program, b Batch) ([]float32, error) {
 	return out, nil
 }
 
-// Evaluate returns loss and hits of a batch in evaluation mode, as Program.Evaluate
-// does, of the answers of Infer; and, for top above 1, how many labels are among the
-// top most probable classes.
+// logOf returns a class's logit, but for a number that is the same for all classes of
+// the sample. A probability that is too small for a float32 counts as the least one;
+// NaN stays NaN.
+func logOf(probability float32) float64 {
+	return math.Log(math.Max(float64(probability), math.SmallestNonzeroFloat32))
+}
+
+// Evaluate returns loss and hits of a batch in evaluation mode: of one view what
+// Program.Evaluate does, of several those of the answers of Infer. For top above 1 it
+// also returns how many labels are among the top most probable classes; that changes
+// neither loss nor hits.
 func (v Views) Evaluate(p Program, b Batch, top int) (m Metrics, inTop int64, err error) {
-	if v == OneView && top <= 1 && b.Data.Shape == p.Plan().Network.Input {
-		m, err = p.Evaluate(b)
-		return m, 0, err
+	one := v == OneView && b.Data.Shape == p.Plan().Network.Input
+	if one {
+		if m, err = p.Evaluate(b); err != nil || top <= 1 {
+			return m, 0, err
+		}
 	}
 	probabilities, err := v.Infer(p, b)
 	if err != nil {
-		return m, 0, err
+		return Metrics{}, 0, err
 	}
-	labels, classes := make([]int32, b.Len()), p.Plan().Classes
+	labels := make([]int32, b.Len())
 	for k, i := range b.Indices {
 		labels[k] = b.Data.Labels[i]
-		of := float64(probabilities[k*classes+int(labels[k])])
-		if of == of {
-			of = math.Max(of, math.SmallestNonzeroFloat32)
-		}
-		m.Loss -= math.Log(of)
 	}
-	m.Samples, m.Hits = int64(b.Len()), Ranks(probabilities, labels, 1)
+	if !one {
+		m = Metrics{Samples: int64(b.Len()), Hits: Ranks(probabilities, labels, 1)}
+		for k, l := range labels {
+			m.Loss -= logOf(probabilities[k*p.Plan().Classes+int(l)])
+		}
+	}
 	if top > 1 {
 		inTop = Ranks(probabilities, labels, top)
 	}

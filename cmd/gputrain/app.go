@@ -28,6 +28,7 @@ type app struct {
 	args     []string
 	in       io.Reader
 	out, err *stream
+	closers  []func() error // of data sets, which are at hand until the command ends
 }
 
 // run runs the command line and returns its exit status. What went wrong goes to
@@ -39,6 +40,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	a := &app{args: args, in: stdin, out: newStream(stdout, cancel), err: newStream(stderr, nil)}
 	root := a.root()
 	err := root.RunContext(ctx, interspersed(root, args))
+	for _, close := range a.closers {
+		err = errors.Join(err, close())
+	}
 	switch {
 	case a.out.failed == nil:
 	case errors.Is(a.out.failed, syscall.EPIPE):
@@ -86,7 +90,7 @@ GPUTRAIN_LEARNING_RATE. NO_COLOR turns colours off.
 The exit status is 0, 1 if something failed or was interrupted, or 2 for a
 command line that makes no sense.`,
 		Commands: []*cli.Command{
-			a.trainCommand(), a.evalCommand(), a.predictCommand(), a.reportCommand(), a.modelsCommand(),
+			a.trainCommand(), a.evalCommand(), a.predictCommand(), a.reportCommand(), a.modelsCommand(), a.dataCommand(),
 			a.serveCommand(), a.exportCommand(), a.importCommand(),
 			a.verifyCommand(), a.benchCommand(), a.devicesCommand(), a.completionCommand(), helpCommand(),
 		},
@@ -110,6 +114,9 @@ func (a *app) finish(parent string, commands []*cli.Command) {
 	for _, c := range commands {
 		c.HelpName = parent + c.Name // cli puts the app's name before it
 		c.HideHelpCommand = true
+		if flagNamed(c.Flags, "data") != nil {
+			c.Flags = append(c.Flags, pictureFlags()...)
+		}
 		// cli would add the flag too, but only once a command runs.
 		c.Flags = append(c.Flags, cli.HelpFlag)
 		c.OnUsageError = a.flagError

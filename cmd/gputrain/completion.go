@@ -154,7 +154,8 @@ func flagChoices() map[string][]string {
 		models = append(models, n.Name)
 	}
 	return map[string][]string{
+		"augment": augmentNames(), "views": viewNames, "class-weights": {balanced, noChange},
 		"device": deviceNames, "optimizer": optimizerNames, "schedule": scheduleNames, "watch": watchNames,
-		"split": splitNames, "views": viewNames, "prepare": preparations(), "log-level": logLevels, "precision": precisionNames, "recipe": recipeNames(), "model": models,
+		"split": splitNames, "resize": {"crop", "fit", "stretch"}, "prepare": preparations(), "log-level": logLevels, "precision": precisionNames, "recipe": recipeNames(), "model": models,
 	}
 }

@@ -1,18 +1,36 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/picture"
+	"github.com/gputrain/gputrain/pictures"
 )
 
 func dataFlag() cli.Flag {
-	return &cli.StringFlag{Name: "data", EnvVars: env("data"), Category: "Data", DefaultText: "the built-in MNIST", Usage: "`FOLDER` of a data set: IDX files such as MNIST's, or CIFAR-10's binary files"}
+	return &cli.StringFlag{Name: "data", EnvVars: env("data"), Category: "Data", DefaultText: "the built-in MNIST", Usage: "`FOLDER` of a data set: pictures in folders of classes, IDX files such as MNIST's, or CIFAR-10's binary files; or a CSV file of pictures and labels"}
+}
+
+// pictureFlags are the flags of every command that has --data; they are for pictures
+// in folders.
+func pictureFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "image-size", EnvVars: env("image-size"), Category: "Data", DefaultText: "the model's, or what suits the pictures", Usage: "`SIZE` that pictures are brought to: N or HEIGHTxWIDTH"},
+		&cli.StringFlag{Name: "resize", EnvVars: env("resize"), Category: "Data", DefaultText: "the run's, or crop", Usage: "`HOW`: crop to the middle, fit into black, or stretch"},
+		&cli.IntFlag{Name: "channels", EnvVars: env("channels"), Category: "Data", DefaultText: "the model's, or what the pictures have", Usage: "`N`: 1 for grey, 3 for colour"},
+		&cli.BoolFlag{Name: "skip-bad", EnvVars: env("skip-bad"), Category: "Data", Usage: "go on without pictures that can't be read"},
+		&cli.StringFlag{Name: "data-cache", EnvVars: env("data-cache"), Category: "Data", DefaultText: "gputrain/pictures in the user's cache", Usage: "keep decoded pictures in `FOLDER`; off decodes them each time"},
+	}
 }
 
 // dataset is a data set as the commands use it, wherever it comes from.
@@ -25,7 +43,8 @@ type dataset struct {
 	// and says where; nil where nothing is known of files.
 	checkLabels func(classes int) error
 	// prepare is how a picture becomes a sample, as in [net.Subject]; "" is unknown.
-	prepare string
+	prepare  string
+	pictures *pictures.Set // of people's own pictures; else nil
 }
 
 // part returns the part that --split names.
@@ -40,6 +59,7 @@ type dataWish struct {
 	prepare    string    // as in [net.Subject]
 	seed       uint64    // of splits
 	firstTenth bool      // validates on the first images, as runs did that remember no subject
+	showBad    bool      // go on without pictures that can't be read, as the command shows them
 }
 
 // wishOf is what a run asks of its data.
@@ -57,25 +77,165 @@ func (a *app) loadData(c *cli.Context, w dataWish) (*dataset, error) {
 	return a.loadFolder(c, c.String("data"), w)
 }
 
-// loadFolder loads the data set in a folder, or, where that is empty, the built-in
-// MNIST.
+// loadFolder loads the data set in a folder or of a CSV file, or, where that is empty,
+// the built-in MNIST.
 func (a *app) loadFolder(c *cli.Context, dir string, w dataWish) (*dataset, error) {
-	load := mnist.Tutorial
-	if dir != "" {
-		load = func() (*mnist.Split, error) { return mnist.Load(dir, w.splitter()) }
-	}
-	s, err := load()
-	if err != nil {
+	s, err := loadArrays(dir, w)
+	d := &dataset{}
+	switch {
+	case err == nil:
+		if err := noPictureFlags(c, dir); err != nil {
+			return nil, err
+		}
+		d = &dataset{
+			train: s.Train, validation: s.Validation, test: s.Test, classNames: s.ClassNames, checkLabels: s.CheckLabels,
+			name: strings.TrimSuffix(s.Train.Name, " training"), prepare: preparationOf(s),
+		}
+	case pictures.Known(dir):
+		if d, err = a.loadPictures(c, dir, w); err != nil {
+			return nil, err
+		}
+	case errors.Is(err, mnist.ErrNoDataSet):
+		return nil, fmt.Errorf("%w; or folders of pictures, DIR/CLASS/*.jpg", err)
+	default:
 		return nil, err
-	}
-	d := &dataset{
-		train: s.Train, validation: s.Validation, test: s.Test, classNames: s.ClassNames, checkLabels: s.CheckLabels,
-		name: strings.TrimSuffix(s.Train.Name, " training"), prepare: preparationOf(s),
 	}
 	if dir != "" {
 		d.folder, err = filepath.Abs(dir)
+	} else {
+		err = nil
 	}
 	return d, err
+}
+
+// loadArrays loads a data set in files of arrays, or the built-in MNIST.
+func loadArrays(dir string, w dataWish) (*mnist.Split, error) {
+	if dir == "" {
+		return mnist.Tutorial()
+	}
+	return mnist.Load(dir, w.splitter())
+}
+
+// noPictureFlags refuses flags that say how pictures become samples, for data that are
+// samples already.
+func noPictureFlags(c *cli.Context, dir string) error {
+	for _, name := range []string{"image-size", "resize", "channels"} {
+		if c.IsSet(name) {
+			return usagef("--%s is for pictures in folders; the samples of %s are as they are", name, cmp.Or(dir, "the built-in MNIST"))
+		}
+	}
+	return nil
+}
+
+// loadPictures opens people's own pictures.
+func (a *app) loadPictures(c *cli.Context, path string, w dataWish) (*dataset, error) {
+	o, err := pictureOptions(c, w)
+	if err != nil {
+		return nil, err
+	}
+	var bar *countBar
+	o.Progress = func(done, all int) {
+		if bar == nil {
+			bar = a.newCountBar("decoding pictures", all)
+		}
+		bar.set(done)
+	}
+	o.Waits = func() { fmt.Fprintf(a.err, "waiting for another process that decodes the pictures of %s\n", path) }
+	set, err := pictures.Open(c.Context, path, o)
+	if bar != nil {
+		bar.close()
+	}
+	if c.Context.Err() != nil {
+		return nil, errInterrupted
+	}
+	if bad, ok := errors.AsType[*pictures.BadError](err); ok {
+		a.listBad(bad.Pictures, 10)
+		advice := "mend or remove them, or leave them out with --skip-bad"
+		if len(bad.Pictures) == bad.Of {
+			advice = "none is left"
+		}
+		return nil, fmt.Errorf("%s: %s of %s pictures can't be read: %s", path, thousands(len(bad.Pictures)), thousands(bad.Of), advice)
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.closers = append(a.closers, set.Close)
+	if !w.showBad {
+		if set.Decoded {
+			a.listBad(set.Bad, 100)
+		}
+		if len(set.Bad) > 0 {
+			fmt.Fprintf(a.err, "%s: left out %s that can't be read\n", path, counted(len(set.Bad), "picture"))
+		}
+		for _, warning := range set.Warnings {
+			fmt.Fprintf(a.err, "%s: warning: %s\n", path, warning)
+		}
+	}
+	return &dataset{
+		train: set.Train, validation: set.Validation, test: set.Test, classNames: set.ClassNames,
+		name: strings.TrimSuffix(set.Train.Name, " training"), prepare: string(set.Prepare), pictures: set,
+	}, nil
+}
+
+// listBad names the first of some pictures that can't be read, a line each.
+func (a *app) listBad(bad []pictures.Bad, most int) {
+	for i, b := range bad {
+		if i == most {
+			fmt.Fprintf(a.err, "and %s more\n", thousands(len(bad)-most))
+			return
+		}
+		fmt.Fprintln(a.err, b)
+	}
+}
+
+// pictureOptions reads the flags of pictures. What they leave open is as wished.
+func pictureOptions(c *cli.Context, w dataWish) (pictures.Options, error) {
+	o := pictures.Options{
+		Height: w.input.H, Width: w.input.W, Channels: w.input.C, Seed: w.seed,
+		SkipBad: c.Bool("skip-bad") || w.showBad, CacheDir: c.String("data-cache"),
+	}
+	if o.Channels != 1 && o.Channels != 3 {
+		o.Channels = 0 // of a model that pictures don't fit, which is told later
+	}
+	if o.CacheDir == "off" {
+		o.CacheDir, o.NoCache = "", true
+	}
+	if c.IsSet("image-size") {
+		var err error
+		if o.Height, o.Width, err = imageSize(c.String("image-size")); err != nil {
+			return o, err
+		}
+	}
+	if c.IsSet("channels") {
+		if o.Channels = c.Int("channels"); o.Channels != 1 && o.Channels != 3 {
+			return o, usagef("--channels must be 1 or 3, got %d", o.Channels)
+		}
+	}
+	how := []string{string(picture.Crop), string(picture.Fit), string(picture.Stretch)}
+	if p, err := picture.ParsePreparation(w.prepare); err == nil && slices.Contains(how, string(p)) {
+		o.Prepare = p
+	}
+	if c.IsSet("resize") {
+		if err := choose("resize", c.String("resize"), how); err != nil {
+			return o, err
+		}
+		o.Prepare = picture.Preparation(c.String("resize"))
+	}
+	return o, nil
+}
+
+// imageSize reads --image-size: N, or HEIGHTxWIDTH.
+func imageSize(text string) (height, width int, err error) {
+	h, w, both := strings.Cut(strings.ToLower(text), "x")
+	if !both {
+		w = h
+	}
+	height, errH := strconv.Atoi(h)
+	width, errW := strconv.Atoi(w)
+	if errH != nil || errW != nil || height < 1 || width < 1 {
+		return 0, 0, usagef("--image-size: %q is neither a number of pixels nor HEIGHTxWIDTH, such as 64 or 48x64", text)
+	}
+	return height, width, nil
 }
 
 // checkFit refuses a data set that the network cannot take.

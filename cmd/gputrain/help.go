@@ -78,7 +78,7 @@ func categories(flags []cli.Flag) []string {
 func flagHelp(f cli.Flag) (left, usage string) {
 	left = "--" + f.Names()[0]
 	for _, alias := range f.Names()[1:] {
-		left += ", -" + alias
+		left += ", " + strings.Repeat("-", min(len(alias), 2)) + alias
 	}
 	d := f.(cli.DocGenerationFlag)
 	usage = d.GetUsage()

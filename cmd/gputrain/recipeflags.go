@@ -1,9 +1,16 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -14,14 +21,22 @@ import (
 // The choices of flags with a few.
 var (
 	optimizerNames = []string{string(net.SGD), string(net.Adam), string(net.AdamW)}
-	scheduleNames  = []string{"constant", "step", "cosine", "one-cycle"}
+	scheduleNames  = []string{"constant", "step", "cosine", "one-cycle", "exponential"}
 	watchNames     = []string{string(net.WatchLoss), string(net.WatchAccuracy)}
+)
+
+// What some flags take besides their usual values.
+const (
+	oneView  = "one"
+	balanced = "balanced"
+	noChange = "none"
 )
 
 // recipeFlag is a flag that overrides one setting of a recipe.
 type recipeFlag struct {
 	flag cli.Flag
-	set  func(*cli.Context, *net.Recipe)
+	// set refuses a value that it cannot read; whether it is in range Recipe.Check says.
+	set func(*cli.Context, *net.Recipe) error
 	// only names the optimisers or schedules that have the setting; empty is all.
 	only []string
 }
@@ -29,92 +44,199 @@ type recipeFlag struct {
 // recipeFlags returns the flags that override a recipe's settings, in the order
 // in which they apply.
 func recipeFlags() []recipeFlag {
-	const training, optimizer, schedule = "Training", "Optimiser", "Learning rate schedule"
+	const training, pictures, optimizer, schedule = "Training", "Pictures and loss", "Optimiser", "Learning rate schedule"
 	whole := func(name, category, usage string, at func(*net.Recipe) *int) recipeFlag {
 		return recipeFlag{
 			flag: &cli.IntFlag{Name: name, EnvVars: env(name), Category: category, DefaultText: recipesOwn, Usage: usage},
-			set:  func(c *cli.Context, r *net.Recipe) { *at(r) = c.Int(name) },
+			set:  func(c *cli.Context, r *net.Recipe) error { *at(r) = c.Int(name); return nil },
 		}
 	}
 	number := func(name, category, usage string, at func(*net.Recipe) *float64, only ...string) recipeFlag {
 		return recipeFlag{
 			flag: &cli.Float64Flag{Name: name, EnvVars: env(name), Category: category, DefaultText: recipesOwn, Usage: usage},
-			set:  func(c *cli.Context, r *net.Recipe) { *at(r) = c.Float64(name) },
+			set:  func(c *cli.Context, r *net.Recipe) error { *at(r) = c.Float64(name); return nil },
 			only: only,
 		}
 	}
-	word := func(name, category, usage string, set func(string, *net.Recipe)) recipeFlag {
+	word := func(name, category, usage string, set func(string, *net.Recipe) error) recipeFlag {
 		return recipeFlag{
 			flag: &cli.StringFlag{Name: name, EnvVars: env(name), Category: category, DefaultText: recipesOwn, Usage: usage},
-			set:  func(c *cli.Context, r *net.Recipe) { set(c.String(name), r) },
+			set:  func(c *cli.Context, r *net.Recipe) error { return set(c.String(name), r) },
 		}
+	}
+	yes := func(name, category, usage string, at func(*net.Recipe) *bool, only ...string) recipeFlag {
+		return recipeFlag{
+			flag: &cli.BoolFlag{Name: name, EnvVars: env(name), Category: category, Usage: usage},
+			set:  func(c *cli.Context, r *net.Recipe) error { *at(r) = c.Bool(name); return nil },
+			only: only,
+		}
+	}
+	// also gives a flag a name that other programs have for it.
+	also := func(alias string, f recipeFlag) recipeFlag {
+		switch flag := f.flag.(type) {
+		case *cli.IntFlag:
+			flag.Aliases = append(flag.Aliases, alias)
+		case *cli.Float64Flag:
+			flag.Aliases = append(flag.Aliases, alias)
+		default:
+			panic(fmt.Sprintf("BUG: an alias of a %T", flag))
+		}
+		return f
 	}
 	sgd, adam, adamw := string(net.SGD), string(net.Adam), string(net.AdamW)
 	return []recipeFlag{
 		whole("epochs", training, "train for `N` epochs", func(r *net.Recipe) *int { return &r.Epochs }),
-		whole("batch", training, "put `N` images in a mini-batch", func(r *net.Recipe) *int { return &r.Batch }),
+		also("batch-size", whole("batch", training, "put `N` images in a mini-batch", func(r *net.Recipe) *int { return &r.Batch })),
 		{
 			flag: &cli.IntFlag{Name: "accumulate", EnvVars: env("accumulate"), Category: training, DefaultText: recipesOwn, Usage: "update the weights after `N` mini-batches, as with one N times as large, in the memory of one"},
-			set: func(c *cli.Context, r *net.Recipe) {
+			set: func(c *cli.Context, r *net.Recipe) error {
 				if r.Accumulate = c.Int("accumulate"); r.Accumulate == 1 {
 					r.Accumulate = 0 // as without the flag
 				}
+				return nil
 			},
 		},
+		yes("drop-last", training, "leave out the images of an epoch that don't fill its last update", func(r *net.Recipe) *bool { return &r.DropLast }),
 		{
-			flag: &cli.Uint64Flag{Name: "seed", EnvVars: env("seed"), Category: training, DefaultText: recipesOwn, Usage: "`N`: decides initial weights, shuffles and dropout"},
-			set:  func(c *cli.Context, r *net.Recipe) { r.Seed = c.Uint64("seed") },
+			flag: &cli.Uint64Flag{Name: "seed", EnvVars: env("seed"), Category: training, DefaultText: recipesOwn, Usage: "`N`: decides initial weights, shuffles, dropout and augmentation"},
+			set:  func(c *cli.Context, r *net.Recipe) error { r.Seed = c.Uint64("seed"); return nil },
 		},
+		number("average", training, "keep moving averages of the weights (EMA) of decay `X`, such as 0.999, and evaluate, save and export these; 0 keeps none", func(r *net.Recipe) *float64 { return &r.Average }),
 		whole("patience", training, "stop after `N` epochs that are no better on the validation set; 0 never", func(r *net.Recipe) *int { return &r.Patience }),
 		word("watch", training, "the `FIGURE` on the validation set by which one epoch is better: loss or accuracy", setWatch),
 
+		word("augment", pictures, "change the training images at random, anew each epoch, by `NAME`: none, light (digits), standard (photos), strong, or a JSON file", setAugment),
+		number("label-smoothing", pictures, "expect of each image's class 1 - `X`, and X of all classes together, such as 0.1", func(r *net.Recipe) *float64 { return &r.Loss.Smoothing }),
+		word("class-weights", pictures, "weigh the loss by class: balanced (rare classes more), none, or `W`: numbers such as 1,2,0.5", setClassWeights),
+		word("views", pictures, "evaluate each image in `NAME`: one view, mirror (two) or six (shifted, too), and average the answers", setViews),
+
 		word("optimizer", optimizer, "`NAME`: sgd, adam or adamw", setOptimizer),
-		number("learning-rate", optimizer, "`X`: the step size", func(r *net.Recipe) *float64 { return &r.Optimizer.LearningRate }),
-		number("momentum", optimizer, "`X`: from 0 to 1; sgd", func(r *net.Recipe) *float64 { return &r.Optimizer.Momentum }, sgd),
+		also("lr", number("learning-rate", optimizer, "`X`: the step size; gputrain find-rate suggests one", func(r *net.Recipe) *float64 { return &r.Optimizer.LearningRate })),
 		{
-			flag: &cli.BoolFlag{Name: "nesterov", EnvVars: env("nesterov"), Category: optimizer, Usage: "Nesterov's form of momentum; sgd"},
-			set:  func(c *cli.Context, r *net.Recipe) { r.Optimizer.Nesterov = c.Bool("nesterov") },
-			only: []string{sgd},
+			flag: &cli.StringSliceFlag{Name: "rate-factor", EnvVars: env("rate-factor"), Category: optimizer, DefaultText: recipesOwn, Usage: "multiply the rate of some parameters, as `NAMES=X`: batchnorm.bias=64 or dense2.*=10; may be repeated, the first that fits counts"},
+			set:  func(c *cli.Context, r *net.Recipe) error { return setFactors(c.StringSlice("rate-factor"), r) },
 		},
+		number("momentum", optimizer, "`X`: from 0 to 1; sgd", func(r *net.Recipe) *float64 { return &r.Optimizer.Momentum }, sgd),
+		yes("nesterov", optimizer, "Nesterov's form of momentum; sgd", func(r *net.Recipe) *bool { return &r.Optimizer.Nesterov }, sgd),
 		number("beta1", optimizer, "`X`: decay of the first moment; adam, adamw", func(r *net.Recipe) *float64 { return &r.Optimizer.Beta1 }, adam, adamw),
 		number("beta2", optimizer, "`X`: decay of the second moment; adam, adamw", func(r *net.Recipe) *float64 { return &r.Optimizer.Beta2 }, adam, adamw),
 		number("epsilon", optimizer, "`X`: added to the root of the second moment; adam, adamw", func(r *net.Recipe) *float64 { return &r.Optimizer.Epsilon }, adam, adamw),
 		number("weight-decay", optimizer, "`X`: decay of convolution and dense weights", func(r *net.Recipe) *float64 { return &r.Optimizer.WeightDecay }),
 		number("clip-norm", optimizer, "scale gradients down to a norm of `X`; 0 does not", func(r *net.Recipe) *float64 { return &r.Optimizer.ClipNorm }),
 
-		word("schedule", schedule, "`NAME`: constant, step, cosine or one-cycle", setSchedule),
+		word("schedule", schedule, "`NAME`: constant, step, cosine, one-cycle or exponential", setSchedule),
 		number("warmup-epochs", schedule, "rise from 0 over the first `X` epochs", func(r *net.Recipe) *float64 { return &r.WarmupEpochs }),
 		number("step-epochs", schedule, "`X`: epochs between two steps; step (a third of all)", func(r *net.Recipe) *float64 { return &r.StepEpochs }, "step"),
 		number("step-factor", schedule, "`X`: factor of a step; step (0.1)", func(r *net.Recipe) *float64 { return &r.Optimizer.Schedule.Factor }, "step"),
-		number("start-rate", schedule, "begin at `X` times the learning rate; one-cycle (0.1)", func(r *net.Recipe) *float64 { return &r.Optimizer.Schedule.Start }, "one-cycle"),
+		number("start-rate", schedule, "begin at `X` times the learning rate; one-cycle (0.1), exponential (1)", func(r *net.Recipe) *float64 { return &r.Optimizer.Schedule.Start }, "one-cycle", "exponential"),
 		number("peak", schedule, "`X`: share of the run before the highest rate; one-cycle (0.25)", func(r *net.Recipe) *float64 { return &r.Optimizer.Schedule.Peak }, "one-cycle"),
-		number("final-rate", schedule, "end at `X` times the learning rate; cosine (0), one-cycle (0.01)", func(r *net.Recipe) *float64 { return &r.Optimizer.Schedule.Final }, "cosine", "one-cycle"),
+		number("final-rate", schedule, "end at `X` times the learning rate; cosine (0), one-cycle (0.01), exponential (0.01)", func(r *net.Recipe) *float64 { return &r.Optimizer.Schedule.Final }, "cosine", "one-cycle", "exponential"),
 	}
 }
 
 const recipesOwn = "the recipe's"
 
+// setAugment takes built-in settings, or those of a file.
+func setAugment(name string, r *net.Recipe) error {
+	if a, ok := net.AugmentationNamed(name); ok {
+		r.Augment = a
+		return nil
+	}
+	names := []string{}
+	for _, a := range net.Augmentations() {
+		names = append(names, a.Name)
+	}
+	return readSetting("augment", name, names, func(f io.Reader) (err error) {
+		if r.Augment, err = net.ParseAugment(f); r.Augment.Name == "" {
+			r.Augment.Name = fileTitle(name)
+		}
+		return err
+	})
+}
+
+// readSetting reads the file that a flag names instead of one of the choices.
+func readSetting(flag, name string, choices []string, parse func(io.Reader) error) error {
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		if filepath.Ext(name) == ".json" {
+			return fmt.Errorf("--%s: there is no file %s", flag, name)
+		}
+		return usagef("--%s: unknown %q%s; want %s, or a JSON file", flag, name, suggest(name, choices), orList(choices))
+	}
+	if err != nil {
+		return fileError(name, err)
+	}
+	defer f.Close()
+	if err := parse(f); err != nil {
+		return fileError(name, err)
+	}
+	return nil
+}
+
+// fileTitle is a file's name without folder and ending.
+func fileTitle(path string) string {
+	return strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+}
+
+func setClassWeights(text string, r *net.Recipe) error {
+	r.Balance, r.Loss.ClassWeights = text == balanced, nil
+	if text == balanced || text == noChange {
+		return nil
+	}
+	for _, word := range strings.Split(text, ",") {
+		w, err := strconv.ParseFloat(strings.TrimSpace(word), 64)
+		if err != nil {
+			return usagef("--class-weights: %q is neither %s, %s nor numbers with commas between them, one a class", text, balanced, noChange)
+		}
+		r.Loss.ClassWeights = append(r.Loss.ClassWeights, w)
+	}
+	return nil
+}
+
+func setViews(name string, r *net.Recipe) error {
+	if r.Views = net.Views(name); name == oneView {
+		r.Views = net.OneView
+	}
+	return nil
+}
+
+// setFactors reads texts such as "dense2.*=10".
+func setFactors(texts []string, r *net.Recipe) error {
+	r.Optimizer.Factors = nil
+	for _, text := range texts {
+		names, number, ok := strings.Cut(text, "=")
+		x, err := strconv.ParseFloat(number, 64)
+		if !ok || err != nil {
+			return usagef("--rate-factor: %q is not names of parameters and a factor, such as dense2.*=10", text)
+		}
+		r.Optimizer.Factors = append(r.Optimizer.Factors, net.Factor{Params: names, Factor: x})
+	}
+	return nil
+}
+
 // setOptimizer changes to another optimiser at its usual settings; the learning
-// rate, decay and clipping stay.
-func setOptimizer(name string, r *net.Recipe) {
+// rate and its factors, decay and clipping stay.
+func setOptimizer(name string, r *net.Recipe) error {
 	o := &r.Optimizer
 	if string(o.Method) == name {
-		return
+		return nil
 	}
 	fresh := net.SGDDefault(o.LearningRate)
 	if name != string(net.SGD) {
 		fresh = net.AdamDefault(o.LearningRate)
 	}
 	fresh.Method = net.Method(name)
-	fresh.WeightDecay, fresh.ClipNorm, fresh.Schedule = o.WeightDecay, o.ClipNorm, o.Schedule
+	fresh.WeightDecay, fresh.ClipNorm, fresh.Schedule, fresh.Factors = o.WeightDecay, o.ClipNorm, o.Schedule, o.Factors
 	*o = fresh
+	return nil
 }
 
 // setWatch leaves the default, which has no name, unnamed.
-func setWatch(name string, r *net.Recipe) {
+func setWatch(name string, r *net.Recipe) error {
 	if r.Watch = net.Watch(name); r.Watch == net.WatchLoss {
 		r.Watch = ""
 	}
+	return nil
 }
 
 // scheduleMethod is the method that a choice of --schedule stands for.
@@ -131,9 +253,9 @@ func scheduleName(m net.ScheduleMethod) string {
 }
 
 // setSchedule changes to another schedule at its usual settings.
-func setSchedule(name string, r *net.Recipe) {
+func setSchedule(name string, r *net.Recipe) error {
 	if scheduleName(r.Optimizer.Schedule.Method) == name {
-		return
+		return nil
 	}
 	s := net.Schedule{Method: scheduleMethod(name)}
 	r.StepEpochs = 0
@@ -142,13 +264,41 @@ func setSchedule(name string, r *net.Recipe) {
 		s.Factor, r.StepEpochs = 0.1, max(1, float64(r.Epochs)/3)
 	case net.OneCycleRate:
 		s.Start, s.Peak, s.Final = 0.1, 0.25, 0.01
+	case net.ExponentialRate:
+		s.Start, s.Final = 1, 0.01
 	}
 	r.Optimizer.Schedule = s
+	return nil
+}
+
+// loadRecipe returns the recipe that --recipe names, a built-in one or a file's.
+func loadRecipe(c *cli.Context) (r net.Recipe, err error) {
+	name := c.String("recipe")
+	if r, ok := net.RecipeNamed(name); ok {
+		return r, nil
+	}
+	err = readSetting("recipe", name, recipeNames(), func(f io.Reader) (err error) {
+		if r, err = net.ParseRecipe(f); r.Name == "" {
+			r.Name = fileTitle(name)
+		}
+		return err
+	})
+	return r, err
+}
+
+// checkOptimizer refuses another kind of optimiser at the learning rate of the
+// recipe's.
+func checkOptimizer(c *cli.Context, r *net.Recipe) error {
+	if o := c.String("optimizer"); c.IsSet("optimizer") && !c.IsSet("learning-rate") && slices.Contains(optimizerNames, o) &&
+		(o == string(net.SGD)) != (r.Optimizer.Method == net.SGD) {
+		return usagef("--optimizer %s needs another learning rate than the recipe's %v for %s: set --learning-rate too", o, r.Optimizer.LearningRate, r.Optimizer.Method)
+	}
+	return nil
 }
 
 // overrideRecipe applies the flags that are set to a recipe, and checks it.
 func overrideRecipe(c *cli.Context, r *net.Recipe) error {
-	for flag, choices := range map[string][]string{"optimizer": optimizerNames, "schedule": scheduleNames, "watch": watchNames} {
+	for flag, choices := range map[string][]string{"optimizer": optimizerNames, "schedule": scheduleNames, "watch": watchNames, "views": viewNames} {
 		if c.IsSet(flag) {
 			if err := choose(flag, c.String(flag), choices); err != nil {
 				return err
@@ -158,10 +308,6 @@ func overrideRecipe(c *cli.Context, r *net.Recipe) error {
 	if n := c.Int("accumulate"); c.IsSet("accumulate") && n < 1 {
 		return usagef("--accumulate must be at least 1, got %d", n)
 	}
-	if o := c.String("optimizer"); c.IsSet("optimizer") && !c.IsSet("learning-rate") &&
-		(o == string(net.SGD)) != (r.Optimizer.Method == net.SGD) {
-		return usagef("--optimizer %s needs another learning rate than the recipe's %v for %s: set --learning-rate too", o, r.Optimizer.LearningRate, r.Optimizer.Method)
-	}
 	for _, f := range recipeFlags() {
 		name := f.flag.Names()[0]
 		if !c.IsSet(name) {
@@ -170,7 +316,9 @@ func overrideRecipe(c *cli.Context, r *net.Recipe) error {
 		if err := f.fits(name, r); err != nil {
 			return err
 		}
-		f.set(c, r)
+		if err := f.set(c, r); err != nil {
+			return err
+		}
 	}
 	if err := r.Check(); err != nil {
 		return usagef("%s; %s", strings.TrimPrefix(err.Error(), "recipe: "), helpHint(c))
@@ -209,9 +357,54 @@ func contradiction(c *cli.Context, saved net.Recipe) error {
 			return err
 		}
 		asked := saved
-		if f.set(c, &asked); !reflect.DeepEqual(asked, saved) {
-			return fmt.Errorf("%w: --%s %v is not what the run began with; leave the flag out, or start a new run without --resume", net.ErrResume, name, c.Value(name))
+		if err := f.set(c, &asked); err != nil {
+			return err
 		}
+		if !sameSettings(asked, saved) {
+			return fmt.Errorf("%w: --%s %s is not what the run began with; leave the flag out, or start a new run without --resume", net.ErrResume, name, flagText(c, name))
+		}
+	}
+	return nil
+}
+
+// sameSettings compares recipes, except for the names of recipe and augmentation.
+func sameSettings(a, b net.Recipe) bool {
+	if !a.Augment.Same(b.Augment) {
+		return false
+	}
+	a.Name, b.Name, a.Augment, b.Augment = "", "", net.Augment{}, net.Augment{}
+	return reflect.DeepEqual(a, b)
+}
+
+// flagText is a flag's value as it may stand in a command line.
+func flagText(c *cli.Context, name string) string {
+	if list, ok := c.Value(name).(cli.StringSlice); ok {
+		return strings.Join(list.Value(), ",")
+	}
+	return fmt.Sprint(c.Value(name))
+}
+
+// contradictsRecipe refuses another recipe than that of the run that is to go on. Of a
+// built-in one the name counts, of a file the settings, with the flags that are set.
+func contradictsRecipe(c *cli.Context, saved net.Recipe) error {
+	if !c.IsSet("recipe") {
+		return nil
+	}
+	asked, err := loadRecipe(c)
+	if err != nil {
+		return err
+	}
+	if _, builtIn := net.RecipeNamed(asked.Name); builtIn || asked.Name != saved.Name {
+		if asked.Name != saved.Name {
+			return fmt.Errorf("%w: the run began with --recipe %s, not %s; leave the flag out, or start a new run without --resume", net.ErrResume, saved.Name, asked.Name)
+		}
+		return nil
+	}
+	if err := overrideRecipe(c, &asked); err != nil {
+		return err
+	}
+	if asked.Epochs, asked.Patience = saved.Epochs, saved.Patience; !sameSettings(asked, saved) {
+		return fmt.Errorf("%w: the settings of --recipe %s are not those that the run began with; leave the flag out, or start a new run without --resume", net.ErrResume, c.String("recipe"))
 	}
 	return nil
 }
@@ -243,11 +436,35 @@ func describeRecipe(r net.Recipe) string {
 	if r.WarmupEpochs != 0 {
 		parts = append(parts, fmt.Sprintf("warm-up %v", r.WarmupEpochs))
 	}
+	for _, f := range o.Factors {
+		parts = append(parts, fmt.Sprintf("rate of %s x %v", f.Params, f.Factor))
+	}
 	if o.WeightDecay != 0 {
 		parts = append(parts, fmt.Sprintf("weight decay %v", o.WeightDecay))
 	}
 	if o.ClipNorm != 0 {
 		parts = append(parts, fmt.Sprintf("clip norm %v", o.ClipNorm))
+	}
+	if !r.Augment.Plain() {
+		parts = append(parts, cmp.Or(r.Augment.Name, "some")+" augmentation")
+	}
+	if r.Loss.Smoothing != 0 {
+		parts = append(parts, fmt.Sprintf("label smoothing %v", r.Loss.Smoothing))
+	}
+	switch {
+	case r.Balance:
+		parts = append(parts, "balanced classes")
+	case r.Loss.ClassWeights != nil:
+		parts = append(parts, "class weights")
+	}
+	if r.DropLast {
+		parts = append(parts, "last images dropped")
+	}
+	if r.Average != 0 {
+		parts = append(parts, fmt.Sprintf("averaged weights %v", r.Average))
+	}
+	if r.Views != net.OneView {
+		parts = append(parts, map[net.Views]string{net.MirrorView: "two views", net.SixViews: "six views"}[r.Views])
 	}
 	if r.Patience != 0 {
 		parts = append(parts, fmt.Sprintf("patience %d", r.Patience))

@@ -24,6 +24,8 @@ type report struct {
 	steps    int  // in an epoch
 	bar      *progressbar.ProgressBar
 	trained  bool // at least one epoch
+	last     net.Progress
+	goOn     string // the command line that goes on with the run
 	lastLine time.Time
 }
 
@@ -102,6 +104,7 @@ var threadCount = regexp.MustCompile(`, \d+ threads?\b`)
 func arithmetic(device string) string { return threadCount.ReplaceAllString(device, "") }
 
 func (r *report) progress(e net.Progress) {
+	r.last = e
 	left := time.Duration(float64(e.Steps-e.Step) * float64(r.run.config.Recipe.SamplesPerStep()) / e.ImagesPerSecond * float64(time.Second))
 	if !r.app.err.terminal {
 		if time.Since(r.lastLine) < lineEvery || e.Step == e.Steps {
@@ -166,6 +169,9 @@ func (r *report) epoch(e net.EpochDone) {
 	fmt.Fprintf(r.app.out, "Epoch: %d  cost = %.3f", e.Epoch, e.Cost)
 	if e.Test != nil {
 		fmt.Fprintf(r.app.out, "  test accuracy: %.3f", e.Test.Accuracy)
+		if e.Test.Top != 0 {
+			fmt.Fprintf(r.app.out, "  top %d: %.3f", r.run.config.Top, e.Test.Top)
+		}
 	}
 	if e.Validation != nil {
 		fmt.Fprintf(r.app.out, "  (validation %.3f, %.0f images/s)", e.Validation.Accuracy, e.ImagesPerSecond)
@@ -178,6 +184,7 @@ func (r *report) done(e net.Done) {
 	switch {
 	case r.trained:
 		fmt.Fprintln(out)
+	case e.TimeUp: // in the first epoch
 	case e.EarlyStopped:
 		fmt.Fprintf(out, "Nothing was left to do. To train on, set --patience to more than %d, or to 0.\n", len(e.Epochs)-e.Best)
 	default:
@@ -185,6 +192,11 @@ func (r *report) done(e net.Done) {
 	}
 	if e.EarlyStopped {
 		fmt.Fprintf(out, "Stopped early: no better epoch on the validation set than epoch %d.\n", e.Best)
+	}
+	if e.TimeUp {
+		r.close()
+		fmt.Fprintf(out, "Time was up in epoch %d of %d, after %d of %s. Go on with: %s\n",
+			r.last.Epoch, r.run.config.Recipe.Epochs, r.last.Step, counted(r.last.Steps, "step"), r.goOn)
 	}
 	if n := len(e.Epochs); n > 0 && e.Epochs[n-1].Test != nil {
 		took := roundTime(time.Duration(e.Seconds * float64(time.Second))).String()

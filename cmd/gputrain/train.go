@@ -21,7 +21,7 @@ import (
 func (a *app) trainCommand() *cli.Command {
 	const training = "Training"
 	flags := []cli.Flag{
-		&cli.StringFlag{Name: "recipe", Value: net.Recipes()[0].Name, EnvVars: env("recipe"), Category: training, Usage: "settings to start from, by `NAME`: " + orList(recipeNames())},
+		&cli.StringFlag{Name: "recipe", Value: net.Recipes()[0].Name, EnvVars: env("recipe"), Category: training, Usage: "settings to start from, by `NAME`: " + strings.Join(recipeNames(), ", ") + ", or a JSON file"},
 		&cli.StringFlag{Name: "model", Value: net.Models()[0].Name, EnvVars: env("model"), Category: training, Usage: "`MODEL`: a built-in model's name, or a JSON file"},
 	}
 	for _, f := range recipeFlags() {
@@ -30,7 +30,9 @@ func (a *app) trainCommand() *cli.Command {
 	flags = append(flags,
 		dataFlag(),
 		&cli.IntFlag{Name: "limit", EnvVars: env("limit"), Category: "Data", DefaultText: "all, or the resumed run's", Usage: "take `N` images of each part at most, of all classes alike: a quick look"},
+		&cli.IntFlag{Name: "top", EnvVars: env("top"), Category: "Pictures and loss", DefaultText: "1", Usage: "tell how often the right class is among the `N` most probable ones, too"},
 		runFlag("Run"),
+		&cli.DurationFlag{Name: "max-time", EnvVars: env("max-time"), Category: "Run", DefaultText: "none", Usage: "stop and save after a `TIME` such as 10m or 1h30m, wherever training is"},
 		&cli.StringFlag{Name: "checkpoint-every", Value: "1m", EnvVars: env("checkpoint-every"), Category: "Run", Usage: "save every `N` steps, or time such as 90s or 5m, besides each epoch's end; 0 does not"},
 		&cli.IntFlag{Name: "keep", EnvVars: env("keep"), Category: "Run", DefaultText: "last and best", Usage: "keep the checkpoints of the last `N` epochs too"},
 		&cli.BoolFlag{Name: "tensorboard", Value: true, EnvVars: env("tensorboard"), Category: "Run", Usage: "write TensorBoard's files; --tensorboard=false does not"},
@@ -46,7 +48,8 @@ func (a *app) trainCommand() *cli.Command {
 best device there is. Flags override the recipe where they are set.
 
 Ctrl-C ends the step in progress, saves a checkpoint and says how to go on; a
-second Ctrl-C stops at once. A resumed run goes on as if never interrupted.
+second Ctrl-C stops at once. --max-time does the same when the time is up. A
+resumed run goes on as if never interrupted.
 
 Each run has a folder, runs/run-1 and so on, or runs/NAME with --run NAME:
   recipe.json         the network, the recipe, data, device and version
@@ -61,6 +64,7 @@ Examples:
   gputrain train --recipe fast
   gputrain train --model lenet5 --optimizer sgd --learning-rate 0.05
   gputrain train --data fashion-mnist --epochs 20 --patience 3
+  gputrain train --data flowers --augment standard --max-time 30m
   gputrain train --limit 2000 --epochs 1              (a quick look)
   gputrain train --run wide --model wide.json --keep 3
   gputrain train --resume                             (the latest run)
@@ -73,10 +77,10 @@ accuracies from 0 to 1.
               steps_per_epoch, resumed
   progress    epoch, step, steps, loss, accuracy, images_per_second,
               learning_rate
-  epoch       epoch, cost, accuracy, validation and test (each loss, accuracy),
-              best, seconds, images_per_second
+  epoch       epoch, cost, accuracy, validation and test (each loss, accuracy
+              and, with --top, top), best, seconds, images_per_second
   checkpoint  path, reason, epoch, step
-  done        epochs (as in epoch), best, early_stopped, seconds,
+  done        epochs (as in epoch), best, early_stopped, time_up, seconds,
               last_checkpoint, best_checkpoint
   gpu         memory, workspace (bytes), convolutions, graphs`,
 		Flags:  append(flags, deviceFlags()...),
@@ -135,7 +139,6 @@ func (a *app) train(c *cli.Context) (err error) {
 	if c.Bool("tensorboard") {
 		files.board = tensorboard.New(program, cfg, tensorboard.Options{Dir: cfg.Saving.Dir, ClassNames: run.data.classNames})
 	}
-	cfg.Interval = max(1, cfg.Recipe.StepsPerEpoch(cfg.Train.Len())/100)
 	watch := &captureWatch{app: a}
 	switch {
 	case c.Bool("json"):
@@ -146,6 +149,7 @@ func (a *app) train(c *cli.Context) (err error) {
 			report.memory = describeMemory(s.Memory)
 		}
 		report.curves = c.Bool("tensorboard")
+		report.goOn = resumeCommand(c, cfg.Saving.Dir)
 		cfg.Observers = []net.Observer{report}
 		watch.clear = report.close
 		defer report.close()
@@ -217,9 +221,6 @@ func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 		}
 		from = named
 	}
-	if err := choose("recipe", c.String("recipe"), recipeNames()); err != nil {
-		return nil, err
-	}
 	if c.IsSet("limit") && c.Int("limit") < 1 {
 		return nil, usagef("--limit must be at least 1, got %d", c.Int("limit"))
 	}
@@ -230,6 +231,12 @@ func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 	}
 	if cfg.Saving.Keep = c.Int("keep"); cfg.Saving.Keep < 0 {
 		return nil, usagef("--keep must be at least 0, got %d", cfg.Saving.Keep)
+	}
+	if cfg.MaxTime = c.Duration("max-time"); c.IsSet("max-time") && cfg.MaxTime <= 0 {
+		return nil, usagef("--max-time must be more than 0, got %v", cfg.MaxTime)
+	}
+	if cfg.Top = c.Int("top"); c.IsSet("top") && cfg.Top < 1 {
+		return nil, usagef("--top must be at least 1, got %d", cfg.Top)
 	}
 	if run.resumed {
 		run.from, err = resumeRun(c, cfg, from)
@@ -307,7 +314,10 @@ func checkImages(cfg *net.Config, all *net.Dataset) error {
 	}
 	began := saved.Train
 	advice := "set --data and --limit as it had them"
-	if began.Name == all.Name && began.Samples <= all.Len() {
+	switch was, is := saved.Subject, cfg.Subject; {
+	case was != nil && is != nil && was.Folder == is.Folder && was.Limit == is.Limit:
+		advice = "the data in " + was.Folder + " have changed since; put them back as they were, or begin a new run"
+	case began.Name == all.Name && began.Samples <= all.Len():
 		advice = "leave --limit out"
 	}
 	return fmt.Errorf("%w: the run trains on %d images of %s, not on %d: %s", net.ErrResume, began.Samples, began.Name,
@@ -316,7 +326,13 @@ func checkImages(cfg *net.Config, all *net.Dataset) error {
 
 // beginRun sets the recipe of a new run.
 func beginRun(c *cli.Context, cfg *net.Config) error {
-	cfg.Recipe, _ = net.RecipeNamed(c.String("recipe"))
+	var err error
+	if cfg.Recipe, err = loadRecipe(c); err != nil {
+		return err
+	}
+	if err := checkOptimizer(c, &cfg.Recipe); err != nil {
+		return err
+	}
 	return overrideRecipe(c, &cfg.Recipe)
 }
 
@@ -332,8 +348,8 @@ func resumeRun(c *cli.Context, cfg *net.Config, from string) (path string, err e
 	if info, err := os.Stat(path); err == nil && !info.IsDir() {
 		cfg.Saving.Dir = filepath.Dir(path)
 	}
-	if name := c.String("recipe"); c.IsSet("recipe") && name != saved.Recipe.Name {
-		return "", fmt.Errorf("%w: the run began with --recipe %s, not %s; leave the flag out, or start a new run without --resume", net.ErrResume, saved.Recipe.Name, name)
+	if err := contradictsRecipe(c, saved.Recipe); err != nil {
+		return "", err
 	}
 	if err := contradiction(c, saved.Recipe); err != nil {
 		return "", err
@@ -382,7 +398,7 @@ func interrupted(c *cli.Context, stopped *net.StoppedError) error {
 // a checkpoint doesn't know or may contradict, as they were given.
 func resumeCommand(c *cli.Context, dir string) string {
 	words := []string{invocation(), "train", "--resume", quoted(dir)}
-	for _, name := range []string{"epochs", "patience", "data", "device", "threads", "precision", "memory-limit", "workspace", "algorithm-cache", "checkpoint-every", "keep"} {
+	for _, name := range []string{"epochs", "patience", "data", "device", "threads", "precision", "memory-limit", "workspace", "algorithm-cache", "checkpoint-every", "keep", "max-time", "top"} {
 		if c.IsSet(name) {
 			words = append(words, "--"+name, quoted(fmt.Sprint(c.Value(name))))
 		}

@@ -39,7 +39,7 @@ func golden(t *testing.T, name, got string) {
 }
 
 func TestHelp(t *testing.T) {
-	for _, name := range []string{"train", "eval", "predict", "serve", "report", "models", "models show", "verify", "bench", "devices", "completion"} {
+	for _, name := range []string{"train", "eval", "predict", "serve", "report", "data", "models", "models show", "verify", "bench", "devices", "completion"} {
 		words := strings.Fields(name)
 		help := must(t, append(words, "--help")...)
 		golden(t, "help-"+strings.Join(words, "-"), help)
@@ -270,6 +270,8 @@ func TestCompletion(t *testing.T) {
 		{"train --device=cpu --recipe", "tutorial fast", "cpu"},
 		{"train --m", "--memory-limit --model", "--workspace"},
 		{"eval --v", "--verbose", "--top"},
+		{"data --augment", "none light standard strong", "tutorial"},
+		{"train --data x --resize", "crop fit stretch", "digit"},
 		{"help", "train eval predict models verify devices completion help", "show"},
 		{"help models", "show", "train"},
 		{"help train", "", "train"},

@@ -22,7 +22,12 @@ var ErrNotSynced = errors.New("written, but a power cut may bring back what was 
 // path holds either what it held before or all of the new contents. A failed
 // write leaves the old file and removes the temporary one; only after
 // ErrNotSynced is the new one in place.
-func Write(path string, write func(io.Writer) error) (err error) {
+func Write(path string, write func(io.Writer) error) error {
+	return WriteFile(path, func(f *os.File) error { return write(f) })
+}
+
+// WriteFile is Write for those who write at places of the file in any order.
+func WriteFile(path string, write func(*os.File) error) (err error) {
 	dir, name := filepath.Split(path)
 	if dir == "" {
 		dir = "."

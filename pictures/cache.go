@@ -1,0 +1,324 @@
+package pictures
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/gofrs/flock"
+
+	"github.com/gputrain/gputrain/internal/replacefile"
+	"github.com/gputrain/gputrain/net"
+)
+
+// A cache file is a header of one page, the samples, and meta as JSON. The header's own
+// checksum and that of meta are verified at each start, with the file's length. The
+// samples are not read then: the file came to its place whole and synced.
+const (
+	magic       = "gputrain pictures"
+	format      = 1    // of the file, and of what decoding makes of a picture
+	samplesAt   = 4096 // a page, so that samples begin at a page's start
+	cacheSuffix = ".pictures"
+	lockSuffix  = ".lock"
+)
+
+// key is all that a cache file is made from.
+type key [sha256.Size]byte
+
+// meta is what a cache file says of its samples.
+type meta struct {
+	Shape     net.Shape `json:"shape"`
+	Count     int       `json:"count"`            // of rows, those of bad pictures too
+	Bad       []badRow  `json:"bad,omitempty"`    // in order
+	Chosen    string    `json:"chosen,omitempty"` // why this shape, in words
+	Warnings  []string  `json:"warnings,omitempty"`
+	Originals Originals `json:"originals"`
+}
+
+// badRow is a row of a picture that can't be read.
+type badRow struct {
+	Row int    `json:"row"`
+	Why string `json:"why"`
+}
+
+func (m *meta) bytes() int64 { return int64(m.Count) * int64(m.Shape.Size()) }
+
+// fileHeader is how a cache file begins, little-endian.
+type fileHeader struct {
+	Magic    [24]byte
+	Format   uint32
+	MetaSize uint32
+	Key      key
+	Samples  int64 // bytes
+	Meta     [sha256.Size]byte
+}
+
+// sealed returns the header's bytes with their checksum.
+func (h *fileHeader) sealed() []byte {
+	var b bytes.Buffer
+	if err := binary.Write(&b, binary.LittleEndian, h); err != nil {
+		panic(fmt.Sprintf("BUG: cache header: %v", err))
+	}
+	sum := sha256.Sum256(b.Bytes())
+	return append(b.Bytes(), sum[:]...)
+}
+
+// errStale means that a cache file is not there, or isn't what is wanted, or is damaged:
+// it is to be made anew.
+var errStale = errors.New("no usable cache file")
+
+// openCache maps the cache file of a key. The caller unmaps what it returns.
+func openCache(path string, k key) (m *meta, file []byte, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, errStale // making it will tell what is wrong
+	}
+	defer f.Close()
+	var h fileHeader
+	size := binary.Size(&h)
+	head := make([]byte, size+sha256.Size)
+	if _, err := io.ReadFull(f, head); err != nil {
+		return nil, nil, errStale
+	}
+	if err := binary.Read(bytes.NewReader(head), binary.LittleEndian, &h); err != nil {
+		panic(fmt.Sprintf("BUG: cache header: %v", err))
+	}
+	if !bytes.Equal(h.sealed(), head) || !bytes.HasPrefix(h.Magic[:], []byte(magic)) || h.Format != format || h.Key != k || h.Samples < 0 {
+		return nil, nil, errStale
+	}
+	info, err := f.Stat()
+	if err != nil || info.Size() != samplesAt+h.Samples+int64(h.MetaSize) {
+		return nil, nil, errStale
+	}
+	text := make([]byte, h.MetaSize)
+	if _, err := f.ReadAt(text, samplesAt+h.Samples); err != nil || sha256.Sum256(text) != h.Meta {
+		return nil, nil, errStale
+	}
+	m = new(meta)
+	if err := json.Unmarshal(text, m); err != nil || m.bytes() != h.Samples {
+		return nil, nil, errStale
+	}
+	if file, err = mapped(f, samplesAt+h.Samples); err != nil {
+		return nil, nil, fmt.Errorf("cache file %s can't be mapped into memory: %w", path, err)
+	}
+	return m, file, nil
+}
+
+// writeCache makes a cache file: fill writes the samples of as many rows as it says,
+// from samplesAt on, and returns what they are.
+func writeCache(path string, k key, fill func(*os.File) (*meta, error)) error {
+	err := replacefile.WriteFile(path, func(f *os.File) error {
+		m, err := fill(f)
+		if err != nil {
+			return err
+		}
+		text, err := json.Marshal(m)
+		if err != nil {
+			return err
+		}
+		h := fileHeader{Format: format, MetaSize: uint32(len(text)), Key: k, Samples: m.bytes(), Meta: sha256.Sum256(text)}
+		copy(h.Magic[:], magic)
+		if err := f.Truncate(samplesAt + h.Samples); err != nil {
+			return err
+		}
+		if _, err := f.WriteAt(text, samplesAt+h.Samples); err != nil {
+			return err
+		}
+		_, err = f.WriteAt(h.sealed(), 0)
+		return err
+	})
+	if errors.Is(err, replacefile.ErrNotSynced) {
+		return nil // it is in place; after a power cut it may be made once more
+	}
+	return err
+}
+
+// noRoom says what to do about a folder that can't take the cache file.
+func noRoom(dir string, size int64, err error) error {
+	why := reason(err)
+	if errors.Is(err, syscall.ENOSPC) {
+		why = "no space left on its disk"
+	}
+	return fmt.Errorf("the decoded pictures (%s) can't be kept in %s: %s; name another folder for the cache, or decode into memory at every start (Options.NoCache, --data-cache off)",
+		humanize.IBytes(uint64(size)), dir, why)
+}
+
+// cachePath returns the cache file of a set with its options, in a folder.
+func cachePath(dir, set string, o Options) (string, error) {
+	absolute, err := filepath.Abs(set)
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\x00%s", absolute, o.kind())
+	return filepath.Join(dir, cacheName(absolute)+"-"+hex.EncodeToString(h.Sum(nil)[:8])+cacheSuffix), nil
+}
+
+// cacheName is what the names of a set's cache files begin with.
+func cacheName(absolute string) string {
+	sum := sha256.Sum256([]byte(absolute))
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
+			return r
+		}
+		return '_'
+	}, filepath.Base(absolute))
+	return name[:min(len(name), 40)] + "-" + hex.EncodeToString(sum[:8])
+}
+
+// kind is the options that decide what a cache file holds.
+func (o Options) kind() string {
+	return fmt.Sprintf("%d %d %d %s", o.Height, o.Width, o.Channels, o.Prepare)
+}
+
+// variants returns the options under which a cache file may have been made that does
+// for these: what is asked for may be what was chosen where nothing was asked for.
+func (o Options) variants() []Options {
+	out := []Options{o}
+	if o.Channels != 0 {
+		free := o
+		free.Channels = 0
+		out = append(out, free)
+	}
+	if o.Height != 0 {
+		for _, free := range slices.Clone(out) {
+			free.Height, free.Width = 0, 0
+			out = append(out, free)
+		}
+	}
+	return out
+}
+
+// suits reports whether samples of a shape are what the options ask for.
+func (o Options) suits(s net.Shape) bool {
+	return (o.Channels == 0 || o.Channels == s.C) && (o.Height == 0 || o.Height == s.H && o.Width == s.W)
+}
+
+// keyOf returns the key of pictures under some options.
+func keyOf(pictures [sha256.Size]byte, o Options) key {
+	return sha256.Sum256(fmt.Appendf(pictures[:], "%d %s", format, o.kind()))
+}
+
+// sum returns what the listing's files are known by.
+func (l *listing) sum() (out [sha256.Size]byte) {
+	h := sha256.New()
+	for part, files := range l.files {
+		fmt.Fprintf(h, "%d %d\n", part, len(files))
+		for i := range files {
+			files[i].hash(h, l.root)
+		}
+	}
+	h.Sum(out[:0])
+	return out
+}
+
+// hash hashes what tells a file from another, and from what it was before.
+func (f *file) hash(h hash.Hash, root string) {
+	var b [20]byte
+	binary.LittleEndian.PutUint64(b[:], uint64(f.size))
+	binary.LittleEndian.PutUint64(b[8:], uint64(f.time))
+	binary.LittleEndian.PutUint32(b[16:], uint32(f.label))
+	h.Write(b[:])
+	io.WriteString(h, strings.TrimPrefix(f.path, root)) // wherever the set is seen from
+	h.Write([]byte{0})
+	io.WriteString(h, f.bad)
+	h.Write([]byte{0})
+}
+
+// lockCache waits until no other process makes the same cache file. Where the file
+// system knows no locks it does nothing: two processes then make the file twice.
+func lockCache(ctx context.Context, path string, waits func()) (release func(), err error) {
+	lock := flock.New(path+lockSuffix, flock.SetPermissions(0o644))
+	held, err := lock.TryLock()
+	if err == nil && !held {
+		if waits != nil {
+			waits()
+		}
+		_, err = lock.TryLockContext(ctx, 100*time.Millisecond)
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		return func() {}, nil
+	}
+	return func() { _ = lock.Close() }, nil // closing ends the lock whatever happens
+}
+
+// CacheFolder returns the folder in the user's cache that holds cache files unless
+// Options names another.
+func CacheFolder() (string, error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("there is no folder for cache files: %w; name one, or decode into memory at every start (Options.NoCache, --data-cache off)", err)
+	}
+	return filepath.Join(dir, "gputrain", "pictures"), nil
+}
+
+// ClearCache removes the cache files in a folder ("" is [CacheFolder]): those of a set,
+// or all where set is "". It leaves those that a process is making. It returns how many
+// bytes of files it removed.
+func ClearCache(dir, set string) (files int, bytes int64, err error) {
+	if dir == "" {
+		if dir, err = CacheFolder(); err != nil {
+			return 0, 0, err
+		}
+	}
+	prefix := ""
+	if set != "" {
+		absolute, err := filepath.Abs(set)
+		if err != nil {
+			return 0, 0, err
+		}
+		prefix = cacheName(absolute) + "-"
+	}
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, 0, nil
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("%s: %s", dir, reason(err))
+	}
+	for _, e := range entries {
+		name, isLock := strings.CutSuffix(e.Name(), cacheSuffix+lockSuffix)
+		if !isLock || !strings.HasPrefix(name, prefix) {
+			continue
+		}
+		path := filepath.Join(dir, name+cacheSuffix)
+		lock := flock.New(path + lockSuffix)
+		if held, err := lock.TryLock(); err == nil && !held {
+			continue
+		}
+		info, statErr := os.Stat(path)
+		err := errors.Join(removed(path), replacefile.RemoveTemporaries(dir, name+cacheSuffix), lock.Close(), removed(path+lockSuffix))
+		if err != nil {
+			return files, bytes, err
+		}
+		if statErr == nil {
+			files, bytes = files+1, bytes+info.Size()
+		}
+	}
+	return files, bytes, nil
+}
+
+// removed removes a file, if it is there.
+func removed(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,93 @@
+package pictures
+
+import (
+	"bufio"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// listCSV lists the pictures of a CSV file.
+func listCSV(path string) (*listing, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s", path, reason(err))
+	}
+	defer f.Close()
+	in := bufio.NewReader(f)
+	if bom, err := in.Peek(3); err == nil && string(bom) == "\xef\xbb\xbf" {
+		_, _ = in.Discard(3)
+	}
+	r := csv.NewReader(in)
+	r.ReuseRecord = true
+	r.TrimLeadingSpace = true
+	columns, err := header(r)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	dir := filepath.Dir(path)
+	var pictures []labelled
+	for {
+		row, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		line, _ := r.FieldPos(0)
+		p := labelled{path: filepath.FromSlash(strings.Clone(row[columns[0]])), class: strings.Clone(row[columns[1]])}
+		if p.path == "" || p.class == "" {
+			return nil, fmt.Errorf("%s: line %d: want a path and a label", path, line)
+		}
+		if !filepath.IsAbs(p.path) {
+			p.path = filepath.Join(dir, p.path)
+		}
+		if columns[2] >= 0 && row[columns[2]] != "" {
+			var ok bool
+			if p.part, ok = partNamed(row[columns[2]]); !ok {
+				return nil, fmt.Errorf("%s: line %d: split %q is not train, validation or test", path, line, row[columns[2]])
+			}
+		}
+		pictures = append(pictures, p)
+	}
+	l := &listing{root: dir}
+	if err := l.number(path, pictures); err != nil {
+		return nil, err
+	}
+	if len(l.classes) < 2 {
+		return nil, fmt.Errorf("%s: %s, want at least two", path, count(len(l.classes), "label of training pictures", "labels of training pictures"))
+	}
+	return l, nil
+}
+
+// header returns where the columns path, label and split are; -1 where there is no
+// split.
+func header(r *csv.Reader) ([3]int, error) {
+	columns := [3]int{-1, -1, -1}
+	row, err := r.Read()
+	if errors.Is(err, io.EOF) {
+		return columns, errors.New("empty; want a first line path,label or path,label,split")
+	}
+	if err != nil {
+		return columns, err
+	}
+	for i, name := range row {
+		for k, want := range []string{"path", "label", "split"} {
+			if strings.EqualFold(strings.TrimSpace(name), want) {
+				if columns[k] >= 0 {
+					return columns, fmt.Errorf("two columns are called %s", want)
+				}
+				columns[k] = i
+			}
+		}
+	}
+	if columns[0] < 0 || columns[1] < 0 {
+		return columns, fmt.Errorf("the first line, %q, has no columns path and label; want path,label or path,label,split", strings.Join(row, ","))
+	}
+	return columns, nil
+}

@@ -1,0 +1,411 @@
+package pictures
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/gputrain/gputrain/picture"
+)
+
+// The parts of a set.
+const (
+	train = iota
+	validation
+	test
+	parts
+)
+
+var partNames = [parts]string{"train", "validation", "test"}
+
+// partNamed returns the part that a folder's name, or a CSV file's word, stands for.
+func partNamed(name string) (part int, ok bool) {
+	switch strings.ToLower(name) {
+	case "train", "training":
+		return train, true
+	case "validation", "val", "valid":
+		return validation, true
+	case "test":
+		return test, true
+	}
+	return 0, false
+}
+
+// file is a picture's file.
+type file struct {
+	path       string // to open it
+	size, time int64  // in bytes, and nanoseconds since 1970
+	label      int32
+	bad        string // why it can't be read, as far as that is known without opening it
+}
+
+// listing is what a folder or a CSV file has.
+type listing struct {
+	root    string // the folder that relative paths begin with
+	classes []string
+	files   [parts][]file
+	notes   []string
+}
+
+// all returns the files of all parts, in order.
+func (l *listing) all() []file { return slices.Concat(l.files[:]...) }
+
+// labelled is a picture's path and the name of its class.
+type labelled struct {
+	path, class string
+	part        int
+}
+
+// list lists the pictures at a path.
+func list(ctx context.Context, path string, workers int) (*listing, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s", path, reason(err))
+	}
+	var l *listing
+	if info.IsDir() {
+		l, err = listFolder(ctx, path)
+	} else {
+		l, err = listCSV(path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return l, l.stat(ctx, workers)
+}
+
+// number numbers the classes of pictures and puts these in order.
+func (l *listing) number(root string, pictures []labelled) error {
+	numbers := map[string]int32{}
+	for _, p := range pictures {
+		if p.part == train {
+			numbers[p.class] = 0
+		}
+	}
+	for class := range numbers {
+		l.classes = append(l.classes, class)
+	}
+	slices.SortFunc(l.classes, natural)
+	for i, class := range l.classes {
+		numbers[class] = int32(i)
+	}
+	for _, p := range pictures {
+		label, ok := numbers[p.class]
+		if !ok {
+			return fmt.Errorf("%s: class %q has pictures for %s but none for training, such as %s: add some, or remove them",
+				root, p.class, partNames[p.part], p.path)
+		}
+		l.files[p.part] = append(l.files[p.part], file{path: p.path, label: label})
+	}
+	return nil
+}
+
+// stat looks at the files' sizes and times.
+func (l *listing) stat(ctx context.Context, workers int) error {
+	const piece = 512
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(workers)
+	for part := range l.files {
+		for files := range slices.Chunk(l.files[part], piece) {
+			group.Go(func() error {
+				for i := range files {
+					files[i].stat()
+				}
+				return ctx.Err()
+			})
+		}
+	}
+	return group.Wait()
+}
+
+// stat looks at the file's size and time, and sees what can't be a picture. It opens
+// nothing: opening a named pipe would wait for its writer.
+func (f *file) stat() {
+	info, err := os.Stat(f.path)
+	if err != nil {
+		f.bad = reason(err)
+		if link, err := os.Lstat(f.path); err == nil && link.Mode()&fs.ModeSymlink != 0 {
+			f.bad = "a link that leads nowhere"
+		}
+		return
+	}
+	f.size, f.time = info.Size(), info.ModTime().UnixNano()
+	switch mode := info.Mode(); {
+	case mode.IsDir():
+		f.bad = "a folder with a picture's name"
+	case mode&fs.ModeNamedPipe != 0:
+		f.bad = "a named pipe, not a file"
+	case !mode.IsRegular():
+		f.bad = "a device or socket, not a file"
+	case f.size == 0:
+		f.bad = "empty: it has 0 bytes"
+	case f.size > picture.MaxBytes:
+		f.bad = fmt.Sprintf("larger than %d MiB; make it smaller", picture.MaxBytes>>20)
+	}
+}
+
+// reason says in our words why a file can't be read; its name stands elsewhere.
+func reason(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "there is no such file"
+	case errors.Is(err, fs.ErrPermission):
+		return "no permission to read it"
+	}
+	var of *fs.PathError
+	if errors.As(err, &of) {
+		err = of.Err
+	}
+	return strings.Join(strings.Fields(err.Error()), " ")
+}
+
+// suffixes are the ends of pictures' names.
+var suffixes = []string{".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".webp"}
+
+// isPicture reports whether a file is a picture, by its name.
+func isPicture(name string) bool {
+	return slices.Contains(suffixes, strings.ToLower(filepath.Ext(name)))
+}
+
+// passedOver reports whether a name is hidden, or one that systems leave in folders.
+func passedOver(name string) bool {
+	switch strings.ToLower(name) {
+	case "thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin":
+		return true
+	}
+	return strings.HasPrefix(name, ".")
+}
+
+// walk is a walk through the folders of a set.
+type walk struct {
+	ctx      context.Context
+	pictures []labelled
+	notes    []string
+	beside   []string // files that are no pictures by their names
+	lone     []string // pictures in no class's folder
+}
+
+// entry is what a folder holds, links followed.
+type entry struct {
+	path, name string
+	dir        bool
+}
+
+// read returns what a folder holds, in the order of the names.
+func (w *walk) read(dir string) ([]entry, error) {
+	if err := w.ctx.Err(); err != nil {
+		return nil, err
+	}
+	found, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s", dir, reason(err))
+	}
+	var out []entry
+	for _, f := range found {
+		if passedOver(f.Name()) {
+			continue
+		}
+		e := entry{path: filepath.Join(dir, f.Name()), name: f.Name(), dir: f.IsDir()}
+		if f.Type()&fs.ModeSymlink != 0 {
+			if info, err := os.Stat(e.path); err == nil {
+				e.dir = info.IsDir()
+			}
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// listFolder lists the pictures in a folder of folders.
+func listFolder(ctx context.Context, root string) (*listing, error) {
+	w := &walk{ctx: ctx}
+	entries, err := w.read(root)
+	if err != nil {
+		return nil, err
+	}
+	var found [parts][]string // folders with the names of parts
+	var others []string       // the other folders
+	split := false
+	for _, e := range entries {
+		part, ok := partNamed(e.name)
+		switch {
+		case !e.dir:
+		case !ok:
+			others = append(others, e.name)
+		default:
+			found[part] = append(found[part], e.path)
+			// A class may be called train: then pictures are in it, not folders.
+			split = split || part == train && w.holdsFolder(e.path)
+		}
+	}
+	if !split {
+		for _, path := range slices.Concat(found[validation], found[test]) {
+			if len(others) == 0 && len(found[train]) == 0 && w.holdsFolder(path) {
+				return nil, fmt.Errorf("%s: there is no folder train beside %s", root, filepath.Base(path))
+			}
+		}
+		if err := w.classes(root, train); err != nil {
+			return nil, err
+		}
+		return w.listing(root, entries)
+	}
+	for part, paths := range found {
+		if len(paths) > 1 {
+			return nil, fmt.Errorf("%s and %s: both are for %s; keep one", paths[0], paths[1], partNames[part])
+		}
+		for _, path := range paths {
+			if err := w.classes(path, part); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if len(others) > 0 {
+		w.notes = append(w.notes, fmt.Sprintf("beside the folder %s, left out: %s", filepath.Base(found[train][0]), few(others)))
+	}
+	for _, e := range entries {
+		if !e.dir {
+			w.alone(e)
+		}
+	}
+	return w.listing(root, entries)
+}
+
+// holdsFolder reports whether there is a folder in a folder.
+func (w *walk) holdsFolder(path string) bool {
+	inner, err := w.read(path)
+	return err == nil && slices.ContainsFunc(inner, func(e entry) bool { return e.dir })
+}
+
+// listing makes a listing of what was found.
+func (w *walk) listing(root string, top []entry) (*listing, error) {
+	if len(w.pictures) == 0 {
+		return nil, fmt.Errorf("%s: no pictures found%s; %s", root, w.instead(), layouts)
+	}
+	l := &listing{root: root, notes: w.notes}
+	if err := l.number(root, w.pictures); err != nil {
+		return nil, err
+	}
+	if len(l.classes) < 2 {
+		hint := ""
+		if len(top) == 1 && top[0].dir {
+			if w.holdsFolder(top[0].path) {
+				hint = fmt.Sprintf("; or is %s the folder that is meant?", top[0].path)
+			}
+		}
+		return nil, fmt.Errorf("%s: all pictures are of one class, %s, want at least two; %s%s", root, strings.Join(l.classes, ""), layouts, hint)
+	}
+	if len(w.lone) > 0 {
+		l.notes = append(l.notes, fmt.Sprintf("%s in no class's folder, left out: %s", count(len(w.lone), "picture"), few(w.lone)))
+	}
+	if len(w.beside) > 0 {
+		l.notes = append(l.notes, fmt.Sprintf("%s, left out: %s", count(len(w.beside), "file is no picture by its name", "files are no pictures by their names"), few(w.beside)))
+	}
+	return l, nil
+}
+
+const layouts = "want a folder for each class, DIR/CLASS/*.jpg or DIR/train/CLASS/*.jpg, or a CSV file with the columns path and label"
+
+// instead says what was found where there is no picture.
+func (w *walk) instead() string {
+	switch {
+	case len(w.lone) > 0:
+		return fmt.Sprintf(" in folders of classes, but %s beside them (%s)", count(len(w.lone), "picture"), few(w.lone))
+	case len(w.beside) > 0:
+		return fmt.Sprintf(", but %s (%s)", count(len(w.beside), "other file"), few(w.beside))
+	}
+	return ""
+}
+
+// alone notes a file that is in no class's folder.
+func (w *walk) alone(e entry) {
+	if isPicture(e.name) {
+		w.lone = append(w.lone, e.name)
+	} else {
+		w.beside = append(w.beside, e.name)
+	}
+}
+
+// classes lists the classes' folders in a folder.
+func (w *walk) classes(dir string, part int) error {
+	entries, err := w.read(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !e.dir {
+			w.alone(e)
+			continue
+		}
+		before := len(w.pictures)
+		if err := w.class(e.path, e.name, part, nil); err != nil {
+			return err
+		}
+		if len(w.pictures) == before {
+			w.notes = append(w.notes, fmt.Sprintf("%s has no pictures, left out", e.path))
+		}
+	}
+	return nil
+}
+
+// class lists the pictures of a class in a folder, and in the folders in it. above are
+// the folders on the way there.
+func (w *walk) class(dir, class string, part int, above []fs.FileInfo) error {
+	info, err := os.Stat(dir)
+	if err == nil && slices.ContainsFunc(above, func(a fs.FileInfo) bool { return os.SameFile(a, info) }) {
+		w.notes = append(w.notes, fmt.Sprintf("%s leads back to a folder that it is in, left out", dir))
+		return nil
+	}
+	var entries []entry
+	if err == nil {
+		entries, err = w.read(dir)
+	}
+	if cancelled := w.ctx.Err(); cancelled != nil {
+		return cancelled
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %s", dir, reason(err))
+	}
+	above = append(above[:len(above):len(above)], info)
+	for _, e := range entries {
+		switch {
+		case isPicture(e.name): // a folder of that name too: it is told as one that can't be read
+			w.pictures = append(w.pictures, labelled{e.path, class, part})
+		case e.dir:
+			if err := w.class(e.path, class, part, above); err != nil {
+				return err
+			}
+		default:
+			w.beside = append(w.beside, e.name)
+		}
+	}
+	return nil
+}
+
+// few names the first of some names.
+func few(names []string) string {
+	const most = 3
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return strings.Join(names[:most], ", ") + ", ..."
+}
+
+// count counts things: "1 file", "2 files"; or with both forms given.
+func count(n int, one string, more ...string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	many := one + "s"
+	if len(more) > 0 {
+		many = more[0]
+	}
+	return humanize.Comma(int64(n)) + " " + many
+}
