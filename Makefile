@@ -164,7 +164,7 @@ roofline: ## Write bench/gpu-roofline.md anew: what a GPU could do, on paper
 
 CHECKPOINT ?= runs/run-1
 .PHONY: check-page bench-serve check-serve-memory
-check-page: ## Draw digits on the page of `serve` in Chromium (needs it, and a trained run, CHECKPOINT)
+check-page: ## Draw digits and show pictures on the page of `serve` in Chromium (needs it, and a trained run, CHECKPOINT)
 	@command -v chromium || command -v chromium-browser || command -v google-chrome || { echo "check-page needs chromium or google-chrome" >&2; exit 1; }
 	GPUTRAIN_TEST_CHECKPOINT="$$(realpath $(CHECKPOINT))" $(GO) test -tags chromium -count=1 -v -run TestPage ./serve
 

@@ -29,8 +29,12 @@ type query struct {
 }
 
 // parseQuery reads ?prepare=HOW&top=N&seen=true.
-func parseQuery(values url.Values) (query, error) {
+func parseQuery(raw string) (query, error) {
 	q := query{prepare: picture.Auto}
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return q, problemf(http.StatusBadRequest, "the query can't be read: %.100s", oneLine(err.Error()))
+	}
 	for key, v := range values {
 		text := v[len(v)-1]
 		switch key {
@@ -74,7 +78,7 @@ type decoder struct {
 	scale     float32 // of bytes; 0 where nobody knows how bytes become the network's values
 	maxImages int
 	maxPixels int
-	pixels    *semaphore.Weighted // of images that are being decoded, maxPixels in all
+	pixelsFor func(pixels int) *semaphore.Weighted // the budget of an image of so many
 }
 
 // decode reads a body of a content type. What is wrong with it is a *problem.
@@ -103,7 +107,7 @@ func (d *decoder) decode(ctx context.Context, contentType string, body []byte) (
 	return s, nil
 }
 
-// parts reads a form of image files.
+// parts reads a form of image files. Fields that hold no file are passed over.
 func (d *decoder) parts(ctx context.Context, boundary string, body []byte) (*samples, error) {
 	if boundary == "" {
 		return nil, problemf(http.StatusBadRequest, "the content type multipart/form-data lacks its boundary")
@@ -118,12 +122,15 @@ func (d *decoder) parts(ctx context.Context, boundary string, body []byte) (*sam
 		if err != nil {
 			return nil, problemf(http.StatusBadRequest, "the form is damaged: %s", oneLine(err.Error()))
 		}
-		if s.n == d.maxImages {
-			return nil, problemf(http.StatusRequestEntityTooLarge, "more than %d images; ask about them in several requests", d.maxImages)
-		}
 		file, err := io.ReadAll(part)
 		if err != nil {
 			return nil, problemf(http.StatusBadRequest, "the form is damaged: %s", oneLine(err.Error()))
+		}
+		if isNoFile(part, file) {
+			continue
+		}
+		if s.n == d.maxImages {
+			return nil, problemf(http.StatusRequestEntityTooLarge, "more than %d images; ask about them in several requests", d.maxImages)
 		}
 		if err := d.add(ctx, s, nameOf(part), file); err != nil {
 			return nil, err
@@ -133,6 +140,20 @@ func (d *decoder) parts(ctx context.Context, boundary string, body []byte) (*sam
 		return nil, problemf(http.StatusBadRequest, "the form has no image file")
 	}
 	return s, nil
+}
+
+// isNoFile tells a form's field of text, or one for which no file was chosen. An image
+// is one even where the client gave it no name.
+func isNoFile(part *multipart.Part, content []byte) bool {
+	if part.FileName() != "" {
+		return false
+	}
+	kind := part.Header.Get("Content-Type")
+	if len(content) == 0 || kind != "" && !strings.HasPrefix(strings.ToLower(kind), "text/") {
+		return len(content) == 0
+	}
+	_, err := picture.Header(content)
+	return errors.Is(err, picture.ErrFormat)
 }
 
 // maxName bounds the names of files that stand in answers.
@@ -158,16 +179,18 @@ func (d *decoder) add(ctx context.Context, s *samples, name string, file []byte)
 	if d.scale == 0 {
 		return problemf(http.StatusUnprocessableEntity, "%s%s", where(s.n+1, name), noScale)
 	}
-	taken := 0
-	defer func() { d.pixels.Release(int64(taken)) }()
+	release := func() {}
+	defer func() { release() }()
 	img, err := picture.Decode(file, func(width, height int) error {
 		if err := picture.CheckSize(width, height, d.maxPixels); err != nil {
 			return err
 		}
-		if err := d.pixels.Acquire(ctx, int64(width*height)); err != nil {
+		n := int64(width * height)
+		budget := d.pixelsFor(width * height)
+		if err := budget.Acquire(ctx, n); err != nil {
 			return err
 		}
-		taken = width * height
+		release = func() { budget.Release(n) }
 		return nil
 	})
 	var pixels []uint8
@@ -183,7 +206,7 @@ func (d *decoder) add(ctx context.Context, s *samples, name string, file []byte)
 			status = http.StatusRequestEntityTooLarge
 		case errors.Is(err, picture.ErrFormat):
 			status = http.StatusUnsupportedMediaType
-			if b := bytes.TrimLeft(file, " \t\r\n"); len(b) > 0 && (b[0] == '{' || b[0] == '[') {
+			if b := bytes.TrimLeft(bytes.TrimPrefix(file, byteOrderMark), " \t\r\n"); len(b) > 0 && (b[0] == '{' || b[0] == '[') {
 				hint = "; JSON needs the content type application/json"
 			}
 		}

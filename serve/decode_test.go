@@ -18,7 +18,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add("multipart/form-data; boundary=x", []byte("--x\r\nContent-Disposition: form-data; name=a; filename=b\r\n\r\n"+string(file)+"\r\n--x--\r\n"))
 	s := newServer(f, Options{MaxPixels: 10000})
 	f.Fuzz(func(t *testing.T, kind string, body []byte) {
-		d := decoder{in: net.Shape{C: 1, H: 2, W: 2}, prepare: picture.Auto, maxImages: 3, maxPixels: 10000, pixels: s.pixels}
+		d := decoder{in: net.Shape{C: 1, H: 2, W: 2}, prepare: picture.Auto, scale: 1. / 255, maxImages: 3, maxPixels: 10000, pixelsFor: s.pixelsFor}
 		got, err := d.decode(t.Context(), kind, body)
 		if err != nil {
 			var p *problem
@@ -35,9 +35,10 @@ func FuzzDecode(f *testing.F) {
 				t.Errorf("value %v", v)
 			}
 		}
-		if !s.pixels.TryAcquire(10000) {
+		if !s.large.TryAcquire(10000) || !s.small.TryAcquire(2500) {
 			t.Fatal("pixels were not released")
 		}
-		s.pixels.Release(10000)
+		s.large.Release(10000)
+		s.small.Release(2500)
 	})
 }

@@ -7,7 +7,7 @@
 //	GET  /readyz          it takes requests
 //	GET  /metrics         figures for Prometheus
 //	GET  /openapi.yaml    the description of all this
-//	GET  /                a page to draw digits on
+//	GET  /                a page to draw digits on, or to show pictures
 //
 // A Server is the [net/http.Handler] of a device and a checkpoint. Requests that
 // come at the same time are computed together. Whatever it takes of memory is

@@ -21,15 +21,16 @@ type Options struct {
 
 	MaxImages int   // in one request; 0 for 256, at most Queue
 	MaxBody   int64 // bytes of a request's body; 0 for 8 MiB
-	MaxPixels int   // of one image; 0 for 16 million. As many are decoded at a time: they take some 30 bytes each
+	MaxPixels int   // of one image; 0 for 16 million. As many are decoded at a time, and a quarter more of images of at most a sixteenth: they take some 30 bytes each
 	Memory    int64 // bytes of all bodies that are being read or decoded, at least MaxBody; 0 for 256 MiB, or MaxBody if that is more
 
 	ReadTimeout  time.Duration // from a request's header to the end of its body; 0 for 30 s
 	Timeout      time.Duration // from there to the answer; 0 for 10 s
 	DrainTimeout time.Duration // for requests in flight when serving ends; 0 for 30 s
 
-	Token         string // if not empty, requests must have it: "Authorization: Bearer TOKEN"
-	NoActivations bool   // do without /v1/activations, the costliest request
+	Token         string   // if not empty, requests must have it: "Authorization: Bearer TOKEN"
+	Hosts         []string // names besides localhost under which requests at a loopback address are answered without a token
+	NoActivations bool     // do without /v1/activations, the costliest request
 
 	Log *slog.Logger // nil for no log
 }

@@ -91,9 +91,11 @@ func (p *tab) beside(t *testing.T, asked string) {
 		}
 	}
 	var wide float64
-	p.run(t, chromedp.Evaluate(`document.documentElement.scrollWidth`, &wide), chromedp.EmulateViewport(1280, 900))
+	var who string
+	p.run(t, chromedp.Evaluate(`document.documentElement.scrollWidth`, &wide),
+		chromedp.Evaluate(`[...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > 390).map((e) => e.tagName + "#" + e.id).join(" ")`, &who), chromedp.EmulateViewport(1280, 900))
 	if wide > 390 {
-		t.Errorf("at 390 px the page is %v wide", wide)
+		t.Errorf("at 390 px the page is %v wide: %s", wide, who)
 	}
 }
 
@@ -110,7 +112,7 @@ func (p *tab) keep(t *testing.T, name string) {
 			var shot []byte
 			p.run(t, chromedp.EmulateViewport(width, 900),
 				emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
-				chromedp.Sleep(500*time.Millisecond), chromedp.FullScreenshot(&shot, 100))
+				chromedp.Sleep(500*time.Millisecond), chromedp.Poll(`!busy && !stale`, nil), chromedp.FullScreenshot(&shot, 100))
 			if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("%s-%d-%s.png", name, width, scheme)), shot, 0o644); err != nil {
 				t.Fatal(err)
 			}

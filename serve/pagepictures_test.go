@@ -130,6 +130,7 @@ func TestPageOfPictures(t *testing.T) {
 		// The keyboard chooses.
 		p.run(t, chromedp.Focus("#pictures li:nth-child(4) button"), chromedp.KeyEvent(kb.Enter))
 		p.says(t, "the fourth", "blue")
+		p.beside(t, "#sent")
 		p.keep(t, "pictures-several")
 		var problem string
 		p.run(t, chromedp.Click("#pictures li:nth-child(3) button"), chromedp.WaitVisible("#problem"), chromedp.Text("#problem", &problem))
@@ -208,19 +209,16 @@ func TestPageOfPictures(t *testing.T) {
 // TestPageFollows checks that a page that is open becomes another when another kind of
 // network is loaded.
 func TestPageFollows(t *testing.T) {
-	checkpoint, data := colours(t)
-	s, p := openServer(t, browse(t), checkpoint, Options{Examples: data})
+	c, data := colours(t)
+	s, p := openServer(t, browse(t), c, Options{Examples: data})
 	p.run(t, chromedp.WaitVisible("#examples button"), chromedp.Click("#examples button"))
 	p.says(t, "before", colourNames[0])
-	c, _ := colours(t)
-	c.Subject.Scale = 0
-	if err := s.Replace(c); err != nil {
+	if err := s.Replace(checkpoint(t, 1)); err != nil {
 		t.Fatal(err)
 	}
-	p.run(t, drop(transfer("a.png", plainFile(t, red))), chromedp.WaitVisible("#problem"))
-	p.run(t, chromedp.Reload(), chromedp.WaitVisible("#title"))
+	p.run(t, drop(transfer("a.png", digitFile(t, 0))), chromedp.WaitVisible("#pad"))
 	var title string
-	if p.run(t, chromedp.Text("#title", &title)); title != "No network for pictures" {
+	if p.run(t, chromedp.Text("#title", &title)); title != "Draw a digit" {
 		t.Errorf("title %q", title)
 	}
 }

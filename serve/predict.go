@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/picture"
 )
@@ -58,7 +60,7 @@ type asked struct {
 
 // ask reads a request, asks the network, and has the answer written.
 func (s *Server) ask(w http.ResponseWriter, r *http.Request, images int, trace bool, write func(*asked) error) error {
-	q, err := parseQuery(r.URL.Query())
+	q, err := parseQuery(r.URL.RawQuery)
 	if err != nil {
 		return err
 	}
@@ -79,7 +81,7 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, images int, trace b
 	if q.prepare == picture.Auto {
 		q.prepare = m.subject.prepare
 	}
-	d := decoder{in: m.Input, prepare: q.prepare, scale: m.subject.scale, maxImages: images, maxPixels: s.options.MaxPixels, pixels: s.pixels}
+	d := decoder{in: m.Input, prepare: q.prepare, scale: m.subject.scale, maxImages: images, maxPixels: s.options.MaxPixels, pixelsFor: s.pixelsFor}
 	a := asked{model: &m.Model, query: q, plan: m.plan}
 	if a.samples, err = d.decode(ctx, r.Header.Get("Content-Type"), b.bytes); err != nil {
 		return err
@@ -89,6 +91,16 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, images int, trace b
 		return err
 	}
 	return write(&a)
+}
+
+// pixelsFor returns the budget that an image's pixels are taken from while it is being
+// decoded. Small images have one of their own, so that large ones, which take long
+// and wait for each other, don't keep them waiting.
+func (s *Server) pixelsFor(pixels int) *semaphore.Weighted {
+	if pixels <= s.options.MaxPixels/16 {
+		return s.small
+	}
+	return s.large
 }
 
 // ranked orders the classes of an answer's row.

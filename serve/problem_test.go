@@ -25,6 +25,7 @@ func TestProblems(t *testing.T) {
 	}{
 		{"text", "POST", "/v1/predict", "", "hello", 415, "not a JPEG, PNG, GIF, BMP, TIFF or WebP image"},
 		{"JSON without its type", "POST", "/v1/predict", "", "{}", 415, "application/json"},
+		{"JSON without its type, with a byte-order mark", "POST", "/v1/predict", "", "\xef\xbb\xbf{}", 415, "application/json"},
 		{"empty", "POST", "/v1/predict", "", "", 400, "the body is empty"},
 		{"giant", "POST", "/v1/predict", "", string(giant), 413, "100 x 100 pixels"},
 		{"long", "POST", "/v1/predict", "", strings.Repeat("x", 20001), 413, "more than 20000 bytes"},
@@ -46,8 +47,13 @@ func TestProblems(t *testing.T) {
 		{"form without boundary", "POST", "/v1/predict", "multipart/form-data", "x", 400, "boundary"},
 		{"form cut short", "POST", "/v1/predict", "multipart/form-data; boundary=x", "--x\r\n\r\nabc", 400, "form is damaged"},
 		{"form without files", "POST", "/v1/predict", "multipart/form-data; boundary=x", "--x--\r\n", 400, "no image file"},
+		{"form of text alone", "POST", "/v1/predict", "multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=a\r\n\r\nhello\r\n--x--\r\n", 400, "no image file"},
+		{"form with a file of text", "POST", "/v1/predict", "multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=a; filename=b.txt\r\n\r\nhello\r\n--x--\r\n", 415, "b.txt"},
+		{"form with an image of another format", "POST", "/v1/predict", "multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=a\r\nContent-Type: image/heic\r\n\r\nhello\r\n--x--\r\n", 415, "not a JPEG"},
 		{"bad type", "POST", "/v1/predict", "a/b/c;;", "x", 415, "content type"},
 		{"bad parameter", "POST", "/v1/predict?topp=1", "", "x", 400, `no parameter "topp"`},
+		{"semicolon", "POST", "/v1/predict?top=1;x", "", "x", 400, "query can't be read"},
+		{"bad escape", "POST", "/v1/predict?top=%zz", "", "x", 400, "query can't be read"},
 		{"bad top", "POST", "/v1/predict?top=0", "", "x", 400, "at least 1"},
 		{"bad prepare", "POST", "/v1/predict?prepare=x", "", "x", 400, "want one of"},
 		{"two activations", "POST", "/v1/activations", json, `{"pixels": [` + row + "," + row + `]}`, 413, "more than 1 images"},
@@ -117,5 +123,34 @@ func TestFull(t *testing.T) {
 	close(held)
 	if w := do(t, s, "POST", "/v1/predict", "", file); w.Code != 200 {
 		t.Errorf("afterwards: status %d, want 200", w.Code)
+	}
+}
+
+// TestFairness checks that images which fill the room for large ones, one being decoded
+// and others waiting, keep no small one waiting.
+func TestFairness(t *testing.T) {
+	s := newServer(t, Options{MaxPixels: 28 * 28 * 16, Timeout: 2 * time.Second})
+	if err := s.large.Acquire(t.Context(), 28*28*16); err != nil { // one is being decoded
+		t.Fatal(err)
+	}
+	large := picturetest.Encoded(t, "png", image.NewGray(image.Rect(0, 0, 100, 100)))
+	var wait sync.WaitGroup
+	codes := make(chan int, 3)
+	for range cap(codes) {
+		wait.Go(func() { codes <- do(t, s, "POST", "/v1/predict?prepare=stretch", "", large).Code })
+	}
+	time.Sleep(50 * time.Millisecond)
+	if w := do(t, s, "POST", "/v1/predict", "", digitFile(t, 0)); w.Code != 200 {
+		t.Errorf("a small image beside large ones: status %d, %s", w.Code, w.Body)
+	}
+	wait.Wait()
+	for range cap(codes) {
+		if code := <-codes; code != 503 {
+			t.Errorf("large images that waited: status %d, want 503", code)
+		}
+	}
+	s.large.Release(28 * 28 * 16)
+	if w := do(t, s, "POST", "/v1/predict?prepare=stretch", "", large); w.Code != 200 {
+		t.Errorf("a large image afterwards: status %d", w.Code)
 	}
 }

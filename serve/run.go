@@ -10,10 +10,15 @@ import (
 	"time"
 )
 
-// Run answers requests on a listener until the context ends. Then it takes no new
-// ones, answers those in flight, for at most Options.DrainTimeout, and returns. It
-// doesn't wait for connections on which no request is being answered. It closes the
-// listener, but not the Server.
+// farewell is how long a server that ends goes on taking requests. Each answer then
+// ends its connection, so that clients that keep theirs know it before they ask again.
+const farewell = 500 * time.Millisecond
+
+// Run answers requests on a listener until the context ends, and a moment longer, in
+// which each answer ends its connection. Then it takes no new requests, answers those
+// in flight, for at most Options.DrainTimeout, and returns. It doesn't wait for
+// connections on which no request is being answered. It closes the listener, but not
+// the Server.
 func (s *Server) Run(ctx context.Context, l stdnet.Listener) error {
 	h := &http.Server{
 		Handler:           s,
@@ -34,6 +39,11 @@ func (s *Server) Run(ctx context.Context, l stdnet.Listener) error {
 	}
 	s.end()
 	s.log.Info("ending: requests in flight are answered")
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(farewell):
+	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.options.DrainTimeout)
 	defer cancel()
 	go s.whenQuiet(drain, cancel)

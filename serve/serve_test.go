@@ -165,8 +165,22 @@ func TestPredict(t *testing.T) {
 		approx.Check(t, fmt.Sprintf("array %d", i), byClass(t, p.Classes), want(t, c, 3), tolerance)
 	}
 
+	marked := predictions(t, do(t, s, "POST", "/v1/predict", "application/json", append([]byte("\xef\xbb\xbf"), body...)))
+	approx.Check(t, "with a byte-order mark", byClass(t, marked[0].Classes), want(t, c, 3), tolerance)
+
 	var form bytes.Buffer
 	m := multipart.NewWriter(&form)
+	// A field of text, one for a file that none was chosen for, and an image without a
+	// name: a browser's form may have all of them.
+	if err := m.WriteField("title", "two digits"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.CreateFormFile("none", ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.WriteField("nameless", string(digitFile(t, 2))); err != nil {
+		t.Fatal(err)
+	}
 	for i := range 2 {
 		part, err := m.CreateFormFile("x", fmt.Sprintf("%d.png", i))
 		if err != nil {
@@ -180,8 +194,8 @@ func TestPredict(t *testing.T) {
 		t.Fatal(err)
 	}
 	files := predictions(t, do(t, s, "POST", "/v1/predict?prepare=stretch&top=2", m.FormDataContentType(), form.Bytes()))
-	if len(files) != 2 || files[1].Image != "1.png" || len(files[1].Classes) != 2 {
-		t.Errorf("got %+v, want two classes of 0.png and of 1.png", files)
+	if len(files) != 3 || files[0].Image != "nameless" || files[2].Image != "1.png" || len(files[2].Classes) != 2 {
+		t.Errorf("got %+v, want two classes each of the nameless image, of 0.png and of 1.png", files)
 	}
 }
 

@@ -28,7 +28,8 @@ type Server struct {
 	metrics  *metrics
 	queue    *queue
 	bodies   *semaphore.Weighted // bytes
-	pixels   *semaphore.Weighted
+	large    *semaphore.Weighted // pixels of images that are being decoded, see pixelsFor
+	small    *semaphore.Weighted
 	token    [sha256.Size]byte
 	handler  http.Handler
 	ending   context.Context // done when Run ends
@@ -49,7 +50,7 @@ func New(device net.Device, c *net.Checkpoint, o Options) (*Server, error) {
 	}
 	s := &Server{
 		device: device, options: o, log: o.Log, metrics: newMetrics(), token: sha256.Sum256([]byte(o.Token)),
-		bodies: semaphore.NewWeighted(o.Memory), pixels: semaphore.NewWeighted(int64(o.MaxPixels)),
+		bodies: semaphore.NewWeighted(o.Memory), large: semaphore.NewWeighted(int64(o.MaxPixels)), small: semaphore.NewWeighted(int64(max(1, o.MaxPixels/4))),
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.queue = newQueue(o.Queue, max(o.MaxWait, 0), s.metrics, o.Log)
@@ -111,7 +112,7 @@ func (s *Server) routes() http.Handler {
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		problemf(http.StatusForbidden, "requests of other sites' pages are refused").write(w)
 	}))
-	return s.bounded(protection.Handler(mux))
+	return s.bounded(s.checkHost(protection.Handler(mux)))
 }
 
 func plain(h http.Handler) handling {

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"time"
@@ -26,14 +27,13 @@ func (s *Server) bounded(h http.Handler) http.Handler {
 		now := time.Now()
 		// As long to take the answer as to send the question.
 		_ = control.SetWriteDeadline(now.Add(2*s.options.ReadTimeout + s.options.Timeout))
-		if r.Body == nil || r.Body == http.NoBody {
-			h.ServeHTTP(w, r)
-			return
+		a := &answerer{ResponseWriter: w, ending: s.ending}
+		if r.Body != nil && r.Body != http.NoBody {
+			_ = control.SetReadDeadline(now.Add(s.options.ReadTimeout))
+			a.body = &watchedBody{ReadCloser: r.Body}
+			r = r.WithContext(r.Context()) // a copy: net/http keeps the one that it made
+			r.Body = a.body
 		}
-		_ = control.SetReadDeadline(now.Add(s.options.ReadTimeout))
-		a := &answerer{ResponseWriter: w, body: &watchedBody{ReadCloser: r.Body}}
-		r = r.WithContext(r.Context()) // a copy: net/http keeps the one that it made
-		r.Body = a.body
 		h.ServeHTTP(a, r)
 		a.begin() // an answer without a word
 	})
@@ -53,24 +53,29 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// answerer looks at the request's body when the answer begins.
+// answerer decides when the answer begins whether the connection ends behind it.
 type answerer struct {
 	http.ResponseWriter
-	body  *watchedBody
-	begun bool
+	body   *watchedBody    // nil of a request without one
+	ending context.Context // done when the server ends
+	begun  bool
 }
 
 // Unwrap lets an http.ResponseController through.
 func (a *answerer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// begin has the connection end behind the answer if the body has not.
+// begin has the connection end behind the answer if the body has not, or if the
+// server ends.
 func (a *answerer) begin() {
 	if a.begun {
 		return
 	}
 	a.begun = true
-	if !a.body.ended {
+	unread := a.body != nil && !a.body.ended
+	if unread || a.ending.Err() != nil {
 		a.Header().Set("Connection", "close")
+	}
+	if unread {
 		_ = http.NewResponseController(a.ResponseWriter).SetReadDeadline(time.Now().Add(linger))
 	}
 }

@@ -193,7 +193,7 @@ func TestPatience(t *testing.T) {
 		return answer.StatusCode
 	}
 	file := digitFile(t, 0)
-	head := fmt.Appendf(nil, "POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(file))
+	head := fmt.Appendf(nil, "POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n", len(file))
 	slowly := func(conn stdnet.Conn, from int) {
 		for piece := range 4 {
 			time.Sleep(linger / 2) // longer than linger in all
@@ -227,7 +227,7 @@ func TestPatience(t *testing.T) {
 	})
 	t.Run("refused", func(t *testing.T) {
 		conn, r := dial()
-		send(conn, []byte("POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"))
+		send(conn, []byte("POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n"))
 		if got := status(r); got != 404 {
 			t.Errorf("status %d, want 404", got)
 		}

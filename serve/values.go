@@ -22,9 +22,11 @@ type arrays struct {
 }
 
 // decodeArrays returns the samples of a JSON body, one after the other in CHW
-// order; scale brings bytes to the network's values. A sample is a flat array, or one of channels, rows and columns, or, of a
-// network with one channel, of rows and columns.
+// order; scale brings bytes to the network's values. A sample is a flat array, or one
+// of channels, rows and columns, or, of a network with one channel, of rows and
+// columns.
 func decodeArrays(body []byte, in net.Shape, scale float32, most int) ([]float32, error) {
+	body = bytes.TrimPrefix(body, byteOrderMark)
 	var a arrays
 	if err := strictUnmarshal(body, &a); err != nil {
 		return nil, problemf(400, `the body is not a JSON object such as {"pixels": [[0, 255, ...], ...]}: %s`, strings.TrimPrefix(err.Error(), "json: "))
@@ -52,6 +54,9 @@ func decodeArrays(body []byte, in net.Shape, scale float32, most int) ([]float32
 	}
 	return s.out, nil
 }
+
+// byteOrderMark is what some programs put before a text in UTF-8.
+var byteOrderMark = []byte("\xef\xbb\xbf")
 
 // withArticle puts "a" or "an" before a kind of JSON value.
 func withArticle(kind string) string {

@@ -30,11 +30,12 @@ const tokenVariable = envPrefix + "TOKEN"
 func (a *app) serveCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "serve",
-		Usage:     "answer over HTTP what images show, with a page to draw on",
+		Usage:     "answer over HTTP what images show, with a page for people",
 		UsageText: "gputrain serve [FLAGS]",
-		Description: `Open the printed address in a browser, and draw. Programs ask it too: POST an
-image file, a form of image files, or JSON to /v1/predict; /openapi.yaml
-describes all. Requests of several clients are computed together.
+		Description: `Open the printed address in a browser: draw a digit, or drop, paste or take
+pictures, as the network wants. Programs ask it too: POST an image file, a form
+of image files, or JSON to /v1/predict; /openapi.yaml describes all. Requests
+of several clients are computed together.
 
 A checkpoint that replaces the one served is loaded without losing a request, as
 is one at SIGHUP. Ctrl-C ends after the requests in flight, a second one now.
@@ -54,6 +55,7 @@ Examples:
 			&cli.StringFlag{Name: "prepare", Value: string(picture.Auto), EnvVars: env("prepare"), Category: "Data", Usage: "`HOW` files become input: " + orList(preparations())},
 			&cli.StringFlag{Name: "address", Value: "127.0.0.1:8080", EnvVars: env("address"), Category: "Server", Usage: "listen at `HOST:PORT`; :PORT is every address of this machine"},
 			&cli.StringFlag{Name: "token-file", EnvVars: env("token-file"), Category: "Server", Usage: "want the token in `FILE` of who asks"},
+			&cli.StringSliceFlag{Name: "allow-host", EnvVars: env("allow-host"), Category: "Server", Usage: "without a token, answer at 127.0.0.1 for `HOST` too, not only for localhost"},
 			&cli.BoolFlag{Name: "no-activations", EnvVars: env("no-activations"), Category: "Server", Usage: "don't show what each layer makes of an image"},
 			&cli.DurationFlag{Name: "reload", Value: 2 * time.Second, EnvVars: env("reload"), Category: "Server", Usage: "look for a new checkpoint every `TIME`; 0 is never"},
 			&cli.IntFlag{Name: "max-batch", Value: 64, EnvVars: env("max-batch"), Category: "Limits", Usage: "compute at most `N` images together, and never more than in training"},
@@ -159,7 +161,7 @@ func (a *app) serveOptions(c *cli.Context) (o serve.Options, err error) {
 	o = serve.Options{
 		Preparation: picture.Preparation(c.String("prepare")), MaxBatch: c.Int("max-batch"), MaxWait: c.Duration("max-wait"),
 		Queue: c.Int("queue"), MaxBody: int64(body), MaxPixels: c.Int("max-pixels"), Timeout: c.Duration("timeout"),
-		NoActivations: c.Bool("no-activations"), Log: slog.New(handler),
+		NoActivations: c.Bool("no-activations"), Hosts: c.StringSlice("allow-host"), Log: slog.New(handler),
 	}
 	if o.MaxWait == 0 {
 		o.MaxWait = -1

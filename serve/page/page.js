@@ -339,8 +339,8 @@ function display() {
   if (picture && picture.error) show(null);
   if (picture) complain(picture.error);
   if (pad) return;
-  $("pair").hidden = !picture;
-  $("invitation").hidden = !!picture;
+  $("pair").hidden = !picture || !(picture.image || picture.answer);
+  $("invitation").hidden = !$("pair").hidden;
   if (shownFile !== (picture && picture.file)) {
     if (shownFile) URL.revokeObjectURL($("sent").src);
     shownFile = picture && picture.file;
@@ -486,10 +486,14 @@ function show(answer) {
   const best = classes[0];
   $("best").textContent = best ? best.class : "?";
   $("best").classList.toggle("words", !!best && best.class.length > 2);
-  $("sure").textContent = best ? percent(best.probability) : picture ? "" : "nothing to see yet";
+  $("sure").textContent = best ? percent(best.probability) : !picture ? "nothing to see yet" : picture.error ? "no answer" : "looking …";
   const told = classes.slice(0, 2).map((c) => `${c.class}, ${percent(c.probability)}`).join("; else ");
   if (best || !picture) say(told || "Empty.");
   bars(classes);
+  if (!answer && !pad) {
+    $("inside").hidden = true;
+    return;
+  }
   if (!answer) { // the layers keep their place, so that the page does not move below who draws on
     for (const canvas of document.querySelectorAll("#layers canvas")) canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
     return;
@@ -521,6 +525,7 @@ function show(answer) {
 // bars shows the classes: ten that are drawn in their own order, so that they stay
 // where they are as one draws, others by rank.
 function bars(classes) {
+  if (!model) return; // a picture came before the model
   const fixed = !!pad && model.classes.length <= fewBars;
   const share = new Map(classes.map((c) => [c.class, c.probability]));
   const known = fixed || classes.length === 0 ? model.classes : classes.map((c) => c.class);
