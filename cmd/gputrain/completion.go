@@ -153,13 +153,9 @@ func flagChoices() map[string][]string {
 	for _, n := range net.Models() {
 		models = append(models, n.Name)
 	}
-	var augmentations []string
-	for _, a := range net.Augmentations() {
-		augmentations = append(augmentations, a.Name)
-	}
 	return map[string][]string{
-		"augment": augmentations, "views": viewNames, "class-weights": {balanced, noChange},
+		"augment": augmentNames(), "views": viewNames, "class-weights": {balanced, noChange},
 		"device": deviceNames, "optimizer": optimizerNames, "schedule": scheduleNames, "watch": watchNames,
-		"split": splitNames, "views": viewNames, "resize": {"crop", "fit", "stretch"}, "augment": augmentNames(), "prepare": preparations(), "log-level": logLevels, "precision": precisionNames, "recipe": recipeNames(), "model": models,
+		"split": splitNames, "resize": {"crop", "fit", "stretch"}, "prepare": preparations(), "log-level": logLevels, "precision": precisionNames, "recipe": recipeNames(), "model": models,
 	}
 }

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -54,41 +51,6 @@ Examples:
 	}
 }
 
-func augmentNames() []string {
-	var names []string
-	for _, a := range net.Augmentations() {
-		names = append(names, a.Name)
-	}
-	return names
-}
-
-// augmentation returns the settings of a name, or of a JSON file.
-func augmentation(name string) (net.Augment, error) {
-	if name == "" {
-		return net.Augment{}, nil
-	}
-	if a, ok := net.AugmentationNamed(name); ok {
-		return a, nil
-	}
-	b, err := os.ReadFile(name)
-	if errors.Is(err, os.ErrNotExist) {
-		return net.Augment{}, usagef("--augment: %q is neither a file nor one of %s%s", name, orList(augmentNames()), suggest(name, augmentNames()))
-	}
-	if err != nil {
-		return net.Augment{}, fileError(name, err)
-	}
-	var a net.Augment
-	d := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&a); err != nil {
-		return a, fmt.Errorf("%s: %w", name, err)
-	}
-	if err := a.Check(); err != nil {
-		return a, fmt.Errorf("%s: %w", name, err)
-	}
-	return a, nil
-}
-
 // dataReport is what there is to say of a data set, as it stands in JSON.
 type dataReport struct {
 	Name      string     `json:"name"`
@@ -133,10 +95,13 @@ func (a *app) data(c *cli.Context) error {
 	if c.Int("samples") < 1 || c.Int("samples") > 100 {
 		return usagef("--samples must be from 1 to 100, got %d", c.Int("samples"))
 	}
-	augment, err := augmentation(c.String("augment"))
-	if err != nil {
-		return err
+	var recipe net.Recipe
+	if name := c.String("augment"); name != "" {
+		if err := setAugment(name, &recipe); err != nil {
+			return err
+		}
 	}
+	augment := recipe.Augment
 	for _, flag := range []string{"html", "png"} {
 		if dir := filepath.Dir(c.String(flag)); c.IsSet(flag) {
 			if info, err := os.Stat(dir); err != nil || !info.IsDir() {

@@ -62,8 +62,27 @@ func TestTrainOnPictures(t *testing.T) {
 	if caches, err := filepath.Glob(filepath.Join(os.Getenv("GPUTRAIN_DATA_CACHE"), "*.pictures")); len(caches) != 1 || err != nil {
 		t.Errorf("cache files %q, want one: %v", caches, err)
 	}
+	// A resumed run finds its pictures, and ends with the weights of one without a stop.
+	must(t, append(args, "--run", "half", "--epochs", "7")...)
+	must(t, "train", "--resume", "half", "--epochs", "20", "--tensorboard=false")
+	sameWeights(t, filepath.Join(runsFolder, "run-1"), filepath.Join(runsFolder, "half"))
 	refuses(t, exitFailed, "the model takes samples of 3 x 6 x 6, but data set mine training has 1 x 8 x 9: choose another --model or --data",
 		append(args, "--image-size", "8x9", "--channels", "1")...)
+}
+
+// TestModelForPictures names neither model nor recipe: those for pictures are chosen, and
+// flags override them.
+func TestModelForPictures(t *testing.T) {
+	inFolder(t)
+	t.Setenv("GPUTRAIN_DATA_CACHE", "off")
+	colours(t, "mine", 4)
+	out := must(t, "train", "--data", "mine", "--image-size", "16", "--epochs", "1", "--momentum", "0.8", "--tensorboard=false")
+	for _, want := range []string{"Model     resnet20: ", "chosen for images of 3 x 16 x 16, --model names another", "Recipe    photos: 1 epoch, batch 64, sgd", "Note      no test set of its own"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	refuses(t, exitUsage, "--beta1 is for adam or adamw, the optimiser is sgd: set --optimizer, or leave the flag out", "train", "--data", "mine", "--epochs", "1", "--beta1", "0.5")
 }
 
 // TestPictureFlags checks what is said of flags and pictures that make no sense.
@@ -77,7 +96,7 @@ func TestPictureFlags(t *testing.T) {
 	refuses(t, exitUsage, `--resize: unknown "cropp" (did you mean crop?); want crop, fit or stretch`, "data", "mine", "--resize", "cropp")
 	refuses(t, exitUsage, "data takes one folder, got more; see gputrain data --help", "data", "mine", "yours")
 	refuses(t, exitUsage, "--samples must be from 1 to 100, got 0", "data", "mine", "--samples", "0")
-	refuses(t, exitUsage, `--augment: "standart" is neither a file nor one of none, light, standard or strong (did you mean standard?)`, "data", "mine", "--augment", "standart")
+	refuses(t, exitUsage, `--augment: unknown "standart" (did you mean standard?); want none, light, standard or strong, or a JSON file`, "data", "mine", "--augment", "standart")
 	refuses(t, exitFailed, "--html no/page.html: there is no folder no", "data", "mine", "--html", "no/page.html")
 	write(t, "augment.json", `{"rotate": 400}`)
 	refuses(t, exitFailed, "augment.json: augmentation: rotate must be from 0 to 180, got 400", "data", "mine", "--augment", "augment.json")
@@ -116,7 +135,7 @@ func TestData(t *testing.T) {
 	for _, want := range []string{
 		"Samples      10 x 10, colour (3 x 10 x 10), bytes\n", "Pictures     24 PNG; all 10 x 10 pixels\n", "Repeated     6\n", "Unreadable   1\n",
 		"Class  Training  Validation  Test\nbrick         5           1     2\ngrass         5           1     2\nsky           5           1     2\nall          15           3     6\n",
-		"test pictures are training pictures too, such as ", "Note: no validation set of its own: the seed chose 3 of 18 training pictures, a tenth of each class\n",
+		"test pictures are training pictures too, such as ", "Note: no validation set of its own: the seed chose 3 of 18 training pictures, about a tenth of each class\n",
 		"Note: 1 file is no picture by its name, left out: notes.txt\n",
 		"Unreadable:\n  " + filepath.Join("mine", "train", "sky", "bad.png") + ": not a JPEG, PNG, GIF, BMP, TIFF or WebP image: it is text\n",
 		"page.html: 4 samples of each class\ngrid.png: 4 samples of each class\n",

@@ -142,16 +142,20 @@ func setAugment(name string, r *net.Recipe) error {
 		r.Augment = a
 		return nil
 	}
-	names := []string{}
-	for _, a := range net.Augmentations() {
-		names = append(names, a.Name)
-	}
-	return readSetting("augment", name, names, func(f io.Reader) (err error) {
+	return readSetting("augment", name, augmentNames(), func(f io.Reader) (err error) {
 		if r.Augment, err = net.ParseAugment(f); r.Augment.Name == "" {
 			r.Augment.Name = fileTitle(name)
 		}
 		return err
 	})
+}
+
+func augmentNames() []string {
+	var names []string
+	for _, a := range net.Augmentations() {
+		names = append(names, a.Name)
+	}
+	return names
 }
 
 // readSetting reads the file that a flag names instead of one of the choices.
@@ -272,8 +276,7 @@ func setSchedule(name string, r *net.Recipe) error {
 }
 
 // loadRecipe returns the recipe that --recipe names, a built-in one or a file's.
-func loadRecipe(c *cli.Context) (r net.Recipe, err error) {
-	name := c.String("recipe")
+func loadRecipe(name string) (r net.Recipe, err error) {
 	if r, ok := net.RecipeNamed(name); ok {
 		return r, nil
 	}
@@ -390,7 +393,7 @@ func contradictsRecipe(c *cli.Context, saved net.Recipe) error {
 	if !c.IsSet("recipe") {
 		return nil
 	}
-	asked, err := loadRecipe(c)
+	asked, err := loadRecipe(c.String("recipe"))
 	if err != nil {
 		return err
 	}

@@ -21,8 +21,8 @@ import (
 func (a *app) trainCommand() *cli.Command {
 	const training = "Training"
 	flags := []cli.Flag{
-		&cli.StringFlag{Name: "recipe", Value: net.Recipes()[0].Name, EnvVars: env("recipe"), Category: training, Usage: "settings to start from, by `NAME`: " + strings.Join(recipeNames(), ", ") + ", or a JSON file"},
-		&cli.StringFlag{Name: "model", Value: net.Models()[0].Name, EnvVars: env("model"), Category: training, Usage: "`MODEL`: a built-in model's name, or a JSON file"},
+		&cli.StringFlag{Name: "recipe", Value: net.Recipes()[0].Name, EnvVars: env("recipe"), Category: training, DefaultText: net.Recipes()[0].Name + ", or " + pictureRecipe + " where the model is " + pictureModel + " by default", Usage: "settings to start from, by `NAME`: " + strings.Join(recipeNames(), ", ") + ", or a JSON file"},
+		&cli.StringFlag{Name: "model", Value: net.Models()[0].Name, EnvVars: env("model"), Category: training, DefaultText: net.Models()[0].Name + ", or " + pictureModel + " for other than 28 x 28 grey images", Usage: "`MODEL`: a built-in model's name, or a JSON file"},
 	}
 	for _, f := range recipeFlags() {
 		flags = append(flags, f.flag)
@@ -202,7 +202,14 @@ type trainingRun struct {
 	plan    *net.Plan
 	resumed bool
 	from    string // the run's folder or the checkpoint, of a resumed run
+	choose  bool   // the model is pictureModel because of the images
 }
+
+// The model and the recipe for images unlike MNIST's, where none is named.
+const (
+	pictureModel  = "resnet20"
+	pictureRecipe = "photos"
+)
 
 // planRun turns the flags into a run, without touching the folder.
 func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
@@ -241,9 +248,11 @@ func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 	if run.resumed {
 		run.from, err = resumeRun(c, cfg, from)
 	} else {
-		err = beginRun(c, cfg)
+		err = beginRun(c, cfg, c.String("recipe"))
 	}
-	if err != nil {
+	// Flags may suit the recipe for pictures alone, and only the data tell whether it is meant.
+	unsuited := err
+	if err != nil && (run.resumed || c.IsSet("recipe") || c.IsSet("model") || c.String("data") == "" || beginRun(c, cfg, pictureRecipe) != nil) {
 		return nil, err
 	}
 	wish := dataWish{seed: cfg.Recipe.Seed}
@@ -268,7 +277,17 @@ func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 		return nil, err
 	}
 	if network == nil {
-		if network, err = loadModel(c.String("model"), run.data.train.Shape, run.data.train.Classes); err != nil {
+		model := c.String("model")
+		if run.choose = !run.resumed && !c.IsSet("model") && run.data.train.Shape != net.Models()[0].Input; run.choose {
+			model = pictureModel
+			if !c.IsSet("recipe") {
+				unsuited = beginRun(c, cfg, pictureRecipe)
+			}
+		}
+		if unsuited != nil {
+			return nil, unsuited
+		}
+		if network, err = loadModel(model, run.data.train.Shape, run.data.train.Classes); err != nil {
 			return nil, err // of a resumed run, net.Train compares it with the checkpoint's
 		}
 	}
@@ -322,9 +341,9 @@ func checkImages(cfg *net.Config, all *net.Dataset) error {
 }
 
 // beginRun sets the recipe of a new run.
-func beginRun(c *cli.Context, cfg *net.Config) error {
+func beginRun(c *cli.Context, cfg *net.Config, recipe string) error {
 	var err error
-	if cfg.Recipe, err = loadRecipe(c); err != nil {
+	if cfg.Recipe, err = loadRecipe(recipe); err != nil {
 		return err
 	}
 	if err := checkOptimizer(c, &cfg.Recipe); err != nil {
