@@ -10,6 +10,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -151,6 +152,13 @@ func TestData(t *testing.T) {
 	// Three classes of three rows.
 	if n := bytes.Count(page, []byte("data:image/png;base64,")); n != 9 {
 		t.Errorf("%d rows of pictures on the page, want 9", n)
+	}
+	rows := map[string]bool{}
+	for _, row := range regexp.MustCompile(`"data:image/png;base64,[^"]+"`).FindAllString(string(page), -1) {
+		rows[row] = true
+	}
+	if len(rows) != 9 {
+		t.Errorf("%d of 9 rows differ: augmentation should change each", len(rows))
 	}
 	for _, want := range []string{"<h3>brick</h3>", "5 training, 1 validation, 2 test", "augmented by strong", "bad.png</code>: not a JPEG", `<strong class="bad">Warning:</strong>`} {
 		if !bytes.Contains(page, []byte(want)) {
