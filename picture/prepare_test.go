@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -280,6 +281,26 @@ func TestNoAliasing(t *testing.T) {
 	for i, v := range got {
 		if v < 124 || v > 131 {
 			t.Fatalf("pixel %d is %d, want 127 or so", i, v)
+		}
+	}
+}
+
+// TestFlat makes images of one colour smaller and larger, which changes nothing, however
+// many pixels become one.
+func TestFlat(t *testing.T) {
+	for _, level := range []uint8{0, 77, 255} {
+		for _, size := range []image.Point{{3_000_000, 1}, {1, 300_000}, {700, 900}, {5, 3}} {
+			img := image.NewGray(image.Rectangle{Max: size})
+			for i := range img.Pix {
+				img.Pix[i] = level
+			}
+			got, err := Stretch.Pixels(img, net.Shape{C: 3, H: 7, W: 9})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if slices.Min(got) != level || slices.Max(got) != level {
+				t.Errorf("%v of %d: from %d to %d", size, level, slices.Min(got), slices.Max(got))
+			}
 		}
 	}
 }
