@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 
 	"golang.org/x/image/draw"
@@ -351,6 +352,9 @@ func TestMemory(t *testing.T) {
 
 // TestNoAllocations checks that preparing a picture takes no memory of its own.
 func TestNoAllocations(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the short tests run under the race detector, which empties pools at random")
+	}
 	in := net.Shape{C: 3, H: 8, W: 8}
 	dst := make([]uint8, in.Size())
 	for _, img := range []image.Image{
@@ -366,4 +370,33 @@ func TestNoAllocations(t *testing.T) {
 			t.Errorf("%T: %v allocations", img, n)
 		}
 	}
+}
+
+// TestTogether prepares images in several goroutines, which must not get in each other's
+// way.
+func TestTogether(t *testing.T) {
+	r := random(t)
+	in := net.Shape{C: 3, H: 11, W: 13}
+	var images []image.Image
+	var want [][]uint8
+	for range 20 {
+		img := randomImage(r, 1+r.IntN(40), 1+r.IntN(40))
+		pixels, err := Crop.Pixels(img, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		images, want = append(images, img), append(want, pixels)
+	}
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			dst := make([]uint8, in.Size())
+			for i, img := range images {
+				if err := Crop.PixelsTo(dst, img, in); err != nil || !slices.Equal(dst, want[i]) {
+					t.Errorf("image %d differs (%v)", i, err)
+				}
+			}
+		})
+	}
+	group.Wait()
 }
