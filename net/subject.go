@@ -15,7 +15,7 @@ type Subject struct {
 	// Scale is what a sample's byte is multiplied with; 0 where samples are no bytes, so
 	// that nobody knows how pictures become such values.
 	Scale float32 `json:"scale,omitempty"`
-	// Prepare is how a picture becomes a sample: "digit", "resize" (stretch), "fit" or
+	// Prepare is how a picture becomes a sample: "digit", "stretch", "fit" or
 	// "crop", as package picture has them.
 	Prepare string `json:"prepare,omitempty"`
 }
