@@ -28,11 +28,11 @@ func (s *resampler) image(img image.Image, x, y span, wantGrey bool) colours {
 	w, h := b.Dx(), b.Dy()
 	switch img := img.(type) {
 	case *image.Gray:
-		resample(s, 0, 1, w, h, x, y, func(r int) [3][]uint8 { return [3][]uint8{img.Pix[r*img.Stride:][:w]} })
+		resample(s, bytes8, 0, 1, w, h, x, y, func(r int) [3][]uint8 { return [3][]uint8{img.Pix[r*img.Stride:][:w]} })
 		return grey
 	case *image.YCbCr:
 		first := img.YOffset(b.Min.X, b.Min.Y)
-		resample(s, 0, 1, w, h, x, y, func(r int) [3][]uint8 { return [3][]uint8{img.Y[first+r*img.YStride:][:w]} })
+		resample(s, bytes8, 0, 1, w, h, x, y, func(r int) [3][]uint8 { return [3][]uint8{img.Y[first+r*img.YStride:][:w]} })
 		if wantGrey {
 			return grey
 		}
@@ -40,7 +40,7 @@ func (s *resampler) image(img image.Image, x, y span, wantGrey bool) colours {
 		first = img.COffset(b.Min.X, b.Min.Y)
 		px, py := b.Min.X%nx, b.Min.Y%ny
 		cw, ch := (px+w+nx-1)/nx, (py+h+ny-1)/ny
-		resample(s, 1, 2, cw, ch, x.subsampled(nx, px), y.subsampled(ny, py), func(r int) [3][]uint8 {
+		resample(s, bytes8, 1, 2, cw, ch, x.subsampled(nx, px), y.subsampled(ny, py), func(r int) [3][]uint8 {
 			at := first + r*img.CStride
 			return [3][]uint8{img.Cb[at:][:cw], img.Cr[at:][:cw]}
 		})
@@ -48,7 +48,7 @@ func (s *resampler) image(img image.Image, x, y span, wantGrey bool) colours {
 	}
 	s.readPalette(img)
 	if wantGrey || img.ColorModel() == color.Gray16Model {
-		resample(s, 0, 1, w, h, x, y, func(r int) [3][]uint16 {
+		resample(s, words16, 0, 1, w, h, x, y, func(r int) [3][]uint16 {
 			s.convert(img, r)
 			line := s.rows[0]
 			for i, red := range line {
@@ -59,7 +59,7 @@ func (s *resampler) image(img image.Image, x, y span, wantGrey bool) colours {
 		})
 		return grey16
 	}
-	resample(s, 0, 3, w, h, x, y, func(r int) [3][]uint16 {
+	resample(s, words16, 0, 3, w, h, x, y, func(r int) [3][]uint16 {
 		s.convert(img, r)
 		return s.rows
 	})

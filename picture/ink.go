@@ -228,7 +228,7 @@ func (n *ink) resampled(scale, left, top float64, side int) []float64 {
 	s := resamplers.Get().(*resampler)
 	defer resamplers.Put(s)
 	along := func(offset float64) span { return span{-offset / scale, float64(side) / scale, side} }
-	resample(s, 0, 1, n.width, n.height, along(left), along(top), func(y int) [3][]uint16 {
+	resample(s, words16, 0, 1, n.width, n.height, along(left), along(top), func(y int) [3][]uint16 {
 		return [3][]uint16{n.values[y*n.width:][:n.width]}
 	})
 	out := make([]float64, side*side)

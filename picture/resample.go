@@ -1,6 +1,7 @@
 package picture
 
 import (
+	"encoding/binary"
 	"math"
 	"sync"
 )
@@ -46,9 +47,12 @@ type axis struct {
 // set makes the windows of a span on an axis of size pixels. A new pixel whose middle
 // lies beyond the image has none.
 func (a *axis) set(s span, size int) {
-	a.windows, a.weights = a.windows[:0], a.weights[:0]
 	scale := float64(s.to) / s.length
 	reach := max(1, 1/scale) // from a pixel's middle
+	widest := min(size, 2*int(reach)+3)
+	a.windows = resized(a.windows, s.to)[:0]
+	a.weights = resized(a.weights, s.to*widest)[:0]
+	a.shares = resized(a.shares, widest)[:0]
 	for i := range s.to {
 		middle := s.from + (float64(i)+0.5)/scale
 		if middle < 0 || middle >= float64(size) {
@@ -79,21 +83,36 @@ func (a *axis) set(s span, size int) {
 	}
 }
 
-// reached returns the first old pixel of all windows, and the one after the last.
-func (a *axis) reached() (first, end int) {
-	first = math.MaxInt
-	for _, w := range a.windows {
-		if w.n > 0 {
-			first, end = min(first, w.first), max(end, w.first+w.n)
-		}
+// some returns the first new pixel with a window, and the one after the last. All
+// between have one too; from one to the next their windows move on.
+func (a *axis) some() (first, end int) {
+	for first < len(a.windows) && a.windows[first].n == 0 {
+		first++
 	}
-	return min(first, end), end
+	for end = first; end < len(a.windows) && a.windows[end].n > 0; {
+		end++
+	}
+	return first, end
+}
+
+// atOnce is how many windows, of those from first to end, an old pixel is in at most.
+func (a *axis) atOnce(first, end int) int {
+	most, open := 0, first
+	for i := first; i < end; i++ {
+		for a.windows[open].first+a.windows[open].n <= a.windows[i].first {
+			open++
+		}
+		most = max(most, i+1-open)
+	}
+	return most
 }
 
 // resampler resamples images. It keeps its memory for the next one.
 type resampler struct {
 	x, y    axis
-	line    []uint64       // one row, resampled
+	sums    []uint64       // of old rows, for the new ones that are being made
+	line    []uint32       // such a sum, with valueBits bits behind the point
+	row     []uint64       // one row, resampled
 	planes  [3][]uint64    // resampled: values with pointBits bits behind the point
 	rows    [3][]uint16    // for images that are converted row by row
 	palette [256][3]uint16 // for images with one
@@ -109,52 +128,132 @@ func resized[T any](s []T, n int) []T {
 	return s[:n]
 }
 
+// samples is how rows of samples of a type are summed.
+type samples[T any] struct {
+	// add adds a row, times a weight, to sums: words(len(row)) of them.
+	add   func(sums []uint64, row []T, weight uint64)
+	words func(n int) int
+	// line makes of sums a line of values with valueBits bits behind the point.
+	line func(to []uint32, sums []uint64)
+}
+
 // resample resamples an image of width x height into s.planes[at:], a plane for each line
 // that row gives: row y of the image, width values a line.
-func resample[T uint8 | uint16](s *resampler, at, planes, width, height int, x, y span, row func(y int) [3][]T) {
+//
+// It sums rows first, because that takes several samples at a time, and resamples the
+// sums. Where an image is low or becomes higher it resamples each row first: sums for
+// many new rows of a wide image would take more memory than the image.
+func resample[T any](s *resampler, of samples[T], at, planes, width, height int, x, y span, row func(y int) [3][]T) {
 	s.x.set(x, width)
 	s.y.set(y, height)
 	for k := at; k < at+planes; k++ {
 		s.planes[k] = resized(s.planes[k], x.to*y.to)
 		clear(s.planes[k])
 	}
-	s.line = resized(s.line, x.to)
-	first, end := s.y.reached()
-	top := 0 // the first new row that old ones are still missing from
-	for from := first; from < end; from++ {
+	first, end := s.y.some()
+	if first == end {
+		return
+	}
+	ring := s.y.atOnce(first, end)
+	rowsFirst := 4*ring > height
+	if rowsFirst {
+		ring = 1
+	}
+	words := of.words(width)
+	s.sums = resized(s.sums, ring*planes*words)
+	s.line = resized(s.line, width)
+	s.row = resized(s.row, x.to)
+	sums := func(to, k int) []uint64 { return s.sums[((to%ring)*planes+k)*words:][:words] }
+	open, next := first, first // the new rows that are being made
+	last := s.y.windows[end-1]
+	for from := s.y.windows[first].first; from < last.first+last.n; from++ {
+		for ; next < end && s.y.windows[next].first <= from; next++ {
+			for k := range planes {
+				clear(sums(next, k))
+			}
+		}
 		lines := row(from)
 		for k := range planes {
-			across(s.line, lines[k], &s.x)
-			for to := top; to < y.to; to++ {
+			if rowsFirst {
+				clear(sums(0, k))
+				of.add(sums(0, k), lines[k], 1<<weightBits)
+				of.line(s.line, sums(0, k))
+				across(s.row, s.line, &s.x)
+			}
+			for to := open; to < next; to++ {
 				w := s.y.windows[to]
-				if from < w.first {
-					break
-				}
-				if from >= w.first+w.n { // or it has none
-					if to == top {
-						top++
-					}
-					continue
-				}
 				weight := uint64(s.y.weights[w.weights+from-w.first])
-				sums := s.planes[at+k][to*x.to:][:x.to]
-				for i, v := range s.line {
-					sums[i] += weight * v
+				plane := s.planes[at+k][to*x.to:][:x.to]
+				switch {
+				case rowsFirst:
+					for i, v := range s.row {
+						plane[i] += weight * (v >> weightBits)
+					}
+				case from == w.first+w.n-1:
+					of.add(sums(to, k), lines[k], weight)
+					of.line(s.line, sums(to, k))
+					across(plane, s.line, &s.x)
+				default:
+					of.add(sums(to, k), lines[k], weight)
 				}
 			}
+		}
+		for open < next && s.y.windows[open].first+s.y.windows[open].n == from+1 {
+			open++
 		}
 	}
 }
 
-// across resamples a row: to values with valueBits behind the point.
-func across[T uint8 | uint16](to []uint64, from []T, x *axis) {
+// across resamples a line.
+func across(to []uint64, line []uint32, x *axis) {
 	for i, w := range x.windows[:len(to)] {
 		weights := x.weights[w.weights:][:w.n]
 		var sum uint64
-		for k, v := range from[w.first:][:len(weights)] {
+		for k, v := range line[w.first:][:len(weights)] {
 			sum += uint64(weights[k]) * uint64(v)
 		}
-		const less = weightBits - valueBits
-		to[i] = (sum + 1<<(less-1)) >> less
+		to[i] = sum
 	}
+}
+
+// bytes8 sums bytes, two in a word, because a byte times a weight, and a mean of such, has
+// 32 bits: of each eight bytes 0 and 4, 1 and 5, 2 and 6, 3 and 7.
+var bytes8 = samples[uint8]{
+	words: func(n int) int { return (n + 7) / 8 * 4 },
+	add: func(sums []uint64, row []uint8, weight uint64) {
+		const two = 0x000000ff_000000ff
+		for len(row) >= 8 && len(sums) >= 4 {
+			v := binary.LittleEndian.Uint64(row)
+			sums[0] += weight * (v & two)
+			sums[1] += weight * (v >> 8 & two)
+			sums[2] += weight * (v >> 16 & two)
+			sums[3] += weight * (v >> 24 & two)
+			row, sums = row[8:], sums[4:]
+		}
+		for i, v := range row {
+			sums[i%4] += weight * uint64(v) << (8 * (i & 4))
+		}
+	},
+	line: func(to []uint32, sums []uint64) {
+		const less = weightBits - valueBits
+		for i := range to {
+			to[i] = uint32(sums[i/8*4+i%4]>>(8*(i&4))) >> less
+		}
+	},
+}
+
+// words16 sums samples of 16 bits.
+var words16 = samples[uint16]{
+	words: func(n int) int { return n },
+	add: func(sums []uint64, row []uint16, weight uint64) {
+		for i, v := range row[:len(sums)] {
+			sums[i] += weight * uint64(v)
+		}
+	},
+	line: func(to []uint32, sums []uint64) {
+		const less = weightBits - valueBits
+		for i, v := range sums[:len(to)] {
+			to[i] = uint32(v >> less)
+		}
+	},
 }
