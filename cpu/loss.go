@@ -121,7 +121,7 @@ func (l *loss) weighed(n int, z []float32, greatest, sum float64) {
 			q += rest
 		}
 		q *= weight(int32(i))
-		if q != 0 || sum != sum { // a huge logit may have a loss that is infinite
+		if q != 0 || sum != sum { // 0 times the loss of a logit of minus infinity is none
 			value += q * (log - float64(v))
 		}
 		if g != nil {

@@ -23,7 +23,7 @@ func TestWinograd(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	random := func() shape {
-		return shape{7 + rng.IntN(6), 7 + rng.IntN(6), 24 + rng.IntN(20), 29 + rng.IntN(4), 3 + 2*rng.IntN(2),
+		return shape{8 + rng.IntN(5), 8 + rng.IntN(5), 24 + rng.IntN(20), 29 + rng.IntN(4), 3 + 2*rng.IntN(2),
 			[]net.Padding{net.PadSame, net.PadValid}[rng.IntN(2)], [][]net.Layer{pooled, {relu}, nil}[rng.IntN(3)]}
 	}
 	for _, tier := range tiers() {

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 
+	"gorgonia.org/tensor"
+
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -173,6 +175,32 @@ func checkAverages(e *env) {
 		st.Average = nil
 		e.same("state of a program without averages", q.state(), st)
 		q.judgeStep(st, b)
+	}
+	// Nothing remains of the weights in whatever a device makes of these: with averages
+	// in their place, and back again, it infers to the bit what others do from the start.
+	wide := &net.Network{Input: net.Shape{C: 16, H: 8, W: 8}, Layers: []net.Layer{
+		&net.Conv{Filters: 32, Kernel: net.Square(3), Padding: net.PadSame}, &net.BatchNorm{}, &net.Activation{Func: net.ReLU},
+		&net.Conv{Filters: 16, Kernel: net.Square(5)}, &net.Activation{Func: net.ReLU}, &net.Pool{Kernel: net.Square(2)}, &net.Flatten{}, &net.Dense{Units: 4},
+	}}
+	networks := []*net.Network{rich(), wide}
+	for range e.some(6, 2) {
+		networks = append(networks, e.randomNetwork())
+	}
+	for _, n := range networks {
+		p := e.compile(n, richOptions(3))
+		data := e.randomData(n.Input, p.judge.Plan().Classes, 20)
+		p.train(data, 0, 3)
+		st, b := p.state(), span(data, 2, 13)
+		for range 2 {
+			for _, params := range []map[string]*tensor.Dense{st.Params, st.Average} {
+				fresh := e.compile(n, richOptions(3))
+				fresh.setState(net.State{Step: st.Step, Params: params})
+				if d := bitDifference(p.infer(b), fresh.infer(b)); d != "" {
+					e.Errorf("Infer after SwapAverage: %s\n%s", d, p.name)
+				}
+				p.must("SwapAverage", p.SwapAverage())
+			}
+		}
 	}
 	// They may be of frozen parameters too, and of a network that learns in no other
 	// way than by its running statistics.

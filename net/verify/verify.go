@@ -304,8 +304,8 @@ func (r *Report) Write(w io.Writer) error {
 		fmt.Fprintf(t, "%s\t%v\t%s\t%s\t%s\t%s\t%s\n",
 			l.Name, l.Out, cell(output), cell(gradient), cell(params), tolerances(all), verdict(all))
 	}
-	section := func(name string, checks []Check) {
-		fmt.Fprintf(t, "%s\t\t%s\t\t\t%s\t%s\n", name, cell(checks), tolerances(checks), verdict(checks))
+	section := func(name, how string, checks []Check) {
+		fmt.Fprintf(t, "%s\t%s\t%s\t\t\t%s\t%s\n", name, how, cell(checks), tolerances(checks), verdict(checks))
 	}
 	rows := []string{"logits", "probabilities", "loss", "hits", "all gradients", "trace"}
 	whole := map[string][]Check{}
@@ -321,15 +321,15 @@ func (r *Report) Write(w io.Writer) error {
 	}
 	for _, row := range rows {
 		if len(whole[row]) > 0 {
-			section(row, whole[row])
+			section(row, "", whole[row])
 		}
 	}
 	for i, s := range r.Steps {
-		name := fmt.Sprintf("step %d", i+1)
+		how := ""
 		if i >= len(r.Steps)-r.Enriched {
-			name += ", augmented"
+			how = "augmented"
 		}
-		section(name, s)
+		section(fmt.Sprintf("step %d", i+1), how, s)
 	}
 	if err := t.Flush(); err != nil {
 		return err
