@@ -1,12 +1,14 @@
 package mnist
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/gputrain/gputrain/net"
 )
@@ -179,4 +181,30 @@ func TestBySeed(t *testing.T) {
 	if _, validation := BySeed(7)(d); validation.Len() != maxValidation {
 		t.Errorf("%d images of %d to validate, want %d", validation.Len(), d.Len(), maxValidation)
 	}
+}
+
+// FuzzNames reads files of names: what is taken names each class once, and comes back
+// from a file that is written of it.
+func FuzzNames(f *testing.F) {
+	for _, text := range []string{"", "cat\ndog\n", "\xef\xbb\xbfa\r\n b \n\n\n", "a\na\n", "\x00", "1 65 97\n2 66", "0 48\n0 49\n9 1"} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		in := func(name string, b []byte) directory {
+			return directory{fsys: fstest.MapFS{name: &fstest.MapFile{Data: b}}, path: "d"}
+		}
+		names, err := in("classes.txt", text).namedClasses(2, 5)
+		if err == nil {
+			again, err := in("labels.txt", []byte(strings.Join(names, "\n"))).namedClasses(len(names), len(names))
+			if err != nil || !slices.Equal(again, names) || len(names) < 2 || len(names) > 5 {
+				t.Fatalf("%q become %q (%v)", names, again, err)
+			}
+		} else if !errors.Is(err, ErrNames) {
+			t.Fatalf("error %v", err)
+		}
+		names, err = in("emnist-x-mapping.txt", text).mappedNames("emnist-x", 3)
+		if err == nil && len(names) != 3 || err != nil && !errors.Is(err, ErrNames) {
+			t.Fatalf("%q, error %v", names, err)
+		}
+	})
 }

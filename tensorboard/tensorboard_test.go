@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"image/png"
 	"maps"
@@ -312,9 +313,11 @@ func TestObservingChangesNothing(t *testing.T) {
 			}
 			defer d.Close()
 			cfg := smallRun(t)
+			cfg.Recipe.Average = 0.9
 			alone, log := train(t, d, cfg, "")
 			watched, watchedLog := train(t, d, cfg, t.TempDir())
 			same(t, alone.Params, watched.Params)
+			same(t, alone.Average, watched.Average)
 			same(t, alone.Optimizer, watched.Optimizer)
 			a, b := told(log, 6), told(watchedLog, 6)
 			delete(a, "train step/images_per_second")
@@ -325,6 +328,51 @@ func TestObservingChangesNothing(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// averaged counts the answers that a program gives with its averages in place, and with
+// its weights.
+type averaged struct {
+	net.Program
+	in            bool
+	with, without int
+}
+
+func (p *averaged) SwapAverage() error {
+	p.in = !p.in
+	return p.Program.SwapAverage()
+}
+
+func (p *averaged) Infer(b net.Batch) (*tensor.Dense, error) {
+	if p.in {
+		p.with++
+	} else {
+		p.without++
+	}
+	return p.Program.Infer(b)
+}
+
+// TestMistakesOfAverages: a run that is judged by its averages shows their mistakes.
+func TestMistakesOfAverages(t *testing.T) {
+	for average, swapped := range map[float64]bool{0: false, 0.9: true} {
+		cfg := smallRun(t)
+		cfg.Recipe.Average, cfg.Recipe.Epochs = average, 1
+		p, err := reference.New().Compile(small(), cfg.Options())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		counted := &averaged{Program: p}
+		board := tensorboard.New(counted, cfg, tensorboard.Options{Dir: t.TempDir()})
+		cfg.Observers = []net.Observer{board}
+		_, err = net.Train(t.Context(), counted, cfg)
+		if err := errors.Join(err, board.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if swapped != (counted.with > 0) || swapped == (counted.without > 0) {
+			t.Errorf("averages by %v: %d answers of averages, %d of weights", average, counted.with, counted.without)
+		}
 	}
 }
 

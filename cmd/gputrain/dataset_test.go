@@ -19,8 +19,8 @@ func TestDamagedLabel(t *testing.T) {
 		return head + strings.Repeat("\x07", int(n)*28*28)
 	}
 	labels := func(l string) string { return "\x00\x00\x08\x01\x00\x00\x00" + string(rune(len(l))) + l }
-	write(t, filepath.Join("mine", "train-images-idx3-ubyte"), images(4))
-	write(t, filepath.Join("mine", "train-labels-idx1-ubyte"), labels("\x00\x09\xc8\x01"))
+	write(t, filepath.Join("mine", "train-images-idx3-ubyte"), images(6))
+	write(t, filepath.Join("mine", "train-labels-idx1-ubyte"), labels("\x00\x09\xc8\x01\x00\x01"))
 	write(t, filepath.Join("mine", "t10k-images-idx3-ubyte"), images(1))
 	write(t, filepath.Join("mine", "t10k-labels-idx1-ubyte"), labels("\x03"))
 	refuses(t, exitFailed, "the model tells 10 classes apart, but data set mine training has 201: "+

@@ -214,12 +214,12 @@ func (a *app) evaluateRun(c *cli.Context, run *runreport.Run, m *model, data *da
 	bar := a.newCountBar(run.Name+": looking for mistakes", part.Len())
 	defer bar.close()
 	return batches(c.Context, part, func(b net.Batch) error {
-		probabilities, err := m.program.Infer(b)
+		probabilities, err := m.checkpoint.Recipe.Views.Infer(m.program, b)
 		if err != nil {
 			return err
 		}
 		bar.set(int(b.Indices[0]) + b.Len())
-		if err := run.Evaluation.Add(int(b.Indices[0]), probabilities.Float32s()); err != nil {
+		if err := run.Evaluation.Add(int(b.Indices[0]), probabilities); err != nil {
 			return fmt.Errorf("%s: %w, use an earlier checkpoint", m.path, err)
 		}
 		return nil
@@ -289,7 +289,7 @@ func (r *reportedRun) facts() []runreport.Fact {
 		add("Validation set", describeData(c.Validation))
 	}
 	if s := c.Subject; s != nil {
-		add("Classes", strings.Join(s.ClassNames, ", "))
+		add("Classes", listNames(s.ClassNames))
 		add("Images from", s.Folder)
 		if s.Scale > 0 {
 			add("Pictures", describePreparation(picture.Preparation(s.Prepare), r.Plan.Network.Input))

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -180,9 +179,4 @@ func listNames(names []string) string {
 		text += ", ..."
 	}
 	return text
-}
-
-// isNumbered reports whether classes have numbers for names.
-func isNumbered(names []string) bool {
-	return !slices.ContainsFunc(names, func(name string) bool { return strings.Trim(name, "0123456789") != "" })
 }

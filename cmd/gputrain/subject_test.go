@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"image"
@@ -10,14 +11,18 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/internal/runfolder"
 	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/picture/picturetest"
+	"github.com/gputrain/gputrain/serve"
 )
 
 // writeIDX writes a data set's images, size x size bytes or float32 each, and labels.
@@ -171,6 +176,8 @@ func TestRunRemembers(t *testing.T) {
 	images, labels = clothes(120)
 	writeIDX(t, "wardrobe", "train", 28, images, labels)
 	evaluate("note: the data in " + folder + " have changed since the run was trained: 72 training images then, 108 now\n")
+	refuses(t, exitFailed, "cannot resume: the run trains on 72 images of wardrobe training, not on 108: the data in "+folder+
+		" have changed since; put them back as they were, or begin a new run", "train", "--resume", "--epochs", "14")
 	write(t, filepath.Join("wardrobe", "classes.txt"), "sock\nmitten\nscarf\nhat\n")
 	evaluate("note: wardrobe calls class 1 mitten, the run calls it glove: classes are compared by their numbers\n", "--data", "wardrobe")
 	if err := os.Rename("wardrobe", "moved"); err != nil {
@@ -377,6 +384,82 @@ func TestLimit(t *testing.T) {
 	}
 }
 
+// TestEvalViews averages the answers for an image and for its mirror image: the mean
+// logits of the two, as the test takes them. The run's own views are the default.
+func TestEvalViews(t *testing.T) {
+	inFolder(t)
+	must(t, quick("--epochs", "1")...)
+	path := filepath.Join(runsFolder, "run-1")
+	c := load(t, path)
+	split, err := mnist.Tutorial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	test := net.Sample(split.Test, 40, c.Recipe.Seed)
+	m := compiled(t, c, 1)
+	loss, hits := 0.0, int64(0)
+	for i, label := range test.Labels {
+		both := &net.Dataset{Name: "both", Shape: test.Shape, Classes: 10, Values: make([]float32, 2*784), Labels: []int32{0, 0}}
+		test.Gather(both.Values[:784], []int32{int32(i)})
+		for y := range 28 {
+			copy(both.Values[784+28*y:][:28], both.Values[28*y:])
+			slices.Reverse(both.Values[784+28*y:][:28])
+		}
+		logits := make([]float64, 10)
+		for k := range int32(2) {
+			p, err := m.program.Infer(net.Batch{Data: both, Indices: []int32{k}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for class, x := range p.Float32s() {
+				logits[class] += math.Log(float64(x)) / 2
+			}
+		}
+		sum := 0.0
+		for _, x := range logits {
+			sum += math.Exp(x)
+		}
+		loss += (math.Log(sum) - logits[label]) / float64(test.Len())
+		if logits[label] == slices.Max(logits) {
+			hits++
+		}
+	}
+	evaluate := func(args ...string) (e evaluation) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(must(t, append([]string{"eval", "--json", "--limit", "40"}, args...)...)), &e); err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	all := func() int64 { // of the whole test set
+		t.Helper()
+		var e evaluation
+		if err := json.Unmarshal([]byte(must(t, "eval", "--json")), &e); err != nil {
+			t.Fatal(err)
+		}
+		return e.Hits
+	}
+	e, plain := evaluate("--views", "mirror"), evaluate()
+	// Probabilities in float32, whose logarithms are taken.
+	approx.Check(t, "loss", []float64{e.Loss}, []float64{loss}, approx.Tolerance{Rel: 1e-5})
+	if e.Hits != hits || e.Views != net.MirrorView || plain.Views != net.OneView || plain.Loss == e.Loss {
+		t.Errorf("%d hits by %q, want %d; without views the loss is %v, with them %v", e.Hits, e.Views, hits, plain.Loss, e.Loss)
+	}
+	c.Recipe.Views = net.MirrorView
+	if err := net.SaveCheckpoint(filepath.Join(path, net.LastCheckpoint), c); err != nil {
+		t.Fatal(err)
+	}
+	if own := evaluate(); own.Loss != e.Loss {
+		t.Errorf("the run's own views give the loss %v, want %v", own.Loss, e.Loss)
+	}
+	if r := reportJSON(t).Runs[0].Evaluation; r.Wrong != 10000-int(all()) {
+		t.Errorf("the report tells of %d mistakes, eval has %d hits", r.Wrong, all())
+	}
+	if one := evaluate("--views", "one"); one.Loss != plain.Loss {
+		t.Errorf("one view gives the loss %v, want %v", one.Loss, plain.Loss)
+	}
+}
+
 // TestEvalTop counts by hand what --top counts.
 func TestEvalTop(t *testing.T) {
 	inFolder(t)
@@ -422,5 +505,55 @@ func TestEvalTop(t *testing.T) {
 	o := gputrain(t, "eval", "--views", "all")
 	if o.status != exitUsage || !strings.Contains(o.errors, "all") {
 		t.Errorf("unknown views: status %d, %s", o.status, o.errors)
+	}
+}
+
+// TestServeRemembers serves a run whose data are there, and then gone: its classes have
+// their names, and the page's examples are of all classes.
+func TestServeRemembers(t *testing.T) {
+	wardrobe(t)
+	folder, err := filepath.Abs("wardrobe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := func(want string) (m serve.Model) {
+		t.Helper()
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		var out, errs notes
+		ended := make(chan int, 1)
+		go func() {
+			ended <- run(ctx, []string{"gputrain", "serve", "--device", "cpu", "--log-level", "error", "--address", "127.0.0.1:0"}, nil, &out, &errs)
+		}()
+		page := regexp.MustCompile(`http://127\.0\.0\.1:\d+/`)
+		for deadline := time.Now().Add(20 * time.Second); !page.MatchString(out.String()); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("no address: %s%s", out.String(), errs.String())
+			}
+		}
+		if err := json.Unmarshal(get(t, page.FindString(out.String())+"v1/model"), &m); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		if status := <-ended; status != exitOK || errs.String() != want {
+			t.Errorf("status %d, %s, want %s", status, errs.String(), want)
+		}
+		return m
+	}
+	names := []string{"sock", "glove", "scarf", "hat"}
+	m := served("")
+	kinds := map[string]int{}
+	for _, e := range m.Examples {
+		kinds[e.Class]++
+	}
+	if !slices.Equal(m.Classes, names) || !reflect.DeepEqual(kinds, map[string]int{"sock": 5, "glove": 5, "scarf": 5, "hat": 5}) {
+		t.Errorf("it serves the classes %q, examples %v", m.Classes, kinds)
+	}
+	if err := os.Rename("wardrobe", "moved"); err != nil {
+		t.Fatal(err)
+	}
+	m = served("note: no images to try are offered: the data that the run was trained on, wardrobe, are no longer there: say with --data where they are now (data directory " + folder + ": file does not exist)\n")
+	if !slices.Equal(m.Classes, names) || len(m.Examples) != 0 {
+		t.Errorf("it serves the classes %q, %d examples", m.Classes, len(m.Examples))
 	}
 }

@@ -333,7 +333,10 @@ func checkImages(cfg *net.Config, all *net.Dataset) error {
 	}
 	began := saved.Train
 	advice := "set --data and --limit as it had them"
-	if began.Name == all.Name && began.Samples <= all.Len() {
+	switch was, is := saved.Subject, cfg.Subject; {
+	case was != nil && is != nil && was.Folder == is.Folder && was.Limit == is.Limit:
+		advice = "the data in " + was.Folder + " have changed since; put them back as they were, or begin a new run"
+	case began.Name == all.Name && began.Samples <= all.Len():
 		advice = "leave --limit out"
 	}
 	return fmt.Errorf("%w: the run trains on %d images of %s, not on %d: %s", net.ErrResume, began.Samples, began.Name,
