@@ -639,3 +639,66 @@ func TestViewCheck(t *testing.T) {
 		t.Error("boxes do not end where they say")
 	}
 }
+
+// TestSettingsAreIndependent draws all settings at once and compares each with each:
+// no two of them follow the same random numbers.
+func TestSettingsAreIndependent(t *testing.T) {
+	seed := testSeed(t)
+	const n = 5000
+	degree := func(a float32) float64 { return math.Atan(float64(a)) }
+	of := map[string]struct {
+		a    Augment
+		draw func(v View) float64
+	}{
+		"crop's column":       {Augment{Crop: 9}, func(v View) float64 { return float64(v.Matrix[2]) }},
+		"crop's row":          {Augment{Crop: 9}, func(v View) float64 { return float64(v.Matrix[5]) }},
+		"translated column":   {Augment{Translate: 0.3}, func(v View) float64 { return float64(v.Matrix[2]) }},
+		"translated row":      {Augment{Translate: 0.3}, func(v View) float64 { return float64(v.Matrix[5]) }},
+		"rotation":            {Augment{Rotate: 30}, func(v View) float64 { return degree(v.Matrix[3] / v.Matrix[0]) }},
+		"scale":               {Augment{Scale: 0.3}, func(v View) float64 { return 1 / float64(v.Matrix[0]) }},
+		"shear":               {Augment{Shear: 30}, func(v View) float64 { return degree(v.Matrix[1]) }},
+		"resized crop's area": {Augment{ResizedCrop: &ResizedCrop{Area: [2]float64{0.1, 1}, Ratio: [2]float64{1, 1}}}, func(v View) float64 { return float64(v.Matrix[0] * v.Matrix[4]) }},
+		"flip":                {Augment{Flip: RandomFlip}, func(v View) float64 { return float64(v.Matrix[0]) }},
+		"brightness":          {Augment{Brightness: 0.5}, func(v View) float64 { return float64(v.Colour[0]) }},
+		"contrast":            {Augment{Contrast: 0.5}, func(v View) float64 { return float64(v.Colour[0]) }},
+		"saturation":          {Augment{Saturation: 0.5}, func(v View) float64 { return float64(v.Colour[0]) }},
+		"erased column":       {Augment{Erase: &Erase{Size: 0.1}}, func(v View) float64 { return float64(v.Erase.Left) }},
+		"erased row":          {Augment{Erase: &Erase{Size: 0.1}}, func(v View) float64 { return float64(v.Erase.Top) }},
+		"partner":             {Augment{Mixup: 1}, func(v View) float64 { return float64(v.Partner) }},
+		"share":               {Augment{Mixup: 1}, func(v View) float64 { return float64(v.Share) }},
+	}
+	values := map[string][]float64{}
+	for name, s := range of {
+		source := sourceOf(s.a, seed, n, 32, 32)
+		var x []float64
+		var sum, squares float64
+		for sample := range int32(n) {
+			v := s.draw(source.View(3, sample))
+			x = append(x, v)
+			sum, squares = sum+v, squares+v*v
+		}
+		mean := sum / n
+		deviation := math.Sqrt(squares/n - mean*mean)
+		if !(deviation > 0) {
+			t.Fatalf("%s is always the same", name)
+		}
+		for i := range x {
+			x[i] = (x[i] - mean) / deviation
+		}
+		values[name] = x
+	}
+	for a, x := range values {
+		for b, y := range values {
+			if a >= b {
+				continue
+			}
+			correlation := 0.0
+			for i := range x {
+				correlation += x[i] * y[i] / n
+			}
+			if math.Abs(correlation) > 6/math.Sqrt(n) {
+				t.Errorf("%s and %s are correlated: %.2f", a, b, correlation)
+			}
+		}
+	}
+}

@@ -301,7 +301,7 @@ func TestMaxTime(t *testing.T) {
 	// machine is slow.
 	cfg := whole
 	cfg.Saving.Dir = t.TempDir()
-	cfg.MaxTime = 100 * time.Millisecond
+	cfg.MaxTime, cfg.Interval = 100*time.Millisecond, 100
 	var log recorder
 	cfg.Observers = []net.Observer{&log}
 	p := slowly(&counting{Program: compile(t, cfg)}, 30*time.Millisecond)

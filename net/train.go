@@ -156,59 +156,69 @@ type interruption struct{ err error }
 
 func (i interruption) Error() string { return i.err.Error() }
 
-func newTrainer(prog Program, cfg Config) (*trainer, error) {
+// check refuses what cannot be trained.
+func (cfg *Config) check(plan *Plan) error {
 	if cfg.Train == nil {
-		return nil, errors.New("needs a training set")
+		return errors.New("needs a training set")
 	}
-	plan := prog.Plan()
 	if err := cfg.Recipe.Check(); err != nil {
-		return nil, err
+		return err
 	}
 	if plan.Weights() == 0 {
-		return nil, fmt.Errorf("network %s has nothing to train: it has no parameters, or all are frozen", plan.Network.Name)
+		return fmt.Errorf("network %s has nothing to train: it has no parameters, or all are frozen", plan.Network.Name)
 	}
 	for _, d := range []*Dataset{cfg.Train, cfg.Validation, cfg.Test} {
 		if d == nil {
 			continue
 		}
 		if err := d.Check(); err != nil {
-			return nil, err
+			return err
 		}
 		if d.Len() == 0 {
-			return nil, fmt.Errorf("data set %s has no samples", d.Name)
+			return fmt.Errorf("data set %s has no samples", d.Name)
 		}
 		if err := (Batch{Data: d, Indices: []int32{0}}).Check(plan); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := cfg.Recipe.Augment.CheckFor(cfg.Train); err != nil {
-		return nil, err
+		return err
 	}
 	switch {
 	case cfg.Recipe.Patience > 0 && cfg.Validation == nil:
-		return nil, errors.New("early stopping needs a validation set")
+		return errors.New("early stopping needs a validation set")
 	case cfg.Interval < 0 || cfg.Saving.EverySteps < 0 || cfg.Saving.Every < 0 || cfg.MaxTime < 0:
-		return nil, errors.New("intervals must be at least 0")
+		return errors.New("intervals must be at least 0")
 	case cfg.Top < 0:
-		return nil, fmt.Errorf("cannot look at the %d most probable classes", cfg.Top)
+		return fmt.Errorf("cannot look at the %d most probable classes", cfg.Top)
 	case cfg.Saving.Keep < 0:
-		return nil, fmt.Errorf("cannot keep the checkpoints of %d epochs", cfg.Saving.Keep)
+		return fmt.Errorf("cannot keep the checkpoints of %d epochs", cfg.Saving.Keep)
 	}
-	options := cfg.Options()
-	if err := options.CheckFor(plan); err != nil {
-		return nil, err
-	}
-	if !prog.Options().Same(options) {
-		return nil, errors.New("the program was compiled with other options than the run's (Config.Options)")
-	}
-	t := &trainer{
-		cfg: cfg, prog: prog, plan: plan, opt: options.Optimizer,
+	return cfg.Options().CheckFor(plan)
+}
+
+// newLoop returns a trainer that stands at the first step. cfg is checked.
+func newLoop(prog Program, cfg Config, opt Optimizer) *trainer {
+	plan := prog.Plan()
+	return &trainer{
+		cfg: cfg, prog: prog, plan: plan, opt: opt,
 		steps:     cfg.Recipe.StepsPerEpoch(cfg.Train.Len()),
 		order:     make([]int32, cfg.Train.Len()),
 		source:    &Source{Data: cfg.Train, Augment: cfg.Recipe.Augment, Seed: cfg.Recipe.Seed, Input: plan.Network.Input},
 		indices:   make([]int32, evaluationBatch),
 		savedTime: time.Now(),
 	}
+}
+
+func newTrainer(prog Program, cfg Config) (*trainer, error) {
+	if err := cfg.check(prog.Plan()); err != nil {
+		return nil, err
+	}
+	options := cfg.Options()
+	if !prog.Options().Same(options) {
+		return nil, errors.New("the program was compiled with other options than the run's (Config.Options)")
+	}
+	t := newLoop(prog, cfg, options.Optimizer)
 	if cfg.Saving.Dir != "" || cfg.Resume != nil {
 		t.train = cfg.Train.ID()
 		if cfg.Validation != nil {
@@ -296,17 +306,14 @@ func (t *trainer) run(ctx context.Context) error {
 func (t *trainer) epoch(ctx context.Context) error {
 	start, before := time.Now(), t.pos.Samples
 	t.since, t.sinceTime = Metrics{}, start
-	size := t.cfg.Recipe.SamplesPerStep()
 	Shuffle(t.cfg.Recipe.Seed, t.pos.Epoch, t.order)
 	for t.pos.Step < t.steps {
 		if err := ctx.Err(); err != nil {
 			return interruption{err}
 		}
-		lo := t.pos.Step * size
-		if err := t.step(t.order[lo:min(lo+size, len(t.order))]); err != nil {
+		if err := t.step(); err != nil {
 			return err
 		}
-		t.pos.Step++
 		end := t.pos.Step == t.steps
 		t.timeUp = t.cfg.MaxTime > 0 && time.Since(t.began) >= t.cfg.MaxTime
 		if end || t.timeUp || t.tellsNow() {
@@ -362,17 +369,25 @@ func (t *trainer) tellsNow() bool {
 	return time.Since(t.sinceTime) >= progressEvery
 }
 
-// step makes one update from samples of the training set, in as many mini-batches
-// as it takes.
-func (t *trainer) step(samples []int32) error {
-	size := t.cfg.Recipe.Batch
-	whole := t.source.Batch(t.pos.Epoch, samples)
-	if len(samples) <= size {
+// step makes the next update of the epoch, in as many mini-batches as it takes.
+func (t *trainer) step() error {
+	first, size := t.pos.Step*t.cfg.Recipe.SamplesPerStep(), t.cfg.Recipe.Batch
+	whole := t.source.Batch(t.pos.Epoch, t.order[first:min(first+t.cfg.Recipe.SamplesPerStep(), len(t.order))])
+	err := t.update(whole, size)
+	if err == nil {
+		t.pos.Step++
+	}
+	return err
+}
+
+// update makes one update from mini-batches of some size.
+func (t *trainer) update(whole Batch, size int) error {
+	n := whole.Len()
+	if n <= size {
 		return t.prog.Step(whole)
 	}
-	for lo := 0; lo < len(samples); lo += size {
-		b := whole.Part(lo, min(lo+size, len(samples)))
-		if err := t.prog.Gradients(b, Share{lo, len(samples)}); err != nil {
+	for lo := 0; lo < n; lo += size {
+		if err := t.prog.Gradients(whole.Part(lo, min(lo+size, n)), Share{lo, n}); err != nil {
 			return err
 		}
 	}

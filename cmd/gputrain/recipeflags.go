@@ -41,6 +41,15 @@ type recipeFlag struct {
 	only []string
 }
 
+// recipeAndModelFlags returns the flags that say what is trained, and how to begin with.
+func recipeAndModelFlags() []cli.Flag {
+	const training = "Training"
+	return []cli.Flag{
+		&cli.StringFlag{Name: "recipe", Value: net.Recipes()[0].Name, EnvVars: env("recipe"), Category: training, DefaultText: net.Recipes()[0].Name + ", or " + pictureRecipe + " where the model is " + pictureModel + " by default", Usage: "settings to start from, by `NAME`: " + strings.Join(recipeNames(), ", ") + ", or a JSON file"},
+		&cli.StringFlag{Name: "model", Value: net.Models()[0].Name, EnvVars: env("model"), Category: training, DefaultText: net.Models()[0].Name + ", or " + pictureModel + " for other than 28 x 28 grey images", Usage: "`MODEL`: a built-in model's name, or a JSON file"},
+	}
+}
+
 // recipeFlags returns the flags that override a recipe's settings, in the order
 // in which they apply.
 func recipeFlags() []recipeFlag {
@@ -423,42 +432,15 @@ func batchText(r net.Recipe) string {
 // describeRecipe says in one line how a network is trained.
 func describeRecipe(r net.Recipe) string {
 	o := r.Optimizer
-	parts := []string{
+	parts := append([]string{
 		fmt.Sprintf("%s, %s", counted(r.Epochs, "epoch"), batchText(r)),
 		fmt.Sprintf("%s, learning rate %v", o.Method, o.LearningRate),
-	}
-	if o.Momentum != 0 {
-		parts = append(parts, fmt.Sprintf("momentum %v", o.Momentum))
-	}
-	if o.Nesterov {
-		parts = append(parts, "Nesterov")
-	}
+	}, stepSettings(r)...)
 	if s := scheduleName(o.Schedule.Method); s != "constant" {
 		parts = append(parts, s+" schedule")
 	}
 	if r.WarmupEpochs != 0 {
 		parts = append(parts, fmt.Sprintf("warm-up %v", r.WarmupEpochs))
-	}
-	for _, f := range o.Factors {
-		parts = append(parts, fmt.Sprintf("rate of %s x %v", f.Params, f.Factor))
-	}
-	if o.WeightDecay != 0 {
-		parts = append(parts, fmt.Sprintf("weight decay %v", o.WeightDecay))
-	}
-	if o.ClipNorm != 0 {
-		parts = append(parts, fmt.Sprintf("clip norm %v", o.ClipNorm))
-	}
-	if !r.Augment.Plain() {
-		parts = append(parts, cmp.Or(r.Augment.Name, "some")+" augmentation")
-	}
-	if r.Loss.Smoothing != 0 {
-		parts = append(parts, fmt.Sprintf("label smoothing %v", r.Loss.Smoothing))
-	}
-	switch {
-	case r.Balance:
-		parts = append(parts, "balanced classes")
-	case r.Loss.ClassWeights != nil:
-		parts = append(parts, "class weights")
 	}
 	if r.DropLast {
 		parts = append(parts, "last images dropped")
@@ -473,4 +455,44 @@ func describeRecipe(r net.Recipe) string {
 		parts = append(parts, fmt.Sprintf("patience %d", r.Patience))
 	}
 	return strings.Join(append(parts, fmt.Sprintf("seed %d", r.Seed)), ", ")
+}
+
+// describeSteps says in one line what makes a step, whatever the learning rate.
+func describeSteps(r net.Recipe) string {
+	parts := append([]string{batchText(r), string(r.Optimizer.Method)}, stepSettings(r)...)
+	return strings.Join(append(parts, fmt.Sprintf("seed %d", r.Seed)), ", ")
+}
+
+// stepSettings are what is set of a step, besides its size, optimiser and learning
+// rate.
+func stepSettings(r net.Recipe) (parts []string) {
+	o := r.Optimizer
+	if o.Momentum != 0 {
+		parts = append(parts, fmt.Sprintf("momentum %v", o.Momentum))
+	}
+	if o.Nesterov {
+		parts = append(parts, "Nesterov")
+	}
+	for _, f := range o.Factors {
+		parts = append(parts, fmt.Sprintf("rate of %s x %v", f.Params, f.Factor))
+	}
+	if o.WeightDecay != 0 {
+		parts = append(parts, fmt.Sprintf("weight decay %v", o.WeightDecay))
+	}
+	if o.ClipNorm != 0 {
+		parts = append(parts, fmt.Sprintf("clip norm %v", o.ClipNorm))
+	}
+	if !r.Augment.Plain() {
+		parts = append(parts, cmp.Or(r.Augment.Name, "own")+" augmentation")
+	}
+	if r.Loss.Smoothing != 0 {
+		parts = append(parts, fmt.Sprintf("label smoothing %v", r.Loss.Smoothing))
+	}
+	switch {
+	case r.Balance:
+		parts = append(parts, "balanced classes")
+	case r.Loss.ClassWeights != nil:
+		parts = append(parts, "class weights")
+	}
+	return parts
 }

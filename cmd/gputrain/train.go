@@ -19,11 +19,7 @@ import (
 )
 
 func (a *app) trainCommand() *cli.Command {
-	const training = "Training"
-	flags := []cli.Flag{
-		&cli.StringFlag{Name: "recipe", Value: net.Recipes()[0].Name, EnvVars: env("recipe"), Category: training, DefaultText: net.Recipes()[0].Name + ", or " + pictureRecipe + " where the model is " + pictureModel + " by default", Usage: "settings to start from, by `NAME`: " + strings.Join(recipeNames(), ", ") + ", or a JSON file"},
-		&cli.StringFlag{Name: "model", Value: net.Models()[0].Name, EnvVars: env("model"), Category: training, DefaultText: net.Models()[0].Name + ", or " + pictureModel + " for other than 28 x 28 grey images", Usage: "`MODEL`: a built-in model's name, or a JSON file"},
-	}
+	flags := recipeAndModelFlags()
 	for _, f := range recipeFlags() {
 		flags = append(flags, f.flag)
 	}
@@ -203,6 +199,20 @@ type trainingRun struct {
 	resumed bool
 	from    string // the run's folder or the checkpoint, of a resumed run
 	choose  bool   // the model is pictureModel because of the images
+
+	begin    func(recipe string) error // sets the recipe of a new run
+	unsuited error                     // flags don't suit the default recipe, but do pictureRecipe
+}
+
+// beginWith sets the recipe of a new run. Flags may suit the recipe for pictures alone,
+// and only the data tell whether that one is meant: then it leaves the error for later.
+func (run *trainingRun) beginWith(c *cli.Context, begin func(recipe string) error) error {
+	run.begin = begin
+	err := begin(c.String("recipe"))
+	if err != nil && !c.IsSet("recipe") && !c.IsSet("model") && c.String("data") != "" && begin(pictureRecipe) == nil {
+		run.unsuited, err = err, nil
+	}
+	return err
 }
 
 // The model and the recipe for images unlike MNIST's, where none is named.
@@ -248,13 +258,17 @@ func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 	if run.resumed {
 		run.from, err = resumeRun(c, cfg, from)
 	} else {
-		err = beginRun(c, cfg, c.String("recipe"))
+		err = run.beginWith(c, func(recipe string) error { return beginRun(c, cfg, recipe) })
 	}
-	// Flags may suit the recipe for pictures alone, and only the data tell whether it is meant.
-	unsuited := err
-	if err != nil && (run.resumed || c.IsSet("recipe") || c.IsSet("model") || c.String("data") == "" || beginRun(c, cfg, pictureRecipe) != nil) {
+	if err != nil {
 		return nil, err
 	}
+	return run, a.takeModelAndData(c, run)
+}
+
+// takeModelAndData loads what the flags say that the recipe is for.
+func (a *app) takeModelAndData(c *cli.Context, run *trainingRun) (err error) {
+	cfg := &run.config
 	wish := dataWish{seed: cfg.Recipe.Seed}
 	if run.resumed {
 		wish = wishOf(cfg.Resume)
@@ -264,7 +278,7 @@ func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 		network = cfg.Resume.Network
 	} else if _, builtIn := net.ModelNamed(c.String("model")); !builtIn {
 		if network, err = loadModel(c.String("model"), net.Shape{}, 0); err != nil {
-			return nil, err
+			return err
 		}
 		wish.input = network.Input
 	}
@@ -274,31 +288,31 @@ func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 		run.data, err = a.loadData(c, wish)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if network == nil {
 		model := c.String("model")
 		if run.choose = !run.resumed && !c.IsSet("model") && run.data.train.Shape != net.Models()[0].Input; run.choose {
 			model = pictureModel
 			if !c.IsSet("recipe") {
-				unsuited = beginRun(c, cfg, pictureRecipe)
+				run.unsuited = run.begin(pictureRecipe)
 			}
 		}
-		if unsuited != nil {
-			return nil, unsuited
+		if run.unsuited != nil {
+			return run.unsuited
 		}
 		if network, err = loadModel(model, run.data.train.Shape, run.data.train.Classes); err != nil {
-			return nil, err // of a resumed run, net.Train compares it with the checkpoint's
+			return err // of a resumed run, net.Train compares it with the checkpoint's
 		}
 	}
 	if run.plan, err = network.Plan(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := checkFit(run.plan, run.data); err != nil {
-		return nil, err
+		return err
 	}
 	run.takeData(c)
-	return run, checkImages(cfg, run.data.train)
+	return checkImages(cfg, run.data.train)
 }
 
 // takeData sets the data of the run, within --limit or the limit that the run began

@@ -87,6 +87,7 @@ var (
 	undefinedFlag = regexp.MustCompile(`^flag provided but not defined: -(.*)$`)
 	missingValue  = regexp.MustCompile(`^flag needs an argument: -(.*)$`)
 	badValue      = regexp.MustCompile(`^invalid (?:boolean )?value "(.*)" for (?:flag )?-([^:]*): `)
+	sameTwice     = regexp.MustCompile(`^Cannot use two forms of the same flag: (\S+) (\S+)$`)
 	badVariable   = regexp.MustCompile(`^could not parse "(.*)" as .* value from environment variable "(.*)" for flag ([^:]*): `)
 )
 
@@ -106,6 +107,11 @@ func (a *app) flagError(c *cli.Context, err error, _ bool) error {
 	}
 	if m := badValue.FindStringSubmatch(text); m != nil {
 		return usagef("--%s: %q is not %s", m[2], m[1], wanted(c, m[2]))
+	}
+	if m := sameTwice.FindStringSubmatch(text); m != nil {
+		names := []string{"--" + m[1], "--" + m[2]}
+		slices.Sort(names)
+		return usagef("%s are one flag: leave one of them out", strings.Join(names, " and "))
 	}
 	if m := badVariable.FindStringSubmatch(text); m != nil {
 		return usagef("environment variable %s: %q is not %s", m[2], m[1], wanted(c, m[3]))

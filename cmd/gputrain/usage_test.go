@@ -39,7 +39,7 @@ func golden(t *testing.T, name, got string) {
 }
 
 func TestHelp(t *testing.T) {
-	for _, name := range []string{"train", "eval", "predict", "serve", "report", "data", "models", "models show", "verify", "bench", "devices", "completion"} {
+	for _, name := range []string{"train", "find-rate", "eval", "predict", "serve", "report", "data", "models", "models show", "verify", "bench", "devices", "completion"} {
 		words := strings.Fields(name)
 		help := must(t, append(words, "--help")...)
 		golden(t, "help-"+strings.Join(words, "-"), help)
@@ -117,6 +117,7 @@ func TestUsage(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, "garbled.json", `{"layers": [`)
+	write(t, "empty.json", "{}")
 	for _, c := range []struct {
 		args string
 		want string
@@ -139,8 +140,8 @@ func TestUsage(t *testing.T) {
 		{"train --nesterov=perhaps", `--nesterov: "perhaps" is not true or false`},
 		{"train mnist", `train takes no arguments, got "mnist"; see gputrain train --help`},
 		{"train --resume a b", "train --resume takes one run, got more; see gputrain train --help"},
-		{"train --recipe quick", `--recipe: unknown "quick"; want tutorial or fast`},
-		{"train --recipe tutoral", `--recipe: unknown "tutoral" (did you mean tutorial?); want tutorial or fast`},
+		{"train --recipe quick", `--recipe: unknown "quick"; want tutorial or fast, or a JSON file`},
+		{"train --recipe tutoral", `--recipe: unknown "tutoral" (did you mean tutorial?); want tutorial or fast, or a JSON file`},
 		{"train --device gpu", `--device: unknown "gpu" (did you mean cpu?); want auto, cpu, reference or cuda`},
 		{"train --threads 0", "--threads must be at least 1, got 0"},
 		{"train --threads 99999999", "cpu: threads must be from 1 to 4096, or 0 for all, got 99999999"},
@@ -160,9 +161,30 @@ func TestUsage(t *testing.T) {
 		{"train --optimizer sgd", "--optimizer sgd needs another learning rate than the recipe's 0.0001 for adam: set --learning-rate too"},
 		{"train --momentum 0.9", "--momentum is for sgd, the optimiser is adam: set --optimizer, or leave the flag out"},
 		{"train --optimizer sgd --learning-rate 0.1 --beta2 0.9", "--beta2 is for adam or adamw, the optimiser is sgd: set --optimizer, or leave the flag out"},
-		{"train --schedule onecycle", `--schedule: unknown "onecycle" (did you mean one-cycle?); want constant, step, cosine or one-cycle`},
+		{"train --schedule onecycle", `--schedule: unknown "onecycle" (did you mean one-cycle?); want constant, step, cosine, one-cycle or exponential`},
 		{"train --peak 0.3", "--peak is for one-cycle, the schedule is constant: set --schedule, or leave the flag out"},
-		{"train --schedule step --final-rate 0", "--final-rate is for cosine or one-cycle, the schedule is step: set --schedule, or leave the flag out"},
+		{"train --schedule step --final-rate 0", "--final-rate is for cosine, one-cycle or exponential, the schedule is step: set --schedule, or leave the flag out"},
+		{"train --start-rate 0.5", "--start-rate is for one-cycle or exponential, the schedule is constant: set --schedule, or leave the flag out"},
+		{"train --schedule exponential --final-rate 0", "schedule: exponential needs a start and an end above 0; see gputrain train --help"},
+		{"train --augment standart", `--augment: unknown "standart" (did you mean standard?); want none, light, standard or strong, or a JSON file`},
+		{"train --label-smoothing 1", "loss: label smoothing must be at least 0 and less than 1, got 1; see gputrain train --help"},
+		{"train --class-weights even", `--class-weights: "even" is neither balanced, none nor numbers with commas between them, one a class`},
+		{"train --class-weights 1,,2", `--class-weights: "1,,2" is neither balanced, none nor numbers with commas between them, one a class`},
+		{"train --class-weights=-1,1", "loss: the weight of class 0 must be from 0 to a million, got -1; see gputrain train --help"},
+		{"train --average 1", "the decay of the weights' moving average must be at least 0 and less than 1, got 1; see gputrain train --help"},
+		{"train --views both", `--views: unknown "both"; want one, mirror or six`},
+		{"train --top 0", "--top must be at least 1, got 0"},
+		{"train --max-time 0s", "--max-time must be more than 0, got 0s"},
+		{"train --max-time soon", `--max-time: "soon" is not a time such as 500ms or 2s`},
+		{"train --rate-factor dense2", `--rate-factor: "dense2" is not names of parameters and a factor, such as dense2.*=10`},
+		{"train --rate-factor dense2.*=much", `--rate-factor: "dense2.*=much" is not names of parameters and a factor, such as dense2.*=10`},
+		{"train --rate-factor =3", `optimiser: "" is no pattern of names; see gputrain train --help`},
+		{"train --lr x", `--lr: "x" is not a number`},
+		{"train --lr 0.1 --learning-rate 0.2", "--learning-rate and --lr are one flag: leave one of them out"},
+		{"find-rate mnist", `find-rate takes no arguments, got "mnist"; see gputrain find-rate --help`},
+		{"find-rate --steps 5", "range of learning rates: want at least 10 steps, got 5; see gputrain find-rate --help"},
+		{"find-rate --from 1", "range of learning rates: want more than 0 and rising, got 1 to 0.1; see gputrain find-rate --help"},
+		{"find-rate --lr 1", "unknown flag --lr (did you mean --to?); see gputrain find-rate --help"},
 		{"train --checkpoint-every often", `--checkpoint-every: "often" is neither a number of steps nor a time such as 90s or 5m`},
 		{"train --model lenet", `model "lenet" is neither a file nor a built-in model (did you mean lenet5?); gputrain models lists those`},
 		{"models show resnet20 --input 3x32", `--input "3x32": want channels, rows and columns, such as 3x224x224`},
@@ -191,6 +213,12 @@ func TestUsage(t *testing.T) {
 		{"train --model wrong.json", `wrong.json: network: layer 0 (dense1): a dense layer needs a flat input: put a flatten layer before it; input 1 x 28 x 28, no output shape`},
 		{"train --model folder", "folder: a folder, want a file in it"},
 		{"train --model garbled.json", "garbled.json: network: unexpected end of JSON input"},
+		{"train --augment nowhere.json", "--augment: there is no file nowhere.json"},
+		{"train --augment garbled.json", "garbled.json: augmentation: unexpected EOF"},
+		{"train --augment wrong.json", `wrong.json: augmentation: json: unknown field "input"`},
+		{"train --recipe nowhere.json", "--recipe: there is no file nowhere.json"},
+		{"train --recipe empty.json", "empty.json: recipe: epochs must be from 1 to 1000000, got 0"},
+		{"train --recipe folder", "folder: a folder, want a file in it"},
 		{"train --data nowhere", "data directory nowhere: file does not exist"},
 		{"train --resume nowhere", "there is no checkpoint in nowhere: train one first (gputrain train --run nowhere), or name another"},
 		{"train --resume", noRun + "--resume RUN"},
@@ -262,7 +290,11 @@ func TestCompletion(t *testing.T) {
 		{"train --ep", "--epochs --epsilon", "--batch"},
 		{"train --device", "auto cpu reference cuda", "tutorial"},
 		{"train --model", "tutorial lenet5 mlp", "auto"},
-		{"train --epochs 3 --schedule", "constant step cosine one-cycle", "train"},
+		{"train --epochs 3 --schedule", "constant step cosine one-cycle exponential", "train"},
+		{"train --augment", "none light standard strong", "train"},
+		{"train --views", "one mirror six", "train"},
+		{"train --class-weights", "balanced none", "train"},
+		{"find-rate --st", "--steps", "--start-rate"},
 		{"train --resume --ch", "--checkpoint-every", "--help"},
 		{"train --device=", "--device=auto --device=cpu --device=reference --device=cuda", "cpu"},
 		{"train --device=c", "--device=cpu --device=cuda", "train"},

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/gputrain/gputrain/internal/runfolder"
+	"github.com/gputrain/gputrain/net"
+)
+
+// settings are the flags of a run with every setting of a recipe that is new beside
+// optimisers and schedules, on the reference.
+func settings(more ...string) []string {
+	return append([]string{
+		"train", "--device", "reference", "--model", "quick.json", "--limit", "100", "--epochs", "2", "--lr", "0.02", "--batch-size", "20", "--run", "rich",
+		"--augment", "mine.json", "--label-smoothing", "0.1", "--class-weights", "balanced", "--drop-last", "--average", "0.9", "--views", "mirror", "--top", "3",
+		"--rate-factor", "dense1.*=0.5", "--rate-factor", "*.bias=2", "--schedule", "exponential", "--final-rate", "0.5",
+	}, more...)
+}
+
+func TestTrainSettings(t *testing.T) {
+	inFolder(t)
+	write(t, "mine.json", `{"translate": 0.1, "mixup": 0.2, "erase": {"size": 0.2}}`)
+	out := must(t, settings("--epochs", "1")...)
+	for _, want := range []string{
+		"\nRecipe  tutorial: 1 epoch, batch 20, adam, learning rate 0.02, rate of dense1.* x 0.5, rate of *.bias x 2, mine augmentation, label smoothing 0.1, " +
+			"balanced classes, exponential schedule, last images dropped, averaged weights 0.9, two views, seed 1\n",
+		"  top 3: 0.",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("train lacks %q:\n%s", want, out)
+		}
+	}
+	want, _ := net.RecipeNamed("tutorial")
+	want.Epochs, want.Batch = 1, 20
+	want.Optimizer.LearningRate = 0.02
+	want.Optimizer.Factors = []net.Factor{{Params: "dense1.*", Factor: 0.5}, {Params: "*.bias", Factor: 2}}
+	want.Optimizer.Schedule = net.Schedule{Method: net.ExponentialRate, Start: 1, Final: 0.5}
+	want.Augment = net.Augment{Name: "mine", Translate: 0.1, Mixup: 0.2, Erase: &net.Erase{Size: 0.2}}
+	want.Loss.Smoothing, want.Balance, want.DropLast, want.Average, want.Views = 0.1, true, true, 0.9, net.MirrorView
+	c := load(t, filepath.Join(runsFolder, "rich"))
+	if !reflect.DeepEqual(c.Recipe, want) {
+		t.Errorf("the recipe is\n%+v, want\n%+v", c.Recipe, want)
+	}
+	if len(c.State.Average) == 0 || c.History[0].Test.Top <= 0 {
+		t.Errorf("%d averages, top %v", len(c.State.Average), c.History[0].Test.Top)
+	}
+	record, err := runfolder.ReadRecord(filepath.Join(runsFolder, "rich"))
+	if err != nil || !reflect.DeepEqual(record.Recipe, want) {
+		t.Errorf("the record has the recipe %+v (%v)", record.Recipe, err)
+	}
+
+	// The same flags go on, others are refused.
+	resume := func(more ...string) []string {
+		return append([]string{"train", "--device", "reference", "--resume", "rich"}, more...)
+	}
+	for args, flag := range map[string]string{
+		"--augment light": "augment light", "--label-smoothing 0": "label-smoothing 0", "--class-weights none": "class-weights none",
+		"--class-weights 1,2": "class-weights 1,2", "--drop-last=false": "drop-last false", "--average 0.99": "average 0.99", "--views one": "views one",
+		"--rate-factor dense1.*=0.5": "rate-factor dense1.*=0.5", "--lr 0.1": "learning-rate 0.1", "--batch-size 10": "batch 10",
+	} {
+		refuses(t, exitFailed, "cannot resume: --"+flag+" is not what the run began with; leave the flag out, or start a new run without --resume", resume(strings.Fields(args)...)...)
+	}
+	same := settings("--epochs", "1")
+	for i, word := range same {
+		if word == "--run" {
+			same = append(same[:i:i], same[i+2:]...)
+			break
+		}
+	}
+	if out := must(t, append(same, "--resume", "rich")...); !strings.Contains(out, "Nothing was left to do.") {
+		t.Errorf("resumed with the same flags:\n%s", out)
+	}
+	if out := must(t, "eval", "--device", "reference", "--checkpoint", "rich", "--limit", "50"); !strings.Contains(out, "ccuracy") {
+		t.Errorf("eval printed\n%s", out)
+	}
+}
+
+// TestSettingsResume stops a run by time, goes on, and comes to what a run comes to
+// that nobody stopped.
+func TestSettingsResume(t *testing.T) {
+	inFolder(t)
+	write(t, "mine.json", `{"rotate": 10, "flip": "alternate", "cutmix": 1}`)
+	must(t, settings("--run", "whole")...)
+	out := must(t, settings("--max-time", "1ns")...)
+	goOn := "gputrain train --resume " + filepath.Join(runsFolder, "rich") + " --epochs 2 --device reference --max-time 1ns --top 3"
+	want := regexp.MustCompile(`(?s)\n\nTime was up in epoch 1 of 2, after 1 of 5 steps\. Go on with: .*` + regexp.QuoteMeta(strings.TrimPrefix(goOn, "gputrain")) + "\n" +
+		`Checkpoint  runs.rich.last\.safetensors\n`)
+	if !want.MatchString(out) {
+		t.Errorf("time was up:\n%s\nwant\n%v", out, want)
+	}
+	// Each part makes a step at least.
+	out = must(t, "train", "--resume", "rich", "--device", "reference", "--max-time", "1ns", "--json")
+	var last struct {
+		Event  string
+		TimeUp bool `json:"time_up"`
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || last.Event != "done" || !last.TimeUp || !strings.Contains(out, `"reason":"time up"`) {
+		t.Errorf("%s (%v)", out, err)
+	}
+	if at := load(t, filepath.Join(runsFolder, "rich")).Position; at.Epoch != 0 || at.Step != 2 {
+		t.Errorf("after two parts at %+v", at)
+	}
+	must(t, "train", "--resume", "rich", "--device", "reference", "--top", "3")
+	sameWeights(t, filepath.Join(runsFolder, "whole"), filepath.Join(runsFolder, "rich"))
+}
+
+// TestRecipeFile trains by a recipe of a file, which is what a run's record holds.
+func TestRecipeFile(t *testing.T) {
+	inFolder(t)
+	write(t, "slow.json", `{"epochs": 1, "batch": 50, "optimizer": {"method": "sgd", "learning_rate": 0.1, "momentum": 0.9}, "seed": 5, "loss": {"label_smoothing": 0.05}}`)
+	args := []string{"train", "--device", "reference", "--model", "quick.json", "--limit", "100"}
+	out := must(t, append(args, "--recipe", "slow.json", "--run", "slow")...)
+	if want := "\nRecipe  slow: 1 epoch, batch 50, sgd, learning rate 0.1, momentum 0.9, label smoothing 0.05, seed 5\n"; !strings.Contains(out, want) {
+		t.Errorf("train lacks %q:\n%s", want, out)
+	}
+	// The record's recipe as a file, and a flag over it.
+	record, err := runfolder.ReadRecord(filepath.Join(runsFolder, "slow"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := json.Marshal(record.Recipe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, "again.json", string(again))
+	must(t, append(args, "--recipe", "again.json", "--run", "again")...)
+	if a, b := load(t, filepath.Join(runsFolder, "slow")).Recipe, load(t, filepath.Join(runsFolder, "again")).Recipe; !reflect.DeepEqual(a, b) {
+		t.Errorf("recipes %+v and %+v", a, b)
+	}
+	sameParams := load(t, filepath.Join(runsFolder, "slow")).State.Params["dense1.weight"].Float32s()
+	if got := load(t, filepath.Join(runsFolder, "again")).State.Params["dense1.weight"].Float32s(); !reflect.DeepEqual(got, sameParams) {
+		t.Error("the same recipe gives other weights")
+	}
+	must(t, append(args, "--recipe", "slow.json", "--momentum", "0.5", "--run", "other")...)
+	if got := load(t, filepath.Join(runsFolder, "other")).Recipe.Optimizer.Momentum; got != 0.5 {
+		t.Errorf("momentum %v", got)
+	}
+	// To resume it may be named again, with the same flags.
+	resume := []string{"train", "--device", "reference", "--resume", "other", "--recipe", "slow.json"}
+	must(t, append(resume, "--momentum", "0.5")...)
+	refuses(t, exitFailed, "cannot resume: the settings of --recipe slow.json are not those that the run began with; leave the flag out, or start a new run without --resume", resume...)
+	write(t, "quick2.json", string(again[:len(again)-1])+`, "epochz": 3}`)
+	refuses(t, exitFailed, `quick2.json: recipe: json: unknown field "epochz"`, append(args, "--recipe", "quick2.json")...)
+}
+
+func TestFindRate(t *testing.T) {
+	inFolder(t)
+	args := []string{"find-rate", "--device", "cpu", "--model", "quick.json", "--steps", "60"}
+	out := must(t, append(args, "--from", "1e-4", "--to", "10", "--svg", "rate.svg", "--csv", "rate.csv")...)
+	want := regexp.MustCompile(`(?s)^Device  cpu .*
+Data    MNIST: 55,000 training images
+Model   quick: 500 parameters
+Recipe  tutorial: batch 50, adam, seed 1
+Rates   0\.0001 to 10 in 60 steps
+
+step +rate +loss\n +1 +0\.0001 +2\.\d+\n.* falls fastest\n.* is least\n.*
+The loss falls fastest at [0-9.]+; a tenth of where it is least is [0-9.]+\.
+Try it: .* train --learning-rate [0-9.]+, with the flags of this command
+$`)
+	if !want.MatchString(out) {
+		t.Errorf("got\n%swant\n%v", out, want)
+	}
+	svg, err := os.ReadFile("rate.svg")
+	if err != nil || !strings.Contains(string(svg), "falls fastest at ") || !strings.Contains(string(svg), "<path") {
+		t.Errorf("the drawing: %v: %s", err, svg)
+	}
+	table, err := os.ReadFile("rate.csv")
+	if rows := strings.Split(strings.TrimSpace(string(table)), "\n"); err != nil || rows[0] != "rate,loss,smooth" || len(rows) < 20 || len(rows) > 61 || !strings.HasPrefix(rows[1], "0.0001,") {
+		t.Errorf("the table: %v: %s", err, table)
+	}
+
+	var found struct {
+		Data, Device, Network string
+		Recipe                net.Recipe
+		Points                []net.RatePoint
+		Diverged              bool
+		Steepest, Least       int
+		SteepestRate          float64 `json:"steepest_rate"`
+		Suggestion            float64
+	}
+	out = must(t, append(args, "--json", "--optimizer", "sgd", "--momentum", "0.9", "--augment", "light", "--batch-size", "20")...)
+	if err := json.Unmarshal([]byte(out), &found); err != nil || strings.Count(out, "\n") != 1 {
+		t.Fatalf("%s: %v", out, err)
+	}
+	if found.Network != "quick" || found.Recipe.Augment.Name != "light" || found.Recipe.Batch != 20 || found.Points[0].Rate < 0.99e-5 || found.Points[0].Rate > 1.01e-5 ||
+		found.Steepest < 1 || found.SteepestRate != found.Points[found.Steepest].Rate || found.Suggestion <= 0 || found.Suggestion > found.SteepestRate {
+		t.Errorf("found %+v", found)
+	}
+	// Where nothing falls, nothing is suggested.
+	if out := must(t, append(args, "--from", "1e-12", "--to", "1e-10")...); !strings.Contains(out, "The loss did not fall: there is no rate to suggest.") {
+		t.Errorf("at rates that change nothing:\n%s", out)
+	}
+	refuses(t, exitFailed, `find rate: optimiser: no trained parameter matches "fc.*"; names are such as dense1.weight`, append(args, "--json", "--rate-factor", "fc.*=2")...)
+	if _, err := os.Stat(runsFolder); !os.IsNotExist(err) {
+		t.Errorf("find-rate left a run behind (%v)", err)
+	}
+}
