@@ -112,7 +112,7 @@ func TestPictureFlags(t *testing.T) {
 	write(t, filepath.Join("mine", "sky", "none.png"), "")
 	o := gputrain(t, "train", "--data", "mine", "--model", "mlp")
 	want := filepath.Join("mine", "sky", "bad.png") + ": not a JPEG, PNG, GIF, BMP, TIFF or WebP image: it is text\n" +
-		filepath.Join("mine", "sky", "none.png") + ": empty: it has 0 bytes\n" +
+		filepath.Join("mine", "sky", "none.png") + ": the file is empty\n" +
 		"gputrain: mine: 2 of 14 pictures can't be read: mend or remove them, or leave them out with --skip-bad\n"
 	if o.status != exitFailed || o.errors != want {
 		t.Errorf("status %d,\n%swant\n%s", o.status, o.errors, want)
