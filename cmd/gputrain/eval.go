@@ -37,7 +37,7 @@ Examples:
   gputrain eval --data fashion-mnist --split validation --json`,
 		Flags: append([]cli.Flag{
 			checkpointFlag(),
-			dataFlag(),
+			runDataFlag(),
 			&cli.StringFlag{Name: "split", Value: "test", EnvVars: env("split"), Category: "Data", Usage: "`PART` of the data: test, validation or train"},
 			&cli.IntFlag{Name: "limit", EnvVars: env("limit"), Category: "Data", DefaultText: "all", Usage: "take `N` images at most, of all classes alike: those of train --limit N"},
 			&cli.IntFlag{Name: "top", EnvVars: env("top"), DefaultText: "5 for more than 10 classes", Usage: "tell how often the label is among the `N` most probable classes; 1 does not"},

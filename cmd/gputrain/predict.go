@@ -45,7 +45,7 @@ Examples:
   curl -s https://example.com/3.png | gputrain predict - --json`,
 		Flags: append([]cli.Flag{
 			checkpointFlag(),
-			dataFlag(),
+			runDataFlag(),
 			&cli.StringFlag{Name: "prepare", Value: string(picture.Auto), EnvVars: env("prepare"), Category: "Data", Usage: "`HOW` files become input: " + orList(preparations())},
 			&cli.IntFlag{Name: "top", Value: 3, EnvVars: env("top"), Usage: "show the `N` most probable classes"},
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, EnvVars: env("verbose"), DefaultText: "on a terminal", Usage: "show the image as the network sees it, and how a GPU was used"},

@@ -36,7 +36,7 @@ Examples:
   gputrain report runs/run-2/best.safetensors --plots plots
   gputrain report --data cifar-10 --json`,
 		Flags: append([]cli.Flag{
-			dataFlag(),
+			runDataFlag(),
 			&cli.StringFlag{Name: "split", Value: "test", EnvVars: env("split"), Category: "Data", Usage: "look for mistakes in `PART` of the data: " + orList(splitNames)},
 			&cli.StringFlag{Name: "image", Value: "test:0", EnvVars: env("image"), Category: "Data", Usage: "follow `IMAGE` through the layers: a file, - or test:N"},
 			&cli.StringFlag{Name: "prepare", Value: string(picture.Auto), EnvVars: env("prepare"), Category: "Data", Usage: "`HOW` a file becomes input: " + orList(preparations())},

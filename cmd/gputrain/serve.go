@@ -50,7 +50,7 @@ Examples:
   curl -F a=@3.png -F b=@8.png http://127.0.0.1:8080/v1/predict`,
 		Flags: append([]cli.Flag{
 			checkpointFlag(),
-			dataFlag(),
+			runDataFlag(),
 			&cli.StringFlag{Name: "prepare", Value: string(picture.Auto), EnvVars: env("prepare"), Category: "Data", Usage: "`HOW` files become input: " + orList(preparations())},
 			&cli.StringFlag{Name: "address", Value: "127.0.0.1:8080", EnvVars: env("address"), Category: "Server", Usage: "listen at `HOST:PORT`; :PORT is every address of this machine"},
 			&cli.StringFlag{Name: "token-file", EnvVars: env("token-file"), Category: "Server", Usage: "want the token in `FILE` of who asks"},

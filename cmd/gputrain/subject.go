@@ -13,6 +13,13 @@ import (
 	"github.com/gputrain/gputrain/picture"
 )
 
+// runDataFlag is --data of the commands that ask a trained network.
+func runDataFlag() cli.Flag {
+	f := dataFlag().(*cli.StringFlag)
+	f.DefaultText = "the run's own"
+	return f
+}
+
 // subject is what a run that trains on at most so many samples remembers of the data
 // set; 0 is all.
 func (d *dataset) subject(limit int) *net.Subject {
