@@ -702,3 +702,19 @@ func TestSettingsAreIndependent(t *testing.T) {
 		}
 	}
 }
+
+func TestParseAugment(t *testing.T) {
+	a, err := ParseAugment(strings.NewReader("\ufeff" + `{"name": "mine", "rotate": 5, "resized_crop": {"area": [0.5, 1], "ratio": [1, 1]}, "flip": "random"}`))
+	want := Augment{Name: "mine", Rotate: 5, ResizedCrop: &ResizedCrop{Area: [2]float64{0.5, 1}, Ratio: [2]float64{1, 1}}, Flip: RandomFlip}
+	if err != nil || !reflect.DeepEqual(a, want) {
+		t.Errorf("%+v (%v), want %+v", a, err, want)
+	}
+	for text, want := range map[string]string{
+		`{"rotate": 500}`: "augmentation: rotate must be from 0 to 180, got 500", `{"rotation": 5}`: `augmentation: json: unknown field "rotation"`,
+		`{} {}`: "augmentation: data after the JSON value", ``: "augmentation: EOF",
+	} {
+		if a, err := ParseAugment(strings.NewReader(text)); err == nil || err.Error() != want || a != (Augment{}) {
+			t.Errorf("%s: %+v, error %v, want %q", text, a, err, want)
+		}
+	}
+}

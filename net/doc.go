@@ -30,14 +30,15 @@
 // # Training
 //
 // [Train] runs the training loop over a Program: seeded shuffles, mini-batches,
-// evaluation, early stopping, checkpoints and observers. A [Recipe] says how. The
-// examples of package cpu train on MNIST, and ask a trained network what an image
+// evaluation, early stopping, checkpoints and observers. A [Recipe] says how: the
+// optimiser and its schedule, the loss ([Criterion]), how pictures are augmented
+// ([Augment]), and more. [FindRate] looks for a learning rate. The examples of package cpu train on MNIST, and ask a trained network what an image
 // shows.
 //
 // # Numbers
 //
 // Numbers that cross the API are float32 in NCHW order: sample, channel, row,
-// column. One seed decides everything that is random: initial weights, shuffles
-// and dropout. The generator is [Philox], which is counter-based. It has no state
+// column. One seed decides everything that is random: initial weights, shuffles,
+// dropout, augmentation and splits. The generator is [Philox], which is counter-based. It has no state
 // to save, so a run's position is its step number.
 package net

@@ -1,6 +1,7 @@
 package net
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -60,6 +61,58 @@ func TestDocumentedNetworks(t *testing.T) {
 	for i, block := range strings.Split(want, "```json\n")[1:] {
 		text, _, _ := strings.Cut(block, "```")
 		if _, err := ParseNetwork(strings.NewReader(text)); err != nil || !json.Valid([]byte(text)) {
+			t.Errorf("%s: example %d: %v", path, i+1, err)
+		}
+	}
+}
+
+// TestDocumentedTraining holds docs/training.md to the settings that there are.
+func TestDocumentedTraining(t *testing.T) {
+	const path = "../docs/training.md"
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(b)
+	fields := func(of any) (names []string) {
+		for _, f := range reflect.VisibleFields(reflect.TypeOf(of)) {
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			names = append(names, name)
+		}
+		return names
+	}
+	for _, name := range fields(Augment{}) {
+		if !strings.Contains(text, "`"+name+"`") {
+			t.Errorf("%s doesn't tell of the field %s", path, name)
+		}
+	}
+	// Fields whose flags have other names, or which are one among several.
+	other := map[string]string{"name": `"name": "photos"`, "optimizer": `"optimizer": {`, "seed": "seed", "loss": "--label-smoothing", "balance": "--class-weights balanced"}
+	for _, name := range append(fields(Recipe{}), fields(Criterion{})...) {
+		flag := cmp.Or(other[name], "`--"+strings.ReplaceAll(name, "_", "-"))
+		if !strings.Contains(text, flag) {
+			t.Errorf("%s doesn't tell of %s", path, flag)
+		}
+	}
+	for _, a := range Augmentations() {
+		if !strings.Contains(text, "\n| `"+a.Name+"` | ") {
+			t.Errorf("%s doesn't tell of --augment %s", path, a.Name)
+		}
+	}
+	for _, m := range []ScheduleMethod{ConstantRate, StepRate, CosineRate, OneCycleRate, ExponentialRate} {
+		if !strings.Contains(text, "\n| `"+strings.ReplaceAll(string(m), "_", "-")+"` | ") {
+			t.Errorf("%s doesn't tell of --schedule %s", path, m)
+		}
+	}
+	for i, block := range strings.Split(text, "```json\n")[1:] {
+		example, _, _ := strings.Cut(block, "```")
+		var err error
+		if strings.Contains(example, "epochs") {
+			_, err = ParseRecipe(strings.NewReader(example))
+		} else {
+			_, err = ParseAugment(strings.NewReader(example))
+		}
+		if err != nil {
 			t.Errorf("%s: example %d: %v", path, i+1, err)
 		}
 	}

@@ -173,3 +173,21 @@ func TestDropLast(t *testing.T) {
 		}
 	}
 }
+
+func TestParseRecipe(t *testing.T) {
+	every, err := json.Marshal(everyRecipe())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := ParseRecipe(strings.NewReader("\ufeff" + string(every))); err != nil || !reflect.DeepEqual(r, everyRecipe()) {
+		t.Errorf("%+v (%v)", r, err)
+	}
+	for text, want := range map[string]string{
+		`{"epochs": 1, "batch": 2, "epoch": 3}`: `recipe: json: unknown field "epoch"`, `{"epochs": 1}`: "recipe: batch size must be from 1 to 2147483647, got 0",
+		`{"epochs": 1, "batch": 2}`: `recipe: optimiser: unknown method "" (want sgd, adam or adamw)`, `[]`: "recipe: json: cannot unmarshal array into Go value of type net.Recipe",
+	} {
+		if r, err := ParseRecipe(strings.NewReader(text)); err == nil || err.Error() != want || !reflect.DeepEqual(r, Recipe{}) {
+			t.Errorf("%s: %+v, error %v, want %q", text, r, err, want)
+		}
+	}
+}

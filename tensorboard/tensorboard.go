@@ -145,6 +145,9 @@ func (o *Observer) epoch(e net.EpochDone) error {
 		var s summary
 		s.scalar("epoch/loss", of.score.Loss)
 		s.scalar("epoch/accuracy", of.score.Accuracy)
+		if o.cfg.Top > 1 && of.file != o.train { // training doesn't count it
+			s.scalar(fmt.Sprintf("epoch/top_%d", o.cfg.Top), of.score.Top)
+		}
 		if err := of.file.writeSummary(at, &s); err != nil {
 			return err
 		}

@@ -45,7 +45,7 @@ func smallRun(t *testing.T) net.Config {
 	return net.Config{
 		Recipe: net.Recipe{Epochs: 3, Batch: 20, Optimizer: net.AdamDefault(0.01), Seed: 3},
 		Train:  data.Train.Slice(0, 110), Validation: data.Validation.Slice(0, 60), Test: data.Test.Slice(0, 30),
-		Interval: 2,
+		Interval: 2, Top: 3,
 	}
 }
 
@@ -130,6 +130,10 @@ func told(log *recorder, steps int64) map[string]map[int64]float64 {
 			set("validation epoch/accuracy", at, e.Validation.Accuracy)
 			set("test epoch/loss", at, e.Test.Loss)
 			set("test epoch/accuracy", at, e.Test.Accuracy)
+			set("validation epoch/top_3", at, e.Validation.Top)
+			set("test epoch/top_3", at, e.Test.Top)
+			set("train epoch/top_3", -1, 0) // training doesn't count it
+			delete(out["train epoch/top_3"], -1)
 		}
 	}
 	return out

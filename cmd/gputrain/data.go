@@ -95,13 +95,10 @@ func (a *app) data(c *cli.Context) error {
 	if c.Int("samples") < 1 || c.Int("samples") > 100 {
 		return usagef("--samples must be from 1 to 100, got %d", c.Int("samples"))
 	}
-	var recipe net.Recipe
-	if name := c.String("augment"); name != "" {
-		if err := setAugment(name, &recipe); err != nil {
-			return err
-		}
+	augment, err := augmentation(c.String("augment"))
+	if err != nil {
+		return err
 	}
-	augment := recipe.Augment
 	for _, flag := range []string{"html", "png"} {
 		if dir := filepath.Dir(c.String(flag)); c.IsSet(flag) {
 			if info, err := os.Stat(dir); err != nil || !info.IsDir() {

@@ -145,26 +145,33 @@ func recipeFlags() []recipeFlag {
 
 const recipesOwn = "the recipe's"
 
-// setAugment takes built-in settings, or those of a file.
-func setAugment(name string, r *net.Recipe) error {
-	if a, ok := net.AugmentationNamed(name); ok {
-		r.Augment = a
-		return nil
-	}
-	return readSetting("augment", name, augmentNames(), func(f io.Reader) (err error) {
-		if r.Augment, err = net.ParseAugment(f); r.Augment.Name == "" {
-			r.Augment.Name = fileTitle(name)
-		}
-		return err
-	})
+func setAugment(name string, r *net.Recipe) (err error) {
+	r.Augment, err = augmentation(name)
+	return err
 }
 
+// augmentNames are the built-in choices of --augment.
 func augmentNames() []string {
 	var names []string
 	for _, a := range net.Augmentations() {
 		names = append(names, a.Name)
 	}
 	return names
+}
+
+// augmentation returns the built-in settings of a name, or those of a file; without a
+// name it is none.
+func augmentation(name string) (a net.Augment, err error) {
+	if a, ok := net.AugmentationNamed(name); ok || name == "" {
+		return a, nil
+	}
+	err = readSetting("augment", name, augmentNames(), func(f io.Reader) (err error) {
+		if a, err = net.ParseAugment(f); a.Name == "" {
+			a.Name = fileTitle(name)
+		}
+		return err
+	})
+	return a, err
 }
 
 // readSetting reads the file that a flag names instead of one of the choices.

@@ -25,7 +25,9 @@ func history(t *testing.T, dir string) (lines []string) {
 	for _, e := range entries {
 		switch e := e.Event.(type) {
 		case net.Progress:
-			lines = append(lines, fmt.Sprintf("progress %d/%d", e.Epoch, e.Step))
+			if e.Step == e.Steps { // what comes before depends on the clock
+				lines = append(lines, fmt.Sprintf("progress %d/%d", e.Epoch, e.Step))
+			}
 		case net.EpochDone:
 			lines = append(lines, fmt.Sprintf("epoch %d, cost %.9f, %+v, %+v", e.Epoch, e.Cost, *e.Validation, *e.Test))
 		case net.Done:
@@ -60,7 +62,7 @@ func TestRunFolder(t *testing.T) {
 		t.Errorf("parts %+v", r.Parts)
 	}
 	got := history(t, dir)
-	if len(got) != 40+2+1 || got[20] != fmt.Sprintf("epoch 1, cost %.9f, %+v, %+v", c.History[0].Cost, *c.History[0].Validation, *c.History[0].Test) {
+	if len(got) != 2+2+1 || got[1] != fmt.Sprintf("epoch 1, cost %.9f, %+v, %+v", c.History[0].Cost, *c.History[0].Validation, *c.History[0].Test) {
 		t.Errorf("metrics %q", got)
 	}
 

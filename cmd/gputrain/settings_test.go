@@ -84,18 +84,24 @@ func TestTrainSettings(t *testing.T) {
 // TestSettingsResume stops a run by time, goes on, and comes to what a run comes to
 // that nobody stopped.
 func TestSettingsResume(t *testing.T) {
+	for _, device := range []string{"reference", "cpu"} {
+		t.Run(device, func(t *testing.T) { testSettingsResume(t, device) })
+	}
+}
+
+func testSettingsResume(t *testing.T, device string) {
 	inFolder(t)
 	write(t, "mine.json", `{"rotate": 10, "flip": "alternate", "cutmix": 1}`)
-	must(t, settings("--run", "whole")...)
-	out := must(t, settings("--max-time", "1ns")...)
-	goOn := "gputrain train --resume " + filepath.Join(runsFolder, "rich") + " --epochs 2 --device reference --max-time 1ns --top 3"
+	must(t, settings("--run", "whole", "--device", device)...)
+	out := must(t, settings("--max-time", "1ns", "--device", device)...)
+	goOn := "gputrain train --resume " + filepath.Join(runsFolder, "rich") + " --epochs 2 --device " + device + " --max-time 1ns --top 3"
 	want := regexp.MustCompile(`(?s)\n\nTime was up in epoch 1 of 2, after 1 of 5 steps\. Go on with: .*` + regexp.QuoteMeta(strings.TrimPrefix(goOn, "gputrain")) + "\n" +
 		`Checkpoint  runs.rich.last\.safetensors\n`)
 	if !want.MatchString(out) {
 		t.Errorf("time was up:\n%s\nwant\n%v", out, want)
 	}
 	// Each part makes a step at least.
-	out = must(t, "train", "--resume", "rich", "--device", "reference", "--max-time", "1ns", "--json")
+	out = must(t, "train", "--resume", "rich", "--device", device, "--max-time", "1ns", "--json")
 	var last struct {
 		Event  string
 		TimeUp bool `json:"time_up"`
@@ -107,7 +113,7 @@ func TestSettingsResume(t *testing.T) {
 	if at := load(t, filepath.Join(runsFolder, "rich")).Position; at.Epoch != 0 || at.Step != 2 {
 		t.Errorf("after two parts at %+v", at)
 	}
-	must(t, "train", "--resume", "rich", "--device", "reference", "--top", "3")
+	must(t, "train", "--resume", "rich", "--device", device, "--top", "3")
 	sameWeights(t, filepath.Join(runsFolder, "whole"), filepath.Join(runsFolder, "rich"))
 }
 
