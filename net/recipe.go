@@ -38,13 +38,18 @@ type Recipe struct {
 	Views        Views     `json:"views,omitempty"` // evaluations see each sample in these views
 }
 
-// Recipes returns the built-in recipes, the default one first.
+// Recipes returns the built-in recipes, the default one first: tutorial, as the tutorial
+// trains; fast, for few epochs; and photos, for residual networks on photographs.
 func Recipes() []Recipe {
 	fast := AdamDefault(2e-3)
 	fast.Schedule = Schedule{Method: OneCycleRate, Start: 0.1, Peak: 0.25, Final: 0.01}
+	photos := Optimizer{Method: SGD, LearningRate: 0.05, Momentum: 0.9, Nesterov: true, WeightDecay: 5e-4}
+	photos.Schedule = Schedule{Method: OneCycleRate, Start: 0.1, Peak: 0.2, Final: 0.001}
+	standard, _ := AugmentationNamed("standard")
 	return []Recipe{
 		{Name: "tutorial", Epochs: 10, Batch: 50, Optimizer: AdamDefault(1e-4), Seed: 1},
 		{Name: "fast", Epochs: 3, Batch: 32, Optimizer: fast, Seed: 1},
+		{Name: "photos", Epochs: 30, Batch: 64, Optimizer: photos, Seed: 1, Augment: standard},
 	}
 }
 

@@ -207,7 +207,9 @@ func TestFrames(t *testing.T) {
 		}
 	}
 	// Frames in VP8, with transparency, and files that are no animation.
+	opaque := picturetest.WebP(picturetest.LossyWebP[bytes.Index(picturetest.LossyWebP, []byte("VP8 ")):])
 	for name, file := range map[string][]byte{
+		"opaque lossy WebP":    opaque,
 		"lossy WebP":           picturetest.LossyWebP,
 		"lossy WebP animation": picturetest.WebP(picturetest.Extended(2+16, 48, 32), animation, picturetest.WebPChunk("ANMF", frame)),
 	} {
@@ -217,8 +219,8 @@ func TestFrames(t *testing.T) {
 		} {
 			wantColour(t, name, img, at.X, at.Y, want, 12) // libwebp's quality 60
 		}
-		if _, _, _, a := img.At(8, 24).RGBA(); a != 0 {
-			t.Errorf("%s: alpha %d where it is transparent", name, a)
+		if _, _, _, a := img.At(8, 24).RGBA(); (a == 0) != (name != "opaque lossy WebP") {
+			t.Errorf("%s: alpha %d at the bottom left", name, a)
 		}
 	}
 }

@@ -3,16 +3,13 @@ package picture
 import (
 	"image"
 	"image/draw"
-	"math/rand/v2"
 	"slices"
 	"testing"
 )
 
 // TestInkOfGrey holds the ink of grey images to that of the same ones in colour.
 func TestInkOfGrey(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
+	r := random(t)
 	for range 200 {
 		whole := image.NewGray(image.Rect(0, 0, 1+r.IntN(40), 1+r.IntN(40)))
 		paper, spread := r.IntN(256), 1+r.IntN(256)

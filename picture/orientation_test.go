@@ -122,7 +122,7 @@ func TestTurnedPreparations(t *testing.T) {
 		}
 	}
 	// A digit is the same however it is stored.
-	digit := picturetest.Redrawn(picturetest.Digit(testDigits(t), 0), 5, 200, 160, 10, 20, color.Black, color.White)
+	digit := picturetest.Redrawn(picturetest.Digit(testDigits(t), 0), 3, 100, 90, 5, 6, color.Black, color.White)
 	for o := orientation(1); o <= 8; o++ {
 		turned := o.turned(digit)
 		moved := image.NewNRGBA(turned.Bounds())

@@ -7,7 +7,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
+	"sync"
 	"testing"
 
 	"golang.org/x/image/draw"
@@ -284,6 +286,26 @@ func TestNoAliasing(t *testing.T) {
 	}
 }
 
+// TestFlat makes images of one colour smaller and larger, which changes nothing, however
+// many pixels become one.
+func TestFlat(t *testing.T) {
+	for _, level := range []uint8{0, 77, 255} {
+		for _, size := range []image.Point{{300_000, 1}, {1, 30_000}, {200, 300}, {5, 3}} {
+			img := image.NewGray(image.Rectangle{Max: size})
+			for i := range img.Pix {
+				img.Pix[i] = level
+			}
+			got, err := Stretch.Pixels(img, net.Shape{C: 3, H: 7, W: 9})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if slices.Min(got) != level || slices.Max(got) != level {
+				t.Errorf("%v of %d: from %d to %d", size, level, slices.Min(got), slices.Max(got))
+			}
+		}
+	}
+}
+
 func TestPreparationNames(t *testing.T) {
 	for _, p := range Preparations() {
 		if got, err := ParsePreparation(string(p)); got != p || err != nil {
@@ -309,7 +331,7 @@ func TestPreparationNames(t *testing.T) {
 // they have pixels, even if they become many rows.
 func TestMemory(t *testing.T) {
 	for _, img := range []image.Image{
-		image.NewGray(image.Rect(0, 0, 1_000_000, 1)), image.NewNRGBA64(image.Rect(0, 0, 200_000, 3)), image.NewYCbCr(image.Rect(0, 0, 100_000, 8), image.YCbCrSubsampleRatio420),
+		image.NewGray(image.Rect(0, 0, 300_000, 1)), image.NewNRGBA64(image.Rect(0, 0, 60_000, 3)), image.NewYCbCr(image.Rect(0, 0, 50_000, 8), image.YCbCrSubsampleRatio420),
 	} {
 		for _, in := range []net.Shape{{C: 3, H: 224, W: 224}, {C: 3, H: 2, W: 300}} {
 			runtime.GC() // so that no pool has memory
@@ -330,6 +352,9 @@ func TestMemory(t *testing.T) {
 
 // TestNoAllocations checks that preparing a picture takes no memory of its own.
 func TestNoAllocations(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the short tests run under the race detector, which empties pools at random")
+	}
 	in := net.Shape{C: 3, H: 8, W: 8}
 	dst := make([]uint8, in.Size())
 	for _, img := range []image.Image{
@@ -345,4 +370,33 @@ func TestNoAllocations(t *testing.T) {
 			t.Errorf("%T: %v allocations", img, n)
 		}
 	}
+}
+
+// TestTogether prepares images in several goroutines, which must not get in each other's
+// way.
+func TestTogether(t *testing.T) {
+	r := random(t)
+	in := net.Shape{C: 3, H: 11, W: 13}
+	var images []image.Image
+	var want [][]uint8
+	for range 20 {
+		img := randomImage(r, 1+r.IntN(40), 1+r.IntN(40))
+		pixels, err := Crop.Pixels(img, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		images, want = append(images, img), append(want, pixels)
+	}
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			dst := make([]uint8, in.Size())
+			for i, img := range images {
+				if err := Crop.PixelsTo(dst, img, in); err != nil || !slices.Equal(dst, want[i]) {
+					t.Errorf("image %d differs (%v)", i, err)
+				}
+			}
+		})
+	}
+	group.Wait()
 }

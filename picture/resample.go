@@ -187,7 +187,7 @@ func resample[T any](s *resampler, of samples[T], at, planes, width, height int,
 				switch {
 				case rowsFirst:
 					for i, v := range s.row {
-						plane[i] += weight * ((v + 1<<(weightBits-1)) >> weightBits)
+						plane[i] += weight * (v >> weightBits)
 					}
 				case from == w.first+w.n-1:
 					of.add(sums(to, k), lines[k], weight)
@@ -237,8 +237,7 @@ var bytes8 = samples[uint8]{
 	line: func(to []uint32, sums []uint64) {
 		const less = weightBits - valueBits
 		for i := range to {
-			v := uint32(sums[i/8*4+i%4] >> (8 * (i & 4)))
-			to[i] = v>>less + v>>(less-1)&1 // rounded
+			to[i] = uint32(sums[i/8*4+i%4]>>(8*(i&4))) >> less
 		}
 	},
 }
@@ -254,7 +253,7 @@ var words16 = samples[uint16]{
 	line: func(to []uint32, sums []uint64) {
 		const less = weightBits - valueBits
 		for i, v := range sums[:len(to)] {
-			to[i] = uint32((v + 1<<(less-1)) >> less)
+			to[i] = uint32(v >> less)
 		}
 	},
 }

@@ -3,7 +3,6 @@ package picture
 import (
 	"encoding/binary"
 	"image"
-	"math/rand/v2"
 	"testing"
 
 	"golang.org/x/image/draw"
@@ -15,9 +14,7 @@ import (
 // TestResampled compares with the kernels of golang.org/x/image/draw, which round
 // to whole values as well: one may lie on the other side of a half.
 func TestResampled(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
+	r := random(t)
 	for range 50 {
 		img := image.NewGray16(image.Rect(0, 0, 1+r.IntN(60), 1+r.IntN(60)))
 		for i := range img.Pix {
@@ -44,6 +41,27 @@ func TestResampled(t *testing.T) {
 		}
 		if !approx.Check(t, "resampled", got, values, approx.Tolerance{Abs: 1}) {
 			t.Logf("%v by %v to %v, %v", img.Bounds(), scale, left, top)
+		}
+	}
+}
+
+// TestWeights checks that the weights of each new pixel sum to exactly 1: so no sum
+// overflows, and an even colour stays as it is to the last bit.
+func TestWeights(t *testing.T) {
+	r := random(t)
+	var a axis
+	for range 200 {
+		size := 1 + r.IntN(3000)
+		s := span{100 * (r.Float64() - 0.5), 1 + r.Float64()*float64(size), 1 + r.IntN(300)}
+		a.set(s, size)
+		for i, w := range a.windows {
+			sum := 0
+			for _, weight := range a.weights[w.weights:][:w.n] {
+				sum += int(weight)
+			}
+			if w.n > 0 && sum != 1<<weightBits || w.n == 0 && sum != 0 {
+				t.Fatalf("%+v of %d: window %d sums to %d of %d", s, size, i, sum, 1<<weightBits)
+			}
 		}
 	}
 }

@@ -38,7 +38,7 @@ func Example() {
 	// Output:
 	// [cornflower poppy] 3 x 16 x 16
 	// 16 to learn from, 2 to validate, 2 to test
-	// no test set of its own: the seed chose 2 of 20 training pictures, a tenth of each class
+	// no test set of its own: the seed chose 2 of 20 training pictures, about a tenth of each class
 }
 
 // draw writes ten pictures of a class.

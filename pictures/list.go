@@ -146,7 +146,7 @@ func (f *file) stat() {
 	case !mode.IsRegular():
 		f.bad = "a device or socket, not a file"
 	case f.size == 0:
-		f.bad = "empty: it has 0 bytes"
+		f.bad = "the file is empty"
 	case f.size > picture.MaxBytes:
 		f.bad = fmt.Sprintf("larger than %d MiB; make it smaller", picture.MaxBytes>>20)
 	}

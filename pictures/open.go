@@ -341,7 +341,7 @@ func (s *Set) assemble(path string, m *meta, samples []uint8, o Options) error {
 	whole := s.Train.Len()
 	take := func(what string, share float64) (part *net.Dataset) {
 		s.Train, part = net.Split(s.Train, share, o.Seed)
-		s.Notes = append(s.Notes, fmt.Sprintf("no %s set of its own: the seed chose %s of %s, a tenth of each class",
+		s.Notes = append(s.Notes, fmt.Sprintf("no %s set of its own: the seed chose %s of %s, about a tenth of each class",
 			what, humanize.Comma(int64(part.Len())), count(whole, "training picture")))
 		return part
 	}

@@ -10,6 +10,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -62,8 +63,27 @@ func TestTrainOnPictures(t *testing.T) {
 	if caches, err := filepath.Glob(filepath.Join(os.Getenv("GPUTRAIN_DATA_CACHE"), "*.pictures")); len(caches) != 1 || err != nil {
 		t.Errorf("cache files %q, want one: %v", caches, err)
 	}
+	// A resumed run finds its pictures, and ends with the weights of one without a stop.
+	must(t, append(args, "--run", "half", "--epochs", "7")...)
+	must(t, "train", "--resume", "half", "--epochs", "20", "--tensorboard=false")
+	sameWeights(t, filepath.Join(runsFolder, "run-1"), filepath.Join(runsFolder, "half"))
 	refuses(t, exitFailed, "the model takes samples of 3 x 6 x 6, but data set mine training has 1 x 8 x 9: choose another --model or --data",
 		append(args, "--image-size", "8x9", "--channels", "1")...)
+}
+
+// TestModelForPictures names neither model nor recipe: those for pictures are chosen, and
+// flags override them.
+func TestModelForPictures(t *testing.T) {
+	inFolder(t)
+	t.Setenv("GPUTRAIN_DATA_CACHE", "off")
+	colours(t, "mine", 4)
+	out := must(t, "train", "--data", "mine", "--image-size", "16", "--epochs", "1", "--momentum", "0.8", "--tensorboard=false")
+	for _, want := range []string{"Model     resnet20: ", "chosen for images of 3 x 16 x 16, --model names another", "Recipe    photos: 1 epoch, batch 64, sgd", "Note      no test set of its own"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	refuses(t, exitUsage, "--beta1 is for adam or adamw, the optimiser is sgd: set --optimizer, or leave the flag out", "train", "--data", "mine", "--epochs", "1", "--beta1", "0.5")
 }
 
 // TestPictureFlags checks what is said of flags and pictures that make no sense.
@@ -92,7 +112,7 @@ func TestPictureFlags(t *testing.T) {
 	write(t, filepath.Join("mine", "sky", "none.png"), "")
 	o := gputrain(t, "train", "--data", "mine", "--model", "mlp")
 	want := filepath.Join("mine", "sky", "bad.png") + ": not a JPEG, PNG, GIF, BMP, TIFF or WebP image: it is text\n" +
-		filepath.Join("mine", "sky", "none.png") + ": empty: it has 0 bytes\n" +
+		filepath.Join("mine", "sky", "none.png") + ": the file is empty\n" +
 		"gputrain: mine: 2 of 14 pictures can't be read: mend or remove them, or leave them out with --skip-bad\n"
 	if o.status != exitFailed || o.errors != want {
 		t.Errorf("status %d,\n%swant\n%s", o.status, o.errors, want)
@@ -116,7 +136,7 @@ func TestData(t *testing.T) {
 	for _, want := range []string{
 		"Samples      10 x 10, colour (3 x 10 x 10), bytes\n", "Pictures     24 PNG; all 10 x 10 pixels\n", "Repeated     6\n", "Unreadable   1\n",
 		"Class  Training  Validation  Test\nbrick         5           1     2\ngrass         5           1     2\nsky           5           1     2\nall          15           3     6\n",
-		"test pictures are training pictures too, such as ", "Note: no validation set of its own: the seed chose 3 of 18 training pictures, a tenth of each class\n",
+		"test pictures are training pictures too, such as ", "Note: no validation set of its own: the seed chose 3 of 18 training pictures, about a tenth of each class\n",
 		"Note: 1 file is no picture by its name, left out: notes.txt\n",
 		"Unreadable:\n  " + filepath.Join("mine", "train", "sky", "bad.png") + ": not a JPEG, PNG, GIF, BMP, TIFF or WebP image: it is text\n",
 		"page.html: 4 samples of each class\ngrid.png: 4 samples of each class\n",
@@ -132,6 +152,13 @@ func TestData(t *testing.T) {
 	// Three classes of three rows.
 	if n := bytes.Count(page, []byte("data:image/png;base64,")); n != 9 {
 		t.Errorf("%d rows of pictures on the page, want 9", n)
+	}
+	rows := map[string]bool{}
+	for _, row := range regexp.MustCompile(`"data:image/png;base64,[^"]+"`).FindAllString(string(page), -1) {
+		rows[row] = true
+	}
+	if len(rows) != 9 {
+		t.Errorf("%d of 9 rows differ: augmentation should change each", len(rows))
 	}
 	for _, want := range []string{"<h3>brick</h3>", "5 training, 1 validation, 2 test", "augmented by strong", "bad.png</code>: not a JPEG", `<strong class="bad">Warning:</strong>`} {
 		if !bytes.Contains(page, []byte(want)) {

@@ -77,17 +77,9 @@ type foundRate struct {
 	Suggestion   float64 `json:"suggestion"`
 }
 
-func (a *app) findRate(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
-		return err
-	}
-	recipe, err := loadRecipe(c)
-	if err != nil {
-		return err
-	}
-	if err := overrideRecipe(c, &recipe); err != nil {
-		return err
-	}
+// rateRange is the range of learning rates that the flags and the recipe's optimiser
+// ask for.
+func rateRange(c *cli.Context, recipe net.Recipe) (net.RateRange, error) {
 	over := net.RateRangeFor(recipe.Optimizer.Method)
 	if c.IsSet("from") {
 		over.From = c.Float64("from")
@@ -99,15 +91,40 @@ func (a *app) findRate(c *cli.Context) (err error) {
 		over.Steps = c.Int("steps")
 	}
 	if err := over.Check(); err != nil {
-		return usagef("%s; %s", err, helpHint(c))
+		return over, usagef("%s; %s", err, helpHint(c))
+	}
+	return over, nil
+}
+
+func (a *app) findRate(c *cli.Context) (err error) {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	run := &trainingRun{}
+	cfg := &run.config
+	err = run.beginWith(c, func(recipe string) (err error) {
+		if cfg.Recipe, err = loadRecipe(recipe); err != nil {
+			return err
+		}
+		return overrideRecipe(c, &cfg.Recipe)
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := rateRange(c, cfg.Recipe); err != nil {
+		return err // before anything takes time
 	}
 	device, why, err := openDevice(c)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, device.Close()) }()
-	run := &trainingRun{config: net.Config{Recipe: recipe}}
 	if err := a.takeModelAndData(c, run); err != nil {
+		return err
+	}
+	recipe := cfg.Recipe
+	over, err := rateRange(c, recipe)
+	if err != nil {
 		return err
 	}
 	network := run.plan.Network

@@ -45,8 +45,8 @@ type recipeFlag struct {
 func recipeAndModelFlags() []cli.Flag {
 	const training = "Training"
 	return []cli.Flag{
-		&cli.StringFlag{Name: "recipe", Value: net.Recipes()[0].Name, EnvVars: env("recipe"), Category: training, Usage: "settings to start from, by `NAME`: " + strings.Join(recipeNames(), ", ") + ", or a JSON file"},
-		&cli.StringFlag{Name: "model", Value: net.Models()[0].Name, EnvVars: env("model"), Category: training, Usage: "`MODEL`: a built-in model's name, or a JSON file"},
+		&cli.StringFlag{Name: "recipe", Value: net.Recipes()[0].Name, EnvVars: env("recipe"), Category: training, DefaultText: net.Recipes()[0].Name + ", or " + pictureRecipe + " where the model is " + pictureModel + " by default", Usage: "settings to start from, by `NAME`: " + strings.Join(recipeNames(), ", ") + ", or a JSON file"},
+		&cli.StringFlag{Name: "model", Value: net.Models()[0].Name, EnvVars: env("model"), Category: training, DefaultText: net.Models()[0].Name + ", or " + pictureModel + " for other than 28 x 28 grey images", Usage: "`MODEL`: a built-in model's name, or a JSON file"},
 	}
 }
 
@@ -292,8 +292,7 @@ func setSchedule(name string, r *net.Recipe) error {
 }
 
 // loadRecipe returns the recipe that --recipe names, a built-in one or a file's.
-func loadRecipe(c *cli.Context) (r net.Recipe, err error) {
-	name := c.String("recipe")
+func loadRecipe(name string) (r net.Recipe, err error) {
 	if r, ok := net.RecipeNamed(name); ok {
 		return r, nil
 	}
@@ -410,7 +409,7 @@ func contradictsRecipe(c *cli.Context, saved net.Recipe) error {
 	if !c.IsSet("recipe") {
 		return nil
 	}
-	asked, err := loadRecipe(c)
+	asked, err := loadRecipe(c.String("recipe"))
 	if err != nil {
 		return err
 	}

@@ -68,8 +68,17 @@ func (r *report) started(e net.Started) {
 			t.add("Pictures", describePreparation(picture.Preparation(s.Prepare), r.run.plan.Network.Input))
 		}
 	}
-	t.add("Model", fmt.Sprintf("%s: %s parameters", e.Network, thousands(e.Weights)))
+	model := fmt.Sprintf("%s: %s parameters", e.Network, thousands(e.Weights))
+	if r.run.choose {
+		model += "; chosen for images of " + data.train.Shape.String() + ", --model names another"
+	}
+	t.add("Model", model)
 	t.add("Recipe", fmt.Sprintf("%s: %s", e.Recipe.Name, describeRecipe(e.Recipe)))
+	if data.pictures != nil {
+		for _, note := range data.pictures.Notes {
+			t.add("Note", note)
+		}
+	}
 	t.add("Run", r.folder)
 	if r.curves {
 		logs := r.folder

@@ -198,7 +198,28 @@ type trainingRun struct {
 	plan    *net.Plan
 	resumed bool
 	from    string // the run's folder or the checkpoint, of a resumed run
+	choose  bool   // the model is pictureModel because of the images
+
+	begin    func(recipe string) error // sets the recipe of a new run
+	unsuited error                     // flags don't suit the default recipe, but do pictureRecipe
 }
+
+// beginWith sets the recipe of a new run. Flags may suit the recipe for pictures alone,
+// and only the data tell whether that one is meant: then it leaves the error for later.
+func (run *trainingRun) beginWith(c *cli.Context, begin func(recipe string) error) error {
+	run.begin = begin
+	err := begin(c.String("recipe"))
+	if err != nil && !c.IsSet("recipe") && !c.IsSet("model") && c.String("data") != "" && begin(pictureRecipe) == nil {
+		run.unsuited, err = err, nil
+	}
+	return err
+}
+
+// The model and the recipe for images unlike MNIST's, where none is named.
+const (
+	pictureModel  = "resnet20"
+	pictureRecipe = "photos"
+)
 
 // planRun turns the flags into a run, without touching the folder.
 func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
@@ -237,7 +258,7 @@ func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 	if run.resumed {
 		run.from, err = resumeRun(c, cfg, from)
 	} else {
-		err = beginRun(c, cfg)
+		err = run.beginWith(c, func(recipe string) error { return beginRun(c, cfg, recipe) })
 	}
 	if err != nil {
 		return nil, err
@@ -270,7 +291,17 @@ func (a *app) takeModelAndData(c *cli.Context, run *trainingRun) (err error) {
 		return err
 	}
 	if network == nil {
-		if network, err = loadModel(c.String("model"), run.data.train.Shape, run.data.train.Classes); err != nil {
+		model := c.String("model")
+		if run.choose = !run.resumed && !c.IsSet("model") && run.data.train.Shape != net.Models()[0].Input; run.choose {
+			model = pictureModel
+			if !c.IsSet("recipe") {
+				run.unsuited = run.begin(pictureRecipe)
+			}
+		}
+		if run.unsuited != nil {
+			return run.unsuited
+		}
+		if network, err = loadModel(model, run.data.train.Shape, run.data.train.Classes); err != nil {
 			return err // of a resumed run, net.Train compares it with the checkpoint's
 		}
 	}
@@ -327,9 +358,9 @@ func checkImages(cfg *net.Config, all *net.Dataset) error {
 }
 
 // beginRun sets the recipe of a new run.
-func beginRun(c *cli.Context, cfg *net.Config) error {
+func beginRun(c *cli.Context, cfg *net.Config, recipe string) error {
 	var err error
-	if cfg.Recipe, err = loadRecipe(c); err != nil {
+	if cfg.Recipe, err = loadRecipe(recipe); err != nil {
 		return err
 	}
 	if err := checkOptimizer(c, &cfg.Recipe); err != nil {

@@ -62,11 +62,15 @@ func Broken() []BrokenPicture {
 	add("damaged GIF image", "no-frame.gif", []byte("GIF89a\x04\x00\x04\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff;"))
 	add("it has no pixels", "frame-of-nothing.gif", []byte("GIF89a\x04\x00\x04\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff"+
 		",\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x01\x2c\x00;"))
-	add("damaged TIFF image", "tile-of-gigabytes.tif", tiffHeader(2, 2, 0x0142, 50000, 0x0143, 50000))
+	add("a tile is larger than the image", "tile-of-gigabytes.tif", tiffHeader(30_000_000, 1, 0x0142, 30_000_000, 0x0143, 16))
 	add("damaged TIFF image", "no-strips.tif", tiffHeader(48, 32))
 	add("damaged WebP image", "no-image.webp", WebP(Extended(0, 48, 32)))
 	add("damaged WebP image", "two-sizes.webp", WebP(Extended(0, 7, 7), files["webp"][12:]))
 	add("damaged WebP image", "frame-too-large.webp", WebP(Extended(2, 8, 8), WebPChunk("ANIM", make([]byte, 6)), Frame(scene(), 0, 0)))
+
+	sizes := Frame(scene(), 0, 0)
+	copy(sizes[8+6:], slices.Concat(number24(7), number24(7)))
+	add("a frame of the animation has two sizes", "frame-of-two-sizes.webp", WebP(Extended(2, 8, 8), WebPChunk("ANIM", make([]byte, 6)), sizes))
 
 	const large = "the image is too large"
 	add(large, "bomb.png", pngHeader(100_000, 100_000))
@@ -149,12 +153,12 @@ func withoutTables(file []byte) []byte {
 
 // tiffHeader is a TIFF file of grey pixels with nothing but a directory: width, height,
 // 8 bits, and tags with values.
-func tiffHeader(w, h uint16, tags ...uint16) []byte {
-	entries := map[uint16]uint16{0x0100: w, 0x0101: h, 0x0102: 8, 0x0106: 1}
+func tiffHeader(w, h uint32, tags ...uint32) []byte {
+	entries := map[uint32]uint32{0x0100: w, 0x0101: h, 0x0102: 8, 0x0106: 1}
 	for i := 0; i < len(tags); i += 2 {
 		entries[tags[i]] = tags[i+1]
 	}
-	var order []uint16
+	var order []uint32
 	for tag := range entries {
 		order = append(order, tag)
 	}
@@ -162,9 +166,8 @@ func tiffHeader(w, h uint16, tags ...uint16) []byte {
 	b := []byte("II*\x00\x08\x00\x00\x00")
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(order)))
 	for _, tag := range order {
-		b = binary.LittleEndian.AppendUint16(binary.LittleEndian.AppendUint16(b, tag), 3)
-		b = binary.LittleEndian.AppendUint32(b, 1)
-		b = append(binary.LittleEndian.AppendUint16(b, entries[tag]), 0, 0)
+		b = binary.LittleEndian.AppendUint16(binary.LittleEndian.AppendUint16(b, uint16(tag)), 4) // 32 bits
+		b = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(b, 1), entries[tag])
 	}
 	return append(b, 0, 0, 0, 0)
 }
