@@ -152,20 +152,6 @@ func endAt(t *testing.T, p *process, host string, signal syscall.Signal) {
 	}
 }
 
-func get(t testing.TB, url string) []byte {
-	t.Helper()
-	r, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	b, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 // askUntilReloaded asks until another model than the first answers. Every request
 // must be answered.
 func askUntilReloaded(t *testing.T, page string, file []byte, first string) {

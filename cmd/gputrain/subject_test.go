@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"image"
 	"image/color"
+	"io"
 	"math"
+	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -556,4 +558,18 @@ func TestServeRemembers(t *testing.T) {
 	if !slices.Equal(m.Classes, names) || len(m.Examples) != 0 {
 		t.Errorf("it serves the classes %q, %d examples", m.Classes, len(m.Examples))
 	}
+}
+
+func get(t testing.TB, url string) []byte {
+	t.Helper()
+	r, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
