@@ -213,27 +213,36 @@ func keyOf(pictures [sha256.Size]byte, o Options) key {
 	return sha256.Sum256(fmt.Appendf(pictures[:], "%d %s", format, o.kind()))
 }
 
-// sum returns what the listing's files are known by.
-func (l *listing) sum() (out [sha256.Size]byte) {
+// sum returns what the listing's files are known by, wherever the set is named from.
+func (l *listing) sum() (out [sha256.Size]byte, err error) {
+	here, err := os.Getwd()
+	if err != nil {
+		return out, err
+	}
 	h := sha256.New()
 	for part, files := range l.files {
 		fmt.Fprintf(h, "%d %d\n", part, len(files))
 		for i := range files {
-			files[i].hash(h, l.root)
+			files[i].hash(h, here)
 		}
 	}
 	h.Sum(out[:0])
-	return out
+	return out, nil
 }
 
-// hash hashes what tells a file from another, and from what it was before.
-func (f *file) hash(h hash.Hash, root string) {
+// hash hashes what tells a file from another, and from what it was before. here is the
+// folder that a relative path begins in.
+func (f *file) hash(h hash.Hash, here string) {
+	path := f.path
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(here, path)
+	}
 	var b [20]byte
 	binary.LittleEndian.PutUint64(b[:], uint64(f.size))
 	binary.LittleEndian.PutUint64(b[8:], uint64(f.time))
 	binary.LittleEndian.PutUint32(b[16:], uint32(f.label))
 	h.Write(b[:])
-	io.WriteString(h, strings.TrimPrefix(f.path, root)) // wherever the set is seen from
+	io.WriteString(h, path)
 	h.Write([]byte{0})
 	io.WriteString(h, f.bad)
 	h.Write([]byte{0})

@@ -48,13 +48,20 @@ func TestSecondStart(t *testing.T) {
 	decodes("another preparation", true, Options{Height: 9, Width: 8, Prepare: "fit"})
 	decodes("the first one again", false, Options{})
 
-	// The same folder by another name.
+	// The same folder by other names.
 	t.Chdir(filepath.Dir(root))
-	s, err := Open(context.Background(), filepath.Base(root), Options{CacheDir: cache})
-	if err != nil || s.Decoded {
-		t.Errorf("by a relative path: error %v, decoded", err)
-	} else {
-		defer s.Close()
+	name := filepath.Base(root)
+	for _, path := range []string{name, "./" + name, name + "/", root + "/"} {
+		s, err := Open(context.Background(), path, Options{CacheDir: cache})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Decoded {
+			t.Errorf("as %s it was decoded again", path)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 
 	one := filepath.Join(root, "a", "0.png")

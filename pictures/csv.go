@@ -55,7 +55,7 @@ func listCSV(path string) (*listing, error) {
 		}
 		pictures = append(pictures, p)
 	}
-	l := &listing{root: dir}
+	l := &listing{}
 	if err := l.number(path, pictures); err != nil {
 		return nil, err
 	}

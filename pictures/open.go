@@ -203,7 +203,10 @@ func (s *Set) fromCache(ctx context.Context, path string, l *listing, o Options)
 			return nil, nil, err
 		}
 	}
-	pictures := l.sum()
+	pictures, err := l.sum()
+	if err != nil {
+		return nil, nil, err
+	}
 	m, b, file, err := findCache(dir, path, pictures, l, o)
 	if errors.Is(err, errStale) {
 		if file, err = cachePath(dir, path, o); err != nil {
