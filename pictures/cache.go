@@ -249,23 +249,23 @@ func (f *file) hash(h hash.Hash, here string) {
 }
 
 // lockCache waits until no other process makes the same cache file. Where the file
-// system knows no locks it does nothing: two processes then make the file twice.
-func lockCache(ctx context.Context, path string, waits func()) (release func(), err error) {
+// system knows no locks held is false: two processes then make the file twice.
+func lockCache(ctx context.Context, path string, waits func()) (release func(), held bool, err error) {
 	lock := flock.New(path+lockSuffix, flock.SetPermissions(0o644))
-	held, err := lock.TryLock()
+	held, err = lock.TryLock()
 	if err == nil && !held {
 		if waits != nil {
 			waits()
 		}
-		_, err = lock.TryLockContext(ctx, 100*time.Millisecond)
+		held, err = lock.TryLockContext(ctx, 100*time.Millisecond)
 	}
 	if ctx.Err() != nil {
-		return nil, ctx.Err()
+		return nil, false, errors.Join(ctx.Err(), lock.Close())
 	}
 	if err != nil {
-		return func() {}, nil
+		return func() {}, false, nil
 	}
-	return func() { _ = lock.Close() }, nil // closing ends the lock whatever happens
+	return func() { _ = lock.Close() }, held, nil // closing ends the lock whatever happens
 }
 
 // CacheFolder returns the folder in the user's cache that holds cache files unless
