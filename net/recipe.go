@@ -77,6 +77,9 @@ func ParseRecipe(r io.Reader) (Recipe, error) {
 	if err := out.Check(); err != nil {
 		return Recipe{}, err
 	}
+	if len(out.Optimizer.Factors) == 0 {
+		out.Optimizer.Factors = nil // as a checkpoint has it, where "factors": [] leaves nothing
+	}
 	return out, nil
 }
 

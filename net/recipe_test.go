@@ -190,4 +190,8 @@ func TestParseRecipe(t *testing.T) {
 			t.Errorf("%s: %+v, error %v, want %q", text, r, err, want)
 		}
 	}
+	// As it comes back from a checkpoint.
+	if r, err := ParseRecipe(strings.NewReader(`{"epochs": 1, "batch": 2, "optimizer": {"method": "sgd", "learning_rate": 1, "factors": []}}`)); err != nil || r.Optimizer.Factors != nil {
+		t.Errorf("without factors: %+v (%v)", r, err)
+	}
 }

@@ -116,10 +116,10 @@ func build(ctx context.Context, l *listing, o Options, out output) (*meta, error
 }
 
 // decodeAll decodes the pictures, several at once.
-func (b *builder) decodeAll(ctx context.Context, o Options) error {
+func (b *builder) decodeAll(whole context.Context, o Options) error {
 	n := b.shape.Size()
 	piece := int64(max(1, min(64, (1<<20)/n))) // rows that are written at once
-	group, ctx := errgroup.WithContext(ctx)
+	group, ctx := errgroup.WithContext(whole)
 	var next atomic.Int64
 	for range o.Workers {
 		group.Go(func() error {
@@ -150,6 +150,9 @@ func (b *builder) decodeAll(ctx context.Context, o Options) error {
 	for {
 		select {
 		case err := <-finished:
+			if err == nil {
+				err = whole.Err() // the last pictures may have failed for that alone
+			}
 			if err == nil && o.Progress != nil {
 				o.Progress(len(b.files), len(b.files))
 			}

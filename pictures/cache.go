@@ -213,50 +213,59 @@ func keyOf(pictures [sha256.Size]byte, o Options) key {
 	return sha256.Sum256(fmt.Appendf(pictures[:], "%d %s", format, o.kind()))
 }
 
-// sum returns what the listing's files are known by.
-func (l *listing) sum() (out [sha256.Size]byte) {
+// sum returns what the listing's files are known by, wherever the set is named from.
+func (l *listing) sum() (out [sha256.Size]byte, err error) {
+	here, err := os.Getwd()
+	if err != nil {
+		return out, err
+	}
 	h := sha256.New()
 	for part, files := range l.files {
 		fmt.Fprintf(h, "%d %d\n", part, len(files))
 		for i := range files {
-			files[i].hash(h, l.root)
+			files[i].hash(h, here)
 		}
 	}
 	h.Sum(out[:0])
-	return out
+	return out, nil
 }
 
-// hash hashes what tells a file from another, and from what it was before.
-func (f *file) hash(h hash.Hash, root string) {
+// hash hashes what tells a file from another, and from what it was before. here is the
+// folder that a relative path begins in.
+func (f *file) hash(h hash.Hash, here string) {
+	path := f.path
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(here, path)
+	}
 	var b [20]byte
 	binary.LittleEndian.PutUint64(b[:], uint64(f.size))
 	binary.LittleEndian.PutUint64(b[8:], uint64(f.time))
 	binary.LittleEndian.PutUint32(b[16:], uint32(f.label))
 	h.Write(b[:])
-	io.WriteString(h, strings.TrimPrefix(f.path, root)) // wherever the set is seen from
+	io.WriteString(h, path)
 	h.Write([]byte{0})
 	io.WriteString(h, f.bad)
 	h.Write([]byte{0})
 }
 
 // lockCache waits until no other process makes the same cache file. Where the file
-// system knows no locks it does nothing: two processes then make the file twice.
-func lockCache(ctx context.Context, path string, waits func()) (release func(), err error) {
+// system knows no locks held is false: two processes then make the file twice.
+func lockCache(ctx context.Context, path string, waits func()) (release func(), held bool, err error) {
 	lock := flock.New(path+lockSuffix, flock.SetPermissions(0o644))
-	held, err := lock.TryLock()
+	held, err = lock.TryLock()
 	if err == nil && !held {
 		if waits != nil {
 			waits()
 		}
-		_, err = lock.TryLockContext(ctx, 100*time.Millisecond)
+		held, err = lock.TryLockContext(ctx, 100*time.Millisecond)
 	}
 	if ctx.Err() != nil {
-		return nil, ctx.Err()
+		return nil, false, errors.Join(ctx.Err(), lock.Close())
 	}
 	if err != nil {
-		return func() {}, nil
+		return func() {}, false, nil
 	}
-	return func() { _ = lock.Close() }, nil // closing ends the lock whatever happens
+	return func() { _ = lock.Close() }, held, nil // closing ends the lock whatever happens
 }
 
 // CacheFolder returns the folder in the user's cache that holds cache files unless

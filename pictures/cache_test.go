@@ -15,6 +15,11 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/picture"
 )
 
 // TestSecondStart checks when the cache is used, and when it is made anew.
@@ -48,13 +53,20 @@ func TestSecondStart(t *testing.T) {
 	decodes("another preparation", true, Options{Height: 9, Width: 8, Prepare: "fit"})
 	decodes("the first one again", false, Options{})
 
-	// The same folder by another name.
+	// The same folder by other names.
 	t.Chdir(filepath.Dir(root))
-	s, err := Open(context.Background(), filepath.Base(root), Options{CacheDir: cache})
-	if err != nil || s.Decoded {
-		t.Errorf("by a relative path: error %v, decoded", err)
-	} else {
-		defer s.Close()
+	name := filepath.Base(root)
+	for _, path := range []string{name, "./" + name, name + "/", root + "/"} {
+		s, err := Open(context.Background(), path, Options{CacheDir: cache})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Decoded {
+			t.Errorf("as %s it was decoded again", path)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 
 	one := filepath.Join(root, "a", "0.png")
@@ -330,4 +342,28 @@ func BenchmarkOpen(b *testing.B) {
 	}
 	b.Run("first", run(true))
 	b.Run("second", run(false))
+}
+
+// TestCancelledInTheLastPicture checks that a picture that waited for memory when the
+// context ended doesn't count as one that can't be read.
+func TestCancelledInTheLastPicture(t *testing.T) {
+	root := t.TempDir()
+	tree(t, root, "a/0.png", "b/0.png")
+	l, err := list(t.Context(), root, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	b := &builder{
+		files: l.all(), shape: net.Shape{C: 1, H: 8, W: 8}, prepare: picture.Crop,
+		out: &memoryWriter{make([]uint8, 2*8*8)}, originals: make([]original, 2), room: semaphore.NewWeighted(1),
+	}
+	if err := b.room.Acquire(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	b.files = b.files[:1]
+	time.AfterFunc(50*time.Millisecond, cancel)
+	if err := b.decodeAll(ctx, Options{Workers: 1}); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v (the picture: %q)", err, b.originals[0].why)
+	}
 }

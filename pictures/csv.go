@@ -40,22 +40,25 @@ func listCSV(path string) (*listing, error) {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 		line, _ := r.FieldPos(0)
-		p := labelled{path: filepath.FromSlash(strings.Clone(row[columns[0]])), class: strings.Clone(row[columns[1]])}
+		p := labelled{path: filepath.FromSlash(strings.Clone(row[columns[0]])), class: strings.Clone(strings.TrimSpace(row[columns[1]]))}
 		if p.path == "" || p.class == "" {
 			return nil, fmt.Errorf("%s: line %d: want a path and a label", path, line)
 		}
 		if !filepath.IsAbs(p.path) {
 			p.path = filepath.Join(dir, p.path)
 		}
-		if columns[2] >= 0 && row[columns[2]] != "" {
-			var ok bool
-			if p.part, ok = partNamed(row[columns[2]]); !ok {
-				return nil, fmt.Errorf("%s: line %d: split %q is not train, validation or test", path, line, row[columns[2]])
+		if columns[2] >= 0 {
+			split, ok := strings.TrimSpace(row[columns[2]]), true
+			if split != "" {
+				p.part, ok = partNamed(split)
+			}
+			if !ok {
+				return nil, fmt.Errorf("%s: line %d: split %q is not train, validation or test", path, line, split)
 			}
 		}
 		pictures = append(pictures, p)
 	}
-	l := &listing{root: dir}
+	l := &listing{}
 	if err := l.number(path, pictures); err != nil {
 		return nil, err
 	}

@@ -49,7 +49,6 @@ type file struct {
 
 // listing is what a folder or a CSV file has.
 type listing struct {
-	root    string // the folder that relative paths begin with
 	classes []string
 	files   [parts][]file
 	notes   []string
@@ -289,7 +288,7 @@ func (w *walk) listing(root string, top []entry) (*listing, error) {
 	if len(w.pictures) == 0 {
 		return nil, fmt.Errorf("%s: no pictures found%s; %s", root, w.instead(), layouts)
 	}
-	l := &listing{root: root, notes: w.notes}
+	l := &listing{notes: w.notes}
 	if err := l.number(root, w.pictures); err != nil {
 		return nil, err
 	}

@@ -203,7 +203,10 @@ func (s *Set) fromCache(ctx context.Context, path string, l *listing, o Options)
 			return nil, nil, err
 		}
 	}
-	pictures := l.sum()
+	pictures, err := l.sum()
+	if err != nil {
+		return nil, nil, err
+	}
 	m, b, file, err := findCache(dir, path, pictures, l, o)
 	if errors.Is(err, errStale) {
 		if file, err = cachePath(dir, path, o); err != nil {
@@ -212,7 +215,7 @@ func (s *Set) fromCache(ctx context.Context, path string, l *listing, o Options)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, nil, noRoom(dir, 0, err)
 		}
-		release, err := lockCache(ctx, file, o.Waits)
+		release, held, err := lockCache(ctx, file, o.Waits)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -220,7 +223,7 @@ func (s *Set) fromCache(ctx context.Context, path string, l *listing, o Options)
 		k := keyOf(pictures, o)
 		m, b, err = cached(file, k, l)
 		if errors.Is(err, errStale) { // nobody has made it meanwhile
-			if err := s.make(ctx, file, k, l, o); err != nil {
+			if err := s.make(ctx, file, k, held, l, o); err != nil {
 				return nil, nil, err
 			}
 			m, b, err = openCache(file, k)
@@ -278,12 +281,13 @@ func cached(file string, k key, l *listing) (*meta, []byte, error) {
 	return m, b, nil
 }
 
-// make makes the cache file.
-func (s *Set) make(ctx context.Context, file string, k key, l *listing, o Options) error {
+// make makes the cache file. held says that no other process makes it.
+func (s *Set) make(ctx context.Context, file string, k key, held bool, l *listing, o Options) error {
 	dir, name := filepath.Split(file)
-	// With the lock held, these are of processes that were killed.
-	if err := replacefile.RemoveTemporaries(dir, name); err != nil {
-		return noRoom(dir, 0, err)
+	if held { // then these are of processes that were killed
+		if err := replacefile.RemoveTemporaries(dir, name); err != nil {
+			return noRoom(dir, 0, err)
+		}
 	}
 	s.Decoded = true
 	var size int64

@@ -210,7 +210,7 @@ func TestCSV(t *testing.T) {
 	root := t.TempDir()
 	numbers := tree(t, root, "pics/a.png", "pics/b.png", "pics/c.png", "d.png", "e.png", "f.dat.png")
 	put(t, filepath.Join(root, "labels.csv"), []byte("\xef\xbb\xbfLabel,id,path,split\r\n"+
-		"dog,1,pics/a.png,train\r\ncat,2,\"pics/b.png\",\ncat,3,"+filepath.Join(root, "pics/c.png")+",train\n"+
+		"dog,1,pics/a.png, train \r\ncat ,2,\"pics/b.png\",\ncat,3,"+filepath.Join(root, "pics/c.png")+",train\n"+
 		"dog,4,d.png,test\ncat,5,e.png,valid\ndog,6,f.dat.png,Training\n"))
 	s := open(t, filepath.Join(root, "labels.csv"), Options{})
 	got := contents(t, s, root, numbers)

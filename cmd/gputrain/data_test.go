@@ -121,6 +121,10 @@ func TestPictureFlags(t *testing.T) {
 	if o.status != exitOK || !strings.Contains(o.errors, "mine: left out 2 pictures that can't be read\n") || !strings.Contains(o.errors, "bad.png: not a JPEG") {
 		t.Errorf("status %d, %s", o.status, o.errors)
 	}
+	o = gputrain(t, "train", "--data", "mine", "--model", "mlp", "--skip-bad", "--max-time", "1ns", "--epochs", "2", "--tensorboard=false")
+	if want := " --data mine --data-cache off --max-time 1ns --tensorboard=false --skip-bad\n"; !strings.Contains(o.out, want) {
+		t.Errorf("no %q in\n%s", want, o.out)
+	}
 }
 
 // TestData looks at a folder that has a bit of everything.

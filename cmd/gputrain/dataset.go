@@ -91,7 +91,7 @@ func (a *app) loadFolder(c *cli.Context, dir string, w dataWish) (*dataset, erro
 			train: s.Train, validation: s.Validation, test: s.Test, classNames: s.ClassNames, checkLabels: s.CheckLabels,
 			name: strings.TrimSuffix(s.Train.Name, " training"), prepare: preparationOf(s),
 		}
-	case pictures.Known(dir):
+	case (errors.Is(err, mnist.ErrNoDataSet) || errors.Is(err, mnist.ErrNotDirectory)) && pictures.Known(dir):
 		if d, err = a.loadPictures(c, dir, w); err != nil {
 			return nil, err
 		}

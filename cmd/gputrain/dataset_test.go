@@ -14,6 +14,12 @@ func TestDamagedLabel(t *testing.T) {
 	if err := os.Mkdir("mine", 0o755); err != nil {
 		t.Fatal(err)
 	}
+	// A folder among the files doesn't make the data set one of pictures.
+	if err := os.Mkdir(filepath.Join("mine", "notes"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join("mine", "train-images-idx3-ubyte"), "")
+	refuses(t, exitFailed, filepath.Join("mine", "train-images-idx3-ubyte")+": byte 0: magic number: file is truncated, fetch it again: 0 of 4 bytes", "data", "mine")
 	images := func(n byte) string {
 		head := "\x00\x00\x08\x03\x00\x00\x00" + string(rune(n)) + "\x00\x00\x00\x1c\x00\x00\x00\x1c"
 		return head + strings.Repeat("\x07", int(n)*28*28)

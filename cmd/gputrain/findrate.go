@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -149,6 +150,9 @@ func (a *app) findRate(c *cli.Context) (err error) {
 		})}
 	}
 	test, err := net.FindRate(c.Context, device, network, run.config, over)
+	if errors.Is(err, context.Canceled) {
+		return errInterrupted
+	}
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -154,6 +156,16 @@ func TestRecipeFile(t *testing.T) {
 	refuses(t, exitFailed, "cannot resume: the settings of --recipe slow.json are not those that the run began with; leave the flag out, or start a new run without --resume", resume...)
 	write(t, "quick2.json", string(again[:len(again)-1])+`, "epochz": 3}`)
 	refuses(t, exitFailed, `quick2.json: recipe: json: unknown field "epochz"`, append(args, "--recipe", "quick2.json")...)
+}
+
+func TestInterruptedFindRate(t *testing.T) {
+	inFolder(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errors bytes.Buffer
+	if status := run(ctx, []string{"gputrain", "find-rate", "--json", "--device", "cpu"}, nil, &out, &errors); status != exitFailed || errors.String() != "gputrain: interrupted\n" || out.Len() > 0 {
+		t.Errorf("status %d, %s%s", status, errors.String(), out.String())
+	}
 }
 
 func TestFindRate(t *testing.T) {

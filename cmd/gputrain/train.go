@@ -431,7 +431,7 @@ func interrupted(c *cli.Context, stopped *net.StoppedError) error {
 // a checkpoint doesn't know or may contradict, as they were given.
 func resumeCommand(c *cli.Context, dir string) string {
 	words := []string{invocation(), "train", "--resume", quoted(dir)}
-	for _, name := range []string{"epochs", "patience", "data", "device", "threads", "precision", "memory-limit", "workspace", "algorithm-cache", "checkpoint-every", "keep", "max-time", "top"} {
+	for _, name := range []string{"epochs", "patience", "data", "data-cache", "device", "threads", "precision", "memory-limit", "workspace", "algorithm-cache", "checkpoint-every", "keep", "max-time", "top"} {
 		if c.IsSet(name) {
 			words = append(words, "--"+name, quoted(fmt.Sprint(c.Value(name))))
 		}
@@ -439,7 +439,7 @@ func resumeCommand(c *cli.Context, dir string) string {
 	if !c.Bool("tensorboard") {
 		words = append(words, "--tensorboard=false")
 	}
-	for _, name := range []string{"deterministic", "verbose", "json"} {
+	for _, name := range []string{"skip-bad", "deterministic", "verbose", "json"} {
 		if c.Bool(name) {
 			words = append(words, "--"+name)
 		}
