@@ -147,14 +147,18 @@ func writeCache(path string, k key, fill func(*os.File) (*meta, error)) error {
 	return err
 }
 
-// noRoom says what to do about a folder that can't take the cache file.
+// noRoom says what to do about a folder that can't take the cache file. size is 0 where
+// it isn't known yet.
 func noRoom(dir string, size int64, err error) error {
-	why := reason(err)
+	what, why := "the decoded pictures", reason(err)
+	if size > 0 {
+		what += " (" + humanize.IBytes(uint64(size)) + ")"
+	}
 	if errors.Is(err, syscall.ENOSPC) {
 		why = "no space left on its disk"
 	}
-	return fmt.Errorf("the decoded pictures (%s) can't be kept in %s: %s; name another folder for the cache, or decode into memory at every start (Options.NoCache, --data-cache off)",
-		humanize.IBytes(uint64(size)), dir, why)
+	return fmt.Errorf("%s can't be kept in %s: %s; name another folder for the cache, or decode into memory at every start (Options.NoCache, --data-cache off)",
+		what, dir, why)
 }
 
 // cachePath returns the cache file of a set with its options, in a folder.

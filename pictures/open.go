@@ -168,7 +168,9 @@ func Open(ctx context.Context, path string, o Options) (*Set, error) {
 	return s, nil
 }
 
-// Close gives the set's memory back. It can be called again.
+// Close gives the set's memory back. It can be called again. A device keeps
+// copies of data that it knows by their place in memory, where another set may come to
+// lie: a device that has used the set is closed before another set is opened for it.
 func (s *Set) Close() error {
 	unmap := s.unmap
 	s.unmap = func() error { return nil }
