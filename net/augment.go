@@ -31,7 +31,7 @@ type Augment struct {
 	Name string `json:"name,omitempty"` // for people
 
 	// Place. The settings apply in this order, as seen from the picture.
-	Crop        int          `json:"crop,omitempty"`         // move by up to so many pixels each way, as a random crop after padding does
+	Crop        int          `json:"crop,omitempty"`         // move by up to so many pixels of the input each way, as a random crop after padding does
 	ResizedCrop *ResizedCrop `json:"resized_crop,omitempty"` // a random part of the picture, enlarged to all of it
 	Rotate      float64      `json:"rotate,omitempty"`       // by up to so many degrees each way
 	Scale       float64      `json:"scale,omitempty"`        // by a factor from 1-Scale to 1+Scale

@@ -87,7 +87,7 @@ func TestDocumentedTraining(t *testing.T) {
 		}
 	}
 	// Fields whose flags have other names, or which are one among several.
-	other := map[string]string{"name": `"name": "photos"`, "optimizer": `"optimizer": {`, "seed": "seed", "loss": "--label-smoothing", "balance": "--class-weights balanced"}
+	other := map[string]string{"name": `"name": "my photos"`, "optimizer": `"optimizer": {`, "seed": "seed", "loss": "--label-smoothing", "balance": "--class-weights balanced"}
 	for _, name := range append(fields(Recipe{}), fields(Criterion{})...) {
 		flag := cmp.Or(other[name], "`--"+strings.ReplaceAll(name, "_", "-"))
 		if !strings.Contains(text, flag) {

@@ -1,7 +1,10 @@
 package net
 
 import (
+	"bytes"
 	"cmp"
+	"crypto/sha256"
+	"fmt"
 	"slices"
 )
 
@@ -10,11 +13,35 @@ import (
 // class of two samples or more has at least one in either; a class of one has it in
 // rest. So sorted data split as well as shuffled ones.
 func Split(d *Dataset, share float64, seed uint64) (rest, part *Dataset) {
+	return split(d, share, func(class int, samples []int32, n int) []int32 {
+		return chosen(samples, n, newStream(seed, ForSplit, class))
+	})
+}
+
+// SplitByName is Split for samples with names. Of every class it takes those whose
+// names, hashed with the seed, come first. So where samples come, go or stand in
+// another order, the others stay in their part, but for one at the border that may
+// change it for each that came or went.
+func SplitByName(d *Dataset, share float64, seed uint64, name func(sample int32) string) (rest, part *Dataset) {
+	return split(d, share, func(_ int, samples []int32, n int) []int32 {
+		sums := make(map[int32][sha256.Size]byte, len(samples))
+		for _, i := range samples {
+			sums[i] = sha256.Sum256(fmt.Append(nil, seed, " ", name(i)))
+		}
+		slices.SortStableFunc(samples, func(a, b int32) int {
+			x, y := sums[a], sums[b]
+			return bytes.Compare(x[:], y[:])
+		})
+		return samples[:max(0, n)]
+	})
+}
+
+// split takes the samples off that choose chooses of each class.
+func split(d *Dataset, share float64, choose func(class int, samples []int32, n int) []int32) (rest, part *Dataset) {
 	taken := make([]bool, d.Len())
 	for class, samples := range byClass(d) {
 		n := len(samples)
-		take := min(max(1, int(share*float64(n)+0.5)), n-1)
-		for _, i := range chosen(samples, take, newStream(seed, ForSplit, class)) {
+		for _, i := range choose(class, samples, min(max(1, int(share*float64(n)+0.5)), n-1)) {
 			taken[i] = true
 		}
 	}

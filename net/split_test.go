@@ -1,6 +1,8 @@
 package net
 
 import (
+	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -147,5 +149,60 @@ func TestSample(t *testing.T) {
 	}
 	if of.Check() != nil || of.Len() != 50 {
 		t.Errorf("%d samples (%v)", of.Len(), of.Check())
+	}
+}
+
+// TestSplitByName checks that samples that come, go or get another order leave the
+// others where they are, but for those at the border.
+func TestSplitByName(t *testing.T) {
+	type sample struct {
+		name  string
+		class int32
+	}
+	parts := func(samples []sample, seed uint64) (rest, part map[string]bool) {
+		d := &Dataset{Shape: Shape{C: 1, H: 1, W: 1}, Classes: 3, Pixels: make([]uint8, len(samples))}
+		for _, s := range samples {
+			d.Labels = append(d.Labels, s.class)
+		}
+		a, b := SplitByName(d, 0.1, seed, func(i int32) string { return samples[i].name })
+		names := func(d *Dataset) map[string]bool {
+			out := map[string]bool{}
+			for i := range int32(d.Len()) {
+				out[samples[d.Row(i)].name] = true
+			}
+			return out
+		}
+		return names(a), names(b)
+	}
+	var samples []sample
+	for i := range 90 {
+		samples = append(samples, sample{fmt.Sprint("picture ", i), int32(i % 3)})
+	}
+	rest, part := parts(samples, 1)
+	if len(part) != 9 || len(rest) != 81 {
+		t.Fatalf("%d and %d samples, want 81 and 9", len(rest), len(part))
+	}
+	if _, other := parts(samples, 2); maps.Equal(part, other) {
+		t.Error("another seed chooses the same samples")
+	}
+	turned := slices.Clone(samples)
+	slices.Reverse(turned)
+	for i := range turned {
+		turned[i].class = 2 - turned[i].class // as classes are numbered where a new one is before them
+	}
+	if _, again := parts(turned, 1); !maps.Equal(part, again) {
+		t.Error("another order, and other numbers of the classes, choose other samples")
+	}
+	for gone := range samples {
+		_, now := parts(slices.Delete(slices.Clone(samples), gone, gone+1), 1)
+		came := 0
+		for name := range now {
+			if !part[name] {
+				came++
+			}
+		}
+		if came > 1 {
+			t.Errorf("without sample %d, %d samples come to the part", gone, came)
+		}
 	}
 }

@@ -111,7 +111,7 @@ func build(ctx context.Context, l *listing, o Options, out output) (*meta, error
 		}
 	}
 	m.Shape = b.shape
-	m.Warnings = b.warnings(l)
+	m.Warnings, m.Repeated = b.warnings(l)
 	return m, nil
 }
 
@@ -345,7 +345,7 @@ func (f *file) seen() (image.Point, error) {
 }
 
 // warnings finds pictures that occur several times, where that is no good.
-func (b *builder) warnings(l *listing) []string {
+func (b *builder) warnings(l *listing) (warnings []string, repeated int) {
 	var samples []sampleSum
 	row := 0
 	for part, files := range l.files {
@@ -356,5 +356,6 @@ func (b *builder) warnings(l *listing) []string {
 			row++
 		}
 	}
-	return findTwins(samples).warnings(l.classes, func(s sampleSum) string { return b.files[s.index].path })
+	t := findTwins(samples)
+	return t.warnings(l.classes, func(s sampleSum) string { return b.files[s.index].path }), t.Repeated
 }

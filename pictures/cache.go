@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,7 +31,7 @@ import (
 // samples are not read then: the file came to its place whole and synced.
 const (
 	magic       = "gputrain pictures"
-	format      = 1    // of the file, and of what decoding makes of a picture
+	format      = 2    // of the file, and of what decoding makes of a picture
 	samplesAt   = 4096 // a page, so that samples begin at a page's start
 	cacheSuffix = ".pictures"
 	lockSuffix  = ".lock"
@@ -46,6 +47,7 @@ type meta struct {
 	Bad       []badRow  `json:"bad,omitempty"`    // in order
 	Chosen    string    `json:"chosen,omitempty"` // why this shape, in words
 	Warnings  []string  `json:"warnings,omitempty"`
+	Repeated  int       `json:"repeated,omitempty"` // as in Twins
 	Originals Originals `json:"originals"`
 }
 
@@ -154,10 +156,13 @@ func noRoom(dir string, size int64, err error) error {
 	if size > 0 {
 		what += " (" + humanize.IBytes(uint64(size)) + ")"
 	}
-	if errors.Is(err, syscall.ENOSPC) {
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
 		why = "no space left on its disk"
+	case errors.Is(err, fs.ErrPermission):
+		why = "no permission to write there"
 	}
-	return fmt.Errorf("%s can't be kept in %s: %s; name another folder for the cache, or decode into memory at every start (Options.NoCache, --data-cache off)",
+	return fmt.Errorf("%s can't be kept in %s: %s; name another folder for it with --data-cache, or decode into memory at every start (--data-cache off)",
 		what, dir, why)
 }
 
@@ -277,7 +282,7 @@ func lockCache(ctx context.Context, path string, waits func()) (release func(), 
 func CacheFolder() (string, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("there is no folder for cache files: %w; name one, or decode into memory at every start (Options.NoCache, --data-cache off)", err)
+		return "", fmt.Errorf("there is no folder for cache files: %w; name one with --data-cache, or decode into memory at every start (--data-cache off)", err)
 	}
 	return filepath.Join(dir, "gputrain", "pictures"), nil
 }

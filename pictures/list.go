@@ -85,6 +85,9 @@ func list(ctx context.Context, path string, workers int) (*listing, error) {
 func (l *listing) number(root string, pictures []labelled) error {
 	numbers := map[string]int32{}
 	for _, p := range pictures {
+		if printable(p.class) != p.class {
+			return fmt.Errorf("%s: the name of class %s has characters that can't be printed: give it another", root, printable(p.class))
+		}
 		if p.part == train {
 			numbers[p.class] = 0
 		}
@@ -188,8 +191,9 @@ type walk struct {
 	ctx      context.Context
 	pictures []labelled
 	notes    []string
-	beside   []string // files that are no pictures by their names
-	lone     []string // pictures in no class's folder
+	beside   []string      // files that are no pictures by their names
+	lone     []string      // pictures in no class's folder
+	above    []fs.FileInfo // the folders that hold those of the classes
 }
 
 // entry is what a folder holds, links followed.
@@ -229,6 +233,9 @@ func listFolder(ctx context.Context, root string) (*listing, error) {
 	entries, err := w.read(root)
 	if err != nil {
 		return nil, err
+	}
+	if info, err := os.Stat(root); err == nil {
+		w.above = append(w.above, info)
 	}
 	var found [parts][]string // folders with the names of parts
 	var others []string       // the other folders
@@ -338,13 +345,17 @@ func (w *walk) classes(dir string, part int) error {
 	if err != nil {
 		return err
 	}
+	above := w.above
+	if info, err := os.Stat(dir); err == nil {
+		above = append(slices.Clip(above), info)
+	}
 	for _, e := range entries {
 		if !e.dir {
 			w.alone(e)
 			continue
 		}
 		before := len(w.pictures)
-		if err := w.class(e.path, e.name, part, nil); err != nil {
+		if err := w.class(e.path, e.name, part, above); err != nil {
 			return err
 		}
 		if len(w.pictures) == before {

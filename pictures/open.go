@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/dustin/go-humanize"
 
@@ -65,7 +67,15 @@ type Bad struct {
 	Why  string `json:"why"`
 }
 
-func (b Bad) String() string { return b.Path + ": " + b.Why }
+func (b Bad) String() string { return printable(b.Path) + ": " + b.Why }
+
+// printable returns a name, quoted where it has characters that would disturb a line.
+func printable(name string) string {
+	if strings.ContainsFunc(name, unicode.IsControl) {
+		return strconv.Quote(name)
+	}
+	return name
+}
 
 // BadError says which pictures of a set can't be read. Their reading is over: another
 // Open with SkipBad finds the others in the cache.
@@ -139,6 +149,19 @@ func Known(path string) bool {
 	return w.holdsFolder(path)
 }
 
+// Loose returns how many pictures lie in a folder itself, in none of its folders.
+func Loose(path string) int {
+	n := 0
+	w := &walk{ctx: context.Background()}
+	entries, err := w.read(path)
+	for _, e := range entries {
+		if err == nil && !e.dir && isPicture(e.name) {
+			n++
+		}
+	}
+	return n
+}
+
 // Open opens the pictures at a path, a folder or a CSV file. It decodes them, or finds
 // them in the cache. A cancelled context ends it, with nothing left behind.
 //
@@ -186,6 +209,16 @@ func (s *Set) File(d *net.Dataset, sample int) string {
 		}
 	}
 	return ""
+}
+
+// inside returns the name of a sample's file in the set: it stays the same where the set
+// is moved.
+func (s *Set) inside(path string, d *net.Dataset, sample int32) string {
+	file := s.File(d, int(sample))
+	if name, err := filepath.Rel(path, file); err == nil {
+		file = name // of a CSV file ../cat/1.jpg
+	}
+	return filepath.ToSlash(file)
 }
 
 // decode decodes all pictures into memory.
@@ -344,9 +377,11 @@ func (s *Set) assemble(path string, m *meta, samples []uint8, o Options) error {
 		first += len(files)
 	}
 	s.Train, s.Validation, s.Test = sets[train], sets[validation], sets[test]
-	whole := s.Train.Len()
+	whole, split := s.Train.Len(), false
 	take := func(what string, share float64) (part *net.Dataset) {
-		s.Train, part = net.Split(s.Train, share, o.Seed)
+		from := s.Train
+		s.Train, part = net.SplitByName(from, share, o.Seed, func(i int32) string { return s.inside(path, from, i) })
+		split = true
 		s.Notes = append(s.Notes, fmt.Sprintf("no %s set of its own: the seed chose %s of %s, about a tenth of each class",
 			what, humanize.Comma(int64(part.Len())), count(whole, "training picture")))
 		return part
@@ -362,6 +397,10 @@ func (s *Set) assemble(path string, m *meta, samples []uint8, o Options) error {
 			return fmt.Errorf("%s: too few pictures to take some for %s; want at least 3 of a class", path, partNames[part])
 		}
 		d.Name = name + " " + []string{"training", "validation", "test"}[part]
+	}
+	if split && m.Repeated > 0 { // the seed may have put twins into different parts
+		sets := map[string]*net.Dataset{partNames[train]: s.Train, partNames[validation]: s.Validation, partNames[test]: s.Test}
+		s.Warnings = FindTwins(s.Train, s.Validation, s.Test).Warnings(s.ClassNames, func(part string, i int) string { return s.File(sets[part], i) })
 	}
 	if m.Chosen != "" {
 		s.Notes = append(s.Notes, m.Chosen)

@@ -404,6 +404,11 @@ func TestTwins(t *testing.T) {
 		}},
 		"same folders": {map[string]int{"train/a/1.png": 1, "train/a/2.png": 2, "train/b/x.png": 2, "train/b/y.png": 1, "train/c/9.png": 9, "val/a/3.png": 3, "test/b/4.png": 4},
 			[]string{"classes a and b have the same pictures"}},
+		"split by the seed": {map[string]int{"a/1.png": 1, "a/2.png": 1, "a/3.png": 1, "b/1.png": 2, "b/2.png": 3, "b/3.png": 4}, []string{
+			"1 test picture is a training picture too, such as a/3.png and a/2.png: the test accuracy will look better than it is",
+			"1 validation picture is a training picture too, such as a/1.png and a/2.png: the validation accuracy will look better than it is",
+			"1 test picture is a validation picture too, such as a/3.png and a/1.png: the test set is not only for the end",
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()

@@ -227,7 +227,7 @@ func (r *dataReport) facts() facts {
 	if values == "" {
 		values = counted(r.Shape.C, "channel")
 	}
-	f.add("Samples", fmt.Sprintf("%d x %d, %s (%v), %s", r.Shape.W, r.Shape.H, values, r.Shape, r.Values))
+	f.add("Samples", fmt.Sprintf("%d x %d (height x width), %s, %s", r.Shape.H, r.Shape.W, values, r.Values))
 	if o := r.Originals; o != nil {
 		f.add("Pictures", describeOriginals(o))
 		f.add("Prepared by", r.Prepare)

@@ -105,7 +105,10 @@ func TestPictureFlags(t *testing.T) {
 	if err := os.Mkdir("empty", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	refuses(t, exitFailed, "data directory empty: no data set found: the directory holds no files; or folders of pictures, DIR/CLASS/*.jpg", "train", "--data", "empty")
+	refuses(t, exitFailed, "data directory empty: no data set found: the directory holds no files; pictures are wanted in a folder for each class, DIR/CLASS/*.jpg", "train", "--data", "empty")
+	write(t, filepath.Join("empty", "1.jpg"), "")
+	refuses(t, exitFailed, "empty: 1 picture, but in no folder of a class: make a folder for each class, "+filepath.Join("empty", "CLASS", "*.jpg")+", and move them there", "train", "--data", "empty")
+	refuses(t, exitUsage, "--class-weights: 1 weight for 3 classes; give one a class", "train", "--data", "mine", "--model", "mlp", "--class-weights", "2")
 
 	// Pictures that can't be read have a line each before the error's.
 	write(t, filepath.Join("mine", "sky", "bad.png"), "text")
@@ -121,6 +124,7 @@ func TestPictureFlags(t *testing.T) {
 	if o.status != exitOK || !strings.Contains(o.errors, "mine: left out 2 pictures that can't be read\n") || !strings.Contains(o.errors, "bad.png: not a JPEG") {
 		t.Errorf("status %d, %s", o.status, o.errors)
 	}
+	must(t, "eval") // the run remembers that they are left out
 	o = gputrain(t, "train", "--data", "mine", "--model", "mlp", "--skip-bad", "--max-time", "1ns", "--epochs", "2", "--tensorboard=false")
 	if want := " --data mine --data-cache off --max-time 1ns --tensorboard=false --skip-bad\n"; !strings.Contains(o.out, want) {
 		t.Errorf("no %q in\n%s", want, o.out)
@@ -138,7 +142,7 @@ func TestData(t *testing.T) {
 	write(t, filepath.Join("mine", "train", "notes.txt"), "text")
 	out := must(t, "data", "mine", "--html", "page.html", "--png", "grid.png", "--augment", "strong", "--samples", "4")
 	for _, want := range []string{
-		"Samples      10 x 10, colour (3 x 10 x 10), bytes\n", "Pictures     24 PNG; all 10 x 10 pixels\n", "Repeated     6\n", "Unreadable   1\n",
+		"Samples      10 x 10 (height x width), colour, bytes\n", "Pictures     24 PNG; all 10 x 10 pixels\n", "Repeated     6\n", "Unreadable   1\n",
 		"Class  Training  Validation  Test\nbrick         5           1     2\ngrass         5           1     2\nsky           5           1     2\nall          15           3     6\n",
 		"test pictures are training pictures too, such as ", "Note: no validation set of its own: the seed chose 3 of 18 training pictures, about a tenth of each class\n",
 		"Note: 1 file is no picture by its name, left out: notes.txt\n",

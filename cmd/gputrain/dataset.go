@@ -59,6 +59,7 @@ type dataWish struct {
 	prepare    string    // as in [net.Subject]
 	seed       uint64    // of splits
 	firstTenth bool      // validates on the first images, as runs did that remember no subject
+	skipBad    bool      // as in [net.Subject]
 	showBad    bool      // go on without pictures that can't be read, as the command shows them
 }
 
@@ -66,7 +67,7 @@ type dataWish struct {
 func wishOf(c *net.Checkpoint) dataWish {
 	w := dataWish{input: c.Network.Input, seed: c.Recipe.Seed}
 	if w.firstTenth = c.Subject == nil; !w.firstTenth {
-		w.prepare = c.Subject.Prepare
+		w.prepare, w.skipBad = c.Subject.Prepare, c.Subject.SkipBad
 	}
 	return w
 }
@@ -96,7 +97,10 @@ func (a *app) loadFolder(c *cli.Context, dir string, w dataWish) (*dataset, erro
 			return nil, err
 		}
 	case errors.Is(err, mnist.ErrNoDataSet):
-		return nil, fmt.Errorf("%w; or folders of pictures, DIR/CLASS/*.jpg", err)
+		if n := pictures.Loose(dir); n > 0 {
+			return nil, fmt.Errorf("%s: %s, but in no folder of a class: make a folder for each class, %s, and move them there", dir, counted(n, "picture"), filepath.Join(dir, "CLASS", "*.jpg"))
+		}
+		return nil, fmt.Errorf("%w; pictures are wanted in a folder for each class, DIR/CLASS/*.jpg", err)
 	default:
 		return nil, err
 	}
@@ -192,7 +196,7 @@ func (a *app) listBad(bad []pictures.Bad, most int) {
 func pictureOptions(c *cli.Context, w dataWish) (pictures.Options, error) {
 	o := pictures.Options{
 		Height: w.input.H, Width: w.input.W, Channels: w.input.C, Seed: w.seed,
-		SkipBad: c.Bool("skip-bad") || w.showBad, CacheDir: c.String("data-cache"),
+		SkipBad: c.Bool("skip-bad") || w.skipBad || w.showBad, CacheDir: c.String("data-cache"),
 	}
 	if o.Channels != 1 && o.Channels != 3 {
 		o.Channels = 0 // of a model that pictures don't fit, which is told later

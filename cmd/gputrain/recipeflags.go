@@ -84,9 +84,9 @@ func recipeFlags() []recipeFlag {
 	also := func(alias string, f recipeFlag) recipeFlag {
 		switch flag := f.flag.(type) {
 		case *cli.IntFlag:
-			flag.Aliases = append(flag.Aliases, alias)
+			flag.Aliases, flag.EnvVars = append(flag.Aliases, alias), append(flag.EnvVars, env(alias)...)
 		case *cli.Float64Flag:
-			flag.Aliases = append(flag.Aliases, alias)
+			flag.Aliases, flag.EnvVars = append(flag.Aliases, alias), append(flag.EnvVars, env(alias)...)
 		default:
 			panic(fmt.Sprintf("BUG: an alias of a %T", flag))
 		}
@@ -413,7 +413,7 @@ func contradictsRecipe(c *cli.Context, saved net.Recipe) error {
 	if err != nil {
 		return err
 	}
-	if _, builtIn := net.RecipeNamed(asked.Name); builtIn || asked.Name != saved.Name {
+	if _, builtIn := net.RecipeNamed(c.String("recipe")); builtIn || asked.Name != saved.Name {
 		if asked.Name != saved.Name {
 			return fmt.Errorf("%w: the run began with --recipe %s, not %s; leave the flag out, or start a new run without --resume", net.ErrResume, saved.Name, asked.Name)
 		}

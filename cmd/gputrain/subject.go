@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -24,6 +25,9 @@ func runDataFlag() cli.Flag {
 // set; 0 is all.
 func (d *dataset) subject(limit int) *net.Subject {
 	s := &net.Subject{Data: d.name, Folder: d.folder, ClassNames: d.classNames, Limit: limit}
+	if d.pictures != nil {
+		s.SkipBad = len(d.pictures.Bad) > 0
+	}
 	if d.train.Pixels != nil {
 		s.Scale, s.Prepare = d.train.Scale, d.prepare
 	}
@@ -61,8 +65,14 @@ func (d *dataset) limited(n int, seed uint64) *dataset {
 // runData loads the data set that --data names, or else the one that a run was trained
 // on. Changed says, where that is another one now, what has changed.
 func (a *app) runData(c *cli.Context, saved *net.Checkpoint) (data *dataset, changed string, err error) {
-	if c.IsSet("data") || saved.Subject == nil {
+	if saved.Subject == nil {
 		data, err = a.loadData(c, wishOf(saved))
+		return data, "", err
+	}
+	if c.IsSet("data") {
+		if data, err = a.loadData(c, wishOf(saved)); err == nil {
+			data.numberBy(saved.Subject.ClassNames)
+		}
 		return data, "", err
 	}
 	data, err = a.loadFolder(c, saved.Subject.Folder, wishOf(saved))
@@ -72,7 +82,38 @@ func (a *app) runData(c *cli.Context, saved *net.Checkpoint) (data *dataset, cha
 	case err != nil:
 		return nil, "", fmt.Errorf("the data that the run was trained on, %s: %w; --data names others", saved.Subject.Data, err)
 	}
-	return data, changedData(saved, data), nil
+	changed = changedData(saved, data)
+	data.numberBy(saved.Subject.ClassNames)
+	return data, changed, nil
+}
+
+// numberBy gives the classes the numbers that they have in names, where names has all of
+// them: folders of classes are numbered by their order, which another class changes.
+func (d *dataset) numberBy(names []string) {
+	if slices.Equal(d.classNames, names) || len(d.classNames) < d.train.Classes {
+		return
+	}
+	numbers := make([]int32, len(d.classNames))
+	for k, name := range d.classNames {
+		at := slices.Index(names, name)
+		if at < 0 {
+			return
+		}
+		numbers[k] = int32(at)
+	}
+	d.classNames = names
+	for _, part := range []**net.Dataset{&d.train, &d.validation, &d.test} {
+		if *part == nil {
+			continue
+		}
+		renumbered := **part
+		renumbered.Classes, renumbered.ClassNames = len(names), names
+		renumbered.Labels = make([]int32, (*part).Len())
+		for i, l := range (*part).Labels {
+			renumbered.Labels[i] = numbers[l]
+		}
+		*part = &renumbered
+	}
 }
 
 // changedData says what has changed in the data that a run was trained on; "" where

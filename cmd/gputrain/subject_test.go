@@ -573,3 +573,27 @@ func get(t testing.TB, url string) []byte {
 	}
 	return b
 }
+
+// TestNumberBy gives classes the numbers that a run knows their names by.
+func TestNumberBy(t *testing.T) {
+	part := func(labels ...int32) *net.Dataset {
+		return &net.Dataset{Shape: net.Shape{C: 1, H: 1, W: 1}, Classes: 2, Pixels: make([]uint8, len(labels)), Labels: labels}
+	}
+	names := []string{"cat", "frog", "truck"}
+	for _, c := range []struct {
+		called []string
+		want   []int32
+	}{
+		{[]string{"truck", "cat"}, []int32{2, 0, 0}},
+		{[]string{"cat", "frog"}, []int32{0, 1, 1}},
+		{[]string{"truck", "zebra"}, []int32{0, 1, 1}}, // unknown to the run: by number, which is told
+		{nil, []int32{0, 1, 1}},
+	} {
+		d := &dataset{train: part(0, 1, 1), test: part(1), classNames: c.called}
+		was := d.train
+		d.numberBy(names)
+		if !slices.Equal(d.train.Labels, c.want) || d.test.Labels[0] != c.want[1] || !slices.Equal(was.Labels, []int32{0, 1, 1}) {
+			t.Errorf("%q: labels %v and %v of %v, want %v", c.called, d.train.Labels, d.test.Labels, was.Labels, c.want)
+		}
+	}
+}

@@ -23,11 +23,13 @@ func (a *app) trainCommand() *cli.Command {
 	for _, f := range recipeFlags() {
 		flags = append(flags, f.flag)
 	}
+	run := runFlag("Run").(*cli.StringFlag)
+	run.Aliases, run.EnvVars = []string{"output"}, append(run.EnvVars, env("output")...)
 	flags = append(flags,
 		dataFlag(),
 		&cli.IntFlag{Name: "limit", EnvVars: env("limit"), Category: "Data", DefaultText: "all, or the resumed run's", Usage: "take `N` images of each part at most, of all classes alike: a quick look"},
 		&cli.IntFlag{Name: "top", EnvVars: env("top"), Category: "Pictures and loss", DefaultText: "1", Usage: "tell how often the right class is among the `N` most probable ones, too"},
-		runFlag("Run"),
+		run,
 		&cli.DurationFlag{Name: "max-time", EnvVars: env("max-time"), Category: "Run", DefaultText: "none", Usage: "stop and save after a `TIME` such as 10m or 1h30m, wherever training is"},
 		&cli.StringFlag{Name: "checkpoint-every", Value: "1m", EnvVars: env("checkpoint-every"), Category: "Run", Usage: "save every `N` steps, or time such as 90s or 5m, besides each epoch's end; 0 does not"},
 		&cli.IntFlag{Name: "keep", EnvVars: env("keep"), Category: "Run", DefaultText: "last and best", Usage: "keep the checkpoints of the last `N` epochs too"},
@@ -310,6 +312,9 @@ func (a *app) takeModelAndData(c *cli.Context, run *trainingRun) (err error) {
 	}
 	if err := checkFit(run.plan, run.data); err != nil {
 		return err
+	}
+	if w := cfg.Recipe.Loss.ClassWeights; w != nil && len(w) != run.data.train.Classes {
+		return usagef("--class-weights: %s for %d classes; give one a class", counted(len(w), "weight"), run.data.train.Classes)
 	}
 	run.takeData(c)
 	return checkImages(cfg, run.data.train)
