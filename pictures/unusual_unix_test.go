@@ -59,6 +59,17 @@ func TestLinks(t *testing.T) {
 	if want := "1 picture is there with another class too, such as "; len(s.Warnings) != 2 || !strings.HasPrefix(s.Warnings[1], want) {
 		t.Errorf("warnings %q", s.Warnings)
 	}
+	// Out of the folder train, too: else test pictures of a are training pictures of b.
+	root = t.TempDir()
+	numbers = tree(t, root, "train/a/1.png", "train/b/1.png", "val/a/2.png", "val/b/2.png", "test/a/3.png", "test/b/3.png")
+	if err := os.Symlink(root, filepath.Join(root, "train", "b", "top")); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, root, Options{})
+	contents(t, s, root, numbers)
+	if notes := strings.Join(s.Notes, "\n"); !strings.Contains(notes, filepath.Join("b", "top")+" leads back to a folder that it is in, left out") {
+		t.Errorf("notes\n%s", notes)
+	}
 }
 
 // TestMended reads a picture that could not be read, and now can, though neither its
