@@ -75,16 +75,24 @@ func (a *app) runData(c *cli.Context, saved *net.Checkpoint) (data *dataset, cha
 		}
 		return data, "", err
 	}
-	data, err = a.loadFolder(c, saved.Subject.Folder, wishOf(saved))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, "", fmt.Errorf("the data that the run was trained on, %s, are no longer there: say with --data where they are now (%w)", saved.Subject.Data, err)
-	case err != nil:
-		return nil, "", fmt.Errorf("the data that the run was trained on, %s: %w; --data names others", saved.Subject.Data, err)
+	if data, err = a.ownData(c, saved, wishOf(saved)); err != nil {
+		return nil, "", err
 	}
 	changed = changedData(saved, data)
 	data.numberBy(saved.Subject.ClassNames)
 	return data, changed, nil
+}
+
+// ownData loads the data set that a run remembers.
+func (a *app) ownData(c *cli.Context, saved *net.Checkpoint, w dataWish) (*dataset, error) {
+	data, err := a.loadFolder(c, saved.Subject.Folder, w)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("the data that the run was trained on, %s, are no longer there: say with --data where they are now (%w)", saved.Subject.Data, err)
+	case err != nil:
+		return nil, fmt.Errorf("the data that the run was trained on, %s: %w; --data names others", saved.Subject.Data, err)
+	}
+	return data, nil
 }
 
 // numberBy gives the classes the numbers that they have in names, where names has all of

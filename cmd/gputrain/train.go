@@ -285,7 +285,7 @@ func (a *app) takeModelAndData(c *cli.Context, run *trainingRun) (err error) {
 		wish.input = network.Input
 	}
 	if run.resumed && !c.IsSet("data") && cfg.Resume.Subject != nil {
-		run.data, err = a.loadFolder(c, cfg.Resume.Subject.Folder, wish)
+		run.data, err = a.ownData(c, cfg.Resume, wish)
 	} else {
 		run.data, err = a.loadData(c, wish)
 	}
