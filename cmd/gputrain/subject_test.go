@@ -186,6 +186,7 @@ func TestRunRemembers(t *testing.T) {
 		t.Fatal(err)
 	}
 	refuses(t, exitFailed, "the data that the run was trained on, wardrobe, are no longer there: say with --data where they are now (data directory "+folder+": file does not exist)", "eval")
+	refuses(t, exitFailed, "the data that the run was trained on, wardrobe, are no longer there: say with --data where they are now (data directory "+folder+": file does not exist)", "train", "--resume")
 	write(t, filepath.Join("moved", "classes.txt"), strings.Join(names, "\n"))
 	if e = evaluate("", "--data", "moved"); e.Accuracy != 1 {
 		t.Errorf("elsewhere eval says %+v", e)
