@@ -20,6 +20,7 @@ import (
 	"github.com/nlpodyssey/safetensors"
 	"gorgonia.org/tensor"
 
+	"github.com/gputrain/gputrain/internal/regularfile"
 	"github.com/gputrain/gputrain/internal/replacefile"
 )
 
@@ -289,7 +290,7 @@ func LoadCheckpoint(path string) (*Checkpoint, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path = filepath.Join(path, LastCheckpoint)
 	}
-	b, err := os.ReadFile(path)
+	b, err := regularfile.Read(path)
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint: %w", err)
 	}

@@ -453,9 +453,16 @@ func strictUnmarshal(b []byte, v any) error {
 	return nil
 }
 
+// mostJSON bounds the JSON of a network or of settings, which may come from a pipe or a
+// device without an end.
+const mostJSON = 16 << 20
+
 // readJSON reads all of r, without the UTF-8 byte-order mark that some editors write.
 func readJSON(r io.Reader) ([]byte, error) {
-	b, err := io.ReadAll(r)
+	b, err := io.ReadAll(io.LimitReader(r, mostJSON+1))
+	if err == nil && len(b) > mostJSON {
+		err = fmt.Errorf("more than %d MiB, so no JSON of this kind", mostJSON>>20)
+	}
 	return bytes.TrimPrefix(b, []byte("\ufeff")), err
 }
 

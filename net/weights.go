@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 
 	"github.com/nlpodyssey/safetensors"
 	"gorgonia.org/tensor"
 
+	"github.com/gputrain/gputrain/internal/regularfile"
 	"github.com/gputrain/gputrain/internal/replacefile"
 )
 
@@ -83,7 +83,7 @@ func LoadWeights(path string, p *Plan, l Layout, names map[string]string) (map[s
 	if err := p.checkLayout(l); err != nil {
 		return nil, fmt.Errorf("weights %s: %w", path, err)
 	}
-	b, err := os.ReadFile(path)
+	b, err := regularfile.Read(path)
 	if err != nil {
 		return nil, fmt.Errorf("weights: %w", err)
 	}

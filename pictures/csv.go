@@ -14,7 +14,14 @@ import (
 
 // listCSV lists the pictures of a CSV file.
 func listCSV(path string) (*listing, error) {
-	f, err := os.Open(path)
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("not a regular file")
+	}
+	var f *os.File
+	if err == nil {
+		f, err = os.Open(path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s", path, reason(err))
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"gorgonia.org/tensor"
 
+	"github.com/gputrain/gputrain/internal/regularfile"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/onnx"
 )
@@ -164,7 +165,7 @@ func exportedLabels(c *cli.Context, saved *net.Checkpoint, output string) (names
 		return "", "", nil // there is no folder beside it
 	}
 	file = filepath.Join(filepath.Dir(output), labelsFile)
-	there, err := os.ReadFile(file)
+	there, err := regularfile.Read(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), err == nil && string(there) == names:
 		return names, file, nil

@@ -3,7 +3,7 @@
 package main
 
 import (
-	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -13,8 +13,9 @@ func main() {
 	// Writing to a closed pipe becomes an error instead of a sudden end, so that
 	// training whose reader goes away still saves its checkpoint.
 	signal.Ignore(syscall.SIGPIPE)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal asks for an orderly end; from then on a second one kills.
-	context.AfterFunc(ctx, stop)
+	ctx := signalled(func() {
+		fmt.Fprintf(os.Stderr, "gputrain: %v\n", errInterrupted)
+		os.Exit(exitFailed)
+	})
 	os.Exit(run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	stdnet "net"
 	"os"
@@ -125,6 +126,7 @@ func (a *app) serve(c *cli.Context) (err error) {
 	if interval := c.Duration("reload"); interval > 0 {
 		go s.Watch(watching, path, interval)
 	}
+	endsInOrder(c.Context)
 	return s.Run(c.Context, l)
 }
 
@@ -175,13 +177,20 @@ func readToken(file string) (string, error) {
 	if file == "" {
 		return os.Getenv(tokenVariable), nil
 	}
-	b, err := os.ReadFile(file)
+	f, err := os.Open(file)
+	if err != nil {
+		return "", fileError(file, err)
+	}
+	defer f.Close()
+	const most = 1 << 16 // it may come from a pipe
+	b, err := io.ReadAll(io.LimitReader(f, most))
 	if err != nil {
 		return "", fileError(file, err)
 	}
 	token := strings.TrimSpace(string(b))
-	if token == "" || strings.ContainsAny(token, " \t\r\n") {
-		return "", fmt.Errorf("%s: want a token on one line, without spaces", file)
+	printed := func(r rune) bool { return r > ' ' && r <= '~' } // what a header can hold
+	if token == "" || len(b) == most || strings.ContainsFunc(token, func(r rune) bool { return !printed(r) }) {
+		return "", fmt.Errorf("%s: want a token on one line, of ASCII characters without spaces", file)
 	}
 	return token, nil
 }

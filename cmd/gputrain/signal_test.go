@@ -110,3 +110,58 @@ func TestSecondInterrupt(t *testing.T) {
 		t.Error("there is a checkpoint, so that the first Ctrl-C was waited for")
 	}
 }
+
+// TestEndlessInputs names pipes that nobody writes to and devices without an end where a
+// file is asked for: they are refused, or read up to a limit, or waited for until the
+// first signal.
+func TestEndlessInputs(t *testing.T) {
+	binary := build(t)
+	inFolder(t)
+	if err := syscall.Mkfifo("pipe", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	must(t, quick("--epochs", "1")...)
+	const device = "/dev/zero"
+	for _, c := range []struct{ line, want string }{
+		{"eval --checkpoint pipe", "is a named pipe, not a regular file"},
+		{"serve --checkpoint " + device, "is a device or a socket, not a regular file"},
+		{"import pipe", "is a named pipe, not a regular file"},
+		{"import " + device, "is a device or a socket, not a regular file"},
+		{"models show " + device, "more than 16 MiB"},
+		{"train --recipe " + device, "more than 16 MiB"},
+		{"train --augment " + device, "more than 16 MiB"},
+		{"serve --token-file " + device, "want a token on one line"},
+		{"data " + device, "not a directory"},
+	} {
+		o := gputrain(t, strings.Fields(c.line)...)
+		if o.status == exitOK || !strings.Contains(o.errors, c.want) || strings.Count(o.errors, "\n") != 1 {
+			t.Errorf("%s: status %d, %swant %s", c.line, o.status, o.errors, c.want)
+		}
+	}
+	for _, line := range []string{"models show pipe", "train --model pipe", "predict pipe"} {
+		p := startProcess(t, binary, strings.Fields(line)...)
+		time.Sleep(200 * time.Millisecond) // until it waits for the pipe; if it doesn't yet, it ends as well
+		if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if status, killed := p.wait(t); killed != 0 && killed != syscall.SIGTERM || killed == 0 && (status != exitFailed || p.errors.String() != "gputrain: interrupted\n") {
+			t.Errorf("%s: status %d, killed by %d: %s", line, status, killed, p.errors.String())
+		}
+	}
+}
+
+// TestIgnoredInterrupt has a shell ignore Ctrl-C for what it starts: that goes on.
+func TestIgnoredInterrupt(t *testing.T) {
+	binary := build(t)
+	inFolder(t)
+	p := startProcess(t, "sh", append([]string{"-c", `trap '' INT; exec "$@"`, "sh", binary}, quick("--epochs", "100", "--json")...)...)
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		p.await(t, `"event":"epoch"`)
+		if err := p.Process.Signal(signal); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if status, killed := p.wait(t); status != exitFailed || killed != 0 || !strings.Contains(p.errors.String(), "go on with: ") {
+		t.Errorf("status %d, killed by %d: %s", status, killed, p.errors.String())
+	}
+}

@@ -157,6 +157,7 @@ func (a *app) train(c *cli.Context) (err error) {
 		watch.look(program)
 		return nil
 	}))
+	endsInOrder(c.Context)
 	_, err = net.Train(c.Context, program, cfg)
 	if s := gpuStatistics(program); s != nil && c.Bool("verbose") && (err == nil || errors.Is(err, context.Canceled)) {
 		if c.Bool("json") {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gputrain/gputrain/internal/appendfile"
+	"github.com/gputrain/gputrain/internal/regularfile"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -48,7 +49,7 @@ func decodeEntry(line []byte) (Entry, error) {
 // the file the error wraps fs.ErrNotExist.
 func ReadMetrics(dir string) ([]Entry, error) {
 	path := filepath.Join(dir, MetricsFile)
-	b, err := os.ReadFile(path)
+	b, err := regularfile.Read(path)
 	if err != nil {
 		return nil, err
 	}

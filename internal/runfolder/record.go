@@ -9,10 +9,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/gputrain/gputrain/internal/regularfile"
 	"github.com/gputrain/gputrain/internal/replacefile"
 	"github.com/gputrain/gputrain/net"
 )
@@ -81,7 +81,7 @@ func (r Record) Write(dir string) error {
 // fs.ErrNotExist.
 func ReadRecord(dir string) (Record, error) {
 	path := filepath.Join(dir, RecordFile)
-	b, err := os.ReadFile(path)
+	b, err := regularfile.Read(path)
 	if err != nil {
 		return Record{}, err
 	}
