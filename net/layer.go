@@ -2,11 +2,9 @@ package net
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"math"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -615,13 +613,13 @@ func unmarshalLayer(i int, raw []byte) (Layer, error) {
 	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &fields); err != nil {
-		return fail("", err)
+		return fail("", jsonError(raw, err))
 	}
 	var head struct {
 		Type string `json:"type"`
 	}
 	if err := json.Unmarshal(raw, &head); err != nil {
-		return fail("", err)
+		return fail("", jsonError(raw, err))
 	}
 	kind, ok := KindNamed(head.Type)
 	if !ok {
@@ -662,27 +660,12 @@ func unmarshalLayer(i int, raw []byte) (Layer, error) {
 	return l, nil
 }
 
-// fieldError says of which field a value can't be read, without the words of Go.
+// fieldError says in which field an error is, where the error doesn't.
 func fieldError(name string, err error) error {
-	var wrong *json.UnmarshalTypeError
-	if !errors.As(err, &wrong) {
-		if strings.Contains(err.Error(), "unknown field") {
-			return err
-		}
-		return fmt.Errorf("%s: %w", name, err)
+	if text := err.Error(); strings.HasPrefix(text, "unknown field") || strings.HasPrefix(text, name+": ") || strings.HasPrefix(text, name+".") {
+		return err
 	}
-	want := "an object"
-	switch wrong.Type.Kind() {
-	case reflect.Int:
-		want = "a whole number"
-	case reflect.Float64:
-		want = "a number"
-	case reflect.Bool:
-		want = "true or false"
-	case reflect.String:
-		want = "text"
-	}
-	return fmt.Errorf("%s: want %s, got %s", name, want, wrong.Value)
+	return fmt.Errorf("%s: %w", name, err)
 }
 
 // kindNames lists the kinds' names for an error.

@@ -212,10 +212,10 @@ func TestUsage(t *testing.T) {
 	}{
 		{"train --model wrong.json", `wrong.json: network: layer 0 (dense1): a dense layer needs a flat input: put a flatten layer before it; input 1 x 28 x 28, no output shape`},
 		{"train --model folder", "folder: a folder, want a file in it"},
-		{"train --model garbled.json", "garbled.json: network: unexpected end of JSON input"},
+		{"train --model garbled.json", "garbled.json: network: not valid JSON: it ends too early, in line 1"},
 		{"train --augment nowhere.json", "--augment: there is no file nowhere.json"},
-		{"train --augment garbled.json", "garbled.json: augmentation: unexpected EOF"},
-		{"train --augment wrong.json", `wrong.json: augmentation: json: unknown field "input"`},
+		{"train --augment garbled.json", "garbled.json: augmentation: not valid JSON: it ends too early, in line 1"},
+		{"train --augment wrong.json", `wrong.json: augmentation: unknown field "input"`},
 		{"train --recipe nowhere.json", "--recipe: there is no file nowhere.json"},
 		{"train --recipe empty.json", "empty.json: recipe: epochs must be from 1 to 1000000, got 0"},
 		{"train --recipe folder", "folder: a folder, want a file in it"},
