@@ -138,13 +138,12 @@ func (a *app) findRate(c *cli.Context) (err error) {
 		f.add("Rates", fmt.Sprintf("%v to %v in %s", over.From, over.To, counted(over.Steps, "step")))
 		f.write(a.out)
 	}
-	if a.err.terminal && !c.Bool("json") {
-		bar := a.err.newBar(over.Steps, 40)
-		defer func() { _ = bar.Clear() }()
+	if a.err.escapes && !c.Bool("json") {
+		bar := a.err.newProgressLine(over.Steps)
+		defer bar.clear()
 		run.config.Observers = []net.Observer{net.ObserverFunc(func(e net.Event) error {
 			if p, ok := e.(net.Progress); ok {
-				bar.Describe(fmt.Sprintf("rate %s  loss %.3f", rateText(p.LearningRate), p.Loss))
-				_ = bar.Set(p.Step)
+				bar.show(p.Step, fmt.Sprintf("rate %s  loss %.3f", rateText(p.LearningRate), p.Loss))
 			}
 			return nil
 		})}
