@@ -157,7 +157,9 @@ func (a *app) train(c *cli.Context) (err error) {
 		watch.look(program)
 		return nil
 	}))
-	_, err = net.Train(c.Context, program, cfg)
+	ctx, stop := endAtHangup(c.Context)
+	defer stop()
+	_, err = net.Train(ctx, program, cfg)
 	if s := gpuStatistics(program); s != nil && c.Bool("verbose") && (err == nil || errors.Is(err, context.Canceled)) {
 		if c.Bool("json") {
 			err = errors.Join(err, a.printJSON(struct {
