@@ -42,7 +42,7 @@ func (a *app) exportCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "export",
 		Usage:     "write a trained network for other programs: ONNX, safetensors",
-		UsageText: "gputrain export [FLAGS]",
+		UsageText: "gputrain export [FLAGS] [RUN]",
 		Description: `Formats:
   onnx         the network with its weights, for ONNX Runtime, TensorRT, OpenVINO and
                browsers. Input "images" (batch, channels, height, width), float32, each
@@ -60,11 +60,11 @@ that has other names is never replaced, unless --labels names it.
 
 Examples:
   gputrain export                                  (model.onnx, of the latest run)
-  gputrain export --checkpoint runs/run-2/best.safetensors --output digits.onnx
+  gputrain export runs/run-2/best.safetensors --output digits.onnx
   gputrain export --logits                         (leave the softmax to the reader)
   gputrain export --format safetensors --layout channels-last`,
 		Flags: []cli.Flag{
-			checkpointFlag(),
+			trainedRunFlag(),
 			&cli.StringFlag{Name: "format", Value: formatONNX, EnvVars: env("format"), Category: "Format", Usage: "`FORMAT`: onnx or safetensors"},
 			&cli.BoolFlag{Name: "logits", EnvVars: env("logits"), Category: "Format", Usage: "let an ONNX model give logits instead of probabilities"},
 			layoutFlag(),
@@ -87,7 +87,8 @@ type exported struct {
 }
 
 func (a *app) export(c *cli.Context) error {
-	if err := noArguments(c); err != nil {
+	named, err := a.namedRun(c)
+	if err != nil {
 		return err
 	}
 	format, layout := c.String("format"), c.String("layout")
@@ -103,7 +104,7 @@ func (a *app) export(c *cli.Context) error {
 	case format == formatSafetensors && c.Bool("logits"):
 		return usagef("--logits is for --format onnx: safetensors hold weights alone")
 	}
-	checkpoint, path, err := loadRun(c.String("checkpoint"), "--checkpoint RUN")
+	checkpoint, path, err := loadRun(named, "--run RUN")
 	if err != nil {
 		return err
 	}

@@ -202,7 +202,7 @@ func (r *report) done(e net.Done) {
 	f.write(out)
 	from := ""
 	if filepath.Dir(r.folder) != runsFolder {
-		from = "--checkpoint " + quoted(r.folder) + " "
+		from = "--run " + quoted(r.folder) + " "
 	}
 	fmt.Fprintf(out, "Try it: %s predict %stest:0\n", invocation(), from)
 }

@@ -31,7 +31,7 @@ func (a *app) serveCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "serve",
 		Usage:     "answer over HTTP what images show, with a page for people",
-		UsageText: "gputrain serve [FLAGS]",
+		UsageText: "gputrain serve [FLAGS] [RUN]",
 		Description: `Open the printed address in a browser: draw a digit, or drop, paste or take
 pictures, as the network wants. Programs ask it too: POST an image file, a form
 of image files, or JSON to /v1/predict; /openapi.yaml describes all. Requests
@@ -46,11 +46,11 @@ is the work of a proxy in front.
 
 Examples:
   gputrain serve                                (the latest run)
-  gputrain serve --checkpoint runs/run-3 --address :8080 --token-file token
+  gputrain serve run-3 --address :8080 --token-file token
   curl --data-binary @seven.png http://127.0.0.1:8080/v1/predict?top=3
   curl -F a=@3.png -F b=@8.png http://127.0.0.1:8080/v1/predict`,
 		Flags: append([]cli.Flag{
-			checkpointFlag(),
+			trainedRunFlag(),
 			runDataFlag(),
 			&cli.StringFlag{Name: "prepare", Value: string(picture.Auto), EnvVars: env("prepare"), Category: "Data", Usage: "`HOW` files become input: " + orList(preparations())},
 			&cli.StringFlag{Name: "address", Value: "127.0.0.1:8080", EnvVars: env("address"), Category: "Server", Usage: "listen at `HOST:PORT`; :PORT is every address of this machine"},
@@ -72,7 +72,8 @@ Examples:
 }
 
 func (a *app) serve(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
+	named, err := a.namedRun(c)
+	if err != nil {
 		return err
 	}
 	o, err := a.serveOptions(c)
@@ -82,7 +83,7 @@ func (a *app) serve(c *cli.Context) (err error) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP) // before anybody knows of the server: it would kill
 	defer signal.Stop(hangup)
-	checkpoint, path, err := loadRun(c.String("checkpoint"), "--checkpoint RUN")
+	checkpoint, path, err := loadRun(named, "--run RUN")
 	if err != nil {
 		return err
 	}

@@ -78,7 +78,7 @@ func TestTrainSettings(t *testing.T) {
 	if out := must(t, append(same, "--resume", "rich")...); !strings.Contains(out, "Nothing was left to do.") {
 		t.Errorf("resumed with the same flags:\n%s", out)
 	}
-	if out := must(t, "eval", "--device", "reference", "--checkpoint", "rich", "--limit", "50"); !strings.Contains(out, "ccuracy") {
+	if out := must(t, "eval", "--device", "reference", "--run", "rich", "--limit", "50"); !strings.Contains(out, "ccuracy") {
 		t.Errorf("eval printed\n%s", out)
 	}
 }

@@ -228,25 +228,17 @@ const (
 // planRun turns the flags into a run, without touching the folder.
 func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 	run := &trainingRun{resumed: c.Bool("resume")}
-	from := c.String("run")
-	switch {
-	case c.NArg() == 0:
-	case !run.resumed:
-		return nil, usagef("train takes no arguments, got %q; %s", c.Args().First(), helpHint(c))
-	default:
-		named := c.Args().First()
-		// The environment's run is a default, which the command line overrides.
-		twice := from != "" && from != named && from != os.Getenv(env("run")[0])
-		if c.NArg() > 1 || twice {
-			return nil, usagef("train --resume takes one run, got more; %s", helpHint(c))
-		}
-		from = named
+	if c.NArg() > 0 && !run.resumed {
+		return nil, usagef("train takes no arguments, got %q: --run names a new run, --resume goes on with one; %s", c.Args().First(), helpHint(c))
+	}
+	from, err := a.namedRun(c)
+	if err != nil {
+		return nil, err
 	}
 	if c.IsSet("limit") && c.Int("limit") < 1 {
 		return nil, usagef("--limit must be at least 1, got %d", c.Int("limit"))
 	}
 	cfg := &run.config
-	var err error
 	if cfg.Saving, err = saving(c.String("checkpoint-every")); err != nil {
 		return nil, err
 	}
@@ -379,7 +371,7 @@ func beginRun(c *cli.Context, cfg *net.Config, recipe string) error {
 // resumeRun sets checkpoint and recipe of the run that is named, returns where it was
 // found, and refuses flags that contradict it.
 func resumeRun(c *cli.Context, cfg *net.Config, from string) (path string, err error) {
-	saved, path, err := loadRun(from, "--resume RUN")
+	saved, path, err := loadRun(from, "--run RUN")
 	if err != nil {
 		return "", err
 	}

@@ -102,7 +102,7 @@ func TestResume(t *testing.T) {
 	}
 	sameWeights(t, filepath.Join(runsFolder, "whole"), filepath.Join(runsFolder, "parts"))
 
-	// The same by --checkpoint, by a file, and of the latest run.
+	// The same by --run, by a file, and of the latest run.
 	nothing := "Nothing was left to do. To train on, set --epochs to more than 3.\n"
 	for _, args := range [][]string{
 		{"train", "--run", "parts", "--limit", "1000", "--resume"},
@@ -126,7 +126,7 @@ func TestResume(t *testing.T) {
 	if !strings.Contains(named, filepath.Join(runsFolder, "run-1")+"\n") {
 		t.Errorf("resumed another run than the latest of the folder named:\n%s", named)
 	}
-	if out := must(t, "eval", "--checkpoint", runsFolder); !strings.Contains(out, "Checkpoint  "+filepath.Join(runsFolder, "run-1")+":") {
+	if out := must(t, "eval", "--run", runsFolder); !strings.Contains(out, "Checkpoint  "+filepath.Join(runsFolder, "run-1")+":") {
 		t.Errorf("evaluated another run than the latest of the folder named:\n%s", out)
 	}
 
@@ -145,7 +145,7 @@ func TestResume(t *testing.T) {
 	if out := must(t, "train", "--resume", "parts"); !strings.Contains(out, ": 1,000 of 55,000 training,") {
 		t.Errorf("the run's own limit is forgotten:\n%s", out)
 	}
-	refuses(t, exitUsage, "train --resume takes one run, got more; see gputrain train --help",
+	refuses(t, exitUsage, "train takes one run, got more; see gputrain train --help",
 		"train", "--resume", "parts", "--run", "whole")
 	t.Setenv("GPUTRAIN_RUN", "whole")
 	if out := must(t, "train", "--resume", "parts", "--limit", "1000"); !strings.Contains(out, "Run      "+filepath.Join(runsFolder, "parts")+"\n") {
@@ -311,7 +311,7 @@ func TestDivergence(t *testing.T) {
 	if err := os.Mkdir("mine", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	gputrain(t, quick("--model", "mlp", "--optimizer", "sgd", "--learning-rate", "1e30", "--checkpoint", "mine")...)
+	gputrain(t, quick("--model", "mlp", "--optimizer", "sgd", "--learning-rate", "1e30", "--run", "mine")...)
 	if _, err := os.Stat("mine"); err != nil {
 		t.Errorf("the user's own folder is gone: %v", err)
 	}
@@ -378,7 +378,7 @@ seven\.png: 7
   7  \d\d\.\d %  █+.?
   \d   \d\.\d %.*
 $`)
-	if out := must(t, "predict", "test:0", "seven.png", "--top", "2", "--checkpoint", "trained.safetensors"); !golden.MatchString(out) {
+	if out := must(t, "predict", "test:0", "seven.png", "--top", "2", "--run", "trained.safetensors"); !golden.MatchString(out) {
 		t.Errorf("got\n%swant\n%v", out, golden)
 	}
 	t.Setenv("GPUTRAIN_CHECKPOINT", "trained.safetensors")

@@ -42,11 +42,7 @@ func unknownCommand(word string, commands []*cli.Command, parent string) error {
 // noArguments refuses arguments behind the flags.
 func noArguments(c *cli.Context) error {
 	if word := c.Args().First(); c.Args().Present() {
-		hint := helpHint(c)
-		if slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool { return f.Names()[0] == "checkpoint" }) {
-			hint = fmt.Sprintf("a run is named by --checkpoint %s; %s", quoted(word), hint)
-		}
-		return usagef("%s takes no arguments, got %q; %s", c.Command.Name, word, hint)
+		return usagef("%s takes no arguments, got %q; %s", c.Command.Name, word, helpHint(c))
 	}
 	return nil
 }
@@ -129,6 +125,22 @@ func (a *app) typed(name string) string {
 		}
 	}
 	return "--" + name
+}
+
+// given reports whether a flag stands in the command line; it may be set by the environment
+// alone.
+func (a *app) given(c *cli.Context, name string) bool {
+	names := flagNamed(c.Command.Flags, name).Names()
+	for _, word := range a.args {
+		if word == "--" {
+			break
+		}
+		flag, _, _ := strings.Cut(word, "=")
+		if strings.HasPrefix(flag, "-") && slices.Contains(names, strings.TrimLeft(flag, "-")) {
+			return true
+		}
+	}
+	return false
 }
 
 // wanted says what a flag's value looks like.

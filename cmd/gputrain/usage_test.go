@@ -138,8 +138,8 @@ func TestUsage(t *testing.T) {
 		{"train --seed -1", `--seed: "-1" is not a whole number of at least 0`},
 		{"train --learning-rate fast", `--learning-rate: "fast" is not a number`},
 		{"train --nesterov=perhaps", `--nesterov: "perhaps" is not true or false`},
-		{"train mnist", `train takes no arguments, got "mnist"; see gputrain train --help`},
-		{"train --resume a b", "train --resume takes one run, got more; see gputrain train --help"},
+		{"train mnist", `train takes no arguments, got "mnist": --run names a new run, --resume goes on with one; see gputrain train --help`},
+		{"train --resume a b", "train takes one run, got more; see gputrain train --help"},
 		{"train --recipe quick", `--recipe: unknown "quick"; want tutorial, fast or photos, or a JSON file`},
 		{"train --recipe tutoral", `--recipe: unknown "tutoral" (did you mean tutorial?); want tutorial, fast or photos, or a JSON file`},
 		{"train --device gpu", `--device: unknown "gpu" (did you mean cpu?); want auto, cpu, reference or cuda`},
@@ -192,7 +192,9 @@ func TestUsage(t *testing.T) {
 		{"models show resnet20 --device tpu", `--device: unknown "tpu" (did you mean cpu?); want cpu or cuda`},
 		{"models show wrong.json --input 1x28x28", "--input and --classes are for built-in models; wrong.json says itself what it takes and gives"},
 		{"train --accumulate 0", "--accumulate must be at least 1, got 0"},
-		{"eval model", `eval takes no arguments, got "model"; a run is named by --checkpoint model; see gputrain eval --help`},
+		{"eval a b", "eval takes one run, got more; see gputrain eval --help"},
+		{"serve a --run b", "serve takes one run, got more; see gputrain serve --help"},
+		{"report a b --run a", "report takes one run, got more; see gputrain report --help"},
 		{"eval --split dev", `--split: unknown "dev"; want test, validation or train`},
 		{"predict", "predict needs an image: a file, - or test:N; see gputrain predict --help"},
 		{"predict --top 0 a.png", "--top must be at least 1, got 0"},
@@ -221,17 +223,16 @@ func TestUsage(t *testing.T) {
 		{"train --recipe folder", "folder: a folder, want a file in it"},
 		{"train --data nowhere", "data directory nowhere: file does not exist"},
 		{"train --resume nowhere", "there is no checkpoint in nowhere: train one first (gputrain train --run nowhere), or name another"},
-		{"train --resume", noRun + "--resume RUN"},
-		{"eval --checkpoint nowhere", "there is no checkpoint in nowhere: train one first (gputrain train --run nowhere), or name another"},
-		{"predict test:0", noRun + "--checkpoint RUN"},
-		{"report", noRun + "gputrain report RUN"},
+		{"train --resume", noRun + "--run RUN"},
+		{"predict test:0", noRun + "--run RUN"},
+		{"report", noRun + "--run RUN"},
 	} {
 		refuses(t, exitFailed, c.want, strings.Fields(c.args)...)
 	}
 	if entries, err := os.ReadDir(runsFolder); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("refused command lines left %v in %s", entries, runsFolder)
 	}
-	o := gputrain(t, "eval", "--checkpoint", "garbled.json")
+	o := gputrain(t, "eval", "--run", "garbled.json")
 	if o.status != exitFailed || !strings.Contains(o.errors, "garbled.json: not a usable checkpoint") || strings.Count(o.errors, "\n") != 1 {
 		t.Errorf("a foreign checkpoint: status %d, %s", o.status, o.errors)
 	}
@@ -304,6 +305,7 @@ func TestCompletion(t *testing.T) {
 		{"train --device=", "--device=auto --device=cpu --device=reference --device=cuda", "cpu"},
 		{"train --device=c", "--device=cpu --device=cuda", "train"},
 		{"train --epochs=", "", "--epochs"},
+		{"train --resume --device=cpu", "", "train"},
 		{"train --device=cpu --recipe", "tutorial fast", "cpu"},
 		{"train --m", "--memory-limit --model", "--workspace"},
 		{"eval --v", "--verbose", "--top"},
