@@ -39,6 +39,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	defer cancel(nil)
 	a := &app{args: args, in: stdin, out: newStream(stdout, cancel), err: newStream(stderr, nil)}
 	root := a.root()
+	if args[len(args)-1] != completionFlag {
+		a.noteVariables(os.Environ(), root.Commands)
+	}
 	err := root.RunContext(ctx, interspersed(root, args))
 	for _, close := range a.closers {
 		err = errors.Join(err, close())

@@ -105,7 +105,7 @@ func fuserNamed(name string) (lower.Fuser, error) {
 		}
 		return device.(lower.Fuser), device.Close()
 	}
-	return nil, choose("device", name, []string{"cpu", "cuda"})
+	return nil, chooseDevice(name, []string{"cpu", "cuda"})
 }
 
 // modelFlags returns the model that the argument names, for the input and the

@@ -78,6 +78,9 @@ func (r *report) started(e net.Started) {
 			t.add("Note", note)
 		}
 	}
+	if r.run.weights != nil {
+		t.add("Weights", "begin with those of "+r.run.from)
+	}
 	t.add("Run", r.folder)
 	if r.curves {
 		logs := r.folder
@@ -173,6 +176,8 @@ func (r *report) done(e net.Done) {
 	case e.TimeUp: // in the first epoch
 	case e.EarlyStopped:
 		fmt.Fprintf(out, "Nothing was left to do. To train on, set --patience to more than %d, or to 0.\n", len(e.Epochs)-e.Best)
+	case planned(r.run.config.Recipe):
+		fmt.Fprintf(out, "Nothing was left to do. To train on, begin a new run with its weights: %s train --weights %s\n", invocation(), quoted(r.folder))
 	default:
 		fmt.Fprintf(out, "Nothing was left to do. To train on, set --epochs to more than %d.\n", len(e.Epochs))
 	}

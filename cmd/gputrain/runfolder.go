@@ -18,8 +18,8 @@ import (
 // runsFolder holds the runs: run-1, run-2, ... and those that have a name.
 const runsFolder = "runs"
 
-// runFlag names the run to write.
-func runFlag(category string) cli.Flag {
+// newRunFlag names the run to write.
+func newRunFlag(category string) cli.Flag {
 	return &cli.StringFlag{Name: "run", EnvVars: env("run"), Category: category, DefaultText: "run-N", Usage: "`NAME` of the run, whose folder is " + filepath.Join(runsFolder, "NAME") + ", or a path to another folder"}
 }
 

@@ -96,7 +96,7 @@ func testSettingsResume(t *testing.T, device string) {
 	write(t, "mine.json", `{"rotate": 10, "flip": "alternate", "cutmix": 1}`)
 	must(t, settings("--run", "whole", "--device", device)...)
 	out := must(t, settings("--max-time", "1ns", "--device", device)...)
-	goOn := "gputrain train --resume " + filepath.Join(runsFolder, "rich") + " --epochs 2 --device " + device + " --max-time 1ns --top 3"
+	goOn := "gputrain train --resume " + filepath.Join(runsFolder, "rich") + " --epochs 2 --device " + device + " --top 3"
 	want := regexp.MustCompile(`(?s)\n\nTime was up in epoch 1 of 2, after 1 of 5 steps\. Go on with: .*` + regexp.QuoteMeta(strings.TrimPrefix(goOn, "gputrain")) + "\n" +
 		`Checkpoint  runs.rich.last\.safetensors\n`)
 	if !want.MatchString(out) {

@@ -49,7 +49,8 @@ func noArguments(c *cli.Context) error {
 
 // suggest returns " (did you mean X?)" for the candidate that the word resembles.
 func suggest(word string, candidates []string) string {
-	best, least := "", len(word)/3+2
+	// A word of a letter or two resembles too many.
+	best, least := "", min(len(word)/3+2, len(strings.TrimLeft(word, "-")))
 	for _, c := range candidates {
 		if d := smetrics.WagnerFischer(word, c, 1, 1, 1); d < least {
 			best, least = c, d
@@ -91,11 +92,18 @@ var (
 func (a *app) flagError(c *cli.Context, err error, _ bool) error {
 	text := err.Error()
 	if m := undefinedFlag.FindStringSubmatch(text); m != nil {
+		word := a.typed(m[1])
+		if use := a.instead(c, word); use != "" {
+			return usagef("unknown flag %s: %s; %s", word, use, helpHint(c))
+		}
 		var names []string
 		for _, f := range c.Command.Flags {
-			names = append(names, "--"+f.Names()[0])
+			for _, name := range f.Names() {
+				if len(name) > 1 {
+					names = append(names, "--"+name)
+				}
+			}
 		}
-		word := a.typed(m[1])
 		return usagef("unknown flag %s%s; %s", word, suggest(word, names), helpHint(c))
 	}
 	if m := missingValue.FindStringSubmatch(text); m != nil {

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -142,7 +143,23 @@ func TestUsage(t *testing.T) {
 		{"train --resume a b", "train takes one run, got more; see gputrain train --help"},
 		{"train --recipe quick", `--recipe: unknown "quick"; want tutorial, fast or photos, or a JSON file`},
 		{"train --recipe tutoral", `--recipe: unknown "tutoral" (did you mean tutorial?); want tutorial, fast or photos, or a JSON file`},
-		{"train --device gpu", `--device: unknown "gpu" (did you mean cpu?); want auto, cpu, reference or cuda`},
+		{"train --device gpu", `--device: unknown "gpu": an NVIDIA GPU is cuda; want auto, cpu, reference or cuda`},
+		{"bench --device GPU:1", `--device: unknown "GPU:1": an NVIDIA GPU is cuda:1; want auto, cpu, reference or cuda`},
+		{"verify --device 0", `--device: unknown "0": an NVIDIA GPU is cuda:0; want auto, cpu, reference or cuda`},
+		{"train --device mps", `--device: unknown "mps" (did you mean cpu?); want auto, cpu, reference or cuda`},
+		{"train --workers 4", "unknown flag --workers: pictures are decoded once, and the device itself prepares the mini-batches; --threads N is for the CPU device; see gputrain train --help"},
+		{"predict --gpu 1 a.png", "unknown flag --gpu: use --device cuda, or --device cuda:1 for the second GPU; see gputrain predict --help"},
+		{"serve --port 9000", "unknown flag --port: use --address 127.0.0.1:9000, or --address :9000 for every address of this machine; see gputrain serve --help"},
+		{"serve --host=0.0.0.0", "unknown flag --host: use --address 0.0.0.0:8080; see gputrain serve --help"},
+		{"serve --host", "unknown flag --host: use --address HOST:8080; see gputrain serve --help"},
+		{"train --name wide", "unknown flag --name: a run is named by --run wide; see gputrain train --help"},
+		{"train --val-split 0.2", "unknown flag --val-split: the data's folders train, validation and test are taken as they are; what is missing is a tenth of each class, chosen by --seed; see gputrain train --help"},
+		{"train --Validation_Split 0.2", "unknown flag --Validation_Split: the data's folders train, validation and test are taken as they are; what is missing is a tenth of each class, chosen by --seed; see gputrain train --help"},
+		{"train --dropout 0.5", "unknown flag --dropout: dropout is a layer of the network: write one to a file with gputrain models show tutorial --json, change it, and use --model FILE; see gputrain train --help"},
+		{"train --batch_size 8", "unknown flag --batch_size (did you mean --batch-size?); see gputrain train --help"},
+		{"train --wd much", `--wd: "much" is not a number`},
+		{"devices --port 9", "unknown flag --port; see gputrain devices --help"},
+		{"train --top 11 --limit 10", "--top must be at most 10, the number of classes, got 11"},
 		{"train --threads 0", "--threads must be at least 1, got 0"},
 		{"train --threads 99999999", "cpu: threads must be from 1 to 4096, or 0 for all, got 99999999"},
 		{"train --memory-limit lots", `--memory-limit: "lots" is not a size such as 512MB, 2GiB or 1000000 (bytes)`},
@@ -184,7 +201,7 @@ func TestUsage(t *testing.T) {
 		{"find-rate mnist", `find-rate takes no arguments, got "mnist"; see gputrain find-rate --help`},
 		{"find-rate --steps 5", "range of learning rates: want at least 10 steps, got 5; see gputrain find-rate --help"},
 		{"find-rate --from 1", "range of learning rates: want more than 0 and rising, got 1 to 0.1; see gputrain find-rate --help"},
-		{"find-rate --lr 1", "unknown flag --lr (did you mean --to?); see gputrain find-rate --help"},
+		{"find-rate --lr 1", "unknown flag --lr: find-rate looks for the learning rate, between --from and --to; see gputrain find-rate --help"},
 		{"train --checkpoint-every often", `--checkpoint-every: "often" is neither a number of steps nor a time such as 90s or 5m`},
 		{"train --model lenet", `model "lenet" is neither a file nor a built-in model (did you mean lenet5?); gputrain models lists those`},
 		{"models show resnet20 --input 3x32", `--input "3x32": want channels, rows and columns, such as 3x224x224`},
@@ -264,6 +281,25 @@ func TestEnvironment(t *testing.T) {
 	}
 	walk("gputrain", a.root().Commands)
 
+	// What resembles our variables is told of, what is for others isn't.
+	for name, want := range map[string]string{
+		"GPUTRAIN_LERNING_RATE": "note: the environment sets GPUTRAIN_LERNING_RATE, which no command knows (did you mean GPUTRAIN_LEARNING_RATE?)\n",
+		"GPUTRAIN_WORKERS":      "note: the environment sets GPUTRAIN_WORKERS, which no command knows\n",
+		"GPUTRAIN_WD":           "", "GPUTRAIN_TOKEN": "", "GPUTRAIN_CPU": "", "GPUTRAIN_CUDA_LIBS": "", "GPUTRAIN_TEST_SEED": "", "GPUTRAIN_EPOCHS": "",
+		"GPUTRAIN_PORT": "", "GPUTRAIN_SERVICE_HOST": "", "GPUTRAIN_SERVE_SERVICE_PORT_HTTP": "", "GPUTRAIN_PORT_8080_TCP_ADDR": "", "GPUTRAINER": "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(name, "1")
+			if o := gputrain(t, "models"); o.status != exitOK || o.errors != want {
+				t.Errorf("status %d, %q, want %q", o.status, o.errors, want)
+			}
+			t.Setenv(name, "")
+			if o := gputrain(t, "models"); o.errors != "" {
+				t.Errorf("set to nothing: %q", o.errors)
+			}
+		})
+	}
+
 	t.Setenv("GPUTRAIN_SEED", "x")
 	refuses(t, exitUsage, `environment variable GPUTRAIN_SEED: "x" is not a whole number of at least 0`, "train")
 	t.Setenv("GPUTRAIN_SEED", "1")
@@ -275,6 +311,47 @@ func TestEnvironment(t *testing.T) {
 	t.Setenv("GPUTRAIN_LIMIT", "500")
 	if out := must(t, "train"); !strings.Contains(out, "quick: 500 parameters") || !strings.Contains(out, "1 epoch, batch 50") || !strings.Contains(out, "500 of 55,000 training") {
 		t.Errorf("the environment was not heard:\n%s", out)
+	}
+}
+
+// TestForeignFlags: each hint is for a command that has the flag it tells of, and none
+// of its names is a flag there, or it would never be told.
+func TestForeignFlags(t *testing.T) {
+	a := &app{out: newStream(&bytes.Buffer{}, nil), err: newStream(&bytes.Buffer{}, nil)}
+	seen := map[string]bool{}
+	for _, f := range foreignFlags {
+		commands := 0
+		for _, c := range a.root().Commands {
+			if flagNamed(c.Flags, f.here) == nil {
+				continue
+			}
+			for _, name := range strings.Fields(f.names) {
+				if flagNamed(c.Flags, name) == nil {
+					commands++
+				}
+			}
+		}
+		if commands == 0 {
+			t.Errorf("no command has --%s and lacks one of %s", f.here, f.names)
+		}
+		for _, name := range strings.Fields(f.names) {
+			if seen[name+" "+f.here] {
+				t.Errorf("two hints for --%s", name)
+			}
+			seen[name+" "+f.here] = true
+			if name != strings.ToLower(name) || strings.Contains(name, "_") {
+				t.Errorf("%s is never found: names have small letters and dashes", name)
+			}
+		}
+		for _, flag := range regexp.MustCompile(`--([a-z-]+)`).FindAllStringSubmatch(f.use, -1) {
+			known := flag[1] == "json"
+			for _, c := range a.root().Commands {
+				known = known || flagNamed(c.Flags, f.here) != nil && flagNamed(c.Flags, flag[1]) != nil
+			}
+			if !known {
+				t.Errorf("the hint for %s tells of --%s, which none of its commands has", f.names, flag[1])
+			}
+		}
 	}
 }
 
