@@ -73,9 +73,9 @@ func (a *app) completionCommand() *cli.Command {
 		Usage:     "print a script that makes the shell complete words",
 		UsageText: "gputrain completion bash|zsh|fish",
 		Description: `Examples:
-  bash:  echo 'source <(gputrain completion bash)' >> ~/.bashrc
-  zsh:   echo 'source <(gputrain completion zsh)' >> ~/.zshrc   (after compinit)
-  fish:  gputrain completion fish > ~/.config/fish/completions/gputrain.fish`,
+  echo 'source <(gputrain completion bash)' >> ~/.bashrc
+  echo 'source <(gputrain completion zsh)' >> ~/.zshrc   # below compinit
+  gputrain completion fish > ~/.config/fish/completions/gputrain.fish`,
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
 				return usagef("completion takes one argument, the shell: %s", orList(shells))

@@ -36,7 +36,7 @@ Examples:
   gputrain data flowers --html flowers.html --augment standard
   gputrain data labels.csv --image-size 48x64 --png grid.png
   gputrain data flowers --json
-  gputrain data --clear-cache flowers       (forget its decoded pictures)`,
+  gputrain data --clear-cache flowers       # forget its decoded pictures`,
 		Flags: []cli.Flag{
 			dataFlag(),
 			&cli.StringFlag{Name: "augment", EnvVars: env("augment"), Category: "Samples", DefaultText: "none", Usage: "also show samples as training sees them: `NAME` (" + orList(augmentNames()) + ") or a JSON file"},

@@ -56,11 +56,11 @@ cosine or one-cycle that is the highest rate.
 Examples:
   gputrain find-rate
   gputrain find-rate --model lenet5 --optimizer sgd --momentum 0.9
-  gputrain find-rate --data flowers --augment standard --svg rate.svg
+  gputrain find-rate --data flowers --augment standard --svg rate.svg` + a.further(`
 
 --json prints data, device, network, recipe, points (each rate, loss, smooth),
 diverged, steepest and least (indices of points, -1 for none), steepest_rate,
-least_tenth and suggestion (0 for none).`,
+least_tenth and suggestion (0 for none).`),
 		Flags:  append(flags, deviceFlags()...),
 		Action: a.findRate,
 	}

@@ -61,6 +61,8 @@ var foreignFlags = []foreignFlag{
 	{"steps max-steps num-steps iterations iters", "epochs", "use --epochs N, or --max-time 10m"},
 	{"evaluate eval test-only validate", "epochs", "gputrain eval tests a trained network"},
 	{"quiet q silent no-progress", "json", "progress goes to standard error: 2>/dev/null leaves it out"},
+	{"resize image-size imgsz channels", "prepare", "the run remembers how its pictures were prepared; --prepare HOW is for files"},
+	{"resize image-size imgsz channels", "split", "the run remembers how its pictures were prepared"},
 	{"file input images source", "prepare", "images stand without a flag: gputrain predict VALUE"},
 }
 

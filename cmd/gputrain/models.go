@@ -30,7 +30,7 @@ func (a *app) modelsCommand() *cli.Command {
 		Description: `Examples:
   gputrain models
   gputrain models show lenet5
-  gputrain models show tutorial --json > mine.json   (to make your own of)`,
+  gputrain models show tutorial --json > mine.json   # to make your own of`,
 		Flags: []cli.Flag{jsonFlag("one JSON object a model")},
 		Subcommands: []*cli.Command{{
 			Name:      "show",

@@ -41,7 +41,7 @@ test:N for image N of the test set, counted from 0.
 Examples:
   gputrain predict seven.png
   gputrain predict test:0 test:1 --top 1
-  gputrain predict photo.jpg --verbose               (also show what it sees)
+  gputrain predict photo.jpg --verbose               # also show what it sees
   curl -s https://example.com/3.png | gputrain predict - --json`,
 		Flags: append([]cli.Flag{
 			trainedRunFlag(),

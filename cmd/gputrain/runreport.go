@@ -31,11 +31,11 @@ weights of the filters, one image's feature maps through the layers, the layer
 table, the recipe and the versions. Of a run in progress it tells what there is.
 
 Examples:
-  gputrain report                               (report.html, of the latest run)
+  gputrain report                               # report.html, of the latest run
   gputrain report --image seven.png --output seven.html
   gputrain report run-1 run-2
   gputrain report runs/run-2/best.safetensors --plots plots
-  gputrain report --data cifar-10 --json`,
+  gputrain report --data fashion-mnist --json`,
 		Flags: append([]cli.Flag{
 			trainedRunFlag(),
 			runDataFlag(),

@@ -45,9 +45,9 @@ or in GPUTRAIN_TOKEN, keeps others out: Authorization: Bearer TOKEN. Encryption
 is the work of a proxy in front.
 
 Examples:
-  gputrain serve                                (the latest run)
+  gputrain serve                                # the latest run
   gputrain serve run-3 --address :8080 --token-file token
-  curl --data-binary @seven.png http://127.0.0.1:8080/v1/predict?top=3
+  curl --data-binary @seven.png 'http://127.0.0.1:8080/v1/predict?top=3'
   curl -F a=@3.png -F b=@8.png http://127.0.0.1:8080/v1/predict`,
 		Flags: append([]cli.Flag{
 			trainedRunFlag(),

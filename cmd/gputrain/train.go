@@ -47,27 +47,34 @@ func (a *app) trainCommand() *cli.Command {
 best device there is. Flags override the recipe where they are set.
 
 Ctrl-C ends the step in progress, saves a checkpoint and says how to go on; a
-second Ctrl-C stops at once. --max-time does the same when the time is up. A
-resumed run goes on as if never interrupted.
+second Ctrl-C stops at once. So do a terminal that is closed, and --max-time
+when the time is up. A resumed run goes on as if never interrupted.
 
-Each run has a folder, runs/run-1 and so on, or runs/NAME with --run NAME:
+Each run has a folder, runs/run-1 and so on, or runs/NAME with --run NAME.
+
+"cost" is what the tutorial calls the mean training loss of an epoch. Each image
+counts with the loss that it had at its own step, with dropout and augmentation.
+` + a.further(`
+A run's folder has
   recipe.json         the network, the recipe, data, device and version
   metrics.jsonl       a JSON object a line for each event, as --json prints
   last.safetensors    the latest checkpoint
   best.safetensors    that of the epoch that did best on the validation set
   epoch-N.safetensors with --keep
 and TensorBoard's files in train, validation and test.
-
+`) + `
 Examples:
   gputrain train
   gputrain train --recipe fast
   gputrain train --model lenet5 --optimizer sgd --learning-rate 0.05
   gputrain train --data fashion-mnist --epochs 20 --patience 3
   gputrain train --data flowers --augment standard --max-time 30m
-  gputrain train --limit 2000 --epochs 1              (a quick look)
+  gputrain train --limit 2000 --epochs 1               # a quick look
   gputrain train --run wide --model wide.json --keep 3
-  gputrain train --resume                             (the latest run)
-  tensorboard --logdir runs                           (watch all runs)
+  gputrain train --resume                              # the latest run
+  gputrain train --resume run-1 --epochs 20            # longer than planned
+  gputrain train --weights run-1 --epochs 5 --lr 1e-5  # a new run on top
+  tensorboard --logdir runs                            # watch all runs` + a.further(`
 
 --json prints an object for each event; "event" is started, progress, epoch,
 checkpoint, done or, with --verbose on a GPU, gpu. Losses are means an image,
@@ -81,7 +88,7 @@ accuracies from 0 to 1.
   checkpoint  path, reason, epoch, step
   done        epochs (as in epoch), best, early_stopped, time_up, seconds,
               last_checkpoint, best_checkpoint
-  gpu         memory, workspace (bytes), convolutions, graphs`,
+  gpu         memory, workspace (bytes), convolutions, graphs`),
 		Flags:  append(flags, deviceFlags()...),
 		Action: a.train,
 	}
@@ -209,7 +216,7 @@ type trainingRun struct {
 	resumed bool
 	weights *net.Checkpoint // whose weights a new run begins with; nil where they are drawn
 	from    string          // the folder or the checkpoint of the run that is resumed or whose weights are taken
-	choose  bool   // the model is pictureModel because of the images
+	choose  bool            // the model is pictureModel because of the images
 
 	begin    func(recipe string) error // sets the recipe of a new run
 	unsuited error                     // flags don't suit the default recipe, but do pictureRecipe

@@ -40,7 +40,7 @@ func golden(t *testing.T, name, got string) {
 }
 
 func TestHelp(t *testing.T) {
-	for _, name := range []string{"train", "find-rate", "eval", "predict", "serve", "report", "data", "models", "models show", "verify", "bench", "devices", "completion"} {
+	for _, name := range []string{"train", "find-rate", "eval", "predict", "serve", "report", "data", "export", "import", "models", "models show", "verify", "bench", "devices", "completion"} {
 		words := strings.Fields(name)
 		help := must(t, append(words, "--help")...)
 		golden(t, "help-"+strings.Join(words, "-"), help)
@@ -50,9 +50,22 @@ func TestHelp(t *testing.T) {
 		if !strings.Contains(help, "\nExamples:\n") {
 			t.Errorf("gputrain %s --help has no examples", name)
 		}
-		for _, line := range strings.Split(help, "\n") {
+		all := must(t, append(words, "--help", "--all")...)
+		if other := must(t, append(append([]string{"help"}, words...), "--all")...); all != other {
+			t.Errorf("gputrain help %s --all differs from --help --all:\n%s", name, other)
+		}
+		for _, line := range strings.Split(help+all, "\n") {
 			if len(line) > 80 {
 				t.Errorf("gputrain %s --help: line of %d characters: %s", name, len(line), line)
+			}
+		}
+		// Short is what a reader finds his flag in, and --all has every flag.
+		if n := strings.Count(help, "\n  --"); n > 20 || (help == all) != !strings.Contains(help, " more flags: gputrain "+name+" --help --all\n") {
+			t.Errorf("gputrain %s --help has %d flags:\n%s", name, n, help)
+		}
+		for _, f := range flagsOf(t, words) {
+			if !strings.Contains(all, "\n  --"+f.Names()[0]) {
+				t.Errorf("gputrain %s --help --all lacks --%s", name, f.Names()[0])
 			}
 		}
 	}
@@ -64,6 +77,12 @@ func TestHelp(t *testing.T) {
 		golden(t, "help-help", must(t, strings.Fields(args)...))
 	}
 	golden(t, "help-train", must(t, "help", "train", "--help"))
+	golden(t, "help-train-all", must(t, "train", "-h", "--all"))
+	for _, first := range []string{"--data ", "--model ", "--epochs ", "--batch", "--learning-rate", "--augment ", "--run", "--resume ", "--device "} {
+		if !strings.Contains(must(t, "train", "--help"), "\n  "+first) {
+			t.Errorf("train --help lacks %s", first)
+		}
+	}
 	help := must(t)
 	golden(t, "help", help)
 	if other := must(t, "--help"); other != help {
@@ -73,6 +92,26 @@ func TestHelp(t *testing.T) {
 		strings.Contains(v, "with CUDA") != driver.Built || strings.Contains(v, "without CUDA") == driver.Built {
 		t.Errorf("--version printed %q", v)
 	}
+}
+
+// flagsOf returns the flags of a command.
+func flagsOf(t *testing.T, words []string) []cli.Flag {
+	t.Helper()
+	a := &app{out: newStream(&bytes.Buffer{}, nil), err: newStream(&bytes.Buffer{}, nil)}
+	commands := a.root().Commands
+	for i, word := range words {
+		for _, c := range commands {
+			if c.Name != word {
+				continue
+			}
+			if commands = c.Subcommands; i == len(words)-1 {
+				return c.Flags
+			}
+			break
+		}
+	}
+	t.Fatalf("there is no command %v", words)
+	return nil
 }
 
 func TestModels(t *testing.T) {

@@ -29,7 +29,7 @@ The exit status is 1 if anything fails.
 Examples:
   gputrain verify
   gputrain verify --device cpu --model tutorial
-  gputrain verify --model mine.json --data cifar-10`,
+  gputrain verify --model mine.json --data fashion-mnist`,
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "model", EnvVars: env("model"), Category: "Model", DefaultText: "one of every kind of layer, and the built-in ones for such images", Usage: "`MODEL`: a built-in model's name, or a JSON file"},
 			dataFlag(),
