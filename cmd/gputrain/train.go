@@ -69,7 +69,7 @@ Examples:
   gputrain train --model lenet5 --optimizer sgd --learning-rate 0.05
   gputrain train --data fashion-mnist --epochs 20 --patience 3
   gputrain train --data flowers --augment standard --max-time 30m
-  gputrain train --limit 2000 --epochs 1               # a quick look
+  gputrain train --limit 500 --epochs 1                # a quick look
   gputrain train --run wide --model wide.json --keep 3
   gputrain train --resume                              # the latest run
   gputrain train --resume run-1 --epochs 20            # longer than planned
