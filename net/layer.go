@@ -178,6 +178,9 @@ type Dropout struct {
 // There the batch's variance is unbiased, that is times m/max(m-1,1) for
 // m = N*H*W. In evaluation the running ones are used.
 //
+// A mean over one value is that value. So where H and W are 1, [Train] and [FindRate]
+// refuse mini-batches of one sample, the last of an epoch too.
+//
 // Parameters, all (C): weight, bias, running_mean, running_var; the running ones
 // are not trained.
 type BatchNorm struct {

@@ -125,6 +125,9 @@ func (a *app) eval(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.close()) }()
+	if top := c.Int("top"); top > m.plan.Classes {
+		return usagef("--top must be at most %d, the number of classes, got %d", m.plan.Classes, top)
+	}
 	data, changed, err := a.runData(c, m.checkpoint)
 	if err != nil {
 		return err
@@ -203,7 +206,7 @@ func topOf(c *cli.Context, classes int) int {
 	if !c.IsSet("top") && classes > 10 {
 		top = 5
 	}
-	return max(1, min(top, classes))
+	return max(1, top)
 }
 
 func (a *app) printEvaluation(m *model, e *evaluation) {

@@ -356,6 +356,7 @@ func TestEval(t *testing.T) {
 	if all != 10000 || e.Images != all || e.Hits != hits {
 		t.Errorf("%d images and %d hits, the matrix has %d and %d", e.Images, e.Hits, all, hits)
 	}
+	refuses(t, exitUsage, "--top must be at most 10, the number of classes, got 11", "eval", "--top", "11")
 	// Training took 1,000 images of the test set, to be quick.
 	if err := json.Unmarshal([]byte(must(t, "eval", "--json", "--limit", "1000")), &e); err != nil {
 		t.Fatal(err)
