@@ -29,7 +29,8 @@ type app struct {
 	args     []string
 	allHelp  bool // --help --all: every flag, and all that is to be said
 	in       io.Reader
-	out, err *stream
+	out, err *stream // what is told; out is standard output, unless a file goes there
+	stdout   *stream
 	closers  []func() error // of data sets, which are at hand until the command ends
 }
 
@@ -40,7 +41,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	args, all := wantsAllHelp(args)
-	a := &app{args: args, allHelp: all, in: stdin, out: newStream(stdout, cancel), err: newStream(stderr, nil)}
+	a := &app{args: args, allHelp: all, in: stdin, stdout: newStream(stdout, cancel), err: newStream(stderr, nil)}
+	a.out = a.stdout
 	root := a.root()
 	if args[len(args)-1] != completionFlag {
 		a.noteVariables(os.Environ(), root.Commands)
@@ -50,11 +52,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		err = errors.Join(err, close())
 	}
 	switch {
-	case a.out.failed == nil:
-	case errors.Is(a.out.failed, syscall.EPIPE):
+	case a.stdout.failed == nil:
+	case errors.Is(a.stdout.failed, syscall.EPIPE):
 		return exitFailed // the reader has gone; nobody wants to hear of it
 	default:
-		err = fmt.Errorf("cannot write the output: %w", a.out.failed)
+		err = fmt.Errorf("cannot write the output: %w", a.stdout.failed)
 	}
 	if err == nil {
 		return exitOK

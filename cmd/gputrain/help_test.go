@@ -89,7 +89,10 @@ func TestExamples(t *testing.T) {
 		t.Skipf("there are no links: %v", err)
 	}
 	seven := picturetest.Encoded(t, "png", picturetest.Digit(testDigits(t), 0))
-	for _, name := range []string{"seven.png", "photo.jpg", "3.png", "8.png"} {
+	if err := os.Mkdir("holiday", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"seven.png", "photo.jpg", "3.png", "8.png", filepath.Join("holiday", "3.png")} {
 		write(t, name, string(seven))
 	}
 	write(t, "token", "secret-of-the-example")
