@@ -46,11 +46,11 @@ func (a *app) findRateCommand() *cli.Command {
 		Description: `Trains a fresh network for some steps while the learning rate grows by the same
 factor from step to step, and looks where the loss falls (L. N. Smith, 2017; as
 lr_find does in fastai and PyTorch Lightning). It ends early when the loss
-diverges, and leaves nothing behind but the files that it is asked for.
+diverges. It writes only the files that it is asked for.
 
-It tells the rate at which the loss falls fastest, and a tenth of the rate at
-which it is least, and suggests the lower one of the two. For a schedule such as
-cosine or one-cycle that is the highest rate.
+It shows the rate at which the loss falls fastest, and a tenth of the rate at
+which the loss is least, and suggests the lower of the two. In a schedule such
+as cosine or one-cycle, that is the highest rate.
 
 Examples:
   gputrain find-rate

@@ -130,7 +130,7 @@ func recipeFlags() []recipeFlag {
 		number("beta1", optimizer, "`X`: decay of the first moment; adam, adamw", func(r *net.Recipe) *float64 { return &r.Optimizer.Beta1 }, adam, adamw),
 		number("beta2", optimizer, "`X`: decay of the second moment; adam, adamw", func(r *net.Recipe) *float64 { return &r.Optimizer.Beta2 }, adam, adamw),
 		number("epsilon", optimizer, "`X`: added to the root of the second moment; adam, adamw", func(r *net.Recipe) *float64 { return &r.Optimizer.Epsilon }, adam, adamw),
-		also("wd", number("weight-decay", optimizer, "`X`: decay of convolution and dense weights", func(r *net.Recipe) *float64 { return &r.Optimizer.WeightDecay })),
+		also("wd", number("weight-decay", optimizer, "`X`: decay of convolution and dense weights; L2 with sgd and adam, decoupled with adamw", func(r *net.Recipe) *float64 { return &r.Optimizer.WeightDecay })),
 		number("clip-norm", optimizer, "scale gradients down to a norm of `X`; 0 does not", func(r *net.Recipe) *float64 { return &r.Optimizer.ClipNorm }),
 
 		word("schedule", schedule, "`NAME`: constant, step, cosine, one-cycle or exponential", setSchedule),

@@ -18,16 +18,17 @@ const defaultReport = "report.html"
 func (a *app) reportCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "report",
-		Usage:     "a page of what training came to: curves, mistakes, filters",
+		Usage:     "write a page about a run: learning curves, mistakes, filters",
 		UsageText: "gputrain report [FLAGS] [RUN...]",
 		Description: `RUN is the name or folder of a run (its last checkpoint), a folder of runs
 (the latest), or a checkpoint file; without one it is the latest run. Several
-runs are told side by side. The page is one file that needs nothing else,
-neither network nor scripts.
+runs stand side by side. The page is one file. It needs no network and no
+scripts.
 
 It shows the learning curves, the confusion matrix, the worst mistakes, the
 weights of the filters, one image's feature maps through the layers, the layer
-table, the recipe and the versions. Of a run in progress it tells what there is.
+table, the recipe and the versions. While a run is in progress, it shows how far
+the run has come.
 
 Examples:
   gputrain report                               # report.html, of the latest run

@@ -86,8 +86,8 @@ func (p *pseudoTerminal) await(t *testing.T, place int, want *regexp.Regexp) int
 	return 0
 }
 
-// TestTerminal trains on a terminal that gets narrower, and then on one that understands
-// no escape sequences.
+// TestTerminal trains on a terminal that gets narrower, on one that is closed, and on one
+// that understands no escape sequences.
 func TestTerminal(t *testing.T) {
 	binary := build(t)
 	inFolder(t)
@@ -133,6 +133,21 @@ func TestTerminal(t *testing.T) {
 			}
 		}
 		interrupt(t, terminal, cmd)
+	})
+	t.Run("closed", func(t *testing.T) {
+		terminal, cmd := start(t, "xterm")
+		terminal.await(t, 0, regexp.MustCompile(`Epoch: 1  cost`))
+		dir := regexp.MustCompile(`Run +(\S+)`).FindStringSubmatch(terminal.written())[1]
+		if err := terminal.master.Close(); err != nil {
+			t.Fatal(err)
+		}
+		err := cmd.Wait()
+		if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); err == nil || !ok || status.Signaled() || status.ExitStatus() != exitFailed {
+			t.Errorf("a closed terminal ended it with %v", err)
+		}
+		if c := load(t, dir); c.Position.Epoch < 1 {
+			t.Errorf("saved at %+v", c.Position)
+		}
 	})
 	t.Run("dumb", func(t *testing.T) {
 		terminal, cmd := start(t, "dumb")

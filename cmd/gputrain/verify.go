@@ -21,9 +21,9 @@ func (a *app) verifyCommand() *cli.Command {
 		Description: `Compares every layer's output and gradients, the loss and a few training steps
 with the reference device, which computes in float64. Half of the steps are on
 augmented images, with label smoothing, class weights and averaged weights.
-Errors are the worst of all values, relative to the greatest; the tolerance is
-what rounding to float32 can explain. "fused" is a value that the device never
-has in memory.
+An error is the worst of all values, relative to the greatest. The tolerance is
+what rounding to float32 can explain. "fused" marks a value that the device
+never holds in memory.
 The exit status is 1 if anything fails.
 
 Examples:
