@@ -380,7 +380,7 @@ func contradiction(c *cli.Context, saved net.Recipe) error {
 			return err
 		}
 		if !sameSettings(asked, saved) {
-			return fmt.Errorf("%w: --%s %s is not what the run began with; leave the flag out, or start a new run without --resume", net.ErrResume, name, flagText(c, name))
+			return fmt.Errorf("%w: --%s %s is not what the run began with; leave the flag out, or begin a new run with its weights: --weights in place of --resume", net.ErrResume, name, flagText(c, name))
 		}
 	}
 	return nil
@@ -415,7 +415,7 @@ func contradictsRecipe(c *cli.Context, saved net.Recipe) error {
 	}
 	if _, builtIn := net.RecipeNamed(c.String("recipe")); builtIn || asked.Name != saved.Name {
 		if asked.Name != saved.Name {
-			return fmt.Errorf("%w: the run began with --recipe %s, not %s; leave the flag out, or start a new run without --resume", net.ErrResume, saved.Name, asked.Name)
+			return fmt.Errorf("%w: the run began with --recipe %s, not %s; leave the flag out, or begin a new run with its weights: --weights in place of --resume", net.ErrResume, saved.Name, asked.Name)
 		}
 		return nil
 	}
@@ -423,7 +423,7 @@ func contradictsRecipe(c *cli.Context, saved net.Recipe) error {
 		return err
 	}
 	if asked.Epochs, asked.Patience = saved.Epochs, saved.Patience; !sameSettings(asked, saved) {
-		return fmt.Errorf("%w: the settings of --recipe %s are not those that the run began with; leave the flag out, or start a new run without --resume", net.ErrResume, c.String("recipe"))
+		return fmt.Errorf("%w: the settings of --recipe %s are not those that the run began with; leave the flag out, or begin a new run with its weights: --weights in place of --resume", net.ErrResume, c.String("recipe"))
 	}
 	return nil
 }
