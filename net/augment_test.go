@@ -710,8 +710,9 @@ func TestParseAugment(t *testing.T) {
 		t.Errorf("%+v (%v), want %+v", a, err, want)
 	}
 	for text, want := range map[string]string{
-		`{"rotate": 500}`: "augmentation: rotate must be from 0 to 180, got 500", `{"rotation": 5}`: `augmentation: json: unknown field "rotation"`,
-		`{} {}`: "augmentation: data after the JSON value", ``: "augmentation: EOF",
+		`{"rotate": 500}`: "augmentation: rotate must be from 0 to 180, got 500", `{"rotation": 5}`: `augmentation: unknown field "rotation"`,
+		`{} {}`: "augmentation: data after the JSON value", ``: "augmentation: not valid JSON: there is nothing in it",
+		`{"rotate": 5`: "augmentation: not valid JSON: it ends too early, in line 1", `{"flip": 1}`: "augmentation: flip: want text, got a number",
 	} {
 		if a, err := ParseAugment(strings.NewReader(text)); err == nil || err.Error() != want || a != (Augment{}) {
 			t.Errorf("%s: %+v, error %v, want %q", text, a, err, want)

@@ -61,7 +61,7 @@ type Score struct {
 // EpochResult is what an epoch came to.
 type EpochResult struct {
 	Epoch      int     `json:"epoch"`                // from 1
-	Cost       float64 `json:"cost"`                 // mean training loss over the epoch's samples, each at its own step
+	Cost       float64 `json:"cost"`                 // mean training loss over the epoch's samples, each at its own step; the tutorial's word
 	Accuracy   float64 `json:"accuracy"`             // likewise
 	Validation *Score  `json:"validation,omitempty"` // after the epoch; nil without a validation set
 	Test       *Score  `json:"test,omitempty"`       // after the epoch; nil without a test set

@@ -2,11 +2,9 @@ package net
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"math"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -179,6 +177,9 @@ type Dropout struct {
 //
 // There the batch's variance is unbiased, that is times m/max(m-1,1) for
 // m = N*H*W. In evaluation the running ones are used.
+//
+// A mean over one value is that value. So where H and W are 1, [Train] and [FindRate]
+// refuse mini-batches of one sample, the last of an epoch too.
 //
 // Parameters, all (C): weight, bias, running_mean, running_var; the running ones
 // are not trained.
@@ -615,13 +616,13 @@ func unmarshalLayer(i int, raw []byte) (Layer, error) {
 	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &fields); err != nil {
-		return fail("", err)
+		return fail("", jsonError(raw, err))
 	}
 	var head struct {
 		Type string `json:"type"`
 	}
 	if err := json.Unmarshal(raw, &head); err != nil {
-		return fail("", err)
+		return fail("", jsonError(raw, err))
 	}
 	kind, ok := KindNamed(head.Type)
 	if !ok {
@@ -662,27 +663,12 @@ func unmarshalLayer(i int, raw []byte) (Layer, error) {
 	return l, nil
 }
 
-// fieldError says of which field a value can't be read, without the words of Go.
+// fieldError says in which field an error is, where the error doesn't.
 func fieldError(name string, err error) error {
-	var wrong *json.UnmarshalTypeError
-	if !errors.As(err, &wrong) {
-		if strings.Contains(err.Error(), "unknown field") {
-			return err
-		}
-		return fmt.Errorf("%s: %w", name, err)
+	if text := err.Error(); strings.HasPrefix(text, "unknown field") || strings.HasPrefix(text, name+": ") || strings.HasPrefix(text, name+".") {
+		return err
 	}
-	want := "an object"
-	switch wrong.Type.Kind() {
-	case reflect.Int:
-		want = "a whole number"
-	case reflect.Float64:
-		want = "a number"
-	case reflect.Bool:
-		want = "true or false"
-	case reflect.String:
-		want = "text"
-	}
-	return fmt.Errorf("%s: want %s, got %s", name, want, wrong.Value)
+	return fmt.Errorf("%s: %w", name, err)
 }
 
 // kindNames lists the kinds' names for an error.

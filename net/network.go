@@ -1,7 +1,6 @@
 package net
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -439,33 +438,6 @@ func (n *Network) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// strictUnmarshal decodes one JSON value and refuses unknown fields, and
-// anything after the value.
-func strictUnmarshal(b []byte, v any) error {
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
-		return err
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return errors.New("data after the JSON value")
-	}
-	return nil
-}
-
-// mostJSON bounds the JSON of a network or of settings, which may come from a pipe or a
-// device without an end.
-const mostJSON = 16 << 20
-
-// readJSON reads all of r, without the UTF-8 byte-order mark that some editors write.
-func readJSON(r io.Reader) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, mostJSON+1))
-	if err == nil && len(b) > mostJSON {
-		err = fmt.Errorf("more than %d MiB, so no JSON of this kind", mostJSON>>20)
-	}
-	return bytes.TrimPrefix(b, []byte("\ufeff")), err
-}
-
 // ParseNetwork reads a network from JSON and checks it with Plan. The JSON may
 // begin with a UTF-8 byte-order mark, as some editors write it.
 func ParseNetwork(r io.Reader) (*Network, error) {
@@ -474,7 +446,7 @@ func ParseNetwork(r io.Reader) (*Network, error) {
 		return nil, fmt.Errorf("network: %w", err)
 	}
 	var n Network
-	if err := json.Unmarshal(b, &n); err != nil {
+	if err := strictUnmarshal(b, &n); err != nil {
 		return nil, fmt.Errorf("network: %w", err)
 	}
 	if _, err := n.Plan(); err != nil {

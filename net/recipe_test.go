@@ -183,8 +183,10 @@ func TestParseRecipe(t *testing.T) {
 		t.Errorf("%+v (%v)", r, err)
 	}
 	for text, want := range map[string]string{
-		`{"epochs": 1, "batch": 2, "epoch": 3}`: `recipe: json: unknown field "epoch"`, `{"epochs": 1}`: "recipe: batch size must be from 1 to 2147483647, got 0",
-		`{"epochs": 1, "batch": 2}`: `recipe: optimiser: unknown method "" (want sgd, adam or adamw)`, `[]`: "recipe: json: cannot unmarshal array into Go value of type net.Recipe",
+		`{"epochs": 1, "batch": 2, "epoch": 3}`: `recipe: unknown field "epoch"`, `{"epochs": 1}`: "recipe: batch size must be from 1 to 2147483647, got 0",
+		`{"epochs": 1, "batch": 2}`: `recipe: optimiser: unknown method "" (want sgd, adam or adamw)`, `[]`: "recipe: want an object, got a list",
+		`{"epochs": "3"}`: "recipe: epochs: want a whole number, got text", `{"optimizer": {"learning_rate": [1]}}`: "recipe: optimizer.learning_rate: want a number, got a list",
+		`{"seed": -1}`: "recipe: seed: want a whole number of at least 0, got -1", "{\n\"epochs\": 3,\n}": `recipe: not valid JSON: line 3 has an unexpected "}"`,
 	} {
 		if r, err := ParseRecipe(strings.NewReader(text)); err == nil || err.Error() != want || !reflect.DeepEqual(r, Recipe{}) {
 			t.Errorf("%s: %+v, error %v, want %q", text, r, err, want)

@@ -184,17 +184,42 @@ func (cfg *Config) check(plan *Plan) error {
 	if err := cfg.Recipe.Augment.CheckFor(cfg.Train); err != nil {
 		return err
 	}
+	if n := cfg.Train.Len(); cfg.Recipe.DropLast && n < cfg.Recipe.SamplesPerStep() {
+		return fmt.Errorf("dropping an epoch's last samples leaves none: data set %s has %d, and an update takes %d; take smaller mini-batches, or drop none", cfg.Train.Name, n, cfg.Recipe.SamplesPerStep())
+	}
+	if err := cfg.checkStatistics(plan); err != nil {
+		return err
+	}
 	switch {
 	case cfg.Recipe.Patience > 0 && cfg.Validation == nil:
 		return errors.New("early stopping needs a validation set")
 	case cfg.Interval < 0 || cfg.Saving.EverySteps < 0 || cfg.Saving.Every < 0 || cfg.MaxTime < 0:
 		return errors.New("intervals must be at least 0")
-	case cfg.Top < 0:
-		return fmt.Errorf("cannot look at the %d most probable classes", cfg.Top)
+	case cfg.Top < 0 || cfg.Top > plan.Classes:
+		return fmt.Errorf("cannot look at the %d most probable classes: the network tells %d apart", cfg.Top, plan.Classes)
 	case cfg.Saving.Keep < 0:
 		return fmt.Errorf("cannot keep the checkpoints of %d epochs", cfg.Saving.Keep)
 	}
 	return cfg.Options().CheckFor(plan)
+}
+
+// checkStatistics refuses mini-batches of one sample where batch normalisation gets one
+// value a channel: each value is then its own mean, so the layer passes on its bias
+// alone, no gradient comes through, and the running variance sinks towards 0.
+func (cfg *Config) checkStatistics(plan *Plan) error {
+	for _, n := range plan.Nodes {
+		if _, ok := n.Layer.(*BatchNorm); !ok || n.In.H*n.In.W > 1 {
+			continue
+		}
+		samples := cfg.Recipe.SamplesPerEpoch(cfg.Train.Len())
+		switch {
+		case cfg.Recipe.Batch == 1 || samples == 1:
+			return fmt.Errorf("layer %s normalises each channel over one value in a mini-batch of one, and so learns nothing: take mini-batches of 2 samples at least", n.Name)
+		case samples%cfg.Recipe.Batch == 1:
+			return fmt.Errorf("layer %s normalises each channel over one value in an epoch's last mini-batch, as %d samples in mini-batches of %d leave one over: drop the last samples, or take mini-batches of another size", n.Name, samples, cfg.Recipe.Batch)
+		}
+	}
+	return nil
 }
 
 // newLoop returns a trainer that stands at the first step. cfg is checked.

@@ -370,6 +370,43 @@ func TestTrainRefusals(t *testing.T) {
 	}
 }
 
+// TestOneValueToNormalise refuses what leaves batch normalisation one value a channel, and
+// nothing else.
+func TestOneValueToNormalise(t *testing.T) {
+	const lone, last = "layer norm normalises each channel over one value in a mini-batch of one", "layer norm normalises each channel over one value in an epoch's last mini-batch, as "
+	dense := &net.Network{Input: net.Shape{C: 1, H: 4, W: 4}, Layers: []net.Layer{
+		&net.Flatten{}, &net.Dense{Units: 5}, &net.BatchNorm{Name: "norm"}, &net.Activation{Func: net.ReLU}, &net.Dense{Units: 3}}}
+	for _, c := range []struct {
+		name    string
+		network *net.Network
+		change  func(*net.Config)
+		want    string // "" where nothing is wrong
+	}{
+		{"pairs at least", dense, func(*net.Config) {}, ""}, // 42 samples by 10
+		{"one alone", dense, func(c *net.Config) { c.Recipe.Batch = 1 }, lone},
+		{"one alone, several an update", dense, func(c *net.Config) { c.Recipe.Batch, c.Recipe.Accumulate = 1, 6 }, lone},
+		{"a set of one", dense, func(c *net.Config) { c.Train = c.Train.Slice(0, 1) }, lone},
+		{"one over", dense, func(c *net.Config) { c.Recipe.Batch = 41 }, last + "42 samples in mini-batches of 41 leave one over"},
+		{"one over, several an update", dense, func(c *net.Config) { c.Train, c.Recipe.Accumulate = c.Train.Slice(0, 31), 2 }, last + "31 samples"},
+		{"one over that is dropped", dense, func(c *net.Config) { c.Recipe.Batch, c.Recipe.DropLast = 41, true }, ""},
+		{"of many places", small(), func(c *net.Config) { c.Recipe.Batch = 41 }, ""},
+	} {
+		cfg := smallRun()
+		cfg.Recipe.Epochs = 1
+		c.change(&cfg)
+		_, err := net.Train(t.Context(), compileNetwork(t, c.network, cfg.Options()), cfg)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: error %v, want %q", c.name, err, c.want)
+		}
+		if c.want == "" {
+			continue
+		}
+		if _, err := net.FindRate(t.Context(), reference.New(), c.network, cfg, net.RateRangeFor(net.Adam)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: find rate: error %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
 func TestEarlyStopping(t *testing.T) {
 	for _, c := range []struct {
 		watch    net.Watch

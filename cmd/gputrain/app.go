@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -26,6 +27,7 @@ const (
 // app is one run of the command line.
 type app struct {
 	args     []string
+	allHelp  bool // --help --all: every flag, and all that is to be said
 	in       io.Reader
 	out, err *stream // what is told; out is standard output, unless a file goes there
 	stdout   *stream
@@ -38,9 +40,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	unsetEmpty(os.Environ())
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	a := &app{args: args, in: stdin, stdout: newStream(stdout, cancel), err: newStream(stderr, nil)}
+	args, all := wantsAllHelp(args)
+	a := &app{args: args, allHelp: all, in: stdin, stdout: newStream(stdout, cancel), err: newStream(stderr, nil)}
 	a.out = a.stdout
 	root := a.root()
+	if args[len(args)-1] != completionFlag {
+		a.noteVariables(os.Environ(), root.Commands)
+	}
 	err := root.RunContext(ctx, interspersed(root, args))
 	for _, close := range a.closers {
 		err = errors.Join(err, close())
@@ -83,10 +89,11 @@ func (a *app) root() *cli.App {
 		UsageText: "gputrain COMMAND [FLAGS] [ARGUMENTS]",
 		Version:   version(),
 		Description: `Start with:
-  gputrain train                     train the tutorial's network on MNIST
-  gputrain eval                      test it
-  gputrain predict seven.png test:7  ask it about an image file and a test image
+  gputrain train                     # the tutorial's network on MNIST
+  gputrain eval                      # test it
+  gputrain predict seven.png test:7  # ask it about a file and a test image
 
+gputrain COMMAND --help shows a command's flags, with --all all of them.
 Every flag can be set in the environment: --learning-rate is
 GPUTRAIN_LEARNING_RATE. NO_COLOR turns colours off.
 The exit status is 0, 1 if something failed or was interrupted, or 2 for a
@@ -117,7 +124,15 @@ func (a *app) finish(parent string, commands []*cli.Command) {
 		c.HelpName = parent + c.Name // cli puts the app's name before it
 		c.HideHelpCommand = true
 		if flagNamed(c.Flags, "data") != nil {
-			c.Flags = append(c.Flags, pictureFlags()...)
+			trained := flagNamed(c.Flags, "checkpoint") != nil // whose run remembers how its pictures are prepared
+			for _, f := range pictureFlags() {
+				if !trained || !slices.Contains([]string{"image-size", "resize", "channels"}, f.Names()[0]) {
+					c.Flags = append(c.Flags, f)
+				}
+			}
+		}
+		if !a.allHelp {
+			c.Flags = firstOfAll(c.Name, c.Flags)
 		}
 		// cli would add the flag too, but only once a command runs.
 		c.Flags = append(c.Flags, cli.HelpFlag)

@@ -45,19 +45,19 @@ func (a *app) benchCommand() *cli.Command {
 	}
 	return &cli.Command{
 		Name:      "bench",
-		Usage:     "time devices on training and inference, beside other frameworks",
+		Usage:     "time training and inference on devices, and in other frameworks",
 		UsageText: "gputrain bench [FLAGS]",
-		Description: `Compares each device with the reference first; one that computes something else
-is not timed. Then all take turns, so that what else the machine does meets all
-alike. Times are medians, with the range that holds four of five repeats.
-Shows also where a training step's time goes, how near it is to what the machine
-can do at most (measured in the same run), and the memory.
-A simulated GPU shows counts, because its times mean nothing.
+		Description: `Compares each device with the reference first, and times only those that agree.
+The devices take turns, so that other work on the machine slows all of them
+alike. Times are medians, with the range that holds four of five repeats. The
+report also shows where a training step's time goes, how much memory it takes,
+and how near it comes to the machine's limits, measured in the same run.
+Of a simulated GPU it shows counts, because the times would mean nothing.
 
-Peers are other frameworks, which do the same work from the same weights; make
-bench-peers, in the folder of gputrain's sources, installs them. Their losses
-must agree with gputrain's before they are timed. On a GPU torch and jax run on
-that GPU, in the same precision.
+Peers are other frameworks that do the same work from the same weights. They are
+installed by make bench-peers, in the folder of gputrain's sources. Their losses
+must agree with gputrain's before they are timed. With a GPU, torch and jax run
+on that GPU, in the same precision.
 
 Ctrl-C ends early and shows what was measured so far.
 

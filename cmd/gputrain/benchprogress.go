@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
-
 	"github.com/gputrain/gputrain/bench"
 )
 
@@ -13,7 +11,7 @@ import (
 // calls it does nothing, so that it takes no time from what is measured.
 type benchProgress struct {
 	app      *app
-	bar      *progressbar.ProgressBar
+	bar      *progressLine
 	what     string
 	lastLine time.Time
 }
@@ -22,7 +20,7 @@ func (b *benchProgress) show(p bench.Progress) {
 	if p.What != "" {
 		b.what = p.What
 	}
-	if !b.app.err.terminal {
+	if !b.app.err.escapes {
 		if p.What == "" || time.Since(b.lastLine) < lineEvery {
 			return
 		}
@@ -31,26 +29,14 @@ func (b *benchProgress) show(p bench.Progress) {
 		return
 	}
 	if b.bar == nil {
-		b.bar = progressbar.NewOptions(p.Total,
-			progressbar.OptionSetWriter(b.app.err),
-			progressbar.OptionSetWidth(min(max(b.app.err.width()-60, 3), 40)),
-			progressbar.OptionShowDescriptionAtLineEnd(),
-			progressbar.OptionSetPredictTime(false),
-			progressbar.OptionSetElapsedTime(false),
-			progressbar.OptionUseANSICodes(true),
-			progressbar.OptionSetTheme(progressbar.Theme{Saucer: "━", SaucerPadding: "─", BarStart: "", BarEnd: ""}))
+		b.bar = b.app.err.newProgressLine(p.Total)
 	}
-	text := []rune(b.what)
-	if most := max(b.app.err.width()-20, 20); len(text) > most {
-		text = append(text[:most-1], '…')
-	}
-	b.bar.Describe(string(text))
-	_ = b.bar.Set(p.Done)
+	b.bar.show(p.Done, b.what)
 }
 
 // close clears the bar.
 func (b *benchProgress) close() {
 	if b.bar != nil {
-		_ = b.bar.Clear()
+		b.bar.clear()
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -72,9 +73,9 @@ func (a *app) completionCommand() *cli.Command {
 		Usage:     "print a script that makes the shell complete words",
 		UsageText: "gputrain completion bash|zsh|fish",
 		Description: `Examples:
-  bash:  echo 'source <(gputrain completion bash)' >> ~/.bashrc
-  zsh:   echo 'source <(gputrain completion zsh)' >> ~/.zshrc   (after compinit)
-  fish:  gputrain completion fish > ~/.config/fish/completions/gputrain.fish`,
+  echo 'source <(gputrain completion bash)' >> ~/.bashrc
+  echo 'source <(gputrain completion zsh)' >> ~/.zshrc   # below compinit
+  gputrain completion fish > ~/.config/fish/completions/gputrain.fish`,
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
 				return usagef("completion takes one argument, the shell: %s", orList(shells))
@@ -104,7 +105,9 @@ func (a *app) complete(c *cli.Context) {
 			answers = append(answers, flag+"="+choice)
 		}
 	default:
-		answers = choices
+		if takesValue(c.Command.Flags, flag) {
+			answers = choices
+		}
 		for _, f := range c.Command.Flags {
 			name := "--" + f.Names()[0]
 			if strings.HasPrefix(name, last) || strings.HasPrefix(last, name) && name != last {
@@ -118,7 +121,7 @@ func (a *app) complete(c *cli.Context) {
 }
 
 // nextWords returns the words that may follow a command and its arguments:
-// subcommands, models, shells, or for help commands.
+// subcommands, models, runs, shells, or for help commands.
 func nextWords(c *cli.Context) []string {
 	commands := c.Command.Subcommands
 	switch {
@@ -131,8 +134,12 @@ func nextWords(c *cli.Context) []string {
 			}
 			commands = commands[i].Subcommands
 		}
+	case c.Command.Name == "report":
+		return runNames()
 	case c.NArg() > 0:
 		return nil
+	case slices.Contains([]string{"eval", "serve", "export"}, c.Command.Name), c.Command.Name == "train" && c.Bool("resume"):
+		return runNames()
 	case c.Command.Name == "show":
 		return flagChoices()["model"]
 	case c.Command.Name == "completion":
@@ -147,13 +154,24 @@ func nextWords(c *cli.Context) []string {
 	return names
 }
 
+// runNames returns the names of the runs in runsFolder that have a checkpoint.
+func runNames() []string {
+	var names []string
+	for _, path := range trainedRuns(runsFolder) {
+		names = append(names, filepath.Base(path))
+	}
+	return names
+}
+
 // flagChoices returns the values of the flags that have a few.
 func flagChoices() map[string][]string {
 	var models []string
 	for _, n := range net.Models() {
 		models = append(models, n.Name)
 	}
+	runs := runNames()
 	return map[string][]string{
+		"run": runs, "checkpoint": runs, "weights": runs,
 		"class-weights": {balanced, noChange},
 		"device":        deviceNames, "optimizer": optimizerNames, "schedule": scheduleNames, "watch": watchNames,
 		"split": splitNames, "views": viewNames, "resize": {"crop", "fit", "stretch"}, "augment": augmentNames(), "prepare": preparations(), "log-level": logLevels, "precision": precisionNames, "recipe": recipeNames(), "model": models,

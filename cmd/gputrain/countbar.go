@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"time"
-
-	"github.com/schollz/progressbar/v3"
 )
 
 // countBar shows on standard error how far long work has come: as a bar on a
@@ -13,23 +11,28 @@ type countBar struct {
 	app      *app
 	what     string
 	all      int
-	bar      *progressbar.ProgressBar
+	bar      *progressLine
 	lastLine time.Time
 }
 
 func (a *app) newCountBar(what string, all int) *countBar {
 	b := &countBar{app: a, what: what, all: all, lastLine: time.Now()}
-	if a.err.terminal {
-		b.bar = a.err.newBar(all, min(max(a.err.width()-len(what)-4, 3), 40))
-		b.bar.Describe(what)
+	if a.err.escapes {
+		b.bar = a.err.newProgressLine(all)
 	}
 	return b
 }
 
+// barEvery is the least time between two drawings of a count's bar.
+const barEvery = 100 * time.Millisecond
+
 // set says how much is done.
 func (b *countBar) set(done int) {
 	if b.bar != nil {
-		_ = b.bar.Set(done)
+		if done == b.all || time.Since(b.lastLine) >= barEvery {
+			b.lastLine = time.Now()
+			b.bar.show(done, b.what)
+		}
 		return
 	}
 	if time.Since(b.lastLine) >= lineEvery {
@@ -41,6 +44,6 @@ func (b *countBar) set(done int) {
 // close clears the bar.
 func (b *countBar) close() {
 	if b.bar != nil {
-		_ = b.bar.Clear()
+		b.bar.clear()
 	}
 }

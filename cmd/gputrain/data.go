@@ -18,14 +18,14 @@ import (
 func (a *app) dataCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "data",
-		Usage:     "look at a data set: classes, samples, what is wrong with it",
+		Usage:     "look at a data set: classes, samples, damaged files",
 		UsageText: "gputrain data [FLAGS] [FOLDER]",
-		Description: `FOLDER is what --data of other commands takes: pictures in folders of classes
+		Description: `FOLDER is what other commands take as --data: pictures in folders of classes
 (FOLDER/CLASS/* or FOLDER/train/CLASS/*), a CSV file of paths and labels, IDX
-files or CIFAR-10's. Without it, it is the built-in MNIST.
+files or CIFAR-10's. Without FOLDER the command shows the built-in MNIST.
 
 Mean and deviation are of the training set's values. "Repeated" counts samples
-that equal one before them. Pictures that can't be read are listed and left out.
+that equal an earlier one. Pictures that can't be read are listed and left out.
 --html and --png show samples of every class: in the first row as they are, in
 the rows below as training sees them with --augment.
 
@@ -34,7 +34,7 @@ Examples:
   gputrain data flowers --html flowers.html --augment standard
   gputrain data labels.csv --image-size 48x64 --png grid.png
   gputrain data flowers --json
-  gputrain data --clear-cache flowers       (forget its decoded pictures)`,
+  gputrain data --clear-cache flowers       # forget its decoded pictures`,
 		Flags: []cli.Flag{
 			dataFlag(),
 			&cli.StringFlag{Name: "augment", EnvVars: env("augment"), Category: "Samples", DefaultText: "none", Usage: "also show samples as training sees them: `NAME` (" + orList(augmentNames()) + ") or a JSON file"},

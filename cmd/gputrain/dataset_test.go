@@ -19,7 +19,7 @@ func TestDamagedLabel(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join("mine", "train-images-idx3-ubyte"), "")
-	refuses(t, exitFailed, filepath.Join("mine", "train-images-idx3-ubyte")+": byte 0: magic number: file is truncated, fetch it again: 0 of 4 bytes", "data", "mine")
+	refuses(t, exitFailed, filepath.Join("mine", "train-images-idx3-ubyte")+": byte 0: magic number: file is truncated: 0 of 4 bytes; fetch or copy it again", "data", "mine")
 	images := func(n byte) string {
 		head := "\x00\x00\x08\x03\x00\x00\x00" + string(rune(n)) + "\x00\x00\x00\x1c\x00\x00\x00\x1c"
 		return head + strings.Repeat("\x07", int(n)*28*28)

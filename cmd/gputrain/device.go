@@ -76,7 +76,7 @@ func openDeviceNamed(full string, threads int, gpu cuda.Options) (device net.Dev
 	} else if gpu.Index, err = strconv.Atoi(number); err != nil || gpu.Index < 0 {
 		return nil, "", usagef("--device: %q is not the number of a GPU, as in cuda:0", number)
 	}
-	if err := choose("device", name, deviceNames); err != nil {
+	if err := chooseDevice(name, deviceNames); err != nil {
 		return nil, "", err
 	}
 	switch name {

@@ -22,7 +22,7 @@ func (a *app) evalCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "eval",
 		Usage:     "test a trained network",
-		UsageText: "gputrain eval [FLAGS]",
+		UsageText: "gputrain eval [FLAGS] [RUN]",
 		Description: `Prints accuracy, mean loss, the confusion matrix, and for each class
   precision  the share of its predictions that are right
   recall     the share of its images that are found
@@ -33,10 +33,10 @@ names others (--data= is the built-in MNIST).
 Examples:
   gputrain eval
   gputrain eval --views mirror --top 3
-  gputrain eval --checkpoint runs/run-2/best.safetensors
+  gputrain eval runs/run-2/best.safetensors
   gputrain eval --data fashion-mnist --split validation --json`,
 		Flags: append([]cli.Flag{
-			checkpointFlag(),
+			trainedRunFlag(),
 			runDataFlag(),
 			&cli.StringFlag{Name: "split", Value: "test", EnvVars: env("split"), Category: "Data", Usage: "`PART` of the data: test, validation or train"},
 			&cli.IntFlag{Name: "limit", EnvVars: env("limit"), Category: "Data", DefaultText: "all", Usage: "take `N` images at most, of all classes alike: those of train --limit N"},
@@ -103,7 +103,8 @@ func (s share) String() string {
 }
 
 func (a *app) eval(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
+	named, err := a.namedRun(c)
+	if err != nil {
 		return err
 	}
 	if err := choose("split", c.String("split"), splitNames); err != nil {
@@ -119,11 +120,14 @@ func (a *app) eval(c *cli.Context) (err error) {
 			return err
 		}
 	}
-	m, err := openModel(c, inferenceBatch)
+	m, err := openModel(c, named, inferenceBatch)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.close()) }()
+	if top := c.Int("top"); top > m.plan.Classes {
+		return usagef("--top must be at most %d, the number of classes, got %d", m.plan.Classes, top)
+	}
 	data, changed, err := a.runData(c, m.checkpoint)
 	if err != nil {
 		return err
@@ -202,7 +206,7 @@ func topOf(c *cli.Context, classes int) int {
 	if !c.IsSet("top") && classes > 10 {
 		top = 5
 	}
-	return max(1, min(top, classes))
+	return max(1, top)
 }
 
 func (a *app) printEvaluation(m *model, e *evaluation) {

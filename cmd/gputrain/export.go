@@ -42,29 +42,30 @@ func (a *app) exportCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "export",
 		Usage:     "write a trained network for other programs: ONNX, safetensors",
-		UsageText: "gputrain export [FLAGS]",
+		UsageText: "gputrain export [FLAGS] [RUN]",
 		Description: `Formats:
-  onnx         the network with its weights, for ONNX Runtime, TensorRT, OpenVINO and
-               browsers. Input "images" (batch, channels, height, width), float32, each
-               byte of an image divided by 255; output "probabilities" (batch, classes).
-               Its metadata have class_names, input, scale and prepare.
-  safetensors  the weights alone, under their names (conv1.weight), for Python and
-               others; 'gputrain import' reads them back
+  onnx         the network with its weights, for ONNX Runtime, TensorRT,
+               OpenVINO and browsers. Input "images" (batch, channels, height,
+               width), float32, each byte of an image divided by 255; output
+               "probabilities" (batch, classes). Its metadata have class_names,
+               input, scale and prepare.
+  safetensors  the weights alone, under their names (conv1.weight), for Python
+               and others; 'gputrain import' reads them back
 
 --layout channels-first is PyTorch's: convolutions (filters, channels, height,
-width), dense layers (units, inputs). channels-last is TensorFlow's:
-(height, width, channels, filters) and (inputs, units), flattened place by place.
+width), dense layers (units, inputs). channels-last is TensorFlow's: (height,
+width, channels, filters) and (inputs, units), flattened place by place.
 
-The names of the classes go to labels.txt beside the file, one a line. A labels.txt
-that has other names is never replaced, unless --labels names it.
+The names of the classes go to labels.txt beside the file, one a line. A
+labels.txt that has other names is never replaced, unless --labels names it.
 
 Examples:
-  gputrain export                                  (model.onnx, of the latest run)
-  gputrain export --checkpoint runs/run-2/best.safetensors --output digits.onnx
-  gputrain export --logits                         (leave the softmax to the reader)
+  gputrain export                # model.onnx, of the latest run
+  gputrain export runs/run-2/best.safetensors --output digits.onnx
+  gputrain export --logits       # leave the softmax to the reader
   gputrain export --format safetensors --layout channels-last`,
 		Flags: []cli.Flag{
-			checkpointFlag(),
+			trainedRunFlag(),
 			&cli.StringFlag{Name: "format", Value: formatONNX, EnvVars: env("format"), Category: "Format", Usage: "`FORMAT`: onnx or safetensors"},
 			&cli.BoolFlag{Name: "logits", EnvVars: env("logits"), Category: "Format", Usage: "let an ONNX model give logits instead of probabilities"},
 			layoutFlag(),
@@ -87,7 +88,8 @@ type exported struct {
 }
 
 func (a *app) export(c *cli.Context) error {
-	if err := noArguments(c); err != nil {
+	named, err := a.namedRun(c)
+	if err != nil {
 		return err
 	}
 	format, layout := c.String("format"), c.String("layout")
@@ -106,7 +108,7 @@ func (a *app) export(c *cli.Context) error {
 	if err := a.takeOutputs(c, "output", "labels"); err != nil {
 		return err
 	}
-	checkpoint, path, err := loadRun(c.String("checkpoint"), "--checkpoint RUN")
+	checkpoint, path, err := loadRun(named, "--run RUN")
 	if err != nil {
 		return err
 	}
@@ -229,13 +231,15 @@ func (a *app) importCommand() *cli.Command {
 		Name:      "import",
 		Usage:     "make a checkpoint of weights from elsewhere (safetensors)",
 		UsageText: "gputrain import [FLAGS] FILE.safetensors",
-		Description: `Writes a checkpoint at epoch 0, for eval, predict and export, and to go on training
-with train --resume. The file's tensors are float32 and have the names of the
-network's parameters ('gputrain models show MODEL' lists the layers: conv1.weight,
-conv1.bias, ...); --name maps others.
+		Description: `Writes a checkpoint at epoch 0, for eval, predict and export, and to go on
+training with train --resume, or with train --weights and other settings. The
+file's tensors are float32 and have the names of the network's parameters
+('gputrain models show MODEL' lists the layers: conv1.weight, conv1.bias, ...);
+--name maps others.
 
 From the TensorFlow program of the tutorial, with its variables saved by
-  safetensors.numpy.save_file({"layer1_W": w1, "layer1_b": b1, ...}, "tf.safetensors")
+  from safetensors.numpy import save_file
+  save_file({"layer1_W": w1, "layer1_b": b1, ...}, "tf.safetensors")
   gputrain import tf.safetensors --layout channels-last \
     --name conv1.weight=layer1_W --name conv1.bias=layer1_b \
     --name conv2.weight=layer2_W --name conv2.bias=layer2_b \
@@ -244,14 +248,14 @@ From the TensorFlow program of the tutorial, with its variables saved by
 
 Examples:
   gputrain import model.safetensors
-  gputrain import model.safetensors --model mine.json --run imported`,
+  gputrain import weights.safetensors --model mine.json --run imported`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "model", Value: net.Models()[0].Name, EnvVars: env("model"), Usage: "the weights' network, `MODEL`: a built-in model's name, or a JSON file"},
 			layoutFlag(),
 			&cli.StringSliceFlag{Name: "name", EnvVars: env("name"), Category: "Format", Usage: "take a parameter's values from another tensor, `PARAMETER=TENSOR`; may be repeated"},
 			&cli.StringFlag{Name: "recipe", Value: net.Recipes()[0].Name, EnvVars: env("recipe"), Usage: "settings for going on, by `NAME`: " + orList(recipeNames())},
 			dataFlag(),
-			runFlag(""),
+			newRunFlag(""),
 			&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object"},
 		},
 		Action: a.importWeights,

@@ -25,12 +25,12 @@ func TestExportImport(t *testing.T) {
 	}
 	want := accuracy()
 	for _, layout := range layoutNames() {
-		out := must(t, "export", "--checkpoint", runsFolder+"/run-1", "--format", "safetensors", "--layout", layout, "-o", layout)
+		out := must(t, "export", "--run", runsFolder+"/run-1", "--format", "safetensors", "--layout", layout, "-o", layout)
 		if !strings.HasPrefix(out, layout+": network quick of runs/run-1, 500 weights, ") {
 			t.Errorf("export says %q", out)
 		}
 		must(t, "import", layout, "--layout", layout, "--model", "quick.json", "--run", "imported-"+layout)
-		if got := accuracy("--checkpoint", "imported-"+layout); got != want {
+		if got := accuracy("--run", "imported-"+layout); got != want {
 			t.Errorf("%s: accuracy %v, want %v", layout, got, want)
 		}
 	}
@@ -114,7 +114,7 @@ func TestStandardOutput(t *testing.T) {
 // TestExportRefuses has nothing to write, or contradictions.
 func TestExportRefuses(t *testing.T) {
 	inFolder(t)
-	refuses(t, exitFailed, "there is no run in runs/: train one first ("+invocation()+" train), or say where it is: --checkpoint RUN", "export")
+	refuses(t, exitFailed, "there is no run in runs/: train one first ("+invocation()+" train), or say where it is: --run RUN", "export")
 	refuses(t, exitUsage, "--layout is for --format safetensors: ONNX has an order of its own", "export", "--layout", "channels-last")
 	refuses(t, exitUsage, "--logits is for --format onnx: safetensors hold weights alone", "export", "--format", "safetensors", "--logits")
 	refuses(t, exitUsage, `--name: want PARAMETER=TENSOR, once a parameter, as in conv1.weight=layer1_W, got "x"`, "import", "--name", "x", "f")

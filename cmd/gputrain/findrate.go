@@ -46,20 +46,20 @@ func (a *app) findRateCommand() *cli.Command {
 		Description: `Trains a fresh network for some steps while the learning rate grows by the same
 factor from step to step, and looks where the loss falls (L. N. Smith, 2017; as
 lr_find does in fastai and PyTorch Lightning). It ends early when the loss
-diverges, and leaves nothing behind but the files that it is asked for.
+diverges. It writes only the files that it is asked for.
 
-It tells the rate at which the loss falls fastest, and a tenth of the rate at
-which it is least, and suggests the lower one of the two. For a schedule such as
-cosine or one-cycle that is the highest rate.
+It shows the rate at which the loss falls fastest, and a tenth of the rate at
+which the loss is least, and suggests the lower of the two. In a schedule such
+as cosine or one-cycle, that is the highest rate.
 
 Examples:
   gputrain find-rate
   gputrain find-rate --model lenet5 --optimizer sgd --momentum 0.9
-  gputrain find-rate --data flowers --augment standard --svg rate.svg
+  gputrain find-rate --data flowers --augment standard --svg rate.svg` + a.further(`
 
 --json prints data, device, network, recipe, points (each rate, loss, smooth),
 diverged, steepest and least (indices of points, -1 for none), steepest_rate,
-least_tenth and suggestion (0 for none).`,
+least_tenth and suggestion (0 for none).`),
 		Flags:  append(flags, deviceFlags()...),
 		Action: a.findRate,
 	}
@@ -144,13 +144,12 @@ func (a *app) findRate(c *cli.Context) (err error) {
 		f.add("Rates", fmt.Sprintf("%v to %v in %s", over.From, over.To, counted(over.Steps, "step")))
 		f.write(a.out)
 	}
-	if a.err.terminal && !c.Bool("json") {
-		bar := a.err.newBar(over.Steps, 40)
-		defer func() { _ = bar.Clear() }()
+	if a.err.escapes && !c.Bool("json") {
+		bar := a.err.newProgressLine(over.Steps)
+		defer bar.clear()
 		run.config.Observers = []net.Observer{net.ObserverFunc(func(e net.Event) error {
 			if p, ok := e.(net.Progress); ok {
-				bar.Describe(fmt.Sprintf("rate %s  loss %.3f", rateText(p.LearningRate), p.Loss))
-				_ = bar.Set(p.Step)
+				bar.show(p.Step, fmt.Sprintf("rate %s  loss %.3f", rateText(p.LearningRate), p.Loss))
 			}
 			return nil
 		})}

@@ -104,7 +104,7 @@ func TestCUDAVerbose(t *testing.T) {
 			}
 		}
 
-		eval := []string{"eval", "--checkpoint", "run", "--data", "small", "--device", "cuda"}
+		eval := []string{"eval", "--run", "run", "--data", "small", "--device", "cuda"}
 		var result struct{ GPU *cuda.Statistics }
 		if err := json.Unmarshal([]byte(must(t, append(eval, "-v", "--json")...)), &result); err != nil {
 			t.Fatal(err)
@@ -115,7 +115,7 @@ func TestCUDAVerbose(t *testing.T) {
 		if out := must(t, append(eval, "-v")...); !strings.Contains(out, "\n\nGPU memory  ") {
 			t.Errorf("eval --verbose:\n%s", out)
 		}
-		predict := must(t, "predict", "test:0", "--checkpoint", "run", "--data", "small", "--device", "cuda", "-v", "--json")
+		predict := must(t, "predict", "test:0", "--run", "run", "--data", "small", "--device", "cuda", "-v", "--json")
 		if !strings.Contains(predict, "\n{\"gpu\":{\"memory\":{\"in_use\":") {
 			t.Errorf("predict --verbose --json:\n%s", predict)
 		}
@@ -134,7 +134,7 @@ func TestCUDACaptureFails(t *testing.T) {
 	simulate(t, func(t *testing.T, m *sim.Machine) {
 		train := smallData(t)
 		const unknown = 999
-		for _, args := range [][]string{append(train, "--run", "run"), {"eval", "--checkpoint", "run", "--data", "small", "--split", "train", "--device", "cuda"}} {
+		for _, args := range [][]string{append(train, "--run", "run"), {"eval", "--run", "run", "--data", "small", "--split", "train", "--device", "cuda"}} {
 			m.Set(sim.Fault("cuStreamBeginCapture_v2", 1, unknown))
 			o := gputrain(t, args...)
 			if o.status != exitOK || strings.Count(o.errors, "slower than it could be") != 1 || !strings.Contains(o.errors, "cuStreamBeginCapture") {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -30,14 +31,15 @@ func printHelp(w io.Writer, _ string, data any) {
 		}
 		t.write(w)
 	}
-	for _, category := range categories(c.Flags) {
+	visible := slices.DeleteFunc(slices.Clone(c.Flags), isHidden)
+	for _, category := range categories(visible) {
 		name := category
 		if name == "" {
 			name = "Flags"
 		}
 		fmt.Fprintf(w, "\n%s:\n", name)
 		t := table{align: "ll"}
-		for _, f := range c.Flags {
+		for _, f := range visible {
 			if categoryOf(f) != category {
 				continue
 			}
@@ -51,6 +53,70 @@ func printHelp(w io.Writer, _ string, data any) {
 		}
 		t.write(w)
 	}
+	if n := len(c.Flags) - len(visible); n > 0 {
+		fmt.Fprintf(w, "\n%d more flags: %s --help --all\n", n, c.HelpName)
+	}
+}
+
+// firstFlags are the flags of a first week of commands with many, in the order in which
+// --help shows them. --help --all shows the others, too.
+var firstFlags = map[string][]string{
+	"train":     {"data", "model", "recipe", "epochs", "batch", "learning-rate", "augment", "patience", "limit", "run", "resume", "weights", "device"},
+	"find-rate": {"data", "model", "recipe", "optimizer", "batch", "augment", "from", "to", "steps", "svg", "device"},
+	"serve":     {"run", "address", "token-file", "prepare", "log-level", "json", "device"},
+	"bench":     {"model", "data", "mode", "batch", "infer-batch", "device", "threads", "peers", "html", "json"},
+}
+
+// lastFlags are those that the help of every other command leaves to --help --all.
+var lastFlags = []string{"precision", "deterministic", "memory-limit", "workspace", "algorithm-cache", "data-cache"}
+
+// firstOfAll hides all flags but the first, and puts these before the others.
+func firstOfAll(command string, flags []cli.Flag) []cli.Flag {
+	first, chosen := firstFlags[command]
+	var shown, hidden []cli.Flag
+	for _, name := range first {
+		f := flagNamed(flags, name)
+		reflect.ValueOf(f).Elem().FieldByName("Category").SetString("") // so few need no headings
+		shown = append(shown, f)
+	}
+	for _, f := range flags {
+		name := f.Names()[0]
+		switch {
+		case chosen && slices.Contains(first, name):
+		case chosen, slices.Contains(lastFlags, name):
+			reflect.ValueOf(f).Elem().FieldByName("Hidden").SetBool(true)
+			hidden = append(hidden, f)
+		default:
+			shown = append(shown, f)
+		}
+	}
+	return append(shown, hidden...)
+}
+
+func isHidden(f cli.Flag) bool {
+	v, ok := f.(cli.VisibleFlag)
+	return ok && !v.IsVisible()
+}
+
+// wantsAllHelp reports whether a command line asks for help with all flags, and returns
+// it without the word for that, which is no flag of any command.
+func wantsAllHelp(args []string) ([]string, bool) {
+	help := len(args) > 1 && args[1] == "help" || slices.ContainsFunc(args, func(word string) bool {
+		return strings.HasPrefix(word, "-") && slices.Contains(cli.HelpFlag.Names(), strings.TrimLeft(word, "-"))
+	})
+	isAll := func(word string) bool { return word == "--all" || word == "-all" }
+	if !help || !slices.ContainsFunc(args, isAll) {
+		return args, false
+	}
+	return slices.DeleteFunc(slices.Clone(args), isAll), true
+}
+
+// further returns a text for --help --all, and otherwise nothing.
+func (a *app) further(text string) string {
+	if a.allHelp {
+		return text
+	}
+	return ""
 }
 
 // categoryOf is the heading that a flag's help stands under.
@@ -118,8 +184,8 @@ func helpCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "help",
 		Usage:     "show the help of a command",
-		UsageText: "gputrain help [COMMAND]",
-		Description: `The same as gputrain COMMAND --help.
+		UsageText: "gputrain help [COMMAND] [--all]",
+		Description: `The same as gputrain COMMAND --help. --all shows every flag.
 
 Examples:
   gputrain help

@@ -15,8 +15,24 @@ const inferenceBatch = 250
 
 var errInterrupted = errors.New("interrupted")
 
-func checkpointFlag() cli.Flag {
-	return &cli.StringFlag{Name: "checkpoint", EnvVars: env("checkpoint"), Category: "Model", DefaultText: "the latest run in " + runsFolder, Usage: "`RUN`: a run's name or folder (its last checkpoint), a folder of runs (the latest), or a file"}
+// trainedRunFlag names the run whose network is asked. It has the name that the run got by
+// train --run.
+func trainedRunFlag() cli.Flag {
+	return &cli.StringFlag{Name: "run", Aliases: []string{"checkpoint"}, EnvVars: append(env("run"), env("checkpoint")...), Category: "Model", DefaultText: "the latest run in " + runsFolder, Usage: "`RUN`: a run's name or folder (its last checkpoint), a folder of runs (the latest), or a checkpoint file"}
+}
+
+// namedRun returns the run that the command line names, by --run or behind the command;
+// "" is none. One that the environment names is a default.
+func (a *app) namedRun(c *cli.Context) (string, error) {
+	named := c.String("run")
+	if c.NArg() == 0 {
+		return named, nil
+	}
+	argument := c.Args().First()
+	if c.NArg() > 1 || a.given(c, "run") && named != argument {
+		return "", usagef("%s takes one run, got more; %s", c.Command.Name, helpHint(c))
+	}
+	return argument, nil
 }
 
 // model is a trained network on a device.
@@ -28,11 +44,11 @@ type model struct {
 	program    net.Program
 }
 
-// openModel loads the checkpoint that the flags name and compiles its network
+// openModel loads the checkpoint of the run that is named and compiles its network
 // for batches of some size, or of the size that it was trained in if that is
 // less: a larger one may be more than the device can take.
-func openModel(c *cli.Context, batch int) (*model, error) {
-	checkpoint, path, err := loadRun(c.String("checkpoint"), "--checkpoint RUN")
+func openModel(c *cli.Context, named string, batch int) (*model, error) {
+	checkpoint, path, err := loadRun(named, "--run RUN")
 	if err != nil {
 		return nil, err
 	}

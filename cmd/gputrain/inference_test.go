@@ -55,7 +55,7 @@ func TestEvalBatch(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out, errs bytes.Buffer
-		status := run(ended, []string{"gputrain", "eval", "--device", "cpu", "--checkpoint", "wide.safetensors"}, nil, &out, &errs)
+		status := run(ended, []string{"gputrain", "eval", "--device", "cpu", "--run", "wide.safetensors"}, nil, &out, &errs)
 		if status != exitFailed || !strings.HasPrefix(errs.String(), c.want) || strings.Count(errs.String(), "\n") != 1 {
 			t.Errorf("trained in batches of %d: status %d, %q; want %q", c.batch, status, errs.String(), c.want)
 		}
@@ -70,7 +70,7 @@ func TestPredictNamesRun(t *testing.T) {
 	if out := must(t, "predict", "test:0"); !strings.HasPrefix(out, want) {
 		t.Errorf("got\n%swant\n%s", out, want)
 	}
-	if out := must(t, "predict", "test:0", "--checkpoint", "run-1"); !strings.HasPrefix(out, "test:0: ") {
+	if out := must(t, "predict", "test:0", "--run", "run-1"); !strings.HasPrefix(out, "test:0: ") {
 		t.Errorf("a checkpoint that was named is named again:\n%s", out)
 	}
 }

@@ -29,7 +29,7 @@ func (a *app) modelsCommand() *cli.Command {
 		Description: `Examples:
   gputrain models
   gputrain models show lenet5
-  gputrain models show tutorial --json > mine.json   (to make your own of)`,
+  gputrain models show tutorial --json > mine.json   # to make your own of`,
 		Flags: []cli.Flag{jsonFlag("one JSON object a model")},
 		Subcommands: []*cli.Command{{
 			Name:      "show",
@@ -110,7 +110,7 @@ func fuserNamed(name string) (lower.Fuser, error) {
 		}
 		return device.(lower.Fuser), device.Close()
 	}
-	return nil, choose("device", name, []string{"cpu", "cuda"})
+	return nil, chooseDevice(name, []string{"cpu", "cuda"})
 }
 
 // modelFlags returns the model that the argument names, for the input and the

@@ -27,7 +27,7 @@ const graceTime = 2 * time.Second
 
 // signalled returns a context that ends with the first SIGINT or SIGTERM. From then on a
 // second one kills. A command that has not ended graceTime later is ended, unless it has
-// called endsInOrder. A signal that is ignored, as the shell's trap '' INT does, stays
+// called endsInOrder. A signal that is ignored, as in a shell that traps it by nothing, stays
 // ignored.
 func signalled(end func()) context.Context {
 	var signals []os.Signal
@@ -51,4 +51,27 @@ func signalled(end func()) context.Context {
 		})
 	})
 	return ctx
+}
+
+// endAtHangup returns a context that ends, too, when the terminal is closed (SIGHUP).
+// Until stop is called no further hangup kills: shells and the system send several. What
+// was started to outlive its terminal, as by nohup, goes on.
+func endAtHangup(ctx context.Context) (_ context.Context, stop func()) {
+	if signal.Ignored(syscall.SIGHUP) {
+		return ctx, func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	go func() {
+		select {
+		case <-hangup:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(hangup)
+		cancel()
+	}
 }

@@ -21,7 +21,7 @@ import (
 func (a *app) predictCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "predict",
-		Usage:     "ask a trained network what images show",
+		Usage:     "classify images with a trained network",
 		UsageText: "gputrain predict [FLAGS] IMAGE...",
 		Description: `IMAGE is a JPEG, PNG, GIF, BMP, TIFF or WebP file, a folder with such files, -
 for standard input, or test:N for image N of the test set, counted from 0.
@@ -46,10 +46,10 @@ Examples:
   gputrain predict seven.png
   gputrain predict holiday --json
   gputrain predict test:0 test:1 --top 1
-  gputrain predict photo.jpg --verbose               (also show what it sees)
+  gputrain predict photo.jpg --verbose               # also show what it sees
   curl -s https://example.com/3.png | gputrain predict - --json`,
 		Flags: append([]cli.Flag{
-			checkpointFlag(),
+			trainedRunFlag(),
 			runDataFlag(),
 			&cli.StringFlag{Name: "prepare", Value: string(picture.Auto), EnvVars: env("prepare"), Category: "Data", Usage: "`HOW` files become input: " + orList(preparations())},
 			&cli.IntFlag{Name: "top", Value: 3, EnvVars: env("top"), Usage: "show the `N` most probable classes"},
@@ -72,7 +72,7 @@ func preparations() []string {
 // introduce says which run was found, and how files are prepared for it.
 func (m *model) introduce(c *cli.Context, out *stream, how picture.Preparation) {
 	var f facts
-	if !c.IsSet("checkpoint") {
+	if !c.IsSet("run") {
 		f.add("Checkpoint", m.describe())
 	}
 	if s := m.checkpoint.Subject; s != nil && s.Folder != "" && s.Scale > 0 && !c.IsSet("prepare") && slices.ContainsFunc(c.Args().Slice(), func(arg string) bool { return !isTestImage(arg) }) {
@@ -121,7 +121,7 @@ func (a *app) predict(c *cli.Context) (err error) {
 	if c.Int("top") < 1 {
 		return usagef("--top must be at least 1, got %d", c.Int("top"))
 	}
-	m, err := openModel(c, 1)
+	m, err := openModel(c, c.String("run"), 1)
 	if err != nil {
 		return err
 	}

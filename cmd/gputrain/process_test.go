@@ -6,9 +6,12 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -77,11 +80,36 @@ func (p *process) wait(t testing.TB) (status int, killed syscall.Signal) {
 	return state.ExitStatus(), 0
 }
 
+// builtFolder holds the program, once a test has asked for it.
+var builtFolder string
+
+// built builds the program where it is first asked for.
+var built = sync.OnceValues(func() (binary string, err error) {
+	if builtFolder, err = os.MkdirTemp("", "gputrain-built-"); err != nil {
+		return "", err
+	}
+	binary = filepath.Join(builtFolder, "gputrain")
+	if out, err := exec.Command("go", "build", "-o", binary, "github.com/gputrain/gputrain/cmd/gputrain").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return binary, nil
+})
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	if builtFolder != "" {
+		_ = os.RemoveAll(builtFolder) // in the system's folder of what may go
+	}
+	os.Exit(status)
+}
+
+// build returns the path of the program, which all tests share. It is called before a
+// test leaves the module.
 func build(t testing.TB) string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "gputrain")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	binary, err := built()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return binary
 }

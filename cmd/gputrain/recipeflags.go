@@ -130,7 +130,7 @@ func recipeFlags() []recipeFlag {
 		number("beta1", optimizer, "`X`: decay of the first moment; adam, adamw", func(r *net.Recipe) *float64 { return &r.Optimizer.Beta1 }, adam, adamw),
 		number("beta2", optimizer, "`X`: decay of the second moment; adam, adamw", func(r *net.Recipe) *float64 { return &r.Optimizer.Beta2 }, adam, adamw),
 		number("epsilon", optimizer, "`X`: added to the root of the second moment; adam, adamw", func(r *net.Recipe) *float64 { return &r.Optimizer.Epsilon }, adam, adamw),
-		number("weight-decay", optimizer, "`X`: decay of convolution and dense weights", func(r *net.Recipe) *float64 { return &r.Optimizer.WeightDecay }),
+		also("wd", number("weight-decay", optimizer, "`X`: decay of convolution and dense weights; L2 with sgd and adam, decoupled with adamw", func(r *net.Recipe) *float64 { return &r.Optimizer.WeightDecay })),
 		number("clip-norm", optimizer, "scale gradients down to a norm of `X`; 0 does not", func(r *net.Recipe) *float64 { return &r.Optimizer.ClipNorm }),
 
 		word("schedule", schedule, "`NAME`: constant, step, cosine, one-cycle or exponential", setSchedule),
@@ -380,7 +380,7 @@ func contradiction(c *cli.Context, saved net.Recipe) error {
 			return err
 		}
 		if !sameSettings(asked, saved) {
-			return fmt.Errorf("%w: --%s %s is not what the run began with; leave the flag out, or start a new run without --resume", net.ErrResume, name, flagText(c, name))
+			return fmt.Errorf("%w: --%s %s is not what the run began with; leave the flag out, or begin a new run with its weights: --weights in place of --resume", net.ErrResume, name, flagText(c, name))
 		}
 	}
 	return nil
@@ -415,7 +415,7 @@ func contradictsRecipe(c *cli.Context, saved net.Recipe) error {
 	}
 	if _, builtIn := net.RecipeNamed(c.String("recipe")); builtIn || asked.Name != saved.Name {
 		if asked.Name != saved.Name {
-			return fmt.Errorf("%w: the run began with --recipe %s, not %s; leave the flag out, or start a new run without --resume", net.ErrResume, saved.Name, asked.Name)
+			return fmt.Errorf("%w: the run began with --recipe %s, not %s; leave the flag out, or begin a new run with its weights: --weights in place of --resume", net.ErrResume, saved.Name, asked.Name)
 		}
 		return nil
 	}
@@ -423,7 +423,7 @@ func contradictsRecipe(c *cli.Context, saved net.Recipe) error {
 		return err
 	}
 	if asked.Epochs, asked.Patience = saved.Epochs, saved.Patience; !sameSettings(asked, saved) {
-		return fmt.Errorf("%w: the settings of --recipe %s are not those that the run began with; leave the flag out, or start a new run without --resume", net.ErrResume, c.String("recipe"))
+		return fmt.Errorf("%w: the settings of --recipe %s are not those that the run began with; leave the flag out, or begin a new run with its weights: --weights in place of --resume", net.ErrResume, c.String("recipe"))
 	}
 	return nil
 }

@@ -6,8 +6,6 @@ import (
 	"regexp"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
-
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/picture"
 )
@@ -22,11 +20,12 @@ type report struct {
 	folder   string
 	curves   bool // TensorBoard can show them
 	steps    int  // in an epoch
-	bar      *progressbar.ProgressBar
+	bar      *progressLine
 	trained  bool // at least one epoch
 	last     net.Progress
 	goOn     string // the command line that goes on with the run
 	lastLine time.Time
+	clock    runClock
 }
 
 // lineEvery is the least time between two lines of progress where standard error
@@ -34,7 +33,7 @@ type report struct {
 const lineEvery = 5 * time.Second
 
 func newReport(a *app, run *trainingRun, device, folder string) *report {
-	return &report{app: a, run: run, device: device, folder: folder, lastLine: time.Now()}
+	return &report{app: a, run: run, device: device, folder: folder, lastLine: time.Now(), clock: runClock{began: time.Now(), now: time.Now}}
 }
 
 // Observe shows an event.
@@ -79,6 +78,9 @@ func (r *report) started(e net.Started) {
 			t.add("Note", note)
 		}
 	}
+	if r.run.weights != nil {
+		t.add("Weights", "begin with those of "+r.run.from)
+	}
 	t.add("Run", r.folder)
 	if r.curves {
 		logs := r.folder
@@ -114,66 +116,44 @@ func arithmetic(device string) string { return threadCount.ReplaceAllString(devi
 
 func (r *report) progress(e net.Progress) {
 	r.last = e
-	left := time.Duration(float64(e.Steps-e.Step) * float64(r.run.config.Recipe.SamplesPerStep()) / e.ImagesPerSecond * float64(time.Second))
-	if !r.app.err.terminal {
+	epochs := r.run.config.Recipe.Epochs
+	r.clock.progress(e, r.run.config.Recipe.SamplesPerStep())
+	left := r.clock.left(e, epochs, r.run.config.MaxTime)
+	if !r.app.err.escapes {
 		if time.Since(r.lastLine) < lineEvery || e.Step == e.Steps {
 			return
 		}
 		r.lastLine = time.Now()
-		fmt.Fprintf(r.app.err, "epoch %d/%d: %d %%, loss %.3f, %.0f images/s, %v left in it\n",
-			e.Epoch, r.run.config.Recipe.Epochs, 100*e.Step/e.Steps, e.Loss, e.ImagesPerSecond, roundTime(left))
+		fmt.Fprintf(r.app.err, "epoch %d/%d: %d %%, loss %.3f, %.0f images/s, %v left\n",
+			e.Epoch, epochs, 100*e.Step/e.Steps, e.Loss, e.ImagesPerSecond, roundTime(left))
 		return
 	}
 	if r.bar == nil {
-		r.bar = r.app.err.newBar(e.Steps, r.barWidth())
+		r.bar = r.app.err.newProgressLine(e.Steps)
 	}
-	state := fmt.Sprintf("%v left", roundTime(left)) // of the epoch, and so beside it
+	testing := ""
 	if e.Step == e.Steps {
-		state = "testing"
+		testing = " testing"
 	}
 	unit := " images/s"
-	if r.narrow() {
+	if r.app.err.width() < 72 {
 		unit = "/s"
 	}
-	r.bar.Describe(fmt.Sprintf("epoch %d/%d: %s  loss %.3f  %.0f%s",
-		e.Epoch, r.run.config.Recipe.Epochs, state, e.Loss, e.ImagesPerSecond, unit))
-	_ = r.bar.Set(e.Step)
-}
-
-// newBar returns a progress bar for a terminal, so many columns wide.
-func (s *stream) newBar(steps, width int) *progressbar.ProgressBar {
-	return progressbar.NewOptions(steps,
-		progressbar.OptionSetWriter(s),
-		progressbar.OptionSetWidth(width),
-		progressbar.OptionShowDescriptionAtLineEnd(),
-		progressbar.OptionSetPredictTime(false),
-		progressbar.OptionSetElapsedTime(false),
-		progressbar.OptionUseANSICodes(true),
-		progressbar.OptionSetTheme(progressbar.Theme{Saucer: "━", SaucerPadding: "─", BarStart: "", BarEnd: ""}))
-}
-
-// narrow reports whether the terminal has little room beside the bar.
-func (r *report) narrow() bool { return r.app.err.width() < 72 }
-
-// barWidth returns what a terminal's line leaves to the bar.
-func (r *report) barWidth() int {
-	text := 63
-	if r.narrow() {
-		text = 56
-	}
-	return min(max(r.app.err.width()-text, 3), 40)
+	r.bar.show(e.Step, fmt.Sprintf("epoch %d/%d%s  loss %.3f  %.0f%s  %v left",
+		e.Epoch, epochs, testing, e.Loss, e.ImagesPerSecond, unit, roundTime(left)))
 }
 
 // close clears the progress bar.
 func (r *report) close() {
 	if r.bar != nil {
-		_ = r.bar.Clear()
+		r.bar.clear()
 		r.bar = nil
 	}
 }
 
 func (r *report) epoch(e net.EpochDone) {
 	r.close()
+	r.clock.epoch()
 	r.trained = true
 	fmt.Fprintf(r.app.out, "Epoch: %d  cost = %.3f", e.Epoch, e.Cost)
 	if e.Test != nil {
@@ -196,6 +176,8 @@ func (r *report) done(e net.Done) {
 	case e.TimeUp: // in the first epoch
 	case e.EarlyStopped:
 		fmt.Fprintf(out, "Nothing was left to do. To train on, set --patience to more than %d, or to 0.\n", len(e.Epochs)-e.Best)
+	case planned(r.run.config.Recipe):
+		fmt.Fprintf(out, "Nothing was left to do. To train on, begin a new run with its weights: %s train --weights %s\n", invocation(), quoted(r.folder))
 	default:
 		fmt.Fprintf(out, "Nothing was left to do. To train on, set --epochs to more than %d.\n", len(e.Epochs))
 	}
@@ -225,7 +207,7 @@ func (r *report) done(e net.Done) {
 	f.write(out)
 	from := ""
 	if filepath.Dir(r.folder) != runsFolder {
-		from = "--checkpoint " + quoted(r.folder) + " "
+		from = "--run " + quoted(r.folder) + " "
 	}
 	fmt.Fprintf(out, "Try it: %s predict %stest:0\n", invocation(), from)
 }

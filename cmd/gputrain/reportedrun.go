@@ -30,8 +30,12 @@ type reportedRun struct {
 // loadReport loads the runs that the command line names and looks at each.
 func (a *app) loadReport(c *cli.Context) (*runreport.Report, error) {
 	named := c.Args().Slice()
-	if len(named) == 0 {
-		named = []string{""}
+	if len(named) < 2 || a.given(c, "run") {
+		one, err := a.namedRun(c)
+		if err != nil {
+			return nil, err
+		}
+		named = []string{one}
 	}
 	if len(named) > 1 && c.String("image") == "-" {
 		return nil, usagef("--image -: standard input can be read once; name one run, or a file")
@@ -57,7 +61,7 @@ func (a *app) loadReport(c *cli.Context) (*runreport.Report, error) {
 
 // loadReported loads what is known of a run without asking its network.
 func (a *app) loadReported(named string) (*reportedRun, error) {
-	checkpoint, path, err := loadRun(named, invocation()+" report RUN")
+	checkpoint, path, err := loadRun(named, "--run RUN")
 	if err != nil {
 		return nil, err
 	}

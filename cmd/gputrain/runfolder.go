@@ -18,8 +18,8 @@ import (
 // runsFolder holds the runs: run-1, run-2, ... and those that have a name.
 const runsFolder = "runs"
 
-// runFlag names the run to write.
-func runFlag(category string) cli.Flag {
+// newRunFlag names the run to write.
+func newRunFlag(category string) cli.Flag {
 	return &cli.StringFlag{Name: "run", EnvVars: env("run"), Category: category, DefaultText: "run-N", Usage: "`NAME` of the run, whose folder is " + filepath.Join(runsFolder, "NAME") + ", or a path to another folder"}
 }
 
@@ -93,7 +93,7 @@ func removeEmpty(dir string) {
 
 // findRun returns the checkpoint file or the run's folder that is named; of a
 // folder of runs, and of runsFolder where none is named, the latest run's. The
-// command's way to name a run, such as --checkpoint RUN, is for the message.
+// command's way to name a run, such as --run RUN, is for the message.
 func findRun(named, way string) (string, error) {
 	if named != "" {
 		for _, path := range []string{runPath(named), named} {
@@ -117,20 +117,31 @@ func findRun(named, way string) (string, error) {
 // latestRun returns the folder of the run in a folder of runs whose last
 // checkpoint is the newest, or "".
 func latestRun(folder string) string {
-	entries, err := os.ReadDir(folder)
-	if err != nil {
-		return ""
-	}
 	var latest string
 	var written time.Time
-	for _, e := range entries {
-		run := filepath.Join(folder, e.Name())
+	for _, run := range trainedRuns(folder) {
 		info, err := os.Stat(filepath.Join(run, net.LastCheckpoint))
 		if err == nil && (latest == "" || info.ModTime().After(written)) {
 			latest, written = run, info.ModTime()
 		}
 	}
 	return latest
+}
+
+// trainedRuns returns the folders in a folder of runs that have a checkpoint.
+func trainedRuns(folder string) []string {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil // nobody has trained there, or nobody may look
+	}
+	var runs []string
+	for _, e := range entries {
+		run := filepath.Join(folder, e.Name())
+		if _, err := os.Stat(filepath.Join(run, net.LastCheckpoint)); err == nil {
+			runs = append(runs, run)
+		}
+	}
+	return runs
 }
 
 // loadRun loads the checkpoint that findRun finds.

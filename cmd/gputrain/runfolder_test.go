@@ -67,7 +67,7 @@ func TestRunFolder(t *testing.T) {
 	}
 
 	// A name stands for the folder in runs; a path for itself.
-	if out := must(t, "eval", "--checkpoint", "mine"); !strings.Contains(out, "Checkpoint  "+dir+":") {
+	if out := must(t, "eval", "--run", "mine"); !strings.Contains(out, "Checkpoint  "+dir+":") {
 		t.Errorf("eval of the run by its name:\n%s", out)
 	}
 	must(t, quick("--epochs", "1", "--run", filepath.Join("elsewhere", "mine"))...)

@@ -18,23 +18,26 @@ const defaultReport = "report.html"
 func (a *app) reportCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "report",
-		Usage:     "a page of what training came to: curves, mistakes, filters",
+		Usage:     "write a page about a run: learning curves, mistakes, filters",
 		UsageText: "gputrain report [FLAGS] [RUN...]",
-		Description: `RUN is the folder of a run (its last checkpoint) or of runs (the latest), or a
-checkpoint file; without one it is the latest run. Several runs are told side by
-side. The page is one file that needs nothing else, neither network nor scripts.
+		Description: `RUN is the name or folder of a run (its last checkpoint), a folder of runs
+(the latest), or a checkpoint file; without one it is the latest run. Several
+runs stand side by side. The page is one file. It needs no network and no
+scripts.
 
 It shows the learning curves, the confusion matrix, the worst mistakes, the
 weights of the filters, one image's feature maps through the layers, the layer
-table, the recipe and the versions. Of a run in progress it tells what there is.
+table, the recipe and the versions. While a run is in progress, it shows how far
+the run has come.
 
 Examples:
-  gputrain report                               (report.html, of the latest run)
+  gputrain report                               # report.html, of the latest run
   gputrain report --image seven.png --output seven.html
-  gputrain report runs/run-1 runs/run-2
+  gputrain report run-1 run-2
   gputrain report runs/run-2/best.safetensors --plots plots
-  gputrain report --data cifar-10 --json`,
+  gputrain report --data fashion-mnist --json`,
 		Flags: append([]cli.Flag{
+			trainedRunFlag(),
 			runDataFlag(),
 			&cli.StringFlag{Name: "split", Value: "test", EnvVars: env("split"), Category: "Data", Usage: "look for mistakes in `PART` of the data: " + orList(splitNames)},
 			&cli.StringFlag{Name: "image", Value: "test:0", EnvVars: env("image"), Category: "Data", Usage: "follow `IMAGE` through the layers: a file, - or test:N"},

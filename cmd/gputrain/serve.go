@@ -31,40 +31,41 @@ const tokenVariable = envPrefix + "TOKEN"
 func (a *app) serveCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "serve",
-		Usage:     "answer over HTTP what images show, with a page for people",
-		UsageText: "gputrain serve [FLAGS]",
-		Description: `Open the printed address in a browser: draw a digit, or drop, paste or take
-pictures, as the network wants. Programs ask it too: POST an image file, a form
-of image files, or JSON to /v1/predict; /openapi.yaml describes all. Requests
-of several clients are computed together.
+		Usage:     "classify images over HTTP, and on a web page",
+		UsageText: "gputrain serve [FLAGS] [RUN]",
+		Description: `Open the printed address in a browser to draw a digit, or to drop, paste or take
+pictures. Programs POST an image file, a form of image files, or JSON to
+/v1/predict; /openapi.yaml describes the requests. Requests of several clients
+are computed together.
 
-A checkpoint that replaces the one served is loaded without losing a request, as
-is one at SIGHUP. Ctrl-C ends after the requests in flight, a second one now.
+When the checkpoint's file is replaced, the server loads the new one and loses
+no request. SIGHUP makes it look at once. Ctrl-C ends it after the requests in
+flight, a second Ctrl-C at once.
 
-Who can reach the address can ask. A token, in the file that --token-file names
-or in GPUTRAIN_TOKEN, keeps others out: Authorization: Bearer TOKEN. Encryption
-is the work of a proxy in front.
+Everyone who can reach the address can use the server, unless there is a token,
+in the file of --token-file or in GPUTRAIN_TOKEN. Clients then send the header
+Authorization: Bearer TOKEN. For encryption put a proxy in front.
 
 Examples:
-  gputrain serve                                (the latest run)
-  gputrain serve --checkpoint runs/run-3 --address :8080 --token-file token
-  curl --data-binary @seven.png http://127.0.0.1:8080/v1/predict?top=3
+  gputrain serve                                # the latest run
+  gputrain serve run-3 --address :8080 --token-file token
+  curl --data-binary @seven.png 'http://127.0.0.1:8080/v1/predict?top=3'
   curl -F a=@3.png -F b=@8.png http://127.0.0.1:8080/v1/predict`,
 		Flags: append([]cli.Flag{
-			checkpointFlag(),
+			trainedRunFlag(),
 			runDataFlag(),
 			&cli.StringFlag{Name: "prepare", Value: string(picture.Auto), EnvVars: env("prepare"), Category: "Data", Usage: "`HOW` files become input: " + orList(preparations())},
 			&cli.StringFlag{Name: "address", Value: "127.0.0.1:8080", EnvVars: env("address"), Category: "Server", Usage: "listen at `HOST:PORT`; :PORT is every address of this machine"},
-			&cli.StringFlag{Name: "token-file", EnvVars: env("token-file"), Category: "Server", Usage: "want the token in `FILE` of who asks"},
+			&cli.StringFlag{Name: "token-file", EnvVars: env("token-file"), Category: "Server", Usage: "answer only clients that send the token in `FILE`"},
 			&cli.StringSliceFlag{Name: "allow-host", EnvVars: env("allow-host"), Category: "Server", Usage: "without a token, answer at 127.0.0.1 for `HOST` too, not only for localhost"},
-			&cli.BoolFlag{Name: "no-activations", EnvVars: env("no-activations"), Category: "Server", Usage: "don't show what each layer makes of an image"},
+			&cli.BoolFlag{Name: "no-activations", EnvVars: env("no-activations"), Category: "Server", Usage: "don't show the layers' outputs for an image"},
 			&cli.DurationFlag{Name: "reload", Value: 2 * time.Second, EnvVars: env("reload"), Category: "Server", Usage: "look for a new checkpoint every `TIME`; 0 is never"},
 			&cli.IntFlag{Name: "max-batch", Value: 64, EnvVars: env("max-batch"), Category: "Limits", Usage: "compute at most `N` images together, and never more than in training"},
-			&cli.DurationFlag{Name: "max-wait", Value: 5 * time.Millisecond, EnvVars: env("max-wait"), Category: "Limits", Usage: "wait at most `TIME`, and half a batch's, for more images to compute together"},
+			&cli.DurationFlag{Name: "max-wait", Value: 5 * time.Millisecond, EnvVars: env("max-wait"), Category: "Limits", Usage: "wait at most `TIME`, and at most half the time of a batch, for more images to compute together"},
 			&cli.IntFlag{Name: "queue", Value: 1024, EnvVars: env("queue"), Category: "Limits", Usage: "let at most `N` images wait"},
 			&cli.StringFlag{Name: "max-body", Value: "8MiB", EnvVars: env("max-body"), Category: "Limits", Usage: "take bodies of at most `SIZE`"},
 			&cli.IntFlag{Name: "max-pixels", Value: 16_000_000, EnvVars: env("max-pixels"), Category: "Limits", Usage: "take images of at most `N` pixels"},
-			&cli.DurationFlag{Name: "timeout", Value: 10 * time.Second, EnvVars: env("timeout"), Category: "Limits", Usage: "answer within `TIME`, or not at all"},
+			&cli.DurationFlag{Name: "timeout", Value: 10 * time.Second, EnvVars: env("timeout"), Category: "Limits", Usage: "give up a request after `TIME`"},
 			&cli.StringFlag{Name: "log-level", Value: "info", EnvVars: env("log-level"), Usage: "log from `LEVEL` on: " + orList(logLevels) + "; info has each prediction"},
 			&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "log as JSON"},
 		}, deviceFlags()...),
@@ -73,7 +74,8 @@ Examples:
 }
 
 func (a *app) serve(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
+	named, err := a.namedRun(c)
+	if err != nil {
 		return err
 	}
 	o, err := a.serveOptions(c)
@@ -83,7 +85,7 @@ func (a *app) serve(c *cli.Context) (err error) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP) // before anybody knows of the server: it would kill
 	defer signal.Stop(hangup)
-	checkpoint, path, err := loadRun(c.String("checkpoint"), "--checkpoint RUN")
+	checkpoint, path, err := loadRun(named, "--run RUN")
 	if err != nil {
 		return err
 	}

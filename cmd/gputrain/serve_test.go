@@ -42,7 +42,7 @@ func TestServe(t *testing.T) {
 	var out, errs notes
 	ended := make(chan int, 1)
 	go func() {
-		ended <- run(ctx, []string{"gputrain", "serve", "--checkpoint", "trained.safetensors", "--device", "cpu", "--address", "127.0.0.1:0", "--token-file", "token"}, nil, &out, &errs)
+		ended <- run(ctx, []string{"gputrain", "serve", "--run", "trained.safetensors", "--device", "cpu", "--address", "127.0.0.1:0", "--token-file", "token"}, nil, &out, &errs)
 	}()
 	page := regexp.MustCompile(`http://127\.0\.0\.1:\d+/`)
 	for deadline := time.Now().Add(20 * time.Second); !page.MatchString(out.String()); time.Sleep(10 * time.Millisecond) {
@@ -76,7 +76,7 @@ func TestServe(t *testing.T) {
 		t.Fatalf("status %d, %v: %s", status, err, body)
 	}
 	var asked serve.Prediction
-	if err := json.Unmarshal([]byte(must(t, "predict", "--device", "cpu", "--json", "--top", "10", "--checkpoint", "trained.safetensors", "seven.png")), &asked); err != nil {
+	if err := json.Unmarshal([]byte(must(t, "predict", "--device", "cpu", "--json", "--top", "10", "--run", "trained.safetensors", "seven.png")), &asked); err != nil {
 		t.Fatal(err)
 	}
 	for i, c := range asked.Classes {

@@ -89,7 +89,7 @@ func newServeLoad(t testing.TB) *serveLoad {
 		}
 		l.files, l.wants = append(l.files, file), append(l.wants, a.Classes)
 	}
-	_, l.page = startServe(t, binary, "--checkpoint", path, "--log-level", "warn")
+	_, l.page = startServe(t, binary, "--run", path, "--log-level", "warn")
 	l.host = hostOf(l.page)
 	return l
 }

@@ -23,7 +23,7 @@ func TestServeProcess(t *testing.T) {
 	binary := build(t)
 	seven := withTrained(t)
 	started := func(t *testing.T, args ...string) (*process, string) {
-		return startServe(t, binary, append([]string{"--checkpoint", "trained.safetensors"}, args...)...)
+		return startServe(t, binary, append([]string{"--run", "trained.safetensors"}, args...)...)
 	}
 	t.Run("end", func(t *testing.T) {
 		p, page := started(t)

@@ -66,7 +66,7 @@ func TestTrainSettings(t *testing.T) {
 		"--class-weights 1,2": "class-weights 1,2", "--drop-last=false": "drop-last false", "--average 0.99": "average 0.99", "--views one": "views one",
 		"--rate-factor dense1.*=0.5": "rate-factor dense1.*=0.5", "--lr 0.1": "learning-rate 0.1", "--batch-size 10": "batch 10",
 	} {
-		refuses(t, exitFailed, "cannot resume: --"+flag+" is not what the run began with; leave the flag out, or start a new run without --resume", resume(strings.Fields(args)...)...)
+		refuses(t, exitFailed, "cannot resume: --"+flag+" is not what the run began with; leave the flag out, or begin a new run with its weights: --weights in place of --resume", resume(strings.Fields(args)...)...)
 	}
 	same := settings("--epochs", "1")
 	for i, word := range same {
@@ -78,7 +78,7 @@ func TestTrainSettings(t *testing.T) {
 	if out := must(t, append(same, "--resume", "rich")...); !strings.Contains(out, "Nothing was left to do.") {
 		t.Errorf("resumed with the same flags:\n%s", out)
 	}
-	if out := must(t, "eval", "--device", "reference", "--checkpoint", "rich", "--limit", "50"); !strings.Contains(out, "ccuracy") {
+	if out := must(t, "eval", "--device", "reference", "--run", "rich", "--limit", "50"); !strings.Contains(out, "ccuracy") {
 		t.Errorf("eval printed\n%s", out)
 	}
 }
@@ -96,7 +96,7 @@ func testSettingsResume(t *testing.T, device string) {
 	write(t, "mine.json", `{"rotate": 10, "flip": "alternate", "cutmix": 1}`)
 	must(t, settings("--run", "whole", "--device", device)...)
 	out := must(t, settings("--max-time", "1ns", "--device", device)...)
-	goOn := "gputrain train --resume " + filepath.Join(runsFolder, "rich") + " --epochs 2 --device " + device + " --max-time 1ns --top 3"
+	goOn := "gputrain train --resume " + filepath.Join(runsFolder, "rich") + " --epochs 2 --device " + device + " --top 3"
 	want := regexp.MustCompile(`(?s)\n\nTime was up in epoch 1 of 2, after 1 of 5 steps\. Go on with: .*` + regexp.QuoteMeta(strings.TrimPrefix(goOn, "gputrain")) + "\n" +
 		`Checkpoint  runs.rich.last\.safetensors\n`)
 	if !want.MatchString(out) {
@@ -153,9 +153,9 @@ func TestRecipeFile(t *testing.T) {
 	// To resume it may be named again, with the same flags.
 	resume := []string{"train", "--device", "reference", "--resume", "other", "--recipe", "slow.json"}
 	must(t, append(resume, "--momentum", "0.5")...)
-	refuses(t, exitFailed, "cannot resume: the settings of --recipe slow.json are not those that the run began with; leave the flag out, or start a new run without --resume", resume...)
+	refuses(t, exitFailed, "cannot resume: the settings of --recipe slow.json are not those that the run began with; leave the flag out, or begin a new run with its weights: --weights in place of --resume", resume...)
 	write(t, "quick2.json", string(again[:len(again)-1])+`, "epochz": 3}`)
-	refuses(t, exitFailed, `quick2.json: recipe: json: unknown field "epochz"`, append(args, "--recipe", "quick2.json")...)
+	refuses(t, exitFailed, `quick2.json: recipe: unknown field "epochz"`, append(args, "--recipe", "quick2.json")...)
 }
 
 func TestInterruptedFindRate(t *testing.T) {

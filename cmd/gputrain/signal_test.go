@@ -26,12 +26,18 @@ func TestInterrupt(t *testing.T) {
 	inFolder(t)
 	args := quick("--limit", "50000", "--epochs", "2")
 	must(t, append(args, "--run", "whole")...)
-	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		dir := signal.String() + " run"
 		p := startProcess(t, binary, append(args, "--run", dir, "--json")...)
 		p.await(t, `"event":"progress"`)
-		if err := p.Process.Signal(signal); err != nil {
-			t.Fatal(err)
+		times := 1
+		if signal == syscall.SIGHUP {
+			times = 3 // as from a terminal that closes: of the system and of the shell
+		}
+		for range times {
+			if err := p.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
 		}
 		status, killed := p.wait(t)
 		if status != exitFailed || killed != 0 {
@@ -48,6 +54,25 @@ func TestInterrupt(t *testing.T) {
 			t.Fatalf("%s: %v\n%s", command, err, out)
 		}
 		sameWeights(t, filepath.Join(runsFolder, "whole"), filepath.Join(runsFolder, dir))
+	}
+}
+
+// TestHangupIgnored: what nohup started goes on when its terminal is closed.
+func TestHangupIgnored(t *testing.T) {
+	binary := build(t)
+	inFolder(t)
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("there is no shell to ignore the signal")
+	}
+	p := startProcess(t, sh, append([]string{"-c", `trap '' HUP; exec "$@"`, "sh", binary}, quick("--limit", "50000", "--run", "run", "--json")...)...)
+	p.await(t, `"event":"progress"`)
+	if err := p.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	p.await(t, `"event":"done"`)
+	if status, killed := p.wait(t); status != exitOK || killed != 0 {
+		t.Errorf("status %d, killed by %d: %s", status, killed, p.errors.String())
 	}
 }
 

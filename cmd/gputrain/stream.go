@@ -12,6 +12,7 @@ import (
 type stream struct {
 	w        io.Writer
 	terminal bool
+	escapes  bool // a terminal that understands escape sequences: lines can be drawn anew
 	colour   bool
 	failed   error
 	onFail   func(error)
@@ -22,7 +23,8 @@ func newStream(w io.Writer, onFail func(error)) *stream {
 	if f, ok := w.(*os.File); ok {
 		s.terminal = term.IsTerminal(int(f.Fd()))
 	}
-	s.colour = s.terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	s.escapes = s.terminal && os.Getenv("TERM") != "dumb"
+	s.colour = s.escapes && os.Getenv("NO_COLOR") == ""
 	return s
 }
 
@@ -36,7 +38,7 @@ func (s *stream) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// width returns the terminal's columns, 80 where that is unknown.
+// width returns the columns that the terminal has now, 80 where that is unknown.
 func (s *stream) width() int {
 	if f, ok := s.w.(*os.File); ok {
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {

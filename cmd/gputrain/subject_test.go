@@ -253,7 +253,7 @@ func TestExportRemembers(t *testing.T) {
 	if err := net.SaveCheckpoint("average.safetensors", c); err != nil {
 		t.Fatal(err)
 	}
-	must(t, "export", "--checkpoint", "average.safetensors", "--format", "safetensors", "-o", filepath.Join("out", "weights"))
+	must(t, "export", "--run", "average.safetensors", "--format", "safetensors", "-o", filepath.Join("out", "weights"))
 	weights, err := net.LoadWeights(filepath.Join("out", "weights"), mustPlan(t, c.Network), net.ChannelsFirst, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -266,8 +266,8 @@ func TestExportRemembers(t *testing.T) {
 	if err := net.SaveCheckpoint("old.safetensors", c); err != nil {
 		t.Fatal(err)
 	}
-	must(t, "export", "--checkpoint", "old.safetensors", "-o", filepath.Join(t.TempDir(), "old.onnx"))
-	refuses(t, exitFailed, "--labels x: the run doesn't know the names of its classes", "export", "--checkpoint", "old.safetensors", "--labels", "x")
+	must(t, "export", "--run", "old.safetensors", "-o", filepath.Join(t.TempDir(), "old.onnx"))
+	refuses(t, exitFailed, "--labels x: the run doesn't know the names of its classes", "export", "--run", "old.safetensors", "--labels", "x")
 }
 
 func mustPlan(t *testing.T, n *net.Network) *net.Plan {
@@ -300,7 +300,7 @@ func TestFloatData(t *testing.T) {
 	img.SetGray(3, 3, color.Gray{200})
 	write(t, "a.png", string(picturetest.Encoded(t, "png", img)))
 	const reason = ": the network was trained on float, whose values are no bytes: nobody knows how pictures become such values; ask about its test images (test:0), or train on bytes"
-	refuses(t, exitFailed, "a.png"+reason, "predict", "--checkpoint", "run-1", "a.png")
+	refuses(t, exitFailed, "a.png"+reason, "predict", "--run", "run-1", "a.png")
 	must(t, "predict", "test:0")
 	must(t, "report")
 	o := gputrain(t, "report", "--image", "a.png")

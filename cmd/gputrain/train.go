@@ -23,7 +23,7 @@ func (a *app) trainCommand() *cli.Command {
 	for _, f := range recipeFlags() {
 		flags = append(flags, f.flag)
 	}
-	run := runFlag("Run").(*cli.StringFlag)
+	run := newRunFlag("Run").(*cli.StringFlag)
 	run.Aliases, run.EnvVars = []string{"output"}, append(run.EnvVars, env("output")...)
 	flags = append(flags,
 		dataFlag(),
@@ -35,6 +35,7 @@ func (a *app) trainCommand() *cli.Command {
 		&cli.IntFlag{Name: "keep", EnvVars: env("keep"), Category: "Run", DefaultText: "last and best", Usage: "keep the checkpoints of the last `N` epochs too"},
 		&cli.BoolFlag{Name: "tensorboard", Value: true, EnvVars: env("tensorboard"), Category: "Run", Usage: "write TensorBoard's files; --tensorboard=false does not"},
 		&cli.BoolFlag{Name: "resume", EnvVars: env("resume"), Category: "Run", Usage: "go on with the run that --run names, or that stands behind --resume, or the latest"},
+		&cli.StringFlag{Name: "weights", EnvVars: env("weights"), Category: "Run", DefaultText: "drawn by --seed", Usage: "begin a new run with the weights, the data and the settings of `RUN`, unless other flags say otherwise"},
 		&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object a line"},
 		verboseFlag(),
 	)
@@ -46,27 +47,34 @@ func (a *app) trainCommand() *cli.Command {
 best device there is. Flags override the recipe where they are set.
 
 Ctrl-C ends the step in progress, saves a checkpoint and says how to go on; a
-second Ctrl-C stops at once. --max-time does the same when the time is up. A
-resumed run goes on as if never interrupted.
+second Ctrl-C stops at once. So do a terminal that is closed, and --max-time
+when the time is up. A resumed run goes on as if never interrupted.
 
-Each run has a folder, runs/run-1 and so on, or runs/NAME with --run NAME:
+Each run has a folder, runs/run-1 and so on, or runs/NAME with --run NAME.
+
+"cost" is what the tutorial calls the mean training loss of an epoch. Each image
+counts with the loss that it had at its own step, with dropout and augmentation.
+` + a.further(`
+A run's folder has
   recipe.json         the network, the recipe, data, device and version
   metrics.jsonl       a JSON object a line for each event, as --json prints
   last.safetensors    the latest checkpoint
   best.safetensors    that of the epoch that did best on the validation set
   epoch-N.safetensors with --keep
 and TensorBoard's files in train, validation and test.
-
+`) + `
 Examples:
   gputrain train
   gputrain train --recipe fast
   gputrain train --model lenet5 --optimizer sgd --learning-rate 0.05
   gputrain train --data fashion-mnist --epochs 20 --patience 3
   gputrain train --data flowers --augment standard --max-time 30m
-  gputrain train --limit 2000 --epochs 1              (a quick look)
+  gputrain train --limit 500 --epochs 1                # a quick look
   gputrain train --run wide --model wide.json --keep 3
-  gputrain train --resume                             (the latest run)
-  tensorboard --logdir runs                           (watch all runs)
+  gputrain train --resume                              # the latest run
+  gputrain train --resume run-1 --epochs 20            # longer than planned
+  gputrain train --weights run-1 --epochs 5 --lr 1e-5  # a new run on top
+  tensorboard --logdir runs                            # watch all runs` + a.further(`
 
 --json prints an object for each event; "event" is started, progress, epoch,
 checkpoint, done or, with --verbose on a GPU, gpu. Losses are means an image,
@@ -80,7 +88,7 @@ accuracies from 0 to 1.
   checkpoint  path, reason, epoch, step
   done        epochs (as in epoch), best, early_stopped, time_up, seconds,
               last_checkpoint, best_checkpoint
-  gpu         memory, workspace (bytes), convolutions, graphs`,
+  gpu         memory, workspace (bytes), convolutions, graphs`),
 		Flags:  append(flags, deviceFlags()...),
 		Action: a.train,
 	}
@@ -111,6 +119,11 @@ func (a *app) train(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, program.Close()) }()
+	if run.weights != nil {
+		if err := program.SetState(net.State{Params: run.weights.Weights()}); err != nil {
+			return fmt.Errorf("--weights %s: its network, %s, is not %s: %w", run.from, run.weights.Network.Name, run.plan.Network.Name, err)
+		}
+	}
 
 	if !run.resumed {
 		var fresh bool
@@ -158,7 +171,9 @@ func (a *app) train(c *cli.Context) (err error) {
 		return nil
 	}))
 	endsInOrder(c.Context)
-	_, err = net.Train(c.Context, program, cfg)
+	ctx, stop := endAtHangup(c.Context)
+	defer stop()
+	_, err = net.Train(ctx, program, cfg)
 	if s := gpuStatistics(program); s != nil && c.Bool("verbose") && (err == nil || errors.Is(err, context.Canceled)) {
 		if c.Bool("json") {
 			err = errors.Join(err, a.printJSON(struct {
@@ -200,8 +215,9 @@ type trainingRun struct {
 	data    *dataset
 	plan    *net.Plan
 	resumed bool
-	from    string // the run's folder or the checkpoint, of a resumed run
-	choose  bool   // the model is pictureModel because of the images
+	weights *net.Checkpoint // whose weights a new run begins with; nil where they are drawn
+	from    string          // the folder or the checkpoint of the run that is resumed or whose weights are taken
+	choose  bool            // the model is pictureModel because of the images
 
 	begin    func(recipe string) error // sets the recipe of a new run
 	unsuited error                     // flags don't suit the default recipe, but do pictureRecipe
@@ -227,25 +243,17 @@ const (
 // planRun turns the flags into a run, without touching the folder.
 func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 	run := &trainingRun{resumed: c.Bool("resume")}
-	from := c.String("run")
-	switch {
-	case c.NArg() == 0:
-	case !run.resumed:
-		return nil, usagef("train takes no arguments, got %q; %s", c.Args().First(), helpHint(c))
-	default:
-		named := c.Args().First()
-		// The environment's run is a default, which the command line overrides.
-		twice := from != "" && from != named && from != os.Getenv(env("run")[0])
-		if c.NArg() > 1 || twice {
-			return nil, usagef("train --resume takes one run, got more; %s", helpHint(c))
-		}
-		from = named
+	if c.NArg() > 0 && !run.resumed {
+		return nil, usagef("train takes no arguments, got %q: --run names a new run, --resume goes on with one; %s", c.Args().First(), helpHint(c))
+	}
+	from, err := a.namedRun(c)
+	if err != nil {
+		return nil, err
 	}
 	if c.IsSet("limit") && c.Int("limit") < 1 {
 		return nil, usagef("--limit must be at least 1, got %d", c.Int("limit"))
 	}
 	cfg := &run.config
-	var err error
 	if cfg.Saving, err = saving(c.String("checkpoint-every")); err != nil {
 		return nil, err
 	}
@@ -258,9 +266,14 @@ func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 	if cfg.Top = c.Int("top"); c.IsSet("top") && cfg.Top < 1 {
 		return nil, usagef("--top must be at least 1, got %d", cfg.Top)
 	}
-	if run.resumed {
+	switch {
+	case run.resumed && a.given(c, "weights"):
+		return nil, usagef("--weights begins a new run, --resume goes on with one: leave one of them out")
+	case run.resumed:
 		run.from, err = resumeRun(c, cfg, from)
-	} else {
+	case c.String("weights") != "":
+		err = run.beginWithWeights(c)
+	default:
 		err = run.beginWith(c, func(recipe string) error { return beginRun(c, cfg, recipe) })
 	}
 	if err != nil {
@@ -269,29 +282,73 @@ func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 	return run, a.takeModelAndData(c, run)
 }
 
+// saved is the run that this one goes on with or takes its weights from; nil is none.
+func (run *trainingRun) saved() *net.Checkpoint {
+	if run.resumed {
+		return run.config.Resume
+	}
+	return run.weights
+}
+
+// beginWithWeights sets what a new run takes of the one that --weights names: its recipe,
+// unless --recipe names another, and its seed, so that the data are split alike.
+func (run *trainingRun) beginWithWeights(c *cli.Context) (err error) {
+	if run.weights, run.from, err = loadRun(c.String("weights"), "--weights RUN"); err != nil {
+		return err
+	}
+	recipe := &run.config.Recipe
+	*recipe = run.weights.Recipe
+	if c.IsSet("recipe") {
+		if *recipe, err = loadRecipe(c.String("recipe")); err != nil {
+			return err
+		}
+		recipe.Seed = run.weights.Recipe.Seed
+	}
+	if err := checkOptimizer(c, recipe); err != nil {
+		return err
+	}
+	return overrideRecipe(c, recipe)
+}
+
+// mixedUp says where images that this run is tested on may be among those that its weights
+// were trained on; "" where that isn't so.
+func (run *trainingRun) mixedUp() string {
+	was, is := run.weights, run.config
+	if was.Subject == nil || was.Subject.Folder == "" || was.Subject.Folder != run.data.folder || was.Recipe.Seed == is.Recipe.Seed ||
+		was.Validation == nil || is.Validation == nil || was.Validation.SHA256 == is.Validation.ID().SHA256 {
+		return ""
+	}
+	return "another --seed splits the data otherwise: the weights of " + run.from + " may have been trained on some of the images that they are tested on now"
+}
+
 // takeModelAndData loads what the flags say that the recipe is for.
 func (a *app) takeModelAndData(c *cli.Context, run *trainingRun) (err error) {
 	cfg := &run.config
 	wish := dataWish{seed: cfg.Recipe.Seed}
-	if run.resumed {
-		wish = wishOf(cfg.Resume)
+	saved := run.saved()
+	if saved != nil {
+		wish = wishOf(saved)
+		wish.seed = cfg.Recipe.Seed
 	}
 	var network *net.Network
-	if run.resumed && !c.IsSet("model") {
-		network = cfg.Resume.Network
+	if saved != nil && !c.IsSet("model") {
+		network = saved.Network
 	} else if _, builtIn := net.ModelNamed(c.String("model")); !builtIn {
 		if network, err = loadModel(c.String("model"), net.Shape{}, 0); err != nil {
 			return err
 		}
 		wish.input = network.Input
 	}
-	if run.resumed && !c.IsSet("data") && cfg.Resume.Subject != nil {
-		run.data, err = a.ownData(c, cfg.Resume, wish)
+	if saved != nil && !c.IsSet("data") && saved.Subject != nil {
+		run.data, err = a.ownData(c, saved, wish)
 	} else {
 		run.data, err = a.loadData(c, wish)
 	}
 	if err != nil {
 		return err
+	}
+	if run.weights != nil && saved.Subject != nil {
+		run.data.numberBy(saved.Subject.ClassNames)
 	}
 	if network == nil {
 		model := c.String("model")
@@ -317,7 +374,13 @@ func (a *app) takeModelAndData(c *cli.Context, run *trainingRun) (err error) {
 	if w := cfg.Recipe.Loss.ClassWeights; w != nil && len(w) != run.data.train.Classes {
 		return usagef("--class-weights: %s for %d classes; give one a class", counted(len(w), "weight"), run.data.train.Classes)
 	}
+	if top := c.Int("top"); top > run.plan.Classes {
+		return usagef("--top must be at most %d, the number of classes, got %d", run.plan.Classes, top)
+	}
 	run.takeData(c)
+	if run.weights != nil {
+		a.note(run.mixedUp())
+	}
 	return checkImages(cfg, run.data.train)
 }
 
@@ -325,7 +388,7 @@ func (a *app) takeModelAndData(c *cli.Context, run *trainingRun) (err error) {
 // with, and what it remembers of them.
 func (run *trainingRun) takeData(c *cli.Context) {
 	cfg, data, limit := &run.config, run.data, c.Int("limit")
-	saved := cfg.Resume
+	saved := run.saved()
 	if saved != nil && saved.Subject == nil { // a run that remembers nothing took the first images
 		cfg.Train, cfg.Validation, cfg.Test = data.train, data.validation, data.test
 		if !c.IsSet("limit") && saved.Train.Name == data.train.Name {
@@ -378,7 +441,7 @@ func beginRun(c *cli.Context, cfg *net.Config, recipe string) error {
 // resumeRun sets checkpoint and recipe of the run that is named, returns where it was
 // found, and refuses flags that contradict it.
 func resumeRun(c *cli.Context, cfg *net.Config, from string) (path string, err error) {
-	saved, path, err := loadRun(from, "--resume RUN")
+	saved, path, err := loadRun(from, "--run RUN")
 	if err != nil {
 		return "", err
 	}
@@ -393,8 +456,18 @@ func resumeRun(c *cli.Context, cfg *net.Config, from string) (path string, err e
 	if err := contradiction(c, saved.Recipe); err != nil {
 		return "", err
 	}
-	return path, overrideRecipe(c, &cfg.Recipe)
+	if err := overrideRecipe(c, &cfg.Recipe); err != nil {
+		return "", err
+	}
+	if more := cfg.Recipe.Epochs - saved.Recipe.Epochs; more > 0 && planned(saved.Recipe) {
+		return "", fmt.Errorf("%w: the %s schedule was laid out for %s; to train on, begin a new run with its weights: %s train --weights %s --epochs %d",
+			net.ErrResume, scheduleName(saved.Recipe.Optimizer.Schedule.Method), counted(saved.Recipe.Epochs, "epoch"), invocation(), quoted(path), more)
+	}
+	return path, nil
 }
+
+// planned reports whether the learning rate of a recipe depends on the number of epochs.
+func planned(r net.Recipe) bool { return r.OptimizerFor(1).Schedule.Total > 0 }
 
 // checkLatest refuses to go on from a checkpoint that the run has left behind: what
 // came after it would be lost.
@@ -437,7 +510,7 @@ func interrupted(c *cli.Context, stopped *net.StoppedError) error {
 // a checkpoint doesn't know or may contradict, as they were given.
 func resumeCommand(c *cli.Context, dir string) string {
 	words := []string{invocation(), "train", "--resume", quoted(dir)}
-	for _, name := range []string{"epochs", "patience", "data", "data-cache", "device", "threads", "precision", "memory-limit", "workspace", "algorithm-cache", "checkpoint-every", "keep", "max-time", "top"} {
+	for _, name := range []string{"epochs", "patience", "data", "data-cache", "device", "threads", "precision", "memory-limit", "workspace", "algorithm-cache", "checkpoint-every", "keep", "top"} {
 		if c.IsSet(name) {
 			words = append(words, "--"+name, quoted(fmt.Sprint(c.Value(name))))
 		}

@@ -102,7 +102,7 @@ func TestResume(t *testing.T) {
 	}
 	sameWeights(t, filepath.Join(runsFolder, "whole"), filepath.Join(runsFolder, "parts"))
 
-	// The same by --checkpoint, by a file, and of the latest run.
+	// The same by --run, by a file, and of the latest run.
 	nothing := "Nothing was left to do. To train on, set --epochs to more than 3.\n"
 	for _, args := range [][]string{
 		{"train", "--run", "parts", "--limit", "1000", "--resume"},
@@ -126,16 +126,16 @@ func TestResume(t *testing.T) {
 	if !strings.Contains(named, filepath.Join(runsFolder, "run-1")+"\n") {
 		t.Errorf("resumed another run than the latest of the folder named:\n%s", named)
 	}
-	if out := must(t, "eval", "--checkpoint", runsFolder); !strings.Contains(out, "Checkpoint  "+filepath.Join(runsFolder, "run-1")+":") {
+	if out := must(t, "eval", "--run", runsFolder); !strings.Contains(out, "Checkpoint  "+filepath.Join(runsFolder, "run-1")+":") {
 		t.Errorf("evaluated another run than the latest of the folder named:\n%s", out)
 	}
 
 	for _, c := range []struct{ args, want string }{
-		{"--batch 20", "cannot resume: --batch 20 is not what the run began with; leave the flag out, or start a new run without --resume"},
-		{"--seed 2", "cannot resume: --seed 2 is not what the run began with; leave the flag out, or start a new run without --resume"},
-		{"--schedule cosine", "cannot resume: --schedule cosine is not what the run began with; leave the flag out, or start a new run without --resume"},
-		{"--optimizer adamw", "cannot resume: --optimizer adamw is not what the run began with; leave the flag out, or start a new run without --resume"},
-		{"--recipe fast", "cannot resume: the run began with --recipe tutorial, not fast; leave the flag out, or start a new run without --resume"},
+		{"--batch 20", "cannot resume: --batch 20 is not what the run began with; leave the flag out, or begin a new run with its weights: --weights in place of --resume"},
+		{"--seed 2", "cannot resume: --seed 2 is not what the run began with; leave the flag out, or begin a new run with its weights: --weights in place of --resume"},
+		{"--schedule cosine", "cannot resume: --schedule cosine is not what the run began with; leave the flag out, or begin a new run with its weights: --weights in place of --resume"},
+		{"--optimizer adamw", "cannot resume: --optimizer adamw is not what the run began with; leave the flag out, or begin a new run with its weights: --weights in place of --resume"},
+		{"--recipe fast", "cannot resume: the run began with --recipe tutorial, not fast; leave the flag out, or begin a new run with its weights: --weights in place of --resume"},
 		{"--epochs 2", "train: cannot resume: the checkpoint is 3 epochs and 0 steps into its run, more than the 2 epochs asked for"},
 		{"--model mlp", `train: cannot resume: the checkpoint's network "quick" is not the same as network "mlp"`},
 		{"--limit 900", "cannot resume: the run trains on 1000 images of MNIST training, not on 900: leave --limit out"},
@@ -145,7 +145,7 @@ func TestResume(t *testing.T) {
 	if out := must(t, "train", "--resume", "parts"); !strings.Contains(out, ": 1,000 of 55,000 training,") {
 		t.Errorf("the run's own limit is forgotten:\n%s", out)
 	}
-	refuses(t, exitUsage, "train --resume takes one run, got more; see gputrain train --help",
+	refuses(t, exitUsage, "train takes one run, got more; see gputrain train --help",
 		"train", "--resume", "parts", "--run", "whole")
 	t.Setenv("GPUTRAIN_RUN", "whole")
 	if out := must(t, "train", "--resume", "parts", "--limit", "1000"); !strings.Contains(out, "Run      "+filepath.Join(runsFolder, "parts")+"\n") {
@@ -311,7 +311,7 @@ func TestDivergence(t *testing.T) {
 	if err := os.Mkdir("mine", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	gputrain(t, quick("--model", "mlp", "--optimizer", "sgd", "--learning-rate", "1e30", "--checkpoint", "mine")...)
+	gputrain(t, quick("--model", "mlp", "--optimizer", "sgd", "--learning-rate", "1e30", "--run", "./mine")...)
 	if _, err := os.Stat("mine"); err != nil {
 		t.Errorf("the user's own folder is gone: %v", err)
 	}
@@ -356,6 +356,7 @@ func TestEval(t *testing.T) {
 	if all != 10000 || e.Images != all || e.Hits != hits {
 		t.Errorf("%d images and %d hits, the matrix has %d and %d", e.Images, e.Hits, all, hits)
 	}
+	refuses(t, exitUsage, "--top must be at most 10, the number of classes, got 11", "eval", "--top", "11")
 	// Training took 1,000 images of the test set, to be quick.
 	if err := json.Unmarshal([]byte(must(t, "eval", "--json", "--limit", "1000")), &e); err != nil {
 		t.Fatal(err)
@@ -378,7 +379,7 @@ seven\.png: 7
   7  \d\d\.\d %  █+.?
   \d   \d\.\d %.*
 $`)
-	if out := must(t, "predict", "test:0", "seven.png", "--top", "2", "--checkpoint", "trained.safetensors"); !golden.MatchString(out) {
+	if out := must(t, "predict", "test:0", "seven.png", "--top", "2", "--run", "trained.safetensors"); !golden.MatchString(out) {
 		t.Errorf("got\n%swant\n%v", out, golden)
 	}
 	t.Setenv("GPUTRAIN_CHECKPOINT", "trained.safetensors")

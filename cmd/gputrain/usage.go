@@ -42,18 +42,15 @@ func unknownCommand(word string, commands []*cli.Command, parent string) error {
 // noArguments refuses arguments behind the flags.
 func noArguments(c *cli.Context) error {
 	if word := c.Args().First(); c.Args().Present() {
-		hint := helpHint(c)
-		if slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool { return f.Names()[0] == "checkpoint" }) {
-			hint = fmt.Sprintf("a run is named by --checkpoint %s; %s", quoted(word), hint)
-		}
-		return usagef("%s takes no arguments, got %q; %s", c.Command.Name, word, hint)
+		return usagef("%s takes no arguments, got %q; %s", c.Command.Name, word, helpHint(c))
 	}
 	return nil
 }
 
 // suggest returns " (did you mean X?)" for the candidate that the word resembles.
 func suggest(word string, candidates []string) string {
-	best, least := "", len(word)/3+2
+	// A word of a letter or two resembles too many.
+	best, least := "", min(len(word)/3+2, len(strings.TrimLeft(word, "-")))
 	for _, c := range candidates {
 		if d := smetrics.WagnerFischer(word, c, 1, 1, 1); d < least {
 			best, least = c, d
@@ -95,11 +92,18 @@ var (
 func (a *app) flagError(c *cli.Context, err error, _ bool) error {
 	text := err.Error()
 	if m := undefinedFlag.FindStringSubmatch(text); m != nil {
+		word := a.typed(m[1])
+		if use := a.instead(c, word); use != "" {
+			return usagef("unknown flag %s: %s; %s", word, use, helpHint(c))
+		}
 		var names []string
 		for _, f := range c.Command.Flags {
-			names = append(names, "--"+f.Names()[0])
+			for _, name := range f.Names() {
+				if len(name) > 1 {
+					names = append(names, "--"+name)
+				}
+			}
 		}
-		word := a.typed(m[1])
 		return usagef("unknown flag %s%s; %s", word, suggest(word, names), helpHint(c))
 	}
 	if m := missingValue.FindStringSubmatch(text); m != nil {
@@ -129,6 +133,22 @@ func (a *app) typed(name string) string {
 		}
 	}
 	return "--" + name
+}
+
+// given reports whether a flag stands in the command line; it may be set by the environment
+// alone.
+func (a *app) given(c *cli.Context, name string) bool {
+	names := flagNamed(c.Command.Flags, name).Names()
+	for _, word := range a.args {
+		if word == "--" {
+			break
+		}
+		flag, _, _ := strings.Cut(word, "=")
+		if strings.HasPrefix(flag, "-") && slices.Contains(names, strings.TrimLeft(flag, "-")) {
+			return true
+		}
+	}
+	return false
 }
 
 // wanted says what a flag's value looks like.

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -39,7 +40,7 @@ func golden(t *testing.T, name, got string) {
 }
 
 func TestHelp(t *testing.T) {
-	for _, name := range []string{"train", "find-rate", "eval", "predict", "serve", "report", "data", "models", "models show", "verify", "bench", "devices", "completion"} {
+	for _, name := range []string{"train", "find-rate", "eval", "predict", "serve", "report", "data", "export", "import", "models", "models show", "verify", "bench", "devices", "completion"} {
 		words := strings.Fields(name)
 		help := must(t, append(words, "--help")...)
 		golden(t, "help-"+strings.Join(words, "-"), help)
@@ -49,9 +50,22 @@ func TestHelp(t *testing.T) {
 		if !strings.Contains(help, "\nExamples:\n") {
 			t.Errorf("gputrain %s --help has no examples", name)
 		}
-		for _, line := range strings.Split(help, "\n") {
+		all := must(t, append(words, "--help", "--all")...)
+		if other := must(t, append(append([]string{"help"}, words...), "--all")...); all != other {
+			t.Errorf("gputrain help %s --all differs from --help --all:\n%s", name, other)
+		}
+		for _, line := range strings.Split(help+all, "\n") {
 			if len(line) > 80 {
 				t.Errorf("gputrain %s --help: line of %d characters: %s", name, len(line), line)
+			}
+		}
+		// Short is what a reader finds his flag in, and --all has every flag.
+		if n := strings.Count(help, "\n  --"); n > 20 || (help == all) != !strings.Contains(help, " more flags: gputrain "+name+" --help --all\n") {
+			t.Errorf("gputrain %s --help has %d flags:\n%s", name, n, help)
+		}
+		for _, f := range flagsOf(t, words) {
+			if !strings.Contains(all, "\n  --"+f.Names()[0]) {
+				t.Errorf("gputrain %s --help --all lacks --%s", name, f.Names()[0])
 			}
 		}
 	}
@@ -63,6 +77,12 @@ func TestHelp(t *testing.T) {
 		golden(t, "help-help", must(t, strings.Fields(args)...))
 	}
 	golden(t, "help-train", must(t, "help", "train", "--help"))
+	golden(t, "help-train-all", must(t, "train", "-h", "--all"))
+	for _, first := range []string{"--data ", "--model ", "--epochs ", "--batch", "--learning-rate", "--augment ", "--run", "--resume ", "--device "} {
+		if !strings.Contains(must(t, "train", "--help"), "\n  "+first) {
+			t.Errorf("train --help lacks %s", first)
+		}
+	}
 	help := must(t)
 	golden(t, "help", help)
 	if other := must(t, "--help"); other != help {
@@ -72,6 +92,26 @@ func TestHelp(t *testing.T) {
 		strings.Contains(v, "with CUDA") != driver.Built || strings.Contains(v, "without CUDA") == driver.Built {
 		t.Errorf("--version printed %q", v)
 	}
+}
+
+// flagsOf returns the flags of a command.
+func flagsOf(t *testing.T, words []string) []cli.Flag {
+	t.Helper()
+	a := &app{out: newStream(&bytes.Buffer{}, nil), err: newStream(&bytes.Buffer{}, nil)}
+	commands := a.root().Commands
+	for i, word := range words {
+		for _, c := range commands {
+			if c.Name != word {
+				continue
+			}
+			if commands = c.Subcommands; i == len(words)-1 {
+				return c.Flags
+			}
+			break
+		}
+	}
+	t.Fatalf("there is no command %v", words)
+	return nil
 }
 
 func TestModels(t *testing.T) {
@@ -138,11 +178,27 @@ func TestUsage(t *testing.T) {
 		{"train --seed -1", `--seed: "-1" is not a whole number of at least 0`},
 		{"train --learning-rate fast", `--learning-rate: "fast" is not a number`},
 		{"train --nesterov=perhaps", `--nesterov: "perhaps" is not true or false`},
-		{"train mnist", `train takes no arguments, got "mnist"; see gputrain train --help`},
-		{"train --resume a b", "train --resume takes one run, got more; see gputrain train --help"},
+		{"train mnist", `train takes no arguments, got "mnist": --run names a new run, --resume goes on with one; see gputrain train --help`},
+		{"train --resume a b", "train takes one run, got more; see gputrain train --help"},
 		{"train --recipe quick", `--recipe: unknown "quick"; want tutorial, fast or photos, or a JSON file`},
 		{"train --recipe tutoral", `--recipe: unknown "tutoral" (did you mean tutorial?); want tutorial, fast or photos, or a JSON file`},
-		{"train --device gpu", `--device: unknown "gpu" (did you mean cpu?); want auto, cpu, reference or cuda`},
+		{"train --device gpu", `--device: unknown "gpu": an NVIDIA GPU is cuda; want auto, cpu, reference or cuda`},
+		{"bench --device GPU:1", `--device: unknown "GPU:1": an NVIDIA GPU is cuda:1; want auto, cpu, reference or cuda`},
+		{"verify --device 0", `--device: unknown "0": an NVIDIA GPU is cuda:0; want auto, cpu, reference or cuda`},
+		{"train --device mps", `--device: unknown "mps" (did you mean cpu?); want auto, cpu, reference or cuda`},
+		{"train --workers 4", "unknown flag --workers: pictures are decoded once, and the device itself prepares the mini-batches; --threads N is for the CPU device; see gputrain train --help"},
+		{"predict --gpu 1 a.png", "unknown flag --gpu: use --device cuda, or --device cuda:1 for the second GPU; see gputrain predict --help"},
+		{"serve --port 9000", "unknown flag --port: use --address 127.0.0.1:9000, or --address :9000 for every address of this machine; see gputrain serve --help"},
+		{"serve --host=0.0.0.0", "unknown flag --host: use --address 0.0.0.0:8080; see gputrain serve --help"},
+		{"serve --host", "unknown flag --host: use --address HOST:8080; see gputrain serve --help"},
+		{"train --name wide", "unknown flag --name: a run is named by --run wide; see gputrain train --help"},
+		{"train --val-split 0.2", "unknown flag --val-split: the data's folders train, validation and test are taken as they are; what is missing is a tenth of each class, chosen by --seed; see gputrain train --help"},
+		{"train --Validation_Split 0.2", "unknown flag --Validation_Split: the data's folders train, validation and test are taken as they are; what is missing is a tenth of each class, chosen by --seed; see gputrain train --help"},
+		{"train --dropout 0.5", "unknown flag --dropout: dropout is a layer of the network: write one to a file with gputrain models show tutorial --json, change it, and use --model FILE; see gputrain train --help"},
+		{"train --batch_size 8", "unknown flag --batch_size (did you mean --batch-size?); see gputrain train --help"},
+		{"train --wd much", `--wd: "much" is not a number`},
+		{"devices --port 9", "unknown flag --port; see gputrain devices --help"},
+		{"train --top 11 --limit 10", "--top must be at most 10, the number of classes, got 11"},
 		{"train --threads 0", "--threads must be at least 1, got 0"},
 		{"train --threads 99999999", "cpu: threads must be from 1 to 4096, or 0 for all, got 99999999"},
 		{"train --memory-limit lots", `--memory-limit: "lots" is not a size such as 512MB, 2GiB or 1000000 (bytes)`},
@@ -184,7 +240,7 @@ func TestUsage(t *testing.T) {
 		{"find-rate mnist", `find-rate takes no arguments, got "mnist"; see gputrain find-rate --help`},
 		{"find-rate --steps 5", "range of learning rates: want at least 10 steps, got 5; see gputrain find-rate --help"},
 		{"find-rate --from 1", "range of learning rates: want more than 0 and rising, got 1 to 0.1; see gputrain find-rate --help"},
-		{"find-rate --lr 1", "unknown flag --lr (did you mean --to?); see gputrain find-rate --help"},
+		{"find-rate --lr 1", "unknown flag --lr: find-rate looks for the learning rate, between --from and --to; see gputrain find-rate --help"},
 		{"train --checkpoint-every often", `--checkpoint-every: "often" is neither a number of steps nor a time such as 90s or 5m`},
 		{"train --model lenet", `model "lenet" is neither a file nor a built-in model (did you mean lenet5?); gputrain models lists those`},
 		{"models show resnet20 --input 3x32", `--input "3x32": want channels, rows and columns, such as 3x224x224`},
@@ -192,7 +248,9 @@ func TestUsage(t *testing.T) {
 		{"models show resnet20 --device tpu", `--device: unknown "tpu" (did you mean cpu?); want cpu or cuda`},
 		{"models show wrong.json --input 1x28x28", "--input and --classes are for built-in models; wrong.json says itself what it takes and gives"},
 		{"train --accumulate 0", "--accumulate must be at least 1, got 0"},
-		{"eval model", `eval takes no arguments, got "model"; a run is named by --checkpoint model; see gputrain eval --help`},
+		{"eval a b", "eval takes one run, got more; see gputrain eval --help"},
+		{"serve a --run b", "serve takes one run, got more; see gputrain serve --help"},
+		{"report a b --run a", "report takes one run, got more; see gputrain report --help"},
 		{"eval --split dev", `--split: unknown "dev"; want test, validation or train`},
 		{"predict", "predict needs an image: a file, - or test:N; see gputrain predict --help"},
 		{"predict --top 0 a.png", "--top must be at least 1, got 0"},
@@ -212,26 +270,25 @@ func TestUsage(t *testing.T) {
 	}{
 		{"train --model wrong.json", `wrong.json: network: layer 0 (dense1): a dense layer needs a flat input: put a flatten layer before it; input 1 x 28 x 28, no output shape`},
 		{"train --model folder", "folder: a folder, want a file in it"},
-		{"train --model garbled.json", "garbled.json: network: unexpected end of JSON input"},
+		{"train --model garbled.json", "garbled.json: network: not valid JSON: it ends too early, in line 1"},
 		{"train --augment nowhere.json", "--augment: there is no file nowhere.json"},
-		{"train --augment garbled.json", "garbled.json: augmentation: unexpected EOF"},
-		{"train --augment wrong.json", `wrong.json: augmentation: json: unknown field "input"`},
+		{"train --augment garbled.json", "garbled.json: augmentation: not valid JSON: it ends too early, in line 1"},
+		{"train --augment wrong.json", `wrong.json: augmentation: unknown field "input"`},
 		{"train --recipe nowhere.json", "--recipe: there is no file nowhere.json"},
 		{"train --recipe empty.json", "empty.json: recipe: epochs must be from 1 to 1000000, got 0"},
 		{"train --recipe folder", "folder: a folder, want a file in it"},
 		{"train --data nowhere", "data directory nowhere: file does not exist"},
 		{"train --resume nowhere", "there is no checkpoint in nowhere: train one first (gputrain train --run nowhere), or name another"},
-		{"train --resume", noRun + "--resume RUN"},
-		{"eval --checkpoint nowhere", "there is no checkpoint in nowhere: train one first (gputrain train --run nowhere), or name another"},
-		{"predict test:0", noRun + "--checkpoint RUN"},
-		{"report", noRun + "gputrain report RUN"},
+		{"train --resume", noRun + "--run RUN"},
+		{"predict test:0", noRun + "--run RUN"},
+		{"report", noRun + "--run RUN"},
 	} {
 		refuses(t, exitFailed, c.want, strings.Fields(c.args)...)
 	}
 	if entries, err := os.ReadDir(runsFolder); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("refused command lines left %v in %s", entries, runsFolder)
 	}
-	o := gputrain(t, "eval", "--checkpoint", "garbled.json")
+	o := gputrain(t, "eval", "--run", "garbled.json")
 	if o.status != exitFailed || !strings.Contains(o.errors, "garbled.json: not a usable checkpoint") || strings.Count(o.errors, "\n") != 1 {
 		t.Errorf("a foreign checkpoint: status %d, %s", o.status, o.errors)
 	}
@@ -263,6 +320,25 @@ func TestEnvironment(t *testing.T) {
 	}
 	walk("gputrain", a.root().Commands)
 
+	// What resembles our variables is told of, what is for others isn't.
+	for name, want := range map[string]string{
+		"GPUTRAIN_LERNING_RATE": "note: the environment sets GPUTRAIN_LERNING_RATE, which no command knows (did you mean GPUTRAIN_LEARNING_RATE?)\n",
+		"GPUTRAIN_WORKERS":      "note: the environment sets GPUTRAIN_WORKERS, which no command knows\n",
+		"GPUTRAIN_WD":           "", "GPUTRAIN_TOKEN": "", "GPUTRAIN_CPU": "", "GPUTRAIN_CUDA_LIBS": "", "GPUTRAIN_TEST_SEED": "", "GPUTRAIN_EPOCHS": "",
+		"GPUTRAIN_PORT": "", "GPUTRAIN_SERVICE_HOST": "", "GPUTRAIN_SERVE_SERVICE_PORT_HTTP": "", "GPUTRAIN_PORT_8080_TCP_ADDR": "", "GPUTRAINER": "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(name, "1")
+			if o := gputrain(t, "models"); o.status != exitOK || o.errors != want {
+				t.Errorf("status %d, %q, want %q", o.status, o.errors, want)
+			}
+			t.Setenv(name, "")
+			if o := gputrain(t, "models"); o.errors != "" {
+				t.Errorf("set to nothing: %q", o.errors)
+			}
+		})
+	}
+
 	t.Setenv("GPUTRAIN_SEED", "x")
 	refuses(t, exitUsage, `environment variable GPUTRAIN_SEED: "x" is not a whole number of at least 0`, "train")
 	t.Setenv("GPUTRAIN_SEED", "1")
@@ -274,6 +350,47 @@ func TestEnvironment(t *testing.T) {
 	t.Setenv("GPUTRAIN_LIMIT", "500")
 	if out := must(t, "train"); !strings.Contains(out, "quick: 500 parameters") || !strings.Contains(out, "1 epoch, batch 50") || !strings.Contains(out, "500 of 55,000 training") {
 		t.Errorf("the environment was not heard:\n%s", out)
+	}
+}
+
+// TestForeignFlags: each hint is for a command that has the flag it tells of, and none
+// of its names is a flag there, or it would never be told.
+func TestForeignFlags(t *testing.T) {
+	a := &app{out: newStream(&bytes.Buffer{}, nil), err: newStream(&bytes.Buffer{}, nil)}
+	seen := map[string]bool{}
+	for _, f := range foreignFlags {
+		commands := 0
+		for _, c := range a.root().Commands {
+			if flagNamed(c.Flags, f.here) == nil {
+				continue
+			}
+			for _, name := range strings.Fields(f.names) {
+				if flagNamed(c.Flags, name) == nil {
+					commands++
+				}
+			}
+		}
+		if commands == 0 {
+			t.Errorf("no command has --%s and lacks one of %s", f.here, f.names)
+		}
+		for _, name := range strings.Fields(f.names) {
+			if seen[name+" "+f.here] {
+				t.Errorf("two hints for --%s", name)
+			}
+			seen[name+" "+f.here] = true
+			if name != strings.ToLower(name) || strings.Contains(name, "_") {
+				t.Errorf("%s is never found: names have small letters and dashes", name)
+			}
+		}
+		for _, flag := range regexp.MustCompile(`--([a-z-]+)`).FindAllStringSubmatch(f.use, -1) {
+			known := flag[1] == "json"
+			for _, c := range a.root().Commands {
+				known = known || flagNamed(c.Flags, f.here) != nil && flagNamed(c.Flags, flag[1]) != nil
+			}
+			if !known {
+				t.Errorf("the hint for %s tells of --%s, which none of its commands has", f.names, flag[1])
+			}
+		}
 	}
 }
 
@@ -304,6 +421,7 @@ func TestCompletion(t *testing.T) {
 		{"train --device=", "--device=auto --device=cpu --device=reference --device=cuda", "cpu"},
 		{"train --device=c", "--device=cpu --device=cuda", "train"},
 		{"train --epochs=", "", "--epochs"},
+		{"train --resume --device=cpu", "", "train"},
 		{"train --device=cpu --recipe", "tutorial fast", "cpu"},
 		{"train --m", "--memory-limit --model", "--workspace"},
 		{"eval --v", "--verbose", "--top"},

@@ -21,15 +21,15 @@ func (a *app) verifyCommand() *cli.Command {
 		Description: `Compares every layer's output and gradients, the loss and a few training steps
 with the reference device, which computes in float64. Half of the steps are on
 augmented images, with label smoothing, class weights and averaged weights.
-Errors are the worst of all values, relative to the greatest; the tolerance is
-what rounding to float32 can explain. "fused" is a value that the device never
-has in memory.
+An error is the worst of all values, relative to the greatest. The tolerance is
+what rounding to float32 can explain. "fused" marks a value that the device
+never holds in memory.
 The exit status is 1 if anything fails.
 
 Examples:
   gputrain verify
   gputrain verify --device cpu --model tutorial
-  gputrain verify --model mine.json --data cifar-10`,
+  gputrain verify --model mine.json --data fashion-mnist`,
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "model", EnvVars: env("model"), Category: "Model", DefaultText: "one of every kind of layer, and the built-in ones for such images", Usage: "`MODEL`: a built-in model's name, or a JSON file"},
 			dataFlag(),

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/gputrain/gputrain/picture/picturetest"
+)
+
+// examples returns the example lines of a command's help.
+func examples(help string) []string {
+	_, text, found := strings.Cut(help, "\nExamples:\n")
+	if !found {
+		_, text, _ = strings.Cut(help, "\nStart with:\n")
+	}
+	text, _, _ = strings.Cut(text, "\n\n")
+	var lines []string
+	for _, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
+		lines = append(lines, strings.TrimSpace(line))
+	}
+	return lines
+}
+
+// calledBy lets the shell run a line, and returns the words that each call of gputrain in
+// it got.
+func calledBy(t *testing.T, sh, line string) (calls [][]string) {
+	t.Helper()
+	const end = "end of the call"
+	script := exec.Command(sh, "-e", "-c", `gputrain() { printf '%s\n' "$@" "$END" >>calls; }
+		curl() { :; }
+		tensorboard() { :; }
+		`+line)
+	home := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(home, ".config", "fish", "completions"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	script.Env = append(os.Environ(), "HOME="+home, "END="+end)
+	if out, err := script.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("the shell says of %q: %v\n%s", line, err, out)
+	}
+	text, err := os.ReadFile("calls")
+	if os.IsNotExist(err) {
+		return nil
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove("calls"); err != nil {
+		t.Fatal(err)
+	}
+	var call []string
+	for _, word := range strings.Split(strings.TrimSuffix(string(text), "\n"), "\n") {
+		if word == end {
+			calls, call = append(calls, call), nil
+			continue
+		}
+		call = append(call, word)
+	}
+	return calls
+}
+
+// TestExamples runs the examples of every command's help as they stand, on a few images.
+// Of commands that run for long it reads the flags alone.
+func TestExamples(t *testing.T) {
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("there is no shell that reads the examples")
+	}
+	sources, err := filepath.Abs(filepath.Join("..", "..", "mnist", "data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	inFolder(t)
+	for name, value := range map[string]string{
+		"LIMIT": "20", "EPOCHS": "1", "STEPS": "10", "DEVICE": "cpu", "TENSORBOARD": "false", "DATA_CACHE": filepath.Join(t.TempDir(), "cache"),
+	} {
+		t.Setenv(envPrefix+name, value)
+	}
+	// What the examples speak of.
+	colours(t, "flowers", 20)
+	if err := os.Symlink(sources, "fashion-mnist"); err != nil {
+		t.Skipf("there are no links: %v", err)
+	}
+	seven := picturetest.Encoded(t, "png", picturetest.Digit(testDigits(t), 0))
+	if err := os.Mkdir("holiday", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"seven.png", "photo.jpg", "3.png", "8.png", filepath.Join("holiday", "3.png")} {
+		write(t, name, string(seven))
+	}
+	write(t, "token", "secret-of-the-example")
+	write(t, "wide.json", quickModel)
+	labels := "path,label\n"
+	for i := range 20 {
+		labels += fmt.Sprintf("flowers/sky/%d.png,sky\nflowers/grass/%d.png,grass\n", i, i)
+	}
+	write(t, "labels.csv", labels)
+	must(t, "train", "--run", "tutorial")
+	must(t, "export", "--format", "safetensors", "--output", "weights.safetensors")
+	for _, run := range []string{"run-1", "run-2", "run-3"} { // networks that answer at once
+		must(t, "train", "--run", run, "--model", "wide.json")
+	}
+	seen := 0
+	a := &app{out: newStream(&bytes.Buffer{}, nil), err: newStream(&bytes.Buffer{}, nil)}
+	var walk func(path []string, commands []*cli.Command)
+	walk = func(path []string, commands []*cli.Command) {
+		for _, c := range commands {
+			words := append(slices.Clone(path), c.Name)
+			for _, line := range examples(must(t, append(words, "--help")...)) {
+				calls := calledBy(t, sh, line)
+				if len(calls) == 0 && strings.Contains(line, "gputrain ") && !strings.HasPrefix(line, "echo ") {
+					t.Errorf("%q calls no gputrain", line)
+				}
+				for _, call := range calls {
+					seen++
+					runExample(t, line, call, seven)
+				}
+			}
+			walk(words, c.Subcommands)
+		}
+	}
+	// Training last: what is asked of the latest run is asked of one that answers at once.
+	commands := a.root().Commands
+	slices.SortStableFunc(commands, func(x, y *cli.Command) int {
+		return slices.Index([]string{"import", "train"}, x.Name) - slices.Index([]string{"import", "train"}, y.Name)
+	})
+	walk(nil, commands)
+	for _, line := range examples(must(t)) {
+		for _, call := range calledBy(t, sh, line) {
+			seen++
+			runExample(t, line, call, seven)
+		}
+	}
+	if seen < 50 {
+		t.Errorf("found %d examples, there are more", seen)
+	}
+}
+
+// runExample runs a command line of an example.
+func runExample(t *testing.T, line string, words []string, stdin []byte) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	a := &app{args: append([]string{"gputrain"}, words...), out: newStream(&out, nil), err: newStream(&errs, nil)}
+	root := a.root()
+	stub := map[string]cli.ActionFunc{
+		"serve":  func(c *cli.Context) error { _, err := a.serveOptions(c); return err },
+		"bench":  noArguments,
+		"verify": noArguments,
+	}
+	for _, c := range root.Commands {
+		if c.Name != words[0] || stub[c.Name] == nil {
+			continue
+		}
+		c.Action = stub[c.Name]
+		if err := root.RunContext(t.Context(), interspersed(root, a.args)); err != nil {
+			t.Errorf("%q: %v", line, err)
+		}
+		return
+	}
+	if o := gputrainReading(t, stdin, words...); o.status != exitOK {
+		t.Errorf("%q: status %d, %s", line, o.status, o.errors)
+	}
+	if words[0] == "models" && slices.Contains(words, "--json") { // what the line writes to a file
+		write(t, "mine.json", must(t, words...))
+	}
+	if words[0] == "export" && slices.Contains(words, "safetensors") {
+		copied, err := os.ReadFile("weights.safetensors")
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, "model.safetensors", string(copied))
+	}
+}

@@ -1,0 +1,106 @@
+package net
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+)
+
+// mostJSON bounds the JSON of a network or of settings, which may come from a pipe or a
+// device without an end.
+const mostJSON = 16 << 20
+
+// readJSON reads all of r, without the UTF-8 byte-order mark that some editors write.
+func readJSON(r io.Reader) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, mostJSON+1))
+	if err == nil && len(b) > mostJSON {
+		err = fmt.Errorf("more than %d MiB, so no JSON of this kind", mostJSON>>20)
+	}
+	return bytes.TrimPrefix(b, []byte("\ufeff")), err
+}
+
+// strictUnmarshal decodes one JSON value and refuses unknown fields, and
+// anything after the value. Its errors are for people who wrote the JSON.
+func strictUnmarshal(b []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return jsonError(b, err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("data after the JSON value")
+	}
+	return nil
+}
+
+// jsonError says without the words of Go why b can't be read: where it isn't JSON, or
+// which field has a value of another type.
+func jsonError(b []byte, err error) error {
+	var syntax *json.SyntaxError
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case errors.Is(err, io.EOF):
+		return errors.New("not valid JSON: there is nothing in it")
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &syntax) && syntax.Offset >= int64(len(b)) && strings.HasPrefix(syntax.Error(), "unexpected end"):
+		return fmt.Errorf("not valid JSON: it ends too early, in line %d", 1+bytes.Count(bytes.TrimRight(b, "\r\n"), []byte("\n")))
+	case syntax != nil && syntax.Offset > 0 && syntax.Offset <= int64(len(b)):
+		before := b[:syntax.Offset-1]
+		return fmt.Errorf("not valid JSON: line %d has an unexpected %q", 1+bytes.Count(before, []byte("\n")), rest(b[syntax.Offset-1:]))
+	case errors.As(err, &wrong):
+		name := ""
+		if wrong.Field != "" {
+			name = wrong.Field + ": "
+		}
+		return fmt.Errorf("%swant %s, got %s", name, jsonType(wrong.Type), jsonValue(wrong.Value))
+	case strings.HasPrefix(err.Error(), "json: unknown field"):
+		return errors.New(strings.TrimPrefix(err.Error(), "json: "))
+	}
+	return err
+}
+
+// rest is what stands at a place in a line, as much as helps to find it.
+func rest(b []byte) string {
+	line, _, _ := bytes.Cut(b, []byte("\n"))
+	text := []rune(strings.TrimRight(string(line), "\r"))
+	return string(text[:min(len(text), 20)])
+}
+
+// jsonType is what a value of a Go type is in JSON.
+func jsonType(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Int, reflect.Int32, reflect.Int64:
+		return "a whole number"
+	case reflect.Uint64:
+		return "a whole number of at least 0"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.String:
+		return "text"
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	}
+	return "an object"
+}
+
+// jsonValue names a value as [json.UnmarshalTypeError] describes it.
+func jsonValue(value string) string {
+	switch value {
+	case "array":
+		return "a list"
+	case "object":
+		return "an object"
+	case "string":
+		return "text"
+	case "bool":
+		return "true or false"
+	case "number":
+		return "a number"
+	}
+	return strings.TrimPrefix(value, "number ")
+}
