@@ -48,7 +48,7 @@ func PreparationFor(about *net.Subject) (Preparation, error) {
 	}
 	p, err := ParsePreparation(about.Prepare)
 	if err != nil {
-		return "", fmt.Errorf("the run's subject: %w", err)
+		return "", fmt.Errorf("the checkpoint's subject: %w", err)
 	}
 	return p, nil
 }
