@@ -111,6 +111,7 @@ type Set struct {
 	Warnings                []string // what spoils training or its figures, such as test pictures that are training pictures
 	Originals               Originals
 	CacheFile               string // "" without a cache
+	CacheError              string // why [CacheFolder], which nobody named, keeps nothing; "" if it does
 	Decoded                 bool   // in this call of Open: the cache had none of it
 
 	files  [parts][]file
@@ -162,10 +163,16 @@ func Loose(path string) int {
 	return n
 }
 
+// mostUnasked is how many bytes of samples are decoded into memory although nobody
+// asked for that.
+const mostUnasked = 4 << 30
+
 // Open opens the pictures at a path, a folder or a CSV file. It decodes them, or finds
 // them in the cache. A cancelled context ends it, with nothing left behind.
 //
-// Pictures that can't be read give a *BadError, unless they are to be skipped.
+// Pictures that can't be read give a *BadError, unless they are to be skipped. Where the
+// default cache folder can't be used, Open decodes into memory and says so in
+// Set.CacheError; a folder that Options names must do.
 func Open(ctx context.Context, path string, o Options) (*Set, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -181,6 +188,10 @@ func Open(ctx context.Context, path string, o Options) (*Set, error) {
 		m, samples, err = s.decode(ctx, l, o)
 	} else {
 		m, samples, err = s.fromCache(ctx, path, l, o)
+		if lack, ok := errors.AsType[*noCacheError](err); ok && o.CacheDir == "" && lack.size <= mostUnasked {
+			s.CacheError = lack.why
+			m, samples, err = s.decode(ctx, l, o)
+		}
 	}
 	if err != nil {
 		return nil, err

@@ -66,6 +66,10 @@ least_tenth and suggestion (0 for none).`,
 	}
 }
 
+// timesByHeart is how often a test may go through its training images before its losses
+// say more of these images than of the rate.
+const timesByHeart = 10
+
 // foundRate is what find-rate prints as JSON.
 type foundRate struct {
 	Data    string     `json:"data"`
@@ -173,6 +177,9 @@ func (a *app) findRate(c *cli.Context) (err error) {
 		}, "")
 	}
 	a.printRates(test, over.Steps)
+	if times := len(test.Points) * recipe.SamplesPerStep() / run.config.Train.Len(); times >= timesByHeart && test.Steepest >= 0 {
+		fmt.Fprintf(a.out, "The test went through the training images %d times: so few can be learnt by heart at low rates. Take a smaller --batch or fewer --steps for a surer answer.\n", times)
+	}
 	return nil
 }
 
