@@ -2,6 +2,7 @@ package cpu_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -125,14 +126,41 @@ func TestInferenceLinks(t *testing.T) {
 	if !strings.Contains(symbols, "gputrain/cpu.(*conv).forward") {
 		t.Error("the symbols are not those of a program that infers")
 	}
-	var modules []string
-	for line := range strings.Lines(goTool("list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "./testdata/infer")) {
-		modules = append(modules, strings.TrimSpace(line))
+	modulesOf := func(arguments ...string) []string {
+		list := strings.Fields(goTool(append([]string{"list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}"}, arguments...)...))
+		slices.Sort(list)
+		return slices.Compact(list)
 	}
-	slices.Sort(modules)
-	modules = slices.DeleteFunc(slices.Compact(modules), func(m string) bool { return m == "" })
+	modules := modulesOf("./testdata/infer")
 	if !slices.Equal(modules, modulesOfInference) {
 		t.Errorf("modules %v,\nwant %v", modules, modulesOfInference)
+	}
+	// The page for users has this program, and names all modules.
+	page, err := os.ReadFile("../docs/library.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile("testdata/infer/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(page), "```go\n"+string(source)+"```\n") {
+		t.Error("docs/library.md has another program than testdata/infer/main.go")
+	}
+	if count := fmt.Sprintf(" takes %d modules besides gputrain", len(modules)-1); !strings.Contains(string(page), count) {
+		t.Errorf("docs/library.md doesn't say%s", count)
+	}
+	for _, m := range modules {
+		if !strings.Contains(string(page), m) {
+			t.Errorf("docs/library.md doesn't name %s", m)
+		}
+	}
+	for of, also := range map[string]string{"pictures": "", "mnist": "", "onnx": "", "tensorboard": "", "net/verify": "", "serve": "github.com/prometheus/client_golang and what it needs", "cuda": ""} {
+		for _, m := range modulesOf("-tags=cuda", "../"+of) {
+			if !slices.Contains(modules, m) && !strings.Contains(string(page), m) && (also == "" || !strings.Contains(string(page), also)) {
+				t.Errorf("docs/library.md doesn't say that package %s needs %s", of, m)
+			}
+		}
 	}
 	// That the expression finds what it looks for, a program that trains shows.
 	goTool("test", "-c", "-o", file, ".")
