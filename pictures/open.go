@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -165,6 +166,21 @@ func Loose(path string) int {
 		}
 	}
 	return n
+}
+
+// Files returns the pictures' files in a folder and in its folders, in the order in which
+// people sort. What is no picture by its name is left out.
+func Files(ctx context.Context, path string) ([]string, error) {
+	w := &walk{ctx: ctx}
+	if err := w.class(path, "", train, nil); err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, p := range w.pictures {
+		out = append(out, p.path)
+	}
+	slices.SortFunc(out, natural)
+	return out, nil
 }
 
 // mostUnasked is how many bytes of samples are decoded into memory although nobody

@@ -14,7 +14,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/gputrain/gputrain/internal/chart"
-	"github.com/gputrain/gputrain/internal/replacefile"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -105,6 +104,9 @@ func (a *app) findRate(c *cli.Context) (err error) {
 	if err := noArguments(c); err != nil {
 		return err
 	}
+	if err := a.takeOutputs(c, "svg", "csv"); err != nil {
+		return err
+	}
 	run := &trainingRun{}
 	cfg := &run.config
 	err = run.beginWith(c, func(recipe string) (err error) {
@@ -165,8 +167,8 @@ func (a *app) findRate(c *cli.Context) (err error) {
 		"csv": func(w io.Writer) error { return writeRates(w, test) },
 	} {
 		if path := c.String(flag); path != "" {
-			if err := replacefile.Write(path, write); err != nil {
-				return fmt.Errorf("--%s %s: %w", flag, path, err)
+			if _, err := a.writeOutput(path, write); err != nil {
+				return fmt.Errorf("--%s %w", flag, err)
 			}
 		}
 	}
