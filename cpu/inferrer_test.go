@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -32,13 +33,18 @@ func TestInferrer(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := &net.Checkpoint{Network: n, Recipe: net.Recipe{Batch: 8}, State: net.InitialState(plan, 3, nil)}
-		program, err := c.Compile(device, 8)
+		var program net.Program
+		var inferrer net.Inferrer
+		whole := allocated(func() { program, err = c.Compile(device, 8) })
 		if err != nil {
 			t.Fatal(err)
 		}
-		inferrer, err := cpu.NewInferrer(c, 8, cpu.Options{Threads: 2})
+		part := allocated(func() { inferrer, err = cpu.NewInferrer(c, 8, cpu.Options{Threads: 2}) })
 		if err != nil {
 			t.Fatal(err)
+		}
+		if n.Name == "tutorial" && part > whole/2 { // weights, outputs and no gradient of either
+			t.Errorf("%s: %d bytes, more than half of a program's %d", n.Name, part, whole)
 		}
 		data := devicetest.RandomData(1, n.Input, plan.Classes, 11)
 		batch := net.Batch{Data: data}
@@ -70,6 +76,15 @@ func TestInferrer(t *testing.T) {
 			t.Errorf("%s: batches of 0: %v", n.Name, err)
 		}
 	}
+}
+
+// allocated returns how many bytes a function takes.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
 }
 
 // modulesOfInference are all that a program needs that only infers (docs/library.md).
