@@ -50,12 +50,11 @@ func NewDataset[T uint8 | float32](name string, shape Shape, samples [][]T, labe
 	return d, d.Check()
 }
 
-// NumberClasses numbers the classes of some samples by the order of their names, as
-// people order names: numbers by their values, capitals as small letters. It returns the
-// classes' names by number, and each sample's number.
+// NumberClasses numbers the classes of some samples by the order of their names, see
+// [CompareNames]. It returns the classes' names by number, and each sample's number.
 func NumberClasses(labels []string) (names []string, numbers []int32) {
 	names = slices.Clone(labels)
-	slices.SortFunc(names, natural)
+	slices.SortFunc(names, CompareNames)
 	names = slices.Compact(names)
 	of := make(map[string]int32, len(names))
 	for i, name := range names {
@@ -67,9 +66,9 @@ func NumberClasses(labels []string) (names []string, numbers []int32) {
 	return names, numbers
 }
 
-// natural compares names as people order them: numbers by their values, letters
+// CompareNames compares names as people order them: numbers by their values, letters
 // whatever their case. Names that differ are never equal.
-func natural(a, b string) int {
+func CompareNames(a, b string) int {
 	x, y := strings.ToLower(a), strings.ToLower(b)
 	for x != "" && y != "" {
 		if digit(x[0]) && digit(y[0]) {

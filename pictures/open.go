@@ -179,7 +179,7 @@ func Files(ctx context.Context, path string) ([]string, error) {
 	for _, p := range w.pictures {
 		out = append(out, p.path)
 	}
-	slices.SortFunc(out, natural)
+	slices.SortFunc(out, net.CompareNames)
 	return out, nil
 }
 
