@@ -236,9 +236,10 @@ type place struct {
 }
 
 // OpenFS is [Open] for a folder in a file system of Go's, such as an archive or files
-// that are embedded: its top folder has the classes' folders, or train and such. name is
-// what the data sets are called. The pictures are decoded into memory at every call;
-// options for the cache are not looked at. Set.File gives paths in the file system.
+// that are embedded: its top folder has the classes' folders, or train and such. CSV
+// files are for Open alone. name is what the data sets are called. The pictures are
+// decoded into memory at every call; options for the cache are not looked at. Set.File
+// gives paths in the file system.
 func OpenFS(ctx context.Context, files fs.FS, name string, o Options) (*Set, error) {
 	if err := o.check(); err != nil {
 		return nil, err
