@@ -30,13 +30,15 @@ func newBatchNorm(ws *workers, p *pass, node net.Node, in operand, out *activati
 		mean: make([]float64, node.In.C), inverse: make([]float64, node.In.C),
 	}
 	op.momentum, op.epsilon = node.Layer.(*net.BatchNorm).Settings()
-	op.forwardTask, op.backwardTask = op.forwardBlock, op.backwardBlock
+	op.forwardTask = op.forwardBlock
 	if op.area == 1 {
 		op.block = ws.all[0].kernel.Lanes
 		ws.reserve(3 * op.block * batch)
 	}
 	return op
 }
+
+func (op *batchNorm) planGradients(int) { op.backwardTask = op.backwardBlock }
 
 func (op *batchNorm) forward() { op.workers.do(op.tasks(), op.forwardTask) }
 

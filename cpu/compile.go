@@ -12,20 +12,21 @@ import (
 // Fuses says which layers are computed as one, for lower.Lower: a ReLU with the
 // convolution or fully connected layer before it, and max pooling with a
 // convolution where the gradients are computed through it.
-func (d *device) Fuses(p lower.Pattern, nodes []net.Node) bool {
+func (f fuser) Fuses(p lower.Pattern, nodes []net.Node) bool {
 	switch p {
 	case lower.ConvReLU, lower.DenseReLU:
 		return true
 	case lower.ConvPool, lower.ConvReLUPool:
-		kernels, _ := patchesThrough(d.kernels, nodes[0], nodes[len(nodes)-1])
+		kernels, _ := patchesThrough(f.kernels, nodes[0], nodes[len(nodes)-1])
 		return kernels != nil
 	}
 	return false
 }
 
-// newProgram plans operations and memory.
+// newProgram plans operations and memory. Without prepareTraining the program can only
+// run forward, on weights that SetState gives it.
 func newProgram(d *device, plan *net.Plan, opts net.Options) (*program, error) {
-	lowered := lower.Lower(plan, d)
+	lowered := lower.Lower(plan, d.fuser)
 	if err := d.checkSizes(lowered, opts); err != nil {
 		return nil, err
 	}
@@ -36,12 +37,29 @@ func newProgram(d *device, plan *net.Plan, opts net.Options) (*program, error) {
 	p.stages = stagesOf(p.operations)
 	logits := p.operations[len(p.operations)-1].out
 	p.loss = newLoss(d.workers, &p.pass, logits, opts.Batch, opts.Loss)
-	p.optimizer = newOptimizer(d.workers, plan, opts, p.params)
-	p.forwardTask, p.backwardTask = p.forwardSample, p.backwardSample
-	if err := p.SetState(net.InitialState(plan, opts.Seed, opts.Images)); err != nil {
-		return nil, fmt.Errorf("cpu: initial state: %w", err)
-	}
+	p.forwardTask = p.forwardSample
 	return p, nil
+}
+
+// learner is an operation that needs something for its backward pass.
+type learner interface{ planGradients(batch int) }
+
+// prepareTraining makes what only training needs. Nothing else of a program refers to
+// backward passes, so that the linker leaves them out where this is not called.
+func (p *program) prepareTraining() {
+	for _, op := range p.operations {
+		var l learner
+		if op.sample != nil {
+			l, _ = op.sample.(learner)
+		} else {
+			l, _ = op.batch.(learner)
+		}
+		if op.learns && l != nil {
+			l.planGradients(p.options.Batch)
+		}
+	}
+	p.optimizer = newOptimizer(p.device.workers, p.plan, p.options, p.params)
+	p.backwardTask = p.backwardSample
 }
 
 // checkSizes refuses a mini-batch whose values between two layers could not be
@@ -181,11 +199,7 @@ func (p *program) singleLayer(op *operation, node net.Node, ins []operand, param
 	ws, batch, in, out := p.device.workers, p.options.Batch, ins[0], op.out
 	switch layer := node.Layer.(type) {
 	case *net.Conv:
-		c := newConv(ws, &p.pass, node, in, out, batch, params, false)
-		if node.Learns {
-			c.planGradients(node, batch)
-		}
-		op.sample = c
+		op.sample = newConv(ws, &p.pass, node, in, out, batch, params, false)
 	case *net.Dense:
 		op.batch = newDense(ws, &p.pass, node, in, out, batch, params, false)
 	case *net.Pool:
@@ -228,10 +242,7 @@ func (p *program) fusedConv(g lower.Group, in operand, out *activations, params 
 	op := newConv(ws, &p.pass, head, in, own, batch, params, relu)
 	if pooled {
 		pool := newPool(net.MaxPool, tail, operand{own, head.Learns, false}, out, batch)
-		op.poolInto(pool, head, tail, batch)
-	}
-	if head.Learns {
-		op.planGradients(head, batch)
+		op.poolInto(pool, tail)
 	}
 	if relu {
 		p.showReLU(head, second)

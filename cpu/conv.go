@@ -23,7 +23,9 @@ type conv struct {
 	out          *activations
 	weight, bias *parameter // bias may be nil
 	relu         bool
-	pool         *pool // takes out, or nil
+	node         net.Node
+	pool         *pool    // takes out, or nil
+	pooled       net.Node // of pool
 	filters      int
 	channels     int
 	groups       int // of channels and filters
@@ -138,7 +140,7 @@ func newConv(ws *workers, p *pass, node net.Node, in operand, out *activations, 
 	ks := ws.all[0].kernel
 	g := node.Window
 	op := &conv{
-		pass: p, workers: ws, in: in, out: out, weight: params[net.Weight], bias: params[net.Bias], relu: relu,
+		pass: p, workers: ws, in: in, out: out, weight: params[net.Weight], bias: params[net.Bias], relu: relu, node: node,
 		filters: node.Out.C, channels: node.In.C, groups: node.Layer.(*net.Conv).GroupCount(), kernelArea: g.KernelH * g.KernelW,
 	}
 	op.source, op.gradient = spreads(node)
@@ -166,18 +168,19 @@ func newConv(ws *workers, p *pass, node net.Node, in operand, out *activations, 
 
 // poolInto makes max pooling a part of the convolution, whose own output is then
 // seen by nobody else: its gradient isn't written out.
-func (op *conv) poolInto(pool *pool, node, pooled net.Node, batch int) {
-	op.pool = pool
+func (op *conv) poolInto(pool *pool, pooled net.Node) {
+	op.pool, op.pooled = pool, pooled
 	if op.outputs != nil && pool.halves() {
 		op.outputs.poolInto(pool)
 	}
-	if node.Learns {
-		op.through = newThroughPool(op, node, pooled, batch)
-	}
 }
 
-// planGradients makes what the gradients take, but for what throughPool has.
-func (op *conv) planGradients(node net.Node, batch int) {
+// planGradients makes what the gradients take.
+func (op *conv) planGradients(batch int) {
+	node := op.node
+	if op.pool != nil {
+		op.through = newThroughPool(op, node, op.pooled, batch)
+	}
 	if op.weight.Trained && (op.through == nil || op.through.wide) {
 		op.padded = make([]float32, batch*op.source.distance())
 	}

@@ -45,10 +45,13 @@ func newDense(ws *workers, p *pass, node net.Node, in operand, out *activations,
 	most := (batch + ks.Lanes - 1) / ks.Lanes * ks.Lanes
 	op.transposed = make([]float32, most*node.In.C)
 	op.product = make([]float32, most*node.Out.C)
-	op.biasSums = make([]float64, node.Out.C)
 	op.transposeTask, op.forwardTask, op.finishTask = op.transpose, op.multiplyUnits, op.finishSample
-	op.maskTask, op.inputTask, op.weightTask = op.mask, op.inputGradient, op.weightGradient
 	return op
+}
+
+func (op *dense) planGradients(int) {
+	op.biasSums = make([]float64, op.out.size)
+	op.maskTask, op.inputTask, op.weightTask = op.mask, op.inputGradient, op.weightGradient
 }
 
 func (op *dense) forward() {

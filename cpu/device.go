@@ -18,14 +18,25 @@ type Options struct {
 
 // device is the processor with some threads. It is a lower.Fuser.
 type device struct {
-	kernels *asm.Kernels
+	fuser
 	workers *workers
 	closed  bool
 }
 
+// fuser says which layers some kernels compute as one.
+type fuser struct{ kernels *asm.Kernels }
+
 // New returns a device that computes on the processor. It starts threads that
 // Close stops. The device says as a lower.Fuser which layers it computes as one.
 func New(opts Options) (net.Device, error) {
+	d, err := newDevice(opts)
+	if err != nil {
+		return nil, err // not a nil *device in an interface
+	}
+	return d, nil
+}
+
+func newDevice(opts Options) (*device, error) {
 	threads := opts.Threads
 	if threads == 0 {
 		threads = runtime.GOMAXPROCS(0)
@@ -44,7 +55,7 @@ func New(opts Options) (net.Device, error) {
 		return nil, fmt.Errorf("cpu: %w", err)
 	}
 	ks := asm.For(tier)
-	return &device{kernels: ks, workers: newWorkers(threads, ks)}, nil
+	return &device{fuser: fuser{ks}, workers: newWorkers(threads, ks)}, nil
 }
 
 // Name says which kernels and how many threads are used, like
@@ -72,6 +83,10 @@ func (d *device) Compile(n *net.Network, opts net.Options) (net.Program, error) 
 	p, err := newProgram(d, plan, opts)
 	if err != nil {
 		return nil, err // not a nil *program in an interface
+	}
+	p.prepareTraining()
+	if err := p.SetState(net.InitialState(plan, opts.Seed, opts.Images)); err != nil {
+		return nil, fmt.Errorf("cpu: initial state: %w", err)
 	}
 	return p, nil
 }

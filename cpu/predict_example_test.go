@@ -32,41 +32,26 @@ func Example_predict() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	device, err := cpu.New(cpu.Options{})
+	network, err := cpu.NewInferrer(checkpoint, 1, cpu.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer device.Close()
-	program, err := device.Compile(checkpoint.Network, net.Options{Batch: 1, Optimizer: checkpoint.Recipe.Optimizer})
+	defer network.Close()
+	classifier, err := picture.NewClassifier(network, checkpoint.Subject)
 	if err != nil {
-		log.Fatal(err)
-	}
-	defer program.Close()
-	if err := program.SetState(net.State{Params: checkpoint.State.Params}); err != nil {
 		log.Fatal(err)
 	}
 
-	img, err := picture.Read(drawnOne())
+	img, err := picture.Read(drawnOne()) // or any image.Image
 	if err != nil {
 		log.Fatal(err)
 	}
-	shape := checkpoint.Network.Input
-	pixels, err := picture.Auto.Pixels(img, shape)
+	classes, err := classifier.Classify(img)
 	if err != nil {
 		log.Fatal(err)
 	}
-	// A data set of one sample, whose label nobody looks at.
-	sample := &net.Dataset{Shape: shape, Classes: 10, Pixels: pixels, Scale: 1. / 255, Labels: []int32{0}}
-	probabilities, err := program.Infer(net.Batch{Data: sample, Indices: []int32{0}})
-	if err != nil {
-		log.Fatal(err)
-	}
-	ranked, err := net.Rank(probabilities.Data().([]float32), nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Printf("a %s, surely: %t\n", ranked[0].Class, ranked[0].Probability > 0.8)
-	// Output: a 1, surely: true
+	fmt.Printf("%s, surely: %t\n", classes[0].Class, classes[0].Probability > 0.8)
+	// Output: one, surely: true
 }
 
 // trainInto trains a network on some of the embedded images and leaves its
@@ -84,6 +69,10 @@ func trainInto(folder string) {
 	cfg := net.Config{
 		Recipe: net.Recipe{Epochs: 2, Batch: 50, Optimizer: net.AdamDefault(1e-3), Seed: 1},
 		Train:  data.Train.Slice(0, 10000),
+		Subject: &net.Subject{ // what a Classifier is to know
+			Data: "MNIST", Prepare: string(picture.Digit), Scale: data.Train.Scale,
+			ClassNames: []string{"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"},
+		},
 		Saving: net.Saving{Dir: folder},
 	}
 	program, err := device.Compile(net.BuiltIn("mlp"), cfg.Options())

@@ -28,6 +28,13 @@ func Load(dir string, splitter Splitter) (*Split, error) {
 	return directory{fsys: os.DirFS(dir), path: dir, name: filepath.Base(absolute), splitter: splitter}.load()
 }
 
+// LoadFS is [Load] for files at the top of a file system of Go's, such as an archive or
+// files that are embedded. name is what the data set is called where its files do not
+// tell, and stands in errors.
+func LoadFS(files fs.FS, name string, splitter Splitter) (*Split, error) {
+	return directory{fsys: files, path: name, name: name, splitter: splitter}.load()
+}
+
 // directory is where a data set's files lie.
 type directory struct {
 	fsys     fs.FS

@@ -66,6 +66,11 @@ func mustLoad(t *testing.T, dir string) *Split {
 			t.Fatal(err)
 		}
 	}
+	// A file system of Go's gives the same.
+	same, err := LoadFS(os.DirFS(dir), filepath.Base(dir), FirstTenth)
+	if err != nil || same.Train.ID() != s.Train.ID() || same.Test.ID() != s.Test.ID() || !slices.Equal(same.ClassNames, s.ClassNames) {
+		t.Errorf("LoadFS gives other data, or error %v", err)
+	}
 	return s
 }
 

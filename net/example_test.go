@@ -80,6 +80,51 @@ func ExampleNetwork() {
 	// 21626 weights, 10 classes
 }
 
+// Samples that a program has in slices, with the names of their classes.
+func ExampleNewDataset() {
+	rows := [][]float32{{-3, 1}, {2, 2}, {-1, 0}, {4, -1}}
+	labels := []string{"left", "right", "left", "right"}
+	data, err := net.NewDataset("points", net.Shape{C: 2, H: 1, W: 1}, rows, labels)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(data.Len(), "samples of", data.ClassNames, data.Labels)
+	// Output: 4 samples of [left right] [0 1 0 1]
+}
+
+// What a network answers, and its weights, as Go slices.
+func ExampleProbabilities() {
+	n := &net.Network{Input: net.Shape{C: 2, H: 1, W: 1}, Layers: []net.Layer{
+		&net.Dense{Units: 2, WeightInit: net.Initializer{Method: net.Identity}},
+	}}
+	data, err := net.NewDataset("points", n.Input, [][]float32{{0, 0}, {0, 3}}, []string{"left", "right"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	program, err := reference.New().Compile(n, net.Options{Batch: 2, Optimizer: net.SGDDefault(0.1)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer program.Close()
+	rows, err := net.Probabilities(program, net.Batch{Data: data, Indices: []int32{0, 1}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, row := range rows {
+		fmt.Printf("%s %.2f, %s %.2f\n", data.ClassNames[0], row[0], data.ClassNames[1], row[1])
+	}
+	state, err := program.State()
+	if err != nil {
+		log.Fatal(err)
+	}
+	weights, dims := net.Values(state.Params["dense1.weight"])
+	fmt.Println(weights, dims)
+	// Output:
+	// left 0.50, right 0.50
+	// left 0.05, right 0.95
+	// [1 0 0 1] [2 2]
+}
+
 func ExampleTrain() {
 	// Points left and right of a line, to be told apart.
 	data := &net.Dataset{Name: "points", Shape: net.Shape{C: 2, H: 1, W: 1}, Classes: 2}

@@ -180,6 +180,25 @@ func (p *Plan) Trained() []Param {
 	return slices.DeleteFunc(slices.Clone(p.Params), func(q Param) bool { return !q.Trained })
 }
 
+// Frozen returns the plan as if every parameter were frozen: nothing learns, so devices
+// take no memory for gradients. It shares p's memory otherwise.
+func (p *Plan) Frozen() *Plan {
+	frozen := *p
+	still := func(params []Param) []Param {
+		params = slices.Clone(params)
+		for i := range params {
+			params[i].Trained = false
+		}
+		return params
+	}
+	frozen.Params, frozen.Nodes = still(p.Params), slices.Clone(p.Nodes)
+	for i := range frozen.Nodes {
+		n := &frozen.Nodes[i]
+		n.Params, n.Learns = still(n.Params), false
+	}
+	return &frozen
+}
+
 // Weights returns the number of trained values.
 func (p *Plan) Weights() int { return p.sum(Node.Weights) }
 

@@ -179,8 +179,8 @@ const (
 	ConstantRate ScheduleMethod = "constant" // 1
 	StepRate     ScheduleMethod = "step"     // Factor^floor(s/Every)
 	CosineRate   ScheduleMethod = "cosine"   // Final + (1-Final)*(1+cos(pi*min(s/T,1)))/2 (Loshchilov and Hutter, 2017)
-	// OneCycleRate rises from Start to 1 over the first Peak of all steps, then
-	// falls to Final, both by half a cosine (Smith and Topin, 2018).
+	// OneCycleRate rises from Start to 1 over the first Peak*T steps, then falls to
+	// Final at step T, both by half a cosine (Smith and Topin, 2018).
 	OneCycleRate ScheduleMethod = "one_cycle"
 	// ExponentialRate goes from Start to Final by equal factors:
 	// Start * (Final/Start)^min(s/T, 1).
@@ -192,12 +192,12 @@ const (
 type Schedule struct {
 	Method ScheduleMethod `json:"method,omitempty"`
 	Warmup int64          `json:"warmup,omitempty"` // steps over which the rate first rises linearly: step s has (s+1)/(Warmup+1) of the first rate
-	Total  int64          `json:"total,omitempty"`  // CosineRate, OneCycleRate, ExponentialRate: steps of the whole run; the rate stays at its end after
+	Total  int64          `json:"total,omitempty"`  // CosineRate, OneCycleRate, ExponentialRate: steps of the whole run; step Total, which is the first after it, has the final rate, and the rate stays there
 	Every  int64          `json:"every,omitempty"`  // StepRate
 	Factor float64        `json:"factor,omitempty"` // StepRate
 	Final  float64        `json:"final,omitempty"`  // CosineRate, OneCycleRate, ExponentialRate
 	Start  float64        `json:"start,omitempty"`  // OneCycleRate, ExponentialRate
-	Peak   float64        `json:"peak,omitempty"`   // OneCycleRate, as a share of the steps
+	Peak   float64        `json:"peak,omitempty"`   // OneCycleRate, as a share of the steps after warm-up
 }
 
 func (s Schedule) check() error {

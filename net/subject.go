@@ -10,7 +10,7 @@ import (
 // nothing.
 type Subject struct {
 	Data       string   `json:"data"`                  // the data set's name, for people
-	Folder     string   `json:"folder,omitempty"`      // where it lies, an absolute path; "" is the built-in MNIST
+	Folder     string   `json:"folder,omitempty"`      // where it lies, an absolute path; "" is the built-in MNIST, or data that a program made
 	ClassNames []string `json:"class_names,omitempty"` // by label
 	// Scale is what a sample's byte is multiplied with; 0 where samples are no bytes, so
 	// that nobody knows how pictures become such values.

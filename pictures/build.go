@@ -192,12 +192,18 @@ func (b *builder) read(ctx context.Context, f *file, of *original, row []uint8) 
 	return b.prepare.PixelsTo(row, img, b.shape)
 }
 
+// inMemory stands for a format where there is no file.
+const inMemory = "in memory"
+
 // decode decodes the file. Between that and release its pixels count as memory in use.
 func (f *file) decode(ctx context.Context, room *semaphore.Weighted) (img image.Image, format string, release func(), err error) {
 	if f.bad != "" {
 		return nil, "", nil, errors.New(f.bad)
 	}
-	b, err := os.ReadFile(f.path)
+	if f.image != nil {
+		return f.image, inMemory, func() {}, nil
+	}
+	b, err := f.in.readFile(f.path)
 	if err != nil {
 		return nil, "", nil, err
 	}
@@ -336,7 +342,10 @@ func (f *file) seen() (image.Point, error) {
 	if f.bad != "" {
 		return image.Point{}, errors.New(f.bad)
 	}
-	b, err := os.ReadFile(f.path)
+	if f.image != nil {
+		return f.image.Bounds().Size(), nil
+	}
+	b, err := f.in.readFile(f.path)
 	if err != nil {
 		return image.Point{}, err
 	}

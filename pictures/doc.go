@@ -5,6 +5,9 @@
 //	defer set.Close()
 //	// set.Train, set.Validation and set.Test are net.Datasets
 //
+// [OpenFS] does so for folders in a file system of Go's, such as an archive, and
+// [FromImages] for images that a program has already. Both decode into memory.
+//
 // # Layouts
 //
 // [Open] knows three:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/picture"
 )
 
@@ -41,8 +43,10 @@ func partNamed(name string) (part int, ok bool) {
 
 // file is a picture's file.
 type file struct {
-	path       string // to open it
-	size, time int64  // in bytes, and nanoseconds since 1970
+	path       string // to open it, or the name of image
+	in         *disk
+	image      image.Image // in memory; nil where there is a file
+	size, time int64       // in bytes, and nanoseconds since 1970
 	label      int32
 	bad        string // why it can't be read, as far as that is known without opening it
 }
@@ -52,6 +56,7 @@ type listing struct {
 	classes []string
 	files   [parts][]file
 	notes   []string
+	in      *disk
 }
 
 // all returns the files of all parts, in order.
@@ -62,6 +67,7 @@ type labelled struct {
 	path, class string
 	part        int
 	bad         string // why nothing there can be read; "" is still to be seen
+	image       image.Image
 }
 
 // list lists the pictures at a path.
@@ -72,7 +78,7 @@ func list(ctx context.Context, path string, workers int) (*listing, error) {
 	}
 	var l *listing
 	if info.IsDir() {
-		l, err = listFolder(ctx, path)
+		l, err = listFolder(ctx, nil, path)
 	} else {
 		l, err = listCSV(path)
 	}
@@ -84,19 +90,17 @@ func list(ctx context.Context, path string, workers int) (*listing, error) {
 
 // number numbers the classes of pictures and puts these in order.
 func (l *listing) number(root string, pictures []labelled) error {
-	numbers := map[string]int32{}
+	var labels []string // of training pictures
 	for _, p := range pictures {
 		if printable(p.class) != p.class {
 			return fmt.Errorf("%s: the name of class %s has characters that can't be printed: give it another", root, printable(p.class))
 		}
 		if p.part == train {
-			numbers[p.class] = 0
+			labels = append(labels, p.class)
 		}
 	}
-	for class := range numbers {
-		l.classes = append(l.classes, class)
-	}
-	slices.SortFunc(l.classes, natural)
+	l.classes, _ = net.NumberClasses(labels)
+	numbers := map[string]int32{}
 	for i, class := range l.classes {
 		numbers[class] = int32(i)
 	}
@@ -104,9 +108,9 @@ func (l *listing) number(root string, pictures []labelled) error {
 		label, ok := numbers[p.class]
 		if !ok {
 			return fmt.Errorf("%s: class %q has pictures for %s but none for training, such as %s: add some, or remove them",
-				root, p.class, partNames[p.part], p.path)
+				root, p.class, partNames[p.part], l.in.show(p.path))
 		}
-		l.files[p.part] = append(l.files[p.part], file{path: p.path, label: label, bad: p.bad})
+		l.files[p.part] = append(l.files[p.part], file{path: p.path, in: l.in, image: p.image, label: label, bad: p.bad})
 	}
 	return nil
 }
@@ -135,10 +139,10 @@ func (f *file) stat() {
 	if f.bad != "" {
 		return
 	}
-	info, err := os.Stat(f.path)
+	info, err := f.in.stat(f.path)
 	if err != nil {
 		f.bad = reason(err)
-		if link, err := os.Lstat(f.path); err == nil && link.Mode()&fs.ModeSymlink != 0 {
+		if link, err := f.in.lstat(f.path); err == nil && link.Mode()&fs.ModeSymlink != 0 {
 			f.bad = "a link that leads nowhere"
 		}
 		return
@@ -193,6 +197,7 @@ func passedOver(name string) bool {
 // walk is a walk through the folders of a set.
 type walk struct {
 	ctx      context.Context
+	in       *disk
 	pictures []labelled
 	notes    []string
 	beside   []string      // files that are no pictures by their names
@@ -211,7 +216,7 @@ func (w *walk) read(dir string) ([]entry, error) {
 	if err := w.ctx.Err(); err != nil {
 		return nil, err
 	}
-	found, err := os.ReadDir(dir)
+	found, err := w.in.readDir(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -220,9 +225,9 @@ func (w *walk) read(dir string) ([]entry, error) {
 		if passedOver(f.Name()) {
 			continue
 		}
-		e := entry{path: filepath.Join(dir, f.Name()), name: f.Name(), dir: f.IsDir()}
+		e := entry{path: w.in.join(dir, f.Name()), name: f.Name(), dir: f.IsDir()}
 		if f.Type()&fs.ModeSymlink != 0 {
-			if info, err := os.Stat(e.path); err == nil {
+			if info, err := w.in.stat(e.path); err == nil {
 				e.dir = info.IsDir()
 			}
 		}
@@ -236,17 +241,17 @@ func (w *walk) refusal(dir string, err error) error {
 	if cancelled := w.ctx.Err(); cancelled != nil {
 		return cancelled
 	}
-	return fmt.Errorf("%s: %s", dir, reason(err))
+	return fmt.Errorf("%s: %s", w.in.show(dir), reason(err))
 }
 
 // listFolder lists the pictures in a folder of folders.
-func listFolder(ctx context.Context, root string) (*listing, error) {
-	w := &walk{ctx: ctx}
+func listFolder(ctx context.Context, in *disk, root string) (*listing, error) {
+	w := &walk{ctx: ctx, in: in}
 	entries, err := w.read(root)
 	if err != nil {
 		return nil, w.refusal(root, err)
 	}
-	if info, err := os.Stat(root); err == nil {
+	if info, err := in.stat(root); err == nil {
 		w.above = append(w.above, info)
 	}
 	var found [parts][]string // folders with the names of parts
@@ -267,7 +272,7 @@ func listFolder(ctx context.Context, root string) (*listing, error) {
 	if !split {
 		for _, path := range slices.Concat(found[validation], found[test]) {
 			if len(others) == 0 && len(found[train]) == 0 && w.holdsFolder(path) {
-				return nil, fmt.Errorf("%s: there is no folder train beside %s", root, filepath.Base(path))
+				return nil, fmt.Errorf("%s: there is no folder train beside %s", in.show(root), filepath.Base(path))
 			}
 		}
 		if err := w.classes(root, train); err != nil {
@@ -277,7 +282,7 @@ func listFolder(ctx context.Context, root string) (*listing, error) {
 	}
 	for part, paths := range found {
 		if len(paths) > 1 {
-			return nil, fmt.Errorf("%s and %s: both are for %s; keep one", paths[0], paths[1], partNames[part])
+			return nil, fmt.Errorf("%s and %s: both are for %s; keep one", in.show(paths[0]), in.show(paths[1]), partNames[part])
 		}
 		for _, path := range paths {
 			if err := w.classes(path, part); err != nil {
@@ -304,10 +309,11 @@ func (w *walk) holdsFolder(path string) bool {
 
 // listing makes a listing of what was found.
 func (w *walk) listing(root string, top []entry) (*listing, error) {
+	root = w.in.show(root)
 	if len(w.pictures) == 0 {
 		return nil, fmt.Errorf("%s: no pictures found%s; %s", root, w.instead(), layouts)
 	}
-	l := &listing{notes: w.notes}
+	l := &listing{notes: w.notes, in: w.in}
 	if err := l.number(root, w.pictures); err != nil {
 		return nil, err
 	}
@@ -315,7 +321,7 @@ func (w *walk) listing(root string, top []entry) (*listing, error) {
 		hint := ""
 		if len(top) == 1 && top[0].dir {
 			if w.holdsFolder(top[0].path) {
-				hint = fmt.Sprintf("; or is %s the folder that is meant?", top[0].path)
+				hint = fmt.Sprintf("; or is %s the folder that is meant?", w.in.show(top[0].path))
 			}
 		}
 		return nil, fmt.Errorf("%s: all pictures are of one class, %s, want at least two; %s%s", root, strings.Join(l.classes, ""), layouts, hint)
@@ -358,7 +364,7 @@ func (w *walk) classes(dir string, part int) error {
 		return w.refusal(dir, err)
 	}
 	above := w.above
-	if info, err := os.Stat(dir); err == nil {
+	if info, err := w.in.stat(dir); err == nil {
 		above = append(slices.Clip(above), info)
 	}
 	for _, e := range entries {
@@ -371,7 +377,7 @@ func (w *walk) classes(dir string, part int) error {
 			return err
 		}
 		if len(w.pictures) == before {
-			w.notes = append(w.notes, fmt.Sprintf("%s has no pictures, left out", e.path))
+			w.notes = append(w.notes, fmt.Sprintf("%s has no pictures, left out", w.in.show(e.path)))
 		}
 	}
 	return nil
@@ -380,9 +386,9 @@ func (w *walk) classes(dir string, part int) error {
 // class lists the pictures of a class in a folder, and in the folders in it. above are
 // the folders on the way there.
 func (w *walk) class(dir, class string, part int, above []fs.FileInfo) error {
-	info, err := os.Stat(dir)
+	info, err := w.in.stat(dir)
 	if err == nil && slices.ContainsFunc(above, func(a fs.FileInfo) bool { return os.SameFile(a, info) }) {
-		w.notes = append(w.notes, fmt.Sprintf("%s leads back to a folder that it is in, left out", dir))
+		w.notes = append(w.notes, fmt.Sprintf("%s leads back to a folder that it is in, left out", w.in.show(dir)))
 		return nil
 	}
 	var entries []entry
@@ -393,7 +399,7 @@ func (w *walk) class(dir, class string, part int, above []fs.FileInfo) error {
 		return cancelled
 	}
 	if err != nil { // it is told as a picture that can't be read
-		w.pictures = append(w.pictures, labelled{dir, class, part, "a folder that can't be opened: " + reason(err)})
+		w.pictures = append(w.pictures, labelled{path: dir, class: class, part: part, bad: "a folder that can't be opened: " + reason(err)})
 		return nil
 	}
 	above = append(above[:len(above):len(above)], info)

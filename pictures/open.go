@@ -1,10 +1,13 @@
 package pictures
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"image"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -115,6 +118,7 @@ type Set struct {
 	CacheError              string // why [CacheFolder], which nobody named, keeps nothing; "" if it does
 	Decoded                 bool   // in this call of Open: the cache had none of it
 
+	at     place
 	files  [parts][]file
 	firsts [parts]*uint8 // the first byte of each part's pixels
 	unmap  func() error
@@ -175,7 +179,7 @@ func Files(ctx context.Context, path string) ([]string, error) {
 	for _, p := range w.pictures {
 		out = append(out, p.path)
 	}
-	slices.SortFunc(out, natural)
+	slices.SortFunc(out, net.CompareNames)
 	return out, nil
 }
 
@@ -212,10 +216,112 @@ func Open(ctx context.Context, path string, o Options) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.assemble(path, m, samples, o); err != nil {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	s.at = place{root: path, shown: path, name: filepath.Base(absolute), folder: absolute}
+	if err := s.assemble(m, samples, o); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// place is where a set is.
+type place struct {
+	root   string // what its files' paths begin with
+	shown  string // in messages
+	name   string // of its data sets
+	folder string // absolute; "" where there is none
+}
+
+// OpenFS is [Open] for a folder in a file system of Go's, such as an archive or files
+// that are embedded: its top folder has the classes' folders, or train and such. CSV
+// files are for Open alone. name is what the data sets are called. The pictures are
+// decoded into memory at every call; options for the cache are not looked at. Set.File
+// gives paths in the file system.
+func OpenFS(ctx context.Context, files fs.FS, name string, o Options) (*Set, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	l, err := listFolder(ctx, &disk{files, name}, ".")
+	if err != nil {
+		return nil, err
+	}
+	if err := l.stat(ctx, o.Workers); err != nil {
+		return nil, err
+	}
+	return decoded(ctx, name, l, o)
+}
+
+// Labelled is an image and what it shows.
+type Labelled struct {
+	Image image.Image
+	Class string // its name
+	Part  string // "train", "validation" or "test"; "" is train
+}
+
+// FromImages is [Open] for images that a program has already. Classes are numbered in
+// the order of their names. name is what the data sets are called. The images become
+// samples and are not needed any more then. Set.File gives "image 0", "image 1" and so
+// on, by the place in images.
+func FromImages(ctx context.Context, images []Labelled, name string, o Options) (*Set, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	all := make([]labelled, len(images))
+	for i, img := range images {
+		p := labelled{path: fmt.Sprintf("image %d", i), class: img.Class, image: img.Image}
+		var ok bool
+		if p.part, ok = partNamed(cmp.Or(img.Part, partNames[train])); !ok {
+			return nil, fmt.Errorf("%s: image %d: part %q is not train, validation or test", name, i, img.Part)
+		}
+		if p.class == "" {
+			return nil, fmt.Errorf("%s: image %d has no class", name, i)
+		}
+		if p.image == nil {
+			p.bad = "there is no image: it is nil"
+		}
+		all[i] = p
+	}
+	l := &listing{}
+	if err := l.number(name, all); err != nil {
+		return nil, err
+	}
+	if len(l.classes) < 2 {
+		return nil, fmt.Errorf("%s: %s of training images, want at least two", name, count(len(l.classes), "class", "classes"))
+	}
+	return decoded(ctx, name, l, o)
+}
+
+// decoded makes a set of a listing, decoded into memory.
+func decoded(ctx context.Context, name string, l *listing, o Options) (*Set, error) {
+	s := &Set{
+		ClassNames: l.classes, Prepare: o.Prepare, Notes: l.notes, files: l.files, unmap: func() error { return nil },
+		at: place{root: ".", shown: name, name: name},
+	}
+	m, samples, err := s.decode(ctx, l, o)
+	if err != nil {
+		return nil, err
+	}
+	for part := range s.files {
+		for i := range s.files[part] {
+			s.files[part][i].image = nil
+		}
+	}
+	if err := s.assemble(m, samples, o); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Subject returns what a run that trains on the set is to remember: Subject of its
+// [net.Config]. Then a [picture.Classifier] prepares pictures as the set's were.
+func (s *Set) Subject() *net.Subject {
+	return &net.Subject{
+		Data: s.at.name, Folder: s.at.folder, ClassNames: s.ClassNames,
+		Scale: s.Train.Scale, Prepare: string(s.Prepare), SkipBad: len(s.Bad) > 0,
+	}
 }
 
 // Close gives the set's memory back. It can be called again. A device keeps
@@ -240,9 +346,9 @@ func (s *Set) File(d *net.Dataset, sample int) string {
 
 // inside returns the name of a sample's file in the set: it stays the same where the set
 // is moved.
-func (s *Set) inside(path string, d *net.Dataset, sample int32) string {
+func (s *Set) inside(d *net.Dataset, sample int32) string {
 	file := s.File(d, int(sample))
-	if name, err := filepath.Rel(path, file); err == nil {
+	if name, err := filepath.Rel(s.at.root, file); err == nil {
 		file = name // of a CSV file ../cat/1.jpg
 	}
 	return filepath.ToSlash(file)
@@ -363,7 +469,7 @@ func (s *Set) make(ctx context.Context, file string, k key, held bool, l *listin
 }
 
 // assemble makes the data sets of samples.
-func (s *Set) assemble(path string, m *meta, samples []uint8, o Options) error {
+func (s *Set) assemble(m *meta, samples []uint8, o Options) error {
 	s.Originals = m.Originals
 	s.Warnings = m.Warnings
 	files := (&listing{files: s.files}).all()
@@ -373,13 +479,8 @@ func (s *Set) assemble(path string, m *meta, samples []uint8, o Options) error {
 		s.Bad = append(s.Bad, Bad{files[b.Row].path, b.Why})
 	}
 	if len(s.Bad) > 0 && (!o.SkipBad || len(s.Bad) == len(files)) {
-		return &BadError{Set: path, Pictures: s.Bad, Of: len(files)}
+		return &BadError{Set: s.at.shown, Pictures: s.Bad, Of: len(files)}
 	}
-	absolute, err := filepath.Abs(path)
-	if err != nil {
-		return err
-	}
-	name := filepath.Base(absolute)
 	n := m.Shape.Size()
 	var sets [parts]*net.Dataset
 	first := 0
@@ -407,7 +508,7 @@ func (s *Set) assemble(path string, m *meta, samples []uint8, o Options) error {
 	whole, split := s.Train.Len(), false
 	take := func(what string, share float64) (part *net.Dataset) {
 		from := s.Train
-		s.Train, part = net.SplitByName(from, share, o.Seed, func(i int32) string { return s.inside(path, from, i) })
+		s.Train, part = net.SplitByName(from, share, o.Seed, func(i int32) string { return s.inside(from, i) })
 		split = true
 		s.Notes = append(s.Notes, fmt.Sprintf("no %s set of its own: the seed chose %s of %s, about a tenth of each class",
 			what, humanize.Comma(int64(part.Len())), count(whole, "training picture")))
@@ -421,9 +522,9 @@ func (s *Set) assemble(path string, m *meta, samples []uint8, o Options) error {
 	}
 	for part, d := range []*net.Dataset{s.Train, s.Validation, s.Test} {
 		if d.Len() == 0 {
-			return fmt.Errorf("%s: too few pictures to take some for %s; want at least 3 of a class", path, partNames[part])
+			return fmt.Errorf("%s: too few pictures to take some for %s; want at least 3 of a class", s.at.shown, partNames[part])
 		}
-		d.Name = name + " " + []string{"training", "validation", "test"}[part]
+		d.Name = s.at.name + " " + []string{"training", "validation", "test"}[part]
 	}
 	if split && m.Repeated > 0 { // the seed may have put twins into different parts
 		sets := map[string]*net.Dataset{partNames[train]: s.Train, partNames[validation]: s.Validation, partNames[test]: s.Test}

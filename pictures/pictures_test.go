@@ -276,19 +276,6 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func TestNatural(t *testing.T) {
-	want := []string{"", "1", "2", "02", "10", "a", "A2", "a10", "a10b", "B", "b1", "Ähre"}
-	got := slices.Clone(want)
-	random(t).Shuffle(len(got), func(i, j int) { got[i], got[j] = got[j], got[i] })
-	slices.SortFunc(got, natural)
-	// 02 and 2 are the same number: then the bytes decide.
-	want[2], want[3] = "02", "2"
-	want[5], want[6] = "a", "A2"
-	if !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
-	}
-}
-
 // TestSize checks what size and how many channels samples get.
 func TestSize(t *testing.T) {
 	grey, blue := color.Gray{90}, color.NRGBA{0, 0, 200, 255}

@@ -39,12 +39,11 @@ func (s *Server) subjectOf(c *net.Checkpoint, plan *net.Plan) (subject, error) {
 		if len(r.ClassNames) > 0 {
 			names = r.ClassNames
 		}
-		if out.prepare == picture.Auto && r.Prepare != "" {
-			p, err := picture.ParsePreparation(r.Prepare)
-			if err != nil {
-				return out, fmt.Errorf("the checkpoint's subject: %w", err)
+		if out.prepare == picture.Auto {
+			var err error
+			if out.prepare, err = picture.PreparationFor(r); err != nil {
+				return out, err
 			}
-			out.prepare = p
 		}
 	}
 	for k := range plan.Classes {

@@ -130,7 +130,7 @@ func recipeFlags() []recipeFlag {
 		number("beta1", optimizer, "`X`: decay of the first moment; adam, adamw", func(r *net.Recipe) *float64 { return &r.Optimizer.Beta1 }, adam, adamw),
 		number("beta2", optimizer, "`X`: decay of the second moment; adam, adamw", func(r *net.Recipe) *float64 { return &r.Optimizer.Beta2 }, adam, adamw),
 		number("epsilon", optimizer, "`X`: added to the root of the second moment; adam, adamw", func(r *net.Recipe) *float64 { return &r.Optimizer.Epsilon }, adam, adamw),
-		also("wd", number("weight-decay", optimizer, "`X`: decay of convolution and dense weights; L2 with sgd and adam, decoupled with adamw", func(r *net.Recipe) *float64 { return &r.Optimizer.WeightDecay })),
+		also("wd", number("weight-decay", optimizer, "`X`: decay of convolution and dense weights: decoupled in adamw, L2 (added to the gradient) in sgd and adam", func(r *net.Recipe) *float64 { return &r.Optimizer.WeightDecay })),
 		number("clip-norm", optimizer, "scale gradients down to a norm of `X`; 0 does not", func(r *net.Recipe) *float64 { return &r.Optimizer.ClipNorm }),
 
 		word("schedule", schedule, "`NAME`: constant, step, cosine, one-cycle or exponential", setSchedule),
@@ -138,7 +138,7 @@ func recipeFlags() []recipeFlag {
 		number("step-epochs", schedule, "`X`: epochs between two steps; step (a third of all)", func(r *net.Recipe) *float64 { return &r.StepEpochs }, "step"),
 		number("step-factor", schedule, "`X`: factor of a step; step (0.1)", func(r *net.Recipe) *float64 { return &r.Optimizer.Schedule.Factor }, "step"),
 		number("start-rate", schedule, "begin at `X` times the learning rate; one-cycle (0.1), exponential (1)", func(r *net.Recipe) *float64 { return &r.Optimizer.Schedule.Start }, "one-cycle", "exponential"),
-		number("peak", schedule, "`X`: share of the run before the highest rate; one-cycle (0.25)", func(r *net.Recipe) *float64 { return &r.Optimizer.Schedule.Peak }, "one-cycle"),
+		number("peak", schedule, "`X`: share of the steps after warm-up before the highest rate; one-cycle (0.25)", func(r *net.Recipe) *float64 { return &r.Optimizer.Schedule.Peak }, "one-cycle"),
 		number("final-rate", schedule, "end at `X` times the learning rate; cosine (0), one-cycle (0.01), exponential (0.01)", func(r *net.Recipe) *float64 { return &r.Optimizer.Schedule.Final }, "cosine", "one-cycle", "exponential"),
 	}
 }

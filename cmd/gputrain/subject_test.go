@@ -192,6 +192,18 @@ func TestRunRemembers(t *testing.T) {
 		t.Errorf("elsewhere eval says %+v", e)
 	}
 	must(t, "predict", "a.png") // needs no data
+
+	// Data that a program of somebody's made: not the built-in ones, which have no folder either.
+	last := filepath.Join(run, net.LastCheckpoint)
+	c, err := net.LoadCheckpoint(last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Subject.Folder = ""
+	if err := net.SaveCheckpoint(last, c); err != nil {
+		t.Fatal(err)
+	}
+	refuses(t, exitFailed, "the data that the run was trained on, wardrobe, came from a program that trained it: say with --data where such data are", "eval", "--checkpoint", last)
 }
 
 // TestExportRemembers: an exported network says what it takes and answers, and a file

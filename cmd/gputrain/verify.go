@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -25,6 +26,9 @@ An error is the worst of all values, relative to the greatest. The tolerance is
 what rounding to float32 can explain. "fused" marks a value that the device
 never holds in memory.
 The exit status is 1 if anything fails.
+A network's whole chain of layers is judged too, on images where rounding
+decides nothing. Of some networks there are none: then its layers and updates
+are judged, and the output says so.
 
 Examples:
   gputrain verify
@@ -47,10 +51,11 @@ type comparison struct {
 	Device    string   `json:"device"`
 	Model     string   `json:"model"`
 	Layer     string   `json:"layer,omitempty"` // empty for what is the whole network's
-	Phase     string   `json:"phase"`           // "training", "evaluation", "network" or "step N"
+	Phase     string   `json:"phase"`           // "training", "evaluation", "network", "step N" or "chain"
 	What      string   `json:"what"`
 	Fused     bool     `json:"fused,omitempty"`
-	Error     *float64 `json:"error"` // null for NaN and what cannot be compared
+	Skipped   bool     `json:"skipped,omitempty"` // of "chain": it can't be judged, Detail says why
+	Error     *float64 `json:"error"`             // null for NaN and what cannot be compared
 	Tolerance float64  `json:"tolerance"`
 	OK        bool     `json:"ok"`
 	Detail    string   `json:"detail,omitempty"`
@@ -131,6 +136,7 @@ func modelsToVerify(name string, data *net.Dataset) ([]*net.Network, error) {
 // something fails is an error.
 func (a *app) verifyDevice(ctx context.Context, device net.Device, models []*net.Network, data *dataset, options verify.Options, asJSON bool) error {
 	compared, failed, loose := 0, 0, 0
+	var skipped []string // networks whose whole chain can't be judged
 	for _, n := range models {
 		plan, err := n.Plan()
 		if err != nil {
@@ -148,6 +154,9 @@ func (a *app) verifyDevice(ctx context.Context, device net.Device, models []*net
 		}
 		compared += len(report.Checks())
 		failed += len(report.Failures())
+		if report.EndToEndSkipped != "" {
+			skipped = append(skipped, n.Name)
+		}
 		for _, check := range report.Checks() {
 			if check.Loose() {
 				loose++
@@ -168,6 +177,9 @@ func (a *app) verifyDevice(ctx context.Context, device net.Device, models []*net
 	}
 	if !asJSON {
 		fmt.Fprintf(a.out, "\n%s: all %s comparisons are within the tolerance.\n", a.out.paint(green, "PASS"), thousands(compared))
+		if len(skipped) > 0 {
+			fmt.Fprintf(a.out, "The whole chain can't be judged of %s, see above: that is no fault of the device.\n", strings.Join(skipped, ", "))
+		}
 		if loose > 0 {
 			fmt.Fprintf(a.out, "%s of them say little: their gradients are rounding errors alone, so their updates may be anything up to the learning rate.\n", thousands(loose))
 		}
@@ -199,6 +211,11 @@ func (a *app) printComparisons(r *verify.Report) error {
 	print("network", r.Whole)
 	for i, s := range r.Steps {
 		print(fmt.Sprintf("step %d", i+1), s)
+	}
+	if r.EndToEndSkipped != "" {
+		err = errors.Join(err, a.printJSON(comparison{
+			Device: r.Device, Model: r.Network, Phase: "chain", What: "whole chain", Skipped: true, OK: true, Detail: "can't be judged " + r.EndToEndSkipped,
+		}, ""))
 	}
 	return err
 }

@@ -81,6 +81,31 @@ func TestVerifyFails(t *testing.T) {
 	}
 }
 
+// TestVerifyNarrow verifies a network of which no sample keeps clear of the kinks: its
+// layers are printed, it passes, and both forms of the output say what wasn't judged.
+func TestVerifyNarrow(t *testing.T) {
+	third := net.Initializer{Method: net.Constant, Value: 1.0 / 3}
+	n := &net.Network{Name: "narrow", Input: net.Shape{C: 1, H: 1, W: 1}, Layers: []net.Layer{
+		&net.Conv{Filters: 2, Kernel: net.Square(1), WeightInit: third, BiasInit: net.Initializer{Method: net.Constant, Value: -1}},
+		&net.Activation{Func: net.ReLU}, &net.Dense{Units: 2},
+	}}
+	data := &net.Dataset{Name: "threes", Shape: n.Input, Classes: 2, Values: []float32{3, 3}, Labels: []int32{0, 1}}
+	for _, asJSON := range []bool{false, true} {
+		var out bytes.Buffer
+		a := &app{out: newStream(&out, nil), err: newStream(io.Discard, nil)}
+		err := a.verifyDevice(t.Context(), reference.New(), []*net.Network{n}, &dataset{train: data}, verify.Options{Optimizer: net.SGDDefault(0)}, asJSON)
+		wants := []string{"\nconv1 ", "The whole chain can't be judged from training on", "\nPASS", "can't be judged of narrow, see above"}
+		if asJSON {
+			wants = []string{`"layer":"conv1"`, `"phase":"chain","what":"whole chain","skipped":true`, "none of 2 samples"}
+		}
+		for _, want := range wants {
+			if err != nil || !strings.Contains(out.String(), want) {
+				t.Errorf("JSON %v: error %v, want %q in\n%s", asJSON, err, want, out.String())
+			}
+		}
+	}
+}
+
 func TestVerifyInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	if out, err := verifyTraced(t, ctx, false, func(*net.Trace) { cancel() }); !errors.Is(err, errInterrupted) || out != "" {

@@ -239,7 +239,7 @@ func tensorOrFused(layer int, what string, got *tensor.Dense, fusible bool, want
 }
 
 // ErrKinks means that no sample was found that keeps clear of a network's kinks.
-var ErrKinks = errors.New("no batch to judge from end to end")
+var ErrKinks = errors.New("no batch is clear of kinks")
 
 // Choose returns a batch of n samples for a training step from state st, none of
 // them within rounding of a kink: it takes the candidates, with their views, in turn,

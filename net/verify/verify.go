@@ -33,9 +33,10 @@ type Report struct {
 	// Whole judges the network from the batch alone, in training and, after the
 	// steps, in evaluation.
 	Whole []Check
-	// EndToEndSkipped says, in a sentence, why something was not judged from the batch
-	// alone but by replay: no samples keep clear of the network's kinks. Empty where
-	// all was.
+	// EndToEndSkipped says, in a clause, from where on the network could not be judged
+	// as one chain, from the batch alone, and why: no samples keep clear of its kinks.
+	// There layers and updates were judged by replay. Empty where the chain was judged
+	// everywhere.
 	EndToEndSkipped string
 	// Steps judges training steps, each from the state that the one before left:
 	// the loss, and of each parameter the weights, the optimiser's moments and the
@@ -193,9 +194,9 @@ type verification struct {
 	source  *net.Source // of training's samples; nil where they are as they are
 }
 
-// next returns the program's state and a new batch. Where none is clear of kinks
-// it says why not in the report, and takes any.
-func (v *verification) next(ctx context.Context, r *Report) (st net.State, b net.Batch, clear bool, err error) {
+// next returns the program's state and a new batch for a part of the report. Where
+// none is clear of kinks it says why not in the report, and takes any.
+func (v *verification) next(ctx context.Context, r *Report, part string) (st net.State, b net.Batch, clear bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return st, b, false, err
 	}
@@ -211,7 +212,7 @@ func (v *verification) next(ctx context.Context, r *Report) (st net.State, b net
 	if r.EndToEndSkipped == "" {
 		b, err = v.judge.Choose(st, candidates, v.opts.Batch)
 		if errors.Is(err, ErrKinks) && len(v.order) > 0 {
-			r.EndToEndSkipped, err = err.Error(), nil // nor would it be found later
+			r.EndToEndSkipped, err = fmt.Sprintf("from %s on, %s", part, err), nil // nor would it be found later
 		}
 	}
 	if r.EndToEndSkipped != "" {
@@ -222,7 +223,11 @@ func (v *verification) next(ctx context.Context, r *Report) (st net.State, b net
 
 // trace judges one trace, layer by layer and as a whole.
 func (v *verification) trace(ctx context.Context, r *Report, mode net.Mode) error {
-	st, b, clear, err := v.next(ctx, r)
+	part := "training"
+	if mode == net.Evaluation {
+		part = "evaluation"
+	}
+	st, b, clear, err := v.next(ctx, r, part)
 	if err != nil {
 		return err
 	}
@@ -254,7 +259,7 @@ func (v *verification) trace(ctx context.Context, r *Report, mode net.Mode) erro
 // step judges one training step, by replay of a trace where no batch is clear of
 // kinks.
 func (v *verification) step(ctx context.Context, r *Report) error {
-	before, b, clear, err := v.next(ctx, r)
+	before, b, clear, err := v.next(ctx, r, fmt.Sprintf("step %d", len(r.Steps)+1))
 	if err != nil {
 		return err
 	}
@@ -335,7 +340,7 @@ func (r *Report) Write(w io.Writer) error {
 		return err
 	}
 	if r.EndToEndSkipped != "" {
-		if _, err := fmt.Fprintf(w, "judged by layers, each from the device's own values: %s\n", r.EndToEndSkipped); err != nil {
+		if _, err := fmt.Fprintf(w, "The whole chain can't be judged %s.\nThere each layer and each update was judged for itself, from the device's own values.\n", r.EndToEndSkipped); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,58 @@
+package cpu
+
+import (
+	"errors"
+
+	"gorgonia.org/tensor"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+// inferrer is a program that only infers, on a device of its own.
+//
+// The linker leaves out methods that nobody calls, but not the exported ones of types
+// that can be reached from an interface's value: gorgonia.org/tensor could look these up
+// by name. From an inferrer neither *program nor *device can be reached, whose Step and
+// Compile would bring all of training along. So it has functions in their place.
+type inferrer struct {
+	plan  *net.Plan // the program's own is frozen
+	infer func(net.Batch) (*tensor.Dense, error)
+	close func() error
+}
+
+// NewInferrer returns a checkpoint's network, with its Weights, for inference alone, in
+// batches of so many samples; larger ones are cut. It starts threads that Close stops.
+// Its answers are the same bytes as a Program's with batches of that size. It takes no memory for gradients, and a
+// program that uses nothing else of this package has no backward pass, no optimiser and
+// no initial values linked in.
+func NewInferrer(c *net.Checkpoint, batch int, opts Options) (net.Inferrer, error) {
+	plan, err := c.Network.Plan()
+	if err != nil {
+		return nil, err
+	}
+	compiled := net.Options{Batch: batch, Optimizer: net.SGDDefault(0)}
+	if err := compiled.Check(); err != nil {
+		return nil, err
+	}
+	d, err := newDevice(opts)
+	if err != nil {
+		return nil, err
+	}
+	p, err := newProgram(d, plan.Frozen(), compiled)
+	if err == nil {
+		err = p.SetState(net.State{Step: c.State.Step, Params: c.Weights()})
+	}
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return &inferrer{plan, p.Infer, func() error { return errors.Join(p.Close(), d.Close()) }}, nil
+}
+
+// Plan returns the plan of the checkpoint's network.
+func (i *inferrer) Plan() *net.Plan { return i.plan }
+
+// Infer returns the class probabilities.
+func (i *inferrer) Infer(b net.Batch) (*tensor.Dense, error) { return i.infer(b) }
+
+// Close stops the threads.
+func (i *inferrer) Close() error { return i.close() }
