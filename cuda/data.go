@@ -14,7 +14,7 @@ import (
 )
 
 // deviceData is a data set's samples and labels in device memory, as they are: bytes stay bytes. Where there is no room for
-// it, it is streamed: it stays in host memory, and each program's stage brings what a mini-batch needs.
+// it, it is streamed: it stays in host memory, and each program's staging memory brings what a mini-batch needs.
 type deviceData struct {
 	of       dataKey
 	samples  *deviceSamples // nil where streamed

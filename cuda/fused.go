@@ -12,7 +12,7 @@ import (
 // wanted, which cuDNN computes.
 
 // fuse sets the chunk where the convolution is to be fused.
-func (c *convolve) fuse() {
+func (c *convLayer) fuse() {
 	w := c.node.Window
 	if !c.program.device.options.NoFusion && c.tail == biasReLUPool && c.groups == 1 && w.StrideH == 1 && w.StrideW == 1 && w.DilationH == 1 &&
 		w.DilationW == 1 && c.filtering().Few() {
@@ -21,10 +21,10 @@ func (c *convolve) fuse() {
 }
 
 // fused reports whether our kernels compute the output and the gradients of weights and biases.
-func (c *convolve) fused() bool { return c.chunk > 0 }
+func (c *convLayer) fused() bool { return c.chunk > 0 }
 
 // filtering is the convolution as our kernels take it.
-func (c *convolve) filtering() kernels.Filtering { return filtering(c.node) }
+func (c *convLayer) filtering() kernels.Filtering { return filtering(c.node) }
 
 func filtering(l net.Node) kernels.Filtering {
 	w := l.Window
@@ -33,12 +33,12 @@ func filtering(l net.Node) kernels.Filtering {
 }
 
 // parts is in how many parts n samples' gradients are summed.
-func (c *convolve) parts(n int) uint32 {
+func (c *convLayer) parts(n int) uint32 {
 	return kernels.ConvGradientParts(uint32(n), c.filtering(), c.chunk)
 }
 
 // forwardFused computes the output and the mask.
-func (c *convolve) forwardFused(n int) error {
+func (c *convLayer) forwardFused(n int) error {
 	return c.launch(kernels.ConvBiasReLUPool{
 		Y: floats(c.out.value.Buffer), Mask: kernels.Pointer[uint8](c.mask.Address), X: floats(c.in.value.Buffer),
 		Weight: floats(c.parameters[net.Weight].value), Bias: floats(c.parameters[net.Bias].value),
@@ -48,7 +48,7 @@ func (c *convolve) forwardFused(n int) error {
 }
 
 // gradientsFused computes the gradients of weights and biases; of one that is frozen too, which then stays among the sums.
-func (c *convolve) gradientsFused(n int) error {
+func (c *convLayer) gradientsFused(n int) error {
 	weight, bias, parts := c.parameters[net.Weight], c.parameters[net.Bias], c.parts(n)
 	// The sums of each part: of all weights, then of all biases.
 	dw := c.sums.Buffer

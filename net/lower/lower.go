@@ -67,10 +67,10 @@ type Fuser interface {
 
 // Program is a plan as groups, in the order in which they are computed.
 type Program struct {
-	Plan   *net.Plan
-	Groups []Group
-	Values []Value // [0] is the network's input, [i+1] the output of Groups[i]; the last are the logits
-	Views  []View  // by node of the plan
+	Plan    *net.Plan
+	Groups  []Group
+	Values  []Value   // [0] is the network's input, [i+1] the output of Groups[i]; the last are the logits
+	Visible []Visible // by node of the plan
 }
 
 // Group is one layer, or several that are computed as one.
@@ -107,8 +107,9 @@ type Value struct {
 // Use is a group's input.
 type Use struct{ Group, Input int }
 
-// View says where a layer's output and its gradient are seen.
-type View struct {
+// Visible says where a layer's output, and the gradient with respect to it, can be read. A
+// value inside a group may exist nowhere.
+type Visible struct {
 	Value    int
 	Output   bool // the value is the layer's output
 	Gradient bool // the value's gradient is that of the layer's output
@@ -116,7 +117,7 @@ type View struct {
 
 // Lower decides the groups of a plan for a device. A nil Fuser fuses nothing.
 func Lower(plan *net.Plan, f Fuser) *Program {
-	p := &Program{Plan: plan, Views: make([]View, len(plan.Nodes))}
+	p := &Program{Plan: plan, Visible: make([]Visible, len(plan.Nodes))}
 	taken := make([]bool, len(plan.Nodes))
 	for i, n := range plan.Nodes {
 		if _, flatten := n.Layer.(*net.Flatten); !flatten && !taken[i] {
@@ -138,9 +139,9 @@ func Lower(plan *net.Plan, f Fuser) *Program {
 		p.Values = append(p.Values, Value{Shape: tail.Out, Learns: tail.Learns})
 		for _, k := range p.Groups[g].Nodes {
 			of[k] = g + 1
-			p.Views[k].Value = g + 1
+			p.Visible[k].Value = g + 1
 		}
-		p.Views[tail.Index] = View{g + 1, true, tail.Learns}
+		p.Visible[tail.Index] = Visible{g + 1, true, tail.Learns}
 	}
 	value := func(node int) int {
 		if node == net.NetworkInput {
@@ -152,7 +153,7 @@ func Lower(plan *net.Plan, f Fuser) *Program {
 		if _, flatten := n.Layer.(*net.Flatten); flatten {
 			from := n.Inputs[0]
 			of[i] = value(from)
-			p.Views[i] = View{of[i], true, from != net.NetworkInput && len(plan.Nodes[from].Uses) == 1 && p.Views[from].Gradient}
+			p.Visible[i] = Visible{of[i], true, from != net.NetworkInput && len(plan.Nodes[from].Uses) == 1 && p.Visible[from].Gradient}
 		}
 	}
 	for g := range p.Groups {
