@@ -153,7 +153,7 @@ type convLayer struct {
 	products  slot // of biasReLUPool: what is pooled
 	gradient  slot // its gradient
 	mask      slot // of biasReLUPool: where the maxima were
-	sums      slot // of gradients by parts of the mini-batch, where there are several: biases', of a fused one weights' before
+	sums      slot // each part's bias gradient, where there are several parts; in a fused layer the weight gradients come first
 
 	x, dy     slot // in bfloat16: the input, kept for the backward pass, and the gradient of what is computed
 	y, dx, dw slot // in bfloat16: what is computed
@@ -251,7 +251,7 @@ func (c *convLayer) claim(first, last int) (need claim) {
 	return need
 }
 
-// partialSums tells in how many parts n samples' gradients are summed, and how many sums each has that don't go to the
+// partialSums returns in how many parts n samples' gradients are summed, and how many sums each has that don't go to the
 // gradients at once; 0: none.
 func (c *convLayer) partialSums(n int) (parts, sums int) {
 	weight, bias := c.parameters[net.Weight], c.parameters[net.Bias]
@@ -300,8 +300,8 @@ func (c *convLayer) make(n int) (*dnnConvolution, error) {
 	return made, nil
 }
 
-// choose chooses algorithms: the fastest, as they were measured once or are measured now; or, where there is no room for
-// that or it isn't wanted, by cuDNN's heuristic.
+// choose chooses the fastest algorithms. It takes them from the cache where they were measured before, and measures them
+// now otherwise. cuDNN's heuristic chooses where the options ask for that, or where memory is too short for measuring.
 func (c *convLayer) choose(made *dnnConvolution, n int) error {
 	d := c.program.device
 	if d.options.Heuristic || d.options.Deterministic {
@@ -485,7 +485,7 @@ func (c *convLayer) pad(n int) error {
 		H: int32(c.in.shape.H), W: int32(c.in.shape.W), Ph: int32(c.padded.H), Pw: int32(c.padded.W), Top: int32(w.Top), Left: int32(w.Left)})
 }
 
-// biasGradientParts is in how many parts n samples' bias gradient is summed.
+// biasGradientParts returns in how many parts the bias gradient of n samples is summed.
 func biasGradientParts(n int, shape net.Shape) uint32 {
 	return kernels.BiasGradientParts(uint32(n), uint32(shape.C), extent(shape))
 }

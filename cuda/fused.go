@@ -7,9 +7,10 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// A convolution of few taps with the ReLU and the 2x2 max pooling behind it is one kernel of ours each way, in float32 in
-// every precision: what is pooled, the network's largest values, is never in memory, and its gradient only if the input's is
-// wanted, which cuDNN computes.
+// One kernel of ours computes a convolution of few taps, the ReLU and the 2x2 max pooling after it. A second kernel computes
+// the gradients of the weights and biases. Both compute in float32 in every precision. The values before pooling are the
+// largest of a network, and they are never written to memory. Their gradient is written only where the input gradient is
+// wanted, because cuDNN computes that one.
 
 // fuse sets the chunk where the convolution is to be fused.
 func (c *convLayer) fuse() {
@@ -32,7 +33,8 @@ func filtering(l net.Node) kernels.Filtering {
 		KernelH: int32(w.KernelH), KernelW: int32(w.KernelW), Top: int32(w.Top), Left: int32(w.Left)}
 }
 
-// parts is in how many parts n samples' gradients are summed.
+// parts returns into how many parts a mini-batch of n samples is divided. The gradients of each part are summed by
+// themselves, and the sums are added up at the end.
 func (c *convLayer) parts(n int) uint32 {
 	return kernels.ConvGradientParts(uint32(n), c.filtering(), c.chunk)
 }
@@ -47,7 +49,8 @@ func (c *convLayer) forwardFused(n int) error {
 	})
 }
 
-// gradientsFused computes the gradients of weights and biases; of one that is frozen too, which then stays among the sums.
+// gradientsFused computes the gradients of weights and biases. The kernel always computes both: where one of them is frozen,
+// its gradient stays in c.sums and nobody reads it.
 func (c *convLayer) gradientsFused(n int) error {
 	weight, bias, parts := c.parameters[net.Weight], c.parameters[net.Bias], c.parts(n)
 	// The sums of each part: of all weights, then of all biases.

@@ -96,8 +96,9 @@ func newProgram(d *Device, plan *net.Plan, opts net.Options) (p *program, err er
 	return p, p.setState(net.InitialState(plan, opts.Seed, opts.Images))
 }
 
-// chooseAlgorithms chooses those of mini-batches of the full size now, so that data sets don't take the room for workspaces;
-// nor, if it can be helped, workspaces the room in which a data set is streamed that has none.
+// chooseAlgorithms chooses the convolutions' algorithms for full mini-batches. It does so before any data set is uploaded:
+// otherwise a data set could take the memory that the workspaces need. While it chooses, it holds back some memory for
+// streaming. So a data set that doesn't fit can still be streamed, unless memory is too short even for that.
 func (p *program) chooseAlgorithms() (err error) {
 	pool := p.device.pool
 	margin, err := pool.take(int64(p.options.Batch)*p.stagedBytes(), "the samples of mini-batches on their way")

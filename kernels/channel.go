@@ -2,8 +2,8 @@ package kernels
 
 import "fmt"
 
-// BiasGradientParts returns in how many parts BiasGradient had best sum: so many that the parts of few channels keep a
-// GPU busy, and the same on every device, so that the sums are. They grow with the batch.
+// BiasGradientParts returns the number of parts in which BiasGradient should sum. It is large enough to keep a GPU busy
+// even with few channels, and it grows with the batch. It is the same on every device, so the sums are the same too.
 func BiasGradientParts(batch, channels, extent uint32) uint32 {
 	const perPart, mostSums = 8192, 2048
 	values := uint64(batch) * uint64(extent)
@@ -137,8 +137,8 @@ func (k BatchnormGradients) Launch(d Device) (Launch, error) {
 	return newChannels(batchnormGradients, d, k, k.Batch, k.Channels, k.Extent)
 }
 
-// BatchnormBackward is the gradient by the input, from that of the output and the sums of BatchnormGradients. Where Add is
-// not 0 it is added to Dx.
+// BatchnormBackward computes the gradient with respect to the input. It takes the gradient with respect to the output and
+// the sums of BatchnormGradients. Where Add is not 0, the result is added to Dx.
 type BatchnormBackward struct {
 	Dx       Pointer[float32]
 	Dy       Pointer[float32]

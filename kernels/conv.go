@@ -112,8 +112,8 @@ func (k ConvBiasReLUPool) Launch(d Device) (Launch, error) {
 	return l, err
 }
 
-// ConvGradientParts returns in how many parts of the batch ConvReLUPoolGradients had best sum: so many that they keep a
-// GPU busy, and the same on every device, so that the sums are.
+// ConvGradientParts returns into how many parts ConvReLUPoolGradients should divide the batch. There are enough parts to
+// keep a GPU busy. The number is the same on every device, so the sums are the same too.
 func ConvGradientParts(batch uint32, f Filtering, chunk uint32) uint32 {
 	const blocks = 512
 	return max(1, min(batch, blocks/(f.groups()*f.chunks(chunk))))
