@@ -1,4 +1,4 @@
-// Package serve answers over HTTP what images show, with a trained network.
+// Package serve classifies images over HTTP, with a trained network.
 //
 //	POST /v1/predict      one image file, several (multipart/form-data), or JSON arrays
 //	POST /v1/activations  one image: also what each layer makes of it

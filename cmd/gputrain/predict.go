@@ -19,7 +19,7 @@ import (
 func (a *app) predictCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "predict",
-		Usage:     "ask a trained network what images show",
+		Usage:     "classify images with a trained network",
 		UsageText: "gputrain predict [FLAGS] IMAGE...",
 		Description: `IMAGE is a JPEG, PNG, GIF, BMP, TIFF or WebP file, - for standard input, or
 test:N for image N of the test set, counted from 0.

@@ -19,15 +19,15 @@ const defaultReport = "report.html"
 func (a *app) reportCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "report",
-		Usage:     "a page of what training came to: curves, mistakes, filters",
+		Usage:     "write a page about a run: curves, mistakes, filters",
 		UsageText: "gputrain report [FLAGS] [RUN...]",
 		Description: `RUN is the folder of a run (its last checkpoint) or of runs (the latest), or a
-checkpoint file; without one it is the latest run. Several runs are told side by
-side. The page is one file that needs nothing else, neither network nor scripts.
+checkpoint file; without one it is the latest run. Several runs are shown side
+by side. The page is one file that needs nothing else, neither network nor scripts.
 
 It shows the learning curves, the confusion matrix, the worst mistakes, the
 weights of the filters, one image's feature maps through the layers, the layer
-table, the recipe and the versions. Of a run in progress it tells what there is.
+table, the recipe and the versions. A run in progress can be shown, too.
 
 Examples:
   gputrain report                               (report.html, of the latest run)

@@ -30,19 +30,20 @@ const tokenVariable = envPrefix + "TOKEN"
 func (a *app) serveCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "serve",
-		Usage:     "answer over HTTP what images show, with a page for people",
+		Usage:     "classify images over HTTP, with a page to try it on",
 		UsageText: "gputrain serve [FLAGS]",
 		Description: `Open the printed address in a browser: draw a digit, or drop, paste or take
 pictures, as the network wants. Programs ask it too: POST an image file, a form
 of image files, or JSON to /v1/predict; /openapi.yaml describes all. Requests
 of several clients are computed together.
 
-A checkpoint that replaces the one served is loaded without losing a request, as
-is one at SIGHUP. Ctrl-C ends after the requests in flight, a second one now.
+When a new checkpoint replaces the one served, it is loaded and no request is
+lost. SIGHUP loads it at once. Ctrl-C ends the server after the requests in
+flight; a second Ctrl-C ends it now.
 
-Who can reach the address can ask. A token, in the file that --token-file names
-or in GPUTRAIN_TOKEN, keeps others out: Authorization: Bearer TOKEN. Encryption
-is the work of a proxy in front.
+Everybody who can reach the address can ask. A token keeps others out: put it in
+a file for --token-file, or in GPUTRAIN_TOKEN. Clients send it in the header
+Authorization: Bearer TOKEN. For encryption put a proxy in front.
 
 Examples:
   gputrain serve                                (the latest run)
@@ -54,7 +55,7 @@ Examples:
 			runDataFlag(),
 			&cli.StringFlag{Name: "prepare", Value: string(picture.Auto), EnvVars: env("prepare"), Category: "Data", Usage: "`HOW` files become input: " + orList(preparations())},
 			&cli.StringFlag{Name: "address", Value: "127.0.0.1:8080", EnvVars: env("address"), Category: "Server", Usage: "listen at `HOST:PORT`; :PORT is every address of this machine"},
-			&cli.StringFlag{Name: "token-file", EnvVars: env("token-file"), Category: "Server", Usage: "want the token in `FILE` of who asks"},
+			&cli.StringFlag{Name: "token-file", EnvVars: env("token-file"), Category: "Server", Usage: "answer only clients that send the token in `FILE`"},
 			&cli.StringSliceFlag{Name: "allow-host", EnvVars: env("allow-host"), Category: "Server", Usage: "without a token, answer at 127.0.0.1 for `HOST` too, not only for localhost"},
 			&cli.BoolFlag{Name: "no-activations", EnvVars: env("no-activations"), Category: "Server", Usage: "don't show what each layer makes of an image"},
 			&cli.DurationFlag{Name: "reload", Value: 2 * time.Second, EnvVars: env("reload"), Category: "Server", Usage: "look for a new checkpoint every `TIME`; 0 is never"},
