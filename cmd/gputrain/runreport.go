@@ -23,7 +23,8 @@ func (a *app) reportCommand() *cli.Command {
 		UsageText: "gputrain report [FLAGS] [RUN...]",
 		Description: `RUN is the folder of a run (its last checkpoint) or of runs (the latest), or a
 checkpoint file; without one it is the latest run. Several runs are shown side
-by side. The page is one file that needs nothing else, neither network nor scripts.
+by side. The page is one file that needs nothing else, neither network nor
+scripts.
 
 It shows the learning curves, the confusion matrix, the worst mistakes, the
 weights of the filters, one image's feature maps through the layers, the layer
