@@ -67,7 +67,7 @@ type Activation struct {
 
 var activation = newKernel("activation", 256, Activation{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k Activation) Launch(d Device) (Launch, error) {
 	return launchActivation(activation, d, k, k.Count, k.Function)
 }
@@ -86,7 +86,7 @@ type ActivationBackward struct {
 
 var activationBackward = newKernel("activation_backward", 256, ActivationBackward{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k ActivationBackward) Launch(d Device) (Launch, error) {
 	return launchActivation(activationBackward, d, k, k.Count, k.Function)
 }
@@ -101,7 +101,7 @@ type ReLUBackward struct {
 
 var reluBackward = newKernel("relu_backward", 256, ReLUBackward{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k ReLUBackward) Launch(d Device) (Launch, error) {
 	return newLaunch(reluBackward, d, quads(k.Count), k)
 }

@@ -23,7 +23,7 @@ type BiasGradient struct {
 
 var biasGradient = newKernel("bias_gradient", 256, BiasGradient{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k BiasGradient) Launch(d Device) (Launch, error) {
 	values, err := countPlaces(biasGradient, k.Batch, k.Channels, k.Extent)
 	if err != nil {
@@ -49,7 +49,7 @@ type ColumnSums struct {
 
 var columnSums = newKernel("column_sums", 256, ColumnSums{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k ColumnSums) Launch(d Device) (Launch, error) {
 	if _, err := countPlaces(columnSums, k.Batch, k.Channels); err != nil {
 		return Launch{}, err
@@ -75,7 +75,7 @@ type BatchnormStatistics struct {
 
 var batchnormStatistics = newKernel("batchnorm_statistics", 1024, BatchnormStatistics{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k BatchnormStatistics) Launch(d Device) (Launch, error) {
 	return newChannels(batchnormStatistics, d, k, k.Batch, k.Channels, k.Extent)
 }
@@ -92,7 +92,7 @@ type BatchnormRunning struct {
 
 var batchnormRunning = newKernel("batchnorm_running", 256, BatchnormRunning{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k BatchnormRunning) Launch(d Device) (Launch, error) {
 	return newLaunch(batchnormRunning, d, uint64(k.Channels), k)
 }
@@ -112,7 +112,7 @@ type Batchnorm struct {
 
 var batchnorm = newKernel("batchnorm", 256, Batchnorm{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k Batchnorm) Launch(d Device) (Launch, error) {
 	return newChannelwise(batchnorm, d, k, k.Count, k.Channels, k.Extent)
 }
@@ -132,7 +132,7 @@ type BatchnormGradients struct {
 
 var batchnormGradients = newKernel("batchnorm_gradients", 1024, BatchnormGradients{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k BatchnormGradients) Launch(d Device) (Launch, error) {
 	return newChannels(batchnormGradients, d, k, k.Batch, k.Channels, k.Extent)
 }
@@ -156,7 +156,7 @@ type BatchnormBackward struct {
 
 var batchnormBackward = newKernel("batchnorm_backward", 256, BatchnormBackward{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k BatchnormBackward) Launch(d Device) (Launch, error) {
 	return newChannelwise(batchnormBackward, d, k, k.Count, k.Channels, k.Extent)
 }

@@ -96,7 +96,7 @@ type ConvBiasReLUPool struct {
 
 var convBiasReLUPool = newKernel("conv_bias_relu_pool", 256, ConvBiasReLUPool{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k ConvBiasReLUPool) Launch(d Device) (Launch, error) {
 	if err := k.check(convBiasReLUPool, k.Batch, k.OutH, k.OutW, k.Chunk); err != nil {
 		return Launch{}, err
@@ -137,7 +137,7 @@ type ConvReLUPoolGradients struct {
 
 var convReLUPoolGradients = newKernel("conv_relu_pool_gradients", 256, ConvReLUPoolGradients{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k ConvReLUPoolGradients) Launch(d Device) (Launch, error) {
 	if err := k.check(convReLUPoolGradients, k.Batch, k.OutH, k.OutW, k.Chunk); err != nil {
 		return Launch{}, err

@@ -20,7 +20,7 @@ type Dropout struct {
 
 var dropout = newKernel("dropout", 256, Dropout{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k Dropout) Launch(d Device) (Launch, error) {
 	return newLaunch(dropout, d, quads(k.Count), k)
 }

@@ -7,7 +7,7 @@ import (
 	"unsafe"
 )
 
-// Pointer is the address of values of type T in device memory. In Go it is a number: nothing is kept alive by it.
+// Pointer is the address of values of type T in device memory. For Go it is a number: it keeps nothing alive.
 type Pointer[T element] uint64
 
 // Optional is a Pointer that may be null.
@@ -33,11 +33,12 @@ type pointer interface {
 
 // Launcher is a kernel with its parameters.
 type Launcher interface {
-	// Launch makes the launch for a device.
+	// Launch returns the launch of the kernel that suits the device: the number of blocks, threads and packed parameters.
+	// It returns an error for parameters that the kernel can't take.
 	Launch(Device) (Launch, error)
 }
 
-// Device is what a launch has to know of a device. The driver tells it (cuDeviceGetAttribute).
+// Device holds the properties of a device that decide how kernels are launched. cuDeviceGetAttribute returns them.
 type Device struct {
 	Multiprocessors          int // attribute 16, MULTIPROCESSOR_COUNT
 	ThreadsPerMultiprocessor int // attribute 39, MAX_THREADS_PER_MULTIPROCESSOR

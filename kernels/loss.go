@@ -27,7 +27,7 @@ var softmaxCrossEntropy = newKernel("softmax_cross_entropy", 1024, SoftmaxCrossE
 // mostOfWarp is how many logits a row has at most for a warp or less to take it, as in loss.cu.
 const mostOfWarp = 128
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k SoftmaxCrossEntropy) Launch(d Device) (Launch, error) {
 	if k.Classes > mostOfWarp {
 		return newRows(softmaxCrossEntropy, d, uint64(k.Batch), quads(uint64(k.Classes)), k)
@@ -40,8 +40,9 @@ func (k SoftmaxCrossEntropy) Launch(d Device) (Launch, error) {
 	return newRows(softmaxCrossEntropy, d, (uint64(k.Batch)*lanes+threads-1)/threads, threads, k)
 }
 
-// AddMetrics adds losses and hits (Batch) to Sums, in a fixed order, and goes on to the next slot of State, and by
-// Updates to later steps. In training, where Training is 1, it remembers the first step whose loss is NaN or infinite.
+// AddMetrics adds the losses and hits of a mini-batch to Sums, in a fixed order. Losses and Hits have Batch values each. It
+// also moves State on: to the next slot, and by Updates steps. Where Training is 1, it notes the first step whose loss is
+// NaN or infinite.
 type AddMetrics struct {
 	Sums     Pointer[Sums]
 	State    Pointer[StepState]
@@ -54,7 +55,7 @@ type AddMetrics struct {
 
 var addMetrics = newKernel("add_metrics", 256, AddMetrics{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k AddMetrics) Launch(d Device) (Launch, error) {
 	return newRows(addMetrics, d, 1, uint64(k.Batch), k)
 }

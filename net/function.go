@@ -251,7 +251,7 @@ func Functions() []Function {
 	}
 }
 
-// FunctionNamed returns the activation function of that name.
+// FunctionNamed returns the entry of an activation function, and whether there is one with this name.
 func FunctionNamed(name ActivationFunc) (Function, bool) {
 	f, ok := functionsByName()[name]
 	return f, ok

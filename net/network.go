@@ -27,9 +27,9 @@ type Network struct {
 type LayerError struct {
 	Index int      // position in Network.Layers, from 0
 	Name  string   // the layer's name, given or derived
-	From  []string // the names of its inputs, as far as they are known
-	In    []Shape  // the shapes of From
-	Out   Shape    // the shape that it would give; zero if it gives none
+	From  []string // the names of its inputs; none where they could not be resolved
+	In    []Shape  // the shapes of these inputs
+	Out   Shape    // the shape of its output, or the zero Shape where that could not be computed
 	Err   error
 }
 
@@ -83,9 +83,9 @@ type Param struct {
 	Trained bool  // has a gradient and is updated by the optimiser: neither frozen nor a running statistic
 	Decayed bool  // weight decay applies (convolution and dense weights only)
 	Init    Initializer
-	FanIn   int // inputs that one output sees, for Init
-	FanOut  int // outputs that one input reaches, for Init
-	Groups  int // of a convolution's weight, for Init; else 0
+	FanIn   int // how many inputs each output depends on; initial values are scaled by it
+	FanOut  int // how many outputs each input has a part in; likewise
+	Groups  int // groups of channels, for a convolution's weight; 0 for other parameters
 }
 
 // Size returns the number of values.

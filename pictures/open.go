@@ -35,7 +35,8 @@ type Options struct {
 	// Progress is told now and then how many of all pictures are decoded. It is not
 	// called where the cache has them.
 	Progress func(done, all int)
-	// Waits is called once where another process makes the same cache file.
+	// Waits is called once if Open has to wait for another process that makes the same
+	// cache file. It may be nil.
 	Waits func()
 }
 
@@ -120,12 +121,12 @@ type Set struct {
 
 // Originals is what the pictures' files are like.
 type Originals struct {
-	Formats map[string]int `json:"formats"` // how many files of each
+	Formats map[string]int `json:"formats"` // number of files, by format
 	Sizes   []Size         `json:"sizes"`   // upright, the most frequent first, 10 at most
-	Kinds   int            `json:"kinds"`   // of sizes
+	Kinds   int            `json:"kinds"`   // number of different sizes
 	Least   [2]int         `json:"least"`   // the least width and height
 	Most    [2]int         `json:"most"`    // the greatest width and height
-	Grey    int            `json:"grey"`    // pictures without a colour
+	Grey    int            `json:"grey"`    // pictures that are grey
 }
 
 // Size is a size and how many pictures have it.
@@ -149,7 +150,7 @@ func Known(path string) bool {
 	return w.holdsFolder(path)
 }
 
-// Loose returns how many pictures lie in a folder itself, in none of its folders.
+// Loose returns how many pictures are in the folder itself, not in folders inside it.
 func Loose(path string) int {
 	n := 0
 	w := &walk{ctx: context.Background()}

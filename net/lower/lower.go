@@ -89,18 +89,19 @@ func (p *Program) Tail(g Group) net.Node { return p.Plan.Nodes[g.Nodes[len(g.Nod
 // Input is a value that a group takes.
 type Input struct {
 	Value int
-	// Wanted says that the gradient with respect to it is computed.
+	// Wanted says that the group computes the gradient with respect to this input.
 	Wanted bool
-	// Adds says how. Of all uses of a value the last one runs first in the backward
-	// pass, and writes the gradient. The others add theirs: for them Adds is set.
-	// The inputs of one group run from the last to the first.
+	// Adds says that the group adds this gradient to what is there, instead of writing
+	// it. The backward pass meets the uses of a value from the last to the first. The
+	// first that it meets writes the gradient, the others add theirs. Within a group,
+	// inputs go from the last to the first as well.
 	Adds bool
 }
 
-// Value is what flows between groups.
+// Value is a value of the network that groups take or give: its input, or a group's output.
 type Value struct {
-	Shape  net.Shape // of one sample; another, of equal size, behind a flatten layer
-	Learns bool      // has a gradient
+	Shape  net.Shape // of one sample. A flatten layer may change it for a group that takes the value, but not its size
+	Learns bool      // its gradient is computed
 	Uses   []Use     // in the order of the groups
 }
 

@@ -68,7 +68,7 @@ func (r *Report) Checks() []Check {
 	return all
 }
 
-// OK reports whether the device passes.
+// OK reports whether all comparisons of the report passed.
 func (r *Report) OK() bool { return len(r.Failures()) == 0 }
 
 // Failures returns the comparisons that failed.
