@@ -12,7 +12,7 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Table is a table for people.
+// Table is a table of a report, as text.
 type Table struct {
 	Title string
 	Align string // a letter for each column: l or r

@@ -1,9 +1,9 @@
 package kernels
 
-// SoftmaxCrossEntropy computes what is not null, of logits (Batch, Classes): probabilities (Batch, Classes), losses
-// and hits (Batch) by the labels (Batch), and the gradient (Batch, Classes) of the mean loss over the samples of the
-// update, of which Queued[State.slot] has the weight. Plain cross-entropy has no Others, Shares and ClassWeights, a
-// Spread of 0 and 1 Kept. Formulas: net.Criterion.
+// SoftmaxCrossEntropy computes, from Logits (Batch, Classes) and Labels (Batch): Probabilities (Batch, Classes), Losses and
+// Hits (Batch), and Gradient (Batch, Classes), the gradient of the mean loss with respect to the logits. Results whose
+// pointer is null are left out. The mean is over all samples of the update; its factor is Queued[State.slot].Weight. For
+// plain cross-entropy, Others, Shares and ClassWeights are null, Spread is 0 and Kept is 1. Formulas: net.Criterion.
 type SoftmaxCrossEntropy struct {
 	Logits        Pointer[float32]
 	Labels        Optional[int32]
@@ -11,9 +11,9 @@ type SoftmaxCrossEntropy struct {
 	Losses        Optional[float32]
 	Hits          Optional[int32]
 	Gradient      Optional[float32]
-	Others        Optional[int32]   // (Batch): second labels, of samples that are mixed
-	Shares        Optional[float32] // (Batch): of the first labels; with Others
-	ClassWeights  Optional[float32] // (Classes)
+	Others        Optional[int32]   // (Batch): the second label of each mixed sample
+	Shares        Optional[float32] // (Batch): the share of the first label; null if Others is
+	ClassWeights  Optional[float32] // (Classes): the weight of each class
 	State         Pointer[StepState]
 	Queued        Pointer[Queued]
 	Batch         uint32

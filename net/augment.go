@@ -63,8 +63,8 @@ type ResizedCrop struct {
 // and Taylor, "Improved regularization of convolutional neural networks with cutout",
 // 2017; Zhong et al., "Random erasing data augmentation", 2020).
 type Erase struct {
-	Size        float64 `json:"size"`                  // its side, as a share of the picture's shorter side
-	Probability float64 `json:"probability,omitempty"` // of a picture; 0 means 1
+	Size        float64 `json:"size"`                  // side of the square, as a share of the picture's shorter side
+	Probability float64 `json:"probability,omitempty"` // share of the pictures that get a square; 0 means 1
 }
 
 // augmentations returns the built-in settings anew, for they hold pointers.

@@ -147,8 +147,8 @@ func (n Node) Parameters() int {
 	return sum
 }
 
-// Keeps reports whether in evaluation the output has the values of the input, see
-// [Kind].
+// Keeps reports whether the output has the same values as the input in evaluation,
+// as for dropout; see [Kind].
 func (n Node) Keeps() bool {
 	k, _ := KindNamed(n.Layer.Kind())
 	return k.Keeps
@@ -171,9 +171,9 @@ func (n Node) MulAdds() int64 {
 // Plan is a network with every connection, shape, window and parameter inferred.
 type Plan struct {
 	Network *Network
-	Nodes   []Node  // one a layer
-	Params  []Param // of all nodes, in order
-	Classes int     // length of the logits
+	Nodes   []Node  // one for each layer, in the order of Network.Layers
+	Params  []Param // the parameters of all nodes, in the order of the nodes
+	Classes int     // number of classes: the length of the logits
 }
 
 // Trained returns the parameters that the optimiser updates, in order.

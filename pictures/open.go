@@ -101,8 +101,8 @@ func (e *BadError) Error() string {
 	return b.String()
 }
 
-// Set is an open set of pictures. Its data sets share its memory: they are of no use
-// after Close.
+// Set is an open set of pictures. Its data sets share its memory, so they must not be
+// used after Close.
 type Set struct {
 	Train, Validation, Test *net.Dataset // named, with ClassNames; Pixels and a Scale of 1/255
 	ClassNames              []string     // by label

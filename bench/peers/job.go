@@ -169,8 +169,8 @@ func writeSamples(path string, data *net.Dataset) error {
 	return os.WriteFile(path, b, 0o644)
 }
 
-// Distance returns the greatest difference between two lists of losses of one
-// length; NaN where one is no number.
+// Distance returns the greatest difference between two lists of losses, which have
+// the same length. It is NaN if a loss is NaN.
 func Distance(ours, theirs []float64) float64 {
 	var d float64
 	for i := range ours {
@@ -179,8 +179,8 @@ func Distance(ours, theirs []float64) float64 {
 	return d
 }
 
-// Agree reports whether a peer does the same work: nil if it does, an error that
-// says how it differs if not. Losses that are not numbers don't agree.
+// Agree returns nil if a peer's losses equal ours within the tolerance, and otherwise
+// an error that shows both. NaN never agrees.
 func Agree(ours, theirs []float64, tolerance float64) error {
 	if len(ours) != len(theirs) {
 		return fmt.Errorf("does other work: %d losses, want %d", len(theirs), len(ours))

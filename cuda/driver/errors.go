@@ -93,7 +93,7 @@ func (s Result) Error() string     { return statusText("CUDA", s, resultAdvice[i
 func (s DNNStatus) Error() string  { return statusText("cuDNN", s, dnnAdvice[int(s)]) }
 func (s BLASStatus) Error() string { return statusText("cuBLAS", s, blasAdvice[int(s)]) }
 
-// Is lets errors.Is find what a status means beyond its number.
+// Is makes errors.Is recognise the sentinel errors that a status stands for.
 func (s Result) Is(target error) bool {
 	switch target {
 	case ErrNoDevice:
@@ -104,12 +104,12 @@ func (s Result) Is(target error) bool {
 	return false
 }
 
-// Is lets errors.Is find what a status means beyond its number.
+// Is makes errors.Is recognise the sentinel errors that a status stands for.
 func (s DNNStatus) Is(target error) bool {
 	return target == ErrVersionTooOld && s == dnnIncompatibleDriver
 }
 
-// Check makes an error of a driver function's status, nil for success.
+// Check returns an error for a status of the driver function op, or nil for success.
 func Check(op string, code int) error {
 	if code == 0 {
 		return nil
@@ -117,7 +117,7 @@ func Check(op string, code int) error {
 	return &Error{Op: op, Status: Result(code)}
 }
 
-// CheckDNN makes an error of a cuDNN function's status, nil for success.
+// CheckDNN returns an error for a status of the cuDNN function op, or nil for success.
 func CheckDNN(op string, code int) error {
 	if code == 0 {
 		return nil
@@ -125,7 +125,7 @@ func CheckDNN(op string, code int) error {
 	return &Error{Op: op, Status: DNNStatus(code), Detail: dnnDetail()}
 }
 
-// CheckBLAS makes an error of a cuBLAS function's status, nil for success.
+// CheckBLAS returns an error for a status of the cuBLAS function op, or nil for success.
 func CheckBLAS(op string, code int) error {
 	if code == 0 {
 		return nil

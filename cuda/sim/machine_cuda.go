@@ -143,7 +143,7 @@ func (m *Machine) need(what string) {
 	}
 }
 
-// Seed is the seed of the schedule, and a good one for the test's own random numbers.
+// Seed returns the seed of the schedule. A test can use it for its own random numbers, too.
 func (m *Machine) Seed() int64 { return m.seed }
 
 // Set changes what may change while the machine runs: faults, OOM, Timeout and Lost, which count from now.

@@ -33,7 +33,7 @@ type Option string
 
 func option(key string, value any) Option { return Option(fmt.Sprintf("%s=%v", key, value)) }
 
-// Seed sets the seed of the schedule: of what runs when, as far as streams and events leave it open.
+// Seed sets the seed of the schedule. It decides in which order work runs, where streams and events leave that open.
 func Seed(seed int64) Option { return option("seed", seed) }
 
 // Late makes work wait until something needs its result.
