@@ -12,7 +12,7 @@ import (
 
 // Plot is a drawing of a report.
 type Plot struct {
-	Name    string // that of a file, without its suffix
+	Name    string // name for a file, without a suffix
 	Drawing *chart.Drawing
 }
 

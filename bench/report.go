@@ -18,7 +18,7 @@ type Report struct {
 // Machine is where and when a run took place.
 type Machine struct {
 	CPU     string    `json:"cpu"`  // its name, empty where it can't be told
-	CPUs    int       `json:"cpus"` // that this process may use
+	CPUs    int       `json:"cpus"` // number of CPUs that this process may use
 	Place   string    `json:"place"`
 	Go      string    `json:"go"`
 	Program string    `json:"program"` // gputrain's version

@@ -34,7 +34,7 @@ type Config struct {
 
 // Progress tells how far a run is.
 type Progress struct {
-	Done, Total int // in parts of about the same time
+	Done, Total int // parts that are done, and all of them; each takes about the same time
 	What        string
 }
 

@@ -28,7 +28,7 @@ type Choice struct {
 	Layer        string  `json:"layer"`
 	Direction    string  `json:"direction"` // "forward", "backward data" or "backward filter"
 	Batch        int     `json:"batch"`     // images in the mini-batch that it was chosen for
-	Algorithm    string  `json:"algorithm"` // by cuDNN's name, in words
+	Algorithm    string  `json:"algorithm"` // cuDNN's name for it, in words
 	Workspace    int64   `json:"workspace"` // bytes
 	Chosen       Chooser `json:"chosen"`
 	Milliseconds float64 `json:"milliseconds,omitempty"` // measured

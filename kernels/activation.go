@@ -5,7 +5,7 @@ import "fmt"
 // ActivationFunction is one that [Activation] and [ActivationBackward] compute.
 type ActivationFunction struct {
 	Name        string
-	Number      uint32 // by which the kernels know it
+	Number      uint32 // the number that stands for it in the kernels
 	ReadsOutput bool   // the backward pass reads the output y; else it reads the input x
 	InCuDNN     bool   // cuDNN has it too, and package cuda leaves it to cuDNN
 }

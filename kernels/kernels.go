@@ -60,9 +60,9 @@ func (m Module) PTX() string {
 // Kernel is the signature of a kernel. There is one value for each, so a pointer to it can stand for the kernel, as the
 // key of a map of loaded functions for one. Callers must not change it.
 type Kernel struct {
-	Name       string // as the PTX exports it
+	Name       string // the name that the PTX exports
 	Params     []Param
-	MaxThreads int // of a block: the kernel's __launch_bounds__
+	MaxThreads int // most threads in a block: the kernel's __launch_bounds__
 }
 
 // Param is one parameter of a kernel.

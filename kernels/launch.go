@@ -55,8 +55,8 @@ func (d Device) blocksAtOnce(threads int) uint64 {
 // Launch is one launch of a kernel, on a grid of one dimension and without dynamic shared memory.
 type Launch struct {
 	Kernel  *Kernel
-	Blocks  int // of the grid
-	Threads int // of a block
+	Blocks  int // number of blocks in the grid
+	Threads int // number of threads in a block
 	// Slots are the parameters, each in eight bytes of its own, from its first byte on: a driver reads the first bytes
 	// that a parameter has, gorgonia.org/cu's Launch all eight.
 	Slots []uint64

@@ -27,10 +27,10 @@ type Device interface {
 // Options say how a network is compiled.
 type Options struct {
 	Batch     int       // the largest mini-batch of Step, Gradients and Trace, at least 1
-	Optimizer Optimizer // as Optimizer.Check accepts
-	Loss      Criterion // of training
+	Optimizer Optimizer // must pass Optimizer.Check
+	Loss      Criterion // the training loss
 	Average   float64   // decay of moving averages of weights and running statistics, see Program.SwapAverage; 0 keeps none
-	Seed      uint64    // of initial values and dropout
+	Seed      uint64    // decides initial values and dropout
 	Images    *Dataset  // training images for initial values that need some, or nil; see InitialState. Not kept
 }
 

@@ -250,7 +250,7 @@ type Kind struct {
 	Title   string // for people
 	Summary string // what it does, in a line
 	New     func() Layer
-	Form    Form // of its output
+	Form    Form // whether its output is an image or a vector
 	// Keeps says that in evaluation the output has the values of the input, in the
 	// same order: to show it shows nothing new.
 	Keeps bool

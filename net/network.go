@@ -110,7 +110,7 @@ type Node struct {
 	Ins    []Shape // the shapes of Inputs
 	In     Shape   // the first of Ins
 	Out    Shape
-	Window Window // of Conv and Pool
+	Window Window // for Conv and Pool: kernel, stride, padding and output size
 	Params []Param
 	// Flat says that the output is a vector for frameworks that tell a vector of n
 	// values, of rank 2, from an image of n channels and one pixel, of rank 4. It

@@ -88,7 +88,7 @@ type View struct {
 	Box Box
 }
 
-// PlainView sees a sample as it is.
+// PlainView returns the view that shows a sample as it is.
 func PlainView() View {
 	return View{Transform: IdentityTransform(), Partner: -1, Other: IdentityTransform(), Share: 1}
 }

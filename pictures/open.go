@@ -21,13 +21,13 @@ import (
 
 // Options say how pictures become samples. The zero Options suit any pictures.
 type Options struct {
-	Height, Width int                 // of the samples; 0 and 0: the pictures' own, or what suits them
+	Height, Width int                 // size of the samples; 0 and 0 choose one that suits the pictures
 	Channels      int                 // 1 for grey, 3 for colour; 0: 1 if every picture is grey, else 3
 	Prepare       picture.Preparation // how a picture is brought to that size; "" is picture.Crop
-	Seed          uint64              // of the splits, where a set brings no validation or test set
+	Seed          uint64              // decides the splits, where a set has no validation or test set
 
 	SkipBad bool // go on without the pictures that can't be read; they are in Set.Bad
-	Workers int  // that decode at once; 0: as many as there are processors
+	Workers int  // how many pictures are decoded at once; 0 is the number of processors
 
 	CacheDir string // where cache files are kept; "" is [CacheFolder]
 	NoCache  bool   // keep nothing: decode into memory
@@ -83,7 +83,7 @@ func printable(name string) string {
 type BadError struct {
 	Set      string // its path
 	Pictures []Bad  // all of them
-	Of       int    // so many
+	Of       int    // number of all pictures of the set
 }
 
 // Error names the first ten, a line each.
@@ -112,7 +112,7 @@ type Set struct {
 	Warnings                []string // what spoils training or its figures, such as test pictures that are training pictures
 	Originals               Originals
 	CacheFile               string // "" without a cache
-	Decoded                 bool   // in this call of Open: the cache had none of it
+	Decoded                 bool   // whether this call of Open decoded the pictures, because the cache didn't have them
 
 	files  [parts][]file
 	firsts [parts]*uint8 // the first byte of each part's pixels

@@ -23,7 +23,7 @@ type Predictions struct {
 type Prediction struct {
 	Image   string       `json:"image,omitempty"` // the file's name, where it has one
 	Classes []net.Ranked `json:"classes"`         // the most probable first
-	Seen    string       `json:"seen,omitempty"`  // with ?seen=true, of an image file: what the network sees, a PNG file as a data URI
+	Seen    string       `json:"seen,omitempty"`  // what the network sees of an image file, as a PNG file in a data URI; only with ?seen=true
 }
 
 // Activations is the answer of POST /v1/activations: the output of each layer for one
@@ -42,8 +42,8 @@ type Activation struct {
 	Name  string    `json:"name"`
 	Type  string    `json:"type"`
 	From  []string  `json:"from"`  // the layers that it is computed from, as far as they are in the answer; "input" is the image. Input itself has none
-	Shape net.Shape `json:"shape"` // of the whole output
-	Shown net.Shape `json:"shown"` // of the values here
+	Shape net.Shape `json:"shape"` // shape of the whole output
+	Shown net.Shape `json:"shown"` // shape of the values that are shown
 	Low   float64   `json:"low"`   // the value that a byte of 0 stands for
 	High  float64   `json:"high"`  // the value that a byte of 255 stands for
 	Data  string    `json:"data"`  // a byte for each value, by channel, row and column, in base64

@@ -27,7 +27,7 @@ const (
 // Options say what to write.
 type Options struct {
 	Dir        string   // the run's folder; the files lie in train, validation and test in it
-	ClassNames []string // of the data; a class without a name has its number
+	ClassNames []string // names of the classes; a class without one is called by its number
 }
 
 // How much is looked at after an epoch.

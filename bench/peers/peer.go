@@ -32,7 +32,7 @@ type Peer struct {
 	Name     string
 	Version  string
 	Settings string    // how the framework was set up, in words
-	Losses   []float64 // of the agreement check, for Agree
+	Losses   []float64 // its losses in the agreement check, for Agree
 
 	cmd    *exec.Cmd
 	in     io.WriteCloser

@@ -34,7 +34,7 @@ type SGD struct {
 type Kernels struct {
 	Tier    cpufeat.Tier
 	Lanes   int // columns in a vector
-	Vectors int // in the widest tile of Gemm
+	Vectors int // vectors in the widest tile of Gemm
 
 	rows []int // of the tallest tiles of Gemm, of 1, 2, ... vectors
 

@@ -24,7 +24,7 @@ var (
 // A LibraryError says why a library can't be used. It wraps one of the errors above.
 type LibraryError struct {
 	Kind   Kind
-	Path   string // of the file, where one was found
+	Path   string // path of the file, where one was found
 	Symbol string // the first missing function
 	Detail string // what was tried, or what the system said
 	Err    error
@@ -81,16 +81,31 @@ type DNNStatus int
 // BLASStatus is cuBLAS's, cublasStatus_t.
 type BLASStatus int
 
-func (s Result) Code() int     { return int(s) }
-func (s DNNStatus) Code() int  { return int(s) }
+// Code returns the status as the driver numbers it.
+func (s Result) Code() int { return int(s) }
+
+// Code returns the status as cuDNN numbers it.
+func (s DNNStatus) Code() int { return int(s) }
+
+// Code returns the status as cuBLAS numbers it.
 func (s BLASStatus) Code() int { return int(s) }
 
-func (s Result) Name() string     { return resultNames[int(s)] }
-func (s DNNStatus) Name() string  { return dnnNames[int(s)] }
+// Name returns the status as NVIDIA's headers name it, or "" if it is unknown.
+func (s Result) Name() string { return resultNames[int(s)] }
+
+// Name returns the status as NVIDIA's headers name it, or "" if it is unknown.
+func (s DNNStatus) Name() string { return dnnNames[int(s)] }
+
+// Name returns the status as NVIDIA's headers name it, or "" if it is unknown.
 func (s BLASStatus) Name() string { return blasNames[int(s)] }
 
-func (s Result) Error() string     { return statusText("CUDA", s, resultAdvice[int(s)]) }
-func (s DNNStatus) Error() string  { return statusText("cuDNN", s, dnnAdvice[int(s)]) }
+// Error returns name, number and meaning in one line, and what to do where that is known.
+func (s Result) Error() string { return statusText("CUDA", s, resultAdvice[int(s)]) }
+
+// Error returns name, number and meaning in one line, and what to do where that is known.
+func (s DNNStatus) Error() string { return statusText("cuDNN", s, dnnAdvice[int(s)]) }
+
+// Error returns name, number and meaning in one line, and what to do where that is known.
 func (s BLASStatus) Error() string { return statusText("cuBLAS", s, blasAdvice[int(s)]) }
 
 // Is makes errors.Is recognise the sentinel errors that a status stands for.

@@ -70,14 +70,14 @@ type Program struct {
 	Plan    *net.Plan
 	Groups  []Group
 	Values  []Value   // [0] is the network's input, [i+1] the output of Groups[i]; the last are the logits
-	Visible []Visible // by node of the plan
+	Visible []Visible // what can be read of each node of the plan
 }
 
 // Group is one layer, or several that are computed as one.
 type Group struct {
 	Pattern Pattern
-	Nodes   []int   // of the plan, in order. A flatten layer is in no group: it changes no value
-	Inputs  []Input // those of its first node, then what later ones take besides the group's own values
+	Nodes   []int   // indices of nodes of the plan, in order. A flatten layer is in no group: it changes no value
+	Inputs  []Input // the inputs of the first node, then those of later nodes that come from outside the group
 }
 
 // Head returns the group's first node.
@@ -116,7 +116,8 @@ type Visible struct {
 	Gradient bool // the value's gradient is that of the layer's output
 }
 
-// Lower decides the groups of a plan for a device. A nil Fuser fuses nothing.
+// Lower divides a plan into groups for a device. f says which patterns the device can
+// fuse; if it is nil, nothing is fused.
 func Lower(plan *net.Plan, f Fuser) *Program {
 	p := &Program{Plan: plan, Visible: make([]Visible, len(plan.Nodes))}
 	taken := make([]bool, len(plan.Nodes))
