@@ -58,7 +58,8 @@ func (k dataKey) sample() int64 {
 // bytes is how much memory the data set's own samples take.
 func (k dataKey) bytes() int64 { return int64(k.count) * k.sample() }
 
-// few reports whether the rows hold more than twice the data set's own samples: then these are brought to the device alone.
+// few reports whether the data set has less than half of the rows. Then only its own rows are copied to the device;
+// otherwise all rows are, so that the other parts of a data set can share them.
 func (k dataKey) few() bool { return k.all.bytes > 2*k.bytes() }
 
 func keyOf(s *net.Dataset) dataKey {
