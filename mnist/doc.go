@@ -20,8 +20,8 @@
 //
 // "test" may stand for "t10k", ".idx3" for "-idx3"; a name may end in ".gz" and
 // begin with the data set's name, as in emnist-letters-train-images-idx3-ubyte.gz.
-// Of several names for one file the first in alphabetical order counts. Whether
-// a file is compressed is told by its content, never by its name.
+// If a file is there under several names, the first in alphabetical order counts.
+// The content decides whether a file is compressed, not its name.
 //
 // CIFAR-10 (binary version): data_batch_1.bin, data_batch_2.bin and so on without
 // a gap, and test_batch.bin. CIFAR-100: train.bin and test.bin, of which the classes

@@ -1,7 +1,7 @@
-// Package sim starts tests on a CUDA machine in software: the driver API with an interpreter of PTX, cuDNN and cuBLAS,
-// as shared libraries built from src, which package driver loads like NVIDIA's. It is stricter than hardware: work runs
-// as late and in as odd an order as streams and events allow, and what a program does wrong is reported and fails the
-// test.
+// Package sim runs tests on a CUDA machine in software: the driver API with an interpreter of PTX, cuDNN and cuBLAS.
+// These are shared libraries, built from src, which package driver loads like NVIDIA's. The machine is stricter than
+// hardware. Work runs as late, and in as unusual an order, as streams and events allow. Whatever a program does wrong is
+// reported and fails the test.
 //
 // Only tests import it; product code doesn't know whether it runs on it. A pass is evidence about our calls and
 // kernels, not about a GPU. With GPUTRAIN_TEST_GPU=1 (make test-gpu) the same tests run on the machine's own GPU, and

@@ -1,6 +1,6 @@
-// Package reference is a device that computes in float64 with plain loops: never
-// fast, meant to be obviously right. It is the judge of all other devices, so a
-// reader should be able to check every layer with a pencil.
+// Package reference is a device that computes in float64 with plain loops. It is
+// slow, and meant to be obviously right: every other device is compared with it, so
+// a reader should be able to check every layer with a pencil.
 //
 // [New] gives the device. Verification of another device replays single layers
 // with [Layer] and [SoftmaxCrossEntropy] on the inputs that the other device had,
