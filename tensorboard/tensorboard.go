@@ -3,8 +3,8 @@
 // rate and speed, histograms of weights and gradients, the first layer's filters,
 // the worst mistakes, and the graph of the network.
 //
-// An [Observer] in net.Config.Observers does it. It changes nothing of the training:
-// the weights are the same, bit for bit.
+// To use it, put an [Observer] into net.Config.Observers. It doesn't change the
+// training: the weights are the same, bit for bit.
 package tensorboard
 
 import (

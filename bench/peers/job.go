@@ -1,6 +1,5 @@
-// Package peers runs the peers: programs that do gputrain's work in other
-// frameworks, so that both can be compared. README.md, beside it, is the
-// protocol; [Start] runs a peer, [Agree] says whether it does the same work.
+// Package peers runs the peers: programs that do gputrain's work in other frameworks, so that both can be compared. The
+// protocol is in README.md in this folder. [Start] runs a peer, and [Agree] checks that it does the same work.
 package peers
 
 import (

@@ -3,9 +3,9 @@
 // hardware. Work runs as late, and in as unusual an order, as streams and events allow. Whatever a program does wrong is
 // reported and fails the test.
 //
-// Only tests import it; product code doesn't know whether it runs on it. A pass is evidence about our calls and
-// kernels, not about a GPU. With GPUTRAIN_TEST_GPU=1 (make test-gpu) the same tests run on the machine's own GPU, and
-// what only the simulator has, faults and counters and findings, skips the test that asks for it.
+// Only tests import this package; product code doesn't know whether it runs on it. A pass is evidence about our calls
+// and kernels, not about a GPU. With GPUTRAIN_TEST_GPU=1 (make test-gpu) the same tests run on a real GPU. There,
+// tests that need what only the simulator has (faults, counters, findings) are skipped.
 package sim
 
 import (

@@ -1,8 +1,8 @@
 // Package lower turns a plan into what a device runs: groups of layers that are
-// computed as one, the values between them, and for each use of a value whether
-// its gradient is written or added. Which layers may become a group is decided
-// here alone, from [Patterns] and from what the device says that it can. Devices,
-// benchmarks and tables of layers take the groups as they are.
+// computed as one, and the values between them. For each use of a value it says
+// whether the gradient is written or added. Only this package decides which layers
+// become a group. It goes by [Patterns], and by what the device can compute.
+// Devices, benchmarks and tables of layers all use these groups.
 package lower
 
 import (
