@@ -166,7 +166,7 @@ func (f *cifarForm) append(data *net.Dataset, r io.Reader, file string) error {
 		case err == io.EOF && i > 0:
 			return nil
 		case err == io.EOF || err == io.ErrUnexpectedEOF:
-			return fail(reason(ErrTruncated, "%d of its %d bytes", n, len(record)))
+			return fail(reason(ErrTruncated, "%d of its %d bytes; fetch or copy it again", n, len(record)))
 		case err != nil:
 			return fail(err)
 		}

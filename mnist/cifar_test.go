@@ -65,11 +65,11 @@ func TestReadCIFAR10Errors(t *testing.T) {
 		message string
 	}{
 		{"empty", bytes.NewReader(nil), ErrTruncated,
-			"f: byte 0: record 0: file is truncated, fetch it again: 0 of its 3073 bytes"},
+			"f: byte 0: record 0: file is truncated: 0 of its 3073 bytes; fetch or copy it again"},
 		{"truncated", bytes.NewReader(file[:len(file)-1]), ErrTruncated,
-			"f: byte 6146: record 2: file is truncated, fetch it again: 3072 of its 3073 bytes"},
+			"f: byte 6146: record 2: file is truncated: 3072 of its 3073 bytes; fetch or copy it again"},
 		{"trailing byte", bytes.NewReader(append(cifarFile(1), 3)), ErrTruncated,
-			"f: byte 3073: record 1: file is truncated, fetch it again: 1 of its 3073 bytes"},
+			"f: byte 3073: record 1: file is truncated: 1 of its 3073 bytes; fetch or copy it again"},
 		{"label", bytes.NewReader(cifarFile(1, 10)), ErrLabel,
 			"f: byte 3073: record 1: label outside the classes: label 10 is not from 0 to 9"},
 		{"device", io.MultiReader(bytes.NewReader(file[:4000]), iotest.ErrReader(broken)), broken,

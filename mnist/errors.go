@@ -17,12 +17,12 @@ var (
 	// match those of another file, or multiply to more than MaxElements.
 	ErrDimensions = errors.New("wrong dimensions")
 	// ErrTruncated means that a file ends before its data do.
-	ErrTruncated = errors.New("file is truncated, fetch it again")
+	ErrTruncated = errors.New("file is truncated")
 	// ErrTrailing means that a file goes on after its data.
 	ErrTrailing = errors.New("file goes on after its data")
 	// ErrGzip means that a file begins as a gzip file does but cannot be
 	// decompressed.
-	ErrGzip = errors.New("cannot decompress, fetch the file again")
+	ErrGzip = errors.New("cannot decompress, fetch or copy the file again")
 	// ErrCount means that there are not as many labels as images.
 	ErrCount = errors.New("images and labels differ in number")
 	// ErrLabel means a label outside the classes.

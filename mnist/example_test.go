@@ -78,6 +78,6 @@ func ExampleReadIDX() {
 	fmt.Println(errors.Is(err, mnist.ErrTruncated))
 	// Output:
 	// int16 [2 3] 3 -3
-	// small.idx: byte 18: data: file is truncated, fetch it again: the header claims 12 bytes of data (2 x 3 int16), the file holds 6
+	// small.idx: byte 18: data: file is truncated: the header claims 12 bytes of data (2 x 3 int16), the file holds 6; fetch or copy it again
 	// true
 }

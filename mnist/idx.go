@@ -106,6 +106,15 @@ func (a *Array) fail(offset int64, field string, err error) error {
 	return &FormatError{File: a.file, Gzip: a.gzip, Offset: offset, Field: field, Err: err}
 }
 
+// short says that the file ends too early. One that was decompressed to its checksum
+// was written so: to fetch it again would not help.
+func (a *Array) short(format string, details ...any) error {
+	if !a.gzip {
+		format += "; fetch or copy it again"
+	}
+	return reason(ErrTruncated, format, details...)
+}
+
 // describe names dimensions and type: "60000 x 28 x 28 uint8".
 func (a *Array) describe() string {
 	s := make([]string, len(a.Dims))
@@ -137,7 +146,7 @@ func ReadIDX(r io.Reader, name string) (*Array, error) {
 	a.Data, err = readGrowing(in, size)
 	end := a.headerSize() + int64(len(a.Data))
 	if err == io.ErrUnexpectedEOF {
-		err = reason(ErrTruncated, "the header claims %d bytes of data (%s), the file holds %d", size, a.describe(), len(a.Data))
+		err = a.short("the header claims %d bytes of data (%s), the file holds %d", size, a.describe(), len(a.Data))
 	}
 	if err != nil {
 		return nil, a.fail(end, "data", err)
@@ -165,19 +174,50 @@ func (a *Array) decompress(r io.Reader) (io.Reader, error) {
 	if err != nil {
 		return nil, a.fail(0, "gzip header", fmt.Errorf("%w: %w", ErrGzip, err))
 	}
-	return gunzip{z}, nil
+	z.Multistream(false)
+	return &gunzip{z, in}, nil
 }
 
-// gunzip keeps a failure to decompress, which may be io.ErrUnexpectedEOF, apart
-// from the end of what was compressed.
-type gunzip struct{ z *gzip.Reader }
+// gunzip decompresses a file. It keeps a failure to decompress, which may be
+// io.ErrUnexpectedEOF, apart from the end of what was compressed. As gzip does, it reads
+// several compressed parts as one, and passes over zeros and white space behind them:
+// tapes, file systems and editors leave some.
+type gunzip struct {
+	z  *gzip.Reader
+	in *bufio.Reader
+}
 
-func (g gunzip) Read(p []byte) (int, error) {
+func (g *gunzip) Read(p []byte) (int, error) {
 	n, err := g.z.Read(p)
+	for n == 0 && err == io.EOF && g.next() {
+		switch err = g.z.Reset(g.in); err {
+		case nil:
+			g.z.Multistream(false)
+			n, err = g.z.Read(p)
+		case gzip.ErrHeader:
+			return 0, reason(ErrTrailing, "what follows the compressed data is not gzip's")
+		}
+	}
+	if n > 0 && err == io.EOF {
+		err = nil // it comes again
+	}
 	if err != nil && err != io.EOF {
 		err = fmt.Errorf("%w: %w", ErrGzip, err)
 	}
 	return n, err
+}
+
+// next reports whether another part follows, or what should be one.
+func (g *gunzip) next() bool {
+	for {
+		b, err := g.in.ReadByte()
+		if err != nil {
+			return false
+		}
+		if b != 0 && !bytes.ContainsRune([]byte(" \t\r\n"), rune(b)) {
+			return g.in.UnreadByte() == nil
+		}
+	}
 }
 
 // readHeader reads element type and dimensions and returns the number of
@@ -186,7 +226,7 @@ func (a *Array) readHeader(r io.Reader) (int64, error) {
 	field := func(offset int64, name string) (b [4]byte, err error) {
 		n, err := io.ReadFull(r, b[:])
 		if err == io.EOF || err == io.ErrUnexpectedEOF {
-			err = reason(ErrTruncated, "%d of 4 bytes", n)
+			err = a.short("%d of 4 bytes", n)
 		}
 		if err != nil {
 			err = a.fail(offset, name, err)

@@ -69,7 +69,12 @@ func TestReadIDXTypes(t *testing.T) {
 	} {
 		t.Run(c.typ.String(), func(t *testing.T) {
 			raw := idxFile(c.typ, []int{2, 1, 2}, c.data)
-			for form, file := range map[string][]byte{"raw": raw, "gzip": gzipped(raw)} {
+			for form, file := range map[string][]byte{
+				"raw": raw, "gzip": gzipped(raw),
+				"parts":  slices.Concat(gzipped(raw[:5]), gzipped(nil), gzipped(raw[5:])),
+				"zeros":  append(gzipped(raw), make([]byte, 1000)...), // as tapes leave them
+				"a line": append(gzipped(raw), "\r\n"...),
+			} {
 				// A reader that gives a byte at a time must make no difference.
 				a, err := ReadIDX(iotest.OneByteReader(bytes.NewReader(file)), "x")
 				if err != nil {
@@ -132,9 +137,9 @@ func TestReadIDXErrors(t *testing.T) {
 		message string
 	}{
 		{"empty file", nil, ErrTruncated,
-			"f: byte 0: magic number: file is truncated, fetch it again: 0 of 4 bytes"},
+			"f: byte 0: magic number: file is truncated: 0 of 4 bytes; fetch or copy it again"},
 		{"one byte", good[:1], ErrTruncated,
-			"f: byte 0: magic number: file is truncated, fetch it again: 1 of 4 bytes"},
+			"f: byte 0: magic number: file is truncated: 1 of 4 bytes; fetch or copy it again"},
 		{"wrong magic", []byte("\x89PNG\r\n\x1a\n"), ErrNotIDX,
 			"f: byte 0: magic number: not an IDX file: it begins with 89 50 4e 47, not with 00 00"},
 		{"wrong first byte", damaged(good, 0, 1), ErrNotIDX,
@@ -146,13 +151,13 @@ func TestReadIDXErrors(t *testing.T) {
 		{"no dimensions", damaged(good, 3, 0), ErrDimensions,
 			"f: byte 3: number of dimensions: wrong dimensions: there are none"},
 		{"truncated header", good[:14], ErrTruncated,
-			"f: byte 12: dimension 3 of 3: file is truncated, fetch it again: 2 of 4 bytes"},
+			"f: byte 12: dimension 3 of 3: file is truncated: 2 of 4 bytes; fetch or copy it again"},
 		{"header alone", good[:16], ErrTruncated,
-			"f: byte 16: data: file is truncated, fetch it again: the header claims 12 bytes of data (2 x 2 x 3 uint8), the file holds 0"},
+			"f: byte 16: data: file is truncated: the header claims 12 bytes of data (2 x 2 x 3 uint8), the file holds 0; fetch or copy it again"},
 		{"truncated", good[:len(good)-1], ErrTruncated,
-			"f: byte 27: data: file is truncated, fetch it again: the header claims 12 bytes of data (2 x 2 x 3 uint8), the file holds 11"},
+			"f: byte 27: data: file is truncated: the header claims 12 bytes of data (2 x 2 x 3 uint8), the file holds 11; fetch or copy it again"},
 		{"truncated element", idxFile(Int32, []int{2}, []byte("1234567")), ErrTruncated,
-			"f: byte 15: data: file is truncated, fetch it again: the header claims 8 bytes of data (2 int32), the file holds 7"},
+			"f: byte 15: data: file is truncated: the header claims 8 bytes of data (2 int32), the file holds 7; fetch or copy it again"},
 		{"trailing byte", append(slices.Clone(good), 0), ErrTrailing,
 			"f: byte 28: end of data: file goes on after its data: 2 x 2 x 3 uint8 need 12 bytes"},
 		{"dimension too large", idxFile(Uint8, []int{1 << 31}, []byte{}), ErrDimensions,
@@ -162,23 +167,27 @@ func TestReadIDXErrors(t *testing.T) {
 		{"product overflows 64 bits", idxFile(Uint8, []int{65536, 32767, 2, 1 << 31, 2, 1 << 30}, []byte{}), ErrDimensions,
 			"f: byte 12: dimension 3 of 6: wrong dimensions: 2, with the dimensions before it, is more than 2147483647 elements"},
 		{"truncated in compressed file", gzipped(good[:20]), ErrTruncated,
-			"f: byte 20 of the decompressed data: data: file is truncated, fetch it again: the header claims 12 bytes of data (2 x 2 x 3 uint8), the file holds 4"},
+			"f: byte 20 of the decompressed data: data: file is truncated: the header claims 12 bytes of data (2 x 2 x 3 uint8), the file holds 4"},
 		{"trailing bytes in compressed file", gzipped(append(slices.Clone(good), "xyz"...)), ErrTrailing,
 			"f: byte 28 of the decompressed data: end of data: file goes on after its data: 2 x 2 x 3 uint8 need 12 bytes"},
 		{"wrong magic in compressed file", gzipped([]byte("%PDF-1.4")), ErrNotIDX,
 			"f: byte 0 of the decompressed data: magic number: not an IDX file: it begins with 25 50 44 46, not with 00 00"},
 		{"gzip header", packed[:5], ErrGzip,
-			"f: byte 0 of the decompressed data: gzip header: cannot decompress, fetch the file again: unexpected EOF"},
+			"f: byte 0 of the decompressed data: gzip header: cannot decompress, fetch or copy the file again: unexpected EOF"},
 		{"gzip method", damaged(packed, 2, 7), ErrGzip,
-			"f: byte 0 of the decompressed data: gzip header: cannot decompress, fetch the file again: gzip: invalid header"},
+			"f: byte 0 of the decompressed data: gzip header: cannot decompress, fetch or copy the file again: gzip: invalid header"},
 		{"gzip block type", damaged(packed, 10, 0xff), ErrGzip,
-			"f: byte 0 of the decompressed data: magic number: cannot decompress, fetch the file again: flate: corrupt input before offset 1"},
+			"f: byte 0 of the decompressed data: magic number: cannot decompress, fetch or copy the file again: flate: corrupt input before offset 1"},
 		{"gzip checksum", damaged(packed, len(packed)-8, packed[len(packed)-8]+1), ErrGzip,
-			"f: byte 28 of the decompressed data: end of data: cannot decompress, fetch the file again: gzip: invalid checksum"},
+			"f: byte 28 of the decompressed data: end of data: cannot decompress, fetch or copy the file again: gzip: invalid checksum"},
 		{"gzip trailer missing", packed[:len(packed)-8], ErrGzip,
-			"f: byte 28 of the decompressed data: end of data: cannot decompress, fetch the file again: unexpected EOF"},
-		{"bytes after gzip", append(slices.Clone(packed), "more bytes"...), ErrGzip,
-			"f: byte 28 of the decompressed data: end of data: cannot decompress, fetch the file again: gzip: invalid header"},
+			"f: byte 28 of the decompressed data: end of data: cannot decompress, fetch or copy the file again: unexpected EOF"},
+		{"bytes after gzip", append(slices.Clone(packed), "more bytes"...), ErrTrailing,
+			"f: byte 28 of the decompressed data: end of data: file goes on after its data: what follows the compressed data is not gzip's"},
+		{"another part that is cut short", slices.Concat(packed, packed[:5]), ErrGzip,
+			"f: byte 28 of the decompressed data: end of data: cannot decompress, fetch or copy the file again: unexpected EOF"},
+		{"another part", slices.Concat(packed, []byte{0, 0, '\n'}, gzipped([]byte("more"))), ErrTrailing,
+			"f: byte 28 of the decompressed data: end of data: file goes on after its data: 2 x 2 x 3 uint8 need 12 bytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a, err := ReadIDX(bytes.NewReader(c.file), "f")
@@ -235,10 +244,10 @@ func allocated(f func()) uint64 {
 // size there may be.
 func TestReadIDXTakesNoMemoryOnTheHeadersWord(t *testing.T) {
 	raw := idxFile(Float64, []int{MaxElements}, []float64{1, 2, 3})
-	const message = "data: file is truncated, fetch it again: the header claims 17179869176 bytes of data (2147483647 float64), the file holds 24"
-	for where, file := range map[string][]byte{
-		"f: byte 32: ":                          raw,
-		"f: byte 32 of the decompressed data: ": gzipped(raw),
+	const message = "data: file is truncated: the header claims 17179869176 bytes of data (2147483647 float64), the file holds 24"
+	for want, file := range map[string][]byte{
+		"f: byte 32: " + message + "; fetch or copy it again": raw,
+		"f: byte 32 of the decompressed data: " + message:     gzipped(raw),
 	} {
 		var err error
 		// 64 KiB of input buffer, 64 KiB of first data, gzip's window and tables.
@@ -246,7 +255,7 @@ func TestReadIDXTakesNoMemoryOnTheHeadersWord(t *testing.T) {
 		if got := allocated(func() { _, err = ReadIDX(bytes.NewReader(file), "f") }); got > limit {
 			t.Errorf("%d bytes were allocated for %d bytes of input, want at most %d", got, len(file), limit)
 		}
-		wantError(t, err, ErrTruncated, where+message)
+		wantError(t, err, ErrTruncated, want)
 	}
 }
 

@@ -354,7 +354,7 @@ func TestLoadErrors(t *testing.T) {
 		{"CIFAR-10 without test", smallCIFAR(), remove("test_batch.bin"), fs.ErrNotExist,
 			"DIR/test_batch.bin: file does not exist"},
 		{"CIFAR-10 truncated", smallCIFAR(), put("data_batch_7.bin", cifarFile(1, 2)[:5000]), ErrTruncated,
-			"DIR/data_batch_7.bin: byte 3073: record 1: file is truncated, fetch it again: 1927 of its 3073 bytes"},
+			"DIR/data_batch_7.bin: byte 3073: record 1: file is truncated: 1927 of its 3073 bytes; fetch or copy it again"},
 		{"CIFAR-10 test label", smallCIFAR(), put("test_batch.bin", cifarFile(99)), ErrLabel,
 			"DIR/test_batch.bin: byte 0: record 0: label outside the classes: label 99 is not from 0 to 9"},
 		{"CIFAR-10 with one training image", map[string][]byte{"data_batch_1.bin": cifarFile(1), "test_batch.bin": cifarFile(1)}, nil, ErrTooFew,

@@ -148,7 +148,7 @@ func TestAccumulatedRunsResume(t *testing.T) {
 	cfg := whole
 	cfg.Resume = want
 	for accumulate, says := range map[int]string{
-		0: "accumulates 4 mini-batches, not 1", 1: "accumulates 4 mini-batches, not 1", 5: "accumulates 4 mini-batches, not 5", 4: "",
+		0: "accumulate 4, not 1", 1: "accumulate 4, not 1", 5: "accumulate 4, not 5", 4: "",
 	} {
 		cfg.Recipe.Accumulate = accumulate
 		_, err := net.Train(t.Context(), compile(t, cfg), cfg)

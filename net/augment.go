@@ -125,9 +125,13 @@ func (a Augment) Plain() bool {
 
 // Same reports whether both settings change pictures alike; their names don't count.
 func (a Augment) Same(b Augment) bool {
-	a.Name, b.Name = "", ""
-	a.Border, b.Border = cmp.Or(a.Border, ZeroBorder), cmp.Or(b.Border, ZeroBorder)
-	return reflect.DeepEqual(a, b)
+	return reflect.DeepEqual(a.withoutName(), b.withoutName())
+}
+
+// withoutName returns the settings alone, with defaults filled in.
+func (a Augment) withoutName() Augment {
+	a.Name, a.Border = "", cmp.Or(a.Border, ZeroBorder)
+	return a
 }
 
 // Check refuses settings outside their ranges.

@@ -424,39 +424,69 @@ func (c *Checkpoint) checkResume(n *Network, cfg *Config, train DatasetID, valid
 	}
 	old, now := c.Recipe, cfg.Recipe
 	switch {
-	case old.Seed != now.Seed:
-		return fail("the checkpoint's seed is %d, not %d", old.Seed, now.Seed)
-	case old.Batch != now.Batch:
-		return fail("the checkpoint's batch size is %d, not %d", old.Batch, now.Batch)
-	case old.mini() != now.mini():
-		return fail("the checkpoint's run accumulates %d mini-batches, not %d", old.mini(), now.mini())
-	case old.DropLast != now.DropLast:
-		return fail("the checkpoint's run %s the last samples of an epoch, unlike this one", map[bool]string{true: "drops", false: "keeps"}[old.DropLast])
-	case !reflect.DeepEqual(old.Loss, now.Loss) || old.Balance != now.Balance:
-		return fail("the checkpoint's run has another loss (label smoothing, class weights)")
-	case old.Average != now.Average:
-		return fail("the decay of the checkpoint's averaged weights is %v, not %v", old.Average, now.Average)
-	case now.Average > 0 && c.State.Average == nil:
+	case now.Average > 0 && c.State.Average == nil && old.Average == now.Average:
 		return fail("the checkpoint lacks the averaged weights")
-	case !old.Augment.Same(now.Augment):
-		return fail("the checkpoint's run augments its pictures otherwise")
-	case old.Views != now.Views:
-		return fail("the checkpoint's run evaluates with the views %q, not %q", old.Views, now.Views)
-	case old.watch() != now.watch():
-		return fail("the checkpoint's run watches the validation %s, not %s", old.watch(), now.watch())
 	case now.Epochs < c.Position.Epoch || now.Epochs == c.Position.Epoch && c.Position.Step > 0:
 		return fail("the checkpoint is %d epochs and %d steps into its run, more than the %d epochs asked for", c.Position.Epoch, c.Position.Step, now.Epochs)
 	}
-	if steps := c.stepsPerEpoch(); !reflect.DeepEqual(old.OptimizerFor(steps), now.OptimizerFor(steps)) {
-		if old.Epochs != now.Epochs && old.OptimizerFor(steps).Schedule.Total != now.OptimizerFor(steps).Schedule.Total {
+	steps := c.stepsPerEpoch()
+	if name, was, is := difference(old.kept(steps), now.kept(steps)); name != "" {
+		if name == "optimizer.schedule.total" && old.Epochs != now.Epochs {
 			return fail("the learning rate's schedule %s was laid out for %d epochs and cannot change to %d", old.Optimizer.Schedule.Method, old.Epochs, now.Epochs)
 		}
-		return fail("the checkpoint's optimiser settings or schedule differ from those asked for")
+		return fail("the checkpoint's run has the setting %s %s, not %s", name, was, is)
 	}
 	if len(c.State.Optimizer) == 0 && len(now.Optimizer.Moments()) > 0 {
 		return fail("the checkpoint holds weights only, without the optimiser's state")
 	}
 	return nil
+}
+
+// difference names the first setting in which two recipes differ by its place in
+// their JSON, and its two values there; "" where they don't differ.
+func difference(a, b Recipe) (name, was, is string) {
+	tree := func(r Recipe) (out any) {
+		text, err := json.Marshal(r)
+		if err != nil {
+			panic("BUG: a recipe that was checked is not JSON: " + err.Error())
+		}
+		d := json.NewDecoder(bytes.NewReader(text))
+		d.UseNumber() // a seed has 64 bits
+		if err := d.Decode(&out); err != nil {
+			panic("BUG: " + err.Error())
+		}
+		return out
+	}
+	var find func(at string, a, b any)
+	find = func(at string, a, b any) {
+		from, _ := a.(map[string]any)
+		to, _ := b.(map[string]any)
+		if from == nil || to == nil {
+			if name == "" && !reflect.DeepEqual(a, b) {
+				name, was, is = at, settingText(a), settingText(b)
+			}
+			return
+		}
+		all := maps.Clone(from)
+		maps.Copy(all, to)
+		for _, key := range slices.Sorted(maps.Keys(all)) {
+			find(strings.TrimPrefix(at+"."+key, "."), from[key], to[key])
+		}
+	}
+	find("", tree(a), tree(b))
+	return name, was, is
+}
+
+// settingText writes a setting's value as JSON does. JSON leaves out one that is zero.
+func settingText(v any) string {
+	if v == nil {
+		return "unset"
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic("BUG: a value read from JSON is not JSON: " + err.Error())
+	}
+	return string(text)
 }
 
 // sameData compares the identities of data sets; nil is none.

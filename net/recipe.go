@@ -136,6 +136,18 @@ func (r Recipe) watch() Watch {
 // mini returns the mini-batches of an update with the default filled in.
 func (r Recipe) mini() int { return max(1, r.Accumulate) }
 
+// kept returns what a run keeps of its recipe to its end: all but the fields that
+// may change when it is resumed, with defaults filled in. Two recipes of one run
+// have it in common.
+func (r Recipe) kept(stepsPerEpoch int) Recipe {
+	r.Optimizer = r.OptimizerFor(stepsPerEpoch)
+	r.WarmupEpochs, r.StepEpochs = 0, 0 // the optimiser's schedule has them in steps
+	r.Name, r.Epochs, r.Patience = "", 0, 0
+	r.Accumulate, r.Watch = r.mini(), r.watch()
+	r.Augment = r.Augment.withoutName()
+	return r
+}
+
 // SamplesPerStep returns the samples of an update, of which an epoch's last may have fewer.
 func (r Recipe) SamplesPerStep() int { return r.Batch * r.mini() }
 

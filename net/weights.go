@@ -44,28 +44,34 @@ func Layouts() []Layout { return []Layout{ChannelsFirst, ChannelsLast} }
 // channels last: one that adds a flattened image to a vector of another order, or
 // has a convolution of several groups on one.
 func SaveWeights(path string, p *Plan, weights map[string]*tensor.Dense, l Layout) error {
-	if err := p.checkLayout(l); err != nil {
+	err := replacefile.Write(path, func(w io.Writer) error { return WriteWeights(w, p, weights, l) })
+	if err != nil {
 		return fmt.Errorf("weights %s: %w", path, err)
+	}
+	return nil
+}
+
+// WriteWeights writes to w what SaveWeights writes to a file.
+func WriteWeights(w io.Writer, p *Plan, weights map[string]*tensor.Dense, l Layout) error {
+	if err := p.checkLayout(l); err != nil {
+		return err
 	}
 	tensors := map[string]safetensors.TensorView{}
 	for _, q := range p.Params {
 		t := weights[q.Name]
 		if t == nil {
-			return fmt.Errorf("weights %s: no %s", path, q.Name)
+			return fmt.Errorf("no weights %s", q.Name)
 		}
 		out := make([]float32, q.Size())
 		dims := p.permute(q, l, func(native, foreign int) { out[foreign] = t.Float32s()[native] })
 		v, err := viewOf(tensor.New(tensor.WithShape(dims...), tensor.WithBacking(out)))
 		if err != nil {
-			return fmt.Errorf("weights %s: %s: %w", path, q.Name, err)
+			return fmt.Errorf("%s: %w", q.Name, err)
 		}
 		tensors[q.Name] = v
 	}
 	meta := map[string]string{keyFormat: "weights", "layout": string(l)}
-	if err := replacefile.Write(path, func(w io.Writer) error { return safetensors.SerializeToWriter(tensors, meta, w) }); err != nil {
-		return fmt.Errorf("weights %s: %w", path, err)
-	}
-	return nil
+	return safetensors.SerializeToWriter(tensors, meta, w)
 }
 
 // LoadWeights reads weights for a plan from a safetensors file in a layout.

@@ -99,7 +99,8 @@ func isGrey(f *format, file []byte, model color.Model) bool {
 
 // Decode reads an image file: JPEG, PNG, GIF, BMP, TIFF or WebP, whatever its name.
 // It turns the image upright, as Exif's or TIFF's orientation says. Of several
-// frames or pages it reads the first.
+// frames or pages it reads the first. A grey image of 16 bits that uses 12 becomes as
+// bright as one that uses all.
 //
 // It asks admit before it takes memory for the pixels, and gives up with admit's
 // error if there is one. A nil admit admits MaxPixels. The decoders take at most some
@@ -126,7 +127,28 @@ func Decode(file []byte, admit func(width, height int) error) (image.Image, erro
 	if img.Bounds().Empty() {
 		return nil, &fileError{ErrDamaged, "damaged " + f.name + " image: it has no pixels"}
 	}
+	if grey, ok := img.(*image.Gray16); ok {
+		fillTwelveBits(grey)
+	}
 	return f.orientation(file).turned(img), nil
+}
+
+// fillTwelveBits makes the values of a grey image of 16 bits that uses 12, as cameras and
+// scanners of 12 bits write them, 16 times as large. It leaves alone what has a value of
+// more than 12 bits, or none of more than 8.
+func fillTwelveBits(img *image.Gray16) {
+	most := uint16(0)
+	for i := 0; i < len(img.Pix); i += 2 {
+		most = max(most, uint16(img.Pix[i])<<8|uint16(img.Pix[i+1]))
+	}
+	if most < 1<<8 || most >= 1<<12 {
+		return
+	}
+	for i := 0; i < len(img.Pix); i += 2 {
+		v := uint16(img.Pix[i])<<8 | uint16(img.Pix[i+1])
+		v = v<<4 | v>>8 // so that 4095 becomes 65535
+		img.Pix[i], img.Pix[i+1] = uint8(v>>8), uint8(v)
+	}
 }
 
 // readHeader finds a file's format and reads its header.

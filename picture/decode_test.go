@@ -93,7 +93,7 @@ func TestFormats(t *testing.T) {
 // TestKindsOfPixels reads grey, transparent, 16-bit and indexed pixels.
 func TestKindsOfPixels(t *testing.T) {
 	rect := image.Rect(0, 0, 4, 2)
-	grey, grey16 := image.NewGray(rect), image.NewGray16(rect)
+	grey, grey16, grey12, dark16 := image.NewGray(rect), image.NewGray16(rect), image.NewGray16(rect), image.NewGray16(rect)
 	deep, clear16 := image.NewRGBA64(rect), image.NewNRGBA64(rect)
 	clear, indexed := image.NewNRGBA(rect), image.NewPaletted(rect, color.Palette{color.NRGBA{10, 200, 30, 255}, color.NRGBA{R: 255, A: 128}, color.Transparent})
 	greyIndexed := image.NewPaletted(rect, color.Palette{color.Gray{77}, color.Gray{177}})
@@ -101,6 +101,8 @@ func TestKindsOfPixels(t *testing.T) {
 		for x := range 4 {
 			grey.SetGray(x, y, color.Gray{100})
 			grey16.SetGray16(x, y, color.Gray16{100*257 + 128}) // a little less than the half of a level more
+			grey12.SetGray16(x, y, color.Gray16{100 * 4095 / 255})
+			dark16.SetGray16(x, y, color.Gray16{255}) // not a 12-bit one
 			deep.SetRGBA64(x, y, color.RGBA64{50*257 - 128, 60*257 + 128, 65535, 65535})
 			clear16.SetNRGBA64(x, y, color.NRGBA64{65535, 0, 0, 65535 / 3})
 			clear.SetNRGBA(x, y, color.NRGBA{0, 0, 255, 51})
@@ -120,6 +122,9 @@ func TestKindsOfPixels(t *testing.T) {
 		{"grey TIFF", encode("tiff", grey), [3]int{100, 100, 100}, 1, 0},
 		{"grey BMP", encode("bmp", grey), [3]int{100, 100, 100}, 1, 0},
 		{"grey PNG of 16 bits", encode("png", grey16), [3]int{100, 100, 100}, 1, 0},
+		{"grey PNG of 12 bits", encode("png", grey12), [3]int{100, 100, 100}, 1, 0},
+		{"grey TIFF of 12 bits", encode("tiff", grey12), [3]int{100, 100, 100}, 1, 0},
+		{"almost black PNG of 16 bits", encode("png", dark16), [3]int{1, 1, 1}, 1, 0},
 		{"grey TIFF of 16 bits", encode("tiff", grey16), [3]int{100, 100, 100}, 1, 0},
 		{"PNG of 16 bits", encode("png", deep), [3]int{50, 60, 255}, 3, 0},
 		{"TIFF of 16 bits", encode("tiff", deep), [3]int{50, 60, 255}, 3, 0},

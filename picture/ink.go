@@ -38,16 +38,120 @@ func inkOf(img image.Image) (*ink, error) {
 
 // inkOfStored is inkOf for images as they are stored.
 func inkOfStored(img image.Image) (*ink, error) {
-	if grey, ok := img.(*image.Gray); ok {
-		return inkOfGrey(grey)
+	if _, grey := img.(*image.Gray); !grey {
+		img = opaque(img, backdrop(img))
 	}
-	canvas := opaque(img, backdrop(img))
+	const layers = 4 // a frame on a card on a table, and one more
+	return inkWithin(img, layers)
+}
+
+// inkWithin is inkOf for an *image.Gray or *image.RGBA. Where the ink is a frame or a
+// card, it looks for the ink in there.
+func inkWithin(img image.Image, layers int) (*ink, error) {
+	var out *ink
+	var err error
+	if grey, ok := img.(*image.Gray); ok {
+		out, err = inkOfGrey(grey)
+	} else {
+		out, err = inkOfColours(img.(*image.RGBA))
+	}
+	if err != nil || layers == 0 {
+		return out, err
+	}
+	inside, what := out.inside()
+	if what == "" {
+		return out, nil
+	}
+	var part image.Image
+	if grey, ok := img.(*image.Gray); ok {
+		part = grey.SubImage(inside.Add(grey.Rect.Min))
+	} else {
+		smaller := image.NewRGBA(image.Rect(0, 0, inside.Dx(), inside.Dy()))
+		draw.Draw(smaller, smaller.Rect, img, inside.Min, draw.Src)
+		part = smaller
+	}
+	in, err := inkWithin(part, layers-1)
+	switch {
+	case err == nil:
+		return in, nil
+	case what == frame:
+		return nil, errors.New("there is nothing to see in the frame")
+	}
+	return out, nil // a filled shape
+}
+
+// What ink may be other than a digit.
+const (
+	frame = "frame" // lines round what is meant
+	card  = "card"  // a surface of one colour, on which it stands
+)
+
+// inside returns the rectangle in which to look for a digit where the ink is a frame or a
+// card; what is "" where it is neither.
+func (n *ink) inside() (r image.Rectangle, what string) {
+	box := n.box()
+	short, long := min(box.Dx(), box.Dy()), max(box.Dx(), box.Dy())
+	const least = 16 // pixels: nothing smaller holds a digit that can be read
+	if short < least || long > 3*short {
+		return box, ""
+	}
+	// The shares of ink along the four sides of the box, further and further inside.
+	depth := short / 8
+	lowest, highest := make([]float64, depth), make([]float64, depth)
+	for k := range depth {
+		lowest[k], highest[k] = n.along(box.Inset(k))
+	}
+	const full, empty = 0.95, 0.1
+	begins := slices.IndexFunc(lowest, func(share float64) bool { return share >= full })
+	if begins < 0 {
+		return box, ""
+	}
+	// The lines of a frame end before the depth.
+	if ends := slices.IndexFunc(highest[begins:], func(share float64) bool { return share <= empty }); ends >= 0 {
+		return box.Inset(begins + ends), frame
+	}
+	// A digit covers less of a card than a digit's holes of its box.
+	if n.share(box) < 0.7 {
+		return box, ""
+	}
+	return box.Inset(begins + 1 + short/50), card // away from a blurred edge
+}
+
+// along returns the shares of ink along the sides of a rectangle: that of the side that
+// has least, and of the one that has most.
+func (n *ink) along(r image.Rectangle) (lowest, highest float64) {
+	lowest = 1
+	for _, side := range []image.Rectangle{
+		image.Rect(r.Min.X, r.Min.Y, r.Max.X, r.Min.Y+1), image.Rect(r.Min.X, r.Max.Y-1, r.Max.X, r.Max.Y),
+		image.Rect(r.Min.X, r.Min.Y, r.Min.X+1, r.Max.Y), image.Rect(r.Max.X-1, r.Min.Y, r.Max.X, r.Max.Y),
+	} {
+		share := n.share(side)
+		lowest, highest = min(lowest, share), max(highest, share)
+	}
+	return lowest, highest
+}
+
+// share returns how much of a rectangle has at least half of the greatest ink.
+func (n *ink) share(r image.Rectangle) float64 {
+	dark := 0
+	for y := r.Min.Y; y < r.Max.Y; y++ {
+		for _, v := range n.values[y*n.width+r.Min.X : y*n.width+r.Max.X] {
+			if v > math.MaxUint16/2 {
+				dark++
+			}
+		}
+	}
+	return float64(dark) / float64(r.Dx()*r.Dy())
+}
+
+// inkOfColours is inkOf for what [opaque] gives.
+func inkOfColours(canvas *image.RGBA) (*ink, error) {
 	out := &ink{width: canvas.Rect.Dx(), height: canvas.Rect.Dy()}
-	frame := out.frame()
+	edges := out.edges()
 	var background [3]int
 	for k := range background {
 		var counts [256]int
-		for _, at := range frame {
+		for _, at := range edges {
 			counts[canvas.Pix[4*at+k]]++
 		}
 		background[k] = median(&counts)
@@ -61,8 +165,8 @@ func inkOfStored(img image.Image) (*ink, error) {
 		}
 		furthest = max(furthest, squares[i])
 	}
-	noise := make([]int, len(frame))
-	for i, at := range frame {
+	noise := make([]int, len(edges))
+	for i, at := range edges {
 		noise[i] = squares[at]
 	}
 	levels, err := levelsBetween(noise, furthest)
@@ -87,9 +191,9 @@ func inkOfGrey(img *image.Gray) (*ink, error) {
 		}
 	}
 	pix = pix[:out.width*out.height]
-	frame := out.frame()
+	edges := out.edges()
 	var counts [256]int
-	for _, at := range frame {
+	for _, at := range edges {
 		counts[pix[at]]++
 	}
 	background := median(&counts)
@@ -105,8 +209,8 @@ func inkOfGrey(img *image.Gray) (*ink, error) {
 			furthest = max(furthest, squares[grey])
 		}
 	}
-	noise := make([]int, len(frame))
-	for i, at := range frame {
+	noise := make([]int, len(edges))
+	for i, at := range edges {
 		noise[i] = squares[pix[at]]
 	}
 	levels, err := levelsBetween(noise, furthest)
@@ -135,8 +239,12 @@ func levelsBetween(noise []int, furthest int) (levels, error) {
 	// background. The factor turns a median distance into a deviation.
 	slices.Sort(noise)
 	l := levels{3 * 1.4826 * distance(noise[len(noise)/2]), distance(furthest)}
-	if l.peak-l.floor < 16 {
+	const least = 16
+	switch {
+	case l.peak < least:
 		return l, errors.New("there is nothing to see: all of the image has one colour")
+	case l.peak-l.floor < least:
+		return l, errors.New("the image's edges have so many colours that its background can't be told: crop it so that plain background surrounds the digit")
 	}
 	return l, nil
 }
@@ -189,8 +297,8 @@ func backdrop(img image.Image) color.Color {
 	return color.White
 }
 
-// frame returns the indices of the pixels along the edges.
-func (n *ink) frame() []int {
+// edges returns the indices of the pixels along the edges.
+func (n *ink) edges() []int {
 	out := make([]int, 0, 2*(n.width+n.height))
 	for y := range n.height {
 		step := max(1, n.width-1)

@@ -149,8 +149,18 @@ func writeCache(path string, k key, fill func(*os.File) (*meta, error)) error {
 	return err
 }
 
-// noRoom says what to do about a folder that can't take the cache file. size is 0 where
-// it isn't known yet.
+// noCacheError says why decoded pictures can't be kept.
+type noCacheError struct {
+	why  string // of what can't be kept where
+	size int64  // of the samples; 0 is not known yet
+}
+
+func (e *noCacheError) Error() string {
+	return e.why + "; name another folder for it with --data-cache, or decode into memory at every start (--data-cache off)"
+}
+
+// noRoom is the error of a folder that can't take the cache file. size is 0 where it
+// isn't known yet.
 func noRoom(dir string, size int64, err error) error {
 	what, why := "the decoded pictures", reason(err)
 	if size > 0 {
@@ -162,8 +172,7 @@ func noRoom(dir string, size int64, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		why = "no permission to write there"
 	}
-	return fmt.Errorf("%s can't be kept in %s: %s; name another folder for it with --data-cache, or decode into memory at every start (--data-cache off)",
-		what, dir, why)
+	return &noCacheError{fmt.Sprintf("%s can't be kept in %s: %s", what, dir, why), size}
 }
 
 // cachePath returns the cache file of a set with its options, in a folder.
@@ -282,7 +291,7 @@ func lockCache(ctx context.Context, path string, waits func()) (release func(), 
 func CacheFolder() (string, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("there is no folder for cache files: %w; name one with --data-cache, or decode into memory at every start (--data-cache off)", err)
+		return "", &noCacheError{fmt.Sprintf("there is no folder for decoded pictures: %s", reason(err)), 0}
 	}
 	return filepath.Join(dir, "gputrain", "pictures"), nil
 }

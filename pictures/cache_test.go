@@ -307,6 +307,17 @@ func TestNoPlace(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "can't be kept in "+file) || !strings.Contains(err.Error(), "not a directory; name another folder for it with --data-cache") {
 		t.Errorf("error %v", err)
 	}
+	// The folder that nobody named isn't needed.
+	for _, name := range []string{"HOME", "XDG_CACHE_HOME", "LocalAppData"} { // Linux and macOS, Linux, Windows
+		t.Setenv(name, file)
+	}
+	s, err := Open(context.Background(), root, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Train.Len() != 2 || !s.Decoded || s.CacheFile != "" || !strings.Contains(s.CacheError, "can't be kept in "+file) || !strings.HasSuffix(s.CacheError, "not a directory") {
+		t.Errorf("%d pictures, cache error %q, file %q", s.Train.Len(), s.CacheError, s.CacheFile)
+	}
 }
 
 func BenchmarkOpen(b *testing.B) {

@@ -2,6 +2,7 @@ package pictures
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ func listCSV(path string) (*listing, error) {
 	r := csv.NewReader(in)
 	r.ReuseRecord = true
 	r.TrimLeadingSpace = true
+	r.Comma = separator(in)
 	columns, err := header(r)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -37,7 +39,7 @@ func listCSV(path string) (*listing, error) {
 			break
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, fmt.Errorf("%s: %w", path, plainly(err))
 		}
 		line, _ := r.FieldPos(0)
 		p := labelled{path: filepath.FromSlash(strings.Clone(row[columns[0]])), class: strings.Clone(strings.TrimSpace(row[columns[1]]))}
@@ -77,7 +79,7 @@ func header(r *csv.Reader) ([3]int, error) {
 		return columns, errors.New("empty; want a first line path,label or path,label,split")
 	}
 	if err != nil {
-		return columns, err
+		return columns, plainly(err)
 	}
 	for i, name := range row {
 		for k, want := range []string{"path", "label", "split"} {
@@ -93,4 +95,35 @@ func header(r *csv.Reader) ([3]int, error) {
 		return columns, fmt.Errorf("the first line, %q, has no columns path and label; want path,label or path,label,split", strings.Join(row, ","))
 	}
 	return columns, nil
+}
+
+// separator returns what stands between the columns of the first line: a comma, or the
+// semicolon or tab that spreadsheets write instead.
+func separator(in *bufio.Reader) rune {
+	line, _ := in.Peek(1024) // of a shorter file, all
+	line, _, _ = bytes.Cut(line, []byte("\n"))
+	for _, comma := range ";\t" {
+		if !bytes.Contains(line, []byte(",")) && bytes.ContainsRune(line, comma) {
+			return comma
+		}
+	}
+	return ','
+}
+
+// plainly says what is wrong with a CSV file's line.
+func plainly(err error) error {
+	e, ok := errors.AsType[*csv.ParseError](err)
+	if !ok {
+		return errors.New(reason(err))
+	}
+	switch {
+	case errors.Is(e.Err, csv.ErrFieldCount):
+		return fmt.Errorf("line %d: more or fewer columns than the first line has", e.Line)
+	case errors.Is(e.Err, csv.ErrQuote):
+		return fmt.Errorf("line %d: a quote begins that does not end where its value ends; write \"\" for a quote in a value", e.StartLine)
+	case errors.Is(e.Err, csv.ErrBareQuote):
+		return fmt.Errorf("line %d: a quote in the middle of a value; put the whole value in quotes, and write \"\" for a quote in it", e.Line)
+	default:
+		return fmt.Errorf("line %d: %s", e.Line, reason(e.Err))
+	}
 }

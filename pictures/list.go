@@ -61,6 +61,7 @@ func (l *listing) all() []file { return slices.Concat(l.files[:]...) }
 type labelled struct {
 	path, class string
 	part        int
+	bad         string // why nothing there can be read; "" is still to be seen
 }
 
 // list lists the pictures at a path.
@@ -105,7 +106,7 @@ func (l *listing) number(root string, pictures []labelled) error {
 			return fmt.Errorf("%s: class %q has pictures for %s but none for training, such as %s: add some, or remove them",
 				root, p.class, partNames[p.part], p.path)
 		}
-		l.files[p.part] = append(l.files[p.part], file{path: p.path, label: label})
+		l.files[p.part] = append(l.files[p.part], file{path: p.path, label: label, bad: p.bad})
 	}
 	return nil
 }
@@ -131,6 +132,9 @@ func (l *listing) stat(ctx context.Context, workers int) error {
 // stat looks at the file's size and time, and sees what can't be a picture. It opens
 // nothing: opening a named pipe would wait for its writer.
 func (f *file) stat() {
+	if f.bad != "" {
+		return
+	}
 	info, err := os.Stat(f.path)
 	if err != nil {
 		f.bad = reason(err)
@@ -209,7 +213,7 @@ func (w *walk) read(dir string) ([]entry, error) {
 	}
 	found, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %s", dir, reason(err))
+		return nil, err
 	}
 	var out []entry
 	for _, f := range found {
@@ -227,12 +231,20 @@ func (w *walk) read(dir string) ([]entry, error) {
 	return out, nil
 }
 
+// refusal is the error of a folder whose reading ended with an error.
+func (w *walk) refusal(dir string, err error) error {
+	if cancelled := w.ctx.Err(); cancelled != nil {
+		return cancelled
+	}
+	return fmt.Errorf("%s: %s", dir, reason(err))
+}
+
 // listFolder lists the pictures in a folder of folders.
 func listFolder(ctx context.Context, root string) (*listing, error) {
 	w := &walk{ctx: ctx}
 	entries, err := w.read(root)
 	if err != nil {
-		return nil, err
+		return nil, w.refusal(root, err)
 	}
 	if info, err := os.Stat(root); err == nil {
 		w.above = append(w.above, info)
@@ -343,7 +355,7 @@ func (w *walk) alone(e entry) {
 func (w *walk) classes(dir string, part int) error {
 	entries, err := w.read(dir)
 	if err != nil {
-		return err
+		return w.refusal(dir, err)
 	}
 	above := w.above
 	if info, err := os.Stat(dir); err == nil {
@@ -380,14 +392,15 @@ func (w *walk) class(dir, class string, part int, above []fs.FileInfo) error {
 	if cancelled := w.ctx.Err(); cancelled != nil {
 		return cancelled
 	}
-	if err != nil {
-		return fmt.Errorf("%s: %s", dir, reason(err))
+	if err != nil { // it is told as a picture that can't be read
+		w.pictures = append(w.pictures, labelled{dir, class, part, "a folder that can't be opened: " + reason(err)})
+		return nil
 	}
 	above = append(above[:len(above):len(above)], info)
 	for _, e := range entries {
 		switch {
 		case isPicture(e.name): // a folder of that name too: it is told as one that can't be read
-			w.pictures = append(w.pictures, labelled{e.path, class, part})
+			w.pictures = append(w.pictures, labelled{path: e.path, class: class, part: part})
 		case e.dir:
 			if err := w.class(e.path, class, part, above); err != nil {
 				return err

@@ -18,13 +18,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestUnreadable asks for a picture without the permission to read it. Root may read
+// TestUnreadable asks for a picture and for a folder without the permission to read it. Root may read
 // all, so the thread becomes another user as far as files are concerned.
 func TestUnreadable(t *testing.T) {
 	root := t.TempDir()
 	path := filepath.Join(root, "x.png")
 	put(t, path, numbered(1))
-	if err := os.Chmod(path, 0o200); err != nil {
+	tree(t, root, "a/1.png", "b/1.png", "b/deep/1.png")
+	deep := filepath.Join(root, "b", "deep")
+	if err := errors.Join(os.Chmod(path, 0o200), os.Chmod(deep, 0), os.Chmod(filepath.Dir(root), 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	runtime.LockOSThread()
@@ -43,6 +45,13 @@ func TestUnreadable(t *testing.T) {
 	b.decode(context.Background(), 0, make([]uint8, 3))
 	if got := b.originals[0].why; got != "no permission to read it" {
 		t.Errorf("%q", got)
+	}
+	l, err := list(context.Background(), root, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files := l.files[train]; len(files) != 3 || files[2].path != deep || files[2].bad != "a folder that can't be opened: no permission to read it" {
+		t.Errorf("%+v", files)
 	}
 }
 

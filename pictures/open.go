@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -112,6 +113,7 @@ type Set struct {
 	Warnings                []string // what spoils training or its figures, such as test pictures that are training pictures
 	Originals               Originals
 	CacheFile               string // "" without a cache
+	CacheError              string // why nothing is kept in [CacheFolder], where that is only the default; "" if it is kept
 	Decoded                 bool   // whether this call of Open decoded the pictures, because the cache didn't have them
 
 	files  [parts][]file
@@ -163,10 +165,31 @@ func Loose(path string) int {
 	return n
 }
 
+// Files returns the pictures' files in a folder and in its folders, in the order in which
+// people sort. What is no picture by its name is left out.
+func Files(ctx context.Context, path string) ([]string, error) {
+	w := &walk{ctx: ctx}
+	if err := w.class(path, "", train, nil); err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, p := range w.pictures {
+		out = append(out, p.path)
+	}
+	slices.SortFunc(out, natural)
+	return out, nil
+}
+
+// mostUnasked is how many bytes of samples are decoded into memory although nobody
+// asked for that.
+const mostUnasked = 4 << 30
+
 // Open opens the pictures at a path, a folder or a CSV file. It decodes them, or finds
 // them in the cache. A cancelled context ends it, with nothing left behind.
 //
-// Pictures that can't be read give a *BadError, unless they are to be skipped.
+// Pictures that can't be read give a *BadError, unless they are to be skipped. Where the
+// default cache folder can't be used, Open decodes into memory and says so in
+// Set.CacheError; a folder that Options names must do.
 func Open(ctx context.Context, path string, o Options) (*Set, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -182,6 +205,10 @@ func Open(ctx context.Context, path string, o Options) (*Set, error) {
 		m, samples, err = s.decode(ctx, l, o)
 	} else {
 		m, samples, err = s.fromCache(ctx, path, l, o)
+		if lack, ok := errors.AsType[*noCacheError](err); ok && o.CacheDir == "" && lack.size <= mostUnasked {
+			s.CacheError = lack.why
+			m, samples, err = s.decode(ctx, l, o)
+		}
 	}
 	if err != nil {
 		return nil, err

@@ -209,16 +209,19 @@ func TestFoldersOfClasses(t *testing.T) {
 func TestCSV(t *testing.T) {
 	root := t.TempDir()
 	numbers := tree(t, root, "pics/a.png", "pics/b.png", "pics/c.png", "d.png", "e.png", "f.dat.png")
-	put(t, filepath.Join(root, "labels.csv"), []byte("\xef\xbb\xbfLabel,id,path,split\r\n"+
-		"dog,1,pics/a.png, train \r\ncat ,2,\"pics/b.png\",\ncat,3,"+filepath.Join(root, "pics/c.png")+",train\n"+
-		"dog,4,d.png,test\ncat,5,e.png,valid\ndog,6,f.dat.png,Training\n"))
-	s := open(t, filepath.Join(root, "labels.csv"), Options{})
-	got := contents(t, s, root, numbers)
+	text := "\xef\xbb\xbfLabel,id,path,split\r\n" +
+		"dog,1,pics/a.png, train \r\ncat ,2,\"pics/b.png\",\ncat,3," + filepath.Join(root, "pics/c.png") + ",train\n" +
+		"dog,4,d.png,test\ncat,5,e.png,valid\ndog,6,f.dat.png,Training\n"
 	want := [parts]map[string][]string{
 		{"cat": {"pics/b.png", "pics/c.png"}, "dog": {"pics/a.png", "f.dat.png"}}, {"cat": {"e.png"}}, {"dog": {"d.png"}},
 	}
-	if fmt.Sprint(got) != fmt.Sprint(want) || !slices.Equal(s.ClassNames, []string{"cat", "dog"}) {
-		t.Errorf("contents\n%v, want\n%v", got, want)
+	for _, comma := range []string{",", ";", "\t"} { // as spreadsheets write it
+		put(t, filepath.Join(root, "labels.csv"), []byte(strings.ReplaceAll(text, ",", comma)))
+		s := open(t, filepath.Join(root, "labels.csv"), Options{})
+		got := contents(t, s, root, numbers)
+		if fmt.Sprint(got) != fmt.Sprint(want) || !slices.Equal(s.ClassNames, []string{"cat", "dog"}) {
+			t.Errorf("%q: contents\n%v, want\n%v", comma, got, want)
+		}
 	}
 }
 
@@ -238,12 +241,14 @@ func TestRefusals(t *testing.T) {
 		"two vals":      {files: []string{"train/a/x.png", "train/b/x.png", "val/a/x.png", "valid/a/x.png"}, want: "ROOT/val and ROOT/valid: both are for validation; keep one"},
 		"too few":       {files: []string{"a/x.png", "b/x.png"}, want: "too few pictures to take some for validation; want at least 3 of a class"},
 
-		"csv: header":    {csv: "file;label\n", want: `the first line, "file;label", has no columns path and label; want path,label or path,label,split`},
+		"csv: header":    {csv: "file:label\n", want: `the first line, "file:label", has no columns path and label; want path,label or path,label,split`},
 		"csv: empty":     {csv: "\n", want: "empty; want a first line path,label"},
 		"csv: twice":     {csv: "path,path,label\n", want: "two columns are called path"},
 		"csv: split":     {csv: "path,label,split\nx.png,a,tst\n", want: `line 2: split "tst" is not train, validation or test`},
+		"csv: columns":   {csv: "path,label\nx.png,a\nx.png\n", want: "line 3: more or fewer columns than the first line has"},
+		"csv: no end":    {csv: "path,label\nx.png,\"a\ny.png,b\n", want: "line 2: a quote begins that does not end where its value ends"},
+		"csv: bare":      {csv: "path,label\nx.png,a\"b\n", want: "line 2: a quote in the middle of a value"},
 		"csv: no label":  {csv: "path,label\nx.png,\n", want: "line 2: want a path and a label"},
-		"csv: columns":   {csv: "path,label\nx.png,a\nx.png\n", want: "record on line 3: wrong number of fields"},
 		"csv: one class": {csv: "path,label\nx.png,a\n", want: "1 label of training pictures, want at least two"},
 		"csv: class":     {csv: "path,label,split\nx.png,a,\nx.png,b,\nx.png,c,test\n", want: `class "c" has pictures for test but none for training`},
 	} {

@@ -27,7 +27,8 @@ const (
 type app struct {
 	args     []string
 	in       io.Reader
-	out, err *stream
+	out, err *stream // what is told; out is standard output, unless a file goes there
+	stdout   *stream
 	closers  []func() error // of data sets, which are at hand until the command ends
 }
 
@@ -37,18 +38,19 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	unsetEmpty(os.Environ())
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	a := &app{args: args, in: stdin, out: newStream(stdout, cancel), err: newStream(stderr, nil)}
+	a := &app{args: args, in: stdin, stdout: newStream(stdout, cancel), err: newStream(stderr, nil)}
+	a.out = a.stdout
 	root := a.root()
 	err := root.RunContext(ctx, interspersed(root, args))
 	for _, close := range a.closers {
 		err = errors.Join(err, close())
 	}
 	switch {
-	case a.out.failed == nil:
-	case errors.Is(a.out.failed, syscall.EPIPE):
+	case a.stdout.failed == nil:
+	case errors.Is(a.stdout.failed, syscall.EPIPE):
 		return exitFailed // the reader has gone; nobody wants to hear of it
 	default:
-		err = fmt.Errorf("cannot write the output: %w", a.out.failed)
+		err = fmt.Errorf("cannot write the output: %w", a.stdout.failed)
 	}
 	if err == nil {
 		return exitOK

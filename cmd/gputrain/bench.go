@@ -17,7 +17,6 @@ import (
 	"github.com/gputrain/gputrain/bench"
 	"github.com/gputrain/gputrain/bench/peers"
 	"github.com/gputrain/gputrain/cuda"
-	"github.com/gputrain/gputrain/internal/replacefile"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -86,10 +85,8 @@ func (a *app) bench(c *cli.Context) (err error) {
 		return err
 	}
 	// What can't be written is told now, not after minutes.
-	if path := c.String("html"); path != "" {
-		if _, err := os.Stat(filepath.Dir(path)); err != nil {
-			return fmt.Errorf("--html %s: there is no folder %s", path, filepath.Dir(path))
-		}
+	if err := a.takeOutputs(c, "html"); err != nil {
+		return err
 	}
 	if dir := c.String("plots"); dir != "" {
 		if err := os.MkdirAll(dir, 0o777); err != nil {
@@ -306,15 +303,15 @@ func describeGPUSubject(s *bench.Subject, p cuda.Precision) {
 // writeBench prints a report and writes the files that the flags ask for.
 func (a *app) writeBench(c *cli.Context, r *bench.Report) error {
 	if path := c.String("html"); path != "" {
-		if err := replacefile.Write(path, r.WriteHTML); err != nil {
-			return fileError(path, err)
+		if _, err := a.writeOutput(path, r.WriteHTML); err != nil {
+			return err
 		}
 	}
 	if dir := c.String("plots"); dir != "" {
 		for _, p := range r.Plots() {
 			path := filepath.Join(dir, p.Name+".svg")
-			if err := replacefile.Write(path, p.Drawing.WriteFile); err != nil {
-				return fileError(path, err)
+			if _, err := a.writeOutput(path, p.Drawing.WriteFile); err != nil {
+				return err
 			}
 		}
 	}
@@ -326,7 +323,7 @@ func (a *app) writeBench(c *cli.Context, r *bench.Report) error {
 	}
 	a.printBench(r)
 	if path := c.String("html"); path != "" {
-		fmt.Fprintf(a.out, "\nReport: %s\n", path)
+		fmt.Fprintf(a.out, "\nReport: %s\n", outputName(path))
 	}
 	return nil
 }

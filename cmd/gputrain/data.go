@@ -5,14 +5,12 @@ import (
 	"io"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/gputrain/gputrain/internal/raster"
-	"github.com/gputrain/gputrain/internal/replacefile"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/pictures"
 )
@@ -99,12 +97,8 @@ func (a *app) data(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, flag := range []string{"html", "png"} {
-		if dir := filepath.Dir(c.String(flag)); c.IsSet(flag) {
-			if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-				return fmt.Errorf("--%s %s: there is no folder %s", flag, c.String(flag), dir)
-			}
-		}
+	if err := a.takeOutputs(c, "html", "png"); err != nil {
+		return err
 	}
 	d, err := a.loadFolder(c, folder, dataWish{seed: c.Uint64("seed"), showBad: true})
 	if err != nil {
@@ -117,14 +111,14 @@ func (a *app) data(c *cli.Context) error {
 	grid := gridOf(d.train, c.Int("samples"), net.Source{Data: d.train, Augment: augment, Seed: c.Uint64("seed"), Input: d.train.Shape})
 	if path := c.String("html"); path != "" {
 		page := func(w io.Writer) error { return r.writePage(w, grid, augment) }
-		if err := replacefile.Write(path, page); err != nil {
-			return fileError(path, err)
+		if _, err := a.writeOutput(path, page); err != nil {
+			return err
 		}
 	}
 	if path := c.String("png"); path != "" {
 		picture := func(w io.Writer) error { return raster.Write(w, grid.draw()) }
-		if err := replacefile.Write(path, picture); err != nil {
-			return fileError(path, err)
+		if _, err := a.writeOutput(path, picture); err != nil {
+			return err
 		}
 	}
 	if c.Bool("json") {
@@ -133,7 +127,7 @@ func (a *app) data(c *cli.Context) error {
 	r.write(a.out)
 	for _, flag := range []string{"html", "png"} {
 		if path := c.String(flag); path != "" {
-			fmt.Fprintf(a.out, "\n%s: %s of each class", path, counted(c.Int("samples"), "sample"))
+			fmt.Fprintf(a.out, "\n%s: %s of each class", outputName(path), counted(c.Int("samples"), "sample"))
 		}
 	}
 	if c.IsSet("html") || c.IsSet("png") {

@@ -171,6 +171,9 @@ func (a *app) loadPictures(c *cli.Context, path string, w dataWish) (*dataset, e
 		if len(set.Bad) > 0 {
 			fmt.Fprintf(a.err, "%s: left out %s that can't be read\n", path, counted(len(set.Bad), "picture"))
 		}
+		if set.CacheError != "" {
+			fmt.Fprintf(a.err, "%s: the pictures are decoded anew at every start: %s; name a folder for them with --data-cache\n", path, set.CacheError)
+		}
 		for _, warning := range set.Warnings {
 			fmt.Fprintf(a.err, "%s: warning: %s\n", path, warning)
 		}

@@ -13,7 +13,6 @@ import (
 	"github.com/urfave/cli/v2"
 	"gorgonia.org/tensor"
 
-	"github.com/gputrain/gputrain/internal/replacefile"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/onnx"
 )
@@ -69,7 +68,7 @@ Examples:
 			&cli.BoolFlag{Name: "logits", EnvVars: env("logits"), Category: "Format", Usage: "let an ONNX model give logits instead of probabilities"},
 			layoutFlag(),
 			&cli.StringFlag{Name: "labels", EnvVars: env("labels"), DefaultText: labelsFile + " beside the output", Usage: "write the names of the classes to `FILE`; --labels= does not"},
-			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, EnvVars: env("output"), DefaultText: "model.onnx or model.safetensors", Usage: "write to `FILE`"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, EnvVars: env("output"), DefaultText: "model.onnx or model.safetensors", Usage: "write to `FILE`, or - for standard output"},
 			&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object"},
 		},
 		Action: a.export,
@@ -103,6 +102,9 @@ func (a *app) export(c *cli.Context) error {
 	case format == formatSafetensors && c.Bool("logits"):
 		return usagef("--logits is for --format onnx: safetensors hold weights alone")
 	}
+	if err := a.takeOutputs(c, "output", "labels"); err != nil {
+		return err
+	}
 	checkpoint, path, err := loadRun(c.String("checkpoint"), "--checkpoint RUN")
 	if err != nil {
 		return err
@@ -119,28 +121,25 @@ func (a *app) export(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	o := onnx.Options{Logits: c.Bool("logits"), Producer: "gputrain", Version: version(), Metadata: exportedMetadata(checkpoint)}
+	write := func(w io.Writer) error { return onnx.Write(w, plan, checkpoint.Weights(), o) }
 	if format == formatSafetensors {
-		err = net.SaveWeights(output, plan, checkpoint.Weights(), net.Layout(layout))
-	} else {
-		o := onnx.Options{Logits: c.Bool("logits"), Producer: "gputrain", Version: version(), Metadata: exportedMetadata(checkpoint)}
-		err = replacefile.Write(output, func(w io.Writer) error { return onnx.Write(w, plan, checkpoint.Weights(), o) })
-		if err != nil {
-			err = fmt.Errorf("%s: %w", output, err)
-		}
+		write = func(w io.Writer) error { return net.WriteWeights(w, plan, checkpoint.Weights(), net.Layout(layout)) }
 	}
+	size, err := a.writeOutput(output, write)
 	if err != nil {
 		return err
 	}
 	if labels != "" {
-		err := replacefile.Write(labels, func(w io.Writer) error {
+		_, err := a.writeOutput(labels, func(w io.Writer) error {
 			_, err := io.WriteString(w, names)
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("%s: %w", labels, err)
+			return err
 		}
 	}
-	return a.tellExported(c, exported{File: output, Labels: labels, From: path, Network: checkpoint.Network.Name, Weights: plan.Weights()})
+	return a.tellExported(c, exported{File: outputName(output), Labels: labels, From: path, Network: checkpoint.Network.Name, Weights: plan.Weights(), Bytes: size})
 }
 
 // labelsFile names the classes of an exported network, one a line.
@@ -160,6 +159,9 @@ func exportedLabels(c *cli.Context, saved *net.Checkpoint, output string) (names
 	names = strings.Join(s.ClassNames, "\n") + "\n"
 	if c.IsSet("labels") {
 		return names, c.String("labels"), nil
+	}
+	if output == standardOutput {
+		return "", "", nil // there is no folder beside it
 	}
 	file = filepath.Join(filepath.Dir(output), labelsFile)
 	there, err := os.ReadFile(file)
@@ -203,15 +205,10 @@ func exportedMetadata(saved *net.Checkpoint) map[string]string {
 
 // tellExported says what has been written.
 func (a *app) tellExported(c *cli.Context, e exported) error {
-	info, err := os.Stat(e.File)
-	if err != nil {
-		return err
-	}
-	e.Bytes = info.Size()
 	if c.Bool("json") {
 		return a.printJSON(e, "")
 	}
-	_, err = fmt.Fprintf(a.out, "%s: network %s of %s, %s weights, %s\n", e.File, e.Network, e.From, thousands(int64(e.Weights)), megabytes(e.Bytes))
+	_, err := fmt.Fprintf(a.out, "%s: network %s of %s, %s weights, %s\n", e.File, e.Network, e.From, thousands(int64(e.Weights)), megabytes(e.Bytes))
 	if e.Labels != "" && err == nil {
 		_, err = fmt.Fprintf(a.out, "%s: the names of the classes\n", e.Labels)
 	}
@@ -320,5 +317,9 @@ func (a *app) importWeights(c *cli.Context) (err error) {
 	if err := net.SaveCheckpoint(path, checkpoint); err != nil {
 		return err
 	}
-	return a.tellExported(c, exported{File: path, From: from, Network: network.Name, Weights: plan.Weights()})
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	return a.tellExported(c, exported{File: path, From: from, Network: network.Name, Weights: plan.Weights(), Bytes: info.Size()})
 }

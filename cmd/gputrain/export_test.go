@@ -73,6 +73,44 @@ func TestExportONNX(t *testing.T) {
 	}
 }
 
+// TestStandardOutput has files written to standard output, which then has nothing else.
+func TestStandardOutput(t *testing.T) {
+	inFolder(t)
+	must(t, quick("--epochs", "1")...)
+	for _, c := range []struct {
+		line, file, begins string // how the output begins; "" is the same bytes as in a file
+		tells              string
+	}{
+		{"export -o", "f.onnx", "", "standard output: network quick of runs/run-1, 500 weights, "},
+		{"export --format safetensors -o", "f.safetensors", "", "standard output: network quick"},
+		{"models show lenet5 --svg", "f.svg", "", ""},
+		{"data --samples 4 --png", "f.png", "", "standard output: 4 samples of each class"},
+		{"find-rate --model quick.json --device cpu --steps 10 --from 1e-4 --to 1 --csv", "f.csv", "", "The loss"},
+		{"report --device cpu --output", "f.html", "<!DOCTYPE html>", "standard output: run-1, "},
+	} {
+		args := strings.Fields(c.line)
+		o := gputrain(t, append(args, "-")...)
+		if o.status != exitOK || !strings.Contains(o.errors, c.tells) {
+			t.Errorf("%s -: status %d, told %s", c.line, o.status, o.errors)
+		}
+		must(t, append(args, c.file)...)
+		b, err := os.ReadFile(c.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.begins == "" && o.out != string(b) || len(o.out) == 0 || !strings.HasPrefix(o.out, c.begins) {
+			t.Errorf("%s -: %d bytes, %d in a file", c.line, len(o.out), len(b))
+		}
+	}
+	if _, err := os.Lstat("-"); err == nil {
+		t.Error("there is a file called -")
+	}
+	refuses(t, exitUsage, "--output - and --json both want standard output", "export", "--output", "-", "--json")
+	refuses(t, exitUsage, "--csv - and --svg both want standard output", "find-rate", "--svg", "-", "--csv", "-")
+	refuses(t, exitFailed, "--html nowhere/x.html: there is no folder nowhere", "data", "--html", "nowhere/x.html")
+	refuses(t, exitFailed, "--output runs: a folder, want a file in it", "report", "--output", "runs")
+}
+
 // TestExportRefuses has nothing to write, or contradictions.
 func TestExportRefuses(t *testing.T) {
 	inFolder(t)

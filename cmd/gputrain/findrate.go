@@ -14,7 +14,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/gputrain/gputrain/internal/chart"
-	"github.com/gputrain/gputrain/internal/replacefile"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -66,6 +65,10 @@ least_tenth and suggestion (0 for none).`,
 	}
 }
 
+// timesByHeart is how often a test may go through its training images before its losses
+// say more of these images than of the rate.
+const timesByHeart = 10
+
 // foundRate is what find-rate prints as JSON.
 type foundRate struct {
 	Data    string     `json:"data"`
@@ -99,6 +102,9 @@ func rateRange(c *cli.Context, recipe net.Recipe) (net.RateRange, error) {
 
 func (a *app) findRate(c *cli.Context) (err error) {
 	if err := noArguments(c); err != nil {
+		return err
+	}
+	if err := a.takeOutputs(c, "svg", "csv"); err != nil {
 		return err
 	}
 	run := &trainingRun{}
@@ -161,8 +167,8 @@ func (a *app) findRate(c *cli.Context) (err error) {
 		"csv": func(w io.Writer) error { return writeRates(w, test) },
 	} {
 		if path := c.String(flag); path != "" {
-			if err := replacefile.Write(path, write); err != nil {
-				return fmt.Errorf("--%s %s: %w", flag, path, err)
+			if _, err := a.writeOutput(path, write); err != nil {
+				return fmt.Errorf("--%s %w", flag, err)
 			}
 		}
 	}
@@ -173,6 +179,9 @@ func (a *app) findRate(c *cli.Context) (err error) {
 		}, "")
 	}
 	a.printRates(test, over.Steps)
+	if times := len(test.Points) * recipe.SamplesPerStep() / run.config.Train.Len(); times >= timesByHeart && test.Steepest >= 0 {
+		fmt.Fprintf(a.out, "The test went through the training images %d times: so few can be learnt by heart at low rates. Take a smaller --batch or fewer --steps for a surer answer.\n", times)
+	}
 	return nil
 }
 

@@ -14,7 +14,6 @@ import (
 	"github.com/gputrain/gputrain/cpu"
 	"github.com/gputrain/gputrain/cuda"
 	"github.com/gputrain/gputrain/internal/netgraph"
-	"github.com/gputrain/gputrain/internal/replacefile"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/lower"
 )
@@ -67,6 +66,9 @@ func (a *app) modelsShow(c *cli.Context) error {
 		return usagef("models show takes one argument, a model's name or file; %s", helpHint(c))
 	}
 	fuser, err := fuserNamed(c.String("device"))
+	if err == nil {
+		err = a.takeOutputs(c, "svg")
+	}
 	if err != nil {
 		return err
 	}
@@ -80,8 +82,11 @@ func (a *app) modelsShow(c *cli.Context) error {
 	}
 	groups := lower.Lower(plan, fuser).Groups
 	if path := c.String("svg"); path != "" {
-		if err := replacefile.Write(path, netgraph.Drawing(plan, groups).WriteFile); err != nil {
-			return fileError(path, err)
+		if _, err := a.writeOutput(path, netgraph.Drawing(plan, groups).WriteFile); err != nil {
+			return err
+		}
+		if path == standardOutput {
+			return nil
 		}
 	}
 	if c.Bool("json") {

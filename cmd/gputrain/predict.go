@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/picture"
+	"github.com/gputrain/gputrain/pictures"
 )
 
 func (a *app) predictCommand() *cli.Command {
@@ -21,8 +23,10 @@ func (a *app) predictCommand() *cli.Command {
 		Name:      "predict",
 		Usage:     "classify images with a trained network",
 		UsageText: "gputrain predict [FLAGS] IMAGE...",
-		Description: `IMAGE is a JPEG, PNG, GIF, BMP, TIFF or WebP file, - for standard input, or
-test:N for image N of the test set, counted from 0.
+		Description: `IMAGE is a JPEG, PNG, GIF, BMP, TIFF or WebP file, a folder with such files, -
+for standard input, or test:N for image N of the test set, counted from 0.
+One that can't be read is named, and the others are answered; the exit status
+is then 1.
 
 --prepare says how a file becomes the network's input:
   digit   as MNIST's digits were made: what differs from the background, which
@@ -40,6 +44,7 @@ test:N for image N of the test set, counted from 0.
 
 Examples:
   gputrain predict seven.png
+  gputrain predict holiday --json
   gputrain predict test:0 test:1 --top 1
   gputrain predict photo.jpg --verbose               (also show what it sees)
   curl -s https://example.com/3.png | gputrain predict - --json`,
@@ -130,17 +135,27 @@ func (a *app) predict(c *cli.Context) (err error) {
 		a.note(changed)
 		a.note(m.otherNames(data))
 	}
+	images, err := withoutFolders(c.Context, c.Args().Slice())
+	if err != nil {
+		return err
+	}
 	how := preparation(c, m.checkpoint)
 	if !c.Bool("json") {
 		m.introduce(c, a.out, how)
 	}
-	for i, arg := range c.Args().Slice() {
+	answered, bad := 0, 0
+	for _, arg := range images {
 		if c.Context.Err() != nil {
 			return errInterrupted
 		}
 		q, err := a.ask(arg, data, m, how)
-		if err != nil {
+		if _, usage := errors.AsType[*usageError](err); err != nil && (usage || len(images) == 1) {
 			return err
+		}
+		if err != nil {
+			fmt.Fprintln(a.err, oneLine(err.Error()))
+			bad++
+			continue
 		}
 		answer, err := m.answer(q, m.classNames(data))
 		if err != nil {
@@ -153,9 +168,10 @@ func (a *app) predict(c *cli.Context) (err error) {
 			}
 			continue
 		}
-		if i > 0 {
+		if answered > 0 {
 			fmt.Fprintln(a.out)
 		}
+		answered++
 		var picture []string
 		if c.Bool("verbose") || a.out.terminal && !c.IsSet("verbose") {
 			picture = drawPixels(q, m.plan.Network.Input, a.out)
@@ -166,12 +182,34 @@ func (a *app) predict(c *cli.Context) (err error) {
 	gpu := gpuStatistics(m.program)
 	switch {
 	case gpu == nil || !c.Bool("verbose"):
-		return nil
 	case c.Bool("json"):
-		return a.printJSON(map[string]any{"gpu": gpu}, "")
+		err = a.printJSON(map[string]any{"gpu": gpu}, "")
+	default:
+		a.printGPU(gpu)
 	}
-	a.printGPU(gpu)
-	return nil
+	if bad > 0 && err == nil {
+		return fmt.Errorf("%s of %s can't be answered", thousands(bad), counted(len(images), "image"))
+	}
+	return err
+}
+
+// withoutFolders returns the images with those in a folder in the folder's place.
+func withoutFolders(ctx context.Context, images []string) (out []string, err error) {
+	for _, arg := range images {
+		if isTestImage(arg) || !isFolder(arg) {
+			out = append(out, arg)
+			continue
+		}
+		files, err := pictures.Files(ctx, arg)
+		if err != nil {
+			return nil, err
+		}
+		if len(files) == 0 {
+			return nil, fmt.Errorf("%s: there is no picture in this folder", arg)
+		}
+		out = append(out, files...)
+	}
+	return out, nil
 }
 
 func isTestImage(arg string) bool { return strings.HasPrefix(arg, "test:") }

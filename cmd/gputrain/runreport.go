@@ -8,7 +8,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/gputrain/gputrain/internal/replacefile"
 	"github.com/gputrain/gputrain/internal/runreport"
 	"github.com/gputrain/gputrain/picture"
 )
@@ -42,7 +41,7 @@ Examples:
 			&cli.StringFlag{Name: "image", Value: "test:0", EnvVars: env("image"), Category: "Data", Usage: "follow `IMAGE` through the layers: a file, - or test:N"},
 			&cli.StringFlag{Name: "prepare", Value: string(picture.Auto), EnvVars: env("prepare"), Category: "Data", Usage: "`HOW` a file becomes input: " + orList(preparations())},
 			&cli.IntFlag{Name: "mistakes", Value: 24, EnvVars: env("mistakes"), Usage: "show the `N` worst mistakes"},
-			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: defaultReport, EnvVars: env("output"), Usage: "write the page to `FILE`"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: defaultReport, EnvVars: env("output"), Usage: "write the page to `FILE`, or - for standard output"},
 			&cli.StringFlag{Name: "plots", EnvVars: env("plots"), DefaultText: "none", Usage: "write charts and pictures to `FOLDER` too, as SVG and PNG"},
 			&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print the report's data as one JSON object; no page unless --output names one"},
 		}, deviceFlags()...),
@@ -63,39 +62,34 @@ func (a *app) report(c *cli.Context) error {
 	if c.Bool("json") && !c.IsSet("output") {
 		output = ""
 	}
-	if output != "" {
-		if info, err := os.Stat(filepath.Dir(output)); err != nil || !info.IsDir() {
-			return fmt.Errorf("--output %s: there is no folder %s", output, filepath.Dir(output))
-		}
+	if err := a.takeOutputs(c, "output"); err != nil {
+		return err
 	}
 	r, err := a.loadReport(c)
 	if err != nil {
 		return err
 	}
+	var size int64
 	if output != "" {
-		if err := replacefile.Write(output, r.WritePage); err != nil {
-			return fmt.Errorf("%s: %w", output, err)
+		if size, err = a.writeOutput(output, r.WritePage); err != nil {
+			return err
 		}
 	}
 	files := r.Files()
 	plots := c.String("plots")
 	if plots != "" {
-		if err := writePlots(plots, files); err != nil {
+		if err := a.writePlots(plots, files); err != nil {
 			return err
 		}
 	}
 	if c.Bool("json") {
 		return a.printJSON(r, "")
 	}
-	info, err := os.Stat(output)
-	if err != nil {
-		return err
-	}
 	var names []string
 	for _, run := range r.Runs {
 		names = append(names, run.Name)
 	}
-	fmt.Fprintf(a.out, "%s: %s, %s\n", output, strings.Join(names, ", "), megabytes(info.Size()))
+	fmt.Fprintf(a.out, "%s: %s, %s\n", outputName(output), strings.Join(names, ", "), megabytes(size))
 	if plots != "" {
 		fmt.Fprintf(a.out, "%s: %s\n", plots, counted(len(files), "file"))
 	}
@@ -103,14 +97,14 @@ func (a *app) report(c *cli.Context) error {
 }
 
 // writePlots writes files into a folder, which is made if missing.
-func writePlots(dir string, files []runreport.File) error {
+func (a *app) writePlots(dir string, files []runreport.File) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("--plots: %w", err)
 	}
 	for _, f := range files {
 		path := filepath.Join(dir, f.Name)
-		if err := replacefile.Write(path, f.Write); err != nil {
-			return fmt.Errorf("%s: %w", path, err)
+		if _, err := a.writeOutput(path, f.Write); err != nil {
+			return err
 		}
 	}
 	return nil

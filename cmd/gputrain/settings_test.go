@@ -215,6 +215,10 @@ $`)
 	if out := must(t, append(args, "--from", "1e-12", "--to", "1e-10")...); !strings.Contains(out, "The loss did not fall: there is no rate to suggest.") {
 		t.Errorf("at rates that change nothing:\n%s", out)
 	}
+	// Of few images the answer is not sure.
+	if out := must(t, append(args, "--batch-size", "10000")...); !strings.Contains(out, "The test went through the training images 10 times") {
+		t.Errorf("of few images:\n%s", out)
+	}
 	refuses(t, exitFailed, `find rate: optimiser: no trained parameter matches "fc.*"; names are such as dense1.weight`, append(args, "--json", "--rate-factor", "fc.*=2")...)
 	if _, err := os.Stat(runsFolder); !os.IsNotExist(err) {
 		t.Errorf("find-rate left a run behind (%v)", err)

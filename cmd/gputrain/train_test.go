@@ -411,7 +411,7 @@ $`)
 	}{
 		{exitFailed, "notes.txt", "notes.txt: not a JPEG, PNG, GIF, BMP, TIFF or WebP image: it is text"},
 		{exitFailed, "nothing.png", "nothing.png: there is no such file"},
-		{exitFailed, "photos", "photos: a folder, want a file in it"},
+		{exitFailed, "photos", "photos: there is no picture in this folder"},
 		{exitUsage, "test:10000", "test:10000: the test set has images test:0 to test:9999"},
 		{exitUsage, "test:first", "test:first: the test set has images test:0 to test:9999"},
 	} {
@@ -419,6 +419,20 @@ $`)
 		if o.status != c.status || o.errors != "gputrain: "+c.want+"\n" {
 			t.Errorf("%s: status %d, %swant %d, %s", c.image, o.status, o.errors, c.status, c.want)
 		}
+	}
+
+	// Those that can be read are answered; a folder means its pictures.
+	for _, name := range []string{"photos/10.png", "photos/9.png"} {
+		if err := os.Link("seven.png", name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, "photos/broken.jpg", "no image")
+	write(t, "photos/notes.txt", "no picture by its name")
+	o = gputrain(t, "predict", "--top", "1", "nothing.png", "photos", "seven.png")
+	want := "nothing.png: there is no such file\nphotos/broken.jpg: not a JPEG, PNG, GIF, BMP, TIFF or WebP image: it is text\ngputrain: 2 of 5 images can't be answered\n"
+	if names := regexp.MustCompile(`(?m)^\S*: 7$`).FindAllString(o.out, -1); o.status != exitFailed || o.errors != want || !slices.Equal(names, []string{"photos/9.png: 7", "photos/10.png: 7", "seven.png: 7"}) || strings.HasPrefix(o.out, "\n") {
+		t.Errorf("status %d, %swant %s%s", o.status, o.errors, want, o.out)
 	}
 }
 

@@ -5,34 +5,83 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 )
 
-// tempPattern is the name of temporary files for os.CreateTemp; the path's own
-// name goes before it.
+// tempPattern is what the names of temporary files look like, behind the path's own name.
 const tempPattern = ".*.tmp"
 
 // ErrNotSynced means that a file is in place but its folder could not be synced.
 var ErrNotSynced = errors.New("written, but a power cut may bring back what was there before")
 
-// Write writes a file so that, whenever the process or the machine stops,
-// path holds either what it held before or all of the new contents. A failed
-// write leaves the old file and removes the temporary one; only after
-// ErrNotSynced is the new one in place.
+// Write writes a file so that, whenever the process or the machine stops, path holds
+// either what it held before or all of the new contents. A failed write leaves the old
+// file and removes the temporary one; only after ErrNotSynced is the new one in place.
+//
+// A symbolic link stays, and the file that it leads to is replaced. A file keeps its
+// mode and, where the process may set it, its owner; a new one has the mode that the
+// process's umask leaves. Of a file with several names (hard links) the others keep
+// the old contents, so that a copy made of links is a copy.
+//
+// What is no regular file, such as a pipe or a device, is written into as the contents
+// come.
 func Write(path string, write func(io.Writer) error) error {
+	if isStream(path) {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(write(f), f.Close())
+	}
 	return WriteFile(path, func(f *os.File) error { return write(f) })
 }
 
-// WriteFile is Write for those who write at places of the file in any order.
-func WriteFile(path string, write func(*os.File) error) (err error) {
-	dir, name := filepath.Split(path)
-	if dir == "" {
-		dir = "."
+// isStream reports whether there is something at path that is neither a regular file nor
+// a folder. What the system offers as /dev/stdout is one even if it leads to a file.
+func isStream(path string) bool {
+	if runtime.GOOS != "windows" {
+		for _, root := range []string{"/dev/", "/proc/"} {
+			if clean := filepath.Clean(path); strings.HasPrefix(clean, root) && !strings.HasPrefix(clean, "/dev/shm/") {
+				_, err := os.Stat(path)
+				return err == nil
+			}
+		}
 	}
-	f, err := os.CreateTemp(dir, name+tempPattern)
+	info, err := os.Stat(path)
+	return err == nil && !info.Mode().IsRegular() && !info.IsDir()
+}
+
+// WriteFile is Write for those who write at places of the file in any order, so not for
+// pipes.
+func WriteFile(path string, write func(*os.File) error) (err error) {
+	target, err := behindLinks(path)
+	if err != nil {
+		return err
+	}
+	before, err := os.Stat(target)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	case before.IsDir():
+		return &fs.PathError{Op: "write", Path: path, Err: errors.New("is a folder")}
+	default: // a rename would replace a file that may not be written, too
+		f, err := os.OpenFile(target, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
+	}
+	f, err := temporary(target)
 	if err != nil {
 		return err
 	}
@@ -41,7 +90,13 @@ func WriteFile(path string, write func(*os.File) error) (err error) {
 			err = errors.Join(err, removeIfThere(f.Name()))
 		}
 	}()
-	err = write(f)
+	if before != nil {
+		err = f.Chmod(before.Mode().Perm())
+		keepOwner(f, before)
+	}
+	if err == nil {
+		err = write(f)
+	}
 	if err == nil {
 		err = f.Sync()
 	}
@@ -49,18 +104,49 @@ func WriteFile(path string, write func(*os.File) error) (err error) {
 		err = closeErr
 	}
 	if err == nil {
-		err = os.Chmod(f.Name(), 0o644) // CreateTemp gives 0600, and files are for others to read
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
+		err = os.Rename(f.Name(), target)
 	}
 	if err != nil {
 		return err
 	}
-	if err := syncDir(dir); err != nil {
+	if err := syncDir(filepath.Dir(target)); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotSynced, err)
 	}
 	return nil
+}
+
+// temporary makes a new file beside a path. Its mode is what the umask leaves, as that of
+// os.Create, unlike that of os.CreateTemp.
+func temporary(path string) (*os.File, error) {
+	for {
+		name := fmt.Sprintf("%s.%08x.tmp", path, rand.Uint32())
+		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+		if !errors.Is(err, fs.ErrExist) {
+			return f, err
+		}
+	}
+}
+
+// behindLinks follows a path's last name where it is a symbolic link, even to where
+// nothing is yet.
+func behindLinks(path string) (string, error) {
+	const most = 40 // as Linux follows
+	target := path
+	for range most {
+		info, err := os.Lstat(target)
+		if err != nil || info.Mode()&fs.ModeSymlink == 0 {
+			return target, nil // what is wrong with it comes out when it is written
+		}
+		next, err := os.Readlink(target)
+		if err != nil {
+			return "", err
+		}
+		if !filepath.IsAbs(next) {
+			next = filepath.Join(filepath.Dir(target), next)
+		}
+		target = next
+	}
+	return "", &fs.PathError{Op: "write", Path: path, Err: errors.New("too many symbolic links")}
 }
 
 func removeIfThere(path string) error {
@@ -86,19 +172,51 @@ func syncDir(dir string) error {
 	return errors.Join(err, d.Close())
 }
 
-// RemoveTemporaries deletes what Write of these names left behind in dir
-// when it was killed.
+// RemoveTemporaries deletes what Write of these names in dir left behind when it was
+// killed, also where a symbolic link of such a name leads elsewhere. A name may be a
+// pattern of filepath.Match.
 func RemoveTemporaries(dir string, names ...string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
+	matches := func(name, ending string) bool {
+		return slices.ContainsFunc(names, func(pattern string) bool {
+			ok, err := filepath.Match(pattern+ending, name)
+			return err == nil && ok
+		})
+	}
 	for _, e := range entries {
-		for _, name := range names {
-			if ok, err := filepath.Match(name+tempPattern, e.Name()); err != nil || !ok {
-				continue
-			}
-			if err := removeIfThere(filepath.Join(dir, e.Name())); err != nil {
+		path := filepath.Join(dir, e.Name())
+		switch {
+		case matches(e.Name(), tempPattern):
+			err = removeIfThere(path)
+		case e.Type()&fs.ModeSymlink != 0 && matches(e.Name(), ""):
+			err = removeBehind(path)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeBehind deletes the temporary files beside what a link leads to.
+func removeBehind(link string) error {
+	target, err := behindLinks(link)
+	if err != nil {
+		return nil // it leads nowhere
+	}
+	entries, err := os.ReadDir(filepath.Dir(target))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if rest, ok := strings.CutPrefix(e.Name(), filepath.Base(target)+"."); ok && strings.HasSuffix(rest, ".tmp") {
+			if err := removeIfThere(filepath.Join(filepath.Dir(target), e.Name())); err != nil {
 				return err
 			}
 		}

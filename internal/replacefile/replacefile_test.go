@@ -83,6 +83,54 @@ func TestWriteOverAFolder(t *testing.T) {
 	onlyFile(t, dir, "f")
 }
 
+// TestLinks writes through symbolic links: they stay, and what they lead to is replaced.
+func TestLinks(t *testing.T) {
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	target, relative, chain, dangling := filepath.Join(elsewhere, "target"), filepath.Join(dir, "relative"), filepath.Join(dir, "chain"), filepath.Join(dir, "dangling")
+	loop, twin := filepath.Join(dir, "loop"), filepath.Join(elsewhere, "twin")
+	to, err := filepath.Rel(dir, target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = errors.Join(os.WriteFile(target, []byte("old"), 0o600), os.Symlink(to, relative), os.Symlink(relative, chain), os.Symlink(filepath.Join(elsewhere, "new"), dangling), os.Symlink(loop, loop))
+	if err != nil {
+		t.Skipf("links can't be made here: %v", err)
+	}
+	for path, lies := range map[string]string{chain: target, relative: target, dangling: filepath.Join(elsewhere, "new")} {
+		if err := Write(path, func(w io.Writer) error { _, err := io.WriteString(w, path); return err }); err != nil {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		if info, err := os.Lstat(path); err != nil || info.Mode()&os.ModeSymlink == 0 || contents(t, lies) != path {
+			t.Errorf("%s: is %v (%v), and %s holds %q", path, info, err, lies, contents(t, lies))
+		}
+	}
+	if err := Write(loop, func(io.Writer) error { return nil }); err == nil || !strings.Contains(err.Error(), "too many symbolic links") {
+		t.Errorf("a link to itself: error %v", err)
+	}
+	// Of several names of a file, the others are copies made before.
+	if err := os.Link(target, twin); err != nil {
+		t.Skipf("hard links can't be made here: %v", err)
+	}
+	before := contents(t, target)
+	if err := Write(target, func(w io.Writer) error { _, err := io.WriteString(w, "newer"); return err }); err != nil || contents(t, target) != "newer" || contents(t, twin) != before {
+		t.Errorf("%v: %q and its twin %q", err, contents(t, target), contents(t, twin))
+	}
+	// What was left behind beside the target goes, too, and no other file.
+	for _, name := range []string{"target.7.tmp", "targets.7.tmp"} {
+		if err := os.WriteFile(filepath.Join(elsewhere, name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := RemoveTemporaries(dir, "rel*", "dangling", "loop"); err != nil {
+		t.Fatal(err)
+	}
+	left, err := filepath.Glob(filepath.Join(elsewhere, "*.tmp"))
+	if err != nil || len(left) != 1 || filepath.Base(left[0]) != "targets.7.tmp" {
+		t.Errorf("left are %q (%v)", left, err)
+	}
+}
+
 func TestRemoveTemporaries(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"a.123.tmp", "a.9.tmp", "b.1.tmp", "a", "a.tmp", "xa.1.tmp", "c.1.tmp"} {

@@ -1,0 +1,16 @@
+//go:build unix
+
+package replacefile
+
+import (
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// keepOwner gives a file the owner and group of another where the process may.
+func keepOwner(f *os.File, of fs.FileInfo) {
+	if s, ok := of.Sys().(*syscall.Stat_t); ok && (int(s.Uid) != os.Geteuid() || int(s.Gid) != os.Getegid()) {
+		_ = f.Chown(int(s.Uid), int(s.Gid))
+	}
+}
