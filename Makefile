@@ -1,7 +1,7 @@
-# What there is to do with gputrain. `make help` lists it.
+# `make help` lists the targets.
 GO    ?= go
 TOOL   = $(GO) tool -modfile=tools/go.mod
-# Places that a release builds for without cgo; `check` builds them all.
+# The systems that `check` builds for, without cgo.
 CROSS  = linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 FUZZTIME ?= 30s
 
@@ -11,7 +11,7 @@ FUZZTIME ?= 30s
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# With -trimpath alone the CUDA build's id, and nothing else in it, would tell the folder where it was built.
+# -trimpath alone leaves one trace of the folder in a CUDA build: the build id. So that is emptied.
 build: ## Build bin/gputrain, with CUDA where there is a C compiler
 	@place=$$($(GO) env GOOS)/$$($(GO) env GOARCH) cc=$$($(GO) env CC | cut -d' ' -f1) why=; \
 	case $$place in linux/amd64|linux/arm64) ;; *) why="CUDA is for Linux on amd64 and arm64, not $$place";; esac; \
@@ -30,12 +30,12 @@ test: ## Run every test; with a C compiler also those of the CUDA path, on the s
 	@if command -v gcc >/dev/null; then $(MAKE) --no-print-directory cuda; \
 	else echo "not run: the tests of the CUDA path, which need a C compiler (gcc, and g++ for the simulator)"; fi
 
-# The detector finds nothing where nothing runs at once, and makes sums ten times as slow.
+# Packages without goroutines are left out: there the detector can't find anything, and it makes sums ten times as slow.
 race: ## Run the short tests of all packages with goroutines under the race detector (needs a C compiler)
 	$(TOOL) gotestsum --format pkgname -- -race -short -timeout 15m $$($(GO) list ./... | grep -vE '/(net/(agree|devicetest|lower|reference|verify)|kernels(/.*)?|onnx)$$')
 	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -race -short -timeout 15m -tags cuda ./cuda/...
 
-# Building for CUDA needs a C compiler and our own declarations, nothing of NVIDIA's.
+# A build with CUDA needs a C compiler and our own declarations of CUDA, and nothing of NVIDIA's.
 CUDA_ENV = CGO_ENABLED=1 CGO_CFLAGS="-g -O2 -I$(CURDIR)/cuda/driver/include"
 
 check-cuda: ## go vet and staticcheck with the tag cuda (needs a C compiler)
@@ -46,7 +46,7 @@ cuda: ## Test what builds with the tag cuda, on the simulated machine (needs a C
 	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -timeout 15m -tags cuda ./cuda/... ./bench
 	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -tags cuda -run 'CUDA|Devices|Help|Usage' ./cmd/gputrain
 
-cuda-long: ## The same of package cuda with every fault instead of a sample, and more schedules (about ten minutes)
+cuda-long: ## Test package cuda with every fault instead of a sample, and more schedules (about ten minutes)
 	$(CUDA_ENV) GPUTRAIN_CUDA_LONG=1 $(GO) test -timeout 60m -tags cuda ./cuda
 
 test-gpu: ## Test everything on this machine's GPU, and write gpu-report.txt; fails where there is none (docs/gpu.md)
@@ -69,18 +69,18 @@ check-abi: ## Compare our declarations of CUDA with NVIDIA's own headers (fetche
 check-descriptors: sim ## Compare the simulator's descriptors with the real cuDNN's (fetches it; needs g++ and pip)
 	$(GO) run ./cuda/driver/abi descriptors
 
-# Python packages that only checks need, in the user's cache.
+# Python packages that only checks need. They are installed in the user's cache.
 ONNX_VENV = $${XDG_CACHE_HOME:-$$HOME/.cache}/gputrain/onnx-venv
 
 .PHONY: check-onnx
 GRAPHS ?= 200
-check-onnx: ## Run exported networks, GRAPHS random ones (default 200) too, in ONNX Runtime (fetches it; needs python3 with venv)
+check-onnx: ## Run exported networks in ONNX Runtime, also GRAPHS random ones (default 200) (fetches it; needs python3 with venv)
 	python3 -m venv "$(ONNX_VENV)"
 	"$(ONNX_VENV)/bin/pip" install --quiet --disable-pip-version-check -r onnx/testdata/requirements.txt
 	GPUTRAIN_ONNX_PYTHON="$(ONNX_VENV)/bin/python" GPUTRAIN_TEST_GRAPHS="$(GRAPHS)" GPUTRAIN_TEST_SEED="$(SEED)" $(GO) test -count=1 -v -run Runtime ./onnx
 
 .PHONY: check-graphs
-check-graphs: ## Hold GRAPHS random graphs (default 200) to the reference on the CPU, a fifth of them on the simulated GPU, and in ONNX Runtime
+check-graphs: ## Compare GRAPHS random graphs (default 200) with the reference: on the CPU, a fifth on the simulated GPU, and in ONNX Runtime
 	GPUTRAIN_TEST_GRAPHS="$(GRAPHS)" GPUTRAIN_TEST_SEED="$(SEED)" $(GO) test -count=1 -timeout 60m -v -run TestRandomGraphs ./cpu
 	GPUTRAIN_TEST_GRAPHS="$$(( ($(GRAPHS) + 4) / 5 ))" GPUTRAIN_TEST_SEED="$(SEED)" $(CUDA_ENV) $(GO) test -count=1 -timeout 60m -tags cuda -run TestRandomGraphs ./cuda
 	$(MAKE) --no-print-directory check-onnx GRAPHS="$(GRAPHS)" SEED="$(SEED)"
@@ -89,7 +89,7 @@ FRAMEWORKS_VENV = $${XDG_CACHE_HOME:-$$HOME/.cache}/gputrain/frameworks-venv
 
 .PHONY: check-frameworks
 check-frameworks: GRAPHS = 50
-check-frameworks: ## Train GRAPHS random graphs (default 50), each kind of layer and three models here and in JAX (fetches it; needs python3 with venv)
+check-frameworks: ## Train GRAPHS random graphs (default 50), each kind of layer and three models with gputrain and JAX (fetches it; needs python3 with venv)
 	python3 -m venv "$(FRAMEWORKS_VENV)"
 	"$(FRAMEWORKS_VENV)/bin/pip" install --quiet --disable-pip-version-check -r net/agree/testdata/requirements.txt
 	GPUTRAIN_JAX_PYTHON="$(FRAMEWORKS_VENV)/bin/python" GPUTRAIN_TEST_GRAPHS="$(GRAPHS)" GPUTRAIN_TEST_SEED="$(SEED)" $(GO) test -count=1 -timeout 60m -v -run TestJAX ./net/agree
@@ -104,7 +104,7 @@ report-picture: ## Write docs/report.png anew, the README's picture of a report 
 	@docs/report-picture $(RUN)
 
 .PHONY: tutorial-pictures
-tutorial-pictures: ## Write docs/tutorial anew, the tutorial's pictures (trains for minutes; RUN=FOLDER takes a run that there is)
+tutorial-pictures: ## Write docs/tutorial anew, the tutorial's pictures (trains for minutes; RUN=FOLDER takes an existing run)
 	@docs/tutorial-pictures $(RUN)
 
 TENSORBOARD_VENV = $${XDG_CACHE_HOME:-$$HOME/.cache}/gputrain/tensorboard-venv
@@ -156,7 +156,7 @@ bench: ## Time the training step, its parts and its kernels on the CPU
 
 .PHONY: bench-compare
 OLD ?= HEAD
-bench-compare: ## Compare the benchmarks of revision OLD with NEW's, or the working tree's (BENCH=regexp COUNT=10 PACKAGES=)
+bench-compare: ## Compare the benchmarks of revisions OLD and NEW, or of OLD and the working tree (BENCH=regexp COUNT=10 PACKAGES=)
 	@GO="$(GO)" BENCH="$(BENCH)" COUNT="$(COUNT)" PACKAGES="$(PACKAGES)" BENCHTIME="$(BENCHTIME)" bench/compare "$(OLD)" "$(NEW)"
 
 roofline: ## Write bench/gpu-roofline.md anew: what a GPU could do, on paper
@@ -168,7 +168,7 @@ check-page: ## Draw digits and show pictures on the page of `serve` in Chromium 
 	@command -v chromium || command -v chromium-browser || command -v google-chrome || { echo "check-page needs chromium or google-chrome" >&2; exit 1; }
 	GPUTRAIN_TEST_CHECKPOINT="$$(realpath $(CHECKPOINT))" $(GO) test -tags chromium -count=1 -v -run TestPage ./serve
 
-bench-serve: ## 10,000 requests of 50 clients to `serve`, each answer held to predict's, in turns with bare inference
+bench-serve: ## Time `serve` under 50 clients, beside inference without a server; compare 10,000 answers with predict's
 	$(GO) test -run '^$$' -bench Serve -benchtime 10000x ./cmd/gputrain
 
 DURATION ?= 5m
@@ -176,7 +176,7 @@ check-serve-memory: ## Watch the memory of `serve` under 50 clients for DURATION
 	GPUTRAIN_TEST_MEMORY=$(DURATION) $(GO) test -count=1 -v -timeout 0 -run TestServeMemory ./cmd/gputrain
 
 PEERS ?= tensorflow jax gorgonia gomlx
-bench-peers: ## Make the peers in bench/peers, in PEERS (default all but torch, which is large: 5 GB)
+bench-peers: ## Install the frameworks named in PEERS for bench/peers (default: all except torch, which takes 5 GB)
 	@GO="$(GO)" bench/peers/install $(PEERS)
 
 vuln: ## Look for known vulnerabilities (needs the Go vulnerability database)

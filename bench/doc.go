@@ -1,6 +1,6 @@
-// Package bench tells how fast networks train and infer on devices, and how fast they could: what a step costs by its
-// layers (operations, bytes, launches), and what the machine allows (arithmetic, memory, launches).
+// Package bench measures how fast networks train and infer on devices. It also calculates how fast they could be, from
+// what each layer costs (operations, bytes, launches) and from the limits of the machine (arithmetic, memory, launches).
 //
-// [Run] measures devices, and other frameworks beside them (package peers); a [Report] is tables, JSON, CSV, a page with
-// plots. [Launches] and [GPU] are a GPU's step on paper.
+// [Run] measures devices, and other frameworks beside them (package peers). It returns a [Report], which can be written
+// as tables, JSON, CSV or a page with plots. [Launches] and [GPU] calculate a GPU's step.
 package bench

@@ -9,14 +9,14 @@ import (
 // GPU is what a data sheet says of a GPU.
 type GPU struct {
 	Name      string
-	FP32      float64 // float32 operations a second, a multiply-add being two
-	TF32      float64 // the same of the tensor cores with TF32 factors, dense
-	Bandwidth float64 // of its memory, bytes a second
-	L2        int64   // bytes of the second cache
-	Source    string
+	FP32      float64 // peak of float32 operations a second; a multiply-add counts as two
+	TF32      float64 // the same for tensor cores with TF32 factors, without sparsity
+	Bandwidth float64 // of the memory, in bytes a second
+	L2        int64   // size of the L2 cache, in bytes
+	Source    string  // where the figures come from
 }
 
-// GPUs are those that roofs are drawn for.
+// GPUs are the ones in bench/gpu-roofline.md.
 var GPUs = []GPU{
 	{Name: "H100 SXM", FP32: 66.9e12, TF32: 494.7e12, Bandwidth: 3.35e12, L2: 50 << 20,
 		Source: "NVIDIA H100 data sheet; TF32 there is with sparsity, twice the dense rate"},
@@ -29,10 +29,10 @@ var GPUs = []GPU{
 // (2019, V100) has kernels of 2.9 µs take 3.4 µs each in a graph: a gap of 0.5 µs; an almost empty kernel runs 1 to 2 µs.
 const NodeFloor = 2 * time.Microsecond
 
-// Bound says what bounds a launch.
+// Bound says which of three limits decides the time of a launch.
 type Bound string
 
-// The bounds.
+// The three limits.
 const (
 	ByArithmetic Bound = "arithmetic"
 	ByMemory     Bound = "memory"
@@ -57,7 +57,7 @@ func (g GPU) Time(l Launch, tf32 bool, floor time.Duration) (time.Duration, Boun
 	return most, by
 }
 
-// StepTime returns the least time of a training step: its launches run one after the other.
+// StepTime returns the least time of a training step: the sum over its launches, which run one after the other.
 func (g GPU) StepTime(plan *net.Plan, o net.Options, batch int, tf32 bool, floor time.Duration) time.Duration {
 	var sum time.Duration
 	for _, l := range Launches(plan, o, batch) {

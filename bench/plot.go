@@ -12,7 +12,7 @@ import (
 
 // Plot is a drawing of a report.
 type Plot struct {
-	Name    string // that of a file, without its suffix
+	Name    string // name for a file, without a suffix
 	Drawing *chart.Drawing
 }
 
@@ -87,13 +87,14 @@ func labels(all []contestant) []string {
 	return out
 }
 
-// contestantNames are the labels of a group's contestants, with what each is compared with, where that isn't the same as elsewhere.
+// contestantNames returns the labels of a group's contestants. Where a contestant has another baseline than the group's
+// first row, its label names that baseline.
 func contestantNames(group []Measurement) []string {
 	all := contestants(group)
 	names := labels(all)
 	for i, who := range all {
 		m := group[slices.IndexFunc(group, func(m Measurement) bool { return m.contestant() == who })]
-		if of := elsewhere(group, m); of != "" {
+		if of := otherBaseline(group, m); of != "" {
 			names[i] += ", over " + of
 		}
 	}

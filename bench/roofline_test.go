@@ -79,7 +79,7 @@ func TestTutorialsProducts(t *testing.T) {
 		}
 	}
 	if _, ok := seen["cudnnConvolutionBackwardData conv1"]; ok {
-		t.Error("the gradient by the images is computed, which nobody needs")
+		t.Error("the gradient with respect to the images is computed, which nobody needs")
 	}
 }
 

@@ -20,20 +20,21 @@ type Config struct {
 	Optimizer net.Optimizer
 	Seed      uint64
 	Data      *net.Dataset
-	Subjects  []Subject // at least one; the first is the baseline, where none has the same number of threads
-	Repeats   int       // of each, at least 3; fewer of what is very slow
+	Subjects  []Subject // the devices to time, at least one. The first is the baseline for peers for whose number of threads there is no device
+	Repeats   int       // how often each is timed, at least 3; very slow ones are timed less often
 	Least     time.Duration
-	// Peers are peers' names, which take turns with the subjects: on the CPU with each number of threads that a subject has
-	// there, and on each subject's GPU. PeersDir is their folder.
+	// Peers are the names of the peers to time. They take turns with the subjects. On the CPU they run with each number of
+	// threads that a subject has there; they also run on each GPU that a subject runs on. PeersDir is the folder of package
+	// bench/peers.
 	Peers    []string
 	PeersDir string
-	Machine  Machine        // Run sets what it knows itself
+	Machine  Machine        // a description; Run fills in what it can find out
 	Progress func(Progress) // may be nil
 }
 
 // Progress tells how far a run is.
 type Progress struct {
-	Done, Total int // in parts of about the same time
+	Done, Total int // parts that are done, and all of them; each takes about the same time
 	What        string
 }
 

@@ -18,7 +18,7 @@ type Subject struct {
 	Name      string // short: "cpu", "cuda:0"
 	Device    net.Device
 	Threads   int     // 0 where they can't be chosen
-	Tolerance float64 // of losses, relative, and of probabilities; 0 is that of float32
+	Tolerance float64 // the largest relative difference of losses, and the largest difference of probabilities; 0 is the one for float32
 	// Peers is where peers keep it company: those on the CPU beside a CPU, those on a GPU, in its precision, beside that one.
 	// The zero Place is the CPU.
 	Peers     peers.Place

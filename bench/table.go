@@ -12,7 +12,7 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Table is a table for people.
+// Table is a table of a report, as text.
 type Table struct {
 	Title string
 	Align string // a letter for each column: l or r
@@ -115,8 +115,8 @@ func throughputTable(group []Measurement) Table {
 	return t
 }
 
-// elsewhere returns the baseline of a measurement in a group, where it isn't that of the group's first row.
-func elsewhere(group []Measurement, m Measurement) string {
+// otherBaseline returns the baseline of a measurement, or "" where it is that of the group's first row.
+func otherBaseline(group []Measurement, m Measurement) string {
 	at := slices.IndexFunc(group, Measurement.Timed)
 	if at < 0 || !m.Timed() || m.Baseline == group[at].Baseline {
 		return ""
@@ -124,10 +124,10 @@ func elsewhere(group []Measurement, m Measurement) string {
 	return m.Baseline
 }
 
-// ratioCell is the time ratio, and what it is a ratio of, where that isn't the same as elsewhere.
+// ratioCell is the time ratio. It names the baseline where that isn't the one of the group's first row.
 func ratioCell(group []Measurement, m Measurement) string {
 	text := digits(m.Ratio.Median, 3)
-	if of := elsewhere(group, m); of != "" {
+	if of := otherBaseline(group, m); of != "" {
 		text += " of " + of
 	}
 	return text
@@ -235,7 +235,7 @@ func (r *Report) Legend() []string {
 		"Time ratio: the time over that of the baseline (ratio 1), repeat by repeat; above 1 is slower.",
 	}
 	for _, group := range r.groups() {
-		if i := slices.IndexFunc(group, func(m Measurement) bool { return elsewhere(group, m) != "" }); i >= 0 {
+		if i := slices.IndexFunc(group, func(m Measurement) bool { return otherBaseline(group, m) != "" }); i >= 0 {
 			out[1] += fmt.Sprintf(" %q is over %s's time, beside which it was timed.", ratioCell(group, group[i]), group[i].Baseline)
 			break
 		}

@@ -34,7 +34,7 @@ func newProgram(d *device, plan *net.Plan, opts net.Options) (*program, error) {
 	p.options.Images = nil
 	p.takeParameters()
 	p.takeOperations(lowered)
-	p.stages = stagesOf(p.operations)
+	p.sections = sectionsOf(p.operations)
 	logits := p.operations[len(p.operations)-1].out
 	p.loss = newLoss(d.workers, &p.pass, logits, opts.Batch, opts.Loss)
 	p.forwardTask = p.forwardSample
@@ -157,15 +157,15 @@ func (p *program) takeOperations(lowered *lower.Program) {
 		}
 		params[q.Layer][q.Role] = q
 	}
-	for _, v := range lowered.Views {
-		p.views = append(p.views, view{value: v.Output, grad: v.Gradient})
+	for _, v := range lowered.Visible {
+		p.visible = append(p.visible, visible{value: v.Output, grad: v.Gradient})
 	}
 	values := make([]*activations, len(lowered.Values))
 	for i, v := range lowered.Values {
 		values[i] = newActivations(v.Shape.Size(), p.options.Batch, v.Learns)
 	}
-	for i, v := range lowered.Views {
-		p.views[i].activations = values[v.Value]
+	for i, v := range lowered.Visible {
+		p.visible[i].activations = values[v.Value]
 	}
 	in := p.plan.Network.Input
 	p.device.workers.reserveSpare(in.Size())
@@ -234,9 +234,9 @@ func (p *program) fusedConv(g lower.Group, in operand, out *activations, params 
 	own := out // the convolution's, with its ReLU
 	if pooled {
 		own = newActivations(head.Out.Size(), batch, head.Learns)
-		p.views[head.Index] = view{own, true, head.Learns}
+		p.visible[head.Index] = visible{own, true, head.Learns}
 		if relu {
-			p.views[second.Index] = p.views[head.Index]
+			p.visible[second.Index] = p.visible[head.Index]
 		}
 	}
 	op := newConv(ws, &p.pass, head, in, own, batch, params, relu)
@@ -250,28 +250,28 @@ func (p *program) fusedConv(g lower.Group, in operand, out *activations, params 
 	return op
 }
 
-// showReLU corrects the views of a layer and its ReLU, which are computed as one:
+// showReLU corrects what is visible of a layer and its ReLU, which are computed as one:
 // the layer's own output never exists, and its gradient takes the place of that of
 // the ReLU's output.
 func (p *program) showReLU(head, relu net.Node) {
-	shared := p.views[relu.Index].activations
-	for i := range p.views {
-		if p.views[i].activations == shared {
-			p.views[i].grad = false // a flatten layer behind the ReLU, too
+	shared := p.visible[relu.Index].activations
+	for i := range p.visible {
+		if p.visible[i].activations == shared {
+			p.visible[i].grad = false // a flatten layer behind the ReLU, too
 		}
 	}
-	p.views[head.Index] = view{shared, false, head.Learns}
+	p.visible[head.Index] = visible{shared, false, head.Learns}
 }
 
-// stagesOf groups neighbouring operations that treat each sample for itself.
-func stagesOf(operations []operation) []stage {
-	var stages []stage
+// sectionsOf groups neighbouring operations that treat each sample for itself.
+func sectionsOf(operations []operation) []section {
+	var sections []section
 	for i, op := range operations {
 		if i > 0 && op.sample != nil && operations[i-1].sample != nil {
-			stages[len(stages)-1].end++
+			sections[len(sections)-1].end++
 			continue
 		}
-		stages = append(stages, stage{i, i + 1})
+		sections = append(sections, section{i, i + 1})
 	}
-	return stages
+	return sections
 }

@@ -166,8 +166,8 @@ func newConv(ws *workers, p *pass, node net.Node, in operand, out *activations, 
 	return op
 }
 
-// poolInto makes max pooling a part of the convolution, whose own output is then
-// seen by nobody else: its gradient isn't written out.
+// poolInto makes max pooling a part of the convolution. Nothing else then reads the
+// convolution's own output, so the gradient of that output is never written to memory.
 func (op *conv) poolInto(pool *pool, pooled net.Node) {
 	op.pool, op.pooled = pool, pooled
 	if op.outputs != nil && pool.halves() {
@@ -175,7 +175,7 @@ func (op *conv) poolInto(pool *pool, pooled net.Node) {
 	}
 }
 
-// planGradients makes what the gradients take.
+// planGradients takes the memory for the gradients. A throughPool takes its own.
 func (op *conv) planGradients(batch int) {
 	node := op.node
 	if op.pool != nil {
@@ -205,11 +205,11 @@ func (op *conv) planGradients(batch int) {
 	}
 }
 
-// pieces is how many pieces the weights' gradient has: a panel of a group each.
+// pieces returns into how many pieces the weight gradient is cut: one for each panel of each group.
 func (op *conv) pieces() int { return op.groups * len(op.turned) }
 
-// partsOf returns in how many parts of the mini-batch, besides, the gradient of the
-// weights is computed.
+// partsOf returns into how many parts the mini-batch is cut when weight gradients are
+// computed. Each piece of the gradient is computed for each part.
 func (op *conv) partsOf(samples int) int {
 	return min(samples, (minGradTasks+op.pieces()-1)/op.pieces())
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// profile collects the times of one step's parts. Operations of a stage run on a
+// profile collects the times of one step's parts. Operations of a section run on a
 // sample one after the other: what each takes is added up by thread, and the
-// stage's time is divided in these shares, but for that in which one operation
+// section's time is divided in these shares, but for that in which one operation
 // had all threads to itself.
 type profile struct {
 	parts []net.Part
@@ -33,7 +33,7 @@ func (p *program) ProfileStep(b net.Batch) ([]net.Part, error) {
 	return f.parts, nil
 }
 
-// begin starts the clock of a stage, or of what isn't a layer's. A nil profile
+// begin starts the clock of a section, or of what isn't a layer's. A nil profile
 // does nothing, here and in what follows.
 func (f *profile) begin() {
 	if f == nil {
@@ -53,9 +53,9 @@ func (f *profile) end(phase net.Phase, layers []int) {
 	}
 }
 
-// share divides the time since begin among a stage's operations, which worked on
+// share divides the time since begin among a section's operations, which worked on
 // samples: forward all, backward those that learn.
-func (f *profile) share(phase net.Phase, operations []operation, s stage) {
+func (f *profile) share(phase net.Phase, operations []operation, s section) {
 	if f == nil {
 		return
 	}

@@ -94,7 +94,7 @@ func TestLimits(t *testing.T) {
 // and the other beside them: neither pays for the other.
 func TestProfileSharesAStage(t *testing.T) {
 	operations := []operation{{layers: []int{0}, learns: true}, {layers: []int{1}, learns: true}}
-	all := stage{0, 2}
+	all := section{0, 2}
 	f := &profile{busy: [][]time.Duration{make([]time.Duration, 2)}, own: make([]time.Duration, 2)}
 	f.begin()
 	f.timed(&worker{}, 1, func() {})
@@ -110,7 +110,7 @@ func TestProfileSharesAStage(t *testing.T) {
 	f.busy[0][1] = time.Millisecond
 	f.share(net.Backward, operations, all)
 	if f.parts[3].Time != 0 {
-		t.Errorf("what ran in the stage before counts again: %+v", f.parts[3])
+		t.Errorf("what ran in the section before counts again: %+v", f.parts[3])
 	}
 	operations[0].learns = false
 	f.share(net.Backward, operations, all)

@@ -18,8 +18,8 @@ type program struct {
 	params  []*parameter // as in Plan.Params
 
 	operations []operation
-	stages     []stage
-	views      []view // by node of the plan
+	sections   []section
+	visible    []visible // by node of the plan
 	loss       *loss
 	optimizer  *optimizer
 
@@ -32,7 +32,7 @@ type program struct {
 	closed  bool
 	profile *profile // of the step that runs, or nil
 
-	stage                     *stage // that runs
+	section                   *section // that runs
 	forwardTask, backwardTask func(w *worker, n int)
 }
 
@@ -46,13 +46,13 @@ type operation struct {
 	learns bool  // has a backward pass
 }
 
-// stage is either one operation over the mini-batch, or neighbours that treat each
+// section is either one operation over the mini-batch, or neighbours that treat each
 // sample for itself and run on a sample one after the other.
-type stage struct{ first, end int }
+type section struct{ first, end int }
 
-// view says where a layer's output and its gradient are seen; a layer that is
+// visible says where a layer's output and its gradient can be read; a layer that is
 // part of a larger operation may have either alone.
-type view struct {
+type visible struct {
 	*activations
 	value, grad bool
 }
@@ -68,9 +68,9 @@ func (p *program) Options() net.Options { return p.options }
 func (p *program) forward(ps pass, compare bool) {
 	ps.traced, ps.weights, ps.step = p.tracing, p.weights, p.step
 	p.pass = ps
-	for i := range p.stages {
-		s := &p.stages[i]
-		p.stage = s
+	for i := range p.sections {
+		s := &p.sections[i]
+		p.section = s
 		p.profile.begin()
 		if op := p.operations[s.first]; op.batch != nil {
 			op.batch.forward()
@@ -91,7 +91,7 @@ func (p *program) forward(ps pass, compare bool) {
 }
 
 func (p *program) forwardSample(w *worker, n int) {
-	for i := p.stage.first; i < p.stage.end; i++ {
+	for i := p.section.first; i < p.section.end; i++ {
 		op := p.operations[i].sample
 		if p.profile != nil {
 			p.profile.timed(w, i, func() { op.forward(w, n) })
@@ -104,12 +104,12 @@ func (p *program) forwardSample(w *worker, n int) {
 // backward computes the gradients, from the last operation to the first. What
 // learns nothing is left out.
 func (p *program) backward() {
-	for i := len(p.stages) - 1; i >= 0; i-- {
-		s := &p.stages[i]
+	for i := len(p.sections) - 1; i >= 0; i-- {
+		s := &p.sections[i]
 		if !p.learns(s) {
 			continue
 		}
-		p.stage = s
+		p.section = s
 		p.profile.begin()
 		if op := p.operations[s.first]; op.batch != nil {
 			op.batch.backward()
@@ -131,8 +131,8 @@ func (p *program) backward() {
 	}
 }
 
-// learns reports whether an operation of a stage has a backward pass.
-func (p *program) learns(s *stage) bool {
+// learns reports whether an operation of a section has a backward pass.
+func (p *program) learns(s *section) bool {
 	for _, op := range p.operations[s.first:s.end] {
 		if op.learns {
 			return true
@@ -142,7 +142,7 @@ func (p *program) learns(s *stage) bool {
 }
 
 func (p *program) backwardSample(w *worker, n int) {
-	for i := p.stage.end - 1; i >= p.stage.first; i-- {
+	for i := p.section.end - 1; i >= p.section.first; i-- {
 		op := &p.operations[i]
 		switch {
 		case !op.learns:

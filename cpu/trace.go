@@ -31,7 +31,7 @@ func (p *program) Trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
 		Probabilities: tensorOf(p.loss.probabilities[:b.Len()*p.plan.Classes], b.Len(), p.plan.Classes),
 	}
 	for i, node := range p.plan.Nodes {
-		t.Layers = append(t.Layers, p.layerTrace(node.Out, p.views[i], b.Len(), training))
+		t.Layers = append(t.Layers, p.layerTrace(node.Out, p.visible[i], b.Len(), training))
 	}
 	if training {
 		for _, q := range p.params {
@@ -45,7 +45,7 @@ func (p *program) Trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
 }
 
 // layerTrace copies what one layer computed for n samples.
-func (p *program) layerTrace(shape net.Shape, v view, n int, training bool) net.LayerTrace {
+func (p *program) layerTrace(shape net.Shape, v visible, n int, training bool) net.LayerTrace {
 	var t net.LayerTrace
 	dims := []int{n, shape.C, shape.H, shape.W}
 	if v.value {

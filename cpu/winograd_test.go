@@ -38,7 +38,7 @@ func TestWinograd(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("%v/%dx%d,%dx%d,%d", tier, c.height, c.width, c.channels, c.filters, c.kernel), func(t *testing.T) {
 				layers := []net.Layer{
-					// The first layer makes the channels, and has the gradient by the second one's input.
+					// The first layer makes the channels, and has the gradient with respect to the second one's input.
 					&net.Conv{Filters: c.channels, Kernel: net.Square(1)},
 					&net.Conv{Filters: c.filters, Kernel: net.Square(c.kernel), Padding: c.padding},
 				}

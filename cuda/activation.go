@@ -12,14 +12,14 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// activation is cuDNN's activation for one shape and one size of mini-batch.
-type activation struct {
+// dnnActivation is cuDNN's activation for one shape and one size of mini-batch.
+type dnnActivation struct {
 	x        *cudnn.TensorDescriptor // of input, output and both gradients
 	function *cudnn.Activation
 }
 
-func newActivation(shape net.Shape, mode cudnn.ActivationMode, n int) (*activation, error) {
-	a := &activation{}
+func newDNNActivation(shape net.Shape, mode cudnn.ActivationMode, n int) (*dnnActivation, error) {
+	a := &dnnActivation{}
 	var errs [2]error
 	a.x, errs[0] = cudnn.NewTensorDescriptor(cudnn.NCHW, cudnn.Float, []int{n, shape.C, shape.H, shape.W}, nil)
 	a.function, errs[1] = cudnn.NewActivation(mode, cudnn.PropagateNan, 0)
@@ -29,21 +29,21 @@ func newActivation(shape net.Shape, mode cudnn.ActivationMode, n int) (*activati
 	return a, nil
 }
 
-func (a *activation) close() error { return destroy(a.x, a.function) }
+func (a *dnnActivation) close() error { return destroy(a.x, a.function) }
 
 // activationModes are the functions that cuDNN computes; kernels of ours compute the others.
 var activationModes = map[net.ActivationFunc]cudnn.ActivationMode{net.ReLU: cudnn.ReLU, net.Tanh: cudnn.Tanh, net.Sigmoid: cudnn.Sigmoid}
 
-// activate is an activation layer that stands by itself.
-type activate struct {
+// activationLayer is an activation layer that stands by itself.
+type activationLayer struct {
 	link
 	function  kernels.ActivationFunction
 	parameter float64
 	mode      cudnn.ActivationMode // where function.InCuDNN
-	sizes     perBatch[*activation]
+	sizes     perBatch[*dnnActivation]
 }
 
-func newActivate(l link, a *net.Activation) (operation, error) {
+func newActivationLayer(l link, a *net.Activation) (operation, error) {
 	f, ok := kernels.FindActivation(string(a.Func))
 	if !ok {
 		return nil, fmt.Errorf("layer %s: there is no kernel for the activation function %s", l.node.Name, a.Func)
@@ -52,11 +52,11 @@ func newActivate(l link, a *net.Activation) (operation, error) {
 	if ok != f.InCuDNN {
 		return nil, fmt.Errorf("BUG: layer %s: whether cuDNN has %s is said in two ways", l.node.Name, a.Func)
 	}
-	return &activate{link: l, function: f, parameter: a.Parameter(), mode: mode}, nil
+	return &activationLayer{link: l, function: f, parameter: a.Parameter(), mode: mode}, nil
 }
 
 // claim names what the backward pass reads: cuDNN checks the input too.
-func (a *activate) claim(int, int) claim {
+func (a *activationLayer) claim(int, int) claim {
 	if a.function.InCuDNN {
 		return claim{reads: []*slot{a.in.value, a.out.value}}
 	}
@@ -64,18 +64,18 @@ func (a *activate) claim(int, int) claim {
 }
 
 // read is what the backward pass of our kernel reads.
-func (a *activate) read() *slot {
+func (a *activationLayer) read() *slot {
 	if a.function.ReadsOutput {
 		return a.out.value
 	}
 	return a.in.value
 }
 
-func (a *activate) at(n int) (*activation, error) {
-	return a.sizes.at(a.program, n, func(n int) (*activation, error) { return newActivation(a.in.shape, a.mode, n) })
+func (a *activationLayer) at(n int) (*dnnActivation, error) {
+	return a.sizes.at(a.program, n, func(n int) (*dnnActivation, error) { return newDNNActivation(a.in.shape, a.mode, n) })
 }
 
-func (a *activate) forward(p *pass) error {
+func (a *activationLayer) forward(p *pass) error {
 	x, y := a.in.value.Buffer, a.out.value.Buffer
 	if !a.function.InCuDNN {
 		return a.launch(kernels.Activation{Y: floats(y), X: floats(x), Count: a.out.count(p.n), Function: a.function.Number, P: float32(a.parameter)})
@@ -87,7 +87,7 @@ func (a *activate) forward(p *pass) error {
 	return dnn("cudnnActivationForward", a.program.device.dnn.ActivationForward(d.function, 1, d.x, x, 0, d.x, y))
 }
 
-func (a *activate) backward(p *pass) error {
+func (a *activationLayer) backward(p *pass) error {
 	x, y, dy, dx := a.in.value.Buffer, a.out.value.Buffer, a.out.grad.Buffer, a.in.grad.Buffer
 	if !a.function.InCuDNN {
 		return a.launch(kernels.ActivationBackward{Dx: floats(dx), Dy: floats(dy), Read: floats(a.read().Buffer),
@@ -100,7 +100,7 @@ func (a *activate) backward(p *pass) error {
 	return dnn("cudnnActivationBackward", a.program.device.dnn.ActivationBackward(d.function, 1, d.x, y, d.x, dy, d.x, x, float64(a.in.add()), d.x, dx))
 }
 
-func (a *activate) close() error { return a.sizes.close() }
+func (a *activationLayer) close() error { return a.sizes.close() }
 
 // dropout is a dropout layer: by a kernel of ours, so that net.DropoutKeep decides on every device alike. The mask is
 // computed again for the backward pass instead of kept.

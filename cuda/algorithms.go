@@ -69,8 +69,8 @@ static cudnnStatus_t workspaceSize(enum direction d, cudnnHandle_t h, cudnnTenso
 	return cudnnGetConvolutionBackwardFilterWorkspaceSize(h, x, y, conv, w, (cudnnConvolutionBwdFilterAlgo_t)algorithm, bytes);
 }
 
-// convolve computes one of a convolution's products; with a beta of 1 it adds it to what is there.
-static cudnnStatus_t convolve(enum direction d, cudnnHandle_t h, cudnnTensorDescriptor_t x, CUdeviceptr ax, cudnnFilterDescriptor_t w,
+// product_by_cudnn computes one of a convolution's products; with a beta of 1 it adds it to what is there.
+static cudnnStatus_t product_by_cudnn(enum direction d, cudnnHandle_t h, cudnnTensorDescriptor_t x, CUdeviceptr ax, cudnnFilterDescriptor_t w,
                               CUdeviceptr aw, cudnnConvolutionDescriptor_t conv, cudnnTensorDescriptor_t y, CUdeviceptr ay,
                               int algorithm, CUdeviceptr aworkspace, size_t bytes, float beta) {
 	const float one = 1; // of every type but double, which isn't used
@@ -209,7 +209,7 @@ type operands struct{ x, w, y, workspace Buffer }
 func product(c *cudnn.Context, dir direction, d descriptors, o operands, id int, adds bool) error {
 	x, w, conv, y := d.native()
 	op := [...]string{"cudnnConvolutionForward", "cudnnConvolutionBackwardData", "cudnnConvolutionBackwardFilter"}[dir]
-	return driver.CheckDNN(op, int(C.convolve(uint32(dir), dnnHandle(c), x, C.CUdeviceptr(o.x.Address), w, C.CUdeviceptr(o.w.Address),
+	return driver.CheckDNN(op, int(C.product_by_cudnn(uint32(dir), dnnHandle(c), x, C.CUdeviceptr(o.x.Address), w, C.CUdeviceptr(o.w.Address),
 		conv, y, C.CUdeviceptr(o.y.Address), C.int(id), C.CUdeviceptr(o.workspace.Address), C.size_t(o.workspace.Bytes), C.float(boolInt(adds)))))
 }
 

@@ -12,9 +12,9 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// convolution is a cuDNN convolution for one shape and one size of mini-batch: its descriptors, and for each of its three
+// dnnConvolution is a cuDNN convolution for one shape and one size of mini-batch: its descriptors, and for each of its three
 // products the algorithms that can compute it.
-type convolution struct {
+type dnnConvolution struct {
 	program     *program
 	layer       string // its name
 	descriptors descriptors
@@ -24,10 +24,10 @@ type convolution struct {
 	chosen      Chooser
 }
 
-// newConvolution describes a convolution of x (n, in) with symmetric padding, in groups: each takes its share of the input's
+// newDNNConvolution describes a convolution of x (n, in) with symmetric padding, in groups: each takes its share of the input's
 // channels to its share of the output's. Its algorithms have to be chosen.
-func newConvolution(p *program, layer string, in, out net.Shape, w net.Window, groups, n int) (c *convolution, err error) {
-	c = &convolution{program: p, layer: layer}
+func newDNNConvolution(p *program, layer string, in, out net.Shape, w net.Window, groups, n int) (c *dnnConvolution, err error) {
+	c = &dnnConvolution{program: p, layer: layer}
 	d := &c.descriptors
 	math := map[Precision]cudnn.MathType{FP32: cudnn.FmaMath, TF32: cudnn.DefaultMath, BF16: cudnn.TensorOpMath}[p.device.Precision()]
 	kind, _ := p.device.factorType()
@@ -47,7 +47,7 @@ func newConvolution(p *program, layer string, in, out net.Shape, w net.Window, g
 }
 
 // choose sets the algorithms of all directions to those found, as far as they may be used.
-func (c *convolution) choose(by Chooser, find func(direction) ([]algorithm, error)) error {
+func (c *dnnConvolution) choose(by Chooser, find func(direction) ([]algorithm, error)) error {
 	c.chosen = by
 	for dir := range c.ways {
 		if !c.needs[dir] {
@@ -66,14 +66,14 @@ func (c *convolution) choose(by Chooser, find func(direction) ([]algorithm, erro
 
 // candidates returns a function that finds a direction's algorithms: by measuring them with the given memory, or without any
 // by cuDNN's heuristic.
-func (c *convolution) candidates(with *operands) func(direction) ([]algorithm, error) {
+func (c *dnnConvolution) candidates(with *operands) func(direction) ([]algorithm, error) {
 	return func(dir direction) ([]algorithm, error) {
 		return candidates(c.program.device.dnn, dir, c.descriptors, with)
 	}
 }
 
 // take takes those algorithms of a direction that may be used.
-func (c *convolution) take(dir direction, found []algorithm) (err error) {
+func (c *dnnConvolution) take(dir direction, found []algorithm) (err error) {
 	o := c.program.device.options
 	c.ways[dir] = nil
 	for _, a := range found {
@@ -95,7 +95,7 @@ func (c *convolution) take(dir direction, found []algorithm) (err error) {
 }
 
 // reserve makes room for the workspace of a direction's algorithm in use, or of the first for which there is room.
-func (c *convolution) reserve(dir direction) error {
+func (c *dnnConvolution) reserve(dir direction) error {
 	for {
 		err := c.program.reserveWorkspace(c.ways[dir][0].workspace, fmt.Sprintf("the workspace of %s's %v", c.layer, dir))
 		if len(c.ways[dir]) == 1 || !errors.Is(err, ErrOutOfMemory) {
@@ -106,14 +106,14 @@ func (c *convolution) reserve(dir direction) error {
 }
 
 // drop turns to a direction's next algorithm.
-func (c *convolution) drop(dir direction) {
+func (c *dnnConvolution) drop(dir direction) {
 	c.ways[dir] = c.ways[dir][1:]
 	c.dropped[dir]++
 }
 
 // compute computes a direction's product, of and to the operands, or adds it there, with the algorithm in use. One that fails is
 // dropped for the next, unless a graph is being captured.
-func (c *convolution) compute(dir direction, x, w, y Buffer, adds bool) error {
+func (c *dnnConvolution) compute(dir direction, x, w, y Buffer, adds bool) error {
 	for {
 		d := c.program.device
 		err := product(d.dnn, dir, c.descriptors, operands{x, w, y, c.program.workspace}, c.ways[dir][0].id, adds)
@@ -127,7 +127,7 @@ func (c *convolution) compute(dir direction, x, w, y Buffer, adds bool) error {
 	}
 }
 
-func (c *convolution) close() error { return c.descriptors.close() }
+func (c *dnnConvolution) close() error { return c.descriptors.close() }
 
 // tail says what a convolution or dense layer does to its products in one kernel.
 type tail int
@@ -138,29 +138,29 @@ const (
 	biasReLUPool             // the ReLU and the 2x2 max pooling after it
 )
 
-// convolve is a convolution layer with its tail.
-type convolve struct {
+// convLayer is a convolution layer with its tail.
+type convLayer struct {
 	link
 	tail   tail
 	chunk  uint32     // channels that a block of our kernels has in shared memory; 0: it isn't fused
 	groups int        // into which channels are divided
 	window net.Window // with symmetric padding
 	padded net.Shape  // of the input as cuDNN sees it
-	sizes  perBatch[*convolution]
+	sizes  perBatch[*dnnConvolution]
 
 	input     slot // the padded input, where padding is not symmetric
 	inputGrad slot // its gradient
 	products  slot // of biasReLUPool: what is pooled
 	gradient  slot // its gradient
 	mask      slot // of biasReLUPool: where the maxima were
-	sums      slot // of gradients by parts of the mini-batch, where there are several: biases', of a fused one weights' before
+	sums      slot // each part's bias gradient, where there are several parts; in a fused layer the weight gradients come first
 
 	x, dy     slot // in bfloat16: the input, kept for the backward pass, and the gradient of what is computed
 	y, dx, dw slot // in bfloat16: what is computed
 }
 
-func newConvolve(l link, t tail) *convolve {
-	c := &convolve{link: l, tail: t, groups: l.node.Layer.(*net.Conv).GroupCount(), window: l.node.Window, padded: l.in.shape}
+func newConvLayer(l link, t tail) *convLayer {
+	c := &convLayer{link: l, tail: t, groups: l.node.Layer.(*net.Conv).GroupCount(), window: l.node.Window, padded: l.in.shape}
 	c.fuse()
 	if w := &c.window; w.Top != w.Bottom || w.Left != w.Right {
 		c.padded.H += w.Top + w.Bottom
@@ -171,28 +171,28 @@ func newConvolve(l link, t tail) *convolve {
 }
 
 // needs tells which products cuDNN computes.
-func (c *convolve) needs() [directions]bool {
+func (c *convLayer) needs() [directions]bool {
 	return [directions]bool{forward: !c.fused(), backwardData: c.in.wanted, backwardFilter: !c.fused() && c.trained(net.Weight) != nil}
 }
 
 // trains reports whether the weights or the biases are trained.
-func (c *convolve) trains() bool { return c.trained(net.Weight) != nil || c.trained(net.Bias) != nil }
+func (c *convLayer) trains() bool { return c.trained(net.Weight) != nil || c.trained(net.Bias) != nil }
 
 // keepsGradient reports whether the gradient of what the convolution itself computes is in memory.
-func (c *convolve) keepsGradient() bool { return c.in.wanted || c.trains() && !c.fused() }
+func (c *convLayer) keepsGradient() bool { return c.in.wanted || c.trains() && !c.fused() }
 
 // multiplies reports whether it is a factor of a product that cuDNN computes.
-func (c *convolve) multiplies() bool { return c.needs()[backwardData] || c.needs()[backwardFilter] }
+func (c *convLayer) multiplies() bool { return c.needs()[backwardData] || c.needs()[backwardFilter] }
 
 // pads reports whether the input is padded by a kernel of ours, because cuDNN pads both ends alike.
-func (c *convolve) pads() bool { return c.padded != c.in.shape }
+func (c *convLayer) pads() bool { return c.padded != c.in.shape }
 
 // produced is the shape of what the convolution itself computes.
-func (c *convolve) produced() net.Shape {
+func (c *convLayer) produced() net.Shape {
 	return net.Shape{C: c.node.Out.C, H: c.window.OutH, W: c.window.OutW}
 }
 
-func (c *convolve) claim(first, last int) (need claim) {
+func (c *convLayer) claim(first, last int) (need claim) {
 	batch := int64(c.program.options.Batch)
 	bf16 := c.program.device.bf16()
 	own := func(s *slot, of slot) {
@@ -251,9 +251,9 @@ func (c *convolve) claim(first, last int) (need claim) {
 	return need
 }
 
-// partialSums tells in how many parts n samples' gradients are summed, and how many sums each has that don't go to the
+// partialSums returns in how many parts n samples' gradients are summed, and how many sums each has that don't go to the
 // gradients at once; 0: none.
-func (c *convolve) partialSums(n int) (parts, sums int) {
+func (c *convLayer) partialSums(n int) (parts, sums int) {
 	weight, bias := c.parameters[net.Weight], c.parameters[net.Bias]
 	switch {
 	case c.fused() && c.trains():
@@ -269,8 +269,8 @@ func (c *convolve) partialSums(n int) (parts, sums int) {
 }
 
 // at returns the convolution for a size of mini-batch.
-func (c *convolve) at(n int) (*convolution, error) {
-	return c.sizes.at(c.program, n, func(n int) (*convolution, error) {
+func (c *convLayer) at(n int) (*dnnConvolution, error) {
+	return c.sizes.at(c.program, n, func(n int) (*dnnConvolution, error) {
 		made, err := c.make(n)
 		if err != nil {
 			return nil, err
@@ -288,8 +288,8 @@ func (c *convolve) at(n int) (*convolution, error) {
 }
 
 // make returns a new convolution with its algorithms.
-func (c *convolve) make(n int) (*convolution, error) {
-	made, err := newConvolution(c.program, c.node.Name, c.padded, c.produced(), c.window, c.groups, n)
+func (c *convLayer) make(n int) (*dnnConvolution, error) {
+	made, err := newDNNConvolution(c.program, c.node.Name, c.padded, c.produced(), c.window, c.groups, n)
 	if err != nil {
 		return nil, err
 	}
@@ -300,9 +300,9 @@ func (c *convolve) make(n int) (*convolution, error) {
 	return made, nil
 }
 
-// choose chooses algorithms: the fastest, as they were measured once or are measured now; or, where there is no room for
-// that or it isn't wanted, by cuDNN's heuristic.
-func (c *convolve) choose(made *convolution, n int) error {
+// choose chooses the fastest algorithms. It takes them from the cache where they were measured before, and measures them
+// now otherwise. cuDNN's heuristic chooses where the options ask for that, or where memory is too short for measuring.
+func (c *convLayer) choose(made *dnnConvolution, n int) error {
 	d := c.program.device
 	if d.options.Heuristic || d.options.Deterministic {
 		return made.choose(Heuristic, made.candidates(nil))
@@ -334,7 +334,7 @@ func (c *convolve) choose(made *convolution, n int) error {
 }
 
 // key tells the convolution and the device apart from all others.
-func (c *convolve) key(n int) choiceKey {
+func (c *convLayer) key(n int) choiceKey {
 	d, w := c.program.device, c.window
 	return choiceKey{
 		GPU: d.gpu.Name, ComputeCapability: fmt.Sprintf("%d.%d", d.gpu.Major, d.gpu.Minor), Multiprocessors: d.gpu.Multiprocessors,
@@ -345,7 +345,7 @@ func (c *convolve) key(n int) choiceKey {
 	}
 }
 
-func (c *convolve) forward(p *pass) error {
+func (c *convLayer) forward(p *pass) error {
 	if c.fused() {
 		return c.forwardFused(p.n)
 	}
@@ -398,7 +398,7 @@ func (c *convolve) forward(p *pass) error {
 	return nil
 }
 
-func (c *convolve) backward(p *pass) error {
+func (c *convLayer) backward(p *pass) error {
 	if c.fused() && c.trains() {
 		if err := c.gradientsFused(p.n); err != nil {
 			return err
@@ -461,7 +461,7 @@ func (c *convolve) backward(p *pass) error {
 
 // inputGradient computes the gradient of the input: what comes last of padding, rounding and the product itself adds to what
 // other uses have left.
-func (c *convolve) inputGradient(conv *convolution, n int, dy Buffer) error {
+func (c *convLayer) inputGradient(conv *dnnConvolution, n int, dy Buffer) error {
 	dx, add := c.in.grad.Buffer, c.in.add()
 	if c.pads() {
 		dx, add = c.inputGrad.Buffer, 0
@@ -479,13 +479,13 @@ func (c *convolve) inputGradient(conv *convolution, n int, dy Buffer) error {
 		Add: c.in.add()})
 }
 
-func (c *convolve) pad(n int) error {
+func (c *convLayer) pad(n int) error {
 	w := c.node.Window
 	return c.launch(kernels.Pad{Xp: floats(c.input.Buffer), X: floats(c.in.value.Buffer), Planes: uint32(n * c.in.shape.C),
 		H: int32(c.in.shape.H), W: int32(c.in.shape.W), Ph: int32(c.padded.H), Pw: int32(c.padded.W), Top: int32(w.Top), Left: int32(w.Left)})
 }
 
-// biasGradientParts is in how many parts n samples' bias gradient is summed.
+// biasGradientParts returns in how many parts the bias gradient of n samples is summed.
 func biasGradientParts(n int, shape net.Shape) uint32 {
 	return kernels.BiasGradientParts(uint32(n), uint32(shape.C), extent(shape))
 }
@@ -508,4 +508,4 @@ func (l *link) biasGradient(bias *parameter, dy Buffer, n int, shape net.Shape, 
 	return l.launch(kernels.ColumnSums{Db: floats(bias.grad), Dy: floats(dy), Batch: rows, Channels: channels})
 }
 
-func (c *convolve) close() error { return c.sizes.close() }
+func (c *convLayer) close() error { return c.sizes.close() }

@@ -14,7 +14,7 @@ import (
 )
 
 // deviceData is a data set's samples and labels in device memory, as they are: bytes stay bytes. Where there is no room for
-// it, it is streamed: it stays in host memory, and each program's stage brings what a mini-batch needs.
+// it, it is streamed: it stays in host memory, and each program's staging memory brings what a mini-batch needs.
 type deviceData struct {
 	of       dataKey
 	samples  *deviceSamples // nil where streamed
@@ -58,7 +58,8 @@ func (k dataKey) sample() int64 {
 // bytes is how much memory the data set's own samples take.
 func (k dataKey) bytes() int64 { return int64(k.count) * k.sample() }
 
-// few reports whether the rows hold more than twice the data set's own samples: then these are brought to the device alone.
+// few reports whether the data set has less than half of the rows. Then only its own rows are copied to the device;
+// otherwise all rows are, so that the other parts of a data set can share them.
 func (k dataKey) few() bool { return k.all.bytes > 2*k.bytes() }
 
 func keyOf(s *net.Dataset) dataKey {

@@ -119,7 +119,7 @@ func (d *Device) start() (err error) {
 	return err
 }
 
-// Precision returns the arithmetic of products: that of the options, or what they leave to the GPU.
+// Precision returns the arithmetic of convolutions and dense layers: the one that Options names, else TF32 where the GPU has it, else FP32.
 func (d *Device) Precision() Precision {
 	switch {
 	case d.options.Precision != "":
@@ -136,7 +136,7 @@ func (d *Device) Name() string {
 	return fmt.Sprintf("cuda:%d (%s, %s)", d.gpu.Index, d.gpu.Name, names[d.Precision()])
 }
 
-// Memory returns what the device's pool holds.
+// Memory returns how much memory the device's pool has, and how much of it is in use.
 func (d *Device) Memory() (stats MemoryStats) {
 	if d.closed {
 		return d.pool.stats
@@ -145,7 +145,7 @@ func (d *Device) Memory() (stats MemoryStats) {
 	return stats
 }
 
-// Compile makes a program of a network.
+// Compile compiles a network for the GPU, as [net.Device] says.
 func (d *Device) Compile(n *net.Network, opts net.Options) (net.Program, error) {
 	if d.closed {
 		return nil, net.ErrClosed
@@ -169,7 +169,7 @@ func (d *Device) Compile(n *net.Network, opts net.Options) (net.Program, error) 
 	return p, nil
 }
 
-// Close gives back everything: programs that still live, the pool's memory, the context.
+// Close closes the programs that are still open, and gives back the memory and the context.
 func (d *Device) Close() error {
 	if d.closed {
 		return nil

@@ -7,12 +7,13 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// A convolution of few taps with the ReLU and the 2x2 max pooling behind it is one kernel of ours each way, in float32 in
-// every precision: what is pooled, the network's largest values, is never in memory, and its gradient only if the input's is
-// wanted, which cuDNN computes.
+// One kernel of ours computes a convolution of few taps, the ReLU and the 2x2 max pooling after it. A second kernel computes
+// the gradients of the weights and biases. Both compute in float32 in every precision. The values before pooling are the
+// largest of a network, and they are never written to memory. Their gradient is written only where the input gradient is
+// wanted, because cuDNN computes that one.
 
 // fuse sets the chunk where the convolution is to be fused.
-func (c *convolve) fuse() {
+func (c *convLayer) fuse() {
 	w := c.node.Window
 	if !c.program.device.options.NoFusion && c.tail == biasReLUPool && c.groups == 1 && w.StrideH == 1 && w.StrideW == 1 && w.DilationH == 1 &&
 		w.DilationW == 1 && c.filtering().Few() {
@@ -21,10 +22,10 @@ func (c *convolve) fuse() {
 }
 
 // fused reports whether our kernels compute the output and the gradients of weights and biases.
-func (c *convolve) fused() bool { return c.chunk > 0 }
+func (c *convLayer) fused() bool { return c.chunk > 0 }
 
 // filtering is the convolution as our kernels take it.
-func (c *convolve) filtering() kernels.Filtering { return filtering(c.node) }
+func (c *convLayer) filtering() kernels.Filtering { return filtering(c.node) }
 
 func filtering(l net.Node) kernels.Filtering {
 	w := l.Window
@@ -32,13 +33,14 @@ func filtering(l net.Node) kernels.Filtering {
 		KernelH: int32(w.KernelH), KernelW: int32(w.KernelW), Top: int32(w.Top), Left: int32(w.Left)}
 }
 
-// parts is in how many parts n samples' gradients are summed.
-func (c *convolve) parts(n int) uint32 {
+// parts returns into how many parts a mini-batch of n samples is divided. The gradients of each part are summed by
+// themselves, and the sums are added up at the end.
+func (c *convLayer) parts(n int) uint32 {
 	return kernels.ConvGradientParts(uint32(n), c.filtering(), c.chunk)
 }
 
 // forwardFused computes the output and the mask.
-func (c *convolve) forwardFused(n int) error {
+func (c *convLayer) forwardFused(n int) error {
 	return c.launch(kernels.ConvBiasReLUPool{
 		Y: floats(c.out.value.Buffer), Mask: kernels.Pointer[uint8](c.mask.Address), X: floats(c.in.value.Buffer),
 		Weight: floats(c.parameters[net.Weight].value), Bias: floats(c.parameters[net.Bias].value),
@@ -47,8 +49,9 @@ func (c *convolve) forwardFused(n int) error {
 	})
 }
 
-// gradientsFused computes the gradients of weights and biases; of one that is frozen too, which then stays among the sums.
-func (c *convolve) gradientsFused(n int) error {
+// gradientsFused computes the gradients of weights and biases. The kernel always computes both: where one of them is frozen,
+// its gradient stays in c.sums and nobody reads it.
+func (c *convLayer) gradientsFused(n int) error {
 	weight, bias, parts := c.parameters[net.Weight], c.parameters[net.Bias], c.parts(n)
 	// The sums of each part: of all weights, then of all biases.
 	dw := c.sums.Buffer

@@ -16,9 +16,9 @@ type group struct {
 	names passNames
 }
 
-// view says where a layer's output and its gradient can be seen.
-type view struct {
-	lower.View
+// visible says where a layer's output, and the gradient with respect to it, can be read for a trace.
+type visible struct {
+	lower.Visible
 	within *slot // its gradient is this, once its group has run its backward pass
 	after  bool  // or it is its value's gradient, once the group has
 }
@@ -29,8 +29,8 @@ func (p *program) link() error {
 	for _, v := range p.lowered.Values {
 		p.values = append(p.values, newActivations(v.Shape, v.Learns))
 	}
-	for _, v := range p.lowered.Views {
-		p.views = append(p.views, view{View: v})
+	for _, v := range p.lowered.Visible {
+		p.visible = append(p.visible, visible{Visible: v})
 	}
 	for i, g := range p.lowered.Groups {
 		l := link{program: p, node: p.lowered.Head(g), inputs: p.inputsOf(g), out: p.values[i+1], parameters: map[net.Role]*parameter{}}
@@ -77,7 +77,7 @@ func (p *program) inputsOf(g lower.Group) (inputs []input) {
 // operationOf makes the operation of a group, and notes what can be seen of the layers within it.
 func (p *program) operationOf(g lower.Group, l link) (operation, error) {
 	after := biasOnly
-	first := &p.views[g.Nodes[0]]
+	first := &p.visible[g.Nodes[0]]
 	switch g.Pattern {
 	case lower.Single:
 	case lower.ConvReLU, lower.DenseReLU:
@@ -89,7 +89,7 @@ func (p *program) operationOf(g lower.Group, l link) (operation, error) {
 	}
 	switch layer := l.node.Layer.(type) {
 	case *net.Conv:
-		c := newConvolve(l, after)
+		c := newConvLayer(l, after)
 		if after == biasReLUPool && c.keepsGradient() {
 			first.within = &c.gradient
 		}
@@ -97,9 +97,9 @@ func (p *program) operationOf(g lower.Group, l link) (operation, error) {
 	case *net.Dense:
 		return &dense{link: l, relu: after == biasReLU}, nil
 	case *net.Pool:
-		return newSubsample(l, layer.PoolMode()), nil
+		return newPoolLayer(l, layer.PoolMode()), nil
 	case *net.Activation:
-		return newActivate(l, layer)
+		return newActivationLayer(l, layer)
 	case *net.Dropout:
 		return &dropout{link: l, rate: layer.Rate}, nil
 	case *net.BatchNorm:

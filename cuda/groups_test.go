@@ -109,7 +109,7 @@ func TestGroupedConvolutions(t *testing.T) {
 // check compares what cuDNN computes. It runs on the device's thread.
 func (g grouped) check(t *testing.T, d *Device) (err error) {
 	p := &program{device: d}
-	c, err := newConvolution(p, "grouped", g.in, g.out, g.window, g.groups, g.n)
+	c, err := newDNNConvolution(p, "grouped", g.in, g.out, g.window, g.groups, g.n)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ func (p *program) Statistics() (s Statistics) {
 		s = Statistics{Memory: p.device.pool.stats, Workspace: p.workspace.Bytes, Graphs: p.graphStats(),
 			CacheError: p.device.choices.problem()}
 		for _, g := range p.groups {
-			if c, ok := g.operation.(*convolve); ok {
+			if c, ok := g.operation.(*convLayer); ok {
 				s.Convolutions = append(s.Convolutions, c.choices()...)
 			}
 		}
@@ -37,7 +37,7 @@ func (p *program) graphStats() GraphStats {
 }
 
 // choices tells the algorithms in use for the largest mini-batch.
-func (c *convolve) choices() (all []Choice) {
+func (c *convLayer) choices() (all []Choice) {
 	largest := 0
 	for n := range c.sizes.made {
 		largest = max(largest, n)

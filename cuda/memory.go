@@ -18,12 +18,12 @@ var ErrOutOfMemory = errors.New("out of GPU memory")
 // OutOfMemoryError says what did not fit.
 type OutOfMemoryError struct {
 	What      string // what the memory was for: "conv1's output"
-	Bytes     int64  // asked for
-	Free      int64  // on the GPU, when it was asked for
-	Reserved  int64  // by this pool
-	Limit     int64  // of the pool; 0: none
-	BatchSize int    // of the network that was compiled; 0: not known
-	Fits      int    // a batch size that would fit; 0: none, or not known
+	Bytes     int64  // how much was asked for
+	Free      int64  // how much was free on the GPU at that time
+	Reserved  int64  // how much this pool had reserved
+	Limit     int64  // the most that this pool may reserve; 0 is no limit
+	BatchSize int    // the batch size that the network is compiled for; 0 if not known
+	Fits      int    // a batch size that would fit; 0 if none would, or it isn't known
 }
 
 func (e *OutOfMemoryError) Error() string {
@@ -53,7 +53,7 @@ func megabytes(n int64) string {
 // blockSize is the least size of an allocation that the pool makes.
 const blockSize = 32 << 20
 
-// Buffer is a piece of device memory that a Pool lent. It implements cu/dnn's Memory.
+// Buffer is a piece of device memory from a Pool. It implements the interface Memory of cu/dnn.
 type Buffer struct {
 	Address cu.DevicePtr
 	Bytes   int64
@@ -70,9 +70,9 @@ func (b Buffer) part(offset, bytes int64) Buffer {
 	return Buffer{b.Address + cu.DevicePtr(offset), bytes}
 }
 
-// Pool lends pieces of few large device allocations, and takes them back to lend them again, so that a program allocates
-// nothing from the driver once it runs. It belongs to the device's thread. Pieces that are given back may be lent again
-// at once: all work is on one stream, so whoever wrote to them last is done before the next one writes.
+// Pool divides a few large device allocations into buffers. Buffers that are given back are used again, so a running program
+// allocates nothing from the driver. A pool belongs to the device's thread. A buffer may be used again at once: all work is on
+// one stream, so the last user's work is done before the next user's begins.
 type Pool struct {
 	limit  int64 // bytes that may be reserved; 0: as many as there are
 	single bool  // every buffer an allocation of its own, for checkers that see only those

@@ -13,8 +13,8 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// staged is how many bytes a sample of the mini-batch takes in the smallest stage, as float32.
-func (p *program) staged() int64 { return 2 * 4 * (int64(p.plan.Network.Input.Size()) + 1) }
+// stagedBytes is how many bytes a sample of the mini-batch takes in the smallest staging memory, as float32.
+func (p *program) stagedBytes() int64 { return 2 * 4 * (int64(p.plan.Network.Input.Size()) + 1) }
 
 // mostValues bounds the values of a mini-batch between two layers: kernels, and cuDNN's, number them with 32 bits.
 const mostValues = 1 << 31
@@ -113,7 +113,7 @@ func (p *program) takeSlots(slots []*slot) error {
 		total = apart
 	}
 	batch := int64(p.options.Batch)
-	p.perSample = (total+batch-1)/batch + 20 + 4*int64(p.plan.Classes) + 4*stepsAhead + p.staged()
+	p.perSample = (total+batch-1)/batch + 20 + 4*int64(p.plan.Classes) + 4*stepsAhead + p.stagedBytes()
 	p.slack = alignment * int64(len(slots)+8)
 	if p.device.options.SingleAllocations {
 		for _, s := range slots {

@@ -23,9 +23,9 @@ var ErrPrecision = errors.New("precision not available on this GPU")
 
 // Options say which GPU to take and how to use it. The zero Options are the first GPU and its fastest arithmetic.
 type Options struct {
-	Index         int       // of the GPU, as CUDA counts them (CUDA_VISIBLE_DEVICES has its say)
+	Index         int       // number of the GPU, as CUDA counts them; CUDA_VISIBLE_DEVICES changes that count
 	Precision     Precision // empty: TF32 where the GPU has it, else FP32
-	Deterministic bool      // the same bytes every time: deterministic algorithms alone, chosen by heuristic
+	Deterministic bool      // give the same bytes every time: use deterministic algorithms only, chosen by cuDNN's heuristic
 	Heuristic     bool      // choose algorithms by cuDNN's heuristic instead of measuring them, which chance decides
 	NoGraph       bool      // launch every kernel of a step by itself instead of a captured graph
 	NoFusion      bool      // cuDNN computes all convolutions: no kernels of ours that do, with the ReLU and pooling behind them

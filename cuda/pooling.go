@@ -11,14 +11,14 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// pooling is cuDNN's pooling for one shape and one size of mini-batch.
-type pooling struct {
+// dnnPooling is cuDNN's pooling for one shape and one size of mini-batch.
+type dnnPooling struct {
 	x, y *cudnn.TensorDescriptor
 	pool *cudnn.Pooling
 }
 
-func newPooling(in, out net.Shape, w net.Window, mode cudnn.PoolingMode, n int) (*pooling, error) {
-	p := &pooling{}
+func newDNNPooling(in, out net.Shape, w net.Window, mode cudnn.PoolingMode, n int) (*dnnPooling, error) {
+	p := &dnnPooling{}
 	var errs [3]error
 	p.x, errs[0] = cudnn.NewTensorDescriptor(cudnn.NCHW, cudnn.Float, []int{n, in.C, in.H, in.W}, nil)
 	p.y, errs[1] = cudnn.NewTensorDescriptor(cudnn.NCHW, cudnn.Float, []int{n, out.C, out.H, out.W}, nil)
@@ -29,52 +29,52 @@ func newPooling(in, out net.Shape, w net.Window, mode cudnn.PoolingMode, n int) 
 	return p, nil
 }
 
-func (p *pooling) close() error { return destroy(p.x, p.y, p.pool) }
+func (p *dnnPooling) close() error { return destroy(p.x, p.y, p.pool) }
 
-// subsample is a pooling layer. cuDNN computes maxima and means where padding is symmetric and its descriptors reach;
+// poolLayer is a pooling layer. cuDNN computes maxima and means where padding is symmetric and its descriptors reach;
 // kernels of ours the rest, and the backward pass of maxima: cuDNN's isn't deterministic.
-type subsample struct {
+type poolLayer struct {
 	link
 	mode  net.PoolMode
 	dnn   bool
-	sizes perBatch[*pooling]
+	sizes perBatch[*dnnPooling]
 }
 
-func newSubsample(l link, mode net.PoolMode) *subsample {
+func newPoolLayer(l link, mode net.PoolMode) *poolLayer {
 	w := l.node.Window
 	// cuDNN wants less padding than window, and outputs of its own formula, which takes equal padding at both ends.
 	symmetric := w.Top == w.Bottom && w.Left == w.Right && w.Top < w.KernelH && w.Left < w.KernelW
-	return &subsample{link: l, mode: mode, dnn: symmetric && mode != net.L2Pool}
+	return &poolLayer{link: l, mode: mode, dnn: symmetric && mode != net.L2Pool}
 }
 
-func (s *subsample) claim(int, int) claim {
+func (s *poolLayer) claim(int, int) claim {
 	return claim{reads: []*slot{s.in.value, s.out.value}}
 }
 
-func (s *subsample) at(n int) (*pooling, error) {
-	return s.sizes.at(s.program, n, func(n int) (*pooling, error) {
+func (s *poolLayer) at(n int) (*dnnPooling, error) {
+	return s.sizes.at(s.program, n, func(n int) (*dnnPooling, error) {
 		mode := cudnn.PoolingMode(cudnn.MaxPooling)
 		if s.mode == net.MeanPool {
 			mode = cudnn.AverageCountExcludePadding
 		}
-		return newPooling(s.in.shape, s.out.shape, s.node.Window, mode, n)
+		return newDNNPooling(s.in.shape, s.out.shape, s.node.Window, mode, n)
 	})
 }
 
 // kernelMode is the mode as kernels number it.
-func (s *subsample) kernelMode() int32 {
+func (s *poolLayer) kernelMode() int32 {
 	return map[net.PoolMode]int32{net.MaxPool: kernels.MaxPooling, net.MeanPool: kernels.MeanPooling, net.L2Pool: kernels.L2Pooling}[s.mode]
 }
 
 // windows is the layer's geometry as kernels see it.
-func (s *subsample) windows() kernels.Windows {
+func (s *poolLayer) windows() kernels.Windows {
 	w := s.node.Window
 	return kernels.Windows{H: int32(s.in.shape.H), W: int32(s.in.shape.W), OutH: int32(w.OutH), OutW: int32(w.OutW),
 		KernelH: int32(w.KernelH), KernelW: int32(w.KernelW), StrideH: int32(w.StrideH), StrideW: int32(w.StrideW),
 		Top: int32(w.Top), Left: int32(w.Left)}
 }
 
-func (s *subsample) forward(p *pass) error {
+func (s *poolLayer) forward(p *pass) error {
 	if s.dnn {
 		d, err := s.at(p.n)
 		if err != nil {
@@ -88,7 +88,7 @@ func (s *subsample) forward(p *pass) error {
 	})
 }
 
-func (s *subsample) backward(p *pass) error {
+func (s *poolLayer) backward(p *pass) error {
 	if s.dnn && s.mode == net.MeanPool {
 		d, err := s.at(p.n)
 		if err != nil {
@@ -110,4 +110,4 @@ func (s *subsample) backward(p *pass) error {
 	})
 }
 
-func (s *subsample) close() error { return s.sizes.close() }
+func (s *poolLayer) close() error { return s.sizes.close() }

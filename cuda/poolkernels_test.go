@@ -81,7 +81,7 @@ func tryPooling(r *kernelRig) {
 	x, dy := r.eighths(n*in.Size()), r.values(n*l.Out.Size())
 	wantY := l.Forward([][]float64{doubles(x)}, n, net.Training, reference.Place{})
 	inputs, _ := l.Backward(doubles(dy))
-	s := subsample{link: link{node: l.Node, in: input{activations: newActivations(l.In, true)}, out: newActivations(l.Out, true)}, mode: mode}
+	s := poolLayer{link: link{node: l.Node, in: input{activations: newActivations(l.In, true)}, out: newActivations(l.Out, true)}, mode: mode}
 	y, xs, dys := room[float32](r, len(wantY)), put(r, x), put(r, dy)
 	dx, add := r.target(inputs[0])
 	planes := uint32(n * in.C)

@@ -24,7 +24,7 @@ type program struct {
 	lowered *lower.Program
 	groups  []group        // groups[i] makes values[i+1]
 	values  []*activations // [0] is the network's input, the last are the logits
-	views   []view         // by node of the plan
+	visible []visible      // by node of the plan
 
 	parameters []*parameter // as in Plan.Params
 	flat       flat
@@ -96,17 +96,18 @@ func newProgram(d *Device, plan *net.Plan, opts net.Options) (p *program, err er
 	return p, p.setState(net.InitialState(plan, opts.Seed, opts.Images))
 }
 
-// chooseAlgorithms chooses those of mini-batches of the full size now, so that data sets don't take the room for workspaces;
-// nor, if it can be helped, workspaces the room in which a data set is streamed that has none.
+// chooseAlgorithms chooses the convolutions' algorithms for full mini-batches. It does so before any data set is uploaded:
+// otherwise a data set could take the memory that the workspaces need. While it chooses, it holds back some memory for
+// streaming. So a data set that doesn't fit can still be streamed, unless memory is too short even for that.
 func (p *program) chooseAlgorithms() (err error) {
 	pool := p.device.pool
-	margin, err := pool.take(int64(p.options.Batch)*p.staged(), "the samples of mini-batches on their way")
+	margin, err := pool.take(int64(p.options.Batch)*p.stagedBytes(), "the samples of mini-batches on their way")
 	if err != nil && !errors.Is(err, ErrOutOfMemory) {
 		return err
 	}
 	defer func() { err = errors.Join(err, pool.give(margin)) }()
 	for _, g := range p.groups {
-		if c, ok := g.operation.(*convolve); ok && c.needs() != [directions]bool{} {
+		if c, ok := g.operation.(*convLayer); ok && c.needs() != [directions]bool{} {
 			if _, err := c.at(p.options.Batch); err != nil {
 				return err
 			}

@@ -52,7 +52,7 @@ type queue struct {
 	viewed  bool        // the mini-batches have views, in place of indices
 	views   int         // mini-batches with views for which there is room; 0 before the first
 	first   int64       // step count of the first that is queued
-	stage   *stage      // of streamed data sets; nil before the first
+	staging *staging    // of streamed data sets; nil before the first
 }
 
 // half is pinned memory for one upload, and the event after which it may be written again.
@@ -184,7 +184,7 @@ func (q *queue) put(w work, b net.Batch, numbers kernels.Queued) (err error) {
 		q.putViews(w.data, b, slice[kernels.View](h.pinned, sampleAt, q.views*capacity)[q.count*capacity:])
 	case w.data.streamed:
 		for k, i := range b.Indices {
-			indices[k] = q.stage.put(q.half, q.count, k, b.Data, i)
+			indices[k] = q.staging.put(q.half, q.count, k, b.Data, i)
 		}
 	default:
 		copy(indices, b.Indices)
@@ -198,7 +198,7 @@ func (q *queue) put(w work, b net.Batch, numbers kernels.Queued) (err error) {
 func (q *queue) putViews(data *deviceData, b net.Batch, to []kernels.View) {
 	row := func(k int, sample int32) int32 {
 		if data.streamed {
-			return q.stage.put(q.half, q.count, k, b.Data, sample)
+			return q.staging.put(q.half, q.count, k, b.Data, sample)
 		}
 		return data.row(b.Data, sample)
 	}
@@ -242,18 +242,18 @@ func (q *queue) begin(w work, b net.Batch) error {
 	}
 	q.data, q.viewed = data, w.viewed
 	if data.streamed {
-		return q.reserveStage(data, q.brings(b))
+		return q.reserveStaging(data, q.brings(b))
 	}
 	return nil
 }
 
 // differs reports whether a mini-batch can't go up with what is queued: of another data set, with views where others have
-// none, or with more samples than the stage has room for.
+// none, or with more samples than the staging memory has room for.
 func (q *queue) differs(w work, b net.Batch) bool {
 	if q.data == nil {
 		return w.data.streamed || w.viewed
 	}
-	return w.data != q.data || w.viewed != q.viewed || w.data.streamed && q.stage.capacity < q.brings(b)
+	return w.data != q.data || w.viewed != q.viewed || w.data.streamed && q.staging.capacity < q.brings(b)
 }
 
 // brings is how many samples of a streamed data set a mini-batch of the largest size brings: with each its partner, if one has
@@ -272,7 +272,7 @@ func (q *queue) room() int {
 		room = q.views
 	}
 	if q.data != nil && q.data.streamed {
-		room = min(room, q.stage.steps)
+		room = min(room, q.staging.steps)
 	}
 	return room
 }
@@ -295,7 +295,7 @@ func (q *queue) flush() error {
 		}
 	}
 	if q.data != nil && q.data.streamed {
-		if err := q.stage.given(q.program.device, half); err != nil {
+		if err := q.staging.given(q.program.device, half); err != nil {
 			return q.program.fail(err)
 		}
 	}
@@ -315,7 +315,7 @@ func (q *queue) upload() error {
 	bytes := sampleAt + each*int64((count-1)*p.options.Batch+q.works[count-1].n)
 	q.count = 0
 	if q.data != nil && q.data.streamed {
-		if err := q.stage.send(p.device, q.half, count); err != nil {
+		if err := q.staging.send(p.device, q.half, count); err != nil {
 			return err
 		}
 	}
@@ -406,8 +406,8 @@ func (p *program) fail(err error) error {
 
 func (q *queue) close() error {
 	var errs []error
-	if q.stage != nil {
-		errs = append(errs, q.stage.close(q.program.device))
+	if q.staging != nil {
+		errs = append(errs, q.staging.close(q.program.device))
 	}
 	for _, h := range q.halves {
 		if h.copied != (cu.Event{}) {

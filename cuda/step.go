@@ -94,7 +94,7 @@ func (p *program) gather(w work) error {
 	var from Buffer
 	labelsFrom := w.data.labels
 	if w.data.streamed {
-		from, labelsFrom = p.queue.stage.samples, p.queue.stage.labels
+		from, labelsFrom = p.queue.staging.samples, p.queue.staging.labels
 	} else {
 		from = w.data.samples.Buffer
 	}

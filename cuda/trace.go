@@ -35,7 +35,7 @@ func (p *program) Trace(b net.Batch, mode net.Mode) (t *net.Trace, err error) {
 }
 
 func (p *program) trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
-	t := &net.Trace{Layers: make([]net.LayerTrace, len(p.views))}
+	t := &net.Trace{Layers: make([]net.LayerTrace, len(p.visible))}
 	m := &pass{n: b.Len(), training: mode == net.Training, tracing: true}
 	w, err := p.queue.show(b)
 	if err != nil {
@@ -80,7 +80,7 @@ func (p *program) trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
 
 // traceOutputs copies the outputs of the layers that are seen in a value.
 func (p *program) traceOutputs(t *net.Trace, n, value int) error {
-	for i, v := range p.views {
+	for i, v := range p.visible {
 		if v.Value != value || !v.Output {
 			continue
 		}
@@ -94,7 +94,7 @@ func (p *program) traceOutputs(t *net.Trace, n, value int) error {
 
 // traceGradients copies the gradients that are seen before, or after, the backward pass of the group that makes a value.
 func (p *program) traceGradients(t *net.Trace, n, value int, after bool) error {
-	for i, v := range p.views {
+	for i, v := range p.visible {
 		if v.Value != value {
 			continue
 		}

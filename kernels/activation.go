@@ -5,7 +5,7 @@ import "fmt"
 // ActivationFunction is one that [Activation] and [ActivationBackward] compute.
 type ActivationFunction struct {
 	Name        string
-	Number      uint32 // by which the kernels know it
+	Number      uint32 // the number that stands for it in the kernels
 	ReadsOutput bool   // the backward pass reads the output y; else it reads the input x
 	InCuDNN     bool   // cuDNN has it too, and package cuda leaves it to cuDNN
 }
@@ -67,7 +67,7 @@ type Activation struct {
 
 var activation = newKernel("activation", 256, Activation{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k Activation) Launch(d Device) (Launch, error) {
 	return launchActivation(activation, d, k, k.Count, k.Function)
 }
@@ -86,7 +86,7 @@ type ActivationBackward struct {
 
 var activationBackward = newKernel("activation_backward", 256, ActivationBackward{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k ActivationBackward) Launch(d Device) (Launch, error) {
 	return launchActivation(activationBackward, d, k, k.Count, k.Function)
 }
@@ -101,7 +101,7 @@ type ReLUBackward struct {
 
 var reluBackward = newKernel("relu_backward", 256, ReLUBackward{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k ReLUBackward) Launch(d Device) (Launch, error) {
 	return newLaunch(reluBackward, d, quads(k.Count), k)
 }

@@ -19,7 +19,7 @@ type GatherBytes struct {
 
 var gatherBytes = newKernel("gather_bytes", 256, GatherBytes{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k GatherBytes) Launch(d Device) (Launch, error) {
 	return newSamples(gatherBytes, d, k, k.Batch, k.Size)
 }
@@ -40,7 +40,7 @@ type GatherFloats struct {
 
 var gatherFloats = newKernel("gather_floats", 256, GatherFloats{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k GatherFloats) Launch(d Device) (Launch, error) {
 	return newSamples(gatherFloats, d, k, k.Batch, k.Size)
 }

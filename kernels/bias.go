@@ -29,7 +29,7 @@ type BiasReLU struct {
 
 var biasReLU = newKernel("bias_relu", 256, BiasReLU{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k BiasReLU) Launch(d Device) (Launch, error) {
 	return newChannelwise(biasReLU, d, k, k.Count, k.Channels, k.Extent)
 }

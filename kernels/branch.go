@@ -15,7 +15,7 @@ type Add struct {
 
 var add = newKernel("add", 256, Add{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k Add) Launch(d Device) (Launch, error) {
 	return newLaunch(add, d, quads(k.Count), k)
 }
@@ -31,13 +31,13 @@ type Scale struct {
 
 var scale = newKernel("scale", 256, Scale{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k Scale) Launch(d Device) (Launch, error) {
 	return newLaunch(scale, d, quads(k.Count), k)
 }
 
-// Multiply is y = a*b for Count values, or y += a*b. The backward pass is the same: da = dy*b and db = dy*a. Y may be A
-// or B.
+// Multiply computes y = a*b for Count values, or y += a*b where Add is not 0. The same kernel computes the gradients, da = dy*b
+// and db = dy*a. Y may be A or B.
 type Multiply struct {
 	Y     Pointer[float32]
 	A     Pointer[float32]
@@ -48,7 +48,7 @@ type Multiply struct {
 
 var multiply = newKernel("multiply", 256, Multiply{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k Multiply) Launch(d Device) (Launch, error) {
 	return newLaunch(multiply, d, quads(k.Count), k)
 }
@@ -66,7 +66,7 @@ type MultiplyRows struct {
 
 var multiplyRows = newKernel("multiply_rows", 256, MultiplyRows{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k MultiplyRows) Launch(d Device) (Launch, error) {
 	total, err := countPlaces(multiplyRows, k.Rows, k.Extent)
 	if err != nil {
@@ -91,7 +91,7 @@ type MultiplyRowsGate struct {
 
 var multiplyRowsGate = newKernel("multiply_rows_gate", 256, MultiplyRowsGate{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k MultiplyRowsGate) Launch(d Device) (Launch, error) {
 	return newChannels(multiplyRowsGate, d, k, 1, k.Rows, k.Extent)
 }
@@ -111,7 +111,7 @@ type CopyBlocks struct {
 
 var copyBlocks = newKernel("copy_blocks", 256, CopyBlocks{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k CopyBlocks) Launch(d Device) (Launch, error) {
 	for _, pitch := range []uint32{k.YPitch, k.XPitch} {
 		if _, err := countPlaces(copyBlocks, k.Blocks, pitch); err != nil {

@@ -2,8 +2,8 @@ package kernels
 
 import "fmt"
 
-// BiasGradientParts returns in how many parts BiasGradient had best sum: so many that the parts of few channels keep a
-// GPU busy, and the same on every device, so that the sums are. They grow with the batch.
+// BiasGradientParts returns the number of parts in which BiasGradient should sum. It is large enough to keep a GPU busy
+// even with few channels, and it grows with the batch. It is the same on every device, so the sums are the same too.
 func BiasGradientParts(batch, channels, extent uint32) uint32 {
 	const perPart, mostSums = 8192, 2048
 	values := uint64(batch) * uint64(extent)
@@ -23,7 +23,7 @@ type BiasGradient struct {
 
 var biasGradient = newKernel("bias_gradient", 256, BiasGradient{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k BiasGradient) Launch(d Device) (Launch, error) {
 	values, err := countPlaces(biasGradient, k.Batch, k.Channels, k.Extent)
 	if err != nil {
@@ -49,7 +49,7 @@ type ColumnSums struct {
 
 var columnSums = newKernel("column_sums", 256, ColumnSums{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k ColumnSums) Launch(d Device) (Launch, error) {
 	if _, err := countPlaces(columnSums, k.Batch, k.Channels); err != nil {
 		return Launch{}, err
@@ -75,7 +75,7 @@ type BatchnormStatistics struct {
 
 var batchnormStatistics = newKernel("batchnorm_statistics", 1024, BatchnormStatistics{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k BatchnormStatistics) Launch(d Device) (Launch, error) {
 	return newChannels(batchnormStatistics, d, k, k.Batch, k.Channels, k.Extent)
 }
@@ -92,7 +92,7 @@ type BatchnormRunning struct {
 
 var batchnormRunning = newKernel("batchnorm_running", 256, BatchnormRunning{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k BatchnormRunning) Launch(d Device) (Launch, error) {
 	return newLaunch(batchnormRunning, d, uint64(k.Channels), k)
 }
@@ -112,7 +112,7 @@ type Batchnorm struct {
 
 var batchnorm = newKernel("batchnorm", 256, Batchnorm{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k Batchnorm) Launch(d Device) (Launch, error) {
 	return newChannelwise(batchnorm, d, k, k.Count, k.Channels, k.Extent)
 }
@@ -132,13 +132,13 @@ type BatchnormGradients struct {
 
 var batchnormGradients = newKernel("batchnorm_gradients", 1024, BatchnormGradients{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k BatchnormGradients) Launch(d Device) (Launch, error) {
 	return newChannels(batchnormGradients, d, k, k.Batch, k.Channels, k.Extent)
 }
 
-// BatchnormBackward is the gradient by the input, from that of the output and the sums of BatchnormGradients. Where Add is
-// not 0 it is added to Dx.
+// BatchnormBackward computes the gradient with respect to the input. It takes the gradient with respect to the output and
+// the sums of BatchnormGradients. Where Add is not 0, the result is added to Dx.
 type BatchnormBackward struct {
 	Dx       Pointer[float32]
 	Dy       Pointer[float32]
@@ -156,7 +156,7 @@ type BatchnormBackward struct {
 
 var batchnormBackward = newKernel("batchnorm_backward", 256, BatchnormBackward{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k BatchnormBackward) Launch(d Device) (Launch, error) {
 	return newChannelwise(batchnormBackward, d, k, k.Count, k.Channels, k.Extent)
 }

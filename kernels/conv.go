@@ -96,7 +96,7 @@ type ConvBiasReLUPool struct {
 
 var convBiasReLUPool = newKernel("conv_bias_relu_pool", 256, ConvBiasReLUPool{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k ConvBiasReLUPool) Launch(d Device) (Launch, error) {
 	if err := k.check(convBiasReLUPool, k.Batch, k.OutH, k.OutW, k.Chunk); err != nil {
 		return Launch{}, err
@@ -112,8 +112,8 @@ func (k ConvBiasReLUPool) Launch(d Device) (Launch, error) {
 	return l, err
 }
 
-// ConvGradientParts returns in how many parts of the batch ConvReLUPoolGradients had best sum: so many that they keep a
-// GPU busy, and the same on every device, so that the sums are.
+// ConvGradientParts returns into how many parts ConvReLUPoolGradients should divide the batch. There are enough parts to
+// keep a GPU busy. The number is the same on every device, so the sums are the same too.
 func ConvGradientParts(batch uint32, f Filtering, chunk uint32) uint32 {
 	const blocks = 512
 	return max(1, min(batch, blocks/(f.groups()*f.chunks(chunk))))
@@ -137,7 +137,7 @@ type ConvReLUPoolGradients struct {
 
 var convReLUPoolGradients = newKernel("conv_relu_pool_gradients", 256, ConvReLUPoolGradients{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k ConvReLUPoolGradients) Launch(d Device) (Launch, error) {
 	if err := k.check(convReLUPoolGradients, k.Batch, k.OutH, k.OutW, k.Chunk); err != nil {
 		return Launch{}, err

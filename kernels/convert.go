@@ -14,7 +14,7 @@ type ToBF16 struct {
 
 var toBF16 = newKernel("to_bf16", 256, ToBF16{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k ToBF16) Launch(d Device) (Launch, error) {
 	return newLaunch(toBF16, d, quads(k.Count), k)
 }
@@ -36,7 +36,7 @@ type FromBF16 struct {
 
 var fromBF16 = newKernel("from_bf16", 256, FromBF16{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k FromBF16) Launch(d Device) (Launch, error) {
 	return newChannelwise(fromBF16, d, k, k.Count, k.Channels, k.Extent)
 }

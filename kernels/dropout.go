@@ -1,8 +1,8 @@
 package kernels
 
-// Dropout sets values to 0 or scales them, as net.DropoutKeep decides for the step in State. Value i of the Count is
-// number First*Size + i of the update's samples, with First of Queued[State.slot]. Last is the last word of its counter.
-// Forward and backward pass are the same, but for Add: where that is not 0 the values are added to Y. Y may be X.
+// Dropout sets each of Count values to 0 or scales it, as net.DropoutKeep decides for the step in State. Value i is number
+// First*Size + i among the values of the update; First is that of Queued[State.slot]. Last is the last word of the random
+// numbers' counter. The backward pass uses the same kernel. Where Add is not 0, the results are added to Y. Y may be X.
 type Dropout struct {
 	Y         Pointer[float32]
 	X         Pointer[float32]
@@ -20,7 +20,7 @@ type Dropout struct {
 
 var dropout = newKernel("dropout", 256, Dropout{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k Dropout) Launch(d Device) (Launch, error) {
 	return newLaunch(dropout, d, quads(k.Count), k)
 }

@@ -1,6 +1,6 @@
-// Package kernels holds our CUDA kernels: their PTX, which is compiled from the .cu files beside it and committed, and
-// for each kernel a Go struct whose fields are its parameters, from which a launch is made. The package knows nothing
-// of a driver and needs no CUDA; package cuda loads the modules and carries out the launches.
+// Package kernels holds our CUDA kernels. Their PTX is compiled from the .cu files in this folder, and committed. For
+// each kernel there is a Go struct, whose fields are the kernel's parameters. Its method Launch computes a launch. The
+// package needs no CUDA and no driver: package cuda loads the PTX and makes the launches.
 //
 //	launch, err := kernels.BiasAdd{X: x, Bias: bias, Count: 50 * 32 * 784, Channels: 32, Extent: 784}.Launch(device)
 //
@@ -60,9 +60,9 @@ func (m Module) PTX() string {
 // Kernel is the signature of a kernel. There is one value for each, so a pointer to it can stand for the kernel, as the
 // key of a map of loaded functions for one. Callers must not change it.
 type Kernel struct {
-	Name       string // as the PTX exports it
+	Name       string // the name that the PTX exports
 	Params     []Param
-	MaxThreads int // of a block: the kernel's __launch_bounds__
+	MaxThreads int // most threads in a block: the kernel's __launch_bounds__
 }
 
 // Param is one parameter of a kernel.

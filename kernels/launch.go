@@ -7,7 +7,7 @@ import (
 	"unsafe"
 )
 
-// Pointer is the address of values of type T in device memory. In Go it is a number: nothing is kept alive by it.
+// Pointer is the address of values of type T in device memory. For Go it is a number: it keeps nothing alive.
 type Pointer[T element] uint64
 
 // Optional is a Pointer that may be null.
@@ -33,11 +33,12 @@ type pointer interface {
 
 // Launcher is a kernel with its parameters.
 type Launcher interface {
-	// Launch makes the launch for a device.
+	// Launch returns the launch of the kernel that suits the device: the number of blocks, threads and packed parameters.
+	// It returns an error for parameters that the kernel can't take.
 	Launch(Device) (Launch, error)
 }
 
-// Device is what a launch has to know of a device. The driver tells it (cuDeviceGetAttribute).
+// Device holds the properties of a device that decide how kernels are launched. cuDeviceGetAttribute returns them.
 type Device struct {
 	Multiprocessors          int // attribute 16, MULTIPROCESSOR_COUNT
 	ThreadsPerMultiprocessor int // attribute 39, MAX_THREADS_PER_MULTIPROCESSOR
@@ -54,8 +55,8 @@ func (d Device) blocksAtOnce(threads int) uint64 {
 // Launch is one launch of a kernel, on a grid of one dimension and without dynamic shared memory.
 type Launch struct {
 	Kernel  *Kernel
-	Blocks  int // of the grid
-	Threads int // of a block
+	Blocks  int // number of blocks in the grid
+	Threads int // number of threads in a block
 	// Slots are the parameters, each in eight bytes of its own, from its first byte on: a driver reads the first bytes
 	// that a parameter has, gorgonia.org/cu's Launch all eight.
 	Slots []uint64

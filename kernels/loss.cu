@@ -1,4 +1,4 @@
-// Softmax cross-entropy: probabilities, loss, hits and the gradient by the logits.
+// Softmax cross-entropy: probabilities, loss, hits and the gradient with respect to the logits.
 // Formulas: package net, Criterion.
 #include "step.cuh"
 

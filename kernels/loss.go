@@ -1,9 +1,9 @@
 package kernels
 
-// SoftmaxCrossEntropy computes what is not null, of logits (Batch, Classes): probabilities (Batch, Classes), losses
-// and hits (Batch) by the labels (Batch), and the gradient (Batch, Classes) of the mean loss over the samples of the
-// update, of which Queued[State.slot] has the weight. Plain cross-entropy has no Others, Shares and ClassWeights, a
-// Spread of 0 and 1 Kept. Formulas: net.Criterion.
+// SoftmaxCrossEntropy computes, from Logits (Batch, Classes) and Labels (Batch): Probabilities (Batch, Classes), Losses and
+// Hits (Batch), and Gradient (Batch, Classes), the gradient of the mean loss with respect to the logits. Results whose
+// pointer is null are left out. The mean is over all samples of the update; its factor is Queued[State.slot].Weight. For
+// plain cross-entropy, Others, Shares and ClassWeights are null, Spread is 0 and Kept is 1. Formulas: net.Criterion.
 type SoftmaxCrossEntropy struct {
 	Logits        Pointer[float32]
 	Labels        Optional[int32]
@@ -11,9 +11,9 @@ type SoftmaxCrossEntropy struct {
 	Losses        Optional[float32]
 	Hits          Optional[int32]
 	Gradient      Optional[float32]
-	Others        Optional[int32]   // (Batch): second labels, of samples that are mixed
-	Shares        Optional[float32] // (Batch): of the first labels; with Others
-	ClassWeights  Optional[float32] // (Classes)
+	Others        Optional[int32]   // (Batch): the second label of each mixed sample
+	Shares        Optional[float32] // (Batch): the share of the first label; null if Others is
+	ClassWeights  Optional[float32] // (Classes): the weight of each class
 	State         Pointer[StepState]
 	Queued        Pointer[Queued]
 	Batch         uint32
@@ -27,7 +27,7 @@ var softmaxCrossEntropy = newKernel("softmax_cross_entropy", 1024, SoftmaxCrossE
 // mostOfWarp is how many logits a row has at most for a warp or less to take it, as in loss.cu.
 const mostOfWarp = 128
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k SoftmaxCrossEntropy) Launch(d Device) (Launch, error) {
 	if k.Classes > mostOfWarp {
 		return newRows(softmaxCrossEntropy, d, uint64(k.Batch), quads(uint64(k.Classes)), k)
@@ -40,8 +40,9 @@ func (k SoftmaxCrossEntropy) Launch(d Device) (Launch, error) {
 	return newRows(softmaxCrossEntropy, d, (uint64(k.Batch)*lanes+threads-1)/threads, threads, k)
 }
 
-// AddMetrics adds losses and hits (Batch) to Sums, in a fixed order, and goes on to the next slot of State, and by
-// Updates to later steps. In training, where Training is 1, it remembers the first step whose loss is NaN or infinite.
+// AddMetrics adds the losses and hits of a mini-batch to Sums, in a fixed order. Losses and Hits have Batch values each. It
+// also moves State on: to the next slot, and by Updates steps. Where Training is 1, it notes the first step whose loss is
+// NaN or infinite.
 type AddMetrics struct {
 	Sums     Pointer[Sums]
 	State    Pointer[StepState]
@@ -54,7 +55,7 @@ type AddMetrics struct {
 
 var addMetrics = newKernel("add_metrics", 256, AddMetrics{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k AddMetrics) Launch(d Device) (Launch, error) {
 	return newRows(addMetrics, d, 1, uint64(k.Batch), k)
 }

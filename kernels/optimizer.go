@@ -1,18 +1,18 @@
 package kernels
 
-// MostSquareSums is the most sums that SquareSums leaves.
+// MostSquareSums is the largest number of partial sums that SquareSums writes.
 const MostSquareSums = 256
 
-// SquareSumsOf returns how many sums SquareSums leaves of count values: the same on every device, so that clipping gives
-// the same bytes.
+// SquareSumsOf returns how many partial sums SquareSums writes for count values. The number is the same on every device, so
+// clipping gives the same bytes.
 func SquareSumsOf(count uint64) uint32 {
 	const perBlock = 4096
 	return uint32(max(1, min(MostSquareSums, (count+perBlock-1)/perBlock)))
 }
 
-// SGD updates Count weights W by their gradients G, with velocities V where there is momentum. The first Decayed of
-// them decay. Clip is null or one factor; Queued[State.slot] holds the learning rate, which RateFactor multiplies.
-// Formulas: net.SGD.
+// SGD updates Count weights W by their gradients G, with velocities V where there is momentum. Weight decay applies to the
+// first Decayed of them. Clip points to one factor for all gradients, or is null. The learning rate is that of
+// Queued[State.slot], multiplied by RateFactor. Formulas: net.SGD.
 type SGD struct {
 	W           Pointer[float32]
 	G           Pointer[float32]
@@ -30,7 +30,7 @@ type SGD struct {
 
 var sgd = newKernel("sgd", 256, SGD{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k SGD) Launch(d Device) (Launch, error) {
 	return newLaunch(sgd, d, quads(k.Count), k)
 }
@@ -60,7 +60,7 @@ type Adam struct {
 
 var adam = newKernel("adam", 256, Adam{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k Adam) Launch(d Device) (Launch, error) {
 	return newLaunch(adam, d, quads(k.Count), k)
 }
@@ -76,7 +76,7 @@ type MoveAverage struct {
 
 var moveAverage = newKernel("move_average", 256, MoveAverage{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k MoveAverage) Launch(d Device) (Launch, error) {
 	return newLaunch(moveAverage, d, quads(k.Count), k)
 }
@@ -90,7 +90,7 @@ type Exchange struct {
 
 var exchange = newKernel("exchange", 256, Exchange{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k Exchange) Launch(d Device) (Launch, error) {
 	return newLaunch(exchange, d, quads(k.Count), k)
 }
@@ -104,7 +104,7 @@ type SquareSums struct {
 
 var squareSums = newKernel("square_sums", 256, SquareSums{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k SquareSums) Launch(d Device) (Launch, error) {
 	return newRows(squareSums, d, uint64(SquareSumsOf(k.Count)), quads(k.Count), k)
 }
@@ -119,7 +119,7 @@ type ClipFactor struct {
 
 var clipFactor = newKernel("clip_factor", 256, ClipFactor{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k ClipFactor) Launch(d Device) (Launch, error) {
 	return newRows(clipFactor, d, 1, uint64(k.Parts), k)
 }

@@ -39,7 +39,7 @@ type BiasReLUPool struct {
 
 var biasReLUPool = newKernel("bias_relu_pool", 256, BiasReLUPool{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k BiasReLUPool) Launch(d Device) (Launch, error) {
 	return newPlaced(biasReLUPool, d, k, k.Planes, k.OutH, k.OutW)
 }
@@ -58,7 +58,7 @@ type BiasReLUPoolBackward struct {
 
 var biasReLUPoolBackward = newKernel("bias_relu_pool_backward", 256, BiasReLUPoolBackward{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k BiasReLUPoolBackward) Launch(d Device) (Launch, error) {
 	return newPlaced(biasReLUPoolBackward, d, k, k.Planes, (k.H+1)/2, (k.W+1)/2)
 }
@@ -74,7 +74,7 @@ type PoolForward struct {
 
 var poolForward = newKernel("pool_forward", 256, PoolForward{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k PoolForward) Launch(d Device) (Launch, error) {
 	return newPlaced(poolForward, d, k, k.Planes, uint32(k.OutH), uint32(k.OutW))
 }
@@ -93,7 +93,7 @@ type MaxPoolBackward struct {
 
 var maxPoolBackward = newKernel("max_pool_backward", 256, MaxPoolBackward{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k MaxPoolBackward) Launch(d Device) (Launch, error) {
 	return newPlaced(maxPoolBackward, d, k, k.Planes, uint32(k.H), uint32(k.W))
 }
@@ -113,7 +113,7 @@ type PoolBackward struct {
 
 var poolBackward = newKernel("pool_backward", 256, PoolBackward{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k PoolBackward) Launch(d Device) (Launch, error) {
 	return newPlaced(poolBackward, d, k, k.Planes, uint32(k.H), uint32(k.W))
 }
@@ -133,7 +133,7 @@ type Pad struct {
 
 var pad = newKernel("pad", 256, Pad{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k Pad) Launch(d Device) (Launch, error) {
 	return newPlaced(pad, d, k, k.Planes, uint32(k.Ph), uint32(k.Pw))
 }
@@ -154,7 +154,7 @@ type Crop struct {
 
 var crop = newKernel("crop", 256, Crop{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k Crop) Launch(d Device) (Launch, error) {
 	return newPlaced(crop, d, k, k.Planes, uint32(k.H), uint32(k.W))
 }

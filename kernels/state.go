@@ -1,25 +1,25 @@
 package kernels
 
-// StepState is what a training step finds in device memory of where it stands, so that one captured graph serves every
-// step. Behind it, in buffers of their own or the same, lie one [Queued] and the indices of a mini-batch for each of the
-// steps that were uploaded together.
+// StepState tells a training step, in device memory, which step it is. So one captured graph serves every step. Steps are
+// uploaded several at once. For each of them there is a [Queued] and the indices of a mini-batch, in the same buffer or in
+// others.
 type StepState struct {
 	Step int64  // updates made so far
 	Slot uint32 // which of the uploaded steps is next
 	_    uint32
 }
 
-// Queued are the numbers of one step that was uploaded.
+// Queued holds the numbers of one uploaded step.
 type Queued struct {
 	Update float32 // SGD: the learning rate; Adam, AdamW: net.Optimizer.AdamRate
 	Decay  float32 // AdamW: learning rate * weight decay
-	Weight float32 // of a sample's gradient: 1 / the samples of the update
-	First  uint32  // samples of the update that came before this mini-batch: dropout counts from there
-	// Average is how far moving averages move towards the weights: net.AverageRate.
+	Weight float32 // factor of each sample's gradient: 1 / samples of the update
+	First  uint32  // the place of the mini-batch's first sample in the update. Dropout draws by this place
+	// Average is the share of the way that moving averages go towards the weights: net.AverageRate.
 	Average float32
 }
 
-// Sums are the metrics since the host last read them.
+// Sums holds the metrics since the host last read them.
 type Sums struct {
 	Loss     float64
 	Hits     int64

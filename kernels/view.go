@@ -44,7 +44,7 @@ type ViewBytes struct {
 
 var viewBytes = newKernel("view_bytes", 256, ViewBytes{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k ViewBytes) Launch(d Device) (Launch, error) {
 	return newViewed(viewBytes, d, k, k.Batch, k.Channels, k.Height, k.Width, k.FromHeight, k.FromWidth)
 }
@@ -69,7 +69,7 @@ type ViewFloats struct {
 
 var viewFloats = newKernel("view_floats", 256, ViewFloats{})
 
-// Launch makes the launch for a device.
+// Launch returns the launch of this kernel on a device; see [Launcher].
 func (k ViewFloats) Launch(d Device) (Launch, error) {
 	return newViewed(viewFloats, d, k, k.Batch, k.Channels, k.Height, k.Width, k.FromHeight, k.FromWidth)
 }

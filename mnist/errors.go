@@ -44,10 +44,10 @@ var (
 // FormatError says what is wrong with a data file, and where.
 type FormatError struct {
 	File   string // path, or the name given to the reader
-	Gzip   bool   // the file is compressed
-	Offset int64  // in bytes from the beginning of the data, decompressed if Gzip
-	Field  string // the part of the header or of the data that is wrong
-	Err    error  // the reason
+	Gzip   bool   // whether the file is compressed
+	Offset int64  // the place of the fault, in bytes from the beginning of the data; where Gzip is set, of the decompressed data
+	Field  string // the name of the part of the header or the data that is wrong
+	Err    error  // what is wrong with it
 }
 
 // Error gives file, offset, field and reason in one line.

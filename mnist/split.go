@@ -10,11 +10,12 @@ import (
 // Split is a data set in three parts that have no sample in common, with one
 // shape and one number of classes.
 type Split struct {
-	Train      *net.Dataset // to learn from
-	Validation *net.Dataset // to choose settings and to stop early
-	Test       *net.Dataset // to judge the result
-	// ClassNames names every class, as the parts do: as a file beside the images says, as
-	// the set is known, or just by number.
+	Train      *net.Dataset // the samples that the network learns from
+	Validation *net.Dataset // for choosing settings and for stopping early
+	Test       *net.Dataset // for measuring the result
+	// ClassNames has a name for every class, the same as in the parts. They come from a
+	// file beside the images, or the set is a known one. Otherwise a class's name is its
+	// number.
 	ClassNames []string
 	// Digits says that the images are known to be digits or letters made as MNIST's
 	// are: light on black, 20 pixels high or wide, centred.
@@ -23,10 +24,10 @@ type Split struct {
 	labelFiles []labelFile
 }
 
-// CheckLabels returns a [*FormatError] for the first label of the files, those
-// of the training set first, that is not from 0 to classes-1; nil if there is
-// none. It tells where a file is damaged, or not meant for a network of so many
-// classes. Of a Split that wasn't read from files it knows nothing.
+// CheckLabels returns a [*FormatError] for the first label that is not from 0 to
+// classes-1, or nil. The training set's files are checked first. The error names the
+// file and the place: the file is damaged, or made for another number of classes. A
+// Split that wasn't read from files always passes.
 func (s *Split) CheckLabels(classes int) error {
 	for _, f := range s.labelFiles {
 		if err := f.check(classes); err != nil {

@@ -33,23 +33,23 @@ type Augment struct {
 	// Place. The settings apply in this order, as seen from the picture.
 	Crop        int          `json:"crop,omitempty"`         // move by up to so many pixels of the input each way, as a random crop after padding does
 	ResizedCrop *ResizedCrop `json:"resized_crop,omitempty"` // a random part of the picture, enlarged to all of it
-	Rotate      float64      `json:"rotate,omitempty"`       // by up to so many degrees each way
-	Scale       float64      `json:"scale,omitempty"`        // by a factor from 1-Scale to 1+Scale
+	Rotate      float64      `json:"rotate,omitempty"`       // turns by up to so many degrees each way
+	Scale       float64      `json:"scale,omitempty"`        // enlarges or shrinks by a factor from 1-Scale to 1+Scale
 	Shear       float64      `json:"shear,omitempty"`        // columns against rows by up to so many degrees each way
-	Translate   float64      `json:"translate,omitempty"`    // by up to this share of width and height each way
+	Translate   float64      `json:"translate,omitempty"`    // moves by up to this share of width and height each way
 	Flip        Flip         `json:"flip,omitempty"`
 	Border      Border       `json:"border,omitempty"` // what lies around a picture; default ZeroBorder
 
 	// Colour, for samples of bytes. Factors are from 1-x to 1+x, and at least 0.
-	Brightness float64 `json:"brightness,omitempty"` // all values by a factor
-	Contrast   float64 `json:"contrast,omitempty"`   // the distance from middle grey by a factor
-	Saturation float64 `json:"saturation,omitempty"` // the distance from the pixel's own grey by a factor; only three channels have any
+	Brightness float64 `json:"brightness,omitempty"` // multiplies all values by a factor
+	Contrast   float64 `json:"contrast,omitempty"`   // multiplies the distance from middle grey by a factor
+	Saturation float64 `json:"saturation,omitempty"` // multiplies the distance from the pixel's own grey by a factor; for pictures of three channels only
 
 	Erase *Erase `json:"erase,omitempty"` // cutout, random erasing
 
 	// Mixtures of two pictures. With both, half of the pictures get either.
 	Mixup  float64 `json:"mixup,omitempty"`  // the shares' distribution is Beta(x, x) (Zhang et al., 2018)
-	CutMix float64 `json:"cutmix,omitempty"` // likewise, of a rectangle's area (Yun et al., 2019)
+	CutMix float64 `json:"cutmix,omitempty"` // the same for the share of a rectangle's area (Yun et al., 2019)
 }
 
 // ResizedCrop is a random part of a picture (Szegedy et al., "Going deeper with
@@ -63,8 +63,8 @@ type ResizedCrop struct {
 // and Taylor, "Improved regularization of convolutional neural networks with cutout",
 // 2017; Zhong et al., "Random erasing data augmentation", 2020).
 type Erase struct {
-	Size        float64 `json:"size"`                  // its side, as a share of the picture's shorter side
-	Probability float64 `json:"probability,omitempty"` // of a picture; 0 means 1
+	Size        float64 `json:"size"`                  // side of the square, as a share of the picture's shorter side
+	Probability float64 `json:"probability,omitempty"` // share of the pictures that get a square; 0 means 1
 }
 
 // augmentations returns the built-in settings anew, for they hold pointers.

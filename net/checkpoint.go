@@ -27,7 +27,7 @@ import (
 // Names of the checkpoints that Train writes to its folder.
 const (
 	LastCheckpoint = "last.safetensors" // the latest
-	BestCheckpoint = "best.safetensors" // of the best epoch on the validation set
+	BestCheckpoint = "best.safetensors" // the epoch that did best on the validation set
 
 	epochCheckpoints = "epoch-*.safetensors" // the pattern of EpochCheckpoint
 )
@@ -78,7 +78,7 @@ type Checkpoint struct {
 	Validation *DatasetID // the validation set; nil if there was none
 	Subject    *Subject   // what inputs and answers mean; nil where nobody said
 	Position   Position
-	History    []EpochResult // of the epochs done
+	History    []EpochResult // results of the epochs that are done
 	State      State
 
 	path string // where it was loaded from

@@ -22,7 +22,7 @@ import (
 // cross-entropy.
 type Criterion struct {
 	Smoothing    float64   `json:"label_smoothing,omitempty"` // from 0 to less than 1
-	ClassWeights []float64 `json:"class_weights,omitempty"`   // by label; classes beyond weigh 1
+	ClassWeights []float64 `json:"class_weights,omitempty"`   // by label; a class for which there is none has weight 1
 }
 
 // Plain reports whether the loss is plain cross-entropy.

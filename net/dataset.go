@@ -22,8 +22,8 @@ type Dataset struct {
 	Scale      float32   // a byte b stands for b*Scale; for Pixels only, 1/255 for images
 	Values     []float32 // rows of Shape.Size() values in CHW order, or nil
 	Labels     []int32   // a class for each sample
-	// Rows says at which row of Pixels or Values each sample stands, so that several
-	// data sets can share them; nil where sample i is row i.
+	// Rows gives the row of Pixels or Values for each sample, so several data sets can
+	// share them. Where it is nil, sample i is row i.
 	Rows []int32
 }
 
@@ -41,7 +41,8 @@ func (d *Dataset) Row(sample int32) int {
 // rows returns how many samples Pixels or Values have room for.
 func (d *Dataset) rows() int { return (len(d.Pixels) + len(d.Values)) / d.Shape.Size() }
 
-// Check refuses a data set whose parts disagree.
+// Check returns an error for a data set that contradicts itself: numbers of samples and
+// values that don't match, labels that are no class, rows that aren't there.
 func (d *Dataset) Check() error {
 	fail := func(format string, a ...any) error {
 		return fmt.Errorf("data set %s: %w", d.Name, fmt.Errorf(format, a...))

@@ -27,10 +27,10 @@ type Device interface {
 // Options say how a network is compiled.
 type Options struct {
 	Batch     int       // the largest mini-batch of Step, Gradients and Trace, at least 1
-	Optimizer Optimizer // as Optimizer.Check accepts
-	Loss      Criterion // of training
+	Optimizer Optimizer // must pass Optimizer.Check
+	Loss      Criterion // the training loss
 	Average   float64   // decay of moving averages of weights and running statistics, see Program.SwapAverage; 0 keeps none
-	Seed      uint64    // of initial values and dropout
+	Seed      uint64    // decides initial values and dropout
 	Images    *Dataset  // training images for initial values that need some, or nil; see InitialState. Not kept
 }
 
@@ -161,8 +161,8 @@ type Program interface {
 // Metrics sums the losses and hits of steps and evaluations.
 type Metrics struct {
 	Samples int64
-	Loss    float64 // sum over the samples: of Options.Loss in training, of the cross-entropy in evaluations
-	Hits    int64   // samples whose greatest logit (the first, if equal) is that of the sample's own label; a NaN logit is no hit
+	Loss    float64 // summed over the samples: Options.Loss in training, cross-entropy in evaluations
+	Hits    int64   // samples that are classified correctly: the label's logit is the greatest, and the first of equal ones. A NaN is never a hit
 	// FirstBad is 1 + the step count (State.Step before the update) of the first
 	// training step since SetState or Compile whose loss was NaN or infinite, and 0
 	// when there was none. After it the weights are worthless.
@@ -281,7 +281,7 @@ type Trace struct {
 // what never exists in memory; the last layer's Output and every trained
 // parameter's gradient are always there.
 type LayerTrace struct {
-	Output     *tensor.Dense          // (N, C, H, W)
-	OutputGrad *tensor.Dense          // of the same shape, the sum over all uses; nil in Evaluation mode and of nodes that learn nothing (Node.Learns)
-	ParamGrads map[Role]*tensor.Dense // trained parameters; nil in Evaluation mode
+	Output     *tensor.Dense          // what the layer computed: (samples, channels, rows, columns)
+	OutputGrad *tensor.Dense          // the loss's gradient with respect to Output, summed over all uses of it; nil in Evaluation mode, and where Node.Learns is false
+	ParamGrads map[Role]*tensor.Dense // the loss's gradient with respect to each trained parameter; nil in Evaluation mode
 }

@@ -48,7 +48,7 @@ type Progress struct {
 	Loss            float64 `json:"loss"`     // mean over the samples since the last Progress
 	Accuracy        float64 `json:"accuracy"` // over the samples since the last Progress
 	ImagesPerSecond float64 `json:"images_per_second"`
-	LearningRate    float64 `json:"learning_rate"` // of the last step
+	LearningRate    float64 `json:"learning_rate"` // the rate of the last step
 }
 
 // Score is the mean loss and accuracy over a data set, in evaluation mode.
@@ -72,7 +72,7 @@ type EpochDone struct {
 	EpochResult
 	Best            bool    `json:"best,omitempty"`    // the best on the validation set so far
 	Seconds         float64 `json:"seconds"`           // training, without evaluation; after a resume since then
-	ImagesPerSecond float64 `json:"images_per_second"` // in training
+	ImagesPerSecond float64 `json:"images_per_second"` // speed of training in this epoch, without evaluation
 }
 
 // CheckpointReason says why a checkpoint was written.

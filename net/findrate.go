@@ -38,7 +38,7 @@ func RateRangeFor(m Method) RateRange {
 type RatePoint struct {
 	Rate   float64 `json:"rate"`
 	Loss   float64 `json:"loss"`   // mean over the step's samples, before its update
-	Smooth float64 `json:"smooth"` // of this step and its neighbours
+	Smooth float64 `json:"smooth"` // mean loss over this step and its neighbours
 }
 
 // RateTest is what a learning-rate range test found.

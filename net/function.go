@@ -25,22 +25,23 @@ const (
 	Mish        ActivationFunc = "mish"
 )
 
-// Function is all that is known of an activation function. Reference,
-// verification, devices, exports and documentation draw from it. A function may
-// have one parameter p.
+// Function describes an activation function. The reference, verification, devices,
+// exports and documentation all use this description. A function may have one
+// parameter p.
 type Function struct {
 	Name      ActivationFunc
 	Title     string // for people: "leaky ReLU"
 	Formula   string // for people: "x for x > 0, else slope*x"
 	Parameter FunctionParameter
-	// Value is the function, Derivative its derivative; at a kink, the one that
-	// devices take. Both return NaN, or in the derivative anything, for NaN.
+	// Value computes the function and Derivative its derivative, at x with parameter
+	// p. At a kink, Derivative returns the value that devices take. For a NaN, Value
+	// returns NaN and Derivative may return anything.
 	Value, Derivative func(x, p float64) float64
 	// FromOutput says that devices compute the derivative from the output, else
 	// from the input.
 	FromOutput bool
-	// Kinks are the inputs at which the derivative jumps: a device whose input
-	// differs by a rounding may take the other side.
+	// Kinks lists the inputs at which the derivative jumps. Near a kink, a device
+	// may rightly take the derivative of the other side, because of rounding.
 	Kinks []float64
 	// Bounds bounds a computation in float32.
 	Bounds func(p float64) FunctionBounds
@@ -251,7 +252,7 @@ func Functions() []Function {
 	}
 }
 
-// FunctionNamed returns the activation function of that name.
+// FunctionNamed returns the entry of an activation function, and whether there is one with this name.
 func FunctionNamed(name ActivationFunc) (Function, bool) {
 	f, ok := functionsByName()[name]
 	return f, ok

@@ -50,8 +50,8 @@ const (
 // Initializer means the layer's default.
 type Initializer struct {
 	Method InitMethod `json:"method"`
-	Sigma  float64    `json:"sigma,omitempty"` // of TruncatedNormal
-	Value  float64    `json:"value,omitempty"` // of Constant
+	Sigma  float64    `json:"sigma,omitempty"` // standard deviation, for TruncatedNormal
+	Value  float64    `json:"value,omitempty"` // the value, for Constant
 }
 
 func truncated(sigma float64) Initializer {
@@ -274,12 +274,11 @@ func (s *stream) normal() float64 {
 // a random stream of its own, so its values depend only on the seed, its
 // position in the plan and its description.
 //
-// Whitening takes images too, those of the training set: they are computed with
-// here, in float64, so every device starts from the same values, and a resumed run
-// takes them from its checkpoint. A program that is compiled without images, such
-// as one that gets its weights by SetState, begins with He's values instead. So
-// does one whose images have another shape than the network's input: Train will
-// refuse them.
+// Whitening also needs images of the training set. Its values are computed here, in
+// float64, so every device starts from the same values. A resumed run has them in its
+// checkpoint. Without images, the values are He's instead: that is enough for a
+// program that gets its weights by SetState. Images of another shape than the
+// network's input count as none, because Train will refuse them.
 func InitialState(p *Plan, seed uint64, images *Dataset) State {
 	if images != nil && (images.Len() == 0 || images.Shape != p.Network.Input) {
 		images = nil

@@ -39,7 +39,7 @@ type common struct {
 // input. In JSON it is a name or a list of names.
 type From []string
 
-// MarshalJSON writes one name, or a list.
+// MarshalJSON writes a single name as a string, and several as a list.
 func (f From) MarshalJSON() ([]byte, error) {
 	if len(f) == 1 {
 		return json.Marshal(f[0])
@@ -47,7 +47,7 @@ func (f From) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]string(f))
 }
 
-// UnmarshalJSON reads one name, or a list of at least one.
+// UnmarshalJSON reads a name or a list of names. An empty list is an error.
 func (f *From) UnmarshalJSON(b []byte) error {
 	var one string
 	if string(b) != "null" && json.Unmarshal(b, &one) == nil {
@@ -75,7 +75,7 @@ type Frozen struct {
 // has reports whether parameters of a role are frozen.
 func (f Frozen) has(r Role) bool { return f.All || slices.Contains(f.Roles, r) }
 
-// IsZero reports whether nothing is frozen.
+// IsZero reports whether no parameter is frozen. Then the field is left out of JSON.
 func (f Frozen) IsZero() bool { return !f.All && len(f.Roles) == 0 }
 
 // MarshalJSON writes true, false or a list of roles.
@@ -251,7 +251,7 @@ type Kind struct {
 	Title   string // for people
 	Summary string // what it does, in a line
 	New     func() Layer
-	Form    Form // of its output
+	Form    Form // whether its output is an image or a vector
 	// Keeps says that in evaluation the output has the values of the input, in the
 	// same order: to show it shows nothing new.
 	Keeps bool
@@ -316,7 +316,7 @@ func Kinds() []Kind {
 	}
 }
 
-// KindNamed returns the kind of that name.
+// KindNamed returns the kind of layer with this name, such as "conv", and whether there is one.
 func KindNamed(name string) (Kind, bool) {
 	k, ok := kindsByName()[name]
 	return k, ok

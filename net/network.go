@@ -26,9 +26,9 @@ type Network struct {
 type LayerError struct {
 	Index int      // position in Network.Layers, from 0
 	Name  string   // the layer's name, given or derived
-	From  []string // the names of its inputs, as far as they are known
-	In    []Shape  // the shapes of From
-	Out   Shape    // the shape that it would give; zero if it gives none
+	From  []string // the names of its inputs; none where they could not be resolved
+	In    []Shape  // the shapes of these inputs
+	Out   Shape    // the shape of its output, or the zero Shape where that could not be computed
 	Err   error
 }
 
@@ -82,9 +82,9 @@ type Param struct {
 	Trained bool  // has a gradient and is updated by the optimiser: neither frozen nor a running statistic
 	Decayed bool  // weight decay applies (convolution and dense weights only)
 	Init    Initializer
-	FanIn   int // inputs that one output sees, for Init
-	FanOut  int // outputs that one input reaches, for Init
-	Groups  int // of a convolution's weight, for Init; else 0
+	FanIn   int // how many inputs each output depends on; initial values are scaled by it
+	FanOut  int // how many outputs each input has a part in; likewise
+	Groups  int // groups of channels, for a convolution's weight; 0 for other parameters
 }
 
 // Size returns the number of values.
@@ -109,7 +109,7 @@ type Node struct {
 	Ins    []Shape // the shapes of Inputs
 	In     Shape   // the first of Ins
 	Out    Shape
-	Window Window // of Conv and Pool
+	Window Window // for Conv and Pool: kernel, stride, padding and output size
 	Params []Param
 	// Flat says that the output is a vector for frameworks that tell a vector of n
 	// values, of rank 2, from an image of n channels and one pixel, of rank 4. It
@@ -146,8 +146,8 @@ func (n Node) Parameters() int {
 	return sum
 }
 
-// Keeps reports whether in evaluation the output has the values of the input, see
-// [Kind].
+// Keeps reports whether the output has the same values as the input in evaluation,
+// as for dropout; see [Kind].
 func (n Node) Keeps() bool {
 	k, _ := KindNamed(n.Layer.Kind())
 	return k.Keeps
@@ -170,9 +170,9 @@ func (n Node) MulAdds() int64 {
 // Plan is a network with every connection, shape, window and parameter inferred.
 type Plan struct {
 	Network *Network
-	Nodes   []Node  // one a layer
-	Params  []Param // of all nodes, in order
-	Classes int     // length of the logits
+	Nodes   []Node  // one for each layer, in the order of Network.Layers
+	Params  []Param // the parameters of all nodes, in the order of the nodes
+	Classes int     // number of classes: the length of the logits
 }
 
 // Trained returns the parameters that the optimiser updates, in order.

@@ -187,8 +187,8 @@ const (
 	ExponentialRate ScheduleMethod = "exponential"
 )
 
-// Schedule is a learning rate's course over a run. All lengths are in steps.
-// The zero Schedule is constant.
+// Schedule says how the learning rate changes during a run. All lengths are in
+// steps. The zero Schedule keeps the rate constant.
 type Schedule struct {
 	Method ScheduleMethod `json:"method,omitempty"`
 	Warmup int64          `json:"warmup,omitempty"` // steps over which the rate first rises linearly: step s has (s+1)/(Warmup+1) of the first rate

@@ -14,7 +14,7 @@ const (
 	Update   Phase = "update"   // the optimiser
 )
 
-// Part is a piece of a training step and the time that it took.
+// Part is one part of a training step, and the time that it took.
 type Part struct {
 	Phase  Phase
 	Layers []int // indices of the layers that were computed as one; none where it isn't a layer's
@@ -32,10 +32,10 @@ type Profiler interface {
 	ProfileStep(Batch) ([]Part, error)
 }
 
-// Limits are what a device's machine can do at most, measured.
+// Limits holds the measured peak speeds of the machine that a device runs on.
 type Limits struct {
-	MulAdds   float64 `json:"multiply_adds"` // a second, in float32, on registers
-	Bandwidth float64 `json:"bandwidth"`     // of memory, bytes a second: of a = b + s*c over arrays that no cache holds
+	MulAdds   float64 `json:"multiply_adds"` // multiply-adds a second, in float32, with operands in registers
+	Bandwidth float64 `json:"bandwidth"`     // memory bandwidth in bytes a second, for a = b + s*c over arrays larger than the caches
 }
 
 // Limiter is a Device that can measure its machine's limits. Devices need not be

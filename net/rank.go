@@ -7,15 +7,16 @@ import (
 	"strconv"
 )
 
-// Ranked is a class and how probable a network takes it to be.
+// Ranked is a class and the probability that a network gives it.
 type Ranked struct {
 	Class       string  `json:"class"`
 	Probability float64 `json:"probability"`
 }
 
-// Rank returns one sample's row of [Program.Infer] with the most probable class
-// first (of equal ones, that of the lower number), by ClassName. Values that are no
-// probabilities are refused with ErrNotFinite: the network's weights are worthless.
+// Rank sorts the probabilities of one sample, a row of what [Program.Infer] returns. The
+// most probable class comes first; of equal ones, the one with the lower number. Classes
+// are named by ClassName. Values that are no probabilities give ErrNotFinite: then the
+// network's weights are worthless.
 func Rank(probabilities []float32, names []string) ([]Ranked, error) {
 	ranked := make([]Ranked, len(probabilities))
 	for k, p := range probabilities {

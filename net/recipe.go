@@ -27,7 +27,7 @@ type Recipe struct {
 	Optimizer    Optimizer `json:"optimizer"`
 	WarmupEpochs float64   `json:"warmup_epochs,omitempty"` // length of Schedule.Warmup, in epochs
 	StepEpochs   float64   `json:"step_epochs,omitempty"`   // length of Schedule.Every, in epochs; for StepRate only
-	Seed         uint64    `json:"seed"`                    // of initial values, shuffles, dropout and augmentation
+	Seed         uint64    `json:"seed"`                    // decides initial values, shuffles, dropout and augmentation
 	Patience     int       `json:"patience,omitempty"`      // stop after so many epochs without a better validation figure; 0 never
 	Watch        Watch     `json:"watch,omitempty"`         // the validation figure; default WatchLoss
 	Loss         Criterion `json:"loss,omitzero"`

@@ -21,7 +21,7 @@ type Subject struct {
 	// Limit is how many samples of each part of the data set the run takes at most, by
 	// [Sample] and the recipe's seed; 0 is all.
 	Limit int `json:"limit,omitempty"`
-	// SkipBad leaves out pictures that can't be read.
+	// SkipBad says that pictures which can't be read are left out.
 	SkipBad bool `json:"skip_bad,omitempty"`
 }
 

@@ -16,8 +16,8 @@ import (
 type Saving struct {
 	Dir        string        // the folder of this run alone, made if missing; "" writes none
 	EverySteps int           // besides the end of each epoch, every so many steps; 0 does not
-	Every      time.Duration // and when so much time has passed since the last; 0 does not
-	Keep       int           // of the last so many epochs, besides, EpochCheckpoint; older ones are removed. 0 keeps and removes none
+	Every      time.Duration // also saves when so much time has passed since the last checkpoint; 0 doesn't
+	Keep       int           // also keeps an EpochCheckpoint of each of the last Keep epochs, and removes older ones; 0 keeps and removes none
 }
 
 // Config describes a training run.
@@ -33,16 +33,16 @@ type Config struct {
 	Top        int           // scores also tell the share of samples whose label is among the Top most probable classes; 0 and 1 do not
 	Subject    *Subject      // what the samples and classes mean, for checkpoints; may be nil
 	Saving     Saving
-	Resume     *Checkpoint // where to go on; nil starts anew
+	Resume     *Checkpoint // the checkpoint to go on from; nil starts a new run
 }
 
 // Result is what a run came to.
 type Result struct {
 	Epochs       []EpochResult `json:"epochs"`                    // all, those before a resume too
 	Best         int           `json:"best,omitempty"`            // the best epoch on the validation set, from 1; 0 if none
-	EarlyStopped bool          `json:"early_stopped,omitempty"`   // for want of a better epoch
-	TimeUp       bool          `json:"time_up,omitempty"`         // by MaxTime, before the last epoch
-	Seconds      float64       `json:"seconds"`                   // of this call
+	EarlyStopped bool          `json:"early_stopped,omitempty"`   // Patience ended the run
+	TimeUp       bool          `json:"time_up,omitempty"`         // MaxTime ended the run before its last epoch
+	Seconds      float64       `json:"seconds"`                   // how long this call took
 	Last         string        `json:"last_checkpoint,omitempty"` // path of the last checkpoint; "" if none
 	BestPath     string        `json:"best_checkpoint,omitempty"` // path of the best epoch's checkpoint; "" if none
 }
@@ -68,7 +68,7 @@ func (e *StoppedError) Unwrap() error { return e.Err }
 // is saved from that step on.
 type DivergedError struct {
 	What        string // what did: "the loss"
-	Epoch, Step int    // where first, both from 1
+	Epoch, Step int    // the first place where it happened; both count from 1
 	Checkpoint  string // path of the last good checkpoint; "" if this run wrote none
 }
 

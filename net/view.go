@@ -26,20 +26,21 @@ func (b Box) Empty() bool { return b.Left >= b.Right || b.Top >= b.Bottom }
 func (b Box) Has(x, y int32) bool { return x >= b.Left && x < b.Right && y >= b.Top && y < b.Bottom }
 
 // Transform says how a picture becomes a network's input, in this order: place,
-// colour, erasing. package net/reference has the plain form that every device is
-// compared with.
+// colour, erasing. Package net/reference computes it in plain loops, and every device
+// is compared with that.
 type Transform struct {
-	// Matrix says where the value at column x and row y of the input comes from: from
-	// column m[0]*x + m[1]*y + m[2] and row m[3]*x + m[4]*y + m[5] of the picture, 0
-	// being the middle of the first pixel. Between four pixels it is bilinear.
+	// Matrix m says from where in the picture the value at column x and row y of the
+	// input comes: from column m[0]*x + m[1]*y + m[2] and row m[3]*x + m[4]*y + m[5].
+	// 0 is the middle of the first pixel. Between pixels the value is interpolated
+	// bilinearly.
 	Matrix [6]float32
 	Border Border // what lies around the picture
-	// Colour, unless it is nothing but zeros, makes of red, green and blue
-	// c[0]*red + c[1]*green + c[2]*blue + c[3], which is the new red, and so on with
-	// the next two rows; then values are clamped to 0 ... 1. Of a picture of another
-	// number of channels than 3, each channel v becomes c[0]*v + c[3].
+	// Colour c changes colours: the new red is c[0]*red + c[1]*green + c[2]*blue + c[3].
+	// The next four values give the new green, the last four the new blue. Then values
+	// are clamped to 0 ... 1. If a picture doesn't have 3 channels, each value v becomes
+	// c[0]*v + c[3]. All zeros leave colours as they are.
 	Colour [12]float32
-	Erase  Box // of the input: 0
+	Erase  Box // the part of the input that is set to 0; an empty box erases nothing
 }
 
 // IdentityTransform is the transform that changes nothing.
@@ -87,7 +88,7 @@ type View struct {
 	Box Box
 }
 
-// PlainView sees a sample as it is.
+// PlainView returns the view that shows a sample as it is.
 func PlainView() View {
 	return View{Transform: IdentityTransform(), Partner: -1, Other: IdentityTransform(), Share: 1}
 }

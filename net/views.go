@@ -12,7 +12,7 @@ type Views string
 // The views.
 const (
 	OneView    Views = ""
-	MirrorView Views = "mirror" // as it is, and mirrored left for right
+	MirrorView Views = "mirror" // the picture as it is, and mirrored left for right
 	// SixViews are those and, mirrored or not, one pixel up and left, and one down and
 	// right, which together count as much as the first two (K. Jordan, "94 % on CIFAR-10
 	// in 3.29 seconds on a single GPU", 2024). The border is reflected.

@@ -18,18 +18,19 @@ import (
 // with errors.Is.
 var ErrWeights = errors.New("not this network's weights")
 
-// Layout is the order in which frameworks keep weights.
+// Layout is the order in which a framework keeps weights.
 type Layout string
 
-// The layouts.
+// The layouts of weights. Both say in which order a dense layer behind a flatten layer
+// takes its inputs.
 const (
-	// ChannelsFirst is this package's and PyTorch's: convolutions (filters,
-	// channels, height, width), dense layers (units, inputs), flattened channel
-	// by channel.
+	// ChannelsFirst is the layout of this package and of PyTorch. Convolutions are
+	// (filters, channels, height, width), dense layers (units, inputs). An image is
+	// flattened channel by channel.
 	ChannelsFirst Layout = "channels-first"
-	// ChannelsLast is TensorFlow's: convolutions (height, width, channels,
-	// filters), dense layers (inputs, units), flattened place by place with all
-	// its channels.
+	// ChannelsLast is the layout of TensorFlow. Convolutions are (height, width,
+	// channels, filters), dense layers (inputs, units). An image is flattened pixel
+	// by pixel, each with all its channels.
 	ChannelsLast Layout = "channels-last"
 )
 
@@ -74,11 +75,11 @@ func WriteWeights(w io.Writer, p *Plan, weights map[string]*tensor.Dense, l Layo
 }
 
 // LoadWeights reads weights for a plan from a safetensors file in a layout.
-// Names says which of the file's tensors is which parameter, where it has
-// another name. Tensors that no parameter takes are refused, as are missing
-// ones, other dimensions or types than float32, and values that are not finite:
-// errors wrap ErrWeights and name the tensor. ChannelsLast is refused where
-// SaveWeights refuses it.
+// names gives the parameter for each tensor of the file that has another name
+// than its parameter. It is an error if a tensor belongs to no parameter, is
+// missing, has other dimensions or another type than float32, or holds values
+// that are not finite. These errors wrap ErrWeights and name the tensor.
+// ChannelsLast is refused where SaveWeights refuses it.
 func LoadWeights(path string, p *Plan, l Layout, names map[string]string) (map[string]*tensor.Dense, error) {
 	if err := p.checkLayout(l); err != nil {
 		return nil, fmt.Errorf("weights %s: %w", path, err)

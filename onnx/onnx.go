@@ -1,10 +1,13 @@
 // Package onnx writes trained networks in the format of ONNX (https://onnx.ai), which most runtimes read: ONNX Runtime,
 // TensorRT, OpenVINO, browsers.
 //
-// A model has one input, "images" (batch, channels, height, width), float32, scaled as in training, and one
-// output, "probabilities" or "logits" (batch, classes). A byte b of MNIST is b/255. The metadata that gputrain export writes tell the scale and
-// the classes' names. The batch is of any size. Operators and values have the names of the network's layers. Dropout is left out: it does nothing after training. ONNX tells a vector, of rank 2, from
-// an image of one pixel, of rank 4: where a layer takes the other of the two, an operator that reshapes stands before it.
+// A model has one input, "images" (batch, channels, height, width), float32, scaled as in training: a byte b of MNIST
+// is b/255. It has one output, "probabilities" or "logits" (batch, classes). The batch may have any size. gputrain
+// export adds the scale and the names of the classes to the metadata.
+//
+// Operators and values have the names of the network's layers. Dropout is left out, because it does nothing after
+// training. In ONNX a vector has rank 2, and an image of one pixel has rank 4. Where a layer needs the other one of
+// the two, an operator that reshapes is put before it.
 package onnx
 
 import (

@@ -60,7 +60,7 @@ func CheckSize(width, height, most int) error {
 
 // Info is what an image file's header says.
 type Info struct {
-	Width, Height int    // as the image is to be seen: turned upright
+	Width, Height int    // size of the upright image
 	Channels      int    // 1 for grey images, 3 for coloured ones; transparency is not counted
 	Format        string // "JPEG", "PNG", "GIF", "BMP", "TIFF" or "WebP"
 }

@@ -87,9 +87,10 @@ func (p Preparation) Pixels(img image.Image, in net.Shape) ([]uint8, error) {
 	return out, nil
 }
 
-// PixelsTo is [Preparation.Pixels] into dst, whose in.Size() values it overwrites. But
-// for Digit it takes no memory once it is warm. It may be called by several goroutines
-// at a time. After an error dst's values are undefined.
+// PixelsTo does what [Preparation.Pixels] does, but writes the values to dst, whose
+// length must be in.Size(). Except for Digit, it allocates nothing after the first
+// calls. Several goroutines may call it at the same time. After an error the values in
+// dst are undefined.
 func (p Preparation) PixelsTo(dst []uint8, img image.Image, in net.Shape) error {
 	p, err := p.For(in)
 	if err != nil {

@@ -16,10 +16,10 @@
 //	DIR/CLASS/*
 //	FILE.csv
 //
-// Of the first one, train is what there must be. "training" may stand for train, "val" and
-// "valid" for validation; capitals don't matter. A set that brings no validation set
-// gets one tenth of the training pictures for it, and one without a test set another
-// tenth, chosen by a seed and evenly from every class ([net.Split]).
+// In the first layout only train must exist. It may also be called "training", and
+// validation "val" or "valid"; capitals don't matter. If there is no validation set,
+// a tenth of the training pictures becomes one. If there is no test set, another
+// tenth does. They are chosen by a seed, from every class alike ([net.Split]).
 //
 // A CSV file has the columns path and label, perhaps split (train, validation or test;
 // nothing means train), and a first line with these names. Paths are relative to the
@@ -27,9 +27,9 @@
 //
 // Classes are named by their folders, or labels, and numbered in the order of their
 // names, 2 before 10. Folders in a class's folder belong to the class. Symbolic links
-// are followed. Files count as pictures by the ends of their names; hidden files and
-// what systems leave in folders (Thumbs.db and such) are passed over. A class
-// without a picture is left out. [Set.Notes] says all that was left out or chosen.
+// are followed. Files count as pictures by the ends of their names. Hidden files and
+// what systems leave in folders (Thumbs.db and such) are passed over. A class without
+// a picture is left out. [Set.Notes] lists what was left out and what was chosen.
 //
 // # Samples
 //
@@ -39,11 +39,11 @@
 //
 // # Cache
 //
-// Decoded samples are kept in one file in the user's cache, which is mapped into memory.
-// So a set may be larger than memory, and the next start decodes nothing: it compares
-// names, sizes and times of the pictures with what the cache was made from. The file is
-// made beside its place and moved there when it is whole: whenever a process or the
-// machine stops, what is in place is whole or not there. Two processes that want the same
-// file make it once. There is one file for a set and its options; when pictures change, it is
-// replaced. [ClearCache] removes such files.
+// Decoded samples are kept in one file in the user's cache, which is mapped into
+// memory. So a set may be larger than memory. The next start compares names, sizes and
+// times of the pictures with those that the file was made from; if they are the same,
+// it decodes nothing. The file is written under another name and renamed when it is
+// whole. So there is never half a file, whenever a process or the machine stops. If
+// two processes want the same file, it is made once. Each set with its options has one
+// file, which is replaced when pictures change. [ClearCache] removes such files.
 package pictures

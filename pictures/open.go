@@ -25,13 +25,13 @@ import (
 
 // Options say how pictures become samples. The zero Options suit any pictures.
 type Options struct {
-	Height, Width int                 // of the samples; 0 and 0: the pictures' own, or what suits them
+	Height, Width int                 // size of the samples; 0 and 0 choose one that suits the pictures
 	Channels      int                 // 1 for grey, 3 for colour; 0: 1 if every picture is grey, else 3
 	Prepare       picture.Preparation // how a picture is brought to that size; "" is picture.Crop
-	Seed          uint64              // of the splits, where a set brings no validation or test set
+	Seed          uint64              // decides the splits, where a set has no validation or test set
 
 	SkipBad bool // go on without the pictures that can't be read; they are in Set.Bad
-	Workers int  // that decode at once; 0: as many as there are processors
+	Workers int  // how many pictures are decoded at once; 0 is the number of processors
 
 	CacheDir string // where cache files are kept; "" is [CacheFolder]
 	NoCache  bool   // keep nothing: decode into memory
@@ -39,7 +39,8 @@ type Options struct {
 	// Progress is told now and then how many of all pictures are decoded. It is not
 	// called where the cache has them.
 	Progress func(done, all int)
-	// Waits is called once where another process makes the same cache file.
+	// Waits is called once if Open has to wait for another process that makes the same
+	// cache file. It may be nil.
 	Waits func()
 }
 
@@ -86,7 +87,7 @@ func printable(name string) string {
 type BadError struct {
 	Set      string // its path
 	Pictures []Bad  // all of them
-	Of       int    // so many
+	Of       int    // number of all pictures of the set
 }
 
 // Error names the first ten, a line each.
@@ -104,8 +105,8 @@ func (e *BadError) Error() string {
 	return b.String()
 }
 
-// Set is an open set of pictures. Its data sets share its memory: they are of no use
-// after Close.
+// Set is an open set of pictures. Its data sets share its memory, so they must not be
+// used after Close.
 type Set struct {
 	Train, Validation, Test *net.Dataset // named, with ClassNames; Pixels and a Scale of 1/255
 	ClassNames              []string     // by label
@@ -115,8 +116,8 @@ type Set struct {
 	Warnings                []string // what spoils training or its figures, such as test pictures that are training pictures
 	Originals               Originals
 	CacheFile               string // "" without a cache
-	CacheError              string // why [CacheFolder], which nobody named, keeps nothing; "" if it does
-	Decoded                 bool   // in this call of Open: the cache had none of it
+	CacheError              string // why nothing is kept in [CacheFolder], where that is only the default; "" if it is kept
+	Decoded                 bool   // whether this call of Open decoded the pictures, because the cache didn't have them
 
 	at     place
 	files  [parts][]file
@@ -126,12 +127,12 @@ type Set struct {
 
 // Originals is what the pictures' files are like.
 type Originals struct {
-	Formats map[string]int `json:"formats"` // how many files of each
+	Formats map[string]int `json:"formats"` // number of files, by format
 	Sizes   []Size         `json:"sizes"`   // upright, the most frequent first, 10 at most
-	Kinds   int            `json:"kinds"`   // of sizes
+	Kinds   int            `json:"kinds"`   // number of different sizes
 	Least   [2]int         `json:"least"`   // the least width and height
 	Most    [2]int         `json:"most"`    // the greatest width and height
-	Grey    int            `json:"grey"`    // pictures without a colour
+	Grey    int            `json:"grey"`    // pictures that are grey
 }
 
 // Size is a size and how many pictures have it.
@@ -155,7 +156,7 @@ func Known(path string) bool {
 	return w.holdsFolder(path)
 }
 
-// Loose returns how many pictures lie in a folder itself, in none of its folders.
+// Loose returns how many pictures are in the folder itself, not in folders inside it.
 func Loose(path string) int {
 	n := 0
 	w := &walk{ctx: context.Background()}

@@ -16,25 +16,26 @@ type sampleSum struct {
 	index int // whose sample it is, as the caller counts
 }
 
-// Twins says which samples of a data set are there several times.
+// Twins counts the samples of a data set that are equal to others.
 type Twins struct {
-	Repeated int `json:"repeated"` // samples that one before them equals, in all parts
-	// LeakTest and LeakValidation are samples of the test and the validation set that
-	// the training set has too, LeakBoth those of the test set that the validation set has.
+	Repeated int `json:"repeated"` // samples, in all parts, that are equal to an earlier one
+	// LeakTest counts test samples that are also in the training set. LeakValidation
+	// counts validation samples that are also in the training set, and LeakBoth test
+	// samples that are also in the validation set.
 	LeakTest       int `json:"test_in_train"`
 	LeakValidation int `json:"validation_in_train"`
 	LeakBoth       int `json:"test_in_validation"`
-	// Contradictions are samples that one before them equals, of another class.
+	// Contradictions counts samples that are equal to an earlier one of another class.
 	Contradictions int `json:"of_two_classes"`
-	// SameClasses are pairs of classes that have the same training samples.
+	// SameClasses lists pairs of classes that have the same training samples.
 	SameClasses [][2]int32 `json:"same_classes,omitempty"`
 
 	leaks [3][]sampleSum // of LeakTest, LeakValidation and LeakBoth: a sample and its twin, then the next two
 	odd   []sampleSum    // likewise of Contradictions
 }
 
-// FindTwins looks for equal samples in the parts of a data set, of which validation and
-// test may be nil. It reads all of them.
+// FindTwins looks for equal samples in the parts of a data set. It reads all samples.
+// The validation and the test set may be nil.
 func FindTwins(trainSet, validationSet, testSet *net.Dataset) *Twins {
 	var samples []sampleSum
 	for part, d := range []*net.Dataset{trainSet, validationSet, testSet} {

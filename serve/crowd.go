@@ -2,13 +2,13 @@ package serve
 
 import "time"
 
-// crowd is how many images there are at a time: clients that ask again as soon as
-// they are answered come together each time, and it pays to wait for all of them,
-// because small batches cost more an image, and two halves of a crowd that take
-// turns on the device disturb each other. Whether they do come is seen by waiting;
-// each time in a row that they don't, the next try is twice as far off.
+// crowd estimates how many images come together. Clients that ask again as soon as
+// they are answered do so at the same time. It pays to wait for all of them: an
+// image costs more in a small batch, and two halves of a crowd that take turns on
+// the device slow each other down. Whether they come is found out by waiting. After
+// each wait in vain, twice as many batches pass before the next try.
 type crowd struct {
-	size     int           // images of the latest batch and those that came while it was computed, as far as a batch takes them
+	size     int           // images of the latest batch, and those that came while it was computed; at most what a batch holds
 	computed time.Time     // when the latest batch was done
 	took     time.Duration // its time
 	missed   int           // waits in vain, in a row
@@ -18,25 +18,27 @@ type crowd struct {
 // mostMissed bounds a pause to 1<<mostMissed - 1 batches.
 const mostMissed = 7
 
-// batch tells of a batch that is done, how many images wait then, and how many a batch takes at most.
+// batch is called when a batch of so many images is done. waiting is how many images wait then, most is how many a batch
+// can hold, took is how long the batch took.
 func (c *crowd) batch(images, waiting, most int, now time.Time, took time.Duration) {
 	c.size, c.computed, c.took = min(images+waiting, most), now, took
 	c.pause = max(0, c.pause-1)
 }
 
-// missing reports whether it pays to wait for more than those that wait.
+// missing reports whether it pays to wait for more images than the ones that wait now.
 func (c *crowd) missing(waiting int) bool { return c.pause == 0 && waiting < c.size }
 
-// until returns when to wait no longer, for images the first of which came at a
-// time. A wait of more than half a batch would cost more than it brings.
-func (c *crowd) until(first time.Time, most time.Duration) time.Time {
+// waitEnds returns when waiting for more images ends. first is when the first of
+// the images that wait now came, most is the longest wait allowed. Waiting longer
+// than half a batch takes would cost more time than it saves.
+func (c *crowd) waitEnds(first time.Time, most time.Duration) time.Time {
 	if first.Before(c.computed) {
-		first = c.computed // none was kept from the device before
+		first = c.computed // the device was busy until then, so no image has waited for nothing
 	}
 	return first.Add(min(most, c.took/2))
 }
 
-// waited tells what came of a wait.
+// waited is called when a wait has ended. waiting is how many images wait then.
 func (c *crowd) waited(waiting int) {
 	if waiting >= c.size {
 		c.missed = 0

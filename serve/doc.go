@@ -1,4 +1,4 @@
-// Package serve answers over HTTP what images show, with a trained network.
+// Package serve classifies images over HTTP, with a trained network.
 //
 //	POST /v1/predict      one image file, several (multipart/form-data), or JSON arrays
 //	POST /v1/activations  one image: also what each layer makes of it
@@ -9,8 +9,8 @@
 //	GET  /openapi.yaml    the description of all this
 //	GET  /                a page to draw digits on, or to show pictures
 //
-// A Server is the [net/http.Handler] of a device and a checkpoint. Requests that
-// come at the same time are computed together. Whatever it takes of memory is
-// bounded by its Options: bodies, images being decoded, samples that wait; who
-// comes when it is full is told to come again (429).
+// A [Server] is the [net/http.Handler] for a device and a checkpoint. Requests that
+// come at the same time are computed together. Options bounds the memory that it
+// takes for bodies, for images being decoded and for samples that wait. A client
+// that meets a full queue gets status 429 and should ask again later.
 package serve

@@ -16,19 +16,19 @@ import (
 
 // Model tells which network answers, in GET /v1/model.
 type Model struct {
-	ID          string        `json:"id"` // of the weights: changes when other ones are loaded
+	ID          string        `json:"id"` // identifies the weights: it changes when others are loaded
 	Name        string        `json:"name"`
 	Device      string        `json:"device"`
 	Loaded      time.Time     `json:"loaded"`
 	Input       net.Shape     `json:"input"`
 	Classes     []string      `json:"classes"`
 	Weights     int           `json:"weights"`       // trained values
-	MulAdds     int64         `json:"multiply_adds"` // of one image
-	Data        string        `json:"data"`          // that it was trained on
+	MulAdds     int64         `json:"multiply_adds"` // multiply-adds for one image
+	Data        string        `json:"data"`          // the name of the data that it was trained on
 	Subject     string        `json:"subject"`       // what people show it: "digit", "drawing", "picture" or "values", see subject
-	Epochs      int           `json:"epochs"`        // of training that it had
+	Epochs      int           `json:"epochs"`        // number of epochs that it was trained for
 	Network     *net.Network  `json:"network"`
-	Preparation string        `json:"preparation"` // of image files, unless a request asks for another; "auto" where none is of use
+	Preparation string        `json:"preparation"` // how image files are prepared, unless a request asks for another way; "auto" where the network takes no image files
 	Activations bool          `json:"activations"` // whether POST /v1/activations is there
 	Examples    []Example     `json:"examples"`    // images that the page offers
 	Limits      RequestLimits `json:"limits"`

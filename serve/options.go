@@ -11,22 +11,22 @@ import (
 
 // Options say how a Server serves. The zero value is good for one machine.
 type Options struct {
-	ClassNames  []string            // by class, of checkpoints that remember none; those without a name are called by their number
-	Preparation picture.Preparation // of image files, unless a request asks for another; empty or picture.Auto is as the checkpoint remembers
+	ClassNames  []string            // names of the classes for checkpoints that have none. A class without a name is called by its number
+	Preparation picture.Preparation // how image files are prepared, unless a request asks for another way; empty or picture.Auto is the checkpoint's way
 	Examples    *net.Dataset        // images that the page offers, at most 100, of the network's input; may be nil
 
-	MaxBatch int           // images computed together; 0 for 64, and never more than the network was trained with
+	MaxBatch int           // most images that are computed together; 0 is 64. Never more than the batch size in training
 	MaxWait  time.Duration // the most that an idle device waits for more images, and no more than half a batch's time; 0 for 5 ms, below 0 for no wait
 	Queue    int           // images that may wait; 0 for 1024
 
-	MaxImages int   // in one request; 0 for 256, at most Queue
+	MaxImages int   // most images in one request; 0 is 256. Never more than Queue
 	MaxBody   int64 // bytes of a request's body; 0 for 8 MiB
-	MaxPixels int   // of one image; 0 for 16 million. As many are decoded at a time, and a quarter more of images of at most a sixteenth: they take some 30 bytes each
+	MaxPixels int   // most pixels of one image; 0 is 16 million. This is also how many pixels are decoded at a time; images of at most a sixteenth of it have a quarter more for themselves. A pixel takes some 30 bytes
 	Memory    int64 // bytes of all bodies that are being read or decoded, at least MaxBody; 0 for 256 MiB, or MaxBody if that is more
 
-	ReadTimeout  time.Duration // from a request's header to the end of its body; 0 for 30 s
-	Timeout      time.Duration // from there to the answer; 0 for 10 s
-	DrainTimeout time.Duration // for requests in flight when serving ends; 0 for 30 s
+	ReadTimeout  time.Duration // time limit from the end of a request's header to the end of its body; 0 is 30 s
+	Timeout      time.Duration // time limit from there to the answer; 0 is 10 s
+	DrainTimeout time.Duration // time limit for requests in flight when serving ends; 0 is 30 s
 
 	Token         string   // if not empty, requests must have it: "Authorization: Bearer TOKEN"
 	Hosts         []string // names besides localhost under which requests at a loopback address are answered without a token

@@ -19,34 +19,34 @@ type Predictions struct {
 	Predictions []Prediction `json:"predictions"` // one an image, in their order
 }
 
-// Prediction is what the network makes of an image.
+// Prediction is the network's answer for one image.
 type Prediction struct {
 	Image   string       `json:"image,omitempty"` // the file's name, where it has one
 	Classes []net.Ranked `json:"classes"`         // the most probable first
-	Seen    string       `json:"seen,omitempty"`  // with ?seen=true, of an image file: what the network sees, a PNG file as a data URI
+	Seen    string       `json:"seen,omitempty"`  // what the network sees of an image file, as a PNG file in a data URI; only with ?seen=true
 }
 
-// Activations is the answer of POST /v1/activations: an image's way through the
-// network.
+// Activations is the answer of POST /v1/activations: the output of each layer for one
+// image.
 type Activations struct {
 	Model   string       `json:"model"`
 	Classes []net.Ranked `json:"classes"`
 	Input   Activation   `json:"input"`          // what the network sees
-	Layers  []Activation `json:"layers"`         // of the layers that compute something and keep it
+	Layers  []Activation `json:"layers"`         // the layers' outputs. Layers whose output isn't kept in memory, or is that of the layer before, are left out
 	Seen    string       `json:"seen,omitempty"` // as in Prediction
 }
 
-// Activation is a layer's output: of at most 64 channels, of each at most 64 x 64
-// values, the nearest ones where there are more.
+// Activation is a layer's output. It shows at most 64 channels, and at most 64 x 64
+// values of each; where there are more, the nearest ones.
 type Activation struct {
 	Name  string    `json:"name"`
 	Type  string    `json:"type"`
-	From  []string  `json:"from"`  // the layers of the answer that it is computed from, "input" for the image; of the image none
-	Shape net.Shape `json:"shape"` // of the whole output
-	Shown net.Shape `json:"shown"` // of the values here
-	Low   float64   `json:"low"`   // what a byte of 0 stands for
-	High  float64   `json:"high"`  // and one of 255
-	Data  string    `json:"data"`  // a byte a value, CHW, in base64
+	From  []string  `json:"from"`  // the layers that it is computed from, as far as they are in the answer; "input" is the image. Input itself has none
+	Shape net.Shape `json:"shape"` // shape of the whole output
+	Shown net.Shape `json:"shown"` // shape of the values that are shown
+	Low   float64   `json:"low"`   // the value that a byte of 0 stands for
+	High  float64   `json:"high"`  // the value that a byte of 255 stands for
+	Data  string    `json:"data"`  // a byte for each value, by channel, row and column, in base64
 }
 
 // asked is a request that has been read and answered.

@@ -225,7 +225,7 @@ func (q *queue) next() (calls []func(), batch []*job) {
 		}
 		first := q.jobs[0]
 		missing := q.crowd.missing(q.waiting)
-		left := time.Until(q.crowd.until(first.since, q.wait))
+		left := time.Until(q.crowd.waitEnds(first.since, q.wait))
 		if q.closed || first.trace || left <= 0 || q.coming == 0 && !missing || q.waiting >= first.model.batch {
 			if waited {
 				q.crowd.waited(q.waiting)

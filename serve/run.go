@@ -14,11 +14,10 @@ import (
 // ends its connection, so that clients that keep theirs know it before they ask again.
 const farewell = 500 * time.Millisecond
 
-// Run answers requests on a listener until the context ends, and a moment longer, in
-// which each answer ends its connection. Then it takes no new requests, answers those
-// in flight, for at most Options.DrainTimeout, and returns. It doesn't wait for
-// connections on which no request is being answered. It closes the listener, but not
-// the Server.
+// Run answers requests on a listener until the context ends. For a moment longer it
+// still takes requests, and each answer ends its connection. Then it takes no new
+// requests, waits at most Options.DrainTimeout for the answers in flight, and returns.
+// It doesn't wait for idle connections. It closes the listener, but not the Server.
 func (s *Server) Run(ctx context.Context, l stdnet.Listener) error {
 	h := &http.Server{
 		Handler:           s,

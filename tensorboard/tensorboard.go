@@ -3,8 +3,8 @@
 // rate and speed, histograms of weights and gradients, the first layer's filters,
 // the worst mistakes, and the graph of the network.
 //
-// An [Observer] in net.Config.Observers does it. It changes nothing of the training:
-// the weights are the same, bit for bit.
+// To use it, put an [Observer] into net.Config.Observers. It doesn't change the
+// training: the weights are the same, bit for bit.
 package tensorboard
 
 import (
@@ -27,7 +27,7 @@ const (
 // Options say what to write.
 type Options struct {
 	Dir        string   // the run's folder; the files lie in train, validation and test in it
-	ClassNames []string // of the data; a class without a name has its number
+	ClassNames []string // names of the classes; a class without one is called by its number
 }
 
 // How much is looked at after an epoch.

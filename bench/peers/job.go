@@ -1,6 +1,5 @@
-// Package peers runs the peers: programs that do gputrain's work in other
-// frameworks, so that both can be compared. README.md, beside it, is the
-// protocol; [Start] runs a peer, [Agree] says whether it does the same work.
+// Package peers runs the peers: programs that do gputrain's work in other frameworks, so that both can be compared. The
+// protocol is in README.md in this folder. [Start] runs a peer, and [Agree] checks that it does the same work.
 package peers
 
 import (
@@ -169,8 +168,8 @@ func writeSamples(path string, data *net.Dataset) error {
 	return os.WriteFile(path, b, 0o644)
 }
 
-// Distance returns the greatest difference between two lists of losses of one
-// length; NaN where one is no number.
+// Distance returns the greatest difference between two lists of losses, which have
+// the same length. It is NaN if a loss is NaN.
 func Distance(ours, theirs []float64) float64 {
 	var d float64
 	for i := range ours {
@@ -179,8 +178,8 @@ func Distance(ours, theirs []float64) float64 {
 	return d
 }
 
-// Agree reports whether a peer does the same work: nil if it does, an error that
-// says how it differs if not. Losses that are not numbers don't agree.
+// Agree returns nil if a peer's losses equal ours within the tolerance, and otherwise
+// an error that shows both. NaN never agrees.
 func Agree(ours, theirs []float64, tolerance float64) error {
 	if len(ours) != len(theirs) {
 		return fmt.Errorf("does other work: %d losses, want %d", len(theirs), len(ours))

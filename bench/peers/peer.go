@@ -32,7 +32,7 @@ type Peer struct {
 	Name     string
 	Version  string
 	Settings string    // how the framework was set up, in words
-	Losses   []float64 // of the agreement check, for Agree
+	Losses   []float64 // its losses in the agreement check, for Agree
 
 	cmd    *exec.Cmd
 	in     io.WriteCloser
@@ -59,10 +59,10 @@ type line struct {
 	Repeat
 }
 
-// Start runs the peer called name, through the script run in dir (this package's
-// folder), on the job file at job, and returns once it has shown its losses. A peer
-// that can't take part here gives ErrUnavailable. The caller closes the peer; when ctx
-// ends it is killed.
+// Start starts a peer and returns when it has reported its losses. dir is the folder of
+// this package, whose script run starts the peer called name; job is the path of a job
+// file. The error is ErrUnavailable if the peer can't run on this machine. The caller
+// must close the peer. When ctx ends, the peer is killed.
 func Start(ctx context.Context, dir, name, job string) (*Peer, error) {
 	run, err := filepath.Abs(filepath.Join(dir, "run"))
 	if err != nil {

@@ -70,7 +70,7 @@ var shells = []string{"bash", "zsh", "fish"}
 func (a *app) completionCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "completion",
-		Usage:     "print a script that makes the shell complete words",
+		Usage:     "print a script for completion in your shell",
 		UsageText: "gputrain completion bash|zsh|fish",
 		Description: `Examples:
   echo 'source <(gputrain completion bash)' >> ~/.bashrc

@@ -47,16 +47,34 @@ type gpuInfo struct {
 	Problem           string `json:"problem,omitempty"`
 }
 
-// The packages that hold a library, by the major version of CUDA that the driver
-// is for.
-const (
-	installDriver = "install NVIDIA's driver, release 520 or newer (Debian: apt install nvidia-driver; " +
-		"Ubuntu: ubuntu-drivers install; WSL: the one for Windows), or start the container with --gpus all"
-	installDNN = "pip install nvidia-cudnn-cu%d, then set LD_LIBRARY_PATH to its folder nvidia/cudnn/lib; " +
-		"or apt install nvidia-cudnn"
-	installBLAS = "pip install nvidia-cublas-cu%d, then set LD_LIBRARY_PATH to its folder nvidia/cublas/lib; " +
-		"or apt install libcublas12 or libcublas11"
-)
+const installDriver = "install NVIDIA's driver, release 520 or newer (Debian: apt install nvidia-driver; " +
+	"Ubuntu: ubuntu-drivers install; WSL: the one for Windows), or start the container with --gpus all"
+
+// pipHint says where a library comes from, for a driver whose CUDA has this major
+// version. Up to CUDA 12 NVIDIA's Python packages have the version in their names
+// and a folder for each library. From 13 on cuBLAS has neither.
+func pipHint(k driver.Kind, cuda int) string {
+	pip, folder, apt := fmt.Sprintf("nvidia-cudnn-cu%d", cuda), "nvidia/cudnn/lib", "nvidia-cudnn"
+	if k == driver.BLAS {
+		pip, folder, apt = fmt.Sprintf("nvidia-cublas-cu%d", cuda), "nvidia/cublas/lib", "libcublas12"
+		switch cuda {
+		case 11:
+			apt = "libcublas11"
+		case 13:
+			pip, folder = "'nvidia-cublas==13.*'", "nvidia/cu13/lib"
+		}
+	}
+	return fmt.Sprintf("pip install %s, then add its folder %s to LD_LIBRARY_PATH; or apt install %s", pip, folder, apt)
+}
+
+// cudaOf returns the major version of CUDA whose libraries go with the driver, 11
+// to 13. Where no driver tells, that is 12, which newer drivers take as well.
+func cudaOf(d driver.Library) int {
+	if d.Err != nil {
+		return 12
+	}
+	return min(max(d.Version.Major, 11), 13)
+}
 
 // simulated reports whether a GPU, or a device on it, is software by its name.
 func simulated(name string) bool { return strings.Contains(strings.ToLower(name), "simulat") }
@@ -216,13 +234,10 @@ func libraryAdvice(lib driver.Library, l *driver.Libraries) string {
 	if l.Search != "" && absent(lib.Err) {
 		return fmt.Sprintf("unset %s, or name the folders, as in PATH, that hold all three libraries", driver.SearchVariable)
 	}
-	cuda := 12
-	if l.Driver.Err == nil && l.Driver.Version.Major == 11 {
-		cuda = 11
+	install := installDriver
+	if lib.Kind != driver.Driver {
+		install = pipHint(lib.Kind, cudaOf(l.Driver))
 	}
-	install := map[driver.Kind]string{
-		driver.Driver: installDriver, driver.DNN: fmt.Sprintf(installDNN, cuda), driver.BLAS: fmt.Sprintf(installBLAS, cuda),
-	}[lib.Kind]
 	switch {
 	case absent(lib.Err) || lib.Kind == driver.Driver:
 		return install

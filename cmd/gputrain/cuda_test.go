@@ -65,6 +65,16 @@ var machines = []struct {
 		refusal: "no GPU (100), cuDNN too old, no cuBLAS",
 	},
 	{
+		name: "driver-alone",
+		libraries: driver.Libraries{
+			Driver:  found(driver.Driver, "/lib/libcuda.so.1", 13, 0, 0),
+			DNN:     lost(driver.DNN, "looked for libcudnn.so.9"),
+			BLAS:    lost(driver.BLAS, "looked for libcublas.so.13"),
+			Devices: []driver.Device{{Name: "NVIDIA H200", Major: 9, Memory: 139 << 30, Multiprocessors: 132, PCI: "0000:01:00.0"}},
+		},
+		refusal: "no cuDNN, no cuBLAS",
+	},
+	{
 		name: "mismatch",
 		libraries: driver.Libraries{
 			Driver: found(driver.Driver, "/lib/libcuda.so.1", 12, 4, 0),

@@ -12,7 +12,7 @@ import (
 func (a *app) devicesCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "devices",
-		Usage:     "list what networks can be trained on, and what is missing",
+		Usage:     "list the devices, and what is missing to use them",
 		UsageText: "gputrain devices [FLAGS]",
 		Description: `Of CUDA it lists NVIDIA's libraries and the GPUs, and says what to do where
 something is missing. They are looked for where the system looks for libraries;

@@ -229,7 +229,7 @@ func megabytes(n int64) string {
 func (a *app) importCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "import",
-		Usage:     "make a checkpoint of weights from elsewhere (safetensors)",
+		Usage:     "make a checkpoint of another framework's weights (safetensors)",
 		UsageText: "gputrain import [FLAGS] FILE.safetensors",
 		Description: `Writes a checkpoint at epoch 0, for eval, predict and export, and to go on
 training with train --resume, or with train --weights and other settings. The

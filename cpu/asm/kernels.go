@@ -15,14 +15,14 @@ const Slack = 16
 // go to Dst on. It is as long as the distance to the next run's Dst.
 type Run struct{ Src, Dst int32 }
 
-// Adam are the constants of an update by Adam: with g' = Scale*g + Decay*w,
+// Adam holds the constants of an update of a weight w, with gradient g, by Adam: with g' = Scale*g + Decay*w,
 // m = Beta1*m + Rest1*g', v = Beta2*v + Rest2*g'*g' and
 // w = w - Shrink*w - Rate*m/(sqrt(v)+Epsilon).
 type Adam struct {
 	Scale, Decay, Beta1, Rest1, Beta2, Rest2, Rate, Epsilon, Shrink float32
 }
 
-// SGD are the constants of an update by gradient descent: with
+// SGD holds the constants of an update of a weight w, with gradient g, by gradient descent: with
 // g' = Scale*g + Decay*w, without momentum w -= Rate*g'; with it
 // v = Momentum*v + g' and w -= Rate*(Direct*g' + Velocity*v).
 type SGD struct {
@@ -34,7 +34,7 @@ type SGD struct {
 type Kernels struct {
 	Tier    cpufeat.Tier
 	Lanes   int // columns in a vector
-	Vectors int // in the widest tile of Gemm
+	Vectors int // vectors in the widest tile of Gemm
 
 	rows []int // of the tallest tiles of Gemm, of 1, 2, ... vectors
 
@@ -109,7 +109,7 @@ func (ks *Kernels) Pack(dst []float32, width int, src []float32, offsets []int32
 // AddBias adds bias to each value.
 func (ks *Kernels) AddBias(y []float32, bias float32) { ks.addBias(y, bias) }
 
-// AddBiasReLU adds bias to each value and takes the greater of that and 0. A
+// AddBiasReLU replaces each value by the greater of 0 and the value plus bias. A
 // NaN stays NaN.
 func (ks *Kernels) AddBiasReLU(y []float32, bias float32) { ks.addBiasReLU(y, bias) }
 

@@ -24,7 +24,7 @@ var (
 // A LibraryError says why a library can't be used. It wraps one of the errors above.
 type LibraryError struct {
 	Kind   Kind
-	Path   string // of the file, where one was found
+	Path   string // path of the file, where one was found
 	Symbol string // the first missing function
 	Detail string // what was tried, or what the system said
 	Err    error
@@ -81,19 +81,34 @@ type DNNStatus int
 // BLASStatus is cuBLAS's, cublasStatus_t.
 type BLASStatus int
 
-func (s Result) Code() int     { return int(s) }
-func (s DNNStatus) Code() int  { return int(s) }
+// Code returns the status as the driver numbers it.
+func (s Result) Code() int { return int(s) }
+
+// Code returns the status as cuDNN numbers it.
+func (s DNNStatus) Code() int { return int(s) }
+
+// Code returns the status as cuBLAS numbers it.
 func (s BLASStatus) Code() int { return int(s) }
 
-func (s Result) Name() string     { return resultNames[int(s)] }
-func (s DNNStatus) Name() string  { return dnnNames[int(s)] }
+// Name returns the status as NVIDIA's headers name it, or "" if it is unknown.
+func (s Result) Name() string { return resultNames[int(s)] }
+
+// Name returns the status as NVIDIA's headers name it, or "" if it is unknown.
+func (s DNNStatus) Name() string { return dnnNames[int(s)] }
+
+// Name returns the status as NVIDIA's headers name it, or "" if it is unknown.
 func (s BLASStatus) Name() string { return blasNames[int(s)] }
 
-func (s Result) Error() string     { return statusText("CUDA", s, resultAdvice[int(s)]) }
-func (s DNNStatus) Error() string  { return statusText("cuDNN", s, dnnAdvice[int(s)]) }
+// Error returns name, number and meaning in one line, and what to do where that is known.
+func (s Result) Error() string { return statusText("CUDA", s, resultAdvice[int(s)]) }
+
+// Error returns name, number and meaning in one line, and what to do where that is known.
+func (s DNNStatus) Error() string { return statusText("cuDNN", s, dnnAdvice[int(s)]) }
+
+// Error returns name, number and meaning in one line, and what to do where that is known.
 func (s BLASStatus) Error() string { return statusText("cuBLAS", s, blasAdvice[int(s)]) }
 
-// Is lets errors.Is find what a status means beyond its number.
+// Is makes errors.Is recognise the sentinel errors that a status stands for.
 func (s Result) Is(target error) bool {
 	switch target {
 	case ErrNoDevice:
@@ -104,12 +119,12 @@ func (s Result) Is(target error) bool {
 	return false
 }
 
-// Is lets errors.Is find what a status means beyond its number.
+// Is makes errors.Is recognise the sentinel errors that a status stands for.
 func (s DNNStatus) Is(target error) bool {
 	return target == ErrVersionTooOld && s == dnnIncompatibleDriver
 }
 
-// Check makes an error of a driver function's status, nil for success.
+// Check returns an error for a status of the driver function op, or nil for success.
 func Check(op string, code int) error {
 	if code == 0 {
 		return nil
@@ -117,7 +132,7 @@ func Check(op string, code int) error {
 	return &Error{Op: op, Status: Result(code)}
 }
 
-// CheckDNN makes an error of a cuDNN function's status, nil for success.
+// CheckDNN returns an error for a status of the cuDNN function op, or nil for success.
 func CheckDNN(op string, code int) error {
 	if code == 0 {
 		return nil
@@ -125,7 +140,7 @@ func CheckDNN(op string, code int) error {
 	return &Error{Op: op, Status: DNNStatus(code), Detail: dnnDetail()}
 }
 
-// CheckBLAS makes an error of a cuBLAS function's status, nil for success.
+// CheckBLAS returns an error for a status of the cuBLAS function op, or nil for success.
 func CheckBLAS(op string, code int) error {
 	if code == 0 {
 		return nil

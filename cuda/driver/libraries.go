@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// SearchVariable names the environment variable that holds the folder in which the libraries are looked for, and nowhere
-// else; or several, separated as in PATH. Unset, they are looked for where the system looks for libraries.
+// SearchVariable names an environment variable. If it is set, the libraries are looked for only in the folder that it holds,
+// or in several folders, separated as in PATH. Otherwise they are looked for where the system looks for libraries.
 const SearchVariable = "GPUTRAIN_CUDA_LIBS"
 
-// Libraries is what a machine has of CUDA: the three libraries and the GPUs, and why something can't be used.
+// Libraries describes what a machine has for CUDA: the three libraries and the GPUs. Where something can't be used, it says why.
 type Libraries struct {
 	Search  string // the value of GPUTRAIN_CUDA_LIBS
 	Driver  Library
@@ -22,14 +22,14 @@ type Libraries struct {
 	err error // of the driver's start, or why there is no library at all
 }
 
-// A Library is one of the three, as it was found.
+// A Library describes one of the three libraries, as it was found.
 type Library struct {
 	Kind    Kind
 	Path    string   // the file; empty if none was loaded
-	Version Version  // what it says of itself
+	Version Version  // the version that the library reports
 	Missing []string // optional functions that it lacks; calls to them return "not supported"
-	Passed  []error  // files that were looked at before this one, and why they weren't taken
-	Err     error    // why there is none that can be used
+	Passed  []error  // an error for each file that was tried before Path, and can't be used
+	Err     error    // why no file can be used; nil if one can
 }
 
 // A Device is a GPU.
@@ -53,8 +53,8 @@ type symbol struct {
 	required bool
 }
 
-// Err says why CUDA can't be used, everything that is wrong at once; it is nil where a GPU can train. It wraps
-// ErrNoLibrary, ErrNoDevice, ErrMissingSymbol and ErrVersionTooOld as they apply.
+// Err returns all reasons why CUDA can't be used, joined, or nil where a GPU can train. It wraps those of ErrNoLibrary,
+// ErrNoDevice, ErrMissingSymbol and ErrVersionTooOld that apply.
 func (l *Libraries) Err() error {
 	return errors.Join(l.Driver.Err, l.err, l.DNN.Err, l.BLAS.Err)
 }
@@ -70,7 +70,7 @@ func (l *Libraries) library(k Kind) *Library {
 	return &l.BLAS
 }
 
-// Has reports whether a function, named as the library exports it (cuMemAlloc_v2), was found.
+// Has reports whether a function was found. Its name is the one that the library exports: cuMemAlloc_v2, for example.
 func (l *Libraries) Has(symbol string) bool {
 	for _, s := range symbols {
 		if s.name == symbol {

@@ -1,13 +1,16 @@
 // Package driver finds NVIDIA's libraries at run time and makes their functions callable, so that one binary starts
 // with or without them, and building it needs no CUDA.
 //
-// Assembly defines every function that gorgonia.org/cu, cu/dnn, cu/blas and this module's cgo call, each a jump through
-// a slot. Open loads libcuda, libcudnn and libcublas and fills the slots; a slot without a function returns the
-// library's own "not initialised" or "not supported", so no call ever ends the process. The list of functions is
-// functions.txt; include holds our declarations of the API, for which a build sets CGO_CFLAGS=-I.../cuda/driver/include.
+// The functions of CUDA that gorgonia.org/cu, cu/dnn, cu/blas and this module's cgo call are defined in assembly. Each
+// of them jumps to the address in its slot. [Open] loads libcuda, libcudnn and libcublas, and writes the addresses of
+// their functions to the slots. A slot without an address returns the library's own "not initialised" or "not
+// supported". So no call ever ends the process.
 //
-// All this is behind the build tag cuda (and needs cgo, and Linux on amd64 or arm64). A build without it has the same
-// functions, and they answer ErrNotBuilt.
+// The functions are listed in functions.txt. The folder include holds our declarations of the API; a build sets
+// CGO_CFLAGS=-I.../cuda/driver/include to find them.
+//
+// All this needs the build tag cuda, cgo, and Linux on amd64 or arm64. Other builds have the same Go functions, which
+// return [ErrNotBuilt].
 package driver
 
 //go:generate go run generate.go

@@ -26,7 +26,7 @@ func (k Kind) String() string {
 	return fmt.Sprintf("Kind(%d)", int(k))
 }
 
-// A Version is what a library says its version is. Of the driver it is the newest CUDA that it supports.
+// A Version is the version that a library reports. For the driver it is the newest version of CUDA that it supports.
 type Version struct {
 	Major, Minor, Patch int
 }

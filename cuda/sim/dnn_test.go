@@ -143,7 +143,7 @@ var convolutions = map[string]convolution{
 	}),
 }
 
-// The algorithms of forward, and of the gradients by x and w. The first of each takes every shape, the others want
+// The algorithms of forward, and of the gradients with respect to x and w. The first of each takes every shape, the others want
 // dilations of 1.
 var (
 	forwardAlgorithms = []cudnn.ConvolutionFwdAlgo{

@@ -33,7 +33,8 @@ import (
 // searchVariable is driver.SearchVariable, which tests of package driver itself couldn't import through here.
 const searchVariable = "GPUTRAIN_CUDA_LIBS"
 
-// A Machine is the simulated machine of a process, or its GPU, while one test has it.
+// A Machine is the CUDA machine that a test has to itself: the simulated one, or a real
+// GPU where the tests run on one. A process has only one, so tests take turns.
 type Machine struct {
 	t        testing.TB
 	seed     int64
@@ -142,7 +143,7 @@ func (m *Machine) need(what string) {
 	}
 }
 
-// Seed is the seed of the schedule, and a good one for the test's own random numbers.
+// Seed returns the seed of the schedule. A test can use it for its own random numbers, too.
 func (m *Machine) Seed() int64 { return m.seed }
 
 // Set changes what may change while the machine runs: faults, OOM, Timeout and Lost, which count from now.

@@ -1,11 +1,11 @@
-// Package sim starts tests on a CUDA machine in software: the driver API with an interpreter of PTX, cuDNN and cuBLAS,
-// as shared libraries built from src, which package driver loads like NVIDIA's. It is stricter than hardware: work runs
-// as late and in as odd an order as streams and events allow, and what a program does wrong is reported and fails the
-// test.
+// Package sim runs tests on a CUDA machine in software: the driver API with an interpreter of PTX, cuDNN and cuBLAS.
+// These are shared libraries, built from src, which package driver loads like NVIDIA's. The machine is stricter than
+// hardware. Work runs as late, and in as unusual an order, as streams and events allow. Whatever a program does wrong is
+// reported and fails the test.
 //
-// Only tests import it; product code doesn't know whether it runs on it. A pass is evidence about our calls and
-// kernels, not about a GPU. With GPUTRAIN_TEST_GPU=1 (make test-gpu) the same tests run on the machine's own GPU, and
-// what only the simulator has, faults and counters and findings, skips the test that asks for it.
+// Only tests import this package; product code doesn't know whether it runs on it. A pass is evidence about our calls
+// and kernels, not about a GPU. With GPUTRAIN_TEST_GPU=1 (make test-gpu) the same tests run on a real GPU. There,
+// tests that need what only the simulator has (faults, counters, findings) are skipped.
 package sim
 
 import (
@@ -33,7 +33,7 @@ type Option string
 
 func option(key string, value any) Option { return Option(fmt.Sprintf("%s=%v", key, value)) }
 
-// Seed sets the seed of the schedule: of what runs when, as far as streams and events leave it open.
+// Seed sets the seed of the schedule. It decides in which order work runs, where streams and events leave that open.
 func Seed(seed int64) Option { return option("seed", seed) }
 
 // Late makes work wait until something needs its result.

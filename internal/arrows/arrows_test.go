@@ -1,12 +1,18 @@
-// Package arrows holds the test that keeps the project's imports running one
-// way, as RATIONALE.md ("Arrows run one way") draws them.
+// Package arrows holds the test that keeps the project's imports running one way.
+// Its table is the only list of them. RATIONALE.md ("Imports run one way") shows
+// it; go test ./internal/arrows -update writes it there.
 package arrows
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
+	"flag"
+	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +22,8 @@ import (
 )
 
 const module = "github.com/gputrain/gputrain"
+
+var update = flag.Bool("update", false, "write the list in RATIONALE.md anew")
 
 // allowed lists, for each package of ours, the packages of ours that it may
 // import outside its tests. A package that is not listed here fails the test.
@@ -59,13 +67,18 @@ var cgo = []string{"cuda", "cuda/driver", "cuda/sim", "cuda/sim/internal/calls"}
 // A build with CUDA has other files, and a package that only it has.
 func TestArrowsRunOneWay(t *testing.T) {
 	touch(t, filepath.Join("..", ".."))
-	seen := map[string]bool{}
+	seen := map[string]bool{} // packages, and imports as "package importing package"
 	for _, tags := range []string{"", "cuda"} {
 		t.Run("tags="+tags, func(t *testing.T) { arrows(t, tags, seen) })
 	}
-	for name := range allowed {
+	for name, imports := range allowed {
 		if !seen[name] {
 			t.Errorf("the table has %s, go list shows no such package", name)
+		}
+		for _, p := range imports {
+			if !seen[name+" importing "+p] {
+				t.Errorf("the table lets %s import %s, which it doesn't", name, p)
+			}
 		}
 	}
 }
@@ -100,6 +113,7 @@ func arrows(t *testing.T, tags string, seen map[string]bool) {
 			if !found {
 				continue
 			}
+			seen[name+" importing "+ours] = true
 			if !slices.Contains(may, ours) {
 				t.Errorf("%s must not import %s", name, ours)
 			}
@@ -111,6 +125,81 @@ func arrows(t *testing.T, tags string, seen map[string]bool) {
 			t.Errorf("%s uses cgo in %v", name, p.CgoFiles)
 		}
 	}
+}
+
+// TestRationale compares the list in RATIONALE.md with the table.
+func TestRationale(t *testing.T) {
+	file := filepath.Join("..", "..", "RATIONALE.md")
+	page, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := bytes.Cut(page, []byte("<!-- imports -->\n"))
+	have, after, ended := bytes.Cut(rest, []byte("<!-- end -->"))
+	if !found || !ended {
+		t.Fatal("RATIONALE.md has no <!-- imports --> with an <!-- end -->")
+	}
+	want := []byte(list())
+	if bytes.Equal(have, want) {
+		return
+	}
+	if !*update {
+		t.Fatalf("RATIONALE.md lists\n%s\nand the table has\n%s\ngo test ./internal/arrows -update writes it", have, want)
+	}
+	if err := os.WriteFile(file, slices.Concat(before, []byte("<!-- imports -->\n"), want, []byte("<!-- end -->"), after), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// list is the table as RATIONALE.md shows it. Packages are sorted by the number of
+// packages that they need, so each one stands before all that it imports.
+func list() string {
+	below := map[string]map[string]bool{}
+	var visit func(name string) map[string]bool
+	visit = func(name string) map[string]bool {
+		if below[name] == nil {
+			below[name] = map[string]bool{}
+			for _, p := range allowed[name] {
+				below[name][p] = true
+				maps.Copy(below[name], visit(p))
+			}
+		}
+		return below[name]
+	}
+	names := slices.SortedFunc(maps.Keys(allowed), func(a, b string) int {
+		return cmp.Or(len(visit(b))-len(visit(a)), strings.Compare(a, b))
+	})
+	const width, column = 110, 24
+	out := &strings.Builder{}
+	row := func(head string, items []string) {
+		line := fmt.Sprintf("%-*s", column, head)
+		for i, item := range items {
+			if i < len(items)-1 {
+				item += ","
+			}
+			if len(line)+1+len(item) > width {
+				fmt.Fprintln(out, line)
+				line = strings.Repeat(" ", column)
+			}
+			line += " " + item
+		}
+		fmt.Fprintln(out, line)
+	}
+	var leaves []string
+	fmt.Fprintln(out, "```")
+	for _, name := range names {
+		if len(allowed[name]) == 0 {
+			leaves = append(leaves, name)
+			continue
+		}
+		row(name, slices.Sorted(slices.Values(allowed[name])))
+	}
+	fmt.Fprintln(out)
+	row("import none of ours:", leaves)
+	row("for tests alone:", testOnly)
+	row("use cgo:", cgo)
+	fmt.Fprintln(out, "```")
+	return out.String()
 }
 
 // touch looks at every Go file, so that the test's result is not taken from the

@@ -4,11 +4,11 @@
 //		devicetest.Run(t, func(tb testing.TB) net.Device { return mydevice.New() })
 //	}
 //
-// It holds a device to the contract of package net and its numbers to exact
-// arithmetic, as [github.com/gputrain/gputrain/net/verify] judges it. Its inputs
-// are random; the seed is printed and is fixed, unless the environment variable
-// GPUTRAIN_TEST_SEED sets another. With go test -short it takes fewer shapes and
-// settings, which suits the race detector.
+// It checks that a device keeps the contract of package net, and compares its
+// numbers with exact arithmetic by [github.com/gputrain/gputrain/net/verify]. Inputs
+// are random. The seed is printed; it is always the same, unless GPUTRAIN_TEST_SEED
+// sets another one. With go test -short there are fewer shapes and settings, which
+// suits the race detector.
 package devicetest
 
 import (

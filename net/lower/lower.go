@@ -1,8 +1,8 @@
 // Package lower turns a plan into what a device runs: groups of layers that are
-// computed as one, the values between them, and for each use of a value whether
-// its gradient is written or added. Which layers may become a group is decided
-// here alone, from [Patterns] and from what the device says that it can. Devices,
-// benchmarks and tables of layers take the groups as they are.
+// computed as one, and the values between them. For each use of a value it says
+// whether the gradient is written or added. Only this package decides which layers
+// become a group. It goes by [Patterns], and by what the device can compute.
+// Devices, benchmarks and tables of layers all use these groups.
 package lower
 
 import (
@@ -67,17 +67,17 @@ type Fuser interface {
 
 // Program is a plan as groups, in the order in which they are computed.
 type Program struct {
-	Plan   *net.Plan
-	Groups []Group
-	Values []Value // [0] is the network's input, [i+1] the output of Groups[i]; the last are the logits
-	Views  []View  // by node of the plan
+	Plan    *net.Plan
+	Groups  []Group
+	Values  []Value   // [0] is the network's input, [i+1] the output of Groups[i]; the last are the logits
+	Visible []Visible // what can be read of each node of the plan
 }
 
 // Group is one layer, or several that are computed as one.
 type Group struct {
 	Pattern Pattern
-	Nodes   []int   // of the plan, in order. A flatten layer is in no group: it changes no value
-	Inputs  []Input // those of its first node, then what later ones take besides the group's own values
+	Nodes   []int   // indices of nodes of the plan, in order. A flatten layer is in no group: it changes no value
+	Inputs  []Input // the inputs of the first node, then those of later nodes that come from outside the group
 }
 
 // Head returns the group's first node.
@@ -89,34 +89,37 @@ func (p *Program) Tail(g Group) net.Node { return p.Plan.Nodes[g.Nodes[len(g.Nod
 // Input is a value that a group takes.
 type Input struct {
 	Value int
-	// Wanted says that the gradient with respect to it is computed.
+	// Wanted says that the group computes the gradient with respect to this input.
 	Wanted bool
-	// Adds says how. Of all uses of a value the last one runs first in the backward
-	// pass, and writes the gradient. The others add theirs: for them Adds is set.
-	// The inputs of one group run from the last to the first.
+	// Adds says that the group adds this gradient to what is there, instead of writing
+	// it. The backward pass meets the uses of a value from the last to the first. The
+	// first that it meets writes the gradient, the others add theirs. Within a group,
+	// inputs go from the last to the first as well.
 	Adds bool
 }
 
-// Value is what flows between groups.
+// Value is a value of the network that groups take or give: its input, or a group's output.
 type Value struct {
-	Shape  net.Shape // of one sample; another, of equal size, behind a flatten layer
-	Learns bool      // has a gradient
+	Shape  net.Shape // of one sample. A flatten layer may change it for a group that takes the value, but not its size
+	Learns bool      // its gradient is computed
 	Uses   []Use     // in the order of the groups
 }
 
 // Use is a group's input.
 type Use struct{ Group, Input int }
 
-// View says where a layer's output and its gradient are seen.
-type View struct {
+// Visible says where a layer's output, and the gradient with respect to it, can be read. A
+// value inside a group may exist nowhere.
+type Visible struct {
 	Value    int
 	Output   bool // the value is the layer's output
 	Gradient bool // the value's gradient is that of the layer's output
 }
 
-// Lower decides the groups of a plan for a device. A nil Fuser fuses nothing.
+// Lower divides a plan into groups for a device. f says which patterns the device can
+// fuse; if it is nil, nothing is fused.
 func Lower(plan *net.Plan, f Fuser) *Program {
-	p := &Program{Plan: plan, Views: make([]View, len(plan.Nodes))}
+	p := &Program{Plan: plan, Visible: make([]Visible, len(plan.Nodes))}
 	taken := make([]bool, len(plan.Nodes))
 	for i, n := range plan.Nodes {
 		if _, flatten := n.Layer.(*net.Flatten); !flatten && !taken[i] {
@@ -138,9 +141,9 @@ func Lower(plan *net.Plan, f Fuser) *Program {
 		p.Values = append(p.Values, Value{Shape: tail.Out, Learns: tail.Learns})
 		for _, k := range p.Groups[g].Nodes {
 			of[k] = g + 1
-			p.Views[k].Value = g + 1
+			p.Visible[k].Value = g + 1
 		}
-		p.Views[tail.Index] = View{g + 1, true, tail.Learns}
+		p.Visible[tail.Index] = Visible{g + 1, true, tail.Learns}
 	}
 	value := func(node int) int {
 		if node == net.NetworkInput {
@@ -152,7 +155,7 @@ func Lower(plan *net.Plan, f Fuser) *Program {
 		if _, flatten := n.Layer.(*net.Flatten); flatten {
 			from := n.Inputs[0]
 			of[i] = value(from)
-			p.Views[i] = View{of[i], true, from != net.NetworkInput && len(plan.Nodes[from].Uses) == 1 && p.Views[from].Gradient}
+			p.Visible[i] = Visible{of[i], true, from != net.NetworkInput && len(plan.Nodes[from].Uses) == 1 && p.Visible[from].Gradient}
 		}
 	}
 	for g := range p.Groups {

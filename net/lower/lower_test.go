@@ -176,18 +176,18 @@ func check(t *testing.T, name string, plan *net.Plan, p *lower.Program) {
 				uses[fg+1]++
 			}
 		}
-		// Views.
-		v := p.Views[k]
+		// What is visible.
+		v := p.Visible[k]
 		if v.Output {
 			if got := p.Values[v.Value].Shape.Size(); got != node.Out.Size() {
-				t.Errorf("%s: node %d has %d values, its view %d", name, k, node.Out.Size(), got)
+				t.Errorf("%s: node %d has %d values, what is visible of it %d", name, k, node.Out.Size(), got)
 			}
 		}
 		if v.Gradient && (!v.Output || !node.Learns) {
-			t.Errorf("%s: node %d: view %+v of a node that learns %v", name, k, v, node.Learns)
+			t.Errorf("%s: node %d: visible is %+v of a node that learns %v", name, k, v, node.Learns)
 		}
 		if grouped && v.Output != (p.Tail(p.Groups[g]).Index == k) {
-			t.Errorf("%s: node %d: view %+v", name, k, v)
+			t.Errorf("%s: node %d: visible is %+v", name, k, v)
 		}
 	}
 	if last := base(len(plan.Nodes) - 1); last != net.NetworkInput && in[last] != len(p.Groups)-1 {

@@ -1,12 +1,12 @@
-// Package reference is a device that computes in float64 with plain loops: never
-// fast, meant to be obviously right. It is the judge of all other devices, so a
-// reader should be able to check every layer with a pencil.
+// Package reference is a device that computes in float64 with plain loops. It is
+// slow, and meant to be obviously right: every other device is compared with it, so
+// a reader should be able to check every layer with a pencil.
 //
-// [New] gives the device. Verification of another device replays single layers
-// with [Layer] and [SoftmaxCrossEntropy] on the inputs that the other device had,
-// so that errors do not add up from layer to layer; [Clip], [Update] and [Average] do
-// the same for the optimiser. [See] shows a sample as a view does, and [CrossEntropy]
-// weighs answers as a criterion does.
+// [New] returns the device. To verify another device, single layers are replayed
+// with [Layer] and [SoftmaxCrossEntropy], on the inputs that the other device had.
+// So errors don't add up from layer to layer. [Clip], [Update] and [Average] do the
+// same for the optimiser, [See] for a view of a sample, and [CrossEntropy] for a
+// criterion.
 //
 // Everything is computed in float64. At the end of a training step, weights,
 // running statistics and the optimiser's moments are rounded to the nearest

@@ -30,9 +30,10 @@ type Place struct {
 	First int   // samples of the update before this batch, see [net.Share]
 }
 
-// Forward returns the output of n samples as a new slice; x are the layer's
-// inputs. In Training mode it keeps them, unchanged until then, for Backward. It
-// moves no running statistics: see [Layer.RunningStatistics].
+// Forward returns the output for n samples as a new slice. x has a slice for each of
+// the layer's inputs. In Training mode the layer keeps these for Backward, so they
+// must not change before. Running statistics stay as they are: see
+// [Layer.RunningStatistics].
 func (l *Layer) Forward(x [][]float64, n int, mode net.Mode, place Place) []float64 {
 	if len(x) != len(l.Ins) {
 		panic(fmt.Sprintf("BUG: layer %s got %d inputs, takes %d", l.Name, len(x), len(l.Ins)))

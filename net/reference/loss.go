@@ -8,10 +8,10 @@ import (
 
 // Loss is the softmax cross-entropy of a batch, weighed by a criterion or plain.
 type Loss struct {
-	Sum           float64   // of the samples' losses
+	Sum           float64   // the sum of the samples' losses
 	Hits          int       // as in net.Metrics
 	Probabilities []float64 // (n, classes)
-	Gradient      []float64 // of the mean loss with respect to the logits, (n, classes)
+	Gradient      []float64 // the gradient of the mean loss with respect to the logits, (n, classes)
 }
 
 // SoftmaxCrossEntropy returns the loss of n = len(labels) samples from their

@@ -20,7 +20,7 @@ type Options struct {
 	Batch     int           // samples of a mini-batch; default 4
 	Steps     int           // training steps; default 4. The later half are with everything a recipe can add, see Report.Enriched
 	Optimizer net.Optimizer // default Adam at 1e-3
-	Seed      uint64        // of the initial values and of the choice of samples
+	Seed      uint64        // decides the initial values and the choice of samples
 	Roundoff  float64       // unit roundoff of the device's precision; default Roundoff
 }
 
@@ -53,7 +53,7 @@ type Layer struct {
 	Name       string
 	Out        net.Shape
 	Training   []Check // output, output gradient and the gradient of each parameter
-	Evaluation []Check // output, after the steps
+	Evaluation []Check // comparisons of the output in evaluation mode, after the steps
 }
 
 // Checks returns all comparisons of the report.
@@ -69,7 +69,7 @@ func (r *Report) Checks() []Check {
 	return all
 }
 
-// OK reports whether the device passes.
+// OK reports whether all comparisons of the report passed.
 func (r *Report) OK() bool { return len(r.Failures()) == 0 }
 
 // Failures returns the comparisons that failed.

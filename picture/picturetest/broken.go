@@ -16,8 +16,8 @@ type BrokenPicture struct {
 	Want string // is contained in what is said about it, which is one line
 }
 
-// Broken are files that can't be read as pictures, each for another reason. Their names
-// differ.
+// Broken returns files that can't be read as pictures, each for a different reason and
+// with a different name.
 func Broken() []BrokenPicture {
 	var out []BrokenPicture
 	add := func(want, name string, data []byte) { out = append(out, BrokenPicture{name, data, want}) }

@@ -111,7 +111,7 @@ func ForwardWorkspace(c *cudnn.Context, x *cudnn.TensorDescriptor, w *cudnn.Filt
 	return int64(bytes), err
 }
 
-// DataWorkspace asks how many bytes of workspace a convolution's gradient by its input needs.
+// DataWorkspace asks how many bytes of workspace a convolution's gradient with respect to its input needs.
 func DataWorkspace(c *cudnn.Context, w *cudnn.Filter, dy *cudnn.TensorDescriptor, d *cudnn.Convolution,
 	dx *cudnn.TensorDescriptor, algorithm cudnn.ConvolutionBwdDataAlgo) (int64, error) {
 	var bytes C.size_t
@@ -121,7 +121,7 @@ func DataWorkspace(c *cudnn.Context, w *cudnn.Filter, dy *cudnn.TensorDescriptor
 	return int64(bytes), err
 }
 
-// FilterWorkspace asks how many bytes of workspace a convolution's gradient by its filter needs.
+// FilterWorkspace asks how many bytes of workspace a convolution's gradient with respect to its filter needs.
 func FilterWorkspace(c *cudnn.Context, x, dy *cudnn.TensorDescriptor, d *cudnn.Convolution, dw *cudnn.Filter,
 	algorithm cudnn.ConvolutionBwdFilterAlgo) (int64, error) {
 	var bytes C.size_t

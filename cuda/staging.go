@@ -12,39 +12,39 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// stage brings the samples of data sets that have no room in device memory: the host copies those of the next few
+// staging brings the samples of data sets that have no room in device memory: the host copies those of the next few
 // mini-batches to pinned memory, a stream of its own copies them on to the device. Both memories have two halves, so that
 // the samples of one are on their way while the other's are trained on.
-type stage struct {
+type staging struct {
 	steps    int   // mini-batches in a half
 	capacity int   // samples that a mini-batch brings
 	sample   int64 // bytes of one
 
 	samples, labels Buffer // both halves', one after the other, so that indices tell them apart
 	stream          cu.Stream
-	halves          [2]stageHalf
+	halves          [2]stagingHalf
 }
 
-type stageHalf struct {
+type stagingHalf struct {
 	pinned           // samples, then labels
 	arrived cu.Event // on the device
 	passed  cu.Event // by what read the device's half before
 }
 
-// stageBytes is about how large a half is: enough for copies at full speed.
-const stageBytes = 16 << 20
+// stagingBytes is about how large a half is: enough for copies at full speed.
+const stagingBytes = 16 << 20
 
-// newStage takes a stage for mini-batches of at most capacity samples, as large as there is room for.
-func newStage(d *Device, capacity int, sample int64) (s *stage, err error) {
-	for steps := min(stepsAhead, max(1, int(stageBytes/(int64(capacity)*sample)))); ; steps /= 2 {
-		if s, err = newStageOf(d, steps, capacity, sample); !errors.Is(err, ErrOutOfMemory) || steps == 1 {
+// newStaging takes staging memory for mini-batches of at most capacity samples, as large as there is room for.
+func newStaging(d *Device, capacity int, sample int64) (s *staging, err error) {
+	for steps := min(stepsAhead, max(1, int(stagingBytes/(int64(capacity)*sample)))); ; steps /= 2 {
+		if s, err = newStagingOf(d, steps, capacity, sample); !errors.Is(err, ErrOutOfMemory) || steps == 1 {
 			return s, err
 		}
 	}
 }
 
-func newStageOf(d *Device, steps, capacity int, sample int64) (_ *stage, err error) {
-	s := &stage{steps: steps, capacity: capacity, sample: sample}
+func newStagingOf(d *Device, steps, capacity int, sample int64) (_ *staging, err error) {
+	s := &staging{steps: steps, capacity: capacity, sample: sample}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close(d))
@@ -78,11 +78,11 @@ func newStageOf(d *Device, steps, capacity int, sample int64) (_ *stage, err err
 }
 
 // items is how many samples a half has room for.
-func (s *stage) items() int64 { return int64(s.steps * s.capacity) }
+func (s *staging) items() int64 { return int64(s.steps * s.capacity) }
 
 // put copies a sample to pinned memory, as number k of a half's mini-batch `step`, and returns the row in which the device
 // finds it. What was there has been sent: the queue has waited for the copy of its indices, which came after.
-func (s *stage) put(half, step, k int, data *net.Dataset, sample int32) (row int32) {
+func (s *staging) put(half, step, k int, data *net.Dataset, sample int32) (row int32) {
 	h := &s.halves[half]
 	at := int64(step*s.capacity + k)
 	to, labels := slice[byte](h.pinned, 0, int(s.items()*s.sample)), slice[int32](h.pinned, s.items()*s.sample, int(s.items()))
@@ -92,7 +92,7 @@ func (s *stage) put(half, step, k int, data *net.Dataset, sample int32) (row int
 }
 
 // send copies the first mini-batches of a half to the device; what d.stream does from now on finds them there.
-func (s *stage) send(d *Device, half, steps int) error {
+func (s *staging) send(d *Device, half, steps int) error {
 	h := &s.halves[half]
 	if err := call("cuStreamWaitEvent", s.stream.Wait(h.passed, 0)); err != nil {
 		return err
@@ -115,11 +115,11 @@ func (s *stage) send(d *Device, half, steps int) error {
 }
 
 // given says that all that reads a half has been given to the device. Other work may come between it and the half's next use.
-func (s *stage) given(d *Device, half int) error {
+func (s *staging) given(d *Device, half int) error {
 	return call("cuEventRecord", s.halves[half].passed.Record(d.stream))
 }
 
-func (s *stage) close(d *Device) error {
+func (s *staging) close(d *Device) error {
 	errs := []error{d.synchronize()}
 	if s.stream != (cu.Stream{}) {
 		errs = append(errs, call("cuStreamSynchronize", s.stream.Synchronize()), call("cuStreamDestroy", s.stream.Destroy()))
@@ -143,26 +143,26 @@ func bytesOf(s *net.Dataset) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s.Values))), 4*len(s.Values))
 }
 
-// reserveStage sees to it that the queue has a stage for a streamed data set, of which a mini-batch brings so many samples. One
+// reserveStaging sees to it that the queue has staging memory for a streamed data set, of which a mini-batch brings so many samples. Memory
 // for other samples, or for fewer, goes.
-func (q *queue) reserveStage(x *deviceData, capacity int) error {
+func (q *queue) reserveStaging(x *deviceData, capacity int) error {
 	sample := x.of.sample()
-	if q.stage != nil && q.stage.sample == sample && q.stage.capacity >= capacity {
+	if q.staging != nil && q.staging.sample == sample && q.staging.capacity >= capacity {
 		return nil
 	}
 	p := q.program
-	if old := q.stage; old != nil {
+	if old := q.staging; old != nil {
 		if err := p.forgetGraphs(); err != nil {
 			return err
 		}
-		q.stage = nil
+		q.staging = nil
 		if err := old.close(p.device); err != nil {
 			return err
 		}
 	}
 	for {
 		var err error
-		if q.stage, err = newStage(p.device, capacity, sample); err == nil {
+		if q.staging, err = newStaging(p.device, capacity, sample); err == nil {
 			return nil
 		}
 		err = fmt.Errorf("a data set that doesn't fit: %w", err)
