@@ -1,0 +1,158 @@
+package serve
+
+import (
+	"errors"
+	stdnet "net"
+	"net/http"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// door is a listener that knows the connections that came through it. A server that ends
+// closes it, and parts with the connections without a request: what a client sent before
+// it could know that is still read.
+type door struct {
+	stdnet.Listener
+
+	mu          sync.Mutex
+	closing     bool
+	connections map[*connection]struct{}
+}
+
+// Accept returns connections until the door is closed, and those that wait then.
+func (d *door) Accept() (stdnet.Conn, error) {
+	inner, err := d.Listener.Accept()
+	if err != nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.closing {
+			return nil, stdnet.ErrClosed
+		}
+		return nil, err
+	}
+	c := &connection{Conn: inner}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.connections[c] = struct{}{}
+	return c, nil
+}
+
+// lastLook is how long a door or connection that is about to be closed is looked at once
+// more. What has come by then is there at once.
+const lastLook = 10 * time.Millisecond
+
+// close ends Accept once it has returned the connections that wait.
+func (d *door) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closing = true
+	if l, ok := d.Listener.(interface{ SetDeadline(time.Time) error }); ok && l.SetDeadline(time.Now().Add(lastLook)) == nil {
+		return
+	}
+	_ = d.Listener.Close()
+}
+
+// open returns how many connections there are.
+func (d *door) open() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.connections)
+}
+
+// changed keeps a connection's state.
+func (d *door) changed(conn stdnet.Conn, state http.ConnState) {
+	c := conn.(*connection)
+	switch state {
+	case http.StateIdle:
+		c.mu.Lock()
+		c.used, c.heard = true, false
+		c.mu.Unlock()
+	case http.StateClosed, http.StateHijacked:
+		d.mu.Lock()
+		delete(d.connections, c)
+		d.mu.Unlock()
+	}
+}
+
+// part has the connections end that were answered on and have brought nothing since, and
+// new ones that have brought nothing, if they are to.
+func (d *door) part(withNew bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for c := range d.connections {
+		c.part(withNew)
+	}
+}
+
+// connection is one that can be told to end if its client has sent nothing. Its own
+// goroutine ends it, so there is no moment at which something that was read gets lost.
+type connection struct {
+	stdnet.Conn
+
+	mu     sync.Mutex
+	used   bool // a request has been answered on it
+	heard  bool // something was read since then
+	parted bool
+}
+
+func (c *connection) part(isNew bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.heard && !c.parted && (c.used || isNew) {
+		c.parted = true
+		_ = c.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// Read reads, as net.Conn does. Where it was told to end, it takes what has come by then.
+func (c *connection) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if c.hears(n) && n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+		if n = c.readNow(p); n > 0 {
+			c.hears(n)
+			return n, nil
+		}
+	}
+	return n, err
+}
+
+// readNow reads what is there, without waiting. It returns 0 where there is nothing.
+func (c *connection) readNow(p []byte) (n int) {
+	inner, ok := c.Conn.(syscall.Conn)
+	if !ok {
+		return 0
+	}
+	raw, err := inner.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	_ = c.SetReadDeadline(time.Time{})
+	_ = raw.Read(func(fd uintptr) bool {
+		n, _ = readDescriptor(fd, p)
+		return true
+	})
+	return max(n, 0)
+}
+
+// hears notes that n bytes were read, and reports whether the connection was to end before
+// it had heard anything.
+func (c *connection) hears(n int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	parted := c.parted && !c.heard
+	if c.heard = c.heard || n > 0; c.heard && parted {
+		_ = c.SetReadDeadline(time.Now().Add(linger)) // for the rest of the header
+	}
+	return parted
+}
+
+// CloseWrite ends what is written, so that the last answer arrives where the client still
+// sends.
+func (c *connection) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return nil
+}
