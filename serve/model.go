@@ -25,7 +25,7 @@ type Model struct {
 	Weights     int           `json:"weights"`       // trained values
 	MulAdds     int64         `json:"multiply_adds"` // multiply-adds for one image
 	Data        string        `json:"data"`          // the name of the data that it was trained on
-	Subject     string        `json:"subject"`       // what people show it: "digit", "drawing", "picture" or "values", see subject
+	Subject     string        `json:"subject"`       // what people show it: "digit", "character", "drawing", "picture" or "values", see subject
 	Epochs      int           `json:"epochs"`        // number of epochs that it was trained for
 	Network     *net.Network  `json:"network"`
 	Preparation string        `json:"preparation"` // how image files are prepared, unless a request asks for another way; "auto" where the network takes no image files

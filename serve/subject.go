@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -23,10 +24,11 @@ type subject struct {
 
 // The kinds of what people show a network.
 const (
-	kindDigit   = "digit"   // drawn digits, prepared as digits
-	kindDrawing = "drawing" // drawn things, prepared as digits
-	kindPicture = "picture"
-	kindValues  = "values" // neither: its inputs are no pictures
+	kindDigit     = "digit"     // drawn digits, prepared as digits
+	kindCharacter = "character" // drawn letters or signs, prepared as digits
+	kindDrawing   = "drawing"   // drawn things, prepared as digits
+	kindPicture   = "picture"
+	kindValues    = "values" // neither: its inputs are no pictures
 )
 
 // subjectOf is what a checkpoint remembers, or else what its network and the options
@@ -49,38 +51,41 @@ func (s *Server) subjectOf(c *net.Checkpoint, plan *net.Plan) (subject, error) {
 	for k := range plan.Classes {
 		out.classes = append(out.classes, net.ClassName(names, k))
 	}
+	said := out.prepare != picture.Auto
 	p, err := out.prepare.For(plan.Network.Input)
 	switch {
 	case err != nil || out.scale == 0:
 		out.kind, out.prepare = kindValues, picture.Auto
 		return out, nil
-	case p == picture.Digit && slices.Equal(out.classes, digitNames):
-		out.kind = kindDigit
 	case p == picture.Digit:
-		out.kind = kindDrawing
+		out.kind = out.drawn(said)
 	}
 	out.prepare = p
 	return out, nil
 }
 
-var digitNames = strings.Split("0123456789", "")
+// drawn is the kind of a network whose input is prepared as digits are. Where nobody has
+// said that it is to be, the input's shape alone suggests it, and numbers as names may be
+// no digits: then only MNIST is about digits.
+func (s *subject) drawn(said bool) string {
+	numbers := true
+	for k, name := range s.classes {
+		numbers = numbers && name == strconv.Itoa(k)
+	}
+	long := func(name string) bool { return utf8.RuneCountInString(name) > 2 }
+	switch {
+	case numbers && len(s.classes) == 10 && (said || strings.HasPrefix(s.data, "MNIST")):
+		return kindDigit
+	case numbers || slices.ContainsFunc(s.classes, long):
+		return kindDrawing
+	}
+	return kindCharacter
+}
 
-// heading is the page's, and what its drawing area is for.
-func (s *subject) heading() string {
-	switch s.kind {
-	case kindDigit:
-		return "Draw a digit"
-	case kindPicture:
-		return "Show a picture"
-	case kindValues:
-		return "No network for pictures"
-	}
-	for _, name := range s.classes {
-		if utf8.RuneCountInString(name) > 2 {
-			return "Draw something"
-		}
-	}
-	return "Draw a character"
+// headings are the page's, and say what its drawing area is for.
+var headings = map[string]string{
+	kindDigit: "Draw a digit", kindCharacter: "Draw a character", kindDrawing: "Draw something",
+	kindPicture: "Show a picture", kindValues: "No network for pictures",
 }
 
 var pageTemplate = template.Must(template.ParseFS(files, "page/index.html"))
@@ -89,11 +94,12 @@ var pageTemplate = template.Must(template.ParseFS(files, "page/index.html"))
 // network but the kind of what is shown to it.
 func (s *subject) page() []byte {
 	var b bytes.Buffer
-	heading := s.heading()
+	heading := headings[s.kind]
+	draws := s.kind != kindPicture && s.kind != kindValues
 	err := pageTemplate.Execute(&b, struct {
 		Kind, Heading, Title string
 		Draws, Takes         bool // has a drawing area; takes pictures
-	}{s.kind, heading, "gputrain: " + strings.ToLower(heading[:1]) + heading[1:], s.kind == kindDigit || s.kind == kindDrawing, s.kind != kindValues})
+	}{s.kind, heading, "gputrain: " + strings.ToLower(heading[:1]) + heading[1:], draws, s.kind != kindValues})
 	if err != nil {
 		panic(fmt.Sprintf("BUG: the page: %v", err))
 	}

@@ -74,6 +74,8 @@ func TestSubject(t *testing.T) {
 		c.Subject = s
 		return c
 	}
+	garments28 := small(nil)
+	garments28.Train.Name = "garments training"
 	colour, _ := colours(t)
 	for _, c := range []struct {
 		name          string
@@ -84,11 +86,13 @@ func TestSubject(t *testing.T) {
 		draws         bool
 	}{
 		{"nothing remembered", small(nil), Options{}, "digit", "digit", "Draw a digit", true},
+		{"nothing remembered but other data", garments28, Options{}, "drawing", "digit", "Draw something", true},
+		{"nothing remembered, other data, digits asked for", garments28, Options{Preparation: picture.Digit}, "digit", "digit", "Draw a digit", true},
 		{"digits", small(subject("digit", 1./255, nil)), Options{}, "digit", "digit", "Draw a digit", true},
 		{"garments", small(subject("resize", 1./255, garments)), Options{}, "picture", "stretch", "Show a picture", false},
 		{"garments, digits asked for", small(subject("fit", 1./255, garments)), Options{Preparation: picture.Digit}, "drawing", "digit", "Draw something", true},
-		{"letters", small(subject("digit", 1./255, letters)), Options{}, "drawing", "digit", "Draw a character", true},
-		{"names of the options", small(nil), Options{ClassNames: letters}, "drawing", "digit", "Draw a character", true},
+		{"letters", small(subject("digit", 1./255, letters)), Options{}, "character", "digit", "Draw a character", true},
+		{"names of the options", small(nil), Options{ClassNames: letters}, "character", "digit", "Draw a character", true},
 		{"no bytes", small(subject("", 0, nil)), Options{}, "values", "auto", "No network for pictures", false},
 		{"colours", colour, Options{}, "picture", "stretch", "Show a picture", false},
 		{"colours, cropped", colour, Options{Preparation: picture.Crop}, "picture", "crop", "Show a picture", false},
