@@ -14,7 +14,8 @@ func (s *Server) checkHost(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		local, _ := r.Context().Value(http.LocalAddrContextKey).(*stdnet.TCPAddr)
 		if s.options.Token == "" && local != nil && local.IP.IsLoopback() && !s.isOwnHost(r.Host) {
-			problemf(http.StatusMisdirectedRequest, "this server answers for localhost, not for %.100q; allow that host, or set a token", r.Host).write(w)
+			s.log.Info("refused: another host", "host", r.Host, "path", r.URL.Path, "from", r.RemoteAddr)
+			problemf(http.StatusMisdirectedRequest, "this server answers for localhost, not for %.100q: it needs --allow-host with that name, or a token", r.Host).write(w)
 			return
 		}
 		h.ServeHTTP(w, r)
@@ -24,13 +25,17 @@ func (s *Server) checkHost(h http.Handler) http.Handler {
 // isOwnHost tells whether a Host header names this machine, or a host that is allowed.
 // One that is empty comes from no browser.
 func (s *Server) isOwnHost(host string) bool {
+	name := hostName(host)
+	if ip := stdnet.ParseIP(name); ip != nil && ip.IsLoopback() {
+		return true
+	}
+	return name == "" || name == "localhost" || strings.HasSuffix(name, ".localhost") || slices.Contains(s.options.Hosts, name)
+}
+
+// hostName is a host as it is compared: without its port, in lower case.
+func hostName(host string) string {
 	if name, _, err := stdnet.SplitHostPort(host); err == nil {
 		host = name
 	}
-	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
-	if ip := stdnet.ParseIP(host); ip != nil && ip.IsLoopback() {
-		return true
-	}
-	return host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost") ||
-		slices.ContainsFunc(s.options.Hosts, func(h string) bool { return strings.EqualFold(h, host) })
+	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
 }

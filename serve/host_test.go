@@ -2,15 +2,23 @@ package serve
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
+	"io"
 	stdnet "net"
 	"net/http"
+	"os"
+	"strings"
 	"testing"
 	"time"
 )
 
 // TestHost checks under which names a server on this machine's own address answers.
 func TestHost(t *testing.T) {
+	own, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		options Options
 		host    string
@@ -24,6 +32,7 @@ func TestHost(t *testing.T) {
 		{Options{}, "[::1]:8080", 200},
 		{Options{}, "[::1]", 200},
 		{Options{}, "", 200},
+		{Options{}, own + ":8080", 200},
 		{Options{}, "example.org", 421},
 		{Options{}, "example.org:8080", 421},
 		{Options{}, "localhost.example.org", 421},
@@ -31,6 +40,8 @@ func TestHost(t *testing.T) {
 		{Options{}, "192.168.0.1", 421},
 		{Options{Hosts: []string{"digits.example.org"}}, "Digits.Example.org:443", 200},
 		{Options{Hosts: []string{"digits.example.org"}}, "example.org", 421},
+		{Options{Hosts: []string{"[2001:DB8::1]:80", "other."}}, "[2001:db8::1]:8080", 200},
+		{Options{Hosts: []string{"[2001:DB8::1]:80", "other."}}, "Other", 200},
 		{Options{Token: "secret"}, "example.org", 200},
 	} {
 		_, address, stop, ended := running(t, c.options)
@@ -50,11 +61,24 @@ func TestHost(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		text, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body = io.NopCloser(bytes.NewReader(text))
+		if c.status == 421 && (!bytes.Contains(text, []byte("--allow-host")) || bytes.Contains(text, []byte("\n"))) {
+			t.Errorf("host %q: %q; want one line that says what to do", c.host, text)
+		}
 		if got := received(t, answer, nil); got != c.status {
 			t.Errorf("host %q, with %v and token %q: status %d, want %d", c.host, c.options.Hosts, c.options.Token, got, c.status)
 		}
 		_ = conn.Close()
 		stop()
 		go func() { <-ended }()
+	}
+	for _, bad := range []string{"", "https://example.org", "*"} {
+		if _, err := New(newDevice(t), checkpoint(t, 1), Options{Hosts: []string{bad}}); err == nil || !strings.Contains(err.Error(), "no host name") {
+			t.Errorf("%q as a host: %v", bad, err)
+		}
 	}
 }

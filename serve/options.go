@@ -3,6 +3,8 @@ package serve
 import (
 	"fmt"
 	"log/slog"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/gputrain/gputrain/net"
@@ -29,7 +31,7 @@ type Options struct {
 	DrainTimeout time.Duration // time limit for requests in flight when serving ends; 0 is 30 s
 
 	Token         string   // if not empty, requests must have it: "Authorization: Bearer TOKEN"
-	Hosts         []string // names besides localhost under which requests at a loopback address are answered without a token
+	Hosts         []string // host names under which requests at a loopback address are answered without a token, besides localhost and this machine's own name
 	NoActivations bool     // do without /v1/activations, the costliest request
 
 	Log *slog.Logger // nil for no log
@@ -64,6 +66,17 @@ func (o Options) complete() (Options, error) {
 	case o.Examples != nil && (o.Examples.Pixels == nil || o.Examples.Len() > maxExamples):
 		return o, fmt.Errorf("serve: examples must be at most %d images of bytes", maxExamples)
 	}
+	var hosts []string
+	for _, host := range o.Hosts {
+		if host == "" || strings.ContainsAny(host, "/* ") {
+			return o, fmt.Errorf("serve: %q is no host name: want one such as digits.example.org", host)
+		}
+		hosts = append(hosts, hostName(host))
+	}
+	if own, err := os.Hostname(); err == nil { // it may stand for a loopback address
+		hosts = append(hosts, hostName(own))
+	}
+	o.Hosts = hosts
 	return o, nil
 }
 

@@ -57,7 +57,7 @@ Examples:
 			&cli.StringFlag{Name: "prepare", Value: string(picture.Auto), EnvVars: env("prepare"), Category: "Data", Usage: "`HOW` files become input: " + orList(preparations())},
 			&cli.StringFlag{Name: "address", Value: "127.0.0.1:8080", EnvVars: env("address"), Category: "Server", Usage: "listen at `HOST:PORT`; :PORT is every address of this machine"},
 			&cli.StringFlag{Name: "token-file", EnvVars: env("token-file"), Category: "Server", Usage: "answer only clients that send the token in `FILE`"},
-			&cli.StringSliceFlag{Name: "allow-host", EnvVars: env("allow-host"), Category: "Server", Usage: "without a token, answer at 127.0.0.1 for `HOST` too, not only for localhost"},
+			&cli.StringSliceFlag{Name: "allow-host", EnvVars: env("allow-host"), Category: "Server", Usage: "without a token, answer at 127.0.0.1 for `HOST` too, not only for localhost and this machine's name"},
 			&cli.BoolFlag{Name: "no-activations", EnvVars: env("no-activations"), Category: "Server", Usage: "don't show the layers' outputs for an image"},
 			&cli.DurationFlag{Name: "reload", Value: 2 * time.Second, EnvVars: env("reload"), Category: "Server", Usage: "look for a new checkpoint every `TIME`; 0 is never"},
 			&cli.IntFlag{Name: "max-batch", Value: 64, EnvVars: env("max-batch"), Category: "Limits", Usage: "compute at most `N` images together, and never more than in training"},
@@ -169,6 +169,9 @@ func (a *app) serveOptions(c *cli.Context) (o serve.Options, err error) {
 	}
 	if o.MaxWait == 0 {
 		o.MaxWait = -1
+	}
+	if host, _, err := stdnet.SplitHostPort(c.String("address")); err == nil && host != "" {
+		o.Hosts = append(o.Hosts, host) // a name may stand for a loopback address
 	}
 	o.Token, err = readToken(c.String("token-file"))
 	return o, err
