@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -165,16 +166,30 @@ func (a *app) serveOptions(c *cli.Context) (o serve.Options, err error) {
 	o = serve.Options{
 		Preparation: picture.Preparation(c.String("prepare")), MaxBatch: c.Int("max-batch"), MaxWait: c.Duration("max-wait"),
 		Queue: c.Int("queue"), MaxBody: int64(body), MaxPixels: c.Int("max-pixels"), Timeout: c.Duration("timeout"),
-		NoActivations: c.Bool("no-activations"), Hosts: c.StringSlice("allow-host"), Log: slog.New(handler),
+		NoActivations: c.Bool("no-activations"), Log: slog.New(handler),
 	}
 	if o.MaxWait == 0 {
 		o.MaxWait = -1
 	}
-	if host, _, err := stdnet.SplitHostPort(c.String("address")); err == nil && host != "" {
-		o.Hosts = append(o.Hosts, host) // a name may stand for a loopback address
+	if o.Hosts, err = allowedHosts(c.StringSlice("allow-host"), c.String("address")); err != nil {
+		return o, err
 	}
 	o.Token, err = readToken(c.String("token-file"))
 	return o, err
+}
+
+// allowedHosts are the names of --allow-host, and the one in --address: it may stand for a
+// loopback address.
+func allowedHosts(allowed []string, address string) ([]string, error) {
+	for _, host := range allowed {
+		if host == "" || strings.ContainsAny(host, "/* ") {
+			return nil, usagef("--allow-host: %q is no host name such as digits.example.org", host)
+		}
+	}
+	if host, _, err := stdnet.SplitHostPort(address); err == nil && host != "" {
+		return append(slices.Clone(allowed), host), nil
+	}
+	return allowed, nil
 }
 
 // readToken reads the token from a file, or else the environment.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"regexp"
@@ -87,5 +88,25 @@ func TestServe(t *testing.T) {
 	stop()
 	if status := <-ended; status != exitOK {
 		t.Errorf("ended with status %d: %s", status, errs.String())
+	}
+}
+
+func TestAllowedHosts(t *testing.T) {
+	for _, c := range []struct {
+		allowed []string
+		address string
+		want    string
+	}{
+		{nil, "127.0.0.1:8080", "[127.0.0.1]"},
+		{[]string{"digits.example.org:443"}, "laptop:8080", "[digits.example.org:443 laptop]"},
+		{[]string{"digits.example.org"}, ":8080", "[digits.example.org]"},
+		{[]string{"https://digits.example.org"}, ":8080", ""},
+		{[]string{"*"}, ":8080", ""},
+		{[]string{""}, ":8080", ""},
+	} {
+		got, err := allowedHosts(c.allowed, c.address)
+		if (err != nil) != (c.want == "") || err == nil && fmt.Sprint(got) != c.want {
+			t.Errorf("%q at %s: %q, %v; want %s", c.allowed, c.address, got, err, c.want)
+		}
 	}
 }
