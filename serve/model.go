@@ -86,10 +86,13 @@ func (s *Server) newModel(c *net.Checkpoint) (*model, error) {
 		Examples: []Example{}, Limits: RequestLimits{s.options.MaxImages, s.options.MaxBody, s.options.MaxPixels},
 	}
 	m.page = m.subject.page()
-	if e := s.options.Examples; e != nil && e.Shape == m.Input {
+	if e := s.options.Examples; e != nil && e.Shape == m.Input && m.subject.isAbout(s.first) {
 		for i, label := range e.Labels {
 			m.Examples = append(m.Examples, Example{fmt.Sprintf("examples/%d.png", i), net.ClassName(m.Classes, int(label))})
 		}
+	}
+	if s.first == nil {
+		s.first = &m.subject
 	}
 	return m, nil
 }

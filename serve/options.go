@@ -12,9 +12,9 @@ import (
 
 // Options say how a Server serves. The zero value is good for one machine.
 type Options struct {
-	ClassNames  []string            // names of the classes for checkpoints that have none. A class without a name is called by its number
+	ClassNames  []string            // names of the classes where the checkpoint has none. They hold for the first checkpoint's data set only. A class without a name is called by its number
 	Preparation picture.Preparation // how image files are prepared, unless a request asks for another way; empty or picture.Auto is the checkpoint's way
-	Examples    *net.Dataset        // images that the page offers, at most 100, of the network's input; may be nil
+	Examples    *net.Dataset        // images that the page offers, at most 100, of the network's input, from the first checkpoint's data set; not offered for a network of other data or classes; may be nil
 
 	MaxBatch int           // most images that are computed together; 0 is 64. Never more than the batch size in training
 	MaxWait  time.Duration // the most that an idle device waits for more images, and no more than half a batch's time; 0 for 5 ms, below 0 for no wait

@@ -32,6 +32,7 @@ type Server struct {
 	small    *semaphore.Weighted
 	token    [sha256.Size]byte
 	handler  http.Handler
+	first    *subject        // of the first network: the options' names and examples belong to its data. Used where the device may be
 	ending   context.Context // done when Run ends
 	end      context.CancelFunc
 	requests atomic.Int64 // that are being answered

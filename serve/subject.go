@@ -35,18 +35,21 @@ const (
 // suggest.
 func (s *Server) subjectOf(c *net.Checkpoint, plan *net.Plan) (subject, error) {
 	out := subject{kind: kindPicture, data: strings.TrimSuffix(c.Train.Name, " training"), prepare: s.options.Preparation, scale: 1. / 255}
-	names := s.options.ClassNames
 	if r := c.Subject; r != nil {
 		out.data, out.scale = r.Data, r.Scale
-		if len(r.ClassNames) > 0 {
-			names = r.ClassNames
-		}
 		if out.prepare == picture.Auto {
 			var err error
 			if out.prepare, err = picture.PreparationFor(r); err != nil {
 				return out, err
 			}
 		}
+	}
+	var names []string
+	switch {
+	case c.Subject != nil && len(c.Subject.ClassNames) > 0:
+		names = c.Subject.ClassNames
+	case s.first == nil || s.first.data == out.data:
+		names = s.options.ClassNames
 	}
 	for k := range plan.Classes {
 		out.classes = append(out.classes, net.ClassName(names, k))
@@ -62,6 +65,12 @@ func (s *Server) subjectOf(c *net.Checkpoint, plan *net.Plan) (subject, error) {
 	}
 	out.prepare = p
 	return out, nil
+}
+
+// isAbout tells whether the images that belong to another subject, nil for this one, show
+// what this one's classes are.
+func (s *subject) isAbout(other *subject) bool {
+	return other == nil || s.data == other.data && slices.Equal(s.classes, other.classes)
 }
 
 // drawn is the kind of a network whose input is prepared as digits are. Where nobody has

@@ -182,18 +182,53 @@ func TestScale(t *testing.T) {
 	}
 }
 
-// TestSeen checks the picture that the network sees, and that names follow a new
-// checkpoint.
-func TestSeen(t *testing.T) {
-	c, data := colours(t)
-	s, err := New(newDevice(t), checkpoint(t, 1), Options{Examples: data})
+// TestReplacedSubject checks that the names and examples of one data set are not shown to a
+// network of another.
+func TestReplacedSubject(t *testing.T) {
+	about := func(seed uint64, data string, names []string) *net.Checkpoint {
+		c := checkpoint(t, seed)
+		c.Subject = &net.Subject{Data: data, ClassNames: names, Scale: 1. / 255, Prepare: "stretch"}
+		return c
+	}
+	letters, signs := strings.Split("abcdefghij", ""), strings.Split("+-*/=<>()!", "")
+	s, err := New(newDevice(t), about(1, "letters", nil), Options{ClassNames: letters, Examples: digits(t).Slice(0, 5)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if err := s.Replace(c); err != nil {
+	for _, c := range []struct {
+		name       string
+		checkpoint *net.Checkpoint // nil for the first
+		class      string
+		examples   int
+	}{
+		{"first", nil, "a", 5},
+		{"trained anew", about(2, "letters", nil), "a", 5},
+		{"the same with names of its own", about(3, "letters", letters), "a", 5},
+		{"other names", about(4, "letters", signs), "+", 0},
+		{"other data", about(5, "signs", signs), "+", 0},
+		{"other data without names", about(6, "signs", nil), "0", 0},
+		{"back again", about(1, "letters", nil), "a", 5},
+	} {
+		if c.checkpoint != nil {
+			if err := s.Replace(c.checkpoint); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if m := s.Model(); m.Classes[0] != c.class || len(m.Examples) != c.examples || c.examples > 0 && m.Examples[0].Class != m.Classes[7] {
+			t.Errorf("%s: classes %q, examples %v; want %d of them and %q first", c.name, m.Classes, m.Examples, c.examples, c.class)
+		}
+	}
+}
+
+// TestSeen checks the picture that the network sees.
+func TestSeen(t *testing.T) {
+	c, data := colours(t)
+	s, err := New(newDevice(t), c, Options{Examples: data})
+	if err != nil {
 		t.Fatal(err)
 	}
+	defer s.Close()
 	orange := do(t, s, "GET", "/examples/9.png", "", nil).Body.Bytes()
 	check := func(what, uri string) {
 		t.Helper()
