@@ -192,8 +192,6 @@ func (a *app) train(c *cli.Context) (err error) {
 		return interrupted(c, stopped)
 	case stopped.Checkpoint == "":
 		return err
-	case !isThere(stopped.Checkpoint):
-		return fmt.Errorf("%w; %s", err, noneLeft(stopped.Checkpoint))
 	}
 	return fmt.Errorf("%w; go on with: %s", err, resumeCommand(c, filepath.Dir(stopped.Checkpoint)))
 }
@@ -543,10 +541,7 @@ func interrupted(c *cli.Context, stopped *net.StoppedError) error {
 	// What net.Train returns beyond the interruption is why it could not save.
 	unsaved := strings.TrimPrefix(stopped.Err.Error(), context.Canceled.Error())
 	if stopped.Checkpoint == "" {
-		return fmt.Errorf("%s%s; no checkpoint was written", at, unsaved)
-	}
-	if !isThere(stopped.Checkpoint) {
-		return fmt.Errorf("%s%s; %s", at, unsaved, noneLeft(stopped.Checkpoint))
+		return fmt.Errorf("%s%s; there is no checkpoint to go on from", at, unsaved)
 	}
 	command := resumeCommand(c, filepath.Dir(stopped.Checkpoint))
 	if unsaved != "" {
@@ -559,11 +554,6 @@ func interrupted(c *cli.Context, stopped *net.StoppedError) error {
 func isThere(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil
-}
-
-// noneLeft says that a checkpoint which was written has been removed since.
-func noneLeft(checkpoint string) string {
-	return "the run can't be gone on with: its checkpoint, " + checkpoint + ", has been removed"
 }
 
 // resumeCommand returns the command line that goes on with a run: the flags that
