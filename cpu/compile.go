@@ -80,9 +80,9 @@ func (d *device) checkSizes(lowered *lower.Program, opts net.Options) error {
 		}
 	}
 	values := d.memory(lowered, opts)
-	if total := totalMemory(); total > 0 && 4*values > total {
-		return fmt.Errorf("cpu: the network needs about %.1f GB for a mini-batch of %d, more than the machine's %.1f GB: take a smaller batch or smaller layers",
-			4*values/1e9, opts.Batch, total/1e9)
+	if total, whose := totalMemory(); total > 0 && 4*values > total {
+		return fmt.Errorf("cpu: the network needs about %.1f GB for a mini-batch of %d, more than %s %.1f GB: take a smaller batch or smaller layers",
+			4*values/1e9, opts.Batch, whose, total/1e9)
 	}
 	return nil
 }

@@ -2,6 +2,6 @@
 
 package cpu
 
-// totalMemory returns the machine's memory in bytes, and 0 where it cannot be
-// told.
-func totalMemory() float64 { return 0 }
+// totalMemory returns how many bytes of memory this process may have and whose limit that
+// is, and 0 where that cannot be told.
+func totalMemory() (bytes float64, whose string) { return 0, "" }

@@ -189,5 +189,5 @@ func ExampleObserver() {
 	// epoch 1: 0.00
 	// epoch 2: 0.33
 	// epoch 3: 1.00
-	// training stopped in epoch 4 after step 0: observer: good enough; no checkpoint was written true
+	// training stopped in epoch 4 after step 0: observer: good enough; there is no checkpoint to go on from true
 }

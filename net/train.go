@@ -52,7 +52,7 @@ type Result struct {
 // errors.As see through to it.
 type StoppedError struct {
 	Epoch, Step int    // the epoch in progress, from 1, and the steps done in it
-	Checkpoint  string // path of the last whole checkpoint; "" if this run wrote none
+	Checkpoint  string // path of the last whole checkpoint; "" where there is none
 	Err         error
 }
 
@@ -69,7 +69,7 @@ func (e *StoppedError) Unwrap() error { return e.Err }
 type DivergedError struct {
 	What        string // what did: "the loss"
 	Epoch, Step int    // the first place where it happened; both count from 1
-	Checkpoint  string // path of the last good checkpoint; "" if this run wrote none
+	Checkpoint  string // path of the last good checkpoint; "" where there is none
 }
 
 // Error says where, and what to try.
@@ -79,7 +79,7 @@ func (e *DivergedError) Error() string {
 
 func lastGood(path string) string {
 	if path == "" {
-		return "no checkpoint was written"
+		return "there is no checkpoint to go on from"
 	}
 	return "the last good checkpoint is " + path
 }
@@ -671,12 +671,16 @@ func (t *trainer) stop(err error) error {
 			}
 		}
 	}
+	last := t.last
+	if _, gone := os.Lstat(last); gone != nil {
+		last = "" // somebody has removed it
+	}
 	var diverged *DivergedError
 	if errors.As(err, &diverged) {
-		diverged.Checkpoint = t.last
+		diverged.Checkpoint = last
 		return diverged
 	}
-	return &StoppedError{Epoch: t.pos.Epoch + 1, Step: t.pos.Step, Checkpoint: t.last, Err: err}
+	return &StoppedError{Epoch: t.pos.Epoch + 1, Step: t.pos.Step, Checkpoint: last, Err: err}
 }
 
 func (t *trainer) result() Result {

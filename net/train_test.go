@@ -607,6 +607,24 @@ func TestResumeOfAFinishedRun(t *testing.T) {
 	sameState(t, "with more epochs", load(t, more.Last), load(t, train(t, from).Last))
 }
 
+// TestRemovedFolder removes a run's folder while it is trained: no checkpoint is offered
+// that is gone.
+func TestRemovedFolder(t *testing.T) {
+	cfg := smallRun()
+	cfg.Saving = net.Saving{Dir: t.TempDir(), EverySteps: 1}
+	cfg.Observers = []net.Observer{net.ObserverFunc(func(e net.Event) error {
+		if _, ok := e.(net.EpochDone); ok {
+			return os.RemoveAll(cfg.Saving.Dir)
+		}
+		return nil
+	})}
+	_, err := net.Train(t.Context(), compile(t, cfg), cfg)
+	var stopped *net.StoppedError
+	if !errors.As(err, &stopped) || stopped.Checkpoint != "" || !strings.HasSuffix(err.Error(), "; there is no checkpoint to go on from") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestResumeRefusals(t *testing.T) {
 	base := smallRun()
 	base.Saving.Dir = t.TempDir()
@@ -796,7 +814,7 @@ func TestRealDivergence(t *testing.T) {
 	cfg.Recipe.Optimizer = net.SGDDefault(1e30)
 	_, err := net.Train(t.Context(), compile(t, cfg), cfg)
 	var diverged *net.DivergedError
-	if !errors.As(err, &diverged) || diverged.Epoch != 1 || !strings.Contains(err.Error(), "no checkpoint was written") {
+	if !errors.As(err, &diverged) || diverged.Epoch != 1 || !strings.Contains(err.Error(), "there is no checkpoint to go on from") {
 		t.Errorf("error %v", err)
 	}
 }

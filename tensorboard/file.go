@@ -2,8 +2,10 @@ package tensorboard
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +22,28 @@ type eventFile struct{ file *appendfile.File }
 // prefix is what the names of event files begin with; the time in seconds follows,
 // by which TensorBoard orders them.
 const prefix = "events.out.tfevents."
+
+// RemoveFiles removes the event files of a run from its folder, and folders that are empty
+// then.
+func RemoveFiles(dir string) error {
+	for _, folder := range []string{trainFolder, validationFolder, testFolder} {
+		inside := filepath.Join(dir, folder)
+		entries, err := os.ReadDir(inside)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name(), prefix) && err == nil {
+				err = os.Remove(filepath.Join(inside, e.Name()))
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("tensorboard: %w", err)
+		}
+		_ = os.Remove(inside) // stays if it holds anything else
+	}
+	return nil
+}
 
 // createEventFile begins a file in a folder, which is made if missing. Its name is
 // behind those of the files that are there.

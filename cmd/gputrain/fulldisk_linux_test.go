@@ -72,7 +72,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	o = gputrain(t, quick("--run", run)...)
-	if o.status != exitFailed || !strings.Contains(o.errors, "no space left on device") || !strings.HasSuffix(o.errors, "no checkpoint was written\n") {
+	if o.status != exitFailed || !strings.Contains(o.errors, "no space left on device") || !strings.HasSuffix(o.errors, "there is no checkpoint to go on from\n") {
 		t.Errorf("status %d, %s", o.status, o.errors)
 	}
 	if _, err := os.Stat(run); err == nil {

@@ -7,12 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/gputrain/gputrain/internal/runfolder"
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/tensorboard"
 )
 
 // runsFolder holds the runs: run-1, run-2, ... and those that have a name.
@@ -37,6 +39,12 @@ func runPath(named string) string {
 func newRunFolder(named string) (dir string, fresh bool, err error) {
 	if named != "" {
 		dir = runPath(named)
+		if _, ended := runfolder.Unsaved(dir); ended { // before its first checkpoint: it begins anew
+			runfolder.Clear(dir)
+			if err := tensorboard.RemoveFiles(dir); err != nil {
+				return "", false, err
+			}
+		}
 		for _, name := range []string{net.LastCheckpoint, net.BestCheckpoint, runfolder.RecordFile, runfolder.MetricsFile} {
 			path := filepath.Join(dir, name)
 			if _, err := os.Lstat(path); err == nil && name == net.LastCheckpoint {
@@ -144,6 +152,54 @@ func trainedRuns(folder string) []string {
 	return runs
 }
 
+// beginAnew says that a run was ended before its first checkpoint, and how to begin it
+// again.
+func beginAnew(dir string, r runfolder.Record) string {
+	words := []string{invocation(), "train", "--run", quoted(dir)}
+	if len(r.Parts) > 0 && len(r.Parts[0].Command) > 1 {
+		words = words[:0]
+		named := false
+		for _, word := range r.Parts[0].Command {
+			words = append(words, quoted(word))
+			flag, _, _ := strings.Cut(strings.TrimLeft(word, "-"), "=")
+			named = named || strings.HasPrefix(word, "-") && (flag == "run" || flag == "output" || flag == "resume")
+		}
+		words[0] = invocation()
+		if !named {
+			words = append(words, "--run", quoted(dir))
+		}
+	}
+	return fmt.Sprintf("the run in %s was ended before its first checkpoint; begin it again with: %s", dir, strings.Join(words, " "))
+}
+
+// passedOver says which run is newer than another, the latest that can be gone on with,
+// but was ended before its first checkpoint; "" where there is none.
+func passedOver(latest string) string {
+	info, err := os.Stat(filepath.Join(latest, net.LastCheckpoint))
+	if err != nil {
+		return ""
+	}
+	newest, text := info.ModTime(), ""
+	entries, err := os.ReadDir(filepath.Dir(latest))
+	if err != nil {
+		return ""
+	}
+	for _, e := range entries {
+		dir := filepath.Join(filepath.Dir(latest), e.Name())
+		began, err := os.Stat(filepath.Join(dir, runfolder.RecordFile))
+		if err != nil || !began.ModTime().After(newest) {
+			continue
+		}
+		if record, ended := runfolder.Unsaved(dir); ended {
+			newest, text = began.ModTime(), beginAnew(dir, record)
+		}
+	}
+	if text != "" {
+		text = "this goes on with " + latest + ": " + text
+	}
+	return text
+}
+
 // loadRun loads the checkpoint that findRun finds.
 func loadRun(named, way string) (*net.Checkpoint, string, error) {
 	path, err := findRun(named, way)
@@ -152,6 +208,11 @@ func loadRun(named, way string) (*net.Checkpoint, string, error) {
 	}
 	checkpoint, err := net.LoadCheckpoint(path)
 	if errors.Is(err, fs.ErrNotExist) {
+		for _, dir := range []string{runPath(named), path} {
+			if record, ended := runfolder.Unsaved(dir); ended {
+				return nil, "", errors.New(beginAnew(dir, record))
+			}
+		}
 		return nil, "", fmt.Errorf("there is no checkpoint in %s: train one first (%[2]s train --run %[1]s), or name another", path, invocation())
 	}
 	return checkpoint, path, err

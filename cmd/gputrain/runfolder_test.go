@@ -155,6 +155,29 @@ func TestTwoTrainers(t *testing.T) {
 	must(t, resume...)
 }
 
+// TestFlagsStay resumes a run without the flags that its recipe doesn't have.
+func TestFlagsStay(t *testing.T) {
+	inFolder(t)
+	must(t, quick("--run", "mine", "--epochs", "1", "--keep", "2", "--tensorboard=false", "--top", "2")...)
+	dir := filepath.Join(runsFolder, "mine")
+	out := must(t, "train", "--resume", "mine", "--epochs", "3", "--json")
+	if !strings.Contains(out, `"top":`) {
+		t.Errorf("no figure of --top in\n%s", out)
+	}
+	for name, want := range map[string]bool{"train": false, net.EpochCheckpoint(1): false, net.EpochCheckpoint(2): true, net.EpochCheckpoint(3): true} {
+		if got := isThere(filepath.Join(dir, name)); got != want {
+			t.Errorf("%s is there: %v, want %v", name, got, want)
+		}
+	}
+	must(t, "train", "--resume", "mine", "--epochs", "4", "--keep", "1", "--tensorboard")
+	if !isThere(filepath.Join(dir, "train")) || isThere(filepath.Join(dir, net.EpochCheckpoint(3))) {
+		t.Error("the flags of the resumed run didn't count")
+	}
+	if record, err := runfolder.ReadRecord(dir); err != nil || record.Flags["keep"] != "1" || record.Flags["tensorboard"] != "true" || record.Flags["top"] != "2" {
+		t.Errorf("the record has the flags %v (%v)", record.Flags, err)
+	}
+}
+
 func TestRunFolderRefusals(t *testing.T) {
 	inFolder(t)
 	for _, name := range []string{"recipe.json", "metrics.jsonl", "best.safetensors"} {

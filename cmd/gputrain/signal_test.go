@@ -113,6 +113,43 @@ func TestKilledRun(t *testing.T) {
 	}
 }
 
+// TestKilledBeforeCheckpoint kills a run before its first checkpoint: it can be begun
+// again under its name, and nothing goes on with an older one in silence.
+func TestKilledBeforeCheckpoint(t *testing.T) {
+	binary := build(t)
+	inFolder(t)
+	must(t, quick("--epochs", "1", "--run", "older")...)
+	args := quick("--limit", "50000", "--epochs", "2", "--checkpoint-every", "0", "--run", "mine")
+	p := startProcess(t, binary, append(args, "--json")...)
+	p.await(t, `"event":"progress"`)
+	if err := p.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	p.wait(t)
+	dir := filepath.Join(runsFolder, "mine")
+	again := "the run in " + dir + " was ended before its first checkpoint; begin it again with: " + invocation() + " " + strings.Join(args, " ") + " --json"
+	refuses(t, exitFailed, again, "train", "--resume", "mine")
+	refuses(t, exitFailed, again, "eval", "--run", "mine")
+	// No older run is gone on with in silence.
+	o := gputrain(t, "train", "--resume", "--limit", "1000", "--epochs", "2")
+	if want := "note: this goes on with " + filepath.Join(runsFolder, "older") + ": " + again + "\n"; o.status != exitOK || !strings.Contains(o.errors, want) {
+		t.Errorf("status %d, %swant %s", o.status, o.errors, want)
+	}
+	must(t, append(args, "--epochs", "1", "--limit", "1000")...)
+	if files, err := filepath.Glob(filepath.Join(dir, "train", "*")); err != nil || len(files) != 1 {
+		t.Errorf("event files %q (%v), want those of the second beginning", files, err)
+	}
+	if lines := history(t, dir); len(lines) == 0 || slices.Contains(lines[1:], lines[0]) {
+		t.Errorf("the metrics are of two beginnings:\n%s", strings.Join(lines, "\n"))
+	}
+	// A run that is being trained is left alone.
+	p = startProcess(t, binary, append(quick("--limit", "50000", "--epochs", "2", "--checkpoint-every", "0", "--run", "busy"), "--json")...)
+	p.await(t, `"event":"progress"`)
+	if _, ended := runfolder.Unsaved(filepath.Join(runsFolder, "busy")); ended {
+		t.Error("a run that is being trained is said to have ended")
+	}
+}
+
 // TestSecondInterrupt checks that a second Ctrl-C stops at once: the first one's
 // orderly end is kept from finishing by a device that is slow.
 func TestSecondInterrupt(t *testing.T) {

@@ -200,13 +200,50 @@ func (a *app) train(c *cli.Context) (err error) {
 func (a *app) record(c *cli.Context, run *trainingRun) runfolder.Record {
 	cfg := run.config
 	return runfolder.Record{
-		Network: run.plan.Network, Recipe: cfg.Recipe,
+		Network: run.plan.Network, Recipe: cfg.Recipe, Flags: flagsToRecall(c),
 		Data: runfolder.Data{
 			Name: run.data.name, Folder: run.data.folder,
 			Train: cfg.Train.Len(), Validation: cfg.Validation.Len(), Test: cfg.Test.Len(),
 		},
 		Parts: []runfolder.Part{{Version: version(), Device: cfg.Device, Command: a.args}},
 	}
+}
+
+// recalledFlags are the flags of train that no recipe has and that a resumed run keeps.
+var recalledFlags = []string{"keep", "checkpoint-every", "tensorboard", "top"}
+
+// flagsToRecall returns those of them that are set.
+func flagsToRecall(c *cli.Context) map[string]string {
+	flags := map[string]string{}
+	for _, name := range recalledFlags {
+		if c.IsSet(name) {
+			flags[name] = fmt.Sprint(c.Value(name))
+		}
+	}
+	return flags
+}
+
+// recallFlags sets the flags that the run was begun with, but for those that are given.
+func recallFlags(c *cli.Context, from string) error {
+	dir, err := findRun(from, "--run RUN")
+	if err != nil {
+		return nil // loading the run says so, too
+	}
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		dir = filepath.Dir(dir)
+	}
+	record, err := runfolder.ReadRecord(dir)
+	if err != nil {
+		return nil // a checkpoint alone can be gone on with
+	}
+	for _, name := range recalledFlags {
+		if value, ok := record.Flags[name]; ok && !c.IsSet(name) {
+			if err := c.Set(name, value); err != nil {
+				return fmt.Errorf("%s: --%s %s: %w", filepath.Join(dir, runfolder.RecordFile), name, value, err)
+			}
+		}
+	}
+	return nil
 }
 
 // trainingRun is a run as the flags ask for it.
@@ -250,6 +287,11 @@ func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 	if err != nil {
 		return nil, err
 	}
+	if run.resumed {
+		if err := recallFlags(c, from); err != nil {
+			return nil, err
+		}
+	}
 	if c.IsSet("limit") && c.Int("limit") < 1 {
 		return nil, usagef("--limit must be at least 1, got %d", c.Int("limit"))
 	}
@@ -270,7 +312,9 @@ func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 	case run.resumed && a.given(c, "weights"):
 		return nil, usagef("--weights begins a new run, --resume goes on with one: leave one of them out")
 	case run.resumed:
-		run.from, err = resumeRun(c, cfg, from)
+		if run.from, err = resumeRun(c, cfg, from); err == nil && from == "" {
+			a.note(passedOver(run.from))
+		}
 	case c.String("weights") != "":
 		err = run.beginWithWeights(c)
 	default:
@@ -497,13 +541,19 @@ func interrupted(c *cli.Context, stopped *net.StoppedError) error {
 	// What net.Train returns beyond the interruption is why it could not save.
 	unsaved := strings.TrimPrefix(stopped.Err.Error(), context.Canceled.Error())
 	if stopped.Checkpoint == "" {
-		return fmt.Errorf("%s%s; no checkpoint was written", at, unsaved)
+		return fmt.Errorf("%s%s; there is no checkpoint to go on from", at, unsaved)
 	}
 	command := resumeCommand(c, filepath.Dir(stopped.Checkpoint))
 	if unsaved != "" {
 		return fmt.Errorf("%s%s; go on from the checkpoint before it, %s, with: %s", at, unsaved, stopped.Checkpoint, command)
 	}
 	return fmt.Errorf("%s; go on with: %s", at, command)
+}
+
+// isThere reports whether there is anything at a path.
+func isThere(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // resumeCommand returns the command line that goes on with a run: the flags that

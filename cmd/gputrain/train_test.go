@@ -276,7 +276,7 @@ func (w *atLine) Write(p []byte) (int, error) {
 // name the checkpoint that stands.
 func TestUnsavedInterrupt(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
-		{`"event":"started"`, `steps; .*not written.*; no checkpoint was written`},
+		{`"event":"started"`, `steps; .*not written.*; there is no checkpoint to go on from`},
 		{`"event":"checkpoint"`, `steps; .*not written.*; go on from the checkpoint before it, runs.run.last\.safetensors, with: gputrain train --resume runs.run --epochs 2 .*`},
 	} {
 		inFolder(t)
@@ -302,7 +302,7 @@ func TestUnsavedInterrupt(t *testing.T) {
 func TestDivergence(t *testing.T) {
 	inFolder(t)
 	o := gputrain(t, quick("--model", "mlp", "--optimizer", "sgd", "--learning-rate", "1e30")...)
-	if o.status != exitFailed || !regexp.MustCompile(`^gputrain: .* became NaN or infinite in epoch 1, step \d+: try a lower learning rate; no checkpoint was written\n$`).MatchString(o.errors) {
+	if o.status != exitFailed || !regexp.MustCompile(`^gputrain: .* became NaN or infinite in epoch 1, step \d+: try a lower learning rate; there is no checkpoint to go on from\n$`).MatchString(o.errors) {
 		t.Errorf("status %d, %s", o.status, o.errors)
 	}
 	if _, err := os.Stat(runsFolder); err == nil {

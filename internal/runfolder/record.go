@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/gputrain/gputrain/internal/regularfile"
@@ -28,7 +30,10 @@ type Record struct {
 	Network *net.Network `json:"network"`
 	Recipe  net.Recipe   `json:"recipe"`
 	Data    Data         `json:"data"`
-	Parts   []Part       `json:"parts"` // the run's beginning, and each time that it was resumed
+	// Flags are settings that no recipe has, such as how many checkpoints to keep, by the
+	// names of the flags that set them. A resumed run keeps them.
+	Flags map[string]string `json:"flags,omitempty"`
+	Parts []Part            `json:"parts"` // the run's beginning, and each time that it was resumed
 }
 
 // Data names the data of a run. Checkpoints hold the contents' checksums.
@@ -75,6 +80,34 @@ func (r Record) Write(dir string) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
+}
+
+// Unsaved returns the record of a run that was ended before its first checkpoint, as by a
+// kill: nothing of it can be gone on with. ok is false where that is not so, or where a
+// process trains the run now.
+func Unsaved(dir string) (r Record, ok bool) {
+	r, err := ReadRecord(dir)
+	if err != nil {
+		return r, false
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil || slices.ContainsFunc(files, func(f fs.DirEntry) bool { return filepath.Ext(f.Name()) == filepath.Ext(net.LastCheckpoint) }) {
+		return r, false
+	}
+	entries, err := ReadMetrics(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return r, false
+	}
+	for _, e := range entries {
+		if _, epoch := e.Event.(net.EpochDone); epoch {
+			return r, false // its checkpoints were removed
+		}
+	}
+	release, err := Lock(dir)
+	if err != nil {
+		return r, false
+	}
+	return r, release() == nil
 }
 
 // ReadRecord reads a run's recipe.json. Without one the error wraps
