@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/gputrain/gputrain/cpu/asm"
+	"github.com/gputrain/gputrain/internal/memlimit"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/lower"
 )
@@ -80,7 +81,7 @@ func (d *device) checkSizes(lowered *lower.Program, opts net.Options) error {
 		}
 	}
 	values := d.memory(lowered, opts)
-	if total, whose := totalMemory(); total > 0 && 4*values > total {
+	if total, whose := memlimit.Total(); total > 0 && 4*values > total {
 		return fmt.Errorf("cpu: the network needs about %.1f GB for a mini-batch of %d, more than %s %.1f GB: take a smaller batch or smaller layers",
 			4*values/1e9, opts.Batch, whose, total/1e9)
 	}

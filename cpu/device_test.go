@@ -11,6 +11,7 @@ import (
 
 	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/internal/cpufeat"
+	"github.com/gputrain/gputrain/internal/memlimit"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -124,7 +125,7 @@ func TestCompileTooLarge(t *testing.T) {
 			t.Errorf("Compile: program %v, error %v, want no program and an error that asks for a smaller batch", p, err)
 		}
 	}
-	if total, _ := totalMemory(); total > 0 { // 2,000 layers of 1.6 GB each, in values and gradients
+	if total, _ := memlimit.Total(); total > 0 { // 2,000 layers of 1.6 GB each, in values and gradients
 		deep := &net.Network{Input: net.Shape{C: 1, H: 20000, W: 20000}}
 		for range 2000 {
 			deep.Layers = append(deep.Layers, &net.Activation{Func: net.Tanh})

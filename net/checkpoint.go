@@ -20,6 +20,7 @@ import (
 	"github.com/nlpodyssey/safetensors"
 	"gorgonia.org/tensor"
 
+	"github.com/gputrain/gputrain/internal/memlimit"
 	"github.com/gputrain/gputrain/internal/regularfile"
 	"github.com/gputrain/gputrain/internal/replacefile"
 )
@@ -289,6 +290,11 @@ func checksum(meta map[string]string, tensors map[string]safetensors.TensorView)
 func LoadCheckpoint(path string) (*Checkpoint, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path = filepath.Join(path, LastCheckpoint)
+	}
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+		if err := memlimit.Check(2*float64(info.Size()), 0); err != nil { // the file's bytes and its tensors
+			return nil, fmt.Errorf("checkpoint %s: %w", path, err)
+		}
 	}
 	b, err := regularfile.Read(path)
 	if err != nil {

@@ -17,6 +17,8 @@ import (
 
 	"github.com/nlpodyssey/safetensors"
 	"gorgonia.org/tensor"
+
+	"github.com/gputrain/gputrain/internal/memlimit"
 )
 
 var update = flag.Bool("update", false, "write the files in testdata anew")
@@ -473,5 +475,20 @@ func onlyFile(t *testing.T, dir, name string) {
 	}
 	if len(entries) != 1 || entries[0].Name() != name {
 		t.Errorf("folder holds %v, want %s alone", entries, name)
+	}
+}
+
+// TestCheckpointLargerThanMemory checks that a giant file is refused before it is read.
+func TestCheckpointLargerThanMemory(t *testing.T) {
+	path := filepath.Join(t.TempDir(), LastCheckpoint)
+	f, err := os.Create(path)
+	if err == nil {
+		err = errors.Join(f.Truncate(4<<40), f.Close())
+	}
+	if total, _ := memlimit.Total(); err != nil || total == 0 {
+		t.Skipf("no file of 4 TB can be made here (%v), or the memory's size isn't known (%v)", err, total)
+	}
+	if _, err := LoadCheckpoint(path); err == nil || !strings.Contains(err.Error(), "of memory to load, more than") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v, want a line about the memory", err)
 	}
 }

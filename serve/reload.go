@@ -2,34 +2,70 @@ package serve
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
+	rtmetrics "runtime/metrics"
 	"time"
 
-	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/internal/memlimit"
 )
 
 // Reload loads a checkpoint file and answers with it from then on. If it can't be
 // used, the network that answers stays, and the log says why.
 func (s *Server) Reload(path string) error {
-	c, err := net.LoadCheckpoint(path)
-	if err == nil {
-		err = s.Replace(c)
+	err := s.load(path)
+	s.tell(err)
+	return err
+}
+
+// load is Reload, but tells nobody.
+func (s *Server) load(path string) error {
+	if info, err := os.Stat(path); err == nil {
+		// The file's bytes, its tensors and the compiled network.
+		if err := memlimit.Check(3*float64(info.Size()), heldMemory()); err != nil {
+			return fmt.Errorf("checkpoint %s: %w", path, err)
+		}
 	}
+	c, err := s.read(path)
+	if err != nil {
+		return err
+	}
+	return s.Replace(c)
+}
+
+// heldMemory is what the Go heap held after its latest collection, in bytes.
+func heldMemory() float64 {
+	sample := []rtmetrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	rtmetrics.Read(sample)
+	if sample[0].Value.Kind() != rtmetrics.KindUint64 {
+		return 0
+	}
+	return float64(sample[0].Value.Uint64())
+}
+
+// tell logs and counts what came of a reload.
+func (s *Server) tell(err error) {
 	if err != nil {
 		s.metrics.reloads.WithLabelValues("failed").Inc()
 		s.log.Error("the new checkpoint can't be used, the one before answers on", "error", err)
-		return err
+		return
 	}
 	s.metrics.reloads.WithLabelValues("ok").Inc()
 	m := s.Model()
 	s.log.Info("loaded a new checkpoint", "model", m.ID, "name", m.Name, "epochs", m.Epochs)
-	return nil
 }
 
 // Watch looks at a checkpoint file at an interval, and reloads it when it has
-// changed, until the context ends.
+// changed, until the context ends. A file that can't be used isn't tried again until it
+// changes. One that can't be read is, because a disk or a network may recover; the log has
+// each reason once. A file that is gone is told of after two looks, and the network that
+// answers stays.
 func (s *Server) Watch(ctx context.Context, path string, interval time.Duration) {
 	seen, _ := os.Stat(path)
+	var again, gone bool // the file has to be tried again; it was gone at the latest look
+	told := ""           // the latest trouble
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
@@ -39,10 +75,27 @@ func (s *Server) Watch(ctx context.Context, path string, interval time.Duration)
 		case <-ticker.C:
 		}
 		info, err := os.Stat(path)
-		if err != nil || seen != nil && os.SameFile(seen, info) && seen.Size() == info.Size() && seen.ModTime().Equal(info.ModTime()) {
-			continue // gone for a moment, or as it was
+		if err == nil {
+			gone = false
+			if !again && seen != nil && os.SameFile(seen, info) && seen.Size() == info.Size() && seen.ModTime().Equal(info.ModTime()) {
+				told = ""
+				continue
+			}
+			seen = info
+			if err = s.load(path); err == nil {
+				again, told = false, ""
+				s.tell(nil)
+				continue
+			}
+			var unread *fs.PathError
+			again = errors.As(err, &unread)
+		} else if errors.Is(err, fs.ErrNotExist) && !gone {
+			gone = true // perhaps for a moment
+			continue
 		}
-		seen = info
-		_ = s.Reload(path) // the log has it; this file isn't tried again
+		if told != err.Error() {
+			told = err.Error()
+			s.tell(err)
+		}
 	}
 }

@@ -5,17 +5,39 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/internal/memlimit"
 	"github.com/gputrain/gputrain/net"
 )
+
+// notes is a log that may be read while it is written.
+type notes struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (n *notes) Write(p []byte) (int, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.b.Write(p)
+}
+
+func (n *notes) String() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.b.String()
+}
 
 // TestManyClients asks from many clients while checkpoints are replaced: every
 // request is answered, by one of the two networks, and right.
@@ -111,4 +133,82 @@ func TestReload(t *testing.T) {
 	if s.Model().ID == was {
 		t.Error("a new checkpoint wasn't loaded")
 	}
+}
+
+// TestWatchTrouble has the disk fail while a new checkpoint is read, and the file vanish:
+// the log tells each once, the network before answers, and the new one when the disk has
+// recovered. What is damaged or too large is refused, and read once.
+func TestWatchTrouble(t *testing.T) {
+	var log notes
+	s := newServer(t, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	var fails, reads atomic.Int64
+	s.read = func(path string) (*net.Checkpoint, error) {
+		reads.Add(1)
+		if fails.Add(-1) >= 0 {
+			return nil, fmt.Errorf("checkpoint: %w", &fs.PathError{Op: "read", Path: path, Err: errors.New("input/output error")})
+		}
+		return net.LoadCheckpoint(path)
+	}
+	path := filepath.Join(t.TempDir(), net.LastCheckpoint)
+	save := func(seed uint64) string {
+		c := checkpoint(t, seed)
+		if err := net.SaveCheckpoint(path, c); err != nil {
+			t.Fatal(err)
+		}
+		return fingerprint(c.State.Params)
+	}
+	first := save(1)
+	ctx, stop := context.WithCancel(t.Context())
+	watched := make(chan struct{})
+	go func() { s.Watch(ctx, path, time.Millisecond); close(watched) }()
+	defer func() { stop(); <-watched }()
+	until := func(what string, done func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: not in 20 s; model %s, log: %s", what, s.Model().ID, log.String())
+			}
+		}
+	}
+	lines := func(text string) int { return strings.Count(log.String(), text) }
+	time.Sleep(20 * time.Millisecond) // it has looked at the first file
+	fails.Store(5)
+	second := save(2)
+	until("after five errors of the disk", func() bool { return s.Model().ID == second })
+	until("its line", func() bool { return lines("loaded a new checkpoint") == 1 })
+	if n := lines("input/output error"); n != 1 || reads.Load() < 6 {
+		t.Errorf("%d lines of the disk's five errors, want 1: %s", n, log.String())
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	until("a file that is gone", func() bool { return lines("no such file")+lines("cannot find") > 0 })
+	sure := reads.Load()
+	if err := os.WriteFile(path+".new", []byte("damaged"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+	until("a damaged file", func() bool { return lines("not a usable checkpoint") > 0 })
+	f, err := os.Create(path + ".new")
+	if err == nil {
+		err = errors.Join(f.Truncate(4<<40), f.Close())
+	}
+	if total, _ := memlimit.Total(); err != nil || total == 0 {
+		t.Logf("no file of 4 TB can be made here (%v), or the memory's size isn't known (%v)", err, total)
+	} else if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	} else {
+		until("a file larger than the memory", func() bool { return lines("of memory to load, more than") > 0 })
+	}
+	time.Sleep(20 * time.Millisecond) // some looks more
+	if n := reads.Load() - sure; n != 1 {
+		t.Errorf("the damaged file and the one too large were read %d times, want once", n)
+	}
+	if s.Model().ID != second {
+		t.Errorf("model %s answers, want %s", s.Model().ID, second)
+	}
+	save(1)
+	until("the first again", func() bool { return s.Model().ID == first })
 }

@@ -32,8 +32,9 @@ type Server struct {
 	small    *semaphore.Weighted
 	token    [sha256.Size]byte
 	handler  http.Handler
-	first    *subject        // of the first network: the options' names and examples belong to its data. Used where the device may be
-	ending   context.Context // done when Run ends
+	first    *subject                                   // of the first network: the options' names and examples belong to its data. Used where the device may be
+	read     func(path string) (*net.Checkpoint, error) // net.LoadCheckpoint
+	ending   context.Context                            // done when Run ends
 	end      context.CancelFunc
 	requests atomic.Int64 // that are being answered
 
@@ -50,7 +51,7 @@ func New(device net.Device, c *net.Checkpoint, o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		device: device, options: o, log: o.Log, metrics: newMetrics(), token: sha256.Sum256([]byte(o.Token)),
+		device: device, read: net.LoadCheckpoint, options: o, log: o.Log, metrics: newMetrics(), token: sha256.Sum256([]byte(o.Token)),
 		bodies: semaphore.NewWeighted(o.Memory), large: semaphore.NewWeighted(int64(o.MaxPixels)), small: semaphore.NewWeighted(int64(max(1, o.MaxPixels/4))),
 	}
 	s.ending, s.end = context.WithCancel(context.Background())

@@ -1,4 +1,4 @@
-package cpu
+package memlimit
 
 import (
 	"io/fs"
@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// totalMemory returns how many bytes of memory this process may have, and whose limit that
+// Total returns how many bytes of memory this process may have, and whose limit that
 // is: the machine's memory, or less where a container or ulimit allows less. It returns 0
 // where that cannot be told.
-func totalMemory() (bytes float64, whose string) {
+func Total() (bytes float64, whose string) {
 	lower := func(limit float64, name string) {
 		if limit > 0 && (bytes == 0 || limit < bytes) {
 			bytes, whose = limit, name
