@@ -15,24 +15,28 @@ import (
 // Reload loads a checkpoint file and answers with it from then on. If it can't be
 // used, the network that answers stays, and the log says why.
 func (s *Server) Reload(path string) error {
-	err := s.load(path)
+	_, err := s.load(path, false)
 	s.tell(err)
 	return err
 }
 
-// load is Reload, but tells nobody.
-func (s *Server) load(path string) error {
+// load is Reload, but tells nobody. It may be asked to leave the network that answers where
+// the file has the same one; it reports whether it didn't.
+func (s *Server) load(path string, unlessSame bool) (loaded bool, err error) {
 	if info, err := os.Stat(path); err == nil {
 		// The file's bytes, its tensors and the compiled network.
 		if err := memlimit.Check(3*float64(info.Size()), heldMemory()); err != nil {
-			return fmt.Errorf("checkpoint %s: %w", path, err)
+			return false, fmt.Errorf("checkpoint %s: %w", path, err)
 		}
 	}
 	c, err := s.read(path)
 	if err != nil {
-		return err
+		return false, err
 	}
-	return s.Replace(c)
+	if m := s.Model(); unlessSame && m.ID == fingerprint(c.Weights()) && m.Epochs == c.Position.Epoch {
+		return false, nil
+	}
+	return true, s.Replace(c)
 }
 
 // heldMemory is what the Go heap held after its latest collection, in bytes.
@@ -58,12 +62,13 @@ func (s *Server) tell(err error) {
 }
 
 // Watch looks at a checkpoint file at an interval, and reloads it when it has
-// changed, until the context ends. A file that can't be used isn't tried again until it
+// changed, until the context ends. The first look finds what has changed since the network
+// that answers was loaded, too. A file that can't be used isn't tried again until it
 // changes. One that can't be read is, because a disk or a network may recover; the log has
 // each reason once. A file that is gone is told of after two looks, and the network that
 // answers stays.
 func (s *Server) Watch(ctx context.Context, path string, interval time.Duration) {
-	seen, _ := os.Stat(path)
+	var seen os.FileInfo
 	var again, gone bool // the file has to be tried again; it was gone at the latest look
 	told := ""           // the latest trouble
 	ticker := time.NewTicker(interval)
@@ -81,10 +86,14 @@ func (s *Server) Watch(ctx context.Context, path string, interval time.Duration)
 				told = ""
 				continue
 			}
+			var loaded bool
+			loaded, err = s.load(path, seen == nil)
 			seen = info
-			if err = s.load(path); err == nil {
+			if err == nil {
 				again, told = false, ""
-				s.tell(nil)
+				if loaded {
+					s.tell(nil)
+				}
 				continue
 			}
 			var unread *fs.PathError

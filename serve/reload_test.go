@@ -121,7 +121,6 @@ func TestReload(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	watched := make(chan struct{})
 	go func() { s.Watch(ctx, path, time.Millisecond); close(watched) }()
-	time.Sleep(20 * time.Millisecond)
 	if err := net.SaveCheckpoint(path, checkpoint(t, 2)); err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +156,7 @@ func TestWatchTrouble(t *testing.T) {
 		}
 		return fingerprint(c.State.Params)
 	}
-	first := save(1)
+	save(3) // the server was given another one: this one came after it was loaded
 	ctx, stop := context.WithCancel(t.Context())
 	watched := make(chan struct{})
 	go func() { s.Watch(ctx, path, time.Millisecond); close(watched) }()
@@ -171,12 +170,11 @@ func TestWatchTrouble(t *testing.T) {
 		}
 	}
 	lines := func(text string) int { return strings.Count(log.String(), text) }
-	time.Sleep(20 * time.Millisecond) // it has looked at the first file
+	until("a file that came before the first look", func() bool { return lines("loaded a new checkpoint") == 1 })
 	fails.Store(5)
 	second := save(2)
-	until("after five errors of the disk", func() bool { return s.Model().ID == second })
-	until("its line", func() bool { return lines("loaded a new checkpoint") == 1 })
-	if n := lines("input/output error"); n != 1 || reads.Load() < 6 {
+	until("after five errors of the disk", func() bool { return lines("loaded a new checkpoint") == 2 })
+	if n := lines("input/output error"); n != 1 || reads.Load() < 7 {
 		t.Errorf("%d lines of the disk's five errors, want 1: %s", n, log.String())
 	}
 	if err := os.Remove(path); err != nil {
@@ -209,6 +207,6 @@ func TestWatchTrouble(t *testing.T) {
 	if s.Model().ID != second {
 		t.Errorf("model %s answers, want %s", s.Model().ID, second)
 	}
-	save(1)
+	first := save(1)
 	until("the first again", func() bool { return s.Model().ID == first })
 }
