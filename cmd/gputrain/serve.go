@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -19,6 +20,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
 
+	"github.com/gputrain/gputrain/internal/memlimit"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/picture"
 	"github.com/gputrain/gputrain/serve"
@@ -115,6 +117,13 @@ func (a *app) serve(c *cli.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("--address %s: %w", c.String("address"), err)
 	}
+	total, whose := memlimit.Total()
+	if total > 0 && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(int64(0.9 * total)) // garbage must not be what a container ends the server for
+	}
+	if w := memoryWarning(o, total, whose); w != "" {
+		o.Log.Warn(w)
+	}
 	var f facts
 	f.add("Checkpoint", path)
 	f.add("Device", withReason(device, why))
@@ -176,6 +185,18 @@ func (a *app) serveOptions(c *cli.Context) (o serve.Options, err error) {
 	}
 	o.Token, err = readToken(c.String("token-file"))
 	return o, err
+}
+
+// memoryWarning says where requests may take more memory than there is; "" where they may
+// not, or where nobody knows.
+func memoryWarning(o serve.Options, total float64, whose string) string {
+	const bodies = 256 << 20
+	needs := 1.25*30*float64(o.MaxPixels) + max(bodies, float64(o.MaxBody)) // see serve.Options
+	if total == 0 || needs < 0.75*total {
+		return ""
+	}
+	return fmt.Sprintf("requests may take about %s of memory, and %s limit is %s: lower --max-pixels, or allow more memory",
+		humanize.IBytes(uint64(needs)), whose, humanize.IBytes(uint64(total)))
 }
 
 // allowedHosts are the names of --allow-host, and the one in --address: it may stand for a

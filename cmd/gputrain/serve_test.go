@@ -110,3 +110,20 @@ func TestAllowedHosts(t *testing.T) {
 		}
 	}
 }
+
+func TestMemoryWarning(t *testing.T) {
+	for _, c := range []struct {
+		pixels int
+		total  float64
+		want   string
+	}{
+		{16_000_000, 0, ""},
+		{16_000_000, 2 << 30, ""},
+		{16_000_000, 1 << 29, "requests may take about 828 MiB of memory, and the container's (cgroup's) limit is 512 MiB: lower --max-pixels, or allow more memory"},
+		{1_000_000, 1 << 29, ""},
+	} {
+		if got := memoryWarning(serve.Options{MaxPixels: c.pixels, MaxBody: 8 << 20}, c.total, "the container's (cgroup's)"); got != c.want {
+			t.Errorf("%d pixels in %.0f bytes: %q, want %q", c.pixels, c.total, got, c.want)
+		}
+	}
+}

@@ -43,7 +43,7 @@ var allowed = map[string][]string{
 	"cpu/asm":           {"internal/cpufeat"},
 	"bench/peers":       {"net"},
 	"bench/peers/serve": {"bench/peers", "net"},
-	"cmd/gputrain":      {"net", "net/lower", "net/reference", "net/verify", "mnist", "cpu", "cuda", "cuda/driver", "onnx", "internal/regularfile", "picture", "pictures", "serve", "bench", "bench/peers", "internal/replacefile", "internal/runfolder", "internal/runreport", "internal/netgraph", "internal/cpufeat", "internal/chart", "internal/page", "internal/raster", "tensorboard"},
+	"cmd/gputrain":      {"net", "net/lower", "net/reference", "net/verify", "mnist", "cpu", "cuda", "cuda/driver", "onnx", "internal/memlimit", "internal/regularfile", "picture", "pictures", "serve", "bench", "bench/peers", "internal/replacefile", "internal/runfolder", "internal/runreport", "internal/netgraph", "internal/cpufeat", "internal/chart", "internal/page", "internal/raster", "tensorboard"},
 	"cuda":              {"net", "net/lower", "kernels", "cuda/driver"},
 	"cuda/driver":       {}, "cuda/driver/internal/trampoline": {},
 	"cuda/sim": {"cuda/sim/internal/build"}, "cuda/sim/internal/build": {}, "cuda/sim/internal/calls": {"cuda/driver"},
