@@ -17,41 +17,55 @@ type door struct {
 	stdnet.Listener
 
 	mu          sync.Mutex
-	closing     bool
+	closes      time.Time // when Accept ends at the latest, once the door is closed
 	connections map[*connection]struct{}
 }
 
-// Accept returns connections until the door is closed, and those that wait then.
+// A door that was closed still lets in who waits before it: until nobody has come for
+// someLooks times lastLook, and for stragglers at most.
+const (
+	lastLook   = time.Millisecond
+	someLooks  = 3
+	stragglers = 250 * time.Millisecond
+)
+
+// Accept returns connections until the door is closed, and then those that wait.
 func (d *door) Accept() (stdnet.Conn, error) {
 	inner, err := d.Listener.Accept()
-	if err != nil {
+	l, hasDeadline := d.Listener.(interface{ SetDeadline(time.Time) error })
+	for range someLooks {
 		d.mu.Lock()
-		defer d.mu.Unlock()
-		if d.closing {
-			return nil, stdnet.ErrClosed
+		closes := d.closes
+		d.mu.Unlock()
+		if err == nil || closes.IsZero() || !hasDeadline || time.Now().After(closes) {
+			break
 		}
-		return nil, err
+		// Each look begins with who is there, however late it is.
+		if err = l.SetDeadline(time.Now().Add(lastLook)); err == nil {
+			inner, err = d.Listener.Accept()
+		}
 	}
-	c := &connection{Conn: inner}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.connections[c] = struct{}{}
-	return c, nil
+	switch {
+	case err == nil:
+		c := &connection{Conn: inner}
+		d.connections[c] = struct{}{}
+		return c, nil
+	case !d.closes.IsZero():
+		return nil, stdnet.ErrClosed
+	}
+	return nil, err
 }
-
-// lastLook is how long a door or connection that is about to be closed is looked at once
-// more. What has come by then is there at once.
-const lastLook = 10 * time.Millisecond
 
 // close ends Accept once it has returned the connections that wait.
 func (d *door) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.closing = true
-	if l, ok := d.Listener.(interface{ SetDeadline(time.Time) error }); ok && l.SetDeadline(time.Now().Add(lastLook)) == nil {
-		return
+	d.closes = time.Now().Add(stragglers)
+	if l, ok := d.Listener.(interface{ SetDeadline(time.Time) error }); !ok || l.SetDeadline(time.Now()) != nil {
+		_ = d.Listener.Close()
 	}
-	_ = d.Listener.Close()
 }
 
 // open returns how many connections there are.
