@@ -191,6 +191,7 @@ func TestReplacedSubject(t *testing.T) {
 		return c
 	}
 	letters, signs := strings.Split("abcdefghij", ""), strings.Split("+-*/=<>()!", "")
+	colour, _ := colours(t)
 	s, err := New(newDevice(t), about(1, "letters", nil), Options{ClassNames: letters, Examples: digits(t).Slice(0, 5)})
 	if err != nil {
 		t.Fatal(err)
@@ -208,6 +209,7 @@ func TestReplacedSubject(t *testing.T) {
 		{"other names", about(4, "letters", signs), "+", 0},
 		{"other data", about(5, "signs", signs), "+", 0},
 		{"other data without names", about(6, "signs", nil), "0", 0},
+		{"another network", colour, "red", 0},
 		{"back again", about(1, "letters", nil), "a", 5},
 	} {
 		if c.checkpoint != nil {
@@ -217,6 +219,9 @@ func TestReplacedSubject(t *testing.T) {
 		}
 		if m := s.Model(); m.Classes[0] != c.class || len(m.Examples) != c.examples || c.examples > 0 && m.Examples[0].Class != m.Classes[7] {
 			t.Errorf("%s: classes %q, examples %v; want %d of them and %q first", c.name, m.Classes, m.Examples, c.examples, c.class)
+		}
+		if p := predictions(t, do(t, s, "POST", "/v1/predict", "", digitFile(t, 0))); len(p) != 1 || len(p[0].Classes) != 10 {
+			t.Errorf("%s: answers %v", c.name, p)
 		}
 	}
 }
