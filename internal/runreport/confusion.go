@@ -72,8 +72,8 @@ func (r *Run) answers() chart.Bars {
 	return bars
 }
 
-// mostProbable returns the classes with the greatest probabilities, in the order
-// of the classes; all where there are no more than asked for.
+// mostProbable returns the most classes with the greatest probabilities, in the
+// order of the classes. If there are not more classes than that, it returns all.
 func mostProbable(p []float32, most int) []int {
 	var out []int
 	for class := range p {
