@@ -61,8 +61,8 @@ type conv struct {
 	reduceTask func(w *worker, task int)
 }
 
-// minGradTasks is how many tasks compute the weight gradient, or slightly more, if
-// the mini-batch is large enough. It is enough for threads to share the work evenly.
+// minGradTasks is the least number of tasks that compute the weight gradient, if the
+// mini-batch is large enough. It is enough for threads to share the work evenly.
 const minGradTasks = 64
 
 // reduceChunk is how many values of a gradient one task sums over the parts.
