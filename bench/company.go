@@ -10,15 +10,16 @@ import (
 	"github.com/gputrain/gputrain/bench/peers"
 )
 
-// company is what peers are asked for to keep a subject company.
+// company describes the conditions under which a peer runs: the place and the number of threads of one or more
+// subjects.
 type company struct {
 	place   peers.Place
 	threads int // 0 on a GPU
-	with    int // the first subject there, whose losses are the right ones
+	with    int // the first subject at that place; peers' losses must agree with its losses
 }
 
-// companies returns each once: a CPU's by its threads, a GPU's. Where nothing can be timed there are none, nor where
-// threads can't be chosen.
+// companies returns the conditions for peers, each once. On a CPU there is one for each number of threads. Subjects
+// that are not timed have none, nor have those on a CPU whose number of threads can't be chosen.
 func (r *run) companies() []company {
 	var out []company
 	first := map[peers.Place]int{}
@@ -38,7 +39,7 @@ func (r *run) companies() []company {
 	return out
 }
 
-// startPeers starts the peers for a work, and notes which can't take part.
+// startPeers starts the peers for a work. It notes which of them can't take part.
 func (r *run) startPeers(j *job) (out []*contender, err error) {
 	if len(r.Peers) == 0 {
 		return nil, nil
@@ -60,7 +61,7 @@ func (r *run) startPeers(j *job) (out []*contender, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// Peers have read all by the time that they have shown their losses.
+	// Peers have read all files by the time that they have shown their losses.
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	work, err := peers.WriteInputs(dir, j.plan.Network, r.Optimizer, r.Seed, j.batches[0].Data, len(j.batches)*j.Batch)
 	if err != nil {
@@ -103,13 +104,13 @@ func (r *run) startPeers(j *job) (out []*contender, err error) {
 	return out, nil
 }
 
-// peerKey tells a peer by its name and where it computes.
+// peerKey identifies a peer by its name and the place where it computes.
 type peerKey struct {
 	name  string
 	place peers.Place
 }
 
-// String names a peer in tables.
+// String returns the peer's name in tables.
 func (k peerKey) String() string {
 	if k.place.GPU() {
 		return fmt.Sprintf("%s (%s)", k.name, k.place.Device)
@@ -117,7 +118,7 @@ func (k peerKey) String() string {
 	return k.name
 }
 
-// startPeer starts a peer, which must agree with our losses.
+// startPeer starts a peer, and checks that its losses agree with ours.
 func (r *run) startPeer(j *job, key peerKey, path string, with company, ours []float64) (*contender, error) {
 	p, end, err := r.peer(key, path)
 	if err != nil {
@@ -138,8 +139,9 @@ func (r *run) startPeer(j *job, key peerKey, path string, with company, ours []f
 	return c, nil
 }
 
-// peer returns a peer that has begun a job, and what ends it after a work. On the CPU a process does one job, so that its
-// memory is this job's. To begin on a GPU takes many seconds, so there a process does all, until closePeers.
+// peer returns a peer that has begun a job, and the function that ends it after this work. On the CPU a process does
+// one job, so its memory is that of this job. Starting on a GPU takes many seconds, so there one process does all
+// jobs, until closePeers.
 func (r *run) peer(key peerKey, path string) (p *peers.Peer, end func() error, err error) {
 	p = r.waiting[key]
 	if p == nil {
@@ -157,7 +159,7 @@ func (r *run) peer(key peerKey, path string) (p *peers.Peer, end func() error, e
 	return p, func() error { return nil }, nil
 }
 
-// closePeers ends those that wait for another work.
+// closePeers ends the peers that wait for another work.
 func (r *run) closePeers() (err error) {
 	for _, p := range r.waiting {
 		err = errors.Join(err, p.Close())
@@ -165,7 +167,7 @@ func (r *run) closePeers() (err error) {
 	return err
 }
 
-// ourLosses are what peers' losses must agree with: those of a subject.
+// ourLosses returns a subject's losses. The losses of peers must agree with them.
 func (r *run) ourLosses(j *job, subject int, work peers.Job) (losses []float64, err error) {
 	p, err := j.compile(r.Subjects[subject])
 	if err != nil {

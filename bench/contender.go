@@ -9,17 +9,17 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// contender is a subject or peer that takes turns.
+// contender is a subject or a peer that takes turns with the others.
 type contender struct {
 	m       Measurement
 	place   peers.Place
-	program net.Program                  // nil of a peer
-	repeat  func(n int) (float64, error) // the seconds of n mini-batches
+	program net.Program                  // nil for a peer
+	repeat  func(n int) (float64, error) // returns the seconds that n mini-batches take
 	close   func() error
 	against *contender // the baseline
 	batches int        // in a repeat
-	turns   int        // how many repeats it does
-	rounds  []float64  // seconds a mini-batch by round; NaN where it didn't take part
+	turns   int        // the number of repeats that it does
+	rounds  []float64  // seconds of a mini-batch, by round; NaN where it didn't take part
 }
 
 func newSubject(j *job, s Subject, p net.Program, m Measurement) *contender {
@@ -32,8 +32,8 @@ func newSubject(j *job, s Subject, p net.Program, m Measurement) *contender {
 	}, close: p.Close}
 }
 
-// baseline returns the contender that c is compared with. That of a subject is the first of as many threads, or the first of
-// all, which all devices are compared with; that of a peer is the first at the same place, with as many threads.
+// baseline returns the contender that c is compared with. For a subject it is the first subject with as many threads.
+// For a peer it is the first subject at the same place with as many threads. If there is none, it is the first of all.
 func baseline(all []*contender, c *contender) *contender {
 	for _, b := range all {
 		if b.program == nil {
@@ -46,7 +46,8 @@ func baseline(all []*contender, c *contender) *contender {
 	return all[0]
 }
 
-// warm runs a contender until its repeats take the least time that they should, and decides how many there are.
+// warm runs a contender until one of its repeats takes at least the given seconds. Then it decides how many repeats
+// there are.
 func (c *contender) warm(ctx context.Context, least float64, repeats int) error {
 	c.batches = 1
 	var took float64
@@ -61,10 +62,10 @@ func (c *contender) warm(ctx context.Context, least float64, repeats int) error 
 		took = s
 		c.batches = max(1, int(math.Ceil(least/s*float64(c.batches))))
 		if s > 4*least && c.batches == 1 {
-			break // so slow that nothing else is of weight
+			break // so slow that warming up no longer matters
 		}
 	}
-	// What takes much longer than asked for may do so a few times only.
+	// A contender that takes much longer than asked for does only a few repeats.
 	c.turns = repeats
 	if most := 4 * least * float64(repeats) / took; c.batches == 1 && most < float64(repeats) {
 		c.turns = max(fewest, int(most))
@@ -72,12 +73,12 @@ func (c *contender) warm(ctx context.Context, least float64, repeats int) error 
 	return nil
 }
 
-// takesPart reports whether a contender has a turn in a round; turns are spread evenly.
+// takesPart reports whether a contender has a turn in a round. Its turns are spread evenly over the rounds.
 func (c *contender) takesPart(round, rounds int) bool {
 	return round*c.turns/rounds != (round+1)*c.turns/rounds
 }
 
-// summarise sets the measurement's figures, where there are enough repeats.
+// summarise sets the measurement's figures. If there are too few repeats, it leaves the measurement without times.
 func (c *contender) summarise() {
 	var ratios []float64
 	for i, s := range c.rounds {

@@ -7,14 +7,15 @@ import (
 	"time"
 )
 
-// csvHead are the columns of CSV. Times are in seconds, memory is in bytes; what isn't known is empty.
+// csvHead holds the names of the CSV columns. Times are in seconds, and memory is in bytes. Unknown values are empty.
 var csvHead = []string{
 	"date", "cpu", "model", "mode", "batch", "on", "version", "threads", "repeats", "batches_a_repeat",
 	"seconds_median", "seconds_p10", "seconds_p90", "images_per_second", "time_ratio", "time_ratio_p10", "time_ratio_p90", "baseline",
 	"multiply_adds", "share_of_peak", "peak_rss", "device_memory", "allocations", "allocated", "checked_against", "distance", "tolerance", "simulated",
 }
 
-// WriteCSV writes a row a measurement, below a row of names.
+// WriteCSV writes the measurements as CSV: first a row with the names of the columns, then a row for each measurement.
+// Times are in seconds, and memory is in bytes. Unknown values are empty.
 func (r *Report) WriteCSV(w io.Writer) error {
 	out := csv.NewWriter(w)
 	if err := out.Write(csvHead); err != nil {

@@ -2,7 +2,7 @@ package bench
 
 import "time"
 
-// disturbance adds up the processor time that others take.
+// disturbance adds up the processor time that other programs take.
 type disturbance struct {
 	from, others, wall time.Duration
 	known              bool
@@ -21,7 +21,7 @@ func (d *disturbance) end() {
 	}
 }
 
-// cpus returns how many CPUs the others kept busy.
+// cpus returns how many CPUs other programs kept busy on average, and whether that is known.
 func (d *disturbance) cpus() (float64, bool) {
 	return float64(d.others) / float64(max(d.wall, 1)), d.wall > 0
 }

@@ -29,7 +29,7 @@ var reportBody = template.Must(template.New("").Parse(`<h1>gputrain bench</h1>
 {{end}}</ul>
 `))
 
-// section is a heading of the page with what stands below it.
+// section is a section of the page: a heading and what stands below it.
 type section struct {
 	Title  string
 	Text   []string

@@ -9,22 +9,23 @@ import (
 	"github.com/gputrain/gputrain/net/lower"
 )
 
-// Launch is one node of the graph that package cuda makes of a training step in float32 or TF32: a kernel of ours, or a
-// call of cuDNN or cuBLAS, which may launch more than one kernel.
+// Launch is one node of the graph that package cuda makes of a training step in float32 or TF32. It is a kernel of
+// ours, or a call of cuDNN or cuBLAS, which may launch more than one kernel.
 type Launch struct {
-	Layer string // its name; "" for what isn't a layer's
+	Layer string // the layer's name; "" for work that belongs to no layer
 	Phase net.Phase
 	Call  string // the kernel's name, or the library's function
-	// MulAdds are the multiply-adds that the network asks for. Computed are those that are done where every position of a
-	// filter is multiplied, padding too, as implicit matrix products do. Both are 0 where memory is what counts.
+	// MulAdds counts the multiply-adds that the network asks for. Computed counts those that are done if every place
+	// of a filter is multiplied, padding included, as implicit matrix products do. Both are 0 for launches whose time
+	// depends only on memory.
 	MulAdds, Computed int64
-	Float32           bool // they are in float32 in every precision
-	// Bytes is what must move at least: each operand once.
+	Float32           bool // it computes in float32 in every precision
+	// Bytes is how many bytes must be moved at least: each operand once.
 	Bytes int64
 }
 
-// Launches returns the nodes of a training step of a mini-batch, in order. Samples are bytes, and seen as they are; with views
-// view_bytes takes the place of gather_bytes.
+// Launches returns the nodes of a training step on a mini-batch, in order. It assumes byte samples without views. With
+// views, view_bytes takes the place of gather_bytes.
 func Launches(plan *net.Plan, options net.Options, batch int) []Launch {
 	o := options.Optimizer
 	s := &step{batch: int64(batch)}
@@ -59,7 +60,7 @@ func Launches(plan *net.Plan, options net.Options, batch int) []Launch {
 		if o.Method == net.SGD {
 			call = "sgd"
 		}
-		// Reads the weights, their gradients and moments; writes all but the gradients.
+		// It reads the weights, gradients and moments, and writes the weights and moments.
 		for _, weights := range weightsByFactor(plan, o) {
 			s.add(Launch{Phase: net.Update, Call: call, Bytes: 4 * weights * (3 + 2*moments)})
 		}
@@ -75,7 +76,7 @@ func Launches(plan *net.Plan, options net.Options, batch int) []Launch {
 	return s.launches
 }
 
-// weightsByFactor returns how many weights each factor of the learning rate has.
+// weightsByFactor returns how many weights belong to each factor of the learning rate.
 func weightsByFactor(plan *net.Plan, o net.Optimizer) (weights []int64) {
 	at := map[float32]int{}
 	for _, q := range plan.Trained() {
@@ -97,7 +98,7 @@ type step struct {
 	launches []Launch
 }
 
-// values returns how many values a mini-batch has of a shape.
+// values returns how many values a mini-batch of the given shape has.
 func (s *step) values(of net.Shape) int64 { return s.batch * int64(of.Size()) }
 
 func (s *step) add(l Launch) {
@@ -107,17 +108,17 @@ func (s *step) add(l Launch) {
 	s.launches = append(s.launches, l)
 }
 
-// call adds a launch that moves so many float32.
+// call adds a launch that moves the given number of float32 values.
 func (s *step) call(call string, values int64) { s.add(Launch{Call: call, Bytes: 4 * values}) }
 
-// operation is a group of layers as package cuda computes it: a convolution or dense layer may have the ReLU and the 2x2
-// max pooling behind it.
+// operation is a group of layers as package cuda computes it. The ReLU and the 2x2 max pooling after a convolution, or
+// the ReLU after a dense layer, may belong to it.
 type operation struct {
 	head, tail net.Node
 	inputs     []lower.Input
-	shapes     []net.Shape // of inputs
+	shapes     []net.Shape // shapes of the inputs
 	relu, pool bool
-	chunk      uint32 // of channels in kernels of ours that compute the convolution too; 0: cuDNN does
+	chunk      uint32 // the chunk of channels, if kernels of ours also compute the convolution; 0: cuDNN does
 }
 
 func newOperation(p *lower.Program, g lower.Group) operation {
@@ -134,7 +135,8 @@ func newOperation(p *lower.Program, g lower.Group) operation {
 	return op
 }
 
-// chunkOf decides as package cuda does whether kernels of ours compute a convolution with the ReLU and pooling behind it.
+// chunkOf decides whether our kernels compute a convolution with the ReLU and pooling after it, as package cuda does.
+// It returns the chunk of channels, or 0 if cuDNN computes the convolution.
 func chunkOf(l net.Node, out net.Shape) uint32 {
 	w := l.Window
 	if l.Params[0].Groups > 1 || w.StrideH != 1 || w.StrideW != 1 || w.DilationH != 1 || w.DilationW != 1 || !filtering(l).Few() {
@@ -143,14 +145,14 @@ func chunkOf(l net.Node, out net.Shape) uint32 {
 	return filtering(l).Chunk(uint32(out.H), uint32(out.W))
 }
 
-// filtering is a convolution as our kernels take it.
+// filtering returns a convolution's geometry as our kernels take it.
 func filtering(l net.Node) kernels.Filtering {
 	w := l.Window
 	return kernels.Filtering{Filters: uint32(l.Out.C), Channels: uint32(l.In.C), H: int32(l.In.H), W: int32(l.In.W),
 		KernelH: int32(w.KernelH), KernelW: int32(w.KernelW), Top: int32(w.Top), Left: int32(w.Left)}
 }
 
-// find returns a layer's parameter, and whether it has it.
+// find returns a layer's parameter with the given role, and whether it has one.
 func find(l net.Node, r net.Role) (net.Param, bool) {
 	for _, q := range l.Params {
 		if q.Role == r {
@@ -165,7 +167,7 @@ func biased(l net.Node) bool {
 	return ok
 }
 
-// activationCall names the call that computes an activation layer by itself: cuDNN's or our kernel.
+// activationCall returns the call that computes an activation layer by itself: that of cuDNN, or our kernel.
 func activationCall(l *net.Activation, inCuDNN, ours string) string {
 	if f, _ := kernels.FindActivation(string(l.Func)); f.InCuDNN {
 		return inCuDNN
@@ -222,7 +224,7 @@ func (op operation) forward(s *step) {
 		statistics := int64(6 * l.In.C)
 		s.call("batchnorm_statistics", in+statistics)
 		s.call("batchnorm", in+out+int64(4*l.In.C))
-	case *net.Add: // two at a time
+	case *net.Add: // adds two inputs at a time
 		for range len(op.inputs) - 1 {
 			s.call("add", 3*out)
 		}
@@ -246,8 +248,8 @@ func (op operation) forward(s *step) {
 // gated reports whether a multiplication's second input has one value a channel.
 func (op operation) gated() bool { return op.shapes[1] != op.head.In }
 
-// backward adds what computes the gradients: those of trained parameters, and those of the inputs that are wanted, the
-// last first. What is added to a gradient reads it too.
+// backward adds the launches that compute gradients: of trained parameters, and of those inputs where they are wanted,
+// from the last input to the first. A launch that adds to a gradient also reads it.
 func (op operation) backward(s *step) {
 	l := op.head
 	in, made, out := s.values(l.In), s.values(l.Out), s.values(op.tail.Out)
@@ -258,14 +260,15 @@ func (op operation) backward(s *step) {
 		}
 		return 0
 	}
-	// gradient is a launch that writes or adds to the gradient of the first input, and moves so many values besides.
+	// gradient adds a launch that writes or adds to the gradient of the first input, and also moves the given number
+	// of values.
 	gradient := func(call string, values int64) { s.call(call, values+added(0)) }
 	parameters := trained(l, net.Weight) || trained(l, net.Bias)
 	if op.chunk > 0 && parameters {
 		parts := int64(kernels.ConvGradientParts(uint32(s.batch), filtering(l), op.chunk))
 		weights, bias := int64(l.Params[0].Size()), int64(l.Out.C)
 		taps := weights / bias
-		// Of each window one place is multiplied.
+		// One place of each window is multiplied.
 		s.add(Launch{Call: "conv_relu_pool_gradients", MulAdds: out * taps, Computed: out * taps, Float32: true,
 			Bytes: 4*(in+out+parts*(weights+bias)) + out})
 		if parts > 1 {
@@ -291,7 +294,7 @@ func (op operation) backward(s *step) {
 	_, conv := l.Layer.(*net.Conv)
 	_, dense := l.Layer.(*net.Dense)
 	if (conv || dense) && trained(l, net.Bias) && op.chunk == 0 {
-		channels, sums := int64(l.Out.C), made // that column_sums adds up
+		channels, sums := int64(l.Out.C), made // sums are what column_sums adds up
 		if extent := l.Out.H * l.Out.W; extent > 1 {
 			parts := int64(kernels.BiasGradientParts(uint32(s.batch), uint32(l.Out.C), uint32(extent)))
 			s.call("bias_gradient", made+parts*channels)
@@ -381,8 +384,8 @@ func (op operation) backward(s *step) {
 	}
 }
 
-// product is one of the three products of a convolution or dense layer: of input, weights and output two are read and the
-// third is written, whichever it is, with the same multiply-adds.
+// product returns the launch of one of the three products of a convolution or dense layer. Each of the three reads two
+// of input, weights and output, and writes the third. So they all have the same multiply-adds and bytes.
 func product(l net.Node, batch int64, call string) Launch {
 	in := padded(l)
 	computed := l.MulAdds()
@@ -395,7 +398,8 @@ func product(l net.Node, batch int64, call string) Launch {
 	}
 }
 
-// padded is a convolution's input as cuDNN sees it: cuDNN pads both ends alike, so a kernel pads where they differ.
+// padded returns the shape of a convolution's input as cuDNN sees it. cuDNN pads both ends alike, so where they differ
+// a kernel pads first.
 func padded(l net.Node) net.Shape {
 	s, w := l.In, l.Window
 	if w.Top != w.Bottom || w.Left != w.Right {

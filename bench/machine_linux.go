@@ -9,12 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// resetPeakRSS makes peakRSS count from now on, and reports whether it could.
+// resetPeakRSS makes peakRSS count from now on. It reports whether it could.
 func resetPeakRSS() bool {
 	return os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) == nil
 }
 
-// peakRSS returns this process's peak resident memory in bytes; 0 where it can't be told.
+// peakRSS returns this process's peak resident memory in bytes. It returns 0 if that
+// isn't known.
 func peakRSS() int64 {
 	b, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -29,8 +30,9 @@ func peakRSS() int64 {
 	return 0
 }
 
-// foreign returns the processor time that others have taken since the machine started: other processes, and other
-// virtual machines that took what was meant for this one.
+// foreign returns the processor time that others have taken since the machine started,
+// and whether it is known. Others are other processes, and other virtual machines that
+// took time meant for this one.
 func foreign() (time.Duration, bool) {
 	b, err := os.ReadFile("/proc/stat")
 	if err != nil {
@@ -48,7 +50,7 @@ func foreign() (time.Duration, bool) {
 	return all - time.Duration(own.Utime.Nano()+own.Stime.Nano()), true
 }
 
-// cpuName returns the processor's name.
+// cpuName returns the processor's name, or "" if it isn't known.
 func cpuName() string {
 	b, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {

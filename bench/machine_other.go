@@ -4,7 +4,8 @@ package bench
 
 import "time"
 
-// Only Linux tells a process's peak since some moment, and what the others do; what isn't known isn't shown.
+// Only Linux tells a process's peak memory since some moment, and what other programs do. Elsewhere these figures are
+// unknown and are not shown.
 
 func resetPeakRSS() bool { return false }
 

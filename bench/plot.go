@@ -16,8 +16,8 @@ type Plot struct {
 	Drawing *chart.Drawing
 }
 
-// Plots returns the report's drawings: throughput over batch size, and against the baseline; time by layer; the roofline.
-// What has nothing to show is left out.
+// Plots returns the report's drawings: throughput over the batch size, time ratios to the baseline, time by layer, and
+// the roofline. A drawing with nothing to show is left out.
 func (r *Report) Plots() []Plot {
 	var out []Plot
 	for _, group := range r.groups() {
@@ -41,7 +41,7 @@ func (r *Report) Plots() []Plot {
 	return out
 }
 
-// fileName keeps of a name what every file system takes.
+// fileName replaces characters in a name that some file system does not allow.
 func fileName(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' {
@@ -51,7 +51,7 @@ func fileName(s string) string {
 	}, s)
 }
 
-// contestant is who has measurements in a plot, with some number of threads.
+// contestant identifies who has measurements in a plot, and with how many threads.
 type contestant struct {
 	who     string
 	threads int
@@ -59,7 +59,7 @@ type contestant struct {
 
 func (m Measurement) contestant() contestant { return contestant{m.Who, m.Threads} }
 
-// contestants returns each once, in their order.
+// contestants returns the contestants of a group, each once, in their order.
 func contestants(group []Measurement) []contestant {
 	var out []contestant
 	for _, m := range group {
@@ -70,7 +70,7 @@ func contestants(group []Measurement) []contestant {
 	return out
 }
 
-// labels name contestants; threads are told only where they differ.
+// labels returns names for contestants. They tell the number of threads only if it differs between them.
 func labels(all []contestant) []string {
 	differ := slices.ContainsFunc(all, func(c contestant) bool { return c.threads > 0 && c.threads != all[0].threads })
 	var out []string
@@ -87,7 +87,7 @@ func labels(all []contestant) []string {
 	return out
 }
 
-// contestantNames returns the labels of a group's contestants. Where a contestant has another baseline than the group's
+// contestantNames returns the labels of a group's contestants. If a contestant has another baseline than the group's
 // first row, its label names that baseline.
 func contestantNames(group []Measurement) []string {
 	all := contestants(group)
@@ -120,7 +120,7 @@ func throughputPlot(group []Measurement) *chart.Drawing {
 	return c.Draw()
 }
 
-// ratioPlot shows how many times as long as the baseline each takes.
+// ratioPlot shows the time of each contestant divided by the baseline's time.
 func ratioPlot(group []Measurement) *chart.Drawing {
 	all := contestants(group)
 	c := chart.Bars{
@@ -153,7 +153,7 @@ func ratioPlot(group []Measurement) *chart.Drawing {
 	return c.Draw()
 }
 
-// layerPlot shows a training step by layer.
+// layerPlot shows the time of a training step by layer.
 func layerPlot(m Measurement) *chart.Drawing {
 	c := chart.Bars{
 		Title:       fmt.Sprintf("Where a training step goes: %s, batch %d, %s", m.Model, m.Batch, m.Who),
@@ -179,8 +179,8 @@ func layerPlot(m Measurement) *chart.Drawing {
 	return c.Draw()
 }
 
-// rooflinePlot shows how near parts are to the machine's limits: over the multiply-adds that a part does with each byte that
-// it must move, those that it does a second, and below which line it must stay.
+// rooflinePlot shows how near parts of a step are to the machine's limits. A point's x is a part's multiply-adds for
+// each byte that it must move, and its y is its multiply-adds a second. The line is the machine's limit.
 func rooflinePlot(m Measurement) *chart.Drawing {
 	c := chart.Lines{
 		Title:       fmt.Sprintf("Roofline: %s, batch %d, %s", m.Model, m.Batch, m.Who),

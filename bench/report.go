@@ -6,18 +6,18 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Report is what came of a run.
+// Report is the result of a run.
 type Report struct {
 	Machine      Machine       `json:"machine"`
 	Measurements []Measurement `json:"measurements"`
-	// Notes say what was left out and why, and what makes figures doubtful, a sentence each.
+	// Notes tell what was left out and why, and what makes figures doubtful. Each is one sentence.
 	Notes       []string `json:"notes"`
 	Interrupted bool     `json:"interrupted"`
 }
 
 // Machine is where and when a run took place.
 type Machine struct {
-	CPU     string    `json:"cpu"`  // its name, empty where it can't be told
+	CPU     string    `json:"cpu"`  // the processor's name; empty if it isn't known
 	CPUs    int       `json:"cpus"` // number of CPUs that this process may use
 	Place   string    `json:"place"`
 	Go      string    `json:"go"`
@@ -25,13 +25,14 @@ type Machine struct {
 	Date    time.Time `json:"date"`
 }
 
-// Measurement is the result of one work on one device, or of one peer.
+// Measurement is the result of one work on one device, or by one peer.
 type Measurement struct {
 	Work
-	Who      string `json:"who"`               // "cpu", "cuda:0", "reference", or a peer's name, with its GPU: "torch (cuda)"
-	Version  string `json:"version,omitempty"` // version of a peer
+	// Who is "cpu", "cuda:0", "reference", or a peer's name, with its GPU if it has one: "torch (cuda)".
+	Who      string `json:"who"`
+	Version  string `json:"version,omitempty"` // version of a peer; empty for gputrain
 	Peer     bool   `json:"peer"`
-	Threads  int    `json:"threads,omitempty"` // number of threads, where it can be chosen
+	Threads  int    `json:"threads,omitempty"` // number of threads; 0 if it can't be chosen
 	Settings string `json:"settings"`          // the device's full name, or the settings that a peer reports
 	Check    Check  `json:"check"`
 
@@ -39,10 +40,12 @@ type Measurement struct {
 	Seconds []float64 `json:"seconds,omitempty"` // time of a mini-batch, for each repeat
 	Time    Spread    `json:"time"`              // median and percentiles of Seconds
 	Images  Spread    `json:"images_per_second"`
-	// Ratio is the time divided by the baseline's, repeat by repeat. So whatever slows the machine down for a while slows
-	// both down.
-	Ratio    Spread `json:"ratio"`
-	Baseline string `json:"baseline,omitempty"` // the name of the baseline, which has the same number of threads
+	// Ratio is the time divided by the baseline's time, for each repeat. So something that slows the machine down for
+	// a while affects both times.
+	Ratio Spread `json:"ratio"`
+	// Baseline is the name of what Ratio compares with: the first device with the same number of threads, or
+	// else the first device.
+	Baseline string `json:"baseline,omitempty"`
 
 	MulAdds int64       `json:"multiply_adds"` // multiply-adds of a mini-batch
 	Limits  *net.Limits `json:"limits,omitempty"`
@@ -54,16 +57,16 @@ type Measurement struct {
 	Allocated    uint64 `json:"allocated"`               // bytes of Go memory allocated for each mini-batch
 
 	Parts []PartTime `json:"parts,omitempty"` // the parts of a training step
-	// Simulated says why there are no times; "" where there are. Where it is set, Counts are there instead.
+	// Simulated tells why there are no times; "" if there are. If it is set, there are Counts instead.
 	Simulated string  `json:"simulated,omitempty"`
 	Counts    []Count `json:"counts,omitempty"`
 }
 
-// Timed reports whether times were measured.
+// Timed reports whether there are times.
 func (m Measurement) Timed() bool { return len(m.Seconds) > 0 }
 
-// Check is the comparison that is made before anything is timed: of the mean losses of the first training steps, or of the
-// probabilities of the first images.
+// Check is the result of the comparison that is made before anything is timed. It compares the mean losses of the
+// first training steps, or the probabilities of the first images.
 type Check struct {
 	Against   string  `json:"against"` // "reference", or "gputrain on cpu" for peers
 	What      string  `json:"what"`
@@ -73,7 +76,7 @@ type Check struct {
 
 // PartTime is the time of one part of a training step.
 type PartTime struct {
-	Layers  []string  `json:"layers"` // the layers that are computed as one; none where the part belongs to no layer
+	Layers  []string  `json:"layers"` // the layers that are computed as one; empty if the part belongs to no layer
 	Phase   net.Phase `json:"phase"`
 	Seconds float64   `json:"seconds"` // median over some steps
 	Share   float64   `json:"share"`   // as a share of the step

@@ -14,10 +14,10 @@ import (
 //go:embed gpu-roofline.tmpl
 var rooflineText string
 
-// RooflineBatches are the mini-batches that the page has.
+// RooflineBatches lists the mini-batch sizes on the page gpu-roofline.md.
 var RooflineBatches = []int{50, 128, 1024}
 
-// rooflineModels are the models that the page has: those for MNIST, whose steps are short.
+// rooflineModels returns the models on the page: those for MNIST, whose steps are short.
 func rooflineModels() (list []*net.Network) {
 	for _, m := range net.Models() {
 		if n := m.Network(); n.Input == (net.Shape{C: 1, H: 28, W: 28}) {
@@ -27,8 +27,8 @@ func rooflineModels() (list []*net.Network) {
 	return list
 }
 
-// GPURoofline returns the page gpu-roofline.md: the launches of a training step with Adam of each model for MNIST, and the
-// times to be expected of them.
+// GPURoofline returns the text of the page gpu-roofline.md: the launches of a training
+// step with Adam for each MNIST model, and the times to expect for them.
 func GPURoofline() ([]byte, error) {
 	var b bytes.Buffer
 	t, err := template.New("").Funcs(template.FuncMap{
@@ -88,7 +88,7 @@ func launchTable(n *net.Network, batch int) (string, error) {
 	return b.String(), nil
 }
 
-// stepTable lists the least times of a step by mini-batch, GPU, precision and floor.
+// stepTable lists the least times of a step by GPU, precision, mini-batch and floor.
 func stepTable(n *net.Network) (string, error) {
 	plan, err := n.Plan()
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Config says what to measure.
+// Config tells what to measure.
 type Config struct {
 	Networks  []*net.Network
 	Train     []int // mini-batch sizes of training steps
@@ -20,30 +20,32 @@ type Config struct {
 	Optimizer net.Optimizer
 	Seed      uint64
 	Data      *net.Dataset
-	Subjects  []Subject // the devices to time, at least one. The first is the baseline for peers for whose number of threads there is no device
-	Repeats   int       // how often each is timed, at least 3; very slow ones are timed less often
-	Least     time.Duration
-	// Peers are the names of the peers to time. They take turns with the subjects. On the CPU they run with each number of
-	// threads that a subject has there; they also run on each GPU that a subject runs on. PeersDir is the folder of package
-	// bench/peers.
+	// Subjects are the devices to time, at least one. A peer without a device with the same number of threads is
+	// compared with the first.
+	Subjects []Subject
+	Repeats  int // how often each is timed, at least 3; very slow ones are timed less often
+	Least    time.Duration
+	// Peers lists the names of the peers to time. They take turns with the subjects. On the CPU they run with each
+	// number of threads that a subject has there. They also run on each GPU that a subject runs on. PeersDir is the
+	// folder of package bench/peers.
 	Peers    []string
 	PeersDir string
-	Machine  Machine        // a description; Run fills in what it can find out
+	Machine  Machine        // a description; Run fills in what it finds out
 	Progress func(Progress) // may be nil
 }
 
 // Progress tells how far a run is.
 type Progress struct {
-	Done, Total int // parts that are done, and all of them; each takes about the same time
+	Done, Total int // parts that are done, and the number of all parts; each takes about the same time
 	What        string
 }
 
-// pause is how long nothing runs before each repeat, for the idle threads of the one before to sleep.
+// pause is the time before each repeat in which nothing runs, so that idle threads of the repeat before go to sleep.
 const pause = 50 * time.Millisecond
 
-// Run checks every subject against the reference first, and takes the memory that each needs; one that is wrong ends the
-// run with ErrWrong. Then it times each work: all subjects and the peers that agree take turns, a repeat each. When ctx
-// ends, Run returns what it has, and the context's error.
+// Run measures. First it checks every subject against the reference, and measures the memory that each needs. If a
+// subject is wrong, the run ends with ErrWrong. Then it times each work: all subjects, and the peers that agree with
+// them, take turns with one repeat each. When ctx ends, Run returns what it has and the context's error.
 func Run(ctx context.Context, c Config) (*Report, error) {
 	r := &run{Config: c, ctx: ctx, report: &Report{Machine: c.Machine, Measurements: []Measurement{}, Notes: []string{}}, limits: map[int]*net.Limits{},
 		waiting: map[peerKey]*peers.Peer{}, unavailable: map[peerKey]bool{}}
@@ -57,7 +59,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	return r.report, err
 }
 
-// run is a run at work.
+// run is the state of a run.
 type run struct {
 	Config
 	ctx    context.Context
@@ -67,11 +69,11 @@ type run struct {
 	limits map[int]*net.Limits // by subject
 	busy   disturbance
 
-	waiting     map[peerKey]*peers.Peer // on GPUs, for the next work
+	waiting     map[peerKey]*peers.Peer // peers on GPUs that wait for the next work
 	unavailable map[peerKey]bool
 }
 
-// checkWeight is how many repeats' time a check takes, for the progress.
+// checkWeight is how many repeats a check counts as in the progress.
 const checkWeight = 10
 
 func (r *run) do() error {
@@ -110,11 +112,11 @@ func (r *run) do() error {
 			return err
 		}
 	}
-	// Once more, because something else may have run then; a machine does no more than it can.
+	// Measure once more, because something else may have run the first time. A machine never does more than it can.
 	return r.measureLimits()
 }
 
-// jobs returns what is to be done, training first.
+// jobs returns what there is to do, training first.
 func (r *run) jobs() ([]*job, error) {
 	var out []*job
 	for _, n := range r.Networks {
@@ -135,7 +137,7 @@ func (r *run) jobs() ([]*job, error) {
 	return out, nil
 }
 
-// step tells the progress; an empty text leaves the last one.
+// step reports the progress. An empty text leaves the last text in place.
 func (r *run) step(more int, what string) {
 	r.done = min(r.done+more, r.total)
 	if r.Progress != nil {
@@ -149,7 +151,7 @@ func (r *run) note(format string, a ...any) {
 	}
 }
 
-// measureLimits measures what each subject's machine can do, and keeps the best.
+// measureLimits measures what each subject's machine can do, and keeps the best results.
 func (r *run) measureLimits() error {
 	for i, s := range r.Subjects {
 		limiter, ok := s.Device.(net.Limiter)
@@ -173,7 +175,7 @@ func (r *run) measureLimits() error {
 	return nil
 }
 
-// time times one work. What is there when the context ends is kept, if it has repeats enough for a median.
+// time times one work. If the context ends, it keeps contenders that have enough repeats for a median.
 func (r *run) time(j *job, examined []Measurement) (err error) {
 	var all []*contender
 	defer func() {
@@ -231,7 +233,7 @@ func (r *run) time(j *job, examined []Measurement) (err error) {
 // profileSteps is how many steps are profiled: enough for a median.
 const profileSteps = 15
 
-// fewest is how many repeats make a median.
+// fewest is the number of repeats that a median needs at least.
 const fewest = 3
 
 // rounds runs the repeats, all contenders in turns.
@@ -263,7 +265,7 @@ func (r *run) rounds(j *job, all []*contender) error {
 	return nil
 }
 
-// finish adds what is known only at the end.
+// finish adds figures that are known only at the end.
 func (r *run) finish() {
 	for i := range r.report.Measurements {
 		m := &r.report.Measurements[i]

@@ -15,15 +15,18 @@ import (
 
 // Subject is a device to measure. The caller opens it, and closes it after the run.
 type Subject struct {
-	Name      string // short: "cpu", "cuda:0"
-	Device    net.Device
-	Threads   int     // 0 where they can't be chosen
-	Tolerance float64 // the largest relative difference of losses, and the largest difference of probabilities; 0 is the one for float32
-	// Peers is where peers keep it company: those on the CPU beside a CPU, those on a GPU, in its precision, beside that one.
-	// The zero Place is the CPU.
+	Name    string // short: "cpu", "cuda:0"
+	Device  net.Device
+	Threads int // 0 if it can't be chosen
+	// Tolerance is the largest allowed relative difference of losses, and the largest difference of probabilities;
+	// 0: that for float32.
+	Tolerance float64
+	// Peers is the place where peers run beside this subject: the CPU for a CPU, or the same GPU in the same
+	// precision. The zero Place is the CPU.
 	Peers     peers.Place
-	Simulated string // why its times would mean nothing; "" for one that is timed
-	// Inspect tells what a program holds of the device's own memory, in bytes, and counts what it does; nil: nothing.
+	Simulated string // why its times would mean nothing; "" if it is timed
+	// Inspect returns how many bytes of the device's own memory a program holds, and counts of what it does. It may be
+	// nil.
 	Inspect func(net.Program) (memory int64, counts []Count)
 }
 
@@ -35,7 +38,7 @@ func (s Subject) place() peers.Place {
 	return s.Peers
 }
 
-// job is a work with all that it takes to do it.
+// job is a work with everything that is needed to do it.
 type job struct {
 	Work
 	plan    *net.Plan
@@ -43,8 +46,8 @@ type job struct {
 	batches []net.Batch
 }
 
-// batchesOf returns how many different mini-batches are used: as many as the peers' agreement is checked on, or what the data
-// set has. Of inference, where each batch is for itself, large ones are fewer.
+// batchesOf returns how many different mini-batches are used: as many as the check of peers compares, or as many as
+// the data set has. In inference each batch is independent of the others, so there are fewer large ones.
 func batchesOf(data *net.Dataset, w Work) int {
 	n := min(agreementBatches, data.Len()/w.Batch)
 	if w.Mode == peers.Infer {
@@ -53,7 +56,7 @@ func batchesOf(data *net.Dataset, w Work) int {
 	return n
 }
 
-// agreementBatches is how many losses of a peer are compared with ours.
+// agreementBatches is how many of a peer's losses are compared with ours.
 const agreementBatches = 20
 
 func newJob(w Work, n *net.Network, c Config) (*job, error) {
@@ -83,7 +86,7 @@ func (j *job) compile(s Subject) (net.Program, error) {
 	return p, nil
 }
 
-// run does n mini-batches and returns the seconds until the last one's results are in host memory.
+// run does n mini-batches. It returns the seconds until the results of the last one are in host memory.
 func (j *job) run(p net.Program, n int) (float64, error) {
 	start := time.Now()
 	for i := range n {
@@ -110,7 +113,8 @@ func (j *job) run(p net.Program, n int) (float64, error) {
 	return time.Since(start).Seconds(), nil
 }
 
-// examine checks what a subject computes, and measures the memory that it takes, with nothing else in the process.
+// examine checks what a subject computes, and measures the memory that it takes while nothing else runs in the
+// process.
 func (j *job) examine(ctx context.Context, s Subject, judge *verdict) (m Measurement, err error) {
 	m = Measurement{Work: j.Work, Who: s.Name, Threads: s.Threads, Settings: s.Device.Name(), MulAdds: batchMulAdds(j.plan, j.Work), Simulated: s.Simulated}
 	runtime.GC()
@@ -149,8 +153,8 @@ func (j *job) examine(ctx context.Context, s Subject, judge *verdict) (m Measure
 	return m, nil
 }
 
-// allocations returns how often a mini-batch takes Go memory, and how many bytes: the least of some tries, because the Go
-// runtime may take some for itself meanwhile.
+// allocations returns how often a mini-batch allocates Go memory, and how many bytes. It returns the least of several
+// tries, because the Go runtime may allocate memory for itself in between.
 func (j *job) allocations(p net.Program) (number, bytes uint64, err error) {
 	n, tries := 1, 1
 	for try := 0; try < tries; try++ {
@@ -161,12 +165,12 @@ func (j *job) allocations(p net.Program) (number, bytes uint64, err error) {
 			return 0, 0, err
 		}
 		runtime.ReadMemStats(&after)
-		if try == 0 && took < 0.1 { // fast enough for more
+		if try == 0 && took < 0.1 { // fast enough for more tries
 			n, tries = 5, 4
 			number = math.MaxUint64
 			continue
 		}
-		// Whole numbers: what was allocated once in n mini-batches is not of each.
+		// Divide to whole numbers: a single allocation in n mini-batches does not count for each.
 		if times := (after.Mallocs - before.Mallocs) / uint64(n); try == 0 || times < number {
 			number, bytes = times, (after.TotalAlloc-before.TotalAlloc)/uint64(n)
 		}
@@ -177,7 +181,8 @@ func (j *job) allocations(p net.Program) (number, bytes uint64, err error) {
 	return number, bytes, nil
 }
 
-// profile returns where a training step's time goes: the median of each part over some steps.
+// profile returns where a training step's time goes. The time of each part is the median over the given number of
+// steps.
 func (j *job) profile(p net.Profiler, steps int) ([]PartTime, error) {
 	var times [][]float64
 	var parts []net.Part

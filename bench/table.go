@@ -12,18 +12,18 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Table is a table of a report, as text.
+// Table is one table of a report, as text.
 type Table struct {
 	Title string
-	Align string // a letter for each column: l or r
+	Align string // a letter for each column: l (left) or r (right)
 	Head  []string
 	Rows  [][]string
 }
 
 func (t *Table) add(cells ...string) { t.Rows = append(t.Rows, cells) }
 
-// Tables returns the report as tables: throughput by model and mode; where the time of training steps goes; what was
-// checked and the memory taken; and what a simulated device counts.
+// Tables returns the report as tables: throughput by model and mode, where the time of training steps goes, what was
+// checked and how much memory it took, and what a simulated device counts.
 func (r *Report) Tables() []Table {
 	var out []Table
 	add := func(t Table) {
@@ -44,7 +44,7 @@ func (r *Report) Tables() []Table {
 	return out
 }
 
-// groups returns the measurements by model and mode, in their order.
+// groups returns the measurements grouped by model and mode, in their order.
 func (r *Report) groups() [][]Measurement {
 	var out [][]Measurement
 	for i, m := range r.Measurements {
@@ -56,8 +56,8 @@ func (r *Report) groups() [][]Measurement {
 	return out
 }
 
-// profiled returns the measurements with parts: of each model and device the one with the most threads, and of these the
-// smallest mini-batch.
+// profiled returns measurements with parts, one for each model and device. It takes the one with the most threads and,
+// among these, the smallest mini-batch.
 func (r *Report) profiled() []Measurement {
 	var out []Measurement
 	for _, m := range r.Measurements {
@@ -80,7 +80,7 @@ func (m Measurement) heading() string {
 	return strings.ToUpper(m.activity()[:1]) + m.activity()[1:] + ", " + m.Model
 }
 
-// name is who, and a peer's version.
+// name returns the name and, for a peer, its version.
 func (m Measurement) name() string { return strings.TrimSpace(m.Who + " " + m.Version) }
 
 func (m Measurement) threadCell() string {
@@ -90,7 +90,7 @@ func (m Measurement) threadCell() string {
 	return strconv.Itoa(m.Threads)
 }
 
-// batchCell is the mini-batch, where the row before has another one.
+// batchCell returns the mini-batch size, or "" if the row before has the same work.
 func batchCell(before []Measurement, m Measurement) string {
 	if n := len(before); n > 0 && before[n-1].Work == m.Work {
 		return ""
@@ -115,7 +115,7 @@ func throughputTable(group []Measurement) Table {
 	return t
 }
 
-// otherBaseline returns the baseline of a measurement, or "" where it is that of the group's first row.
+// otherBaseline returns the baseline of a measurement, or "" if the group's first row has the same one.
 func otherBaseline(group []Measurement, m Measurement) string {
 	at := slices.IndexFunc(group, Measurement.Timed)
 	if at < 0 || !m.Timed() || m.Baseline == group[at].Baseline {
@@ -124,7 +124,7 @@ func otherBaseline(group []Measurement, m Measurement) string {
 	return m.Baseline
 }
 
-// ratioCell is the time ratio. It names the baseline where that isn't the one of the group's first row.
+// ratioCell returns the time ratio. It names the baseline if the group's first row has another one.
 func ratioCell(group []Measurement, m Measurement) string {
 	text := digits(m.Ratio.Median, 3)
 	if of := otherBaseline(group, m); of != "" {
@@ -157,7 +157,8 @@ func sharePart(x float64) string {
 	return percent(x)
 }
 
-// layer is the parts of one layer, or of several that are computed as one, or of a phase that isn't a layer's.
+// layer holds the parts of one layer, of several layers that are computed as one, or of a phase that belongs to no
+// layer.
 type layer struct {
 	name              string
 	forward, backward float64 // shares of the step
@@ -250,7 +251,7 @@ func (r *Report) Legend() []string {
 	return out
 }
 
-// Facts are the run's circumstances, as names and values.
+// Facts returns the circumstances of the run, as pairs of a name and a value.
 func (r *Report) Facts() [][2]string {
 	m := r.Machine
 	cpu := fmt.Sprintf("%d CPUs", m.CPUs)
@@ -283,7 +284,7 @@ func firstLine(err error) string {
 	return line
 }
 
-// scaleOf returns the unit for a time, and what seconds are to be multiplied by.
+// scaleOf returns the unit for a time, and the factor for seconds.
 func scaleOf(s float64) (unit string, times float64) {
 	switch {
 	case s >= 1:
@@ -304,7 +305,7 @@ func within(s Spread) string {
 	return digits(s.Low*times, 3) + " to " + digits(s.High*times, 3) + " " + unit
 }
 
-// digits writes a number with n digits that count, and at least all before the point.
+// digits writes a number with n significant digits. It always writes all digits before the point.
 func digits(x float64, n int) string {
 	if x == 0 || math.IsNaN(x) || math.IsInf(x, 0) {
 		return strconv.FormatFloat(x, 'f', -1, 64)
@@ -313,7 +314,7 @@ func digits(x float64, n int) string {
 	return strconv.FormatFloat(x, 'f', min(after, 6), 64)
 }
 
-// rate writes a number with commas between thousands, and three digits at least.
+// rate writes a number with commas between thousands, and at least three digits.
 func rate(x float64) string {
 	if x < 1000 {
 		return digits(x, 3)

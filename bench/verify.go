@@ -15,30 +15,31 @@ import (
 	"github.com/gputrain/gputrain/net/reference"
 )
 
-// ErrWrong means that a device computes something else than the reference. It is not timed.
+// ErrWrong means that a device computes something else than the reference. Such a device is not timed.
 var ErrWrong = errors.New("computes something else than the reference")
 
 const (
-	// checkSteps is how many losses are compared: the first judges the forward pass, those after it the updates before
-	// them. A reference takes seconds for each.
+	// checkSteps is how many losses are compared. The first loss checks the forward pass. Each later one checks the
+	// updates before it. The reference takes seconds for each step.
 	checkSteps = 3
-	// checkImages is how many images' probabilities are compared, spread over a mini-batch.
+	// checkImages is how many images have their probabilities compared. They are spread over a mini-batch.
 	checkImages = 16
-	// differentImages is how many different images a mini-batch has at most whose loss is compared, see [job.checked].
+	// differentImages is the most different images in a mini-batch whose loss is compared; see [job.checked].
 	differentImages = 8
-	// checkTolerance is that of float32, whose losses of the built-in models differ from the reference's by less than
-	// 1e-6 after three steps. An update that leaves out one convolution's biases shows by more than 1e-5.
+	// checkTolerance is the tolerance for float32. Its losses of the built-in models differ from the reference's by
+	// less than 1e-6 after three steps. If an update leaves out the biases of one convolution, they differ by more
+	// than 1e-5.
 	checkTolerance = 1e-5
 )
 
-// verdict is what the reference says of a work.
+// verdict holds what the reference computes for a work.
 type verdict struct {
 	losses        []float64
 	images        []int // places in the first mini-batch
 	probabilities *tensor.Dense
 }
 
-// judge does works on the reference, side by side.
+// judge does all works on the reference, at the same time.
 func judge(ctx context.Context, jobs []*job) ([]*verdict, error) {
 	verdicts, errs := make([]*verdict, len(jobs)), make([]error, len(jobs))
 	var all sync.WaitGroup
@@ -49,7 +50,7 @@ func judge(ctx context.Context, jobs []*job) ([]*verdict, error) {
 	return verdicts, errors.Join(errs...)
 }
 
-// refer does a work on the reference.
+// refer does one work on the reference.
 func (j *job) refer(ctx context.Context) (v *verdict, err error) {
 	device := reference.New()
 	p, err := device.Compile(j.plan.Network, j.options)
@@ -73,9 +74,9 @@ func (j *job) refer(ctx context.Context) (v *verdict, err error) {
 	return v, err
 }
 
-// different returns how many different images are in a mini-batch whose loss is compared: the greatest divisor of the batch's
-// size that is at most differentImages. All are where that would leave few, and where what a layer does with an image depends
-// on its place: dropout's masks do.
+// different returns how many different images are in a mini-batch whose loss is compared. It is the greatest divisor
+// of the batch size that is at most differentImages. It is the whole batch if that divisor is small. It is also the
+// whole batch if a layer treats an image by its place in the batch, as dropout does.
 func (j *job) different() int {
 	n := min(j.Batch, differentImages)
 	for j.Batch%n != 0 {
@@ -88,10 +89,11 @@ func (j *job) different() int {
 	return n
 }
 
-// checked returns the i-th mini-batch whose loss is compared, with that many images: the different ones in turn. In one of
-// j.Batch images each occurs as often as the others, so its mean loss and gradients, and each channel's mean and variance,
-// are those of one that holds each once. So a device is checked at the size that is timed, and the reference, which may
-// take 60 ms of a core an image, does little.
+// checked returns the i-th mini-batch whose loss is compared. It has the given number of images, in which the
+// different ones take turns. In a batch of j.Batch images each different image occurs equally often. So its mean loss,
+// its gradients and each channel's mean and variance are the same as in a batch with each image once. So a device is
+// checked at the size at which it is timed, while the reference, which may take 60 ms of a core for an image, has
+// little to do.
 func (j *job) checked(i, images int) net.Batch {
 	from := j.batches[i%len(j.batches)]
 	b := net.Batch{Data: from.Data, Indices: make([]int32, images)}
@@ -101,7 +103,8 @@ func (j *job) checked(i, images int) net.Batch {
 	return b
 }
 
-// losses trains for checkSteps steps on so many images each and returns each one's loss before its update.
+// losses trains for checkSteps steps with the given number of images each. It returns the loss of each step before its
+// update.
 func (j *job) losses(ctx context.Context, p net.Program, images int) ([]float64, error) {
 	var out []float64
 	for i := range checkSteps {
@@ -120,7 +123,8 @@ func (j *job) losses(ctx context.Context, p net.Program, images int) ([]float64,
 	return out, nil
 }
 
-// try compares a subject's program, at its initial weights, with the reference. A program that errs gives ErrWrong.
+// try compares a subject's program, at its initial weights, with the reference. If the program is wrong, the error
+// wraps ErrWrong.
 func (v *verdict) try(ctx context.Context, s Subject, j *job, p net.Program) (Check, error) {
 	c := Check{Against: "reference", Tolerance: s.Tolerance}
 	if c.Tolerance == 0 {

@@ -16,7 +16,7 @@ type Work struct {
 
 func (w Work) String() string { return fmt.Sprintf("%s, %s, batch %d", w.Model, w.activity(), w.Batch) }
 
-// activity names the mode for people.
+// activity returns the mode in words.
 func (w Work) activity() string {
 	if w.Mode == peers.Train {
 		return "training"
@@ -24,20 +24,21 @@ func (w Work) activity() string {
 	return "inference"
 }
 
-// Cost is what a piece of work can't do without: multiply-adds, without those that meet padding, and bytes to and from
+// Cost is what a piece of work needs at least: multiply-adds, without those with padding, and bytes to and from
 // memory, each operand once.
 type Cost struct {
 	MulAdds int64 `json:"multiply_adds"`
 	Bytes   int64 `json:"bytes"`
 }
 
-// learns reports whether the gradient with respect to an input of a layer is computed.
+// learns reports whether the gradient with respect to a layer's input is computed.
 func learns(plan *net.Plan, input int) bool {
 	return input != net.NetworkInput && plan.Nodes[input].Learns
 }
 
-// batchMulAdds returns the multiply-adds of a mini-batch. A training step takes those of inference for the outputs, and
-// again for the gradients of trained weights and for those of inputs that have one: of the images nobody needs it.
+// batchMulAdds returns the multiply-adds of a mini-batch. A training step takes those of inference for the outputs. It
+// takes as many again for the gradients of trained weights, and again for the gradients of inputs. The images
+// themselves need no gradient.
 func batchMulAdds(plan *net.Plan, w Work) int64 {
 	sum := plan.MulAdds()
 	if w.Mode == peers.Train {
@@ -60,7 +61,7 @@ func backwardMulAdds(plan *net.Plan, l net.Node) int64 {
 	return products * l.MulAdds()
 }
 
-// partCost returns the cost of a part of a training step.
+// partCost returns the cost of one part of a training step.
 func partCost(plan *net.Plan, o net.Optimizer, part net.Part, batch int) Cost {
 	n := int64(batch)
 	var c Cost
@@ -69,13 +70,13 @@ func partCost(plan *net.Plan, o net.Optimizer, part net.Part, batch int) Cost {
 		c.Bytes = n * 5 * int64(plan.Network.Input.Size()) // bytes become float32
 	case net.Loss:
 		c.Bytes = n * 8 * int64(plan.Classes)
-	case net.Update: // reads weights, gradients and moments, writes all but the gradients
+	case net.Update: // it reads weights, gradients and moments, and writes weights and moments
 		c.Bytes = 4 * int64(plan.Weights()) * int64(3+2*len(o.Moments()))
 	case net.Forward, net.Backward:
 		if len(part.Layers) == 0 {
 			break
 		}
-		// Values are read once, and not at all where they stay inside the part.
+		// Values are read once. Values that stay inside the part are not read at all.
 		seen := map[int]bool{}
 		for _, i := range part.Layers {
 			seen[i] = true

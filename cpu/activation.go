@@ -10,7 +10,7 @@ import (
 // activation is an activation layer that is not part of the operation before it.
 type activation struct {
 	kernel    *asm.Activation
-	parameter float32 // of the function
+	parameter float32 // the function's parameter
 	in        operand
 	out       *activations
 }

@@ -6,8 +6,9 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// batchNorm is a batch-normalisation layer; a task is a channel or, of vectors, a
-// block of channels. Sums are in float64.
+// batchNorm is a batch-normalisation layer. A task computes one channel. If each
+// channel has one value a sample (the input is vectors), a task computes a block
+// of channels. Sums are in float64.
 type batchNorm struct {
 	pass                      *pass
 	workers                   *workers
@@ -18,7 +19,7 @@ type batchNorm struct {
 	momentum, epsilon         float64
 	weight, bias              *parameter
 	runningMean, runningVar   *parameter
-	mean, inverse             []float64 // of the pass: the mean and 1/sqrt(var+epsilon)
+	mean, inverse             []float64 // of this pass, by channel: the mean, and 1/sqrt(variance+epsilon)
 	forwardTask, backwardTask func(w *worker, task int)
 }
 
@@ -46,7 +47,7 @@ func (op *batchNorm) backward() { op.workers.do(op.tasks(), op.backwardTask) }
 
 func (op *batchNorm) tasks() int { return (op.channels + op.block - 1) / op.block }
 
-// rows are the values of one channel, in rows that lie a stride apart.
+// rows holds the values of one channel: n rows of size values, stride apart.
 type rows struct {
 	values          []float32
 	n, size, stride int
@@ -54,20 +55,20 @@ type rows struct {
 
 func (r rows) row(i int) []float32 { return r.values[i*r.stride:][:r.size] }
 
-// of returns the values of channel c in a buffer of samples: a row each.
+// of returns the values of channel c in a buffer of samples, one row a sample.
 func (op *batchNorm) of(values []float32, c int) rows {
 	return rows{values[c*op.area:], op.pass.Len(), op.area, op.channels * op.area}
 }
 
-// vectors returns the values of channel k of a block that gather has made: one
-// row.
+// vectors returns the values of the k-th channel of a block that gather has made,
+// as one row.
 func (op *batchNorm) vectors(block []float32, k int) rows {
 	n := op.pass.Len()
 	return rows{block[k*n:], 1, n, 0}
 }
 
-// gather makes rows of a block of channels of vectors, in the worker's room at that
-// place, and returns them.
+// gather copies a block of channels of vectors into rows, one a channel, and
+// returns them. They are in the worker's room, at the given place.
 func (op *batchNorm) gather(w *worker, place int, values []float32, first, end int) []float32 {
 	n := op.pass.Len()
 	rows := w.room[place*op.block*n:][:op.block*n]
@@ -75,7 +76,7 @@ func (op *batchNorm) gather(w *worker, place int, values []float32, first, end i
 	return rows
 }
 
-// scatter is the reverse of gather.
+// scatter is the reverse of gather: it copies the rows back.
 func (op *batchNorm) scatter(w *worker, values, rows []float32, first, end int) {
 	n := op.pass.Len()
 	w.kernel.Transpose(values[first:], op.channels, rows, n, end-first, n)
@@ -95,7 +96,7 @@ func (op *batchNorm) forwardBlock(w *worker, task int) {
 	op.scatter(w, op.out.value, block, first, end)
 }
 
-// forwardChannel computes y from x, which may be the same memory.
+// forwardChannel computes y of channel c from x. They may be the same memory.
 func (op *batchNorm) forwardChannel(w *worker, c int, y, x rows) {
 	mean, variance := float64(op.runningMean.value[c]), float64(op.runningVar.value[c])
 	if op.pass.training {
@@ -109,8 +110,8 @@ func (op *batchNorm) forwardChannel(w *worker, c int, y, x rows) {
 	}
 }
 
-// statistics returns mean and variance of channel c over the mini-batch and
-// moves the running ones.
+// statistics returns the mean and variance of channel c over the mini-batch. It
+// also moves the running statistics.
 func (op *batchNorm) statistics(w *worker, c int, x rows) (mean, variance float64) {
 	m := float64(x.n * x.size)
 	for i := range x.n {
@@ -155,10 +156,10 @@ func (op *batchNorm) backwardBlock(w *worker, task int) {
 }
 
 // backwardChannel computes the gradients of the channel's parameters and, if it is
-// wanted, dx. That may be the memory of dy.
+// wanted, dx. dx may be the same memory as dy.
 func (op *batchNorm) backwardChannel(w *worker, c int, dx, dy, x rows) {
 	mean, inverse := op.mean[c], op.inverse[c]
-	var sum, product float64 // of dy, and of dy with x less its mean
+	var sum, product float64 // the sums of dy and of dy*(x-mean)
 	for i := range x.n {
 		s, p := w.kernel.GradientSums(dy.row(i), x.row(i), mean)
 		sum += s

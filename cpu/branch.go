@@ -16,8 +16,9 @@ func (op *add) forward(w *worker, n int) {
 	}
 }
 
-// backward goes through the inputs from the last to the first, as all that have
-// several: of a value that stands there twice the last writes and the first adds.
+// backward goes through the inputs from the last to the first, as all operations
+// with several inputs do. If a value stands twice among them, the last one writes
+// its gradient and the first one adds to it.
 func (op *add) backward(w *worker, n int) {
 	for k := len(op.ins) - 1; k >= 0; k-- {
 		if in := op.ins[k]; in.wanted {
@@ -26,8 +27,8 @@ func (op *add) backward(w *worker, n int) {
 	}
 }
 
-// concat puts the channels of its inputs one after the other: in a sample they lie
-// like that.
+// concat puts the channels of its inputs one after the other. Within a sample
+// they lie in this order too.
 type concat struct {
 	ins []operand
 	out *activations
@@ -76,7 +77,7 @@ func (op *multiply) backward(w *worker, n int) {
 	}
 }
 
-// gate multiplies each channel of its first input by a value of the second.
+// gate multiplies each channel of its first input by one value of the second.
 type gate struct {
 	x, factors operand
 	out        *activations
@@ -127,7 +128,7 @@ func (op *scale) backward(w *worker, n int) {
 	}
 }
 
-// scaled sets to to from times a factor, or adds that.
+// scaled writes factor*from to to, or adds it where adds is set.
 func scaled(w *worker, to, from []float32, factor float32, adds bool) {
 	if adds {
 		w.kernel.ScaleAdd(to, from, factor)
@@ -136,7 +137,8 @@ func scaled(w *worker, to, from []float32, factor float32, adds bool) {
 	}
 }
 
-// newMultiply returns the operation for inputs of those shapes.
+// newMultiply returns the operation for inputs of the given shapes: a gate if
+// they differ.
 func newMultiply(shapes []net.Shape, ins []operand, out *activations) sampleOp {
 	if shapes[0] == shapes[1] {
 		return &multiply{[2]operand(ins), out}

@@ -2,17 +2,18 @@ package cpu
 
 import "github.com/gputrain/gputrain/cpu/asm"
 
-// newBuffer returns n values, 0, with the slack behind them that packing needs.
+// newBuffer returns n zeros, and behind them the slack that packing needs.
 func newBuffer(n int) []float32 { return make([]float32, n+asm.Slack) }
 
-// activations are the values between two operations, for a whole mini-batch,
-// and the loss's gradient with respect to them.
+// activations holds the values between two operations for a whole mini-batch,
+// and the gradient of the loss with respect to them.
 type activations struct {
 	size        int // values a sample
 	value, grad []float32
 }
 
-// newActivations takes memory for a value; its gradient is nil unless it learns.
+// newActivations takes memory for a value. Its gradient is nil unless learns is
+// set.
 func newActivations(size, batch int, learns bool) *activations {
 	a := &activations{size: size, value: newBuffer(size * batch)}
 	if learns {
@@ -27,16 +28,17 @@ func (a *activations) values(n int) []float32 { return a.value[n*a.size : (n+1)*
 // grads returns the gradient with respect to the values of sample n.
 func (a *activations) grads(n int) []float32 { return a.grad[n*a.size : (n+1)*a.size] }
 
-// operand is a value that an operation takes. What becomes of its gradient is
-// decided by package lower.
+// operand is a value that an operation takes. Package lower decides what
+// happens to its gradient.
 type operand struct {
 	*activations
-	wanted bool // the operation computes the gradient with respect to it
-	adds   bool // it adds that to what other uses of the value have computed; else it is the first, and writes
+	wanted bool // the operation computes the gradient with respect to the value
+	adds   bool // it adds that gradient to those of other uses; otherwise it is the first, and writes
 }
 
-// collect writes or adds a gradient with respect to some values of the operand:
-// grad is where it belongs.
+// collect writes a gradient with respect to some values of the operand to grad,
+// or adds it where o.adds is set. grad is the place of these values in the
+// operand's gradient.
 func (o operand) collect(w *worker, grad, from []float32) {
 	if o.adds {
 		w.kernel.Add(grad, from)

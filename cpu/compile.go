@@ -10,9 +10,10 @@ import (
 	"github.com/gputrain/gputrain/net/lower"
 )
 
-// Fuses says which layers are computed as one, for lower.Lower: a ReLU with the
-// convolution or fully connected layer before it, and max pooling with a
-// convolution where the gradients are computed through it.
+// Fuses reports whether the device computes nodes, which follow the pattern, as one;
+// see lower.Fuser. A ReLU is computed with the convolution or fully connected layer
+// before it. Max pooling is computed with a convolution if there are kernels for
+// gradients through both.
 func (f fuser) Fuses(p lower.Pattern, nodes []net.Node) bool {
 	switch p {
 	case lower.ConvReLU, lower.DenseReLU:
@@ -24,8 +25,8 @@ func (f fuser) Fuses(p lower.Pattern, nodes []net.Node) bool {
 	return false
 }
 
-// newProgram plans operations and memory. Without prepareTraining the program can only
-// run forward, on weights that SetState gives it.
+// newProgram plans a program's operations and takes its memory. Without
+// prepareTraining the program can only run forward, on weights that SetState gives it.
 func newProgram(d *device, plan *net.Plan, opts net.Options) (*program, error) {
 	lowered := lower.Lower(plan, d.fuser)
 	if err := d.checkSizes(lowered, opts); err != nil {
@@ -42,11 +43,12 @@ func newProgram(d *device, plan *net.Plan, opts net.Options) (*program, error) {
 	return p, nil
 }
 
-// learner is an operation that needs something for its backward pass.
+// learner is an operation that prepares something for its backward pass.
 type learner interface{ planGradients(batch int) }
 
-// prepareTraining makes what only training needs. Nothing else of a program refers to
-// backward passes, so that the linker leaves them out where this is not called.
+// prepareTraining makes what only training needs. Nothing else in a program refers to
+// backward passes, so the linker leaves them out of programs that don't call
+// prepareTraining.
 func (p *program) prepareTraining() {
 	for _, op := range p.operations {
 		var l learner
@@ -63,10 +65,10 @@ func (p *program) prepareTraining() {
 	p.backwardTask = p.backwardSample
 }
 
-// checkSizes refuses a mini-batch whose values between two layers could not be
-// numbered by an int32, and a program that cannot fit the machine's memory: there
-// Go would end the process. Sizes are multiplied as float64, which cannot
-// overflow.
+// checkSizes returns an error if an int32 can't number the values of a mini-batch
+// between two layers. It also returns one if the program can't fit in the machine's
+// memory, because there Go would end the process. Sizes are multiplied as float64,
+// which can't overflow.
 func (d *device) checkSizes(lowered *lower.Program, opts net.Options) error {
 	plan, batch := lowered.Plan, float64(opts.Batch)
 	for _, node := range plan.Nodes {
@@ -88,12 +90,12 @@ func (d *device) checkSizes(lowered *lower.Program, opts net.Options) error {
 	return nil
 }
 
-// memory returns how many values a program takes memory for, as far as they are
-// many: parameters, what flows between groups and inside them, with its gradients,
-// and what operations keep of a sample for their backward pass.
+// memory returns roughly how many values a program takes memory for: parameters, the
+// values between and inside groups with their gradients, and what operations keep of a
+// sample for their backward pass.
 func (d *device) memory(lowered *lower.Program, opts net.Options) float64 {
 	plan, batch := lowered.Plan, float64(opts.Batch)
-	// A parameter has its value, a trained one its gradient and moments too.
+	// Every parameter has a value. A trained one also has a gradient and moments.
 	values := float64(plan.Parameters()) + float64(plan.Weights())*float64(1+len(opts.Optimizer.Moments()))
 	if opts.Average > 0 {
 		values += float64(plan.Parameters())
@@ -113,7 +115,7 @@ func (d *device) memory(lowered *lower.Program, opts net.Options) float64 {
 		case *net.Conv:
 			if g.Pattern == lower.ConvPool || g.Pattern == lower.ConvReLUPool {
 				take(head.Out, head.Learns)
-				take(tail.Out, head.Learns) // where the greatest values are, and lists of gradients
+				take(tail.Out, head.Learns) // where the maxima are, and the lists of gradients
 			}
 			if head.Weights() > 0 {
 				source, _ := spreads(head)
@@ -147,9 +149,9 @@ func (p *program) takeParameters() {
 	}
 }
 
-// takeOperations makes the operations and their memory: the first gathers the
-// network's input, each of the others computes a group of layers. Operation i has
-// value i as its output.
+// takeOperations makes the operations and their memory. The first operation gathers
+// the network's input. Each of the others computes a group of layers. The output of
+// operation i is value i.
 func (p *program) takeOperations(lowered *lower.Program) {
 	params := make([]map[net.Role]*parameter, len(p.plan.Nodes))
 	for _, q := range p.params {
@@ -195,7 +197,7 @@ func (p *program) takeOperations(lowered *lower.Program) {
 	}
 }
 
-// singleLayer makes the operation of a layer by itself.
+// singleLayer makes the operation of a layer that is a group by itself.
 func (p *program) singleLayer(op *operation, node net.Node, ins []operand, params map[net.Role]*parameter) {
 	ws, batch, in, out := p.device.workers, p.options.Batch, ins[0], op.out
 	switch layer := node.Layer.(type) {
@@ -227,12 +229,13 @@ func (p *program) singleLayer(op *operation, node net.Node, ins []operand, param
 	}
 }
 
-// fusedConv makes the operation of a convolution with what follows it in its group.
+// fusedConv makes the operation of a convolution and the layers that follow it in its
+// group.
 func (p *program) fusedConv(g lower.Group, in operand, out *activations, params map[net.Role]*parameter) *conv {
 	ws, batch := p.device.workers, p.options.Batch
 	head, second, tail := p.plan.Nodes[g.Nodes[0]], p.plan.Nodes[g.Nodes[1]], p.plan.Nodes[g.Nodes[len(g.Nodes)-1]]
 	relu, pooled := g.Pattern != lower.ConvPool, g.Pattern != lower.ConvReLU
-	own := out // the convolution's, with its ReLU
+	own := out // the output of the convolution, with its ReLU
 	if pooled {
 		own = newActivations(head.Out.Size(), batch, head.Learns)
 		p.visible[head.Index] = visible{own, true, head.Learns}
@@ -251,20 +254,20 @@ func (p *program) fusedConv(g lower.Group, in operand, out *activations, params 
 	return op
 }
 
-// showReLU corrects what is visible of a layer and its ReLU, which are computed as one:
-// the layer's own output never exists, and its gradient takes the place of that of
-// the ReLU's output.
+// showReLU corrects what is visible of a layer and the ReLU that is computed with it.
+// The layer's own output never exists, and its gradient takes the place of the
+// gradient of the ReLU's output.
 func (p *program) showReLU(head, relu net.Node) {
 	shared := p.visible[relu.Index].activations
 	for i := range p.visible {
 		if p.visible[i].activations == shared {
-			p.visible[i].grad = false // a flatten layer behind the ReLU, too
+			p.visible[i].grad = false // also that of a flatten layer behind the ReLU
 		}
 	}
 	p.visible[head.Index] = visible{shared, false, head.Learns}
 }
 
-// sectionsOf groups neighbouring operations that treat each sample for itself.
+// sectionsOf groups neighbouring operations that treat each sample by itself.
 func sectionsOf(operations []operation) []section {
 	var sections []section
 	for i, op := range operations {

@@ -5,17 +5,17 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// conv is a convolution with its bias and, where they are in its group, its ReLU
-// and its max pooling.
+// conv is a convolution with its bias. If they are in its group, the ReLU and the max
+// pooling after it belong to it too.
 //
-// Forward, a sample's output (filters x positions) is the product of the weights
-// (filters x taps, a tap being channel, row and column of the kernel) and the
-// image's windows (taps x positions). The gradient with respect to the weights is
-// the product of the output's gradient (filters x positions) and the transposed
-// windows. The gradient with respect to the input is a convolution itself, with
-// stride 1, of the output's gradient (spread out by the stride, with zeros between)
-// with the turned and transposed weights. All that holds for each group of channels
-// and filters by itself.
+// Forward, the output of a sample (filters x positions) is the product of the weights
+// (filters x taps) and the windows of the image (taps x positions). A tap is a
+// channel, row and column of the kernel. The weight gradient is the product of the
+// output gradient (filters x positions) and the transposed windows. The input
+// gradient is itself a convolution with stride 1. Its input is the output gradient,
+// spread out by the stride with zeros between. Its weights are the transposed
+// weights, turned by 180 degrees. All this holds for each group of channels and
+// filters by itself.
 type conv struct {
 	pass         *pass
 	workers      *workers
@@ -24,51 +24,51 @@ type conv struct {
 	weight, bias *parameter // bias may be nil
 	relu         bool
 	node         net.Node
-	pool         *pool    // takes out, or nil
-	pooled       net.Node // of pool
+	pool         *pool    // takes out as its input; or nil
+	pooled       net.Node // the pooling layer's node
 	filters      int
 	channels     int
-	groups       int // of channels and filters
+	groups       int // groups of channels and filters
 	kernelArea   int
 
-	source    spread      // of the input into padded images
-	gradient  spread      // of the output's gradient, for that of the input
-	layout    vectorImage // of padded images, as vectors
-	padded    []float32   // by sample, or nil where the gradients don't need it
-	passing   [][]float32 // padded images of samples that are only evaluated, by worker
-	sums      []float32   // of the output's gradient, by sample and filter
-	taps      []int32     // of a group of channels: offsets in a padded image
+	source    spread      // copies the input into padded images
+	gradient  spread      // spreads the output gradient, for the input gradient
+	layout    vectorImage // padded images as vectors
+	padded    []float32   // padded images by sample; nil if the gradients don't need them
+	passing   [][]float32 // padded images of samples without a backward pass, by worker
+	sums      []float32   // sums of the output gradient, by sample and filter
+	taps      []int32     // offsets in a padded image, for a group of channels
 	positions []int32
 	windows   []panel // columns are positions
-	turned    []panel // columns are taps, for the gradient of the weights
+	turned    []panel // columns are taps, for the weight gradient
 
-	winograd *winograd      // computes the output, or nil
-	direct   *direct        // does, or nil
-	outputs  *vectorOutputs // of either
-	through  *throughPool   // computes the gradients, or nil
+	winograd *winograd      // computes the output; or nil
+	direct   *direct        // computes the output; or nil
+	outputs  *vectorOutputs // the outputs of either; nil without them
+	through  *throughPool   // computes the gradients; or nil
 
-	// Where the gradient with respect to the input is wanted:
+	// If the input gradient is wanted:
 	spreadOut    [][]float32 // by worker
-	inputTaps    []int32     // of a group of filters
+	inputTaps    []int32     // for a group of filters
 	inputWindows []panel
 	turnedWeight []float32 // (channels, filters of the group, kernel turned by 180 degrees)
 
-	// Where weights are trained:
-	partial    []float32 // gradients of the weights, of all parts of the mini-batch but the first
+	// If weights are trained:
+	partial    []float32 // weight gradients of all parts of the mini-batch except the first
 	parts      int
 	turnTask   func(w *worker, c int)
 	gradTask   func(w *worker, task int)
 	reduceTask func(w *worker, task int)
 }
 
-// minGradTasks is how many pieces the gradient of the weights is cut into, if
-// the mini-batch is large enough: enough for threads to share evenly.
+// minGradTasks is the least number of tasks that compute the weight gradient, if the
+// mini-batch is large enough. It is enough for threads to share the work evenly.
 const minGradTasks = 64
 
 // reduceChunk is how many values of a gradient one task sums over the parts.
 const reduceChunk = 8192
 
-// spread copies images into the middle of larger ones that are otherwise 0.
+// spread copies images into the middle of larger images, whose other values are 0.
 type spread struct {
 	channels, height, width      int // of the image
 	outHeight, outWidth          int
@@ -77,11 +77,12 @@ type spread struct {
 
 func (s spread) size() int { return s.channels * s.outHeight * s.outWidth }
 
-// distance is how far apart the larger images of a mini-batch are: each has its
-// own slack, because packing may read that while the next image is written.
+// distance returns how far apart the larger images of a mini-batch are. Each has its
+// own slack, because packing may read the slack while the next image is written.
 func (s spread) distance() int { return s.size() + asm.Slack }
 
-// floatSize is distance for images that may be too large.
+// floatSize returns the same as distance, also for images whose size overflows an
+// int.
 func (s spread) floatSize() float64 {
 	return float64(s.channels)*float64(s.outHeight)*float64(s.outWidth) + asm.Slack
 }
@@ -102,8 +103,7 @@ func (s spread) copy(dst, src []float32) {
 	}
 }
 
-// spreads returns how a convolution's input and its output's gradient are
-// spread.
+// spreads returns how a convolution's input and its output gradient are spread.
 func spreads(node net.Node) (source, gradient spread) {
 	g := node.Window
 	source = spread{
@@ -120,8 +120,8 @@ func spreads(node net.Node) (source, gradient spread) {
 	return source, gradient
 }
 
-// grid returns the offsets of outer x rows x columns points that lie the given
-// distances apart.
+// grid returns the offsets of outer x rows x columns points. The steps are the
+// distances between neighbours.
 func grid(outer, outerStep, rows, rowStep, columns, columnStep int) []int32 {
 	offsets := make([]int32, 0, outer*rows*columns)
 	for o := range outer {
@@ -134,8 +134,8 @@ func grid(outer, outerStep, rows, rowStep, columns, columnStep int) []int32 {
 	return offsets
 }
 
-// newConv returns the operation for a convolution. params are its weight and bias;
-// relu says that a ReLU belongs to it.
+// newConv returns the operation of a convolution. params holds its weight and bias.
+// relu is set if a ReLU belongs to it.
 func newConv(ws *workers, p *pass, node net.Node, in operand, out *activations, batch int, params map[net.Role]*parameter, relu bool) *conv {
 	ks := ws.all[0].kernel
 	g := node.Window
@@ -166,8 +166,9 @@ func newConv(ws *workers, p *pass, node net.Node, in operand, out *activations, 
 	return op
 }
 
-// poolInto makes max pooling a part of the convolution. Nothing else then reads the
-// convolution's own output, so the gradient of that output is never written to memory.
+// poolInto makes max pooling a part of the convolution. Then nothing else reads the
+// convolution's own output, so the gradient of that output is never written to
+// memory.
 func (op *conv) poolInto(pool *pool, pooled net.Node) {
 	op.pool, op.pooled = pool, pooled
 	if op.outputs != nil && pool.halves() {
@@ -175,7 +176,8 @@ func (op *conv) poolInto(pool *pool, pooled net.Node) {
 	}
 }
 
-// planGradients takes the memory for the gradients. A throughPool takes its own.
+// planGradients takes the memory for the gradients. A throughPool takes its own
+// memory.
 func (op *conv) planGradients(batch int) {
 	node := op.node
 	if op.pool != nil {
@@ -221,13 +223,13 @@ func (op *conv) image(n int) []float32 {
 
 func (op *conv) forward(w *worker, n int) {
 	x := op.in.values(n)
-	var padded, vectors []float32 // the image, in either layout, where it is needed
+	var padded, vectors []float32 // the image in either layout, where it is needed
 	if op.winograd != nil {
 		vectors = op.winograd.images[w.id]
 	} else {
 		padded = op.passing[w.id]
 	}
-	if op.pass.training { // the gradient of the weights needs it again
+	if op.pass.training { // the weight gradient needs the image again
 		switch {
 		case op.padded != nil:
 			padded = op.image(n)
@@ -257,7 +259,7 @@ func (op *conv) forward(w *worker, n int) {
 	}
 }
 
-// product computes the output of a padded image as a product of matrices.
+// product computes the output for a padded image as a matrix product.
 func (op *conv) product(w *worker, padded, y []float32) {
 	filters, positions := op.filters/op.groups, len(op.positions)
 	plane := op.channels / op.groups * op.source.outHeight * op.source.outWidth
@@ -273,8 +275,8 @@ func (op *conv) product(w *worker, padded, y []float32) {
 	}
 }
 
-// finishForward adds the bias of unit k, if there is one, and applies ReLU, if
-// asked for.
+// finishForward adds the bias of unit k, if there is one. Then it applies ReLU if
+// relu is set.
 func finishForward(ks *asm.Kernels, y []float32, bias *parameter, k int, relu bool) {
 	var b float32
 	if bias != nil {
@@ -310,7 +312,7 @@ func (op *conv) prepare() {
 // turn writes the turned weights of channel c.
 func (op *conv) turn(_ *worker, c int) {
 	area, filters, channels := op.kernelArea, op.filters/op.groups, op.channels/op.groups
-	first := c / channels * filters // of the channel's group
+	first := c / channels * filters // the first filter of the channel's group
 	for k := range filters {
 		from := op.weight.value[((first+k)*channels+c%channels)*area:][:area]
 		to := op.turnedWeight[(c*filters+k)*area:][:area]
@@ -345,7 +347,7 @@ func (op *conv) backward(w *worker, n int) {
 	}
 }
 
-// inputGradient computes the gradient with respect to sample n.
+// inputGradient computes the gradient with respect to the input of sample n.
 func (op *conv) inputGradient(w *worker, n int, dy []float32) {
 	image, dx := op.spreadOut[w.id], op.in.grads(n)
 	op.gradient.copy(image, dy)
@@ -380,7 +382,7 @@ func (op *conv) finish() {
 	}
 }
 
-// sumGradients computes the gradient of the weights.
+// sumGradients computes the weight gradient.
 func (op *conv) sumGradients() {
 	op.parts = op.partsOf(op.pass.Len())
 	op.workers.do(op.parts*op.pieces(), op.gradTask)
@@ -389,8 +391,7 @@ func (op *conv) sumGradients() {
 	}
 }
 
-// weightGradient sums a piece of the gradient of the weights over a part of the
-// mini-batch.
+// weightGradient sums a piece of the weight gradient over a part of the mini-batch.
 func (op *conv) weightGradient(w *worker, task int) {
 	part, piece := task/op.pieces(), task%op.pieces()
 	group, p := piece/len(op.turned), &op.turned[piece%len(op.turned)]
@@ -408,7 +409,7 @@ func (op *conv) weightGradient(w *worker, task int) {
 	}
 }
 
-// reduce adds a piece of the other parts' gradients to the first one's.
+// reduce adds a piece of the other parts' gradients to the first part's.
 func (op *conv) reduce(w *worker, task int) {
 	grad := op.weight.grad
 	lo, hi := task*reduceChunk, min((task+1)*reduceChunk, len(grad))

@@ -4,10 +4,10 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// dense is a fully connected layer with its bias and, where it is in its group, its
-// ReLU. Forward it computes the transposed output, (units x samples) =
-// (units x inputs) * (inputs x samples), because the weights, by far the largest
-// part, are then read once and where they lie.
+// dense is a fully connected layer with its bias. If it is in its group, the ReLU
+// after it belongs to it too. Forward it computes the transposed output: (units x
+// samples) = (units x inputs) * (inputs x samples). So the weights, which are by
+// far the largest part, are read only once, and need not be copied.
 type dense struct {
 	pass         *pass
 	workers      *workers
@@ -16,11 +16,11 @@ type dense struct {
 	weight, bias *parameter // bias may be nil
 	relu         bool
 
-	samples     int       // of the batch but the lone ones, filled up to whole vectors
-	lone        int       // samples behind the last whole vector, if they are few
-	transposed  []float32 // input, (inputs, samples)
-	product     []float32 // output without bias, (units, samples)
-	biasSums    []float64 // of the output's gradient, by unit
+	samples     int       // the samples of the batch except the lone ones, filled up to whole vectors
+	lone        int       // samples behind the last whole vector, if they are few; otherwise 0
+	transposed  []float32 // the input, (inputs, samples)
+	product     []float32 // the output without bias, (units, samples)
+	biasSums    []float64 // sums of the output gradient, by unit
 	inputPanels []panel   // columns are inputs
 	unitRows    []int32   // offsets of the weights' rows
 	sampleRows  []int32   // offsets of the input's rows
@@ -31,7 +31,7 @@ type dense struct {
 const (
 	denseRows  = 16 // units that one task computes forward
 	denseBlock = 64 // inputs that one task transposes
-	fewSamples = 4  // that are no vector's worth
+	fewSamples = 4  // the most samples that are not worth a vector
 )
 
 func newDense(ws *workers, p *pass, node net.Node, in operand, out *activations, batch int, params map[net.Role]*parameter, relu bool) *dense {
@@ -66,24 +66,25 @@ func (op *dense) forward() {
 	op.workers.do(op.pass.Len(), op.finishTask)
 }
 
-// unitTasks is how many tasks units are shared out to; the last one takes the rest.
+// unitTasks returns how many tasks share the units. The last task also takes the
+// rest.
 func (op *dense) unitTasks() int { return max(1, op.out.size/denseRows) }
 
 // dots computes some units of the lone samples, without the bias, as inner
-// products: with the weights in a cache that costs less than a vector of samples
-// that is mostly empty.
+// products. The weights are in a cache then, so this costs less than a vector of
+// samples that is mostly empty.
 func (op *dense) dots(w *worker, first, end int) {
 	inputs := op.in.size
 	for u := first; u < end; u += 4 {
-		u := min(u, end-4) // some may be computed twice
+		u := min(u, end-4) // some units may be computed twice
 		for n := op.pass.Len() - op.lone; n < op.pass.Len(); n++ {
 			w.kernel.Dots((*[4]float32)(op.out.values(n)[u:]), op.in.values(n), op.weight.value[u*inputs:], inputs)
 		}
 	}
 }
 
-// transpose writes the columns of a block of inputs; samples that only fill up
-// are 0.
+// transpose writes a block of inputs as rows of samples. Samples that only fill up
+// a vector are 0.
 func (op *dense) transpose(w *worker, task int) {
 	lo, hi := task*denseBlock, min((task+1)*denseBlock, op.in.size)
 	n := min(op.samples, op.pass.Len())
@@ -119,7 +120,8 @@ func (op *dense) multiplyUnits(w *worker, task int) {
 	ks.Transpose(op.out.value[first:], op.out.size, op.product[first*op.samples:], op.samples, end-first, op.pass.Len()-op.lone)
 }
 
-// finishSample adds the bias to the output of a sample and applies ReLU.
+// finishSample adds the bias to the output of a sample, and applies ReLU if it
+// belongs to the layer.
 func (op *dense) finishSample(w *worker, n int) {
 	y := op.out.values(n)
 	if op.bias != nil {
@@ -158,13 +160,13 @@ func (op *dense) mask(w *worker, n int) {
 	w.kernel.ReLUBackward(op.out.grads(n), op.out.grads(n), op.out.values(n))
 }
 
-// inputGradient computes some inputs' gradient for all samples.
+// inputGradient computes the gradient of some inputs for all samples.
 func (op *dense) inputGradient(w *worker, task int) {
 	dy := matrix{op.out.grad, op.pass.Len(), op.out.size, 1}
 	w.multiply(dy, op.weight.value[:cap(op.weight.value)], op.unitRows, &op.inputPanels[task], op.in.grad, op.in.size, op.in.adds)
 }
 
-// weightGradient computes the gradient of some inputs' weights.
+// weightGradient computes the gradient of the weights of some inputs.
 func (op *dense) weightGradient(w *worker, task int) {
 	dy := matrix{op.out.grad, op.out.size, 1, op.out.size}
 	w.multiply(dy, op.in.value, op.sampleRows[:op.pass.Len()], &op.inputPanels[task], op.weight.grad, op.in.size, false)

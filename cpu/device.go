@@ -10,24 +10,25 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Options say how a device uses the processor.
+// Options select how a device uses the processor. The zero Options are valid.
 type Options struct {
-	Threads int    // threads to compute with; 0 for as many as Go uses (GOMAXPROCS)
-	Kernels string // "avx512", "avx2" or "portable"; empty for what GPUTRAIN_CPU names, or the best
+	Threads int    // the number of threads; 0: as many as Go uses (GOMAXPROCS)
+	Kernels string // "avx512", "avx2" or "portable"; empty: what GPUTRAIN_CPU names, otherwise the best
 }
 
-// device is the processor with some threads. It is a lower.Fuser.
+// device is the processor with some threads. It implements lower.Fuser.
 type device struct {
 	fuser
 	workers *workers
 	closed  bool
 }
 
-// fuser says which layers some kernels compute as one.
+// fuser tells which layers some kernels compute as one.
 type fuser struct{ kernels *asm.Kernels }
 
-// New returns a device that computes on the processor. It starts threads that
-// Close stops. The device says as a lower.Fuser which layers it computes as one.
+// New returns a device that computes on the processor. It starts threads, which
+// Close stops. The device also implements lower.Fuser: it tells which layers it
+// computes as one.
 func New(opts Options) (net.Device, error) {
 	d, err := newDevice(opts)
 	if err != nil {
@@ -58,8 +59,8 @@ func newDevice(opts Options) (*device, error) {
 	return &device{fuser: fuser{ks}, workers: newWorkers(threads, ks)}, nil
 }
 
-// Name says which kernels and how many threads are used, like
-// "cpu (avx512, 2 threads)".
+// Name returns the kernels and the number of threads, for example "cpu (avx512,
+// 2 threads)".
 func (d *device) Name() string {
 	plural := "s"
 	if len(d.workers.all) == 1 {
@@ -68,7 +69,7 @@ func (d *device) Name() string {
 	return fmt.Sprintf("cpu (%v, %d thread%s)", d.kernels.Tier, len(d.workers.all), plural)
 }
 
-// Compile plans a program's memory and takes it.
+// Compile plans a program and takes its memory.
 func (d *device) Compile(n *net.Network, opts net.Options) (net.Program, error) {
 	if d.closed {
 		return nil, errors.New("cpu: device is closed")

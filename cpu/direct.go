@@ -5,21 +5,22 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// direct computes a convolution's output without a matrix product: neighbouring
-// outputs of a row for a group of filters at a time, whose sums stay in registers
-// over all rows, channels and columns. Rows that lie in the padding are left out.
+// direct computes a convolution's output without a matrix product. At a time it
+// computes neighbouring outputs of a row for one group of filters. Their sums
+// stay in registers over all rows, channels and columns. Rows that lie in the
+// padding are left out.
 type direct struct {
 	conv          *conv
 	kernel        *asm.Direct
 	window        net.Window
 	lanes, groups int
 	weights       []float32 // (groups, rows, channels, columns, filters of the group)
-	packed        int64     // the weights' version
+	packed        int64     // the version of the weights that are packed
 	outputs       *vectorOutputs
 	packTask      func(w *worker, group int)
 }
 
-// newDirect returns nil where there is no kernel, or too few filters to fill one.
+// newDirect returns nil if there is no kernel, or too few filters to fill one.
 func newDirect(op *conv, node net.Node) *direct {
 	ks, g := op.workers.all[0].kernel, node.Window
 	if op.groups != 1 || g.StrideH != 1 || g.StrideW != 1 || g.DilationH != 1 || g.DilationW != 1 {
@@ -41,7 +42,7 @@ func newDirect(op *conv, node net.Node) *direct {
 	return d
 }
 
-// ready packs weights that have changed.
+// ready packs the weights if they have changed.
 func (d *direct) ready() {
 	if version := d.conv.pass.weights; d.packed != version {
 		d.conv.workers.do(d.groups, d.packTask)
@@ -50,7 +51,8 @@ func (d *direct) ready() {
 	}
 }
 
-// pack packs the weights of a group of filters. Filters that only fill up are 0.
+// pack packs the weights of a group of filters. Weights of filters that only fill
+// up the group are 0.
 func (d *direct) pack(_ *worker, group int) {
 	op, g, n := d.conv, d.window, d.kernel.Filters()
 	first := group * n
@@ -68,22 +70,23 @@ func (d *direct) pack(_ *worker, group int) {
 	}
 }
 
-// forward convolves a padded image.
+// forward convolves a padded image and adds the bias. It applies ReLU if that
+// belongs to the convolution.
 func (d *direct) forward(w *worker, image []float32) {
 	op, g, k := d.conv, d.window, d.kernel
 	pitch := op.source.outWidth
 	plane := op.source.outHeight * pitch
-	row := op.channels * k.Columns * k.Filters() // weights of a filter's row
+	row := op.channels * k.Columns * k.Filters() // weights of one filter row, for all filters of a group
 	for group := range d.groups {
 		weights, bias := d.weights[group*g.KernelH*row:][:g.KernelH*row], d.outputs.bias[group*k.Filters():][:k.Filters()]
 		y := d.outputs.of(w, group*k.Vectors)
 		for h := range g.OutH {
 			first, end := max(0, g.Top-h), min(g.KernelH, g.Top+op.source.height-h)
-			if first >= end { // all in the padding, which is 0
+			if first >= end { // all rows are in the padding, which is 0
 				first, end = 0, 1
 			}
 			for at := 0; at < g.OutW; at += k.Outputs {
-				at := min(at, g.OutW-k.Outputs) // some may be computed twice
+				at := min(at, g.OutW-k.Outputs) // some outputs may be computed twice
 				k.Convolve(y[(h*g.OutW+at)*d.lanes:], d.outputs.distance, image[(h+first)*pitch+at:], weights[first*row:end*row], bias,
 					end-first, pitch, op.channels, plane, op.relu)
 			}

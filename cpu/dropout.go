@@ -2,16 +2,16 @@ package cpu
 
 import "github.com/gputrain/gputrain/net"
 
-// dropout drops values in training, as net.DropoutKeep says.
+// dropout drops values in training, as net.DropoutKeep decides.
 type dropout struct {
 	pass  *pass
 	key   [2]uint32
 	layer int
-	limit uint32  // words below it drop
-	scale float32 // of what stays
+	limit uint32  // random words below it drop their values
+	scale float32 // the factor of values that stay
 	in    operand
 	out   *activations
-	keep  []float32 // 1 where a value stays, 0 where it drops
+	keep  []float32 // 1 for a value that stays, 0 for one that drops
 }
 
 func newDropout(p *pass, node net.Node, rate float64, seed uint64, in operand, out *activations, batch int) *dropout {
@@ -21,7 +21,7 @@ func newDropout(p *pass, node net.Node, rate float64, seed uint64, in operand, o
 	}
 }
 
-// kept returns what stays of sample n.
+// kept returns which values of sample n stay.
 func (op *dropout) kept(n int) []float32 { return op.keep[n*op.out.size:][:op.out.size] }
 
 func (op *dropout) forward(w *worker, n int) {
@@ -34,8 +34,8 @@ func (op *dropout) forward(w *worker, n int) {
 	op.drop(w, y, x, n)
 }
 
-// draw draws what stays of a sample whose first value has that index in the
-// mini-batch.
+// draw decides which values of a sample stay. first is the index of the
+// sample's first value in the mini-batch.
 func (op *dropout) draw(keep []float32, first int) {
 	var words [4]uint32
 	for i := range keep {
@@ -50,8 +50,8 @@ func (op *dropout) draw(keep []float32, first int) {
 	}
 }
 
-// drop sets to to the values of from that stay, scaled, and to 0 elsewhere,
-// whatever from is there.
+// drop writes the values of from that stay to to, scaled. Elsewhere it writes
+// 0, even where from is NaN or infinite.
 func (op *dropout) drop(w *worker, to, from []float32, n int) {
 	w.kernel.ReLUBackward(to, from, op.kept(n))
 	w.kernel.Scale(to, to, op.scale)

@@ -2,22 +2,22 @@ package cpu
 
 import "github.com/gputrain/gputrain/cpu/asm"
 
-// panelDepth bounds the rows of a packed panel, so that a panel stays in the
-// caches next to the rows of A that it meets.
+// panelDepth is the most rows of a packed panel. With it, a panel stays in the
+// caches together with the rows of A that it is multiplied by.
 const panelDepth = 256
 
 // A panel is a group of neighbouring columns of a matrix product's right side B,
-// as wide as a tile. Element (p, j) of B is found in memory at
-// rows[p] + columns[j], for any two lists of offsets: so a matrix is its own
-// right side, and a padded image is that of a convolution without ever being
-// copied out as one.
+// as wide as a tile. Element (p, j) of B is in memory at rows[p] + columns[j],
+// for any two lists of offsets. So a matrix can be its own right side. A padded
+// image can be the right side of a convolution, and is never copied out as a
+// matrix.
 type panel struct {
-	at, n   int // first column, columns
-	vectors int // that hold n columns
+	at, n   int // the first column, and the number of columns
+	vectors int // vectors that hold n columns
 	runs    []asm.Run
 }
 
-// newPanels cuts columns into panels.
+// newPanels divides columns into panels of at most the given number of vectors.
 func newPanels(ks *asm.Kernels, columns []int32, vectors int) []panel {
 	var panels []panel
 	for at := 0; at < len(columns); {
@@ -37,7 +37,7 @@ func newPanels(ks *asm.Kernels, columns []int32, vectors int) []panel {
 	return panels
 }
 
-// consecutive returns the offsets 0, step, 2*step, ... of n rows or columns.
+// consecutive returns the offsets of n rows or columns: 0, step, 2*step, ...
 func consecutive(n, step int) []int32 {
 	offsets := make([]int32, n)
 	for i := range offsets {
@@ -46,7 +46,7 @@ func consecutive(n, step int) []int32 {
 	return offsets
 }
 
-// matrix is the left side A of a product: element (i, p) is at i*rowStride +
+// matrix is the left side A of a product. Element (i, p) is at i*rowStride +
 // p*columnStride.
 type matrix struct {
 	data                    []float32
@@ -54,10 +54,10 @@ type matrix struct {
 	rowStride, columnStride int
 }
 
-// multiply computes the columns of c that belong to panel p:
-// c[i*ldc+j] = sum over k of A[i,k]*B[k,j], or adds that to c where accumulate
-// is set. rows are B's row offsets in b. Each element's sum is taken in the order
-// of k, in blocks that depend on len(rows) alone.
+// multiply computes the columns of c that belong to panel p: c[i*ldc+j] = sum
+// over k of A[i,k]*B[k,j]. If accumulate is set, it adds that to c. rows holds
+// the offsets of B's rows in b. Each element is summed in the order of k, in
+// blocks that depend only on len(rows).
 func (w *worker) multiply(a matrix, b []float32, rows []int32, p *panel, c []float32, ldc int, accumulate bool) {
 	ks := w.kernel
 	width := p.vectors * ks.Lanes

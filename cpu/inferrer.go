@@ -10,21 +10,22 @@ import (
 
 // inferrer is a program that only infers, on a device of its own.
 //
-// The linker leaves out methods that nobody calls, but not the exported ones of types
-// that can be reached from an interface's value: gorgonia.org/tensor could look these up
-// by name. From an inferrer neither *program nor *device can be reached, whose Step and
-// Compile would bring all of training along. So it has functions in their place.
+// The linker leaves out methods that nobody calls. But it keeps exported methods of
+// types that can be reached from a value in an interface, because gorgonia.org/tensor
+// could look them up by name. The methods Step of *program and Compile of *device would
+// bring all of training along. So an inferrer has functions instead of fields of these
+// types.
 type inferrer struct {
-	plan  *net.Plan // the program's own is frozen
+	plan  *net.Plan // the program's own plan is frozen
 	infer func(net.Batch) (*tensor.Dense, error)
 	close func() error
 }
 
-// NewInferrer returns a checkpoint's network, with its Weights, for inference alone, in
-// batches of so many samples; larger ones are cut. It starts threads that Close stops.
-// Its answers are the same bytes as a Program's with batches of that size. It takes no memory for gradients, and a
-// program that uses nothing else of this package has no backward pass, no optimiser and
-// no initial values linked in.
+// NewInferrer returns a checkpoint's network, with its Weights, for inference only. It
+// computes batches of the given number of samples, and divides larger ones. It starts
+// threads, which Close stops. Its results are the same bytes as a Program's with that
+// batch size. It takes no memory for gradients. A program that uses nothing else of this
+// package contains no backward pass, no optimiser and no initial values.
 func NewInferrer(c *net.Checkpoint, batch int, opts Options) (net.Inferrer, error) {
 	plan, err := c.Network.Plan()
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 // input gathers samples from the data set, each as its view shows it.
 type input struct {
 	pass  *pass
-	shape net.Shape // of the network's input
+	shape net.Shape // shape of the network's input
 	out   *activations
 }
 
@@ -54,7 +54,7 @@ func gather(w *worker, dst []float32, d *net.Dataset, sample int32) {
 	w.kernel.ScaleBytes(dst, d.Pixels[at:at+len(dst)], d.Scale)
 }
 
-// rowRange is rows first ... end-1 of an image.
+// rowRange is the rows first to end-1 of an image.
 type rowRange struct{ first, end int }
 
 // inside returns the part of a box that is inside an image.
@@ -62,8 +62,8 @@ func inside(b net.Box, s net.Shape) net.Box {
 	return net.Box{Left: max(b.Left, 0), Top: max(b.Top, 0), Right: min(b.Right, int32(s.W)), Bottom: min(b.Bottom, int32(s.H))}
 }
 
-// eachRow calls do for the values of a box in an input, row by row of each channel. The
-// box is inside.
+// eachRow calls do for the values of a box in an input: for each row of each channel,
+// with the range of their indices. The box must lie inside the input.
 func (op *input) eachRow(box net.Box, do func(lo, hi int)) {
 	for c := range op.shape.C {
 		for y := int(box.Top); y < int(box.Bottom); y++ {
@@ -73,10 +73,10 @@ func (op *input) eachRow(box net.Box, do func(lo, hi int)) {
 	}
 }
 
-// see writes some rows of a sample as a transform shows it.
+// see writes some rows of a sample, as a transform shows it.
 func (op *input) see(w *worker, dst []float32, d *net.Dataset, sample int32, t *net.Transform, r rowRange) {
 	if d.Shape == op.shape && t.Plain() {
-		gather(w, dst, d, sample) // more than the rows, and yet less work
+		gather(w, dst, d, sample) // all rows, which is less work than only some
 		return
 	}
 	size := d.Shape.Size()
@@ -103,21 +103,21 @@ func (op *input) see(w *worker, dst []float32, d *net.Dataset, sample int32, t *
 
 func copyRow(dst, src []float32, _ float32) { copy(dst, src) }
 
-// moves reports whether a matrix moves whole pixels, mirrored or not.
+// moves reports whether a matrix only moves whole pixels, perhaps mirrored.
 func moves(m *[6]float32) bool {
 	return (m[0] == 1 || m[0] == -1) && m[1] == 0 && m[3] == 0 && (m[4] == 1 || m[4] == -1) &&
 		m[2] == float32(int32(m[2])) && m[5] == float32(int32(m[5]))
 }
 
-// move is where whole pixels come from: column x from columns*x + right, row y from
-// rows*y + down, with columns and rows 1 or -1.
+// move tells where whole pixels come from. Column x comes from columns*x + right, and
+// row y comes from rows*y + down. columns and rows are 1, or -1 if mirrored.
 type move struct {
 	columns, right, rows, down int
 	reflect                    bool
 }
 
-// movePixels writes some rows of a sample whose whole pixels move. row writes
-// neighbours of a row, times scale.
+// movePixels writes some rows of a sample whose whole pixels move. row copies
+// neighbouring values of a row, times scale.
 func movePixels[T uint8 | float32](in net.Shape, dst []float32, from net.Shape, src []T, m move, r rowRange, row func(dst []float32, src []T, scale float32), scale float32) {
 	// Columns lo ... hi-1 come from inside the sample.
 	lo, hi := -m.right, from.W-m.right
@@ -165,8 +165,8 @@ func movePixels[T uint8 | float32](in net.Shape, dst []float32, from net.Shape, 
 	}
 }
 
-// reflected returns where a place outside 0 ... size-1 is seen in mirrors at the
-// middles of the first and the last pixel.
+// reflected returns the place in 0 ... size-1 that shows at a place outside, if there
+// are mirrors at the middles of the first and the last pixel.
 func reflected(at, size int) int {
 	if uint(at) < uint(size) {
 		return at
@@ -182,16 +182,16 @@ func reflected(at, size int) int {
 	return min(at, period-at)
 }
 
-// tap is what a value counts of the four pixels that it lies between, by their places
-// in a plane.
+// tap holds the four pixels that a value lies between, by their places in a plane, and
+// how much each counts.
 type tap struct {
 	at     [4]int32
 	weight [4]float32
 }
 
-// interpolate writes some rows of a sample whose values lie between its pixels, times
-// scale. taps has room for a row of the input. Places are computed in float64, so that
-// they are as exact as the matrix.
+// interpolate writes some rows of a sample, times scale. Its values lie between the
+// sample's pixels. taps must have room for a row of the input. Places are computed in
+// float64, so that they are as exact as the matrix.
 func interpolate[T uint8 | float32](taps []tap, in net.Shape, dst []float32, from net.Shape, src []T, scale float32, t *net.Transform, r rowRange) {
 	m := &t.Matrix
 	reflect := t.Border == net.ReflectBorder
@@ -210,7 +210,7 @@ func interpolate[T uint8 | float32](taps []tap, in net.Shape, dst []float32, fro
 				if reflect {
 					x0, x1, y0, y1 = reflected(x0, from.W), reflected(x1, from.W), reflected(y0, from.H), reflected(y1, from.H)
 				} else {
-					// What is outside counts nothing.
+					// A pixel outside the picture counts as 0.
 					if uint(x0) >= uint(from.W) {
 						x0, w[0], w[2] = 0, 0, 0
 					}
@@ -239,7 +239,7 @@ func interpolate[T uint8 | float32](taps []tap, in net.Shape, dst []float32, fro
 	}
 }
 
-// colour changes the colours of some rows, see net.Transform.
+// colour changes the colours of some rows; see net.Transform.
 func (op *input) colour(dst []float32, c *[12]float32, r rowRange) {
 	area := op.shape.H * op.shape.W
 	first, end := r.first*op.shape.W, r.end*op.shape.W

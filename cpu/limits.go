@@ -7,12 +7,13 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// limitsValues are the values of each of the three arrays that bandwidth is
-// measured with: 64 MB, more than most caches hold.
+// limitsValues is the number of values in each of the three arrays with which
+// bandwidth is measured: 64 MiB an array, more than most caches hold.
 const limitsValues = 16 << 20
 
-// Limits measures the rate of multiply-adds and the memory's bandwidth, the best
-// of some tries of each: something else that runs can only make them worse.
+// Limits measures the rate of multiply-adds and the memory's bandwidth. It
+// returns the best of several tries of each, because other programs can only
+// make them slower.
 func (d *device) Limits() (net.Limits, error) {
 	if d.closed {
 		return net.Limits{}, errors.New("cpu: device is closed")
@@ -34,7 +35,8 @@ func (d *device) Limits() (net.Limits, error) {
 	part := func(array, i int) []float32 {
 		return arrays[array][i*limitsValues/threads : (i+1)*limitsValues/threads]
 	}
-	// Memory that nobody has written may be one page of zeros, over and over.
+	// The system may map memory that nobody has written to one page of zeros,
+	// over and over. So it is written first.
 	d.workers.do(threads, func(w *worker, i int) {
 		for array := range arrays {
 			w.kernel.AddBias(part(array, i), 1)

@@ -7,8 +7,8 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// loss is softmax cross-entropy of the logits, in training weighed by a criterion. Each
-// sample's loss is computed in float64.
+// loss computes softmax cross-entropy of the logits. In training a criterion weighs
+// it. Each sample's loss is computed in float64.
 type loss struct {
 	pass          *pass
 	workers       *workers
@@ -16,11 +16,11 @@ type loss struct {
 	probabilities []float32
 	losses        []float64 // by sample
 	hits          []bool    // by sample
-	smoothing     float64   // of the criterion, by class
-	sharp         float64   // what labels keep of their weight
-	weights       []float64 // of the classes; nil where the criterion is plain
+	smoothing     float64   // the criterion's label smoothing divided by the number of classes
+	sharp         float64   // what label smoothing leaves of a label's weight: 1 - smoothing
+	weights       []float64 // class weights; nil if the criterion is plain
 	sumWeights    float64
-	compare       bool // labels count
+	compare       bool // compare with the labels: compute losses and hits
 	task          func(w *worker, n int)
 }
 
@@ -43,8 +43,9 @@ func newLoss(ws *workers, p *pass, logits *activations, batch int, criterion net
 	return l
 }
 
-// run computes probabilities and, where compare is set, losses, hits and, in
-// training, the gradient of the mean loss, if any parameter is trained.
+// run computes probabilities. If compare is set, it also computes losses and hits.
+// In training it then also computes the gradient of the mean loss, if any parameter
+// is trained.
 func (l *loss) run(compare bool) {
 	l.compare = compare
 	l.workers.do(l.pass.Len(), l.task)
@@ -60,7 +61,8 @@ func (l *loss) sample(_ *worker, n int) {
 		}
 		nan = nan || v != v
 	}
-	// Less the greatest logit, no exponential overflows; a NaN reaches the sum.
+	// The greatest logit is subtracted, so no exponential overflows. A NaN reaches
+	// the sum.
 	var sum float64
 	for _, v := range z {
 		sum += math.Exp(float64(v) - float64(z[best]))
@@ -92,9 +94,9 @@ func (l *loss) sample(_ *worker, n int) {
 	}
 }
 
-// weighed computes loss and gradient of a sample whose classes weigh q, as
-// net.Criterion.Target has it, from its logits, the greatest of them and the sum of
-// their exponentials less that one.
+// weighed computes loss and gradient of a sample whose classes have weights q; see
+// net.Criterion.Target. z holds the logits, greatest is the largest of them, and
+// sum is the sum of exp(z - greatest).
 func (l *loss) weighed(n int, z []float32, greatest, sum float64) {
 	label, other, share := l.pass.Expected(n)
 	own, rest := l.sharp*float64(share), l.sharp*(1-float64(share))
@@ -121,7 +123,7 @@ func (l *loss) weighed(n int, z []float32, greatest, sum float64) {
 			q += rest
 		}
 		q *= weight(int32(i))
-		if q != 0 || sum != sum { // 0 times the loss of a logit of minus infinity is none
+		if q != 0 || sum != sum { // a class of weight 0 adds nothing, even if its logit is minus infinity
 			value += q * (log - float64(v))
 		}
 		if g != nil {
@@ -137,8 +139,8 @@ func (l *loss) metrics() (m net.Metrics) {
 	return m
 }
 
-// add adds the losses and hits of the mini-batch to m, sample by sample, so that
-// sums do not depend on how an evaluation is cut into batches.
+// add adds the losses and hits of the mini-batch to m, one sample after the other.
+// So sums don't depend on how an evaluation is divided into batches.
 func (l *loss) add(m *net.Metrics) {
 	for n := range l.pass.Len() {
 		m.Samples++

@@ -10,32 +10,33 @@ import (
 // updateChunk is how many values of a parameter one task updates.
 const updateChunk = 16384
 
-// optimizer updates the trained parameters, and the averages of all, in one pass over
-// each.
+// optimizer updates the trained parameters, and the averages of all parameters,
+// in one pass over each.
 type optimizer struct {
 	settings   net.Optimizer
-	decay      float64 // of the averages; 0 keeps none
+	decay      float64 // the decay of the averages; 0: none are kept
 	workers    *workers
-	chunks     []chunk // of trained parameters, then of the others where averages are kept
-	trained    int     // chunks
+	chunks     []chunk // chunks of trained parameters; if averages are kept, then chunks of the others
+	trained    int     // how many of the chunks are of trained parameters
 	rates      []rate
-	squares    []float64 // sums of the gradients' squares, by chunk
-	average    float32   // how far the averages move
+	squares    []float64 // sums of squared gradients, by chunk
+	average    float32   // how far the averages move in this step, from 0 to 1
 	squareTask func(w *worker, i int)
 	updateTask func(w *worker, i int)
 	addTask    func(w *worker, i int)
 	swapTask   func(w *worker, i int)
 }
 
-// rate is what parameters of the same factor and decay are updated with.
+// rate holds the numbers for parameters with the same factor of the learning
+// rate and the same weight decay.
 type rate struct {
-	factor float64 // of the learning rate
+	factor float64 // factor of the learning rate
 	decay  float64
 	adam   asm.Adam
 	sgd    asm.SGD
 }
 
-// chunk is a piece of a parameter.
+// chunk is a piece of a parameter: its values lo to hi-1.
 type chunk struct {
 	*parameter
 	lo, hi int
@@ -66,7 +67,8 @@ func newOptimizer(ws *workers, plan *net.Plan, opts net.Options, params []*param
 	return o
 }
 
-// rateOf returns the index of the rate with a factor and with decay or without.
+// rateOf returns the index of the rate with the given factor, with weight decay
+// or without. It adds the rate if there is none.
 func (o *optimizer) rateOf(factor float64, decayed bool) int {
 	decay := 0.0
 	if decayed {
@@ -81,7 +83,7 @@ func (o *optimizer) rateOf(factor float64, decayed bool) int {
 	return len(o.rates) - 1
 }
 
-// run makes the update of a step.
+// run makes the update of one step.
 func (o *optimizer) run(step int64) {
 	scale := 1.0
 	if o.settings.ClipNorm > 0 {
@@ -113,8 +115,8 @@ func (o *optimizer) run(step int64) {
 	o.workers.do(len(o.chunks), o.updateTask)
 }
 
-// keep puts the gradients of a mini-batch's parts so far aside. The next part's
-// are written where they were.
+// keep puts aside the gradients of a mini-batch's parts so far. The gradients
+// of the next part are written to other memory.
 func (o *optimizer) keep() {
 	for _, c := range o.chunks[:o.trained] {
 		if c.lo > 0 {
@@ -135,8 +137,8 @@ func (o *optimizer) add(w *worker, i int) {
 	w.kernel.Add(c.grad[c.lo:c.hi], c.earlier[c.lo:c.hi])
 }
 
-// clip returns the factor that brings the norm of all gradients down to the
-// greatest allowed.
+// clip returns the factor that reduces the norm of all gradients to the allowed
+// maximum. It is 1 if the norm is lower.
 func (o *optimizer) clip() float64 {
 	o.workers.do(o.trained, o.squareTask)
 	var sum float64

@@ -6,15 +6,15 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// pool is a pooling layer of any mode.
+// pool is a pooling layer with any mode.
 type pool struct {
 	mode     net.PoolMode
 	window   net.Window
 	from, to net.Shape
 	in       operand
 	out      *activations
-	fused    bool    // the convolution that it belongs to computes the output itself
-	chosen   []int32 // of MaxPool: where in its channel each output comes from
+	fused    bool    // a convolution that it belongs to computes the output
+	chosen   []int32 // for MaxPool: the place in its channel that each output comes from
 }
 
 func newPool(mode net.PoolMode, node net.Node, in operand, out *activations, batch int) *pool {
@@ -32,8 +32,8 @@ func clip(position, stride, before, kernel, size int) (lo, hi int) {
 	return max(lo, 0), min(lo+kernel, size)
 }
 
-// each calls visit for every output position of a channel with its index and
-// its window's rows and columns.
+// each calls visit for every output position of a channel, with the position's
+// index and the rows and columns of its window.
 func (op *pool) each(visit func(i, top, bottom, left, right int)) {
 	g := op.window
 	i := 0
@@ -89,11 +89,12 @@ func (op *pool) sums(w *worker, y, x []float32) {
 	})
 }
 
-// narrow is the width of windows whose rows no kernel is called for: it would take
-// longer than the loop.
+// narrow is the widest row of a window that is computed by a loop. For such
+// rows, calling a kernel would take longer.
 const narrow = 8
 
-// sum adds up a window's row, or its squares.
+// sum returns the sum of a window's row, or for L2 pooling the sum of its
+// squares.
 func (op *pool) sum(w *worker, row []float32) (sum float64) {
 	switch {
 	case op.mode == net.L2Pool && len(row) > narrow:
@@ -112,8 +113,8 @@ func (op *pool) sum(w *worker, row []float32) (sum float64) {
 	return sum
 }
 
-// maximum pools a channel. A NaN is taken for the greatest value, so that it is
-// not lost.
+// maximum pools a channel by maximum. A NaN counts as the greatest value, so
+// that it isn't lost.
 func (op *pool) maximum(y []float32, chosen []int32, x []float32) {
 	op.each(func(i, top, bottom, left, right int) {
 		at := top*op.from.W + left
@@ -129,15 +130,16 @@ func (op *pool) maximum(y []float32, chosen []int32, x []float32) {
 	})
 }
 
-// halves reports whether each window is a 2x2 block of its own that lies inside
-// the input.
+// halves reports whether the windows are 2x2 blocks that don't overlap and lie
+// inside the input.
 func (op *pool) halves() bool {
 	g := op.window
 	return g.KernelH == 2 && g.KernelW == 2 && g.StrideH == 2 && g.StrideW == 2 &&
 		g.Top == 0 && g.Left == 0 && 2*g.OutH <= op.from.H && 2*g.OutW <= op.from.W
 }
 
-// whole reports whether there is one window, the whole input.
+// whole reports whether there is only one window, and it covers the whole
+// input.
 func (op *pool) whole() bool {
 	return op.to.H == 1 && op.to.W == 1 && op.window.KernelH-op.window.Top >= op.from.H && op.window.KernelW-op.window.Left >= op.from.W
 }
@@ -170,7 +172,7 @@ func (op *pool) backward(w *worker, n int) {
 	}
 }
 
-// spreadSums is the reverse of sums.
+// spreadSums is the backward pass of sums.
 func (op *pool) spreadSums(w *worker, gx, gy, x, y []float32) {
 	op.each(func(i, top, bottom, left, right int) {
 		share := gy[i] / float32((bottom-top)*(right-left))
@@ -187,7 +189,7 @@ func (op *pool) spreadSums(w *worker, gx, gy, x, y []float32) {
 	})
 }
 
-// spread adds to a window's row its share of the gradient.
+// spread adds its share of the gradient to a window's row.
 func (op *pool) spread(w *worker, gx, x []float32, share float32) {
 	switch {
 	case op.mode == net.L2Pool && len(gx) > narrow:

@@ -7,19 +7,19 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// profile collects the times of one step's parts. Operations of a section run on a
-// sample one after the other: what each takes is added up by thread, and the
-// section's time is divided in these shares, but for that in which one operation
-// had all threads to itself.
+// profile collects how long the parts of one step take. The operations of a
+// section run on each sample one after the other, so their times are added up for
+// each thread. The section's time is then divided in these proportions. Time in
+// which one operation had all threads to itself is counted apart.
 type profile struct {
 	parts []net.Part
 	busy  [][]time.Duration // by worker and operation
-	own   []time.Duration   // by operation: with all threads to itself
+	own   []time.Duration   // by operation: the time in which it had all threads to itself
 	began time.Time
 }
 
-// ProfileStep trains as Step does and returns where the time went. Outside of it
-// nothing is timed.
+// ProfileStep trains as Step does, and returns where the time went. Other calls
+// time nothing.
 func (p *program) ProfileStep(b net.Batch) ([]net.Part, error) {
 	f := &profile{busy: make([][]time.Duration, len(p.device.workers.all)), own: make([]time.Duration, len(p.operations))}
 	for i := range f.busy {
@@ -33,8 +33,8 @@ func (p *program) ProfileStep(b net.Batch) ([]net.Part, error) {
 	return f.parts, nil
 }
 
-// begin starts the clock of a section, or of what isn't a layer's. A nil profile
-// does nothing, here and in what follows.
+// begin starts the clock of a section, or of work that belongs to no layer. On a
+// nil profile begin, end and share do nothing, and alone only runs its work.
 func (f *profile) begin() {
 	if f == nil {
 		return
@@ -53,8 +53,8 @@ func (f *profile) end(phase net.Phase, layers []int) {
 	}
 }
 
-// share divides the time since begin among a section's operations, which worked on
-// samples: forward all, backward those that learn.
+// share divides the time since begin among a section's operations on samples.
+// Forward these are all operations, backward only those that learn.
 func (f *profile) share(phase net.Phase, operations []operation, s section) {
 	if f == nil {
 		return
@@ -87,7 +87,8 @@ func (f *profile) share(phase net.Phase, operations []operation, s section) {
 	}
 }
 
-// alone runs what an operation does with all threads before or after the samples.
+// alone runs work that an operation does with all threads before or after the
+// samples.
 func (f *profile) alone(operation int, run func()) {
 	if f == nil {
 		run()
@@ -98,7 +99,7 @@ func (f *profile) alone(operation int, run func()) {
 	f.own[operation] += time.Since(start)
 }
 
-// timed runs what a worker does for one sample of an operation.
+// timed runs the work of one operation for one sample, on one worker.
 func (f *profile) timed(w *worker, operation int, run func()) {
 	start := time.Now()
 	run()

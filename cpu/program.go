@@ -15,43 +15,43 @@ type program struct {
 	plan    *net.Plan
 	options net.Options
 	pass    pass
-	params  []*parameter // as in Plan.Params
+	params  []*parameter // in the order of Plan.Params
 
 	operations []operation
 	sections   []section
-	visible    []visible // by node of the plan
+	visible    []visible // indexed by node of the plan
 	loss       *loss
 	optimizer  *optimizer
 
 	step    int64
 	metrics net.Metrics
-	weights int64 // their version
-	parts   int   // of a mini-batch, whose gradients await an update
-	swapped bool  // averages are in the place of weights
+	weights int64 // version of the weights
+	parts   int   // how many parts of a mini-batch have gradients that await an update
+	swapped bool  // the averages are in the place of the weights
 	tracing bool
 	closed  bool
-	profile *profile // of the step that runs, or nil
+	profile *profile // the profile of the running step, or nil
 
-	section                   *section // that runs
+	section                   *section // the section that runs
 	forwardTask, backwardTask func(w *worker, n int)
 }
 
-// operation is one operation of the graph: either sample or batch is set. It takes
-// what operations before it give.
+// operation is one operation of the graph. Either sample or batch is set. Its
+// inputs are outputs of earlier operations.
 type operation struct {
 	sample sampleOp
 	batch  batchOp
 	out    *activations
-	layers []int // of the plan; none for the input
-	learns bool  // has a backward pass
+	layers []int // indices of the plan's layers; empty for the input
+	learns bool  // it has a backward pass
 }
 
-// section is either one operation over the mini-batch, or neighbours that treat each
-// sample for itself and run on a sample one after the other.
+// section is either one operation on the mini-batch, or neighbouring operations
+// that treat each sample by itself. These run on one sample after the other.
 type section struct{ first, end int }
 
-// visible says where a layer's output and its gradient can be read; a layer that is
-// part of a larger operation may have either alone.
+// visible tells where a layer's output and its gradient can be read. A layer that
+// is part of a larger operation may have only one of them, or none.
 type visible struct {
 	*activations
 	value, grad bool
@@ -60,11 +60,11 @@ type visible struct {
 // Plan returns what the program was compiled from.
 func (p *program) Plan() *net.Plan { return p.plan }
 
-// Options returns what it was compiled with, without images.
+// Options returns the options with which it was compiled, without Images.
 func (p *program) Options() net.Options { return p.options }
 
-// forward computes probabilities and, where compare is set, losses and hits of
-// the samples that p.pass says, where operations see them too.
+// forward computes probabilities for the samples of ps. If compare is set, it also
+// computes losses and hits. Operations see ps as p.pass.
 func (p *program) forward(ps pass, compare bool) {
 	ps.traced, ps.weights, ps.step = p.tracing, p.weights, p.step
 	p.pass = ps
@@ -101,8 +101,8 @@ func (p *program) forwardSample(w *worker, n int) {
 	}
 }
 
-// backward computes the gradients, from the last operation to the first. What
-// learns nothing is left out.
+// backward computes the gradients, from the last operation to the first. It leaves
+// out operations that don't learn.
 func (p *program) backward() {
 	for i := len(p.sections) - 1; i >= 0; i-- {
 		s := &p.sections[i]
@@ -154,8 +154,8 @@ func (p *program) backwardSample(w *worker, n int) {
 	}
 }
 
-// check refuses a call on a closed program and a batch that does not fit. most
-// bounds the batch; 0 does not.
+// check returns an error for a closed program, and for a batch that does not suit
+// the plan or has more than most samples. A most of 0 is no limit.
 func (p *program) check(b net.Batch, most int) error {
 	if err := p.open(); err != nil {
 		return err
@@ -187,8 +187,8 @@ func (p *program) Step(b net.Batch) error {
 	return p.Update()
 }
 
-// Gradients adds the gradients of a share of a mini-batch to those since the last
-// update.
+// Gradients computes the gradients of a share of a mini-batch. It adds them to
+// those since the last update.
 func (p *program) Gradients(b net.Batch, share net.Share) error {
 	if err := p.check(b, p.options.Batch); err != nil {
 		return err
@@ -217,7 +217,7 @@ func (p *program) Gradients(b net.Batch, share net.Share) error {
 	return nil
 }
 
-// Update changes the weights by the gradients since the last update.
+// Update updates the weights with the gradients since the last update.
 func (p *program) Update() error {
 	if err := p.open(); err != nil {
 		return err
@@ -237,7 +237,8 @@ func (p *program) Update() error {
 	return nil
 }
 
-// turn refuses what changes weights while their averages are in their place.
+// turn returns an error while the averages are in the place of the weights.
+// Callers that change weights ask it first.
 func (p *program) turn() error {
 	if p.swapped {
 		return fmt.Errorf("%w: averages are in the place of the weights; SwapAverage changes back", net.ErrUnfinished)
@@ -262,19 +263,20 @@ func (p *program) SwapAverage() error {
 	return nil
 }
 
-// Evaluate runs forward in evaluation mode, some samples at a time.
+// Evaluate runs forward passes in evaluation mode, on some samples at a time.
 func (p *program) Evaluate(b net.Batch) (net.Metrics, error) {
 	var sum net.Metrics
 	err := p.evaluate(b, true, func(net.Batch) { p.loss.add(&sum) })
 	return sum, err
 }
 
-// mostEvaluated bounds the samples of a forward pass without a backward one:
-// activations of more don't stay in the caches. It is a multiple of all vectors.
+// mostEvaluated is the most samples of a forward pass without a backward pass. The
+// activations of more samples don't stay in the caches. It is a multiple of the
+// lanes of every vector.
 const mostEvaluated = 144
 
-// evaluate runs forward in evaluation mode and calls done after each piece of
-// the batch.
+// evaluate runs forward passes in evaluation mode. It calls done after each piece
+// of the batch.
 func (p *program) evaluate(b net.Batch, compare bool, done func(piece net.Batch)) error {
 	if err := p.check(b, 0); err != nil {
 		return err
@@ -314,7 +316,7 @@ func (p *program) Infer(b net.Batch) (*tensor.Dense, error) {
 // momentName is the name of a parameter's moment in a State.
 func momentName(q net.Param, moment string) string { return q.Name + "." + moment }
 
-// State returns a copy of weights and optimiser state.
+// State returns a copy of the weights and the optimiser's state.
 func (p *program) State() (net.State, error) {
 	if err := p.open(); err != nil {
 		return net.State{}, err
@@ -340,7 +342,7 @@ func tensorOf(values []float32, dims ...int) *tensor.Dense {
 	return tensor.New(tensor.WithShape(dims...), tensor.WithBacking(append([]float32(nil), values...)))
 }
 
-// SetState takes over a copy of s.
+// SetState replaces weights and optimiser state with a copy of s.
 func (p *program) SetState(s net.State) error {
 	if err := p.open(); err != nil {
 		return err

@@ -5,14 +5,15 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// throughPool computes a convolution's gradients where max pooling belongs to it,
-// with or without a ReLU between: the gradient of the convolution's output is 0 but
-// at the positions that pooling chose, a quarter of them for 2x2 windows. So it is
-// never written out; each filter has a list of what it is elsewhere.
+// throughPool computes the gradients of a convolution that max pooling belongs to,
+// with or without a ReLU between them. The gradient of the convolution's output is
+// 0 except at the positions that pooling chose, which are a quarter of them for
+// 2x2 windows. So it is never written as a whole. Each filter has a list of its
+// other values.
 //
-// Images are planes of vectors, a plane for a block of as many channels as a
-// vector has lanes; or, for few channels, a plane for each channel, whose vectors
-// are neighbouring columns (wide).
+// Images are planes of vectors. A plane holds a block of as many channels as a
+// vector has lanes. If there are few channels, a plane holds one channel, and its
+// vectors are neighbouring columns (wide).
 type throughPool struct {
 	conv    *conv
 	kernels *asm.Patches
@@ -24,24 +25,24 @@ type throughPool struct {
 	plane   int // values of a plane
 
 	starts  []int32   // where the patch of each output position begins in a plane
-	images  []float32 // padded inputs in blocks, where weights are trained; where wide they are the convolution's own
-	values  []float32 // of the lists, by sample and filter
+	images  []float32 // padded inputs in blocks, if weights are trained; if wide, the convolution's own are used
+	values  []float32 // the lists' values, by sample and filter
 	offsets []int32
-	counts  []int32   // of entries, by sample and filter
+	counts  []int32   // the lists' lengths, by sample and filter
 	weights []float32 // (filters, blocks, patch)
-	sums    []float32 // gradients of the weights: (parts, filters, blocks, patch)
+	sums    []float32 // weight gradients, (parts, filters, blocks, patch)
 	parts   int
-	inputs  [][]float32 // gradients of a padded input, by worker
+	inputs  [][]float32 // gradient of a padded input, by worker
 
 	arrangeTask, sumTask, reduceTask func(w *worker, task int)
 }
 
-// filtersATime is how many filters meet an image before the next image's turn.
+// filtersATime is how many filters are applied to an image before the next image.
 const filtersATime = 8
 
-// patchesThrough returns the kernels by which the gradients of a convolution are
-// computed through the max pooling behind it, and whether its vectors are columns;
-// or nil where there are none, or lists don't pay.
+// patchesThrough returns the kernels that compute a convolution's gradients
+// through the max pooling behind it, and whether its vectors are columns. It
+// returns nil if there are no such kernels, or if lists are not worth it.
 func patchesThrough(ks *asm.Kernels, node, pooled net.Node) (kernels *asm.Patches, wide bool) {
 	g := node.Window
 	if node.Layer.(*net.Conv).GroupCount() != 1 || g.StrideH != 1 || g.StrideW != 1 || g.DilationH != 1 || g.DilationW != 1 || 2*pooled.Out.Size() > node.Out.Size() {
@@ -54,8 +55,8 @@ func patchesThrough(ks *asm.Kernels, node, pooled net.Node) (kernels *asm.Patche
 	return ks.Patches(g.KernelH, columns), wide
 }
 
-// newThroughPool returns what computes the gradients of a convolution that has a
-// pooling; patchesThrough has kernels for it.
+// newThroughPool returns a throughPool for a convolution with pooling.
+// patchesThrough must have kernels for them.
 func newThroughPool(op *conv, node, pooled net.Node, batch int) *throughPool {
 	g, ks := node.Window, op.workers.all[0].kernel
 	t := &throughPool{conv: op, window: g, lanes: ks.Lanes}
@@ -90,18 +91,18 @@ func newThroughPool(op *conv, node, pooled net.Node, batch int) *throughPool {
 	return t
 }
 
-// patch is how many values a patch has.
+// patch returns how many values a patch has.
 func (t *throughPool) patch() int { return t.kernels.Rows * t.kernels.Columns * t.lanes }
 
-// tasks is how many groups of filters there are, and partsOf in how many parts of
-// the mini-batch their gradients are computed.
+// tasks returns how many groups of filters there are. partsOf returns into how
+// many parts the mini-batch is divided when weight gradients are computed.
 func (t *throughPool) tasks() int { return (t.conv.filters + filtersATime - 1) / filtersATime }
 
 func (t *throughPool) partsOf(samples int) int {
 	return min(samples, (minGradTasks+t.tasks()-1)/t.tasks())
 }
 
-// index returns where a weight of channel c is in its filter's patches.
+// index returns the place of a weight of channel c in its filter's patches.
 func (t *throughPool) index(c, row, column int) int {
 	if t.wide {
 		return c*t.patch() + row*t.lanes + column
@@ -115,8 +116,8 @@ func (t *throughPool) filter(of []float32, k int) []float32 {
 	return of[k*n:][:n]
 }
 
-// list returns what the gradient of filter k's output of sample n is where it is
-// not 0: values, and the patches that begin there.
+// list returns the gradient of the output of sample n for filter k where it is not
+// 0: its values, and where the patches of their positions begin.
 func (t *throughPool) list(n, k int) (values []float32, offsets []int32) {
 	area := len(t.conv.pool.chosen) / len(t.counts)
 	at, count := (n*t.conv.filters+k)*area, int(t.counts[n*t.conv.filters+k])
@@ -131,7 +132,7 @@ func (t *throughPool) input(n int) []float32 {
 	return t.images[n*t.blocks*t.plane:][:t.blocks*t.plane+asm.Slack]
 }
 
-// collect makes the lists of sample n and sums them up for the biases.
+// collect makes the lists of sample n, and sums their values for the biases.
 func (t *throughPool) collect(n int) {
 	y, dy := t.conv.pool.out.values(n), t.conv.pool.out.grads(n)
 	area := len(y) / t.conv.filters
@@ -200,14 +201,14 @@ func (t *throughPool) backward(w *worker, n int) {
 	}
 }
 
-// finish computes the gradient of the weights.
+// finish computes the weight gradient.
 func (t *throughPool) finish() {
 	t.parts = t.partsOf(t.conv.pass.Len())
 	t.conv.workers.do(t.parts*t.tasks(), t.sumTask)
 	t.conv.workers.do(t.conv.filters, t.reduceTask)
 }
 
-// sum adds up some filters' patches over a part of the mini-batch.
+// sum sums the patches of some filters over a part of the mini-batch.
 func (t *throughPool) sum(_ *worker, task int) {
 	part, first := task/t.tasks(), task%t.tasks()*filtersATime
 	end := min(first+filtersATime, t.conv.filters)
@@ -225,7 +226,7 @@ func (t *throughPool) sum(_ *worker, task int) {
 	}
 }
 
-// reduce adds up the parts' sums for filter k.
+// reduce adds up the sums of all parts for filter k.
 func (t *throughPool) reduce(w *worker, k int) {
 	all, g := t.filter(t.sums, k), t.window
 	for part := 1; part < t.parts; part++ {

@@ -7,10 +7,10 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Trace runs a step on the batch up to the update, or an evaluation, and copies
-// what is in memory after it. A ReLU that is computed with the layer before it is
-// one with it: that layer's own output and the gradient of the ReLU's output never
-// exist.
+// Trace runs an evaluation or, in training, a step without its update. Then it
+// copies what is in memory. A ReLU that is computed with the layer before it is
+// one with that layer. So that layer's own output never exists, and neither does
+// the gradient of the ReLU's output.
 func (p *program) Trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
 	if err := p.check(b, p.options.Batch); err != nil {
 		return nil, err

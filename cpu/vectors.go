@@ -2,7 +2,7 @@ package cpu
 
 import "unsafe"
 
-// vectorImage is the layout of padded images as planes of vectors: a plane for a
+// vectorImage is the layout of padded images as planes of vectors. A plane holds a
 // block of as many channels as a vector has lanes.
 type vectorImage struct {
 	image  spread // without strides
@@ -12,7 +12,8 @@ type vectorImage struct {
 	plane  int // values of a plane
 }
 
-// newVectorImage also makes room for a block with each worker.
+// newVectorImage returns the layout of an image. It also reserves room for a block
+// with each worker.
 func newVectorImage(ws *workers, s spread) vectorImage {
 	lanes := ws.all[0].kernel.Lanes
 	ws.reserve(lanes * s.height * s.width)
@@ -22,11 +23,11 @@ func newVectorImage(ws *workers, s spread) vectorImage {
 
 func (v vectorImage) size() int { return v.blocks * v.plane }
 
-// first returns where the first value of a plane is that is no padding.
+// first returns the index in a plane of its first value that is not padding.
 func (v vectorImage) first() int { return v.image.top*v.pitch + v.image.left*v.lanes }
 
-// write writes an image, plane after plane of channels, into a padded one, whose
-// padding stays.
+// write copies the image x, a plane for each channel, into a padded image in this
+// layout. It does not write the padding.
 func (v vectorImage) write(w *worker, image, x []float32) {
 	area, row := v.image.height*v.image.width, v.image.width*v.lanes
 	for b := range v.blocks {
@@ -42,7 +43,7 @@ func (v vectorImage) write(w *worker, image, x []float32) {
 	}
 }
 
-// read is the reverse of write.
+// read is the reverse of write: it copies the padded image back to x.
 func (v vectorImage) read(w *worker, x, image []float32) {
 	area, row := v.image.height*v.image.width, v.image.width*v.lanes
 	for b := range v.blocks {
@@ -54,22 +55,23 @@ func (v vectorImage) read(w *worker, x, image []float32) {
 	}
 }
 
-// vectorOutputs are a sample's outputs of a convolution while its positions are
-// still vectors of filters: until 2x2 max pooling, where it belongs to it, is done.
+// vectorOutputs holds the outputs of a convolution for one sample while they are
+// still vectors of filters. It can also apply 2x2 max pooling to them, if that
+// belongs to the convolution.
 type vectorOutputs struct {
 	conv     *conv
 	lanes    int
 	distance int         // values from a vector of filters to the next
-	width    int         // of a row
-	bias     []float32   // of all filters, and 0 for those that only fill up
-	pool     *pool       // whose output is computed too, or nil
+	width    int         // positions in a row
+	bias     []float32   // of all filters; 0 for filters that only fill up a vector
+	pool     *pool       // the pooling whose output is computed too, or nil
 	outputs  [][]float32 // (vectors, positions, lanes)
 	pooled   [][]float32
-	chosen   [][]int32 // by worker, like those before it
+	chosen   [][]int32 // this and the two above are by worker
 }
 
-// newVectorOutputs makes room for the outputs of so many filters: a multiple of the
-// lanes, at least as many as there are.
+// newVectorOutputs makes room for the outputs of the given number of filters. It is
+// a multiple of the lanes, and not below the convolution's number of filters.
 func newVectorOutputs(op *conv, filters, height, width int) *vectorOutputs {
 	v := &vectorOutputs{conv: op, lanes: op.workers.all[0].kernel.Lanes, width: width, bias: make([]float32, filters)}
 	v.distance = height * width * v.lanes
@@ -90,19 +92,21 @@ func (v *vectorOutputs) poolInto(next *pool) {
 	}
 }
 
-// ready takes biases that have changed.
+// ready copies the biases, which may have changed.
 func (v *vectorOutputs) ready() {
 	if v.conv.bias != nil {
 		copy(v.bias, v.conv.bias.value)
 	}
 }
 
-// of returns a vector of filters of the sample that the worker is at.
+// of returns the outputs of one vector of filters, for the sample that the worker
+// is computing.
 func (v *vectorOutputs) of(w *worker, vector int) []float32 {
 	return v.outputs[w.id][vector*v.distance:]
 }
 
-// finish writes the output of sample n, and that of its pooling.
+// finish writes the output of sample n. If pooling belongs to the convolution, it
+// writes the output of pooling, and its own output only for a trace.
 func (v *vectorOutputs) finish(w *worker, n int) {
 	if v.pool != nil {
 		v.finishPool(w, n)
@@ -136,7 +140,8 @@ func (v *vectorOutputs) finishPool(w *worker, n int) {
 	}
 }
 
-// bits returns integers as the float32 values of the same bits, to be moved.
+// bits returns integers as float32 values with the same bits, so that kernels can
+// move them.
 func bits(v []int32) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(v))), len(v))
 }

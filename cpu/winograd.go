@@ -7,45 +7,46 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// winogradProducts is how many products of matrices there are: one for each pair of
+// winogradProducts is the number of matrix products: one for each pair of the
 // asm.WinogradPoints.
 const winogradProducts = asm.WinogradPoints * asm.WinogradPoints
 
-// winograd computes a convolution's output from tiles of the image (see
-// asm.Winograd): tiles are transformed, multiplied by the transformed filters
-// point by point, each time (tiles x channels) x (channels x filters), and
-// transformed back. For filters of 5x5 that is 9 multiplications an output instead
-// of 25, for 3x3 it is 2.25 instead of 9.
+// winograd computes a convolution's output from tiles of the image; see
+// asm.Winograd. Tiles are transformed, multiplied by the transformed filters, and
+// transformed back. For each pair of points the multiplication is a matrix product,
+// (tiles x channels) x (channels x filters). With 5x5 filters this takes 9
+// multiplications an output instead of 25. With 3x3 filters it takes 2.25 instead of
+// 9.
 //
-// Where outputs are no multiple of a tile's, the last tile of a row lies over the
-// one before it, and likewise the last row of tiles.
+// If the output's size is no multiple of a tile's, the last tile of a row overlaps
+// the one before it. Likewise the last row of tiles overlaps the row before it.
 type winograd struct {
 	conv         *conv
 	kernel       *asm.Winograd
 	window       net.Window
 	down, across int // tiles
-	rows         int // of tiles, that are treated together
+	rows         int // rows of tiles that are computed together
 
-	vectors, panels   int       // a panel is so many vectors of filters
-	channels, filters int       // filled up to whole vectors, and panels
+	vectors, panels   int       // vectors of filters in a panel, and the number of panels
+	channels, filters int       // filled up to whole vectors, and to whole panels
 	weights           []float32 // (points, panels, channels, filters of the panel)
-	packed            int64     // the weights' version
-	transform         []float32 // of filters: (points, kernel area)
+	packed            int64     // the version of the weights that are packed
+	transform         []float32 // transforms filters: (points, kernel area)
 	outputs           *vectorOutputs
 
 	taps     [][]float32 // (kernel area, filters of a panel)
 	images   [][]float32
-	columns  [][]float32 // of a row of tiles, transformed downwards: (6, columns, lanes)
+	columns  [][]float32 // a row of tiles, transformed downwards: (6, columns, lanes)
 	tiles    [][]float32 // (points, tiles, channels)
 	products [][]float32 // (points, tiles, filters)
 	packTask func(w *worker, channel int)
 }
 
-// mostTiles bounds how many tiles are treated together, so that they and their
+// mostTiles is the most tiles that are computed together, so that they and their
 // products stay in the caches.
 const mostTiles = 32
 
-// newWinograd returns nil where there is no kernel, or it would be no faster.
+// newWinograd returns nil if there is no kernel, or if it would not be faster.
 func newWinograd(op *conv, node net.Node) *winograd {
 	ks, window := op.workers.all[0].kernel, node.Window
 	if op.groups != 1 || window.KernelH != window.KernelW || window.StrideH != 1 || window.StrideW != 1 || window.DilationH != 1 || window.DilationW != 1 {
@@ -78,11 +79,12 @@ func newWinograd(op *conv, node net.Node) *winograd {
 	return g
 }
 
-// pays compares instructions on vectors: transforms take about 16 for six vectors
-// of inputs, twice, and 100 for a tile's outputs; a product of matrices as many more
-// as if it had 6 more channels. Another way fills its vectors with filters or with
-// positions. Of 54 that were measured, shapes that pass are 1.2 to 3.7 times as fast
-// this way, and most that do not are slower.
+// pays reports whether this way needs clearly fewer vector instructions than
+// another. A transform of six vectors of inputs takes about 16, and is done twice. A
+// tile's outputs take 100. A matrix product takes as many more as if it had 6 more
+// channels. The other way fills its vectors with filters or with positions. Of 54
+// shapes that were measured, those that pass are 1.2 to 3.7 times as fast this way,
+// and most of the others are slower.
 func (g *winograd) pays(lanes int) bool {
 	op, tiles, vectors := g.conv, g.down*g.across, g.filters/lanes
 	products := winogradProducts * tiles * (op.channels + 6) * vectors
@@ -91,8 +93,7 @@ func (g *winograd) pays(lanes int) bool {
 	return 10*(products+transforms) < 9*other
 }
 
-// rowsTogether returns how many rows of tiles fill the tallest products of
-// matrices best.
+// rowsTogether returns how many rows of tiles best fill the tallest matrix products.
 func (g *winograd) rowsTogether(tallest int) int {
 	best, least := 1, math.Inf(1)
 	for rows := 1; rows <= g.down && (rows == 1 || rows*g.across <= mostTiles); rows++ {
@@ -104,7 +105,7 @@ func (g *winograd) rowsTogether(tallest int) int {
 	return best
 }
 
-// ready packs weights that have changed.
+// ready packs the weights if they have changed.
 func (g *winograd) ready() {
 	if version := g.conv.pass.weights; g.packed != version {
 		g.conv.workers.do(g.conv.channels, g.packTask)
@@ -113,11 +114,11 @@ func (g *winograd) ready() {
 	}
 }
 
-// pack transforms the filters of a channel. Filters that only fill up are 0.
+// pack transforms the filters of a channel. Filters that only fill up a panel are 0.
 func (g *winograd) pack(w *worker, channel int) {
 	op, ks := g.conv, w.kernel
 	width := g.vectors * ks.Lanes
-	stride := op.channels * g.filters // from a point to the next
+	stride := op.channels * g.filters // the distance from one pair of points to the next
 	taps := g.taps[w.id]
 	for panel := range g.panels {
 		first := panel * width
@@ -147,15 +148,16 @@ func (g *winograd) forward(w *worker, image []float32) {
 	}
 }
 
-// origin is where output and input of a tile begin along one axis.
+// origin returns where the output of a tile begins along one axis. In the padded
+// input it begins at the same place.
 func (g *winograd) origin(tile, outputs int) int {
 	return min(tile*g.kernel.Outputs, outputs-g.kernel.Outputs)
 }
 
-// whole returns how many tiles of a row don't lie over another.
+// whole returns how many tiles of a row don't overlap another.
 func (g *winograd) whole() int { return g.window.OutW / g.kernel.Outputs }
 
-// transformRow transforms a row of tiles, the first of which gets the number at.
+// transformRow transforms a row of tiles. They get the numbers from at on.
 func (g *winograd) transformRow(w *worker, image []float32, row, at int) {
 	columns, tiles, lanes := g.columns[w.id], g.tiles[w.id], w.kernel.Lanes
 	top := g.origin(row, g.window.OutH) * g.conv.layout.pitch

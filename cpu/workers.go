@@ -8,18 +8,19 @@ import (
 	"github.com/gputrain/gputrain/cpu/asm"
 )
 
-// maxThreads bounds Options.Threads: far more than processors have.
+// maxThreads is the most that Options.Threads may be: far more than processors
+// have.
 const maxThreads = 4096
 
-// worker is what one thread works with.
+// worker holds what one thread works with.
 type worker struct {
 	id     int
 	kernel *asm.Kernels
-	panel  []float32 // a packed panel, see multiply
-	tile   []float32 // a tile of a panel that is not full
-	room   []float32 // an image of vectors, see reserve
-	spare  []float32 // what is added to something else, see reserveSpare
-	taps   []tap     // for a row of the network's input, see reserveTaps
+	panel  []float32 // a packed panel; see multiply
+	tile   []float32 // a tile for a panel that is not full
+	room   []float32 // an image as vectors; see reserve
+	spare  []float32 // values that are added to something else; see reserveSpare
+	taps   []tap     // for a row of the network's input; see reserveTaps
 	wake   chan struct{}
 }
 
@@ -28,7 +29,7 @@ type workers struct {
 	all      []*worker
 	body     func(w *worker, task int)
 	tasks    int64
-	next     atomic.Int64 // first task that nobody has taken
+	next     atomic.Int64 // the first task that nobody has taken
 	busy     sync.WaitGroup
 	alive    sync.WaitGroup
 	panicked atomic.Pointer[string]
@@ -56,7 +57,7 @@ func newWorkers(threads int, ks *asm.Kernels) *workers {
 	return ws
 }
 
-// reserve makes each worker's room at least n values.
+// reserve makes sure that each worker's room has at least n values.
 func (ws *workers) reserve(n int) {
 	for _, w := range ws.all {
 		if len(w.room) < n {
@@ -65,7 +66,7 @@ func (ws *workers) reserve(n int) {
 	}
 }
 
-// reserveSpare makes each worker's spare room at least n values.
+// reserveSpare makes sure that each worker's spare has at least n values.
 func (ws *workers) reserveSpare(n int) {
 	for _, w := range ws.all {
 		if len(w.spare) < n {
@@ -74,7 +75,8 @@ func (ws *workers) reserveSpare(n int) {
 	}
 }
 
-// reserveTaps makes each worker's taps enough for rows of n values.
+// reserveTaps makes sure that each worker's taps are enough for rows of n
+// values.
 func (ws *workers) reserveTaps(n int) {
 	for _, w := range ws.all {
 		if len(w.taps) < n {
@@ -83,8 +85,9 @@ func (ws *workers) reserveTaps(n int) {
 	}
 }
 
-// do runs body for each task in [0, tasks), in any order, and waits. Tasks must
-// not depend on each other; what they write must not depend on the worker.
+// do runs body for each task in [0, tasks), in any order, and waits for all of
+// them. Tasks must not depend on each other, and what they write must not
+// depend on the worker. A panic in a task becomes one of do.
 func (ws *workers) do(tasks int, body func(w *worker, task int)) {
 	if ws.watch != nil {
 		ws.watch(tasks)
@@ -103,8 +106,8 @@ func (ws *workers) do(tasks int, body func(w *worker, task int)) {
 	}
 }
 
-// work takes tasks until there are none. A panic ends the work of all, so that
-// do can raise it where a caller sees it.
+// work takes tasks until there are none. A panic ends the work of all workers,
+// so that do can raise it where a caller sees it.
 func (ws *workers) work(w *worker) {
 	defer func() {
 		if r := recover(); r != nil {

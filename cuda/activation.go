@@ -12,7 +12,7 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// dnnActivation is cuDNN's activation for one shape and one size of mini-batch.
+// dnnActivation holds cuDNN's descriptors of an activation, for one shape and one mini-batch size.
 type dnnActivation struct {
 	x        *cudnn.TensorDescriptor // of input, output and both gradients
 	function *cudnn.Activation
@@ -31,15 +31,15 @@ func newDNNActivation(shape net.Shape, mode cudnn.ActivationMode, n int) (*dnnAc
 
 func (a *dnnActivation) close() error { return destroy(a.x, a.function) }
 
-// activationModes are the functions that cuDNN computes; kernels of ours compute the others.
+// activationModes lists the functions that cuDNN computes. Our own kernels compute the others.
 var activationModes = map[net.ActivationFunc]cudnn.ActivationMode{net.ReLU: cudnn.ReLU, net.Tanh: cudnn.Tanh, net.Sigmoid: cudnn.Sigmoid}
 
-// activationLayer is an activation layer that stands by itself.
+// activationLayer is an activation layer that isn't fused with the layer before it.
 type activationLayer struct {
 	link
 	function  kernels.ActivationFunction
 	parameter float64
-	mode      cudnn.ActivationMode // where function.InCuDNN
+	mode      cudnn.ActivationMode // used only where function.InCuDNN
 	sizes     perBatch[*dnnActivation]
 }
 
@@ -55,7 +55,7 @@ func newActivationLayer(l link, a *net.Activation) (operation, error) {
 	return &activationLayer{link: l, function: f, parameter: a.Parameter(), mode: mode}, nil
 }
 
-// claim names what the backward pass reads: cuDNN checks the input too.
+// claim lists what the backward pass reads. cuDNN wants the input too, even where its formula needs only the output.
 func (a *activationLayer) claim(int, int) claim {
 	if a.function.InCuDNN {
 		return claim{reads: []*slot{a.in.value, a.out.value}}
@@ -63,7 +63,7 @@ func (a *activationLayer) claim(int, int) claim {
 	return claim{reads: []*slot{a.read()}}
 }
 
-// read is what the backward pass of our kernel reads.
+// read returns what the backward pass of our own kernel reads: the output or the input.
 func (a *activationLayer) read() *slot {
 	if a.function.ReadsOutput {
 		return a.out.value
@@ -102,8 +102,8 @@ func (a *activationLayer) backward(p *pass) error {
 
 func (a *activationLayer) close() error { return a.sizes.close() }
 
-// dropout is a dropout layer: by a kernel of ours, so that net.DropoutKeep decides on every device alike. The mask is
-// computed again for the backward pass instead of kept.
+// dropout is a dropout layer. Our own kernel computes it, so that net.DropoutKeep decides on every device alike. The
+// mask isn't kept: the backward pass computes it again.
 type dropout struct {
 	link
 	rate float64
@@ -118,7 +118,7 @@ func (d *dropout) mask(p *pass, y, x Buffer, add int32) kernels.Dropout {
 		Y: floats(y), X: floats(x), State: d.program.state(), Queued: d.program.queue.numbers(), Count: d.in.count(p.n), Size: d.in.count(1),
 		KeyLow: key[0], KeyHigh: key[1], Last: net.DropoutCounter(d.node.Index, 0, 0)[3], Scale: 1, Add: add,
 	}
-	if p.training { // else everything is at least 0, and stays
+	if p.training { // without training every random number reaches a threshold of 0, so every value is kept
 		k.Threshold = net.DropoutThreshold(d.rate)
 		k.Scale = float32(1 / (1 - d.rate))
 	}
@@ -135,8 +135,8 @@ func (d *dropout) backward(p *pass) error {
 
 func (d *dropout) close() error { return nil }
 
-// batchNorm is batch normalisation, by kernels of ours: their sums are in float64 and in a fixed order, and they take a
-// mini-batch of one value a channel, for which cuDNN's unbiased variance is a division by zero.
+// batchNorm is batch normalisation. Our own kernels compute it: they sum in float64 and in a fixed order. They also
+// take a mini-batch with one value a channel, where cuDNN's unbiased variance would divide by zero.
 type batchNorm struct {
 	link
 	momentum, epsilon float64
@@ -155,7 +155,8 @@ func (b *batchNorm) claim(first, last int) claim {
 	return need
 }
 
-// sumsOf is where the gradient of the weight, or else the bias, is summed: that of the input is made of both.
+// sumsOf returns the buffer for the gradient of the weight or of the bias. A frozen one has a buffer too, because the
+// input gradient is computed from both.
 func (b *batchNorm) sumsOf(r net.Role) Buffer {
 	if q := b.trained(r); q != nil {
 		return q.grad

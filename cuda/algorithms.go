@@ -6,7 +6,8 @@ package cuda
 #include "cuda.h"
 #include "cudnn.h"
 
-// The three questions and the three sizes have one form each, so that Go need not tell them apart.
+// cuDNN has one function for each direction. The functions here take the direction as a parameter, so that Go need not
+// tell them apart.
 
 enum direction { FORWARD, BACKWARD_DATA, BACKWARD_FILTER };
 
@@ -39,7 +40,7 @@ static cudnnStatus_t heuristic(enum direction d, cudnnHandle_t h, cudnnTensorDes
 	return status;
 }
 
-// measure runs every algorithm on the given memory; the output's is overwritten.
+// measure runs every algorithm on the given memory. It overwrites the output's memory.
 static cudnnStatus_t measure(enum direction d, cudnnHandle_t h, cudnnTensorDescriptor_t x, CUdeviceptr ax, cudnnFilterDescriptor_t w,
                              CUdeviceptr aw, cudnnConvolutionDescriptor_t conv, cudnnTensorDescriptor_t y, CUdeviceptr ay, int most,
                              int *got, choice *out, CUdeviceptr aworkspace, size_t bytes) {
@@ -69,11 +70,11 @@ static cudnnStatus_t workspaceSize(enum direction d, cudnnHandle_t h, cudnnTenso
 	return cudnnGetConvolutionBackwardFilterWorkspaceSize(h, x, y, conv, w, (cudnnConvolutionBwdFilterAlgo_t)algorithm, bytes);
 }
 
-// product_by_cudnn computes one of a convolution's products; with a beta of 1 it adds it to what is there.
+// product_by_cudnn computes one of a convolution's products. With a beta of 1 it adds the product to the output.
 static cudnnStatus_t product_by_cudnn(enum direction d, cudnnHandle_t h, cudnnTensorDescriptor_t x, CUdeviceptr ax, cudnnFilterDescriptor_t w,
                               CUdeviceptr aw, cudnnConvolutionDescriptor_t conv, cudnnTensorDescriptor_t y, CUdeviceptr ay,
                               int algorithm, CUdeviceptr aworkspace, size_t bytes, float beta) {
-	const float one = 1; // of every type but double, which isn't used
+	const float one = 1; // cuDNN takes this factor as float for every type except double, which isn't used
 	void *px = (void *)ax, *pw = (void *)aw, *py = (void *)ay, *workspace = (void *)aworkspace;
 	if (d == FORWARD)
 		return cudnnConvolutionForward(h, &one, x, px, w, pw, conv, (cudnnConvolutionFwdAlgo_t)algorithm, workspace, bytes, &beta, y, py);
@@ -95,7 +96,7 @@ import (
 	"github.com/gputrain/gputrain/cuda/driver"
 )
 
-// direction is one of a convolution's three products.
+// direction names one of a convolution's three products: the output, the input gradient or the weight gradient.
 type direction C.enum_direction
 
 const (
@@ -104,19 +105,19 @@ const (
 	backwardFilter direction = C.BACKWARD_FILTER
 )
 
-// directions is how many there are.
+// directions is the number of directions.
 const directions = 3
 
 func (d direction) String() string {
 	return [...]string{"forward", "backward data", "backward filter"}[d]
 }
 
-// function is the direction in the names of cuDNN's functions.
+// function returns the direction as it is spelled in the names of cuDNN's functions.
 func (d direction) function() string {
 	return [...]string{"Forward", "BackwardData", "BackwardFilter"}[d]
 }
 
-// algorithm is a way to compute a convolution, as cuDNN numbers them by direction.
+// algorithm is one of cuDNN's algorithms for a convolution. Its id is cuDNN's number, which depends on the direction.
 type algorithm struct {
 	id            int
 	workspace     int64 // bytes
@@ -124,7 +125,7 @@ type algorithm struct {
 	milliseconds  float64 // measured; 0 where it was chosen by cuDNN's heuristic
 }
 
-// keep turns algorithms into what the cache keeps of them.
+// keep turns algorithms into what the cache stores.
 func keep(found []algorithm) (kept []measuredAlgorithm) {
 	for _, a := range found {
 		kept = append(kept, measuredAlgorithm{a.id, a.deterministic, a.milliseconds})
@@ -132,7 +133,7 @@ func keep(found []algorithm) (kept []measuredAlgorithm) {
 	return kept
 }
 
-// kept is its reverse.
+// kept is the reverse of keep: it turns what the cache stores into algorithms, whose workspaces are still unknown.
 func kept(ways []measuredAlgorithm) (found []algorithm) {
 	for _, w := range ways {
 		found = append(found, algorithm{id: w.ID, deterministic: w.Deterministic, milliseconds: w.Milliseconds})
@@ -140,26 +141,27 @@ func kept(ways []measuredAlgorithm) (found []algorithm) {
 	return found
 }
 
-// descriptors of a convolution: of x, y and w, and of the convolution itself.
+// descriptors holds cuDNN's descriptors of a convolution: of x, y and w, and of the convolution itself.
 type descriptors struct {
 	x, y *cudnn.TensorDescriptor
 	w    *cudnn.Filter
 	conv *cudnn.Convolution
 }
 
-// The descriptor is the first field of gorgonia's structs.
+// native returns cuDNN's own descriptors. Each is the first field of a struct of gorgonia.org/cu/dnn.
 func (d descriptors) native() (x C.cudnnTensorDescriptor_t, w C.cudnnFilterDescriptor_t, conv C.cudnnConvolutionDescriptor_t, y C.cudnnTensorDescriptor_t) {
 	return *(*C.cudnnTensorDescriptor_t)(unsafe.Pointer(d.x)), *(*C.cudnnFilterDescriptor_t)(unsafe.Pointer(d.w)),
 		*(*C.cudnnConvolutionDescriptor_t)(unsafe.Pointer(d.conv)), *(*C.cudnnTensorDescriptor_t)(unsafe.Pointer(d.y))
 }
 
-// setMath says which arithmetic the convolution may use: gorgonia sets it before the descriptor, which resets it.
+// setMath sets the arithmetic that the convolution may use. gorgonia.org/cu/dnn sets it too early: setting the
+// descriptor resets it.
 func (d descriptors) setMath(m cudnn.MathType) error {
 	_, _, conv, _ := d.native()
 	return driver.CheckDNN("cudnnSetConvolutionMathType", int(C.cudnnSetConvolutionMathType(conv, C.cudnnMathType_t(m))))
 }
 
-// setGroups says in how many groups it is. It is set again for the same reason.
+// setGroups sets the number of groups. It must be set again for the same reason.
 func (d descriptors) setGroups(groups int) error {
 	_, _, conv, _ := d.native()
 	return driver.CheckDNN("cudnnSetConvolutionGroupCount", int(C.cudnnSetConvolutionGroupCount(conv, C.int(groups))))
@@ -167,8 +169,8 @@ func (d descriptors) setGroups(groups int) error {
 
 func (d descriptors) close() error { return destroy(d.x, d.y, d.w, d.conv) }
 
-// candidates returns the algorithms that can compute the direction, best first, as the heuristic orders them or, where
-// memory for the operands is given, as they were measured.
+// candidates returns the algorithms that can compute the direction, best first. With memory in measured it runs them
+// and orders them by measured time. If measured is nil, cuDNN's heuristic orders them.
 func candidates(c *cudnn.Context, dir direction, d descriptors, measured *operands) ([]algorithm, error) {
 	var choices [mostAlgorithms]C.choice
 	var got C.int
@@ -187,7 +189,8 @@ func candidates(c *cudnn.Context, dir direction, d descriptors, measured *operan
 	}
 	var found []algorithm
 	for _, r := range choices[:got] {
-		// cuDNN may list an algorithm once for each arithmetic; which one it gets is the descriptor's to say.
+		// cuDNN may list an algorithm several times, once for each arithmetic. The descriptor decides which arithmetic
+		// is used.
 		again := slices.ContainsFunc(found, func(a algorithm) bool { return a.id == int(r.algorithm) })
 		if r.status != C.CUDNN_STATUS_SUCCESS || again {
 			continue
@@ -201,11 +204,11 @@ func candidates(c *cudnn.Context, dir direction, d descriptors, measured *operan
 	return found, nil
 }
 
-// operands is the memory of a convolution's two factors and their product, and of its workspace.
+// operands holds the memory of a convolution's tensors x, w and y, and of its workspace.
 type operands struct{ x, w, y, workspace Buffer }
 
-// product computes a direction's product: of the operands, the one that it is for is written, or added to. gorgonia.org/cu/dnn
-// would refuse bfloat16.
+// product computes the product of a direction. It writes the operand that is the result, or adds to it where adds is
+// set. It calls cuDNN itself, because gorgonia.org/cu/dnn refuses bfloat16.
 func product(c *cudnn.Context, dir direction, d descriptors, o operands, id int, adds bool) error {
 	x, w, conv, y := d.native()
 	op := [...]string{"cudnnConvolutionForward", "cudnnConvolutionBackwardData", "cudnnConvolutionBackwardFilter"}[dir]
@@ -213,7 +216,8 @@ func product(c *cudnn.Context, dir direction, d descriptors, o operands, id int,
 		conv, y, C.CUdeviceptr(o.y.Address), C.int(id), C.CUdeviceptr(o.workspace.Address), C.size_t(o.workspace.Bytes), C.float(boolInt(adds)))))
 }
 
-// borrow takes memory from the pool for operands of so many values, zeroed, with as large a workspace as there is room for.
+// borrow takes zeroed memory from the pool for operands with the given numbers of values. The workspace is as large as
+// the limit, or smaller if there is less room.
 func (p *program) borrow(x, w, y int64) (*operands, error) {
 	o := &operands{}
 	pool := p.device.pool
@@ -231,7 +235,7 @@ func (p *program) borrow(x, w, y int64) (*operands, error) {
 			err = p.device.zero(*b.into)
 		}
 		if err != nil {
-			// What has been zeroed may still be being zeroed.
+			// The device may still be writing zeros.
 			if e := errors.Join(p.device.synchronize(), o.giveBack(pool)); e != nil {
 				return nil, e
 			}
@@ -245,7 +249,7 @@ func (o *operands) giveBack(p *Pool) error {
 	return errors.Join(p.give(o.x), p.give(o.w), p.give(o.y), p.give(o.workspace))
 }
 
-// workspaceOf asks for the bytes that an algorithm needs, with the arithmetic that the descriptor allows.
+// workspaceOf asks cuDNN how many bytes an algorithm needs with the arithmetic that the descriptor allows.
 func workspaceOf(c *cudnn.Context, dir direction, d descriptors, id int) (int64, error) {
 	var bytes C.size_t
 	x, w, conv, y := d.native()

@@ -10,7 +10,7 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// moveAverages moves the averages of all parameters towards them, if any are kept.
+// moveAverages moves the moving averages of all parameters towards the parameters, if averages are kept.
 func (p *program) moveAverages() error {
 	f := &p.flat
 	if p.options.Average == 0 || f.all == 0 {
@@ -34,7 +34,7 @@ func (p *program) SwapAverage() error {
 			return err
 		}
 		if err := p.exchange(); err != nil {
-			return p.fail(err) // some may have changed places
+			return p.fail(err) // some parameters may have been exchanged already
 		}
 		p.swapped = !p.swapped
 		return nil
@@ -50,7 +50,8 @@ func (p *program) exchange() error {
 	return firstError(err, p.roundWeights(), p.roundFrozen())
 }
 
-// checkTurn refuses what changes weights while their averages are in their place.
+// checkTurn returns an error while the averages are in the place of the weights. Callers that change weights ask it
+// first.
 func (p *program) checkTurn() error {
 	if p.swapped {
 		return fmt.Errorf("%w: the averages are in the place of the weights; SwapAverage changes back", net.ErrUnfinished)

@@ -4,17 +4,18 @@ package cuda
 
 import "github.com/gputrain/gputrain/kernels"
 
-// Layers of several inputs, and a fixed factor. Their backward passes go from the last input to the first: of a value that
-// stands twice among them, the later one's gradient is written and the earlier one's added.
+// Layers with several inputs, and a fixed factor. Their backward passes go from the last input to the first. If a
+// value stands twice among the inputs, the later one's gradient is written first, and the earlier one's is added to
+// it.
 
-// copyValues copies channels of n samples, or adds them to what is there: count values of each, from sample to sample pitches
-// apart.
+// copyValues copies count values of each of n samples from x to y, or adds them to y where add is not 0. A pitch is
+// the distance in values from one sample to the next.
 func (l *link) copyValues(n int, y Buffer, yPitch int, x Buffer, xPitch, count int, add int32) error {
 	return l.launch(kernels.CopyBlocks{Y: floats(y), X: floats(x), Blocks: uint32(n), Count: uint32(count), YPitch: uint32(yPitch),
 		XPitch: uint32(xPitch), Add: add})
 }
 
-// add is an addition.
+// add adds its inputs.
 type add struct{ link }
 
 func (a *add) claim(int, int) claim { return claim{} }
@@ -57,7 +58,8 @@ type concat struct{ link }
 
 func (c *concat) claim(int, int) claim { return claim{} }
 
-// part is the buffer from where an input's channels lie in the first sample of the output, or of its gradient.
+// part returns the rest of a buffer (the output or its gradient) from the place where the input's channels begin in
+// the first sample.
 func (c *concat) part(of Buffer, input int) Buffer {
 	var before int64
 	for _, in := range c.inputs[:input] {
@@ -92,7 +94,7 @@ func (c *concat) backward(p *pass) error {
 
 func (c *concat) close() error { return nil }
 
-// multiply is the product of two inputs, or of the first and a gate with one value a channel.
+// multiply is the product of two inputs. The second may be a gate: one value a channel.
 type multiply struct{ link }
 
 func (m *multiply) claim(int, int) (need claim) {
@@ -104,10 +106,11 @@ func (m *multiply) claim(int, int) (need claim) {
 	return need
 }
 
-// gated reports whether the second input is a gate. One of the first's shape is none, though both may be of one pixel.
+// gated reports whether the second input is a gate. If both inputs have the same shape, it isn't one, even if both
+// have one pixel.
 func (m *multiply) gated() bool { return m.inputs[1].shape != m.in.shape }
 
-// product is y = x * the second input, or y += that.
+// product computes y = x * the second input, or y += x * the second input where add is not 0.
 func (m *multiply) product(n int, y, x Buffer, add int32) error {
 	factor := floats(m.inputs[1].value.Buffer)
 	if m.gated() {

@@ -14,63 +14,64 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// choiceKey is all that the speed of a convolution's algorithms depends on.
+// choiceKey holds everything that the speed of a convolution's algorithms depends on.
 type choiceKey struct {
 	GPU               string    `json:"gpu"`
 	ComputeCapability string    `json:"compute_capability"`
 	Multiprocessors   int       `json:"multiprocessors"`
 	Memory            uint64    `json:"memory"` // bytes
-	Driver            string    `json:"driver"` // the newest CUDA that it supports
+	Driver            string    `json:"driver"` // the newest CUDA version that the driver supports
 	DNN               string    `json:"cudnn"`
 	Precision         Precision `json:"precision"`
-	Workspace         int64     `json:"workspace"` // most bytes that an algorithm may have
+	Workspace         int64     `json:"workspace"` // the most bytes that an algorithm may use
 	Batch             int       `json:"batch"`
 	In                net.Shape `json:"in"`
 	Out               net.Shape `json:"out"`
 	Groups            int       `json:"groups"`
-	Kernel            [2]int    `json:"kernel"` // height and width, as in all that follow
+	Kernel            [2]int    `json:"kernel"` // height and width, as in the fields below
 	Stride            [2]int    `json:"stride"`
 	Dilation          [2]int    `json:"dilation"`
 	Padding           [2]int    `json:"padding"`  // at each end
-	Products          [3]bool   `json:"products"` // forward, backward data, backward filter: those that cuDNN has to compute
+	Products          [3]bool   `json:"products"` // forward, backward data, backward filter: whether cuDNN computes it
 }
 
-// measuredAlgorithm is one that was measured, as cuDNN numbers them by direction.
+// measuredAlgorithm is an algorithm that was measured. ID is cuDNN's number, which depends on the direction.
 type measuredAlgorithm struct {
 	ID            int     `json:"algorithm"`
 	Deterministic bool    `json:"deterministic"`
 	Milliseconds  float64 `json:"milliseconds"`
 }
 
-// measuredWays are all algorithms that could compute a convolution, by direction, the fastest first; none for what cuDNN did
-// not have to compute.
+// measuredWays holds all algorithms that can compute a convolution, by direction, the fastest first. A direction that
+// cuDNN does not compute has none.
 type measuredWays [3][]measuredAlgorithm
 
-// choiceFile is a file of the cache: one convolution's measured algorithms.
+// choiceFile is the content of one file of the cache: the measured algorithms of one convolution.
 type choiceFile struct {
 	Format int          `json:"format"`
 	Key    choiceKey    `json:"key"`
 	Ways   measuredWays `json:"algorithms"`
 }
 
-// choiceFormat is the version of choiceFile. Files of others are written anew.
+// choiceFormat is the version of choiceFile. Files of other versions are measured and written anew.
 const choiceFormat = 2
 
-// mostAlgorithms is more than cuDNN has for any direction.
+// mostAlgorithms is above the number of algorithms that cuDNN has for any direction.
 const mostAlgorithms = 16
 
-// mostChoiceBytes is more than a file of the cache ever has.
+// mostChoiceBytes is above the size of every file of the cache.
 const mostChoiceBytes = 1 << 16
 
-// choiceCache keeps algorithms that were measured in a folder, for programs to come. Each convolution has a file of its own,
-// replaced whole, so processes that write at the same time don't disturb each other: the last one stays. A nil cache keeps
-// nothing.
+// choiceCache keeps measured algorithms in a folder, so that later programs need not measure again. Each convolution
+// has its own file, and a file is always replaced as a whole. So processes that write at the same time don't disturb
+// each other: the last one's file stays. A nil cache keeps nothing.
 type choiceCache struct {
 	folder string
-	err    error // the last failure to write; measuring goes on without
+	err    error // the last failure to write; measuring goes on without the cache
 }
 
-// newChoiceCache returns the cache in a folder, which is made when something is written; nil without one.
+// newChoiceCache returns the cache in a folder. The folder is made when something is written. For an empty name the
+// cache is nil.
 func newChoiceCache(folder string) *choiceCache {
 	if folder == "" {
 		return nil
@@ -78,7 +79,7 @@ func newChoiceCache(folder string) *choiceCache {
 	return &choiceCache{folder: folder}
 }
 
-// path names the file of a key.
+// path returns the file name for a key.
 func (c *choiceCache) path(key choiceKey) string {
 	text, err := json.Marshal(key)
 	if err != nil {
@@ -87,7 +88,7 @@ func (c *choiceCache) path(key choiceKey) string {
 	return filepath.Join(c.folder, fmt.Sprintf("%.16x.json", sha256.Sum256(text)))
 }
 
-// load returns what was measured for a key. A file that can't be used counts as none: store replaces it.
+// load returns what was measured for a key. A file that can't be used counts as missing, and store replaces it.
 func (c *choiceCache) load(key choiceKey) (ways measuredWays, ok bool) {
 	if c == nil {
 		return ways, false
@@ -109,7 +110,7 @@ func (c *choiceCache) load(key choiceKey) (ways measuredWays, ok bool) {
 	return ways, err == nil
 }
 
-// parseChoices reads a file of the cache, which must be of the key.
+// parseChoices reads the text of a cache file. It fails if the file is for another key.
 func parseChoices(text []byte, key choiceKey) (measuredWays, error) {
 	var f choiceFile
 	if len(text) > mostChoiceBytes {
@@ -143,7 +144,8 @@ func parseChoices(text []byte, key choiceKey) (measuredWays, error) {
 	return f.Ways, nil
 }
 
-// store keeps what was measured for a key. That it fails is remembered, not returned: only the next start is slower for it.
+// store writes what was measured for a key. A failure is remembered and not returned, because it only makes the next
+// start slower.
 func (c *choiceCache) store(key choiceKey, ways measuredWays) {
 	if c == nil {
 		return
@@ -166,7 +168,7 @@ func (c *choiceCache) write(path string, file choiceFile) (err error) {
 		return err
 	}
 	_, err = f.Write(append(text, '\n'))
-	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err == nil { // of a file lost in a power cut nothing is missed
+	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err == nil { // no sync: a lost file is measured again
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
@@ -177,7 +179,7 @@ func (c *choiceCache) write(path string, file choiceFile) (err error) {
 	return err
 }
 
-// problem says why the last choice could not be kept, or "".
+// problem returns why the last choice could not be stored, or "" if it was.
 func (c *choiceCache) problem() string {
 	if c == nil || c.err == nil {
 		return ""

@@ -12,20 +12,21 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// dnnConvolution is a cuDNN convolution for one shape and one size of mini-batch: its descriptors, and for each of its three
-// products the algorithms that can compute it.
+// dnnConvolution is a cuDNN convolution for one shape and one mini-batch size. It holds the descriptors and, for each
+// of the three products, the algorithms that can compute it.
 type dnnConvolution struct {
 	program     *program
 	layer       string // its name
 	descriptors descriptors
 	needs       [directions]bool        // the products that cuDNN computes
 	ways        [directions][]algorithm // by direction, the one in use first
-	dropped     [directions]int         // how many that were before it failed or had no room
+	dropped     [directions]int         // how many algorithms before it failed or had no room
 	chosen      Chooser
 }
 
-// newDNNConvolution describes a convolution of x (n, in) with symmetric padding, in groups: each takes its share of the input's
-// channels to its share of the output's. Its algorithms have to be chosen.
+// newDNNConvolution describes a convolution of x (n, in) with symmetric padding. With several groups, each group
+// computes its share of the output's channels from its share of the input's channels. The algorithms are not chosen
+// yet.
 func newDNNConvolution(p *program, layer string, in, out net.Shape, w net.Window, groups, n int) (c *dnnConvolution, err error) {
 	c = &dnnConvolution{program: p, layer: layer}
 	d := &c.descriptors
@@ -46,7 +47,7 @@ func newDNNConvolution(p *program, layer string, in, out net.Shape, w net.Window
 	return c, nil
 }
 
-// choose sets the algorithms of all directions to those found, as far as they may be used.
+// choose finds the algorithms of all directions that cuDNN computes, and keeps those that may be used.
 func (c *dnnConvolution) choose(by Chooser, find func(direction) ([]algorithm, error)) error {
 	c.chosen = by
 	for dir := range c.ways {
@@ -64,15 +65,15 @@ func (c *dnnConvolution) choose(by Chooser, find func(direction) ([]algorithm, e
 	return nil
 }
 
-// candidates returns a function that finds a direction's algorithms: by measuring them with the given memory, or without any
-// by cuDNN's heuristic.
+// candidates returns a function that finds a direction's algorithms. It measures them in the given memory. If that is
+// nil, it asks cuDNN's heuristic.
 func (c *dnnConvolution) candidates(with *operands) func(direction) ([]algorithm, error) {
 	return func(dir direction) ([]algorithm, error) {
 		return candidates(c.program.device.dnn, dir, c.descriptors, with)
 	}
 }
 
-// take takes those algorithms of a direction that may be used.
+// take keeps those of the algorithms found that may be used for a direction.
 func (c *dnnConvolution) take(dir direction, found []algorithm) (err error) {
 	o := c.program.device.options
 	c.ways[dir] = nil
@@ -80,7 +81,8 @@ func (c *dnnConvolution) take(dir direction, found []algorithm) (err error) {
 		if o.Deterministic && !a.deterministic {
 			continue
 		}
-		// The size is asked for again: what a query answers holds for the arithmetic that it chose.
+		// The workspace size is asked for again: the size in a query's answer holds for the arithmetic that the query
+		// chose.
 		a.workspace, err = workspaceOf(c.program.device.dnn, dir, c.descriptors, a.id)
 		if err != nil || a.workspace > c.program.device.workspaceLimit() {
 			continue
@@ -94,7 +96,8 @@ func (c *dnnConvolution) take(dir direction, found []algorithm) (err error) {
 	return nil
 }
 
-// reserve makes room for the workspace of a direction's algorithm in use, or of the first for which there is room.
+// reserve makes room for the workspace of the algorithm that is in use for a direction. If there is no room, it drops
+// the algorithm and tries the next.
 func (c *dnnConvolution) reserve(dir direction) error {
 	for {
 		err := c.program.reserveWorkspace(c.ways[dir][0].workspace, fmt.Sprintf("the workspace of %s's %v", c.layer, dir))
@@ -105,14 +108,15 @@ func (c *dnnConvolution) reserve(dir direction) error {
 	}
 }
 
-// drop turns to a direction's next algorithm.
+// drop replaces a direction's algorithm in use by the next one.
 func (c *dnnConvolution) drop(dir direction) {
 	c.ways[dir] = c.ways[dir][1:]
 	c.dropped[dir]++
 }
 
-// compute computes a direction's product, of and to the operands, or adds it there, with the algorithm in use. One that fails is
-// dropped for the next, unless a graph is being captured.
+// compute computes a direction's product with the algorithm in use. It writes the operand that is the result, or adds
+// to it where adds is set. If the algorithm fails, compute drops it and tries the next, unless a graph is being
+// captured.
 func (c *dnnConvolution) compute(dir direction, x, w, y Buffer, adds bool) error {
 	for {
 		d := c.program.device
@@ -129,34 +133,34 @@ func (c *dnnConvolution) compute(dir direction, x, w, y Buffer, adds bool) error
 
 func (c *dnnConvolution) close() error { return c.descriptors.close() }
 
-// tail says what a convolution or dense layer does to its products in one kernel.
+// tail says what a convolution or dense layer does to its products in one kernel afterwards.
 type tail int
 
 const (
-	biasOnly     tail = iota // or nothing, without a bias
-	biasReLU                 // the ReLU after it
-	biasReLUPool             // the ReLU and the 2x2 max pooling after it
+	biasOnly     tail = iota // adds the bias; does nothing if there is none
+	biasReLU                 // bias and ReLU
+	biasReLUPool             // bias, ReLU and 2x2 max pooling
 )
 
 // convLayer is a convolution layer with its tail.
 type convLayer struct {
 	link
 	tail   tail
-	chunk  uint32     // channels that a block of our kernels has in shared memory; 0: it isn't fused
-	groups int        // into which channels are divided
+	chunk  uint32     // channels that a block of our fused kernels holds in shared memory; 0: not fused
+	groups int        // the channels are divided into this many groups
 	window net.Window // with symmetric padding
-	padded net.Shape  // of the input as cuDNN sees it
+	padded net.Shape  // the input's shape as cuDNN sees it
 	sizes  perBatch[*dnnConvolution]
 
 	input     slot // the padded input, where padding is not symmetric
 	inputGrad slot // its gradient
-	products  slot // of biasReLUPool: what is pooled
+	products  slot // for biasReLUPool: the values before pooling
 	gradient  slot // its gradient
-	mask      slot // of biasReLUPool: where the maxima were
-	sums      slot // each part's bias gradient, where there are several parts; in a fused layer the weight gradients come first
+	mask      slot // for biasReLUPool: where the maxima were
+	sums      slot // the bias gradient of each part of several; if fused, the weight gradients first
 
-	x, dy     slot // in bfloat16: the input, kept for the backward pass, and the gradient of what is computed
-	y, dx, dw slot // in bfloat16: what is computed
+	x, dy     slot // bfloat16: the input, kept for the backward pass, and the gradient of the convolution's own output
+	y, dx, dw slot // bfloat16: the products
 }
 
 func newConvLayer(l link, t tail) *convLayer {
@@ -170,7 +174,7 @@ func newConvLayer(l link, t tail) *convLayer {
 	return c
 }
 
-// needs tells which products cuDNN computes.
+// needs reports which products cuDNN computes.
 func (c *convLayer) needs() [directions]bool {
 	return [directions]bool{forward: !c.fused(), backwardData: c.in.wanted, backwardFilter: !c.fused() && c.trained(net.Weight) != nil}
 }
@@ -178,16 +182,17 @@ func (c *convLayer) needs() [directions]bool {
 // trains reports whether the weights or the biases are trained.
 func (c *convLayer) trains() bool { return c.trained(net.Weight) != nil || c.trained(net.Bias) != nil }
 
-// keepsGradient reports whether the gradient of what the convolution itself computes is in memory.
+// keepsGradient reports whether the gradient of the convolution's own output (before its tail) is in memory.
 func (c *convLayer) keepsGradient() bool { return c.in.wanted || c.trains() && !c.fused() }
 
-// multiplies reports whether it is a factor of a product that cuDNN computes.
+// multiplies reports whether that gradient is a factor of a product that cuDNN computes.
 func (c *convLayer) multiplies() bool { return c.needs()[backwardData] || c.needs()[backwardFilter] }
 
-// pads reports whether the input is padded by a kernel of ours, because cuDNN pads both ends alike.
+// pads reports whether our own kernel pads the input. It does so where padding isn't symmetric, because cuDNN pads
+// both ends alike.
 func (c *convLayer) pads() bool { return c.padded != c.in.shape }
 
-// produced is the shape of what the convolution itself computes.
+// produced returns the shape of the convolution's own output, before its tail.
 func (c *convLayer) produced() net.Shape {
 	return net.Shape{C: c.node.Out.C, H: c.window.OutH, W: c.window.OutW}
 }
@@ -199,14 +204,14 @@ func (c *convLayer) claim(first, last int) (need claim) {
 		*s = of
 		need.own = append(need.own, s)
 	}
-	filtered := first // until when the backward pass needs what is multiplied by the weights
+	filtered := first // how long the factor of the weights must be kept for the backward pass
 	if c.trained(net.Weight) != nil || c.fused() && c.trains() {
 		filtered = last
 	}
-	// cuDNN takes the input padded, and in bfloat16 rounded; ours as it is.
+	// cuDNN takes the input padded, and rounded in bfloat16. Our fused kernel takes it as it is.
 	pads := c.pads() && !c.fused()
 	if pads && bf16 {
-		own(&c.input, newSlot(batch*int64(c.padded.Size()), first, first)) // its rounding is kept
+		own(&c.input, newSlot(batch*int64(c.padded.Size()), first, first)) // only its rounded copy is kept
 	} else if pads {
 		own(&c.input, newSlot(batch*int64(c.padded.Size()), first, filtered))
 	}
@@ -251,8 +256,8 @@ func (c *convLayer) claim(first, last int) (need claim) {
 	return need
 }
 
-// partialSums returns in how many parts n samples' gradients are summed, and how many sums each has that don't go to the
-// gradients at once; 0: none.
+// partialSums returns into how many parts the gradients of n samples are divided, and how many sums each part has in
+// c.sums. sums is 0 where the kernels write the gradients directly.
 func (c *convLayer) partialSums(n int) (parts, sums int) {
 	weight, bias := c.parameters[net.Weight], c.parameters[net.Bias]
 	switch {
@@ -268,14 +273,14 @@ func (c *convLayer) partialSums(n int) (parts, sums int) {
 	return parts, sums
 }
 
-// at returns the convolution for a size of mini-batch.
+// at returns the convolution for a mini-batch of n samples.
 func (c *convLayer) at(n int) (*dnnConvolution, error) {
 	return c.sizes.at(c.program, n, func(n int) (*dnnConvolution, error) {
 		made, err := c.make(n)
 		if err != nil {
 			return nil, err
 		}
-		for dir := range made.ways { // now that the memory for measuring has been given back
+		for dir := range made.ways { // by now the memory for measuring has been given back
 			if !made.needs[dir] {
 				continue
 			}
@@ -300,8 +305,9 @@ func (c *convLayer) make(n int) (*dnnConvolution, error) {
 	return made, nil
 }
 
-// choose chooses the fastest algorithms. It takes them from the cache where they were measured before, and measures them
-// now otherwise. cuDNN's heuristic chooses where the options ask for that, or where memory is too short for measuring.
+// choose chooses the fastest algorithms. If they were measured before, it takes them from the cache; otherwise it
+// measures them now. cuDNN's heuristic chooses if the options ask for that, or if there is too little memory for
+// measuring.
 func (c *convLayer) choose(made *dnnConvolution, n int) error {
 	d := c.program.device
 	if d.options.Heuristic || d.options.Deterministic {
@@ -327,13 +333,13 @@ func (c *convLayer) choose(made *dnnConvolution, n int) error {
 		ways[dir] = keep(found)
 		return found, err
 	})
-	if err == nil && with.workspace.Bytes == d.workspaceLimit() { // else other algorithms might have been faster
+	if err == nil && with.workspace.Bytes == d.workspaceLimit() { // else some may be missing
 		d.choices.store(key, ways)
 	}
 	return errors.Join(err, with.giveBack(d.pool))
 }
 
-// key tells the convolution and the device apart from all others.
+// key returns the cache key of the convolution on this device.
 func (c *convLayer) key(n int) choiceKey {
 	d, w := c.program.device, c.window
 	return choiceKey{
@@ -459,8 +465,8 @@ func (c *convLayer) backward(p *pass) error {
 	return c.inputGradient(conv, p.n, dy)
 }
 
-// inputGradient computes the gradient of the input: what comes last of padding, rounding and the product itself adds to what
-// other uses have left.
+// inputGradient computes the input gradient. Its steps are the product, the rounding's reverse and the padding's
+// reverse. The last step that takes place adds to the gradient that other uses of the input have left.
 func (c *convLayer) inputGradient(conv *dnnConvolution, n int, dy Buffer) error {
 	dx, add := c.in.grad.Buffer, c.in.add()
 	if c.pads() {
@@ -485,13 +491,13 @@ func (c *convLayer) pad(n int) error {
 		H: int32(c.in.shape.H), W: int32(c.in.shape.W), Ph: int32(c.padded.H), Pw: int32(c.padded.W), Top: int32(w.Top), Left: int32(w.Left)})
 }
 
-// biasGradientParts returns in how many parts the bias gradient of n samples is summed.
+// biasGradientParts returns into how many parts the bias gradient of n samples is divided.
 func biasGradientParts(n int, shape net.Shape) uint32 {
 	return kernels.BiasGradientParts(uint32(n), uint32(shape.C), extent(shape))
 }
 
-// biasGradient sums dy (n, shape) over everything but channels. sums holds the channels' sums of each part, where there
-// are several.
+// biasGradient sums dy (n, shape) over everything except channels. Where there are several parts, sums holds the
+// channel sums of each part.
 func (l *link) biasGradient(bias *parameter, dy Buffer, n int, shape net.Shape, sums Buffer) error {
 	rows, channels := uint32(n), uint32(shape.C)
 	if e := extent(shape); e > 1 {

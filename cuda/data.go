@@ -13,25 +13,25 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// deviceData is a data set's samples and labels in device memory, as they are: bytes stay bytes. Where there is no room for
-// it, it is streamed: it stays in host memory, and each program's staging memory brings what a mini-batch needs.
+// deviceData is a data set in device memory, with its samples and labels as they are: bytes stay bytes. A data set
+// without room is streamed: it stays in host memory, and each program's staging memory brings what a mini-batch needs.
 type deviceData struct {
 	of       dataKey
-	samples  *deviceSamples // nil where streamed
+	samples  *deviceSamples // nil if streamed
 	labels   Buffer         // int32
-	rows     Buffer         // int32: where in samples each sample stands; none: one after the other
+	rows     Buffer         // int32: the row of each sample in samples; empty: sample i is row i
 	streamed bool
 }
 
-// deviceSamples are the rows of samples in device memory. Data sets that share them in host memory share them here.
+// deviceSamples holds rows of samples in device memory. Data sets that share rows in host memory share them here too.
 type deviceSamples struct {
 	Buffer // uint8 or float32, NCHW
 	of     rowsKey
 	uses   int // data sets
 }
 
-// dataKey tells data sets apart by where they lie in host memory; nobody changes a data set in use. The pointers keep that
-// memory alive: no other data set can come to lie there.
+// dataKey identifies a data set by where it lies in host memory; nobody may change a data set that is in use. The
+// pointers keep that memory alive, so no other data set can come to lie there.
 type dataKey struct {
 	all          rowsKey
 	labels, rows unsafe.Pointer // rows is nil where sample i is row i
@@ -41,13 +41,13 @@ type dataKey struct {
 	scale        float32 // of bytes
 }
 
-// rowsKey tells apart the memory in which the rows of samples lie.
+// rowsKey identifies the host memory in which rows of samples lie.
 type rowsKey struct {
 	address unsafe.Pointer
 	bytes   int64
 }
 
-// sample is how many bytes one sample has.
+// sample returns the bytes of one sample.
 func (k dataKey) sample() int64 {
 	if k.pixels {
 		return int64(k.shape.Size())
@@ -55,7 +55,7 @@ func (k dataKey) sample() int64 {
 	return 4 * int64(k.shape.Size())
 }
 
-// bytes is how much memory the data set's own samples take.
+// bytes returns the bytes of the data set's own samples.
 func (k dataKey) bytes() int64 { return int64(k.count) * k.sample() }
 
 // few reports whether the data set has less than half of the rows. Then only its own rows are copied to the device;
@@ -72,7 +72,7 @@ func keyOf(s *net.Dataset) dataKey {
 	return k
 }
 
-// row returns where in device memory a sample stands.
+// row returns the row in which a sample stands in device memory.
 func (x *deviceData) row(s *net.Dataset, sample int32) int32 {
 	if x.rows == (Buffer{}) {
 		return sample
@@ -80,16 +80,17 @@ func (x *deviceData) row(s *net.Dataset, sample int32) int32 {
 	return int32(s.Row(sample))
 }
 
-// mostData bounds how many data sets stay in device memory: whoever asks about ever other images brings ever more.
+// mostData is the most data sets that are remembered. Without a limit, a caller that keeps asking about new images
+// would fill the memory.
 const mostData = 8
 
-// dataset returns the data set in device memory, and brings it there the first time. Other data sets make room for it, those
-// used longest ago first; one for which there is no room at all is streamed.
+// dataset returns the data set in device memory. The first call for a data set copies it there. Other data sets make
+// room for it, the least recently used first. If there is no room at all, it is streamed.
 func (d *Device) dataset(s *net.Dataset) (*deviceData, error) {
 	key := keyOf(s)
 	for i, x := range d.data {
 		if x.of == key {
-			d.data = append(slices.Delete(d.data, i, i+1), x) // the one used last at the end
+			d.data = append(slices.Delete(d.data, i, i+1), x) // the most recently used is at the end
 			return x, nil
 		}
 	}
@@ -135,7 +136,7 @@ func (d *Device) couldFit(key dataKey) (bool, error) {
 	return held > 0 && key.bytes()+4*int64(key.count) <= held+room, err
 }
 
-// makeRoom forgets the data set in device memory that was used longest ago. It reports whether there was one.
+// makeRoom forgets the least recently used data set in device memory. It reports whether there was one.
 func (d *Device) makeRoom() (bool, error) {
 	i := slices.IndexFunc(d.data, func(x *deviceData) bool { return !x.streamed })
 	if i < 0 {
@@ -144,7 +145,7 @@ func (d *Device) makeRoom() (bool, error) {
 	return true, d.forget(d.data[i])
 }
 
-// forget gives back the memory of a data set, and the graphs that read it.
+// forget gives back the memory of a data set, and closes the graphs that read it.
 func (d *Device) forget(x *deviceData) error {
 	for _, p := range d.programs {
 		if p.failed == nil && p.queue.count > 0 && p.queue.data == x {
@@ -171,7 +172,7 @@ func (d *Device) forget(x *deviceData) error {
 	return errors.Join(append(errs, x.close(d.pool))...)
 }
 
-// upload brings the data set to the device. Where another one has brought the rows that its samples are among, it shares them.
+// upload copies the data set to the device. If another data set has brought the same rows already, it shares them.
 func (x *deviceData) upload(d *Device, s *net.Dataset) error {
 	err := x.uploadSamples(d, s, x.of.few())
 	if errors.Is(err, ErrOutOfMemory) && x.of.rows != nil && !x.of.few() {
@@ -190,7 +191,8 @@ func (x *deviceData) upload(d *Device, s *net.Dataset) error {
 	return err
 }
 
-// uploadSamples brings the samples: with all rows that they are among, or alone, one after the other.
+// uploadSamples copies the samples. It copies all rows that they are among; or, if alone is set, only the data set's
+// own, one after the other.
 func (x *deviceData) uploadSamples(d *Device, s *net.Dataset, alone bool) error {
 	for _, y := range d.data {
 		if y.samples != nil && y.samples.of == x.of.all {
@@ -213,7 +215,8 @@ func (x *deviceData) uploadSamples(d *Device, s *net.Dataset, alone bool) error 
 		return err
 	}
 	x.samples = &deviceSamples{Buffer: b, uses: 1}
-	// A piece at a time: a copy has read what isn't pinned when it returns.
+	// The copies go through one piece of memory: a copy from memory that isn't pinned has read it when the call
+	// returns.
 	size, from, to := x.of.sample(), bytesOf(s), b.Address
 	piece := make([]byte, 0, max(uploadBytes/size, 1)*size)
 	for i, row := range s.Rows {
@@ -229,11 +232,11 @@ func (x *deviceData) uploadSamples(d *Device, s *net.Dataset, alone bool) error 
 	return nil
 }
 
-// uploadBytes is about how large the pieces are in which samples of scattered rows go up.
+// uploadBytes is roughly the size of the pieces in which scattered rows are copied to the device.
 const uploadBytes = 4 << 20
 
-// upload copies host memory to new memory of the device. It copies on the device's stream, so that what reads the data comes
-// after it: the plain copies may return before the data has arrived, and a stream of our own does not wait for them.
+// upload copies host memory to new device memory. It copies on the device's stream, so that later work there finds the
+// data. A plain copy may return before the data has arrived, and a stream of our own does not wait for it.
 func (d *Device) upload(from unsafe.Pointer, bytes int64, what string) (Buffer, error) {
 	b, err := d.pool.take(bytes, what)
 	if err != nil {

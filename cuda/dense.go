@@ -7,12 +7,12 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// dense is a fully connected layer, by cuBLAS: y (n, units) = x (n, inputs) * weight' (inputs, units) + bias, and where
-// relu is set the ReLU after it.
+// dense is a fully connected layer, computed by cuBLAS: y (n, units) = x (n, inputs) * weight' (inputs, units) + bias.
+// Where relu is set, a ReLU follows.
 type dense struct {
 	link
 	relu  bool
-	x, dy slot // in bfloat16: the input, kept for the backward pass, and the output's gradient
+	x, dy slot // bfloat16: the input, kept for the backward pass, and the output's gradient
 }
 
 func (d *dense) claim(first, last int) claim {

@@ -17,8 +17,8 @@ import (
 	"github.com/gputrain/gputrain/cuda/driver"
 )
 
-// destroy ends descriptors of gorgonia.org/cu/dnn now, and takes away the finalizers that would do it at some time and on
-// some thread. The descriptor is the first field of each of its structs. Nil ones are nothing.
+// destroy destroys descriptors of gorgonia.org/cu/dnn at once. It removes their finalizers, which would do it at any
+// time and on any thread. The descriptor is the first field of each struct. Nil pointers are ignored.
 func destroy(all ...any) error {
 	var errs []error
 	check := func(op string, status C.cudnnStatus_t) { errs = append(errs, driver.CheckDNN(op, int(status))) }

@@ -14,18 +14,18 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Device is one GPU. It implements net.Device. All its calls run on one thread of the operating system that it owns, so
-// it may be used from any goroutine, one at a time.
+// Device is one GPU. It implements [net.Device]. All its calls run on one operating-system thread, which it owns. So
+// it may be used from any goroutine, but only by one at a time.
 type Device struct {
 	options   Options
 	libraries *driver.Libraries
 	gpu       driver.Device
 	thread    *thread
 	closed    bool
-	gone      bool // lost: no call can succeed any more
+	gone      bool // the GPU was lost: no call can succeed any more
 	programs  []*program
 
-	// What follows belongs to the thread.
+	// Only the thread uses the fields below.
 	device  cu.Device
 	context cu.CUContext
 	stream  cu.Stream
@@ -39,10 +39,12 @@ type Device struct {
 	ranges  *ranges
 }
 
-// blasWorkspace is what cuBLAS's documentation recommends for GPUs of Hopper and later; older ones want 4 MB.
+// blasWorkspace is the workspace that cuBLAS's documentation recommends for GPUs from Hopper on, in bytes. For older
+// GPUs it recommends 4 MB.
 const blasWorkspace = 32 << 20
 
-// Open loads NVIDIA's libraries, starts a GPU and prepares it. Its errors are those of driver.Open, and driver.Error.
+// Open loads NVIDIA's libraries and prepares a GPU. Its errors are those of [driver.Open], [driver.Error],
+// [ErrPrecision] and [ErrOutOfMemory].
 func Open(o Options) (*Device, error) {
 	libraries, err := driver.Open()
 	if err != nil {
@@ -71,7 +73,7 @@ func Open(o Options) (*Device, error) {
 	return d, nil
 }
 
-// check refuses options outside their ranges.
+// check returns an error for options outside their ranges.
 func (o Options) check() error {
 	if !slices.Contains([]Precision{"", FP32, TF32, BF16}, o.Precision) {
 		return fmt.Errorf("unknown precision %q (want %q, %q or %q)", o.Precision, FP32, TF32, BF16)
@@ -82,7 +84,7 @@ func (o Options) check() error {
 	return nil
 }
 
-// start makes the context current and everything that lives as long as the device.
+// start makes the context current to the thread, and makes everything that lives as long as the device.
 func (d *Device) start() (err error) {
 	if d.device, err = cu.GetDevice(d.gpu.Index); err != nil {
 		return call("cuDeviceGet", err)
@@ -119,7 +121,8 @@ func (d *Device) start() (err error) {
 	return err
 }
 
-// Precision returns the arithmetic of convolutions and dense layers: the one that Options names, else TF32 where the GPU has it, else FP32.
+// Precision returns the arithmetic of convolutions and dense layers: the one that Options names, otherwise TF32 if the
+// GPU has it, otherwise FP32.
 func (d *Device) Precision() Precision {
 	switch {
 	case d.options.Precision != "":
@@ -130,7 +133,7 @@ func (d *Device) Precision() Precision {
 	return FP32
 }
 
-// Name returns the GPU's name, "cuda:0 (NVIDIA H100, TF32)".
+// Name returns a name such as "cuda:0 (NVIDIA H100, TF32)".
 func (d *Device) Name() string {
 	names := map[Precision]string{FP32: "float32", TF32: "TF32", BF16: "bfloat16"}
 	return fmt.Sprintf("cuda:%d (%s, %s)", d.gpu.Index, d.gpu.Name, names[d.Precision()])
@@ -145,7 +148,7 @@ func (d *Device) Memory() (stats MemoryStats) {
 	return stats
 }
 
-// Compile compiles a network for the GPU, as [net.Device] says.
+// Compile compiles a network for the GPU; see [net.Device].
 func (d *Device) Compile(n *net.Network, opts net.Options) (net.Program, error) {
 	if d.closed {
 		return nil, net.ErrClosed
@@ -169,7 +172,7 @@ func (d *Device) Compile(n *net.Network, opts net.Options) (net.Program, error) 
 	return p, nil
 }
 
-// Close closes the programs that are still open, and gives back the memory and the context.
+// Close closes the programs that are still open. Then it gives back the memory and the context.
 func (d *Device) Close() error {
 	if d.closed {
 		return nil
@@ -211,15 +214,16 @@ func (d *Device) end() error {
 	return d.ended(errs...)
 }
 
-// synchronize waits for all that was given to the device, awake: for what is done soon, as the core that it keeps busy gets
-// the answer some ten microseconds earlier.
+// synchronize waits until the device has done all its work. It keeps the core busy, which gets the answer some ten
+// microseconds earlier, so it is for short waits.
 func (d *Device) synchronize() error {
 	d.ranges.begin(rangeWait)
 	defer d.ranges.end()
 	return call("cuStreamSynchronize", d.stream.Synchronize())
 }
 
-// sleep does so asleep: for what may take the time of many steps, in which others can use the core.
+// sleep waits until the device has done all its work. It leaves the core to others, so it is for waits that may take
+// many steps.
 func (d *Device) sleep() error {
 	d.ranges.begin(rangeWait)
 	defer d.ranges.end()

@@ -7,8 +7,8 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Device is one GPU, in builds with CUDA.
+// Device is one GPU in builds with CUDA. This build has none.
 type Device struct{ net.Device }
 
-// Open fails: this build has no CUDA.
+// Open returns [driver.ErrNotBuilt]: this build has no CUDA.
 func Open(Options) (*Device, error) { return nil, driver.ErrNotBuilt }

@@ -1,9 +1,11 @@
-// Package cuda is a device of package net: one NVIDIA GPU. It uses cuDNN, cuBLAS and the kernels of package kernels.
+// Package cuda trains and runs networks on one NVIDIA GPU: its [Device] is a device of package net. It uses cuDNN,
+// cuBLAS and the kernels of package kernels.
 //
-// A network is compiled to operations, one for each group of layers that package lower makes. Their memory is planned once.
-// A training step is captured as a CUDA graph the second time it runs, and launched with one call from then on. What
-// changes from step to step (which samples, the learning rate) is in device memory. All calls to the driver come from one
-// thread that the device owns.
+// A network is compiled to operations. Package lower divides the layers into groups, and each group becomes one
+// operation. The memory for all of them is planned once. The second time a training step runs, it is captured as a
+// CUDA graph. From then on one call launches it. What changes from step to step (which samples, the learning rate) is
+// in device memory. All calls to the driver come from one thread, which the device owns.
 //
-// The package needs the build tag cuda, cgo, and Linux on amd64 or arm64. Without them Open returns driver.ErrNotBuilt.
+// The package needs the build tag cuda, cgo, and Linux on amd64 or arm64. Without them Open returns
+// driver.ErrNotBuilt.
 package cuda

@@ -13,7 +13,7 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// pieces calls f for at most Options.Batch samples of b at a time.
+// pieces divides b into pieces of at most Options.Batch samples, and calls f for each.
 func (p *program) pieces(b net.Batch, f func(piece net.Batch) error) error {
 	for lo := 0; lo < b.Len(); lo += p.options.Batch {
 		if err := f(b.Part(lo, min(lo+p.options.Batch, b.Len()))); err != nil {
@@ -35,7 +35,7 @@ func (p *program) Evaluate(b net.Batch) (m net.Metrics, err error) {
 		err := p.pieces(b, func(piece net.Batch) error {
 			return p.queue.add(work{kind: evaluating}, piece, numbersOf(net.Whole(piece.Len())))
 		})
-		// Also after an error: what is queued would add to the next evaluation's sums.
+		// Flush after an error too: what is queued would add to the next evaluation's sums.
 		if err := errors.Join(err, p.queue.flush()); err != nil {
 			return err
 		}
@@ -45,7 +45,7 @@ func (p *program) Evaluate(b net.Batch) (m net.Metrics, err error) {
 	return m, err
 }
 
-// Infer returns class probabilities.
+// Infer returns the class probabilities, (b.Len(), classes).
 func (p *program) Infer(b net.Batch) (*tensor.Dense, error) {
 	if err := p.check(b, 0); err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func (p *program) Infer(b net.Batch) (*tensor.Dense, error) {
 	return tensor.New(tensor.WithShape(b.Len(), p.plan.Classes), tensor.WithBacking(out)), nil
 }
 
-// read copies the beginning of a buffer to p.result and waits until it is there.
+// read copies the first bytes of a buffer to p.result, and waits until they are there.
 func (p *program) read(from Buffer, bytes int64, wait func() error) error {
 	if err := call("cuMemcpyDtoHAsync", cu.MemcpyDtoHAsync(p.result.pointer, from.Address, bytes, p.device.stream)); err != nil {
 		return err
@@ -81,7 +81,7 @@ func (p *program) read(from Buffer, bytes int64, wait func() error) error {
 	return wait()
 }
 
-// readSums waits for the device and returns sums.
+// readSums waits for the device and returns the sums in a buffer.
 func (p *program) readSums(from Buffer) (net.Metrics, error) {
 	if err := p.read(from, sumsBytes, p.device.sleep); err != nil {
 		return net.Metrics{}, err
@@ -90,7 +90,7 @@ func (p *program) readSums(from Buffer) (net.Metrics, error) {
 	return net.Metrics{Samples: s.Samples, Loss: s.Loss, Hits: s.Hits, FirstBad: s.FirstBad}, nil
 }
 
-// TakeMetrics waits for the device, returns the sums of training since the last call and starts new ones.
+// TakeMetrics waits for the device, returns the sums of training since the last call, and starts new sums.
 func (p *program) TakeMetrics() (m net.Metrics, err error) {
 	err = p.do(func() error {
 		if err := p.queue.flush(); err != nil {
@@ -99,7 +99,7 @@ func (p *program) TakeMetrics() (m net.Metrics, err error) {
 		if m, err = p.readSums(p.sums); err != nil {
 			return err
 		}
-		return p.device.zero(p.sums.part(0, int64(unsafe.Offsetof(kernels.Sums{}.FirstBad)))) // the first bad step stays
+		return p.device.zero(p.sums.part(0, int64(unsafe.Offsetof(kernels.Sums{}.FirstBad)))) // FirstBad stays
 	})
 	return m, err
 }

@@ -7,12 +7,12 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// One kernel of ours computes a convolution of few taps, the ReLU and the 2x2 max pooling after it. A second kernel computes
-// the gradients of the weights and biases. Both compute in float32 in every precision. The values before pooling are the
-// largest of a network, and they are never written to memory. Their gradient is written only where the input gradient is
-// wanted, because cuDNN computes that one.
+// One kernel of ours computes three layers: a convolution whose filters have few values, the ReLU and the 2x2 max
+// pooling. A second kernel computes the gradients of the weights and biases. Both compute in float32 in every
+// precision. The values before pooling are the largest of a network, and they are never written to memory. Their
+// gradient is written only if the input gradient is wanted, because cuDNN computes the input gradient.
 
-// fuse sets the chunk where the convolution is to be fused.
+// fuse sets the chunk if the convolution is to be fused.
 func (c *convLayer) fuse() {
 	w := c.node.Window
 	if !c.program.device.options.NoFusion && c.tail == biasReLUPool && c.groups == 1 && w.StrideH == 1 && w.StrideW == 1 && w.DilationH == 1 &&
@@ -24,7 +24,7 @@ func (c *convLayer) fuse() {
 // fused reports whether our kernels compute the output and the gradients of weights and biases.
 func (c *convLayer) fused() bool { return c.chunk > 0 }
 
-// filtering is the convolution as our kernels take it.
+// filtering returns the convolution's geometry as our kernels take it.
 func (c *convLayer) filtering() kernels.Filtering { return filtering(c.node) }
 
 func filtering(l net.Node) kernels.Filtering {
@@ -33,8 +33,8 @@ func filtering(l net.Node) kernels.Filtering {
 		KernelH: int32(w.KernelH), KernelW: int32(w.KernelW), Top: int32(w.Top), Left: int32(w.Left)}
 }
 
-// parts returns into how many parts a mini-batch of n samples is divided. The gradients of each part are summed by
-// themselves, and the sums are added up at the end.
+// parts returns into how many parts a mini-batch of n samples is divided. The gradients of each part are summed on
+// their own, and these sums are added at the end.
 func (c *convLayer) parts(n int) uint32 {
 	return kernels.ConvGradientParts(uint32(n), c.filtering(), c.chunk)
 }
@@ -49,11 +49,11 @@ func (c *convLayer) forwardFused(n int) error {
 	})
 }
 
-// gradientsFused computes the gradients of weights and biases. The kernel always computes both: where one of them is frozen,
-// its gradient stays in c.sums and nobody reads it.
+// gradientsFused computes the gradients of weights and biases. The kernel always computes both. If one of them is
+// frozen, its gradient stays in c.sums and is never read.
 func (c *convLayer) gradientsFused(n int) error {
 	weight, bias, parts := c.parameters[net.Weight], c.parameters[net.Bias], c.parts(n)
-	// The sums of each part: of all weights, then of all biases.
+	// c.sums holds each part's sums: first those of all parts' weights, then those of all parts' biases.
 	dw := c.sums.Buffer
 	db := c.sums.part(4*int64(parts)*int64(weight.Size()), 4*int64(parts)*int64(bias.Size()))
 	if parts == 1 && weight.Trained {

@@ -5,13 +5,11 @@ import (
 	"github.com/gputrain/gputrain/net/lower"
 )
 
-// Fuser says which layers a GPU computes as one, in every build. It is what the
-// device itself asks.
+// Fuser tells which layers a GPU computes as one. It is the same in every build, and the device itself asks it.
 type Fuser struct{}
 
-// Fuses reports whether the device computes nodes, which follow the pattern, as one:
-// the ReLU, and the max pooling of 2x2 blocks, take part in the kernel that adds the
-// biases, so there must be some.
+// Fuses reports whether the device computes nodes, which follow the pattern, as one. The kernel that adds the biases
+// also computes the ReLU and the max pooling of 2x2 blocks, so the first layer must have biases.
 func (Fuser) Fuses(p lower.Pattern, nodes []net.Node) bool {
 	biased := false
 	for _, q := range nodes[0].Params {

@@ -9,21 +9,21 @@ import (
 	"github.com/gputrain/gputrain/net/lower"
 )
 
-// group is layers that are computed as one, by an operation.
+// group is a group of layers that one operation computes.
 type group struct {
 	operation
 	out   *activations
 	names passNames
 }
 
-// visible says where a layer's output, and the gradient with respect to it, can be read for a trace.
+// visible tells where a trace can read a layer's output and the gradient with respect to it.
 type visible struct {
 	lower.Visible
-	within *slot // its gradient is this, once its group has run its backward pass
-	after  bool  // or it is its value's gradient, once the group has
+	within *slot // the layer's gradient is here after its group's backward pass; nil if it isn't
+	after  bool  // the layer's gradient is its value's, but only after its group's backward pass
 }
 
-// link makes the graph: package lower decides which layers are computed as one.
+// link makes the graph of operations. Package lower decides which layers are computed as one.
 func (p *program) link() error {
 	p.lowered = lower.Lower(p.plan, Fuser{})
 	for _, v := range p.lowered.Values {
@@ -56,13 +56,13 @@ func (p *program) nodesOf(g lower.Group) (nodes []net.Node) {
 	return nodes
 }
 
-// inputsOf returns a group's inputs, in the shapes in which its layers take them: behind a flatten layer these are not the
-// values'.
+// inputsOf returns a group's inputs, in the shapes in which its layers take them. Behind a flatten layer these are not
+// the shapes of the values.
 func (p *program) inputsOf(g lower.Group) (inputs []input) {
 	var shapes []net.Shape
 	for i, n := range p.nodesOf(g) {
 		if i > 0 {
-			n.Ins = n.Ins[1:] // the first is the layer before, in the group
+			n.Ins = n.Ins[1:] // the first is the group's layer before this one
 		}
 		shapes = append(shapes, n.Ins...)
 	}
@@ -74,7 +74,7 @@ func (p *program) inputsOf(g lower.Group) (inputs []input) {
 	return inputs
 }
 
-// operationOf makes the operation of a group, and notes what can be seen of the layers within it.
+// operationOf makes the operation of a group, and notes what a trace can see of the layers within it.
 func (p *program) operationOf(g lower.Group, l link) (operation, error) {
 	after := biasOnly
 	first := &p.visible[g.Nodes[0]]

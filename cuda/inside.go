@@ -4,7 +4,8 @@ package cuda
 
 import "strconv"
 
-// Statistics tell what the program takes of its GPU and how it runs there. Of a closed program there are none.
+// Statistics returns how much of the GPU the program uses, and how it runs there. For a closed program it returns
+// zeros.
 func (p *program) Statistics() (s Statistics) {
 	if p.closed || p.device.closed {
 		return s
@@ -36,7 +37,7 @@ func (p *program) graphStats() GraphStats {
 	return s
 }
 
-// choices tells the algorithms in use for the largest mini-batch.
+// choices returns the algorithms in use for the largest mini-batch so far.
 func (c *convLayer) choices() (all []Choice) {
 	largest := 0
 	for n := range c.sizes.made {
@@ -60,14 +61,14 @@ func (c *convLayer) choices() (all []Choice) {
 	return all
 }
 
-// algorithmNames are cuDNN's, by direction and number.
+// algorithmNames holds cuDNN's names of algorithms, by direction and number.
 var algorithmNames = [3][]string{
 	forward:        {"implicit GEMM", "implicit precomp GEMM", "GEMM", "direct", "FFT", "FFT tiling", "Winograd", "Winograd nonfused"},
 	backwardData:   {"0", "1", "FFT", "FFT tiling", "Winograd", "Winograd nonfused"},
 	backwardFilter: {"0", "1", "FFT", "3", "Winograd", "Winograd nonfused", "FFT tiling"},
 }
 
-// name of an algorithm that computes the direction.
+// name returns the name of an algorithm of this direction, given its number.
 func (d direction) name(id int) string {
 	if names := algorithmNames[d]; id >= 0 && id < len(names) {
 		return names[id]

@@ -12,14 +12,14 @@ import (
 	"github.com/gputrain/gputrain/kernels"
 )
 
-// kernelSet is our kernels, loaded on a device.
+// kernelSet holds our kernels, loaded on a device.
 type kernelSet struct {
 	device    kernels.Device
 	modules   []cu.Module
 	functions map[*kernels.Kernel]cu.Function
 }
 
-// loadKernels gives every PTX text to the driver's compiler.
+// loadKernels gives every PTX text to the driver, which compiles and loads it.
 func loadKernels(d cu.Device) (*kernelSet, error) {
 	k := &kernelSet{functions: map[*kernels.Kernel]cu.Function{}}
 	for _, a := range []struct {
@@ -59,7 +59,7 @@ func (k *kernelSet) close() error {
 	return errors.Join(errs...)
 }
 
-// launch puts a kernel on the device's stream.
+// launch enqueues a kernel on the device's stream.
 func (d *Device) launch(k kernels.Launcher) error {
 	l, err := k.Launch(d.kernels.device)
 	if err != nil {
@@ -72,7 +72,7 @@ func (d *Device) launch(k kernels.Launcher) error {
 	return nil
 }
 
-// zero fills a buffer with zeros.
+// zero fills a buffer with zeros. It does not wait for it.
 func (d *Device) zero(b Buffer) error {
 	if b.Bytes == 0 {
 		return nil
@@ -80,7 +80,7 @@ func (d *Device) zero(b Buffer) error {
 	return call("cuMemsetD8Async", cu.MemsetD8Async(b.Address, 0, b.Bytes, d.stream))
 }
 
-// workspaceLimit is how many bytes a convolution's workspace may have.
+// workspaceLimit returns the most bytes that a convolution's workspace may have.
 func (d *Device) workspaceLimit() int64 {
 	if d.options.Workspace > 0 {
 		return d.options.Workspace
@@ -88,7 +88,8 @@ func (d *Device) workspaceLimit() int64 {
 	return 256 << 20
 }
 
-// lost returns the error that has ended the context, if one has: from then on every call returns it.
+// lost returns the error that has ended the context: from then on every call returns it. It returns nil if the context
+// works.
 func (d *Device) lost() error {
 	if d.stream == (cu.Stream{}) {
 		return nil // there is no way to ask
@@ -103,18 +104,18 @@ func ignoreNotReady(err error) error {
 	return err
 }
 
-// ErrDeviceLost means that a GPU failed while it worked: it fell off the bus, its memory had an error that could not be
-// corrected, a kernel ran too long or faulted. Nothing that was on it can be read any more; compare with errors.Is.
+// ErrDeviceLost means that a GPU failed while it worked: it fell off the bus, its memory had an error that could not
+// be corrected, or a kernel ran too long or faulted. Nothing on the GPU can be read any more. Compare with errors.Is.
 var ErrDeviceLost = errors.New("the GPU was lost")
 
-// lossAdvice are the statuses that always end a context, and what to do about each.
+// lossAdvice holds the statuses that always end a context, and what to do about each.
 var lossAdvice = map[driver.Result]string{
 	driver.Result(cu.LaunchTimeout):    "a kernel ran longer than the display's watchdog allows: use a GPU without a display, or smaller batches",
 	driver.Result(cu.EccUncorrectable): "its memory had an error that could not be corrected: see nvidia-smi -q -d ECC",
 	driver.Result(cu.IllegalAddress):   "a kernel used an address that is not its own: please report this bug",
 }
 
-// explain says of an error whether the GPU has been lost with it: then every later call fails too.
+// explain adds ErrDeviceLost to an error if the GPU has been lost with it. Every later call then fails too.
 func (d *Device) explain(err error) error {
 	if err == nil || errors.Is(err, ErrDeviceLost) {
 		return err
@@ -138,8 +139,8 @@ func (d *Device) explain(err error) error {
 	return fmt.Errorf("%w (%s): %w", ErrDeviceLost, text, err)
 }
 
-// ended returns what went wrong while things were given back: nothing can be on a GPU that has been lost, which is then
-// known already.
+// ended returns the errors of giving things back. On a GPU that was known to be lost there is nothing to give back, so
+// it returns nil. If one of these errors shows that the GPU has been lost, it returns only that.
 func (d *Device) ended(errs ...error) error {
 	if d.gone {
 		return nil

@@ -7,29 +7,31 @@ import (
 	"slices"
 )
 
-// alignment of every buffer: what cuMemAlloc guarantees, and more than any vector access needs.
+// alignment is the alignment of every buffer in bytes: what cuMemAlloc guarantees, and more than any vector access
+// needs.
 const alignment = 256
 
 func aligned(n int64) int64 { return (n + alignment - 1) &^ (alignment - 1) }
 
-// value is something that a step computes and needs for a while: an activation, a gradient, a mask. Lifetimes are in
-// positions of the step's list of operations, first and last included.
+// value is something that a step computes and keeps for a while: an activation, a gradient, a mask. It lives from
+// position first to position last of the step's list of operations, both included.
 type value struct {
 	bytes       int64
 	first, last int
 	offset      int64 // set by place
 }
 
-// extend makes the value live at least until a position.
+// extend makes the value live at least until position last.
 func (v *value) extend(last int) { v.last = max(v.last, last) }
 
-// place gives every value an offset, so that values that live at the same time do not overlap, and returns the bytes that
-// all need together. It places the largest first, each at the lowest offset that is free for its lifetime: "greedy by
-// size" (Pisarchyk and Lee, "Efficient memory management for deep neural net inference", 2020).
+// place gives every value an offset, so that values that live at the same time do not overlap. It returns how many
+// bytes all of them need together. It places the largest value first, each at the lowest offset that is free during
+// its lifetime: "greedy by size" (Pisarchyk and Lee, "Efficient memory management for deep neural net inference",
+// 2020).
 func place(values []*value) (total int64) {
 	order := slices.Clone(values)
 	slices.SortStableFunc(order, func(a, b *value) int { return cmp.Compare(b.bytes, a.bytes) })
-	var placed []*value // by offset
+	var placed []*value // sorted by offset
 	for _, v := range order {
 		var offset int64
 		for _, o := range placed {

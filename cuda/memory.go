@@ -12,7 +12,8 @@ import (
 	"github.com/gputrain/gputrain/cuda/driver"
 )
 
-// ErrOutOfMemory means that a GPU, or the limit set for it, has no room for an allocation; compare with errors.Is.
+// ErrOutOfMemory means that there is no room for an allocation on a GPU, or within the limit set for it. Compare with
+// errors.Is.
 var ErrOutOfMemory = errors.New("out of GPU memory")
 
 // OutOfMemoryError says what did not fit.
@@ -22,8 +23,8 @@ type OutOfMemoryError struct {
 	Free      int64  // how much was free on the GPU at that time
 	Reserved  int64  // how much this pool had reserved
 	Limit     int64  // the most that this pool may reserve; 0 is no limit
-	BatchSize int    // the batch size that the network is compiled for; 0 if not known
-	Fits      int    // a batch size that would fit; 0 if none would, or it isn't known
+	BatchSize int    // the batch size for which the network is compiled; 0 if not known
+	Fits      int    // a batch size that would fit; 0 if none would, or if it isn't known
 }
 
 func (e *OutOfMemoryError) Error() string {
@@ -50,10 +51,10 @@ func megabytes(n int64) string {
 	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
 }
 
-// blockSize is the least size of an allocation that the pool makes.
+// blockSize is the smallest allocation that the pool makes, in bytes, if there is room for it.
 const blockSize = 32 << 20
 
-// Buffer is a piece of device memory from a Pool. It implements the interface Memory of cu/dnn.
+// Buffer is a piece of device memory from a [Pool]. It implements the interface Memory of gorgonia.org/cu/dnn.
 type Buffer struct {
 	Address cu.DevicePtr
 	Bytes   int64
@@ -65,26 +66,26 @@ func (b Buffer) Uintptr() uintptr { return uintptr(b.Address) }
 // IsNativelyAccessible returns false: the host cannot touch device memory.
 func (b Buffer) IsNativelyAccessible() bool { return false }
 
-// part returns the bytes from offset on as a buffer of its own.
+// part returns the given number of bytes from offset on as a buffer of its own.
 func (b Buffer) part(offset, bytes int64) Buffer {
 	return Buffer{b.Address + cu.DevicePtr(offset), bytes}
 }
 
-// Pool divides a few large device allocations into buffers. Buffers that are given back are used again, so a running program
-// allocates nothing from the driver. A pool belongs to the device's thread. A buffer may be used again at once: all work is on
-// one stream, so the last user's work is done before the next user's begins.
+// Pool divides a few large device allocations into buffers. It lends buffers again that were given back, so a running
+// program allocates nothing from the driver. Only the device's thread uses a pool. A buffer that was given back may be
+// lent again at once: all work is on one stream, so the last user's work is done before the next user's begins.
 type Pool struct {
-	limit  int64 // bytes that may be reserved; 0: as many as there are
-	single bool  // every buffer an allocation of its own, for checkers that see only those
+	limit  int64 // the most bytes that may be reserved; 0: no limit
+	single bool  // every buffer is its own allocation, for memory checkers that see only allocations
 	blocks []*block
 	stats  MemoryStats
 }
 
-// block is one allocation from the driver, cut into spans that cover it.
+// block is one allocation from the driver. Its spans cover it without gaps.
 type block struct {
 	base  cu.DevicePtr
 	bytes int64
-	spans []span // by offset; no two free ones are neighbours
+	spans []span // sorted by offset; two free spans are never neighbours
 }
 
 type span struct {
@@ -92,7 +93,7 @@ type span struct {
 	free          bool
 }
 
-// take lends bytes of memory, for what the text says. The memory holds anything.
+// take lends the given number of bytes. The text what goes into errors. The memory's content is undefined.
 func (p *Pool) take(bytes int64, what string) (Buffer, error) {
 	size := max(aligned(bytes), alignment)
 	if !p.single {
@@ -114,7 +115,7 @@ func (p *Pool) lend(address cu.DevicePtr, bytes int64) Buffer {
 	return Buffer{address, bytes}
 }
 
-// fit cuts size bytes from the smallest free span that holds them.
+// fit cuts size bytes from the smallest free span that is large enough.
 func (p *Pool) fit(size int64) (cu.DevicePtr, bool) {
 	var best *block
 	at := 0
@@ -136,8 +137,8 @@ func (p *Pool) fit(size int64) (cu.DevicePtr, bool) {
 	return best.base + cu.DevicePtr(s.offset), true
 }
 
-// grow takes a block from the driver that holds size bytes. Where there is no room for it, blocks of which nothing is lent
-// go back first.
+// grow takes a block from the driver that holds size bytes. If there is no room for it, grow first gives back the
+// blocks of which nothing is lent.
 func (p *Pool) grow(size int64, what string) error {
 	err := p.allocate(size, what)
 	if !errors.Is(err, ErrOutOfMemory) || !slices.ContainsFunc(p.blocks, (*block).idle) {
@@ -150,7 +151,7 @@ func (p *Pool) grow(size int64, what string) error {
 }
 
 func (p *Pool) allocate(size int64, what string) error {
-	sizes := []int64{max(size, blockSize), size} // a large block, or if there is no room for it just what is needed
+	sizes := []int64{max(size, blockSize), size} // a large block, or just what is needed if there is no room for that
 	if p.single {
 		sizes = sizes[1:]
 	}
@@ -176,7 +177,7 @@ func (p *Pool) allocate(size int64, what string) error {
 	return &OutOfMemoryError{What: what, Bytes: size, Free: free, Reserved: p.stats.Reserved, Limit: p.limit}
 }
 
-// room returns how many bytes could still be lent, in one piece and in several.
+// room returns how many bytes could still be lent, in one piece and altogether.
 func (p *Pool) room() (piece, all int64, err error) {
 	free, _, err := cu.MemInfo()
 	if err != nil {
@@ -196,7 +197,7 @@ func (p *Pool) room() (piece, all int64, err error) {
 	return piece, free + p.stats.Reserved - p.stats.InUse, nil
 }
 
-// give takes a buffer back. A zero Buffer is nothing.
+// give takes a buffer back. It ignores a zero Buffer.
 func (p *Pool) give(b Buffer) error {
 	if b.Address == 0 {
 		return nil
@@ -235,10 +236,10 @@ func (b *block) release(i int) {
 	}
 }
 
-// idle reports that nothing of the block is lent.
+// idle reports whether nothing of the block is lent.
 func (b *block) idle() bool { return len(b.spans) == 1 && b.spans[0].free }
 
-// trim gives blocks of which nothing is lent back to the driver.
+// trim gives the blocks of which nothing is lent back to the driver.
 func (p *Pool) trim() error {
 	var errs []error
 	p.blocks = slices.DeleteFunc(p.blocks, func(b *block) bool {

@@ -13,20 +13,22 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// stagedBytes is how many bytes a sample of the mini-batch takes in the smallest staging memory, as float32.
+// stagedBytes returns how many bytes the smallest staging memory needs for each sample of a mini-batch. It counts
+// values as float32.
 func (p *program) stagedBytes() int64 { return 2 * 4 * (int64(p.plan.Network.Input.Size()) + 1) }
 
-// mostValues bounds the values of a mini-batch between two layers: kernels, and cuDNN's, number them with 32 bits.
+// mostValues is the most values of a mini-batch between two layers: our kernels and cuDNN's number them with 32 bits.
 const mostValues = 1 << 31
 
-// takeMemory plans when each value lives and takes the memory for all of them.
+// takeMemory plans when each value lives, and takes the memory for all of them.
 func (p *program) takeMemory() error {
 	batch := int64(p.options.Batch)
-	loss := len(p.groups) + 1 // positions: 0 is the input, then the groups, the loss, and the groups backwards
+	loss := len(p.groups) + 1 // positions: the input is 0; then come the groups, the loss, and the groups backwards
 	back := func(group int) int { return 2*loss - (group + 1) }
 	var slots []*slot
 	for i, a := range p.values {
-		// A value lives until its last use; its gradient from there to the group that makes the value.
+		// A value lives until its last use. Its gradient lives from there to the backward pass of the group that makes
+		// the value.
 		count, last, first := batch*int64(a.shape.Size()), loss, loss
 		if uses := p.lowered.Values[i].Uses; len(uses) > 0 {
 			group := uses[len(uses)-1].Group
@@ -82,7 +84,7 @@ func (p *program) takeMemory() error {
 	return p.device.zero(p.results)
 }
 
-// takeClassWeights brings the loss's weights of the classes, if it has any.
+// takeClassWeights copies the loss's class weights to the device, if it has any. Classes beyond the given ones get 1.
 func (p *program) takeClassWeights() (err error) {
 	given := p.options.Loss.ClassWeights
 	if given == nil {
@@ -99,7 +101,8 @@ func (p *program) takeClassWeights() (err error) {
 	return err
 }
 
-// takeSlots places the slots in one buffer, or in one each where every buffer is to be an allocation.
+// takeSlots takes one buffer and places all slots in it. With Options.SingleAllocations it takes a buffer for each
+// slot.
 func (p *program) takeSlots(slots []*slot) error {
 	var values []*value
 	var apart int64
@@ -139,13 +142,13 @@ func (p *program) takeSlots(slots []*slot) error {
 	return nil
 }
 
-// largest names the layer with the largest output.
+// largest returns the name of the layer with the largest output.
 func (p *program) largest() string {
 	return slices.MaxFunc(p.plan.Nodes, func(a, b net.Node) int { return cmp.Compare(a.Out.Size(), b.Out.Size()) }).Name
 }
 
-// reserveWorkspace sees to it that the workspace has so many bytes. Graphs that hold a smaller one's address are captured
-// again.
+// reserveWorkspace makes sure that the workspace has at least the given number of bytes. Graphs that hold the address
+// of a smaller one are captured again.
 func (p *program) reserveWorkspace(bytes int64, what string) error {
 	if bytes <= p.workspace.Bytes {
 		return nil
@@ -164,7 +167,7 @@ func (p *program) reserveWorkspace(bytes int64, what string) error {
 	return p.device.pool.give(old)
 }
 
-// fits adds to an error of memory which mini-batch would fit.
+// fits adds to an error of memory which batch size would fit.
 func (p *program) fits(err error) error {
 	var e *OutOfMemoryError
 	if !errors.As(err, &e) {
@@ -172,7 +175,7 @@ func (p *program) fits(err error) error {
 	}
 	e.BatchSize = p.options.Batch
 	if p.perSample == 0 {
-		return err // not even the parameters have room
+		return err // there is no room even for the parameters
 	}
 	room, pieces, e2 := p.device.pool.room()
 	if e2 != nil {
@@ -182,7 +185,7 @@ func (p *program) fits(err error) error {
 		room = pieces
 	}
 	perSample := p.perSample
-	if len(p.memory) > 0 { // the activations had room, so it is a workspace that has not
+	if len(p.memory) > 0 { // the activations had room, so a workspace is what had none
 		perSample += e.Bytes / int64(e.BatchSize)
 		room += p.workspace.Bytes
 	}

@@ -2,8 +2,8 @@
 
 package cuda
 
-// What gorgonia.org/cu and cu/dnn lack: handles that fail with an error instead of a panic, streams for them, sizes of
-// workspaces, choice of algorithms, cuBLAS on device pointers, and the capture of graphs.
+// This file holds what gorgonia.org/cu and cu/dnn lack: handles that fail with an error instead of a panic, streams
+// for them, cuBLAS on device pointers, the capture of graphs, and pinned memory.
 
 /*
 #cgo CFLAGS: -I${SRCDIR}/driver/include
@@ -14,7 +14,7 @@ package cuda
 #include "cudnn.h"
 #include "cublas_v2.h"
 
-// Device addresses are numbers to Go, and pointers to cuBLAS.
+// For Go device addresses are numbers; for cuBLAS they are pointers.
 
 static cublasStatus_t setWorkspace(cublasHandle_t h, CUdeviceptr workspace, size_t bytes) {
 	return cublasSetWorkspace(h, (void *)workspace, bytes);
@@ -48,10 +48,10 @@ import (
 	"github.com/gputrain/gputrain/cuda/driver"
 )
 
-// dnnBFloat16 is cuDNN's number of the type.
+// dnnBFloat16 is cuDNN's number for the type bfloat16.
 const dnnBFloat16 = C.CUDNN_DATA_BFLOAT16
 
-// result returns the status in an error of gorgonia.org/cu, and 0 for nil.
+// result returns the status in an error of gorgonia.org/cu. For nil it is 0.
 func result(err error) driver.Result {
 	if err == nil {
 		return 0
@@ -62,7 +62,7 @@ func result(err error) driver.Result {
 	return driver.Result(C.CUDA_ERROR_UNKNOWN)
 }
 
-// call makes an error of ours of one that gorgonia.org/cu returned.
+// call turns an error of gorgonia.org/cu into one of ours. nil stays nil.
 func call(op string, err error) error {
 	if err == nil {
 		return nil
@@ -73,7 +73,7 @@ func call(op string, err error) error {
 	return err
 }
 
-// dnn makes an error of ours of one that gorgonia.org/cu/dnn returned, with cuDNN's own explanation.
+// dnn turns an error of gorgonia.org/cu/dnn into one of ours, with cuDNN's own explanation. nil stays nil.
 func dnn(op string, err error) error {
 	if err == nil {
 		return nil
@@ -84,10 +84,10 @@ func dnn(op string, err error) error {
 	return err
 }
 
-// nativeStream is the CUstream in a stream, whose only field it is.
+// nativeStream returns the CUstream in a stream, which is its only field.
 func nativeStream(s cu.Stream) C.CUstream { return *(*C.CUstream)(unsafe.Pointer(&s)) }
 
-// newDNN makes a cuDNN context whose work goes to a stream.
+// newDNN makes a cuDNN context that works on the given stream.
 func newDNN(stream cu.Stream) (*cudnn.Context, error) {
 	var handle C.cudnnHandle_t
 	if err := driver.CheckDNN("cudnnCreate", int(C.cudnnCreate(&handle))); err != nil {
@@ -97,7 +97,7 @@ func newDNN(stream cu.Stream) (*cudnn.Context, error) {
 		C.cudnnDestroy(handle)
 		return nil, err
 	}
-	// The handle is the first and only field.
+	// The handle is the first and only field of a Context.
 	ctx := &cudnn.Context{}
 	*(*C.cudnnHandle_t)(unsafe.Pointer(ctx)) = handle
 	return ctx, nil
@@ -105,15 +105,15 @@ func newDNN(stream cu.Stream) (*cudnn.Context, error) {
 
 func dnnHandle(c *cudnn.Context) C.cudnnHandle_t { return *(*C.cudnnHandle_t)(unsafe.Pointer(c)) }
 
-// blas is a cuBLAS handle whose work goes to a stream.
+// blas is a cuBLAS handle that works on one stream.
 type blas struct {
 	handle    C.cublasHandle_t
 	workspace Buffer
 	precision Precision
 }
 
-// newBLAS makes a handle; the workspace is the caller's to give back after close. Without a workspace of ours cuBLAS
-// allocates its own, which a captured stream does not allow.
+// newBLAS makes a handle. After close the caller gives the workspace back. Without it cuBLAS would allocate a
+// workspace of its own, which is not allowed on a stream that is being captured.
 func newBLAS(stream cu.Stream, workspace Buffer, precision Precision) (*blas, error) {
 	b := &blas{workspace: workspace, precision: precision}
 	if err := driver.CheckBLAS("cublasCreate", int(C.cublasCreate(&b.handle))); err != nil {
@@ -140,18 +140,17 @@ func (b *blas) close() error {
 	return driver.CheckBLAS("cublasDestroy", int(C.cublasDestroy(b.handle)))
 }
 
-// matrix is a row-major matrix in device memory: rows of cols values, one after the other.
+// matrix is a row-major matrix in device memory. If transposed is set, its transpose lies there instead.
 type matrix struct {
 	Buffer
 	transposed bool
 }
 
-// multiply computes c = left*right, or c += left*right where adds is set, with c of m rows and n columns, row-major, and k the
-// inner dimension. A factor that is transposed lies in memory as its transpose. c is float32, and so are the factors, but in
-// BF16 they are bfloat16.
+// multiply computes c = left*right, or c += left*right where adds is set. c has m rows and n columns, and k is the
+// inner dimension; c is row-major and float32. The factors are float32, except in BF16, where they are bfloat16.
 func (b *blas) multiply(c Buffer, left, right matrix, m, n, k int, adds bool) error {
 	beta := C.float(boolInt(adds))
-	// cuBLAS is column-major: it sees every matrix transposed, so it computes c' = right' * left'.
+	// cuBLAS is column-major, so it sees every matrix transposed. Hence it computes c' = right' * left'.
 	op := func(x matrix, rows, cols int) (C.cublasOperation_t, C.int) {
 		if x.transposed {
 			return C.CUBLAS_OP_T, C.int(rows)
@@ -168,14 +167,14 @@ func (b *blas) multiply(c Buffer, left, right matrix, m, n, k int, adds bool) er
 		C.CUdeviceptr(right.Address), strideRight, C.CUdeviceptr(left.Address), strideLeft, beta, C.CUdeviceptr(c.Address), C.int(n))))
 }
 
-// graph is a captured sequence of work that one call starts again.
+// graph is a captured sequence of work. One call launches it.
 type graph struct {
 	exec  C.CUgraphExec
 	nodes int
 }
 
-// capture records what enqueue puts on the stream, instead of running it. It ends the capture whatever enqueue returns,
-// and returns its error if it has one.
+// capture records what enqueue puts on the stream, instead of running it. It ends the capture even if enqueue fails,
+// and then returns enqueue's error.
 func capture(stream cu.Stream, enqueue func() error) (*graph, error) {
 	s := nativeStream(stream)
 	if err := driver.Check("cuStreamBeginCapture", int(C.cuStreamBeginCapture(s, C.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL))); err != nil {
@@ -184,7 +183,7 @@ func capture(stream cu.Stream, enqueue func() error) (*graph, error) {
 	failed := enqueue()
 	var recorded C.CUgraph
 	status := C.cuStreamEndCapture(s, &recorded)
-	// A stream that is captured still could do nothing else any more.
+	// If the stream were still being captured, it could do nothing else any more.
 	var capturing C.CUstreamCaptureStatus
 	if status != C.CUDA_SUCCESS && C.cuStreamIsCapturing(s, &capturing) == C.CUDA_SUCCESS && capturing != C.CU_STREAM_CAPTURE_STATUS_NONE {
 		C.cuStreamEndCapture(s, &recorded)
@@ -199,12 +198,13 @@ func capture(stream cu.Stream, enqueue func() error) (*graph, error) {
 		}
 	}
 	if failed != nil {
-		return nil, failed // without what ending a broken capture said
+		return nil, failed // the error of ending a broken capture adds nothing
 	}
 	return g, err
 }
 
-// instantiate makes what can be launched of what was recorded, unless that failed.
+// instantiate turns what was recorded into a graph that can be launched. If failed isn't nil, it only returns that
+// error.
 func instantiate(recorded C.CUgraph, failed error) (*graph, error) {
 	if failed != nil {
 		return nil, failed
@@ -228,7 +228,7 @@ func (g *graph) close() error {
 	return driver.Check("cuGraphExecDestroy", int(C.cuGraphExecDestroy(g.exec)))
 }
 
-// pinned is host memory that the device copies from and to while the host goes on.
+// pinned is page-locked host memory: the device copies from and to it while the host goes on.
 type pinned struct {
 	pointer unsafe.Pointer
 	bytes   int64
@@ -247,7 +247,7 @@ func (p pinned) close() error {
 	return driver.Check("cuMemFreeHost", int(C.cuMemFreeHost(p.pointer)))
 }
 
-// slice returns count values of T that begin at an offset.
+// slice returns count values of type T, which begin at the given offset in bytes.
 func slice[T any](p pinned, offset int64, count int) []T {
 	return unsafe.Slice((*T)(unsafe.Add(p.pointer, offset)), count)
 }

@@ -9,49 +9,50 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// operation computes a group of the graph that a network is compiled to: a layer, or several in one.
+// operation computes one group of the graph that a network is compiled to: one layer, or several layers as one.
 type operation interface {
-	// claim tells which memory the operation needs and when: what it has for itself, and which values of others its backward
-	// pass reads. forward and backward are its positions in the step; without a backward pass both are the first.
+	// claim tells which memory the operation needs, and when: its own values, and the values of others that its
+	// backward pass reads. forward and backward are its positions in the step. If it has no backward pass, both are
+	// the position of its forward pass.
 	claim(forward, backward int) claim
 	// forward computes the output of the pass's mini-batch.
 	forward(p *pass) error
-	// backward computes the gradients of trained parameters, and of inputs where they are wanted. It runs where the output
-	// has a gradient, which it may change.
+	// backward computes the gradients of trained parameters, and of those inputs where they are wanted. It is called
+	// only if the output has a gradient, which it may change.
 	backward(p *pass) error
 	close() error
 }
 
-// claim is an operation's need of memory.
+// claim is the memory that an operation needs.
 type claim struct {
-	reads []*slot // by the backward pass, of the inputs' values and the output's
-	own   []*slot // values of its own, with their lifetimes; Buffer is filled in later
+	reads []*slot // what the backward pass reads of the inputs' values and the output's
+	own   []*slot // its own values, with their lifetimes; Buffer is filled in later
 }
 
-// slot is a piece of device memory that holds a value while that lives.
+// slot is a value and the device memory that holds it during its lifetime.
 type slot struct {
 	value
 	Buffer
 }
 
-// newSlot makes a slot for count float32 that lives from first to last.
+// newSlot makes a slot for count float32 values that live from position first to position last.
 func newSlot(count int64, first, last int) slot {
 	return slot{value: value{bytes: 4 * count, first: first, last: last}}
 }
 
-// pass is a mini-batch on its way through the graph.
+// pass describes one pass of a mini-batch through the graph.
 type pass struct {
 	n        int // samples
 	training bool
-	tracing  bool // running statistics stay as they are
+	tracing  bool // a trace: running statistics don't change
 }
 
-// link is what every operation knows of its place in the graph. Its memory holds a full mini-batch.
+// link is what every operation knows about its place in the graph. Its buffers hold a full mini-batch.
 type link struct {
 	program    *program
-	node       net.Node // of its layers the first
+	node       net.Node // the first of its layers
 	inputs     []input
-	in         input // the first of them
+	in         input // the first of inputs
 	out        *activations
 	parameters map[net.Role]*parameter // of the node
 }
@@ -60,13 +61,13 @@ type link struct {
 type input struct {
 	*activations
 	wanted bool // its gradient is computed
-	adds   bool // and added to what other uses of the value have left there, else written
+	adds   bool // its gradient is added to what other uses of the value have left; otherwise it is written
 }
 
-// add is what kernels call adds.
+// add returns the value for a kernel's parameter Add.
 func (i input) add() int32 { return int32(boolInt(i.adds)) }
 
-// trained returns the parameter of a role, if there is one that is trained.
+// trained returns the parameter of a role if it is trained. Otherwise it returns nil.
 func (l *link) trained(r net.Role) *parameter {
 	if q := l.parameters[r]; q != nil && q.Trained {
 		return q
@@ -76,7 +77,7 @@ func (l *link) trained(r net.Role) *parameter {
 
 func (l *link) launch(k kernels.Launcher) error { return l.program.device.launch(k) }
 
-// activations are the values between operations, and their gradient.
+// activations is a value between operations, and the gradient with respect to it.
 type activations struct {
 	shape  net.Shape
 	learns bool // there is a gradient
@@ -91,16 +92,17 @@ func newActivations(s net.Shape, learns bool) *activations {
 // count returns how many values n samples have.
 func (a *activations) count(n int) uint64 { return uint64(n) * uint64(a.shape.Size()) }
 
-// extent returns the values of one channel of one sample.
+// extent returns how many values one channel of one sample has.
 func extent(s net.Shape) uint32 { return uint32(s.H * s.W) }
 
-// floats is a buffer's address, for a kernel.
+// floats returns a buffer's address as kernels take it.
 func floats(b Buffer) kernels.Pointer[float32] { return kernels.Pointer[float32](b.Address) }
 
-// optional is the same for one that may be null.
+// optional returns a buffer's address for a kernel's parameter that may be null. A zero Buffer gives null.
 func optional(b Buffer) kernels.Optional[float32] { return kernels.Optional[float32](b.Address) }
 
-// firstError returns the first error that is not nil: of a list whose later entries fail because of the first.
+// firstError returns the first error that is not nil. It is for lists in which later entries fail because of the
+// first.
 func firstError(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {
@@ -110,24 +112,24 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-// closer is what perBatch keeps.
+// closer is what a perBatch holds.
 type closer interface{ close() error }
 
-// perBatch keeps what depends on the mini-batch's size: descriptors and algorithms. A run uses few sizes: the full one and
-// what is left at the end of each data set. Captured graphs need none of it.
+// perBatch keeps what depends on the mini-batch size: descriptors and algorithms. A run uses few sizes: the full one,
+// and what is left at the end of each data set. Captured graphs don't need it.
 type perBatch[T closer] struct {
 	made map[int]T
-	ages []int // sizes, the one used last at the end
+	ages []int // sizes; the most recently used is at the end
 }
 
 // mostSizes bounds how many sizes are kept.
 const mostSizes = 8
 
-// errNotMade ends the capture of a pass that would have to make something anew: that may take memory and measure
+// errNotMade ends the capture of a pass that would have to make something new. That may take memory and measure
 // algorithms, which must not be captured.
 var errNotMade = errors.New("descriptors must be made anew")
 
-// at returns what there is for n samples, made anew where there is nothing.
+// at returns what is kept for n samples. If there is nothing, it makes it with fresh.
 func (b *perBatch[T]) at(p *program, n int, fresh func(n int) (T, error)) (T, error) {
 	for i, size := range b.ages {
 		if size == n {

@@ -10,30 +10,32 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// parameter is a tensor of the network's: a piece of the program's flat buffers. Those that aren't trained have neither gradient
-// nor moments.
+// parameter is one of the network's parameters. Its buffers are pieces of the program's flat buffers. A frozen
+// parameter has neither gradient nor moments.
 type parameter struct {
 	net.Param
 	value, grad Buffer
-	factor      Buffer // the value as products take it: itself, or rounded to bfloat16
-	average     Buffer // its moving average, where there is one
+	factor      Buffer // the value as a factor of products: the value itself, or its bfloat16 rounding
+	average     Buffer // its moving average, if averages are kept
 	moments     []Buffer
 }
 
-// flat holds all parameters, in buffers without holes but for alignment, so that one launch does the same to all of them.
-// Those that are trained come first; of these those of one factor of the learning rate lie together, and of these again those
-// that decay come first. Holes hold zeros, which every optimiser leaves alone.
+// flat holds all parameters in a few buffers, so that one launch does the same to all of them. The only gaps in the
+// buffers are for alignment; they hold zeros, which no optimiser changes. Trained parameters come first. Among these,
+// parameters with the same factor of the learning rate lie together; and among those, the ones with weight decay come
+// first.
 type flat struct {
 	values, grads Buffer
-	kept          Buffer // gradients of earlier shares of the mini-batch; taken when there are some
-	rounded       Buffer // in bfloat16: the values as products take them
-	averages      Buffer // moving averages of the values; none without Options.Average
+	kept          Buffer // gradients of earlier shares of the mini-batch; taken at the second share
+	rounded       Buffer // bfloat16: the values as factors of products
+	averages      Buffer // moving averages of the values; empty without Options.Average
 	moments       []Buffer
-	count, all    int64 // values: of trained parameters, and of all
+	count, all    int64 // how many values the trained parameters have, and all parameters
 	rates         []rate
 }
 
-// rate is the parameters of one factor of the learning rate: of count values from one on the first decay.
+// rate describes the parameters with one factor of the learning rate: count values of flat, from index from on. The
+// first decayed of them have weight decay.
 type rate struct {
 	factor               float32
 	from, count, decayed int64
@@ -111,7 +113,7 @@ func (p *program) takeParameters() error {
 	return nil
 }
 
-// reserveKept sees to it that there is memory for the gradients of earlier shares.
+// reserveKept makes sure that there is memory for the gradients of earlier shares.
 func (p *program) reserveKept() (err error) {
 	if p.flat.kept.Bytes == 0 && p.flat.count > 0 {
 		p.flat.kept, err = p.device.pool.take(4*p.flat.count, "the gradients of earlier shares of a mini-batch")
@@ -119,7 +121,8 @@ func (p *program) reserveKept() (err error) {
 	return err
 }
 
-// keepGradients keeps the gradients so far, before others take their place, and addKept adds them to those.
+// keepGradients copies the gradients so far, before others take their place. Later addKept adds the copy to the
+// others.
 func (p *program) keepGradients() error {
 	f := &p.flat
 	if f.count == 0 {

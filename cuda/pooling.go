@@ -11,7 +11,7 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// dnnPooling is cuDNN's pooling for one shape and one size of mini-batch.
+// dnnPooling holds cuDNN's descriptors of pooling, for one shape and one mini-batch size.
 type dnnPooling struct {
 	x, y *cudnn.TensorDescriptor
 	pool *cudnn.Pooling
@@ -31,8 +31,9 @@ func newDNNPooling(in, out net.Shape, w net.Window, mode cudnn.PoolingMode, n in
 
 func (p *dnnPooling) close() error { return destroy(p.x, p.y, p.pool) }
 
-// poolLayer is a pooling layer. cuDNN computes maxima and means where padding is symmetric and its descriptors reach;
-// kernels of ours the rest, and the backward pass of maxima: cuDNN's isn't deterministic.
+// poolLayer is a pooling layer. cuDNN computes maxima and means if padding is symmetric and its descriptors allow the
+// window. Our own kernels compute everything else. They also compute the backward pass of max pooling, because cuDNN's
+// isn't deterministic.
 type poolLayer struct {
 	link
 	mode  net.PoolMode
@@ -42,7 +43,8 @@ type poolLayer struct {
 
 func newPoolLayer(l link, mode net.PoolMode) *poolLayer {
 	w := l.node.Window
-	// cuDNN wants less padding than window, and outputs of its own formula, which takes equal padding at both ends.
+	// cuDNN wants padding that is smaller than the window. Its own formula for the output's size assumes equal padding
+	// at both ends.
 	symmetric := w.Top == w.Bottom && w.Left == w.Right && w.Top < w.KernelH && w.Left < w.KernelW
 	return &poolLayer{link: l, mode: mode, dnn: symmetric && mode != net.L2Pool}
 }
@@ -61,12 +63,12 @@ func (s *poolLayer) at(n int) (*dnnPooling, error) {
 	})
 }
 
-// kernelMode is the mode as kernels number it.
+// kernelMode returns the mode's number in our kernels.
 func (s *poolLayer) kernelMode() int32 {
 	return map[net.PoolMode]int32{net.MaxPool: kernels.MaxPooling, net.MeanPool: kernels.MeanPooling, net.L2Pool: kernels.L2Pooling}[s.mode]
 }
 
-// windows is the layer's geometry as kernels see it.
+// windows returns the layer's geometry as our kernels take it.
 func (s *poolLayer) windows() kernels.Windows {
 	w := s.node.Window
 	return kernels.Windows{H: int32(s.in.shape.H), W: int32(s.in.shape.W), OutH: int32(w.OutH), OutW: int32(w.OutW),

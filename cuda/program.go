@@ -13,44 +13,45 @@ import (
 	"github.com/gputrain/gputrain/net/lower"
 )
 
-// program is a compiled network. Its exported methods hand their work to the device's thread, where all the others run.
+// program is a compiled network. Its exported methods hand their work to the device's thread, which runs all the
+// others.
 type program struct {
 	device  *Device
 	plan    *net.Plan
 	options net.Options
 	closed  bool
-	failed  error // the first error after which nothing can be trusted
+	failed  error // the first error after which the program's memory can't be trusted
 
 	lowered *lower.Program
 	groups  []group        // groups[i] makes values[i+1]
-	values  []*activations // [0] is the network's input, the last are the logits
-	visible []visible      // by node of the plan
+	values  []*activations // [0] is the network's input; the last is the logits
+	visible []visible      // indexed by node of the plan
 
-	parameters []*parameter // as in Plan.Params
+	parameters []*parameter // in the order of Plan.Params
 	flat       flat
-	memory     []Buffer // that activations, gradients and masks share; and single ones
-	saved      int64    // bytes that sharing saves
+	memory     []Buffer // shared by activations, gradients and masks, or a buffer for each
+	saved      int64    // bytes saved by sharing
 	perSample  int64    // bytes that a sample of the mini-batch needs; 0: not planned yet
 	slack      int64    // bytes that alignment may cost
 
 	labels, losses, hits, probabilities Buffer
-	others, shares                      Buffer // of samples with views: the partners' labels, and the parts of the samples' own
-	classWeights                        Buffer // of the loss; none: each is 1
-	results, sums, scores               Buffer // the sums of training, and those of an evaluation
+	others, shares                      Buffer // for samples with views: the partners' labels, and the shares of the own labels
+	classWeights                        Buffer // the loss's class weights; empty: each is 1
+	results, sums, scores               Buffer // all sums; those of training; those of an evaluation
 	clip, squares                       Buffer
 	result                              pinned // where sums and probabilities arrive
 
 	workspace  Buffer
 	queue      *queue
 	graphs     map[work]*graph
-	warm       map[work]bool // has run once without a graph
+	warm       map[work]bool // work that has run once without a graph, and may be captured
 	capturing  bool
-	graphError error // why this program's work isn't captured, though it should be
+	graphError error // why this program's work can't be captured; nil if nothing failed
 	step       int64 // updates made or queued
-	pending    int   // calls of Gradients since the last of them
+	pending    int   // calls of Gradients since the last update
 	swapped    bool  // the averages are in the place of the weights
 
-	// What the device's thread is to do next, and that as functions made once: a step allocates nothing.
+	// What the device's thread is to do next. The functions are made once, so that a step allocates nothing.
 	task    func() error
 	batch   net.Batch
 	share   net.Share
@@ -58,7 +59,7 @@ type program struct {
 	queues  struct{ step, gradients, update func() error }
 }
 
-// Bytes of the structures that kernels share with the host.
+// The sizes in bytes of the structures that kernels share with the host.
 const (
 	stateBytes  = int64(unsafe.Sizeof(kernels.StepState{}))
 	queuedBytes = int64(unsafe.Sizeof(kernels.Queued{}))
@@ -66,7 +67,7 @@ const (
 	sumsBytes   = int64(unsafe.Sizeof(kernels.Sums{}))
 )
 
-// newProgram plans the graph and its memory.
+// newProgram makes a program: its graph, its memory and its initial state.
 func newProgram(d *Device, plan *net.Plan, opts net.Options) (p *program, err error) {
 	p = &program{device: d, plan: plan, options: opts, graphs: map[work]*graph{}, warm: map[work]bool{}}
 	p.options.Images = nil
@@ -96,9 +97,9 @@ func newProgram(d *Device, plan *net.Plan, opts net.Options) (p *program, err er
 	return p, p.setState(net.InitialState(plan, opts.Seed, opts.Images))
 }
 
-// chooseAlgorithms chooses the convolutions' algorithms for full mini-batches. It does so before any data set is uploaded:
-// otherwise a data set could take the memory that the workspaces need. While it chooses, it holds back some memory for
-// streaming. So a data set that doesn't fit can still be streamed, unless memory is too short even for that.
+// chooseAlgorithms chooses the convolutions' algorithms for full mini-batches. It does so before any data set is
+// uploaded. Otherwise a data set could take the memory that the workspaces need. Meanwhile it holds back some memory
+// for streaming. So a data set that doesn't fit can still be streamed, unless memory is too short even for that.
 func (p *program) chooseAlgorithms() (err error) {
 	pool := p.device.pool
 	margin, err := pool.take(int64(p.options.Batch)*p.stagedBytes(), "the samples of mini-batches on their way")
@@ -119,10 +120,11 @@ func (p *program) chooseAlgorithms() (err error) {
 // Plan returns what the program was compiled from.
 func (p *program) Plan() *net.Plan { return p.plan }
 
-// Options returns what it was compiled with, without images.
+// Options returns the options with which it was compiled, without Images.
 func (p *program) Options() net.Options { return p.options }
 
-// do runs f on the device's thread, unless the program is closed or an earlier error has left it worthless.
+// do runs f on the device's thread. It returns an error instead if the program is closed, or if an earlier error has
+// made it unusable.
 func (p *program) do(f func() error) error {
 	if p.closed || p.device.closed {
 		return net.ErrClosed
@@ -134,7 +136,7 @@ func (p *program) do(f func() error) error {
 	return p.device.thread.do(p.perform)
 }
 
-// performTask runs the task. A GPU that is lost with it makes the program worthless.
+// performTask runs the task. If the GPU is lost, the program becomes unusable.
 func (p *program) performTask() error {
 	err := p.task()
 	if err != nil && p.failed == nil {
@@ -145,7 +147,8 @@ func (p *program) performTask() error {
 	return err
 }
 
-// check refuses a batch that does not fit; most bounds it, 0 does not.
+// check returns an error for a batch that does not suit the plan, or that has more than most samples. A most of 0 is
+// no limit.
 func (p *program) check(b net.Batch, most int) error {
 	if p.closed || p.device.closed {
 		return net.ErrClosed
@@ -159,8 +162,8 @@ func (p *program) check(b net.Batch, most int) error {
 	return nil
 }
 
-// GraphError returns why work could not be captured as a graph: then it runs kernel by kernel, right but slower. It is nil
-// where nothing has failed.
+// GraphError returns why work could not be captured as a graph. It then runs kernel by kernel: right, but slower. It
+// is nil if nothing has failed.
 func (p *program) GraphError() error { return p.graphError }
 
 // Close gives back all memory.
@@ -173,7 +176,7 @@ func (p *program) Close() error {
 	return p.device.thread.do(p.release)
 }
 
-// release gives back whatever has been taken.
+// release gives back everything that has been taken.
 func (p *program) release() error {
 	pool := p.device.pool
 	errs := []error{p.device.synchronize()}

@@ -12,22 +12,22 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// kind is what is done with a mini-batch.
+// kind says what is done with a mini-batch.
 type kind int
 
 const (
-	stepping        kind = iota // differentiating and updating
-	differentiating             // forward and backward, in training
-	updating                    // the optimiser, without a mini-batch
+	stepping        kind = iota // differentiating, then updating
+	differentiating             // a forward and a backward pass, in training
+	updating                    // the optimiser's step, without a mini-batch
 	evaluating
 	inferring
 )
 
-// work is a kind of pass over mini-batches of one size from one data set: what one captured graph does.
+// work is what one captured graph does: a kind of pass over mini-batches of one size from one data set.
 type work struct {
 	kind   kind
-	adds   bool // to the gradients of earlier shares
-	viewed bool // samples are seen by views
+	adds   bool // the gradients are added to those of earlier shares
+	viewed bool // samples have views
 	data   *deviceData
 	n      int
 }
@@ -35,40 +35,41 @@ type work struct {
 // trains reports whether the work has a backward pass.
 func (w work) trains() bool { return w.kind == stepping || w.kind == differentiating }
 
-// updates reports whether it changes weights.
+// updates reports whether the work changes weights.
 func (w work) updates() bool { return w.kind == stepping || w.kind == updating }
 
-// queue collects work and gives it to the device, several pieces at once: their indices and learning rates go up in one
-// copy from pinned memory, then a graph is launched for each. The kernels find their mini-batch by the slot that the
-// device counts.
+// queue collects pieces of work, and gives several at once to the device. One copy from pinned memory brings their
+// indices and learning rates. Then a graph is launched for each piece. The device counts slots, and by this count the
+// kernels find their mini-batch.
 type queue struct {
 	program *program
-	block   Buffer // state, numbers, and indices or views of the steps ahead
+	block   Buffer // the state, the numbers, and the indices or views of the steps ahead
 	halves  [2]half
-	half    int // that is being filled
+	half    int // the half that is being filled
 	works   [stepsAhead]work
-	count   int         // of works
-	data    *deviceData // from which the mini-batches of all of them come; nil where there are none
-	viewed  bool        // the mini-batches have views, in place of indices
-	views   int         // mini-batches with views for which there is room; 0 before the first
-	first   int64       // step count of the first that is queued
-	staging *staging    // of streamed data sets; nil before the first
+	count   int         // the number of works
+	data    *deviceData // the data set of all their mini-batches; nil if there is none
+	viewed  bool        // the mini-batches have views instead of indices
+	views   int         // how many mini-batches with views have room; 0 before the first one
+	first   int64       // the step count of the first queued work
+	staging *staging    // for streamed data sets; nil before the first one
 }
 
-// half is pinned memory for one upload, and the event after which it may be written again.
+// half is pinned memory for one upload. After its event it may be written again.
 type half struct {
 	pinned
 	copied cu.Event
 	used   bool
 }
 
-// stepsAhead is how many pieces of work go up at once.
+// stepsAhead is the most pieces of work that are uploaded at once.
 const stepsAhead = 32
 
-// waited makes events for which the host waits asleep: it is steps ahead, and others may need the core.
+// waited makes events for which the host waits asleep. The host is steps ahead, and others may need the core.
 const waited = cu.DisableTiming | cu.BlockingSyncEvent
 
-// viewsBytes is about how much of a block views take at most: a graph launch needs far more time than they need to go up.
+// viewsBytes is roughly the most that views take of a block. Launching a graph takes far more time than uploading the
+// views.
 const viewsBytes = 8 << 20
 
 func newQueue(p *program) (q *queue, err error) {
@@ -81,7 +82,7 @@ func newQueue(p *program) (q *queue, err error) {
 	return q, q.takeBlock(sampleAt+4*stepsAhead*int64(p.options.Batch), "the indices of the steps ahead")
 }
 
-// takeBlock takes memory for the block and its halves, and gives back what there was.
+// takeBlock takes memory for a new block and its two halves, and gives the old memory back.
 func (q *queue) takeBlock(bytes int64, what string) error {
 	pool := q.program.device.pool
 	block, err := pool.take(bytes, what)
@@ -103,11 +104,11 @@ func (q *queue) takeBlock(bytes int64, what string) error {
 	return errors.Join(errs...)
 }
 
-// reserveViews takes the room for mini-batches with views: for fewer where there is little, and if need be that of data sets.
-// The queue is empty.
+// reserveViews takes memory for mini-batches with views. If memory is short, it takes room for fewer, and then makes
+// data sets give up theirs. The queue must be empty.
 func (q *queue) reserveViews() error {
 	p := q.program
-	if err := p.forgetGraphs(); err != nil { // they hold the block's address
+	if err := p.forgetGraphs(); err != nil { // graphs hold the block's address
 		return err
 	}
 	each := viewBytes * int64(p.options.Batch)
@@ -130,10 +131,10 @@ func (q *queue) reserveViews() error {
 	}
 }
 
-// sampleAt is where the indices, or the views, begin in a block.
+// sampleAt is the offset in a block where the indices or views begin.
 const sampleAt = stateBytes + stepsAhead*queuedBytes
 
-// numbers, indices and seen are where these begin in device memory.
+// numbers, indices and seen return where these begin in device memory. seen is for views.
 func (q *queue) numbers() kernels.Pointer[kernels.Queued] {
 	return kernels.Pointer[kernels.Queued](int64(q.block.Address) + stateBytes)
 }
@@ -146,7 +147,7 @@ func (q *queue) seen() kernels.Pointer[kernels.View] {
 	return kernels.Pointer[kernels.View](int64(q.block.Address) + sampleAt)
 }
 
-// add queues work on a mini-batch, and gives what is queued to the device if there is no room for more.
+// add queues work on a mini-batch. If there is no room for more then, it gives everything queued to the device.
 func (q *queue) add(w work, b net.Batch, numbers kernels.Queued) error {
 	if err := q.put(w, b, numbers); err != nil || q.count < q.room() {
 		return err
@@ -154,12 +155,12 @@ func (q *queue) add(w work, b net.Batch, numbers kernels.Queued) error {
 	return q.flush()
 }
 
-// put queues work on a mini-batch, or on none, where b has no data. What was queued goes to the device first if its samples
-// come from another data set.
+// put queues work on a mini-batch, or on none if b has no data. If the queued samples come from another data set, they
+// are given to the device first.
 func (q *queue) put(w work, b net.Batch, numbers kernels.Queued) (err error) {
 	if b.Data != nil {
 		w.n, w.viewed = b.Len(), b.Views != nil
-		if w.viewed && q.views == 0 { // before a data set takes the room
+		if w.viewed && q.views == 0 { // before a data set takes that memory
 			if err := q.flush(); err != nil {
 				return err
 			}
@@ -179,7 +180,7 @@ func (q *queue) put(w work, b net.Batch, numbers kernels.Queued) (err error) {
 	capacity := q.program.options.Batch
 	indices := slice[int32](h.pinned, sampleAt, stepsAhead*capacity)[q.count*capacity:]
 	switch {
-	case w.data == nil: // nothing looks at the indices, or views, of an update
+	case w.data == nil: // an update reads neither indices nor views
 	case w.viewed:
 		q.putViews(w.data, b, slice[kernels.View](h.pinned, sampleAt, q.views*capacity)[q.count*capacity:])
 	case w.data.streamed:
@@ -194,7 +195,7 @@ func (q *queue) put(w work, b net.Batch, numbers kernels.Queued) (err error) {
 	return nil
 }
 
-// putViews writes how the samples of a mini-batch are seen, for the kernel.
+// putViews writes the views of a mini-batch's samples as the kernel reads them.
 func (q *queue) putViews(data *deviceData, b net.Batch, to []kernels.View) {
 	row := func(k int, sample int32) int32 {
 		if data.streamed {
@@ -220,7 +221,7 @@ func transformOf(t *net.Transform) kernels.Transform {
 
 func boxOf(b net.Box) [4]int32 { return [4]int32{b.Left, b.Top, b.Right, b.Bottom} }
 
-// begin makes the queue ready for work on a mini-batch, or on none.
+// begin prepares the queue for work on a mini-batch, or on none.
 func (q *queue) begin(w work, b net.Batch) error {
 	data := w.data
 	if q.count > 0 && data != nil && q.differs(w, b) {
@@ -247,8 +248,8 @@ func (q *queue) begin(w work, b net.Batch) error {
 	return nil
 }
 
-// differs reports whether a mini-batch can't go up with what is queued: of another data set, with views where others have
-// none, or with more samples than the staging memory has room for.
+// differs reports whether a mini-batch can't be uploaded together with what is queued. It can't if it is from another
+// data set, if only one of them has views, or if the staging memory has too little room for its samples.
 func (q *queue) differs(w work, b net.Batch) bool {
 	if q.data == nil {
 		return w.data.streamed || w.viewed
@@ -256,8 +257,8 @@ func (q *queue) differs(w work, b net.Batch) bool {
 	return w.data != q.data || w.viewed != q.viewed || w.data.streamed && q.staging.capacity < q.brings(b)
 }
 
-// brings is how many samples of a streamed data set a mini-batch of the largest size brings: with each its partner, if one has
-// one.
+// brings returns how many samples of a streamed data set a full mini-batch copies. If any of its samples has a
+// partner, every sample counts twice.
 func (q *queue) brings(b net.Batch) int {
 	if slices.ContainsFunc(b.Views, func(v net.View) bool { return v.Partner >= 0 }) {
 		return 2 * q.program.options.Batch
@@ -265,7 +266,7 @@ func (q *queue) brings(b net.Batch) int {
 	return q.program.options.Batch
 }
 
-// room is how many pieces of the present work may be queued.
+// room returns how many pieces of work like the present one may be queued.
 func (q *queue) room() int {
 	room := stepsAhead
 	if q.viewed {
@@ -277,7 +278,7 @@ func (q *queue) room() int {
 	return room
 }
 
-// flush gives everything that is queued to the device. It does not wait for it.
+// flush gives everything that is queued to the device. It does not wait until the work is done.
 func (q *queue) flush() error {
 	if q.count == 0 {
 		return nil
@@ -330,8 +331,8 @@ func (q *queue) upload() error {
 	return nil
 }
 
-// show brings one mini-batch to the device, on an empty queue, and leaves it to the caller to do something with it, and to wait
-// until that is done.
+// show brings one mini-batch to the device. The queue must be empty. The caller enqueues what is done with the
+// mini-batch, and waits until that is done.
 func (q *queue) show(b net.Batch) (work, error) {
 	if err := q.put(work{kind: evaluating}, b, numbersOf(net.Whole(b.Len()))); err != nil {
 		return work{}, err
@@ -339,7 +340,8 @@ func (q *queue) show(b net.Batch) (work, error) {
 	return q.works[0], q.upload()
 }
 
-// start runs one mini-batch: the first of its kind kernel by kernel, which also chooses algorithms, the others as a graph.
+// start runs one piece of work. The first of its kind runs kernel by kernel, which also chooses algorithms. The second
+// is captured, and from then on the graph is launched.
 func (p *program) start(w work) error {
 	p.device.ranges.begin(rangeOf[w.kind])
 	defer p.device.ranges.end()
@@ -367,7 +369,7 @@ func (p *program) start(w work) error {
 	p.device.ranges.end()
 	p.capturing = false
 	if errors.Is(err, errNotMade) {
-		return p.run(w) // makes it
+		return p.run(w) // makes what is missing
 	}
 	if err != nil {
 		// The step is right without a graph, only slower.
@@ -378,15 +380,15 @@ func (p *program) start(w work) error {
 	return g.launch(p.device.stream)
 }
 
-// mostGraphs bounds how many graphs a program keeps, and mostWarm of how many it remembers that they may be captured:
-// inference with ever other sizes would make ever more.
+// mostGraphs is the most graphs that a program keeps. mostWarm is for how much work it remembers that it may be
+// captured. Without these limits, inference with ever new sizes would use ever more memory.
 const (
 	mostGraphs = 16
 	mostWarm   = 4 * mostGraphs
 )
 
 func (p *program) forgetGraphs() error {
-	if err := p.device.synchronize(); err != nil { // they may still run
+	if err := p.device.synchronize(); err != nil { // the graphs may still run
 		return err
 	}
 	var errs []error
@@ -394,11 +396,11 @@ func (p *program) forgetGraphs() error {
 		errs = append(errs, g.close())
 	}
 	clear(p.graphs)
-	clear(p.warm) // where more kinds take turns than there is room for, capturing each time costs more than it saves
+	clear(p.warm) // with more kinds than room, capturing each time would cost more than it saves
 	return errors.Join(errs...)
 }
 
-// fail remembers an error after which weights and sums cannot be trusted.
+// fail records an error after which weights and sums can't be trusted.
 func (p *program) fail(err error) error {
 	p.failed = p.device.explain(err)
 	return p.failed

@@ -22,11 +22,13 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// ranges tells profilers which part of a run the host is in, by NVTX: Nsight Systems draws them above the calls and the
-// kernels that belong to them. Without NVIDIA's library for it, libnvToolsExt, they are nil and cost nothing.
+// ranges tells profilers, through NVTX, which part of a run the host is in. Nsight Systems draws these ranges above
+// the calls and kernels that belong to them. Without NVIDIA's library for it, libnvToolsExt, ranges is nil and costs
+// nothing.
 type ranges struct{ push, pop unsafe.Pointer }
 
-// newRanges loads the library, where the others are looked for.
+// newRanges loads the library, which it looks for where the other libraries are looked for. It returns nil if there is
+// none.
 func newRanges() *ranges {
 	for _, file := range rangesFiles(os.Getenv(driver.SearchVariable)) {
 		name := C.CString(file)
@@ -64,7 +66,7 @@ func symbol(handle unsafe.Pointer, name string) unsafe.Pointer {
 	return C.dlsym(handle, text)
 }
 
-// rangeName is the name of a range as C reads it. It is made ahead, so that a step allocates nothing.
+// rangeName is the name of a range as a C string. Names are made in advance, so that a step allocates nothing.
 type rangeName []byte
 
 func newRangeName(words ...string) rangeName { return rangeName(strings.Join(words, " ") + "\x00") }
@@ -83,7 +85,7 @@ var (
 	}
 )
 
-// begin opens a range on this thread, inside of those that are open. The profiler copies the name.
+// begin opens a range on this thread, within those that are open. The profiler copies the name.
 func (r *ranges) begin(name rangeName) {
 	if r != nil {
 		C.push(r.push, (*C.char)(unsafe.Pointer(unsafe.SliceData(name))))
@@ -97,10 +99,10 @@ func (r *ranges) end() {
 	}
 }
 
-// passNames are the ranges of an operation.
+// passNames holds the names of an operation's ranges.
 type passNames struct{ forward, backward rangeName }
 
-// newPassNames names the ranges of an operation for the layers that it computes as one.
+// newPassNames makes the names from the layers that the operation computes as one.
 func newPassNames(layers []net.Node) passNames {
 	var names []string
 	for _, l := range layers {

@@ -12,29 +12,30 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// staging brings the samples of data sets that have no room in device memory: the host copies those of the next few
-// mini-batches to pinned memory, a stream of its own copies them on to the device. Both memories have two halves, so that
-// the samples of one are on their way while the other's are trained on.
+// staging brings the samples of streamed data sets, which have no room in device memory. The host copies the samples
+// of the next few mini-batches to pinned memory. A stream of its own copies them on to the device. Both memories have
+// two halves, so that one half is filled while the device trains on the other.
 type staging struct {
-	steps    int   // mini-batches in a half
-	capacity int   // samples that a mini-batch brings
-	sample   int64 // bytes of one
+	steps    int   // how many mini-batches fit in a half
+	capacity int   // the most samples of a mini-batch, partners included
+	sample   int64 // bytes of one sample
 
-	samples, labels Buffer // both halves', one after the other, so that indices tell them apart
+	samples, labels Buffer // both halves, one after the other, so that an index also tells the half
 	stream          cu.Stream
 	halves          [2]stagingHalf
 }
 
 type stagingHalf struct {
-	pinned           // samples, then labels
-	arrived cu.Event // on the device
-	passed  cu.Event // by what read the device's half before
+	pinned           // the samples, then the labels
+	arrived cu.Event // they have arrived on the device
+	passed  cu.Event // the work that read the device's half before is done
 }
 
-// stagingBytes is about how large a half is: enough for copies at full speed.
+// stagingBytes is roughly the size of a half: large enough for copies at full speed.
 const stagingBytes = 16 << 20
 
-// newStaging takes staging memory for mini-batches of at most capacity samples, as large as there is room for.
+// newStaging takes staging memory for mini-batches of at most capacity samples. It takes room for fewer mini-batches
+// where memory is short.
 func newStaging(d *Device, capacity int, sample int64) (s *staging, err error) {
 	for steps := min(stepsAhead, max(1, int(stagingBytes/(int64(capacity)*sample)))); ; steps /= 2 {
 		if s, err = newStagingOf(d, steps, capacity, sample); !errors.Is(err, ErrOutOfMemory) || steps == 1 {
@@ -69,7 +70,7 @@ func newStagingOf(d *Device, steps, capacity int, sample int64) (_ *staging, err
 				return nil, call("cuEventCreate", err)
 			}
 		}
-		// Whoever had this memory before may not be done with it.
+		// Earlier users of this memory may not be done with it.
 		if err = call("cuEventRecord", h.passed.Record(d.stream)); err != nil {
 			return nil, err
 		}
@@ -77,11 +78,12 @@ func newStagingOf(d *Device, steps, capacity int, sample int64) (_ *staging, err
 	return s, nil
 }
 
-// items is how many samples a half has room for.
+// items returns how many samples a half has room for.
 func (s *staging) items() int64 { return int64(s.steps * s.capacity) }
 
-// put copies a sample to pinned memory, as number k of a half's mini-batch `step`, and returns the row in which the device
-// finds it. What was there has been sent: the queue has waited for the copy of its indices, which came after.
+// put copies a sample to pinned memory, as number k of mini-batch step of a half. It returns the row in which the
+// device finds it. What was there before has been sent: the queue has waited for the copy of its indices, which came
+// later.
 func (s *staging) put(half, step, k int, data *net.Dataset, sample int32) (row int32) {
 	h := &s.halves[half]
 	at := int64(step*s.capacity + k)
@@ -91,7 +93,7 @@ func (s *staging) put(half, step, k int, data *net.Dataset, sample int32) (row i
 	return int32(int64(half)*s.items() + at)
 }
 
-// send copies the first mini-batches of a half to the device; what d.stream does from now on finds them there.
+// send copies the first mini-batches of a half to the device. Later work on d.stream finds them there.
 func (s *staging) send(d *Device, half, steps int) error {
 	h := &s.halves[half]
 	if err := call("cuStreamWaitEvent", s.stream.Wait(h.passed, 0)); err != nil {
@@ -114,7 +116,8 @@ func (s *staging) send(d *Device, half, steps int) error {
 	return call("cuStreamWaitEvent", d.stream.Wait(h.arrived, 0))
 }
 
-// given says that all that reads a half has been given to the device. Other work may come between it and the half's next use.
+// given records that all work that reads a half has been given to the device. Other work may come before the half's
+// next use.
 func (s *staging) given(d *Device, half int) error {
 	return call("cuEventRecord", s.halves[half].passed.Record(d.stream))
 }
@@ -135,7 +138,7 @@ func (s *staging) close(d *Device) error {
 	return errors.Join(append(errs, d.pool.give(s.samples), d.pool.give(s.labels))...)
 }
 
-// bytesOf returns a data set's samples as they lie in memory.
+// bytesOf returns a data set's rows of samples as they lie in memory.
 func bytesOf(s *net.Dataset) []byte {
 	if s.Pixels != nil {
 		return s.Pixels
@@ -143,8 +146,8 @@ func bytesOf(s *net.Dataset) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s.Values))), 4*len(s.Values))
 }
 
-// reserveStaging sees to it that the queue has staging memory for a streamed data set, of which a mini-batch brings so many samples. Memory
-// for other samples, or for fewer, goes.
+// reserveStaging makes sure that the queue has staging memory for a streamed data set with at most capacity samples in
+// a mini-batch. Memory for samples of another size, or for fewer samples, is given back.
 func (q *queue) reserveStaging(x *deviceData, capacity int) error {
 	sample := x.of.sample()
 	if q.staging != nil && q.staging.sample == sample && q.staging.capacity >= capacity {

@@ -15,7 +15,7 @@ import (
 // momentName is the name of a parameter's moment in a State.
 func momentName(q net.Param, moment string) string { return q.Name + "." + moment }
 
-// State returns a copy of weights and optimiser state.
+// State returns a copy of the weights and the optimiser's state.
 func (p *program) State() (net.State, error) {
 	s := net.State{Params: map[string]*tensor.Dense{}, Optimizer: map[string]*tensor.Dense{}}
 	if p.options.Average > 0 {
@@ -68,7 +68,7 @@ func (p *program) download(b Buffer, dims ...int) (*tensor.Dense, error) {
 	return tensor.New(tensor.WithShape(dims...), tensor.WithBacking(out)), nil
 }
 
-// SetState takes over a copy of s.
+// SetState replaces weights and optimiser state with a copy of s.
 func (p *program) SetState(s net.State) error {
 	return p.do(func() error {
 		if err := s.Check(p.plan, p.options.Optimizer); err != nil {
@@ -98,7 +98,7 @@ func (p *program) setState(s net.State) error {
 		}
 		if p.options.Average > 0 {
 			average := s.Average[q.Name]
-			if average == nil { // it begins at the weights
+			if average == nil { // the average begins at the weights
 				average = s.Params[q.Name]
 			}
 			if err := upload(q.average, average); err != nil {
@@ -119,5 +119,5 @@ func (p *program) setState(s net.State) error {
 	if err := p.device.zero(p.sums.part(bad, 8)); err != nil {
 		return err
 	}
-	return p.device.synchronize() // the caller may change its tensors
+	return p.device.synchronize() // from now on the caller may change its tensors
 }

@@ -13,7 +13,7 @@ func (p *program) state() kernels.Pointer[kernels.StepState] {
 	return kernels.Pointer[kernels.StepState](p.queue.block.Address)
 }
 
-// run enqueues one piece of work as it stands in the block's next slot.
+// run enqueues one piece of work. Its numbers and samples are in the block's next slot.
 func (p *program) run(w work) error {
 	if w.kind != updating {
 		if err := p.forward(w); err != nil {
@@ -36,7 +36,7 @@ func (p *program) run(w work) error {
 	return p.addMetrics(w)
 }
 
-// forward computes what the work wants of probabilities, losses and the gradient with respect to the logits.
+// forward computes what the work needs: probabilities, losses, or losses and the gradient with respect to the logits.
 func (p *program) forward(w work) error {
 	ranges := p.device.ranges
 	ranges.begin(rangeGather)
@@ -59,7 +59,7 @@ func (p *program) forward(w work) error {
 	return p.softmax(w, w.kind == inferring, w.kind != inferring, w.trains())
 }
 
-// backward computes the gradients of what is trained, and adds those of earlier shares.
+// backward computes the gradients of everything that is trained, and adds those of earlier shares.
 func (p *program) backward(w work) error {
 	if w.adds {
 		if err := p.keepGradients(); err != nil {
@@ -85,10 +85,10 @@ func (p *program) backward(w work) error {
 	return nil
 }
 
-// logits are the network's output.
+// logits returns the network's output.
 func (p *program) logits() *activations { return p.values[len(p.values)-1] }
 
-// gather brings the samples of the slot to the input.
+// gather copies the samples of the slot to the network's input.
 func (p *program) gather(w work) error {
 	x, label := floats(p.values[0].value.Buffer), kernels.Pointer[int32](p.labels.Address)
 	var from Buffer
@@ -112,7 +112,8 @@ func (p *program) gather(w work) error {
 		Indices: indices, Batch: batch, Capacity: capacity, Size: size})
 }
 
-// see brings the samples of the slot to the input as their views show them, from the memory in which they lie.
+// see writes the samples of the slot to the network's input, as their views show them. from is the memory in which the
+// samples lie.
 func (p *program) see(w work, from Buffer) error {
 	in, of := p.values[0].shape, w.data.of.shape
 	x, label, other := floats(p.values[0].value.Buffer), kernels.Pointer[int32](p.labels.Address), kernels.Pointer[int32](p.others.Address)
@@ -128,8 +129,9 @@ func (p *program) see(w work, from Buffer) error {
 		Channels: channels, Height: height, Width: width, FromHeight: fromHeight, FromWidth: fromWidth})
 }
 
-// softmax computes probabilities, losses and hits, and the gradient of the mean loss, as asked for; that only where something
-// learns. With the gradient the losses are those of training, else plain cross-entropy.
+// softmax computes what is asked for: probabilities; losses and hits; the gradient of the mean loss. It computes the
+// gradient only if something learns. With the gradient the losses are those of training, otherwise plain
+// cross-entropy.
 func (p *program) softmax(w work, probabilities, losses, gradient bool) error {
 	logits := p.logits()
 	k := kernels.SoftmaxCrossEntropy{Logits: floats(logits.value.Buffer), State: p.state(), Queued: p.queue.numbers(), Batch: uint32(w.n),
@@ -154,8 +156,8 @@ func (p *program) softmax(w work, probabilities, losses, gradient bool) error {
 	return p.device.launch(k)
 }
 
-// addMetrics adds losses and hits to the sums of the work's kind, and ends it on the device: the next slot is due, and after an
-// update the next step.
+// addMetrics adds losses and hits to the sums of training or of an evaluation. It also moves the device on to the next
+// slot and, after an update, to the next step.
 func (p *program) addMetrics(w work) error {
 	sums := p.sums
 	if w.kind == evaluating {
@@ -166,7 +168,7 @@ func (p *program) addMetrics(w work) error {
 		Updates: uint32(boolInt(w.updates()))})
 }
 
-// update runs the optimiser over all trained parameters.
+// update runs the optimiser over all trained parameters, and moves the averages.
 func (p *program) update() error {
 	p.device.ranges.begin(rangeUpdate)
 	defer p.device.ranges.end()
@@ -204,7 +206,7 @@ func (p *program) optimize() error {
 	return nil
 }
 
-// optimizePart runs the optimiser over the parameters of one factor of the learning rate.
+// optimizePart runs the optimiser over the parameters that have one factor of the learning rate.
 func (p *program) optimizePart(r rate, clip kernels.Optional[float32]) error {
 	f, o, queued := &p.flat, p.options.Optimizer, p.queue.numbers()
 	part := func(b Buffer) Buffer { return b.part(4*r.from, 4*r.count) }
@@ -223,7 +225,7 @@ func (p *program) optimizePart(r rate, clip kernels.Optional[float32]) error {
 		Epsilon: float32(o.Epsilon), WeightDecay: float32(o.WeightDecay), Apart: int32(boolInt(o.Method == net.AdamW)), RateFactor: r.factor})
 }
 
-// Step queues one training step. Steps go to the device several at once.
+// Step queues one training step. Several steps go to the device at once.
 func (p *program) Step(b net.Batch) error {
 	if err := p.check(b, p.options.Batch); err != nil {
 		return err
@@ -238,7 +240,7 @@ func (p *program) Step(b net.Batch) error {
 	return p.do(p.queues.step)
 }
 
-// Gradients queues the forward and backward pass of a share of a mini-batch.
+// Gradients queues the forward and backward pass of one share of a mini-batch.
 func (p *program) Gradients(b net.Batch, share net.Share) error {
 	if err := p.check(b, p.options.Batch); err != nil {
 		return err
@@ -267,12 +269,12 @@ func (p *program) Update() error {
 	return p.do(p.queues.update)
 }
 
-// numbersOf are those of work on a share of a mini-batch.
+// numbersOf returns the numbers for work on a share of a mini-batch.
 func numbersOf(share net.Share) kernels.Queued {
 	return kernels.Queued{Weight: float32(1 / float64(share.Total)), First: uint32(share.First)}
 }
 
-// setRates sets the numbers of the optimiser and the averages for the next step.
+// setRates sets the optimiser's numbers, and the averages' number, for the next step.
 func (p *program) setRates(numbers *kernels.Queued) {
 	o := p.options.Optimizer
 	numbers.Update, numbers.Decay = float32(o.Rate(p.step)), float32(o.Rate(p.step)*o.WeightDecay)
@@ -295,7 +297,7 @@ func (p *program) queueStep() error {
 	return nil
 }
 
-// queueGradients queues the gradients of p.batch, which is p.share.
+// queueGradients queues the gradients of p.batch, whose share is p.share.
 func (p *program) queueGradients() error {
 	w := work{kind: differentiating, adds: p.pending > 0}
 	if w.adds {

@@ -7,13 +7,14 @@ import (
 	"runtime"
 )
 
-// thread is the one operating-system thread that talks to the GPU: a context is current to a thread, not to a goroutine.
+// thread is the one operating-system thread that talks to the GPU. It is needed because a context is current to a
+// thread, not to a goroutine.
 type thread struct {
 	work chan func() error
-	done chan outcome // of each piece of work
+	done chan outcome // the outcome of each piece of work
 }
 
-// outcome is how a piece of work ended.
+// outcome says how a piece of work ended.
 type outcome struct {
 	err      error
 	panicked any
@@ -22,7 +23,7 @@ type outcome struct {
 func newThread() *thread {
 	t := &thread{work: make(chan func() error), done: make(chan outcome)}
 	go func() {
-		// Never unlocked: the thread ends with its goroutine, and the context's binding with the thread.
+		// It is never unlocked: the thread ends with its goroutine, and so does the context's binding to the thread.
 		runtime.LockOSThread()
 		for f := range t.work {
 			t.done <- attempt(f)
@@ -37,7 +38,7 @@ func attempt(f func() error) (o outcome) {
 	return o
 }
 
-// do runs f on the thread and waits for it. A panic there becomes one here. It allocates nothing.
+// do runs f on the thread and waits for it. If f panics there, do panics here. It allocates nothing.
 func (t *thread) do(f func() error) error {
 	t.work <- f
 	o := <-t.done

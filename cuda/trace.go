@@ -11,7 +11,8 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Trace runs the graph kernel by kernel and copies each value when it has been computed: later ones may take its memory.
+// Trace runs the graph kernel by kernel. It copies each value as soon as it has been computed, because later values
+// may take its memory.
 func (p *program) Trace(b net.Batch, mode net.Mode) (t *net.Trace, err error) {
 	if err := p.check(b, p.options.Batch); err != nil {
 		return nil, err
@@ -23,7 +24,7 @@ func (p *program) Trace(b net.Batch, mode net.Mode) (t *net.Trace, err error) {
 		if err := p.queue.flush(); err != nil {
 			return err
 		}
-		if t, err = p.trace(b, mode); err != nil { // else it has waited
+		if t, err = p.trace(b, mode); err != nil { // without an error the trace has waited already
 			err = errors.Join(err, p.device.synchronize())
 		}
 		return err
@@ -78,7 +79,7 @@ func (p *program) trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
 	return t, p.traceParameters(t)
 }
 
-// traceOutputs copies the outputs of the layers that are seen in a value.
+// traceOutputs copies the outputs of those layers whose outputs are in a value.
 func (p *program) traceOutputs(t *net.Trace, n, value int) error {
 	for i, v := range p.visible {
 		if v.Value != value || !v.Output {
@@ -92,7 +93,8 @@ func (p *program) traceOutputs(t *net.Trace, n, value int) error {
 	return nil
 }
 
-// traceGradients copies the gradients that are seen before, or after, the backward pass of the group that makes a value.
+// traceGradients copies the gradients that can be read before the backward pass of the group that makes a value; or,
+// with after set, those that can be read after it.
 func (p *program) traceGradients(t *net.Trace, n, value int, after bool) error {
 	for i, v := range p.visible {
 		if v.Value != value {

@@ -2,27 +2,27 @@ package kernels
 
 import "fmt"
 
-// ActivationFunction is one that [Activation] and [ActivationBackward] compute.
+// ActivationFunction is an activation function that [Activation] and [ActivationBackward] compute.
 type ActivationFunction struct {
 	Name        string
-	Number      uint32 // the number that stands for it in the kernels
-	ReadsOutput bool   // the backward pass reads the output y; else it reads the input x
+	Number      uint32 // the function's number in the kernels
+	ReadsOutput bool   // the backward pass reads the output y; otherwise it reads the input x
 	InCuDNN     bool   // cuDNN has it too, and package cuda leaves it to cuDNN
 }
 
-// activationFunctions are those of the table in activation.cu, in the order of their numbers.
+// activationFunctions lists the functions in the order of their numbers, as the table in activation.cu does.
 var activationFunctions = numbered([]ActivationFunction{
 	{Name: "relu", ReadsOutput: true, InCuDNN: true},
 	{Name: "leaky_relu"}, // the parameter is the slope below 0
 	{Name: "tanh", ReadsOutput: true, InCuDNN: true},
 	{Name: "sigmoid", ReadsOutput: true, InCuDNN: true},
-	{Name: "gelu"},      // by the error function
-	{Name: "gelu_tanh"}, // its approximation by tanh
+	{Name: "gelu"},      // exact, with the error function
+	{Name: "gelu_tanh"}, // the approximation with tanh
 	{Name: "silu"},
 	{Name: "relu6", ReadsOutput: true},
 	{Name: "hard_swish"},
 	{Name: "hard_sigmoid", ReadsOutput: true},
-	{Name: "elu"}, // the parameter is alpha: -alpha is the limit below 0
+	{Name: "elu"}, // the parameter is alpha; the limit towards minus infinity is -alpha
 	{Name: "mish"},
 })
 
@@ -38,7 +38,7 @@ func ActivationFunctions() []ActivationFunction {
 	return append([]ActivationFunction(nil), activationFunctions...)
 }
 
-// FindActivation returns the function of that name, and whether there is one.
+// FindActivation returns the function with the given name, and whether there is one.
 func FindActivation(name string) (ActivationFunction, bool) {
 	for _, f := range activationFunctions {
 		if f.Name == name {
@@ -55,8 +55,8 @@ func launchActivation(k *Kernel, d Device, parameters any, count uint64, functio
 	return newLaunch(k, d, quads(count), parameters)
 }
 
-// Activation is y = f(x) for Count values. Function is f's number; P is its parameter, for functions that have one. Y may
-// be X.
+// Activation computes y = f(x) for Count values. Function is f's Number. P is its parameter; functions without one
+// ignore it. Y may be X.
 type Activation struct {
 	Y        Pointer[float32]
 	X        Pointer[float32]
@@ -72,8 +72,8 @@ func (k Activation) Launch(d Device) (Launch, error) {
 	return launchActivation(activation, d, k, k.Count, k.Function)
 }
 
-// ActivationBackward is dx = dy*f', or dx += dy*f' where Add is not 0. Read is the output or the input of [Activation],
-// as the function's ReadsOutput says. Dx may be Dy.
+// ActivationBackward computes dx = dy*f', or dx += dy*f' where Add is not 0. Read is the output or the input of
+// [Activation], as the function's ReadsOutput says. Dx may be Dy.
 type ActivationBackward struct {
 	Dx       Pointer[float32]
 	Dy       Pointer[float32]
@@ -91,7 +91,8 @@ func (k ActivationBackward) Launch(d Device) (Launch, error) {
 	return launchActivation(activationBackward, d, k, k.Count, k.Function)
 }
 
-// ReLUBackward is dx = dy where y > 0, else 0*dy, which keeps a NaN. Dx may be Dy.
+// ReLUBackward computes the input gradient of ReLU from its output: dx = dy where y > 0, and dx = 0*dy elsewhere,
+// which keeps a NaN. Dx may be Dy.
 type ReLUBackward struct {
 	Dx    Pointer[float32]
 	Dy    Pointer[float32]

@@ -1,8 +1,9 @@
 package kernels
 
-// GatherBytes brings a mini-batch of byte samples to float32: X[n][i] = Pixels[row(index[n])][i]*Scale and Label[n] =
-// Labels[index[n]], for n < Batch and i < Size. The indices are row State.slot of Indices, rows of Capacity. Sample i
-// stands in row Rows[i] of Pixels, or in row i where Rows is null.
+// GatherBytes gathers a mini-batch of byte samples and converts them to float32: X[n][i] =
+// Pixels[row(index[n])][i]*Scale and Label[n] = Labels[index[n]], for n < Batch and i < Size. Indices has rows of
+// Capacity values, and row State.slot holds the indices of this mini-batch. Sample i is in row Rows[i] of Pixels, or
+// in row i if Rows is null.
 type GatherBytes struct {
 	X        Pointer[float32]
 	Label    Pointer[int32]
@@ -24,7 +25,7 @@ func (k GatherBytes) Launch(d Device) (Launch, error) {
 	return newSamples(gatherBytes, d, k, k.Batch, k.Size)
 }
 
-// GatherFloats is GatherBytes for samples that are float32 already.
+// GatherFloats does the same as [GatherBytes] for samples that are float32 already.
 type GatherFloats struct {
 	X        Pointer[float32]
 	Label    Pointer[int32]

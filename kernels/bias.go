@@ -1,10 +1,10 @@
 package kernels
 
-// BiasAdd adds a bias to every channel, in place: x[n][c][i] += bias[c], for Count values X, Extent to a channel. For NCHW
-// the extent is H*W; after a dense layer the channels are its units and the extent is 1.
+// BiasAdd adds a bias to every channel, in place: x[n][c][i] += bias[c]. X has Count values, and Extent values in each
+// channel of a sample. For NCHW, Extent is H*W. After a dense layer the channels are its units, and Extent is 1.
 type BiasAdd struct {
 	X        Pointer[float32]
-	Bias     Pointer[float32] // Channels values, none of them in X
+	Bias     Pointer[float32] // Channels values; must not overlap X
 	Count    uint32
 	Channels uint32
 	Extent   uint32
@@ -12,13 +12,13 @@ type BiasAdd struct {
 
 var biasAdd = newKernel("bias_add", 256, BiasAdd{})
 
-// Launch makes the launch for a device. It fails for a null or misaligned pointer, channels of nothing, more than 2^31
-// values and a device without multiprocessors.
+// Launch returns the launch of this kernel on a device. It fails for a null or misaligned pointer, for Channels or
+// Extent of 0, for more than 2^31 values, and for a device without multiprocessors.
 func (k BiasAdd) Launch(d Device) (Launch, error) {
 	return newChannelwise(biasAdd, d, k, k.Count, k.Channels, k.Extent)
 }
 
-// BiasReLU is BiasAdd with ReLU after it: x = max(x + bias[channel], 0).
+// BiasReLU adds a bias as [BiasAdd] does, and then applies ReLU: x = max(x + bias[channel], 0).
 type BiasReLU struct {
 	X        Pointer[float32]
 	Bias     Pointer[float32]

@@ -2,10 +2,10 @@ package kernels
 
 import "fmt"
 
-// The kernels of branch.cu write their result; where a field Add is not 0 they add it to what is there, as the gradient
-// of a value with several uses wants.
+// The kernels of branch.cu write their result. Where a field Add is not 0, they add it to what is there instead,
+// because the gradient of a value with several uses is a sum.
 
-// Add is y = a + b for Count values. Y may be A or B: so y += b has Y = A.
+// Add computes y = a + b for Count values. Y may be A or B: with Y = A it computes y += b.
 type Add struct {
 	Y     Pointer[float32]
 	A     Pointer[float32]
@@ -20,7 +20,7 @@ func (k Add) Launch(d Device) (Launch, error) {
 	return newLaunch(add, d, quads(k.Count), k)
 }
 
-// Scale is y = Factor*x for Count values, or y += Factor*x. Y may be X.
+// Scale computes y = Factor*x for Count values, or y += Factor*x where Add is not 0. Y may be X.
 type Scale struct {
 	Y      Pointer[float32]
 	X      Pointer[float32]
@@ -36,8 +36,8 @@ func (k Scale) Launch(d Device) (Launch, error) {
 	return newLaunch(scale, d, quads(k.Count), k)
 }
 
-// Multiply computes y = a*b for Count values, or y += a*b where Add is not 0. The same kernel computes the gradients, da = dy*b
-// and db = dy*a. Y may be A or B.
+// Multiply computes y = a*b for Count values, or y += a*b where Add is not 0. The gradients da = dy*b and db = dy*a
+// are products too, so the same kernel computes them. Y may be A or B.
 type Multiply struct {
 	Y     Pointer[float32]
 	A     Pointer[float32]
@@ -53,8 +53,9 @@ func (k Multiply) Launch(d Device) (Launch, error) {
 	return newLaunch(multiply, d, quads(k.Count), k)
 }
 
-// MultiplyRows is y[r][i] = x[r][i]*gate[r], or y += that, for Rows rows of Extent values: for x (N, C, H, W) and gate
-// (N, C, 1, 1) there are N*C rows of H*W. The gradient of x is the same: dx = dy*gate. Y may be X.
+// MultiplyRows computes y[r][i] = x[r][i]*gate[r] for Rows rows of Extent values, or adds that to y where Add is not
+// 0. For x (N, C, H, W) and gate (N, C, 1, 1) there are N*C rows of H*W values. It computes the gradient of x too: dx
+// = dy*gate. Y may be X.
 type MultiplyRows struct {
 	Y      Pointer[float32]
 	X      Pointer[float32]
@@ -78,8 +79,8 @@ func (k MultiplyRows) Launch(d Device) (Launch, error) {
 	return newLaunch(multiplyRows, d, quads(total), k)
 }
 
-// MultiplyRowsGate is the gradient of MultiplyRows' gate: dgate[r] = sum over i of dy[r][i]*x[r][i], or dgate += that.
-// The order of the sums is fixed.
+// MultiplyRowsGate computes the gradient of the gate of [MultiplyRows]: dgate[r] = sum over i of dy[r][i]*x[r][i]. It
+// adds that to dgate where Add is not 0. The order of the sums is fixed.
 type MultiplyRowsGate struct {
 	Dgate  Pointer[float32]
 	Dy     Pointer[float32]
@@ -96,9 +97,9 @@ func (k MultiplyRowsGate) Launch(d Device) (Launch, error) {
 	return newChannels(multiplyRowsGate, d, k, 1, k.Rows, k.Extent)
 }
 
-// CopyBlocks is y[n*YPitch + i] = x[n*XPitch + i], or y += that, for n < Blocks and i < Count. It copies some channels of
-// each sample: Y and X point to the first of these channels in the first sample, Count is the number of their values, and
-// a pitch is the number of values of a whole sample. Y and X must not overlap.
+// CopyBlocks copies some channels of each sample: y[n*YPitch + i] = x[n*XPitch + i] for n < Blocks and i < Count. It
+// adds instead where Add is not 0. Y and X point to the first of these channels in the first sample. Count is the
+// number of values of these channels. A pitch is the number of values of a whole sample. Y and X must not overlap.
 type CopyBlocks struct {
 	Y      Pointer[float32]
 	X      Pointer[float32]

@@ -2,16 +2,17 @@ package kernels
 
 import "fmt"
 
-// BiasGradientParts returns the number of parts in which BiasGradient should sum. It is large enough to keep a GPU busy
-// even with few channels, and it grows with the batch. It is the same on every device, so the sums are the same too.
+// BiasGradientParts returns into how many parts [BiasGradient] should divide its sums. There are enough parts to keep
+// a GPU busy even with few channels, and more for larger batches. The number is the same on every device, so the sums
+// are the same too.
 func BiasGradientParts(batch, channels, extent uint32) uint32 {
 	const perPart, mostSums = 8192, 2048
 	values := uint64(batch) * uint64(extent)
 	return uint32(max(1, min(values/perPart, mostSums/uint64(max(channels, 1)))))
 }
 
-// BiasGradient is db[c] = sum over n and i of dy[n][c][i], in a fixed order. With several Parts, Db are Parts rows of
-// Channels sums, which ColumnSums adds up.
+// BiasGradient computes db[c] = sum over n and i of dy[n][c][i], in a fixed order. With several Parts, Db has Parts
+// rows of Channels sums; [ColumnSums] adds up these rows.
 type BiasGradient struct {
 	Db       Pointer[float32]
 	Dy       Pointer[float32]
@@ -39,7 +40,7 @@ func (k BiasGradient) Launch(d Device) (Launch, error) {
 	return newRows(biasGradient, d, sums, quads(values/sums), k)
 }
 
-// ColumnSums is BiasGradient for an Extent of 1.
+// ColumnSums does the same as [BiasGradient] for an Extent of 1: it sums each column of Dy (Batch, Channels).
 type ColumnSums struct {
 	Db       Pointer[float32]
 	Dy       Pointer[float32]
@@ -54,12 +55,12 @@ func (k ColumnSums) Launch(d Device) (Launch, error) {
 	if _, err := countPlaces(columnSums, k.Batch, k.Channels); err != nil {
 		return Launch{}, err
 	}
-	const columns = 8 // that a block takes
+	const columns = 8 // columns that one block sums
 	return newRows(columnSums, d, (uint64(k.Channels)+columns-1)/columns, columns*uint64(k.Batch), k)
 }
 
-// BatchnormStatistics computes the mini-batch's mean and 1/sqrt(variance + Epsilon) by channel, and moves the running
-// statistics where they are not null. Formulas: net.BatchNorm.
+// BatchnormStatistics computes each channel's mean and 1/sqrt(variance + Epsilon) over the mini-batch. It also moves
+// the running statistics, unless they are null. For the formulas see net.BatchNorm.
 type BatchnormStatistics struct {
 	Mean        Pointer[float32]
 	Inverse     Pointer[float32]
@@ -80,7 +81,7 @@ func (k BatchnormStatistics) Launch(d Device) (Launch, error) {
 	return newChannels(batchnormStatistics, d, k, k.Batch, k.Channels, k.Extent)
 }
 
-// BatchnormRunning makes Mean and Inverse of the running statistics.
+// BatchnormRunning computes Mean and Inverse from the running statistics: Inverse is 1/sqrt(RunningVar + Epsilon).
 type BatchnormRunning struct {
 	Mean        Pointer[float32]
 	Inverse     Pointer[float32]
@@ -97,7 +98,7 @@ func (k BatchnormRunning) Launch(d Device) (Launch, error) {
 	return newLaunch(batchnormRunning, d, uint64(k.Channels), k)
 }
 
-// Batchnorm is y = weight*(x - mean)*inverse + bias, by channel.
+// Batchnorm computes y = weight*(x - mean)*inverse + bias for each channel.
 type Batchnorm struct {
 	Y        Pointer[float32]
 	X        Pointer[float32]
@@ -117,7 +118,7 @@ func (k Batchnorm) Launch(d Device) (Launch, error) {
 	return newChannelwise(batchnorm, d, k, k.Count, k.Channels, k.Extent)
 }
 
-// BatchnormGradients sums the gradients of weight and bias by channel, in a fixed order.
+// BatchnormGradients computes the gradients of weight and bias for each channel. The order of the sums is fixed.
 type BatchnormGradients struct {
 	Dweight  Pointer[float32]
 	Dbias    Pointer[float32]
@@ -137,8 +138,8 @@ func (k BatchnormGradients) Launch(d Device) (Launch, error) {
 	return newChannels(batchnormGradients, d, k, k.Batch, k.Channels, k.Extent)
 }
 
-// BatchnormBackward computes the gradient with respect to the input. It takes the gradient with respect to the output and
-// the sums of BatchnormGradients. Where Add is not 0, the result is added to Dx.
+// BatchnormBackward computes the input gradient from the output gradient and the sums of [BatchnormGradients]. Where
+// Add is not 0, it adds the result to Dx.
 type BatchnormBackward struct {
 	Dx       Pointer[float32]
 	Dy       Pointer[float32]

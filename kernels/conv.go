@@ -2,9 +2,9 @@ package kernels
 
 import "fmt"
 
-// Filtering says what ConvBiasReLUPool computes of images of Channels times H rows and W columns: filters of KernelH rows
-// and KernelW columns at strides of 1, the first at row -Top and column -Left, which make MadeH by MadeW values an image,
-// and of those OutH by OutW windows of 2x2. What lies outside an image is 0.
+// Filtering describes the convolution of [ConvBiasReLUPool]. An image has Channels channels of H rows and W columns. A
+// filter has KernelH rows and KernelW columns, and the stride is 1. The first place of a filter is at row -Top and
+// column -Left. Values outside the image are 0.
 type Filtering struct {
 	Filters  uint32
 	Channels uint32
@@ -16,15 +16,15 @@ type Filtering struct {
 	Left     int32
 }
 
-// What a block of these kernels takes, and has room for in shared memory; conv.cu says the same.
+// What one block of these kernels takes, and how much it can hold in shared memory. conv.cu has the same numbers.
 const (
 	convFilters    = 8
 	convMostValues = 6144
 	convMostTaps   = 3 * warp
 )
 
-// Chunk returns how many channels had best be in shared memory at once, where there are outH by outW windows: equal parts
-// of all. It is 0 where there is no room for one.
+// Chunk returns how many channels a block should hold in shared memory at once, for outH by outW pooling windows. It
+// divides all channels into equal parts. It is 0 if there is no room even for one channel.
 func (f Filtering) Chunk(outH, outW uint32) uint32 {
 	const most = convMostValues
 	if f.Channels < 1 || f.Filters < 1 || f.KernelH < 1 || f.KernelW < 1 || f.KernelH > most || f.KernelW > most ||
@@ -41,24 +41,26 @@ func (f Filtering) Chunk(outH, outW uint32) uint32 {
 	return (f.Channels + chunks - 1) / chunks
 }
 
-// fewTaps is how many values a filter may have for these kernels to be faster than cuDNN's convolution and the kernel behind
-// it. On an H200 in bfloat16 the tutorial's step is 1.2 times as fast with its first convolution so, of 25 taps, and 1.5 times
-// with a mini-batch of 1,024; with the second one too, of 800, it is slower than with cuDNN's in every precision. Three
-// colours' 5x5 are an estimate in between.
+// fewTaps is the most values that a filter may have for these kernels to be faster than cuDNN's convolution with a
+// kernel behind it. Measured on an H200 in bfloat16: with these kernels for its first convolution (25 taps) the
+// tutorial's step is 1.2 times as fast, and 1.5 times with mini-batches of 1,024. With its second convolution (800
+// taps) too, it is slower than with cuDNN's in every precision. 75, for three colours' 5x5, is an estimate between the
+// two.
 const fewTaps = 75
 
-// Few reports whether filters have so few values that these kernels had best compute them.
+// Few reports whether filters have so few values that these kernels should compute them, and not cuDNN.
 func (f Filtering) Few() bool { return f.taps() <= fewTaps }
 
 func (f Filtering) taps() uint64 { return uint64(f.Channels) * uint64(f.KernelH) * uint64(f.KernelW) }
 
-// groups is how many blocks share an image's filters out.
+// groups returns how many blocks share an image's filters.
 func (f Filtering) groups() uint32 { return (f.Filters + convFilters - 1) / convFilters }
 
-// chunks is how many blocks share the channels out.
+// chunks returns how many blocks share the channels.
 func (f Filtering) chunks(chunk uint32) uint32 { return (f.Channels + chunk - 1) / chunk }
 
-// check counts the values of a batch of images, and of what is made of it, and looks whether a chunk has room.
+// check returns an error if the values of the images, the results or the filters are too many, or if a chunk has no
+// room.
 func (f Filtering) check(k *Kernel, batch, outH, outW, chunk uint32) error {
 	if most := f.Chunk(outH, outW); chunk < 1 || chunk > most {
 		return fmt.Errorf("kernels: %s: %d channels of %+v with %dx%d windows in shared memory: want 1 to %d", k.Name, chunk, f, outH, outW, most)
@@ -77,8 +79,10 @@ func (f Filtering) check(k *Kernel, batch, outH, outW, chunk uint32) error {
 	return nil
 }
 
-// ConvBiasReLUPool is a convolution with BiasReLUPool behind it: X (Batch, Channels, H, W), Weight (Filters, Channels,
-// KernelH, KernelW), Bias (Filters), Y and Mask (Batch, Filters, OutH, OutW). Chunk is [Filtering.Chunk]'s.
+// ConvBiasReLUPool computes a convolution and then what [BiasReLUPool] does. Its shapes are X (Batch, Channels, H, W),
+// Weight (Filters, Channels, KernelH, KernelW), Bias (Filters), and Y and Mask (Batch, Filters, OutH, OutW). The
+// convolution makes MadeH by MadeW values, of which pooling takes OutH by OutW windows of 2x2. Chunk is at most that
+// of [Filtering.Chunk].
 type ConvBiasReLUPool struct {
 	Y      Pointer[float32]
 	Mask   Pointer[uint8]
@@ -112,15 +116,16 @@ func (k ConvBiasReLUPool) Launch(d Device) (Launch, error) {
 	return l, err
 }
 
-// ConvGradientParts returns into how many parts ConvReLUPoolGradients should divide the batch. There are enough parts to
-// keep a GPU busy. The number is the same on every device, so the sums are the same too.
+// ConvGradientParts returns into how many parts [ConvReLUPoolGradients] should divide the batch. There are enough
+// parts to keep a GPU busy. The number is the same on every device, so the sums are the same too.
 func ConvGradientParts(batch uint32, f Filtering, chunk uint32) uint32 {
 	const blocks = 512
 	return max(1, min(batch, blocks/(f.groups()*f.chunks(chunk))))
 }
 
-// ConvReLUPoolGradients are the gradients of ConvBiasReLUPool's Weight and Bias: of Dy (Batch, Filters, OutH, OutW), in a
-// fixed order. With several Parts, Dw are so many rows of Weight's values and Db of Filters, which ColumnSums adds up.
+// ConvReLUPoolGradients computes the gradients of ConvBiasReLUPool's Weight and Bias from Dy (Batch, Filters, OutH,
+// OutW). The order of the sums is fixed. With several Parts, Dw and Db have a row for each part, which [ColumnSums]
+// adds up: a row of Dw has as many values as Weight, a row of Db has Filters values.
 type ConvReLUPoolGradients struct {
 	Dw    Pointer[float32]
 	Db    Pointer[float32]

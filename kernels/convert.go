@@ -3,11 +3,11 @@ package kernels
 // BFloat16 is the upper half of a float32: its sign, its exponent and seven bits of its mantissa.
 type BFloat16 uint16
 
-// ToBF16 rounds Count values to bfloat16: to the nearest, of two equally near ones to the even one. A NaN stays one.
+// ToBF16 rounds Count values to bfloat16: to the nearest, and halfway cases to even. A NaN stays a NaN.
 //
-// It moves 6 bytes a value, by 24 at a time where X is aligned to 16 bytes and Y to 8.
+// It moves 6 bytes a value. Where X is aligned to 16 bytes and Y to 8, it moves four values at a time.
 type ToBF16 struct {
-	Y     Pointer[BFloat16] // none of it in X
+	Y     Pointer[BFloat16] // must not overlap X
 	X     Pointer[float32]
 	Count uint64
 }
@@ -19,12 +19,13 @@ func (k ToBF16) Launch(d Device) (Launch, error) {
 	return newLaunch(toBF16, d, quads(k.Count), k)
 }
 
-// FromBF16 widens Count values, Extent to a channel. With a Bias it adds Bias[channel], and with Relu not 0 everything
-// below 0 becomes 0; a NaN stays one. Where Add is not 0 the values are added to Y.
+// FromBF16 turns Count values into float32, with Extent values in each channel of a sample. If Bias isn't null, it
+// adds Bias[channel]. If Relu is not 0, it then sets everything below 0 to 0, and a NaN stays a NaN. Where Add is not
+// 0, it adds the results to Y.
 //
 // It moves 6 bytes a value, as ToBF16 does.
 type FromBF16 struct {
-	Y        Pointer[float32] // none of it in X
+	Y        Pointer[float32] // must not overlap X
 	X        Pointer[BFloat16]
 	Bias     Optional[float32] // Channels values
 	Count    uint32            // at most 2^31

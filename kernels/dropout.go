@@ -1,8 +1,9 @@
 package kernels
 
-// Dropout sets each of Count values to 0 or scales it, as net.DropoutKeep decides for the step in State. Value i is number
-// First*Size + i among the values of the update; First is that of Queued[State.slot]. Last is the last word of the random
-// numbers' counter. The backward pass uses the same kernel. Where Add is not 0, the results are added to Y. Y may be X.
+// Dropout drops values: each of Count values becomes 0 or is scaled. Which, net.DropoutKeep decides for the step in
+// State. Value i is number First*Size + i of the values of the update, where First is that of Queued[State.slot]. Last
+// is the last word of the random numbers' counter. The backward pass uses the same kernel. Where Add is not 0, the
+// results are added to Y. Y may be X.
 type Dropout struct {
 	Y         Pointer[float32]
 	X         Pointer[float32]

@@ -1,10 +1,12 @@
-// Package kernels holds our CUDA kernels. Their PTX is compiled from the .cu files in this folder, and committed. For
-// each kernel there is a Go struct, whose fields are the kernel's parameters. Its method Launch computes a launch. The
-// package needs no CUDA and no driver: package cuda loads the PTX and makes the launches.
+// Package kernels holds our CUDA kernels. Their PTX is compiled from the .cu files in this folder, and committed. Each
+// kernel has a Go struct, whose fields are the kernel's parameters. The struct's method Launch computes a launch: the
+// numbers of blocks and threads, and the packed parameters. The package needs no CUDA and no driver: package cuda
+// loads the PTX and launches the kernels.
 //
 //	launch, err := kernels.BiasAdd{X: x, Bias: bias, Count: 50 * 32 * 784, Channels: 32, Extent: 784}.Launch(device)
 //
-// With gorgonia.org/cu, function being what the driver found under launch.Kernel.Name:
+// With gorgonia.org/cu the launch is made like this, where function is what the driver found by the name
+// launch.Kernel.Name:
 //
 //	function.Launch(launch.Blocks, 1, 1, launch.Threads, 1, 1, 0, stream, launch.Pointers())
 package kernels
@@ -21,7 +23,7 @@ var files embed.FS
 
 // Module is one PTX text and the kernels that are in it.
 type Module struct {
-	Name    string // of the .cu file, without ".cu"
+	Name    string // the name of the .cu file, without ".cu"
 	Kernels []*Kernel
 }
 
@@ -47,8 +49,8 @@ func Modules() []Module {
 	return append([]Module(nil), modules...)
 }
 
-// PTX returns the module's text, for the driver's compiler (cuModuleLoadData wants a zero byte after it). It is for
-// compute capability 7.5 and loads on drivers from 520 on.
+// PTX returns the module's PTX text, which the driver compiles. cuModuleLoadData wants a zero byte after it. The text
+// is for compute capability 7.5 or higher, and drivers from version 520 on load it.
 func (m Module) PTX() string {
 	text, err := files.ReadFile("ptx/" + m.Name + ".ptx")
 	if err != nil {
@@ -57,23 +59,23 @@ func (m Module) PTX() string {
 	return string(text)
 }
 
-// Kernel is the signature of a kernel. There is one value for each, so a pointer to it can stand for the kernel, as the
-// key of a map of loaded functions for one. Callers must not change it.
+// Kernel is the signature of a kernel. There is exactly one value for each kernel, so its pointer can be a key, for
+// example in a map of loaded functions. Callers must not change it.
 type Kernel struct {
 	Name       string // the name that the PTX exports
 	Params     []Param
-	MaxThreads int // most threads in a block: the kernel's __launch_bounds__
+	MaxThreads int // the most threads in a block: the kernel's __launch_bounds__
 }
 
 // Param is one parameter of a kernel.
 type Param struct {
-	Name string       // as the .cu file calls it
+	Name string       // its name in the .cu file
 	Type reflect.Type // float32, float64, int32, uint32, uint64, a Pointer or an Optional
 
-	index []int // of the field
+	index []int // the index of the struct's field
 }
 
-// PTX returns the type that the parameter has in PTX, which writes pointers and 64-bit integers alike: "u64".
+// PTX returns the parameter's type in PTX. Pointers and 64-bit integers are both "u64".
 func (p Param) PTX() string {
 	switch p.Type.Kind() {
 	case reflect.Float32:
@@ -89,7 +91,7 @@ func (p Param) PTX() string {
 	}
 }
 
-// newKernel makes the signature whose parameters are the fields of the struct.
+// newKernel makes a kernel's signature from a struct whose fields are the parameters.
 func newKernel(name string, maxThreads int, parameters any) *Kernel {
 	k := &Kernel{Name: name, MaxThreads: maxThreads}
 	for _, f := range reflect.VisibleFields(reflect.TypeOf(parameters)) {

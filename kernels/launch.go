@@ -7,7 +7,7 @@ import (
 	"unsafe"
 )
 
-// Pointer is the address of values of type T in device memory. For Go it is a number: it keeps nothing alive.
+// Pointer is the address of values of type T in device memory. For Go it is a number, so it keeps no memory alive.
 type Pointer[T element] uint64
 
 // Optional is a Pointer that may be null.
@@ -31,9 +31,9 @@ type pointer interface {
 	null() bool // may be null
 }
 
-// Launcher is a kernel with its parameters.
+// Launcher is a kernel with its parameters, ready to be launched.
 type Launcher interface {
-	// Launch returns the launch of the kernel that suits the device: the number of blocks, threads and packed parameters.
+	// Launch returns the launch that suits the device: the numbers of blocks and threads, and the packed parameters.
 	// It returns an error for parameters that the kernel can't take.
 	Launch(Device) (Launch, error)
 }
@@ -47,22 +47,22 @@ type Device struct {
 
 const warp = 32
 
-// blocksAtOnce returns how many blocks of so many threads the device runs at once.
+// blocksAtOnce returns how many blocks with the given number of threads the device runs at once.
 func (d Device) blocksAtOnce(threads int) uint64 {
 	return uint64(d.Multiprocessors) * uint64(max(1, d.ThreadsPerMultiprocessor/threads))
 }
 
-// Launch is one launch of a kernel, on a grid of one dimension and without dynamic shared memory.
+// Launch describes one launch of a kernel, on a one-dimensional grid and without dynamic shared memory.
 type Launch struct {
 	Kernel  *Kernel
 	Blocks  int // number of blocks in the grid
 	Threads int // number of threads in a block
-	// Slots are the parameters, each in eight bytes of its own, from its first byte on: a driver reads the first bytes
-	// that a parameter has, gorgonia.org/cu's Launch all eight.
+	// Slots holds the parameters, each from the first byte of its own eight bytes. A driver reads only as many bytes
+	// as a parameter has; gorgonia.org/cu's Launch reads all eight.
 	Slots []uint64
 }
 
-// Pointers returns a pointer to each slot, as cuLaunchKernel and gorgonia.org/cu want parameters.
+// Pointers returns a pointer to each slot. cuLaunchKernel and gorgonia.org/cu take parameters in this form.
 func (l Launch) Pointers() []unsafe.Pointer {
 	pointers := make([]unsafe.Pointer, len(l.Slots))
 	for i := range l.Slots {
@@ -71,9 +71,9 @@ func (l Launch) Pointers() []unsafe.Pointer {
 	return pointers
 }
 
-// newLaunch makes a launch for a kernel whose threads share out the items between them, however many there are: as many
-// threads as there are items, but no more blocks than the device runs at once. A block that had to wait for another's
-// end would cost its start and gain nothing.
+// newLaunch makes a launch for a kernel whose threads share the items, whatever their number. There are as many
+// threads as items, but no more blocks than the device runs at once: a block that has to wait for another to end would
+// only cost its start.
 func newLaunch(k *Kernel, d Device, items uint64, parameters any) (Launch, error) {
 	if d.Multiprocessors < 1 || d.ThreadsPerMultiprocessor < warp || d.ThreadsPerBlock < warp {
 		return Launch{}, fmt.Errorf("kernels: %s: no such device: %+v", k.Name, d)
@@ -90,10 +90,11 @@ func newLaunch(k *Kernel, d Device, items uint64, parameters any) (Launch, error
 	return Launch{Kernel: k, Blocks: int(blocks), Threads: threads, Slots: slots}, nil
 }
 
-// mostValues bounds the values of kernels that divide indices to find a value's place: 32 bits are several times as fast.
+// mostValues is the most values for kernels that divide indices to find a value's place. They use 32 bits, which is
+// several times as fast as 64.
 const mostValues = 1 << 31
 
-// countPlaces returns how many values there are, if 32 bits can number them.
+// countPlaces returns the product of sizes. It returns an error if 32 bits can't number so many values.
 func countPlaces(k *Kernel, sizes ...uint32) (uint64, error) {
 	total := uint64(1)
 	for _, n := range sizes {
@@ -104,10 +105,11 @@ func countPlaces(k *Kernel, sizes ...uint32) (uint64, error) {
 	return total, nil
 }
 
-// quads returns how many groups of four values there are: the items of kernels that move 16 bytes at a time.
+// quads returns how many groups of four values there are, the last perhaps not full. They are the items of kernels
+// that move 16 bytes at a time.
 func quads(count uint64) uint64 { return count/4 + min(count%4, 1) }
 
-// newPlaced is newLaunch for kernels that number their values with 32 bits.
+// newPlaced makes a launch as newLaunch does, for kernels that number their values with 32 bits.
 func newPlaced(k *Kernel, d Device, parameters any, sizes ...uint32) (Launch, error) {
 	total, err := countPlaces(k, sizes...)
 	if err != nil {
@@ -116,7 +118,8 @@ func newPlaced(k *Kernel, d Device, parameters any, sizes ...uint32) (Launch, er
 	return newLaunch(k, d, total, parameters)
 }
 
-// newChannelwise makes a launch for a kernel that does the same to each of count values, by its channel.
+// newChannelwise makes a launch for a kernel that treats each of count values in the same way, with numbers of its
+// channel.
 func newChannelwise(k *Kernel, d Device, parameters any, count, channels, extent uint32) (Launch, error) {
 	if channels < 1 || extent < 1 || channels > mostValues || extent > mostValues {
 		return Launch{}, fmt.Errorf("kernels: %s: %d channels of %d values: want 1 to %d", k.Name, channels, extent, mostValues)
@@ -128,8 +131,8 @@ func newChannelwise(k *Kernel, d Device, parameters any, count, channels, extent
 	return newLaunch(k, d, quads(total), parameters)
 }
 
-// newSamples makes a launch for a kernel that moves a batch of samples of size values: by a block each, or several where
-// a sample has more values than a block's threads move at once.
+// newSamples makes a launch for a kernel that moves a batch of samples with size values each. A sample has one block,
+// or several if it has more values than a block's threads move at once.
 func newSamples(k *Kernel, d Device, parameters any, batch, size uint32) (Launch, error) {
 	total, err := countPlaces(k, batch, size)
 	if err != nil {
@@ -141,8 +144,8 @@ func newSamples(k *Kernel, d Device, parameters any, batch, size uint32) (Launch
 	return newShared(k, d, parameters, batch, quads(uint64(size)))
 }
 
-// newShared makes a launch for a kernel that does so many items for each sample of a batch, by a block a sample, or by
-// several.
+// newShared makes a launch for a kernel that has the given number of items for each sample of a batch. A sample has
+// one block or several.
 func newShared(k *Kernel, d Device, parameters any, batch uint32, items uint64) (Launch, error) {
 	l, err := newRows(k, d, uint64(batch), items, parameters)
 	if err != nil {
@@ -153,8 +156,8 @@ func newShared(k *Kernel, d Device, parameters any, batch uint32, items uint64) 
 	return l, nil
 }
 
-// newViewed makes a launch for a kernel that makes images of height x width of pictures of other sizes: a thread makes
-// one place of all channels.
+// newViewed makes a launch for a kernel that makes images of height x width from pictures of another size. A thread
+// makes one place in all channels.
 func newViewed(k *Kernel, d Device, parameters any, batch, channels, height, width, fromHeight, fromWidth uint32) (Launch, error) {
 	total, err := countPlaces(k, batch, channels, height, width)
 	if err != nil {
@@ -171,7 +174,7 @@ func newViewed(k *Kernel, d Device, parameters any, batch, channels, height, wid
 	return newShared(k, d, parameters, batch, uint64(height)*uint64(width))
 }
 
-// newChannels makes a launch for a kernel that sums batch*extent values for each channel, by a block each.
+// newChannels makes a launch for a kernel that sums batch*extent values for each channel. A channel has one block.
 func newChannels(k *Kernel, d Device, parameters any, batch, channels, extent uint32) (Launch, error) {
 	if _, err := countPlaces(k, batch, channels, extent); err != nil {
 		return Launch{}, err
@@ -179,7 +182,7 @@ func newChannels(k *Kernel, d Device, parameters any, batch, channels, extent ui
 	return newRows(k, d, uint64(channels), quads(uint64(batch)*uint64(extent)), parameters)
 }
 
-// newRows makes a launch for a kernel that gives each row to a block, which shares out its items.
+// newRows makes a launch for a kernel that gives each row to one block, whose threads share the row's items.
 func newRows(k *Kernel, d Device, rows, items uint64, parameters any) (Launch, error) {
 	l, err := newLaunch(k, d, items, parameters)
 	if err != nil {
@@ -192,7 +195,7 @@ func newRows(k *Kernel, d Device, rows, items uint64, parameters any) (Launch, e
 	return l, nil
 }
 
-// pack lays a struct's fields into slots. A slot's low bytes come first: CUDA runs on no big-endian machine.
+// pack writes a struct's fields to slots. A slot's low bytes come first: CUDA runs on no big-endian machine.
 func pack(k *Kernel, parameters any) ([]uint64, error) {
 	fields := reflect.ValueOf(parameters)
 	slots := make([]uint64, len(k.Params))

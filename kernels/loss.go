@@ -1,9 +1,10 @@
 package kernels
 
-// SoftmaxCrossEntropy computes, from Logits (Batch, Classes) and Labels (Batch): Probabilities (Batch, Classes), Losses and
-// Hits (Batch), and Gradient (Batch, Classes), the gradient of the mean loss with respect to the logits. Results whose
-// pointer is null are left out. The mean is over all samples of the update; its factor is Queued[State.slot].Weight. For
-// plain cross-entropy, Others, Shares and ClassWeights are null, Spread is 0 and Kept is 1. Formulas: net.Criterion.
+// SoftmaxCrossEntropy computes softmax and cross-entropy from Logits (Batch, Classes) and Labels (Batch). Its results
+// are Probabilities (Batch, Classes), Losses and Hits (Batch), and Gradient (Batch, Classes), which is the gradient of
+// the mean loss with respect to the logits. A result whose pointer is null is left out. The mean is over all samples
+// of the update; its factor is Queued[State.slot].Weight. For plain cross-entropy, Others, Shares and ClassWeights are
+// null, Spread is 0 and Kept is 1. For the formulas see net.Criterion.
 type SoftmaxCrossEntropy struct {
 	Logits        Pointer[float32]
 	Labels        Optional[int32]
@@ -12,7 +13,7 @@ type SoftmaxCrossEntropy struct {
 	Hits          Optional[int32]
 	Gradient      Optional[float32]
 	Others        Optional[int32]   // (Batch): the second label of each mixed sample
-	Shares        Optional[float32] // (Batch): the share of the first label; null if Others is
+	Shares        Optional[float32] // (Batch): the share of the first label; null if Others is null
 	ClassWeights  Optional[float32] // (Classes): the weight of each class
 	State         Pointer[StepState]
 	Queued        Pointer[Queued]
@@ -24,7 +25,8 @@ type SoftmaxCrossEntropy struct {
 
 var softmaxCrossEntropy = newKernel("softmax_cross_entropy", 1024, SoftmaxCrossEntropy{})
 
-// mostOfWarp is how many logits a row has at most for a warp or less to take it, as in loss.cu.
+// mostOfWarp is the most logits of a row for which a warp, or a part of one, computes the row. loss.cu has the same
+// number.
 const mostOfWarp = 128
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
@@ -36,13 +38,13 @@ func (k SoftmaxCrossEntropy) Launch(d Device) (Launch, error) {
 	for lanes < min(uint64(k.Classes), warp) {
 		lanes *= 2
 	}
-	const threads = 128 // of a block: few, so that small batches are spread over the multiprocessors
+	const threads = 128 // threads of a block: few, so that small batches are spread over the multiprocessors
 	return newRows(softmaxCrossEntropy, d, (uint64(k.Batch)*lanes+threads-1)/threads, threads, k)
 }
 
-// AddMetrics adds the losses and hits of a mini-batch to Sums, in a fixed order. Losses and Hits have Batch values each. It
-// also moves State on: to the next slot, and by Updates steps. Where Training is 1, it notes the first step whose loss is
-// NaN or infinite.
+// AddMetrics adds the losses and hits of a mini-batch to Sums, in a fixed order. Losses and Hits have Batch values
+// each. It also moves State on: to the next slot, and by Updates steps. If Training is 1, it records the first step
+// whose loss is NaN or infinite.
 type AddMetrics struct {
 	Sums     Pointer[Sums]
 	State    Pointer[StepState]

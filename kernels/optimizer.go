@@ -3,16 +3,16 @@ package kernels
 // MostSquareSums is the largest number of partial sums that SquareSums writes.
 const MostSquareSums = 256
 
-// SquareSumsOf returns how many partial sums SquareSums writes for count values. The number is the same on every device, so
-// clipping gives the same bytes.
+// SquareSumsOf returns how many partial sums SquareSums writes for count values. The number is the same on every
+// device, so clipping gives the same bytes everywhere.
 func SquareSumsOf(count uint64) uint32 {
 	const perBlock = 4096
 	return uint32(max(1, min(MostSquareSums, (count+perBlock-1)/perBlock)))
 }
 
-// SGD updates Count weights W by their gradients G, with velocities V where there is momentum. Weight decay applies to the
-// first Decayed of them. Clip points to one factor for all gradients, or is null. The learning rate is that of
-// Queued[State.slot], multiplied by RateFactor. Formulas: net.SGD.
+// SGD updates Count weights W by their gradients G. With momentum, V holds the velocities; otherwise V is null. Weight
+// decay applies to the first Decayed weights. Clip points to one factor for all gradients, or is null. The learning
+// rate is that of Queued[State.slot], multiplied by RateFactor. For the formulas see net.SGD.
 type SGD struct {
 	W           Pointer[float32]
 	G           Pointer[float32]
@@ -35,9 +35,10 @@ func (k SGD) Launch(d Device) (Launch, error) {
 	return newLaunch(sgd, d, quads(k.Count), k)
 }
 
-// Adam updates Count weights W by their gradients G and moments M and V. The first Decayed of them decay: in the
-// gradient, or where Apart is 1 apart from it (AdamW). Clip is null or one factor; Queued[State.slot] holds
-// lr*sqrt(1-beta2^t)/(1-beta1^t), and lr*decay, both of which RateFactor multiplies. Formulas: net.Adam, net.AdamW.
+// Adam updates Count weights W by their gradients G and moments M and V. Weight decay applies to the first Decayed
+// weights. If Apart is 1 it is applied to the weights directly (AdamW), otherwise it is added to the gradients. Clip
+// points to one factor for all gradients, or is null. Queued[State.slot] holds lr*sqrt(1-beta2^t)/(1-beta1^t) and
+// lr*decay; RateFactor multiplies both. For the formulas see net.Adam and net.AdamW.
 type Adam struct {
 	W            Pointer[float32]
 	G            Pointer[float32]
@@ -65,7 +66,8 @@ func (k Adam) Launch(d Device) (Launch, error) {
 	return newLaunch(adam, d, quads(k.Count), k)
 }
 
-// MoveAverage moves Count averages A towards the values W: A += rate*(W - A), with the rate that Queued[State.slot] has.
+// MoveAverage moves Count averages A towards the values W: A += rate*(W - A). The rate is the Average of
+// Queued[State.slot].
 type MoveAverage struct {
 	A      Pointer[float32]
 	W      Pointer[float32]
@@ -81,7 +83,7 @@ func (k MoveAverage) Launch(d Device) (Launch, error) {
 	return newLaunch(moveAverage, d, quads(k.Count), k)
 }
 
-// Exchange lets Count values of A and of B change places.
+// Exchange exchanges Count values of A and B.
 type Exchange struct {
 	A     Pointer[float32]
 	B     Pointer[float32]
@@ -95,7 +97,8 @@ func (k Exchange) Launch(d Device) (Launch, error) {
 	return newLaunch(exchange, d, quads(k.Count), k)
 }
 
-// SquareSums sums the squares of Count values G, by block: Partial has [SquareSumsOf](Count) values.
+// SquareSums sums the squares of Count values G. Each block writes one partial sum: Partial has [SquareSumsOf](Count)
+// values.
 type SquareSums struct {
 	Partial Pointer[float64]
 	G       Pointer[float32]
@@ -109,7 +112,8 @@ func (k SquareSums) Launch(d Device) (Launch, error) {
 	return newRows(squareSums, d, uint64(SquareSumsOf(k.Count)), quads(k.Count), k)
 }
 
-// ClipFactor makes *Clip = min(1, Most/sqrt(sum of the Parts values Partial)), NaN where one of them is.
+// ClipFactor computes *Clip = min(1, Most/sqrt(s)), where s is the sum of the Parts values of Partial. It is NaN if
+// one of them is NaN.
 type ClipFactor struct {
 	Clip    Pointer[float32]
 	Partial Pointer[float64]

@@ -7,8 +7,8 @@ const (
 	L2Pooling   int32 = 2
 )
 
-// Windows says where pooling's windows lie on images of H rows and W columns: that of output (oh, ow) begins at row
-// oh*StrideH-Top and column ow*StrideW-Left, and reaches over KernelH rows and KernelW columns.
+// Windows describes where the windows of pooling lie on images of H rows and W columns. The window of output (oh, ow)
+// begins at row oh*StrideH-Top and column ow*StrideW-Left. It has KernelH rows and KernelW columns.
 type Windows struct {
 	H       int32
 	W       int32
@@ -22,8 +22,9 @@ type Windows struct {
 	Left    int32
 }
 
-// BiasReLUPool adds the bias, applies ReLU and takes the maximum of windows of 2x2 at strides of 2, of Planes =
-// N*Channels images X (H, W), to Y (OutH, OutW). Mask tells BiasReLUPoolBackward where the gradient goes.
+// BiasReLUPool adds the bias, applies ReLU, and takes the maximum of 2x2 windows with stride 2. X has Planes =
+// N*Channels images of (H, W), and Y has as many of (OutH, OutW). Mask tells [BiasReLUPoolBackward] where the gradient
+// goes.
 type BiasReLUPool struct {
 	Y        Pointer[float32]
 	Mask     Pointer[uint8]
@@ -44,7 +45,7 @@ func (k BiasReLUPool) Launch(d Device) (Launch, error) {
 	return newPlaced(biasReLUPool, d, k, k.Planes, k.OutH, k.OutW)
 }
 
-// BiasReLUPoolBackward is the gradient of BiasReLUPool: all of Dx (H, W) is written.
+// BiasReLUPoolBackward computes the gradient of [BiasReLUPool] with respect to X. It writes all of Dx (H, W).
 type BiasReLUPoolBackward struct {
 	Dx     Pointer[float32]
 	Dy     Pointer[float32]
@@ -63,7 +64,8 @@ func (k BiasReLUPoolBackward) Launch(d Device) (Launch, error) {
 	return newPlaced(biasReLUPoolBackward, d, k, k.Planes, (k.H+1)/2, (k.W+1)/2)
 }
 
-// PoolForward pools any windows; padding never takes part. Mode is [MaxPooling], [MeanPooling] or [L2Pooling].
+// PoolForward pools windows of any shape. Padding is not part of any window. Mode is [MaxPooling], [MeanPooling] or
+// [L2Pooling].
 type PoolForward struct {
 	Y      Pointer[float32]
 	X      Pointer[float32]
@@ -79,8 +81,8 @@ func (k PoolForward) Launch(d Device) (Launch, error) {
 	return newPlaced(poolForward, d, k, k.Planes, uint32(k.OutH), uint32(k.OutW))
 }
 
-// MaxPoolBackward is the gradient of max pooling, with the input X and output Y of the forward pass: each window's goes to
-// its first maximum. Where Add is not 0 it is added to Dx.
+// MaxPoolBackward computes the input gradient of max pooling from X and Y, the input and output of the forward pass.
+// The gradient of a window goes to its first maximum. Where Add is not 0, the result is added to Dx.
 type MaxPoolBackward struct {
 	Dx     Pointer[float32]
 	Dy     Pointer[float32]
@@ -98,8 +100,8 @@ func (k MaxPoolBackward) Launch(d Device) (Launch, error) {
 	return newPlaced(maxPoolBackward, d, k, k.Planes, uint32(k.H), uint32(k.W))
 }
 
-// PoolBackward is the gradient of mean and L2 pooling, with the input X and output Y of the forward pass. Where Add is not
-// 0 it is added to Dx.
+// PoolBackward computes the input gradient of mean and L2 pooling from X and Y, the input and output of the forward
+// pass. Where Add is not 0, the result is added to Dx.
 type PoolBackward struct {
 	Dx     Pointer[float32]
 	Dy     Pointer[float32]
@@ -118,7 +120,7 @@ func (k PoolBackward) Launch(d Device) (Launch, error) {
 	return newPlaced(poolBackward, d, k, k.Planes, uint32(k.H), uint32(k.W))
 }
 
-// Pad copies X (H, W) into Xp (Ph, Pw) behind Top rows and Left columns of zeros, with zeros for the rest.
+// Pad copies X (H, W) into Xp (Ph, Pw), at row Top and column Left. The rest of Xp becomes 0.
 type Pad struct {
 	Xp     Pointer[float32]
 	X      Pointer[float32]
@@ -138,7 +140,7 @@ func (k Pad) Launch(d Device) (Launch, error) {
 	return newPlaced(pad, d, k, k.Planes, uint32(k.Ph), uint32(k.Pw))
 }
 
-// Crop copies the inside of Xp, as Pad placed it, to X, or adds it where Add is not 0.
+// Crop is the reverse of [Pad]: it copies that part of Xp to X, or adds it to X where Add is not 0.
 type Crop struct {
 	X      Pointer[float32]
 	Xp     Pointer[float32]

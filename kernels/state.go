@@ -1,8 +1,8 @@
 package kernels
 
-// StepState tells a training step, in device memory, which step it is. So one captured graph serves every step. Steps are
-// uploaded several at once. For each of them there is a [Queued] and the indices of a mini-batch, in the same buffer or in
-// others.
+// StepState tells a training step which step it is. It is in device memory, so one captured graph serves every step.
+// Several steps are uploaded at once. For each of them there is a [Queued] and the indices of a mini-batch, in the
+// same buffer or in others.
 type StepState struct {
 	Step int64  // updates made so far
 	Slot uint32 // which of the uploaded steps is next
@@ -13,9 +13,9 @@ type StepState struct {
 type Queued struct {
 	Update float32 // SGD: the learning rate; Adam, AdamW: net.Optimizer.AdamRate
 	Decay  float32 // AdamW: learning rate * weight decay
-	Weight float32 // factor of each sample's gradient: 1 / samples of the update
-	First  uint32  // the place of the mini-batch's first sample in the update. Dropout draws by this place
-	// Average is the share of the way that moving averages go towards the weights: net.AverageRate.
+	Weight float32 // the factor of each sample's gradient: 1 / samples of the update
+	First  uint32  // the place of the mini-batch's first sample in the update; dropout's random numbers depend on it
+	// Average tells how far moving averages move towards the weights, from 0 to 1: net.AverageRate.
 	Average float32
 }
 
@@ -24,5 +24,5 @@ type Sums struct {
 	Loss     float64
 	Hits     int64
 	Samples  int64
-	FirstBad int64 // 1 + step of the first training step with a NaN or infinite loss; 0: none
+	FirstBad int64 // 1 + the first training step with a NaN or infinite loss; 0: none
 }

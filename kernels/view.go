@@ -1,29 +1,31 @@
 package kernels
 
-// Transform says how a picture becomes an input, as net.Transform does.
+// Transform tells how a picture becomes an input; see net.Transform.
 type Transform struct {
 	Matrix   [6]float32
-	Reflect  uint32 // 1: around the picture is its mirror image; 0: nothing
-	Coloured uint32 // 1: Colour counts
+	Reflect  uint32 // 1: the picture's mirror image is around it; 0: zeros are
+	Coloured uint32 // 1: Colour is applied
 	Colour   [12]float32
 	Erase    [4]int32 // left, top, right, bottom
 }
 
-// View says how one sample of a mini-batch is seen, as net.View does, and which one it is. Where the values have been
-// copied to, they may stand in other rows than in the data set.
+// View tells which sample a place of a mini-batch shows, and how; see net.View. Row and OtherRow are rows of the
+// device's memory, where the samples may be in other rows than in the data set.
 type View struct {
 	Own, Other Transform
 	Row, Label int32
-	// OtherRow and OtherLabel are the partner's. Without one they are -1, and the sample's own label.
+	// OtherRow and OtherLabel are the partner's. Without a partner, OtherRow is -1 and OtherLabel is the sample's own
+	// label.
 	OtherRow, OtherLabel int32
 	Box                  [4]int32
 	Share                float32
 	_                    [3]uint32
 }
 
-// ViewBytes brings a mini-batch of byte samples to float32 as views show them: X (Batch, Channels, Height, Width) of
-// rows (Channels, FromHeight, FromWidth) of Pixels, a byte b being b*Scale; and Label, Other and Share (Batch), from
-// which the loss is computed. The views are row State.slot of Views, rows of Capacity.
+// ViewBytes makes a mini-batch of float32 inputs from byte samples, as their views show them. X is (Batch, Channels,
+// Height, Width). Rows of Pixels are (Channels, FromHeight, FromWidth), and a byte b means b*Scale. Label, Other and
+// Share (Batch) are what the loss is computed from. Views has rows of Capacity views, and row State.slot is for this
+// mini-batch.
 type ViewBytes struct {
 	X          Pointer[float32]
 	Label      Pointer[int32]
@@ -49,7 +51,7 @@ func (k ViewBytes) Launch(d Device) (Launch, error) {
 	return newViewed(viewBytes, d, k, k.Batch, k.Channels, k.Height, k.Width, k.FromHeight, k.FromWidth)
 }
 
-// ViewFloats is ViewBytes for samples that are float32 already.
+// ViewFloats does the same as [ViewBytes] for samples that are float32 already.
 type ViewFloats struct {
 	X          Pointer[float32]
 	Label      Pointer[int32]

@@ -15,7 +15,7 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Mode is what a peer does with its batches.
+// Mode tells what a peer does with its batches.
 type Mode string
 
 // The modes.
@@ -27,7 +27,7 @@ const (
 // Model is the built-in model that the peers know.
 const Model = "tutorial"
 
-// Place is where a peer computes, and in what arithmetic.
+// Place is the device on which a peer computes, and the precision.
 type Place struct {
 	Device    string `json:"device"`    // "cpu", or a GPU: "cuda" or "cuda:N"
 	Precision string `json:"precision"` // "fp32"; on a GPU "tf32" and "bf16" too, as package cuda defines them
@@ -39,10 +39,10 @@ var CPU = Place{Device: "cpu", Precision: "fp32"}
 // GPU reports whether the place is a GPU.
 func (p Place) GPU() bool { return p.Device != CPU.Device }
 
-// Tolerance is how far a peer's loss may be from gputrain's at this place. Two programs in float32 differ by 1e-5. Rounding
-// the tutorial's factors moves a loss by up to 4e-3 in training, and one image's by 4e-4 in TF32 and 1.4e-2 in bfloat16, where
-// two programs may err to opposite sides. A learning rate that is wrong by a tenth moves the losses of 20 steps by 2.5e-2, by
-// a half by 9e-2.
+// Tolerance returns how far a peer's loss may be from gputrain's at this place. Two programs in float32 differ by
+// 1e-5. Rounding the factors of the tutorial's products moves a loss by up to 4e-3 in training, and the loss of one
+// image by 4e-4 in TF32 and 1.4e-2 in bfloat16. Two programs may differ in opposite directions. A learning rate that
+// is wrong by a tenth moves the losses of 20 steps by 2.5e-2, and one that is wrong by a half by 9e-2.
 func (p Place) Tolerance() float64 {
 	switch p.Precision {
 	case "tf32":
@@ -53,23 +53,21 @@ func (p Place) Tolerance() float64 {
 	return 1e-3
 }
 
-// Job is what a peer is asked to do. Batch i of its work, from 0, is the samples
-// from (i mod Check)*Batch on, Batch of them.
+// Job is the work of a peer. Batch i, from 0, has Batch samples, from sample (i mod Check)*Batch on.
 type Job struct {
 	Model string `json:"model"` // a built-in model; the peers know [Model]
 	Mode  Mode   `json:"mode"`
 	Place
-	Threads   int           `json:"threads"` // threads that compute
+	Threads   int           `json:"threads"` // number of threads that compute
 	Batch     int           `json:"batch"`   // images in a batch
-	Check     int           `json:"check"`   // batches in the agreement check; so many different ones there are
-	Weights   string        `json:"weights"` // path of the initial weights, see WriteInputs
+	Check     int           `json:"check"`   // batches in the agreement check; there are only so many different batches
+	Weights   string        `json:"weights"` // path of the initial weights; see WriteInputs
 	Data      string        `json:"data"`    // path of the samples
 	Scale     float32       `json:"scale"`   // a byte b stands for b*Scale
 	Optimizer net.Optimizer `json:"optimizer"`
 }
 
-// Batches returns the job's different batches, Check of them, as batches of the
-// data set that WriteInputs was given.
+// Batches returns the Check different batches of the job, as batches of the data set that WriteInputs was given.
 func (j Job) Batches(data *net.Dataset) []net.Batch {
 	batches := make([]net.Batch, j.Check)
 	for i := range batches {
@@ -82,9 +80,9 @@ func (j Job) Batches(data *net.Dataset) []net.Batch {
 	return batches
 }
 
-// Losses does the job's agreement check with prog, compiled from the job's model
-// and at its initial weights: the mean loss of each batch, before its update
-// when training. A device's losses are to be compared with its peers' by Agree.
+// Losses does the job's agreement check with prog. It returns the mean loss of each batch; in training it is the loss
+// before the batch's update. prog must be compiled from the job's model and have its initial weights. Agree compares a
+// device's losses with those of its peers.
 func (j Job) Losses(prog net.Program, data *net.Dataset) ([]float64, error) {
 	do := prog.Evaluate
 	if j.Mode == Train {
@@ -115,10 +113,9 @@ func (j Job) Write(path string) error {
 	return os.WriteFile(path, append(b, '\n'), 0o644)
 }
 
-// WriteInputs writes to dir what jobs share and returns a job that names it, on
-// the CPU, with Model, Weights, Data, Scale and Optimizer set: the initial weights that seed
-// gives network, as a checkpoint, and the first samples of data. One call serves
-// jobs of any Batch and Check that need no more samples than that.
+// WriteInputs writes to dir what jobs share: the initial weights that seed gives the network, as a checkpoint, and the
+// first samples of data. It returns a job on the CPU with Model, Weights, Data, Scale and Optimizer set. One call
+// serves jobs with any Batch and Check that need no more samples.
 func WriteInputs(dir string, network *net.Network, opt net.Optimizer, seed uint64, data *net.Dataset, samples int) (Job, error) {
 	if data.Pixels == nil || samples < 1 || samples > data.Len() {
 		return Job{}, fmt.Errorf("peers: want 1 to %d samples of bytes from data set %s, not %d", data.Len(), data.Name, samples)
@@ -168,8 +165,7 @@ func writeSamples(path string, data *net.Dataset) error {
 	return os.WriteFile(path, b, 0o644)
 }
 
-// Distance returns the greatest difference between two lists of losses, which have
-// the same length. It is NaN if a loss is NaN.
+// Distance returns the greatest difference between two lists of losses of the same length. It is NaN if a loss is NaN.
 func Distance(ours, theirs []float64) float64 {
 	var d float64
 	for i := range ours {
@@ -178,8 +174,8 @@ func Distance(ours, theirs []float64) float64 {
 	return d
 }
 
-// Agree returns nil if a peer's losses equal ours within the tolerance, and otherwise
-// an error that shows both. NaN never agrees.
+// Agree returns nil if a peer's losses equal ours within the tolerance. Otherwise its error shows both. NaN never
+// agrees.
 func Agree(ours, theirs []float64, tolerance float64) error {
 	if len(ours) != len(theirs) {
 		return fmt.Errorf("does other work: %d losses, want %d", len(theirs), len(ours))

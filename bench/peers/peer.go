@@ -14,24 +14,24 @@ import (
 	"time"
 )
 
-// Names lists the peers, in the order of README.md.
+// Names lists the names of the peers, in the order of README.md.
 var Names = []string{"tensorflow", "jax", "torch", "gorgonia", "gomlx"}
 
-// ErrUnavailable means that a peer can't take part on this machine, at the place
-// that its job names: it is not installed (`make bench-peers` installs it, where
-// that is possible), or it doesn't know the device or finds none. The error's text
-// says which.
+// ErrUnavailable means that a peer can't run on this machine at the place that its job
+// names. Either it is not installed (`make bench-peers` installs it, where that is
+// possible), or it doesn't support the device, or it finds none. The error's text tells
+// which.
 var ErrUnavailable = errors.New("unavailable here")
 
-// unavailable is the exit status that says so.
+// unavailable is the exit status that means ErrUnavailable.
 const unavailable = 69
 
-// Peer is a peer that runs: it has shown its losses, and waits. It is
-// used by one goroutine at a time, and does nothing but in Repeat.
+// Peer is a running peer. It has reported its losses and waits; it computes only during
+// Repeat and Next. Only one goroutine may use it at a time.
 type Peer struct {
 	Name     string
 	Version  string
-	Settings string    // how the framework was set up, in words
+	Settings string    // how the framework is set up, in words
 	Losses   []float64 // its losses in the agreement check, for Agree
 
 	cmd    *exec.Cmd
@@ -40,16 +40,17 @@ type Peer struct {
 	stderr tail
 }
 
-// Repeat is one timed repeat.
+// Repeat is the result of one timed repeat.
 type Repeat struct {
 	Seconds float64 `json:"seconds"`
 	Images  int     `json:"images"`
-	PeakRSS int64   `json:"peak_rss"` // bytes, of the process so far
-	// DeviceMemory is the peak of a GPU's memory that the framework has held for the job, in bytes; 0 where it can't tell.
+	PeakRSS int64   `json:"peak_rss"` // peak memory of the process so far, in bytes
+	// DeviceMemory is the most GPU memory that the framework has held for the job, in
+	// bytes. It is 0 if the framework can't tell.
 	DeviceMemory int64 `json:"device_memory,omitempty"`
 }
 
-// line is a line that a peer writes: any of the protocol's.
+// line is any line of the protocol that a peer writes.
 type line struct {
 	Peer     string    `json:"peer"`
 	Version  string    `json:"version"`
@@ -71,7 +72,7 @@ func Start(ctx context.Context, dir, name, job string) (*Peer, error) {
 	return start(name, exec.CommandContext(ctx, run, name, job))
 }
 
-// start runs cmd, a peer.
+// start runs cmd as a peer.
 func start(name string, cmd *exec.Cmd) (*Peer, error) {
 	p := &Peer{Name: name, cmd: cmd}
 	cmd.Stderr = &p.stderr
@@ -95,8 +96,8 @@ func start(name string, cmd *exec.Cmd) (*Peer, error) {
 	return p, nil
 }
 
-// Next lets the peer go on with another job, and returns once it has shown its
-// losses. The path must be absolute. A peer that fails is to be closed.
+// Next gives the peer another job. It returns when the peer has reported its losses.
+// The path must be absolute. If it fails, the caller must close the peer.
 func (p *Peer) Next(job string) error {
 	if _, err := fmt.Fprintf(p.in, "job %s\n", job); err != nil {
 		return fmt.Errorf("peer %s: %w", p.Name, err)
@@ -104,7 +105,7 @@ func (p *Peer) Next(job string) error {
 	return p.setUp()
 }
 
-// setUp reads what a peer says before its first repeat.
+// setUp reads what a peer reports before its first repeat.
 func (p *Peer) setUp() error {
 	l, err := p.next()
 	if err != nil {
@@ -124,8 +125,8 @@ func (p *Peer) setUp() error {
 	return nil
 }
 
-// next reads a line. At the end of the output the process is over, and the error
-// says how.
+// next reads a line. At the end of the output the process has ended, and the error
+// tells how.
 func (p *Peer) next() (line, error) {
 	var l line
 	if !p.out.Scan() {
@@ -145,7 +146,7 @@ func (p *Peer) next() (line, error) {
 	return l, nil
 }
 
-// Repeat asks the peer for one timed repeat of so many batches, at least 1.
+// Repeat asks the peer for one timed repeat of the given number of batches, at least 1.
 func (p *Peer) Repeat(batches int) (Repeat, error) {
 	if _, err := fmt.Fprintf(p.in, "go %d\n", batches); err != nil {
 		return Repeat{}, fmt.Errorf("peer %s: %w", p.Name, err)
@@ -160,8 +161,8 @@ func (p *Peer) Repeat(batches int) (Repeat, error) {
 	return l.Repeat, nil
 }
 
-// Close ends the peer and waits for it. A peer that failed gives an error with
-// the end of its standard error.
+// Close ends the peer and waits for it. If the peer has failed, the error contains the
+// end of its standard error.
 func (p *Peer) Close() error {
 	p.in.Close() // an error means that the process is over, which Wait reports
 	err := p.cmd.Wait()
@@ -175,7 +176,7 @@ func (p *Peer) Close() error {
 	return fmt.Errorf("peer %s: %w\n%s", p.Name, err, strings.TrimSpace(string(p.stderr)))
 }
 
-// tail keeps the end of what is written to it.
+// tail keeps only the end of what is written to it.
 type tail []byte
 
 func (t *tail) Write(b []byte) (int, error) {

@@ -27,15 +27,15 @@ const (
 // app is one run of the command line.
 type app struct {
 	args     []string
-	allHelp  bool // --help --all: every flag, and all that is to be said
+	allHelp  bool // --help --all: the help shows every flag, and all texts
 	in       io.Reader
-	out, err *stream // what is told; out is standard output, unless a file goes there
+	out, err *stream // texts for people; out is standard output, unless a file is written there
 	stdout   *stream
-	closers  []func() error // of data sets, which are at hand until the command ends
+	closers  []func() error // closers of data sets, which stay open until the command ends
 }
 
-// run runs the command line and returns its exit status. What went wrong goes to
-// stderr in one line. Cancelling the context interrupts what runs.
+// run runs the command line and returns its exit status. It writes an error to
+// stderr in one line. Cancelling ctx interrupts the command.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	unsetEmpty(os.Environ())
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -54,7 +54,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	switch {
 	case a.stdout.failed == nil:
 	case errors.Is(a.stdout.failed, syscall.EPIPE):
-		return exitFailed // the reader has gone; nobody wants to hear of it
+		return exitFailed // the reader has gone, so nobody would see an error
 	default:
 		err = fmt.Errorf("cannot write the output: %w", a.stdout.failed)
 	}
@@ -76,7 +76,7 @@ func oneLine(s string) string {
 
 // root describes the commands.
 func (a *app) root() *cli.App {
-	// cli keeps these for the whole process; they don't depend on the run.
+	// cli keeps these for the whole process. They don't depend on the run.
 	cli.HelpPrinter = printHelp
 	cli.HelpFlag.(*cli.BoolFlag).Usage = "show this help"
 	cli.VersionFlag = &cli.BoolFlag{Name: "version", Usage: "show the version", DisableDefaultText: true}
@@ -121,10 +121,10 @@ command line that makes no sense.`,
 // finish sets what all commands have in common.
 func (a *app) finish(parent string, commands []*cli.Command) {
 	for _, c := range commands {
-		c.HelpName = parent + c.Name // cli puts the app's name before it
+		c.HelpName = parent + c.Name // otherwise cli would put the app's name before it
 		c.HideHelpCommand = true
 		if flagNamed(c.Flags, "data") != nil {
-			trained := flagNamed(c.Flags, "checkpoint") != nil // whose run remembers how its pictures are prepared
+			trained := flagNamed(c.Flags, "checkpoint") != nil // its run remembers how pictures are prepared
 			for _, f := range pictureFlags() {
 				if !trained || !slices.Contains([]string{"image-size", "resize", "channels"}, f.Names()[0]) {
 					c.Flags = append(c.Flags, f)
@@ -134,7 +134,7 @@ func (a *app) finish(parent string, commands []*cli.Command) {
 		if !a.allHelp {
 			c.Flags = firstOfAll(c.Name, c.Flags)
 		}
-		// cli would add the flag too, but only once a command runs.
+		// cli would add this flag too, but only when a command runs.
 		c.Flags = append(c.Flags, cli.HelpFlag)
 		c.OnUsageError = a.flagError
 		c.BashComplete = a.complete
@@ -142,7 +142,7 @@ func (a *app) finish(parent string, commands []*cli.Command) {
 	}
 }
 
-// version says which version this is, and what built it.
+// version returns the version of this program, and what built it.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -164,20 +164,20 @@ func version() string {
 	return fmt.Sprintf("%s (%s, %s/%s, %s)", v, info.GoVersion, runtime.GOOS, runtime.GOARCH, cuda)
 }
 
-// unsetEmpty unsets our environment variables that are set to nothing, as they
-// are where a script or a container passes on what it doesn't have: cli takes an
-// empty text for a value.
+// unsetEmpty unsets our environment variables that are empty. Scripts and
+// containers set them so when they pass on what they don't have, and cli takes
+// an empty text for a value.
 func unsetEmpty(environ []string) {
 	for _, entry := range environ {
 		if name, value, _ := strings.Cut(entry, "="); value == "" && strings.HasPrefix(name, envPrefix) {
-			_ = os.Unsetenv(name) // fails for names that no environment has
+			_ = os.Unsetenv(name) // fails only for names that no environment has
 		}
 	}
 }
 
 const envPrefix = "GPUTRAIN_"
 
-// env names the environment variable of a flag.
+// env returns the name of a flag's environment variable.
 func env(flag string) []string {
 	return []string{envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))}
 }

@@ -84,7 +84,7 @@ func (a *app) bench(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	// What can't be written is told now, not after minutes.
+	// Files that can't be written are reported now, not after minutes.
 	if err := a.takeOutputs(c, "html"); err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (a *app) bench(c *cli.Context) (err error) {
 	return failed
 }
 
-// benchConfig reads the flags, but for the devices.
+// benchConfig reads the flags, except those for devices.
 func (a *app) benchConfig(c *cli.Context) (config bench.Config, err error) {
 	config = bench.Config{Optimizer: net.AdamDefault(1e-4), Seed: 1, Repeats: c.Int("repeats"), Least: c.Duration("repeat-time"),
 		Machine: bench.Machine{CPUs: runtime.GOMAXPROCS(0), Place: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(), Program: strings.Split(version(), " (")[0]}}
@@ -169,7 +169,7 @@ func (a *app) benchConfig(c *cli.Context) (config bench.Config, err error) {
 	return config, err
 }
 
-// listOf returns a flag's values, which commas part, each once.
+// listOf returns a flag's values, which are separated by commas, each once.
 func listOf(c *cli.Context, flag string) []string {
 	var out []string
 	for _, word := range strings.FieldsFunc(c.String(flag), func(r rune) bool { return r == ',' || r == ' ' }) {
@@ -196,7 +196,8 @@ func numbersOf(c *cli.Context, flag string) ([]int, error) {
 	return out, nil
 }
 
-// peersFolder returns the folder of the peers: the one given, or the sources' own, above or below where the user stands.
+// peersFolder returns the folder of the peers: the given one, or that of the source code, above or below the current
+// folder.
 func peersFolder(dir string) (string, error) {
 	there := func(dir string) bool { _, err := os.Stat(filepath.Join(dir, "run")); return err == nil }
 	if dir != "" {
@@ -219,7 +220,8 @@ func peersFolder(dir string) (string, error) {
 	return "", usagef("--peers: no folder bench/peers here or above: run this in the folder of gputrain's sources, or name it by --peers-folder")
 }
 
-// openSubjects opens the devices that the flags ask for; the CPU once for each number of threads, the most first.
+// openSubjects opens the devices that the flags ask for. It opens the CPU once for each number of threads, the highest
+// first.
 func openSubjects(c *cli.Context) (out []bench.Subject, err error) {
 	defer func() {
 		if err != nil {
@@ -273,9 +275,10 @@ func openSubjects(c *cli.Context) (out []bench.Subject, err error) {
 	return out, nil
 }
 
-// describeGPUSubject sets what is a GPU's own.
+// describeGPUSubject sets what only a GPU has: its tolerance, its peers and what is inspected.
 func describeGPUSubject(s *bench.Subject, p cuda.Precision) {
-	// Factors of TF32 have 10 bits behind the point, of bfloat16 7: errors of 2^-11 and 2^-8, which sums average out.
+	// Factors have 10 bits after the point in TF32 and 7 in bfloat16. So they have errors of 2^-11 and 2^-8, which
+	// average out in sums.
 	switch p {
 	case cuda.FP32:
 	case cuda.BF16:
@@ -300,7 +303,7 @@ func describeGPUSubject(s *bench.Subject, p cuda.Precision) {
 	}
 }
 
-// writeBench prints a report and writes the files that the flags ask for.
+// writeBench prints a report, and writes the files that the flags ask for.
 func (a *app) writeBench(c *cli.Context, r *bench.Report) error {
 	if path := c.String("html"); path != "" {
 		if _, err := a.writeOutput(path, r.WriteHTML); err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/gputrain/gputrain/bench"
 )
 
-// benchProgress tells on standard error how far a benchmark is: a bar on a terminal, else a line now and then. Between two
-// calls it does nothing, so that it takes no time from what is measured.
+// benchProgress shows on standard error how far a benchmark is: as a bar on a terminal, otherwise as a line now and
+// then. Between two calls it does nothing, so it takes no time from what is measured.
 type benchProgress struct {
 	app      *app
 	bar      *progressLine

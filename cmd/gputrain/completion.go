@@ -15,10 +15,11 @@ import (
 // functions below add it.
 const completionFlag = "--generate-bash-completion"
 
-// The shell functions pass on the words before the cursor, and the word at the
-// cursor if it starts with a dash; the shell keeps the answers that fit. Where
-// the word at the cursor has no dash, a flag is no answer to the flag before it.
-// bash makes three words of --flag=value and wants the value alone for an answer.
+// The shell functions pass on the words before the cursor. They also pass the
+// word at the cursor if it starts with a dash. The shell keeps the answers that
+// fit. If the word at the cursor has no dash, a flag can't be the answer after a
+// flag. bash splits --flag=value into three words, and wants only the value as
+// an answer.
 var completionScripts = map[string]string{
 	"bash": `_gputrain() {
     local IFS=$'\n' words=() word cur value=
@@ -90,9 +91,9 @@ func (a *app) completionCommand() *cli.Command {
 	}
 }
 
-// complete prints what may come next: the choices of a flag that waits for its
-// value, flags if the last word starts with a dash, else what stands behind the
-// command.
+// complete prints the words that may come next: the choices of a flag that waits
+// for its value, the flags if the last word starts with a dash, otherwise the
+// command's arguments or subcommands.
 func (a *app) complete(c *cli.Context) {
 	last := a.args[len(a.args)-2]
 	flag, _, hasValue := strings.Cut(last, "=")
@@ -163,7 +164,7 @@ func runNames() []string {
 	return names
 }
 
-// flagChoices returns the values of the flags that have a few.
+// flagChoices returns the choices of the flags that have a fixed set of them.
 func flagChoices() map[string][]string {
 	var models []string
 	for _, n := range net.Models() {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// countBar shows on standard error how far long work has come: as a bar on a
-// terminal, else as a line now and then.
+// countBar shows on standard error how far long work is: as a bar on a
+// terminal, otherwise as a line now and then.
 type countBar struct {
 	app      *app
 	what     string
@@ -26,7 +26,7 @@ func (a *app) newCountBar(what string, all int) *countBar {
 // barEvery is the least time between two drawings of a count's bar.
 const barEvery = 100 * time.Millisecond
 
-// set says how much is done.
+// set tells how much is done.
 func (b *countBar) set(done int) {
 	if b.bar != nil {
 		if done == b.all || time.Since(b.lastLine) >= barEvery {

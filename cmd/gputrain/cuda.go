@@ -10,17 +10,18 @@ import (
 	"github.com/gputrain/gputrain/cuda/driver"
 )
 
-// cudaInfo is what a machine has of CUDA, as it stands in JSON.
+// cudaInfo describes what a machine has for CUDA. Its JSON is the output of the
+// command.
 type cudaInfo struct {
 	Built     bool          `json:"built"` // this program was built with CUDA
 	Usable    bool          `json:"usable"`
-	Search    string        `json:"search,omitempty"` // the only folders looked in
+	Search    string        `json:"search,omitempty"` // the only folders that are searched; empty: the system's
 	Libraries []libraryInfo `json:"libraries"`
 	GPUs      []gpuInfo     `json:"gpus"`
 	Problem   string        `json:"problem,omitempty"` // why there is no GPU that can be used
 	ToDo      string        `json:"to_do,omitempty"`
 
-	brief []string // everything that is wrong, in few words
+	brief []string // everything that is wrong, in a few words each
 }
 
 // libraryInfo is one of NVIDIA's libraries.
@@ -28,7 +29,7 @@ type libraryInfo struct {
 	Library    string   `json:"library"`
 	Path       string   `json:"path,omitempty"`
 	Version    string   `json:"version,omitempty"`
-	Release    string   `json:"release,omitempty"` // of the driver, by its own count
+	Release    string   `json:"release,omitempty"` // the driver's own release number
 	Without    []string `json:"without,omitempty"` // optional functions that it lacks
 	PassedOver []string `json:"passed_over,omitempty"`
 	Problem    string   `json:"problem,omitempty"`
@@ -43,16 +44,16 @@ type gpuInfo struct {
 	Memory            uint64 `json:"memory"` // bytes
 	Multiprocessors   int    `json:"multiprocessors"`
 	PCI               string `json:"pci,omitempty"`
-	Simulated         bool   `json:"simulated,omitempty"` // by software, as its name says
+	Simulated         bool   `json:"simulated,omitempty"` // it is simulated by software, as its name tells
 	Problem           string `json:"problem,omitempty"`
 }
 
 const installDriver = "install NVIDIA's driver, release 520 or newer (Debian: apt install nvidia-driver; " +
 	"Ubuntu: ubuntu-drivers install; WSL: the one for Windows), or start the container with --gpus all"
 
-// pipHint says where a library comes from, for a driver whose CUDA has this major
-// version. Up to CUDA 12 NVIDIA's Python packages have the version in their names
-// and a folder for each library. From 13 on cuBLAS has neither.
+// pipHint tells how to install a library with pip, for a driver with the given
+// major version of CUDA. Up to CUDA 12, NVIDIA's Python packages have the version
+// in their names and a folder for each library. From 13 on, cuBLAS has neither.
 func pipHint(k driver.Kind, cuda int) string {
 	pip, folder, apt := fmt.Sprintf("nvidia-cudnn-cu%d", cuda), "nvidia/cudnn/lib", "nvidia-cudnn"
 	if k == driver.BLAS {
@@ -67,8 +68,8 @@ func pipHint(k driver.Kind, cuda int) string {
 	return fmt.Sprintf("pip install %s, then add its folder %s to LD_LIBRARY_PATH; or apt install %s", pip, folder, apt)
 }
 
-// cudaOf returns the major version of CUDA whose libraries go with the driver, 11
-// to 13. Where no driver tells, that is 12, which newer drivers take as well.
+// cudaOf returns the major version of CUDA whose libraries suit the driver, from
+// 11 to 13. Without a driver it returns 12, which newer drivers accept too.
 func cudaOf(d driver.Library) int {
 	if d.Err != nil {
 		return 12
@@ -76,7 +77,8 @@ func cudaOf(d driver.Library) int {
 	return min(max(d.Version.Major, 11), 13)
 }
 
-// simulated reports whether a GPU, or a device on it, is software by its name.
+// simulated reports whether a GPU, or a device on it, is simulated, as its name
+// tells.
 func simulated(name string) bool { return strings.Contains(strings.ToLower(name), "simulat") }
 
 // lookForCUDA describes this machine.
@@ -137,7 +139,7 @@ func newLibraryInfo(lib driver.Library, l *driver.Libraries) libraryInfo {
 	return info
 }
 
-// unnamed is a library's error without the library's name.
+// unnamed returns a library's error without the library's name.
 func unnamed(k driver.Kind, err error) string {
 	var library *driver.LibraryError
 	if !errors.As(err, &library) {
@@ -154,8 +156,8 @@ func unnamed(k driver.Kind, err error) string {
 
 var releaseName = regexp.MustCompile(`^libcuda\.so\.(\d{3,}\.\d+(?:\.\d+)*)$`)
 
-// driverRelease returns the driver's release, such as 535.216.01, by the name of
-// the file that libcuda.so.1 stands for, or "".
+// driverRelease returns the driver's release, such as 535.216.01, or "" if it
+// isn't known. It takes it from the name of the file that libcuda.so.1 links to.
 func driverRelease(path string) string {
 	file, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -183,7 +185,7 @@ func startError(l *driver.Libraries) error {
 	return nil
 }
 
-// briefly says in few words what is wrong with a library.
+// briefly tells in a few words what is wrong with a library.
 func briefly(lib driver.Library) string {
 	name := map[driver.Kind]string{driver.Driver: "NVIDIA driver", driver.DNN: "cuDNN", driver.BLAS: "cuBLAS"}[lib.Kind]
 	switch {
@@ -195,14 +197,14 @@ func briefly(lib driver.Library) string {
 	return name + " not usable"
 }
 
-// absent reports that there is no file of a library at all, as opposed to one
-// that can't be loaded.
+// absent reports whether there is no file of a library at all, as opposed to a
+// file that can't be loaded.
 func absent(err error) bool {
 	var library *driver.LibraryError
 	return errors.As(err, &library) && library.Err == driver.ErrNoLibrary
 }
 
-// brieflyStart says in few words why no GPU can be used.
+// brieflyStart tells in a few words why no GPU can be used.
 func brieflyStart(err error, gpus int) string {
 	var call *driver.Error
 	switch {
@@ -216,7 +218,7 @@ func brieflyStart(err error, gpus int) string {
 	return fmt.Sprintf("%s fails (%d)", call.Op, call.Status.Code())
 }
 
-// startAdvice says what to do where no GPU can be used.
+// startAdvice tells what to do if no GPU can be used.
 func startAdvice(err error, gpus int) string {
 	switch {
 	case gpus > 0:
@@ -229,7 +231,7 @@ func startAdvice(err error, gpus int) string {
 	return "nvidia-smi, and the kernel's log, may say more"
 }
 
-// libraryAdvice says what to do about a library that can't be used.
+// libraryAdvice tells what to do about a library that can't be used.
 func libraryAdvice(lib driver.Library, l *driver.Libraries) string {
 	if l.Search != "" && absent(lib.Err) {
 		return fmt.Sprintf("unset %s, or name the folders, as in PATH, that hold all three libraries", driver.SearchVariable)
@@ -247,7 +249,7 @@ func libraryAdvice(lib driver.Library, l *driver.Libraries) string {
 	return "the libraries that it needs may be missing beside it: " + install
 }
 
-// note says in few words whether networks can be trained with CUDA.
+// note tells in a few words whether networks can be trained with CUDA.
 func (info *cudaInfo) note() string {
 	if info.Usable {
 		return counted(info.usableGPUs(), "GPU") + " to train on; --device auto takes the first"
@@ -255,7 +257,8 @@ func (info *cudaInfo) note() string {
 	return strings.Join(info.brief, ", ")
 }
 
-// firstGPU names the first GPU that can be used, or "".
+// firstGPU returns the name of the first GPU that can be used, or "" if there is
+// none.
 func (info *cudaInfo) firstGPU() string {
 	for _, g := range info.GPUs {
 		if info.Usable && g.Problem == "" {
@@ -274,13 +277,13 @@ func (info *cudaInfo) usableGPUs() (n int) {
 	return n
 }
 
-// refusal is the answer to --device cuda where it can't be used.
+// refusal returns the error for --device cuda if no GPU can be used.
 func (info *cudaInfo) refusal() error {
 	return fmt.Errorf("--device cuda: %s (gputrain devices says what to do); "+
 		"use --device cpu, or leave the flag out for the best device there is", strings.Join(info.brief, ", "))
 }
 
-// write tells people.
+// write prints the information for people.
 func (info *cudaInfo) write(s *stream) {
 	var f facts
 	advised := map[string]bool{}

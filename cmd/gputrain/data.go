@@ -49,10 +49,10 @@ Examples:
 	}
 }
 
-// dataReport is what there is to say of a data set, as it stands in JSON.
+// dataReport describes a data set. Its JSON is the output of the command.
 type dataReport struct {
 	Name      string     `json:"name"`
-	Folder    string     `json:"folder"` // "" is the built-in MNIST
+	Folder    string     `json:"folder"` // "": the built-in MNIST
 	Shape     net.Shape  `json:"shape"`
 	Values    string     `json:"values"` // "bytes" or "float32"
 	Train     int        `json:"train"`
@@ -60,9 +60,9 @@ type dataReport struct {
 	Test      int        `json:"test"`
 	Classes   []classRow `json:"classes"`
 	Mean      []float64  `json:"mean"`      // of each channel of the training set
-	Deviation []float64  `json:"deviation"` // likewise
+	Deviation []float64  `json:"deviation"` // standard deviation of each channel of the training set
 
-	Originals *pictures.Originals `json:"pictures,omitempty"` // of people's own pictures
+	Originals *pictures.Originals `json:"pictures,omitempty"` // for people's own pictures
 	Prepare   string              `json:"prepare,omitempty"`
 	Cache     string              `json:"cache,omitempty"`
 	Bad       []pictures.Bad      `json:"unreadable,omitempty"`
@@ -136,7 +136,8 @@ func (a *app) data(c *cli.Context) error {
 	return nil
 }
 
-// clearCache removes the decoded pictures of a folder, or of all.
+// clearCache removes the decoded pictures of a folder from the cache, or those
+// of all folders if folder is empty.
 func (a *app) clearCache(c *cli.Context, folder string) error {
 	dir := c.String("data-cache")
 	if dir == "off" {
@@ -150,7 +151,7 @@ func (a *app) clearCache(c *cli.Context, folder string) error {
 	return nil
 }
 
-// reportData looks at a data set.
+// reportData examines a data set.
 func reportData(d *dataset) *dataReport {
 	r := &dataReport{
 		Name: d.name, Folder: d.folder, Shape: d.train.Shape, Values: "bytes", Prepare: d.prepare,
@@ -186,7 +187,7 @@ func reportData(d *dataset) *dataReport {
 	return r
 }
 
-// moments returns mean and standard deviation of each channel's values.
+// moments returns the mean and the standard deviation of each channel's values.
 func moments(d *net.Dataset) (mean, deviation []float64) {
 	n, area := d.Shape.Size(), d.Shape.H*d.Shape.W
 	sum, squares := make([]float64, d.Shape.C), make([]float64, d.Shape.C)
@@ -209,7 +210,7 @@ func moments(d *net.Dataset) (mean, deviation []float64) {
 	return mean, deviation
 }
 
-// facts are the report's single facts.
+// facts returns the facts of the report as names and values.
 func (r *dataReport) facts() facts {
 	var f facts
 	where := r.Folder
@@ -246,7 +247,7 @@ func (r *dataReport) facts() facts {
 	return f
 }
 
-// decimals lists numbers with three digits.
+// decimals writes a list of numbers with three digits each.
 func decimals(values []float64) string {
 	var words []string
 	for _, v := range values {
@@ -255,7 +256,7 @@ func decimals(values []float64) string {
 	return strings.Join(words, "  ")
 }
 
-// describeOriginals says what the pictures' files are like.
+// describeOriginals describes the files of the pictures.
 func describeOriginals(o *pictures.Originals) string {
 	var formats []string
 	for format := range o.Formats {

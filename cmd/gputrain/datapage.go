@@ -19,23 +19,23 @@ import (
 	"github.com/gputrain/gputrain/net/reference"
 )
 
-// gridEpochs is in how many epochs augmented samples are shown.
+// gridEpochs is the number of epochs for which augmented samples are shown.
 const gridEpochs = 2
 
-// sampleGrid is samples of every class.
+// sampleGrid holds samples of every class.
 type sampleGrid struct {
 	classes []gridClass
-	side    int // pixels of a sample's pixel on the page
+	side    int // how many pixels wide a sample's pixel is on the page
 }
 
-// gridClass is samples of one class: a row as they are, and a row for each epoch as
-// augmentation makes them.
+// gridClass holds samples of one class: a row of the samples as they are, and a row
+// for each epoch of the same samples with augmentation.
 type gridClass struct {
 	name string
 	rows [][]image.Image
 }
 
-// gridOf takes n samples of each class, evenly from where they stand.
+// gridOf takes n samples of each class, evenly spread over the data set.
 func gridOf(d *net.Dataset, n int, source net.Source) *sampleGrid {
 	g := &sampleGrid{side: max(1, 64/max(d.Shape.H, d.Shape.W))}
 	of := make([][]int32, d.Classes)
@@ -72,8 +72,8 @@ func gridOf(d *net.Dataset, n int, source net.Source) *sampleGrid {
 	return g
 }
 
-// valueRange returns what is drawn in black and in white: 0 and 1 for bytes, else the
-// least and the greatest value of some samples.
+// valueRange returns the values that are drawn in black and in white. For bytes
+// they are 0 and 1, otherwise the least and the greatest value of some samples.
 func valueRange(d *net.Dataset, of [][]int32) (lo, hi float32) {
 	if d.Pixels != nil {
 		return 0, 1
@@ -97,7 +97,7 @@ func valueRange(d *net.Dataset, of [][]int32) (lo, hi float32) {
 	return lo, hi
 }
 
-// draw draws the grid as one picture, names at the left.
+// draw draws the grid as one picture, with names on the left.
 func (g *sampleGrid) draw() image.Image {
 	const gap, between, line = 2, 8, 14
 	face := basicfont.Face7x13
@@ -140,7 +140,7 @@ func (g *sampleGrid) draw() image.Image {
 	return out
 }
 
-// gridName is a class's name, as much as has room beside a picture.
+// gridName returns as much of a class's name as has room beside a picture.
 func gridName(name string) string {
 	if runes := []rune(name); len(runes) > 24 {
 		return string(runes[:21]) + "..."
@@ -187,7 +187,7 @@ type pageRow struct {
 	Alt           string
 }
 
-// writePage writes the report as one page that needs nothing else.
+// writePage writes the report as an HTML page that needs nothing else.
 func (r *dataReport) writePage(w io.Writer, g *sampleGrid, augment net.Augment) error {
 	type class struct {
 		Class, Counts string

@@ -21,8 +21,8 @@ func dataFlag() cli.Flag {
 	return &cli.StringFlag{Name: "data", EnvVars: env("data"), Category: "Data", DefaultText: "the built-in MNIST", Usage: "`FOLDER` of a data set: pictures in folders of classes, IDX files such as MNIST's, or CIFAR-10's binary files; or a CSV file of pictures and labels"}
 }
 
-// pictureFlags are the flags of every command that has --data; they are for pictures
-// in folders.
+// pictureFlags returns the flags for pictures in folders. Every command with --data
+// has them.
 func pictureFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "image-size", EnvVars: env("image-size"), Category: "Data", DefaultText: "the model's, or what suits the pictures", Usage: "`SIZE` that pictures are brought to: N or HEIGHTxWIDTH"},
@@ -33,37 +33,37 @@ func pictureFlags() []cli.Flag {
 	}
 }
 
-// dataset is a data set as the commands use it, wherever it comes from.
+// dataset is a data set as the commands use it, from whatever source.
 type dataset struct {
 	train, validation, test *net.Dataset
-	name                    string   // that its parts have in common
-	folder                  string   // where it lies, an absolute path; "" is the built-in MNIST
-	classNames              []string // by label
-	// checkLabels finds the first label in the files that is not below so many classes,
-	// and says where; nil where nothing is known of files.
+	name                    string   // the common name of its parts
+	folder                  string   // its folder, as an absolute path; "": the built-in MNIST
+	classNames              []string // names of the classes, by label
+	// checkLabels returns an error with the place of the first label in the files that
+	// is not below the given number of classes. It is nil if the files aren't known.
 	checkLabels func(classes int) error
-	// prepare is how a picture becomes a sample, as in [net.Subject]; "" is unknown.
+	// prepare tells how a picture becomes a sample; see [net.Subject]. "" is unknown.
 	prepare  string
-	pictures *pictures.Set // of people's own pictures; else nil
+	pictures *pictures.Set // people's own pictures; nil for other data
 }
 
-// part returns the part that --split names.
+// part returns the part of the data set that --split names.
 func (d *dataset) part(split string) *net.Dataset {
 	return map[string]*net.Dataset{"test": d.test, "validation": d.validation, "train": d.train}[split]
 }
 
-// dataWish is what a network, or a run, asks of a data set that leaves something open:
-// pictures can have any size, and be split in any way.
+// dataWish is what a network or a run needs from a data set that leaves something
+// open. Pictures can have any size, and be split in any way.
 type dataWish struct {
-	input      net.Shape // of the samples; the zero Shape is what the pictures suggest
+	input      net.Shape // shape of the samples; the zero Shape leaves it to the pictures
 	prepare    string    // as in [net.Subject]
-	seed       uint64    // of splits
-	firstTenth bool      // validates on the first images, as runs did that remember no subject
+	seed       uint64    // seed of splits
+	firstTenth bool      // the first tenth of the images is for validation, as in runs that remember no subject
 	skipBad    bool      // as in [net.Subject]
-	showBad    bool      // go on without pictures that can't be read, as the command shows them
+	showBad    bool      // leave out pictures that can't be read, because the command shows them
 }
 
-// wishOf is what a run asks of its data.
+// wishOf returns what a run needs from its data.
 func wishOf(c *net.Checkpoint) dataWish {
 	w := dataWish{input: c.Network.Input, seed: c.Recipe.Seed}
 	if w.firstTenth = c.Subject == nil; !w.firstTenth {
@@ -72,14 +72,14 @@ func wishOf(c *net.Checkpoint) dataWish {
 	return w
 }
 
-// loadData loads the data set that the flags ask for. It is at hand until the command
+// loadData loads the data set that the flags ask for. It stays open until the command
 // ends.
 func (a *app) loadData(c *cli.Context, w dataWish) (*dataset, error) {
 	return a.loadFolder(c, c.String("data"), w)
 }
 
-// loadFolder loads the data set in a folder or of a CSV file, or, where that is empty,
-// the built-in MNIST.
+// loadFolder loads the data set in a folder or of a CSV file. If dir is empty, it
+// loads the built-in MNIST.
 func (a *app) loadFolder(c *cli.Context, dir string, w dataWish) (*dataset, error) {
 	s, err := loadArrays(dir, w)
 	d := &dataset{}
@@ -112,7 +112,7 @@ func (a *app) loadFolder(c *cli.Context, dir string, w dataWish) (*dataset, erro
 	return d, err
 }
 
-// loadArrays loads a data set in files of arrays, or the built-in MNIST.
+// loadArrays loads a data set from files of arrays, or the built-in MNIST.
 func loadArrays(dir string, w dataWish) (*mnist.Split, error) {
 	if dir == "" {
 		return mnist.Tutorial()
@@ -120,8 +120,8 @@ func loadArrays(dir string, w dataWish) (*mnist.Split, error) {
 	return mnist.Load(dir, w.splitter())
 }
 
-// noPictureFlags refuses flags that say how pictures become samples, for data that are
-// samples already.
+// noPictureFlags returns an error if flags tell how pictures become samples, although
+// the data are samples already.
 func noPictureFlags(c *cli.Context, dir string) error {
 	for _, name := range []string{"image-size", "resize", "channels"} {
 		if c.IsSet(name) {
@@ -184,7 +184,7 @@ func (a *app) loadPictures(c *cli.Context, path string, w dataWish) (*dataset, e
 	}, nil
 }
 
-// listBad names the first of some pictures that can't be read, a line each.
+// listBad lists the first of the pictures that can't be read, one a line.
 func (a *app) listBad(bad []pictures.Bad, most int) {
 	for i, b := range bad {
 		if i == most {
@@ -195,14 +195,15 @@ func (a *app) listBad(bad []pictures.Bad, most int) {
 	}
 }
 
-// pictureOptions reads the flags of pictures. What they leave open is as wished.
+// pictureOptions reads the flags for pictures. Where they leave something open, w
+// decides.
 func pictureOptions(c *cli.Context, w dataWish) (pictures.Options, error) {
 	o := pictures.Options{
 		Height: w.input.H, Width: w.input.W, Channels: w.input.C, Seed: w.seed,
 		SkipBad: c.Bool("skip-bad") || w.skipBad || w.showBad, CacheDir: c.String("data-cache"),
 	}
 	if o.Channels != 1 && o.Channels != 3 {
-		o.Channels = 0 // of a model that pictures don't fit, which is told later
+		o.Channels = 0 // the model does not suit pictures, which is reported later
 	}
 	if o.CacheDir == "off" {
 		o.CacheDir, o.NoCache = "", true
@@ -245,7 +246,7 @@ func imageSize(text string) (height, width int, err error) {
 	return height, width, nil
 }
 
-// checkFit refuses a data set that the network cannot take.
+// checkFit returns an error if the network can't take the data set.
 func checkFit(plan *net.Plan, data *dataset) error {
 	d := data.train
 	if d.Shape != plan.Network.Input {

@@ -13,10 +13,10 @@ import (
 	"github.com/gputrain/gputrain/net/reference"
 )
 
-// deviceNames are the choices of --device; cuda may have the number of a GPU.
+// deviceNames lists the choices of --device. The number of a GPU may follow cuda.
 var deviceNames = []string{"auto", "cpu", "reference", "cuda"}
 
-// precisionNames are the choices of --precision.
+// precisionNames lists the choices of --precision.
 var precisionNames = []string{string(cuda.FP32), string(cuda.TF32), string(cuda.BF16)}
 
 func deviceFlags() []cli.Flag {
@@ -31,7 +31,7 @@ func deviceFlags() []cli.Flag {
 	}
 }
 
-// gpuOptions returns what the flags say of how to use a GPU.
+// gpuOptions returns the options for a GPU from the flags.
 func gpuOptions(c *cli.Context) (o cuda.Options, err error) {
 	o = cuda.Options{Precision: cuda.Precision(c.String("precision")), Deterministic: c.Bool("deterministic")}
 	if o.Precision != "" {
@@ -49,8 +49,8 @@ func gpuOptions(c *cli.Context) (o cuda.Options, err error) {
 	return o, err
 }
 
-// openDevice opens the device that the flags ask for, and says why it is that
-// one where the flags leave it open.
+// openDevice opens the device that the flags ask for. If the flags leave it open,
+// why tells why it chose that device.
 func openDevice(c *cli.Context) (device net.Device, why string, err error) {
 	gpu, err := gpuOptions(c)
 	if err != nil {
@@ -59,7 +59,7 @@ func openDevice(c *cli.Context) (device net.Device, why string, err error) {
 	return openNamed(c, gpu)
 }
 
-// openNamed opens the device that --device names, a GPU with the given options.
+// openNamed opens the device that --device names. The options are for a GPU.
 func openNamed(c *cli.Context, gpu cuda.Options) (device net.Device, why string, err error) {
 	threads := c.Int("threads")
 	if c.IsSet("threads") && threads < 1 {
@@ -68,7 +68,8 @@ func openNamed(c *cli.Context, gpu cuda.Options) (device net.Device, why string,
 	return openDeviceNamed(c.String("device"), threads, gpu)
 }
 
-// openDeviceNamed opens the device of that name, the CPU with so many threads, 0 for one a core.
+// openDeviceNamed opens the device with the given name. The CPU uses the given
+// number of threads; 0: one for each core.
 func openDeviceNamed(full string, threads int, gpu cuda.Options) (device net.Device, why string, err error) {
 	name, number, numbered := strings.Cut(full, ":")
 	if name != "cuda" || !numbered {
@@ -91,13 +92,14 @@ func openDeviceNamed(full string, threads int, gpu cuda.Options) (device net.Dev
 		}
 	}
 	if device, err = cpu.New(cpu.Options{Threads: threads}); err != nil {
-		// It refuses too many threads, and kernels that the environment asks for.
+		// cpu.New refuses too many threads, and kernels from the environment that
+		// are not available.
 		return nil, "", usagef("%v", err)
 	}
 	return device, why, nil
 }
 
-// openGPU opens a GPU because it was asked for.
+// openGPU opens a GPU that was asked for.
 func openGPU(o cuda.Options) (net.Device, error) {
 	info := lookForCUDA()
 	if !info.Usable {
@@ -110,7 +112,8 @@ func openGPU(o cuda.Options) (net.Device, error) {
 	return device, nil
 }
 
-// openBest opens a GPU if one can be used, and says why it did or did not.
+// openBest opens a GPU if one can be used, otherwise the CPU. why tells the
+// reason.
 func openBest(o cuda.Options) (device net.Device, why string) {
 	info := lookForCUDA()
 	if !info.Usable {

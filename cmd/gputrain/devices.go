@@ -32,14 +32,14 @@ Examples:
 	}
 }
 
-// deviceInfo is a device as it stands in JSON.
+// deviceInfo describes a device, in JSON.
 type deviceInfo struct {
 	Device    string `json:"device"` // as --device takes it
 	Available bool   `json:"available"`
-	Auto      bool   `json:"auto,omitempty"` // what --device auto takes
+	Auto      bool   `json:"auto,omitempty"` // --device auto takes this one
 	Name      string `json:"name,omitempty"`
 	Note      string `json:"note"`
-	*cudaInfo        // of cuda
+	*cudaInfo        // for cuda
 }
 
 func (a *app) devices(c *cli.Context) error {
@@ -90,8 +90,7 @@ func (a *app) devices(c *cli.Context) error {
 	return nil
 }
 
-// noteLines breaks a device's note where a terminal's line has no room for it
-// beside the other columns.
+// noteLines breaks a device's note into lines if the terminal has no room for it beside the other columns.
 func (a *app) noteLines(info deviceInfo, infos []deviceInfo) []string {
 	note := info.Note
 	if info.cudaInfo != nil {

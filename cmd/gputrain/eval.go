@@ -12,10 +12,10 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// splitNames are the choices of --split.
+// splitNames lists the choices of --split.
 var splitNames = []string{"test", "validation", "train"}
 
-// viewNames are the choices of --views.
+// viewNames lists the choices of --views.
 var viewNames = []string{oneView, string(net.MirrorView), string(net.SixViews)}
 
 func (a *app) evalCommand() *cli.Command {
@@ -49,7 +49,7 @@ Examples:
 	}
 }
 
-// evaluation is what eval finds out, as it stands in JSON.
+// evaluation is the result of eval. Its JSON is the output of the command.
 type evaluation struct {
 	Checkpoint string        `json:"checkpoint"`
 	Data       string        `json:"data"`
@@ -57,24 +57,25 @@ type evaluation struct {
 	Hits       int64         `json:"hits"`
 	Accuracy   float64       `json:"accuracy"`
 	Top        *topScore     `json:"top,omitempty"`
-	Views      net.Views     `json:"views,omitempty"` // averaged for each image
+	Views      net.Views     `json:"views,omitempty"` // views that are averaged for each image
 	Loss       float64       `json:"loss"`            // mean
 	Classes    []classScore  `json:"classes"`
 	Confusion  net.Confusion `json:"confusion"` // rows are labels, columns predictions
 
-	whole *net.Dataset // of which the images are
+	whole *net.Dataset // the data set that the images are from
 
-	GPU *cuda.Statistics `json:"gpu,omitempty"` // if it is to be told
+	GPU *cuda.Statistics `json:"gpu,omitempty"` // if the user asked for it
 }
 
-// topScore is how often the label is among the most probable classes.
+// topScore tells how often the label is among the most probable classes.
 type topScore struct {
 	Classes  int     `json:"classes"` // how many
 	Hits     int64   `json:"hits"`
 	Accuracy float64 `json:"accuracy"`
 }
 
-// classScore is how a network does on one class; null in JSON is a share of none.
+// classScore tells how well a network does on one class. In JSON a share of
+// nothing is null.
 type classScore struct {
 	Class     string `json:"class"`
 	Images    int64  `json:"images"`
@@ -83,7 +84,7 @@ type classScore struct {
 	F1        share  `json:"f1"`
 }
 
-// share is a share of 1, or NaN for a share of none.
+// share is a share of 1, or NaN for a share of nothing.
 type share float64
 
 // MarshalJSON writes a number or null.
@@ -94,7 +95,7 @@ func (s share) MarshalJSON() ([]byte, error) {
 	return fmt.Append(nil, float64(s)), nil
 }
 
-// String formats the share as per cent.
+// String formats the share as a percentage.
 func (s share) String() string {
 	if math.IsNaN(float64(s)) {
 		return "-"
@@ -187,7 +188,8 @@ func (a *app) eval(c *cli.Context) (err error) {
 	return nil
 }
 
-// views are those of --views, or those that the run was validated with.
+// views returns the views that --views names, otherwise those with which the run
+// was validated.
 func (m *model) views(c *cli.Context) net.Views {
 	switch name := c.String("views"); name {
 	case "":
@@ -199,8 +201,8 @@ func (m *model) views(c *cli.Context) net.Views {
 	}
 }
 
-// topOf is how many of the most probable classes count as right besides the first; 1 is
-// that alone.
+// topOf returns how many of the most probable classes count as right, in addition
+// to the usual accuracy. 1 means only the first.
 func topOf(c *cli.Context, classes int) int {
 	top := c.Int("top")
 	if !c.IsSet("top") && classes > 10 {
@@ -227,7 +229,7 @@ func (a *app) printEvaluation(m *model, e *evaluation) {
 	fmt.Fprintln(a.out, "\nConfusion matrix: a row for each label, a column for each prediction")
 	t := table{align: "l"}
 	head := []string{""}
-	// Names would make the table too wide.
+	// With long names the table would be too wide.
 	numbered := slices.ContainsFunc(e.Classes, func(c classScore) bool { return len([]rune(c.Class)) > 5 })
 	for k, class := range e.Classes {
 		t.align += "r"
@@ -264,7 +266,7 @@ func (a *app) printEvaluation(m *model, e *evaluation) {
 	t.write(a.out)
 }
 
-// describe says which checkpoint a model comes from.
+// describe tells which checkpoint a model comes from.
 func (m *model) describe() string {
 	p := m.checkpoint.Position
 	at := fmt.Sprintf("epoch %d", p.Epoch)

@@ -18,7 +18,7 @@ import (
 	"github.com/gputrain/gputrain/onnx"
 )
 
-// importedDevice stands for the device in checkpoints that were imported.
+// importedDevice is the device's name in checkpoints that were imported.
 const importedDevice = "none: imported"
 
 // The formats that export writes.
@@ -77,13 +77,14 @@ Examples:
 	}
 }
 
-// exported is what export or import has written, as it stands in JSON.
+// exported describes what export or import has written. Its JSON is the output of the
+// command.
 type exported struct {
 	File    string `json:"file"`
-	Labels  string `json:"labels,omitempty"` // the file with the names of the classes
+	Labels  string `json:"labels,omitempty"` // the file with the classes' names
 	From    string `json:"from"`
 	Network string `json:"network"`
-	Weights int    `json:"weights"` // values
+	Weights int    `json:"weights"` // number of weights
 	Bytes   int64  `json:"bytes"`
 }
 
@@ -145,12 +146,13 @@ func (a *app) export(c *cli.Context) error {
 	return a.tellExported(c, exported{File: outputName(output), Labels: labels, From: path, Network: checkpoint.Network.Name, Weights: plan.Weights(), Bytes: size})
 }
 
-// labelsFile names the classes of an exported network, one a line.
+// labelsFile is the name of the file with the classes of an exported network, one a
+// line.
 const labelsFile = "labels.txt"
 
-// exportedLabels returns the names of the network's classes, a line each, and the file
-// for them: "" for none, where the run knows no names or --labels is empty. A file that is
-// there with other names is refused, unless --labels names it.
+// exportedLabels returns the names of the network's classes, one a line, and the name
+// of the file for them. Both are "" if the run knows no names or --labels is empty. It
+// fails if the file exists with other names, unless --labels names it.
 func exportedLabels(c *cli.Context, saved *net.Checkpoint, output string) (names, file string, err error) {
 	s := saved.Subject
 	if s == nil || len(s.ClassNames) == 0 {
@@ -164,7 +166,7 @@ func exportedLabels(c *cli.Context, saved *net.Checkpoint, output string) (names
 		return names, c.String("labels"), nil
 	}
 	if output == standardOutput {
-		return "", "", nil // there is no folder beside it
+		return "", "", nil // standard output has no folder
 	}
 	file = filepath.Join(filepath.Dir(output), labelsFile)
 	there, err := regularfile.Read(file)
@@ -177,7 +179,8 @@ func exportedLabels(c *cli.Context, saved *net.Checkpoint, output string) (names
 	return "", "", fmt.Errorf("%s has the names of other classes: write elsewhere with --output or --labels, replace it with --labels %[1]s, or do without: --labels=", quoted(file))
 }
 
-// exportedMetadata says in an ONNX model what it is, what it takes and what it answers.
+// exportedMetadata returns the metadata of an ONNX model: what it is, what it takes and
+// what it returns.
 func exportedMetadata(saved *net.Checkpoint) map[string]string {
 	m := map[string]string{
 		"network": saved.Network.Name, "recipe": saved.Recipe.Name, "trained_on": saved.Train.Name,
@@ -190,7 +193,7 @@ func exportedMetadata(saved *net.Checkpoint) map[string]string {
 	if len(s.ClassNames) > 0 {
 		b, err := json.Marshal(s.ClassNames)
 		if err != nil {
-			panic(fmt.Sprintf("BUG: %v", err)) // strings
+			panic(fmt.Sprintf("BUG: %v", err)) // strings can always be marshalled
 		}
 		m["class_names"] = string(b)
 	}
@@ -206,7 +209,7 @@ func exportedMetadata(saved *net.Checkpoint) map[string]string {
 	return m
 }
 
-// tellExported says what has been written.
+// tellExported prints what has been written.
 func (a *app) tellExported(c *cli.Context, e exported) error {
 	if c.Bool("json") {
 		return a.printJSON(e, "")
@@ -301,7 +304,7 @@ func (a *app) importWeights(c *cli.Context) (err error) {
 	if err := checkFit(plan, data); err != nil {
 		return err
 	}
-	// A run's beginning, with other weights.
+	// A state as at the beginning of a run, but with other weights.
 	state := net.State{Params: weights, Optimizer: map[string]*tensor.Dense{}}
 	for _, p := range plan.Trained() {
 		for _, moment := range recipe.Optimizer.Moments() {

@@ -17,7 +17,7 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// rateFlags are the settings of a recipe that make a difference to find-rate.
+// rateFlags lists the settings of a recipe that affect find-rate.
 var rateFlags = []string{
 	"batch", "accumulate", "seed", "augment", "label-smoothing", "class-weights",
 	"optimizer", "rate-factor", "momentum", "nesterov", "beta1", "beta2", "epsilon", "weight-decay", "clip-norm",
@@ -65,8 +65,9 @@ least_tenth and suggestion (0 for none).`),
 	}
 }
 
-// timesByHeart is how often a test may go through its training images before its losses
-// say more of these images than of the rate.
+// timesByHeart is how often a test may go through its training images. After more
+// times the network knows them by heart, and the losses tell more about these images
+// than about the rate.
 const timesByHeart = 10
 
 // foundRate is what find-rate prints as JSON.
@@ -81,8 +82,8 @@ type foundRate struct {
 	Suggestion   float64 `json:"suggestion"`
 }
 
-// rateRange is the range of learning rates that the flags and the recipe's optimiser
-// ask for.
+// rateRange returns the range of learning rates that the flags and the recipe's
+// optimiser ask for.
 func rateRange(c *cli.Context, recipe net.Recipe) (net.RateRange, error) {
 	over := net.RateRangeFor(recipe.Optimizer.Method)
 	if c.IsSet("from") {
@@ -119,7 +120,7 @@ func (a *app) findRate(c *cli.Context) (err error) {
 		return err
 	}
 	if _, err := rateRange(c, cfg.Recipe); err != nil {
-		return err // before anything takes time
+		return err // refused before anything takes time
 	}
 	device, why, err := openDevice(c)
 	if err != nil {
@@ -190,7 +191,7 @@ func rateText(rate float64) string {
 	return fmt.Sprint(rounded)
 }
 
-// printRates prints some of the steps and what follows from all.
+// printRates prints some of the steps, and the conclusion from all.
 func (a *app) printRates(test *net.RateTest, steps int) {
 	fmt.Fprintln(a.out)
 	t := table{align: "rrrl"}
@@ -217,7 +218,7 @@ func (a *app) printRates(test *net.RateTest, steps int) {
 		rateText(test.SteepestRate()), rateText(test.LeastTenth()), invocation(), rateText(test.Suggestion()))
 }
 
-// writeRates writes the steps as a table with commas.
+// writeRates writes the steps as CSV.
 func writeRates(w io.Writer, test *net.RateTest) error {
 	out := csv.NewWriter(w)
 	number := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
@@ -228,7 +229,7 @@ func writeRates(w io.Writer, test *net.RateTest) error {
 	return out.WriteAll(rows)
 }
 
-// rateChart draws loss against rate.
+// rateChart draws the loss over the rate.
 func rateChart(network string, test *net.RateTest) *chart.Drawing {
 	loss := chart.Series{Name: "each mini-batch", Colour: 1, Faint: true, Points: chart.NoPoints}
 	smooth := chart.Series{Name: "smoothed", Colour: 0, Points: chart.NoPoints}
@@ -239,7 +240,7 @@ func rateChart(network string, test *net.RateTest) *chart.Drawing {
 		}
 		least = min(least, p.Smooth)
 	}
-	// What diverges would press all else together, and is left out.
+	// Losses that diverge are left out. They would flatten everything else.
 	top := first + 0.5*(first-least)
 	for i, p := range test.Points {
 		if i > test.Least && p.Smooth > top {

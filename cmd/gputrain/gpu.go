@@ -15,12 +15,12 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// verboseFlag is of the commands that tell how they used a GPU.
+// verboseFlag returns the flag of commands that can tell how they used a GPU.
 func verboseFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, EnvVars: env("verbose"), Usage: "tell of a GPU's memory, graphs and algorithms too"}
 }
 
-// sizeOf reads a flag's size in bytes; 0 where it isn't set.
+// sizeOf reads a flag's size in bytes. It is 0 if the flag isn't set.
 func sizeOf(c *cli.Context, flag string) (int64, error) {
 	text := c.String(flag)
 	if text == "" && !c.IsSet(flag) {
@@ -33,8 +33,8 @@ func sizeOf(c *cli.Context, flag string) (int64, error) {
 	return int64(n), nil
 }
 
-// cacheFolder returns the folder that --algorithm-cache names; "" where nothing is to be kept, or nothing can be, because the
-// user has no cache.
+// cacheFolder returns the folder that --algorithm-cache names. It is "" if nothing should be stored, or if nothing can
+// be, because the user has no cache folder.
 func cacheFolder(flag string) (string, error) {
 	switch flag {
 	case "off":
@@ -53,7 +53,7 @@ func cacheFolder(flag string) (string, error) {
 	return dir, nil
 }
 
-// gpuStatistics returns how a program runs on a GPU; nil where it runs on another device.
+// gpuStatistics returns how a program runs on a GPU. It is nil if the program runs on another device.
 func gpuStatistics(p net.Program) *cuda.Statistics {
 	on, ok := p.(interface{ Statistics() cuda.Statistics })
 	if !ok {
@@ -63,10 +63,11 @@ func gpuStatistics(p net.Program) *cuda.Statistics {
 	return &s
 }
 
-// captureWatch says once, on standard error, that a GPU's work can't run as graphs: then it is right but slower.
+// captureWatch tells once, on standard error, that a GPU's work can't run as graphs. The work is then right, but
+// slower.
 type captureWatch struct {
 	app   *app
-	clear func() // what is on standard error's last line; nil: nothing is
+	clear func() // clears the last line of standard error; nil: nothing is there
 	told  bool
 }
 
@@ -83,7 +84,7 @@ func (w *captureWatch) look(p net.Program) {
 		oneLine(on.GraphError().Error()))
 }
 
-// printGPU tells how a GPU was used, below what was printed before; nothing where there was none.
+// printGPU prints how a GPU was used, below earlier output. Without a GPU it prints nothing.
 func (a *app) printGPU(s *cuda.Statistics) {
 	if s == nil {
 		return
@@ -154,7 +155,7 @@ func describeGraphs(g cuda.GraphStats) string {
 	return fmt.Sprintf("%d captured; a training step is one launch of %s", g.Captured, counted(g.Nodes, "node"))
 }
 
-// describeChoices says for which mini-batch algorithms were chosen, and how.
+// describeChoices tells for which mini-batch algorithms were chosen, and how.
 func describeChoices(all []cuda.Choice) string {
 	choices := slices.DeleteFunc(slices.Clone(all), func(c cuda.Choice) bool { return c.Chosen == cuda.Fused })
 	if len(choices) == 0 {
@@ -178,5 +179,5 @@ func describeChoices(all []cuda.Choice) string {
 	return fmt.Sprintf("for batch %d, %s", choices[0].Batch, strings.Join(parts, ", "))
 }
 
-// byteSize formats a number of bytes: 12 MB.
+// byteSize formats a number of bytes, for example 12 MB.
 func byteSize(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }

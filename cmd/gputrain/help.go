@@ -12,8 +12,8 @@ import (
 
 const helpWidth = 80
 
-// printHelp prints the help of the app or of a command. cli offers a template,
-// which has no say in the order of flags and in line breaks.
+// printHelp prints the help of the app or of a command. cli has templates for that, but
+// a template can't decide the order of flags or line breaks.
 func printHelp(w io.Writer, _ string, data any) {
 	c, ok := data.(*cli.Command)
 	if app, isApp := data.(*cli.App); isApp {
@@ -58,8 +58,8 @@ func printHelp(w io.Writer, _ string, data any) {
 	}
 }
 
-// firstFlags are the flags of a first week of commands with many, in the order in which
-// --help shows them. --help --all shows the others, too.
+// firstFlags lists the most important flags of commands with many, in the order in
+// which --help shows them. --help --all shows the others too.
 var firstFlags = map[string][]string{
 	"train":     {"data", "model", "recipe", "epochs", "batch", "learning-rate", "augment", "patience", "limit", "run", "resume", "weights", "device"},
 	"find-rate": {"data", "model", "recipe", "optimizer", "batch", "augment", "from", "to", "steps", "svg", "device"},
@@ -67,16 +67,17 @@ var firstFlags = map[string][]string{
 	"bench":     {"model", "data", "mode", "batch", "infer-batch", "device", "threads", "peers", "html", "json"},
 }
 
-// lastFlags are those that the help of every other command leaves to --help --all.
+// lastFlags lists the flags that are shown only by --help --all in the help of every
+// other command.
 var lastFlags = []string{"precision", "deterministic", "memory-limit", "workspace", "algorithm-cache", "data-cache"}
 
-// firstOfAll hides all flags but the first, and puts these before the others.
+// firstOfAll hides all flags except the first ones, and puts these before the others.
 func firstOfAll(command string, flags []cli.Flag) []cli.Flag {
 	first, chosen := firstFlags[command]
 	var shown, hidden []cli.Flag
 	for _, name := range first {
 		f := flagNamed(flags, name)
-		reflect.ValueOf(f).Elem().FieldByName("Category").SetString("") // so few need no headings
+		reflect.ValueOf(f).Elem().FieldByName("Category").SetString("") // so few flags need no headings
 		shown = append(shown, f)
 	}
 	for _, f := range flags {
@@ -98,8 +99,8 @@ func isHidden(f cli.Flag) bool {
 	return ok && !v.IsVisible()
 }
 
-// wantsAllHelp reports whether a command line asks for help with all flags, and returns
-// it without the word for that, which is no flag of any command.
+// wantsAllHelp reports whether a command line asks for help with all flags. It returns
+// the command line without --all, which is not a flag of any command.
 func wantsAllHelp(args []string) ([]string, bool) {
 	help := len(args) > 1 && args[1] == "help" || slices.ContainsFunc(args, func(word string) bool {
 		return strings.HasPrefix(word, "-") && slices.Contains(cli.HelpFlag.Names(), strings.TrimLeft(word, "-"))
@@ -111,7 +112,7 @@ func wantsAllHelp(args []string) ([]string, bool) {
 	return slices.DeleteFunc(slices.Clone(args), isAll), true
 }
 
-// further returns a text for --help --all, and otherwise nothing.
+// further returns text if the help shows everything (--help --all), otherwise "".
 func (a *app) further(text string) string {
 	if a.allHelp {
 		return text
@@ -119,7 +120,7 @@ func (a *app) further(text string) string {
 	return ""
 }
 
-// categoryOf is the heading that a flag's help stands under.
+// categoryOf returns the heading of a flag in the help.
 func categoryOf(f cli.Flag) string {
 	if c, ok := f.(cli.CategorizableFlag); ok {
 		return c.GetCategory()
@@ -127,7 +128,7 @@ func categoryOf(f cli.Flag) string {
 	return ""
 }
 
-// categories returns the flags' categories in order, with those that have none
+// categories returns the flags' categories in order. Flags without a category come
 // last.
 func categories(flags []cli.Flag) []string {
 	var names []string
@@ -139,8 +140,8 @@ func categories(flags []cli.Flag) []string {
 	return append(names, "")
 }
 
-// flagHelp returns a flag's name with its value's, and what it does. A word in
-// back quotes in the flag's usage names the value.
+// flagHelp returns a flag's name with the name of its value, and what the flag does. A
+// word in back quotes in the flag's usage names the value.
 func flagHelp(f cli.Flag) (left, usage string) {
 	left = "--" + f.Names()[0]
 	for _, alias := range f.Names()[1:] {
@@ -162,7 +163,7 @@ func flagHelp(f cli.Flag) (left, usage string) {
 	return left, usage
 }
 
-// wrapped breaks a text into lines of at most width characters, at spaces.
+// wrapped breaks a text at spaces into lines of at most width characters.
 func wrapped(text string, width int) []string {
 	lines := []string{""}
 	for _, word := range strings.Fields(text) {
@@ -179,7 +180,8 @@ func wrapped(text string, width int) []string {
 	return lines
 }
 
-// helpCommand is "gputrain help COMMAND", the same as "gputrain COMMAND --help".
+// helpCommand returns the command "gputrain help COMMAND", which does the same as
+// "gputrain COMMAND --help".
 func helpCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "help",

@@ -11,15 +11,15 @@ import (
 	"github.com/gputrain/gputrain/cuda/driver"
 )
 
-// foreignFlag says what to use in place of flags that other programs have.
+// foreignFlag tells what to use instead of flags that other programs have.
 type foreignFlag struct {
-	names string // with spaces between them
-	here  string // a flag of the commands that the hint is for
-	use   string // VALUE stands for the value that was typed
+	names string // names of foreign flags, separated by spaces
+	here  string // only for commands that have this flag
+	use   string // the advice; VALUE stands for the value that was typed
 }
 
-// foreignFlags are what users of PyTorch, Keras, timm, Ultralytics and others type. The
-// first that fits the command counts.
+// foreignFlags lists flags that users of PyTorch, Keras, timm, Ultralytics and others
+// type. The first entry that suits the command counts.
 var foreignFlags = []foreignFlag{
 	{"lr learning-rate", "from", "find-rate looks for the learning rate, between --from and --to"},
 	{"epochs epoch", "from", "find-rate makes --steps N steps"},
@@ -66,8 +66,8 @@ var foreignFlags = []foreignFlag{
 	{"file input images source", "prepare", "images stand without a flag: gputrain predict VALUE"},
 }
 
-// instead says what to use in place of a flag that this command doesn't have; "" where
-// nobody knows.
+// instead tells what to use instead of a flag that this command doesn't have. It
+// returns "" if that isn't known.
 func (a *app) instead(c *cli.Context, typed string) string {
 	name := strings.ToLower(strings.ReplaceAll(strings.TrimLeft(typed, "-"), "_", "-"))
 	for _, f := range foreignFlags {
@@ -83,8 +83,8 @@ func (a *app) instead(c *cli.Context, typed string) string {
 	return ""
 }
 
-// valueOf returns what the command line gives a flag that no command has, quoted for the
-// shell; "" where it is nothing.
+// valueOf returns the value of an unknown flag in the command line, quoted for the
+// shell. It returns "" if there is none.
 func (a *app) valueOf(typed string) string {
 	for i, word := range a.args {
 		flag, value, ok := strings.Cut(word, "=")
@@ -99,10 +99,10 @@ func (a *app) valueOf(typed string) string {
 	return ""
 }
 
-// foreignGPU matches what other programs call a GPU, with its number.
+// foreignGPU matches the names of GPUs in other programs, with their numbers.
 var foreignGPU = regexp.MustCompile(`^(?i:gpu|nvidia|cuda)?[:\-]?([0-9]*)$`)
 
-// chooseDevice refuses a device's name that is not one of the choices.
+// chooseDevice returns an error if name is not one of the choices for a device.
 func chooseDevice(name string, choices []string) error {
 	m := foreignGPU.FindStringSubmatch(name)
 	if m == nil || name == "" || slices.Contains(choices, name) {
@@ -115,7 +115,7 @@ func chooseDevice(name string, choices []string) error {
 	return usagef("--device: unknown %q: an NVIDIA GPU is %s; want %s", name, gpu, orList(choices))
 }
 
-// noteVariables tells of environment variables that look like ours and are none.
+// noteVariables warns of environment variables that look like ours but are unknown.
 func (a *app) noteVariables(environ []string, commands []*cli.Command) {
 	known := []string{tokenVariable, driver.SearchVariable, envPrefix + "CPU", envPrefix + "SIM"}
 	var walk func([]*cli.Command)
@@ -142,5 +142,6 @@ func (a *app) noteVariables(environ []string, commands []*cli.Command) {
 }
 
 // notForUs matches variables with our prefix that are for others: for tests, or from
-// Kubernetes and Docker, which tell so of services whose names begin with gputrain.
+// Kubernetes and Docker. These set such variables for services whose names begin with
+// gputrain.
 var notForUs = regexp.MustCompile(`^GPUTRAIN_(TEST_.*|(.*_)?SERVICE_(HOST|PORT)(_.*)?|(.*_)?PORT(_[0-9]+_(TCP|UDP)(_.*)?)?)$`)

@@ -9,20 +9,20 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// inferenceBatch is how many samples go to the device between two looks at
-// whether the user has interrupted.
+// inferenceBatch is how many samples go to the device before the next check whether the
+// user has interrupted.
 const inferenceBatch = 250
 
 var errInterrupted = errors.New("interrupted")
 
-// trainedRunFlag names the run whose network is asked. It has the name that the run got by
-// train --run.
+// trainedRunFlag returns the flag that names the run whose network is used. It has the
+// same name as the flag of train that names a new run.
 func trainedRunFlag() cli.Flag {
 	return &cli.StringFlag{Name: "run", Aliases: []string{"checkpoint"}, EnvVars: append(env("run"), env("checkpoint")...), Category: "Model", DefaultText: "the latest run in " + runsFolder, Usage: "`RUN`: a run's name or folder (its last checkpoint), a folder of runs (the latest), or a checkpoint file"}
 }
 
-// namedRun returns the run that the command line names, by --run or behind the command;
-// "" is none. One that the environment names is a default.
+// namedRun returns the run that the command line names, by --run or as an argument. It
+// returns "" if there is none. A run that the environment names is only a default.
 func (a *app) namedRun(c *cli.Context) (string, error) {
 	named := c.String("run")
 	if c.NArg() == 0 {
@@ -44,9 +44,9 @@ type model struct {
 	program    net.Program
 }
 
-// openModel loads the checkpoint of the run that is named and compiles its network
-// for batches of some size, or of the size that it was trained in if that is
-// less: a larger one may be more than the device can take.
+// openModel loads the checkpoint of the named run, and compiles its network for batches
+// of the given size. If the run's batch size is smaller, it takes that one, because a
+// larger one may be too large for the device.
 func openModel(c *cli.Context, named string, batch int) (*model, error) {
 	checkpoint, path, err := loadRun(named, "--run RUN")
 	if err != nil {
@@ -63,7 +63,7 @@ func openModel(c *cli.Context, named string, batch int) (*model, error) {
 	return m, nil
 }
 
-// compile opens the device that the flags name and compiles the network there.
+// compile opens the device that the flags name, and compiles the network on it.
 func (m *model) compile(c *cli.Context, batch int) (err error) {
 	if m.device, _, err = openDevice(c); err != nil {
 		return err
@@ -83,7 +83,7 @@ func (m *model) close() error {
 	return err
 }
 
-// batches calls f for all samples of a data set, in pieces.
+// batches calls f for pieces of a data set, until all samples have been passed.
 func batches(ctx context.Context, d *net.Dataset, f func(net.Batch) error) error {
 	indices := make([]int32, 0, inferenceBatch)
 	for i := range d.Len() {

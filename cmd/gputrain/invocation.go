@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// invocation is how this program is started from where the user stands, for
-// command lines that are shown to be typed.
+// invocation returns the words that start this program from the current folder. It is for command lines that the user
+// may type.
 func invocation() string {
 	exe, err := os.Executable()
 	if err != nil {
@@ -15,8 +15,8 @@ func invocation() string {
 	return invocationOf(exe)
 }
 
-// invocationOf returns the invocation of an executable. One in a folder of the Go
-// tool's was started by "go run".
+// invocationOf returns the invocation of an executable. If the executable is in a temporary folder of the Go tool, it
+// was started by "go run".
 func invocationOf(exe string) string {
 	if strings.Contains(exe, "go-build") && !strings.HasSuffix(strings.TrimSuffix(exe, ".exe"), ".test") {
 		return "go run ./cmd/gputrain"

@@ -1,5 +1,4 @@
-// Command gputrain trains convolutional networks and tries them out: see
-// gputrain --help.
+// Command gputrain trains convolutional networks and uses them. For its commands see gputrain --help.
 package main
 
 import (
@@ -10,8 +9,8 @@ import (
 )
 
 func main() {
-	// Writing to a closed pipe becomes an error instead of a sudden end, so that
-	// training whose reader goes away still saves its checkpoint.
+	// Ignoring the signal turns writing to a closed pipe into an error instead of a sudden end. So training still
+	// saves its checkpoint if its reader goes away.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx := signalled(func() {
 		fmt.Fprintf(os.Stderr, "gputrain: %v\n", errInterrupted)

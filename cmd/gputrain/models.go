@@ -96,7 +96,8 @@ func (a *app) modelsShow(c *cli.Context) error {
 	return nil
 }
 
-// fuserNamed returns what the devices of a name run as one.
+// fuserNamed returns the fuser of the devices with a name: it tells which layers
+// they run as one.
 func fuserNamed(name string) (lower.Fuser, error) {
 	switch kind, _, _ := strings.Cut(name, ":"); kind {
 	case "cuda":
@@ -106,15 +107,15 @@ func fuserNamed(name string) (lower.Fuser, error) {
 	case "cpu", "auto":
 		device, err := cpu.New(cpu.Options{Threads: 1})
 		if err != nil {
-			return nil, usagef("%v", err) // kernels that the environment asks for
+			return nil, usagef("%v", err) // kernels from the environment that are not available
 		}
 		return device.(lower.Fuser), device.Close()
 	}
 	return nil, chooseDevice(name, []string{"cpu", "cuda"})
 }
 
-// modelFlags returns the model that the argument names, for the input and the
-// classes of the flags where they are set.
+// modelFlags returns the model that the argument names. If flags set the input
+// and the classes, the model is for these.
 func modelFlags(c *cli.Context) (*net.Network, error) {
 	name := c.Args().First()
 	m, builtIn := net.ModelNamed(name)
@@ -136,7 +137,7 @@ func modelFlags(c *cli.Context) (*net.Network, error) {
 	return loadModel(name, input, classes)
 }
 
-// parseShape reads "3x224x224".
+// parseShape reads a shape such as "3x224x224".
 func parseShape(text string) (net.Shape, error) {
 	parts := strings.Split(text, "x")
 	var sizes []int
@@ -208,8 +209,9 @@ func (a *app) showModel(plan *net.Plan, groups []lower.Group) {
 	}
 }
 
-// bracketsOf returns the sign beside each node: of a bracket round those that run
-// as one. Where others stand between them, each names the group's first.
+// bracketsOf returns a sign for each node: a part of the bracket around nodes
+// that run as one. If other nodes stand between them, each names the group's
+// first node instead.
 func bracketsOf(plan *net.Plan, groups []lower.Group) []string {
 	signs := make([]string, len(plan.Nodes))
 	for _, g := range groups {
@@ -232,8 +234,9 @@ func bracketsOf(plan *net.Plan, groups []lower.Group) []string {
 	return signs
 }
 
-// loadModel returns the built-in model of that name for images of a shape and so
-// many classes, or reads one from a file, which has both from there.
+// loadModel returns the built-in model with the given name, for images of the
+// given shape and number of classes. If name is a file, it reads the model from
+// there, with its own shape and classes.
 func loadModel(name string, input net.Shape, classes int) (*net.Network, error) {
 	if m, ok := net.ModelNamed(name); ok {
 		return m.Build(input, classes)
@@ -257,7 +260,8 @@ func loadModel(name string, input net.Shape, classes int) (*net.Network, error) 
 	return n, nil
 }
 
-// printJSON prints a value on one line, or indented.
+// printJSON prints a value as JSON: on one line if indent is empty, otherwise
+// indented.
 func (a *app) printJSON(v any, indent string) error {
 	e := json.NewEncoder(a.out)
 	e.SetIndent("", indent)

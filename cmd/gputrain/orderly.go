@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// orderlyKey is the context's key of the mark that a command sets which ends by itself
+// orderlyKey is the context key of a mark. A command sets this mark if it ends by itself
 // when it is interrupted.
 type orderlyKey struct{}
 
-// endsInOrder marks a command as one that has something to save or to finish when it is
-// interrupted, and takes its time for that. Others may wait for a file or a pipe without
-// an end: they are ended, see signalled.
+// endsInOrder marks a command that has something to save or to finish when it is
+// interrupted, and may take time for that. Other commands may be waiting for a file or a
+// pipe without an end, so they are ended; see signalled.
 func endsInOrder(ctx context.Context) {
 	if mark, ok := ctx.Value(orderlyKey{}).(*atomic.Bool); ok {
 		mark.Store(true)
@@ -25,10 +25,10 @@ func endsInOrder(ctx context.Context) {
 // graceTime is how long a command with nothing to save may take to end.
 const graceTime = 2 * time.Second
 
-// signalled returns a context that ends with the first SIGINT or SIGTERM. From then on a
-// second one kills. A command that has not ended graceTime later is ended, unless it has
-// called endsInOrder. A signal that is ignored, as in a shell that traps it by nothing, stays
-// ignored.
+// signalled returns a context that ends with the first SIGINT or SIGTERM. After that a
+// second signal kills the process. If the command has not ended after graceTime, it is
+// ended, unless it has called endsInOrder. If a signal is ignored already, for example
+// by a shell's trap, it stays ignored.
 func signalled(end func()) context.Context {
 	var signals []os.Signal
 	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
@@ -39,7 +39,7 @@ func signalled(end func()) context.Context {
 	mark := &atomic.Bool{}
 	ctx := context.WithValue(context.Background(), orderlyKey{}, mark)
 	if len(signals) == 0 {
-		return ctx // NotifyContext takes none for all
+		return ctx // for NotifyContext no signals would mean all
 	}
 	ctx, stop := signal.NotifyContext(ctx, signals...)
 	context.AfterFunc(ctx, func() {
@@ -53,9 +53,9 @@ func signalled(end func()) context.Context {
 	return ctx
 }
 
-// endAtHangup returns a context that ends, too, when the terminal is closed (SIGHUP).
-// Until stop is called no further hangup kills: shells and the system send several. What
-// was started to outlive its terminal, as by nohup, goes on.
+// endAtHangup returns a context that also ends when the terminal is closed (SIGHUP).
+// Until stop is called, further hangups do not kill, because shells and the system send
+// several. A process that ignores hangups, for example by nohup, goes on.
 func endAtHangup(ctx context.Context) (_ context.Context, stop func()) {
 	if signal.Ignored(syscall.SIGHUP) {
 		return ctx, func() {}

@@ -13,12 +13,13 @@ import (
 	"github.com/gputrain/gputrain/internal/replacefile"
 )
 
-// standardOutput stands for standard output where a file to write is asked for.
+// standardOutput is the name that stands for standard output where a file name is
+// expected.
 const standardOutput = "-"
 
-// takeOutputs checks the files that flags name before anything takes time: their folders
-// are there, and one at most is standard output. That then has nothing else: what the
-// command tells people goes to standard error.
+// takeOutputs checks the files that flags name, before anything takes time. Their
+// folders must exist, and at most one file may be standard output. If one is, texts
+// for people go to standard error instead.
 func (a *app) takeOutputs(c *cli.Context, flags ...string) error {
 	taken := ""
 	for _, flag := range flags {
@@ -54,8 +55,8 @@ func isFolder(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// writeOutput writes a file whole or not at all, or to standard output where that is
-// asked for. It returns how much was written.
+// writeOutput writes a file whole or not at all, or writes to standard output if path
+// says so. It returns how many bytes it wrote.
 func (a *app) writeOutput(path string, write func(io.Writer) error) (size int64, err error) {
 	counted := func(w io.Writer) error {
 		n := &countWriter{w: w}
@@ -71,14 +72,14 @@ func (a *app) writeOutput(path string, write func(io.Writer) error) (size int64,
 	case errors.Is(err, fs.ErrPermission):
 		err = fmt.Errorf("%s: no permission to write it", path)
 	case errors.As(err, &system):
-		err = fmt.Errorf("%s: %w", path, system.Err) // the rest of its text names the file again, or a temporary one
+		err = fmt.Errorf("%s: %w", path, system.Err) // its text names the file again, or a temporary one
 	default:
 		err = fmt.Errorf("%s: %w", path, err)
 	}
 	return size, err
 }
 
-// outputName is how a file that was written is called.
+// outputName returns how messages call a file that was written.
 func outputName(path string) string {
 	if path == standardOutput {
 		return "standard output"
@@ -86,7 +87,7 @@ func outputName(path string) string {
 	return path
 }
 
-// countWriter counts what goes through.
+// countWriter counts the bytes that are written through it.
 type countWriter struct {
 	w io.Writer
 	n int64

@@ -9,9 +9,10 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// drawPixels draws a network's input in half blocks, two rows of pixels a line:
-// in greys or colours where the stream shows colours, else in black and white.
-// An image wider than half of the stream is drawn smaller.
+// drawPixels draws a network's input as text, with two rows of pixels in a line
+// by half blocks. If the stream shows colours, it draws greys or colours,
+// otherwise black and white. An image that is wider than half of the stream is
+// drawn smaller.
 func drawPixels(q question, shape net.Shape, s *stream) []string {
 	sample := brightness(q, shape)
 	step := 1
@@ -43,8 +44,9 @@ func drawPixels(q question, shape net.Shape, s *stream) []string {
 	return lines
 }
 
-// paletteColour is a pixel's colour in the terminals' palette of 256: a cube of
-// six levels a channel from 16 on, and 24 greys from 232 on.
+// paletteColour returns a pixel's colour in the palette of 256 colours that
+// terminals have. From 16 on it is a cube with six levels for each channel, and
+// from 232 on it has 24 greys.
 func paletteColour(at func(channel, y, x int) float64, channels, y, x int) int {
 	level := func(channel, levels int) int { return int(math.Round(at(channel, y, x) * float64(levels-1))) }
 	if channels == 3 {
@@ -53,8 +55,8 @@ func paletteColour(at func(channel, y, x int) float64, channels, y, x int) int {
 	return 232 + level(0, 24)
 }
 
-// brightness returns an image's values from 0 to 1; values that aren't pixels
-// are brought from their own range to that one.
+// brightness returns an image's values from 0 to 1. Values that aren't pixels
+// are scaled from their own range.
 func brightness(q question, shape net.Shape) []float64 {
 	out := make([]float64, shape.Size())
 	if q.values == nil {

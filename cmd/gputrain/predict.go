@@ -60,7 +60,7 @@ Examples:
 	}
 }
 
-// preparations are the choices of --prepare.
+// preparations returns the choices of --prepare.
 func preparations() []string {
 	var names []string
 	for _, p := range picture.Preparations() {
@@ -69,7 +69,7 @@ func preparations() []string {
 	return names
 }
 
-// introduce says which run was found, and how files are prepared for it.
+// introduce tells which run was found, and how files are prepared for it.
 func (m *model) introduce(c *cli.Context, out *stream, how picture.Preparation) {
 	var f facts
 	if !c.IsSet("run") {
@@ -84,7 +84,7 @@ func (m *model) introduce(c *cli.Context, out *stream, how picture.Preparation) 
 	}
 }
 
-// choosePreparation refuses what names no preparation.
+// choosePreparation returns an error if name is not a preparation.
 func choosePreparation(name string) error {
 	if _, err := picture.ParsePreparation(name); err != nil {
 		return choose("prepare", name, preparations())
@@ -92,18 +92,18 @@ func choosePreparation(name string) error {
 	return nil
 }
 
-// question is one image that the network is asked about.
+// question is one image for the network.
 type question struct {
 	name    string
 	pixels  []uint8
 	scale   float32             // of pixels
-	values  []float32           // in place of pixels, for test images that aren't bytes
+	values  []float32           // used instead of pixels for test images that aren't bytes
 	label   int                 // -1 if unknown
-	prepare picture.Preparation // of a file; "" for a test image
+	prepare picture.Preparation // how a file is prepared; "" for a test image
 }
 
-// dataset returns the image as a data set of one sample, for a network. Its label
-// is of no account.
+// dataset returns the image as a data set with one sample. Its label has no
+// meaning.
 func (q question) dataset(plan *net.Plan) *net.Dataset {
 	return &net.Dataset{
 		Name: q.name, Shape: plan.Network.Input, Classes: plan.Classes,
@@ -193,7 +193,7 @@ func (a *app) predict(c *cli.Context) (err error) {
 	return err
 }
 
-// withoutFolders returns the images with those in a folder in the folder's place.
+// withoutFolders returns the images. A folder is replaced by the images in it.
 func withoutFolders(ctx context.Context, images []string) (out []string, err error) {
 	for _, arg := range images {
 		if isTestImage(arg) || !isFolder(arg) {
@@ -214,7 +214,7 @@ func withoutFolders(ctx context.Context, images []string) (out []string, err err
 
 func isTestImage(arg string) bool { return strings.HasPrefix(arg, "test:") }
 
-// ask reads the image that an argument names.
+// ask reads the image that arg names.
 func (a *app) ask(arg string, data *dataset, m *model, how picture.Preparation) (question, error) {
 	if isTestImage(arg) {
 		return testImage(arg, data, m.plan)
@@ -243,7 +243,7 @@ func (a *app) ask(arg string, data *dataset, m *model, how picture.Preparation) 
 	return question{name: name, pixels: pixels, scale: scale, prepare: how, label: -1}, nil
 }
 
-// fileError says in our words why a file can't be read.
+// fileError tells in our words why a file can't be read.
 func fileError(name string, err error) error {
 	info, statErr := os.Stat(name)
 	var system *fs.PathError
@@ -255,12 +255,12 @@ func fileError(name string, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%s: no permission to read it", name)
 	case errors.As(err, &system):
-		err = system.Err // the rest of its text is the name again
+		err = system.Err // the rest of its text repeats the name
 	}
 	return fmt.Errorf("%s: %w", name, err)
 }
 
-// testImage returns the image of the test set that test:N names.
+// testImage returns the image of the test set that arg names, such as test:7.
 func testImage(arg string, data *dataset, plan *net.Plan) (question, error) {
 	test := data.test
 	if err := checkFit(plan, data); err != nil {
@@ -280,15 +280,16 @@ func testImage(arg string, data *dataset, plan *net.Plan) (question, error) {
 	return q, nil
 }
 
-// answer is what a network makes of an image, as it stands in JSON.
+// answer is what a network computes for an image. Its JSON is the output of the
+// command.
 type answer struct {
 	Image   string       `json:"image"`
-	Label   *string      `json:"label,omitempty"`   // of a test image
+	Label   *string      `json:"label,omitempty"`   // the label of a test image
 	Prepare string       `json:"prepare,omitempty"` // how a file became the network's input
 	Classes []net.Ranked `json:"classes"`           // the most probable first
 }
 
-// answer asks the network.
+// answer runs the network on one image.
 func (m *model) answer(q question, names []string) (*answer, error) {
 	t, err := m.program.Infer(net.Batch{Data: q.dataset(m.plan), Indices: []int32{0}})
 	if err != nil {
@@ -305,10 +306,10 @@ func (m *model) answer(q question, names []string) (*answer, error) {
 	return a, nil
 }
 
-// barLength is the columns of a bar that stands for certainty.
+// barLength is the width in columns of a bar for a probability of 1.
 const barLength = 20
 
-// printAnswer prints an answer, with the picture at its left if there is one.
+// printAnswer prints an answer. If there is a picture, it stands on the left.
 func (a *app) printAnswer(answer *answer, picture []string) {
 	best := answer.Classes[0]
 	head := fmt.Sprintf("%s: %s", answer.Image, best.Class)
@@ -340,7 +341,7 @@ func (a *app) printAnswer(answer *answer, picture []string) {
 	}
 }
 
-// bar draws a share of 1 in eighths of a column.
+// bar draws a share of 1 as a bar, in steps of an eighth of a column.
 func bar(share float64) string {
 	eighths := int(share*8*barLength + 0.5)
 	s := strings.Repeat("█", eighths/8)

@@ -25,7 +25,7 @@ var (
 	watchNames     = []string{string(net.WatchLoss), string(net.WatchAccuracy)}
 )
 
-// What some flags take besides their usual values.
+// Words that some flags take besides their usual values.
 const (
 	oneView  = "one"
 	balanced = "balanced"
@@ -35,13 +35,16 @@ const (
 // recipeFlag is a flag that overrides one setting of a recipe.
 type recipeFlag struct {
 	flag cli.Flag
-	// set refuses a value that it cannot read; whether it is in range Recipe.Check says.
+	// set fails for a value that it can't read. Recipe.Check decides whether the value
+	// is in range.
 	set func(*cli.Context, *net.Recipe) error
-	// only names the optimisers or schedules that have the setting; empty is all.
+	// only names the optimisers or schedules that have the setting; empty: all have
+	// it.
 	only []string
 }
 
-// recipeAndModelFlags returns the flags that say what is trained, and how to begin with.
+// recipeAndModelFlags returns the flags that select what is trained and with which
+// recipe.
 func recipeAndModelFlags() []cli.Flag {
 	const training = "Training"
 	return []cli.Flag{
@@ -50,8 +53,8 @@ func recipeAndModelFlags() []cli.Flag {
 	}
 }
 
-// recipeFlags returns the flags that override a recipe's settings, in the order
-// in which they apply.
+// recipeFlags returns the flags that override settings of a recipe, in the order in
+// which they apply.
 func recipeFlags() []recipeFlag {
 	const training, pictures, optimizer, schedule = "Training", "Pictures and loss", "Optimiser", "Learning rate schedule"
 	whole := func(name, category, usage string, at func(*net.Recipe) *int) recipeFlag {
@@ -80,7 +83,7 @@ func recipeFlags() []recipeFlag {
 			only: only,
 		}
 	}
-	// also gives a flag a name that other programs have for it.
+	// also adds an alias to a flag: the name that other programs have for it.
 	also := func(alias string, f recipeFlag) recipeFlag {
 		switch flag := f.flag.(type) {
 		case *cli.IntFlag:
@@ -100,7 +103,7 @@ func recipeFlags() []recipeFlag {
 			flag: &cli.IntFlag{Name: "accumulate", EnvVars: env("accumulate"), Category: training, DefaultText: recipesOwn, Usage: "update the weights after `N` mini-batches, as with one N times as large, in the memory of one"},
 			set: func(c *cli.Context, r *net.Recipe) error {
 				if r.Accumulate = c.Int("accumulate"); r.Accumulate == 1 {
-					r.Accumulate = 0 // as without the flag
+					r.Accumulate = 0 // the same as without the flag
 				}
 				return nil
 			},
@@ -150,7 +153,7 @@ func setAugment(name string, r *net.Recipe) (err error) {
 	return err
 }
 
-// augmentNames are the built-in choices of --augment.
+// augmentNames returns the built-in choices of --augment.
 func augmentNames() []string {
 	var names []string
 	for _, a := range net.Augmentations() {
@@ -159,8 +162,8 @@ func augmentNames() []string {
 	return names
 }
 
-// augmentation returns the built-in settings of a name, or those of a file; without a
-// name it is none.
+// augmentation returns the built-in augmentation with the given name, or that in a
+// file. For an empty name there is no augmentation.
 func augmentation(name string) (a net.Augment, err error) {
 	if a, ok := net.AugmentationNamed(name); ok || name == "" {
 		return a, nil
@@ -174,7 +177,7 @@ func augmentation(name string) (a net.Augment, err error) {
 	return a, err
 }
 
-// readSetting reads the file that a flag names instead of one of the choices.
+// readSetting reads the file that a flag names instead of one of its choices.
 func readSetting(flag, name string, choices []string, parse func(io.Reader) error) error {
 	f, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -193,7 +196,7 @@ func readSetting(flag, name string, choices []string, parse func(io.Reader) erro
 	return nil
 }
 
-// fileTitle is a file's name without folder and ending.
+// fileTitle returns a file's name without folder and extension.
 func fileTitle(path string) string {
 	return strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
 }
@@ -220,7 +223,7 @@ func setViews(name string, r *net.Recipe) error {
 	return nil
 }
 
-// setFactors reads texts such as "dense2.*=10".
+// setFactors sets factors of the learning rate from texts such as "dense2.*=10".
 func setFactors(texts []string, r *net.Recipe) error {
 	r.Optimizer.Factors = nil
 	for _, text := range texts {
@@ -234,8 +237,8 @@ func setFactors(texts []string, r *net.Recipe) error {
 	return nil
 }
 
-// setOptimizer changes to another optimiser at its usual settings; the learning
-// rate and its factors, decay and clipping stay.
+// setOptimizer changes to another optimiser with its usual settings. The learning
+// rate, its factors, weight decay and clipping stay.
 func setOptimizer(name string, r *net.Recipe) error {
 	o := &r.Optimizer
 	if string(o.Method) == name {
@@ -251,7 +254,7 @@ func setOptimizer(name string, r *net.Recipe) error {
 	return nil
 }
 
-// setWatch leaves the default, which has no name, unnamed.
+// setWatch sets what the recipe watches. The default has no name, so it stays unnamed.
 func setWatch(name string, r *net.Recipe) error {
 	if r.Watch = net.Watch(name); r.Watch == net.WatchLoss {
 		r.Watch = ""
@@ -259,12 +262,12 @@ func setWatch(name string, r *net.Recipe) error {
 	return nil
 }
 
-// scheduleMethod is the method that a choice of --schedule stands for.
+// scheduleMethod returns the method for a choice of --schedule.
 func scheduleMethod(name string) net.ScheduleMethod {
 	return net.ScheduleMethod(strings.ReplaceAll(name, "-", "_"))
 }
 
-// scheduleName is the choice of --schedule that stands for a method.
+// scheduleName returns the choice of --schedule for a method.
 func scheduleName(m net.ScheduleMethod) string {
 	if m == "" {
 		m = net.ConstantRate
@@ -272,7 +275,7 @@ func scheduleName(m net.ScheduleMethod) string {
 	return strings.ReplaceAll(string(m), "_", "-")
 }
 
-// setSchedule changes to another schedule at its usual settings.
+// setSchedule changes to another schedule with its usual settings.
 func setSchedule(name string, r *net.Recipe) error {
 	if scheduleName(r.Optimizer.Schedule.Method) == name {
 		return nil
@@ -291,7 +294,7 @@ func setSchedule(name string, r *net.Recipe) error {
 	return nil
 }
 
-// loadRecipe returns the recipe that --recipe names, a built-in one or a file's.
+// loadRecipe returns the recipe that --recipe names: a built-in one, or one in a file.
 func loadRecipe(name string) (r net.Recipe, err error) {
 	if r, ok := net.RecipeNamed(name); ok {
 		return r, nil
@@ -305,8 +308,8 @@ func loadRecipe(name string) (r net.Recipe, err error) {
 	return r, err
 }
 
-// checkOptimizer refuses another kind of optimiser at the learning rate of the
-// recipe's.
+// checkOptimizer returns an error if the flags change between SGD and another
+// optimiser but keep the recipe's learning rate.
 func checkOptimizer(c *cli.Context, r *net.Recipe) error {
 	if o := c.String("optimizer"); c.IsSet("optimizer") && !c.IsSet("learning-rate") && slices.Contains(optimizerNames, o) &&
 		(o == string(net.SGD)) != (r.Optimizer.Method == net.SGD) {
@@ -315,7 +318,8 @@ func checkOptimizer(c *cli.Context, r *net.Recipe) error {
 	return nil
 }
 
-// overrideRecipe applies the flags that are set to a recipe, and checks it.
+// overrideRecipe applies the flags that are set to a recipe. Then it checks the
+// recipe.
 func overrideRecipe(c *cli.Context, r *net.Recipe) error {
 	for flag, choices := range map[string][]string{"optimizer": optimizerNames, "schedule": scheduleNames, "watch": watchNames, "views": viewNames} {
 		if c.IsSet(flag) {
@@ -345,8 +349,8 @@ func overrideRecipe(c *cli.Context, r *net.Recipe) error {
 	return nil
 }
 
-// fits refuses a flag for a setting that the recipe's optimiser or schedule
-// doesn't have.
+// fits returns an error if the flag is for a setting that the recipe's optimiser or
+// schedule doesn't have.
 func (f recipeFlag) fits(name string, r *net.Recipe) error {
 	optimizer, schedule := string(r.Optimizer.Method), scheduleName(r.Optimizer.Schedule.Method)
 	for _, o := range f.only {
@@ -363,9 +367,9 @@ func (f recipeFlag) fits(name string, r *net.Recipe) error {
 	return usagef("--%s is for %s, the schedule is %s: set --schedule, or leave the flag out", name, orList(f.only), schedule)
 }
 
-// contradiction refuses the first flag that asks for something else than the
-// recipe of the run that is to go on. Epochs and patience may change; where they
-// may not, net.Train refuses.
+// contradiction returns an error for the first flag that contradicts the recipe of the
+// run to be resumed. Epochs and patience may change. Where they may not, net.Train
+// returns an error.
 func contradiction(c *cli.Context, saved net.Recipe) error {
 	for _, f := range recipeFlags() {
 		name := f.flag.Names()[0]
@@ -386,7 +390,8 @@ func contradiction(c *cli.Context, saved net.Recipe) error {
 	return nil
 }
 
-// sameSettings compares recipes, except for the names of recipe and augmentation.
+// sameSettings reports whether two recipes are equal, except for their names and the
+// names of their augmentation.
 func sameSettings(a, b net.Recipe) bool {
 	if !a.Augment.Same(b.Augment) {
 		return false
@@ -395,7 +400,7 @@ func sameSettings(a, b net.Recipe) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// flagText is a flag's value as it may stand in a command line.
+// flagText returns a flag's value as it would stand in a command line.
 func flagText(c *cli.Context, name string) string {
 	if list, ok := c.Value(name).(cli.StringSlice); ok {
 		return strings.Join(list.Value(), ",")
@@ -403,8 +408,9 @@ func flagText(c *cli.Context, name string) string {
 	return fmt.Sprint(c.Value(name))
 }
 
-// contradictsRecipe refuses another recipe than that of the run that is to go on. Of a
-// built-in one the name counts, of a file the settings, with the flags that are set.
+// contradictsRecipe returns an error if --recipe names another recipe than that of the
+// run to be resumed. For a built-in recipe the name counts. For a file the settings
+// count, with the flags that are set.
 func contradictsRecipe(c *cli.Context, saved net.Recipe) error {
 	if !c.IsSet("recipe") {
 		return nil
@@ -428,7 +434,7 @@ func contradictsRecipe(c *cli.Context, saved net.Recipe) error {
 	return nil
 }
 
-// batchText says how large a mini-batch is, and how many make an update.
+// batchText tells how large a mini-batch is, and how many of them make an update.
 func batchText(r net.Recipe) string {
 	if r.SamplesPerStep() == r.Batch {
 		return fmt.Sprintf("batch %d", r.Batch)
@@ -436,7 +442,7 @@ func batchText(r net.Recipe) string {
 	return fmt.Sprintf("batch %d x %d", r.SamplesPerStep()/r.Batch, r.Batch)
 }
 
-// describeRecipe says in one line how a network is trained.
+// describeRecipe tells in one line how a network is trained.
 func describeRecipe(r net.Recipe) string {
 	o := r.Optimizer
 	parts := append([]string{
@@ -464,14 +470,14 @@ func describeRecipe(r net.Recipe) string {
 	return strings.Join(append(parts, fmt.Sprintf("seed %d", r.Seed)), ", ")
 }
 
-// describeSteps says in one line what makes a step, whatever the learning rate.
+// describeSteps tells in one line what makes a step, without the learning rate.
 func describeSteps(r net.Recipe) string {
 	parts := append([]string{batchText(r), string(r.Optimizer.Method)}, stepSettings(r)...)
 	return strings.Join(append(parts, fmt.Sprintf("seed %d", r.Seed)), ", ")
 }
 
-// stepSettings are what is set of a step, besides its size, optimiser and learning
-// rate.
+// stepSettings returns the settings of a step other than its size, optimiser and
+// learning rate.
 func stepSettings(r net.Recipe) (parts []string) {
 	o := r.Optimizer
 	if o.Momentum != 0 {

@@ -10,26 +10,26 @@ import (
 	"github.com/gputrain/gputrain/picture"
 )
 
-// report tells a training run's events to people: what came of it on standard
-// output, how it goes on standard error.
+// report shows a training run's events to people: results on standard output,
+// progress on standard error.
 type report struct {
 	app      *app
 	run      *trainingRun
 	device   string
-	memory   string // of a GPU; empty where it isn't to be told
+	memory   string // memory of a GPU; empty: it isn't shown
 	folder   string
-	curves   bool // TensorBoard can show them
-	steps    int  // in an epoch
+	curves   bool // TensorBoard can show the curves
+	steps    int  // steps in an epoch
 	bar      *progressLine
 	trained  bool // at least one epoch
 	last     net.Progress
-	goOn     string // the command line that goes on with the run
+	goOn     string // the command line that resumes the run
 	lastLine time.Time
 	clock    runClock
 }
 
-// lineEvery is the least time between two lines of progress where standard error
-// is no terminal.
+// lineEvery is the least time between two lines of progress, if standard error
+// is not a terminal.
 const lineEvery = 5 * time.Second
 
 func newReport(a *app, run *trainingRun, device, folder string) *report {
@@ -99,7 +99,7 @@ func (r *report) started(e net.Started) {
 	fmt.Fprintln(r.app.out)
 }
 
-// partly says how many of a data set's images are taken.
+// partly tells how many of a data set's images are used.
 func partly(n int, all *net.Dataset) string {
 	if n < all.Len() {
 		return thousands(n) + " of " + thousands(all.Len())
@@ -107,11 +107,12 @@ func partly(n int, all *net.Dataset) string {
 	return thousands(n)
 }
 
-// threadCount is the part of a device's name that says nothing about its results.
+// threadCount matches the part of a device's name that does not affect its
+// results.
 var threadCount = regexp.MustCompile(`, \d+ threads?\b`)
 
-// arithmetic returns a device's name without the number of threads: devices with
-// the same compute the same, bit for bit.
+// arithmetic returns a device's name without the number of threads. Devices with
+// the same arithmetic compute the same, bit for bit.
 func arithmetic(device string) string { return threadCount.ReplaceAllString(device, "") }
 
 func (r *report) progress(e net.Progress) {
@@ -173,7 +174,7 @@ func (r *report) done(e net.Done) {
 	switch {
 	case r.trained:
 		fmt.Fprintln(out)
-	case e.TimeUp: // in the first epoch
+	case e.TimeUp: // it happened in the first epoch
 	case e.EarlyStopped:
 		fmt.Fprintf(out, "Nothing was left to do. To train on, set --patience to more than %d, or to 0.\n", len(e.Epochs)-e.Best)
 	case planned(r.run.config.Recipe):
@@ -212,7 +213,7 @@ func (r *report) done(e net.Done) {
 	fmt.Fprintf(out, "Try it: %s predict %stest:0\n", invocation(), from)
 }
 
-// counted writes a number of things, in the singular where there is one.
+// counted writes a number and a noun, which is singular if the number is one.
 func counted(n int, thing string) string {
 	if n != 1 {
 		thing += "s"
@@ -220,7 +221,7 @@ func counted(n int, thing string) string {
 	return fmt.Sprintf("%d %s", n, thing)
 }
 
-// roundTime rounds a time as people tell it.
+// roundTime rounds a time as people would say it.
 func roundTime(d time.Duration) time.Duration {
 	if d < 10*time.Second {
 		return d.Round(100 * time.Millisecond)

@@ -20,14 +20,14 @@ import (
 	"github.com/gputrain/gputrain/picture"
 )
 
-// reportedRun is a run that is reported, and where it lies.
+// reportedRun is a run in a report, and where it is.
 type reportedRun struct {
 	*runreport.Run
-	path   string // of the run's folder, or of a checkpoint in it
+	path   string // path of the run's folder, or of a checkpoint in it
 	record runfolder.Record
 }
 
-// loadReport loads the runs that the command line names and looks at each.
+// loadReport loads the runs that the command line names, and examines each.
 func (a *app) loadReport(c *cli.Context) (*runreport.Report, error) {
 	named := c.Args().Slice()
 	if len(named) < 2 || a.given(c, "run") {
@@ -59,7 +59,7 @@ func (a *app) loadReport(c *cli.Context) (*runreport.Report, error) {
 	return r, nil
 }
 
-// loadReported loads what is known of a run without asking its network.
+// loadReported loads what is known of a run without running its network.
 func (a *app) loadReported(named string) (*reportedRun, error) {
 	checkpoint, path, err := loadRun(named, "--run RUN")
 	if err != nil {
@@ -88,7 +88,8 @@ func (a *app) loadReported(named string) (*reportedRun, error) {
 	return run, nil
 }
 
-// readFolder reads what the run's folder has beside checkpoints, if it is there.
+// readFolder reads the files beside checkpoints in the run's folder, if they
+// exist.
 func (r *reportedRun) readFolder() error {
 	dir, upTo := r.path, net.Position{Epoch: math.MaxInt}
 	if info, err := os.Stat(r.path); err == nil && !info.IsDir() {
@@ -111,8 +112,8 @@ func (r *reportedRun) readFolder() error {
 	return nil
 }
 
-// dataSets are the data sets of runs by their folders and by what the runs ask of
-// them, each loaded once.
+// dataSets holds the data sets of runs, so that each is loaded only once. The key
+// is the folder and what the run needs from the data set.
 type dataSets map[dataKey]*dataset
 
 type dataKey struct {
@@ -133,8 +134,8 @@ func (a *app) dataOf(c *cli.Context, d dataSets, folder string, w dataWish) (*da
 	return d[key], nil
 }
 
-// imagesOf returns the images that --data names, or else those that the run was
-// trained on. Where these aren't at hand, missing says why.
+// imagesOf returns the images that --data names, otherwise those that the run was
+// trained on. If these can't be loaded, missing tells why.
 func (a *app) imagesOf(c *cli.Context, r *reportedRun, known dataSets) (data *dataset, missing string, err error) {
 	if c.IsSet("data") {
 		if data, err = a.dataOf(c, known, c.String("data"), wishOf(r.Checkpoint)); err == nil {
@@ -164,7 +165,7 @@ func (a *app) imagesOf(c *cli.Context, r *reportedRun, known dataSets) (data *da
 	return nil, fmt.Sprintf("it was trained on %s, which is not what %s holds: %s", r.Checkpoint.Train.Name, folder, advice), nil
 }
 
-// lookInto tests a run's network on the data and lets it look at the image.
+// lookInto runs a run's network on the data and on the image.
 func (a *app) lookInto(c *cli.Context, run *reportedRun, known dataSets) (err error) {
 	data, missing, err := a.imagesOf(c, run, known)
 	if err != nil {
@@ -201,7 +202,8 @@ func (a *app) lookInto(c *cli.Context, run *reportedRun, known dataSets) (err er
 }
 
 // trainedOn reports whether a run was trained on a data set, as far as its
-// checkpoint knows: by the validation set, as --limit cuts the training set.
+// checkpoint knows. If the run remembers no subject, it compares the validation
+// set, because --limit cuts the training set.
 func trainedOn(c *net.Checkpoint, data *dataset) bool {
 	if c.Subject != nil {
 		return changedData(c, data) == ""
@@ -209,8 +211,8 @@ func trainedOn(c *net.Checkpoint, data *dataset) bool {
 	return c.Validation == nil || c.Validation.SHA256 == data.validation.ID().SHA256
 }
 
-// evaluateRun looks for a network's mistakes on the part of the data that --split
-// names.
+// evaluateRun evaluates a network on the part of the data that --split names, and
+// collects its mistakes.
 func (a *app) evaluateRun(c *cli.Context, run *runreport.Run, m *model, data *dataset) error {
 	part := data.part(c.String("split"))
 	run.Evaluation = runreport.NewEvaluation(part, c.String("split"), run.Plan.Classes, c.Int("mistakes"))
@@ -247,7 +249,7 @@ func (m *model) follow(q question) (*runreport.Image, error) {
 	}, nil
 }
 
-// runName is the name of the run whose folder or checkpoint is at a path.
+// runName returns the name of the run whose folder or checkpoint is at a path.
 func runName(path string) string {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
@@ -261,7 +263,7 @@ func runName(path string) string {
 	return filepath.Base(filepath.Dir(absolute)) + " " + name
 }
 
-// uniqueNames gives runs of one name their paths for names.
+// uniqueNames replaces the names of runs with the same name by their paths.
 func uniqueNames(runs []*reportedRun) {
 	count := map[string]int{}
 	for _, r := range runs {
@@ -277,7 +279,7 @@ func uniqueNames(runs []*reportedRun) {
 	}
 }
 
-// facts is what the report's last table has.
+// facts returns the rows of the report's last table.
 func (r *reportedRun) facts() []runreport.Fact {
 	var f []runreport.Fact
 	add := func(name, value string) {
@@ -326,7 +328,7 @@ func (r *reportedRun) facts() []runreport.Fact {
 	return f
 }
 
-// timeLayout is how the report tells times.
+// timeLayout is the layout of times in the report.
 const timeLayout = "2 January 2006, 15:04 MST"
 
 func describeData(d *net.DatasetID) string {

@@ -6,24 +6,24 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// runClock estimates how long a training run still takes, from the events of the run.
+// runClock estimates from a run's events how long the run still takes.
 type runClock struct {
 	now   func() time.Time
 	began time.Time
 
-	// Sums over the steps that were told of, in which old ones count ever less.
+	// Sums over the steps so far, in which older steps count less and less.
 	steps, seconds float64
 
-	epochAt, stepAt int       // of the last progress
+	epochAt, stepAt int       // epoch and step of the last progress
 	trained         time.Time // when the last epoch's steps were done
 	testing         time.Duration
 }
 
-// forgets is the share that what the clock has measured keeps at each progress: of these
-// there are about four a second, so that it looks back some ten seconds.
+// forgets is the factor by which earlier measurements are multiplied at each progress.
+// There are about four a second, so the clock looks back about ten seconds.
 const forgets = 0.975
 
-// progress counts the steps of an event, each of so many samples.
+// progress counts the steps of an event, each with the given number of samples.
 func (k *runClock) progress(e net.Progress, samples int) {
 	steps := e.Step
 	if e.Epoch == k.epochAt {
@@ -39,16 +39,16 @@ func (k *runClock) progress(e net.Progress, samples int) {
 	}
 }
 
-// epoch measures what evaluations take: they lie between an epoch's last step and its end.
+// epoch measures how long evaluations take: the time from an epoch's last step to its end.
 func (k *runClock) epoch() {
 	if !k.trained.IsZero() {
 		k.testing = k.now().Sub(k.trained)
 	}
 }
 
-// left returns the time that the rest of the run takes, with the evaluations of its epochs
-// once one has been measured, and at most what is left of the most that it may take;
-// most is 0 where that is any.
+// left returns the time that the rest of the run takes. Once an evaluation has been
+// measured, it includes those of the remaining epochs. If most is not 0, the run may take
+// only that long, and the result is at most what is left of it.
 func (k *runClock) left(e net.Progress, epochs int, most time.Duration) time.Duration {
 	if k.steps == 0 {
 		return 0

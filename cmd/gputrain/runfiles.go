@@ -11,18 +11,18 @@ import (
 	"github.com/gputrain/gputrain/tensorboard"
 )
 
-// runFiles is an observer that keeps what a run's folder has beside checkpoints.
+// runFiles is an observer that writes the files beside the checkpoints in a run's folder.
 type runFiles struct {
 	dir    string
 	record runfolder.Record
 	resume *net.Checkpoint // nil for a new run
 	log    *runfolder.Log
-	board  *tensorboard.Observer // nil without TensorBoard's files
+	board  *tensorboard.Observer // nil: no files for TensorBoard
 
-	release func() error // the lock
+	release func() error // releases the lock
 }
 
-// Observe begins with the run, because only then is it sure that it goes on.
+// Observe opens the files when the run starts, because only then is it sure that the run goes on.
 func (f *runFiles) Observe(e net.Event) error {
 	if e, ok := e.(net.Started); ok {
 		if err := f.begin(e); err != nil {
@@ -30,7 +30,7 @@ func (f *runFiles) Observe(e net.Event) error {
 		}
 	}
 	if f.log == nil {
-		return nil // it could not begin, which has been told
+		return nil // the files could not be opened, which has been reported
 	}
 	err := f.log.Observe(e)
 	if f.board != nil && err == nil {
@@ -56,7 +56,7 @@ func (f *runFiles) begin(e net.Started) (err error) {
 	return err
 }
 
-// close ends the files. A new run that came to no checkpoint leaves none.
+// close closes the files. If a new run has no checkpoint, it removes them.
 func (f *runFiles) close() error {
 	var errs []error
 	if f.log != nil {

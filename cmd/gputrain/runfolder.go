@@ -17,15 +17,15 @@ import (
 	"github.com/gputrain/gputrain/tensorboard"
 )
 
-// runsFolder holds the runs: run-1, run-2, ... and those that have a name.
+// runsFolder is the folder of the runs: run-1, run-2, ..., and runs with names.
 const runsFolder = "runs"
 
-// newRunFlag names the run to write.
+// newRunFlag returns the flag that names the run to write.
 func newRunFlag(category string) cli.Flag {
 	return &cli.StringFlag{Name: "run", EnvVars: env("run"), Category: category, DefaultText: "run-N", Usage: "`NAME` of the run, whose folder is " + filepath.Join(runsFolder, "NAME") + ", or a path to another folder"}
 }
 
-// runPath returns the path of a run that is named: a name alone is in runsFolder.
+// runPath returns the path of a named run. A name without a folder is in runsFolder.
 func runPath(named string) string {
 	if named == "." || named == ".." || filepath.Base(named) != named {
 		return named
@@ -33,13 +33,12 @@ func runPath(named string) string {
 	return filepath.Join(runsFolder, named)
 }
 
-// newRunFolder returns the folder for a new run: the one named, if it holds no
-// run, or one in runsFolder with the next number. Fresh is a folder that was not
-// there before.
+// newRunFolder returns the folder for a new run: the named one, if it holds no run, or
+// the one in runsFolder with the next number. fresh tells whether the folder is new.
 func newRunFolder(named string) (dir string, fresh bool, err error) {
 	if named != "" {
 		dir = runPath(named)
-		if _, ended := runfolder.Unsaved(dir); ended { // before its first checkpoint: it begins anew
+		if _, ended := runfolder.Unsaved(dir); ended { // a run that ended before its first checkpoint begins anew
 			runfolder.Clear(dir)
 			if err := tensorboard.RemoveFiles(dir); err != nil {
 				return "", false, err
@@ -78,8 +77,8 @@ func newRunFolder(named string) (dir string, fresh bool, err error) {
 	}
 }
 
-// checkWritable refuses a folder in which no file can be made, before training finds
-// out.
+// checkWritable returns an error if no file can be made in a folder, before training
+// finds that out.
 func checkWritable(dir string) error {
 	f, err := os.CreateTemp(dir, "writable.*.tmp")
 	if err == nil {
@@ -91,17 +90,18 @@ func checkWritable(dir string) error {
 	return nil
 }
 
-// removeEmpty removes a folder in which nothing is, and the folder of all runs if
-// it was the only one.
+// removeEmpty removes a folder if it is empty. It also removes the folder of all runs
+// if that is empty then.
 func removeEmpty(dir string) {
 	if os.Remove(dir) == nil && filepath.Dir(dir) == runsFolder {
-		_ = os.Remove(runsFolder) // stays if it holds other runs
+		_ = os.Remove(runsFolder) // it stays if it holds other runs
 	}
 }
 
-// findRun returns the checkpoint file or the run's folder that is named; of a
-// folder of runs, and of runsFolder where none is named, the latest run's. The
-// command's way to name a run, such as --run RUN, is for the message.
+// findRun returns the checkpoint file or the run's folder that is named. If a folder
+// of runs is named, it returns the latest run in it; if nothing is named, the latest
+// run in runsFolder. way is how the command names a run, such as --run RUN; it is for
+// the message.
 func findRun(named, way string) (string, error) {
 	if named != "" {
 		for _, path := range []string{runPath(named), named} {
@@ -122,8 +122,8 @@ func findRun(named, way string) (string, error) {
 	return latest, nil
 }
 
-// latestRun returns the folder of the run in a folder of runs whose last
-// checkpoint is the newest, or "".
+// latestRun returns the folder of the latest run in a folder of runs: the one with the
+// newest last checkpoint. It returns "" if there is none.
 func latestRun(folder string) string {
 	var latest string
 	var written time.Time
@@ -136,11 +136,11 @@ func latestRun(folder string) string {
 	return latest
 }
 
-// trainedRuns returns the folders in a folder of runs that have a checkpoint.
+// trainedRuns returns those folders in a folder of runs that have a checkpoint.
 func trainedRuns(folder string) []string {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
-		return nil // nobody has trained there, or nobody may look
+		return nil // there are no runs, or the folder can't be read
 	}
 	var runs []string
 	for _, e := range entries {
@@ -152,7 +152,7 @@ func trainedRuns(folder string) []string {
 	return runs
 }
 
-// beginAnew says that a run was ended before its first checkpoint, and how to begin it
+// beginAnew tells that a run ended before its first checkpoint, and how to begin it
 // again.
 func beginAnew(dir string, r runfolder.Record) string {
 	words := []string{invocation(), "train", "--run", quoted(dir)}
@@ -172,8 +172,8 @@ func beginAnew(dir string, r runfolder.Record) string {
 	return fmt.Sprintf("the run in %s was ended before its first checkpoint; begin it again with: %s", dir, strings.Join(words, " "))
 }
 
-// passedOver says which run is newer than another, the latest that can be gone on with,
-// but was ended before its first checkpoint; "" where there is none.
+// passedOver tells if there is a newer run than latest that ended before its first
+// checkpoint and so can't be resumed. It returns "" if there is none.
 func passedOver(latest string) string {
 	info, err := os.Stat(filepath.Join(latest, net.LastCheckpoint))
 	if err != nil {

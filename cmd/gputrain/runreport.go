@@ -12,7 +12,7 @@ import (
 	"github.com/gputrain/gputrain/picture"
 )
 
-// defaultReport is where report writes its page.
+// defaultReport is the file to which report writes its page by default.
 const defaultReport = "report.html"
 
 func (a *app) reportCommand() *cli.Command {
@@ -98,7 +98,7 @@ func (a *app) report(c *cli.Context) error {
 	return nil
 }
 
-// writePlots writes files into a folder, which is made if missing.
+// writePlots writes files into a folder, which is made if it doesn't exist.
 func (a *app) writePlots(dir string, files []runreport.File) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("--plots: %w", err)

@@ -28,7 +28,7 @@ import (
 
 var logLevels = []string{"debug", "info", "warn", "error"}
 
-// tokenVariable is the environment variable with the token of serve.
+// tokenVariable is the environment variable that holds the token of serve.
 const tokenVariable = envPrefix + "TOKEN"
 
 func (a *app) serveCommand() *cli.Command {
@@ -86,7 +86,7 @@ func (a *app) serve(c *cli.Context) (err error) {
 		return err
 	}
 	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP) // before anybody knows of the server: it would kill
+	signal.Notify(hangup, syscall.SIGHUP) // before anybody knows of the server, because the signal would kill it
 	defer signal.Stop(hangup)
 	checkpoint, path, err := loadRun(named, "--run RUN")
 	if err != nil {
@@ -105,7 +105,7 @@ func (a *app) serve(c *cli.Context) (err error) {
 	defer func() { err = errors.Join(err, device.Close()) }()
 	if os.Getenv("GOMAXPROCS") == "" {
 		// While the CPU device keeps every thread busy, requests are read and answered
-		// on one more, which the system shares the cores out to.
+		// on one more thread. The system divides the cores among them.
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1))
 	}
 	s, err := serve.New(device, checkpoint, o)
@@ -213,7 +213,8 @@ func allowedHosts(allowed []string, address string) ([]string, error) {
 	return allowed, nil
 }
 
-// readToken reads the token from a file, or else the environment.
+// readToken reads the token from a file. Without a file it takes it from the
+// environment.
 func readToken(file string) (string, error) {
 	if file == "" {
 		return os.Getenv(tokenVariable), nil
@@ -223,22 +224,22 @@ func readToken(file string) (string, error) {
 		return "", fileError(file, err)
 	}
 	defer f.Close()
-	const most = 1 << 16 // it may come from a pipe
+	const most = 1 << 16 // a limit, because the token may come from a pipe
 	b, err := io.ReadAll(io.LimitReader(f, most))
 	if err != nil {
 		return "", fileError(file, err)
 	}
 	token := strings.TrimSpace(string(b))
-	printed := func(r rune) bool { return r > ' ' && r <= '~' } // what a header can hold
+	printed := func(r rune) bool { return r > ' ' && r <= '~' } // characters that a header can hold
 	if token == "" || len(b) == most || strings.ContainsFunc(token, func(r rune) bool { return !printed(r) }) {
 		return "", fmt.Errorf("%s: want a token on one line, of ASCII characters without spaces", file)
 	}
 	return token, nil
 }
 
-// subjectOptions tells the server what the run remembers: the names of the classes, how
-// pictures are prepared, where images for the page are. A run that is asked for no
-// certain data is served without such images where they aren't at hand.
+// subjectOptions tells the server what the run remembers: the names of the classes,
+// how pictures are prepared, and where images for the page are. If the user named no
+// data and these images can't be loaded, the run is served without them.
 func (a *app) subjectOptions(c *cli.Context, o *serve.Options, saved *net.Checkpoint, path string) error {
 	plan, err := saved.Network.Plan()
 	if err != nil {
@@ -265,8 +266,8 @@ func (a *app) subjectOptions(c *cli.Context, o *serve.Options, saved *net.Checkp
 	return nil
 }
 
-// offerExamples offers images of the test set: the first of the built-in MNIST, of
-// other sets some of all classes.
+// offerExamples offers images of the test set on the page: the first ones of the
+// built-in MNIST, or some of every class of another data set.
 func offerExamples(o *serve.Options, data *dataset) {
 	const most = 20
 	t := data.test
@@ -278,21 +279,21 @@ func offerExamples(o *serve.Options, data *dataset) {
 		some = net.Sample(t, most, 0)
 	}
 	examples := *some
-	examples.Rows, examples.Pixels = nil, nil // together, away from a data set that may be large
+	examples.Rows, examples.Pixels = nil, nil // copied together, so that a large data set need not stay in memory
 	for i, n := int32(0), t.Shape.Size(); int(i) < some.Len(); i++ {
 		examples.Pixels = append(examples.Pixels, some.Pixels[some.Row(i)*n:][:n]...)
 	}
 	o.Examples = &examples
 }
 
-// reloadAt loads the checkpoint anew at each signal.
+// reloadAt loads the checkpoint again at each signal.
 func reloadAt(ctx context.Context, signals <-chan os.Signal, s *serve.Server, path string) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-signals:
-			_ = s.Reload(path) // the log has it
+			_ = s.Reload(path) // the server logs the error
 		}
 	}
 }

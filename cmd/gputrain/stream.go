@@ -8,11 +8,11 @@ import (
 )
 
 // stream is standard output or standard error. After a write has failed it
-// swallows the rest, so that only the first failure is reported.
+// ignores the rest, so that only the first failure is reported.
 type stream struct {
 	w        io.Writer
 	terminal bool
-	escapes  bool // a terminal that understands escape sequences: lines can be drawn anew
+	escapes  bool // it is a terminal that understands escape sequences, so lines can be drawn again
 	colour   bool
 	failed   error
 	onFail   func(error)
@@ -28,7 +28,7 @@ func newStream(w io.Writer, onFail func(error)) *stream {
 	return s
 }
 
-// Write writes to the stream; it never fails, see failed.
+// Write writes to the stream. It never returns an error; see failed.
 func (s *stream) Write(p []byte) (int, error) {
 	if s.failed == nil {
 		if _, s.failed = s.w.Write(p); s.failed != nil && s.onFail != nil {
@@ -38,7 +38,8 @@ func (s *stream) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// width returns the columns that the terminal has now, 80 where that is unknown.
+// width returns the present number of columns of the terminal. It is 80 if that
+// is unknown.
 func (s *stream) width() int {
 	if f, ok := s.w.(*os.File); ok {
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
@@ -54,7 +55,7 @@ const (
 	green = "32"
 )
 
-// paint colours a text where the stream shows colours.
+// paint colours a text if the stream shows colours.
 func (s *stream) paint(colour, text string) string {
 	if !s.colour {
 		return text

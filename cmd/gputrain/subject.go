@@ -14,15 +14,15 @@ import (
 	"github.com/gputrain/gputrain/picture"
 )
 
-// runDataFlag is --data of the commands that ask a trained network.
+// runDataFlag returns the flag --data of the commands that use a trained network.
 func runDataFlag() cli.Flag {
 	f := dataFlag().(*cli.StringFlag)
 	f.DefaultText = "the run's own"
 	return f
 }
 
-// subject is what a run that trains on at most so many samples remembers of the data
-// set; 0 is all.
+// subject returns what a run remembers of the data set if it trains on at most limit
+// samples; a limit of 0 is all.
 func (d *dataset) subject(limit int) *net.Subject {
 	s := &net.Subject{Data: d.name, Folder: d.folder, ClassNames: d.classNames, Limit: limit}
 	if d.pictures != nil {
@@ -34,8 +34,8 @@ func (d *dataset) subject(limit int) *net.Subject {
 	return s
 }
 
-// preparationOf is how a picture becomes a sample of a split: as a digit where the
-// images are known to be such.
+// preparationOf returns how a picture becomes a sample of a split. If the images are
+// known to be digits, it is as a digit.
 func preparationOf(s *mnist.Split) string {
 	if s.Digits {
 		return string(picture.Digit)
@@ -43,7 +43,7 @@ func preparationOf(s *mnist.Split) string {
 	return string(picture.Stretch)
 }
 
-// splitter is how a data set in arrays is split for a run.
+// splitter returns how a data set in arrays is split for a run.
 func (w dataWish) splitter() mnist.Splitter {
 	if w.firstTenth {
 		return mnist.FirstTenth
@@ -51,8 +51,8 @@ func (w dataWish) splitter() mnist.Splitter {
 	return mnist.BySeed(w.seed)
 }
 
-// limited returns the data set with at most n samples in each part, of all classes and
-// chosen by the seed; 0 is all.
+// limited returns the data set with at most n samples in each part; 0 is all. The seed
+// chooses the samples, of all classes.
 func (d *dataset) limited(n int, seed uint64) *dataset {
 	if n < 1 {
 		return d
@@ -62,8 +62,8 @@ func (d *dataset) limited(n int, seed uint64) *dataset {
 	return &out
 }
 
-// runData loads the data set that --data names, or else the one that a run was trained
-// on. Changed says, where that is another one now, what has changed.
+// runData loads the data set that --data names, otherwise the one that the run was
+// trained on. If that one has changed, changed tells what.
 func (a *app) runData(c *cli.Context, saved *net.Checkpoint) (data *dataset, changed string, err error) {
 	if saved.Subject == nil {
 		data, err = a.loadData(c, wishOf(saved))
@@ -98,8 +98,9 @@ func (a *app) ownData(c *cli.Context, saved *net.Checkpoint, w dataWish) (*datas
 	return data, nil
 }
 
-// numberBy gives the classes the numbers that they have in names, where names has all of
-// them: folders of classes are numbered by their order, which another class changes.
+// numberBy gives the classes the numbers that they have in names, if names has all of
+// them. Folders of classes are numbered by their order, so another class would change
+// their numbers.
 func (d *dataset) numberBy(names []string) {
 	if slices.Equal(d.classNames, names) || len(d.classNames) < d.train.Classes {
 		return
@@ -127,12 +128,12 @@ func (d *dataset) numberBy(names []string) {
 	}
 }
 
-// changedData says what has changed in the data that a run was trained on; "" where
-// nothing has.
+// changedData tells what has changed in the data that a run was trained on. It returns
+// "" if nothing has.
 func changedData(saved *net.Checkpoint, data *dataset) string {
 	s := saved.Subject
 	if s.Folder == "" {
-		return "" // built in
+		return "" // the built-in MNIST never changes
 	}
 	now := data.limited(s.Limit, saved.Recipe.Seed)
 	for _, part := range []struct {
@@ -154,15 +155,15 @@ func changedData(saved *net.Checkpoint, data *dataset) string {
 	return ""
 }
 
-// note tells something in a line, beside the output.
+// note prints a line beside the output.
 func (a *app) note(text string) {
 	if text != "" {
 		fmt.Fprintln(a.err, "note: "+text)
 	}
 }
 
-// classNames names the network's answers: as the run remembers, or else as the data set
-// does.
+// classNames returns names for the network's classes: those that the run remembers,
+// otherwise those of the data set.
 func (m *model) classNames(data *dataset) []string {
 	switch s := m.checkpoint.Subject; {
 	case s != nil:
@@ -173,8 +174,8 @@ func (m *model) classNames(data *dataset) []string {
 	return nil
 }
 
-// otherNames says where a data set calls its classes otherwise than the run; "" where it
-// doesn't.
+// otherNames tells where a data set's names for classes differ from the run's. It
+// returns "" if they don't.
 func (m *model) otherNames(data *dataset) string {
 	ours := m.classNames(data)
 	for k, name := range data.classNames {
@@ -185,8 +186,8 @@ func (m *model) otherNames(data *dataset) string {
 	return ""
 }
 
-// preparation is how a picture becomes the network's input: as --prepare says, as the
-// run remembers, or else as the input's shape suggests.
+// preparation returns how a picture becomes the network's input: as --prepare says,
+// otherwise as the run remembers, otherwise as the input's shape suggests.
 func preparation(c *cli.Context, saved *net.Checkpoint) picture.Preparation {
 	name := c.String("prepare")
 	if s := saved.Subject; name == string(picture.Auto) && s != nil && s.Prepare != "" {
@@ -194,13 +195,13 @@ func preparation(c *cli.Context, saved *net.Checkpoint) picture.Preparation {
 	}
 	how, err := picture.ParsePreparation(name)
 	if err != nil {
-		return picture.Preparation(name) // of a newer version: refused where a picture is prepared
+		return picture.Preparation(name) // unknown names are refused when a picture is prepared
 	}
 	return how
 }
 
-// pictureScale is what a picture's byte is multiplied with for a network. It refuses
-// pictures for a network whose samples were no bytes.
+// pictureScale returns what a picture's bytes are multiplied by for a network. It fails
+// if the network was trained on samples that were not bytes.
 func pictureScale(saved *net.Checkpoint) (float32, error) {
 	s := saved.Subject
 	switch {
@@ -212,7 +213,7 @@ func pictureScale(saved *net.Checkpoint) (float32, error) {
 	return s.Scale, nil
 }
 
-// describePreparation says for people how pictures become a network's input.
+// describePreparation tells people how pictures become a network's input.
 func describePreparation(how picture.Preparation, in net.Shape) string {
 	how, err := how.For(in)
 	if err != nil {
@@ -230,7 +231,7 @@ func describePreparation(how picture.Preparation, in net.Shape) string {
 	return "stretched to " + size
 }
 
-// listNames names classes in a line, the first of many.
+// listNames lists classes in one line; of many it lists the first ones.
 func listNames(names []string) string {
 	const most = 10
 	text := fmt.Sprintf("%d: ", len(names)) + strings.Join(names[:min(most, len(names))], ", ")

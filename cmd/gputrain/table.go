@@ -8,16 +8,16 @@ import (
 	"unicode/utf8"
 )
 
-// table is text in columns. Numbers are right-aligned, and so are their headings.
+// table is text in columns. Numbers and their headings are right-aligned.
 type table struct {
-	align string // a letter for each column: l or r
+	align string // a letter for each column: l (left) or r (right)
 	rows  [][]string
 }
 
 // add adds a row.
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
 
-// write writes the rows, two spaces between the columns.
+// write writes the rows with two spaces between the columns.
 func (t *table) write(w io.Writer) {
 	widths := make([]int, len(t.align))
 	for _, row := range t.rows {
@@ -42,12 +42,12 @@ func (t *table) write(w io.Writer) {
 	}
 }
 
-// facts are names and what they stand for, a line each.
+// facts holds pairs of a name and a value, one pair a line.
 type facts [][2]string
 
 func (f *facts) add(name, value string) { *f = append(*f, [2]string{name, value}) }
 
-// write writes the facts; on a terminal it breaks the lines that are too long.
+// write writes the facts. On a terminal it breaks lines that are too long.
 func (f facts) write(s *stream) {
 	names := 0
 	for _, fact := range f {
@@ -68,7 +68,7 @@ func (f facts) write(s *stream) {
 	}
 }
 
-// thousands formats a whole number with commas: 3,199,106.
+// thousands formats an integer with commas, for example 3,199,106.
 func thousands[I int | int64](n I) string {
 	s := strconv.FormatInt(int64(n), 10)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
@@ -77,5 +77,5 @@ func thousands[I int | int64](n I) string {
 	return s
 }
 
-// percent formats a share of 1.
+// percent formats a share of 1 as a percentage.
 func percent(share float64) string { return fmt.Sprintf("%.2f %%", 100*share) }

@@ -131,7 +131,7 @@ func (a *app) train(c *cli.Context) (err error) {
 			return err
 		}
 		if fresh {
-			defer removeEmpty(cfg.Saving.Dir) // where nothing was saved, nothing stays
+			defer removeEmpty(cfg.Saving.Dir) // if nothing was saved, the folder is removed
 		}
 	}
 	if err := checkWritable(cfg.Saving.Dir); err != nil {
@@ -196,7 +196,7 @@ func (a *app) train(c *cli.Context) (err error) {
 	return fmt.Errorf("%w; go on with: %s", err, resumeCommand(c, filepath.Dir(stopped.Checkpoint)))
 }
 
-// record is what recipe.json says of a run.
+// record returns the content of recipe.json for a run.
 func (a *app) record(c *cli.Context, run *trainingRun) runfolder.Record {
 	cfg := run.config
 	return runfolder.Record{
@@ -209,10 +209,11 @@ func (a *app) record(c *cli.Context, run *trainingRun) runfolder.Record {
 	}
 }
 
-// recalledFlags are the flags of train that no recipe has and that a resumed run keeps.
+// recalledFlags lists the flags of train that are not part of a recipe and that a resumed
+// run keeps.
 var recalledFlags = []string{"keep", "checkpoint-every", "tensorboard", "top"}
 
-// flagsToRecall returns those of them that are set.
+// flagsToRecall returns the values of the recalledFlags that are set.
 func flagsToRecall(c *cli.Context) map[string]string {
 	flags := map[string]string{}
 	for _, name := range recalledFlags {
@@ -223,18 +224,18 @@ func flagsToRecall(c *cli.Context) map[string]string {
 	return flags
 }
 
-// recallFlags sets the flags that the run was begun with, but for those that are given.
+// recallFlags sets the flags with which the run began, except those that are given now.
 func recallFlags(c *cli.Context, from string) error {
 	dir, err := findRun(from, "--run RUN")
 	if err != nil {
-		return nil // loading the run says so, too
+		return nil // loading the run reports the error too
 	}
 	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
 		dir = filepath.Dir(dir)
 	}
 	record, err := runfolder.ReadRecord(dir)
 	if err != nil {
-		return nil // a checkpoint alone can be gone on with
+		return nil // a run can be resumed from a checkpoint alone
 	}
 	for _, name := range recalledFlags {
 		if value, ok := record.Flags[name]; ok && !c.IsSet(name) {
@@ -246,22 +247,22 @@ func recallFlags(c *cli.Context, from string) error {
 	return nil
 }
 
-// trainingRun is a run as the flags ask for it.
+// trainingRun is a run that the flags ask for.
 type trainingRun struct {
 	config  net.Config
 	data    *dataset
 	plan    *net.Plan
 	resumed bool
-	weights *net.Checkpoint // whose weights a new run begins with; nil where they are drawn
-	from    string          // the folder or the checkpoint of the run that is resumed or whose weights are taken
-	choose  bool            // the model is pictureModel because of the images
+	weights *net.Checkpoint // the checkpoint whose weights a new run begins with; nil: random weights
+	from    string          // the run that is resumed or whose weights are taken: its folder or a checkpoint
+	choose  bool            // the images decide that the model is pictureModel
 
 	begin    func(recipe string) error // sets the recipe of a new run
-	unsuited error                     // flags don't suit the default recipe, but do pictureRecipe
+	unsuited error                     // the flags don't suit the default recipe, but they may suit pictureRecipe
 }
 
-// beginWith sets the recipe of a new run. Flags may suit the recipe for pictures alone,
-// and only the data tell whether that one is meant: then it leaves the error for later.
+// beginWith sets the recipe of a new run. If the flags suit only the recipe for pictures,
+// the data must first tell whether that one is meant. Then it keeps the error for later.
 func (run *trainingRun) beginWith(c *cli.Context, begin func(recipe string) error) error {
 	run.begin = begin
 	err := begin(c.String("recipe"))
@@ -271,13 +272,13 @@ func (run *trainingRun) beginWith(c *cli.Context, begin func(recipe string) erro
 	return err
 }
 
-// The model and the recipe for images unlike MNIST's, where none is named.
+// The model and the recipe for images unlike MNIST's, if the flags name none.
 const (
 	pictureModel  = "resnet20"
 	pictureRecipe = "photos"
 )
 
-// planRun turns the flags into a run, without touching the folder.
+// planRun makes a run from the flags, without touching the folder.
 func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 	run := &trainingRun{resumed: c.Bool("resume")}
 	if c.NArg() > 0 && !run.resumed {
@@ -326,7 +327,8 @@ func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 	return run, a.takeModelAndData(c, run)
 }
 
-// saved is the run that this one goes on with or takes its weights from; nil is none.
+// saved returns the checkpoint that this run resumes or takes its weights from; nil if
+// there is none.
 func (run *trainingRun) saved() *net.Checkpoint {
 	if run.resumed {
 		return run.config.Resume
@@ -334,8 +336,9 @@ func (run *trainingRun) saved() *net.Checkpoint {
 	return run.weights
 }
 
-// beginWithWeights sets what a new run takes of the one that --weights names: its recipe,
-// unless --recipe names another, and its seed, so that the data are split alike.
+// beginWithWeights sets what a new run takes from the run that --weights names. It takes
+// the recipe, unless --recipe names another. It also takes the seed, so that the data are
+// split in the same way.
 func (run *trainingRun) beginWithWeights(c *cli.Context) (err error) {
 	if run.weights, run.from, err = loadRun(c.String("weights"), "--weights RUN"); err != nil {
 		return err
@@ -354,8 +357,8 @@ func (run *trainingRun) beginWithWeights(c *cli.Context) (err error) {
 	return overrideRecipe(c, recipe)
 }
 
-// mixedUp says where images that this run is tested on may be among those that its weights
-// were trained on; "" where that isn't so.
+// mixedUp warns if images on which this run is tested may be among those on which its
+// weights were trained. It returns "" if they aren't.
 func (run *trainingRun) mixedUp() string {
 	was, is := run.weights, run.config
 	if was.Subject == nil || was.Subject.Folder == "" || was.Subject.Folder != run.data.folder || was.Recipe.Seed == is.Recipe.Seed ||
@@ -365,7 +368,7 @@ func (run *trainingRun) mixedUp() string {
 	return "another --seed splits the data otherwise: the weights of " + run.from + " may have been trained on some of the images that they are tested on now"
 }
 
-// takeModelAndData loads what the flags say that the recipe is for.
+// takeModelAndData loads the model and the data that the flags name.
 func (a *app) takeModelAndData(c *cli.Context, run *trainingRun) (err error) {
 	cfg := &run.config
 	wish := dataWish{seed: cfg.Recipe.Seed}
@@ -406,7 +409,7 @@ func (a *app) takeModelAndData(c *cli.Context, run *trainingRun) (err error) {
 			return run.unsuited
 		}
 		if network, err = loadModel(model, run.data.train.Shape, run.data.train.Classes); err != nil {
-			return err // of a resumed run, net.Train compares it with the checkpoint's
+			return err // for a resumed run, net.Train compares it with the checkpoint's
 		}
 	}
 	if run.plan, err = network.Plan(); err != nil {
@@ -428,12 +431,12 @@ func (a *app) takeModelAndData(c *cli.Context, run *trainingRun) (err error) {
 	return checkImages(cfg, run.data.train)
 }
 
-// takeData sets the data of the run, within --limit or the limit that the run began
-// with, and what it remembers of them.
+// takeData sets the data of the run, and what it remembers of them. The data are within
+// --limit, or within the limit with which the run began.
 func (run *trainingRun) takeData(c *cli.Context) {
 	cfg, data, limit := &run.config, run.data, c.Int("limit")
 	saved := run.saved()
-	if saved != nil && saved.Subject == nil { // a run that remembers nothing took the first images
+	if saved != nil && saved.Subject == nil { // runs that remember no subject took the first images
 		cfg.Train, cfg.Validation, cfg.Test = data.train, data.validation, data.test
 		if !c.IsSet("limit") && saved.Train.Name == data.train.Name {
 			limit = saved.Train.Samples
@@ -451,8 +454,8 @@ func (run *trainingRun) takeData(c *cli.Context) {
 	cfg.Subject = data.subject(limit)
 }
 
-// checkImages refuses to go on with a run on another number of images than it
-// began with, and says which flags it had.
+// checkImages returns an error if a run would be resumed with another number of images
+// than it began with. The error tells what to change.
 func checkImages(cfg *net.Config, all *net.Dataset) error {
 	saved := cfg.Resume
 	if saved == nil || saved.Train.Samples == cfg.Train.Len() {
@@ -482,8 +485,8 @@ func beginRun(c *cli.Context, cfg *net.Config, recipe string) error {
 	return overrideRecipe(c, &cfg.Recipe)
 }
 
-// resumeRun sets checkpoint and recipe of the run that is named, returns where it was
-// found, and refuses flags that contradict it.
+// resumeRun sets the checkpoint and the recipe of the named run, and returns where it was
+// found. It fails if flags contradict the run.
 func resumeRun(c *cli.Context, cfg *net.Config, from string) (path string, err error) {
 	saved, path, err := loadRun(from, "--run RUN")
 	if err != nil {
@@ -510,21 +513,21 @@ func resumeRun(c *cli.Context, cfg *net.Config, from string) (path string, err e
 	return path, nil
 }
 
-// planned reports whether the learning rate of a recipe depends on the number of epochs.
+// planned reports whether a recipe's learning rate depends on the number of epochs.
 func planned(r net.Recipe) bool { return r.OptimizerFor(1).Schedule.Total > 0 }
 
-// checkLatest refuses to go on from a checkpoint that the run has left behind: what
-// came after it would be lost.
+// checkLatest returns an error if the run has later checkpoints than the given one.
+// Resuming from it would lose what came after.
 func checkLatest(saved *net.Checkpoint, path, dir string) error {
 	last, err := net.LoadCheckpoint(dir)
 	if err != nil || last.State.Step <= saved.State.Step {
-		return nil // the latest that is whole
+		return nil // it is the latest one that is whole
 	}
 	return fmt.Errorf("%w: %s is at epoch %d, the run has gone on to epoch %d and would lose that; go on from the latest with --resume %s, or copy the file to %s in a folder of its own and resume that",
 		net.ErrResume, path, saved.Position.Epoch, last.Position.Epoch, quoted(dir), net.LastCheckpoint)
 }
 
-// saving reads --checkpoint-every: steps, or a time.
+// saving reads --checkpoint-every: a number of steps, or a time.
 func saving(every string) (net.Saving, error) {
 	if n, err := strconv.Atoi(every); err == nil && n >= 0 {
 		return net.Saving{EverySteps: n}, nil
@@ -535,10 +538,11 @@ func saving(every string) (net.Saving, error) {
 	return net.Saving{}, usagef("--checkpoint-every: %q is neither a number of steps nor a time such as 90s or 5m", every)
 }
 
-// interrupted is the error for a run that Ctrl-C ended: it says how to go on.
+// interrupted returns the error for a run that Ctrl-C ended. It tells how to resume the
+// run.
 func interrupted(c *cli.Context, stopped *net.StoppedError) error {
 	at := fmt.Sprintf("interrupted in epoch %d after %d steps", stopped.Epoch, stopped.Step)
-	// What net.Train returns beyond the interruption is why it could not save.
+	// If net.Train returns more than the interruption, that is why it could not save.
 	unsaved := strings.TrimPrefix(stopped.Err.Error(), context.Canceled.Error())
 	if stopped.Checkpoint == "" {
 		return fmt.Errorf("%s%s; there is no checkpoint to go on from", at, unsaved)
@@ -550,14 +554,14 @@ func interrupted(c *cli.Context, stopped *net.StoppedError) error {
 	return fmt.Errorf("%s; go on with: %s", at, command)
 }
 
-// isThere reports whether there is anything at a path.
+// isThere reports whether something exists at a path.
 func isThere(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil
 }
 
-// resumeCommand returns the command line that goes on with a run: the flags that
-// a checkpoint doesn't know or may contradict, as they were given.
+// resumeCommand returns the command line that resumes a run. It includes the given flags
+// that a checkpoint doesn't know or may contradict.
 func resumeCommand(c *cli.Context, dir string) string {
 	words := []string{invocation(), "train", "--resume", quoted(dir)}
 	for _, name := range []string{"epochs", "patience", "data", "data-cache", "device", "threads", "precision", "memory-limit", "workspace", "algorithm-cache", "checkpoint-every", "keep", "top"} {
@@ -576,7 +580,7 @@ func resumeCommand(c *cli.Context, dir string) string {
 	return strings.Join(words, " ")
 }
 
-// quoted quotes a word for the shell where it needs it.
+// quoted quotes a word for the shell if that is needed.
 func quoted(word string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:,=+@%\\", r)

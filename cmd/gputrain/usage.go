@@ -10,18 +10,18 @@ import (
 	"github.com/xrash/smetrics"
 )
 
-// usageError is a command line that makes no sense; the exit status is 2.
+// usageError is an error in the command line. The exit status is 2.
 type usageError struct{ text string }
 
 func (e *usageError) Error() string { return e.text }
 
 func usagef(format string, a ...any) error { return &usageError{fmt.Sprintf(format, a...)} }
 
-// helpHint says where the help of a command is.
+// helpHint tells how to get the help of a command.
 func helpHint(c *cli.Context) string { return fmt.Sprintf("see %s --help", c.Command.HelpName) }
 
-// chooseCommand is the action of what only has subcommands: it shows its help,
-// or complains about a word that is no subcommand.
+// chooseCommand is the action of commands that only have subcommands. It shows the
+// help, or returns an error for a word that is not a subcommand.
 func chooseCommand(c *cli.Context, help func(*cli.Context) error) error {
 	word := c.Args().First()
 	if word == "" {
@@ -30,7 +30,7 @@ func chooseCommand(c *cli.Context, help func(*cli.Context) error) error {
 	return unknownCommand(word, c.Command.Subcommands, c.Command.HelpName)
 }
 
-// unknownCommand complains about a word that is none of the commands.
+// unknownCommand returns the error for a word that is not a command.
 func unknownCommand(word string, commands []*cli.Command, parent string) error {
 	var names []string
 	for _, c := range commands {
@@ -39,7 +39,7 @@ func unknownCommand(word string, commands []*cli.Command, parent string) error {
 	return usagef("unknown command %q%s; see %s --help", word, suggest(word, names), parent)
 }
 
-// noArguments refuses arguments behind the flags.
+// noArguments returns an error if there are arguments after the flags.
 func noArguments(c *cli.Context) error {
 	if word := c.Args().First(); c.Args().Present() {
 		return usagef("%s takes no arguments, got %q; %s", c.Command.Name, word, helpHint(c))
@@ -47,9 +47,10 @@ func noArguments(c *cli.Context) error {
 	return nil
 }
 
-// suggest returns " (did you mean X?)" for the candidate that the word resembles.
+// suggest returns " (did you mean X?)" for the candidate that is most similar to
+// the word. It returns "" if none is similar.
 func suggest(word string, candidates []string) string {
-	// A word of a letter or two resembles too many.
+	// A word of one or two letters resembles too many.
 	best, least := "", min(len(word)/3+2, len(strings.TrimLeft(word, "-")))
 	for _, c := range candidates {
 		if d := smetrics.WagnerFischer(word, c, 1, 1, 1); d < least {
@@ -62,7 +63,7 @@ func suggest(word string, candidates []string) string {
 	return fmt.Sprintf(" (did you mean %s?)", best)
 }
 
-// choose refuses a flag's value that is not one of the choices.
+// choose returns an error if a flag's value is not one of the choices.
 func choose(flag, value string, choices []string) error {
 	if slices.Contains(choices, value) {
 		return nil
@@ -70,7 +71,7 @@ func choose(flag, value string, choices []string) error {
 	return usagef("--%s: unknown %q%s; want %s", flag, value, suggest(value, choices), orList(choices))
 }
 
-// orList joins words: "a, b or c".
+// orList joins words, for example to "a, b or c".
 func orList(words []string) string {
 	n := len(words)
 	if n == 1 {
@@ -79,7 +80,7 @@ func orList(words []string) string {
 	return strings.Join(words[:n-1], ", ") + " or " + words[n-1]
 }
 
-// What package flag and cli say of flags that they cannot read.
+// The errors of package flag and cli for flags that they can't read.
 var (
 	undefinedFlag = regexp.MustCompile(`^flag provided but not defined: -(.*)$`)
 	missingValue  = regexp.MustCompile(`^flag needs an argument: -(.*)$`)
@@ -88,7 +89,7 @@ var (
 	badVariable   = regexp.MustCompile(`^could not parse "(.*)" as .* value from environment variable "(.*)" for flag ([^:]*): `)
 )
 
-// flagError says in our words what is wrong with a flag.
+// flagError tells in our words what is wrong with a flag.
 func (a *app) flagError(c *cli.Context, err error, _ bool) error {
 	text := err.Error()
 	if m := undefinedFlag.FindStringSubmatch(text); m != nil {
@@ -123,8 +124,8 @@ func (a *app) flagError(c *cli.Context, err error, _ bool) error {
 	return usagef("%s; %s", text, helpHint(c))
 }
 
-// typed returns a flag as it stands in the command line: cli doesn't tell with how
-// many dashes.
+// typed returns a flag as it was typed, because cli doesn't tell the number of
+// dashes.
 func (a *app) typed(name string) string {
 	for _, word := range a.args {
 		flag, _, _ := strings.Cut(word, "=")
@@ -135,8 +136,8 @@ func (a *app) typed(name string) string {
 	return "--" + name
 }
 
-// given reports whether a flag stands in the command line; it may be set by the environment
-// alone.
+// given reports whether a flag is in the command line. A flag may also be set only
+// by the environment.
 func (a *app) given(c *cli.Context, name string) bool {
 	names := flagNamed(c.Command.Flags, name).Names()
 	for _, word := range a.args {
@@ -151,7 +152,7 @@ func (a *app) given(c *cli.Context, name string) bool {
 	return false
 }
 
-// wanted says what a flag's value looks like.
+// wanted tells what a flag's value looks like.
 func wanted(c *cli.Context, name string) string {
 	switch flagNamed(c.Command.Flags, name).(type) {
 	case *cli.BoolFlag:
@@ -168,7 +169,7 @@ func wanted(c *cli.Context, name string) string {
 	return "a value that it takes"
 }
 
-// flagNamed returns the flag of that name, or nil.
+// flagNamed returns the flag with the given name, or nil.
 func flagNamed(flags []cli.Flag, name string) cli.Flag {
 	for _, f := range flags {
 		if slices.Contains(f.Names(), name) {
@@ -185,9 +186,9 @@ func takesValue(flags []cli.Flag, word string) bool {
 	return ok && f.TakesValue()
 }
 
-// interspersed moves each command's flags before its arguments, so that they may
-// stand anywhere: package flag stops at the first argument. Arguments beside --help
-// are dropped, because cli takes them for topics.
+// interspersed moves each command's flags before its arguments, so that flags may
+// stand anywhere. Package flag would stop at the first argument. It drops arguments
+// beside --help, because cli would take them for topics.
 func interspersed(root *cli.App, args []string) []string {
 	if len(args) == 0 || args[len(args)-1] == completionFlag {
 		return args
@@ -219,7 +220,7 @@ func interspersed(root *cli.App, args []string) []string {
 		words = append(words, word)
 	}
 	if help && len(out) == 2 && out[1] == "help" {
-		// The help of help is asked for like any other's.
+		// help has a help text like every other command.
 		if flags, help = nil, false; len(words) == 0 {
 			words = []string{"help"}
 		}

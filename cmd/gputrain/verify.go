@@ -46,16 +46,16 @@ Examples:
 	}
 }
 
-// comparison is one comparison as it stands in JSON.
+// comparison is one comparison, in JSON.
 type comparison struct {
 	Device    string   `json:"device"`
 	Model     string   `json:"model"`
-	Layer     string   `json:"layer,omitempty"` // empty for what is the whole network's
+	Layer     string   `json:"layer,omitempty"` // empty: it belongs to the whole network
 	Phase     string   `json:"phase"`           // "training", "evaluation", "network", "step N" or "chain"
 	What      string   `json:"what"`
 	Fused     bool     `json:"fused,omitempty"`
-	Skipped   bool     `json:"skipped,omitempty"` // of "chain": it can't be judged, Detail says why
-	Error     *float64 `json:"error"`             // null for NaN and what cannot be compared
+	Skipped   bool     `json:"skipped,omitempty"` // for "chain": it can't be judged, and Detail tells why
+	Error     *float64 `json:"error"`             // null for NaN, and for values that can't be compared
 	Tolerance float64  `json:"tolerance"`
 	OK        bool     `json:"ok"`
 	Detail    string   `json:"detail,omitempty"`
@@ -73,7 +73,7 @@ func (a *app) verify(c *cli.Context) (err error) {
 		return err
 	}
 	if gpu.Precision == "" {
-		gpu.Precision = cuda.FP32 // the tolerances are float32's
+		gpu.Precision = cuda.FP32 // the tolerances are for float32
 	}
 	device, why, err := openNamed(c, gpu)
 	if err != nil {
@@ -110,9 +110,9 @@ func (a *app) verify(c *cli.Context) (err error) {
 	return nil
 }
 
-// modelsToVerify returns the model that is named, for a data set's images and
-// classes. Without a name it is a network of every kind of layer, and the built-in
-// models that usually take such images.
+// modelsToVerify returns the named model for a data set's images and classes.
+// Without a name it returns a network with every kind of layer, and the
+// built-in models that usually take such images.
 func modelsToVerify(name string, data *net.Dataset) ([]*net.Network, error) {
 	if name != "" {
 		n, err := loadModel(name, data.Shape, data.Classes)
@@ -132,11 +132,11 @@ func modelsToVerify(name string, data *net.Dataset) ([]*net.Network, error) {
 	return models, nil
 }
 
-// verifyDevice verifies a device on models and prints what it finds; that
-// something fails is an error.
+// verifyDevice verifies a device on models, and prints the results. It returns
+// an error if a comparison fails.
 func (a *app) verifyDevice(ctx context.Context, device net.Device, models []*net.Network, data *dataset, options verify.Options, asJSON bool) error {
 	compared, failed, loose := 0, 0, 0
-	var skipped []string // networks whose whole chain can't be judged
+	var skipped []string // networks that can't be judged as a whole chain
 	for _, n := range models {
 		plan, err := n.Plan()
 		if err != nil {

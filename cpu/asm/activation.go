@@ -1,18 +1,19 @@
 package asm
 
-// Activation are the kernels of an activation function y = f(x), value by value. Some functions have a parameter p; the others
-// ignore it.
+// Activation holds the kernels of an activation function y = f(x), which is applied to each value. Some functions have
+// a parameter p. The others ignore it.
 type Activation struct {
 	Name string
 
-	// FromOutput says what Backward computes the derivative from: the output y if it is set, else the input x.
+	// FromOutput tells from what Backward computes the derivative: the output y if it is set, otherwise the input x.
 	FromOutput bool
 
 	forward  func(y, x []float32, p float32)
 	backward func(dx, dy, v []float32, p float32, add bool)
 }
 
-// Activation returns the kernels of the activation function of that name, or nil if there is none. The functions are
+// Activation returns the kernels of the activation function with the given name, or nil if there is none. The
+// functions are
 //
 //	relu          max(x, 0)
 //	leaky_relu    x above 0, else p*x
@@ -27,11 +28,12 @@ type Activation struct {
 //	elu           x above 0, else p * (exp(x)-1)
 //	mish          x * tanh(log(1+exp(x)))
 //
-// A result is within 3 units of float32's rounding (2^-24) times max(1, |y|), a derivative within 6 times max(1, |f'|). For
-// infinite x there is the limit; a NaN stays NaN. Subnormal results may be 0.
+// The error of a result is at most 3 units of float32's rounding (2^-24) times max(1, |y|). The error of a derivative
+// is at most 6 units times max(1, |f'|). For infinite x the result is the limit, and a NaN stays NaN. Subnormal
+// results may be 0.
 //
-// Where a function has no derivative, that of relu6 and hard_swish is the one of the straight piece outside [0, 6] and
-// [-3, 3], that of leaky_relu and elu is p.
+// At points without a derivative, relu6 and hard_swish use the derivative of the straight piece outside [0, 6] or [-3,
+// 3], and leaky_relu and elu use p.
 func (ks *Kernels) Activation(name string) *Activation {
 	for i := range ks.activations {
 		if a := &ks.activations[i]; a.Name == name {
@@ -47,8 +49,9 @@ func (a *Activation) Forward(y, x []float32, p float32) {
 	a.forward(y, x, p)
 }
 
-// Backward sets dx to dy * f'(x), or adds that to dx where add is set. v is the output or the input, as FromOutput says. dx may
-// be dy. A NaN of dy stays, with one exception: relu gives 0, whatever dy is, where y is not above 0, as ReLUBackward does.
+// Backward sets dx to dy * f'(x), or adds that to dx where add is set. v is the output or the input, as FromOutput
+// says. dx may be dy. A NaN in dy stays, with one exception: where y is not above 0, relu gives 0 for every dy, as
+// ReLUBackward does.
 func (a *Activation) Backward(dx, dy, v []float32, p float32, add bool) {
 	sameLength(len(dx), len(dy), len(v))
 	a.backward(dx, dy, v, p, add)

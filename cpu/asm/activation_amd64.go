@@ -2,13 +2,13 @@
 
 package asm
 
-// activationCode are the two kernels of an activation function in assembly.
+// activationCode holds the two kernels of an activation function in assembly.
 type activationCode struct {
 	forward  func(y, x []float32, p float32)
 	backward func(dx, dy, v []float32, p float32, add bool)
 }
 
-// activationCodes are those of AVX2 and AVX-512.
+// activationCodes lists the kernels of AVX2 and AVX-512.
 var activationCodes = []struct {
 	name         string
 	avx2, avx512 activationCode
@@ -27,7 +27,7 @@ var activationCodes = []struct {
 	{"mish", activationCode{forwardMishAVX2, backwardMishAVX2}, activationCode{forwardMishAVX512, backwardMishAVX512}},
 }
 
-// activationsAVX2 and activationsAVX512 are the tiers' kernels, with the portable tier's word on what backward reads.
+// activationsAVX2 and activationsAVX512 hold the tiers' kernels. The portable tier tells what backward reads.
 var activationsAVX2, activationsAVX512 = func() (avx2, avx512 []Activation) {
 	for _, c := range activationCodes {
 		plain := portable.Activation(c.name)

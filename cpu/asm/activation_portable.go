@@ -2,7 +2,7 @@ package asm
 
 import "math"
 
-// activationsPortable say what each activation function computes, and are the list of them for all tiers.
+// activationsPortable defines what each activation function computes. It is also the list of functions for all tiers.
 var activationsPortable = []Activation{
 	{"relu", true, reluPortable, reluAddPortable},
 	inputActivation("leaky_relu", func(x, p float64) float64 {
@@ -80,15 +80,16 @@ func mishGate(x float64) float64 {
 	return math.Tanh(max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))))
 }
 
-// far is where each function of this file is next to its limit, yet x is finite: an infinity times 0 would not be a number.
+// far is a finite x at which each function of this file is practically at its limit. It is used instead of infinity,
+// because infinity times 0 is NaN.
 const far = 1000
 
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 
-// normal returns how likely a normally distributed number is below x.
+// normal returns the probability that a standard normal variable is below x.
 func normal(x float64) float64 { return math.Erfc(-x/math.Sqrt2) / 2 }
 
-// geluTanh returns z with (1 + tanh(sqrt(2/pi) * (x + 0.044715*x^3))) / 2 = sigmoid(z), and dz/dx.
+// geluTanh returns the z for which (1 + tanh(sqrt(2/pi) * (x + 0.044715*x^3))) / 2 = sigmoid(z), and dz/dx.
 func geluTanh(x float64) (z, slope float64) {
 	linear := 2 * math.Sqrt(2/math.Pi)
 	return linear * (x + 0.044715*x*x*x), linear * (1 + 3*0.044715*x*x)
@@ -96,7 +97,7 @@ func geluTanh(x float64) (z, slope float64) {
 
 func hardSigmoid(x float64) float64 { return min(max(x+3, 0), 6) / 6 }
 
-// inside returns 1 for y between two bounds, else 0.
+// inside returns 1 if y is between the two bounds, otherwise 0.
 func inside(y, above, below float64) float64 {
 	if y > above && y < below {
 		return 1
@@ -104,7 +105,7 @@ func inside(y, above, below float64) float64 {
 	return 0
 }
 
-// inputActivation returns the portable kernels of a function f whose derivative is given for the input.
+// inputActivation returns the portable kernels of a function f. derivative computes the derivative from the input.
 func inputActivation(name string, f, derivative func(x, p float64) float64) Activation {
 	return Activation{Name: name, forward: func(y, x []float32, p float32) {
 		x = x[:len(y)]
@@ -123,7 +124,7 @@ func inputActivation(name string, f, derivative func(x, p float64) float64) Acti
 	}}
 }
 
-// outputActivation is inputActivation with the derivative given for the output.
+// outputActivation returns the portable kernels of a function f. derivative computes the derivative from the output.
 func outputActivation(name string, f, derivative func(v, p float64) float64) Activation {
 	a := inputActivation(name, f, derivative)
 	a.FromOutput = true

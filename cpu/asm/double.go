@@ -1,6 +1,6 @@
 package asm
 
-// doubleKernels are kernels that compute in float64 from values in float32.
+// doubleKernels holds the kernels that compute in float64 from float32 values.
 type doubleKernels struct {
 	sum64             func(x []float32) float64
 	dot               func(a, b []float32) float64
@@ -10,8 +10,8 @@ type doubleKernels struct {
 	normalizeBackward func(dx, dy, x []float32, mean, scale, shift, slope float64, add bool)
 }
 
-// Sum64 returns the sum of all values, in float64. The order of the additions, here and in the other sums, depends on the
-// tier and the length alone.
+// Sum64 returns the sum of all values, in float64. The order of the additions depends only on the tier and the length.
+// This holds for the other sums too.
 func (ks *Kernels) Sum64(x []float32) float64 { return ks.doubles.sum64(x) }
 
 // Dot returns the inner product of a and b, in float64.
@@ -25,21 +25,21 @@ func (ks *Kernels) SquaredDeviations(x []float32, mean float64) float64 {
 	return ks.doubles.squaredDeviations(x, mean)
 }
 
-// GradientSums returns, in float64, the sums of dy and of dy*(x-mean), from which batch normalisation has the gradients of its
-// shift and its scale.
+// GradientSums returns the sums of dy and of dy*(x-mean), in float64. Batch normalisation computes the gradients of
+// its shift and its scale from them.
 func (ks *Kernels) GradientSums(dy, x []float32, mean float64) (sum, product float64) {
 	sameLength(len(dy), len(x))
 	return ks.doubles.gradientSums(dy, x, mean)
 }
 
-// Normalize sets y to (x-mean)*scale + shift, which is computed in float64 and rounded in the end. y may be x.
+// Normalize sets y to (x-mean)*scale + shift. It computes in float64 and rounds the result. y may be x.
 func (ks *Kernels) Normalize(y, x []float32, mean, scale, shift float64) {
 	sameLength(len(y), len(x))
 	ks.doubles.normalize(y, x, mean, scale, shift)
 }
 
-// NormalizeBackward sets dx to scale*(dy - shift - (x-mean)*slope), which is computed in float64 and rounded in the end, or adds
-// that to dx where add is set. dx may be dy.
+// NormalizeBackward sets dx to scale*(dy - shift - (x-mean)*slope), or adds that to dx where add is set. It computes
+// in float64 and rounds that result. dx may be dy.
 func (ks *Kernels) NormalizeBackward(dx, dy, x []float32, mean, scale, shift, slope float64, add bool) {
 	sameLength(len(dx), len(dy), len(x))
 	ks.doubles.normalizeBackward(dx, dy, x, mean, scale, shift, slope, add)

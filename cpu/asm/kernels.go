@@ -7,36 +7,37 @@ import (
 	"github.com/gputrain/gputrain/internal/cpufeat"
 )
 
-// Slack is the number of float32 values that [Kernels.Pack] may read and write
-// behind the last one asked for.
+// Slack is how many float32 values [Kernels.Pack] may read or write behind the
+// last one asked for.
 const Slack = 16
 
-// A Run is a piece of a panel's row: at most Kernels.Lanes values from Src on
-// go to Dst on. It is as long as the distance to the next run's Dst.
+// A Run is a piece of a panel's row: at most Kernels.Lanes values, copied from
+// Src on to Dst on. Its length is the distance to the next run's Dst.
 type Run struct{ Src, Dst int32 }
 
-// Adam holds the constants of an update of a weight w, with gradient g, by Adam: with g' = Scale*g + Decay*w,
-// m = Beta1*m + Rest1*g', v = Beta2*v + Rest2*g'*g' and
-// w = w - Shrink*w - Rate*m/(sqrt(v)+Epsilon).
+// Adam holds the constants of an update by Adam. A weight w with gradient g is
+// updated with g' = Scale*g + Decay*w, m = Beta1*m + Rest1*g', v = Beta2*v +
+// Rest2*g'*g' and w = w - Shrink*w - Rate*m/(sqrt(v)+Epsilon).
 type Adam struct {
 	Scale, Decay, Beta1, Rest1, Beta2, Rest2, Rate, Epsilon, Shrink float32
 }
 
-// SGD holds the constants of an update of a weight w, with gradient g, by gradient descent: with
-// g' = Scale*g + Decay*w, without momentum w -= Rate*g'; with it
-// v = Momentum*v + g' and w -= Rate*(Direct*g' + Velocity*v).
+// SGD holds the constants of an update by gradient descent. A weight w with
+// gradient g is updated with g' = Scale*g + Decay*w. Without momentum, w -=
+// Rate*g'. With momentum, v = Momentum*v + g' and w -= Rate*(Direct*g' +
+// Velocity*v).
 type SGD struct {
 	Scale, Decay, Rate, Momentum, Direct, Velocity float32
 }
 
-// Kernels are the kernels of one tier. Its methods check lengths; the functions
-// behind them do not.
+// Kernels holds the kernels of one tier. Its methods check lengths; the functions
+// that they call do not.
 type Kernels struct {
 	Tier    cpufeat.Tier
-	Lanes   int // columns in a vector
-	Vectors int // vectors in the widest tile of Gemm
+	Lanes   int // float32 values in a vector
+	Vectors int // the width of Gemm's widest tile, in vectors
 
-	rows []int // of the tallest tiles of Gemm, of 1, 2, ... vectors
+	rows []int // the rows of Gemm's tallest tiles that are 1, 2, ... vectors wide
 
 	gemm         func(rows, vectors, k int, a *float32, rsa, csa int, b *float32, ldb int, c *float32, ldc int, accumulate bool)
 	pack         func(dst *float32, width int, src *float32, offsets *int32, rows int, runs *int32, n int) // n Runs
@@ -66,7 +67,7 @@ type Kernels struct {
 	activations  []Activation
 }
 
-// For returns the kernels of an available tier.
+// For returns the kernels of a tier. The tier must be in this build.
 func For(t cpufeat.Tier) *Kernels {
 	if k := tiers[t]; k != nil {
 		return k
@@ -74,15 +75,15 @@ func For(t cpufeat.Tier) *Kernels {
 	panic(fmt.Sprintf("BUG: kernel tier %v is not in this build", t))
 }
 
-// Rows returns how many rows the tallest tile of Gemm has that is so many vectors
-// wide.
+// Rows returns how many rows Gemm's tallest tile has, if it is the given number
+// of vectors wide.
 func (ks *Kernels) Rows(vectors int) int { return ks.rows[vectors-1] }
 
-// Gemm computes a tile of a matrix product: for i in [0, rows) and j in
-// [0, vectors*Lanes), c[i*ldc+j] = sum over p in [0, k) of
-// a[i*rsa+p*csa] * b[p*ldb+j], in the order of p, added to c[i*ldc+j] where
-// accumulate is set. vectors is from 1 to Vectors, rows from 1 to Rows of
-// them, k at least 1.
+// Gemm computes a tile of a matrix product: for i in [0, rows) and j in [0,
+// vectors*Lanes), c[i*ldc+j] = sum over p in [0, k) of a[i*rsa+p*csa] *
+// b[p*ldb+j], in the order of p. If accumulate is set, the sum is added to
+// c[i*ldc+j]. vectors must be from 1 to Vectors, rows from 1 to Rows(vectors),
+// and k at least 1.
 func (ks *Kernels) Gemm(rows, vectors, k int, a []float32, rsa, csa int, b []float32, ldb int, c []float32, ldc int, accumulate bool) {
 	n := vectors * ks.Lanes
 	if vectors < 1 || vectors > ks.Vectors || rows < 1 || rows > ks.Rows(vectors) || k < 1 {
@@ -92,16 +93,16 @@ func (ks *Kernels) Gemm(rows, vectors, k int, a []float32, rsa, csa int, b []flo
 	ks.gemm(rows, vectors, k, &a[0], rsa, csa, &b[0], ldb, &c[0], ldc, accumulate)
 }
 
-// Pack gathers a panel: row p of dst, width values long, is made of the runs,
-// read from src[offsets[p]] on. It may write Slack values more than the
-// panel has, and read Slack values from the start of each run, so that dst and
+// Pack gathers a panel. Row p of dst has width values, and consists of the runs,
+// which are read from src[offsets[p]] on. Pack may write Slack values more than
+// the panel has, and may read Slack values from the start of each run. So dst and
 // src must be long enough.
 func (ks *Kernels) Pack(dst []float32, width int, src []float32, offsets []int32, runs []Run) {
 	last := runs[len(runs)-1]
 	if len(dst) < len(offsets)*width+Slack || int(last.Dst) >= width {
 		panic(fmt.Sprintf("BUG: pack %d rows of %d into %d values", len(offsets), width, len(dst)))
 	}
-	// The offsets grow, so that the last row reads furthest.
+	// The offsets grow, so the last row reads furthest.
 	_ = src[int(offsets[len(offsets)-1])+int(last.Src)+Slack-1]
 	ks.pack(&dst[0], width, unsafe.SliceData(src), &offsets[0], len(offsets), &runs[0].Src, len(runs))
 }
@@ -109,8 +110,8 @@ func (ks *Kernels) Pack(dst []float32, width int, src []float32, offsets []int32
 // AddBias adds bias to each value.
 func (ks *Kernels) AddBias(y []float32, bias float32) { ks.addBias(y, bias) }
 
-// AddBiasReLU replaces each value by the greater of 0 and the value plus bias. A
-// NaN stays NaN.
+// AddBiasReLU adds bias to each value, and replaces a result below 0 by 0. A NaN
+// stays NaN.
 func (ks *Kernels) AddBiasReLU(y []float32, bias float32) { ks.addBiasReLU(y, bias) }
 
 // Add adds x to dst.
@@ -143,7 +144,7 @@ func (ks *Kernels) ScaleAdd(dst, x []float32, s float32) {
 	ks.scaleAdd(dst, x, s)
 }
 
-// ReLUBackward sets dx to dy where y is above 0 and to 0 elsewhere. dx may be
+// ReLUBackward sets dx to dy where y is above 0, and to 0 elsewhere. dx may be
 // dy.
 func (ks *Kernels) ReLUBackward(dx, dy, y []float32) {
 	sameLength(len(dx), len(dy), len(y))
@@ -153,7 +154,7 @@ func (ks *Kernels) ReLUBackward(dx, dy, y []float32) {
 // Sum returns the sum of all values.
 func (ks *Kernels) Sum(x []float32) float32 { return ks.sum(x) }
 
-// SumSquares returns the sum of all values' squares.
+// SumSquares returns the sum of the squares of all values.
 func (ks *Kernels) SumSquares(x []float32) float64 { return ks.sumSquares(x) }
 
 // ScaleBytes writes src times scale to dst.
@@ -162,11 +163,11 @@ func (ks *Kernels) ScaleBytes(dst []float32, src []uint8, scale float32) {
 	ks.scaleBytes(dst, src, scale)
 }
 
-// MaxPool2 pools two rows, upper and lower, of 2*len(y) values by their 2x2
-// blocks. Of each block y gets the greatest value, the first in the order of
-// upper, then lower, where several are equal or NaN, which counts as greater
-// than all. chosen gets where it stood, counting at for the first value of upper
-// and at+width for the first of lower.
+// MaxPool2 pools two rows, upper and lower, of 2*len(y) values each, by their 2x2
+// blocks. y gets the greatest value of each block. A NaN counts as greater than
+// all others. If several are equally great, the first one counts, in the order of
+// upper, then lower. chosen gets the place of that value: at for the first value
+// of upper, and at+width for the first value of lower.
 func (ks *Kernels) MaxPool2(y []float32, chosen []int32, upper, lower []float32, at, width int) {
 	sameLength(len(y), len(chosen))
 	sameLength(2*len(y), len(upper), len(lower))
@@ -199,12 +200,12 @@ func (ks *Kernels) Dots(y *[4]float32, x, w []float32, stride int) {
 	ks.dots(y, x, &w[0], stride)
 }
 
-// mulAddChains are the independent sums of MulAdds.
+// mulAddChains is the number of independent sums in MulAdds.
 const mulAddChains = 12
 
-// MulAdds does multiply-adds on registers, on as many values at once as a vector
-// has, and returns how many: to measure the rate that no product of matrices can
-// exceed. rounds is at least 1.
+// MulAdds does multiply-adds on registers, a vector of values at once, and
+// returns how many. Its time gives the rate that no matrix product can exceed.
+// rounds must be at least 1.
 func (ks *Kernels) MulAdds(rounds int) int64 {
 	if rounds < 1 {
 		panic(fmt.Sprintf("BUG: %d rounds of multiply-adds", rounds))
@@ -217,8 +218,8 @@ func (ks *Kernels) MulAdds(rounds int) int64 {
 	return int64(rounds) * mulAddChains * int64(lanes)
 }
 
-// Triad writes x + s*y to dst: to measure the memory's bandwidth, as STREAM does
-// (McCalpin, 1995).
+// Triad writes x + s*y to dst. Its time gives the memory's bandwidth, as in
+// STREAM (McCalpin, 1995).
 func (ks *Kernels) Triad(dst, x, y []float32, s float32) {
 	sameLength(len(dst), len(x), len(y))
 	ks.triad(dst, x, y, s)

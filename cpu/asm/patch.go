@@ -2,9 +2,9 @@ package asm
 
 import "unsafe"
 
-// Patches are the kernels for patches of an image: Rows x Columns vectors, whose rows lie a pitch apart. They compute the
-// gradients of a convolution whose output's gradient is 0 at most positions, from a list of the others. Values of the
-// image are vectors of channels, or, where Columns is 1, single values, of which a vector takes those beside it too.
+// Patches holds the kernels for patches of an image. A patch has Rows x Columns vectors. The kernels compute gradients
+// of a convolution whose output gradient is 0 at most positions, from a list of the other positions. A value of the
+// image is a vector of channels. If Columns is 1 it is a single value, and a vector holds it and the values beside it.
 type Patches struct {
 	Rows, Columns int
 	lanes         int
@@ -23,9 +23,10 @@ func (ks *Kernels) Patches(rows, columns int) *Patches {
 	return nil
 }
 
-// Sum adds to sums, a patch, the patches of x that begin at the offsets, each times its value. The rows of a patch are
-// pitch values apart in x, its columns a vector. It reads x up to the last vector of the patch that begins furthest, and
-// checks that the list's first and last patch lie within.
+// Sum adds up patches of x: for each of the offsets, it adds to sums the patch that begins there, times the value that
+// belongs to it. sums is a patch too. In x the rows of a patch are pitch values apart, and its columns one vector. It
+// reads x up to the last vector of the patch that begins furthest. It checks only that the first and the last patch of
+// the list lie within x.
 func (p *Patches) Sum(sums, x, values []float32, offsets []int32, pitch int) {
 	if len(values) == 0 {
 		return
@@ -34,7 +35,8 @@ func (p *Patches) Sum(sums, x, values []float32, offsets []int32, pitch int) {
 	p.sum(&sums[0], &x[0], &values[0], &offsets[0], len(values), pitch)
 }
 
-// Add adds a patch, times the value of each offset, to x there: the reverse of Sum, with its layout.
+// Add is the reverse of Sum, with the same layout: for each of the offsets, it adds patch, times the value that
+// belongs to it, to x there.
 func (p *Patches) Add(x, patch, values []float32, offsets []int32, pitch int) {
 	if len(values) == 0 {
 		return
@@ -50,7 +52,7 @@ func (p *Patches) check(patch, x, values []float32, offsets []int32, pitch int) 
 	_, _ = x[int(offsets[0])+span-1], x[int(offsets[len(offsets)-1])+span-1]
 }
 
-// patchesPortable are the kernels in plain Go, of vectors of four values.
+// patchesPortable returns the kernels in plain Go, for vectors of four values.
 func patchesPortable(rows, columns int) Patches {
 	return Patches{
 		Rows: rows, Columns: columns, lanes: 4,

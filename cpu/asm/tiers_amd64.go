@@ -4,7 +4,7 @@ package asm
 
 import "github.com/gputrain/gputrain/internal/cpufeat"
 
-// tiers are the kernels of each tier in this build.
+// tiers holds the kernels of each tier in this build.
 var tiers = [...]*Kernels{
 	cpufeat.Portable: portable,
 	cpufeat.AVX2: {

@@ -4,5 +4,5 @@ package asm
 
 import "github.com/gputrain/gputrain/internal/cpufeat"
 
-// tiers are the kernels of each tier in this build.
+// tiers holds the kernels of each tier in this build: only the portable ones.
 var tiers = [...]*Kernels{cpufeat.Portable: portable, cpufeat.AVX512: nil}

@@ -6,13 +6,14 @@ import (
 	"unsafe"
 )
 
-// Winograd are the kernels of convolutions with stride 1 by the minimal filtering algorithm of Winograd, in the form of
-// Lavin and Gray (Fast Algorithms for Convolutional Neural Networks, 2015): Outputs x Outputs outputs from a tile of 6x6
-// inputs, for filters of Kernel x Kernel, take 36 multiplications, as products of polynomials by their values at six points.
+// Winograd holds the kernels of convolutions with stride 1 by Winograd's minimal filtering algorithm, in the form of
+// Lavin and Gray (Fast Algorithms for Convolutional Neural Networks, 2015). For filters of Kernel x Kernel it computes
+// Outputs x Outputs outputs from a tile of 6x6 inputs, with 36 multiplications. It does so by multiplying polynomials,
+// which are represented by their values at six points.
 //
-// The points are 0, 3/4, -3/4, 3/2, -3/2 and infinity: they lose fewer digits than the usual ones with 1 and 2, which make
-// larger numbers of the tiles, and all numbers of the transforms but the filter's are exact. A NaN or an infinity among a
-// tile's inputs makes NaN of all its outputs.
+// The points are 0, 3/4, -3/4, 3/2, -3/2 and infinity. The usual points include 1 and 2. Ours lose fewer digits,
+// because the usual ones make larger numbers from the tiles. All numbers in the transforms are exact, except in that
+// of the filter. If an input of a tile is NaN or infinite, all outputs of the tile are NaN.
 type Winograd struct {
 	Kernel, Outputs int
 	lanes           int
@@ -21,10 +22,10 @@ type Winograd struct {
 	output func(y *float32, step, pitch int, m *float32, mStep, stride int, bias *float32, floor float32, c *float32, n int)
 }
 
-// WinogradPoints is how many points there are: the side of a tile.
+// WinogradPoints is the number of points. A tile has as many rows and columns.
 const WinogradPoints = 6
 
-// The points but 0 and infinity are pointA, -pointA, pointB, -pointB.
+// The points other than 0 and infinity are pointA, -pointA, pointB and -pointB.
 const pointA, pointB = 0.75, 1.5
 
 var (
@@ -42,8 +43,9 @@ func (ks *Kernels) Winograd(kernel int) *Winograd {
 	return nil
 }
 
-// FilterTransform returns the matrix, 36 x Kernel*Kernel, whose product with a filter's weights g is G g G', row by row. Row i
-// of G is the powers of point i over the product of its distances from the others.
+// FilterTransform returns the matrix that transforms filters, 36 x Kernel*Kernel. Its product with a filter's weights
+// g is G g G', row by row. Row i of G holds the powers of point i, divided by the product of its distances from the
+// other points.
 func (w *Winograd) FilterTransform() []float32 {
 	points := [WinogradPoints - 1]float64{0, pointA, -pointA, pointB, -pointB}
 	var rows [WinogradPoints][5]float64
@@ -73,8 +75,9 @@ func (w *Winograd) FilterTransform() []float32 {
 	return matrix
 }
 
-// TransformInput transforms n times six vectors of src, srcStride apart, into six of dst, dstStride apart, by the rows of B
-// that belong to the points; each time is a step further. Down the columns of a tile and then along its rows that is B d B'.
+// TransformInput transforms six vectors of src into six vectors of dst, by the rows of B that belong to the points. It
+// does so n times. The six vectors are srcStride and dstStride apart, and each next time begins srcStep and dstStep
+// further. Applied to the columns of a tile and then to its rows, it computes B d B'.
 func (w *Winograd) TransformInput(dst []float32, dstStep, dstStride int, src []float32, srcStep, srcStride, n int) {
 	if n < 1 {
 		panic(fmt.Sprintf("BUG: %d transforms", n))
@@ -84,8 +87,9 @@ func (w *Winograd) TransformInput(dst []float32, dstStep, dstStride int, src []f
 	w.input(&dst[0], dstStep, dstStride, &src[0], srcStep, srcStride, &winogradInputs[0], n)
 }
 
-// TransformOutput transforms n tiles of 6x6 vectors of m, stride apart, into Outputs x Outputs vectors of y, whose rows are
-// pitch apart: A' m A, with bias, a vector, and, if relu is set, no less than 0. The next tile is mStep and step further.
+// TransformOutput transforms n tiles of 6x6 vectors into Outputs x Outputs vectors each: A' m A + bias, where bias is
+// one vector. If relu is set, outputs below 0 become 0. A tile's vectors in m are stride apart, and its rows in y are
+// pitch apart. The next tile is mStep further in m, and step further in y.
 func (w *Winograd) TransformOutput(y []float32, step, pitch int, m []float32, mStep, stride int, bias []float32, relu bool, n int) {
 	if n < 1 || len(bias) != w.lanes {
 		panic(fmt.Sprintf("BUG: %d transforms with a bias of %d values", n, len(bias)))
@@ -99,7 +103,7 @@ func (w *Winograd) TransformOutput(y []float32, step, pitch int, m []float32, mS
 	w.output(&y[0], step, pitch, &m[0], mStep, stride, &bias[0], floor, &winogradOutputs[0], n)
 }
 
-// winogradPortable are the kernels in plain Go, of vectors of four values.
+// winogradPortable returns the kernels in plain Go, for vectors of four values.
 func winogradPortable(kernel, outputs int) Winograd {
 	return Winograd{Kernel: kernel, Outputs: outputs, lanes: 4, input: winogradInputPortable,
 		output: func(y *float32, step, pitch int, m *float32, mStep, stride int, bias *float32, floor float32, _ *float32, n int) {
@@ -158,7 +162,7 @@ func winogradOutputPortable(outputs int, y *float32, step, pitch int, m *float32
 				transform(&rows[r], &out)
 				for k := range outputs {
 					v := out[k] + *element(bias, l)
-					if v < floor { // false for NaN, which stays
+					if v < floor { // false for a NaN, which stays
 						v = floor
 					}
 					*element(y, i*step+r*pitch+k*4+l) = v

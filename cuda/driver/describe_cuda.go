@@ -27,11 +27,11 @@ const Built = true
 
 var (
 	mu     sync.Mutex
-	loaded [len(Kinds)]*Library // what is in the slots, for the rest of the process
+	loaded [len(Kinds)]*Library // the libraries whose functions are in the slots, for the rest of the process
 	start  unsafe.Pointer       // the driver's own cuInit
 )
 
-// Describe tells what this machine has of CUDA, like Open, but never fails: what is wrong is part of the answer.
+// Describe looks for the libraries and GPUs as [Open] does, but never fails: what is wrong is part of its answer.
 func Describe() *Libraries {
 	mu.Lock()
 	defer mu.Unlock()
@@ -53,7 +53,7 @@ func Describe() *Libraries {
 	return l
 }
 
-// devices starts the driver and asks for its GPUs. The error is why none of them can be used.
+// devices starts the driver and describes its GPUs. It fails if none of them can be used.
 func devices() ([]Device, error) {
 	if status := C.real_init(start); status != C.CUDA_SUCCESS {
 		return nil, withHint(&Error{Op: "cuInit", Status: Result(status)})
@@ -118,7 +118,7 @@ func device(index int) Device {
 	return d
 }
 
-// withHint adds what the system shows of why the driver finds no GPU.
+// withHint adds to an error what the system shows about why the driver finds no GPU.
 func withHint(err error) error {
 	var hints []string
 	if v, set := os.LookupEnv("CUDA_VISIBLE_DEVICES"); set {
@@ -137,13 +137,13 @@ func withHint(err error) error {
 	return fmt.Errorf("%w (%s)", err, strings.Join(hints, "; "))
 }
 
-// kernelModule reports whether NVIDIA's kernel driver is running, which a container sees too.
+// kernelModule reports whether NVIDIA's kernel driver is running. Inside a container it does so too.
 func kernelModule() bool {
 	_, err := os.Stat("/proc/driver/nvidia/version")
 	return err == nil
 }
 
-// dnnDetail is cuDNN 9's own explanation of the thread's last error; empty where there is none.
+// dnnDetail returns cuDNN 9's own explanation of the thread's last error, or "" if there is none.
 func dnnDetail() string {
 	var text [512]C.char
 	C.cudnnGetLastErrorString(&text[0], C.size_t(len(text)))

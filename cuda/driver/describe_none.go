@@ -7,7 +7,8 @@ import "os"
 // Built reports whether this program was built with CUDA.
 const Built = false
 
-// Describe tells what this machine has of CUDA, like Open, but never fails: what is wrong is part of the answer.
+// Describe looks for the libraries and GPUs as [Open] does, but never fails. In this build its answer is that there is
+// no CUDA.
 func Describe() *Libraries {
 	l := &Libraries{Search: os.Getenv(SearchVariable), err: ErrNotBuilt}
 	for _, k := range Kinds {

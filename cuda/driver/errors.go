@@ -6,27 +6,27 @@ import (
 	"strings"
 )
 
-// What can be wrong, for errors.Is.
+// What can be wrong. Compare with errors.Is.
 var (
 	// ErrNoLibrary: a library can't be found or can't be loaded, or this build has no CUDA at all.
 	ErrNoLibrary = errors.New("library not found")
-	// ErrNoDevice: the driver works but there is no GPU that can be used.
+	// ErrNoDevice: the driver works, but there is no GPU that can be used.
 	ErrNoDevice = errors.New("no usable GPU")
-	// ErrMissingSymbol: a library was found and lacks a function that is needed.
+	// ErrMissingSymbol: a library was found, but it lacks a function that is needed.
 	ErrMissingSymbol = errors.New("missing function")
-	// ErrVersionTooOld: a library was found and is older than what works, or than what another library needs.
+	// ErrVersionTooOld: a library was found, but it is too old to work, or older than another library needs.
 	ErrVersionTooOld = errors.New("version too old")
 
-	// ErrNotBuilt: this program was built without CUDA. It is an ErrNoLibrary too.
+	// ErrNotBuilt: this program was built without CUDA. It wraps ErrNoLibrary.
 	ErrNotBuilt = fmt.Errorf("this build has no CUDA (it needs -tags cuda, cgo and Linux on amd64 or arm64): %w", ErrNoLibrary)
 )
 
 // A LibraryError says why a library can't be used. It wraps one of the errors above.
 type LibraryError struct {
 	Kind   Kind
-	Path   string // path of the file, where one was found
-	Symbol string // the first missing function
-	Detail string // what was tried, or what the system said
+	Path   string // the file's path; empty if no file was found
+	Symbol string // the first missing function; empty if none is missing
+	Detail string // what was tried, or what the system said; may be empty
 	Err    error
 }
 
@@ -48,11 +48,11 @@ func (e *LibraryError) Error() string {
 
 func (e *LibraryError) Unwrap() error { return e.Err }
 
-// An Error is a call that failed: the function and the status that it returned.
+// An Error says which call to a library failed, and with which status.
 type Error struct {
-	Op     string // the function, as cudnnConvolutionForward
+	Op     string // the function's name, for example cudnnConvolutionForward
 	Status Status
-	Detail string // what the library added, if anything
+	Detail string // the library's own explanation; empty if there is none
 }
 
 func (e *Error) Error() string {
@@ -69,25 +69,25 @@ func (e *Error) Unwrap() error { return e.Status }
 type Status interface {
 	error
 	Code() int
-	Name() string // the constant in NVIDIA's headers, or "" for a code that isn't known
+	Name() string // the constant's name in NVIDIA's headers, or "" for an unknown code
 }
 
-// Result is the driver's status, CUresult.
+// Result is a status of the driver (CUresult).
 type Result int
 
-// DNNStatus is cuDNN's, cudnnStatus_t. The codes of cuDNN 8 and 9 don't overlap, so one type holds both.
+// DNNStatus is a status of cuDNN (cudnnStatus_t). The codes of cuDNN 8 and 9 don't overlap, so one type holds both.
 type DNNStatus int
 
-// BLASStatus is cuBLAS's, cublasStatus_t.
+// BLASStatus is a status of cuBLAS (cublasStatus_t).
 type BLASStatus int
 
-// Code returns the status as the driver numbers it.
+// Code returns the driver's number for the status.
 func (s Result) Code() int { return int(s) }
 
-// Code returns the status as cuDNN numbers it.
+// Code returns cuDNN's number for the status.
 func (s DNNStatus) Code() int { return int(s) }
 
-// Code returns the status as cuBLAS numbers it.
+// Code returns cuBLAS's number for the status.
 func (s BLASStatus) Code() int { return int(s) }
 
 // Name returns the status as NVIDIA's headers name it, or "" if it is unknown.
@@ -148,7 +148,8 @@ func CheckBLAS(op string, code int) error {
 	return &Error{Op: op, Status: BLASStatus(code)}
 }
 
-// statusText is "CUDA_ERROR_NO_DEVICE (100): no device", the words taken from the name, then what it may help to know.
+// statusText returns, for example, "CUDA_ERROR_NO_DEVICE (100): no device". The words are taken from the status's
+// name. The advice follows if it isn't empty.
 func statusText(library string, s Status, advice string) string {
 	name := s.Name()
 	if name == "" {

@@ -7,22 +7,24 @@ import (
 	"strings"
 )
 
-// SearchVariable names an environment variable. If it is set, the libraries are looked for only in the folder that it holds,
-// or in several folders, separated as in PATH. Otherwise they are looked for where the system looks for libraries.
+// SearchVariable names an environment variable with one or several folders, separated as in PATH. If it is set, the
+// libraries are looked for only there. Otherwise they are looked for where the system looks for libraries, and where
+// CUDA's installers put them.
 const SearchVariable = "GPUTRAIN_CUDA_LIBS"
 
-// Libraries describes what a machine has for CUDA: the three libraries and the GPUs. Where something can't be used, it says why.
+// Libraries describes what a machine has for CUDA: the three libraries and the GPUs. It says why something can't be
+// used.
 type Libraries struct {
-	Search  string // the value of GPUTRAIN_CUDA_LIBS
+	Search  string // the value of GPUTRAIN_CUDA_LIBS; empty if it isn't set
 	Driver  Library
 	DNN     Library
 	BLAS    Library
 	Devices []Device
 
-	err error // of the driver's start, or why there is no library at all
+	err error // why no GPU can be used, or why there is no library at all
 }
 
-// A Library describes one of the three libraries, as it was found.
+// A Library describes one of the three libraries as it was found.
 type Library struct {
 	Kind    Kind
 	Path    string   // the file; empty if none was loaded
@@ -34,32 +36,32 @@ type Library struct {
 
 // A Device is a GPU.
 type Device struct {
-	Index           int // as CUDA counts them
+	Index           int // as CUDA counts the GPUs, from 0
 	Name            string
 	Major, Minor    int    // compute capability
 	Memory          uint64 // bytes
 	Multiprocessors int
-	PCI             string // bus address
-	Err             error  // why it can't be used
+	PCI             string // bus address; empty if it isn't known
+	Err             error  // why it can't be used; nil if it can
 }
 
-// The oldest compute capability that works: the target of the PTX in package kernels.
+// The lowest compute capability that works: the target of the PTX in package kernels.
 const minimumMajor, minimumMinor = 7, 5
 
-// A symbol is a function that fills a slot.
+// A symbol is a function of a library, which fills a slot.
 type symbol struct {
 	name     string
 	kind     Kind
 	required bool
 }
 
-// Err returns all reasons why CUDA can't be used, joined, or nil where a GPU can train. It wraps those of ErrNoLibrary,
-// ErrNoDevice, ErrMissingSymbol and ErrVersionTooOld that apply.
+// Err returns all reasons why CUDA can't be used, joined. It returns nil if a GPU can train. The error wraps those of
+// ErrNoLibrary, ErrNoDevice, ErrMissingSymbol and ErrVersionTooOld that apply.
 func (l *Libraries) Err() error {
 	return errors.Join(l.Driver.Err, l.err, l.DNN.Err, l.BLAS.Err)
 }
 
-// library gives the field for a kind.
+// library returns the field for a kind.
 func (l *Libraries) library(k Kind) *Library {
 	switch k {
 	case Driver:
@@ -70,7 +72,7 @@ func (l *Libraries) library(k Kind) *Library {
 	return &l.BLAS
 }
 
-// Has reports whether a function was found. Its name is the one that the library exports: cuMemAlloc_v2, for example.
+// Has reports whether a function was found. Its name is the one that the library exports, for example cuMemAlloc_v2.
 func (l *Libraries) Has(symbol string) bool {
 	for _, s := range symbols {
 		if s.name == symbol {
@@ -81,7 +83,7 @@ func (l *Libraries) Has(symbol string) bool {
 	return false
 }
 
-// judge decides whether a device can be used, with what the driver said of its compute mode.
+// judge sets Err if the device can't be used. prohibited is what the driver says about its compute mode.
 func (d *Device) judge(prohibited bool) {
 	switch {
 	case d.Major < minimumMajor || d.Major == minimumMajor && d.Minor < minimumMinor:
@@ -103,7 +105,7 @@ func (d Device) String() string {
 	return text
 }
 
-// String lists everything that was found, a line each, and what is wrong.
+// String lists what was found, one line each, and what is wrong.
 func (l *Libraries) String() string {
 	var b strings.Builder
 	if l.Search != "" {

@@ -37,7 +37,7 @@ import (
 	"unsafe"
 )
 
-// names gives the files that a library is looked for under, the best first.
+// names returns the file names to look for, the best first.
 func (k Kind) names() []string {
 	switch k {
 	case Driver:
@@ -48,8 +48,8 @@ func (k Kind) names() []string {
 	return []string{"libcublas.so.13", "libcublas.so.12", "libcublas.so.11"}
 }
 
-// minimum is the oldest version that works. The driver's is set by the PTX in package kernels (ISA 7.8), the others' by
-// the functions of functions.txt.
+// minimum returns the oldest version that works. For the driver, the PTX in package kernels (ISA 7.8) sets it; for the
+// others, the functions in functions.txt.
 func (k Kind) minimum() Version {
 	switch k {
 	case Driver:
@@ -60,10 +60,11 @@ func (k Kind) minimum() Version {
 	return Version{11, 0, 0}
 }
 
-// Folders where CUDA's installers put libraries without telling the system; looked in last.
+// The folders where CUDA's installers put libraries without telling the system. They are tried after the system's
+// folders.
 var installed = []string{"/usr/local/cuda/lib64", "/usr/lib/wsl/lib"}
 
-// load finds the best library of a kind and fills its slots. If none can be used, the Err of the answer says why.
+// load finds the best library of a kind and fills its slots. If none can be used, the Err of the result says why.
 func load(k Kind, search string, cuda Library) Library {
 	lib := Library{Kind: k}
 	for _, file := range candidates(k, search) {
@@ -99,7 +100,7 @@ func load(k Kind, search string, cuda Library) Library {
 	return lib
 }
 
-// candidates gives the files to try, best first. A name without a folder is looked for as the system does.
+// candidates returns the files to try, the best first. A name without a folder is looked for where the system looks.
 func candidates(k Kind, search string) []string {
 	var files []string
 	for _, name := range k.names() {
@@ -111,7 +112,7 @@ func candidates(k Kind, search string) []string {
 			continue
 		}
 		for _, dir := range filepath.SplitList(search) {
-			// The folder is the only place, so a name without a slash must not fall through to the system's.
+			// Only this folder may be searched. A name without a slash would be looked for in the system's folders.
 			if abs, err := filepath.Abs(dir); err == nil && dir != "" {
 				files = append(files, filepath.Join(abs, name))
 			}
@@ -120,11 +121,11 @@ func candidates(k Kind, search string) []string {
 	return files
 }
 
-// open loads a file. The error is an os.ErrNotExist where the file isn't there, as opposed to one that can't be loaded.
+// open loads a file. The error is os.ErrNotExist if the file isn't there, and a LibraryError if it can't be loaded.
 func open(k Kind, file string) (unsafe.Pointer, error) {
 	name := C.CString(file)
 	defer C.free(unsafe.Pointer(name))
-	// LOCAL: the libraries find each other by themselves, and nothing of theirs may answer for something of ours.
+	// RTLD_LOCAL: the libraries find each other by themselves, and their symbols must not replace ours.
 	if handle := C.dlopen(name, C.RTLD_NOW|C.RTLD_LOCAL); handle != nil {
 		return handle, nil
 	}
@@ -133,7 +134,7 @@ func open(k Kind, file string) (unsafe.Pointer, error) {
 		return nil, os.ErrNotExist
 	}
 	if !filepath.IsAbs(file) {
-		file = "" // why names it
+		file = "" // the text of why names the file
 	}
 	return nil, &LibraryError{Kind: k, Path: file, Detail: why, Err: fmt.Errorf("%w: cannot be loaded", ErrNoLibrary)}
 }
@@ -165,7 +166,7 @@ func fill(k Kind, handle unsafe.Pointer, cuda Library, lib *Library) error {
 			lost = append(lost, "cuInit")
 		}
 	}
-	// The version says more than a function that an old one lacks.
+	// An old version is a better explanation than a function that it lacks.
 	version, err := versionOf(k, handle)
 	if err == nil && version.Less(k.minimum()) {
 		return fail(ErrVersionTooOld, "", fmt.Sprintf("it is %v and must be %v or newer", version, k.minimum()))
@@ -211,7 +212,7 @@ func find(handle unsafe.Pointer, symbol string) unsafe.Pointer {
 	return C.dlsym(handle, name)
 }
 
-// versionOf asks a library that isn't in the slots yet for its version; none of the calls needs a GPU.
+// versionOf asks a library for its version, before its functions are in the slots. None of the calls needs a GPU.
 func versionOf(k Kind, handle unsafe.Pointer) (Version, error) {
 	switch k {
 	case Driver:
@@ -244,7 +245,8 @@ func versionOf(k Kind, handle unsafe.Pointer) (Version, error) {
 	return Version{int(n[0]), int(n[1]), int(n[2])}, nil
 }
 
-// builtFor gives CUDA's major version that a library was built for: a driver of that version or a newer one runs it.
+// builtFor returns the major version of CUDA that a library was built for. A driver of that version or a newer one
+// runs it. The result is 0 if it isn't known.
 func builtFor(k Kind, handle unsafe.Pointer, version Version) int {
 	switch k {
 	case DNN:

@@ -1,13 +1,13 @@
-// Package driver finds NVIDIA's libraries at run time and makes their functions callable, so that one binary starts
-// with or without them, and building it needs no CUDA.
+// Package driver finds NVIDIA's libraries at run time and makes their functions callable. So one program runs with or
+// without the libraries, and building it needs no CUDA.
 //
-// The functions of CUDA that gorgonia.org/cu, cu/dnn, cu/blas and this module's cgo call are defined in assembly. Each
-// of them jumps to the address in its slot. [Open] loads libcuda, libcudnn and libcublas, and writes the addresses of
-// their functions to the slots. A slot without an address returns the library's own "not initialised" or "not
-// supported". So no call ever ends the process.
+// Programs call CUDA's functions through gorgonia.org/cu, cu/dnn, cu/blas and this module's cgo. Here these functions
+// are defined in assembly. Each of them jumps to the address in its slot. [Open] loads libcuda, libcudnn and
+// libcublas, and writes the addresses of their functions to the slots. A function without an address returns the
+// library's own "not initialised" or "not supported". So no call ever ends the process.
 //
-// The functions are listed in functions.txt. The folder include holds our declarations of the API; a build sets
-// CGO_CFLAGS=-I.../cuda/driver/include to find them.
+// The functions are listed in functions.txt. The folder include holds our declarations of the API. A build finds them
+// by CGO_CFLAGS=-I.../cuda/driver/include.
 //
 // All this needs the build tag cuda, cgo, and Linux on amd64 or arm64. Other builds have the same Go functions, which
 // return [ErrNotBuilt].
@@ -15,10 +15,12 @@ package driver
 
 //go:generate go run generate.go
 
-// Open loads the libraries, once for the process, and looks at the GPUs. It fails, with everything that is wrong, unless
-// all three libraries and at least one GPU can be used; after a failure it may be tried again.
+// Open loads the three libraries and looks for GPUs. It fails unless all three libraries and at least one GPU can be
+// used. Its error holds everything that is wrong; see [Libraries.Err]. A library is loaded once for the process. After
+// a failure Open may be called again.
 //
-// It has to be called before any other function of CUDA, those of gorgonia's packages included.
+// Open must be called before any other function of CUDA, and also before functions of gorgonia.org/cu and its
+// packages.
 func Open() (*Libraries, error) {
 	l := Describe()
 	if err := l.Err(); err != nil {

@@ -1,6 +1,6 @@
 package driver
 
-// The names and meanings of status codes, which work without the libraries.
+// The names and meanings of status codes. They work without the libraries.
 
 const (
 	resultNoDevice         Result = 100
@@ -13,7 +13,7 @@ const (
 	dnnIncompatibleDriver DNNStatus = 3005
 )
 
-// resultNames are the names of CUresult, up to CUDA 13.
+// resultNames holds the names of CUresult, up to CUDA 13.
 var resultNames = map[int]string{
 	0:   "CUDA_SUCCESS",
 	1:   "CUDA_ERROR_INVALID_VALUE",
@@ -123,7 +123,7 @@ var resultNames = map[int]string{
 	999: "CUDA_ERROR_UNKNOWN",
 }
 
-// dnnNames are the names of cudnnStatus_t: below 1000 cuDNN 8's, from 1000 on cuDNN 9's.
+// dnnNames holds the names of cudnnStatus_t. Codes below 1000 are those of cuDNN 8, and from 1000 on those of cuDNN 9.
 var dnnNames = map[int]string{
 	0:    "CUDNN_STATUS_SUCCESS",
 	1:    "CUDNN_STATUS_NOT_INITIALIZED",
@@ -190,7 +190,7 @@ var dnnNames = map[int]string{
 	5004: "CUDNN_STATUS_EXECUTION_FAILED_CURAND",
 }
 
-// blasNames are the names of cublasStatus_t.
+// blasNames holds the names of cublasStatus_t.
 var blasNames = map[int]string{
 	0:  "CUBLAS_STATUS_SUCCESS",
 	1:  "CUBLAS_STATUS_NOT_INITIALIZED",
@@ -204,7 +204,7 @@ var blasNames = map[int]string{
 	16: "CUBLAS_STATUS_LICENSE_ERROR",
 }
 
-// resultAdvice is what to do about the statuses that users meet.
+// resultAdvice tells what to do about those statuses of the driver that users meet.
 var resultAdvice = map[int]string{
 	2:   "a smaller batch needs less",
 	3:   "the driver is not loaded; Open it first",
@@ -221,7 +221,7 @@ var resultAdvice = map[int]string{
 	804: "this GPU can't use a compatibility package's newer driver library",
 }
 
-// dnnAdvice is what to do about cuDNN's.
+// dnnAdvice tells what to do about statuses of cuDNN.
 var dnnAdvice = map[int]string{
 	1:    "cuDNN is not loaded, or found no GPU",
 	1001: "cuDNN is not loaded, or found no GPU",
@@ -231,7 +231,7 @@ var dnnAdvice = map[int]string{
 	3006: "the CUDA runtime is older than this cuDNN needs",
 }
 
-// blasAdvice is what to do about cuBLAS's.
+// blasAdvice tells what to do about statuses of cuBLAS.
 var blasAdvice = map[int]string{
 	1: "cuBLAS is not loaded, or there is no GPU or no memory for it",
 }

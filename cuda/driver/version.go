@@ -11,7 +11,7 @@ const (
 	BLAS               // libcublas
 )
 
-// Kinds are all of them, in the order in which they are loaded.
+// Kinds lists all kinds, in the order in which the libraries are loaded.
 var Kinds = [...]Kind{Driver, DNN, BLAS}
 
 func (k Kind) String() string {
@@ -38,7 +38,7 @@ func (v Version) String() string {
 	return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch)
 }
 
-// Less reports that v is older than w.
+// Less reports whether v is older than w.
 func (v Version) Less(w Version) bool {
 	if v.Major != w.Major {
 		return v.Major < w.Major
@@ -49,10 +49,10 @@ func (v Version) Less(w Version) bool {
 	return v.Patch < w.Patch
 }
 
-// driverVersion reads cuDriverGetVersion's number, 12040 for 12.4.
+// driverVersion converts the number of cuDriverGetVersion: 12040 is 12.4.
 func driverVersion(n int) Version { return Version{n / 1000, n % 1000 / 10, n % 10} }
 
-// dnnVersion reads cudnnGetVersion's number: 8907 for 8.9.7 and, from cuDNN 9 on, 90100 for 9.1.0.
+// dnnVersion converts the number of cudnnGetVersion: 8907 is 8.9.7 and, from cuDNN 9 on, 90100 is 9.1.0.
 func dnnVersion(n int) Version {
 	if n < 10000 {
 		return Version{n / 1000, n % 1000 / 100, n % 100}

@@ -30,11 +30,12 @@ import (
 	"github.com/gputrain/gputrain/cuda/sim/internal/build"
 )
 
-// searchVariable is driver.SearchVariable, which tests of package driver itself couldn't import through here.
+// searchVariable equals driver.SearchVariable. It is repeated here because tests of package driver itself could not
+// import this package otherwise.
 const searchVariable = "GPUTRAIN_CUDA_LIBS"
 
-// A Machine is the CUDA machine that a test has to itself: the simulated one, or a real
-// GPU where the tests run on one. A process has only one, so tests take turns.
+// A Machine is the CUDA machine that one test has for itself: the simulated one, or the real GPU if tests run on a
+// GPU. A process has only one machine, so tests take turns.
 type Machine struct {
 	t        testing.TB
 	seed     int64
@@ -42,7 +43,7 @@ type Machine struct {
 	gpu      bool // the machine's own
 }
 
-// control holds the functions by which libcuda.so.1 is steered.
+// control holds the functions of libcuda.so.1 that control the simulator.
 type control struct{ reset, set, report, err, init unsafe.Pointer }
 
 var (
@@ -50,11 +51,11 @@ var (
 	running sync.Mutex // held while a test has the machine
 )
 
-// onlySimulated is how the reasons begin for which a test is skipped on a GPU.
+// onlySimulated is the beginning of the reasons for skipping a test on a GPU.
 const onlySimulated = "only the simulated machine has "
 
-// notOnGPU gives the first of some options that a GPU can't be asked for, or "". Schedules are for the simulator alone,
-// but a test over several of them is as good a test on a GPU, which has its own.
+// notOnGPU returns the first of some options that a GPU doesn't have, or "". Schedules are only for the simulator, but
+// a test over several schedules is useful on a GPU too, so they are accepted.
 func notOnGPU(options []Option) Option {
 	for _, o := range options {
 		if key, _, _ := strings.Cut(string(o), "="); key != "seed" && key != "schedule" {
@@ -65,16 +66,16 @@ func notOnGPU(options []Option) Option {
 }
 
 // Start gives the test a fresh machine and sets GPUTRAIN_CUDA_LIBS, so that driver.Open finds it. The first Start of a
-// process builds the libraries and must come before the first driver.Open. Until the test ends, the calling goroutine
+// process builds the libraries, and must come before the first driver.Open. Until the test ends, the calling goroutine
 // is locked to its thread, which has no current context.
 //
-// At the test's end, after its own cleanups, whatever the machine found and whatever is still alive fails the test.
-// What gorgonia's finalizers free counts as freed.
+// At the end of the test, after its own cleanups, the test fails if the machine found something wrong or if something
+// was not freed. What gorgonia's finalizers free counts as freed.
 //
-// It skips the test where the simulator can't be built: without a C++ compiler or the build tag cuda.
+// If the simulator can't be built, the test is skipped. That is so without a C++ compiler or the build tag cuda.
 //
-// With GPUTRAIN_TEST_GPU=1 it touches neither GPUTRAIN_CUDA_LIBS nor a simulator, and driver.Open finds what the machine
-// has. A test that asks for what only the simulator has, here or later, is skipped from there on.
+// With GPUTRAIN_TEST_GPU=1 there is no simulator and GPUTRAIN_CUDA_LIBS isn't set, so driver.Open finds the machine's
+// own libraries. A test is skipped as soon as it asks for what only the simulator has, here or later.
 func Start(t testing.TB, options ...Option) *Machine {
 	t.Helper()
 	if onGPU() {
@@ -95,12 +96,12 @@ func Start(t testing.TB, options ...Option) *Machine {
 		t.Fatal("a process has one simulated machine, and another test has it")
 	}
 	runtime.LockOSThread()
-	finalize() // what an earlier test left behind must not be freed on the new machine
+	finalize() // otherwise what an earlier test left would be freed on the new machine
 	if err := c.call(c.reset, config); err != nil {
 		running.Unlock()
 		t.Fatal(err)
 	}
-	// Product code calls cuInit once a process; the machine is new.
+	// Product code calls cuInit once a process, but the machine is new.
 	C.call_init(c.init)
 	m := &Machine{t: t, seed: seed}
 	t.Cleanup(func() {
@@ -132,10 +133,10 @@ func startGPU(t testing.TB, options []Option) *Machine {
 	return &Machine{t: t, seed: seed, gpu: true}
 }
 
-// Simulated reports whether this is the simulator, not the machine's own GPU.
+// Simulated reports whether this is the simulator, and not the machine's own GPU.
 func (m *Machine) Simulated() bool { return !m.gpu }
 
-// need skips the test on a GPU, as it wants what only the simulator has.
+// need skips the test on a GPU, because it needs what only the simulator has.
 func (m *Machine) need(what string) {
 	m.t.Helper()
 	if m.gpu {
@@ -146,7 +147,7 @@ func (m *Machine) need(what string) {
 // Seed returns the seed of the schedule. A test can use it for its own random numbers, too.
 func (m *Machine) Seed() int64 { return m.seed }
 
-// Set changes what may change while the machine runs: faults, OOM, Timeout and Lost, which count from now.
+// Set changes options that may change while the machine runs: faults, OOM, Timeout and Lost. They count from now.
 func (m *Machine) Set(options ...Option) {
 	m.t.Helper()
 	m.need("faults")
@@ -158,21 +159,21 @@ func (m *Machine) Set(options ...Option) {
 	}
 }
 
-// Report gives what the machine has seen up to now. What is alive is no leak yet.
+// Report returns what the machine has seen so far. What has not been freed yet is no leak.
 func (m *Machine) Report() Report {
 	m.t.Helper()
 	m.need("findings and counters")
 	return m.report(false)
 }
 
-// Counters gives the machine's counters: calls by name, work and bytes by kind.
+// Counters returns the machine's counters: calls by name, and work and bytes by kind.
 func (m *Machine) Counters() map[string]int64 {
 	m.t.Helper()
 	return m.Report().Counters
 }
 
-// Expect says that the test does something wrong: it fails unless the machine finds each of these checks, and not
-// because of them. LeakCheck stands for leaks.
+// Expect tells that the test does something wrong on purpose. The test then fails unless the machine finds each of
+// these checks, and these findings don't make it fail. LeakCheck stands for leaks.
 func (m *Machine) Expect(checks ...string) {
 	m.t.Helper()
 	m.need("findings")
@@ -205,7 +206,8 @@ func (m *Machine) end(config string) {
 	}
 }
 
-// Libraries builds the libraries and returns the folder to name in GPUTRAIN_CUDA_LIBS for a program of its own.
+// Libraries builds the libraries and returns their folder. A program that the test starts finds them by
+// GPUTRAIN_CUDA_LIBS.
 func Libraries(t testing.TB) string {
 	t.Helper()
 	if onGPU() {
@@ -227,7 +229,7 @@ func loadControl() (control, error) {
 	if err != nil {
 		return c, err
 	}
-	// A library of that name in the process would be what the loader gives out again and again.
+	// If the process had loaded another library of that name, the loader would return that one again.
 	if other := open("libcuda.so.1", C.RTLD_NOW|C.RTLD_NOLOAD); other != nil {
 		return c, errors.New("a libcuda.so.1 was loaded before sim.Start")
 	}
@@ -258,7 +260,7 @@ func open(file string, flags C.int) unsafe.Pointer {
 	return C.dlopen(name, flags)
 }
 
-// call hands a configuration to simReset or simSet.
+// call passes a configuration to simReset or simSet.
 func (c control) call(f unsafe.Pointer, config string) error {
 	text := C.CString(config)
 	defer C.free(unsafe.Pointer(text))
@@ -268,11 +270,12 @@ func (c control) call(f unsafe.Pointer, config string) error {
 	return nil
 }
 
-// finalize runs the finalizers of everything that is garbage now: those of gorgonia's descriptors free them.
+// finalize runs the finalizers of everything that is garbage now. Those of gorgonia's descriptors free the
+// descriptors.
 func finalize() {
-	runtime.GC() // queues them
-	// Finalizers run one after the other in batches. A sentinel queued after another one ran is in a later batch than
-	// it, so that the batches before are done.
+	runtime.GC() // queues the finalizers
+	// Finalizers run one after the other, in batches. A sentinel that is queued after another one ran is in a later
+	// batch. So the earlier batches are done.
 	for range 2 {
 		done := make(chan struct{})
 		sentinel := &struct{ keep []byte }{make([]byte, 1)}

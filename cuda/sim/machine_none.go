@@ -4,7 +4,7 @@ package sim
 
 import "testing"
 
-// A Machine is the simulated machine; a build without the tag cuda has none.
+// A Machine is the simulated machine. A build without the tag cuda has none.
 type Machine struct{}
 
 const reason = "the simulator needs the build tag cuda, cgo and Linux on amd64 or arm64 (make test, where gcc is)"
@@ -23,19 +23,19 @@ func Libraries(t testing.TB) string {
 	return ""
 }
 
-// Simulated is true: no test gets this far.
+// Simulated returns true: no test gets this far.
 func (*Machine) Simulated() bool { return true }
 
-// Seed is 0: no test gets this far.
+// Seed returns 0: no test gets this far.
 func (*Machine) Seed() int64 { return 0 }
 
 // Set does nothing: no test gets this far.
 func (*Machine) Set(...Option) {}
 
-// Report is empty: no test gets this far.
+// Report returns an empty Report: no test gets this far.
 func (*Machine) Report() Report { return Report{} }
 
-// Counters is nil: no test gets this far.
+// Counters returns nil: no test gets this far.
 func (*Machine) Counters() map[string]int64 { return nil }
 
 // Expect does nothing: no test gets this far.

@@ -1,7 +1,7 @@
-// Package sim runs tests on a CUDA machine in software: the driver API with an interpreter of PTX, cuDNN and cuBLAS.
-// These are shared libraries, built from src, which package driver loads like NVIDIA's. The machine is stricter than
-// hardware. Work runs as late, and in as unusual an order, as streams and events allow. Whatever a program does wrong is
-// reported and fails the test.
+// Package sim runs tests on a simulated CUDA machine: the driver API with an interpreter of PTX, cuDNN and cuBLAS.
+// These are shared libraries, built from src. Package driver loads them like NVIDIA's. The machine is stricter than
+// hardware. It runs work as late, and in as unusual an order, as streams and events allow. It reports everything that
+// a program does wrong, and then the test fails.
 //
 // Only tests import this package; product code doesn't know whether it runs on it. A pass is evidence about our calls
 // and kernels, not about a GPU. With GPUTRAIN_TEST_GPU=1 (make test-gpu) the same tests run on a real GPU. There,
@@ -19,21 +19,20 @@ import (
 	"testing"
 )
 
-// SeedVariable names the environment variable that sets the first seed of schedules; without it that is 1.
+// SeedVariable names the environment variable with the first seed of schedules. Without it the first seed is 1.
 const SeedVariable = "GPUTRAIN_TEST_SEED"
 
-// GPUVariable names the environment variable that, set to 1, gives tests the machine's own GPU instead of the simulator.
+// GPUVariable names an environment variable. If it is 1, tests run on the machine's own GPU instead of the simulator.
 const GPUVariable = "GPUTRAIN_TEST_GPU"
 
 func onGPU() bool { return os.Getenv(GPUVariable) == "1" }
 
-// An Option configures a machine: "key=value", as the variable GPUTRAIN_SIM takes them (src/core/core.h lists the
-// keys).
+// An Option configures a machine. It is "key=value", as in the variable GPUTRAIN_SIM. src/core/core.h lists the keys.
 type Option string
 
 func option(key string, value any) Option { return Option(fmt.Sprintf("%s=%v", key, value)) }
 
-// Seed sets the seed of the schedule. It decides in which order work runs, where streams and events leave that open.
+// Seed sets the seed of the schedule. It decides the order of work where streams and events leave it open.
 func Seed(seed int64) Option { return option("seed", seed) }
 
 // Late makes work wait until something needs its result.
@@ -53,10 +52,11 @@ func ComputeCapability(major, minor int) Option {
 	return option("cc", fmt.Sprintf("%d.%d", major, minor))
 }
 
-// DriverVersion sets the CUDA version of the driver, as cuDriverGetVersion tells it: 12040 is 12.4.
+// DriverVersion sets the CUDA version that cuDriverGetVersion returns: 12040 is 12.4.
 func DriverVersion(version int) Option { return option("driver", version) }
 
-// Fault makes the nth call (from 1) of a function, named as the library exports it, fail with a status of its library.
+// Fault makes the nth call (from 1) of a function fail with a status of its library. call is the name that the library
+// exports.
 func Fault(call string, nth, status int) Option {
 	return option("fault", fmt.Sprintf("%s@%d=%d", call, nth, status))
 }
@@ -64,13 +64,13 @@ func Fault(call string, nth, status int) Option {
 // OOM makes the nth allocation of device memory (from 1) fail.
 func OOM(nth int) Option { return option("oom", nth) }
 
-// Timeout makes the nth kernel launch (from 1) time out, after which its context does nothing any more.
+// Timeout makes the nth kernel launch (from 1) time out. After that its context does nothing any more.
 func Timeout(nth int) Option { return option("timeout", nth) }
 
 // Lost makes the device disappear at the nth piece of work (from 1).
 func Lost(nth int) Option { return option("lost", nth) }
 
-// firstSeed is what GPUTRAIN_TEST_SEED says, or 1.
+// firstSeed returns the value of GPUTRAIN_TEST_SEED, or 1 without it.
 func firstSeed() (int64, error) {
 	value := os.Getenv(SeedVariable)
 	if value == "" {
@@ -83,7 +83,7 @@ func firstSeed() (int64, error) {
 	return seed, nil
 }
 
-// configuration joins options and tells the schedule's seed: the last among them, or the first seed.
+// configuration joins options. It also returns the schedule's seed: the last one in the options, or the first seed.
 func configuration(options []Option) (config string, seed int64, err error) {
 	if seed, err = firstSeed(); err != nil {
 		return "", 0, err
@@ -100,8 +100,8 @@ func configuration(options []Option) (config string, seed int64, err error) {
 	return strings.Join(all, ","), seed, nil
 }
 
-// Seeds runs a test once for each of n seeds of the schedule, from GPUTRAIN_TEST_SEED or 1 on, each in a subtest on a
-// fresh machine. With -short, and on a GPU, there are at most 2.
+// Seeds runs a test once for each of n seeds of the schedule, each in a subtest on a fresh machine. The first seed is
+// GPUTRAIN_TEST_SEED or 1. With -short, and on a GPU, there are at most 2.
 func Seeds(t *testing.T, n int, test func(t *testing.T, m *Machine), options ...Option) {
 	t.Helper()
 	first, err := firstSeed()
@@ -118,7 +118,7 @@ func Seeds(t *testing.T, n int, test func(t *testing.T, m *Machine), options ...
 	}
 }
 
-// A Report is what the machine has seen since it was started.
+// A Report holds what the machine has seen since it was started.
 type Report struct {
 	Findings []Finding        `json:"findings"`
 	Leaks    []Leak           `json:"leaks"`
@@ -127,10 +127,10 @@ type Report struct {
 
 // A Finding is something that a program did wrong.
 type Finding struct {
-	Check   string `json:"check"` // what kind of wrong: "out of bounds", "missing synchronisation", ...
+	Check   string `json:"check"` // the kind of mistake: "out of bounds", "missing synchronisation", ...
 	Call    string `json:"call"`
 	Message string `json:"message"` // with the buffer, sizes and values
-	Count   int64  `json:"count"`   // how often
+	Count   int64  `json:"count"`   // how often it was found
 }
 
 func (f Finding) String() string {
@@ -141,7 +141,7 @@ func (f Finding) String() string {
 	return text
 }
 
-// A Leak is something alive at the end.
+// A Leak is something that was not freed by the end.
 type Leak struct {
 	Kind    string `json:"kind"` // "memory", "cudnnHandle_t", ...
 	Message string `json:"message"`
@@ -149,7 +149,7 @@ type Leak struct {
 
 func (l Leak) String() string { return fmt.Sprintf("leak: %s: %s", l.Kind, l.Message) }
 
-// String lists every finding, leak and counter, a line each.
+// String lists every finding, leak and counter, one line each.
 func (r Report) String() string {
 	var b strings.Builder
 	for _, f := range r.Findings {
@@ -172,10 +172,10 @@ func parse(text string) (Report, error) {
 	return r, nil
 }
 
-// LeakCheck is what Machine.Expect takes for leaks.
+// LeakCheck is the name that Machine.Expect takes for leaks.
 const LeakCheck = "leak"
 
-// judge gives what a test has to fail for: findings that it didn't expect and expected ones that are not there.
+// judge returns the reasons why a test fails: findings that it didn't expect, and expected ones that are missing.
 func judge(r Report, expected []string) []string {
 	var wrong []string
 	seen := map[string]bool{}

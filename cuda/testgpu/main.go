@@ -1,12 +1,12 @@
-// Testgpu tries gputrain on this machine's GPU and writes one file about it, gpu-report.txt. Run it from the module's
+// Testgpu tests gputrain on this machine's GPU and writes one file about it, gpu-report.txt. Run it from the module's
 // root, or with make:
 //
 //	make test-gpu   builds what it needs and runs every step
 //	make gpu-kit    builds it all into the folder bin/gpu-kit, for a GPU's machine without Go: there, run ./testgpu
 //
-// The steps are in suite.go. The first that fails ends the run, unless -keep-going is set; the report is written after
-// each step, whatever comes of it. Without a GPU, and on one that is simulated, it fails: nothing here is skipped in
-// silence. docs/gpu.md says how to read the report.
+// The steps are in suite.go. The first step that fails ends the run, unless -keep-going is set. The report is written
+// after each step, whether it passed or failed. Without a GPU, and on a simulated one, the run fails, so nothing is
+// skipped in silence. docs/gpu.md tells how to read the report.
 package main
 
 import (
@@ -46,7 +46,7 @@ func main() {
 	}
 }
 
-// test runs every step. The error says that the GPU did not pass.
+// test runs every step. Its error means that the GPU did not pass.
 func test(ctx context.Context, reportFile string, keepGoing bool, within time.Duration) error {
 	if within > 0 {
 		var cancel context.CancelFunc

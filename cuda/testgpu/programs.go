@@ -12,10 +12,10 @@ import (
 	"strings"
 )
 
-// commitFile in a folder makes it a kit, and says of which commit.
+// commitFile makes a folder a kit. It names the commit that the kit was built from.
 const commitFile = "commit.txt"
 
-// moduleRoot returns the folder of go.mod.
+// moduleRoot returns the folder with go.mod.
 func moduleRoot() (string, error) {
 	out, err := exec.Command("go", "env", "GOMOD").Output()
 	if err != nil {
@@ -28,7 +28,7 @@ func moduleRoot() (string, error) {
 	return filepath.Dir(file), nil
 }
 
-// commitOf names the commit of the sources, and says if they were changed since.
+// commitOf returns the commit of the sources, and tells if they have been changed since.
 func commitOf(root string) string {
 	describe := exec.Command("git", "describe", "--always", "--dirty=, with changes", "--abbrev=12")
 	describe.Dir = root
@@ -39,7 +39,7 @@ func commitOf(root string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// build builds programs with CUDA, gputrain or its tests, into a folder.
+// build builds programs with CUDA (gputrain or its tests) into a folder.
 func build(ctx context.Context, t *transcript, root, folder string, names ...string) error {
 	for _, name := range names {
 		verb, source := []string{"go", "build"}, "cmd/gputrain"
@@ -60,7 +60,7 @@ func build(ctx context.Context, t *transcript, root, folder string, names ...str
 	return nil
 }
 
-// buildKit builds a folder that needs nothing but a GPU's machine: this program, and what it tests.
+// buildKit builds a kit: a folder with this program and what it tests. On the GPU's machine nothing else is needed.
 func buildKit(ctx context.Context, folder string) error {
 	root, err := moduleRoot()
 	if err != nil {

@@ -13,22 +13,23 @@ import (
 	"time"
 )
 
-// A step is one thing to try.
+// A step is one thing to test.
 type step struct {
 	name  string
-	shows string        // what it means if it passes
-	limit time.Duration // after which it has failed
-	// run tries it, with all that was seen in t. It returns in a few words what came of it, or why it failed; a
-	// notRun where it can't be tried.
+	shows string        // what is shown if it passes
+	limit time.Duration // after this time it has failed
+	// run runs the step, and records in t what it sees. It returns the result in a few words, or an error that tells
+	// why it failed. If the step can't be run here, the error is a notRun.
 	run func(ctx context.Context, t *transcript) (string, error)
 }
 
-// notRun is why a step can't be tried on this machine. It is no failure, and stands in the report's first line.
+// notRun tells why a step can't be run on this machine. It is not a failure, and is mentioned in the report's first
+// line.
 type notRun string
 
 func (n notRun) Error() string { return string(n) }
 
-// What came of a step.
+// The results of a step.
 const (
 	passed  = "passed"
 	failed  = "FAILED"
@@ -43,22 +44,22 @@ type outcome struct {
 	seen   string
 }
 
-// report is the one file that a run leaves.
+// report is the only file that a run leaves.
 type report struct {
 	file     string
 	commit   string
 	began    time.Time
-	machine  []string // lines for the top, told by steps
+	machine  []string // lines for the top, which steps add
 	outcomes []outcome
 	steps    int
 	ended    bool
 }
 
-// run tries steps in order up to the first that fails, or all with keepGoing, and tells of each on out. It writes the
-// file after each. The error says how many failed.
+// run runs steps in order until the first one fails; with keepGoing it runs all. It reports each on out, and writes
+// the file after each. The error tells how many failed.
 func (r *report) run(ctx context.Context, steps []step, keepGoing bool, out io.Writer) error {
 	r.steps = len(steps)
-	reason := "" // why nothing is tried any more
+	reason := "" // why no further step is run
 	for i, s := range steps {
 		if reason == "" && ctx.Err() != nil {
 			reason = "interrupted"
@@ -112,7 +113,7 @@ func (r *report) try(ctx context.Context, s step) outcome {
 	return o
 }
 
-// count gives the number of steps that ended in a state.
+// count returns the number of steps with a result.
 func (r *report) count(state string) (n int) {
 	for _, o := range r.outcomes {
 		if o.state == state {
@@ -122,12 +123,12 @@ func (r *report) count(state string) (n int) {
 	return n
 }
 
-// passed reports that nothing failed, and that what wasn't tried can't be tried on this machine.
+// passed reports whether nothing failed, and every step that was not run can't be run on this machine.
 func (r *report) passed() bool {
 	return r.ended && r.count(failed) == 0 && r.count(passed) > 0 && !r.cut()
 }
 
-// cut reports that the run ended before its end.
+// cut reports whether the run was ended early.
 func (r *report) cut() bool {
 	for _, o := range r.outcomes {
 		if o.state == skipped && (strings.HasPrefix(o.result, "no time was left") || o.result == "interrupted") {
@@ -137,7 +138,7 @@ func (r *report) cut() bool {
 	return false
 }
 
-// verdict is the report's first line.
+// verdict returns the first line of the report.
 func (r *report) verdict() string {
 	word := "FAILED"
 	switch {
@@ -162,7 +163,7 @@ func (r *report) write() error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temp.Name()) // once renamed there is none
+	defer os.Remove(temp.Name()) // after the rename it no longer exists
 	_, err = temp.WriteString(r.String())
 	if err := errors.Join(err, temp.Chmod(0o644), temp.Close()); err != nil {
 		return err

@@ -13,13 +13,14 @@ import (
 	"strings"
 )
 
-// testCount is what came of a test program's tests and subtests.
+// testCount counts the results of a test program's tests and subtests.
 type testCount struct {
 	passed, failed, skipped int
-	reasons                 map[string]int // of those skipped
+	reasons                 map[string]int // reasons of the skipped tests
 }
 
-// knownReasons are how the reasons begin for which a test may be skipped on a GPU (cuda/sim and net/devicetest).
+// knownReasons lists the beginnings of accepted reasons for skipping a test on a GPU (from cuda/sim and
+// net/devicetest).
 var knownReasons = []string{"only the simulated machine has ", "the device "}
 
 const noReason = "no reason given"
@@ -30,10 +31,10 @@ var (
 	testSays   = regexp.MustCompile(`^\s*\S+\.go:\d+: (.*)`)
 )
 
-// countTests reads what a test program prints with -test.v.
+// countTests reads the output of a test program with -test.v.
 func countTests(out string) testCount {
 	n := testCount{reasons: map[string]int{}}
-	said := map[string]string{} // the last line of each test
+	said := map[string]string{} // the last line that each test printed
 	current := ""
 	for line := range strings.Lines(out) {
 		if m := testBegins.FindStringSubmatch(line); m != nil {
@@ -59,7 +60,7 @@ func countTests(out string) testCount {
 	return n
 }
 
-// check refuses a run in which nothing passed, or something was skipped for a reason that isn't known.
+// check returns an error if nothing passed, or if a test was skipped for an unknown reason.
 func (n testCount) check() error {
 	if n.passed == 0 {
 		return errors.New("no test passed")
@@ -89,10 +90,10 @@ func (n testCount) String() string {
 
 var stepBenchmark = regexp.MustCompile(`(?m)^BenchmarkStep/[^/\s]+/(\w+)/(\d+)/([a-z]+)(?:-\d+)?\s.*?([\d.e+]+) images/s`)
 
-// speeds reads what BenchmarkStep of package cuda prints.
+// speeds reads the output of BenchmarkStep of package cuda.
 func speeds(out string) (string, error) {
 	var parts []string
-	last := "" // what the last part is of
+	last := "" // what the last part is about
 	for _, m := range stepBenchmark.FindAllStringSubmatch(out, -1) {
 		rate, err := strconv.ParseFloat(m[4], 64)
 		if err != nil {
@@ -113,13 +114,14 @@ func speeds(out string) (string, error) {
 	return strings.Join(parts, ", "), nil
 }
 
-// tensorsOf returns the tensors of a safetensors file, names and values, without the metadata, which tells times.
+// tensorsOf returns the names and values of the tensors in a safetensors file. It leaves out the metadata, because
+// that contains times.
 func tensorsOf(file string) ([]byte, error) {
 	all, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	const prefix = 8 // bytes of the header's length
+	const prefix = 8 // number of bytes of the header's length
 	if len(all) < prefix {
 		return nil, fmt.Errorf("%s: too short for a checkpoint", file)
 	}
@@ -135,6 +137,6 @@ func tensorsOf(file string) ([]byte, error) {
 	if len(header) == 0 {
 		return nil, fmt.Errorf("%s: no tensors", file)
 	}
-	tensors, err := json.Marshal(header) // in order of the names
+	tensors, err := json.Marshal(header) // sorted by name
 	return append(tensors, all[prefix+length:]...), err
 }

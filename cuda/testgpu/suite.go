@@ -16,38 +16,38 @@ import (
 	"time"
 )
 
-// suite is what the steps share.
+// suite holds what the steps share.
 type suite struct {
-	root     string // of the module; empty in a kit
+	root     string // root of the module; empty in a kit
 	programs string // the folder of the programs to test
-	built    bool   // they lie there already
+	built    bool   // the programs are there already
 	commit   string
-	scratch  string   // checkpoints and the like
-	env      []string // of every command: where to look for libraries
+	scratch  string   // folder for checkpoints and the like
+	env      []string // added to the environment of every command: where to look for libraries
 	gpu      gpu
 	size     size
 }
 
-// size is how much the steps do.
+// size tells how much the steps do.
 type size struct {
-	verify       []string // flags of verify
-	limit        int      // training images, where few will do
-	tests        string   // which of them, as -run takes it
-	train        []string // more flags of train
-	accuracy     float64  // in per cent, that the tutorial's recipe must reach
-	fastAccuracy float64  // and the fast one
-	benchmark    string   // as -bench takes it
-	benchtime    string   // of each
-	simulated    bool     // take a simulated GPU too: for tests of this program alone
+	verify       []string // flags for verify
+	limit        int      // number of training images, where a few are enough
+	tests        string   // tests to run, as -run takes them
+	train        []string // more flags for train
+	accuracy     float64  // accuracy in per cent that the tutorial's recipe must reach
+	fastAccuracy float64  // accuracy that the fast recipe must reach
+	benchmark    string   // benchmarks to run, as -bench takes them
+	benchtime    string   // time of each benchmark
+	simulated    bool     // accept a simulated GPU too; only for tests of this program
 }
 
-// full is for a GPU. The CPU device reaches 98.6 % by the tutorial's recipe and 99.2 % by the fast one; each bar is what
-// no seed should miss.
+// full is for a GPU. The CPU device reaches 98.6 % with the tutorial's recipe and 99.2 % with the fast one. The
+// accuracies here are so low that every seed should reach them.
 var full = size{
 	limit: 5000, tests: ".", accuracy: 98.2, fastAccuracy: 98.9, benchmark: "^BenchmarkStep$/^tutorial$", benchtime: "300ms",
 }
 
-// gpu is what `gputrain devices --json` says of CUDA.
+// gpu is what `gputrain devices --json` tells about CUDA.
 type gpu struct {
 	Available bool
 	Note      string
@@ -71,7 +71,7 @@ var testPrograms = map[string]string{"cuda": "cuda.test", "cuda/sim": "cuda-sim.
 
 const product = "gputrain"
 
-// newSuite finds the module, or a kit: programs beside this one.
+// newSuite finds the module, or a kit: a folder with the programs beside this one.
 func newSuite() (*suite, error) {
 	s := &suite{size: full}
 	var err error
@@ -95,7 +95,7 @@ func newSuite() (*suite, error) {
 
 func (s *suite) close() { os.RemoveAll(s.scratch) }
 
-// steps are in order of their worth, so that a run that is cut short has shown what matters most.
+// steps returns the steps, the most important first, so that a run that ends early has shown what matters most.
 func (s *suite) steps() []step {
 	const minute = time.Minute
 	return []step{
@@ -142,7 +142,7 @@ func (s *suite) machine(ctx context.Context, t *transcript) (string, error) {
 	return "", nil
 }
 
-// build builds programs, where they didn't come with this one.
+// build returns a step that builds programs, if they didn't come with this one.
 func (s *suite) build(names ...string) func(context.Context, *transcript) (string, error) {
 	return func(ctx context.Context, t *transcript) (string, error) {
 		if s.built {
@@ -152,12 +152,12 @@ func (s *suite) build(names ...string) func(context.Context, *transcript) (strin
 	}
 }
 
-// gputrain runs the program that is tested.
+// gputrain runs the program under test.
 func (s *suite) gputrain(ctx context.Context, t *transcript, args ...string) (string, error) {
 	return t.run(ctx, command{args: append([]string{filepath.Join(s.programs, product)}, args...), dir: s.scratch, env: s.env})
 }
 
-// find looks for a GPU, and helps out with libraries that Python's packages hold.
+// find looks for a GPU. If libraries are missing, it also tries those in Python packages.
 func (s *suite) find(ctx context.Context, t *transcript) (string, error) {
 	if err := s.describe(ctx, t); err != nil {
 		return "", err
@@ -194,7 +194,7 @@ func (s *suite) find(ctx context.Context, t *transcript) (string, error) {
 func (s *suite) describe(ctx context.Context, t *transcript) error {
 	out, err := t.run(ctx, command{
 		args: []string{filepath.Join(s.programs, product), "devices", "--json"}, dir: s.scratch, env: s.env,
-		keep: func(string) bool { return false }, // it is long, and devices without --json says the same
+		keep: func(string) bool { return false }, // left out: it is long, and devices without --json says the same
 	})
 	if err != nil {
 		return err
@@ -206,7 +206,7 @@ func (s *suite) describe(ctx context.Context, t *transcript) error {
 	return nil
 }
 
-// lacksLibraries reports that cuDNN or cuBLAS wasn't found although there is a driver.
+// lacksLibraries reports whether cuDNN or cuBLAS wasn't found although there is a driver.
 func (s *suite) lacksLibraries() bool {
 	libraries := s.gpu.Libraries
 	if len(libraries) == 0 || libraries[0].Problem != "" {
@@ -220,7 +220,8 @@ func (s *suite) lacksLibraries() bool {
 	return false
 }
 
-// refusal says why there is no GPU to test, with everything that is missing.
+// refusal returns an error that tells why there is no GPU to test, and everything that is missing. It returns nil if
+// there is one.
 func (g gpu) refusal(simulated bool) error {
 	if !g.Available {
 		lines := []string{"there is no GPU to test: " + g.Note}
@@ -255,7 +256,7 @@ func (s *suite) verify(ctx context.Context, t *transcript) (string, error) {
 	return match[1] + " comparisons", nil
 }
 
-// train trains by the given flags into a folder of its own, of which it returns the last checkpoint.
+// train trains with the given flags into a folder of its own. It returns the output and the last checkpoint.
 func (s *suite) train(ctx context.Context, t *transcript, folder string, flags ...string) (out, checkpoint string, err error) {
 	folder = filepath.Join(s.scratch, folder)
 	args := slices.Concat([]string{"train", "--device", "cuda", "--run", folder}, s.size.train, flags)
@@ -268,7 +269,7 @@ var (
 	imagesASecond = regexp.MustCompile(`\(.*?([\d,]+) images/s\)`)
 )
 
-// learn trains and holds the test accuracy, in per cent, against a bar.
+// learn trains, and compares the test accuracy in per cent with a bar that it must reach.
 func (s *suite) learn(ctx context.Context, t *transcript, bar float64, folder string, flags ...string) (string, error) {
 	out, _, err := s.train(ctx, t, folder, append(flags, s.verbose(ctx, t)...)...)
 	if err != nil {
@@ -288,7 +289,7 @@ func (s *suite) learn(ctx context.Context, t *transcript, bar float64, folder st
 	return fmt.Sprintf("test accuracy %g %%, %s images/s", got, lastSpeed(out)), nil
 }
 
-// lastSpeed is the last epoch's.
+// lastSpeed returns the speed of the last epoch.
 func lastSpeed(out string) string {
 	all := imagesASecond.FindAllStringSubmatch(out, -1)
 	if all == nil {
@@ -297,7 +298,7 @@ func lastSpeed(out string) string {
 	return all[len(all)-1][1]
 }
 
-// verbose is the flag by which train tells of memory and graphs, where it has one.
+// verbose returns the flag with which train tells about memory and graphs, if it has one.
 func (s *suite) verbose(ctx context.Context, t *transcript) []string {
 	if strings.Contains(s.help(ctx, t), "--verbose") {
 		return []string{"--verbose"}
@@ -305,7 +306,7 @@ func (s *suite) verbose(ctx context.Context, t *transcript) []string {
 	return nil
 }
 
-// help is what train says of its flags; it is not for the report.
+// help returns the help of train. It is not for the report.
 func (s *suite) help(ctx context.Context, t *transcript) string {
 	out, _ := (&transcript{report: t.report}).run(ctx, command{args: []string{filepath.Join(s.programs, product), "train", "--help"}})
 	return out
@@ -319,7 +320,7 @@ func (s *suite) fastest(ctx context.Context, t *transcript) (string, error) {
 	return s.learn(ctx, t, s.size.fastAccuracy, "fastest", "--recipe", "fast", "--seed", "1")
 }
 
-// few are the flags of runs whose weights are compared.
+// few returns the flags of runs whose weights are compared.
 func (s *suite) few() []string {
 	return []string{"--deterministic", "--seed", "1", "--limit", strconv.Itoa(s.size.limit)}
 }
@@ -351,7 +352,7 @@ func (s *suite) resumed(ctx context.Context, t *transcript) (string, error) {
 	return compare(whole, resumed)
 }
 
-// compare says whether two checkpoints hold the same weights and moments.
+// compare tells whether two checkpoints hold the same weights and moments.
 func compare(a, b string) (string, error) {
 	first, err := tensorsOf(a)
 	if err != nil {
@@ -367,7 +368,8 @@ func compare(a, b string) (string, error) {
 	return fmt.Sprintf("%d bytes are equal", len(first)), nil
 }
 
-// speed times training steps by mini-batch and arithmetic, and in the same run those with cuDNN's convolutions alone.
+// speed times training steps by mini-batch and precision. In the same run it also times steps in which cuDNN computes
+// all convolutions.
 func (s *suite) speed(ctx context.Context, t *transcript) (string, error) {
 	c := s.test("cuda", "-test.run=^$", "-test.bench="+s.size.benchmark, "-test.benchtime="+s.size.benchtime)
 	out, err := t.run(ctx, c)
@@ -377,10 +379,10 @@ func (s *suite) speed(ctx context.Context, t *transcript) (string, error) {
 	return speeds(out)
 }
 
-// testEnvironment makes tests run on the GPU (cuda/sim).
+// testEnvironment makes tests run on the GPU; see package cuda/sim.
 const testEnvironment = "GPUTRAIN_TEST_GPU=1"
 
-// test is the command for tests in a folder of the module.
+// test returns the command for the tests in a folder of the module.
 func (s *suite) test(folder string, flags ...string) command {
 	c := command{
 		args: append([]string{filepath.Join(s.programs, testPrograms[folder])}, flags...),
@@ -392,7 +394,7 @@ func (s *suite) test(folder string, flags ...string) command {
 	return c
 }
 
-// tests runs the tests in a folder and counts them.
+// tests returns a step that runs the tests in a folder and counts them.
 func (s *suite) tests(folder string) func(context.Context, *transcript) (string, error) {
 	return func(ctx context.Context, t *transcript) (string, error) {
 		c := s.test(folder, "-test.v", "-test.count=1", "-test.run="+s.size.tests)
@@ -406,7 +408,7 @@ func (s *suite) tests(folder string) func(context.Context, *transcript) (string,
 	}
 }
 
-// findSanitizer returns compute-sanitizer's path, or "".
+// findSanitizer returns the path of compute-sanitizer, or "" if there is none.
 func findSanitizer() string {
 	const program = "compute-sanitizer"
 	if path, err := exec.LookPath(program); err == nil {
@@ -419,7 +421,8 @@ func findSanitizer() string {
 	return found[0]
 }
 
-// sanitizer runs a few training steps, with every buffer an allocation of its own, under a tool of compute-sanitizer.
+// sanitizer returns a step that runs a few training steps under a tool of compute-sanitizer. Every buffer is then an
+// allocation of its own.
 func (s *suite) sanitizer(tool string) func(context.Context, *transcript) (string, error) {
 	return func(ctx context.Context, t *transcript) (string, error) {
 		program := findSanitizer()

@@ -11,28 +11,28 @@ import (
 	"time"
 )
 
-// transcript is what a step did and saw, for the report.
+// transcript records for the report what a step did and saw.
 type transcript struct {
 	text   strings.Builder
 	report *report
 }
 
-// top puts a line at the report's top.
+// top adds a line to the top of the report.
 func (t *transcript) top(name, text string) {
 	t.report.machine = append(t.report.machine, name+"\t"+text)
 }
 
 func (t *transcript) printf(format string, args ...any) { fmt.Fprintf(&t.text, format, args...) }
 
-// A command is a program to run, with what differs from this process' own folder and environment.
+// A command is a program to run, and how its folder and environment differ from this process's.
 type command struct {
 	args []string
 	dir  string
 	env  []string
-	keep func(line string) bool // of its output, for the report; nil keeps all
+	keep func(line string) bool // selects lines of its output for the report; nil: all
 }
 
-// longest is how many bytes of one command's output the report holds; of longer ones the middle is left out.
+// longest is the most bytes of one command's output in the report. The middle of longer output is left out.
 const longest = 200_000
 
 // run runs a command and returns what it printed. The error tells how it ended.
@@ -44,7 +44,7 @@ func (t *transcript) run(ctx context.Context, c command) (string, error) {
 	process := exec.CommandContext(ctx, c.args[0], c.args[1:]...)
 	process.Dir = c.dir
 	process.Env = append(environment(), c.env...)
-	// A training run that is interrupted saves what it has; what doesn't end then is killed.
+	// A training run that is interrupted saves what it has. A program that doesn't end then is killed.
 	process.Cancel = func() error { return process.Process.Signal(os.Interrupt) }
 	process.WaitDelay = 5 * time.Second
 	var out bytes.Buffer
@@ -65,7 +65,7 @@ func (t *transcript) run(ctx context.Context, c command) (string, error) {
 	return out.String(), err
 }
 
-// name is what to call a command in an error.
+// name returns what errors call a command.
 func name(args []string) string {
 	base := args[0][strings.LastIndexByte(args[0], '/')+1:]
 	if len(args) > 1 && !strings.HasPrefix(args[1], "-") {
@@ -79,7 +79,8 @@ func lastLine(text string) string {
 	return text[strings.LastIndexByte(text, '\n')+1:]
 }
 
-// environment is this process' without the variables that stand for gputrain's flags: a test is the same for everyone.
+// environment returns this process's environment without the variables for gputrain's flags, so that tests are the
+// same for everyone.
 func environment() []string {
 	var kept []string
 	for _, v := range os.Environ() {
@@ -90,7 +91,7 @@ func environment() []string {
 	return kept
 }
 
-// shortened is output with the lines to keep, and without the middle of what is long.
+// shortened returns the lines of text to keep. It leaves out the middle if they are too long.
 func shortened(text string, keep func(string) bool) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {

@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// listSitePackages is Python for the folders of its packages.
+// listSitePackages is a Python program that prints the folders of Python packages.
 const listSitePackages = `import site, sysconfig; print("\n".join([sysconfig.get_path("purelib"), site.getusersitepackages(), *site.getsitepackages()]))`
 
-// wheelFolders returns the folders of libraries in Python's packages of NVIDIA's (nvidia-cudnn-cu12, nvidia-cublas-cu12
-// and others), which PyTorch brings along.
+// wheelFolders returns the library folders in NVIDIA's Python packages (nvidia-cudnn-cu12, nvidia-cublas-cu12 and
+// others). PyTorch installs these packages.
 func wheelFolders(ctx context.Context, t *transcript) []string {
 	python, err := exec.LookPath("python3")
 	if err != nil {
@@ -25,8 +25,8 @@ func wheelFolders(ctx context.Context, t *transcript) []string {
 	return wheelFoldersIn(strings.Split(strings.TrimSpace(out), "\n"))
 }
 
-// wheelFoldersIn looks in folders of Python packages. The first that has cuDNN or cuBLAS is taken alone, since libraries
-// of two installations may not fit together.
+// wheelFoldersIn looks in folders of Python packages. It returns only those of the first that has cuDNN or cuBLAS,
+// because libraries of two installations may not fit together.
 func wheelFoldersIn(sitePackages []string) []string {
 	for _, site := range sitePackages {
 		var folders []string

@@ -1,4 +1,4 @@
-// Package appendfile appends to files, whole pieces or nothing.
+// Package appendfile appends pieces to files, each whole or not at all.
 package appendfile
 
 import (
@@ -11,10 +11,10 @@ import (
 // File is a file that grows by whole pieces.
 type File struct {
 	file file
-	size int64 // of the whole pieces
+	size int64 // size of all whole pieces
 }
 
-// file is what is needed of an *os.File.
+// file holds the methods of an *os.File that are needed.
 type file interface {
 	Name() string
 	io.WriterAt
@@ -23,8 +23,8 @@ type file interface {
 	io.Closer
 }
 
-// Open opens a file to append to. Flags are those of os.OpenFile besides, such as
-// os.O_TRUNC or os.O_EXCL; a missing file is made.
+// Open opens a file to append to. A missing file is made. flags are further flags
+// of os.OpenFile, such as os.O_TRUNC or os.O_EXCL.
 func Open(path string, flags int) (*File, error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|flags, 0o644)
 	if err != nil {
@@ -40,8 +40,9 @@ func Open(path string, flags int) (*File, error) {
 // Name returns the path that the file was opened with.
 func (f *File) Name() string { return f.file.Name() }
 
-// Append writes a piece by one call of the system, so that a kill leaves all of it
-// or nothing. When it fails, as on a full disk, none of it stays.
+// Append writes a piece with one system call, so that a kill leaves all of it or
+// nothing. If it fails, for example on a full disk, it removes what it has
+// written.
 func (f *File) Append(piece []byte) error {
 	if _, err := f.file.WriteAt(piece, f.size); err != nil {
 		if cut := f.file.Truncate(f.size); cut != nil {
@@ -53,7 +54,7 @@ func (f *File) Append(piece []byte) error {
 	return nil
 }
 
-// Sync makes what was appended last through a power cut.
+// Sync makes sure that what was appended survives a power cut.
 func (f *File) Sync() error { return f.file.Sync() }
 
 // Close closes the file.

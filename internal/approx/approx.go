@@ -6,13 +6,13 @@ import (
 	"math"
 )
 
-// Tolerance says how far a value may lie from the one wanted: got passes where
+// Tolerance is how far a value may differ from the wanted one: got passes if
 // |got-want| <= Abs + Rel*|want|.
 type Tolerance struct {
 	Abs, Rel float64
 }
 
-// Float is the element types that are compared.
+// Float lists the types of values that can be compared.
 type Float interface{ ~float32 | ~float64 }
 
 // Result is the outcome of a comparison.
@@ -21,13 +21,13 @@ type Result struct {
 	N     int     // values compared
 	Bad   int     // values outside the tolerance
 	Worst int     // index of the value that uses most of its tolerance; -1 if there is none
-	Got   float64 // the value there
-	Want  float64 // the value wanted there
-	Used  float64 // the share of the tolerance used there; +Inf for NaN and where the tolerance is 0
-	// MaxAbs and MaxRel are the greatest |got-want| and |got-want|/max|want| over
-	// all values; NaN counts as +Inf.
+	Got   float64 // the computed value at Worst
+	Want  float64 // the wanted value at Worst
+	Used  float64 // |got-want| at Worst divided by its tolerance; +Inf for NaN, or if the tolerance is 0
+	// MaxAbs is the greatest |got-want| of all values, and MaxRel is that
+	// divided by the greatest finite |want|. A NaN makes them +Inf.
 	MaxAbs, MaxRel float64
-	Reason         string // why it failed; empty where OK
+	Reason         string // why it failed; empty if OK
 }
 
 // String describes the worst value, or why the comparison failed.
@@ -45,9 +45,9 @@ func (r Result) String() string {
 	return s
 }
 
-// Compare compares got with want, element by element. Lengths must be equal. A
-// NaN in got or want fails, always; an infinity passes only against the same
-// infinity.
+// Compare compares got with want, value by value. Their lengths must be equal.
+// A NaN in got or want always fails. An infinity passes only if the other value
+// is the same infinity.
 func Compare[G, W Float](got []G, want []W, tol Tolerance) Result {
 	if !(tol.Abs >= 0) || !(tol.Rel >= 0) || math.IsInf(tol.Abs, 0) || math.IsInf(tol.Rel, 0) {
 		return Result{N: len(want), Worst: -1, Reason: fmt.Sprintf("tolerance %+v must be finite and at least 0", tol)}
@@ -55,8 +55,8 @@ func Compare[G, W Float](got []G, want []W, tol Tolerance) Result {
 	return compare(got, want, func(i int) float64 { return tol.Abs + tol.Rel*math.Abs(float64(want[i])) })
 }
 
-// CompareEach is Compare with a tolerance of its own, limits[i], for each
-// |got[i]-want[i]|.
+// CompareEach compares as Compare does, but each value has its own tolerance:
+// |got[i]-want[i]| must be at most limits[i].
 func CompareEach[G, W Float](got []G, want []W, limits []float64) Result {
 	if len(limits) != len(want) {
 		return Result{N: len(want), Worst: -1, Reason: fmt.Sprintf("%d tolerances for %d values", len(limits), len(want))}
@@ -102,15 +102,15 @@ func compare[G, W Float](got []G, want []W, limit func(i int) float64) Result {
 	return r
 }
 
-// distance returns |g-w|, its share of the limit (neither is ever NaN) and
-// whether it is within it.
+// distance returns |g-w|, its share of the limit, and whether it is within the
+// limit. Neither number is ever NaN.
 func distance(g, w, limit float64) (diff, used float64, ok bool) {
 	inf := math.Inf(1)
 	if g == w { // equal infinities too
 		return 0, 0, true
 	}
 	diff = math.Abs(g - w)
-	// NaN, an infinity, or a difference that float64 cannot hold.
+	// It is NaN or infinite, or a difference that float64 can't hold.
 	if !(diff <= math.MaxFloat64) {
 		return inf, inf, false
 	}
@@ -126,8 +126,8 @@ type T interface {
 	Errorf(format string, args ...any)
 }
 
-// Check fails the test where got is not within the tolerance of want, and
-// returns whether it passed.
+// Check compares got with want. If they differ by more than the tolerance, it
+// fails the test. It returns whether they passed.
 func Check[G, W Float](t T, name string, got []G, want []W, tol Tolerance) bool {
 	t.Helper()
 	r := Compare(got, want, tol)

@@ -9,34 +9,37 @@ import (
 // Axis is one direction of a chart.
 type Axis struct {
 	Label string
-	Log   bool // logarithmic; values that aren't positive are left out
-	Whole bool // marks whole numbers alone, such as epochs
-	// Min and Max bound the axis where they are set; else the values do.
+	Log   bool // logarithmic; values that aren't positive are not drawn
+	Whole bool // marks only whole numbers, such as epochs
+	// Min and Max are the ends of the axis. Where one is nil, the values
+	// decide.
 	Min, Max *float64
-	// Format writes a value; nil is decimals as the marks need them.
+	// Format writes a value. If it is nil, values have as many decimals as the
+	// marks need.
 	Format func(float64) string
 }
 
-// At returns a pointer to a bound of an axis.
+// At returns a pointer to x, for Axis.Min and Axis.Max.
 func At(x float64) *float64 { return &x }
 
-// Percent writes a share of 1 as a percentage with the digits it needs, at most
-// three after the point.
+// Percent writes a share of 1 as a percentage, with as many digits as it needs,
+// but at most three after the point.
 func Percent(share float64) string {
 	s := strconv.FormatFloat(100*share, 'f', 3, 64)
 	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".") + " %"
 }
 
-// scale is an axis laid out: from a range of values to one of places.
+// scale is the layout of an axis: it maps a range of values to a range of
+// places.
 type scale struct {
 	lo, hi   float64 // in logarithms for a logarithmic axis
-	from, to float64 // places of lo and hi
+	from, to float64 // the places of lo and hi
 	log      bool
 	ticks    []float64
 	labels   []string
 }
 
-// place returns where a value stands.
+// place returns the place of a value.
 func (s *scale) place(v float64) float64 {
 	if s.log {
 		v = math.Log10(v)
@@ -49,7 +52,8 @@ func (a Axis) drawable(v float64) bool {
 	return v-v == 0 && (!a.Log || v > 0)
 }
 
-// scaleOf lays out an axis for some values, with about so many marks.
+// scaleOf lays out an axis for some values, with about the given number of
+// marks.
 func (a Axis) scaleOf(values []float64, marks int) *scale {
 	s := &scale{log: a.Log, lo: math.Inf(1), hi: math.Inf(-1)}
 	for _, v := range values {
@@ -124,7 +128,7 @@ func ticks(lo, hi float64, n int, whole bool) []float64 {
 }
 
 // logTicks returns round values whose logarithms are within a range: powers of
-// ten, and where that makes few, what lies between.
+// ten and, if these are too few, values between them.
 func logTicks(lo, hi float64, n int) []float64 {
 	for _, between := range [][]float64{{1}, {1, 3}, {1, 2, 5}, {1, 2, 3, 4, 5, 6, 7, 8, 9}} {
 		every := 1
@@ -150,7 +154,8 @@ func logTicks(lo, hi float64, n int) []float64 {
 	return ticks(math.Pow(10, lo), math.Pow(10, hi), n, false)
 }
 
-// labels writes the marks of an axis, all with as many decimals as one needs.
+// labels writes the marks of an axis. All have as many decimals as the one that
+// needs most.
 func (a Axis) labels(ticks []float64) []string {
 	out := make([]string, len(ticks))
 	if a.Format != nil {
@@ -179,9 +184,9 @@ func (a Axis) labels(ticks []float64) []string {
 	return out
 }
 
-// Number writes a number for people, with commas between thousands; with -1
-// decimals as many as it has, up to four digits that count. Very great and very
-// small ones have powers of ten.
+// Number writes a number for people, with commas between thousands. If decimals
+// is -1, it writes as many as the number has, up to four significant digits.
+// Very large and very small numbers are written with powers of ten.
 func Number(v float64, decimals int) string {
 	size := math.Abs(v)
 	switch {

@@ -2,24 +2,24 @@ package chart
 
 import "math"
 
-// Bars is a chart of values by name, a bar each, from left to right.
+// Bars is a chart of values by name. Each value is a bar, from left to right.
 type Bars struct {
 	Title       string
-	Description string // what the chart shows, for those who don't see it
-	X           Axis   // begins at 0, unless it is logarithmic or has a Min
+	Description string // what the chart shows, for people who don't see it
+	X           Axis   // begins at 0, unless it is logarithmic, has a Min, or there are negative values
 	Names       []string
-	Series      []BarSeries // bars side by side under each name
-	Mark        *float64    // a line across all bars, such as at the ratio 1
-	Width       float64     // 0 is 460
+	Series      []BarSeries // each name has a bar of every series
+	Mark        *float64    // a line across all bars, for example at ratio 1; nil: none
+	Width       float64     // 0: 460
 }
 
-// BarSeries is the bars of one kind. A NaN is no bar.
+// BarSeries holds the bars of one kind. A value of NaN has no bar.
 type BarSeries struct {
 	Name      string
 	Values    []float64
-	Low, High []float64 // from where to where a value may be; nil is unknown
-	Text      []string  // beside the bars; nil writes the values
-	Colour    int       // of the palette, from 0
+	Low, High []float64 // the range in which a value may lie; nil: unknown
+	Text      []string  // texts beside the bars; nil: the values
+	Colour    int       // index in the palette, from 0
 }
 
 // Draw draws the chart.
@@ -124,7 +124,7 @@ func (c Bars) draw(d *Drawing, s BarSeries, i int, x *scale, base, y, thick floa
 	d.add(`</g>`)
 }
 
-// label is what stands beside bar i of a series.
+// label returns the text beside bar i of a series.
 func (c Bars) label(s BarSeries, i int) string {
 	switch {
 	case i < len(s.Text):

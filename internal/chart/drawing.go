@@ -16,8 +16,8 @@ type Drawing struct {
 	body               strings.Builder
 }
 
-// seriesColours are the colours of series on a light background, from series 1
-// on: each has a contrast of 3 to 1 or more with white.
+// seriesColours holds the colours of series on a light background, from series 1
+// on. Each has a contrast of at least 3 to 1 with white.
 var seriesColours = []string{"#1f6fb4", "#c2540a", "#00805e", "#a23b8f", "#8a6a00", "#4b4fb8", "#b3263a", "#50616f"}
 
 // The other colours on a light background.
@@ -29,10 +29,11 @@ const (
 	font        = `system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif`
 )
 
-// seriesNumber is the number of the colour of series i, from 1; colours come again.
+// seriesNumber returns the number of the colour of series i, from 1. After the last
+// colour the first comes again.
 func seriesNumber(i int) int { return i%len(seriesColours) + 1 }
 
-// usualWidth is the width of a drawing for which none is set.
+// usualWidth is the width of a drawing if none is set.
 const usualWidth = 460.0
 
 func newDrawing(title, description string, width, height float64) *Drawing {
@@ -40,11 +41,11 @@ func newDrawing(title, description string, width, height float64) *Drawing {
 }
 
 // SVG returns the drawing as an element of an HTML page. It has no background, and
-// fills its place; one that is wider than usual may be wider than its place, which
-// is then to scroll.
+// fills its place. A drawing that is wider than usual may be wider than its place,
+// which must then scroll.
 func (d *Drawing) SVG() template.HTML { return template.HTML(d.element("")) }
 
-// WriteFile writes the drawing as a file of its own, on white.
+// WriteFile writes the drawing as an SVG file, on white.
 func (d *Drawing) WriteFile(w io.Writer) error {
 	_, err := io.WriteString(w, `<?xml version="1.0" encoding="UTF-8"?>`+"\n"+d.element(paperColour)+"\n")
 	return err
@@ -56,8 +57,8 @@ func (d *Drawing) element(background string) string {
 	if d.description != "" {
 		label += ". " + d.description
 	}
-	// In a page text is legible from four fifths of its size on: what is wider than
-	// a narrow page scrolls. Nor is a small drawing blown up.
+	// In a page, text is legible down to four fifths of its size. So a drawing that
+	// is wider than a narrow page scrolls. A small drawing is not enlarged much.
 	const least, most = 0.8, 1.4
 	size := fmt.Sprintf(` style="max-width:%spx"`, num(most*d.width))
 	if d.width > usualWidth {
@@ -78,7 +79,7 @@ func (d *Drawing) element(background string) string {
 // add writes an element.
 func (d *Drawing) add(format string, a ...any) { fmt.Fprintf(&d.body, format, a...) }
 
-// anchor is which end of a text stands at its place.
+// anchor tells which part of a text is at its place.
 type anchor string
 
 const (
@@ -87,17 +88,17 @@ const (
 	end    anchor = "end"
 )
 
-// text writes a text in the muted colour, its base line at y.
+// text writes a text in the muted colour. Its baseline is at y.
 func (d *Drawing) text(x, y float64, a anchor, s string) {
 	d.add(`<text class="chart-text" x="%s" y="%s" text-anchor="%s" fill="%s">%s</text>`, num(x), num(y), a, mutedColour, escape(s))
 }
 
-// turned writes a text that reads upwards and ends (or is centred) at y.
+// turned writes a text that reads upwards. Its anchor is at y.
 func (d *Drawing) turned(x, y float64, a anchor, s string) {
 	d.add(`<text class="chart-text" transform="translate(%s %s) rotate(-90)" text-anchor="%s" fill="%s">%s</text>`, num(x), num(y), a, mutedColour, escape(s))
 }
 
-// head writes the title, and returns where the drawing goes on below it.
+// head writes the title. It returns the y at which the drawing goes on below it.
 func (d *Drawing) head() float64 {
 	y := 4.0
 	for _, line := range lines(d.title, titleSize, d.width-8) {
@@ -112,9 +113,9 @@ func (d *Drawing) rule(x1, y1, x2, y2 float64) {
 	d.add(`<line class="chart-grid" x1="%s" y1="%s" x2="%s" y2="%s" stroke="%s"/>`, num(x1), num(y1), num(x2), num(y2), gridColour)
 }
 
-// key writes what the series are, in rows of the drawing's width from y on, and
-// returns where the drawing goes on below. Mark draws the sign of series i at the
-// middle of its place, which is markWidth wide.
+// key writes the names of the series, in rows as wide as the drawing, from y on. It
+// returns the y at which the drawing goes on below. mark draws the sign of series i
+// at the middle of its place, which is markWidth wide.
 func (d *Drawing) key(y float64, names []string, mark func(i int, x, y float64)) float64 {
 	const markWidth, gap = 26.0, 16.0
 	x := 2.0
@@ -140,7 +141,7 @@ func (d *Drawing) key(y float64, names []string, mark func(i int, x, y float64))
 	return y + 10
 }
 
-// num writes a coordinate, to a hundredth.
+// num writes a coordinate, rounded to a hundredth.
 func num(x float64) string {
 	return strconv.FormatFloat(math.Round(x*100)/100, 'f', -1, 64)
 }

@@ -2,22 +2,22 @@ package chart
 
 import "fmt"
 
-// Heat is a table in colours, such as a confusion matrix.
+// Heat is a table whose cells have colours, such as a confusion matrix.
 type Heat struct {
 	Title                 string
-	Description           string // what the chart shows, for those who don't see it
+	Description           string // what the chart shows, for people who don't see it
 	RowLabel, ColumnLabel string
 	Rows, Columns         []string
 	Cells                 [][]Cell // by row and column
-	CellSize              float64  // 0 is what has room in 460, at least 12
+	CellSize              float64  // 0: as large as fits a width of 460, at least 12 and at most 64
 }
 
 // Cell is one field of a heat map.
 type Cell struct {
-	Share  float64 // from 0, which is blank, to 1, the full colour
-	Colour int     // of the palette, from 0
-	Text   string  // in the cell, where it has room
-	About  string  // where the pointer rests on it
+	Share  float64 // strength of the colour: 0 is blank, 1 is the full colour
+	Colour int     // index in the palette, from 0
+	Text   string  // written in the cell if there is room
+	About  string  // shown when the pointer rests on the cell
 }
 
 // Draw draws the chart.
@@ -32,7 +32,7 @@ func (c Heat) Draw() *Drawing {
 		size = max(12, (usualWidth-left-4)/float64(max(len(c.Columns), 1)))
 		size = min(size, 64)
 	}
-	// Names of columns that have no room side by side read upwards.
+	// If names of columns have no room side by side, they are written upwards.
 	across := widest(c.Columns, textSize) <= size-2
 	head := textSize + 8
 	if !across {
@@ -110,7 +110,8 @@ func (d *Drawing) cell(c Cell, x, y, size float64) {
 	d.add(`</g>`)
 }
 
-// ShareText writes a share of 1 for a cell's text or what is said about it.
+// ShareText writes part as a percentage of whole. If whole is 0, it returns a
+// dash.
 func ShareText(part, whole int64) string {
 	if whole == 0 {
 		return "–"

@@ -6,26 +6,26 @@ import (
 	"strings"
 )
 
-// Lines is a chart of values over others: curves, or points alone.
+// Lines is a chart of values over other values, as curves or as points.
 type Lines struct {
 	Title       string
-	Description string // what the chart shows, for those who don't see it
+	Description string // what the chart shows, for people who don't see it
 	X, Y        Axis
 	Series      []Series
-	Width       float64 // 0 is 460
-	Height      float64 // 0 is 300
+	Width       float64 // 0: 460
+	Height      float64 // 0: 300
 }
 
 // Series is one line of a chart.
 type Series struct {
 	Name   string
-	X, Y   []float64 // as many of either; a NaN in Y interrupts the line
-	Colour int       // of the palette, from 0; series of one colour differ in Dash
+	X, Y   []float64 // of equal length; a NaN in Y interrupts the line
+	Colour int       // index in the palette, from 0; series of the same colour should differ in Dash
 	Dash   Dash
 	Points Points
-	Faint  bool // behind the others
-	// Ring is 1 plus the index of a point to stand out, such as the best epoch; 0
-	// is none. What it is stands in RingText.
+	Faint  bool // thinner and paler than the others
+	// Ring is 1 plus the index of a point with a ring, such as the best epoch;
+	// 0: none. RingText tells what that point is.
 	Ring     int
 	RingText string
 }
@@ -38,7 +38,7 @@ const (
 	Solid Dash = iota
 	Dashed
 	Dotted
-	NoLine // points alone
+	NoLine // points only
 )
 
 // Points says whether a series' points are drawn.
@@ -46,12 +46,12 @@ type Points int
 
 // The choices.
 const (
-	SomePoints Points = iota // where there are few
+	SomePoints Points = iota // only if there are few
 	AllPoints
 	NoPoints
 )
 
-// fewPoints is how many points of a series are drawn.
+// fewPoints is the most points of a series that are drawn with SomePoints.
 const fewPoints = 40
 
 // Draw draws the chart.
@@ -72,7 +72,7 @@ func (c Lines) Draw() *Drawing {
 	if strings.Join(names, "") != "" {
 		top = d.key(top, names, func(i int, x, y float64) { c.Series[i].sign(d, x, y) })
 	}
-	// Much to tell apart makes the drawing higher, not the plot lower.
+	// A large key makes the drawing higher, not the plot lower.
 	if usual := titleSize + 3 + 12 + textSize + 10; top > usual {
 		d.height += top - usual
 	}
@@ -105,7 +105,7 @@ func (c Lines) Draw() *Drawing {
 	return d
 }
 
-// layout lays out a horizontal axis with as many marks as have room.
+// layout lays out a horizontal axis, with as many marks as there is room for.
 func (a Axis) layout(values []float64, left, width float64) *scale {
 	for n := 8; ; n-- {
 		s := a.scaleOf(values, n)
@@ -117,7 +117,7 @@ func (a Axis) layout(values []float64, left, width float64) *scale {
 			fits = fits && (i == 0 || x-half >= room)
 			room = x + half + 6
 		}
-		if k := len(s.ticks); k > 0 { // the last label stays inside
+		if k := len(s.ticks); k > 0 { // keep the last label inside the drawing
 			over := s.place(s.ticks[k-1]) + textWidth(s.labels[k-1], textSize)/2 - (width - 2)
 			s.to -= max(0, over)
 		}
@@ -189,7 +189,8 @@ func (c Lines) curve(d *Drawing, s Series, x, y *scale) {
 	d.add(`</g>`)
 }
 
-// tell says what a point is.
+// tell returns the text of a point: its series, its values, and what its ring
+// means.
 func (c Lines) tell(s Series, i int) string {
 	write := func(a Axis, v float64) string {
 		if a.Format != nil {
@@ -207,7 +208,7 @@ func (c Lines) tell(s Series, i int) string {
 	return text
 }
 
-// stroke is the form of a line as SVG has it.
+// stroke returns the form of a series' line as SVG attributes.
 func (s Series) stroke() string {
 	form := ` stroke-width="1.75"`
 	if s.Faint {
@@ -222,7 +223,7 @@ func (s Series) stroke() string {
 	return form
 }
 
-// sign draws what a series looks like, for the key.
+// sign draws an example of a series, for the key.
 func (s Series) sign(d *Drawing, x, y float64) {
 	class := seriesNumber(s.Colour)
 	d.add(`<g class="series-%d" stroke="%s" fill="%[2]s">`, class, seriesColours[class-1])
@@ -235,7 +236,7 @@ func (s Series) sign(d *Drawing, x, y float64) {
 	d.add(`</g>`)
 }
 
-// point draws a point in the form of the series' colour.
+// point draws a point. Its form depends on the series' colour.
 func (s Series) point(d *Drawing, x, y float64) {
 	const r = 3.2
 	polygon := func(corners int, turn, r float64) {

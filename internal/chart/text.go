@@ -11,8 +11,9 @@ const (
 	titleSize = 14.0
 )
 
-// runeWidth is the width of a letter, in sizes of its font: at least that of
-// DejaVu Sans and Verdana, the widest that browsers take for sans-serif.
+// runeWidth returns the width of a letter in sizes of its font. It is at least
+// that of DejaVu Sans and Verdana, which are the widest fonts that browsers use
+// for sans-serif.
 func runeWidth(r rune) float64 {
 	switch {
 	case r >= 0x1100:
@@ -32,7 +33,7 @@ func runeWidth(r rune) float64 {
 	return 0.65
 }
 
-// textWidth is the room that a text of a size needs.
+// textWidth returns the room that a text of the given size needs.
 func textWidth(s string, size float64) float64 {
 	w := 0.0
 	for _, r := range s {
@@ -41,7 +42,7 @@ func textWidth(s string, size float64) float64 {
 	return w * size
 }
 
-// widest is the room that the widest of some texts needs.
+// widest returns the room that the widest of some texts needs.
 func widest(texts []string, size float64) float64 {
 	w := 0.0
 	for _, s := range texts {
@@ -50,7 +51,7 @@ func widest(texts []string, size float64) float64 {
 	return w
 }
 
-// shortened leaves out the middle of a text that has no room.
+// shortened replaces the middle of a text by … if the text has no room.
 func shortened(s string, size, room float64) string {
 	if textWidth(s, size) <= room {
 		return s
@@ -66,8 +67,8 @@ func shortened(s string, size, room float64) string {
 	return "…"
 }
 
-// lines breaks a text into lines that have room, at spaces; a word that has none
-// is shortened.
+// lines breaks a text at spaces into lines that have room. A single word
+// without room is shortened.
 func lines(s string, size, room float64) []string {
 	var out []string
 	line := ""
@@ -89,8 +90,8 @@ func lines(s string, size, room float64) []string {
 	return out
 }
 
-// valid replaces what XML has no place for: control characters, and bytes that
-// are no UTF-8.
+// valid replaces what XML does not allow: control characters, and bytes that
+// are not valid UTF-8.
 func valid(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\t' && r != '\n' || r == utf8.RuneError || r == 0xfffe || r == 0xffff {

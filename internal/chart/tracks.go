@@ -2,11 +2,12 @@ package chart
 
 import "fmt"
 
-// Tracks is a graph whose nodes stand one below the other, a row each, with their
-// connections as lines on the left and a table on the right. All lines lead down.
+// Tracks is a drawing of a graph. Its nodes stand one below the other, each in
+// its own row. On the left are their connections as lines, and on the right is a
+// table. All lines lead down.
 type Tracks struct {
 	Title  string
-	Align  string // of the table's columns, a letter each: l or r
+	Align  string // alignment of the table's columns, a letter each: l (left) or r (right)
 	Rows   []Track
 	Groups []TrackGroup
 	Kinds  []TrackKind // the key
@@ -15,8 +16,8 @@ type Tracks struct {
 // Track is a node and its row of the table.
 type Track struct {
 	Cells  []string
-	Column int   // of the node, from 0 on the left; what flows from it stays there
-	From   []int // rows of the nodes that lead to it, above it
+	Column int   // the node's column, from 0 on the left; its output line stays in this column
+	From   []int // rows of the nodes that lead to it; all are above it
 	Series int   // its colour; -1 is grey
 }
 
@@ -32,7 +33,7 @@ type TrackKind struct {
 	Series int
 }
 
-// Draw returns the drawing, as wide as it needs to be.
+// Draw draws the graph, as wide as it needs to be.
 func (t *Tracks) Draw() *Drawing {
 	const (
 		rowHeight, pitch, dot = 24.0, 18.0, 5.0
@@ -101,7 +102,7 @@ func (t *Tracks) Draw() *Drawing {
 	return d
 }
 
-// dot draws a node in the colour of a series, or grey.
+// dot draws a node in the colour of a series, or in grey if series is negative.
 func (d *Drawing) dot(x, y, r float64, series int, title string) {
 	class, colour := "", mutedColour
 	if series >= 0 {
@@ -111,7 +112,7 @@ func (d *Drawing) dot(x, y, r float64, series int, title string) {
 	if title != "" {
 		title = "<title>" + escape(title) + "</title>"
 	}
-	// Beyond the colours' number the dot has a hole.
+	// Series beyond the number of colours have a dot with a hole.
 	if series >= len(seriesColours) {
 		d.add(`<circle class="%schart-ring" cx="%s" cy="%s" r="%s" fill="%s" stroke="%s" stroke-width="2.5">%s</circle>`, class, num(x), num(y), num(r-1), paperColour, colour, title)
 		return

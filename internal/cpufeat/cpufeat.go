@@ -1,8 +1,8 @@
-// Package cpufeat says which kernel tiers this processor can run.
+// Package cpufeat tells which kernel tiers this processor can run.
 //
-// A tier is a set of instructions that kernels are written for. What the
-// processor and the operating system support decides which tiers are available;
-// the environment variable [Env] forces one, and the build tag noasm leaves only
+// A tier is an instruction set that kernels are written for. Tiers are
+// available if the processor and the operating system support them. The
+// environment variable [Env] forces one tier. The build tag noasm leaves only
 // [Portable].
 package cpufeat
 
@@ -13,10 +13,11 @@ import (
 	"strings"
 )
 
-// Env is the environment variable that forces a tier by its name.
+// Env is the environment variable that forces a tier by its name. If it is
+// unset or empty, the widest available tier is used.
 const Env = "GPUTRAIN_CPU"
 
-// Tier is a set of instructions, from the plainest to the widest.
+// Tier is an instruction set. A higher one has wider instructions.
 type Tier int
 
 // The tiers.
@@ -28,10 +29,11 @@ const (
 
 var names = [...]string{Portable: "portable", AVX2: "avx2", AVX512: "avx512"}
 
-// String returns the tier's name, as it stands in Env.
+// String returns the tier's name, as it is written in Env.
 func (t Tier) String() string { return names[t] }
 
-// Available returns the tiers that can run here, the plainest first.
+// Available returns the tiers that can run here, from the plainest to the
+// widest.
 func Available() []Tier {
 	tiers := []Tier{Portable}
 	for _, t := range []Tier{AVX2, AVX512} {
@@ -42,8 +44,8 @@ func Available() []Tier {
 	return tiers
 }
 
-// Select returns the tier that Env names, or the widest available one where Env
-// is unset or empty.
+// Select returns the tier that Env names. If Env is unset or empty, it returns
+// the widest available tier. Its errors are those of [Parse].
 func Select() (Tier, error) {
 	name := os.Getenv(Env)
 	if name == "" {
@@ -57,8 +59,8 @@ func Select() (Tier, error) {
 	return t, nil
 }
 
-// Parse returns the tier of that name. One that is unknown or not available is
-// an error.
+// Parse returns the tier with the given name. It fails if the name is unknown,
+// or if the tier is not available here.
 func Parse(name string) (Tier, error) { return parse(name, Available()) }
 
 func parse(name string, available []Tier) (Tier, error) {

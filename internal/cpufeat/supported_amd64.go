@@ -4,8 +4,8 @@ package cpufeat
 
 import "golang.org/x/sys/cpu"
 
-// supported reports whether processor and operating system can run t. The
-// flags of package cpu include the operating system's part.
+// supported reports whether the processor and the operating system can run t. The flags of package cpu include what
+// the operating system must support.
 func supported(t Tier) bool {
 	avx2 := cpu.X86.HasAVX2 && cpu.X86.HasFMA
 	switch t {

@@ -2,5 +2,5 @@
 
 package cpufeat
 
-// supported reports whether t can run: without assembly, Portable alone.
+// supported reports whether t can run. Without assembly only Portable can.
 func supported(t Tier) bool { return t == Portable }

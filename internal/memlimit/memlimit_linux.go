@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Total returns how many bytes of memory this process may have, and whose limit that
-// is: the machine's memory, or less where a container or ulimit allows less. It returns 0
-// where that cannot be told.
+// Total returns how many bytes of memory this process may have, and whose limit that is:
+// the machine's memory, or a lower limit of a container or ulimit. It returns 0 if it
+// can't tell.
 func Total() (bytes float64, whose string) {
 	lower := func(limit float64, name string) {
 		if limit > 0 && (bytes == 0 || limit < bytes) {
@@ -33,9 +33,10 @@ func Total() (bytes float64, whose string) {
 	return bytes, whose
 }
 
-// groupLimit returns the least memory limit of the control groups that a process is in,
-// given the folder in which they are mounted and its /proc/self/cgroup; 0 is none. See
-// "Control Group v2" and "Memory Resource Controller" in the kernel's documentation.
+// groupLimit returns the lowest memory limit in bytes of the control groups that a
+// process is in, or 0 if there is none. mounted is the folder where control groups are
+// mounted, and groups is the text of the process's /proc/self/cgroup. See "Control Group
+// v2" and "Memory Resource Controller" in the kernel's documentation.
 func groupLimit(mounted fs.FS, groups string) float64 {
 	least := 0.0
 	for line := range strings.Lines(groups) {
@@ -43,7 +44,7 @@ func groupLimit(mounted fs.FS, groups string) float64 {
 		if len(part) < 3 {
 			continue
 		}
-		root, file := "", "memory.max" // version 2: all controllers in one tree
+		root, file := "", "memory.max" // version 2 has all controllers in one tree
 		switch {
 		case part[0] == "0" && part[1] == "":
 		case strings.Contains(","+part[1]+",", ",memory,"):
@@ -51,12 +52,12 @@ func groupLimit(mounted fs.FS, groups string) float64 {
 		default:
 			continue
 		}
-		// The limits of a group's ancestors hold for it, too. Inside a container the path
-		// may be the host's: then only the root is there.
+		// The limits of a group's ancestors hold for it too. Inside a container the path
+		// may be the host's. Then only the root exists here.
 		for dir := path.Join("/", part[2]); ; dir = path.Dir(dir) {
 			text, err := fs.ReadFile(mounted, strings.TrimPrefix(path.Join("/", root, dir, file), "/"))
-			limit, parseErr := strconv.ParseFloat(strings.TrimSpace(string(text)), 64) // "max" is none
-			const none = 1 << 60                                                       // version 1 has a number for none
+			limit, parseErr := strconv.ParseFloat(strings.TrimSpace(string(text)), 64) // "max" means no limit
+			const none = 1 << 60                                                       // "no limit" in version 1
 			if err == nil && parseErr == nil && limit < none && (least == 0 || limit < least) {
 				least = limit
 			}

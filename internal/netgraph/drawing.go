@@ -10,9 +10,8 @@ import (
 	"github.com/gputrain/gputrain/net/lower"
 )
 
-// Drawing draws the graph: a row a layer with its connections, what it does, its
-// output and its parameters. Layers that run as one group have a bar beside them.
-// groups may be nil.
+// Drawing draws the graph. Each layer has a row with its connections, what it does, its output and its parameters.
+// Layers that run as one group have a bar beside them. groups may be nil: then there are no bars.
 func Drawing(plan *net.Plan, groups []lower.Group) *chart.Drawing {
 	rows, _ := layout(plan)
 	t := &chart.Tracks{
@@ -53,7 +52,7 @@ func Drawing(plan *net.Plan, groups []lower.Group) *chart.Drawing {
 	return t.Draw()
 }
 
-// grouped writes a number with its thousands apart.
+// grouped writes a number with commas between thousands.
 func grouped(n int) string {
 	s := strconv.Itoa(n)
 	for i := len(s) - 3; i > 0; i -= 3 {

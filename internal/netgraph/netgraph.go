@@ -1,5 +1,6 @@
-// Package netgraph shows a network's graph to people: what each layer does in a
-// few words, its connections as lines beside a table, and both as a drawing.
+// Package netgraph shows a network's graph to people. It describes each layer in a
+// few words, writes the connections as lines beside a table, and makes a drawing of
+// both.
 package netgraph
 
 import (
@@ -9,8 +10,8 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Describe says in a few words what a layer does, and what it takes where that is
-// not the layer before.
+// Describe tells in a few words what a layer does. If its input is not the layer
+// before, it also names its inputs.
 func Describe(plan *net.Plan, n net.Node) string {
 	what := describe(n)
 	switch f := frozen(n); {
@@ -30,14 +31,14 @@ func Describe(plan *net.Plan, n net.Node) string {
 	if len(names) == 1 {
 		return what + ", from " + names[0]
 	}
-	if last := len(names) - 1; last >= 4 { // the lines show them
+	if last := len(names) - 1; last >= 4 { // the lines show the others
 		return fmt.Sprintf("%s of %d: %s, %s, …, %s", what, len(names), names[0], names[1], names[last])
 	}
 	return what + " of " + strings.Join(names, ", ")
 }
 
-// frozen names the roles of parameters that are not trained but could be: "all"
-// where those are all, "" where there are none.
+// frozen names the roles of parameters that could be trained but are not. It
+// returns "all" if none of them is trained, and "" if there are none.
 func frozen(n net.Node) string {
 	var roles []string
 	could := 0
@@ -113,22 +114,22 @@ func describe(n net.Node) string {
 	return k.Title
 }
 
-// row is a row of the graph: the network's input, or a node. Values flow down, each
-// in its column, until the last node that takes it.
+// row is a row of the graph: the network's input, or a node. A value flows down in
+// its column until the last node that takes it.
 type row struct {
 	column int
-	from   []int  // rows of its inputs, each once
+	from   []int  // rows of its inputs, without repetition
 	alive  []bool // by column: a value flows on below the row
 	above  []bool // by column: a value comes from above
-	ends   []bool // by column: the value from above flows no further
+	ends   []bool // by column: the value from above ends here
 }
 
-// layout gives the network's input, as row 0, and each node a row and a column. A
-// node takes over the leftmost column of those of its inputs that nobody takes after
-// it; where there are none, it begins the leftmost column that is free.
+// layout gives the network's input (row 0) and each node a row and a column. A node
+// takes over the column of an input that no later node takes, the leftmost if there
+// are several. If there is no such input, it takes the leftmost free column.
 func layout(plan *net.Plan) (rows []row, columns int) {
 	count := len(plan.Nodes) + 1
-	last := make([]int, count) // the last row that takes a row's value
+	last := make([]int, count) // the last row that takes the value of a row
 	for i, n := range plan.Nodes {
 		for _, from := range n.Inputs {
 			last[from+1] = i + 1
@@ -136,7 +137,7 @@ func layout(plan *net.Plan) (rows []row, columns int) {
 	}
 	last[count-1] = count // the logits flow out
 	rows = make([]row, count)
-	at := []int{} // by column, the row whose value flows there; -1 for none
+	at := []int{} // by column, the row whose value flows there; -1 if there is none
 	for i := range rows {
 		r := &rows[i]
 		r.above = make([]bool, len(at))
@@ -181,8 +182,8 @@ func layout(plan *net.Plan) (rows []row, columns int) {
 }
 
 // Lines returns the connections as text: one line for the network's input and one
-// for each node. ● is the layer; a line from above that goes on below is a value
-// that a later layer takes, one that bends into the layer ends there. A chain is
+// for each node. ● is the layer. A line that goes on below is a value that a later
+// layer takes. A line that bends into the layer ends there. A chain of layers is
 // one column of dots.
 func Lines(plan *net.Plan) []string {
 	rows, columns := layout(plan)
@@ -230,7 +231,7 @@ func pick(first bool, a, b string) string {
 	return b
 }
 
-// IsChain reports whether each layer takes the one before, so that there are no
+// IsChain reports whether each layer takes only the one before. Then there are no
 // connections to show.
 func IsChain(plan *net.Plan) bool {
 	for i, n := range plan.Nodes {

@@ -1,6 +1,6 @@
-// Package page writes self-contained HTML pages in the project's one style: light
-// and dark, on wide and narrow screens and on paper. A page loads nothing, and
-// forbids the browser to.
+// Package page writes self-contained HTML pages in the project's one style, for
+// light and dark, for wide and narrow screens, and for paper. A page loads
+// nothing, and forbids the browser to load anything.
 package page
 
 import (
@@ -12,8 +12,8 @@ import (
 //go:embed style.css
 var style string
 
-// Style returns the style that every page has, for those who put pages together
-// in other ways. Its variables (--paper, --ink, --muted, --line, --accent, --good,
+// Style returns the style that every page has, for callers that make pages in
+// other ways. Its variables (--paper, --ink, --muted, --line, --accent, --good,
 // --bad, --series-1 to --series-8) have colours for light and dark.
 func Style() template.CSS { return template.CSS(style) }
 
@@ -21,11 +21,12 @@ func Style() template.CSS { return template.CSS(style) }
 type Page struct {
 	Title       string
 	Description string       // for search and previews; may be empty
-	Style       template.CSS // of this page, besides the one of all; may be empty
+	Style       template.CSS // style of this page only; may be empty
 	Body        template.HTML
 }
 
-// The policy lets nothing be loaded or run, whatever a page should come to hold.
+// The policy forbids the browser to load or run anything, whatever a page may
+// contain.
 var document = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <html lang="en">
 <head>

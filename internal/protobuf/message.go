@@ -1,5 +1,5 @@
-// Package protobuf writes protobuf messages field by field, for formats of which a
-// few messages are written and none is read.
+// Package protobuf writes protobuf messages field by field. It is for formats
+// of which the project writes a few messages and reads none.
 package protobuf
 
 import (
@@ -8,10 +8,10 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Message is a message in wire format, without the fields that are added later.
+// Message is a message in wire format. Its methods add fields at the end.
 type Message []byte
 
-// Integer adds an int32, int64 or enumeration.
+// Integer adds an int32, an int64 or an enumeration value.
 func (m *Message) Integer(field protowire.Number, v int64) {
 	*m = protowire.AppendVarint(protowire.AppendTag(*m, field, protowire.VarintType), uint64(v))
 }
@@ -34,7 +34,7 @@ func (m *Message) Bytes(field protowire.Number, v []byte) {
 // Text adds a string.
 func (m *Message) Text(field protowire.Number, v string) { m.Bytes(field, []byte(v)) }
 
-// Sub adds a message that f fills.
+// Sub adds a message as a field. f fills it.
 func (m *Message) Sub(field protowire.Number, f func(m *Message)) {
 	var inner Message
 	f(&inner)

@@ -1,6 +1,6 @@
-// Package raster makes images of numbers: samples as they are, filters and
-// feature maps in colours, many of them on one sheet; as PNG files and as data
-// URIs for a page.
+// Package raster makes images from numbers: samples as they are, and filters and
+// feature maps in colours. It puts many images on one sheet, and writes PNG files
+// and data URIs for a page.
 package raster
 
 import (
@@ -14,9 +14,9 @@ import (
 	"math"
 )
 
-// Sample draws a sample of c channels, h rows and w columns, its values from 0 to
-// 1 in CHW order: in colour for 3 channels, else in grey, of other numbers of
-// channels the mean.
+// Sample draws a sample with c channels, h rows and w columns. Its values are from
+// 0 to 1, in CHW order. Three channels are drawn in colour. Otherwise the mean of
+// all channels is drawn in grey.
 func Sample(values []float32, c, h, w int) image.Image {
 	if c == 3 {
 		return rgb(values, h, w, func(v float32) float64 { return float64(v) })
@@ -32,8 +32,9 @@ func Sample(values []float32, c, h, w int) image.Image {
 	return img
 }
 
-// Filter draws a filter over images: of one channel in the scale's colours, of
-// three in the colours to which it answers, mid grey where it is 0.
+// Filter draws a filter over images. With three channels it shows the colours that
+// the filter responds to, and 0 is mid grey. Otherwise it is drawn in the scale's
+// colours.
 func Filter(weights []float32, c, h, w int, s Scale) image.Image {
 	if c == 3 {
 		return rgb(weights, h, w, func(v float32) float64 { return 0.5 + 0.5*s.share(v) })
@@ -52,11 +53,11 @@ func rgb(values []float32, h, w int, share func(float32) float64) image.Image {
 	return img
 }
 
-// level is a share of 1 as a byte.
+// level returns a share from 0 to 1 as a byte.
 func level(share float64) uint8 { return uint8(math.Round(255 * min(max(share, 0), 1))) }
 
-// Plane draws h rows of w values in a scale's colours. Values that are missing at
-// the end stay transparent.
+// Plane draws h rows of w values in a scale's colours. If there are too few
+// values, the rest is transparent.
 func Plane(values []float32, h, w int, s Scale) image.Image {
 	img := image.NewNRGBA(image.Rect(0, 0, w, h))
 	for i := range min(h*w, len(values)) {
@@ -65,14 +66,15 @@ func Plane(values []float32, h, w int, s Scale) image.Image {
 	return img
 }
 
-// Scale gives values colours: from 0 to Max, or from -Max to Max.
+// Scale gives colours to values from 0 to Max, or from -Max to Max if Signed is
+// set.
 type Scale struct {
 	Max    float64
 	Signed bool
 }
 
-// ScaleOf returns the scale for some values: signed if one is negative. NaN and
-// infinities don't count.
+// ScaleOf returns the scale for some values. It is signed if one of them is
+// negative. NaN and infinities don't count.
 func ScaleOf(values []float32) Scale {
 	var s Scale
 	for _, v := range values {
@@ -84,7 +86,8 @@ func ScaleOf(values []float32) Scale {
 	return s
 }
 
-// share is a value's place from 0 to 1, or from -1 to 1; 0 where all values are.
+// share returns a value's place on the scale, from 0 to 1, or from -1 to 1 if the
+// scale is signed. If Max is 0 it is 0.
 func (s Scale) share(v float32) float64 {
 	if s.Max == 0 {
 		return 0
@@ -92,9 +95,10 @@ func (s Scale) share(v float32) float64 {
 	return float64(v) / s.Max
 }
 
-// Two scales of colours. That of values from 0 on rises evenly from black to light
-// yellow, so that it reads in grey too; the signed one goes from blue for negative
-// values through almost white to red. Missing marks NaN and infinities.
+// Two scales of colours. The scale for values from 0 on gets steadily lighter from
+// black to light yellow, so it can be read in grey too. The signed scale goes from
+// blue for negative values through almost white to red. missing is the colour of
+// NaN and infinities.
 var (
 	rising  = []color.NRGBA{{6, 6, 16, 255}, {48, 18, 92, 255}, {114, 31, 129, 255}, {183, 55, 121, 255}, {241, 96, 93, 255}, {254, 159, 109, 255}, {252, 253, 191, 255}}
 	falling = []color.NRGBA{{244, 243, 240, 255}, {174, 205, 230, 255}, {92, 150, 203, 255}, {37, 98, 165, 255}, {14, 52, 105, 255}}
@@ -102,8 +106,8 @@ var (
 	missing = color.NRGBA{0, 200, 90, 255}
 )
 
-// Colour returns a value's colour; what lies outside the scale has that of its
-// end.
+// Colour returns a value's colour. A value outside the scale has the colour of the
+// scale's end.
 func (s Scale) Colour(v float32) color.NRGBA {
 	if v-v != 0 {
 		return missing
@@ -118,7 +122,8 @@ func (s Scale) Colour(v float32) color.NRGBA {
 	return between(growing, at)
 }
 
-// between returns the colour at a share of the way along some colours.
+// between interpolates between colours: at 0 it returns the first, and at 1 the
+// last.
 func between(colours []color.NRGBA, at float64) color.NRGBA {
 	last := len(colours) - 1
 	x := min(max(at, 0), 1) * float64(last)
@@ -128,7 +133,7 @@ func between(colours []color.NRGBA, at float64) color.NRGBA {
 	return color.NRGBA{mix(a.R, b.R), mix(a.G, b.G), mix(a.B, b.B), 255}
 }
 
-// Legend draws a scale's colours from its least value to its greatest.
+// Legend draws a scale's colours from its lowest value to its highest.
 func (s Scale) Legend(w, h int) image.Image {
 	img := image.NewNRGBA(image.Rect(0, 0, w, h))
 	for x := range w {
@@ -143,8 +148,9 @@ func (s Scale) Legend(w, h int) image.Image {
 	return img
 }
 
-// Sheet puts images side by side, in so many columns, with a transparent gap
-// between them, each pixel as a square of so many.
+// Sheet puts images side by side in rows of the given number of columns, with a
+// transparent gap between them. Each pixel becomes a square of size x size pixels;
+// the gap is measured in pixels of the images.
 func Sheet(images []image.Image, columns, gap, size int) image.Image {
 	if len(images) == 0 {
 		return image.NewNRGBA(image.Rect(0, 0, 1, 1))

@@ -1,4 +1,4 @@
-// Package regularfile reads files and nothing else.
+// Package regularfile reads regular files, and refuses everything else.
 package regularfile
 
 import (
@@ -7,9 +7,9 @@ import (
 	"os"
 )
 
-// Read reads a whole file, as os.ReadFile does. It refuses what is no regular file: a named
-// pipe would make it wait for a writer, and some devices have no end. A folder and a
-// missing file give os.ReadFile's errors.
+// Read reads a whole file, as os.ReadFile does, but only a regular one. Reading a named pipe would wait for a writer,
+// and some devices have no end. For these the error is an fs.PathError. For a folder and for a missing file the errors
+// are those of os.ReadFile.
 func Read(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {

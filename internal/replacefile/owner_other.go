@@ -7,5 +7,5 @@ import (
 	"os"
 )
 
-// keepOwner does nothing: files have no owner in this sense.
+// keepOwner does nothing: here files have no owner as on Unix.
 func keepOwner(*os.File, fs.FileInfo) {}

@@ -15,23 +15,23 @@ import (
 	"syscall"
 )
 
-// tempPattern is what the names of temporary files look like, behind the path's own name.
+// tempPattern matches what follows the path's own name in the names of temporary files.
 const tempPattern = ".*.tmp"
 
-// ErrNotSynced means that a file is in place but its folder could not be synced.
+// ErrNotSynced means that a file is in place, but its folder could not be synced.
 var ErrNotSynced = errors.New("written, but a power cut may bring back what was there before")
 
-// Write writes a file so that, whenever the process or the machine stops, path holds
-// either what it held before or all of the new contents. A failed write leaves the old
-// file and removes the temporary one; only after ErrNotSynced is the new one in place.
+// Write replaces a file. Whenever the process or the machine stops, path holds either its
+// old contents or all of the new ones. A failed write leaves the old file and removes the
+// temporary one. Only with ErrNotSynced is the new file in place in spite of the error.
 //
-// A symbolic link stays, and the file that it leads to is replaced. A file keeps its
-// mode and, where the process may set it, its owner; a new one has the mode that the
-// process's umask leaves. Of a file with several names (hard links) the others keep
-// the old contents, so that a copy made of links is a copy.
+// If path is a symbolic link, the link stays and its target is replaced. A file keeps its
+// mode and, if the process may set it, its owner. A new file has the mode that the
+// process's umask leaves. If a file has several names (hard links), the other names keep
+// the old contents. So a copy that consists of links stays a copy.
 //
-// What is no regular file, such as a pipe or a device, is written into as the contents
-// come.
+// If path is a pipe, a device or another thing that is not a regular file, the contents
+// are written into it as they come.
 func Write(path string, write func(io.Writer) error) error {
 	if isStream(path) {
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)
@@ -44,7 +44,8 @@ func Write(path string, write func(io.Writer) error) error {
 }
 
 // isStream reports whether there is something at path that is neither a regular file nor
-// a folder. What the system offers as /dev/stdout is one even if it leads to a file.
+// a folder. What the system offers as /dev/stdout counts as a stream even if it leads to
+// a file.
 func isStream(path string) bool {
 	if runtime.GOOS != "windows" {
 		for _, root := range []string{"/dev/", "/proc/"} {
@@ -58,8 +59,8 @@ func isStream(path string) bool {
 	return err == nil && !info.Mode().IsRegular() && !info.IsDir()
 }
 
-// WriteFile is Write for those who write at places of the file in any order, so not for
-// pipes.
+// WriteFile replaces a file as [Write] does. It is for callers that write at places of
+// the file in any order, so it is not for pipes.
 func WriteFile(path string, write func(*os.File) error) (err error) {
 	target, err := behindLinks(path)
 	if err != nil {
@@ -72,7 +73,7 @@ func WriteFile(path string, write func(*os.File) error) (err error) {
 		return err
 	case before.IsDir():
 		return &fs.PathError{Op: "write", Path: path, Err: errors.New("is a folder")}
-	default: // a rename would replace a file that may not be written, too
+	default: // a rename would also replace a file that may not be written
 		f, err := os.OpenFile(target, os.O_WRONLY, 0)
 		if err != nil {
 			return err
@@ -115,8 +116,8 @@ func WriteFile(path string, write func(*os.File) error) (err error) {
 	return nil
 }
 
-// temporary makes a new file beside a path. Its mode is what the umask leaves, as that of
-// os.Create, unlike that of os.CreateTemp.
+// temporary makes a new file beside a path. Its mode is what the umask leaves, as with
+// os.Create; os.CreateTemp would use another mode.
 func temporary(path string) (*os.File, error) {
 	for {
 		name := fmt.Sprintf("%s.%08x.tmp", path, rand.Uint32())
@@ -127,15 +128,15 @@ func temporary(path string) (*os.File, error) {
 	}
 }
 
-// behindLinks follows a path's last name where it is a symbolic link, even to where
-// nothing is yet.
+// behindLinks follows the last name of a path if it is a symbolic link, even to a place
+// where there is nothing yet.
 func behindLinks(path string) (string, error) {
-	const most = 40 // as Linux follows
+	const most = 40 // as many as Linux follows
 	target := path
 	for range most {
 		info, err := os.Lstat(target)
 		if err != nil || info.Mode()&fs.ModeSymlink == 0 {
-			return target, nil // what is wrong with it comes out when it is written
+			return target, nil // errors show when it is written
 		}
 		next, err := os.Readlink(target)
 		if err != nil {
@@ -156,10 +157,11 @@ func removeIfThere(path string) error {
 	return nil
 }
 
-// syncDir makes a rename in dir last through a power cut, where the system can.
+// syncDir makes sure that a rename in dir survives a power cut, if the system can do
+// that.
 func syncDir(dir string) error {
 	if runtime.GOOS == "windows" {
-		return nil // has no such call
+		return nil // Windows has no such call
 	}
 	d, err := os.Open(dir)
 	if err != nil {
@@ -167,14 +169,15 @@ func syncDir(dir string) error {
 	}
 	err = d.Sync()
 	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
-		err = nil // some network file systems cannot
+		err = nil // some network file systems can't do it
 	}
 	return errors.Join(err, d.Close())
 }
 
-// RemoveTemporaries deletes what Write of these names in dir left behind when it was
-// killed, also where a symbolic link of such a name leads elsewhere. A name may be a
-// pattern of filepath.Match.
+// RemoveTemporaries deletes the temporary files that Write left behind in dir when it was
+// killed. names are the names of the files that were written, or patterns of
+// filepath.Match. If such a name is a symbolic link, it also deletes the temporary files
+// beside its target.
 func RemoveTemporaries(dir string, names ...string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -201,7 +204,7 @@ func RemoveTemporaries(dir string, names ...string) error {
 	return nil
 }
 
-// removeBehind deletes the temporary files beside what a link leads to.
+// removeBehind deletes the temporary files beside the target of a link.
 func removeBehind(link string) error {
 	target, err := behindLinks(link)
 	if err != nil {

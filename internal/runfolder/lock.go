@@ -8,12 +8,13 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// LockFile is an empty file that a process which trains the run holds locked. The
-// lock ends with the process, the file stays.
+// LockFile is the name of an empty file in the run's folder. A process that
+// trains the run holds it locked. The lock ends with the process, but the file
+// stays.
 const LockFile = ".lock"
 
-// Lock keeps two processes from training one run. Where the file system knows no
-// locks, it does nothing.
+// Lock makes sure that only one process trains a run. It fails if another
+// process holds the lock. If the file system has no locks, it does nothing.
 func Lock(dir string) (release func() error, err error) {
 	lock := flock.New(filepath.Join(dir, LockFile), flock.SetPermissions(0o644))
 	held, err := lock.TryLock()
@@ -23,7 +24,7 @@ func Lock(dir string) (release func() error, err error) {
 	return lock.Close, nil
 }
 
-// Clear removes the files of a run that came to nothing, but for checkpoints.
+// Clear removes the files of a run that came to nothing, except for checkpoints.
 func Clear(dir string) {
 	for _, name := range []string{RecordFile, MetricsFile, LockFile} {
 		_ = os.Remove(filepath.Join(dir, name)) // if it is there

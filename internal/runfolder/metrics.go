@@ -13,13 +13,13 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Entry is a line of metrics.jsonl.
+// Entry is one line of metrics.jsonl.
 type Entry struct {
-	Time  time.Time // zero where a checkpoint tells of an epoch but no line was left
+	Time  time.Time // zero for an epoch that only a checkpoint tells of, without a line
 	Event net.Event
 }
 
-// encode returns an entry's line.
+// encode returns an entry as a line.
 func (e Entry) encode() ([]byte, error) {
 	line, err := net.MarshalEvent(e.Event)
 	if err != nil {
@@ -45,8 +45,8 @@ func decodeEntry(line []byte) (Entry, error) {
 }
 
 // ReadMetrics reads a run's metrics.jsonl, in the order in which things happened.
-// A last line that a kill or a power cut left half written is passed over. Without
-// the file the error wraps fs.ErrNotExist.
+// If a kill or a power cut left the last line incomplete, it leaves that line
+// out. If there is no file, the error wraps fs.ErrNotExist.
 func ReadMetrics(dir string) ([]Entry, error) {
 	path := filepath.Join(dir, MetricsFile)
 	b, err := regularfile.Read(path)
@@ -78,7 +78,7 @@ func parseMetrics(b []byte) ([]Entry, error) {
 // Log is an observer that writes a line of metrics.jsonl for each event.
 type Log struct{ file *appendfile.File }
 
-// CreateLog begins the metrics of a new run.
+// CreateLog makes an empty metrics.jsonl for a new run.
 func CreateLog(dir string) (*Log, error) { return openLog(dir, os.O_TRUNC) }
 
 func openLog(dir string, flags int) (*Log, error) {
@@ -89,8 +89,8 @@ func openLog(dir string, flags int) (*Log, error) {
 	return &Log{f}, nil
 }
 
-// Observe writes an event's line. That of an epoch is on the disk before Observe
-// returns, and so before the epoch's checkpoint.
+// Observe writes a line for an event. The line of an epoch is on the disk before
+// Observe returns, and so before the epoch's checkpoint.
 func (l *Log) Observe(e net.Event) error {
 	line, err := Entry{time.Now(), e}.encode()
 	if err == nil {

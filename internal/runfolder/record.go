@@ -1,6 +1,6 @@
-// Package runfolder writes and reads what a training run leaves in its folder
-// beside its checkpoints: recipe.json, which says what is trained and how, and
-// metrics.jsonl, which says how it goes.
+// Package runfolder writes and reads what a training run leaves in its folder beside its
+// checkpoints. recipe.json tells what is trained and how, and metrics.jsonl tells how it
+// goes.
 package runfolder
 
 import (
@@ -19,24 +19,25 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// The names of the files.
+// The names of the files in a run's folder.
 const (
 	RecordFile  = "recipe.json"
 	MetricsFile = "metrics.jsonl"
 )
 
-// Record says what a run trains, and how: the contents of recipe.json.
+// Record is the content of recipe.json: what a run trains, and how.
 type Record struct {
 	Network *net.Network `json:"network"`
 	Recipe  net.Recipe   `json:"recipe"`
 	Data    Data         `json:"data"`
-	// Flags are settings that no recipe has, such as how many checkpoints to keep, by the
-	// names of the flags that set them. A resumed run keeps them.
+	// Flags holds settings that are not part of a recipe, for example how many
+	// checkpoints to keep. The keys are the names of their flags. A resumed run keeps
+	// them.
 	Flags map[string]string `json:"flags,omitempty"`
-	Parts []Part            `json:"parts"` // the run's beginning, and each time that it was resumed
+	Parts []Part            `json:"parts"` // the beginning of the run, and each time it was resumed
 }
 
-// Data names the data of a run. Checkpoints hold the contents' checksums.
+// Data names the data of a run. Checkpoints hold the checksums of its contents.
 type Data struct {
 	Name       string `json:"name"`
 	Folder     string `json:"folder,omitempty"`     // "" for the built-in MNIST
@@ -45,13 +46,13 @@ type Data struct {
 	Test       int    `json:"test,omitempty"`       // samples
 }
 
-// Part is what was trained by one process.
+// Part is a part of a run that one process trained.
 type Part struct {
 	Began   time.Time `json:"began"`
-	Version string    `json:"version"` // of the program
+	Version string    `json:"version"` // version of the program
 	Device  string    `json:"device"`
 	Command []string  `json:"command,omitempty"` // the command line
-	Resumed *Place    `json:"resumed,omitempty"` // where it went on; nil for the beginning
+	Resumed *Place    `json:"resumed,omitempty"` // where it was resumed; nil for the beginning
 }
 
 // Place is a place in a run.
@@ -60,8 +61,8 @@ type Place struct {
 	Step  int `json:"step"`  // steps done in the next one
 }
 
-// Write writes recipe.json, whole or not at all. A record whose last part was
-// resumed keeps the parts of the one that is there.
+// Write writes recipe.json, whole or not at all. If the record's last part was resumed,
+// the parts in the existing file are kept before it.
 func (r Record) Write(dir string) error {
 	if n := len(r.Parts); n > 0 && r.Parts[n-1].Resumed != nil {
 		before, err := ReadRecord(dir)
@@ -82,9 +83,9 @@ func (r Record) Write(dir string) error {
 	return nil
 }
 
-// Unsaved returns the record of a run that was ended before its first checkpoint, as by a
-// kill: nothing of it can be gone on with. ok is false where that is not so, or where a
-// process trains the run now.
+// Unsaved returns the record of a run that ended before its first checkpoint, for example
+// by a kill. Such a run can't be resumed. ok is false if the run is not like that, or if
+// a process trains it now.
 func Unsaved(dir string) (r Record, ok bool) {
 	r, err := ReadRecord(dir)
 	if err != nil {
@@ -100,7 +101,7 @@ func Unsaved(dir string) (r Record, ok bool) {
 	}
 	for _, e := range entries {
 		if _, epoch := e.Event.(net.EpochDone); epoch {
-			return r, false // its checkpoints were removed
+			return r, false // it had checkpoints, which were removed
 		}
 	}
 	release, err := Lock(dir)
@@ -110,8 +111,7 @@ func Unsaved(dir string) (r Record, ok bool) {
 	return r, release() == nil
 }
 
-// ReadRecord reads a run's recipe.json. Without one the error wraps
-// fs.ErrNotExist.
+// ReadRecord reads a run's recipe.json. If there is none, the error wraps fs.ErrNotExist.
 func ReadRecord(dir string) (Record, error) {
 	path := filepath.Join(dir, RecordFile)
 	b, err := regularfile.Read(path)

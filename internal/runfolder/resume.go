@@ -12,10 +12,11 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// ResumeLog opens the metrics of a run that goes on from a checkpoint, with the
-// lines of what the checkpoint holds. Lines of what happened after it go, since it
-// happens again. Epochs that the checkpoint knows but no line tells of, as where
-// the checkpoint was copied from another folder, get a line.
+// ResumeLog opens the metrics of a run that goes on from a checkpoint. It keeps
+// the lines of what happened before the checkpoint, and removes later lines,
+// because those things happen again. If the checkpoint has epochs without a
+// line, for example because it was copied from another folder, it adds lines for
+// them.
 func ResumeLog(dir string, c *net.Checkpoint) (*Log, error) {
 	old, err := ReadMetrics(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -40,17 +41,17 @@ func ResumeLog(dir string, c *net.Checkpoint) (*Log, error) {
 	return openLog(dir, 0)
 }
 
-// until returns the entries of what a checkpoint holds.
+// until returns the entries of what happened before a checkpoint.
 func until(c *net.Checkpoint, old []Entry) []Entry {
 	steps := c.Recipe.StepsPerEpoch(c.Train.Samples)
 	var kept []Entry
-	told := map[int]bool{} // by epoch
+	told := map[int]bool{} // epochs that have a line
 	for _, e := range old {
 		at, before := stepOf(e.Event, steps), c.State.Step
 		switch e := e.Event.(type) {
 		case net.Started:
 			if e.Resumed != nil {
-				before-- // one that went on from here made no step
+				before-- // a resumption from this checkpoint comes after it
 			}
 		case net.EpochDone:
 			told[e.Epoch] = true
@@ -71,7 +72,7 @@ func until(c *net.Checkpoint, old []Entry) []Entry {
 	return kept
 }
 
-// stepOf returns how many steps of the run an event comes after.
+// stepOf returns after how many steps of the run an event happened.
 func stepOf(e net.Event, perEpoch int) int64 {
 	after := func(epochs, steps int) int64 { return int64(epochs)*int64(perEpoch) + int64(steps) }
 	switch e := e.(type) {

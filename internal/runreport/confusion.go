@@ -6,14 +6,15 @@ import (
 	"github.com/gputrain/gputrain/internal/chart"
 )
 
-// The colours of a confusion matrix, of the charts' palette.
+// The colours of a confusion matrix, as indices in the palette of charts.
 const (
 	rightColour = 0 // blue
 	wrongColour = 6 // crimson
 )
 
-// confusion draws the confusion matrix. What is right is as strong as its share of
-// the label's images, what is wrong as its share of the most frequent mistake.
+// confusion draws the confusion matrix. The colour of a right cell is as strong
+// as its share of the label's images. The colour of a wrong cell is as strong as
+// its share of the most frequent mistake.
 func (r *Run) confusion() chart.Heat {
 	c := r.Evaluation.Confusion
 	h := chart.Heat{
@@ -54,8 +55,8 @@ func (r *Run) confusion() chart.Heat {
 	return h
 }
 
-// answers draws how probable the network found each class for the image, the most
-// probable ones if there are many.
+// answers draws the probability of each class for the image. If there are many
+// classes, it draws the most probable ones.
 func (r *Run) answers() chart.Bars {
 	const most = 20
 	p := r.Image.Probabilities
@@ -71,8 +72,8 @@ func (r *Run) answers() chart.Bars {
 	return bars
 }
 
-// mostProbable returns the classes with the greatest probabilities, in the order
-// of the classes; all where there are no more than asked for.
+// mostProbable returns the most classes with the greatest probabilities, in the
+// order of the classes. If there are not more classes than that, it returns all.
 func mostProbable(p []float32, most int) []int {
 	var out []int
 	for class := range p {

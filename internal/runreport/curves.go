@@ -9,7 +9,7 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// curve is a chart with the name of its file.
+// curve is a chart and the name of its file.
 type curve struct {
 	file string
 	chart.Lines
@@ -20,12 +20,12 @@ var (
 	loss     = chart.Axis{Label: "cross-entropy, mean"}
 )
 
-// figure is one of the figures that training yields after each epoch.
+// figure is a number that training yields after each epoch.
 type figure struct {
 	name  string
 	file  string
 	axis  chart.Axis
-	value func(net.EpochResult) float64 // NaN where there is none
+	value func(net.EpochResult) float64 // NaN if there is none
 }
 
 func scoreOf(s *net.Score, f func(*net.Score) float64) float64 {
@@ -38,8 +38,8 @@ func scoreOf(s *net.Score, f func(*net.Score) float64) float64 {
 func lossOf(s *net.Score) float64     { return s.Loss }
 func accuracyOf(s *net.Score) float64 { return s.Accuracy }
 
-// The figures, of loss and of accuracy: in training, on the validation and on the
-// test set.
+// The figures of loss and of accuracy: in training, on the validation set and on
+// the test set.
 var (
 	lossFigures = []figure{
 		{"training", "training-loss", loss, func(e net.EpochResult) float64 { return e.Cost }},
@@ -53,8 +53,9 @@ var (
 	}
 )
 
-// epochs is the axis that a chart of curves has: from 0 on where one shows what is
-// within the epochs, in whole epochs where there are some.
+// epochs returns the epoch axis of a chart of curves. With within, which is for
+// curves within the epochs, the axis begins at 0. Otherwise it begins where the
+// values do. Marks are whole epochs, except for curves within one or two epochs.
 func (r *Report) epochs(within bool) chart.Axis {
 	a := chart.Axis{Label: "epoch", Whole: !within}
 	if within {
@@ -72,7 +73,8 @@ func (r *Report) curves() []curve {
 	epochs := r.epochs(false)
 	if len(r.Runs) == 1 {
 		run := r.Runs[0]
-		// Next to the first steps' accuracy that of later epochs would be one line.
+		// Next to the accuracy of the first steps, that of later epochs would look
+		// like one line.
 		var accuracyWithin func(net.Progress) float64
 		if len(run.Checkpoint.History) < 2 {
 			accuracyWithin = func(p net.Progress) float64 { return p.Accuracy }
@@ -127,8 +129,8 @@ func (r *Report) curves() []curve {
 	return out
 }
 
-// logarithmic gives a chart of losses a logarithmic scale where they span more than
-// a factor of ten: on another one the later epochs would all lie at the bottom.
+// logarithmic gives a chart of losses a logarithmic scale if they span more than a
+// factor of ten. On a linear scale the later epochs would all lie at the bottom.
 func logarithmic(c chart.Lines) chart.Lines {
 	least, most := math.Inf(1), math.Inf(-1)
 	for _, s := range c.Series {
@@ -145,10 +147,10 @@ func logarithmic(c chart.Lines) chart.Lines {
 	return c
 }
 
-// dashes tell runs apart once the colours come again.
+// dashes tell runs apart that have the same colour.
 var dashes = []chart.Dash{chart.Solid, chart.Dashed, chart.Dotted}
 
-// named gives a series the name and the colour of run i, where there are several.
+// named gives a series the name and the colour of run i, if there are several runs.
 func (r *Report) named(s chart.Series, i int) chart.Series {
 	if len(r.Runs) > 1 {
 		s.Name, s.Colour, s.Dash = r.Runs[i].Name, i, dashes[i/8%len(dashes)]
@@ -156,8 +158,8 @@ func (r *Report) named(s chart.Series, i int) chart.Series {
 	return s
 }
 
-// firstValue is the first value of a chart's first series, or another where it has
-// none.
+// firstValue returns the first value of a chart's first series. If the chart has no
+// series, it returns otherwise.
 func (c curve) firstValue(otherwise float64) float64 {
 	if len(c.Series) == 0 {
 		return otherwise
@@ -165,8 +167,8 @@ func (c curve) firstValue(otherwise float64) float64 {
 	return c.Series[0].Y[0]
 }
 
-// series returns a run's figures of a kind and, where they are known and asked for,
-// the training's within the epochs.
+// series returns a run's figures of a kind. If step is not nil and steps within the
+// epochs are known, it also returns the figure of training within the epochs.
 func (r *Run) series(figures []figure, step func(net.Progress) float64) []chart.Series {
 	var out []chart.Series
 	if step != nil && len(r.Steps) > 0 {
@@ -183,8 +185,8 @@ func (r *Run) series(figures []figure, step func(net.Progress) float64) []chart.
 	return out
 }
 
-// figure returns a figure after each epoch; none where no epoch has it. That of the
-// best epoch, which the validation set tells, has a ring.
+// figure returns a figure after each epoch, or an empty series if no epoch has it.
+// The best epoch on the validation set has a ring, except in figures of training.
 func (r *Run) figure(f figure) chart.Series {
 	var s chart.Series
 	any := false
@@ -203,15 +205,15 @@ func (r *Run) figure(f figure) chart.Series {
 	return s
 }
 
-// mostSteps is how many points a curve within the epochs has.
+// mostSteps is the most points of a curve within the epochs.
 const mostSteps = 600
 
-// steps returns a figure within the epochs, over the share of epochs done; of many
-// values next to each other the mean.
+// steps returns a figure within the epochs. Its x is the number of epochs done, in
+// fractions. If there are too many steps, a point is the mean of neighbouring ones.
 func (r *Run) steps(value func(net.Progress) float64) chart.Series {
 	s := chart.Series{Points: chart.NoPoints}
 	if len(r.Steps) == 1 {
-		s.Points = chart.AllPoints // no line to see
+		s.Points = chart.AllPoints // a single point is no line
 	}
 	together := (len(r.Steps) + mostSteps - 1) / mostSteps
 	for piece := range slices.Chunk(r.Steps, max(together, 1)) {
@@ -225,8 +227,8 @@ func (r *Run) steps(value func(net.Progress) float64) chart.Series {
 	return s
 }
 
-// learningRate returns the learning rate over a run as its recipe has it, and
-// whether it changes.
+// learningRate returns the learning rate over a run, from its recipe, and whether
+// it changes.
 func (r *Run) learningRate() (s chart.Series, moves bool) {
 	recipe, perEpoch := r.Checkpoint.Recipe, int64(r.stepsPerEpoch())
 	steps := int64(recipe.Epochs) * perEpoch
@@ -244,7 +246,7 @@ func (r *Run) learningRate() (s chart.Series, moves bool) {
 	return s, moves
 }
 
-// describe says what a chart shows in words.
+// describe tells in words what a chart shows.
 func describe(c chart.Lines) string {
 	text := "By epoch"
 	for _, s := range c.Series {

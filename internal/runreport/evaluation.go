@@ -8,35 +8,35 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Evaluation is how a network does on a data set.
+// Evaluation is how well a network does on a data set.
 type Evaluation struct {
 	Data      *net.Dataset  `json:"-"`
-	Split     string        `json:"split"` // such as test
+	Split     string        `json:"split"` // for example test
 	Images    int           `json:"images"`
 	Wrong     int           `json:"wrong"`
 	Confusion net.Confusion `json:"confusion"` // rows are labels, columns predictions
-	Mistakes  []Mistake     `json:"mistakes"`  // the worst, the worst first
+	Mistakes  []Mistake     `json:"mistakes"`  // the worst mistakes, the worst first
 
 	worst int
 }
 
-// Mistake is an image that a network took for something else.
+// Mistake is an image that the network takes for another class.
 type Mistake struct {
-	Index            int     `json:"index"` // in the data set
+	Index            int     `json:"index"` // index in the data set
 	Label            int     `json:"label"`
 	Predicted        int     `json:"predicted"`
-	Probability      float64 `json:"probability"`       // of the prediction
-	LabelProbability float64 `json:"label_probability"` // that the network gave to the label
+	Probability      float64 `json:"probability"`       // probability of the prediction
+	LabelProbability float64 `json:"label_probability"` // probability of the label
 }
 
-// NewEvaluation returns an evaluation of nothing yet, on a part of a data set. It
-// keeps so many mistakes: those whose label the network found least probable.
+// NewEvaluation returns an empty evaluation on a part of a data set. It keeps
+// the given number of mistakes: those with the lowest probability of the label.
 func NewEvaluation(data *net.Dataset, split string, classes, mistakes int) *Evaluation {
 	return &Evaluation{Data: data, Split: split, Confusion: net.NewConfusion(classes), worst: mistakes}
 }
 
-// Add takes the probabilities (samples, classes) of the samples from index first
-// on. It refuses what is no probability.
+// Add adds the probabilities (samples, classes) of the samples from index first
+// on. It fails if a value is not a probability, such as NaN.
 func (e *Evaluation) Add(first int, probabilities []float32) error {
 	classes := len(e.Confusion)
 	n := len(probabilities) / classes
@@ -63,16 +63,16 @@ func (e *Evaluation) Add(first int, probabilities []float32) error {
 	return nil
 }
 
-// Accuracy returns the share of images that the network recognised.
+// Accuracy returns the share of images whose class the network recognises.
 func (e *Evaluation) Accuracy() float64 { return 1 - float64(e.Wrong)/float64(e.Images) }
 
-// mixUp is two classes of which one is taken for the other.
+// mixUp tells how often images with one label are taken for another class.
 type mixUp struct {
 	Label, Predicted int
 	Times            int64
 }
 
-// mixUps returns the most frequent ones.
+// mixUps returns the most frequent mix-ups, at most the given number.
 func (e *Evaluation) mixUps(most int) []mixUp {
 	var all []mixUp
 	for label, row := range e.Confusion {

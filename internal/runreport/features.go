@@ -11,11 +11,11 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Image is one image on its way through a network.
+// Image is one image, and what a network computes for it.
 type Image struct {
-	Name          string        `json:"name"` // a file, or test:7
+	Name          string        `json:"name"` // a file's name, or for example test:7
 	Label         int           `json:"label"`
-	Probabilities []float32     `json:"probabilities"` // one a class
+	Probabilities []float32     `json:"probabilities"` // one for each class
 	Sample        image.Image   `json:"-"`
 	Layers        []LayerValues `json:"-"`
 }
@@ -28,21 +28,22 @@ func (m *Image) predicted() int {
 	return slices.Index(m.Probabilities, slices.Max(m.Probabilities))
 }
 
-// LayerValues is what a layer made of an image.
+// LayerValues holds the output of a layer for an image.
 type LayerValues struct {
-	Name   string // of the layers that are one here: "conv1, relu1"
+	Name   string // the layer's name; with layers that are shown together: "conv1, relu1"
 	Shape  net.Shape
 	Values []float32 // in CHW order
 }
 
-// LayersOf returns what a trace's layers computed for its first sample, a copy.
-// Layers that come to nothing new are left out: an output that one activation or
-// normalisation alone takes is told after that, flattening changes no value,
-// dropout none in evaluation, and the last layer's values are told as
-// probabilities.
+// LayersOf returns copies of what a trace's layers computed for its first
+// sample. It leaves out layers that show nothing new. An output that only one
+// activation or normalisation takes is shown after that. Flattening changes no
+// value, and neither does dropout in evaluation. The values of the last layer
+// are shown as probabilities.
 func LayersOf(plan *net.Plan, t *net.Trace) []LayerValues {
 	var out []LayerValues
-	// The layers whose values aren't told by themselves, for those behind them.
+	// The names of the layers that are not shown by themselves. The layers
+	// behind them show these names too.
 	carried := make([][]string, len(plan.Nodes))
 	for i, l := range plan.Nodes[:len(plan.Nodes)-1] {
 		var names []string
@@ -55,7 +56,7 @@ func LayersOf(plan *net.Plan, t *net.Trace) []LayerValues {
 		if !same {
 			names = append(names, l.Name)
 		}
-		output := t.Layers[i].Output // nil where a device keeps it to itself
+		output := t.Layers[i].Output // nil if the device doesn't show it
 		switch alone := len(l.Uses) == 1; {
 		case alone && (same || output == nil || changesInPlace(plan.Nodes[l.Uses[0]])):
 			carried[i] = names
@@ -66,9 +67,8 @@ func LayersOf(plan *net.Plan, t *net.Trace) []LayerValues {
 	return out
 }
 
-// changesInPlace reports whether a layer gives a value for each of its input's,
-// in the same place, and nothing is to be seen in the input that isn't in the
-// output.
+// changesInPlace reports whether a layer's output has a value at the place of
+// each input value, and shows everything that can be seen in the input.
 func changesInPlace(l net.Node) bool {
 	switch l.Layer.(type) {
 	case *net.Activation, *net.BatchNorm, *net.Scale:
@@ -79,13 +79,14 @@ func changesInPlace(l net.Node) bool {
 	panic(fmt.Sprintf("BUG: runreport: layer %s of kind %s", l.Name, l.Layer.Kind()))
 }
 
-// flat reports whether a layer has single values in place of maps.
+// flat reports whether a layer has single values instead of maps.
 func (l LayerValues) flat() bool { return l.Shape.H == 1 && l.Shape.W == 1 }
 
-// scale is that of the whole layer.
+// scale returns the scale for the whole layer.
 func (l LayerValues) scale() raster.Scale { return raster.ScaleOf(l.Values) }
 
-// maps draws the feature maps, one a channel, the first ones if there are many.
+// maps draws the feature maps, one for each channel. If there are many, it draws
+// only the first ones.
 func (l LayerValues) maps() []image.Image {
 	var out []image.Image
 	area, scale := l.Shape.H*l.Shape.W, l.scale()
@@ -95,15 +96,15 @@ func (l LayerValues) maps() []image.Image {
 	return out
 }
 
-// strip draws a flat layer's values in rows.
+// strip draws the values of a flat layer in rows.
 func (l LayerValues) strip() image.Image {
 	const widest = 64
 	w := min(l.Shape.C, widest)
 	return raster.Plane(l.Values, (l.Shape.C+w-1)/w, w, l.scale())
 }
 
-// SampleOf draws a sample of a data set; values that aren't pixels are brought
-// from their own range to that of brightness.
+// SampleOf draws a sample of a data set. Values that aren't pixels are first
+// scaled from their own range to that of brightness.
 func SampleOf(d *net.Dataset, index int) image.Image {
 	values := make([]float32, d.Shape.Size())
 	d.Gather(values, []int32{int32(index)})
@@ -119,8 +120,8 @@ func SampleOf(d *net.Dataset, index int) image.Image {
 	return raster.Sample(values, d.Shape.C, d.Shape.H, d.Shape.W)
 }
 
-// enlarged is how many screen pixels a picture's pixel is wide, so that a picture
-// of h rows and w columns is about as large as asked for.
+// enlarged returns how many screen pixels wide a picture's pixel must be, so
+// that the picture's longer side has about the given size.
 func enlarged(img image.Image, about int) int {
 	b := img.Bounds()
 	return max(1, int(math.Round(float64(about)/float64(max(b.Dx(), b.Dy())))))

@@ -9,20 +9,21 @@ import (
 	"github.com/gputrain/gputrain/internal/raster"
 )
 
-// File is a chart or a picture of the report as a file of its own.
+// File is a chart or a picture of the report as a file.
 type File struct {
-	Name  string // such as loss.svg
+	Name  string // for example loss.svg
 	Write func(io.Writer) error
 }
 
-// The pixels of pictures in files.
+// The columns of sheets in files, and the size of a pixel.
 const (
 	fileColumns = 8
 	filePixel   = 4
 )
 
-// Files returns the report's charts as SVG and its pictures as PNG. Where there are
-// several runs, what is of one of them begins with its name.
+// Files returns the report's charts as SVG files and its pictures as PNG files.
+// If there are several runs, the names of files about one run begin with the
+// run's name.
 func (r *Report) Files() []File {
 	var out []File
 	draw := func(name string, d *chart.Drawing) { out = append(out, File{name + ".svg", d.WriteFile}) }
@@ -71,7 +72,8 @@ func (r *Report) Files() []File {
 	return out
 }
 
-// fileName makes a file's name of a run's, without what a name may not have.
+// fileName turns a run's name into a file name. It replaces characters that a
+// file name may not have.
 func fileName(name string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || strings.ContainsRune(`/\:*?"<>| `, r) {

@@ -11,34 +11,37 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Filters is pictures of what a layer has learned to look for.
+// Filters holds pictures of a layer's weights, which show what it has learned to
+// look for.
 type Filters struct {
 	Layer net.Node
 	Scale raster.Scale
-	// Tiles are the filters over the image itself, one each. Matrix has those of
-	// deeper layers: a row for each input channel, a column for each filter.
+	// Tiles has a picture for each filter over the image itself. Matrix has the
+	// filters of a deeper layer: a row for each input channel, and a column for each
+	// filter. Only one of the two is set.
 	Tiles       []image.Image
 	Matrix      image.Image
-	Shown, Rows int // filters and input channels of the picture; the layer may have more
-	Channels    int // that a filter reads: of a convolution in groups, those of one group
+	Shown, Rows int // filters and input channels in the picture; the layer may have more
+	Channels    int // channels that a filter reads; in a grouped convolution, those of one group
 }
 
-// coloured reports whether the tiles have the colours that the filters answer to, in
-// place of the scale's.
+// coloured reports whether the tiles have the colours that the filters respond to,
+// instead of the scale's.
 func (f *Filters) coloured() bool { return f.Matrix == nil && f.Rows == 3 }
 
-// The most filters and channels of a picture.
+// The most filters and channels in a picture.
 const (
 	mostTiles    = 64
 	mostChannels = 32
 )
 
-// FiltersOf draws the weights of each convolution, and of dense layers that
-// look at the image itself. The weights are those of a State, or their averages.
+// FiltersOf draws the weights of each convolution, and of each dense layer that
+// reads the image itself. of maps the names of parameters to their weights, or to
+// the averages of the weights.
 func FiltersOf(plan *net.Plan, of map[string]*tensor.Dense) []Filters {
 	var out []Filters
-	// seesImage reports whether a layer's input is the network's, but for dropout and
-	// another shape.
+	// seesImage reports whether a layer's input is the network's. Layers that only
+	// drop values or change the shape may be between them.
 	seesImage := func(l net.Node) bool {
 		for l.Inputs[0] != net.NetworkInput {
 			if l = plan.Nodes[l.Inputs[0]]; !l.Keeps() {
@@ -82,10 +85,11 @@ func convFilters(l net.Node, weights []float32, onImage bool) Filters {
 	return f
 }
 
-// pictured reports whether samples of a shape are grey or colour images.
+// pictured reports whether samples of a shape are grey or colour images: whether
+// they have 1 or 3 channels.
 func pictured(s net.Shape) bool { return s.C == 1 || s.C == 3 }
 
-// tiles draws each filter over an image of a shape.
+// tiles draws each filter over an image of the given shape.
 func tiles(l net.Node, weights []float32, shape net.Shape) Filters {
 	f := Filters{Layer: l, Shown: min(l.Out.C, mostTiles), Rows: shape.C, Channels: shape.C, Scale: signed(weights)}
 	for k := range f.Shown {
@@ -94,11 +98,11 @@ func tiles(l net.Node, weights []float32, shape net.Shape) Filters {
 	return f
 }
 
-// beyondScale is of how many weights of a deeper layer one is beyond its picture's
-// scale: a few great ones would leave the others pale.
+// beyondScale: one in so many weights of a deeper layer is beyond its picture's
+// scale. With a few large weights within it, the others would look pale.
 const beyondScale = 200
 
-// clipped is the scale for the weights of a deeper layer.
+// clipped returns the scale for the weights of a deeper layer.
 func clipped(weights []float32) raster.Scale {
 	sizes := make([]float32, len(weights))
 	for i, w := range weights {
@@ -108,7 +112,7 @@ func clipped(weights []float32) raster.Scale {
 	return raster.Scale{Max: float64(sizes[len(sizes)-1-len(sizes)/beyondScale]), Signed: true}
 }
 
-// signed is the scale for weights, whatever their signs.
+// signed returns the scale for weights, signed even if none is negative.
 func signed(weights []float32) raster.Scale {
 	s := raster.ScaleOf(weights)
 	s.Signed = true

@@ -6,7 +6,7 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// MarshalJSON writes what is known of a run, without pictures.
+// MarshalJSON writes a run's data, without pictures.
 func (r *Run) MarshalJSON() ([]byte, error) {
 	type plain Run // without this method
 	c := r.Checkpoint

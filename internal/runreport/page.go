@@ -36,11 +36,11 @@ func (r *Report) WritePage(w io.Writer) error {
 	return page.Page{Title: v.Title, Description: v.Description, Style: template.CSS(pageCSS), Body: template.HTML(body.String())}.Write(w)
 }
 
-// pageView is what the page's template shows.
+// pageView holds what the page's template shows.
 type pageView struct {
-	Title, Description string // of the document
+	Title, Description string // title and description of the document
 	Heading            string
-	Only               *runView // the run, where there is one
+	Only               *runView // the run, if there is only one
 	Contents           []link
 	Runs               []*runView
 	Curves             []template.HTML
@@ -85,7 +85,7 @@ func (r *Report) view() (*pageView, error) {
 	return v, nil
 }
 
-// contents lists the parts of a run that the page has.
+// contents lists the parts of a run that are on the page.
 func (v *runView) contents() []link {
 	var out []link
 	add := func(there bool, id, text string) {
@@ -102,7 +102,8 @@ func (v *runView) contents() []link {
 	return out
 }
 
-// pixels writes an image element; each of its pixels is so many on the screen.
+// pixels writes an image as an element. Each of its pixels is size pixels wide
+// on the screen.
 func pixels(img image.Image, size int, alt, title string) (template.HTML, error) {
 	uri, err := raster.URI(img)
 	if err != nil {
@@ -117,8 +118,9 @@ func pixels(img image.Image, size int, alt, title string) (template.HTML, error)
 		uri, size*b.Dx(), size*b.Dy(), template.HTMLEscapeString(alt), about)), nil
 }
 
-// tileRow writes many small pictures as one, for those who don't see them; title
-// says what one is where the pointer rests on it.
+// tileRow writes many small pictures as one element. alt describes it for people
+// who don't see it. title returns the text that is shown when the pointer rests
+// on a picture.
 func tileRow(tiles []image.Image, about int, alt string, title func(int) string) (template.HTML, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, `<div class="tiles" role="img" aria-label="%s">`, template.HTMLEscapeString(alt))
@@ -133,8 +135,8 @@ func tileRow(tiles []image.Image, about int, alt string, title func(int) string)
 	return template.HTML(b.String()), nil
 }
 
-// legend writes a scale's colours with its ends; that of values from 0 on begins
-// with 0, so that black is nothing.
+// legend writes a scale's colours between its ends. The scale for values from 0
+// on begins at 0, so black means 0.
 func legend(s raster.Scale) (template.HTML, error) {
 	least := 0.0
 	if s.Signed {
@@ -147,7 +149,7 @@ func legend(s raster.Scale) (template.HTML, error) {
 	return template.HTML(fmt.Sprintf(`<span class="legend">%s %s %s</span>`, short(least), img, short(s.Max))), nil
 }
 
-// short writes a value with the digits that a legend needs.
+// short writes a value with as many digits as a legend needs.
 func short(v float64) string {
 	rounded, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 2, 64), 64)
 	if err != nil {
@@ -156,11 +158,11 @@ func short(v float64) string {
 	return chart.Number(rounded, -1)
 }
 
-// whole writes a whole number, with commas between thousands.
+// whole writes an integer with commas between thousands.
 func whole[I int | int64](n I) string { return chart.Number(float64(n), 0) }
 
-// percent writes a share of 1 with two decimals, on one line; that of nothing is a
-// dash.
+// percent writes a share of 1 as a percentage with two decimals, without a line
+// break. NaN becomes a dash.
 func percent(share float64) string {
 	if share != share {
 		return "–"
@@ -168,7 +170,8 @@ func percent(share float64) string {
 	return fmt.Sprintf("%.2f\u00a0%%", 100*share)
 }
 
-// scores writes a loss or an accuracy of an epoch.
+// scores writes a loss or an accuracy of an epoch. If there is none, it is a
+// dash.
 func scores(e net.EpochResult, f figure) string {
 	v := f.value(e)
 	switch {

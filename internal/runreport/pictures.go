@@ -8,14 +8,14 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// The sizes of pictures on a screen, about.
+// The approximate sizes of pictures on a screen, in pixels.
 const (
-	sampleSize  = 92  // of a mistake
-	imageSize   = 196 // of the image that is followed
+	sampleSize  = 92  // picture of a mistake
+	imageSize   = 196 // picture of the image that is followed through the network
 	filterSize  = 46
-	unitSize    = 84 // of a dense unit's weights, which are as large as the image
+	unitSize    = 84 // weights of a dense unit, which are as large as the image
 	mapSize     = 56
-	valueSize   = 9 // of one value of a flat layer
+	valueSize   = 9 // one value of a flat layer
 	matrixPixel = 2
 )
 
@@ -23,10 +23,10 @@ const (
 type evaluationView struct {
 	Split, Images, Right, Accuracy, Wrong, MixUps string
 	Heat                                          template.HTML
-	Many                                          bool // classes, too many to stand beside the matrix
+	Many                                          bool // there are too many classes to stand beside the matrix
 	Classes                                       []struct{ Name, Images, Precision, Recall, F1 string }
 	Mistakes                                      []mistakeView
-	More                                          string // mistakes that are not shown; empty for none
+	More                                          string // how many mistakes are not shown; empty: none
 }
 
 type mistakeView struct {
@@ -79,7 +79,8 @@ func (r *Run) evaluationView() (*evaluationView, error) {
 	return v, nil
 }
 
-// sureness writes a probability, however small.
+// sureness writes a probability. A very small one is written as less than 0.1
+// %.
 func sureness(p float64) string {
 	if p > 0 && p < 0.001 {
 		return "<\u00a00.1\u00a0%"
@@ -92,8 +93,8 @@ type layerView struct {
 	Name, What string
 	Legend     template.HTML
 	Pictures   template.HTML
-	Together   bool // has room on one printed page
-	Scroll     bool // is as large as it must be, wherever it stands
+	Together   bool // it has room on one printed page
+	Scroll     bool // it may be wider than its place, which then scrolls
 }
 
 func (r *Run) filterViews() (out []layerView, err error) {
@@ -127,7 +128,7 @@ func (r *Run) filterViews() (out []layerView, err error) {
 	return out, nil
 }
 
-// of tells a part of a whole: "32", or "64 of 512".
+// of writes a part of a whole: "32" if they are equal, or "64 of 512".
 func of(part, all int) string {
 	if part == all {
 		return whole(all)
@@ -135,10 +136,10 @@ func of(part, all int) string {
 	return whole(part) + " of " + whole(all)
 }
 
-// shape writes a shape with the sign for times.
+// shape writes a shape with × between its sizes.
 func shape(s net.Shape) string { return strings.ReplaceAll(s.String(), " x ", " × ") }
 
-// imageView is what the page shows of an image's way through the network.
+// imageView is what the page shows about an image's way through the network.
 type imageView struct {
 	Name, Shape, Verdict string
 	Picture              template.HTML

@@ -1,9 +1,10 @@
-// Package runreport tells what training runs came to: as one HTML page that needs
-// nothing else, as files of its charts and pictures, and as data.
+// Package runreport makes reports of training runs: as one HTML page that needs
+// nothing else, as files with its charts and pictures, and as JSON.
 //
-// Whoever makes a report loads the checkpoints, opens a device and hands over what
-// comes of them: [Evaluation.Add] takes the answers for a data set, [FiltersOf] a
-// network's weights, [LayersOf] a trace of one image. The package reads no files.
+// The package reads no files. The caller loads the checkpoints, opens a device
+// and computes what the report needs. [Evaluation.Add] takes the probabilities
+// for a data set, [FiltersOf] takes a network's weights, and [LayersOf] takes a
+// trace of one image.
 package runreport
 
 import (
@@ -12,9 +13,9 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Report is what is told of one run, or of several side by side.
+// Report describes one run, or several runs side by side.
 type Report struct {
-	Program string    `json:"program"` // the version that made the report
+	Program string    `json:"program"` // the program's version
 	Made    time.Time `json:"made"`
 	Runs    []*Run    `json:"runs"`
 }
@@ -24,34 +25,34 @@ type Run struct {
 	Name       string          `json:"name"` // unique in a report
 	Checkpoint *net.Checkpoint `json:"-"`
 	Plan       *net.Plan       `json:"-"`
-	Facts      []Fact          `json:"-"` // recipe and versions, for people
+	Facts      []Fact          `json:"-"` // recipe and versions, for people to read
 	Layers     []LayerRow      `json:"layers"`
 	ClassNames []string        `json:"class_names,omitempty"`
-	Steps      []net.Progress  `json:"-"` // within the epochs, in order; may be empty
+	Steps      []net.Progress  `json:"-"` // progress within the epochs, in order; may be empty
 
-	Evaluation *Evaluation `json:"evaluation,omitempty"` // nil where there was no data set
-	Without    string      `json:"-"`                    // why there is no evaluation
+	Evaluation *Evaluation `json:"evaluation,omitempty"` // nil without a data set
+	Without    string      `json:"-"`                    // why there is no evaluation; empty if there is one
 	Filters    []Filters   `json:"-"`
 	Image      *Image      `json:"image,omitempty"` // nil without an image
 }
 
-// Fact is a name and what it stands for.
+// Fact is a name and its value.
 type Fact struct{ Name, Value string }
 
-// LayerRow is a line of the table of layers.
+// LayerRow is a row of the table of layers.
 type LayerRow struct {
 	Name    string   `json:"name"`
-	From    []string `json:"from"` // the layers that it takes, "input" for the network's input; the page has them in What
+	From    []string `json:"from"` // names of its inputs, "input" for the network's; the page shows them in What
 	What    string   `json:"what"`
 	Output  string   `json:"output"`
 	Weights int      `json:"weights"`
 	MulAdds int64    `json:"multiply_adds"`
 }
 
-// className names a class of the run's.
+// className returns the name of a class.
 func (r *Run) className(class int) string { return net.ClassName(r.ClassNames, class) }
 
-// stepsPerEpoch is the number of mini-batches in an epoch of the run.
+// stepsPerEpoch returns the number of mini-batches in an epoch of the run.
 func (r *Run) stepsPerEpoch() int {
 	return r.Checkpoint.Recipe.StepsPerEpoch(r.Checkpoint.Train.Samples)
 }

@@ -13,12 +13,12 @@ import (
 // runView is what the page shows of a run.
 type runView struct {
 	Name, ID string
-	Several  bool // it is one of several on the page
-	Colour   int  // of the palette, from 1
+	Several  bool // the page shows several runs
+	Colour   int  // index in the palette, from 1
 	Status   string
 	Cards    []Fact
 
-	// A line of the table of runs.
+	// The cells of the run's row in the table of runs.
 	Network, Data, Recipe, Epochs, Best, Validation, Test string
 
 	HistoryHead []string
@@ -35,7 +35,7 @@ type runView struct {
 	Facts            []Fact
 }
 
-// Anchor returns the id of a part of the run's.
+// Anchor returns the id of a part of the run on the page.
 func (v *runView) Anchor(part string) string {
 	if v.Several {
 		return v.ID + "-" + part
@@ -102,10 +102,10 @@ func orUnnamed(name string) string {
 	return name
 }
 
-// dataName is the name of the data set that a run was trained on.
+// dataName returns the name of the data set that a run was trained on.
 func dataName(c *net.Checkpoint) string { return strings.TrimSuffix(c.Train.Name, " training") }
 
-// status says where a run stands.
+// status tells in a sentence how far a run is.
 func (r *Run) status() string {
 	c := r.Checkpoint
 	data := fmt.Sprintf("%s images of %s", whole(c.Train.Samples), dataName(c))
@@ -119,7 +119,7 @@ func (r *Run) status() string {
 	return text + "."
 }
 
-// counted writes a number of things, in the singular where there is one.
+// counted writes a number and a noun, which is singular if the number is one.
 func counted(n int, thing string) string {
 	if n != 1 {
 		thing += "s"
@@ -127,7 +127,7 @@ func counted(n int, thing string) string {
 	return whole(n) + " " + thing
 }
 
-// cards are the figures at the page's head.
+// cards returns the figures at the head of the page.
 func (v *runView) cards(run *Run) []Fact {
 	var out []Fact
 	add := func(name, value string) { out = append(out, Fact{name, value}) }
@@ -147,7 +147,7 @@ func (v *runView) cards(run *Run) []Fact {
 	return out
 }
 
-// brief writes a great number in millions or more.
+// brief writes a large number in millions or more.
 func brief(n int64) string {
 	if n < 1e6 {
 		return whole(n)
@@ -160,7 +160,8 @@ func brief(n int64) string {
 	return chart.Number(v, 1) + units[k]
 }
 
-// history fills the table of epochs: the figures that some epoch has.
+// history fills the table of epochs. It shows the figures that at least one
+// epoch has.
 func (r *Run) history(v *runView) {
 	history := r.Checkpoint.History
 	var shown []figure
@@ -184,7 +185,7 @@ func (r *Run) history(v *runView) {
 	}
 }
 
-// title makes a heading of a file's or a figure's name.
+// title turns the name of a file or a figure into a heading.
 func title(s string) string {
 	s = strings.ReplaceAll(s, "-", " ")
 	return strings.ToUpper(s[:1]) + s[1:]

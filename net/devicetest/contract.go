@@ -63,7 +63,7 @@ func checkCompileRefused(e *env) {
 	if !errors.As(err, &layer) || layer.Index != 1 {
 		e.Errorf("Compile of a network with a nil layer: %v, want a LayerError of layer 1", err)
 	}
-	// The device is none the worse.
+	// After this the device still works.
 	e.judgeAll(rich())
 }
 
@@ -128,7 +128,7 @@ func checkBatchRefused(e *env) {
 	e.wantError("Gradients of a batch above Options.Batch", p.Gradients(large, net.Whole(7)), net.ErrBatchSize)
 	e.wantError("Update without gradients", p.Update(), net.ErrUnfinished)
 
-	// Nothing changed: neither the state, nor the sums.
+	// Neither the state nor the sums changed.
 	e.same("state after batches were refused", p.state(), st)
 	got := p.metrics()
 	fresh := e.compile(n, richOptions(1))

@@ -1,14 +1,15 @@
-// Package devicetest is the compliance suite that every device passes:
+// Package devicetest is the compliance suite that every device must pass:
 //
 //	func TestCompliance(t *testing.T) {
 //		devicetest.Run(t, func(tb testing.TB) net.Device { return mydevice.New() })
 //	}
 //
-// It checks that a device keeps the contract of package net, and compares its
-// numbers with exact arithmetic by [github.com/gputrain/gputrain/net/verify]. Inputs
-// are random. The seed is printed; it is always the same, unless GPUTRAIN_TEST_SEED
-// sets another one. With go test -short there are fewer shapes and settings, which
-// suits the race detector.
+// It checks that a device keeps the contract of package net. It compares the
+// device's numbers with exact arithmetic, by
+// [github.com/gputrain/gputrain/net/verify]. Inputs are random. Their seed is
+// printed, and is always the same unless GPUTRAIN_TEST_SEED sets another one. With
+// go test -short there are fewer shapes and settings, so that the suite can run
+// under the race detector.
 package devicetest
 
 import (
@@ -21,24 +22,25 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Open returns a device. It reports with tb what prevents that. The suite closes
-// the device.
+// Open returns a device. If it can't, it reports why with tb. The suite closes the
+// device.
 type Open func(tb testing.TB) net.Device
 
-// Option adds to what Run checks.
+// Option is a further check for Run.
 type Option func(*suite)
 
-// SameBytes makes Run check that another way to open the device, such as with
-// more threads, gives the same bytes.
+// SameBytes makes Run check that a device that was opened in another way gives the
+// same bytes. The other way may be, for example, with more threads; name is for
+// messages.
 func SameBytes(name string, open Open) Option {
 	return func(s *suite) { s.variants = append(s.variants, variant{name, open}) }
 }
 
-// NoAllocs makes Run check that a training step allocates nothing on Go's heap
-// once the first ones are done.
+// NoAllocs makes Run check that training steps allocate nothing on Go's heap, after
+// the first few.
 func NoAllocs() Option { return func(s *suite) { s.noAllocs = true } }
 
-// suite is what a run of the checks has in common.
+// suite holds what the checks of one run share.
 type suite struct {
 	open     Open
 	variants []variant
@@ -52,13 +54,13 @@ type variant struct {
 	open Open
 }
 
-// check is one subject of the suite.
+// check is one check of the suite.
 type check struct {
 	name string
 	run  func(*env)
 }
 
-// checks lists the whole suite.
+// checks lists all checks.
 var checks = []check{
 	{"conv", checkConv},
 	{"pool", checkPool},
@@ -105,7 +107,7 @@ var checks = []check{
 	{"allocations", checkAllocations},
 }
 
-// Run checks the device that open returns, in a subtest for each subject.
+// Run checks the device that open returns. Each check is a subtest.
 func Run(t *testing.T, open Open, opts ...Option) {
 	t.Helper()
 	s := newSuite(t, open, opts...)
@@ -131,7 +133,7 @@ func newSuite(tb testing.TB, open Open, opts ...Option) *suite {
 	return s
 }
 
-// env is what one check works with.
+// env holds what one check works with.
 type env struct {
 	testing.TB
 	*suite
@@ -139,8 +141,8 @@ type env struct {
 	dev net.Device
 }
 
-// env opens the device and seeds the check's own random numbers, so that a check
-// repeats whichever others run.
+// env opens the device and seeds the check's own random numbers. So a check repeats
+// the same way, whichever other checks run.
 func (s *suite) env(tb testing.TB, c check) *env {
 	tb.Helper()
 	h := fnv.New64a()
@@ -150,7 +152,7 @@ func (s *suite) env(tb testing.TB, c check) *env {
 	return e
 }
 
-// openDevice opens a device that is closed at the check's end.
+// openDevice opens a device, which is closed at the end of the check.
 func (e *env) openDevice(open Open) net.Device {
 	e.Helper()
 	dev := open(e.TB)
@@ -168,7 +170,7 @@ func (e *env) openDevice(open Open) net.Device {
 	return dev
 }
 
-// some returns full, or in the suite's short form fewer.
+// some returns full, or short in the short form of the suite.
 func (s *suite) some(full, short int) int {
 	if s.short {
 		return short

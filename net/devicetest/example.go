@@ -7,12 +7,13 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// ExampleName is the name of the example's layer in an [ExampleNetwork].
+// ExampleName is the name of the example's layer in the network of
+// [ExampleNetwork].
 const ExampleName = "example"
 
-// ExampleNetwork returns a network of three classes around an example of
-// [net.Kinds]. Each of the layer's inputs is the output of a convolution, so that
-// its gradient shows. It panics where the example doesn't fit together.
+// ExampleNetwork returns a network with three classes around an example of
+// [net.Kinds]. Each input of the example's layer is the output of a convolution,
+// so its gradient can be checked. It panics if the example is not valid.
 func ExampleNetwork(ex net.Example) *net.Network {
 	n := around(ex, alone)
 	if _, err := n.Plan(); err != nil {
@@ -21,7 +22,7 @@ func ExampleNetwork(ex net.Example) *net.Network {
 	return n
 }
 
-// sharing says what else uses an example's inputs.
+// sharing tells whether other layers use the example's inputs too.
 type sharing int
 
 const (
@@ -30,8 +31,8 @@ const (
 	behind
 )
 
-// around is ExampleNetwork for layers that may not fit. Other layers may use the
-// example's inputs too, before or behind it.
+// around makes the same network as ExampleNetwork, but the layers may not fit.
+// Other layers may use the example's inputs too, before or behind it.
 func around(ex net.Example, s sharing) *net.Network {
 	in := net.Shape{C: 2, H: 1, W: 1}
 	for _, s := range ex.In {
@@ -65,7 +66,8 @@ func around(ex net.Example, s sharing) *net.Network {
 	return n
 }
 
-// outputShape returns what a layer makes of inputs of these shapes.
+// outputShape returns the shape of a layer's output for inputs of the given
+// shapes.
 func outputShape(l net.Layer, in []net.Shape) (net.Shape, error) {
 	n := around(net.Example{Layer: l, In: in}, alone)
 	plan, err := n.Plan()

@@ -6,10 +6,11 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// RandomNetwork returns a small network that is a graph: branches, values of several
-// uses, sums of sums, layers that take a value twice, concatenations of odd channel
-// counts, grouped and depthwise convolutions, gates, every activation function,
-// frozen layers and frozen parameters. It depends on the seed alone.
+// RandomNetwork returns a small random network that is a graph. It may contain
+// branches, values with several uses, sums of sums, layers that take a value twice,
+// concatenations with odd channel counts, grouped and depthwise convolutions,
+// gates, every activation function, frozen layers and frozen parameters. It depends
+// only on the seed.
 func RandomNetwork(seed uint64) *net.Network {
 	r := newRandom(seed)
 	for {
@@ -29,21 +30,21 @@ type graph struct {
 	values   []string             // the network's input and the outputs so far
 	shapes   map[string]net.Shape // of values
 	used     map[string]bool
-	norms    int  // batch normalisations
-	products int  // multiplications of images
+	norms    int  // number of batch normalisations
+	products int  // number of multiplications of images
 	bad      bool // a layer didn't fit
 }
 
-// Limits beyond which no float32 device could be judged from end to end: batch
-// normalisations of few values, and products of products, amplify rounding errors
-// without end.
+// Limits, because beyond them no float32 device could be checked from end to end.
+// Batch normalisations of few values, and products of products, amplify rounding
+// errors without limit.
 const (
 	leastNormalised = 6
 	mostNorms       = 2
 	mostProducts    = 2
 )
 
-// draw returns a network, or nil where a layer didn't fit.
+// draw returns a network, or nil if a layer did not fit.
 func (g *graph) draw() *net.Network {
 	g.n.Input = g.randomShape(choose(g.random, 1, 2, 3, 4, 6, 7, 8))
 	g.values, g.shapes["input"] = []string{"input"}, g.n.Input
@@ -57,7 +58,7 @@ func (g *graph) draw() *net.Network {
 	return &g.n
 }
 
-// put adds a layer that takes from and returns its name.
+// put adds a layer with the given inputs, and returns its name.
 func (g *graph) put(l net.Layer, from ...string) string {
 	var in []net.Shape
 	for _, f := range from {
@@ -80,7 +81,7 @@ func (g *graph) put(l net.Layer, from ...string) string {
 	return name
 }
 
-// value draws a value, mostly the last.
+// value chooses a value at random, mostly the last one.
 func (g *graph) value() string {
 	if g.rng.IntN(10) < 7 {
 		return g.values[len(g.values)-1]
@@ -88,7 +89,7 @@ func (g *graph) value() string {
 	return choose(g.random, g.values...)
 }
 
-// like returns the values that fit one, itself among them.
+// like returns the values whose shapes fit that of x. x itself is one of them.
 func (g *graph) like(x string, fit func(a, b net.Shape) bool) []string {
 	var list []string
 	for _, v := range g.values {
@@ -99,7 +100,7 @@ func (g *graph) like(x string, fit func(a, b net.Shape) bool) []string {
 	return list
 }
 
-// layer adds a layer, or a few that belong together.
+// layer adds one layer, or a few that belong together.
 func (g *graph) layer() {
 	x := g.value()
 	s := g.shapes[x]
@@ -129,7 +130,7 @@ func (g *graph) layer() {
 		g.put(&net.Dropout{Rate: choose(g.random, 0.25, 0.5)}, x)
 	case 10:
 		g.put(&net.Scale{Factor: choose(g.random, 0.125, -0.7, 1.5)}, x)
-	case 11, 12: // a sum; where nothing else fits, of a value and a branch from it
+	case 11, 12: // a sum; if nothing else fits, mostly of a value and a branch from it
 		list := g.like(x, sameShape)
 		if len(list) == 1 && !g.one(3) {
 			list = append(list, g.put(&net.Conv{Filters: s.C, Kernel: net.Square(3), Padding: net.PadSame}, x))
@@ -158,7 +159,7 @@ func (g *graph) layer() {
 	}
 }
 
-// head makes logits of all values that nothing has taken.
+// head computes logits from all values that no layer has taken.
 func (g *graph) head() {
 	var vectors []string
 	for _, v := range g.values {
@@ -188,7 +189,8 @@ func (g *graph) head() {
 	}
 }
 
-// randomGroups returns a convolution of s, in half the cases with groups.
+// randomGroups returns a convolution for inputs of shape s. Half of the time it has
+// groups, if the channels can be divided.
 func (r random) randomGroups(s net.Shape) *net.Conv {
 	l := r.randomConv()
 	l.Frozen = r.randomFrozen()
@@ -208,8 +210,8 @@ func (r random) randomGroups(s net.Shape) *net.Conv {
 	return l
 }
 
-// randomActivation returns an activation with any function, ReLU more often than
-// others.
+// randomActivation returns an activation layer with a random function. ReLU is more
+// likely than others.
 func (g *graph) randomActivation() *net.Activation {
 	f := choose(g.random, net.Functions()...)
 	if g.one(3) {
@@ -218,7 +220,7 @@ func (g *graph) randomActivation() *net.Activation {
 	return activation(f, choose(g.random, nil, new(0.2)))
 }
 
-// randomFrozen returns one that freezes nothing, mostly.
+// randomFrozen returns a random Frozen, which mostly freezes nothing.
 func (r random) randomFrozen() net.Frozen {
 	switch r.rng.IntN(12) {
 	case 0:
@@ -229,8 +231,8 @@ func (r random) randomFrozen() net.Frozen {
 	return net.Frozen{}
 }
 
-// activation returns a layer of a function, with a value of its parameter if it has
-// one.
+// activation returns an activation layer with the given function. If the function
+// has a parameter, its value is p; nil is the default.
 func activation(f net.Function, p *float64) *net.Activation {
 	l := &net.Activation{Func: f.Name}
 	switch f.Parameter.Name {

@@ -7,11 +7,11 @@ import (
 	"testing"
 )
 
-// Graphs returns how many random graphs a test is to take, and the seed of the
-// first for [RandomNetwork]; the others' follow it. The environment's
-// GPUTRAIN_TEST_GRAPHS sets the number, and then the seed is another one in every
-// run, which the test prints, or that of GPUTRAIN_TEST_SEED. Without it the number
-// is few, from seed 0 on.
+// Graphs returns how many random graphs a test should take, and the seed of the
+// first one for [RandomNetwork]. The seeds of the others follow it. Usually the
+// number is few, and the first seed is 0. The environment variable
+// GPUTRAIN_TEST_GRAPHS sets another number. Then the first seed differs in every
+// run, unless GPUTRAIN_TEST_SEED sets it, and the test prints it.
 func Graphs(tb testing.TB, few int) (number int, seed uint64) {
 	tb.Helper()
 	text := os.Getenv("GPUTRAIN_TEST_GRAPHS")

@@ -6,8 +6,9 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// inChains returns chains in which the layer stands first, where no gradient of
-// its input is wanted, and behind a layer that its input's gradient shows in.
+// inChains returns two chains. In the first the layer is the first one, so no
+// gradient of its input is wanted. In the second it follows a layer in which its
+// input gradient can be seen.
 func (e *env) inChains(in net.Shape, l ...net.Layer) []*net.Network {
 	front := pick[net.Layer](e, &net.Conv{Filters: in.C, Kernel: net.Square(1)}, &net.Activation{Func: net.Tanh})
 	return []*net.Network{
@@ -16,7 +17,7 @@ func (e *env) inChains(in net.Shape, l ...net.Layer) []*net.Network {
 	}
 }
 
-// judgeLayer judges a layer as the first of a network and behind another.
+// judgeLayer judges a layer as the first of a network, and behind another layer.
 func (e *env) judgeLayer(in net.Shape, l net.Layer, sizes ...int) {
 	e.Helper()
 	for _, n := range e.inChains(in, l) {
@@ -38,7 +39,7 @@ func checkConv(e *env) {
 		{shape(3, 9, 9), net.Conv{Filters: 2, Kernel: net.Square(1), Stride: net.Square(3)}},                                      // skips input
 		{shape(3, 8, 9), net.Conv{Filters: 2, Kernel: net.Square(2), Stride: net.Pair{H: 4, W: 3}, Padding: net.PadSame}},         // stride above kernel
 		{shape(2, 9, 9), net.Conv{Filters: 3, Kernel: net.Square(3), Dilation: net.Pair{H: 2, W: 3}, Padding: net.PadSame}},       // dilated
-		{shape(2, 1, 1), net.Conv{Filters: 3, Kernel: net.Square(2), Dilation: net.Square(2), Padding: net.Pad(1, 1, 1, 1)}},      // sees padding alone
+		{shape(2, 1, 1), net.Conv{Filters: 3, Kernel: net.Square(2), Dilation: net.Square(2), Padding: net.Pad(1, 1, 1, 1)}},      // sees only padding
 		{shape(2, 4, 5), net.Conv{Filters: 3, Kernel: net.Square(3), Padding: net.Pad(2, 0, 1, 2)}},                               // asymmetric
 		{shape(1, 2, 9), net.Conv{Filters: 2, Kernel: net.Pair{H: 5, W: 3}, Padding: net.Pad(4, 3, 0, 2)}},                        // kernel above input
 		{shape(4, 5, 6), net.Conv{Filters: 3, Kernel: net.Pair{H: 5, W: 6}}},                                                      // whole input
@@ -68,8 +69,8 @@ func checkConv(e *env) {
 			done++
 		}
 	}
-	// Long reductions: many channels, and many positions for the filters'
-	// gradients.
+	// Long reductions: over many channels and, for the weight gradients, over
+	// many positions.
 	e.judgeLayer(shape(130, 3, 3), &net.Conv{Filters: 3, Kernel: net.Square(3)}, 2)
 	e.judgeLayer(shape(1, 24, 25), &net.Conv{Filters: 2, Kernel: net.Square(3), Padding: net.PadSame}, e.some(9, 3))
 }
@@ -110,17 +111,18 @@ func checkPool(e *env) {
 			net.MeanPool: {-6, -8, -15, -20},
 		}[mode])
 	}
-	// The gradient of an L2 norm is 0 where the norm is.
+	// The gradient of an L2 norm is 0 where the norm is 0.
 	e.judgeGradientOfZeros()
 }
 
-// identity ends a chain in a dense layer of that many units; see identityState.
+// identity returns a chain that ends in a dense layer with the given number of
+// units; see identityState.
 func identity(in net.Shape, units int, layers ...net.Layer) *net.Network {
 	return &net.Network{Input: in, Layers: append(layers, &net.Dense{Name: "identity", Units: units})}
 }
 
 // identityState sets the weights of the dense layer "identity" to the identity
-// matrix and its bias to 0, so that the logits show its input.
+// matrix, and its biases to 0. So the logits show its input.
 func identityState(st net.State) net.State {
 	weight, bias := st.Params["identity.weight"], st.Params["identity.bias"]
 	units, inputs := weight.Shape()[0], weight.Shape()[1]
@@ -144,7 +146,8 @@ func (e *env) compileIdentity(n *net.Network, batch int) *program {
 	return p
 }
 
-// judgeValues compares the logits of one sample, exactly, in both modes.
+// judgeValues compares the logits of one sample with want, exactly and in both
+// modes.
 func (e *env) judgeValues(n *net.Network, sample []float32, want []float64) {
 	e.Helper()
 	p := e.compileIdentity(n, 1)
@@ -165,8 +168,8 @@ func (e *env) judgeValues(n *net.Network, sample []float32, want []float64) {
 	}
 }
 
-// judgeGradientOfZeros judges L2 pooling of zeros, behind a layer whose gradient
-// would show a division by 0.
+// judgeGradientOfZeros judges L2 pooling of zeros. The layer before it has
+// gradients that would show a division by 0.
 func (e *env) judgeGradientOfZeros() {
 	n := e.headed(net.Shape{C: 2, H: 3, W: 4}, &net.Conv{Filters: 2, Kernel: net.Square(1), NoBias: true}, &net.Pool{Mode: net.L2Pool, Kernel: net.Square(2), Padding: net.PadSame})
 	p := e.compile(n, net.Options{Batch: 2, Optimizer: net.SGDDefault(0.1)})
@@ -190,7 +193,7 @@ func checkActivation(e *env) {
 		for range e.some(3, 1) {
 			e.judgeLayer(e.randomShape(pick(e, widths...)), l)
 		}
-		// Large and small arguments, where exponentials overflow or cancel.
+		// Large and small arguments, for which exponentials overflow or cancel.
 		n := e.headed(net.Shape{C: 40, H: 1, W: 1}, &net.Dense{Name: "identity", Units: 40}, l)
 		p := e.compile(n, net.Options{Batch: 3, Optimizer: net.SGDDefault(0.1)})
 		st := identityState(e.randomState(p.judge.Plan(), p.opts.Optimizer))
@@ -200,7 +203,7 @@ func checkActivation(e *env) {
 			data.Values[i] = float32(math.Copysign(math.Pow(10, float64(i%40)/8-3), e.rng.Float64()-0.5)) // 1e-3 ... 75
 		}
 		copy(data.Values, []float32{0, float32(math.Copysign(0, -1)), 1e4, -1e4, 100, -100, 3, -3, 6, 1e18, -1e18})
-		for i := range 3 { // each for itself: tolerances follow the greatest value
+		for i := range 3 { // one at a time, because tolerances grow with the greatest value
 			b := span(data, i, i+1)
 			p.judged("trace of large values", b, p.judge.Trace(st, b, net.Training, p.trace(b, net.Training)))
 		}
@@ -209,8 +212,9 @@ func checkActivation(e *env) {
 	e.judgeKinks()
 }
 
-// judgeKinks judges the gradients of functions exactly at their kinks: where a
-// convolution's filters are 0, its biases show them.
+// judgeKinks judges the gradients of functions exactly at their kinks. A
+// convolution whose weights are 0 outputs its biases, which are set to the
+// kinks.
 func (e *env) judgeKinks() {
 	for _, f := range net.Functions() {
 		if len(f.Kinks) == 0 {
@@ -238,7 +242,8 @@ func checkDense(e *env) {
 		}}, 5, 1, 4)
 	}
 	e.judgeAll(&net.Network{Input: net.Shape{C: 1, H: 1, W: 1}, Layers: []net.Layer{&net.Dense{Units: 2, NoBias: true}}})
-	// Long reductions: many inputs, and many samples for the weights' gradients.
+	// Long reductions: over many inputs and, for the weight gradients, over many
+	// samples.
 	e.judgeAll(&net.Network{Input: net.Shape{C: 3001, H: 1, W: 1}, Layers: []net.Layer{&net.Dense{Units: 5}}}, 3, 1)
 	for _, batch := range []int{17, 65, e.some(300, 33)} {
 		e.judgeAll(&net.Network{Input: net.Shape{C: 6, H: 1, W: 1}, Layers: []net.Layer{
@@ -257,12 +262,13 @@ func checkBatchNorm(e *env) {
 	}
 	flat := &net.Network{Input: net.Shape{C: 7, H: 1, W: 1}, Layers: []net.Layer{&net.BatchNorm{}, &net.Dense{Units: 9}, &net.BatchNorm{Epsilon: 0.1}, &net.Dense{Units: 3}}}
 	e.judgeAll(flat, 9, 8)
-	// One value a channel: the variance is 0, and its unbiased form too.
+	// With one value a channel the variance is 0, and so is its unbiased form.
 	e.judgeAll(flat, 1)
 	e.judgeAll(flat, 2)
 
-	// Statistics that settle over several steps, of data far off their start, and
-	// of which the last batch is smaller; evaluation by them.
+	// Running statistics that settle over several steps, on data far from their
+	// start. Every second batch is smaller. Then evaluation with these
+	// statistics.
 	n := e.headed(net.Shape{C: 3, H: 4, W: 5}, &net.BatchNorm{Momentum: new(0.3)}, &net.Conv{Filters: 4, Kernel: net.Square(3)}, &net.BatchNorm{}, &net.Activation{Func: net.Tanh})
 	p := e.compile(n, net.Options{Batch: 6, Optimizer: net.AdamDefault(0.01), Seed: e.rng.Uint64()})
 	data := e.randomData(n.Input, 2, 40)
@@ -275,7 +281,8 @@ func checkBatchNorm(e *env) {
 		p.judgeTrace(st, span(data, 0, 6), net.Evaluation)
 	}
 
-	// A mean that is far greater than the deviation, and a channel that is constant.
+	// A mean that is much greater than the deviation, and a channel that is
+	// constant.
 	for _, offset := range []float32{100, -1000} {
 		n := e.headed(net.Shape{C: 2, H: 3, W: 3}, &net.BatchNorm{})
 		p := e.compile(n, net.Options{Batch: 4, Optimizer: net.SGDDefault(0.1)})
@@ -298,8 +305,8 @@ func checkDropout(e *env) {
 		e.judgeLayer(e.randomShape(pick(e, widths...)), &net.Dropout{Rate: rate})
 	}
 	e.judgeMasks()
-	// The share that stays is the rate's, within five deviations of a binomial
-	// distribution.
+	// The share of values that stay agrees with the rate, within five standard
+	// deviations of a binomial distribution.
 	const rate, size, batch = 0.3, 125, 40
 	p := e.compileIdentity(identity(net.Shape{C: size, H: 1, W: 1}, size, &net.Dropout{Rate: rate}), batch)
 	tr := p.trace(span(ones(size, batch), 0, batch), net.Training)
@@ -315,7 +322,7 @@ func checkDropout(e *env) {
 	}
 }
 
-// ones returns n flat samples of ones.
+// ones returns n flat samples whose values are all 1.
 func ones(size, n int) *net.Dataset {
 	d := &net.Dataset{Name: "ones", Shape: net.Shape{C: size, H: 1, W: 1}, Classes: 2, Labels: make([]int32, n)}
 	for range size * n {
@@ -324,9 +331,10 @@ func ones(size, n int) *net.Dataset {
 	return d
 }
 
-// judgeMasks compares the masks of two dropout layers with DropoutKeep, value by
-// value, where one sees a vector of odd length and the other the first one's
-// output; at several steps, some beyond 32 bits, and as steps pass.
+// judgeMasks compares the masks of two dropout layers with net.DropoutKeep,
+// value by value. The first takes a vector of odd length, and the second takes
+// the first one's output. It does so at several steps, some beyond 32 bits, and
+// over several steps in a row.
 func (e *env) judgeMasks() {
 	const size, rate1, rate2 = 37, 0.5, 0.2
 	for _, batch := range []int{1, 3} {
@@ -355,7 +363,7 @@ func (e *env) judgeMasks() {
 	}
 }
 
-// judgeMask compares the logits, which show what is left of ones.
+// judgeMask compares the logits, which show what the two layers leave of ones.
 func (p *program) judgeMask(step int64, b net.Batch, rate1, rate2 float64) {
 	p.Helper()
 	for i, v := range p.trace(b, net.Training).Layers[2].Output.Float32s() {
@@ -387,7 +395,7 @@ func checkTies(e *env) {
 			n := e.headed(in, append(layers, &l)...)
 			p := e.compile(n, net.Options{Batch: 3, Optimizer: net.SGDDefault(0.5)})
 			st := e.randomState(p.judge.Plan(), p.opts.Optimizer)
-			// Small whole numbers make exact sums, many of them equal or 0.
+			// Small whole numbers have exact sums, many of which are equal or 0.
 			for i := range st.Params["conv1.weight"].Float32s() {
 				st.Params["conv1.weight"].Float32s()[i] = float32(e.between(-1, 1))
 			}
@@ -459,7 +467,7 @@ func checkChains(e *env) {
 		in := net.Shape{C: pick(e, 1, 2, 3, 8), H: e.between(7, 9), W: e.between(7, 9)}
 		e.judgeAll(e.headed(in, layers...))
 	}
-	// The logits come straight out of each kind of layer.
+	// The logits come directly out of each kind of layer.
 	for _, layers := range [][]net.Layer{
 		{&net.Dense{Units: 3}},
 		{&net.Flatten{}},

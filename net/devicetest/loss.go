@@ -4,7 +4,7 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// logits returns a program whose logits are its input, and a data set of rows.
+// logits returns a program whose logits are its input, and a batch whose samples are the rows.
 func (e *env) logits(classes int, rows [][]float32, labels []int32) (*program, net.Batch) {
 	e.Helper()
 	n := identity(net.Shape{C: classes, H: 1, W: 1}, classes)
@@ -16,7 +16,7 @@ func (e *env) logits(classes int, rows [][]float32, labels []int32) (*program, n
 }
 
 func checkLoss(e *env) {
-	// All samples of a batch, and each alone, so that a huge loss hides none.
+	// All samples in one batch, and each sample alone, so that a huge loss does not hide others.
 	judge := func(classes int, rows [][]float32, labels []int32) {
 		e.Helper()
 		p, all := e.logits(classes, rows, labels)

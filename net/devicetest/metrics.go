@@ -10,7 +10,8 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// lossTolerance is for mean losses of a few units: a hundred roundings of 2^-24.
+// lossTolerance is for mean losses of a few units: a hundred roundings of 2^-24
+// each.
 var lossTolerance = approx.Tolerance{Abs: 6e-6, Rel: 6e-6}
 
 func checkEvaluationChangesNothing(e *env) {
@@ -46,7 +47,7 @@ func checkMetrics(e *env) {
 	if m := p.metrics(); m != (net.Metrics{}) {
 		e.Errorf("metrics of a new program: %+v, want none", m)
 	}
-	// want sums what Trace says of each batch, before it is taken.
+	// want sums what Trace returns for each batch before its step.
 	var want net.Metrics
 	add := func(b net.Batch, mode net.Mode) {
 		tr := p.trace(b, mode)
@@ -74,7 +75,7 @@ func checkMetrics(e *env) {
 		b := span(data, s, s+5)
 		add(b, net.Training)
 		p.step(b)
-		// None of these count: an evaluation returns a score of its own.
+		// None of these count in the sums: an evaluation returns its own score.
 		tr := p.trace(b, net.Evaluation)
 		m := p.evaluate(b)
 		if m.Samples != 5 || m.Hits != tr.Hits || m.FirstBad != 0 {
@@ -87,8 +88,8 @@ func checkMetrics(e *env) {
 	}
 	expect("steps with evaluations between them")
 
-	// Sums of many batches keep their precision and count every sample. The weights
-	// stay: the learning rate is 0.
+	// Sums over many batches keep their precision and count every sample. The
+	// weights stay, because the learning rate is 0.
 	flat := identity(net.Shape{C: 2, H: 1, W: 1}, 2)
 	q := e.compile(flat, net.Options{Batch: 4, Optimizer: net.SGDDefault(0)})
 	q.setState(identityState(q.state()))
@@ -101,7 +102,7 @@ func checkMetrics(e *env) {
 	if m.Samples != 3*rounds || m.Hits != rounds {
 		e.Errorf("%d steps of 3 samples, 1 a hit: %+v", rounds, m)
 	}
-	// As do those of one large evaluation.
+	// So do the sums of one large evaluation.
 	many := q.evaluate(net.Batch{Data: rows, Indices: slices.Repeat([]int32{0, 1, 1}, rounds)})
 	if many.Samples != 3*rounds || many.Hits != rounds {
 		e.Errorf("an evaluation of %d samples, a third hits: %+v", 3*rounds, many)
@@ -115,8 +116,8 @@ func checkFirstBad(e *env) {
 	for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(1))} {
 		data := e.randomData(n.Input, 2, 6)
 		good, spoilt := span(data, 0, 3), span(data, 3, 6)
-		// An infinite input gives infinite and then NaN values only where it meets
-		// weights of both signs: a NaN loss needs no more than inf-inf.
+		// An infinite input gives infinite values. It gives NaN only where it
+		// meets weights of both signs, because a NaN needs inf-inf.
 		for i := range 3 {
 			data.Values[4*3+i] = bad
 		}
@@ -124,7 +125,7 @@ func checkFirstBad(e *env) {
 		st := p.state()
 		st.Step = 41
 		if math.IsInf(float64(bad), 0) {
-			// tanh of an infinity is 1: let it reach the loss.
+			// tanh of infinity is 1, so these weights let it reach the loss.
 			for i := range st.Params["dense1.weight"].Float32s() {
 				st.Params["dense1.weight"].Float32s()[i] = float32(1 - 2*(i%2))
 			}
@@ -170,7 +171,7 @@ func checkFirstBad(e *env) {
 	}
 }
 
-// checkBatchSizes evaluates batches of any size, with repeated indices.
+// checkBatchSizes checks batches of any size, with repeated indices.
 func checkBatchSizes(e *env) {
 	n := rich()
 	p := e.compile(n, richOptions(8))
@@ -193,7 +194,7 @@ func checkBatchSizes(e *env) {
 			e.Errorf("the batch's indices changed from %v to %v", kept, indices)
 		}
 	}
-	// A batch's memory is the caller's again after the call.
+	// After the call, a batch's memory belongs to the caller again.
 	lent := []int32{4, 5, 6, 7, 8}
 	other := e.compile(n, richOptions(8))
 	other.setState(st)
@@ -216,7 +217,7 @@ func checkDataSets(e *env) {
 	sets := []*net.Dataset{
 		bytes, e.randomData(n.Input, 5, 40), dim,
 		bytes.Slice(0, 30), bytes.Slice(30, 60), // share memory with the first
-		bytes.Select([]int32{59, 3, 3, 41, 0, 17, 30, 8, 22, 5, 58, 11}), // and so do these, by rows
+		bytes.Select([]int32{59, 3, 3, 41, 0, 17, 30, 8, 22, 5, 58, 11}), // these share memory too, by rows
 		bytes.Select(e.order(bytes)).Slice(7, 40),
 		e.randomData(n.Input, 5, 40).Select([]int32{39, 0, 20, 20, 1, 2, 3, 4, 30, 31}),
 		e.randomPixels(n.Input, 2, 35),
@@ -245,13 +246,13 @@ func checkDataSets(e *env) {
 			e.Errorf("data set %d was changed", i)
 		}
 	}
-	// Rows say where samples stand, to the last bit.
+	// Rows tell where samples are, and results agree to the last bit.
 	order := e.order(bytes)
 	selected := bytes.Select(order)
 	if d := bitDifference(p.infer(span(selected, 0, 60)), p.infer(net.Batch{Data: bytes, Indices: order})); d != "" {
 		e.Errorf("samples by rows: %s", d)
 	}
-	// Labels are not looked at by Infer, nor do they matter to its result.
+	// Infer does not read labels, and its result does not depend on them.
 	a, b := *bytes, *bytes
 	b.Labels = make([]int32, len(a.Labels))
 	if d := bitDifference(p.infer(span(&a, 0, 9)), p.infer(span(&b, 0, 9))); d != "" {

@@ -8,8 +8,8 @@ import (
 	"github.com/gputrain/gputrain/net/reference"
 )
 
-// small is a network with parameters of every sort that optimisers treat apart,
-// and without kinks.
+// small returns a network without kinks. It has parameters of every sort that
+// optimisers treat differently.
 func (e *env) small() *net.Network {
 	return &net.Network{Input: net.Shape{C: 1, H: 3, W: 4}, Layers: []net.Layer{
 		&net.Conv{Filters: 3, Kernel: net.Square(2), WeightInit: net.Initializer{Method: net.Glorot}},
@@ -20,7 +20,7 @@ func (e *env) small() *net.Network {
 	}}
 }
 
-// optimizers lists the methods in their forms.
+// optimizers lists the methods in all their forms.
 func optimizers() []net.Optimizer {
 	adam, adamW, nesterov, momentum := net.AdamDefault(0.01), net.AdamDefault(0.02), net.SGDDefault(0.05), net.SGDDefault(0.05)
 	adamW.Method, adamW.Beta1, adamW.Beta2, adamW.Epsilon = net.AdamW, 0.8, 0.95, 1e-3
@@ -29,7 +29,7 @@ func optimizers() []net.Optimizer {
 	return []net.Optimizer{net.SGDDefault(0.1), momentum, nesterov, adam, adamW}
 }
 
-// schedules lists courses that all end before step 30.
+// schedules lists schedules that all end before step 30.
 func schedules() []net.Schedule {
 	return []net.Schedule{
 		{},
@@ -65,7 +65,7 @@ func checkOptimizer(e *env) {
 			}
 		}
 	}
-	// From the middle of a run, with moments of its own; and without, which counts
+	// From the middle of a run with moments; and without moments, which then count
 	// as zeros.
 	for _, o := range optimizers() {
 		p := e.compile(n, net.Options{Batch: batch, Optimizer: o})
@@ -80,8 +80,8 @@ func checkOptimizer(e *env) {
 	}
 }
 
-// checkTrajectory runs many steps on the device and on the reference, each on its
-// own from the same start. Both drift apart by rounding alone.
+// checkTrajectory runs many steps on the device and on the reference,
+// independently but from the same start. They drift apart only by rounding.
 func checkTrajectory(e *env) {
 	const batch = 5
 	steps := e.some(60, 30)
@@ -102,8 +102,8 @@ func checkTrajectory(e *env) {
 		got, want := p.state(), judge.state()
 		for _, q := range p.judge.Plan().Params {
 			if q.Name == "conv1.bias" && o.Method != net.SGD {
-				// The nearest thing to a flat valley here: small gradients, which Adam
-				// divides by their size.
+				// This is the nearest to a flat valley here: small gradients,
+				// which Adam divides by their size.
 				continue
 			}
 			var moved float64
@@ -111,8 +111,8 @@ func checkTrajectory(e *env) {
 			for i := range to {
 				moved = max(moved, math.Abs(float64(to[i]-from[i])))
 			}
-			// An error of 1e-7 a step, were it to add up in one direction and be
-			// amplified tenfold, stays below a thousandth of the way.
+			// If errors of 1e-7 a step added up in one direction and were
+			// amplified tenfold, they would stay below a thousandth of the way.
 			approx.Check(e, q.Name+" after "+string(o.Method), got.Params[q.Name].Float32s(), to, approx.Tolerance{Abs: 1e-3 * moved})
 		}
 		approx.Check(e, "mean loss", []float64{p.metrics().MeanLoss()}, []float64{judge.metrics().MeanLoss()}, approx.Tolerance{Rel: 1e-4})

@@ -14,8 +14,8 @@ import (
 	"github.com/gputrain/gputrain/net/verify"
 )
 
-// program is a compiled network under test. Its methods fail the check where the
-// device reports an error.
+// program is a compiled network under test. Its methods fail the check if the
+// device returns an error.
 type program struct {
 	*env
 	net.Tracer
@@ -30,7 +30,8 @@ func (e *env) compile(n *net.Network, opts net.Options) *program {
 	return e.compileOn(e.dev, n, opts)
 }
 
-// compileOn compiles n on a device. The program is closed at the check's end.
+// compileOn compiles n on a device. The program is closed at the end of the
+// check.
 func (e *env) compileOn(dev net.Device, n *net.Network, opts net.Options) *program {
 	e.Helper()
 	name := describe(n)
@@ -54,7 +55,7 @@ func (e *env) compileOn(dev net.Device, n *net.Network, opts net.Options) *progr
 	return &program{env: e, Tracer: tracer, judge: judge, opts: opts, name: name}
 }
 
-// describe shows a network in one line, as JSON.
+// describe returns a network as JSON in one line.
 func describe(n *net.Network) string {
 	b, err := n.MarshalJSON()
 	if err != nil {
@@ -83,7 +84,7 @@ func (p *program) evaluate(b net.Batch) net.Metrics {
 	return m
 }
 
-// metrics takes the sums of training.
+// metrics takes the sums of training, as TakeMetrics does.
 func (p *program) metrics() net.Metrics {
 	p.Helper()
 	m, err := p.TakeMetrics()
@@ -142,7 +143,7 @@ func (p *program) trace(b net.Batch, mode net.Mode) *net.Trace {
 	return tr
 }
 
-// choose returns a batch of n samples that keep clear of kinks.
+// choose returns a batch of n samples that stay away from kinks.
 func (p *program) choose(st net.State, data *net.Dataset, n int) net.Batch {
 	p.Helper()
 	b, err := p.judge.Choose(st, net.Batch{Data: data, Indices: p.order(data)}, n)
@@ -161,7 +162,7 @@ func (e *env) order(data *net.Dataset) []int32 {
 	return order
 }
 
-// judged fails the check for every comparison that failed.
+// judged fails the check for every comparison in list that failed.
 func (p *program) judged(what string, b net.Batch, list []verify.Check) {
 	p.Helper()
 	for _, c := range list {
@@ -176,7 +177,7 @@ func (p *program) judged(what string, b net.Batch, list []verify.Check) {
 	}
 }
 
-// judgeTrace judges a trace of the batch, by layers and from end to end.
+// judgeTrace judges a trace of the batch, layer by layer and from end to end.
 func (p *program) judgeTrace(st net.State, b net.Batch, mode net.Mode) {
 	p.Helper()
 	what := "trace in training"
@@ -188,7 +189,7 @@ func (p *program) judgeTrace(st net.State, b net.Batch, mode net.Mode) {
 	p.judged(what+", from end to end", b, p.judge.EndToEnd(st, b, mode, tr))
 }
 
-// judgeStep trains on the batch, judges the step and returns the new state.
+// judgeStep trains on the batch, judges the step, and returns the new state.
 func (p *program) judgeStep(before net.State, b net.Batch) net.State {
 	p.Helper()
 	p.metrics()
@@ -199,10 +200,11 @@ func (p *program) judgeStep(before net.State, b net.Batch) net.State {
 	return after
 }
 
-// judgeAll sets a random state and judges everything that the network does on
-// batches of several sizes, a large one first, so that a smaller one meets the
-// memory that it left. It reports whether all was judged from end to end, and not,
-// where no batch keeps clear of the network's kinks, by replay.
+// judgeAll sets a random state, and judges everything that the network does on
+// batches of several sizes. A large batch comes first, so that smaller ones meet
+// the memory that it left. It reports whether everything was judged from end to
+// end. If no batch stays away from the network's kinks, it is judged by replay
+// instead.
 func (e *env) judgeAll(n *net.Network, sizes ...int) (clear bool) {
 	e.Helper()
 	if len(sizes) == 0 {
@@ -233,7 +235,8 @@ func (e *env) judgeAll(n *net.Network, sizes ...int) (clear bool) {
 	return clear
 }
 
-// difference says where two states differ in a bit, or "".
+// difference tells where two states differ in a bit. It returns "" if they are
+// equal.
 func difference(got, want net.State) string {
 	if got.Step != want.Step {
 		return fmt.Sprintf("step %d, want %d", got.Step, want.Step)
@@ -251,7 +254,8 @@ func difference(got, want net.State) string {
 	return ""
 }
 
-// bitDifference says where two tensors differ in a bit, or "".
+// bitDifference tells where two tensors differ in a bit. It returns "" if they
+// are equal.
 func bitDifference(got, want *tensor.Dense) string {
 	if got == nil || want == nil {
 		if got == want {
@@ -271,7 +275,8 @@ func bitDifference(got, want *tensor.Dense) string {
 	return ""
 }
 
-// traceDifference says where two traces differ in a bit, or "".
+// traceDifference tells where two traces differ in a bit. It returns "" if they
+// are equal.
 func traceDifference(got, want *net.Trace) string {
 	if math.Float64bits(got.Loss) != math.Float64bits(want.Loss) || got.Hits != want.Hits {
 		return fmt.Sprintf("loss %v and %d hits, want %v and %d", got.Loss, got.Hits, want.Loss, want.Hits)
@@ -296,7 +301,7 @@ func traceDifference(got, want *net.Trace) string {
 	return ""
 }
 
-// clone copies a state, tensors and all.
+// clone returns a copy of a state with all its tensors.
 func clone(st net.State) net.State {
 	return net.State{Step: st.Step, Params: cloneAll(st.Params), Optimizer: cloneAll(st.Optimizer), Average: cloneAll(st.Average)}
 }
@@ -312,7 +317,7 @@ func cloneAll(tensors map[string]*tensor.Dense) map[string]*tensor.Dense {
 	return out
 }
 
-// same fails the check where two states differ in a bit.
+// same fails the check if two states differ in a bit.
 func (e *env) same(what string, got, want net.State) {
 	e.Helper()
 	if d := difference(got, want); d != "" {
@@ -320,8 +325,8 @@ func (e *env) same(what string, got, want net.State) {
 	}
 }
 
-// wantError fails the check unless err is target, or any error where target is
-// nil, in one line.
+// wantError fails the check unless err is target and has one line. If target is
+// nil, any error in one line will do.
 func (e *env) wantError(what string, err, target error) {
 	e.Helper()
 	switch {

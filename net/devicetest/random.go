@@ -9,27 +9,27 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// widths are numbers of channels, units and inputs about the widths of vector
-// registers.
+// widths holds numbers of channels, units and inputs that are near the widths
+// of vector registers.
 var widths = []int{1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33}
 
-// random draws what networks and data are made of.
+// random draws random networks and data.
 type random struct{ rng *rand.Rand }
 
-// newRandom returns a source that depends on seed alone.
+// newRandom returns a source that depends only on seed.
 func newRandom(seed uint64) random { return random{rand.New(rand.NewPCG(seed, 0))} }
 
 func (r random) between(lo, hi int) int { return lo + r.rng.IntN(hi-lo+1) }
 
-// one reports true once in n times.
+// one returns true once in n times on average.
 func (r random) one(n int) bool { return r.rng.IntN(n) == 0 }
 
 func choose[T any](r random, list ...T) T { return list[r.rng.IntN(len(list))] }
 
 func pick[T any](e *env, list ...T) T { return choose(e.random, list...) }
 
-// RandomData returns n samples of a shape, of normally distributed values with
-// random labels. It depends on its arguments alone.
+// RandomData returns n samples of a shape, with normally distributed values and
+// random labels. It depends only on its arguments.
 func RandomData(seed uint64, s net.Shape, classes, n int) *net.Dataset {
 	return newRandom(seed).randomData(s, classes, n)
 }
@@ -45,7 +45,7 @@ func (r random) randomData(s net.Shape, classes, n int) *net.Dataset {
 	return d
 }
 
-// randomPixels returns n samples of bytes with random labels.
+// randomPixels returns n samples of bytes, with random labels.
 func (e *env) randomPixels(s net.Shape, classes, n int) *net.Dataset {
 	d := &net.Dataset{Name: "random", Shape: s, Classes: classes, Scale: 1.0 / 255, Pixels: make([]uint8, n*s.Size()), Labels: make([]int32, n)}
 	for i := range d.Pixels {
@@ -57,7 +57,7 @@ func (e *env) randomPixels(s net.Shape, classes, n int) *net.Dataset {
 	return d
 }
 
-// span returns the batch of samples lo ... hi-1.
+// span returns a batch of the samples lo to hi-1.
 func span(d *net.Dataset, lo, hi int) net.Batch {
 	b := net.Batch{Data: d}
 	for i := lo; i < hi; i++ {
@@ -66,8 +66,8 @@ func span(d *net.Dataset, lo, hi int) net.Batch {
 	return b
 }
 
-// randomState returns a state in which every parameter and moment matters: no
-// bias and no running mean is 0, no scale 1.
+// randomState returns a state in which every parameter and moment has an
+// effect: no bias and no running mean is 0, and no scale is 1.
 func (e *env) randomState(p *net.Plan, o net.Optimizer) net.State {
 	st := net.State{Step: e.rng.Int64N(1000), Params: map[string]*tensor.Dense{}, Optimizer: map[string]*tensor.Dense{}}
 	fill := func(q net.Param, draw func() float64) *tensor.Dense {
@@ -104,8 +104,8 @@ func (e *env) randomState(p *net.Plan, o net.Optimizer) net.State {
 	return st
 }
 
-// headed ends a chain in a flat vector of logits. Where the chain's output is
-// flat already, a flatten layer stands there in half the cases.
+// headed returns a chain that ends in a flat vector of logits. If the chain's
+// output is flat already, a flatten layer follows half of the time.
 func (e *env) headed(in net.Shape, layers ...net.Layer) *net.Network {
 	n := &net.Network{Input: in, Layers: append(layers, &net.Flatten{}, &net.Dense{Units: e.between(2, 5)})}
 	if e.rng.IntN(2) == 0 {
@@ -123,7 +123,7 @@ func fits(n *net.Network) bool {
 	if err != nil {
 		return false
 	}
-	const most = 60_000 // multiply-adds of a sample
+	const most = 60_000 // multiply-adds for one sample
 	for _, l := range p.Nodes {
 		if l.Out.Size() > 4000 {
 			return false
@@ -132,7 +132,7 @@ func fits(n *net.Network) bool {
 	return p.MulAdds() <= most
 }
 
-// randomPadding returns any padding mode; explicit ones are asymmetric.
+// randomPadding returns any padding mode. Explicit padding is asymmetric.
 func (r random) randomPadding(kernel, dilation net.Pair) net.Padding {
 	switch r.rng.IntN(3) {
 	case 0:
@@ -170,5 +170,5 @@ func (r random) randomPool(mode net.PoolMode) *net.Pool {
 	return p
 }
 
-// randomNetwork returns one of RandomNetwork.
+// randomNetwork returns a network of RandomNetwork with a random seed.
 func (e *env) randomNetwork() *net.Network { return RandomNetwork(e.rng.Uint64()) }

@@ -9,8 +9,8 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// checkCriterion judges losses that smooth labels and weigh classes, of samples and
-// of mixtures.
+// checkCriterion judges losses that smooth labels and weigh classes, for single samples
+// and for mixtures.
 func checkCriterion(e *env) {
 	judge := func(l net.Criterion, classes int, rows [][]float32, labels []int32) {
 		e.Helper()
@@ -24,7 +24,7 @@ func checkCriterion(e *env) {
 		mixed := span(data, 0, len(rows))
 		for i := range rows {
 			v := net.PlainView()
-			// What the network sees is the sample's own: the box is outside.
+			// The network sees only the sample itself, because the box is outside.
 			v.Partner, v.Share, v.Box = int32((i+1)%len(rows)), pick[float32](e, 0, 0.25, 0.7, 1), net.Box{Left: 5, Right: 6, Bottom: 1}
 			mixed.Views = append(mixed.Views, v)
 		}
@@ -61,7 +61,7 @@ func checkCriterion(e *env) {
 				labels[i] = int32(e.rng.IntN(classes))
 			}
 			l := l
-			if l.ClassWeights != nil && e.one(2) { // for all classes
+			if l.ClassWeights != nil && e.one(2) { // weights for all classes
 				for len(l.ClassWeights) < classes {
 					l.ClassWeights = append(slices.Clone(l.ClassWeights), 3*e.rng.Float64())
 				}
@@ -69,7 +69,7 @@ func checkCriterion(e *env) {
 			judge(l, classes, rows, labels)
 		}
 	}
-	// In pieces, and of a network with more before it.
+	// In pieces, and for a network with layers before the loss.
 	n := e.small()
 	for _, l := range list[1:] {
 		p := e.compile(n, net.Options{Batch: 5, Optimizer: net.AdamDefault(0.01), Loss: l, Seed: e.rng.Uint64()})
@@ -89,7 +89,8 @@ func checkFactors(e *env) {
 	for _, o := range optimizers() {
 		for _, schedule := range []net.Schedule{{}, {Method: net.CosineRate, Total: 8, Warmup: 2}} {
 			o.WeightDecay, o.ClipNorm, o.Schedule = 0.1, 0.3, schedule
-			// The first that matches counts. One parameter stays where it is.
+			// The first factor that matches counts. One parameter has factor 0 and
+			// never changes.
 			o.Factors = []net.Factor{{Params: "conv1.weight", Factor: 0.25}, {Params: "batchnorm.bias", Factor: 0}, {Params: "*.bias", Factor: 3}, {Params: "*1.*", Factor: 0.5}}
 			p := e.compile(n, net.Options{Batch: 4, Optimizer: o, Seed: e.rng.Uint64()})
 			st := p.state()
@@ -109,7 +110,8 @@ func checkFactors(e *env) {
 	}
 }
 
-// checkAverages judges moving averages of the weights, and their exchange with these.
+// checkAverages judges moving averages of the weights, and exchanging them with the
+// weights.
 func checkAverages(e *env) {
 	n := e.small()
 	data := e.randomData(n.Input, 3, 30)
@@ -129,7 +131,7 @@ func checkAverages(e *env) {
 		}
 		st = p.judgePieces(st, span(data, 0, 9), 4, 2, 3)
 
-		// Averages in the place of weights are judged as if they were these.
+		// Averages in the place of the weights are judged as if they were the weights.
 		swap := func() {
 			e.Helper()
 			p.must("SwapAverage", p.SwapAverage())
@@ -160,14 +162,14 @@ func checkAverages(e *env) {
 		p.update()
 		st = p.judgeStep(p.state(), b)
 
-		// A state without averages lets them begin at the weights.
+		// After a state without averages, they begin at the weights.
 		st.Average = nil
 		p.setState(st)
 		st.Average = maps.Clone(st.Params)
 		e.same("state after SetState without averages", p.state(), st)
 		p.judgeStep(st, b)
 
-		// Without averages there is nothing to exchange, nor is any kept.
+		// Without averages there is nothing to exchange, and none are kept.
 		opts.Average = 0
 		q := e.compile(n, opts)
 		e.wantError("SwapAverage without averages", q.SwapAverage(), nil)
@@ -176,8 +178,9 @@ func checkAverages(e *env) {
 		e.same("state of a program without averages", q.state(), st)
 		q.judgeStep(st, b)
 	}
-	// Nothing remains of the weights in whatever a device makes of these: with averages
-	// in their place, and back again, it infers to the bit what others do from the start.
+	// A device must not keep anything that it computed from the old weights. With
+	// averages in their place, and after changing back, it must infer the same bits as
+	// a program that had these weights from the start.
 	wide := &net.Network{Input: net.Shape{C: 16, H: 8, W: 8}, Layers: []net.Layer{
 		&net.Conv{Filters: 32, Kernel: net.Square(3), Padding: net.PadSame}, &net.BatchNorm{}, &net.Activation{Func: net.ReLU},
 		&net.Conv{Filters: 16, Kernel: net.Square(5)}, &net.Activation{Func: net.ReLU}, &net.Pool{Kernel: net.Square(2)}, &net.Flatten{}, &net.Dense{Units: 4},
@@ -202,8 +205,8 @@ func checkAverages(e *env) {
 			}
 		}
 	}
-	// They may be of frozen parameters too, and of a network that learns in no other
-	// way than by its running statistics.
+	// Averages may be of frozen parameters too, and of a network that learns only by
+	// its running statistics.
 	frozen := &net.Network{Input: n.Input, Layers: []net.Layer{
 		&net.BatchNorm{Frozen: net.Frozen{All: true}}, &net.Flatten{}, &net.Dense{Units: 3, Frozen: net.Frozen{Roles: []net.Role{net.Weight}}},
 	}}

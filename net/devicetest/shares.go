@@ -4,8 +4,8 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// judgePieces takes a mini-batch in pieces of these sizes, judges the update and
-// returns the new state.
+// judgePieces trains on a mini-batch in pieces of the given sizes, judges the
+// update, and returns the new state.
 func (p *program) judgePieces(before net.State, b net.Batch, sizes ...int) net.State {
 	p.Helper()
 	var pieces []net.Batch
@@ -24,7 +24,8 @@ func (p *program) judgePieces(before net.State, b net.Batch, sizes ...int) net.S
 	return after
 }
 
-// checkShares holds updates of several pieces to those of the one mini-batch.
+// checkShares checks that an update from several pieces equals that of the whole
+// mini-batch.
 func checkShares(e *env) {
 	plain := &net.Network{Input: net.Shape{C: 2, H: 5, W: 4}, Layers: []net.Layer{
 		&net.Conv{Name: "a", Filters: 5, Kernel: net.Square(3), Padding: net.PadSame},
@@ -44,13 +45,13 @@ func checkShares(e *env) {
 		for _, sizes := range [][]int{{8}, {4, 4}, {1, 5, 2}, {3, 1, 1, 1, 2}} {
 			b := p.choose(st, data, 8)
 			if b.Len() < 8 {
-				continue // too few samples keep clear of kinks
+				continue // too few samples stay away from kinks
 			}
 			st = p.judgePieces(st, b, sizes...)
 		}
 	}
-	// Batch normalisation sees each piece by itself, and moves its running statistics
-	// with each. This network has no kinks.
+	// Batch normalisation uses each piece's own statistics, and moves its running
+	// statistics with each piece. This network has no kinks.
 	n := e.small()
 	p := e.compile(n, net.Options{Batch: 4, Optimizer: net.SGDDefault(0.1), Seed: e.rng.Uint64()})
 	data := e.randomData(n.Input, 3, 30)
@@ -59,7 +60,7 @@ func checkShares(e *env) {
 		st = p.judgePieces(st, span(data, 9*i, 9*i+9), 4, 2, 3)
 	}
 
-	// The whole is a step, to the last bit.
+	// The whole mini-batch as one piece is a step, to the last bit.
 	opts := richOptions(5)
 	whole, halves := e.compile(rich(), opts), e.compile(rich(), opts)
 	data = e.randomData(rich().Input, 4, 23)
@@ -75,7 +76,8 @@ func checkShares(e *env) {
 	}
 }
 
-// checkTurns holds Gradients, Update and what is called between them to their order.
+// checkTurns checks the order in which Gradients, Update and other calls are
+// allowed.
 func checkTurns(e *env) {
 	n := rich()
 	p, calm := e.compile(n, richOptions(2)), e.compile(n, richOptions(2))
@@ -129,7 +131,7 @@ func checkTurns(e *env) {
 	turn("Update after Step", p.Update())
 }
 
-// checkDescribed holds a program to what it says of itself.
+// checkDescribed checks what a program's Plan and Options return.
 func checkDescribed(e *env) {
 	n := rich()
 	opts := richOptions(1<<40 + 7)

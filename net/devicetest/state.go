@@ -8,7 +8,8 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// rich is a network with everything that has a state or draws random numbers.
+// rich returns a network with every kind of layer that has a state or draws
+// random numbers.
 func rich() *net.Network {
 	return &net.Network{Input: net.Shape{C: 2, H: 7, W: 6}, Layers: []net.Layer{
 		&net.Conv{Filters: 9, Kernel: net.Square(3), Padding: net.PadSame},
@@ -26,8 +27,8 @@ func rich() *net.Network {
 	}}
 }
 
-// richOptions returns options with Adam, a schedule, decay and clipping, a criterion
-// and averages.
+// richOptions returns options with Adam, a schedule, weight decay, clipping, a
+// criterion and averages.
 func richOptions(seed uint64) net.Options {
 	o := net.AdamDefault(0.01)
 	o.WeightDecay, o.ClipNorm = 1e-3, 1
@@ -35,8 +36,8 @@ func richOptions(seed uint64) net.Options {
 	return net.Options{Batch: 6, Optimizer: o, Seed: seed, Loss: net.Criterion{Smoothing: 0.1, ClassWeights: []float64{0.5, 2}}, Average: 0.95}
 }
 
-// train takes steps lo ... hi-1 of a fixed course over data of at least 12
-// samples, in batches of changing size, every other one augmented.
+// train does the steps lo to hi-1 of a fixed course. data must have at least 12
+// samples. Batches change in size, and every second one is augmented.
 func (p *program) train(data *net.Dataset, lo, hi int) {
 	p.Helper()
 	for s := lo; s < hi; s++ {
@@ -66,7 +67,7 @@ func checkInitialState(e *env) {
 			e.same("initial state of "+p.name, got, want)
 		}
 	}
-	// A whitening layer takes the training images, which no program keeps.
+	// A whitening layer needs the training images, which no program keeps.
 	n := &net.Network{Input: net.Shape{C: 2, H: 6, W: 5}, Layers: []net.Layer{
 		&net.Conv{Filters: 6, Kernel: net.Square(2), WeightInit: net.Initializer{Method: net.Whitening}, Frozen: net.Frozen{Roles: []net.Role{net.Weight}}},
 		&net.Flatten{}, &net.Dense{Units: 2},
@@ -85,7 +86,8 @@ func checkStateRoundTrip(e *env) {
 		p := e.compile(rich(), opts)
 		st := e.randomState(p.judge.Plan(), o)
 		st.Average = e.randomState(p.judge.Plan(), o).Params
-		// Every bit survives: of -0, of denormal and of extreme values.
+		// Every bit survives, also those of -0, denormal numbers and extreme
+		// values.
 		odd := []float32{float32(math.Copysign(0, -1)), math.SmallestNonzeroFloat32, -1e-40, math.MaxFloat32, -math.MaxFloat32, 1 + 1.0/(1<<23)}
 		for _, tensors := range []map[string]*tensor.Dense{st.Params, st.Optimizer, st.Average} {
 			for _, t := range tensors {
@@ -138,7 +140,7 @@ func checkStateIsACopy(e *env) {
 	spoil(taken)
 	e.same("state after the tensors given and taken were overwritten", p.state(), kept)
 
-	// Results are the caller's as well.
+	// Results belong to the caller, too.
 	b := span(data, 0, 3)
 	first, tr := p.infer(b), p.trace(b, net.Training)
 	keptTensor, keptOutput := first.Clone().(*tensor.Dense), tr.Layers[len(tr.Layers)-1].Output.Clone().(*tensor.Dense)
@@ -183,7 +185,7 @@ func checkStateRefused(e *env) {
 		{"moment of other type", func(s *net.State) { s.Optimizer["dense2.bias.m"] = wrongType }},
 	} {
 		st := clone(before)
-		// What would be taken over, were the misfit found too late, shows.
+		// If the misfit were found too late, these changes would show.
 		st.Step += 7
 		for _, tensors := range []map[string]*tensor.Dense{st.Params, st.Average} {
 			for _, t := range tensors {
@@ -218,7 +220,7 @@ func checkResume(e *env) {
 		if st.Step != stop {
 			e.Errorf("step count %d after %d steps", st.Step, stop)
 		}
-		// Another device, and a program that has seen other things before.
+		// Another device, and a program that has computed other things before.
 		second := e.compileOn(e.openDevice(e.open), n, opts)
 		second.train(e.randomData(n.Input, 4, 23), 0, 4)
 		second.setState(st)
@@ -247,7 +249,7 @@ func checkDeterminism(e *env) {
 		}
 	}
 
-	// Seeds decide initial values, and apart from these dropout.
+	// Seeds decide initial values and, independently of these, dropout.
 	other, _, _ := run(6, e.dev)
 	if difference(other, st) == "" {
 		e.Errorf("seeds 5 and 6 give the same state")
@@ -264,7 +266,7 @@ func checkDeterminism(e *env) {
 	}
 }
 
-// checkStaleMemory compares a small batch behind a large one with the same batch
+// checkStaleMemory compares a small batch after a large one with the same batch
 // on a fresh program.
 func checkStaleMemory(e *env) {
 	networks := []*net.Network{rich()}

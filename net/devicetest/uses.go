@@ -4,8 +4,8 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// checkKinds walks the table of kinds: each example by itself, and where its inputs
-// have other uses, so that their gradients are sums.
+// checkKinds judges the example of each kind of layer: by itself, and with other uses of
+// its inputs, so that their gradients are sums.
 func checkKinds(e *env) {
 	for _, k := range net.Kinds() {
 		for i, ex := range k.Examples {
@@ -18,7 +18,7 @@ func checkKinds(e *env) {
 	}
 }
 
-// checkUses judges values of several uses in the forms that networks give them.
+// checkUses judges values with several uses, in forms that occur in networks.
 func checkUses(e *env) {
 	conv := func(name string, filters int, from ...string) net.Layer {
 		return &net.Conv{Name: name, From: from, Filters: filters, Kernel: net.Square(3), Padding: net.PadSame}
@@ -40,7 +40,7 @@ func checkUses(e *env) {
 		{conv("a", 3), times("", "a", "a")},
 		{conv("a", 3), concat("", "a", "a")},
 		{conv("a", 3), act("b", net.Tanh), add("c", "b", "a", "b"), concat("", "c", "b", "c")},
-		// Of the network's input no gradient is wanted.
+		// No gradient with respect to the network's input is wanted.
 		{add("", "input", "input"), conv("", 2)},
 		{conv("a", 2), concat("", "input", "a", "input")},
 		{act("gate", net.Sigmoid), times("", "input", "gate"), conv("", 3)},
@@ -56,7 +56,7 @@ func checkUses(e *env) {
 		// Dense blocks: concatenations of concatenations, of odd channel counts.
 		{conv("a", 3), conv("b", 5), concat("c", "a", "b"), conv("d", 7), concat("f", "c", "d"), act("", net.ReLU)},
 		{conv("a", 3), concat("b", "a", "input"), conv("c", 1), concat("", "c", "b", "a")},
-		// A gate, of the value that it multiplies.
+		// A gate that is computed from the value that it multiplies.
 		{conv("a", 5), &net.Pool{Mode: net.MeanPool, Global: true}, &net.Conv{Filters: 2, Kernel: net.Square(1)}, act("", net.ReLU), &net.Conv{Filters: 5, Kernel: net.Square(1)}, act("g", net.HardSigmoid), times("", "a", "g")},
 		{conv("a", 5), &net.Pool{Name: "m", Global: true}, times("", "a", "m")},
 		// A depthwise convolution between two of 1x1, and the value before them.
@@ -81,9 +81,8 @@ func checkUses(e *env) {
 	}
 }
 
-// checkFrozen judges networks in which some parameters aren't trained, and some
-// layers learn nothing. That frozen parameters keep their values, each step is
-// judged by.
+// checkFrozen judges networks in which some parameters are frozen, and some layers learn
+// nothing. Judging a step also checks that frozen parameters keep their values.
 func checkFrozen(e *env) {
 	all := net.Frozen{All: true}
 	weight, bias := net.Frozen{Roles: []net.Role{net.Weight}}, net.Frozen{Roles: []net.Role{net.Bias}}

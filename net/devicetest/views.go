@@ -15,8 +15,8 @@ func (e *env) shown(in net.Shape, batch int) *program {
 	return e.compileIdentity(identity(in, max(2, in.Size()), &net.Flatten{}), batch)
 }
 
-// apart is identityState with logits that are far apart, so that no rounding decides
-// which is the greatest.
+// apart does what identityState does, and also makes the logits differ so much that
+// no rounding decides which is the greatest.
 func apart(st net.State) net.State {
 	st = identityState(st)
 	for i := range st.Params["identity.bias"].Float32s() {
@@ -25,12 +25,13 @@ func apart(st net.State) net.State {
 	return st
 }
 
-// smallShape returns a shape of any size down to one pixel.
+// smallShape returns a random shape, as small as one pixel.
 func (e *env) smallShape(channels int) net.Shape {
 	return net.Shape{C: channels, H: e.between(1, 9), W: e.between(1, 11)}
 }
 
-// randomBytesOrValues returns n samples of either kind, with rows or without.
+// randomBytesOrValues returns n samples of bytes or of float32 values, with rows or
+// without.
 func (e *env) randomBytesOrValues(s net.Shape, classes, n int) *net.Dataset {
 	d := e.randomPixels(s, classes, n)
 	if e.one(2) {
@@ -42,8 +43,8 @@ func (e *env) randomBytesOrValues(s net.Shape, classes, n int) *net.Dataset {
 	return d
 }
 
-// wholeTransform returns one that moves whole pixels, mirrored or not in either
-// direction, which rows and columns may have exchanged.
+// wholeTransform returns a transform that moves whole pixels. It may mirror either
+// direction, and may exchange rows and columns.
 func (e *env) wholeTransform() net.Transform {
 	t := net.IdentityTransform()
 	t.Border = pick(e, net.ZeroBorder, net.ReflectBorder)
@@ -58,13 +59,13 @@ func (e *env) wholeTransform() net.Transform {
 	return t
 }
 
-// randomTransform returns a transform of any sort.
+// randomTransform returns a random transform of any sort.
 func (e *env) randomTransform() net.Transform {
 	t := e.wholeTransform()
 	near := func(x float32, by float64) float32 { return x + float32(by*e.rng.NormFloat64()) }
 	switch e.rng.IntN(5) {
-	case 0: // moves of whole pixels
-	case 1: // of parts of pixels
+	case 0: // moves by whole pixels
+	case 1: // moves by parts of pixels
 		t.Matrix[2], t.Matrix[5] = near(t.Matrix[2], 2), near(t.Matrix[5], 2)
 	case 2: // larger and smaller
 		t.Matrix[0], t.Matrix[4] = near(0, 1.5), near(0, 1.5)
@@ -72,7 +73,7 @@ func (e *env) randomTransform() net.Transform {
 		for i := range t.Matrix {
 			t.Matrix[i] = near(t.Matrix[i], 1)
 		}
-	case 4: // about a pixel, and nothing of it
+	case 4: // around one pixel, and shows nothing of it
 		for i := range t.Matrix {
 			t.Matrix[i] = near(0, 0.01)
 		}
@@ -88,13 +89,13 @@ func (e *env) randomTransform() net.Transform {
 	return t
 }
 
-// randomBox returns a box that may be empty or reach beyond a picture.
+// randomBox returns a box that may be empty, or reach beyond a picture.
 func (e *env) randomBox() net.Box {
 	left, top := int32(e.between(-3, 8)), int32(e.between(-3, 8))
 	return net.Box{Left: left, Top: top, Right: left + int32(e.between(-1, 9)), Bottom: top + int32(e.between(-1, 9))}
 }
 
-// randomView returns a view of any sort; half are mixtures of two samples.
+// randomView returns a view of any sort. Half of them are mixtures of two samples.
 func (e *env) randomView(d *net.Dataset) net.View {
 	v := net.PlainView()
 	v.Transform = e.randomTransform()
@@ -109,7 +110,7 @@ func (e *env) randomView(d *net.Dataset) net.View {
 	return v
 }
 
-// viewed returns the batch of samples lo ... hi-1 with views.
+// viewed returns a batch of the samples lo to hi-1 with views.
 func viewed(d *net.Dataset, lo, hi int, view func() net.View) net.Batch {
 	b := span(d, lo, hi)
 	for range b.Indices {
@@ -118,7 +119,7 @@ func viewed(d *net.Dataset, lo, hi int, view func() net.View) net.Batch {
 	return b
 }
 
-// checkMoves wants whole pixels that only move to keep every bit.
+// checkMoves checks that whole pixels that are only moved keep every bit.
 func checkMoves(e *env) {
 	for i := range e.some(60, 20) {
 		channels := e.between(1, 4)
@@ -165,7 +166,7 @@ func checkMoves(e *env) {
 	}
 }
 
-// checkViews judges views of every sort in all calls.
+// checkViews judges views of every sort, in all calls.
 func checkViews(e *env) {
 	for range e.some(25, 10) {
 		channels := pick(e, 1, 2, 3, 3, 5)
@@ -187,7 +188,7 @@ func checkViews(e *env) {
 			p.setState(apart(st))
 		}
 	}
-	// Whatever stands before the input, and what is smaller behind what is larger.
+	// Samples of several shapes, and a smaller batch after a larger one.
 	n := &net.Network{Input: net.Shape{C: 3, H: 7, W: 6}, Layers: []net.Layer{
 		&net.Conv{Filters: 5, Kernel: net.Square(3), Padding: net.PadSame}, &net.Activation{Func: net.Tanh}, &net.BatchNorm{}, &net.Flatten{}, &net.Dense{Units: 4},
 	}}
@@ -210,13 +211,13 @@ func checkViews(e *env) {
 	}
 }
 
-// setting is a field of net.Augment, set by itself.
+// setting sets one field of net.Augment.
 type setting struct {
 	field   string
 	augment net.Augment
 }
 
-// settings lists every field of net.Augment.
+// settings sets every field of net.Augment, each in its own entry.
 var settings = []setting{
 	{"Crop", net.Augment{Crop: 3}},
 	{"ResizedCrop", net.Augment{ResizedCrop: &net.ResizedCrop{Area: [2]float64{0.2, 0.9}, Ratio: [2]float64{0.5, 2}}}},
@@ -235,7 +236,7 @@ var settings = []setting{
 	{"CutMix", net.Augment{CutMix: 1}},
 }
 
-// checkAugment takes batches of a source with each setting by itself, with all of
+// checkAugment takes batches from a source with each setting by itself, with all of
 // them, and with the built-in ones.
 func checkAugment(e *env) {
 	all := net.Augment{
@@ -251,8 +252,8 @@ func checkAugment(e *env) {
 	}
 }
 
-// judgeAugment judges batches of one setting through Trace and Step, of samples of
-// the input's shape and of another.
+// judgeAugment judges batches of one setting by Trace and Step, with samples of the
+// input's shape and of another shape.
 func (e *env) judgeAugment(s setting) {
 	in := net.Shape{C: 3, H: 8, W: 7}
 	for _, from := range []net.Shape{in, {C: 3, H: 9, W: 11}} {
@@ -271,7 +272,7 @@ func (e *env) judgeAugment(s setting) {
 	}
 }
 
-// badViews are views that fit no data set of n samples.
+// badViews returns views that are not valid for a data set with n samples.
 func badViews(n int) map[string]net.View {
 	out := map[string]net.View{}
 	for what, change := range map[string]func(*net.View){

@@ -21,7 +21,7 @@ func main() {
 	})
 }
 
-// params are the parameters with their dimensions, which are gputrain's.
+// params lists the parameters and their dimensions, which are the same as gputrain's.
 var params = []struct {
 	name string
 	dims []int
@@ -32,15 +32,15 @@ var params = []struct {
 	{"dense2.weight", []int{10, 1000}}, {"dense2.bias", []int{10}},
 }
 
-// errNoTraining says why there is no training: the gradient of a convolution needs the operation Reverse, that of pooling
-// SelectAndScatterMax, that of a slice Pad, and the backend in pure Go has none of them.
+// errNoTraining tells why there is no training. The gradient of a convolution needs the operation Reverse, that of
+// pooling needs SelectAndScatterMax, and that of a slice needs Pad. The backend in pure Go has none of them.
 var errNoTraining = errors.New("GoMLX's backend in pure Go can't train convolutions: it lacks the operation Reverse")
 
 // network is the tutorial's network as a graph, with its weights.
 type network struct {
 	work    *serve.Work
 	backend backends.Backend
-	xs      []*tensors.Tensor // images of each batch
+	xs      []*tensors.Tensor // images, by batch
 	weights []*tensors.Tensor
 	exec    *graph.Exec
 	out     []float32
@@ -67,15 +67,15 @@ func newNetwork(w *serve.Work) (*network, error) {
 	return n, err
 }
 
-// logits is the network, of images (N, 1, 28, 28) and parameters.
+// logits builds the network from images (N, 1, 28, 28) and parameters.
 func logits(x *graph.Node, p []*graph.Node) *graph.Node {
 	x = convPool(convPool(x, p[0], p[1]), p[2], p[3])
 	x = graph.Reshape(x, x.Shape().Dim(0), -1)
 	return dense(relu(dense(x, p[4], p[5])), p[6], p[7])
 }
 
-// convPool convolves, adds the bias, applies ReLU and takes the greatest value of each 2x2 block: blocks that don't
-// overlap are axes of their own.
+// convPool computes a convolution, adds the bias, applies ReLU, and takes the greatest value of each 2x2 block. The
+// blocks don't overlap, so they can be axes of their own.
 func convPool(x, weight, bias *graph.Node) *graph.Node {
 	x = graph.Convolve(x, weight).ChannelsAxis(images.ChannelsFirst).Strides(1).PadSame().Done()
 	x = relu(graph.Add(x, graph.Reshape(bias, 1, -1, 1, 1)))
@@ -93,7 +93,7 @@ func (n *network) Settings() string {
 	return "backend in pure Go, channels first"
 }
 
-// Step is never asked for: newNetwork refuses to train.
+// Step is never called, because newNetwork refuses to train.
 func (n *network) Step(int) (float64, error) { return 0, errNoTraining }
 
 func (n *network) Infer(i int) ([]float32, error) {

@@ -2,7 +2,7 @@
 
 package main
 
-// blas says which BLAS multiplies matrices.
+// blas names the BLAS that multiplies matrices.
 const blas = "gonum's, in Go"
 
 func setBLAS() {}

@@ -13,7 +13,7 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// blas says which BLAS multiplies matrices.
+// blas names the BLAS that multiplies matrices.
 const blas = "OpenBLAS"
 
 func setBLAS() {

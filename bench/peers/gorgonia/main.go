@@ -19,8 +19,9 @@ func main() {
 	})
 }
 
-// dims are the parameters' dimensions: gputrain's, but for the dense weights,
-// which are (inputs, units), and the biases, which are made to broadcast.
+// dims holds the parameters' dimensions. They are gputrain's, except for the dense
+// weights, which are (inputs, units), and the biases, which have dimensions for
+// broadcasting.
 var dims = map[string]tensor.Shape{
 	"conv1.weight": {32, 1, 5, 5}, "conv1.bias": {1, 32, 1, 1},
 	"conv2.weight": {64, 32, 5, 5}, "conv2.bias": {1, 64, 1, 1},
@@ -70,7 +71,8 @@ func newNetwork(w *serve.Work) (*network, error) {
 		n.vm = gorgonia.NewTapeMachine(g)
 		return n, b.err
 	}
-	// The mean over the batch of the sum over the classes is the mean over both, times the classes.
+	// The wanted mean, over the batch of sums over the classes, is the mean over both
+	// times the number of classes.
 	loss := b.try(gorgonia.HadamardProd(b.try(gorgonia.LogSoftMax(logits)), n.y))
 	loss = b.try(gorgonia.Mul(b.try(gorgonia.Mean(loss)), gorgonia.NewConstant(float32(-classes))))
 	if b.err != nil {
@@ -113,7 +115,7 @@ func (b *builder) param(name string) *gorgonia.Node {
 	return p
 }
 
-// transpose returns a matrix of so many rows and columns with both exchanged.
+// transpose returns the transpose of a matrix with the given rows and columns.
 func transpose(m []float32, rows, cols int) []float32 {
 	t := make([]float32, len(m))
 	for r := range rows {
@@ -167,7 +169,8 @@ func (n *network) Step(i int) (float64, error) {
 	}
 	loss := n.loss.Data().(float32)
 	n.steps++
-	// Gorgonia adds epsilon to the corrected second moment's root, sqrt(v/(1-beta2^t)).
+	// Gorgonia adds epsilon to the root of the corrected second moment,
+	// sqrt(v/(1-beta2^t)).
 	o := n.work.Optimizer
 	gorgonia.WithEps(o.Epsilon / math.Sqrt(1-math.Pow(o.Beta2, float64(n.steps))))(n.adam)
 	return float64(loss), n.adam.Step(gorgonia.NodesToValueGrads(n.params))

@@ -1,8 +1,8 @@
 //go:build unix
 
-// Package serve is the protocol for the peers in Go: what they share, as
-// protocol.py is for those in Python. README.md, in the folder above, says what
-// is asked and answered.
+// Package serve implements the protocol for the peers in Go. It holds what they
+// share, as protocol.py does for the peers in Python. README.md in the folder above
+// describes the protocol.
 package serve
 
 import (
@@ -30,36 +30,38 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Work is a job with what it names read into memory.
+// Work is a job with the contents of the files that it names.
 type Work struct {
 	peers.Job
-	Weights map[string][]float32 // by name, in the layouts of README.md
-	Images  [][]float32          // a batch each: Batch x 1 x 28 x 28
-	Labels  [][]int32            // a batch each
+	Weights map[string][]float32 // weights by name, in the layouts of README.md
+	Images  [][]float32          // one entry a batch: Batch x 1 x 28 x 28
+	Labels  [][]int32            // one entry a batch
 }
 
-// Framework does a Work's batches.
+// Framework computes the batches of a Work.
 type Framework interface {
-	// Settings says how the framework is set up, in words.
+	// Settings returns how the framework is set up, in words.
 	Settings() string
-	// Step trains on batch i, with all updates done when it returns the loss.
+	// Step trains on batch i and returns its loss. All updates are done when it
+	// returns.
 	Step(i int) (loss float64, err error)
-	// Infer returns the class probabilities of batch i, Batch x classes, valid
-	// until the next call.
+	// Infer returns the class probabilities of batch i, Batch x classes. They are
+	// valid until the next call.
 	Infer(i int) ([]float32, error)
 }
 
-// errGPU refuses jobs for a GPU.
+// errGPU is the error for jobs on a GPU.
 var errGPU = errors.New("it computes on the CPU alone here, not on a GPU")
 
 // unavailable is the exit status of a peer that can't take part.
 const unavailable = 69
 
-// Main is the main function of the peer called name, whose framework is the Go
-// module of that path. set prepares the framework for the work; GOMAXPROCS is
-// the number of threads asked for by then.
+// Main is the main function of a peer. name is the peer's name, and module is the
+// path of its framework's Go module. set prepares the framework for the work. When
+// it is called, GOMAXPROCS is the number of threads that the job asks for.
 func Main(name, module string, set func(*Work) (Framework, error)) {
-	// What a framework prints goes to standard error, the protocol's lines to standard output.
+	// Output of the framework goes to standard error, and lines of the protocol go
+	// to standard output.
 	lines := os.Stdout
 	os.Stdout = os.Stderr
 	write := func(v any) error { return json.NewEncoder(lines).Encode(v) }
@@ -103,8 +105,8 @@ func version(module string) string {
 	return "unknown"
 }
 
-// Read reads a job file and what it names. It refuses jobs that the peers can't
-// do.
+// Read reads a job file and the files that it names. It returns an error for jobs
+// that the peers can't do.
 func Read(path string) (*Work, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -139,7 +141,7 @@ func Read(path string) (*Work, error) {
 	return w, nil
 }
 
-// readSamples cuts the samples of a file into batches.
+// readSamples divides the samples of a file into batches.
 func (w *Work) readSamples(path string) error {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -172,8 +174,8 @@ func (w *Work) readSamples(path string) error {
 	return nil
 }
 
-// Run answers requests until they end. write takes one value for each line of
-// output.
+// Run answers requests until there are no more. It calls write with one value for
+// each line of output.
 func Run(w *Work, f Framework, requests io.Reader, write func(any) error) error {
 	do := func(i int) (loss float64, err error) {
 		if w.Mode == peers.Train {
@@ -252,7 +254,8 @@ func peakRSS() (int64, error) {
 			}
 		}
 	}
-	// Not Linux, where Getrusage would count the process that started this one too.
+	// This is not for Linux, where Getrusage would also count the process that
+	// started this one.
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		return 0, err

@@ -10,7 +10,7 @@ import (
 	"github.com/gputrain/gputrain/cuda/driver/internal/trampoline"
 )
 
-// headers are our own declarations, with the part of NVIDIA's software that each stands for.
+// headers lists our own declarations, and the part of NVIDIA's software that each stands for.
 var headers = []struct{ file, part string }{
 	{"cuda.h", "cuda"}, {"cudaProfiler.h", "cuda"}, {"cuComplex.h", "cuda"}, {"library_types.h", "cuda"},
 	{"cublas_v2.h", "cuda"}, {"cudnn.h", "cudnn"},
@@ -25,8 +25,8 @@ type item struct {
 
 func (i item) String() string { return i.kind + " " + i.name }
 
-// words are the identifiers without which the item isn't declared. A symbol needs none: a name that isn't a macro
-// stands for itself.
+// words returns the identifiers that must occur if the item is declared. A symbol needs none: a name that isn't a
+// macro stands for itself.
 func (i item) words() []string {
 	if i.kind == "symbol" {
 		return nil
@@ -34,7 +34,7 @@ func (i item) words() []string {
 	return strings.Split(i.name, ".")
 }
 
-// owner is the item of the type that a field belongs to, or the item itself.
+// owner returns the item of the type that a field belongs to. For other items it returns the item itself.
 func (i item) owner() item {
 	if name, _, found := strings.Cut(i.name, "."); found {
 		return item{"type", name, i.part}
@@ -42,8 +42,8 @@ func (i item) owner() item {
 	return i
 }
 
-// The forms in which our headers declare things. They are ours, so one form each is enough; TestEveryLineIsRead tells
-// when one is added.
+// The forms in which our headers declare things. The headers are ours, so one form for each kind is enough.
+// TestEveryLineIsRead fails if another one is added.
 var (
 	enumeratorLine = regexp.MustCompile(`^\t(\w+)\s*= .*,$`)
 	constantLine   = regexp.MustCompile(`^#define (\w+)\s+\S`)
@@ -55,15 +55,15 @@ var (
 	typedefLine    = regexp.MustCompile(`^typedef [\w ]+[ *](\w+);$`)
 )
 
-// declared reads what the header says, functions aside: those come from the list.
+// declared returns what a header declares, except functions, which come from the list.
 func declared(text, part string) []item {
 	var items []item
 	add := func(kind, name string) { items = append(items, item{kind, name, part}) }
-	var fields []string // of the structure being read
+	var fields []string // fields of the structure that is being read
 	inner := 0          // where the fields of a union inside it begin
 	for _, line := range strings.Split(text, "\n") {
 		switch m := []string(nil); {
-		case match(renameLine, line, &m): // the list has it
+		case match(renameLine, line, &m): // it is in the list
 		case match(constantLine, line, &m), match(enumeratorLine, line, &m):
 			add("value", m[1])
 		case strings.HasPrefix(line, "typedef struct") && strings.HasSuffix(line, "{"):
@@ -95,7 +95,7 @@ func match(form *regexp.Regexp, line string, found *[]string) bool {
 	return *found != nil
 }
 
-// readItems gives everything that folder/include declares, and the functions of folder/functions.txt.
+// readItems returns everything that folder/include declares, and the functions of folder/functions.txt.
 func readItems(folder string) ([]item, error) {
 	var items []item
 	for _, h := range headers {

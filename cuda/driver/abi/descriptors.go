@@ -17,10 +17,11 @@ var descriptorsSource string
 //go:embed descriptors/known-differences.txt
 var descriptorDifferences string
 
-// descriptorLibrary are those of cuDNN's libraries that know descriptors; the others hold kernels, a gigabyte of them.
+// descriptorLibrary matches those of cuDNN's libraries that hold descriptors. The others hold kernels, about a
+// gigabyte.
 var descriptorLibrary = regexp.MustCompile(`^libcudnn(_(graph|ops|cnn|ops_infer|ops_train|cnn_infer|cnn_train))?\.so\.`)
 
-// The version that the simulator stands for, and what is compared with it.
+// The version of cuDNN that the simulator stands for, and the versions that are compared with it.
 const reference = "cudnn-9.28"
 
 var compared = []string{"cudnn-8.9", "simulator"}
@@ -53,7 +54,7 @@ func checkDescriptors() error {
 		got, err := askLibrary(program, store, all, part)
 		if err != nil {
 			fmt.Printf("%s was NOT CHECKED: %v\n", part, err)
-			if part == "simulator" { // ours, so it must be there
+			if part == "simulator" { // it is ours, so it must be there
 				failed = err
 			}
 			continue
@@ -73,7 +74,7 @@ func checkDescriptors() error {
 	return failed
 }
 
-// buildDescriptors compiles the program that asks a library.
+// buildDescriptors compiles the program that asks a library. The caller must call clean.
 func buildDescriptors() (program string, clean func(), err error) {
 	folder, err := os.MkdirTemp("", "descriptors")
 	if err != nil {
@@ -87,7 +88,7 @@ func buildDescriptors() (program string, clean func(), err error) {
 	return program, func() { os.RemoveAll(folder) }, nil
 }
 
-// A transcript is what a library answered, and the questions in their order.
+// A transcript holds a library's answers, and the questions in their order.
 type transcript struct {
 	questions []string
 	answers   map[string]string
@@ -119,8 +120,8 @@ func readTranscript(out string) transcript {
 	return t
 }
 
-// withoutReasons makes one answer of all that aren't a success: for the simulator we compare whether a library refuses,
-// not with which of its statuses.
+// withoutReasons replaces all answers that aren't a success by the same one. For the simulator we compare only whether
+// a library refuses, not which status it returns.
 func (t transcript) withoutReasons() transcript {
 	plain := transcript{t.questions, map[string]string{}}
 	for question, answer := range t.answers {
@@ -132,7 +133,7 @@ func (t transcript) withoutReasons() transcript {
 	return plain
 }
 
-// findLibrary gives the path of libcudnn, which finds its companions beside itself.
+// findLibrary returns the path of libcudnn. That library finds its companions beside itself.
 func findLibrary(store cache, all parts, part string) (string, error) {
 	folder := filepath.Join(simulator, "build")
 	if part != "simulator" {
@@ -152,8 +153,8 @@ func findLibrary(store cache, all parts, part string) (string, error) {
 	return filepath.Abs(found[0])
 }
 
-// differences are the questions to which the libraries answer differently. Version 8's statuses have other numbers than
-// version 9's by design, so their names are compared within a version alone.
+// differences returns the questions to which the libraries answer differently. The statuses of versions 8 and 9 have
+// different numbers by design, so their names are compared only within a version.
 func (t transcript) differences(want transcript, part string) []difference {
 	var found []difference
 	for _, question := range want.questions {

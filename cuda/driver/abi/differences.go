@@ -7,17 +7,18 @@ import (
 	"strings"
 )
 
-// A difference is an item for which a part of NVIDIA's software has another answer than ours.
+// A difference is an item on which a part of NVIDIA's software differs from our declarations.
 type difference struct {
-	part   string // with its version
-	item   string // kind and name; in the list of those that are known, a pattern as of path.Match
+	part   string // the part, with its version
+	item   string // kind and name; in the list of known differences, a pattern of path.Match
 	answer string // what the part says; "missing" if it doesn't have the item
 }
 
 func (d difference) String() string { return fmt.Sprintf("%s %s %s", d.part, d.item, d.answer) }
 
-// parseDifferences reads the list of those that are known: lines of part (or several, with commas), kind, name and
-// answer, each below a paragraph that begins with "because" and says why, and what our code does about it.
+// parseDifferences reads the list of known differences. A line has a part (or several, separated by commas), a kind, a
+// name and an answer. Above each group of lines is a paragraph that begins with "because". It tells the reason, and
+// what our code does about it.
 func parseDifferences(text string) ([]difference, error) {
 	var known []difference
 	seen := map[difference]bool{}
@@ -43,15 +44,15 @@ func parseDifferences(text string) ([]difference, error) {
 				seen[d] = true
 				known = append(known, d)
 			}
-		case !strings.HasPrefix(line, "  "): // a reason goes on with two spaces
+		case !strings.HasPrefix(line, "  "): // further lines of a reason begin with two spaces
 			return nil, fmt.Errorf("known differences, line %d: neither a reason nor a difference", n+1)
 		}
 	}
 	return known, nil
 }
 
-// compare gives what differs between our headers and a set of NVIDIA's; versions maps cuda and cudnn to their parts. A
-// type that is missing stands for its fields.
+// compare returns the differences between our headers and a set of NVIDIA's. versions maps cuda and cudnn to their
+// parts. If a type is missing, its fields are not reported.
 func compare(items []item, ours, theirs map[string]string, versions map[string]string) []difference {
 	var found []difference
 	for _, i := range items {
@@ -63,8 +64,8 @@ func compare(items []item, ours, theirs map[string]string, versions map[string]s
 	return found
 }
 
-// unexplained are complaints about what was found and isn't known, and about what is known of these parts and wasn't
-// found. Answers that differ are shown with the base's.
+// unexplained returns complaints about differences that were found but aren't known, and about known ones of these
+// parts that weren't found. Answers that differ are shown beside the base's answers.
 func unexplained(found, known []difference, parts []string, base string, answers map[string]string) []string {
 	var complaints []string
 	explains := make([]bool, len(known))
@@ -87,7 +88,7 @@ func unexplained(found, known []difference, parts []string, base string, answers
 	return complaints
 }
 
-// covers reports that the difference, from the list of those that are known, is the one that was found.
+// covers reports whether d, from the list of known differences, covers the one that was found.
 func (d difference) covers(found difference) bool {
 	same, err := path.Match(d.item, found.item)
 	return err == nil && same && d.part == found.part && d.answer == found.answer

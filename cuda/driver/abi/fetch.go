@@ -16,13 +16,13 @@ import (
 	"strings"
 )
 
-// A pack is one package of NVIDIA's, pinned.
+// A pack is one of NVIDIA's packages, with its exact version and checksum.
 type pack struct{ part, source, name, version, sum string }
 
-// parts is what parts.txt says.
+// parts is the content of parts.txt.
 type parts struct {
 	packs []pack
-	sets  [][2]string // CUDA and cuDNN that are checked together
+	sets  [][2]string // pairs of CUDA and cuDNN that are checked together
 }
 
 func parseParts(text string) (parts, error) {
@@ -44,10 +44,10 @@ func parseParts(text string) (parts, error) {
 	return all, nil
 }
 
-// A cache is the folder that holds what was taken out of packages.
+// A cache is the folder with the files that were taken from packages.
 type cache string
 
-// fetch gives the folders that hold a part's headers or libraries, one for each of its packages, and fetches what the
+// fetch returns the folders with a part's headers or libraries, one for each of its packages. It downloads what the
 // cache lacks.
 func (c cache) fetch(all parts, part, what string) ([]string, error) {
 	var folders []string
@@ -68,8 +68,8 @@ func (c cache) fetch(all parts, part, what string) ([]string, error) {
 	return folders, nil
 }
 
-// fill downloads a package beside the cache, keeps what is wanted and drops the rest. The folder appears complete or
-// not at all.
+// fill downloads a package beside the cache, keeps the wanted files and deletes the rest. The folder appears complete
+// or not at all.
 func (c cache) fill(p pack, what, folder string) error {
 	if err := os.MkdirAll(string(c), 0o755); err != nil {
 		return err
@@ -99,7 +99,7 @@ func (c cache) fill(p pack, what, folder string) error {
 	return os.Rename(kept, folder)
 }
 
-// platforms are the names under which the wheels for Linux on x86-64 are filed.
+// platforms lists the platform names of the wheels for Linux on x86-64.
 var platforms = []string{"manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64", "manylinux1_x86_64"}
 
 func (p pack) download(folder string) (string, error) {
@@ -131,7 +131,7 @@ func (p pack) download(folder string) (string, error) {
 	return files[0], p.verify(files[0])
 }
 
-// indented puts what a command said below the error.
+// indented returns a command's output as indented lines, to stand below an error.
 func indented(out []byte) string {
 	text := strings.TrimSpace(string(out))
 	if text == "" {
@@ -156,8 +156,8 @@ func (p pack) verify(file string) error {
 	return nil
 }
 
-// wanted gives the name under which a file of a package is kept, or "": headers without those of C++ libraries, and the
-// libraries of cuDNN that hold descriptors.
+// wanted returns the name under which a file of a package is kept, or "" if it isn't. It keeps headers, except those
+// of C++ libraries, and those libraries of cuDNN that hold descriptors.
 func wanted(name, what string) string {
 	folder, file := path.Split(path.Clean(name))
 	switch what {

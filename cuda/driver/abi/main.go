@@ -1,10 +1,10 @@
-// Abi checks what this project declares of CUDA, cuDNN and cuBLAS against NVIDIA's own headers and libraries. Run it
+// Abi compares this project's declarations of CUDA, cuDNN and cuBLAS with NVIDIA's own headers and libraries. Run it
 // from the module's root, or with make:
 //
 //	make check-abi          every function, value, type and field, and the simulator's sources, against the headers
 //	make check-descriptors  cuDNN's descriptors in the simulator against the real library, which needs no GPU for them
 //
-// The headers and libraries are fetched as parts.txt says, into a folder of the user's cache or into ABI_CACHE.
+// It fetches the headers and libraries that parts.txt lists into a folder of the user's cache, or into ABI_CACHE.
 package main
 
 import (
@@ -67,7 +67,7 @@ func cxx() string {
 	return "g++"
 }
 
-// A result is what one set of headers gave: how many items of each kind were compared, and what is wrong.
+// A result holds the outcome for one set of headers: how many items of each kind were compared, and what is wrong.
 type result struct {
 	set        string
 	counts     map[string]int
@@ -134,7 +134,7 @@ func (r *result) check(set [2]string, folders []string, items []item, known []di
 	if err != nil {
 		return fmt.Errorf("our headers: %w", err)
 	}
-	var system []string // warnings in NVIDIA's headers are not ours to mend
+	var system []string // warnings in NVIDIA's headers are not ours to fix
 	for _, f := range folders {
 		system = append(system, "-isystem", f)
 	}
@@ -165,10 +165,10 @@ func (r *result) check(set [2]string, folders []string, items []item, known []di
 	return nil
 }
 
-// sourceFlags are those of the simulator's build that matter here.
+// sourceFlags are those flags of the simulator's build that matter here.
 var sourceFlags = []string{"-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-I", filepath.Join(simulator, "src")}
 
-// simulatorSources are the files that define NVIDIA's functions or use their declarations.
+// simulatorSources returns the files that define NVIDIA's functions or use their declarations.
 func simulatorSources() ([]string, error) {
 	var sources []string
 	for _, folder := range []string{"core", "driver", "cudnn", "cublas"} {
@@ -184,7 +184,7 @@ func simulatorSources() ([]string, error) {
 	return sources, nil
 }
 
-// report prints the table and says whether the check as a whole passed.
+// report prints the table. It returns an error unless the whole check passed.
 func report(results []result) error {
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	kinds := []string{"function", "symbol", "value", "type", "field"}

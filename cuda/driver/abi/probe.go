@@ -10,8 +10,9 @@ import (
 	"strings"
 )
 
-// prologue is the head of the program that a compiler builds with one set of headers. It prints a line per item, with
-// what the compiler makes of it: a function's or a type's full spelling (typedefs resolved), a constant's value.
+// prologue is the beginning of the program that a compiler builds with one set of headers. The program prints a line
+// for each item with what the compiler makes of it: the full spelling of a function or a type (typedefs resolved), or
+// the value of a constant.
 const prologue = `#include <cstddef>
 #include <cstdio>
 #include <type_traits>
@@ -63,16 +64,16 @@ template <typename T> void type(const char *item) {
 }
 `
 
-// A probe is a set of headers as a compiler sees it.
+// A probe is a set of headers and a compiler that reads them.
 type probe struct {
 	compiler string
-	flags    []string // where the headers are, and which version of ours
+	flags    []string // the folders of the headers, and which version of our headers is read
 }
 
 // internal makes cuda.h declare every version of a function under its own symbol, as drivers export them.
 const internal = "-D__CUDA_API_VERSION_INTERNAL"
 
-// answers gives what the headers say of each item, or "missing".
+// answers returns what the headers say about each item, or "missing".
 func (p probe) answers(items []item) (map[string]string, error) {
 	answers := map[string]string{}
 	for _, flags := range [][]string{nil, {internal}} {
@@ -115,7 +116,7 @@ func (p probe) ask(items []item, flags []string, answers map[string]string) erro
 	return nil
 }
 
-// statement is the C++ that prints the item's line.
+// statement returns the C++ statement that prints the item's line.
 func (i item) statement() string {
 	owner, field, _ := strings.Cut(i.name, ".")
 	switch i.kind {
@@ -138,7 +139,7 @@ type vocabulary map[string]bool
 
 var word = regexp.MustCompile(`\w+`)
 
-// words are all words that preprocessing leaves of the headers, with the macros' definitions.
+// words returns all words in the preprocessed headers, and the definitions of macros.
 func (p probe) words(flags []string) (vocabulary, error) {
 	out, err := p.compile([]byte(prologue), append([]string{"-E", "-dD"}, flags...), "-")
 	if err != nil {
@@ -160,7 +161,7 @@ func (v vocabulary) haveAll(words []string) bool {
 	return true
 }
 
-// run compiles a program and gives what it prints.
+// run compiles a program, and returns what it prints.
 func (p probe) run(program []byte, flags []string) (string, error) {
 	folder, err := os.MkdirTemp("", "abi")
 	if err != nil {
@@ -175,7 +176,7 @@ func (p probe) run(program []byte, flags []string) (string, error) {
 	return string(out), err
 }
 
-// compile runs the compiler on source, or on what file names if source is nil.
+// compile runs the compiler on source. If source is nil, it runs it on the named file.
 func (p probe) compile(source []byte, flags []string, file string) (string, error) {
 	args := append([]string{"-std=c++17"}, flags...)
 	args = append(args, p.flags...)

@@ -9,10 +9,10 @@ import (
 	"strconv"
 )
 
-// Architectures are those that Assemble is run for: the oldest we support, Ampere's and Hopper's.
+// Architectures lists the architectures for which PTX is assembled: the oldest that we support, Ampere and Hopper.
 var Architectures = []string{"sm_75", "sm_80", "sm_90"}
 
-// Usage is what ptxas says of one kernel on one architecture.
+// Usage is what ptxas reports about one kernel on one architecture.
 type Usage struct {
 	Kernel, Architecture    string
 	Registers               int // of a thread
@@ -26,7 +26,7 @@ var (
 	used      = regexp.MustCompile(`Used (\d+) registers(?:.*?(\d+) bytes smem)?`)
 )
 
-// Assemble runs ptxas on the PTX file and returns what each of its kernels needs.
+// Assemble runs ptxas on a PTX file, and returns what each of its kernels uses.
 func Assemble(ptxas, file, architecture string) ([]Usage, error) {
 	command := exec.Command(ptxas, "-v", "-arch="+architecture, filepath.Base(file), "-o", os.DevNull)
 	command.Dir = filepath.Dir(file)
@@ -61,7 +61,7 @@ func parseUsage(out, architecture string) ([]Usage, error) {
 	return usages, nil
 }
 
-// number converts what a pattern has found to be digits, or nothing.
+// number converts digits that a pattern has found, perhaps none, to a number.
 func number(digits string) int {
 	n, _ := strconv.Atoi(digits)
 	return n

@@ -1,6 +1,6 @@
-// Package ptx makes the PTX of our kernels with nvcc, assembles it with ptxas to see that it can be, and checks,
-// without either, that what is committed belongs together. It is for the build and for tests; the kernels' users need
-// nothing of it.
+// Package ptx compiles the PTX of our kernels with nvcc, and assembles it with ptxas as a test. It also checks,
+// without these tools, that the committed files belong together. It is for the build and for tests; programs that use
+// the kernels don't need it.
 package ptx
 
 import (
@@ -19,20 +19,22 @@ import (
 )
 
 const (
-	// Target is the least architecture that the kernels run on: Turing.
+	// Target is the lowest architecture on which the kernels run: Turing.
 	Target = "sm_75"
-	// NewestVersion is the newest PTX instruction set that the oldest supported driver, 520, loads: CUDA 11.8's.
+	// NewestVersion is the newest version of the PTX instruction set that the oldest supported driver, 520, can load:
+	// that of CUDA 11.8.
 	NewestVersion = "7.8"
 )
 
-// Flags are nvcc's. Line numbers cost nothing at run time, and profilers, sanitizers and the simulator show them.
+// Flags holds the flags for nvcc. Line numbers cost nothing at run time. Profilers, sanitizers and the simulator show
+// them.
 var Flags = []string{"-ptx", "-arch=compute_75", "-std=c++17", "-O3", "-lineinfo", "-Werror", "all-warnings"}
 
-// ErrMissing is what the error for a tool that is not installed wraps.
+// ErrMissing means that a tool is not installed.
 var ErrMissing = errors.New("not found")
 
-// Find looks for a tool of the CUDA toolkit, "nvcc" or "ptxas": the file that the variable of its name in capitals
-// names, then PATH, then $CUDA_HOME/bin.
+// Find looks for a tool of the CUDA toolkit, "nvcc" or "ptxas". First it takes the file that the variable NVCC or
+// PTXAS names, then it looks in PATH, then in $CUDA_HOME/bin.
 func Find(tool string) (string, error) {
 	variable := strings.ToUpper(tool)
 	if named := os.Getenv(variable); named != "" {
@@ -54,13 +56,13 @@ func Find(tool string) (string, error) {
 		"nvidia-cuda-toolkit, of the component non-free, and g++-11)", tool, ErrMissing, variable)
 }
 
-// Compiler is an nvcc.
+// Compiler is an installed nvcc.
 type Compiler struct {
 	Path    string
 	Version string // "release 11.8, V11.8.89"
 }
 
-// FindCompiler finds nvcc and asks for its version.
+// FindCompiler finds nvcc and reads its version.
 func FindCompiler() (Compiler, error) {
 	found, err := Find("nvcc")
 	if err != nil {
@@ -77,8 +79,8 @@ func FindCompiler() (Compiler, error) {
 	return Compiler{Path: found, Version: version}, nil
 }
 
-// Compile compiles one .cu file of a folder. The text it gives depends on the sources, the compiler's version and Flags
-// alone, not on the machine or the folder.
+// Compile compiles one .cu file of a folder. Its result depends only on the sources, the compiler's version and Flags,
+// and not on the machine or the folder.
 func (c Compiler) Compile(folder, source string) ([]byte, error) {
 	work, err := os.MkdirTemp("", "ptx")
 	if err != nil {
@@ -99,7 +101,7 @@ func (c Compiler) Compile(folder, source string) ([]byte, error) {
 	return withoutMachine(text), nil
 }
 
-// Build compiles every .cu file of a folder, and replaces its PTX and its manifest when all of them have compiled.
+// Build compiles every .cu file of a folder. If all of them compile, it replaces the folder's PTX and manifest.
 func Build(folder string) error {
 	compiler, err := FindCompiler()
 	if err != nil {

@@ -13,24 +13,24 @@ import (
 	"strings"
 )
 
-// ManifestName is the manifest's file name in the folder of the kernels.
+// ManifestName is the name of the manifest in the kernels' folder.
 const ManifestName = "manifest.json"
 
-// Manifest says what the committed PTX was made from, and how. Hashes are SHA-256 in hexadecimal digits, by the name of
-// the file relative to the folder of the kernels.
+// Manifest tells from what the committed PTX was made, and how. Hashes are SHA-256 in hexadecimal digits. Their keys
+// are file names relative to the kernels' folder.
 type Manifest struct {
-	Compiler string            `json:"compiler"` // as nvcc names itself: "release 11.8, V11.8.89"
+	Compiler string            `json:"compiler"` // nvcc's version as it prints it: "release 11.8, V11.8.89"
 	Flags    []string          `json:"flags"`
 	Target   string            `json:"target"`
-	Version  string            `json:"version"` // of the PTX instruction set
-	Sources  map[string]string `json:"sources"` // every .cu and .cuh; a header counts for every module
+	Version  string            `json:"version"` // version of the PTX instruction set
+	Sources  map[string]string `json:"sources"` // hashes of every .cu and .cuh; a header counts for every module
 	PTX      map[string]string `json:"ptx"`
 }
 
-// ErrStale is what errors of Check wrap when `make ptx` would mend them.
+// ErrStale means that `make ptx` would repair what Check found. Errors of Check wrap it.
 var ErrStale = errors.New("stale PTX: run make ptx")
 
-// ReadManifest reads the manifest of a folder of kernels.
+// ReadManifest reads the manifest in a folder of kernels.
 func ReadManifest(folder fs.FS) (Manifest, error) {
 	data, err := fs.ReadFile(folder, ManifestName)
 	if err != nil {
@@ -43,7 +43,7 @@ func ReadManifest(folder fs.FS) (Manifest, error) {
 	return m, nil
 }
 
-// Check compares a folder of kernels with its manifest: sources, PTX, flags, target and instruction set. Its error
+// Check compares a folder of kernels with its manifest: sources, PTX, flags, target and instruction set. The error
 // names every file that differs.
 func Check(folder fs.FS) error {
 	m, err := ReadManifest(folder)
@@ -92,7 +92,7 @@ func checkText(folder fs.FS, name string, m Manifest) error {
 	return nil
 }
 
-// checkTarget refuses PTX that a driver or GPU which the project supports could not load.
+// checkTarget returns an error for PTX that not every supported driver or GPU could load.
 func checkTarget(text Text) error {
 	if text.Target != Target {
 		return fmt.Errorf("target %s, want %s", text.Target, Target)
@@ -105,7 +105,7 @@ func checkTarget(text Text) error {
 	return err
 }
 
-// differences compares the hashes that a manifest wants with those of the files there are.
+// differences compares the hashes that a manifest wants with those of the existing files.
 func differences(want, got map[string]string) []error {
 	var problems []error
 	for _, name := range slices.Sorted(maps.Keys(want)) {

@@ -16,8 +16,8 @@ var (
 
 const anyUnit = "_INTERNAL_00000000_"
 
-// withoutMachine takes out of PTX what depends on where it was compiled: the folders of the files that .file names,
-// and the hash of the folder in the names of functions with internal linkage, which nvcc's line information spells in
+// withoutMachine removes from PTX what depends on where it was compiled: the folders of the files in .file lines, and
+// a hash of the folder in the names of functions with internal linkage. nvcc's line information spells these names in
 // bytes.
 func withoutMachine(text []byte) []byte {
 	text = fileLine.ReplaceAllFunc(text, func(line []byte) []byte {
@@ -28,7 +28,7 @@ func withoutMachine(text []byte) []byte {
 	return bytesLines.ReplaceAllFunc(text, withoutUnit)
 }
 
-// withoutUnit takes the hash out of a string in lines of .b8, whose breaks it leaves where they are.
+// withoutUnit removes the hash from a string in lines of .b8. It leaves the line breaks where they are.
 func withoutUnit(lines []byte) []byte {
 	var characters []byte
 	for _, m := range bytesValue.FindAllSubmatch(lines, -1) {

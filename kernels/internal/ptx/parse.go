@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// Text is what the head of a PTX text and its entries say.
+// Text is what the head of a PTX text and its entries declare.
 type Text struct {
-	Version string // of the instruction set: "7.8"
-	Target  string // the least architecture: "sm_75"
+	Version string // version of the instruction set: "7.8"
+	Target  string // the lowest architecture: "sm_75"
 	Entries []Entry
 }
 
 // Entry is a kernel as PTX declares it.
 type Entry struct {
 	Name       string
-	Params     []string // types, in order: "u64", "f32"; "b8[16]" for a struct of 16 bytes
-	MaxThreads int      // of a block, from .maxntid; 0 where it sets none
+	Params     []string // types of the parameters, in order: "u64", "f32"; "b8[16]" for a struct of 16 bytes
+	MaxThreads int      // most threads of a block, from .maxntid; 0 if it isn't set
 }
 
 var (
@@ -30,7 +30,7 @@ var (
 	entryKeyword = regexp.MustCompile(`\.entry\s`)
 )
 
-// Parse reads a PTX text's head and the declarations of its entries; of the code in them it sees nothing.
+// Parse reads the head of a PTX text and the declarations of its entries. It ignores the code in them.
 func Parse(source string) (Text, error) {
 	source = comments.ReplaceAllString(source, " ")
 	var text Text
@@ -84,7 +84,7 @@ func parseEntry(name, params, directives string) (Entry, error) {
 	return e, nil
 }
 
-// Newer reports whether the instruction set a, such as "8.0", is newer than b.
+// Newer reports whether instruction set a is newer than b. Both are versions such as "8.0".
 func Newer(a, b string) (bool, error) {
 	var major, minor [2]int
 	for i, version := range []string{a, b} {

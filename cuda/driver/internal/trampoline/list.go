@@ -1,5 +1,5 @@
-// Package trampoline turns the list of NVIDIA's functions into what package driver is built from: assembly that defines
-// every function as a jump through a table of slots, and the Go table of the symbols that fill the slots.
+// Package trampoline generates parts of package driver from the list of NVIDIA's functions. It generates assembly that
+// defines every function as a jump through a table of slots, and a Go table of the symbols that fill the slots.
 package trampoline
 
 import (
@@ -9,18 +9,18 @@ import (
 
 // Function is one line of the list.
 type Function struct {
-	Name     string // as C source calls it
-	Symbol   string // as the library exports it
+	Name     string // the name in C source
+	Symbol   string // the name that the library exports
 	Library  string // cuda, cudnn or cublas
 	Required bool   // a library without it can't be used
-	StandIn  string // what answers where it is missing: status, number, text, name, message; own for a function of ours
-	Note     string // which versions have it
+	StandIn  string // what answers if it is missing: status, number, text, name, message; own: our function
+	Note     string // which versions of the library have it
 }
 
-// Own reports that the function is defined by package driver itself and has no slot.
+// Own reports whether package driver itself defines the function. It then has no slot.
 func (f Function) Own() bool { return f.StandIn == "own" }
 
-// Parse reads the list. Its order is the order of the slots.
+// Parse reads the list. The slots have the order of the list.
 func Parse(list string) ([]Function, error) {
 	var functions []Function
 	library := ""

@@ -1,8 +1,8 @@
 //go:build unix
 
-// Package build makes the simulator's libraries, as `make sim` does, and compiles the C++ test programs beside them.
-// The programs are kept in the user's cache, under a hash of compiler, flags and sources, so that only what changed is
-// compiled again. Of several test processes one builds and the others wait.
+// Package build builds the simulator's libraries, as `make sim` does, and the C++ test programs beside them. The
+// programs are kept in the user's cache. Their names have a hash of compiler, flags and sources, so only what has
+// changed is compiled again. If several test processes need a program, one builds it and the others wait.
 package build
 
 import (
@@ -24,30 +24,31 @@ import (
 )
 
 var (
-	// ErrNoCompiler says that the machine has no C++ compiler: neither what CXX names nor g++.
+	// ErrNoCompiler means that the machine has no C++ compiler: neither the one that CXX names nor g++.
 	ErrNoCompiler = errors.New("no C++ compiler")
-	// ErrNoSource says that a target's folders hold no C++.
+	// ErrNoSource means that a target's folders contain no C++.
 	ErrNoSource = errors.New("no C++ source")
 )
 
 // A Target is a program.
 type Target struct {
-	Name    string   // of its file: test_core
-	Folders []string // under cuda/sim/src: every .cpp in them, but not below
-	Flags   []string // of compiler and linker
-	Link    []string // of the linker alone, after the objects
+	Name    string   // name of its file, for example test_core
+	Folders []string // folders under cuda/sim/src; every .cpp file in them is used, but not in their subfolders
+	Flags   []string // flags of compiler and linker
+	Link    []string // flags of the linker only, after the objects
 }
 
-// keep is how long what nobody used stays in the cache.
+// keep is how long an unused program stays in the cache.
 const keep = 14 * 24 * time.Hour
 
-// common is what every program is compiled with. -ffp-contract=off keeps products and sums apart, as instructions are.
+// common holds the flags with which every program is compiled. -ffp-contract=off keeps products and sums apart, as
+// instructions are.
 var common = []string{
 	"-std=c++17", "-g1", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math",
 	"-I.", "-I../../driver/include", "-DCUDNN_MAJOR=9", "-pthread",
 }
 
-// Libraries builds libcuda.so.1, libcudnn.so.9 and libcublas.so.12 and returns the folder that holds them.
+// Libraries builds libcuda.so.1, libcudnn.so.9 and libcublas.so.12, and returns the folder that contains them.
 func Libraries() (string, error) {
 	b, err := newBuilder()
 	if err != nil {
@@ -56,7 +57,7 @@ func Libraries() (string, error) {
 	return b.libraries()
 }
 
-// Program builds a program, with the include path of cuda/sim/src, and returns its file.
+// Program builds a program, with cuda/sim/src in the include path, and returns the path of its file.
 func Program(t Target) (string, error) {
 	b, err := newBuilder()
 	if err != nil {
@@ -65,7 +66,7 @@ func Program(t Target) (string, error) {
 	return b.build(t)
 }
 
-// ProgramWithLibraries builds a program that is linked against the three libraries, and returns its file.
+// ProgramWithLibraries builds a program that is linked with the three libraries, and returns the path of its file.
 func ProgramWithLibraries(t Target) (string, error) {
 	b, err := newBuilder()
 	if err != nil {
@@ -86,7 +87,7 @@ var names = []string{"libcudnn.so.9", "libcublas.so.12", "libcuda.so.1"}
 
 // libraries runs the rule that `make sim` runs.
 func (b *builder) libraries() (string, error) {
-	// Make looks at the sources itself; that they are read here tells `go test` that its result hangs on them.
+	// Make checks the sources itself. Reading them here tells `go test` that its result depends on them.
 	if _, err := hash(nil, b.all...); err != nil {
 		return "", err
 	}
@@ -98,8 +99,8 @@ func (b *builder) libraries() (string, error) {
 	defer lock.Close()
 	jobs := fmt.Sprintf("-j%d", runtime.NumCPU())
 	rule := exec.Command("make", "--no-print-directory", "-C", b.source, jobs, "CXX="+b.compiler)
-	rule.ExtraFiles = []*os.File{lock}                          // held as long as make runs, though the test be killed
-	rule.Env = append(os.Environ(), "MAKEFLAGS=", "MAKELEVEL=") // not those of a make that runs the tests
+	rule.ExtraFiles = []*os.File{lock}                          // make holds it while it runs, even if the test is killed
+	rule.Env = append(os.Environ(), "MAKEFLAGS=", "MAKELEVEL=") // not the values of a make that runs the tests
 	if out, err := rule.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("make the simulator: %w\n%s", err, out)
 	}
@@ -111,7 +112,7 @@ func (b *builder) libraries() (string, error) {
 	return folder, nil
 }
 
-// builder holds what every target has in common.
+// builder holds what all targets share.
 type builder struct {
 	source   string // the folder cuda/sim/src
 	cache    string
@@ -167,10 +168,11 @@ func Source() (string, error) {
 	}
 }
 
-// source is one file of a target and the object that it becomes, named by a hash of all that goes into it.
+// source is one file of a target, and the object that it becomes. The object's name has a hash of everything that goes
+// into it.
 type source struct{ path, object string }
 
-// build makes a program in a folder of the cache and returns its file.
+// build makes a program in a folder of the cache, and returns the path of its file.
 func (b *builder) build(t Target) (string, error) {
 	sources, err := b.plan(t)
 	if err != nil {
@@ -234,7 +236,7 @@ func (b *builder) plan(t Target) ([]source, error) {
 
 var include = regexp.MustCompile(`(?m)^\s*#\s*include\s*["<]([^">]+)[">]`)
 
-// included lists the headers of ours that a file includes, directly or not.
+// included lists our headers that a file includes, directly or indirectly.
 func (b *builder) included(path string, flags []string) ([]string, error) {
 	folders := []string{b.source, filepath.Join(b.source, "..", "..", "driver", "include")}
 	for _, flag := range flags {
@@ -252,7 +254,7 @@ func (b *builder) included(path string, flags []string) ([]string, error) {
 			for _, folder := range append([]string{filepath.Dir(todo[0])}, folders...) {
 				header := filepath.Join(folder, string(match[1]))
 				if _, err := os.Stat(header); err != nil {
-					continue // the next folder has it, or it is the system's
+					continue // it is in the next folder, or it is the system's
 				}
 				if !slices.Contains(found, header) {
 					found, todo = append(found, header), append(todo, header)
@@ -265,7 +267,7 @@ func (b *builder) included(path string, flags []string) ([]string, error) {
 	return found, nil
 }
 
-// link links in a folder of its own, which takes its place when the program is done.
+// link links a program in a temporary folder. When the program is done, that folder takes the place of folder.
 func (b *builder) link(folder string, t Target, sources []source) error {
 	work, err := os.MkdirTemp(b.cache, "work-")
 	if err != nil {
@@ -321,7 +323,7 @@ func (b *builder) object(s source, flags []string) error {
 	return os.Rename(s.object+".part", s.object)
 }
 
-// lock keeps other processes from building in a folder at the same time, until the file is closed.
+// lock prevents other processes from building in a folder at the same time, until the file is closed.
 func lock(folder string) (*os.File, error) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, err
@@ -337,7 +339,7 @@ func lock(folder string) (*os.File, error) {
 	return file, nil
 }
 
-// clean removes what was not used for long; what can't be removed does no harm.
+// clean removes what has not been used for a long time. If something can't be removed, that does no harm.
 func (b *builder) clean(now time.Time) {
 	entries, _ := os.ReadDir(b.cache)
 	for _, entry := range entries {
@@ -348,7 +350,7 @@ func (b *builder) clean(now time.Time) {
 	}
 }
 
-// appendFiles lists the C++ sources and headers of a folder, and those below it.
+// appendFiles adds the C++ sources and headers of a folder and of its subfolders to list.
 func appendFiles(list []string, folder string) ([]string, error) {
 	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && slices.Contains([]string{".cpp", ".h"}, filepath.Ext(path)) {
@@ -359,7 +361,7 @@ func appendFiles(list []string, folder string) ([]string, error) {
 	return list, err
 }
 
-// hash sums up a text and files. Reading the files also tells `go test` that its result hangs on them.
+// hash returns a hash of a text and files. Reading the files also tells `go test` that its result depends on them.
 func hash(text []byte, files ...string) ([]byte, error) {
 	h := sha256.New()
 	fmt.Fprintln(h, len(text))

@@ -1,7 +1,7 @@
 //go:build cuda && cgo && linux && (amd64 || arm64)
 
-// Package calls has the calls of CUDA that gorgonia's packages lack and the simulator's tests need: pinned memory,
-// streams of library handles, graphs by capture, and what a convolution's descriptors need. Test files can't use cgo
+// Package calls makes calls of CUDA that the simulator's tests need and gorgonia's packages lack: pinned memory,
+// streams of library handles, captured graphs, and calls for a convolution's descriptors. Test files can't use cgo
 // themselves.
 package calls
 
@@ -65,7 +65,7 @@ func (g *Graph) Close() error {
 	return driver.Check("cuGraphExecDestroy", int(C.cuGraphExecDestroy(g.exec)))
 }
 
-// handle reads the first field of one of gorgonia's structs, which is the library's handle.
+// handle returns the first field of one of gorgonia's structs, which is the library's handle.
 func handle[T any](object *T) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(object)) }
 
 func dnn(c *cudnn.Context) C.cudnnHandle_t { return C.cudnnHandle_t(handle(c)) }
@@ -80,18 +80,19 @@ func convolution(d *cudnn.Convolution) C.cudnnConvolutionDescriptor_t {
 	return C.cudnnConvolutionDescriptor_t(handle(d))
 }
 
-// SetDNNStream has cuDNN work on a stream.
+// SetDNNStream makes cuDNN work on a stream.
 func SetDNNStream(c *cudnn.Context, s cu.Stream) error {
 	return driver.CheckDNN("cudnnSetStream", int(C.cudnnSetStream(dnn(c), C.cudaStream_t(unsafe.Pointer(s.C())))))
 }
 
-// SetBLASStream has cuBLAS work on a stream.
+// SetBLASStream makes cuBLAS work on a stream.
 func SetBLASStream(b *cublas.Standard, s cu.Stream) error {
 	return driver.CheckBLAS("cublasSetStream",
 		int(C.cublasSetStream(C.cublasHandle_t(handle(b)), C.cudaStream_t(unsafe.Pointer(s.C())))))
 }
 
-// SetMath sets a convolution's math type again: cudnn.NewConvolution sets it before the descriptor, which resets it.
+// SetMath sets a convolution's math type again. cudnn.NewConvolution sets it too early: setting the descriptor resets
+// it.
 func SetMath(d *cudnn.Convolution) error {
 	return driver.CheckDNN("cudnnSetConvolutionMathType",
 		int(C.cudnnSetConvolutionMathType(convolution(d), C.cudnnMathType_t(d.MathType()))))
@@ -102,7 +103,7 @@ func DestroyFilter(d *cudnn.Filter) error {
 	return driver.CheckDNN("cudnnDestroyFilterDescriptor", int(C.cudnnDestroyFilterDescriptor(filter(d))))
 }
 
-// ForwardWorkspace asks how many bytes of workspace a convolution needs.
+// ForwardWorkspace returns how many bytes of workspace a convolution needs.
 func ForwardWorkspace(c *cudnn.Context, x *cudnn.TensorDescriptor, w *cudnn.Filter, d *cudnn.Convolution,
 	y *cudnn.TensorDescriptor, algorithm cudnn.ConvolutionFwdAlgo) (int64, error) {
 	var bytes C.size_t
@@ -111,7 +112,7 @@ func ForwardWorkspace(c *cudnn.Context, x *cudnn.TensorDescriptor, w *cudnn.Filt
 	return int64(bytes), err
 }
 
-// DataWorkspace asks how many bytes of workspace a convolution's gradient with respect to its input needs.
+// DataWorkspace returns how many bytes of workspace the input gradient of a convolution needs.
 func DataWorkspace(c *cudnn.Context, w *cudnn.Filter, dy *cudnn.TensorDescriptor, d *cudnn.Convolution,
 	dx *cudnn.TensorDescriptor, algorithm cudnn.ConvolutionBwdDataAlgo) (int64, error) {
 	var bytes C.size_t
@@ -121,7 +122,7 @@ func DataWorkspace(c *cudnn.Context, w *cudnn.Filter, dy *cudnn.TensorDescriptor
 	return int64(bytes), err
 }
 
-// FilterWorkspace asks how many bytes of workspace a convolution's gradient with respect to its filter needs.
+// FilterWorkspace returns how many bytes of workspace the weight gradient of a convolution needs.
 func FilterWorkspace(c *cudnn.Context, x, dy *cudnn.TensorDescriptor, d *cudnn.Convolution, dw *cudnn.Filter,
 	algorithm cudnn.ConvolutionBwdFilterAlgo) (int64, error) {
 	var bytes C.size_t
