@@ -279,7 +279,7 @@ func (s *stream) normal() float64 {
 // float64, so every device starts from the same values. A resumed run has them in its
 // checkpoint. Without images, the values are He's instead: that is enough for a
 // program that gets its weights by SetState. Images whose shape is not that of the
-// network's input count as none.
+// network's input count as none, because Train will refuse them.
 func InitialState(p *Plan, seed uint64, images *Dataset) State {
 	if images != nil && (images.Len() == 0 || images.Shape != p.Network.Input) {
 		images = nil
