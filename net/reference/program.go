@@ -17,9 +17,9 @@ type program struct {
 	opts     net.Options
 	layers   []*Layer
 	moments  map[string]map[string][]float64 // by Param.Name and moment
-	averages map[string][]float64            // of parameters, by Param.Name; nil where none are kept
+	averages map[string][]float64            // of parameters, by Param.Name; nil if none are kept
 	swapped  bool                            // the layers have the averages, averages has the weights
-	grads    [][]float64                     // of the trained parameters, since the last update; nil without
+	grads    [][]float64                     // of the trained parameters, summed since the last update; nil if there are none
 	step     int64
 	metrics  net.Metrics // FirstBad is not kept here: it outlives the sums
 	firstBad int64
