@@ -71,7 +71,7 @@ type Erase struct {
 	Probability float64 `json:"probability,omitempty"` // share of the pictures that get a square; 0 means 1
 }
 
-// augmentations returns the built-in settings anew, for they hold pointers.
+// augmentations makes the built-in settings at each call, because they hold pointers.
 func augmentations() []Augment {
 	return []Augment{
 		{Name: "none"},

@@ -74,8 +74,8 @@ func (t *RateTest) LeastTenth() float64 {
 // longer, but one that is too high doesn't learn. It is 0 if the loss never fell.
 func (t *RateTest) Suggestion() float64 { return min(t.SteepestRate(), t.LeastTenth()) }
 
-// divergence bounds the loss: a range test ends when the loss is more than so many times
-// its least value. fastai and PyTorch Lightning use the same bound.
+// divergence is the bound on the loss, in multiples of its least value: a range test ends
+// when the loss is greater. fastai and PyTorch Lightning use the same bound.
 const divergence = 4
 
 // FindRate makes the learning-rate range test of L. N. Smith ("Cyclical learning rates

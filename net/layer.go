@@ -104,9 +104,9 @@ func (f *Frozen) UnmarshalJSON(b []byte) error {
 //	y[n,k,oh,ow] = bias[k] + sum over c,r,s of weight[k,c,r,s] * x[n,c0+c,ih,iw]
 //
 // [Window] defines ih and iw. With one group, c0 is 0 and c runs over all input channels.
-// With more groups, filters and input channels are divided into so many groups of
-// neighbours. A filter sees only the channels of its own group: c0 is the group's first
-// channel. As many groups as channels make a depthwise convolution.
+// With more groups, filters and input channels are divided into groups of neighbours. A
+// filter sees only the channels of its own group: c0 is the group's first channel. With as
+// many groups as channels it is a depthwise convolution.
 //
 // Parameters: weight (Filters, C/Groups, KernelH, KernelW), bias (Filters).
 type Conv struct {

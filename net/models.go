@@ -203,7 +203,8 @@ func (s *sequence) shortcut(name, x, y string, channels, width, stride int) stri
 	return s.add(&Activation{Name: name, Func: ReLU})
 }
 
-// cifarResNet has three stages of so many basic blocks, of 16, 32 and 64 filters.
+// cifarResNet has three stages of basic blocks, with 16, 32 and 64 filters. blocks is the
+// number of blocks in each stage.
 func cifarResNet(blocks int) func(Shape, int) []Layer {
 	return func(_ Shape, classes int) []Layer {
 		s := &sequence{}
@@ -214,8 +215,8 @@ func cifarResNet(blocks int) func(Shape, int) []Layer {
 	}
 }
 
-// stages adds stages of so many blocks: all stages except the first begin with
-// stride 2.
+// stages adds one stage for each of widths, with the number of blocks in blocks. All stages
+// except the first begin with stride 2.
 func (s *sequence) stages(x string, channels int, b block, widths, blocks []int) {
 	for i, width := range widths {
 		for k := range blocks[i] {
@@ -229,8 +230,8 @@ func (s *sequence) stages(x string, channels int, b block, widths, blocks []int)
 	}
 }
 
-// resNet is the residual network for large images, with so many blocks in each of
-// its four stages.
+// resNet is the residual network for large images. blocks is the number of blocks in each
+// of its four stages.
 func resNet(b block, blocks ...int) func(Shape, int) []Layer {
 	return func(_ Shape, classes int) []Layer {
 		s := &sequence{}
@@ -242,8 +243,9 @@ func resNet(b block, blocks ...int) func(Shape, int) []Layer {
 	}
 }
 
-// vgg has five stages of so many 3x3 convolutions. A pooling after each stage halves rows
-// and columns, rounded up. The head has two hidden layers of 4096 units.
+// vgg has five stages of 3x3 convolutions. convolutions is their number in each stage. A
+// pooling after each stage halves rows and columns, rounded up. The head has two hidden
+// layers of 4096 units.
 func vgg(convolutions ...int) func(Shape, int) []Layer {
 	return func(_ Shape, classes int) []Layer {
 		s := &sequence{}

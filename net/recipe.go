@@ -154,8 +154,8 @@ func (r Recipe) kept(stepsPerEpoch int) Recipe {
 // may have fewer.
 func (r Recipe) SamplesPerStep() int { return r.Batch * r.mini() }
 
-// StepsPerEpoch returns the number of updates in an epoch, for a training set of so many
-// samples. It is at least 1. Check must accept the recipe.
+// StepsPerEpoch returns the number of updates in an epoch. samples is the size of the
+// training set, at least 1. Then the result is at least 1. Check must accept the recipe.
 func (r Recipe) StepsPerEpoch(samples int) int {
 	if n := samples / r.SamplesPerStep(); r.DropLast && n > 0 {
 		return n
@@ -163,8 +163,8 @@ func (r Recipe) StepsPerEpoch(samples int) int {
 	return (samples + r.SamplesPerStep() - 1) / r.SamplesPerStep()
 }
 
-// SamplesPerEpoch returns how many samples an epoch uses, for a training set of so many
-// samples. It is less than these only with DropLast.
+// SamplesPerEpoch returns how many samples an epoch uses. samples is the size of the
+// training set. The result is less only with DropLast.
 func (r Recipe) SamplesPerEpoch(samples int) int {
 	return min(samples, r.StepsPerEpoch(samples)*r.SamplesPerStep())
 }
@@ -179,8 +179,8 @@ func (r Recipe) LossFor(train *Dataset) Criterion {
 	return l
 }
 
-// OptimizerFor returns the optimiser for epochs of so many steps: the lengths of its
-// Schedule are filled in.
+// OptimizerFor returns the optimiser with the lengths of its Schedule filled in.
+// stepsPerEpoch is the number of updates in an epoch.
 func (r Recipe) OptimizerFor(stepsPerEpoch int) Optimizer {
 	o := r.Optimizer
 	steps := func(epochs float64) int64 { return int64(math.Round(epochs * float64(stepsPerEpoch))) }

@@ -108,7 +108,8 @@ func isGrey(f *format, file []byte, model color.Model) bool {
 // most some 30 bytes per pixel, and up to 150 MB more for the code tables of a malicious
 // WebP file.
 //
-// Errors are admit's, ErrFormat, ErrDamaged and ErrUnsupported. Each is one line.
+// Errors are ErrFormat, ErrDamaged, ErrUnsupported and those of admit, or ErrTooLarge if
+// admit is nil. Each is one line.
 func Decode(file []byte, admit func(width, height int) error) (image.Image, error) {
 	f, config, err := readHeader(file)
 	if err != nil {

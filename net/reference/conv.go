@@ -60,8 +60,8 @@ func channel(in, out net.Shape, groups, k, c int) int {
 	return group*(in.C/groups) + c
 }
 
-// filter returns the elements of filter k for its channel c. A filter sees so many
-// channels.
+// filter returns the elements of filter k for its channel c. channels is the number of
+// channels that a filter sees.
 func filter(weight []float64, w net.Window, channels, k, c int) []float64 {
 	size := w.KernelH * w.KernelW
 	from := (k*channels + c) * size
