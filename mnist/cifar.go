@@ -12,20 +12,20 @@ import (
 )
 
 // The binary versions of CIFAR-10 and CIFAR-100 (A. Krizhevsky,
-// cs.toronto.edu/~kriz/cifar.html): records of labels and the red, green and blue planes
-// of an image.
+// cs.toronto.edu/~kriz/cifar.html) are files of records. A record is one label or two, and
+// then the red, green and blue planes of an image.
 const cifarImage = 3 * 32 * 32
 
-// cifarForm is how one of the two sets is stored.
+// cifarForm says how one of the two sets is stored.
 type cifarForm struct {
 	name   string
-	labels int    // bytes before an image; the last is the class
-	test   string // file
-	meta   string // the file that names the classes, if it is there
-	names  []string
+	labels int      // bytes of labels before an image; the last one is the class
+	test   string   // name of the test file
+	meta   string   // name of the file that names the classes; it may be missing
+	names  []string // of the classes
 }
 
-// record is the length of a record.
+// record returns the length of a record in bytes.
 func (f *cifarForm) record() int { return f.labels + cifarImage }
 
 var cifar10 = &cifarForm{
@@ -33,7 +33,7 @@ var cifar10 = &cifarForm{
 	names: []string{"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"},
 }
 
-// CIFAR-100's records have a label of one of 20 groups before the class's own.
+// In CIFAR-100, the label of one of 20 groups stands before the label of the class.
 var cifar100 = &cifarForm{
 	name: "CIFAR-100", labels: 2, test: "test.bin", meta: "fine_label_names.txt",
 	names: strings.Fields(`apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
@@ -45,7 +45,7 @@ var cifar100 = &cifarForm{
 		wolf woman worm`),
 }
 
-// cifarSet is the files of CIFAR-10 or CIFAR-100 in a directory.
+// cifarSet holds the names of CIFAR-10's or CIFAR-100's files in a directory.
 type cifarSet struct {
 	form    *cifarForm
 	batches map[int]string // training files by their number
@@ -56,7 +56,7 @@ const cifar100Train = "train.bin"
 
 var cifarBatch = regexp.MustCompile(`^data_batch_([1-9]\d{0,8})\.bin$`)
 
-// findCIFAR returns the sets of which there is a file among names of files.
+// findCIFAR returns the sets that have at least one file among names.
 func findCIFAR(names []string) (sets []cifarSet) {
 	ten, hundred := cifarSet{cifar10, map[int]string{}, ""}, cifarSet{cifar100, map[int]string{}, ""}
 	for _, n := range names {
@@ -68,7 +68,7 @@ func findCIFAR(names []string) (sets []cifarSet) {
 		case n == cifar100Train:
 			hundred.batches[1] = n
 		case m != nil:
-			// Nine digits are a number.
+			// Nine digits always fit.
 			i, _ := strconv.Atoi(m[1])
 			ten.batches[i] = n
 		}
@@ -119,8 +119,7 @@ func (d directory) loadCIFAR(s cifarSet) (*Split, error) {
 	return out, out.nameCIFAR(d, s.form)
 }
 
-// appendCIFAR appends a file of the directory to data, and returns where its
-// labels lie.
+// appendCIFAR appends a file of the directory to data, and returns the place of its labels.
 func (d directory) appendCIFAR(form *cifarForm, data *net.Dataset, name string) (labelFile, error) {
 	f, path, err := d.open(name)
 	if err != nil {
@@ -132,7 +131,7 @@ func (d directory) appendCIFAR(form *cifarForm, data *net.Dataset, name string) 
 	return labelFile{path: path, labels: data.Labels[before:], first: int64(form.labels - 1), step: int64(form.record()), field: "label"}, err
 }
 
-// empty returns the data set without samples.
+// empty returns a data set without samples.
 func (f *cifarForm) empty() *net.Dataset {
 	return &net.Dataset{
 		Shape:   net.Shape{C: 3, H: 32, W: 32},
@@ -141,9 +140,9 @@ func (f *cifarForm) empty() *net.Dataset {
 	}
 }
 
-// ReadCIFAR10 reads a file of CIFAR-10's binary version to its end: images of
-// 3 x 32 x 32 in ten classes. The name becomes the data set's and stands in
-// errors, which are [*FormatError]s. A file without an image is an error.
+// ReadCIFAR10 reads a file of CIFAR-10's binary version to its end. It returns images of
+// 3 x 32 x 32 in ten classes. name is the name of the data set, and of the file in errors.
+// Errors are [*FormatError]s. A file without images is an error.
 func ReadCIFAR10(r io.Reader, name string) (*net.Dataset, error) {
 	d := cifar10.empty()
 	d.Name = name

@@ -5,10 +5,10 @@ import (
 	"fmt"
 )
 
-// What can be wrong with a data set; compare with errors.Is. A missing file or
-// directory gives fs.ErrNotExist.
+// Errors of data sets. Compare them with errors.Is. A missing file or directory gives
+// fs.ErrNotExist.
 var (
-	// ErrNotIDX means that a file does not begin as an IDX file does.
+	// ErrNotIDX means that a file does not begin like an IDX file.
 	ErrNotIDX = errors.New("not an IDX file")
 	// ErrElementType means an unknown element type, or one that does not fit the
 	// file's purpose.
@@ -20,24 +20,23 @@ var (
 	ErrTruncated = errors.New("file is truncated")
 	// ErrTrailing means that a file goes on after its data.
 	ErrTrailing = errors.New("file goes on after its data")
-	// ErrGzip means that a file begins as a gzip file does but cannot be
-	// decompressed.
+	// ErrGzip means that a file begins like a gzip file but cannot be decompressed.
 	ErrGzip = errors.New("cannot decompress, fetch or copy the file again")
-	// ErrCount means that there are not as many labels as images.
+	// ErrCount means that the numbers of labels and images differ.
 	ErrCount = errors.New("images and labels differ in number")
 	// ErrLabel means a label outside the classes.
 	ErrLabel = errors.New("label outside the classes")
 	// ErrValue means an image value that is not a finite float32.
 	ErrValue = errors.New("value is not a finite float32")
-	// ErrTooFew means that training and validation set cannot both have an image.
+	// ErrTooFew means that there are not enough images for a training and a validation set.
 	ErrTooFew = errors.New("too few training images")
-	// ErrNames means a file of class names that is none, or of another data set.
+	// ErrNames means that a file of class names is wrong, or is that of another data set.
 	ErrNames = errors.New("wrong names of classes")
-	// ErrNotDirectory means that a file's path was given for a directory's.
+	// ErrNotDirectory means that the path is that of a file, not of a directory.
 	ErrNotDirectory = errors.New("not a directory")
-	// ErrNoDataSet means that a directory holds no file of a known name.
+	// ErrNoDataSet means that a directory has no file with a known name.
 	ErrNoDataSet = errors.New("no data set found")
-	// ErrAmbiguous means that a directory holds files of more than one data set.
+	// ErrAmbiguous means that a directory has files of more than one data set.
 	ErrAmbiguous = errors.New("more than one data set found")
 )
 
@@ -45,12 +44,12 @@ var (
 type FormatError struct {
 	File   string // path, or the name given to the reader
 	Gzip   bool   // whether the file is compressed
-	Offset int64  // the place of the fault, in bytes from the beginning of the data; where Gzip is set, of the decompressed data
-	Field  string // the name of the part of the header or the data that is wrong
-	Err    error  // what is wrong with it
+	Offset int64  // the place of the fault, in bytes from the beginning of the file, or of the decompressed data if Gzip is set
+	Field  string // which part of the header or the data is wrong
+	Err    error  // the reason
 }
 
-// Error gives file, offset, field and reason in one line.
+// Error returns file, offset, field and reason in one line.
 func (e *FormatError) Error() string {
 	data := ""
 	if e.Gzip {
@@ -59,10 +58,10 @@ func (e *FormatError) Error() string {
 	return fmt.Sprintf("%s: byte %d%s: %s: %v", e.File, e.Offset, data, e.Field, e.Err)
 }
 
-// Unwrap returns the reason.
+// Unwrap returns e.Err.
 func (e *FormatError) Unwrap() error { return e.Err }
 
-// reason gives one of the errors above its details.
+// reason adds details to one of these errors.
 func reason(sentinel error, format string, a ...any) error {
 	return fmt.Errorf("%w: %s", sentinel, fmt.Sprintf(format, a...))
 }

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// ElementType is the type of an IDX file's elements, by its code in the file.
+// ElementType is the type of an IDX file's elements. Its value is the code in the file.
 type ElementType uint8
 
 // The element types of IDX files. In the file they are big-endian.
@@ -36,7 +36,7 @@ var elementTypes = map[ElementType]struct {
 	Float64: {"float64", 8},
 }
 
-// String names t as Go does.
+// String returns the name of the same type in Go, such as "uint8".
 func (t ElementType) String() string {
 	if e, ok := elementTypes[t]; ok {
 		return e.name
@@ -44,19 +44,19 @@ func (t ElementType) String() string {
 	return fmt.Sprintf("element type 0x%02X", uint8(t))
 }
 
-// Size returns the bytes of one element; 0 if t is unknown.
+// Size returns the size of one element in bytes, or 0 if t is unknown.
 func (t ElementType) Size() int { return elementTypes[t].size }
 
 // MaxElements is the greatest number of elements that an IDX file may have, so
 // that every index fits an int32.
 const MaxElements = math.MaxInt32
 
-// Array is the content of an IDX file, as ReadIDX gives it: an array of any
-// number of dimensions.
+// Array is the content of an IDX file, as [ReadIDX] returns it: an array with any number
+// of dimensions.
 type Array struct {
 	Type ElementType
 	Dims []int  // the last dimension changes fastest
-	Data []byte // the elements as they stand in the file, big-endian
+	Data []byte // the elements as they are in the file, big-endian
 
 	file string
 	gzip bool
@@ -90,7 +90,7 @@ const (
 	magicOffset = 0
 	typeOffset  = 2
 	rankOffset  = 3
-	dimsOffset  = 4 // of the first of Dims, each a 32-bit integer
+	dimsOffset  = 4 // of the first dimension; each is a 32-bit integer
 )
 
 // headerSize returns the offset of element 0.
@@ -101,13 +101,13 @@ func (a *Array) elementOffset(i int) int64 {
 	return a.headerSize() + int64(i)*int64(a.Type.Size())
 }
 
-// fail says that a field of a's file is wrong.
+// fail returns the error for a wrong field of a's file.
 func (a *Array) fail(offset int64, field string, err error) error {
 	return &FormatError{File: a.file, Gzip: a.gzip, Offset: offset, Field: field, Err: err}
 }
 
-// short says that the file ends too early. One that was decompressed to its checksum
-// was written so: to fetch it again would not help.
+// short returns the error for a file that ends too early. It does not advise to fetch a
+// compressed file again: that was decompressed without an error, so it was written so.
 func (a *Array) short(format string, details ...any) error {
 	if !a.gzip {
 		format += "; fetch or copy it again"
@@ -115,7 +115,7 @@ func (a *Array) short(format string, details ...any) error {
 	return reason(ErrTruncated, format, details...)
 }
 
-// describe names dimensions and type: "60000 x 28 x 28 uint8".
+// describe returns dimensions and type: "60000 x 28 x 28 uint8".
 func (a *Array) describe() string {
 	s := make([]string, len(a.Dims))
 	for i, d := range a.Dims {
@@ -124,14 +124,14 @@ func (a *Array) describe() string {
 	return strings.Join(s, " x ") + " " + a.Type.String()
 }
 
-// ReadIDX reads an IDX file, plain or compressed by gzip, to its end. The name
-// stands in errors, which are [*FormatError]s. Memory is taken as data arrive and
-// stays within a small multiple of what arrived, whatever the header claims; of
-// a compressed file no more is decompressed than the header claims.
+// ReadIDX reads an IDX file, plain or compressed by gzip, to its end. name is the file's
+// name in errors, which are [*FormatError]s. Memory is allocated as data arrive. It stays
+// within a small multiple of their size, whatever the header claims. Of a compressed file,
+// no more is decompressed than the header claims.
 //
-// The format: two bytes of 0; the element type; the number of dimensions; each
-// dimension as a 32-bit integer; the elements in row-major order; everything
-// big-endian (Y. LeCun, yann.lecun.com/exdb/mnist).
+// The format is two bytes of 0, the element type, the number of dimensions, each dimension
+// as a 32-bit integer, and the elements in row-major order. Everything is big-endian
+// (Y. LeCun, yann.lecun.com/exdb/mnist).
 func ReadIDX(r io.Reader, name string) (*Array, error) {
 	a := &Array{file: name}
 	in, err := a.decompress(r)
@@ -162,8 +162,8 @@ func ReadIDX(r io.Reader, name string) (*Array, error) {
 	}
 }
 
-// decompress returns the decompressed content of r, or r's own if r does not
-// begin as a gzip file does. An IDX file never begins so.
+// decompress returns the decompressed content of r. If r does not begin like a gzip file,
+// it returns the content as it is. An IDX file never begins like a gzip file.
 func (a *Array) decompress(r io.Reader) (io.Reader, error) {
 	in := bufio.NewReaderSize(r, 1<<16)
 	if magic, _ := in.Peek(2); !bytes.Equal(magic, []byte{0x1f, 0x8b}) {
@@ -178,9 +178,9 @@ func (a *Array) decompress(r io.Reader) (io.Reader, error) {
 	return &gunzip{z, in}, nil
 }
 
-// gunzip decompresses a file. It keeps a failure to decompress, which may be
-// io.ErrUnexpectedEOF, apart from the end of what was compressed. As gzip does, it reads
-// several compressed parts as one, and passes over zeros and white space behind them:
+// gunzip decompresses a file. It wraps a failure to decompress, which may be
+// io.ErrUnexpectedEOF, to tell it from the end of the data. Like the program gzip, it reads
+// several compressed parts as one. It skips zeros and white space after them, because
 // tapes, file systems and editors leave some.
 type gunzip struct {
 	z  *gzip.Reader
@@ -199,7 +199,7 @@ func (g *gunzip) Read(p []byte) (int, error) {
 		}
 	}
 	if n > 0 && err == io.EOF {
-		err = nil // it comes again
+		err = nil // the next Read returns it
 	}
 	if err != nil && err != io.EOF {
 		err = fmt.Errorf("%w: %w", ErrGzip, err)
@@ -207,7 +207,7 @@ func (g *gunzip) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// next reports whether another part follows, or what should be one.
+// next reports whether something follows that should be another part.
 func (g *gunzip) next() bool {
 	for {
 		b, err := g.in.ReadByte()
@@ -265,8 +265,8 @@ func (a *Array) readHeader(r io.Reader) (int64, error) {
 	return elements, nil
 }
 
-// readGrowing reads n bytes, and returns io.ErrUnexpectedEOF with what there was
-// if there are fewer. It takes memory as they arrive.
+// readGrowing reads n bytes. If there are fewer, it returns these and io.ErrUnexpectedEOF.
+// It allocates memory as bytes arrive.
 func readGrowing(r io.Reader, n int64) ([]byte, error) {
 	var b []byte
 	for int64(len(b)) < n {

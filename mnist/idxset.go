@@ -9,9 +9,9 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// idxSet is the files of one IDX data set in a directory.
+// idxSet holds the names of the files of one IDX data set in a directory.
 type idxSet struct {
-	name  string            // what stands before "-train-images-…"; often empty
+	name  string            // the beginning of the files' names, before "-train-images-…"; often empty
 	files map[string]string // names of files by part: "train-images" and so on
 }
 
@@ -23,10 +23,12 @@ const (
 	testLabels  = "test-labels"
 )
 
-// idxName takes a name apart: data set, training or test, images or labels.
+// idxName matches a file's name. Its groups are the data set, training or test, and images
+// or labels.
 var idxName = regexp.MustCompile(`^(?:(.+)-)?(train|t10k|test)-(images|labels)[-.]idx\d-[a-z0-9]+(?:\.gz)?$`)
 
-// findIDX returns the IDX data sets among sorted names of files, sorted by name.
+// findIDX returns the IDX data sets that have files among names, sorted by name. The names
+// must be sorted.
 func findIDX(names []string) []idxSet {
 	var sets []idxSet
 	for _, n := range names {
@@ -50,10 +52,10 @@ func findIDX(names []string) []idxSet {
 	return sets
 }
 
-// first returns the first of the set's files by name.
+// first returns the name of the set's first file, in alphabetical order.
 func (s idxSet) first() string { return slices.Min(slices.Collect(maps.Values(s.files))) }
 
-// usualName returns the name that MNIST or EMNIST gives the file of a part.
+// usualName returns the name of a part's file in MNIST or EMNIST.
 func (s idxSet) usualName(part string) string {
 	usual := map[string]string{
 		trainImages: "train-images-idx3-ubyte",
@@ -128,8 +130,7 @@ func (d directory) readIDX(name string) (*Array, error) {
 	return ReadIDX(f, path)
 }
 
-// labelled joins images and labels to a data set that lacks its number of
-// classes.
+// labelled joins images and labels to a data set. The caller sets its number of classes.
 func labelled(images, labels *Array) (*net.Dataset, error) {
 	d, err := images.images()
 	if err != nil {

@@ -10,12 +10,12 @@ import (
 // byteScale brings a byte to [0, 1].
 const byteScale = 1.0 / 255
 
-// maxClasses bounds the labels. A label above it is a damaged file's, and would
-// make a network's last layer enormous.
+// maxClasses is the most classes that labels may have. A greater label means a damaged
+// file, and would make a network's last layer enormous.
 const maxClasses = 1 << 16
 
-// images makes a data set without labels of an array of images. It takes over
-// the array's memory.
+// images makes a data set without labels from an array of images. For bytes, the data set
+// shares the array's memory.
 func (a *Array) images() (*net.Dataset, error) {
 	d := &net.Dataset{}
 	switch len(a.Dims) {
@@ -60,7 +60,7 @@ func (a *Array) labels() ([]int32, error) {
 	return labels, a.labelFile(labels).check(maxClasses)
 }
 
-// labelFile returns where the array's labels lie.
+// labelFile returns the place of the array's labels in its file.
 func (a *Array) labelFile(labels []int32) labelFile {
 	return labelFile{
 		path: a.file, gzip: a.gzip, labels: labels,
@@ -92,6 +92,6 @@ func transposePlanes[T any](planes []T, h, w int) {
 	}
 }
 
-// storedTransposed says whether a data set of that name stores its images
+// storedTransposed reports whether the data set with this name stores its images
 // transposed.
 func storedTransposed(name string) bool { return strings.HasPrefix(name, "emnist-") }

@@ -8,10 +8,10 @@ import (
 	"path/filepath"
 )
 
-// Load reads the data set in a directory of IDX or CIFAR files; the package's
-// documentation says which names it knows. The splitter takes the validation set off
-// the training images: [BySeed], or [FirstTenth]. The caller owns the result. A file
-// that is wrong gives a [*FormatError], a missing one fs.ErrNotExist.
+// Load reads the data set in a directory of IDX or CIFAR files. The package's documentation
+// says which file names it knows. The splitter, such as [BySeed] or [FirstTenth], takes the
+// validation set from the training images. The caller owns the result. A wrong file gives a
+// [*FormatError], a missing one fs.ErrNotExist.
 func Load(dir string, splitter Splitter) (*Split, error) {
 	switch info, err := os.Stat(dir); {
 	case errors.Is(err, fs.ErrNotExist):
@@ -28,22 +28,22 @@ func Load(dir string, splitter Splitter) (*Split, error) {
 	return directory{fsys: os.DirFS(dir), path: dir, name: filepath.Base(absolute), splitter: splitter}.load()
 }
 
-// LoadFS is [Load] for files at the top of a file system of Go's, such as an archive or
-// files that are embedded. name is what the data set is called where its files do not
-// tell, and stands in errors.
+// LoadFS is [Load] for files at the top of an [io/fs.FS], such as an archive or embedded
+// files. name is the data set's name if its files do not tell it, and the directory's name in
+// errors.
 func LoadFS(files fs.FS, name string, splitter Splitter) (*Split, error) {
 	return directory{fsys: files, path: name, name: name, splitter: splitter}.load()
 }
 
-// directory is where a data set's files lie.
+// directory is the place of a data set's files.
 type directory struct {
 	fsys     fs.FS
 	path     string // for errors
-	name     string // of the data set, where its files do not tell
+	name     string // the data set's name if its files do not tell it
 	splitter Splitter
 }
 
-// load tells the data set's form by its files' names and reads it.
+// load finds out the data set's format by its files' names, and reads it.
 func (d directory) load() (*Split, error) {
 	entries, err := fs.ReadDir(d.fsys, ".")
 	if err != nil {
@@ -51,7 +51,7 @@ func (d directory) load() (*Split, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		// A folder may have the name of the file that it holds.
+		// Only files count: a folder may have the name of the file that it holds.
 		if t := e.Type(); t.IsRegular() || t&fs.ModeSymlink != 0 {
 			names = append(names, e.Name())
 		}
@@ -74,12 +74,12 @@ func (d directory) load() (*Split, error) {
 	return d.loadCIFAR(cifar[0])
 }
 
-// fail says what is wrong with the directory.
+// fail returns the error for a directory in which something is wrong.
 func (d directory) fail(sentinel error, format string, a ...any) error {
 	return fmt.Errorf("data directory %s: %w", d.path, reason(sentinel, format, a...))
 }
 
-// missing says that a file is missing.
+// missing returns the error for a missing file.
 func (d directory) missing(name string) error {
 	return fmt.Errorf("%s: %w", filepath.Join(d.path, name), fs.ErrNotExist)
 }
@@ -89,7 +89,7 @@ func (d directory) open(name string) (f fs.File, path string, err error) {
 	path = filepath.Join(d.path, name)
 	f, err = d.fsys.Open(name)
 	if err != nil {
-		// The operating system's error knows the file's name alone.
+		// The operating system's error has the file's name without its directory.
 		if inner := (*fs.PathError)(nil); errors.As(err, &inner) {
 			err = inner.Err
 		}

@@ -17,20 +17,20 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// famous is a data set in MNIST's form that the world knows.
+// famous is a well-known data set in MNIST's format.
 type famous struct {
 	classes []string
-	digits  bool // its images are made as MNIST's digits are
-	// called finds it by its files' prefix or its folder's name, in small letters.
+	digits  bool // its images are made like MNIST's digits
+	// called matches its files' prefix or its folder's name, in small letters.
 	called *regexp.Regexp
-	// labels is the SHA-256 of its training labels, a byte each; "" where none was at
-	// hand when this was written.
+	// labels is the SHA-256 of its training labels, one byte each. "" means that it is not
+	// known here.
 	labels string
 }
 
-// The classes of the famous sets, by label. EMNIST's are those of its mapping files,
-// in which a letter that looks alike in both cases is named by the capital; its letters
-// are numbered from 1.
+// The classes of the famous sets, by label. EMNIST's are those of its mapping files. There
+// a letter that looks the same in both cases has the name of the capital. In EMNIST's
+// letters, the labels begin at 1.
 var (
 	digitNames   = numberNames(10)
 	fashionNames = []string{"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"}
@@ -40,8 +40,8 @@ var (
 	mergedNames  = slices.Concat(digitNames, runesBetween('A', 'Z'), strings.Split("abdefghnqrt", ""))
 )
 
-// famousSets are the sets that are recognised, by their labels or else by their name:
-// MNIST (LeCun, Cortes, Burges) and its kin; Fashion-MNIST (Xiao, Rasul, Vollgraf,
+// famousSets are the sets that are recognised by their labels or their names: MNIST (LeCun,
+// Cortes, Burges) and similar sets of digits; Fashion-MNIST (Xiao, Rasul, Vollgraf,
 // arXiv:1708.07747); KMNIST (Clanuwat et al., arXiv:1812.01718); EMNIST (Cohen et al.,
 // arXiv:1702.05373).
 var famousSets = []famous{
@@ -61,9 +61,9 @@ func runesBetween(a, b rune) (all []string) {
 	return all
 }
 
-// recognise returns the famous set that the training images are, or nil: by their
-// labels, or else by one of the names. A name alone isn't believed where shape or
-// number of classes are others.
+// recognise returns the famous set that the training images are, or nil. Their shape must
+// be that of MNIST. It recognises a set by its labels, or else by one of the names. With a
+// name, the number of classes must match too.
 func recognise(all *net.Dataset, names ...string) *famous {
 	if all.Shape != (net.Shape{C: 1, H: 28, W: 28}) {
 		return nil
@@ -88,14 +88,14 @@ func recognise(all *net.Dataset, names ...string) *famous {
 	return nil
 }
 
-// namesFiles are the files that name the classes of any data set, one a line.
+// namesFiles are the files that name the classes of any data set, one on each line.
 var namesFiles = []string{"classes.txt", "labels.txt"}
 
-// maxNamesFile bounds a file of names, in bytes.
+// maxNamesFile is the greatest size of a file of names, in bytes.
 const maxNamesFile = 4 << 20
 
-// namedClasses returns the names in classes.txt or labels.txt; nil where neither is
-// there. A file that names fewer classes than there are labels, or too many, is refused.
+// namedClasses returns the names in classes.txt or labels.txt, or nil if neither exists. A
+// file with fewer names than classes, or more than most, is an error.
 func (d directory) namedClasses(classes, most int) ([]string, error) {
 	for _, file := range namesFiles {
 		names, err := d.readNames(file, classes, most)
@@ -107,8 +107,8 @@ func (d directory) namedClasses(classes, most int) ([]string, error) {
 	return nil, nil
 }
 
-// readNames reads a file with a class's name a line, of so many classes at least and
-// at most.
+// readNames reads a file with the name of a class on each line: at least classes of them,
+// and no more than most.
 func (d directory) readNames(file string, classes, most int) ([]string, error) {
 	lines, path, err := d.readLines(file)
 	if err != nil {
@@ -135,8 +135,8 @@ func (d directory) readNames(file string, classes, most int) ([]string, error) {
 	return lines, nil
 }
 
-// readLines reads a small text file: its lines without spaces around them, and
-// without the empty ones at its end.
+// readLines returns the lines of a small text file, without spaces around them, and without
+// the empty lines at its end.
 func (d directory) readLines(file string) (lines []string, path string, err error) {
 	f, path, err := d.open(file)
 	if err != nil {
@@ -160,9 +160,10 @@ func (d directory) readLines(file string) (lines []string, path string, err erro
 	return lines, path, nil
 }
 
-// mappedNames returns the names in EMNIST's mapping file, of lines such as "1 65 97": a
-// label and the characters that have it. The first stands for the class; a label
-// without a line is called none. Without the file the names are nil.
+// mappedNames returns the names in EMNIST's mapping file. Its lines are such as "1 65 97": a
+// label, and the codes of the characters with this label. The first character is the name of
+// the class. A label without a line is named "none". If there is no such file, the names are
+// nil.
 func (d directory) mappedNames(set string, classes int) ([]string, error) {
 	lines, path, err := d.readLines(set + "-mapping.txt")
 	if errors.Is(err, fs.ErrNotExist) {
@@ -190,9 +191,9 @@ func (d directory) mappedNames(set string, classes int) ([]string, error) {
 	return names, nil
 }
 
-// nameIDX names the classes of IDX files: as a file beside them does, whose names are
-// nil where there is none; by EMNIST's mapping, as the famous set that they are, or else by
-// number. All are the training images.
+// nameIDX names the classes of IDX files. It takes the first of these that there is: names,
+// which come from a file beside the images and may be nil; EMNIST's mapping file; the names
+// of a famous set; numbers. all holds the training images.
 func (s *Split) nameIDX(d directory, set string, all *net.Dataset, names []string) (err error) {
 	f := recognise(all, set, d.name)
 	if names == nil && storedTransposed(set) {
@@ -212,8 +213,8 @@ func (s *Split) nameIDX(d directory, set string, all *net.Dataset, names []strin
 	return nil
 }
 
-// nameCIFAR names CIFAR's classes: by a file that does, or by its own, or as they are
-// known.
+// nameCIFAR names CIFAR's classes. It takes the first of these that there is: classes.txt or
+// labels.txt, CIFAR's own file, the names that this package knows.
 func (s *Split) nameCIFAR(d directory, form *cifarForm) error {
 	n := len(form.names)
 	names, err := d.namedClasses(n, n)
@@ -230,7 +231,7 @@ func (s *Split) nameCIFAR(d directory, form *cifarForm) error {
 	return nil
 }
 
-// setNames names the classes of all parts, and sets how many there are.
+// setNames sets the names and the number of classes in all parts.
 func (s *Split) setNames(names []string) {
 	s.ClassNames = names
 	for _, d := range []*net.Dataset{s.Train, s.Validation, s.Test} {

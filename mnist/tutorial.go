@@ -20,8 +20,7 @@ var tutorial = sync.OnceValues(func() (*Split, error) {
 	return directory{fsys: data, path: "embedded", name: "MNIST", splitter: FirstTenth}.load()
 })
 
-// Tutorial returns the embedded MNIST database: 55,000 training, 5,000
-// validation and 10,000 test images, 1 x 28 x 28, white on black, of ten digits.
-// It is decompressed at the first call, and shared by all callers, who must not
-// change it.
+// Tutorial returns the embedded MNIST database: 55,000 training, 5,000 validation and 10,000
+// test images of ten digits, 1 x 28 x 28, white on black. The first call decompresses it.
+// All callers share it and must not change it.
 func Tutorial() (*Split, error) { return tutorial() }

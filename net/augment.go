@@ -16,62 +16,66 @@ type Flip string
 const (
 	NoFlip     Flip = ""
 	RandomFlip Flip = "random" // every picture by chance, anew each epoch
-	// AlternateFlip mirrors by chance in the first epoch, and then each picture every
-	// other epoch, so that two epochs show both sides (K. Jordan, "94 % on CIFAR-10 in
-	// 3.29 seconds on a single GPU", 2024).
+	// AlternateFlip mirrors each picture every other epoch. Chance decides whether it
+	// begins in the first epoch or in the second, so two epochs always show both sides
+	// (K. Jordan, "94 % on CIFAR-10 in 3.29 seconds on a single GPU", 2024).
 	AlternateFlip Flip = "alternate"
 )
 
 // Augment says how training changes pictures, so that a network sees them differently
-// each epoch. The zero Augment changes nothing. What is random is uniform in its range
-// unless it says otherwise, and a pure function of the run's seed, the epoch and the
-// sample; each setting has random numbers of its own, so one more setting leaves
-// those of the others as they are.
+// each epoch. The zero Augment changes nothing, and so does a field that is 0, nil or
+// empty.
+//
+// A random value is uniform in its range unless its field says otherwise. It is a pure
+// function of the run's seed, the epoch and the sample. Each setting has random numbers
+// of its own, so another setting does not change them.
 type Augment struct {
 	Name string `json:"name,omitempty"` // for people
 
-	// Place. The settings apply in this order, as seen from the picture.
-	Crop        int          `json:"crop,omitempty"`         // move by up to so many pixels of the input each way, as a random crop after padding does
+	// Place. The picture goes through these settings in this order.
+	Crop        int          `json:"crop,omitempty"`         // moves by up to so many pixels of the input each way, like a random crop after padding
 	ResizedCrop *ResizedCrop `json:"resized_crop,omitempty"` // a random part of the picture, enlarged to all of it
-	Rotate      float64      `json:"rotate,omitempty"`       // turns by up to so many degrees each way
+	Rotate      float64      `json:"rotate,omitempty"`       // rotates by up to so many degrees each way
 	Scale       float64      `json:"scale,omitempty"`        // enlarges or shrinks by a factor from 1-Scale to 1+Scale
-	Shear       float64      `json:"shear,omitempty"`        // columns against rows by up to so many degrees each way
-	Translate   float64      `json:"translate,omitempty"`    // moves by up to this share of width and height each way
+	Shear       float64      `json:"shear,omitempty"`        // shears horizontally by up to so many degrees each way
+	Translate   float64      `json:"translate,omitempty"`    // moves by up to this share of width and height each way, in whole pixels
 	Flip        Flip         `json:"flip,omitempty"`
-	Border      Border       `json:"border,omitempty"` // what lies around a picture; default ZeroBorder
+	Border      Border       `json:"border,omitempty"` // what lies around a picture; "" means ZeroBorder
 
-	// Colour, for samples of bytes. Factors are from 1-x to 1+x, and at least 0.
+	// Colour, for samples of bytes. A field of value x draws a factor from 1-x to 1+x, but
+	// at least 0.
 	Brightness float64 `json:"brightness,omitempty"` // multiplies all values by a factor
 	Contrast   float64 `json:"contrast,omitempty"`   // multiplies the distance from middle grey by a factor
 	Saturation float64 `json:"saturation,omitempty"` // multiplies the distance from the pixel's own grey by a factor; for pictures of three channels only
 
 	Erase *Erase `json:"erase,omitempty"` // cutout, random erasing
 
-	// Mixtures of two pictures. With both, half of the pictures get either.
-	Mixup  float64 `json:"mixup,omitempty"`  // the shares' distribution is Beta(x, x) (Zhang et al., 2018)
-	CutMix float64 `json:"cutmix,omitempty"` // the same for the share of a rectangle's area (Yun et al., 2019)
+	// Mixtures of two pictures. With both set, each picture gets one of the two, by even
+	// chance.
+	Mixup  float64 `json:"mixup,omitempty"`  // the picture's share is drawn from Beta(x, x) (Zhang et al., 2018)
+	CutMix float64 `json:"cutmix,omitempty"` // a rectangle is the other picture's; the share of the rest is drawn from Beta(x, x) (Yun et al., 2019)
 }
 
-// ResizedCrop is a random part of a picture (Szegedy et al., "Going deeper with
-// convolutions", 2015).
+// ResizedCrop says how large a random part of a picture is (Szegedy et al., "Going
+// deeper with convolutions", 2015).
 type ResizedCrop struct {
 	Area  [2]float64 `json:"area"`  // the least and the greatest share of the picture's area; usual are 0.08 and 1
-	Ratio [2]float64 `json:"ratio"` // width over height, relative to the picture's, drawn evenly in its logarithm; usual are 3/4 and 4/3
+	Ratio [2]float64 `json:"ratio"` // the least and the greatest width over height, relative to the picture's; the logarithm is uniform; usual are 3/4 and 4/3
 }
 
-// Erase sets a square of the picture to 0, its middle anywhere in the picture (DeVries
-// and Taylor, "Improved regularization of convolutional neural networks with cutout",
-// 2017; Zhong et al., "Random erasing data augmentation", 2020).
+// Erase sets a square of the picture to 0. The middle of the square is anywhere in the
+// picture (DeVries and Taylor, "Improved regularization of convolutional neural networks
+// with cutout", 2017; Zhong et al., "Random erasing data augmentation", 2020).
 type Erase struct {
 	Size        float64 `json:"size"`                  // side of the square, as a share of the picture's shorter side
 	Probability float64 `json:"probability,omitempty"` // share of the pictures that get a square; 0 means 1
 }
 
-// augmentations returns the built-in settings anew, for they hold pointers.
+// augmentations makes the built-in settings at each call, because they hold pointers.
 func augmentations() []Augment {
 	return []Augment{
 		{Name: "none"},
-		// Fits whatever has an up and a left, digits too.
+		// For pictures that may not be mirrored, such as digits.
 		{Name: "light", Translate: 1.0 / 14, Rotate: 8, Scale: 0.08},
 		// What networks for CIFAR-10 are usually trained with (He et al., 2016), by share.
 		{Name: "standard", Translate: 1.0 / 8, Flip: RandomFlip},
@@ -82,12 +86,16 @@ func augmentations() []Augment {
 	}
 }
 
-// Augmentations returns the built-in settings: none; light, which fits whatever has
-// an up and a left, such as digits; standard, for photographs, which may be mirrored;
-// and strong, for long training of large networks on colour pictures.
+// Augmentations returns the built-in settings:
+//
+//   - none
+//   - light, for pictures that may not be mirrored, such as digits
+//   - standard, for photographs, which may be mirrored
+//   - strong, for long training of large networks on colour pictures
 func Augmentations() []Augment { return augmentations() }
 
-// AugmentationNamed returns the built-in settings of that name.
+// AugmentationNamed returns the built-in settings with this name, and whether there are
+// any.
 func AugmentationNamed(name string) (Augment, bool) {
 	for _, a := range augmentations() {
 		if a.Name == name {
@@ -123,7 +131,8 @@ func (a Augment) Plain() bool {
 	return a == Augment{}
 }
 
-// Same reports whether both settings change pictures alike; their names don't count.
+// Same reports whether both settings change pictures in the same way. Their names don't
+// count.
 func (a Augment) Same(b Augment) bool {
 	return reflect.DeepEqual(a.withoutName(), b.withoutName())
 }
@@ -134,7 +143,7 @@ func (a Augment) withoutName() Augment {
 	return a
 }
 
-// Check refuses settings outside their ranges.
+// Check returns an error for settings outside their ranges.
 func (a Augment) Check() error {
 	in := func(name string, x, lo, hi float64) error {
 		if !(x >= lo && x <= hi) {
@@ -172,7 +181,7 @@ func (a Augment) Check() error {
 	return nil
 }
 
-// CheckFor refuses settings that a data set's samples cannot take.
+// CheckFor returns an error for settings that do not suit the samples of d.
 func (a Augment) CheckFor(d *Dataset) error {
 	switch {
 	case d.Pixels == nil && (a.Brightness != 0 || a.Contrast != 0 || a.Saturation != 0):
@@ -183,7 +192,7 @@ func (a Augment) CheckFor(d *Dataset) error {
 	return nil
 }
 
-// Every setting's own random numbers.
+// The streams of random numbers, one for each setting.
 const (
 	drawCrop = 1 + iota
 	drawResizedCrop
@@ -206,8 +215,8 @@ type lots struct {
 	sample int32
 }
 
-// stream returns the random numbers of a setting: those of the Philox counters
-// {0, sample, epoch, ForAugment<<24 | setting}, the first word counting up.
+// stream returns the random numbers of a setting. They are those of the Philox counters
+// {0, sample, epoch, ForAugment<<24 | setting}, {1, ...} and so on.
 func (l lots) stream(setting int) *stream {
 	return &stream{key: SeedKey(l.seed), middle: [2]uint32{uint32(l.sample), uint32(l.epoch)}, last: uint32(ForAugment)<<24 | uint32(setting)}
 }
@@ -226,7 +235,8 @@ func (a affine) then(b affine) affine {
 	}
 }
 
-// transform returns how a picture of shape from becomes an input of shape to.
+// transform draws the transform that turns a picture of shape from into an input of
+// shape to.
 func (a Augment) transform(l lots, from, to Shape) Transform {
 	w, h := float64(to.W), float64(to.H)
 	// From the input's pixels to coordinates about its middle, in units of pixels.
@@ -255,15 +265,15 @@ func (a Augment) transform(l lots, from, to Shape) Transform {
 		area := c.Area[0] + (c.Area[1]-c.Area[0])*s.float()
 		ratio := math.Exp(math.Log(c.Ratio[0]) + (math.Log(c.Ratio[1])-math.Log(c.Ratio[0]))*s.float())
 		width, height := math.Min(1, math.Sqrt(area*ratio)), math.Min(1, math.Sqrt(area/ratio))
-		// From the middle of an outer pixel to that of the opposite one, so that the part
-		// holds nothing of the border.
+		// The picture reaches from the middle of an outer pixel to the middle of the opposite
+		// one, so the part holds nothing of the border.
 		m = m.then(affine{width, 0, s.around((1 - width) * (w - 1) / 2), 0, height, s.around((1 - height) * (h - 1) / 2)})
 	}
 	if a.Crop != 0 {
 		s := l.stream(drawCrop)
 		m = m.then(affine{1, 0, s.whole(float64(a.Crop)), 0, 1, s.whole(float64(a.Crop))})
 	}
-	// From there to the picture's pixels, of which there may be more or fewer.
+	// From there to the picture's pixels. The picture may have more or fewer than the input.
 	fw, fh := float64(from.W), float64(from.H)
 	m = m.then(affine{fw / w, 0, (fw - 1) / 2, 0, fh / h, (fh - 1) / 2})
 	t := IdentityTransform()
@@ -280,7 +290,7 @@ func (a Augment) transform(l lots, from, to Shape) Transform {
 	return t
 }
 
-// whole returns a uniform whole number from -n to n, n being the whole part of x.
+// whole returns a uniform whole number from -n to n, where n is the whole part of x.
 func (s *stream) whole(x float64) float64 {
 	n := uint32(x + 1e-9)
 	return float64(s.below(2*n+1)) - float64(n)
@@ -351,7 +361,7 @@ func (e Erase) box(s *stream, to Shape) Box {
 // beta draws from the distribution Beta(a, a).
 func (s *stream) beta(a float64) float64 {
 	x, y := s.gamma(a), s.gamma(a)
-	if x+y == 0 { // both too small for a float64: one of the two has all
+	if x+y == 0 { // both are too small for a float64: one gets all
 		return float64(s.word() >> 31)
 	}
 	return x / (x + y)
@@ -379,20 +389,20 @@ func (s *stream) gamma(a float64) float64 {
 	}
 }
 
-// Source is where the mini-batches of training come from: a data set, and how its
-// samples are seen. It is a pure function of seed, epoch and sample, so that a
-// resumed run, any number of threads and any device see the same.
+// Source makes the mini-batches of training from a data set, and augments its samples.
+// What it gives depends on nothing but seed, epoch and sample. So a resumed run sees the
+// same, whatever the device and the number of threads.
 type Source struct {
 	Data    *Dataset
 	Augment Augment
 	Seed    uint64
-	Input   Shape // the network's; its number of channels is Data's
+	Input   Shape // the shape of the network's input; it has as many channels as Data
 
 	views []View
 }
 
-// Batch returns the mini-batch of the samples in an epoch, counted from 0. It is valid
-// until the next call.
+// Batch returns the mini-batch of these samples of Data in an epoch, counted from 0. Its
+// Views are valid until the next call.
 func (s *Source) Batch(epoch int, samples []int32) Batch {
 	b := Batch{Data: s.Data, Indices: samples}
 	if s.Augment.Plain() && s.Data.Shape == s.Input {
@@ -406,7 +416,7 @@ func (s *Source) Batch(epoch int, samples []int32) Batch {
 	return b
 }
 
-// View returns how a sample is seen in an epoch, counted from 0.
+// View returns the view of a sample in an epoch, counted from 0.
 func (s *Source) View(epoch int, sample int32) View {
 	l := lots{s.Seed, epoch, sample}
 	v := PlainView()
@@ -426,8 +436,8 @@ func (s *Source) View(epoch int, sample int32) View {
 		v.Share = float32(r.beta(s.Augment.Mixup))
 		return v
 	}
-	// The middle is anywhere in the picture and what lies outside is cut off, so the
-	// share is that of the area that is left.
+	// The middle of the box is anywhere in the picture. What lies outside is cut off, so
+	// the share is computed from the area that is left.
 	side := math.Sqrt(1 - r.beta(s.Augment.CutMix))
 	w, h := int32(math.Round(side*float64(s.Input.W))), int32(math.Round(side*float64(s.Input.H)))
 	x, y := int32(r.below(uint32(s.Input.W))), int32(r.below(uint32(s.Input.H)))
@@ -435,7 +445,7 @@ func (s *Source) View(epoch int, sample int32) View {
 		Left: max(0, x-w/2), Top: max(0, y-h/2),
 		Right: min(int32(s.Input.W), x-w/2+w), Bottom: min(int32(s.Input.H), y-h/2+h),
 	}
-	if v.Box.Empty() { // where a box would mean mixup
+	if v.Box.Empty() { // an empty box would mean mixup
 		plain := PlainView()
 		plain.Transform = v.Transform
 		return plain

@@ -33,12 +33,13 @@ const (
 	epochCheckpoints = "epoch-*.safetensors" // the pattern of EpochCheckpoint
 )
 
-// EpochCheckpoint is the name of the checkpoint of an epoch, from 1, that is kept.
+// EpochCheckpoint is the file name of the checkpoint that [Saving].Keep keeps of an
+// epoch, counted from 1.
 func EpochCheckpoint(epoch int) string {
 	return strings.Replace(epochCheckpoints, "*", strconv.Itoa(epoch), 1)
 }
 
-// removeEpochs removes the checkpoints of the epochs up to one.
+// removeEpochs removes the EpochCheckpoints of epochs 1 to upTo.
 func removeEpochs(dir string, upTo int) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -58,35 +59,35 @@ func removeEpochs(dir string, upTo int) error {
 }
 
 var (
-	// ErrCheckpoint means that a file is no checkpoint that this version can
-	// read: damaged, foreign, too new, or at odds with itself.
+	// ErrCheckpoint means that this version cannot read a file as a checkpoint: the
+	// file is damaged, foreign or too new, or contradicts itself.
 	ErrCheckpoint = errors.New("not a usable checkpoint")
-	// ErrResume means that a checkpoint belongs to another run than the one
-	// asked for.
+	// ErrResume means that a run cannot go on from a checkpoint, because the
+	// checkpoint belongs to another run.
 	ErrResume = errors.New("cannot resume")
-	// ErrNotFinite means that a state holds NaN or an infinity; such a one is
+	// ErrNotFinite means that a value is NaN or infinite. A state with such values is
 	// neither saved nor loaded.
 	ErrNotFinite = errors.New("holds NaN or an infinity")
 )
 
-// Checkpoint is a training run at one moment: all that is needed to go on, and
-// for evaluation and prediction the network and its weights.
+// Checkpoint is a training run at one moment. It holds all that is needed to go on with
+// the run. For evaluation and prediction, its Network and Weights are enough.
 type Checkpoint struct {
 	Network    *Network
 	Recipe     Recipe
-	Device     string     // what computed it, for people
+	Device     string     // the device that computed it, for people
 	Train      DatasetID  // the training set
 	Validation *DatasetID // the validation set; nil if there was none
-	Subject    *Subject   // what inputs and answers mean; nil where nobody said
+	Subject    *Subject   // what inputs and answers mean; nil if nobody said
 	Position   Position
 	History    []EpochResult // results of the epochs that are done
 	State      State
 
-	path string // where it was loaded from
+	path string // where it was loaded from; "" if it was not loaded
 }
 
-// Weights returns the parameters to evaluate, to infer with and to export: the moving
-// averages where there are such.
+// Weights returns the parameters for evaluation, inference and export. They are the
+// moving averages if the run keeps any, else State.Params.
 func (c *Checkpoint) Weights() map[string]*tensor.Dense {
 	if c.State.Average != nil {
 		return c.State.Average
@@ -94,21 +95,21 @@ func (c *Checkpoint) Weights() map[string]*tensor.Dense {
 	return c.State.Params
 }
 
-// Best returns the epoch, from 1, that did best on the validation set by the
-// figure that the recipe watches; 0 where there was none.
+// Best returns the epoch, from 1, that did best on the validation set. Recipe.Watch
+// says by which figure. Best returns 0 if there is no such epoch.
 func (c *Checkpoint) Best() int { return bestEpoch(c.History, c.Recipe.watch()) }
 
 // Position is where a training run stands.
 type Position struct {
 	Epoch int `json:"epoch"` // epochs done
 	Step  int `json:"step"`  // steps done in the next one
-	// The sums of the epoch in progress.
+	// The sums over the samples seen so far in the epoch in progress.
 	Samples int64   `json:"samples"`
 	Loss    float64 `json:"loss"`
 	Hits    int64   `json:"hits"`
 }
 
-// check refuses a checkpoint whose parts do not fit together.
+// check returns an error for a checkpoint whose parts do not fit together.
 func (c *Checkpoint) check() error {
 	if c.Network == nil {
 		return errors.New("has no network")
@@ -149,7 +150,7 @@ func (c *Checkpoint) check() error {
 	return c.State.checkFinite()
 }
 
-// checkFinite refuses, with ErrNotFinite, a state with NaN or infinite values.
+// checkFinite gives ErrNotFinite for a state with NaN or infinite values.
 func (s State) checkFinite() error {
 	for _, m := range []map[string]*tensor.Dense{s.Params, s.Optimizer, s.Average} {
 		for _, name := range slices.Sorted(maps.Keys(m)) {
@@ -175,7 +176,7 @@ const (
 	keyValidation = "validation"
 	keyPosition   = "position"
 	keyHistory    = "history"
-	keySubject    = "subject" // missing in older files, and where nobody said
+	keySubject    = "subject" // missing in older files, and if nobody said
 	keyGenerator  = "generator"
 	keyChecksum   = "checksum"
 )
@@ -185,17 +186,19 @@ const (
 	checkpointVersion = 1
 	// generatorNote stands where other programs keep a generator's state.
 	generatorNote = "philox4x32-10, counter-based: its state is the recipe's seed and the position's epoch and step"
-	// optimizerPrefix stands before the names of the optimiser's tensors, averagePrefix
-	// before those of the averages.
+	// optimizerPrefix begins the names of the optimiser's tensors, averagePrefix those of
+	// the averages.
 	optimizerPrefix = "optimizer."
 	averagePrefix   = "average."
 )
 
-// SaveCheckpoint writes c to path in the safetensors format: weights under their
-// names, the optimiser's state as "optimizer.conv1.weight.m", all else as JSON
-// in the metadata. Equal checkpoints give equal bytes. Whenever the process is
-// killed or the disk is full, path holds either its old contents or all of c. A
-// state with NaN or infinite values is refused with ErrNotFinite.
+// SaveCheckpoint writes c to path in the safetensors format. Weights have their own
+// names, such as "conv1.weight". The optimiser's state is under names such as
+// "optimizer.conv1.weight.m", the averages under "average.conv1.weight". All else is
+// JSON in the metadata. Equal checkpoints give equal bytes.
+//
+// If the process is killed or the disk is full, path holds either its old contents or
+// all of c. A state with NaN or infinite values gives ErrNotFinite and is not written.
 func SaveCheckpoint(path string, c *Checkpoint) error {
 	if err := c.check(); err != nil {
 		return fmt.Errorf("checkpoint %s: not written: %w", path, err)
@@ -243,7 +246,7 @@ func (c *Checkpoint) encode() (map[string]safetensors.TensorView, map[string]str
 	return tensors, meta, nil
 }
 
-// viewOf returns a tensor in the bytes of a file.
+// viewOf returns a tensor as a file holds it.
 func viewOf(t *tensor.Dense) (safetensors.TensorView, error) {
 	dims := make([]uint64, t.Dims())
 	for i, d := range t.Shape() {
@@ -256,8 +259,7 @@ func viewOf(t *tensor.Dense) (safetensors.TensorView, error) {
 	return safetensors.NewTensorView(safetensors.F32, dims, data)
 }
 
-// parts are the values of a checkpoint that stand in the metadata, by key, as
-// pointers.
+// parts returns pointers to the values that stand in the metadata, by key.
 func (c *Checkpoint) parts() map[string]any {
 	return map[string]any{
 		keyNetwork: &c.Network, keyRecipe: &c.Recipe, keyDevice: &c.Device,
@@ -266,8 +268,8 @@ func (c *Checkpoint) parts() map[string]any {
 	}
 }
 
-// checksum returns the SHA-256 of all metadata but the checksum, and of every
-// tensor's name, dimensions and bytes.
+// checksum returns the SHA-256 of all metadata except the checksum itself, and of
+// every tensor's name, type, dimensions and bytes.
 func checksum(meta map[string]string, tensors map[string]safetensors.TensorView) string {
 	h := sha256.New()
 	for _, key := range slices.Sorted(maps.Keys(meta)) {
@@ -283,10 +285,10 @@ func checksum(meta map[string]string, tensors map[string]safetensors.TensorView)
 	return fmt.Sprintf("sha256:%x", h.Sum(nil))
 }
 
-// LoadCheckpoint reads the checkpoint at path or, where path is a folder, the
-// last one in it. A file that is damaged, foreign, of a newer version or at odds
-// with itself is refused with an error that wraps ErrCheckpoint and says why; a
-// missing one with os.ErrNotExist.
+// LoadCheckpoint reads the checkpoint at path. If path is a folder, it reads the
+// [LastCheckpoint] in it. A file that is damaged, foreign, of a newer version or
+// contradicts itself gives an error that wraps ErrCheckpoint and says why. A missing
+// file gives one that wraps os.ErrNotExist.
 func LoadCheckpoint(path string) (*Checkpoint, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path = filepath.Join(path, LastCheckpoint)
@@ -380,7 +382,7 @@ func readTensors(b []byte) (map[string]safetensors.TensorView, map[string]string
 	return tensors, header.Metadata(), nil
 }
 
-// denseOf copies a float32 tensor of a file.
+// denseOf copies a float32 tensor from a file.
 func denseOf(v safetensors.TensorView) (*tensor.Dense, error) {
 	if v.DType() != safetensors.F32 {
 		return nil, fmt.Errorf("has type %v, not F32", v.DType())
@@ -405,9 +407,9 @@ func denseOf(v safetensors.TensorView) (*tensor.Dense, error) {
 // stepsPerEpoch returns the steps of one epoch of the run.
 func (c *Checkpoint) stepsPerEpoch() int { return c.Recipe.StepsPerEpoch(c.Train.Samples) }
 
-// checkResume refuses, with ErrResume, to go on with a run that would not be the
-// one that c began. The number of epochs may change where the learning rate does
-// not depend on it; name and patience may always.
+// checkResume gives ErrResume if the run is not the one that c belongs to. The
+// recipe's name and patience may change. The number of epochs may change too, if the
+// learning rate does not depend on it.
 func (c *Checkpoint) checkResume(n *Network, cfg *Config, train DatasetID, validation *DatasetID) error {
 	fail := func(format string, a ...any) error {
 		return fmt.Errorf("%w: %w", ErrResume, fmt.Errorf(format, a...))
@@ -449,8 +451,8 @@ func (c *Checkpoint) checkResume(n *Network, cfg *Config, train DatasetID, valid
 	return nil
 }
 
-// difference names the first setting in which two recipes differ by its place in
-// their JSON, and its two values there; "" where they don't differ.
+// difference returns the first setting in which two recipes differ, named by its place
+// in their JSON, and its two values. It returns "" if they don't differ.
 func difference(a, b Recipe) (name, was, is string) {
 	tree := func(r Recipe) (out any) {
 		text, err := json.Marshal(r)
@@ -484,7 +486,8 @@ func difference(a, b Recipe) (name, was, is string) {
 	return name, was, is
 }
 
-// settingText writes a setting's value as JSON does. JSON leaves out one that is zero.
+// settingText writes a setting's value as JSON does. nil is a value that JSON left out,
+// because it is zero.
 func settingText(v any) string {
 	if v == nil {
 		return "unset"
@@ -496,7 +499,7 @@ func settingText(v any) string {
 	return string(text)
 }
 
-// sameData compares the identities of data sets; nil is none.
+// sameData returns an error if two data sets differ. nil is no data set.
 func sameData(what string, was, is *DatasetID) error {
 	switch {
 	case was == nil && is == nil:

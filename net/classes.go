@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// NewDataset makes a data set of samples in memory, which it copies: each is a row of
-// shape.Size() values in CHW order. Bytes from 0 to 255 stand for values from 0 to 1, as
-// those of images do; float32 are taken as they are.
+// NewDataset makes a data set from samples in memory, which it copies. Each sample is a
+// row of shape.Size() values in CHW order. Bytes from 0 to 255 stand for values from 0 to
+// 1, as in images. float32 values are taken as they are.
 //
-// labels name each sample's class. The classes' numbers are the places of their names in
-// classes; without these, those of [NumberClasses]. So that a test set numbers its
-// classes as the training set does, it is made with that one's ClassNames. [Split] takes
-// a part off a data set.
+// labels names the class of each sample. classes lists the names of all classes: the
+// first one is class 0. Without classes, [NumberClasses] numbers the names in labels. A
+// test set must number its classes as the training set does, so give it the training
+// set's ClassNames. [Split] takes a part off a data set.
 func NewDataset[T uint8 | float32](name string, shape Shape, samples [][]T, labels []string, classes ...string) (*Dataset, error) {
 	if len(samples) != len(labels) {
 		return nil, fmt.Errorf("data set %s: %d samples and %d labels", name, len(samples), len(labels))
@@ -50,8 +50,9 @@ func NewDataset[T uint8 | float32](name string, shape Shape, samples [][]T, labe
 	return d, d.Check()
 }
 
-// NumberClasses numbers the classes of some samples by the order of their names, see
-// [CompareNames]. It returns the classes' names by number, and each sample's number.
+// NumberClasses numbers the classes of some samples in the order of their names, see
+// [CompareNames]. It returns the names of the classes by number, and the number of each
+// sample's class.
 func NumberClasses(labels []string) (names []string, numbers []int32) {
 	names = slices.Clone(labels)
 	slices.SortFunc(names, CompareNames)
@@ -66,8 +67,8 @@ func NumberClasses(labels []string) (names []string, numbers []int32) {
 	return names, numbers
 }
 
-// CompareNames compares names as people order them: numbers by their values, letters
-// whatever their case. Names that differ are never equal.
+// CompareNames compares names as people order them: numbers by value, letters without
+// regard to case. It returns -1, 0 or 1, and 0 for identical names only.
 func CompareNames(a, b string) int {
 	x, y := strings.ToLower(a), strings.ToLower(b)
 	for x != "" && y != "" {

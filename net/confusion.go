@@ -4,7 +4,7 @@ package net
 // Confusion[label][predicted].
 type Confusion [][]int64
 
-// NewConfusion returns a matrix of so many classes, all counts 0.
+// NewConfusion returns a matrix for so many classes. All counts are 0.
 func NewConfusion(classes int) Confusion {
 	c := make(Confusion, classes)
 	for i := range c {
@@ -13,8 +13,9 @@ func NewConfusion(classes int) Confusion {
 	return c
 }
 
-// Add counts predictions from class probabilities or logits, len(labels) rows of
-// len(c) values each: the first greatest value of a row is the prediction.
+// Add counts the predictions of len(labels) samples. values holds a row of len(c) class
+// probabilities or logits for each sample. The class with the greatest value is the
+// prediction, the first one of equals.
 func (c Confusion) Add(labels []int32, values []float32) {
 	for i, label := range labels {
 		best := 0
@@ -46,19 +47,19 @@ func (c Confusion) Predicted(class int) int64 {
 	return n
 }
 
-// Precision returns the share of a class's predictions that are right; NaN
-// without predictions.
+// Precision returns the share of a class's predictions that are right. It is NaN if the
+// class was never predicted.
 func (c Confusion) Precision(class int) float64 {
 	return float64(c[class][class]) / float64(c.Predicted(class))
 }
 
-// Recall returns the share of a class's samples that are predicted as it; NaN
-// without samples.
+// Recall returns the share of a class's samples that are predicted as this class. It is
+// NaN if the class has no samples.
 func (c Confusion) Recall(class int) float64 {
 	return float64(c[class][class]) / float64(c.Labelled(class))
 }
 
-// F1 returns the harmonic mean of precision and recall; NaN for a class with
+// F1 returns the harmonic mean of precision and recall. It is NaN for a class that has
 // neither samples nor predictions.
 func (c Confusion) F1(class int) float64 {
 	return 2 * float64(c[class][class]) / float64(c.Labelled(class)+c.Predicted(class))

@@ -7,28 +7,30 @@ import (
 	"slices"
 )
 
-// Criterion says how training weighs a network's answers. The zero Criterion is plain
-// cross-entropy. t[k] is the share of a sample that is expected to be of class k: 1 for
-// its label, or two shares where a [View] mixes samples. p[k] is how probable the
-// network takes class k to be. A sample's loss is the sum over all classes k of
+// Criterion is the loss that training minimises. The zero Criterion is plain
+// cross-entropy. The loss of one sample is the sum over all classes k of
 //
 //	-ClassWeights[k] * ((1-Smoothing)*t[k] + Smoothing/classes) * log(p[k])
 //
-// and a mini-batch's loss is the mean over its samples. Labels are smoothed as in
+// p[k] is the probability that the network gives to class k. t[k] is the share of the
+// sample that belongs to class k: 1 for its label and 0 for the others. Where a [View]
+// mixes two samples, each of their labels has a share.
+//
+// The loss of a mini-batch is the mean over its samples. Labels are smoothed as in
 // PyTorch's CrossEntropyLoss and Keras' CategoricalCrossentropy (Szegedy et al.,
 // "Rethinking the Inception architecture for computer vision", 2016). PyTorch divides
-// by the sum of the labels' class weights; here, as in Keras, the samples are counted,
-// so that the gradients of a mini-batch's parts add up. Evaluation takes plain
-// cross-entropy.
+// by the sum of the labels' class weights. This package divides by the number of samples,
+// as Keras does, so that the gradients of a mini-batch's parts add up. Evaluation always
+// uses plain cross-entropy.
 type Criterion struct {
 	Smoothing    float64   `json:"label_smoothing,omitempty"` // from 0 to less than 1
-	ClassWeights []float64 `json:"class_weights,omitempty"`   // by label; a class for which there is none has weight 1
+	ClassWeights []float64 `json:"class_weights,omitempty"`   // by label; a class beyond their end has weight 1; nil means 1 for all
 }
 
 // Plain reports whether the loss is plain cross-entropy.
 func (l Criterion) Plain() bool { return l.Smoothing == 0 && l.ClassWeights == nil }
 
-// Check refuses settings outside their ranges.
+// Check returns an error for settings outside their ranges.
 func (l Criterion) Check() error {
 	if !(l.Smoothing >= 0 && l.Smoothing < 1) {
 		return fmt.Errorf("loss: label smoothing must be at least 0 and less than 1, got %v", l.Smoothing)
@@ -44,7 +46,7 @@ func (l Criterion) Check() error {
 	return nil
 }
 
-// CheckFor refuses class weights of more classes than the plan has.
+// CheckFor returns an error for class weights of more classes than the plan has.
 func (l Criterion) CheckFor(p *Plan) error {
 	if n := len(l.ClassWeights); n > p.Classes {
 		return fmt.Errorf("loss: %d class weights for %d classes", n, p.Classes)
@@ -52,8 +54,8 @@ func (l Criterion) CheckFor(p *Plan) error {
 	return nil
 }
 
-// Target returns the weights q of a sample's -log p[k] in the loss, by class: what
-// the network is to give. share is the label's part, the rest is the other label's.
+// Target returns the factors q, by class, with which the loss of a sample is the sum of
+// -q[k]*log(p[k]). share is the part of label in the sample, and other has the rest.
 func (l Criterion) Target(classes int, label, other int32, share float64) []float64 {
 	q := make([]float64, classes)
 	for k := range q {
@@ -67,9 +69,9 @@ func (l Criterion) Target(classes int, label, other int32, share float64) []floa
 	return q
 }
 
-// BalancedWeights returns class weights with which every class counts the same: a
-// class of n of a data set's N samples weighs N / (classes*n), so that the mean over
-// the samples is 1. Classes without a sample weigh 0.
+// BalancedWeights returns class weights that make every class count the same. Where C
+// classes have samples, a class with n of the data set's N samples has weight N / (C*n).
+// So the mean weight of the samples is 1. A class without samples has weight 0.
 func BalancedWeights(d *Dataset) []float64 {
 	counts := make([]int, d.Classes)
 	for _, l := range d.Labels {
@@ -90,10 +92,13 @@ func BalancedWeights(d *Dataset) []float64 {
 	return weights
 }
 
-// AverageRate returns how far the moving averages of the weights move towards the
-// weights after the update that is counted step from 0: 1 - d with
-// d = min(decay, (1+step)/(10+step)), so that the first weights, which are worth
-// nothing, are soon forgotten (the rule of TensorFlow's ExponentialMovingAverage).
+// AverageRate returns how far the moving averages move towards the weights after an
+// update. step counts the updates from 0. The rate is
+//
+//	1 - min(decay, (1+step)/(10+step))
+//
+// as in TensorFlow's ExponentialMovingAverage: the first weights, which are worth
+// nothing, are soon forgotten.
 func AverageRate(decay float64, step int64) float64 {
 	return 1 - math.Min(decay, float64(1+step)/float64(10+step))
 }

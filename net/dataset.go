@@ -9,28 +9,27 @@ import (
 	"slices"
 )
 
-// Dataset is labelled samples in the host's address space: in memory, or in a file
-// that is mapped there. Its samples are either bytes or float32: exactly one of
-// Pixels and Values is set. A device may keep a copy; nobody changes a Dataset that
-// is in use.
+// Dataset holds labelled samples in the host's memory, or in a file that is mapped
+// there. Its samples are either bytes or float32: exactly one of Pixels and Values is
+// set. A device may keep a copy, so do not change a Dataset that is in use.
 type Dataset struct {
 	Name       string
 	Shape      Shape     // of one sample
-	Classes    int       // labels are 0 ... Classes-1
-	ClassNames []string  // by label, see [ClassName]; may be nil
+	Classes    int       // the number of classes; labels are 0 ... Classes-1
+	ClassNames []string  // by label; nil if classes have no names; see [ClassName]
 	Pixels     []uint8   // rows of Shape.Size() bytes in CHW order, or nil
-	Scale      float32   // a byte b stands for b*Scale; for Pixels only, 1/255 for images
+	Scale      float32   // for Pixels only: a byte b stands for b*Scale; 1/255 for images
 	Values     []float32 // rows of Shape.Size() values in CHW order, or nil
-	Labels     []int32   // a class for each sample
-	// Rows gives the row of Pixels or Values for each sample, so several data sets can
-	// share them. Where it is nil, sample i is row i.
+	Labels     []int32   // the class of each sample
+	// Rows gives the row of Pixels or Values for each sample, so that several data sets
+	// can share them. If it is nil, sample i is row i.
 	Rows []int32
 }
 
 // Len returns the number of samples.
 func (d *Dataset) Len() int { return len(d.Labels) }
 
-// Row returns the row of Pixels or Values at which a sample stands.
+// Row returns the row of Pixels or Values that holds a sample.
 func (d *Dataset) Row(sample int32) int {
 	if d.Rows == nil {
 		return int(sample)
@@ -41,8 +40,8 @@ func (d *Dataset) Row(sample int32) int {
 // rows returns how many samples Pixels or Values have room for.
 func (d *Dataset) rows() int { return (len(d.Pixels) + len(d.Values)) / d.Shape.Size() }
 
-// Check returns an error for a data set that contradicts itself: numbers of samples and
-// values that don't match, labels that are no class, rows that aren't there.
+// Check returns an error for a data set that contradicts itself: the numbers of samples
+// and values don't match, a label is no class, or a row isn't there.
 func (d *Dataset) Check() error {
 	fail := func(format string, a ...any) error {
 		return fmt.Errorf("data set %s: %w", d.Name, fmt.Errorf(format, a...))
@@ -80,8 +79,8 @@ func (d *Dataset) Check() error {
 	return nil
 }
 
-// Gather writes the samples at indices to dst, one after the other in NCHW
-// order; dst has len(indices)*d.Shape.Size() values.
+// Gather writes the samples at indices to dst, one after the other in NCHW order. dst
+// must have room for len(indices)*d.Shape.Size() values.
 func (d *Dataset) Gather(dst []float32, indices []int32) {
 	n := d.Shape.Size()
 	for k, i := range indices {
@@ -96,8 +95,8 @@ func (d *Dataset) Gather(dst []float32, indices []int32) {
 	}
 }
 
-// Select returns the samples at indices, in that order, as a data set that shares
-// d's pixels or values.
+// Select returns a data set of the samples at indices, in that order. It shares d's
+// pixels or values.
 func (d *Dataset) Select(indices []int32) *Dataset {
 	out := *d
 	out.Labels, out.Rows = make([]int32, len(indices)), make([]int32, len(indices))
@@ -107,7 +106,7 @@ func (d *Dataset) Select(indices []int32) *Dataset {
 	return &out
 }
 
-// Slice returns samples lo ... hi-1 as a data set that shares d's memory.
+// Slice returns a data set of the samples lo ... hi-1. It shares d's memory.
 func (d *Dataset) Slice(lo, hi int) *Dataset {
 	out := *d
 	n := d.Shape.Size()
@@ -125,7 +124,7 @@ func (d *Dataset) Slice(lo, hi int) *Dataset {
 	return &out
 }
 
-// DatasetID tells data sets apart.
+// DatasetID identifies a data set by its contents.
 type DatasetID struct {
 	Name    string `json:"name"` // for people
 	Samples int    `json:"samples"`
@@ -135,8 +134,8 @@ type DatasetID struct {
 // ID returns the identity of the data set. It reads all of it.
 func (d *Dataset) ID() DatasetID {
 	h := sha256.New()
-	// A sample's place in memory is no part of it: data sets with rows, and without
-	// them, are the same where their samples are.
+	// Where a sample lies in memory does not count: data sets of the same samples have the
+	// same identity, with Rows or without.
 	n, bytes, values := d.Shape.Size(), 0, 0
 	if d.Pixels != nil {
 		bytes = d.Len() * n
@@ -170,13 +169,13 @@ func hashValues[T float32 | int32](h hash.Hash, values []T) {
 type Batch struct {
 	Data    *Dataset
 	Indices []int32
-	Views   []View // how each sample is seen; nil: as it is
+	Views   []View // how each sample is seen; nil shows all samples as they are
 }
 
 // Len returns the number of samples in the batch.
 func (b Batch) Len() int { return len(b.Indices) }
 
-// Part returns samples lo ... hi-1 as a batch that shares b's memory.
+// Part returns a batch of the samples lo ... hi-1 of b. It shares b's memory.
 func (b Batch) Part(lo, hi int) Batch {
 	b.Indices = b.Indices[lo:hi]
 	if b.Views != nil {
@@ -185,8 +184,9 @@ func (b Batch) Part(lo, hi int) Batch {
 	return b
 }
 
-// Expected returns what the network is to answer for the sample at place i: the
-// sample's label, another one, and the first one's share of the two.
+// Expected returns what the network should answer for the sample at place i of the
+// batch: label with the given share, and other with the rest. If the sample is not mixed
+// with another one, share is 1 and both labels are the same.
 func (b Batch) Expected(i int) (label, other int32, share float32) {
 	label = b.Data.Labels[b.Indices[i]]
 	if b.Views == nil || b.Views[i].Partner < 0 {
@@ -195,8 +195,8 @@ func (b Batch) Expected(i int) (label, other int32, share float32) {
 	return label, b.Data.Labels[b.Views[i].Partner], b.Views[i].Share
 }
 
-// Check refuses a batch that does not fit the plan. It takes the data set as
-// checked.
+// Check returns an error for a batch that does not fit the plan. It relies on
+// [Dataset.Check] for the data set itself.
 func (b Batch) Check(p *Plan) error {
 	switch {
 	case b.Data == nil:

@@ -10,17 +10,17 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Device compiles networks into programs. A Device and its Programs are used by
-// one goroutine at a time.
+// Device compiles networks into programs. Only one goroutine at a time may use a Device
+// and its Programs.
 type Device interface {
-	// Name says what the device is, for people: "cpu (AVX-512, 2 threads)".
+	// Name describes the device, for people: "cpu (AVX-512, 2 threads)".
 	Name() string
-	// Compile prepares the network for training and inference, with the initial
-	// values of InitialState(plan, opts.Seed, opts.Images), at step 0. All memory
-	// that training needs is taken here or in the first step. The caller closes the
+	// Compile prepares the network for training and inference. The Program is at step 0
+	// and has the values of InitialState(plan, opts.Seed, opts.Images). All memory that
+	// training needs is allocated here or in the first step. The caller closes the
 	// Program before the Device.
 	Compile(n *Network, opts Options) (Program, error)
-	// Close gives back all that the device holds.
+	// Close releases all that the device holds.
 	Close() error
 }
 
@@ -29,12 +29,12 @@ type Options struct {
 	Batch     int       // the largest mini-batch of Step, Gradients and Trace, at least 1
 	Optimizer Optimizer // must pass Optimizer.Check
 	Loss      Criterion // the training loss
-	Average   float64   // decay of moving averages of weights and running statistics, see Program.SwapAverage; 0 keeps none
+	Average   float64   // decay of the moving averages of weights and running statistics; 0 keeps none; see Program.SwapAverage
 	Seed      uint64    // decides initial values and dropout
-	Images    *Dataset  // training images for initial values that need some, or nil; see InitialState. Not kept
+	Images    *Dataset  // training images for initial values that need them, see InitialState; may be nil; not kept
 }
 
-// Check refuses options outside their ranges.
+// Check returns an error for options outside their ranges.
 func (o Options) Check() error {
 	if o.Batch < 1 || o.Batch > maxElements {
 		return fmt.Errorf("batch size must be from 1 to %d, got %d", maxElements, o.Batch)
@@ -53,7 +53,7 @@ func (o Options) Check() error {
 	return o.Optimizer.Check()
 }
 
-// CheckFor is Check, and refuses options that do not fit the plan.
+// CheckFor is Check, and also returns an error for options that do not fit the plan.
 func (o Options) CheckFor(p *Plan) error {
 	if err := o.Check(); err != nil {
 		return err
@@ -64,16 +64,17 @@ func (o Options) CheckFor(p *Plan) error {
 	return o.Optimizer.CheckFor(p)
 }
 
-// Same reports whether programs compiled with either options train alike. Images,
-// which count only before the first step, are not looked at.
+// Same reports whether programs that are compiled with either options train in the same
+// way. It ignores Images, which matter only before the first step.
 func (o Options) Same(other Options) bool {
 	o.Images, other.Images = nil, nil
 	return reflect.DeepEqual(o, other)
 }
 
-// Errors that devices give; compare with errors.Is.
+// Errors that devices return. Compare them with errors.Is.
 var (
-	// ErrUnfinished means that gradients await an Update, or that an Update has none.
+	// ErrUnfinished means that a call came out of turn: gradients await an Update, an
+	// Update has no gradients, or SwapAverage has put averages in the weights' place.
 	ErrUnfinished = errors.New("gradients and updates out of turn")
 	// ErrClosed means that a Program was used after Close.
 	ErrClosed = errors.New("program is closed")
@@ -83,18 +84,18 @@ var (
 	ErrBatchSize = errors.New("mini-batch is larger than the program was compiled for")
 )
 
-// Share says which part of a larger mini-batch a batch is. An update may take the
-// gradients of several batches, one after the other or from several devices; they
-// add up to what the one mini-batch of all their samples gives.
+// Share says which part of a larger mini-batch a batch is. One update may use the
+// gradients of several batches, computed one after the other or on several devices.
+// These gradients add up to the gradient of the whole mini-batch.
 type Share struct {
-	First int // samples of the mini-batch before this batch: dropout draws by the place in the whole
-	Total int // samples of the whole mini-batch, at least First and those of the batch
+	First int // number of the mini-batch's samples before this batch; dropout depends on it
+	Total int // number of samples in the whole mini-batch, at least First plus those of the batch
 }
 
-// Whole is the share of a batch of n samples that is a mini-batch by itself.
+// Whole returns the share of a batch of n samples that is a whole mini-batch.
 func Whole(n int) Share { return Share{0, n} }
 
-// Check refuses a share that n samples do not fit.
+// Check returns an error for a share that does not fit a batch of n samples.
 func (s Share) Check(n int) error {
 	if s.First < 0 || s.Total > maxElements || s.First > s.Total-n {
 		return fmt.Errorf("share: %d samples from place %d on are not part of %d", n, s.First, s.Total)
@@ -103,79 +104,77 @@ func (s Share) Check(n int) error {
 }
 
 // Program is a network on one device: its weights, the optimiser's state and
-// working memory. A Program never changes a Batch or a State that it is given,
-// and keeps neither after the call returns, but it may keep the Batch's data set.
-// A call that fails for its arguments changes nothing.
+// working memory. A Program never changes a Batch or a State that it is given. It keeps
+// neither after the call returns, except that it may keep the Batch's data set. A call
+// that fails for its arguments changes nothing.
 type Program interface {
 	// Plan returns what the program was compiled from. The caller does not change it.
 	Plan() *Plan
-	// Options returns what it was compiled with, without Images.
+	// Options returns the options that the program was compiled with. Images is nil.
 	Options() Options
-	// Step trains on one mini-batch: Gradients on the whole of it, then Update. It
-	// may return before the device is done. Any size from 1 to Options.Batch is
-	// allowed. It is refused between Gradients and Update, with ErrUnfinished.
+	// Step trains on one mini-batch: Gradients on all of it, then Update. The batch has
+	// from 1 to Options.Batch samples; a larger one gives ErrBatchSize. Step may return
+	// before the device is done. Between Gradients and Update it gives ErrUnfinished.
 	Step(Batch) error
-	// Gradients runs forward in training mode, the mean of Options.Loss and
-	// backward on a share of a mini-batch, and adds the gradients, weighted by the
-	// share's part of the samples, to those since the last Update. It adds loss and
-	// hits to the sums that TakeMetrics returns, and moves running statistics. Sizes
-	// are as in Step. It may return before the device is done.
+	// Gradients computes the gradients of a share of a mini-batch. It runs forward in
+	// training mode, the mean of Options.Loss, and backward. It adds the gradients,
+	// times the batch's part of the mini-batch's samples, to those since the last Update.
+	// It also adds loss and hits to the sums that TakeMetrics returns, and moves running
+	// statistics. The batch has as many samples as in Step. Gradients may return before
+	// the device is done.
 	Gradients(Batch, Share) error
-	// Update clips the gradients since the last Update, lets the optimiser change
-	// the weights and counts a step; then the averages move towards the weights and
-	// running statistics by [AverageRate]: a += rate*(w - a). Without gradients it
-	// gives ErrUnfinished.
+	// Update clips the gradients since the last Update, lets the optimiser change the
+	// weights, and counts a step. Then each moving average a, if there are any, moves
+	// towards its weight or running statistic w: a += rate*(w - a), with the rate of
+	// [AverageRate]. Without gradients Update gives ErrUnfinished.
 	Update() error
-	// SwapAverage exchanges weights and running statistics with their moving averages,
-	// so that Evaluate, Infer and Trace, and the Params of State, are of the averages,
-	// and the Average of State is the weights; a second call changes back. In between
-	// Step, Gradients, Update and SetState are refused, with ErrUnfinished. It is
-	// refused without Options.Average, and with ErrUnfinished between Gradients and
-	// Update.
+	// SwapAverage exchanges the weights and running statistics with their moving
+	// averages. Then Evaluate, Infer and Trace use the averages; State has the averages
+	// in Params and the weights in Average; and Step, Gradients, Update and SetState give
+	// ErrUnfinished. A second call changes back. SwapAverage gives an error if
+	// Options.Average is 0, and ErrUnfinished between Gradients and Update.
 	SwapAverage() error
-	// Evaluate runs forward in evaluation mode and returns loss and hits of the
-	// batch. It changes nothing. Batches of any size are allowed.
-	// The loss is plain cross-entropy with the samples' labels, whatever Options.Loss
-	// and the Views' shares are.
+	// Evaluate runs forward in evaluation mode and returns loss and hits of the batch,
+	// which may have any size. It changes nothing. The loss is plain cross-entropy with
+	// the samples' labels: Options.Loss and the Views' shares don't count.
 	Evaluate(Batch) (Metrics, error)
-	// TakeMetrics waits for the device, returns the sums of training since the last
-	// call and starts new ones.
+	// TakeMetrics waits for the device, returns the sums of training since the last call,
+	// and sets them to 0.
 	TakeMetrics() (Metrics, error)
-	// Infer returns the class probabilities in evaluation mode, (N, classes), as
-	// a tensor that the caller owns. Labels are not looked at. Batches of any size
-	// are allowed.
+	// Infer returns the class probabilities of a batch of any size, (N, classes), in
+	// evaluation mode. The caller owns the tensor. Labels are ignored.
 	Infer(Batch) (*tensor.Dense, error)
-	// State returns a copy of weights and optimiser state. Gradients that await an
-	// Update are no part of it.
+	// State returns a copy of the weights, the optimiser's state, the averages and the
+	// step count. Gradients that await an Update are no part of it.
 	State() (State, error)
-	// SetState takes over a copy of weights, optimiser state and step count, and
-	// drops gradients that await an Update. A State without optimiser tensors
-	// (Optimizer empty) sets them to 0, one without averages lets them begin at the
-	// weights; where Options.Average is 0, averages are not looked at. One that does
-	// not fit (State.Check) gives ErrState and changes nothing.
+	// SetState copies a State into the program and drops gradients that await an Update.
+	// If Optimizer is empty, the optimiser's state becomes 0. If Average is empty, the
+	// averages begin at the weights; if Options.Average is 0, Average is ignored. A State
+	// that does not fit (State.Check) gives ErrState and changes nothing.
 	SetState(State) error
-	// Close gives back all memory and reports what failed.
+	// Close releases all memory and returns an error if that fails.
 	Close() error
 }
 
-// Metrics sums the losses and hits of steps and evaluations.
+// Metrics holds the sums of loss and hits over the samples of steps or evaluations.
 type Metrics struct {
 	Samples int64
 	Loss    float64 // summed over the samples: Options.Loss in training, cross-entropy in evaluations
-	Hits    int64   // samples that are classified correctly: the label's logit is the greatest, and the first of equal ones. A NaN is never a hit
-	// FirstBad is 1 + the step count (State.Step before the update) of the first
-	// training step since SetState or Compile whose loss was NaN or infinite, and 0
-	// when there was none. After it the weights are worthless.
+	Hits    int64   // samples whose label has the greatest logit, or the first of equal ones; never where a logit is NaN
+	// FirstBad is the number, from 1, of the first training step since SetState or
+	// Compile whose loss was NaN or infinite: 1 + State.Step before its update. 0 means
+	// that there was none. After such a step the weights are worthless.
 	FirstBad int64
 }
 
-// MeanLoss returns the loss per sample; NaN without samples.
+// MeanLoss returns the mean loss per sample, or NaN without samples.
 func (m Metrics) MeanLoss() float64 { return m.Loss / float64(m.Samples) }
 
-// Accuracy returns the share of hits; NaN without samples.
+// Accuracy returns the share of hits, or NaN without samples.
 func (m Metrics) Accuracy() float64 { return float64(m.Hits) / float64(m.Samples) }
 
-// Add adds the sums of o to m and keeps the first bad step.
+// Add adds the sums of o, which come after those of m, to m. FirstBad stays that of m
+// unless it is 0.
 func (m *Metrics) Add(o Metrics) {
 	m.Samples += o.Samples
 	m.Loss += o.Loss
@@ -185,17 +184,18 @@ func (m *Metrics) Add(o Metrics) {
 	}
 }
 
-// State is what a Program has learnt: enough to go on elsewhere as if never
-// interrupted. Tensors are float32 on the host, with the dimensions of Param.Dims.
+// State is what a Program has learnt. Another Program can go on from it as if training
+// had never been interrupted. Tensors are float32 on the host, with the dimensions of
+// Param.Dims.
 type State struct {
 	Step      int64                    // updates made
-	Params    map[string]*tensor.Dense // by Param.Name, running statistics too
+	Params    map[string]*tensor.Dense // by Param.Name; weights and running statistics
 	Optimizer map[string]*tensor.Dense // by Param.Name + "." + moment, see Optimizer.Moments
 	Average   map[string]*tensor.Dense // moving averages of Params, by the same names; nil where none are kept
 }
 
-// Check refuses, with ErrState, a state that lacks a tensor of the plan, has one
-// too many, or one of other dimensions or type. An empty Optimizer is accepted.
+// Check gives ErrState for a state that lacks a tensor of the plan, has one too many, or
+// has one of other dimensions or type. Optimizer and Average may be empty.
 func (s State) Check(p *Plan, o Optimizer) error {
 	if s.Step < 0 {
 		return fmt.Errorf("%w: step count %d", ErrState, s.Step)
@@ -246,8 +246,8 @@ func checkTensors(got map[string]*tensor.Dense, params []Param, moments []string
 	return nil
 }
 
-// Mode says whether a network trains or evaluates; dropout and batch
-// normalisation differ.
+// Mode says whether a network trains or evaluates. Dropout and batch normalisation
+// compute differently in the two.
 type Mode int
 
 // The modes.
@@ -256,32 +256,31 @@ const (
 	Evaluation
 )
 
-// Tracer is a Program that can show its inside, for verification.
+// Tracer is a Program that can show what it computes inside, for verification.
 type Tracer interface {
 	Program
-	// Trace runs forward, loss and, in Training mode, backward on the batch, as
-	// Step would at the present step count, and changes no state, no metrics and
-	// no running statistics. Gradients are those of the mean loss over the batch,
-	// before clipping and weight decay. The loss is that of Options.Loss in Training
-	// mode, and in Evaluation mode that of Evaluate. It is refused between Gradients and Update,
-	// with ErrUnfinished.
+	// Trace runs forward, loss and, in Training mode, backward on the batch, as Step
+	// would at the present step count. It changes no state, no metrics and no running
+	// statistics. Gradients are those of the mean loss over the batch, before clipping
+	// and weight decay. The loss is Options.Loss in Training mode, and that of Evaluate
+	// in Evaluation mode. Between Gradients and Update Trace gives ErrUnfinished.
 	Trace(b Batch, m Mode) (*Trace, error)
 }
 
-// Trace is what a network computed inside. All tensors are float32 copies that
-// the caller owns.
+// Trace holds what a network computed inside. All tensors are float32 copies that the
+// caller owns.
 type Trace struct {
 	Loss          float64       // mean over the batch
 	Hits          int64         // as in Metrics
 	Probabilities *tensor.Dense // (N, classes)
-	Layers        []LayerTrace  // one a node of the plan
+	Layers        []LayerTrace  // one for each node of the plan
 }
 
-// LayerTrace is what one layer computed. A device that fuses layers leaves nil
-// what never exists in memory; the last layer's Output and every trained
-// parameter's gradient are always there.
+// LayerTrace holds what one layer computed. A device that fuses layers leaves a field nil
+// if its values never exist in memory. The last layer's Output and the gradient of every
+// trained parameter are always there.
 type LayerTrace struct {
 	Output     *tensor.Dense          // what the layer computed: (samples, channels, rows, columns)
-	OutputGrad *tensor.Dense          // the loss's gradient with respect to Output, summed over all uses of it; nil in Evaluation mode, and where Node.Learns is false
-	ParamGrads map[Role]*tensor.Dense // the loss's gradient with respect to each trained parameter; nil in Evaluation mode
+	OutputGrad *tensor.Dense          // the gradient with respect to Output, summed over all its uses; nil in Evaluation mode and if Node.Learns is false
+	ParamGrads map[Role]*tensor.Dense // the gradient with respect to each trained parameter; nil in Evaluation mode
 }

@@ -5,22 +5,21 @@ import (
 	"fmt"
 )
 
-// Event is something that happened in a training run: one of Started, Progress,
-// EpochDone, CheckpointSaved and Done. Marshalled to JSON its fields have the
-// names of its tags.
+// Event is something that happened in a training run: a Started, Progress, EpochDone,
+// CheckpointSaved or Done. [MarshalEvent] writes one as JSON.
 type Event interface {
 	// Kind is a short name for logs: "started", "progress", "epoch",
 	// "checkpoint", "done".
 	Kind() string
 }
 
-// Observer is told of a run's events, in order, by the goroutine that trains.
-// When it returns an error, training writes a checkpoint and stops with it.
+// Observer receives a run's events, in order. The goroutine that trains calls Observe.
+// If Observe returns an error, training writes a checkpoint and stops with this error.
 type Observer interface {
 	Observe(Event) error
 }
 
-// ObserverFunc is a function as an Observer.
+// ObserverFunc is a function that serves as an Observer.
 type ObserverFunc func(Event) error
 
 // Observe calls f.
@@ -31,8 +30,8 @@ type Started struct {
 	Network       string `json:"network"`
 	Recipe        Recipe `json:"recipe"`
 	Device        string `json:"device,omitempty"`
-	Weights       int    `json:"weights"`              // trained values
-	Train         int    `json:"train"`                // samples
+	Weights       int    `json:"weights"`              // number of trained values
+	Train         int    `json:"train"`                // samples of the training set
 	Validation    int    `json:"validation,omitempty"` // samples; 0 without a validation set
 	Test          int    `json:"test,omitempty"`       // samples; 0 without a test set
 	StepsPerEpoch int    `json:"steps_per_epoch"`
@@ -40,7 +39,8 @@ type Started struct {
 	Resumed *Position `json:"resumed,omitempty"`
 }
 
-// Progress comes every Config.Interval steps, or some times a second, and at the end of each epoch.
+// Progress comes every Config.Interval steps, and at the end of each epoch. If Interval
+// is 0, it comes about four times a second.
 type Progress struct {
 	Epoch           int     `json:"epoch"`    // from 1
 	Step            int     `json:"step"`     // steps done in the epoch
@@ -55,14 +55,14 @@ type Progress struct {
 type Score struct {
 	Loss     float64 `json:"loss"`
 	Accuracy float64 `json:"accuracy"`
-	Top      float64 `json:"top,omitempty"` // share of the samples whose label is among the Config.Top most probable classes; 0 if not asked for
+	Top      float64 `json:"top,omitempty"` // share of samples whose label is among the Config.Top most probable classes; 0 if Top is 0 or 1
 }
 
-// EpochResult is what an epoch came to.
+// EpochResult holds the figures of one epoch.
 type EpochResult struct {
 	Epoch      int     `json:"epoch"`                // from 1
-	Cost       float64 `json:"cost"`                 // mean training loss over the epoch's samples, each at its own step; the tutorial's word
-	Accuracy   float64 `json:"accuracy"`             // likewise
+	Cost       float64 `json:"cost"`                 // mean training loss of the epoch's samples, each before its own update; the tutorial's word
+	Accuracy   float64 `json:"accuracy"`             // on the same samples, likewise
 	Validation *Score  `json:"validation,omitempty"` // after the epoch; nil without a validation set
 	Test       *Score  `json:"test,omitempty"`       // after the epoch; nil without a test set
 }
@@ -70,8 +70,8 @@ type EpochResult struct {
 // EpochDone comes after each epoch and its evaluations, before the checkpoint.
 type EpochDone struct {
 	EpochResult
-	Best            bool    `json:"best,omitempty"`    // the best on the validation set so far
-	Seconds         float64 `json:"seconds"`           // training, without evaluation; after a resume since then
+	Best            bool    `json:"best,omitempty"`    // the best epoch so far on the validation set
+	Seconds         float64 `json:"seconds"`           // time of training in this epoch, without evaluation; after a resume, the time since then
 	ImagesPerSecond float64 `json:"images_per_second"` // speed of training in this epoch, without evaluation
 }
 
@@ -82,13 +82,13 @@ type CheckpointReason string
 const (
 	AtEpoch   CheckpointReason = "epoch"       // an epoch is done
 	AtBest    CheckpointReason = "best"        // the best epoch so far on the validation set
-	AtKept    CheckpointReason = "kept"        // an epoch is done, in a file of its own: Keep of Saving
-	AtPeriod  CheckpointReason = "period"      // EverySteps or Every of Saving
+	AtKept    CheckpointReason = "kept"        // an epoch is done, and Saving.Keep keeps its checkpoint in a file of its own
+	AtPeriod  CheckpointReason = "period"      // Saving.EverySteps or Saving.Every is due
 	AtTimeUp  CheckpointReason = "time up"     // Config.MaxTime has passed
 	AtStopped CheckpointReason = "interrupted" // the context ended or an observer failed
 )
 
-// CheckpointSaved comes when a checkpoint is whole on disk.
+// CheckpointSaved comes when a checkpoint has been written completely.
 type CheckpointSaved struct {
 	Path   string           `json:"path"`
 	Reason CheckpointReason `json:"reason"`
@@ -96,12 +96,14 @@ type CheckpointSaved struct {
 	Step   int              `json:"step"`  // steps done in the next one
 }
 
-// Done is the last event of a run that came to its end, by early stopping too.
+// Done is the last event of a run that came to its end. Early stopping and
+// Config.MaxTime end a run too.
 type Done struct {
 	Result
 }
 
-// MarshalEvent returns an event as a JSON object, its kind first, as "event".
+// MarshalEvent returns an event as a JSON object. Its first field is "event", with the
+// event's Kind. The other fields have the names of the struct's tags.
 func MarshalEvent(e Event) ([]byte, error) {
 	fields, err := json.Marshal(e)
 	if err != nil {
@@ -110,8 +112,7 @@ func MarshalEvent(e Event) ([]byte, error) {
 	return fmt.Appendf(nil, `{"event":%q,%s`, e.Kind(), fields[1:]), nil
 }
 
-// UnmarshalEvent reads what MarshalEvent returns. Fields that it doesn't know are
-// passed over.
+// UnmarshalEvent reads what MarshalEvent returns. It ignores unknown fields.
 func UnmarshalEvent(b []byte) (Event, error) {
 	var kind struct{ Event string }
 	if err := json.Unmarshal(b, &kind); err != nil {

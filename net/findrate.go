@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// RateRange is the range of learning rates that FindRate goes through.
+// RateRange is the range of learning rates that FindRate tries.
 type RateRange struct {
-	From, To float64 // the rates of the first and the last step, From less than To
-	Steps    int     // at least 10
+	From, To float64 // the rates of the first and the last step; 0 < From < To
+	Steps    int     // number of steps, at least 10
 }
 
-// Check refuses a range that is none.
+// Check returns an error for a range that FindRate cannot go through.
 func (r RateRange) Check() error {
 	switch {
 	case !(r.From > 0 && r.From < r.To && r.To <= math.MaxFloat32):
@@ -25,8 +25,8 @@ func (r RateRange) Check() error {
 	return nil
 }
 
-// RateRangeFor returns the range that is usual for an optimiser: for Adam and AdamW
-// from 1e-6 to 0.1, for SGD from 1e-5 to 10, in 150 steps.
+// RateRangeFor returns the usual range for an optimiser: from 1e-6 to 0.1 for Adam and
+// AdamW, from 1e-5 to 10 for SGD, in 150 steps.
 func RateRangeFor(m Method) RateRange {
 	if m == SGD {
 		return RateRange{From: 1e-5, To: 10, Steps: 150}
@@ -38,22 +38,22 @@ func RateRangeFor(m Method) RateRange {
 type RatePoint struct {
 	Rate   float64 `json:"rate"`
 	Loss   float64 `json:"loss"`   // mean over the step's samples, before its update
-	Smooth float64 `json:"smooth"` // mean loss over this step and its neighbours
+	Smooth float64 `json:"smooth"` // weighted mean of the losses of this step and its neighbours
 }
 
-// RateTest is what a learning-rate range test found.
+// RateTest is the result of a learning-rate range test.
 type RateTest struct {
-	Points   []RatePoint `json:"points"`   // one a step, until the loss diverged
-	Diverged bool        `json:"diverged"` // before the last step
-	// Steepest is the index of the point where the smoothed loss falls fastest, Least of
-	// that where it is least: at higher rates it rises. Both are -1 where the loss never
-	// fell.
+	Points   []RatePoint `json:"points"`   // one for each step, until the loss diverged
+	Diverged bool        `json:"diverged"` // whether the loss diverged before the last step
+	// Steepest is the index of the point where the smoothed loss falls fastest. Least is
+	// the index of the point where it is least: at higher rates it rises. Both are -1 if
+	// the loss never fell.
 	Steepest int `json:"steepest"`
 	Least    int `json:"least"`
 }
 
-// SteepestRate is the learning rate at which the loss falls fastest; 0 where it never
-// fell.
+// SteepestRate is the learning rate at which the loss falls fastest. It is 0 if the loss
+// never fell.
 func (t *RateTest) SteepestRate() float64 {
 	if t.Steepest < 0 {
 		return 0
@@ -61,8 +61,8 @@ func (t *RateTest) SteepestRate() float64 {
 	return t.Points[t.Steepest].Rate
 }
 
-// LeastTenth is a tenth of the learning rate at which the loss is least, so with some
-// distance to where it rises; 0 where the loss never fell.
+// LeastTenth is a tenth of the learning rate at which the loss is least. That keeps some
+// distance from the rates at which it rises. It is 0 if the loss never fell.
 func (t *RateTest) LeastTenth() float64 {
 	if t.Least < 0 {
 		return 0
@@ -70,24 +70,27 @@ func (t *RateTest) LeastTenth() float64 {
 	return t.Points[t.Least].Rate / 10
 }
 
-// Suggestion is the lower one of SteepestRate and LeastTenth, for a rate that is too
-// low takes longer, and one that is too high doesn't learn; 0 where the loss never
-// fell.
+// Suggestion is the lower one of SteepestRate and LeastTenth. A rate that is too low takes
+// longer, but one that is too high doesn't learn. It is 0 if the loss never fell.
 func (t *RateTest) Suggestion() float64 { return min(t.SteepestRate(), t.LeastTenth()) }
 
-// divergence is how many times its least value the loss may reach before a range test
-// ends; fastai and PyTorch Lightning take the same.
+// divergence is the bound on the loss, in multiples of its least value: a range test ends
+// when the loss is greater. fastai and PyTorch Lightning use the same bound.
 const divergence = 4
 
 // FindRate makes the learning-rate range test of L. N. Smith ("Cyclical learning rates
-// for training neural networks", 2017): it trains the network on cfg.Train by
-// cfg.Recipe for some steps, at a rate that grows by the same factor from step to step,
-// and looks where the loss falls. The recipe's own rate and schedule are not looked at;
-// its batch size, optimiser, loss, augmentation and seed are. cfg.Observers are told a
-// Progress of each step, counted over the whole test. Nothing else of cfg is looked at,
-// and nothing is saved. The test ends early when the loss diverges or is not finite,
-// which is no error. The program that it compiles on the device is closed when it
-// returns.
+// for training neural networks", 2017). It trains the network on cfg.Train for r.Steps
+// steps. The rate grows by the same factor from each step to the next, and FindRate
+// looks where the loss falls.
+//
+// It follows cfg.Recipe, such as its batch size, optimiser, loss, augmentation and seed,
+// but ignores the recipe's rate, schedule, patience and average. cfg.Observers receive a
+// Progress for each step, with steps counted over the whole test. Nothing else in cfg is
+// used, and nothing is saved.
+//
+// The test ends early when the loss diverges or is not finite. That is an error only if
+// the loss of the first step is not finite. FindRate closes the program that it compiles
+// on the device.
 func FindRate(ctx context.Context, d Device, n *Network, cfg Config, r RateRange) (test *RateTest, err error) {
 	defer func() {
 		if err != nil {
@@ -172,10 +175,10 @@ func FindRate(ctx context.Context, d Device, n *Network, cfg Config, r RateRange
 }
 
 // judge smooths the losses and finds where they fall fastest and where they are least.
-// steps is how many the whole range has.
+// steps is the number of steps of the whole range.
 func (t *RateTest) judge(steps int) {
-	// Each point counts its neighbours within a twentieth of the range, the less the
-	// further away they are: that smooths without a delay.
+	// Each point takes its neighbours within a twentieth of the range, with weights that
+	// fall with the distance. That smooths without a delay.
 	width := max(2, steps/20)
 	for i := range t.Points {
 		var sum, weights float64
@@ -196,23 +199,24 @@ func (t *RateTest) judge(steps int) {
 	}
 	t.Least, t.Steepest = least, 0
 	steepest := math.Inf(1)
-	for i := 1; i < least; i++ { // rates are as far apart everywhere, in logarithms
+	for i := 1; i < least; i++ { // the logarithms of the rates are equally far apart
 		if slope := t.Points[i+1].Smooth - t.Points[i-1].Smooth; slope < steepest {
 			t.Steepest, steepest = i, slope
 		}
 	}
 }
 
-// noise is the standard deviation of the smoothed losses up to a point, of which each
-// is mostly from its neighbours within width: mini-batches differ even where nothing is
-// learnt.
+// noise estimates the standard deviation of the smoothed losses up to a point, each
+// smoothed over its neighbours within width. Losses differ from mini-batch to mini-batch
+// even if nothing is learnt.
 func (t *RateTest) noise(upTo, width int) float64 {
 	squares := 0.0
 	for i := 1; i <= upTo; i++ {
 		d := t.Points[i].Loss - t.Points[i-1].Loss
 		squares += d * d
 	}
-	// Differences have twice the variance. Of the triangle's weights the squares sum to
-	// about 2/(3*width) of the square of their sum; at the ends to twice that.
+	// A difference has twice the variance of a loss. The sum of the squares of the
+	// triangle's weights is about 2/(3*width) of their squared sum, and twice that at the
+	// ends.
 	return math.Sqrt(squares / 2 / float64(upTo) * 4 / (3 * float64(width)))
 }

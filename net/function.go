@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// ActivationFunc names an activation function of [Functions].
+// ActivationFunc is the name of an activation function in [Functions].
 type ActivationFunc string
 
 // The activation functions.
@@ -37,40 +37,41 @@ type Function struct {
 	// p. At a kink, Derivative returns the value that devices take. For a NaN, Value
 	// returns NaN and Derivative may return anything.
 	Value, Derivative func(x, p float64) float64
-	// FromOutput says that devices compute the derivative from the output, else
-	// from the input.
+	// FromOutput says that devices compute the derivative from the output. If it is
+	// false, they compute it from the input.
 	FromOutput bool
 	// Kinks lists the inputs at which the derivative jumps. Near a kink, a device
 	// may rightly take the derivative of the other side, because of rounding.
 	Kinks []float64
-	// Bounds bounds a computation in float32.
+	// Bounds returns the error bounds of a computation in float32, for parameter p.
 	Bounds func(p float64) FunctionBounds
 	// ONNX is the function in the operators of the ONNX standard.
 	ONNX Operator
 }
 
-// FunctionParameter is a function's parameter: a field of [Activation]. The zero
-// FunctionParameter is none.
+// FunctionParameter describes a function's parameter, which is a field of [Activation].
+// The zero FunctionParameter means that the function has none.
 type FunctionParameter struct {
-	Name                 string // as in JSON
+	Name                 string // the field's name in JSON
 	Default, Least, Most float64
 }
 
 // FunctionBounds bounds the error of a function that is computed in float32.
 type FunctionBounds struct {
-	// Roundings and DerivativeRoundings bound the error of an exact input's value
-	// and derivative, in units of the roundoff times max(Scale, greatest |value|),
-	// and times max(1, Steepest).
+	// Roundings bounds the error of the value at an exact input, in units of the roundoff
+	// times max(Scale, greatest |value|). DerivativeRoundings bounds the error of the
+	// derivative, in units of the roundoff times max(1, Steepest).
 	Roundings, DerivativeRoundings float64
 	Scale                          float64
 	Steepest                       float64 // the greatest |derivative|
 	Curvature                      float64 // the greatest |second derivative| away from the kinks
 }
 
-// Operator is an expression of ONNX operators: one of them, the function's input
-// X, a Constant or the function's parameter P.
+// Operator is an expression of ONNX operators. It is one of four things: an operator Op
+// with its Args, the function's input if X is true, the function's parameter if P is
+// true, or else a Constant.
 type Operator struct {
-	Op         string              // "Mul"; "" for the other three
+	Op         string              // the operator's name, such as "Mul"; "" for the other three
 	Args       []Operator          // operands
 	Attributes map[string]Operator // constants or the parameter
 	X, P       bool
@@ -94,7 +95,7 @@ func Functions() []Function {
 	always := func(b FunctionBounds) func(float64) FunctionBounds {
 		return func(float64) FunctionBounds { return b }
 	}
-	// linear is a function of straight pieces, smooth one that takes exponentials.
+	// linear bounds a function of straight pieces, smooth one that needs exponentials.
 	linear := always(FunctionBounds{Roundings: 1, DerivativeRoundings: 1, Steepest: 1})
 	smooth := func(steepest, curvature float64) func(float64) FunctionBounds {
 		return always(FunctionBounds{Roundings: 6, DerivativeRoundings: 16, Scale: 1, Steepest: steepest, Curvature: curvature})
@@ -252,7 +253,7 @@ func Functions() []Function {
 	}
 }
 
-// FunctionNamed returns the entry of an activation function, and whether there is one with this name.
+// FunctionNamed returns the activation function with this name, and whether there is one.
 func FunctionNamed(name ActivationFunc) (Function, bool) {
 	f, ok := functionsByName()[name]
 	return f, ok

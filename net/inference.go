@@ -7,21 +7,20 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Inferrer answers with a network: that part of a [Program]. Packages of devices may
-// have one that is smaller than a Program, as cpu.NewInferrer.
+// Inferrer computes a network's answers. Every [Program] is one. A device's package may
+// also offer an Inferrer that is smaller than a Program, such as cpu.NewInferrer.
 type Inferrer interface {
 	// Plan returns what the Inferrer was compiled from. The caller does not change it.
 	Plan() *Plan
-	// Infer returns the class probabilities in evaluation mode, (N, classes), as
-	// a tensor that the caller owns. Labels are not looked at. Batches of any size
-	// are allowed.
+	// Infer returns the class probabilities of a batch of any size, (N, classes), in
+	// evaluation mode. The caller owns the tensor. Labels are ignored.
 	Infer(Batch) (*tensor.Dense, error)
-	// Close gives back all memory and reports what failed.
+	// Close releases all memory and returns an error if that fails.
 	Close() error
 }
 
-// Probabilities is [Inferrer.Infer] with a Go slice for each sample of the batch: how
-// probable each class is.
+// Probabilities returns what [Inferrer.Infer] does as Go slices: one for each sample of
+// the batch, with the probability of each class.
 func Probabilities(n Inferrer, b Batch) ([][]float32, error) {
 	t, err := n.Infer(b)
 	if err != nil {
@@ -30,16 +29,16 @@ func Probabilities(n Inferrer, b Batch) ([][]float32, error) {
 	return slices.Collect(slices.Chunk(t.Float32s(), n.Plan().Classes)), nil
 }
 
-// Values returns a float32 tensor's values in row-major order, and its dimensions: of
-// a State, a Trace or what Infer returns. The slice is the tensor's memory, not a copy.
+// Values returns the values of a float32 tensor in row-major order, and its dimensions.
+// The tensor is from a State, a Trace or Infer. values is the tensor's own memory, not a
+// copy.
 func Values(t *tensor.Dense) (values []float32, dims []int) {
 	return t.Float32s(), slices.Clone([]int(t.Shape()))
 }
 
-// Compile compiles the checkpoint's network on a device, with its Weights, for
-// evaluation and inference in batches of some size, or of the size
-// that it was trained in where that is less: a larger one may be more than the
-// device can take. The caller closes the Program.
+// Compile compiles the checkpoint's network with its Weights on a device, for evaluation
+// and inference. Options.Batch becomes batch, but at most the batch size of the training,
+// because more may not fit on the device. The caller closes the Program.
 func (c *Checkpoint) Compile(d Device, batch int) (Program, error) {
 	// Only weights matter here: any optimiser will do, and no state of it.
 	p, err := d.Compile(c.Network, Options{Batch: min(batch, c.Recipe.Batch), Optimizer: SGDDefault(0)})

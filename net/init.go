@@ -8,7 +8,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// InitMethod names a way to draw initial values.
+// InitMethod is the name of a way to draw initial values.
 type InitMethod string
 
 // The methods.
@@ -18,31 +18,32 @@ const (
 	Ones  InitMethod = "ones"
 	// Constant sets every value to Value.
 	Constant InitMethod = "constant"
-	// TruncatedNormal draws from a normal distribution of deviation Sigma about
-	// 0 and redraws what lies beyond two deviations.
+	// TruncatedNormal draws from a normal distribution with mean 0 and standard deviation
+	// Sigma. It redraws values beyond two standard deviations.
 	TruncatedNormal InitMethod = "truncated_normal"
-	// He draws from a normal distribution of deviation sqrt(2/FanIn) (He et al.,
-	// "Delving deep into rectifiers", 2015).
+	// He draws from a normal distribution with mean 0 and standard deviation
+	// sqrt(2/FanIn) (He et al., "Delving deep into rectifiers", 2015).
 	He InitMethod = "he"
-	// Glorot draws uniformly from within sqrt(6/(FanIn+FanOut)) of 0 (Glorot and
+	// Glorot draws uniformly from -x to x, with x = sqrt(6/(FanIn+FanOut)) (Glorot and
 	// Bengio, 2010).
 	Glorot InitMethod = "glorot"
-	// Identity makes a filter or unit pass one input on: that of its own number
-	// within the group, through the middle of the kernel, times 1 (Zagoruyko and
-	// Komodakis, "DiracNets", 2017). Filters and units beyond the inputs' number are
+	// Identity makes filter or unit i of a group pass on input i of the group. The weight
+	// in the middle of the kernel is 1, all others are 0 (Zagoruyko and Komodakis,
+	// "DiracNets", 2017). If there are more filters or units than inputs, the rest are
 	// drawn as by He.
 	Identity InitMethod = "identity"
-	// Orthogonal makes the rows of the weights, as a matrix of filters or units and
-	// their inputs, orthogonal and of length 1, or the columns where there are fewer
-	// (Saxe et al., 2014).
+	// Orthogonal makes the rows of the weight matrix orthogonal and of length 1, or the
+	// columns if there are fewer columns than rows. A row holds the weights of one filter
+	// or unit (Saxe et al., 2014).
 	Orthogonal InitMethod = "orthogonal"
-	// Whitening makes the filters of a convolution on the network's input the
-	// principal components of the windows of training images, divided by their
-	// deviation, the greatest first, and behind these their negatives: outputs of the
-	// first half are uncorrelated and of variance 1 (Page, "How to train your ResNet",
-	// 2018). The number of filters is even. Windows are taken of at most the first
-	// 5,000 images, where they lie inside, and 5e-4 is added to each variance. A
-	// program that is compiled without images draws as He does: see [InitialState].
+	// Whitening is for a convolution on the network's input. It sets the first half of
+	// the filters to the principal components of windows of the training images, the
+	// greatest first, each divided by its standard deviation. So the outputs of these
+	// filters are uncorrelated and have variance 1. The second half are the negatives of
+	// the first (Page, "How to train your ResNet", 2018). The number of filters is even.
+	// Windows are those that lie inside the image, of at most the first 5,000 images. 5e-4
+	// is added to each variance. A program that is compiled without images draws as He
+	// does: see [InitialState].
 	Whitening InitMethod = "whitening"
 )
 
@@ -67,7 +68,7 @@ func (in Initializer) or(d Initializer) Initializer {
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
-// checkInit refuses an initialiser that does not fit the parameter.
+// checkInit returns an error for an initialiser that does not fit the parameter.
 func (p Param) checkInit() error {
 	in, matrix := p.Init, len(p.Dims) > 1
 	switch in.Method {
@@ -186,16 +187,16 @@ func (p Param) fillOrthogonal(dst []float32, s *stream) {
 	}
 }
 
-// What Whitening takes.
+// Limits of Whitening.
 const (
 	whiteningImages  = 5000
 	whiteningEpsilon = 5e-4
 	mostWhitened     = 1024     // values of a window
-	whiteningWork    = 20e9 / 2 // multiply-adds that the covariance may take: of larger images it takes fewer
+	whiteningWork    = 20e9 / 2 // multiply-adds that the covariance may take: it uses fewer images where they are larger
 )
 
-// fillWhitening reports whether the images have principal components: those of
-// finite values do. At least one window fits into an image.
+// fillWhitening sets the filters and reports whether the images have principal
+// components. Images of finite values do. At least one window fits into an image.
 func (p Param) fillWhitening(dst []float32, images *Dataset, w Window) bool {
 	shape, size := images.Shape, p.FanIn
 	var places []int // of windows inside an image
@@ -254,7 +255,7 @@ func (p Param) fillWhitening(dst []float32, images *Dataset, w Window) bool {
 				greatest = v
 			}
 		}
-		scale = math.Copysign(scale, greatest) // of a vector and its negative either is right: take one
+		scale = math.Copysign(scale, greatest) // a vector and its negative are both right: the greatest value decides
 		for j := range size {
 			v := float32(scale * vectors.At(j, at))
 			dst[k*size+j], dst[(half+k)*size+j] = v, -v
@@ -270,14 +271,14 @@ func (s *stream) normal() float64 {
 	return math.Sqrt(-2*math.Log(u)) * math.Cos(2*math.Pi*v)
 }
 
-// InitialState draws the initial values of every parameter. Each parameter has
-// a random stream of its own, so its values depend only on the seed, its
-// position in the plan and its description.
+// InitialState draws the initial values of every parameter. Each parameter has its own
+// random stream, so its values depend only on the seed, its position in the plan and its
+// description.
 //
 // Whitening also needs images of the training set. Its values are computed here, in
 // float64, so every device starts from the same values. A resumed run has them in its
 // checkpoint. Without images, the values are He's instead: that is enough for a
-// program that gets its weights by SetState. Images of another shape than the
+// program that gets its weights by SetState. Images whose shape is not that of the
 // network's input count as none, because Train will refuse them.
 func InitialState(p *Plan, seed uint64, images *Dataset) State {
 	if images != nil && (images.Len() == 0 || images.Shape != p.Network.Input) {

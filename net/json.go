@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// mostJSON bounds the JSON of a network or of settings, which may come from a pipe or a
-// device without an end.
+// mostJSON is the most bytes of JSON that are read for a network or settings. A pipe or a
+// device file may have no end.
 const mostJSON = 16 << 20
 
 // readJSON reads all of r, without the UTF-8 byte-order mark that some editors write.
@@ -37,8 +37,8 @@ func strictUnmarshal(b []byte, v any) error {
 	return nil
 }
 
-// jsonError says without the words of Go why b can't be read: where it isn't JSON, or
-// which field has a value of another type.
+// jsonError says in plain words why b can't be read: where it isn't JSON, or which field
+// has a value of the wrong type.
 func jsonError(b []byte, err error) error {
 	var syntax *json.SyntaxError
 	var wrong *json.UnmarshalTypeError
@@ -62,14 +62,14 @@ func jsonError(b []byte, err error) error {
 	return err
 }
 
-// rest is what stands at a place in a line, as much as helps to find it.
+// rest returns the first 20 characters of b's first line, to show where an error is.
 func rest(b []byte) string {
 	line, _, _ := bytes.Cut(b, []byte("\n"))
 	text := []rune(strings.TrimRight(string(line), "\r"))
 	return string(text[:min(len(text), 20)])
 }
 
-// jsonType is what a value of a Go type is in JSON.
+// jsonType names the type in JSON of a Go type's values.
 func jsonType(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Int, reflect.Int32, reflect.Int64:

@@ -13,16 +13,19 @@ import (
 // Layer is one layer of a network, as data: a pointer to one of the structs that
 // [Kinds] lists, such as *Conv.
 //
-// Three fields are common to all. Name is the layer's name; without one it gets
-// a name from its kind and its number among such layers, "conv1". From names the
-// layers whose outputs it takes; without one that is the layer before. Frozen
-// says which of its parameters are not trained.
+// All layers have three fields in common:
+//
+//   - Name is the layer's name. If it is empty, the layer gets a name from its kind and
+//     its number among such layers, "conv1".
+//   - From names the layers whose outputs this layer takes. If it is empty, that is the
+//     layer before.
+//   - Frozen says which of the layer's parameters are not trained.
 type Layer interface {
 	// Kind is the layer's type as it stands in JSON, such as "conv".
 	Kind() string
 	// common returns the fields that all layers have.
 	common() common
-	// plan infers the output shape, window and parameters for its inputs.
+	// plan infers the output shape, window and parameters from the shapes of its inputs.
 	plan(in []Shape) (Node, error)
 }
 
@@ -33,10 +36,10 @@ type common struct {
 	frozen Frozen
 }
 
-// From names the layers whose outputs a layer takes, in order. The names are of
-// earlier layers; "input" is the network's input, unless a layer has that name.
-// An empty From is the layer before or, for the first layer, the network's
-// input. In JSON it is a name or a list of names.
+// From names the layers whose outputs a layer takes, in order. They stand before it in
+// the network. "input" is the network's input, unless a layer has that name. An empty
+// From means the layer before or, for the first layer, the network's input. In JSON it is
+// a name or a list of names.
 type From []string
 
 // MarshalJSON writes a single name as a string, and several as a list.
@@ -62,11 +65,10 @@ func (f *From) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Frozen says which of a layer's parameters keep their values in training: all,
-// those of some roles, or, as the zero Frozen, none. A frozen parameter has no
-// gradient. Batch normalisation normalises by the mini-batch and moves its
-// running statistics whatever is frozen. In JSON it is true, false or a list of
-// roles, ["weight"].
+// Frozen says which of a layer's parameters keep their values in training: all, or those
+// of some roles. The zero Frozen means none. A frozen parameter has no gradient. Whatever
+// is frozen, batch normalisation normalises by the mini-batch and moves its running
+// statistics. In JSON, Frozen is true, false or a list of roles, ["weight"].
 type Frozen struct {
 	All   bool
 	Roles []Role
@@ -101,11 +103,10 @@ func (f *Frozen) UnmarshalJSON(b []byte) error {
 //
 //	y[n,k,oh,ow] = bias[k] + sum over c,r,s of weight[k,c,r,s] * x[n,c0+c,ih,iw]
 //
-// with ih and iw as [Window] says. With one group c0 is 0 and c runs over all
-// input channels. With more, filters and input channels are divided into as many
-// groups of neighbours, and the filters of a group see the channels of that group
-// alone: c0 is the group's first channel. As many groups as channels make a
-// depthwise convolution.
+// [Window] defines ih and iw. With one group, c0 is 0 and c runs over all input channels.
+// With more groups, filters and input channels are divided into groups of neighbours. A
+// filter sees only the channels of its own group: c0 is the group's first channel. With as
+// many groups as channels it is a depthwise convolution.
 //
 // Parameters: weight (Filters, C/Groups, KernelH, KernelW), bias (Filters).
 type Conv struct {
@@ -115,33 +116,33 @@ type Conv struct {
 	Kernel     Pair        `json:"kernel"`
 	Stride     Pair        `json:"stride,omitzero"`   // default 1
 	Dilation   Pair        `json:"dilation,omitzero"` // default 1
-	Padding    Padding     `json:"padding,omitzero"`  // default VALID
-	Groups     int         `json:"groups,omitempty"`  // default 1; divides the channels and the filters
+	Padding    Padding     `json:"padding,omitzero"`  // default Valid
+	Groups     int         `json:"groups,omitempty"`  // default 1; must divide the numbers of channels and of filters
 	NoBias     bool        `json:"no_bias,omitempty"`
 	WeightInit Initializer `json:"weight_init,omitzero"` // default He
 	BiasInit   Initializer `json:"bias_init,omitzero"`   // default zeros
 	Frozen     Frozen      `json:"frozen,omitzero"`
 }
 
-// PoolMode says how a pooling window becomes one value.
+// PoolMode says how pooling computes one value from a window.
 type PoolMode string
 
-// The pooling modes. Padding never takes part.
+// The pooling modes. None counts padding.
 const (
-	MaxPool  PoolMode = "max"  // the greatest value; its gradient goes to the first such in row-major order
+	MaxPool  PoolMode = "max"  // the greatest value; the gradient goes to the first one of equals, in row-major order
 	MeanPool PoolMode = "mean" // the mean of the values inside the input
-	L2Pool   PoolMode = "l2"   // the square root of the sum of squares; gradient 0 where that is 0
+	L2Pool   PoolMode = "l2"   // the square root of the sum of squares; its gradient is 0 where the output is 0
 )
 
-// Pool is two-dimensional pooling, each channel for itself.
+// Pool is two-dimensional pooling of each channel.
 type Pool struct {
 	Name    string   `json:"name,omitempty"`
 	From    From     `json:"from,omitempty"`
 	Mode    PoolMode `json:"mode,omitempty"`   // default MaxPool
-	Global  bool     `json:"global,omitempty"` // one window, the whole input; takes no kernel, stride or padding
+	Global  bool     `json:"global,omitempty"` // one window over the whole input; then Kernel, Stride and Padding must be zero
 	Kernel  Pair     `json:"kernel,omitzero"`
 	Stride  Pair     `json:"stride,omitzero"`  // default: the kernel
-	Padding Padding  `json:"padding,omitzero"` // default VALID
+	Padding Padding  `json:"padding,omitzero"` // default Valid
 	Frozen  Frozen   `json:"frozen,omitzero"`
 }
 
@@ -150,14 +151,14 @@ type Activation struct {
 	Name   string         `json:"name,omitempty"`
 	From   From           `json:"from,omitempty"`
 	Func   ActivationFunc `json:"func"`
-	Slope  *float64       `json:"slope,omitempty"` // of LeakyReLU, for values below 0, from 0 to 1; nil means 0.01
-	Alpha  *float64       `json:"alpha,omitempty"` // of ELU, which falls to -Alpha, from 0 to 10; nil means 1
+	Slope  *float64       `json:"slope,omitempty"` // for LeakyReLU only: the slope for values below 0, from 0 to 1; nil means 0.01
+	Alpha  *float64       `json:"alpha,omitempty"` // for ELU only, which falls to -Alpha: from 0 to 10; nil means 1
 	Frozen Frozen         `json:"frozen,omitzero"`
 }
 
-// Dropout sets each value to 0 with probability Rate in training and multiplies
-// the others by 1/(1-Rate); in evaluation it changes nothing. [DropoutKeep]
-// says which values stay.
+// Dropout sets each value to 0 with probability Rate in training, and multiplies the
+// others by 1/(1-Rate). In evaluation it changes nothing. [DropoutKeep] says which values
+// stay.
 type Dropout struct {
 	Name   string  `json:"name,omitempty"`
 	From   From    `json:"from,omitempty"`
@@ -170,19 +171,19 @@ type Dropout struct {
 //
 //	y = weight[c] * (x - mean) / sqrt(var + Epsilon) + bias[c]
 //
-// In training, mean and var (biased) are the batch's, over N, H and W, and the
-// running ones move:
+// In training, mean and var are the mean and the biased variance of the mini-batch, over
+// N, H and W. The running statistics move:
 //
 //	running = (1-Momentum)*running + Momentum*batch
 //
-// There the batch's variance is unbiased, that is times m/max(m-1,1) for
-// m = N*H*W. In evaluation the running ones are used.
+// For the running variance, the batch's variance is the unbiased one: it is multiplied by
+// m/max(m-1,1), where m = N*H*W. In evaluation, mean and var are the running statistics.
 //
-// A mean over one value is that value. So where H and W are 1, [Train] and [FindRate]
-// refuse mini-batches of one sample, the last of an epoch too.
+// The mean of one value is that value. So if H and W are 1, [Train] and [FindRate] refuse
+// mini-batches of one sample, also as the last one of an epoch.
 //
-// Parameters, all (C): weight, bias, running_mean, running_var; the running ones
-// are not trained.
+// Parameters, all (C): weight, bias, running_mean, running_var. The optimiser does not
+// train the last two.
 type BatchNorm struct {
 	Name     string   `json:"name,omitempty"`
 	From     From     `json:"from,omitempty"`
@@ -191,14 +192,15 @@ type BatchNorm struct {
 	Frozen   Frozen   `json:"frozen,omitzero"`
 }
 
-// Flatten turns (C, H, W) into a flat vector, in that order.
+// Flatten turns an image (C, H, W) into a flat vector (C*H*W, 1, 1). The values keep
+// their order.
 type Flatten struct {
 	Name   string `json:"name,omitempty"`
 	From   From   `json:"from,omitempty"`
 	Frozen Frozen `json:"frozen,omitzero"`
 }
 
-// Dense is a fully connected layer on a flat input, (C, 1, 1):
+// Dense is a fully connected layer. Its input is flat, (C, 1, 1):
 //
 //	y[n,u] = bias[u] + sum over i of weight[u,i] * x[n,i]
 //
@@ -213,24 +215,24 @@ type Dense struct {
 	Frozen     Frozen      `json:"frozen,omitzero"`
 }
 
-// Add adds two or more inputs of one shape, value by value.
+// Add adds two or more inputs of the same shape, value by value.
 type Add struct {
 	Name   string `json:"name,omitempty"`
 	From   From   `json:"from,omitempty"`
 	Frozen Frozen `json:"frozen,omitzero"`
 }
 
-// Concat puts the channels of two or more inputs one after the other. All have
-// the same rows and columns.
+// Concat puts the channels of two or more inputs one after the other. All inputs have
+// the same number of rows and of columns.
 type Concat struct {
 	Name   string `json:"name,omitempty"`
 	From   From   `json:"from,omitempty"`
 	Frozen Frozen `json:"frozen,omitzero"`
 }
 
-// Multiply multiplies two inputs value by value. The second has the shape of the
-// first, or (C, 1, 1): then it is a gate, one value for each channel of a sample,
-// as in squeeze-and-excitation (Hu et al., 2018).
+// Multiply multiplies two inputs value by value. The second input has the shape of the
+// first, or (C, 1, 1). In that case it is a gate, with one value for each channel of a
+// sample, as in squeeze-and-excitation (Hu et al., 2018).
 type Multiply struct {
 	Name   string `json:"name,omitempty"`
 	From   From   `json:"from,omitempty"`
@@ -247,19 +249,19 @@ type Scale struct {
 
 // Kind describes a kind of layer.
 type Kind struct {
-	Name    string // as in JSON and in [Layer]'s Kind
+	Name    string // the type in JSON, which [Layer]'s Kind returns
 	Title   string // for people
 	Summary string // what it does, in a line
 	New     func() Layer
 	Form    Form // whether its output is an image or a vector
-	// Keeps says that in evaluation the output has the values of the input, in the
-	// same order: to show it shows nothing new.
+	// Keeps says that in evaluation the output has the values of the input, in the same
+	// order. A display of such an output shows nothing new.
 	Keeps bool
-	// Inputs are the fewest and the most inputs that it takes; most is 0 where
-	// there is no limit.
+	// Inputs holds the least and the greatest number of inputs. 0 as the greatest means
+	// no limit.
 	Inputs [2]int
-	// Examples are layers of the kind, for inputs of the shapes In: tests of
-	// whatever knows kinds of layers walk them.
+	// Examples are layers of this kind, for tests of all code that handles kinds of
+	// layers.
 	Examples []Example
 }
 
@@ -268,12 +270,12 @@ type Form int
 
 // The forms.
 const (
-	SameForm Form = iota // a vector where all inputs are
+	SameForm Form = iota // a vector if all inputs are vectors, else an image
 	Image
 	Vector
 )
 
-// Example is a layer that takes inputs of the given shapes.
+// Example is a layer and the shapes of its inputs.
 type Example struct {
 	Layer Layer
 	In    []Shape
@@ -414,7 +416,7 @@ func (l *Conv) plan(in []Shape) (Node, error) {
 	return p, nil
 }
 
-// GroupCount returns the number of groups with its default filled in.
+// GroupCount returns the number of groups: Groups, or 1 if that is 0.
 func (l *Conv) GroupCount() int {
 	if l.Groups == 0 {
 		return 1
@@ -443,7 +445,7 @@ func (l *Pool) plan(in []Shape) (Node, error) {
 	return Node{Out: Shape{x.C, win.OutH, win.OutW}, Window: win}, nil
 }
 
-// PoolMode returns the mode with its default filled in.
+// PoolMode returns Mode, or MaxPool if that is empty.
 func (l *Pool) PoolMode() PoolMode {
 	if l.Mode == "" {
 		return MaxPool
@@ -481,8 +483,8 @@ func (l *Activation) parameters() []struct {
 	}{{"slope", l.Slope}, {"alpha", l.Alpha}}
 }
 
-// Parameter returns the function's parameter with its default filled in, and 0
-// where it has none.
+// Parameter returns the value of the function's parameter, or its default if it is not
+// set. It returns 0 if the function has no parameter.
 func (l *Activation) Parameter() float64 {
 	f, _ := FunctionNamed(l.Func)
 	for _, p := range l.parameters() {
@@ -517,7 +519,7 @@ func (l *BatchNorm) plan(in []Shape) (Node, error) {
 	}}, nil
 }
 
-// Settings returns momentum and epsilon with their defaults filled in.
+// Settings returns Momentum and Epsilon, each with its default if it is not set.
 func (l *BatchNorm) Settings() (momentum, epsilon float64) {
 	momentum, epsilon = 0.1, 1e-5
 	if l.Momentum != nil {
@@ -592,7 +594,7 @@ func (l *Scale) plan(in []Shape) (Node, error) {
 	return Node{Out: in[0]}, nil
 }
 
-// marshalLayer writes a layer's fields with its kind, as "type", before them.
+// marshalLayer writes a layer as a JSON object: its kind as "type", then its fields.
 func marshalLayer(l Layer) ([]byte, error) {
 	fields, err := json.Marshal(l)
 	if err != nil {
@@ -605,8 +607,8 @@ func marshalLayer(l Layer) ([]byte, error) {
 	return append([]byte(head+","), fields[1:]...), nil
 }
 
-// unmarshalLayer reads what marshalLayer writes, for layer i of a network. A number 0 that would be taken
-// for "the default" is refused.
+// unmarshalLayer reads what marshalLayer writes, for layer i of a network. An explicit 0
+// in a field where 0 means the default is an error.
 func unmarshalLayer(i int, raw []byte) (Layer, error) {
 	fail := func(kind string, err error) (Layer, error) {
 		if kind != "" {
@@ -643,7 +645,7 @@ func unmarshalLayer(i int, raw []byte) (Layer, error) {
 			return fail(head.Type, fieldError(name, err))
 		}
 	}
-	// What is not written again was taken for the default.
+	// A field that is not written again was taken for the default.
 	written, err := json.Marshal(l)
 	if err != nil {
 		return fail(head.Type, err)
@@ -654,7 +656,7 @@ func unmarshalLayer(i int, raw []byte) (Layer, error) {
 	}
 	for name, value := range fields {
 		var number float64
-		// A field's name is read in capitals too, and written without.
+		// A field's name may be read in capitals, but is written without.
 		ok := slices.ContainsFunc(slices.Collect(maps.Keys(kept)), func(k string) bool { return strings.EqualFold(k, name) })
 		if !ok && json.Unmarshal(value, &number) == nil && string(value) != "null" {
 			return fail(head.Type, fmt.Errorf("%s must not be %s: leave it out for the default", name, value))

@@ -5,19 +5,19 @@ import (
 	"strconv"
 )
 
-// Model is a built-in model: a network as a function of its input and of the
-// number of classes, with the widths of its paper.
+// Model is a built-in model. It makes a network from the shape of the input and the
+// number of classes. All other sizes are those of its paper.
 type Model struct {
 	Name    string
 	Summary string // for people, with its source
-	Input   Shape  // what it is usually given
-	Classes int    // likewise
+	Input   Shape  // the usual input
+	Classes int    // the usual number of classes
 	layers  func(in Shape, classes int) []Layer
 }
 
-// Build returns the model for images of a shape and so many classes: a fresh
-// network. Images that are too small for the model give an error that names the
-// layer that they don't reach.
+// Build returns a new network: the model for images of shape in and so many classes.
+// Images that are too small for the model give an error. It names the layer whose input
+// has become too small.
 func (m Model) Build(in Shape, classes int) (*Network, error) {
 	n := &Network{Name: m.Name, Input: in, Layers: m.layers(in, classes)}
 	if _, err := n.Plan(); err != nil {
@@ -26,7 +26,7 @@ func (m Model) Build(in Shape, classes int) (*Network, error) {
 	return n, nil
 }
 
-// Network returns the model for its usual input and classes.
+// Network returns a new network: the model for its usual input and classes.
 func (m Model) Network() *Network {
 	return &Network{Name: m.Name, Input: m.Input, Layers: m.layers(m.Input, m.Classes)}
 }
@@ -53,7 +53,7 @@ func Models() []Model {
 	}
 }
 
-// ModelNamed returns the built-in model of that name.
+// ModelNamed returns the built-in model with this name, and whether there is one.
 func ModelNamed(name string) (Model, bool) {
 	for _, m := range Models() {
 		if m.Name == name {
@@ -63,8 +63,8 @@ func ModelNamed(name string) (Model, bool) {
 	return Model{}, false
 }
 
-// BuiltIn returns the built-in model of that name for its usual input and
-// classes, or nil.
+// BuiltIn returns the built-in model with this name for its usual input and classes. It
+// returns nil if there is none.
 func BuiltIn(name string) *Network {
 	m, ok := ModelNamed(name)
 	if !ok {
@@ -73,9 +73,10 @@ func BuiltIn(name string) *Network {
 	return m.Network()
 }
 
-// tutorial is the network of the TensorFlow tutorial that the project starts
-// from: two 5x5 convolutions with ReLU and 2x2 max pooling, two dense layers;
-// truncated normal weights with the tutorial's deviations. 3,199,106 parameters.
+// tutorial is the network of the TensorFlow tutorial that the project starts from. It has
+// two 5x5 convolutions with ReLU and 2x2 max pooling, then two dense layers. Weights are
+// truncated normal, with the tutorial's standard deviations. On MNIST it has 3,199,106
+// parameters.
 func tutorial(_ Shape, classes int) []Layer {
 	w, convBias, denseBias := truncated(0.03), truncated(1), truncated(0.01)
 	conv := func(name string, filters int) Layer {
@@ -128,8 +129,8 @@ func mlp(_ Shape, classes int) []Layer {
 	}
 }
 
-// sequence is a list of layers in the making. Its methods return the name of what
-// they add, for layers that take it from further on.
+// sequence is a list of layers under construction. Its methods return the name of the
+// layer that they add last, for later layers that take its output.
 type sequence []Layer
 
 func (s *sequence) add(l ...Layer) string {
@@ -161,9 +162,8 @@ func pad(n int) Padding {
 	return Pad(n, n, n, n)
 }
 
-// block is a kind of residual block. Its add adds one, with its ReLU, that takes x,
-// of so many channels, and returns its name. The block's output is widen times as
-// wide as its width.
+// block is a kind of residual block. add adds one with its ReLU and returns its name. The
+// block's input is the layer x, of so many channels. Its output has widen*width channels.
 type block struct {
 	widen int
 	add   func(s *sequence, name, x string, channels, width, stride int) string
@@ -193,8 +193,8 @@ func bottleneckBlock(s *sequence, name, x string, channels, width, stride int) s
 	return s.shortcut(name, x, y, channels, bottleneckWiden*width, stride)
 }
 
-// shortcut adds x to y, by a 1x1 convolution where their shapes differ, and a
-// ReLU.
+// shortcut adds x and y, and then a ReLU. If their shapes differ, x goes through a 1x1
+// convolution first.
 func (s *sequence) shortcut(name, x, y string, channels, width, stride int) string {
 	if stride != 1 || channels != width {
 		x = s.norm(name+"_project", name+"_project_bn", Conv{From: From{x}, Filters: width, Kernel: Square(1), Stride: Square(stride)})
@@ -203,7 +203,8 @@ func (s *sequence) shortcut(name, x, y string, channels, width, stride int) stri
 	return s.add(&Activation{Name: name, Func: ReLU})
 }
 
-// cifarResNet has three stages of so many basic blocks, of 16, 32 and 64 filters.
+// cifarResNet has three stages of basic blocks, with 16, 32 and 64 filters. blocks is the
+// number of blocks in each stage.
 func cifarResNet(blocks int) func(Shape, int) []Layer {
 	return func(_ Shape, classes int) []Layer {
 		s := &sequence{}
@@ -214,8 +215,8 @@ func cifarResNet(blocks int) func(Shape, int) []Layer {
 	}
 }
 
-// stages adds stages of so many blocks: all stages except the first begin with
-// stride 2.
+// stages adds one stage for each of widths, with the number of blocks in blocks. All stages
+// except the first begin with stride 2.
 func (s *sequence) stages(x string, channels int, b block, widths, blocks []int) {
 	for i, width := range widths {
 		for k := range blocks[i] {
@@ -229,8 +230,8 @@ func (s *sequence) stages(x string, channels int, b block, widths, blocks []int)
 	}
 }
 
-// resNet is the residual network for large images, with so many blocks in each of
-// its four stages.
+// resNet is the residual network for large images. blocks is the number of blocks in each
+// of its four stages.
 func resNet(b block, blocks ...int) func(Shape, int) []Layer {
 	return func(_ Shape, classes int) []Layer {
 		s := &sequence{}
@@ -242,8 +243,9 @@ func resNet(b block, blocks ...int) func(Shape, int) []Layer {
 	}
 }
 
-// vgg has five stages of so many 3x3 convolutions, each before a pooling that
-// halves rows and columns, rounded up, and a head of two layers of 4096.
+// vgg has five stages of 3x3 convolutions. convolutions is their number in each stage. A
+// pooling after each stage halves rows and columns, rounded up. The head has two hidden
+// layers of 4096 units.
 func vgg(convolutions ...int) func(Shape, int) []Layer {
 	return func(_ Shape, classes int) []Layer {
 		s := &sequence{}
@@ -352,7 +354,7 @@ func denseNet121(_ Shape, classes int) []Layer {
 		if i < 3 {
 			channels /= 2
 			activated(fmt.Sprintf("transition%d", i+1), nil, Conv{Filters: channels, Kernel: Square(1)})
-			x = s.add(&Pool{Name: fmt.Sprintf("pool%d", i+1), Mode: MeanPool, Kernel: Square(2), Padding: PadSame}) // halves, rounded up, for small images
+			x = s.add(&Pool{Name: fmt.Sprintf("pool%d", i+1), Mode: MeanPool, Kernel: Square(2), Padding: PadSame}) // PadSame rounds up, for small images
 		}
 	}
 	s.add(&BatchNorm{Name: "norm5"})
@@ -360,8 +362,8 @@ func denseNet121(_ Shape, classes int) []Layer {
 	return s.head(classes)
 }
 
-// airbench has a frozen convolution that whitens 2x2 windows, then three groups of
-// two or three convolutions, of the widths given.
+// airbench has a frozen convolution that whitens 2x2 windows, then one group of depth
+// convolutions for each width. depth is 2 or 3.
 func airbench(depth int, widths ...int) func(Shape, int) []Layer {
 	return func(in Shape, classes int) []Layer {
 		s := &sequence{}

@@ -10,26 +10,25 @@ import (
 	"unicode"
 )
 
-// Network describes a model: the shape of its input and its layers, which make a
-// graph. Each layer takes the outputs of earlier ones, as its From says, so the
-// list is in an order in which they can be computed and there is no cycle. It
-// holds no numbers. The last layer's output must be a vector, (C, 1, 1); its
-// values are the logits, one a class. [ParseNetwork] reads one from JSON;
-// json.Marshal writes it.
+// Network describes a model: the shape of its input and its layers, which make a graph.
+// It holds no weights. A layer's From names earlier layers only, so the layers can be
+// computed in their order and there is no cycle. The last layer's output must be a
+// vector, (C, 1, 1). Its values are the logits, one for each class. [ParseNetwork] reads
+// a network from JSON, json.Marshal writes it.
 type Network struct {
 	Name   string
 	Input  Shape
 	Layers []Layer
 }
 
-// LayerError is what is wrong with one layer of a network.
+// LayerError is an error in one layer of a network.
 type LayerError struct {
 	Index int      // position in Network.Layers, from 0
 	Name  string   // the layer's name, given or derived
-	From  []string // the names of its inputs; none where they could not be resolved
+	From  []string // the names of its inputs; nil if they could not be resolved
 	In    []Shape  // the shapes of these inputs
-	Out   Shape    // the shape of its output, or the zero Shape where that could not be computed
-	Err   error
+	Out   Shape    // the shape of its output; the zero Shape if it could not be computed
+	Err   error    // the reason
 }
 
 // Error names the layer, its index, its inputs and the shapes.
@@ -58,11 +57,10 @@ func (e *LayerError) Error() string {
 	return b.String()
 }
 
-// Unwrap returns the reason.
+// Unwrap returns e.Err.
 func (e *LayerError) Unwrap() error { return e.Err }
 
-// Role says what a parameter is to its layer. It is the last part of the
-// parameter's name.
+// Role is a parameter's role in its layer. It is the last part of the parameter's name.
 type Role string
 
 // The roles.
@@ -79,15 +77,15 @@ type Param struct {
 	Layer   int    // index of its layer
 	Role    Role
 	Dims    []int // row-major
-	Trained bool  // has a gradient and is updated by the optimiser: neither frozen nor a running statistic
-	Decayed bool  // weight decay applies (convolution and dense weights only)
+	Trained bool  // the optimiser updates it by its gradient; false for frozen parameters and running statistics
+	Decayed bool  // weight decay applies to it (weights of convolutions and dense layers only)
 	Init    Initializer
-	FanIn   int // how many inputs each output depends on; initial values are scaled by it
-	FanOut  int // how many outputs each input has a part in; likewise
+	FanIn   int // how many inputs each output depends on; it scales initial values
+	FanOut  int // how many outputs each input contributes to; likewise
 	Groups  int // groups of channels, for a convolution's weight; 0 for other parameters
 }
 
-// Size returns the number of values.
+// Size returns the number of values in the parameter.
 func (p Param) Size() int {
 	n := 1
 	for _, d := range p.Dims {
@@ -96,30 +94,29 @@ func (p Param) Size() int {
 	return n
 }
 
-// NetworkInput stands in [Node].Inputs for the network's input.
+// NetworkInput is the index in [Node].Inputs that means the network's input.
 const NetworkInput = -1
 
-// Node is a layer with everything inferred, in its place in the graph.
+// Node is a layer in its place in the graph, with its shapes and parameters inferred.
 type Node struct {
 	Index  int    // position in Plan.Nodes and in Network.Layers
 	Name   string // given, or derived from kind and count: "conv1"
 	Layer  Layer
-	Inputs []int   // the nodes whose outputs it takes, in order; NetworkInput is none of them. A node may stand there twice
-	Uses   []int   // the nodes that take its output, in order, each as often as it does; of the last node none
+	Inputs []int   // indices of the nodes whose outputs it takes, in order, or NetworkInput. One may occur twice
+	Uses   []int   // indices of the nodes that take its output, in order, each as often as it does; empty for the last node
 	Ins    []Shape // the shapes of Inputs
 	In     Shape   // the first of Ins
 	Out    Shape
 	Window Window // for Conv and Pool: kernel, stride, padding and output size
 	Params []Param
-	// Flat says that the output is a vector for frameworks that tell a vector of n
-	// values, of rank 2, from an image of n channels and one pixel, of rank 4. It
-	// changes nothing on a device. A vector goes in where an image is wanted, and
-	// an image of one pixel where a vector is, so who writes such a framework's
-	// file puts a reshaping there.
+	// Flat says that the output is a vector. It matters only for frameworks that tell a
+	// vector of n values, of rank 2, from an image of n channels and one pixel, of rank 4.
+	// On a device the two are the same: a layer for images may take a vector, and a layer
+	// for vectors an image of one pixel. An export to such a framework adds a reshape
+	// there.
 	Flat bool
-	// Learns says that a parameter of the node, or of one that reaches it, is
-	// trained: its output has a gradient. Of other nodes nothing is computed in a
-	// backward pass.
+	// Learns says that the output has a gradient: a parameter is trained, either of this
+	// node or of a node before it in the graph. The backward pass skips other nodes.
 	Learns bool
 }
 
@@ -134,8 +131,8 @@ func (n Node) Weights() int {
 	return sum
 }
 
-// Parameters returns the number of trained and frozen values, all but running
-// statistics: what papers count.
+// Parameters returns the number of trained and frozen values, without running statistics.
+// Papers count the same.
 func (n Node) Parameters() int {
 	sum := 0
 	for _, p := range n.Params {
@@ -146,15 +143,15 @@ func (n Node) Parameters() int {
 	return sum
 }
 
-// Keeps reports whether the output has the same values as the input in evaluation,
-// as for dropout; see [Kind].
+// Keeps reports whether in evaluation the output has the same values as the input, such
+// as for dropout. See [Kind].
 func (n Node) Keeps() bool {
 	k, _ := KindNamed(n.Layer.Kind())
 	return k.Keeps
 }
 
-// MulAdds returns the multiply-adds of one sample's forward pass through a
-// convolution or dense layer, without those that meet padding; 0 for others.
+// MulAdds returns the number of multiply-adds of one sample's forward pass through a
+// convolution or dense layer. Those with padding don't count. It is 0 for other layers.
 func (n Node) MulAdds() int64 {
 	switch l := n.Layer.(type) {
 	case *Conv:
@@ -180,8 +177,8 @@ func (p *Plan) Trained() []Param {
 	return slices.DeleteFunc(slices.Clone(p.Params), func(q Param) bool { return !q.Trained })
 }
 
-// Frozen returns the plan as if every parameter were frozen: nothing learns, so devices
-// take no memory for gradients. It shares p's memory otherwise.
+// Frozen returns the plan as if every parameter were frozen. Nothing learns, so devices
+// need no memory for gradients. The result shares the rest of p's memory.
 func (p *Plan) Frozen() *Plan {
 	frozen := *p
 	still := func(params []Param) []Param {
@@ -213,8 +210,8 @@ func (p *Plan) sum(of func(Node) int) int {
 	return sum
 }
 
-// MulAdds returns the multiply-adds of one sample's forward pass, without those
-// that meet padding.
+// MulAdds returns the number of multiply-adds of one sample's forward pass. Those with
+// padding don't count.
 func (p *Plan) MulAdds() int64 {
 	var sum int64
 	for _, n := range p.Nodes {
@@ -231,12 +228,12 @@ func (p *Plan) InputName(node int) string {
 	return p.Nodes[node].Name
 }
 
-// inputName is the network's input's name in From.
+// inputName is the name in From that means the network's input.
 const inputName = "input"
 
-// derivedName returns the name of a layer without one: its kind (for
-// activations the function) and a count of such layers from 1, those with names
-// too. Names that are taken are passed over.
+// derivedName returns the name of a layer without one: its kind (for activations the
+// function) and its number among such layers. The number counts from 1 and includes
+// layers with names. Names that are taken are skipped.
 func derivedName(l Layer, count, taken map[string]int) string {
 	base := l.Kind()
 	if a, ok := l.(*Activation); ok {
@@ -251,9 +248,8 @@ func derivedName(l Layer, count, taken map[string]int) string {
 	}
 }
 
-// Plan checks the network, resolves its connections and infers every layer's
-// shapes, window and parameters. A wrong network gives a *LayerError where one
-// layer is to blame.
+// Plan checks the network, resolves its connections and infers every layer's shapes,
+// window and parameters. If a layer is wrong, the error is a *LayerError.
 func (n *Network) Plan() (*Plan, error) {
 	if err := n.Input.check(); err != nil {
 		return nil, fmt.Errorf("input shape: %w", err)
@@ -314,8 +310,8 @@ func (p *Plan) names(nodes []int) []string {
 	return names
 }
 
-// node plans layer i. With an error it returns as much as is known. named are
-// the nodes so far by name.
+// node plans layer i. With an error, it also returns what it knows so far. named holds
+// the indices of the nodes before it, by name.
 func (p *Plan) node(i int, name string, l Layer, named map[string]int) (Node, error) {
 	if err := checkName(name); err != nil {
 		return Node{}, err
@@ -403,8 +399,8 @@ func (p *Plan) node(i int, name string, l Layer, named map[string]int) (Node, er
 	return partial, nil
 }
 
-// checkName refuses names that would not survive in a parameter's name or a
-// file.
+// checkName returns an error for a name that is no safe part of a parameter's name or of
+// a file.
 func checkName(name string) error {
 	for _, r := range name {
 		if !(r == '_' || r == '-' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z') {

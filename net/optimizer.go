@@ -8,13 +8,13 @@ import (
 	"slices"
 )
 
-// Method names an optimiser.
+// Method is the name of an optimiser.
 type Method string
 
-// The optimisers. g is the gradient of the mean loss over the mini-batch, after
-// clipping; lr is the learning rate of the step; t counts the steps from 1; all
-// moments start at 0. Weight decay adds WeightDecay*w to g (SGD, Adam), where a
-// parameter is decayed (Param.Decayed).
+// The optimisers. g is the gradient of the mean loss over the mini-batch, after clipping.
+// lr is the learning rate of the step. t counts the steps from 1. All moments start at 0.
+// For SGD and Adam, weight decay adds WeightDecay*w to g. Only parameters with
+// Param.Decayed are decayed.
 const (
 	// SGD: v = Momentum*v + g; w -= lr*v, or with Nesterov
 	// w -= lr*(g + Momentum*v) (Sutskever et al., 2013).
@@ -23,13 +23,12 @@ const (
 	// w -= lr * sqrt(1-Beta2^t)/(1-Beta1^t) * m/(sqrt(v)+Epsilon)
 	// (Kingma and Ba, 2015, the form at the end of section 2).
 	Adam Method = "adam"
-	// AdamW is Adam with decay apart from the gradient: w -= lr*WeightDecay*w,
+	// AdamW is Adam with weight decay outside the gradient: first w -= lr*WeightDecay*w,
 	// then Adam's update (Loshchilov and Hutter, 2019).
 	AdamW Method = "adamw"
 )
 
-// Optimizer describes how weights are updated. [AdamDefault] and [SGDDefault]
-// are where to start.
+// Optimizer describes how weights are updated. Start with [AdamDefault] or [SGDDefault].
 type Optimizer struct {
 	Method       Method   `json:"method"`
 	LearningRate float64  `json:"learning_rate"`
@@ -39,21 +38,21 @@ type Optimizer struct {
 	Beta2        float64  `json:"beta2,omitempty"`
 	Epsilon      float64  `json:"epsilon,omitempty"`
 	WeightDecay  float64  `json:"weight_decay,omitempty"`
-	ClipNorm     float64  `json:"clip_norm,omitempty"` // if above 0: scale all gradients by min(1, ClipNorm/norm), norm the L2 norm of all of them together
+	ClipNorm     float64  `json:"clip_norm,omitempty"` // if above 0: all gradients are scaled by min(1, ClipNorm/norm), where norm is the L2 norm of all of them together
 	Schedule     Schedule `json:"schedule,omitzero"`
-	Factors      []Factor `json:"factors,omitempty"` // of the learning rate, by parameter; the first that matches counts
+	Factors      []Factor `json:"factors,omitempty"` // multiply the learning rate of some parameters; for each, the first that matches counts
 }
 
-// Factor multiplies the learning rate of some parameters: as in PyTorch a parameter
-// group's own rate, so that AdamW's decay is multiplied too.
+// Factor multiplies the learning rate of some parameters. It does the same as the rate of
+// a parameter group in PyTorch, so it multiplies AdamW's decay too.
 type Factor struct {
-	// Params is a pattern, as path.Match has it, of names of parameters ("dense2.*"),
-	// or of a layer's type and a role ("batchnorm.bias").
+	// Params is a pattern of path.Match. It matches a parameter's name ("dense2.*"), or
+	// the layer's type with the parameter's role ("batchnorm.bias").
 	Params string  `json:"params"`
 	Factor float64 `json:"factor"` // at least 0
 }
 
-// matches reports whether the factor is a parameter's.
+// matches reports whether the factor is for parameter q.
 func (f Factor) matches(p *Plan, q Param) bool {
 	kind := string(p.Nodes[q.Layer].Layer.Kind()) + "." + string(q.Role)
 	for _, name := range []string{q.Name, kind} {
@@ -64,8 +63,8 @@ func (f Factor) matches(p *Plan, q Param) bool {
 	return false
 }
 
-// Factor returns what the learning rate of one of the plan's parameters is multiplied
-// by.
+// Factor returns the factor of the learning rate for parameter q of the plan. It is 1 if
+// no entry of Factors matches.
 func (o Optimizer) Factor(p *Plan, q Param) float64 {
 	for _, f := range o.Factors {
 		if f.matches(p, q) {
@@ -75,7 +74,7 @@ func (o Optimizer) Factor(p *Plan, q Param) float64 {
 	return 1
 }
 
-// CheckFor refuses factors whose pattern is that of none of the plan's trained
+// CheckFor returns an error for a factor that matches none of the plan's trained
 // parameters.
 func (o Optimizer) CheckFor(p *Plan) error {
 	for _, f := range o.Factors {
@@ -102,10 +101,9 @@ func SGDDefault(learningRate float64) Optimizer {
 	return Optimizer{Method: SGD, LearningRate: learningRate}
 }
 
-// Moments returns the names of the state that the optimiser keeps for each
-// trained parameter, as they stand in State.Optimizer behind the parameter's
-// name and a dot: "m" and "v" for Adam and AdamW, "v" for SGD with momentum,
-// none for SGD without.
+// Moments returns the names of the tensors that the optimiser keeps for each trained
+// parameter: "m" and "v" for Adam and AdamW, "v" for SGD with momentum, none for SGD
+// without. Their keys in State.Optimizer are the parameter's name, a dot and this name.
 func (o Optimizer) Moments() []string {
 	switch {
 	case o.Method == Adam || o.Method == AdamW:
@@ -116,11 +114,11 @@ func (o Optimizer) Moments() []string {
 	return nil
 }
 
-// leastEpsilon is the least normal float32: a smaller one would be 0 on some
-// devices, and a weight whose gradient has always been 0 would become 0/0.
+// leastEpsilon is the least normal float32. A smaller epsilon would be 0 on some devices.
+// Then a weight whose gradient has always been 0 would be updated by 0/0.
 const leastEpsilon = 0x1p-126
 
-// Check refuses settings outside their ranges.
+// Check returns an error for settings outside their ranges.
 func (o Optimizer) Check() error {
 	in := func(name string, x, lo, hi float64) error { // lo <= x < hi
 		if !(x >= lo && x < hi) {
@@ -163,14 +161,14 @@ func (o Optimizer) Check() error {
 // Rate returns the learning rate of a step, counted from 0.
 func (o Optimizer) Rate(step int64) float64 { return o.LearningRate * o.Schedule.factor(step) }
 
-// AdamRate returns lr * sqrt(1-Beta2^t)/(1-Beta1^t) for the step, counted from
-// 0, so t = step+1: the factor of m/(sqrt(v)+Epsilon) in Adam's update.
+// AdamRate returns the factor of m/(sqrt(v)+Epsilon) in Adam's update. It is
+// lr * sqrt(1-Beta2^t)/(1-Beta1^t). step counts from 0, so t = step+1.
 func (o Optimizer) AdamRate(step int64) float64 {
 	t := float64(step + 1)
 	return o.Rate(step) * math.Sqrt(1-math.Pow(o.Beta2, t)) / (1 - math.Pow(o.Beta1, t))
 }
 
-// ScheduleMethod names how the learning rate changes.
+// ScheduleMethod is the name of a way in which the learning rate changes.
 type ScheduleMethod string
 
 // The schedules, as factors of Optimizer.LearningRate at step s, counted from 0
@@ -179,10 +177,10 @@ const (
 	ConstantRate ScheduleMethod = "constant" // 1
 	StepRate     ScheduleMethod = "step"     // Factor^floor(s/Every)
 	CosineRate   ScheduleMethod = "cosine"   // Final + (1-Final)*(1+cos(pi*min(s/T,1)))/2 (Loshchilov and Hutter, 2017)
-	// OneCycleRate rises from Start to 1 over the first Peak*T steps, then falls to
-	// Final at step T, both by half a cosine (Smith and Topin, 2018).
+	// OneCycleRate rises from Start to 1 over the first Peak*T steps, then falls to Final
+	// at step T. Both curves are half a cosine (Smith and Topin, 2018).
 	OneCycleRate ScheduleMethod = "one_cycle"
-	// ExponentialRate goes from Start to Final by equal factors:
+	// ExponentialRate goes from Start to Final, by the same factor at each step:
 	// Start * (Final/Start)^min(s/T, 1).
 	ExponentialRate ScheduleMethod = "exponential"
 )
@@ -190,9 +188,9 @@ const (
 // Schedule says how the learning rate changes during a run. All lengths are in
 // steps. The zero Schedule keeps the rate constant.
 type Schedule struct {
-	Method ScheduleMethod `json:"method,omitempty"`
-	Warmup int64          `json:"warmup,omitempty"` // steps over which the rate first rises linearly: step s has (s+1)/(Warmup+1) of the first rate
-	Total  int64          `json:"total,omitempty"`  // CosineRate, OneCycleRate, ExponentialRate: steps of the whole run; step Total, which is the first after it, has the final rate, and the rate stays there
+	Method ScheduleMethod `json:"method,omitempty"` // "" means ConstantRate
+	Warmup int64          `json:"warmup,omitempty"` // steps over which the rate first rises linearly: step s has (s+1)/(Warmup+1) of the rate at step Warmup
+	Total  int64          `json:"total,omitempty"`  // CosineRate, OneCycleRate, ExponentialRate: steps of the whole run; from step Total on, the first after the run, the rate is the final one
 	Every  int64          `json:"every,omitempty"`  // StepRate
 	Factor float64        `json:"factor,omitempty"` // StepRate
 	Final  float64        `json:"final,omitempty"`  // CosineRate, OneCycleRate, ExponentialRate
@@ -263,7 +261,7 @@ func (s Schedule) factor(step int64) float64 {
 	return 1
 }
 
-// halfCosine goes from a to b as x goes from 0 to 1, and stays there.
+// halfCosine goes from a to b as x goes from 0 to 1. For greater x it is b.
 func halfCosine(a, b, x float64) float64 {
 	return b + (a-b)*(1+math.Cos(math.Pi*min(x, 1)))/2
 }

@@ -17,18 +17,17 @@ const (
 // Part is one part of a training step, and the time that it took.
 type Part struct {
 	Phase  Phase
-	Layers []int // indices of the layers that were computed as one; none where it isn't a layer's
+	Layers []int // indices of the layers that were computed as one; empty for a part that belongs to no layer
 	Time   time.Duration
 }
 
-// Profiler is a Program that can tell where a step's time goes. Programs need not
-// be Profilers.
+// Profiler is a Program that can measure how long each part of a step takes. Not every
+// Program is a Profiler.
 type Profiler interface {
 	Program
-	// ProfileStep trains on a mini-batch as Step does, waits for the device, and
-	// returns the step's parts in the order in which they ran: together they took
-	// the step's time, but for the timing itself, which may slow a step down by a
-	// few per cent.
+	// ProfileStep trains on a mini-batch as Step does, waits for the device, and returns
+	// the step's parts in the order in which they ran. Their times add up to the time of
+	// the step. The measurement may slow a step down by a few per cent.
 	ProfileStep(Batch) ([]Part, error)
 }
 
@@ -38,8 +37,8 @@ type Limits struct {
 	Bandwidth float64 `json:"bandwidth"`     // memory bandwidth in bytes a second, for a = b + s*c over arrays larger than the caches
 }
 
-// Limiter is a Device that can measure its machine's limits. Devices need not be
-// Limiters.
+// Limiter is a Device that can measure its machine's limits. Not every Device is a
+// Limiter.
 type Limiter interface {
 	Device
 	// Limits measures for about a second, with as many threads as programs use.

@@ -4,8 +4,8 @@ import "math/bits"
 
 // Philox is the counter-based generator Philox4x32 with ten rounds (Salmon,
 // Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC11).
-// It turns a key and a counter into four random words, so that any value of a
-// random sequence can be computed on any device, in any order, without state.
+// It turns a key and a counter into four random words. So any device can compute any
+// value of a random sequence, in any order and without state.
 func Philox(key [2]uint32, counter [4]uint32) [4]uint32 {
 	const (
 		m0, m1 = 0xD2511F53, 0xCD9E8D57
@@ -21,8 +21,8 @@ func Philox(key [2]uint32, counter [4]uint32) [4]uint32 {
 	return counter
 }
 
-// Purpose separates the random streams that one seed gives. It is the top byte
-// of a counter's last word.
+// Purpose keeps the random streams of one seed apart. It is the top byte of the counter's
+// last word. The other three bytes are the number of a stream.
 type Purpose uint32
 
 // The purposes.
@@ -38,26 +38,27 @@ const (
 // SeedKey returns the Philox key of a seed: its low and high words.
 func SeedKey(seed uint64) [2]uint32 { return [2]uint32{uint32(seed), uint32(seed >> 32)} }
 
-// DropoutKeep reports whether the value at index i of a dropout layer's input
-// stays. It is the definition that every device follows: the value is word i%4
-// of Philox(SeedKey(seed), {i/4, low word of step, high word of step,
-// ForDropout<<24 | layer}), and stays where that word is at least
-// [DropoutThreshold](rate). i counts in NCHW order over the whole mini-batch, of which
-// a batch may be a part ([Share]): sample k of the batch begins at
-// (Share.First+k) times the size of a sample. layer is the layer's index in the
-// network and step counts the updates made before this one.
+// DropoutKeep reports whether dropout keeps the value at index i of a dropout layer's
+// input. Every device follows this definition. The value stays if word i%4 of
+//
+//	Philox(SeedKey(seed), {i/4, low word of step, high word of step, ForDropout<<24 | layer})
+//
+// is at least [DropoutThreshold](rate). layer is the layer's index in the network. step
+// is the number of updates made before this one. i counts in NCHW order over the whole
+// mini-batch, even if the batch is only a part of it ([Share]): sample k of the batch
+// begins at (Share.First+k) times the size of a sample.
 func DropoutKeep(seed uint64, layer int, step int64, rate float64, i int) bool {
 	w := Philox(SeedKey(seed), DropoutCounter(layer, step, i/4))
 	return w[i%4] >= DropoutThreshold(rate)
 }
 
-// DropoutCounter returns the Philox counter of the four values from index
-// 4*block on; see DropoutKeep.
+// DropoutCounter returns the Philox counter for the four values at indices 4*block to
+// 4*block+3. See [DropoutKeep].
 func DropoutCounter(layer int, step int64, block int) [4]uint32 {
 	return [4]uint32{uint32(block), uint32(step), uint32(step >> 32), uint32(ForDropout)<<24 | uint32(layer)&0xffffff}
 }
 
-// DropoutThreshold returns floor(rate * 2^32), the least word that keeps a value.
+// DropoutThreshold returns the least random word that keeps a value: floor(rate * 2^32).
 func DropoutThreshold(rate float64) uint32 { return uint32(rate * (1 << 32)) }
 
 // stream draws words of one random stream in order.

@@ -13,10 +13,10 @@ type Ranked struct {
 	Probability float64 `json:"probability"`
 }
 
-// Rank sorts the probabilities of one sample, a row of what [Program.Infer] returns. The
-// most probable class comes first; of equal ones, the one with the lower number. Classes
-// are named by ClassName. Values that are no probabilities give ErrNotFinite: then the
-// network's weights are worthless.
+// Rank sorts the classes of one sample by their probabilities, a row of what
+// [Program.Infer] returns. The most probable class comes first. Of equally probable
+// classes, the one with the lower number comes first. [ClassName] names them. Values that
+// are no probabilities give ErrNotFinite: then the network's weights are worthless.
 func Rank(probabilities []float32, names []string) ([]Ranked, error) {
 	ranked := make([]Ranked, len(probabilities))
 	for k, p := range probabilities {
@@ -29,7 +29,8 @@ func Rank(probabilities []float32, names []string) ([]Ranked, error) {
 	return ranked, nil
 }
 
-// ClassName names a class: by names, or those that have no name there by number.
+// ClassName returns names[class], or the class's number as text if names is too short.
+// names may be nil.
 func ClassName(names []string, class int) string {
 	if class < len(names) {
 		return names[class]

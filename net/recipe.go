@@ -7,7 +7,7 @@ import (
 	"math"
 )
 
-// Watch names the figure of the validation set that says which epoch is best.
+// Watch is the name of the validation figure that decides which epoch is best.
 type Watch string
 
 // The figures to watch.
@@ -16,30 +16,33 @@ const (
 	WatchAccuracy Watch = "accuracy" // the greatest accuracy
 )
 
-// Recipe says how a network is trained. It is recorded in checkpoints. It holds
-// no lengths in steps, so that it fits data sets of any size: the Warmup, Total
-// and Every of Optimizer.Schedule stay 0 and are filled in by OptimizerFor.
+// Recipe says how a network is trained. Checkpoints record it. It holds no lengths in
+// steps, so that it fits data sets of any size. The Warmup, Total and Every of
+// Optimizer.Schedule must be 0; OptimizerFor fills them in.
 type Recipe struct {
 	Name         string    `json:"name,omitempty"`
 	Epochs       int       `json:"epochs"`
-	Batch        int       `json:"batch"`                // samples in a mini-batch; an epoch's last may be smaller
-	Accumulate   int       `json:"accumulate,omitempty"` // mini-batches whose gradients make one update; 0 means 1. An epoch's last update may have fewer
+	Batch        int       `json:"batch"`                // samples in a mini-batch; the last one of an epoch may be smaller
+	Accumulate   int       `json:"accumulate,omitempty"` // mini-batches whose gradients make one update; the last update of an epoch may have fewer; 0 means 1
 	Optimizer    Optimizer `json:"optimizer"`
 	WarmupEpochs float64   `json:"warmup_epochs,omitempty"` // length of Schedule.Warmup, in epochs
 	StepEpochs   float64   `json:"step_epochs,omitempty"`   // length of Schedule.Every, in epochs; for StepRate only
 	Seed         uint64    `json:"seed"`                    // decides initial values, shuffles, dropout and augmentation
-	Patience     int       `json:"patience,omitempty"`      // stop after so many epochs without a better validation figure; 0 never
-	Watch        Watch     `json:"watch,omitempty"`         // the validation figure; default WatchLoss
+	Patience     int       `json:"patience,omitempty"`      // training stops after so many epochs without a better validation figure; 0 means never
+	Watch        Watch     `json:"watch,omitempty"`         // which validation figure; "" means WatchLoss
 	Loss         Criterion `json:"loss,omitzero"`
-	Balance      bool      `json:"balance,omitempty"`   // class weights are BalancedWeights of the training set; Loss has none
-	DropLast     bool      `json:"drop_last,omitempty"` // an epoch leaves out the samples that don't fill its last update
-	Average      float64   `json:"average,omitempty"`   // decay of the weights' moving averages, with which evaluations are made, see Options; 0 keeps none
+	Balance      bool      `json:"balance,omitempty"`   // class weights are the BalancedWeights of the training set; then Loss must have none
+	DropLast     bool      `json:"drop_last,omitempty"` // an epoch leaves out its last samples if they don't fill an update
+	Average      float64   `json:"average,omitempty"`   // decay of the weights' moving averages, which evaluations use, see Options; 0 keeps none
 	Augment      Augment   `json:"augment,omitzero"`
-	Views        Views     `json:"views,omitempty"` // evaluations see each sample in these views
+	Views        Views     `json:"views,omitempty"` // the views in which evaluations see each sample
 }
 
-// Recipes returns the built-in recipes, the default one first: tutorial, as the tutorial
-// trains; fast, for few epochs; and photos, for residual networks on photographs.
+// Recipes returns the built-in recipes, the default one first:
+//
+//   - tutorial trains as the TensorFlow tutorial does
+//   - fast is for few epochs
+//   - photos is for residual networks on photographs
 func Recipes() []Recipe {
 	fast := AdamDefault(2e-3)
 	fast.Schedule = Schedule{Method: OneCycleRate, Start: 0.1, Peak: 0.25, Final: 0.01}
@@ -53,7 +56,7 @@ func Recipes() []Recipe {
 	}
 }
 
-// RecipeNamed returns the built-in recipe of that name.
+// RecipeNamed returns the built-in recipe with this name, and whether there is one.
 func RecipeNamed(name string) (Recipe, bool) {
 	for _, r := range Recipes() {
 		if r.Name == name {
@@ -64,7 +67,7 @@ func RecipeNamed(name string) (Recipe, bool) {
 }
 
 // ParseRecipe reads a recipe from JSON and checks it. The names of the fields are
-// those of Recipe's tags; what is left out is the zero value.
+// those of Recipe's tags. A field that is left out has its zero value.
 func ParseRecipe(r io.Reader) (Recipe, error) {
 	b, err := readJSON(r)
 	if err != nil {
@@ -86,7 +89,7 @@ func ParseRecipe(r io.Reader) (Recipe, error) {
 // maxEpochs keeps every count of steps far from overflow.
 const maxEpochs = 1_000_000
 
-// Check refuses settings outside their ranges.
+// Check returns an error for settings outside their ranges.
 func (r Recipe) Check() error {
 	s := r.Optimizer.Schedule
 	switch {
@@ -118,14 +121,14 @@ func (r Recipe) Check() error {
 			return fmt.Errorf("recipe: %w", err)
 		}
 	}
-	// The finest division leaves no rounding that would blame the recipe.
+	// With so many steps in an epoch, no rounding makes the warm-up as long as the run.
 	if err := r.OptimizerFor(maxElements).Check(); err != nil {
 		return fmt.Errorf("recipe: %w", err)
 	}
 	return nil
 }
 
-// watch returns the figure to watch with its default filled in.
+// watch returns Watch, or WatchLoss if that is empty.
 func (r Recipe) watch() Watch {
 	if r.Watch == "" {
 		return WatchLoss
@@ -133,12 +136,11 @@ func (r Recipe) watch() Watch {
 	return r.Watch
 }
 
-// mini returns the mini-batches of an update with the default filled in.
+// mini returns the number of mini-batches in an update.
 func (r Recipe) mini() int { return max(1, r.Accumulate) }
 
-// kept returns what a run keeps of its recipe to its end: all but the fields that
-// may change when it is resumed, with defaults filled in. Two recipes of one run
-// have it in common.
+// kept returns the part of the recipe that a resumed run must not change, with defaults
+// filled in. Fields that may change are zero.
 func (r Recipe) kept(stepsPerEpoch int) Recipe {
 	r.Optimizer = r.OptimizerFor(stepsPerEpoch)
 	r.WarmupEpochs, r.StepEpochs = 0, 0 // the optimiser's schedule has them in steps
@@ -148,11 +150,12 @@ func (r Recipe) kept(stepsPerEpoch int) Recipe {
 	return r
 }
 
-// SamplesPerStep returns the samples of an update, of which an epoch's last may have fewer.
+// SamplesPerStep returns the number of samples in an update. The last update of an epoch
+// may have fewer.
 func (r Recipe) SamplesPerStep() int { return r.Batch * r.mini() }
 
-// StepsPerEpoch returns the number of updates that an epoch of so many samples
-// makes, at least 1. Check must accept the recipe.
+// StepsPerEpoch returns the number of updates in an epoch. samples is the size of the
+// training set, at least 1. Then the result is at least 1. Check must accept the recipe.
 func (r Recipe) StepsPerEpoch(samples int) int {
 	if n := samples / r.SamplesPerStep(); r.DropLast && n > 0 {
 		return n
@@ -160,13 +163,14 @@ func (r Recipe) StepsPerEpoch(samples int) int {
 	return (samples + r.SamplesPerStep() - 1) / r.SamplesPerStep()
 }
 
-// SamplesPerEpoch returns how many of a training set's samples an epoch takes.
+// SamplesPerEpoch returns how many samples an epoch uses. samples is the size of the
+// training set. The result is less only with DropLast.
 func (r Recipe) SamplesPerEpoch(samples int) int {
 	return min(samples, r.StepsPerEpoch(samples)*r.SamplesPerStep())
 }
 
-// LossFor returns the loss with the weights of a training set filled in where they are
-// to be balanced.
+// LossFor returns the loss. If Balance is set, its class weights are the
+// [BalancedWeights] of train.
 func (r Recipe) LossFor(train *Dataset) Criterion {
 	l := r.Loss
 	if r.Balance {
@@ -175,8 +179,8 @@ func (r Recipe) LossFor(train *Dataset) Criterion {
 	return l
 }
 
-// OptimizerFor returns the optimiser with the schedule's lengths filled in for
-// a run of r.Epochs epochs of so many steps.
+// OptimizerFor returns the optimiser with the lengths of its Schedule filled in.
+// stepsPerEpoch is the number of updates in an epoch.
 func (r Recipe) OptimizerFor(stepsPerEpoch int) Optimizer {
 	o := r.Optimizer
 	steps := func(epochs float64) int64 { return int64(math.Round(epochs * float64(stepsPerEpoch))) }

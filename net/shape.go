@@ -7,15 +7,15 @@ import (
 	"math"
 )
 
-// Shape is the shape of one sample at some point of a network: channels, rows
-// and columns. A flat vector of n values has shape {n, 1, 1}.
+// Shape is the shape of one sample at some point of a network: channels C, rows H and
+// columns W. A flat vector of n values has shape {n, 1, 1}.
 type Shape struct {
 	C int `json:"channels"`
 	H int `json:"height"`
 	W int `json:"width"`
 }
 
-// Size returns the number of values in a sample of shape s.
+// Size returns the number of values in a sample: C*H*W.
 func (s Shape) Size() int { return s.C * s.H * s.W }
 
 // String formats s as "C x H x W", or as "C" when it is flat.
@@ -26,12 +26,12 @@ func (s Shape) String() string {
 	return fmt.Sprintf("%d x %d x %d", s.C, s.H, s.W)
 }
 
-// maxElements bounds the values of one sample at any point of a network and the
-// values of any one parameter, so that every index fits an int32 and no product
-// of sizes overflows.
+// maxElements is the most values that one sample may have at any point of a network, and
+// the most values of one parameter. So every index fits an int32 and no product of sizes
+// overflows.
 const maxElements = math.MaxInt32
 
-// check refuses a shape with a dimension below 1 or with too many elements.
+// check returns an error for a shape with a dimension below 1 or with too many values.
 func (s Shape) check() error {
 	if s.C < 1 || s.H < 1 || s.W < 1 {
 		return fmt.Errorf("every dimension must be at least 1, got %d x %d x %d", s.C, s.H, s.W)
@@ -52,9 +52,9 @@ func product(sizes ...int) (int, error) {
 	return p, nil
 }
 
-// Pair holds a height and a width: of a kernel, a stride or a dilation. In JSON
-// it is [height, width], or one number when both are equal. The zero Pair means
-// "the default" where it is used.
+// Pair holds the height and the width of a kernel, a stride or a dilation. In JSON it is
+// [height, width], or one number if both are equal. A field with the zero Pair has its
+// default.
 type Pair struct{ H, W int }
 
 // Square returns the Pair {n, n}.
@@ -63,7 +63,7 @@ func Square(n int) Pair { return Pair{n, n} }
 // String formats p as "HxW".
 func (p Pair) String() string { return fmt.Sprintf("%dx%d", p.H, p.W) }
 
-// or returns p, or d when p is the zero Pair.
+// or returns p, or d if p is the zero Pair.
 func (p Pair) or(d Pair) Pair {
 	if p == (Pair{}) {
 		return d
@@ -71,7 +71,7 @@ func (p Pair) or(d Pair) Pair {
 	return p
 }
 
-// MarshalJSON writes one number, or [height, width].
+// MarshalJSON writes one number if both are equal, else [height, width].
 func (p Pair) MarshalJSON() ([]byte, error) {
 	if p.H == p.W {
 		return json.Marshal(p.H)
@@ -97,38 +97,38 @@ func (p *Pair) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// PaddingMode says how a window meets the borders of its input.
+// PaddingMode says how an input is padded at its borders.
 type PaddingMode string
 
 // The padding modes. The formulas are TensorFlow's ("Neural Network",
 // tensorflow.org/api_docs/python/tf/nn, notes on padding).
 const (
-	// Valid takes no padding: out = ceil((in - k + 1) / stride), where k is the
-	// kernel's extent, (kernel-1)*dilation + 1. It is the default.
+	// Valid adds no padding: out = ceil((in - k + 1) / stride), where k is the kernel's
+	// extent, (kernel-1)*dilation + 1. It is the default.
 	Valid PaddingMode = "valid"
-	// Same pads so that out = ceil(in / stride): in all
-	// max((out-1)*stride + k - in, 0), the smaller half before (top, left), the
+	// Same pads so that out = ceil(in / stride). It adds
+	// max((out-1)*stride + k - in, 0) in total: the smaller half before (top, left), the
 	// larger half after (bottom, right).
 	Same PaddingMode = "same"
-	// Explicit takes the four numbers of a Padding:
+	// Explicit adds the four numbers of a Padding:
 	// out = floor((in + before + after - k) / stride) + 1.
 	Explicit PaddingMode = "explicit"
 )
 
-// Padding is a padding mode and, for Explicit, the rows and columns to add. In
-// JSON it is "valid", "same" or [top, bottom, left, right].
+// Padding is a padding mode and, for Explicit, the numbers of rows and columns to add. The
+// zero Padding is Valid. In JSON it is "valid", "same" or [top, bottom, left, right].
 type Padding struct {
 	Mode                     PaddingMode // empty means Valid
 	Top, Bottom, Left, Right int
 }
 
-// PadSame is SAME padding.
+// PadSame is the padding of mode Same.
 var PadSame = Padding{Mode: Same}
 
-// PadValid is VALID padding, the zero Padding.
+// PadValid is the padding of mode Valid. It is the zero Padding.
 var PadValid = Padding{}
 
-// Pad returns explicit padding.
+// Pad returns padding of mode Explicit, in rows and columns.
 func Pad(top, bottom, left, right int) Padding {
 	return Padding{Explicit, top, bottom, left, right}
 }
@@ -174,10 +174,11 @@ func (p *Padding) UnmarshalJSON(b []byte) error {
 	return fmt.Errorf(`padding: want "same", "valid" or [top, bottom, left, right], got %s`, b)
 }
 
-// Window is a resolved sliding window: every size known, padding in rows and
-// columns. Position (oh, ow) of the output sees the input's rows
-// oh*StrideH - Top + r*DilationH for r in [0, KernelH), and columns likewise;
-// rows and columns outside the input are padding.
+// Window describes a sliding window with all sizes known. Position (oh, ow) of the output
+// sees the input's rows ih = oh*StrideH - Top + r*DilationH for r in [0, KernelH), and
+// columns iw = ow*StrideW - Left + s*DilationW for s in [0, KernelW). Rows and columns
+// outside the input are padding. Top, Bottom, Left and Right count rows and columns of
+// padding. OutH and OutW are the size of the output.
 type Window struct {
 	KernelH, KernelW         int
 	StrideH, StrideW         int
@@ -214,7 +215,7 @@ func resolveWindow(h, w int, kernel, stride, dilation Pair, pad Padding) (Window
 	return win, nil
 }
 
-// extent resolves one axis of a window.
+// extent computes the output size and the padding of a window along one axis.
 func extent(axis string, in, kernel, stride, dilation int, mode PaddingMode, before, after int) (out, padBefore, padAfter int, err error) {
 	if kernel > 1 && dilation > maxElements/(kernel-1) {
 		return 0, 0, 0, fmt.Errorf("%w: kernel %d with dilation %d is too large", errWindow, kernel, dilation)
@@ -241,9 +242,9 @@ func extent(axis string, in, kernel, stride, dilation int, mode PaddingMode, bef
 	return (in+before+after-k)/stride + 1, before, after, nil
 }
 
-// Taps returns how many pairs of output position and kernel element fall inside
-// an input of shape in, one channel to one filter: the multiply-adds that do not
-// meet padding.
+// Taps returns the number of multiply-adds between one input channel of shape in and one
+// filter. It counts the pairs of output position and kernel element that lie inside the
+// input. Those that lie in padding don't count.
 func (w Window) Taps(in Shape) int64 {
 	// Along one axis: the elements r with 0 <= start + r*dilation < size.
 	count := func(out, k, stride, dilation, before, size int) (n int64) {

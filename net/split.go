@@ -8,20 +8,21 @@ import (
 	"slices"
 )
 
-// Split takes about a share of every class's samples off a data set, chosen by the
-// seed: part has them, rest the others, both in d's order and sharing d's memory. A
-// class of two samples or more has at least one in either; a class of one has it in
-// rest. So sorted data split as well as shuffled ones.
+// Split divides a data set in two. part gets about the given share of each class's
+// samples, chosen at random by the seed. rest gets the others. Both keep d's order and
+// share d's memory. A class of two samples or more has at least one in each; the only
+// sample of a class goes to rest. The order of d's samples does not matter, so sorted
+// data need no shuffle before.
 func Split(d *Dataset, share float64, seed uint64) (rest, part *Dataset) {
 	return split(d, share, func(class int, samples []int32, n int) []int32 {
 		return chosen(samples, n, newStream(seed, ForSplit, class))
 	})
 }
 
-// SplitByName is Split for samples with names. Of every class it takes those whose
-// names, hashed with the seed, come first. So where samples come, go or stand in
-// another order, the others stay in their part, but for one at the border that may
-// change it for each that came or went.
+// SplitByName is Split for samples with names. From each class it takes the samples whose
+// names, hashed with the seed, come first. So the order of the samples does not matter. If
+// samples are added or removed, the others stay in their part, except that each change may
+// move one sample to the other part.
 func SplitByName(d *Dataset, share float64, seed uint64, name func(sample int32) string) (rest, part *Dataset) {
 	return split(d, share, func(_ int, samples []int32, n int) []int32 {
 		sums := make(map[int32][sha256.Size]byte, len(samples))
@@ -36,7 +37,7 @@ func SplitByName(d *Dataset, share float64, seed uint64, name func(sample int32)
 	})
 }
 
-// split takes the samples off that choose chooses of each class.
+// split divides d in two. choose returns n of a class's samples for part.
 func split(d *Dataset, share float64, choose func(class int, samples []int32, n int) []int32) (rest, part *Dataset) {
 	taken := make([]bool, d.Len())
 	for class, samples := range byClass(d) {
@@ -56,14 +57,15 @@ func split(d *Dataset, share float64, choose func(class int, samples []int32, n 
 	return d.Select(others), d.Select(those)
 }
 
-// Sample returns at most n of a data set's samples, chosen by the seed, with every
-// class's share as in d, in d's order and sharing d's memory.
+// Sample returns at most n samples of a data set, chosen at random by the seed. Each class
+// keeps its share. The result keeps d's order and shares d's memory. If d has no more than
+// n samples, it is d itself.
 func Sample(d *Dataset, n int, seed uint64) *Dataset {
 	if n >= d.Len() {
 		return d
 	}
 	classes := byClass(d)
-	// By the largest remainders; of equal ones the lower class comes first.
+	// The largest remainders are rounded up. Of equal ones, the lower class comes first.
 	takes, left := make([]int, len(classes)), n
 	order := make([]int, len(classes))
 	for class, samples := range classes {
@@ -78,8 +80,7 @@ func Sample(d *Dataset, n int, seed uint64) *Dataset {
 	}
 	var all []int32
 	for class, samples := range classes {
-		// Numbers of its own: a sample of what a split left over depends on no number
-		// that made the split.
+		// Random numbers of its own: they are independent of those of a split that made d.
 		all = append(all, chosen(samples, takes[class], newStream(seed, ForSample, class))...)
 	}
 	slices.Sort(all)
@@ -95,7 +96,7 @@ func byClass(d *Dataset) [][]int32 {
 	return out
 }
 
-// chosen returns n of samples at random, and changes their order.
+// chosen returns n of samples at random. It changes the order of samples.
 func chosen(samples []int32, n int, s *stream) []int32 {
 	for i := range max(0, n) {
 		j := i + int(s.below(uint32(len(samples)-i)))

@@ -14,46 +14,46 @@ import (
 
 // Saving says where and when Train writes checkpoints.
 type Saving struct {
-	Dir        string        // the folder of this run alone, made if missing; "" writes none
-	EverySteps int           // besides the end of each epoch, every so many steps; 0 does not
+	Dir        string        // a folder for this run alone, made if missing; "" writes no checkpoints
+	EverySteps int           // saves every so many steps, besides the end of each epoch; 0 doesn't
 	Every      time.Duration // also saves when so much time has passed since the last checkpoint; 0 doesn't
-	Keep       int           // also keeps an EpochCheckpoint of each of the last Keep epochs, and removes older ones; 0 keeps and removes none
+	Keep       int           // keeps an EpochCheckpoint of each of the last Keep epochs, and removes older ones; 0 keeps and removes none
 }
 
 // Config describes a training run.
 type Config struct {
 	Recipe     Recipe
-	Train      *Dataset
-	Validation *Dataset // may be nil: then no early stopping and no best epoch
-	Test       *Dataset // may be nil; it never decides anything
-	Device     string   // what the program runs on, for the record
+	Train      *Dataset // the training set
+	Validation *Dataset // the validation set; if nil, there is no early stopping and no best epoch
+	Test       *Dataset // the test set, which never decides anything; nil for none
+	Device     string   // name of the device that the program runs on, for checkpoints and events
 	Observers  []Observer
-	Interval   int           // steps between Progress events, of which one comes at each epoch's end too; 0 means about four events a second
-	MaxTime    time.Duration // ends the run after the step during which it passes, counted from the call of Train; 0 does not
-	Top        int           // scores also tell the share of samples whose label is among the Top most probable classes; 0 and 1 do not
-	Subject    *Subject      // what the samples and classes mean, for checkpoints; may be nil
+	Interval   int           // steps between Progress events, besides the end of each epoch; 0 means about four events a second
+	MaxTime    time.Duration // ends the run after the step in which it passes, counted from the call of Train; 0 means no limit
+	Top        int           // if above 1, scores also hold the share of samples whose label is among the Top most probable classes
+	Subject    *Subject      // what samples and classes mean, for checkpoints; may be nil
 	Saving     Saving
 	Resume     *Checkpoint // the checkpoint to go on from; nil starts a new run
 }
 
-// Result is what a run came to.
+// Result holds the figures of a run.
 type Result struct {
-	Epochs       []EpochResult `json:"epochs"`                    // all, those before a resume too
-	Best         int           `json:"best,omitempty"`            // the best epoch on the validation set, from 1; 0 if none
-	EarlyStopped bool          `json:"early_stopped,omitempty"`   // Patience ended the run
-	TimeUp       bool          `json:"time_up,omitempty"`         // MaxTime ended the run before its last epoch
+	Epochs       []EpochResult `json:"epochs"`                    // of all epochs, also of those before a resume
+	Best         int           `json:"best,omitempty"`            // the best epoch on the validation set, from 1; 0 if there is none
+	EarlyStopped bool          `json:"early_stopped,omitempty"`   // Recipe.Patience ended the run
+	TimeUp       bool          `json:"time_up,omitempty"`         // Config.MaxTime ended the run before the end of its last epoch
 	Seconds      float64       `json:"seconds"`                   // how long this call took
 	Last         string        `json:"last_checkpoint,omitempty"` // path of the last checkpoint; "" if none
 	BestPath     string        `json:"best_checkpoint,omitempty"` // path of the best epoch's checkpoint; "" if none
 }
 
-// StoppedError is a run that stopped before its end: the context ended, or an
-// observer, the device or a write failed. Err says which; errors.Is and
-// errors.As see through to it.
+// StoppedError is the error of a run that stopped before its end: the context ended, or
+// an observer, the device or a write failed. Err says which. errors.Is and errors.As find
+// it too.
 type StoppedError struct {
 	Epoch, Step int    // the epoch in progress, from 1, and the steps done in it
-	Checkpoint  string // path of the last whole checkpoint; "" where there is none
-	Err         error
+	Checkpoint  string // path of the last complete checkpoint; "" if there is none
+	Err         error  // the reason
 }
 
 // Error says where and why.
@@ -61,15 +61,15 @@ func (e *StoppedError) Error() string {
 	return fmt.Sprintf("training stopped in epoch %d after step %d: %v; %s", e.Epoch, e.Step, e.Err, lastGood(e.Checkpoint))
 }
 
-// Unwrap returns the reason.
+// Unwrap returns e.Err.
 func (e *StoppedError) Unwrap() error { return e.Err }
 
-// DivergedError is a run whose loss or weights became NaN or infinite. Nothing
-// is saved from that step on.
+// DivergedError is the error of a run whose loss or weights became NaN or infinite.
+// Nothing is saved from that step on.
 type DivergedError struct {
-	What        string // what did: "the loss"
+	What        string // what became so, such as "the loss"
 	Epoch, Step int    // the first place where it happened; both count from 1
-	Checkpoint  string // path of the last good checkpoint; "" where there is none
+	Checkpoint  string // path of the last good checkpoint; "" if there is none
 }
 
 // Error says where, and what to try.
@@ -84,8 +84,8 @@ func lastGood(path string) string {
 	return "the last good checkpoint is " + path
 }
 
-// Options returns the options to compile the network with for this run.
-// cfg.Train must be set.
+// Options returns the options with which the network must be compiled for this run.
+// cfg.Train must not be nil.
 func (cfg Config) Options() Options {
 	r := cfg.Recipe
 	return Options{
@@ -94,27 +94,28 @@ func (cfg Config) Options() Options {
 	}
 }
 
-// evaluationBatch is how many samples are evaluated between looks at the context.
+// evaluationBatch is the number of samples that are evaluated between checks of the
+// context.
 const evaluationBatch = 1000
 
-// progressEvery is how much time passes at least between Progress events where no
-// interval is set: to read the metrics, the host waits for the device.
+// progressEvery is the least time between Progress events if Config.Interval is 0. More
+// events would cost speed, because the host waits for the device to read the metrics.
 const progressEvery = 250 * time.Millisecond
 
-// Train trains prog, freshly compiled with cfg.Options, and leaves it with the
-// weights of the last step. It runs to the recipe's last epoch, until early
-// stopping, or until cfg.MaxTime has passed. A run that time ends in the midst of an
-// epoch is saved where it stands, and can be resumed from there.
+// Train trains prog, which must be freshly compiled with cfg.Options, and leaves it with
+// the weights of the last step. It runs to the recipe's last epoch, until early stopping,
+// or until cfg.MaxTime has passed. If MaxTime passes within an epoch, Train writes a
+// checkpoint, from which the run can be resumed.
 //
-// When ctx ends, Train finishes the step, writes a checkpoint where it has a
-// folder, and returns a *StoppedError that wraps ctx.Err(). A loss that is NaN
-// or infinite gives a *DivergedError. With either it returns what the run came
-// to until then.
+// When ctx ends, Train finishes the step, writes a checkpoint, and returns a
+// *StoppedError that wraps ctx.Err(). A loss that is NaN or infinite gives a
+// *DivergedError. With either error, Result holds the figures so far. Without
+// cfg.Saving.Dir, Train writes no checkpoints.
 //
-// A resumed run goes on bit for bit as if never interrupted, on the same device;
-// only the last bits of an epoch's mean training loss may differ, because it is
-// summed in other pieces. A checkpoint that does not belong to the run is
-// refused with ErrResume.
+// On the same device, a resumed run goes on bit for bit as if it had never been
+// interrupted. Only the last bits of an epoch's mean training loss may differ, because
+// its sum is split differently. A checkpoint that does not belong to the run gives
+// ErrResume.
 func Train(ctx context.Context, prog Program, cfg Config) (Result, error) {
 	began := time.Now()
 	t, err := newTrainer(prog, cfg)
@@ -151,12 +152,12 @@ type trainer struct {
 	savedTime  time.Time
 }
 
-// interruption is an error after which the state is good and is saved.
+// interruption is an error that leaves a good state, which is saved.
 type interruption struct{ err error }
 
 func (i interruption) Error() string { return i.err.Error() }
 
-// check refuses what cannot be trained.
+// check returns an error for a run that cannot be trained.
 func (cfg *Config) check(plan *Plan) error {
 	if cfg.Train == nil {
 		return errors.New("needs a training set")
@@ -203,9 +204,9 @@ func (cfg *Config) check(plan *Plan) error {
 	return cfg.Options().CheckFor(plan)
 }
 
-// checkStatistics refuses mini-batches of one sample where batch normalisation gets one
-// value a channel: each value is then its own mean, so the layer passes on its bias
-// alone, no gradient comes through, and the running variance sinks towards 0.
+// checkStatistics refuses mini-batches of one sample if a batch normalisation gets one
+// value for each channel. Each value is then its own mean. So the layer passes on nothing
+// but its bias, no gradient comes through, and the running variance sinks towards 0.
 func (cfg *Config) checkStatistics(plan *Plan) error {
 	for _, n := range plan.Nodes {
 		if _, ok := n.Layer.(*BatchNorm); !ok || n.In.H*n.In.W > 1 {
@@ -265,7 +266,7 @@ func newTrainer(prog Program, cfg Config) (*trainer, error) {
 	return t, nil
 }
 
-// place brings program and trainer to where the run goes on.
+// place brings program and trainer to the point where the run goes on.
 func (t *trainer) place() error {
 	if c := t.cfg.Resume; c != nil {
 		if err := c.check(); err != nil {
@@ -327,7 +328,7 @@ func (t *trainer) run(ctx context.Context) error {
 	return nil
 }
 
-// epoch trains and evaluates what is left of an epoch.
+// epoch trains what is left of the current epoch, evaluates, and saves.
 func (t *trainer) epoch(ctx context.Context) error {
 	start, before := time.Now(), t.pos.Samples
 	t.since, t.sinceTime = Metrics{}, start
@@ -394,7 +395,7 @@ func (t *trainer) tellsNow() bool {
 	return time.Since(t.sinceTime) >= progressEvery
 }
 
-// step makes the next update of the epoch, in as many mini-batches as it takes.
+// step makes the next update of the epoch, from one mini-batch or several.
 func (t *trainer) step() error {
 	first, size := t.pos.Step*t.cfg.Recipe.SamplesPerStep(), t.cfg.Recipe.Batch
 	whole := t.source.Batch(t.pos.Epoch, t.order[first:min(first+t.cfg.Recipe.SamplesPerStep(), len(t.order))])
@@ -405,7 +406,7 @@ func (t *trainer) step() error {
 	return err
 }
 
-// update makes one update from mini-batches of some size.
+// update makes one update from mini-batches of at most size samples.
 func (t *trainer) update(whole Batch, size int) error {
 	n := whole.Len()
 	if n <= size {
@@ -419,7 +420,7 @@ func (t *trainer) update(whole Batch, size int) error {
 	return t.prog.Update()
 }
 
-// progress reads the metrics and tells of the steps since it last did.
+// progress reads the metrics and reports the steps since the last Progress.
 func (t *trainer) progress() error {
 	if err := t.drain(); err != nil {
 		return err
@@ -435,7 +436,7 @@ func (t *trainer) progress() error {
 	return t.observe(p)
 }
 
-// perSecond returns a rate, and 0 where the clock has not moved.
+// perSecond returns n per second, or 0 if no time has passed.
 func perSecond(n int64, d time.Duration) float64 {
 	if d <= 0 {
 		return 0
@@ -446,8 +447,8 @@ func perSecond(n int64, d time.Duration) float64 {
 // made returns the number of steps made in the run.
 func (t *trainer) made() int64 { return int64(t.pos.Epoch)*int64(t.steps) + int64(t.pos.Step) }
 
-// drain adds the program's metrics to the epoch's sums. It fails where a step's
-// loss was not finite, so nothing that comes after it may be saved.
+// drain adds the program's metrics to the epoch's sums. If a step's loss was not finite,
+// it returns a *DivergedError, because nothing after that step may be saved.
 func (t *trainer) drain() error {
 	m, err := t.prog.TakeMetrics()
 	if err != nil {
@@ -466,15 +467,15 @@ func (t *trainer) drain() error {
 	return nil
 }
 
-// diverged blames a step of the run, counted from 1.
+// diverged returns the error for a step of the run, counted from 1.
 func (t *trainer) diverged(what string, step int64) *DivergedError {
 	n := int64(t.steps)
 	return &DivergedError{What: what, Epoch: int((step-1)/n) + 1, Step: int((step-1)%n) + 1}
 }
 
-// scores evaluates the validation and the test set, by the averaged weights where
-// there are such. Whatever comes, it leaves the program with the weights that train;
-// an error of that is no interruption, for then what stands must not be saved.
+// scores evaluates the validation and the test set, with the averaged weights if there are
+// any. In every case it puts the trained weights back at the end. If that fails, the error
+// is no interruption, because then the state must not be saved.
 func (t *trainer) scores(ctx context.Context) (validation, test *Score, err error) {
 	if t.cfg.Recipe.Average > 0 {
 		if err := t.prog.SwapAverage(); err != nil {
@@ -493,7 +494,7 @@ func (t *trainer) scores(ctx context.Context) (validation, test *Score, err erro
 	return validation, test, err
 }
 
-// evaluate returns the score on d, nil where d is.
+// evaluate returns the score on d, or nil if d is nil.
 func (t *trainer) evaluate(ctx context.Context, d *Dataset) (*Score, error) {
 	if d == nil {
 		return nil, nil
@@ -532,8 +533,8 @@ func (t *trainer) exhausted() bool {
 	return patience > 0 && best > 0 && t.pos.Step == 0 && t.pos.Epoch-best >= patience
 }
 
-// bestEpoch returns the first epoch, from 1, with the best figure on the
-// validation set, and 0 where there is none.
+// bestEpoch returns the first epoch, from 1, with the best figure on the validation set.
+// It returns 0 if there is none.
 func bestEpoch(history []EpochResult, w Watch) int {
 	best, at := math.Inf(1), 0
 	for _, e := range history {
@@ -558,7 +559,7 @@ func (t *trainer) due() bool {
 		(s.EverySteps > 0 && t.made()%int64(s.EverySteps) == 0 || s.Every > 0 && time.Since(t.savedTime) >= s.Every)
 }
 
-// checkpoint takes the run as it stands.
+// checkpoint returns the run in its present state.
 func (t *trainer) checkpoint() (*Checkpoint, error) {
 	if err := t.drain(); err != nil {
 		return nil, err
@@ -596,7 +597,7 @@ func (t *trainer) write(c *Checkpoint, name string, reason CheckpointReason) (Ch
 	return CheckpointSaved{Path: path, Reason: reason, Epoch: t.pos.Epoch, Step: t.pos.Step}, nil
 }
 
-// save writes the last checkpoint, in the midst of an epoch.
+// save writes LastCheckpoint within an epoch.
 func (t *trainer) save(reason CheckpointReason) error {
 	c, err := t.checkpoint()
 	if err != nil {
@@ -609,7 +610,7 @@ func (t *trainer) save(reason CheckpointReason) error {
 	return t.observe(saved)
 }
 
-// saveEpoch writes the checkpoints of an epoch's end and returns what to tell.
+// saveEpoch writes the checkpoints at the end of an epoch, and returns their events.
 func (t *trainer) saveEpoch(best bool) ([]Event, error) {
 	if t.cfg.Saving.Dir == "" {
 		return nil, nil
@@ -626,8 +627,8 @@ func (t *trainer) saveEpoch(best bool) ([]Event, error) {
 		}
 		return err
 	}
-	// The last one last: killed in between, the run repeats the epoch and writes
-	// all of them again.
+	// LastCheckpoint comes last. If the process is killed before it is written, the resumed
+	// run repeats the epoch and writes all checkpoints again.
 	if best {
 		if err := save(BestCheckpoint, AtBest); err != nil {
 			return events, err
@@ -645,7 +646,7 @@ func (t *trainer) saveEpoch(best bool) ([]Event, error) {
 	return events, removeEpochs(t.cfg.Saving.Dir, t.pos.Epoch-keep)
 }
 
-// observe tells every observer. One that fails interrupts the run.
+// observe sends events to every observer. An observer that fails interrupts the run.
 func (t *trainer) observe(events ...Event) error {
 	for _, e := range events {
 		for _, o := range t.cfg.Observers {
@@ -657,15 +658,15 @@ func (t *trainer) observe(events ...Event) error {
 	return nil
 }
 
-// stop ends the run before its time: after an interruption with a checkpoint,
-// for what stands is good.
+// stop ends the run early and returns its error. After an interruption it writes a
+// checkpoint, because the state is good.
 func (t *trainer) stop(err error) error {
 	var in interruption
 	if errors.As(err, &in) {
 		err = in.err
 		if t.cfg.Saving.Dir != "" {
 			if saveErr := t.save(AtStopped); errors.As(saveErr, &in) {
-				// An observer that has failed may fail again; the file is whole.
+				// An observer that has failed may fail again. The file is complete.
 			} else if saveErr != nil {
 				err = fmt.Errorf("%w; %w", err, saveErr)
 			}

@@ -10,13 +10,12 @@ type Border string
 
 // The borders.
 const (
-	ZeroBorder    Border = "zeros"   // nothing: 0
-	ReflectBorder Border = "reflect" // the picture mirrored at the middles of its outer pixels, so these come once: 2 1 0 1 2
+	ZeroBorder    Border = "zeros"   // zeros
+	ReflectBorder Border = "reflect" // the picture mirrored about its outer pixels, which are not repeated: 2 1 0 1 2
 )
 
-// Box is a rectangle of pixels: columns Left ... Right-1 of rows Top ... Bottom-1.
-// It is empty where Left is not less than Right or Top not less than Bottom, and may
-// reach beyond a picture.
+// Box is a rectangle of pixels: columns Left ... Right-1 of rows Top ... Bottom-1. It is
+// empty if Left >= Right or Top >= Bottom. It may reach beyond a picture.
 type Box struct{ Left, Top, Right, Bottom int32 }
 
 // Empty reports whether no pixel is in the box.
@@ -25,14 +24,14 @@ func (b Box) Empty() bool { return b.Left >= b.Right || b.Top >= b.Bottom }
 // Has reports whether a pixel is in the box.
 func (b Box) Has(x, y int32) bool { return x >= b.Left && x < b.Right && y >= b.Top && y < b.Bottom }
 
-// Transform says how a picture becomes a network's input, in this order: place,
-// colour, erasing. Package net/reference computes it in plain loops, and every device
-// is compared with that.
+// Transform says how a picture becomes a network's input. First the Matrix places it,
+// then Colour changes its values, then Erase sets a part to 0. Package net/reference
+// computes this in plain loops. Tests compare every device with it.
 type Transform struct {
-	// Matrix m says from where in the picture the value at column x and row y of the
-	// input comes: from column m[0]*x + m[1]*y + m[2] and row m[3]*x + m[4]*y + m[5].
-	// 0 is the middle of the first pixel. Between pixels the value is interpolated
-	// bilinearly.
+	// Matrix m maps the input to the picture. The value at column x and row y of the input
+	// comes from column m[0]*x + m[1]*y + m[2] and row m[3]*x + m[4]*y + m[5] of the
+	// picture. 0 is the middle of the first pixel. Between pixels the value is
+	// interpolated bilinearly.
 	Matrix [6]float32
 	Border Border // what lies around the picture
 	// Colour c changes colours: the new red is c[0]*red + c[1]*green + c[2]*blue + c[3].
@@ -43,7 +42,7 @@ type Transform struct {
 	Erase  Box // the part of the input that is set to 0; an empty box erases nothing
 }
 
-// IdentityTransform is the transform that changes nothing.
+// IdentityTransform returns the transform that changes nothing.
 func IdentityTransform() Transform {
 	return Transform{Matrix: [6]float32{1, 0, 0, 0, 1, 0}, Border: ZeroBorder}
 }
@@ -53,7 +52,7 @@ func (t *Transform) Plain() bool {
 	return t.Matrix == [6]float32{1, 0, 0, 0, 1, 0} && t.Colour == [12]float32{} && t.Erase.Empty()
 }
 
-// Check refuses a transform with values that no device can compute with.
+// Check returns an error for a transform that devices cannot compute.
 func (t *Transform) Check() error {
 	for _, v := range t.Matrix {
 		// Beyond that a float32 can't tell pixels apart.
@@ -72,19 +71,20 @@ func (t *Transform) Check() error {
 	return nil
 }
 
-// View says how one sample of a mini-batch is seen, and what is expected of the
-// network: the sample itself, or a mixture of two.
+// View says how one sample of a mini-batch is seen: the sample alone, or a mixture of two
+// samples. It also decides which answer is expected of the network. The embedded
+// Transform is that of the sample itself.
 type View struct {
 	Transform
-	// Partner is the index of another sample of the data set, seen by Other. -1 is
-	// none.
+	// Partner is the index in the data set of the other sample. -1 means that there is
+	// none. Then Other, Share and Box are not used.
 	Partner int32
-	Other   Transform
-	// Share, from 0 to 1, is the sample's own part: of the label that is expected, and
-	// where Box is empty of every value (mixup). The partner has the rest.
+	Other   Transform // the partner's transform
+	// Share is the sample's own share of the expected answer, from 0 to 1. The partner's
+	// label has the rest. If Box is empty, Share also weighs the values of the two (mixup).
 	Share float32
-	// Box, where it isn't empty, holds the values that are the partner's; all others
-	// are the sample's own (cutmix).
+	// Box, unless it is empty, is the part of the input that shows the partner. The rest
+	// shows the sample itself (cutmix).
 	Box Box
 }
 
@@ -93,7 +93,7 @@ func PlainView() View {
 	return View{Transform: IdentityTransform(), Partner: -1, Other: IdentityTransform(), Share: 1}
 }
 
-// Check refuses a view that does not fit a data set of so many samples.
+// Check returns an error for a view that does not fit a data set of so many samples.
 func (v *View) Check(samples int) error {
 	if err := v.Transform.Check(); err != nil {
 		return err

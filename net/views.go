@@ -5,21 +5,22 @@ import (
 	"math"
 )
 
-// Views says how evaluations see a sample: once, or several times, with the answers'
-// logits averaged (test-time augmentation).
+// Views says how often evaluations see a sample, and how. With several views, the logits
+// of the answers are averaged (test-time augmentation).
 type Views string
 
 // The views.
 const (
-	OneView    Views = ""
+	OneView    Views = ""       // the picture as it is
 	MirrorView Views = "mirror" // the picture as it is, and mirrored left for right
-	// SixViews are those and, mirrored or not, one pixel up and left, and one down and
-	// right, which together count as much as the first two (K. Jordan, "94 % on CIFAR-10
-	// in 3.29 seconds on a single GPU", 2024). The border is reflected.
+	// SixViews adds four views to those of MirrorView: both moved by one pixel up and left,
+	// and both moved by one pixel down and right. The four together count as much as the
+	// first two. The border is reflected (K. Jordan, "94 % on CIFAR-10 in 3.29 seconds on
+	// a single GPU", 2024).
 	SixViews Views = "six"
 )
 
-// Check refuses an unknown name.
+// Check returns an error for an unknown name.
 func (v Views) Check() error {
 	if v != OneView && v != MirrorView && v != SixViews {
 		return fmt.Errorf("unknown views %q (want mirror or six)", string(v))
@@ -27,14 +28,14 @@ func (v Views) Check() error {
 	return nil
 }
 
-// weighted is a view and what it counts.
+// weighted is a view and its weight.
 type weighted struct {
 	transform Transform
 	weight    float64
 }
 
-// transforms returns the views of a picture of shape from as an input of shape to;
-// their weights sum to 1.
+// transforms returns the views that turn a picture of shape from into an input of shape
+// to. Their weights sum to 1.
 func (v Views) transforms(from, to Shape) []weighted {
 	at := func(mirrored bool, by float32, weight float64) weighted {
 		var a Augment
@@ -60,8 +61,9 @@ func (v Views) transforms(from, to Shape) []weighted {
 	return []weighted{at(false, 0, 1)}
 }
 
-// Infer returns the class probabilities of a batch in evaluation mode, row by row:
-// the softmax of the views' mean logits. The batch has no views of its own.
+// Infer returns the class probabilities of a batch in evaluation mode, one row for each
+// sample. They are the softmax of the weighted mean of the views' logits. The batch must
+// not have Views of its own.
 func (v Views) Infer(p Program, b Batch) ([]float32, error) {
 	in := p.Plan().Network.Input
 	if v == OneView && b.Data.Shape == in {
@@ -96,17 +98,17 @@ func (v Views) Infer(p Program, b Batch) ([]float32, error) {
 	return out, nil
 }
 
-// logOf returns a class's logit, but for a number that is the same for all classes of
-// the sample. A probability that is too small for a float32 counts as the least one;
-// NaN stays NaN.
+// logOf returns a class's logit, up to a constant that is the same for all classes of the
+// sample. A probability of 0 counts as the least float32 above 0. NaN stays NaN.
 func logOf(probability float32) float64 {
 	return math.Log(math.Max(float64(probability), math.SmallestNonzeroFloat32))
 }
 
-// Evaluate returns loss and hits of a batch in evaluation mode: of one view what
-// Program.Evaluate does, of several those of the answers of Infer. For top above 1 it
-// also returns how many labels are among the top most probable classes; that changes
-// neither loss nor hits.
+// Evaluate returns loss and hits of a batch in evaluation mode. With one view of samples
+// that have the shape of the network's input, they are those of [Program.Evaluate]. Else
+// they are those of the answers of Infer. If top is above 1, inTop is the number of samples
+// whose label is among the top most probable classes, else 0. top changes neither loss nor
+// hits.
 func (v Views) Evaluate(p Program, b Batch, top int) (m Metrics, inTop int64, err error) {
 	one := v == OneView && b.Data.Shape == p.Plan().Network.Input
 	if one {
@@ -148,9 +150,9 @@ func softmaxTo(p []float32, logits []float64) {
 	}
 }
 
-// Ranks counts the samples whose label is among the k most probable classes, given
-// their probabilities row by row. Of equally probable classes those of lower numbers
-// come first; NaN among a sample's probabilities is no hit.
+// Ranks counts the samples whose label is among the k most probable classes. probabilities
+// holds one row for each sample. Of equally probable classes, the one with the lower
+// number comes first. A sample with NaN among its probabilities does not count.
 func Ranks(probabilities []float32, labels []int32, k int) (hits int64) {
 	classes := len(probabilities) / len(labels)
 	for i, l := range labels {

@@ -14,15 +14,15 @@ import (
 	"github.com/gputrain/gputrain/internal/replacefile"
 )
 
-// ErrWeights means that a file's weights are not those of the network; compare
-// with errors.Is.
+// ErrWeights means that the weights in a file are not those of the network. Compare with
+// errors.Is.
 var ErrWeights = errors.New("not this network's weights")
 
-// Layout is the order in which a framework keeps weights.
+// Layout is the order in which a framework stores weights.
 type Layout string
 
-// The layouts of weights. Both say in which order a dense layer behind a flatten layer
-// takes its inputs.
+// The layouts of weights. A layout also decides in which order a dense layer after a
+// flatten layer takes its inputs.
 const (
 	// ChannelsFirst is the layout of this package and of PyTorch. Convolutions are
 	// (filters, channels, height, width), dense layers (units, inputs). An image is
@@ -37,12 +37,14 @@ const (
 // Layouts lists all layouts.
 func Layouts() []Layout { return []Layout{ChannelsFirst, ChannelsLast} }
 
-// SaveWeights writes weights to a safetensors file, under the parameters' names,
-// without anything else that a checkpoint holds: for other programs. The file is
-// replaced whole or not at all. The weights must fit the plan. ChannelsLast is
-// refused for a network that no order of its weights makes the same with the
-// channels last: one that adds a flattened image to a vector of another order, or
-// has a convolution of several groups on one.
+// SaveWeights writes weights to a safetensors file for other programs, under the
+// parameters' names. It writes nothing else that a checkpoint holds. The file is replaced
+// as a whole or not at all. The weights must fit the plan.
+//
+// For some networks, ChannelsLast is an error: with the channels last, no order of the
+// weights would give the same network. Such a network adds a flattened image to a vector
+// of another order, or multiplies the two; or it has a convolution of several groups on a
+// flattened image; or it flattens an image whose channels are a flattened image's values.
 func SaveWeights(path string, p *Plan, weights map[string]*tensor.Dense, l Layout) error {
 	err := replacefile.Write(path, func(w io.Writer) error { return WriteWeights(w, p, weights, l) })
 	if err != nil {
@@ -74,12 +76,12 @@ func WriteWeights(w io.Writer, p *Plan, weights map[string]*tensor.Dense, l Layo
 	return safetensors.SerializeToWriter(tensors, meta, w)
 }
 
-// LoadWeights reads weights for a plan from a safetensors file in a layout.
-// names gives the parameter for each tensor of the file that has another name
-// than its parameter. It is an error if a tensor belongs to no parameter, is
-// missing, has other dimensions or another type than float32, or holds values
-// that are not finite. These errors wrap ErrWeights and name the tensor.
-// ChannelsLast is refused where SaveWeights refuses it.
+// LoadWeights reads the weights of a plan from a safetensors file with the given layout.
+// If a tensor in the file has another name than its parameter, names maps the parameter's
+// name to the tensor's name. names may be nil. It is an error if a tensor belongs to no
+// parameter, is missing, has other dimensions or another type than float32, or holds
+// values that are not finite. These errors wrap ErrWeights and name the tensor.
+// ChannelsLast is an error for the same networks as in SaveWeights.
 func LoadWeights(path string, p *Plan, l Layout, names map[string]string) (map[string]*tensor.Dense, error) {
 	if err := p.checkLayout(l); err != nil {
 		return nil, fmt.Errorf("weights %s: %w", path, err)
@@ -134,7 +136,7 @@ func decodeWeights(b []byte, p *Plan, l Layout, names map[string]string) (map[st
 	return weights, State{Params: weights}.checkFinite()
 }
 
-// checkLayout refuses a network that has no equal in a layout.
+// checkLayout returns an error for a network that has no equal in a layout.
 func (p *Plan) checkLayout(l Layout) error {
 	if l != ChannelsLast {
 		return nil
@@ -166,8 +168,8 @@ func (p *Plan) checkLayout(l Layout) error {
 	return nil
 }
 
-// permute returns a parameter's dimensions in a layout, and calls f (if there is
-// one) with the place of each of its values here and there.
+// permute returns a parameter's dimensions in a layout. Unless f is nil, it calls f for
+// each value with its index in this package's layout and its index in l.
 func (p *Plan) permute(q Param, l Layout, f func(native, foreign int)) []int {
 	if f == nil {
 		f = func(int, int) {}
@@ -206,8 +208,8 @@ func (p *Plan) permute(q Param, l Layout, f func(native, foreign int)) []int {
 		}
 		return []int{inputs, units}
 	}
-	// A bias belongs to the layer's own outputs, batch normalisation's values to
-	// what it normalises.
+	// A bias has the order of the layer's own outputs. The values of a batch normalisation
+	// have the order of what it normalises.
 	order := foreignOrder(p.origin(q.Layer))
 	for i := range q.Size() {
 		f(i, at(order, i))
@@ -215,8 +217,8 @@ func (p *Plan) permute(q Param, l Layout, f func(native, foreign int)) []int {
 	return q.Dims
 }
 
-// origin returns the shapes that the values of a vector had before they were
-// flattened, one after the other; of an image, its channels.
+// origin returns the shapes that the parts of a vector had before they were flattened, one
+// after the other. For an image, it returns the image's channels.
 func (p *Plan) origin(node int) []Shape {
 	if node == NetworkInput {
 		return []Shape{{p.Network.Input.C, 1, 1}}
@@ -240,8 +242,8 @@ func (p *Plan) origin(node int) []Shape {
 	return p.origin(n.Inputs[0])
 }
 
-// foreignOrder returns where each value of a vector of flattened shapes stands
-// with the channels last.
+// foreignOrder returns the index that each value of a vector of flattened shapes has if
+// the channels come last.
 func foreignOrder(shapes []Shape) []int {
 	var order []int
 	for _, s := range shapes {

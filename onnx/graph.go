@@ -13,10 +13,10 @@ type graph struct {
 	nodes     []node
 	constants []constant
 
-	values   map[string]bool // names that are taken: those of values,
-	operator map[string]bool // and those of nodes
+	values   map[string]bool // names of values that are taken
+	operator map[string]bool // names of nodes that are taken
 	numbers  map[float32]string
-	axes     string            // the constant that images are made of vectors with; "" while there is none
+	axes     string            // the name of the constant that turns vectors into images; "" if there is none yet
 	vectors  map[string]string // by an image's name, the same values as a vector
 	images   map[string]string // by a vector's name, the same values as an image
 }
@@ -24,14 +24,14 @@ type graph struct {
 // constant is a tensor that is neither a weight nor computed.
 type constant struct {
 	name   string
-	number float32 // where axes is nil
+	number float32 // the value if axes is nil
 	axes   []int64
 }
 
 // value is a tensor in the graph.
 type value struct {
 	name string
-	flat bool // a vector, of rank 2; else an image, of rank 4
+	flat bool // true for a vector, of rank 2; false for an image, of rank 4
 }
 
 // The names of the graph's input and outputs.
@@ -41,8 +41,8 @@ const (
 	probabilitiesName = "probabilities"
 )
 
-// newGraph makes the graph of a network, whose output is the logits or the
-// probabilities, and returns the output's name.
+// newGraph makes the graph of a network, and returns the name of its output. The output is
+// the logits or the probabilities.
 func newGraph(plan *net.Plan, logits bool) (*graph, string) {
 	g := &graph{
 		values:   map[string]bool{inputName: true, logitsName: true, probabilitiesName: true},
@@ -51,7 +51,7 @@ func newGraph(plan *net.Plan, logits bool) (*graph, string) {
 	for _, p := range plan.Params {
 		g.values[p.Name] = true
 	}
-	for _, n := range plan.Nodes { // before the nodes that are put between them
+	for _, n := range plan.Nodes { // before the names of the nodes that are put between layers
 		g.operator[n.Name] = true
 		g.values[outputOf(n)] = true
 	}
@@ -83,10 +83,10 @@ func newGraph(plan *net.Plan, logits bool) (*graph, string) {
 	return g, probabilitiesName
 }
 
-// outputOf names a layer's output.
+// outputOf returns the name of a layer's output.
 func outputOf(n net.Node) string { return n.Name + "/output" }
 
-// unique returns a name that is not taken, and takes it.
+// unique returns name, or one like it that is not taken, and adds it to taken.
 func (g *graph) unique(taken map[string]bool, name string) string {
 	for i, base := 2, name; taken[name]; i++ {
 		name = fmt.Sprintf("%s_%d", base, i)
@@ -95,16 +95,16 @@ func (g *graph) unique(taken map[string]bool, name string) string {
 	return name
 }
 
-// between adds a node that is no layer, and returns the name of its output. The
-// node's name is taken for its output too.
+// between adds a node that is no layer, and returns the name of its output, which is made
+// from the node's name.
 func (g *graph) between(name string, n node) string {
 	n.name, n.output = g.unique(g.operator, name), g.unique(g.values, name)
 	g.nodes = append(g.nodes, n)
 	return n.output
 }
 
-// vector returns the name of a value of rank 2: an image of one pixel is
-// flattened, once.
+// vector returns the name of a value of rank 2. An image of one pixel is flattened first, at
+// most once.
 func (g *graph) vector(v value) string {
 	if v.flat {
 		return v.name
@@ -115,8 +115,8 @@ func (g *graph) vector(v value) string {
 	return g.vectors[v.name]
 }
 
-// image returns the name of a value of rank 4: a vector becomes an image of one
-// pixel, once.
+// image returns the name of a value of rank 4. A vector becomes an image of one pixel first,
+// at most once.
 func (g *graph) image(v value) string {
 	if !v.flat {
 		return v.name
@@ -144,8 +144,8 @@ func (g *graph) number(v float64) string {
 	return g.numbers[n]
 }
 
-// layer adds what computes a layer, and returns its output. The layer's
-// parameters, in the plan's order, are the operator's inputs behind the others.
+// layer adds the operators of a layer, and returns its output. The layer's parameters come
+// after the operator's other inputs, in the plan's order.
 func (g *graph) layer(l net.Node, ins []value) value {
 	// add adds the layer's operator on inputs of one rank.
 	add := func(n node, flat bool, inputs ...string) value {
@@ -156,7 +156,7 @@ func (g *graph) layer(l net.Node, ins []value) value {
 		g.nodes = append(g.nodes, n)
 		return value{n.output, flat}
 	}
-	// all brings the inputs to one rank: they stay vectors where all are.
+	// all brings the inputs to the same rank: vectors if all are vectors, else images.
 	all := func() (names []string) {
 		for _, v := range ins {
 			if l.Flat {
@@ -200,15 +200,15 @@ func (g *graph) layer(l net.Node, ins []value) value {
 	case *net.Concat:
 		return add(node{op: "Concat", ints: ints{"axis": {1}}}, l.Flat, all()...)
 	case *net.Multiply:
-		return add(node{op: "Mul"}, l.Flat, all()...) // a gate's one row and column are repeated
+		return add(node{op: "Mul"}, l.Flat, all()...) // broadcasting repeats a gate's only row and column
 	case *net.Scale:
 		return add(node{op: "Mul"}, in.flat, in.name, g.number(layer.Factor))
 	}
 	panic(fmt.Sprintf("BUG: onnx: layer %s of kind %s", l.Name, l.Layer.Kind()))
 }
 
-// expression adds the operators of a function of x, and returns the name of the
-// result. The outermost operator, where there is one, has the layer's name.
+// expression adds the operators of a function of x, and returns the name of the result. The
+// outermost operator, if there is one, has the layer's name.
 func (g *graph) expression(e net.Operator, l net.Node, x string, parameter float64, outermost bool) string {
 	switch {
 	case e.X:

@@ -6,8 +6,8 @@
 // export adds the scale and the names of the classes to the metadata.
 //
 // Operators and values have the names of the network's layers. Dropout is left out, because it does nothing after
-// training. In ONNX a vector has rank 2, and an image of one pixel has rank 4. Where a layer needs the other one of
-// the two, an operator that reshapes is put before it.
+// training. In ONNX a vector has rank 2, and an image of one pixel has rank 4. If a layer needs the other rank, a
+// reshape operator comes before it.
 package onnx
 
 import (
@@ -22,9 +22,9 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Opset is the version of ONNX's operators that models are written in, and IRVersion that of the file format. It is the
-// lowest that has all operators used here in the form that later ones kept: 13, of ONNX 1.8, in which Unsqueeze takes its
-// axes as an input. ONNX Runtime 1.6 and later read such models.
+// Opset is the version of ONNX's operators in the models, and IRVersion that of the file format. Opset 13, of
+// ONNX 1.8, is the lowest with all operators used here in the form that later versions kept: in it, Unsqueeze takes
+// its axes as an input. ONNX Runtime 1.6 and later read such models.
 const (
 	Opset     = 13
 	IRVersion = 7
@@ -32,15 +32,16 @@ const (
 
 // Options say how to write a model.
 type Options struct {
-	// Logits leaves out the softmax at the end: for programs that have their own.
+	// Logits leaves out the softmax at the end, for programs that have their own. Then the output is "logits".
 	Logits bool
-	// Producer and Version say what wrote the model.
+	// Producer and Version name the program that wrote the model.
 	Producer, Version string
-	// Metadata is kept in the model, under its keys.
+	// Metadata is written to the model under its keys. It may be nil.
 	Metadata map[string]string
 }
 
-// Write writes a network with its weights, which are those of a State. It refuses weights that don't fit the plan.
+// Write writes a network with its weights, which are the Params of a [net.State]. Weights that don't fit the plan are
+// an error.
 func Write(w io.Writer, plan *net.Plan, weights map[string]*tensor.Dense, o Options) error {
 	for _, p := range plan.Params {
 		t := weights[p.Name]

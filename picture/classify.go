@@ -17,12 +17,11 @@ type Classifier struct {
 }
 
 // NewClassifier returns a Classifier for a network: a [net.Program] or another
-// [net.Inferrer]. about is what the run remembers, Subject of its checkpoint; nil means
-// that inputs are bytes divided by 255, prepared as Auto says, and that classes have
-// numbers for names. A network whose inputs are no pictures is refused. The caller
-// closes the network.
+// [net.Inferrer]. about is the Subject of the network's checkpoint. If it is nil, inputs
+// are bytes divided by 255, prepared by Auto, and classes are named by their numbers. A
+// network whose inputs are no pictures gives an error. The caller closes the network.
 //
-// A Classifier is used by one goroutine at a time, as its network is.
+// Only one goroutine at a time may use a Classifier and its network.
 func NewClassifier(network net.Inferrer, about *net.Subject) (*Classifier, error) {
 	c := &Classifier{network: network, how: Auto, scale: 1. / 255}
 	if about != nil {
@@ -40,8 +39,8 @@ func NewClassifier(network net.Inferrer, about *net.Subject) (*Classifier, error
 	return c, nil
 }
 
-// PreparationFor returns how a picture becomes a sample for a network about a subject,
-// as its training pictures did; Auto where nobody said.
+// PreparationFor returns how the training pictures of a network were prepared, as its
+// subject says. It returns Auto if about is nil or doesn't say.
 func PreparationFor(about *net.Subject) (Preparation, error) {
 	if about == nil || about.Prepare == "" {
 		return Auto, nil
@@ -53,8 +52,8 @@ func PreparationFor(about *net.Subject) (Preparation, error) {
 	return p, nil
 }
 
-// Classify returns the classes of an image with the most probable first. It refuses an
-// image in which there is nothing to see.
+// Classify returns the classes of an image, the most probable first. An image in which
+// there is nothing to see gives an error.
 func (c *Classifier) Classify(img image.Image) ([]net.Ranked, error) {
 	answers, err := c.ClassifyAll([]image.Image{img})
 	if err != nil {
@@ -63,8 +62,9 @@ func (c *Classifier) Classify(img image.Image) ([]net.Ranked, error) {
 	return answers[0], nil
 }
 
-// ClassifyAll is Classify for several images, which the network computes together. An
-// error names the first image that is refused by its index.
+// ClassifyAll is Classify for several images, which the network computes together. It
+// stops at the first image with an error. If there are several images, the error tells its
+// index.
 func (c *Classifier) ClassifyAll(images []image.Image) ([][]net.Ranked, error) {
 	if len(images) == 0 {
 		return nil, nil

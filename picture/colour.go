@@ -5,7 +5,7 @@ import (
 	"image/color"
 )
 
-// colours is what a resampler's planes hold.
+// colours says what a resampler's planes hold.
 type colours int
 
 const (
@@ -15,14 +15,14 @@ const (
 	ycc                   // Y, Cb and Cr, from 0 to 255
 )
 
-// image resamples a part of an image into the planes, in grey if asked for or if the
-// image has no colour.
+// image resamples a part of an image into the planes. The planes are grey if wantGrey is
+// set or if the image has no colour.
 //
-// A JPEG file's Y, Cb and Cr are resampled as they are stored. That is faster than to
-// convert them first: most files have a quarter of the Cb and Cr values, and grey needs
-// none. The conversion is linear, so it may be done before or after; only colours that
-// red, green and blue can't hold are cut off later so. Where Cb and Cr are enlarged they
-// become what libjpeg's "fancy upsampling" makes of them.
+// A JPEG file's Y, Cb and Cr are resampled as they are stored, before the conversion to
+// red, green and blue. That is faster: most files store only a quarter of the Cb and Cr
+// values, and grey needs none of them. The conversion is linear, so the order does not
+// matter, except that colours beyond the range of red, green and blue are clamped later.
+// Enlarged Cb and Cr are the same as those of libjpeg's "fancy upsampling".
 func (s *resampler) image(img image.Image, x, y span, wantGrey bool) colours {
 	b := img.Bounds()
 	w, h := b.Dx(), b.Dy()
@@ -85,7 +85,8 @@ func subsampling(r image.YCbCrSubsampleRatio) (x, y int) {
 	panic("BUG: subsampling " + r.String())
 }
 
-// readPalette keeps a palette's colours on white, if the image has one.
+// readPalette reads the image's palette, if it has one. Transparent colours are put on
+// white.
 func (s *resampler) readPalette(img image.Image) {
 	if p, ok := img.(*image.Paletted); ok {
 		clear(s.palette[:])
@@ -95,7 +96,7 @@ func (s *resampler) readPalette(img image.Image) {
 	}
 }
 
-// onWhite puts a colour on white, given as [color.Color] gives it.
+// onWhite puts a colour on a white background. The colour is as [color.Color] returns it.
 func onWhite(red, green, blue, alpha uint32) (r, g, b uint16) {
 	const full = 0xffff
 	if alpha == full {
@@ -105,7 +106,7 @@ func onWhite(red, green, blue, alpha uint32) (r, g, b uint16) {
 	return uint16(min(red+full-alpha, full)), uint16(min(green+full-alpha, full)), uint16(min(blue+full-alpha, full))
 }
 
-// convert makes red, green and blue of an image's row, transparent parts white.
+// convert converts an image's row to red, green and blue. Transparent parts become white.
 func (s *resampler) convert(img image.Image, row int) {
 	b := img.Bounds()
 	for k := range s.rows {
@@ -146,13 +147,13 @@ func (s *resampler) convert(img image.Image, row int) {
 	}
 }
 
-// rounded is a plane's value from 0 to 255 as a byte.
+// rounded returns a plane's value from 0 to 255 as a byte.
 func rounded(v uint64) uint8 { return uint8((v + 1<<(pointBits-1)) >> pointBits) }
 
-// rounded16 is a plane's value from 0 to 65535 as a byte.
+// rounded16 returns a plane's value from 0 to 65535 as a byte.
 func rounded16(v uint64) uint8 { return uint8((v + 257<<(pointBits-1)) / (257 << pointBits)) }
 
-// toRGB converts a colour as JPEG's standard does (ITU-T T.871, section 7).
+// toRGB converts a colour as the JPEG standard says (ITU-T T.871, section 7).
 func toRGB(y, cb, cr uint64) (red, green, blue uint8) {
 	const middle = 128 << valueBits
 	luma := int64(y>>weightBits)<<16 + 1<<(16+valueBits-1)

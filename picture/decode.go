@@ -9,27 +9,27 @@ import (
 	"io"
 )
 
-// Bounds on an image file that Read accepts, so that a small file cannot ask for
-// all memory.
+// Limits of the image files that Read accepts. They keep a small file from taking all
+// memory.
 const (
-	MaxBytes  = 64 << 20
-	MaxPixels = 50_000_000
+	MaxBytes  = 64 << 20   // of the file
+	MaxPixels = 50_000_000 // of the decoded image
 )
 
-// Errors of images; compare with errors.Is. The text of an error says more.
+// Errors of images. Compare them with errors.Is. The text of an error says more.
 var (
-	// ErrFormat means that a file is no image of a format that is read.
+	// ErrFormat means that a file is not an image of a format that this package reads.
 	ErrFormat = errors.New("not a JPEG, PNG, GIF, BMP, TIFF or WebP image")
-	// ErrDamaged means that a file is empty, cut short, or not what its format allows.
+	// ErrDamaged means that a file is empty, cut short, or breaks the rules of its format.
 	ErrDamaged = errors.New("damaged image")
-	// ErrUnsupported means that a file uses what its format allows and nobody here reads,
-	// such as JPEG with arithmetic coding.
+	// ErrUnsupported means that a file uses a feature of its format that this package does
+	// not read, such as JPEG with arithmetic coding.
 	ErrUnsupported = errors.New("an image of a kind that is not read")
 	// ErrTooLarge means that a file or an image is larger than allowed.
 	ErrTooLarge = errors.New("the image is too large")
 )
 
-// fileError is an error of one of the kinds above with a text of its own.
+// fileError is an error of one of these kinds, with a text of its own.
 type fileError struct {
 	kind error
 	text string
@@ -38,7 +38,8 @@ type fileError struct {
 func (e *fileError) Error() string { return e.text }
 func (e *fileError) Unwrap() error { return e.kind }
 
-// Read reads an image file of at most MaxBytes and MaxPixels, see [Decode].
+// Read reads an image file of at most MaxBytes and MaxPixels. More gives ErrTooLarge. See
+// [Decode].
 func Read(r io.Reader) (image.Image, error) {
 	b, err := io.ReadAll(io.LimitReader(r, MaxBytes+1))
 	if err != nil {
@@ -50,7 +51,7 @@ func Read(r io.Reader) (image.Image, error) {
 	return Decode(b, nil)
 }
 
-// CheckSize refuses, with ErrTooLarge, an image of more than most pixels.
+// CheckSize gives ErrTooLarge for an image of more than most pixels.
 func CheckSize(width, height, most int) error {
 	if height > 0 && width > most/height {
 		return fmt.Errorf("%w: %d x %d pixels (at most %g million); make it smaller", ErrTooLarge, width, height, float64(most)/1e6)
@@ -58,15 +59,15 @@ func CheckSize(width, height, most int) error {
 	return nil
 }
 
-// Info is what an image file's header says.
+// Info holds what the header of an image file says.
 type Info struct {
 	Width, Height int    // size of the upright image
-	Channels      int    // 1 for grey images, 3 for coloured ones; transparency is not counted
+	Channels      int    // 1 for grey images, 3 for colour images; transparency doesn't count
 	Format        string // "JPEG", "PNG", "GIF", "BMP", "TIFF" or "WebP"
 }
 
-// Header reads what an image file's header says, without decoding the pixels. The
-// file may still turn out to be damaged. Errors are those of [Decode].
+// Header reads the header of an image file, without decoding the pixels. The file may
+// still turn out to be damaged. Errors are those of [Decode].
 func Header(file []byte) (Info, error) {
 	f, config, err := readHeader(file)
 	if err != nil {
@@ -82,7 +83,7 @@ func Header(file []byte) (Info, error) {
 	return info, nil
 }
 
-// isGrey tells whether a file's pixels can only be grey.
+// isGrey reports whether a file can only have grey pixels.
 func isGrey(f *format, file []byte, model color.Model) bool {
 	if palette, ok := model.(color.Palette); ok {
 		for _, c := range palette {
@@ -92,22 +93,23 @@ func isGrey(f *format, file []byte, model color.Model) bool {
 		}
 		return true
 	}
-	// Byte 25 of a PNG file is its colour type, of which 4 is grey with transparency:
-	// package image has no colour model for that.
+	// Byte 25 of a PNG file is its colour type. Type 4 is grey with transparency, for which
+	// package image has no colour model.
 	return model == color.GrayModel || model == color.Gray16Model || f.name == "PNG" && file[25] == 4
 }
 
-// Decode reads an image file: JPEG, PNG, GIF, BMP, TIFF or WebP, whatever its name.
-// It turns the image upright, as Exif's or TIFF's orientation says. Of several
-// frames or pages it reads the first. A grey image of 16 bits that uses 12 becomes as
-// bright as one that uses all.
+// Decode decodes an image file: JPEG, PNG, GIF, BMP, TIFF or WebP. The contents decide,
+// not the name. It turns the image upright, as the orientation in Exif or TIFF says. Of
+// several frames or pages it reads the first. A grey image of 16 bits that uses only 12 of
+// them becomes as bright as one that uses all.
 //
-// It asks admit before it takes memory for the pixels, and gives up with admit's
-// error if there is one. A nil admit admits MaxPixels. The decoders take at most some
-// 30 bytes a pixel, and up to 150 MB besides for the code tables of a malicious WebP
-// file.
+// Decode calls admit with the image's size before it allocates memory for the pixels. If
+// admit returns an error, so does Decode. A nil admit allows MaxPixels. The decoders need at
+// most some 30 bytes per pixel, and up to 150 MB more for the code tables of a malicious
+// WebP file.
 //
-// Errors are ErrFormat, ErrDamaged and ErrUnsupported, in one line each.
+// Errors are ErrFormat, ErrDamaged, ErrUnsupported and those of admit, or ErrTooLarge if
+// admit is nil. Each is one line.
 func Decode(file []byte, admit func(width, height int) error) (image.Image, error) {
 	f, config, err := readHeader(file)
 	if err != nil {
@@ -133,9 +135,9 @@ func Decode(file []byte, admit func(width, height int) error) (image.Image, erro
 	return f.orientation(file).turned(img), nil
 }
 
-// fillTwelveBits makes the values of a grey image of 16 bits that uses 12, as cameras and
-// scanners of 12 bits write them, 16 times as large. It leaves alone what has a value of
-// more than 12 bits, or none of more than 8.
+// fillTwelveBits multiplies the values of a grey 16-bit image by 16 if they have only 12
+// bits, as cameras and scanners of 12 bits write them. It leaves an image as it is if some
+// value has more than 12 bits, or if none has more than 8.
 func fillTwelveBits(img *image.Gray16) {
 	most := uint16(0)
 	for i := 0; i < len(img.Pix); i += 2 {
@@ -165,11 +167,11 @@ func readHeader(file []byte) (*format, image.Config, error) {
 	return f, config, nil
 }
 
-// fileReader reads a file in memory, and remembers whether its end was in the way.
+// fileReader reads a file in memory, and remembers whether somebody read beyond its end.
 type fileReader struct {
 	bytes.Reader
 	file  []byte
-	ended bool // something wanted bytes behind the end
+	ended bool // somebody tried to read beyond the end
 }
 
 func newFileReader(file []byte) *fileReader {

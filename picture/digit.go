@@ -8,14 +8,14 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// The sizes of MNIST's images: a digit fits digitBox x digitBox pixels in an
+// The sizes of MNIST's images, in pixels: a digit fits into digitBox x digitBox, in an
 // image of digitSize x digitSize.
 const (
 	digitSize = 28
 	digitBox  = 20
 )
 
-// DigitShape is MNIST's shape, the one that Digit prepares for.
+// DigitShape is the shape of MNIST's images, which Digit prepares.
 var DigitShape = net.Shape{C: 1, H: digitSize, W: digitSize}
 
 // digitPixels prepares a digit, see [Preparation.Pixels].
@@ -49,14 +49,14 @@ func digitPixels(dst []uint8, img image.Image) error {
 			continue
 		}
 		if x, y := i%side+left, i/side+top; x >= 0 && x < digitSize && y >= 0 && y < digitSize {
-			// Thin strokes grow faint when they are made smaller; MNIST's are bright.
+			// Thin strokes become faint when they are made smaller. MNIST's are bright.
 			dst[y*digitSize+x] = uint8(math.Round(255 * v / peak))
 		}
 	}
 	return nil
 }
 
-// centred returns by how many pixels to shift a digit so that its centre of mass
-// comes nearest to the middle of the image. MNIST's
-// digits all have it within half a pixel of 14.5, the middle of pixel 14.
+// centred returns by how many pixels to shift a digit so that its centre of mass is as
+// close as possible to 14.5, the middle of pixel 14. In MNIST, it is within half a pixel of
+// that for all digits.
 func centred(mass float64) int { return int(math.Round(digitSize/2 + 0.5 - mass)) }

@@ -1,9 +1,9 @@
-// Package picture makes inputs of networks from image files. [Decode] and [Read] give an
-// image of a JPEG, PNG, GIF, BMP, TIFF or WebP file, turned upright. [Preparation.Pixels]
-// gives the values of one sample; [Preparation.PixelsTo] writes them where the caller
-// wants them, for many. [Header] tells what a file says of its image, without decoding
-// it. A [Classifier] asks a trained network what images show.
+// Package picture turns image files into inputs of networks. [Decode] and [Read] decode a
+// JPEG, PNG, GIF, BMP, TIFF or WebP file and turn the image upright. [Preparation.Pixels]
+// returns the values of one sample. [Preparation.PixelsTo] writes them to memory of the
+// caller, for many samples. [Header] reads the header of a file without decoding the
+// image. A [Classifier] asks a trained network what images show.
 //
-// Files are taken for what they contain, whatever their names. An error is one line that
-// says what is wrong with a file, and errors.Is tells its kind.
+// The contents of a file decide its format, not its name. An error is one line that says
+// what is wrong with a file, and errors.Is tells its kind.
 package picture

@@ -18,10 +18,10 @@ import (
 	"golang.org/x/image/webp"
 )
 
-// format is a format of image files that is read.
+// format is a format of image files that this package reads.
 type format struct {
 	name   string
-	magics []string // how files begin; ? is any byte
+	magics []string // the first bytes of a file, one of these; ? is any byte
 	config func(r io.Reader) (image.Config, error)
 	// decode reads the pixels, given what config read from the same file.
 	decode      func(r *fileReader, config image.Config) (image.Image, error)
@@ -37,13 +37,12 @@ var formats = []format{
 	{"WebP", []string{"RIFF????WEBP"}, webp.DecodeConfig, decodeWebP, orientationOfWebP},
 }
 
-// plain is the decode function of a format that needs no more than the package that
-// reads it.
+// plain turns the decoder of another package into the decode function of a format.
 func plain(decode func(io.Reader) (image.Image, error)) func(*fileReader, image.Config) (image.Image, error) {
 	return func(r *fileReader, _ image.Config) (image.Image, error) { return decode(r) }
 }
 
-// formatOf finds the format of a file by its first bytes; nil if it is none.
+// formatOf finds the format of a file by its first bytes. It returns nil if there is none.
 func formatOf(file []byte) *format {
 	for i := range formats {
 		for _, magic := range formats[i].magics {
@@ -55,7 +54,7 @@ func formatOf(file []byte) *format {
 	return nil
 }
 
-// begins tells whether a file begins with some bytes, of which ? is any.
+// begins reports whether a file begins with magic, where ? is any byte.
 func begins(file []byte, magic string) bool {
 	if len(file) < len(magic) {
 		return false
@@ -68,8 +67,8 @@ func begins(file []byte, magic string) bool {
 	return true
 }
 
-// strangers are files that people have and nobody here reads: what they are, and what
-// can be done.
+// strangers are kinds of files that people have but this package does not read: what they
+// are, and what can be done.
 var strangers = []struct{ magic, name, advice string }{
 	{"????ftypheic", "HEIC", convert}, {"????ftypheix", "HEIC", convert}, {"????ftyphevc", "HEIC", convert},
 	{"????ftypmif1", "HEIC", convert}, {"????ftypmsf1", "HEIC", convert},
@@ -91,8 +90,8 @@ const (
 	fetch   = "; fetch the picture itself"
 )
 
-// unknownFormat is the error for a file of none of the formats. It says what to do
-// where that can help.
+// unknownFormat returns the error for a file of none of the formats. If it can, it says
+// what to do.
 func unknownFormat(file []byte) error {
 	if len(file) == 0 {
 		return &fileError{ErrDamaged, "the file is empty"}
@@ -125,7 +124,7 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// isText tells whether a file begins as text does.
+// isText reports whether a file begins like text.
 func isText(file []byte) bool {
 	start := file[:min(len(file), 512)]
 	for len(start) > 0 {
@@ -138,14 +137,14 @@ func isText(file []byte) bool {
 	return true
 }
 
-// explain says in our words what a decoder found.
+// explain turns a decoder's error into one of this package.
 func (f *format) explain(err error, r *fileReader) error {
 	var tooLarge *fileError
 	switch text := trimmed(err); {
 	case errors.As(err, &tooLarge):
 		return err
 	case r.ended:
-		// Decoders have many words for it, and some none.
+		// Each decoder says this in other words, or not at all.
 		return &fileError{ErrDamaged, "damaged " + f.name + " image: the file is cut short"}
 	case isUnsupported(err):
 		return &fileError{ErrUnsupported, fmt.Sprintf("%s of a kind that is not read (%s); convert it to PNG", f.name, text)}
@@ -154,8 +153,8 @@ func (f *format) explain(err error, r *fileReader) error {
 	}
 }
 
-// isUnsupported tells whether a decoder says that it doesn't read what the format
-// allows.
+// isUnsupported reports whether a decoder says that it does not read a feature of its
+// format.
 func isUnsupported(err error) bool {
 	var j jpeg.UnsupportedError
 	var p png.UnsupportedError
@@ -163,7 +162,8 @@ func isUnsupported(err error) bool {
 	return errors.As(err, &j) || errors.As(err, &p) || errors.As(err, &t) || errors.Is(err, bmp.ErrUnsupported)
 }
 
-// trimmed is a decoder's text without its name, which is said already.
+// trimmed returns the text of a decoder's error without the decoder's name, which the
+// message has already.
 func trimmed(err error) string {
 	text := err.Error()
 	for _, prefix := range []string{"jpeg: ", "png: ", "gif: ", "bmp: ", "tiff: ", "webp: ", "vp8: ", "vp8l: ", "riff: "} {
@@ -175,7 +175,7 @@ func trimmed(err error) string {
 	return text
 }
 
-// decodeGIF reads a GIF file's first frame, and puts it in its place on the screen.
+// decodeGIF reads a GIF file's first frame and puts it at its place in the image.
 func decodeGIF(r *fileReader, config image.Config) (image.Image, error) {
 	frame, err := gif.Decode(r)
 	if err != nil {
@@ -184,8 +184,8 @@ func decodeGIF(r *fileReader, config image.Config) (image.Image, error) {
 	return placed(frame, frame.Bounds().Min, config), nil
 }
 
-// placed puts a frame that may cover a part of a screen only on that screen, which has
-// config's size. The rest is transparent.
+// placed puts a frame at its place in an image of config's size, because it may cover only
+// a part of it. The rest is transparent.
 func placed(frame image.Image, at image.Point, config image.Config) image.Image {
 	screen := image.Rect(0, 0, config.Width, config.Height)
 	size := frame.Bounds().Size()
@@ -199,9 +199,9 @@ func placed(frame image.Image, at image.Point, config image.Config) image.Image 
 
 // decodeJPEG reads a JPEG file.
 //
-// Package jpeg reads cyan, magenta, yellow and black only where a segment of Adobe's
-// (APP14) says how they are stored. A file without it is read as browsers read it, as if
-// the segment were there and said that the values are inverted, and nothing else.
+// Package jpeg reads cyan, magenta, yellow and black only if Adobe's segment (APP14) says
+// how they are stored. A file without this segment is read as browsers do: as if it had the
+// segment, which said that the values are inverted and nothing else.
 func decodeJPEG(r *fileReader, _ image.Config) (image.Image, error) {
 	img, err := jpeg.Decode(r)
 	if err == nil || r.ended || !strings.Contains(err.Error(), "APP14") {

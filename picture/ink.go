@@ -10,15 +10,15 @@ import (
 	"golang.org/x/image/draw"
 )
 
-// ink is how far each pixel's colour is from the background's, from 0 to the
-// greatest distance at 65535: thin strokes in a large image leave less than a
-// 255th of it when they are made smaller.
+// ink holds the distance of each pixel's colour from the background's. The greatest
+// distance is 65535. A byte would not do: thin strokes in a large image keep less than a
+// 255th of their ink when they are made smaller.
 type ink struct {
 	width, height int
 	values        []uint16 // row by row
 }
 
-// inkOf finds an image's background, and how far the pixels are from it.
+// inkOf finds an image's background and the distance of each pixel from it.
 func inkOf(img image.Image) (*ink, error) {
 	img, turn := stored(img)
 	out, err := inkOfStored(img)
@@ -45,8 +45,8 @@ func inkOfStored(img image.Image) (*ink, error) {
 	return inkWithin(img, layers)
 }
 
-// inkWithin is inkOf for an *image.Gray or *image.RGBA. Where the ink is a frame or a
-// card, it looks for the ink in there.
+// inkWithin is inkOf for an *image.Gray or *image.RGBA. If the ink is a frame or a card, it
+// looks for the ink inside. layers is how often it may do so.
 func inkWithin(img image.Image, layers int) (*ink, error) {
 	var out *ink
 	var err error
@@ -82,12 +82,12 @@ func inkWithin(img image.Image, layers int) (*ink, error) {
 
 // What ink may be other than a digit.
 const (
-	frame = "frame" // lines round what is meant
-	card  = "card"  // a surface of one colour, on which it stands
+	frame = "frame" // lines around the digit
+	card  = "card"  // a surface of one colour behind the digit
 )
 
-// inside returns the rectangle in which to look for a digit where the ink is a frame or a
-// card; what is "" where it is neither.
+// inside returns the rectangle in which to look for a digit if the ink is a frame or a card.
+// what says which, and is "" if it is neither.
 func (n *ink) inside() (r image.Rectangle, what string) {
 	box := n.box()
 	short, long := min(box.Dx(), box.Dy()), max(box.Dx(), box.Dy())
@@ -110,15 +110,15 @@ func (n *ink) inside() (r image.Rectangle, what string) {
 	if ends := slices.IndexFunc(highest[begins:], func(share float64) bool { return share <= empty }); ends >= 0 {
 		return box.Inset(begins + ends), frame
 	}
-	// A digit covers less of a card than a digit's holes of its box.
+	// A digit takes less from a card than a digit's holes take from the digit's box.
 	if n.share(box) < 0.7 {
 		return box, ""
 	}
 	return box.Inset(begins + 1 + short/50), card // away from a blurred edge
 }
 
-// along returns the shares of ink along the sides of a rectangle: that of the side that
-// has least, and of the one that has most.
+// along returns the shares of ink along the sides of a rectangle: the lowest and the highest
+// of the four.
 func (n *ink) along(r image.Rectangle) (lowest, highest float64) {
 	lowest = 1
 	for _, side := range []image.Rectangle{
@@ -131,7 +131,7 @@ func (n *ink) along(r image.Rectangle) (lowest, highest float64) {
 	return lowest, highest
 }
 
-// share returns how much of a rectangle has at least half of the greatest ink.
+// share returns which share of a rectangle has more than half of the greatest ink.
 func (n *ink) share(r image.Rectangle) float64 {
 	dark := 0
 	for y := r.Min.Y; y < r.Max.Y; y++ {
@@ -180,7 +180,7 @@ func inkOfColours(canvas *image.RGBA) (*ink, error) {
 	return out, nil
 }
 
-// inkOfGrey is inkOf for grey images, in which each grey's distance is found once.
+// inkOfGrey is inkOf for grey images. It computes the distance of each grey only once.
 func inkOfGrey(img *image.Gray) (*ink, error) {
 	out := &ink{width: img.Rect.Dx(), height: img.Rect.Dy()}
 	pix := img.Pix
@@ -228,15 +228,16 @@ func inkOfGrey(img *image.Gray) (*ink, error) {
 	return out, nil
 }
 
-// levels makes ink of distances from the background: none up to the floor, all of
-// it at the peak.
+// levels turns distances from the background into ink: 0 up to the floor, all of it at the
+// peak.
 type levels struct{ floor, peak float64 }
 
-// levelsBetween returns the levels of an image, given the squares of the distances
-// along its frame, which it puts in order, and of the greatest one.
+// levelsBetween returns the levels of an image. noise holds the squares of the distances
+// along the image's edges; levelsBetween sorts it. furthest is the square of the greatest
+// distance.
 func levelsBetween(noise []int, furthest int) (levels, error) {
-	// What half of the frame reaches is noise; three deviations of it are
-	// background. The factor turns a median distance into a deviation.
+	// The median distance along the edges is noise. Up to three standard deviations of it
+	// are background. The factor turns a median distance into a standard deviation.
 	slices.Sort(noise)
 	l := levels{3 * 1.4826 * distance(noise[len(noise)/2]), distance(furthest)}
 	const least = 16
@@ -251,17 +252,18 @@ func levelsBetween(noise []int, furthest int) (levels, error) {
 
 // of returns the ink at a distance, given its square.
 func (l levels) of(square int) uint16 {
-	if square == 0 { // as of most pixels
+	if square == 0 { // as for most pixels
 		return 0
 	}
 	return uint16(math.Round(math.MaxUint16 * max(distance(square)-l.floor, 0) / (l.peak - l.floor)))
 }
 
-// distance is that of colours, given the sum of its squares over red, green and
-// blue.
+// distance returns the distance of two colours. square is the sum of the squared differences
+// of red, green and blue.
 func distance(square int) float64 { return math.Sqrt(float64(square) / 3) }
 
-// median returns the value in the middle of those counted, the upper one of two.
+// median returns the median of the counted values, or the upper one of the two in the
+// middle.
 func median(counts *[256]int) int {
 	n := 0
 	for _, c := range counts {
@@ -276,8 +278,8 @@ func median(counts *[256]int) int {
 	panic("BUG: median of nothing")
 }
 
-// backdrop returns black for an image that is light where it isn't transparent,
-// else white.
+// backdrop returns the background to put an image on: black if what isn't transparent is
+// light, else white.
 func backdrop(img image.Image) color.Color {
 	if o, ok := img.(interface{ Opaque() bool }); ok && o.Opaque() {
 		return color.White
@@ -330,8 +332,8 @@ func (n *ink) box() image.Rectangle {
 	return box
 }
 
-// resampled scales the ink, moves it, and returns side x side of its values: what lies
-// at x in it comes to scale*x + left, and 0 to where nothing does.
+// resampled scales the ink, moves it, and returns side x side of its values. Column x of the
+// ink comes to scale*x + left, row y to scale*y + top. Values outside the ink are 0.
 func (n *ink) resampled(scale, left, top float64, side int) []float64 {
 	s := resamplers.Get().(*resampler)
 	defer resamplers.Put(s)

@@ -7,32 +7,32 @@ import (
 	"image/color"
 )
 
-// orientation is how a camera was held, as Exif's tag of that name has it: the
-// image's first row and column are at
+// orientation says how a camera was held, as Exif's tag of that name does. It says at which
+// side of the upright image the stored image's first row and first column are:
 //
 //	1 top, left      2 top, right     3 bottom, right  4 bottom, left
 //	5 left, top      6 right, top     7 right, bottom  8 left, bottom
 //
-// of what is to be seen (CIPA DC-008, "Exchangeable image file format").
+// (CIPA DC-008, "Exchangeable image file format").
 type orientation uint16
 
 const upright orientation = 1
 
-// alwaysUpright is the orientation of files of formats that have none.
+// alwaysUpright is the orientation function of formats that have no orientation.
 func alwaysUpright([]byte) orientation { return upright }
 
-// exifMark is what Exif's data begin with in a JPEG file, and by mistake in others.
+// exifMark begins the Exif data in a JPEG file, and by mistake in other files.
 const exifMark = "Exif\x00\x00"
 
-// orientationOfJPEG reads Exif's segment of a JPEG file, wherever it stands before
-// the pixels. It passes over what package jpeg passes over.
+// orientationOfJPEG reads the Exif segment of a JPEG file, anywhere before the pixels. It
+// skips what package jpeg skips.
 func orientationOfJPEG(file []byte) orientation {
 	const (
 		app1, startOfScan, endOfImage = 0xe1, 0xda, 0xd9
 		restart0, restart7            = 0xd0, 0xd7
 	)
-	// Segments are 0xff, which may be repeated, a marker, and a length that counts
-	// itself.
+	// A segment is 0xff, which may be repeated, then a marker, then a length that includes
+	// its own bytes.
 	for at := 2; at < len(file); {
 		next := bytes.IndexByte(file[at:], 0xff)
 		if next < 0 {
@@ -62,8 +62,8 @@ func orientationOfJPEG(file []byte) orientation {
 	return upright
 }
 
-// orientationOfPNG reads the chunk eXIf of a PNG file, before the pixels or behind
-// them. Chunks are a length, four letters, a body and a check sum.
+// orientationOfPNG reads the chunk eXIf of a PNG file, before or after the pixels. A chunk
+// is a length, four letters, a body and a checksum.
 func orientationOfPNG(file []byte) orientation {
 	const signature, around = 8, 12
 	for at := signature; at+around <= len(file); {
@@ -79,8 +79,8 @@ func orientationOfPNG(file []byte) orientation {
 	return upright
 }
 
-// orientationInExif reads Exif's data, which are a TIFF file, with or without the mark
-// before them.
+// orientationInExif reads the orientation in Exif data. They are a TIFF file, and may begin
+// with exifMark.
 func orientationInExif(b []byte) orientation {
 	return orientationInTIFF(bytes.TrimPrefix(b, []byte(exifMark)))
 }
@@ -94,9 +94,9 @@ func orientationInTIFF(b []byte) orientation {
 	return upright
 }
 
-// tagOf reads a number from the first directory of a TIFF file. The file begins with
-// its byte order, the number 42, and where that directory is; the directory is a
-// count, and entries of 12 bytes: tag, type, count and value.
+// tagOf reads a number from the first directory of a TIFF file. The file begins with its
+// byte order, the number 42, and the offset of that directory. The directory is a count,
+// then entries of 12 bytes: tag, type, count and value.
 func tagOf(b []byte, tag uint16) (uint32, bool) {
 	const short, long = 3, 4
 	var order binary.ByteOrder
@@ -130,18 +130,17 @@ func tagOf(b []byte, tag uint16) (uint32, bool) {
 	return 0, false
 }
 
-// swaps tells whether rows become columns.
+// swaps reports whether rows become columns.
 func (o orientation) swaps() bool { return o >= 5 }
 
-// mirrors tells whether columns, and whether rows, of the stored image run backwards
-// in what is to be seen.
+// mirrors reports whether the stored image's columns, and its rows, are in reverse order in
+// the upright image.
 func (o orientation) mirrors() (columns, rows bool) {
 	return o == 2 || o == 3 || o == 7 || o == 8, o == 3 || o == 4 || o == 6 || o == 7
 }
 
-// steps says where the pixels of a stored image of w x h come in what is to be seen,
-// whose rows are stride apart: the one in column x and row y at first + x*column +
-// y*row.
+// steps says where the pixels of a stored image of w x h go in the upright image, whose rows
+// are stride apart. The pixel in column x and row y goes to first + x*column + y*row.
 func (o orientation) steps(w, h, stride int) (first, column, row int) {
 	column, row = 1, stride
 	if o.swaps() {
@@ -159,8 +158,8 @@ func (o orientation) steps(w, h, stride int) (first, column, row int) {
 	return first, column, row
 }
 
-// turned returns the image as it is to be seen. It copies nothing: a large photo that
-// becomes a small input is turned when it is small.
+// turned returns the upright image. It copies nothing: a large photo that becomes a small
+// input is turned when it is small.
 func (o orientation) turned(img image.Image) image.Image {
 	if o == upright {
 		return img
@@ -168,7 +167,7 @@ func (o orientation) turned(img image.Image) image.Image {
 	return &turnedImage{img, o}
 }
 
-// stored returns the image without its turning, and that.
+// stored returns the image as it is stored, and its orientation.
 func stored(img image.Image) (image.Image, orientation) {
 	if t, ok := img.(*turnedImage); ok {
 		return t.img, t.o
@@ -176,8 +175,8 @@ func stored(img image.Image) (image.Image, orientation) {
 	return img, upright
 }
 
-// turnedImage is an image that is to be seen in another orientation than its pixels are
-// stored in. Its bounds begin at the origin.
+// turnedImage is the upright image of one that is stored in another orientation. Its bounds
+// begin at the origin.
 type turnedImage struct {
 	img image.Image
 	o   orientation
@@ -214,8 +213,8 @@ func (t *turnedImage) At(x, y int) color.Color {
 	return t.img.At(b.Min.X+x, b.Min.Y+y)
 }
 
-// Opaque tells whether the image has no transparent parts, as those of package image
-// do.
+// Opaque reports whether the image has no transparent parts, as the methods of that name in
+// package image do.
 func (t *turnedImage) Opaque() bool {
 	o, ok := t.img.(interface{ Opaque() bool })
 	return ok && o.Opaque()

@@ -10,23 +10,23 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Preparation says how an image becomes a network's input.
+// Preparation is a way to turn an image into a network's input.
 type Preparation string
 
 // The preparations.
 const (
 	Auto    Preparation = "auto"    // Digit for an input of DigitShape, else Stretch
 	Digit   Preparation = "digit"   // as MNIST's digits were made
-	Stretch Preparation = "stretch" // all of the image, made as high and wide as the input
-	Fit     Preparation = "fit"     // all of the image with its aspect kept, in the middle of black
-	Crop    Preparation = "crop"    // the middle of the image, as much as has the input's aspect
+	Stretch Preparation = "stretch" // all of the image, scaled to the height and width of the input
+	Fit     Preparation = "fit"     // all of the image with its aspect kept, in the middle, with black around it
+	Crop    Preparation = "crop"    // the largest middle part of the image that has the input's aspect
 )
 
-// Preparations returns all of them.
+// Preparations returns all preparations.
 func Preparations() []Preparation { return []Preparation{Auto, Digit, Stretch, Fit, Crop} }
 
-// ParsePreparation returns the preparation of a name. It knows "resize" too, as Stretch
-// was called.
+// ParsePreparation returns the preparation with this name. "resize" is an old name of
+// Stretch.
 func ParsePreparation(name string) (Preparation, error) {
 	if name == "resize" {
 		return Stretch, nil
@@ -37,9 +37,9 @@ func ParsePreparation(name string) (Preparation, error) {
 	return "", fmt.Errorf("unknown preparation %.20q: want one of %v", name, Preparations())
 }
 
-// For returns the preparation that p is for a network's input: Auto becomes one of the
-// others. It refuses preparations that don't fit the input, and inputs that no
-// image can be made for.
+// For returns the preparation for a network's input of shape in. It is p, except that Auto
+// becomes Digit or Stretch. It returns an error if p does not fit the input, or if no image
+// can be turned into such an input.
 func (p Preparation) For(in net.Shape) (Preparation, error) {
 	p, err := ParsePreparation(string(p))
 	switch {
@@ -59,23 +59,23 @@ func (p Preparation) For(in net.Shape) (Preparation, error) {
 	return p, nil
 }
 
-// Pixels turns an image into a network's input, a byte a value, in CHW order: a
-// sample of a [net.Dataset] with Scale 1/255. It refuses images in which there is
-// nothing to see, and preparations that don't fit the input.
+// Pixels turns an image into a network's input of shape in: a byte for each value, in CHW
+// order. That is a sample of a [net.Dataset] with Scale 1/255. It returns an error for an
+// image in which there is nothing to see, and for a preparation that doesn't fit the input.
 //
-// Digit makes of a drawn or photographed digit what MNIST's makers made of theirs
-// (LeCun, Cortes and Burges, "The MNIST database of handwritten digits"): the
-// digit light on black, scaled to fit 20 x 20 pixels with its aspect kept, in 28 x
-// 28 pixels with its centre of mass in the middle. The background is the median
-// colour of the image's frame; ink is what differs from it, so that dark on light,
-// light on dark and any colours are the same.
+// Digit prepares a drawn or photographed digit as the makers of MNIST prepared theirs
+// (LeCun, Cortes and Burges, "The MNIST database of handwritten digits"). The digit becomes
+// light on black. It is scaled to fit into 20 x 20 pixels with its aspect kept, and its
+// centre of mass comes to the middle of 28 x 28 pixels. The background is the median colour
+// of the image's edges. Everything that differs from it is ink, so the digit may be dark on
+// light, light on dark, or of any colours.
 //
-// Stretch, Fit and Crop resample bilinearly, over all pixels that a smaller one covers
-// where they scale down, so that fine patterns become grey and not coarse ones. An
-// input of 3 channels is in colour, one of 1 channel is grey: the luma of ITU-R BT.601.
-// Transparent parts become white, like paper. Around what Fit leaves free is black,
-// because the zeros that augmentation pads with are black too: a network that was
-// trained with padding has seen such edges.
+// Stretch, Fit and Crop resample bilinearly. Where they scale down, they average all pixels
+// that a smaller one covers, so that fine patterns become grey and not coarse. An input of
+// 3 channels is in colour. An input of 1 channel is grey, the luma of ITU-R BT.601.
+// Transparent parts become white, like paper. What Fit leaves free is black, because
+// augmentation pads with zeros, which are black: a network that was trained with padding
+// has seen such edges.
 func (p Preparation) Pixels(img image.Image, in net.Shape) ([]uint8, error) {
 	if _, err := p.For(in); err != nil {
 		return nil, err
@@ -113,8 +113,8 @@ func (p Preparation) PixelsTo(dst []uint8, img image.Image, in net.Shape) error 
 func scaledPixels(dst []uint8, img image.Image, in net.Shape, how Preparation) {
 	size := img.Bounds().Size()
 	w, h := float64(size.X), float64(size.Y)
-	part := [4]float64{0, 0, w, h}      // of the image: left, top, width and height
-	box := image.Rect(0, 0, in.W, in.H) // of the input
+	part := [4]float64{0, 0, w, h}      // the part of the image: left, top, width and height
+	box := image.Rect(0, 0, in.W, in.H) // the part of the input
 	sx, sy := float64(in.W)/w, float64(in.H)/h
 	switch how {
 	case Fit:
@@ -128,8 +128,8 @@ func scaledPixels(dst []uint8, img image.Image, in net.Shape, how Preparation) {
 		part[2], part[3] = min(w, float64(in.W)/scale), min(h, float64(in.H)/scale)
 		part[0], part[1] = (w-part[2])/2, (h-part[3])/2
 	}
-	// From here on all is as the image is stored; a turned one's part is in the middle
-	// too, so that only the axes may have to change places.
+	// From here on, everything is as the image is stored. The part is in the middle of a
+	// turned image too, so at most the axes change places.
 	img, turn := stored(img)
 	x, y := span{part[0], part[2], box.Dx()}, span{part[1], part[3], box.Dy()}
 	if turn.swaps() {

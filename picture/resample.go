@@ -6,46 +6,47 @@ import (
 	"sync"
 )
 
-// Resampling is bilinear, over all pixels that a smaller one covers where it scales
-// down: each new pixel is a mean of old ones, weighted by a triangle whose foot is two
-// pixels wide, old ones or new ones, whichever are larger. So nothing aliases.
+// Resampling is bilinear. Where it scales down, it averages all pixels that a smaller one
+// covers. Each new pixel is a weighted mean of old ones. The weights are a triangle whose
+// foot is two pixels wide: two old ones or two new ones, whichever are larger. So nothing
+// aliases.
 //
-// It computes in integers, so that all processors make the same bytes of a picture.
+// It computes in integers, so that all processors get the same bytes.
 
-// weightBits is how many bits of a weight are behind the point, valueBits how many of
-// a resampled value are.
+// weightBits is the number of bits after the binary point in a weight, valueBits that in a
+// resampled value.
 const (
 	weightBits = 24
 	valueBits  = 16
 	pointBits  = weightBits + valueBits // of what a resampler returns
 )
 
-// span is what part of an image's axis becomes how many new pixels: those from a place
-// on, counted in old pixels from the image's edge, and of a length.
+// span is a part of an image's axis, and how many new pixels it becomes. from and length are
+// in old pixels, from counts from the image's edge. to is the number of new pixels.
 type span struct {
 	from, length float64
 	to           int
 }
 
-// subsampled is the span on an axis whose pixels are n times as large, and begin a
-// phase before the other's.
+// subsampled returns the span on an axis whose pixels are n times as large. That axis begins
+// phase old pixels before.
 func (s span) subsampled(n, phase int) span {
 	return span{(s.from + float64(phase)) / float64(n), s.length / float64(n), s.to}
 }
 
-// window is the old pixels of which a new one is made, and where their weights stand in
-// the axis.
+// window says of which old pixels a new one is made: the n pixels from first on. Their
+// weights begin at index weights of the axis's weights.
 type window struct{ first, weights, n int }
 
-// axis is the windows of all new pixels along one axis.
+// axis holds the windows of all new pixels along one axis.
 type axis struct {
 	windows []window
 	weights []uint32
-	shares  []float64 // of one window
+	shares  []float64 // of one window, before they are rounded to weights
 }
 
-// set makes the windows of a span on an axis of size pixels. A new pixel whose middle
-// lies beyond the image has none.
+// set makes the windows of a span on an axis of size pixels. The window of a new pixel whose
+// middle is outside the image is empty.
 func (a *axis) set(s span, size int) {
 	scale := float64(s.to) / s.length
 	reach := max(1, 1/scale) // from a pixel's middle
@@ -59,7 +60,7 @@ func (a *axis) set(s span, size int) {
 			a.windows = append(a.windows, window{})
 			continue
 		}
-		// Those whose middles are less than reach away.
+		// The old pixels whose middles are less than reach away.
 		first := max(0, int(math.Floor(middle-reach-0.5))+1)
 		last := min(size-1, int(math.Ceil(middle+reach-0.5))-1)
 		a.shares = a.shares[:0]
@@ -83,8 +84,8 @@ func (a *axis) set(s span, size int) {
 	}
 }
 
-// some returns the first new pixel with a window, and the one after the last. All
-// between have one too; from one to the next their windows move on.
+// some returns the first new pixel whose window is not empty, and the one after the last.
+// All between have windows too. From each to the next, the windows move on.
 func (a *axis) some() (first, end int) {
 	for first < len(a.windows) && a.windows[first].n == 0 {
 		first++
@@ -95,7 +96,7 @@ func (a *axis) some() (first, end int) {
 	return first, end
 }
 
-// atOnce is how many windows, of those from first to end, an old pixel is in at most.
+// atOnce returns the greatest number of windows, from first to end, that share an old pixel.
 func (a *axis) atOnce(first, end int) int {
 	most, open := 0, first
 	for i := first; i < end; i++ {
@@ -107,15 +108,15 @@ func (a *axis) atOnce(first, end int) int {
 	return most
 }
 
-// resampler resamples images. It keeps its memory for the next one.
+// resampler resamples images. It keeps its memory for the next image.
 type resampler struct {
 	x, y    axis
-	sums    []uint64       // of old rows, for the new ones that are being made
-	line    []uint32       // such a sum, with valueBits bits behind the point
+	sums    []uint64       // weighted sums of old rows, for the new rows that are in progress
+	line    []uint32       // one such sum, with valueBits bits after the point
 	row     []uint64       // one row, resampled
-	planes  [3][]uint64    // resampled: values with pointBits bits behind the point
+	planes  [3][]uint64    // the resampled values, with pointBits bits after the point
 	rows    [3][]uint16    // for images that are converted row by row
-	palette [256][3]uint16 // for images with one
+	palette [256][3]uint16 // for images with a palette
 }
 
 var resamplers = sync.Pool{New: func() any { return new(resampler) }}
@@ -128,21 +129,21 @@ func resized[T any](s []T, n int) []T {
 	return s[:n]
 }
 
-// samples is how rows of samples of a type are summed.
+// samples says how rows of samples of a type are summed.
 type samples[T any] struct {
-	// add adds a row, times a weight, to sums: words(len(row)) of them.
+	// add adds a row, times a weight, to sums. words says how many sums a row of n needs.
 	add   func(sums []uint64, row []T, weight uint64)
 	words func(n int) int
-	// line makes of sums a line of values with valueBits bits behind the point.
+	// line turns sums into a line of values with valueBits bits after the point.
 	line func(to []uint32, sums []uint64)
 }
 
-// resample resamples an image of width x height into s.planes[at:], a plane for each line
-// that row gives: row y of the image, width values a line.
+// resample resamples an image of width x height into s.planes[at:at+planes]. row returns row
+// y of the image: a line of width values for each plane.
 //
-// It sums rows first, because that takes several samples at a time, and resamples the
-// sums. Where an image is low or becomes higher it resamples each row first: sums for
-// many new rows of a wide image would take more memory than the image.
+// It sums rows first, because that handles several samples at a time, and then resamples the
+// sums. If an image is low or becomes higher, it resamples each row first: the sums for many
+// new rows of a wide image would take more memory than the image.
 func resample[T any](s *resampler, of samples[T], at, planes, width, height int, x, y span, row func(y int) [3][]T) {
 	s.x.set(x, width)
 	s.y.set(y, height)
@@ -164,7 +165,7 @@ func resample[T any](s *resampler, of samples[T], at, planes, width, height int,
 	s.line = resized(s.line, width)
 	s.row = resized(s.row, x.to)
 	sums := func(to, k int) []uint64 { return s.sums[((to%ring)*planes+k)*words:][:words] }
-	open, next := first, first // the new rows that are being made
+	open, next := first, first // the new rows that are in progress
 	last := s.y.windows[end-1]
 	for from := s.y.windows[first].first; from < last.first+last.n; from++ {
 		for ; next < end && s.y.windows[next].first <= from; next++ {
@@ -216,8 +217,9 @@ func across(to []uint64, line []uint32, x *axis) {
 	}
 }
 
-// bytes8 sums bytes, two in a word, because a byte times a weight, and a mean of such, has
-// 32 bits: of each eight bytes 0 and 4, 1 and 5, 2 and 6, 3 and 7.
+// bytes8 sums bytes, two in each word of 64 bits. A byte times a weight has 32 bits, and so
+// has a weighted mean of bytes. Of each eight bytes, 0 and 4 share a word, 1 and 5, 2 and 6,
+// 3 and 7.
 var bytes8 = samples[uint8]{
 	words: func(n int) int { return (n + 7) / 8 * 4 },
 	add: func(sums []uint64, row []uint8, weight uint64) {

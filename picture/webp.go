@@ -12,10 +12,11 @@ import (
 	"golang.org/x/image/webp"
 )
 
-// A WebP file is of chunks: four letters, a length, and a body, which a byte fills up
-// where the length is odd (developers.google.com/speed/webp/docs/riff_container).
+// A WebP file consists of chunks. A chunk is four letters, a length, and a body. If the
+// length is odd, a byte of padding follows
+// (developers.google.com/speed/webp/docs/riff_container).
 
-// chunks goes through the chunks in b, as far as they are whole.
+// chunks goes through the chunks in b, up to the first that is not complete.
 func chunks(b []byte) iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
 		for len(b) >= 8 {
@@ -28,8 +29,8 @@ func chunks(b []byte) iter.Seq2[string, []byte] {
 	}
 }
 
-// decodeWebP reads a WebP file. Of an animation, which package webp doesn't read, it
-// makes a file of the first frame.
+// decodeWebP reads a WebP file. Package webp doesn't read animations, so for one it makes a
+// file of the first frame.
 func decodeWebP(r *fileReader, config image.Config) (image.Image, error) {
 	for name, frame := range chunks(r.file[12:]) {
 		switch name {
@@ -44,9 +45,9 @@ func decodeWebP(r *fileReader, config image.Config) (image.Image, error) {
 
 // decodeStill reads a WebP file that is no animation.
 //
-// VP8 keeps Y from 16 to 235, and Cb and Cr from 16 to 240 (RFC 6386, section 9.2, and
-// ITU-R BT.601). Package webp returns these values as they are, but package image, as
-// JPEG, takes them to be from 0 to 255: black would be a dark grey.
+// VP8 stores Y from 16 to 235, and Cb and Cr from 16 to 240 (RFC 6386, section 9.2, and ITU-R
+// BT.601). Package webp returns these values as they are. But package image expects values
+// from 0 to 255, as in JPEG: black would be a dark grey.
 func decodeStill(r io.Reader) (image.Image, error) {
 	img, err := webp.Decode(r)
 	switch img := img.(type) {
@@ -73,8 +74,8 @@ func widen(img *image.YCbCr) {
 	}
 }
 
-// decodeFrame reads a frame of an animation: where it lies, its size, each in three
-// bytes, how long it is to be seen, flags, and chunks as of a file.
+// decodeFrame reads a frame of an animation. A frame is its place and its size, in three
+// bytes each, how long it is shown, flags, and chunks as in a file.
 func decodeFrame(frame []byte, config image.Config) (image.Image, error) {
 	const header = 16
 	if len(frame) < header {
@@ -113,7 +114,7 @@ func decodeFrame(frame []byte, config image.Config) (image.Image, error) {
 	return placed(img, at, config), nil
 }
 
-// orientationOfWebP reads Exif's chunk.
+// orientationOfWebP reads the Exif chunk.
 func orientationOfWebP(file []byte) orientation {
 	if len(file) < 12 {
 		return upright

@@ -57,17 +57,17 @@ func (w *fileWriter) reserve(size int64) error {
 func (w *fileWriter) WriteAt(b []byte, at int64) (int, error) { return w.file.WriteAt(b, samplesAt+at) }
 func (w *fileWriter) ReadAt(b []byte, at int64) (int, error)  { return w.file.ReadAt(b, samplesAt+at) }
 
-// original is what is known of a picture's file once it is decoded.
+// original holds what decoding tells about a picture's file.
 type original struct {
 	width, height int32
 	format        string // one of a few constants
 	grey          bool
-	why           string // it can't be read
+	why           string // why it can't be read; "" if it can
 	sum           [16]byte
 }
 
-// decodedAtOnce is how many pixels of pictures may be in memory at once, some 20 bytes
-// each at the worst.
+// decodedAtOnce is the most pixels of decoded pictures that are in memory at once. A pixel
+// takes some 20 bytes at the worst.
 const decodedAtOnce = picture.MaxPixels
 
 // builder decodes the pictures of a set.
@@ -77,7 +77,7 @@ type builder struct {
 	prepare   picture.Preparation
 	out       output
 	originals []original
-	room      *semaphore.Weighted // for pixels
+	room      *semaphore.Weighted // of decodedAtOnce pixels
 	done      atomic.Int64
 }
 
@@ -151,7 +151,7 @@ func (b *builder) decodeAll(whole context.Context, o Options) error {
 		select {
 		case err := <-finished:
 			if err == nil {
-				err = whole.Err() // the last pictures may have failed for that alone
+				err = whole.Err() // the last pictures may have failed only because of that
 			}
 			if err == nil && o.Progress != nil {
 				o.Progress(len(b.files), len(b.files))
@@ -165,7 +165,7 @@ func (b *builder) decodeAll(whole context.Context, o Options) error {
 	}
 }
 
-// decode decodes picture i into a row, which is 0 where it can't be read.
+// decode decodes picture i into a row. If the picture can't be read, the row is 0.
 func (b *builder) decode(ctx context.Context, i int, row []uint8) {
 	of := &b.originals[i]
 	if err := b.read(ctx, &b.files[i], of, row); err != nil {
@@ -192,10 +192,10 @@ func (b *builder) read(ctx context.Context, f *file, of *original, row []uint8) 
 	return b.prepare.PixelsTo(row, img, b.shape)
 }
 
-// inMemory stands for a format where there is no file.
+// inMemory is the format of images that have no file.
 const inMemory = "in memory"
 
-// decode decodes the file. Between that and release its pixels count as memory in use.
+// decode decodes the file. Its pixels count as memory in use until release is called.
 func (f *file) decode(ctx context.Context, room *semaphore.Weighted) (img image.Image, format string, release func(), err error) {
 	if f.bad != "" {
 		return nil, "", nil, errors.New(f.bad)
@@ -240,7 +240,7 @@ func isBad(f *file) bool {
 	return err != nil
 }
 
-// toGrey keeps the first of three equal channels.
+// toGrey keeps only the first of three equal channels.
 func (b *builder) toGrey(ctx context.Context) error {
 	from := b.shape.Size()
 	b.shape.C = 1
@@ -259,7 +259,8 @@ func (b *builder) toGrey(ctx context.Context) error {
 		for i := range n {
 			copy(grey[i*to:(i+1)*to], rows[i*from:])
 		}
-		// What is written was read before: a grey row begins no later than a coloured one.
+		// This overwrites only what has been read: a grey row begins no later than the colour
+		// row that it comes from.
 		if _, err := b.out.WriteAt(grey[:n*to], int64(lo)*int64(to)); err != nil {
 			return err
 		}
@@ -267,7 +268,7 @@ func (b *builder) toGrey(ctx context.Context) error {
 	return b.out.reserve(int64(len(b.files)) * int64(to))
 }
 
-// originalsOf sums up what the pictures are like.
+// originalsOf summarises the formats and sizes of the pictures.
 func originalsOf(all []original) Originals {
 	out := Originals{Formats: map[string]int{}}
 	sizes := map[[2]int]int{}
@@ -300,13 +301,13 @@ func originalsOf(all []original) Originals {
 	return out
 }
 
-// suggestSize returns the size of samples for pictures, and in words why. It looks at
-// a thousand of them.
+// suggestSize returns a size of samples that suits the pictures, and says in words why. It
+// looks at about a thousand of them. why is "" if all pictures have this size.
 func suggestSize(files []file) (height, width int, why string) {
 	const (
 		looks   = 1000
-		kept    = 128 // the longest side of samples as large as the pictures
-		most    = 64  // else
+		kept    = 128 // the longest side of samples that keep the pictures' size
+		most    = 64  // the side of other samples
 		roundTo = 8
 	)
 	step := max(1, len(files)/looks)
@@ -337,7 +338,7 @@ func suggestSize(files []file) (height, width int, why string) {
 	return side, side, fmt.Sprintf("%s become samples of %d x %d", what, side, side)
 }
 
-// seen returns the size of the picture as it is to be seen.
+// seen returns the size of the upright picture.
 func (f *file) seen() (image.Point, error) {
 	if f.bad != "" {
 		return image.Point{}, errors.New(f.bad)
@@ -353,7 +354,7 @@ func (f *file) seen() (image.Point, error) {
 	return image.Pt(info.Width, info.Height), err
 }
 
-// warnings finds pictures that occur several times, where that is no good.
+// warnings finds equal pictures, and says where they do harm.
 func (b *builder) warnings(l *listing) (warnings []string, repeated int) {
 	var samples []sampleSum
 	row := 0

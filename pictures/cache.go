@@ -26,24 +26,24 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// A cache file is a header of one page, the samples, and meta as JSON. The header's own
-// checksum and that of meta are verified at each start, with the file's length. The
-// samples are not read then: the file came to its place whole and synced.
+// A cache file is a header of one page, the samples, and meta as JSON. Each start verifies
+// the checksums of the header and of meta, and the file's length. It does not read the
+// samples: the file came to its place complete and synced.
 const (
 	magic       = "gputrain pictures"
-	format      = 2    // of the file, and of what decoding makes of a picture
-	samplesAt   = 4096 // a page, so that samples begin at a page's start
+	format      = 2    // version of the file's form, and of the way pictures are decoded
+	samplesAt   = 4096 // offset of the samples: one page, so that they begin at a page
 	cacheSuffix = ".pictures"
 	lockSuffix  = ".lock"
 )
 
-// key is all that a cache file is made from.
+// key is a hash of everything that a cache file is made from.
 type key [sha256.Size]byte
 
-// meta is what a cache file says of its samples.
+// meta is what a cache file says about its samples.
 type meta struct {
 	Shape     net.Shape `json:"shape"`
-	Count     int       `json:"count"`            // of rows, those of bad pictures too
+	Count     int       `json:"count"`            // of rows, also those of bad pictures
 	Bad       []badRow  `json:"bad,omitempty"`    // in order
 	Chosen    string    `json:"chosen,omitempty"` // why this shape, in words
 	Warnings  []string  `json:"warnings,omitempty"`
@@ -51,7 +51,7 @@ type meta struct {
 	Originals Originals `json:"originals"`
 }
 
-// badRow is a row of a picture that can't be read.
+// badRow is the row of a picture that can't be read.
 type badRow struct {
 	Row int    `json:"row"`
 	Why string `json:"why"`
@@ -59,7 +59,7 @@ type badRow struct {
 
 func (m *meta) bytes() int64 { return int64(m.Count) * int64(m.Shape.Size()) }
 
-// fileHeader is how a cache file begins, little-endian.
+// fileHeader is the beginning of a cache file, little-endian.
 type fileHeader struct {
 	Magic    [24]byte
 	Format   uint32
@@ -69,7 +69,7 @@ type fileHeader struct {
 	Meta     [sha256.Size]byte
 }
 
-// sealed returns the header's bytes with their checksum.
+// sealed returns the header's bytes, followed by their checksum.
 func (h *fileHeader) sealed() []byte {
 	var b bytes.Buffer
 	if err := binary.Write(&b, binary.LittleEndian, h); err != nil {
@@ -79,11 +79,11 @@ func (h *fileHeader) sealed() []byte {
 	return append(b.Bytes(), sum[:]...)
 }
 
-// errStale means that a cache file is not there, or isn't what is wanted, or is damaged:
-// it is to be made anew.
+// errStale means that a cache file is missing, damaged, or made from something else. It
+// must be made again.
 var errStale = errors.New("no usable cache file")
 
-// openCache maps the cache file of a key. The caller unmaps what it returns.
+// openCache maps the cache file of a key into memory. The caller unmaps file.
 func openCache(path string, k key) (m *meta, file []byte, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -120,8 +120,8 @@ func openCache(path string, k key) (m *meta, file []byte, err error) {
 	return m, file, nil
 }
 
-// writeCache makes a cache file: fill writes the samples of as many rows as it says,
-// from samplesAt on, and returns what they are.
+// writeCache makes a cache file. fill writes the samples, from samplesAt on, and returns
+// their meta.
 func writeCache(path string, k key, fill func(*os.File) (*meta, error)) error {
 	err := replacefile.WriteFile(path, func(f *os.File) error {
 		m, err := fill(f)
@@ -144,23 +144,23 @@ func writeCache(path string, k key, fill func(*os.File) (*meta, error)) error {
 		return err
 	})
 	if errors.Is(err, replacefile.ErrNotSynced) {
-		return nil // it is in place; after a power cut it may be made once more
+		return nil // it is in place, but after a power cut it may have to be made again
 	}
 	return err
 }
 
 // noCacheError says why decoded pictures can't be kept.
 type noCacheError struct {
-	why  string // of what can't be kept where
-	size int64  // of the samples; 0 is not known yet
+	why  string // what can't be kept where, and why
+	size int64  // of the samples, in bytes; 0 if it isn't known yet
 }
 
 func (e *noCacheError) Error() string {
 	return e.why + "; name another folder for it with --data-cache, or decode into memory at every start (--data-cache off)"
 }
 
-// noRoom is the error of a folder that can't take the cache file. size is 0 where it
-// isn't known yet.
+// noRoom returns the error for a folder that can't hold the cache file. size is that of the
+// samples, in bytes, or 0 if it isn't known yet.
 func noRoom(dir string, size int64, err error) error {
 	what, why := "the decoded pictures", reason(err)
 	if size > 0 {
@@ -175,7 +175,7 @@ func noRoom(dir string, size int64, err error) error {
 	return &noCacheError{fmt.Sprintf("%s can't be kept in %s: %s", what, dir, why), size}
 }
 
-// cachePath returns the cache file of a set with its options, in a folder.
+// cachePath returns the path of the cache file in dir for a set and its options.
 func cachePath(dir, set string, o Options) (string, error) {
 	absolute, err := filepath.Abs(set)
 	if err != nil {
@@ -186,7 +186,7 @@ func cachePath(dir, set string, o Options) (string, error) {
 	return filepath.Join(dir, cacheName(absolute)+"-"+hex.EncodeToString(h.Sum(nil)[:8])+cacheSuffix), nil
 }
 
-// cacheName is what the names of a set's cache files begin with.
+// cacheName returns the beginning of the names of a set's cache files.
 func cacheName(absolute string) string {
 	sum := sha256.Sum256([]byte(absolute))
 	name := strings.Map(func(r rune) rune {
@@ -198,13 +198,14 @@ func cacheName(absolute string) string {
 	return name[:min(len(name), 40)] + "-" + hex.EncodeToString(sum[:8])
 }
 
-// kind is the options that decide what a cache file holds.
+// kind returns the options that decide what a cache file holds, as text.
 func (o Options) kind() string {
 	return fmt.Sprintf("%d %d %d %s", o.Height, o.Width, o.Channels, o.Prepare)
 }
 
-// variants returns the options under which a cache file may have been made that does
-// for these: what is asked for may be what was chosen where nothing was asked for.
+// variants returns all options that may have made a cache file that suits o. A size or
+// number of channels that o asks for may be the one that was chosen when the options left
+// it open.
 func (o Options) variants() []Options {
 	out := []Options{o}
 	if o.Channels != 0 {
@@ -226,12 +227,13 @@ func (o Options) suits(s net.Shape) bool {
 	return (o.Channels == 0 || o.Channels == s.C) && (o.Height == 0 || o.Height == s.H && o.Width == s.W)
 }
 
-// keyOf returns the key of pictures under some options.
+// keyOf returns the key for pictures, given by the listing's sum, and options.
 func keyOf(pictures [sha256.Size]byte, o Options) key {
 	return sha256.Sum256(fmt.Appendf(pictures[:], "%d %s", format, o.kind()))
 }
 
-// sum returns what the listing's files are known by, wherever the set is named from.
+// sum returns a hash of the listing's files. It does not depend on the working directory
+// from which the set is named.
 func (l *listing) sum() (out [sha256.Size]byte, err error) {
 	here, err := os.Getwd()
 	if err != nil {
@@ -248,8 +250,8 @@ func (l *listing) sum() (out [sha256.Size]byte, err error) {
 	return out, nil
 }
 
-// hash hashes what tells a file from another, and from what it was before. here is the
-// folder that a relative path begins in.
+// hash hashes what tells a file from other files, and from its earlier contents. here is
+// the folder in which a relative path begins.
 func (f *file) hash(h hash.Hash, here string) {
 	path := f.path
 	if !filepath.IsAbs(path) {
@@ -266,8 +268,8 @@ func (f *file) hash(h hash.Hash, here string) {
 	h.Write([]byte{0})
 }
 
-// lockCache waits until no other process makes the same cache file. Where the file
-// system knows no locks held is false: two processes then make the file twice.
+// lockCache waits until no other process makes the same cache file. If the file system has
+// no locks, held is false. Then two processes may make the file twice.
 func lockCache(ctx context.Context, path string, waits func()) (release func(), held bool, err error) {
 	lock := flock.New(path+lockSuffix, flock.SetPermissions(0o644))
 	held, err = lock.TryLock()
@@ -283,11 +285,11 @@ func lockCache(ctx context.Context, path string, waits func()) (release func(), 
 	if err != nil {
 		return func() {}, false, nil
 	}
-	return func() { _ = lock.Close() }, held, nil // closing ends the lock whatever happens
+	return func() { _ = lock.Close() }, held, nil // closing always ends the lock
 }
 
-// CacheFolder returns the folder in the user's cache that holds cache files unless
-// Options names another.
+// CacheFolder returns the default folder for cache files, which is in the user's cache.
+// Options.CacheDir names another one.
 func CacheFolder() (string, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
@@ -296,9 +298,9 @@ func CacheFolder() (string, error) {
 	return filepath.Join(dir, "gputrain", "pictures"), nil
 }
 
-// ClearCache removes the cache files in a folder ("" is [CacheFolder]): those of a set,
-// or all where set is "". It leaves those that a process is making. It returns how many
-// bytes of files it removed.
+// ClearCache removes cache files from the folder dir: those of the set at path set, or all
+// if set is "". If dir is "", it is [CacheFolder]. Files that a process is making stay.
+// ClearCache returns the number of files that it removed, and their size in bytes.
 func ClearCache(dir, set string) (files int, bytes int64, err error) {
 	if dir == "" {
 		if dir, err = CacheFolder(); err != nil {
@@ -342,7 +344,7 @@ func ClearCache(dir, set string) (files int, bytes int64, err error) {
 	return files, bytes, nil
 }
 
-// removed removes a file, if it is there.
+// removed removes a file if it exists.
 func removed(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err

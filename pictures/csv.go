@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// listCSV lists the pictures of a CSV file.
+// listCSV lists the pictures that a CSV file names.
 func listCSV(path string) (*listing, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
@@ -77,8 +77,8 @@ func listCSV(path string) (*listing, error) {
 	return l, nil
 }
 
-// header returns where the columns path, label and split are; -1 where there is no
-// split.
+// header returns the indices of the columns path, label and split. That of split is -1 if
+// there is no such column.
 func header(r *csv.Reader) ([3]int, error) {
 	columns := [3]int{-1, -1, -1}
 	row, err := r.Read()
@@ -104,8 +104,8 @@ func header(r *csv.Reader) ([3]int, error) {
 	return columns, nil
 }
 
-// separator returns what stands between the columns of the first line: a comma, or the
-// semicolon or tab that spreadsheets write instead.
+// separator returns the character between the columns of the first line: a comma, or the
+// semicolon or tab that some spreadsheets write instead.
 func separator(in *bufio.Reader) rune {
 	line, _ := in.Peek(1024) // of a shorter file, all
 	line, _, _ = bytes.Cut(line, []byte("\n"))
@@ -117,7 +117,7 @@ func separator(in *bufio.Reader) rune {
 	return ','
 }
 
-// plainly says what is wrong with a CSV file's line.
+// plainly says in plain words what is wrong with a line of a CSV file.
 func plainly(err error) error {
 	e, ok := errors.AsType[*csv.ParseError](err)
 	if !ok {

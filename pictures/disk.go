@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 )
 
-// disk is where a set's files are: in a file system of Go's, or where it is nil, in the
-// operating system's.
+// disk is the file system that holds a set's files: an [fs.FS], or that of the operating
+// system if the disk is nil.
 type disk struct {
 	files fs.FS
 	name  string // of the set, for people
@@ -49,7 +49,7 @@ func (d *disk) join(dir, name string) string {
 	return path.Join(dir, name)
 }
 
-// show is what to call a file in a message.
+// show returns the name of a file for messages.
 func (d *disk) show(file string) string {
 	if d == nil {
 		return file

@@ -28,7 +28,7 @@ const (
 
 var partNames = [parts]string{"train", "validation", "test"}
 
-// partNamed returns the part that a folder's name, or a CSV file's word, stands for.
+// partNamed returns the part that a folder's name, or a word in a CSV file, means.
 func partNamed(name string) (part int, ok bool) {
 	switch strings.ToLower(name) {
 	case "train", "training":
@@ -43,15 +43,15 @@ func partNamed(name string) (part int, ok bool) {
 
 // file is a picture's file.
 type file struct {
-	path       string // to open it, or the name of image
+	path       string // of the file, or the name of image
 	in         *disk
-	image      image.Image // in memory; nil where there is a file
+	image      image.Image // an image in memory; nil if there is a file
 	size, time int64       // in bytes, and nanoseconds since 1970
 	label      int32
-	bad        string // why it can't be read, as far as that is known without opening it
+	bad        string // why it can't be read, if that is known without opening it; else ""
 }
 
-// listing is what a folder or a CSV file has.
+// listing holds the pictures of a folder or a CSV file.
 type listing struct {
 	classes []string
 	files   [parts][]file
@@ -66,7 +66,7 @@ func (l *listing) all() []file { return slices.Concat(l.files[:]...) }
 type labelled struct {
 	path, class string
 	part        int
-	bad         string // why nothing there can be read; "" is still to be seen
+	bad         string // why it can't be read; "" if that isn't known yet
 	image       image.Image
 }
 
@@ -88,7 +88,7 @@ func list(ctx context.Context, path string, workers int) (*listing, error) {
 	return l, l.stat(ctx, workers)
 }
 
-// number numbers the classes of pictures and puts these in order.
+// number numbers the classes, and adds the pictures to the parts of the listing.
 func (l *listing) number(root string, pictures []labelled) error {
 	var labels []string // of training pictures
 	for _, p := range pictures {
@@ -115,7 +115,7 @@ func (l *listing) number(root string, pictures []labelled) error {
 	return nil
 }
 
-// stat looks at the files' sizes and times.
+// stat reads the files' sizes and times.
 func (l *listing) stat(ctx context.Context, workers int) error {
 	const piece = 512
 	group, ctx := errgroup.WithContext(ctx)
@@ -133,8 +133,8 @@ func (l *listing) stat(ctx context.Context, workers int) error {
 	return group.Wait()
 }
 
-// stat looks at the file's size and time, and sees what can't be a picture. It opens
-// nothing: opening a named pipe would wait for its writer.
+// stat reads the file's size and time, and sets bad for what can't be a picture. It opens
+// nothing, because opening a named pipe would wait for its writer.
 func (f *file) stat() {
 	if f.bad != "" {
 		return
@@ -162,7 +162,7 @@ func (f *file) stat() {
 	}
 }
 
-// reason says in our words why a file can't be read; its name stands elsewhere.
+// reason says in plain words why a file can't be read, without the file's name.
 func reason(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -177,7 +177,7 @@ func reason(err error) string {
 	return strings.Join(strings.Fields(err.Error()), " ")
 }
 
-// suffixes are the ends of pictures' names.
+// suffixes are the ends of file names that mean a picture.
 var suffixes = []string{".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".webp"}
 
 // isPicture reports whether a file is a picture, by its name.
@@ -185,7 +185,7 @@ func isPicture(name string) bool {
 	return slices.Contains(suffixes, strings.ToLower(filepath.Ext(name)))
 }
 
-// passedOver reports whether a name is hidden, or one that systems leave in folders.
+// passedOver reports whether a file is hidden, or one that systems leave in folders.
 func passedOver(name string) bool {
 	switch strings.ToLower(name) {
 	case "thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin":
@@ -200,18 +200,18 @@ type walk struct {
 	in       *disk
 	pictures []labelled
 	notes    []string
-	beside   []string      // files that are no pictures by their names
-	lone     []string      // pictures in no class's folder
-	above    []fs.FileInfo // the folders that hold those of the classes
+	beside   []string      // files whose names are not those of pictures
+	lone     []string      // pictures that are in no class's folder
+	above    []fs.FileInfo // the folders that hold the classes' folders
 }
 
-// entry is what a folder holds, links followed.
+// entry is a file or folder in a folder. Links are followed.
 type entry struct {
 	path, name string
 	dir        bool
 }
 
-// read returns what a folder holds, in the order of the names.
+// read returns the entries of a folder, in the order of their names.
 func (w *walk) read(dir string) ([]entry, error) {
 	if err := w.ctx.Err(); err != nil {
 		return nil, err
@@ -236,7 +236,7 @@ func (w *walk) read(dir string) ([]entry, error) {
 	return out, nil
 }
 
-// refusal is the error of a folder whose reading ended with an error.
+// refusal returns the error for a folder that can't be read.
 func (w *walk) refusal(dir string, err error) error {
 	if cancelled := w.ctx.Err(); cancelled != nil {
 		return cancelled
@@ -265,7 +265,7 @@ func listFolder(ctx context.Context, in *disk, root string) (*listing, error) {
 			others = append(others, e.name)
 		default:
 			found[part] = append(found[part], e.path)
-			// A class may be called train: then pictures are in it, not folders.
+			// A class may be called train. Then its folder holds pictures, not folders.
 			split = split || part == train && w.holdsFolder(e.path)
 		}
 	}
@@ -301,13 +301,13 @@ func listFolder(ctx context.Context, in *disk, root string) (*listing, error) {
 	return w.listing(root, entries)
 }
 
-// holdsFolder reports whether there is a folder in a folder.
+// holdsFolder reports whether a folder holds another folder.
 func (w *walk) holdsFolder(path string) bool {
 	inner, err := w.read(path)
 	return err == nil && slices.ContainsFunc(inner, func(e entry) bool { return e.dir })
 }
 
-// listing makes a listing of what was found.
+// listing makes a listing from the pictures that were found.
 func (w *walk) listing(root string, top []entry) (*listing, error) {
 	root = w.in.show(root)
 	if len(w.pictures) == 0 {
@@ -337,7 +337,7 @@ func (w *walk) listing(root string, top []entry) (*listing, error) {
 
 const layouts = "want a folder for each class, DIR/CLASS/*.jpg or DIR/train/CLASS/*.jpg, or a CSV file with the columns path and label"
 
-// instead says what was found where there is no picture.
+// instead says what was found if there are no pictures.
 func (w *walk) instead() string {
 	switch {
 	case len(w.lone) > 0:
@@ -383,7 +383,7 @@ func (w *walk) classes(dir string, part int) error {
 	return nil
 }
 
-// class lists the pictures of a class in a folder, and in the folders in it. above are
+// class lists the pictures of a class in a folder and in all folders inside it. above holds
 // the folders on the way there.
 func (w *walk) class(dir, class string, part int, above []fs.FileInfo) error {
 	info, err := w.in.stat(dir)
@@ -398,14 +398,14 @@ func (w *walk) class(dir, class string, part int, above []fs.FileInfo) error {
 	if cancelled := w.ctx.Err(); cancelled != nil {
 		return cancelled
 	}
-	if err != nil { // it is told as a picture that can't be read
+	if err != nil { // reported as a picture that can't be read
 		w.pictures = append(w.pictures, labelled{path: dir, class: class, part: part, bad: "a folder that can't be opened: " + reason(err)})
 		return nil
 	}
 	above = append(above[:len(above):len(above)], info)
 	for _, e := range entries {
 		switch {
-		case isPicture(e.name): // a folder of that name too: it is told as one that can't be read
+		case isPicture(e.name): // also a folder with such a name, which is reported as one that can't be read
 			w.pictures = append(w.pictures, labelled{path: e.path, class: class, part: part})
 		case e.dir:
 			if err := w.class(e.path, class, part, above); err != nil {
@@ -418,7 +418,7 @@ func (w *walk) class(dir, class string, part int, above []fs.FileInfo) error {
 	return nil
 }
 
-// few names the first of some names.
+// few lists the first three of some names.
 func few(names []string) string {
 	const most = 3
 	if len(names) <= most {
@@ -427,7 +427,8 @@ func few(names []string) string {
 	return strings.Join(names[:most], ", ") + ", ..."
 }
 
-// count counts things: "1 file", "2 files"; or with both forms given.
+// count returns a number of things: "1 file", "2 files". more gives the plural if it is
+// irregular.
 func count(n int, one string, more ...string) string {
 	if n == 1 {
 		return "1 " + one

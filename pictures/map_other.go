@@ -14,5 +14,5 @@ func mapped(f *os.File, size int64) ([]byte, error) {
 	return b, err
 }
 
-// unmap gives back what mapped returned.
+// unmap releases what mapped returned.
 func unmap([]byte) error { return nil }

@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mapped maps a file's first size bytes into memory, to be read only.
+// mapped maps a file's first size bytes into memory, read-only.
 func mapped(f *os.File, size int64) ([]byte, error) {
 	return unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ, unix.MAP_SHARED)
 }
 
-// unmap gives back what mapped returned.
+// unmap releases what mapped returned.
 func unmap(b []byte) error { return unix.Munmap(b) }

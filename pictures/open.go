@@ -25,26 +25,26 @@ import (
 
 // Options say how pictures become samples. The zero Options suit any pictures.
 type Options struct {
-	Height, Width int                 // size of the samples; 0 and 0 choose one that suits the pictures
-	Channels      int                 // 1 for grey, 3 for colour; 0: 1 if every picture is grey, else 3
-	Prepare       picture.Preparation // how a picture is brought to that size; "" is picture.Crop
-	Seed          uint64              // decides the splits, where a set has no validation or test set
+	Height, Width int                 // size of the samples in pixels; if both are 0, one is chosen that suits the pictures
+	Channels      int                 // 1 for grey, 3 for colour; 0 means 1 if every picture is grey, else 3
+	Prepare       picture.Preparation // how a picture is brought to that size: Crop, Fit or Stretch; "" means Crop
+	Seed          uint64              // chooses the validation or test pictures of a set that has none
 
-	SkipBad bool // go on without the pictures that can't be read; they are in Set.Bad
-	Workers int  // how many pictures are decoded at once; 0 is the number of processors
+	SkipBad bool // leaves out the pictures that can't be read, and lists them in Set.Bad
+	Workers int  // how many pictures are decoded at once; 0 means GOMAXPROCS
 
-	CacheDir string // where cache files are kept; "" is [CacheFolder]
-	NoCache  bool   // keep nothing: decode into memory
+	CacheDir string // the folder for cache files; "" means [CacheFolder]
+	NoCache  bool   // decodes into memory and keeps no file
 
-	// Progress is told now and then how many of all pictures are decoded. It is not
-	// called where the cache has them.
+	// Progress is called now and then with the number of decoded pictures, and of all
+	// pictures. It is not called if the cache has them. It may be nil.
 	Progress func(done, all int)
 	// Waits is called once if Open has to wait for another process that makes the same
 	// cache file. It may be nil.
 	Waits func()
 }
 
-// check refuses options that make no sense, and fills in defaults.
+// check returns an error for options that make no sense, and fills in defaults.
 func (o *Options) check() error {
 	const most = 4096
 	if (o.Height == 0) != (o.Width == 0) || o.Height < 0 || o.Width < 0 || o.Height > most || o.Width > most {
@@ -74,7 +74,7 @@ type Bad struct {
 
 func (b Bad) String() string { return printable(b.Path) + ": " + b.Why }
 
-// printable returns a name, quoted where it has characters that would disturb a line.
+// printable returns a name. It quotes one that has control characters.
 func printable(name string) string {
 	if strings.ContainsFunc(name, unicode.IsControl) {
 		return strconv.Quote(name)
@@ -82,15 +82,15 @@ func printable(name string) string {
 	return name
 }
 
-// BadError says which pictures of a set can't be read. Their reading is over: another
-// Open with SkipBad finds the others in the cache.
+// BadError says which pictures of a set can't be read. The others have been decoded: if
+// there is a cache, another Open with SkipBad finds them there.
 type BadError struct {
-	Set      string // its path
-	Pictures []Bad  // all of them
+	Set      string // the set's path or name
+	Pictures []Bad  // all that can't be read
 	Of       int    // number of all pictures of the set
 }
 
-// Error names the first ten, a line each.
+// Error lists the first ten pictures, one on each line.
 func (e *BadError) Error() string {
 	const most = 10
 	var b strings.Builder
@@ -112,11 +112,11 @@ type Set struct {
 	ClassNames              []string     // by label
 	Prepare                 picture.Preparation
 	Bad                     []Bad    // pictures that can't be read, which are left out
-	Notes                   []string // what was chosen and left out, for people, a clause each
-	Warnings                []string // what spoils training or its figures, such as test pictures that are training pictures
+	Notes                   []string // what was chosen and left out, for people: a clause each
+	Warnings                []string // what does harm to training or its figures, such as test pictures that are training pictures too
 	Originals               Originals
-	CacheFile               string // "" without a cache
-	CacheError              string // why nothing is kept in [CacheFolder], where that is only the default; "" if it is kept
+	CacheFile               string // path of the cache file; "" if there is none
+	CacheError              string // why nothing could be kept in [CacheFolder], so that Open decoded into memory; else ""
 	Decoded                 bool   // whether this call of Open decoded the pictures, because the cache didn't have them
 
 	at     place
@@ -125,17 +125,17 @@ type Set struct {
 	unmap  func() error
 }
 
-// Originals is what the pictures' files are like.
+// Originals describes the pictures' files.
 type Originals struct {
 	Formats map[string]int `json:"formats"` // number of files, by format
-	Sizes   []Size         `json:"sizes"`   // upright, the most frequent first, 10 at most
+	Sizes   []Size         `json:"sizes"`   // sizes of the upright pictures, the most frequent first, at most 10
 	Kinds   int            `json:"kinds"`   // number of different sizes
-	Least   [2]int         `json:"least"`   // the least width and height
-	Most    [2]int         `json:"most"`    // the greatest width and height
-	Grey    int            `json:"grey"`    // pictures that are grey
+	Least   [2]int         `json:"least"`   // the least width and the least height
+	Most    [2]int         `json:"most"`    // the greatest width and the greatest height
+	Grey    int            `json:"grey"`    // number of grey pictures
 }
 
-// Size is a size and how many pictures have it.
+// Size is a size in pixels, and the number of pictures that have it.
 type Size struct {
 	Width  int `json:"width"`
 	Height int `json:"height"`
@@ -156,7 +156,8 @@ func Known(path string) bool {
 	return w.holdsFolder(path)
 }
 
-// Loose returns how many pictures are in the folder itself, not in folders inside it.
+// Loose returns the number of pictures in the folder itself, without those in folders
+// inside it. It returns 0 if the folder can't be read.
 func Loose(path string) int {
 	n := 0
 	w := &walk{ctx: context.Background()}
@@ -169,8 +170,8 @@ func Loose(path string) int {
 	return n
 }
 
-// Files returns the pictures' files in a folder and in its folders, in the order in which
-// people sort. What is no picture by its name is left out.
+// Files returns the pictures' files in a folder and in all folders inside it, in the order
+// of [net.CompareNames]. Files whose names are not those of pictures are left out.
 func Files(ctx context.Context, path string) ([]string, error) {
 	w := &walk{ctx: ctx}
 	if err := w.class(path, "", train, nil); err != nil {
@@ -184,16 +185,18 @@ func Files(ctx context.Context, path string) ([]string, error) {
 	return out, nil
 }
 
-// mostUnasked is how many bytes of samples are decoded into memory although nobody
-// asked for that.
+// mostUnasked is the most bytes of samples that Open decodes into memory without being
+// asked to.
 const mostUnasked = 4 << 30
 
-// Open opens the pictures at a path, a folder or a CSV file. It decodes them, or finds
-// them in the cache. A cancelled context ends it, with nothing left behind.
+// Open opens the pictures at a path, which is a folder or a CSV file. It decodes them, or
+// finds them in the cache. If ctx is cancelled, Open ends and leaves nothing behind. The
+// caller closes the set.
 //
-// Pictures that can't be read give a *BadError, unless they are to be skipped. Where the
-// default cache folder can't be used, Open decodes into memory and says so in
-// Set.CacheError; a folder that Options names must do.
+// Pictures that can't be read give a *BadError, unless Options.SkipBad is set and others
+// are left. If the default cache folder can't be used, Open decodes up to 4 GiB of samples
+// into memory and says so in Set.CacheError. If Options.CacheDir can't be used, that is an
+// error.
 func Open(ctx context.Context, path string, o Options) (*Set, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -230,17 +233,17 @@ func Open(ctx context.Context, path string, o Options) (*Set, error) {
 
 // place is where a set is.
 type place struct {
-	root   string // what its files' paths begin with
-	shown  string // in messages
-	name   string // of its data sets
-	folder string // absolute; "" where there is none
+	root   string // the beginning of its files' paths
+	shown  string // its name in messages
+	name   string // the beginning of its data sets' names
+	folder string // its absolute path; "" if there is none
 }
 
-// OpenFS is [Open] for a folder in a file system of Go's, such as an archive or files
-// that are embedded: its top folder has the classes' folders, or train and such. CSV
-// files are for Open alone. name is what the data sets are called. The pictures are
-// decoded into memory at every call; options for the cache are not looked at. Set.File
-// gives paths in the file system.
+// OpenFS is [Open] for a folder in an [io/fs.FS], such as an archive or embedded files. The
+// file system's top folder holds the classes' folders, or the folders train and so on. CSV
+// files are for Open only. name begins the names of the data sets. The pictures are decoded
+// into memory at every call, so the options for the cache are ignored. Set.File returns
+// paths in the file system.
 func OpenFS(ctx context.Context, files fs.FS, name string, o Options) (*Set, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -258,14 +261,13 @@ func OpenFS(ctx context.Context, files fs.FS, name string, o Options) (*Set, err
 // Labelled is an image and what it shows.
 type Labelled struct {
 	Image image.Image
-	Class string // its name
-	Part  string // "train", "validation" or "test"; "" is train
+	Class string // the name of its class
+	Part  string // "train", "validation" or "test"; "" means train
 }
 
-// FromImages is [Open] for images that a program has already. Classes are numbered in
-// the order of their names. name is what the data sets are called. The images become
-// samples and are not needed any more then. Set.File gives "image 0", "image 1" and so
-// on, by the place in images.
+// FromImages is [Open] for images that a program has already. Classes are numbered in the
+// order of their names. name begins the names of the data sets. The set does not keep the
+// images. Set.File returns "image 0", "image 1" and so on, by the index in images.
 func FromImages(ctx context.Context, images []Labelled, name string, o Options) (*Set, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -295,7 +297,7 @@ func FromImages(ctx context.Context, images []Labelled, name string, o Options) 
 	return decoded(ctx, name, l, o)
 }
 
-// decoded makes a set of a listing, decoded into memory.
+// decoded makes a set from a listing, decoded into memory.
 func decoded(ctx context.Context, name string, l *listing, o Options) (*Set, error) {
 	s := &Set{
 		ClassNames: l.classes, Prepare: o.Prepare, Notes: l.notes, files: l.files, unmap: func() error { return nil },
@@ -316,8 +318,8 @@ func decoded(ctx context.Context, name string, l *listing, o Options) (*Set, err
 	return s, nil
 }
 
-// Subject returns what a run that trains on the set is to remember: Subject of its
-// [net.Config]. Then a [picture.Classifier] prepares pictures as the set's were.
+// Subject returns the Subject for the [net.Config] of a run that trains on the set. With
+// it, a [picture.Classifier] prepares pictures in the same way as the set's.
 func (s *Set) Subject() *net.Subject {
 	return &net.Subject{
 		Data: s.at.name, Folder: s.at.folder, ClassNames: s.ClassNames,
@@ -325,17 +327,17 @@ func (s *Set) Subject() *net.Subject {
 	}
 }
 
-// Close gives the set's memory back. It can be called again. A device keeps
-// copies of data that it knows by their place in memory, where another set may come to
-// lie: a device that has used the set is closed before another set is opened for it.
+// Close releases the set's memory. It can be called again. A device keeps copies of data
+// and knows them by their place in memory, and another set may get the same place. So close
+// a device that has used the set before you open another set for it.
 func (s *Set) Close() error {
 	unmap := s.unmap
 	s.unmap = func() error { return nil }
 	return unmap()
 }
 
-// File returns the file of a sample of Train, Validation or Test, or of what
-// [net.Sample], [net.Split] or Select took of them; "" for samples of other data sets.
+// File returns the path of a sample's file. d is Train, Validation or Test, or a part that
+// [net.Sample], [net.Split] or Select took of them. For other data sets File returns "".
 func (s *Set) File(d *net.Dataset, sample int) string {
 	for part, files := range s.files {
 		if len(files) > 0 && len(d.Pixels) > 0 && &d.Pixels[0] == s.firsts[part] {
@@ -345,12 +347,12 @@ func (s *Set) File(d *net.Dataset, sample int) string {
 	return ""
 }
 
-// inside returns the name of a sample's file in the set: it stays the same where the set
-// is moved.
+// inside returns the name of a sample's file within the set. It stays the same if the set is
+// moved.
 func (s *Set) inside(d *net.Dataset, sample int32) string {
 	file := s.File(d, int(sample))
 	if name, err := filepath.Rel(s.at.root, file); err == nil {
-		file = name // of a CSV file ../cat/1.jpg
+		file = name // for a CSV file: ../cat/1.jpg
 	}
 	return filepath.ToSlash(file)
 }
@@ -363,7 +365,8 @@ func (s *Set) decode(ctx context.Context, l *listing, o Options) (*meta, []uint8
 	return m, memory.samples, err
 }
 
-// fromCache finds the samples in the cache, after making its file if need be.
+// fromCache finds the samples in the cache. If they are not there, it makes the cache file
+// first.
 func (s *Set) fromCache(ctx context.Context, path string, l *listing, o Options) (*meta, []uint8, error) {
 	dir := o.CacheDir
 	if dir == "" {
@@ -412,7 +415,7 @@ func (s *Set) fromCache(ctx context.Context, path string, l *listing, o Options)
 	return m, b[samplesAt : samplesAt+m.bytes()], nil
 }
 
-// findCache opens the cache file that has what the options ask for.
+// findCache opens a cache file that suits the options, or gives errStale.
 func findCache(dir, set string, pictures [sha256.Size]byte, l *listing, o Options) (m *meta, b []byte, file string, err error) {
 	for _, v := range o.variants() {
 		if file, err = cachePath(dir, set, v); err != nil {
@@ -429,8 +432,8 @@ func findCache(dir, set string, pictures [sha256.Size]byte, l *listing, o Option
 	return nil, nil, "", errStale
 }
 
-// cached opens the cache file unless it is stale: also if a picture could not be read
-// when it was made and now can.
+// cached opens the cache file unless it is stale. It is also stale if a picture can be read
+// now that could not be read when it was made.
 func cached(file string, k key, l *listing) (*meta, []byte, error) {
 	m, b, err := openCache(file, k)
 	if err != nil {
@@ -450,10 +453,10 @@ func cached(file string, k key, l *listing) (*meta, []byte, error) {
 	return m, b, nil
 }
 
-// make makes the cache file. held says that no other process makes it.
+// make makes the cache file. held says that no other process is making it.
 func (s *Set) make(ctx context.Context, file string, k key, held bool, l *listing, o Options) error {
 	dir, name := filepath.Split(file)
-	if held { // then these are of processes that were killed
+	if held { // so temporary files are from processes that were killed
 		if err := replacefile.RemoveTemporaries(dir, name); err != nil {
 			return noRoom(dir, 0, err)
 		}
@@ -469,7 +472,7 @@ func (s *Set) make(ctx context.Context, file string, k key, held bool, l *listin
 	return err
 }
 
-// assemble makes the data sets of samples.
+// assemble makes the data sets from the samples.
 func (s *Set) assemble(m *meta, samples []uint8, o Options) error {
 	s.Originals = m.Originals
 	s.Warnings = m.Warnings
@@ -519,7 +522,7 @@ func (s *Set) assemble(m *meta, samples []uint8, o Options) error {
 		s.Test = take("test", 0.1)
 	}
 	if s.Validation.Len() == 0 {
-		s.Validation = take("validation", 0.1*float64(whole)/float64(s.Train.Len())) // a tenth of the whole, too
+		s.Validation = take("validation", 0.1*float64(whole)/float64(s.Train.Len())) // a tenth of the whole as well
 	}
 	for part, d := range []*net.Dataset{s.Train, s.Validation, s.Test} {
 		if d.Len() == 0 {

@@ -8,12 +8,12 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// sampleSum is a sample's hash and what it is.
+// sampleSum is a sample's hash, its part and its label.
 type sampleSum struct {
 	sum   [16]byte
 	part  int
 	label int32
-	index int // whose sample it is, as the caller counts
+	index int // the sample's index, as the caller counts
 }
 
 // Twins counts the samples of a data set that are equal to others.
@@ -30,8 +30,8 @@ type Twins struct {
 	// SameClasses lists pairs of classes that have the same training samples.
 	SameClasses [][2]int32 `json:"same_classes,omitempty"`
 
-	leaks [3][]sampleSum // of LeakTest, LeakValidation and LeakBoth: a sample and its twin, then the next two
-	odd   []sampleSum    // likewise of Contradictions
+	leaks [3][]sampleSum // examples of LeakTest, LeakValidation and LeakBoth: a sample and its twin, then the next pair
+	odd   []sampleSum    // likewise for Contradictions
 }
 
 // FindTwins looks for equal samples in the parts of a data set. It reads all samples.
@@ -59,7 +59,7 @@ func FindTwins(trainSet, validationSet, testSet *net.Dataset) *Twins {
 	return findTwins(samples)
 }
 
-// findTwins looks for equal samples, in the order of their parts.
+// findTwins looks for equal samples. They must be in the order of their parts.
 func findTwins(samples []sampleSum) *Twins {
 	t := &Twins{}
 	pair := func(list *[]sampleSum, a, b sampleSum) {
@@ -68,7 +68,7 @@ func findTwins(samples []sampleSum) *Twins {
 		}
 	}
 	first := make(map[[16]byte][parts]int32, len(samples)) // the first sample of each part, counted from 1
-	of := map[[2]int32]int{}                               // how many training samples of two classes are equal
+	of := map[[2]int32]int{}                               // number of equal training samples of two classes
 	for i, s := range samples {
 		seen, known := first[s.sum]
 		if known {
@@ -120,7 +120,7 @@ func findTwins(samples []sampleSum) *Twins {
 	return t
 }
 
-// warnings says in words what spoils training or its figures.
+// warnings says in words what does harm to training or its figures.
 func (t *Twins) warnings(classes []string, name func(sampleSum) string) []string {
 	var out []string
 	for _, c := range t.SameClasses {
@@ -140,13 +140,14 @@ func (t *Twins) warnings(classes []string, name func(sampleSum) string) []string
 	return out
 }
 
-// Warnings says in words what spoils training or its figures. name returns what to
-// call sample i of the part "train", "validation" or "test".
+// Warnings says in words what does harm to training or its figures. classes are the names of
+// the classes. name returns the name of sample i of the part "train", "validation" or
+// "test".
 func (t *Twins) Warnings(classes []string, name func(part string, i int) string) []string {
 	return t.warnings(classes, func(s sampleSum) string { return name(partNames[s.part], s.index) })
 }
 
-// hashFloats hashes a sample that isn't bytes.
+// hashFloats hashes a sample of float32.
 func hashFloats(values []float32) (out [16]byte) {
 	h := sha256.New()
 	for _, v := range values {

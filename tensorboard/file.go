@@ -19,12 +19,12 @@ import (
 // (https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details).
 type eventFile struct{ file *appendfile.File }
 
-// prefix is what the names of event files begin with; the time in seconds follows,
-// by which TensorBoard orders them.
+// prefix begins the names of event files. The time in seconds follows. TensorBoard orders
+// the files by it.
 const prefix = "events.out.tfevents."
 
-// RemoveFiles removes the event files of a run from its folder, and folders that are empty
-// then.
+// RemoveFiles removes the event files of a run from its folder, and the folders that become
+// empty.
 func RemoveFiles(dir string) error {
 	for _, folder := range []string{trainFolder, validationFolder, testFolder} {
 		inside := filepath.Join(dir, folder)
@@ -45,8 +45,8 @@ func RemoveFiles(dir string) error {
 	return nil
 }
 
-// createEventFile begins a file in a folder, which is made if missing. Its name is
-// behind those of the files that are there.
+// createEventFile begins a file in a folder, which is made if missing. The file's name comes
+// after those of the files that are there.
 func createEventFile(dir string) (*eventFile, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("tensorboard: %w", err)
@@ -86,7 +86,7 @@ const (
 	sessionStart  = 1
 )
 
-// write appends an event at a step that f fills.
+// write appends an event at a step. f fills it.
 func (e *eventFile) write(step int64, f func(m *protobuf.Message)) error {
 	var m protobuf.Message
 	m.Double(eventTime, float64(time.Now().UnixNano())/1e9)
@@ -98,8 +98,8 @@ func (e *eventFile) write(step int64, f func(m *protobuf.Message)) error {
 	return nil
 }
 
-// frame returns a record of a TFRecord file: length, its checksum, contents, their
-// checksum, numbers with the least byte first.
+// frame returns a record of a TFRecord file: the length and its checksum, then the contents
+// and their checksum. Numbers are little-endian.
 func frame(contents []byte) []byte {
 	b := binary.LittleEndian.AppendUint64(make([]byte, 0, len(contents)+16), uint64(len(contents)))
 	b = binary.LittleEndian.AppendUint32(b, masked(b))
@@ -109,8 +109,8 @@ func frame(contents []byte) []byte {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// masked is TFRecord's checksum, CRC-32C turned by 15 bits and moved on, so that the
-// checksum of data with checksums in it is of use.
+// masked returns TFRecord's checksum: CRC-32C, rotated by 15 bits, plus a constant. So it
+// also works for data that contain checksums.
 func masked(b []byte) uint32 {
 	c := crc32.Checksum(b, castagnoli)
 	return (c>>15 | c<<17) + 0xa282ead8

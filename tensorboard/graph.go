@@ -14,7 +14,7 @@ import (
 // attr_value.proto and tensor_shape.proto
 // (https://github.com/tensorflow/tensorboard/tree/master/tensorboard/compat/proto).
 
-// node is a NodeDef: what is computed, of what. A slash in a name makes a group.
+// node is a NodeDef: an operation and its inputs. A slash in a name makes a group.
 type node struct {
 	name, op string
 	inputs   []string
@@ -22,7 +22,7 @@ type node struct {
 	settings map[string]string
 }
 
-// graphOf returns a network as a GraphDef: of each layer a group, with its weights,
+// graphOf returns a network as a GraphDef. It has a group for each layer, with its weights,
 // and the loss.
 func graphOf(plan *net.Plan) protobuf.Message {
 	taken := map[string]bool{}
@@ -103,8 +103,8 @@ func (n node) fill(m *protobuf.Message) {
 	}
 }
 
-// opOf names what a layer computes, as TensorFlow does where it has an operation
-// for it. An activation has its function's name: "HardSwish".
+// opOf names the operation of a layer. It is TensorFlow's name if TensorFlow has such an
+// operation. An activation has its function's name: "HardSwish".
 func opOf(l net.Layer) string {
 	switch l := l.(type) {
 	case *net.Conv:
@@ -147,7 +147,7 @@ func opOf(l net.Layer) string {
 	panic(fmt.Sprintf("BUG: tensorboard: a layer of kind %s", l.Kind()))
 }
 
-// settingsOf tells a layer's settings.
+// settingsOf returns a layer's settings as text, by name.
 func settingsOf(l net.Node) map[string]string {
 	s := map[string]string{}
 	window := func() {
@@ -196,8 +196,8 @@ func settingsOf(l net.Node) map[string]string {
 	return s
 }
 
-// frozenOf lists the roles of a layer's parameters that are not trained, but for
-// running statistics.
+// frozenOf lists the roles of a layer's parameters that are not trained, without running
+// statistics.
 func frozenOf(l net.Node) string {
 	var roles []string
 	for _, p := range l.Params {

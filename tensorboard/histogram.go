@@ -2,10 +2,10 @@ package tensorboard
 
 import "math"
 
-// buckets is how many a histogram has: as many as TensorBoard shows.
+// buckets is the number of buckets in a histogram: as many as TensorBoard shows.
 const buckets = 30
 
-// histogram is how values are distributed.
+// histogram is the distribution of some values.
 type histogram struct {
 	min, max, num, sum, sumSquares float64
 
@@ -13,8 +13,8 @@ type histogram struct {
 	counts []float64
 }
 
-// histogramOf counts finite values in buckets of equal width from the least to the
-// greatest. Without any ok is false.
+// histogramOf counts finite values in buckets of equal width, from the least to the greatest.
+// If no value is finite, ok is false.
 func histogramOf(values []float32) (h histogram, ok bool) {
 	h.min, h.max = math.Inf(1), math.Inf(-1)
 	for _, v := range values {

@@ -15,11 +15,11 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// filterSize is about how many pixels wide a filter's picture is.
+// filterSize is the approximate width of a filter's picture, in pixels.
 const filterSize = 56
 
-// firstFilters draws the filters of the layer that looks at the images; nil where
-// they have no picture.
+// firstFilters draws the filters of the layer that takes the images. It returns nil if they
+// have no picture.
 func firstFilters(plan *net.Plan, state net.State) (picture image.Image, layer string) {
 	all := runreport.FiltersOf(plan, state.Params)
 	if len(all) == 0 || len(all[0].Tiles) == 0 {
@@ -39,8 +39,8 @@ const (
 	mistakesWide = 4 // pictures in a row
 )
 
-// mistakesSheet draws mistakes side by side, each with what it is and what it was
-// taken for.
+// mistakesSheet draws mistakes side by side, each with its class and the class that the
+// network took it for.
 func mistakesSheet(e *runreport.Evaluation, names []string) image.Image {
 	var cells []image.Image
 	for _, m := range e.Mistakes {
@@ -58,8 +58,8 @@ func mistakesSheet(e *runreport.Evaluation, names []string) image.Image {
 	return raster.Sheet(cells, mistakesWide, mistakeGap, 1)
 }
 
-// caption writes a line of text, in the middle, its foot at y. A name that has no
-// room before the rest is cut.
+// caption writes name and rest as a line of text in the middle, with its foot at y. If there
+// is not enough room, it cuts the name.
 func caption(img draw.Image, y int, name, rest string) {
 	face := basicfont.Face7x13
 	letters := []rune(name)

@@ -14,7 +14,7 @@ import (
 // The numbers of fields below are those of summary.proto and histogram.proto
 // (https://github.com/tensorflow/tensorboard/tree/master/tensorboard/compat/proto).
 
-// summary is the summaries of one event.
+// summary holds the summaries of one event.
 type summary struct{ m protobuf.Message }
 
 // value adds a Summary.Value under a tag.
@@ -29,7 +29,7 @@ func (s *summary) scalar(tag string, v float64) {
 	s.value(tag, func(m *protobuf.Message) { m.Float(2, float32(v)) })
 }
 
-// histogram adds the distribution of values; of none that is finite, nothing.
+// histogram adds the distribution of values. If none is finite, it adds nothing.
 func (s *summary) histogram(tag string, values []float32) {
 	h, ok := histogramOf(values)
 	if !ok {
@@ -46,7 +46,7 @@ func (s *summary) histogram(tag string, values []float32) {
 	})
 }
 
-// image adds a picture, on white where it is transparent.
+// image adds a picture. Transparent parts become white.
 func (s *summary) image(tag, description string, img image.Image) error {
 	opaque := image.NewNRGBA(img.Bounds())
 	draw.Draw(opaque, opaque.Bounds(), image.White, image.Point{}, draw.Src)
@@ -70,7 +70,7 @@ func (s *summary) image(tag, description string, img image.Image) error {
 	return nil
 }
 
-// writeSummary appends an event with summaries, if there are some.
+// writeSummary appends an event with summaries. Without summaries it does nothing.
 func (e *eventFile) writeSummary(step int64, s *summary) error {
 	if len(s.m) == 0 {
 		return nil

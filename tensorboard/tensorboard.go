@@ -1,7 +1,7 @@
-// Package tensorboard writes training runs as event files, which TensorBoard
-// (https://www.tensorflow.org/tensorboard) shows: losses and accuracies, learning
-// rate and speed, histograms of weights and gradients, the first layer's filters,
-// the worst mistakes, and the graph of the network.
+// Package tensorboard writes event files of training runs for TensorBoard
+// (https://www.tensorflow.org/tensorboard). It shows losses and accuracies, learning rate and
+// speed, histograms of weights and gradients, the first layer's filters, the worst mistakes,
+// and the graph of the network.
 //
 // To use it, put an [Observer] into net.Config.Observers. It doesn't change the
 // training: the weights are the same, bit for bit.
@@ -17,7 +17,7 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// The folders in that of a run, each of which TensorBoard shows as a curve.
+// The folders in the run's folder. TensorBoard shows each as a curve.
 const (
 	trainFolder      = "train"
 	validationFolder = "validation"
@@ -26,20 +26,20 @@ const (
 
 // Options say what to write.
 type Options struct {
-	Dir        string   // the run's folder; the files lie in train, validation and test in it
-	ClassNames []string // names of the classes; a class without one is called by its number
+	Dir        string   // the run's folder; its folders train, validation and test hold the files
+	ClassNames []string // names of the classes, by label; a class without a name is shown by its number
 }
 
-// How much is looked at after an epoch.
+// How much is computed after an epoch.
 const (
-	mistakesAmong  = 2000 // samples in which mistakes are looked for
+	mistakesAmong  = 2000 // samples among which mistakes are searched
 	mostMistakes   = 16
 	inferenceBatch = 250
 )
 
-// Observer writes the event files of one run. A step in them is a training step of
-// the run: a resumed run goes on in new files, at the step where it stands, and what
-// the old ones have of later steps is taken back.
+// Observer writes the event files of one run. A step in them is a training step of the run.
+// A resumed run goes on in new files, at the step where it stands. TensorBoard then drops
+// what the old files have of later steps.
 type Observer struct {
 	options Options
 	cfg     net.Config
@@ -51,14 +51,14 @@ type Observer struct {
 	files                   []*eventFile
 }
 
-// New returns an observer of a run that trains program by cfg. It looks at the
-// program's weights at the start and after each epoch, and, if it is a net.Tracer,
-// at the gradients of the first mini-batch.
+// New returns an observer for a run that trains program with cfg. At the start and after
+// each epoch it reads the program's weights. If the program is a [net.Tracer], it also
+// reads the gradients of the first mini-batch.
 func New(program net.Program, cfg net.Config, o Options) *Observer {
 	return &Observer{options: o, cfg: cfg, program: program, plan: program.Plan()}
 }
 
-// Observe writes what an event tells. When it fails, as on a full disk, what was
+// Observe writes an event to the files. If it fails, for example on a full disk, what was
 // written before stays readable.
 func (o *Observer) Observe(e net.Event) error {
 	switch e := e.(type) {
@@ -194,8 +194,8 @@ func (o *Observer) weights(s *summary) error {
 	return nil
 }
 
-// mistakes adds a picture of the worst mistakes on the validation set or, without
-// one, on the test set.
+// mistakes adds a picture of the worst mistakes on the validation set, or on the test set if
+// there is no validation set.
 func (o *Observer) mistakes(s *summary) (err error) {
 	data, part := o.cfg.Validation, validationFolder
 	if data == nil {
@@ -244,8 +244,8 @@ func (o *Observer) Close() error {
 	return first
 }
 
-// Remove closes and removes what the observer wrote, as for a run of which nothing
-// is to stay.
+// Remove closes and removes the files that the observer wrote, for a run that should leave
+// nothing behind.
 func (o *Observer) Remove() {
 	for _, f := range o.files {
 		f.remove()

@@ -1,8 +1,8 @@
-// Package lower turns a plan into what a device runs: groups of layers that are
-// computed as one, and the values between them. For each use of a value it says
-// whether the gradient is written or added. Only this package decides which layers
-// become a group. It goes by [Patterns], and by what the device can compute.
-// Devices, benchmarks and tables of layers all use these groups.
+// Package lower turns a plan into what a device runs: groups of layers that are computed
+// as one, and the values between them. For each use of a value it says whether the
+// gradient is written or added. Only this package decides which layers become a group, by
+// [Patterns] and by what the device can compute. Devices, benchmarks and tables of layers
+// all use these groups.
 package lower
 
 import (
@@ -11,8 +11,8 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Pattern names a chain of layers that may be computed as one. Each but the last
-// has one use, the next; what flows between them is seen by nobody else.
+// Pattern is the name of a chain of layers that may be computed as one. The output of each
+// layer except the last is used by the next layer only.
 type Pattern string
 
 // The patterns. Single is one layer by itself.
@@ -24,8 +24,8 @@ const (
 	DenseReLU    Pattern = "fully connected, ReLU"
 )
 
-// patterns lists the steps of each pattern; where several begin alike, the longest
-// stands first.
+// patterns lists the steps of each pattern. Of patterns that begin with the same steps,
+// the longest comes first.
 var patterns = []struct {
 	pattern Pattern
 	steps   []func(net.Layer) bool
@@ -36,7 +36,7 @@ var patterns = []struct {
 	{DenseReLU, []func(net.Layer) bool{isDense, isReLU}},
 }
 
-// Patterns returns all patterns but Single.
+// Patterns returns all patterns except Single.
 func Patterns() []Pattern {
 	var list []Pattern
 	for _, p := range patterns {
@@ -58,14 +58,13 @@ func isMaxPool(l net.Layer) bool {
 	return ok && p.PoolMode() == net.MaxPool
 }
 
-// Fuser is what a device says of groups.
+// Fuser says which groups of layers a device can compute as one.
 type Fuser interface {
-	// Fuses reports whether the device computes nodes, which follow the pattern, as
-	// one.
+	// Fuses reports whether the device computes nodes, which follow pattern p, as one.
 	Fuses(p Pattern, nodes []net.Node) bool
 }
 
-// Program is a plan as groups, in the order in which they are computed.
+// Program is a plan divided into groups, in the order in which they are computed.
 type Program struct {
 	Plan    *net.Plan
 	Groups  []Group
@@ -76,7 +75,7 @@ type Program struct {
 // Group is one layer, or several that are computed as one.
 type Group struct {
 	Pattern Pattern
-	Nodes   []int   // indices of nodes of the plan, in order. A flatten layer is in no group: it changes no value
+	Nodes   []int   // indices of nodes of the plan, in order. A flatten layer is in no group, because it changes no value
 	Inputs  []Input // the inputs of the first node, then those of later nodes that come from outside the group
 }
 
@@ -88,30 +87,30 @@ func (p *Program) Tail(g Group) net.Node { return p.Plan.Nodes[g.Nodes[len(g.Nod
 
 // Input is a value that a group takes.
 type Input struct {
-	Value int
+	Value int // index in Program.Values
 	// Wanted says that the group computes the gradient with respect to this input.
 	Wanted bool
 	// Adds says that the group adds this gradient to what is there, instead of writing
-	// it. The backward pass meets the uses of a value from the last to the first. The
-	// first that it meets writes the gradient, the others add theirs. Within a group,
-	// inputs go from the last to the first as well.
+	// it. The backward pass goes through the uses of a value from the last to the first.
+	// The first one that it meets writes the gradient, the others add theirs. Within a
+	// group, it goes through the inputs from the last to the first as well.
 	Adds bool
 }
 
-// Value is a value of the network that groups take or give: its input, or a group's output.
+// Value is a value that flows between groups: the network's input, or a group's output.
 type Value struct {
-	Shape  net.Shape // of one sample. A flatten layer may change it for a group that takes the value, but not its size
+	Shape  net.Shape // of one sample. A group that takes the value after a flatten layer sees another shape of the same size
 	Learns bool      // its gradient is computed
 	Uses   []Use     // in the order of the groups
 }
 
-// Use is a group's input.
+// Use is one use of a value: the indices of a group and of one of its inputs.
 type Use struct{ Group, Input int }
 
 // Visible says where a layer's output, and the gradient with respect to it, can be read. A
 // value inside a group may exist nowhere.
 type Visible struct {
-	Value    int
+	Value    int  // index in Program.Values
 	Output   bool // the value is the layer's output
 	Gradient bool // the value's gradient is that of the layer's output
 }
@@ -130,8 +129,8 @@ func Lower(plan *net.Plan, f Fuser) *Program {
 			p.Groups = append(p.Groups, g)
 		}
 	}
-	// A group is computed where its last node stands: all that it takes is there
-	// before, and all that takes its output comes behind.
+	// A group is computed at the place of its last node. There all its inputs have been
+	// computed, and everything that uses its output comes later.
 	slices.SortFunc(p.Groups, func(a, b Group) int { return a.Nodes[len(a.Nodes)-1] - b.Nodes[len(b.Nodes)-1] })
 
 	p.Values = []Value{{Shape: plan.Network.Input}}
@@ -179,7 +178,7 @@ func Lower(plan *net.Plan, f Fuser) *Program {
 	return p
 }
 
-// groupFrom returns the largest group that begins with a node.
+// groupFrom returns the largest group that begins with node first.
 func groupFrom(plan *net.Plan, first int, f Fuser) Group {
 	for _, p := range patterns {
 		var nodes []net.Node

@@ -6,8 +6,8 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// channelStatistics returns the mean and the biased variance of every channel
-// over samples, rows and columns.
+// channelStatistics returns the mean and the biased variance of every channel, over n
+// samples and all rows and columns.
 func channelStatistics(s net.Shape, x []float64, n int) (mean, variance []float64) {
 	m := float64(n * s.H * s.W)
 	mean, variance = make([]float64, s.C), make([]float64, s.C)
@@ -28,7 +28,7 @@ func channelStatistics(s net.Shape, x []float64, n int) (mean, variance []float6
 	return mean, variance
 }
 
-// batchNormForward normalises every channel by the mean and variance given.
+// batchNormForward normalises every channel by the given mean and variance.
 func batchNormForward(s net.Shape, weight, bias, mean, variance []float64, epsilon float64, x []float64, n int) []float64 {
 	y := make([]float64, len(x))
 	for c := range s.C {
@@ -43,11 +43,15 @@ func batchNormForward(s net.Shape, weight, bias, mean, variance []float64, epsil
 	return y
 }
 
-// batchNormBackward returns the gradients in training, where mean and variance
-// depend on x too (Ioffe and Szegedy, 2015, section 3, brought into one line):
-// with h = (x-mean)/deviation, over the m values of a channel,
-// db = sum of dy, dw = sum of dy*h and
-// dx = weight/deviation * (dy - db/m - h*dw/m).
+// batchNormBackward returns the gradients in training, where mean and variance depend on
+// x too. With h = (x-mean)/deviation, over the m values of a channel:
+//
+//	db = sum of dy
+//	dw = sum of dy*h
+//	dx = weight/deviation * (dy - db/m - h*dw/m)
+//
+// These are the formulas of Ioffe and Szegedy (2015, section 3), with those for dx brought
+// into one line.
 func batchNormBackward(s net.Shape, weight []float64, epsilon float64, x, dy []float64, n int) (dx, dw, db []float64) {
 	dx = make([]float64, len(x))
 	dw, db = make([]float64, s.C), make([]float64, s.C)
@@ -73,10 +77,10 @@ func batchNormBackward(s net.Shape, weight []float64, epsilon float64, x, dy []f
 	return dx, dw, db
 }
 
-// RunningStatistics returns, of a batch normalisation layer after a Forward in
-// Training mode, the running mean and variance that a training step on that
-// input leaves, computed from those in Params, which it does not change. It
-// returns nil for layers of other kinds.
+// RunningStatistics returns the running mean and variance of a batch normalisation layer
+// after a training step. The layer must have run Forward in Training mode on the step's
+// input. The new statistics are computed from those in Params, which do not change.
+// Layers of other kinds return nil.
 func (l *Layer) RunningStatistics() (mean, variance []float64) {
 	d, ok := l.Layer.(*net.BatchNorm)
 	if !ok {

@@ -13,7 +13,7 @@ func addForward(x [][]float64) []float64 {
 	return y
 }
 
-// addBackward returns the gradient of each of the inputs: the output's.
+// addBackward returns the gradient of each input, which is that of the output.
 func addBackward(inputs int, dy []float64) [][]float64 {
 	dx := make([][]float64, inputs)
 	for k := range dx {
@@ -37,7 +37,7 @@ func concatForward(ins []net.Shape, out net.Shape, x [][]float64, n int) []float
 	return y
 }
 
-// concatBackward takes the inputs' gradients apart.
+// concatBackward divides the output's gradient into those of the inputs.
 func concatBackward(ins []net.Shape, out net.Shape, dy []float64, n int) [][]float64 {
 	dx := make([][]float64, len(ins))
 	first := 0
@@ -53,8 +53,9 @@ func concatBackward(ins []net.Shape, out net.Shape, dy []float64, n int) [][]flo
 	return dx
 }
 
-// factor returns where in the second input of a multiplication the factor of
-// value j of channel c of sample i is: a gate has one value for a channel.
+// factor returns the index of a factor in the second input of a multiplication, which has
+// shape s. It is the factor of value j in channel c of sample i. A gate has one factor for
+// each channel.
 func factor(s net.Shape, i, c, j int) int {
 	if s.H == 1 && s.W == 1 {
 		j = 0
@@ -76,8 +77,8 @@ func multiplyForward(ins []net.Shape, x [][]float64, n int) []float64 {
 	return y
 }
 
-// multiplyBackward returns dy*x[1] and, summed over the values that a gate
-// multiplies, dy*x[0].
+// multiplyBackward returns dy*x[1] and dy*x[0]. If x[1] is a gate, dy*x[0] is summed over
+// the values that each factor multiplies.
 func multiplyBackward(ins []net.Shape, x [][]float64, dy []float64, n int) [][]float64 {
 	dx := [][]float64{make([]float64, len(x[0])), make([]float64, len(x[1]))}
 	for i := range n {

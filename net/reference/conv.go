@@ -27,8 +27,8 @@ func convForward(w net.Window, in, out net.Shape, groups int, weight, bias, x []
 	return y
 }
 
-// convBackward returns the gradients of convForward, term by term: where
-// y += w*x, there dw += dy*x and dx += dy*w.
+// convBackward returns the gradients of convForward, term by term: for each y += w*x it
+// adds dw += dy*x and dx += dy*w.
 func convBackward(w net.Window, in, out net.Shape, groups int, weight, x, dy []float64, n int) (dx, dw, db []float64) {
 	dx = make([]float64, len(x))
 	dw = make([]float64, len(weight))
@@ -54,14 +54,14 @@ func convBackward(w net.Window, in, out net.Shape, groups int, weight, x, dy []f
 	return dx, dw, db
 }
 
-// channel returns the input channel that is number c of those that filter k sees.
+// channel returns the input channel that filter k sees as its channel c.
 func channel(in, out net.Shape, groups, k, c int) int {
 	group := k / (out.C / groups)
 	return group*(in.C/groups) + c
 }
 
-// filter returns the elements of filter k for channel c of the channels that it
-// sees.
+// filter returns the elements of filter k for its channel c. channels is the number of
+// channels that a filter sees.
 func filter(weight []float64, w net.Window, channels, k, c int) []float64 {
 	size := w.KernelH * w.KernelW
 	from := (k*channels + c) * size

@@ -4,8 +4,7 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// New returns the reference device. It holds nothing that would need a Close.
-// Its programs are [net.Tracer]s.
+// New returns the reference device. It needs no Close. Its programs are [net.Tracer]s.
 func New() net.Device { return device{} }
 
 type device struct{}

@@ -7,32 +7,32 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Layer is one planned layer with its parameters. Values stand in NCHW order:
-// a batch of n samples has n*Ins[k].Size() values of input k before and
-// n*Out.Size() after the layer. The zero Params fit a layer that has none.
+// Layer is one planned layer with its parameters. Values are in NCHW order. For n samples,
+// input k has n*Ins[k].Size() values and the output n*Out.Size().
 type Layer struct {
 	net.Node
-	// Params holds the layer's parameters in the order of Param.Dims, running
-	// statistics too. Forward and Backward only read it.
+	// Params holds the values of the layer's parameters and running statistics, in the
+	// order of Param.Dims. Forward and Backward only read it. It is nil for a layer without
+	// parameters.
 	Params map[net.Role][]float64
-	// Seed decides what dropout keeps.
+	// Seed decides which values dropout keeps.
 	Seed uint64
 
-	// What Backward needs of the last Forward in training mode; x is nil without.
+	// What Backward needs from the last Forward. x is nil unless that was in Training mode.
 	x     [][]float64
 	n     int
 	place Place
 }
 
-// Place says where a batch stands in a run: dropout draws from it.
+// Place is the place of a batch in a run. Dropout depends on it.
 type Place struct {
-	Step  int64 // updates made before
-	First int   // samples of the update before this batch, see [net.Share]
+	Step  int64 // number of updates made before
+	First int   // number of the update's samples before this batch, see [net.Share]
 }
 
-// Forward returns the output for n samples as a new slice. x has a slice for each of
-// the layer's inputs. In Training mode the layer keeps these for Backward, so they
-// must not change before. Running statistics stay as they are: see
+// Forward returns the output for n samples as a new slice. x has a slice for each of the
+// layer's inputs. In Training mode the layer keeps these slices for Backward, so their
+// values must not change until then. Forward does not change running statistics: see
 // [Layer.RunningStatistics].
 func (l *Layer) Forward(x [][]float64, n int, mode net.Mode, place Place) []float64 {
 	if len(x) != len(l.Ins) {
@@ -83,9 +83,9 @@ func (l *Layer) Forward(x [][]float64, n int, mode net.Mode, place Place) []floa
 	panic(fmt.Sprintf("BUG: layer %s is a %T", l.Name, l.Layer))
 }
 
-// Backward takes the gradient dy of the loss with respect to the output of the
-// last Forward, which was in Training mode, and returns as new slices the
-// gradients with respect to its inputs and to every trained parameter.
+// Backward returns the gradients with respect to the inputs of the last Forward, which
+// must have been in Training mode, and with respect to every trained parameter. dy is the
+// gradient with respect to the output. The results are new slices.
 func (l *Layer) Backward(dy []float64) (dx [][]float64, grads map[net.Role][]float64) {
 	l.checkForward()
 	if len(dy) != l.n*l.Out.Size() {
@@ -138,7 +138,7 @@ func (l *Layer) Backward(dy []float64) (dx [][]float64, grads map[net.Role][]flo
 	return dx, grads
 }
 
-// checkForward panics where the last Forward, if any, kept nothing.
+// checkForward panics unless the last Forward was in Training mode.
 func (l *Layer) checkForward() {
 	if l.x == nil {
 		panic(fmt.Sprintf("BUG: layer %s has not been run forward in training mode", l.Name))

@@ -6,7 +6,7 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Loss is the softmax cross-entropy of a batch, weighed by a criterion or plain.
+// Loss is the softmax cross-entropy of a batch, plain or weighted by a criterion.
 type Loss struct {
 	Sum           float64   // the sum of the samples' losses
 	Hits          int       // as in net.Metrics
@@ -14,10 +14,10 @@ type Loss struct {
 	Gradient      []float64 // the gradient of the mean loss with respect to the logits, (n, classes)
 }
 
-// SoftmaxCrossEntropy returns the loss of n = len(labels) samples from their
-// logits, (n, classes). With p the probabilities, a sample's loss is
-// -log(p[label]) and the loss's gradient p, less 1 at the label. A NaN among a
-// sample's logits makes all these NaN and the sample no hit.
+// SoftmaxCrossEntropy returns the loss of n = len(labels) samples from their logits,
+// (n, classes). With probabilities p, the loss of a sample is -log(p[label]). Its gradient
+// with respect to the logits is p, minus 1 at the label. A NaN among a sample's logits
+// makes all these values NaN, and the sample is no hit.
 func SoftmaxCrossEntropy(logits []float64, labels []int32, classes int) Loss {
 	targets := make([]float64, len(logits))
 	for i, label := range labels {
@@ -26,10 +26,9 @@ func SoftmaxCrossEntropy(logits []float64, labels []int32, classes int) Loss {
 	return CrossEntropy(logits, targets, labels, classes)
 }
 
-// CrossEntropy is [SoftmaxCrossEntropy] of samples with weights for every class: a
-// sample's loss is the sum of -q[c]*log(p[c]), where q are its targets, and the loss's
-// gradient p*sum(q) - q. targets is (n, classes), see [Targets]. Hits are of the
-// samples' own labels.
+// CrossEntropy is [SoftmaxCrossEntropy] with targets q for every class. The loss of a
+// sample is the sum of -q[c]*log(p[c]). Its gradient with respect to the logits is
+// p*sum(q) - q. targets is (n, classes), see [Targets]. Hits are counted with labels.
 func CrossEntropy(logits, targets []float64, labels []int32, classes int) Loss {
 	n := float64(len(labels))
 	l := Loss{Probabilities: softmax(logits, classes), Gradient: make([]float64, len(logits))}
@@ -46,7 +45,7 @@ func CrossEntropy(logits, targets []float64, labels []int32, classes int) Loss {
 			g[c] = (p[c]*weight - q[c]) / n
 		}
 
-		// Written out, because a probability may be too small for a float64.
+		// log(p[c]), written out because p[c] may be too small for a float64.
 		shift, sum := normaliser(z)
 		for c, v := range q {
 			if v != 0 || math.IsNaN(sum) {
@@ -61,8 +60,9 @@ func CrossEntropy(logits, targets []float64, labels []int32, classes int) Loss {
 	return l
 }
 
-// Targets returns the targets of a batch's samples in training, (n, classes): what a
-// criterion makes of their labels, and of those of the samples they are mixed with.
+// Targets returns the targets of a batch's samples in training, (n, classes). The
+// criterion computes them from the labels of the samples, and from those of the samples
+// that these are mixed with.
 func Targets(l net.Criterion, b net.Batch, classes int) []float64 {
 	var targets []float64
 	for i := range b.Indices {

@@ -6,8 +6,8 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Clip scales all gradients together, in place, by min(1, limit/norm), where
-// norm is the L2 norm of all their values. It does nothing where limit is 0.
+// Clip scales all gradients in place by the same factor, min(1, limit/norm). norm is the
+// L2 norm of all their values together. If limit is 0, Clip does nothing.
 func Clip(limit float64, grads [][]float64) {
 	if limit == 0 {
 		return
@@ -26,10 +26,10 @@ func Clip(limit float64, grads [][]float64) {
 	}
 }
 
-// Update updates the values w of parameter p in place from their gradient g,
-// already clipped, as the step that is counted step from 0. moments are p's, by
-// the names of o.Moments, and are updated in place; g is not changed. Nothing is
-// rounded. [net.Method] has the formulas.
+// Update updates the values w of parameter p in place. g is their gradient after
+// clipping; it does not change. step counts from 0. moments holds p's moments by the names
+// of o.Moments, and they are updated in place. Nothing is rounded. [net.Method] has the
+// formulas.
 func Update(o net.Optimizer, step int64, p net.Param, w, g []float64, moments map[string][]float64) {
 	decay := 0.0
 	if p.Decayed {
@@ -68,9 +68,9 @@ func Update(o net.Optimizer, step int64, p net.Param, w, g []float64, moments ma
 	}
 }
 
-// Average moves the averages a of some values w towards them, in place, after the
-// update that is counted step from 0. Nothing is rounded. [net.AverageRate] has the
-// formula of the rate.
+// Average moves the moving averages a towards the values w, in place, after an update.
+// step counts the updates from 0. Nothing is rounded. [net.AverageRate] has the formula of
+// the rate.
 func Average(decay float64, step int64, a, w []float64) {
 	rate := net.AverageRate(decay, step)
 	for i := range a {

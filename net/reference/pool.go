@@ -6,7 +6,7 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// poolForward pools every channel for itself.
+// poolForward pools each channel.
 func poolForward(mode net.PoolMode, w net.Window, in, out net.Shape, x []float64, n int) []float64 {
 	y := make([]float64, n*out.Size())
 	list := taps(w, in)
@@ -63,8 +63,8 @@ func poolBackward(mode net.PoolMode, w net.Window, in, out net.Shape, x, dy []fl
 	return dx
 }
 
-// greatest returns where in x each of the windows has its greatest value, the
-// first such in row-major order; a NaN, if there is one.
+// greatest returns the index in x of each window's greatest value. Of equal ones it is the
+// first, in row-major order. If a window has a NaN, it is the index of a NaN.
 func greatest(list []tap, x []float64, windows int) []int {
 	at := make([]int, windows)
 	for o := range at {
@@ -88,7 +88,7 @@ func counts(list []tap, windows int) []float64 {
 	return n
 }
 
-// l2 fills y, all 0 before, with the L2 norm of what each window sees of x.
+// l2 fills y with the L2 norm of the values of x in each window. y must be 0 before.
 func l2(y []float64, list []tap, x []float64) {
 	for _, t := range list {
 		y[t.out] += x[t.in] * x[t.in]

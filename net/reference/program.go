@@ -17,9 +17,9 @@ type program struct {
 	opts     net.Options
 	layers   []*Layer
 	moments  map[string]map[string][]float64 // by Param.Name and moment
-	averages map[string][]float64            // of parameters, by Param.Name; nil where none are kept
+	averages map[string][]float64            // of parameters, by Param.Name; nil if none are kept
 	swapped  bool                            // the layers have the averages, averages has the weights
-	grads    [][]float64                     // of the trained parameters, since the last update; nil without
+	grads    [][]float64                     // of the trained parameters, summed since the last update; nil if there are none
 	step     int64
 	metrics  net.Metrics // FirstBad is not kept here: it outlives the sums
 	firstBad int64
@@ -56,8 +56,8 @@ func (p *program) Gradients(b net.Batch, share net.Share) error {
 	if p.firstBad == 0 && !finite(loss.Sum) {
 		p.firstBad = p.step + 1
 	}
-	// The loss's gradient is of the batch's mean; the whole's counts each sample
-	// less.
+	// The loss's gradient is that of the mean over this batch. In the mean over the whole
+	// mini-batch, each sample counts less.
 	weight := float64(b.Len()) / float64(share.Total)
 	for i := range loss.Gradient {
 		loss.Gradient[i] *= weight
@@ -129,7 +129,7 @@ func (p *program) SwapAverage() error {
 	return nil
 }
 
-// checkTurn refuses what changes weights while their averages are in their place.
+// checkTurn returns an error while the averages are in the weights' place.
 func (p *program) checkTurn() error {
 	if p.swapped {
 		return fmt.Errorf("%w: the averages are in the place of the weights; SwapAverage changes back", net.ErrUnfinished)
@@ -137,7 +137,7 @@ func (p *program) checkTurn() error {
 	return nil
 }
 
-// accumulate adds g to sum, where there is one.
+// accumulate returns sum + g, or g if sum is nil.
 func accumulate(sum, g []float64) []float64 {
 	if sum == nil {
 		return g
@@ -215,7 +215,7 @@ func (p *program) SetState(s net.State) error {
 	return nil
 }
 
-// load takes over a copy of a state that fits.
+// load copies a state into the program. The state must fit.
 func (p *program) load(s net.State) {
 	for _, l := range p.layers {
 		l.Params = map[net.Role][]float64{}
@@ -248,7 +248,7 @@ func (p *program) load(s net.State) {
 	p.step, p.firstBad, p.grads = s.Step, 0, nil
 }
 
-// Close drops all memory. A second Close does nothing.
+// Close releases all memory. A second Close does nothing.
 func (p *program) Close() error {
 	*p = program{closed: true}
 	return nil
@@ -291,7 +291,7 @@ func (p *program) Trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
 	return t, nil
 }
 
-// check refuses a batch that does not fit, of any size.
+// check returns an error for a batch that does not fit. It may have any size.
 func (p *program) check(b net.Batch) error {
 	if p.closed {
 		return net.ErrClosed
@@ -310,8 +310,8 @@ func (p *program) checkSized(b net.Batch) error {
 	return nil
 }
 
-// forward returns the output of every layer. first is the batch's place in a
-// larger one.
+// forward returns the output of every layer. first is the number of samples before the
+// batch in a larger mini-batch.
 func (p *program) forward(b net.Batch, mode net.Mode, first int) [][]float64 {
 	input := Input(b, p.plan.Network.Input)
 	outputs := make([][]float64, len(p.layers))
@@ -329,8 +329,8 @@ func (p *program) forward(b net.Batch, mode net.Mode, first int) [][]float64 {
 	return outputs
 }
 
-// loss returns the loss from the last of the outputs, the logits: that of training,
-// or in evaluation plain cross-entropy.
+// loss returns the loss for the last of the outputs, the logits. In Training mode it is
+// that of the options, in Evaluation mode plain cross-entropy.
 func (p *program) loss(outputs [][]float64, b net.Batch, mode net.Mode) Loss {
 	logits := outputs[len(outputs)-1]
 	labels := make([]int32, b.Len())
@@ -343,9 +343,9 @@ func (p *program) loss(outputs [][]float64, b net.Batch, mode net.Mode) Loss {
 	return CrossEntropy(logits, Targets(p.opts.Loss, b, p.plan.Classes), labels, p.plan.Classes)
 }
 
-// backward takes the logits' gradient and returns, for every layer, the gradients
-// of its output, summed over its uses, and of its trained parameters. Layers that
-// learn nothing have neither.
+// backward returns the gradients with respect to every layer's output, summed over its
+// uses, and with respect to its trained parameters. dy is the gradient with respect to the
+// logits. Layers that learn nothing have nil.
 func (p *program) backward(dy []float64) (outputs [][]float64, params []map[net.Role][]float64) {
 	outputs = make([][]float64, len(p.layers))
 	params = make([]map[net.Role][]float64, len(p.layers))
@@ -366,8 +366,8 @@ func (p *program) backward(dy []float64) (outputs [][]float64, params []map[net.
 	return outputs, params
 }
 
-// samples gives the samples of b as batches of one. In evaluation mode none sees
-// another, so that any number of them needs the memory of one.
+// samples gives the samples of b as batches of one. In evaluation mode, samples don't
+// depend on each other. So a batch of any size needs the memory of one sample.
 func samples(b net.Batch) iter.Seq[net.Batch] {
 	return func(yield func(net.Batch) bool) {
 		for i := range b.Indices {
@@ -385,16 +385,15 @@ func metrics(l Loss, n int) net.Metrics {
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
-// round rounds values to the nearest float32. A State holds float32; without the
-// rounding, saving it would lose bits and a run resumed from it would differ from
-// one that went on.
+// round rounds values to the nearest float32, because a State holds float32. Without it,
+// saving would lose bits, and a resumed run would differ from one that went on.
 func round(values []float64) {
 	for i, v := range values {
 		values[i] = float64(float32(v))
 	}
 }
 
-// dense returns values as a float32 tensor of its own memory.
+// dense returns values as a float32 tensor with memory of its own.
 func dense(values []float64, dims ...int) *tensor.Dense {
 	narrow := make([]float32, len(values))
 	for i, v := range values {

@@ -6,8 +6,8 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Input returns what a network of that input takes of a batch: the samples one after
-// the other, in NCHW order, each as its view shows it.
+// Input returns the input of a network for a batch, in NCHW order. in is the shape of one
+// sample. Each sample is as its view shows it.
 func Input(b net.Batch, in net.Shape) []float64 {
 	var x []float64
 	for i, sample := range b.Indices {
@@ -20,8 +20,8 @@ func Input(b net.Batch, in net.Shape) []float64 {
 	return x
 }
 
-// See returns a sample of a data set as a view shows it to a network of input in: the
-// sample itself, transformed, or mixed with the view's partner.
+// See returns a sample of a data set as a view shows it. in is the shape of the network's
+// input. The sample is transformed, and mixed with the view's partner if there is one.
 func See(d *net.Dataset, sample int32, v net.View, in net.Shape) []float64 {
 	x := transformed(d, sample, v.Transform, in)
 	if v.Partner < 0 {
@@ -41,8 +41,8 @@ func See(d *net.Dataset, sample int32, v net.View, in net.Shape) []float64 {
 	return x
 }
 
-// transformed returns a sample as a transform shows it. The transform's values are
-// float32; what is made of them is computed in float64.
+// transformed returns a sample as a transform shows it. The transform holds float32
+// values, but all is computed in float64.
 func transformed(d *net.Dataset, sample int32, t net.Transform, in net.Shape) []float64 {
 	picture := make([]float32, d.Shape.Size())
 	d.Gather(picture, []int32{sample})
@@ -70,12 +70,12 @@ func transformed(d *net.Dataset, sample int32, t net.Transform, in net.Shape) []
 	return out
 }
 
-// between returns the value of a plane of a picture at a place that lies between four
-// pixels: each counts by how near it is, in columns and in rows. One that counts
-// nothing is not looked at, so that pixels that merely move stay as they are.
+// between returns the value of a picture's plane at a place between four pixels, by
+// bilinear interpolation. A pixel with weight 0 is not read. So pixels that move by whole
+// pixels keep their values.
 func between(plane []float32, s net.Shape, border net.Border, column, row float64) float64 {
 	left, top := math.Floor(column), math.Floor(row)
-	right, bottom := column-left, row-top // how much the neighbours there count
+	right, bottom := column-left, row-top // the weights of the right and the lower neighbours
 	var sum float64
 	for _, p := range []struct{ x, y, weight float64 }{
 		{left, top, (1 - right) * (1 - bottom)},
@@ -94,9 +94,8 @@ func between(plane []float32, s net.Shape, border net.Border, column, row float6
 	return sum
 }
 
-// reflected returns where a place outside 0 ... size-1 is seen in mirrors at the
-// middles of the first and the last pixel: 2 1 0 1 2 1 0 for a size of 3. A single
-// pixel is seen everywhere.
+// reflected maps a place to one in 0 ... size-1, as if mirrors stood at the middles of the
+// first and the last pixel: 2 1 0 1 2 1 0 for a size of 3. With size 1 it is always 0.
 func reflected(at, size int) int {
 	if size == 1 {
 		return 0
@@ -106,7 +105,7 @@ func reflected(at, size int) int {
 	return min(at, period-at)
 }
 
-// coloured returns a pixel with other colours, see net.Transform.
+// coloured returns a pixel with its colours changed, see Colour of [net.Transform].
 func coloured(pixel []float64, c [12]float32) []float64 {
 	out := make([]float64, len(pixel))
 	for i, v := range pixel {

@@ -2,9 +2,8 @@ package reference
 
 import "github.com/gputrain/gputrain/net"
 
-// tap is one place where a sliding window meets one channel of the input: the
-// output position, the kernel's element and the input position, each as a
-// row-major index.
+// tap is one place where a sliding window meets one channel of the input. It holds the
+// output position, the kernel's element and the input position, as row-major indices.
 type tap struct{ out, kernel, in int }
 
 // taps lists every tap that lies inside the input, by output position and then

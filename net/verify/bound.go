@@ -9,29 +9,28 @@ import (
 	"github.com/gputrain/gputrain/net/reference"
 )
 
-// Roundoff is float32's unit roundoff: the greatest relative error of rounding
-// once.
+// Roundoff is the unit roundoff of float32: the greatest relative error of one rounding.
 const Roundoff = 1.0 / (1 << 24)
 
-// safety is what a bound is multiplied by to become a tolerance. The bounds take
-// rounding errors as independent, so that they grow with the square root of
-// their number (Higham and Mary, "A new approach to probabilistic rounding error
-// analysis", 2019); the constant of that theorem and the orders in which devices
-// add, which favour none, are covered by a factor. A wrong formula is off by
-// parts in a thousand or more; the tolerances stay parts in a hundred thousand
-// for the reductions of common networks.
+// safety is the factor between a bound and a tolerance. The bounds take rounding errors as
+// independent, so they grow with the square root of the number of roundings (Higham and
+// Mary, "A new approach to probabilistic rounding error analysis", 2019). The factor
+// covers that theorem's constant, and the different orders in which devices add. A wrong
+// formula is off by parts in a thousand or more. For the reductions of common networks,
+// the tolerances stay at parts in a hundred thousand.
 const safety = 4
 
-// least is below every number that matters: differences of denormal numbers,
-// which hold few bits and which some devices take as 0, pass.
+// least is added to every tolerance. It is below every number that matters, but lets
+// differences between denormal numbers pass: these have few bits, and some devices take
+// them as 0.
 const least = 1e-37
 
-// bound is how far from the exact values a float32 computation may stray, as the
-// greatest absolute error of any value, and the scale it is to be seen against:
-// the greatest exact value or partial sum.
+// bound says how far a float32 computation may be from the exact values. err is the
+// greatest absolute error of any value. scale is what the error is compared with: the
+// greatest exact value or partial sum.
 type bound struct{ err, scale float64 }
 
-// size is the greatest magnitude and the root mean square of some values.
+// size holds the greatest magnitude and the root mean square of some values.
 type size struct{ max, rms float64 }
 
 func sizeOf(values []float64) size {
@@ -46,10 +45,10 @@ func sizeOf(values []float64) size {
 	return s
 }
 
-// reduction bounds sums of length products a*b that gave values. A partial sum
-// is about as large as the greatest result, or as the root of the sum of squares
-// of the terms where these cancel; each of the additions rounds one. The
-// operands' own errors ea and eb add up as independent ones do.
+// reduction bounds the error of values, each a sum of length products a*b. A partial sum
+// is about as large as the greatest result. If the terms cancel, it is about the root of
+// the sum of their squares. Each addition rounds a partial sum. The errors ea and eb of
+// the operands are independent and add up accordingly.
 func reduction(unit float64, length int, values []float64, a, b size, ea, eb float64) bound {
 	root := math.Sqrt(float64(length))
 	scale := sizeOf(values).max + root*a.rms*b.rms
@@ -59,9 +58,9 @@ func reduction(unit float64, length int, values []float64, a, b size, ea, eb flo
 // one stands for the second factor of a plain sum.
 var one = size{1, 1}
 
-// sizeOfGroups is sizeOf for the group of values with the greatest mean square,
-// where each of n blocks of values is divided into groups of neighbours: sums that
-// stay within a group are as large as that group's values make them.
+// sizeOfGroups is sizeOf for the largest group of values. Each of n blocks of values is
+// divided into groups of neighbours. A sum within a group depends on that group's values
+// only.
 func sizeOfGroups(values []float64, n, groups int) size {
 	length := len(values) / (n * groups)
 	var s size
@@ -77,7 +76,7 @@ func sizeOfGroups(values []float64, n, groups int) size {
 	return s
 }
 
-// forwardBound bounds the output y of a layer whose inputs x are off by ex.
+// forwardBound bounds the error of a layer's output y. Its inputs x have errors up to ex.
 func forwardBound(unit float64, l *reference.Layer, mode net.Mode, n int, x [][]float64, ex []float64, y []float64) bound {
 	scale := sizeOf(y).max
 	floor := unit * scale // every result is rounded once
@@ -144,9 +143,9 @@ func function(d *net.Activation) net.FunctionBounds {
 	return f.Bounds(d.Parameter())
 }
 
-// backwardBound bounds the gradients that a layer gives: of its inputs, dx, and of
-// its parameters, where the inputs x are off by ex and the gradient dy of the
-// output y by edy.
+// backwardBound bounds the errors of a layer's input gradients dx and of its parameters'
+// gradients. The inputs x have errors up to ex, and the gradient dy with respect to the
+// output y has errors up to edy.
 func backwardBound(unit float64, l *reference.Layer, n int, x [][]float64, y []float64, ex []float64, dy []float64, edy float64, dx [][]float64, grads map[net.Role][]float64) ([]bound, map[net.Role]bound) {
 	sdy := sizeOf(dy)
 	positions := n * l.Out.H * l.Out.W
@@ -172,7 +171,7 @@ func backwardBound(unit float64, l *reference.Layer, n int, x [][]float64, y []f
 		}
 		return only(reduction(unit, l.Out.C, dx[0], sdy, sizeOf(weight), edy, 0))
 	case *net.Pool:
-		// So many windows share a value, and give it at most that share of theirs.
+		// At most overlap windows contain a value. Each passes on at most share of its gradient.
 		w := l.Window
 		overlap := float64(min((w.KernelH+w.StrideH-1)/w.StrideH, w.OutH) * min((w.KernelW+w.StrideW-1)/w.StrideW, w.OutW))
 		share := 1.0
@@ -217,8 +216,8 @@ func backwardBound(unit float64, l *reference.Layer, n int, x [][]float64, y []f
 			b.scale = max(b.scale, factor*sdy.max)
 		}
 		if grads[net.Weight] != nil {
-			// dw = sum of dy*h, where h has a mean square of 1; an error of the mean
-			// shifts every h alike and meets the sum of dy.
+			// dw = sum of dy*h, where h has a mean square of 1. An error of the mean shifts
+			// every h by the same amount, so it is multiplied by the sum of dy.
 			dw := maxDw + root*sdy.rms
 			params[net.Weight] = bound{unit*root*dw + hatErr*(root*sdy.rms+maxDb) + root*edy, dw}
 		}
@@ -246,9 +245,8 @@ func backwardBound(unit float64, l *reference.Layer, n int, x [][]float64, y []f
 	panic(fmt.Sprintf("BUG: layer %s is a %T", l.Name, l.Layer))
 }
 
-// sumBound bounds the sum of a value's gradients, one for each use, where sum are
-// the first ones' and b their bound, and of the next one's, which is bounded by
-// next.
+// sumBound bounds the sum of a value's gradients, one for each use. sum is the sum up to
+// now. b is the bound without the last gradient, and next the bound of that gradient.
 func sumBound(unit float64, sum []float64, b, next bound) bound {
 	scale := max(sizeOf(sum).max, b.scale, next.scale)
 	return bound{b.err + next.err + unit*scale, scale}
@@ -278,7 +276,7 @@ func greatestRatio(a, b []float64) float64 {
 	return r
 }
 
-// channel is what batch normalisation meets in one channel.
+// channel holds the figures of one channel for batch normalisation.
 type channel struct {
 	count          float64 // values that mean and variance are taken over; 1 in evaluation
 	mean, variance float64
@@ -286,11 +284,11 @@ type channel struct {
 	maxX, maxHat   float64 // of |x| and of the mean, and of |x-mean|*inv
 }
 
-// hatErr bounds the error of (x-mean)*inv. Rounding the mean, and x less the
-// mean, costs parts of the greatest |x|, however narrowly the values lie about
-// it; the variance, taken about the mean, keeps its relative precision. A device
-// that takes the variance as a difference of squares fails where the mean is
-// much greater than the deviation.
+// hatErr bounds the error of (x-mean)*inv. The rounding of the mean, and of x-mean, is
+// relative to the greatest |x|, even if all values are close to the mean. The variance is
+// computed from x-mean, so it keeps its relative precision. A device that computes the
+// variance as a difference of squares fails if the mean is much greater than the
+// deviation.
 func (s channel) hatErr(unit, ex float64) float64 {
 	root := math.Sqrt(s.count)
 	return unit*(root*(s.maxX*s.inv+s.maxHat)+2) + ex*s.inv*(2+s.maxHat/root)
@@ -328,8 +326,8 @@ func channels(l *reference.Layer, mode net.Mode, n int, x []float64) []channel {
 	return list
 }
 
-// channelSum holds a channel's sums of dy and of dy*(x-mean)*inv: the gradients of
-// batch normalisation's bias and weight, also where these are frozen.
+// channelSum holds a channel's sums of dy and of dy*(x-mean)*inv. They are the gradients
+// of batch normalisation's bias and weight. They exist even if these are frozen.
 type channelSum struct{ dy, dyHat float64 }
 
 func channelSums(l *reference.Layer, list []channel, n int, x, dy []float64) []channelSum {
@@ -347,8 +345,8 @@ func channelSums(l *reference.Layer, list []channel, n int, x, dy []float64) []c
 	return sums
 }
 
-// lossBounds bounds probabilities, mean loss and the loss's gradient where the
-// logits are off by ez. A sample's loss weighs at most weight.
+// lossBounds bounds the errors of probabilities, mean loss and the loss's gradient. The
+// logits have errors up to ez. The weight of a sample's loss is at most weight.
 func lossBounds(unit float64, logits []float64, ez float64, n, classes int, meanLoss, weight float64) (probabilities, loss, gradient bound) {
 	root := math.Sqrt(float64(classes))
 	// exp(z-max) rounds to a few units; the sum of the exponentials is at least 1.
@@ -372,8 +370,8 @@ func greatestSum(targets []float64, classes int) float64 {
 	return greatest
 }
 
-// inputError bounds how far the input that a device makes of a batch's views may be
-// off. What only moves whole pixels, mirrored or not, is exact.
+// inputError bounds the error of the input that a device computes from a batch's views. A
+// view that only mirrors or moves by whole pixels is exact.
 func inputError(unit float64, b net.Batch, in net.Shape) float64 {
 	worst := 0.0
 	for i, v := range b.Views {
@@ -390,8 +388,7 @@ func inputError(unit float64, b net.Batch, in net.Shape) float64 {
 	return worst
 }
 
-// transformError bounds the error of a transformed sample, and says how great its
-// values are.
+// transformError bounds the error of a transformed sample. most bounds its values.
 func transformError(unit float64, d *net.Dataset, sample int32, t net.Transform, in net.Shape) (err, most float64) {
 	picture := make([]float32, d.Shape.Size())
 	d.Gather(picture, []int32{sample})
@@ -405,9 +402,9 @@ func transformError(unit float64, d *net.Dataset, sample int32, t net.Transform,
 		whole = whole && v == float32(math.Trunc(float64(v)))
 	}
 	if !whole {
-		// A place between pixels is off by four roundings of its terms; there a value
-		// changes by no more than all values lie apart, each pixel. Its weights and
-		// products round too.
+		// A place between pixels has an error of up to four roundings of its terms. From one
+		// pixel to the next, a value changes by at most the range of all values. The weights
+		// and products are rounded too.
 		reach := func(m []float32) float64 {
 			return math.Abs(float64(m[0]))*float64(in.W) + math.Abs(float64(m[1]))*float64(in.H) + math.Abs(float64(m[2]))
 		}

@@ -3,7 +3,7 @@ package verify
 import "github.com/gputrain/gputrain/net"
 
 // EveryKind returns a small network with every kind of layer and every activation
-// function, for images of any shape: what a device must be right on.
+// function, for images of any shape. Every device must compute it correctly.
 func EveryKind(in net.Shape, classes int) *net.Network {
 	n := &net.Network{Name: "every-kind", Input: in, Layers: []net.Layer{
 		&net.Conv{Name: "stem", Filters: 8, Kernel: net.Square(3), Stride: net.Square(2), Padding: net.PadSame},

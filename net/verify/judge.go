@@ -12,16 +12,15 @@ import (
 	"github.com/gputrain/gputrain/net/reference"
 )
 
-// Judge compares what a program of one network and its options computed with
-// exact arithmetic. Its methods take the program's state before the call that is
-// judged.
+// Judge checks the results of programs, for one network and one set of options. Each
+// method takes the program's state before the call that it judges.
 type Judge struct {
 	plan *net.Plan
 	opts net.Options
 	unit float64
 }
 
-// NewJudge returns a judge of programs compiled from n with opts.
+// NewJudge returns a judge for programs that are compiled from n with opts.
 func NewJudge(n *net.Network, opts net.Options) (*Judge, error) {
 	plan, err := n.Plan()
 	if err != nil {
@@ -34,15 +33,15 @@ func NewJudge(n *net.Network, opts net.Options) (*Judge, error) {
 	return &Judge{plan: plan, opts: opts, unit: Roundoff}, nil
 }
 
-// SetRoundoff makes the judge expect results of another unit roundoff than
-// [Roundoff], as on devices that multiply in a shorter format.
+// SetRoundoff sets the unit roundoff of the device. The default is [Roundoff]. Devices that
+// multiply in a shorter format have a greater one.
 func (j *Judge) SetRoundoff(unit float64) { j.unit = unit }
 
 // Plan returns the network's plan.
 func (j *Judge) Plan() *net.Plan { return j.plan }
 
-// Trace judges a trace layer by layer, by replay, and loss, probabilities and
-// hits from the trace's own logits.
+// Trace judges a trace layer by layer, by replay. It judges loss, probabilities and hits
+// from the trace's own logits.
 func (j *Judge) Trace(st net.State, b net.Batch, mode net.Mode, tr *net.Trace) []Check {
 	if len(tr.Layers) != len(j.plan.Nodes) {
 		return []Check{{
@@ -73,8 +72,8 @@ func (j *Judge) Trace(st net.State, b net.Batch, mode net.Mode, tr *net.Trace) [
 	return append(checks, p.lossChecks(tr.Loss, tr.Hits)...)
 }
 
-// EndToEnd judges a trace from the batch alone: logits, probabilities, loss, hits
-// and the parameters' gradients. The batch must be one of Choose.
+// EndToEnd judges a trace from the batch alone: logits, probabilities, loss, hits and the
+// parameters' gradients. The batch must come from Choose.
 func (j *Judge) EndToEnd(st net.State, b net.Batch, mode net.Mode, tr *net.Trace) []Check {
 	last := len(j.plan.Nodes) - 1
 	if len(tr.Layers) != last+1 {
@@ -105,17 +104,17 @@ func (j *Judge) Evaluate(st net.State, b net.Batch, m net.Metrics) []Check {
 	return metricsChecks([]*pass{j.run(st, b, net.Whole(b.Len()), net.Evaluation, nil)}, m)
 }
 
-// Step judges a training step from state before, which gave metrics m and state
-// after: the loss, and every element of the weights, the optimiser's moments and
-// the running statistics. The batch must be one of Choose.
+// Step judges a training step from state before, which gave metrics m and state after. It
+// judges the loss, and every element of the weights, the moving averages, the optimiser's
+// moments and the running statistics. The batch must come from Choose.
 func (j *Judge) Step(before net.State, b net.Batch, m net.Metrics, after net.State) []Check {
 	return j.Update(before, []net.Batch{b}, m, after)
 }
 
-// Update is Step for an update whose mini-batch was taken in pieces: Gradients of
-// each, in order, and then Update. Without batch normalisation, which sees each
-// piece by itself, the result wanted is that of the one mini-batch, within the
-// rounding of float64. The samples, in order, must be those of one batch of Choose.
+// Update is Step for an update whose mini-batch was computed in pieces: Gradients on each,
+// in order, and then Update. Within the rounding of float64, the right result is that of
+// the whole mini-batch, unless the network has batch normalisation, which sees each piece
+// by itself. The samples, in order, must be those of one batch from Choose.
 func (j *Judge) Update(before net.State, pieces []net.Batch, m net.Metrics, after net.State) []Check {
 	share := net.Share{}
 	for _, b := range pieces {
@@ -129,14 +128,14 @@ func (j *Judge) Update(before net.State, pieces []net.Batch, m net.Metrics, afte
 	return j.updated(passes, before, m, after)
 }
 
-// Replay is Step for a batch that isn't clear of kinks, of which the device made a
-// trace in the same state: the step is judged from the trace's values. It says
-// nothing about these, which Trace judges.
+// Replay is Step for a batch with samples near kinks. The device must have made a trace of
+// the batch in the same state. The step is judged from the trace's values. [Judge.Trace]
+// judges these values themselves.
 func (j *Judge) Replay(before net.State, b net.Batch, tr *net.Trace, m net.Metrics, after net.State) []Check {
 	return j.updated([]*pass{j.run(before, b, net.Whole(b.Len()), net.Training, tr)}, before, m, after)
 }
 
-// updated judges the update that passes' gradients give.
+// updated judges the update that the gradients of passes make.
 func (j *Judge) updated(passes []*pass, before net.State, m net.Metrics, after net.State) []Check {
 	if err := after.Check(j.plan, j.opts.Optimizer); err != nil {
 		return []Check{{Layer: -1, What: "state", Error: math.Inf(1), Detail: err.Error()}}
@@ -190,7 +189,7 @@ type bounded struct {
 	bound
 }
 
-// move takes new values, in which the old ones' error is still there by a factor.
+// move sets new values. The error of the old values is still in them, times rest.
 func (v *bounded) move(rest float64, values []float64, b bound) {
 	v.values, v.bound = values, bound{rest*v.err + b.err, max(v.scale, b.scale)}
 }
@@ -238,13 +237,14 @@ func tensorOrFused(layer int, what string, got *tensor.Dense, fusible bool, want
 	return compareTensor(layer, what, got, want, b, dims...)
 }
 
-// ErrKinks means that no sample was found that keeps clear of a network's kinks.
+// ErrKinks means that every sample that was tried is near a kink of the network.
 var ErrKinks = errors.New("no batch is clear of kinks")
 
-// Choose returns a batch of n samples for a training step from state st, none of
-// them within rounding of a kink: it takes the candidates, with their views, in turn,
-// and passes over those that are too near, some tens for each of the batch. Where too
-// few are left it returns fewer samples than n, at least one, and else ErrKinks.
+// Choose returns a batch of n samples for a training step from state st. None of them is
+// within rounding of a kink. Choose tries the candidates, with their views, in order, and
+// skips those that are too near. It tries some tens of candidates for each sample of the
+// batch. If too few are left, it returns fewer samples than n, but at least one. If none
+// is left, it gives ErrKinks.
 func (j *Judge) Choose(st net.State, candidates net.Batch, n int) (net.Batch, error) {
 	if candidates.Len() > 0 {
 		if err := candidates.Check(j.plan); err != nil {
@@ -262,8 +262,8 @@ func (j *Judge) Choose(st net.State, candidates net.Batch, n int) (net.Batch, er
 	return net.Batch{}, fmt.Errorf("%w: none of %d samples of data set %s keeps clear of the kinks of network %s", ErrKinks, tried, candidates.Data.Name, j.plan.Network.Name)
 }
 
-// mostTried bounds how many samples are tried for a batch of n. In a deep network
-// hardly any sample keeps clear of every kink, and each try costs a forward pass.
+// mostTried is the most samples that are tried for a batch of n. In a deep network, nearly
+// every sample is near some kink, and each try costs a forward pass.
 func mostTried(n int) int { return 32 * (n + 1) }
 
 func (j *Judge) choose(st net.State, candidates net.Batch, n int) (net.Batch, bool) {
@@ -295,8 +295,8 @@ func (j *Judge) choose(st net.State, candidates net.Batch, n int) (net.Batch, bo
 	}
 }
 
-// updateChecks compares weights and moments after an update by the sum of the
-// passes' gradients.
+// updateChecks compares the weights and moments after an update with those that the sum of
+// the passes' gradients gives.
 func (j *Judge) updateChecks(passes []*pass, before, after net.State) []Check {
 	trained := j.plan.Trained()
 	grads, errs := make([][]float64, len(trained)), make([]float64, len(trained))
@@ -314,8 +314,8 @@ func (j *Judge) updateChecks(passes []*pass, before, after net.State) []Check {
 	unclipped := norm(grads)
 	reference.Clip(j.opts.Optimizer.ClipNorm, grads)
 	if clipped := norm(grads); clipped < unclipped {
-		// The norm's own relative error, of a sum of squares, and that which the
-		// gradients' errors give it: as much as they are, being independent.
+		// The norm has the relative error of a sum of squares. The gradients' errors add to
+		// it as much as they are themselves, because they are independent.
 		relative := j.unit * math.Sqrt(float64(j.plan.Weights()))
 		for i := range errs {
 			errs[i] = 2*errs[i]*clipped/unclipped + safety*relative*sizeOf(grads[i]).max

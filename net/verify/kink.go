@@ -8,16 +8,18 @@ import (
 	"github.com/gputrain/gputrain/net/reference"
 )
 
-// markNarrow sets narrow[i] for each sample i in which the layer decides within
-// the error ex of its input x: on which side of a kink a value lies, or which of a
-// window is the greatest. Values exactly at a kink and exact ties are clear: they
-// come from zeros and copies upstream, which most devices have alike. For one that
-// has not (it convolves by FFT, say) layers are judged by what it chose (see
-// follow), but not what is judged from the batch alone: there the bias gradient of
-// a convolution without biases behind it would differ, and the device would fail
-// though nobody is wrong. Near a kink that is not at 0 a device may lose a few
-// roundings even of an exact input, where it adds to it first. An L2 norm counts as
-// narrow where it is so small that its gradient, x/y, means little.
+// markNarrow sets narrow[i] for each sample i whose decisions are within the error ex of
+// the layer's input x. A decision is on which side of a kink a value lies, or which value
+// of a window is the greatest.
+//
+// Values exactly at a kink, and exact ties, are not narrow. They come from zeros and
+// copies in earlier layers, which most devices compute exactly. A device that does not
+// (because it convolves by FFT, say) is judged layer by layer with its own choice, see
+// follow. That does not help where the batch alone is judged: there such a device may fail
+// although it is right.
+//
+// Near a kink that is not at 0, a device may add to an exact input first and so lose a few
+// roundings. An L2 norm is narrow if it is so small that its gradient, x/y, means little.
 func markNarrow(unit float64, l *reference.Layer, n int, x []float64, ex float64, y []float64, narrow []bool) {
 	mark := func(values []float64, kink, limit float64) {
 		each := len(values) / n
@@ -55,8 +57,8 @@ func markNarrow(unit float64, l *reference.Layer, n int, x []float64, ex float64
 	}
 }
 
-// nearTie reports whether some window's greatest value in a channel's plane x
-// leads another, unequal one by no more than gap.
+// nearTie reports whether the greatest value of some window exceeds the next smaller one by
+// no more than gap. x is a channel's plane.
 func nearTie(w net.Window, in net.Shape, x []float64, gap float64) bool {
 	for oh := range w.OutH {
 		top := oh*w.StrideH - w.Top
@@ -81,13 +83,13 @@ func nearTie(w net.Window, in net.Shape, x []float64, gap float64) bool {
 	return false
 }
 
-// follow lets the gradient dx of layer i's input go where the device sent it,
-// where that is as right as where the reference did. Equal patches of an image
-// give equal values in float64, and in float32 if each is summed alike; an FFT
-// or Winograd's filtering rounds each place differently, and so may find another
-// one of a window's equal values the greatest, or 0 a little above 0. Where the
-// device has shown the layer's input, it decided on these values, and nothing is
-// left open.
+// follow changes the gradient dx of layer i's input to agree with the device's choice,
+// where that is as right as the reference's choice. Equal patches of an image give equal
+// values in float64, and also in float32 if each is summed in the same order. But an FFT or
+// Winograd's filtering rounds each place differently. So it may choose another one of a
+// window's equal values as the greatest, or compute a value a little above 0 instead of 0.
+// If the device has shown the layer's input, it decided on these values, and there is no
+// choice.
 func (p *pass) follow(i int, dy, dx []float64) {
 	if p.ein[i][0] == 0 {
 		return
@@ -117,7 +119,7 @@ func (p *pass) follow(i int, dy, dx []float64) {
 	case *net.Pool:
 		w := l.Window
 		if d.PoolMode() != net.MaxPool || (w.StrideH < w.KernelH && w.OutH > 1) || (w.StrideW < w.KernelW && w.OutW > 1) {
-			return // where windows overlap, what each of them gave can't be told apart
+			return // windows overlap: what each of them gave can't be told apart
 		}
 		area := l.In.H * l.In.W
 		for plane := range p.n * l.In.C {
@@ -131,10 +133,10 @@ func (p *pass) follow(i int, dy, dx []float64) {
 	}
 }
 
-// shownBefore returns the gradient that the device shows of layer i's first input,
-// or of an input before it that elementwise layers alone part from it; nil if it
-// shows none. A value of several uses is no such input: what is shown of it is the
-// sum of what all of them give.
+// shownBefore returns the device's gradient with respect to layer i's first input. If the
+// device does not show it, it is that of an earlier value, as long as only elementwise
+// layers lie between. It is nil if the device shows none. A value with several uses does
+// not count, because its gradient is the sum over all uses.
 func (p *pass) shownBefore(i int) []float64 {
 	for {
 		if i = p.plan.Nodes[i].Inputs[0]; i == net.NetworkInput || len(p.plan.Nodes[i].Uses) != 1 {
@@ -149,9 +151,9 @@ func (p *pass) shownBefore(i int) []float64 {
 	}
 }
 
-// followTies moves, in a channel's plane, the gradient that a window gave to the
-// first of its equal greatest values to the one of them for which the device shows
-// the greatest.
+// followTies moves gradients in a channel's plane dx. The reference gave a window's
+// gradient to the first of its equal greatest values. followTies moves it to the one of
+// them whose gradient is greatest on the device.
 func followTies(w net.Window, in net.Shape, x, shown, dx []float64) {
 	for oh := range w.OutH {
 		top := oh*w.StrideH - w.Top

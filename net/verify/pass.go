@@ -14,24 +14,24 @@ import (
 
 // Check is the outcome of one comparison.
 type Check struct {
-	Layer int    // index of the layer, -1 for what is the whole network's
+	Layer int    // index of the layer; -1 for the whole network
 	What  string // "output", "output gradient", "weight gradient", "loss", ...
-	// Fused says that the device, which fuses layers, has no such values in
-	// memory, so that nothing was compared here; OK is true.
+	// Fused says that nothing was compared, because the device fuses layers and has no
+	// such values in memory. OK is true then.
 	Fused bool
-	// Error is the greatest |got-want| and Tolerance what is allowed, both
-	// relative to the greatest value wanted or partial sum on the way to it.
+	// Error is the greatest |got-want|, and Tolerance the greatest that is allowed. Both
+	// are relative to the greatest value of want, or to the greatest partial sum.
 	Error, Tolerance float64
 	OK               bool
-	Detail           string // what is wrong; empty where OK
+	Detail           string // what is wrong; "" if OK
 }
 
-// Loose reports whether the tolerance is as large as what is compared, so that
-// passing says little: the update of a parameter whose true gradient is 0, such as
-// a bias in front of batch normalisation, is rounding divided by rounding.
+// Loose reports whether the tolerance is as large as the values that are compared. Then a
+// pass says little. An example is a parameter whose true gradient is 0, such as a bias
+// before batch normalisation: its update is rounding divided by rounding.
 func (c Check) Loose() bool { return !c.Fused && c.Tolerance >= 1 }
 
-// compare checks values against those wanted and their bound.
+// compare compares got with want, within a bound.
 func compare[G approx.Float](layer int, what string, got []G, want []float64, b bound) Check {
 	limit := safety*b.err + least
 	r := approx.Compare(got, want, approx.Tolerance{Abs: limit})
@@ -57,7 +57,7 @@ func compareTensor(layer int, what string, got *tensor.Dense, want []float64, b 
 	return compare(layer, what, got.Float32s(), want, b)
 }
 
-// misfit says how a tensor differs from a float32 one of these dimensions, or "".
+// misfit says why a tensor is no float32 tensor of these dimensions. It is "" if it is one.
 func misfit(t *tensor.Dense, dims []int) string {
 	switch {
 	case t == nil:
@@ -70,28 +70,28 @@ func misfit(t *tensor.Dense, dims []int) string {
 	return ""
 }
 
-// pass is one run of a network in float64 over a batch, with bounds on what a
-// float32 device may differ by. A pass that is led by a trace goes on from the
-// trace's values wherever it has some; the bounds start anew there.
+// pass is one run of a network in float64 over a batch, with bounds on how far a float32
+// device may differ. A pass that is led by a trace goes on from the trace's values
+// wherever there are any. There the bounds start again from 0.
 type pass struct {
 	unit   float64
 	plan   *net.Plan
 	n      int
 	mode   net.Mode
 	labels []int32
-	led    *net.Trace // nil for a pass that goes its own way
+	led    *net.Trace // nil for a pass that uses its own values only
 	layers []*reference.Layer
 	in     [][][]float64 // inputs of each layer
-	ein    [][]float64   // and how far each may be off
+	ein    [][]float64   // the greatest error of each input
 	out    [][]float64   // output, as computed here
 	eout   []bound
-	narrow []bool // by sample, whether a kink is too near
+	narrow []bool // for each sample, whether it is too near a kink
 
 	loss       reference.Loss
 	probBound  bound
 	lossBound  bound
 	gradBound  bound
-	outGrads   [][]float64 // as computed here, the sum over all uses; nil of layers that learn nothing
+	outGrads   [][]float64 // as computed here, summed over all uses; nil for layers that learn nothing
 	outBounds  []bound
 	params     []map[net.Role][]float64
 	paramBound []map[net.Role]bound
@@ -121,9 +121,8 @@ func (j *Judge) run(st net.State, b net.Batch, share net.Share, mode net.Mode, l
 	return p
 }
 
-// forward computes the outputs of a pass over a batch that stands at place first of
-// its mini-batch; where it is to stop at a kink, only up to the first layer with a
-// narrow sample.
+// forward computes the outputs of a pass. first is the number of samples before the batch
+// in its mini-batch. With stopAtKink it stops at the first layer with a narrow sample.
 func (j *Judge) forward(st net.State, b net.Batch, first int, mode net.Mode, led *net.Trace, stopAtKink bool) *pass {
 	count := len(j.plan.Nodes)
 	p := &pass{
@@ -165,7 +164,7 @@ func (j *Judge) forward(st net.State, b net.Batch, first int, mode net.Mode, led
 	return p
 }
 
-// ledOutput returns what the leading trace has as layer i's output, or nil.
+// ledOutput returns layer i's output in the leading trace, or nil if it has none.
 func (p *pass) ledOutput(i int) []float64 {
 	if p.led == nil || i >= len(p.led.Layers) || misfit(p.led.Layers[i].Output, p.dims(i)) != "" {
 		return nil
@@ -173,8 +172,8 @@ func (p *pass) ledOutput(i int) []float64 {
 	return widen(p.led.Layers[i].Output.Float32s())
 }
 
-// ledOutputGrad returns what the leading trace has as the gradient of layer i's
-// output, or nil.
+// ledOutputGrad returns the gradient with respect to layer i's output in the leading trace,
+// or nil if it has none.
 func (p *pass) ledOutputGrad(i int) []float64 {
 	if p.led == nil || i >= len(p.led.Layers) || misfit(p.led.Layers[i].OutputGrad, p.dims(i)) != "" {
 		return nil
@@ -188,8 +187,8 @@ func (p *pass) dims(i int) []int {
 	return []int{p.n, s.C, s.H, s.W}
 }
 
-// backward computes the gradients of a pass. The gradient of an output is the sum
-// over its uses, which all stand behind it.
+// backward computes the gradients of a pass. The gradient with respect to an output is the
+// sum over its uses, which all come later in the plan.
 func (p *pass) backward() {
 	last := len(p.layers) - 1
 	p.outGrads[last], p.outBounds[last] = p.loss.Gradient, p.gradBound
@@ -215,7 +214,7 @@ func (p *pass) backward() {
 	}
 }
 
-// addGradient adds what one use gives to the gradient of layer i's output.
+// addGradient adds the gradient dx of one use to that of layer i's output.
 func (p *pass) addGradient(i int, dx []float64, b bound) {
 	if p.outGrads[i] == nil {
 		p.outGrads[i], p.outBounds[i] = slices.Clone(dx), b
@@ -256,8 +255,8 @@ func lossChecks(passes []*pass, loss float64, hits int64) []Check {
 	return append(checks, c)
 }
 
-// hits returns how many samples are hits for sure, and how many may be within
-// the bound of the logits.
+// hits returns how many samples are surely hits, and how many may be hits within the error
+// of the logits.
 func (p *pass) hits() (sure, possible int64) {
 	logits, gap := p.logits()
 	gap *= 2
@@ -283,8 +282,8 @@ func (p *pass) hits() (sure, possible int64) {
 	return sure, possible
 }
 
-// logits returns the last layer's output, the leading trace's if there is one,
-// and how far it may be off.
+// logits returns the last layer's output and its greatest error. The output is the leading
+// trace's if there is one.
 func (p *pass) logits() (values []float64, err float64) {
 	last := len(p.layers) - 1
 	if values := p.ledOutput(last); values != nil {

@@ -14,11 +14,11 @@ import (
 // roundings bounds the roundings in an optimiser's formula for one element.
 const roundings = 6
 
-// updateCheck compares the moments and weights of one parameter, whose gradient
-// g is off by eg. The moments are judged from the gradient, the weights, as
-// layers are, from the device's own moments: Adam divides one by the other, so
-// that where a gradient is all rounding error the update may be anything up to
-// the learning rate, and yet must be what those moments give.
+// updateCheck compares the moments and weights of one parameter. Its gradient g has errors
+// up to eg. The moments are judged from the gradient. The weights are judged from the
+// device's own moments, like a layer by replay: Adam divides one moment by the other. If a
+// gradient is nothing but rounding error, the update may be anything up to the learning
+// rate, but it must follow from these moments.
 func (j *Judge) updateCheck(q net.Param, g []float64, eg float64, before, after net.State) []Check {
 	o := j.opts.Optimizer
 	o.LearningRate *= o.Factor(j.plan, q)
@@ -80,8 +80,8 @@ func (j *Judge) updateCheck(q net.Param, g []float64, eg float64, before, after 
 	return checks
 }
 
-// averageChecks compares the averages that an update leaves, from the device's own
-// weights after it.
+// averageChecks compares the averages after an update. They are judged from the device's
+// own weights after it.
 func (j *Judge) averageChecks(before, after net.State) []Check {
 	if j.opts.Average == 0 {
 		if after.Average != nil {
@@ -110,9 +110,9 @@ func (j *Judge) averageChecks(before, after net.State) []Check {
 	return checks
 }
 
-// elementwise compares values that each have a tolerance. Error and tolerance
-// are those of the element that uses most of its own, relative to the greatest
-// change from old, or to the greatest value where old is nil.
+// elementwise compares values that each have a tolerance of their own. Error and Tolerance
+// of the Check are those of the element that uses most of its tolerance. They are relative
+// to the greatest change from old, or to the greatest value if old is nil.
 func elementwise(layer int, what string, got *tensor.Dense, want, tol, old []float64) Check {
 	r := approx.CompareEach(got.Float32s(), want, tol)
 	c := Check{Layer: layer, What: what, OK: r.OK}
@@ -137,7 +137,7 @@ func elementwise(layer int, what string, got *tensor.Dense, want, tol, old []flo
 	return c
 }
 
-// statisticsBounds bounds the running mean and variance that a step leaves.
+// statisticsBounds bounds the errors of the running mean and variance after a step.
 func statisticsBounds(unit float64, l *reference.Layer, n int, x []float64, ex float64, mean, variance []float64) (bound, bound) {
 	momentum, _ := l.Layer.(*net.BatchNorm).Settings()
 	sm, sv := sizeOf(mean).max, sizeOf(variance).max
@@ -148,8 +148,8 @@ func statisticsBounds(unit float64, l *reference.Layer, n int, x []float64, ex f
 		unbiased := s.count / max(s.count-1, 1)
 		off := unit*root*s.maxX + ex // of the mean
 		em = max(em, off)
-		// The mean's error shifts every difference alike and enters squared; those
-		// of the values meet the deviation.
+		// The mean's error shifts every difference by the same amount and enters squared.
+		// The values' errors are multiplied by the deviation.
 		ev = max(ev, unbiased*(unit*root*s.variance+2*math.Sqrt(s.variance)*(unit*s.maxX+ex)+off*off))
 		sm, sv = max(sm, s.maxX), max(sv, s.variance)
 	}

@@ -15,36 +15,36 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Options say how much [Network] compares. The zero Options have defaults.
+// Options say how much [Network] compares. A field that is zero has its default.
 type Options struct {
 	Batch     int           // samples of a mini-batch; default 4
-	Steps     int           // training steps; default 4. The later half are with everything a recipe can add, see Report.Enriched
+	Steps     int           // training steps; default 4. The second half uses everything that a recipe can add, see Report.Enriched
 	Optimizer net.Optimizer // default Adam at 1e-3
 	Seed      uint64        // decides the initial values and the choice of samples
 	Roundoff  float64       // unit roundoff of the device's precision; default Roundoff
 }
 
-// Report is what [Network] found.
+// Report is the result of [Network].
 type Report struct {
 	Device  string
 	Network string
-	Batch   int     // samples of the mini-batch that the layers were judged on
-	Layers  []Layer // one a layer, by replay
-	// Whole judges the network from the batch alone, in training and, after the
-	// steps, in evaluation.
+	Batch   int     // samples of the mini-batch on which the layers were judged
+	Layers  []Layer // one for each layer, judged by replay
+	// Whole holds the checks of the whole network, in training and, after the steps, in
+	// evaluation.
 	Whole []Check
-	// EndToEndSkipped says, in a clause, from where on the network could not be judged
-	// as one chain, from the batch alone, and why: no samples keep clear of its kinks.
-	// There layers and updates were judged by replay. Empty where the chain was judged
-	// everywhere.
+	// EndToEndSkipped says, in a clause, from which part of the report on the network could
+	// not be judged end to end, from the batch alone, and why: all samples are near kinks.
+	// From there on, layers and updates were judged by replay. It is "" if the network was
+	// judged end to end everywhere.
 	EndToEndSkipped string
-	// Steps judges training steps, each from the state that the one before left:
-	// the loss, and of each parameter the weights, the optimiser's moments and the
-	// moving average.
+	// Steps holds the checks of each training step, from the state after the step before.
+	// They cover the loss and, for each parameter, the values, the optimiser's moments and
+	// the moving average.
 	Steps [][]Check
-	// Enriched counts the last steps, which were made on strongly augmented and mixed
-	// samples, with label smoothing, class weights, a factor of a learning rate and
-	// moving averages.
+	// Enriched is the number of last steps that used everything a recipe can add: strongly
+	// augmented and mixed samples, label smoothing, class weights, a factor of a learning
+	// rate, and moving averages.
 	Enriched int
 }
 
@@ -53,7 +53,7 @@ type Layer struct {
 	Name       string
 	Out        net.Shape
 	Training   []Check // output, output gradient and the gradient of each parameter
-	Evaluation []Check // comparisons of the output in evaluation mode, after the steps
+	Evaluation []Check // the output in evaluation mode, after the steps
 }
 
 // Checks returns all comparisons of the report.
@@ -83,11 +83,11 @@ func (r *Report) Failures() []Check {
 	return failed
 }
 
-// Network compares a device with exact arithmetic on a network and samples of a
-// data set: every layer's output and gradients, the loss, the probabilities and
-// a few training steps. The error is of what could not be compared at all; what
-// differs stands in the report. When ctx ends, Network returns its error after the
-// trace or step in progress.
+// Network checks a device on a network and samples of a data set. It compares every layer's
+// output and gradients, the loss, the probabilities and a few training steps with those of
+// package reference. Differences are in the report. The error says why something could not
+// be compared at all. When ctx ends, Network returns its error after the trace or step in
+// progress.
 func Network(ctx context.Context, dev net.Device, n *net.Network, data *net.Dataset, opts Options) (report *Report, err error) {
 	opts.Batch = cmp.Or(opts.Batch, 4)
 	opts.Steps = cmp.Or(opts.Steps, 4)
@@ -127,7 +127,7 @@ func Network(ctx context.Context, dev net.Device, n *net.Network, data *net.Data
 	return report, nil
 }
 
-// compile compiles the network on the device and makes a judge of it.
+// compile compiles the network on the device and makes a judge for it.
 func (v *verification) compile(dev net.Device, n *net.Network, opts net.Options) error {
 	judge, err := NewJudge(n, opts)
 	if err != nil {
@@ -151,7 +151,8 @@ func (v *verification) compile(dev net.Device, n *net.Network, opts net.Options)
 	return nil
 }
 
-// enrich goes on, from the same state, with all that a recipe can add to training.
+// enrich compiles the network again, with all that a recipe can add to training, and goes
+// on from the same state.
 func (v *verification) enrich(dev net.Device, n *net.Network, opts net.Options) error {
 	st, err := v.program.State()
 	if err != nil {
@@ -190,12 +191,12 @@ type verification struct {
 	data    *net.Dataset
 	opts    Options
 	order   []int32
-	batches int         // drawn so far
-	source  *net.Source // of training's samples; nil where they are as they are
+	batches int         // number of batches drawn so far
+	source  *net.Source // augments the samples of training; nil shows them as they are
 }
 
-// next returns the program's state and a new batch for a part of the report. Where
-// none is clear of kinks it says why not in the report, and takes any.
+// next returns the program's state and a new batch for a part of the report. If no batch is
+// clear of kinks, it says so in the report and returns any batch.
 func (v *verification) next(ctx context.Context, r *Report, part string) (st net.State, b net.Batch, clear bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return st, b, false, err
@@ -256,8 +257,8 @@ func (v *verification) trace(ctx context.Context, r *Report, mode net.Mode) erro
 	return nil
 }
 
-// step judges one training step, by replay of a trace where no batch is clear of
-// kinks.
+// step judges one training step. If no batch is clear of kinks, it judges by replay of a
+// trace.
 func (v *verification) step(ctx context.Context, r *Report) error {
 	before, b, clear, err := v.next(ctx, r, fmt.Sprintf("step %d", len(r.Steps)+1))
 	if err != nil {
@@ -291,8 +292,8 @@ func (v *verification) step(ctx context.Context, r *Report) error {
 	return nil
 }
 
-// Write prints the report as a table, a row a layer, and behind it what failed
-// and why.
+// Write prints the report as a table with a row for each layer. After the table it prints
+// what failed and why.
 func (r *Report) Write(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "layer\toutput shape\toutput\tgradient\tparameters\ttolerance")
@@ -385,7 +386,7 @@ func cell(checks []Check) string {
 	return fmt.Sprintf("%.1e", worst)
 }
 
-// tolerances shows the checks' tolerance, the greatest where they have several.
+// tolerances shows the checks' tolerance, or the greatest if they have several.
 func tolerances(checks []Check) string {
 	low, high := math.Inf(1), -1.0
 	for _, c := range checks {

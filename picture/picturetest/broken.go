@@ -9,11 +9,11 @@ import (
 	"slices"
 )
 
-// BrokenPicture is a file that is no picture any more, or never was one.
+// BrokenPicture is a file that is not a picture, or no longer one.
 type BrokenPicture struct {
-	Name string // of the file, with the suffix that people would give it
+	Name string // the file's name, with a usual suffix
 	Data []byte
-	Want string // is contained in what is said about it, which is one line
+	Want string // a part of the error, which is one line
 }
 
 // Broken returns files that can't be read as pictures, each for a different reason and

@@ -1,6 +1,5 @@
-// Package picturetest makes image files: data sets' digits, as people may draw and
-// photograph them; files of all formats, turned ones; broken ones. It is for tests
-// alone.
+// Package picturetest makes image files for tests: digits of data sets as people may draw and
+// photograph them, files of all formats, files with an orientation, and broken files.
 package picturetest
 
 import (
@@ -12,7 +11,7 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Digit is sample i of a data set of grey images of bytes.
+// Digit returns sample i of a data set of grey images. The samples are bytes.
 func Digit(d *net.Dataset, i int) *image.Gray {
 	img := image.NewGray(image.Rect(0, 0, d.Shape.W, d.Shape.H))
 	copy(img.Pix, d.Pixels[i*d.Shape.Size():])

@@ -19,11 +19,11 @@ import (
 	"golang.org/x/image/tiff"
 )
 
-// Formats are the names that Encoded takes.
+// Formats returns the names that Encoded accepts.
 func Formats() []string { return []string{"jpeg", "png", "gif", "bmp", "tiff", "webp"} }
 
-// Encoded is an image as a file of one of the Formats. JPEG, GIF and WebP lose: JPEG
-// details, GIF colours, and WebP nothing, but its pixels come back as [image.NRGBA].
+// Encoded returns an image as a file of one of the Formats. JPEG loses details, and GIF loses
+// colours. WebP loses nothing, but its pixels come back as [image.NRGBA].
 func Encoded(t testing.TB, format string, img image.Image) []byte {
 	t.Helper()
 	file, err := encode(format, img)
@@ -63,33 +63,35 @@ func encode(format string, img image.Image) ([]byte, error) {
 var AdobeCMYK []byte
 
 // LossyWebP is a WebP file of 48 x 32 pixels in VP8 with a chunk of transparency. It is
-// white but for three fields of 16 x 16: black at the top left, grey (128) right of
-// it, red (200, 30, 30) at the bottom right; that at the bottom left is transparent.
+// white except for four fields of 16 x 16: black at the top left, grey (128) to its right,
+// red (200, 30, 30) at the bottom right, and transparent at the bottom left.
 // libwebp made it.
 //
 //go:embed testdata/lossy-alpha.webp
 var LossyWebP []byte
 
-// WebP is a WebP file of chunks, see [WebPChunk].
+// WebP returns a WebP file of chunks, see [WebPChunk].
 func WebP(chunks ...[]byte) []byte {
 	body := append([]byte("WEBP"), bytes.Join(chunks, nil)...)
 	return append(binary.LittleEndian.AppendUint32([]byte("RIFF"), uint32(len(body))), body...)
 }
 
-// WebPChunk is a chunk of a WebP file: a name of four letters and a body.
+// WebPChunk returns a chunk of a WebP file, with a name of four letters and a body.
 func WebPChunk(name string, body []byte) []byte {
 	b := binary.LittleEndian.AppendUint32([]byte(name), uint32(len(body)))
 	b = append(b, body...)
 	return append(b, make([]byte, len(body)%2)...)
 }
 
-// Extended is the chunk that a WebP file with more than an image begins with: what is
-// there besides, in bits (2 an animation, 8 Exif, 16 transparency), and the size.
+// Extended returns the first chunk of a WebP file that holds more than an image. bits says
+// what else is there: 2 for an animation, 8 for Exif, 16 for transparency. w and h are the
+// size of the image.
 func Extended(bits byte, w, h int) []byte {
 	return WebPChunk("VP8X", append([]byte{bits, 0, 0, 0}, slices.Concat(number24(w-1), number24(h-1))...))
 }
 
-// Frame is a chunk of a WebP animation: a frame of an image, at (x, y), which are even.
+// Frame returns a chunk of a WebP animation: a frame with an image at (x, y). x and y are
+// even.
 func Frame(img image.Image, x, y int) []byte {
 	size := img.Bounds().Size()
 	header := slices.Concat(number24(x/2), number24(y/2), number24(size.X-1), number24(size.Y-1), number24(100), []byte{0})
@@ -159,15 +161,15 @@ func (s *bitStream) put(v uint32, n int) {
 	}
 }
 
-// PNGChunk is a chunk of a PNG file: a name of four letters and a body.
+// PNGChunk returns a chunk of a PNG file, with a name of four letters and a body.
 func PNGChunk(name string, body []byte) []byte {
 	b := append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), name...)
 	b = append(b, body...)
 	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b[4:]))
 }
 
-// Exif is Exif's data with an orientation: a TIFF file in a byte order with two
-// entries, the width and that.
+// Exif returns Exif data with an orientation. They are a TIFF file in the given byte order,
+// with two entries: the width and the orientation.
 func Exif(order binary.AppendByteOrder, orientation int) []byte {
 	name := "MM"
 	if order == binary.AppendByteOrder(binary.LittleEndian) {
@@ -185,9 +187,9 @@ func Exif(order binary.AppendByteOrder, orientation int) []byte {
 	return append(b, 0, 0, 0, 0) // no more directories
 }
 
-// Turned is all that a file of an image can say about its orientation, by where it
-// says so. None of it changes the pixels. The format is one of jpeg, png, tiff and
-// webp.
+// Turned returns files of an image with an orientation: one for each place in a file that
+// can hold it. The keys name the places. The pixels are the same in all. The format is
+// jpeg, png, tiff or webp.
 func Turned(t testing.TB, format string, img image.Image, order binary.AppendByteOrder, orientation int) map[string][]byte {
 	t.Helper()
 	file, exif := Encoded(t, format, img), Exif(order, orientation)
