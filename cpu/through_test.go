@@ -2,10 +2,10 @@ package cpu
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"testing"
 
 	"github.com/gputrain/gputrain/internal/cpufeat"
+	"github.com/gputrain/gputrain/internal/testseed"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/verify"
 )
@@ -50,7 +50,7 @@ func verifyLayers(t *testing.T, tier cpufeat.Tier, input net.Shape, layers ...ne
 	t.Helper()
 	n := &net.Network{Name: "layers", Input: input, Layers: layers}
 	data := &net.Dataset{Name: "noise", Shape: input, Classes: 3, Scale: 1.0 / 255}
-	rng := rand.New(rand.NewPCG(uint64(input.Size()), uint64(len(layers))))
+	rng := testseed.Rand(t)
 	for range 7 {
 		for range input.Size() {
 			data.Pixels = append(data.Pixels, uint8(rng.Uint32()))

@@ -2,9 +2,9 @@ package cpu
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"testing"
 
+	"github.com/gputrain/gputrain/internal/testseed"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -19,9 +19,7 @@ func TestWinograd(t *testing.T) {
 		padding                   net.Padding
 		next                      []net.Layer
 	}
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 1))
+	rng := testseed.Rand(t)
 	random := func() shape {
 		return shape{8 + rng.IntN(5), 8 + rng.IntN(5), 24 + rng.IntN(20), 29 + rng.IntN(4), 3 + 2*rng.IntN(2),
 			[]net.Padding{net.PadSame, net.PadValid}[rng.IntN(2)], [][]net.Layer{pooled, {relu}, nil}[rng.IntN(3)]}

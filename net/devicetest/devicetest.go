@@ -14,10 +14,9 @@ package devicetest
 import (
 	"hash/fnv"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"testing"
 
+	"github.com/gputrain/gputrain/internal/testseed"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -109,7 +108,6 @@ var checks = []check{
 func Run(t *testing.T, open Open, opts ...Option) {
 	t.Helper()
 	s := newSuite(t, open, opts...)
-	t.Logf("GPUTRAIN_TEST_SEED=%d", s.seed)
 	for _, c := range checks {
 		t.Run(c.name, func(t *testing.T) { c.run(s.env(t, c)) })
 	}
@@ -117,14 +115,7 @@ func Run(t *testing.T, open Open, opts ...Option) {
 
 func newSuite(tb testing.TB, open Open, opts ...Option) *suite {
 	tb.Helper()
-	s := &suite{open: open, seed: 1, short: testing.Short()}
-	if text := os.Getenv("GPUTRAIN_TEST_SEED"); text != "" {
-		seed, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			tb.Fatalf("GPUTRAIN_TEST_SEED: %v", err)
-		}
-		s.seed = seed
-	}
+	s := &suite{open: open, seed: testseed.Or(tb, 1), short: testing.Short()}
 	for _, o := range opts {
 		o(s)
 	}

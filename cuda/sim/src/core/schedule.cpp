@@ -129,9 +129,12 @@ void addFaults(Op &op) {
   if (++m.works == m.configuration.lost) op.losesDevice = true;
 }
 
-void countWork(const Work &work) {
+// Kernels are counted by their names too, other work by the calls that asked for it.
+void countWork(const Work &work, const std::string &title) {
   if (*work.counter == 0) return;
   count(work.counter);
+  const bool kernel = std::string(work.counter) == "kernel";
+  count(work.counter + (" " + (kernel ? work.detail.substr(0, work.detail.find("<<<")) : title.substr(0, title.find(" ")))));
   if (work.counterBytes != 0) count(std::string(work.counter) + ".bytes", work.counterBytes);
 }
 
@@ -167,7 +170,7 @@ OpPtr newOp(Context &context, std::shared_ptr<const Work> work, const std::strin
     op->unmet++;
   }
   if (op->work != nullptr) {
-    countWork(*op->work);
+    countWork(*op->work, title);
     addFaults(*op);
     useHost(op);
     useHandles(op);
