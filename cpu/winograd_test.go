@@ -45,6 +45,7 @@ func TestWinograd(t *testing.T) {
 				verifyLayers(t, tier, input, layers...)
 
 				d := open(tier, 1)(t).(*device)
+				defer d.Close()
 				p, err := newProgram(d, planOf(t, input, layers), net.Options{Batch: 1, Optimizer: net.AdamDefault(1e-3)})
 				if err != nil {
 					t.Fatal(err)
