@@ -93,10 +93,8 @@ func TestLaunchesAreTheGraphs(t *testing.T) {
 			}
 			got, want := map[string]int64{}, map[string]int64{} // by kernel or library call
 			for name, n := range after {
-				for _, kind := range []string{"kernel ", "dnn ", "blas "} {
-					if call, ok := strings.CutPrefix(name, kind); ok && n > before[name] {
-						got[strings.TrimSuffix(call, "_v2")] += n - before[name]
-					}
+				if call, ok := strings.CutPrefix(name, "ran."); ok && n > before[name] {
+					got[strings.TrimSuffix(call, "_v2")] += n - before[name]
 				}
 			}
 			for _, l := range launches {

@@ -6,14 +6,14 @@ import (
 
 	"github.com/gputrain/gputrain/cpu/asm"
 	"github.com/gputrain/gputrain/internal/approx"
-	"github.com/gputrain/gputrain/internal/testseed"
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 )
 
 // TestMultiply compares products of every depth and raggedness with float64. The
 // tolerance is that of a float32 sum as deep.
 func TestMultiply(t *testing.T) {
-	rng := testseed.Rand(t)
+	rng := testenv.Rand(t)
 	random := func(n int) []float32 {
 		x := newBuffer(n)
 		for i := range x {

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/gputrain/gputrain/internal/cpufeat"
-	"github.com/gputrain/gputrain/internal/testseed"
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/verify"
 )
@@ -41,7 +41,7 @@ func TestGradientsThroughPooling(t *testing.T) {
 				}
 				layers = append(layers, &c.pool, &net.Flatten{}, &net.Dense{Units: 3})
 				input := net.Shape{C: 2, H: 11, W: 9}
-				verifyLayers(t, tier, input, layers...)
+				verifyLayers(t, tier, 7, input, layers...)
 
 				d := open(tier, 1)(t).(*device)
 				defer d.Close()
@@ -67,13 +67,13 @@ func TestGradientsThroughPooling(t *testing.T) {
 	}
 }
 
-// verifyLayers compares outputs and gradients of a network with the reference.
-func verifyLayers(t *testing.T, tier cpufeat.Tier, input net.Shape, layers ...net.Layer) {
+// verifyLayers compares outputs and gradients of a network with the reference, on a mini-batch of so many images.
+func verifyLayers(t *testing.T, tier cpufeat.Tier, images int, input net.Shape, layers ...net.Layer) {
 	t.Helper()
 	n := &net.Network{Name: "layers", Input: input, Layers: layers}
 	data := &net.Dataset{Name: "noise", Shape: input, Classes: 3, Scale: 1.0 / 255}
-	rng := testseed.Rand(t)
-	for range 7 {
+	rng := testenv.Rand(t)
+	for range images {
 		for range input.Size() {
 			data.Pixels = append(data.Pixels, uint8(rng.Uint32()))
 		}
@@ -84,7 +84,7 @@ func verifyLayers(t *testing.T, tier cpufeat.Tier, input net.Shape, layers ...ne
 		t.Fatal(err)
 	}
 	defer d.Close()
-	report, err := verify.Network(t.Context(), d, n, data, verify.Options{Batch: 7})
+	report, err := verify.Network(t.Context(), d, n, data, verify.Options{Batch: images})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,11 @@ func open(o cuda.Options) devicetest.Open {
 
 func TestCompliance(t *testing.T) {
 	sim.Seeds(t, some(5, 1), func(t *testing.T, _ *sim.Machine) {
-		devicetest.Run(t, open(strict), devicetest.NoAllocs())
+		opts := []devicetest.Option{devicetest.NoAllocs()}
+		if !long() {
+			opts = append(opts, devicetest.Short())
+		}
+		devicetest.Run(t, open(strict), opts...)
 	})
 }
 
@@ -40,16 +44,20 @@ func TestVerify(t *testing.T) {
 	}
 	unfused := strict
 	unfused.NoFusion = true
-	for name, o := range map[string]cuda.Options{"fused": strict, "cuDNN alone": unfused} {
-		t.Run(name, func(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		o     cuda.Options
+		batch int
+	}{{"fused", strict, some(4, 2)}, {"cuDNN alone", unfused, some(4, 1)}} {
+		t.Run(c.name, func(t *testing.T) {
 			sim.Seeds(t, some(5, 1), func(t *testing.T, m *sim.Machine) {
-				d, err := cuda.Open(o)
+				d, err := cuda.Open(c.o)
 				if err != nil {
 					t.Fatal(err)
 				}
 				defer closeDevice(t, d)
 				for _, n := range digitModels() {
-					r, err := verify.Network(t.Context(), d, n, split.Train, verify.Options{Batch: some(4, 2), Seed: uint64(m.Seed())})
+					r, err := verify.Network(t.Context(), d, n, split.Train, verify.Options{Batch: c.batch, Seed: uint64(m.Seed())})
 					if err != nil {
 						t.Fatalf("%s: %v", n.Name, err)
 					}

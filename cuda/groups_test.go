@@ -12,7 +12,7 @@ import (
 
 	"github.com/gputrain/gputrain/cuda/sim"
 	"github.com/gputrain/gputrain/internal/approx"
-	"github.com/gputrain/gputrain/internal/testseed"
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -79,7 +79,7 @@ func TestGroupedConvolutions(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	random := testseed.Rand(t)
+	random := testenv.Rand(t)
 	for _, c := range []struct {
 		name        string
 		in, filters int

@@ -5,13 +5,13 @@ package cuda
 import (
 	"testing"
 
-	"github.com/gputrain/gputrain/internal/testseed"
+	"github.com/gputrain/gputrain/internal/testenv"
 )
 
 // TestPlace draws values with random sizes and lifetimes: those that live at the same time may not share a byte, and the
 // whole is no larger than all of them apart, nor smaller than the most that lives at once.
 func TestPlace(t *testing.T) {
-	random := testseed.Rand(t)
+	random := testenv.Rand(t)
 	for range 300 {
 		var values []*value
 		var apart int64

@@ -17,7 +17,7 @@ import (
 	"github.com/nlpodyssey/safetensors"
 	"gorgonia.org/tensor"
 
-	"github.com/gputrain/gputrain/internal/testseed"
+	"github.com/gputrain/gputrain/internal/testenv"
 )
 
 var update = flag.Bool("update", false, "write the files in testdata anew")
@@ -433,7 +433,7 @@ func TestMissingCheckpoint(t *testing.T) {
 // TestRandomDamage overwrites random pieces; run with -v for the seed.
 func TestRandomDamage(t *testing.T) {
 	b, _ := file(t)
-	rng := testseed.Rand(t)
+	rng := testenv.Rand(t)
 	for range 2000 {
 		d := slices.Clone(b)
 		at := rng.IntN(len(d))

@@ -5,12 +5,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gputrain/gputrain/internal/testseed"
+	"github.com/gputrain/gputrain/internal/testenv"
 )
 
 func TestNumberClasses(t *testing.T) {
 	want := []string{"", "1", "02", "2", "10", "a", "A2", "a10", "a10b", "B", "b1", "Ähre"} // of equal numbers the bytes decide
-	rng := testseed.Rand(t)
+	rng := testenv.Rand(t)
 	for range 10 {
 		labels := slices.Concat(want, want)
 		rng.Shuffle(len(labels), func(i, j int) { labels[i], labels[j] = labels[j], labels[i] })

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gputrain/gputrain/internal/testseed"
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -74,7 +74,7 @@ func TestKilledRunsResume(t *testing.T) {
 	alone := t.TempDir()
 	train(t, killRun(alone))
 
-	rng := testseed.Rand(t)
+	rng := testenv.Rand(t)
 	dir := t.TempDir()
 	for range 10 {
 		cmd, out := startRun(t, dir)

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gputrain/gputrain/internal/testseed"
+	"github.com/gputrain/gputrain/internal/testenv"
 )
 
 func TestWindows(t *testing.T) {
@@ -56,7 +56,7 @@ func TestPaddingFormulas(t *testing.T) {
 		}
 		return n
 	}
-	rng := testseed.Rand(t)
+	rng := testenv.Rand(t)
 	for range 2000 {
 		in, k, stride := 1+rng.IntN(40), 1+rng.IntN(7), 1+rng.IntN(4)
 		same, err := resolveWindow(in, in, Square(k), Square(stride), Square(1), PadSame)
@@ -106,7 +106,7 @@ func TestWindowRefusals(t *testing.T) {
 }
 
 func TestTaps(t *testing.T) {
-	rng := testseed.Rand(t)
+	rng := testenv.Rand(t)
 	for range 500 {
 		in := Shape{1, 1 + rng.IntN(12), 1 + rng.IntN(12)}
 		kernel, stride, dilation := Pair{1 + rng.IntN(5), 1 + rng.IntN(5)}, Pair{1 + rng.IntN(3), 1 + rng.IntN(3)}, Pair{1 + rng.IntN(3), 1 + rng.IntN(3)}

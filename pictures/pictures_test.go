@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gputrain/gputrain/internal/testseed"
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/picture"
 )
@@ -313,7 +313,7 @@ func TestSize(t *testing.T) {
 // cache file, and wants the same bytes; in a size of which 64 rows go into a piece
 // and in one of which few do.
 func TestAnyWorkers(t *testing.T) {
-	r := testseed.Rand(t)
+	r := testenv.Rand(t)
 	root := t.TempDir()
 	noise := func() []byte {
 		img := image.NewGray(image.Rect(0, 0, 9, 7))

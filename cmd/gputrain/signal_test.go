@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/gputrain/gputrain/internal/runfolder"
-	"github.com/gputrain/gputrain/internal/testseed"
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -83,7 +83,7 @@ func TestKilledRun(t *testing.T) {
 	inFolder(t)
 	args := quick("--limit", "20000", "--epochs", "6", "--checkpoint-every", "37", "--json")
 	must(t, append(args, "--run", "whole")...)
-	rng := testseed.Rand(t)
+	rng := testenv.Rand(t)
 	killed := filepath.Join(runsFolder, "killed")
 	args = append(args, "--run", "killed")
 	for range 5 {

@@ -8,14 +8,14 @@ import (
 
 	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/internal/cpufeat"
-	"github.com/gputrain/gputrain/internal/testseed"
+	"github.com/gputrain/gputrain/internal/testenv"
 )
 
 // forTiers runs a test on every tier of this machine and build.
 func forTiers(t *testing.T, test func(t *testing.T, ks *Kernels, rng *rand.Rand)) {
 	for _, tier := range cpufeat.Available() {
 		t.Run(tier.String(), func(t *testing.T) {
-			test(t, For(tier), testseed.Rand(t))
+			test(t, For(tier), testenv.Rand(t))
 		})
 	}
 }

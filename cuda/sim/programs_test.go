@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"github.com/gputrain/gputrain/cuda/sim/internal/build"
-	"github.com/gputrain/gputrain/internal/testseed"
+	"github.com/gputrain/gputrain/internal/testenv"
 )
 
 // The tests in C++ are the same whatever Go is built with, so the build without the tag cuda runs them.
@@ -36,7 +36,7 @@ func TestLibraries(t *testing.T) {
 				Name: "test_" + name, Folders: []string{name + "/test"}, Flags: []string{"-O1"},
 			})
 			checkBuilt(t, err)
-			runProgram(t, name, program, fmt.Sprint(testseed.Or(t, 1)))
+			runProgram(t, name, program, fmt.Sprint(testenv.SeedOr(t, 1)))
 		})
 	}
 }

@@ -19,7 +19,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gputrain/gputrain/internal/testseed"
+	"github.com/gputrain/gputrain/internal/testenv"
 )
 
 // GPUVariable names the environment variable that, set to 1, gives tests the machine's own GPU instead of the simulator.
@@ -73,7 +73,7 @@ func Lost(nth int) Option { return option("lost", nth) }
 // firstSeed is the seed that the environment sets, or 1.
 func firstSeed(t testing.TB) int64 {
 	t.Helper()
-	return int64(testseed.Or(t, 1) & math.MaxInt64) // the simulator's seeds have no sign
+	return int64(testenv.SeedOr(t, 1) & math.MaxInt64) // the simulator's seeds have no sign
 }
 
 // configuration joins options after the first seed and tells the schedule's seed: the last among them, or the first.

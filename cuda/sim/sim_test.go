@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gputrain/gputrain/internal/testseed"
+	"github.com/gputrain/gputrain/internal/testenv"
 )
 
 func TestConfiguration(t *testing.T) {
@@ -22,7 +22,7 @@ func TestConfiguration(t *testing.T) {
 	if _, _, err := configuration(7, []Option{"seed=seven"}); err == nil || !strings.Contains(err.Error(), "seven") {
 		t.Errorf("a seed that is no number: %v", err)
 	}
-	t.Setenv(testseed.Variable, "3")
+	t.Setenv(testenv.SeedVariable, "3")
 	if seed := firstSeed(t); seed != 3 {
 		t.Errorf("the first seed is %d, not that of the environment", seed)
 	}

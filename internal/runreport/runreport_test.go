@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/gputrain/gputrain/cpu"
-	"github.com/gputrain/gputrain/internal/testseed"
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -80,7 +80,7 @@ func everything(n int) []int32 {
 // report can tell.
 func exampleRun(t *testing.T, n *net.Network, name string, epochs, done int) *Run {
 	t.Helper()
-	r := testseed.Rand(t)
+	r := testenv.Rand(t)
 	plan, err := n.Plan()
 	if err != nil {
 		t.Fatal(err)

@@ -22,7 +22,7 @@ import (
 	"github.com/gputrain/gputrain/cpu"
 	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/internal/cpufeat"
-	"github.com/gputrain/gputrain/internal/testseed"
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/devicetest"
 	"github.com/gputrain/gputrain/net/reference"
@@ -468,7 +468,7 @@ func TestCompare(t *testing.T) {
 		&net.BatchNorm{Name: "bn"},
 		&net.Dense{Name: "fc", Units: 2},
 	}}
-	k := newTask(t, n, 4, testseed.Rand(t))
+	k := newTask(t, n, 4, testenv.Rand(t))
 	exact := func() training {
 		out := training{losses: []float64{0.5, 3}, weights: map[string][]float64{}}
 		for name, w := range k.first.Params {
@@ -591,7 +591,7 @@ func TestJAX(t *testing.T) {
 	if python == "" {
 		t.Skip("needs JAX: make check-frameworks")
 	}
-	seed := testseed.Fresh(t)
+	seed := testenv.Seed(t)
 	tiers := cpufeat.Available()
 	var sources []source
 	for _, m := range []struct {

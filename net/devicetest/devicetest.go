@@ -7,8 +7,8 @@
 // It checks that a device keeps the contract of package net, and compares its
 // numbers with exact arithmetic by [github.com/gputrain/gputrain/net/verify]. Inputs
 // are random. The seed is printed; it is always the same, unless GPUTRAIN_TEST_SEED
-// sets another one. With go test -short there are fewer shapes and settings, which
-// suits the race detector.
+// sets another one. With go test -short, or the option [Short], there are fewer shapes
+// and settings, which suits the race detector and slow devices.
 package devicetest
 
 import (
@@ -16,7 +16,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/gputrain/gputrain/internal/testseed"
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -36,6 +36,10 @@ func SameBytes(name string, open Open) Option {
 // NoAllocs makes Run check that a training step allocates nothing on Go's heap
 // once the first ones are done.
 func NoAllocs() Option { return func(s *suite) { s.noAllocs = true } }
+
+// Short makes Run take fewer shapes and settings, as go test -short does, unless tests
+// are to run in their long form (make test-long). It is for devices that are slow.
+func Short() Option { return func(s *suite) { s.short = s.short || !testenv.Long() } }
 
 // suite is what a run of the checks has in common.
 type suite struct {
@@ -115,7 +119,7 @@ func Run(t *testing.T, open Open, opts ...Option) {
 
 func newSuite(tb testing.TB, open Open, opts ...Option) *suite {
 	tb.Helper()
-	s := &suite{open: open, seed: testseed.Or(tb, 1), short: testing.Short()}
+	s := &suite{open: open, seed: testenv.SeedOr(tb, 1), short: testing.Short()}
 	for _, o := range opts {
 		o(s)
 	}

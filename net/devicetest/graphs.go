@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/gputrain/gputrain/internal/testseed"
+	"github.com/gputrain/gputrain/internal/testenv"
 )
 
 // Graphs returns how many random graphs a test is to take, and the seed of the
@@ -17,11 +17,11 @@ func Graphs(tb testing.TB, few int) (number int, seed uint64) {
 	tb.Helper()
 	text := os.Getenv("GPUTRAIN_TEST_GRAPHS")
 	if text == "" {
-		return few, testseed.Or(tb, 0)
+		return few, testenv.SeedOr(tb, 0)
 	}
 	number, err := strconv.Atoi(text)
 	if err != nil || number < 1 {
 		tb.Fatalf("GPUTRAIN_TEST_GRAPHS: %q is no number of graphs", text)
 	}
-	return number, testseed.Fresh(tb)
+	return number, testenv.Seed(tb)
 }

@@ -129,12 +129,13 @@ void addFaults(Op &op) {
   if (++m.works == m.configuration.lost) op.losesDevice = true;
 }
 
-// Kernels are counted by their names too, other work by the calls that asked for it.
+// Kernels are counted by their names too, and what libraries compute by the calls that asked for it.
 void countWork(const Work &work, const std::string &title) {
   if (*work.counter == 0) return;
   count(work.counter);
-  const bool kernel = std::string(work.counter) == "kernel";
-  count(work.counter + (" " + (kernel ? work.detail.substr(0, work.detail.find("<<<")) : title.substr(0, title.find(" ")))));
+  const std::string kind = work.counter;
+  if (kind == "kernel") count("ran." + work.detail.substr(0, work.detail.find("<<<")));
+  if (kind == "dnn" || kind == "blas") count("ran." + title.substr(0, title.find(" ")));
   if (work.counterBytes != 0) count(std::string(work.counter) + ".bytes", work.counterBytes);
 }
 

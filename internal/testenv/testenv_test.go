@@ -1,4 +1,4 @@
-package testseed
+package testenv
 
 import (
 	"go/ast"
@@ -12,16 +12,16 @@ import (
 )
 
 func TestSeed(t *testing.T) {
-	t.Setenv(Variable, "")
-	if a, b := Fresh(t), Fresh(t); a == b || a >= most || b >= most {
+	t.Setenv(SeedVariable, "")
+	if a, b := Seed(t), Seed(t); a == b || a >= most || b >= most {
 		t.Errorf("fresh seeds %d and %d", a, b)
 	}
-	if got := Or(t, 5); got != 5 {
+	if got := SeedOr(t, 5); got != 5 {
 		t.Errorf("%d, not the seed given", got)
 	}
 	const seed = 1<<64 - 1
-	t.Setenv(Variable, "18446744073709551615")
-	if a, b := Fresh(t), Or(t, 5); a != seed || b != seed {
+	t.Setenv(SeedVariable, "18446744073709551615")
+	if a, b := Seed(t), SeedOr(t, 5); a != seed || b != seed {
 		t.Errorf("%d and %d, not the environment's seed", a, b)
 	}
 	if a, b := Rand(t).Uint64(), Rand(t).Uint64(); a != b {
@@ -43,7 +43,7 @@ func TestRandomTestsTakeTheirSeedFromHere(t *testing.T) {
 		}
 		name := d.Name()
 		if d.IsDir() {
-			if path != root && (strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") || name == "testdata" || name == "runs" || name == "testseed") {
+			if path != root && (strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") || name == "testdata" || name == "runs" || name == "testenv") {
 				return filepath.SkipDir
 			}
 			if _, err := os.Stat(filepath.Join(path, "go.mod")); err == nil && path != root {
@@ -73,15 +73,15 @@ func TestRandomTestsTakeTheirSeedFromHere(t *testing.T) {
 			case *ast.SelectorExpr:
 				pkg, ok := n.X.(*ast.Ident)
 				if ok && random && pkg.Name == "rand" && !constructors[n.Sel.Name] {
-					t.Errorf("%s: rand.%s has a seed that nobody knows: take testseed.Rand(t)", set.Position(n.Pos()), n.Sel.Name)
+					t.Errorf("%s: rand.%s has a seed that nobody knows: take testenv.Rand(t)", set.Position(n.Pos()), n.Sel.Name)
 				}
-				if ok && pkg.Name == "testseed" {
+				if ok && pkg.Name == "testenv" {
 					uses++
 				}
 			case *ast.CallExpr:
 				if f, ok := n.Fun.(*ast.SelectorExpr); ok && (f.Sel.Name == "Getenv" || f.Sel.Name == "LookupEnv") && len(n.Args) == 1 {
-					if v, ok := n.Args[0].(*ast.BasicLit); ok && v.Value == `"`+Variable+`"` {
-						t.Errorf("%s: reads %s: take testseed.Fresh(t)", set.Position(n.Pos()), Variable)
+					if v, ok := n.Args[0].(*ast.BasicLit); ok && v.Value == `"`+SeedVariable+`"` {
+						t.Errorf("%s: reads %s: take testenv.Seed(t)", set.Position(n.Pos()), SeedVariable)
 					}
 				}
 			}
@@ -93,6 +93,6 @@ func TestRandomTestsTakeTheirSeedFromHere(t *testing.T) {
 		t.Fatal(err)
 	}
 	if seen < 100 || uses < 30 {
-		t.Errorf("only %d files of tests seen, with %d uses of testseed: is %s the module's root?", seen, uses, root)
+		t.Errorf("only %d files of tests seen, with %d uses of testenv: is %s the module's root?", seen, uses, root)
 	}
 }
