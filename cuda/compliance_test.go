@@ -27,9 +27,9 @@ func open(o cuda.Options) devicetest.Open {
 }
 
 func TestCompliance(t *testing.T) {
-	sim.Seeds(t, some(5, 1), func(t *testing.T, _ *sim.Machine) {
+	sim.Seeds(t, some(5, 1), func(t *testing.T, m *sim.Machine) {
 		opts := []devicetest.Option{devicetest.NoAllocs()}
-		if !long() {
+		if m.Simulated() && !long() {
 			opts = append(opts, devicetest.Short())
 		}
 		devicetest.Run(t, open(strict), opts...)
