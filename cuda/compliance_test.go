@@ -49,7 +49,8 @@ func TestVerify(t *testing.T) {
 		name  string
 		o     cuda.Options
 		batch int
-	}{{"fused", strict, some(4, 2)}, {"cuDNN alone", unfused, some(4, 1)}} {
+		steps int
+	}{{"fused", strict, some(4, 2), some(4, 2)}, {"cuDNN alone", unfused, some(4, 1), some(4, 1)}} {
 		t.Run(c.name, func(t *testing.T) {
 			sim.Seeds(t, some(5, 1), func(t *testing.T, m *sim.Machine) {
 				d, err := cuda.Open(c.o)
@@ -58,7 +59,7 @@ func TestVerify(t *testing.T) {
 				}
 				defer closeDevice(t, d)
 				for _, n := range digitModels() {
-					r, err := verify.Network(t.Context(), d, n, split.Train, verify.Options{Batch: c.batch, Seed: uint64(m.Seed())})
+					r, err := verify.Network(t.Context(), d, n, split.Train, verify.Options{Batch: c.batch, Steps: c.steps, Seed: uint64(m.Seed())})
 					if err != nil {
 						t.Fatalf("%s: %v", n.Name, err)
 					}
