@@ -46,8 +46,15 @@ cuda: ## Test what builds with the tag cuda, on the simulated machine (needs a C
 	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -timeout 15m -tags cuda ./cuda/... ./bench
 	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -tags cuda -run 'CUDA|Devices|Help|Usage' ./cmd/gputrain
 
+.PHONY: test-long
+test-long: ## The long forms of tests that `make test` shortens: the compliance suite on slow devices, test-gpu on the simulated GPU, digits drawn in many ways
+	GPUTRAIN_TEST_LONG=1 $(GO) test -timeout 30m -run Passes ./net/devicetest
+	GPUTRAIN_TEST_LONG=1 $(GO) test -timeout 30m -run TestDrawnDigits ./cmd/gputrain
+	@if command -v gcc >/dev/null; then set -x; GPUTRAIN_TEST_LONG=1 $(CUDA_ENV) $(GO) test -timeout 30m -tags cuda -run "TestCompliance|TestOnTheSimulator" ./cuda ./cuda/testgpu; \
+	else echo "not run: what needs the simulated GPU, and so a C compiler"; fi
+
 cuda-long: ## Test package cuda with every fault instead of a sample, and more schedules (about ten minutes)
-	$(CUDA_ENV) GPUTRAIN_CUDA_LONG=1 $(GO) test -timeout 60m -tags cuda ./cuda
+	$(CUDA_ENV) GPUTRAIN_CUDA_LONG=1 GPUTRAIN_TEST_LONG=1 $(GO) test -timeout 60m -tags cuda ./cuda
 
 test-gpu: ## Test everything on this machine's GPU, and write gpu-report.txt; fails where there is none (docs/gpu.md)
 	@command -v "$$($(GO) env CC | cut -d' ' -f1)" >/dev/null || { echo "test-gpu needs a C compiler, to build with CUDA; or a kit (make gpu-kit) from a machine that has one" >&2; exit 1; }

@@ -76,8 +76,8 @@ func TestClose(t *testing.T) {
 	if _, err := p.State(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("State on a closed device: %v, want ErrClosed", err)
 	}
-	if _, err := d.Compile(net.BuiltIn("mlp"), net.Options{Batch: 1, Optimizer: net.SGDDefault(0.1)}); err == nil {
-		t.Error("Compile on a closed device: no error")
+	if _, err := d.Compile(net.BuiltIn("mlp"), net.Options{Batch: 1, Optimizer: net.SGDDefault(0.1)}); err == nil || err.Error() != "cpu: device is closed" {
+		t.Errorf("Compile on a closed device: %v", err)
 	}
 }
 

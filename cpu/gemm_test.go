@@ -2,20 +2,18 @@ package cpu
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"testing"
 
 	"github.com/gputrain/gputrain/cpu/asm"
 	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 )
 
 // TestMultiply compares products of every depth and raggedness with float64. The
 // tolerance is that of a float32 sum as deep.
 func TestMultiply(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 1))
+	rng := testenv.Rand(t)
 	random := func(n int) []float32 {
 		x := newBuffer(n)
 		for i := range x {

@@ -49,7 +49,7 @@ func TestAddedGradients(t *testing.T) {
 				layers = append(layers, flatten, &net.Scale{Name: "b", Factor: 1},
 					&net.Activation{From: net.From{"a"}, Func: net.Sigmoid}, &net.Flatten{Name: "c"},
 					&net.Concat{From: net.From{"b", "c"}}, &net.Dense{Units: 3})
-				verifyLayers(t, tier, net.Shape{C: 2, H: 11, W: 9}, layers...)
+				verifyLayers(t, tier, 7, net.Shape{C: 2, H: 11, W: 9}, layers...)
 			})
 		}
 	}
@@ -93,7 +93,7 @@ func TestFrozenTakesNothing(t *testing.T) {
 		if err := d.Close(); err != nil {
 			t.Error(err)
 		}
-		verifyLayers(t, tier, input, layers...)
+		verifyLayers(t, tier, 7, input, layers...)
 	}
 }
 

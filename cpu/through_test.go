@@ -2,10 +2,10 @@ package cpu
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"testing"
 
 	"github.com/gputrain/gputrain/internal/cpufeat"
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/verify"
 )
@@ -20,14 +20,15 @@ func TestGradientsThroughPooling(t *testing.T) {
 			padding                   net.Padding
 			pool                      net.Pool
 			noReLU                    bool
+			way                       string // in which the gradients are computed
 		}{
-			{1, 5, 5, net.PadSame, net.Pool{Kernel: net.Square(2)}, false},
-			{3, 9, 3, net.PadSame, net.Pool{Kernel: net.Square(2)}, true},
-			{19, 11, 5, net.PadSame, net.Pool{Kernel: net.Square(2)}, false},
-			{33, 4, 3, net.PadValid, net.Pool{Kernel: net.Square(3)}, false},
-			{6, 3, 3, net.PadSame, net.Pool{Kernel: net.Square(3), Stride: net.Square(2), Padding: net.PadSame}, false},
-			{4, 3, 3, net.PadSame, net.Pool{Kernel: net.Square(2), Stride: net.Square(1)}, false},
-			{4, 3, 4, net.PadSame, net.Pool{Kernel: net.Square(2)}, false},
+			{1, 5, 5, net.PadSame, net.Pool{Kernel: net.Square(2)}, false, "columns"},
+			{3, 9, 3, net.PadSame, net.Pool{Kernel: net.Square(2)}, true, "channels"},
+			{19, 11, 5, net.PadSame, net.Pool{Kernel: net.Square(2)}, false, "channels"},
+			{33, 4, 3, net.PadValid, net.Pool{Kernel: net.Square(3)}, false, "channels"},
+			{6, 3, 3, net.PadSame, net.Pool{Kernel: net.Square(3), Stride: net.Square(2), Padding: net.PadSame}, false, "channels"},
+			{4, 3, 3, net.PadSame, net.Pool{Kernel: net.Square(2), Stride: net.Square(1)}, false, "apart"},
+			{4, 3, 4, net.PadSame, net.Pool{Kernel: net.Square(2)}, false, "apart"},
 		} {
 			t.Run(fmt.Sprintf("%v/%dx%d,%d", tier, c.channels, c.filters, c.kernel), func(t *testing.T) {
 				layers := []net.Layer{
@@ -39,19 +40,40 @@ func TestGradientsThroughPooling(t *testing.T) {
 					layers = append(layers, &net.Activation{Func: net.ReLU})
 				}
 				layers = append(layers, &c.pool, &net.Flatten{}, &net.Dense{Units: 3})
-				verifyLayers(t, tier, net.Shape{C: 2, H: 11, W: 9}, layers...)
+				input := net.Shape{C: 2, H: 11, W: 9}
+				verifyLayers(t, tier, 7, input, layers...)
+
+				d := open(tier, 1)(t).(*device)
+				defer d.Close()
+				p, err := newProgram(d, planOf(t, input, layers), net.Options{Batch: 1, Optimizer: net.SGDDefault(1)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				p.prepareTraining()
+				want, way := c.way, "apart"
+				if want == "columns" && c.kernel > p.device.kernels.Lanes {
+					want = "channels" // a row of the filter is longer than the portable kernels' vectors
+				}
+				for _, op := range p.operations {
+					if conv, ok := op.sample.(*conv); ok && conv.node.Out.C == c.filters && conv.through != nil {
+						way = map[bool]string{true: "columns", false: "channels"}[conv.through.wide]
+					}
+				}
+				if way != want {
+					t.Errorf("the gradients are computed in the way %q, want %q", way, want)
+				}
 			})
 		}
 	}
 }
 
-// verifyLayers compares outputs and gradients of a network with the reference.
-func verifyLayers(t *testing.T, tier cpufeat.Tier, input net.Shape, layers ...net.Layer) {
+// verifyLayers compares outputs and gradients of a network with the reference, on a mini-batch of so many images.
+func verifyLayers(t *testing.T, tier cpufeat.Tier, images int, input net.Shape, layers ...net.Layer) {
 	t.Helper()
 	n := &net.Network{Name: "layers", Input: input, Layers: layers}
 	data := &net.Dataset{Name: "noise", Shape: input, Classes: 3, Scale: 1.0 / 255}
-	rng := rand.New(rand.NewPCG(uint64(input.Size()), uint64(len(layers))))
-	for range 7 {
+	rng := testenv.Rand(t)
+	for range images {
 		for range input.Size() {
 			data.Pixels = append(data.Pixels, uint8(rng.Uint32()))
 		}
@@ -62,7 +84,7 @@ func verifyLayers(t *testing.T, tier cpufeat.Tier, input net.Shape, layers ...ne
 		t.Fatal(err)
 	}
 	defer d.Close()
-	report, err := verify.Network(t.Context(), d, n, data, verify.Options{Batch: 7})
+	report, err := verify.Network(t.Context(), d, n, data, verify.Options{Batch: images})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -180,8 +180,8 @@ func status(call string) int {
 }
 
 // TestEveryCallMayFail lets each call of a run fail in turn. The run then ends with an error that names what failed, or, where
-// it can do without, as if nothing had; nothing leaks, and the checkpoint is whole. A sample of the calls takes every function's
-// first two and last, and with every seed another one between; with -short the first alone.
+// it can do without, as if nothing had; nothing leaks, and the checkpoint is whole. A sample takes one call of every
+// function, with every seed another; of the first scenario the first two and the last too. With -short it is the first alone.
 func TestEveryCallMayFail(t *testing.T) {
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
@@ -197,7 +197,11 @@ func TestEveryCallMayFail(t *testing.T) {
 				}
 				between := rand.New(rand.NewPCG(uint64(seed), uint64(last))).IntN(last) + 1
 				for nth := 1; nth <= last; nth++ {
-					if long() || nth == 1 || !testing.Short() && (nth == 2 || nth == last || nth == between) {
+					sampled := nth == between || s.name == scenarios[0].name && (nth <= 2 || nth == last)
+					if testing.Short() {
+						sampled = nth == 1
+					}
+					if long() || sampled {
 						t.Run(fmt.Sprintf("%s/%d", name, nth), func(t *testing.T) { s.failCall(t, name, nth, want) })
 					}
 				}
@@ -320,7 +324,7 @@ func wholeCheckpoint(t *testing.T, dir string) {
 }
 
 // TestLostAnywhere loses the GPU at each piece of work of a run in turn, or lets it time out at each launch. A sample takes
-// every 29th.
+// every 61st.
 func TestLostAnywhere(t *testing.T) {
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
@@ -329,7 +333,7 @@ func TestLostAnywhere(t *testing.T) {
 			for _, kind := range []string{"kernel", "dnn", "blas", "memcpy HtoD", "memcpy DtoH", "memset"} {
 				work += int(counts[kind])
 			}
-			step := some(1, 29)
+			step := some(1, 61)
 			for nth := 1; nth <= work; nth += step {
 				t.Run(fmt.Sprint("lost/", nth), func(t *testing.T) { s.lose(t, sim.Lost(nth)) })
 			}

@@ -3,6 +3,7 @@
 package cuda_test
 
 import (
+	"math"
 	"testing"
 
 	"github.com/gputrain/gputrain/cuda"
@@ -21,8 +22,12 @@ func TestFusion(t *testing.T) {
 	data := images(40)
 	for _, c := range []struct {
 		precision cuda.Precision
-		factor    float64 // of the error that one rounding makes
-	}{{cuda.FP32, 1. / (1 << 24)}, {cuda.TF32, 1. / (1 << 11)}, {cuda.BF16, 1. / (1 << 8)}} {
+		share     float64 // by which what a parameter has learned may differ, of what moved the most
+	}{
+		{cuda.FP32, 1e-4}, // some hundred roundings
+		// Where rounding decides which of four values is the largest, the gradient goes another way: 7 % were seen.
+		{cuda.TF32, 0.2}, {cuda.BF16, 0.2},
+	} {
 		t.Run(string(c.precision), func(t *testing.T) {
 			sim.Start(t)
 			run := func(alone bool) net.State {
@@ -52,9 +57,23 @@ func TestFusion(t *testing.T) {
 				return s
 			}
 			fused, alone := run(false), run(true)
+			first := net.InitialState(planOf(t, n), 3, nil)
 			for _, q := range planOf(t, n).Params {
-				// Weights move by hundredths; some gradients go another way, where rounding decides what a maximum is.
-				approx.Check(t, q.Name, fused.Params[q.Name].Float32s(), alone.Params[q.Name].Float32s(), approx.Tolerance{Abs: 4 * c.factor})
+				learned := func(s net.State) []float64 {
+					var moves []float64
+					for i, w := range s.Params[q.Name].Float32s() {
+						moves = append(moves, float64(w-first.Params[q.Name].Float32s()[i]))
+					}
+					return moves
+				}
+				want, most := learned(alone), 0.
+				for _, m := range want {
+					most = max(most, math.Abs(m))
+				}
+				if most < 1e-3 || most > 0.1 {
+					t.Errorf("%s moves by %g: that compares nothing", q.Name, most)
+				}
+				approx.Check(t, q.Name, learned(fused), want, approx.Tolerance{Abs: c.share * most})
 			}
 		})
 	}

@@ -5,7 +5,6 @@ package cuda
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"testing"
 	"unsafe"
 
@@ -13,6 +12,7 @@ import (
 
 	"github.com/gputrain/gputrain/cuda/sim"
 	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -79,7 +79,7 @@ func TestGroupedConvolutions(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	random := rand.New(rand.NewPCG(7, 7))
+	random := testenv.Rand(t)
 	for _, c := range []struct {
 		name        string
 		in, filters int

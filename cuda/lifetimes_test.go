@@ -3,14 +3,15 @@
 package cuda
 
 import (
-	"math/rand/v2"
 	"testing"
+
+	"github.com/gputrain/gputrain/internal/testenv"
 )
 
 // TestPlace draws values with random sizes and lifetimes: those that live at the same time may not share a byte, and the
 // whole is no larger than all of them apart, nor smaller than the most that lives at once.
 func TestPlace(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 1))
+	random := testenv.Rand(t)
 	for range 300 {
 		var values []*value
 		var apart int64

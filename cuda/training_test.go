@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -83,13 +84,13 @@ func losses(t *testing.T, d net.Device, n *net.Network, o net.Options, data *net
 // TestTutorialLosses trains the tutorial's network on real images, step by step beside the reference.
 //
 // The tolerance: a float32 roundoff is 6e-8, and an output of this network sums up to 3136 products, so that roundoff may
-// make about 6e-8*sqrt(3136) = 3e-6 of it. Three times that leaves room for what weights drift apart in 20 steps. Whatever is
+// make about 6e-8*sqrt(3136) = 3e-6 of it. Three times that leaves room for what weights drift apart in these steps. Whatever is
 // wrong in a kernel, or in the order of two, is off by far more.
 func TestTutorialLosses(t *testing.T) {
 	notShort(t)
-	const batch, steps = 8, 20
+	batch, steps := some(8, 4), some(20, 12)
 	data := digits(t, 2*batch) // two mini-batches in turn: few, so that the network learns them within these steps
-	options := net.Options{Batch: batch, Optimizer: net.AdamDefault(1e-5), Seed: 1}
+	options := net.Options{Batch: batch, Optimizer: net.AdamDefault(2e-5), Seed: 1}
 	want := losses(t, reference.New(), net.BuiltIn("tutorial"), options, data, steps)
 	t.Logf("losses: %.4f", want)
 	if first, last := want[1], want[steps-1]; last > 0.8*first {
@@ -369,6 +370,7 @@ func TestStepIsOneGraphLaunch(t *testing.T) {
 	for _, within := range []string{"graph nodes run", "kernel", "dnn", "blas", "memcpy HtoD.bytes"} {
 		delete(counts, within)
 	}
+	maps.DeleteFunc(counts, func(name string, _ int64) bool { return strings.HasPrefix(name, "ran.") }) // as are these
 	want := map[string]int64{
 		"graph launches": 2 * ahead, "call.cuGraphLaunch": 2 * ahead,
 		"memcpy HtoD": 2, "call.cuMemcpyHtoDAsync_v2": 2, "call.cuEventRecord": 2,

@@ -3,31 +3,14 @@ package net
 import (
 	"encoding/json"
 	"math"
-	"math/rand/v2"
-	"os"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/internal/testenv"
 )
-
-// testSeed returns a fresh seed, or that of GPUTRAIN_TEST_SEED, and prints it. The
-// bounds of what is random are so wide that not one seed in a million misses them.
-func testSeed(t testing.TB) uint64 {
-	t.Helper()
-	seed := rand.Uint64()
-	if text := os.Getenv("GPUTRAIN_TEST_SEED"); text != "" {
-		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatalf("GPUTRAIN_TEST_SEED: %v", err)
-		}
-	}
-	t.Logf("GPUTRAIN_TEST_SEED=%d", seed)
-	return seed
-}
 
 // colourPictures are n pictures of bytes that nobody looks at.
 func colourPictures(n, height, width int) *Dataset {
@@ -51,7 +34,7 @@ func everySetting() Augment {
 }
 
 func TestViewsArePure(t *testing.T) {
-	seed := testSeed(t)
+	seed := testenv.Seed(t)
 	source := sourceOf(everySetting(), seed, 50, 20, 30)
 	var want []View
 	for epoch := range 3 {
@@ -158,7 +141,7 @@ func share(t *testing.T, what string, count, n int, want float64) {
 
 // TestSettingsAlone draws each setting's values back from the transforms.
 func TestSettingsAlone(t *testing.T) {
-	seed := testSeed(t)
+	seed := testenv.Seed(t)
 	const n = 20_000
 	draw := func(a Augment, of func(v View) float64) []float64 {
 		source := sourceOf(a, seed, n/4, 20, 32)
@@ -263,7 +246,7 @@ func countBelow(values []float64, bound float64) (n int) {
 // TestAlternateFlips shows both sides of each picture in any two epochs that follow
 // each other.
 func TestAlternateFlips(t *testing.T) {
-	source := sourceOf(Augment{Flip: AlternateFlip}, testSeed(t), 5000, 4, 4)
+	source := sourceOf(Augment{Flip: AlternateFlip}, testenv.Seed(t), 5000, 4, 4)
 	first := 0
 	for sample := range int32(5000) {
 		var mirrored [4]bool
@@ -296,7 +279,7 @@ func middle(m [6]float32, s Shape) affine {
 // draw together: none takes random numbers from another, and they apply in the order
 // of the fields of Augment.
 func TestSettingsTogether(t *testing.T) {
-	seed := testSeed(t)
+	seed := testenv.Seed(t)
 	all := everySetting()
 	all.CutMix = 0
 	source := func(a Augment) *Source { return sourceOf(a, seed, 40, 20, 30) }
@@ -350,7 +333,7 @@ func TestSettingsTogether(t *testing.T) {
 // TestResizedCropStaysInside looks at the corners, where a border would be seen.
 func TestResizedCropStaysInside(t *testing.T) {
 	a := Augment{ResizedCrop: &ResizedCrop{Area: [2]float64{0.05, 1}, Ratio: [2]float64{0.25, 4}}}
-	source := sourceOf(a, testSeed(t), 5000, 20, 32)
+	source := sourceOf(a, testenv.Seed(t), 5000, 20, 32)
 	reached := 0.0
 	for sample := range int32(5000) {
 		m := source.View(0, sample).Matrix
@@ -369,7 +352,7 @@ func TestResizedCropStaysInside(t *testing.T) {
 }
 
 func TestCutMix(t *testing.T) {
-	source := sourceOf(Augment{CutMix: 1}, testSeed(t), 4000, 20, 32)
+	source := sourceOf(Augment{CutMix: 1}, testenv.Seed(t), 4000, 20, 32)
 	var shares []float64
 	partners := map[int32]bool{}
 	for sample := range int32(4000) {
@@ -410,7 +393,7 @@ func TestCutMix(t *testing.T) {
 }
 
 func TestMixup(t *testing.T) {
-	source := sourceOf(Augment{Mixup: 1}, testSeed(t), 20_000, 4, 4)
+	source := sourceOf(Augment{Mixup: 1}, testenv.Seed(t), 20_000, 4, 4)
 	var shares []float64
 	self := 0
 	for sample := range int32(20_000) {
@@ -427,7 +410,7 @@ func TestMixup(t *testing.T) {
 	if self > 12 { // of 20,000, one is usual
 		t.Errorf("%d samples are their own partners", self)
 	}
-	both := sourceOf(Augment{Mixup: 1, CutMix: 1}, testSeed(t), 20_000, 40, 40)
+	both := sourceOf(Augment{Mixup: 1, CutMix: 1}, testenv.Seed(t), 20_000, 40, 40)
 	boxes := 0
 	for sample := range int32(20_000) {
 		if v := both.View(0, sample); v.Partner < 0 || !v.Box.Empty() {
@@ -438,7 +421,7 @@ func TestMixup(t *testing.T) {
 }
 
 func TestBetaMoments(t *testing.T) {
-	seed := testSeed(t)
+	seed := testenv.Seed(t)
 	const n = 40_000
 	for i, a := range []float64{0.05, 0.2, 0.8, 1, 3, 50} {
 		var sum, squares, fourth, gammas float64
@@ -643,7 +626,7 @@ func TestViewCheck(t *testing.T) {
 // TestSettingsAreIndependent draws all settings at once and compares each with each:
 // no two of them follow the same random numbers.
 func TestSettingsAreIndependent(t *testing.T) {
-	seed := testSeed(t)
+	seed := testenv.Seed(t)
 	const n = 5000
 	degree := func(a float32) float64 { return math.Atan(float64(a)) }
 	of := map[string]struct {

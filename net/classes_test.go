@@ -1,15 +1,16 @@
 package net
 
 import (
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/gputrain/gputrain/internal/testenv"
 )
 
 func TestNumberClasses(t *testing.T) {
 	want := []string{"", "1", "02", "2", "10", "a", "A2", "a10", "a10b", "B", "b1", "Ähre"} // of equal numbers the bytes decide
-	rng := rand.New(rand.NewPCG(testSeed(t), 0))
+	rng := testenv.Rand(t)
 	for range 10 {
 		labels := slices.Concat(want, want)
 		rng.Shuffle(len(labels), func(i, j int) { labels[i], labels[j] = labels[j], labels[i] })

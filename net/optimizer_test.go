@@ -147,12 +147,16 @@ func TestOptionsCheck(t *testing.T) {
 	if err := (Options{Batch: 1, Optimizer: SGDDefault(1)}).Check(); err != nil {
 		t.Error(err)
 	}
-	for _, o := range []Options{
-		{Optimizer: SGDDefault(1)}, {Batch: 1}, {Batch: 1, Optimizer: SGDDefault(1), Average: 1}, {Batch: 1, Optimizer: SGDDefault(1), Average: math.NaN()},
-		{Batch: 1, Optimizer: SGDDefault(1), Loss: Criterion{Smoothing: 1}},
+	for _, c := range []struct {
+		o    Options
+		want string
+	}{
+		{Options{Optimizer: SGDDefault(1)}, "batch size must be from 1"}, {Options{Batch: 1}, "unknown method"},
+		{Options{Batch: 1, Optimizer: SGDDefault(1), Average: 1}, "moving average must be"}, {Options{Batch: 1, Optimizer: SGDDefault(1), Average: math.NaN()}, "moving average must be"},
+		{Options{Batch: 1, Optimizer: SGDDefault(1), Loss: Criterion{Smoothing: 1}}, "label smoothing must be"},
 	} {
-		if err := o.Check(); err == nil {
-			t.Errorf("%+v is accepted", o)
+		if err := c.o.Check(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: error %v, want %q", c.o, err, c.want)
 		}
 	}
 }
@@ -202,8 +206,8 @@ func TestFactors(t *testing.T) {
 		if err := o.CheckFor(plan); err == nil || !strings.Contains(err.Error(), "no trained parameter matches \""+pattern+"\"") || !strings.Contains(err.Error(), "conv1.weight") {
 			t.Errorf("%s: error %v", pattern, err)
 		}
-		if err := (Options{Batch: 1, Optimizer: o}).CheckFor(plan); err == nil {
-			t.Errorf("%s: options are accepted", pattern)
+		if err := (Options{Batch: 1, Optimizer: o}).CheckFor(plan); err == nil || !strings.Contains(err.Error(), "no trained parameter matches") {
+			t.Errorf("%s: error of the options %v", pattern, err)
 		}
 	}
 }

@@ -3,9 +3,10 @@ package net
 import (
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"github.com/gputrain/gputrain/internal/testenv"
 )
 
 func TestWindows(t *testing.T) {
@@ -55,7 +56,7 @@ func TestPaddingFormulas(t *testing.T) {
 		}
 		return n
 	}
-	rng := rand.New(rand.NewPCG(1, 2))
+	rng := testenv.Rand(t)
 	for range 2000 {
 		in, k, stride := 1+rng.IntN(40), 1+rng.IntN(7), 1+rng.IntN(4)
 		same, err := resolveWindow(in, in, Square(k), Square(stride), Square(1), PadSame)
@@ -105,7 +106,7 @@ func TestWindowRefusals(t *testing.T) {
 }
 
 func TestTaps(t *testing.T) {
-	rng := rand.New(rand.NewPCG(3, 4))
+	rng := testenv.Rand(t)
 	for range 500 {
 		in := Shape{1, 1 + rng.IntN(12), 1 + rng.IntN(12)}
 		kernel, stride, dilation := Pair{1 + rng.IntN(5), 1 + rng.IntN(5)}, Pair{1 + rng.IntN(3), 1 + rng.IntN(3)}, Pair{1 + rng.IntN(3), 1 + rng.IntN(3)}

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/gputrain/gputrain/internal/testenv"
 )
 
 // numbered has samples of one value, their own number, with these labels.
@@ -49,7 +51,7 @@ func sortedLabels(counts ...int) []int32 {
 }
 
 func TestSplit(t *testing.T) {
-	seed := testSeed(t)
+	seed := testenv.Seed(t)
 	labels := sortedLabels(1000, 10, 2, 1, 0)
 	shuffled := slices.Clone(labels)
 	rand.New(rand.NewPCG(seed, 1)).Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
@@ -109,7 +111,7 @@ func countUpTo(values []int, bound int) (n int) {
 }
 
 func TestSample(t *testing.T) {
-	seed := testSeed(t)
+	seed := testenv.Seed(t)
 	d := numbered(4, sortedLabels(600, 300, 100, 1)...)
 	if Sample(d, 1001, seed) != d || Sample(d, 5000, seed) != d {
 		t.Error("all of a data set is not the data set")

@@ -8,12 +8,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/picture/picturetest"
 )
 
 // TestInkOfGrey holds the ink of grey images to that of the same ones in colour.
 func TestInkOfGrey(t *testing.T) {
-	r := random(t)
+	r := testenv.Rand(t)
 	for range 200 {
 		whole := image.NewGray(image.Rect(0, 0, 1+r.IntN(40), 1+r.IntN(40)))
 		paper, spread := r.IntN(256), 1+r.IntN(256)

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/image/draw"
 
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/picture/picturetest"
 )
@@ -94,7 +95,7 @@ func TestOrientationCutShort(t *testing.T) {
 // TestTurnedPreparations holds what is made of turned images to what is made of images
 // whose pixels were moved.
 func TestTurnedPreparations(t *testing.T) {
-	r := random(t)
+	r := testenv.Rand(t)
 	for range 60 {
 		img := randomImage(r, 1+r.IntN(40), 1+r.IntN(40))
 		o := orientation(1 + r.IntN(8))

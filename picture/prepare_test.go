@@ -5,33 +5,17 @@ import (
 	"image/color"
 	"math"
 	"math/rand/v2"
-	"os"
 	"runtime"
 	"slices"
-	"strconv"
 	"sync"
 	"testing"
 
 	"golang.org/x/image/draw"
 
 	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 )
-
-// random is a source of random numbers with a fresh seed, which it prints, or that of
-// GPUTRAIN_TEST_SEED.
-func random(t *testing.T) *rand.Rand {
-	t.Helper()
-	seed := rand.Uint64()
-	if text := os.Getenv("GPUTRAIN_TEST_SEED"); text != "" {
-		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatalf("GPUTRAIN_TEST_SEED: %v", err)
-		}
-	}
-	t.Logf("GPUTRAIN_TEST_SEED=%d", seed)
-	return rand.New(rand.NewPCG(seed, 0))
-}
 
 // randomImage is an image of any type of package image, with random pixels.
 func randomImage(r *rand.Rand, w, h int) image.Image {
@@ -156,7 +140,7 @@ func plainly(img image.Image, in net.Shape, left, top, width, height float64, bo
 // TestPreparations holds Stretch, Fit and Crop to plain loops, with images of every
 // type and size, larger and smaller than the input.
 func TestPreparations(t *testing.T) {
-	r := random(t)
+	r := testenv.Rand(t)
 	for range 200 {
 		w, h := 1+r.IntN(50), 1+r.IntN(50)
 		img := randomImage(r, w, h)
@@ -206,7 +190,7 @@ func TestPreparations(t *testing.T) {
 // TestSubsampled holds images whose Cb and Cr are stored for several pixels at once,
 // and parts of such, to the same with those values enlarged bilinearly.
 func TestSubsampled(t *testing.T) {
-	r := random(t)
+	r := testenv.Rand(t)
 	for range 100 {
 		ratio := image.YCbCrSubsampleRatio(r.IntN(6))
 		at := image.Pt(r.IntN(5), r.IntN(5))
@@ -248,7 +232,7 @@ func TestSubsampled(t *testing.T) {
 
 // TestSameSize checks that nothing changes where an image has the input's size.
 func TestSameSize(t *testing.T) {
-	r := random(t)
+	r := testenv.Rand(t)
 	img := image.NewNRGBA(image.Rect(0, 0, 9, 7))
 	for i := range img.Pix {
 		if img.Pix[i] = uint8(r.Uint32()); i%4 == 3 {
@@ -375,7 +359,7 @@ func TestNoAllocations(t *testing.T) {
 // TestTogether prepares images in several goroutines, which must not get in each other's
 // way.
 func TestTogether(t *testing.T) {
-	r := random(t)
+	r := testenv.Rand(t)
 	in := net.Shape{C: 3, H: 11, W: 13}
 	var images []image.Image
 	var want [][]uint8

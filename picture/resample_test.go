@@ -9,12 +9,13 @@ import (
 	"golang.org/x/image/math/f64"
 
 	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/internal/testenv"
 )
 
 // TestResampled compares with the kernels of golang.org/x/image/draw, which round
 // to whole values as well: one may lie on the other side of a half.
 func TestResampled(t *testing.T) {
-	r := random(t)
+	r := testenv.Rand(t)
 	for range 50 {
 		img := image.NewGray16(image.Rect(0, 0, 1+r.IntN(60), 1+r.IntN(60)))
 		for i := range img.Pix {
@@ -48,7 +49,7 @@ func TestResampled(t *testing.T) {
 // TestWeights checks that the weights of each new pixel sum to exactly 1: so no sum
 // overflows, and an even colour stays as it is to the last bit.
 func TestWeights(t *testing.T) {
-	r := random(t)
+	r := testenv.Rand(t)
 	var a axis
 	for range 200 {
 		size := 1 + r.IntN(3000)

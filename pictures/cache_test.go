@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/picture"
 )
@@ -110,7 +111,7 @@ func TestDamagedCache(t *testing.T) {
 	if samples <= 0 {
 		t.Fatalf("%d bytes of meta", samples)
 	}
-	r := random(t)
+	r := testenv.Rand(t)
 	damages := map[string][]byte{
 		"empty": {}, "header alone": whole[:200], "cut": whole[:len(whole)-1], "longer": append(bytes.Clone(whole), 0),
 		"zeros": make([]byte, len(whole)), "text": []byte("hello"),

@@ -8,31 +8,17 @@ import (
 	"image"
 	"image/color"
 	"image/png"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/picture"
 )
-
-// random returns the test's random numbers; GPUTRAIN_TEST_SEED repeats them.
-func random(t testing.TB) *rand.Rand {
-	seed := rand.Uint64()
-	if s := os.Getenv("GPUTRAIN_TEST_SEED"); s != "" {
-		var err error
-		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
-			t.Fatalf("GPUTRAIN_TEST_SEED=%s: %v", s, err)
-		}
-	}
-	t.Logf("GPUTRAIN_TEST_SEED=%d", seed)
-	return rand.New(rand.NewPCG(seed, 0))
-}
 
 // plain is a PNG file of w x h pixels of one colour.
 func plain(w, h int, c color.Color) []byte {
@@ -327,7 +313,7 @@ func TestSize(t *testing.T) {
 // cache file, and wants the same bytes; in a size of which 64 rows go into a piece
 // and in one of which few do.
 func TestAnyWorkers(t *testing.T) {
-	r := random(t)
+	r := testenv.Rand(t)
 	root := t.TempDir()
 	noise := func() []byte {
 		img := image.NewGray(image.Rect(0, 0, 9, 7))
@@ -447,17 +433,23 @@ func TestOriginals(t *testing.T) {
 func TestCancelled(t *testing.T) {
 	root, cache := t.TempDir(), t.TempDir()
 	tree(t, root, slices.Concat(series("a/%d.png", 300), series("b/%d.png", 300))...)
-	ctx, cancel := context.WithCancel(context.Background())
-	go func() { time.Sleep(5 * time.Millisecond); cancel() }()
-	for ctx.Err() == nil {
-		s, err := Open(ctx, root, Options{CacheDir: filepath.Join(cache, fmt.Sprint(rand.Uint32()))})
-		if err == nil {
+	cancelled := 0
+	for i := range 10 { // in the middle of it, wherever that is on this machine
+		ctx, cancel := context.WithCancel(context.Background())
+		time.AfterFunc(time.Duration(i)*500*time.Microsecond, cancel)
+		s, err := Open(ctx, root, Options{CacheDir: filepath.Join(cache, fmt.Sprint(i))})
+		switch {
+		case err == nil:
 			s.Close()
-			continue
-		}
-		if !errors.Is(err, context.Canceled) {
+		case errors.Is(err, context.Canceled):
+			cancelled++
+		default:
 			t.Errorf("error %v", err)
 		}
+		cancel()
+	}
+	if cancelled == 0 {
+		t.Error("no call was cancelled")
 	}
 	found, err := filepath.Glob(filepath.Join(cache, "*", "*.tmp"))
 	if err != nil || len(found) > 0 {

@@ -439,12 +439,17 @@ func TestNothingToLookAt(t *testing.T) {
 			t.Errorf("a folder %s without such data", folder)
 		}
 	}
+	weights := 0
 	for _, e := range readEvents(t, filepath.Join(dir, "train")) {
 		for tag := range e.histograms {
+			weights++
 			if strings.HasPrefix(tag, "gradients/") {
 				t.Errorf("%s of a program that doesn't tell", tag)
 			}
 		}
+	}
+	if weights == 0 {
+		t.Error("there are no histograms, not even of weights")
 	}
 }
 

@@ -18,7 +18,7 @@ func TestBashCompletion(t *testing.T) {
 		t.Skip("there is no bash to complete words in")
 	}
 	binary := build(t)
-	for _, c := range []struct {
+	cases := []struct {
 		line string // a space at the end begins an empty word
 		want string
 	}{
@@ -43,19 +43,30 @@ func TestBashCompletion(t *testing.T) {
 		{"gputrain help mod", "models"},
 		{"gputrain help models ", "show"},
 		{"gputrain completion ", "bash fish zsh"},
-	} {
-		script := `source <(gputrain completion bash)
-			COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+	}
+	// One shell for all: starting one takes longer than completing a word.
+	script := `source <(gputrain completion bash)
+		completed() {
+			COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
 			_gputrain
-			echo "${COMPREPLY[@]}"`
-		words := strings.Split(c.line, " ")
-		shell := exec.Command(bash, append([]string{"-c", script, "bash"}, words...)...)
-		shell.Env = append(os.Environ(), "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
-		out, err := shell.Output()
-		if err != nil {
-			t.Fatal(err)
+			echo "${COMPREPLY[@]}"
 		}
-		got, want := strings.Fields(string(out)), strings.Fields(c.want)
+`
+	for _, c := range cases {
+		script += "completed '" + strings.Join(strings.Split(c.line, " "), "' '") + "'\n"
+	}
+	shell := exec.Command(bash, "-c", script)
+	shell.Env = append(os.Environ(), "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
+	out, err := shell.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
+	if len(lines) != len(cases) {
+		t.Fatalf("%d answers to %d lines:\n%s", len(lines), len(cases), out)
+	}
+	for i, c := range cases {
+		got, want := strings.Fields(lines[i]), strings.Fields(c.want)
 		slices.Sort(got)
 		slices.Sort(want)
 		if !slices.Equal(got, want) {

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/image/draw"
 
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/picture"
@@ -83,9 +84,9 @@ var drawings = []struct {
 // test set's own pixels.
 func TestDrawnDigits(t *testing.T) {
 	const seed = 7
-	digits := 100
-	if testing.Short() {
-		digits = 20
+	digits := 20
+	if testenv.Long() {
+		digits = 100
 	}
 	r := rand.New(rand.NewPCG(seed, 0))
 	m, digit := trainedModel(t), testDigits(t)

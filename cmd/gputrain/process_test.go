@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -96,6 +97,12 @@ var built = sync.OnceValues(func() (binary string, err error) {
 })
 
 func TestMain(m *testing.M) {
+	// What a script starts in its background ignores SIGINT, and so would all that the tests start.
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGHUP} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
 	status := m.Run()
 	if builtFolder != "" {
 		_ = os.RemoveAll(builtFolder) // in the system's folder of what may go

@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gputrain/gputrain/internal/runfolder"
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -83,9 +83,7 @@ func TestKilledRun(t *testing.T) {
 	inFolder(t)
 	args := quick("--limit", "20000", "--epochs", "6", "--checkpoint-every", "37", "--json")
 	must(t, append(args, "--run", "whole")...)
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
+	rng := testenv.Rand(t)
 	killed := filepath.Join(runsFolder, "killed")
 	args = append(args, "--run", "killed")
 	for range 5 {

@@ -8,15 +8,14 @@ import (
 
 	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/internal/cpufeat"
+	"github.com/gputrain/gputrain/internal/testenv"
 )
 
 // forTiers runs a test on every tier of this machine and build.
 func forTiers(t *testing.T, test func(t *testing.T, ks *Kernels, rng *rand.Rand)) {
 	for _, tier := range cpufeat.Available() {
 		t.Run(tier.String(), func(t *testing.T) {
-			seed := rand.Uint64()
-			t.Logf("seed %d", seed)
-			test(t, For(tier), rand.New(rand.NewPCG(seed, 1)))
+			test(t, For(tier), testenv.Rand(t))
 		})
 	}
 }

@@ -88,7 +88,7 @@ func Start(t testing.TB, options ...Option) *Machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, seed, err := configuration(options)
+	config, seed, err := configuration(firstSeed(t), options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func startGPU(t testing.TB, options []Option) *Machine {
 	if o := notOnGPU(options); o != "" {
 		t.Skip(onlySimulated + string(o))
 	}
-	_, seed, err := configuration(options)
+	_, seed, err := configuration(firstSeed(t), options)
 	if err != nil {
 		t.Fatal(err)
 	}

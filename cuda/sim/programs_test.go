@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/gputrain/gputrain/cuda/sim/internal/build"
+	"github.com/gputrain/gputrain/internal/testenv"
 )
 
 // The tests in C++ are the same whatever Go is built with, so the build without the tag cuda runs them.
@@ -35,7 +36,7 @@ func TestLibraries(t *testing.T) {
 				Name: "test_" + name, Folders: []string{name + "/test"}, Flags: []string{"-O1"},
 			})
 			checkBuilt(t, err)
-			runProgram(t, name, program, seedText(t))
+			runProgram(t, name, program, fmt.Sprint(testenv.SeedOr(t, 1)))
 		})
 	}
 }
@@ -107,18 +108,6 @@ func checkBuilt(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// seedText is the seed of a C++ program's random numbers.
-func seedText(t *testing.T) string {
-	t.Helper()
-	seed := int64(1)
-	if value := os.Getenv("GPUTRAIN_TEST_SEED"); value != "" {
-		if _, err := fmt.Sscan(value, &seed); err != nil {
-			t.Fatalf("GPUTRAIN_TEST_SEED=%s: %v", value, err)
-		}
-	}
-	return fmt.Sprint(seed)
 }
 
 // runProgram runs a test program in a folder of cuda/sim/src. It must end well and say that nothing failed.

@@ -12,15 +12,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-)
 
-// SeedVariable names the environment variable with the first seed of schedules. Without it the first seed is 1.
-const SeedVariable = "GPUTRAIN_TEST_SEED"
+	"github.com/gputrain/gputrain/internal/testenv"
+)
 
 // GPUVariable names an environment variable. If it is 1, tests run on the machine's own GPU instead of the simulator.
 const GPUVariable = "GPUTRAIN_TEST_GPU"
@@ -70,24 +70,15 @@ func Timeout(nth int) Option { return option("timeout", nth) }
 // Lost makes the device disappear at the nth piece of work (from 1).
 func Lost(nth int) Option { return option("lost", nth) }
 
-// firstSeed returns the value of GPUTRAIN_TEST_SEED, or 1 without it.
-func firstSeed() (int64, error) {
-	value := os.Getenv(SeedVariable)
-	if value == "" {
-		return 1, nil
-	}
-	seed, err := strconv.ParseInt(value, 10, 64)
-	if err != nil || seed < 0 {
-		return 0, fmt.Errorf("%s=%s: want a number of 0 or more", SeedVariable, value)
-	}
-	return seed, nil
+// firstSeed is the seed that the environment sets, or 1.
+func firstSeed(t testing.TB) int64 {
+	t.Helper()
+	return int64(testenv.SeedOr(t, 1) & math.MaxInt64) // the simulator's seeds have no sign
 }
 
 // configuration joins options. It also returns the schedule's seed: the last one in the options, or the first seed.
-func configuration(options []Option) (config string, seed int64, err error) {
-	if seed, err = firstSeed(); err != nil {
-		return "", 0, err
-	}
+func configuration(first int64, options []Option) (config string, seed int64, err error) {
+	seed = first
 	all := []string{string(Seed(seed))}
 	for _, o := range options {
 		all = append(all, string(o))
@@ -104,10 +95,7 @@ func configuration(options []Option) (config string, seed int64, err error) {
 // GPUTRAIN_TEST_SEED or 1. With -short, and on a GPU, there are at most 2.
 func Seeds(t *testing.T, n int, test func(t *testing.T, m *Machine), options ...Option) {
 	t.Helper()
-	first, err := firstSeed()
-	if err != nil {
-		t.Fatal(err)
-	}
+	first := firstSeed(t)
 	if testing.Short() || onGPU() {
 		n = min(n, 2)
 	}

@@ -4,23 +4,27 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/gputrain/gputrain/internal/testenv"
 )
 
 func TestConfiguration(t *testing.T) {
-	t.Setenv(SeedVariable, "7")
-	got, seed, err := configuration([]Option{
+	got, seed, err := configuration(7, []Option{
 		Late(), Memory(4096), ComputeCapability(7, 5), Fault("cuMemAlloc_v2", 2, 999), Seed(9),
 	})
 	want := "seed=7,schedule=late,memory=4096,cc=7.5,fault=cuMemAlloc_v2@2=999,seed=9"
 	if err != nil || got != want || seed != 9 {
 		t.Errorf("got %q, seed %d, %v; want %q", got, seed, err, want)
 	}
-	if _, seed, err := configuration(nil); err != nil || seed != 7 {
+	if _, seed, err := configuration(7, nil); err != nil || seed != 7 {
 		t.Errorf("without a seed among the options: %d, %v", seed, err)
 	}
-	t.Setenv(SeedVariable, "seven")
-	if _, _, err := configuration(nil); err == nil || !strings.Contains(err.Error(), SeedVariable) {
+	if _, _, err := configuration(7, []Option{"seed=seven"}); err == nil || !strings.Contains(err.Error(), "seven") {
 		t.Errorf("a seed that is no number: %v", err)
+	}
+	t.Setenv(testenv.SeedVariable, "3")
+	if seed := firstSeed(t); seed != 3 {
+		t.Errorf("the first seed is %d, not that of the environment", seed)
 	}
 }
 

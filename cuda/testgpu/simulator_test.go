@@ -11,6 +11,7 @@ import (
 
 	"github.com/gputrain/gputrain/cuda/driver"
 	"github.com/gputrain/gputrain/cuda/sim"
+	"github.com/gputrain/gputrain/internal/testenv"
 )
 
 // few is little enough for a machine in software.
@@ -59,8 +60,8 @@ shift 4
 
 // TestOnTheSimulator runs every step for real, but small, on a simulated GPU, which only this test lets pass.
 func TestOnTheSimulator(t *testing.T) {
-	if testing.Short() {
-		t.Skip("building gputrain and its tests takes too long for -short")
+	if !testenv.Long() {
+		t.Skip("building gputrain and its tests takes long: make test-long runs this")
 	}
 	t.Setenv(driver.SearchVariable, sim.Libraries(t))
 	tools := t.TempDir()

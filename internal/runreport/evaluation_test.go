@@ -6,12 +6,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 )
 
 // TestEvaluation counts again, image by image, what Add counts in pieces.
 func TestEvaluation(t *testing.T) {
-	r := random(t)
+	r := testenv.Rand(t)
 	const classes, n, worst = 4, 90, 11
 	data := noise(r, net.Shape{C: 1, H: 1, W: 1}, classes, n)
 	probabilities := make([]float32, n*classes)

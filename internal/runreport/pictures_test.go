@@ -9,6 +9,7 @@ import (
 
 	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/internal/raster"
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/devicetest"
 	"github.com/gputrain/gputrain/net/reference"
@@ -17,7 +18,7 @@ import (
 // TestLayersAgainstTheReference compares what a report tells of each layer with the
 // float64 reference's own trace.
 func TestLayersAgainstTheReference(t *testing.T) {
-	r := random(t)
+	r := testenv.Rand(t)
 	for _, in := range []net.Shape{{C: 1, H: 12, W: 10}, {C: 3, H: 9, W: 11}} {
 		n := small(in)
 		plan, err := n.Plan()
@@ -54,7 +55,7 @@ func TestLayersAgainstTheReference(t *testing.T) {
 
 // TestMapsShowTheValues finds each value of a layer in the colour of its pixel.
 func TestMapsShowTheValues(t *testing.T) {
-	r := random(t)
+	r := testenv.Rand(t)
 	values := make([]float32, 70*6)
 	for i := range values {
 		values[i] = r.Float32() - 0.3
@@ -177,7 +178,7 @@ func TestKindsAreDrawn(t *testing.T) {
 	drawn := func(n *net.Network, hidden ...int) (names []string, filters []Filters) {
 		t.Helper()
 		p := compiled(t, reference.New(), n, 1)
-		trace, err := p.Trace(net.Batch{Data: noise(random(t), n.Input, 2, 1), Indices: []int32{0}}, net.Evaluation)
+		trace, err := p.Trace(net.Batch{Data: noise(testenv.Rand(t), n.Input, 2, 1), Indices: []int32{0}}, net.Evaluation)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,29 +2,13 @@ package runreport
 
 import (
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"testing"
 	"time"
 
 	"github.com/gputrain/gputrain/cpu"
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 )
-
-// random returns the test's source of random numbers; it prints its seed, which
-// GPUTRAIN_TEST_SEED sets.
-func random(t *testing.T) *rand.Rand {
-	t.Helper()
-	seed := rand.Uint64()
-	if s := os.Getenv("GPUTRAIN_TEST_SEED"); s != "" {
-		var err error
-		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("GPUTRAIN_TEST_SEED=%d", seed)
-	return rand.New(rand.NewPCG(seed, 0))
-}
 
 // noise is a data set of random pixels and labels.
 func noise(r *rand.Rand, shape net.Shape, classes, n int) *net.Dataset {
@@ -96,7 +80,7 @@ func everything(n int) []int32 {
 // report can tell.
 func exampleRun(t *testing.T, n *net.Network, name string, epochs, done int) *Run {
 	t.Helper()
-	r := random(t)
+	r := testenv.Rand(t)
 	plan, err := n.Plan()
 	if err != nil {
 		t.Fatal(err)

@@ -16,13 +16,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"gorgonia.org/tensor"
 
 	"github.com/gputrain/gputrain/cpu"
 	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/internal/cpufeat"
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/devicetest"
 	"github.com/gputrain/gputrain/net/reference"
@@ -32,7 +32,6 @@ import (
 const (
 	pythonVariable = "GPUTRAIN_JAX_PYTHON"  // a Python that has the packages of testdata/requirements.txt
 	graphsVariable = "GPUTRAIN_TEST_GRAPHS" // how many random networks to compare
-	seedVariable   = "GPUTRAIN_TEST_SEED"   // repeats a run
 )
 
 // What is asked.
@@ -469,7 +468,7 @@ func TestCompare(t *testing.T) {
 		&net.BatchNorm{Name: "bn"},
 		&net.Dense{Name: "fc", Units: 2},
 	}}
-	k := newTask(t, n, 4, rand.New(rand.NewPCG(1, 2)))
+	k := newTask(t, n, 4, testenv.Rand(t))
 	exact := func() training {
 		out := training{losses: []float64{0.5, 3}, weights: map[string][]float64{}}
 		for name, w := range k.first.Params {
@@ -592,8 +591,7 @@ func TestJAX(t *testing.T) {
 	if python == "" {
 		t.Skip("needs JAX: make check-frameworks")
 	}
-	seed := number(t, seedVariable, uint64(time.Now().UnixNano()))
-	t.Logf("%s=%d", seedVariable, seed)
+	seed := testenv.Seed(t)
 	tiers := cpufeat.Available()
 	var sources []source
 	for _, m := range []struct {

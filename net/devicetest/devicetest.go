@@ -8,17 +8,16 @@
 // device's numbers with exact arithmetic, by
 // [github.com/gputrain/gputrain/net/verify]. Inputs are random. Their seed is
 // printed, and is always the same unless GPUTRAIN_TEST_SEED sets another one. With
-// go test -short there are fewer shapes and settings, so that the suite can run
-// under the race detector.
+// go test -short, or the option [Short], there are fewer shapes and settings, which
+// suits the race detector and slow devices.
 package devicetest
 
 import (
 	"hash/fnv"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"testing"
 
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -39,6 +38,10 @@ func SameBytes(name string, open Open) Option {
 // NoAllocs makes Run check that training steps allocate nothing on Go's heap, after
 // the first few.
 func NoAllocs() Option { return func(s *suite) { s.noAllocs = true } }
+
+// Short makes Run take fewer shapes and settings, as go test -short does, unless tests
+// are to run in their long form (make test-long). It is for devices that are slow.
+func Short() Option { return func(s *suite) { s.short = s.short || !testenv.Long() } }
 
 // suite holds what the checks of one run share.
 type suite struct {
@@ -111,7 +114,6 @@ var checks = []check{
 func Run(t *testing.T, open Open, opts ...Option) {
 	t.Helper()
 	s := newSuite(t, open, opts...)
-	t.Logf("GPUTRAIN_TEST_SEED=%d", s.seed)
 	for _, c := range checks {
 		t.Run(c.name, func(t *testing.T) { c.run(s.env(t, c)) })
 	}
@@ -119,14 +121,7 @@ func Run(t *testing.T, open Open, opts ...Option) {
 
 func newSuite(tb testing.TB, open Open, opts ...Option) *suite {
 	tb.Helper()
-	s := &suite{open: open, seed: 1, short: testing.Short()}
-	if text := os.Getenv("GPUTRAIN_TEST_SEED"); text != "" {
-		seed, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			tb.Fatalf("GPUTRAIN_TEST_SEED: %v", err)
-		}
-		s.seed = seed
-	}
+	s := &suite{open: open, seed: testenv.SeedOr(tb, 1), short: testing.Short()}
 	for _, o := range opts {
 		o(s)
 	}

@@ -30,7 +30,7 @@ func TestReference(t *testing.T) {
 // output and gradient is off by as much as sums of that length are.
 func TestRoundingPasses(t *testing.T) {
 	skipShort(t)
-	Run(t, with(rounding), SameBytes("again", with(rounding)))
+	Run(t, with(rounding), SameBytes("again", with(rounding)), Short())
 }
 
 // TestFusionPasses shows that a device may keep to itself what the contract does
@@ -47,7 +47,7 @@ func TestFusionPasses(t *testing.T) {
 			}
 		}
 	}
-	Run(t, with(fused))
+	Run(t, with(fused), Short())
 }
 
 // rounding adds noise to what layers give, as rounding does: of the size of

@@ -5,11 +5,12 @@ import (
 	"testing"
 
 	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 )
 
 func TestDropout(t *testing.T) {
-	r := newRand(t)
+	r := testenv.Rand(t)
 	const n, rate, step = 50, 0.25, 1 << 33
 	l := newLayer(t, net.Shape{C: 4, H: 10, W: 10}, &net.Dropout{Rate: rate})
 	l.Seed, l.Index = r.Uint64(), between(r, 0, 9)

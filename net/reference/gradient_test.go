@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/devicetest"
 	"github.com/gputrain/gputrain/net/reference"
@@ -99,7 +100,7 @@ func randomWindow(r *rand.Rand) (in net.Shape, kernel, stride, dilation net.Pair
 }
 
 func TestGradientsOfWindows(t *testing.T) {
-	r := newRand(t)
+	r := testenv.Rand(t)
 	kinds := map[string]func(kernel, stride, dilation net.Pair, pad net.Padding) net.Layer{
 		"conv": func(kernel, stride, dilation net.Pair, pad net.Padding) net.Layer {
 			return &net.Conv{Filters: between(r, 1, 3), Kernel: kernel, Stride: stride, Dilation: dilation, Padding: pad, NoBias: r.IntN(3) == 0}
@@ -125,7 +126,7 @@ func TestGradientsOfWindows(t *testing.T) {
 
 // TestGradientsOfKinds walks the table of kinds, and with it the table of functions.
 func TestGradientsOfKinds(t *testing.T) {
-	r := newRand(t)
+	r := testenv.Rand(t)
 	for _, k := range net.Kinds() {
 		for i, ex := range k.Examples {
 			for n := 1; n <= 3; n++ {
@@ -147,7 +148,7 @@ func TestGradientsOfKinds(t *testing.T) {
 
 // TestGradientsOfSettings is for fields that the examples of kinds leave alone.
 func TestGradientsOfSettings(t *testing.T) {
-	r := newRand(t)
+	r := testenv.Rand(t)
 	for _, d := range []net.Layer{
 		&net.Activation{Func: net.LeakyReLU, Slope: new(0.3)},
 		&net.Activation{Func: net.LeakyReLU, Slope: new(0.0)},

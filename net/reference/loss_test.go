@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net/reference"
 )
 
@@ -66,7 +67,7 @@ func TestLossOfNaN(t *testing.T) {
 }
 
 func TestLossGradient(t *testing.T) {
-	r := newRand(t)
+	r := testenv.Rand(t)
 	for range 20 {
 		n, classes := between(r, 1, 5), between(r, 2, 12)
 		logits := spread(r, n*classes)

@@ -8,6 +8,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/reference"
 )
@@ -208,7 +209,7 @@ func TestGradientsOfNetwork(t *testing.T) {
 
 func TestTraceDimensions(t *testing.T) {
 	network := everyLayer()
-	data := randomData(newRand(t), network.Input, 3)
+	data := randomData(testenv.Rand(t), network.Input, 3)
 	p := compile(t, network, net.Options{Batch: 3, Optimizer: net.SGDDefault(1)})
 	plan, err := network.Plan()
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/reference"
 )
@@ -95,7 +96,7 @@ func TestInitialState(t *testing.T) {
 func TestStepFollowsTrace(t *testing.T) {
 	const n, seed = 5, 3
 	network := everyLayer()
-	data := randomData(newRand(t), network.Input, 20)
+	data := randomData(testenv.Rand(t), network.Input, 20)
 	for name, o := range allOptimizers() {
 		p := compile(t, network, net.Options{Batch: n, Optimizer: o, Seed: seed})
 		for i := range int64(4) {
@@ -170,7 +171,7 @@ func TestStepFollowsTrace(t *testing.T) {
 
 func TestResumeEqualsUninterrupted(t *testing.T) {
 	network := everyLayer()
-	data := randomData(newRand(t), network.Input, 12)
+	data := randomData(testenv.Rand(t), network.Input, 12)
 	b := func(i int) net.Batch { return net.Batch{Data: data, Indices: sequence(12)[2*i : 2*i+3]} }
 	for name, o := range allOptimizers() {
 		opts := net.Options{Batch: 3, Optimizer: o, Seed: 9}
@@ -220,7 +221,7 @@ func TestStateIsACopy(t *testing.T) {
 
 func TestSetStateWithoutMoments(t *testing.T) {
 	network := everyLayer()
-	data := randomData(newRand(t), network.Input, 2)
+	data := randomData(testenv.Rand(t), network.Input, 2)
 	p := compile(t, network, net.Options{Batch: 2, Optimizer: net.AdamDefault(0.1), Seed: 1})
 	want := state(t, p)
 	step(t, p, all(data))
@@ -233,7 +234,7 @@ func TestSetStateWithoutMoments(t *testing.T) {
 
 func TestSetStateRefusesWhatDoesNotFit(t *testing.T) {
 	network := everyLayer()
-	data := randomData(newRand(t), network.Input, 2)
+	data := randomData(testenv.Rand(t), network.Input, 2)
 	p := compile(t, network, net.Options{Batch: 2, Optimizer: net.AdamDefault(0.1), Seed: 1})
 	step(t, p, all(data))
 	want := state(t, p)
@@ -250,7 +251,7 @@ func TestSetStateRefusesWhatDoesNotFit(t *testing.T) {
 // step and changes nothing but the metrics.
 func TestEvaluateAndInfer(t *testing.T) {
 	network := everyLayer()
-	data := randomData(newRand(t), network.Input, 7)
+	data := randomData(testenv.Rand(t), network.Input, 7)
 	p := compile(t, network, net.Options{Batch: 3, Optimizer: net.AdamDefault(0.05), Seed: 4})
 	for range 3 {
 		step(t, p, net.Batch{Data: data, Indices: []int32{0, 1, 2}})
@@ -368,7 +369,7 @@ func TestMetrics(t *testing.T) {
 func TestNaNReachesLoss(t *testing.T) {
 	network := everyLayer()
 	network.Layers = slices.DeleteFunc(network.Layers, func(l net.Layer) bool { return l.Kind() == "dropout" })
-	data := randomData(newRand(t), network.Input, 1)
+	data := randomData(testenv.Rand(t), network.Input, 1)
 	data.Values[20] = float32(math.NaN())
 	p := compile(t, network, net.Options{Batch: 1, Optimizer: net.SGDDefault(0.1)})
 	step(t, p, all(data))
@@ -405,7 +406,7 @@ func TestErrors(t *testing.T) {
 	}
 
 	p := compile(t, network, good)
-	data := randomData(newRand(t), network.Input, 3)
+	data := randomData(testenv.Rand(t), network.Input, 3)
 	before := state(t, p)
 	calls := func(p net.Tracer, b net.Batch) map[string]error {
 		_, infer := p.Infer(b)
@@ -418,7 +419,7 @@ func TestErrors(t *testing.T) {
 		"empty":           {Data: data},
 		"index too large": {Data: data, Indices: []int32{3}},
 		"negative index":  {Data: data, Indices: []int32{-1}},
-		"other shape":     all(randomData(newRand(t), net.Shape{C: 1, H: 7, W: 6}, 2)),
+		"other shape":     all(randomData(testenv.Rand(t), net.Shape{C: 1, H: 7, W: 6}, 2)),
 	} {
 		for call, err := range calls(p, b) {
 			if err == nil {

@@ -1,26 +1,12 @@
 package reference_test
 
 import (
-	"flag"
 	"math/rand/v2"
 	"testing"
 
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/reference"
 )
-
-var seedFlag = flag.Uint64("seed", 0, "seed of the random tests; 0 takes a fresh one")
-
-// newRand returns a source of random numbers and logs its seed.
-func newRand(t *testing.T) *rand.Rand {
-	t.Helper()
-	seed := *seedFlag
-	if seed == 0 {
-		seed = rand.Uint64()
-	}
-	t.Logf("repeat with -seed %d", seed)
-	return rand.New(rand.NewPCG(seed, 0))
-}
 
 // spread returns n values between -2 and 2 in random order, at least 4/n apart
 // from each other and 1/n from 0, so that a small change of one of them moves no

@@ -8,6 +8,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/reference"
 )
@@ -119,7 +120,7 @@ func TestCriterionByHand(t *testing.T) {
 
 // The gradient is that of the loss, by finite differences.
 func TestGradientOfCriterion(t *testing.T) {
-	r := newRand(t)
+	r := testenv.Rand(t)
 	const n, classes = 3, 4
 	z, q := spread(r, n*classes), make([]float64, n*classes)
 	for i := range q {
@@ -166,7 +167,7 @@ func TestTrainingLoss(t *testing.T) {
 // Factors are the learning rate's, also of AdamW's decay.
 func TestFactors(t *testing.T) {
 	network := everyLayer()
-	data := randomData(newRand(t), network.Input, 4)
+	data := randomData(testenv.Rand(t), network.Input, 4)
 	for name, o := range allOptimizers() {
 		slow := o
 		slow.Factors = []net.Factor{{Params: "dense*.weight", Factor: 0.25}, {Params: "batchnorm.bias", Factor: 0}}
@@ -196,7 +197,7 @@ func TestFactors(t *testing.T) {
 
 func TestAverages(t *testing.T) {
 	network := everyLayer()
-	data := randomData(newRand(t), network.Input, 4)
+	data := randomData(testenv.Rand(t), network.Input, 4)
 	opts := net.Options{Batch: 4, Optimizer: net.SGDDefault(0.1), Seed: 3, Average: 0.3}
 	p := compile(t, network, opts)
 	want := map[string][]float64{}

@@ -29,8 +29,8 @@ func TestEveryKind(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, c := range r.Failures() {
-			t.Errorf("%v: %+v", in, c)
+		if !r.OK() {
+			t.Errorf("%v: %d comparisons, of which fail %+v", in, len(r.Checks()), r.Failures())
 		}
 	}
 }

@@ -69,8 +69,8 @@ func (r *Report) Checks() []Check {
 	return all
 }
 
-// OK reports whether all comparisons of the report passed.
-func (r *Report) OK() bool { return len(r.Failures()) == 0 }
+// OK reports whether all comparisons of the report passed. A report without comparisons is not OK.
+func (r *Report) OK() bool { return len(r.Checks()) > 0 && len(r.Failures()) == 0 }
 
 // Failures returns the comparisons that failed.
 func (r *Report) Failures() []Check {

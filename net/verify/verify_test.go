@@ -226,6 +226,9 @@ func TestTableWidth(t *testing.T) {
 		}
 		return list
 	}
+	if new(Report).OK() {
+		t.Error("a report that compares nothing is OK")
+	}
 	r := &Report{
 		Layers: []Layer{{Name: "activation1", Out: net.Shape{C: 16, H: 10, W: 10}, Training: checks("output", "output gradient", "weight gradient")}},
 		Whole:  checks("logits", "probabilities"),

@@ -37,10 +37,15 @@ func TestEveryLineIsRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		read := 0
 		for _, m := range declares.FindAllStringSubmatch(comment.ReplaceAllString(string(text), ""), -1) {
 			if name := strings.Join(m[1:], ""); !named[name] {
 				t.Errorf("%s: %s is never compared, in %q", h.file, name, m[0])
 			}
+			read++
+		}
+		if read == 0 {
+			t.Errorf("%s: no declaration is read", h.file)
 		}
 	}
 }

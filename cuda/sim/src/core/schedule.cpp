@@ -129,9 +129,13 @@ void addFaults(Op &op) {
   if (++m.works == m.configuration.lost) op.losesDevice = true;
 }
 
-void countWork(const Work &work) {
+// Kernels are counted by their names too, and what libraries compute by the calls that asked for it.
+void countWork(const Work &work, const std::string &title) {
   if (*work.counter == 0) return;
   count(work.counter);
+  const std::string kind = work.counter;
+  if (kind == "kernel") count("ran." + work.detail.substr(0, work.detail.find("<<<")));
+  if (kind == "dnn" || kind == "blas") count("ran." + title.substr(0, title.find(" ")));
   if (work.counterBytes != 0) count(std::string(work.counter) + ".bytes", work.counterBytes);
 }
 
@@ -167,7 +171,7 @@ OpPtr newOp(Context &context, std::shared_ptr<const Work> work, const std::strin
     op->unmet++;
   }
   if (op->work != nullptr) {
-    countWork(*op->work);
+    countWork(*op->work, title);
     addFaults(*op);
     useHost(op);
     useHandles(op);
