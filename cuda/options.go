@@ -26,9 +26,9 @@ type Options struct {
 	Index         int       // the GPU's number, as CUDA counts from 0; CUDA_VISIBLE_DEVICES changes that count
 	Precision     Precision // empty: TF32 where the GPU has it, else FP32
 	Deterministic bool      // every run gives the same bytes: deterministic algorithms, chosen by a heuristic
-	Heuristic     bool      // cuDNN's heuristic chooses algorithms, not a measurement, which chance affects
+	Heuristic     bool      // cuDNN's heuristic chooses algorithms; otherwise times decide, which vary by chance
 	NoGraph       bool      // launch each kernel of a step by itself, instead of a captured graph
-	NoFusion      bool      // cuDNN computes all convolutions: no kernel of ours fuses one
+	NoFusion      bool      // cuDNN computes all convolutions; otherwise kernels of ours compute some, with other layers
 	MemoryLimit   int64     // the most bytes to take from the GPU; 0: no limit
 	Workspace     int64     // the most bytes for a convolution's workspace; 0: 256 MiB
 	// AlgorithmCache names a folder where measured algorithms are kept. The next start then measures nothing. The

@@ -43,7 +43,7 @@ func (k SoftmaxCrossEntropy) Launch(d Device) (Launch, error) {
 }
 
 // AddMetrics adds the losses and hits of a mini-batch to Sums, in a fixed order. Losses and Hits have Batch values
-// each. It also moves State on: to the next slot, and by Updates steps. If Training is 1, it records the first step
+// each. It also adds 1 to State.Slot and Updates to State.Step. If Training is 1, it records in Sums the first step
 // whose loss is NaN or infinite.
 type AddMetrics struct {
 	Sums     Pointer[Sums]

@@ -78,7 +78,7 @@ type Checkpoint struct {
 	Device     string     // the device that computed it, for people
 	Train      DatasetID  // the training set
 	Validation *DatasetID // the validation set; nil if there was none
-	Subject    *Subject   // what inputs and answers mean; nil if nobody said
+	Subject    *Subject   // what inputs and answers mean; nil if that is not known
 	Position   Position
 	History    []EpochResult // results of the epochs that are done
 	State      State

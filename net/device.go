@@ -160,7 +160,9 @@ type Program interface {
 type Metrics struct {
 	Samples int64
 	Loss    float64 // summed over the samples: Options.Loss in training, cross-entropy in evaluations
-	Hits    int64   // samples whose label has the greatest logit, or the first of equal ones; never where a logit is NaN
+	// Hits counts the samples whose label has the greatest logit. Of equal logits the first
+	// counts. A sample with a NaN logit is never a hit.
+	Hits int64
 	// FirstBad is the number, from 1, of the first training step since SetState or
 	// Compile whose loss was NaN or infinite: 1 + State.Step before its update. 0 means
 	// that there was none. After such a step the weights are worthless.

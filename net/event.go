@@ -60,9 +60,11 @@ type Score struct {
 
 // EpochResult holds the figures of one epoch.
 type EpochResult struct {
-	Epoch      int     `json:"epoch"`                // from 1
-	Cost       float64 `json:"cost"`                 // mean training loss of the epoch's samples, each before its own update; the tutorial's word
-	Accuracy   float64 `json:"accuracy"`             // on the same samples, likewise
+	Epoch int `json:"epoch"` // from 1
+	// Cost is the mean training loss of the epoch's samples. Each sample's loss is computed
+	// before the update that the sample takes part in. "Cost" is the tutorial's word.
+	Cost       float64 `json:"cost"`
+	Accuracy   float64 `json:"accuracy"`             // share of hits among the same samples, at the same moments
 	Validation *Score  `json:"validation,omitempty"` // after the epoch; nil without a validation set
 	Test       *Score  `json:"test,omitempty"`       // after the epoch; nil without a test set
 }
@@ -103,7 +105,7 @@ type Done struct {
 }
 
 // MarshalEvent returns an event as a JSON object. Its first field is "event", with the
-// event's Kind. The other fields have the names of the struct's tags.
+// event's Kind. The names of the other fields are those in the struct's json tags.
 func MarshalEvent(e Event) ([]byte, error) {
 	fields, err := json.Marshal(e)
 	if err != nil {

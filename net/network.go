@@ -143,8 +143,8 @@ func (n Node) Parameters() int {
 	return sum
 }
 
-// Keeps reports whether in evaluation the output has the same values as the input, such
-// as for dropout. See [Kind].
+// Keeps reports whether, in evaluation, the layer's output has the same values as its
+// input. For example, this is so for dropout. See [Kind].
 func (n Node) Keeps() bool {
 	k, _ := KindNamed(n.Layer.Kind())
 	return k.Keeps

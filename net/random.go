@@ -100,8 +100,8 @@ func (s *stream) below(n uint32) uint32 {
 	return hi
 }
 
-// Shuffle fills order with the permutation of 0 ... len(order)-1 in which epoch
-// (from 0) visits the training set.
+// Shuffle fills order with a permutation of 0 ... len(order)-1. It is the order in which
+// the epoch (counted from 0) visits the samples of the training set.
 func Shuffle(seed uint64, epoch int, order []int32) {
 	for i := range order {
 		order[i] = int32(i)

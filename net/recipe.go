@@ -164,7 +164,7 @@ func (r Recipe) StepsPerEpoch(samples int) int {
 }
 
 // SamplesPerEpoch returns how many samples an epoch uses. samples is the size of the
-// training set. The result is less only with DropLast.
+// training set. Only with DropLast, an epoch may use fewer samples than that.
 func (r Recipe) SamplesPerEpoch(samples int) int {
 	return min(samples, r.StepsPerEpoch(samples)*r.SamplesPerStep())
 }

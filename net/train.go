@@ -12,12 +12,13 @@ import (
 	"github.com/gputrain/gputrain/internal/replacefile"
 )
 
-// Saving says where and when Train writes checkpoints.
+// Saving says where and when Train writes checkpoints. If Dir is set, Train saves at the end
+// of each epoch.
 type Saving struct {
 	Dir        string        // a folder for this run alone, made if missing; "" writes no checkpoints
-	EverySteps int           // saves every so many steps, besides the end of each epoch; 0 doesn't
-	Every      time.Duration // also saves when so much time has passed since the last checkpoint; 0 doesn't
-	Keep       int           // keeps an EpochCheckpoint of each of the last Keep epochs, and removes older ones; 0 keeps and removes none
+	EverySteps int           // also saves after each EverySteps steps; 0 doesn't
+	Every      time.Duration // also saves this long after the last checkpoint; 0 doesn't
+	Keep       int           // keeps an EpochCheckpoint of each of the last Keep epochs and removes older ones; 0 doesn't
 }
 
 // Config describes a training run.
@@ -56,7 +57,7 @@ type StoppedError struct {
 	Err         error  // the reason
 }
 
-// Error says where and why.
+// Error says in which epoch and after which step training stopped, and why.
 func (e *StoppedError) Error() string {
 	return fmt.Sprintf("training stopped in epoch %d after step %d: %v; %s", e.Epoch, e.Step, e.Err, lastGood(e.Checkpoint))
 }
@@ -112,10 +113,10 @@ const progressEvery = 250 * time.Millisecond
 // *DivergedError. With either error, Result holds the figures so far. Without
 // cfg.Saving.Dir, Train writes no checkpoints.
 //
-// On the same device, a resumed run goes on bit for bit as if it had never been
-// interrupted. Only the last bits of an epoch's mean training loss may differ, because
-// its sum is split differently. A checkpoint that does not belong to the run gives
-// ErrResume.
+// On the same device, a resumed run gets the same weights, bit for bit, as a run that was
+// never interrupted. For a GPU this needs a device that was opened as deterministic. The
+// last bits of an epoch's mean training loss may differ, because its sum is split
+// differently. A checkpoint that does not belong to the run gives ErrResume.
 func Train(ctx context.Context, prog Program, cfg Config) (Result, error) {
 	began := time.Now()
 	t, err := newTrainer(prog, cfg)

@@ -104,11 +104,11 @@ func logOf(probability float32) float64 {
 	return math.Log(math.Max(float64(probability), math.SmallestNonzeroFloat32))
 }
 
-// Evaluate returns loss and hits of a batch in evaluation mode. With one view of samples
-// that have the shape of the network's input, they are those of [Program.Evaluate]. Else
-// they are those of the answers of Infer. If top is above 1, inTop is the number of samples
-// whose label is among the top most probable classes, else 0. top changes neither loss nor
-// hits.
+// Evaluate returns the loss and the hits of a batch in evaluation mode. With one view, if
+// the samples have the shape of the network's input, both come from [Program.Evaluate].
+// Otherwise Evaluate computes both from the probabilities that Infer returns. If top is
+// above 1, inTop is the number of samples whose label is among the top most probable
+// classes. Otherwise inTop is 0. top changes neither loss nor hits.
 func (v Views) Evaluate(p Program, b Batch, top int) (m Metrics, inTop int64, err error) {
 	one := v == OneView && b.Data.Shape == p.Plan().Network.Input
 	if one {

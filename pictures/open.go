@@ -239,11 +239,11 @@ type place struct {
 	folder string // its absolute path; "" if there is none
 }
 
-// OpenFS is [Open] for a folder in an [io/fs.FS], such as an archive or embedded files. The
-// file system's top folder holds the classes' folders, or the folders train and so on. CSV
-// files are for Open only. name begins the names of the data sets. The pictures are decoded
-// into memory at every call, so the options for the cache are ignored. Set.File returns
-// paths in the file system.
+// OpenFS does what [Open] does, for an [io/fs.FS] such as an archive or embedded files. The
+// top folder of the file system must hold the classes' folders, or the folders train,
+// validation and test. Only Open reads CSV files. The names of the data sets begin with
+// name. Every call decodes the pictures into memory, so the options for the cache are
+// ignored. Set.File returns paths in the file system.
 func OpenFS(ctx context.Context, files fs.FS, name string, o Options) (*Set, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -327,9 +327,9 @@ func (s *Set) Subject() *net.Subject {
 	}
 }
 
-// Close releases the set's memory. It can be called again. A device keeps copies of data
-// and knows them by their place in memory, and another set may get the same place. So close
-// a device that has used the set before you open another set for it.
+// Close releases the set's memory. A second call does nothing. A device keeps copies of the
+// data, and finds a copy by the address of the data in memory. Another set may get the same
+// address. So before you open another set, close the devices that have used this one.
 func (s *Set) Close() error {
 	unmap := s.unmap
 	s.unmap = func() error { return nil }

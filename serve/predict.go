@@ -36,8 +36,9 @@ type Activations struct {
 	Seen    string       `json:"seen,omitempty"` // as in Prediction
 }
 
-// Activation is a layer's output. It shows at most 64 channels, and at most 64 x 64
-// values of each; where there are more, the nearest ones.
+// Activation is a layer's output. It shows at most 64 channels of at most 64 x 64 values.
+// Of larger channels it shows every n-th row and column, with the least n that is enough.
+// Of a layer with one value in each channel it shows at most 4096 values.
 type Activation struct {
 	Name  string    `json:"name"`
 	Type  string    `json:"type"`

@@ -24,10 +24,10 @@ const (
 	testFolder       = "test"
 )
 
-// Options say what to write.
+// Options say where the files go, and what the classes are called.
 type Options struct {
 	Dir        string   // the run's folder; its folders train, validation and test hold the files
-	ClassNames []string // names of the classes, by label; a class without a name is shown by its number
+	ClassNames []string // name of each class, in the order of the labels; a class without a name appears as its number
 }
 
 // How much is computed after an epoch.

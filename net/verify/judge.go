@@ -93,7 +93,8 @@ func (j *Judge) EndToEnd(st net.State, b net.Batch, mode net.Mode, tr *net.Trace
 	return checks
 }
 
-// Infer judges the class probabilities of a batch of any size.
+// Infer judges the class probabilities that a program's Infer returned in state st. The
+// batch may have any size.
 func (j *Judge) Infer(st net.State, b net.Batch, probabilities *tensor.Dense) []Check {
 	p := j.run(st, b, net.Whole(b.Len()), net.Evaluation, nil)
 	return []Check{compareTensor(-1, "probabilities", probabilities, p.loss.Probabilities, p.probBound, p.n, j.plan.Classes)}
