@@ -7,26 +7,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/gputrain/gputrain/internal/regularfile"
 )
 
 // listCSV lists the pictures that a CSV file names.
 func listCSV(path string) (*listing, error) {
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("not a regular file")
-	}
-	var f *os.File
-	if err == nil {
-		f, err = os.Open(path)
-	}
+	text, err := regularfile.Read(path)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s", path, reason(err))
 	}
-	defer f.Close()
-	in := bufio.NewReader(f)
+	in := bufio.NewReader(bytes.NewReader(text))
 	if bom, err := in.Peek(3); err == nil && string(bom) == "\xef\xbb\xbf" {
 		_, _ = in.Discard(3)
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -153,6 +154,32 @@ func TestTwoTrainers(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(t, resume...)
+}
+
+// isThere reports whether something exists at a path.
+func isThere(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// TestFlagsOfResumedRuns finds a flag of train of which nobody has said what becomes of it
+// when a run is resumed.
+func TestFlagsOfResumedRuns(t *testing.T) {
+	known := slices.Concat(recalledFlags, repeatedFlags, repeatedSwitches)
+	for _, f := range recipeFlags() { // the checkpoint's recipe has them
+		known = append(known, f.flag.Names()[0])
+	}
+	// The checkpoint has these, or they are about one command line alone.
+	known = append(known, "model", "recipe", "limit", "image-size", "resize", "channels", "run", "resume", "weights", "max-time", "all", "help")
+	found := 0
+	for _, f := range (&app{}).trainCommand().Flags {
+		if found++; !slices.Contains(known, f.Names()[0]) {
+			t.Errorf("--%s: does a resumed run keep it? Put it into recalledFlags, repeatedFlags or repeatedSwitches, or name it here", f.Names()[0])
+		}
+	}
+	if found < 40 {
+		t.Errorf("%d flags", found)
+	}
 }
 
 // TestFlagsStay resumes a run without the flags that its recipe doesn't have.

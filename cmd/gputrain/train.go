@@ -554,17 +554,18 @@ func interrupted(c *cli.Context, stopped *net.StoppedError) error {
 	return fmt.Errorf("%s; go on with: %s", at, command)
 }
 
-// isThere reports whether something exists at a path.
-func isThere(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
-}
+// The flags of train that the command to go on with a run repeats: those with values and
+// those without.
+var (
+	repeatedFlags    = []string{"epochs", "patience", "data", "data-cache", "device", "threads", "precision", "memory-limit", "workspace", "algorithm-cache", "checkpoint-every", "keep", "top"}
+	repeatedSwitches = []string{"skip-bad", "deterministic", "verbose", "json"}
+)
 
 // resumeCommand returns the command line that resumes a run. It includes the given flags
 // that a checkpoint doesn't know or may contradict.
 func resumeCommand(c *cli.Context, dir string) string {
 	words := []string{invocation(), "train", "--resume", quoted(dir)}
-	for _, name := range []string{"epochs", "patience", "data", "data-cache", "device", "threads", "precision", "memory-limit", "workspace", "algorithm-cache", "checkpoint-every", "keep", "top"} {
+	for _, name := range repeatedFlags {
 		if c.IsSet(name) {
 			words = append(words, "--"+name, quoted(fmt.Sprint(c.Value(name))))
 		}
@@ -572,7 +573,7 @@ func resumeCommand(c *cli.Context, dir string) string {
 	if !c.Bool("tensorboard") {
 		words = append(words, "--tensorboard=false")
 	}
-	for _, name := range []string{"skip-bad", "deterministic", "verbose", "json"} {
+	for _, name := range repeatedSwitches {
 		if c.Bool(name) {
 			words = append(words, "--"+name)
 		}
