@@ -149,15 +149,15 @@ func writeCache(path string, k key, fill func(*os.File) (*meta, error)) error {
 	return err
 }
 
-// noCacheError says why decoded pictures can't be kept.
-type noCacheError struct {
+// NoCacheError says why decoded pictures can't be kept. Options.CacheDir can name another
+// folder, and Options.NoCache does without one.
+type NoCacheError struct {
 	why  string // what can't be kept where, and why
 	size int64  // of the samples, in bytes; 0 if it isn't known yet
 }
 
-func (e *noCacheError) Error() string {
-	return e.why + "; name another folder for it with --data-cache, or decode into memory at every start (--data-cache off)"
-}
+// Error says what can't be kept where, and why.
+func (e *NoCacheError) Error() string { return e.why }
 
 // noRoom returns the error for a folder that can't hold the cache file. size is that of the
 // samples, in bytes, or 0 if it isn't known yet.
@@ -172,7 +172,7 @@ func noRoom(dir string, size int64, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		why = "no permission to write there"
 	}
-	return &noCacheError{fmt.Sprintf("%s can't be kept in %s: %s", what, dir, why), size}
+	return &NoCacheError{fmt.Sprintf("%s can't be kept in %s: %s", what, dir, why), size}
 }
 
 // cachePath returns the path of the cache file in dir for a set and its options.
@@ -293,7 +293,7 @@ func lockCache(ctx context.Context, path string, waits func()) (release func(), 
 func CacheFolder() (string, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return "", &noCacheError{fmt.Sprintf("there is no folder for decoded pictures: %s", reason(err)), 0}
+		return "", &NoCacheError{fmt.Sprintf("there is no folder for decoded pictures: %s", reason(err)), 0}
 	}
 	return filepath.Join(dir, "gputrain", "pictures"), nil
 }

@@ -212,7 +212,7 @@ func Open(ctx context.Context, path string, o Options) (*Set, error) {
 		m, samples, err = s.decode(ctx, l, o)
 	} else {
 		m, samples, err = s.fromCache(ctx, path, l, o)
-		if lack, ok := errors.AsType[*noCacheError](err); ok && o.CacheDir == "" && lack.size <= mostUnasked {
+		if lack, ok := errors.AsType[*NoCacheError](err); ok && o.CacheDir == "" && lack.size <= mostUnasked {
 			s.CacheError = lack.why
 			m, samples, err = s.decode(ctx, l, o)
 		}

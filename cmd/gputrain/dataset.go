@@ -160,6 +160,9 @@ func (a *app) loadPictures(c *cli.Context, path string, w dataWish) (*dataset, e
 		}
 		return nil, fmt.Errorf("%s: %s of %s pictures can't be read: %s", path, thousands(len(bad.Pictures)), thousands(bad.Of), advice)
 	}
+	if _, ok := errors.AsType[*pictures.NoCacheError](err); ok {
+		return nil, fmt.Errorf("%w; name another folder for it with --data-cache, or decode into memory at every start (--data-cache off)", err)
+	}
 	if err != nil {
 		return nil, err
 	}
