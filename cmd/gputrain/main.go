@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/gputrain/gputrain/internal/replacefile"
 )
 
 func main() {
@@ -14,6 +16,7 @@ func main() {
 	signal.Ignore(syscall.SIGPIPE)
 	ctx := signalled(func() {
 		fmt.Fprintf(os.Stderr, "gputrain: %v\n", errInterrupted)
+		replacefile.Abandon()
 		os.Exit(exitFailed)
 	})
 	os.Exit(run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr))

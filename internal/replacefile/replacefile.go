@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -20,6 +21,18 @@ const tempPattern = ".*.tmp"
 
 // ErrNotSynced means that a file is in place, but its folder could not be synced.
 var ErrNotSynced = errors.New("written, but a power cut may bring back what was there before")
+
+// inProgress holds the names of the temporary files that are being written.
+var inProgress sync.Map
+
+// Abandon removes the temporary files of all writes in progress, which fail then. It is
+// for a process that ends at once.
+func Abandon() {
+	inProgress.Range(func(name, _ any) bool {
+		_ = os.Remove(name.(string)) // what stays is told by its name
+		return true
+	})
+}
 
 // Write replaces a file. Whenever the process or the machine stops, path holds either its
 // old contents or all of the new ones. A failed write leaves the old file and removes the
@@ -86,7 +99,9 @@ func WriteFile(path string, write func(*os.File) error) (err error) {
 	if err != nil {
 		return err
 	}
+	inProgress.Store(f.Name(), true)
 	defer func() {
+		inProgress.Delete(f.Name())
 		if err != nil {
 			err = errors.Join(err, removeIfThere(f.Name()))
 		}

@@ -64,6 +64,23 @@ func TestWriteLeavesTheOldOneWhenTheDiskIsFull(t *testing.T) {
 	onlyFile(t, dir, "f")
 }
 
+// TestAbandon ends while a file is being written: nothing is left beside the old one.
+func TestAbandon(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	if err := os.WriteFile(path, []byte("old"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	err := Write(path, func(w io.Writer) error {
+		Abandon()
+		onlyFile(t, dir, "f")
+		return nil
+	})
+	if err == nil || contents(t, path) != "old" {
+		t.Errorf("error %v, the file holds %q", err, contents(t, path))
+	}
+}
+
 func TestWriteWithoutItsFolder(t *testing.T) {
 	err := Write(filepath.Join(t.TempDir(), "none", "f"), func(io.Writer) error { return nil })
 	if !errors.Is(err, os.ErrNotExist) {
