@@ -19,6 +19,9 @@ type tier struct {
 	suffix string // of the functions' names
 	wide   lanes
 	rows   []int // of the largest matrix-product tiles of 1, 2, ... vectors
+
+	positions  []int // of the largest tiles of convolve, of 1, 2, ... vectors
+	correlated []int // rows of those of correlate
 }
 
 // lanes are the vector registers of one width. A kernel's loop body runs with
@@ -47,9 +50,9 @@ var (
 
 var tiers = map[string]tier{
 	// 28 sums, 2 columns and a broadcast value fill 31 of 32 registers.
-	"avx512": {"AVX512", zmm, []int{14, 14, 8}},
+	"avx512": {"AVX512", zmm, []int{14, 14, 8}, []int{14, 14, 8, 6}, []int{8, 8, 8}},
 	// 12 sums, 3 columns and a broadcast value fill all 16.
-	"avx2": {"AVX2", ymm, []int{6, 6, 4}},
+	"avx2": {"AVX2", ymm, []int{6, 6, 4}, []int{12, 6, 4, 2}, []int{8, 6, 4}},
 }
 
 func main() {
@@ -78,6 +81,10 @@ func main() {
 	t.winogradOutput(4)
 	t.poolVectors()
 	t.transpose()
+	t.convolve()
+	t.correlate()
+	t.depthwise()
+	t.correlateChannels()
 	t.adam()
 	t.sgd()
 	t.momentum()

@@ -82,6 +82,18 @@ func poolVectorsAVX2(y *float32, chosen *int32, upper *float32, lower *float32, 
 // transposeAVX2 turns a square of 8x8 values.
 func transposeAVX2(dst *float32, distance int, src *float32, stride int)
 
+// convolveAVX2 computes a tile of positions (up to [12 6 4 2] for 1 to 4 vectors) by vectors of 8 filters.
+func convolveAVX2(positions int, vectors int, y *float32, yStep int, distance int, x *float32, xStep int, taps *int32, n int, w *float32, bias *float32, flags int)
+
+// correlateAVX2 computes rows (up to [8 6 4] for 1 to 3 vectors) by vectors of 8 filters.
+func correlateAVX2(rows int, vectors int, sums *float32, x *float32, offsets *int32, xStep int, xSkip int, dy *float32, distance int, height int, width int, add bool)
+
+// depthwiseAVX2 computes up to 12 positions, for one vector of 8 channels.
+func depthwiseAVX2(positions int, vectors int, y *float32, yStep int, x *float32, xStep int, taps *int32, n int, w *float32, bias *float32, flags int)
+
+// correlateChannelsAVX2 computes up to 8 rows, for one vector of 8 channels.
+func correlateChannelsAVX2(rows int, vectors int, sums *float32, x *float32, offsets *int32, xStep int, xSkip int, dy *float32, distance int, height int, width int, add bool)
+
 // adamAVX2 updates weights and moments.
 func adamAVX2(w []float32, g []float32, m []float32, v []float32, c *float32)
 

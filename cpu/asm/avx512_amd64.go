@@ -94,6 +94,18 @@ func poolVectorsAVX512(y *float32, chosen *int32, upper *float32, lower *float32
 // transposeAVX512 turns a square of 16x16 values.
 func transposeAVX512(dst *float32, distance int, src *float32, stride int)
 
+// convolveAVX512 computes a tile of positions (up to [14 14 8 6] for 1 to 4 vectors) by vectors of 16 filters.
+func convolveAVX512(positions int, vectors int, y *float32, yStep int, distance int, x *float32, xStep int, taps *int32, n int, w *float32, bias *float32, flags int)
+
+// correlateAVX512 computes rows (up to [8 8 8] for 1 to 3 vectors) by vectors of 16 filters.
+func correlateAVX512(rows int, vectors int, sums *float32, x *float32, offsets *int32, xStep int, xSkip int, dy *float32, distance int, height int, width int, add bool)
+
+// depthwiseAVX512 computes up to 14 positions, for one vector of 16 channels.
+func depthwiseAVX512(positions int, vectors int, y *float32, yStep int, x *float32, xStep int, taps *int32, n int, w *float32, bias *float32, flags int)
+
+// correlateChannelsAVX512 computes up to 8 rows, for one vector of 16 channels.
+func correlateChannelsAVX512(rows int, vectors int, sums *float32, x *float32, offsets *int32, xStep int, xSkip int, dy *float32, distance int, height int, width int, add bool)
+
 // adamAVX512 updates weights and moments.
 func adamAVX512(w []float32, g []float32, m []float32, v []float32, c *float32)
 

@@ -37,7 +37,9 @@ type Kernels struct {
 	Lanes   int // float32 values in a vector
 	Vectors int // the width of Gemm's widest tile, in vectors
 
-	rows []int // the rows of Gemm's tallest tiles that are 1, 2, ... vectors wide
+	rows         []int // the rows of Gemm's tallest tiles that are 1, 2, ... vectors wide
+	positions    []int // the same of Convolve
+	correlations []int // the same of Correlate
 
 	gemm         func(rows, vectors, k int, a *float32, rsa, csa int, b *float32, ldb int, c *float32, ldc int, accumulate bool)
 	pack         func(dst *float32, width int, src *float32, offsets *int32, rows int, runs *int32, n int) // n Runs
@@ -61,6 +63,10 @@ type Kernels struct {
 	scale        func(dst, x []float32, s float32)
 	scaleAdd     func(dst, x []float32, s float32)
 	doubles      doubleKernels
+	convolve     func(positions, vectors int, y *float32, yStep, distance int, x *float32, xStep int, taps *int32, n int, w, bias *float32, flags int) // n Taps
+	correlate    func(rows, vectors int, sums, x *float32, offsets *int32, xStep, xSkip int, dy *float32, distance, height, width int, add bool)
+	depthwise    func(positions, vectors int, y *float32, yStep int, x *float32, xStep int, taps *int32, n int, w, bias *float32, flags int)
+	channels     func(rows, vectors int, sums, x *float32, offsets *int32, xStep, xSkip int, dy *float32, distance, height, width int, add bool)
 	patches      []Patches
 	directs      []Direct
 	winograds    []Winograd

@@ -9,12 +9,13 @@ import (
 
 // portable are the kernels in plain Go.
 var portable = &Kernels{
-	Tier: cpufeat.Portable, Lanes: 4, Vectors: 1, rows: []int{16},
+	Tier: cpufeat.Portable, Lanes: 4, Vectors: 1, rows: []int{16}, positions: []int{16, 16}, correlations: []int{16, 16},
 	gemm: gemmPortable, pack: packPortable,
 	addBias: addBiasPortable, addBiasReLU: addBiasReLUPortable, add: addPortable, reluBackward: reluBackwardPortable,
 	sum: sumPortable, sumSquares: sumSquaresPortable, scaleBytes: scaleBytesPortable, maxPool2: maxPool2Portable,
 	adam: adamPortable, sgd: sgdPortable, momentum: momentumPortable,
 	mulAdds: mulAddsPortable, triad: triadPortable,
+	convolve: convolvePortable, correlate: correlatePortable, depthwise: depthwisePortable, channels: channelsPortable,
 	dots: dotsPortable, poolVectors: poolVectorsPortable, transpose: transposePortable,
 	mul: mulPortable, mulAdd: mulAddPortable, scale: scalePortable, scaleAdd: scaleAddPortable,
 	doubles:     doublesPortable,

@@ -1,0 +1,316 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// Kernels of convolutions whose images are planes of vectors; see asm/blocked.go.
+
+// depthAtOnce is how many channels one round of the inner loop of convolve takes.
+const depthAtOnce = 2
+
+// convolve writes the kernel that computes some positions of a row for some vectors of filters: one loop for every size of
+// tile.
+func (t tier) convolve() {
+	TEXT("convolve"+t.suffix, NOSPLIT,
+		"func(positions, vectors int, y *float32, yStep, distance int, x *float32, xStep int, taps *int32, n int, w, bias *float32, flags int)")
+	Doc(fmt.Sprintf("convolve%s computes a tile of positions (up to %v for 1 to %d vectors) by vectors of %d filters.",
+		t.suffix, t.positions, len(t.positions), t.wide.n))
+	t.sizes("positions", t.positions, t.convolveTile)
+}
+
+// sizes writes a loop for each size of a tile: for 1 to len(most) vectors, up to most[vectors-1] rows.
+func (t tier) sizes(parameter string, most []int, tile func(rows, vectors int)) {
+	rows, vectors := Load(Param(parameter), GP64()), Load(Param("vectors"), GP64())
+	for v := len(most); v >= 1; v-- {
+		if v > 1 {
+			CMPQ(vectors, Imm(uint64(v)))
+			JNE(LabelRef(fmt.Sprintf("vectors%d", v-1)))
+		}
+		for r := most[v-1]; r > 1; r-- {
+			CMPQ(rows, Imm(uint64(r)))
+			JEQ(LabelRef(fmt.Sprintf("tile%dx%d", r, v)))
+		}
+		for r := 1; r <= most[v-1]; r++ {
+			if r > 1 {
+				Label(fmt.Sprintf("tile%dx%d", r, v))
+			}
+			tile(r, v)
+		}
+		if v > 1 {
+			Label(fmt.Sprintf("vectors%d", v-1))
+		}
+	}
+}
+
+// Flags of convolve.
+const (
+	flagAdd  = 1 // add to y, instead of writing
+	flagReLU = 2
+)
+
+func (t tier) convolveTile(positions, vectors int) {
+	width := 4 * t.wide.n
+	r := t.wide.regs
+	sum := func(i, v int) reg.VecPhysical { return r[i*vectors+v] }
+	weight := func(v int) reg.VecPhysical { return r[positions*vectors+v] }
+	value := r[positions*vectors+vectors]
+	label := func(name string) string { return fmt.Sprintf("%s%dx%d", name, positions, vectors) }
+
+	bias := parameter("bias")
+	for v := range vectors {
+		VMOVUPS(Mem{Base: bias, Disp: v * width}, sum(0, v))
+	}
+	for i := 1; i < positions; i++ {
+		for v := range vectors {
+			VMOVAPS(sum(0, v), sum(i, v))
+		}
+	}
+	x, taps, n, w := parameter("x"), parameter("taps"), parameter("n"), parameter("w")
+	at := newStrided(x, inBytes("xStep"), positions)
+	at.bases[0] = GP64()
+	depth := GP64()
+	each := func(l int) {
+		for v := range vectors {
+			VMOVUPS(Mem{Base: w, Disp: (l*vectors + v) * width}, weight(v))
+		}
+		for i := range positions {
+			m := at.row(i)
+			m.Disp = 4 * l
+			VBROADCASTSS(m, value)
+			for v := range vectors {
+				VFMADD231PS(value, weight(v), sum(i, v))
+			}
+		}
+	}
+	advance := func(l int) {
+		for _, base := range at.bases {
+			ADDQ(Imm(uint64(4*l)), base)
+		}
+		ADDQ(U32(l*vectors*width), w)
+	}
+	Label(label("tap"))
+	t.tapBases(at, x, taps)
+	MOVLQSX(Mem{Base: taps, Disp: 4}, depth)
+	SUBQ(Imm(depthAtOnce), depth)
+	JLT(LabelRef(label("rest")))
+	Label(label("channels"))
+	for l := range depthAtOnce {
+		each(l)
+	}
+	advance(depthAtOnce)
+	SUBQ(Imm(depthAtOnce), depth)
+	JGE(LabelRef(label("channels")))
+	Label(label("rest"))
+	ADDQ(Imm(depthAtOnce), depth)
+	JEQ(LabelRef(label("next")))
+	Label(label("channel"))
+	each(0)
+	advance(1)
+	DECQ(depth)
+	JNE(LabelRef(label("channel")))
+	Label(label("next"))
+	ADDQ(Imm(8), taps)
+	DECQ(n)
+	JNE(LabelRef(label("tap")))
+
+	flags := parameter("flags")
+	y, yStep, distance := parameter("y"), inBytes("yStep"), inBytes("distance")
+	row := GP64()
+	places := func(f func(i, v int, m Mem)) {
+		for v := range vectors {
+			if v == 0 {
+				MOVQ(y, row)
+			} else {
+				ADDQ(distance, y)
+				MOVQ(y, row)
+			}
+			for i := range positions {
+				f(i, v, Mem{Base: row})
+				if i+1 < positions {
+					ADDQ(yStep, row)
+				}
+			}
+		}
+	}
+	TESTQ(U32(flagAdd), flags)
+	JEQ(LabelRef(label("written")))
+	places(func(i, v int, m Mem) { VADDPS(m, sum(i, v), sum(i, v)) })
+	Load(Param("y"), y)
+	Label(label("written"))
+	TESTQ(U32(flagReLU), flags)
+	JEQ(LabelRef(label("store")))
+	VXORPS(value, value, value)
+	for i := range positions {
+		for v := range vectors {
+			VMAXPS(sum(i, v), value, sum(i, v)) // a NaN stays: the sum is the first operand here
+		}
+	}
+	Label(label("store"))
+	places(func(i, v int, m Mem) { VMOVUPS(sum(i, v), m) })
+	VZEROUPPER()
+	RET()
+}
+
+// correlate writes the kernel of weight gradients: it sums products of values of an image with vectors of filters over a
+// rectangle of positions.
+func (t tier) correlate() {
+	TEXT("correlate"+t.suffix, NOSPLIT,
+		"func(rows, vectors int, sums *float32, x *float32, offsets *int32, xStep, xSkip int, dy *float32, distance, height, width int, add bool)")
+	Doc(fmt.Sprintf("correlate%s computes rows (up to %v for 1 to %d vectors) by vectors of %d filters.",
+		t.suffix, t.correlated, len(t.correlated), t.wide.n))
+	t.sizes("rows", t.correlated, func(rows, vectors int) { t.correlateTile(rows, vectors, false) })
+}
+
+// correlateChannels writes the kernel of weight gradients of depthwise convolutions, for one vector of channels.
+func (t tier) correlateChannels() {
+	TEXT("correlateChannels"+t.suffix, NOSPLIT,
+		"func(rows, vectors int, sums *float32, x *float32, offsets *int32, xStep, xSkip int, dy *float32, distance, height, width int, add bool)")
+	Doc(fmt.Sprintf("correlateChannels%s computes up to %d rows, for one vector of %d channels.", t.suffix, t.correlated[0], t.wide.n))
+	t.sizes("rows", t.correlated[:1], func(rows, vectors int) { t.correlateTile(rows, vectors, true) })
+}
+
+// correlateTile writes the loop for one size of tile, and returns. If channels is set, each channel has a filter of its own, so
+// that a value of the image is a vector.
+func (t tier) correlateTile(rows, vectors int, channels bool) {
+	width := 4 * t.wide.n
+	r := t.wide.regs
+	sum := func(i, v int) reg.VecPhysical { return r[i*vectors+v] }
+	gradient := func(v int) reg.VecPhysical { return r[rows*vectors+v] }
+	value := r[rows*vectors+vectors]
+	label := func(name string) string { return fmt.Sprintf("%s%dx%d", name, rows, vectors) }
+
+	sums := parameter("sums")
+	place := func(i, v int) Mem { return Mem{Base: sums, Disp: (i*vectors + v) * width} }
+	each := func(f func(i, v int)) {
+		for i := range rows {
+			for v := range vectors {
+				f(i, v)
+			}
+		}
+	}
+	add := Load(Param("add"), GP8())
+	TESTB(add, add)
+	JNE(LabelRef(label("add")))
+	each(func(i, v int) { VXORPS(sum(i, v), sum(i, v), sum(i, v)) })
+	JMP(LabelRef(label("begin")))
+	Label(label("add"))
+	each(func(i, v int) { VMOVUPS(place(i, v), sum(i, v)) })
+	Label(label("begin"))
+
+	list := parameter("offsets")
+	offsets := make([]reg.GPVirtual, rows)
+	for i := range rows {
+		offsets[i] = GP64()
+		MOVLQSX(Mem{Base: list, Disp: 4 * i}, offsets[i])
+	}
+	x, dy, n := parameter("x"), parameter("dy"), GP64()
+	xStep, distance := inBytes("xStep"), inBytes("distance")
+	height, err := Param("height").Resolve()
+	if err != nil {
+		panic(err)
+	}
+	Label(label("row"))
+	Load(Param("width"), n)
+	Label(label("position"))
+	for v := range vectors {
+		m := Mem{Base: dy}
+		if v > 0 {
+			m.Index, m.Scale = distance, uint8(v)
+		}
+		VMOVUPS(m, gradient(v))
+	}
+	for i := range rows {
+		m := Mem{Base: x, Index: offsets[i], Scale: 4}
+		if channels {
+			VFMADD231PS(m, gradient(0), sum(i, 0))
+			continue
+		}
+		VBROADCASTSS(m, value)
+		for v := range vectors {
+			VFMADD231PS(value, gradient(v), sum(i, v))
+		}
+	}
+	ADDQ(xStep, x)
+	ADDQ(Imm(uint64(width)), dy)
+	DECQ(n)
+	JNE(LabelRef(label("position")))
+	Load(Param("xSkip"), n)
+	LEAQ(Mem{Base: x, Index: n, Scale: 4}, x)
+	DECQ(height.Addr)
+	JNE(LabelRef(label("row")))
+
+	Load(Param("sums"), sums)
+	each(func(i, v int) { VMOVUPS(sum(i, v), place(i, v)) })
+	VZEROUPPER()
+	RET()
+}
+
+// depthwise writes the kernel of depthwise convolutions: some positions of a row, for one vector of channels.
+func (t tier) depthwise() {
+	TEXT("depthwise"+t.suffix, NOSPLIT,
+		"func(positions, vectors int, y *float32, yStep int, x *float32, xStep int, taps *int32, n int, w, bias *float32, flags int)")
+	Doc(fmt.Sprintf("depthwise%s computes up to %d positions, for one vector of %d channels.", t.suffix, t.positions[0], t.wide.n))
+	t.sizes("positions", t.positions[:1], func(positions, _ int) {
+		width := 4 * t.wide.n
+		sums, weight := t.wide.regs[:positions], t.wide.regs[positions]
+		label := func(name string) string { return fmt.Sprintf("%s%d", name, positions) }
+		VMOVUPS(Mem{Base: parameter("bias")}, sums[0])
+		for _, sum := range sums[1:] {
+			VMOVAPS(sums[0], sum)
+		}
+		x, taps, n, w := parameter("x"), parameter("taps"), parameter("n"), parameter("w")
+		at := newStrided(x, inBytes("xStep"), positions)
+		at.bases[0] = GP64()
+		Label(label("tap"))
+		t.tapBases(at, x, taps)
+		VMOVUPS(Mem{Base: w}, weight)
+		for i, sum := range sums {
+			VFMADD231PS(at.row(i), weight, sum)
+		}
+		ADDQ(Imm(4), taps)
+		ADDQ(U32(width), w)
+		DECQ(n)
+		JNE(LabelRef(label("tap")))
+
+		y, yStep, flags := parameter("y"), inBytes("yStep"), parameter("flags")
+		TESTQ(U32(flagAdd), flags)
+		JEQ(LabelRef(label("written")))
+		for i, sum := range sums {
+			VADDPS(Mem{Base: y}, sum, sum)
+			if i+1 < positions {
+				ADDQ(yStep, y)
+			}
+		}
+		Load(Param("y"), y)
+		Label(label("written"))
+		TESTQ(U32(flagReLU), flags)
+		JEQ(LabelRef(label("store")))
+		VXORPS(weight, weight, weight)
+		for _, sum := range sums {
+			VMAXPS(sum, weight, sum) // a NaN stays: the sum is the first operand here
+		}
+		Label(label("store"))
+		for i, sum := range sums {
+			VMOVUPS(sum, Mem{Base: y})
+			if i+1 < positions {
+				ADDQ(yStep, y)
+			}
+		}
+		VZEROUPPER()
+		RET()
+	})
+}
+
+// tapBases writes the addresses of the values that a tap takes. Its offset is at taps.
+func (t tier) tapBases(at strided, x, taps reg.GPVirtual) {
+	MOVLQSX(Mem{Base: taps}, at.bases[0])
+	LEAQ(Mem{Base: x, Index: at.bases[0], Scale: 4}, at.bases[0])
+	for i := 1; i < len(at.bases); i++ {
+		LEAQ(Mem{Base: at.bases[i-1], Index: at.stride, Scale: 4}, at.bases[i])
+	}
+}

@@ -1,0 +1,275 @@
+package asm
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/internal/cpufeat"
+)
+
+// apart returns a distance of at least least.
+func apart(rng *rand.Rand, least int) int { return least + rng.IntN(9) }
+
+// TestConvolve compares every size of tile with plain sums.
+func TestConvolve(t *testing.T) {
+	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
+		for vectors := 1; vectors <= ks.ConvolveVectors(); vectors++ {
+			for positions := 1; positions <= ks.Positions(vectors); positions++ {
+				for how := range (ConvolveAdd | ConvolveReLU) + 1 {
+					filters := vectors * ks.Lanes
+					yStep := apart(rng, ks.Lanes)
+					distance := apart(rng, positions*yStep)
+					xStep := apart(rng, 1)
+					var taps []Tap
+					reach, products := 0, 0
+					for range 1 + rng.IntN(4) {
+						taps = append(taps, Tap{int32(reach + rng.IntN(5)), int32(1 + rng.IntN(2*depthOfTests))})
+						last := taps[len(taps)-1]
+						reach = int(last.Offset + last.Depth)
+						products += int(last.Depth)
+					}
+					gx := newGuarded((positions-1)*xStep+reach, rng.IntN(4))
+					gw, gb := newGuarded(products*filters, rng.IntN(4)), newGuarded(filters, rng.IntN(4))
+					gy := newGuarded((vectors-1)*distance+(positions-1)*yStep+ks.Lanes, rng.IntN(4))
+					x, w, bias, y := gx.fill(rng), gw.fill(rng), gb.fill(rng), gy.values()
+					for v := range vectors {
+						for i := range positions {
+							for j := range ks.Lanes {
+								y[v*distance+i*yStep+j] = 0.5
+							}
+						}
+					}
+					ks.Convolve(positions, vectors, y, yStep, distance, x, xStep, taps, w, bias, how)
+					var got []float32
+					var want []float64
+					for f := range filters {
+						for i := range positions {
+							sum, k := float64(bias[f]), 0
+							for _, tap := range taps {
+								for c := range int(tap.Depth) {
+									sum += float64(x[i*xStep+int(tap.Offset)+c]) * float64(w[k*filters+f])
+									k++
+								}
+							}
+							got = append(got, y[f/ks.Lanes*distance+i*yStep+f%ks.Lanes])
+							want = append(want, finished(sum, how))
+						}
+					}
+					what := fmt.Sprintf("%d positions, %d vectors, %d taps, how %d", positions, vectors, len(taps), how)
+					if !approx.Check(t, what, got, want, approx.Tolerance{Abs: 3e-7 * float64(products+2), Rel: 1e-6}) {
+						return
+					}
+					for _, g := range []guarded{gx, gw, gb, gy} {
+						g.check(t, what)
+					}
+					between(t, what, y, func(at int) bool {
+						return at%distance%yStep < ks.Lanes && at%distance/yStep < positions
+					})
+				}
+			}
+		}
+		nan := []float32{float32(math.NaN())}
+		y, w, bias := make([]float32, ks.Lanes), make([]float32, ks.Lanes), make([]float32, ks.Lanes)
+		if ks.Convolve(1, 1, y, 0, 0, nan, 0, []Tap{{0, 1}}, w, bias, ConvolveReLU); y[0] == y[0] {
+			t.Error("a NaN is lost")
+		}
+	})
+}
+
+// depthOfTests is about how many channels a tap has in tests.
+const depthOfTests = 9
+
+// finished does what the choices of a Convolution say. The place to which is added holds 0.5.
+func finished(sum float64, how Convolution) float64 {
+	if how&ConvolveAdd != 0 {
+		sum += 0.5
+	}
+	if how&ConvolveReLU != 0 {
+		sum = max(sum, 0)
+	}
+	return sum
+}
+
+// between fails if a guard word is lost at a place that is not written.
+func between(t *testing.T, what string, y []float32, written func(at int) bool) {
+	t.Helper()
+	for at, v := range y {
+		if !written(at) && math.Float32bits(v) != math.Float32bits(guardWord) {
+			t.Fatalf("%s: wrote at %d", what, at)
+		}
+	}
+}
+
+// TestDepthwise compares every number of positions with plain sums.
+func TestDepthwise(t *testing.T) {
+	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
+		for positions := 1; positions <= ks.Positions(1); positions++ {
+			for how := range (ConvolveAdd | ConvolveReLU) + 1 {
+				yStep, xStep := apart(rng, ks.Lanes), apart(rng, 1)
+				var taps []int32
+				for range 1 + rng.IntN(9) {
+					taps = append(taps, int32(len(taps)*3+rng.IntN(3)))
+				}
+				gx := newGuarded((positions-1)*xStep+int(taps[len(taps)-1])+ks.Lanes, rng.IntN(4))
+				gw, gb := newGuarded(len(taps)*ks.Lanes, rng.IntN(4)), newGuarded(ks.Lanes, rng.IntN(4))
+				gy := newGuarded((positions-1)*yStep+ks.Lanes, rng.IntN(4))
+				x, w, bias, y := gx.fill(rng), gw.fill(rng), gb.fill(rng), gy.values()
+				for i := range positions {
+					for j := range ks.Lanes {
+						y[i*yStep+j] = 0.5
+					}
+				}
+				ks.Depthwise(positions, y, yStep, x, xStep, taps, w, bias, how)
+				var got []float32
+				var want []float64
+				for i := range positions {
+					for j := range ks.Lanes {
+						sum := float64(bias[j])
+						for k, offset := range taps {
+							sum += float64(x[i*xStep+int(offset)+j]) * float64(w[k*ks.Lanes+j])
+						}
+						got, want = append(got, y[i*yStep+j]), append(want, finished(sum, how))
+					}
+				}
+				what := fmt.Sprintf("%d positions, %d taps, how %d", positions, len(taps), how)
+				if !approx.Check(t, what, got, want, approx.Tolerance{Abs: 4e-6, Rel: 1e-6}) {
+					return
+				}
+				for _, g := range []guarded{gx, gw, gb, gy} {
+					g.check(t, what)
+				}
+				between(t, what, y, func(at int) bool { return at%yStep < ks.Lanes })
+			}
+		}
+		nan := make([]float32, ks.Lanes)
+		nan[0] = float32(math.NaN())
+		y, zero := make([]float32, ks.Lanes), make([]float32, ks.Lanes)
+		if ks.Depthwise(1, y, 0, nan, 0, []int32{0}, zero, zero, ConvolveReLU); y[0] == y[0] {
+			t.Error("a NaN is lost")
+		}
+	})
+}
+
+// TestCorrelate compares every size of tile, and the rows of CorrelateChannels, with plain sums.
+func TestCorrelate(t *testing.T) {
+	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
+		test := func(rows, vectors int, channels, add bool) bool {
+			height, width, xStep := 1+rng.IntN(4), 1+rng.IntN(6), apart(rng, 1)
+			xSkip := rng.IntN(7) - min(3, (width-1)*xStep) // rows may overlap
+			pitch, distance := width*xStep+xSkip, apart(rng, height*width*ks.Lanes)
+			lanes := 1
+			if channels {
+				lanes = ks.Lanes
+			}
+			offsets := make([]int32, rows)
+			for i := range offsets {
+				offsets[i] = int32(rng.IntN(20))
+			}
+			end := max(0, (height-1)*pitch) + (width-1)*xStep + 20 + lanes
+			gx, gdy := newGuarded(end, rng.IntN(4)), newGuarded((vectors-1)*distance+height*width*ks.Lanes, rng.IntN(4))
+			gs := newGuarded(rows*vectors*ks.Lanes, rng.IntN(4))
+			x, dy, sums := gx.fill(rng), gdy.fill(rng), gs.values()
+			if add {
+				for i := range sums {
+					sums[i] = 0.5
+				}
+			}
+			if channels {
+				ks.CorrelateChannels(sums, x, offsets, xStep, xSkip, dy, height, width, add)
+			} else {
+				ks.Correlate(vectors, sums, x, offsets, xStep, xSkip, dy, distance, height, width, add)
+			}
+			var want []float64
+			for _, offset := range offsets {
+				for f := range vectors * ks.Lanes {
+					v, j := f/ks.Lanes, f%ks.Lanes
+					var sum float64
+					if add {
+						sum = 0.5
+					}
+					for h := range height {
+						for p := range width {
+							sum += float64(x[h*pitch+p*xStep+int(offset)+j%lanes]) * float64(dy[(h*width+p)*ks.Lanes+v*distance+j])
+						}
+					}
+					want = append(want, sum)
+				}
+			}
+			what := fmt.Sprintf("%d rows, %d vectors, %dx%d positions, channels %v, add %v", rows, vectors, height, width, channels, add)
+			for _, g := range []guarded{gx, gdy, gs} {
+				g.check(t, what)
+			}
+			return approx.Check(t, what, sums, want, approx.Tolerance{Abs: 3e-7 * float64(height*width+2), Rel: 1e-6})
+		}
+		for _, add := range []bool{false, true} {
+			for vectors := 1; vectors <= ks.CorrelateVectors(); vectors++ {
+				for rows := 1; rows <= ks.Correlations(vectors); rows++ {
+					if !test(rows, vectors, false, add) || vectors == 1 && !test(rows, 1, true, add) {
+						return
+					}
+				}
+			}
+		}
+	})
+}
+
+// BenchmarkBlocked times the tallest tiles of each width, with operands that stay in the L1 and L2 caches.
+func BenchmarkBlocked(b *testing.B) {
+	for _, tier := range cpufeat.Available() {
+		ks := For(tier)
+		const taps, side = 9, 32
+		run := func(name string, products int, f func()) {
+			b.Run(fmt.Sprintf("%v/%s", tier, name), func(b *testing.B) {
+				for b.Loop() {
+					f()
+				}
+				b.ReportMetric(2*float64(products)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOPS")
+			})
+		}
+		x := make([]float32, 34*34*ks.Lanes)
+		var list []Tap
+		var offsets []int32
+		for r := range 3 {
+			for s := range 3 {
+				at := int32((r*34 + s) * ks.Lanes)
+				list, offsets = append(list, Tap{at, int32(ks.Lanes)}), append(offsets, at)
+			}
+		}
+		for vectors := 1; vectors <= ks.ConvolveVectors(); vectors++ {
+			positions, filters := ks.Positions(vectors), vectors*ks.Lanes
+			y, w, bias := make([]float32, positions*filters), make([]float32, taps*ks.Lanes*filters), make([]float32, filters)
+			run(fmt.Sprintf("convolve/%dx%d", positions, filters), positions*filters*taps*ks.Lanes, func() {
+				ks.Convolve(positions, vectors, y, ks.Lanes, positions*ks.Lanes, x, ks.Lanes, list, w, bias, 0)
+			})
+		}
+		dy := make([]float32, ks.CorrelateVectors()*side*side*ks.Lanes)
+		for vectors := 1; vectors <= ks.CorrelateVectors(); vectors++ {
+			rows := ks.Correlations(vectors)
+			sums := make([]float32, rows*vectors*ks.Lanes)
+			run(fmt.Sprintf("correlate/%dx%d", rows, vectors*ks.Lanes), rows*vectors*ks.Lanes*side*side, func() {
+				ks.Correlate(vectors, sums, x, consecutive(rows), ks.Lanes, 2*ks.Lanes, dy, side*side*ks.Lanes, side, side, false)
+			})
+		}
+		y, w := make([]float32, side*ks.Lanes), make([]float32, taps*ks.Lanes)
+		run("depthwise", side/8*8*ks.Lanes*taps, func() {
+			for at := 0; at < side; at += 8 {
+				ks.Depthwise(8, y[at*ks.Lanes:], ks.Lanes, x[at*ks.Lanes:], ks.Lanes, offsets, w, w, 0)
+			}
+		})
+		run("correlate channels", 8*side*side*ks.Lanes, func() {
+			ks.CorrelateChannels(w, x, offsets[:8], ks.Lanes, 2*ks.Lanes, dy, side, side, false)
+		})
+	}
+}
+
+// consecutive returns 0, 1, 2, ...
+func consecutive(n int) []int32 {
+	list := make([]int32, n)
+	for i := range list {
+		list[i] = int32(i)
+	}
+	return list
+}
