@@ -51,8 +51,8 @@ type Measurement struct {
 	Limits  *net.Limits `json:"limits,omitempty"`
 	Share   float64     `json:"share_of_peak,omitempty"` // multiply-adds a second, as a share of the limit
 
-	PeakRSS      int64  `json:"peak_rss,omitempty"`      // peak memory of a process that does only this, in bytes
-	DeviceMemory int64  `json:"device_memory,omitempty"` // memory of the GPU, in bytes
+	PeakRSS      int64  `json:"peak_rss,omitempty"`      // peak resident memory of a process that does only this work, in bytes; 0 if it isn't known
+	DeviceMemory int64  `json:"device_memory,omitempty"` // GPU memory that the program takes, in bytes; 0 on a CPU, and for a peer that can't tell
 	Allocations  uint64 `json:"allocations"`             // allocations of Go memory for each mini-batch
 	Allocated    uint64 `json:"allocated"`               // bytes of Go memory allocated for each mini-batch
 

@@ -77,7 +77,7 @@ func newJob(w Work, n *net.Network, c Config) (*job, error) {
 	return j, nil
 }
 
-// compile compiles the job's network on a subject.
+// compile compiles the job's network for a subject's device.
 func (j *job) compile(s Subject) (net.Program, error) {
 	p, err := s.Device.Compile(j.plan.Network, j.options)
 	if err != nil {

@@ -2,7 +2,7 @@ package cpu
 
 import "github.com/gputrain/gputrain/cpu/asm"
 
-// newBuffer returns n zeros, and behind them the slack that packing needs.
+// newBuffer returns n zeros, followed by the slack that packing needs.
 func newBuffer(n int) []float32 { return make([]float32, n+asm.Slack) }
 
 // activations holds the values between two operations for a whole mini-batch,

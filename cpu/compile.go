@@ -25,7 +25,7 @@ func (f fuser) Fuses(p lower.Pattern, nodes []net.Node) bool {
 	return false
 }
 
-// newProgram plans a program's operations and takes its memory. Without
+// newProgram plans a program's operations and allocates its memory. Without
 // prepareTraining the program can only run forward, on weights that SetState gives it.
 func newProgram(d *device, plan *net.Plan, opts net.Options) (*program, error) {
 	lowered := lower.Lower(plan, d.fuser)
@@ -261,7 +261,7 @@ func (p *program) showReLU(head, relu net.Node) {
 	shared := p.visible[relu.Index].activations
 	for i := range p.visible {
 		if p.visible[i].activations == shared {
-			p.visible[i].grad = false // also that of a flatten layer behind the ReLU
+			p.visible[i].grad = false // also that of a flatten layer after the ReLU
 		}
 	}
 	p.visible[head.Index] = visible{shared, false, head.Learns}

@@ -17,7 +17,7 @@ type dense struct {
 	relu         bool
 
 	samples     int       // the samples of the batch except the lone ones, filled up to whole vectors
-	lone        int       // samples behind the last whole vector, if they are few; otherwise 0
+	lone        int       // samples after the last whole vector, if they are few; otherwise 0
 	transposed  []float32 // the input, (inputs, samples)
 	product     []float32 // the output without bias, (units, samples)
 	biasSums    []float64 // sums of the output gradient, by unit

@@ -69,7 +69,8 @@ func (d *device) Name() string {
 	return fmt.Sprintf("cpu (%v, %d thread%s)", d.kernels.Tier, len(d.workers.all), plural)
 }
 
-// Compile plans a program and takes its memory.
+// Compile prepares a network for training and inference, and allocates the memory for it;
+// see [net.Device].
 func (d *device) Compile(n *net.Network, opts net.Options) (net.Program, error) {
 	if d.closed {
 		return nil, errors.New("cpu: device is closed")

@@ -52,7 +52,7 @@ func NewInferrer(c *net.Checkpoint, batch int, opts Options) (net.Inferrer, erro
 // Plan returns the plan of the checkpoint's network.
 func (i *inferrer) Plan() *net.Plan { return i.plan }
 
-// Infer returns the class probabilities.
+// Infer returns the class probabilities, (b.Len(), classes). The caller owns the tensor.
 func (i *inferrer) Infer(b net.Batch) (*tensor.Dense, error) { return i.infer(b) }
 
 // Close stops the threads.

@@ -291,7 +291,8 @@ func (p *program) evaluate(b net.Batch, compare bool, done func(piece net.Batch)
 	return nil
 }
 
-// TakeMetrics returns the sums of training since the last call.
+// TakeMetrics returns the sums of training since the last call, and sets them to 0.
+// FirstBad stays.
 func (p *program) TakeMetrics() (net.Metrics, error) {
 	if err := p.open(); err != nil {
 		return net.Metrics{}, err
@@ -301,7 +302,7 @@ func (p *program) TakeMetrics() (net.Metrics, error) {
 	return m, nil
 }
 
-// Infer returns the class probabilities.
+// Infer returns the class probabilities, (b.Len(), classes). The caller owns the tensor.
 func (p *program) Infer(b net.Batch) (*tensor.Dense, error) {
 	var out []float32
 	err := p.evaluate(b, false, func(piece net.Batch) {

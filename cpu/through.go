@@ -41,7 +41,7 @@ type throughPool struct {
 const filtersATime = 8
 
 // patchesThrough returns the kernels that compute a convolution's gradients
-// through the max pooling behind it, and whether its vectors are columns. It
+// through the max pooling after it, and whether its vectors are columns. It
 // returns nil if there are no such kernels, or if lists are not worth it.
 func patchesThrough(ks *asm.Kernels, node, pooled net.Node) (kernels *asm.Patches, wide bool) {
 	g := node.Window

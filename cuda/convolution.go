@@ -142,7 +142,7 @@ const (
 	biasReLUPool             // bias, ReLU and 2x2 max pooling
 )
 
-// convLayer is a convolution layer with its tail.
+// convLayer is a convolution layer together with its tail, such as bias and ReLU.
 type convLayer struct {
 	link
 	tail   tail

@@ -45,7 +45,7 @@ func (p *program) Evaluate(b net.Batch) (m net.Metrics, err error) {
 	return m, err
 }
 
-// Infer returns the class probabilities, (b.Len(), classes).
+// Infer returns the class probabilities, (b.Len(), classes). The caller owns the tensor.
 func (p *program) Infer(b net.Batch) (*tensor.Dense, error) {
 	if err := p.check(b, 0); err != nil {
 		return nil, err
@@ -90,7 +90,8 @@ func (p *program) readSums(from Buffer) (net.Metrics, error) {
 	return net.Metrics{Samples: s.Samples, Loss: s.Loss, Hits: s.Hits, FirstBad: s.FirstBad}, nil
 }
 
-// TakeMetrics waits for the device, returns the sums of training since the last call, and starts new sums.
+// TakeMetrics waits for the device, returns the sums of training since the last call, and sets them to 0. FirstBad
+// stays.
 func (p *program) TakeMetrics() (m net.Metrics, err error) {
 	err = p.do(func() error {
 		if err := p.queue.flush(); err != nil {

@@ -16,7 +16,7 @@ import (
 // errors.Is.
 var ErrOutOfMemory = errors.New("out of GPU memory")
 
-// OutOfMemoryError says what did not fit.
+// OutOfMemoryError says what did not fit. Sizes of memory are in bytes.
 type OutOfMemoryError struct {
 	What      string // what the memory was for: "conv1's output"
 	Bytes     int64  // how much was asked for
@@ -137,8 +137,8 @@ func (p *Pool) fit(size int64) (cu.DevicePtr, bool) {
 	return best.base + cu.DevicePtr(s.offset), true
 }
 
-// grow takes a block from the driver that holds size bytes. If there is no room for it, grow first gives back the
-// blocks of which nothing is lent.
+// grow allocates a block of at least size bytes from the driver. If there is no room for it, grow first gives the idle
+// blocks back to the driver, and tries again.
 func (p *Pool) grow(size int64, what string) error {
 	err := p.allocate(size, what)
 	if !errors.Is(err, ErrOutOfMemory) || !slices.ContainsFunc(p.blocks, (*block).idle) {
@@ -236,10 +236,10 @@ func (b *block) release(i int) {
 	}
 }
 
-// idle reports whether nothing of the block is lent.
+// idle reports whether no part of the block is lent.
 func (b *block) idle() bool { return len(b.spans) == 1 && b.spans[0].free }
 
-// trim gives the blocks of which nothing is lent back to the driver.
+// trim gives the idle blocks back to the driver.
 func (p *Pool) trim() error {
 	var errs []error
 	p.blocks = slices.DeleteFunc(p.blocks, func(b *block) bool {

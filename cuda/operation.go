@@ -25,7 +25,7 @@ type operation interface {
 
 // claim is the memory that an operation needs.
 type claim struct {
-	reads []*slot // what the backward pass reads of the inputs' values and the output's
+	reads []*slot // inputs and outputs that the backward pass reads
 	own   []*slot // its own values, with their lifetimes; Buffer is filled in later
 }
 

@@ -50,7 +50,7 @@ const (
 	Cached Chooser = "cached"
 	// Heuristic: cuDNN expects it to be the fastest.
 	Heuristic Chooser = "heuristic"
-	// Fused: nobody chose; a kernel of ours computes the product together with the layers after it.
+	// Fused: there was no choice. A kernel of gputrain computes the product together with ReLU and pooling.
 	Fused Chooser = "fused"
 )
 

@@ -12,7 +12,7 @@ import (
 )
 
 // Trace runs the graph kernel by kernel. It copies each value as soon as it has been computed, because later values
-// may take its memory.
+// may overwrite it.
 func (p *program) Trace(b net.Batch, mode net.Mode) (t *net.Trace, err error) {
 	if err := p.check(b, p.options.Batch); err != nil {
 		return nil, err

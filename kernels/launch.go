@@ -94,7 +94,7 @@ func newLaunch(k *Kernel, d Device, items uint64, parameters any) (Launch, error
 // several times as fast as 64.
 const mostValues = 1 << 31
 
-// countPlaces returns the product of sizes. It returns an error if 32 bits can't number so many values.
+// countPlaces returns the product of sizes. It returns an error if the product is more than mostValues.
 func countPlaces(k *Kernel, sizes ...uint32) (uint64, error) {
 	total := uint64(1)
 	for _, n := range sizes {

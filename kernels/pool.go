@@ -120,7 +120,8 @@ func (k PoolBackward) Launch(d Device) (Launch, error) {
 	return newPlaced(poolBackward, d, k, k.Planes, uint32(k.H), uint32(k.W))
 }
 
-// Pad copies X (H, W) into Xp (Ph, Pw), at row Top and column Left. The rest of Xp becomes 0.
+// Pad copies each of Planes images X (H, W) into a larger image Xp (Ph, Pw), from row Top and column Left on. The rest
+// of Xp becomes 0.
 type Pad struct {
 	Xp     Pointer[float32]
 	X      Pointer[float32]
@@ -140,7 +141,8 @@ func (k Pad) Launch(d Device) (Launch, error) {
 	return newPlaced(pad, d, k, k.Planes, uint32(k.Ph), uint32(k.Pw))
 }
 
-// Crop is the reverse of [Pad]: it copies that part of Xp to X, or adds it to X where Add is not 0.
+// Crop is the reverse of [Pad]: for each of Planes images, it copies H rows and W columns of Xp (Ph, Pw), from row Top
+// and column Left on, to X (H, W). If Add is not 0, it adds them to X instead.
 type Crop struct {
 	X      Pointer[float32]
 	Xp     Pointer[float32]

@@ -7,8 +7,8 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Split is a data set in three parts. They have no sample in common, and the same shape and
-// number of classes.
+// Split is a data set in three parts. No sample is in two parts. All parts have the same
+// shape and the same number of classes.
 type Split struct {
 	Train      *net.Dataset // the samples that the network learns from
 	Validation *net.Dataset // for choosing settings and for stopping early

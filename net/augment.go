@@ -33,12 +33,12 @@ type Augment struct {
 	Name string `json:"name,omitempty"` // for people
 
 	// Place. The picture goes through these settings in this order.
-	Crop        int          `json:"crop,omitempty"`         // moves by up to so many pixels of the input each way, like a random crop after padding
+	Crop        int          `json:"crop,omitempty"`         // moves by at most this many pixels of the input in each direction, like a random crop after padding
 	ResizedCrop *ResizedCrop `json:"resized_crop,omitempty"` // a random part of the picture, enlarged to all of it
-	Rotate      float64      `json:"rotate,omitempty"`       // rotates by up to so many degrees each way
+	Rotate      float64      `json:"rotate,omitempty"`       // rotates by at most this many degrees in either direction
 	Scale       float64      `json:"scale,omitempty"`        // enlarges or shrinks by a factor from 1-Scale to 1+Scale
-	Shear       float64      `json:"shear,omitempty"`        // shears horizontally by up to so many degrees each way
-	Translate   float64      `json:"translate,omitempty"`    // moves by up to this share of width and height each way, in whole pixels
+	Shear       float64      `json:"shear,omitempty"`        // shears horizontally by at most this many degrees in either direction
+	Translate   float64      `json:"translate,omitempty"`    // moves by at most this share of width and height in each direction, in whole pixels
 	Flip        Flip         `json:"flip,omitempty"`
 	Border      Border       `json:"border,omitempty"` // what lies around a picture; "" means ZeroBorder
 

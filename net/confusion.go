@@ -4,7 +4,7 @@ package net
 // Confusion[label][predicted].
 type Confusion [][]int64
 
-// NewConfusion returns a matrix for so many classes. All counts are 0.
+// NewConfusion returns a matrix for the given number of classes. All counts are 0.
 func NewConfusion(classes int) Confusion {
 	c := make(Confusion, classes)
 	for i := range c {

@@ -139,7 +139,7 @@ type Program interface {
 	// the samples' labels: Options.Loss and the Views' shares don't count.
 	Evaluate(Batch) (Metrics, error)
 	// TakeMetrics waits for the device, returns the sums of training since the last call,
-	// and sets them to 0.
+	// and sets them to 0. FirstBad is not cleared: see Metrics.
 	TakeMetrics() (Metrics, error)
 	// Infer returns the class probabilities of a batch of any size, (N, classes), in
 	// evaluation mode. The caller owns the tensor. Labels are ignored.

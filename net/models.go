@@ -15,7 +15,8 @@ type Model struct {
 	layers  func(in Shape, classes int) []Layer
 }
 
-// Build returns a new network: the model for images of shape in and so many classes.
+// Build returns a new network: the model for images of shape in and the given number of
+// classes.
 // Images that are too small for the model give an error. It names the layer whose input
 // has become too small.
 func (m Model) Build(in Shape, classes int) (*Network, error) {
@@ -163,7 +164,7 @@ func pad(n int) Padding {
 }
 
 // block is a kind of residual block. add adds one with its ReLU and returns its name. The
-// block's input is the layer x, of so many channels. Its output has widen*width channels.
+// block's input is the layer x, with the given number of channels. Its output has widen*width channels.
 type block struct {
 	widen int
 	add   func(s *sequence, name, x string, channels, width, stride int) string

@@ -102,7 +102,7 @@ type Node struct {
 	Index  int    // position in Plan.Nodes and in Network.Layers
 	Name   string // given, or derived from kind and count: "conv1"
 	Layer  Layer
-	Inputs []int   // indices of the nodes whose outputs it takes, in order, or NetworkInput. One may occur twice
+	Inputs []int   // indices of the nodes whose outputs it takes, in order; NetworkInput means the network's input. An index may occur twice
 	Uses   []int   // indices of the nodes that take its output, in order, each as often as it does; empty for the last node
 	Ins    []Shape // the shapes of Inputs
 	In     Shape   // the first of Ins

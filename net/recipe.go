@@ -28,7 +28,7 @@ type Recipe struct {
 	WarmupEpochs float64   `json:"warmup_epochs,omitempty"` // length of Schedule.Warmup, in epochs
 	StepEpochs   float64   `json:"step_epochs,omitempty"`   // length of Schedule.Every, in epochs; for StepRate only
 	Seed         uint64    `json:"seed"`                    // decides initial values, shuffles, dropout and augmentation
-	Patience     int       `json:"patience,omitempty"`      // training stops after so many epochs without a better validation figure; 0 means never
+	Patience     int       `json:"patience,omitempty"`      // training stops after this many epochs without a better validation figure; 0 means never
 	Watch        Watch     `json:"watch,omitempty"`         // which validation figure; "" means WatchLoss
 	Loss         Criterion `json:"loss,omitzero"`
 	Balance      bool      `json:"balance,omitempty"`   // class weights are the BalancedWeights of the training set; then Loss must have none
@@ -121,7 +121,7 @@ func (r Recipe) Check() error {
 			return fmt.Errorf("recipe: %w", err)
 		}
 	}
-	// With so many steps in an epoch, no rounding makes the warm-up as long as the run.
+	// With that many steps in an epoch, rounding can't make the warm-up as long as the run.
 	if err := r.OptimizerFor(maxElements).Check(); err != nil {
 		return fmt.Errorf("recipe: %w", err)
 	}

@@ -93,7 +93,8 @@ func PlainView() View {
 	return View{Transform: IdentityTransform(), Partner: -1, Other: IdentityTransform(), Share: 1}
 }
 
-// Check returns an error for a view that does not fit a data set of so many samples.
+// Check returns an error for a view that does not fit a data set with the given number of
+// samples.
 func (v *View) Check(samples int) error {
 	if err := v.Transform.Check(); err != nil {
 		return err

@@ -343,7 +343,7 @@ func (n *ink) resampled(scale, left, top float64, side int) []float64 {
 	})
 	out := make([]float64, side*side)
 	for i, v := range s.planes[0] {
-		out[i] = float64((v + 1<<(pointBits-1)) >> pointBits) // rounded, so that what is symmetric stays so
+		out[i] = float64((v + 1<<(pointBits-1)) >> pointBits) // rounded to the nearest, so that symmetric ink stays symmetric
 	}
 	return out
 }

@@ -25,7 +25,7 @@ import (
 type output interface {
 	io.ReaderAt
 	io.WriterAt
-	// reserve makes room for so many bytes.
+	// reserve makes room for size bytes.
 	reserve(size int64) error
 }
 
@@ -354,7 +354,8 @@ func (f *file) seen() (image.Point, error) {
 	return image.Pt(info.Width, info.Height), err
 }
 
-// warnings finds equal pictures, and says where they do harm.
+// warnings finds equal pictures. It returns warnings about those that do harm, and how
+// many pictures are equal to an earlier one.
 func (b *builder) warnings(l *listing) (warnings []string, repeated int) {
 	var samples []sampleSum
 	row := 0

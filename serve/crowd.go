@@ -18,8 +18,8 @@ type crowd struct {
 // mostMissed bounds a pause to 1<<mostMissed - 1 batches.
 const mostMissed = 7
 
-// batch is called when a batch of so many images is done. waiting is how many images wait then, most is how many a batch
-// can hold, took is how long the batch took.
+// batch is called when a batch is done. images is the number of images in it, waiting is how many images wait then, most
+// is how many a batch can hold, took is how long the batch took.
 func (c *crowd) batch(images, waiting, most int, now time.Time, took time.Duration) {
 	c.size, c.computed, c.took = min(images+waiting, most), now, took
 	c.pause = max(0, c.pause-1)

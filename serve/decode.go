@@ -78,7 +78,7 @@ type decoder struct {
 	scale     float32 // of bytes; 0 where nobody knows how bytes become the network's values
 	maxImages int
 	maxPixels int
-	pixelsFor func(pixels int) *semaphore.Weighted // the budget of an image of so many
+	pixelsFor func(pixels int) *semaphore.Weighted // the budget that an image with this number of pixels is taken from
 }
 
 // decode reads a body of a content type. What is wrong with it is a *problem.

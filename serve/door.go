@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// door is a listener that knows the connections that came through it. A server that ends
-// closes it, and parts with the connections without a request: what a client sent before
-// it could know that is still read.
+// door is a listener that knows the connections that it has accepted. When a server ends,
+// it closes its door, and then those connections that bring no request. What a client had
+// sent before it could see that its connection was closed is still read.
 type door struct {
 	stdnet.Listener
 
@@ -21,8 +21,8 @@ type door struct {
 	connections map[*connection]struct{}
 }
 
-// A door that was closed still lets in who waits before it: until nobody has come for
-// someLooks times lastLook, and for stragglers at most.
+// A closed door still accepts the connections that already wait. It stops when no
+// connection has come for someLooks times lastLook, and after stragglers at the latest.
 const (
 	lastLook   = time.Millisecond
 	someLooks  = 3
@@ -90,8 +90,8 @@ func (d *door) changed(conn stdnet.Conn, state http.ConnState) {
 	}
 }
 
-// part has the connections end that were answered on and have brought nothing since, and
-// new ones that have brought nothing, if they are to.
+// part ends the connections on which a request was answered and nothing has come since.
+// With withNew it also ends those on which nothing has ever come.
 func (d *door) part(withNew bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -120,7 +120,8 @@ func (c *connection) part(isNew bool) {
 	}
 }
 
-// Read reads, as net.Conn does. Where it was told to end, it takes what has come by then.
+// Read reads, as net.Conn does. After the connection was told to end, it still returns
+// what had come by then.
 func (c *connection) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if c.hears(n) && n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
@@ -132,7 +133,7 @@ func (c *connection) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// readNow reads what is there, without waiting. It returns 0 where there is nothing.
+// readNow reads what has come, without waiting. It returns 0 if nothing has.
 func (c *connection) readNow(p []byte) (n int) {
 	inner, ok := c.Conn.(syscall.Conn)
 	if !ok {

@@ -28,7 +28,7 @@ type Model struct {
 	Subject     string        `json:"subject"`       // what people show it: "digit", "character", "drawing", "picture" or "values", see subject
 	Epochs      int           `json:"epochs"`        // number of epochs that it was trained for
 	Network     *net.Network  `json:"network"`
-	Preparation string        `json:"preparation"` // how image files are prepared, unless a request asks for another way; "auto" where the network takes no image files
+	Preparation string        `json:"preparation"` // how image files are prepared, unless a request asks for another way; "auto" if the network takes no image files
 	Activations bool          `json:"activations"` // whether POST /v1/activations is there
 	Examples    []Example     `json:"examples"`    // images that the page offers
 	Limits      RequestLimits `json:"limits"`
@@ -40,15 +40,16 @@ type Example struct {
 	Class string `json:"class"` // what it shows
 }
 
-// RequestLimits are what one request may ask for.
+// RequestLimits are the limits on one request: the most images, the most bytes in its
+// body, and the most pixels in each image.
 type RequestLimits struct {
 	Images    int   `json:"images"`
 	BodyBytes int64 `json:"body_bytes"`
 	Pixels    int   `json:"pixels"`
 }
 
-// model is a network on the device. It is there until it is retired, because
-// another one has taken its place, and its last user has given it back.
+// model is a network on the device. When another one takes its place, it is retired. It
+// is closed when it is retired and its last user has given it back.
 type model struct {
 	Model
 	plan    *net.Plan
@@ -61,8 +62,8 @@ type model struct {
 	retired bool
 }
 
-// newModel compiles a checkpoint's network and asks it once. It runs where the
-// device may be used.
+// newModel compiles a checkpoint's network and computes one image with it. It must be
+// called by the goroutine that uses the device, see queue.call.
 func (s *Server) newModel(c *net.Checkpoint) (*model, error) {
 	plan, err := c.Network.Plan()
 	if err != nil {
@@ -97,8 +98,8 @@ func (s *Server) newModel(c *net.Checkpoint) (*model, error) {
 	return m, nil
 }
 
-// try asks the network about a black image, so that one that can't answer is
-// refused before anybody asks it.
+// try asks the network about a black image. So a network that can't answer is
+// refused before a client asks it.
 func (m *model) try() error {
 	rows, err := m.infer(make([]float32, m.plan.Network.Input.Size()), 1)
 	if err != nil {
@@ -143,7 +144,7 @@ func fingerprint(params map[string]*tensor.Dense) string {
 	return fmt.Sprintf("%x", h.Sum(nil)[:8])
 }
 
-// use returns the model that answers now, for its user to give back.
+// use returns the model that answers now. The caller must give it back.
 func (s *Server) use() *model {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -172,7 +173,8 @@ func (s *Server) adopt(m *model) {
 	}
 }
 
-// closeIfUnused has a retired model closed that has no user. The caller holds s.mu.
+// closeIfUnused does nothing if the model is not retired or has users. Otherwise the
+// model is closed between two batches. The caller holds s.mu.
 func (s *Server) closeIfUnused(m *model) {
 	if !m.retired || m.users > 0 {
 		return
@@ -185,9 +187,9 @@ func (s *Server) closeIfUnused(m *model) {
 	})
 }
 
-// Replace puts the network of another checkpoint in place of the one that
-// answers, between two batches: requests that came before are answered by the
-// one before. If it can't be used, that one stays.
+// Replace puts the network of another checkpoint in place of the one that answers.
+// Requests that came before are still answered by the earlier network. If the new one
+// can't be used, Replace returns an error and the earlier one stays.
 func (s *Server) Replace(c *net.Checkpoint) error {
 	var m *model
 	err := s.queue.call(func() (err error) {

@@ -46,7 +46,8 @@ func (s *Server) pageRoutes(route func(pattern string, h handling)) {
 	route("/examples/{file}", s.example)
 }
 
-// static answers with a file that a browser may keep, but asks about each time.
+// static answers with a file. A browser may keep it, but must ask each time whether it
+// is still the same.
 func static(kind string, content []byte) handling {
 	tag := fmt.Sprintf(`"%x"`, sha256.Sum256(content))
 	return func(w http.ResponseWriter, r *http.Request) error {

@@ -59,7 +59,7 @@ type asked struct {
 	plan    *net.Plan
 }
 
-// ask reads a request, asks the network, and has the answer written.
+// ask reads a request, asks the network, and calls write to write the answer.
 func (s *Server) ask(w http.ResponseWriter, r *http.Request, images int, trace bool, write func(*asked) error) error {
 	q, err := parseQuery(r.URL.RawQuery)
 	if err != nil {

@@ -84,8 +84,8 @@ type entry struct {
 	in    bool
 }
 
-// announce tells of a request that is about to ask, so that an idle device may
-// wait for it. The caller withdraws it at last.
+// announce tells the queue that a request will ask soon, so that an idle device may
+// wait for it. In the end, the caller withdraws the entry.
 func (q *queue) announce() *entry {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -149,8 +149,8 @@ func (q *queue) length() int {
 	return q.waiting
 }
 
-// later has f called between two batches, if the queue is open; it reports
-// whether.
+// later asks the queue to call f between two batches, and does not wait for that. It
+// returns false, and f is never called, if the queue is closed.
 func (q *queue) later(f func()) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -161,7 +161,7 @@ func (q *queue) later(f func()) bool {
 	return !q.closed
 }
 
-// call calls f between two batches.
+// call calls f between two batches and waits for its result.
 func (q *queue) call(f func() error) error {
 	done := make(chan error, 1)
 	if !q.later(func() { done <- guarded(q.log, f) }) {
@@ -249,7 +249,7 @@ func (q *queue) sleep(d time.Duration) {
 	}
 }
 
-// dropForgotten takes jobs out for whose answer nobody waits any more.
+// dropForgotten removes the jobs whose answer nobody waits for any more.
 func (q *queue) dropForgotten() {
 	kept := q.jobs[:0]
 	for _, j := range q.jobs {
@@ -263,8 +263,9 @@ func (q *queue) dropForgotten() {
 	q.jobs = kept
 }
 
-// take takes jobs of one model out that are computed together: as many as fill a
-// batch, at least one. A job that is traced is computed alone.
+// take removes from the queue the jobs that are computed together next: at least one,
+// and as many as fit into a batch. All are for one model. A job that is traced is computed
+// alone.
 func (q *queue) take() []*job {
 	first, n, samples := q.jobs[0], 0, 0
 	for _, j := range q.jobs {
@@ -327,8 +328,8 @@ func (q *queue) compute(batch []*job) {
 	}
 }
 
-// computed takes a batch, of at most so many samples, into the crowd, and the time of
-// a sample into the mean of about the last ten batches.
+// computed tells the crowd that a batch of samples, of at most most, is done. It also
+// takes the time of a sample into the mean over about the last ten batches.
 func (q *queue) computed(samples, most int, took time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

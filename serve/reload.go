@@ -20,11 +20,13 @@ func (s *Server) Reload(path string) error {
 	return err
 }
 
-// load is Reload, but tells nobody. It may be asked to leave the network that answers where
-// the file has the same one; it reports whether it didn't.
+// load is Reload without the log. If unlessSame is set and the file holds the network
+// that answers already, load keeps that network. loaded says whether the file's network
+// answers now because of this call.
 func (s *Server) load(path string, unlessSame bool) (loaded bool, err error) {
 	if info, err := os.Stat(path); err == nil {
-		// The file's bytes, its tensors and the compiled network.
+		// The weights are in memory three times: in the file's bytes, in its tensors and in
+		// the compiled network.
 		if err := memlimit.Check(3*float64(info.Size()), heldMemory()); err != nil {
 			return false, fmt.Errorf("checkpoint %s: %w", path, err)
 		}
@@ -64,9 +66,9 @@ func (s *Server) tell(err error) {
 // Watch looks at a checkpoint file at an interval, and reloads it when it has
 // changed, until the context ends. The first look finds what has changed since the network
 // that answers was loaded, too. A file that can't be used isn't tried again until it
-// changes. One that can't be read is, because a disk or a network may recover; the log has
-// each reason once. A file that is gone is told of after two looks, and the network that
-// answers stays.
+// changes. A file that can't be read is tried again at each look, because a disk or a
+// network may recover. The log has each reason once. If the file is gone, the log says so
+// after two looks, and the network that answers stays.
 func (s *Server) Watch(ctx context.Context, path string, interval time.Duration) {
 	var seen os.FileInfo
 	var again, gone bool // the file has to be tried again; it was gone at the latest look

@@ -32,7 +32,7 @@ type Server struct {
 	small    *semaphore.Weighted
 	token    [sha256.Size]byte
 	handler  http.Handler
-	first    *subject                                   // of the first network: the options' names and examples belong to its data. Used where the device may be
+	first    *subject                                   // of the first network: the options' names and examples belong to its data. Only the goroutine that uses the device reads and writes it
 	read     func(path string) (*net.Checkpoint, error) // net.LoadCheckpoint
 	ending   context.Context                            // done when Run ends
 	end      context.CancelFunc
@@ -64,8 +64,8 @@ func New(device net.Device, c *net.Checkpoint, o Options) (*Server, error) {
 	return s, nil
 }
 
-// Close answers the requests that wait, refuses others, and gives back what the
-// server has of the device's memory.
+// Close answers the requests that wait, refuses others, and frees the device memory that
+// the server holds.
 func (s *Server) Close() error {
 	s.end()
 	s.queue.close()

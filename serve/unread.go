@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// linger is how long a connection stays open behind an answer to a request whose body
-// hasn't been read: a client that is still sending gets the answer, one that sends
-// nothing holds the connection no longer.
+// linger is how long a connection stays open after the answer to a request whose body
+// hasn't been read. A client that is still sending gets the answer. A client that sends
+// nothing can't hold the connection any longer.
 const linger = time.Second
 
 // bounded gives every request a time limit from its header to the end of its answer,
 // whatever answers it.
 //
 // A body that the handler leaves unread is the trap. Package net/http reads up to
-// 256 KiB of it before it sends the answer, or behind it, and waits for them as long
+// 256 KiB of it before it sends the answer, or afterwards, and waits for them as long
 // as it may read. So such an answer ends its connection, and the rest of the body
 // gets no more time than linger.
 func (s *Server) bounded(h http.Handler) http.Handler {
@@ -35,7 +35,7 @@ func (s *Server) bounded(h http.Handler) http.Handler {
 			r.Body = a.body
 		}
 		h.ServeHTTP(a, r)
-		a.begin() // an answer without a word
+		a.begin() // the answer of a handler that wrote nothing
 	})
 }
 
@@ -53,7 +53,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// answerer decides when the answer begins whether the connection ends behind it.
+// answerer decides, when the answer begins, whether the connection ends after it.
 type answerer struct {
 	http.ResponseWriter
 	body   *watchedBody    // nil of a request without one
@@ -64,8 +64,8 @@ type answerer struct {
 // Unwrap lets an http.ResponseController through.
 func (a *answerer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// begin has the connection end behind the answer if the body has not, or if the
-// server ends.
+// begin begins the answer. The connection ends after it if the body hasn't been read to
+// its end, or if the server ends.
 func (a *answerer) begin() {
 	if a.begun {
 		return

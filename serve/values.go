@@ -114,7 +114,7 @@ type arrayScanner struct {
 	out    []float32
 }
 
-// peek returns the first byte of what is left, behind white space.
+// peek returns the first byte of what is left, after white space.
 func (s *arrayScanner) peek() byte {
 	for {
 		switch c := s.rest[0]; c {

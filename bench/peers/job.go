@@ -60,7 +60,7 @@ type Job struct {
 	Place
 	Threads   int           `json:"threads"` // number of threads that compute
 	Batch     int           `json:"batch"`   // images in a batch
-	Check     int           `json:"check"`   // batches in the agreement check; there are only so many different batches
+	Check     int           `json:"check"`   // number of batches in the agreement check, and of different batches
 	Weights   string        `json:"weights"` // path of the initial weights; see WriteInputs
 	Data      string        `json:"data"`    // path of the samples
 	Scale     float32       `json:"scale"`   // a byte b stands for b*Scale

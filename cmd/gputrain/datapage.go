@@ -140,7 +140,8 @@ func (g *sampleGrid) draw() image.Image {
 	return out
 }
 
-// gridName returns as much of a class's name as has room beside a picture.
+// gridName returns a class's name. It cuts a long name to 24 characters, because only
+// these have room beside the pictures.
 func gridName(name string) string {
 	if runes := []rune(name); len(runes) > 24 {
 		return string(runes[:21]) + "..."

@@ -54,10 +54,10 @@ func (t tier) broadcastDouble(name string, to int) {
 }
 
 // doubleSum is a sum in float64, in four registers from halves[0] on: of the first half, one that the total needs, of the values
-// behind the last vector (a scalar instruction clears the upper lanes of its register), and of the second half, halves[1].
+// after the last vector (a scalar instruction clears the upper lanes of its register), and of the second half, halves[1].
 type doubleSum struct{ halves [2]int }
 
-const lastValues = 2 // from the first half's register to that of the values behind the last vector
+const lastValues = 2 // from the first half's register to that of the values after the last vector
 
 // doubleSums writes what sets sums to 0.
 func (t tier) doubleSums(sums ...doubleSum) {

@@ -65,7 +65,7 @@ func (p *patch) vector(row, column int) Mem {
 	return m
 }
 
-// inRegisters calls body for as many rows at a time as have room in so many registers.
+// inRegisters calls body for groups of rows, each as large as the registers can hold.
 func inRegisters(rows, columns, registers int, body func(first, end int)) {
 	most := registers / columns
 	for first := 0; first < rows; first += most {

@@ -14,7 +14,7 @@ func slice(name string) reg.Register { return Load(Param(name).Base(), GP64()) }
 // parameter loads a parameter of 64 bits.
 func parameter(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
 
-// inBytes loads a parameter that counts float32 values, as so many bytes.
+// inBytes loads a parameter that counts float32 values, and converts the count to bytes.
 func inBytes(name string) reg.GPVirtual {
 	r := parameter(name)
 	SHLQ(Imm(2), r)

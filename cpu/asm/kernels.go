@@ -7,7 +7,7 @@ import (
 	"github.com/gputrain/gputrain/internal/cpufeat"
 )
 
-// Slack is how many float32 values [Kernels.Pack] may read or write behind the
+// Slack is how many float32 values [Kernels.Pack] may read or write after the
 // last one asked for.
 const Slack = 16
 

@@ -52,7 +52,7 @@ func gemmRow(k int, a *float32, csa int, b *float32, ldb int, c *[4]float32, acc
 		s1 += row[1] * v
 		s2 += row[2] * v
 		s3 += row[3] * v
-		if k > 2 { // a pointer behind the end would not be valid
+		if k > 2 { // a pointer past the end would not be valid
 			pa, pb = unsafe.Add(pa, csa*8), unsafe.Add(pb, ldb*8)
 		}
 	}

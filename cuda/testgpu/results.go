@@ -90,7 +90,8 @@ func (n testCount) String() string {
 
 var stepBenchmark = regexp.MustCompile(`(?m)^BenchmarkStep/[^/\s]+/(\w+)/(\d+)/([a-z]+)(?:-\d+)?\s.*?([\d.e+]+) images/s`)
 
-// speeds reads the output of BenchmarkStep of package cuda.
+// speeds returns the images/s in the output of BenchmarkStep of package cuda, as one line of text. After each figure,
+// the one with cuDNN's convolutions alone is in brackets.
 func speeds(out string) (string, error) {
 	var parts []string
 	last := "" // what the last part is about

@@ -67,8 +67,8 @@ func shortened(s string, size, room float64) string {
 	return "…"
 }
 
-// lines breaks a text at spaces into lines that have room. A single word
-// without room is shortened.
+// lines breaks a text at spaces into lines that fit into room. A single word
+// that doesn't fit is shortened.
 func lines(s string, size, room float64) []string {
 	var out []string
 	line := ""

@@ -18,7 +18,7 @@ type Track struct {
 	Cells  []string
 	Column int   // the node's column, from 0 on the left; its output line stays in this column
 	From   []int // rows of the nodes that lead to it; all are above it
-	Series int   // its colour; -1 is grey
+	Series int   // index of its colour in the palette, from 0; -1 is grey
 }
 
 // TrackGroup is a bar beside rows that belong together.

@@ -32,9 +32,9 @@ func Sample(values []float32, c, h, w int) image.Image {
 	return img
 }
 
-// Filter draws a filter over images. With three channels it shows the colours that
-// the filter responds to, and 0 is mid grey. Otherwise it is drawn in the scale's
-// colours.
+// Filter draws the c x h x w weights of a filter over images. With three channels it
+// shows the colours that the filter responds to, and a weight of 0 is mid grey. With
+// one channel it draws the weights in the scale's colours.
 func Filter(weights []float32, c, h, w int, s Scale) image.Image {
 	if c == 3 {
 		return rgb(weights, h, w, func(v float32) float64 { return 0.5 + 0.5*s.share(v) })

@@ -57,8 +57,8 @@ type Part struct {
 
 // Place is a place in a run.
 type Place struct {
-	Epoch int `json:"epoch"` // epochs done
-	Step  int `json:"step"`  // steps done in the next one
+	Epoch int `json:"epoch"` // epochs completed
+	Step  int `json:"step"`  // steps done in the epoch after these
 }
 
 // Write writes recipe.json, whole or not at all. If the record's last part was resumed,

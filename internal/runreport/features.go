@@ -43,7 +43,7 @@ type LayerValues struct {
 func LayersOf(plan *net.Plan, t *net.Trace) []LayerValues {
 	var out []LayerValues
 	// The names of the layers that are not shown by themselves. The layers
-	// behind them show these names too.
+	// after them show these names too.
 	carried := make([][]string, len(plan.Nodes))
 	for i, l := range plan.Nodes[:len(plan.Nodes)-1] {
 		var names []string

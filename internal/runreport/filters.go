@@ -98,8 +98,9 @@ func tiles(l net.Node, weights []float32, shape net.Shape) Filters {
 	return f
 }
 
-// beyondScale: one in so many weights of a deeper layer is beyond its picture's
-// scale. With a few large weights within it, the others would look pale.
+// beyondScale is how many weights of a deeper layer there are for each one that is
+// beyond its picture's scale. If the scale held the few largest weights too, the
+// others would look pale.
 const beyondScale = 200
 
 // clipped returns the scale for the weights of a deeper layer.

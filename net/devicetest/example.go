@@ -32,7 +32,7 @@ const (
 )
 
 // around makes the same network as ExampleNetwork, but the layers may not fit.
-// Other layers may use the example's inputs too, before or behind it.
+// Other layers may use the example's inputs too, before or after it.
 func around(ex net.Example, s sharing) *net.Network {
 	in := net.Shape{C: 2, H: 1, W: 1}
 	for _, s := range ex.In {

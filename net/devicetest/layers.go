@@ -17,7 +17,7 @@ func (e *env) inChains(in net.Shape, l ...net.Layer) []*net.Network {
 	}
 }
 
-// judgeLayer judges a layer as the first of a network, and behind another layer.
+// judgeLayer judges a layer as the first of a network, and after another layer.
 func (e *env) judgeLayer(in net.Shape, l net.Layer, sizes ...int) {
 	e.Helper()
 	for _, n := range e.inChains(in, l) {

@@ -46,7 +46,7 @@ func checkUses(e *env) {
 		{act("gate", net.Sigmoid), times("", "input", "gate"), conv("", 3)},
 		// Sums of sums.
 		{conv("a", 3), conv("b", 3), add("c", "a", "b"), conv("d", 3), add("f", "c", "d"), add("", "f", "a")},
-		// Residual blocks: with the value itself, with a projection, before and behind the function.
+		// Residual blocks: with the value itself, with a projection, before and after the function.
 		{conv("a", 4), norm("n"), act("b", net.ReLU), conv("c", 4), act("d", net.ReLU), conv("f", 4), add("g", "f", "b"), act("", net.ReLU)},
 		{conv("a", 4), act("b", net.ReLU), conv("c", 5), act("d", net.ReLU), conv("p", 5, "b"), add("", "d", "p")},
 		// A convolution's output goes to a function and elsewhere, so they are no group.

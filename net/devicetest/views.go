@@ -132,7 +132,7 @@ func checkMoves(e *env) {
 		// A sample of the input's own shape, and others that are cut or have a border.
 		for _, from := range []net.Shape{in, e.smallShape(channels)} {
 			data := e.randomBytesOrValues(from, 2, 9)
-			// Short fractions are exact in the layers behind the input as well.
+			// Short fractions are exact in the layers after the input as well.
 			data.Scale = 1.0 / 256
 			for i, v := range data.Values {
 				data.Values[i] = float32(math.Round(float64(16*v))) / 16

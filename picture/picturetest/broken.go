@@ -11,7 +11,7 @@ import (
 
 // BrokenPicture is a file that is not a picture, or no longer one.
 type BrokenPicture struct {
-	Name string // the file's name, with a usual suffix
+	Name string // the file's name, with the suffix of a picture format, such as .png
 	Data []byte
 	Want string // a part of the error, which is one line
 }
@@ -34,7 +34,7 @@ func Broken() []BrokenPicture {
 	const short = "the file is cut short"
 	for _, c := range []struct {
 		format string
-		ends   []int // behind how many bytes; of the file's end if negative
+		ends   []int // after how many bytes the file is cut; counted from its end if negative
 	}{
 		{"jpeg", []int{2, 3, 30, 200, -100, -1}},
 		{"cmyk.jpeg", []int{12, -8}},

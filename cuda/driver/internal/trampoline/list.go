@@ -20,7 +20,8 @@ type Function struct {
 // Own reports whether package driver itself defines the function. It then has no slot.
 func (f Function) Own() bool { return f.StandIn == "own" }
 
-// Parse reads the list. The slots have the order of the list.
+// Parse reads the list of functions (functions.txt). It returns the functions in the order of the list, which is also
+// the order of their slots. An error names the line.
 func Parse(list string) ([]Function, error) {
 	var functions []Function
 	library := ""
