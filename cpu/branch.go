@@ -27,8 +27,9 @@ func (op *add) backward(w *worker, n int) {
 	}
 }
 
-// concat puts the channels of its inputs one after the other. Within a sample
-// they lie in this order too.
+// concat puts the channels of its inputs one after the other. Within a sample they
+// lie in this order too, also in blocks, because only the last block of the last input
+// may have lanes without a channel.
 type concat struct {
 	ins []operand
 	out *activations
@@ -77,36 +78,55 @@ func (op *multiply) backward(w *worker, n int) {
 	}
 }
 
-// gate multiplies each channel of its first input by one value of the second.
+// gate multiplies each channel of its first input by one value of the second. All are
+// in blocks.
 type gate struct {
 	x, factors operand
 	out        *activations
-	area       int // values of a channel
+	layout     layout
+	constants  [][]float32 // what the kernels take of a block, by worker
+}
+
+func newGate(ws *workers, shape net.Shape, x, factors operand, out *activations) *gate {
+	op := &gate{x: x, factors: factors, out: out, layout: inBlocks(shape, 1, ws.all[0].kernel.Lanes)}
+	for range ws.all {
+		op.constants = append(op.constants, make([]float32, 6*op.layout.lanes))
+	}
+	return op
 }
 
 func (op *gate) forward(w *worker, n int) {
-	x, y := op.x.values(n), op.out.values(n)
-	for c, f := range op.factors.values(n) {
-		w.kernel.Scale(y[c*op.area:][:op.area], x[c*op.area:][:op.area], f)
+	lanes, plane := op.layout.lanes, op.layout.plane()
+	x, y, factors := op.x.values(n), op.out.values(n), op.factors.values(n)
+	c := op.constants[w.id][:3*lanes]
+	clear(c)
+	for b := range op.layout.blocks() {
+		copy(c[lanes:2*lanes], factors[b*lanes:])
+		w.kernel.NormalizeVectors(y[b*plane:][:plane], x[b*plane:][:plane], c)
 	}
 }
 
 func (op *gate) backward(w *worker, n int) {
-	x, gy, factors := op.x.values(n), op.out.grads(n), op.factors.values(n)
-	if op.factors.wanted {
-		to := op.factors.grads(n)
-		for c := range to {
-			product := float32(w.kernel.Dot(gy[c*op.area:][:op.area], x[c*op.area:][:op.area]))
-			if op.factors.adds {
-				product += to[c]
+	lanes, plane := op.layout.lanes, op.layout.plane()
+	x, dy, factors := op.x.values(n), op.out.grads(n), op.factors.values(n)
+	c, sums := op.constants[w.id][:4*lanes], op.constants[w.id][4*lanes:]
+	clear(c)
+	for b := range op.layout.blocks() {
+		x, dy := x[b*plane:][:plane], dy[b*plane:][:plane]
+		if op.factors.wanted {
+			to := op.factors.grads(n)[b*lanes:][:lanes]
+			if !op.factors.adds {
+				clear(to)
 			}
-			to[c] = product
+			for from := 0; from < plane; from += vectorsAtOnce * lanes {
+				end := min(from+vectorsAtOnce*lanes, plane)
+				w.kernel.GradientMoments(sums, dy[from:end], x[from:end], c[:lanes])
+				w.kernel.Add(to, sums[lanes:])
+			}
 		}
-	}
-	if op.x.wanted {
-		to := op.x.grads(n)
-		for c, f := range factors {
-			scaled(w, to[c*op.area:][:op.area], gy[c*op.area:][:op.area], f, op.x.adds)
+		if op.x.wanted {
+			copy(c[lanes:2*lanes], factors[b*lanes:])
+			w.kernel.NormalizeVectorsBack(op.x.grads(n)[b*plane:][:plane], dy, x, c, op.x.adds)
 		}
 	}
 }
@@ -135,13 +155,4 @@ func scaled(w *worker, to, from []float32, factor float32, adds bool) {
 	} else {
 		w.kernel.Scale(to, from, factor)
 	}
-}
-
-// newMultiply returns the operation for inputs of the given shapes: a gate if
-// they differ.
-func newMultiply(shapes []net.Shape, ins []operand, out *activations) sampleOp {
-	if shapes[0] == shapes[1] {
-		return &multiply{[2]operand(ins), out}
-	}
-	return &gate{ins[0], ins[1], out, shapes[0].H * shapes[0].W}
 }

@@ -8,14 +8,16 @@ func newBuffer(n int) []float32 { return make([]float32, n+asm.Slack) }
 // activations holds the values between two operations for a whole mini-batch,
 // and the gradient of the loss with respect to them.
 type activations struct {
+	layout      layout
 	size        int // values a sample
 	value, grad []float32
 }
 
 // newActivations takes memory for a value. Its gradient is nil unless learns is
 // set.
-func newActivations(size, batch int, learns bool) *activations {
-	a := &activations{size: size, value: newBuffer(size * batch)}
+func newActivations(l layout, batch int, learns bool) *activations {
+	size := l.size()
+	a := &activations{layout: l, size: size, value: newBuffer(size * batch)}
 	if learns {
 		a.grad = newBuffer(size * batch)
 	}

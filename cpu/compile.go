@@ -3,6 +3,7 @@ package cpu
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/gputrain/gputrain/cpu/asm"
 	"github.com/gputrain/gputrain/internal/memlimit"
@@ -74,8 +75,7 @@ func (d *device) checkSizes(lowered *lower.Program, opts net.Options) error {
 	for _, node := range plan.Nodes {
 		most := float64(max(node.In.Size(), node.Out.Size())) * batch
 		if _, ok := node.Layer.(*net.Conv); ok {
-			source, gradient := spreads(node)
-			most = max(most, source.floatSize()*batch, gradient.floatSize())
+			most = max(most, paddingOf(node).floatSize()*batch)
 		}
 		if most > math.MaxInt32-asm.Slack {
 			return fmt.Errorf("cpu: layer %d (%s) needs %.3g values for a mini-batch of %d, more than %d: take a smaller batch or smaller layers",
@@ -118,8 +118,7 @@ func (d *device) memory(lowered *lower.Program, opts net.Options) float64 {
 				take(tail.Out, head.Learns) // where the maxima are, and the lists of gradients
 			}
 			if head.Weights() > 0 {
-				source, _ := spreads(head)
-				values += source.floatSize() * batch
+				values += paddingOf(head).floatSize() * batch
 			}
 			if k := head.Window.KernelW; layer.GroupCount() == 1 && head.Window.KernelH == k && d.kernels.Winograd(k) != nil {
 				values += winogradProducts * float64(head.In.C) * float64(head.Out.C) // transformed weights
@@ -149,9 +148,16 @@ func (p *program) takeParameters() {
 	}
 }
 
+// step is an operation before it is made: what it takes and gives.
+type step struct {
+	group *lower.Group // nil for the network's input and for a conversion
+	ins   []operand
+	out   *activations
+}
+
 // takeOperations makes the operations and their memory. The first operation gathers
-// the network's input. Each of the others computes a group of layers. The output of
-// operation i is value i.
+// the network's input. Each of the others computes a group of layers, or changes the
+// layout of a value for those that follow.
 func (p *program) takeOperations(lowered *lower.Program) {
 	params := make([]map[net.Role]*parameter, len(p.plan.Nodes))
 	for _, q := range p.params {
@@ -163,37 +169,153 @@ func (p *program) takeOperations(lowered *lower.Program) {
 	for _, v := range lowered.Visible {
 		p.visible = append(p.visible, visible{value: v.Output, grad: v.Gradient})
 	}
-	values := make([]*activations, len(lowered.Values))
-	for i, v := range lowered.Values {
-		values[i] = newActivations(v.Shape.Size(), p.options.Batch, v.Learns)
-	}
+	steps, values := p.planSteps(lowered)
 	for i, v := range lowered.Visible {
 		p.visible[i].activations = values[v.Value]
 	}
 	in := p.plan.Network.Input
 	p.device.workers.reserveSpare(in.Size())
 	p.device.workers.reserveTaps(in.W)
-	p.operations = []operation{{sample: &input{&p.pass, in, values[0]}, out: values[0]}}
-	for i, g := range lowered.Groups {
-		tail := lowered.Tail(g)
-		var ins []operand
-		for _, in := range g.Inputs {
-			ins = append(ins, operand{values[in.Value], in.Wanted, in.Adds})
-		}
-		op := operation{out: values[i+1], layers: g.Nodes, learns: tail.Learns}
-		switch g.Pattern {
-		case lower.Single:
-			p.singleLayer(&op, tail, ins, params[tail.Index])
-		case lower.ConvReLU, lower.ConvPool, lower.ConvReLUPool:
-			op.sample = p.fusedConv(g, ins[0], op.out, params[g.Nodes[0]])
-		case lower.DenseReLU:
-			head := lowered.Head(g)
-			op.batch = newDense(p.device.workers, &p.pass, head, ins[0], op.out, p.options.Batch, params[head.Index], true)
-			p.showReLU(head, tail)
+	for i, s := range steps {
+		op := operation{out: s.out, learns: s.out.grad != nil}
+		switch {
+		case i == 0:
+			op.sample = &input{&p.pass, in, s.out}
+		case s.group == nil:
+			if s.ins[0].adds {
+				p.device.workers.reserveSpare(s.ins[0].size)
+			}
+			op.sample = &conversion{s.ins[0], s.out}
 		default:
-			panic(fmt.Sprintf("BUG: group of pattern %q", g.Pattern))
+			p.makeGroup(&op, lowered, *s.group, s.ins, params)
 		}
 		p.operations = append(p.operations, op)
+	}
+}
+
+// planSteps plans the operations, and takes the memory of all values, which it returns in
+// the order of lowered.Values. It decides about layouts: each group gets its inputs in
+// the layout that it wants, by a conversion where that isn't the value's own.
+func (p *program) planSteps(lowered *lower.Program) (steps []step, values []*activations) {
+	batch := p.options.Batch
+	take := func(l layout, learns bool) *activations { return newActivations(l, batch, learns) }
+	converted := map[*activations][]*activations{}
+	as := func(from *activations, l layout) *activations {
+		if from.layout.same(l) {
+			return from
+		}
+		for _, c := range converted[from] {
+			if c.layout.same(l) {
+				return c
+			}
+		}
+		to := take(l, from.grad != nil)
+		converted[from] = append(converted[from], to)
+		steps = append(steps, step{ins: []operand{{activations: from, wanted: from.grad != nil}}, out: to})
+		return to
+	}
+	values = []*activations{take(planar(lowered.Values[0].Shape), lowered.Values[0].Learns)}
+	steps = []step{{out: values[0]}}
+	for i := range lowered.Groups {
+		g := &lowered.Groups[i]
+		var have []layout
+		for _, in := range g.Inputs {
+			have = append(have, values[in.Value].layout)
+		}
+		want, out := layoutsOf(lowered, *g, have, p.device.kernels.Lanes)
+		var ins []operand
+		for k, in := range g.Inputs {
+			from := values[in.Value]
+			if from.layout.lanes > 1 && want[k].lanes > 1 && !from.layout.same(want[k]) {
+				from = as(from, planar(from.layout.shape))
+			}
+			ins = append(ins, operand{activations: as(from, want[k]), wanted: in.Wanted})
+		}
+		values = append(values, take(out, lowered.Values[i+1].Learns))
+		steps = append(steps, step{g, ins, values[i+1]})
+	}
+	last := values[len(values)-1]
+	as(last, planar(last.layout.shape)) // for the loss
+	// The backward pass goes through the steps, and through the inputs of each, from the
+	// last to the first. The first that it meets writes the gradient of a value, the
+	// others add theirs.
+	written := map[*activations]bool{}
+	for i := len(steps) - 1; i >= 0; i-- {
+		for k := len(steps[i].ins) - 1; k >= 0; k-- {
+			if in := &steps[i].ins[k]; in.wanted {
+				in.adds = written[in.activations]
+				written[in.activations] = true
+			}
+		}
+	}
+	return steps, values
+}
+
+// layoutsOf returns the layouts in which a group takes its inputs, and in which it gives
+// its output. have holds the layouts that the inputs have.
+func layoutsOf(lowered *lower.Program, g lower.Group, have []layout, lanes int) (want []layout, out layout) {
+	head, tail := lowered.Head(g), lowered.Tail(g)
+	all := func(l layout) []layout { return slices.Repeat([]layout{l}, len(have)) }
+	switch g.Pattern {
+	case lower.ConvPool, lower.ConvReLUPool, lower.DenseReLU:
+		return []layout{planar(head.In)}, planar(tail.Out)
+	}
+	switch head.Layer.(type) {
+	case *net.Conv:
+		in, out := convLayouts(head, lanes)
+		return []layout{in.canonical()}, out.canonical()
+	case *net.BatchNorm, *net.Pool:
+		return []layout{inBlocks(head.In, 1, lanes).canonical()}, inBlocks(head.Out, 1, lanes).canonical()
+	case *net.Activation, *net.Scale, *net.Add, *net.Multiply:
+		for _, in := range head.Ins {
+			if in != head.Out { // one factor for each channel
+				x := inBlocks(head.Out, 1, lanes).canonical()
+				return []layout{x, inBlocks(in, 1, lanes).canonical()}, x
+			}
+		}
+		for _, l := range have { // value by value: in a layout that an input has
+			if l.lanes > 1 && l.shape == head.Out {
+				return all(l), l
+			}
+		}
+	case *net.Concat:
+		out := inBlocks(head.Out, 1, lanes).canonical()
+		for i, in := range head.Ins {
+			want = append(want, inBlocks(in, 1, lanes).canonical())
+			if i+1 < len(head.Ins) && in.C%lanes != 0 {
+				out = planar(head.Out)
+			}
+		}
+		if out.lanes > 1 && slices.ContainsFunc(have, func(l layout) bool { return l.lanes > 1 }) {
+			return want, out
+		}
+		want = nil
+		for _, in := range head.Ins {
+			want = append(want, planar(in))
+		}
+		return want, planar(head.Out)
+	}
+	return all(planar(head.In)), planar(head.Out)
+}
+
+// makeGroup makes the operation of a group of layers.
+func (p *program) makeGroup(op *operation, lowered *lower.Program, g lower.Group, ins []operand, params []map[net.Role]*parameter) {
+	ws, batch := p.device.workers, p.options.Batch
+	head, tail := lowered.Head(g), lowered.Tail(g)
+	op.layers = g.Nodes
+	switch g.Pattern {
+	case lower.Single:
+		p.singleLayer(op, tail, ins, params[tail.Index])
+	case lower.ConvReLU:
+		op.sample = newBlockConv(ws, &p.pass, head, ins[0], op.out, params[head.Index], true)
+		p.showReLU(head, tail)
+	case lower.ConvPool, lower.ConvReLUPool:
+		op.sample = p.pooledConv(g, ins[0], op.out, params[head.Index])
+	case lower.DenseReLU:
+		op.batch = newDense(ws, &p.pass, head, ins[0], op.out, batch, params[head.Index], true)
+		p.showReLU(head, tail)
+	default:
+		panic(fmt.Sprintf("BUG: group of pattern %q", g.Pattern))
 	}
 }
 
@@ -202,11 +324,11 @@ func (p *program) singleLayer(op *operation, node net.Node, ins []operand, param
 	ws, batch, in, out := p.device.workers, p.options.Batch, ins[0], op.out
 	switch layer := node.Layer.(type) {
 	case *net.Conv:
-		op.sample = newConv(ws, &p.pass, node, in, out, batch, params, false)
+		op.sample = newBlockConv(ws, &p.pass, node, in, out, params, false)
 	case *net.Dense:
 		op.batch = newDense(ws, &p.pass, node, in, out, batch, params, false)
 	case *net.Pool:
-		op.sample = newPool(layer.PoolMode(), node, in, out, batch)
+		op.sample = newPool(ws, &p.pass, layer.PoolMode(), node, in, out)
 	case *net.Activation:
 		op.sample = newActivation(p.device.kernels, layer, in, out)
 	case *net.Dropout:
@@ -215,13 +337,17 @@ func (p *program) singleLayer(op *operation, node net.Node, ins []operand, param
 		}
 		op.sample = newDropout(&p.pass, node, layer.Rate, p.options.Seed, in, out, batch)
 	case *net.BatchNorm:
-		op.batch = newBatchNorm(ws, &p.pass, node, in, out, batch, params)
+		op.batch = newBatchNorm(ws, &p.pass, node, in, out, params)
 	case *net.Add:
 		op.sample = &add{ins, out}
 	case *net.Concat:
 		op.sample = &concat{ins, out}
 	case *net.Multiply:
-		op.sample = newMultiply(node.Ins, ins, out)
+		if node.Ins[0] == node.Ins[1] {
+			op.sample = &multiply{[2]operand(ins), out}
+		} else {
+			op.sample = newGate(ws, node.Out, ins[0], ins[1], out)
+		}
 	case *net.Scale:
 		op.sample = &scale{float32(layer.Factor), in, out}
 	default:
@@ -229,25 +355,17 @@ func (p *program) singleLayer(op *operation, node net.Node, ins []operand, param
 	}
 }
 
-// fusedConv makes the operation of a convolution and the layers that follow it in its
-// group.
-func (p *program) fusedConv(g lower.Group, in operand, out *activations, params map[net.Role]*parameter) *conv {
-	ws, batch := p.device.workers, p.options.Batch
+// pooledConv makes the operation of a convolution and of the max pooling after it.
+func (p *program) pooledConv(g lower.Group, in operand, out *activations, params map[net.Role]*parameter) *conv {
+	batch, relu := p.options.Batch, g.Pattern == lower.ConvReLUPool
 	head, second, tail := p.plan.Nodes[g.Nodes[0]], p.plan.Nodes[g.Nodes[1]], p.plan.Nodes[g.Nodes[len(g.Nodes)-1]]
-	relu, pooled := g.Pattern != lower.ConvPool, g.Pattern != lower.ConvReLU
-	own := out // the output of the convolution, with its ReLU
-	if pooled {
-		own = newActivations(head.Out.Size(), batch, head.Learns)
-		p.visible[head.Index] = visible{own, true, head.Learns}
-		if relu {
-			p.visible[second.Index] = p.visible[head.Index]
-		}
+	own := newActivations(planar(head.Out), batch, head.Learns) // the output of the convolution, with its ReLU
+	p.visible[head.Index] = visible{own, true, head.Learns}
+	if relu {
+		p.visible[second.Index] = p.visible[head.Index]
 	}
-	op := newConv(ws, &p.pass, head, in, own, batch, params, relu)
-	if pooled {
-		pool := newPool(net.MaxPool, tail, operand{own, head.Learns, false}, out, batch)
-		op.poolInto(pool, tail)
-	}
+	op := newConv(p.device.workers, &p.pass, head, in, own, batch, params, relu)
+	op.poolInto(newMaxPool(tail, operand{own, head.Learns, false}, out, batch), tail)
 	if relu {
 		p.showReLU(head, second)
 	}

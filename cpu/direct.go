@@ -23,7 +23,7 @@ type direct struct {
 // newDirect returns nil if there is no kernel, or too few filters to fill one.
 func newDirect(op *conv, node net.Node) *direct {
 	ks, g := op.workers.all[0].kernel, node.Window
-	if op.groups != 1 || g.StrideH != 1 || g.StrideW != 1 || g.DilationH != 1 || g.DilationW != 1 {
+	if node.Layer.(*net.Conv).GroupCount() != 1 || g.StrideH != 1 || g.StrideW != 1 || g.DilationH != 1 || g.DilationW != 1 {
 		return nil
 	}
 	same := node.In.W == g.OutW && g.Left == g.Right && 2*g.Left+1 == g.KernelW

@@ -97,7 +97,7 @@ func BenchmarkConv(b *testing.B) {
 				op = c // the last one
 			}
 		}
-		flop := 2 * float64(op.filters*len(op.taps)*len(op.positions))
+		flop := 2 * float64(op.filters*len(op.taps)*op.positions)
 		for _, part := range []struct {
 			name string
 			run  func()

@@ -3,6 +3,7 @@ package cpu
 import (
 	"fmt"
 
+	"github.com/gputrain/gputrain/cpu/asm"
 	"github.com/gputrain/gputrain/net"
 	"gorgonia.org/tensor"
 )
@@ -49,13 +50,26 @@ func (p *program) layerTrace(shape net.Shape, v visible, n int, training bool) n
 	var t net.LayerTrace
 	dims := []int{n, shape.C, shape.H, shape.W}
 	if v.value {
-		t.Output = tensorOf(v.activations.value[:n*v.size], dims...)
+		t.Output = tensorOf(v.planes(p.device.kernels, v.activations.value, n), dims...)
 	}
 	if training {
 		if v.grad {
-			t.OutputGrad = tensorOf(v.activations.grad[:n*v.size], dims...)
+			t.OutputGrad = tensorOf(v.planes(p.device.kernels, v.activations.grad, n), dims...)
 		}
 		t.ParamGrads = map[net.Role]*tensor.Dense{}
 	}
 	return t
+}
+
+// planes returns the values of n samples in the order of package net.
+func (a *activations) planes(ks *asm.Kernels, values []float32, n int) []float32 {
+	if a.layout.lanes == 1 {
+		return values[:n*a.size]
+	}
+	size := a.layout.shape.Size()
+	out := make([]float32, n*size)
+	for i := range n {
+		a.layout.toPlanes(ks, out[i*size:][:size], values[i*a.size:][:a.size])
+	}
+	return out
 }

@@ -64,7 +64,7 @@ type vectorOutputs struct {
 	distance int         // values from a vector of filters to the next
 	width    int         // positions in a row
 	bias     []float32   // of all filters; 0 for filters that only fill up a vector
-	pool     *pool       // the pooling whose output is computed too, or nil
+	pool     *maxPool    // the pooling whose output is computed too, or nil
 	outputs  [][]float32 // (vectors, positions, lanes)
 	pooled   [][]float32
 	chosen   [][]int32 // this and the two above are by worker
@@ -82,7 +82,7 @@ func newVectorOutputs(op *conv, filters, height, width int) *vectorOutputs {
 }
 
 // poolInto makes pooling a part of the convolution.
-func (v *vectorOutputs) poolInto(next *pool) {
+func (v *vectorOutputs) poolInto(next *maxPool) {
 	v.pool = next
 	next.fused = true
 	area := next.to.H * next.to.W

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"math"
+	"slices"
 
 	"github.com/gputrain/gputrain/cpu/asm"
 	"github.com/gputrain/gputrain/net"
@@ -21,21 +22,26 @@ const winogradProducts = asm.WinogradPoints * asm.WinogradPoints
 // If the output's size is no multiple of a tile's, the last tile of a row overlaps
 // the one before it. Likewise the last row of tiles overlaps the row before it.
 type winograd struct {
-	conv         *conv
+	workers      *workers
 	kernel       *asm.Winograd
-	window       net.Window
+	weight       *parameter
+	size         int // of a side of the filters
+	back         bool
+	inputs       int // channels of the image
+	outputs      int // channels of the output
+	image        paddedImage
+	outH, outW   int
 	down, across int // tiles
 	rows         int // rows of tiles that are computed together
 
 	vectors, panels   int       // vectors of filters in a panel, and the number of panels
 	channels, filters int       // filled up to whole vectors, and to whole panels
 	weights           []float32 // (points, panels, channels, filters of the panel)
+	bias              []float32 // of all filters; 0 for filters that only fill up a vector
 	packed            int64     // the version of the weights that are packed
 	transform         []float32 // transforms filters: (points, kernel area)
-	outputs           *vectorOutputs
 
 	taps     [][]float32 // (kernel area, filters of a panel)
-	images   [][]float32
 	columns  [][]float32 // a row of tiles, transformed downwards: (6, columns, lanes)
 	tiles    [][]float32 // (points, tiles, channels)
 	products [][]float32 // (points, tiles, filters)
@@ -46,32 +52,55 @@ type winograd struct {
 // products stay in the caches.
 const mostTiles = 32
 
-// newWinograd returns nil if there is no kernel, or if it would not be faster.
-func newWinograd(op *conv, node net.Node) *winograd {
-	ks, window := op.workers.all[0].kernel, node.Window
-	if op.groups != 1 || window.KernelH != window.KernelW || window.StrideH != 1 || window.StrideW != 1 || window.DilationH != 1 || window.DilationW != 1 {
+// newWinograd returns what computes the output of a convolution or, with back, the
+// gradient with respect to its input. That is a convolution of the output gradient with
+// filters that are turned by 180 degrees and whose channels and filters have changed
+// places. in and out are what it takes and computes. It returns nil if there is no
+// kernel, or if it would not be faster.
+func newWinograd(ws *workers, weight *parameter, node net.Node, in, out net.Shape, back bool) *winograd {
+	ks, window := ws.all[0].kernel, node.Window
+	if node.Layer.(*net.Conv).GroupCount() != 1 || window.KernelH != window.KernelW ||
+		window.StrideH != 1 || window.StrideW != 1 || window.DilationH != 1 || window.DilationW != 1 {
 		return nil
 	}
-	g := &winograd{conv: op, kernel: ks.Winograd(window.KernelW), window: window, vectors: min(2, ks.Vectors)}
-	if g.kernel == nil || window.OutH < g.kernel.Outputs || window.OutW < g.kernel.Outputs {
+	g := &winograd{
+		workers: ws, kernel: ks.Winograd(window.KernelW), weight: weight, size: window.KernelW, back: back,
+		inputs: in.C, outputs: out.C, outH: out.H, outW: out.W, vectors: min(2, ks.Vectors),
+	}
+	if g.kernel == nil || out.H < g.kernel.Outputs || out.W < g.kernel.Outputs {
+		return nil
+	}
+	g.image = paddedImage{inBlocks(in, 1, ks.Lanes), window.Top, window.Left, out.H + g.size - 1, out.W + g.size - 1}
+	if back {
+		g.image.top, g.image.left = g.size-1-window.Top, g.size-1-window.Left
+	}
+	if g.image.top < 0 || g.image.left < 0 || g.image.height < g.image.top+in.H || g.image.width < g.image.left+in.W {
 		return nil
 	}
 	m, lanes := g.kernel.Outputs, ks.Lanes
-	g.down, g.across = (window.OutH+m-1)/m, (window.OutW+m-1)/m
-	g.channels = (op.channels + lanes - 1) / lanes * lanes
-	g.panels = (op.filters + g.vectors*lanes - 1) / (g.vectors * lanes)
+	g.down, g.across = (out.H+m-1)/m, (out.W+m-1)/m
+	g.channels = (in.C + lanes - 1) / lanes * lanes
+	g.panels = (out.C + g.vectors*lanes - 1) / (g.vectors * lanes)
 	g.filters = g.panels * g.vectors * lanes
 	if !g.pays(lanes) {
 		return nil
 	}
 	g.rows = g.rowsTogether(ks.Rows(g.vectors))
-	g.weights = make([]float32, winogradProducts*op.channels*g.filters)
+	g.weights = make([]float32, winogradProducts*g.inputs*g.filters)
+	g.bias = make([]float32, g.filters)
 	g.transform = g.kernel.FilterTransform()
-	g.outputs = newVectorOutputs(op, g.filters, window.OutH, window.OutW)
-	for range op.workers.all {
-		g.taps = append(g.taps, make([]float32, op.kernelArea*g.vectors*lanes))
-		g.images = append(g.images, make([]float32, op.layout.size()))
-		g.columns = append(g.columns, make([]float32, asm.WinogradPoints*op.layout.pitch))
+	if back {
+		area := g.size * g.size
+		for p := range winogradProducts {
+			slices.Reverse(g.transform[p*area:][:area])
+		}
+	}
+	if !g.image.plain() {
+		ws.reserve(g.image.size())
+	}
+	for range ws.all {
+		g.taps = append(g.taps, make([]float32, g.size*g.size*g.vectors*lanes))
+		g.columns = append(g.columns, make([]float32, asm.WinogradPoints*g.image.width*lanes))
 		g.tiles = append(g.tiles, make([]float32, winogradProducts*g.rows*g.across*g.channels))
 		g.products = append(g.products, make([]float32, winogradProducts*g.rows*g.across*g.filters))
 	}
@@ -86,10 +115,10 @@ func newWinograd(op *conv, node net.Node) *winograd {
 // shapes that were measured, those that pass are 1.2 to 3.7 times as fast this way,
 // and most of the others are slower.
 func (g *winograd) pays(lanes int) bool {
-	op, tiles, vectors := g.conv, g.down*g.across, g.filters/lanes
-	products := winogradProducts * tiles * (op.channels + 6) * vectors
-	transforms := 16*(g.down*op.source.outWidth+asm.WinogradPoints*tiles)*(g.channels/lanes) + 100*tiles*vectors
-	other := g.window.OutH * g.window.OutW * op.kernelArea * op.channels * op.filters / lanes
+	tiles, vectors := g.down*g.across, g.filters/lanes
+	products := winogradProducts * tiles * (g.inputs + 6) * vectors
+	transforms := 16*(g.down*g.image.width+asm.WinogradPoints*tiles)*(g.channels/lanes) + 100*tiles*vectors
+	other := g.outH * g.outW * g.size * g.size * g.inputs * g.outputs / lanes
 	return 10*(products+transforms) < 9*other
 }
 
@@ -106,36 +135,44 @@ func (g *winograd) rowsTogether(tallest int) int {
 }
 
 // ready packs the weights if they have changed.
-func (g *winograd) ready() {
-	if version := g.conv.pass.weights; g.packed != version {
-		g.conv.workers.do(g.conv.channels, g.packTask)
-		g.outputs.ready()
-		g.packed = version
+func (g *winograd) ready(version int64, bias *parameter) {
+	if g.packed == version {
+		return
 	}
+	g.workers.do(g.inputs, g.packTask)
+	if bias != nil {
+		copy(g.bias, bias.value)
+	}
+	g.packed = version
 }
 
 // pack transforms the filters of a channel. Filters that only fill up a panel are 0.
 func (g *winograd) pack(w *worker, channel int) {
-	op, ks := g.conv, w.kernel
+	ks, area := w.kernel, g.size*g.size
 	width := g.vectors * ks.Lanes
-	stride := op.channels * g.filters // the distance from one pair of points to the next
+	stride := g.inputs * g.filters // the distance from one pair of points to the next
+	filterStride, channelStride := g.inputs*area, area
+	if g.back {
+		filterStride, channelStride = area, g.outputs*area
+	}
 	taps := g.taps[w.id]
 	for panel := range g.panels {
 		first := panel * width
-		n := min(width, op.filters-first)
+		n := min(width, g.outputs-first)
 		if n < width {
 			clear(taps)
 		}
-		ks.Transpose(taps, width, op.weight.value[(first*op.channels+channel)*op.kernelArea:], op.channels*op.kernelArea, n, op.kernelArea)
-		to, most := g.weights[(panel*op.channels+channel)*width:], ks.Rows(g.vectors)
+		ks.Transpose(taps, width, g.weight.value[first*filterStride+channel*channelStride:], filterStride, n, area)
+		to, most := g.weights[(panel*g.inputs+channel)*width:], ks.Rows(g.vectors)
 		for p := 0; p < winogradProducts; p += most {
-			ks.Gemm(min(most, winogradProducts-p), g.vectors, op.kernelArea, g.transform[p*op.kernelArea:], op.kernelArea, 1, taps, width, to[p*stride:], stride, false)
+			ks.Gemm(min(most, winogradProducts-p), g.vectors, area, g.transform[p*area:], area, 1, taps, width, to[p*stride:], stride, false)
 		}
 	}
 }
 
-// forward convolves an image.
-func (g *winograd) forward(w *worker, image []float32) {
+// run convolves an image in blocks, whose border of zeros g.image describes. y gets the
+// output in blocks.
+func (g *winograd) run(w *worker, y, image []float32, relu bool) {
 	for first := 0; first < g.down; first += g.rows {
 		rows := min(g.rows, g.down-first)
 		for row := range rows {
@@ -143,7 +180,7 @@ func (g *winograd) forward(w *worker, image []float32) {
 		}
 		g.multiply(w, rows*g.across)
 		for row := range rows {
-			g.transformBack(w, first+row, row*g.across)
+			g.transformBack(w, y, first+row, row*g.across, relu)
 		}
 	}
 }
@@ -155,22 +192,22 @@ func (g *winograd) origin(tile, outputs int) int {
 }
 
 // whole returns how many tiles of a row don't overlap another.
-func (g *winograd) whole() int { return g.window.OutW / g.kernel.Outputs }
+func (g *winograd) whole() int { return g.outW / g.kernel.Outputs }
 
 // transformRow transforms a row of tiles. They get the numbers from at on.
 func (g *winograd) transformRow(w *worker, image []float32, row, at int) {
 	columns, tiles, lanes := g.columns[w.id], g.tiles[w.id], w.kernel.Lanes
-	top := g.origin(row, g.window.OutH) * g.conv.layout.pitch
-	pitch, step := g.conv.layout.pitch, g.kernel.Outputs*lanes
+	pitch, step := g.image.width*lanes, g.kernel.Outputs*lanes
+	top := g.origin(row, g.outH) * pitch
 	stride := g.rows * g.across * g.channels
-	for b := range g.conv.layout.blocks {
-		g.kernel.TransformInput(columns, lanes, pitch, image[b*g.conv.layout.plane+top:], lanes, pitch, g.conv.source.outWidth)
+	for b := range g.image.image.blocks() {
+		g.kernel.TransformInput(columns, lanes, pitch, image[b*g.image.plane()+top:], lanes, pitch, g.image.width)
 		for i := range asm.WinogradPoints {
 			from := columns[i*pitch:]
 			to := tiles[i*asm.WinogradPoints*stride+at*g.channels+b*lanes:]
 			g.kernel.TransformInput(to, g.channels, stride, from, step, lanes, g.whole())
 			if last := g.across - 1; last == g.whole() {
-				g.kernel.TransformInput(to[last*g.channels:], 0, stride, from[g.origin(last, g.window.OutW)*lanes:], 0, lanes, 1)
+				g.kernel.TransformInput(to[last*g.channels:], 0, stride, from[g.origin(last, g.outW)*lanes:], 0, lanes, 1)
 			}
 		}
 	}
@@ -178,7 +215,7 @@ func (g *winograd) transformRow(w *worker, image []float32, row, at int) {
 
 // multiply multiplies tiles by filters.
 func (g *winograd) multiply(w *worker, tiles int) {
-	depth, width := g.conv.channels, g.vectors*w.kernel.Lanes
+	depth, width := g.inputs, g.vectors*w.kernel.Lanes
 	most := w.kernel.Rows(g.vectors)
 	stride := g.rows * g.across
 	for p := range winogradProducts {
@@ -193,15 +230,15 @@ func (g *winograd) multiply(w *worker, tiles int) {
 }
 
 // transformBack computes the outputs of a row of tiles.
-func (g *winograd) transformBack(w *worker, row, at int) {
+func (g *winograd) transformBack(w *worker, y []float32, row, at int, relu bool) {
 	products, lanes := g.products[w.id], w.kernel.Lanes
-	stride, pitch, step := g.rows*g.across*g.filters, g.window.OutW*lanes, g.kernel.Outputs*lanes
-	for v := 0; v*lanes < g.conv.filters; v++ {
-		y := g.outputs.of(w, v)[g.origin(row, g.window.OutH)*pitch:]
-		from, bias := products[at*g.filters+v*lanes:], g.outputs.bias[v*lanes:][:lanes]
-		g.kernel.TransformOutput(y, step, pitch, from, g.filters, stride, bias, g.conv.relu, g.whole())
+	stride, pitch, step := g.rows*g.across*g.filters, g.outW*lanes, g.kernel.Outputs*lanes
+	for v := 0; v*lanes < g.outputs; v++ {
+		y := y[(v*g.outH+g.origin(row, g.outH))*pitch:]
+		from, bias := products[at*g.filters+v*lanes:], g.bias[v*lanes:][:lanes]
+		g.kernel.TransformOutput(y, step, pitch, from, g.filters, stride, bias, relu, g.whole())
 		if last := g.across - 1; last == g.whole() {
-			g.kernel.TransformOutput(y[g.origin(last, g.window.OutW)*lanes:], 0, pitch, from[last*g.filters:], 0, stride, bias, g.conv.relu, 1)
+			g.kernel.TransformOutput(y[g.origin(last, g.outW)*lanes:], 0, pitch, from[last*g.filters:], 0, stride, bias, relu, 1)
 		}
 	}
 }

@@ -85,6 +85,8 @@ func main() {
 	t.correlate()
 	t.depthwise()
 	t.correlateChannels()
+	t.normalization()
+	t.pooling()
 	t.adam()
 	t.sgd()
 	t.momentum()

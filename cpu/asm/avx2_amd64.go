@@ -94,6 +94,42 @@ func depthwiseAVX2(positions int, vectors int, y *float32, yStep int, x *float32
 // correlateChannelsAVX2 computes up to 8 rows, for one vector of 8 channels.
 func correlateChannelsAVX2(rows int, vectors int, sums *float32, x *float32, offsets *int32, xStep int, xSkip int, dy *float32, distance int, height int, width int, add bool)
 
+// momentsAVX2 sums x-shift and its square, for n vectors.
+func momentsAVX2(sums *float32, x *float32, shift *float32, n int)
+
+// gradientMomentsAVX2 sums dy and dy*(x-shift), for n vectors.
+func gradientMomentsAVX2(sums *float32, dy *float32, x *float32, shift *float32, n int)
+
+// sumVectorsAVX2 adds n vectors.
+func sumVectorsAVX2(sums *float32, x *float32, n int)
+
+// normalizeVectorsAVX2 sets y to (x-mean)*scale + bias; c holds the three.
+func normalizeVectorsAVX2(y *float32, x *float32, c *float32, n int)
+
+// normalizeVectorsBackAVX2 sets dx to scale*(dy - bias - (x-mean)*slope); c holds mean, scale, bias and slope.
+func normalizeVectorsBackAVX2(dx *float32, dy *float32, x *float32, c *float32, n int)
+
+// normalizeVectorsBackAddAVX2 adds scale*(dy - bias - (x-mean)*slope) to dx; c holds mean, scale, bias and slope.
+func normalizeVectorsBackAddAVX2(dx *float32, dy *float32, x *float32, c *float32, n int)
+
+// maxWindowsAVX2 pools n windows by maximum.
+func maxWindowsAVX2(y *float32, chosen *int32, x *float32, xStep int, pitch int, rows int, columns int, n int, at int32, atStep int32, rowStep int32)
+
+// maxWindowsBackAVX2 adds gradients to the places that were chosen in n windows.
+func maxWindowsBackAVX2(dx *float32, dy *float32, chosen *int32, xStep int, pitch int, rows int, columns int, n int, at int32, atStep int32, rowStep int32)
+
+// meanWindowsAVX2 sums n windows, and multiplies by factor.
+func meanWindowsAVX2(y *float32, x *float32, factor float32, xStep int, pitch int, rows int, columns int, n int)
+
+// normWindowsAVX2 sums the squares of n windows, multiplies by factor, and takes the square root.
+func normWindowsAVX2(y *float32, x *float32, factor float32, xStep int, pitch int, rows int, columns int, n int)
+
+// meanWindowsBackAVX2 adds dy times factor to all values of n windows.
+func meanWindowsBackAVX2(dx *float32, dy *float32, factor float32, xStep int, pitch int, rows int, columns int, n int)
+
+// normWindowsBackAVX2 adds dy*x/y to all values of n windows, or nothing where y is 0.
+func normWindowsBackAVX2(dx *float32, dy *float32, y *float32, x *float32, xStep int, pitch int, rows int, columns int, n int)
+
 // adamAVX2 updates weights and moments.
 func adamAVX2(w []float32, g []float32, m []float32, v []float32, c *float32)
 

@@ -9086,6 +9086,661 @@ position8x1:
 	VZEROUPPER
 	RET
 
+// func momentsAVX2(sums *float32, x *float32, shift *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·momentsAVX2(SB), NOSPLIT, $0-32
+	MOVQ    x+8(FP), AX
+	MOVQ    shift+16(FP), CX
+	VMOVUPS (CX), Y8
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	MOVQ    n+24(FP), CX
+
+some:
+	CMPQ        CX, $0x04
+	JLT         one
+	VMOVUPS     (AX), Y9
+	VSUBPS      Y8, Y9, Y9
+	VADDPS      Y9, Y0, Y0
+	VFMADD231PS Y9, Y9, Y4
+	VMOVUPS     32(AX), Y9
+	VSUBPS      Y8, Y9, Y9
+	VADDPS      Y9, Y1, Y1
+	VFMADD231PS Y9, Y9, Y5
+	VMOVUPS     64(AX), Y9
+	VSUBPS      Y8, Y9, Y9
+	VADDPS      Y9, Y2, Y2
+	VFMADD231PS Y9, Y9, Y6
+	VMOVUPS     96(AX), Y9
+	VSUBPS      Y8, Y9, Y9
+	VADDPS      Y9, Y3, Y3
+	VFMADD231PS Y9, Y9, Y7
+	ADDQ        $0x00000080, AX
+	SUBQ        $0x04, CX
+	JMP         some
+
+one:
+	TESTQ       CX, CX
+	JEQ         done
+	VMOVUPS     (AX), Y9
+	VSUBPS      Y8, Y9, Y9
+	VADDPS      Y9, Y0, Y0
+	VFMADD231PS Y9, Y9, Y4
+	ADDQ        $0x20, AX
+	DECQ        CX
+	JMP         one
+
+done:
+	MOVQ    sums+0(FP), AX
+	VADDPS  Y1, Y0, Y0
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y2, Y0, Y0
+	VMOVUPS Y0, (AX)
+	VADDPS  Y5, Y4, Y4
+	VADDPS  Y7, Y6, Y6
+	VADDPS  Y6, Y4, Y4
+	VMOVUPS Y4, 32(AX)
+	VZEROUPPER
+	RET
+
+// func gradientMomentsAVX2(sums *float32, dy *float32, x *float32, shift *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·gradientMomentsAVX2(SB), NOSPLIT, $0-40
+	MOVQ    x+16(FP), AX
+	MOVQ    dy+8(FP), CX
+	MOVQ    shift+24(FP), DX
+	VMOVUPS (DX), Y8
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	MOVQ    n+32(FP), DX
+
+some:
+	CMPQ        DX, $0x04
+	JLT         one
+	VMOVUPS     (AX), Y9
+	VMOVUPS     (CX), Y10
+	VSUBPS      Y8, Y9, Y9
+	VADDPS      Y10, Y0, Y0
+	VFMADD231PS Y9, Y10, Y4
+	VMOVUPS     32(AX), Y9
+	VMOVUPS     32(CX), Y10
+	VSUBPS      Y8, Y9, Y9
+	VADDPS      Y10, Y1, Y1
+	VFMADD231PS Y9, Y10, Y5
+	VMOVUPS     64(AX), Y9
+	VMOVUPS     64(CX), Y10
+	VSUBPS      Y8, Y9, Y9
+	VADDPS      Y10, Y2, Y2
+	VFMADD231PS Y9, Y10, Y6
+	VMOVUPS     96(AX), Y9
+	VMOVUPS     96(CX), Y10
+	VSUBPS      Y8, Y9, Y9
+	VADDPS      Y10, Y3, Y3
+	VFMADD231PS Y9, Y10, Y7
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	SUBQ        $0x04, DX
+	JMP         some
+
+one:
+	TESTQ       DX, DX
+	JEQ         done
+	VMOVUPS     (AX), Y9
+	VMOVUPS     (CX), Y10
+	VSUBPS      Y8, Y9, Y9
+	VADDPS      Y10, Y0, Y0
+	VFMADD231PS Y9, Y10, Y4
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	DECQ        DX
+	JMP         one
+
+done:
+	MOVQ    sums+0(FP), AX
+	VADDPS  Y1, Y0, Y0
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y2, Y0, Y0
+	VMOVUPS Y0, (AX)
+	VADDPS  Y5, Y4, Y4
+	VADDPS  Y7, Y6, Y6
+	VADDPS  Y6, Y4, Y4
+	VMOVUPS Y4, 32(AX)
+	VZEROUPPER
+	RET
+
+// func sumVectorsAVX2(sums *float32, x *float32, n int)
+// Requires: AVX
+TEXT ·sumVectorsAVX2(SB), NOSPLIT, $0-24
+	MOVQ   x+8(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   n+16(FP), CX
+
+some:
+	CMPQ   CX, $0x04
+	JLT    one
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y1, Y1
+	VADDPS 64(AX), Y2, Y2
+	VADDPS 96(AX), Y3, Y3
+	ADDQ   $0x00000080, AX
+	SUBQ   $0x04, CX
+	JMP    some
+
+one:
+	TESTQ  CX, CX
+	JEQ    done
+	VADDPS (AX), Y0, Y0
+	ADDQ   $0x20, AX
+	DECQ   CX
+	JMP    one
+
+done:
+	MOVQ    sums+0(FP), AX
+	VADDPS  Y1, Y0, Y0
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y2, Y0, Y0
+	VMOVUPS Y0, (AX)
+	VZEROUPPER
+	RET
+
+// func normalizeVectorsAVX2(y *float32, x *float32, c *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·normalizeVectorsAVX2(SB), NOSPLIT, $0-32
+	MOVQ    c+16(FP), AX
+	VMOVUPS (AX), Y8
+	VMOVUPS 32(AX), Y9
+	VMOVUPS 64(AX), Y10
+	MOVQ    y+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+24(FP), DX
+
+some:
+	CMPQ        DX, $0x04
+	JLT         one
+	VMOVUPS     (CX), Y0
+	VSUBPS      Y8, Y0, Y0
+	VFMADD213PS Y10, Y9, Y0
+	VMOVUPS     Y0, (AX)
+	VMOVUPS     32(CX), Y1
+	VSUBPS      Y8, Y1, Y1
+	VFMADD213PS Y10, Y9, Y1
+	VMOVUPS     Y1, 32(AX)
+	VMOVUPS     64(CX), Y2
+	VSUBPS      Y8, Y2, Y2
+	VFMADD213PS Y10, Y9, Y2
+	VMOVUPS     Y2, 64(AX)
+	VMOVUPS     96(CX), Y3
+	VSUBPS      Y8, Y3, Y3
+	VFMADD213PS Y10, Y9, Y3
+	VMOVUPS     Y3, 96(AX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	SUBQ        $0x04, DX
+	JMP         some
+
+one:
+	TESTQ       DX, DX
+	JEQ         done
+	VMOVUPS     (CX), Y0
+	VSUBPS      Y8, Y0, Y0
+	VFMADD213PS Y10, Y9, Y0
+	VMOVUPS     Y0, (AX)
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	DECQ        DX
+	JMP         one
+
+done:
+	VZEROUPPER
+	RET
+
+// func normalizeVectorsBackAVX2(dx *float32, dy *float32, x *float32, c *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·normalizeVectorsBackAVX2(SB), NOSPLIT, $0-40
+	MOVQ    c+24(FP), AX
+	VMOVUPS (AX), Y8
+	VMOVUPS 32(AX), Y9
+	VMOVUPS 64(AX), Y10
+	VMOVUPS 96(AX), Y11
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    n+32(FP), BX
+
+some:
+	CMPQ         BX, $0x04
+	JLT          one
+	VMOVUPS      (DX), Y0
+	VMOVUPS      (CX), Y4
+	VSUBPS       Y8, Y0, Y0
+	VSUBPS       Y10, Y4, Y4
+	VFNMADD231PS Y11, Y0, Y4
+	VMULPS       Y9, Y4, Y0
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      32(DX), Y1
+	VMOVUPS      32(CX), Y5
+	VSUBPS       Y8, Y1, Y1
+	VSUBPS       Y10, Y5, Y5
+	VFNMADD231PS Y11, Y1, Y5
+	VMULPS       Y9, Y5, Y1
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      64(DX), Y2
+	VMOVUPS      64(CX), Y6
+	VSUBPS       Y8, Y2, Y2
+	VSUBPS       Y10, Y6, Y6
+	VFNMADD231PS Y11, Y2, Y6
+	VMULPS       Y9, Y6, Y2
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      96(DX), Y3
+	VMOVUPS      96(CX), Y7
+	VSUBPS       Y8, Y3, Y3
+	VSUBPS       Y10, Y7, Y7
+	VFNMADD231PS Y11, Y3, Y7
+	VMULPS       Y9, Y7, Y3
+	VMOVUPS      Y3, 96(AX)
+	ADDQ         $0x00000080, AX
+	ADDQ         $0x00000080, CX
+	ADDQ         $0x00000080, DX
+	SUBQ         $0x04, BX
+	JMP          some
+
+one:
+	TESTQ        BX, BX
+	JEQ          done
+	VMOVUPS      (DX), Y0
+	VMOVUPS      (CX), Y4
+	VSUBPS       Y8, Y0, Y0
+	VSUBPS       Y10, Y4, Y4
+	VFNMADD231PS Y11, Y0, Y4
+	VMULPS       Y9, Y4, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x20, AX
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, DX
+	DECQ         BX
+	JMP          one
+
+done:
+	VZEROUPPER
+	RET
+
+// func normalizeVectorsBackAddAVX2(dx *float32, dy *float32, x *float32, c *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·normalizeVectorsBackAddAVX2(SB), NOSPLIT, $0-40
+	MOVQ    c+24(FP), AX
+	VMOVUPS (AX), Y8
+	VMOVUPS 32(AX), Y9
+	VMOVUPS 64(AX), Y10
+	VMOVUPS 96(AX), Y11
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    n+32(FP), BX
+
+some:
+	CMPQ         BX, $0x04
+	JLT          one
+	VMOVUPS      (DX), Y0
+	VMOVUPS      (CX), Y4
+	VSUBPS       Y8, Y0, Y0
+	VSUBPS       Y10, Y4, Y4
+	VFNMADD231PS Y11, Y0, Y4
+	VMOVUPS      (AX), Y0
+	VFMADD231PS  Y9, Y4, Y0
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      32(DX), Y1
+	VMOVUPS      32(CX), Y5
+	VSUBPS       Y8, Y1, Y1
+	VSUBPS       Y10, Y5, Y5
+	VFNMADD231PS Y11, Y1, Y5
+	VMOVUPS      32(AX), Y1
+	VFMADD231PS  Y9, Y5, Y1
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      64(DX), Y2
+	VMOVUPS      64(CX), Y6
+	VSUBPS       Y8, Y2, Y2
+	VSUBPS       Y10, Y6, Y6
+	VFNMADD231PS Y11, Y2, Y6
+	VMOVUPS      64(AX), Y2
+	VFMADD231PS  Y9, Y6, Y2
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      96(DX), Y3
+	VMOVUPS      96(CX), Y7
+	VSUBPS       Y8, Y3, Y3
+	VSUBPS       Y10, Y7, Y7
+	VFNMADD231PS Y11, Y3, Y7
+	VMOVUPS      96(AX), Y3
+	VFMADD231PS  Y9, Y7, Y3
+	VMOVUPS      Y3, 96(AX)
+	ADDQ         $0x00000080, AX
+	ADDQ         $0x00000080, CX
+	ADDQ         $0x00000080, DX
+	SUBQ         $0x04, BX
+	JMP          some
+
+one:
+	TESTQ        BX, BX
+	JEQ          done
+	VMOVUPS      (DX), Y0
+	VMOVUPS      (CX), Y4
+	VSUBPS       Y8, Y0, Y0
+	VSUBPS       Y10, Y4, Y4
+	VFNMADD231PS Y11, Y0, Y4
+	VMOVUPS      (AX), Y0
+	VFMADD231PS  Y9, Y4, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x20, AX
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, DX
+	DECQ         BX
+	JMP          one
+
+done:
+	VZEROUPPER
+	RET
+
+// func maxWindowsAVX2(y *float32, chosen *int32, x *float32, xStep int, pitch int, rows int, columns int, n int, at int32, atStep int32, rowStep int32)
+// Requires: AVX, AVX2
+TEXT ·maxWindowsAVX2(SB), NOSPLIT, $0-76
+	MOVL         $0x00000001, AX
+	VMOVD        AX, X10
+	VPBROADCASTD X10, Y10
+	MOVL         at+64(FP), AX
+	VMOVD        AX, X9
+	VPBROADCASTD X9, Y9
+	MOVL         rowStep+72(FP), AX
+	VMOVD        AX, X11
+	VPBROADCASTD X11, Y11
+	MOVL         atStep+68(FP), AX
+	VMOVD        AX, X12
+	VPBROADCASTD X12, Y12
+	MOVQ         y+0(FP), AX
+	MOVQ         chosen+8(FP), CX
+	MOVQ         x+16(FP), DX
+	MOVQ         pitch+32(FP), R9
+	SHLQ         $0x02, R9
+	MOVQ         xStep+24(FP), R10
+	SHLQ         $0x02, R10
+	MOVQ         n+56(FP), R11
+
+window:
+	VMOVUPS (DX), Y0
+	VMOVAPS Y9, Y1
+	VMOVAPS Y9, Y8
+	MOVQ    DX, SI
+	MOVQ    rows+40(FP), DI
+
+row:
+	MOVQ SI, BX
+	MOVQ columns+48(FP), R8
+
+column:
+	VMOVUPS   (BX), Y2
+	VCMPPS    $0x16, Y0, Y2, Y3
+	VCMPPS    $0x00, Y0, Y0, Y4
+	VANDPS    Y3, Y4, Y3
+	VBLENDVPS Y3, Y2, Y0, Y0
+	VBLENDVPS Y3, Y8, Y1, Y1
+	VPADDD    Y10, Y8, Y8
+	ADDQ      $0x00000020, BX
+	DECQ      R8
+	JNE       column
+	VPADDD    Y11, Y8, Y8
+	ADDQ      R9, SI
+	DECQ      DI
+	JNE       row
+	VMOVUPS   Y0, (AX)
+	VMOVUPS   Y1, (CX)
+	VPADDD    Y12, Y9, Y9
+	ADDQ      $0x00000020, AX
+	ADDQ      $0x00000020, CX
+	ADDQ      R10, DX
+	DECQ      R11
+	JNE       window
+	VZEROUPPER
+	RET
+
+// func maxWindowsBackAVX2(dx *float32, dy *float32, chosen *int32, xStep int, pitch int, rows int, columns int, n int, at int32, atStep int32, rowStep int32)
+// Requires: AVX, AVX2
+TEXT ·maxWindowsBackAVX2(SB), NOSPLIT, $0-76
+	MOVL         $0x00000001, AX
+	VMOVD        AX, X10
+	VPBROADCASTD X10, Y10
+	MOVL         at+64(FP), AX
+	VMOVD        AX, X9
+	VPBROADCASTD X9, Y9
+	MOVL         rowStep+72(FP), AX
+	VMOVD        AX, X11
+	VPBROADCASTD X11, Y11
+	MOVL         atStep+68(FP), AX
+	VMOVD        AX, X12
+	VPBROADCASTD X12, Y12
+	MOVQ         dy+8(FP), AX
+	MOVQ         chosen+16(FP), CX
+	MOVQ         dx+0(FP), DX
+	MOVQ         pitch+32(FP), R9
+	SHLQ         $0x02, R9
+	MOVQ         xStep+24(FP), R10
+	SHLQ         $0x02, R10
+	MOVQ         n+56(FP), R11
+
+window:
+	VMOVUPS (AX), Y2
+	VMOVUPS (CX), Y1
+	VMOVAPS Y9, Y8
+	MOVQ    DX, SI
+	MOVQ    rows+40(FP), DI
+
+row:
+	MOVQ SI, BX
+	MOVQ columns+48(FP), R8
+
+column:
+	VMOVUPS  (BX), Y0
+	VPCMPEQD Y8, Y1, Y3
+	VANDPS   Y3, Y2, Y3
+	VADDPS   Y3, Y0, Y0
+	VMOVUPS  Y0, (BX)
+	VPADDD   Y10, Y8, Y8
+	ADDQ     $0x00000020, BX
+	DECQ     R8
+	JNE      column
+	VPADDD   Y11, Y8, Y8
+	ADDQ     R9, SI
+	DECQ     DI
+	JNE      row
+	VPADDD   Y12, Y9, Y9
+	ADDQ     $0x00000020, AX
+	ADDQ     $0x00000020, CX
+	ADDQ     R10, DX
+	DECQ     R11
+	JNE      window
+	VZEROUPPER
+	RET
+
+// func meanWindowsAVX2(y *float32, x *float32, factor float32, xStep int, pitch int, rows int, columns int, n int)
+// Requires: AVX
+TEXT ·meanWindowsAVX2(SB), NOSPLIT, $0-64
+	MOVQ         y+0(FP), AX
+	VBROADCASTSS factor+16(FP), Y4
+	MOVQ         x+8(FP), CX
+	MOVQ         pitch+32(FP), R8
+	SHLQ         $0x02, R8
+	MOVQ         xStep+24(FP), R9
+	SHLQ         $0x02, R9
+	MOVQ         n+56(FP), R10
+
+window:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   CX, BX
+	MOVQ   rows+40(FP), SI
+
+row:
+	MOVQ BX, DX
+	MOVQ columns+48(FP), DI
+
+column:
+	VADDPS  (DX), Y1, Y1
+	ADDQ    $0x00000020, DX
+	DECQ    DI
+	JNE     column
+	VADDPS  Y1, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	ADDQ    R8, BX
+	DECQ    SI
+	JNE     row
+	VMULPS  Y4, Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    R9, CX
+	DECQ    R10
+	JNE     window
+	VZEROUPPER
+	RET
+
+// func normWindowsAVX2(y *float32, x *float32, factor float32, xStep int, pitch int, rows int, columns int, n int)
+// Requires: AVX, FMA3
+TEXT ·normWindowsAVX2(SB), NOSPLIT, $0-64
+	MOVQ         y+0(FP), AX
+	VBROADCASTSS factor+16(FP), Y4
+	MOVQ         x+8(FP), CX
+	MOVQ         pitch+32(FP), R8
+	SHLQ         $0x02, R8
+	MOVQ         xStep+24(FP), R9
+	SHLQ         $0x02, R9
+	MOVQ         n+56(FP), R10
+
+window:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   CX, BX
+	MOVQ   rows+40(FP), SI
+
+row:
+	MOVQ BX, DX
+	MOVQ columns+48(FP), DI
+
+column:
+	VMOVUPS     (DX), Y2
+	VFMADD231PS Y2, Y2, Y1
+	ADDQ        $0x00000020, DX
+	DECQ        DI
+	JNE         column
+	VADDPS      Y1, Y0, Y0
+	VXORPS      Y1, Y1, Y1
+	ADDQ        R8, BX
+	DECQ        SI
+	JNE         row
+	VMULPS      Y4, Y0, Y0
+	VSQRTPS     Y0, Y0
+	VMOVUPS     Y0, (AX)
+	ADDQ        $0x00000020, AX
+	ADDQ        R9, CX
+	DECQ        R10
+	JNE         window
+	VZEROUPPER
+	RET
+
+// func meanWindowsBackAVX2(dx *float32, dy *float32, factor float32, xStep int, pitch int, rows int, columns int, n int)
+// Requires: AVX
+TEXT ·meanWindowsBackAVX2(SB), NOSPLIT, $0-64
+	MOVQ         dy+8(FP), AX
+	VBROADCASTSS factor+16(FP), Y4
+	MOVQ         dx+0(FP), CX
+	MOVQ         pitch+32(FP), R8
+	SHLQ         $0x02, R8
+	MOVQ         xStep+24(FP), R9
+	SHLQ         $0x02, R9
+	MOVQ         n+56(FP), R10
+
+window:
+	VMULPS (AX), Y4, Y2
+	MOVQ   CX, BX
+	MOVQ   rows+40(FP), SI
+
+row:
+	MOVQ BX, DX
+	MOVQ columns+48(FP), DI
+
+column:
+	VADDPS  (DX), Y2, Y1
+	VMOVUPS Y1, (DX)
+	ADDQ    $0x00000020, DX
+	DECQ    DI
+	JNE     column
+	ADDQ    R8, BX
+	DECQ    SI
+	JNE     row
+	ADDQ    $0x00000020, AX
+	ADDQ    R9, CX
+	DECQ    R10
+	JNE     window
+	VZEROUPPER
+	RET
+
+// func normWindowsBackAVX2(dx *float32, dy *float32, y *float32, x *float32, xStep int, pitch int, rows int, columns int, n int)
+// Requires: AVX, FMA3
+TEXT ·normWindowsBackAVX2(SB), NOSPLIT, $0-72
+	MOVQ   dy+8(FP), AX
+	MOVQ   y+16(FP), CX
+	MOVQ   x+24(FP), DX
+	MOVQ   dx+0(FP), BX
+	SUBQ   BX, DX
+	VXORPS Y3, Y3, Y3
+	MOVQ   dx+0(FP), BX
+	MOVQ   pitch+40(FP), R10
+	SHLQ   $0x02, R10
+	MOVQ   xStep+32(FP), R11
+	SHLQ   $0x02, R11
+	MOVQ   n+64(FP), R12
+
+window:
+	VMOVUPS (CX), Y0
+	VMOVUPS (AX), Y2
+	VDIVPS  Y0, Y2, Y2
+	VCMPPS  $0x04, Y3, Y0, Y0
+	VANDPS  Y0, Y2, Y2
+	MOVQ    BX, DI
+	MOVQ    rows+48(FP), R8
+
+row:
+	MOVQ DI, SI
+	MOVQ columns+56(FP), R9
+
+column:
+	VMOVUPS     (SI), Y1
+	VFMADD231PS (SI)(DX*1), Y2, Y1
+	VMOVUPS     Y1, (SI)
+	ADDQ        $0x00000020, SI
+	DECQ        R9
+	JNE         column
+	ADDQ        R10, DI
+	DECQ        R8
+	JNE         row
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        R11, BX
+	DECQ        R12
+	JNE         window
+	VZEROUPPER
+	RET
+
 // func adamAVX2(w []float32, g []float32, m []float32, v []float32, c *float32)
 // Requires: AVX, FMA3, SSE
 TEXT ·adamAVX2(SB), NOSPLIT, $8-104

@@ -106,6 +106,42 @@ func depthwiseAVX512(positions int, vectors int, y *float32, yStep int, x *float
 // correlateChannelsAVX512 computes up to 8 rows, for one vector of 16 channels.
 func correlateChannelsAVX512(rows int, vectors int, sums *float32, x *float32, offsets *int32, xStep int, xSkip int, dy *float32, distance int, height int, width int, add bool)
 
+// momentsAVX512 sums x-shift and its square, for n vectors.
+func momentsAVX512(sums *float32, x *float32, shift *float32, n int)
+
+// gradientMomentsAVX512 sums dy and dy*(x-shift), for n vectors.
+func gradientMomentsAVX512(sums *float32, dy *float32, x *float32, shift *float32, n int)
+
+// sumVectorsAVX512 adds n vectors.
+func sumVectorsAVX512(sums *float32, x *float32, n int)
+
+// normalizeVectorsAVX512 sets y to (x-mean)*scale + bias; c holds the three.
+func normalizeVectorsAVX512(y *float32, x *float32, c *float32, n int)
+
+// normalizeVectorsBackAVX512 sets dx to scale*(dy - bias - (x-mean)*slope); c holds mean, scale, bias and slope.
+func normalizeVectorsBackAVX512(dx *float32, dy *float32, x *float32, c *float32, n int)
+
+// normalizeVectorsBackAddAVX512 adds scale*(dy - bias - (x-mean)*slope) to dx; c holds mean, scale, bias and slope.
+func normalizeVectorsBackAddAVX512(dx *float32, dy *float32, x *float32, c *float32, n int)
+
+// maxWindowsAVX512 pools n windows by maximum.
+func maxWindowsAVX512(y *float32, chosen *int32, x *float32, xStep int, pitch int, rows int, columns int, n int, at int32, atStep int32, rowStep int32)
+
+// maxWindowsBackAVX512 adds gradients to the places that were chosen in n windows.
+func maxWindowsBackAVX512(dx *float32, dy *float32, chosen *int32, xStep int, pitch int, rows int, columns int, n int, at int32, atStep int32, rowStep int32)
+
+// meanWindowsAVX512 sums n windows, and multiplies by factor.
+func meanWindowsAVX512(y *float32, x *float32, factor float32, xStep int, pitch int, rows int, columns int, n int)
+
+// normWindowsAVX512 sums the squares of n windows, multiplies by factor, and takes the square root.
+func normWindowsAVX512(y *float32, x *float32, factor float32, xStep int, pitch int, rows int, columns int, n int)
+
+// meanWindowsBackAVX512 adds dy times factor to all values of n windows.
+func meanWindowsBackAVX512(dx *float32, dy *float32, factor float32, xStep int, pitch int, rows int, columns int, n int)
+
+// normWindowsBackAVX512 adds dy*x/y to all values of n windows, or nothing where y is 0.
+func normWindowsBackAVX512(dx *float32, dy *float32, y *float32, x *float32, xStep int, pitch int, rows int, columns int, n int)
+
 // adamAVX512 updates weights and moments.
 func adamAVX512(w []float32, g []float32, m []float32, v []float32, c *float32)
 

@@ -19022,6 +19022,659 @@ position8x1:
 	VZEROUPPER
 	RET
 
+// func momentsAVX512(sums *float32, x *float32, shift *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·momentsAVX512(SB), NOSPLIT, $0-32
+	MOVQ    x+8(FP), AX
+	MOVQ    shift+16(FP), CX
+	VMOVUPS (CX), Z8
+	VXORPS  Z0, Z0, Z0
+	VXORPS  Z1, Z1, Z1
+	VXORPS  Z2, Z2, Z2
+	VXORPS  Z3, Z3, Z3
+	VXORPS  Z4, Z4, Z4
+	VXORPS  Z5, Z5, Z5
+	VXORPS  Z6, Z6, Z6
+	VXORPS  Z7, Z7, Z7
+	MOVQ    n+24(FP), CX
+
+some:
+	CMPQ        CX, $0x04
+	JLT         one
+	VMOVUPS     (AX), Z9
+	VSUBPS      Z8, Z9, Z9
+	VADDPS      Z9, Z0, Z0
+	VFMADD231PS Z9, Z9, Z4
+	VMOVUPS     64(AX), Z9
+	VSUBPS      Z8, Z9, Z9
+	VADDPS      Z9, Z1, Z1
+	VFMADD231PS Z9, Z9, Z5
+	VMOVUPS     128(AX), Z9
+	VSUBPS      Z8, Z9, Z9
+	VADDPS      Z9, Z2, Z2
+	VFMADD231PS Z9, Z9, Z6
+	VMOVUPS     192(AX), Z9
+	VSUBPS      Z8, Z9, Z9
+	VADDPS      Z9, Z3, Z3
+	VFMADD231PS Z9, Z9, Z7
+	ADDQ        $0x00000100, AX
+	SUBQ        $0x04, CX
+	JMP         some
+
+one:
+	TESTQ       CX, CX
+	JEQ         done
+	VMOVUPS     (AX), Z9
+	VSUBPS      Z8, Z9, Z9
+	VADDPS      Z9, Z0, Z0
+	VFMADD231PS Z9, Z9, Z4
+	ADDQ        $0x40, AX
+	DECQ        CX
+	JMP         one
+
+done:
+	MOVQ    sums+0(FP), AX
+	VADDPS  Z1, Z0, Z0
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z2, Z0, Z0
+	VMOVUPS Z0, (AX)
+	VADDPS  Z5, Z4, Z4
+	VADDPS  Z7, Z6, Z6
+	VADDPS  Z6, Z4, Z4
+	VMOVUPS Z4, 64(AX)
+	VZEROUPPER
+	RET
+
+// func gradientMomentsAVX512(sums *float32, dy *float32, x *float32, shift *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·gradientMomentsAVX512(SB), NOSPLIT, $0-40
+	MOVQ    x+16(FP), AX
+	MOVQ    dy+8(FP), CX
+	MOVQ    shift+24(FP), DX
+	VMOVUPS (DX), Z8
+	VXORPS  Z0, Z0, Z0
+	VXORPS  Z1, Z1, Z1
+	VXORPS  Z2, Z2, Z2
+	VXORPS  Z3, Z3, Z3
+	VXORPS  Z4, Z4, Z4
+	VXORPS  Z5, Z5, Z5
+	VXORPS  Z6, Z6, Z6
+	VXORPS  Z7, Z7, Z7
+	MOVQ    n+32(FP), DX
+
+some:
+	CMPQ        DX, $0x04
+	JLT         one
+	VMOVUPS     (AX), Z9
+	VMOVUPS     (CX), Z10
+	VSUBPS      Z8, Z9, Z9
+	VADDPS      Z10, Z0, Z0
+	VFMADD231PS Z9, Z10, Z4
+	VMOVUPS     64(AX), Z9
+	VMOVUPS     64(CX), Z10
+	VSUBPS      Z8, Z9, Z9
+	VADDPS      Z10, Z1, Z1
+	VFMADD231PS Z9, Z10, Z5
+	VMOVUPS     128(AX), Z9
+	VMOVUPS     128(CX), Z10
+	VSUBPS      Z8, Z9, Z9
+	VADDPS      Z10, Z2, Z2
+	VFMADD231PS Z9, Z10, Z6
+	VMOVUPS     192(AX), Z9
+	VMOVUPS     192(CX), Z10
+	VSUBPS      Z8, Z9, Z9
+	VADDPS      Z10, Z3, Z3
+	VFMADD231PS Z9, Z10, Z7
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	SUBQ        $0x04, DX
+	JMP         some
+
+one:
+	TESTQ       DX, DX
+	JEQ         done
+	VMOVUPS     (AX), Z9
+	VMOVUPS     (CX), Z10
+	VSUBPS      Z8, Z9, Z9
+	VADDPS      Z10, Z0, Z0
+	VFMADD231PS Z9, Z10, Z4
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	DECQ        DX
+	JMP         one
+
+done:
+	MOVQ    sums+0(FP), AX
+	VADDPS  Z1, Z0, Z0
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z2, Z0, Z0
+	VMOVUPS Z0, (AX)
+	VADDPS  Z5, Z4, Z4
+	VADDPS  Z7, Z6, Z6
+	VADDPS  Z6, Z4, Z4
+	VMOVUPS Z4, 64(AX)
+	VZEROUPPER
+	RET
+
+// func sumVectorsAVX512(sums *float32, x *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·sumVectorsAVX512(SB), NOSPLIT, $0-24
+	MOVQ   x+8(FP), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	MOVQ   n+16(FP), CX
+
+some:
+	CMPQ   CX, $0x04
+	JLT    one
+	VADDPS (AX), Z0, Z0
+	VADDPS 64(AX), Z1, Z1
+	VADDPS 128(AX), Z2, Z2
+	VADDPS 192(AX), Z3, Z3
+	ADDQ   $0x00000100, AX
+	SUBQ   $0x04, CX
+	JMP    some
+
+one:
+	TESTQ  CX, CX
+	JEQ    done
+	VADDPS (AX), Z0, Z0
+	ADDQ   $0x40, AX
+	DECQ   CX
+	JMP    one
+
+done:
+	MOVQ    sums+0(FP), AX
+	VADDPS  Z1, Z0, Z0
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z2, Z0, Z0
+	VMOVUPS Z0, (AX)
+	VZEROUPPER
+	RET
+
+// func normalizeVectorsAVX512(y *float32, x *float32, c *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·normalizeVectorsAVX512(SB), NOSPLIT, $0-32
+	MOVQ    c+16(FP), AX
+	VMOVUPS (AX), Z8
+	VMOVUPS 64(AX), Z9
+	VMOVUPS 128(AX), Z10
+	MOVQ    y+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+24(FP), DX
+
+some:
+	CMPQ        DX, $0x04
+	JLT         one
+	VMOVUPS     (CX), Z0
+	VSUBPS      Z8, Z0, Z0
+	VFMADD213PS Z10, Z9, Z0
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     64(CX), Z1
+	VSUBPS      Z8, Z1, Z1
+	VFMADD213PS Z10, Z9, Z1
+	VMOVUPS     Z1, 64(AX)
+	VMOVUPS     128(CX), Z2
+	VSUBPS      Z8, Z2, Z2
+	VFMADD213PS Z10, Z9, Z2
+	VMOVUPS     Z2, 128(AX)
+	VMOVUPS     192(CX), Z3
+	VSUBPS      Z8, Z3, Z3
+	VFMADD213PS Z10, Z9, Z3
+	VMOVUPS     Z3, 192(AX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	SUBQ        $0x04, DX
+	JMP         some
+
+one:
+	TESTQ       DX, DX
+	JEQ         done
+	VMOVUPS     (CX), Z0
+	VSUBPS      Z8, Z0, Z0
+	VFMADD213PS Z10, Z9, Z0
+	VMOVUPS     Z0, (AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	DECQ        DX
+	JMP         one
+
+done:
+	VZEROUPPER
+	RET
+
+// func normalizeVectorsBackAVX512(dx *float32, dy *float32, x *float32, c *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·normalizeVectorsBackAVX512(SB), NOSPLIT, $0-40
+	MOVQ    c+24(FP), AX
+	VMOVUPS (AX), Z8
+	VMOVUPS 64(AX), Z9
+	VMOVUPS 128(AX), Z10
+	VMOVUPS 192(AX), Z11
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    n+32(FP), BX
+
+some:
+	CMPQ         BX, $0x04
+	JLT          one
+	VMOVUPS      (DX), Z0
+	VMOVUPS      (CX), Z4
+	VSUBPS       Z8, Z0, Z0
+	VSUBPS       Z10, Z4, Z4
+	VFNMADD231PS Z11, Z0, Z4
+	VMULPS       Z9, Z4, Z0
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      64(DX), Z1
+	VMOVUPS      64(CX), Z5
+	VSUBPS       Z8, Z1, Z1
+	VSUBPS       Z10, Z5, Z5
+	VFNMADD231PS Z11, Z1, Z5
+	VMULPS       Z9, Z5, Z1
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      128(DX), Z2
+	VMOVUPS      128(CX), Z6
+	VSUBPS       Z8, Z2, Z2
+	VSUBPS       Z10, Z6, Z6
+	VFNMADD231PS Z11, Z2, Z6
+	VMULPS       Z9, Z6, Z2
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      192(DX), Z3
+	VMOVUPS      192(CX), Z7
+	VSUBPS       Z8, Z3, Z3
+	VSUBPS       Z10, Z7, Z7
+	VFNMADD231PS Z11, Z3, Z7
+	VMULPS       Z9, Z7, Z3
+	VMOVUPS      Z3, 192(AX)
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x00000100, CX
+	ADDQ         $0x00000100, DX
+	SUBQ         $0x04, BX
+	JMP          some
+
+one:
+	TESTQ        BX, BX
+	JEQ          done
+	VMOVUPS      (DX), Z0
+	VMOVUPS      (CX), Z4
+	VSUBPS       Z8, Z0, Z0
+	VSUBPS       Z10, Z4, Z4
+	VFNMADD231PS Z11, Z0, Z4
+	VMULPS       Z9, Z4, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         $0x40, AX
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, DX
+	DECQ         BX
+	JMP          one
+
+done:
+	VZEROUPPER
+	RET
+
+// func normalizeVectorsBackAddAVX512(dx *float32, dy *float32, x *float32, c *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·normalizeVectorsBackAddAVX512(SB), NOSPLIT, $0-40
+	MOVQ    c+24(FP), AX
+	VMOVUPS (AX), Z8
+	VMOVUPS 64(AX), Z9
+	VMOVUPS 128(AX), Z10
+	VMOVUPS 192(AX), Z11
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    n+32(FP), BX
+
+some:
+	CMPQ         BX, $0x04
+	JLT          one
+	VMOVUPS      (DX), Z0
+	VMOVUPS      (CX), Z4
+	VSUBPS       Z8, Z0, Z0
+	VSUBPS       Z10, Z4, Z4
+	VFNMADD231PS Z11, Z0, Z4
+	VMOVUPS      (AX), Z0
+	VFMADD231PS  Z9, Z4, Z0
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      64(DX), Z1
+	VMOVUPS      64(CX), Z5
+	VSUBPS       Z8, Z1, Z1
+	VSUBPS       Z10, Z5, Z5
+	VFNMADD231PS Z11, Z1, Z5
+	VMOVUPS      64(AX), Z1
+	VFMADD231PS  Z9, Z5, Z1
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      128(DX), Z2
+	VMOVUPS      128(CX), Z6
+	VSUBPS       Z8, Z2, Z2
+	VSUBPS       Z10, Z6, Z6
+	VFNMADD231PS Z11, Z2, Z6
+	VMOVUPS      128(AX), Z2
+	VFMADD231PS  Z9, Z6, Z2
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      192(DX), Z3
+	VMOVUPS      192(CX), Z7
+	VSUBPS       Z8, Z3, Z3
+	VSUBPS       Z10, Z7, Z7
+	VFNMADD231PS Z11, Z3, Z7
+	VMOVUPS      192(AX), Z3
+	VFMADD231PS  Z9, Z7, Z3
+	VMOVUPS      Z3, 192(AX)
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x00000100, CX
+	ADDQ         $0x00000100, DX
+	SUBQ         $0x04, BX
+	JMP          some
+
+one:
+	TESTQ        BX, BX
+	JEQ          done
+	VMOVUPS      (DX), Z0
+	VMOVUPS      (CX), Z4
+	VSUBPS       Z8, Z0, Z0
+	VSUBPS       Z10, Z4, Z4
+	VFNMADD231PS Z11, Z0, Z4
+	VMOVUPS      (AX), Z0
+	VFMADD231PS  Z9, Z4, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         $0x40, AX
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, DX
+	DECQ         BX
+	JMP          one
+
+done:
+	VZEROUPPER
+	RET
+
+// func maxWindowsAVX512(y *float32, chosen *int32, x *float32, xStep int, pitch int, rows int, columns int, n int, at int32, atStep int32, rowStep int32)
+// Requires: AVX, AVX512F
+TEXT ·maxWindowsAVX512(SB), NOSPLIT, $0-76
+	MOVL         $0x00000001, AX
+	VMOVD        AX, X10
+	VPBROADCASTD X10, Z10
+	MOVL         at+64(FP), AX
+	VMOVD        AX, X9
+	VPBROADCASTD X9, Z9
+	MOVL         rowStep+72(FP), AX
+	VMOVD        AX, X11
+	VPBROADCASTD X11, Z11
+	MOVL         atStep+68(FP), AX
+	VMOVD        AX, X12
+	VPBROADCASTD X12, Z12
+	MOVQ         y+0(FP), AX
+	MOVQ         chosen+8(FP), CX
+	MOVQ         x+16(FP), DX
+	MOVQ         pitch+32(FP), R9
+	SHLQ         $0x02, R9
+	MOVQ         xStep+24(FP), R10
+	SHLQ         $0x02, R10
+	MOVQ         n+56(FP), R11
+
+window:
+	VMOVUPS (DX), Z0
+	VMOVAPS Z9, Z1
+	VMOVAPS Z9, Z8
+	MOVQ    DX, SI
+	MOVQ    rows+40(FP), DI
+
+row:
+	MOVQ SI, BX
+	MOVQ columns+48(FP), R8
+
+column:
+	VMOVUPS (BX), Z2
+	VCMPPS  $0x16, Z0, Z2, K1
+	VCMPPS  $0x00, Z0, Z0, K1, K2
+	VMOVAPS Z2, K2, Z0
+	VMOVAPS Z8, K2, Z1
+	VPADDD  Z10, Z8, Z8
+	ADDQ    $0x00000040, BX
+	DECQ    R8
+	JNE     column
+	VPADDD  Z11, Z8, Z8
+	ADDQ    R9, SI
+	DECQ    DI
+	JNE     row
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, (CX)
+	VPADDD  Z12, Z9, Z9
+	ADDQ    $0x00000040, AX
+	ADDQ    $0x00000040, CX
+	ADDQ    R10, DX
+	DECQ    R11
+	JNE     window
+	VZEROUPPER
+	RET
+
+// func maxWindowsBackAVX512(dx *float32, dy *float32, chosen *int32, xStep int, pitch int, rows int, columns int, n int, at int32, atStep int32, rowStep int32)
+// Requires: AVX, AVX512F
+TEXT ·maxWindowsBackAVX512(SB), NOSPLIT, $0-76
+	MOVL         $0x00000001, AX
+	VMOVD        AX, X10
+	VPBROADCASTD X10, Z10
+	MOVL         at+64(FP), AX
+	VMOVD        AX, X9
+	VPBROADCASTD X9, Z9
+	MOVL         rowStep+72(FP), AX
+	VMOVD        AX, X11
+	VPBROADCASTD X11, Z11
+	MOVL         atStep+68(FP), AX
+	VMOVD        AX, X12
+	VPBROADCASTD X12, Z12
+	MOVQ         dy+8(FP), AX
+	MOVQ         chosen+16(FP), CX
+	MOVQ         dx+0(FP), DX
+	MOVQ         pitch+32(FP), R9
+	SHLQ         $0x02, R9
+	MOVQ         xStep+24(FP), R10
+	SHLQ         $0x02, R10
+	MOVQ         n+56(FP), R11
+
+window:
+	VMOVUPS (AX), Z2
+	VMOVUPS (CX), Z1
+	VMOVAPS Z9, Z8
+	MOVQ    DX, SI
+	MOVQ    rows+40(FP), DI
+
+row:
+	MOVQ SI, BX
+	MOVQ columns+48(FP), R8
+
+column:
+	VMOVUPS  (BX), Z0
+	VPCMPEQD Z8, Z1, K1
+	VADDPS   Z2, Z0, K1, Z0
+	VMOVUPS  Z0, (BX)
+	VPADDD   Z10, Z8, Z8
+	ADDQ     $0x00000040, BX
+	DECQ     R8
+	JNE      column
+	VPADDD   Z11, Z8, Z8
+	ADDQ     R9, SI
+	DECQ     DI
+	JNE      row
+	VPADDD   Z12, Z9, Z9
+	ADDQ     $0x00000040, AX
+	ADDQ     $0x00000040, CX
+	ADDQ     R10, DX
+	DECQ     R11
+	JNE      window
+	VZEROUPPER
+	RET
+
+// func meanWindowsAVX512(y *float32, x *float32, factor float32, xStep int, pitch int, rows int, columns int, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·meanWindowsAVX512(SB), NOSPLIT, $0-64
+	MOVQ         y+0(FP), AX
+	VBROADCASTSS factor+16(FP), Z4
+	MOVQ         x+8(FP), CX
+	MOVQ         pitch+32(FP), R8
+	SHLQ         $0x02, R8
+	MOVQ         xStep+24(FP), R9
+	SHLQ         $0x02, R9
+	MOVQ         n+56(FP), R10
+
+window:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	MOVQ   CX, BX
+	MOVQ   rows+40(FP), SI
+
+row:
+	MOVQ BX, DX
+	MOVQ columns+48(FP), DI
+
+column:
+	VADDPS  (DX), Z1, Z1
+	ADDQ    $0x00000040, DX
+	DECQ    DI
+	JNE     column
+	VADDPS  Z1, Z0, Z0
+	VXORPS  Z1, Z1, Z1
+	ADDQ    R8, BX
+	DECQ    SI
+	JNE     row
+	VMULPS  Z4, Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $0x00000040, AX
+	ADDQ    R9, CX
+	DECQ    R10
+	JNE     window
+	VZEROUPPER
+	RET
+
+// func normWindowsAVX512(y *float32, x *float32, factor float32, xStep int, pitch int, rows int, columns int, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·normWindowsAVX512(SB), NOSPLIT, $0-64
+	MOVQ         y+0(FP), AX
+	VBROADCASTSS factor+16(FP), Z4
+	MOVQ         x+8(FP), CX
+	MOVQ         pitch+32(FP), R8
+	SHLQ         $0x02, R8
+	MOVQ         xStep+24(FP), R9
+	SHLQ         $0x02, R9
+	MOVQ         n+56(FP), R10
+
+window:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	MOVQ   CX, BX
+	MOVQ   rows+40(FP), SI
+
+row:
+	MOVQ BX, DX
+	MOVQ columns+48(FP), DI
+
+column:
+	VMOVUPS     (DX), Z2
+	VFMADD231PS Z2, Z2, Z1
+	ADDQ        $0x00000040, DX
+	DECQ        DI
+	JNE         column
+	VADDPS      Z1, Z0, Z0
+	VXORPS      Z1, Z1, Z1
+	ADDQ        R8, BX
+	DECQ        SI
+	JNE         row
+	VMULPS      Z4, Z0, Z0
+	VSQRTPS     Z0, Z0
+	VMOVUPS     Z0, (AX)
+	ADDQ        $0x00000040, AX
+	ADDQ        R9, CX
+	DECQ        R10
+	JNE         window
+	VZEROUPPER
+	RET
+
+// func meanWindowsBackAVX512(dx *float32, dy *float32, factor float32, xStep int, pitch int, rows int, columns int, n int)
+// Requires: AVX, AVX512F
+TEXT ·meanWindowsBackAVX512(SB), NOSPLIT, $0-64
+	MOVQ         dy+8(FP), AX
+	VBROADCASTSS factor+16(FP), Z4
+	MOVQ         dx+0(FP), CX
+	MOVQ         pitch+32(FP), R8
+	SHLQ         $0x02, R8
+	MOVQ         xStep+24(FP), R9
+	SHLQ         $0x02, R9
+	MOVQ         n+56(FP), R10
+
+window:
+	VMULPS (AX), Z4, Z2
+	MOVQ   CX, BX
+	MOVQ   rows+40(FP), SI
+
+row:
+	MOVQ BX, DX
+	MOVQ columns+48(FP), DI
+
+column:
+	VADDPS  (DX), Z2, Z1
+	VMOVUPS Z1, (DX)
+	ADDQ    $0x00000040, DX
+	DECQ    DI
+	JNE     column
+	ADDQ    R8, BX
+	DECQ    SI
+	JNE     row
+	ADDQ    $0x00000040, AX
+	ADDQ    R9, CX
+	DECQ    R10
+	JNE     window
+	VZEROUPPER
+	RET
+
+// func normWindowsBackAVX512(dx *float32, dy *float32, y *float32, x *float32, xStep int, pitch int, rows int, columns int, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·normWindowsBackAVX512(SB), NOSPLIT, $0-72
+	MOVQ   dy+8(FP), AX
+	MOVQ   y+16(FP), CX
+	MOVQ   x+24(FP), DX
+	MOVQ   dx+0(FP), BX
+	SUBQ   BX, DX
+	VXORPS Z3, Z3, Z3
+	MOVQ   dx+0(FP), BX
+	MOVQ   pitch+40(FP), R10
+	SHLQ   $0x02, R10
+	MOVQ   xStep+32(FP), R11
+	SHLQ   $0x02, R11
+	MOVQ   n+64(FP), R12
+
+window:
+	VMOVUPS   (CX), Z0
+	VMOVUPS   (AX), Z2
+	VDIVPS    Z0, Z2, Z2
+	VCMPPS    $0x04, Z3, Z0, K1
+	VMOVAPS.Z Z2, K1, Z2
+	MOVQ      BX, DI
+	MOVQ      rows+48(FP), R8
+
+row:
+	MOVQ DI, SI
+	MOVQ columns+56(FP), R9
+
+column:
+	VMOVUPS     (SI), Z1
+	VFMADD231PS (SI)(DX*1), Z2, Z1
+	VMOVUPS     Z1, (SI)
+	ADDQ        $0x00000040, SI
+	DECQ        R9
+	JNE         column
+	ADDQ        R10, DI
+	DECQ        R8
+	JNE         row
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        R11, BX
+	DECQ        R12
+	JNE         window
+	VZEROUPPER
+	RET
+
 // func adamAVX512(w []float32, g []float32, m []float32, v []float32, c *float32)
 // Requires: AVX, AVX512F, FMA3, SSE
 TEXT ·adamAVX512(SB), NOSPLIT, $8-104

@@ -6,6 +6,28 @@ import "fmt"
 // many channels as a vector has lanes: the values of one position stand side by side.
 // The last block may have lanes without a channel.
 
+// blockKernels are the kernels of images in blocks of channels.
+type blockKernels struct {
+	convolve          func(positions, vectors int, y *float32, yStep, distance int, x *float32, xStep int, taps *int32, n int, w, bias *float32, flags int) // n Taps
+	correlate         func(rows, vectors int, sums, x *float32, offsets *int32, xStep, xSkip int, dy *float32, distance, height, width int, add bool)
+	depthwise         func(positions, vectors int, y *float32, yStep int, x *float32, xStep int, taps *int32, n int, w, bias *float32, flags int)
+	correlateChannels func(rows, vectors int, sums, x *float32, offsets *int32, xStep, xSkip int, dy *float32, distance, height, width int, add bool)
+
+	moments         func(sums, x, shift *float32, n int)
+	gradientMoments func(sums, dy, x, shift *float32, n int)
+	sumVectors      func(sums, x *float32, n int)
+
+	normalize                       func(y, x, c *float32, n int)
+	normalizeBack, normalizeBackAdd func(dx, dy, x, c *float32, n int)
+
+	max      func(y *float32, chosen *int32, x *float32, xStep, pitch, rows, columns, n int, at, atStep, rowStep int32)
+	maxBack  func(dx, dy *float32, chosen *int32, xStep, pitch, rows, columns, n int, at, atStep, rowStep int32)
+	mean     func(y, x *float32, factor float32, xStep, pitch, rows, columns, n int)
+	meanBack func(dx, dy *float32, factor float32, xStep, pitch, rows, columns, n int)
+	norm     func(y, x *float32, factor float32, xStep, pitch, rows, columns, n int)
+	normBack func(dx, dy, y, x *float32, xStep, pitch, rows, columns, n int)
+}
+
 // A Tap is a place of a convolution's kernel in one block of channels: where its
 // values lie, seen from the position that is computed, and how many channels it takes
 // there, which is at least 1.
@@ -42,7 +64,7 @@ func (ks *Kernels) Convolve(positions, vectors int, y []float32, yStep, distance
 	}
 	last := taps[len(taps)-1] // of the last block, so its offset is the greatest
 	_, _ = y[(positions-1)*yStep+(vectors-1)*distance+ks.Lanes-1], x[(positions-1)*xStep+int(last.Offset+last.Depth)-1]
-	ks.convolve(positions, vectors, &y[0], yStep, distance, &x[0], xStep, &taps[0].Offset, len(taps), &w[0], &bias[0], int(how))
+	ks.blocks.convolve(positions, vectors, &y[0], yStep, distance, &x[0], xStep, &taps[0].Offset, len(taps), &w[0], &bias[0], int(how))
 }
 
 // Correlations returns how many rows Correlate computes at most, if it computes the
@@ -70,7 +92,7 @@ func (ks *Kernels) Correlate(vectors int, sums, x []float32, offsets []int32, xS
 		_ = x[end+int(offset)]
 	}
 	_, _ = sums[rows*vectors*ks.Lanes-1], dy[(height*width-1)*ks.Lanes+(vectors-1)*distance+ks.Lanes-1]
-	ks.correlate(rows, vectors, &sums[0], &x[0], &offsets[0], xStep, xSkip, &dy[0], distance, height, width, add)
+	ks.blocks.correlate(rows, vectors, &sums[0], &x[0], &offsets[0], xStep, xSkip, &dy[0], distance, height, width, add)
 }
 
 // Depthwise computes a convolution whose channels have a filter each, for one vector
@@ -86,7 +108,7 @@ func (ks *Kernels) Depthwise(positions int, y []float32, yStep int, x []float32,
 	last := ks.Lanes - 1
 	_, _ = y[(positions-1)*yStep+last], x[(positions-1)*xStep+int(taps[len(taps)-1])+last]
 	_, _ = w[(len(taps)-1)*ks.Lanes+last], bias[last]
-	ks.depthwise(positions, 1, &y[0], yStep, &x[0], xStep, &taps[0], len(taps), &w[0], &bias[0], int(how))
+	ks.blocks.depthwise(positions, 1, &y[0], yStep, &x[0], xStep, &taps[0], len(taps), &w[0], &bias[0], int(how))
 }
 
 // CorrelateChannels computes weight gradients of a depthwise convolution, as Correlate
@@ -102,5 +124,122 @@ func (ks *Kernels) CorrelateChannels(sums, x []float32, offsets []int32, xStep, 
 		_ = x[end+int(offset)]
 	}
 	_, _ = sums[rows*ks.Lanes-1], dy[height*width*ks.Lanes-1]
-	ks.channels(rows, 1, &sums[0], &x[0], &offsets[0], xStep, xSkip, &dy[0], 0, height, width, add)
+	ks.blocks.correlateChannels(rows, 1, &sums[0], &x[0], &offsets[0], xStep, xSkip, &dy[0], 0, height, width, add)
+}
+
+// vectorsOf returns how many vectors x holds, and checks that the others hold as many.
+func (ks *Kernels) vectorsOf(x []float32, others ...[]float32) int {
+	n := len(x) / ks.Lanes
+	for _, o := range append(others, x) {
+		if len(o) != n*ks.Lanes {
+			panic(fmt.Sprintf("BUG: %d and %d values, in vectors of %d", len(x), len(o), ks.Lanes))
+		}
+	}
+	return n
+}
+
+// Moments sets sums to the sum of x-shift over all vectors of x, lane by lane, and behind
+// it the sum of its square. The sums are in float32, so x should have a few hundred
+// vectors at most. sums has 2*Lanes values, shift has Lanes.
+func (ks *Kernels) Moments(sums, x, shift []float32) {
+	_, _ = sums[2*ks.Lanes-1], shift[ks.Lanes-1]
+	ks.blocks.moments(&sums[0], &x[0], &shift[0], ks.vectorsOf(x))
+}
+
+// GradientMoments sets sums to the sum of dy over all vectors, lane by lane, and behind it
+// the sum of dy*(x-shift), as Moments does.
+func (ks *Kernels) GradientMoments(sums, dy, x, shift []float32) {
+	_, _ = sums[2*ks.Lanes-1], shift[ks.Lanes-1]
+	ks.blocks.gradientMoments(&sums[0], &dy[0], &x[0], &shift[0], ks.vectorsOf(x, dy))
+}
+
+// SumVectors sets sums, of Lanes values, to the sum of all vectors of x.
+func (ks *Kernels) SumVectors(sums, x []float32) {
+	_ = sums[ks.Lanes-1]
+	ks.blocks.sumVectors(&sums[0], &x[0], ks.vectorsOf(x))
+}
+
+// NormalizeVectors sets y to (x-mean)*scale + shift, lane by lane. c holds the three, of
+// Lanes values each. y may be x.
+func (ks *Kernels) NormalizeVectors(y, x, c []float32) {
+	_ = c[3*ks.Lanes-1]
+	ks.blocks.normalize(&y[0], &x[0], &c[0], ks.vectorsOf(y, x))
+}
+
+// NormalizeVectorsBack sets dx to scale*(dy - shift - (x-mean)*slope), lane by lane, or
+// adds that to dx where add is set. c holds mean, scale, shift and slope, of Lanes values
+// each. dx may be dy or x.
+func (ks *Kernels) NormalizeVectorsBack(dx, dy, x, c []float32, add bool) {
+	_ = c[4*ks.Lanes-1]
+	back := ks.blocks.normalizeBack
+	if add {
+		back = ks.blocks.normalizeBackAdd
+	}
+	back(&dx[0], &dy[0], &x[0], &c[0], ks.vectorsOf(dx, dy, x))
+}
+
+// Windows are N windows of Rows x Columns vectors of an image. The next window begins
+// Step values behind the one before it, and the next row of a window Pitch values behind
+// the one before it.
+type Windows struct{ N, Rows, Columns, Step, Pitch int }
+
+// check fails if the windows are not all in an image.
+func (w Windows) check(ks *Kernels, x []float32, others ...[]float32) {
+	if w.N < 1 || w.Rows < 1 || w.Columns < 1 {
+		panic(fmt.Sprintf("BUG: %d windows of %dx%d", w.N, w.Rows, w.Columns))
+	}
+	_ = x[(w.N-1)*w.Step+(w.Rows-1)*w.Pitch+w.Columns*ks.Lanes-1]
+	for _, o := range others {
+		_ = o[w.N*ks.Lanes-1]
+	}
+}
+
+// Places number the values of an image, for the kernels of max pooling: the first value
+// of the first window has the number First, that of the next window Step more, and the
+// first value of a window's next row Row more than that of the row before it. Values of
+// a row follow one another.
+type Places struct{ First, Step, Row int }
+
+// MaxWindows sets the vectors of y to the greatest values of windows of x, lane by lane,
+// and chosen to their places. A NaN counts as greater than all others. If several are
+// equally great, the first one counts.
+func (ks *Kernels) MaxWindows(y []float32, chosen []int32, x []float32, w Windows, p Places) {
+	w.check(ks, x, y)
+	_ = chosen[w.N*ks.Lanes-1]
+	ks.blocks.max(&y[0], &chosen[0], &x[0], w.Step, w.Pitch, w.Rows, w.Columns, w.N, int32(p.First), int32(p.Step), int32(p.Row-w.Columns))
+}
+
+// MaxWindowsBack adds the gradient dy of MaxWindows' y to dx, at the places that were
+// chosen.
+func (ks *Kernels) MaxWindowsBack(dx, dy []float32, chosen []int32, w Windows, p Places) {
+	w.check(ks, dx, dy)
+	_ = chosen[w.N*ks.Lanes-1]
+	ks.blocks.maxBack(&dx[0], &dy[0], &chosen[0], w.Step, w.Pitch, w.Rows, w.Columns, w.N, int32(p.First), int32(p.Step), int32(p.Row-w.Columns))
+}
+
+// MeanWindows sets the vectors of y to the sums of windows of x, times factor.
+func (ks *Kernels) MeanWindows(y, x []float32, factor float32, w Windows) {
+	w.check(ks, x, y)
+	ks.blocks.mean(&y[0], &x[0], factor, w.Step, w.Pitch, w.Rows, w.Columns, w.N)
+}
+
+// MeanWindowsBack adds dy times factor to all values of the windows in dx.
+func (ks *Kernels) MeanWindowsBack(dx, dy []float32, factor float32, w Windows) {
+	w.check(ks, dx, dy)
+	ks.blocks.meanBack(&dx[0], &dy[0], factor, w.Step, w.Pitch, w.Rows, w.Columns, w.N)
+}
+
+// NormWindows sets the vectors of y to the square roots of the sums of squares of windows
+// of x.
+func (ks *Kernels) NormWindows(y, x []float32, w Windows) {
+	w.check(ks, x, y)
+	ks.blocks.norm(&y[0], &x[0], 1, w.Step, w.Pitch, w.Rows, w.Columns, w.N)
+}
+
+// NormWindowsBack adds the gradients of NormWindows, dy*x/y, to dx. Where y is 0 it adds
+// 0*x.
+func (ks *Kernels) NormWindowsBack(dx, dy, y, x []float32, w Windows) {
+	w.check(ks, dx, dy, y)
+	w.check(ks, x)
+	ks.blocks.normBack(&dx[0], &dy[0], &y[0], &x[0], w.Step, w.Pitch, w.Rows, w.Columns, w.N)
 }

@@ -1,6 +1,169 @@
 package asm
 
-import "unsafe"
+import (
+	"math"
+	"unsafe"
+)
+
+// vector is a vector of the portable tier.
+type vector = [4]float32
+
+func vectorAt(p *float32, i int) *vector { return (*vector)(unsafe.Pointer(element(p, 4*i))) }
+
+var blocksPortable = blockKernels{
+	convolve: convolvePortable, correlate: correlatePortable, depthwise: depthwisePortable, correlateChannels: correlateChannelsPortable,
+	moments: func(sums, x, shift *float32, n int) {
+		var sum, square vector
+		for i := range n {
+			for j, v := range vectorAt(x, i) {
+				v -= vectorAt(shift, 0)[j]
+				sum[j] += v
+				square[j] += v * v
+			}
+		}
+		*vectorAt(sums, 0), *vectorAt(sums, 1) = sum, square
+	},
+	gradientMoments: func(sums, dy, x, shift *float32, n int) {
+		var sum, product vector
+		for i := range n {
+			for j, v := range vectorAt(dy, i) {
+				sum[j] += v
+				product[j] += v * (vectorAt(x, i)[j] - vectorAt(shift, 0)[j])
+			}
+		}
+		*vectorAt(sums, 0), *vectorAt(sums, 1) = sum, product
+	},
+	sumVectors: func(sums, x *float32, n int) {
+		var sum vector
+		for i := range n {
+			for j, v := range vectorAt(x, i) {
+				sum[j] += v
+			}
+		}
+		*vectorAt(sums, 0) = sum
+	},
+	normalize: func(y, x, c *float32, n int) {
+		mean, scale, shift := vectorAt(c, 0), vectorAt(c, 1), vectorAt(c, 2)
+		for i := range n {
+			for j, v := range vectorAt(x, i) {
+				vectorAt(y, i)[j] = (v-mean[j])*scale[j] + shift[j]
+			}
+		}
+	},
+	normalizeBack:    func(dx, dy, x, c *float32, n int) { normalizeBackPortable(dx, dy, x, c, n, false) },
+	normalizeBackAdd: func(dx, dy, x, c *float32, n int) { normalizeBackPortable(dx, dy, x, c, n, true) },
+	max: func(y *float32, chosen *int32, x *float32, xStep, pitch, rows, columns, n int, at, atStep, rowStep int32) {
+		for i := range n {
+			best, places := *vectorAt(element(x, i*xStep), 0), (*[4]int32)(unsafe.Pointer(vectorAt((*float32)(unsafe.Pointer(chosen)), i)))
+			first := at + int32(i)*atStep
+			*places = [4]int32{first, first, first, first}
+			for r := range rows {
+				for c := range columns {
+					place := first + int32(r)*(rowStep+int32(columns)) + int32(c)
+					for j, v := range vectorAt(element(x, i*xStep+r*pitch), c) {
+						if v > best[j] || v != v && best[j] == best[j] {
+							best[j], places[j] = v, place
+						}
+					}
+				}
+			}
+			*vectorAt(y, i) = best
+		}
+	},
+	maxBack: func(dx, dy *float32, chosen *int32, xStep, pitch, rows, columns, n int, at, atStep, rowStep int32) {
+		for i := range n {
+			places := (*[4]int32)(unsafe.Pointer(vectorAt((*float32)(unsafe.Pointer(chosen)), i)))
+			for j, place := range places {
+				place -= at + int32(i)*atStep
+				r := place / (rowStep + int32(columns))
+				c := place % (rowStep + int32(columns))
+				vectorAt(element(dx, i*xStep+int(r)*pitch), int(c))[j] += vectorAt(dy, i)[j]
+			}
+		}
+	},
+	mean: func(y, x *float32, factor float32, xStep, pitch, rows, columns, n int) {
+		for i := range n {
+			to := vectorAt(y, i)
+			*to = sumWindow(element(x, i*xStep), pitch, rows, columns, false)
+			for j := range to {
+				to[j] *= factor
+			}
+		}
+	},
+	meanBack: func(dx, dy *float32, factor float32, xStep, pitch, rows, columns, n int) {
+		for i := range n {
+			for r := range rows {
+				for c := range columns {
+					to := vectorAt(element(dx, i*xStep+r*pitch), c)
+					for j, v := range vectorAt(dy, i) {
+						to[j] += v * factor
+					}
+				}
+			}
+		}
+	},
+	norm: func(y, x *float32, factor float32, xStep, pitch, rows, columns, n int) {
+		for i := range n {
+			to := vectorAt(y, i)
+			*to = sumWindow(element(x, i*xStep), pitch, rows, columns, true)
+			for j, v := range to {
+				to[j] = float32(math.Sqrt(float64(v * factor)))
+			}
+		}
+	},
+	normBack: func(dx, dy, y, x *float32, xStep, pitch, rows, columns, n int) {
+		for i := range n {
+			var ratio vector
+			for j, v := range vectorAt(y, i) {
+				if v != 0 {
+					ratio[j] = vectorAt(dy, i)[j] / v
+				}
+			}
+			for r := range rows {
+				for c := range columns {
+					at := i*xStep + r*pitch
+					to := vectorAt(element(dx, at), c)
+					for j, v := range vectorAt(element(x, at), c) {
+						to[j] += ratio[j] * v
+					}
+				}
+			}
+		}
+	},
+}
+
+func normalizeBackPortable(dx, dy, x, c *float32, n int, add bool) {
+	mean, scale, shift, slope := vectorAt(c, 0), vectorAt(c, 1), vectorAt(c, 2), vectorAt(c, 3)
+	for i := range n {
+		to, x := vectorAt(dx, i), vectorAt(x, i)
+		for j, v := range vectorAt(dy, i) {
+			v = scale[j] * (v - shift[j] - (x[j]-mean[j])*slope[j])
+			if add {
+				v += to[j]
+			}
+			to[j] = v
+		}
+	}
+}
+
+// sumWindow adds the values of a window, or their squares, row by row.
+func sumWindow(x *float32, pitch, rows, columns int, squares bool) (total vector) {
+	for r := range rows {
+		var row vector
+		for c := range columns {
+			for j, v := range vectorAt(element(x, r*pitch), c) {
+				if squares {
+					v *= v
+				}
+				row[j] += v
+			}
+		}
+		for j, v := range row {
+			total[j] += v
+		}
+	}
+	return total
+}
 
 func convolvePortable(positions, vectors int, y *float32, yStep, distance int, x *float32, xStep int, taps *int32, n int, w, bias *float32, flags int) {
 	list := unsafe.Slice((*Tap)(unsafe.Pointer(taps)), n)
@@ -78,7 +241,7 @@ func depthwisePortable(positions, _ int, y *float32, yStep int, x *float32, xSte
 	}
 }
 
-func channelsPortable(rows, _ int, sums, x *float32, offsets *int32, xStep, xSkip int, dy *float32, _, height, width int, add bool) {
+func correlateChannelsPortable(rows, _ int, sums, x *float32, offsets *int32, xStep, xSkip int, dy *float32, _, height, width int, add bool) {
 	for i, offset := range unsafe.Slice(offsets, rows) {
 		to := (*[4]float32)(unsafe.Pointer(element(sums, 4*i)))
 		var sum [4]float32

@@ -63,10 +63,7 @@ type Kernels struct {
 	scale        func(dst, x []float32, s float32)
 	scaleAdd     func(dst, x []float32, s float32)
 	doubles      doubleKernels
-	convolve     func(positions, vectors int, y *float32, yStep, distance int, x *float32, xStep int, taps *int32, n int, w, bias *float32, flags int) // n Taps
-	correlate    func(rows, vectors int, sums, x *float32, offsets *int32, xStep, xSkip int, dy *float32, distance, height, width int, add bool)
-	depthwise    func(positions, vectors int, y *float32, yStep int, x *float32, xStep int, taps *int32, n int, w, bias *float32, flags int)
-	channels     func(rows, vectors int, sums, x *float32, offsets *int32, xStep, xSkip int, dy *float32, distance, height, width int, add bool)
+	blocks       blockKernels
 	patches      []Patches
 	directs      []Direct
 	winograds    []Winograd

@@ -1,0 +1,349 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// Kernels of batch normalisation and pooling of images in blocks of channels; see asm/blocks.go.
+
+// sumChains is how many sums the kernels of batch normalisation keep side by side for each lane.
+const sumChains = 4
+
+// vectors writes a loop over n vectors, sumChains of them at a time, then one at a time. pointers advance with them.
+func (t tier) vectors(n reg.GPVirtual, pointers []reg.GPVirtual, body func(chain int, offset int)) {
+	width := 4 * t.wide.n
+	Label("some")
+	CMPQ(n, Imm(sumChains))
+	JLT(LabelRef("one"))
+	for c := range sumChains {
+		body(c, c*width)
+	}
+	for _, p := range pointers {
+		ADDQ(U32(sumChains*width), p)
+	}
+	SUBQ(Imm(sumChains), n)
+	JMP(LabelRef("some"))
+	Label("one")
+	TESTQ(n, n)
+	JEQ(LabelRef("done"))
+	body(0, 0)
+	for _, p := range pointers {
+		ADDQ(Imm(uint64(width)), p)
+	}
+	DECQ(n)
+	JMP(LabelRef("one"))
+	Label("done")
+}
+
+// folded adds registers first+1 to first+sumChains-1 to register first.
+func (t tier) folded(first int) {
+	r := t.wide.regs
+	VADDPS(r[first+1], r[first], r[first])
+	VADDPS(r[first+3], r[first+2], r[first+2])
+	VADDPS(r[first+2], r[first], r[first])
+}
+
+func (t tier) normalization() {
+	r, width := t.wide.regs, 4*t.wide.n
+	const shift, value, other = 8, 9, 10
+
+	TEXT("moments"+t.suffix, NOSPLIT, "func(sums, x, shift *float32, n int)")
+	Doc(fmt.Sprintf("moments%s sums x-shift and its square, for n vectors.", t.suffix))
+	x := parameter("x")
+	VMOVUPS(at(parameter("shift")), r[shift])
+	for i := range 2 * sumChains {
+		t.zero(i)
+	}
+	t.vectors(parameter("n"), []reg.GPVirtual{x}, func(c, offset int) {
+		VMOVUPS(at(x).Offset(offset), r[value])
+		VSUBPS(r[shift], r[value], r[value])
+		VADDPS(r[value], r[c], r[c])
+		VFMADD231PS(r[value], r[value], r[sumChains+c])
+	})
+	t.storeSums(2)
+
+	TEXT("gradientMoments"+t.suffix, NOSPLIT, "func(sums, dy, x, shift *float32, n int)")
+	Doc(fmt.Sprintf("gradientMoments%s sums dy and dy*(x-shift), for n vectors.", t.suffix))
+	x, dy := parameter("x"), parameter("dy")
+	VMOVUPS(at(parameter("shift")), r[shift])
+	for i := range 2 * sumChains {
+		t.zero(i)
+	}
+	t.vectors(parameter("n"), []reg.GPVirtual{x, dy}, func(c, offset int) {
+		VMOVUPS(at(x).Offset(offset), r[value])
+		VMOVUPS(at(dy).Offset(offset), r[other])
+		VSUBPS(r[shift], r[value], r[value])
+		VADDPS(r[other], r[c], r[c])
+		VFMADD231PS(r[value], r[other], r[sumChains+c])
+	})
+	t.storeSums(2)
+
+	TEXT("sumVectors"+t.suffix, NOSPLIT, "func(sums, x *float32, n int)")
+	Doc(fmt.Sprintf("sumVectors%s adds n vectors.", t.suffix))
+	x = parameter("x")
+	for i := range sumChains {
+		t.zero(i)
+	}
+	t.vectors(parameter("n"), []reg.GPVirtual{x}, func(c, offset int) { VADDPS(at(x).Offset(offset), r[c], r[c]) })
+	t.storeSums(1)
+
+	constants := func(n int) {
+		c := parameter("c")
+		for i := range n {
+			VMOVUPS(at(c).Offset(i*width), r[8+i])
+		}
+	}
+	const mean, scale, bias, slope = 8, 9, 10, 11
+	TEXT("normalizeVectors"+t.suffix, NOSPLIT, "func(y, x, c *float32, n int)")
+	Doc(fmt.Sprintf("normalizeVectors%s sets y to (x-mean)*scale + bias; c holds the three.", t.suffix))
+	constants(3)
+	y, x := parameter("y"), parameter("x")
+	t.vectors(parameter("n"), []reg.GPVirtual{y, x}, func(c, offset int) {
+		VMOVUPS(at(x).Offset(offset), r[c])
+		VSUBPS(r[mean], r[c], r[c])
+		VFMADD213PS(r[bias], r[scale], r[c])
+		VMOVUPS(r[c], at(y).Offset(offset))
+	})
+	VZEROUPPER()
+	RET()
+
+	for _, adds := range []bool{false, true} {
+		name, doc := "normalizeVectorsBack", "sets dx to scale*(dy - bias - (x-mean)*slope); c holds mean, scale, bias and slope"
+		if adds {
+			name, doc = "normalizeVectorsBackAdd", "adds scale*(dy - bias - (x-mean)*slope) to dx; c holds mean, scale, bias and slope"
+		}
+		TEXT(name+t.suffix, NOSPLIT, "func(dx, dy, x, c *float32, n int)")
+		Doc(fmt.Sprintf("%s%s %s.", name, t.suffix, doc))
+		constants(4)
+		dx, dy, x := parameter("dx"), parameter("dy"), parameter("x")
+		t.vectors(parameter("n"), []reg.GPVirtual{dx, dy, x}, func(c, offset int) {
+			VMOVUPS(at(x).Offset(offset), r[c])
+			VMOVUPS(at(dy).Offset(offset), r[sumChains+c])
+			VSUBPS(r[mean], r[c], r[c])
+			VSUBPS(r[bias], r[sumChains+c], r[sumChains+c])
+			VFNMADD231PS(r[slope], r[c], r[sumChains+c])
+			if adds {
+				VMOVUPS(at(dx).Offset(offset), r[c])
+				VFMADD231PS(r[scale], r[sumChains+c], r[c])
+			} else {
+				VMULPS(r[scale], r[sumChains+c], r[c])
+			}
+			VMOVUPS(r[c], at(dx).Offset(offset))
+		})
+		VZEROUPPER()
+		RET()
+	}
+}
+
+// storeSums stores n sums, which are in sumChains registers each, and returns.
+func (t tier) storeSums(n int) {
+	sums := parameter("sums")
+	for i := range n {
+		t.folded(i * sumChains)
+		VMOVUPS(t.wide.regs[i*sumChains], at(sums).Offset(4*t.wide.n*i))
+	}
+	VZEROUPPER()
+	RET()
+}
+
+// windows writes a loop over n windows, xStep apart, of rows and columns of vectors. first is written for the first vector of a
+// window, body for each, endRow behind each row, and last behind the window. pointers advance by a vector with each window.
+func (t tier) windows(image string, pointers []reg.GPVirtual, first, body func(p Mem), endRow, last func()) {
+	x, here, row := parameter(image), GP64(), GP64()
+	rows, columns := GP64(), GP64()
+	pitch, xStep, n := inBytes("pitch"), inBytes("xStep"), parameter("n")
+	Label("window")
+	first(at(x))
+	MOVQ(x, row)
+	Load(Param("rows"), rows)
+	Label("row")
+	MOVQ(row, here)
+	Load(Param("columns"), columns)
+	Label("column")
+	body(at(here))
+	ADDQ(U32(4*t.wide.n), here)
+	DECQ(columns)
+	JNE(LabelRef("column"))
+	endRow()
+	ADDQ(pitch, row)
+	DECQ(rows)
+	JNE(LabelRef("row"))
+	last()
+	for _, p := range pointers {
+		ADDQ(U32(4*t.wide.n), p)
+	}
+	ADDQ(xStep, x)
+	DECQ(n)
+	JNE(LabelRef("window"))
+	VZEROUPPER()
+	RET()
+}
+
+// Parameters of the kernels of pooling.
+const (
+	windowSizes  = "xStep, pitch, rows, columns, n int"
+	windowPlaces = "at, atStep, rowStep int32"
+)
+
+// places counts the places of values, as the kernels of max pooling number them.
+type places struct {
+	t                                    tier
+	now, first, one, nextRow, nextWindow reg.VecPhysical
+}
+
+func (t tier) places(registers int) places {
+	r := t.wide.regs[registers:]
+	fill := func(value Op, to int) {
+		VMOVD(value, narrow.regs[registers+to])
+		VPBROADCASTD(narrow.regs[registers+to], r[to])
+	}
+	one := GP32()
+	MOVL(U32(1), one)
+	fill(one, 2)
+	fill(Load(Param("at"), GP32()), 1)
+	fill(Load(Param("rowStep"), GP32()), 3)
+	fill(Load(Param("atStep"), GP32()), 4)
+	return places{t, r[0], r[1], r[2], r[3], r[4]}
+}
+
+func (p places) beginWindow() { VMOVAPS(p.first, p.now) }
+func (p places) step()        { VPADDD(p.one, p.now, p.now) }
+func (p places) endRow()      { VPADDD(p.nextRow, p.now, p.now) }
+func (p places) endWindow()   { VPADDD(p.nextWindow, p.first, p.first) }
+
+func (t tier) pooling() {
+	r := t.wide.regs
+	none := func() {}
+	text := func(name, parameters, doc string) {
+		TEXT(name+t.suffix, NOSPLIT, "func("+parameters+")")
+		Doc(name + t.suffix + " " + doc + ".")
+	}
+
+	const best, place, value, mask = 0, 1, 2, 3
+	text("maxWindows", "y *float32, chosen *int32, x *float32, "+windowSizes+", "+windowPlaces, "pools n windows by maximum")
+	p := t.places(8)
+	y, chosen := parameter("y"), parameter("chosen")
+	t.windows("x", []reg.GPVirtual{y, chosen}, func(first Mem) {
+		VMOVUPS(first, r[best])
+		VMOVAPS(p.first, r[place])
+		p.beginWindow()
+	}, func(m Mem) {
+		VMOVUPS(m, r[value])
+		if t.wide.n == 16 {
+			VCMPPS(Imm(greaterOrNo), r[best], r[value], reg.K1)
+			VCMPPS(Imm(equal), r[best], r[best], reg.K1, reg.K2)
+			VMOVAPS(r[value], reg.K2, r[best])
+			VMOVAPS(p.now, reg.K2, r[place])
+		} else {
+			VCMPPS(Imm(greaterOrNo), r[best], r[value], r[mask])
+			VCMPPS(Imm(equal), r[best], r[best], r[4])
+			VANDPS(r[mask], r[4], r[mask])
+			VBLENDVPS(r[mask], r[value], r[best], r[best])
+			VBLENDVPS(r[mask], p.now, r[place], r[place])
+		}
+		p.step()
+	}, p.endRow, func() {
+		VMOVUPS(r[best], at(y))
+		VMOVUPS(r[place], at(chosen))
+		p.endWindow()
+	})
+
+	text("maxWindowsBack", "dx, dy *float32, chosen *int32, "+windowSizes+", "+windowPlaces, "adds gradients to the places that were chosen in n windows")
+	p = t.places(8)
+	dy, chosen := parameter("dy"), parameter("chosen")
+	t.windows("dx", []reg.GPVirtual{dy, chosen}, func(Mem) {
+		VMOVUPS(at(dy), r[value])
+		VMOVUPS(at(chosen), r[place])
+		p.beginWindow()
+	}, func(m Mem) {
+		VMOVUPS(m, r[best])
+		if t.wide.n == 16 {
+			VPCMPEQD(p.now, r[place], reg.K1)
+			VADDPS(r[value], r[best], reg.K1, r[best])
+		} else {
+			VPCMPEQD(p.now, r[place], r[mask])
+			VANDPS(r[mask], r[value], r[mask])
+			VADDPS(r[mask], r[best], r[best])
+		}
+		VMOVUPS(r[best], m)
+		p.step()
+	}, p.endRow, p.endWindow)
+
+	// Rows are added up by themselves first, so that a sum over a large window loses fewer digits.
+	const total, row, factor = 0, 1, 4
+	for _, squares := range []bool{false, true} {
+		name, doc := "meanWindows", "sums n windows, and multiplies by factor"
+		if squares {
+			name, doc = "normWindows", "sums the squares of n windows, multiplies by factor, and takes the square root"
+		}
+		text(name, "y, x *float32, factor float32, "+windowSizes, doc)
+		y := parameter("y")
+		t.broadcastParameter("factor", factor)
+		t.windows("x", []reg.GPVirtual{y}, func(Mem) {
+			t.zero(total)
+			t.zero(row)
+		}, func(m Mem) {
+			if squares {
+				VMOVUPS(m, r[value])
+				VFMADD231PS(r[value], r[value], r[row])
+			} else {
+				VADDPS(m, r[row], r[row])
+			}
+		}, func() {
+			VADDPS(r[row], r[total], r[total])
+			t.zero(row)
+		}, func() {
+			VMULPS(r[factor], r[total], r[total])
+			if squares {
+				VSQRTPS(r[total], r[total])
+			}
+			VMOVUPS(r[total], at(y))
+		})
+	}
+
+	text("meanWindowsBack", "dx, dy *float32, factor float32, "+windowSizes, "adds dy times factor to all values of n windows")
+	dy = parameter("dy")
+	t.broadcastParameter("factor", factor)
+	t.windows("dx", []reg.GPVirtual{dy}, func(Mem) {
+		VMULPS(at(dy), r[factor], r[value])
+	}, func(m Mem) {
+		VADDPS(m, r[value], r[row])
+		VMOVUPS(r[row], m)
+	}, none, none)
+
+	text("normWindowsBack", "dx, dy, y, x *float32, "+windowSizes, "adds dy*x/y to all values of n windows, or nothing where y is 0")
+	dy, y, x := parameter("dy"), parameter("y"), parameter("x")
+	SUBQ(parameter("dx"), x) // how much further than a gradient its value is
+	t.zero(mask)
+	t.windows("dx", []reg.GPVirtual{dy, y}, func(Mem) {
+		VMOVUPS(at(y), r[total])
+		VMOVUPS(at(dy), r[value])
+		VDIVPS(r[total], r[value], r[value])
+		if t.wide.n == 16 {
+			VCMPPS(Imm(notEqual), r[mask], r[total], reg.K1)
+			VMOVAPS_Z(r[value], reg.K1, r[value])
+		} else {
+			VCMPPS(Imm(notEqual), r[mask], r[total], r[total])
+			VANDPS(r[total], r[value], r[value])
+		}
+	}, func(m Mem) {
+		VMOVUPS(m, r[row])
+		VFMADD231PS(Mem{Base: m.Base, Index: x, Scale: 1}, r[value], r[row])
+		VMOVUPS(r[row], m)
+	}, none, none)
+}
+
+const notEqual = 0x04 // predicate of VCMPPS: also true for a NaN
+
+// broadcastParameter fills a register with a float32 parameter.
+func (t tier) broadcastParameter(name string, to int) {
+	p, err := Param(name).Resolve()
+	if err != nil {
+		panic(err)
+	}
+	t.broadcast(p.Addr, to)
+}

@@ -1,0 +1,153 @@
+package cpu
+
+import (
+	"github.com/gputrain/gputrain/cpu/asm"
+	"github.com/gputrain/gputrain/net"
+)
+
+// layout says how the values of a sample lie in memory. Either a plane holds one
+// channel, or it holds a block of as many channels as a vector has lanes: then the
+// values of one position stand side by side, and a plane is a plane of vectors. The
+// last block may have lanes without a channel. What is in these lanes has no meaning.
+type layout struct {
+	shape  net.Shape
+	groups int // groups of channels, each of which begins with a new block
+	lanes  int // channels in a block
+}
+
+// planar returns the layout with planes of one channel. It is the layout of package
+// net.
+func planar(s net.Shape) layout { return layout{s, 1, 1} }
+
+// inBlocks returns the layout in blocks.
+func inBlocks(s net.Shape, groups, lanes int) layout {
+	if s.C/groups%lanes == 0 {
+		groups = 1 // each group begins with a new block anyway
+	}
+	return layout{s, groups, lanes}
+}
+
+// canonical returns the layout that values of layout l count as: the planar one if they
+// lie in memory as its do. So layouts can be compared.
+func (l layout) canonical() layout {
+	if l.area() == 1 && l.groups == 1 && l.shape.C%l.lanes == 0 {
+		return planar(l.shape)
+	}
+	return l
+}
+
+// area returns how many positions there are.
+func (l layout) area() int { return l.shape.H * l.shape.W }
+
+// blocks returns how many planes there are.
+func (l layout) blocks() int {
+	return l.groups * ((l.shape.C/l.groups + l.lanes - 1) / l.lanes)
+}
+
+// plane returns how many values a plane has, and size how many all planes have.
+func (l layout) plane() int { return l.area() * l.lanes }
+func (l layout) size() int  { return l.blocks() * l.plane() }
+
+// same reports whether values in one of the layouts lie as in the other.
+func (l layout) same(m layout) bool {
+	return l == m || l.lanes == 1 && m.lanes == 1 && l.size() == m.size()
+}
+
+// toBlocks writes the values of src, which are planar, to dst in blocks.
+func (l layout) toBlocks(ks *asm.Kernels, dst, src []float32) {
+	l.each(func(block, channel, channels int) {
+		ks.Transpose(dst[block*l.plane():], l.lanes, src[channel*l.area():], l.area(), channels, l.area())
+	})
+}
+
+// toPlanes is the reverse of toBlocks.
+func (l layout) toPlanes(ks *asm.Kernels, dst, src []float32) {
+	l.each(func(block, channel, channels int) {
+		ks.Transpose(dst[channel*l.area():], l.area(), src[block*l.plane():], l.lanes, l.area(), channels)
+	})
+}
+
+// each calls visit for each block, with its first channel and how many it holds.
+func (l layout) each(visit func(block, channel, channels int)) {
+	channels, blocks := l.shape.C/l.groups, l.blocks()/l.groups
+	for b := range l.blocks() {
+		first := b % blocks * l.lanes
+		visit(b, b/blocks*channels+first, min(l.lanes, channels-first))
+	}
+}
+
+// conversion changes the layout of a value. One of its two layouts is planar.
+type conversion struct {
+	in  operand
+	out *activations
+}
+
+func (op *conversion) forward(w *worker, n int) {
+	relayout(w.kernel, op.out, op.in.activations, op.out.values(n), op.in.values(n))
+}
+
+func (op *conversion) backward(w *worker, n int) {
+	if !op.in.wanted {
+		return
+	}
+	dx, dy := op.in.grads(n), op.out.grads(n)
+	if !op.in.adds {
+		relayout(w.kernel, op.in.activations, op.out, dx, dy)
+		return
+	}
+	spare := w.spare[:len(dx)]
+	relayout(w.kernel, op.in.activations, op.out, spare, dy)
+	w.kernel.Add(dx, spare)
+}
+
+// relayout copies values from one layout to another.
+func relayout(ks *asm.Kernels, to, from *activations, dst, src []float32) {
+	if to.layout.lanes > 1 {
+		to.layout.toBlocks(ks, dst, src)
+	} else {
+		from.layout.toPlanes(ks, dst, src)
+	}
+}
+
+// paddedImage is an image in blocks with a border of zeros.
+type paddedImage struct {
+	image         layout
+	top, left     int
+	height, width int // with the border
+}
+
+// plane returns how many values a plane has, and size how many all planes of a group
+// have.
+func (p paddedImage) plane() int { return p.height * p.width * p.image.lanes }
+func (p paddedImage) size() int  { return p.image.blocks() * p.plane() }
+
+// plain reports whether there is no border.
+func (p paddedImage) plain() bool {
+	return p.height == p.image.shape.H && p.width == p.image.shape.W
+}
+
+// of returns the padded image of x. It is x itself if there is no border; otherwise
+// it is in the worker's room, which must be reserved.
+func (p paddedImage) of(w *worker, x []float32) []float32 { return p.part(w, x, 0, p.image.blocks()) }
+
+// part returns some blocks of the padded image of x.
+func (p paddedImage) part(w *worker, x []float32, first, blocks int) []float32 {
+	plane := p.image.plane()
+	if p.plain() {
+		return x[first*plane:][:blocks*plane]
+	}
+	row := p.image.shape.W * p.image.lanes
+	pitch, begin := p.width*p.image.lanes, (p.top*p.width+p.left)*p.image.lanes
+	padded := w.room[:blocks*p.plane()]
+	for b := range blocks {
+		to, from := padded[b*p.plane():][:p.plane()], x[(first+b)*plane:]
+		clear(to[:begin])
+		for i := range p.image.shape.H {
+			at := begin + i*pitch
+			copy(to[at:], from[i*row:][:row])
+			clear(to[at+row : min(at+pitch, len(to))])
+		}
+		clear(to[min(begin+p.image.shape.H*pitch, len(to)):])
+	}
+	return padded
+}

@@ -1,0 +1,342 @@
+package cpu
+
+import (
+	"math"
+
+	"github.com/gputrain/gputrain/cpu/asm"
+)
+
+// tiles computes a convolution of images in blocks: the output of one, or the gradient
+// with respect to its input, which is a convolution of the output gradient. Tiles of
+// some positions of a row by some vectors of filters stay in registers while the taps
+// of the kernel and their channels are summed. Nothing is multiplied that is 0 because
+// of a stride or a dilation.
+type tiles struct {
+	workers  *workers
+	padded   paddedImage // the input
+	out      layout
+	phases   []phase
+	panels   []tilePanel
+	each     bool // each channel has a filter of its own
+	groups   int
+	channels int // of a group
+	filters  int // of a group
+	weight   *parameter
+	// A weight is at filter*filterStride + channel*channelStride + tap, and groupStride
+	// further for the next group.
+	filterStride, channelStride, groupStride int
+	packed                                   int64 // the version of the weights that are packed
+	bias                                     []float32
+	packTask                                 func(w *worker, task int)
+}
+
+// phase is some positions of the output, which take the same taps of the kernel. The
+// gradient with respect to the input of a convolution with strides has several.
+type phase struct {
+	first, rows, columns int // the first position, and how many there are
+	row, step            int // values from a row to the next, and from a position of a row to the next
+	image                int // where the first position takes its values in the padded image
+	imageRow, imageStep  int
+	places               []int     // of the kernel, one for each tap of a block
+	taps                 []asm.Tap // of all blocks of a group
+	offsets              []int32   // of the taps of one block
+	weights              []float32 // (groups, panels, blocks, taps, channels of the block, filters of the panel)
+}
+
+// tilePanel is some vectors of a group's filters that are computed together.
+type tilePanel struct{ first, vectors int }
+
+// axisTap is a place of the kernel along one axis, and which value it takes, seen from
+// the position's own.
+type axisTap struct{ place, offset int }
+
+// axis describes the positions of a phase along one axis.
+type axis struct {
+	first, positions, step int // of the output
+	imageStep              int // from the value that a position takes to the next
+	taps                   []axisTap
+}
+
+// forwardAxis returns the positions of a convolution's output.
+func forwardAxis(size, kernel, stride, dilation, before int) axis {
+	a := axis{positions: size, step: 1, imageStep: stride}
+	for k := range kernel {
+		a.taps = append(a.taps, axisTap{k, k*dilation - before})
+	}
+	return a
+}
+
+// backwardAxes returns the positions of a convolution's input, in as many phases as the
+// stride. Position q*stride+f takes the output gradients at q + (f + before -
+// k*dilation)/stride, for each k for which that is a whole number.
+func backwardAxes(size, kernel, stride, dilation, before int) []axis {
+	var axes []axis
+	for f := range min(stride, size) {
+		a := axis{first: f, positions: (size - f + stride - 1) / stride, step: stride, imageStep: 1}
+		for k := kernel - 1; k >= 0; k-- { // from the least offset on
+			if at := f + before - k*dilation; at%stride == 0 {
+				a.taps = append(a.taps, axisTap{k, at / stride})
+			}
+		}
+		axes = append(axes, a)
+	}
+	return axes
+}
+
+// border returns how many zeros the phases read before the first and behind the last
+// of size values.
+func border(axes []axis, size int) (before, behind int) {
+	for _, a := range axes {
+		for _, t := range a.taps {
+			before = max(before, -t.offset)
+			behind = max(behind, (a.positions-1)*a.imageStep+t.offset-(size-1))
+		}
+	}
+	return before, behind
+}
+
+// newTiles plans a convolution of images in layout in to images in layout out, both in
+// blocks. If there are as many groups as channels and as filters, each is set. kernelW is
+// the width of the kernel.
+func newTiles(ws *workers, in, out layout, groups int, down, across []axis, kernelW int) *tiles {
+	t := &tiles{workers: ws, out: out, each: groups == in.shape.C && groups == out.shape.C, groups: groups}
+	if t.each {
+		t.groups = 1
+	}
+	t.channels, t.filters = in.shape.C/t.groups, out.shape.C/t.groups
+	top, bottom := border(down, in.shape.H)
+	left, right := border(across, in.shape.W)
+	t.padded = paddedImage{in, top, left, in.shape.H + top + bottom, in.shape.W + left + right}
+	if !t.padded.plain() {
+		ws.reserve(t.padded.size())
+	}
+	ks := ws.all[0].kernel
+	lanes := ks.Lanes
+	pitch := t.padded.width * lanes
+	blocks := (t.channels + lanes - 1) / lanes
+	for _, v := range down {
+		for _, h := range across {
+			p := phase{
+				first: (v.first*out.shape.W + h.first) * lanes, rows: v.positions, columns: h.positions,
+				row: v.step * out.shape.W * lanes, step: h.step * lanes,
+				image:    top*pitch + left*lanes,
+				imageRow: v.imageStep * pitch, imageStep: h.imageStep * lanes,
+			}
+			for _, r := range v.taps {
+				for _, s := range h.taps {
+					p.places = append(p.places, r.place*kernelW+s.place)
+					p.offsets = append(p.offsets, int32(r.offset*pitch+s.offset*lanes))
+				}
+			}
+			if n := len(p.offsets); n > 0 { // all offsets count from the least one
+				least := p.offsets[0]
+				p.image += int(least)
+				for i := range p.offsets {
+					p.offsets[i] -= least
+				}
+			}
+			for b := range blocks {
+				for _, offset := range p.offsets {
+					p.taps = append(p.taps, asm.Tap{Offset: int32(b*t.padded.plane()) + offset, Depth: int32(min(lanes, t.channels-b*lanes))})
+				}
+			}
+			if p.row == p.columns*p.step && p.imageRow == p.columns*p.imageStep { // rows follow one another without a gap
+				p.rows, p.columns = 1, p.rows*p.columns
+			}
+			t.phases = append(t.phases, p)
+		}
+	}
+	t.plan(ks)
+	t.packTask = t.pack
+	return t
+}
+
+// plan divides the filters into panels, and takes the memory for their weights.
+func (t *tiles) plan(ks *asm.Kernels) {
+	vectors := (t.filters + ks.Lanes - 1) / ks.Lanes
+	t.bias = make([]float32, t.out.blocks()*ks.Lanes)
+	if t.each {
+		for i := range t.phases {
+			p := &t.phases[i]
+			p.weights = make([]float32, t.out.blocks()*len(p.places)*ks.Lanes)
+		}
+		return
+	}
+	columns := t.phases[0].columns // of the other phases at most this many
+	t.panels = panelsOf(ks, vectors, columns)
+	for i := range t.phases {
+		p := &t.phases[i]
+		p.weights = make([]float32, t.groups*vectors*ks.Lanes*len(p.places)*t.channels)
+	}
+}
+
+// panelsOf divides vectors of filters into panels of the width that suits rows of the
+// given number of positions best.
+func panelsOf(ks *asm.Kernels, vectors, positions int) []tilePanel {
+	var best []tilePanel
+	least := math.Inf(1)
+	for most := ks.ConvolveVectors(); most >= 1; most-- {
+		var panels []tilePanel
+		var cost float64
+		for at := 0; at < vectors; at += most {
+			p := tilePanel{at, min(most, vectors-at)}
+			panels = append(panels, p)
+			n := (positions + ks.Positions(p.vectors) - 1) / ks.Positions(p.vectors)
+			for i := range n {
+				cost += tileCost(tileOf(positions, n, i+1)-tileOf(positions, n, i), p.vectors)
+			}
+		}
+		if cost < least {
+			best, least = panels, cost
+		}
+	}
+	return best
+}
+
+// tileOf returns where tile i of n begins, if they share the positions evenly.
+func tileOf(positions, n, i int) int { return i * positions / n }
+
+// tileCost estimates how many cycles a tile takes for each channel of a tap: two
+// multiply-adds of vectors or two loads begin in a cycle, and a sum is ready for its
+// next product after four.
+func tileCost(positions, vectors int) float64 {
+	return max(float64(positions*vectors)/2, float64(positions+vectors)/2, 4) + 0.5
+}
+
+// ready packs the weights if they have changed.
+func (t *tiles) ready(version int64, bias *parameter) {
+	if t.packed == version {
+		return
+	}
+	t.workers.do(len(t.phases)*t.groups*max(1, len(t.panels)), t.packTask)
+	if bias != nil {
+		t.out.each(func(block, channel, channels int) {
+			copy(t.bias[block*t.out.lanes:], bias.value[channel:][:channels])
+		})
+	}
+	t.packed = version
+}
+
+// pack packs the weights of a panel of a group for one phase.
+func (t *tiles) pack(w *worker, task int) {
+	groups, lanes := t.groups, w.kernel.Lanes
+	p, rest := &t.phases[task%len(t.phases)], task/len(t.phases)
+	if len(p.places) == 0 {
+		return
+	}
+	group := rest % groups
+	value := t.weight.value[group*t.groupStride:]
+	if t.each {
+		for f := range t.filters {
+			to := p.weights[f/lanes*len(p.places)*lanes+f%lanes:]
+			for i, place := range p.places {
+				to[i*lanes] = value[f*t.filterStride+place]
+			}
+		}
+		return
+	}
+	panel := t.panels[rest/groups]
+	width := panel.vectors * lanes
+	to := t.weights(p, group, panel, lanes)
+	first := panel.first * lanes
+	n := min(width, t.filters-first)
+	for block := 0; block < t.channels; block += lanes {
+		for _, place := range p.places {
+			for c := block; c < min(block+lanes, t.channels); c++ {
+				from := value[first*t.filterStride+c*t.channelStride+place:]
+				row := to[:width]
+				for f := range n {
+					row[f] = from[f*t.filterStride]
+				}
+				to = to[width:]
+			}
+		}
+	}
+}
+
+// weights returns the packed weights of a group's panel.
+func (t *tiles) weights(p *phase, group int, panel tilePanel, lanes int) []float32 {
+	vectors := (t.filters + lanes - 1) / lanes
+	depth := len(p.places) * t.channels
+	return p.weights[(group*vectors+panel.first)*lanes*depth:][:panel.vectors*lanes*depth]
+}
+
+// rowsOfImage is about how many values of an image are convolved for all panels before
+// the next rows are begun, so that they stay in the L2 cache.
+const rowsOfImage = 64 << 10
+
+// run convolves an image. how says what is done besides.
+func (t *tiles) run(w *worker, y, x []float32, how asm.Convolution) {
+	padded := t.padded.of(w, x)
+	for i := range t.phases {
+		p := &t.phases[i]
+		if len(p.places) == 0 {
+			t.nothing(p, y, w.kernel.Lanes, how)
+			continue
+		}
+		if t.each {
+			t.runEach(w.kernel, p, y, padded, how)
+			continue
+		}
+		atOnce := max(1, rowsOfImage/(max(1, p.imageRow)*(len(p.taps)/len(p.places))))
+		for group := range t.groups {
+			for first := 0; first < p.rows; first += atOnce {
+				t.runRows(w.kernel, p, group, first, min(first+atOnce, p.rows), y, padded, how)
+			}
+		}
+	}
+}
+
+// nothing writes the positions of a phase that takes no taps. A bias stands only at a
+// convolution's output, which has no such phase.
+func (t *tiles) nothing(p *phase, y []float32, lanes int, how asm.Convolution) {
+	if how&asm.ConvolveAdd != 0 {
+		return
+	}
+	for b := range t.out.blocks() {
+		for row := range p.rows {
+			at := y[b*t.out.plane()+p.first+row*p.row:]
+			for i := range p.columns {
+				clear(at[i*p.step:][:lanes])
+			}
+		}
+	}
+}
+
+// runRows convolves some rows of a phase for all panels of a group.
+func (t *tiles) runRows(ks *asm.Kernels, p *phase, group, first, end int, y, padded []float32, how asm.Convolution) {
+	distance := t.out.plane()
+	vectors := (t.filters + ks.Lanes - 1) / ks.Lanes
+	image := padded[group*(len(p.taps)/len(p.places))*t.padded.plane()+p.image:]
+	for _, panel := range t.panels {
+		weights := t.weights(p, group, panel, ks.Lanes)
+		block := group*vectors + panel.first
+		bias, to := t.bias[block*ks.Lanes:], y[block*distance+p.first:]
+		most := ks.Positions(panel.vectors)
+		n := (p.columns + most - 1) / most
+		for row := first; row < end; row++ {
+			for i := range n {
+				at, end := tileOf(p.columns, n, i), tileOf(p.columns, n, i+1)
+				ks.Convolve(end-at, panel.vectors, to[row*p.row+at*p.step:], p.step, distance,
+					image[row*p.imageRow+at*p.imageStep:], p.imageStep, p.taps, weights, bias, how)
+			}
+		}
+	}
+}
+
+// runEach convolves an image whose channels have a filter each.
+func (t *tiles) runEach(ks *asm.Kernels, p *phase, y, padded []float32, how asm.Convolution) {
+	distance, plane := t.out.plane(), t.padded.plane()
+	most := ks.Positions(1)
+	n := (p.columns + most - 1) / most
+	for b := range (t.filters + ks.Lanes - 1) / ks.Lanes {
+		weights := p.weights[b*len(p.places)*ks.Lanes:][:len(p.places)*ks.Lanes]
+		image, to, bias := padded[b*plane+p.image:], y[b*distance+p.first:], t.bias[b*ks.Lanes:]
+		for row := range p.rows {
+			for i := range n {
+				at, end := tileOf(p.columns, n, i), tileOf(p.columns, n, i+1)
+				ks.Depthwise(end-at, to[row*p.row+at*p.step:], p.step, image[row*p.imageRow+at*p.imageStep:], p.imageStep, p.offsets, weights, bias, how)
+			}
+		}
+	}
+}
