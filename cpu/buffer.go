@@ -9,17 +9,21 @@ func newBuffer(n int) []float32 { return make([]float32, n+asm.Slack) }
 // and the gradient of the loss with respect to them.
 type activations struct {
 	layout      layout
-	size        int // values a sample
+	learns      bool // its gradient is computed
+	size        int  // values a sample
 	value, grad []float32
 }
 
-// newActivations takes memory for a value. Its gradient is nil unless learns is
-// set.
-func newActivations(l layout, batch int, learns bool) *activations {
-	size := l.size()
-	a := &activations{layout: l, size: size, value: newBuffer(size * batch)}
-	if learns {
-		a.grad = newBuffer(size * batch)
+// newActivations describes a value. It has no memory yet.
+func newActivations(l layout, learns bool) *activations {
+	return &activations{layout: l, learns: learns, size: l.size()}
+}
+
+// take takes the memory for a mini-batch, also for the gradient if it is computed.
+func (a *activations) take(batch int) *activations {
+	a.value = newBuffer(a.size * batch)
+	if a.learns {
+		a.grad = newBuffer(a.size * batch)
 	}
 	return a
 }

@@ -30,13 +30,17 @@ func (f fuser) Fuses(p lower.Pattern, nodes []net.Node) bool {
 // prepareTraining the program can only run forward, on weights that SetState gives it.
 func newProgram(d *device, plan *net.Plan, opts net.Options) (*program, error) {
 	lowered := lower.Lower(plan, d.fuser)
-	if err := d.checkSizes(lowered, opts); err != nil {
+	steps, values := planSteps(lowered, d.kernels.Lanes)
+	if err := d.checkSizes(lowered, steps, opts); err != nil {
 		return nil, err
 	}
 	p := &program{device: d, plan: plan, options: opts}
 	p.options.Images = nil
 	p.takeParameters()
-	p.takeOperations(lowered)
+	for _, s := range steps {
+		s.out.take(opts.Batch)
+	}
+	p.takeOperations(lowered, steps, values)
 	p.sections = sectionsOf(p.operations)
 	logits := p.operations[len(p.operations)-1].out
 	p.loss = newLoss(d.workers, &p.pass, logits, opts.Batch, opts.Loss)
@@ -70,19 +74,22 @@ func (p *program) prepareTraining() {
 // between two layers. It also returns one if the program can't fit in the machine's
 // memory, because there Go would end the process. Sizes are multiplied as float64,
 // which can't overflow.
-func (d *device) checkSizes(lowered *lower.Program, opts net.Options) error {
+func (d *device) checkSizes(lowered *lower.Program, steps []step, opts net.Options) error {
 	plan, batch := lowered.Plan, float64(opts.Batch)
 	for _, node := range plan.Nodes {
 		most := float64(max(node.In.Size(), node.Out.Size())) * batch
 		if _, ok := node.Layer.(*net.Conv); ok {
-			most = max(most, paddingOf(node).floatSize()*batch)
+			in, out := convLayouts(node, d.kernels.Lanes)
+			g := node.Window // images with their border, also of the output gradient
+			border := float64(node.In.H+g.KernelH*g.DilationH) * float64(node.In.W+g.KernelW*g.DilationW) * float64(d.kernels.Lanes)
+			most = max(most, float64(in.size())*batch, float64(out.size())*batch, paddingOf(node).floatSize()*batch, border*float64(max(in.blocks(), out.blocks())))
 		}
 		if most > math.MaxInt32-asm.Slack {
 			return fmt.Errorf("cpu: layer %d (%s) needs %.3g values for a mini-batch of %d, more than %d: take a smaller batch or smaller layers",
 				node.Index, node.Name, most, opts.Batch, math.MaxInt32-asm.Slack)
 		}
 	}
-	values := d.memory(lowered, opts)
+	values := d.memory(lowered, steps, opts)
 	if total, whose := memlimit.Total(); total > 0 && 4*values > total {
 		return fmt.Errorf("cpu: the network needs about %.1f GB for a mini-batch of %d, more than %s %.1f GB: take a smaller batch or smaller layers",
 			4*values/1e9, opts.Batch, whose, total/1e9)
@@ -93,38 +100,42 @@ func (d *device) checkSizes(lowered *lower.Program, opts net.Options) error {
 // memory returns roughly how many values a program takes memory for: parameters, the
 // values between and inside groups with their gradients, and what operations keep of a
 // sample for their backward pass.
-func (d *device) memory(lowered *lower.Program, opts net.Options) float64 {
+func (d *device) memory(lowered *lower.Program, steps []step, opts net.Options) float64 {
 	plan, batch := lowered.Plan, float64(opts.Batch)
 	// Every parameter has a value. A trained one also has a gradient and moments.
 	values := float64(plan.Parameters()) + float64(plan.Weights())*float64(1+len(opts.Optimizer.Moments()))
 	if opts.Average > 0 {
 		values += float64(plan.Parameters())
 	}
-	take := func(s net.Shape, learns bool) {
-		values += float64(s.Size()) * batch
+	take := func(size int, learns bool) {
+		values += float64(size) * batch
 		if learns {
-			values += float64(s.Size()) * batch
+			values += float64(size) * batch
 		}
 	}
-	for _, v := range lowered.Values {
-		take(v.Shape, v.Learns)
-	}
-	for _, g := range lowered.Groups {
+	for _, s := range steps {
+		take(s.out.size, s.out.learns)
+		if s.group == nil {
+			continue
+		}
+		g := *s.group
 		head, tail := lowered.Head(g), lowered.Tail(g)
 		switch layer := head.Layer.(type) {
 		case *net.Conv:
 			if g.Pattern == lower.ConvPool || g.Pattern == lower.ConvReLUPool {
-				take(head.Out, head.Learns)
-				take(tail.Out, head.Learns) // where the maxima are, and the lists of gradients
-			}
-			if head.Weights() > 0 {
-				values += paddingOf(head).floatSize() * batch
+				take(head.Out.Size(), head.Learns)
+				take(tail.Out.Size(), head.Learns) // where the maxima are, and the lists of gradients
+				if head.Weights() > 0 {
+					values += paddingOf(head).floatSize() * batch
+				}
+			} else if head.Learns {
+				values += minGradTasks / 4 * float64(head.Weights()) // gradients of parts of the mini-batch
 			}
 			if k := head.Window.KernelW; layer.GroupCount() == 1 && head.Window.KernelH == k && d.kernels.Winograd(k) != nil {
 				values += winogradProducts * float64(head.In.C) * float64(head.Out.C) // transformed weights
 			}
 		case *net.Pool, *net.Dropout:
-			take(head.Out, false)
+			take(head.Out.Size(), false)
 		}
 	}
 	return values
@@ -148,17 +159,8 @@ func (p *program) takeParameters() {
 	}
 }
 
-// step is an operation before it is made: what it takes and gives.
-type step struct {
-	group *lower.Group // nil for the network's input and for a conversion
-	ins   []operand
-	out   *activations
-}
-
-// takeOperations makes the operations and their memory. The first operation gathers
-// the network's input. Each of the others computes a group of layers, or changes the
-// layout of a value for those that follow.
-func (p *program) takeOperations(lowered *lower.Program) {
+// takeOperations makes the operations of the steps, and what else they need.
+func (p *program) takeOperations(lowered *lower.Program, steps []step, values []*activations) {
 	params := make([]map[net.Role]*parameter, len(p.plan.Nodes))
 	for _, q := range p.params {
 		if params[q.Layer] == nil {
@@ -167,23 +169,19 @@ func (p *program) takeOperations(lowered *lower.Program) {
 		params[q.Layer][q.Role] = q
 	}
 	for _, v := range lowered.Visible {
-		p.visible = append(p.visible, visible{value: v.Output, grad: v.Gradient})
+		p.visible = append(p.visible, visible{values[v.Value], v.Output, v.Gradient})
 	}
-	steps, values := p.planSteps(lowered)
-	for i, v := range lowered.Visible {
-		p.visible[i].activations = values[v.Value]
-	}
-	in := p.plan.Network.Input
-	p.device.workers.reserveSpare(in.Size())
-	p.device.workers.reserveTaps(in.W)
+	ws, in := p.device.workers, p.plan.Network.Input
+	ws.reserveSpare(in.Size())
+	ws.reserveTaps(in.W)
 	for i, s := range steps {
-		op := operation{out: s.out, learns: s.out.grad != nil}
+		op := operation{out: s.out, layers: s.layers, learns: s.out.learns}
 		switch {
 		case i == 0:
 			op.sample = &input{&p.pass, in, s.out}
 		case s.group == nil:
 			if s.ins[0].adds {
-				p.device.workers.reserveSpare(s.ins[0].size)
+				ws.reserveSpare(s.ins[0].size)
 			}
 			op.sample = &conversion{s.ins[0], s.out}
 		default:
@@ -193,14 +191,20 @@ func (p *program) takeOperations(lowered *lower.Program) {
 	}
 }
 
-// planSteps plans the operations, and takes the memory of all values, which it returns in
-// the order of lowered.Values. It decides about layouts: each group gets its inputs in
-// the layout that it wants, by a conversion where that isn't the value's own.
-func (p *program) planSteps(lowered *lower.Program) (steps []step, values []*activations) {
-	batch := p.options.Batch
-	take := func(l layout, learns bool) *activations { return newActivations(l, batch, learns) }
+// step is an operation before it is made: what it takes and gives.
+type step struct {
+	group  *lower.Group // nil for the first, which gathers the network's input, and for a change of layout
+	layers []int        // indices of the layers for which it is done; none for the first
+	ins    []operand
+	out    *activations
+}
+
+// planSteps plans the operations, and decides about layouts: each group gets its inputs
+// in the layout that it wants, by a conversion where that isn't a value's own. It also
+// returns the values in the order of lowered.Values. They have no memory yet.
+func planSteps(lowered *lower.Program, lanes int) (steps []step, values []*activations) {
 	converted := map[*activations][]*activations{}
-	as := func(from *activations, l layout) *activations {
+	as := func(from *activations, l layout, layers []int) *activations {
 		if from.layout.same(l) {
 			return from
 		}
@@ -209,12 +213,12 @@ func (p *program) planSteps(lowered *lower.Program) (steps []step, values []*act
 				return c
 			}
 		}
-		to := take(l, from.grad != nil)
+		to := newActivations(l, from.learns)
 		converted[from] = append(converted[from], to)
-		steps = append(steps, step{ins: []operand{{activations: from, wanted: from.grad != nil}}, out: to})
+		steps = append(steps, step{layers: layers, ins: []operand{{activations: from, wanted: from.learns}}, out: to})
 		return to
 	}
-	values = []*activations{take(planar(lowered.Values[0].Shape), lowered.Values[0].Learns)}
+	values = []*activations{newActivations(planar(lowered.Values[0].Shape), lowered.Values[0].Learns)}
 	steps = []step{{out: values[0]}}
 	for i := range lowered.Groups {
 		g := &lowered.Groups[i]
@@ -222,20 +226,20 @@ func (p *program) planSteps(lowered *lower.Program) (steps []step, values []*act
 		for _, in := range g.Inputs {
 			have = append(have, values[in.Value].layout)
 		}
-		want, out := layoutsOf(lowered, *g, have, p.device.kernels.Lanes)
+		want, out := layoutsOf(lowered, *g, have, lanes)
 		var ins []operand
 		for k, in := range g.Inputs {
 			from := values[in.Value]
 			if from.layout.lanes > 1 && want[k].lanes > 1 && !from.layout.same(want[k]) {
-				from = as(from, planar(from.layout.shape))
+				from = as(from, planar(from.layout.shape), g.Nodes)
 			}
-			ins = append(ins, operand{activations: as(from, want[k]), wanted: in.Wanted})
+			ins = append(ins, operand{activations: as(from, want[k], g.Nodes), wanted: in.Wanted})
 		}
-		values = append(values, take(out, lowered.Values[i+1].Learns))
-		steps = append(steps, step{g, ins, values[i+1]})
+		values = append(values, newActivations(out, lowered.Values[i+1].Learns))
+		steps = append(steps, step{g, g.Nodes, ins, values[i+1]})
 	}
 	last := values[len(values)-1]
-	as(last, planar(last.layout.shape)) // for the loss
+	as(last, planar(last.layout.shape), steps[len(steps)-1].layers) // for the loss
 	// The backward pass goes through the steps, and through the inputs of each, from the
 	// last to the first. The first that it meets writes the gradient of a value, the
 	// others add theirs.
@@ -302,7 +306,6 @@ func layoutsOf(lowered *lower.Program, g lower.Group, have []layout, lanes int) 
 func (p *program) makeGroup(op *operation, lowered *lower.Program, g lower.Group, ins []operand, params []map[net.Role]*parameter) {
 	ws, batch := p.device.workers, p.options.Batch
 	head, tail := lowered.Head(g), lowered.Tail(g)
-	op.layers = g.Nodes
 	switch g.Pattern {
 	case lower.Single:
 		p.singleLayer(op, tail, ins, params[tail.Index])
@@ -359,7 +362,7 @@ func (p *program) singleLayer(op *operation, node net.Node, ins []operand, param
 func (p *program) pooledConv(g lower.Group, in operand, out *activations, params map[net.Role]*parameter) *conv {
 	batch, relu := p.options.Batch, g.Pattern == lower.ConvReLUPool
 	head, second, tail := p.plan.Nodes[g.Nodes[0]], p.plan.Nodes[g.Nodes[1]], p.plan.Nodes[g.Nodes[len(g.Nodes)-1]]
-	own := newActivations(planar(head.Out), batch, head.Learns) // the output of the convolution, with its ReLU
+	own := newActivations(planar(head.Out), head.Learns).take(batch) // the output of the convolution, with its ReLU
 	p.visible[head.Index] = visible{own, true, head.Learns}
 	if relu {
 		p.visible[second.Index] = p.visible[head.Index]

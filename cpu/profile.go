@@ -49,8 +49,18 @@ func (f *profile) begin() {
 // end adds a part that took the time since begin.
 func (f *profile) end(phase net.Phase, layers []int) {
 	if f != nil {
-		f.parts = append(f.parts, net.Part{Phase: phase, Layers: layers, Time: time.Since(f.began)})
+		f.add(net.Part{Phase: phase, Layers: layers, Time: time.Since(f.began)})
 	}
+}
+
+// add adds a part. If it goes on with the last one's layers, it becomes one with that:
+// so a change of layout belongs to the layers for which it is made.
+func (f *profile) add(p net.Part) {
+	if n := len(f.parts); n > 0 && f.parts[n-1].Phase == p.Phase && slices.Equal(f.parts[n-1].Layers, p.Layers) {
+		f.parts[n-1].Time += p.Time
+		return
+	}
+	f.parts = append(f.parts, p)
 }
 
 // share divides the time since begin among a section's operations on samples.
@@ -69,9 +79,12 @@ func (f *profile) share(phase net.Phase, operations []operation, s section) {
 		all += busy[i]
 		took -= f.own[i]
 	}
-	before := len(f.parts)
 	for i := s.first; i < s.end; i++ {
-		op := operations[i]
+		at := i
+		if phase == net.Backward {
+			at = s.first + s.end - 1 - i
+		}
+		op := operations[at]
 		if phase == net.Backward && !op.learns {
 			continue
 		}
@@ -79,11 +92,8 @@ func (f *profile) share(phase net.Phase, operations []operation, s section) {
 		if len(op.layers) == 0 {
 			part.Phase = net.Gather
 		}
-		part.Time = time.Duration(float64(took)*float64(busy[i])/float64(max(all, 1))) + f.own[i]
-		f.parts = append(f.parts, part)
-	}
-	if phase == net.Backward {
-		slices.Reverse(f.parts[before:])
+		part.Time = time.Duration(float64(took)*float64(busy[at])/float64(max(all, 1))) + f.own[at]
+		f.add(part)
 	}
 }
 

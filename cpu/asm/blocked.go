@@ -130,10 +130,12 @@ func (ks *Kernels) CorrelateChannels(sums, x []float32, offsets []int32, xStep, 
 // vectorsOf returns how many vectors x holds, and checks that the others hold as many.
 func (ks *Kernels) vectorsOf(x []float32, others ...[]float32) int {
 	n := len(x) / ks.Lanes
-	for _, o := range append(others, x) {
-		if len(o) != n*ks.Lanes {
-			panic(fmt.Sprintf("BUG: %d and %d values, in vectors of %d", len(x), len(o), ks.Lanes))
-		}
+	same := n > 0 && len(x) == n*ks.Lanes
+	for _, o := range others {
+		same = same && len(o) == len(x)
+	}
+	if !same {
+		panic(fmt.Sprintf("BUG: %d values are not vectors of %d, or as many as other values", len(x), ks.Lanes))
 	}
 	return n
 }
