@@ -72,7 +72,10 @@ func (op *batchNorm) forwardBlock(w *worker, block int) {
 	c := op.constants[w.id][:3*lanes]
 	clear(c)
 	for j := range channels {
-		c[j], c[lanes+j], c[2*lanes+j] = float32(mean[j]), float32(float64(op.weight.value[first+j])*inverse[j]), op.bias.value[first+j]
+		// What float32 loses of the mean goes to the bias.
+		scale := float64(op.weight.value[first+j]) * inverse[j]
+		c[j], c[lanes+j] = float32(mean[j]), float32(scale)
+		c[2*lanes+j] = float32(float64(op.bias.value[first+j]) - (mean[j]-float64(c[j]))*scale)
 	}
 	for n := range op.pass.Len() {
 		w.kernel.NormalizeVectors(op.of(op.out.value, n, block), op.of(op.in.value, n, block), c)
@@ -163,8 +166,9 @@ func (op *batchNorm) backwardBlock(w *worker, block int) {
 		if op.weight.Trained {
 			op.weight.grad[first+j] = float32(product * inverse)
 		}
+		slope := product * inverse * inverse / m
 		c[lanes+j] = float32(float64(op.weight.value[first+j]) * inverse)
-		c[2*lanes+j], c[3*lanes+j] = float32(sum/m), float32(product*inverse*inverse/m)
+		c[2*lanes+j], c[3*lanes+j] = float32(sum/m-(op.mean[first+j]-float64(c[j]))*slope), float32(slope)
 	}
 	if !op.in.wanted {
 		return

@@ -69,7 +69,6 @@ func main() {
 	t.addBias(true)
 	t.add()
 	t.reluBackward()
-	t.sum()
 	t.sumSquares()
 	t.scaleBytes()
 	t.maxPool2()
@@ -93,7 +92,6 @@ func main() {
 	t.mulAdds()
 	t.triad()
 	t.products()
-	t.doubles()
 	t.activations()
 	Generate()
 }

@@ -162,27 +162,6 @@ func (t tier) reduce(r int, addPacked, addHalves func(Op, Op, Op), steps int) {
 	}
 }
 
-func (t tier) sum() {
-	TEXT("sum"+t.suffix, NOSPLIT, "func(x []float32) float32")
-	Doc(fmt.Sprintf("sum%s adds all values, %d sums side by side.", t.suffix, t.wide.n))
-	x := slice("x")
-	t.zero(1)
-	t.zero(3)
-	t.each("x", map[reg.Register]int{x: 4}, func(l lanes) {
-		load(l, at(x), 0)
-		sum := l.regs[1]
-		if l.n == 1 {
-			sum = l.regs[3] // register 1 would lose its upper lanes
-		}
-		VADDPS(l.regs[0], sum, sum)
-	})
-	t.reduce(1, func(a, b, c Op) { VADDPS(a, b, c) }, func(a, b, c Op) { VHADDPS(a, b, c) }, 2)
-	VADDSS(reg.X3, reg.X1, reg.X1)
-	Store(reg.X1, ReturnIndex(0))
-	VZEROUPPER()
-	RET()
-}
-
 func (t tier) sumSquares() {
 	TEXT("sumSquares"+t.suffix, NOSPLIT, "func(x []float32) float64")
 	Doc(fmt.Sprintf("sumSquares%s adds the squares of all values in float64, %d sums side by side.", t.suffix, t.wide.n))

@@ -22,9 +22,6 @@ func addAVX2(dst []float32, x []float32)
 // reluBackwardAVX2 gives dy where y is above 0, else 0.
 func reluBackwardAVX2(dx []float32, dy []float32, y []float32)
 
-// sumAVX2 adds all values, 8 sums side by side.
-func sumAVX2(x []float32) float32
-
 // sumSquaresAVX2 adds the squares of all values in float64, 8 sums side by side.
 func sumSquaresAVX2(x []float32) float64
 
@@ -156,24 +153,6 @@ func mulAddAVX2(dst []float32, a []float32, b []float32)
 
 // scaleAddAVX2 adds s*x to dst.
 func scaleAddAVX2(dst []float32, x []float32, s float32)
-
-// sum64AVX2 adds all values in float64, 8 sums side by side.
-func sum64AVX2(x []float32) float64
-
-// dotAVX2 adds the products of values in float64, 8 sums side by side.
-func dotAVX2(a []float32, b []float32) float64
-
-// squaredDeviationsAVX2 adds the squares of x-mean in float64, 8 sums side by side.
-func squaredDeviationsAVX2(x []float32, mean float64) float64
-
-// gradientSumsAVX2 adds dy, and dy*(x-mean), in float64, 8 sums side by side.
-func gradientSumsAVX2(dy []float32, x []float32, mean float64) (sum float64, product float64)
-
-// normalizeAVX2 sets y to (x-mean)*scale + shift, in float64 up to the end.
-func normalizeAVX2(y []float32, x []float32, mean float64, scale float64, shift float64)
-
-// normalizeBackwardAVX2 sets dx to scale*(dy - shift - (x-mean)*slope), in float64 up to the end, or adds it.
-func normalizeBackwardAVX2(dx []float32, dy []float32, x []float32, mean float64, scale float64, shift float64, slope float64, add bool)
 
 // forwardReluAVX2 computes the activation function relu.
 func forwardReluAVX2(y []float32, x []float32, p float32)

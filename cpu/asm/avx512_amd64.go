@@ -22,9 +22,6 @@ func addAVX512(dst []float32, x []float32)
 // reluBackwardAVX512 gives dy where y is above 0, else 0.
 func reluBackwardAVX512(dx []float32, dy []float32, y []float32)
 
-// sumAVX512 adds all values, 16 sums side by side.
-func sumAVX512(x []float32) float32
-
 // sumSquaresAVX512 adds the squares of all values in float64, 16 sums side by side.
 func sumSquaresAVX512(x []float32) float64
 
@@ -168,24 +165,6 @@ func mulAddAVX512(dst []float32, a []float32, b []float32)
 
 // scaleAddAVX512 adds s*x to dst.
 func scaleAddAVX512(dst []float32, x []float32, s float32)
-
-// sum64AVX512 adds all values in float64, 16 sums side by side.
-func sum64AVX512(x []float32) float64
-
-// dotAVX512 adds the products of values in float64, 16 sums side by side.
-func dotAVX512(a []float32, b []float32) float64
-
-// squaredDeviationsAVX512 adds the squares of x-mean in float64, 16 sums side by side.
-func squaredDeviationsAVX512(x []float32, mean float64) float64
-
-// gradientSumsAVX512 adds dy, and dy*(x-mean), in float64, 16 sums side by side.
-func gradientSumsAVX512(dy []float32, x []float32, mean float64) (sum float64, product float64)
-
-// normalizeAVX512 sets y to (x-mean)*scale + shift, in float64 up to the end.
-func normalizeAVX512(y []float32, x []float32, mean float64, scale float64, shift float64)
-
-// normalizeBackwardAVX512 sets dx to scale*(dy - shift - (x-mean)*slope), in float64 up to the end, or adds it.
-func normalizeBackwardAVX512(dx []float32, dy []float32, x []float32, mean float64, scale float64, shift float64, slope float64, add bool)
 
 // forwardReluAVX512 computes the activation function relu.
 func forwardReluAVX512(y []float32, x []float32, p float32)

@@ -47,7 +47,6 @@ type Kernels struct {
 	addBiasReLU  func(y []float32, bias float32)
 	add          func(dst, x []float32)
 	reluBackward func(dx, dy, y []float32)
-	sum          func(x []float32) float32
 	sumSquares   func(x []float32) float64
 	scaleBytes   func(dst []float32, src []uint8, scale float32)
 	maxPool2     func(y []float32, chosen []int32, upper, lower []float32, at, width int32)
@@ -62,7 +61,6 @@ type Kernels struct {
 	mul, mulAdd  func(dst, a, b []float32)
 	scale        func(dst, x []float32, s float32)
 	scaleAdd     func(dst, x []float32, s float32)
-	doubles      doubleKernels
 	blocks       blockKernels
 	patches      []Patches
 	directs      []Direct
@@ -153,9 +151,6 @@ func (ks *Kernels) ReLUBackward(dx, dy, y []float32) {
 	sameLength(len(dx), len(dy), len(y))
 	ks.reluBackward(dx, dy, y)
 }
-
-// Sum returns the sum of all values.
-func (ks *Kernels) Sum(x []float32) float32 { return ks.sum(x) }
 
 // SumSquares returns the sum of the squares of all values.
 func (ks *Kernels) SumSquares(x []float32) float64 { return ks.sumSquares(x) }

@@ -12,13 +12,12 @@ var portable = &Kernels{
 	Tier: cpufeat.Portable, Lanes: 4, Vectors: 1, rows: []int{16}, positions: []int{16, 16}, correlations: []int{16, 16},
 	gemm: gemmPortable, pack: packPortable,
 	addBias: addBiasPortable, addBiasReLU: addBiasReLUPortable, add: addPortable, reluBackward: reluBackwardPortable,
-	sum: sumPortable, sumSquares: sumSquaresPortable, scaleBytes: scaleBytesPortable, maxPool2: maxPool2Portable,
+	sumSquares: sumSquaresPortable, scaleBytes: scaleBytesPortable, maxPool2: maxPool2Portable,
 	adam: adamPortable, sgd: sgdPortable, momentum: momentumPortable,
 	mulAdds: mulAddsPortable, triad: triadPortable,
 	blocks: blocksPortable,
 	dots:   dotsPortable, poolVectors: poolVectorsPortable, transpose: transposePortable,
 	mul: mulPortable, mulAdd: mulAddPortable, scale: scalePortable, scaleAdd: scaleAddPortable,
-	doubles:     doublesPortable,
 	winograds:   []Winograd{winogradPortable(5, 2), winogradPortable(3, 4)},
 	activations: activationsPortable,
 	patches:     []Patches{patchesPortable(5, 5), patchesPortable(5, 1), patchesPortable(3, 3), patchesPortable(3, 1)},
@@ -139,21 +138,6 @@ func reluBackwardPortable(dx, dy, y []float32) {
 		}
 		dx[i] = v
 	}
-}
-
-func sumPortable(x []float32) float32 {
-	var s0, s1, s2, s3 float32
-	for ; len(x) >= 4; x = x[4:] {
-		s0 += x[0]
-		s1 += x[1]
-		s2 += x[2]
-		s3 += x[3]
-	}
-	s := (s0 + s1) + (s2 + s3)
-	for _, v := range x {
-		s += v
-	}
-	return s
 }
 
 func sumSquaresPortable(x []float32) float64 {

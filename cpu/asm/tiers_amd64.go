@@ -11,7 +11,7 @@ var tiers = [...]*Kernels{
 		Tier: cpufeat.AVX2, Lanes: 8, Vectors: 3, rows: []int{6, 6, 4}, positions: []int{12, 6, 4, 2}, correlations: []int{8, 6, 4},
 		gemm: gemmAVX2, pack: packAVX2,
 		addBias: addBiasAVX2, addBiasReLU: addBiasReLUAVX2, add: addAVX2, reluBackward: reluBackwardAVX2,
-		sum: sumAVX2, sumSquares: sumSquaresAVX2, scaleBytes: scaleBytesAVX2, maxPool2: maxPool2AVX2,
+		sumSquares: sumSquaresAVX2, scaleBytes: scaleBytesAVX2, maxPool2: maxPool2AVX2,
 		adam: adamAVX2, sgd: sgdAVX2, momentum: momentumAVX2,
 		mulAdds: mulAddsAVX2, triad: triadAVX2, dots: dotsAVX2,
 		blocks: blockKernels{
@@ -23,7 +23,6 @@ var tiers = [...]*Kernels{
 		},
 		poolVectors: poolVectorsAVX2, transpose: transposeAVX2,
 		mul: mulAVX2, mulAdd: mulAddAVX2, scale: scaleAVX2, scaleAdd: scaleAddAVX2,
-		doubles:     doubleKernels{sum64AVX2, dotAVX2, squaredDeviationsAVX2, gradientSumsAVX2, normalizeAVX2, normalizeBackwardAVX2},
 		activations: activationsAVX2,
 		directs:     []Direct{{5, 5, 2, 8, false, direct5x5AVX2}, {3, 5, 2, 8, false, direct3x5AVX2}},
 		winograds: []Winograd{
@@ -41,7 +40,7 @@ var tiers = [...]*Kernels{
 		Tier: cpufeat.AVX512, Lanes: 16, Vectors: 3, rows: []int{14, 14, 8}, positions: []int{14, 14, 8, 6}, correlations: []int{8, 8, 8},
 		gemm: gemmAVX512, pack: packAVX512,
 		addBias: addBiasAVX512, addBiasReLU: addBiasReLUAVX512, add: addAVX512, reluBackward: reluBackwardAVX512,
-		sum: sumAVX512, sumSquares: sumSquaresAVX512, scaleBytes: scaleBytesAVX512, maxPool2: maxPool2AVX512,
+		sumSquares: sumSquaresAVX512, scaleBytes: scaleBytesAVX512, maxPool2: maxPool2AVX512,
 		adam: adamAVX512, sgd: sgdAVX512, momentum: momentumAVX512,
 		mulAdds: mulAddsAVX512, triad: triadAVX512, dots: dotsAVX512,
 		blocks: blockKernels{
@@ -53,7 +52,6 @@ var tiers = [...]*Kernels{
 		},
 		poolVectors: poolVectorsAVX512, transpose: transposeAVX512,
 		mul: mulAVX512, mulAdd: mulAddAVX512, scale: scaleAVX512, scaleAdd: scaleAddAVX512,
-		doubles:     doubleKernels{sum64AVX512, dotAVX512, squaredDeviationsAVX512, gradientSumsAVX512, normalizeAVX512, normalizeBackwardAVX512},
 		activations: activationsAVX512,
 		directs: []Direct{
 			{5, 14, 2, 16, false, direct5x14AVX512},
