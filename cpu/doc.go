@@ -5,9 +5,19 @@
 // into groups, and each group becomes one operation. Memory is planned once, and a
 // training step allocates nothing.
 //
-// Convolutions with filters of 5x5 and 3x3 use Winograd's minimal filtering if that
-// is faster. Convolutions with few channels are computed directly. Others are matrix
-// products, whose right side is gathered from the padded image one panel at a time.
+// Images lie in memory in blocks of as many channels as a vector has lanes: the values
+// of one position stand side by side. In this layout all convolutions, pooling and
+// batch normalisation work on whole vectors, whatever their strides, windows and
+// dilations. The network's input, vectors of values for dense layers, and convolutions
+// with max pooling behind them are planar, with one channel after the other. Conversions
+// stand where one layout meets the other.
+//
+// A convolution computes tiles of some positions by some vectors of filters, which stay
+// in registers until they are done. The gradient with respect to its input is such a
+// convolution, too: with strides, one for each phase of the positions, so that no zeros
+// are multiplied. Filters of 5x5 and 3x3 use Winograd's minimal filtering, in both
+// directions, if that is faster. Where max pooling follows a convolution, the gradients
+// skip the positions that the pooling didn't choose.
 //
 // Bias, ReLU and pooling are applied while an image's outputs are in the cache. If
 // neighbouring operations treat each sample by itself, they all run on one sample
