@@ -3,16 +3,20 @@ package cpu
 import (
 	"math"
 
+	"github.com/gputrain/gputrain/cpu/asm"
 	"github.com/gputrain/gputrain/net"
 )
 
-// batchNorm is a batch-normalisation layer of images in blocks. A task computes a block
+// batchNorm is a batch-normalisation layer of images in blocks. If they are in its group,
+// the sum with another value and the ReLU after it belong to it. A task computes a block
 // of channels. Sums over a plane or less are in float32, and are added up in float64.
 type batchNorm struct {
 	pass                      *pass
 	workers                   *workers
 	in                        operand
+	added                     *operand // is added to the output; or nil
 	out                       *activations
+	relu                      bool
 	layout                    layout
 	momentum, epsilon         float64
 	weight, bias              *parameter
@@ -23,10 +27,10 @@ type batchNorm struct {
 	forwardTask, backwardTask func(w *worker, block int)
 }
 
-func newBatchNorm(ws *workers, p *pass, node net.Node, in operand, out *activations, params map[net.Role]*parameter) *batchNorm {
+func newBatchNorm(ws *workers, p *pass, node net.Node, in operand, added *operand, out *activations, params map[net.Role]*parameter, relu bool) *batchNorm {
 	lanes := ws.all[0].kernel.Lanes
 	op := &batchNorm{
-		pass: p, workers: ws, in: in, out: out, layout: inBlocks(node.In, 1, lanes),
+		pass: p, workers: ws, in: in, added: added, out: out, relu: relu, layout: inBlocks(node.In, 1, lanes),
 		weight: params[net.Weight], bias: params[net.Bias],
 		runningMean: params[net.RunningMean], runningVar: params[net.RunningVar],
 	}
@@ -77,8 +81,19 @@ func (op *batchNorm) forwardBlock(w *worker, block int) {
 		c[j], c[lanes+j] = float32(mean[j]), float32(scale)
 		c[2*lanes+j] = float32(float64(op.bias.value[first+j]) - (mean[j]-float64(c[j]))*scale)
 	}
+	var how asm.Normalization
+	if op.added != nil {
+		how |= asm.NormalizeAdd
+	}
+	if op.relu {
+		how |= asm.NormalizeReLU
+	}
 	for n := range op.pass.Len() {
-		w.kernel.NormalizeVectors(op.of(op.out.value, n, block), op.of(op.in.value, n, block), c)
+		var more []float32
+		if op.added != nil {
+			more = op.of(op.added.value, n, block)
+		}
+		w.kernel.NormalizeVectors(op.of(op.out.value, n, block), op.of(op.in.value, n, block), more, c, how)
 	}
 }
 
@@ -152,7 +167,12 @@ func (op *batchNorm) backwardBlock(w *worker, block int) {
 		c[j] = float32(op.mean[first+j])
 	}
 	totals := op.sum(w, block, func(sums []float32, n, from, to int) {
-		w.kernel.GradientMoments(sums, op.of(op.out.grad, n, block)[from:to], op.of(op.in.value, n, block)[from:to], c[:lanes])
+		dy, x := op.of(op.out.grad, n, block)[from:to], op.of(op.in.value, n, block)[from:to]
+		if op.relu {
+			w.kernel.GradientMomentsReLU(sums, dy, op.of(op.out.value, n, block)[from:to], x, c[:lanes])
+		} else {
+			w.kernel.GradientMoments(sums, dy, x, c[:lanes])
+		}
 	})
 	m := float64(op.pass.Len() * op.layout.area())
 	for j := range channels {
@@ -170,10 +190,13 @@ func (op *batchNorm) backwardBlock(w *worker, block int) {
 		c[lanes+j] = float32(float64(op.weight.value[first+j]) * inverse)
 		c[2*lanes+j], c[3*lanes+j] = float32(sum/m-(op.mean[first+j]-float64(c[j]))*slope), float32(slope)
 	}
-	if !op.in.wanted {
-		return
-	}
 	for n := range op.pass.Len() {
+		if op.added != nil && op.added.wanted {
+			op.added.collect(w, op.of(op.added.grad, n, block), op.of(op.out.grad, n, block))
+		}
+		if !op.in.wanted {
+			continue
+		}
 		w.kernel.NormalizeVectorsBack(op.of(op.in.grad, n, block), op.of(op.out.grad, n, block), op.of(op.in.value, n, block), c, op.in.adds)
 	}
 }

@@ -2,10 +2,11 @@ package cpu
 
 import "github.com/gputrain/gputrain/net"
 
-// add is the sum of its inputs.
+// add is the sum of its inputs. If it is in its group, the ReLU after it belongs to it.
 type add struct {
-	ins []operand
-	out *activations
+	ins  []operand
+	out  *activations
+	relu bool
 }
 
 func (op *add) forward(w *worker, n int) {
@@ -14,12 +15,18 @@ func (op *add) forward(w *worker, n int) {
 	for _, in := range op.ins[1:] {
 		w.kernel.Add(y, in.values(n))
 	}
+	if op.relu {
+		w.kernel.AddBiasReLU(y, 0)
+	}
 }
 
 // backward goes through the inputs from the last to the first, as all operations
 // with several inputs do. If a value stands twice among them, the last one writes
 // its gradient and the first one adds to it.
 func (op *add) backward(w *worker, n int) {
+	if dy := op.out.grads(n); op.relu {
+		w.kernel.ReLUBackward(dy, dy, op.out.values(n))
+	}
 	for k := len(op.ins) - 1; k >= 0; k-- {
 		if in := op.ins[k]; in.wanted {
 			in.collect(w, in.grads(n), op.out.grads(n))
@@ -102,7 +109,7 @@ func (op *gate) forward(w *worker, n int) {
 	clear(c)
 	for b := range op.layout.blocks() {
 		copy(c[lanes:2*lanes], factors[b*lanes:])
-		w.kernel.NormalizeVectors(y[b*plane:][:plane], x[b*plane:][:plane], c)
+		w.kernel.NormalizeVectors(y[b*plane:][:plane], x[b*plane:][:plane], nil, c, 0)
 	}
 }
 

@@ -12,13 +12,16 @@ import (
 )
 
 // Fuses reports whether the device computes nodes, which follow the pattern, as one;
-// see lower.Fuser. A ReLU is computed with the convolution or fully connected layer
-// before it. Max pooling is computed with a convolution if there are kernels for
+// see lower.Fuser. A ReLU is computed with the convolution, fully connected layer, batch
+// normalisation or sum before it. So is a sum of two values with the batch normalisation
+// that gives the first of them. Max pooling is computed with a convolution if there are kernels for
 // gradients through both.
 func (f fuser) Fuses(p lower.Pattern, nodes []net.Node) bool {
 	switch p {
-	case lower.ConvReLU, lower.DenseReLU:
+	case lower.ConvReLU, lower.DenseReLU, lower.NormReLU, lower.AddReLU:
 		return true
+	case lower.NormAddReLU:
+		return len(nodes[1].Ins) == 2
 	case lower.ConvPool, lower.ConvReLUPool:
 		kernels, _ := patchesThrough(f.kernels, nodes[0], nodes[len(nodes)-1])
 		return kernels != nil
@@ -269,7 +272,12 @@ func layoutsOf(lowered *lower.Program, g lower.Group, have []layout, lanes int) 
 		in, out := convLayouts(head, lanes)
 		return []layout{in.canonical()}, out.canonical()
 	case *net.BatchNorm, *net.Pool:
-		return []layout{inBlocks(head.In, 1, lanes).canonical()}, inBlocks(head.Out, 1, lanes).canonical()
+		want = []layout{inBlocks(head.In, 1, lanes).canonical()}
+		out = inBlocks(head.Out, 1, lanes).canonical()
+		if g.Pattern == lower.NormAddReLU {
+			want = append(want, out)
+		}
+		return want, out
 	case *net.Activation, *net.Scale, *net.Add, *net.Multiply:
 		for _, in := range head.Ins {
 			if in != head.Out { // one factor for each channel
@@ -311,12 +319,21 @@ func (p *program) makeGroup(op *operation, lowered *lower.Program, g lower.Group
 		p.singleLayer(op, tail, ins, params[tail.Index])
 	case lower.ConvReLU:
 		op.sample = newBlockConv(ws, &p.pass, head, ins[0], op.out, params[head.Index], true)
-		p.showReLU(head, tail)
+		p.showReLU(tail, head)
+	case lower.NormReLU:
+		op.batch = newBatchNorm(ws, &p.pass, head, ins[0], nil, op.out, params[head.Index], true)
+		p.showReLU(tail, head)
+	case lower.NormAddReLU:
+		op.batch = newBatchNorm(ws, &p.pass, head, ins[0], &ins[1], op.out, params[head.Index], true)
+		p.showReLU(tail, head, p.plan.Nodes[g.Nodes[1]])
+	case lower.AddReLU:
+		op.sample = &add{ins, op.out, true}
+		p.showReLU(tail, head)
 	case lower.ConvPool, lower.ConvReLUPool:
 		op.sample = p.pooledConv(g, ins[0], op.out, params[head.Index])
 	case lower.DenseReLU:
 		op.batch = newDense(ws, &p.pass, head, ins[0], op.out, batch, params[head.Index], true)
-		p.showReLU(head, tail)
+		p.showReLU(tail, head)
 	default:
 		panic(fmt.Sprintf("BUG: group of pattern %q", g.Pattern))
 	}
@@ -340,9 +357,9 @@ func (p *program) singleLayer(op *operation, node net.Node, ins []operand, param
 		}
 		op.sample = newDropout(&p.pass, node, layer.Rate, p.options.Seed, in, out, batch)
 	case *net.BatchNorm:
-		op.batch = newBatchNorm(ws, &p.pass, node, in, out, params)
+		op.batch = newBatchNorm(ws, &p.pass, node, in, nil, out, params, false)
 	case *net.Add:
-		op.sample = &add{ins, out}
+		op.sample = &add{ins, out, false}
 	case *net.Concat:
 		op.sample = &concat{ins, out}
 	case *net.Multiply:
@@ -370,22 +387,24 @@ func (p *program) pooledConv(g lower.Group, in operand, out *activations, params
 	op := newConv(p.device.workers, &p.pass, head, in, own, batch, params, relu)
 	op.poolInto(newMaxPool(tail, operand{own, head.Learns, false}, out, batch), tail)
 	if relu {
-		p.showReLU(head, second)
+		p.showReLU(second, head)
 	}
 	return op
 }
 
-// showReLU corrects what is visible of a layer and the ReLU that is computed with it.
-// The layer's own output never exists, and its gradient takes the place of the
-// gradient of the ReLU's output.
-func (p *program) showReLU(head, relu net.Node) {
+// showReLU corrects what is visible of a ReLU and the layers that are computed with it.
+// Their own outputs never exist, and their gradients take the place of the gradient of
+// the ReLU's output.
+func (p *program) showReLU(relu net.Node, before ...net.Node) {
 	shared := p.visible[relu.Index].activations
 	for i := range p.visible {
 		if p.visible[i].activations == shared {
 			p.visible[i].grad = false // also that of a flatten layer after the ReLU
 		}
 	}
-	p.visible[head.Index] = visible{shared, false, head.Learns}
+	for _, node := range before {
+		p.visible[node.Index] = visible{shared, false, node.Learns}
+	}
 }
 
 // sectionsOf groups neighbouring operations that treat each sample by itself.

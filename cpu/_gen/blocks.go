@@ -82,6 +82,34 @@ func (t tier) normalization() {
 	})
 	t.storeSums(2)
 
+	TEXT("gradientMomentsReLU"+t.suffix, NOSPLIT, "func(sums, dy, y, x, shift *float32, n int)")
+	Doc(fmt.Sprintf("gradientMomentsReLU%s sets dy to 0 where y isn't above 0, and then does what gradientMoments does.", t.suffix))
+	x, dy = parameter("x"), parameter("dy")
+	y := parameter("y")
+	VMOVUPS(at(parameter("shift")), r[shift])
+	for i := range 2 * sumChains {
+		t.zero(i)
+	}
+	const none, above = 11, 12
+	t.zero(none)
+	t.vectors(parameter("n"), []reg.GPVirtual{x, dy, y}, func(c, offset int) {
+		VMOVUPS(at(y).Offset(offset), r[above])
+		VMOVUPS(at(dy).Offset(offset), r[other])
+		if t.wide.n == 16 {
+			VCMPPS(Imm(greater), r[none], r[above], reg.K1)
+			VMOVAPS_Z(r[other], reg.K1, r[other])
+		} else {
+			VCMPPS(Imm(greater), r[none], r[above], r[above])
+			VANDPS(r[above], r[other], r[other])
+		}
+		VMOVUPS(r[other], at(dy).Offset(offset))
+		VMOVUPS(at(x).Offset(offset), r[value])
+		VSUBPS(r[shift], r[value], r[value])
+		VADDPS(r[other], r[c], r[c])
+		VFMADD231PS(r[value], r[other], r[sumChains+c])
+	})
+	t.storeSums(2)
+
 	TEXT("sumVectors"+t.suffix, NOSPLIT, "func(sums, x *float32, n int)")
 	Doc(fmt.Sprintf("sumVectors%s adds n vectors.", t.suffix))
 	x = parameter("x")
@@ -97,19 +125,43 @@ func (t tier) normalization() {
 			VMOVUPS(at(c).Offset(i*width), r[8+i])
 		}
 	}
-	const mean, scale, bias, slope = 8, 9, 10, 11
-	TEXT("normalizeVectors"+t.suffix, NOSPLIT, "func(y, x, c *float32, n int)")
-	Doc(fmt.Sprintf("normalizeVectors%s sets y to (x-mean)*scale + bias; c holds the three.", t.suffix))
-	constants(3)
-	y, x := parameter("y"), parameter("x")
-	t.vectors(parameter("n"), []reg.GPVirtual{y, x}, func(c, offset int) {
-		VMOVUPS(at(x).Offset(offset), r[c])
-		VSUBPS(r[mean], r[c], r[c])
-		VFMADD213PS(r[bias], r[scale], r[c])
-		VMOVUPS(r[c], at(y).Offset(offset))
-	})
-	VZEROUPPER()
-	RET()
+	const mean, scale, bias, slope, zero = 8, 9, 10, 11, 12
+	for how := range (normalizeAdd | normalizeReLU) + 1 {
+		name, doc := "normalizeVectors", "sets y to (x-mean)*scale + bias"
+		if how&normalizeAdd != 0 {
+			name, doc = name+"Add", doc+" + more"
+		}
+		if how&normalizeReLU != 0 {
+			name, doc = name+"ReLU", doc+", or to 0 if that is below 0"
+		}
+		TEXT(name+t.suffix, NOSPLIT, "func(y, x, more, c *float32, n int)")
+		Doc(fmt.Sprintf("%s%s %s; c holds mean, scale and bias.", name, t.suffix, doc))
+		constants(3)
+		y, x := parameter("y"), parameter("x")
+		pointers := []reg.GPVirtual{y, x}
+		var more reg.GPVirtual
+		if how&normalizeAdd != 0 {
+			more = parameter("more")
+			pointers = append(pointers, more)
+		}
+		if how&normalizeReLU != 0 {
+			t.zero(zero)
+		}
+		t.vectors(parameter("n"), pointers, func(c, offset int) {
+			VMOVUPS(at(x).Offset(offset), r[c])
+			VSUBPS(r[mean], r[c], r[c])
+			VFMADD213PS(r[bias], r[scale], r[c])
+			if how&normalizeAdd != 0 {
+				VADDPS(at(more).Offset(offset), r[c], r[c])
+			}
+			if how&normalizeReLU != 0 {
+				VMAXPS(r[c], r[zero], r[c]) // a NaN stays: the sum is the first operand here
+			}
+			VMOVUPS(r[c], at(y).Offset(offset))
+		})
+		VZEROUPPER()
+		RET()
+	}
 
 	for _, adds := range []bool{false, true} {
 		name, doc := "normalizeVectorsBack", "sets dx to scale*(dy - bias - (x-mean)*slope); c holds mean, scale, bias and slope"
@@ -138,6 +190,12 @@ func (t tier) normalization() {
 		RET()
 	}
 }
+
+// What normalizeVectors does besides.
+const (
+	normalizeAdd  = 1
+	normalizeReLU = 2
+)
 
 // storeSums stores n sums, which are in sumChains registers each, and returns.
 func (t tier) storeSums(n int) {

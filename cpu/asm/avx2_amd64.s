@@ -9184,6 +9184,101 @@ done:
 	VZEROUPPER
 	RET
 
+// func gradientMomentsReLUAVX2(sums *float32, dy *float32, y *float32, x *float32, shift *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·gradientMomentsReLUAVX2(SB), NOSPLIT, $0-48
+	MOVQ    x+24(FP), AX
+	MOVQ    dy+8(FP), CX
+	MOVQ    y+16(FP), DX
+	MOVQ    shift+32(FP), BX
+	VMOVUPS (BX), Y8
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y11, Y11, Y11
+	MOVQ    n+40(FP), BX
+
+some:
+	CMPQ        BX, $0x04
+	JLT         one
+	VMOVUPS     (DX), Y12
+	VMOVUPS     (CX), Y10
+	VCMPPS      $0x1e, Y11, Y12, Y12
+	VANDPS      Y12, Y10, Y10
+	VMOVUPS     Y10, (CX)
+	VMOVUPS     (AX), Y9
+	VSUBPS      Y8, Y9, Y9
+	VADDPS      Y10, Y0, Y0
+	VFMADD231PS Y9, Y10, Y4
+	VMOVUPS     32(DX), Y12
+	VMOVUPS     32(CX), Y10
+	VCMPPS      $0x1e, Y11, Y12, Y12
+	VANDPS      Y12, Y10, Y10
+	VMOVUPS     Y10, 32(CX)
+	VMOVUPS     32(AX), Y9
+	VSUBPS      Y8, Y9, Y9
+	VADDPS      Y10, Y1, Y1
+	VFMADD231PS Y9, Y10, Y5
+	VMOVUPS     64(DX), Y12
+	VMOVUPS     64(CX), Y10
+	VCMPPS      $0x1e, Y11, Y12, Y12
+	VANDPS      Y12, Y10, Y10
+	VMOVUPS     Y10, 64(CX)
+	VMOVUPS     64(AX), Y9
+	VSUBPS      Y8, Y9, Y9
+	VADDPS      Y10, Y2, Y2
+	VFMADD231PS Y9, Y10, Y6
+	VMOVUPS     96(DX), Y12
+	VMOVUPS     96(CX), Y10
+	VCMPPS      $0x1e, Y11, Y12, Y12
+	VANDPS      Y12, Y10, Y10
+	VMOVUPS     Y10, 96(CX)
+	VMOVUPS     96(AX), Y9
+	VSUBPS      Y8, Y9, Y9
+	VADDPS      Y10, Y3, Y3
+	VFMADD231PS Y9, Y10, Y7
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000080, DX
+	SUBQ        $0x04, BX
+	JMP         some
+
+one:
+	TESTQ       BX, BX
+	JEQ         done
+	VMOVUPS     (DX), Y12
+	VMOVUPS     (CX), Y10
+	VCMPPS      $0x1e, Y11, Y12, Y12
+	VANDPS      Y12, Y10, Y10
+	VMOVUPS     Y10, (CX)
+	VMOVUPS     (AX), Y9
+	VSUBPS      Y8, Y9, Y9
+	VADDPS      Y10, Y0, Y0
+	VFMADD231PS Y9, Y10, Y4
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, DX
+	DECQ        BX
+	JMP         one
+
+done:
+	MOVQ    sums+0(FP), AX
+	VADDPS  Y1, Y0, Y0
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y2, Y0, Y0
+	VMOVUPS Y0, (AX)
+	VADDPS  Y5, Y4, Y4
+	VADDPS  Y7, Y6, Y6
+	VADDPS  Y6, Y4, Y4
+	VMOVUPS Y4, 32(AX)
+	VZEROUPPER
+	RET
+
 // func sumVectorsAVX2(sums *float32, x *float32, n int)
 // Requires: AVX
 TEXT ·sumVectorsAVX2(SB), NOSPLIT, $0-24
@@ -9222,16 +9317,16 @@ done:
 	VZEROUPPER
 	RET
 
-// func normalizeVectorsAVX2(y *float32, x *float32, c *float32, n int)
+// func normalizeVectorsAVX2(y *float32, x *float32, more *float32, c *float32, n int)
 // Requires: AVX, FMA3
-TEXT ·normalizeVectorsAVX2(SB), NOSPLIT, $0-32
-	MOVQ    c+16(FP), AX
+TEXT ·normalizeVectorsAVX2(SB), NOSPLIT, $0-40
+	MOVQ    c+24(FP), AX
 	VMOVUPS (AX), Y8
 	VMOVUPS 32(AX), Y9
 	VMOVUPS 64(AX), Y10
 	MOVQ    y+0(FP), AX
 	MOVQ    x+8(FP), CX
-	MOVQ    n+24(FP), DX
+	MOVQ    n+32(FP), DX
 
 some:
 	CMPQ        DX, $0x04
@@ -9267,6 +9362,187 @@ one:
 	ADDQ        $0x20, AX
 	ADDQ        $0x20, CX
 	DECQ        DX
+	JMP         one
+
+done:
+	VZEROUPPER
+	RET
+
+// func normalizeVectorsAddAVX2(y *float32, x *float32, more *float32, c *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·normalizeVectorsAddAVX2(SB), NOSPLIT, $0-40
+	MOVQ    c+24(FP), AX
+	VMOVUPS (AX), Y8
+	VMOVUPS 32(AX), Y9
+	VMOVUPS 64(AX), Y10
+	MOVQ    y+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    more+16(FP), DX
+	MOVQ    n+32(FP), BX
+
+some:
+	CMPQ        BX, $0x04
+	JLT         one
+	VMOVUPS     (CX), Y0
+	VSUBPS      Y8, Y0, Y0
+	VFMADD213PS Y10, Y9, Y0
+	VADDPS      (DX), Y0, Y0
+	VMOVUPS     Y0, (AX)
+	VMOVUPS     32(CX), Y1
+	VSUBPS      Y8, Y1, Y1
+	VFMADD213PS Y10, Y9, Y1
+	VADDPS      32(DX), Y1, Y1
+	VMOVUPS     Y1, 32(AX)
+	VMOVUPS     64(CX), Y2
+	VSUBPS      Y8, Y2, Y2
+	VFMADD213PS Y10, Y9, Y2
+	VADDPS      64(DX), Y2, Y2
+	VMOVUPS     Y2, 64(AX)
+	VMOVUPS     96(CX), Y3
+	VSUBPS      Y8, Y3, Y3
+	VFMADD213PS Y10, Y9, Y3
+	VADDPS      96(DX), Y3, Y3
+	VMOVUPS     Y3, 96(AX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000080, DX
+	SUBQ        $0x04, BX
+	JMP         some
+
+one:
+	TESTQ       BX, BX
+	JEQ         done
+	VMOVUPS     (CX), Y0
+	VSUBPS      Y8, Y0, Y0
+	VFMADD213PS Y10, Y9, Y0
+	VADDPS      (DX), Y0, Y0
+	VMOVUPS     Y0, (AX)
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, DX
+	DECQ        BX
+	JMP         one
+
+done:
+	VZEROUPPER
+	RET
+
+// func normalizeVectorsReLUAVX2(y *float32, x *float32, more *float32, c *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·normalizeVectorsReLUAVX2(SB), NOSPLIT, $0-40
+	MOVQ    c+24(FP), AX
+	VMOVUPS (AX), Y8
+	VMOVUPS 32(AX), Y9
+	VMOVUPS 64(AX), Y10
+	MOVQ    y+0(FP), AX
+	MOVQ    x+8(FP), CX
+	VXORPS  Y12, Y12, Y12
+	MOVQ    n+32(FP), DX
+
+some:
+	CMPQ        DX, $0x04
+	JLT         one
+	VMOVUPS     (CX), Y0
+	VSUBPS      Y8, Y0, Y0
+	VFMADD213PS Y10, Y9, Y0
+	VMAXPS      Y0, Y12, Y0
+	VMOVUPS     Y0, (AX)
+	VMOVUPS     32(CX), Y1
+	VSUBPS      Y8, Y1, Y1
+	VFMADD213PS Y10, Y9, Y1
+	VMAXPS      Y1, Y12, Y1
+	VMOVUPS     Y1, 32(AX)
+	VMOVUPS     64(CX), Y2
+	VSUBPS      Y8, Y2, Y2
+	VFMADD213PS Y10, Y9, Y2
+	VMAXPS      Y2, Y12, Y2
+	VMOVUPS     Y2, 64(AX)
+	VMOVUPS     96(CX), Y3
+	VSUBPS      Y8, Y3, Y3
+	VFMADD213PS Y10, Y9, Y3
+	VMAXPS      Y3, Y12, Y3
+	VMOVUPS     Y3, 96(AX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	SUBQ        $0x04, DX
+	JMP         some
+
+one:
+	TESTQ       DX, DX
+	JEQ         done
+	VMOVUPS     (CX), Y0
+	VSUBPS      Y8, Y0, Y0
+	VFMADD213PS Y10, Y9, Y0
+	VMAXPS      Y0, Y12, Y0
+	VMOVUPS     Y0, (AX)
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	DECQ        DX
+	JMP         one
+
+done:
+	VZEROUPPER
+	RET
+
+// func normalizeVectorsAddReLUAVX2(y *float32, x *float32, more *float32, c *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·normalizeVectorsAddReLUAVX2(SB), NOSPLIT, $0-40
+	MOVQ    c+24(FP), AX
+	VMOVUPS (AX), Y8
+	VMOVUPS 32(AX), Y9
+	VMOVUPS 64(AX), Y10
+	MOVQ    y+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    more+16(FP), DX
+	VXORPS  Y12, Y12, Y12
+	MOVQ    n+32(FP), BX
+
+some:
+	CMPQ        BX, $0x04
+	JLT         one
+	VMOVUPS     (CX), Y0
+	VSUBPS      Y8, Y0, Y0
+	VFMADD213PS Y10, Y9, Y0
+	VADDPS      (DX), Y0, Y0
+	VMAXPS      Y0, Y12, Y0
+	VMOVUPS     Y0, (AX)
+	VMOVUPS     32(CX), Y1
+	VSUBPS      Y8, Y1, Y1
+	VFMADD213PS Y10, Y9, Y1
+	VADDPS      32(DX), Y1, Y1
+	VMAXPS      Y1, Y12, Y1
+	VMOVUPS     Y1, 32(AX)
+	VMOVUPS     64(CX), Y2
+	VSUBPS      Y8, Y2, Y2
+	VFMADD213PS Y10, Y9, Y2
+	VADDPS      64(DX), Y2, Y2
+	VMAXPS      Y2, Y12, Y2
+	VMOVUPS     Y2, 64(AX)
+	VMOVUPS     96(CX), Y3
+	VSUBPS      Y8, Y3, Y3
+	VFMADD213PS Y10, Y9, Y3
+	VADDPS      96(DX), Y3, Y3
+	VMAXPS      Y3, Y12, Y3
+	VMOVUPS     Y3, 96(AX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000080, DX
+	SUBQ        $0x04, BX
+	JMP         some
+
+one:
+	TESTQ       BX, BX
+	JEQ         done
+	VMOVUPS     (CX), Y0
+	VSUBPS      Y8, Y0, Y0
+	VFMADD213PS Y10, Y9, Y0
+	VADDPS      (DX), Y0, Y0
+	VMAXPS      Y0, Y12, Y0
+	VMOVUPS     Y0, (AX)
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, DX
+	DECQ        BX
 	JMP         one
 
 done:

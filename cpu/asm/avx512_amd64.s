@@ -19118,6 +19118,101 @@ done:
 	VZEROUPPER
 	RET
 
+// func gradientMomentsReLUAVX512(sums *float32, dy *float32, y *float32, x *float32, shift *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·gradientMomentsReLUAVX512(SB), NOSPLIT, $0-48
+	MOVQ    x+24(FP), AX
+	MOVQ    dy+8(FP), CX
+	MOVQ    y+16(FP), DX
+	MOVQ    shift+32(FP), BX
+	VMOVUPS (BX), Z8
+	VXORPS  Z0, Z0, Z0
+	VXORPS  Z1, Z1, Z1
+	VXORPS  Z2, Z2, Z2
+	VXORPS  Z3, Z3, Z3
+	VXORPS  Z4, Z4, Z4
+	VXORPS  Z5, Z5, Z5
+	VXORPS  Z6, Z6, Z6
+	VXORPS  Z7, Z7, Z7
+	VXORPS  Z11, Z11, Z11
+	MOVQ    n+40(FP), BX
+
+some:
+	CMPQ        BX, $0x04
+	JLT         one
+	VMOVUPS     (DX), Z12
+	VMOVUPS     (CX), Z10
+	VCMPPS      $0x1e, Z11, Z12, K1
+	VMOVAPS.Z   Z10, K1, Z10
+	VMOVUPS     Z10, (CX)
+	VMOVUPS     (AX), Z9
+	VSUBPS      Z8, Z9, Z9
+	VADDPS      Z10, Z0, Z0
+	VFMADD231PS Z9, Z10, Z4
+	VMOVUPS     64(DX), Z12
+	VMOVUPS     64(CX), Z10
+	VCMPPS      $0x1e, Z11, Z12, K1
+	VMOVAPS.Z   Z10, K1, Z10
+	VMOVUPS     Z10, 64(CX)
+	VMOVUPS     64(AX), Z9
+	VSUBPS      Z8, Z9, Z9
+	VADDPS      Z10, Z1, Z1
+	VFMADD231PS Z9, Z10, Z5
+	VMOVUPS     128(DX), Z12
+	VMOVUPS     128(CX), Z10
+	VCMPPS      $0x1e, Z11, Z12, K1
+	VMOVAPS.Z   Z10, K1, Z10
+	VMOVUPS     Z10, 128(CX)
+	VMOVUPS     128(AX), Z9
+	VSUBPS      Z8, Z9, Z9
+	VADDPS      Z10, Z2, Z2
+	VFMADD231PS Z9, Z10, Z6
+	VMOVUPS     192(DX), Z12
+	VMOVUPS     192(CX), Z10
+	VCMPPS      $0x1e, Z11, Z12, K1
+	VMOVAPS.Z   Z10, K1, Z10
+	VMOVUPS     Z10, 192(CX)
+	VMOVUPS     192(AX), Z9
+	VSUBPS      Z8, Z9, Z9
+	VADDPS      Z10, Z3, Z3
+	VFMADD231PS Z9, Z10, Z7
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	SUBQ        $0x04, BX
+	JMP         some
+
+one:
+	TESTQ       BX, BX
+	JEQ         done
+	VMOVUPS     (DX), Z12
+	VMOVUPS     (CX), Z10
+	VCMPPS      $0x1e, Z11, Z12, K1
+	VMOVAPS.Z   Z10, K1, Z10
+	VMOVUPS     Z10, (CX)
+	VMOVUPS     (AX), Z9
+	VSUBPS      Z8, Z9, Z9
+	VADDPS      Z10, Z0, Z0
+	VFMADD231PS Z9, Z10, Z4
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, DX
+	DECQ        BX
+	JMP         one
+
+done:
+	MOVQ    sums+0(FP), AX
+	VADDPS  Z1, Z0, Z0
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z2, Z0, Z0
+	VMOVUPS Z0, (AX)
+	VADDPS  Z5, Z4, Z4
+	VADDPS  Z7, Z6, Z6
+	VADDPS  Z6, Z4, Z4
+	VMOVUPS Z4, 64(AX)
+	VZEROUPPER
+	RET
+
 // func sumVectorsAVX512(sums *float32, x *float32, n int)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·sumVectorsAVX512(SB), NOSPLIT, $0-24
@@ -19156,16 +19251,16 @@ done:
 	VZEROUPPER
 	RET
 
-// func normalizeVectorsAVX512(y *float32, x *float32, c *float32, n int)
+// func normalizeVectorsAVX512(y *float32, x *float32, more *float32, c *float32, n int)
 // Requires: AVX, AVX512F
-TEXT ·normalizeVectorsAVX512(SB), NOSPLIT, $0-32
-	MOVQ    c+16(FP), AX
+TEXT ·normalizeVectorsAVX512(SB), NOSPLIT, $0-40
+	MOVQ    c+24(FP), AX
 	VMOVUPS (AX), Z8
 	VMOVUPS 64(AX), Z9
 	VMOVUPS 128(AX), Z10
 	MOVQ    y+0(FP), AX
 	MOVQ    x+8(FP), CX
-	MOVQ    n+24(FP), DX
+	MOVQ    n+32(FP), DX
 
 some:
 	CMPQ        DX, $0x04
@@ -19201,6 +19296,187 @@ one:
 	ADDQ        $0x40, AX
 	ADDQ        $0x40, CX
 	DECQ        DX
+	JMP         one
+
+done:
+	VZEROUPPER
+	RET
+
+// func normalizeVectorsAddAVX512(y *float32, x *float32, more *float32, c *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·normalizeVectorsAddAVX512(SB), NOSPLIT, $0-40
+	MOVQ    c+24(FP), AX
+	VMOVUPS (AX), Z8
+	VMOVUPS 64(AX), Z9
+	VMOVUPS 128(AX), Z10
+	MOVQ    y+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    more+16(FP), DX
+	MOVQ    n+32(FP), BX
+
+some:
+	CMPQ        BX, $0x04
+	JLT         one
+	VMOVUPS     (CX), Z0
+	VSUBPS      Z8, Z0, Z0
+	VFMADD213PS Z10, Z9, Z0
+	VADDPS      (DX), Z0, Z0
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     64(CX), Z1
+	VSUBPS      Z8, Z1, Z1
+	VFMADD213PS Z10, Z9, Z1
+	VADDPS      64(DX), Z1, Z1
+	VMOVUPS     Z1, 64(AX)
+	VMOVUPS     128(CX), Z2
+	VSUBPS      Z8, Z2, Z2
+	VFMADD213PS Z10, Z9, Z2
+	VADDPS      128(DX), Z2, Z2
+	VMOVUPS     Z2, 128(AX)
+	VMOVUPS     192(CX), Z3
+	VSUBPS      Z8, Z3, Z3
+	VFMADD213PS Z10, Z9, Z3
+	VADDPS      192(DX), Z3, Z3
+	VMOVUPS     Z3, 192(AX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	SUBQ        $0x04, BX
+	JMP         some
+
+one:
+	TESTQ       BX, BX
+	JEQ         done
+	VMOVUPS     (CX), Z0
+	VSUBPS      Z8, Z0, Z0
+	VFMADD213PS Z10, Z9, Z0
+	VADDPS      (DX), Z0, Z0
+	VMOVUPS     Z0, (AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, DX
+	DECQ        BX
+	JMP         one
+
+done:
+	VZEROUPPER
+	RET
+
+// func normalizeVectorsReLUAVX512(y *float32, x *float32, more *float32, c *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·normalizeVectorsReLUAVX512(SB), NOSPLIT, $0-40
+	MOVQ    c+24(FP), AX
+	VMOVUPS (AX), Z8
+	VMOVUPS 64(AX), Z9
+	VMOVUPS 128(AX), Z10
+	MOVQ    y+0(FP), AX
+	MOVQ    x+8(FP), CX
+	VXORPS  Z12, Z12, Z12
+	MOVQ    n+32(FP), DX
+
+some:
+	CMPQ        DX, $0x04
+	JLT         one
+	VMOVUPS     (CX), Z0
+	VSUBPS      Z8, Z0, Z0
+	VFMADD213PS Z10, Z9, Z0
+	VMAXPS      Z0, Z12, Z0
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     64(CX), Z1
+	VSUBPS      Z8, Z1, Z1
+	VFMADD213PS Z10, Z9, Z1
+	VMAXPS      Z1, Z12, Z1
+	VMOVUPS     Z1, 64(AX)
+	VMOVUPS     128(CX), Z2
+	VSUBPS      Z8, Z2, Z2
+	VFMADD213PS Z10, Z9, Z2
+	VMAXPS      Z2, Z12, Z2
+	VMOVUPS     Z2, 128(AX)
+	VMOVUPS     192(CX), Z3
+	VSUBPS      Z8, Z3, Z3
+	VFMADD213PS Z10, Z9, Z3
+	VMAXPS      Z3, Z12, Z3
+	VMOVUPS     Z3, 192(AX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	SUBQ        $0x04, DX
+	JMP         some
+
+one:
+	TESTQ       DX, DX
+	JEQ         done
+	VMOVUPS     (CX), Z0
+	VSUBPS      Z8, Z0, Z0
+	VFMADD213PS Z10, Z9, Z0
+	VMAXPS      Z0, Z12, Z0
+	VMOVUPS     Z0, (AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	DECQ        DX
+	JMP         one
+
+done:
+	VZEROUPPER
+	RET
+
+// func normalizeVectorsAddReLUAVX512(y *float32, x *float32, more *float32, c *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·normalizeVectorsAddReLUAVX512(SB), NOSPLIT, $0-40
+	MOVQ    c+24(FP), AX
+	VMOVUPS (AX), Z8
+	VMOVUPS 64(AX), Z9
+	VMOVUPS 128(AX), Z10
+	MOVQ    y+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    more+16(FP), DX
+	VXORPS  Z12, Z12, Z12
+	MOVQ    n+32(FP), BX
+
+some:
+	CMPQ        BX, $0x04
+	JLT         one
+	VMOVUPS     (CX), Z0
+	VSUBPS      Z8, Z0, Z0
+	VFMADD213PS Z10, Z9, Z0
+	VADDPS      (DX), Z0, Z0
+	VMAXPS      Z0, Z12, Z0
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     64(CX), Z1
+	VSUBPS      Z8, Z1, Z1
+	VFMADD213PS Z10, Z9, Z1
+	VADDPS      64(DX), Z1, Z1
+	VMAXPS      Z1, Z12, Z1
+	VMOVUPS     Z1, 64(AX)
+	VMOVUPS     128(CX), Z2
+	VSUBPS      Z8, Z2, Z2
+	VFMADD213PS Z10, Z9, Z2
+	VADDPS      128(DX), Z2, Z2
+	VMAXPS      Z2, Z12, Z2
+	VMOVUPS     Z2, 128(AX)
+	VMOVUPS     192(CX), Z3
+	VSUBPS      Z8, Z3, Z3
+	VFMADD213PS Z10, Z9, Z3
+	VADDPS      192(DX), Z3, Z3
+	VMAXPS      Z3, Z12, Z3
+	VMOVUPS     Z3, 192(AX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	SUBQ        $0x04, BX
+	JMP         some
+
+one:
+	TESTQ       BX, BX
+	JEQ         done
+	VMOVUPS     (CX), Z0
+	VSUBPS      Z8, Z0, Z0
+	VFMADD213PS Z10, Z9, Z0
+	VADDPS      (DX), Z0, Z0
+	VMAXPS      Z0, Z12, Z0
+	VMOVUPS     Z0, (AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, DX
+	DECQ        BX
 	JMP         one
 
 done:

@@ -13,11 +13,12 @@ type blockKernels struct {
 	depthwise         func(positions, vectors int, y *float32, yStep int, x *float32, xStep int, taps *int32, n int, w, bias *float32, flags int)
 	correlateChannels func(rows, vectors int, sums, x *float32, offsets *int32, xStep, xSkip int, dy *float32, distance, height, width int, add bool)
 
-	moments         func(sums, x, shift *float32, n int)
-	gradientMoments func(sums, dy, x, shift *float32, n int)
-	sumVectors      func(sums, x *float32, n int)
+	moments             func(sums, x, shift *float32, n int)
+	gradientMoments     func(sums, dy, x, shift *float32, n int)
+	sumVectors          func(sums, x *float32, n int)
+	gradientMomentsReLU func(sums, dy, y, x, shift *float32, n int)
 
-	normalize                       func(y, x, c *float32, n int)
+	normalize                       [4]normalizer // by Normalization
 	normalizeBack, normalizeBackAdd func(dx, dy, x, c *float32, n int)
 
 	max      func(y *float32, chosen *int32, x *float32, xStep, pitch, rows, columns, n int, at, atStep, rowStep int32)
@@ -27,6 +28,9 @@ type blockKernels struct {
 	norm     func(y, x *float32, factor float32, xStep, pitch, rows, columns, n int)
 	normBack func(dx, dy, y, x *float32, xStep, pitch, rows, columns, n int)
 }
+
+// normalizer is a kernel of NormalizeVectors. It may ignore more.
+type normalizer = func(y, x, more, c *float32, n int)
 
 // A Tap is a place of a convolution's kernel in one block of channels: where its
 // values lie, seen from the position that is computed, and how many channels it takes
@@ -155,17 +159,39 @@ func (ks *Kernels) GradientMoments(sums, dy, x, shift []float32) {
 	ks.blocks.gradientMoments(&sums[0], &dy[0], &x[0], &shift[0], ks.vectorsOf(x, dy))
 }
 
+// GradientMomentsReLU sets dy to 0 where y isn't above 0, and then does what
+// GradientMoments does.
+func (ks *Kernels) GradientMomentsReLU(sums, dy, y, x, shift []float32) {
+	_, _ = sums[2*ks.Lanes-1], shift[ks.Lanes-1]
+	ks.blocks.gradientMomentsReLU(&sums[0], &dy[0], &y[0], &x[0], &shift[0], ks.vectorsOf(x, dy, y))
+}
+
 // SumVectors sets sums, of Lanes values, to the sum of all vectors of x.
 func (ks *Kernels) SumVectors(sums, x []float32) {
 	_ = sums[ks.Lanes-1]
 	ks.blocks.sumVectors(&sums[0], &x[0], ks.vectorsOf(x))
 }
 
-// NormalizeVectors sets y to (x-mean)*scale + shift, lane by lane. c holds the three, of
-// Lanes values each. y may be x.
-func (ks *Kernels) NormalizeVectors(y, x, c []float32) {
+// Normalization says what [Kernels.NormalizeVectors] does besides.
+type Normalization int
+
+// The choices can be combined.
+const (
+	NormalizeAdd  Normalization = 1 // add the values of more
+	NormalizeReLU Normalization = 2 // then replace what is below 0 by 0
+)
+
+// NormalizeVectors sets y to (x-mean)*scale + shift, lane by lane, and does what how
+// says. c holds mean, scale and shift, of Lanes values each. y may be x or more. Without
+// NormalizeAdd, more is not used.
+func (ks *Kernels) NormalizeVectors(y, x, more, c []float32, how Normalization) {
 	_ = c[3*ks.Lanes-1]
-	ks.blocks.normalize(&y[0], &x[0], &c[0], ks.vectorsOf(y, x))
+	n := ks.vectorsOf(y, x)
+	if how&NormalizeAdd == 0 {
+		more = x
+	}
+	_ = more[len(y)-1]
+	ks.blocks.normalize[how](&y[0], &x[0], &more[0], &c[0], n)
 }
 
 // NormalizeVectorsBack sets dx to scale*(dy - shift - (x-mean)*slope), lane by lane, or

@@ -23,16 +23,7 @@ var blocksPortable = blockKernels{
 		}
 		*vectorAt(sums, 0), *vectorAt(sums, 1) = sum, square
 	},
-	gradientMoments: func(sums, dy, x, shift *float32, n int) {
-		var sum, product vector
-		for i := range n {
-			for j, v := range vectorAt(dy, i) {
-				sum[j] += v
-				product[j] += v * (vectorAt(x, i)[j] - vectorAt(shift, 0)[j])
-			}
-		}
-		*vectorAt(sums, 0), *vectorAt(sums, 1) = sum, product
-	},
+	gradientMoments: gradientMomentsPortable,
 	sumVectors: func(sums, x *float32, n int) {
 		var sum vector
 		for i := range n {
@@ -42,13 +33,13 @@ var blocksPortable = blockKernels{
 		}
 		*vectorAt(sums, 0) = sum
 	},
-	normalize: func(y, x, c *float32, n int) {
-		mean, scale, shift := vectorAt(c, 0), vectorAt(c, 1), vectorAt(c, 2)
-		for i := range n {
-			for j, v := range vectorAt(x, i) {
-				vectorAt(y, i)[j] = (v-mean[j])*scale[j] + shift[j]
-			}
-		}
+	gradientMomentsReLU: func(sums, dy, y, x, shift *float32, n int) {
+		size := 4 * n
+		reluBackwardPortable(unsafe.Slice(dy, size), unsafe.Slice(dy, size), unsafe.Slice(y, size))
+		gradientMomentsPortable(sums, dy, x, shift, n)
+	},
+	normalize: [...]normalizer{
+		normalizerPortable(0), normalizerPortable(NormalizeAdd), normalizerPortable(NormalizeReLU), normalizerPortable(NormalizeAdd | NormalizeReLU),
 	},
 	normalizeBack:    func(dx, dy, x, c *float32, n int) { normalizeBackPortable(dx, dy, x, c, n, false) },
 	normalizeBackAdd: func(dx, dy, x, c *float32, n int) { normalizeBackPortable(dx, dy, x, c, n, true) },
@@ -130,6 +121,35 @@ var blocksPortable = blockKernels{
 			}
 		}
 	},
+}
+
+func gradientMomentsPortable(sums, dy, x, shift *float32, n int) {
+	var sum, product vector
+	for i := range n {
+		for j, v := range vectorAt(dy, i) {
+			sum[j] += v
+			product[j] += v * (vectorAt(x, i)[j] - vectorAt(shift, 0)[j])
+		}
+	}
+	*vectorAt(sums, 0), *vectorAt(sums, 1) = sum, product
+}
+
+func normalizerPortable(how Normalization) normalizer {
+	return func(y, x, more, c *float32, n int) {
+		mean, scale, shift := vectorAt(c, 0), vectorAt(c, 1), vectorAt(c, 2)
+		for i := range n {
+			for j, v := range vectorAt(x, i) {
+				v = (v-mean[j])*scale[j] + shift[j]
+				if how&NormalizeAdd != 0 {
+					v += vectorAt(more, i)[j]
+				}
+				if how&NormalizeReLU != 0 && v < 0 { // false for NaN, which stays
+					v = 0
+				}
+				vectorAt(y, i)[j] = v
+			}
+		}
+	}
 }
 
 func normalizeBackPortable(dx, dy, x, c *float32, n int, add bool) {

@@ -44,14 +44,33 @@ func TestNormalizeVectors(t *testing.T) {
 				check("gradient moments", sums, func(k, lane int) float64 {
 					return sum(lane, func(x, dy float64) float64 { return []float64{dy, x * dy}[k] })
 				})
+				copy(y, x)
+				ks.GradientMomentsReLU(sums, dy, y, x, c[:lanes])
+				for i, v := range dy {
+					if v != 0 != (x[i] > 0) {
+						t.Errorf("gradient moments with ReLU, %s: dy is %v where y is %v", what, v, x[i])
+					}
+				}
+				check("gradient moments with ReLU", sums, func(k, lane int) float64 {
+					return sum(lane, func(x, dy float64) float64 { return []float64{dy, x * dy}[k] })
+				})
 				ks.SumVectors(sums[:lanes], dy)
 				check("sum", sums[:lanes], func(_, lane int) float64 {
 					return sum(lane, func(_, dy float64) float64 { return dy })
 				})
-				ks.NormalizeVectors(y, x, c[:3*lanes])
-				check("normalize", y, func(k, lane int) float64 {
-					return (float64(x[k*lanes+lane])-float64(c[lane]))*float64(c[lanes+lane]) + float64(c[2*lanes+lane])
-				})
+				for how := range (NormalizeAdd | NormalizeReLU) + 1 {
+					ks.NormalizeVectors(y, x, dy, c[:3*lanes], how)
+					check(fmt.Sprintf("normalize, how %d", how), y, func(k, lane int) float64 {
+						v := (float64(x[k*lanes+lane])-float64(c[lane]))*float64(c[lanes+lane]) + float64(c[2*lanes+lane])
+						if how&NormalizeAdd != 0 {
+							v += float64(dy[k*lanes+lane])
+						}
+						if how&NormalizeReLU != 0 {
+							v = max(v, 0)
+						}
+						return v
+					})
+				}
 				for _, add := range []bool{false, true} {
 					for i := range y {
 						y[i] = 0.5

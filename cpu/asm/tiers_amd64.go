@@ -17,7 +17,9 @@ var tiers = [...]*Kernels{
 		blocks: blockKernels{
 			convolve: convolveAVX2, correlate: correlateAVX2, depthwise: depthwiseAVX2, correlateChannels: correlateChannelsAVX2,
 			moments: momentsAVX2, gradientMoments: gradientMomentsAVX2, sumVectors: sumVectorsAVX2,
-			normalize: normalizeVectorsAVX2, normalizeBack: normalizeVectorsBackAVX2, normalizeBackAdd: normalizeVectorsBackAddAVX2,
+			gradientMomentsReLU: gradientMomentsReLUAVX2,
+			normalize:           [...]normalizer{normalizeVectorsAVX2, normalizeVectorsAddAVX2, normalizeVectorsReLUAVX2, normalizeVectorsAddReLUAVX2},
+			normalizeBack:       normalizeVectorsBackAVX2, normalizeBackAdd: normalizeVectorsBackAddAVX2,
 			max: maxWindowsAVX2, maxBack: maxWindowsBackAVX2, mean: meanWindowsAVX2, meanBack: meanWindowsBackAVX2,
 			norm: normWindowsAVX2, normBack: normWindowsBackAVX2,
 		},
@@ -46,7 +48,9 @@ var tiers = [...]*Kernels{
 		blocks: blockKernels{
 			convolve: convolveAVX512, correlate: correlateAVX512, depthwise: depthwiseAVX512, correlateChannels: correlateChannelsAVX512,
 			moments: momentsAVX512, gradientMoments: gradientMomentsAVX512, sumVectors: sumVectorsAVX512,
-			normalize: normalizeVectorsAVX512, normalizeBack: normalizeVectorsBackAVX512, normalizeBackAdd: normalizeVectorsBackAddAVX512,
+			gradientMomentsReLU: gradientMomentsReLUAVX512,
+			normalize:           [...]normalizer{normalizeVectorsAVX512, normalizeVectorsAddAVX512, normalizeVectorsReLUAVX512, normalizeVectorsAddReLUAVX512},
+			normalizeBack:       normalizeVectorsBackAVX512, normalizeBackAdd: normalizeVectorsBackAddAVX512,
 			max: maxWindowsAVX512, maxBack: maxWindowsBackAVX512, mean: meanWindowsAVX512, meanBack: meanWindowsBackAVX512,
 			norm: normWindowsAVX512, normBack: normWindowsBackAVX512,
 		},

@@ -22,6 +22,9 @@ const (
 	ConvPool     Pattern = "convolution, max pooling"
 	ConvReLU     Pattern = "convolution, ReLU"
 	DenseReLU    Pattern = "fully connected, ReLU"
+	NormAddReLU  Pattern = "batch normalisation, sum, ReLU"
+	NormReLU     Pattern = "batch normalisation, ReLU"
+	AddReLU      Pattern = "sum, ReLU"
 )
 
 // patterns lists the steps of each pattern. Of patterns that begin with the same steps,
@@ -34,6 +37,9 @@ var patterns = []struct {
 	{ConvPool, []func(net.Layer) bool{isConv, isMaxPool}},
 	{ConvReLU, []func(net.Layer) bool{isConv, isReLU}},
 	{DenseReLU, []func(net.Layer) bool{isDense, isReLU}},
+	{NormAddReLU, []func(net.Layer) bool{isNorm, isAdd, isReLU}},
+	{NormReLU, []func(net.Layer) bool{isNorm, isReLU}},
+	{AddReLU, []func(net.Layer) bool{isAdd, isReLU}},
 }
 
 // Patterns returns all patterns except Single.
@@ -47,6 +53,8 @@ func Patterns() []Pattern {
 
 func isConv(l net.Layer) bool  { _, ok := l.(*net.Conv); return ok }
 func isDense(l net.Layer) bool { _, ok := l.(*net.Dense); return ok }
+func isNorm(l net.Layer) bool  { _, ok := l.(*net.BatchNorm); return ok }
+func isAdd(l net.Layer) bool   { _, ok := l.(*net.Add); return ok }
 
 func isReLU(l net.Layer) bool {
 	a, ok := l.(*net.Activation)

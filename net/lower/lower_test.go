@@ -97,6 +97,9 @@ func TestPatterns(t *testing.T) {
 		&net.Conv{Filters: 2, Kernel: net.Square(1)}, &net.Activation{Func: net.ReLU}, &net.Pool{Kernel: net.Square(2)},
 		&net.Conv{Filters: 2, Kernel: net.Square(1)}, &net.Pool{Kernel: net.Square(2)},
 		&net.Conv{Filters: 2, Kernel: net.Square(1)}, &net.Activation{Func: net.ReLU},
+		&net.BatchNorm{}, &net.Activation{Name: "r", Func: net.ReLU},
+		&net.BatchNorm{Name: "n"}, &net.Add{From: net.From{"n", "r"}}, &net.Activation{Name: "s", Func: net.ReLU},
+		&net.Add{From: net.From{"s", "r"}}, &net.Activation{Func: net.ReLU},
 		&net.Flatten{}, &net.Dense{Units: 3}, &net.Activation{Func: net.ReLU}, &net.Dense{Units: 2},
 	}}
 	count := func(f lower.Fuser) map[lower.Pattern]int {
