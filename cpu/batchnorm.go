@@ -76,10 +76,11 @@ func (op *batchNorm) forwardBlock(w *worker, block int) {
 	c := op.constants[w.id][:3*lanes]
 	clear(c)
 	for j := range channels {
-		// What float32 loses of the mean goes to the bias.
 		scale := float64(op.weight.value[first+j]) * inverse[j]
-		c[j], c[lanes+j] = float32(mean[j]), float32(scale)
-		c[2*lanes+j] = float32(float64(op.bias.value[first+j]) - (mean[j]-float64(c[j]))*scale)
+		c[j], c[lanes+j], c[2*lanes+j] = float32(mean[j]), float32(scale), op.bias.value[first+j]
+		if lost := (mean[j] - float64(c[j])) * scale; math.Abs(lost) > lostMean {
+			c[2*lanes+j] = float32(float64(op.bias.value[first+j]) - lost)
+		}
 	}
 	var how asm.Normalization
 	if op.added != nil {
@@ -96,6 +97,11 @@ func (op *batchNorm) forwardBlock(w *worker, block int) {
 		w.kernel.NormalizeVectors(op.of(op.out.value, n, block), op.of(op.in.value, n, block), more, c, how)
 	}
 }
+
+// lostMean is how much of an output float32 may lose with the mean. What is more goes to
+// the bias. Less stays lost, so that values that are all equal become the bias exactly:
+// otherwise roundoff would decide on which side of a ReLU's kink they are.
+const lostMean = 1e-7
 
 // vectorsAtOnce is how many vectors are summed in float32.
 const vectorsAtOnce = 256

@@ -11,6 +11,7 @@ import (
 
 // TestNormalizeFarFromZero normalises values whose mean is 1,000 or 100,000 times their deviation, of images and of vectors, and
 // with one sample far from all others: squares of such values, and a mean that is rounded to float32, would lose most digits.
+// The first channel's values are all equal, and become 0 exactly.
 func TestNormalizeFarFromZero(t *testing.T) {
 	for _, tier := range tiers() {
 		for _, shape := range []net.Shape{{C: 5, H: 6, W: 7}, {C: 16, H: 9, W: 33}, {C: 37, H: 1, W: 1}} {
@@ -25,6 +26,9 @@ func TestNormalizeFarFromZero(t *testing.T) {
 						data.Values[n*shape.Size()+k] = float32(offset + rng.NormFloat64())
 						if n == 0 {
 							data.Values[k] += 500 // the first sample
+						}
+						if k < shape.H*shape.W {
+							data.Values[n*shape.Size()+k] = float32(offset + 0.1)
 						}
 					}
 				}
@@ -55,6 +59,11 @@ func TestNormalizeFarFromZero(t *testing.T) {
 					each(c, func(_ int, x float64) { variance += (x - mean) * (x - mean) / float64(samples*area) })
 					each(c, func(i int, x float64) { want[i] = (x - mean) / math.Sqrt(variance+1e-5) })
 				}
+				each(0, func(i int, _ float64) {
+					if got[i] != 0 {
+						t.Fatalf("%v, %v: an equal value becomes %v", tier, shape, got[i])
+					}
+				})
 				approx.Check(t, tier.String()+", "+shape.String(), got, want, approx.Tolerance{Abs: 1e-5, Rel: 1e-5})
 				if err := d.Close(); err != nil {
 					t.Error(err)
