@@ -408,11 +408,9 @@ done
 	return dir
 }
 
-// withPeers is a configuration with the fake peers, which train on one image. Its network has the name of the one that
-// peers know.
+// withPeers is a configuration with the fake peers, which train on one image.
 func withPeers(t *testing.T, subjects ...device) Config {
 	c := small(subjects...)
-	c.Networks[0].Name = peers.Model
 	c.Data, c.Train, c.Infer = c.Data.Slice(0, 3), []int{1}, nil
 	c.Peers = []string{"tensorflow", "jax", "torch"}
 	p, err := reference.New().Compile(c.Networks[0], net.Options{Batch: 1, Optimizer: c.Optimizer, Seed: c.Seed})
