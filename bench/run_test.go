@@ -391,7 +391,9 @@ begin() { # NAME JOB
 	case $1 in tensorflow) loss='` + string(ours) + `';; jax) loss='` + string(theirs) + `';; *) echo '{"error": "torch is not installed here"}'; exit 69;; esac
 	grep -q '"threads": 1' "$2" || exit 1
 	settings=$(grep -o '"\(device\|precision\)": "[a-z0-9:]*' "$2" | cut -d'"' -f4 | xargs)
-	echo "{\"peer\": \"$1\", \"version\": \"$$\", \"settings\": \"$settings\"}"
+	tier=
+	if [ $1 = tensorflow ]; then tier=$(grep -o '"tier": "[a-z0-9]*' "$2" | cut -d'"' -f4); fi
+	echo "{\"peer\": \"$1\", \"version\": \"$$\", \"settings\": \"$settings\", \"tier\": \"$tier\"}"
 	echo "{\"loss\": $loss}"
 }
 echo "$*" >>"$(dirname "$0")/starts"

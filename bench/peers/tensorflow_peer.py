@@ -175,7 +175,7 @@ class TensorFlow:
         laid = ChannelsLast(network, job.weights)
         self.w = w = {k: tf.Variable(v) for k, v in laid.weights.items()}
         trained, decayed = network.trained(), set(network.decayed())
-        adam, decay, rate = o["method"] != "sgd", o.get("weight_decay", 0), tf.constant(o["learning_rate"])
+        adam, decay, rate = o["method"] != "sgd", o.get("weight_decay", 0), tf.constant(o["learning_rate"], tf.float32)
         momentum = o.get("momentum", 0)
         moments = [{k: tf.Variable(tf.zeros_like(w[k])) for k in trained} for _ in range(2 if adam else 1 if momentum else 0)]
         self.steps, self.betas = 0, (o.get("beta1", 0), o.get("beta2", 0))
@@ -190,10 +190,10 @@ class TensorFlow:
             if adam:
                 tf.raw_ops.ResourceApplyAdam(
                     var=w[k].handle, m=moments[0][k].handle, v=moments[1][k].handle, beta1_power=power1, beta2_power=power2,
-                    lr=rate, beta1=tf.constant(o["beta1"]), beta2=tf.constant(o["beta2"]), epsilon=tf.constant(o["epsilon"]), grad=g)  # fmt: skip
+                    lr=rate, beta1=tf.constant(o["beta1"], tf.float32), beta2=tf.constant(o["beta2"], tf.float32), epsilon=tf.constant(o["epsilon"], tf.float32), grad=g)  # fmt: skip
             elif momentum:
                 tf.raw_ops.ResourceApplyMomentum(
-                    var=w[k].handle, accum=moments[0][k].handle, lr=rate, grad=g, momentum=tf.constant(momentum),
+                    var=w[k].handle, accum=moments[0][k].handle, lr=rate, grad=g, momentum=tf.constant(momentum, tf.float32),
                     use_nesterov=o.get("nesterov", False))  # fmt: skip
             else:
                 tf.raw_ops.ResourceApplyGradientDescent(var=w[k].handle, alpha=rate, delta=g)
