@@ -182,7 +182,7 @@ DURATION ?= 5m
 check-serve-memory: ## Watch the memory of `serve` under 50 clients for DURATION; fails if it grows
 	GPUTRAIN_TEST_MEMORY=$(DURATION) $(GO) test -count=1 -v -timeout 0 -run TestServeMemory ./cmd/gputrain
 
-PEERS ?= tensorflow jax gorgonia gomlx
+PEERS ?= tensorflow jax onnxruntime openvino gorgonia gomlx
 bench-peers: ## Install the frameworks named in PEERS for bench/peers (default: all except torch, which takes 5 GB)
 	@GO="$(GO)" bench/peers/install $(PEERS)
 

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/gputrain/gputrain/bench/peers"
+	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/onnx"
 )
 
 // company describes the conditions under which a peer runs: the place and the number of threads of one or more
@@ -16,6 +18,7 @@ type company struct {
 	place   peers.Place
 	threads int // 0 on a GPU
 	with    int // the first subject at that place; peers' losses must agree with its losses
+	tier    string
 }
 
 // companies returns the conditions for peers, each once. On a CPU there is one for each number of threads. Subjects
@@ -31,7 +34,7 @@ func (r *run) companies() []company {
 		if _, ok := first[place]; !ok {
 			first[place] = i
 		}
-		c := company{place: place, threads: s.Threads, with: first[place]}
+		c := company{place: place, threads: s.Threads, with: first[place], tier: s.Tier}
 		if (c.threads > 0 || place.GPU()) && !slices.Contains(out, c) {
 			out = append(out, c)
 		}
@@ -42,10 +45,6 @@ func (r *run) companies() []company {
 // startPeers starts the peers for a work. It notes which of them can't take part.
 func (r *run) startPeers(j *job) (out []*contender, err error) {
 	if len(r.Peers) == 0 {
-		return nil, nil
-	}
-	if j.Model != peers.Model {
-		r.note("Peers know the model %s alone: %s is without them.", peers.Model, j.Model)
 		return nil, nil
 	}
 	for _, s := range r.Subjects {
@@ -63,14 +62,20 @@ func (r *run) startPeers(j *job) (out []*contender, err error) {
 	}
 	// Peers have read all files by the time that they have shown their losses.
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	work, err := peers.WriteInputs(dir, j.plan.Network, r.Optimizer, r.Seed, j.batches[0].Data, len(j.batches)*j.Batch)
+	work, err := peers.WriteInputs(dir, j.plan.Network, r.Optimizer, j.state, j.batches[0].Data, len(j.batches)*j.Batch)
 	if err != nil {
 		return nil, err
+	}
+	if j.Mode == peers.Infer {
+		work.ONNX = "model.onnx"
+		if err := j.writeONNX(filepath.Join(dir, work.ONNX)); err != nil {
+			return nil, err
+		}
 	}
 	work.Mode, work.Batch, work.Check = j.Mode, j.Batch, len(j.batches)
 	losses := map[int][]float64{} // by subject
 	for i, c := range companies {
-		work.Place, work.Threads = c.place, max(c.threads, 1)
+		work.Place, work.Threads, work.Tier = c.place, max(c.threads, 1), c.tier
 		path := filepath.Join(dir, fmt.Sprintf("job-%d.json", i))
 		if err := work.Write(path); err != nil {
 			return out, err
@@ -85,7 +90,8 @@ func (r *run) startPeers(j *job) (out []*contender, err error) {
 				return out, err
 			}
 			key := peerKey{name, c.place}
-			if r.unavailable[key] {
+			unable := inability{key, j.plan.Network, j.Mode}
+			if r.unavailable[unable] {
 				continue
 			}
 			r.step(0, fmt.Sprintf("starting %s: %v", key, j.Work))
@@ -93,7 +99,7 @@ func (r *run) startPeers(j *job) (out []*contender, err error) {
 			switch {
 			case errors.Is(err, peers.ErrUnavailable):
 				r.note("Not timed: %s.", firstLine(err))
-				r.unavailable[key] = true
+				r.unavailable[unable] = true
 			case err != nil:
 				r.note("Not timed (%v): %s.", j.Work, firstLine(err))
 			default:
@@ -110,6 +116,13 @@ type peerKey struct {
 	place peers.Place
 }
 
+// inability identifies what a peer can't do.
+type inability struct {
+	peerKey
+	network *net.Network
+	mode    peers.Mode
+}
+
 // String returns the peer's name in tables.
 func (k peerKey) String() string {
 	if k.place.GPU() {
@@ -124,6 +137,9 @@ func (r *run) startPeer(j *job, key peerKey, path string, with company, ours []f
 	if err != nil {
 		return nil, err
 	}
+	if with.tier != "" {
+		r.limited(key.String(), p.Tier == with.tier)
+	}
 	tolerance := with.place.Tolerance()
 	if err := peers.Agree(ours, p.Losses, tolerance); err != nil {
 		return nil, errors.Join(err, end())
@@ -137,6 +153,27 @@ func (r *run) startPeer(j *job, key peerKey, path string, with company, ours []f
 		return got.Seconds, err
 	}
 	return c, nil
+}
+
+// limited remembers whether a peer keeps to the instructions that gputrain uses.
+func (r *run) limited(peer string, is bool) {
+	to := &r.unlimited
+	if is {
+		to = &r.keeping
+	}
+	if !slices.Contains(*to, peer) {
+		*to = append(*to, peer)
+	}
+}
+
+// writeONNX writes the job's network and weights as an ONNX model.
+func (j *job) writeONNX(path string) (err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return onnx.Write(f, j.plan, j.state.Params, onnx.Options{Producer: "gputrain"})
 }
 
 // peer returns a peer that has begun a job, and the function that ends it after this work. On the CPU a process does

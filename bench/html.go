@@ -61,7 +61,11 @@ func (r *Report) WriteHTML(w io.Writer) error {
 	for _, m := range r.profiled() {
 		layers.Tables = append(layers.Tables, partTable(m))
 	}
-	sections := []section{throughput}
+	var sections []section
+	if len(r.Suite) > 0 {
+		sections = append(sections, section{Title: "Time over gputrain's", Tables: r.Tables(), Text: r.Legend()})
+	}
+	sections = append(sections, throughput)
 	if len(layers.Tables) > 0 {
 		sections = append(sections, layers)
 	}

@@ -22,14 +22,11 @@ func BenchmarkParts(b *testing.B) {
 	}}
 	for _, n := range append(rooflineModels(), net.BuiltIn("resnet20"), others) {
 		b.Run(fmt.Sprintf("%s/batch=%d", n.Name, batch), func(b *testing.B) {
-			data := &net.Dataset{Name: "noise", Shape: n.Input, Classes: 10, Scale: 1. / 255, Pixels: make([]uint8, batch*n.Input.Size()), Labels: make([]int32, batch)}
-			for i := range data.Pixels {
-				data.Pixels[i] = uint8(i * i * 31)
+			plan, err := n.Plan()
+			if err != nil {
+				b.Fatal(err)
 			}
-			for i := range data.Labels {
-				data.Labels[i] = int32(i % 10)
-			}
-			j, err := newJob(Work{Model: n.Name, Mode: peers.Train, Batch: batch}, n, Config{Optimizer: net.AdamDefault(1e-4), Data: data})
+			j, err := newJob(Work{Model: n.Name, Mode: peers.Train, Batch: batch}, plan, randomSamples(plan, 1, batch), Config{Optimizer: net.AdamDefault(1e-4)})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -10,6 +10,7 @@ import (
 type Report struct {
 	Machine      Machine       `json:"machine"`
 	Measurements []Measurement `json:"measurements"`
+	Suite        []SuiteTable  `json:"suite,omitempty"` // the tables of a suite; empty for other runs
 	// Notes tell what was left out and why, and what makes figures doubtful. Each is one sentence.
 	Notes       []string `json:"notes"`
 	Interrupted bool     `json:"interrupted"`

@@ -391,7 +391,9 @@ begin() { # NAME JOB
 	case $1 in tensorflow) loss='` + string(ours) + `';; jax) loss='` + string(theirs) + `';; *) echo '{"error": "torch is not installed here"}'; exit 69;; esac
 	grep -q '"threads": 1' "$2" || exit 1
 	settings=$(grep -o '"\(device\|precision\)": "[a-z0-9:]*' "$2" | cut -d'"' -f4 | xargs)
-	echo "{\"peer\": \"$1\", \"version\": \"$$\", \"settings\": \"$settings\"}"
+	tier=
+	if [ $1 = tensorflow ]; then tier=$(grep -o '"tier": "[a-z0-9]*' "$2" | cut -d'"' -f4); fi
+	echo "{\"peer\": \"$1\", \"version\": \"$$\", \"settings\": \"$settings\", \"tier\": \"$tier\"}"
 	echo "{\"loss\": $loss}"
 }
 echo "$*" >>"$(dirname "$0")/starts"
@@ -408,11 +410,9 @@ done
 	return dir
 }
 
-// withPeers is a configuration with the fake peers, which train on one image. Its network has the name of the one that
-// peers know.
+// withPeers is a configuration with the fake peers, which train on one image.
 func withPeers(t *testing.T, subjects ...device) Config {
 	c := small(subjects...)
-	c.Networks[0].Name = peers.Model
 	c.Data, c.Train, c.Infer = c.Data.Slice(0, 3), []int{1}, nil
 	c.Peers = []string{"tensorflow", "jax", "torch"}
 	p, err := reference.New().Compile(c.Networks[0], net.Options{Batch: 1, Optimizer: c.Optimizer, Seed: c.Seed})

@@ -7,6 +7,7 @@ import (
 	"math"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/gputrain/gputrain/bench/peers"
@@ -23,7 +24,10 @@ type Subject struct {
 	Tolerance float64
 	// Peers is the place where peers run beside this subject: the CPU for a CPU, or the same GPU in the same
 	// precision. The zero Place is the CPU.
-	Peers     peers.Place
+	Peers peers.Place
+	// Tier is "avx2" if the subject computes with AVX2 though the processor has more. Its peers are then limited to
+	// AVX2 too, as far as they can be.
+	Tier      string
 	Simulated string // why its times would mean nothing; "" if it is timed
 	// Inspect returns how many bytes of the device's own memory a program holds, and counts of what it does. It may be
 	// nil.
@@ -44,46 +48,105 @@ type job struct {
 	plan    *net.Plan
 	options net.Options
 	batches []net.Batch
+	// state has the weights that everybody starts from.
+	state net.State
 }
 
-// batchesOf returns how many different mini-batches are used: as many as the check of peers compares, or as many as
-// the data set has. In inference each batch is independent of the others, so there are fewer large ones.
-func batchesOf(data *net.Dataset, w Work) int {
-	n := min(agreementBatches, data.Len()/w.Batch)
+// batchesOf returns how many different mini-batches of so many samples are used: as many as the check of peers
+// compares, or as many as there are. In inference each batch is independent of the others, so there are fewer large
+// ones. A network that needs much work has fewer too, so that a slow peer's check takes seconds.
+func batchesOf(plan *net.Plan, w Work, samples int) int {
+	n := min(agreementBatches, samples/w.Batch, max(fewestBatches, int(agreementMulAdds/batchMulAdds(plan, w))))
 	if w.Mode == peers.Infer {
 		n = min(n, max(2, 2000/w.Batch))
 	}
 	return n
 }
 
-// agreementBatches is how many of a peer's losses are compared with ours.
-const agreementBatches = 20
+const (
+	// agreementBatches is how many of a peer's losses are compared with ours, fewestBatches how many at least.
+	agreementBatches = 20
+	fewestBatches    = 5
+	// agreementMulAdds is about how many multiply-adds the comparison may take. A fast peer does so many in seconds.
+	agreementMulAdds = 1e11
+)
 
-func newJob(w Work, n *net.Network, c Config) (*job, error) {
-	plan, err := n.Plan()
-	if err != nil {
-		return nil, err
-	}
+func newJob(w Work, plan *net.Plan, data *net.Dataset, c Config) (*job, error) {
+	n := plan.Network
 	switch {
-	case c.Data.Shape != n.Input:
-		return nil, fmt.Errorf("model %s takes samples of %v, but data set %s has %v", n.Name, n.Input, c.Data.Name, c.Data.Shape)
-	case c.Data.Classes > plan.Classes:
-		return nil, fmt.Errorf("model %s tells %d classes apart, but data set %s has %d", n.Name, plan.Classes, c.Data.Name, c.Data.Classes)
-	case c.Data.Len() < w.Batch:
-		return nil, fmt.Errorf("a batch of %d needs as many samples, data set %s has %d", w.Batch, c.Data.Name, c.Data.Len())
+	case data.Shape != n.Input:
+		return nil, fmt.Errorf("model %s takes samples of %v, but data set %s has %v", n.Name, n.Input, data.Name, data.Shape)
+	case data.Classes > plan.Classes:
+		return nil, fmt.Errorf("model %s tells %d classes apart, but data set %s has %d", n.Name, plan.Classes, data.Name, data.Classes)
+	case data.Len() < w.Batch:
+		return nil, fmt.Errorf("a batch of %d needs as many samples, data set %s has %d", w.Batch, data.Name, data.Len())
 	}
-	j := &job{Work: w, plan: plan, options: net.Options{Batch: w.Batch, Optimizer: c.Optimizer, Seed: c.Seed, Images: c.Data}}
-	j.batches = peers.Job{Batch: w.Batch, Check: batchesOf(c.Data, w)}.Batches(c.Data)
+	j := &job{Work: w, plan: plan, options: net.Options{Batch: w.Batch, Optimizer: c.Optimizer, Seed: c.Seed, Images: data},
+		state: net.InitialState(plan, c.Seed, data)}
+	j.batches = peers.Job{Batch: w.Batch, Check: batchesOf(plan, w, data.Len())}.Batches(data)
 	return j, nil
 }
 
 // compile compiles the job's network for a subject's device.
 func (j *job) compile(s Subject) (net.Program, error) {
-	p, err := s.Device.Compile(j.plan.Network, j.options)
+	p, err := j.program(s.Device)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Device.Name(), err)
 	}
 	return p, nil
+}
+
+// program compiles the job's network on a device, with the weights to start from.
+func (j *job) program(d net.Device) (net.Program, error) {
+	p, err := d.Compile(j.plan.Network, j.options)
+	if err != nil || !j.calibrated() {
+		return p, err
+	}
+	if err := p.SetState(net.State{Params: j.state.Params}); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// calibrated reports whether the job starts from other running statistics than the first ones. Batch normalisation
+// with its first running statistics, mean 0 and variance 1, lets values grow from layer to layer. The probabilities
+// would be 0 or 1, and nothing could be compared.
+func (j *job) calibrated() bool {
+	return j.Mode == peers.Infer && slices.ContainsFunc(j.plan.Network.Layers, func(l net.Layer) bool { _, is := l.(*net.BatchNorm); return is })
+}
+
+// calibrationImages is how many images running statistics are taken from.
+const calibrationImages = 50
+
+// calibrate sets the running statistics to those of some images, which a device computes.
+func (j *job) calibrate(d net.Device, data *net.Dataset) (err error) {
+	n, _ := withoutDropout(j.plan.Network)
+	all := 1.0
+	for i, l := range n.Layers {
+		if b, ok := l.(*net.BatchNorm); ok {
+			moved := *b
+			moved.Momentum = &all
+			n.Layers[i] = &moved
+		}
+	}
+	b := net.Batch{Data: data}
+	for i := range min(calibrationImages, data.Len()) {
+		b.Indices = append(b.Indices, int32(i))
+	}
+	p, err := d.Compile(n, net.Options{Batch: len(b.Indices), Optimizer: net.SGDDefault(0), Seed: j.options.Seed, Images: data})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	if err := p.Step(b); err != nil {
+		return err
+	}
+	if _, err := p.TakeMetrics(); err != nil {
+		return err
+	}
+	state, err := p.State()
+	j.state = net.State{Params: state.Params}
+	return err
 }
 
 // run does n mini-batches. It returns the seconds until the results of the last one are in host memory.

@@ -53,7 +53,7 @@ func judge(ctx context.Context, jobs []*job) ([]*verdict, error) {
 // refer does one work on the reference.
 func (j *job) refer(ctx context.Context) (v *verdict, err error) {
 	device := reference.New()
-	p, err := device.Compile(j.plan.Network, j.options)
+	p, err := j.program(device)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func (j *job) different() int {
 	for j.Batch%n != 0 {
 		n--
 	}
-	dropout := slices.ContainsFunc(j.plan.Network.Layers, func(l net.Layer) bool { _, is := l.(*net.Dropout); return is })
+	dropout := slices.ContainsFunc(j.plan.Network.Layers, func(l net.Layer) bool { d, is := l.(*net.Dropout); return is && d.Rate > 0 })
 	if n < differentImages/2 || dropout {
 		return j.Batch
 	}

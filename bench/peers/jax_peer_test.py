@@ -10,7 +10,15 @@ import numpy as np
 
 import protocol
 from jax_peer import Jax
+from network_test import PeerLayers
 from protocol_test import job_file
+
+
+class JaxPeerLayers(PeerLayers, unittest.TestCase):
+    peer = Jax
+
+    def weights(self, peer):
+        return {k: np.array(v) for part in peer.state[:2] for k, v in part.items()}
 
 
 class JaxPeer(unittest.TestCase):

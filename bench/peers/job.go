@@ -24,9 +24,6 @@ const (
 	Infer Mode = "infer" // class probabilities in evaluation mode
 )
 
-// Model is the built-in model that the peers know.
-const Model = "tutorial"
-
 // Place is the device on which a peer computes, and the precision.
 type Place struct {
 	Device    string `json:"device"`    // "cpu", or a GPU: "cuda" or "cuda:N"
@@ -40,7 +37,7 @@ var CPU = Place{Device: "cpu", Precision: "fp32"}
 func (p Place) GPU() bool { return p.Device != CPU.Device }
 
 // Tolerance returns how far a peer's loss may be from gputrain's at this place. Two programs in float32 differ by
-// 1e-5. Rounding the factors of the tutorial's products moves a loss by up to 4e-3 in training, and the loss of one
+// 1e-5 for most networks. Rounding the factors of the tutorial's products moves a loss by up to 4e-3 in training, and the loss of one
 // image by 4e-4 in TF32 and 1.4e-2 in bfloat16. Two programs may differ in opposite directions. A learning rate that
 // is wrong by a tenth moves the losses of 20 steps by 2.5e-2, and one that is wrong by a half by 9e-2.
 func (p Place) Tolerance() float64 {
@@ -55,16 +52,22 @@ func (p Place) Tolerance() float64 {
 
 // Job is the work of a peer. Batch i, from 0, has Batch samples, from sample (i mod Check)*Batch on.
 type Job struct {
-	Model string `json:"model"` // a built-in model; the peers know [Model]
-	Mode  Mode   `json:"mode"`
+	Network *net.Network `json:"network"` // without dropout in training
+	Mode    Mode         `json:"mode"`
 	Place
+	// Tier is "avx2" if the peer must compute with no instructions beyond AVX2, as gputrain does, and "" if it may use
+	// all that there are. A peer that can't be limited takes part nevertheless; [Peer].Tier tells.
+	Tier      string        `json:"tier,omitempty"`
 	Threads   int           `json:"threads"` // number of threads that compute
 	Batch     int           `json:"batch"`   // images in a batch
 	Check     int           `json:"check"`   // number of batches in the agreement check, and of different batches
-	Weights   string        `json:"weights"` // path of the initial weights; see WriteInputs
+	Weights   string        `json:"weights"` // path of the weights; see WriteInputs
 	Data      string        `json:"data"`    // path of the samples
 	Scale     float32       `json:"scale"`   // a byte b stands for b*Scale
 	Optimizer net.Optimizer `json:"optimizer"`
+	// ONNX is the path of the network and its weights as an ONNX model, whose output is probabilities. Peers that
+	// don't build the network themselves need it. It is empty in training.
+	ONNX string `json:"onnx,omitempty"`
 }
 
 // Batches returns the Check different batches of the job, as batches of the data set that WriteInputs was given.
@@ -81,7 +84,7 @@ func (j Job) Batches(data *net.Dataset) []net.Batch {
 }
 
 // Losses does the job's agreement check with prog. It returns the mean loss of each batch; in training it is the loss
-// before the batch's update. prog must be compiled from the job's model and have its initial weights. Agree compares a
+// before the batch's update. prog must be compiled from the job's network and have its weights. Agree compares a
 // device's losses with those of its peers.
 func (j Job) Losses(prog net.Program, data *net.Dataset) ([]float64, error) {
 	do := prog.Evaluate
@@ -113,23 +116,18 @@ func (j Job) Write(path string) error {
 	return os.WriteFile(path, append(b, '\n'), 0o644)
 }
 
-// WriteInputs writes to dir what jobs share: the initial weights that seed gives the network, as a checkpoint, and the
-// first samples of data. It returns a job on the CPU with Model, Weights, Data, Scale and Optimizer set. One call
-// serves jobs with any Batch and Check that need no more samples.
-func WriteInputs(dir string, network *net.Network, opt net.Optimizer, seed uint64, data *net.Dataset, samples int) (Job, error) {
+// WriteInputs writes to dir what jobs share: a network's weights, as a checkpoint, and the first samples of data. It
+// returns a job on the CPU with Network, Weights, Data, Scale and Optimizer set. One call serves jobs with any Batch
+// and Check that need no more samples.
+func WriteInputs(dir string, network *net.Network, opt net.Optimizer, state net.State, data *net.Dataset, samples int) (Job, error) {
 	if data.Pixels == nil || samples < 1 || samples > data.Len() {
 		return Job{}, fmt.Errorf("peers: want 1 to %d samples of bytes from data set %s, not %d", data.Len(), data.Name, samples)
 	}
-	plan, err := network.Plan()
-	if err != nil {
-		return Job{}, fmt.Errorf("peers: %w", err)
-	}
-	state := net.InitialState(plan, seed, data)
 	data = data.Slice(0, samples)
-	job := Job{Model: network.Name, Place: CPU, Weights: "weights.safetensors", Data: "data.safetensors", Scale: data.Scale, Optimizer: opt}
-	err = net.SaveCheckpoint(filepath.Join(dir, job.Weights), &net.Checkpoint{
+	job := Job{Network: network, Place: CPU, Weights: "weights.safetensors", Data: "data.safetensors", Scale: data.Scale, Optimizer: opt}
+	err := net.SaveCheckpoint(filepath.Join(dir, job.Weights), &net.Checkpoint{
 		Network: network,
-		Recipe:  net.Recipe{Epochs: 1, Batch: 1, Optimizer: opt, Seed: seed},
+		Recipe:  net.Recipe{Epochs: 1, Batch: 1, Optimizer: opt},
 		Train:   data.ID(),
 		State:   state,
 	})

@@ -15,11 +15,11 @@ import (
 )
 
 // Names lists the names of the peers, in the order of README.md.
-var Names = []string{"tensorflow", "jax", "torch", "gorgonia", "gomlx"}
+var Names = []string{"tensorflow", "jax", "torch", "onnxruntime", "openvino", "gorgonia", "gomlx"}
 
-// ErrUnavailable means that a peer can't run on this machine at the place that its job
-// names. Either it is not installed (`make bench-peers` installs it, where that is
-// possible), or it doesn't support the device, or it finds none. The error's text tells
+// ErrUnavailable means that a peer can't do a job here. Either it is not installed (`make
+// bench-peers` installs it, where that is possible), or it doesn't support the device, or
+// it finds none, or it can't do such a network or such a mode. The error's text tells
 // which.
 var ErrUnavailable = errors.New("unavailable here")
 
@@ -32,6 +32,7 @@ type Peer struct {
 	Name     string
 	Version  string
 	Settings string    // how the framework is set up, in words
+	Tier     string    // its job's Tier, if it keeps to that
 	Losses   []float64 // its losses in the agreement check, for Agree
 
 	cmd    *exec.Cmd
@@ -55,6 +56,7 @@ type line struct {
 	Peer     string    `json:"peer"`
 	Version  string    `json:"version"`
 	Settings string    `json:"settings"`
+	Tier     string    `json:"tier"`
 	Loss     []float64 `json:"loss"`
 	Error    string    `json:"error"`
 	Repeat
@@ -114,7 +116,7 @@ func (p *Peer) setUp() error {
 	if l.Peer != p.Name {
 		return fmt.Errorf("peer %s: says that it is %q", p.Name, l.Peer)
 	}
-	p.Version, p.Settings = l.Version, l.Settings
+	p.Version, p.Settings, p.Tier = l.Version, l.Settings, l.Tier
 	if l, err = p.next(); err != nil {
 		return err
 	}

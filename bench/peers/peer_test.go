@@ -151,22 +151,23 @@ func TestWriteInputs(t *testing.T) {
 	data := &net.Dataset{Name: "six", Shape: net.Shape{C: 1, H: 28, W: 28}, Classes: 10, Scale: 1. / 255,
 		Pixels: make([]uint8, 6*28*28), Labels: []int32{0, 1, 2, 3, 4, 5}}
 	dir, network := t.TempDir(), net.BuiltIn("tutorial")
-	job, err := WriteInputs(dir, network, net.AdamDefault(1e-4), 7, data, 4)
+	plan, err := network.Plan()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if job.Model != "tutorial" || job.Place != CPU || job.Scale != data.Scale || job.Optimizer.LearningRate != 1e-4 {
+	state := net.InitialState(plan, 7, nil)
+	job, err := WriteInputs(dir, network, net.AdamDefault(1e-4), state, data, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if job.Network != network || job.Place != CPU || job.Scale != data.Scale || job.Optimizer.LearningRate != 1e-4 {
 		t.Errorf("job %+v", job)
 	}
 	c, err := net.LoadCheckpoint(filepath.Join(dir, job.Weights))
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := network.Plan()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, want := range net.InitialState(plan, 7, nil).Params {
+	for name, want := range state.Params {
 		if got := c.State.Params[name]; got == nil || !got.Eq(want) {
 			t.Errorf("%s is not the initial one", name)
 		}
@@ -175,7 +176,7 @@ func TestWriteInputs(t *testing.T) {
 		t.Errorf("samples: %v, %v; want those of 4 images", info, err)
 	}
 	for _, samples := range []int{0, 7} {
-		if _, err := WriteInputs(dir, network, net.AdamDefault(1e-4), 7, data, samples); err == nil {
+		if _, err := WriteInputs(dir, network, net.AdamDefault(1e-4), state, data, samples); err == nil {
 			t.Errorf("took %d samples of 6", samples)
 		}
 	}

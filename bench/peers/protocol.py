@@ -4,7 +4,8 @@ A peer calls serve with a class that is made from a Job and has
 
     version   the framework's version
     settings  how it was set up, in words
-    put(images, labels)  a batch in the framework's own tensors, from arrays (N, 1, 28, 28) float32 and (N) int32
+    tier      "avx2" if it computes with no more than AVX2, as its job asked; None where nothing was asked or can be done
+    put(images, labels)  a batch in the framework's own tensors, from arrays (N, C, H, W) float32 and (N) int32
     step(batch)          one training step; returns its loss, perhaps not yet computed
     wait(loss)           the loss as a float, once it and all updates are done
     infer(batch)         class probabilities as an array (N, classes) in host memory
@@ -26,6 +27,8 @@ from dataclasses import dataclass
 import numpy as np
 from safetensors.numpy import load_file
 
+from network import Network
+
 UNAVAILABLE = 69  # exit status, EX_UNAVAILABLE of sysexits.h
 
 
@@ -37,16 +40,19 @@ class Unavailable(Exception):
 class Job:
     """What to do: the job file, with the arrays that it names."""
 
+    network: Network
     mode: str
     device: str  # "cpu", "cuda" or "cuda:N"
     precision: str  # "fp32", "tf32" or "bf16"
     threads: int
+    tier: str  # "avx2" if it must compute with no more than that, or ""
     batch: int
     check: int
     optimizer: dict
     weights: dict  # name to float32 array, in gputrain's layouts
-    images: np.ndarray  # (check * batch, 1, 28, 28) float32
+    images: np.ndarray  # (check * batch, C, H, W) float32
     labels: np.ndarray  # (check * batch) int32
+    onnx: str  # the path of the network with its weights as an ONNX model, for inference; "" where there is none
 
     @property
     def gpu(self):
@@ -55,19 +61,27 @@ class Job:
 
 
 def read_job(path):
-    """Reads a job file. Raises ValueError for one that the peers can't do."""
+    """Reads a job file. Raises ValueError for one that is wrong, and Unavailable for one that no peer can do."""
     with open(path, encoding="utf-8") as f:
         j = json.load(f)
-    if j["model"] != "tutorial":
-        raise ValueError(f"model {j['model']}: the peers know tutorial alone")
+    network = Network(j["network"])
     if j["mode"] not in ("train", "infer"):
         raise ValueError(f"mode {j['mode']}: want train or infer")
-    if j["optimizer"]["method"] != "adam":
-        raise ValueError(f"optimizer {j['optimizer']['method']}: the peers know adam alone")
+    optimizer = j["optimizer"]
+    if optimizer["method"] not in ("sgd", "adam", "adamw"):
+        raise ValueError(f"optimizer {optimizer['method']}: want sgd, adam or adamw")
+    if j["mode"] == "train":
+        for setting in "schedule", "clip_norm", "factors":
+            if optimizer.get(setting):
+                raise Unavailable(f"the peers know no {setting} of an optimizer")
+        if any(layer.fields.get("rate") for layer in network.layers if layer.kind == "dropout"):
+            raise Unavailable(f"{network.name} has dropout, for which each framework draws its own numbers: losses can't be compared")
     if not re.fullmatch(r"cpu|cuda(:\d+)?", j["device"]):
         raise ValueError(f"device {j['device']}: want cpu, cuda or cuda:N")
     if j["precision"] not in (("fp32",) if j["device"] == "cpu" else ("fp32", "tf32", "bf16")):
         raise ValueError(f"precision {j['precision']} on device {j['device']}: want fp32, or on a GPU tf32 or bf16")
+    if j.get("tier", "") not in ("", "avx2"):
+        raise ValueError(f"tier {j['tier']}: want avx2 or nothing")
     for field, least in ("threads", 1), ("batch", 1), ("check", 1):
         if j[field] < least:
             raise ValueError(f"{field} is {j[field]}, want {least} or more")
@@ -77,37 +91,25 @@ def read_job(path):
     n = j["check"] * j["batch"]
     if len(data["labels"]) < n or len(data["images"]) < n:
         raise ValueError(f"{len(data['labels'])} samples, want {j['check']} batches of {j['batch']}")
+    weights = {k: v for k, v in weights.items() if not k.startswith("optimizer.")}
+    if weights.keys() != set(network.parameters()):
+        raise ValueError(f"parameters that the network lacks, or the file: {sorted(weights.keys() ^ set(network.parameters()))}")
+    if data["images"].shape[1:] != network.input:
+        raise ValueError(f"images of {data['images'].shape[1:]}, want {network.input}")
     return Job(
         **{k: j[k] for k in ("mode", "device", "precision", "threads", "batch", "check", "optimizer")},
-        weights={k: v for k, v in weights.items() if not k.startswith("optimizer.")},
+        network=network,
+        tier=j.get("tier", ""),
+        weights=weights,
+        onnx=os.path.join(folder, j["onnx"]) if j.get("onnx") else "",
         images=data["images"][:n].astype(np.float32) * np.float32(j["scale"]),
         labels=data["labels"][:n].astype(np.int32),
     )
 
 
-def adam_rate(optimizer, step):
-    """The factor of m/(sqrt(v)+epsilon) in step's update, counted from 1."""
-    beta1, beta2 = optimizer["beta1"], optimizer["beta2"]
-    return optimizer["learning_rate"] * (1 - beta2**step) ** 0.5 / (1 - beta1**step)
-
-
 def channels_last(images):
     """Turns (N, C, H, W) into (N, H, W, C)."""
     return np.ascontiguousarray(images.transpose(0, 2, 3, 1))
-
-
-def channels_last_weights(weights):
-    """Turns gputrain's weights into those of a network that keeps channels last.
-
-    Filters (K, C, H, W) become (H, W, C, K). Dense weights (units, inputs) become (inputs, units), and the first dense
-    layer's inputs, the flattened 64 x 7 x 7 of pool2, go from the order C, H, W to H, W, C.
-    """
-    w = dict(weights)
-    for name in "conv1.weight", "conv2.weight":
-        w[name] = w[name].transpose(2, 3, 1, 0)
-    w["dense1.weight"] = w["dense1.weight"].reshape(-1, 64, 7, 7).transpose(2, 3, 1, 0).reshape(64 * 7 * 7, -1)
-    w["dense2.weight"] = w["dense2.weight"].T
-    return {k: np.ascontiguousarray(v) for k, v in w.items()}
 
 
 def cross_entropy(probabilities, labels):
@@ -191,7 +193,8 @@ def serve(name, make, gpu=False):
             if job.gpu is not None and not gpu:
                 raise Unavailable(f"{name} computes on the CPU alone here, not on a GPU")
             peer = make(job)
-            write({"peer": name, "version": peer.version, "settings": peer.settings})
+            hello = {"peer": name, "version": peer.version, "settings": peer.settings}
+            write({**hello, "tier": peer.tier} if peer.tier else hello)
             path = run(job, peer, requests, write)
             job = peer = None
             gc.collect()

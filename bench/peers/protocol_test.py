@@ -14,6 +14,19 @@ from safetensors.numpy import save_file
 import protocol
 
 
+# The tutorial's network, with fewer filters and units.
+NETWORK = {
+    "name": "tutorial", "input": {"channels": 1, "height": 28, "width": 28},
+    "layers": [
+        {"type": "conv", "filters": 4, "kernel": 5, "padding": "same"}, {"type": "activation", "func": "relu"},
+        {"type": "pool", "kernel": 2},
+        {"type": "conv", "filters": 64, "kernel": 5, "padding": "same"}, {"type": "activation", "func": "relu"},
+        {"type": "pool", "kernel": 2}, {"type": "flatten"},
+        {"type": "dense", "units": 6}, {"type": "activation", "func": "relu"}, {"type": "dense", "units": 10},
+    ],
+}  # fmt: skip
+
+
 def job_file(folder, **changes):
     """Writes a job of 2 batches of 3 images, and returns its path and its weights."""
     weights = {
@@ -26,7 +39,7 @@ def job_file(folder, **changes):
     images = np.arange(7 * 28 * 28).astype(np.uint8).reshape(7, 1, 28, 28)
     save_file({"images": images, "labels": np.arange(7, dtype=np.int32)}, os.path.join(folder, "d"))
     job = {
-        "model": "tutorial", "mode": "train", "device": "cpu", "precision": "fp32", "threads": 1, "batch": 3, "check": 2,
+        "network": NETWORK, "mode": "train", "device": "cpu", "precision": "fp32", "threads": 1, "batch": 3, "check": 2,
         "weights": "w", "data": "d", "scale": 1 / 255,
         "optimizer": {"method": "adam", "learning_rate": 1e-4, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
     }  # fmt: skip
@@ -34,6 +47,13 @@ def job_file(folder, **changes):
     with open(path, "w", encoding="utf-8") as f:
         json.dump({**job, **changes}, f)
     return path, weights
+
+
+def changed(**fields):
+    """The network with another first dense layer, so that the weights don't fit."""
+    layers = [dict(layer) for layer in NETWORK["layers"]]
+    layers[7].update(fields)
+    return {**NETWORK, "layers": layers}
 
 
 class Fake:
@@ -64,7 +84,7 @@ def serve_here(path, requests):
 import protocol, protocol_test
 def make(job):
     peer = protocol_test.Fake()
-    peer.version, peer.settings = "1", job.mode
+    peer.version, peer.settings, peer.tier = "1", job.mode, job.tier
     return peer
 protocol.serve("fake", make)
 """
@@ -91,12 +111,18 @@ class Protocol(unittest.TestCase):
 
     def test_refuses_what_peers_cannot_do(self):
         for change in (
-            {"model": "mlp"}, {"mode": "sleep"}, {"threads": 0}, {"batch": 0}, {"check": 3},
-            {"optimizer": {"method": "sgd"}}, {"device": "gpu"}, {"device": "cuda:x"}, {"precision": "tf32"},
-            {"device": "cuda", "precision": "fp16"},
+            {"network": changed(type="attention")}, {"mode": "sleep"}, {"threads": 0}, {"batch": 0},
+            {"check": 3}, {"optimizer": {"method": "lion"}}, {"device": "gpu"}, {"device": "cuda:x"}, {"precision": "tf32"},
+            {"device": "cuda", "precision": "fp16"}, {"tier": "avx3"},
+            {"network": {**NETWORK, "input": {"channels": 1, "height": 27, "width": 28}}},
         ):  # fmt: skip
             with self.subTest(change), self.assertRaises(ValueError):
                 protocol.read_job(job_file(self.folder, **change)[0])
+        dropout = {**NETWORK, "layers": [{"type": "dropout", "rate": 0.5}, *NETWORK["layers"]]}
+        for change in {"network": dropout}, {"optimizer": {"method": "adam", "clip_norm": 1}}:
+            with self.subTest(change), self.assertRaises(protocol.Unavailable):
+                protocol.read_job(job_file(self.folder, **change)[0])
+            protocol.read_job(job_file(self.folder, mode="infer", **change)[0])
 
     def test_reads_a_job_of_a_gpu(self):
         for device, number in ("cuda", 0), ("cuda:0", 0), ("cuda:12", 12):
@@ -157,30 +183,6 @@ class Protocol(unittest.TestCase):
         for request in "stop", "job", "go", "go 0", "go -1", "go 1 1":
             with self.subTest(request), self.assertRaises(ValueError):
                 protocol.run(protocol.read_job(job_file(self.folder)[0]), Fake(), [request], lambda line: None)
-
-    def test_channels_last_is_the_same_network(self):
-        # Sums of small whole numbers are exact in float32, in any order.
-        w = job_file(self.folder)[1]
-        v = protocol.channels_last_weights(w)
-        r = np.random.default_rng(2)
-        x = r.integers(-9, 9, (2, 64, 7, 7)).astype(np.float32)
-        np.testing.assert_array_equal(
-            protocol.channels_last(x).reshape(2, -1) @ v["dense1.weight"], x.reshape(2, -1) @ w["dense1.weight"].T
-        )
-        x = r.integers(-9, 9, (2, 6)).astype(np.float32)
-        np.testing.assert_array_equal(x @ v["dense2.weight"], x @ w["dense2.weight"].T)
-        x = r.integers(-9, 9, (2, 4, 5, 5)).astype(np.float32)
-        np.testing.assert_array_equal(
-            np.einsum("nhwc,hwck->nk", protocol.channels_last(x), v["conv2.weight"]),
-            np.einsum("nchw,kchw->nk", x, w["conv2.weight"]),
-        )
-        self.assertEqual(v["conv1.weight"].shape, (5, 5, 1, 4))
-        np.testing.assert_array_equal(v["dense1.bias"], w["dense1.bias"])
-
-    def test_adam_rate(self):
-        o = {"learning_rate": 0.5, "beta1": 0.5, "beta2": 0.75}
-        self.assertAlmostEqual(protocol.adam_rate(o, 1), 0.5 * math.sqrt(0.25) / 0.5)
-        self.assertAlmostEqual(protocol.adam_rate(o, 2), 0.5 * math.sqrt(0.4375) / 0.75)
 
     def test_cross_entropy(self):
         p = np.array([[0.5, 0.25, 0.25], [0.125, 0.125, 0.75]], np.float32)

@@ -1,11 +1,107 @@
-"""The tutorial's network in PyTorch, on the CPU or on a GPU."""
+"""Any network in PyTorch, on the CPU or on a GPU."""
 
 import gc
 import math
 import os
 import time
 
+from network import without_batchnorm
 from protocol import Unavailable, serve
+
+# The activation functions: of torch.nn.functional, the input and the layer's JSON.
+FUNCTIONS = {
+    "relu": lambda F, x, layer: F.relu(x),
+    "leaky_relu": lambda F, x, layer: F.leaky_relu(x, layer.get("slope", 0.01)),
+    "tanh": lambda F, x, layer: x.tanh(),
+    "sigmoid": lambda F, x, layer: x.sigmoid(),
+    "gelu": lambda F, x, layer: F.gelu(x),
+    "gelu_tanh": lambda F, x, layer: F.gelu(x, approximate="tanh"),
+    "silu": lambda F, x, layer: F.silu(x),
+    "relu6": lambda F, x, layer: F.relu6(x),
+    "hard_swish": lambda F, x, layer: F.hardswish(x),
+    "hard_sigmoid": lambda F, x, layer: F.hardsigmoid(x),
+    "elu": lambda F, x, layer: F.elu(x, layer.get("alpha", 1)),
+    "mish": lambda F, x, layer: F.mish(x),
+}
+
+
+class Layers:
+    """Computes layers, each kind by the method of its name. Images are (N, C, H, W) in any memory format, vectors (N, values).
+    w has the weights; a training step moves the running statistics in it."""
+
+    def __init__(self, torch, network, w, training):
+        self.torch, self.F, self.network, self.w, self.training = torch, torch.nn.functional, network, w, training
+
+    def logits(self, images):
+        return self.network.evaluate(images, self.layer).flatten(1)
+
+    def layer(self, layer, inputs):
+        if layer.kind in ("add", "concat", "multiply") and not layer.flat:
+            inputs = [x[:, :, None, None] if flat else x for x, flat in zip(inputs, layer.flats)]
+        return getattr(self, layer.kind)(layer, *inputs)
+
+    def parameter(self, layer, role):
+        return self.w.get(f"{layer.name}.{role}")
+
+    def padded(self, at, x, fill):
+        """The input, and the padding that is left for the operator: it knows the same on both sides alone, and pooling no
+        more than half a window."""
+        (top, bottom), (left, right) = at.padding
+        if top == bottom and left == right and 2 * top <= at.kernel[0] and 2 * left <= at.kernel[1]:
+            return x, (top, left)
+        return self.F.pad(x, (left, right, top, bottom), value=fill), (0, 0)
+
+    def conv(self, layer, x):
+        at = layer.window
+        x, padding = self.padded(at, x, 0.0)
+        return self.F.conv2d(x, self.parameter(layer, "weight"), self.parameter(layer, "bias"), at.stride, padding, at.dilation, layer.groups)
+
+    def pool(self, layer, x):
+        at, mode, F = layer.window, layer.fields.get("mode", "max"), self.F
+        if mode == "mean" and not at.padded and at.kernel == layer.inputs[0][1:]:
+            return x.mean((2, 3), keepdim=True)
+        if mode == "max":
+            x, padding = self.padded(at, x, -math.inf)
+            return F.max_pool2d(x, at.kernel, at.stride, padding)
+        size = x.shape[2:]
+        x, padding = self.padded(at, x if mode == "mean" else x * x, 0.0)
+        if mode == "l2":
+            y = F.avg_pool2d(x, at.kernel, at.stride, padding, divisor_override=1)
+            return self.torch.where(y > 0, self.torch.where(y > 0, y, 1).sqrt(), 0)  # whose gradient is 0 where it is 0
+        y = F.avg_pool2d(x, at.kernel, at.stride, padding, count_include_pad=False)
+        if at.padded and padding == (0, 0):
+            inside, _ = self.padded(at, x.new_ones(1, 1, *size), 0.0)
+            y = y / F.avg_pool2d(inside, at.kernel, at.stride)
+        return y
+
+    def activation(self, layer, x):
+        return FUNCTIONS[layer.fields["func"]](self.F, x, layer.fields)
+
+    def dropout(self, layer, x):
+        return x  # of rate 0, or in evaluation
+
+    def batchnorm(self, layer, x):
+        weight, bias, mean, var = (self.parameter(layer, role) for role in layer.roles)
+        fields = layer.fields
+        return self.F.batch_norm(x, mean, var, weight, bias, self.training, fields.get("momentum", 0.1), fields.get("epsilon") or 1e-5)
+
+    def flatten(self, layer, x):
+        return x.flatten(1)
+
+    def dense(self, layer, x):
+        return self.F.linear(x.flatten(1), self.parameter(layer, "weight"), self.parameter(layer, "bias"))
+
+    def add(self, layer, *inputs):
+        return sum(inputs[1:], inputs[0])
+
+    def concat(self, layer, *inputs):
+        return self.torch.cat(inputs, 1)
+
+    def multiply(self, layer, x, by):
+        return x * by
+
+    def scale(self, layer, x):
+        return x * layer.fields["factor"]
 
 
 class Network:
@@ -14,16 +110,16 @@ class Network:
     def __init__(self, torch, job, device, layout):
         self.torch, self.job, self.device, self.layout = torch, job, device, layout
         train = job.mode == "train"
-        self.w = {name: self.place(value).requires_grad_(train) for name, value in job.weights.items()}
+        network, weights = (job.network, job.weights) if train else without_batchnorm(job.network, job.weights)
+        trained = set(network.trained()) if train else ()
+        self.w = {name: self.place(value).requires_grad_(name in trained) for name, value in weights.items()}
+        self.trained = [self.w[name] for name in weights if name in trained]
+        self.layers = Layers(torch, network, self.w, train)
         if train:
-            o = job.optimizer
             # On a GPU a captured step is the same each time, so epsilon stays as it is, as PyTorch's users have it: over 20 steps
             # of 50 images that moves losses by 3e-4, within what peers may differ by.
-            self.epsilon_changes = device.type == "cpu"
-            self.adam = torch.optim.Adam(
-                self.w.values(), lr=o["learning_rate"], betas=(o["beta1"], o["beta2"]), eps=o["epsilon"],
-                fused=True, capturable=device.type != "cpu",
-            )  # fmt: skip
+            self.epsilon_changes = device.type == "cpu" and job.optimizer["method"] != "sgd"
+            self.optimizer = optimizer(torch, job, self.w, capturable=device.type != "cpu")
             self.steps = 0
         self.work = self.step if train else self.infer
 
@@ -40,14 +136,6 @@ class Network:
         images = (self.place(images),)
         return (*images, self.place(labels).long()) if self.job.mode == "train" else images
 
-    def logits(self, x):
-        F, w = self.torch.nn.functional, self.w
-        for conv in "conv1", "conv2":
-            x = F.conv2d(x, w[conv + ".weight"], w[conv + ".bias"], padding=2)
-            x = F.max_pool2d(F.relu(x), 2)
-        x = F.relu(F.linear(x.flatten(1), w["dense1.weight"], w["dense1.bias"]))
-        return F.linear(x, w["dense2.weight"], w["dense2.bias"])
-
     def arithmetic(self):
         """The context that computes in the job's precision; the weights themselves are float32."""
         bf16 = self.job.precision == "bf16"
@@ -59,18 +147,19 @@ class Network:
             self.steps += 1
             # PyTorch adds epsilon to the corrected second moment's root, sqrt(v)/sqrt(1-beta2^t).
             o = self.job.optimizer
-            self.adam.param_groups[0]["eps"] = o["epsilon"] / (1 - o["beta2"] ** self.steps) ** 0.5
+            for group in self.optimizer.param_groups:
+                group["eps"] = o["epsilon"] / (1 - o["beta2"] ** self.steps) ** 0.5
         with self.arithmetic():
-            loss = self.torch.nn.functional.cross_entropy(self.logits(images), labels)
+            loss = self.torch.nn.functional.cross_entropy(self.layers.logits(images), labels)
         loss.backward()
-        self.adam.step()
-        self.adam.zero_grad(set_to_none=True)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
         return loss.detach()
 
     def infer(self, images):
         """Class probabilities."""
         with self.torch.inference_mode(), self.arithmetic():
-            return self.torch.nn.functional.softmax(self.logits(images).float(), dim=1)
+            return self.torch.nn.functional.softmax(self.layers.logits(images).float(), dim=1)
 
     def settle(self, *batch):
         """Gives each weight the strides of its gradient, which fused Adam wants on a GPU: where there is one channel, strides
@@ -79,9 +168,9 @@ class Network:
             return
         images, labels = batch
         with self.arithmetic():
-            loss = self.torch.nn.functional.cross_entropy(self.logits(images), labels)
+            loss = self.torch.nn.functional.cross_entropy(self.layers.logits(images), labels)
         loss.backward()
-        for w in self.w.values():
+        for w in self.trained:
             if w.stride() != w.grad.stride():
                 w.data = self.torch.empty_strided(w.shape, w.grad.stride(), device=self.device).copy_(w.data)
             w.grad = None
@@ -94,9 +183,21 @@ class Network:
         with self.torch.no_grad():
             for name, value in self.job.weights.items():
                 self.w[name].copy_(self.torch.tensor(value))
-            for state in self.adam.state.values():
+            for state in self.optimizer.state.values():
                 for t in state.values():
-                    t.zero_()
+                    if t is not None:
+                        t.zero_()
+
+
+def optimizer(torch, job, w, capturable):
+    """The job's optimizer of weights, with weight decay for those that have it."""
+    o, trained, decayed = job.optimizer, job.network.trained(), set(job.network.decayed())
+    groups = [{"params": [w[k] for k in trained if (k in decayed) == decays], "weight_decay": o.get("weight_decay", 0) if decays else 0} for decays in (True, False)]
+    groups = [group for group in groups if group["params"]]
+    if o["method"] == "sgd":
+        return torch.optim.SGD(groups, lr=o["learning_rate"], momentum=o.get("momentum", 0), nesterov=o.get("nesterov", False), fused=True)
+    make = torch.optim.Adam if o["method"] == "adam" else torch.optim.AdamW
+    return make(groups, lr=o["learning_rate"], betas=(o["beta1"], o["beta2"]), eps=o["epsilon"], fused=True, capturable=capturable)
 
 
 def captured(torch, network, example):
@@ -175,8 +276,12 @@ def prepared(torch, job, device, layout):
 
 class Torch:
     def __init__(self, job):
+        self.tier = None
         if job.gpu is None:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""  # or PyTorch warns of drivers
+            if job.tier == "avx2":  # of PyTorch's own kernels, of oneDNN and of MKL
+                os.environ.update({"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"})
+                self.tier = job.tier
         import torch
 
         self.torch, self.version = torch, torch.__version__
@@ -188,7 +293,7 @@ class Torch:
             # torch.compile with channels last has not been measured on an idle machine yet.
             self.network = Network(torch, job, torch.device("cpu"), torch.channels_last)
             self.run = self.network.work
-            self.settings = "eager, oneDNN, channels last, fused Adam; threads by set_num_threads"
+            self.settings = "eager, oneDNN, channels last, " + ("fused " + job.optimizer["method"] if job.mode == "train" else "batch normalisation folded into convolutions") + "; threads by set_num_threads"
             return
         if job.gpu >= (count := torch.cuda.device_count()):
             raise Unavailable(f"PyTorch {torch.__version__} finds {count or 'no'} GPU here, none of number {job.gpu}")

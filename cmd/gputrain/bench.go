@@ -17,12 +17,14 @@ import (
 	"github.com/gputrain/gputrain/bench"
 	"github.com/gputrain/gputrain/bench/peers"
 	"github.com/gputrain/gputrain/cuda"
+	"github.com/gputrain/gputrain/internal/cpufeat"
 	"github.com/gputrain/gputrain/net"
 )
 
 func (a *app) benchCommand() *cli.Command {
 	flags := []cli.Flag{
 		&cli.StringFlag{Name: "model", Value: "tutorial", EnvVars: env("model"), Category: "Work", Usage: "`MODELS`: built-in models' names or JSON files, with commas"},
+		&cli.BoolFlag{Name: "suite", EnvVars: env("suite"), Category: "Work", Usage: "measure a suite of networks, those of FOLDER/*.json or gputrain's own, and compare them in a table; --model names some of them"},
 		dataFlag(),
 		&cli.StringFlag{Name: "mode", Value: "train,infer", EnvVars: env("mode"), Category: "Work", Usage: "`MODES`: train, infer or both"},
 		&cli.StringFlag{Name: "batch", Value: "50,128", EnvVars: env("batch"), Category: "Work", Usage: "train in mini-batches of these `SIZES`"},
@@ -46,7 +48,7 @@ func (a *app) benchCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "bench",
 		Usage:     "time training and inference on devices, and in other frameworks",
-		UsageText: "gputrain bench [FLAGS]",
+		UsageText: "gputrain bench [FLAGS]\ngputrain bench --suite [FLAGS] [FOLDER]",
 		Description: `Compares each device with the reference first, and times only those that agree.
 The devices take turns, so that other work on the machine slows all of them
 alike. Times are medians, with the range that holds four of five repeats. The
@@ -57,7 +59,13 @@ Of a simulated GPU it shows counts, because the times would mean nothing.
 Peers are other frameworks that do the same work from the same weights. They are
 installed by make bench-peers, in the folder of gputrain's sources. Their losses
 must agree with gputrain's before they are timed. With a GPU, torch and jax run
-on that GPU, in the same precision.
+on that GPU, in the same precision. Where ` + cpufeat.Env + `=avx2 keeps gputrain
+to AVX2, peers are kept to it too, as far as they have a setting for it.
+
+--suite measures many networks and shows a table of the peers' times over
+gputrain's. Without a folder they are gputrain's own: built-in models and those
+in bench/networks. Networks that --data doesn't fit get random images.
+Its sizes are --batch 50,128 and --infer-batch 1,50,256.
 
 Ctrl-C ends early and shows what was measured so far.
 
@@ -67,6 +75,7 @@ Examples:
   gputrain bench --threads 1,2 --html report.html
   gputrain bench --model tutorial,lenet5,mlp --csv >bench.csv
   gputrain bench --peers all
+  gputrain bench --suite --peers tensorflow,jax,onnxruntime,openvino
   gputrain bench --device cuda --precision bf16 --peers torch,jax`,
 		Flags:  flags,
 		Action: a.bench,
@@ -74,8 +83,10 @@ Examples:
 }
 
 func (a *app) bench(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
-		return err
+	if !c.Bool("suite") {
+		if err := noArguments(c); err != nil {
+			return err
+		}
 	}
 	if c.Bool("json") && c.Bool("csv") {
 		return usagef("--json and --csv exclude each other")
@@ -132,12 +143,14 @@ func (a *app) benchConfig(c *cli.Context) (config bench.Config, err error) {
 		return config, err
 	}
 	config.Data = data.train
-	for _, name := range listOf(c, "model") {
-		n, err := loadModel(name, config.Data.Shape, config.Data.Classes)
-		if err != nil {
-			return config, err
-		}
-		config.Networks = append(config.Networks, n)
+	if config.Suite = c.Bool("suite"); config.Suite {
+		config.Random = true
+		config.Networks, err = suiteNetworks(c)
+	} else {
+		config.Networks, err = modelsOf(c, config.Data)
+	}
+	if err != nil {
+		return config, err
 	}
 	for _, mode := range listOf(c, "mode") {
 		if err := choose("mode", mode, []string{string(peers.Train), string(peers.Infer)}); err != nil {
@@ -150,6 +163,9 @@ func (a *app) benchConfig(c *cli.Context) (config bench.Config, err error) {
 		if *sizes, err = numbersOf(c, flag); err != nil {
 			return config, err
 		}
+	}
+	if config.Suite && len(config.Infer) > 0 && !c.IsSet("infer-batch") {
+		config.Infer = []int{1, 50, 256}
 	}
 	names := listOf(c, "peers")
 	if slices.Equal(names, []string{"all"}) {
@@ -167,6 +183,48 @@ func (a *app) benchConfig(c *cli.Context) (config bench.Config, err error) {
 		config.PeersDir, err = peersFolder(c.String("peers-folder"))
 	}
 	return config, err
+}
+
+// modelsOf returns the networks that --model names.
+func modelsOf(c *cli.Context, data *net.Dataset) ([]*net.Network, error) {
+	var out []*net.Network
+	for _, name := range listOf(c, "model") {
+		n, err := loadModel(name, data.Shape, data.Classes)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, n)
+	}
+	return out, nil
+}
+
+// suiteNetworks returns the networks of the suite: of the folder that is named, or else of the program. If --model is
+// given, only those that it names.
+func suiteNetworks(c *cli.Context) ([]*net.Network, error) {
+	if c.NArg() > 1 {
+		return nil, usagef("--suite takes one folder, got %d; %s", c.NArg(), helpHint(c))
+	}
+	all, err := bench.Suite()
+	if dir := c.Args().First(); dir != "" {
+		if all, err = bench.SuiteOf(os.DirFS(dir)); err != nil {
+			return nil, fmt.Errorf("--suite: %s: %w", dir, err)
+		}
+	}
+	if err != nil || !c.IsSet("model") {
+		return all, err
+	}
+	var names []string
+	for _, n := range all {
+		names = append(names, n.Name)
+	}
+	var out []*net.Network
+	for _, name := range listOf(c, "model") {
+		if err := choose("model", name, names); err != nil {
+			return nil, err
+		}
+		out = append(out, all[slices.Index(names, name)])
+	}
+	return out, nil
 }
 
 // listOf returns a flag's values, which are separated by commas, each once.
@@ -265,6 +323,7 @@ func openSubjects(c *cli.Context) (out []bench.Subject, err error) {
 			s := bench.Subject{Name: name, Device: device}
 			if name == "cpu" {
 				s.Threads = n
+				s.Tier = narrowTier()
 			}
 			if strings.HasPrefix(name, "cuda") {
 				describeGPUSubject(&s, gpu.Precision)
@@ -273,6 +332,16 @@ func openSubjects(c *cli.Context) (out []bench.Subject, err error) {
 		}
 	}
 	return out, nil
+}
+
+// narrowTier returns the instruction set to which the CPU device is kept though the processor has a wider one. It
+// returns "" for any but AVX2, because peers can't be kept to another.
+func narrowTier() string {
+	available := cpufeat.Available()
+	if tier, err := cpufeat.Select(); err == nil && tier == cpufeat.AVX2 && tier != available[len(available)-1] {
+		return tier.String()
+	}
+	return ""
 }
 
 // describeGPUSubject sets what only a GPU has: its tolerance, its peers and what is inspected.

@@ -25,13 +25,21 @@ func (b *benchProgress) show(p bench.Progress) {
 			return
 		}
 		b.lastLine = time.Now()
-		fmt.Fprintf(b.app.err, "%3d %%: %s\n", 100*p.Done/max(p.Total, 1), b.what)
+		fmt.Fprintf(b.app.err, "%3d %%: %s\n", 100*p.Done/max(p.Total, 1), b.text(p))
 		return
 	}
 	if b.bar == nil {
 		b.bar = b.app.err.newProgressLine(p.Total)
 	}
-	b.bar.show(p.Done, b.what)
+	b.bar.show(p.Done, b.text(p))
+}
+
+// text says what is done, and about how long the rest takes if that is long.
+func (b *benchProgress) text(p bench.Progress) string {
+	if p.Left < time.Minute {
+		return b.what
+	}
+	return fmt.Sprintf("%s; about %v left", b.what, roundTime(p.Left))
 }
 
 // close clears the bar.

@@ -38,7 +38,7 @@ var allowed = map[string][]string{
 	"serve":          {"net", "picture", "internal/memlimit", "internal/page"},
 	"picture":        {"net"}, "picture/picturetest": {"net"},
 	"pictures":          {"net", "picture", "internal/regularfile", "internal/replacefile"},
-	"bench":             {"net", "net/lower", "net/reference", "cuda", "kernels", "bench/peers", "internal/chart", "internal/page"},
+	"bench":             {"net", "net/lower", "net/reference", "cuda", "kernels", "bench/peers", "onnx", "internal/chart", "internal/page"},
 	"cpu":               {"net", "net/lower", "cpu/asm", "internal/cpufeat", "internal/memlimit"},
 	"cpu/asm":           {"internal/cpufeat"},
 	"bench/peers":       {"net"},

@@ -2,7 +2,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/gomlx/gomlx/backends"
@@ -34,7 +33,7 @@ var params = []struct {
 
 // errNoTraining tells why there is no training. The gradient of a convolution needs the operation Reverse, that of
 // pooling needs SelectAndScatterMax, and that of a slice needs Pad. The backend in pure Go has none of them.
-var errNoTraining = errors.New("GoMLX's backend in pure Go can't train convolutions: it lacks the operation Reverse")
+const errNoTraining serve.Unable = "GoMLX's backend in pure Go can't train convolutions: it lacks the operation Reverse"
 
 // network is the tutorial's network as a graph, with its weights.
 type network struct {

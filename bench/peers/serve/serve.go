@@ -50,8 +50,17 @@ type Framework interface {
 	Infer(i int) ([]float32, error)
 }
 
-// errGPU is the error for jobs on a GPU.
-var errGPU = errors.New("it computes on the CPU alone here, not on a GPU")
+// Unable is an error of a peer that can't do a job, but could do another: on the CPU,
+// of another network, or in another mode.
+type Unable string
+
+// Error returns the reason.
+func (u Unable) Error() string { return string(u) }
+
+const (
+	errGPU     Unable = "it computes on the CPU alone here, not on a GPU"
+	errNetwork Unable = "it knows the tutorial's network alone"
+)
 
 // unavailable is the exit status of a peer that can't take part.
 const unavailable = 69
@@ -87,7 +96,7 @@ func Main(name, module string, set func(*Work) (Framework, error)) {
 		if err := write(map[string]string{"error": err.Error()}); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
-		if errors.Is(err, errGPU) {
+		if _, ok := errors.AsType[Unable](err); ok {
 			os.Exit(unavailable)
 		}
 		os.Exit(1)
@@ -117,16 +126,21 @@ func Read(path string) (*Work, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	switch {
-	case w.Model != peers.Model:
-		return nil, fmt.Errorf("model %s: the peers know %s alone", w.Model, peers.Model)
+	case w.Network == nil:
+		return nil, errors.New("there is no network")
 	case w.Place.GPU():
 		return nil, errGPU
 	case w.Mode != peers.Train && w.Mode != peers.Infer:
 		return nil, fmt.Errorf("mode %s: want train or infer", w.Mode)
 	case w.Optimizer.Method != net.Adam:
-		return nil, fmt.Errorf("optimizer %s: the peers know adam alone", w.Optimizer.Method)
+		return nil, Unable(fmt.Sprintf("it knows the optimizer adam alone, not %s", w.Optimizer.Method))
 	case min(w.Threads, w.Batch, w.Check) < 1:
 		return nil, errors.New("threads, batch and check must be 1 or more")
+	}
+	if same, err := isTutorial(w.Network); err != nil {
+		return nil, err
+	} else if !same {
+		return nil, errNetwork
 	}
 	c, err := net.LoadCheckpoint(filepath.Join(filepath.Dir(path), w.Job.Weights))
 	if err != nil {
@@ -139,6 +153,17 @@ func Read(path string) (*Work, error) {
 		return nil, fmt.Errorf("%s: %w", w.Data, err)
 	}
 	return w, nil
+}
+
+// isTutorial reports whether a network is the tutorial's, under any name.
+func isTutorial(n *net.Network) (bool, error) {
+	tutorial := net.BuiltIn("tutorial")
+	want, err := json.Marshal(tutorial)
+	if err != nil {
+		return false, err
+	}
+	got, err := json.Marshal(&net.Network{Name: tutorial.Name, Input: n.Input, Layers: n.Layers})
+	return bytes.Equal(got, want), err
 }
 
 // readSamples divides the samples of a file into batches.

@@ -41,7 +41,11 @@ func TestMain(m *testing.M) {
 		for i := range data.Pixels {
 			data.Pixels[i] = uint8(i)
 		}
-		if inputs, err = peers.WriteInputs(folder, net.BuiltIn("tutorial"), net.AdamDefault(1e-4), 1, data, data.Len()); err != nil {
+		plan, err := net.BuiltIn("tutorial").Plan()
+		if err != nil {
+			return 1, err
+		}
+		if inputs, err = peers.WriteInputs(folder, plan.Network, net.AdamDefault(1e-4), net.InitialState(plan, 1, data), data, data.Len()); err != nil {
 			return 1, err
 		}
 		return m.Run(), nil
@@ -181,9 +185,21 @@ func TestRunReportsTheFrameworksError(t *testing.T) {
 	}
 }
 
-func TestReadRefusesGPUs(t *testing.T) {
-	if _, err := Read(job(t, func(j *peers.Job) { j.Device, j.Precision = "cuda", "tf32" })); !errors.Is(err, errGPU) {
-		t.Errorf("error %v", err)
+func TestReadRefusesWhatThePeerIsUnableTo(t *testing.T) {
+	for want, change := range map[string]func(*peers.Job){
+		"not on a GPU":           func(j *peers.Job) { j.Device, j.Precision = "cuda", "tf32" },
+		"the tutorial's network": func(j *peers.Job) { j.Network = net.BuiltIn("mlp") },
+		"optimizer adam alone":   func(j *peers.Job) { j.Optimizer = net.SGDDefault(0.1) },
+	} {
+		_, err := Read(job(t, change))
+		if _, ok := errors.AsType[Unable](err); !ok || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one that says %q", err, want)
+		}
+	}
+	another := net.BuiltIn("tutorial")
+	another.Name = "another"
+	if _, err := Read(job(t, func(j *peers.Job) { j.Network = another })); err != nil {
+		t.Errorf("the tutorial's network under another name: %v", err)
 	}
 }
 
@@ -209,12 +225,11 @@ func TestReadCutsBatches(t *testing.T) {
 
 func TestReadRefusesWhatPeersCannotDo(t *testing.T) {
 	for name, change := range map[string]func(*peers.Job){
-		"model":           func(j *peers.Job) { j.Model = "mlp" },
+		"network":         func(j *peers.Job) { j.Network = nil },
 		"mode":            func(j *peers.Job) { j.Mode = "sleep" },
 		"threads":         func(j *peers.Job) { j.Threads = 0 },
 		"batch":           func(j *peers.Job) { j.Batch = 0 },
 		"too few samples": func(j *peers.Job) { j.Check = 3 },
-		"optimizer":       func(j *peers.Job) { j.Optimizer = net.SGDDefault(0.1) },
 		"weights":         func(j *peers.Job) { j.Weights = "none.safetensors" },
 		"data":            func(j *peers.Job) { j.Data = j.Weights },
 	} {
