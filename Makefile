@@ -9,7 +9,7 @@ FUZZTIME ?= 30s
 .PHONY: help build test race cuda check-cuda cuda-long test-gpu gpu-kit sim noasm check generate check-generated fuzz bench bench-peers vuln cross ptx check-ptx check-abi check-descriptors roofline
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # -trimpath alone leaves one trace of the folder in a CUDA build: the build id. So that is emptied.
 build: ## Build bin/gputrain, with CUDA where there is a C compiler
@@ -66,6 +66,10 @@ gpu-kit: ## Build bin/gpu-kit, a folder with all that test-gpu needs, for a GPU'
 .PHONY: check-docker
 check-docker: ## Lint Dockerfile.cuda and run its stages' commands in Debian roots (needs root, debootstrap, python3)
 	tools/check-docker
+
+.PHONY: check-avx512
+check-avx512: ## Test the AVX-512 kernels in an emulator (fetches it; needs Debian 12 on amd64, no root)
+	@GO="$(GO)" tools/check-avx512
 
 sim: ## Build the simulated CUDA machine, cuda/sim/build (needs g++)
 	$(MAKE) --no-print-directory -C cuda/sim/src -j$$(nproc)
@@ -135,6 +139,7 @@ check: cross ## gofmt, go vet, staticcheck, both with and without assembly, and 
 	$(TOOL) staticcheck ./...
 	$(TOOL) staticcheck -tags noasm ./...
 	$(TOOL) staticcheck -tags chromium ./serve
+	GOOS=linux $(GO) -C tools vet ./guest # of another module than ./...
 
 cross: ## Build every package for every place in CROSS, without cgo
 	@for p in $(CROSS); do echo "build $$p"; GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 $(GO) build ./... || exit 1; done
