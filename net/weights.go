@@ -100,7 +100,7 @@ func LoadWeights(path string, p *Plan, l Layout, names map[string]string) (map[s
 func decodeWeights(b []byte, p *Plan, l Layout, names map[string]string) (map[string]*tensor.Dense, error) {
 	tensors, _, err := readTensors(b)
 	if err != nil {
-		return nil, fmt.Errorf("damaged, cut short or not in the safetensors format: %w", err)
+		return nil, notTensors(b, "want a safetensors file", err)
 	}
 	has := slices.Sorted(maps.Keys(tensors))
 	for _, parameter := range slices.Sorted(maps.Keys(names)) {
