@@ -315,6 +315,9 @@ func decodeCheckpoint(b []byte) (*Checkpoint, error) {
 	if err != nil {
 		return nil, notTensors(b, "name the run, or its .safetensors file", err)
 	}
+	if meta[keyFormat] == weightsFormat {
+		return nil, errors.New("it holds weights alone, without the network: name the run, or make a run of it by gputrain import")
+	}
 	if meta[keyFormat] != checkpointFormat {
 		return nil, errors.New("a safetensors file, but not written by gputrain")
 	}

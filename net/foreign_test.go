@@ -18,6 +18,13 @@ func TestForeignFormats(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	alone := filepath.Join(t.TempDir(), "weights.safetensors")
+	if err := SaveWeights(alone, p, InitialState(p, 1, nil).Params, ChannelsFirst); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadCheckpoint(alone); !errors.Is(err, ErrCheckpoint) || !strings.HasSuffix(err.Error(), "make a run of it by gputrain import") {
+		t.Errorf("weights as a checkpoint: %v", err)
+	}
 	for contents, want := range map[string]string{
 		"\x08\x08\x12\x08gputrain\x1a\x01":             "it is an ONNX file: ",
 		"\x08\x07\x12\x07pytorch":                      "it is an ONNX file: ",

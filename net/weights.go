@@ -18,6 +18,9 @@ import (
 // errors.Is.
 var ErrWeights = errors.New("not this network's weights")
 
+// weightsFormat marks the files of SaveWeights.
+const weightsFormat = "weights"
+
 // Layout is the order in which a framework stores weights.
 type Layout string
 
@@ -72,7 +75,7 @@ func WriteWeights(w io.Writer, p *Plan, weights map[string]*tensor.Dense, l Layo
 		}
 		tensors[q.Name] = v
 	}
-	meta := map[string]string{keyFormat: "weights", "layout": string(l)}
+	meta := map[string]string{keyFormat: weightsFormat, "layout": string(l)}
 	return safetensors.SerializeToWriter(tensors, meta, w)
 }
 
