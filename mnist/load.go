@@ -28,6 +28,20 @@ func Load(dir string, splitter Splitter) (*Split, error) {
 	return directory{fsys: os.DirFS(dir), path: dir, name: filepath.Base(absolute), splitter: splitter}.load()
 }
 
+// Known reports whether a directory holds files with the names of a data set that [Load]
+// reads. It reads no file.
+func Known(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return false
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return len(findIDX(names)) > 0 || len(findCIFAR(names)) > 0
+}
+
 // LoadFS is [Load] for files at the top of an [io/fs.FS], such as an archive or embedded
 // files. name is the data set's name if its files do not tell it, and the directory's name in
 // errors.

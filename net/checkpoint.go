@@ -313,7 +313,10 @@ func LoadCheckpoint(path string) (*Checkpoint, error) {
 func decodeCheckpoint(b []byte) (*Checkpoint, error) {
 	tensors, meta, err := readTensors(b)
 	if err != nil {
-		return nil, fmt.Errorf("damaged, cut short or not in the safetensors format: %w", err)
+		return nil, notTensors(b, "name the run, or its .safetensors file", err)
+	}
+	if meta[keyFormat] == weightsFormat {
+		return nil, errors.New("it holds weights alone, without the network: name the run, or make a run of it by gputrain import")
 	}
 	if meta[keyFormat] != checkpointFormat {
 		return nil, errors.New("a safetensors file, but not written by gputrain")
@@ -364,6 +367,15 @@ func decodeCheckpoint(b []byte) (*Checkpoint, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// notTensors returns the error for a file that readTensors can't read. advice is for
+// files of other formats.
+func notTensors(b []byte, advice string, err error) error {
+	if is := foreignFormat(b); is != "" {
+		return fmt.Errorf("it is %s: %s", is, advice)
+	}
+	return fmt.Errorf("damaged, cut short or not in the safetensors format: %w", err)
 }
 
 // readTensors takes a safetensors file apart. The tensors share its memory.

@@ -18,6 +18,9 @@ import (
 // errors.Is.
 var ErrWeights = errors.New("not this network's weights")
 
+// weightsFormat marks the files of SaveWeights.
+const weightsFormat = "weights"
+
 // Layout is the order in which a framework stores weights.
 type Layout string
 
@@ -72,7 +75,7 @@ func WriteWeights(w io.Writer, p *Plan, weights map[string]*tensor.Dense, l Layo
 		}
 		tensors[q.Name] = v
 	}
-	meta := map[string]string{keyFormat: "weights", "layout": string(l)}
+	meta := map[string]string{keyFormat: weightsFormat, "layout": string(l)}
 	return safetensors.SerializeToWriter(tensors, meta, w)
 }
 
@@ -100,7 +103,7 @@ func LoadWeights(path string, p *Plan, l Layout, names map[string]string) (map[s
 func decodeWeights(b []byte, p *Plan, l Layout, names map[string]string) (map[string]*tensor.Dense, error) {
 	tensors, _, err := readTensors(b)
 	if err != nil {
-		return nil, fmt.Errorf("damaged, cut short or not in the safetensors format: %w", err)
+		return nil, notTensors(b, "want a safetensors file", err)
 	}
 	has := slices.Sorted(maps.Keys(tensors))
 	for _, parameter := range slices.Sorted(maps.Keys(names)) {

@@ -196,6 +196,7 @@ func passedOver(name string) bool {
 
 // walk is a walk through the folders of a set.
 type walk struct {
+	root     string // the folder in which it began; for names in messages
 	ctx      context.Context
 	in       *disk
 	pictures []labelled
@@ -246,7 +247,7 @@ func (w *walk) refusal(dir string, err error) error {
 
 // listFolder lists the pictures in a folder of folders.
 func listFolder(ctx context.Context, in *disk, root string) (*listing, error) {
-	w := &walk{ctx: ctx, in: in}
+	w := &walk{root: root, ctx: ctx, in: in}
 	entries, err := w.read(root)
 	if err != nil {
 		return nil, w.refusal(root, err)
@@ -330,7 +331,11 @@ func (w *walk) listing(root string, top []entry) (*listing, error) {
 		l.notes = append(l.notes, fmt.Sprintf("%s in no class's folder, left out: %s", count(len(w.lone), "picture"), few(w.lone)))
 	}
 	if len(w.beside) > 0 {
-		l.notes = append(l.notes, fmt.Sprintf("%s, left out: %s", count(len(w.beside), "file is no picture by its name", "files are no pictures by their names"), few(w.beside)))
+		note := fmt.Sprintf("%s, left out: %s", count(len(w.beside), "file is no picture by its name", "files are no pictures by their names"), few(w.beside))
+		if advice := unread(w.beside); advice != "" {
+			note += "; " + advice
+		}
+		l.notes = append(l.notes, note)
 	}
 	return l, nil
 }
@@ -343,7 +348,11 @@ func (w *walk) instead() string {
 	case len(w.lone) > 0:
 		return fmt.Sprintf(" in folders of classes, but %s beside them (%s)", count(len(w.lone), "picture"), few(w.lone))
 	case len(w.beside) > 0:
-		return fmt.Sprintf(", but %s (%s)", count(len(w.beside), "other file"), few(w.beside))
+		text := fmt.Sprintf(", but %s (%s)", count(len(w.beside), "other file"), few(w.beside))
+		if advice := unread(w.beside); advice != "" {
+			text += "; " + advice
+		}
+		return text
 	}
 	return ""
 }
@@ -351,9 +360,9 @@ func (w *walk) instead() string {
 // alone notes a file that is in no class's folder.
 func (w *walk) alone(e entry) {
 	if isPicture(e.name) {
-		w.lone = append(w.lone, e.name)
+		w.lone = append(w.lone, w.within(e.path))
 	} else {
-		w.beside = append(w.beside, e.name)
+		w.beside = append(w.beside, w.within(e.path))
 	}
 }
 
@@ -412,10 +421,42 @@ func (w *walk) class(dir, class string, part int, above []fs.FileInfo) error {
 				return err
 			}
 		default:
-			w.beside = append(w.beside, e.name)
+			w.beside = append(w.beside, w.within(e.path))
 		}
 	}
 	return nil
+}
+
+// within returns the name of a file with its folders, from the one in which the walk
+// began.
+func (w *walk) within(file string) string {
+	root := filepath.Clean(w.root)
+	if root == "." {
+		return file
+	}
+	return strings.TrimLeft(strings.TrimPrefix(file, root), `/\`)
+}
+
+// unreadFormats are formats of pictures that are not read, by the ends of files' names.
+var unreadFormats = map[string]string{
+	".heic": "HEIC", ".heif": "HEIC", ".hif": "HEIC", ".avif": "AVIF", ".jxl": "JPEG XL", ".jp2": "JPEG 2000",
+	".psd": "Photoshop's format", ".svg": "SVG", ".pdf": "PDF",
+	".dng": "raw data of a camera", ".cr2": "raw data of a camera", ".cr3": "raw data of a camera", ".nef": "raw data of a camera", ".arw": "raw data of a camera",
+}
+
+// unread tells which of the files are pictures of a format that is not read, and what to
+// do. It returns "" if none is.
+func unread(files []string) string {
+	var formats []string
+	for _, file := range files {
+		if f := unreadFormats[strings.ToLower(filepath.Ext(file))]; f != "" && !slices.Contains(formats, f) {
+			formats = append(formats, f)
+		}
+	}
+	if len(formats) == 0 {
+		return ""
+	}
+	return strings.Join(formats, " and ") + " can't be read: convert such files to JPEG or PNG first, for example with ImageMagick (magick mogrify -format jpg FILE...)"
 }
 
 // few lists the first three of some names.

@@ -170,6 +170,78 @@ func Loose(path string) int {
 	return n
 }
 
+// Holds reports whether a folder looks like a set of pictures: whether there is a picture
+// in it, in its folders, or in the folders of those. It stops at the first one.
+func Holds(path string) bool { return (&walk{ctx: context.Background()}).holdsPicture(path, 2) }
+
+// holdsPicture looks for a picture in a folder, and in folders inside it down to a depth.
+func (w *walk) holdsPicture(path string, depth int) bool {
+	entries, err := w.read(path)
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		if !e.dir && isPicture(e.name) {
+			return true
+		}
+	}
+	return depth > 0 && slices.ContainsFunc(entries, func(e entry) bool { return e.dir && w.holdsPicture(e.path, depth-1) })
+}
+
+// SetAbove returns the set of pictures in which a folder is that of a class: the folder
+// above it, if that holds another folder with pictures, or the folder above train, if the
+// class's folder is in train, validation or test. It returns "" if there is none.
+func SetAbove(path string) string {
+	w := &walk{ctx: context.Background()}
+	here, err := os.Stat(path)
+	if err != nil {
+		return ""
+	}
+	set := above(path)
+	entries, err := w.read(set)
+	if err != nil || !slices.ContainsFunc(entries, func(e entry) bool {
+		info, err := os.Stat(e.path)
+		return err == nil && e.dir && !os.SameFile(info, here) && w.holdsPicture(e.path, 0)
+	}) {
+		return ""
+	}
+	absolute, err := filepath.Abs(set)
+	if err != nil {
+		return set
+	}
+	if _, ok := partNamed(filepath.Base(absolute)); ok {
+		whole := above(set)
+		if entries, err := w.read(whole); err == nil && slices.ContainsFunc(entries, func(e entry) bool {
+			part, ok := partNamed(e.name)
+			return ok && part == train && w.holdsFolder(e.path)
+		}) {
+			return whole
+		}
+	}
+	return set
+}
+
+// above returns the folder above a folder.
+func above(path string) string {
+	switch path = filepath.Clean(path); {
+	case path == ".":
+		return ".."
+	case filepath.Base(path) == "..":
+		return filepath.Join(path, "..")
+	}
+	return filepath.Dir(path)
+}
+
+// Unread tells that a folder, or a folder inside it, has pictures of a format that this
+// package doesn't read, by their names, and what to do. It returns "" if there are none.
+func Unread(ctx context.Context, path string) string {
+	w := &walk{ctx: ctx, root: path}
+	if err := w.class(path, "", train, nil); err != nil {
+		return ""
+	}
+	return unread(w.beside)
+}
+
 // Files returns the pictures' files in a folder and in all folders inside it, in the order
 // of [net.CompareNames]. Files whose names are not those of pictures are left out.
 func Files(ctx context.Context, path string) ([]string, error) {

@@ -145,7 +145,8 @@ func TestFoldersWithParts(t *testing.T) {
 	notes := strings.Join(s.Notes, "\n")
 	for _, want := range []string{
 		filepath.Join("Train", "empty") + " has no pictures, left out", "beside the folder Train, left out: other",
-		"1 picture in no class's folder, left out: stray.png", "3 files are no pictures by their names, left out: README.txt, none.txt, notes.md",
+		"1 picture in no class's folder, left out: " + filepath.Join("Train", "stray.png"),
+		"3 files are no pictures by their names, left out: " + filepath.Join("Train", "10", "README.txt") + ", " + filepath.Join("Train", "empty", "none.txt") + ", notes.md",
 	} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("the notes lack %q:\n%s", want, notes)
@@ -211,6 +212,33 @@ func TestCSV(t *testing.T) {
 	}
 }
 
+// TestSetAbove finds the set that a class's folder is in, and tells sets from other folders.
+func TestSetAbove(t *testing.T) {
+	root := t.TempDir()
+	tree(t, root, "plain/cat/1.png", "plain/dog/1.png", "parts/train/cat/1.png", "parts/train/dog/1.png", "parts/test/cat/1.png", "parts/test/dog/1.png",
+		"lone/cat/1.png", "lone/notes/x.txt", "test/cat/1.png", "test/dog/1.png", "deep/a/b/c/1.png")
+	for path, want := range map[string]string{
+		"plain/cat": "plain", "plain/cat/": "plain", "parts/train/cat": "parts", "parts/test/dog": "parts",
+		"lone/cat": "", "test/cat": "test", "plain": "", "nowhere": "",
+	} {
+		if want != "" {
+			want = filepath.Join(root, want)
+		}
+		if got := SetAbove(root + "/" + path); got != want {
+			t.Errorf("the set above %s: %q, want %q", path, got, want)
+		}
+	}
+	for path, want := range map[string]bool{"plain": true, "plain/cat": true, "parts": true, "lone/notes": false, "deep/a": true, "deep": false, "nowhere": false} {
+		if got := Holds(filepath.Join(root, path)); got != want {
+			t.Errorf("%s holds pictures: %v, want %v", path, got, want)
+		}
+	}
+	t.Chdir(filepath.Join(root, "plain", "cat"))
+	if got := SetAbove("."); got != ".." {
+		t.Errorf("the set above this folder: %q, want ..", got)
+	}
+}
+
 // TestRefusals checks what is said of sets that can't be.
 func TestRefusals(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -218,7 +246,8 @@ func TestRefusals(t *testing.T) {
 		csv   string
 		want  string
 	}{
-		"nothing":       {files: []string{"a/x.txt"}, want: "no pictures found, but 1 other file (x.txt); want a folder for each class"},
+		"nothing":       {files: []string{"a/x.txt"}, want: "no pictures found, but 1 other file (" + filepath.Join("a", "x.txt") + "); want a folder for each class"},
+		"phone":         {files: []string{"a/x.heic", "b/y.AVIF"}, want: "(" + filepath.Join("a", "x.heic") + ", " + filepath.Join("b", "y.AVIF") + "); HEIC and AVIF can't be read: convert such files to JPEG or PNG first"},
 		"no folders":    {files: []string{"x.png", "y.png"}, want: "no pictures found in folders of classes, but 2 pictures beside them (x.png, y.png)"},
 		"one class":     {files: []string{"a/x.png", "a/y.png"}, want: "all pictures are of one class, a, want at least two"},
 		"one too deep":  {files: []string{"set/train/a/x.png", "set/train/b/y.png"}, want: "or is ROOT/set the folder that is meant?"},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	rtmetrics "runtime/metrics"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 // used, the network that answers stays, and the log says why.
 func (s *Server) Reload(path string) error {
 	_, err := s.load(path, false)
-	s.tell(err)
+	s.tell(path, err)
 	return err
 }
 
@@ -51,9 +52,18 @@ func heldMemory() float64 {
 	return float64(sample[0].Value.Uint64())
 }
 
-// tell logs and counts what came of a reload.
-func (s *Server) tell(err error) {
-	if err != nil {
+// tell logs and counts what came of a reload of the file at path.
+func (s *Server) tell(path string, err error) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		s.metrics.reloads.WithLabelValues("failed").Inc()
+		what := "the checkpoint's file"
+		if _, err := os.Stat(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
+			what = "the run's folder"
+		}
+		s.log.Error(what+" is gone, the network that was loaded from it answers on", "path", path)
+		return
+	case err != nil:
 		s.metrics.reloads.WithLabelValues("failed").Inc()
 		s.log.Error("the new checkpoint can't be used, the one before answers on", "error", err)
 		return
@@ -94,7 +104,7 @@ func (s *Server) Watch(ctx context.Context, path string, interval time.Duration)
 			if err == nil {
 				again, told = false, ""
 				if loaded {
-					s.tell(nil)
+					s.tell(path, nil)
 				}
 				continue
 			}
@@ -106,7 +116,7 @@ func (s *Server) Watch(ctx context.Context, path string, interval time.Duration)
 		}
 		if told != err.Error() {
 			told = err.Error()
-			s.tell(err)
+			s.tell(path, err)
 		}
 	}
 }

@@ -148,7 +148,10 @@ func TestWatchTrouble(t *testing.T) {
 		}
 		return net.LoadCheckpoint(path)
 	}
-	path := filepath.Join(t.TempDir(), net.LastCheckpoint)
+	path := filepath.Join(t.TempDir(), "run", net.LastCheckpoint)
+	if err := os.Mkdir(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	save := func(seed uint64) string {
 		c := checkpoint(t, seed)
 		if err := net.SaveCheckpoint(path, c); err != nil {
@@ -180,7 +183,7 @@ func TestWatchTrouble(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	until("a file that is gone", func() bool { return lines("no such file")+lines("cannot find") > 0 })
+	until("a file that is gone", func() bool { return lines("the checkpoint's file is gone") == 1 })
 	sure := reads.Load()
 	if err := os.WriteFile(path+".new", []byte("damaged"), 0o644); err != nil {
 		t.Fatal(err)
@@ -209,4 +212,11 @@ func TestWatchTrouble(t *testing.T) {
 	}
 	first := save(1)
 	until("the first again", func() bool { return s.Model().ID == first })
+	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
+		t.Fatal(err)
+	}
+	until("a folder that is gone", func() bool { return lines("the run's folder is gone") == 1 })
+	if err := s.Reload(path); !errors.Is(err, fs.ErrNotExist) || lines("the run's folder is gone") != 2 {
+		t.Errorf("reloading what is gone: %v, log: %s", err, log.String())
+	}
 }

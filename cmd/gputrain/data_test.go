@@ -145,7 +145,7 @@ func TestData(t *testing.T) {
 		"Samples      10 x 10 (height x width), colour, bytes\n", "Pictures     24 PNG; all 10 x 10 pixels\n", "Repeated     6\n", "Unreadable   1\n",
 		"Class  Training  Validation  Test\nbrick         5           1     2\ngrass         5           1     2\nsky           5           1     2\nall          15           3     6\n",
 		"test pictures are training pictures too, such as ", "Note: no validation set of its own: the seed chose 3 of 18 training pictures, about a tenth of each class\n",
-		"Note: 1 file is no picture by its name, left out: notes.txt\n",
+		"Note: 1 file is no picture by its name, left out: " + filepath.Join("train", "notes.txt") + "\n",
 		"Unreadable:\n  " + filepath.Join("mine", "train", "sky", "bad.png") + ": not a JPEG, PNG, GIF, BMP, TIFF or WebP image: it is text\n",
 		"page.html: 4 samples of each class\ngrid.png: 4 samples of each class\n",
 	} {
@@ -238,5 +238,65 @@ func TestInterruptedDecoding(t *testing.T) {
 	}
 	if left, err := filepath.Glob(filepath.Join(cache, "*.tmp")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %q %v", left, err)
+	}
+}
+
+// TestDataSetMisnamed names a class's folder for the set, a data set where a run or nothing
+// is wanted, and pictures that nobody reads.
+func TestDataSetMisnamed(t *testing.T) {
+	inFolder(t)
+	t.Setenv("GPUTRAIN_DATA_CACHE", "off")
+	colours(t, "mine", 4)
+	colours(t, filepath.Join("parts", "train"), 4)
+	write(t, "mine.csv", "path,label\nmine/sky/0.png,sky\n")
+	for _, dir := range []string{filepath.Join("phone", "cat"), filepath.Join("phone", "dog"), "heic"} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, "a.HEIC"), "")
+	}
+	const convert = "HEIC can't be read: convert such files to JPEG or PNG first, for example with ImageMagick (magick mogrify -format jpg FILE...)"
+	sky := filepath.Join("mine", "sky")
+	const hint = "; name it with --data mine"
+	for _, c := range []struct {
+		args   string
+		status int
+		want   string
+	}{
+		{"train --data " + sky, exitFailed, sky + ": 4 pictures, but no folders of classes; did you mean --data mine?"},
+		{"data " + sky + string(filepath.Separator), exitFailed, sky + string(filepath.Separator) + ": 4 pictures, but no folders of classes; did you mean --data mine?"},
+		{"train --data " + filepath.Join("parts", "train", "sky"), exitFailed, filepath.Join("parts", "train", "sky") + ": 4 pictures, but no folders of classes; did you mean --data parts?"},
+		{"train mine", exitUsage, "train takes no arguments, but mine looks like a data set" + hint + "; see gputrain train --help"},
+		{"train mine.csv", exitUsage, "train takes no arguments, but mine.csv looks like a data set" + hint + ".csv; see gputrain train --help"},
+		{"find-rate mine", exitUsage, "find-rate takes no arguments, but mine looks like a data set" + hint + "; see gputrain find-rate --help"},
+		{"bench mine", exitUsage, "bench takes no arguments, but mine looks like a data set" + hint + "; see gputrain bench --help"},
+		{"devices mine", exitUsage, `devices takes no arguments, got "mine"; see gputrain devices --help`},
+		{"eval mine", exitFailed, "mine is a data set, not a run" + hint},
+		{"eval parts", exitFailed, "parts is a data set, not a run; name it with --data parts"},
+		{"serve mine", exitFailed, "mine is a data set, not a run" + hint},
+		{"report mine", exitFailed, "mine is a data set, not a run" + hint},
+		{"export mine", exitFailed, "mine is a data set, not a run"},
+		{"train --resume mine", exitFailed, "mine is a data set, not a run" + hint},
+		{"train --weights mine", exitFailed, "mine is a data set, not a run" + hint},
+		{"predict test:0 --run mine", exitFailed, "mine is a data set, not a run" + hint},
+		{"train --data phone", exitFailed, "phone: no pictures found, but 2 other files (" + filepath.Join("cat", "a.HEIC") + ", " + filepath.Join("dog", "a.HEIC") + "); " + convert +
+			"; want a folder for each class, DIR/CLASS/*.jpg or DIR/train/CLASS/*.jpg, or a CSV file with the columns path and label"},
+		{"train --data heic", exitFailed, "heic: no pictures found; " + convert},
+	} {
+		refuses(t, c.status, c.want, strings.Fields(c.args)...)
+	}
+	t.Chdir(sky)
+	refuses(t, exitFailed, ".: 4 pictures, but no folders of classes; did you mean --data ..?", "train", "--data", ".")
+	t.Chdir(filepath.Join("..", ".."))
+	must(t, quick("--epochs", "1")...)
+	refuses(t, exitFailed, "heic: there is no picture in this folder; "+convert, "predict", "heic")
+	// Pictures beside those that can be read.
+	write(t, filepath.Join("mine", "sky", "b.avif"), "")
+	if out, want := must(t, "data", "mine"), "Note: 1 file is no picture by its name, left out: "+filepath.Join("sky", "b.avif")+"; AVIF can't be read"; !strings.Contains(out, want) {
+		t.Errorf("no %q in\n%s", want, out)
+	}
+	o := gputrain(t, "eval", "mine.csv")
+	if o.status != exitFailed || !strings.HasSuffix(o.errors, "; name it with --data mine.csv\n") {
+		t.Errorf("eval of a CSV file: status %d, %s", o.status, o.errors)
 	}
 }

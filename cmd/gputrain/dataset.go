@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/gputrain/gputrain/internal/runfolder"
 	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/picture"
@@ -98,7 +100,13 @@ func (a *app) loadFolder(c *cli.Context, dir string, w dataWish) (*dataset, erro
 		}
 	case errors.Is(err, mnist.ErrNoDataSet):
 		if n := pictures.Loose(dir); n > 0 {
+			if set := pictures.SetAbove(dir); set != "" {
+				return nil, fmt.Errorf("%s: %s, but no folders of classes; did you mean --data %s?", dir, counted(n, "picture"), quoted(set))
+			}
 			return nil, fmt.Errorf("%s: %s, but in no folder of a class: make a folder for each class, %s, and move them there", dir, counted(n, "picture"), filepath.Join(dir, "CLASS", "*.jpg"))
+		}
+		if advice := pictures.Unread(c.Context, dir); advice != "" {
+			return nil, fmt.Errorf("%s: no pictures found; %s", dir, advice)
 		}
 		return nil, fmt.Errorf("%w; pictures are wanted in a folder for each class, DIR/CLASS/*.jpg", err)
 	default:
@@ -110,6 +118,31 @@ func (a *app) loadFolder(c *cli.Context, dir string, w dataWish) (*dataset, erro
 		err = nil
 	}
 	return d, err
+}
+
+// isDataSet reports whether a path looks like a data set: a CSV file, or a folder with the
+// files of one or with pictures. A run's folder may hold pictures, too, but is none.
+func isDataSet(path string) bool {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return false
+	case !info.IsDir():
+		return strings.EqualFold(filepath.Ext(path), ".csv")
+	}
+	if _, err := os.Stat(filepath.Join(path, runfolder.RecordFile)); err == nil {
+		return false
+	}
+	return mnist.Known(path) || pictures.Holds(path)
+}
+
+// dataHint tells how a command is told of a data set. It returns "" if the command takes
+// none.
+func dataHint(c *cli.Context, path string) string {
+	if flagNamed(c.Command.Flags, "data") == nil {
+		return ""
+	}
+	return "; name it with --data " + quoted(path)
 }
 
 // loadArrays loads a data set from files of arrays, or the built-in MNIST.

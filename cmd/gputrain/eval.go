@@ -33,7 +33,7 @@ names others (--data= is the built-in MNIST).
 Examples:
   gputrain eval
   gputrain eval --views mirror --top 3
-  gputrain eval runs/run-2/best.safetensors
+  gputrain eval --run runs/run-2/best.safetensors
   gputrain eval --data fashion-mnist --split validation --json`,
 		Flags: append([]cli.Flag{
 			trainedRunFlag(),

@@ -14,6 +14,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/gputrain/gputrain/internal/regularfile"
+	"github.com/gputrain/gputrain/internal/replacefile"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/onnx"
 )
@@ -21,11 +22,16 @@ import (
 // importedDevice is the device's name in checkpoints that were imported.
 const importedDevice = "none: imported"
 
-// The formats that export writes.
+// The formats that export writes, and the one that import writes. The files of export end
+// in their format's name.
 const (
 	formatONNX        = "onnx"
 	formatSafetensors = "safetensors"
+	formatCheckpoint  = "checkpoint"
 )
+
+// formatNames are the formats as people are told of them.
+var formatNames = map[string]string{formatONNX: "ONNX", formatSafetensors: "safetensors", formatCheckpoint: "checkpoint"}
 
 func layoutFlag() cli.Flag {
 	return &cli.StringFlag{Name: "layout", Value: string(net.ChannelsFirst), EnvVars: env("layout"), Category: "Format", Usage: "order of the safetensors' weights, `ORDER`: " + orList(layoutNames())}
@@ -56,17 +62,20 @@ func (a *app) exportCommand() *cli.Command {
 width), dense layers (units, inputs). channels-last is TensorFlow's: (height,
 width, channels, filters) and (inputs, units), flattened place by place.
 
+The file's name chooses the format: FILE.onnx or FILE.safetensors.
+
 The names of the classes go to labels.txt beside the file, one a line. A
-labels.txt that has other names is never replaced, unless --labels names it.
+labels.txt that has other names is never replaced, unless --labels names it. A
+pipe, a device and standard output get no labels.txt.
 
 Examples:
   gputrain export                # model.onnx, of the latest run
-  gputrain export runs/run-2/best.safetensors --output digits.onnx
+  gputrain export --run runs/run-2/best.safetensors --output digits.onnx
   gputrain export --logits       # leave the softmax to the reader
   gputrain export --format safetensors --layout channels-last`,
 		Flags: []cli.Flag{
 			trainedRunFlag(),
-			&cli.StringFlag{Name: "format", Value: formatONNX, EnvVars: env("format"), Category: "Format", Usage: "`FORMAT`: onnx or safetensors"},
+			&cli.StringFlag{Name: "format", Value: formatONNX, EnvVars: env("format"), Category: "Format", Usage: "`FORMAT`: onnx or safetensors; without it, that of the output's name"},
 			&cli.BoolFlag{Name: "logits", EnvVars: env("logits"), Category: "Format", Usage: "let an ONNX model give logits instead of probabilities"},
 			layoutFlag(),
 			&cli.StringFlag{Name: "labels", EnvVars: env("labels"), DefaultText: labelsFile + " beside the output", Usage: "write the names of the classes to `FILE`; --labels= does not"},
@@ -81,6 +90,7 @@ Examples:
 // command.
 type exported struct {
 	File    string `json:"file"`
+	Format  string `json:"format"`           // one of the formats below, or formatCheckpoint
 	Labels  string `json:"labels,omitempty"` // the file with the classes' names
 	From    string `json:"from"`
 	Network string `json:"network"`
@@ -100,16 +110,20 @@ func (a *app) export(c *cli.Context) error {
 	if err := choose("layout", layout, layoutNames()); err != nil {
 		return err
 	}
+	if err := a.takeOutputs(c, "output", "labels"); err != nil {
+		return err
+	}
+	output := c.String("output")
+	if format, err = a.exportFormat(c, output); err != nil {
+		return err
+	}
 	switch {
 	case format == formatONNX && c.IsSet("layout"):
 		return usagef("--layout is for --format safetensors: ONNX has an order of its own")
 	case format == formatSafetensors && c.Bool("logits"):
 		return usagef("--logits is for --format onnx: safetensors hold weights alone")
 	}
-	if err := a.takeOutputs(c, "output", "labels"); err != nil {
-		return err
-	}
-	checkpoint, path, err := loadRun(named, "--run RUN")
+	checkpoint, path, err := loadRun(c, named, "--run RUN")
 	if err != nil {
 		return err
 	}
@@ -117,7 +131,6 @@ func (a *app) export(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	output := c.String("output")
 	if output == "" {
 		output = "model." + format
 	}
@@ -143,7 +156,26 @@ func (a *app) export(c *cli.Context) error {
 			return err
 		}
 	}
-	return a.tellExported(c, exported{File: outputName(output), Labels: labels, From: path, Network: checkpoint.Network.Name, Weights: plan.Weights(), Bytes: size})
+	return a.tellExported(c, exported{File: outputName(output), Format: format, Labels: labels, From: path, Network: checkpoint.Network.Name, Weights: plan.Weights(), Bytes: size})
+}
+
+// exportFormat returns the format in which export writes a file: that of --format in the
+// command line, otherwise the one of the file's name. It fails if the two contradict each
+// other, and for a name that ends like no format, unless --format is given.
+func (a *app) exportFormat(c *cli.Context, output string) (string, error) {
+	format, ending := c.String("format"), strings.ToLower(filepath.Ext(output))
+	of := strings.TrimPrefix(ending, ".")
+	switch given := a.given(c, "format"); {
+	case output == "", output == standardOutput, ending == "", replacefile.IsStream(output):
+		return format, nil
+	case !writes(c, "output", output) && !given:
+		return "", usagef("--output %s: export writes .%s and .%s files, none that end in %s; name the file so, or say with --format what to write to it", output, formatONNX, formatSafetensors, ending)
+	case given && writes(c, "output", output) && of != format:
+		return "", usagef("--format %s and --output %s contradict each other: leave --format out, or let the name end in .%[1]s", format, output)
+	case given:
+		return format, nil
+	}
+	return of, nil
 }
 
 // labelsFile is the name of the file with the classes of an exported network, one a
@@ -165,8 +197,8 @@ func exportedLabels(c *cli.Context, saved *net.Checkpoint, output string) (names
 	if c.IsSet("labels") {
 		return names, c.String("labels"), nil
 	}
-	if output == standardOutput {
-		return "", "", nil // standard output has no folder
+	if output == standardOutput || replacefile.IsStream(output) {
+		return "", "", nil // whoever reads a stream looks for no file beside it
 	}
 	file = filepath.Join(filepath.Dir(output), labelsFile)
 	there, err := regularfile.Read(file)
@@ -214,7 +246,7 @@ func (a *app) tellExported(c *cli.Context, e exported) error {
 	if c.Bool("json") {
 		return a.printJSON(e, "")
 	}
-	_, err := fmt.Fprintf(a.out, "%s: network %s of %s, %s weights, %s\n", e.File, e.Network, e.From, thousands(int64(e.Weights)), megabytes(e.Bytes))
+	_, err := fmt.Fprintf(a.out, "%s: %s, network %s of %s, %s weights, %s\n", e.File, formatNames[e.Format], e.Network, e.From, thousands(int64(e.Weights)), megabytes(e.Bytes))
 	if e.Labels != "" && err == nil {
 		_, err = fmt.Fprintf(a.out, "%s: the names of the classes\n", e.Labels)
 	}
@@ -329,5 +361,5 @@ func (a *app) importWeights(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return a.tellExported(c, exported{File: path, From: from, Network: network.Name, Weights: plan.Weights(), Bytes: info.Size()})
+	return a.tellExported(c, exported{File: path, Format: formatCheckpoint, From: from, Network: network.Name, Weights: plan.Weights(), Bytes: info.Size()})
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -26,7 +28,7 @@ func TestExportImport(t *testing.T) {
 	want := accuracy()
 	for _, layout := range layoutNames() {
 		out := must(t, "export", "--run", runsFolder+"/run-1", "--format", "safetensors", "--layout", layout, "-o", layout)
-		if !strings.HasPrefix(out, layout+": network quick of runs/run-1, 500 weights, ") {
+		if !strings.HasPrefix(out, layout+": safetensors, network quick of runs/run-1, 500 weights, ") {
 			t.Errorf("export says %q", out)
 		}
 		must(t, "import", layout, "--layout", layout, "--model", "quick.json", "--run", "imported-"+layout)
@@ -81,8 +83,8 @@ func TestStandardOutput(t *testing.T) {
 		line, file, begins string // how the output begins; "" is the same bytes as in a file
 		tells              string
 	}{
-		{"export -o", "f.onnx", "", "standard output: network quick of runs/run-1, 500 weights, "},
-		{"export --format safetensors -o", "f.safetensors", "", "standard output: network quick"},
+		{"export -o", "f.onnx", "", "standard output: ONNX, network quick of runs/run-1, 500 weights, "},
+		{"export --format safetensors -o", "f.safetensors", "", "standard output: safetensors, network quick"},
 		{"models show lenet5 --svg", "f.svg", "", ""},
 		{"data --samples 4 --png", "f.png", "", "standard output: 4 samples of each class"},
 		{"find-rate --model quick.json --device cpu --steps 10 --from 1e-4 --to 1 --csv", "f.csv", "", "The loss"},
@@ -93,7 +95,18 @@ func TestStandardOutput(t *testing.T) {
 		if o.status != exitOK || !strings.Contains(o.errors, c.tells) {
 			t.Errorf("%s -: status %d, told %s", c.line, o.status, o.errors)
 		}
+		if runtime.GOOS != "windows" {
+			for _, name := range []string{"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"} {
+				if same := gputrain(t, append(args, name)...); same.status != exitOK || len(same.out) != len(o.out) || !strings.Contains(same.errors, c.tells) {
+					t.Errorf("%s %s: status %d, %d bytes, want those of -, %d; told %s", c.line, name, same.status, len(same.out), len(o.out), same.errors)
+				}
+			}
+		}
+		if isThere(labelsFile) {
+			t.Errorf("%s -: there is a %s", c.line, labelsFile)
+		}
 		must(t, append(args, c.file)...)
+		_ = os.Remove(labelsFile) // of export to a file
 		b, err := os.ReadFile(c.file)
 		if err != nil {
 			t.Fatal(err)
@@ -109,6 +122,70 @@ func TestStandardOutput(t *testing.T) {
 	refuses(t, exitUsage, "--csv - and --svg both want standard output", "find-rate", "--svg", "-", "--csv", "-")
 	refuses(t, exitFailed, "--html nowhere/x.html: there is no folder nowhere", "data", "--html", "nowhere/x.html")
 	refuses(t, exitFailed, "--output runs: a folder, want a file in it", "report", "--output", "runs")
+}
+
+// TestOutputEndings: the end of a file's name chooses the format of export, and no command
+// writes a format under the name of another.
+func TestOutputEndings(t *testing.T) {
+	inFolder(t)
+	must(t, quick("--epochs", "1")...)
+	for _, c := range []struct{ args, format string }{
+		{"-o a.safetensors", formatSafetensors}, {"-o A.SAFETENSORS", formatSafetensors}, {"-o a.onnx", formatONNX}, {"-o plain", formatONNX},
+		{"-o b.safetensors --format safetensors", formatSafetensors}, {"-o weights.bin --format safetensors", formatSafetensors}, {"-o c.safetensors --layout channels-last", formatSafetensors},
+	} {
+		var e exported
+		if err := json.Unmarshal([]byte(must(t, append([]string{"export", "--json"}, strings.Fields(c.args)...)...)), &e); err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(e.File)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if is := map[bool]string{true: formatONNX, false: formatSafetensors}[b[0] == 0x08 && b[2] != 0]; e.Format != c.format || is != c.format {
+			t.Errorf("export %s wrote %s and calls it %s, want %s", c.args, is, e.Format, c.format)
+		}
+	}
+	if out := must(t, "export", "-o", "d.safetensors"); !strings.HasPrefix(out, "d.safetensors: safetensors, network quick of runs/run-1, 500 weights, ") {
+		t.Errorf("export says %q", out)
+	}
+	t.Run("environment", func(t *testing.T) {
+		t.Setenv("GPUTRAIN_FORMAT", formatSafetensors)
+		if out := must(t, "export", "-o", "e.onnx"); !strings.Contains(out, ": ONNX,") {
+			t.Errorf("export says %q", out)
+		}
+	})
+	const no = ": export writes .onnx and .safetensors files, none that end in "
+	for _, ending := range []string{".pt", ".h5", ".keras", ".zip", ".json"} {
+		refuses(t, exitUsage, "--output x"+ending+no+ending+"; name the file so, or say with --format what to write to it", "export", "-o", "x"+ending)
+	}
+	refuses(t, exitUsage, "--format safetensors and --output x.onnx contradict each other: leave --format out, or let the name end in .safetensors", "export", "--format", "safetensors", "-o", "x.onnx")
+	refuses(t, exitUsage, "--logits is for --format onnx: safetensors hold weights alone", "export", "--logits", "-o", "x.safetensors")
+	refuses(t, exitUsage, "--output x.pdf: it writes no .pdf file; let the name end in .html", "report", "--output", "x.pdf")
+	refuses(t, exitUsage, "--png x.jpg: it writes no .jpg file; let the name end in .png", "data", "--png", "x.jpg")
+	refuses(t, exitUsage, "--html x.png: it writes no .png file; let the name end in .html", "data", "--html", "x.png")
+	refuses(t, exitUsage, "--svg x.png: it writes no .png file; let the name end in .svg", "models", "show", "lenet5", "--svg", "x.png")
+	refuses(t, exitUsage, "--csv x.json: it writes no .json file; let the name end in .csv", "find-rate", "--csv", "x.json")
+	refuses(t, exitUsage, "--html x.json: it writes no .json file; let the name end in .html", "bench", "--html", "x.json")
+}
+
+// TestOutputLinks writes through links, which must lead to a folder.
+func TestOutputLinks(t *testing.T) {
+	inFolder(t)
+	must(t, quick("--epochs", "1")...)
+	for name, target := range map[string]string{"good.onnx": "new.onnx", "bad.onnx": filepath.Join("nowhere", "x.onnx"), "round.onnx": "round.onnx", "gone.png": "seven.png"} {
+		if err := os.Symlink(target, name); err != nil {
+			t.Skipf("there are no links: %v", err)
+		}
+	}
+	must(t, "export", "-o", "good.onnx")
+	if b, err := os.ReadFile("new.onnx"); err != nil || len(b) == 0 {
+		t.Errorf("behind the link: %d bytes (%v)", len(b), err)
+	}
+	refuses(t, exitFailed, "--output bad.onnx: a link to "+filepath.Join("nowhere", "x.onnx")+", but there is no folder nowhere", "export", "-o", "bad.onnx")
+	refuses(t, exitFailed, "--output round.onnx: too many symbolic links", "export", "-o", "round.onnx")
+	if o := gputrain(t, "predict", "gone.png"); o.status != exitFailed || o.errors != "gputrain: gone.png: a link to seven.png, which is not there\n" {
+		t.Errorf("a link to no picture: status %d, %s", o.status, o.errors)
+	}
 }
 
 // TestExportRefuses has nothing to write, or contradictions.

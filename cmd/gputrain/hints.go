@@ -55,6 +55,7 @@ var foreignFlags = []foreignFlag{
 	{"num-epochs n-epochs max-epochs e", "epochs", "use --epochs VALUE"},
 	{"bs b batchsize minibatch mini-batch", "batch", "use --batch VALUE"},
 	{"random-seed manual-seed random-state", "seed", "use --seed VALUE"},
+	{"weights model m load load-weights ckpt model-path weights-path", "checkpoint", "a trained network is named by --run VALUE: a run's name or folder, or a checkpoint file"},
 	{"pretrained init-from load ckpt checkpoint load-weights from-checkpoint finetune fine-tune", "weights", "a new run that begins with the weights of another is --weights RUN, going on with one is --resume RUN"},
 	{"continue resume-from auto-resume", "resume", "use --resume RUN"},
 	{"save-every save-freq save-interval checkpoint-interval save-steps", "checkpoint-every", "use --checkpoint-every N, steps or a time such as 5m"},
@@ -63,7 +64,39 @@ var foreignFlags = []foreignFlag{
 	{"quiet q silent no-progress", "json", "progress goes to standard error: 2>/dev/null leaves it out"},
 	{"resize image-size imgsz channels", "prepare", "the run remembers how its pictures were prepared; --prepare HOW is for files"},
 	{"resize image-size imgsz channels", "split", "the run remembers how its pictures were prepared"},
-	{"file input images source", "prepare", "images stand without a flag: gputrain predict VALUE"},
+	{"token api-key auth auth-token password bearer", "token-file", "write the token to a file and name it by --token-file FILE, or set GPUTRAIN_TOKEN; others could see it in a command line"},
+	{"https ssl tls cert certfile key keyfile ssl-certfile ssl-keyfile", "token-file", "for encryption put a proxy in front (docs/deployment.md)"},
+	{"type to target", "format", "use --format onnx or --format safetensors"},
+	{"output o out outfile output-file save", "json", "results go to standard output: --json > VALUE"},
+	{"file input images image img photo picture source path", "prepare", "images stand without a flag: gputrain predict VALUE"},
+}
+
+// foreignCommands lists words that people type for commands, and the commands that they
+// mean.
+var foreignCommands = []struct {
+	parent string // the command before the word
+	names  string // words, separated by spaces
+	use    string
+}{
+	{"gputrain", "fit learn training run start", "train"},
+	{"gputrain", "resume continue", "train --resume"},
+	{"gputrain", "finetune fine-tune transfer", "train --weights RUN"},
+	{"gputrain", "test evaluate evaluation validate val score accuracy", "eval"},
+	{"gputrain", "infer inference classify recognize recognise ask", "predict"},
+	{"gputrain", "convert save onnx", "export"},
+	{"gputrain", "load", "import"},
+	{"gputrain", "server deploy api web webui ui app", "serve"},
+	{"gputrain", "model networks summary architectures", "models"},
+	{"gputrain", "dataset datasets inspect", "data"},
+	{"gputrain", "find-lr lr-find lr-finder lr_find find_lr find_rate tune", "find-rate"},
+	{"gputrain", "plot plots visualize visualise html", "report"},
+	{"gputrain", "benchmark speed", "bench"},
+	{"gputrain", "check selftest", "verify"},
+	{"gputrain", "device gpu gpus cuda", "devices"},
+	{"gputrain", "completions autocomplete", "completion"},
+	{"gputrain", "version v", "--version"},
+	{"gputrain models", "list ls", "gputrain models"},
+	{"gputrain models", "summary info describe print draw", "show"},
 }
 
 // instead tells what to use instead of a flag that this command doesn't have. It

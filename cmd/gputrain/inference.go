@@ -29,6 +29,9 @@ func (a *app) namedRun(c *cli.Context) (string, error) {
 		return named, nil
 	}
 	argument := c.Args().First()
+	if file := c.Args().Get(c.NArg() - 1); c.NArg() > 1 && writes(c, "output", file) {
+		return "", usagef("%s takes one run, got more: to write to %s, use --output %s; %s", c.Command.Name, file, quoted(file), helpHint(c))
+	}
 	if c.NArg() > 1 || a.given(c, "run") && named != argument {
 		return "", usagef("%s takes one run, got more; %s", c.Command.Name, helpHint(c))
 	}
@@ -48,7 +51,7 @@ type model struct {
 // of the given size. If the run's batch size is smaller, it takes that one, because a
 // larger one may be too large for the device.
 func openModel(c *cli.Context, named string, batch int) (*model, error) {
-	checkpoint, path, err := loadRun(named, "--run RUN")
+	checkpoint, path, err := loadRun(c, named, "--run RUN")
 	if err != nil {
 		return nil, err
 	}

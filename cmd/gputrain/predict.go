@@ -205,7 +205,11 @@ func withoutFolders(ctx context.Context, images []string) (out []string, err err
 			return nil, err
 		}
 		if len(files) == 0 {
-			return nil, fmt.Errorf("%s: there is no picture in this folder", arg)
+			advice := ""
+			if text := pictures.Unread(ctx, arg); text != "" {
+				advice = "; " + text
+			}
+			return nil, fmt.Errorf("%s: there is no picture in this folder%s", arg, advice)
 		}
 		out = append(out, files...)
 	}
@@ -249,6 +253,9 @@ func fileError(name string, err error) error {
 	var system *fs.PathError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		if target, err := os.Readlink(name); err == nil {
+			return fmt.Errorf("%s: a link to %s, which is not there", name, target)
+		}
 		return fmt.Errorf("%s: there is no such file", name)
 	case statErr == nil && info.IsDir():
 		return fmt.Errorf("%s: a folder, want a file in it", name)

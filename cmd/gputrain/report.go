@@ -183,7 +183,7 @@ func (r *report) done(e net.Done) {
 		fmt.Fprintf(out, "Nothing was left to do. To train on, set --epochs to more than %d.\n", len(e.Epochs))
 	}
 	if e.EarlyStopped {
-		fmt.Fprintf(out, "Stopped early: no better epoch on the validation set than epoch %d.\n", e.Best)
+		fmt.Fprintf(out, "Stopped early: no better epoch on the validation set than epoch %d (%s).\n", e.Best, r.figureOf(e))
 	}
 	if e.TimeUp {
 		r.close()
@@ -203,7 +203,7 @@ func (r *report) done(e net.Done) {
 	var f facts
 	f.add("Checkpoint", e.Last)
 	if e.BestPath != "" {
-		f.add(fmt.Sprintf("Best epoch %d", e.Best), e.BestPath)
+		f.add(fmt.Sprintf("Best epoch %d", e.Best), fmt.Sprintf("%s (%s)", e.BestPath, r.figureOf(e)))
 	}
 	f.write(out)
 	from := ""
@@ -211,6 +211,20 @@ func (r *report) done(e net.Done) {
 		from = "--run " + quoted(r.folder) + " "
 	}
 	fmt.Fprintf(out, "Try it: %s predict %stest:0\n", invocation(), from)
+}
+
+// figureOf tells by which figure the best epoch is the best, and the figure's value.
+func (r *report) figureOf(e net.Done) string {
+	best := &net.Score{}
+	for _, epoch := range e.Epochs {
+		if epoch.Epoch == e.Best {
+			best = epoch.Validation
+		}
+	}
+	if r.run.config.Recipe.Watch == net.WatchAccuracy {
+		return fmt.Sprintf("validation accuracy %.3f", best.Accuracy)
+	}
+	return fmt.Sprintf("validation loss %.3f", best.Loss)
 }
 
 // counted writes a number and a noun, which is singular if the number is one.

@@ -43,7 +43,7 @@ func (a *app) loadReport(c *cli.Context) (*runreport.Report, error) {
 	r := &runreport.Report{Program: version(), Made: time.Now()}
 	var runs []*reportedRun
 	for _, name := range named {
-		run, err := a.loadReported(name)
+		run, err := a.loadReported(c, name)
 		if err != nil {
 			return nil, err
 		}
@@ -60,8 +60,8 @@ func (a *app) loadReport(c *cli.Context) (*runreport.Report, error) {
 }
 
 // loadReported loads what is known of a run without running its network.
-func (a *app) loadReported(named string) (*reportedRun, error) {
-	checkpoint, path, err := loadRun(named, "--run RUN")
+func (a *app) loadReported(c *cli.Context, named string) (*reportedRun, error) {
+	checkpoint, path, err := loadRun(c, named, "--run RUN")
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/gputrain/gputrain/net"
 )
 
 // TestRunNames: a run is named by the same word in every command that takes a trained one,
@@ -14,6 +16,7 @@ func TestRunNames(t *testing.T) {
 	inFolder(t)
 	must(t, quick("--run", "mine", "--epochs", "1")...)
 	must(t, quick("--run", "latest", "--epochs", "1")...)
+	const noSuchRun = "there is no checkpoint in nowhere: train one first (gputrain train --run nowhere), or name another (latest, mine)"
 	if err := os.Mkdir(filepath.Join(runsFolder, "empty"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +47,7 @@ func TestRunNames(t *testing.T) {
 				}
 				return append(append(slices.Clone(words), form...), name)
 			}
-			refuses(t, exitFailed, "there is no checkpoint in nowhere: train one first (gputrain train --run nowhere), or name another", with("nowhere")...)
+			refuses(t, exitFailed, noSuchRun, with("nowhere")...)
 			if c.told == "" {
 				continue
 			}
@@ -54,7 +57,7 @@ func TestRunNames(t *testing.T) {
 		}
 		t.Run("environment", func(t *testing.T) {
 			t.Setenv("GPUTRAIN_RUN", "nowhere")
-			refuses(t, exitFailed, "there is no checkpoint in nowhere: train one first (gputrain train --run nowhere), or name another", words...)
+			refuses(t, exitFailed, noSuchRun, words...)
 			if c.alone && c.told != "" {
 				if out := must(t, append(words, "mine")...); !strings.Contains(out, c.told) {
 					t.Errorf("gputrain %v mine, with another in the environment:\n%s", words, out)
@@ -116,7 +119,9 @@ func TestWeights(t *testing.T) {
 	}
 	refuses(t, exitFailed, "--weights "+filepath.Join(runsFolder, "first")+": its network, quick, is not lenet5: state does not fit: tensor conv1.bias is missing", "train", "--weights", "first", "--model", "lenet5")
 	refuses(t, exitUsage, "--weights begins a new run, --resume goes on with one: leave one of them out", "train", "--weights", "first", "--resume")
-	refuses(t, exitFailed, "there is no checkpoint in nowhere: train one first (gputrain train --run nowhere), or name another", "train", "--weights", "nowhere")
+	if o := gputrain(t, "train", "--weights", "nowhere"); o.status != exitFailed || !strings.Contains(o.errors, "there is no checkpoint in nowhere: train one first (gputrain train --run nowhere), or name another (") {
+		t.Errorf("weights of no run: status %d, %s", o.status, o.errors)
+	}
 	// A set that the seed splits: another one mixes what was trained on with what is tested.
 	colours(t, "mine", 30)
 	must(t, "train", "--data", "mine", "--model", "mlp", "--epochs", "1", "--run", "photos", "--image-size", "8", "--device", "cpu", "--recipe", "fast", "--data-cache", "off")
@@ -126,5 +131,48 @@ func TestWeights(t *testing.T) {
 		if o.status != exitOK || strings.Contains(o.errors, mixed) != want {
 			t.Errorf("%q: status %d, %s", args, o.status, o.errors)
 		}
+	}
+}
+
+// TestNoCheckpoint names files that are no checkpoints, and runs whose latest one is damaged.
+func TestNoCheckpoint(t *testing.T) {
+	inFolder(t)
+	must(t, quick("--run", "mine", "--keep", "1")...)
+	must(t, "export", "--output", "digits.onnx")
+	write(t, "old.pt", "\x80\x02")
+	for _, c := range []struct{ args, want string }{
+		{"eval digits.onnx", "checkpoint digits.onnx: not a usable checkpoint: it is an ONNX file: name the run, or its .safetensors file"},
+		{"serve --run digits.onnx", "checkpoint digits.onnx: not a usable checkpoint: it is an ONNX file: name the run, or its .safetensors file"},
+		{"train --weights old.pt", "checkpoint old.pt: not a usable checkpoint: it is a pickle file, as old versions of PyTorch write (.pt): name the run, or its .safetensors file"},
+		{"import digits.onnx", "weights digits.onnx: not this network's weights: it is an ONNX file: want a safetensors file"},
+		{"export new.onnx", "there is no checkpoint in new.onnx; to write to this file, use --output new.onnx"},
+		{"report new.html", "there is no checkpoint in new.html; to write to this file, use --output new.html"},
+		{"eval new.onnx", "there is no checkpoint in new.onnx: train one first (gputrain train --run new.onnx), or name another (mine)"},
+	} {
+		refuses(t, exitFailed, c.want, strings.Fields(c.args)...)
+	}
+	refuses(t, exitUsage, "export takes one run, got more: to write to new.onnx, use --output new.onnx; see gputrain export --help", "export", "mine", "new.onnx")
+
+	dir := filepath.Join(runsFolder, "mine")
+	last, best, kept := filepath.Join(dir, net.LastCheckpoint), filepath.Join(dir, net.BestCheckpoint), filepath.Join(dir, net.EpochCheckpoint(2))
+	write(t, last, "damaged")
+	whole := func(path string) string {
+		return "; the run also has " + path + ", of epoch 2, which is whole: name that\n"
+	}
+	for _, c := range []struct{ args, want string }{
+		{"eval mine", whole(best)}, {"eval " + last, whole(best)}, {"train --resume mine", whole(best)},
+	} {
+		if o := gputrain(t, strings.Fields(c.args)...); o.status != exitFailed || !strings.HasSuffix(o.errors, c.want) || !strings.Contains(o.errors, "damaged") {
+			t.Errorf("%s: status %d, %swant %s", c.args, o.status, o.errors, c.want)
+		}
+	}
+	must(t, "eval", best, "--limit", "10")
+	write(t, best, "damaged, too")
+	if o := gputrain(t, "eval", "mine"); !strings.HasSuffix(o.errors, whole(kept)) {
+		t.Errorf("with another checkpoint alone: %s", o.errors)
+	}
+	write(t, kept, "damaged, too")
+	if o := gputrain(t, "eval", "mine"); o.status != exitFailed || strings.Contains(o.errors, "whole") {
+		t.Errorf("where nothing is whole: %s", o.errors)
 	}
 }

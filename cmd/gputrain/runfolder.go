@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,6 +39,9 @@ func runPath(named string) string {
 func newRunFolder(named string) (dir string, fresh bool, err error) {
 	if named != "" {
 		dir = runPath(named)
+		if runfolder.InTraining(dir) {
+			return "", false, fmt.Errorf("another process is training %s: name another run", dir)
+		}
 		if _, ended := runfolder.Unsaved(dir); ended { // a run that ended before its first checkpoint begins anew
 			runfolder.Clear(dir)
 			if err := tensorboard.RemoveFiles(dir); err != nil {
@@ -116,6 +120,11 @@ func findRun(named, way string) (string, error) {
 	}
 	latest := latestRun(runsFolder)
 	if latest == "" {
+		for _, dir := range foldersIn(runsFolder) {
+			if runfolder.InTraining(dir) {
+				return "", untilSaved(dir)
+			}
+		}
 		return "", fmt.Errorf("there is no run in %s%c: train one first (%s train), or say where it is: %s",
 			runsFolder, filepath.Separator, invocation(), way)
 	}
@@ -136,15 +145,24 @@ func latestRun(folder string) string {
 	return latest
 }
 
-// trainedRuns returns those folders in a folder of runs that have a checkpoint.
-func trainedRuns(folder string) []string {
+// foldersIn returns the folders in a folder of runs, and what else there is. It returns
+// nil if the folder can't be read.
+func foldersIn(folder string) []string {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
-		return nil // there are no runs, or the folder can't be read
+		return nil
 	}
-	var runs []string
+	var paths []string
 	for _, e := range entries {
-		run := filepath.Join(folder, e.Name())
+		paths = append(paths, filepath.Join(folder, e.Name()))
+	}
+	return paths
+}
+
+// trainedRuns returns those folders in a folder of runs that have a checkpoint.
+func trainedRuns(folder string) []string {
+	var runs []string
+	for _, run := range foldersIn(folder) {
 		if _, err := os.Stat(filepath.Join(run, net.LastCheckpoint)); err == nil {
 			runs = append(runs, run)
 		}
@@ -172,26 +190,29 @@ func beginAnew(dir string, r runfolder.Record) string {
 	return fmt.Sprintf("the run in %s was ended before its first checkpoint; begin it again with: %s", dir, strings.Join(words, " "))
 }
 
+// untilSaved tells that a run is being trained and has no checkpoint yet.
+func untilSaved(dir string) error {
+	return fmt.Errorf("another process is training %s, which has no checkpoint yet: wait for its first one", dir)
+}
+
 // passedOver tells if there is a newer run than latest that ended before its first
-// checkpoint and so can't be resumed. It returns "" if there is none.
+// checkpoint and so can't be resumed, or that another process is training. It returns ""
+// if there is none.
 func passedOver(latest string) string {
 	info, err := os.Stat(filepath.Join(latest, net.LastCheckpoint))
 	if err != nil {
 		return ""
 	}
 	newest, text := info.ModTime(), ""
-	entries, err := os.ReadDir(filepath.Dir(latest))
-	if err != nil {
-		return ""
-	}
-	for _, e := range entries {
-		dir := filepath.Join(filepath.Dir(latest), e.Name())
+	for _, dir := range foldersIn(filepath.Dir(latest)) {
 		began, err := os.Stat(filepath.Join(dir, runfolder.RecordFile))
-		if err != nil || !began.ModTime().After(newest) {
+		if err != nil || !began.ModTime().After(newest) || dir == latest {
 			continue
 		}
 		if record, ended := runfolder.Unsaved(dir); ended {
 			newest, text = began.ModTime(), beginAnew(dir, record)
+		} else if runfolder.InTraining(dir) {
+			newest, text = began.ModTime(), "another process is training "+dir
 		}
 	}
 	if text != "" {
@@ -200,20 +221,98 @@ func passedOver(latest string) string {
 	return text
 }
 
-// loadRun loads the checkpoint that findRun finds.
-func loadRun(named, way string) (*net.Checkpoint, string, error) {
+// loadRun loads the checkpoint that findRun finds. If there is none, or it can't be used,
+// the error says what the user may have meant.
+func loadRun(c *cli.Context, named, way string) (*net.Checkpoint, string, error) {
 	path, err := findRun(named, way)
 	if err != nil {
 		return nil, "", err
 	}
 	checkpoint, err := net.LoadCheckpoint(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		for _, dir := range []string{runPath(named), path} {
-			if record, ended := runfolder.Unsaved(dir); ended {
-				return nil, "", errors.New(beginAnew(dir, record))
-			}
-		}
-		return nil, "", fmt.Errorf("there is no checkpoint in %s: train one first (%[2]s train --run %[1]s), or name another", path, invocation())
+	switch {
+	case err == nil:
+		return checkpoint, path, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, "", noCheckpoint(c, named, path)
+	case errors.Is(err, net.ErrCheckpoint):
+		return nil, "", fmt.Errorf("%w%s", err, insteadOf(c, path))
 	}
-	return checkpoint, path, err
+	return nil, "", err
+}
+
+// noCheckpoint returns the error for a run that has no checkpoint. path is where it was
+// looked for.
+func noCheckpoint(c *cli.Context, named, path string) error {
+	for _, dir := range []string{runPath(named), path} {
+		if runfolder.InTraining(dir) {
+			return untilSaved(dir)
+		}
+		if record, ended := runfolder.Unsaved(dir); ended {
+			return errors.New(beginAnew(dir, record))
+		}
+	}
+	switch {
+	case isDataSet(path):
+		return fmt.Errorf("%s is a data set, not a run%s", path, dataHint(c, path))
+	case writes(c, "output", path):
+		return fmt.Errorf("there is no checkpoint in %s; to write to this file, use --output %s", path, quoted(path))
+	}
+	return fmt.Errorf("there is no checkpoint in %s: train one first (%s train --run %[1]s), or name another%[3]s", path, invocation(), otherRuns())
+}
+
+// otherRuns lists the latest runs in runsFolder, for example " (run-2, run-1)". It returns
+// "" if there are none.
+func otherRuns() string {
+	const most = 5
+	runs := trainedRuns(runsFolder)
+	if len(runs) == 0 {
+		return ""
+	}
+	written := map[string]time.Time{}
+	for _, run := range runs {
+		if info, err := os.Stat(filepath.Join(run, net.LastCheckpoint)); err == nil {
+			written[run] = info.ModTime()
+		}
+	}
+	slices.SortStableFunc(runs, func(a, b string) int { return written[b].Compare(written[a]) })
+	var names []string
+	for _, run := range runs[:min(most, len(runs))] {
+		names = append(names, filepath.Base(run))
+	}
+	if len(runs) > most {
+		names = append(names, "...")
+	}
+	return " (" + strings.Join(names, ", ") + ")"
+}
+
+// insteadOf tells what to name instead of a file that is no usable checkpoint: --data for a
+// data set, or another checkpoint of the run. It returns "" if it knows nothing.
+func insteadOf(c *cli.Context, path string) string {
+	if isDataSet(path) {
+		return dataHint(c, path)
+	}
+	dir := path
+	if !isFolder(path) {
+		dir = filepath.Dir(path)
+		if filepath.Base(path) != net.LastCheckpoint {
+			return ""
+		}
+	}
+	others, err := filepath.Glob(filepath.Join(dir, "*"+filepath.Ext(net.LastCheckpoint)))
+	if err != nil {
+		return ""
+	}
+	best, found := "", (*net.Checkpoint)(nil)
+	for _, other := range others {
+		if filepath.Base(other) == net.LastCheckpoint {
+			continue
+		}
+		if saved, err := net.LoadCheckpoint(other); err == nil && (found == nil || saved.State.Step > found.State.Step) {
+			best, found = other, saved
+		}
+	}
+	if found == nil {
+		return ""
+	}
+	return fmt.Sprintf("; the run also has %s, of epoch %d, which is whole: name that", best, found.Position.Epoch)
 }

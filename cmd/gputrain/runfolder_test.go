@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gputrain/gputrain/internal/runfolder"
 	"github.com/gputrain/gputrain/net"
@@ -146,7 +147,7 @@ func TestTwoTrainers(t *testing.T) {
 	}
 	before := history(t, dir)
 	resume := []string{"train", "--resume", "mine", "--limit", "1000", "--epochs", "2"}
-	refuses(t, exitFailed, "another process trains the run in "+dir+": wait for it, or interrupt it", resume...)
+	refuses(t, exitFailed, "another process is training "+dir+": wait for it, or interrupt it", resume...)
 	if got := history(t, dir); !reflect.DeepEqual(got, before) {
 		t.Errorf("the metrics became %q", got)
 	}
@@ -154,6 +155,59 @@ func TestTwoTrainers(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(t, resume...)
+}
+
+// TestRunInTraining asks for a run that another process trains, before and after its first
+// checkpoint: nothing may advise to remove it.
+func TestRunInTraining(t *testing.T) {
+	inFolder(t)
+	dir := filepath.Join(runsFolder, "live")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	release, err := runfolder.Lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, runfolder.RecordFile), "{}")
+	write(t, filepath.Join(dir, runfolder.MetricsFile), "")
+	const live = "another process is training "
+	unsaved := live + dir + ", which has no checkpoint yet: wait for its first one"
+	refuses(t, exitFailed, live+dir+": name another run", quick("--run", "live")...)
+	refuses(t, exitFailed, live+dir+": name another run", "import", "--run", "live", weightsOf(t))
+	for _, args := range []string{"train --resume live", "train --resume " + dir, "train --resume", "train --weights live", "eval live", "eval", "predict --run live test:0", "export live", "report live", "serve live"} {
+		refuses(t, exitFailed, unsaved, strings.Fields(args)...)
+	}
+	must(t, quick("--run", "saved", "--epochs", "1")...)
+	future := time.Now().Add(time.Hour)
+	if err := os.Chtimes(filepath.Join(dir, runfolder.RecordFile), future, future); err != nil {
+		t.Fatal(err)
+	}
+	saved := filepath.Join(runsFolder, "saved")
+	if o := gputrain(t, "train", "--resume"); o.status != exitOK || o.errors != "note: this goes on with "+saved+": "+live+dir+"\n" {
+		t.Errorf("going on with the run before: status %d, %s", o.status, o.errors)
+	}
+	b, err := os.ReadFile(filepath.Join(saved, net.LastCheckpoint))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, net.LastCheckpoint), string(b))
+	refuses(t, exitFailed, live+dir+": name another run", quick("--run", "live")...)
+	must(t, "eval", "live", "--limit", "10")
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	refuses(t, exitFailed, dir+" holds a run already: go on with it by gputrain train --resume live, or name another", quick("--run", "live")...)
+}
+
+// weightsOf writes weights of the tutorial's network to a file, and returns its name.
+func weightsOf(t *testing.T) string {
+	t.Helper()
+	plan := mustPlan(t, net.BuiltIn("tutorial"))
+	if err := net.SaveWeights("w.safetensors", plan, net.InitialState(plan, 1, nil).Params, net.ChannelsFirst); err != nil {
+		t.Fatal(err)
+	}
+	return "w.safetensors"
 }
 
 // isThere reports whether something exists at a path.

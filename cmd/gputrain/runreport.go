@@ -34,7 +34,7 @@ Examples:
   gputrain report                               # report.html, of the latest run
   gputrain report --image seven.png --output seven.html
   gputrain report run-1 run-2
-  gputrain report runs/run-2/best.safetensors --plots plots
+  gputrain report --run runs/run-2/best.safetensors --plots plots
   gputrain report --data fashion-mnist --json`,
 		Flags: append([]cli.Flag{
 			trainedRunFlag(),
@@ -60,12 +60,13 @@ func (a *app) report(c *cli.Context) error {
 	if c.Int("mistakes") < 0 {
 		return usagef("--mistakes must be at least 0, got %d", c.Int("mistakes"))
 	}
-	output := c.String("output")
-	if c.Bool("json") && !c.IsSet("output") {
-		output = ""
-	}
+	printed := c.Bool("json") && !c.IsSet("output") // instead of a page
 	if err := a.takeOutputs(c, "output"); err != nil {
 		return err
+	}
+	output := c.String("output")
+	if printed {
+		output = ""
 	}
 	r, err := a.loadReport(c)
 	if err != nil {

@@ -236,7 +236,7 @@ func TestReportInProgress(t *testing.T) {
 	}
 	a := &app{out: newStream(&bytes.Buffer{}, nil), err: newStream(&bytes.Buffer{}, nil)}
 	for name, last := range map[string]int{"": 20, "begun.safetensors": 3} {
-		r, err := a.loadReported(filepath.Join(run, name))
+		r, err := a.loadReported(nil, filepath.Join(run, name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -257,7 +257,7 @@ func TestReportOfResumedRun(t *testing.T) {
 	must(t, quick("--epochs", "1", "--run", "twice")...)
 	must(t, "train", "--resume", "twice", "--limit", "1000", "--epochs", "3")
 	a := &app{out: newStream(&bytes.Buffer{}, nil), err: newStream(&bytes.Buffer{}, nil)}
-	r, err := a.loadReported("twice")
+	r, err := a.loadReported(nil, "twice")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ Authorization: Bearer TOKEN. For encryption put a proxy in front.
 
 Examples:
   gputrain serve                                # the latest run
-  gputrain serve run-3 --address :8080 --token-file token
+  gputrain serve --run run-3 --address :8080 --token-file token
   curl --data-binary @seven.png 'http://127.0.0.1:8080/v1/predict?top=3'
   curl -F a=@3.png -F b=@8.png http://127.0.0.1:8080/v1/predict`,
 		Flags: append([]cli.Flag{
@@ -88,7 +88,7 @@ func (a *app) serve(c *cli.Context) (err error) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP) // before anybody knows of the server, because the signal would kill it
 	defer signal.Stop(hangup)
-	checkpoint, path, err := loadRun(named, "--run RUN")
+	checkpoint, path, err := loadRun(c, named, "--run RUN")
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (a *app) serve(c *cli.Context) (err error) {
 	defer func() { err = errors.Join(err, s.Close()) }()
 	l, err := stdnet.Listen("tcp", c.String("address"))
 	if err != nil {
-		return fmt.Errorf("--address %s: %w", c.String("address"), err)
+		return cannotListen(c.String("address"), err)
 	}
 	total, whose := memlimit.Total()
 	if total > 0 && os.Getenv("GOMEMLIMIT") == "" {
@@ -179,6 +179,9 @@ func (a *app) serveOptions(c *cli.Context) (o serve.Options, err error) {
 	}
 	if o.MaxWait == 0 {
 		o.MaxWait = -1
+	}
+	if err := checkAddress(c.String("address")); err != nil {
+		return o, err
 	}
 	if o.Hosts, err = allowedHosts(c.StringSlice("allow-host"), c.String("address")); err != nil {
 		return o, err

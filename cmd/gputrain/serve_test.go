@@ -4,11 +4,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"regexp"
+	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -108,6 +113,59 @@ func TestAllowedHosts(t *testing.T) {
 		if (err != nil) != (c.want == "") || err == nil && fmt.Sprint(got) != c.want {
 			t.Errorf("%q at %s: %q, %v; want %s", c.allowed, c.address, got, err, c.want)
 		}
+	}
+}
+
+// TestAddress reads addresses that people type, and such as can't be listened at.
+func TestAddress(t *testing.T) {
+	inFolder(t)
+	for _, good := range []string{"127.0.0.1:8080", ":8080", "localhost:0", "[::1]:8080", "laptop:http", "0.0.0.0:65535"} {
+		if err := checkAddress(good); err != nil {
+			t.Errorf("%s: %v", good, err)
+		}
+	}
+	const range16 = "the port must be from 1 to 65535, or 0 for a free one"
+	for address, want := range map[string]string{
+		"8080":                  "a port without a colon; did you mean --address 127.0.0.1:8080, or :8080 for every address of this machine?",
+		"80800":                 "want HOST:PORT; " + range16,
+		"localhost":             "the port is missing; did you mean --address localhost:8080?",
+		"127.0.0.1":             "the port is missing; did you mean --address 127.0.0.1:8080?",
+		"localhost:":            "the port is missing; did you mean --address localhost:8080?",
+		":":                     "the port is missing; did you mean --address :8080?",
+		"::1":                   "an IPv6 address without a port; did you mean --address [::1]:8080?",
+		"[::1]":                 "an IPv6 address without a port; did you mean --address [::1]:8080?",
+		"a:b:c":                 "want HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080",
+		"127.0.0.1:65536":       range16,
+		"127.0.0.1:-1":          range16,
+		"127.0.0.1:99999999999": range16,
+		"127.0.0.1:port":        `"port" is not the number of a port; did you mean --address 127.0.0.1:8080?`,
+		"http://localhost:9/":   "want HOST:PORT without http://; did you mean --address localhost:9?",
+		"https://localhost":     "want HOST:PORT without https://; did you mean --address localhost:8080?",
+	} {
+		refuses(t, exitUsage, "--address "+address+": "+want, "serve", "--address="+address)
+	}
+
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	must(t, quick("--epochs", "1")...)
+	port := l.Addr().(*net.TCPAddr).Port
+	used := l.Addr().String()
+	refuses(t, exitFailed, "--address "+used+": another program uses this port: end it, or try another: --address 127.0.0.1:"+nextPort(strconv.Itoa(port)), "serve", "--device", "cpu", "--address", used)
+	for wrong, want := range map[error]string{
+		&os.SyscallError{Syscall: "bind", Err: syscall.EACCES}:        "no permission to listen at this port: take one from 1024 on, such as --address laptop:8080",
+		&os.SyscallError{Syscall: "bind", Err: syscall.EADDRNOTAVAIL}: "this machine doesn't have the address laptop: take 127.0.0.1, or --address :80 for every address of this machine",
+		&net.DNSError{Err: "no such host", Name: "laptop"}:            "there is no host laptop: take 127.0.0.1, or --address :80 for every address of this machine",
+		errors.New("another"): "another",
+	} {
+		if got := cannotListen("laptop:80", &net.OpError{Op: "listen", Err: wrong}).Error(); wrong.Error() != "another" && got != "--address laptop:80: "+want {
+			t.Errorf("%v: %s, want %s", wrong, got, want)
+		}
+	}
+	if nextPort("8080") != "8081" || nextPort("65535") != "8080" || nextPort("http") != "8080" {
+		t.Error("the ports to try are wrong")
 	}
 }
 

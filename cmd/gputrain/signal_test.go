@@ -210,6 +210,37 @@ func TestEndlessInputs(t *testing.T) {
 	}
 }
 
+// TestExportIntoPipe writes a network into a pipe: its name chooses no format, and no file
+// with the classes' names is put beside it.
+func TestExportIntoPipe(t *testing.T) {
+	inFolder(t)
+	must(t, quick("--epochs", "1")...)
+	must(t, "export", "-o", "model.onnx", "--labels=")
+	want, err := os.ReadFile("model.onnx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir("pipes", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	pipe := filepath.Join("pipes", "model.pt")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan []byte)
+	go func() {
+		b, _ := os.ReadFile(pipe)
+		got <- b
+	}()
+	must(t, "export", "-o", pipe)
+	if b := <-got; !bytes.Equal(b, want) {
+		t.Errorf("%d bytes came out of the pipe, want %d", len(b), len(want))
+	}
+	if entries, err := os.ReadDir("pipes"); err != nil || len(entries) != 1 {
+		t.Errorf("beside the pipe there are %v (%v)", entries, err)
+	}
+}
+
 // TestIgnoredInterrupt has a shell ignore Ctrl-C for what it starts: that goes on.
 func TestIgnoredInterrupt(t *testing.T) {
 	binary := build(t)

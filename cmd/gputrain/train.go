@@ -54,6 +54,8 @@ Each run has a folder, runs/run-1 and so on, or runs/NAME with --run NAME.
 
 "cost" is what the tutorial calls the mean training loss of an epoch. Each image
 counts with the loss that it had at its own step, with dropout and augmentation.
+The best epoch is the one with the least loss on the validation set, or with
+--watch accuracy the highest accuracy. The last lines show its figure.
 ` + a.further(`
 A run's folder has
   recipe.json         the network, the recipe, data, device and version
@@ -282,6 +284,9 @@ const (
 func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 	run := &trainingRun{resumed: c.Bool("resume")}
 	if c.NArg() > 0 && !run.resumed {
+		if isDataSet(c.Args().First()) {
+			return nil, noArguments(c)
+		}
 		return nil, usagef("train takes no arguments, got %q: --run names a new run, --resume goes on with one; %s", c.Args().First(), helpHint(c))
 	}
 	from, err := a.namedRun(c)
@@ -340,7 +345,7 @@ func (run *trainingRun) saved() *net.Checkpoint {
 // the recipe, unless --recipe names another. It also takes the seed, so that the data are
 // split in the same way.
 func (run *trainingRun) beginWithWeights(c *cli.Context) (err error) {
-	if run.weights, run.from, err = loadRun(c.String("weights"), "--weights RUN"); err != nil {
+	if run.weights, run.from, err = loadRun(c, c.String("weights"), "--weights RUN"); err != nil {
 		return err
 	}
 	recipe := &run.config.Recipe
@@ -488,7 +493,7 @@ func beginRun(c *cli.Context, cfg *net.Config, recipe string) error {
 // resumeRun sets the checkpoint and the recipe of the named run, and returns where it was
 // found. It fails if flags contradict the run.
 func resumeRun(c *cli.Context, cfg *net.Config, from string) (path string, err error) {
-	saved, path, err := loadRun(from, "--run RUN")
+	saved, path, err := loadRun(c, from, "--run RUN")
 	if err != nil {
 		return "", err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -37,7 +38,7 @@ Epoch: 2  cost = \d\.\d{3}  test accuracy: 0\.\d{3}  \(validation 0\.\d{3}, \d+ 
 
 Final test accuracy: \d\d\.\d\d % after 2 epochs, .*\.
 Checkpoint    runs.run-1.last\.safetensors
-Best epoch 2  runs.run-1.best\.safetensors
+Best epoch 2  runs.run-1.best\.safetensors \(validation loss \d\.\d{3}\)
 Try it: gputrain predict test:0
 $`)
 	if !want.MatchString(o.out) {
@@ -46,6 +47,17 @@ $`)
 	// It has learnt: a guess is right once in ten.
 	if accuracy := finalAccuracy(t, filepath.Join(runsFolder, "run-1")); accuracy < 0.5 {
 		t.Errorf("test accuracy %v, want at least 0.5", accuracy)
+	}
+
+	// The figure of the best epoch is that of the run's history.
+	c := load(t, filepath.Join(runsFolder, "run-1"))
+	if best := fmt.Sprintf(" (validation loss %.3f)\n", c.History[1].Validation.Loss); !strings.Contains(o.out, best) {
+		t.Errorf("no %q in\n%s", best, o.out)
+	}
+	out := must(t, quick("--watch", "accuracy", "--run", "watching")...)
+	c = load(t, filepath.Join(runsFolder, "watching"))
+	if best := fmt.Sprintf(" (validation accuracy %.3f)\n", c.History[c.Best()-1].Validation.Accuracy); !strings.Contains(out, best) {
+		t.Errorf("no %q in\n%s", best, out)
 	}
 
 	// A second run goes to a folder of its own, one that is named is not
@@ -231,7 +243,7 @@ func TestEarlyStopping(t *testing.T) {
 	inFolder(t)
 	// A rate so high that the model cannot but grow worse after a while.
 	out := must(t, quick("--learning-rate", "3", "--patience", "1", "--epochs", "50")...)
-	if !regexp.MustCompile(`Stopped early: no better epoch on the validation set than epoch \d+\.`).MatchString(out) {
+	if !regexp.MustCompile(`Stopped early: no better epoch on the validation set than epoch \d+ \(validation loss \d+\.\d{3}\)\.`).MatchString(out) {
 		t.Errorf("did not stop early:\n%s", out)
 	}
 	out = must(t, "train", "--resume", "--limit", "1000")

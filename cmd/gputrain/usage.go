@@ -27,6 +27,11 @@ func chooseCommand(c *cli.Context, help func(*cli.Context) error) error {
 	if word == "" {
 		return help(c)
 	}
+	return chooseAmong(c, word)
+}
+
+// chooseAmong returns the error for a word that is not a subcommand.
+func chooseAmong(c *cli.Context, word string) error {
 	return unknownCommand(word, c.Command.Subcommands, c.Command.HelpName)
 }
 
@@ -36,15 +41,25 @@ func unknownCommand(word string, commands []*cli.Command, parent string) error {
 	for _, c := range commands {
 		names = append(names, c.Name)
 	}
-	return usagef("unknown command %q%s; see %s --help", word, suggest(word, names), parent)
+	meant := suggest(word, names)
+	for _, f := range foreignCommands {
+		if f.parent == parent && slices.Contains(strings.Fields(f.names), strings.ToLower(word)) {
+			meant = fmt.Sprintf(" (did you mean %s?)", f.use)
+		}
+	}
+	return usagef("unknown command %q%s; see %s --help", word, meant, parent)
 }
 
 // noArguments returns an error if there are arguments after the flags.
 func noArguments(c *cli.Context) error {
-	if word := c.Args().First(); c.Args().Present() {
-		return usagef("%s takes no arguments, got %q; %s", c.Command.Name, word, helpHint(c))
+	word := c.Args().First()
+	switch {
+	case !c.Args().Present():
+		return nil
+	case isDataSet(word) && dataHint(c, word) != "":
+		return usagef("%s takes no arguments, but %s looks like a data set%s; %s", c.Command.Name, word, dataHint(c, word), helpHint(c))
 	}
-	return nil
+	return usagef("%s takes no arguments, got %q; %s", c.Command.Name, word, helpHint(c))
 }
 
 // suggest returns " (did you mean X?)" for the candidate that is most similar to
@@ -93,6 +108,9 @@ var (
 func (a *app) flagError(c *cli.Context, err error, _ bool) error {
 	text := err.Error()
 	if m := undefinedFlag.FindStringSubmatch(text); m != nil {
+		if depth := len(strings.Fields(c.Command.HelpName)); len(c.Command.Subcommands) > 0 && depth < len(a.args) && !strings.HasPrefix(a.args[depth], "-") {
+			return chooseAmong(c, a.args[depth]) // the flag is for a command that isn't known
+		}
 		word := a.typed(m[1])
 		if use := a.instead(c, word); use != "" {
 			return usagef("unknown flag %s: %s; %s", word, use, helpHint(c))

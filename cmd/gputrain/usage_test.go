@@ -165,6 +165,19 @@ func TestUsage(t *testing.T) {
 		{"trian", `unknown command "trian" (did you mean train?); see gputrain --help`},
 		{"xyzzy", `unknown command "xyzzy"; see gputrain --help`},
 		{"models shwo", `unknown command "shwo" (did you mean show?); see gputrain models --help`},
+		{"fit", `unknown command "fit" (did you mean train?); see gputrain --help`},
+		{"Fit --epochs 3", `unknown command "Fit" (did you mean train?); see gputrain --help`},
+		{"fit -x --data mine", `unknown command "fit" (did you mean train?); see gputrain --help`},
+		{"models list --all-of-them", `unknown command "list" (did you mean gputrain models?); see gputrain models --help`},
+		{"help fit", `unknown command "fit" (did you mean train?); see gputrain --help`},
+		{"finetune", `unknown command "finetune" (did you mean train --weights RUN?); see gputrain --help`},
+		{"test", `unknown command "test" (did you mean eval?); see gputrain --help`},
+		{"evaluate", `unknown command "evaluate" (did you mean eval?); see gputrain --help`},
+		{"infer", `unknown command "infer" (did you mean predict?); see gputrain --help`},
+		{"inference", `unknown command "inference" (did you mean predict?); see gputrain --help`},
+		{"convert", `unknown command "convert" (did you mean export?); see gputrain --help`},
+		{"version", `unknown command "version" (did you mean --version?); see gputrain --help`},
+		{"models list", `unknown command "list" (did you mean gputrain models?); see gputrain models --help`},
 		{"models show", "models show takes one argument, a model's name or file; see gputrain models show --help"},
 		{"help trian", `unknown command "trian" (did you mean train?); see gputrain --help`},
 		{"help models shwo", `unknown command "shwo" (did you mean show?); see gputrain --help`},
@@ -197,6 +210,14 @@ func TestUsage(t *testing.T) {
 		{"train --dropout 0.5", "unknown flag --dropout: dropout is a layer of the network: write one to a file with gputrain models show tutorial --json, change it, and use --model FILE; see gputrain train --help"},
 		{"train --batch_size 8", "unknown flag --batch_size (did you mean --batch-size?); see gputrain train --help"},
 		{"train --wd much", `--wd: "much" is not a number`},
+		{"predict --model mine a.png", "unknown flag --model: a trained network is named by --run mine: a run's name or folder, or a checkpoint file; see gputrain predict --help"},
+		{"predict --weights mine a.png", "unknown flag --weights: a trained network is named by --run mine: a run's name or folder, or a checkpoint file; see gputrain predict --help"},
+		{"eval --model mine", "unknown flag --model: a trained network is named by --run mine: a run's name or folder, or a checkpoint file; see gputrain eval --help"},
+		{"export --weights mine", "unknown flag --weights: a trained network is named by --run mine: a run's name or folder, or a checkpoint file; see gputrain export --help"},
+		{"predict --image a.png", "unknown flag --image: images stand without a flag: gputrain predict a.png; see gputrain predict --help"},
+		{"predict -o out.json a.png", "unknown flag -o: results go to standard output: --json > out.json; see gputrain predict --help"},
+		{"serve --token x", "unknown flag --token: write the token to a file and name it by --token-file FILE, or set GPUTRAIN_TOKEN; others could see it in a command line; see gputrain serve --help"},
+		{"export --to onnx", "unknown flag --to: use --format onnx or --format safetensors; see gputrain export --help"},
 		{"devices --port 9", "unknown flag --port; see gputrain devices --help"},
 		{"train --top 11 --limit 10", "--top must be at most 10, the number of classes, got 11"},
 		{"train --threads 0", "--threads must be at least 1, got 0"},
@@ -390,6 +411,35 @@ func TestForeignFlags(t *testing.T) {
 			if !known {
 				t.Errorf("the hint for %s tells of --%s, which none of its commands has", f.names, flag[1])
 			}
+		}
+	}
+}
+
+// TestForeignCommands: no such word is a command, none is listed twice, and what is meant
+// is one.
+func TestForeignCommands(t *testing.T) {
+	a := &app{out: newStream(&bytes.Buffer{}, nil), err: newStream(&bytes.Buffer{}, nil)}
+	seen := map[string]bool{}
+	for _, f := range foreignCommands {
+		commands := a.root().Commands
+		if _, sub, ok := strings.Cut(f.parent, " "); ok {
+			for _, c := range commands {
+				if c.Name == sub {
+					commands = c.Subcommands
+				}
+			}
+		}
+		known := func(word string) bool {
+			return slices.ContainsFunc(commands, func(c *cli.Command) bool { return c.Name == word })
+		}
+		if use := strings.Fields(f.use)[0]; use != f.parent && use != "gputrain" && use != "--version" && !known(use) {
+			t.Errorf("%s is no command of %s", use, f.parent)
+		}
+		for _, word := range strings.Fields(f.names) {
+			if known(word) || seen[f.parent+" "+word] || word != strings.ToLower(word) {
+				t.Errorf("%s %s is a command, is listed twice, or is never found", f.parent, word)
+			}
+			seen[f.parent+" "+word] = true
 		}
 	}
 }

@@ -46,7 +46,7 @@ func Abandon() {
 // If path is a pipe, a device or another thing that is not a regular file, the contents
 // are written into it as they come.
 func Write(path string, write func(io.Writer) error) error {
-	if isStream(path) {
+	if IsStream(path) {
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)
 		if err != nil {
 			return err
@@ -56,10 +56,10 @@ func Write(path string, write func(io.Writer) error) error {
 	return WriteFile(path, func(f *os.File) error { return write(f) })
 }
 
-// isStream reports whether there is something at path that is neither a regular file nor
+// IsStream reports whether there is something at path that is neither a regular file nor
 // a folder. What the system offers as /dev/stdout counts as a stream even if it leads to
 // a file.
-func isStream(path string) bool {
+func IsStream(path string) bool {
 	if runtime.GOOS != "windows" {
 		for _, root := range []string{"/dev/", "/proc/"} {
 			if clean := filepath.Clean(path); strings.HasPrefix(clean, root) && !strings.HasPrefix(clean, "/dev/shm/") {
@@ -75,7 +75,7 @@ func isStream(path string) bool {
 // WriteFile replaces a file as [Write] does. It is for callers that write at places of
 // the file in any order, so it is not for pipes.
 func WriteFile(path string, write func(*os.File) error) (err error) {
-	target, err := behindLinks(path)
+	target, err := Target(path)
 	if err != nil {
 		return err
 	}
@@ -143,9 +143,9 @@ func temporary(path string) (*os.File, error) {
 	}
 }
 
-// behindLinks follows the last name of a path if it is a symbolic link, even to a place
+// Target follows the last name of a path if it is a symbolic link, even to a place
 // where there is nothing yet.
-func behindLinks(path string) (string, error) {
+func Target(path string) (string, error) {
 	const most = 40 // as many as Linux follows
 	target := path
 	for range most {
@@ -221,7 +221,7 @@ func RemoveTemporaries(dir string, names ...string) error {
 
 // removeBehind deletes the temporary files beside the target of a link.
 func removeBehind(link string) error {
-	target, err := behindLinks(link)
+	target, err := Target(link)
 	if err != nil {
 		return nil // it leads nowhere
 	}

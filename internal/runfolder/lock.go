@@ -2,6 +2,7 @@ package runfolder
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -19,9 +20,22 @@ func Lock(dir string) (release func() error, err error) {
 	lock := flock.New(filepath.Join(dir, LockFile), flock.SetPermissions(0o644))
 	held, err := lock.TryLock()
 	if err == nil && !held {
-		return nil, fmt.Errorf("another process trains the run in %s: wait for it, or interrupt it", dir)
+		return nil, fmt.Errorf("another process is training %s: wait for it, or interrupt it", dir)
 	}
 	return lock.Close, nil
+}
+
+// InTraining reports whether a process trains the run in a folder now. If the file
+// system has no locks, it reports false.
+func InTraining(dir string) bool {
+	path := filepath.Join(dir, LockFile)
+	if info, err := os.Lstat(path); err != nil || info.Mode()&fs.ModeType != 0 {
+		return false
+	}
+	lock := flock.New(path, flock.SetPermissions(0o644))
+	defer lock.Close()
+	free, err := lock.TryRLock() // shared, so that two processes that ask don't mislead each other
+	return err == nil && !free
 }
 
 // Clear removes the files of a run that came to nothing, except for checkpoints.

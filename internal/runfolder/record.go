@@ -104,11 +104,7 @@ func Unsaved(dir string) (r Record, ok bool) {
 			return r, false // it had checkpoints, which were removed
 		}
 	}
-	release, err := Lock(dir)
-	if err != nil {
-		return r, false
-	}
-	return r, release() == nil
+	return r, !InTraining(dir)
 }
 
 // ReadRecord reads a run's recipe.json. If there is none, the error wraps fs.ErrNotExist.

@@ -259,15 +259,24 @@ func TestRecord(t *testing.T) {
 
 func TestLock(t *testing.T) {
 	dir := t.TempDir()
+	if InTraining(dir) || InTraining(filepath.Join(dir, "nowhere")) {
+		t.Error("a folder without a lock is said to be in training")
+	}
 	release, err := Lock(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Lock(dir); err == nil || err.Error() != "another process trains the run in "+dir+": wait for it, or interrupt it" {
+	if _, err := Lock(dir); err == nil || err.Error() != "another process is training "+dir+": wait for it, or interrupt it" {
 		t.Errorf("a second lock: %v", err)
+	}
+	if first, again := InTraining(dir), InTraining(dir); !first || !again { // asking changes nothing
+		t.Error("a locked folder is not said to be in training")
 	}
 	if err := release(); err != nil {
 		t.Fatal(err)
+	}
+	if InTraining(dir) {
+		t.Error("a folder whose lock was released is said to be in training")
 	}
 	if release, err = Lock(dir); err != nil {
 		t.Fatalf("after the first was released: %v", err)
