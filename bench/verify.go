@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"sync"
 
@@ -30,12 +31,21 @@ const (
 	// less than 1e-6 after three steps. If an update leaves out the biases of one convolution, they differ by more
 	// than 1e-5.
 	checkTolerance = 1e-5
+	// shake is how far the parameters of a second reference are from those of the first, relative to their root mean
+	// square: about as far as a device's roundings shift what it computes. If that moves the loss of a step by more
+	// than the tolerance, the network makes much of little. Then a device's loss may differ by shakenTimes as much, but
+	// by no more than mostShaken. Deep networks with batch normalisation of few images are like that, and networks whose
+	// values lie exactly at a kink.
+	shake       = 1.0 / (1 << 22)
+	shakenTimes = 4
+	mostShaken  = 1e-2
 )
 
 // verdict holds what the reference computes for a work.
 type verdict struct {
 	losses        []float64
-	images        []int // places in the first mini-batch
+	shaken        []float64 // how far the losses move, relatively, if the parameters are shaken
+	images        []int     // places in the first mini-batch
 	probabilities *tensor.Dense
 }
 
@@ -60,7 +70,10 @@ func (j *job) refer(ctx context.Context) (v *verdict, err error) {
 	defer func() { err = errors.Join(err, p.Close(), device.Close()) }()
 	v = &verdict{}
 	if j.Mode == peers.Train {
-		v.losses, err = j.losses(ctx, p, j.different())
+		if v.losses, err = j.losses(ctx, p, j.different()); err != nil {
+			return v, err
+		}
+		v.shaken, err = j.shaken(ctx, device, v.losses)
 		return v, err
 	}
 	n := min(j.Batch, checkImages)
@@ -72,6 +85,51 @@ func (j *job) refer(ctx context.Context) (v *verdict, err error) {
 	}
 	v.probabilities, err = p.Infer(some)
 	return v, err
+}
+
+// shaken returns how far the reference's losses move, relatively, if its parameters are shaken at first.
+func (j *job) shaken(ctx context.Context, reference net.Device, losses []float64) (moved []float64, err error) {
+	p, err := reference.Compile(j.plan.Network, j.options)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	state, err := p.State()
+	if err != nil {
+		return nil, err
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	var values []float32
+	for _, q := range j.plan.Params {
+		values = append(values, state.Params[q.Name].Float32s()...)
+	}
+	all := rootMeanSquare(values)
+	for _, q := range j.plan.Params {
+		values := state.Params[q.Name].Float32s()
+		size := rootMeanSquare(values)
+		if size == 0 {
+			size = all
+		}
+		for i := range values {
+			values[i] += float32(shake * size * rng.NormFloat64())
+		}
+	}
+	if err := p.SetState(state); err != nil {
+		return nil, err
+	}
+	got, err := j.losses(ctx, p, j.different())
+	for i := range got {
+		moved = append(moved, math.Abs(got[i]-losses[i])/math.Abs(losses[i]))
+	}
+	return moved, err
+}
+
+func rootMeanSquare(values []float32) float64 {
+	var sum float64
+	for _, v := range values {
+		sum += float64(v) * float64(v)
+	}
+	return math.Sqrt(sum / float64(max(len(values), 1)))
 }
 
 // different returns how many different images are in a mini-batch whose loss is compared. It is the greatest divisor
@@ -141,6 +199,7 @@ func (v *verdict) try(ctx context.Context, s Subject, j *job, p net.Program) (Ch
 		}
 		for i, want := range v.losses {
 			d := math.Abs(got[i]-want) / math.Abs(want)
+			c.Tolerance = max(c.Tolerance, min(shakenTimes*v.shaken[i], mostShaken))
 			if c.Distance = max(c.Distance, d); !(d <= c.Tolerance) { // NaN is wrong too
 				return c, fmt.Errorf("%s %w (%v): the loss of step %d is %.7g, not %.7g; gputrain verify tells where they part",
 					s.Device.Name(), ErrWrong, j.Work, i+1, got[i], want)

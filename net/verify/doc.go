@@ -24,7 +24,9 @@
 //   - Anything that spans more than one layer (a fused group, the whole network, a
 //     training step) is judged on samples that are not near any kink: see [Judge.Choose].
 //     If there are none, [Network] judges by replay alone, and Report.EndToEndSkipped says
-//     so. That is no failure. A report has failures only if the device computes something
+//     so. The same holds if a device fails there and values lie exactly at kinks, as zeros
+//     and copies make them: devices that convolve by transforms round also these. That is
+//     no failure. A report has failures only if the device computes something
 //     wrong.
 //
 // The bounds are explained at [Roundoff] and at the functions of bound.go.

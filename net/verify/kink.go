@@ -14,17 +14,21 @@ import (
 //
 // Values exactly at a kink, and exact ties, are not narrow. They come from zeros and
 // copies in earlier layers, which most devices compute exactly. A device that does not
-// (because it convolves by FFT, say) is judged layer by layer with its own choice, see
-// follow. That does not help where the batch alone is judged: there such a device may fail
-// although it is right.
+// (because it convolves by FFT or Winograd's filtering, say) is judged layer by layer with
+// its own choice, see follow. That does not help where the batch alone is judged: there
+// such a device may fail although it is right. So markNarrow also reports whether there is
+// any such value, unless the layer's input is exact.
 //
 // Near a kink that is not at 0, a device may add to an exact input first and so lose a few
 // roundings. An L2 norm is narrow if it is so small that its gradient, x/y, means little.
-func markNarrow(unit float64, l *reference.Layer, n int, x []float64, ex float64, y []float64, narrow []bool) {
+func markNarrow(unit float64, l *reference.Layer, n int, x []float64, ex float64, y []float64, narrow []bool) (exact bool) {
 	mark := func(values []float64, kink, limit float64) {
 		each := len(values) / n
 		for i, v := range values {
-			if v != kink && math.Abs(v-kink) <= limit {
+			switch {
+			case v == kink:
+				exact = exact || ex > 0
+			case math.Abs(v-kink) <= limit:
 				narrow[i/each] = true
 			}
 		}
@@ -43,9 +47,9 @@ func markNarrow(unit float64, l *reference.Layer, n int, x []float64, ex float64
 		case d.PoolMode() == net.MaxPool:
 			area := l.In.H * l.In.W
 			for plane := range n * l.In.C {
-				if nearTie(l.Window, l.In, x[plane*area:(plane+1)*area], 2*ex) {
-					narrow[plane/l.In.C] = true
-				}
+				near, tie := nearTie(l.Window, l.In, x[plane*area:(plane+1)*area], 2*ex)
+				narrow[plane/l.In.C] = narrow[plane/l.In.C] || near
+				exact = exact || tie
 			}
 		case d.PoolMode() == net.L2Pool:
 			mark(y, 0, 8*ex)
@@ -55,32 +59,34 @@ func markNarrow(unit float64, l *reference.Layer, n int, x []float64, ex float64
 	default:
 		panic(fmt.Sprintf("BUG: layer %s is a %T", l.Name, l.Layer))
 	}
+	return exact
 }
 
 // nearTie reports whether the greatest value of some window exceeds the next smaller one by
-// no more than gap. x is a channel's plane.
-func nearTie(w net.Window, in net.Shape, x []float64, gap float64) bool {
+// no more than gap, and whether the greatest value of some window stands there twice. x is a
+// channel's plane.
+func nearTie(w net.Window, in net.Shape, x []float64, gap float64) (near, tie bool) {
 	for oh := range w.OutH {
 		top := oh*w.StrideH - w.Top
 		for ow := range w.OutW {
 			left := ow*w.StrideW - w.Left
-			first, second := math.Inf(-1), math.Inf(-1)
+			first, second, twice := math.Inf(-1), math.Inf(-1), false
 			for ih := max(top, 0); ih < min(top+w.KernelH, in.H); ih++ {
 				for iw := max(left, 0); iw < min(left+w.KernelW, in.W); iw++ {
 					switch v := x[ih*in.W+iw]; {
 					case v > first:
-						first, second = v, first
+						first, second, twice = v, first, false
+					case v == first:
+						twice = true
 					case v < first && v > second:
 						second = v
 					}
 				}
 			}
-			if first-second <= gap {
-				return true
-			}
+			near, tie = near || first-second <= gap, tie || twice
 		}
 	}
-	return false
+	return near, tie
 }
 
 // follow changes the gradient dx of layer i's input to agree with the device's choice,

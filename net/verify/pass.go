@@ -86,6 +86,7 @@ type pass struct {
 	out    [][]float64   // output, as computed here
 	eout   []bound
 	narrow []bool // for each sample, whether it is too near a kink
+	exact  bool   // a value lies exactly at a kink, see markNarrow
 
 	loss       reference.Loss
 	probBound  bound
@@ -156,7 +157,7 @@ func (j *Judge) forward(st net.State, b net.Batch, first int, mode net.Mode, led
 		y := l.Forward(p.in[i], p.n, mode, reference.Place{Step: st.Step, First: first})
 		p.out[i], shown[i] = y, p.ledOutput(i)
 		p.eout[i] = forwardBound(j.unit, l, mode, p.n, p.in[i], p.ein[i], y)
-		markNarrow(j.unit, l, p.n, p.in[i][0], p.ein[i][0], y, p.narrow)
+		p.exact = markNarrow(j.unit, l, p.n, p.in[i][0], p.ein[i][0], y, p.narrow) || p.exact
 		if stopAtKink && slices.Contains(p.narrow, true) {
 			break
 		}
