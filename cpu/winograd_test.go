@@ -66,6 +66,9 @@ func TestWinograd(t *testing.T) {
 // exactly 0, at the kink of the ReLU. Minimal filtering rounds them to values a little above or below 0. That is no fault: the
 // gradient of the bias differs a lot, but the chain can't be judged.
 func TestWinogradAtKinks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("verifies a network with the reference, some seconds for each tier")
+	}
 	n := &net.Network{Name: "marks", Input: net.Shape{C: 1, H: 20, W: 20}, Layers: []net.Layer{
 		&net.Conv{Filters: 19, Kernel: net.Square(3)}, &net.Activation{Func: net.ReLU},
 		&net.Conv{Filters: 32, Kernel: net.Square(3)}, &net.Activation{Func: net.ReLU},
