@@ -105,7 +105,7 @@ class Layers:
 
 
 class Network:
-    """The network on a device, its images and filters in a layout (a memory format), with Adam to train it."""
+    """The network on a device, its images and filters in a layout (a memory format), with what trains it."""
 
     def __init__(self, torch, job, device, layout):
         self.torch, self.job, self.device, self.layout = torch, job, device, layout
@@ -198,6 +198,13 @@ def optimizer(torch, job, w, capturable):
         return torch.optim.SGD(groups, lr=o["learning_rate"], momentum=o.get("momentum", 0), nesterov=o.get("nesterov", False), fused=True)
     make = torch.optim.Adam if o["method"] == "adam" else torch.optim.AdamW
     return make(groups, lr=o["learning_rate"], betas=(o["beta1"], o["beta2"]), eps=o["epsilon"], fused=True, capturable=capturable)
+
+
+def particular(job):
+    """Words on what is particular to a job's mode."""
+    if job.mode == "infer":
+        return "batch normalisation folded into convolutions"
+    return "fused " + {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}[job.optimizer["method"]]
 
 
 def captured(torch, network, example):
@@ -293,7 +300,7 @@ class Torch:
             # torch.compile with channels last has not been measured on an idle machine yet.
             self.network = Network(torch, job, torch.device("cpu"), torch.channels_last)
             self.run = self.network.work
-            self.settings = "eager, oneDNN, channels last, " + ("fused " + job.optimizer["method"] if job.mode == "train" else "batch normalisation folded into convolutions") + "; threads by set_num_threads"
+            self.settings = f"eager, oneDNN, channels last, {particular(job)}; threads by set_num_threads"
             return
         if job.gpu >= (count := torch.cuda.device_count()):
             raise Unavailable(f"PyTorch {torch.__version__} finds {count or 'no'} GPU here, none of number {job.gpu}")
@@ -308,7 +315,7 @@ class Torch:
         self.device_memory = torch.cuda.max_memory_reserved
         arithmetic = {"fp32": "float32", "tf32": "TF32", "bf16": "bfloat16 by autocast"}[job.precision]
         self.settings = (
-            f"{how}, fused Adam, {arithmetic}, cudnn.benchmark; batches are in the GPU's memory; "
+            f"{how}, {particular(job)}, {arithmetic}, cudnn.benchmark; batches are in the GPU's memory; "
             f"CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
         )
 

@@ -9,8 +9,11 @@ from unittest import mock
 import numpy as np
 import torch
 
+import network_test
 import protocol
 import torch_peer
+from network import Network
+from network_test import OPTIMIZERS, PeerLayers
 from protocol_test import job_file
 
 
@@ -61,6 +64,16 @@ def fake_gpu(graph=fake_graph):
         yield
 
 
+class TorchPeerLayers(PeerLayers, unittest.TestCase):
+    peer = torch_peer.Torch
+
+    def weights(self, peer):
+        return {k: v.detach().numpy().copy() for k, v in peer.network.w.items()}
+
+    def laid(self, network, weights):
+        return weights
+
+
 class TorchPeer(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -93,6 +106,19 @@ class TorchPeer(unittest.TestCase):
                 self.assertIn("in one CUDA graph, channels", how)
                 np.testing.assert_allclose(self.losses(job, network, run), self.eager(job), rtol=1e-5, atol=1e-6)
 
+    def test_a_graph_starts_at_the_first_statistics_and_moments(self):
+        network = Network({"name": "tiny", "input": {"channels": 2, "height": 3, "width": 2}, "layers": [
+            {"type": "conv", "filters": 3, "kernel": 2}, {"type": "batchnorm"}, {"type": "flatten"}, {"type": "dense", "units": 3}]})  # fmt: skip
+        at = network_test.with_weights(network, 10)
+        for o in OPTIMIZERS:
+            job = network_test.job("train", *at, optimizer=o)
+            with fake_gpu(), self.subTest(o):
+                network, run, _ = torch_peer.fastest(torch, job, torch.device("cpu"))
+                for name, value in job.weights.items():
+                    np.testing.assert_array_equal(network.w[name].detach(), value, name)
+                # Both layouts sum in orders of their own, in float32.
+                np.testing.assert_allclose(self.losses(job, network, run), self.eager(job), rtol=1e-5, atol=1e-5)
+
     def test_eager_where_a_graph_fails(self):
         @contextlib.contextmanager
         def failing(graph, stream):
@@ -124,7 +150,7 @@ class TorchPeer(unittest.TestCase):
             self.assertEqual(w.stride(), own)
             self.assertTrue(torch.equal(w, values))
             self.assertIsNone(w.grad)
-            network.logits(batch[0]).sum().backward()
+            network.layers.logits(batch[0]).sum().backward()
             for name, w in network.w.items():
                 self.assertEqual(w.stride(), w.grad.stride(), name)
 
