@@ -55,11 +55,14 @@ func (op *blockConv) layouts() (in, out layout) {
 // channels begin with a new block each, except if each channel has a filter of its own.
 func convLayouts(node net.Node, lanes int) (in, out layout) {
 	groups := node.Layer.(*net.Conv).GroupCount()
-	if groups == node.In.C && groups == node.Out.C {
+	if depthwise(groups, node.In, node.Out) {
 		groups = 1
 	}
 	return inBlocks(node.In, groups, lanes), inBlocks(node.Out, groups, lanes)
 }
+
+// depthwise reports whether each channel has a filter of its own.
+func depthwise(groups int, in, out net.Shape) bool { return groups == in.C && groups == out.C }
 
 // takeWeight says where tiles find the weights. Without back they compute the output,
 // with it the gradient with respect to the input.

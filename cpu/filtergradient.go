@@ -28,7 +28,7 @@ func newFilterGradient(conv *blockConv, batch int) *filterGradient {
 	ws, node, g := conv.workers, conv.node, conv.node.Window
 	ks := ws.all[0].kernel
 	op := &filterGradient{conv: conv, groups: conv.groups, channels: node.In.C / conv.groups, filters: node.Out.C / conv.groups}
-	if op.each = op.groups == node.In.C && op.groups == node.Out.C; op.each {
+	if op.each = depthwise(op.groups, node.In, node.Out); op.each {
 		op.groups, op.channels, op.filters = 1, 1, node.Out.C
 	}
 	in, _ := conv.layouts()

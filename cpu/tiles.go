@@ -96,10 +96,9 @@ func border(axes []axis, size int) (before, behind int) {
 }
 
 // newTiles plans a convolution of images in layout in to images in layout out, both in
-// blocks. If there are as many groups as channels and as filters, each is set. kernelW is
-// the width of the kernel.
+// blocks. kernelW is the width of the kernel.
 func newTiles(ws *workers, in, out layout, groups int, down, across []axis, kernelW int) *tiles {
-	t := &tiles{workers: ws, out: out, each: groups == in.shape.C && groups == out.shape.C, groups: groups}
+	t := &tiles{workers: ws, out: out, each: depthwise(groups, in.shape, out.shape), groups: groups}
 	if t.each {
 		t.groups = 1
 	}
