@@ -98,9 +98,10 @@ func (op *batchNorm) forwardBlock(w *worker, block int) {
 	}
 }
 
-// lostMean is how much of an output float32 may lose with the mean. What is more goes to
-// the bias. Less stays lost, so that values that are all equal become the bias exactly:
-// otherwise roundoff would decide on which side of a ReLU's kink they are.
+// lostMean is the largest change of an output, by rounding the mean to float32, that is left
+// as it is. The bias makes up for a larger one. If it made up for all, values that are all
+// equal would not become the bias exactly, and roundoff would decide on which side of a
+// ReLU's kink they lie.
 const lostMean = 1e-7
 
 // vectorsAtOnce is how many vectors are summed in float32.
@@ -124,9 +125,9 @@ func (op *batchNorm) sum(w *worker, block int, moments func(sums []float32, n, f
 }
 
 // statistics computes the mean and variance of a block's channels over the mini-batch.
-// It also moves the running statistics. The values are taken relative to the mean of the
-// first sample: the mean of all can't be so far from it, measured by their deviation,
-// that squares lose many digits.
+// It also moves the running statistics. The mean of the first sample is subtracted from
+// all values before they are squared. Compared with their deviation, it is near the mean
+// of all samples, so the squares lose few digits.
 func (op *batchNorm) statistics(w *worker, block int) {
 	lanes, area := op.layout.lanes, op.layout.area()
 	first, channels := op.channels(block)

@@ -27,8 +27,8 @@ func inBlocks(s net.Shape, groups, lanes int) layout {
 	return layout{s, groups, lanes}
 }
 
-// canonical returns the layout that values of layout l count as: the planar one if they
-// lie in memory as its do. So layouts can be compared.
+// canonical returns the planar layout if values in layout l lie in memory just like planar
+// ones, and l otherwise. So layouts can be compared.
 func (l layout) canonical() layout {
 	if l.area() == 1 && l.groups == 1 && l.shape.C%l.lanes == 0 {
 		return planar(l.shape)

@@ -46,8 +46,8 @@ type phase struct {
 // tilePanel is some vectors of a group's filters that are computed together.
 type tilePanel struct{ first, vectors int }
 
-// axisTap is a place of the kernel along one axis, and which value it takes, seen from
-// the position's own.
+// axisTap is a place of the kernel along one axis, and how far the value that it takes
+// lies behind the position's own.
 type axisTap struct{ place, offset int }
 
 // axis describes the positions of a phase along one axis.
