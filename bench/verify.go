@@ -33,9 +33,9 @@ const (
 	checkTolerance = 1e-5
 	// shake is how far the parameters of a second reference are from those of the first, relative to their root mean
 	// square: about as far as a device's roundings shift what it computes. If that moves the loss of a step by more
-	// than the tolerance, the network turns tiny differences into large ones. Then a device's loss may differ by shakenTimes as much, but
-	// by no more than mostShaken. Deep networks with batch normalisation of few images are like that, and networks whose
-	// values lie exactly at a kink.
+	// than the tolerance, the network turns tiny differences into large ones. Then a device's loss may differ by
+	// shakenTimes as much, but by no more than mostShaken. Deep networks with batch normalisation of few images are
+	// like that, and networks whose values lie exactly at a kink.
 	shake       = 1.0 / (1 << 22)
 	shakenTimes = 4
 	mostShaken  = 1e-2

@@ -26,7 +26,7 @@ type conv struct {
 	kernelArea   int
 
 	source  spread      // copies the input into padded images
-	layout  vectorImage // padded images as vectors
+	layout  paddedImage // the same in blocks
 	padded  []float32   // padded images by sample; nil if the gradients don't need them
 	passing [][]float32 // padded images of samples without a backward pass, by worker
 	images  [][]float32 // the same in blocks, for winograd
@@ -109,7 +109,8 @@ func newConv(ws *workers, p *pass, node net.Node, in operand, out *activations, 
 		filters: node.Out.C, channels: node.In.C, kernelArea: g.KernelH * g.KernelW, positions: g.OutH * g.OutW,
 	}
 	op.source = paddingOf(node)
-	op.layout = newVectorImage(ws, op.source)
+	op.layout = paddedImage{inBlocks(node.In, 1, ks.Lanes), g.Top, g.Left, op.source.outHeight, op.source.outWidth}
+	ws.reserve(op.layout.image.plane())
 	if op.winograd = newWinograd(ws, op.weight, node, node.In, node.Out, false); op.winograd != nil {
 		op.outputs = newVectorOutputs(op, op.winograd.filters, g.OutH, g.OutW)
 	} else if op.direct = newDirect(op, node); op.direct != nil {

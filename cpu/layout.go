@@ -137,7 +137,7 @@ func (p paddedImage) part(w *worker, x []float32, first, blocks int) []float32 {
 		return x[first*plane:][:blocks*plane]
 	}
 	row := p.image.shape.W * p.image.lanes
-	pitch, begin := p.width*p.image.lanes, (p.top*p.width+p.left)*p.image.lanes
+	pitch, begin := p.width*p.image.lanes, p.first()
 	padded := w.room[:blocks*p.plane()]
 	for b := range blocks {
 		to, from := padded[b*p.plane():][:p.plane()], x[(first+b)*plane:]
@@ -150,4 +150,38 @@ func (p paddedImage) part(w *worker, x []float32, first, blocks int) []float32 {
 		clear(to[min(begin+p.image.shape.H*pitch, len(to)):])
 	}
 	return padded
+}
+
+// first returns the index in a plane of its first value that is not in the border.
+func (p paddedImage) first() int { return (p.top*p.width + p.left) * p.image.lanes }
+
+// write writes the planar image x to padded, block by block, and leaves the border as it
+// is. The worker's room must have a plane of the image.
+func (p paddedImage) write(w *worker, padded, x []float32) {
+	area, lanes := p.image.area(), p.image.lanes
+	row, pitch := p.image.shape.W*lanes, p.width*lanes
+	p.image.each(func(block, channel, channels int) {
+		vectors := w.room[:p.image.plane()]
+		if channels < lanes {
+			clear(vectors)
+		}
+		w.kernel.Transpose(vectors, lanes, x[channel*area:], area, channels, area)
+		to := padded[block*p.plane()+p.first():]
+		for h := range p.image.shape.H {
+			copy(to[h*pitch:], vectors[h*row:][:row])
+		}
+	})
+}
+
+// read is the reverse of write.
+func (p paddedImage) read(w *worker, x, padded []float32) {
+	area, lanes := p.image.area(), p.image.lanes
+	row, pitch := p.image.shape.W*lanes, p.width*lanes
+	p.image.each(func(block, channel, channels int) {
+		vectors, from := w.room[:p.image.plane()], padded[block*p.plane()+p.first():]
+		for h := range p.image.shape.H {
+			copy(vectors[h*row:], from[h*pitch:][:row])
+		}
+		w.kernel.Transpose(x[channel*area:], area, vectors, lanes, area, channels)
+	})
 }

@@ -67,7 +67,7 @@ func newThroughPool(op *conv, node, pooled net.Node, batch int) *throughPool {
 	}
 	t.pitch, t.plane = op.source.outWidth, op.source.outHeight*op.source.outWidth
 	if !t.wide {
-		t.pitch, t.plane = op.layout.pitch, op.layout.plane
+		t.pitch, t.plane = op.layout.width*t.lanes, op.layout.plane()
 		if op.weight.Trained {
 			t.images = newBuffer(batch * op.layout.size())
 		}

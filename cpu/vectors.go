@@ -2,59 +2,6 @@ package cpu
 
 import "unsafe"
 
-// vectorImage is the layout of padded images as planes of vectors. A plane holds a
-// block of as many channels as a vector has lanes.
-type vectorImage struct {
-	image  spread // without strides
-	lanes  int
-	blocks int // planes
-	pitch  int // values from a row of a plane to the next
-	plane  int // values of a plane
-}
-
-// newVectorImage returns the layout of an image. It also reserves room for a block
-// with each worker.
-func newVectorImage(ws *workers, s spread) vectorImage {
-	lanes := ws.all[0].kernel.Lanes
-	ws.reserve(lanes * s.height * s.width)
-	pitch := s.outWidth * lanes
-	return vectorImage{s, lanes, (s.channels + lanes - 1) / lanes, pitch, s.outHeight * pitch}
-}
-
-func (v vectorImage) size() int { return v.blocks * v.plane }
-
-// first returns the index in a plane of its first value that is not padding.
-func (v vectorImage) first() int { return v.image.top*v.pitch + v.image.left*v.lanes }
-
-// write copies the image x, a plane for each channel, into a padded image in this
-// layout. It does not write the padding.
-func (v vectorImage) write(w *worker, image, x []float32) {
-	area, row := v.image.height*v.image.width, v.image.width*v.lanes
-	for b := range v.blocks {
-		vectors, channels := w.room[:area*v.lanes], min(v.lanes, v.image.channels-b*v.lanes)
-		if channels < v.lanes {
-			clear(vectors)
-		}
-		w.kernel.Transpose(vectors, v.lanes, x[b*v.lanes*area:], area, channels, area)
-		to := image[b*v.plane+v.first():]
-		for h := range v.image.height {
-			copy(to[h*v.pitch:], vectors[h*row:][:row])
-		}
-	}
-}
-
-// read is the reverse of write: it copies the padded image back to x.
-func (v vectorImage) read(w *worker, x, image []float32) {
-	area, row := v.image.height*v.image.width, v.image.width*v.lanes
-	for b := range v.blocks {
-		vectors, from := w.room[:area*v.lanes], image[b*v.plane+v.first():]
-		for h := range v.image.height {
-			copy(vectors[h*row:][:row], from[h*v.pitch:])
-		}
-		w.kernel.Transpose(x[b*v.lanes*area:], area, vectors, v.lanes, area, min(v.lanes, v.image.channels-b*v.lanes))
-	}
-}
-
 // vectorOutputs holds the outputs of a convolution for one sample while they are
 // still vectors of filters. It can also apply 2x2 max pooling to them, if that
 // belongs to the convolution.
