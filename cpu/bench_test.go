@@ -64,3 +64,27 @@ func BenchmarkStep(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkInfer times single images.
+func BenchmarkInfer(b *testing.B) {
+	for _, name := range smallModels {
+		for _, threads := range []int{1, 2} {
+			b.Run(fmt.Sprintf("%s/threads=%d", name, threads), func(b *testing.B) {
+				d, err := New(Options{Threads: threads})
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer d.Close()
+				model := net.BuiltIn(name)
+				p := compile(b, d, model, 1)
+				defer p.Close()
+				data := net.Batch{Data: randomImages(model.Input, 10, 1), Indices: []int32{0}}
+				for b.Loop() {
+					if _, err := p.Infer(data); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}

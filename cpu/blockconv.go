@@ -108,17 +108,29 @@ func (op *blockConv) ready() {
 	}
 }
 
-func (op *blockConv) forward(w *worker, n int) {
+func (op *blockConv) parts() int {
+	switch {
+	case op.node.MulAdds() < leastToCut:
+		return 1
+	case op.winograd != nil:
+		return op.winograd.parts()
+	}
+	return op.tiles.parts(op.workers.all[0].kernel)
+}
+
+func (op *blockConv) forward(w *worker, n int) { op.forwardPart(w, n, whole) }
+
+func (op *blockConv) forwardPart(w *worker, n int, p part) {
 	x, y := op.in.values(n), op.out.values(n)
 	if op.winograd != nil {
-		op.winograd.run(w, y, op.winograd.image.of(w, x), op.relu)
+		op.winograd.run(w, y, op.winograd.image.of(w, x), op.relu, op.winograd.some(p))
 		return
 	}
 	how := asm.Convolution(0)
 	if op.relu {
 		how = asm.ConvolveReLU
 	}
-	op.tiles.run(w, y, x, how)
+	op.tiles.run(w, y, x, how, p)
 }
 
 func (op *blockConv) prepare() {
@@ -148,15 +160,15 @@ func (op *blockConv) backward(w *worker, n int) {
 	dx := op.in.grads(n)
 	switch {
 	case op.back != nil && op.in.adds:
-		op.back.run(w, dx, dy, asm.ConvolveAdd)
+		op.back.run(w, dx, dy, asm.ConvolveAdd, whole)
 	case op.back != nil:
-		op.back.run(w, dx, dy, 0)
+		op.back.run(w, dx, dy, 0, whole)
 	case op.in.adds:
 		spare := w.spare[:len(dx)]
-		op.backWinograd.run(w, spare, op.backWinograd.image.of(w, dy), false)
+		op.backWinograd.run(w, spare, op.backWinograd.image.of(w, dy), false, op.backWinograd.all())
 		w.kernel.Add(dx, spare)
 	default:
-		op.backWinograd.run(w, dx, op.backWinograd.image.of(w, dy), false)
+		op.backWinograd.run(w, dx, op.backWinograd.image.of(w, dy), false, op.backWinograd.all())
 	}
 }
 

@@ -47,7 +47,7 @@ func newProgram(d *device, plan *net.Plan, opts net.Options) (*program, error) {
 	p.sections = sectionsOf(p.operations)
 	logits := p.operations[len(p.operations)-1].out
 	p.loss = newLoss(d.workers, &p.pass, logits, opts.Batch, opts.Loss)
-	p.forwardTask = p.forwardSample
+	p.forwardTask, p.singleTask, p.cutTask = p.forwardSample, p.forwardSingle, p.forwardPart
 	return p, nil
 }
 

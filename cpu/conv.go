@@ -155,7 +155,20 @@ func (op *conv) image(n int) []float32 {
 	return op.padded[n*op.source.distance():][:op.source.distance()]
 }
 
-func (op *conv) forward(w *worker, n int) {
+// parts returns into how many parts the output can be cut: by filters.
+func (op *conv) parts() int {
+	switch {
+	case op.node.MulAdds() < leastToCut || !op.pool.fused:
+		return 1
+	case op.winograd != nil:
+		return op.winograd.panels
+	}
+	return op.direct.groups
+}
+
+func (op *conv) forward(w *worker, n int) { op.forwardPart(w, n, whole) }
+
+func (op *conv) forwardPart(w *worker, n int, p part) {
 	x := op.in.values(n)
 	var padded, vectors []float32 // the image in either layout, where it is needed
 	if op.winograd != nil {
@@ -179,14 +192,15 @@ func (op *conv) forward(w *worker, n int) {
 	}
 	switch {
 	case op.winograd != nil:
-		op.winograd.run(w, op.outputs.outputs[w.id], vectors, op.relu)
+		some := op.winograd.somePanels(p)
+		op.winograd.run(w, op.outputs.outputs[w.id], vectors, op.relu, some)
+		op.outputs.finish(w, n, some.firstPanel*op.winograd.vectors, some.endPanel*op.winograd.vectors)
 	case op.direct != nil:
-		op.direct.forward(w, padded)
+		first, end := p.share(op.direct.groups)
+		op.direct.forward(w, padded, first, end)
+		op.outputs.finish(w, n, first*op.direct.kernel.Vectors, end*op.direct.kernel.Vectors)
 	default:
 		op.product(w, padded, op.out.values(n))
-	}
-	if op.outputs != nil {
-		op.outputs.finish(w, n)
 	}
 	if !op.pool.fused {
 		op.pool.forward(w, n)

@@ -72,12 +72,12 @@ func (d *direct) pack(_ *worker, group int) {
 
 // forward convolves a padded image and adds the bias. It applies ReLU if that
 // belongs to the convolution.
-func (d *direct) forward(w *worker, image []float32) {
+func (d *direct) forward(w *worker, image []float32, firstGroup, endGroup int) {
 	op, g, k := d.conv, d.window, d.kernel
 	pitch := op.source.outWidth
 	plane := op.source.outHeight * pitch
 	row := op.channels * k.Columns * k.Filters() // weights of one filter row, for all filters of a group
-	for group := range d.groups {
+	for group := firstGroup; group < endGroup; group++ {
 		weights, bias := d.weights[group*g.KernelH*row:][:g.KernelH*row], d.outputs.bias[group*k.Filters():][:k.Filters()]
 		y := d.outputs.of(w, group*k.Vectors)
 		for h := range g.OutH {

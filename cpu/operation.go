@@ -12,6 +12,36 @@ type sampleOp interface {
 	backward(w *worker, n int)
 }
 
+// cutOp is a sampleOp whose forward pass of one sample can be shared by several
+// threads. What they write doesn't depend on how many there are. In training samples
+// are not cut.
+type cutOp interface {
+	sampleOp
+	// parts returns the most parts into which the work can be cut. It is 1 if there is
+	// too little work.
+	parts() int
+	// forwardPart computes one of some parts of the output of sample n.
+	forwardPart(w *worker, n int, p part)
+}
+
+// part is one of some equal parts of a piece of work.
+type part struct{ number, of int }
+
+// whole is a part that is all there is.
+var whole = part{0, 1}
+
+// share returns which of n items belong to the part.
+func (p part) share(n int) (first, end int) {
+	return p.number * n / p.of, (p.number + 1) * n / p.of
+}
+
+// leastToCut is the least number of multiply-adds, or of values in other operations,
+// that are worth another thread. They take a few microseconds.
+const (
+	leastToCut       = 1 << 17
+	leastValuesToCut = 1 << 14
+)
+
 // weightOp is a sampleOp with parameters. It also has work before and after the
 // passes of a mini-batch's samples.
 type weightOp interface {

@@ -72,9 +72,19 @@ func (op *pool) placesOf(r poolRun) asm.Places {
 	return asm.Places{First: r.at, Step: r.windows.Step / op.from.lanes, Row: op.from.shape.W}
 }
 
-func (op *pool) forward(w *worker, n int) {
+func (op *pool) parts() int {
+	if op.from.size() < leastValuesToCut {
+		return 1
+	}
+	return op.from.blocks()
+}
+
+func (op *pool) forward(w *worker, n int) { op.forwardPart(w, n, whole) }
+
+func (op *pool) forwardPart(w *worker, n int, p part) {
 	x, y := op.in.values(n), op.out.values(n)
-	for b := range op.from.blocks() {
+	first, end := p.share(op.from.blocks())
+	for b := first; b < end; b++ {
 		x, y := x[b*op.from.plane():][:op.from.plane()], y[b*op.to.plane():][:op.to.plane()]
 		var chosen []int32
 		if op.mode == net.MaxPool {

@@ -34,6 +34,12 @@ type program struct {
 
 	section                   *section // the section that runs
 	forwardTask, backwardTask func(w *worker, n int)
+
+	// For forwardCut:
+	single              int   // the operation that runs
+	cut                 cutOp // the same, if its samples are cut
+	cutParts            int   // into how many parts each is cut
+	singleTask, cutTask func(w *worker, task int)
 }
 
 // operation is one operation of the graph. Either sample or batch is set. Its
@@ -81,7 +87,11 @@ func (p *program) forward(ps pass, compare bool) {
 					op.ready()
 				}
 			}
-			p.device.workers.do(ps.Len(), p.forwardTask)
+			if p.cutsSamples() {
+				p.forwardCut()
+			} else {
+				p.device.workers.do(ps.Len(), p.forwardTask)
+			}
 			p.profile.share(net.Forward, p.operations, *s)
 		}
 	}
@@ -100,6 +110,37 @@ func (p *program) forwardSample(w *worker, n int) {
 		op.forward(w, n)
 	}
 }
+
+// cutsSamples reports whether so few samples are computed that a third of the threads'
+// time would be lost if each sample were left to one thread.
+func (p *program) cutsSamples() bool {
+	samples, threads := p.pass.Len(), len(p.device.workers.all)
+	rounds := (samples + threads - 1) / threads
+	return !p.pass.training && threads > 1 && 2*rounds*threads > 3*samples
+}
+
+// forwardCut runs the operations of a section one after the other on all samples, and
+// cuts the samples where that pays.
+func (p *program) forwardCut() {
+	ws := p.device.workers
+	for i := p.section.first; i < p.section.end; i++ {
+		p.cut, p.cutParts, p.single = nil, 1, i
+		if op, ok := p.operations[i].sample.(cutOp); ok {
+			p.cut, p.cutParts = op, min(len(ws.all), op.parts())
+		}
+		if p.cutParts > 1 {
+			ws.do(p.pass.Len()*p.cutParts, p.cutTask)
+		} else {
+			ws.do(p.pass.Len(), p.singleTask)
+		}
+	}
+}
+
+func (p *program) forwardPart(w *worker, task int) {
+	p.cut.forwardPart(w, task/p.cutParts, part{task % p.cutParts, p.cutParts})
+}
+
+func (p *program) forwardSingle(w *worker, n int) { p.operations[p.single].sample.forward(w, n) }
 
 // backward computes the gradients, from the last operation to the first. It leaves
 // out operations that don't learn.

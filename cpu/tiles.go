@@ -264,8 +264,9 @@ func (t *tiles) weights(p *phase, group int, panel tilePanel, lanes int) []float
 // the next rows are begun, so that they stay in the L2 cache.
 const rowsOfImage = 64 << 10
 
-// run convolves an image. how says what is done besides.
-func (t *tiles) run(w *worker, y, x []float32, how asm.Convolution) {
+// run convolves an image, and writes a part of the output. how says what is done
+// besides.
+func (t *tiles) run(w *worker, y, x []float32, how asm.Convolution, part part) {
 	padded := t.padded.of(w, x)
 	for i := range t.phases {
 		p := &t.phases[i]
@@ -274,13 +275,13 @@ func (t *tiles) run(w *worker, y, x []float32, how asm.Convolution) {
 			continue
 		}
 		if t.each {
-			t.runEach(w.kernel, p, y, padded, how)
+			t.runEach(w.kernel, p, y, padded, how, part)
 			continue
 		}
 		atOnce := max(1, rowsOfImage/(max(1, p.imageRow)*(len(p.taps)/len(p.places))))
 		for group := range t.groups {
 			for first := 0; first < p.rows; first += atOnce {
-				t.runRows(w.kernel, p, group, first, min(first+atOnce, p.rows), y, padded, how)
+				t.runRows(w.kernel, p, group, first, min(first+atOnce, p.rows), y, padded, how, part)
 			}
 		}
 	}
@@ -302,33 +303,63 @@ func (t *tiles) nothing(p *phase, y []float32, lanes int, how asm.Convolution) {
 	}
 }
 
+// parts returns into how many parts the output can be cut, which is each phase's: by
+// tiles, panel after panel.
+func (t *tiles) parts(ks *asm.Kernels) int {
+	p := &t.phases[0]
+	if t.each {
+		return t.out.blocks()
+	}
+	var tiles int
+	for _, panel := range t.panels {
+		tiles += p.rows * t.tilesOf(ks, p, panel)
+	}
+	return tiles
+}
+
+// tilesOf returns how many tiles share the columns of a phase.
+func (t *tiles) tilesOf(ks *asm.Kernels, p *phase, panel tilePanel) int {
+	most := ks.Positions(panel.vectors)
+	return (p.columns + most - 1) / most
+}
+
 // runRows convolves some rows of a phase for all panels of a group.
-func (t *tiles) runRows(ks *asm.Kernels, p *phase, group, first, end int, y, padded []float32, how asm.Convolution) {
+func (t *tiles) runRows(ks *asm.Kernels, p *phase, group, first, end int, y, padded []float32, how asm.Convolution, part part) {
+	var before, all int // tiles
+	if part.of > 1 {
+		for _, panel := range t.panels {
+			all += (end - first) * t.tilesOf(ks, p, panel)
+		}
+	}
+	from, to := part.share(all)
 	distance := t.out.plane()
 	vectors := (t.filters + ks.Lanes - 1) / ks.Lanes
 	image := padded[group*(len(p.taps)/len(p.places))*t.padded.plane()+p.image:]
 	for _, panel := range t.panels {
 		weights := t.weights(p, group, panel, ks.Lanes)
 		block := group*vectors + panel.first
-		bias, to := t.bias[block*ks.Lanes:], y[block*distance+p.first:]
-		most := ks.Positions(panel.vectors)
-		n := (p.columns + most - 1) / most
-		for row := first; row < end; row++ {
-			for i := range n {
-				at, end := tileOf(p.columns, n, i), tileOf(p.columns, n, i+1)
-				ks.Convolve(end-at, panel.vectors, to[row*p.row+at*p.step:], p.step, distance,
-					image[row*p.imageRow+at*p.imageStep:], p.imageStep, p.taps, weights, bias, how)
-			}
+		bias, y := t.bias[block*ks.Lanes:], y[block*distance+p.first:]
+		n := t.tilesOf(ks, p, panel)
+		lo, hi := 0, (end-first)*n
+		if part.of > 1 {
+			lo, hi, before = max(0, from-before), min(hi, to-before), before+hi
+		}
+		for tile := lo; tile < hi; tile++ {
+			row, i := first+tile/n, tile%n
+			at, end := tileOf(p.columns, n, i), tileOf(p.columns, n, i+1)
+			ks.Convolve(end-at, panel.vectors, y[row*p.row+at*p.step:], p.step, distance,
+				image[row*p.imageRow+at*p.imageStep:], p.imageStep, p.taps, weights, bias, how)
 		}
 	}
 }
 
 // runEach convolves an image whose channels have a filter each.
-func (t *tiles) runEach(ks *asm.Kernels, p *phase, y, padded []float32, how asm.Convolution) {
+func (t *tiles) runEach(ks *asm.Kernels, p *phase, y, padded []float32, how asm.Convolution, part part) {
 	distance, plane := t.out.plane(), t.padded.plane()
 	most := ks.Positions(1)
 	n := (p.columns + most - 1) / most
-	for b := range (t.filters + ks.Lanes - 1) / ks.Lanes {
+	first, end := part.share((t.filters + ks.Lanes - 1) / ks.Lanes)
+	for b := first; b < end; b++ {
 		weights := p.weights[b*len(p.places)*ks.Lanes:][:len(p.places)*ks.Lanes]
 		image, to, bias := padded[b*plane+p.image:], y[b*distance+p.first:], t.bias[b*ks.Lanes:]
 		for row := range p.rows {

@@ -52,29 +52,31 @@ func (v *vectorOutputs) of(w *worker, vector int) []float32 {
 	return v.outputs[w.id][vector*v.distance:]
 }
 
-// finish writes the output of sample n. If pooling belongs to the convolution, it
+// finish writes the output of sample n for some vectors of filters, from the first to the
+// one before the end. If pooling belongs to the convolution, it
 // writes the output of pooling, and its own output only for a trace.
-func (v *vectorOutputs) finish(w *worker, n int) {
+func (v *vectorOutputs) finish(w *worker, n, first, end int) {
+	end = min(end, (v.conv.filters+v.lanes-1)/v.lanes)
 	if v.pool != nil {
-		v.finishPool(w, n)
+		v.finishPool(w, n, first, end)
 		if !v.conv.pass.traced {
 			return
 		}
 	}
 	area := v.distance / v.lanes
 	y := v.conv.out.values(n)
-	for i := 0; i*v.lanes < v.conv.filters; i++ {
+	for i := first; i < end; i++ {
 		w.kernel.Transpose(y[i*v.lanes*area:], area, v.of(w, i), v.lanes, area, min(v.lanes, v.conv.filters-i*v.lanes))
 	}
 }
 
-func (v *vectorOutputs) finishPool(w *worker, n int) {
+func (v *vectorOutputs) finishPool(w *worker, n, first, end int) {
 	height, width := v.pool.to.H, v.pool.to.W
 	area := height * width
 	y, chosen := v.pool.out.values(n), v.pool.chosen[n*v.pool.out.size:][:v.pool.out.size]
 	pooled, places := v.pooled[w.id], v.chosen[w.id]
 	row := v.width * v.lanes
-	for i := 0; i*v.lanes < v.conv.filters; i++ {
+	for i := first; i < end; i++ {
 		for h := range height {
 			upper := v.of(w, i)[2*h*row:]
 			w.kernel.PoolVectors(pooled[h*width*v.lanes:], places[h*width*v.lanes:], upper, upper[row:], width, 2*h*v.width, v.width)

@@ -170,20 +170,61 @@ func (g *winograd) pack(w *worker, channel int) {
 	}
 }
 
-// run convolves an image in blocks, whose border of zeros g.image describes. y gets the
-// output in blocks.
-func (g *winograd) run(w *worker, y, image []float32, relu bool) {
-	for first := 0; first < g.down; first += g.rows {
-		rows := min(g.rows, g.down-first)
+// winogradPart is a part of the output: rows of tiles, and panels of filters, each from
+// the first to the one before the end.
+type winogradPart struct{ firstRow, endRow, firstPanel, endPanel int }
+
+// run convolves an image in blocks, whose border of zeros g.image describes. y gets a
+// part of the output in blocks.
+func (g *winograd) run(w *worker, y, image []float32, relu bool, p winogradPart) {
+	for first := p.firstRow; first < p.endRow; first += g.rows {
+		rows := min(g.rows, p.endRow-first)
 		for row := range rows {
 			g.transformRow(w, image, first+row, row*g.across)
 		}
-		g.multiply(w, rows*g.across)
+		g.multiply(w, rows*g.across, p)
 		for row := range rows {
-			g.transformBack(w, y, first+row, row*g.across, relu)
+			g.transformBack(w, y, first+row, row*g.across, relu, p)
 		}
 	}
 }
+
+// all returns the whole output as a part.
+func (g *winograd) all() winogradPart { return winogradPart{0, g.down, 0, g.panels} }
+
+// somePanels returns a part that has all rows.
+func (g *winograd) somePanels(p part) winogradPart {
+	first, end := p.share(g.panels)
+	return winogradPart{0, g.down, first, end}
+}
+
+// some returns a part with some of the rows if there are enough of them, or else with
+// some panels.
+func (g *winograd) some(p part) winogradPart {
+	steps := g.steps()
+	if p.of > steps {
+		return g.somePanels(p)
+	}
+	first, end := p.share(steps)
+	some := winogradPart{first * g.rows, end * g.rows, 0, g.panels}
+	if end == steps {
+		some.endRow = g.down
+	}
+	return some
+}
+
+// steps returns into how many parts the rows of tiles can be divided. The last row of
+// tiles writes over a part of the one before it, so they belong together.
+func (g *winograd) steps() int {
+	rows := g.down
+	if g.outH%g.kernel.Outputs != 0 {
+		rows--
+	}
+	return (rows + g.rows - 1) / g.rows
+}
+
+// parts returns into how many parts the work can be cut.
+func (g *winograd) parts() int { return max(g.steps(), g.panels) }
 
 // origin returns where the output of a tile begins along one axis. In the padded
 // input it begins at the same place.
@@ -214,13 +255,13 @@ func (g *winograd) transformRow(w *worker, image []float32, row, at int) {
 }
 
 // multiply multiplies tiles by filters.
-func (g *winograd) multiply(w *worker, tiles int) {
+func (g *winograd) multiply(w *worker, tiles int, part winogradPart) {
 	depth, width := g.inputs, g.vectors*w.kernel.Lanes
 	most := w.kernel.Rows(g.vectors)
 	stride := g.rows * g.across
 	for p := range winogradProducts {
 		a, c := g.tiles[w.id][p*stride*g.channels:], g.products[w.id][p*stride*g.filters:]
-		for panel := range g.panels {
+		for panel := part.firstPanel; panel < part.endPanel; panel++ {
 			b := g.weights[(p*g.panels+panel)*depth*width:][:depth*width]
 			for i := 0; i < tiles; i += most {
 				w.kernel.Gemm(min(most, tiles-i), g.vectors, depth, a[i*g.channels:], g.channels, 1, b, width, c[i*g.filters+panel*width:], g.filters, false)
@@ -230,10 +271,10 @@ func (g *winograd) multiply(w *worker, tiles int) {
 }
 
 // transformBack computes the outputs of a row of tiles.
-func (g *winograd) transformBack(w *worker, y []float32, row, at int, relu bool) {
+func (g *winograd) transformBack(w *worker, y []float32, row, at int, relu bool, part winogradPart) {
 	products, lanes := g.products[w.id], w.kernel.Lanes
 	stride, pitch, step := g.rows*g.across*g.filters, g.outW*lanes, g.kernel.Outputs*lanes
-	for v := 0; v*lanes < g.outputs; v++ {
+	for v := part.firstPanel * g.vectors; v < part.endPanel*g.vectors && v*lanes < g.outputs; v++ {
 		y := y[(v*g.outH+g.origin(row, g.outH))*pitch:]
 		from, bias := products[at*g.filters+v*lanes:], g.bias[v*lanes:][:lanes]
 		g.kernel.TransformOutput(y, step, pitch, from, g.filters, stride, bias, relu, g.whole())

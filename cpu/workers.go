@@ -2,8 +2,10 @@ package cpu
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/gputrain/gputrain/cpu/asm"
 )
@@ -21,23 +23,43 @@ type worker struct {
 	room   []float32 // an image as vectors; see reserve
 	spare  []float32 // values that are added to something else; see reserveSpare
 	taps   []tap     // for a row of the network's input; see reserveTaps
+	call   atomic.Int32
 	wake   chan struct{}
 }
 
-// workers are threads that wait for work. The first is the calling goroutine.
+// The values of a worker's call.
+const (
+	uncalled = iota // it looks for work
+	called          // there is work
+	asleep          // it waits for wake, which is sent when it is called
+	ended           // it ends
+)
+
+// workers are threads that wait for work. The first is the calling goroutine. The
+// others look for work for a while before they fall asleep, because to wake a thread
+// takes as long as a layer of a small network.
 type workers struct {
 	all      []*worker
+	patience time.Duration // how long a thread looks before it falls asleep
 	body     func(w *worker, task int)
 	tasks    int64
 	next     atomic.Int64 // the first task that nobody has taken
-	busy     sync.WaitGroup
+	busy     atomic.Int64 // workers that were called and have not finished
+	waiting  atomic.Bool  // do is asleep until the last of them has finished
+	finished chan struct{}
 	alive    sync.WaitGroup
 	panicked atomic.Pointer[string]
 	watch    func(tasks int) // called by do before it begins; for tests
 }
 
+// mostPatience is long enough for what lies between two layers or two mini-batches.
+const mostPatience = 100 * time.Microsecond
+
 func newWorkers(threads int, ks *asm.Kernels) *workers {
-	ws := &workers{}
+	ws := &workers{finished: make(chan struct{}, 1)}
+	if threads <= runtime.GOMAXPROCS(0) { // otherwise those that look would keep others from working
+		ws.patience = mostPatience
+	}
 	for id := range threads {
 		w := &worker{id: id, kernel: ks, wake: make(chan struct{}, 1)}
 		w.panel = newBuffer(panelDepth * ks.Vectors * ks.Lanes)
@@ -47,14 +69,55 @@ func newWorkers(threads int, ks *asm.Kernels) *workers {
 		ws.all = append(ws.all, w)
 		if id > 0 {
 			ws.alive.Go(func() {
-				for range w.wake {
+				for ws.await(w) {
 					ws.work(w)
-					ws.busy.Done()
+					if ws.busy.Add(-1) == 0 && ws.waiting.CompareAndSwap(true, false) {
+						ws.finished <- struct{}{}
+					}
 				}
 			})
 		}
 	}
 	return ws
+}
+
+// await returns true when w is called, and false when it is to end.
+func (ws *workers) await(w *worker) bool {
+	for {
+		switch ws.look(func() bool { return w.call.Load() != uncalled }); w.call.Load() {
+		case ended:
+			return false
+		case called:
+			if w.call.CompareAndSwap(called, uncalled) {
+				return true
+			}
+		default:
+			if w.call.CompareAndSwap(uncalled, asleep) {
+				<-w.wake
+			}
+		}
+	}
+}
+
+// look waits until there returns true, or until the patience is at its end.
+func (ws *workers) look(there func() bool) {
+	if ws.patience == 0 || there() {
+		return
+	}
+	for start := time.Now(); time.Since(start) < ws.patience; runtime.Gosched() {
+		for range 32 {
+			if there() {
+				return
+			}
+		}
+	}
+}
+
+// tell changes the call of a worker, and wakes it if it is asleep.
+func (w *worker) tell(call int32) {
+	if w.call.Swap(call) == asleep {
+		w.wake <- struct{}{}
+	}
 }
 
 // reserve makes sure that each worker's room has at least n values.
@@ -94,12 +157,25 @@ func (ws *workers) do(tasks int, body func(w *worker, task int)) {
 	}
 	ws.body, ws.tasks = body, int64(tasks)
 	ws.next.Store(0)
-	for _, w := range ws.all[1:max(1, min(tasks, len(ws.all)))] {
-		ws.busy.Add(1)
-		w.wake <- struct{}{}
+	helpers := ws.all[1:max(1, min(tasks, len(ws.all)))]
+	ws.busy.Store(int64(len(helpers)))
+	for _, w := range helpers {
+		w.tell(called)
 	}
 	ws.work(ws.all[0])
-	ws.busy.Wait()
+	for _, w := range helpers {
+		if w.call.CompareAndSwap(called, uncalled) { // it came too late
+			ws.busy.Add(-1)
+		}
+	}
+	none := func() bool { return ws.busy.Load() == 0 }
+	for ws.look(none); !none(); {
+		ws.waiting.Store(true)
+		if none() && ws.waiting.CompareAndSwap(true, false) {
+			break
+		}
+		<-ws.finished
+	}
 	ws.body = nil
 	if p := ws.panicked.Swap(nil); p != nil {
 		panic(*p)
@@ -128,7 +204,7 @@ func (ws *workers) work(w *worker) {
 // stop ends the goroutines and waits for them.
 func (ws *workers) stop() {
 	for _, w := range ws.all[1:] {
-		close(w.wake)
+		w.tell(ended)
 	}
 	ws.alive.Wait()
 }
