@@ -3,6 +3,7 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -142,7 +143,10 @@ func (r *run) startPeer(j *job, key peerKey, path string, with company, ours []f
 	}
 	tolerance := with.place.Tolerance()
 	if err := peers.Agree(ours, p.Losses, tolerance); err != nil {
-		return nil, errors.Join(err, end())
+		tolerance, err = r.toleranceOf(j, with, ours, p.Losses, err)
+		if err != nil {
+			return nil, errors.Join(err, end())
+		}
 	}
 	c := &contender{place: with.place, close: end, m: Measurement{Work: j.Work, Who: key.String(), Version: p.Version, Peer: true, Threads: with.threads,
 		Settings: p.Settings, MulAdds: batchMulAdds(j.plan, j.Work), Check: Check{Against: "gputrain on " + r.Subjects[with.with].Name,
@@ -202,6 +206,31 @@ func (r *run) closePeers() (err error) {
 		err = errors.Join(err, p.Close())
 	}
 	return err
+}
+
+// toleranceOf returns the tolerance with which a peer's losses agree with ours if it is as wide as our own losses move
+// when our parameters are shaken. Otherwise it returns disagree.
+func (r *run) toleranceOf(j *job, with company, ours, theirs []float64, disagree error) (most float64, err error) {
+	if len(ours) != len(theirs) {
+		return 0, disagree
+	}
+	p, err := j.compile(r.Subjects[with.with])
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	work := peers.Job{Mode: j.Mode, Batch: j.Batch, Check: len(ours)}
+	moved, err := j.shaken(p, j.state, func() ([]float64, error) { return work.Losses(p, j.batches[0].Data) })
+	if err != nil {
+		return 0, err
+	}
+	for i := range ours {
+		allowed := shakenTolerance(with.place.Tolerance(), moved[i])
+		if most = max(most, allowed); !(math.Abs(ours[i]-theirs[i]) <= allowed) {
+			return 0, disagree
+		}
+	}
+	return most, nil
 }
 
 // ourLosses returns a subject's losses. The losses of peers must agree with them.

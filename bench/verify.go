@@ -31,22 +31,21 @@ const (
 	// less than 1e-6 after three steps. If an update leaves out the biases of one convolution, they differ by more
 	// than 1e-5.
 	checkTolerance = 1e-5
-	// shake is how far the parameters of a second reference are from those of the first, relative to their root mean
-	// square: about as far as a device's roundings shift what it computes. If that moves the loss of a step by more
-	// than the tolerance, the network turns tiny differences into large ones. Then a device's loss may differ by
-	// shakenTimes as much, but by no more than mostShaken. Deep networks with batch normalisation of few images are
-	// like that, and networks whose values lie exactly at a kink.
+	// shake is how far the parameters are moved to see how far that moves the losses, relative to their root mean
+	// square: about as far as roundings shift what a device computes. If a loss moves by more than the tolerance, the
+	// network turns tiny differences into large ones. Then another loss may differ by shakenTimes as much, but by no
+	// more than mostShaken. Deep networks with batch normalisation of few images are like that, and networks whose
+	// values lie exactly at a kink. One shake may move nothing where another one does, so there are several.
 	shake       = 1.0 / (1 << 22)
+	shakes      = 5
 	shakenTimes = 4
-	mostShaken  = 1e-2
+	mostShaken  = 2e-2
 )
 
 // verdict holds what the reference computes for a work.
 type verdict struct {
-	losses        []float64
-	shaken        []float64 // how far the losses move, relatively, if the parameters are shaken
-	images        []int     // places in the first mini-batch
-	probabilities *tensor.Dense
+	values []float64 // the losses of the steps in training, or else the probabilities of the images
+	images []int     // places in the first mini-batch
 }
 
 // judge does all works on the reference, at the same time.
@@ -70,10 +69,7 @@ func (j *job) refer(ctx context.Context) (v *verdict, err error) {
 	defer func() { err = errors.Join(err, p.Close(), device.Close()) }()
 	v = &verdict{}
 	if j.Mode == peers.Train {
-		if v.losses, err = j.losses(ctx, p, j.different()); err != nil {
-			return v, err
-		}
-		v.shaken, err = j.shaken(ctx, device, v.losses)
+		v.values, err = j.losses(ctx, p, j.different())
 		return v, err
 	}
 	n := min(j.Batch, checkImages)
@@ -83,45 +79,71 @@ func (j *job) refer(ctx context.Context) (v *verdict, err error) {
 		v.images = append(v.images, at)
 		some.Indices = append(some.Indices, j.batches[0].Indices[at])
 	}
-	v.probabilities, err = p.Infer(some)
+	probabilities, err := p.Infer(some)
+	if err == nil {
+		for _, q := range probabilities.Float32s() {
+			v.values = append(v.values, float64(q))
+		}
+	}
 	return v, err
 }
 
-// shaken returns how far the reference's losses move, relatively, if its parameters are shaken at first.
-func (j *job) shaken(ctx context.Context, reference net.Device, losses []float64) (moved []float64, err error) {
-	p, err := reference.Compile(j.plan.Network, j.options)
-	if err != nil {
-		return nil, err
+// shaken returns how far some values of a program move if its parameters, which are state at first, are shaken. For each
+// value it is the most that this value or one before it moves. values must return what comes of the parameters that
+// the program has. The program is left with other parameters than before.
+func (j *job) shaken(p net.Program, state net.State, values func() ([]float64, error)) ([]float64, error) {
+	var still, moved []float64
+	for n := range shakes + 1 {
+		if err := p.SetState(j.shake(state, n)); err != nil {
+			return nil, err
+		}
+		got, err := values()
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			still, moved = got, make([]float64, len(got))
+			continue
+		}
+		var most float64
+		for i := range got {
+			most = max(most, math.Abs(got[i]-still[i])) // max keeps NaN
+			moved[i] = max(moved[i], most)
+		}
 	}
-	defer func() { err = errors.Join(err, p.Close()) }()
-	state, err := p.State()
-	if err != nil {
-		return nil, err
-	}
-	rng := rand.New(rand.NewPCG(1, 2))
-	var values []float32
+	return moved, nil
+}
+
+// shakenTolerance returns how far a value may differ that moves so far when the parameters are shaken. least is always
+// allowed.
+func shakenTolerance(least, moved float64) float64 {
+	return max(least, min(shakenTimes*moved, mostShaken))
+}
+
+// shake returns a state with parameters that are moved a little at random. n decides how; 0 leaves them as they are.
+func (j *job) shake(state net.State, n int) net.State {
+	out := net.State{Params: map[string]*tensor.Dense{}}
+	rng := rand.New(rand.NewPCG(uint64(n), 2))
+	var all []float32
 	for _, q := range j.plan.Params {
-		values = append(values, state.Params[q.Name].Float32s()...)
+		all = append(all, state.Params[q.Name].Float32s()...)
 	}
-	all := rootMeanSquare(values)
+	most := rootMeanSquare(all)
 	for _, q := range j.plan.Params {
-		values := state.Params[q.Name].Float32s()
+		out.Params[q.Name] = state.Params[q.Name].Clone().(*tensor.Dense)
+		if n == 0 {
+			continue
+		}
+		values := out.Params[q.Name].Float32s()
 		size := rootMeanSquare(values)
 		if size == 0 {
-			size = all
+			size = most
 		}
 		for i := range values {
 			values[i] += float32(shake * size * rng.NormFloat64())
 		}
 	}
-	if err := p.SetState(state); err != nil {
-		return nil, err
-	}
-	got, err := j.losses(ctx, p, j.different())
-	for i := range got {
-		moved = append(moved, math.Abs(got[i]-losses[i])/math.Abs(losses[i]))
-	}
-	return moved, err
+	return out
 }
 
 func rootMeanSquare(values []float32) float64 {
@@ -188,40 +210,60 @@ func (v *verdict) try(ctx context.Context, s Subject, j *job, p net.Program) (Ch
 	if c.Tolerance == 0 {
 		c.Tolerance = checkTolerance
 	}
-	if j.Mode == peers.Train {
-		got, err := j.losses(ctx, p, j.Batch)
-		if err != nil {
-			return c, err
+	state, err := p.State()
+	if err != nil {
+		return c, err
+	}
+	trains := j.Mode == peers.Train
+	values := func(images int) (out []float64, err error) {
+		if trains {
+			return j.losses(ctx, p, images)
 		}
-		c.What = fmt.Sprintf("losses of %d steps, relative", checkSteps)
-		if n := j.different(); n < j.Batch {
-			c.What += fmt.Sprintf("; %d images, each %d times", n, j.Batch/n)
-		}
-		for i, want := range v.losses {
-			d := math.Abs(got[i]-want) / math.Abs(want)
-			c.Tolerance = max(c.Tolerance, min(shakenTimes*v.shaken[i], mostShaken))
-			if c.Distance = max(c.Distance, d); !(d <= c.Tolerance) { // NaN is wrong too
-				return c, fmt.Errorf("%s %w (%v): the loss of step %d is %.7g, not %.7g; gputrain verify tells where they part",
-					s.Device.Name(), ErrWrong, j.Work, i+1, got[i], want)
+		all, err := p.Infer(j.batches[0])
+		for _, at := range v.images {
+			for k := 0; err == nil && k < j.plan.Classes; k++ {
+				out = append(out, float64(all.Float32s()[at*j.plan.Classes+k]))
 			}
 		}
-		return c, nil
+		return out, err
 	}
-	got, err := p.Infer(j.batches[0])
+	got, err := values(j.Batch)
 	if err != nil {
 		return c, err
 	}
 	c.What = fmt.Sprintf("probabilities of %d images", len(v.images))
-	classes := j.plan.Classes
-	for i, at := range v.images {
-		for k := range classes {
-			g, want := float64(got.Float32s()[at*classes+k]), float64(v.probabilities.Float32s()[i*classes+k])
-			d := math.Abs(g - want)
-			if c.Distance = max(c.Distance, d); !(d <= c.Tolerance) {
-				return c, fmt.Errorf("%s %w (%v): image %d is of class %d with a probability of %.7g, not %.7g; gputrain verify tells where they part",
-					s.Device.Name(), ErrWrong, j.Work, at, k, g, want)
+	if trains {
+		c.What = fmt.Sprintf("losses of %d steps, relative", checkSteps)
+		if n := j.different(); n < j.Batch {
+			c.What += fmt.Sprintf("; %d images, each %d times", n, j.Batch/n)
+		}
+	}
+	least, shaken := c.Tolerance, []float64(nil)
+	for i, want := range v.values {
+		size := 1.0
+		if trains {
+			size = math.Abs(want)
+		}
+		d := math.Abs(got[i]-want) / size
+		if !(d <= c.Tolerance) && shaken == nil {
+			if shaken, err = j.shaken(p, state, func() ([]float64, error) { return values(j.different()) }); err != nil {
+				return c, err
 			}
 		}
+		switch {
+		case shaken != nil && trains:
+			c.Tolerance = shakenTolerance(least, shaken[i]/size)
+		case shaken != nil: // probabilities have no order
+			c.Tolerance = shakenTolerance(least, slices.Max(shaken))
+		}
+		if c.Distance = max(c.Distance, d); d <= c.Tolerance {
+			continue
+		}
+		what := fmt.Sprintf("the loss of step %d is", i+1)
+		if !trains {
+			what = fmt.Sprintf("image %d is of class %d with a probability of", v.images[i/j.plan.Classes], i%j.plan.Classes)
+		}
+		return c, fmt.Errorf("%s %w (%v): %s %.7g, not %.7g; gputrain verify tells where they part", s.Device.Name(), ErrWrong, j.Work, what, got[i], want)
 	}
 	return c, nil
 }

@@ -159,11 +159,15 @@ class TensorFlow:
             self.tier = job.tier
         import tensorflow as tf
 
+        # TensorFlow 2.21 ends in a failed check when it joins depthwise convolutions with what follows, by oneDNN's operators.
+        apart = job.mode == "infer" and any(layer.depthwise for layer in job.network.layers)
+        tf.config.optimizer.set_experimental_options({"remapping": not apart})
+
         tf.config.threading.set_intra_op_parallelism_threads(job.threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
         self.tf = tf
         self.version = tf.__version__
-        self.settings = "tf.function, oneDNN, NHWC; intra-op threads as asked, inter-op 1"
+        self.settings = "tf.function, oneDNN, NHWC; intra-op threads as asked, inter-op 1" + (", no remapping" if apart else "")
         self.images = tf.TensorSpec([job.batch, *job.images.shape[2:], job.images.shape[1]], tf.float32)
         if job.mode == "train":
             self.make_training(job)
