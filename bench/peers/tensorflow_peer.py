@@ -60,7 +60,8 @@ class Layers:
         if layer.depthwise and at.stride[0] == at.stride[1] and (max(at.dilation) == 1 or max(at.stride) == 1):
             channels = layer.inputs[0][0]
             w = tf.reshape(w, [*at.kernel, channels, layer.shape[0] // channels])
-            if max(at.dilation) > 1 and at.padded and not at.same:  # space to batch knows no explicit padding
+            # Space to batch knows no explicit padding, and oneDNN's depthwise convolution ends in a failed check with it.
+            if at.padded and not at.same:
                 x, padding = tf.pad(x, [[0, 0], *map(list, at.padding), [0, 0]]), "VALID"
             else:
                 padding = self.padding(at)
@@ -159,15 +160,11 @@ class TensorFlow:
             self.tier = job.tier
         import tensorflow as tf
 
-        # TensorFlow 2.21 ends in a failed check when it joins depthwise convolutions with what follows, by oneDNN's operators.
-        apart = job.mode == "infer" and any(layer.depthwise for layer in job.network.layers)
-        tf.config.optimizer.set_experimental_options({"remapping": not apart})
-
         tf.config.threading.set_intra_op_parallelism_threads(job.threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
         self.tf = tf
         self.version = tf.__version__
-        self.settings = "tf.function, oneDNN, NHWC; intra-op threads as asked, inter-op 1" + (", no remapping" if apart else "")
+        self.settings = "tf.function, oneDNN, NHWC; intra-op threads as asked, inter-op 1"
         self.images = tf.TensorSpec([job.batch, *job.images.shape[2:], job.images.shape[1]], tf.float32)
         if job.mode == "train":
             self.make_training(job)
