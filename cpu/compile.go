@@ -44,8 +44,7 @@ func newProgram(d *device, plan *net.Plan, opts net.Options) (*program, error) {
 		s.out.take(opts.Batch)
 	}
 	p.takeOperations(lowered, steps, values)
-	p.sections = sectionsOf(p.operations)
-	logits := p.operations[len(p.operations)-1].out
+	logits := p.all.operations[len(p.all.operations)-1].out
 	p.loss = newLoss(d.workers, &p.pass, logits, opts.Batch, opts.Loss)
 	p.forwardTask, p.singleTask, p.cutTask = p.forwardSample, p.forwardSingle, p.forwardPart
 	return p, nil
@@ -58,7 +57,7 @@ type learner interface{ planGradients(batch int) }
 // backward passes, so the linker leaves them out of programs that don't call
 // prepareTraining.
 func (p *program) prepareTraining() {
-	for _, op := range p.operations {
+	for _, op := range p.all.operations {
 		var l learner
 		if op.sample != nil {
 			l, _ = op.sample.(learner)
@@ -177,6 +176,8 @@ func (p *program) takeOperations(lowered *lower.Program, steps []step, values []
 	ws, in := p.device.workers, p.plan.Network.Input
 	ws.reserveSpare(in.Size())
 	ws.reserveTaps(in.W)
+	var operations []operation
+	var ins [][]operand
 	for i, s := range steps {
 		op := operation{out: s.out, layers: s.layers, learns: s.out.learns}
 		switch {
@@ -190,8 +191,10 @@ func (p *program) takeOperations(lowered *lower.Program, steps []step, values []
 		default:
 			p.makeGroup(&op, lowered, *s.group, s.ins, params)
 		}
-		p.operations = append(p.operations, op)
+		operations, ins = append(operations, op), append(ins, s.ins)
 	}
+	p.all = newSequence(operations)
+	p.evaluation = newSequence(fold(operations, ins))
 }
 
 // step is an operation before it is made: what it takes and gives.
@@ -407,8 +410,8 @@ func (p *program) showReLU(relu net.Node, before ...net.Node) {
 	}
 }
 
-// sectionsOf groups neighbouring operations that treat each sample by itself.
-func sectionsOf(operations []operation) []section {
+// newSequence groups neighbouring operations that treat each sample by itself.
+func newSequence(operations []operation) sequence {
 	var sections []section
 	for i, op := range operations {
 		if i > 0 && op.sample != nil && operations[i-1].sample != nil {
@@ -417,5 +420,5 @@ func sectionsOf(operations []operation) []section {
 		}
 		sections = append(sections, section{i, i + 1})
 	}
-	return sections
+	return sequence{operations, sections}
 }

@@ -92,7 +92,7 @@ func BenchmarkConv(b *testing.B) {
 		p.pass.Batch.Indices = []int32{0}
 		w := d.(*device).workers.all[0]
 		var op *conv
-		for _, o := range p.operations {
+		for _, o := range p.all.operations {
 			if c, ok := o.sample.(*conv); ok {
 				op = c // the last one
 			}

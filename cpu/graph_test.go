@@ -89,7 +89,7 @@ func TestFrozenTakesNothing(t *testing.T) {
 			}
 		}
 		p.prepareTraining()
-		for i, op := range p.operations {
+		for i, op := range p.all.operations {
 			if _, ok := op.sample.(*conversion); ok || i == 0 {
 				continue
 			}

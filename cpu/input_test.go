@@ -31,7 +31,7 @@ func BenchmarkAugment(b *testing.B) {
 				source := net.Source{Data: data, Augment: augment, Seed: 1, Input: n.Input}
 				order := make([]int32, data.Len())
 				net.Shuffle(1, 0, order)
-				gather := p.operations[0].sample.forward
+				gather := p.all.operations[0].sample.forward
 				var gathering, whole time.Duration
 				for step := 0; b.Loop(); step++ {
 					began := time.Now()

@@ -17,8 +17,9 @@ type program struct {
 	pass    pass
 	params  []*parameter // in the order of Plan.Params
 
-	operations []operation
-	sections   []section
+	all        sequence  // of a step, and of traces
+	evaluation sequence  // of an evaluation
+	running    sequence  // the one of both that runs
 	visible    []visible // indexed by node of the plan
 	loss       *loss
 	optimizer  *optimizer
@@ -52,6 +53,12 @@ type operation struct {
 	learns bool  // it has a backward pass
 }
 
+// sequence is the operations of a pass in their order, divided into sections.
+type sequence struct {
+	operations []operation
+	sections   []section
+}
+
 // section is either one operation on the mini-batch, or neighbouring operations
 // that treat each sample by itself. These run on one sample after the other.
 type section struct{ first, end int }
@@ -74,15 +81,19 @@ func (p *program) Options() net.Options { return p.options }
 func (p *program) forward(ps pass, compare bool) {
 	ps.traced, ps.weights, ps.step = p.tracing, p.weights, p.step
 	p.pass = ps
-	for i := range p.sections {
-		s := &p.sections[i]
+	p.running = p.evaluation
+	if ps.training || ps.traced {
+		p.running = p.all
+	}
+	for i := range p.running.sections {
+		s := &p.running.sections[i]
 		p.section = s
 		p.profile.begin()
-		if op := p.operations[s.first]; op.batch != nil {
+		if op := p.running.operations[s.first]; op.batch != nil {
 			op.batch.forward()
 			p.profile.end(net.Forward, op.layers)
 		} else {
-			for _, op := range p.operations[s.first:s.end] {
+			for _, op := range p.running.operations[s.first:s.end] {
 				if op, ok := op.sample.(weightOp); ok {
 					op.ready()
 				}
@@ -92,7 +103,7 @@ func (p *program) forward(ps pass, compare bool) {
 			} else {
 				p.device.workers.do(ps.Len(), p.forwardTask)
 			}
-			p.profile.share(net.Forward, p.operations, *s)
+			p.profile.share(net.Forward, p.running.operations, *s)
 		}
 	}
 	p.profile.begin()
@@ -102,7 +113,7 @@ func (p *program) forward(ps pass, compare bool) {
 
 func (p *program) forwardSample(w *worker, n int) {
 	for i := p.section.first; i < p.section.end; i++ {
-		op := p.operations[i].sample
+		op := p.running.operations[i].sample
 		if p.profile != nil {
 			p.profile.timed(w, i, func() { op.forward(w, n) })
 			continue
@@ -125,7 +136,7 @@ func (p *program) forwardCut() {
 	ws := p.device.workers
 	for i := p.section.first; i < p.section.end; i++ {
 		p.cut, p.cutParts, p.single = nil, 1, i
-		if op, ok := p.operations[i].sample.(cutOp); ok {
+		if op, ok := p.running.operations[i].sample.(cutOp); ok {
 			p.cut, p.cutParts = op, min(len(ws.all), op.parts())
 		}
 		if p.cutParts > 1 {
@@ -140,41 +151,43 @@ func (p *program) forwardPart(w *worker, task int) {
 	p.cut.forwardPart(w, task/p.cutParts, part{task % p.cutParts, p.cutParts})
 }
 
-func (p *program) forwardSingle(w *worker, n int) { p.operations[p.single].sample.forward(w, n) }
+func (p *program) forwardSingle(w *worker, n int) {
+	p.running.operations[p.single].sample.forward(w, n)
+}
 
 // backward computes the gradients, from the last operation to the first. It leaves
 // out operations that don't learn.
 func (p *program) backward() {
-	for i := len(p.sections) - 1; i >= 0; i-- {
-		s := &p.sections[i]
+	for i := len(p.all.sections) - 1; i >= 0; i-- {
+		s := &p.all.sections[i]
 		if !p.learns(s) {
 			continue
 		}
 		p.section = s
 		p.profile.begin()
-		if op := p.operations[s.first]; op.batch != nil {
+		if op := p.all.operations[s.first]; op.batch != nil {
 			op.batch.backward()
 			p.profile.end(net.Backward, op.layers)
 			continue
 		}
 		for j := s.first; j < s.end; j++ {
-			if op, ok := p.operations[j].sample.(weightOp); ok && p.operations[j].learns {
+			if op, ok := p.all.operations[j].sample.(weightOp); ok && p.all.operations[j].learns {
 				p.profile.alone(j, op.prepare)
 			}
 		}
 		p.device.workers.do(p.pass.Len(), p.backwardTask)
 		for j := s.first; j < s.end; j++ {
-			if op, ok := p.operations[j].sample.(weightOp); ok && p.operations[j].learns {
+			if op, ok := p.all.operations[j].sample.(weightOp); ok && p.all.operations[j].learns {
 				p.profile.alone(j, op.finish)
 			}
 		}
-		p.profile.share(net.Backward, p.operations, *s)
+		p.profile.share(net.Backward, p.all.operations, *s)
 	}
 }
 
 // learns reports whether an operation of a section has a backward pass.
 func (p *program) learns(s *section) bool {
-	for _, op := range p.operations[s.first:s.end] {
+	for _, op := range p.all.operations[s.first:s.end] {
 		if op.learns {
 			return true
 		}
@@ -184,7 +197,7 @@ func (p *program) learns(s *section) bool {
 
 func (p *program) backwardSample(w *worker, n int) {
 	for i := p.section.end - 1; i >= p.section.first; i-- {
-		op := &p.operations[i]
+		op := &p.all.operations[i]
 		switch {
 		case !op.learns:
 		case p.profile != nil:
@@ -255,6 +268,7 @@ func (p *program) Gradients(b net.Batch, share net.Share) error {
 	}
 	p.pass.Batch = net.Batch{}
 	p.parts++
+	p.weights++ // running statistics are among them
 	return nil
 }
 

@@ -54,7 +54,7 @@ func TestGradientsThroughPooling(t *testing.T) {
 				if want == "columns" && c.kernel > p.device.kernels.Lanes {
 					want = "channels" // a row of the filter is longer than the portable kernels' vectors
 				}
-				for _, op := range p.operations {
+				for _, op := range p.all.operations {
 					if conv, ok := op.sample.(*conv); ok && conv.node.Out.C == c.filters && conv.through != nil {
 						way = map[bool]string{true: "columns", false: "channels"}[conv.through.wide]
 					}

@@ -133,7 +133,7 @@ func TestWinogradPays(t *testing.T) {
 
 // winogradsOf returns what of a convolution is computed by minimal filtering: its output, and the gradient of its input.
 func winogradsOf(p *program, filters, kernel int) (list []string) {
-	for _, op := range p.operations {
+	for _, op := range p.all.operations {
 		var node net.Node
 		var output, gradient *winograd
 		switch c := op.sample.(type) {

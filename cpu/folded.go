@@ -1,0 +1,103 @@
+package cpu
+
+import (
+	"math"
+	"slices"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+// folded is a convolution with the batch normalisation after it, in evaluation. There the
+// running statistics are constants, so both are one convolution: with the weights times
+// what normalisation multiplies by, and the bias that follows.
+type folded struct {
+	blockConv
+	plain   *blockConv // the convolution by itself
+	norm    *batchNorm
+	version int64 // of the weights that are folded
+}
+
+// fold returns the operations of an evaluation that isn't traced. They are the given ones,
+// but a convolution and the batch normalisation after it are folded if nothing else takes
+// the convolution's output. ins holds the inputs of each operation.
+func fold(operations []operation, ins [][]operand) []operation {
+	convs, uses := map[*activations]*blockConv{}, map[*activations]int{}
+	for i, op := range operations {
+		if conv, ok := op.sample.(*blockConv); ok && !conv.relu {
+			convs[op.out] = conv
+		}
+		for _, in := range ins[i] {
+			uses[in.activations]++
+		}
+	}
+	gone := map[*activations]bool{}
+	var out []operation
+	for _, op := range operations {
+		norm, ok := op.batch.(*batchNorm)
+		if !ok || convs[norm.in.activations] == nil || uses[norm.in.activations] > 1 {
+			out = append(out, op)
+			continue
+		}
+		gone[norm.in.activations] = true
+		out = append(out, operation{sample: newFolded(convs[norm.in.activations], norm), out: op.out, layers: op.layers})
+		if norm.added != nil {
+			out = append(out, operation{sample: &addTo{*norm.added, op.out, norm.relu}, out: op.out, layers: op.layers})
+		}
+	}
+	return slices.DeleteFunc(out, func(op operation) bool { return gone[op.out] })
+}
+
+// newFolded returns the operation that computes what norm makes of conv's output. What norm
+// adds, it leaves out, and a ReLU behind that too.
+func newFolded(conv *blockConv, norm *batchNorm) *folded {
+	size := len(conv.weight.value)
+	params := map[net.Role]*parameter{net.Weight: {value: newBuffer(size)[:size]}, net.Bias: {value: make([]float32, conv.node.Out.C)}}
+	relu := norm.relu && norm.added == nil
+	return &folded{*newBlockConv(conv.workers, conv.pass, conv.node, conv.in, norm.out, params, relu), conv, norm, -1}
+}
+
+func (op *folded) ready() {
+	if op.version == op.pass.weights {
+		return
+	}
+	op.version = op.pass.weights
+	op.norm.settle()
+	size := len(op.weight.value) / op.node.Out.C
+	for k := range op.node.Out.C {
+		scale := float64(op.norm.weight.value[k]) * op.norm.inverse[k]
+		from, to := op.plain.weight.value[k*size:][:size], op.weight.value[k*size:][:size]
+		for i, v := range from {
+			to[i] = float32(float64(v) * scale)
+		}
+		bias := -op.norm.mean[k]
+		if op.plain.bias != nil {
+			bias += float64(op.plain.bias.value[k])
+		}
+		op.bias.value[k] = float32(bias*scale + float64(op.norm.bias.value[k]))
+	}
+	op.blockConv.ready()
+}
+
+// settle takes the running statistics as those of the pass.
+func (op *batchNorm) settle() {
+	for k := range op.layout.shape.C {
+		op.mean[k], op.inverse[k] = float64(op.runningMean.value[k]), 1/math.Sqrt(float64(op.runningVar.value[k])+op.epsilon)
+	}
+}
+
+// addTo adds a value to the output, and applies ReLU to the sum if that belongs to it.
+type addTo struct {
+	in   operand
+	out  *activations
+	relu bool
+}
+
+func (op *addTo) forward(w *worker, n int) {
+	y := op.out.values(n)
+	w.kernel.Add(y, op.in.values(n))
+	if op.relu {
+		w.kernel.AddBiasReLU(y, 0)
+	}
+}
+
+func (op *addTo) backward(*worker, int) { panic("BUG: evaluation has no gradients") }

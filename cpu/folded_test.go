@@ -1,0 +1,106 @@
+package cpu
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/internal/testenv"
+	"github.com/gputrain/gputrain/net"
+)
+
+// TestFolding compares evaluation, whose convolutions hold the batch normalisation after them, with a trace, which computes both.
+// The running statistics move while an update is due, and evaluation in between must see it.
+func TestFolding(t *testing.T) {
+	conv := func(name, from string, kernel, groups int) net.Layer {
+		c := &net.Conv{Name: name, Filters: 20, Kernel: net.Square(kernel), Padding: net.PadSame, Groups: groups, NoBias: kernel == 1}
+		if from != "" {
+			c.From = net.From{from}
+		}
+		return c
+	}
+	bn := func(name string) net.Layer { return &net.BatchNorm{Name: name} }
+	relu := &net.Activation{Func: net.ReLU}
+	n := &net.Network{Name: "folded", Input: net.Shape{C: 3, H: 9, W: 8}, Layers: []net.Layer{
+		conv("a", "", 3, 1), bn("an"), &net.Activation{Name: "ar", Func: net.ReLU},
+		conv("b", "", 3, 20), bn("bn"), relu, // a filter for each channel
+		conv("c", "", 1, 1), bn("cn"), &net.Add{Name: "sum", From: net.From{"cn", "ar"}}, relu,
+		conv("d", "", 3, 4), bn("dn"), &net.Activation{Func: net.Tanh}, // groups that don't fill vectors: not folded where channels change places
+		conv("e", "", 3, 1), bn("en"), &net.Add{Name: "twice", From: net.From{"e", "en"}}, // e is taken twice: not folded
+		&net.Flatten{}, &net.Dense{Units: 3},
+	}}
+	data := randomImages(n.Input, 3, 24)
+	batch := func(from, to int) net.Batch {
+		b := net.Batch{Data: data}
+		for i := from; i < to; i++ {
+			b.Indices = append(b.Indices, int32(i))
+		}
+		return b
+	}
+	for _, tier := range tiers() {
+		t.Run(tier.String(), func(t *testing.T) {
+			d := open(tier, 2)(t)
+			defer d.Close()
+			p, q := compile(t, d, n, 12), compile(t, d, n, 12)
+			state, err := p.State()
+			if err != nil {
+				t.Fatal(err)
+			}
+			rng := testenv.Rand(t)
+			for _, values := range state.Params { // also running statistics and biases that aren't 0 or 1
+				for i := range values.Float32s() {
+					values.Float32s()[i] += 0.4*rng.Float32() - 0.2
+				}
+			}
+			if err := p.SetState(state); err != nil {
+				t.Fatal(err)
+			}
+			folds := 0
+			for _, op := range p.evaluation.operations {
+				if _, ok := op.sample.(*folded); ok {
+					folds++
+				}
+			}
+			if want := 3; folds < want || folds > want+1 {
+				t.Errorf("%d convolutions are folded, want %d", folds, want)
+			}
+			check := func(when string) []float32 {
+				t.Helper()
+				got, err := p.Infer(batch(0, 12))
+				if err != nil {
+					t.Fatal(err)
+				}
+				state, err := p.State()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := q.SetState(state); err != nil {
+					t.Fatal(err)
+				}
+				trace, err := q.Trace(batch(0, 12), net.Evaluation)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := make([]float64, 0, 36)
+				for _, v := range trace.Probabilities.Float32s() {
+					want = append(want, float64(v))
+				}
+				approx.Check(t, when, got.Float32s(), want, approx.Tolerance{Abs: 1e-6, Rel: 1e-5})
+				return got.Float32s()
+			}
+			first := check("at first")
+			for part := range 2 {
+				if err := p.Gradients(batch(12*part, 12*part+12), net.Share{Total: 24, First: 12 * part}); err != nil {
+					t.Fatal(err)
+				}
+				if slices.Equal(check("between two parts"), first) {
+					t.Error("the running statistics have not moved")
+				}
+			}
+			if err := p.Update(); err != nil {
+				t.Fatal(err)
+			}
+			check("after the update")
+		})
+	}
+}
