@@ -136,6 +136,8 @@ func (d *device) memory(lowered *lower.Program, steps []step, opts net.Options) 
 			if k := head.Window.KernelW; layer.GroupCount() == 1 && head.Window.KernelH == k && d.kernels.Winograd(k) != nil {
 				values += winogradProducts * float64(head.In.C) * float64(head.Out.C) // transformed weights
 			}
+		case *net.Dense:
+			values += float64(head.Weights()) // packed weights
 		case *net.Pool, *net.Dropout:
 			take(head.Out.Size(), false)
 		}

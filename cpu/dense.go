@@ -5,9 +5,10 @@ import (
 )
 
 // dense is a fully connected layer with its bias. If it is in its group, the ReLU
-// after it belongs to it too. Forward it computes the transposed output: (units x
-// samples) = (units x inputs) * (inputs x samples). So the weights, which are by
-// far the largest part, are read only once, and need not be copied.
+// after it belongs to it too. Forward in training it computes the transposed output:
+// (units x samples) = (units x inputs) * (inputs x samples). So the weights, which are by
+// far the largest part, are read only once, and need not be copied. In evaluation, where
+// weights stay the same for many mini-batches, it multiplies by packed weights.
 type dense struct {
 	pass         *pass
 	workers      *workers
@@ -25,6 +26,11 @@ type dense struct {
 	unitRows    []int32   // offsets of the weights' rows
 	sampleRows  []int32   // offsets of the input's rows
 
+	unitPanels []tilePanel // of vectors of units, in evaluation
+	packed     []float32   // weights by panel: (inputs, units of the panel)
+	version    int64       // of the packed weights
+
+	packTask, evaluateTask                                                  func(w *worker, panel int)
 	transposeTask, forwardTask, finishTask, maskTask, inputTask, weightTask func(w *worker, task int)
 }
 
@@ -46,6 +52,12 @@ func newDense(ws *workers, p *pass, node net.Node, in operand, out *activations,
 	op.transposed = make([]float32, most*node.In.C)
 	op.product = make([]float32, most*node.Out.C)
 	op.transposeTask, op.forwardTask, op.finishTask = op.transpose, op.multiplyUnits, op.finishSample
+	all, width := (node.Out.C+ks.Lanes-1)/ks.Lanes, min(2, ks.Vectors)
+	for at := 0; at < all; at += width {
+		op.unitPanels = append(op.unitPanels, tilePanel{at, min(width, all-at)})
+	}
+	op.packed = make([]float32, all*ks.Lanes*node.In.C)
+	op.packTask, op.evaluateTask = op.pack, op.evaluate
 	return op
 }
 
@@ -55,6 +67,15 @@ func (op *dense) planGradients(int) {
 }
 
 func (op *dense) forward() {
+	if !op.pass.training {
+		if op.version != op.pass.weights {
+			op.workers.do(len(op.unitPanels), op.packTask)
+			op.version = op.pass.weights
+		}
+		op.workers.do(len(op.unitPanels), op.evaluateTask)
+		op.workers.do(op.pass.Len(), op.finishTask)
+		return
+	}
 	lanes := op.workers.all[0].kernel.Lanes
 	op.lone = 0
 	if rest := op.pass.Len() % lanes; rest <= fewSamples && op.out.size >= 4 {
@@ -64,6 +85,48 @@ func (op *dense) forward() {
 	op.workers.do((op.in.size+denseBlock-1)/denseBlock, op.transposeTask)
 	op.workers.do(op.unitTasks(), op.forwardTask)
 	op.workers.do(op.pass.Len(), op.finishTask)
+}
+
+// panel returns the packed weights of a panel, and which units they belong to.
+func (op *dense) panel(i, lanes int) (weights []float32, first, units int) {
+	p := op.unitPanels[i]
+	first = p.first * lanes
+	return op.packed[first*op.in.size:][:p.vectors*lanes*op.in.size], first, min(p.vectors*lanes, op.out.size-first)
+}
+
+// pack packs the weights of a panel. Units that only fill it up have weights 0.
+func (op *dense) pack(w *worker, panel int) {
+	to, first, units := op.panel(panel, w.kernel.Lanes)
+	w.kernel.Transpose(to, len(to)/op.in.size, op.weight.value[first*op.in.size:], op.in.size, units, op.in.size)
+}
+
+// evaluate computes the units of a panel for all samples, without the bias.
+func (op *dense) evaluate(w *worker, panel int) {
+	ks, inputs, samples := w.kernel, op.in.size, op.pass.Len()
+	weights, first, units := op.panel(panel, ks.Lanes)
+	width := len(weights) / inputs
+	vectors := width / ks.Lanes
+	tiles := (samples + ks.Rows(vectors) - 1) / ks.Rows(vectors)
+	blocks := (inputs + panelDepth - 1) / panelDepth
+	for block := range blocks {
+		lo, hi := block*inputs/blocks, (block+1)*inputs/blocks
+		for i := range tiles {
+			from, end := tileOf(samples, tiles, i), tileOf(samples, tiles, i+1)
+			x, b, y := op.in.value[from*inputs+lo:], weights[lo*width:], op.out.value[from*op.out.size+first:]
+			if units == width {
+				ks.Gemm(end-from, vectors, hi-lo, x, inputs, 1, b, width, y, op.out.size, block > 0)
+				continue
+			}
+			ks.Gemm(end-from, vectors, hi-lo, x, inputs, 1, b, width, w.tile, width, false)
+			for r := range end - from {
+				if to := y[r*op.out.size:][:units]; block > 0 {
+					ks.Add(to, w.tile[r*width:][:units])
+				} else {
+					copy(to, w.tile[r*width:])
+				}
+			}
+		}
+	}
 }
 
 // unitTasks returns how many tasks share the units. The last task also takes the

@@ -85,7 +85,7 @@ func TestFolding(t *testing.T) {
 				for _, v := range trace.Probabilities.Float32s() {
 					want = append(want, float64(v))
 				}
-				approx.Check(t, when, got.Float32s(), want, approx.Tolerance{Abs: 1e-6, Rel: 1e-5})
+				approx.Check(t, when, got.Float32s(), want, approx.Tolerance{Abs: 5e-6, Rel: 5e-5})
 				return got.Float32s()
 			}
 			first := check("at first")
