@@ -25,10 +25,14 @@ build: ## Build bin/gputrain, with CUDA where there is a C compiler
 	  $(CUDA_ENV) $(GO) build -trimpath -ldflags=-buildid= -tags cuda -o bin/gputrain ./cmd/gputrain; \
 	fi
 
+# With a C compiler all packages are tested once, with the CUDA path. Then those follow that are other ones without it.
 test: ## Run every test; with a C compiler also those of the CUDA path, on the simulated machine
-	$(TOOL) gotestsum --format pkgname -- -timeout 15m ./...
-	@if command -v gcc >/dev/null; then $(MAKE) --no-print-directory cuda; \
-	else echo "not run: the tests of the CUDA path, which need a C compiler (gcc, and g++ for the simulator)"; fi
+	@if command -v gcc >/dev/null; then set -ex; \
+	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -timeout 15m -tags cuda ./...; \
+	$(TOOL) gotestsum --format pkgname -- -timeout 15m ./cuda/... ; \
+	$(TOOL) gotestsum --format pkgname -- -run 'CUDA|Devices|Help|Usage' ./cmd/gputrain; \
+	else $(TOOL) gotestsum --format pkgname -- -timeout 15m ./...; \
+	echo "not run: the tests of the CUDA path, which need a C compiler (gcc, and g++ for the simulator)"; fi
 
 # Packages without goroutines are left out: there the detector can't find anything, and it makes sums ten times as slow.
 race: ## Run the short tests of all packages with goroutines under the race detector (needs a C compiler)
