@@ -24,7 +24,11 @@
 // before the next sample is begun. If several operations take a value, the first of
 // them in the backward pass writes its gradient, and the others add theirs.
 //
-// Work is split into pieces that depend only on shapes, and each sum has a fixed
-// order. So results are the same bytes for any number of threads. Between the kernel
-// tiers (AVX-512, AVX2 and portable) they differ by rounding.
+// In evaluation, batch normalisation is part of the convolution before it, and fully
+// connected layers have packed weights. Where there are fewer samples than threads, the
+// threads share each sample's output.
+//
+// Each sum has a fixed order, and is never divided by the number of threads. So results
+// are the same bytes for any number of threads. Between the kernel tiers (AVX-512, AVX2
+// and portable) they differ by rounding.
 package cpu
