@@ -181,6 +181,33 @@ func TestWrongDevicesAreNotTimed(t *testing.T) {
 	}
 }
 
+// TestRoundingMayDecide has a network whose values lie exactly at a ReLU's kink: its images are black. A device whose rounding
+// makes them a little larger learns other weights, and is not wrong. A rate that is wrong still shows.
+func TestRoundingMayDecide(t *testing.T) {
+	rounds := func(s *net.State) { s.Params["conv1.bias"].Float32s()[0] += 1e-9 }
+	for _, c := range []struct {
+		device device
+		wrong  bool
+	}{
+		{device{state: rounds}, false},
+		{device{state: rounds, options: func(o *net.Options) { o.Optimizer.LearningRate *= 10 }}, true},
+	} {
+		config := small(c.device)
+		config.Infer, config.Optimizer.LearningRate = nil, 0.1
+		clear(config.Data.Pixels)
+		r, err := Run(t.Context(), config)
+		if errors.Is(err, ErrWrong) != c.wrong {
+			t.Errorf("error %v, want one: %v", err, c.wrong)
+		}
+		if c.wrong {
+			continue
+		}
+		if check := r.Measurements[0].Check; check.Distance <= checkTolerance || check.Tolerance < check.Distance {
+			t.Errorf("the kink does nothing here: differs by %g, at most %g", check.Distance, check.Tolerance)
+		}
+	}
+}
+
 // TestLargeBatchesAreCheckedWhole wants every image of a large mini-batch to count in the check, though the reference sees few.
 func TestLargeBatchesAreCheckedWhole(t *testing.T) {
 	large := func(d device) Config {
