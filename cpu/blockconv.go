@@ -14,6 +14,7 @@ type blockConv struct {
 	out          *activations
 	weight, bias *parameter // bias may be nil
 	relu         bool
+	most         bool // with relu: what is above 6 becomes 6; only where tiles compute the output
 	node         net.Node
 	groups       int
 	winograd     *winograd // computes the output; or nil
@@ -129,6 +130,9 @@ func (op *blockConv) forwardPart(w *worker, n int, p part) {
 	how := asm.Convolution(0)
 	if op.relu {
 		how = asm.ConvolveReLU
+	}
+	if op.most {
+		how |= asm.ConvolveMost
 	}
 	op.tiles.run(w, y, x, how, p)
 }

@@ -19,7 +19,8 @@ type folded struct {
 
 // fold returns the operations of an evaluation that isn't traced. They are the given ones,
 // but a convolution and the batch normalisation after it are folded if nothing else takes
-// the convolution's output. ins holds the inputs of each operation.
+// the convolution's output. So is a ReLU6 after them. ins holds the inputs of each
+// operation.
 func fold(operations []operation, ins [][]operand) []operation {
 	convs, uses := map[*activations]*blockConv{}, map[*activations]int{}
 	for i, op := range operations {
@@ -30,18 +31,28 @@ func fold(operations []operation, ins [][]operand) []operation {
 			uses[in.activations]++
 		}
 	}
+	folds := map[*activations]*folded{}
 	gone := map[*activations]bool{}
 	var out []operation
 	for _, op := range operations {
+		if next, ok := op.sample.(*activation); ok && next.function == net.ReLU6 && uses[next.in.activations] == 1 {
+			if before := folds[next.in.activations]; before != nil && before.tiles != nil {
+				before.most, before.relu, before.out = true, true, next.out
+				continue
+			}
+		}
 		norm, ok := op.batch.(*batchNorm)
 		if !ok || convs[norm.in.activations] == nil || uses[norm.in.activations] > 1 {
 			out = append(out, op)
 			continue
 		}
 		gone[norm.in.activations] = true
-		out = append(out, operation{sample: newFolded(convs[norm.in.activations], norm), out: op.out, layers: op.layers})
+		both := newFolded(convs[norm.in.activations], norm)
+		out = append(out, operation{sample: both, out: op.out, layers: op.layers})
 		if norm.added != nil {
 			out = append(out, operation{sample: &addTo{*norm.added, op.out, norm.relu}, out: op.out, layers: op.layers})
+		} else if !norm.relu {
+			folds[op.out] = both
 		}
 	}
 	return slices.DeleteFunc(out, func(op operation) bool { return gone[op.out] })

@@ -23,7 +23,7 @@ func TestFolding(t *testing.T) {
 	relu := &net.Activation{Func: net.ReLU}
 	n := &net.Network{Name: "folded", Input: net.Shape{C: 3, H: 9, W: 8}, Layers: []net.Layer{
 		conv("a", "", 3, 1), bn("an"), &net.Activation{Name: "ar", Func: net.ReLU},
-		conv("b", "", 3, 20), bn("bn"), relu, // a filter for each channel
+		conv("b", "", 3, 20), bn("bn"), &net.Activation{Func: net.ReLU6}, // a filter for each channel
 		conv("c", "", 1, 1), bn("cn"), &net.Add{Name: "sum", From: net.From{"cn", "ar"}}, relu,
 		conv("d", "", 3, 4), bn("dn"), &net.Activation{Func: net.Tanh}, // groups that don't fill vectors: not folded where channels change places
 		conv("e", "", 3, 1), bn("en"), &net.Add{Name: "twice", From: net.From{"e", "en"}}, // e is taken twice: not folded

@@ -51,6 +51,7 @@ func (t tier) sizes(parameter string, most []int, tile func(rows, vectors int)) 
 const (
 	flagAdd  = 1 // add to y, instead of writing
 	flagReLU = 2
+	flagMost = 4
 )
 
 func (t tier) convolveTile(positions, vectors int) {
@@ -148,6 +149,14 @@ func (t tier) convolveTile(positions, vectors int) {
 	for i := range positions {
 		for v := range vectors {
 			VMAXPS(sum(i, v), value, sum(i, v)) // a NaN stays: the sum is the first operand here
+		}
+	}
+	TESTQ(U32(flagMost), flags)
+	JEQ(LabelRef(label("store")))
+	VMOVUPS(t.number(6), value)
+	for i := range positions {
+		for v := range vectors {
+			VMINPS(sum(i, v), value, sum(i, v))
 		}
 	}
 	Label(label("store"))
@@ -293,6 +302,12 @@ func (t tier) depthwise() {
 		VXORPS(weight, weight, weight)
 		for _, sum := range sums {
 			VMAXPS(sum, weight, sum) // a NaN stays: the sum is the first operand here
+		}
+		TESTQ(U32(flagMost), flags)
+		JEQ(LabelRef(label("store")))
+		VMOVUPS(t.number(6), weight)
+		for _, sum := range sums {
+			VMINPS(sum, weight, sum)
 		}
 		Label(label("store"))
 		for i, sum := range sums {

@@ -213,8 +213,18 @@ func convolvePosition(y *[4]float32, x *float32, taps []Tap, w *float32, vectors
 		s0, s1, s2, s3 = s0+y[0], s1+y[1], s2+y[2], s3+y[3]
 	}
 	*y = [4]float32{s0, s1, s2, s3}
+	finishPortable(y[:], how)
+}
+
+// finishPortable replaces values by ReLU or ReLU6 of them, if that is asked for.
+func finishPortable(y []float32, how Convolution) {
 	if how&ConvolveReLU != 0 {
-		addBiasReLUPortable(y[:], 0)
+		addBiasReLUPortable(y, 0)
+	}
+	if how&ConvolveMost != 0 {
+		for i, v := range y {
+			y[i] = min(v, 6) // min keeps NaN
+		}
 	}
 }
 
@@ -255,9 +265,7 @@ func depthwisePortable(positions, _ int, y *float32, yStep int, x *float32, xSte
 			addPortable(sum[:], y[:])
 		}
 		*y = sum
-		if Convolution(flags)&ConvolveReLU != 0 {
-			addBiasReLUPortable(y[:], 0)
-		}
+		finishPortable(y[:], Convolution(flags))
 	}
 }
 
