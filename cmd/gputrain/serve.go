@@ -11,7 +11,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -118,9 +117,6 @@ func (a *app) serve(c *cli.Context) (err error) {
 		return cannotListen(c.String("address"), err)
 	}
 	total, whose := memlimit.Total()
-	if total > 0 && os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(0.9 * total)) // garbage must not be what a container ends the server for
-	}
 	if w := memoryWarning(o, total, whose); w != "" {
 		o.Log.Warn(w)
 	}
