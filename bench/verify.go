@@ -131,7 +131,7 @@ func (j *job) shake(state net.State, n int) net.State {
 	most := rootMeanSquare(all)
 	for _, q := range j.plan.Params {
 		out.Params[q.Name] = state.Params[q.Name].Clone().(*tensor.Dense)
-		if n == 0 {
+		if n == 0 || q.Role == net.RunningMean || q.Role == net.RunningVar { // a variance must stay above 0
 			continue
 		}
 		values := out.Params[q.Name].Float32s()
@@ -239,24 +239,27 @@ func (v *verdict) try(ctx context.Context, s Subject, j *job, p net.Program) (Ch
 		}
 	}
 	least, shaken := c.Tolerance, []float64(nil)
+	// Each loss has a limit of its own; the highest is shown.
 	for i, want := range v.values {
 		size := 1.0
 		if trains {
 			size = math.Abs(want)
 		}
 		d := math.Abs(got[i]-want) / size
-		if !(d <= c.Tolerance) && shaken == nil {
+		allowed := least
+		if !(d <= allowed) && shaken == nil {
 			if shaken, err = j.shaken(p, state, func() ([]float64, error) { return values(j.different()) }); err != nil {
 				return c, err
 			}
 		}
 		switch {
 		case shaken != nil && trains:
-			c.Tolerance = shakenTolerance(least, shaken[i]/size)
+			allowed = shakenTolerance(least, shaken[i]/size)
 		case shaken != nil: // probabilities have no order
-			c.Tolerance = shakenTolerance(least, slices.Max(shaken))
+			allowed = shakenTolerance(least, slices.Max(shaken))
 		}
-		if c.Distance = max(c.Distance, d); d <= c.Tolerance {
+		c.Tolerance = max(c.Tolerance, allowed)
+		if c.Distance = max(c.Distance, d); d <= allowed {
 			continue
 		}
 		what := fmt.Sprintf("the loss of step %d is", i+1)

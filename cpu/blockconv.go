@@ -101,11 +101,14 @@ func (op *blockConv) planGradients(batch int) {
 	}
 }
 
-func (op *blockConv) ready() {
+func (op *blockConv) ready() { op.pack(op.pass.weights, op.bias) }
+
+// pack packs the weights for the output, if they are of another version than before.
+func (op *blockConv) pack(version int64, bias *parameter) {
 	if op.winograd != nil {
-		op.winograd.ready(op.pass.weights, op.bias)
+		op.winograd.ready(version, bias)
 	} else {
-		op.tiles.ready(op.pass.weights, op.bias)
+		op.tiles.ready(version, bias)
 	}
 }
 

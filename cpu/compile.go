@@ -130,8 +130,11 @@ func (d *device) memory(lowered *lower.Program, steps []step, opts net.Options) 
 				if head.Weights() > 0 {
 					values += paddingOf(head).floatSize() * batch
 				}
-			} else if head.Learns {
-				values += minGradTasks / 4 * float64(head.Weights()) // gradients of parts of the mini-batch
+			} else {
+				values += 3 * float64(head.Weights()) // packed weights, also those that batch normalisation is folded into
+				if head.Learns {
+					values += minGradTasks / 4 * float64(head.Weights()) // gradients of parts of the mini-batch
+				}
 			}
 			if k := head.Window.KernelW; layer.GroupCount() == 1 && head.Window.KernelH == k && d.kernels.Winograd(k) != nil {
 				values += winogradProducts * float64(head.In.C) * float64(head.Out.C) // transformed weights

@@ -24,9 +24,9 @@
 // before the next sample is begun. If several operations take a value, the first of
 // them in the backward pass writes its gradient, and the others add theirs.
 //
-// In evaluation, batch normalisation is part of the convolution before it, and fully
-// connected layers have packed weights. Where there are fewer samples than threads, the
-// threads share each sample's output.
+// In evaluation, batch normalisation is part of a convolution right before it, and fully
+// connected layers have packed weights. If there are so few samples that threads would be
+// idle, they share out each sample's output.
 //
 // Each sum has a fixed order, and is never divided by the number of threads. So results
 // are the same bytes for any number of threads. Between the kernel tiers (AVX-512, AVX2

@@ -12,15 +12,17 @@ import (
 // what normalisation multiplies by, and the bias that follows.
 type folded struct {
 	blockConv
-	plain   *blockConv // the convolution by itself
-	norm    *batchNorm
-	version int64 // of the weights that are folded
+	plain            *blockConv // the convolution by itself
+	norm             *batchNorm
+	weights, running int64 // versions of what is folded
+	folds            int64 // how often that was done
+	foldTask         func(w *worker, filter int)
 }
 
 // fold returns the operations of an evaluation that isn't traced. They are the given ones,
 // but a convolution and the batch normalisation after it are folded if nothing else takes
-// the convolution's output. So is a ReLU6 after them. ins holds the inputs of each
-// operation.
+// the convolution's output, in another layout perhaps. So is a ReLU6 after both, if tiles
+// compute the convolution. ins holds the inputs of each operation.
 func fold(operations []operation, ins [][]operand) []operation {
 	convs, uses := map[*activations]*blockConv{}, map[*activations]int{}
 	for i, op := range operations {
@@ -64,29 +66,35 @@ func newFolded(conv *blockConv, norm *batchNorm) *folded {
 	size := len(conv.weight.value)
 	params := map[net.Role]*parameter{net.Weight: {value: newBuffer(size)[:size]}, net.Bias: {value: make([]float32, conv.node.Out.C)}}
 	relu := norm.relu && norm.added == nil
-	return &folded{*newBlockConv(conv.workers, conv.pass, conv.node, conv.in, norm.out, params, relu), conv, norm, -1}
+	op := &folded{blockConv: *newBlockConv(conv.workers, conv.pass, conv.node, conv.in, norm.out, params, relu), plain: conv, norm: norm, weights: -1}
+	op.foldTask = op.foldFilter
+	return op
 }
 
 func (op *folded) ready() {
-	if op.version == op.pass.weights {
+	if op.weights == op.pass.weights && op.running == op.pass.running {
 		return
 	}
-	op.version = op.pass.weights
+	op.weights, op.running = op.pass.weights, op.pass.running
 	op.norm.settle()
+	op.workers.do(op.node.Out.C, op.foldTask)
+	op.folds++
+	op.pack(op.folds, op.bias)
+}
+
+// foldFilter folds a filter.
+func (op *folded) foldFilter(_ *worker, k int) {
 	size := len(op.weight.value) / op.node.Out.C
-	for k := range op.node.Out.C {
-		scale := float64(op.norm.weight.value[k]) * op.norm.inverse[k]
-		from, to := op.plain.weight.value[k*size:][:size], op.weight.value[k*size:][:size]
-		for i, v := range from {
-			to[i] = float32(float64(v) * scale)
-		}
-		bias := -op.norm.mean[k]
-		if op.plain.bias != nil {
-			bias += float64(op.plain.bias.value[k])
-		}
-		op.bias.value[k] = float32(bias*scale + float64(op.norm.bias.value[k]))
+	scale := float64(op.norm.weight.value[k]) * op.norm.inverse[k]
+	from, to := op.plain.weight.value[k*size:][:size], op.weight.value[k*size:][:size]
+	for i, v := range from {
+		to[i] = float32(float64(v) * scale)
 	}
-	op.blockConv.ready()
+	bias := -op.norm.mean[k]
+	if op.plain.bias != nil {
+		bias += float64(op.plain.bias.value[k])
+	}
+	op.bias.value[k] = float32(bias*scale + float64(op.norm.bias.value[k]))
 }
 
 // settle takes the running statistics as those of the pass.

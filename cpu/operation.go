@@ -65,6 +65,7 @@ type pass struct {
 	frozen    bool      // running statistics don't change
 	traced    bool      // values that a step doesn't need are computed too, for a trace
 	weights   int64     // version of the weights
+	running   int64     // version of the running statistics
 	step      int64     // updates made before this step
 }
 

@@ -27,6 +27,7 @@ type program struct {
 	step    int64
 	metrics net.Metrics
 	weights int64 // version of the weights
+	moved   int64 // version of the running statistics
 	parts   int   // how many parts of a mini-batch have gradients that await an update
 	swapped bool  // the averages are in the place of the weights
 	tracing bool
@@ -79,7 +80,7 @@ func (p *program) Options() net.Options { return p.options }
 // forward computes probabilities for the samples of ps. If compare is set, it also
 // computes losses and hits. Operations see ps as p.pass.
 func (p *program) forward(ps pass, compare bool) {
-	ps.traced, ps.weights, ps.step = p.tracing, p.weights, p.step
+	ps.traced, ps.weights, ps.running, ps.step = p.tracing, p.weights, p.moved, p.step
 	p.pass = ps
 	p.running = p.evaluation
 	if ps.training || ps.traced {
@@ -122,8 +123,8 @@ func (p *program) forwardSample(w *worker, n int) {
 	}
 }
 
-// cutsSamples reports whether so few samples are computed that a third of the threads'
-// time would be lost if each sample were left to one thread.
+// cutsSamples reports whether so few samples are evaluated that more than a third of the
+// threads' time would be lost if each sample were left to one thread.
 func (p *program) cutsSamples() bool {
 	samples, threads := p.pass.Len(), len(p.device.workers.all)
 	rounds := (samples + threads - 1) / threads
@@ -268,7 +269,7 @@ func (p *program) Gradients(b net.Batch, share net.Share) error {
 	}
 	p.pass.Batch = net.Batch{}
 	p.parts++
-	p.weights++ // running statistics are among them
+	p.moved++
 	return nil
 }
 
