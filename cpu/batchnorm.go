@@ -69,9 +69,7 @@ func (op *batchNorm) forwardBlock(w *worker, block int) {
 	if op.pass.training {
 		op.statistics(w, block)
 	} else {
-		for j := range channels {
-			mean[j], inverse[j] = float64(op.runningMean.value[first+j]), 1/math.Sqrt(float64(op.runningVar.value[first+j])+op.epsilon)
-		}
+		op.settle(first, channels)
 	}
 	c := op.constants[w.id][:3*lanes]
 	clear(c)
@@ -95,6 +93,13 @@ func (op *batchNorm) forwardBlock(w *worker, block int) {
 			more = op.of(op.added.value, n, block)
 		}
 		w.kernel.NormalizeVectors(op.of(op.out.value, n, block), op.of(op.in.value, n, block), more, c, how)
+	}
+}
+
+// settle takes the running statistics of some channels as those of the pass.
+func (op *batchNorm) settle(first, channels int) {
+	for k := first; k < first+channels; k++ {
+		op.mean[k], op.inverse[k] = float64(op.runningMean.value[k]), 1/math.Sqrt(float64(op.runningVar.value[k])+op.epsilon)
 	}
 }
 

@@ -14,7 +14,7 @@ type blockConv struct {
 	out          *activations
 	weight, bias *parameter // bias may be nil
 	relu         bool
-	most         bool // with relu: what is above 6 becomes 6; only where tiles compute the output
+	relu6        bool // with relu: what is above 6 becomes 6; only where tiles compute the output
 	node         net.Node
 	groups       int
 	winograd     *winograd // computes the output; or nil
@@ -101,14 +101,14 @@ func (op *blockConv) planGradients(batch int) {
 	}
 }
 
-func (op *blockConv) ready() { op.pack(op.pass.weights, op.bias) }
+func (op *blockConv) ready() { op.pack(op.pass.weights) }
 
 // pack packs the weights for the output, if they are of another version than before.
-func (op *blockConv) pack(version int64, bias *parameter) {
+func (op *blockConv) pack(version int64) {
 	if op.winograd != nil {
-		op.winograd.ready(version, bias)
+		op.winograd.ready(version, op.bias)
 	} else {
-		op.tiles.ready(version, bias)
+		op.tiles.ready(version, op.bias)
 	}
 }
 
@@ -134,8 +134,8 @@ func (op *blockConv) forwardPart(w *worker, n int, p part) {
 	if op.relu {
 		how = asm.ConvolveReLU
 	}
-	if op.most {
-		how |= asm.ConvolveMost
+	if op.relu6 {
+		how |= asm.ConvolveReLU6
 	}
 	op.tiles.run(w, y, x, how, p)
 }

@@ -70,8 +70,8 @@ func (d *direct) pack(_ *worker, group int) {
 	}
 }
 
-// forward convolves a padded image and adds the bias. It applies ReLU if that
-// belongs to the convolution.
+// forward convolves a padded image for some groups of filters, and adds the bias. It
+// applies ReLU if that belongs to the convolution.
 func (d *direct) forward(w *worker, image []float32, firstGroup, endGroup int) {
 	op, g, k := d.conv, d.window, d.kernel
 	pitch := op.source.outWidth

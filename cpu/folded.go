@@ -1,7 +1,6 @@
 package cpu
 
 import (
-	"math"
 	"slices"
 
 	"github.com/gputrain/gputrain/net"
@@ -39,7 +38,7 @@ func fold(operations []operation, ins [][]operand) []operation {
 	for _, op := range operations {
 		if next, ok := op.sample.(*activation); ok && next.function == net.ReLU6 && uses[next.in.activations] == 1 {
 			if before := folds[next.in.activations]; before != nil && before.tiles != nil {
-				before.most, before.relu, before.out = true, true, next.out
+				before.relu6, before.relu, before.out = true, true, next.out
 				continue
 			}
 		}
@@ -76,10 +75,10 @@ func (op *folded) ready() {
 		return
 	}
 	op.weights, op.running = op.pass.weights, op.pass.running
-	op.norm.settle()
+	op.norm.settle(0, op.node.Out.C)
 	op.workers.do(op.node.Out.C, op.foldTask)
 	op.folds++
-	op.pack(op.folds, op.bias)
+	op.pack(op.folds)
 }
 
 // foldFilter folds a filter.
@@ -95,13 +94,6 @@ func (op *folded) foldFilter(_ *worker, k int) {
 		bias += float64(op.plain.bias.value[k])
 	}
 	op.bias.value[k] = float32(bias*scale + float64(op.norm.bias.value[k]))
-}
-
-// settle takes the running statistics as those of the pass.
-func (op *batchNorm) settle() {
-	for k := range op.layout.shape.C {
-		op.mean[k], op.inverse[k] = float64(op.runningMean.value[k]), 1/math.Sqrt(float64(op.runningVar.value[k])+op.epsilon)
-	}
 }
 
 // addTo adds a value to the output, and applies ReLU to the sum if that belongs to it.

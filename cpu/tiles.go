@@ -326,10 +326,8 @@ func (t *tiles) tilesOf(ks *asm.Kernels, p *phase, panel tilePanel) int {
 // runRows convolves some rows of a phase for all panels of a group.
 func (t *tiles) runRows(ks *asm.Kernels, p *phase, group, first, end int, y, padded []float32, how asm.Convolution, part part) {
 	var before, all int // tiles
-	if part.of > 1 {
-		for _, panel := range t.panels {
-			all += (end - first) * t.tilesOf(ks, p, panel)
-		}
+	for _, panel := range t.panels {
+		all += (end - first) * t.tilesOf(ks, p, panel)
 	}
 	from, to := part.share(all)
 	distance := t.out.plane()
@@ -340,10 +338,8 @@ func (t *tiles) runRows(ks *asm.Kernels, p *phase, group, first, end int, y, pad
 		block := group*vectors + panel.first
 		bias, y := t.bias[block*ks.Lanes:], y[block*distance+p.first:]
 		n := t.tilesOf(ks, p, panel)
-		lo, hi := 0, (end-first)*n
-		if part.of > 1 {
-			lo, hi, before = max(0, from-before), min(hi, to-before), before+hi
-		}
+		lo, hi := max(0, from-before), min((end-first)*n, to-before)
+		before += (end - first) * n
 		for tile := lo; tile < hi; tile++ {
 			row, i := first+tile/n, tile%n
 			at, end := tileOf(p.columns, n, i), tileOf(p.columns, n, i+1)

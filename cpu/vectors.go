@@ -53,8 +53,8 @@ func (v *vectorOutputs) of(w *worker, vector int) []float32 {
 }
 
 // finish writes the output of sample n for some vectors of filters, from the first to the
-// one before the end. If pooling belongs to the convolution, it
-// writes the output of pooling, and its own output only for a trace.
+// one before the end. If pooling belongs to the convolution, it writes the output of
+// pooling, and its own output only for a trace.
 func (v *vectorOutputs) finish(w *worker, n, first, end int) {
 	end = min(end, (v.conv.filters+v.lanes-1)/v.lanes)
 	if v.pool != nil {

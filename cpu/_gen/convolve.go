@@ -51,7 +51,7 @@ func (t tier) sizes(parameter string, most []int, tile func(rows, vectors int)) 
 const (
 	flagAdd  = 1 // add to y, instead of writing
 	flagReLU = 2
-	flagMost = 4
+	flagReLU6 = 4
 )
 
 func (t tier) convolveTile(positions, vectors int) {
@@ -151,7 +151,7 @@ func (t tier) convolveTile(positions, vectors int) {
 			VMAXPS(sum(i, v), value, sum(i, v)) // a NaN stays: the sum is the first operand here
 		}
 	}
-	TESTQ(U32(flagMost), flags)
+	TESTQ(U32(flagReLU6), flags)
 	JEQ(LabelRef(label("store")))
 	VMOVUPS(t.number(6), value)
 	for i := range positions {
@@ -303,7 +303,7 @@ func (t tier) depthwise() {
 		for _, sum := range sums {
 			VMAXPS(sum, weight, sum) // a NaN stays: the sum is the first operand here
 		}
-		TESTQ(U32(flagMost), flags)
+		TESTQ(U32(flagReLU6), flags)
 		JEQ(LabelRef(label("store")))
 		VMOVUPS(t.number(6), weight)
 		for _, sum := range sums {

@@ -42,9 +42,9 @@ type Convolution int64
 
 // The choices can be combined.
 const (
-	ConvolveAdd  Convolution = 1 // add it to what is there
-	ConvolveReLU Convolution = 2 // then replace what is below 0 by 0
-	ConvolveMost Convolution = 4 // with ConvolveReLU: then replace what is above 6 by 6, which is ReLU6
+	ConvolveAdd   Convolution = 1 // add it to what is there
+	ConvolveReLU  Convolution = 2 // then replace what is below 0 by 0
+	ConvolveReLU6 Convolution = 4 // with ConvolveReLU: then replace what is above 6 by 6
 )
 
 // Positions returns how many positions Convolve computes at most, if it computes the

@@ -221,7 +221,7 @@ func finishPortable(y []float32, how Convolution) {
 	if how&ConvolveReLU != 0 {
 		addBiasReLUPortable(y, 0)
 	}
-	if how&ConvolveMost != 0 {
+	if how&ConvolveReLU6 != 0 {
 		for i, v := range y {
 			y[i] = min(v, 6) // min keeps NaN
 		}

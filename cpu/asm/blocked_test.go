@@ -18,7 +18,7 @@ func TestConvolve(t *testing.T) {
 	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
 		for vectors := 1; vectors <= ks.ConvolveVectors(); vectors++ {
 			for positions := 1; positions <= ks.Positions(vectors); positions++ {
-				for _, how := range []Convolution{0, ConvolveAdd, ConvolveReLU, ConvolveAdd | ConvolveReLU, ConvolveReLU | ConvolveMost} {
+				for _, how := range []Convolution{0, ConvolveAdd, ConvolveReLU, ConvolveAdd | ConvolveReLU, ConvolveReLU | ConvolveReLU6} {
 					filters := vectors * ks.Lanes
 					yStep := apart(rng, ks.Lanes)
 					distance := apart(rng, positions*yStep)
@@ -73,7 +73,7 @@ func TestConvolve(t *testing.T) {
 		}
 		nan := []float32{float32(math.NaN())}
 		y, w, bias := make([]float32, ks.Lanes), make([]float32, ks.Lanes), make([]float32, ks.Lanes)
-		if ks.Convolve(1, 1, y, 0, 0, nan, 0, []Tap{{0, 1}}, w, bias, ConvolveReLU|ConvolveMost); y[0] == y[0] {
+		if ks.Convolve(1, 1, y, 0, 0, nan, 0, []Tap{{0, 1}}, w, bias, ConvolveReLU|ConvolveReLU6); y[0] == y[0] {
 			t.Error("a NaN is lost")
 		}
 	})
@@ -90,7 +90,7 @@ func finished(sum float64, how Convolution) float64 {
 	if how&ConvolveReLU != 0 {
 		sum = max(sum, 0)
 	}
-	if how&ConvolveMost != 0 {
+	if how&ConvolveReLU6 != 0 {
 		sum = min(sum, 6)
 	}
 	return sum
@@ -110,7 +110,7 @@ func between(t *testing.T, what string, y []float32, written func(at int) bool) 
 func TestDepthwise(t *testing.T) {
 	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
 		for positions := 1; positions <= ks.Positions(1); positions++ {
-			for _, how := range []Convolution{0, ConvolveAdd, ConvolveReLU, ConvolveAdd | ConvolveReLU, ConvolveReLU | ConvolveMost} {
+			for _, how := range []Convolution{0, ConvolveAdd, ConvolveReLU, ConvolveAdd | ConvolveReLU, ConvolveReLU | ConvolveReLU6} {
 				yStep, xStep := apart(rng, ks.Lanes), apart(rng, 1)
 				var taps []int32
 				for range 1 + rng.IntN(9) {
@@ -150,7 +150,7 @@ func TestDepthwise(t *testing.T) {
 		nan := make([]float32, ks.Lanes)
 		nan[0] = float32(math.NaN())
 		y, zero := make([]float32, ks.Lanes), make([]float32, ks.Lanes)
-		if ks.Depthwise(1, y, 0, nan, 0, []int32{0}, zero, zero, ConvolveReLU|ConvolveMost); y[0] == y[0] {
+		if ks.Depthwise(1, y, 0, nan, 0, []int32{0}, zero, zero, ConvolveReLU|ConvolveReLU6); y[0] == y[0] {
 			t.Error("a NaN is lost")
 		}
 	})
