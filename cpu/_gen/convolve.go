@@ -49,8 +49,8 @@ func (t tier) sizes(parameter string, most []int, tile func(rows, vectors int)) 
 
 // Flags of convolve.
 const (
-	flagAdd  = 1 // add to y, instead of writing
-	flagReLU = 2
+	flagAdd   = 1 // add to y, instead of writing
+	flagReLU  = 2
 	flagReLU6 = 4
 )
 
