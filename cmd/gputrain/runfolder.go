@@ -196,12 +196,16 @@ func untilSaved(dir string) error {
 }
 
 // passedOver tells if there is a newer run than latest that ended before its first
-// checkpoint and so can't be resumed, or that another process is training. It returns ""
-// if there is none.
+// checkpoint and so can't be resumed, or that another process is training. It also tells
+// if the clock can't say which run is the latest. It returns "" if there is none of this.
 func passedOver(latest string) string {
 	info, err := os.Stat(filepath.Join(latest, net.LastCheckpoint))
 	if err != nil {
 		return ""
+	}
+	if time.Until(info.ModTime()) > time.Minute { // file servers' clocks differ by seconds
+		return fmt.Sprintf("this goes on with %s, which was written in the future by this machine's clock (%s): if another run is the latest, name it with --resume RUN",
+			latest, info.ModTime().Format(timeLayout))
 	}
 	newest, text := info.ModTime(), ""
 	for _, dir := range foldersIn(filepath.Dir(latest)) {

@@ -187,6 +187,13 @@ func TestRunInTraining(t *testing.T) {
 	if o := gputrain(t, "train", "--resume"); o.status != exitOK || o.errors != "note: this goes on with "+saved+": "+live+dir+"\n" {
 		t.Errorf("going on with the run before: status %d, %s", o.status, o.errors)
 	}
+	// The clock was set back after the run.
+	if err := os.Chtimes(filepath.Join(saved, net.LastCheckpoint), future, future); err != nil {
+		t.Fatal(err)
+	}
+	if o := gputrain(t, "train", "--resume"); o.status != exitOK || !strings.HasPrefix(o.errors, "note: this goes on with "+saved+", which was written in the future") {
+		t.Errorf("going on with a run of the future: status %d, %s", o.status, o.errors)
+	}
 	b, err := os.ReadFile(filepath.Join(saved, net.LastCheckpoint))
 	if err != nil {
 		t.Fatal(err)

@@ -196,13 +196,21 @@ func (r *Run) figure(f figure) chart.Series {
 		any = any || !math.IsNaN(v)
 		s.X, s.Y = append(s.X, float64(e.Epoch)), append(s.Y, v)
 		if e.Epoch == best && f.name != "training" {
-			s.Ring, s.RingText = len(s.X), "best epoch on the validation set"
+			s.Ring, s.RingText = len(s.X), "best epoch by validation "+r.watched()
 		}
 	}
 	if !any {
 		return chart.Series{}
 	}
 	return s
+}
+
+// watched names the figure on the validation set by which the best epoch is the best.
+func (r *Run) watched() string {
+	if r.Checkpoint.Recipe.Watch == net.WatchAccuracy {
+		return "accuracy"
+	}
+	return "loss"
 }
 
 // mostSteps is the most points of a curve within the epochs.

@@ -50,8 +50,8 @@ func TestCurves(t *testing.T) {
 			t.Error("the first steps' accuracy hides the epochs'")
 		}
 	}
-	if s := seriesOf(t, loss, "validation"); s.Ring != 2 {
-		t.Errorf("the ring is at %d, the best epoch is 2", s.Ring)
+	if s := seriesOf(t, loss, "validation"); s.Ring != 2 || s.RingText != "best epoch by validation loss" {
+		t.Errorf("the ring is at %d (%s), the best epoch is 2", s.Ring, s.RingText)
 	}
 	approx.Check(t, "test accuracy", seriesOf(t, curveOf(t, r, "accuracy"), "test").Y, []float64{1 - 0.45, 1 - 0.45/2, 1 - 0.45/3}, exactly)
 	approx.Check(t, "speed", curveOf(t, r, "speed").Series[0].Y, []float64{100, 200}, exactly)

@@ -139,7 +139,7 @@ func (v *runView) cards(run *Run) []Fact {
 	}
 	epochs := "epochs"
 	if v.Best != "–" {
-		epochs += ", the best one " + v.Best
+		epochs += fmt.Sprintf(", the best one %s (by validation %s)", v.Best, run.watched())
 	}
 	add(epochs, v.Epochs)
 	add("parameters", v.Weights)
