@@ -1,15 +1,22 @@
 package cpu
 
+import "github.com/gputrain/gputrain/cpu/asm"
+
 // filterGradient computes the gradient of the weights of a convolution of images in
 // blocks: for each weight, the sum over all positions and samples of a value of the
-// padded image times the gradient of the output. Such sums stay in registers for a whole
-// image.
+// image times the gradient of the output. Such sums stay in registers for many
+// positions.
+//
+// Usually they are those of some channels of a block and one place of the kernel, over
+// the positions that take a value inside of the image. Where blocks have few channels,
+// they are those of several places of the kernel, over all positions of a padded image.
 type filterGradient struct {
 	conv       *blockConv
 	each       bool // each channel has a filter of its own
 	groups     int
-	channels   int // of a group
-	filters    int // of a group
+	channels   int           // of a group
+	filters    int           // of a group
+	taps       []gradientTap // places of the kernel; nil with padded images
 	padded     paddedImage
 	rows       []int32     // offsets in a padded image, of the weights of a filter
 	panels     []tilePanel // of a group's filters
@@ -22,6 +29,28 @@ type filterGradient struct {
 	sumTask    func(w *worker, task int)
 	reduceTask func(w *worker, piece int)
 }
+
+// gradientTap is a place of the kernel, and the positions of the output that take a
+// value inside of the image there: those in rows [top, bottom) and columns [left, right).
+type gradientTap struct {
+	down, across             int // from where a position's window begins to its value, less the padding
+	top, bottom, left, right int
+}
+
+// takers returns the positions of an axis, from first to the one before end, that take
+// a value inside of the image at a place of the kernel. offset is that of the place, less
+// the padding.
+func takers(size, stride, positions, offset int) (first, end int) {
+	first = max(0, (stride-1-offset)/stride)
+	if last := size - 1 - offset; last >= 0 {
+		end = min(positions, last/stride+1)
+	}
+	return first, end
+}
+
+// positionsAtOnce is about how many positions are summed for all weights before the next
+// ones are begun, so that they stay in the L1 cache.
+const positionsAtOnce = 128
 
 // newFilterGradient plans the gradient of a convolution's weights, and takes its memory.
 func newFilterGradient(conv *blockConv, batch int) *filterGradient {
@@ -37,7 +66,17 @@ func newFilterGradient(conv *blockConv, batch int) *filterGradient {
 	top, bottom := border([]axis{down}, in.shape.H)
 	left, right := border([]axis{across}, in.shape.W)
 	op.padded = paddedImage{in, top, left, in.shape.H + top + bottom, in.shape.W + left + right}
-	if !op.padded.plain() {
+	few := 2*op.channels < ks.Lanes
+	if !op.each && !few {
+		for r := range g.KernelH {
+			for s := range g.KernelW {
+				tap := gradientTap{down: r*g.DilationH - g.Top, across: s*g.DilationW - g.Left}
+				tap.top, tap.bottom = takers(in.shape.H, g.StrideH, g.OutH, tap.down)
+				tap.left, tap.right = takers(in.shape.W, g.StrideW, g.OutW, tap.across)
+				op.taps = append(op.taps, tap)
+			}
+		}
+	} else if !op.padded.plain() {
 		ws.reserve(op.padded.size())
 	}
 	pitch := op.padded.width * ks.Lanes
@@ -58,8 +97,11 @@ func newFilterGradient(conv *blockConv, batch int) *filterGradient {
 	}
 	// A panel as wide as the most rows allow, so that each value that is loaded is used often.
 	most := min(2, ks.CorrelateVectors())
-	if op.each {
+	switch {
+	case op.each:
 		most = 1
+	case op.taps != nil:
+		most = ks.CorrelateVectors()
 	}
 	for at, vectors := 0, (op.filters+ks.Lanes-1)/ks.Lanes; at < vectors; {
 		n := min(most, vectors-at)
@@ -112,6 +154,11 @@ func (op *filterGradient) sum(w *worker, task int) {
 	width := panel.vectors * ks.Lanes
 	all := op.pieceStart(op.pieces())
 	sums := op.partial[part*all+op.pieceStart(piece):]
+	first, end := part*op.conv.pass.Len()/op.parts, (part+1)*op.conv.pass.Len()/op.parts
+	if op.taps != nil {
+		op.sumBlocks(ks, sums[:op.pieceStart(piece+1)-op.pieceStart(piece)], group, panel, first, end)
+		return
+	}
 	distance := op.conv.node.Window.OutH * op.conv.node.Window.OutW * ks.Lanes
 	most := ks.Correlations(panel.vectors)
 	blocks := (op.channels + ks.Lanes - 1) / ks.Lanes // that the piece takes
@@ -120,7 +167,6 @@ func (op *filterGradient) sum(w *worker, task int) {
 		block = panel.first
 	}
 	atOnce := max(1, rowsOfImage/op.imageRow)
-	first, end := part*op.conv.pass.Len()/op.parts, (part+1)*op.conv.pass.Len()/op.parts
 	for n := first; n < end; n++ {
 		x := op.padded.part(w, op.conv.in.values(n), block, blocks)
 		dy := op.conv.out.grads(n)[(group*(last.first+last.vectors)+panel.first)*distance:]
@@ -134,6 +180,52 @@ func (op *filterGradient) sum(w *worker, task int) {
 					ks.CorrelateChannels(sums[i*width:], x, rows, op.imageStep, skip, dy, height, op.width, add)
 				} else {
 					ks.Correlate(panel.vectors, sums[i*width:], x, rows, op.imageStep, skip, dy, distance, height, op.width, add)
+				}
+			}
+		}
+	}
+}
+
+// sumBlocks sums a piece of the gradient over some samples, without padded images.
+func (op *filterGradient) sumBlocks(ks *asm.Kernels, sums []float32, group int, panel tilePanel, first, end int) {
+	clear(sums)
+	g, lanes := op.conv.node.Window, ks.Lanes
+	in, out := op.conv.in, op.conv.out
+	image := op.padded.image
+	plane, pitch := image.plane(), image.shape.W*lanes
+	distance, gradientPitch := g.OutH*g.OutW*lanes, g.OutW*lanes
+	blocks := (op.channels + lanes - 1) / lanes
+	last := op.panels[len(op.panels)-1]
+	width, most := panel.vectors*lanes, ks.BlockCorrelations(panel.vectors)
+	imagesAtOnce, rowsAtOnce := max(1, positionsAtOnce/(g.OutH*g.OutW)), max(1, positionsAtOnce/g.OutW)
+	for n := first; n < end; n += imagesAtOnce {
+		x := in.value[n*in.size+group*blocks*plane:]
+		dy := out.grad[n*out.size+(group*(last.first+last.vectors)+panel.first)*distance:]
+		for row := 0; row < g.OutH; row += rowsAtOnce {
+			to := sums
+			for block := 0; block < op.channels; block += lanes {
+				channels := min(lanes, op.channels-block)
+				for _, tap := range op.taps {
+					top, bottom := max(row, tap.top), min(row+rowsAtOnce, tap.bottom)
+					if top >= bottom || tap.left >= tap.right {
+						to = to[channels*width:]
+						continue
+					}
+					p := asm.Positions{
+						Images: min(imagesAtOnce, end-n), Height: bottom - top, Width: tap.right - tap.left,
+						Step: g.StrideW * lanes, Row: g.StrideH * pitch, Next: in.size,
+						GradientRow: gradientPitch, GradientNext: out.size,
+					}
+					if p.Row == p.Width*p.Step && p.GradientRow == p.Width*lanes { // rows follow one another without a gap
+						p.Height, p.Width = 1, p.Height*p.Width
+					}
+					x := x[block/lanes*plane+(top*g.StrideH+tap.down)*pitch+(tap.left*g.StrideW+tap.across)*lanes:]
+					dy := dy[top*gradientPitch+tap.left*lanes:]
+					for c := 0; c < channels; c += most {
+						rows := min(most, channels-c)
+						ks.CorrelateBlock(rows, panel.vectors, to, x[c:], dy, distance, p, true)
+						to = to[rows*width:]
+					}
 				}
 			}
 		}

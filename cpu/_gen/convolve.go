@@ -10,8 +10,11 @@ import (
 
 // Kernels of convolutions whose images are planes of vectors; see asm/blocked.go.
 
-// depthAtOnce is how many channels one round of the inner loop of convolve takes.
-const depthAtOnce = 2
+// Channels that one round of an inner loop of convolve takes: of the loop for positions side by side, and of the other.
+const (
+	depthNear = 4
+	depthFar  = 2
+)
 
 // convolve writes the kernel that computes some positions of a row for some vectors of filters: one loop for every size of
 // tile.
@@ -72,52 +75,75 @@ func (t tier) convolveTile(positions, vectors int) {
 		}
 	}
 	x, taps, n, w := parameter("x"), parameter("taps"), parameter("n"), parameter("w")
-	at := newStrided(x, inBytes("xStep"), positions)
-	at.bases[0] = GP64()
-	depth := GP64()
-	each := func(l int) {
-		for v := range vectors {
-			VMOVUPS(Mem{Base: w, Disp: (l*vectors + v) * width}, weight(v))
-		}
-		for i := range positions {
-			m := at.row(i)
-			m.Disp = 4 * l
-			VBROADCASTSS(m, value)
+	depth, xStep := GP64(), inBytes("xStep")
+	// sums writes the loops over taps and channels. row is where the values of a position lie.
+	sums := func(name string, atOnce int, row func(i int) Mem, begin func(), bases []reg.GPVirtual) {
+		label := func(part string) string { return label(name + part) }
+		each := func(l int) {
 			for v := range vectors {
-				VFMADD231PS(value, weight(v), sum(i, v))
+				VMOVUPS(Mem{Base: w, Disp: (l*vectors + v) * width}, weight(v))
+			}
+			for i := range positions {
+				m := row(i)
+				m.Disp += 4 * l
+				if t.embeds(vectors) {
+					VFMADD231PS_BCST(m, weight(0), sum(i, 0))
+					continue
+				}
+				VBROADCASTSS(m, value)
+				for v := range vectors {
+					VFMADD231PS(value, weight(v), sum(i, v))
+				}
 			}
 		}
-	}
-	advance := func(l int) {
-		for _, base := range at.bases {
-			ADDQ(Imm(uint64(4*l)), base)
+		advance := func(l int) {
+			for _, base := range bases {
+				ADDQ(Imm(uint64(4*l)), base)
+			}
+			ADDQ(U32(l*vectors*width), w)
 		}
-		ADDQ(U32(l*vectors*width), w)
+		Label(label("tap"))
+		begin()
+		MOVLQSX(Mem{Base: taps, Disp: 4}, depth)
+		SUBQ(Imm(uint64(atOnce)), depth)
+		JLT(LabelRef(label("rest")))
+		Label(label("channels"))
+		for l := range atOnce {
+			each(l)
+		}
+		advance(atOnce)
+		SUBQ(Imm(uint64(atOnce)), depth)
+		JGE(LabelRef(label("channels")))
+		Label(label("rest"))
+		ADDQ(Imm(uint64(atOnce)), depth)
+		JEQ(LabelRef(label("next")))
+		Label(label("channel"))
+		each(0)
+		advance(1)
+		DECQ(depth)
+		JNE(LabelRef(label("channel")))
+		Label(label("next"))
+		ADDQ(Imm(8), taps)
+		DECQ(n)
+		JNE(LabelRef(label("tap")))
 	}
-	Label(label("tap"))
-	t.tapBases(at, x, taps)
-	MOVLQSX(Mem{Base: taps, Disp: 4}, depth)
-	SUBQ(Imm(depthAtOnce), depth)
-	JLT(LabelRef(label("rest")))
-	Label(label("channels"))
-	for l := range depthAtOnce {
-		each(l)
+	if positions > 1 {
+		CMPQ(xStep, Imm(uint64(width)))
+		JNE(LabelRef(label("far")))
 	}
-	advance(depthAtOnce)
-	SUBQ(Imm(depthAtOnce), depth)
-	JGE(LabelRef(label("channels")))
-	Label(label("rest"))
-	ADDQ(Imm(depthAtOnce), depth)
-	JEQ(LabelRef(label("next")))
-	Label(label("channel"))
-	each(0)
-	advance(1)
-	DECQ(depth)
-	JNE(LabelRef(label("channel")))
-	Label(label("next"))
-	ADDQ(Imm(8), taps)
-	DECQ(n)
-	JNE(LabelRef(label("tap")))
+	base := GP64()
+	sums("near", depthNear, func(i int) Mem { return Mem{Base: base, Disp: i * width} }, func() {
+		MOVLQSX(Mem{Base: taps}, base)
+		LEAQ(Mem{Base: x, Index: base, Scale: 4}, base)
+	}, []reg.GPVirtual{base})
+	if positions > 1 {
+		JMP(LabelRef(label("summed")))
+		Label(label("far"))
+		at := newStrided(x, xStep, positions)
+		at.bases[0] = GP64()
+		sums("far", depthFar, at.row, func() { t.tapBases(at, x, taps) }, at.bases)
+		Label(label("summed"))
+	}
 
 	flags := parameter("flags")
 	y, yStep, distance := parameter("y"), inBytes("yStep"), inBytes("distance")
@@ -164,6 +190,10 @@ func (t tier) convolveTile(positions, vectors int) {
 	VZEROUPPER()
 	RET()
 }
+
+// embeds reports whether a multiply-add takes its value from memory, and repeats it for all lanes, instead of from a register
+// that an instruction of its own fills. For several vectors one such instruction is enough.
+func (t tier) embeds(vectors int) bool { return t.wide.n == zmm.n && vectors == 1 }
 
 // correlate writes the kernel of weight gradients: it sums products of values of an image with vectors of filters over a
 // rectangle of positions.
@@ -257,6 +287,85 @@ func (t tier) correlateTile(rows, vectors int, channels bool) {
 	each(func(i, v int) { VMOVUPS(sum(i, v), place(i, v)) })
 	VZEROUPPER()
 	RET()
+}
+
+// correlateBlock writes the kernel of weight gradients whose rows are neighbouring channels of a block, over a rectangle of
+// positions of several images.
+func (t tier) correlateBlock() {
+	TEXT("correlateBlock"+t.suffix, NOSPLIT,
+		"func(rows, vectors int, sums *float32, x *float32, xStep, xSkip, xNext int, dy *float32, distance, skip, next int, images, height, width int, add bool)")
+	Doc(fmt.Sprintf("correlateBlock%s computes rows (up to %v for 1 to %d vectors) by vectors of %d filters.",
+		t.suffix, t.blocks, len(t.blocks), t.wide.n))
+	t.sizes("rows", t.blocks, func(rows, vectors int) {
+		width := 4 * t.wide.n
+		r := t.wide.regs
+		sum := func(i, v int) reg.VecPhysical { return r[i*vectors+v] }
+		gradient := func(v int) reg.VecPhysical { return r[rows*vectors+v] }
+		label := func(name string) string { return fmt.Sprintf("%s%dx%d", name, rows, vectors) }
+
+		sums := parameter("sums")
+		place := func(i, v int) Mem { return Mem{Base: sums, Disp: (i*vectors + v) * width} }
+		each := func(f func(i, v int)) {
+			for i := range rows {
+				for v := range vectors {
+					f(i, v)
+				}
+			}
+		}
+		add := Load(Param("add"), GP8())
+		TESTB(add, add)
+		JNE(LabelRef(label("add")))
+		each(func(i, v int) { VXORPS(sum(i, v), sum(i, v), sum(i, v)) })
+		JMP(LabelRef(label("begin")))
+		Label(label("add"))
+		each(func(i, v int) { VMOVUPS(place(i, v), sum(i, v)) })
+		Label(label("begin"))
+
+		x, xStep, dy, distance := parameter("x"), inBytes("xStep"), parameter("dy"), inBytes("distance")
+		xSkip, xNext, skip, next := inBytes("xSkip"), inBytes("xNext"), inBytes("skip"), inBytes("next")
+		images, h, n := parameter("images"), GP64(), GP64()
+		Label(label("image"))
+		Load(Param("height"), h)
+		Label(label("row"))
+		Load(Param("width"), n)
+		Label(label("position"))
+		for v := range vectors {
+			m := Mem{Base: dy}
+			if v > 0 {
+				m.Index, m.Scale = distance, uint8(v)
+			}
+			VMOVUPS(m, gradient(v))
+		}
+		for i := range rows {
+			m := Mem{Base: x, Disp: 4 * i}
+			if t.embeds(vectors) {
+				VFMADD231PS_BCST(m, gradient(0), sum(i, 0))
+				continue
+			}
+			value := r[rows*vectors+vectors]
+			VBROADCASTSS(m, value)
+			for v := range vectors {
+				VFMADD231PS(value, gradient(v), sum(i, v))
+			}
+		}
+		ADDQ(xStep, x)
+		ADDQ(Imm(uint64(width)), dy)
+		DECQ(n)
+		JNE(LabelRef(label("position")))
+		ADDQ(xSkip, x)
+		ADDQ(skip, dy)
+		DECQ(h)
+		JNE(LabelRef(label("row")))
+		ADDQ(xNext, x)
+		ADDQ(next, dy)
+		DECQ(images)
+		JNE(LabelRef(label("image")))
+
+		Load(Param("sums"), sums)
+		each(func(i, v int) { VMOVUPS(sum(i, v), place(i, v)) })
+		VZEROUPPER()
+		RET()
+	})
 }
 
 // depthwise writes the kernel of depthwise convolutions: some positions of a row, for one vector of channels.

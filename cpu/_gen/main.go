@@ -22,6 +22,7 @@ type tier struct {
 
 	positions  []int // of the largest tiles of convolve, of 1, 2, ... vectors
 	correlated []int // rows of those of correlate
+	blocks     []int // rows of those of correlateBlock
 }
 
 // lanes are the vector registers of one width. A kernel's loop body runs with
@@ -50,9 +51,9 @@ var (
 
 var tiers = map[string]tier{
 	// 28 sums, 2 columns and a broadcast value fill 31 of 32 registers.
-	"avx512": {"AVX512", zmm, []int{14, 14, 8}, []int{14, 14, 8, 6}, []int{8, 8, 8}},
+	"avx512": {"AVX512", zmm, []int{14, 14, 8}, []int{24, 14, 9, 6}, []int{8, 8, 8}, []int{16, 12, 8}},
 	// 12 sums, 3 columns and a broadcast value fill all 16.
-	"avx2": {"AVX2", ymm, []int{6, 6, 4}, []int{12, 6, 4, 2}, []int{8, 6, 4}},
+	"avx2": {"AVX2", ymm, []int{6, 6, 4}, []int{12, 6, 4, 2}, []int{8, 6, 4}, []int{8, 4, 4}},
 }
 
 func main() {
@@ -82,6 +83,7 @@ func main() {
 	t.transpose()
 	t.convolve()
 	t.correlate()
+	t.correlateBlock()
 	t.depthwise()
 	t.correlateChannels()
 	t.normalization()

@@ -85,6 +85,9 @@ func convolveAVX2(positions int, vectors int, y *float32, yStep int, distance in
 // correlateAVX2 computes rows (up to [8 6 4] for 1 to 3 vectors) by vectors of 8 filters.
 func correlateAVX2(rows int, vectors int, sums *float32, x *float32, offsets *int32, xStep int, xSkip int, dy *float32, distance int, height int, width int, add bool)
 
+// correlateBlockAVX2 computes rows (up to [8 4 4] for 1 to 3 vectors) by vectors of 8 filters.
+func correlateBlockAVX2(rows int, vectors int, sums *float32, x *float32, xStep int, xSkip int, xNext int, dy *float32, distance int, skip int, next int, images int, height int, width int, add bool)
+
 // depthwiseAVX2 computes up to 12 positions, for one vector of 8 channels.
 func depthwiseAVX2(positions int, vectors int, y *float32, yStep int, x *float32, xStep int, taps *int32, n int, w *float32, bias *float32, flags int)
 

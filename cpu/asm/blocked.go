@@ -10,6 +10,7 @@ import "fmt"
 type blockKernels struct {
 	convolve          func(positions, vectors int, y *float32, yStep, distance int, x *float32, xStep int, taps *int32, n int, w, bias *float32, flags int) // n Taps
 	correlate         func(rows, vectors int, sums, x *float32, offsets *int32, xStep, xSkip int, dy *float32, distance, height, width int, add bool)
+	correlateBlock    func(rows, vectors int, sums, x *float32, xStep, xSkip, xNext int, dy *float32, distance, skip, next, images, height, width int, add bool)
 	depthwise         func(positions, vectors int, y *float32, yStep int, x *float32, xStep int, taps *int32, n int, w, bias *float32, flags int)
 	correlateChannels func(rows, vectors int, sums, x *float32, offsets *int32, xStep, xSkip int, dy *float32, distance, height, width int, add bool)
 
@@ -98,6 +99,40 @@ func (ks *Kernels) Correlate(vectors int, sums, x []float32, offsets []int32, xS
 	}
 	_, _ = sums[rows*vectors*ks.Lanes-1], dy[(height*width-1)*ks.Lanes+(vectors-1)*distance+ks.Lanes-1]
 	ks.blocks.correlate(rows, vectors, &sums[0], &x[0], &offsets[0], xStep, xSkip, &dy[0], distance, height, width, add)
+}
+
+// BlockCorrelations returns how many rows CorrelateBlock computes at most, if it computes
+// the given number of vectors of filters.
+func (ks *Kernels) BlockCorrelations(vectors int) int { return ks.blockRows[vectors-1] }
+
+// Positions are positions of some images: Width in a row, and Height rows. A position
+// takes a value of an image, which is Step values behind that of the position before it.
+// Row is the same for a position and that below it, and Next for one of the next image.
+// The gradients of a row stand side by side; GradientRow and GradientNext say how far
+// apart those of rows and images are.
+type Positions struct {
+	Images, Height, Width     int
+	Step, Row, Next           int
+	GradientRow, GradientNext int
+}
+
+// CorrelateBlock computes the gradient of some weights, for neighbouring channels of a
+// block. For i below rows, v in [0, vectors) and each lane j,
+//
+//	sums[(i*vectors+v)*Lanes+j] = sum over n below Images, h below Height and p below Width of
+//		x[n*Next+h*Row+p*Step+i] * dy[n*GradientNext+h*GradientRow+p*Lanes+v*distance+j]
+//
+// in this order. If add is set, the sum begins with what is there. vectors must be from 1
+// to CorrelateVectors, and rows from 1 to BlockCorrelations(vectors).
+func (ks *Kernels) CorrelateBlock(rows, vectors int, sums, x, dy []float32, distance int, p Positions, add bool) {
+	if vectors < 1 || vectors > len(ks.blockRows) || rows < 1 || rows > ks.blockRows[vectors-1] || p.Images < 1 || p.Height < 1 || p.Width < 1 {
+		panic(fmt.Sprintf("BUG: correlation of %d rows, %d vectors, %d times %dx%d positions", rows, vectors, p.Images, p.Height, p.Width))
+	}
+	_ = x[(p.Images-1)*p.Next+(p.Height-1)*p.Row+(p.Width-1)*p.Step+rows-1]
+	_ = dy[(p.Images-1)*p.GradientNext+(p.Height-1)*p.GradientRow+p.Width*ks.Lanes-1+(vectors-1)*distance]
+	_ = sums[rows*vectors*ks.Lanes-1]
+	ks.blocks.correlateBlock(rows, vectors, &sums[0], &x[0], p.Step, p.Row-p.Width*p.Step, p.Next-p.Height*p.Row,
+		&dy[0], distance, p.GradientRow-p.Width*ks.Lanes, p.GradientNext-p.Height*p.GradientRow, p.Images, p.Height, p.Width, add)
 }
 
 // Depthwise computes a convolution whose channels have a filter each, for one vector

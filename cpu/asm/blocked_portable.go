@@ -11,7 +11,7 @@ type vector = [4]float32
 func vectorAt(p *float32, i int) *vector { return (*vector)(unsafe.Pointer(element(p, 4*i))) }
 
 var blocksPortable = blockKernels{
-	convolve: convolvePortable, correlate: correlatePortable, depthwise: depthwisePortable, correlateChannels: correlateChannelsPortable,
+	convolve: convolvePortable, correlate: correlatePortable, correlateBlock: correlateBlockPortable, depthwise: depthwisePortable, correlateChannels: correlateChannelsPortable,
 	moments: func(sums, x, shift *float32, n int) {
 		var sum, square vector
 		for i := range n {
@@ -247,6 +247,33 @@ func correlatePortable(rows, vectors int, sums, x *float32, offsets *int32, xSte
 				}
 			}
 			*to = [4]float32{s0, s1, s2, s3}
+		}
+	}
+}
+
+func correlateBlockPortable(rows, vectors int, sums, x *float32, xStep, xSkip, xNext int, dy *float32, distance, skip, next, images, height, width int, add bool) {
+	for i := range rows {
+		for v := range vectors {
+			to := (*[4]float32)(unsafe.Pointer(element(sums, 4*(i*vectors+v))))
+			var sum [4]float32
+			if add {
+				sum = *to
+			}
+			at, from := i, v*distance
+			for range images {
+				for range height {
+					for range width {
+						x, dy := *element(x, at), (*[4]float32)(unsafe.Pointer(element(dy, from)))
+						for j := range sum {
+							sum[j] += x * dy[j]
+						}
+						at, from = at+xStep, from+4
+					}
+					at, from = at+xSkip, from+skip
+				}
+				at, from = at+xNext, from+next
+			}
+			*to = sum
 		}
 	}
 }

@@ -23,6 +23,9 @@ func TestConvolve(t *testing.T) {
 					yStep := apart(rng, ks.Lanes)
 					distance := apart(rng, positions*yStep)
 					xStep := apart(rng, 1)
+					if rng.IntN(2) == 0 { // side by side, which has loops of its own
+						xStep = ks.Lanes
+					}
 					var taps []Tap
 					reach, products := 0, 0
 					for range 1 + rng.IntN(4) {
@@ -219,6 +222,61 @@ func TestCorrelate(t *testing.T) {
 	})
 }
 
+// TestCorrelateBlock compares every size of tile with plain sums.
+func TestCorrelateBlock(t *testing.T) {
+	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
+		test := func(rows, vectors int, add bool) bool {
+			p := Positions{Images: 1 + rng.IntN(3), Height: 1 + rng.IntN(4), Width: 1 + rng.IntN(6), Step: apart(rng, 1)}
+			p.Row = apart(rng, p.Width*p.Step-1)
+			p.Next = apart(rng, p.Height*p.Row)
+			p.GradientRow = apart(rng, p.Width*ks.Lanes)
+			p.GradientNext = apart(rng, p.Height*p.GradientRow)
+			distance := apart(rng, p.Images*p.GradientNext)
+			gx := newGuarded((p.Images-1)*p.Next+(p.Height-1)*p.Row+(p.Width-1)*p.Step+rows, rng.IntN(4))
+			gdy := newGuarded((vectors-1)*distance+(p.Images-1)*p.GradientNext+(p.Height-1)*p.GradientRow+p.Width*ks.Lanes, rng.IntN(4))
+			gs := newGuarded(rows*vectors*ks.Lanes, rng.IntN(4))
+			x, dy, sums := gx.fill(rng), gdy.fill(rng), gs.values()
+			begin := 0.0
+			if add {
+				begin = 0.5
+				for i := range sums {
+					sums[i] = 0.5
+				}
+			}
+			ks.CorrelateBlock(rows, vectors, sums, x, dy, distance, p, add)
+			var want []float64
+			for i := range rows {
+				for f := range vectors * ks.Lanes {
+					sum := begin
+					for n := range p.Images {
+						for h := range p.Height {
+							for w := range p.Width {
+								sum += float64(x[n*p.Next+h*p.Row+w*p.Step+i]) *
+									float64(dy[n*p.GradientNext+h*p.GradientRow+w*ks.Lanes+f/ks.Lanes*distance+f%ks.Lanes])
+							}
+						}
+					}
+					want = append(want, sum)
+				}
+			}
+			what := fmt.Sprintf("%d rows, %d vectors, %+v, add %v", rows, vectors, p, add)
+			for _, g := range []guarded{gx, gdy, gs} {
+				g.check(t, what)
+			}
+			return approx.Check(t, what, sums, want, approx.Tolerance{Abs: 3e-7 * float64(p.Images*p.Height*p.Width+2), Rel: 1e-6})
+		}
+		for _, add := range []bool{false, true} {
+			for vectors := 1; vectors <= ks.CorrelateVectors(); vectors++ {
+				for rows := 1; rows <= ks.BlockCorrelations(vectors); rows++ {
+					if !test(rows, vectors, add) {
+						return
+					}
+				}
+			}
+		}
+	})
+}
+
 // BenchmarkBlocked times the tallest tiles of each width, with operands that stay in the L1 and L2 caches.
 func BenchmarkBlocked(b *testing.B) {
 	for _, tier := range cpufeat.Available() {
@@ -254,6 +312,14 @@ func BenchmarkBlocked(b *testing.B) {
 			sums := make([]float32, rows*vectors*ks.Lanes)
 			run(fmt.Sprintf("correlate/%dx%d", rows, vectors*ks.Lanes), rows*vectors*ks.Lanes*side*side, func() {
 				ks.Correlate(vectors, sums, x, consecutive(rows), ks.Lanes, 2*ks.Lanes, dy, side*side*ks.Lanes, side, side, false)
+			})
+		}
+		for vectors := 1; vectors <= ks.CorrelateVectors(); vectors++ {
+			rows := ks.BlockCorrelations(vectors)
+			sums := make([]float32, rows*vectors*ks.Lanes)
+			p := Positions{Images: 1, Height: 4, Width: side, Step: ks.Lanes, Row: 34 * ks.Lanes, GradientRow: side * ks.Lanes}
+			run(fmt.Sprintf("correlate block/%dx%d", rows, vectors*ks.Lanes), rows*vectors*ks.Lanes*4*side, func() {
+				ks.CorrelateBlock(rows, vectors, sums, x, dy, side*side*ks.Lanes, p, true)
 			})
 		}
 		y, w := make([]float32, side*ks.Lanes), make([]float32, taps*ks.Lanes)

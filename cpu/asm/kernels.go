@@ -40,6 +40,7 @@ type Kernels struct {
 	rows         []int // the rows of Gemm's tallest tiles that are 1, 2, ... vectors wide
 	positions    []int // the same of Convolve
 	correlations []int // the same of Correlate
+	blockRows    []int // the same of CorrelateBlock
 
 	gemm         func(rows, vectors, k int, a *float32, rsa, csa int, b *float32, ldb int, c *float32, ldc int, accumulate bool)
 	pack         func(dst *float32, width int, src *float32, offsets *int32, rows int, runs *int32, n int) // n Runs

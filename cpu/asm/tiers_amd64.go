@@ -8,14 +8,14 @@ import "github.com/gputrain/gputrain/internal/cpufeat"
 var tiers = [...]*Kernels{
 	cpufeat.Portable: portable,
 	cpufeat.AVX2: {
-		Tier: cpufeat.AVX2, Lanes: 8, Vectors: 3, rows: []int{6, 6, 4}, positions: []int{12, 6, 4, 2}, correlations: []int{8, 6, 4},
+		Tier: cpufeat.AVX2, Lanes: 8, Vectors: 3, rows: []int{6, 6, 4}, positions: []int{12, 6, 4, 2}, correlations: []int{8, 6, 4}, blockRows: []int{8, 4, 4},
 		gemm: gemmAVX2, pack: packAVX2,
 		addBias: addBiasAVX2, addBiasReLU: addBiasReLUAVX2, add: addAVX2, reluBackward: reluBackwardAVX2,
 		sumSquares: sumSquaresAVX2, scaleBytes: scaleBytesAVX2, maxPool2: maxPool2AVX2,
 		adam: adamAVX2, sgd: sgdAVX2, momentum: momentumAVX2,
 		mulAdds: mulAddsAVX2, triad: triadAVX2, dots: dotsAVX2,
 		blocks: blockKernels{
-			convolve: convolveAVX2, correlate: correlateAVX2, depthwise: depthwiseAVX2, correlateChannels: correlateChannelsAVX2,
+			convolve: convolveAVX2, correlate: correlateAVX2, correlateBlock: correlateBlockAVX2, depthwise: depthwiseAVX2, correlateChannels: correlateChannelsAVX2,
 			moments: momentsAVX2, gradientMoments: gradientMomentsAVX2, sumVectors: sumVectorsAVX2,
 			gradientMomentsReLU: gradientMomentsReLUAVX2,
 			normalize:           [...]normalizer{normalizeVectorsAVX2, normalizeVectorsAddAVX2, normalizeVectorsReLUAVX2, normalizeVectorsAddReLUAVX2},
@@ -39,14 +39,14 @@ var tiers = [...]*Kernels{
 		},
 	},
 	cpufeat.AVX512: {
-		Tier: cpufeat.AVX512, Lanes: 16, Vectors: 3, rows: []int{14, 14, 8}, positions: []int{14, 14, 8, 6}, correlations: []int{8, 8, 8},
+		Tier: cpufeat.AVX512, Lanes: 16, Vectors: 3, rows: []int{14, 14, 8}, positions: []int{24, 14, 9, 6}, correlations: []int{8, 8, 8}, blockRows: []int{16, 12, 8},
 		gemm: gemmAVX512, pack: packAVX512,
 		addBias: addBiasAVX512, addBiasReLU: addBiasReLUAVX512, add: addAVX512, reluBackward: reluBackwardAVX512,
 		sumSquares: sumSquaresAVX512, scaleBytes: scaleBytesAVX512, maxPool2: maxPool2AVX512,
 		adam: adamAVX512, sgd: sgdAVX512, momentum: momentumAVX512,
 		mulAdds: mulAddsAVX512, triad: triadAVX512, dots: dotsAVX512,
 		blocks: blockKernels{
-			convolve: convolveAVX512, correlate: correlateAVX512, depthwise: depthwiseAVX512, correlateChannels: correlateChannelsAVX512,
+			convolve: convolveAVX512, correlate: correlateAVX512, correlateBlock: correlateBlockAVX512, depthwise: depthwiseAVX512, correlateChannels: correlateChannelsAVX512,
 			moments: momentsAVX512, gradientMoments: gradientMomentsAVX512, sumVectors: sumVectorsAVX512,
 			gradientMomentsReLU: gradientMomentsReLUAVX512,
 			normalize:           [...]normalizer{normalizeVectorsAVX512, normalizeVectorsAddAVX512, normalizeVectorsReLUAVX512, normalizeVectorsAddReLUAVX512},
