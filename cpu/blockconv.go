@@ -26,7 +26,10 @@ type blockConv struct {
 
 	sums []float32 // sums of the output gradient by sample and filter, if the bias is trained
 
-	filterGradient *filterGradient // nil unless weights are trained
+	// If weights are trained, these compute their gradient: the second one, if there is one, of mini-batches that are
+	// large enough.
+	filterGradient   *filterGradient
+	winogradGradient *winogradGradient
 }
 
 // newBlockConv returns the operation of a convolution whose input and output are in
@@ -98,6 +101,7 @@ func (op *blockConv) planGradients(batch int) {
 	}
 	if op.weight.Trained {
 		op.filterGradient = newFilterGradient(op, batch)
+		op.winogradGradient = newWinogradGradient(op, batch)
 	}
 }
 
@@ -180,7 +184,10 @@ func (op *blockConv) backward(w *worker, n int) {
 }
 
 func (op *blockConv) finish() {
-	if op.filterGradient != nil {
+	switch {
+	case op.winogradGradient != nil && op.winogradGradient.suits(op.pass.Len()):
+		op.winogradGradient.run()
+	case op.filterGradient != nil:
 		op.filterGradient.run()
 	}
 	if !op.bias.trained() {

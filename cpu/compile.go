@@ -109,6 +109,7 @@ func (d *device) memory(lowered *lower.Program, steps []step, opts net.Options) 
 	if opts.Average > 0 {
 		values += float64(plan.Parameters())
 	}
+	var sums float64 // gradients of parts of the mini-batch, in room that all convolutions share
 	take := func(size int, learns bool) {
 		values += float64(size) * batch
 		if learns {
@@ -133,11 +134,15 @@ func (d *device) memory(lowered *lower.Program, steps []step, opts net.Options) 
 			} else {
 				values += 3 * float64(head.Weights()) // packed weights, also those that batch normalisation is folded into
 				if head.Learns {
-					values += minGradTasks / 4 * float64(head.Weights()) // gradients of parts of the mini-batch
+					sums = max(sums, leastGradientTasks*float64(head.Weights()), 3<<20)
 				}
 			}
 			if k := head.Window.KernelW; layer.GroupCount() == 1 && head.Window.KernelH == k && d.kernels.Winograd(k) != nil {
-				values += winogradProducts * float64(head.In.C) * float64(head.Out.C) // transformed weights
+				weights := winogradProducts * float64(head.In.C) * float64(head.Out.C) // transformed
+				values += weights
+				if head.Learns {
+					sums = max(sums, weights)
+				}
 			}
 		case *net.Dense:
 			values += float64(head.Weights()) // packed weights
@@ -145,7 +150,7 @@ func (d *device) memory(lowered *lower.Program, steps []step, opts net.Options) 
 			take(head.Out.Size(), false)
 		}
 	}
-	return values
+	return values + sums
 }
 
 // takeParameters takes the memory of all parameters.

@@ -112,7 +112,7 @@ func newConv(ws *workers, p *pass, node net.Node, in operand, out *activations, 
 	op.layout = paddedImage{inBlocks(node.In, 1, ks.Lanes), g.Top, g.Left, op.source.outHeight, op.source.outWidth}
 	ws.reserve(op.layout.image.plane())
 	if op.winograd = newWinograd(ws, op.weight, node, node.In, node.Out, false); op.winograd != nil {
-		op.outputs = newVectorOutputs(op, op.winograd.filters, g.OutH, g.OutW)
+		op.outputs = newVectorOutputs(op, op.winograd.vectors*ks.Lanes, g.OutH, g.OutW)
 	} else if op.direct = newDirect(op, node); op.direct != nil {
 		op.outputs = op.direct.outputs
 	} else {
@@ -161,7 +161,7 @@ func (op *conv) parts() int {
 	case op.node.MulAdds() < leastToCut || !op.pool.fused:
 		return 1
 	case op.winograd != nil:
-		return op.winograd.panels
+		return len(op.winograd.panels)
 	}
 	return op.direct.groups
 }
@@ -194,7 +194,8 @@ func (op *conv) forwardPart(w *worker, n int, p part) {
 	case op.winograd != nil:
 		some := op.winograd.somePanels(p)
 		op.winograd.run(w, op.outputs.outputs[w.id], vectors, op.relu, some)
-		op.outputs.finish(w, n, some.firstPanel*op.winograd.vectors, some.endPanel*op.winograd.vectors)
+		first, end := op.winograd.vectorsOf(some)
+		op.outputs.finish(w, n, first, end)
 	case op.direct != nil:
 		first, end := p.share(op.direct.groups)
 		op.direct.forward(w, padded, first, end)

@@ -24,7 +24,6 @@ type filterGradient struct {
 	imageStep  int         // the same for the position at its right
 	height     int         // rows of positions, which may be one for all positions
 	width      int         // positions of a row
-	partial    []float32   // gradients by part and piece: (rows, filters of the panel)
 	parts      int
 	sumTask    func(w *worker, task int)
 	reduceTask func(w *worker, piece int)
@@ -112,7 +111,7 @@ func newFilterGradient(conv *blockConv, batch int) *filterGradient {
 		at += n
 	}
 	op.parts = op.partsOf(batch)
-	op.partial = make([]float32, op.parts*op.pieceStart(op.pieces()))
+	ws.reserveSums(op.parts * op.pieceStart(op.pieces()))
 	op.sumTask, op.reduceTask = op.sum, op.reduce
 	return op
 }
@@ -139,10 +138,25 @@ func (op *filterGradient) pieceStart(i int) int {
 	return vectors * op.conv.workers.all[0].kernel.Lanes * len(op.rows)
 }
 
-// partsOf returns into how many parts a mini-batch is cut when weight gradients are
-// computed. Each piece of the gradient is computed for each part.
 func (op *filterGradient) partsOf(samples int) int {
-	return min(samples, (minGradTasks+op.pieces()-1)/op.pieces())
+	return gradientParts(samples, op.pieces(), op.pieceStart(op.pieces()))
+}
+
+const (
+	// leastGradientTasks is into how many tasks a weight gradient is divided at least if
+	// the mini-batch is large enough, and mostGradientSums how many sums they may have
+	// together if they are more.
+	leastGradientTasks = 16
+	mostGradientSums   = 1 << 20
+)
+
+// gradientParts returns into how many parts a mini-batch is cut when a weight gradient is
+// computed that has so many pieces, each of which is computed for each part, and so many
+// sums for each part. It doesn't depend on the number of threads, so that the gradient
+// doesn't either.
+func gradientParts(samples, pieces, sums int) int {
+	tasks := max(leastGradientTasks, min(minGradTasks, mostGradientSums/sums*pieces))
+	return min(samples, (tasks+pieces-1)/pieces)
 }
 
 // sum sums a piece of the gradient over a part of the mini-batch.
@@ -153,7 +167,7 @@ func (op *filterGradient) sum(w *worker, task int) {
 	last := op.panels[len(op.panels)-1]
 	width := panel.vectors * ks.Lanes
 	all := op.pieceStart(op.pieces())
-	sums := op.partial[part*all+op.pieceStart(piece):]
+	sums := op.conv.workers.sums[part*all+op.pieceStart(piece):]
 	first, end := part*op.conv.pass.Len()/op.parts, (part+1)*op.conv.pass.Len()/op.parts
 	if op.taps != nil {
 		op.sumBlocks(ks, sums[:op.pieceStart(piece+1)-op.pieceStart(piece)], group, panel, first, end)
@@ -238,9 +252,10 @@ func (op *filterGradient) reduce(w *worker, piece int) {
 	lanes := w.kernel.Lanes
 	all := op.pieceStart(op.pieces())
 	from, n := op.pieceStart(piece), op.pieceStart(piece+1)-op.pieceStart(piece)
-	sums := op.partial[from:][:n]
+	partial := op.conv.workers.sums // by part and piece: (rows, filters of the panel)
+	sums := partial[from:][:n]
 	for part := 1; part < op.parts; part++ {
-		w.kernel.Add(sums, op.partial[part*all+from:][:n])
+		w.kernel.Add(sums, partial[part*all+from:][:n])
 	}
 	group, panel := piece/len(op.panels), op.panels[piece%len(op.panels)]
 	area := op.conv.node.Window.KernelH * op.conv.node.Window.KernelW

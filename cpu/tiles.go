@@ -162,7 +162,7 @@ func (t *tiles) plan(ks *asm.Kernels) {
 		return
 	}
 	columns := t.phases[0].columns // of the other phases at most this many
-	t.panels = panelsOf(ks, vectors, columns)
+	t.panels, _ = panelsOf(ks, vectors, columns)
 	for i := range t.phases {
 		p := &t.phases[i]
 		p.weights = make([]float32, t.groups*vectors*ks.Lanes*len(p.places)*t.channels)
@@ -170,10 +170,9 @@ func (t *tiles) plan(ks *asm.Kernels) {
 }
 
 // panelsOf divides vectors of filters into panels of the width that suits rows of the
-// given number of positions best.
-func panelsOf(ks *asm.Kernels, vectors, positions int) []tilePanel {
-	var best []tilePanel
-	least := math.Inf(1)
+// given number of positions best. It also returns what a row costs then.
+func panelsOf(ks *asm.Kernels, vectors, positions int) (best []tilePanel, least float64) {
+	least = math.Inf(1)
 	for most := ks.ConvolveVectors(); most >= 1; most-- {
 		var panels []tilePanel
 		var cost float64
@@ -189,7 +188,7 @@ func panelsOf(ks *asm.Kernels, vectors, positions int) []tilePanel {
 			best, least = panels, cost
 		}
 	}
-	return best
+	return best, least
 }
 
 // tileOf returns where tile i of n begins, if they share the positions evenly.

@@ -34,17 +34,19 @@ type winograd struct {
 	down, across int // tiles
 	rows         int // rows of tiles that are computed together
 
-	vectors, panels   int       // vectors of filters in a panel, and the number of panels
-	channels, filters int       // filled up to whole vectors, and to whole panels
-	weights           []float32 // (points, panels, channels, filters of the panel)
-	bias              []float32 // of all filters; 0 for filters that only fill up a vector
-	packed            int64     // the version of the weights that are packed
-	transform         []float32 // transforms filters: (points, kernel area)
+	panels    []tilePanel
+	vectors   int       // of filters
+	blocks    []asm.Tap // of channels
+	weights   []float32 // (points, panels, channels, filters of the panel)
+	bias      []float32 // of all filters; 0 for filters that only fill up a vector
+	zeros     []float32 // as many
+	packed    int64     // the version of the weights that are packed
+	transform []float32 // transforms filters: (points, kernel area)
 
-	taps     [][]float32 // (kernel area, filters of a panel)
+	taps     [][]float32 // (kernel area, filters of a vector)
 	columns  [][]float32 // a row of tiles, transformed downwards: (6, columns, lanes)
-	tiles    [][]float32 // (points, tiles, channels)
-	products [][]float32 // (points, tiles, filters)
+	tiles    [][]float32 // (points, blocks of channels, tiles, lanes)
+	products [][]float32 // (points, vectors of filters, tiles, lanes)
 	packTask func(w *worker, channel int)
 }
 
@@ -58,36 +60,19 @@ const mostTiles = 32
 // places. in and out are what it takes and computes. It returns nil if there is no
 // kernel, or if it would not be faster.
 func newWinograd(ws *workers, weight *parameter, node net.Node, in, out net.Shape, back bool) *winograd {
-	ks, window := ws.all[0].kernel, node.Window
-	if node.Layer.(*net.Conv).GroupCount() != 1 || window.KernelH != window.KernelW ||
-		window.StrideH != 1 || window.StrideW != 1 || window.DilationH != 1 || window.DilationW != 1 {
+	g := winogradTiles(ws, node, in, out, back)
+	if g == nil || !g.pays(ws.all[0].kernel.Lanes) {
 		return nil
 	}
-	g := &winograd{
-		workers: ws, kernel: ks.Winograd(window.KernelW), weight: weight, size: window.KernelW, back: back,
-		inputs: in.C, outputs: out.C, outH: out.H, outW: out.W, vectors: min(2, ks.Vectors),
+	ks := ws.all[0].kernel
+	lanes := ks.Lanes
+	g.weight = weight
+	g.rows, g.panels = g.rowsTogether(ks)
+	for b := range g.image.image.blocks() {
+		g.blocks = append(g.blocks, asm.Tap{Offset: int32(b * g.capacity() * lanes), Depth: int32(min(lanes, in.C-b*lanes))})
 	}
-	if g.kernel == nil || out.H < g.kernel.Outputs || out.W < g.kernel.Outputs {
-		return nil
-	}
-	g.image = paddedImage{inBlocks(in, 1, ks.Lanes), window.Top, window.Left, out.H + g.size - 1, out.W + g.size - 1}
-	if back {
-		g.image.top, g.image.left = g.size-1-window.Top, g.size-1-window.Left
-	}
-	if g.image.top < 0 || g.image.left < 0 || g.image.height < g.image.top+in.H || g.image.width < g.image.left+in.W {
-		return nil
-	}
-	m, lanes := g.kernel.Outputs, ks.Lanes
-	g.down, g.across = (out.H+m-1)/m, (out.W+m-1)/m
-	g.channels = (in.C + lanes - 1) / lanes * lanes
-	g.panels = (out.C + g.vectors*lanes - 1) / (g.vectors * lanes)
-	g.filters = g.panels * g.vectors * lanes
-	if !g.pays(lanes) {
-		return nil
-	}
-	g.rows = g.rowsTogether(ks.Rows(g.vectors))
-	g.weights = make([]float32, winogradProducts*g.inputs*g.filters)
-	g.bias = make([]float32, g.filters)
+	g.weights = make([]float32, winogradProducts*g.inputs*g.vectors*lanes)
+	g.bias, g.zeros = make([]float32, g.vectors*lanes), make([]float32, g.vectors*lanes)
 	g.transform = g.kernel.FilterTransform()
 	if back {
 		area := g.size * g.size
@@ -99,12 +84,39 @@ func newWinograd(ws *workers, weight *parameter, node net.Node, in, out net.Shap
 		ws.reserve(g.image.size())
 	}
 	for range ws.all {
-		g.taps = append(g.taps, make([]float32, g.size*g.size*g.vectors*lanes))
+		g.taps = append(g.taps, make([]float32, g.size*g.size*lanes))
 		g.columns = append(g.columns, make([]float32, asm.WinogradPoints*g.image.width*lanes))
-		g.tiles = append(g.tiles, make([]float32, winogradProducts*g.rows*g.across*g.channels))
-		g.products = append(g.products, make([]float32, winogradProducts*g.rows*g.across*g.filters))
+		g.tiles = append(g.tiles, make([]float32, winogradProducts*pointStride(len(g.blocks)*g.capacity(), lanes)))
+		g.products = append(g.products, make([]float32, winogradProducts*pointStride(g.vectors*g.capacity(), lanes)))
 	}
 	g.packTask = g.pack
+	return g
+}
+
+// winogradTiles returns the geometry of newWinograd's tiles alone, or nil if there is no
+// kernel.
+func winogradTiles(ws *workers, node net.Node, in, out net.Shape, back bool) *winograd {
+	ks, window := ws.all[0].kernel, node.Window
+	if node.Layer.(*net.Conv).GroupCount() != 1 || window.KernelH != window.KernelW ||
+		window.StrideH != 1 || window.StrideW != 1 || window.DilationH != 1 || window.DilationW != 1 {
+		return nil
+	}
+	g := &winograd{
+		workers: ws, kernel: ks.Winograd(window.KernelW), size: window.KernelW, back: back,
+		inputs: in.C, outputs: out.C, outH: out.H, outW: out.W, vectors: (out.C + ks.Lanes - 1) / ks.Lanes,
+	}
+	if g.kernel == nil || out.H < g.kernel.Outputs || out.W < g.kernel.Outputs {
+		return nil
+	}
+	g.image = paddedImage{inBlocks(in, 1, ks.Lanes), window.Top, window.Left, out.H + g.size - 1, out.W + g.size - 1}
+	if back {
+		g.image.top, g.image.left = g.size-1-window.Top, g.size-1-window.Left
+	}
+	if g.image.top < 0 || g.image.left < 0 || g.image.height < g.image.top+in.H || g.image.width < g.image.left+in.W {
+		return nil
+	}
+	m := g.kernel.Outputs
+	g.down, g.across = (out.H+m-1)/m, (out.W+m-1)/m
 	return g
 }
 
@@ -115,24 +127,34 @@ func newWinograd(ws *workers, weight *parameter, node net.Node, in, out net.Shap
 // shapes that were measured, those that pass are 1.2 to 3.7 times as fast this way,
 // and most of the others are slower.
 func (g *winograd) pays(lanes int) bool {
-	tiles, vectors := g.down*g.across, g.filters/lanes
-	products := winogradProducts * tiles * (g.inputs + 6) * vectors
-	transforms := 16*(g.down*g.image.width+asm.WinogradPoints*tiles)*(g.channels/lanes) + 100*tiles*vectors
+	tiles := g.down * g.across
+	products := winogradProducts * tiles * (g.inputs + 6) * g.vectors
+	transforms := 16*(g.down*g.image.width+asm.WinogradPoints*tiles)*g.image.image.blocks() + 100*tiles*g.vectors
 	other := g.outH * g.outW * g.size * g.size * g.inputs * g.outputs / lanes
 	return 10*(products+transforms) < 9*other
 }
 
-// rowsTogether returns how many rows of tiles best fill the tallest matrix products.
-func (g *winograd) rowsTogether(tallest int) int {
-	best, least := 1, math.Inf(1)
-	for rows := 1; rows <= g.down && (rows == 1 || rows*g.across <= mostTiles); rows++ {
-		tiles := rows * g.across
-		if waste := float64((tiles+tallest-1)/tallest*tallest) / float64(tiles); waste < least {
-			best, least = rows, waste
+// rowsTogether returns how many rows of tiles are multiplied in the least time, and the
+// panels of filters for that.
+func (g *winograd) rowsTogether(ks *asm.Kernels) (rows int, panels []tilePanel) {
+	least := math.Inf(1)
+	for n := 1; n <= g.down && (n == 1 || n*g.across <= mostTiles); n++ {
+		some, cost := panelsOf(ks, g.vectors, n*g.across)
+		if cost /= float64(n); cost < least {
+			rows, panels, least = n, some, cost
 		}
 	}
-	return best
+	return rows, panels
 }
+
+// pointStride returns how far apart vectors of one tile are that belong to neighbouring
+// pairs of points, each of which has the given number of vectors. It is an odd number of
+// vectors, because those of a tile would compete for the same places of the L1 cache if
+// they were a power of two apart.
+func pointStride(vectors, lanes int) int { return (vectors | 1) * lanes }
+
+// capacity returns how many tiles are computed together at most.
+func (g *winograd) capacity() int { return g.rows * g.across }
 
 // ready packs the weights if they have changed.
 func (g *winograd) ready(version int64, bias *parameter) {
@@ -146,26 +168,28 @@ func (g *winograd) ready(version int64, bias *parameter) {
 	g.packed = version
 }
 
-// pack transforms the filters of a channel. Filters that only fill up a panel are 0.
+// pack transforms the filters of a channel. Filters that only fill up a vector are 0.
 func (g *winograd) pack(w *worker, channel int) {
 	ks, area := w.kernel, g.size*g.size
-	width := g.vectors * ks.Lanes
-	stride := g.inputs * g.filters // the distance from one pair of points to the next
+	lanes := ks.Lanes
+	stride := g.inputs * g.vectors * lanes // the distance from one pair of points to the next
 	filterStride, channelStride := g.inputs*area, area
 	if g.back {
 		filterStride, channelStride = area, g.outputs*area
 	}
-	taps := g.taps[w.id]
-	for panel := range g.panels {
-		first := panel * width
-		n := min(width, g.outputs-first)
-		if n < width {
-			clear(taps)
-		}
-		ks.Transpose(taps, width, g.weight.value[first*filterStride+channel*channelStride:], filterStride, n, area)
-		to, most := g.weights[(panel*g.inputs+channel)*width:], ks.Rows(g.vectors)
-		for p := 0; p < winogradProducts; p += most {
-			ks.Gemm(min(most, winogradProducts-p), g.vectors, area, g.transform[p*area:], area, 1, taps, width, to[p*stride:], stride, false)
+	taps, most := g.taps[w.id], ks.Rows(1)
+	for _, panel := range g.panels {
+		for v := range panel.vectors {
+			first := (panel.first + v) * lanes
+			n := min(lanes, g.outputs-first)
+			if n < lanes {
+				clear(taps)
+			}
+			ks.Transpose(taps, lanes, g.weight.value[first*filterStride+channel*channelStride:], filterStride, n, area)
+			to := g.weights[(panel.first*g.inputs+channel*panel.vectors+v)*lanes:]
+			for p := 0; p < winogradProducts; p += most {
+				ks.Gemm(min(most, winogradProducts-p), 1, area, g.transform[p*area:], area, 1, taps, lanes, to[p*stride:], stride, false)
+			}
 		}
 	}
 }
@@ -190,11 +214,11 @@ func (g *winograd) run(w *worker, y, image []float32, relu bool, p winogradPart)
 }
 
 // all returns the whole output as a part.
-func (g *winograd) all() winogradPart { return winogradPart{0, g.down, 0, g.panels} }
+func (g *winograd) all() winogradPart { return winogradPart{0, g.down, 0, len(g.panels)} }
 
 // somePanels returns a part that has all rows.
 func (g *winograd) somePanels(p part) winogradPart {
-	first, end := p.share(g.panels)
+	first, end := p.share(len(g.panels))
 	return winogradPart{0, g.down, first, end}
 }
 
@@ -206,7 +230,7 @@ func (g *winograd) some(p part) winogradPart {
 		return g.somePanels(p)
 	}
 	first, end := p.share(steps)
-	some := winogradPart{first * g.rows, end * g.rows, 0, g.panels}
+	some := winogradPart{first * g.rows, end * g.rows, 0, len(g.panels)}
 	if end == steps {
 		some.endRow = g.down
 	}
@@ -224,7 +248,7 @@ func (g *winograd) steps() int {
 }
 
 // parts returns into how many parts the work can be cut.
-func (g *winograd) parts() int { return max(g.steps(), g.panels) }
+func (g *winograd) parts() int { return max(g.steps(), len(g.panels)) }
 
 // origin returns where the output of a tile begins along one axis. In the padded
 // input it begins at the same place.
@@ -235,36 +259,53 @@ func (g *winograd) origin(tile, outputs int) int {
 // whole returns how many tiles of a row don't overlap another.
 func (g *winograd) whole() int { return g.outW / g.kernel.Outputs }
 
+// vectorsOf returns which vectors of filters a part has, from the first to the one
+// before the end.
+func (g *winograd) vectorsOf(p winogradPart) (first, end int) {
+	if p.firstPanel == p.endPanel {
+		return 0, 0
+	}
+	last := g.panels[p.endPanel-1]
+	return g.panels[p.firstPanel].first, last.first + last.vectors
+}
+
 // transformRow transforms a row of tiles. They get the numbers from at on.
 func (g *winograd) transformRow(w *worker, image []float32, row, at int) {
-	columns, tiles, lanes := g.columns[w.id], g.tiles[w.id], w.kernel.Lanes
+	g.transformTiles(w.kernel, g.tiles[w.id][at*w.kernel.Lanes:], g.columns[w.id], image, len(g.blocks), g.capacity(), row)
+}
+
+// transformTiles transforms a row of tiles of some blocks of a padded image. The tiles
+// of a block are at their places in tiles: (points, blocks, capacity, lanes).
+func (g *winograd) transformTiles(ks *asm.Kernels, tiles, columns, image []float32, blocks, capacity, row int) {
+	lanes := ks.Lanes
 	pitch, step := g.image.width*lanes, g.kernel.Outputs*lanes
 	top := g.origin(row, g.outH) * pitch
-	stride := g.rows * g.across * g.channels
-	for b := range g.image.image.blocks() {
+	stride := pointStride(blocks*capacity, lanes)
+	for b := range blocks {
 		g.kernel.TransformInput(columns, lanes, pitch, image[b*g.image.plane()+top:], lanes, pitch, g.image.width)
 		for i := range asm.WinogradPoints {
 			from := columns[i*pitch:]
-			to := tiles[i*asm.WinogradPoints*stride+at*g.channels+b*lanes:]
-			g.kernel.TransformInput(to, g.channels, stride, from, step, lanes, g.whole())
+			to := tiles[i*asm.WinogradPoints*stride+b*capacity*lanes:]
+			g.kernel.TransformInput(to, lanes, stride, from, step, lanes, g.whole())
 			if last := g.across - 1; last == g.whole() {
-				g.kernel.TransformInput(to[last*g.channels:], 0, stride, from[g.origin(last, g.outW)*lanes:], 0, lanes, 1)
+				g.kernel.TransformInput(to[last*lanes:], 0, stride, from[g.origin(last, g.outW)*lanes:], 0, lanes, 1)
 			}
 		}
 	}
 }
 
-// multiply multiplies tiles by filters.
+// multiply multiplies tiles by filters. For each pair of points this is a convolution of
+// size 1 of images whose positions are the tiles.
 func (g *winograd) multiply(w *worker, tiles int, part winogradPart) {
-	depth, width := g.inputs, g.vectors*w.kernel.Lanes
-	most := w.kernel.Rows(g.vectors)
-	stride := g.rows * g.across
+	ks, lanes, plane := w.kernel, w.kernel.Lanes, g.capacity()*w.kernel.Lanes
 	for p := range winogradProducts {
-		a, c := g.tiles[w.id][p*stride*g.channels:], g.products[w.id][p*stride*g.filters:]
-		for panel := part.firstPanel; panel < part.endPanel; panel++ {
-			b := g.weights[(p*g.panels+panel)*depth*width:][:depth*width]
-			for i := 0; i < tiles; i += most {
-				w.kernel.Gemm(min(most, tiles-i), g.vectors, depth, a[i*g.channels:], g.channels, 1, b, width, c[i*g.filters+panel*width:], g.filters, false)
+		x, y := g.tiles[w.id][p*pointStride(len(g.blocks)*g.capacity(), lanes):], g.products[w.id][p*pointStride(g.vectors*g.capacity(), lanes):]
+		for _, panel := range g.panels[part.firstPanel:part.endPanel] {
+			weights := g.weights[(p*g.vectors+panel.first)*g.inputs*lanes:]
+			n := (tiles + ks.Positions(panel.vectors) - 1) / ks.Positions(panel.vectors)
+			for i := range n {
+				at, end := tileOf(tiles, n, i), tileOf(tiles, n, i+1)
+				ks.Convolve(end-at, panel.vectors, y[panel.first*plane+at*lanes:], lanes, plane, x[at*lanes:], lanes, g.blocks, weights, g.zeros, 0)
 			}
 		}
 	}
@@ -273,13 +314,15 @@ func (g *winograd) multiply(w *worker, tiles int, part winogradPart) {
 // transformBack computes the outputs of a row of tiles.
 func (g *winograd) transformBack(w *worker, y []float32, row, at int, relu bool, part winogradPart) {
 	products, lanes := g.products[w.id], w.kernel.Lanes
-	stride, pitch, step := g.rows*g.across*g.filters, g.outW*lanes, g.kernel.Outputs*lanes
-	for v := part.firstPanel * g.vectors; v < part.endPanel*g.vectors && v*lanes < g.outputs; v++ {
+	plane := g.capacity() * lanes
+	stride, pitch, step := pointStride(g.vectors*g.capacity(), lanes), g.outW*lanes, g.kernel.Outputs*lanes
+	first, end := g.vectorsOf(part)
+	for v := first; v < end; v++ {
 		y := y[(v*g.outH+g.origin(row, g.outH))*pitch:]
-		from, bias := products[at*g.filters+v*lanes:], g.bias[v*lanes:][:lanes]
-		g.kernel.TransformOutput(y, step, pitch, from, g.filters, stride, bias, relu, g.whole())
+		from, bias := products[v*plane+at*lanes:], g.bias[v*lanes:][:lanes]
+		g.kernel.TransformOutput(y, step, pitch, from, lanes, stride, bias, relu, g.whole())
 		if last := g.across - 1; last == g.whole() {
-			g.kernel.TransformOutput(y[g.origin(last, g.outW)*lanes:], 0, pitch, from[last*g.filters:], 0, stride, bias, relu, 1)
+			g.kernel.TransformOutput(y[g.origin(last, g.outW)*lanes:], 0, pitch, from[last*lanes:], 0, stride, bias, relu, 1)
 		}
 	}
 }

@@ -2,10 +2,12 @@ package cpu
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/verify"
@@ -54,12 +56,61 @@ func TestWinograd(t *testing.T) {
 					t.Fatal(err)
 				}
 				p.prepareTraining()
-				// The gradient pays where its outputs, which are the channels, fill two thirds of the panels of two vectors.
-				panel := 2 * p.device.workers.all[0].kernel.Lanes
-				gradient := len(c.next) < 2 && 2*c.filters > c.channels && 3*c.channels >= 2*panel*((c.channels+panel-1)/panel)
-				if w := winogradsOf(p, c.filters, c.kernel); !slices.Contains(w, "output") || gradient && !slices.Contains(w, "gradient") {
+				gradient := len(c.next) < 2 && 2*c.filters > c.channels // without pooling, and where it pays
+				if w := winogradsOf(p, c.filters, c.kernel); !slices.Contains(w, "output") || gradient && !(slices.Contains(w, "gradient") && slices.Contains(w, "weights")) {
 					t.Errorf("computed in this way: %q", w)
 				}
+			})
+		}
+	}
+}
+
+// TestWinogradGradient compares weight gradients with those that are summed directly: of tiles that lie over others along one
+// axis and both, of mini-batches that are cut into parts, of channels and filters that are cut into pieces.
+func TestWinogradGradient(t *testing.T) {
+	rng := testenv.Rand(t)
+	random := func() [6]int {
+		return [6]int{1 + rng.IntN(20), 5 + rng.IntN(15), 5 + rng.IntN(15), 20 + rng.IntN(60), 20 + rng.IntN(60), 3 + 2*rng.IntN(2)}
+	}
+	for _, tier := range tiers() {
+		for _, c := range [][6]int{{2, 16, 16, 32, 32, 3}, {40, 9, 11, 31, 65, 3}, {3, 14, 7, 40, 33, 5}, {2, 6, 5, 150, 130, 3}, random()} {
+			batch, height, width, channels, filters, kernel := c[0], c[1], c[2], c[3], c[4], c[5]
+			t.Run(fmt.Sprintf("%v/%v", tier, c), func(t *testing.T) {
+				d := open(tier, 2)(t).(*device)
+				defer d.Close()
+				plan := planOf(t, net.Shape{C: channels, H: height, W: width}, []net.Layer{
+					&net.Conv{Filters: filters, Kernel: net.Square(kernel), Padding: net.PadSame}, &net.Flatten{}, &net.Dense{Units: 3}})
+				p, err := newProgram(d, plan, net.Options{Batch: batch, Optimizer: net.SGDDefault(1)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				p.prepareTraining()
+				var op *blockConv
+				for _, o := range p.all.operations {
+					if b, ok := o.sample.(*blockConv); ok {
+						op = b
+					}
+				}
+				for _, values := range [][]float32{op.in.value, op.out.grad} {
+					for i := range values {
+						values[i] = float32(rng.NormFloat64())
+					}
+				}
+				p.pass.Batch = net.Batch{Indices: make([]int32, batch)}
+				if op.winogradGradient == nil {
+					t.Fatal("computed in another way")
+				}
+				op.filterGradient.run()
+				direct := slices.Clone(op.weight.grad)
+				clear(op.weight.grad)
+				op.winogradGradient.run()
+				// The sums have as many terms as there are positions, each about as large as 1.
+				size := math.Sqrt(float64(batch * height * width))
+				var want []float64
+				for _, v := range direct {
+					want = append(want, float64(v))
+				}
+				approx.Check(t, "gradient", op.weight.grad, want, approx.Tolerance{Abs: 4e-5 * size})
 			})
 		}
 	}
@@ -131,16 +182,19 @@ func TestWinogradPays(t *testing.T) {
 	}
 }
 
-// winogradsOf returns what of a convolution is computed by minimal filtering: its output, and the gradient of its input.
+// winogradsOf returns what of a convolution is computed by minimal filtering: its output, and the gradients of its input and
+// of its weights.
 func winogradsOf(p *program, filters, kernel int) (list []string) {
 	for _, op := range p.all.operations {
 		var node net.Node
 		var output, gradient *winograd
+		weights := false
 		switch c := op.sample.(type) {
 		case *conv:
 			node, output = c.node, c.winograd
 		case *blockConv:
 			node, output, gradient = c.node, c.winograd, c.backWinograd
+			weights = c.winogradGradient != nil
 		default:
 			continue
 		}
@@ -152,6 +206,9 @@ func winogradsOf(p *program, filters, kernel int) (list []string) {
 		}
 		if gradient != nil {
 			list = append(list, "gradient")
+		}
+		if weights {
+			list = append(list, "weights")
 		}
 	}
 	return list

@@ -49,6 +49,7 @@ type workers struct {
 	finished chan struct{}
 	alive    sync.WaitGroup
 	panicked atomic.Pointer[string]
+	sums     []float32       // room that tasks share; each writes its own part
 	watch    func(tasks int) // called by do before it begins; for tests
 }
 
@@ -135,6 +136,13 @@ func (ws *workers) reserveSpare(n int) {
 		if len(w.spare) < n {
 			w.spare = make([]float32, n)
 		}
+	}
+}
+
+// reserveSums makes sure that there is room for n sums that all workers share.
+func (ws *workers) reserveSums(n int) {
+	if len(ws.sums) < n {
+		ws.sums = newBuffer(n)
 	}
 }
 

@@ -79,6 +79,8 @@ func main() {
 	t.winogradInput()
 	t.winogradOutput(2)
 	t.winogradOutput(4)
+	t.winogradGradient(2)
+	t.winogradGradient(4)
 	t.poolVectors()
 	t.transpose()
 	t.convolve()

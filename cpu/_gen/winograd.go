@@ -5,6 +5,7 @@ import (
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
 )
 
 // winogradInput writes the kernel that transforms six vectors at a time into six. Its matrix B', and A' of winogradOutput,
@@ -57,6 +58,53 @@ func (t tier) winogradInput() {
 		VMOVAPS(r[even], r[other])
 		VFMADD231PS(r[[]int{a, b}[i]], r[odd], r[even])
 		VFNMADD231PS(r[[]int{a, b}[i]], r[odd], r[other])
+		VMOVUPS(r[even], dst.row(1+2*i))
+		VMOVUPS(r[other], dst.row(2+2*i))
+	}
+	src.advance(srcStep)
+	dst.advance(dstStep)
+	DECQ(n)
+	JNE(LabelRef("next"))
+	VZEROUPPER()
+	RET()
+}
+
+// winogradGradient writes the kernel that transforms some vectors at a time into six, by the transpose of winogradOutput's A'.
+func (t tier) winogradGradient(outputs int) {
+	name := fmt.Sprintf("winogradGradient%d%s", outputs, t.suffix)
+	TEXT(name, NOSPLIT, "func(dst *float32, dstStep, dstStride int, src *float32, srcStep, srcStride int, c *float32, n int)")
+	Doc(fmt.Sprintf("%s transforms n times %d vectors, which lie a stride apart, by the rows of A.", name, outputs))
+	const (
+		even = iota
+		odd
+		other
+		powers
+	)
+	r := t.wide.regs
+	first := powers + 2*(outputs-1)
+	constants := parameter("c")
+	for i := range 2 * (outputs - 1) { // a, b, a*a, b*b, a*a*a, b*b*b
+		t.broadcast(Mem{Base: constants, Disp: 4 * i}, powers+i)
+	}
+	src := newStrided(parameter("src"), inBytes("srcStride"), outputs)
+	dst := newStrided(parameter("dst"), inBytes("dstStride"), 6)
+	srcStep, dstStep, n := inBytes("srcStep"), inBytes("dstStep"), parameter("n")
+	Label("next")
+	for i := range outputs {
+		VMOVUPS(src.row(i), r[first+i])
+	}
+	VMOVUPS(r[first], dst.row(0))
+	VMOVUPS(r[first+outputs-1], dst.row(5))
+	for i := range 2 { // a point and its negative
+		power := func(k int) reg.VecPhysical { return r[powers+2*(k-1)+i] }
+		VMOVAPS(r[first], r[even])
+		VMULPS(r[first+1], power(1), r[odd])
+		if outputs == 4 {
+			VFMADD231PS(r[first+2], power(2), r[even])
+			VFMADD231PS(r[first+3], power(3), r[odd])
+		}
+		VSUBPS(r[odd], r[even], r[other])
+		VADDPS(r[odd], r[even], r[even])
 		VMOVUPS(r[even], dst.row(1+2*i))
 		VMOVUPS(r[other], dst.row(2+2*i))
 	}

@@ -73,6 +73,12 @@ func winogradOutput2AVX2(y *float32, step int, pitch int, m *float32, mStep int,
 // winogradOutput4AVX2 transforms n tiles of 6x6 vectors by the rows of A, adds the bias and takes the greater of that and floor.
 func winogradOutput4AVX2(y *float32, step int, pitch int, m *float32, mStep int, stride int, bias *float32, floor float32, c *float32, n int)
 
+// winogradGradient2AVX2 transforms n times 2 vectors, which lie a stride apart, by the rows of A.
+func winogradGradient2AVX2(dst *float32, dstStep int, dstStride int, src *float32, srcStep int, srcStride int, c *float32, n int)
+
+// winogradGradient4AVX2 transforms n times 4 vectors, which lie a stride apart, by the rows of A.
+func winogradGradient4AVX2(dst *float32, dstStep int, dstStride int, src *float32, srcStep int, srcStride int, c *float32, n int)
+
 // poolVectorsAVX2 pools two rows of vectors into n; chosen, of int32, counts from at, width to the row.
 func poolVectorsAVX2(y *float32, chosen *int32, upper *float32, lower *float32, n int, at int32, width int32)
 

@@ -2832,6 +2832,107 @@ next:
 	VZEROUPPER
 	RET
 
+// func winogradGradient2AVX2(dst *float32, dstStep int, dstStride int, src *float32, srcStep int, srcStride int, c *float32, n int)
+// Requires: AVX
+TEXT ·winogradGradient2AVX2(SB), NOSPLIT, $0-64
+	MOVQ         c+48(FP), AX
+	VBROADCASTSS (AX), Y3
+	VBROADCASTSS 4(AX), Y4
+	MOVQ         src+24(FP), AX
+	MOVQ         srcStride+40(FP), CX
+	SHLQ         $0x02, CX
+	MOVQ         dst+0(FP), DX
+	MOVQ         dstStride+16(FP), BX
+	SHLQ         $0x02, BX
+	LEAQ         (BX)(BX*2), SI
+	LEAQ         (DX)(BX*4), DI
+	MOVQ         srcStep+32(FP), R8
+	SHLQ         $0x02, R8
+	MOVQ         dstStep+8(FP), R9
+	SHLQ         $0x02, R9
+	MOVQ         n+56(FP), R10
+
+next:
+	VMOVUPS (AX), Y5
+	VMOVUPS (AX)(CX*1), Y6
+	VMOVUPS Y5, (DX)
+	VMOVUPS Y6, (DI)(BX*1)
+	VMOVAPS Y5, Y0
+	VMULPS  Y6, Y3, Y1
+	VSUBPS  Y1, Y0, Y2
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, (DX)(BX*1)
+	VMOVUPS Y2, (DX)(BX*2)
+	VMOVAPS Y5, Y0
+	VMULPS  Y6, Y4, Y1
+	VSUBPS  Y1, Y0, Y2
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, (DX)(SI*1)
+	VMOVUPS Y2, (DI)
+	ADDQ    R8, AX
+	ADDQ    R9, DX
+	ADDQ    R9, DI
+	DECQ    R10
+	JNE     next
+	VZEROUPPER
+	RET
+
+// func winogradGradient4AVX2(dst *float32, dstStep int, dstStride int, src *float32, srcStep int, srcStride int, c *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·winogradGradient4AVX2(SB), NOSPLIT, $0-64
+	MOVQ         c+48(FP), AX
+	VBROADCASTSS (AX), Y3
+	VBROADCASTSS 4(AX), Y4
+	VBROADCASTSS 8(AX), Y5
+	VBROADCASTSS 12(AX), Y6
+	VBROADCASTSS 16(AX), Y7
+	VBROADCASTSS 20(AX), Y8
+	MOVQ         src+24(FP), AX
+	MOVQ         srcStride+40(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+16(FP), SI
+	SHLQ         $0x02, SI
+	LEAQ         (SI)(SI*2), DI
+	LEAQ         (BX)(SI*4), R8
+	MOVQ         srcStep+32(FP), R9
+	SHLQ         $0x02, R9
+	MOVQ         dstStep+8(FP), R10
+	SHLQ         $0x02, R10
+	MOVQ         n+56(FP), R11
+
+next:
+	VMOVUPS     (AX), Y9
+	VMOVUPS     (AX)(CX*1), Y10
+	VMOVUPS     (AX)(CX*2), Y11
+	VMOVUPS     (AX)(DX*1), Y12
+	VMOVUPS     Y9, (BX)
+	VMOVUPS     Y12, (R8)(SI*1)
+	VMOVAPS     Y9, Y0
+	VMULPS      Y10, Y3, Y1
+	VFMADD231PS Y11, Y5, Y0
+	VFMADD231PS Y12, Y7, Y1
+	VSUBPS      Y1, Y0, Y2
+	VADDPS      Y1, Y0, Y0
+	VMOVUPS     Y0, (BX)(SI*1)
+	VMOVUPS     Y2, (BX)(SI*2)
+	VMOVAPS     Y9, Y0
+	VMULPS      Y10, Y4, Y1
+	VFMADD231PS Y11, Y6, Y0
+	VFMADD231PS Y12, Y8, Y1
+	VSUBPS      Y1, Y0, Y2
+	VADDPS      Y1, Y0, Y0
+	VMOVUPS     Y0, (BX)(DI*1)
+	VMOVUPS     Y2, (R8)
+	ADDQ        R9, AX
+	ADDQ        R10, BX
+	ADDQ        R10, R8
+	DECQ        R11
+	JNE         next
+	VZEROUPPER
+	RET
+
 // func poolVectorsAVX2(y *float32, chosen *int32, upper *float32, lower *float32, n int, at int32, width int32)
 // Requires: AVX, AVX2
 TEXT ·poolVectorsAVX2(SB), NOSPLIT, $0-48

@@ -6768,6 +6768,107 @@ next:
 	VZEROUPPER
 	RET
 
+// func winogradGradient2AVX512(dst *float32, dstStep int, dstStride int, src *float32, srcStep int, srcStride int, c *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·winogradGradient2AVX512(SB), NOSPLIT, $0-64
+	MOVQ         c+48(FP), AX
+	VBROADCASTSS (AX), Z3
+	VBROADCASTSS 4(AX), Z4
+	MOVQ         src+24(FP), AX
+	MOVQ         srcStride+40(FP), CX
+	SHLQ         $0x02, CX
+	MOVQ         dst+0(FP), DX
+	MOVQ         dstStride+16(FP), BX
+	SHLQ         $0x02, BX
+	LEAQ         (BX)(BX*2), SI
+	LEAQ         (DX)(BX*4), DI
+	MOVQ         srcStep+32(FP), R8
+	SHLQ         $0x02, R8
+	MOVQ         dstStep+8(FP), R9
+	SHLQ         $0x02, R9
+	MOVQ         n+56(FP), R10
+
+next:
+	VMOVUPS (AX), Z5
+	VMOVUPS (AX)(CX*1), Z6
+	VMOVUPS Z5, (DX)
+	VMOVUPS Z6, (DI)(BX*1)
+	VMOVAPS Z5, Z0
+	VMULPS  Z6, Z3, Z1
+	VSUBPS  Z1, Z0, Z2
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, (DX)(BX*1)
+	VMOVUPS Z2, (DX)(BX*2)
+	VMOVAPS Z5, Z0
+	VMULPS  Z6, Z4, Z1
+	VSUBPS  Z1, Z0, Z2
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, (DX)(SI*1)
+	VMOVUPS Z2, (DI)
+	ADDQ    R8, AX
+	ADDQ    R9, DX
+	ADDQ    R9, DI
+	DECQ    R10
+	JNE     next
+	VZEROUPPER
+	RET
+
+// func winogradGradient4AVX512(dst *float32, dstStep int, dstStride int, src *float32, srcStep int, srcStride int, c *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·winogradGradient4AVX512(SB), NOSPLIT, $0-64
+	MOVQ         c+48(FP), AX
+	VBROADCASTSS (AX), Z3
+	VBROADCASTSS 4(AX), Z4
+	VBROADCASTSS 8(AX), Z5
+	VBROADCASTSS 12(AX), Z6
+	VBROADCASTSS 16(AX), Z7
+	VBROADCASTSS 20(AX), Z8
+	MOVQ         src+24(FP), AX
+	MOVQ         srcStride+40(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DX
+	MOVQ         dst+0(FP), BX
+	MOVQ         dstStride+16(FP), SI
+	SHLQ         $0x02, SI
+	LEAQ         (SI)(SI*2), DI
+	LEAQ         (BX)(SI*4), R8
+	MOVQ         srcStep+32(FP), R9
+	SHLQ         $0x02, R9
+	MOVQ         dstStep+8(FP), R10
+	SHLQ         $0x02, R10
+	MOVQ         n+56(FP), R11
+
+next:
+	VMOVUPS     (AX), Z9
+	VMOVUPS     (AX)(CX*1), Z10
+	VMOVUPS     (AX)(CX*2), Z11
+	VMOVUPS     (AX)(DX*1), Z12
+	VMOVUPS     Z9, (BX)
+	VMOVUPS     Z12, (R8)(SI*1)
+	VMOVAPS     Z9, Z0
+	VMULPS      Z10, Z3, Z1
+	VFMADD231PS Z11, Z5, Z0
+	VFMADD231PS Z12, Z7, Z1
+	VSUBPS      Z1, Z0, Z2
+	VADDPS      Z1, Z0, Z0
+	VMOVUPS     Z0, (BX)(SI*1)
+	VMOVUPS     Z2, (BX)(SI*2)
+	VMOVAPS     Z9, Z0
+	VMULPS      Z10, Z4, Z1
+	VFMADD231PS Z11, Z6, Z0
+	VFMADD231PS Z12, Z8, Z1
+	VSUBPS      Z1, Z0, Z2
+	VADDPS      Z1, Z0, Z0
+	VMOVUPS     Z0, (BX)(DI*1)
+	VMOVUPS     Z2, (R8)
+	ADDQ        R9, AX
+	ADDQ        R10, BX
+	ADDQ        R10, R8
+	DECQ        R11
+	JNE         next
+	VZEROUPPER
+	RET
+
 // func poolVectorsAVX512(y *float32, chosen *int32, upper *float32, lower *float32, n int, at int32, width int32)
 // Requires: AVX, AVX512F
 TEXT ·poolVectorsAVX512(SB), NOSPLIT, $0-48

@@ -28,8 +28,8 @@ var tiers = [...]*Kernels{
 		activations: activationsAVX2,
 		directs:     []Direct{{5, 5, 2, 8, false, direct5x5AVX2}, {3, 5, 2, 8, false, direct3x5AVX2}},
 		winograds: []Winograd{
-			{5, 2, 8, winogradInputAVX2, winogradOutput2AVX2},
-			{3, 4, 8, winogradInputAVX2, winogradOutput4AVX2},
+			{5, 2, 8, winogradInputAVX2, winogradOutput2AVX2, winogradGradient2AVX2},
+			{3, 4, 8, winogradInputAVX2, winogradOutput4AVX2, winogradGradient4AVX2},
 		},
 		patches: []Patches{
 			{5, 5, 8, sumPatches5x5AVX2, addPatches5x5AVX2},
@@ -66,8 +66,8 @@ var tiers = [...]*Kernels{
 			{3, 14, 2, 16, true, wholeDirect3x14AVX512},
 		},
 		winograds: []Winograd{
-			{5, 2, 16, winogradInputAVX512, winogradOutput2AVX512},
-			{3, 4, 16, winogradInputAVX512, winogradOutput4AVX512},
+			{5, 2, 16, winogradInputAVX512, winogradOutput2AVX512, winogradGradient2AVX512},
+			{3, 4, 16, winogradInputAVX512, winogradOutput4AVX512, winogradGradient4AVX512},
 		},
 		patches: []Patches{
 			{5, 5, 16, sumPatches5x5AVX512, addPatches5x5AVX512},

@@ -18,9 +18,13 @@ type Winograd struct {
 	Kernel, Outputs int
 	lanes           int
 
-	input  func(dst *float32, dstStep, dstStride int, src *float32, srcStep, srcStride int, c *float32, n int)
-	output func(y *float32, step, pitch int, m *float32, mStep, stride int, bias *float32, floor float32, c *float32, n int)
+	input    winogradTransform
+	output   func(y *float32, step, pitch int, m *float32, mStep, stride int, bias *float32, floor float32, c *float32, n int)
+	gradient winogradTransform
 }
+
+// winogradTransform is a kernel that transforms some vectors at a time into six.
+type winogradTransform = func(dst *float32, dstStep, dstStride int, src *float32, srcStep, srcStride int, c *float32, n int)
 
 // WinogradPoints is the number of points. A tile has as many rows and columns.
 const WinogradPoints = 6
@@ -87,6 +91,19 @@ func (w *Winograd) TransformInput(dst []float32, dstStep, dstStride int, src []f
 	w.input(&dst[0], dstStep, dstStride, &src[0], srcStep, srcStride, &winogradInputs[0], n)
 }
 
+// TransformGradient transforms Outputs vectors of src into six vectors of dst, by the rows of A, and does so n times as
+// TransformInput does. Applied to the columns of a tile of the output's gradient and then to its rows, it computes
+// A dy A'. The gradient of the filter is G' (that * B d B') G, where * multiplies element by element, and the products are
+// summed over all tiles.
+func (w *Winograd) TransformGradient(dst []float32, dstStep, dstStride int, src []float32, srcStep, srcStride, n int) {
+	if n < 1 {
+		panic(fmt.Sprintf("BUG: %d transforms", n))
+	}
+	_ = dst[(n-1)*dstStep+(WinogradPoints-1)*dstStride+w.lanes-1]
+	_ = src[(n-1)*srcStep+(w.Outputs-1)*srcStride+w.lanes-1]
+	w.gradient(&dst[0], dstStep, dstStride, &src[0], srcStep, srcStride, &winogradOutputs[0], n)
+}
+
 // TransformOutput transforms n tiles of 6x6 vectors into Outputs x Outputs vectors each: A' m A + bias, where bias is
 // one vector. If relu is set, outputs below 0 become 0. A tile's vectors in m are stride apart, and its rows in y are
 // pitch apart. The next tile is mStep further in m, and step further in y.
@@ -108,7 +125,32 @@ func winogradPortable(kernel, outputs int) Winograd {
 	return Winograd{Kernel: kernel, Outputs: outputs, lanes: 4, input: winogradInputPortable,
 		output: func(y *float32, step, pitch int, m *float32, mStep, stride int, bias *float32, floor float32, _ *float32, n int) {
 			winogradOutputPortable(outputs, y, step, pitch, m, mStep, stride, bias, floor, n)
+		},
+		gradient: func(dst *float32, dstStep, dstStride int, src *float32, srcStep, srcStride int, _ *float32, n int) {
+			winogradGradientPortable(outputs, dst, dstStep, dstStride, src, srcStep, srcStride, n)
 		}}
+}
+
+func winogradGradientPortable(outputs int, dst *float32, dstStep, dstStride int, src *float32, srcStep, srcStride int, n int) {
+	for i := range n {
+		for l := range 4 {
+			var s [4]float32
+			for k := range outputs {
+				s[k] = *element(src, i*srcStep+k*srcStride+l)
+			}
+			t := [WinogradPoints]float32{s[0], 0, 0, 0, 0, s[outputs-1]}
+			for j, p := range [2]float32{pointA, pointB} {
+				even, odd := s[0], p*s[1]
+				if outputs == 4 {
+					even, odd = even+p*p*s[2], odd+p*p*p*s[3]
+				}
+				t[1+2*j], t[2+2*j] = even+odd, even-odd
+			}
+			for k, v := range t {
+				*element(dst, i*dstStep+k*dstStride+l) = v
+			}
+		}
+	}
 }
 
 func winogradInputPortable(dst *float32, dstStep, dstStride int, src *float32, srcStep, srcStride int, _ *float32, n int) {

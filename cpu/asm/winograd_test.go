@@ -109,6 +109,58 @@ func TestWinograd(t *testing.T) {
 	})
 }
 
+// TestWinogradGradient computes the gradient of filters by the transforms, lane by lane, and compares with loops in float64.
+func TestWinogradGradient(t *testing.T) {
+	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
+		const n = WinogradPoints
+		for _, kernel := range []int{3, 5} {
+			k, lanes := ks.Winograd(kernel), ks.Lanes
+			transform := k.FilterTransform()
+			for tiles := 1; tiles < 6; tiles++ {
+				// Each transform is done twice, in planes whose vectors are some values apart.
+				twice := func(f func(dst []float32, dstStep, dstStride int, src []float32, srcStep, srcStride, n int), x []float32, side, step, pitch int) []float32 {
+					gh, gm := newGuarded(n*side*lanes, rng.IntN(4)), newGuarded(n*n*lanes, rng.IntN(4))
+					f(gh.values(), lanes, side*lanes, x, step, pitch, side)
+					f(gm.values(), n*lanes, lanes, gh.values(), side*lanes, lanes, n)
+					gh.check(t, "between")
+					gm.check(t, "transformed")
+					return gm.values()
+				}
+				var sums [n * n]float32
+				want := make([]float64, kernel*kernel)
+				for range tiles {
+					step := lanes + rng.IntN(9)
+					pitch := n*step + rng.IntN(9)
+					gx := newGuarded((n-1)*(pitch+step)+lanes, rng.IntN(4))
+					gy := newGuarded((k.Outputs-1)*(pitch+step)+lanes, rng.IntN(4))
+					x, dy := gx.fill(rng), gy.fill(rng)
+					d := twice(k.TransformInput, x, n, step, pitch)
+					g := twice(k.TransformGradient, dy, k.Outputs, step, pitch)
+					for p := range sums {
+						sums[p] += d[p*lanes+lanes-1] * g[p*lanes+lanes-1]
+					}
+					for r := range kernel {
+						for s := range kernel {
+							for h := range k.Outputs {
+								for w := range k.Outputs {
+									want[r*kernel+s] += float64(x[(h+r)*pitch+(w+s)*step+lanes-1]) * float64(dy[h*pitch+w*step+lanes-1])
+								}
+							}
+						}
+					}
+				}
+				got := make([]float32, kernel*kernel)
+				for p, v := range sums {
+					for i := range got {
+						got[i] += transform[p*len(got)+i] * v
+					}
+				}
+				approx.Check(t, fmt.Sprintf("kernel %d, %d tiles", kernel, tiles), got, want, approx.Tolerance{Abs: 1e-4, Rel: 1e-5})
+			}
+		}
+	})
+}
+
 // TestWinogradError compares sums over 32 channels of noise, half of it cut off as by a ReLU, with float64, beside the
 // same sums taken directly in float32. With points 1, -1, 2, -2 the ratios are 3.5 and 4.3; the limits are below those.
 func TestWinogradError(t *testing.T) {
