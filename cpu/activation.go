@@ -9,7 +9,6 @@ import (
 
 // activation is an activation layer that is not part of the operation before it.
 type activation struct {
-	function  net.ActivationFunc
 	kernel    *asm.Activation
 	parameter float32 // the function's parameter
 	in        operand
@@ -21,7 +20,7 @@ func newActivation(ks *asm.Kernels, layer *net.Activation, in operand, out *acti
 	if kernel == nil {
 		panic(fmt.Sprintf("BUG: no kernel for the activation function %s", layer.Func))
 	}
-	return &activation{layer.Func, kernel, float32(layer.Parameter()), in, out}
+	return &activation{kernel, float32(layer.Parameter()), in, out}
 }
 
 func (op *activation) forward(_ *worker, n int) {

@@ -8,52 +8,118 @@ import (
 )
 
 // batchNorm is a batch-normalisation layer of images in blocks. If they are in its group,
-// the sum with another value and the ReLU after it belong to it. A task computes a block
-// of channels. Sums over a plane or less are in float32, and are added up in float64.
+// the sum with another value and the ReLU or ReLU6 after it belong to it. A task computes a
+// block of channels or, where there are few blocks, what is to be done for a block and a
+// part of the samples. Sums over a plane or less are in float32, and are added up in
+// float64.
 type batchNorm struct {
-	pass                      *pass
-	workers                   *workers
-	in                        operand
-	added                     *operand // is added to the output; or nil
-	out                       *activations
-	relu                      bool
-	layout                    layout
-	momentum, epsilon         float64
-	weight, bias              *parameter
-	runningMean, runningVar   *parameter
-	mean, inverse             []float64   // of this pass, by channel: the mean, and 1/sqrt(variance+epsilon)
-	constants                 [][]float32 // what the kernels take of a block, by worker
-	totals                    [][]float64 // two sums a lane, by worker
+	pass                    *pass
+	workers                 *workers
+	in                      operand
+	added                   *operand // is added to the output; or nil
+	out                     *activations
+	rectifier               rectifier
+	layout                  layout
+	blocks, plane, size     int // of the layout
+	momentum, epsilon       float64
+	weight, bias            *parameter
+	runningMean, runningVar *parameter
+	mean, inverse           []float64   // of this pass, by channel: the mean, and 1/sqrt(variance+epsilon)
+	constants               []float32   // what the kernels take, by block
+	totals                  []float64   // two sums a lane, by part and block
+	sums                    [][]float32 // two sums a lane, by worker
+	parts                   int         // into which the samples of this pass are cut
+
+	// A task of a block, from its beginning to its end.
 	forwardTask, backwardTask func(w *worker, block int)
+	// A task of a block.
+	nearTask, statisticsTask, settleTask, slopesTask func(w *worker, block int)
+	// A task of a block and a part.
+	momentsTask, normalizeTask, gradientMomentsTask, normalizeBackTask func(w *worker, task int)
 }
 
-func newBatchNorm(ws *workers, p *pass, node net.Node, in operand, added *operand, out *activations, params map[net.Role]*parameter, relu bool) *batchNorm {
+// leastNormTasks is into how many tasks the work is cut at least, if the mini-batch is
+// large enough.
+const leastNormTasks = 16
+
+func newBatchNorm(ws *workers, p *pass, node net.Node, in operand, added *operand, out *activations, params map[net.Role]*parameter, r rectifier) *batchNorm {
 	lanes := ws.all[0].kernel.Lanes
 	op := &batchNorm{
-		pass: p, workers: ws, in: in, added: added, out: out, relu: relu, layout: inBlocks(node.In, 1, lanes),
+		pass: p, workers: ws, in: in, added: added, out: out, rectifier: r, layout: inBlocks(node.In, 1, lanes),
 		weight: params[net.Weight], bias: params[net.Bias],
 		runningMean: params[net.RunningMean], runningVar: params[net.RunningVar],
 	}
-	channels := op.layout.blocks() * lanes
+	op.blocks, op.plane, op.size = op.layout.blocks(), op.layout.plane(), op.layout.size()
+	channels := op.blocks * lanes
 	op.mean, op.inverse = make([]float64, channels), make([]float64, channels)
+	op.constants = make([]float32, 6*channels)
+	op.totals = make([]float64, (leastNormTasks+op.blocks)*2*lanes)
 	for range ws.all {
-		op.constants = append(op.constants, make([]float32, 6*lanes))
-		op.totals = append(op.totals, make([]float64, 2*lanes))
+		op.sums = append(op.sums, make([]float32, 2*lanes))
 	}
 	op.momentum, op.epsilon = node.Layer.(*net.BatchNorm).Settings()
-	op.forwardTask = op.forwardBlock
+	op.forwardTask, op.backwardTask = op.forwardBlock, op.backwardBlock
+	op.nearTask, op.statisticsTask, op.settleTask, op.slopesTask = op.near, op.statistics, op.settleBlock, op.slopes
+	op.momentsTask, op.normalizeTask, op.gradientMomentsTask, op.normalizeBackTask = op.moments, op.normalize, op.gradientMoments, op.normalizeBack
 	return op
 }
 
-func (op *batchNorm) planGradients(int) { op.backwardTask = op.backwardBlock }
+func (op *batchNorm) planGradients(int) {}
 
-func (op *batchNorm) forward() { op.workers.do(op.layout.blocks(), op.forwardTask) }
+// share cuts the samples of the pass into parts, whose number doesn't depend on the number
+// of threads.
+func (op *batchNorm) share() (tasks int) {
+	op.parts = min(op.pass.Len(), (leastNormTasks+op.blocks-1)/op.blocks)
+	return op.blocks * op.parts
+}
 
-func (op *batchNorm) backward() { op.workers.do(op.layout.blocks(), op.backwardTask) }
+func (op *batchNorm) forward() {
+	ws, tasks := op.workers, op.share()
+	switch {
+	case op.parts == 1:
+		ws.do(op.blocks, op.forwardTask)
+		return
+	case op.pass.training:
+		ws.do(op.blocks, op.nearTask)
+		ws.do(tasks, op.momentsTask)
+		ws.do(op.blocks, op.statisticsTask)
+	default:
+		ws.do(op.blocks, op.settleTask)
+	}
+	ws.do(tasks, op.normalizeTask)
+}
+
+func (op *batchNorm) forwardBlock(w *worker, block int) {
+	if op.pass.training {
+		op.near(w, block)
+		op.moments(w, block)
+		op.statistics(w, block)
+	} else {
+		op.settleBlock(w, block)
+	}
+	op.normalize(w, block)
+}
+
+func (op *batchNorm) backward() {
+	ws, tasks := op.workers, op.share()
+	if op.parts == 1 {
+		ws.do(op.blocks, op.backwardTask)
+		return
+	}
+	ws.do(tasks, op.gradientMomentsTask)
+	ws.do(op.blocks, op.slopesTask)
+	ws.do(tasks, op.normalizeBackTask)
+}
+
+func (op *batchNorm) backwardBlock(w *worker, block int) {
+	op.gradientMoments(w, block)
+	op.slopes(w, block)
+	op.normalizeBack(w, block)
+}
 
 // of returns the values of a block, in sample n of a buffer of samples.
 func (op *batchNorm) of(values []float32, n, block int) []float32 {
-	return values[n*op.layout.size()+block*op.layout.plane():][:op.layout.plane()]
+	return values[n*op.size+block*op.plane:][:op.plane]
 }
 
 // channels returns how many channels a block has, and the number of the first.
@@ -62,38 +128,17 @@ func (op *batchNorm) channels(block int) (first, n int) {
 	return first, min(op.layout.lanes, op.layout.shape.C-first)
 }
 
-func (op *batchNorm) forwardBlock(w *worker, block int) {
-	lanes := op.layout.lanes
-	first, channels := op.channels(block)
-	mean, inverse := op.mean[first:][:lanes], op.inverse[first:][:lanes]
-	if op.pass.training {
-		op.statistics(w, block)
-	} else {
-		op.settle(first, channels)
-	}
-	c := op.constants[w.id][:3*lanes]
-	clear(c)
-	for j := range channels {
-		scale := float64(op.weight.value[first+j]) * inverse[j]
-		c[j], c[lanes+j], c[2*lanes+j] = float32(mean[j]), float32(scale), op.bias.value[first+j]
-		if lost := (mean[j] - float64(c[j])) * scale; math.Abs(lost) > lostMean {
-			c[2*lanes+j] = float32(float64(op.bias.value[first+j]) - lost)
-		}
-	}
-	var how asm.Normalization
-	if op.added != nil {
-		how |= asm.NormalizeAdd
-	}
-	if op.relu {
-		how |= asm.NormalizeReLU
-	}
-	for n := range op.pass.Len() {
-		var more []float32
-		if op.added != nil {
-			more = op.of(op.added.value, n, block)
-		}
-		w.kernel.NormalizeVectors(op.of(op.out.value, n, block), op.of(op.in.value, n, block), more, c, how)
-	}
+// task returns the block of a task, and its samples.
+func (op *batchNorm) task(task int) (block, first, end int) {
+	part := task / op.blocks
+	return task % op.blocks, part * op.pass.Len() / op.parts, (part + 1) * op.pass.Len() / op.parts
+}
+
+// constantsOf returns what the kernels take of a block, a vector each: mean, scale, shift
+// and slope, where the greatest output takes the place of the slope in the forward pass;
+// and what sums subtract, with the greatest output behind it.
+func (op *batchNorm) constantsOf(block int) []float32 {
+	return op.constants[block*6*op.layout.lanes:][:6*op.layout.lanes]
 }
 
 // settle takes the running statistics of some channels as those of the pass.
@@ -103,56 +148,116 @@ func (op *batchNorm) settle(first, channels int) {
 	}
 }
 
+func (op *batchNorm) settleBlock(_ *worker, block int) {
+	op.settle(op.channels(block))
+	op.scales(block)
+}
+
 // lostMean is the largest change of an output, by rounding the mean to float32, that is left
 // as it is. The bias makes up for a larger one. If it made up for all, values that are all
 // equal would not become the bias exactly, and roundoff would decide on which side of a
 // ReLU's kink they lie.
 const lostMean = 1e-7
 
+// scales sets the constants of a block for the forward pass.
+func (op *batchNorm) scales(block int) {
+	lanes := op.layout.lanes
+	first, channels := op.channels(block)
+	c := op.constantsOf(block)[:4*lanes]
+	clear(c)
+	for j := range channels {
+		mean := op.mean[first+j]
+		scale := float64(op.weight.value[first+j]) * op.inverse[first+j]
+		c[j], c[lanes+j], c[2*lanes+j] = float32(mean), float32(scale), op.bias.value[first+j]
+		if lost := (mean - float64(c[j])) * scale; math.Abs(lost) > lostMean {
+			c[2*lanes+j] = float32(float64(op.bias.value[first+j]) - lost)
+		}
+	}
+	shift, most := op.constantsOf(block)[4*lanes:][:lanes], op.constantsOf(block)[5*lanes:]
+	copy(shift, c) // the gradients' sums subtract the mean
+	for j := range lanes {
+		c[3*lanes+j], most[j] = op.rectifier.most, op.rectifier.most
+	}
+}
+
+// normalize computes the output.
+func (op *batchNorm) normalize(w *worker, task int) {
+	block, first, end := op.task(task)
+	var how asm.Normalization
+	if op.added != nil {
+		how |= asm.NormalizeAdd
+	}
+	if op.rectifier.is {
+		how |= asm.NormalizeReLU
+	}
+	c := op.constantsOf(block)
+	for n := first; n < end; n++ {
+		var more []float32
+		if op.added != nil {
+			more = op.of(op.added.value, n, block)
+		}
+		w.kernel.NormalizeVectors(op.of(op.out.value, n, block), op.of(op.in.value, n, block), more, c, how)
+	}
+}
+
 // vectorsAtOnce is how many vectors are summed in float32.
 const vectorsAtOnce = 256
 
-// sum adds up what moments computes of some vectors, over all samples, and returns
-// two sums for each lane.
-func (op *batchNorm) sum(w *worker, block int, moments func(sums []float32, n, from, to int)) []float64 {
+// near sets what the sums of a block subtract from all values before they are squared: the
+// mean of the first sample. Compared with the deviation of all values, it is near their
+// mean, so the squares lose few digits.
+func (op *batchNorm) near(w *worker, block int) {
 	lanes := op.layout.lanes
-	totals, sums := op.totals[w.id], op.constants[w.id][4*lanes:]
-	clear(totals)
-	for n := range op.pass.Len() {
-		for from := 0; from < op.layout.plane(); from += vectorsAtOnce * lanes {
-			moments(sums, n, from, min(from+vectorsAtOnce*lanes, op.layout.plane()))
-			for j, v := range sums {
-				totals[j] += float64(v)
-			}
-		}
-	}
-	return totals
-}
-
-// statistics computes the mean and variance of a block's channels over the mini-batch.
-// It also moves the running statistics. The mean of the first sample is subtracted from
-// all values before they are squared. Compared with their deviation, it is near the mean
-// of all samples, so the squares lose few digits.
-func (op *batchNorm) statistics(w *worker, block int) {
-	lanes, area := op.layout.lanes, op.layout.area()
-	first, channels := op.channels(block)
-	shift := op.constants[w.id][:lanes]
+	sums, shift := op.sums[w.id], op.constantsOf(block)[4*lanes:][:lanes]
 	clear(shift)
 	var near [16]float64
-	sums := op.constants[w.id][4*lanes:]
-	for from := 0; from < op.layout.plane(); from += vectorsAtOnce * lanes {
-		w.kernel.Moments(sums, op.of(op.in.value, 0, block)[from:min(from+vectorsAtOnce*lanes, op.layout.plane())], shift)
+	values := op.of(op.in.value, 0, block)
+	for from := 0; from < op.plane; from += vectorsAtOnce * lanes {
+		w.kernel.Moments(sums, values[from:min(from+vectorsAtOnce*lanes, op.plane)], shift)
 		for j := range lanes {
 			near[j] += float64(sums[j])
 		}
 	}
 	for j := range shift {
-		shift[j] = float32(near[j] / float64(area))
+		shift[j] = float32(near[j] / float64(op.layout.area()))
 	}
-	totals := op.sum(w, block, func(sums []float32, n, from, to int) {
-		w.kernel.Moments(sums, op.of(op.in.value, n, block)[from:to], shift)
-	})
-	m := float64(op.pass.Len() * area)
+}
+
+// moments sums the values and their squares.
+func (op *batchNorm) moments(w *worker, task int) {
+	lanes := op.layout.lanes
+	block, first, end := op.task(task)
+	totals, sums, shift := op.totals[task*2*lanes:][:2*lanes], op.sums[w.id], op.constantsOf(block)[4*lanes:][:lanes]
+	clear(totals)
+	for n := first; n < end; n++ {
+		x := op.of(op.in.value, n, block)
+		for from := 0; from < op.plane; from += vectorsAtOnce * lanes {
+			w.kernel.Moments(sums, x[from:min(from+vectorsAtOnce*lanes, op.plane)], shift)
+			for j, v := range sums {
+				totals[j] += float64(v)
+			}
+		}
+	}
+}
+
+// total adds up the sums of all parts.
+func (op *batchNorm) total(block int) []float64 {
+	width := 2 * op.layout.lanes
+	totals := op.totals[block*width:][:width]
+	for part := 1; part < op.parts; part++ {
+		for j, v := range op.totals[(part*op.blocks+block)*width:][:width] {
+			totals[j] += v
+		}
+	}
+	return totals
+}
+
+// statistics computes the mean and variance of a block's channels over the mini-batch,
+// and the constants that follow. It also moves the running statistics.
+func (op *batchNorm) statistics(_ *worker, block int) {
+	lanes, totals, shift := op.layout.lanes, op.total(block), op.constantsOf(block)[4*op.layout.lanes:]
+	first, channels := op.channels(block)
+	m := float64(op.pass.Len() * op.layout.area())
 	for j := range channels {
 		off := totals[j] / m
 		mean, variance := float64(shift[j])+off, max(0, totals[lanes+j]/m-off*off)
@@ -166,32 +271,45 @@ func (op *batchNorm) statistics(w *worker, block int) {
 		move(op.runningMean, mean)
 		move(op.runningVar, variance*m/max(m-1, 1))
 	}
+	op.scales(block)
 }
 
-// backwardBlock computes the gradients of the parameters of a block's channels and, if it
-// is wanted, that of the input.
-func (op *batchNorm) backwardBlock(w *worker, block int) {
+// gradientMoments sums the output's gradient, and that times the input less its mean. A
+// gradient that the rectifier doesn't let through becomes 0.
+func (op *batchNorm) gradientMoments(w *worker, task int) {
 	lanes := op.layout.lanes
-	first, channels := op.channels(block)
-	c := op.constants[w.id][:4*lanes]
-	clear(c)
-	for j := range channels {
-		c[j] = float32(op.mean[first+j])
-	}
-	totals := op.sum(w, block, func(sums []float32, n, from, to int) {
-		dy, x := op.of(op.out.grad, n, block)[from:to], op.of(op.in.value, n, block)[from:to]
-		if op.relu {
-			w.kernel.GradientMomentsReLU(sums, dy, op.of(op.out.value, n, block)[from:to], x, c[:lanes])
-		} else {
-			w.kernel.GradientMoments(sums, dy, x, c[:lanes])
+	block, first, end := op.task(task)
+	totals, sums, shift := op.totals[task*2*lanes:][:2*lanes], op.sums[w.id], op.constantsOf(block)[4*lanes:]
+	clear(totals)
+	for n := first; n < end; n++ {
+		dy, x, y := op.of(op.out.grad, n, block), op.of(op.in.value, n, block), op.of(op.out.value, n, block)
+		for from := 0; from < op.plane; from += vectorsAtOnce * lanes {
+			to := min(from+vectorsAtOnce*lanes, op.plane)
+			if op.rectifier.is {
+				w.kernel.GradientMomentsReLU(sums, dy[from:to], y[from:to], x[from:to], shift[:2*lanes])
+			} else {
+				w.kernel.GradientMoments(sums, dy[from:to], x[from:to], shift[:lanes])
+			}
+			for j, v := range sums {
+				totals[j] += float64(v)
+			}
 		}
-	})
+	}
+}
+
+// slopes computes the gradients of the parameters of a block's channels, and the constants
+// for the gradient of the input.
+func (op *batchNorm) slopes(_ *worker, block int) {
+	lanes, totals, c := op.layout.lanes, op.total(block), op.constantsOf(block)[:4*op.layout.lanes]
+	first, channels := op.channels(block)
+	clear(c)
 	m := float64(op.pass.Len() * op.layout.area())
 	for j := range channels {
-		inverse := op.inverse[first+j]
+		mean, inverse := op.mean[first+j], op.inverse[first+j]
+		c[j] = float32(mean)
 		// The sums of dy and of dy*(x-mean), whose mean is rounded.
 		sum := totals[j]
-		product := totals[lanes+j] - sum*(op.mean[first+j]-float64(c[j]))
+		product := totals[lanes+j] - sum*(mean-float64(c[j]))
 		if op.bias.Trained {
 			op.bias.grad[first+j] = float32(sum)
 		}
@@ -200,9 +318,16 @@ func (op *batchNorm) backwardBlock(w *worker, block int) {
 		}
 		slope := product * inverse * inverse / m
 		c[lanes+j] = float32(float64(op.weight.value[first+j]) * inverse)
-		c[2*lanes+j], c[3*lanes+j] = float32(sum/m-(op.mean[first+j]-float64(c[j]))*slope), float32(slope)
+		c[2*lanes+j], c[3*lanes+j] = float32(sum/m-(mean-float64(c[j]))*slope), float32(slope)
 	}
-	for n := range op.pass.Len() {
+}
+
+// normalizeBack computes the gradient of the input and of what is added, where they are
+// wanted.
+func (op *batchNorm) normalizeBack(w *worker, task int) {
+	block, first, end := op.task(task)
+	c := op.constantsOf(block)
+	for n := first; n < end; n++ {
 		if op.added != nil && op.added.wanted {
 			op.added.collect(w, op.of(op.added.grad, n, block), op.of(op.out.grad, n, block))
 		}

@@ -13,7 +13,7 @@ import (
 
 // Fuses reports whether the device computes nodes, which follow the pattern, as one;
 // see lower.Fuser. A ReLU is computed with the convolution, fully connected layer, batch
-// normalisation or sum before it. So is a sum of two values with the batch normalisation
+// normalisation or sum before it. So is a ReLU6 with the batch normalisation, and a sum of two values with the batch normalisation
 // that gives the first of them. Max pooling is computed with a convolution if there are kernels for
 // gradients through both.
 func (f fuser) Fuses(p lower.Pattern, nodes []net.Node) bool {
@@ -334,10 +334,10 @@ func (p *program) makeGroup(op *operation, lowered *lower.Program, g lower.Group
 		op.sample = newBlockConv(ws, &p.pass, head, ins[0], op.out, params[head.Index], true)
 		p.showReLU(tail, head)
 	case lower.NormReLU:
-		op.batch = newBatchNorm(ws, &p.pass, head, ins[0], nil, op.out, params[head.Index], true)
+		op.batch = newBatchNorm(ws, &p.pass, head, ins[0], nil, op.out, params[head.Index], rectifierOf(tail))
 		p.showReLU(tail, head)
 	case lower.NormAddReLU:
-		op.batch = newBatchNorm(ws, &p.pass, head, ins[0], &ins[1], op.out, params[head.Index], true)
+		op.batch = newBatchNorm(ws, &p.pass, head, ins[0], &ins[1], op.out, params[head.Index], rectifierOf(tail))
 		p.showReLU(tail, head, p.plan.Nodes[g.Nodes[1]])
 	case lower.AddReLU:
 		op.sample = &add{ins, op.out, true}
@@ -370,7 +370,7 @@ func (p *program) singleLayer(op *operation, node net.Node, ins []operand, param
 		}
 		op.sample = newDropout(&p.pass, node, layer.Rate, p.options.Seed, in, out, batch)
 	case *net.BatchNorm:
-		op.batch = newBatchNorm(ws, &p.pass, node, in, nil, out, params, false)
+		op.batch = newBatchNorm(ws, &p.pass, node, in, nil, out, params, rectifier{})
 	case *net.Add:
 		op.sample = &add{ins, out, false}
 	case *net.Concat:

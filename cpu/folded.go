@@ -20,8 +20,8 @@ type folded struct {
 
 // fold returns the operations of an evaluation that isn't traced. They are the given ones,
 // but a convolution and the batch normalisation after it are folded if nothing else takes
-// the convolution's output, in another layout perhaps. So is a ReLU6 after both, if tiles
-// compute the convolution. ins holds the inputs of each operation.
+// the convolution's output, in another layout perhaps. ins holds the inputs of each
+// operation.
 func fold(operations []operation, ins [][]operand) []operation {
 	convs, uses := map[*activations]*blockConv{}, map[*activations]int{}
 	for i, op := range operations {
@@ -32,16 +32,9 @@ func fold(operations []operation, ins [][]operand) []operation {
 			uses[in.activations]++
 		}
 	}
-	folds := map[*activations]*folded{}
 	gone := map[*activations]bool{}
 	var out []operation
 	for _, op := range operations {
-		if next, ok := op.sample.(*activation); ok && next.function == net.ReLU6 && uses[next.in.activations] == 1 {
-			if before := folds[next.in.activations]; before != nil && before.tiles != nil {
-				before.relu6, before.relu, before.out = true, true, next.out
-				continue
-			}
-		}
 		norm, ok := op.batch.(*batchNorm)
 		if !ok || convs[norm.in.activations] == nil || uses[norm.in.activations] > 1 {
 			out = append(out, op)
@@ -51,21 +44,22 @@ func fold(operations []operation, ins [][]operand) []operation {
 		both := newFolded(convs[norm.in.activations], norm)
 		out = append(out, operation{sample: both, out: op.out, layers: op.layers})
 		if norm.added != nil {
-			out = append(out, operation{sample: &addTo{*norm.added, op.out, norm.relu}, out: op.out, layers: op.layers})
-		} else if !norm.relu {
-			folds[op.out] = both
+			out = append(out, operation{sample: &addTo{norm.added, op.out, norm.rectifier}, out: op.out, layers: op.layers})
+		} else if both.winograd != nil && norm.rectifier.six() { // Winograd's method applies only a ReLU
+			out = append(out, operation{sample: &addTo{nil, op.out, norm.rectifier}, out: op.out, layers: op.layers})
 		}
 	}
 	return slices.DeleteFunc(out, func(op operation) bool { return gone[op.out] })
 }
 
 // newFolded returns the operation that computes what norm makes of conv's output. What norm
-// adds, it leaves out, and a ReLU behind that too.
+// adds, it leaves out, and the rectifier behind that too.
 func newFolded(conv *blockConv, norm *batchNorm) *folded {
 	size := len(conv.weight.value)
 	params := map[net.Role]*parameter{net.Weight: {value: newBuffer(size)[:size]}, net.Bias: {value: make([]float32, conv.node.Out.C)}}
-	relu := norm.relu && norm.added == nil
+	relu := norm.rectifier.is && norm.added == nil
 	op := &folded{blockConv: *newBlockConv(conv.workers, conv.pass, conv.node, conv.in, norm.out, params, relu), plain: conv, norm: norm, weights: -1}
+	op.relu6 = relu && norm.rectifier.six() && op.tiles != nil
 	op.foldTask = op.foldFilter
 	return op
 }
@@ -96,19 +90,19 @@ func (op *folded) foldFilter(_ *worker, k int) {
 	op.bias.value[k] = float32(bias*scale + float64(op.norm.bias.value[k]))
 }
 
-// addTo adds a value to the output, and applies ReLU to the sum if that belongs to it.
+// addTo adds a value to the output if there is one, and applies a rectifier.
 type addTo struct {
-	in   operand
-	out  *activations
-	relu bool
+	in        *operand
+	out       *activations
+	rectifier rectifier
 }
 
 func (op *addTo) forward(w *worker, n int) {
 	y := op.out.values(n)
-	w.kernel.Add(y, op.in.values(n))
-	if op.relu {
-		w.kernel.AddBiasReLU(y, 0)
+	if op.in != nil {
+		w.kernel.Add(y, op.in.values(n))
 	}
+	op.rectifier.of(w.kernel, y)
 }
 
 func (op *addTo) backward(*worker, int) { panic("BUG: evaluation has no gradients") }

@@ -25,6 +25,7 @@ func TestFolding(t *testing.T) {
 		conv("a", "", 3, 1), bn("an"), &net.Activation{Name: "ar", Func: net.ReLU},
 		conv("b", "", 3, 20), bn("bn"), &net.Activation{Func: net.ReLU6}, // a filter for each channel
 		conv("c", "", 1, 1), bn("cn"), &net.Add{Name: "sum", From: net.From{"cn", "ar"}}, relu,
+		conv("six", "", 3, 1), bn("sn"), &net.Activation{Func: net.ReLU6}, // by Winograd's method
 		conv("d", "", 3, 4), bn("dn"), &net.Activation{Func: net.Tanh}, // groups that don't fill vectors: not folded where channels change places
 		conv("e", "", 3, 1), bn("en"), &net.Add{Name: "twice", From: net.From{"e", "en"}}, // e is taken twice: not folded
 		&net.Flatten{}, &net.Dense{Units: 3},
@@ -50,7 +51,7 @@ func TestFolding(t *testing.T) {
 			for name, values := range state.Params { // also running statistics and biases that aren't 0 or 1
 				for i := range values.Float32s() {
 					values.Float32s()[i] += 0.4*rng.Float32() - 0.2
-					if name == "bn.weight" { // so that there are values above 6
+					if name == "bn.weight" || name == "sn.weight" { // so that there are values above 6
 						values.Float32s()[i] *= 8
 					}
 				}
@@ -64,7 +65,7 @@ func TestFolding(t *testing.T) {
 					folds++
 				}
 			}
-			if want := 3; folds != want {
+			if want := 4; folds != want {
 				t.Errorf("%d convolutions are folded, want %d", folds, want)
 			}
 			check := func(when string) []float32 {

@@ -83,23 +83,27 @@ func (t tier) normalization() {
 	t.storeSums(2)
 
 	TEXT("gradientMomentsReLU"+t.suffix, NOSPLIT, "func(sums, dy, y, x, shift *float32, n int)")
-	Doc(fmt.Sprintf("gradientMomentsReLU%s sets dy to 0 where y isn't above 0, and then does what gradientMoments does.", t.suffix))
+	Doc(fmt.Sprintf("gradientMomentsReLU%s sets dy to 0 where y isn't above 0 or isn't below the most, and then does what gradientMoments does; shift holds the shift and the most.", t.suffix))
 	x, dy = parameter("x"), parameter("dy")
-	y := parameter("y")
-	VMOVUPS(at(parameter("shift")), r[shift])
+	y, shifts := parameter("y"), parameter("shift")
+	const none, above, limit, below = 11, 12, 13, 14
+	VMOVUPS(at(shifts), r[shift])
+	VMOVUPS(at(shifts).Offset(width), r[limit])
 	for i := range 2 * sumChains {
 		t.zero(i)
 	}
-	const none, above = 11, 12
 	t.zero(none)
 	t.vectors(parameter("n"), []reg.GPVirtual{x, dy, y}, func(c, offset int) {
 		VMOVUPS(at(y).Offset(offset), r[above])
 		VMOVUPS(at(dy).Offset(offset), r[other])
 		if t.wide.n == 16 {
 			VCMPPS(Imm(greater), r[none], r[above], reg.K1)
+			VCMPPS(Imm(less), r[limit], r[above], reg.K1, reg.K1)
 			VMOVAPS_Z(r[other], reg.K1, r[other])
 		} else {
+			VCMPPS(Imm(less), r[limit], r[above], r[below])
 			VCMPPS(Imm(greater), r[none], r[above], r[above])
+			VANDPS(r[above], r[below], r[above])
 			VANDPS(r[above], r[other], r[other])
 		}
 		VMOVUPS(r[other], at(dy).Offset(offset))
@@ -125,18 +129,22 @@ func (t tier) normalization() {
 			VMOVUPS(at(c).Offset(i*width), r[8+i])
 		}
 	}
-	const mean, scale, bias, slope, zero = 8, 9, 10, 11, 12
+	const mean, scale, bias, slope, most, zero = 8, 9, 10, 11, 11, 12
 	for how := range (normalizeAdd | normalizeReLU) + 1 {
 		name, doc := "normalizeVectors", "sets y to (x-mean)*scale + bias"
 		if how&normalizeAdd != 0 {
 			name, doc = name+"Add", doc+" + more"
 		}
 		if how&normalizeReLU != 0 {
-			name, doc = name+"ReLU", doc+", or to 0 if that is below 0"
+			name, doc = name+"ReLU", doc+", or to 0 if that is below 0, or to the most if it is above that"
 		}
 		TEXT(name+t.suffix, NOSPLIT, "func(y, x, more, c *float32, n int)")
-		Doc(fmt.Sprintf("%s%s %s; c holds mean, scale and bias.", name, t.suffix, doc))
-		constants(3)
+		Doc(fmt.Sprintf("%s%s %s; c holds mean, scale and bias, and the most behind them.", name, t.suffix, doc))
+		if how&normalizeReLU != 0 {
+			constants(4)
+		} else {
+			constants(3)
+		}
 		y, x := parameter("y"), parameter("x")
 		pointers := []reg.GPVirtual{y, x}
 		var more reg.GPVirtual
@@ -156,6 +164,7 @@ func (t tier) normalization() {
 			}
 			if how&normalizeReLU != 0 {
 				VMAXPS(r[c], r[zero], r[c]) // a NaN stays: the sum is the first operand here
+				VMINPS(r[c], r[most], r[c])
 			}
 			VMOVUPS(r[c], at(y).Offset(offset))
 		})

@@ -34,8 +34,14 @@ var blocksPortable = blockKernels{
 		*vectorAt(sums, 0) = sum
 	},
 	gradientMomentsReLU: func(sums, dy, y, x, shift *float32, n int) {
-		size := 4 * n
-		reluBackwardPortable(unsafe.Slice(dy, size), unsafe.Slice(dy, size), unsafe.Slice(y, size))
+		most := vectorAt(shift, 1)
+		for i := range n {
+			for j, v := range vectorAt(y, i) {
+				if !(v > 0 && v < most[j]) {
+					vectorAt(dy, i)[j] = 0
+				}
+			}
+		}
 		gradientMomentsPortable(sums, dy, x, shift, n)
 	},
 	normalize: [...]normalizer{
@@ -143,8 +149,13 @@ func normalizerPortable(how Normalization) normalizer {
 				if how&NormalizeAdd != 0 {
 					v += vectorAt(more, i)[j]
 				}
-				if how&NormalizeReLU != 0 && v < 0 { // false for NaN, which stays
-					v = 0
+				if how&NormalizeReLU != 0 {
+					switch most := vectorAt(c, 3)[j]; { // a NaN stays
+					case v < 0:
+						v = 0
+					case v > most:
+						v = most
+					}
 				}
 				vectorAt(y, i)[j] = v
 			}

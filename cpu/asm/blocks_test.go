@@ -45,9 +45,12 @@ func TestNormalizeVectors(t *testing.T) {
 					return sum(lane, func(x, dy float64) float64 { return []float64{dy, x * dy}[k] })
 				})
 				copy(y, x)
-				ks.GradientMomentsReLU(sums, dy, y, x, c[:lanes])
+				for i := range lanes { // below some of the values
+					c[lanes+i] = 0.5
+				}
+				ks.GradientMomentsReLU(sums, dy, y, x, c[:2*lanes])
 				for i, v := range dy {
-					if v != 0 != (x[i] > 0) {
+					if v != 0 != (x[i] > 0 && x[i] < 0.5) {
 						t.Errorf("gradient moments with ReLU, %s: dy is %v where y is %v", what, v, x[i])
 					}
 				}
@@ -58,15 +61,18 @@ func TestNormalizeVectors(t *testing.T) {
 				check("sum", sums[:lanes], func(_, lane int) float64 {
 					return sum(lane, func(_, dy float64) float64 { return dy })
 				})
+				for i := range lanes { // the most isn't below 0
+					c[3*lanes+i] = float32(math.Abs(float64(c[3*lanes+i])))
+				}
 				for how := range (NormalizeAdd | NormalizeReLU) + 1 {
-					ks.NormalizeVectors(y, x, dy, c[:3*lanes], how)
+					ks.NormalizeVectors(y, x, dy, c, how)
 					check(fmt.Sprintf("normalize, how %d", how), y, func(k, lane int) float64 {
 						v := (float64(x[k*lanes+lane])-float64(c[lane]))*float64(c[lanes+lane]) + float64(c[2*lanes+lane])
 						if how&NormalizeAdd != 0 {
 							v += float64(dy[k*lanes+lane])
 						}
 						if how&NormalizeReLU != 0 {
-							v = max(v, 0)
+							v = min(max(v, 0), float64(c[3*lanes+lane]))
 						}
 						return v
 					})

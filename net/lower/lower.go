@@ -22,8 +22,8 @@ const (
 	ConvPool     Pattern = "convolution, max pooling"
 	ConvReLU     Pattern = "convolution, ReLU"
 	DenseReLU    Pattern = "fully connected, ReLU"
-	NormAddReLU  Pattern = "batch normalisation, sum, ReLU"
-	NormReLU     Pattern = "batch normalisation, ReLU"
+	NormAddReLU  Pattern = "batch normalisation, sum, ReLU" // or ReLU6
+	NormReLU     Pattern = "batch normalisation, ReLU"      // or ReLU6
 	AddReLU      Pattern = "sum, ReLU"
 )
 
@@ -37,8 +37,8 @@ var patterns = []struct {
 	{ConvPool, []func(net.Layer) bool{isConv, isMaxPool}},
 	{ConvReLU, []func(net.Layer) bool{isConv, isReLU}},
 	{DenseReLU, []func(net.Layer) bool{isDense, isReLU}},
-	{NormAddReLU, []func(net.Layer) bool{isNorm, isAdd, isReLU}},
-	{NormReLU, []func(net.Layer) bool{isNorm, isReLU}},
+	{NormAddReLU, []func(net.Layer) bool{isNorm, isAdd, isRectifier}},
+	{NormReLU, []func(net.Layer) bool{isNorm, isRectifier}},
 	{AddReLU, []func(net.Layer) bool{isAdd, isReLU}},
 }
 
@@ -59,6 +59,11 @@ func isAdd(l net.Layer) bool   { _, ok := l.(*net.Add); return ok }
 func isReLU(l net.Layer) bool {
 	a, ok := l.(*net.Activation)
 	return ok && a.Func == net.ReLU
+}
+
+func isRectifier(l net.Layer) bool {
+	a, ok := l.(*net.Activation)
+	return ok && (a.Func == net.ReLU || a.Func == net.ReLU6)
 }
 
 func isMaxPool(l net.Layer) bool {

@@ -1,0 +1,36 @@
+package cpu
+
+import (
+	"math"
+
+	"github.com/gputrain/gputrain/cpu/asm"
+	"github.com/gputrain/gputrain/net"
+)
+
+// rectifier is a ReLU or a ReLU6 that belongs to an operation before it, or none: what is
+// below 0 becomes 0, and what is above most becomes most.
+type rectifier struct {
+	is   bool
+	most float32
+}
+
+// rectifierOf returns the rectifier of an activation layer.
+func rectifierOf(node net.Node) rectifier {
+	if node.Layer.(*net.Activation).Func == net.ReLU6 {
+		return rectifier{true, 6}
+	}
+	return rectifier{true, float32(math.Inf(1))}
+}
+
+// six reports whether it is a ReLU6.
+func (r rectifier) six() bool { return r.is && r.most == 6 }
+
+// of replaces values by what the rectifier makes of them.
+func (r rectifier) of(ks *asm.Kernels, values []float32) {
+	switch {
+	case r.six():
+		ks.Activation(string(net.ReLU6)).Forward(values, values, 0)
+	case r.is:
+		ks.AddBiasReLU(values, 0)
+	}
+}
