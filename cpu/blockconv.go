@@ -131,7 +131,7 @@ func (op *blockConv) forward(w *worker, n int) { op.forwardPart(w, n, whole) }
 func (op *blockConv) forwardPart(w *worker, n int, p part) {
 	x, y := op.in.values(n), op.out.values(n)
 	if op.winograd != nil {
-		op.winograd.run(w, y, op.winograd.image.of(w, x), op.relu, op.winograd.some(p))
+		op.winograd.run(w, y, x, op.relu, op.winograd.some(p))
 		return
 	}
 	how := asm.Convolution(0)
@@ -176,10 +176,10 @@ func (op *blockConv) backward(w *worker, n int) {
 		op.back.run(w, dx, dy, 0, whole)
 	case op.in.adds:
 		spare := w.spare[:len(dx)]
-		op.backWinograd.run(w, spare, op.backWinograd.image.of(w, dy), false, op.backWinograd.all())
+		op.backWinograd.run(w, spare, dy, false, op.backWinograd.all())
 		w.kernel.Add(dx, spare)
 	default:
-		op.backWinograd.run(w, dx, op.backWinograd.image.of(w, dy), false, op.backWinograd.all())
+		op.backWinograd.run(w, dx, dy, false, op.backWinograd.all())
 	}
 }
 

@@ -112,6 +112,7 @@ func newConv(ws *workers, p *pass, node net.Node, in operand, out *activations, 
 	op.layout = paddedImage{inBlocks(node.In, 1, ks.Lanes), g.Top, g.Left, op.source.outHeight, op.source.outWidth}
 	ws.reserve(op.layout.image.plane())
 	if op.winograd = newWinograd(ws, op.weight, node, node.In, node.Out, false); op.winograd != nil {
+		op.winograd.bordered = true
 		op.outputs = newVectorOutputs(op, op.winograd.vectors*ks.Lanes, g.OutH, g.OutW)
 	} else if op.direct = newDirect(op, node); op.direct != nil {
 		op.outputs = op.direct.outputs

@@ -27,9 +27,10 @@ type winograd struct {
 	weight       *parameter
 	size         int // of a side of the filters
 	back         bool
-	inputs       int // channels of the image
-	outputs      int // channels of the output
-	image        paddedImage
+	inputs       int         // channels of the image
+	outputs      int         // channels of the output
+	image        paddedImage // the input with the border of zeros that the output takes
+	bordered     bool        // images come with this border
 	outH, outW   int
 	down, across int // tiles
 	rows         int // rows of tiles that are computed together
@@ -44,6 +45,7 @@ type winograd struct {
 	transform []float32 // transforms filters: (points, kernel area)
 
 	taps     [][]float32 // (kernel area, filters of a vector)
+	edges    [][]float32 // rows of an image, with rows of zeros above or below
 	columns  [][]float32 // a row of tiles, transformed downwards: (6, columns, lanes)
 	tiles    [][]float32 // (points, blocks of channels, tiles, lanes)
 	products [][]float32 // (points, vectors of filters, tiles, lanes)
@@ -80,10 +82,8 @@ func newWinograd(ws *workers, weight *parameter, node net.Node, in, out net.Shap
 			slices.Reverse(g.transform[p*area:][:area])
 		}
 	}
-	if !g.image.plain() {
-		ws.reserve(g.image.size())
-	}
 	for range ws.all {
+		g.edges = append(g.edges, make([]float32, asm.WinogradPoints*in.W*lanes))
 		g.taps = append(g.taps, make([]float32, g.size*g.size*lanes))
 		g.columns = append(g.columns, make([]float32, asm.WinogradPoints*g.image.width*lanes))
 		g.tiles = append(g.tiles, make([]float32, winogradProducts*pointStride(len(g.blocks)*g.capacity(), lanes)))
@@ -198,8 +198,7 @@ func (g *winograd) pack(w *worker, channel int) {
 // the first to the one before the end.
 type winogradPart struct{ firstRow, endRow, firstPanel, endPanel int }
 
-// run convolves an image in blocks, whose border of zeros g.image describes. y gets a
-// part of the output in blocks.
+// run convolves an image in blocks. y gets a part of the output in blocks.
 func (g *winograd) run(w *worker, y, image []float32, relu bool, p winogradPart) {
 	for first := p.firstRow; first < p.endRow; first += g.rows {
 		rows := min(g.rows, p.endRow-first)
@@ -271,18 +270,37 @@ func (g *winograd) vectorsOf(p winogradPart) (first, end int) {
 
 // transformRow transforms a row of tiles. They get the numbers from at on.
 func (g *winograd) transformRow(w *worker, image []float32, row, at int) {
-	g.transformTiles(w.kernel, g.tiles[w.id][at*w.kernel.Lanes:], g.columns[w.id], image, len(g.blocks), g.capacity(), row)
+	g.transformTiles(w.kernel, g.tiles[w.id][at*w.kernel.Lanes:], g.columns[w.id], g.edges[w.id], image, len(g.blocks), g.capacity(), row)
 }
 
-// transformTiles transforms a row of tiles of some blocks of a padded image. The tiles
-// of a block are at their places in tiles: (points, blocks, capacity, lanes).
-func (g *winograd) transformTiles(ks *asm.Kernels, tiles, columns, image []float32, blocks, capacity, row int) {
+// transformTiles transforms a row of tiles of some blocks of an image. The tiles of a block
+// are at their places in tiles: (points, blocks, capacity, lanes).
+func (g *winograd) transformTiles(ks *asm.Kernels, tiles, columns, edge, image []float32, blocks, capacity, row int) {
 	lanes := ks.Lanes
 	pitch, step := g.image.width*lanes, g.kernel.Outputs*lanes
-	top := g.origin(row, g.outH) * pitch
+	height, width, above, left := g.image.image.shape.H, g.image.image.shape.W, g.image.top, g.image.left*lanes
+	if g.bordered {
+		height, width, above, left = g.image.height, g.image.width, 0, 0
+	}
+	line := width * lanes
 	stride := pointStride(blocks*capacity, lanes)
+	top := g.origin(row, g.outH) - above
+	first, end := max(0, -top), min(asm.WinogradPoints, height-top) // rows of the tiles that are in the image
+	if right := left + line; left > 0 || right < pitch {
+		for i := range asm.WinogradPoints {
+			clear(columns[i*pitch:][:left])
+			clear(columns[i*pitch+right : (i+1)*pitch])
+		}
+	}
 	for b := range blocks {
-		g.kernel.TransformInput(columns, lanes, pitch, image[b*g.image.plane()+top:], lanes, pitch, g.image.width)
+		from := image[b*height*line+(top+first)*line:]
+		if first > 0 || end < asm.WinogradPoints {
+			clear(edge[:first*line])
+			copy(edge[first*line:end*line], from)
+			clear(edge[end*line : asm.WinogradPoints*line])
+			from = edge
+		}
+		g.kernel.TransformInput(columns[left:], lanes, pitch, from, lanes, line, width)
 		for i := range asm.WinogradPoints {
 			from := columns[i*pitch:]
 			to := tiles[i*asm.WinogradPoints*stride+b*capacity*lanes:]

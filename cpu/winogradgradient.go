@@ -23,7 +23,7 @@ type winogradGradient struct {
 	columns               [][]float32 // a row of tiles of either kind, transformed downwards
 	images                [][]float32 // tiles of the image: (points, blocks, tiles, lanes)
 	gradients             [][]float32 // tiles of the gradient: (points, vectors, tiles, lanes)
-	edges                 [][]float32 // rows or columns of a gradient whose values that belong to another tile are 0
+	edges                 [][]float32 // rows of an image or a gradient, and columns of one, some of which are 0
 	sumTask, finishedTask func(w *worker, task int)
 }
 
@@ -80,9 +80,6 @@ func newWinogradGradient(conv *blockConv, batch int) *winogradGradient {
 	op.atOnce = max(1, mostTiles/g.across)
 	op.parts = op.partsOf(batch)
 	ws.reserveSums(op.parts * op.sums())
-	if !g.image.plain() {
-		ws.reserve(deep * g.image.plane())
-	}
 	area := g.size * g.size
 	transform := g.kernel.FilterTransform()
 	for i := range area {
@@ -95,7 +92,7 @@ func newWinogradGradient(conv *blockConv, batch int) *winogradGradient {
 		op.columns = append(op.columns, make([]float32, asm.WinogradPoints*g.image.width*lanes))
 		op.images = append(op.images, make([]float32, winogradProducts*pointStride(deep*tiles, lanes)))
 		op.gradients = append(op.gradients, make([]float32, winogradProducts*pointStride(wide*tiles, lanes)))
-		op.edges = append(op.edges, make([]float32, (g.kernel.Outputs*g.outW+asm.WinogradPoints*g.kernel.Outputs)*lanes))
+		op.edges = append(op.edges, make([]float32, max(asm.WinogradPoints*node.In.W, g.kernel.Outputs*(g.outW+1))*lanes))
 	}
 	op.sumTask, op.finishedTask = op.sum, op.finished
 	return op
@@ -165,17 +162,12 @@ func (op *winogradGradient) sum(w *worker, task int) {
 	depth, width, panels, channels, sums := op.piece(part, piece)
 	g := op.geometry
 	first, end := part*op.conv.pass.Len()/op.parts, (part+1)*op.conv.pass.Len()/op.parts
-	last := -1
-	var padded []float32
 	for row := first * g.down; row < end*g.down; row += op.atOnce {
 		rows := min(op.atOnce, end*g.down-row)
 		for i := range rows {
 			n := (row + i) / g.down
-			if n != last {
-				padded = g.image.part(w, op.conv.in.values(n), depth.first, depth.end-depth.first)
-				last = n
-			}
-			g.transformTiles(w.kernel, op.images[w.id][i*g.across*w.kernel.Lanes:], op.columns[w.id], padded,
+			image := op.conv.in.values(n)[depth.first*g.image.image.plane():]
+			g.transformTiles(w.kernel, op.images[w.id][i*g.across*w.kernel.Lanes:], op.columns[w.id], op.edges[w.id], image,
 				depth.end-depth.first, op.atOnce*g.across, (row+i)%g.down)
 			op.transformGradients(w, op.conv.out.grads(n), width, (row+i)%g.down, i*g.across)
 		}
