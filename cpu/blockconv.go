@@ -17,6 +17,7 @@ type blockConv struct {
 	relu6        bool // with relu: what is above 6 becomes 6; only where tiles compute the output
 	node         net.Node
 	groups       int
+	batch        int       // the most samples of a mini-batch
 	winograd     *winograd // computes the output; or nil
 	tiles        *tiles    // computes the output; or nil
 
@@ -34,17 +35,17 @@ type blockConv struct {
 
 // newBlockConv returns the operation of a convolution whose input and output are in
 // blocks.
-func newBlockConv(ws *workers, p *pass, node net.Node, in operand, out *activations, params map[net.Role]*parameter, relu bool) *blockConv {
+func newBlockConv(ws *workers, p *pass, node net.Node, in operand, out *activations, batch int, params map[net.Role]*parameter, relu bool) *blockConv {
 	op := &blockConv{
-		pass: p, workers: ws, in: in, out: out, weight: params[net.Weight], bias: params[net.Bias], relu: relu, node: node,
+		pass: p, workers: ws, in: in, out: out, weight: params[net.Weight], bias: params[net.Bias], relu: relu, node: node, batch: batch,
 		groups: node.Layer.(*net.Conv).GroupCount(),
 	}
 	g := node.Window
 	from, to := op.layouts()
-	if op.winograd = newWinograd(ws, op.weight, node, node.In, node.Out, false); op.winograd == nil {
+	if op.winograd = newWinograd(ws, op.weight, node, node.In, node.Out, false, batch); op.winograd == nil {
 		op.tiles = newTiles(ws, from, to, op.groups,
 			[]axis{forwardAxis(g.OutH, g.KernelH, g.StrideH, g.DilationH, g.Top)},
-			[]axis{forwardAxis(g.OutW, g.KernelW, g.StrideW, g.DilationW, g.Left)}, g.KernelW)
+			[]axis{forwardAxis(g.OutW, g.KernelW, g.StrideW, g.DilationW, g.Left)}, g.KernelW, batch)
 		op.tiles.takeWeight(op.weight, g, node, op.groups, false)
 	}
 	return op
@@ -89,14 +90,14 @@ func (op *blockConv) planGradients(batch int) {
 		op.sums = make([]float32, batch*out.blocks()*ks.Lanes)
 	}
 	if op.in.wanted {
-		op.backWinograd = newWinograd(op.workers, op.weight, op.node, op.node.Out, op.node.In, true)
+		op.backWinograd = newWinograd(op.workers, op.weight, op.node, op.node.Out, op.node.In, true, batch)
 		if op.backWinograd == nil {
 			op.back = newTiles(op.workers, out, in, op.groups,
 				backwardAxes(op.node.In.H, g.KernelH, g.StrideH, g.DilationH, g.Top),
-				backwardAxes(op.node.In.W, g.KernelW, g.StrideW, g.DilationW, g.Left), g.KernelW)
+				backwardAxes(op.node.In.W, g.KernelW, g.StrideW, g.DilationW, g.Left), g.KernelW, batch)
 			op.back.takeWeight(op.weight, g, op.node, op.groups, true)
 		} else if op.in.adds {
-			op.workers.reserveSpare(op.in.size)
+			op.workers.reserveSpare(op.backWinograd.together(batch) * op.in.size)
 		}
 	}
 	if op.weight.Trained {
@@ -126,14 +127,45 @@ func (op *blockConv) parts() int {
 	return op.tiles.parts(op.workers.all[0].kernel)
 }
 
-func (op *blockConv) forward(w *worker, n int) { op.forwardPart(w, n, whole) }
+// group is 1 where samples are computed one by one both in the forward and in the backward
+// pass.
+func (op *blockConv) group() int {
+	n := 1
+	for _, t := range []*tiles{op.tiles, op.back} {
+		if t != nil {
+			n = max(n, t.together)
+		}
+	}
+	for _, g := range []*winograd{op.winograd, op.backWinograd} {
+		if g != nil {
+			n = max(n, g.group())
+		}
+	}
+	return n
+}
+
+func (op *blockConv) forward(w *worker, n int) { op.forwardGroup(w, n, n+1) }
+
+func (op *blockConv) forwardGroup(w *worker, first, end int) {
+	x, y := samples{op.in.value, op.in.size}, samples{op.out.value, op.out.size}
+	switch {
+	case op.winograd != nil:
+		op.winograd.run(w, y, x, op.relu, op.winograd.all(first, end))
+	default:
+		op.tiles.runSamples(w, y, x, first, end, op.how())
+	}
+}
 
 func (op *blockConv) forwardPart(w *worker, n int, p part) {
-	x, y := op.in.values(n), op.out.values(n)
 	if op.winograd != nil {
-		op.winograd.run(w, y, x, op.relu, op.winograd.some(p))
+		op.winograd.run(w, samples{op.out.value, op.out.size}, samples{op.in.value, op.in.size}, op.relu, op.winograd.some(n, p))
 		return
 	}
+	op.tiles.run(w, op.out.values(n), op.in.values(n), op.how(), p)
+}
+
+// how says what tiles do besides.
+func (op *blockConv) how() asm.Convolution {
 	how := asm.Convolution(0)
 	if op.relu {
 		how = asm.ConvolveReLU
@@ -141,7 +173,7 @@ func (op *blockConv) forwardPart(w *worker, n int, p part) {
 	if op.relu6 {
 		how |= asm.ConvolveReLU6
 	}
-	op.tiles.run(w, y, x, how, p)
+	return how
 }
 
 func (op *blockConv) prepare() {
@@ -153,33 +185,43 @@ func (op *blockConv) prepare() {
 	}
 }
 
-func (op *blockConv) backward(w *worker, n int) {
-	dy := op.out.grads(n)
-	if op.relu {
-		w.kernel.ReLUBackward(dy, dy, op.out.values(n))
-	}
-	if op.bias.trained() {
-		plane := op.node.Window.OutH * op.node.Window.OutW * w.kernel.Lanes
-		sums := len(dy) / plane * w.kernel.Lanes
-		for b := 0; b*plane < len(dy); b++ {
-			w.kernel.SumVectors(op.sums[n*sums+b*w.kernel.Lanes:], dy[b*plane:][:plane])
+func (op *blockConv) backward(w *worker, n int) { op.backwardGroup(w, n, n+1) }
+
+func (op *blockConv) backwardGroup(w *worker, first, end int) {
+	for n := first; n < end; n++ {
+		dy := op.out.grads(n)
+		if op.relu {
+			w.kernel.ReLUBackward(dy, dy, op.out.values(n))
+		}
+		if op.bias.trained() {
+			plane := op.node.Window.OutH * op.node.Window.OutW * w.kernel.Lanes
+			sums := len(dy) / plane * w.kernel.Lanes
+			for b := 0; b*plane < len(dy); b++ {
+				w.kernel.SumVectors(op.sums[n*sums+b*w.kernel.Lanes:], dy[b*plane:][:plane])
+			}
 		}
 	}
 	if !op.in.wanted {
 		return
 	}
-	dx := op.in.grads(n)
+	dx, dy := samples{op.in.grad, op.in.size}, samples{op.out.grad, op.out.size}
 	switch {
-	case op.back != nil && op.in.adds:
-		op.back.run(w, dx, dy, asm.ConvolveAdd, whole)
 	case op.back != nil:
-		op.back.run(w, dx, dy, 0, whole)
+		how := asm.Convolution(0)
+		if op.in.adds {
+			how = asm.ConvolveAdd
+		}
+		op.back.runSamples(w, dx, dy, first, end, how)
 	case op.in.adds:
-		spare := w.spare[:len(dx)]
-		op.backWinograd.run(w, spare, dy, false, op.backWinograd.all())
-		w.kernel.Add(dx, spare)
+		g := op.backWinograd
+		for ; first < end; first += g.group() {
+			n := min(g.group(), end-first)
+			spare := samples{w.spare[:n*dx.size], dx.size}
+			g.run(w, spare, samples{dy.values[first*dy.size:], dy.size}, false, g.all(0, n))
+			w.kernel.Add(dx.values[first*dx.size:][:n*dx.size], spare.values)
+		}
 	default:
-		op.backWinograd.run(w, dx, dy, false, op.backWinograd.all())
+		op.backWinograd.run(w, dx, dy, false, op.backWinograd.all(first, end))
 	}
 }
 

@@ -46,7 +46,7 @@ func newProgram(d *device, plan *net.Plan, opts net.Options) (*program, error) {
 	p.takeOperations(lowered, steps, values)
 	logits := p.all.operations[len(p.all.operations)-1].out
 	p.loss = newLoss(d.workers, &p.pass, logits, opts.Batch, opts.Loss)
-	p.forwardTask, p.singleTask, p.cutTask = p.forwardSample, p.forwardSingle, p.forwardPart
+	p.forwardTask, p.singleTask, p.cutTask = p.forwardSamples, p.forwardSingle, p.forwardPart
 	return p, nil
 }
 
@@ -69,7 +69,7 @@ func (p *program) prepareTraining() {
 		}
 	}
 	p.optimizer = newOptimizer(p.device.workers, p.plan, p.options, p.params)
-	p.backwardTask = p.backwardSample
+	p.backwardTask = p.backwardSamples
 }
 
 // checkSizes returns an error if an int32 can't number the values of a mini-batch
@@ -331,7 +331,7 @@ func (p *program) makeGroup(op *operation, lowered *lower.Program, g lower.Group
 	case lower.Single:
 		p.singleLayer(op, tail, ins, params[tail.Index])
 	case lower.ConvReLU:
-		op.sample = newBlockConv(ws, &p.pass, head, ins[0], op.out, params[head.Index], true)
+		op.sample = newBlockConv(ws, &p.pass, head, ins[0], op.out, batch, params[head.Index], true)
 		p.showReLU(tail, head)
 	case lower.NormReLU:
 		op.batch = newBatchNorm(ws, &p.pass, head, ins[0], nil, op.out, params[head.Index], rectifierOf(tail))
@@ -357,7 +357,7 @@ func (p *program) singleLayer(op *operation, node net.Node, ins []operand, param
 	ws, batch, in, out := p.device.workers, p.options.Batch, ins[0], op.out
 	switch layer := node.Layer.(type) {
 	case *net.Conv:
-		op.sample = newBlockConv(ws, &p.pass, node, in, out, params, false)
+		op.sample = newBlockConv(ws, &p.pass, node, in, out, batch, params, false)
 	case *net.Dense:
 		op.batch = newDense(ws, &p.pass, node, in, out, batch, params, false)
 	case *net.Pool:
@@ -420,15 +420,24 @@ func (p *program) showReLU(relu net.Node, before ...net.Node) {
 	}
 }
 
-// newSequence groups neighbouring operations that treat each sample by itself.
+// newSequence groups neighbouring operations that treat each sample by itself, and that
+// all compute samples one by one, or all several together. So the values of the samples
+// stay in the caches from one operation to the next.
 func newSequence(operations []operation) sequence {
 	var sections []section
 	for i, op := range operations {
-		if i > 0 && op.sample != nil && operations[i-1].sample != nil {
-			sections[len(sections)-1].end++
-			continue
+		group := 0 // no matter
+		if op, ok := op.sample.(groupOp); ok {
+			group = op.group()
 		}
-		sections = append(sections, section{i, i + 1})
+		if i > 0 && op.sample != nil && operations[i-1].sample != nil {
+			s := &sections[len(sections)-1]
+			if group == 0 || s.group == 0 || group > 1 == (s.group > 1) {
+				s.end, s.group = s.end+1, max(s.group, group)
+				continue
+			}
+		}
+		sections = append(sections, section{i, i + 1, group})
 	}
 	return sequence{operations, sections}
 }

@@ -111,7 +111,7 @@ func newConv(ws *workers, p *pass, node net.Node, in operand, out *activations, 
 	op.source = paddingOf(node)
 	op.layout = paddedImage{inBlocks(node.In, 1, ks.Lanes), g.Top, g.Left, op.source.outHeight, op.source.outWidth}
 	ws.reserve(op.layout.image.plane())
-	if op.winograd = newWinograd(ws, op.weight, node, node.In, node.Out, false); op.winograd != nil {
+	if op.winograd = newWinograd(ws, op.weight, node, node.In, node.Out, false, 1); op.winograd != nil {
 		op.winograd.bordered = true
 		op.outputs = newVectorOutputs(op, op.winograd.vectors*ks.Lanes, g.OutH, g.OutW)
 	} else if op.direct = newDirect(op, node); op.direct != nil {
@@ -193,8 +193,8 @@ func (op *conv) forwardPart(w *worker, n int, p part) {
 	}
 	switch {
 	case op.winograd != nil:
-		some := op.winograd.somePanels(p)
-		op.winograd.run(w, op.outputs.outputs[w.id], vectors, op.relu, some)
+		some := op.winograd.somePanels(0, p)
+		op.winograd.run(w, samples{op.outputs.outputs[w.id], len(op.outputs.outputs[w.id])}, samples{vectors, len(vectors)}, op.relu, some)
 		first, end := op.winograd.vectorsOf(some)
 		op.outputs.finish(w, n, first, end)
 	case op.direct != nil:

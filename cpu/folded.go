@@ -58,7 +58,7 @@ func newFolded(conv *blockConv, norm *batchNorm) *folded {
 	size := len(conv.weight.value)
 	params := map[net.Role]*parameter{net.Weight: {value: newBuffer(size)[:size]}, net.Bias: {value: make([]float32, conv.node.Out.C)}}
 	relu := norm.rectifier.is && norm.added == nil
-	op := &folded{blockConv: *newBlockConv(conv.workers, conv.pass, conv.node, conv.in, norm.out, params, relu), plain: conv, norm: norm, weights: -1}
+	op := &folded{blockConv: *newBlockConv(conv.workers, conv.pass, conv.node, conv.in, norm.out, conv.batch, params, relu), plain: conv, norm: norm, weights: -1}
 	op.relu6 = relu && norm.rectifier.six() && op.tiles != nil
 	op.foldTask = op.foldFilter
 	return op

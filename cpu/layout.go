@@ -136,9 +136,16 @@ func (p paddedImage) part(w *worker, x []float32, first, blocks int) []float32 {
 	if p.plain() {
 		return x[first*plane:][:blocks*plane]
 	}
+	padded := w.room[:blocks*p.plane()]
+	p.fill(padded, x, first, blocks)
+	return padded
+}
+
+// fill writes some blocks of the padded image of x to padded.
+func (p paddedImage) fill(padded, x []float32, first, blocks int) {
+	plane := p.image.plane()
 	row := p.image.shape.W * p.image.lanes
 	pitch, begin := p.width*p.image.lanes, p.first()
-	padded := w.room[:blocks*p.plane()]
 	for b := range blocks {
 		to, from := padded[b*p.plane():][:p.plane()], x[(first+b)*plane:]
 		clear(to[:begin])
@@ -149,7 +156,6 @@ func (p paddedImage) part(w *worker, x []float32, first, blocks int) []float32 {
 		}
 		clear(to[min(begin+p.image.shape.H*pitch, len(to)):])
 	}
-	return padded
 }
 
 // first returns the index in a plane of its first value that is not in the border.

@@ -12,6 +12,20 @@ type sampleOp interface {
 	backward(w *worker, n int)
 }
 
+// groupOp is a sampleOp that computes several samples together where that is faster.
+type groupOp interface {
+	sampleOp
+	// group returns how many samples it likes to compute together.
+	group() int
+	// forwardGroup computes the output of the samples from first to the one before end.
+	forwardGroup(w *worker, first, end int)
+	// backwardGroup is backward for the same samples.
+	backwardGroup(w *worker, first, end int)
+}
+
+// mostTogether is the most samples that an operation computes together.
+const mostTogether = 8
+
 // cutOp is a sampleOp whose forward pass of one sample can be shared by several
 // threads. What they write doesn't depend on how many there are. In training samples
 // are not cut.

@@ -94,7 +94,7 @@ func TestLimits(t *testing.T) {
 // and the other beside them: neither pays for the other.
 func TestProfileSharesAStage(t *testing.T) {
 	operations := []operation{{layers: []int{0}, learns: true}, {layers: []int{1}, learns: true}}
-	all := section{0, 2}
+	all := section{0, 2, 0}
 	f := &profile{busy: [][]time.Duration{make([]time.Duration, 2)}, own: make([]time.Duration, 2)}
 	f.begin()
 	f.timed(&worker{}, 1, func() {})

@@ -61,8 +61,29 @@ type sequence struct {
 }
 
 // section is either one operation on the mini-batch, or neighbouring operations
-// that treat each sample by itself. These run on one sample after the other.
-type section struct{ first, end int }
+// that treat each sample by itself. These run on one sample after the other, or on one
+// group of samples after the other.
+type section struct {
+	first, end int
+	group      int // samples in a group, about; 0 or 1 is one by one
+}
+
+// groups returns into how many groups the samples of a pass are divided: as many for each
+// thread.
+func (p *program) groups(s *section) int {
+	samples, threads := p.pass.Len(), len(p.device.workers.all)
+	if s.group <= 1 {
+		return samples
+	}
+	rounds := (samples + threads*s.group - 1) / (threads * s.group)
+	return min(samples, threads*rounds)
+}
+
+// samplesOf returns the samples of a group of the running section, from the first to the one
+// before the end.
+func (p *program) samplesOf(group int) (first, end int) {
+	return part{group, p.groups(p.section)}.share(p.pass.Len())
+}
 
 // visible tells where a layer's output and its gradient can be read. A layer that
 // is part of a larger operation may have only one of them, or none.
@@ -102,7 +123,7 @@ func (p *program) forward(ps pass, compare bool) {
 			if p.cutsSamples() {
 				p.forwardCut()
 			} else {
-				p.device.workers.do(ps.Len(), p.forwardTask)
+				p.device.workers.do(p.groups(s), p.forwardTask)
 			}
 			p.profile.share(net.Forward, p.running.operations, *s)
 		}
@@ -112,14 +133,37 @@ func (p *program) forward(ps pass, compare bool) {
 	p.profile.end(net.Loss, nil)
 }
 
-func (p *program) forwardSample(w *worker, n int) {
+func (p *program) forwardSamples(w *worker, group int) {
+	first, end := p.samplesOf(group)
 	for i := p.section.first; i < p.section.end; i++ {
 		op := p.running.operations[i].sample
 		if p.profile != nil {
-			p.profile.timed(w, i, func() { op.forward(w, n) })
+			p.profile.timed(w, i, func() { forwardAll(w, op, first, end) })
 			continue
 		}
+		forwardAll(w, op, first, end)
+	}
+}
+
+// forwardAll computes the outputs of some samples.
+func forwardAll(w *worker, op sampleOp, first, end int) {
+	if together, ok := op.(groupOp); ok && end > first+1 {
+		together.forwardGroup(w, first, end)
+		return
+	}
+	for n := first; n < end; n++ {
 		op.forward(w, n)
+	}
+}
+
+// backwardAll is backward of some samples.
+func backwardAll(w *worker, op sampleOp, first, end int) {
+	if together, ok := op.(groupOp); ok && end > first+1 {
+		together.backwardGroup(w, first, end)
+		return
+	}
+	for n := first; n < end; n++ {
+		op.backward(w, n)
 	}
 }
 
@@ -176,7 +220,7 @@ func (p *program) backward() {
 				p.profile.alone(j, op.prepare)
 			}
 		}
-		p.device.workers.do(p.pass.Len(), p.backwardTask)
+		p.device.workers.do(p.groups(s), p.backwardTask)
 		for j := s.first; j < s.end; j++ {
 			if op, ok := p.all.operations[j].sample.(weightOp); ok && p.all.operations[j].learns {
 				p.profile.alone(j, op.finish)
@@ -196,15 +240,16 @@ func (p *program) learns(s *section) bool {
 	return false
 }
 
-func (p *program) backwardSample(w *worker, n int) {
+func (p *program) backwardSamples(w *worker, group int) {
+	first, end := p.samplesOf(group)
 	for i := p.section.end - 1; i >= p.section.first; i-- {
 		op := &p.all.operations[i]
 		switch {
 		case !op.learns:
 		case p.profile != nil:
-			p.profile.timed(w, i, func() { op.sample.backward(w, n) })
+			p.profile.timed(w, i, func() { backwardAll(w, op.sample, first, end) })
 		default:
-			op.sample.backward(w, n)
+			backwardAll(w, op.sample, first, end)
 		}
 	}
 }

@@ -27,6 +27,7 @@ type tiles struct {
 	filterStride, channelStride, groupStride int
 	packed                                   int64 // the version of the weights that are packed
 	bias                                     []float32
+	together                                 int // samples that are computed together; 1 is one by one
 	packTask                                 func(w *worker, task int)
 }
 
@@ -96,8 +97,8 @@ func border(axes []axis, size int) (before, behind int) {
 }
 
 // newTiles plans a convolution of images in layout in to images in layout out, both in
-// blocks. kernelW is the width of the kernel.
-func newTiles(ws *workers, in, out layout, groups int, down, across []axis, kernelW int) *tiles {
+// blocks, in mini-batches of the given size. kernelW is the width of the kernel.
+func newTiles(ws *workers, in, out layout, groups int, down, across []axis, kernelW, batch int) *tiles {
 	t := &tiles{workers: ws, out: out, each: depthwise(groups, in.shape, out.shape), groups: groups}
 	if t.each {
 		t.groups = 1
@@ -106,9 +107,6 @@ func newTiles(ws *workers, in, out layout, groups int, down, across []axis, kern
 	top, bottom := border(down, in.shape.H)
 	left, right := border(across, in.shape.W)
 	t.padded = paddedImage{in, top, left, in.shape.H + top + bottom, in.shape.W + left + right}
-	if !t.padded.plain() {
-		ws.reserve(t.padded.size())
-	}
 	ks := ws.all[0].kernel
 	lanes := ks.Lanes
 	pitch := t.padded.width * lanes
@@ -145,10 +143,21 @@ func newTiles(ws *workers, in, out layout, groups int, down, across []axis, kern
 			t.phases = append(t.phases, p)
 		}
 	}
+	t.together = 1
+	if p := &t.phases[0]; !t.each && p.columns < fewPositions && p.rows*p.columns <= 2*fewPositions {
+		t.together = min(batch, mostTogether)
+	}
+	if !t.padded.plain() {
+		ws.reserve(t.together * t.padded.size())
+	}
 	t.plan(ks)
 	t.packTask = t.pack
 	return t
 }
+
+// fewPositions is below how many positions of a row tiles would be too small. If the image
+// is small, too, they are made of positions of several samples.
+const fewPositions = 8
 
 // plan divides the filters into panels, and takes the memory for their weights.
 func (t *tiles) plan(ks *asm.Kernels) {
@@ -162,6 +171,9 @@ func (t *tiles) plan(ks *asm.Kernels) {
 		return
 	}
 	columns := t.phases[0].columns // of the other phases at most this many
+	if t.together > 1 {
+		columns = t.together
+	}
 	t.panels, _ = panelsOf(ks, vectors, columns)
 	for i := range t.phases {
 		p := &t.phases[i]
@@ -281,6 +293,57 @@ func (t *tiles) run(w *worker, y, x []float32, how asm.Convolution, part part) {
 		for group := range t.groups {
 			for first := 0; first < p.rows; first += atOnce {
 				t.runRows(w.kernel, p, group, first, min(first+atOnce, p.rows), y, padded, how, part)
+			}
+		}
+	}
+}
+
+// runSamples convolves the images of samples from first to the one before end.
+func (t *tiles) runSamples(w *worker, y, x samples, first, end int, how asm.Convolution) {
+	for ; first < end; first += t.together {
+		if n := min(t.together, end-first); n > 1 {
+			t.runTogether(w, y, x, first, first+n, how)
+		} else {
+			t.run(w, y.of(first), x.of(first), how, whole)
+		}
+	}
+}
+
+// runTogether convolves the images of some samples, which are at most t.together. Tiles
+// are made of the same position of all samples.
+func (t *tiles) runTogether(w *worker, y, x samples, first, end int, how asm.Convolution) {
+	ks, distance := w.kernel, t.out.plane()
+	vectors := (t.filters + ks.Lanes - 1) / ks.Lanes
+	images, apart := x.values[first*x.size:], x.size
+	if !t.padded.plain() {
+		images, apart = w.room, t.padded.size()
+		for n := first; n < end; n++ {
+			t.padded.fill(images[(n-first)*apart:][:apart], x.of(n), 0, t.padded.image.blocks())
+		}
+	}
+	for i := range t.phases {
+		p := &t.phases[i]
+		if len(p.places) == 0 {
+			for n := first; n < end; n++ {
+				t.nothing(p, y.of(n), ks.Lanes, how)
+			}
+			continue
+		}
+		for group := range t.groups {
+			image := images[group*(len(p.taps)/len(p.places))*t.padded.plane()+p.image:]
+			for _, panel := range t.panels {
+				weights := t.weights(p, group, panel, ks.Lanes)
+				block := group*vectors + panel.first
+				bias, y := t.bias[block*ks.Lanes:], y.values[block*distance+p.first:]
+				n := (end - first + ks.Positions(panel.vectors) - 1) / ks.Positions(panel.vectors)
+				for i := range n {
+					from, to := tileOf(end-first, n, i), tileOf(end-first, n, i+1)
+					for position := range p.rows * p.columns {
+						row, column := position/p.columns, position%p.columns
+						ks.Convolve(to-from, panel.vectors, y[(first+from)*t.out.size()+row*p.row+column*p.step:], t.out.size(), distance,
+							image[from*apart+row*p.imageRow+column*p.imageStep:], apart, p.taps, weights, bias, how)
+					}
+				}
 			}
 		}
 	}

@@ -56,12 +56,12 @@ type winograd struct {
 // products stay in the caches.
 const mostTiles = 32
 
-// newWinograd returns what computes the output of a convolution or, with back, the
+// newWinograd returns what computes the output of a convolution of mini-batches of the given size or, with back, the
 // gradient with respect to its input. That is a convolution of the output gradient with
 // filters that are turned by 180 degrees and whose channels and filters have changed
 // places. in and out are what it takes and computes. It returns nil if there is no
 // kernel, or if it would not be faster.
-func newWinograd(ws *workers, weight *parameter, node net.Node, in, out net.Shape, back bool) *winograd {
+func newWinograd(ws *workers, weight *parameter, node net.Node, in, out net.Shape, back bool, batch int) *winograd {
 	g := winogradTiles(ws, node, in, out, back)
 	if g == nil || !g.pays(ws.all[0].kernel.Lanes) {
 		return nil
@@ -69,7 +69,7 @@ func newWinograd(ws *workers, weight *parameter, node net.Node, in, out net.Shap
 	ks := ws.all[0].kernel
 	lanes := ks.Lanes
 	g.weight = weight
-	g.rows, g.panels = g.rowsTogether(ks)
+	g.rows, g.panels = g.rowsTogether(ks, g.down*g.together(batch))
 	for b := range g.image.image.blocks() {
 		g.blocks = append(g.blocks, asm.Tap{Offset: int32(b * g.capacity() * lanes), Depth: int32(min(lanes, in.C-b*lanes))})
 	}
@@ -134,11 +134,27 @@ func (g *winograd) pays(lanes int) bool {
 	return 10*(products+transforms) < 9*other
 }
 
-// rowsTogether returns how many rows of tiles are multiplied in the least time, and the
-// panels of filters for that.
-func (g *winograd) rowsTogether(ks *asm.Kernels) (rows int, panels []tilePanel) {
+// enoughTiles are as many tiles as make a multiplication that is about as fast as one of
+// more.
+const enoughTiles = 14
+
+// group returns how many samples are best computed together.
+func (g *winograd) group() int {
+	tiles := g.down * g.across
+	if tiles >= enoughTiles {
+		return 1
+	}
+	return min(mostTogether, (2*enoughTiles+tiles-1)/tiles)
+}
+
+// together returns how many samples of mini-batches are computed together at most.
+func (g *winograd) together(batch int) int { return min(batch, g.group()) }
+
+// rowsTogether returns how many rows of tiles, of all that there are, are multiplied in
+// the least time for each, and the panels of filters for that.
+func (g *winograd) rowsTogether(ks *asm.Kernels, all int) (rows int, panels []tilePanel) {
 	least := math.Inf(1)
-	for n := 1; n <= g.down && (n == 1 || n*g.across <= mostTiles); n++ {
+	for n := 1; n <= all && (n == 1 || n*g.across <= mostTiles); n++ {
 		some, cost := panelsOf(ks, g.vectors, n*g.across)
 		if cost /= float64(n); cost < least {
 			rows, panels, least = n, some, cost
@@ -198,40 +214,52 @@ func (g *winograd) pack(w *worker, channel int) {
 // the first to the one before the end.
 type winogradPart struct{ firstRow, endRow, firstPanel, endPanel int }
 
-// run convolves an image in blocks. y gets a part of the output in blocks.
-func (g *winograd) run(w *worker, y, image []float32, relu bool, p winogradPart) {
+// samples are the values of samples in a buffer, size values apart.
+type samples struct {
+	values []float32
+	size   int
+}
+
+// of returns the values of sample n.
+func (s samples) of(n int) []float32 { return s.values[n*s.size:][:s.size] }
+
+// run convolves images in blocks. y gets a part of the outputs in blocks. Rows of tiles are
+// numbered through all samples.
+func (g *winograd) run(w *worker, y, x samples, relu bool, p winogradPart) {
 	for first := p.firstRow; first < p.endRow; first += g.rows {
 		rows := min(g.rows, p.endRow-first)
-		for row := range rows {
-			g.transformRow(w, image, first+row, row*g.across)
+		for i := range rows {
+			g.transformRow(w, x.of((first+i)/g.down), (first+i)%g.down, i*g.across)
 		}
 		g.multiply(w, rows*g.across, p)
-		for row := range rows {
-			g.transformBack(w, y, first+row, row*g.across, relu, p)
+		for i := range rows {
+			g.transformBack(w, y.of((first+i)/g.down), (first+i)%g.down, i*g.across, relu, p)
 		}
 	}
 }
 
-// all returns the whole output as a part.
-func (g *winograd) all() winogradPart { return winogradPart{0, g.down, 0, len(g.panels)} }
-
-// somePanels returns a part that has all rows.
-func (g *winograd) somePanels(p part) winogradPart {
-	first, end := p.share(len(g.panels))
-	return winogradPart{0, g.down, first, end}
+// all returns the whole outputs of some samples.
+func (g *winograd) all(first, end int) winogradPart {
+	return winogradPart{first * g.down, end * g.down, 0, len(g.panels)}
 }
 
-// some returns a part with some of the rows if there are enough of them, or else with
-// some panels.
-func (g *winograd) some(p part) winogradPart {
+// somePanels returns a part of the output of sample n that has all rows.
+func (g *winograd) somePanels(n int, p part) winogradPart {
+	first, end := p.share(len(g.panels))
+	return winogradPart{n * g.down, (n + 1) * g.down, first, end}
+}
+
+// some returns a part of the output of sample n with some of the rows if there are enough
+// of them, or else with some panels.
+func (g *winograd) some(n int, p part) winogradPart {
 	steps := g.steps()
 	if p.of > steps {
-		return g.somePanels(p)
+		return g.somePanels(n, p)
 	}
 	first, end := p.share(steps)
-	some := winogradPart{first * g.rows, end * g.rows, 0, len(g.panels)}
+	some := winogradPart{n*g.down + first*g.rows, n*g.down + end*g.rows, 0, len(g.panels)}
 	if end == steps {
-		some.endRow = g.down
+		some.endRow = (n + 1) * g.down
 	}
 	return some
 }
