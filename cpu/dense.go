@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"github.com/gputrain/gputrain/cpu/asm"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -28,10 +29,12 @@ type dense struct {
 
 	unitPanels []tilePanel // of vectors of units, in evaluation
 	packed     []float32   // weights by panel: (inputs, units of the panel)
-	version    int64       // of the packed weights
+	biases     []float32   // of all units; 0 for units that only fill up a vector
+	zeros      []float32   // of a panel
+	version    int64       // of the packed weights and biases
 
-	packTask, evaluateTask                                                  func(w *worker, panel int)
-	transposeTask, forwardTask, finishTask, maskTask, inputTask, weightTask func(w *worker, task int)
+	packTask                                                                              func(w *worker, panel int)
+	evaluateTask, transposeTask, forwardTask, finishTask, maskTask, inputTask, weightTask func(w *worker, task int)
 }
 
 const (
@@ -52,10 +55,9 @@ func newDense(ws *workers, p *pass, node net.Node, in operand, out *activations,
 	op.transposed = make([]float32, most*node.In.C)
 	op.product = make([]float32, most*node.Out.C)
 	op.transposeTask, op.forwardTask, op.finishTask = op.transpose, op.multiplyUnits, op.finishSample
-	all, width := (node.Out.C+ks.Lanes-1)/ks.Lanes, min(2, ks.Vectors)
-	for at := 0; at < all; at += width {
-		op.unitPanels = append(op.unitPanels, tilePanel{at, min(width, all-at)})
-	}
+	all := (node.Out.C + ks.Lanes - 1) / ks.Lanes
+	op.unitPanels, _ = panelsOf(ks, all, batch)
+	op.biases, op.zeros = make([]float32, all*ks.Lanes), make([]float32, ks.ConvolveVectors()*ks.Lanes)
 	op.packed = make([]float32, all*ks.Lanes*node.In.C)
 	op.packTask, op.evaluateTask = op.pack, op.evaluate
 	return op
@@ -70,10 +72,13 @@ func (op *dense) forward() {
 	if !op.pass.training {
 		if op.version != op.pass.weights {
 			op.workers.do(len(op.unitPanels), op.packTask)
+			if op.bias != nil {
+				copy(op.biases, op.bias.value)
+			}
 			op.version = op.pass.weights
 		}
-		op.workers.do(len(op.unitPanels), op.evaluateTask)
-		op.workers.do(op.pass.Len(), op.finishTask)
+		tasks, _ := op.evaluationTasks()
+		op.workers.do(tasks, op.evaluateTask)
 		return
 	}
 	lanes := op.workers.all[0].kernel.Lanes
@@ -100,29 +105,58 @@ func (op *dense) pack(w *worker, panel int) {
 	w.kernel.Transpose(to, len(to)/op.in.size, op.weight.value[first*op.in.size:], op.in.size, units, op.in.size)
 }
 
-// evaluate computes the units of a panel for all samples, without the bias.
-func (op *dense) evaluate(w *worker, panel int) {
+// evaluationTasks returns into how many tasks an evaluation is cut, and how many tasks a
+// panel has. Panels that are few are cut by samples.
+func (op *dense) evaluationTasks() (tasks, each int) {
+	each = 1
+	if len(op.unitPanels) < panelsEnough {
+		ks := op.workers.all[0].kernel
+		each = op.tiles(ks.Positions(op.unitPanels[0].vectors))
+	}
+	return len(op.unitPanels) * each, each
+}
+
+// panelsEnough are as many panels as threads share evenly.
+const panelsEnough = 16
+
+// tiles returns how many tiles of at most the given number of samples share the samples.
+func (op *dense) tiles(most int) int { return (op.pass.Len() + most - 1) / most }
+
+// evaluate computes the units of a panel for all samples, or for some. A fully connected
+// layer is a convolution of size 1, whose positions are the samples.
+func (op *dense) evaluate(w *worker, task int) {
 	ks, inputs, samples := w.kernel, op.in.size, op.pass.Len()
+	_, each := op.evaluationTasks()
+	panel, some := task/each, part{task % each, each}
 	weights, first, units := op.panel(panel, ks.Lanes)
 	width := len(weights) / inputs
 	vectors := width / ks.Lanes
-	tiles := (samples + ks.Rows(vectors) - 1) / ks.Rows(vectors)
+	tiles := op.tiles(ks.Positions(vectors))
 	blocks := (inputs + panelDepth - 1) / panelDepth
+	from, end := some.share(tiles)
 	for block := range blocks {
 		lo, hi := block*inputs/blocks, (block+1)*inputs/blocks
-		for i := range tiles {
-			from, end := tileOf(samples, tiles, i), tileOf(samples, tiles, i+1)
-			x, b, y := op.in.value[from*inputs+lo:], weights[lo*width:], op.out.value[from*op.out.size+first:]
-			if units == width {
-				ks.Gemm(end-from, vectors, hi-lo, x, inputs, 1, b, width, y, op.out.size, block > 0)
-				continue
+		taps := [...]asm.Tap{{Depth: int32(hi - lo)}}
+		bias, how := op.zeros, asm.Convolution(asm.ConvolveAdd)
+		if block == 0 {
+			bias, how = op.biases[first:], 0
+		}
+		if block == blocks-1 && op.relu {
+			how |= asm.ConvolveReLU
+		}
+		for i := from; i < end; i++ {
+			at, to := tileOf(samples, tiles, i), tileOf(samples, tiles, i+1)
+			x, y, yStep := op.in.value[at*inputs+lo:], op.out.value[at*op.out.size+first:], op.out.size
+			if units < width {
+				y, yStep = w.tile, width
+				for n := range to - at {
+					copy(y[n*width:], op.out.values(at + n)[first:][:units]) // what is added to
+				}
 			}
-			ks.Gemm(end-from, vectors, hi-lo, x, inputs, 1, b, width, w.tile, width, false)
-			for r := range end - from {
-				if to := y[r*op.out.size:][:units]; block > 0 {
-					ks.Add(to, w.tile[r*width:][:units])
-				} else {
-					copy(to, w.tile[r*width:])
+			ks.Convolve(to-at, vectors, y, yStep, ks.Lanes, x, inputs, taps[:], weights[lo*width:], bias, how)
+			if units < width {
+				for n := range to - at {
+					copy(op.out.values(at + n)[first:][:units], y[n*width:])
 				}
 			}
 		}

@@ -20,7 +20,8 @@ type loss struct {
 	sharp         float64   // what label smoothing leaves of a label's weight: 1 - smoothing
 	weights       []float64 // class weights; nil if the criterion is plain
 	sumWeights    float64
-	compare       bool // compare with the labels: compute losses and hits
+	compare       bool        // compare with the labels: compute losses and hits
+	exps          [][]float64 // of the logits of a sample, by worker
 	task          func(w *worker, n int)
 }
 
@@ -28,6 +29,9 @@ func newLoss(ws *workers, p *pass, logits *activations, batch int, criterion net
 	l := &loss{
 		pass: p, workers: ws, logits: logits,
 		probabilities: make([]float32, batch*logits.size), losses: make([]float64, batch), hits: make([]bool, batch),
+	}
+	for range ws.all {
+		l.exps = append(l.exps, make([]float64, logits.size))
 	}
 	l.smoothing, l.sharp = criterion.Smoothing/float64(logits.size), 1-criterion.Smoothing
 	l.sumWeights = float64(logits.size)
@@ -51,7 +55,7 @@ func (l *loss) run(compare bool) {
 	l.workers.do(l.pass.Len(), l.task)
 }
 
-func (l *loss) sample(_ *worker, n int) {
+func (l *loss) sample(w *worker, n int) {
 	z := l.logits.values(n)
 	p := l.probabilities[n*len(z):][:len(z)]
 	best, nan := 0, false
@@ -63,12 +67,14 @@ func (l *loss) sample(_ *worker, n int) {
 	}
 	// The greatest logit is subtracted, so no exponential overflows. A NaN reaches
 	// the sum.
+	exps := l.exps[w.id]
 	var sum float64
-	for _, v := range z {
-		sum += math.Exp(float64(v) - float64(z[best]))
-	}
 	for i, v := range z {
-		p[i] = float32(math.Exp(float64(v)-float64(z[best])) / sum)
+		exps[i] = math.Exp(float64(v) - float64(z[best]))
+		sum += exps[i]
+	}
+	for i, e := range exps {
+		p[i] = float32(e / sum)
 	}
 	if !l.compare {
 		return
@@ -76,7 +82,7 @@ func (l *loss) sample(_ *worker, n int) {
 	label := int(l.pass.Data.Labels[l.pass.Indices[n]])
 	l.hits[n] = best == label && !nan
 	if l.pass.training && (l.weights != nil || l.pass.Views != nil && l.pass.Views[n].Partner >= 0) {
-		l.weighed(n, z, float64(z[best]), sum)
+		l.weighed(n, z, exps, float64(z[best]), sum)
 		return
 	}
 	l.losses[n] = math.Log(sum) + float64(z[best]) - float64(z[label])
@@ -85,8 +91,8 @@ func (l *loss) sample(_ *worker, n int) {
 	}
 	g := l.logits.grads(n)
 	scale := 1 / float64(l.pass.share.Total)
-	for i, v := range z {
-		d := math.Exp(float64(v)-float64(z[best])) / sum
+	for i, e := range exps {
+		d := e / sum
 		if i == label {
 			d--
 		}
@@ -95,9 +101,9 @@ func (l *loss) sample(_ *worker, n int) {
 }
 
 // weighed computes loss and gradient of a sample whose classes have weights q; see
-// net.Criterion.Target. z holds the logits, greatest is the largest of them, and
-// sum is the sum of exp(z - greatest).
-func (l *loss) weighed(n int, z []float32, greatest, sum float64) {
+// net.Criterion.Target. z holds the logits, greatest is the largest of them, exps holds
+// exp(z - greatest), and sum is the sum of these.
+func (l *loss) weighed(n int, z []float32, exps []float64, greatest, sum float64) {
 	label, other, share := l.pass.Expected(n)
 	own, rest := l.sharp*float64(share), l.sharp*(1-float64(share))
 	weight := func(k int32) float64 {
@@ -127,7 +133,7 @@ func (l *loss) weighed(n int, z []float32, greatest, sum float64) {
 			value += q * (log - float64(v))
 		}
 		if g != nil {
-			g[i] = float32((math.Exp(float64(v)-greatest)/sum*total - q) * scale)
+			g[i] = float32((exps[i]/sum*total - q) * scale)
 		}
 	}
 	l.losses[n] = value

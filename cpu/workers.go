@@ -19,7 +19,7 @@ type worker struct {
 	id     int
 	kernel *asm.Kernels
 	panel  []float32 // a packed panel; see multiply
-	tile   []float32 // a tile for a panel that is not full
+	tile   []float32 // a tile of Gemm or Convolve, for a panel that is not full
 	room   []float32 // an image as vectors; see reserve
 	spare  []float32 // values that are added to something else; see reserveSpare
 	taps   []tap     // for a row of the network's input; see reserveTaps
@@ -64,9 +64,14 @@ func newWorkers(threads int, ks *asm.Kernels) *workers {
 	for id := range threads {
 		w := &worker{id: id, kernel: ks, wake: make(chan struct{}, 1)}
 		w.panel = newBuffer(panelDepth * ks.Vectors * ks.Lanes)
+		tile := 0
 		for vectors := 1; vectors <= ks.Vectors; vectors++ {
-			w.tile = make([]float32, max(len(w.tile), ks.Rows(vectors)*vectors*ks.Lanes))
+			tile = max(tile, ks.Rows(vectors)*vectors*ks.Lanes)
 		}
+		for vectors := 1; vectors <= ks.ConvolveVectors(); vectors++ {
+			tile = max(tile, ks.Positions(vectors)*vectors*ks.Lanes)
+		}
+		w.tile = make([]float32, tile)
 		ws.all = append(ws.all, w)
 		if id > 0 {
 			ws.alive.Go(func() {
