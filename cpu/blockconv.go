@@ -42,7 +42,10 @@ func newBlockConv(ws *workers, p *pass, node net.Node, in operand, out *activati
 	}
 	g := node.Window
 	from, to := op.layouts()
-	if op.winograd = newWinograd(ws, op.weight, node, node.In, node.Out, false, batch); op.winograd == nil {
+	if !op.narrow() {
+		op.winograd = newWinograd(ws, op.weight, node, node.In, node.Out, false, batch)
+	}
+	if op.winograd == nil {
 		op.tiles = newTiles(ws, from, to, op.groups,
 			[]axis{forwardAxis(g.OutH, g.KernelH, g.StrideH, g.DilationH, g.Top)},
 			[]axis{forwardAxis(g.OutW, g.KernelW, g.StrideW, g.DilationW, g.Left)}, g.KernelW, batch)
@@ -53,7 +56,16 @@ func newBlockConv(ws *workers, p *pass, node net.Node, in operand, out *activati
 
 // layouts returns the layouts of a sample's input and output.
 func (op *blockConv) layouts() (in, out layout) {
-	return convLayouts(op.node, op.workers.all[0].kernel.Lanes)
+	in, out = convLayouts(op.node, op.workers.all[0].kernel.Lanes)
+	if op.narrow() {
+		in = op.in.layout
+	}
+	return in, out
+}
+
+// narrow reports whether the input is narrow. Then its gradient isn't wanted.
+func (op *blockConv) narrow() bool {
+	return op.in.layout == narrow(op.node.In) && op.node.In.C <= mostNarrow && op.groups == 1 && !op.in.wanted
 }
 
 // convLayouts returns the layouts of a convolution's input and output. Groups of
@@ -102,7 +114,9 @@ func (op *blockConv) planGradients(batch int) {
 	}
 	if op.weight.Trained {
 		op.filterGradient = newFilterGradient(op, batch)
-		op.winogradGradient = newWinogradGradient(op, batch)
+		if !op.narrow() {
+			op.winogradGradient = newWinogradGradient(op, batch)
+		}
 	}
 }
 
@@ -128,8 +142,11 @@ func (op *blockConv) parts() int {
 }
 
 // group is 1 where samples are computed one by one both in the forward and in the backward
-// pass.
+// pass, and 0 where it doesn't matter.
 func (op *blockConv) group() int {
+	if depthwise(op.groups, op.node.In, op.node.Out) {
+		return 0
+	}
 	n := 1
 	for _, t := range []*tiles{op.tiles, op.back} {
 		if t != nil {

@@ -283,6 +283,9 @@ func layoutsOf(lowered *lower.Program, g lower.Group, have []layout, lanes int) 
 	switch head.Layer.(type) {
 	case *net.Conv:
 		in, out := convLayouts(head, lanes)
+		if g.Inputs[0].Value == 0 && !lowered.Values[0].Learns && head.In.C <= mostNarrow && head.Layer.(*net.Conv).GroupCount() == 1 && head.Out.C > 1 {
+			return []layout{narrow(head.In)}, out.canonical()
+		}
 		return []layout{in.canonical()}, out.canonical()
 	case *net.BatchNorm, *net.Pool:
 		want = []layout{inBlocks(head.In, 1, lanes).canonical()}

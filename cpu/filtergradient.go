@@ -78,8 +78,8 @@ func newFilterGradient(conv *blockConv, batch int) *filterGradient {
 	} else if !op.padded.plain() {
 		ws.reserve(op.padded.size())
 	}
-	pitch := op.padded.width * ks.Lanes
-	op.imageRow, op.imageStep = g.StrideH*pitch, g.StrideW*ks.Lanes
+	pitch := op.padded.width * in.lanes
+	op.imageRow, op.imageStep = g.StrideH*pitch, g.StrideW*in.lanes
 	op.height, op.width = g.OutH, g.OutW
 	if op.imageRow == op.width*op.imageStep {
 		op.height, op.width = 1, op.height*op.width
@@ -87,7 +87,7 @@ func newFilterGradient(conv *blockConv, batch int) *filterGradient {
 	for c := 0; c < op.channels; c += ks.Lanes {
 		for r := range g.KernelH {
 			for s := range g.KernelW {
-				at := c/ks.Lanes*op.padded.plane() + r*g.DilationH*pitch + s*g.DilationW*ks.Lanes
+				at := c/ks.Lanes*op.padded.plane() + r*g.DilationH*pitch + s*g.DilationW*in.lanes
 				for l := range min(ks.Lanes, op.channels-c) {
 					op.rows = append(op.rows, int32(at+l))
 				}
@@ -206,7 +206,7 @@ func (op *filterGradient) sumBlocks(ks *asm.Kernels, sums []float32, group int, 
 	g, lanes := op.conv.node.Window, ks.Lanes
 	in, out := op.conv.in, op.conv.out
 	image := op.padded.image
-	plane, pitch := image.plane(), image.shape.W*lanes
+	plane, pitch := image.plane(), image.shape.W*image.lanes
 	distance, gradientPitch := g.OutH*g.OutW*lanes, g.OutW*lanes
 	blocks := (op.channels + lanes - 1) / lanes
 	last := op.panels[len(op.panels)-1]
@@ -227,13 +227,13 @@ func (op *filterGradient) sumBlocks(ks *asm.Kernels, sums []float32, group int, 
 					}
 					p := asm.Positions{
 						Images: min(imagesAtOnce, end-n), Height: bottom - top, Width: tap.right - tap.left,
-						Step: g.StrideW * lanes, Row: g.StrideH * pitch, Next: in.size,
+						Step: g.StrideW * image.lanes, Row: g.StrideH * pitch, Next: in.size,
 						GradientRow: gradientPitch, GradientNext: out.size,
 					}
 					if p.Row == p.Width*p.Step && p.GradientRow == p.Width*lanes { // rows follow one another without a gap
 						p.Height, p.Width = 1, p.Height*p.Width
 					}
-					x := x[block/lanes*plane+(top*g.StrideH+tap.down)*pitch+(tap.left*g.StrideW+tap.across)*lanes:]
+					x := x[block/lanes*plane+(top*g.StrideH+tap.down)*pitch+(tap.left*g.StrideW+tap.across)*image.lanes:]
 					dy := dy[top*gradientPitch+tap.left*lanes:]
 					for c := 0; c < channels; c += most {
 						rows := min(most, channels-c)

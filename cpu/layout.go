@@ -27,6 +27,13 @@ func inBlocks(s net.Shape, groups, lanes int) layout {
 	return layout{s, groups, lanes}
 }
 
+// mostNarrow is how many channels an image has at most whose values lie close together.
+const mostNarrow = 4
+
+// narrow returns the layout of images of few channels, in which the values of one position
+// stand side by side, and those of the next position follow without a gap.
+func narrow(s net.Shape) layout { return layout{s, 1, s.C} }
+
 // canonical returns the planar layout if values in layout l lie in memory just like planar
 // ones, and l otherwise. So layouts can be compared.
 func (l layout) canonical() layout {
@@ -55,6 +62,15 @@ func (l layout) same(m layout) bool {
 
 // toBlocks writes the values of src, which are planar, to dst in blocks.
 func (l layout) toBlocks(ks *asm.Kernels, dst, src []float32) {
+	if l.lanes == 3 && l.shape.C == 3 { // colours, of which there are many
+		n := l.area()
+		red, green, blue, dst := src[:n], src[n:2*n], src[2*n:3*n], dst[:3*n]
+		for i, v := range red {
+			to := dst[3*i : 3*i+3 : 3*i+3]
+			to[0], to[1], to[2] = v, green[i], blue[i]
+		}
+		return
+	}
 	l.each(func(block, channel, channels int) {
 		ks.Transpose(dst[block*l.plane():], l.lanes, src[channel*l.area():], l.area(), channels, l.area())
 	})

@@ -15,7 +15,8 @@ type sampleOp interface {
 // groupOp is a sampleOp that computes several samples together where that is faster.
 type groupOp interface {
 	sampleOp
-	// group returns how many samples it likes to compute together.
+	// group returns how many samples it likes to compute together, or 0 if it doesn't
+	// matter.
 	group() int
 	// forwardGroup computes the output of the samples from first to the one before end.
 	forwardGroup(w *worker, first, end int)

@@ -39,7 +39,8 @@ type phase struct {
 	image                int // where the first position takes its values in the padded image
 	imageRow, imageStep  int
 	places               []int     // of the kernel, one for each tap of a block
-	taps                 []asm.Tap // of all blocks of a group
+	blocks               int       // of a group
+	taps                 []asm.Tap // of all these blocks; taps that follow one another without a gap are one
 	offsets              []int32   // of the taps of one block
 	weights              []float32 // (groups, panels, blocks, taps, channels of the block, filters of the panel)
 }
@@ -108,21 +109,22 @@ func newTiles(ws *workers, in, out layout, groups int, down, across []axis, kern
 	left, right := border(across, in.shape.W)
 	t.padded = paddedImage{in, top, left, in.shape.H + top + bottom, in.shape.W + left + right}
 	ks := ws.all[0].kernel
-	lanes := ks.Lanes
-	pitch := t.padded.width * lanes
-	blocks := (t.channels + lanes - 1) / lanes
+	lanes, inLanes := ks.Lanes, in.lanes
+	pitch := t.padded.width * inLanes
+	blocks := (t.channels + inLanes - 1) / inLanes
 	for _, v := range down {
 		for _, h := range across {
 			p := phase{
 				first: (v.first*out.shape.W + h.first) * lanes, rows: v.positions, columns: h.positions,
 				row: v.step * out.shape.W * lanes, step: h.step * lanes,
-				image:    top*pitch + left*lanes,
-				imageRow: v.imageStep * pitch, imageStep: h.imageStep * lanes,
+				image:    top*pitch + left*inLanes,
+				imageRow: v.imageStep * pitch, imageStep: h.imageStep * inLanes,
+				blocks: blocks,
 			}
 			for _, r := range v.taps {
 				for _, s := range h.taps {
 					p.places = append(p.places, r.place*kernelW+s.place)
-					p.offsets = append(p.offsets, int32(r.offset*pitch+s.offset*lanes))
+					p.offsets = append(p.offsets, int32(r.offset*pitch+s.offset*inLanes))
 				}
 			}
 			if n := len(p.offsets); n > 0 { // all offsets count from the least one
@@ -134,7 +136,12 @@ func newTiles(ws *workers, in, out layout, groups int, down, across []axis, kern
 			}
 			for b := range blocks {
 				for _, offset := range p.offsets {
-					p.taps = append(p.taps, asm.Tap{Offset: int32(b*t.padded.plane()) + offset, Depth: int32(min(lanes, t.channels-b*lanes))})
+					tap := asm.Tap{Offset: int32(b*t.padded.plane()) + offset, Depth: int32(min(inLanes, t.channels-b*inLanes))}
+					if last := len(p.taps) - 1; last >= 0 && p.taps[last].Offset+p.taps[last].Depth == tap.Offset {
+						p.taps[last].Depth += tap.Depth
+					} else {
+						p.taps = append(p.taps, tap)
+					}
 				}
 			}
 			if p.row == p.columns*p.step && p.imageRow == p.columns*p.imageStep { // rows follow one another without a gap
@@ -289,7 +296,7 @@ func (t *tiles) run(w *worker, y, x []float32, how asm.Convolution, part part) {
 			t.runEach(w.kernel, p, y, padded, how, part)
 			continue
 		}
-		atOnce := max(1, rowsOfImage/(max(1, p.imageRow)*(len(p.taps)/len(p.places))))
+		atOnce := max(1, rowsOfImage/(max(1, p.imageRow)*p.blocks))
 		for group := range t.groups {
 			for first := 0; first < p.rows; first += atOnce {
 				t.runRows(w.kernel, p, group, first, min(first+atOnce, p.rows), y, padded, how, part)
@@ -330,7 +337,7 @@ func (t *tiles) runTogether(w *worker, y, x samples, first, end int, how asm.Con
 			continue
 		}
 		for group := range t.groups {
-			image := images[group*(len(p.taps)/len(p.places))*t.padded.plane()+p.image:]
+			image := images[group*p.blocks*t.padded.plane()+p.image:]
 			for _, panel := range t.panels {
 				weights := t.weights(p, group, panel, ks.Lanes)
 				block := group*vectors + panel.first
@@ -394,7 +401,7 @@ func (t *tiles) runRows(ks *asm.Kernels, p *phase, group, first, end int, y, pad
 	from, to := part.share(all)
 	distance := t.out.plane()
 	vectors := (t.filters + ks.Lanes - 1) / ks.Lanes
-	image := padded[group*(len(p.taps)/len(p.places))*t.padded.plane()+p.image:]
+	image := padded[group*p.blocks*t.padded.plane()+p.image:]
 	for _, panel := range t.panels {
 		weights := t.weights(p, group, panel, ks.Lanes)
 		block := group*vectors + panel.first
