@@ -16,6 +16,10 @@ const (
 	depthFar  = 2
 )
 
+// weightsAhead is how many channels before their use weights are fetched. If they come from the L3 cache, or from memory,
+// they are there in time.
+const weightsAhead = 16
+
 // convolve writes the kernel that computes some positions of a row for some vectors of filters: one loop for every size of
 // tile.
 func (t tier) convolve() {
@@ -82,6 +86,11 @@ func (t tier) convolveTile(positions, vectors int) {
 		each := func(l int) {
 			for v := range vectors {
 				VMOVUPS(Mem{Base: w, Disp: (l*vectors + v) * width}, weight(v))
+			}
+			if at := l * vectors * width; vectors > 1 {
+				for line := (at + 63) / 64 * 64; line < at+vectors*width; line += 64 {
+					PREFETCHT0(Mem{Base: w, Disp: weightsAhead*vectors*width + line})
+				}
 			}
 			for i := range positions {
 				m := row(i)
