@@ -8,20 +8,23 @@
 // Images lie in memory in blocks of as many channels as a vector has lanes: the values
 // of one position stand side by side. In this layout all convolutions, pooling and
 // batch normalisation work on whole vectors, whatever their strides, windows and
-// dilations. The network's input, vectors of values for dense layers, and convolutions
-// with max pooling behind them are planar, with one channel after the other. Conversions
-// stand where one layout meets the other.
+// dilations. An input image of few channels keeps them side by side without a gap. Vectors
+// of values for dense layers, and convolutions with max pooling behind them, are planar,
+// with one channel after the other. Conversions stand where one layout meets the other.
 //
 // A convolution computes tiles of some positions by some vectors of filters, which stay
 // in registers until they are done. The gradient with respect to its input is such a
 // convolution, too: with strides, one for each phase of the positions, so that no zeros
-// are multiplied. Filters of 5x5 and 3x3 use Winograd's minimal filtering, in both
-// directions, if that is faster. Where max pooling follows a convolution, the gradients
+// are multiplied. Filters of 5x5 and 3x3 use Winograd's minimal filtering, for the output
+// and both gradients, if that is faster. Its products are convolutions of size 1 whose
+// positions are tiles, and fully connected layers in evaluation are such convolutions
+// whose positions are samples. Where max pooling follows a convolution, the gradients
 // skip the positions that the pooling didn't choose.
 //
 // Bias, ReLU and pooling are applied while an image's outputs are in the cache. If
 // neighbouring operations treat each sample by itself, they all run on one sample
-// before the next sample is begun. If several operations take a value, the first of
+// before the next sample is begun, or on a few samples at once where images are so small
+// that one doesn't fill a tile. If several operations take a value, the first of
 // them in the backward pass writes its gradient, and the others add theirs.
 //
 // In evaluation, batch normalisation is part of a convolution right before it, and fully

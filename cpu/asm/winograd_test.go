@@ -218,3 +218,61 @@ func TestWinogradError(t *testing.T) {
 		}
 	}
 }
+
+// TestWinogradGradientError compares gradients of 3x3 filters, sums over tiles of noise, with float64, beside the same sums
+// taken directly in float32. The more tiles there are, the less the transforms matter.
+func TestWinogradGradientError(t *testing.T) {
+	const n, kernel, rounds = WinogradPoints, 3, 200
+	ks := For(cpufeat.Portable)
+	k := ks.Winograd(kernel)
+	transform, lanes := k.FilterTransform(), ks.Lanes
+	for _, c := range []struct {
+		tiles int
+		most  float64
+	}{{1, 6}, {32, 2.3}} {
+		rng := rand.New(rand.NewPCG(testenv.SeedOr(t, 1), uint64(c.tiles)))
+		var filtered, direct float64 // sums of errors
+		for range rounds {
+			var products [n * n]float32
+			var sums, got [kernel * kernel]float32
+			var want [kernel * kernel]float64
+			for range c.tiles {
+				x, dy := make([]float32, n*n*lanes), make([]float32, k.Outputs*k.Outputs*lanes)
+				for i := range n * n {
+					x[i*lanes] = float32(max(0, rng.NormFloat64()))
+				}
+				for i := range k.Outputs * k.Outputs {
+					dy[i*lanes] = float32(rng.NormFloat64())
+				}
+				half, tile, other := make([]float32, n*n*lanes), make([]float32, n*n*lanes), make([]float32, n*n*lanes)
+				k.TransformInput(half, lanes, n*lanes, x, lanes, n*lanes, n)
+				k.TransformInput(tile, n*lanes, lanes, half, n*lanes, lanes, n)
+				k.TransformGradient(half, lanes, n*lanes, dy, lanes, k.Outputs*lanes, k.Outputs)
+				k.TransformGradient(other, n*lanes, lanes, half, n*lanes, lanes, n)
+				for p := range products {
+					products[p] += tile[p*lanes] * other[p*lanes]
+				}
+				for i := range sums {
+					for at := range k.Outputs * k.Outputs {
+						v, d := x[((at/k.Outputs+i/kernel)*n+at%k.Outputs+i%kernel)*lanes], dy[at*lanes]
+						sums[i] += v * d
+						want[i] += float64(v) * float64(d)
+					}
+				}
+			}
+			for p, v := range products {
+				for i := range got {
+					got[i] += transform[p*len(got)+i] * v
+				}
+			}
+			for i, w := range want {
+				filtered += math.Abs(float64(got[i]) - w)
+				direct += math.Abs(float64(sums[i]) - w)
+			}
+		}
+		t.Logf("%d tiles: %.2f times the error of direct sums", c.tiles, filtered/direct)
+		if filtered > c.most*direct {
+			t.Errorf("%d tiles: %.2f times the error of direct sums, more than %v", c.tiles, filtered/direct, c.most)
+		}
+	}
+}
