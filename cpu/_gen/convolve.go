@@ -222,6 +222,31 @@ func (t tier) correlateChannels() {
 	t.sizes("rows", t.correlated[:1], func(rows, vectors int) { t.correlateTile(rows, vectors, true) })
 }
 
+// gradientSums writes the beginning of a tile of weight gradients: the sums begin with 0 or, if the parameter add is set, with
+// what is there. What it returns writes the end, which stores the sums and returns.
+func (t tier) gradientSums(rows, vectors int, label func(name string) string) (end func()) {
+	sums := parameter("sums")
+	each := func(f func(sum reg.VecPhysical, place Mem)) {
+		for i := range rows * vectors {
+			f(t.wide.regs[i], Mem{Base: sums, Disp: 4 * t.wide.n * i})
+		}
+	}
+	add := Load(Param("add"), GP8())
+	TESTB(add, add)
+	JNE(LabelRef(label("add")))
+	each(func(sum reg.VecPhysical, _ Mem) { VXORPS(sum, sum, sum) })
+	JMP(LabelRef(label("begin")))
+	Label(label("add"))
+	each(func(sum reg.VecPhysical, place Mem) { VMOVUPS(place, sum) })
+	Label(label("begin"))
+	return func() {
+		Load(Param("sums"), sums)
+		each(func(sum reg.VecPhysical, place Mem) { VMOVUPS(sum, place) })
+		VZEROUPPER()
+		RET()
+	}
+}
+
 // correlateTile writes the loop for one size of tile, and returns. If channels is set, each channel has a filter of its own, so
 // that a value of the image is a vector.
 func (t tier) correlateTile(rows, vectors int, channels bool) {
@@ -232,23 +257,7 @@ func (t tier) correlateTile(rows, vectors int, channels bool) {
 	value := r[rows*vectors+vectors]
 	label := func(name string) string { return fmt.Sprintf("%s%dx%d", name, rows, vectors) }
 
-	sums := parameter("sums")
-	place := func(i, v int) Mem { return Mem{Base: sums, Disp: (i*vectors + v) * width} }
-	each := func(f func(i, v int)) {
-		for i := range rows {
-			for v := range vectors {
-				f(i, v)
-			}
-		}
-	}
-	add := Load(Param("add"), GP8())
-	TESTB(add, add)
-	JNE(LabelRef(label("add")))
-	each(func(i, v int) { VXORPS(sum(i, v), sum(i, v), sum(i, v)) })
-	JMP(LabelRef(label("begin")))
-	Label(label("add"))
-	each(func(i, v int) { VMOVUPS(place(i, v), sum(i, v)) })
-	Label(label("begin"))
+	end := t.gradientSums(rows, vectors, label)
 
 	list := parameter("offsets")
 	offsets := make([]reg.GPVirtual, rows)
@@ -292,10 +301,7 @@ func (t tier) correlateTile(rows, vectors int, channels bool) {
 	DECQ(height.Addr)
 	JNE(LabelRef(label("row")))
 
-	Load(Param("sums"), sums)
-	each(func(i, v int) { VMOVUPS(sum(i, v), place(i, v)) })
-	VZEROUPPER()
-	RET()
+	end()
 }
 
 // correlateBlock writes the kernel of weight gradients whose rows are neighbouring channels of a block, over a rectangle of
@@ -312,23 +318,7 @@ func (t tier) correlateBlock() {
 		gradient := func(v int) reg.VecPhysical { return r[rows*vectors+v] }
 		label := func(name string) string { return fmt.Sprintf("%s%dx%d", name, rows, vectors) }
 
-		sums := parameter("sums")
-		place := func(i, v int) Mem { return Mem{Base: sums, Disp: (i*vectors + v) * width} }
-		each := func(f func(i, v int)) {
-			for i := range rows {
-				for v := range vectors {
-					f(i, v)
-				}
-			}
-		}
-		add := Load(Param("add"), GP8())
-		TESTB(add, add)
-		JNE(LabelRef(label("add")))
-		each(func(i, v int) { VXORPS(sum(i, v), sum(i, v), sum(i, v)) })
-		JMP(LabelRef(label("begin")))
-		Label(label("add"))
-		each(func(i, v int) { VMOVUPS(place(i, v), sum(i, v)) })
-		Label(label("begin"))
+		end := t.gradientSums(rows, vectors, label)
 
 		x, xStep, dy, distance := parameter("x"), inBytes("xStep"), parameter("dy"), inBytes("distance")
 		xSkip, xNext, skip, next := inBytes("xSkip"), inBytes("xNext"), inBytes("skip"), inBytes("next")
@@ -370,10 +360,7 @@ func (t tier) correlateBlock() {
 		DECQ(images)
 		JNE(LabelRef(label("image")))
 
-		Load(Param("sums"), sums)
-		each(func(i, v int) { VMOVUPS(sum(i, v), place(i, v)) })
-		VZEROUPPER()
-		RET()
+		end()
 	})
 }
 
