@@ -61,3 +61,84 @@ func TestSharedSamples(t *testing.T) {
 		}
 	}
 }
+
+// TestSmallImages trains and evaluates a network whose convolutions compute several samples together: on any number of threads,
+// which divide a mini-batch into other groups, weights and probabilities must be the same bytes. So must be those of samples one
+// by one.
+func TestSmallImages(t *testing.T) {
+	relu := &net.Activation{Func: net.ReLU}
+	conv := func(name, from string, filters, kernel, stride int) *net.Conv {
+		c := &net.Conv{Name: name, Filters: filters, Kernel: net.Square(kernel), Stride: net.Square(stride), Padding: net.PadSame}
+		if from != "" {
+			c.From = net.From{from}
+		}
+		return c
+	}
+	n := &net.Network{Name: "small", Input: net.Shape{C: 5, H: 9, W: 8}, Layers: []net.Layer{
+		conv("a", "", 40, 3, 1), relu, conv("b", "", 33, 3, 1), // minimal filtering, whose tiles lie over others
+		conv("c", "", 48, 3, 2), &net.BatchNorm{}, &net.Activation{Name: "cr", Func: net.ReLU6}, // 5x4
+		conv("d", "", 64, 3, 2),                             // 3x2; its input's gradient has four phases
+		conv("e", "cr", 64, 2, 2),                           // the same from the same
+		&net.Add{Name: "f", From: net.From{"d", "e"}}, relu, // so that a gradient is added
+		&net.Conv{Filters: 64, Kernel: net.Square(1), Groups: 4}, conv("g", "", 50, 1, 1), relu,
+		&net.Pool{Mode: net.MeanPool, Global: true}, conv("h", "", 30, 1, 1), &net.Flatten{}, &net.Dense{Units: 3},
+	}}
+	const batch = 13
+	data := randomImages(n.Input, 3, batch)
+	all := net.Batch{Data: data}
+	for i := range batch {
+		all.Indices = append(all.Indices, int32(i))
+	}
+	for _, tier := range tiers() {
+		var want, wantWeights []float32
+		for _, threads := range []int{1, 2, 5} {
+			d := open(tier, threads)(t).(*device)
+			p := compile(t, d, n, batch)
+			for range 3 {
+				if err := p.Step(all); err != nil {
+					t.Fatal(err)
+				}
+			}
+			out, err := p.Infer(all)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := slices.Clone(out.Float32s())
+			state, err := p.State()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var weights []float32
+			for _, q := range p.plan.Params {
+				weights = append(weights, state.Params[q.Name].Float32s()...)
+			}
+			if want == nil {
+				want, wantWeights = got, weights
+			}
+			if !slices.Equal(got, want) || !slices.Equal(weights, wantWeights) {
+				t.Errorf("%v: %d threads compute something else", tier, threads)
+			}
+			for i := range batch {
+				one, err := p.Infer(net.Batch{Data: data, Indices: []int32{int32(i)}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !slices.Equal(one.Float32s(), want[3*i:3*i+3]) {
+					t.Errorf("%v, %d threads: sample %d by itself is something else", tier, threads, i)
+				}
+			}
+			together := 0
+			for _, op := range p.all.operations {
+				if op, ok := op.sample.(groupOp); ok && op.group() > 1 {
+					together++
+				}
+			}
+			if together < 6 {
+				t.Errorf("%v: only %d operations compute samples together", tier, together)
+			}
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
