@@ -19,12 +19,9 @@ func newActivations(l layout, learns bool) *activations {
 	return &activations{layout: l, learns: learns, size: l.size()}
 }
 
-// take takes the memory for a mini-batch, also for the gradient if it is computed.
+// take takes the memory for a mini-batch.
 func (a *activations) take(batch int) *activations {
 	a.value = newBuffer(a.size * batch)
-	if a.learns {
-		a.grad = newBuffer(a.size * batch)
-	}
 	return a
 }
 

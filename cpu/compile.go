@@ -101,7 +101,8 @@ func (d *device) checkSizes(lowered *lower.Program, steps []step, opts net.Optio
 
 // memory returns roughly how many values a program takes memory for: parameters, the
 // values between and inside groups with their gradients, and what operations keep of a
-// sample for their backward pass.
+// sample for their backward pass. It counts gradients as if none shared memory, so it may
+// be nearly twice too high.
 func (d *device) memory(lowered *lower.Program, steps []step, opts net.Options) float64 {
 	plan, batch := lowered.Plan, float64(opts.Batch)
 	// Every parameter has a value. A trained one also has a gradient and moments.
@@ -205,6 +206,7 @@ func (p *program) takeOperations(lowered *lower.Program, steps []step, values []
 	}
 	p.all = newSequence(operations)
 	p.evaluation = newSequence(fold(operations, ins))
+	p.takeGradients(ins)
 }
 
 // step is an operation before it is made: what it takes and gives.
@@ -396,6 +398,9 @@ func (p *program) pooledConv(g lower.Group, in operand, out *activations, params
 	batch, relu := p.options.Batch, g.Pattern == lower.ConvReLUPool
 	head, second, tail := p.plan.Nodes[g.Nodes[0]], p.plan.Nodes[g.Nodes[1]], p.plan.Nodes[g.Nodes[len(g.Nodes)-1]]
 	own := newActivations(planar(head.Out), head.Learns).take(batch) // the output of the convolution, with its ReLU
+	if own.learns {
+		own.grad = newBuffer(own.size * batch) // only a trace uses it
+	}
 	p.visible[head.Index] = visible{own, true, head.Learns}
 	if relu {
 		p.visible[second.Index] = p.visible[head.Index]

@@ -3,7 +3,8 @@
 //
 // It compiles a network into a graph of operations. Package lower divides the layers
 // into groups, and each group becomes one operation. Memory is planned once, and a
-// training step allocates nothing.
+// training step allocates nothing. Gradients with respect to values share memory if they
+// are needed at different times.
 //
 // Images lie in memory in blocks of as many channels as a vector has lanes: the values
 // of one position stand side by side. In this layout all convolutions, pooling and

@@ -37,6 +37,8 @@ type program struct {
 	section                   *section // the section that runs
 	forwardTask, backwardTask func(w *worker, n int)
 
+	separate bool // each gradient has memory of its own
+
 	// For forwardCut:
 	single              int   // the operation that runs
 	cut                 cutOp // the same, if its samples are cut

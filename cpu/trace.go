@@ -20,6 +20,9 @@ func (p *program) Trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
 		return nil, fmt.Errorf("%w: an update is due before a trace", net.ErrUnfinished)
 	}
 	training := mode == net.Training
+	if training {
+		p.separateGradients()
+	}
 	p.tracing = true
 	defer func() { p.tracing = false }()
 	p.forward(pass{Batch: b, share: net.Whole(b.Len()), training: training, frozen: true}, true)

@@ -1,0 +1,76 @@
+package cpu
+
+import (
+	"slices"
+	"testing"
+	"unsafe"
+
+	"github.com/gputrain/gputrain/net"
+)
+
+// TestGradientsShareMemory trains with gradients that share memory and with ones that don't: the weights must be the same bytes.
+// A chain of layers of one size needs two buffers, however long it is.
+func TestGradientsShareMemory(t *testing.T) {
+	conv := func(name, from string) net.Layer {
+		c := &net.Conv{Name: name, Filters: 20, Kernel: net.Square(3), Padding: net.PadSame}
+		if from != "" {
+			c.From = net.From{from}
+		}
+		return c
+	}
+	bn := func(name string) net.Layer { return &net.BatchNorm{Name: name} }
+	relu := &net.Activation{Func: net.ReLU}
+	var chain, branches []net.Layer
+	for range 6 {
+		chain = append(chain, conv("", ""), bn(""), relu)
+	}
+	branches = append(branches, conv("a", ""), bn("ab"), conv("b", "ab"), bn("bb"), conv("c", "bb"), bn("cb"),
+		&net.Add{Name: "s", From: net.From{"cb", "ab"}}, relu, &net.Pool{Name: "p", Kernel: net.Square(2)}, conv("d", "p"), bn("db"),
+		conv("e", "p"), bn("eb"), &net.Concat{From: net.From{"db", "eb", "p"}}, bn(""), &net.Activation{Func: net.Tanh})
+	for _, c := range []struct {
+		layers  []net.Layer
+		buffers int // at most, with those of the logits
+	}{{chain, 4}, {branches, 12}} {
+		n := &net.Network{Input: net.Shape{C: 3, H: 8, W: 10}, Layers: append(c.layers, &net.Flatten{}, &net.Dense{Units: 3})}
+		batch := net.Batch{Data: randomImages(n.Input, 3, 6), Indices: []int32{0, 1, 2, 3, 4, 5}}
+		var want []float32
+		for _, separate := range []bool{true, false} {
+			d := open(tiers()[0], 2)(t)
+			p := compile(t, d, n, 6)
+			if separate {
+				p.separateGradients()
+			}
+			buffers, gradients := map[*float32]bool{}, 0
+			for _, op := range p.all.operations {
+				if op.out.learns {
+					buffers[unsafe.SliceData(op.out.grad)] = true
+					gradients++
+				}
+			}
+			if separate != (len(buffers) == gradients) || !separate && len(buffers) > c.buffers {
+				t.Errorf("%d gradients have %d buffers", gradients, len(buffers))
+			}
+			for range 3 {
+				if err := p.Step(batch); err != nil {
+					t.Fatal(err)
+				}
+			}
+			state, err := p.State()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []float32
+			for _, q := range p.plan.Params {
+				got = append(got, state.Params[q.Name].Float32s()...)
+			}
+			if want == nil {
+				want = got
+			} else if !slices.Equal(got, want) {
+				t.Error("the weights differ")
+			}
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
