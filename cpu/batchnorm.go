@@ -58,13 +58,14 @@ func newBatchNorm(ws *workers, p *pass, node net.Node, in operand, added *operan
 		op.sums = append(op.sums, make([]float32, 2*lanes))
 	}
 	op.momentum, op.epsilon = node.Layer.(*net.BatchNorm).Settings()
-	op.forwardTask, op.backwardTask = op.forwardBlock, op.backwardBlock
-	op.nearTask, op.statisticsTask, op.settleTask, op.slopesTask = op.near, op.statistics, op.settleBlock, op.slopes
-	op.momentsTask, op.normalizeTask, op.gradientMomentsTask, op.normalizeBackTask = op.moments, op.normalize, op.gradientMoments, op.normalizeBack
+	op.forwardTask, op.nearTask, op.momentsTask, op.statisticsTask = op.forwardBlock, op.near, op.moments, op.statistics
+	op.settleTask, op.normalizeTask = op.settleBlock, op.normalize
 	return op
 }
 
-func (op *batchNorm) planGradients(int) {}
+func (op *batchNorm) planGradients(int) {
+	op.backwardTask, op.gradientMomentsTask, op.slopesTask, op.normalizeBackTask = op.backwardBlock, op.gradientMoments, op.slopes, op.normalizeBack
+}
 
 // share cuts the samples of the pass into parts, whose number doesn't depend on the number
 // of threads.
