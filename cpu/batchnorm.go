@@ -135,9 +135,9 @@ func (op *batchNorm) task(task int) (block, first, end int) {
 	return task % op.blocks, part * op.pass.Len() / op.parts, (part + 1) * op.pass.Len() / op.parts
 }
 
-// constantsOf returns what the kernels take of a block, a vector each: mean, scale, shift
-// and slope, where the greatest output takes the place of the slope in the forward pass;
-// and what sums subtract, with the greatest output behind it.
+// constantsOf returns six vectors of a block, which the kernels take: mean, scale and shift;
+// the upper bound of the rectifier in the forward pass, or the slope in the backward pass;
+// what sums subtract; and the upper bound again.
 func (op *batchNorm) constantsOf(block int) []float32 {
 	return op.constants[block*6*op.layout.lanes:][:6*op.layout.lanes]
 }
@@ -174,10 +174,10 @@ func (op *batchNorm) scales(block int) {
 			c[2*lanes+j] = float32(float64(op.bias.value[first+j]) - lost)
 		}
 	}
-	shift, most := op.constantsOf(block)[4*lanes:][:lanes], op.constantsOf(block)[5*lanes:]
+	shift, upper := op.constantsOf(block)[4*lanes:][:lanes], op.constantsOf(block)[5*lanes:]
 	copy(shift, c) // the gradients' sums subtract the mean
 	for j := range lanes {
-		c[3*lanes+j], most[j] = op.rectifier.most, op.rectifier.most
+		c[3*lanes+j], upper[j] = op.rectifier.upper, op.rectifier.upper
 	}
 }
 

@@ -27,8 +27,8 @@ type blockConv struct {
 
 	sums []float32 // sums of the output gradient by sample and filter, if the bias is trained
 
-	// If weights are trained, these compute their gradient: the second one, if there is one, of mini-batches that are
-	// large enough.
+	// If weights are trained, these compute their gradient. filterGradient suits every mini-batch, winogradGradient suits
+	// large ones; it may be nil.
 	filterGradient   *filterGradient
 	winogradGradient *winogradGradient
 }
@@ -63,9 +63,9 @@ func (op *blockConv) layouts() (in, out layout) {
 	return in, out
 }
 
-// narrow reports whether the input is narrow. Then its gradient isn't wanted.
+// narrow reports whether the input is narrow; see layoutsOf.
 func (op *blockConv) narrow() bool {
-	return op.in.layout == narrow(op.node.In) && op.node.In.C <= mostNarrow && op.groups == 1 && !op.in.wanted
+	return op.in.layout == narrow(op.node.In) && op.node.In.C < op.workers.all[0].kernel.Lanes && op.groups == 1 && !op.in.wanted
 }
 
 // convLayouts returns the layouts of a convolution's input and output. Groups of

@@ -68,6 +68,8 @@ func (p *program) prepareTraining() {
 			l.planGradients(p.options.Batch)
 		}
 	}
+	p.all = newSequence(p.all.operations) // again: the gradients may prefer other groups of samples
+	p.takeGradients()
 	p.optimizer = newOptimizer(p.device.workers, p.plan, p.options, p.params)
 	p.backwardTask = p.backwardSamples
 }
@@ -110,7 +112,7 @@ func (d *device) memory(lowered *lower.Program, steps []step, opts net.Options) 
 	if opts.Average > 0 {
 		values += float64(plan.Parameters())
 	}
-	var sums float64 // gradients of parts of the mini-batch, in room that all convolutions share
+	var sums, rooms float64 // gradients of parts of the mini-batch, and tiles: in room that all convolutions share
 	take := func(size int, learns bool) {
 		values += float64(size) * batch
 		if learns {
@@ -127,7 +129,7 @@ func (d *device) memory(lowered *lower.Program, steps []step, opts net.Options) 
 		switch layer := head.Layer.(type) {
 		case *net.Conv:
 			if g.Pattern == lower.ConvPool || g.Pattern == lower.ConvReLUPool {
-				take(head.Out.Size(), head.Learns)
+				take(head.Out.Size(), false)
 				take(tail.Out.Size(), head.Learns) // where the maxima are, and the lists of gradients
 				if head.Weights() > 0 {
 					values += paddingOf(head).floatSize() * batch
@@ -135,15 +137,20 @@ func (d *device) memory(lowered *lower.Program, steps []step, opts net.Options) 
 			} else {
 				values += 3 * float64(head.Weights()) // packed weights, also those that batch normalisation is folded into
 				if head.Learns {
-					sums = max(sums, leastGradientTasks*float64(head.Weights()), 3<<20)
+					groups := layer.GroupCount()
+					sums = max(sums, gradientSums(opts.Batch, groups*((head.Out.C/groups+2)/(3*d.kernels.Lanes)+1), head.Weights()))
 				}
 			}
 			if k := head.Window.KernelW; layer.GroupCount() == 1 && head.Window.KernelH == k && d.kernels.Winograd(k) != nil {
-				weights := winogradProducts * float64(head.In.C) * float64(head.Out.C) // transformed
-				values += weights
+				// Transformed weights for the output, the same folded, and for the input's gradient.
+				weights := winogradProducts * float64(head.In.C) * float64(head.Out.C)
+				values += 2 * weights
 				if head.Learns {
-					sums = max(sums, weights)
+					values += weights
+					pieces := (head.In.C/pieceChannels + 1) * (head.Out.C/pieceChannels + 1)
+					sums = max(sums, gradientSums(opts.Batch, pieces, winogradProducts*head.In.C*head.Out.C))
 				}
+				rooms = max(rooms, winogradProducts*float64(max(mostTiles, head.Out.W))*float64(head.In.C+head.Out.C))
 			}
 		case *net.Dense:
 			values += float64(head.Weights()) // packed weights
@@ -151,7 +158,7 @@ func (d *device) memory(lowered *lower.Program, steps []step, opts net.Options) 
 			take(head.Out.Size(), false)
 		}
 	}
-	return values + sums
+	return values + sums + rooms*float64(len(d.workers.all))
 }
 
 // takeParameters takes the memory of all parameters.
@@ -204,9 +211,8 @@ func (p *program) takeOperations(lowered *lower.Program, steps []step, values []
 		}
 		operations, ins = append(operations, op), append(ins, s.ins)
 	}
-	p.all = newSequence(operations)
+	p.all, p.ins = newSequence(operations), ins
 	p.evaluation = newSequence(fold(operations, ins))
-	p.takeGradients(ins)
 }
 
 // step is an operation before it is made: what it takes and gives.
@@ -398,9 +404,6 @@ func (p *program) pooledConv(g lower.Group, in operand, out *activations, params
 	batch, relu := p.options.Batch, g.Pattern == lower.ConvReLUPool
 	head, second, tail := p.plan.Nodes[g.Nodes[0]], p.plan.Nodes[g.Nodes[1]], p.plan.Nodes[g.Nodes[len(g.Nodes)-1]]
 	own := newActivations(planar(head.Out), head.Learns).take(batch) // the output of the convolution, with its ReLU
-	if own.learns {
-		own.grad = newBuffer(own.size * batch) // only a trace uses it
-	}
 	p.visible[head.Index] = visible{own, true, head.Learns}
 	if relu {
 		p.visible[second.Index] = p.visible[head.Index]
@@ -435,8 +438,11 @@ func newSequence(operations []operation) sequence {
 	var sections []section
 	for i, op := range operations {
 		group := 0 // no matter
-		if op, ok := op.sample.(groupOp); ok {
+		switch op := op.sample.(type) {
+		case groupOp:
 			group = op.group()
+		case *conv: // whose images are large, usually
+			group = 1
 		}
 		if i > 0 && op.sample != nil && operations[i-1].sample != nil {
 			s := &sections[len(sections)-1]

@@ -62,9 +62,9 @@ func TestSharedSamples(t *testing.T) {
 	}
 }
 
-// TestSmallImages trains and evaluates a network whose convolutions compute several samples together: on any number of threads,
-// which divide a mini-batch into other groups, weights and probabilities must be the same bytes. So must be those of samples one
-// by one.
+// TestSmallImages trains and evaluates a network whose convolutions compute several samples together. On any number of threads,
+// which divide a mini-batch into other groups, weights and probabilities must be the same bytes. So must they be if samples are
+// computed one by one.
 func TestSmallImages(t *testing.T) {
 	relu := &net.Activation{Func: net.ReLU}
 	conv := func(name, from string, filters, kernel, stride int) *net.Conv {
@@ -83,7 +83,7 @@ func TestSmallImages(t *testing.T) {
 		&net.Conv{Filters: 64, Kernel: net.Square(1), Groups: 4}, conv("g", "", 50, 1, 1), relu,
 		&net.Pool{Mode: net.MeanPool, Global: true}, conv("h", "", 30, 1, 1), &net.Flatten{}, &net.Dense{Units: 3},
 	}}
-	const batch = 13
+	const batch = 19 // 3, 4 or 5 groups
 	data := randomImages(n.Input, 3, batch)
 	all := net.Batch{Data: data}
 	for i := range batch {
@@ -91,9 +91,14 @@ func TestSmallImages(t *testing.T) {
 	}
 	for _, tier := range tiers() {
 		var want, wantWeights []float32
-		for _, threads := range []int{1, 2, 5} {
-			d := open(tier, threads)(t).(*device)
+		for _, threads := range []int{0, 1, 2, 5} { // 0 is one by one, on one thread
+			d := open(tier, max(1, threads))(t).(*device)
 			p := compile(t, d, n, batch)
+			for i := range p.all.sections {
+				if threads == 0 {
+					p.all.sections[i].group = 1
+				}
+			}
 			for range 3 {
 				if err := p.Step(all); err != nil {
 					t.Fatal(err)
@@ -135,6 +140,39 @@ func TestSmallImages(t *testing.T) {
 			}
 			if together < 6 {
 				t.Errorf("%v: only %d operations compute samples together", tier, together)
+			}
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// TestNarrowInput verifies first convolutions, whose input of few channels has a layout of its own, with strides, dilations and
+// padding.
+func TestNarrowInput(t *testing.T) {
+	for _, tier := range tiers() {
+		for channels := 1; channels <= mostNarrow; channels++ {
+			c := &net.Conv{Filters: 20, Kernel: net.Pair{H: 5, W: 3}, Stride: net.Pair{H: 1 + channels%2, W: 2}, Padding: net.PadSame}
+			if channels > 2 {
+				c.Stride, c.Dilation = net.Square(1), net.Square(2)
+			}
+			layers := []net.Layer{c, &net.Activation{Func: net.Tanh}, &net.Conv{Filters: 6, Kernel: net.Square(3)}, &net.Flatten{}, &net.Dense{Units: 3}}
+			input := net.Shape{C: channels, H: 14, W: 13}
+			verifyLayers(t, tier, 3, input, layers...)
+			d := open(tier, 1)(t).(*device)
+			p, err := newProgram(d, planOf(t, input, layers), net.Options{Batch: 2, Optimizer: net.SGDDefault(1)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			narrows := 0
+			for _, op := range p.all.operations {
+				if b, ok := op.sample.(*blockConv); ok && b.narrow() {
+					narrows++
+				}
+			}
+			if want := min(1, d.workers.all[0].kernel.Lanes-channels); narrows != want {
+				t.Errorf("%v, %d channels: %d convolutions have a narrow input, want %d", tier, channels, narrows, want)
 			}
 			if err := d.Close(); err != nil {
 				t.Error(err)

@@ -144,18 +144,24 @@ func (op *filterGradient) partsOf(samples int) int {
 
 const (
 	// leastGradientTasks is into how many tasks a weight gradient is divided at least if
-	// the mini-batch is large enough, and mostGradientSums how many sums they may have
-	// together if they are more.
+	// the mini-batch is large enough. There may be up to mostGradientTasks, if they have at
+	// most mostGradientSums sums together.
 	leastGradientTasks = 16
+	mostGradientTasks  = 64
 	mostGradientSums   = 1 << 20
 )
+
+// gradientSums returns how many sums of all parts there are, about.
+func gradientSums(samples, pieces, sums int) float64 {
+	return float64(gradientParts(samples, pieces, sums)) * float64(sums)
+}
 
 // gradientParts returns into how many parts a mini-batch is cut when a weight gradient is
 // computed that has so many pieces, each of which is computed for each part, and so many
 // sums for each part. It doesn't depend on the number of threads, so that the gradient
 // doesn't either.
 func gradientParts(samples, pieces, sums int) int {
-	tasks := max(leastGradientTasks, min(minGradTasks, mostGradientSums/sums*pieces))
+	tasks := max(leastGradientTasks, min(mostGradientTasks, mostGradientSums/max(1, sums)*pieces))
 	return min(samples, (tasks+pieces-1)/pieces)
 }
 

@@ -25,7 +25,7 @@ func TestFolding(t *testing.T) {
 		conv("a", "", 3, 1), bn("an"), &net.Activation{Name: "ar", Func: net.ReLU},
 		conv("b", "", 3, 20), bn("bn"), &net.Activation{Func: net.ReLU6}, // a filter for each channel
 		conv("c", "", 1, 1), bn("cn"), &net.Add{Name: "sum", From: net.From{"cn", "ar"}}, relu,
-		conv("six", "", 3, 1), bn("sn"), &net.Activation{Func: net.ReLU6}, // by Winograd's method
+		&net.Conv{Name: "six", Filters: 32, Kernel: net.Square(3), Padding: net.PadSame}, bn("sn"), &net.Activation{Func: net.ReLU6}, // by Winograd's method
 		conv("d", "", 3, 4), bn("dn"), &net.Activation{Func: net.Tanh}, // groups that don't fill vectors: not folded where channels change places
 		conv("e", "", 3, 1), bn("en"), &net.Add{Name: "twice", From: net.From{"e", "en"}}, // e is taken twice: not folded
 		&net.Flatten{}, &net.Dense{Units: 3},
@@ -59,11 +59,17 @@ func TestFolding(t *testing.T) {
 			if err := p.SetState(state); err != nil {
 				t.Fatal(err)
 			}
-			folds := 0
+			folds, sixes := 0, 0
 			for _, op := range p.evaluation.operations {
-				if _, ok := op.sample.(*folded); ok {
+				if f, ok := op.sample.(*folded); ok {
 					folds++
+					if f.winograd != nil && f.norm.rectifier.six() {
+						sixes++
+					}
 				}
+			}
+			if sixes != 1 {
+				t.Errorf("%d folded convolutions are computed by Winograd's method before a ReLU6, want 1", sixes)
 			}
 			if want := 4; folds != want {
 				t.Errorf("%d convolutions are folded, want %d", folds, want)

@@ -4,15 +4,14 @@ import "slices"
 
 // takeGradients takes the memory for the gradients with respect to values. A gradient is
 // needed from the section that first writes it in the backward pass to the section that
-// computes the value. Gradients that are needed at different times share memory. ins
-// holds the inputs of each operation.
-func (p *program) takeGradients(ins [][]operand) {
+// computes the value. Gradients that are needed at different times share memory.
+func (p *program) takeGradients() {
 	sections := p.all.sections
 	// first is the section in which the backward pass first writes a gradient.
 	first := map[*activations]int{p.all.operations[len(p.all.operations)-1].out: len(sections) - 1} // the loss writes that of the logits
 	for s, section := range sections {
 		for i := section.first; i < section.end; i++ {
-			for _, in := range ins[i] {
+			for _, in := range p.ins[i] {
 				if in.wanted {
 					first[in.activations] = max(first[in.activations], s)
 				}
@@ -69,8 +68,9 @@ func (p *program) takeGradients(ins [][]operand) {
 	}
 }
 
-// separateGradients gives each gradient memory of its own, so that all can be read after a
-// backward pass.
+// separateGradients gives each gradient memory of its own from now on, so that all can be
+// read after the backward pass of a trace. A convolution with max pooling gets memory for
+// its own output's gradient, which only a trace computes.
 func (p *program) separateGradients() {
 	if p.separate {
 		return
@@ -79,6 +79,9 @@ func (p *program) separateGradients() {
 	for _, op := range p.all.operations {
 		if op.out.learns {
 			op.out.grad = newBuffer(op.out.size * p.options.Batch)
+		}
+		if c, ok := op.sample.(*conv); ok && c.out.learns {
+			c.out.grad = newBuffer(c.out.size * p.options.Batch)
 		}
 	}
 }

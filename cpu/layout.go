@@ -9,6 +9,7 @@ import (
 // channel, or it holds a block of as many channels as a vector has lanes: then the
 // values of one position stand side by side, and a plane is a plane of vectors. The
 // last block may have lanes without a channel. What is in these lanes has no meaning.
+// A narrow image is a block of as many lanes as it has channels.
 type layout struct {
 	shape  net.Shape
 	groups int // groups of channels, each of which begins with a new block

@@ -8,7 +8,7 @@ import (
 )
 
 // profile collects how long the parts of one step take. The operations of a
-// section run on each sample one after the other, so their times are added up for
+// section run on a few samples at a time, so their times are added up for
 // each thread. The section's time is then divided in these proportions. Time in
 // which one operation had all threads to itself is counted apart.
 type profile struct {
@@ -109,7 +109,7 @@ func (f *profile) alone(operation int, run func()) {
 	f.own[operation] += time.Since(start)
 }
 
-// timed runs the work of one operation for one sample, on one worker.
+// timed runs the work of one operation for some samples, on one worker.
 func (f *profile) timed(w *worker, operation int, run func()) {
 	start := time.Now()
 	run()

@@ -37,7 +37,8 @@ type program struct {
 	section                   *section // the section that runs
 	forwardTask, backwardTask func(w *worker, n int)
 
-	separate bool // each gradient has memory of its own
+	ins      [][]operand // of the operations of all
+	separate bool        // each gradient has memory of its own
 
 	// For forwardCut:
 	single              int   // the operation that runs
@@ -70,8 +71,8 @@ type section struct {
 	group      int // samples in a group, about; 0 or 1 is one by one
 }
 
-// groups returns into how many groups the samples of a pass are divided: as many for each
-// thread.
+// groups returns into how many groups the samples of a pass are divided: a multiple of the
+// number of threads, if there are enough samples.
 func (p *program) groups(s *section) int {
 	samples, threads := p.pass.Len(), len(p.device.workers.all)
 	if s.group <= 1 {

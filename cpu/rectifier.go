@@ -8,10 +8,10 @@ import (
 )
 
 // rectifier is a ReLU or a ReLU6 that belongs to an operation before it, or none: what is
-// below 0 becomes 0, and what is above most becomes most.
+// below 0 becomes 0, and what is above the upper bound becomes the upper bound.
 type rectifier struct {
-	is   bool
-	most float32
+	is    bool
+	upper float32
 }
 
 // rectifierOf returns the rectifier of an activation layer.
@@ -23,7 +23,7 @@ func rectifierOf(node net.Node) rectifier {
 }
 
 // six reports whether it is a ReLU6.
-func (r rectifier) six() bool { return r.is && r.most == 6 }
+func (r rectifier) six() bool { return r.is && r.upper == 6 }
 
 // of replaces values by what the rectifier makes of them.
 func (r rectifier) of(ks *asm.Kernels, values []float32) {

@@ -97,8 +97,9 @@ func border(axes []axis, size int) (before, behind int) {
 	return before, behind
 }
 
-// newTiles plans a convolution of images in layout in to images in layout out, both in
-// blocks, in mini-batches of the given size. kernelW is the width of the kernel.
+// newTiles plans a convolution of images in layout in, in blocks or narrow, to images in
+// layout out, in blocks. batch is the most samples of a mini-batch, and kernelW is the
+// width of the kernel.
 func newTiles(ws *workers, in, out layout, groups int, down, across []axis, kernelW, batch int) *tiles {
 	t := &tiles{workers: ws, out: out, each: depthwise(groups, in.shape, out.shape), groups: groups}
 	if t.each {

@@ -44,11 +44,6 @@ type winograd struct {
 	packed    int64     // the version of the weights that are packed
 	transform []float32 // transforms filters: (points, kernel area)
 
-	taps     [][]float32 // (kernel area, filters of a vector)
-	edges    [][]float32 // rows of an image, with rows of zeros above or below
-	columns  [][]float32 // a row of tiles, transformed downwards: (6, columns, lanes)
-	tiles    [][]float32 // (points, blocks of channels, tiles, lanes)
-	products [][]float32 // (points, vectors of filters, tiles, lanes)
 	packTask func(w *worker, channel int)
 }
 
@@ -56,11 +51,11 @@ type winograd struct {
 // products stay in the caches.
 const mostTiles = 32
 
-// newWinograd returns what computes the output of a convolution of mini-batches of the given size or, with back, the
+// newWinograd returns what computes the output of a convolution or, with back, the
 // gradient with respect to its input. That is a convolution of the output gradient with
 // filters that are turned by 180 degrees and whose channels and filters have changed
-// places. in and out are what it takes and computes. It returns nil if there is no
-// kernel, or if it would not be faster.
+// places. in and out are what it takes and computes, and batch is the most samples of a
+// mini-batch. It returns nil if there is no kernel, or if it would not be faster.
 func newWinograd(ws *workers, weight *parameter, node net.Node, in, out net.Shape, back bool, batch int) *winograd {
 	g := winogradTiles(ws, node, in, out, back)
 	if g == nil || !g.pays(ws.all[0].kernel.Lanes) {
@@ -82,13 +77,8 @@ func newWinograd(ws *workers, weight *parameter, node net.Node, in, out net.Shap
 			slices.Reverse(g.transform[p*area:][:area])
 		}
 	}
-	for range ws.all {
-		g.edges = append(g.edges, make([]float32, asm.WinogradPoints*in.W*lanes))
-		g.taps = append(g.taps, make([]float32, g.size*g.size*lanes))
-		g.columns = append(g.columns, make([]float32, asm.WinogradPoints*g.image.width*lanes))
-		g.tiles = append(g.tiles, make([]float32, winogradProducts*pointStride(len(g.blocks)*g.capacity(), lanes)))
-		g.products = append(g.products, make([]float32, winogradProducts*pointStride(g.vectors*g.capacity(), lanes)))
-	}
+	ws.reserveTiles(g.size*g.size*lanes, asm.WinogradPoints*g.image.width*lanes, asm.WinogradPoints*g.image.width*lanes,
+		winogradProducts*pointStride(len(g.blocks)*g.capacity(), lanes), winogradProducts*pointStride(g.vectors*g.capacity(), lanes))
 	g.packTask = g.pack
 	return g
 }
@@ -123,9 +113,9 @@ func winogradTiles(ws *workers, node net.Node, in, out net.Shape, back bool) *wi
 // pays reports whether this way needs clearly fewer vector instructions than
 // another. A transform of six vectors of inputs takes about 16, and is done twice. A
 // tile's outputs take 100. A matrix product takes as many more as if it had 6 more
-// channels. The other way fills its vectors with filters or with positions. Of 54
-// shapes that were measured, those that pass are 1.2 to 3.7 times as fast this way,
-// and most of the others are slower.
+// channels. The other way fills its vectors with filters. Of 54 shapes that were measured
+// in November 2026, with kernels before those of today, those that pass were 1.2 to 3.7
+// times as fast this way, and most of the others were slower.
 func (g *winograd) pays(lanes int) bool {
 	tiles := g.down * g.across
 	products := winogradProducts * tiles * (g.inputs + 6) * g.vectors
@@ -193,7 +183,7 @@ func (g *winograd) pack(w *worker, channel int) {
 	if g.back {
 		filterStride, channelStride = area, g.outputs*area
 	}
-	taps, most := g.taps[w.id], ks.Rows(1)
+	taps, most := w.tiles.filter[:area*lanes], ks.Rows(1)
 	for _, panel := range g.panels {
 		for v := range panel.vectors {
 			first := (panel.first + v) * lanes
@@ -298,13 +288,14 @@ func (g *winograd) vectorsOf(p winogradPart) (first, end int) {
 
 // transformRow transforms a row of tiles. They get the numbers from at on.
 func (g *winograd) transformRow(w *worker, image []float32, row, at int) {
-	g.transformTiles(w.kernel, g.tiles[w.id][at*w.kernel.Lanes:], g.columns[w.id], g.edges[w.id], image, len(g.blocks), g.capacity(), row)
+	g.transformTiles(w, at, image, len(g.blocks), g.capacity(), row)
 }
 
-// transformTiles transforms a row of tiles of some blocks of an image. The tiles of a block
-// are at their places in tiles: (points, blocks, capacity, lanes).
-func (g *winograd) transformTiles(ks *asm.Kernels, tiles, columns, edge, image []float32, blocks, capacity, row int) {
-	lanes := ks.Lanes
+// transformTiles transforms a row of tiles of some blocks of an image. They get the numbers
+// from at on, of as many as the capacity.
+func (g *winograd) transformTiles(w *worker, at int, image []float32, blocks, capacity, row int) {
+	lanes := w.kernel.Lanes
+	tiles, columns, edge := w.tiles.images[at*lanes:], w.tiles.columns, w.tiles.edges
 	pitch, step := g.image.width*lanes, g.kernel.Outputs*lanes
 	height, width, above, left := g.image.image.shape.H, g.image.image.shape.W, g.image.top, g.image.left*lanes
 	if g.bordered {
@@ -345,7 +336,7 @@ func (g *winograd) transformTiles(ks *asm.Kernels, tiles, columns, edge, image [
 func (g *winograd) multiply(w *worker, tiles int, part winogradPart) {
 	ks, lanes, plane := w.kernel, w.kernel.Lanes, g.capacity()*w.kernel.Lanes
 	for p := range winogradProducts {
-		x, y := g.tiles[w.id][p*pointStride(len(g.blocks)*g.capacity(), lanes):], g.products[w.id][p*pointStride(g.vectors*g.capacity(), lanes):]
+		x, y := w.tiles.images[p*pointStride(len(g.blocks)*g.capacity(), lanes):], w.tiles.filters[p*pointStride(g.vectors*g.capacity(), lanes):]
 		for _, panel := range g.panels[part.firstPanel:part.endPanel] {
 			weights := g.weights[(p*g.vectors+panel.first)*g.inputs*lanes:]
 			n := (tiles + ks.Positions(panel.vectors) - 1) / ks.Positions(panel.vectors)
@@ -359,7 +350,7 @@ func (g *winograd) multiply(w *worker, tiles int, part winogradPart) {
 
 // transformBack computes the outputs of a row of tiles.
 func (g *winograd) transformBack(w *worker, y []float32, row, at int, relu bool, part winogradPart) {
-	products, lanes := g.products[w.id], w.kernel.Lanes
+	products, lanes := w.tiles.filters, w.kernel.Lanes
 	plane := g.capacity() * lanes
 	stride, pitch, step := pointStride(g.vectors*g.capacity(), lanes), g.outW*lanes, g.kernel.Outputs*lanes
 	first, end := g.vectorsOf(part)

@@ -13,38 +13,33 @@ type winogradGradient struct {
 	geometry *winograd // of the tiles
 	blocks   int       // of channels
 	vectors  int       // of filters
-	depth    []share   // blocks of channels of a piece
-	width    []share   // vectors of filters of a piece
+	depth    []span    // blocks of channels of a piece
+	width    []span    // vectors of filters of a piece
 	panels   [][]tilePanel
 	parts    int // of the mini-batch
+	cuts     int // of a piece's channels, when the sums are transformed back
 	atOnce   int // rows of tiles
 
-	back                  []float32   // transforms sums: (kernel area, points)
-	columns               [][]float32 // a row of tiles of either kind, transformed downwards
-	images                [][]float32 // tiles of the image: (points, blocks, tiles, lanes)
-	gradients             [][]float32 // tiles of the gradient: (points, vectors, tiles, lanes)
-	edges                 [][]float32 // rows of an image or a gradient, and columns of one, some of which are 0
-	sumTask, finishedTask func(w *worker, task int)
+	back                []float32 // transforms sums: (kernel area, points)
+	sumTask, finishTask func(w *worker, task int)
 }
 
-// share is some of several things, from the first to the one before the end.
-type share struct{ first, end int }
+// span is some of several things, from the first to the one before the end.
+type span struct{ first, end int }
 
-// shares divides n things into as few shares of at most the given number as possible.
-func shares(n, most int) []share {
+// spans divides n things into as few spans of at most the given number as possible.
+func spans(n, most int) []span {
 	count := (n + most - 1) / most
-	list := make([]share, count)
+	list := make([]span, count)
 	for i := range list {
-		list[i] = share{i * n / count, (i + 1) * n / count}
+		list[i] = span{i * n / count, (i + 1) * n / count}
 	}
 	return list
 }
 
-const (
-	// pieceChannels is how many channels and how many filters a piece of a gradient has at
-	// most. Its sums stay in the L2 cache.
-	pieceChannels = 64
-)
+// pieceChannels is how many channels and how many filters a piece of a gradient has at
+// most. Its sums stay in the L2 cache.
+const pieceChannels = 64
 
 // newWinogradGradient plans the gradient, and takes its memory. It returns nil if there is
 // no kernel, or if it would not be faster.
@@ -60,7 +55,7 @@ func newWinogradGradient(conv *blockConv, batch int) *winogradGradient {
 		conv: conv, geometry: g,
 		blocks: (node.In.C + lanes - 1) / lanes, vectors: (node.Out.C + lanes - 1) / lanes,
 	}
-	op.depth, op.width = shares(op.blocks, max(1, pieceChannels/lanes)), shares(op.vectors, max(1, pieceChannels/lanes))
+	op.depth, op.width = spans(op.blocks, max(1, pieceChannels/lanes)), spans(op.vectors, max(1, pieceChannels/lanes))
 	if !op.pays(lanes) {
 		return nil
 	}
@@ -88,19 +83,17 @@ func newWinogradGradient(conv *blockConv, batch int) *winogradGradient {
 		}
 	}
 	tiles := op.atOnce * g.across
-	for range ws.all {
-		op.columns = append(op.columns, make([]float32, asm.WinogradPoints*g.image.width*lanes))
-		op.images = append(op.images, make([]float32, winogradProducts*pointStride(deep*tiles, lanes)))
-		op.gradients = append(op.gradients, make([]float32, winogradProducts*pointStride(wide*tiles, lanes)))
-		op.edges = append(op.edges, make([]float32, max(asm.WinogradPoints*node.In.W, g.kernel.Outputs*(g.outW+1))*lanes))
-	}
-	op.sumTask, op.finishedTask = op.sum, op.finished
+	ws.reserveTiles(area*lanes, max(asm.WinogradPoints*node.In.W, g.kernel.Outputs*(g.outW+1))*lanes, asm.WinogradPoints*g.image.width*lanes,
+		winogradProducts*pointStride(deep*tiles, lanes), winogradProducts*pointStride(wide*tiles, lanes))
+	op.sumTask, op.finishTask = op.sum, op.finishPart
 	return op
 }
 
 // pays reports whether this way needs clearly fewer vector instructions than
 // filterGradient; see the method of winograd. A transform of a tile of the gradient takes
-// about as many as one of the image.
+// about as many as one of the image. Products take a quarter more, because their sums are
+// read and written for each group of tiles, and few channels take as much as eight. These
+// numbers are estimates.
 func (op *winogradGradient) pays(lanes int) bool {
 	g := op.geometry
 	tiles := g.down * g.across
@@ -110,10 +103,10 @@ func (op *winogradGradient) pays(lanes int) bool {
 	return 10*(products+transforms) < 9*other
 }
 
-// leastTileOutputs is how many positions along one axis of tiles a mini-batch should
-// have. The transforms of a tile lose digits, and sums over few tiles lose hardly any
-// others. In sums over 32 tiles of 4x4 positions the error is about twice that of a plain
-// sum, in sums over a single one five times.
+// leastTileOutputs decides how many tiles a mini-batch must have: 32 of 4x4 positions, or
+// 64 of 2x2. The fewer tiles a sum has, the more the rounding of the transforms counts: for
+// 32 tiles of 4x4 the error is about twice that of a direct sum, for a single one over five
+// times.
 const leastTileOutputs = 128
 
 // suits reports whether a mini-batch of so many samples is large enough.
@@ -139,13 +132,14 @@ func (op *winogradGradient) run() {
 	ws := op.conv.workers
 	op.parts = op.partsOf(op.conv.pass.Len())
 	ws.do(op.parts*op.pieces(), op.sumTask)
-	ws.do(op.pieces(), op.finishedTask)
+	op.cuts = (leastFinishTasks + op.pieces() - 1) / op.pieces()
+	ws.do(op.pieces()*op.cuts, op.finishTask)
 }
 
 // piece returns what belongs to a piece: blocks of channels, vectors of filters with their
 // panels, the number of its channels, and where its sums of a part are. They are in the
 // order (points, panels, channels, filters of the panel).
-func (op *winogradGradient) piece(part, piece int) (depth, width share, panels []tilePanel, channels int, sums []float32) {
+func (op *winogradGradient) piece(part, piece int) (depth, width span, panels []tilePanel, channels int, sums []float32) {
 	lanes := op.conv.workers.all[0].kernel.Lanes
 	d, v := piece/len(op.width), piece%len(op.width)
 	depth, width, panels = op.depth[d], op.width[v], op.panels[v]
@@ -167,8 +161,7 @@ func (op *winogradGradient) sum(w *worker, task int) {
 		for i := range rows {
 			n := (row + i) / g.down
 			image := op.conv.in.values(n)[depth.first*g.image.image.plane():]
-			g.transformTiles(w.kernel, op.images[w.id][i*g.across*w.kernel.Lanes:], op.columns[w.id], op.edges[w.id], image,
-				depth.end-depth.first, op.atOnce*g.across, (row+i)%g.down)
+			g.transformTiles(w, i*g.across, image, depth.end-depth.first, op.atOnce*g.across, (row+i)%g.down)
 			op.transformGradients(w, op.conv.out.grads(n), width, (row+i)%g.down, i*g.across)
 		}
 		op.multiply(w, sums, depth.end-depth.first, width.end-width.first, panels, channels, rows*g.across, row > first*g.down)
@@ -177,10 +170,10 @@ func (op *winogradGradient) sum(w *worker, task int) {
 
 // transformGradients transforms a row of tiles of the output's gradient. They get the
 // numbers from at on.
-func (op *winogradGradient) transformGradients(w *worker, dy []float32, width share, row, at int) {
-	g, lanes, columns := op.geometry, w.kernel.Lanes, op.columns[w.id]
+func (op *winogradGradient) transformGradients(w *worker, dy []float32, width span, row, at int) {
+	g, lanes, columns := op.geometry, w.kernel.Lanes, w.tiles.columns
 	m, pitch := g.kernel.Outputs, g.outW*lanes
-	edge, narrow := op.edges[w.id][:m*pitch], op.edges[w.id][m*pitch:]
+	edge, column := w.tiles.edges[:m*pitch], w.tiles.edges[m*pitch:]
 	vectors := width.end - width.first
 	stride := pointStride(vectors*op.atOnce*g.across, lanes)
 	top := g.origin(row, g.outH)
@@ -193,7 +186,7 @@ func (op *winogradGradient) transformGradients(w *worker, dy []float32, width sh
 			from = edge
 		}
 		g.kernel.TransformGradient(columns, lanes, pitch, from, lanes, pitch, g.outW)
-		to := op.gradients[w.id][(v*op.atOnce*g.across+at)*lanes:]
+		to := w.tiles.filters[(v*op.atOnce*g.across+at)*lanes:]
 		last := g.across - 1
 		left := g.origin(last, g.outW)
 		before := last*m - left // columns that belong to the tile before the last one
@@ -201,7 +194,7 @@ func (op *winogradGradient) transformGradients(w *worker, dy []float32, width sh
 			from, to := columns[i*pitch:][:pitch], to[i*asm.WinogradPoints*stride:]
 			g.kernel.TransformGradient(to, lanes, stride, from, m*lanes, lanes, g.whole())
 			if last == g.whole() {
-				some := narrow[:m*lanes]
+				some := column[:m*lanes]
 				clear(some[:before*lanes])
 				copy(some[before*lanes:], from[(left+before)*lanes:])
 				g.kernel.TransformGradient(to[last*lanes:], 0, stride, some, 0, lanes, 1)
@@ -217,8 +210,8 @@ func (op *winogradGradient) multiply(w *worker, sums []float32, blocks, vectors 
 	positions := asm.Positions{Images: 1, Height: 1, Width: tiles, Step: lanes}
 	to := sums
 	for p := range winogradProducts {
-		x := op.images[w.id][p*pointStride(blocks*plane/lanes, lanes):]
-		dy := op.gradients[w.id][p*pointStride(vectors*plane/lanes, lanes):]
+		x := w.tiles.images[p*pointStride(blocks*plane/lanes, lanes):]
+		dy := w.tiles.filters[p*pointStride(vectors*plane/lanes, lanes):]
 		for _, panel := range panels {
 			width, most := panel.vectors*lanes, ks.BlockCorrelations(panel.vectors)
 			for block := 0; block < channels; block += lanes {
@@ -233,21 +226,32 @@ func (op *winogradGradient) multiply(w *worker, sums []float32, blocks, vectors 
 	}
 }
 
-// finished adds up a piece's sums of all parts, and transforms them to the gradient of the
-// weights.
-func (op *winogradGradient) finished(w *worker, piece int) {
+// leastFinishTasks is into how many tasks the last step is cut at least.
+const leastFinishTasks = 8
+
+// finishPart adds up the sums of all parts for some of a piece's channels, and transforms
+// them to the gradient of the weights.
+func (op *winogradGradient) finishPart(w *worker, task int) {
 	ks, lanes, g := w.kernel, w.kernel.Lanes, op.geometry
+	piece, some := task/op.cuts, part{task % op.cuts, op.cuts}
 	depth, width, panels, channels, sums := op.piece(0, piece)
-	for part := 1; part < op.parts; part++ {
-		_, _, _, _, more := op.piece(part, piece)
-		ks.Add(sums, more)
+	first, end := some.share(channels)
+	if first == end {
+		return
 	}
 	area, node := g.size*g.size, op.conv.node
 	stride := channels * (width.end - width.first) * lanes
 	most := ks.Rows(1)
-	result := op.columns[w.id][:area*lanes]
+	result := w.tiles.filter[:area*lanes]
 	for _, panel := range panels {
-		for c := range channels {
+		at, n := (panel.first*channels+first*panel.vectors)*lanes, (end-first)*panel.vectors*lanes
+		for part := 1; part < op.parts; part++ {
+			_, _, _, _, more := op.piece(part, piece)
+			for p := range winogradProducts {
+				ks.Add(sums[p*stride+at:][:n], more[p*stride+at:][:n])
+			}
+		}
+		for c := first; c < end; c++ {
 			for v := range panel.vectors {
 				from := sums[(panel.first*channels+c*panel.vectors+v)*lanes:]
 				for i := 0; i < area; i += most {

@@ -20,9 +20,10 @@ type worker struct {
 	kernel *asm.Kernels
 	panel  []float32 // a packed panel; see multiply
 	tile   []float32 // a tile of Gemm or Convolve, for a panel that is not full
-	room   []float32 // an image as vectors; see reserve
+	room   []float32 // images with a border; see reserve
 	spare  []float32 // values that are added to something else; see reserveSpare
 	taps   []tap     // for a row of the network's input; see reserveTaps
+	tiles  tileRoom  // for Winograd's method; see reserveTiles
 	call   atomic.Int32
 	wake   chan struct{}
 }
@@ -140,6 +141,30 @@ func (ws *workers) reserveSpare(n int) {
 	for _, w := range ws.all {
 		if len(w.spare) < n {
 			w.spare = make([]float32, n)
+		}
+	}
+}
+
+// tileRoom is what a worker needs for Winograd's method.
+type tileRoom struct {
+	filter  []float32 // (kernel area, filters of a vector)
+	edges   []float32 // rows of an image or a gradient, and columns of one, some of which are 0
+	columns []float32 // a row of tiles, transformed downwards: (6, columns, lanes)
+	images  []float32 // tiles of images: (points, blocks of channels, tiles, lanes)
+	filters []float32 // products, or tiles of gradients: (points, vectors of filters, tiles, lanes)
+}
+
+// reserveTiles makes sure that each worker has room for so many values.
+func (ws *workers) reserveTiles(filter, edges, columns, images, filters int) {
+	for _, w := range ws.all {
+		t := &w.tiles
+		for _, r := range []struct {
+			room *[]float32
+			n    int
+		}{{&t.filter, filter}, {&t.edges, edges}, {&t.columns, columns}, {&t.images, images}, {&t.filters, filters}} {
+			if len(*r.room) < r.n {
+				*r.room = newBuffer(r.n)
+			}
 		}
 	}
 }

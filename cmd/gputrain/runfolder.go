@@ -204,7 +204,7 @@ func passedOver(latest string) string {
 		return ""
 	}
 	if time.Until(info.ModTime()) > time.Minute { // file servers' clocks differ by seconds
-		return fmt.Sprintf("this goes on with %s, which was written in the future by this machine's clock (%s): if another run is the latest, name it with --resume RUN",
+		return fmt.Sprintf("this goes on with %s, whose checkpoint has a time in the future (%s): the clock may have been set back; if another run is the latest, name it with --resume RUN",
 			latest, info.ModTime().Format(timeLayout))
 	}
 	newest, text := info.ModTime(), ""

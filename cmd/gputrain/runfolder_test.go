@@ -191,7 +191,7 @@ func TestRunInTraining(t *testing.T) {
 	if err := os.Chtimes(filepath.Join(saved, net.LastCheckpoint), future, future); err != nil {
 		t.Fatal(err)
 	}
-	if o := gputrain(t, "train", "--resume"); o.status != exitOK || !strings.HasPrefix(o.errors, "note: this goes on with "+saved+", which was written in the future") {
+	if o := gputrain(t, "train", "--resume"); o.status != exitOK || !strings.HasPrefix(o.errors, "note: this goes on with "+saved+", whose checkpoint has a time in the future") {
 		t.Errorf("going on with a run of the future: status %d, %s", o.status, o.errors)
 	}
 	b, err := os.ReadFile(filepath.Join(saved, net.LastCheckpoint))

@@ -8,7 +8,7 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// Kernels of batch normalisation and pooling of images in blocks of channels; see asm/blocks.go.
+// Kernels of batch normalisation and pooling of images in blocks of channels; see asm/blocked.go.
 
 // sumChains is how many sums the kernels of batch normalisation keep side by side for each lane.
 const sumChains = 4
@@ -83,7 +83,7 @@ func (t tier) normalization() {
 	t.storeSums(2)
 
 	TEXT("gradientMomentsReLU"+t.suffix, NOSPLIT, "func(sums, dy, y, x, shift *float32, n int)")
-	Doc(fmt.Sprintf("gradientMomentsReLU%s sets dy to 0 where y isn't above 0 or isn't below the most, and then does what gradientMoments does; shift holds the shift and the most.", t.suffix))
+	Doc(fmt.Sprintf("gradientMomentsReLU%s sets dy to 0 where y isn't above 0 or isn't below the upper bound, and then does what gradientMoments does; shift holds the shift and the upper bound.", t.suffix))
 	x, dy = parameter("x"), parameter("dy")
 	y, shifts := parameter("y"), parameter("shift")
 	const none, above, limit, below = 11, 12, 13, 14
@@ -131,20 +131,17 @@ func (t tier) normalization() {
 	}
 	const mean, scale, bias, slope, most, zero = 8, 9, 10, 11, 11, 12
 	for how := range (normalizeAdd | normalizeReLU) + 1 {
-		name, doc := "normalizeVectors", "sets y to (x-mean)*scale + bias"
+		name, doc, behind, n := "normalizeVectors", "sets y to (x-mean)*scale + bias", "", 3
 		if how&normalizeAdd != 0 {
 			name, doc = name+"Add", doc+" + more"
 		}
 		if how&normalizeReLU != 0 {
-			name, doc = name+"ReLU", doc+", or to 0 if that is below 0, or to the most if it is above that"
+			name, doc = name+"ReLU", doc+", or to 0 if that is below 0, or to the upper bound if it is above that"
+			behind, n = ", and the upper bound behind them", 4
 		}
 		TEXT(name+t.suffix, NOSPLIT, "func(y, x, more, c *float32, n int)")
-		Doc(fmt.Sprintf("%s%s %s; c holds mean, scale and bias, and the most behind them.", name, t.suffix, doc))
-		if how&normalizeReLU != 0 {
-			constants(4)
-		} else {
-			constants(3)
-		}
+		Doc(fmt.Sprintf("%s%s %s; c holds mean, scale and bias%s.", name, t.suffix, doc, behind))
+		constants(n)
 		y, x := parameter("y"), parameter("x")
 		pointers := []reg.GPVirtual{y, x}
 		var more reg.GPVirtual

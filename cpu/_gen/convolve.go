@@ -223,7 +223,7 @@ func (t tier) correlateChannels() {
 }
 
 // gradientSums writes the beginning of a tile of weight gradients: the sums begin with 0 or, if the parameter add is set, with
-// what is there. What it returns writes the end, which stores the sums and returns.
+// what is there. It returns a function that writes the end: store the sums, and return.
 func (t tier) gradientSums(rows, vectors int, label func(name string) string) (end func()) {
 	sums := parameter("sums")
 	each := func(f func(sum reg.VecPhysical, place Mem)) {

@@ -50,9 +50,9 @@ var (
 )
 
 var tiers = map[string]tier{
-	// 28 sums, 2 columns and a broadcast value fill 31 of 32 registers.
+	// Sums, columns and a value from memory share 32 registers: 28 sums, 2 columns and the value are 31.
 	"avx512": {"AVX512", zmm, []int{14, 14, 8}, []int{24, 14, 9, 6}, []int{8, 8, 8}, []int{16, 12, 8}},
-	// 12 sums, 3 columns and a broadcast value fill all 16.
+	// They share 16: 12 sums, 3 columns and the value fill all.
 	"avx2": {"AVX2", ymm, []int{6, 6, 4}, []int{12, 6, 4, 2}, []int{8, 6, 4}, []int{8, 4, 4}},
 }
 

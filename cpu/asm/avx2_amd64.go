@@ -106,22 +106,22 @@ func momentsAVX2(sums *float32, x *float32, shift *float32, n int)
 // gradientMomentsAVX2 sums dy and dy*(x-shift), for n vectors.
 func gradientMomentsAVX2(sums *float32, dy *float32, x *float32, shift *float32, n int)
 
-// gradientMomentsReLUAVX2 sets dy to 0 where y isn't above 0 or isn't below the most, and then does what gradientMoments does; shift holds the shift and the most.
+// gradientMomentsReLUAVX2 sets dy to 0 where y isn't above 0 or isn't below the upper bound, and then does what gradientMoments does; shift holds the shift and the upper bound.
 func gradientMomentsReLUAVX2(sums *float32, dy *float32, y *float32, x *float32, shift *float32, n int)
 
 // sumVectorsAVX2 adds n vectors.
 func sumVectorsAVX2(sums *float32, x *float32, n int)
 
-// normalizeVectorsAVX2 sets y to (x-mean)*scale + bias; c holds mean, scale and bias, and the most behind them.
+// normalizeVectorsAVX2 sets y to (x-mean)*scale + bias; c holds mean, scale and bias.
 func normalizeVectorsAVX2(y *float32, x *float32, more *float32, c *float32, n int)
 
-// normalizeVectorsAddAVX2 sets y to (x-mean)*scale + bias + more; c holds mean, scale and bias, and the most behind them.
+// normalizeVectorsAddAVX2 sets y to (x-mean)*scale + bias + more; c holds mean, scale and bias.
 func normalizeVectorsAddAVX2(y *float32, x *float32, more *float32, c *float32, n int)
 
-// normalizeVectorsReLUAVX2 sets y to (x-mean)*scale + bias, or to 0 if that is below 0, or to the most if it is above that; c holds mean, scale and bias, and the most behind them.
+// normalizeVectorsReLUAVX2 sets y to (x-mean)*scale + bias, or to 0 if that is below 0, or to the upper bound if it is above that; c holds mean, scale and bias, and the upper bound behind them.
 func normalizeVectorsReLUAVX2(y *float32, x *float32, more *float32, c *float32, n int)
 
-// normalizeVectorsAddReLUAVX2 sets y to (x-mean)*scale + bias + more, or to 0 if that is below 0, or to the most if it is above that; c holds mean, scale and bias, and the most behind them.
+// normalizeVectorsAddReLUAVX2 sets y to (x-mean)*scale + bias + more, or to 0 if that is below 0, or to the upper bound if it is above that; c holds mean, scale and bias, and the upper bound behind them.
 func normalizeVectorsAddReLUAVX2(y *float32, x *float32, more *float32, c *float32, n int)
 
 // normalizeVectorsBackAVX2 sets dx to scale*(dy - bias - (x-mean)*slope); c holds mean, scale, bias and slope.

@@ -118,22 +118,22 @@ func momentsAVX512(sums *float32, x *float32, shift *float32, n int)
 // gradientMomentsAVX512 sums dy and dy*(x-shift), for n vectors.
 func gradientMomentsAVX512(sums *float32, dy *float32, x *float32, shift *float32, n int)
 
-// gradientMomentsReLUAVX512 sets dy to 0 where y isn't above 0 or isn't below the most, and then does what gradientMoments does; shift holds the shift and the most.
+// gradientMomentsReLUAVX512 sets dy to 0 where y isn't above 0 or isn't below the upper bound, and then does what gradientMoments does; shift holds the shift and the upper bound.
 func gradientMomentsReLUAVX512(sums *float32, dy *float32, y *float32, x *float32, shift *float32, n int)
 
 // sumVectorsAVX512 adds n vectors.
 func sumVectorsAVX512(sums *float32, x *float32, n int)
 
-// normalizeVectorsAVX512 sets y to (x-mean)*scale + bias; c holds mean, scale and bias, and the most behind them.
+// normalizeVectorsAVX512 sets y to (x-mean)*scale + bias; c holds mean, scale and bias.
 func normalizeVectorsAVX512(y *float32, x *float32, more *float32, c *float32, n int)
 
-// normalizeVectorsAddAVX512 sets y to (x-mean)*scale + bias + more; c holds mean, scale and bias, and the most behind them.
+// normalizeVectorsAddAVX512 sets y to (x-mean)*scale + bias + more; c holds mean, scale and bias.
 func normalizeVectorsAddAVX512(y *float32, x *float32, more *float32, c *float32, n int)
 
-// normalizeVectorsReLUAVX512 sets y to (x-mean)*scale + bias, or to 0 if that is below 0, or to the most if it is above that; c holds mean, scale and bias, and the most behind them.
+// normalizeVectorsReLUAVX512 sets y to (x-mean)*scale + bias, or to 0 if that is below 0, or to the upper bound if it is above that; c holds mean, scale and bias, and the upper bound behind them.
 func normalizeVectorsReLUAVX512(y *float32, x *float32, more *float32, c *float32, n int)
 
-// normalizeVectorsAddReLUAVX512 sets y to (x-mean)*scale + bias + more, or to 0 if that is below 0, or to the most if it is above that; c holds mean, scale and bias, and the most behind them.
+// normalizeVectorsAddReLUAVX512 sets y to (x-mean)*scale + bias + more, or to 0 if that is below 0, or to the upper bound if it is above that; c holds mean, scale and bias, and the upper bound behind them.
 func normalizeVectorsAddReLUAVX512(y *float32, x *float32, more *float32, c *float32, n int)
 
 // normalizeVectorsBackAVX512 sets dx to scale*(dy - bias - (x-mean)*slope); c holds mean, scale, bias and slope.

@@ -195,9 +195,10 @@ func (ks *Kernels) GradientMoments(sums, dy, x, shift []float32) {
 	ks.blocks.gradientMoments(&sums[0], &dy[0], &x[0], &shift[0], ks.vectorsOf(x, dy))
 }
 
-// GradientMomentsReLU sets dy to 0 where y isn't above 0 or isn't below the most, and then
-// does what GradientMoments does. shift holds the shift and behind it the most, of Lanes
-// values each. The most is infinite for a ReLU, and 6 for a ReLU6.
+// GradientMomentsReLU sets dy to 0 where y isn't above 0 or isn't below the upper bound, and
+// then does what GradientMoments does. shift holds the shift and behind it the upper bound,
+// of Lanes values each. The bound is infinite for a ReLU, so an infinite y lets no gradient
+// through. It is 6 for a ReLU6.
 func (ks *Kernels) GradientMomentsReLU(sums, dy, y, x, shift []float32) {
 	_, _ = sums[2*ks.Lanes-1], shift[2*ks.Lanes-1]
 	ks.blocks.gradientMomentsReLU(&sums[0], &dy[0], &y[0], &x[0], &shift[0], ks.vectorsOf(x, dy, y))
@@ -215,12 +216,12 @@ type Normalization int
 // The choices can be combined.
 const (
 	NormalizeAdd  Normalization = 1 // add the values of more
-	NormalizeReLU Normalization = 2 // then replace what is below 0 by 0, and what is above the most by the most
+	NormalizeReLU Normalization = 2 // then replace what is below 0 by 0, and what is above the upper bound by that
 )
 
 // NormalizeVectors sets y to (x-mean)*scale + shift, lane by lane, and does what how
 // says. c holds mean, scale and shift, of Lanes values each, and with NormalizeReLU behind
-// them the most, which is infinite for a ReLU. y may be x or more. Without NormalizeAdd,
+// them the upper bound, which is infinite for a ReLU. y may be x or more. Without NormalizeAdd,
 // more is not used.
 func (ks *Kernels) NormalizeVectors(y, x, more, c []float32, how Normalization) {
 	_ = c[3*ks.Lanes-1]
