@@ -109,14 +109,7 @@ func TestSmallImages(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := slices.Clone(out.Float32s())
-			state, err := p.State()
-			if err != nil {
-				t.Fatal(err)
-			}
-			var weights []float32
-			for _, q := range p.plan.Params {
-				weights = append(weights, state.Params[q.Name].Float32s()...)
-			}
+			weights := weightsOf(t, p)
 			if want == nil {
 				want, wantWeights = got, weights
 			}

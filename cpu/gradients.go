@@ -23,6 +23,7 @@ func (p *program) takeGradients() {
 		users []*activations
 	}
 	var all, free []*buffer
+	of := map[*activations]*buffer{}
 	for s := len(sections) - 1; s >= 0; s-- {
 		for at := s; at >= 0; at-- { // the sections that compute what is first written here
 			for _, op := range p.all.operations[sections[at].first:sections[at].end] {
@@ -49,14 +50,12 @@ func (p *program) takeGradients() {
 				}
 				b.size = max(b.size, op.out.size)
 				b.users = append(b.users, op.out)
+				of[op.out] = b
 			}
 		}
-		for _, b := range all { // the last user of a buffer is the one that has it now
-			user := b.users[len(b.users)-1]
-			for _, op := range p.all.operations[sections[s].first:sections[s].end] {
-				if op.out == user {
-					free = append(free, b)
-				}
+		for _, op := range p.all.operations[sections[s].first:sections[s].end] {
+			if op.out.learns {
+				free = append(free, of[op.out])
 			}
 		}
 	}

@@ -8,6 +8,20 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
+// weightsOf returns the values of all parameters of a program.
+func weightsOf(t *testing.T, p *program) []float32 {
+	t.Helper()
+	state, err := p.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var values []float32
+	for _, q := range p.plan.Params {
+		values = append(values, state.Params[q.Name].Float32s()...)
+	}
+	return values
+}
+
 // TestGradientsShareMemory trains with gradients that share memory and with ones that don't: the weights must be the same bytes.
 // A chain of layers of one size needs two buffers, however long it is.
 func TestGradientsShareMemory(t *testing.T) {
@@ -55,14 +69,7 @@ func TestGradientsShareMemory(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			state, err := p.State()
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got []float32
-			for _, q := range p.plan.Params {
-				got = append(got, state.Params[q.Name].Float32s()...)
-			}
+			got := weightsOf(t, p)
 			if want == nil {
 				want = got
 			} else if !slices.Equal(got, want) {

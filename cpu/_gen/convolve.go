@@ -247,16 +247,40 @@ func (t tier) gradientSums(rows, vectors int, label func(name string) string) (e
 	}
 }
 
+// gradientProducts writes what weight gradients do for a position: each row's value of the image, at value(row), times vectors of
+// the output's gradient, which begin at dy and are distance apart. If embeds is set, a multiply-add repeats the value itself; if
+// channels is set, the value is a vector.
+func (t tier) gradientProducts(rows, vectors int, dy, distance reg.GPVirtual, embeds, channels bool, value func(row int) Mem) {
+	sum := func(i, v int) reg.VecPhysical { return t.wide.regs[i*vectors+v] }
+	gradient := func(v int) reg.VecPhysical { return t.wide.regs[rows*vectors+v] }
+	for v := range vectors {
+		m := Mem{Base: dy}
+		if v > 0 {
+			m.Index, m.Scale = distance, uint8(v)
+		}
+		VMOVUPS(m, gradient(v))
+	}
+	for i := range rows {
+		switch m := value(i); {
+		case channels:
+			VFMADD231PS(m, gradient(0), sum(i, 0))
+		case embeds:
+			VFMADD231PS_BCST(m, gradient(0), sum(i, 0))
+		default:
+			repeated := t.wide.regs[rows*vectors+vectors]
+			VBROADCASTSS(m, repeated)
+			for v := range vectors {
+				VFMADD231PS(repeated, gradient(v), sum(i, v))
+			}
+		}
+	}
+}
+
 // correlateTile writes the loop for one size of tile, and returns. If channels is set, each channel has a filter of its own, so
 // that a value of the image is a vector.
 func (t tier) correlateTile(rows, vectors int, channels bool) {
 	width := 4 * t.wide.n
-	r := t.wide.regs
-	sum := func(i, v int) reg.VecPhysical { return r[i*vectors+v] }
-	gradient := func(v int) reg.VecPhysical { return r[rows*vectors+v] }
-	value := r[rows*vectors+vectors]
 	label := func(name string) string { return fmt.Sprintf("%s%dx%d", name, rows, vectors) }
-
 	end := t.gradientSums(rows, vectors, label)
 
 	list := parameter("offsets")
@@ -274,24 +298,7 @@ func (t tier) correlateTile(rows, vectors int, channels bool) {
 	Label(label("row"))
 	Load(Param("width"), n)
 	Label(label("position"))
-	for v := range vectors {
-		m := Mem{Base: dy}
-		if v > 0 {
-			m.Index, m.Scale = distance, uint8(v)
-		}
-		VMOVUPS(m, gradient(v))
-	}
-	for i := range rows {
-		m := Mem{Base: x, Index: offsets[i], Scale: 4}
-		if channels {
-			VFMADD231PS(m, gradient(0), sum(i, 0))
-			continue
-		}
-		VBROADCASTSS(m, value)
-		for v := range vectors {
-			VFMADD231PS(value, gradient(v), sum(i, v))
-		}
-	}
+	t.gradientProducts(rows, vectors, dy, distance, false, channels, func(i int) Mem { return Mem{Base: x, Index: offsets[i], Scale: 4} })
 	ADDQ(xStep, x)
 	ADDQ(Imm(uint64(width)), dy)
 	DECQ(n)
@@ -313,11 +320,7 @@ func (t tier) correlateBlock() {
 		t.suffix, t.blocks, len(t.blocks), t.wide.n))
 	t.sizes("rows", t.blocks, func(rows, vectors int) {
 		width := 4 * t.wide.n
-		r := t.wide.regs
-		sum := func(i, v int) reg.VecPhysical { return r[i*vectors+v] }
-		gradient := func(v int) reg.VecPhysical { return r[rows*vectors+v] }
 		label := func(name string) string { return fmt.Sprintf("%s%dx%d", name, rows, vectors) }
-
 		end := t.gradientSums(rows, vectors, label)
 
 		x, xStep, dy, distance := parameter("x"), inBytes("xStep"), parameter("dy"), inBytes("distance")
@@ -328,25 +331,7 @@ func (t tier) correlateBlock() {
 		Label(label("row"))
 		Load(Param("width"), n)
 		Label(label("position"))
-		for v := range vectors {
-			m := Mem{Base: dy}
-			if v > 0 {
-				m.Index, m.Scale = distance, uint8(v)
-			}
-			VMOVUPS(m, gradient(v))
-		}
-		for i := range rows {
-			m := Mem{Base: x, Disp: 4 * i}
-			if t.embeds(vectors) {
-				VFMADD231PS_BCST(m, gradient(0), sum(i, 0))
-				continue
-			}
-			value := r[rows*vectors+vectors]
-			VBROADCASTSS(m, value)
-			for v := range vectors {
-				VFMADD231PS(value, gradient(v), sum(i, v))
-			}
-		}
+		t.gradientProducts(rows, vectors, dy, distance, t.embeds(vectors), false, func(i int) Mem { return Mem{Base: x, Disp: 4 * i} })
 		ADDQ(xStep, x)
 		ADDQ(Imm(uint64(width)), dy)
 		DECQ(n)
