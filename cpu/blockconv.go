@@ -6,15 +6,15 @@ import (
 )
 
 // blockConv is a convolution with its bias, of images in blocks. If it is in its group,
-// the ReLU after it belongs to it too.
+// the ReLU after it belongs to it too, in evaluation also a ReLU6. Winograd's method applies
+// only the lower bound.
 type blockConv struct {
 	pass         *pass
 	workers      *workers
 	in           operand
 	out          *activations
 	weight, bias *parameter // bias may be nil
-	relu         bool
-	relu6        bool // with relu: what is above 6 becomes 6; only where tiles compute the output
+	rectifier    rectifier
 	node         net.Node
 	groups       int
 	batch        int       // the most samples of a mini-batch
@@ -35,9 +35,9 @@ type blockConv struct {
 
 // newBlockConv returns the operation of a convolution whose input and output are in
 // blocks.
-func newBlockConv(ws *workers, p *pass, node net.Node, in operand, out *activations, batch int, params map[net.Role]*parameter, relu bool) *blockConv {
+func newBlockConv(ws *workers, p *pass, node net.Node, in operand, out *activations, batch int, params map[net.Role]*parameter, r rectifier) *blockConv {
 	op := &blockConv{
-		pass: p, workers: ws, in: in, out: out, weight: params[net.Weight], bias: params[net.Bias], relu: relu, node: node, batch: batch,
+		pass: p, workers: ws, in: in, out: out, weight: params[net.Weight], bias: params[net.Bias], rectifier: r, node: node, batch: batch,
 		groups: node.Layer.(*net.Conv).GroupCount(),
 	}
 	g := node.Window
@@ -167,30 +167,18 @@ func (op *blockConv) forwardGroup(w *worker, first, end int) {
 	x, y := samples{op.in.value, op.in.size}, samples{op.out.value, op.out.size}
 	switch {
 	case op.winograd != nil:
-		op.winograd.run(w, y, x, op.relu, op.winograd.all(first, end))
+		op.winograd.run(w, y, x, op.rectifier.is, op.winograd.all(first, end))
 	default:
-		op.tiles.runSamples(w, y, x, first, end, op.how())
+		op.tiles.runSamples(w, y, x, first, end, op.rectifier.convolution())
 	}
 }
 
 func (op *blockConv) forwardPart(w *worker, n int, p part) {
 	if op.winograd != nil {
-		op.winograd.run(w, samples{op.out.value, op.out.size}, samples{op.in.value, op.in.size}, op.relu, op.winograd.some(n, p))
+		op.winograd.run(w, samples{op.out.value, op.out.size}, samples{op.in.value, op.in.size}, op.rectifier.is, op.winograd.some(n, p))
 		return
 	}
-	op.tiles.run(w, op.out.values(n), op.in.values(n), op.how(), p)
-}
-
-// how says what tiles do besides.
-func (op *blockConv) how() asm.Convolution {
-	how := asm.Convolution(0)
-	if op.relu {
-		how = asm.ConvolveReLU
-	}
-	if op.relu6 {
-		how |= asm.ConvolveReLU6
-	}
-	return how
+	op.tiles.run(w, op.out.values(n), op.in.values(n), op.rectifier.convolution(), p)
 }
 
 func (op *blockConv) prepare() {
@@ -207,7 +195,7 @@ func (op *blockConv) backward(w *worker, n int) { op.backwardGroup(w, n, n+1) }
 func (op *blockConv) backwardGroup(w *worker, first, end int) {
 	for n := first; n < end; n++ {
 		dy := op.out.grads(n)
-		if op.relu {
+		if op.rectifier.is {
 			w.kernel.ReLUBackward(dy, dy, op.out.values(n))
 		}
 		if op.bias.trained() {

@@ -342,7 +342,7 @@ func (p *program) makeGroup(op *operation, lowered *lower.Program, g lower.Group
 	case lower.Single:
 		p.singleLayer(op, tail, ins, params[tail.Index])
 	case lower.ConvReLU:
-		op.sample = newBlockConv(ws, &p.pass, head, ins[0], op.out, batch, params[head.Index], true)
+		op.sample = newBlockConv(ws, &p.pass, head, ins[0], op.out, batch, params[head.Index], rectifierOf(tail))
 		p.showReLU(tail, head)
 	case lower.NormReLU:
 		op.batch = newBatchNorm(ws, &p.pass, head, ins[0], nil, op.out, params[head.Index], rectifierOf(tail))
@@ -368,7 +368,7 @@ func (p *program) singleLayer(op *operation, node net.Node, ins []operand, param
 	ws, batch, in, out := p.device.workers, p.options.Batch, ins[0], op.out
 	switch layer := node.Layer.(type) {
 	case *net.Conv:
-		op.sample = newBlockConv(ws, &p.pass, node, in, out, batch, params, false)
+		op.sample = newBlockConv(ws, &p.pass, node, in, out, batch, params, rectifier{})
 	case *net.Dense:
 		op.batch = newDense(ws, &p.pass, node, in, out, batch, params, false)
 	case *net.Pool:

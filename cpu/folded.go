@@ -25,7 +25,7 @@ type folded struct {
 func fold(operations []operation, ins [][]operand) []operation {
 	convs, uses := map[*activations]*blockConv{}, map[*activations]int{}
 	for i, op := range operations {
-		if conv, ok := op.sample.(*blockConv); ok && !conv.relu {
+		if conv, ok := op.sample.(*blockConv); ok && !conv.rectifier.is {
 			convs[op.out] = conv
 		}
 		for _, in := range ins[i] {
@@ -57,9 +57,11 @@ func fold(operations []operation, ins [][]operand) []operation {
 func newFolded(conv *blockConv, norm *batchNorm) *folded {
 	size := len(conv.weight.value)
 	params := map[net.Role]*parameter{net.Weight: {value: newBuffer(size)[:size]}, net.Bias: {value: make([]float32, conv.node.Out.C)}}
-	relu := norm.rectifier.is && norm.added == nil
-	op := &folded{blockConv: *newBlockConv(conv.workers, conv.pass, conv.node, conv.in, norm.out, conv.batch, params, relu), plain: conv, norm: norm, weights: -1}
-	op.relu6 = relu && norm.rectifier.six() && op.tiles != nil
+	var r rectifier
+	if norm.added == nil {
+		r = norm.rectifier
+	}
+	op := &folded{blockConv: *newBlockConv(conv.workers, conv.pass, conv.node, conv.in, norm.out, conv.batch, params, r), plain: conv, norm: norm, weights: -1}
 	op.foldTask = op.foldFilter
 	return op
 }

@@ -25,6 +25,17 @@ func rectifierOf(node net.Node) rectifier {
 // six reports whether it is a ReLU6.
 func (r rectifier) six() bool { return r.is && r.upper == 6 }
 
+// convolution says the same to a kernel of convolutions.
+func (r rectifier) convolution() asm.Convolution {
+	switch {
+	case r.six():
+		return asm.ConvolveReLU | asm.ConvolveReLU6
+	case r.is:
+		return asm.ConvolveReLU
+	}
+	return 0
+}
+
 // of replaces values by what the rectifier makes of them.
 func (r rectifier) of(ks *asm.Kernels, values []float32) {
 	switch {
