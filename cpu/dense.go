@@ -134,6 +134,7 @@ func (op *dense) evaluate(w *worker, task int) {
 	tiles := op.tiles(ks.Positions(vectors))
 	blocks := (inputs + panelDepth - 1) / panelDepth
 	from, end := some.share(tiles)
+	column := phase{columns: samples, step: op.out.size, imageStep: inputs}
 	for block := range blocks {
 		lo, hi := block*inputs/blocks, (block+1)*inputs/blocks
 		taps := [...]asm.Tap{{Depth: int32(hi - lo)}}
@@ -144,21 +145,23 @@ func (op *dense) evaluate(w *worker, task int) {
 		if block == blocks-1 && op.relu {
 			how |= asm.ConvolveReLU
 		}
-		for i := from; i < end; i++ {
-			at, to := tileOf(samples, tiles, i), tileOf(samples, tiles, i+1)
-			x, y, yStep := op.in.value[at*inputs+lo:], op.out.value[at*op.out.size+first:], op.out.size
+		for i := from; i < end; {
+			some, to, x := column.tiles(1, tiles, i, end)
+			some.Vectors, some.Distance = vectors, ks.Lanes
+			y, at := op.out.value[to+first:], x/inputs
 			if units < width {
-				y, yStep = w.tile, width
-				for n := range to - at {
+				y, some.YStep, some.Count = w.tile, width, 1
+				for n := range some.Positions {
 					copy(y[n*width:], op.out.values(at + n)[first:][:units]) // what is added to
 				}
 			}
-			ks.Convolve(to-at, vectors, y, yStep, ks.Lanes, x, inputs, taps[:], weights[lo*width:], bias, how)
+			ks.Convolve(some, y, op.in.value[x+lo:], taps[:], weights[lo*width:], bias, how)
 			if units < width {
-				for n := range to - at {
+				for n := range some.Positions {
 					copy(op.out.values(at + n)[first:][:units], y[n*width:])
 				}
 			}
+			i += some.Count
 		}
 	}
 }

@@ -154,24 +154,43 @@ func (p paddedImage) part(w *worker, x []float32, first, blocks int) []float32 {
 		return x[first*plane:][:blocks*plane]
 	}
 	padded := w.room[:blocks*p.plane()]
-	p.fill(padded, x, first, blocks)
+	p.fill(w.kernel, padded, x, first, blocks)
 	return padded
 }
 
 // fill writes some blocks of the padded image of x to padded.
-func (p paddedImage) fill(padded, x []float32, first, blocks int) {
-	plane := p.image.plane()
-	row := p.image.shape.W * p.image.lanes
-	pitch, begin := p.width*p.image.lanes, p.first()
+func (p paddedImage) fill(ks *asm.Kernels, padded, x []float32, first, blocks int) {
+	p.clearBorder(padded, blocks)
+	p.copyInside(ks, padded, x[first*p.image.plane():], blocks)
+}
+
+// clearBorder sets the border of some blocks to 0.
+func (p paddedImage) clearBorder(padded []float32, blocks int) {
+	row, pitch, begin := p.image.shape.W*p.image.lanes, p.width*p.image.lanes, p.first()
 	for b := range blocks {
-		to, from := padded[b*p.plane():][:p.plane()], x[(first+b)*plane:]
+		to := padded[b*p.plane():][:p.plane()]
 		clear(to[:begin])
 		for i := range p.image.shape.H {
 			at := begin + i*pitch
-			copy(to[at:], from[i*row:][:row])
 			clear(to[at+row : min(at+pitch, len(to))])
 		}
 		clear(to[min(begin+p.image.shape.H*pitch, len(to)):])
+	}
+}
+
+// copyInside writes the first blocks of x inside the border.
+func (p paddedImage) copyInside(ks *asm.Kernels, padded, x []float32, blocks int) {
+	shape, lanes := p.image.shape, p.image.lanes
+	if lanes == ks.Lanes {
+		ks.CopyRows(padded[p.first():], x, asm.Rows{Planes: blocks, Height: shape.H, Width: shape.W, Row: p.width * lanes, Plane: p.plane()})
+		return
+	}
+	row := shape.W * lanes
+	for b := range blocks {
+		to, from := padded[b*p.plane()+p.first():], x[b*p.image.plane():]
+		for i := range shape.H {
+			copy(to[i*p.width*lanes:], from[i*row:][:row])
+		}
 	}
 }
 

@@ -155,7 +155,11 @@ func newTiles(ws *workers, in, out layout, groups int, down, across []axis, kern
 	if p := &t.phases[0]; !t.each && p.columns < fewPositions && p.rows*p.columns <= 2*fewPositions {
 		t.together = min(batch, mostTogether)
 	}
-	if !t.padded.plain() {
+	switch {
+	case t.padded.plain():
+	case t.each:
+		ws.reserve(t.planesAtOnce() * t.padded.plane())
+	default:
 		ws.reserve(t.together * t.padded.size())
 	}
 	t.plan(ks)
@@ -211,8 +215,33 @@ func panelsOf(ks *asm.Kernels, vectors, positions int) (best []tilePanel, least 
 	return best, least
 }
 
-// tileOf returns where tile i of n begins, if they share the positions evenly.
-func tileOf(positions, n, i int) int { return i * positions / n }
+// tileOf returns where tile i of n begins, if they share the positions evenly. The larger
+// tiles are the first.
+func tileOf(positions, n, i int) int { return positions/n*i + min(i, positions%n) }
+
+// alike returns how many of n tiles, from tile i on and before end, are as large as tile i.
+func alike(positions, n, i, end int) int {
+	if larger := positions % n; i < larger {
+		return min(larger, end) - i
+	}
+	return end - i
+}
+
+// tiles returns some tiles that are computed by one call: from a number on, and before end.
+// The numbers go down the rows of a phase, and then to the next of n tiles in a row. y and
+// x are where the first position writes and reads, seen from the first of the rows.
+func (p *phase) tiles(rows, n, from, end int) (t asm.Tiles, y, x int) {
+	i, row := from/rows, from%rows
+	at := tileOf(p.columns, n, i)
+	t = asm.Tiles{
+		Positions: tileOf(p.columns, n, i+1) - at, Vectors: 1, YStep: p.step, XStep: p.imageStep,
+		Count: min(rows-row, end-from), YNext: p.row, XNext: p.imageRow,
+	}
+	if rows == 1 {
+		t.Count, t.YNext, t.XNext = alike(p.columns, n, i, end), t.Positions*p.step, t.Positions*p.imageStep
+	}
+	return t, row*p.row + at*p.step, row*p.imageRow + at*p.imageStep
+}
 
 // tileCost estimates how many cycles a tile takes for each channel of a tap: two
 // multiply-adds of vectors or two loads begin in a cycle, and a sum is ready for its
@@ -286,15 +315,15 @@ const rowsOfImage = 64 << 10
 // run convolves an image, and writes a part of the output. how says what is done
 // besides.
 func (t *tiles) run(w *worker, y, x []float32, how asm.Convolution, part part) {
+	if t.each {
+		t.runEach(w, y, x, how, part)
+		return
+	}
 	padded := t.padded.of(w, x)
 	for i := range t.phases {
 		p := &t.phases[i]
 		if len(p.places) == 0 {
-			t.nothing(p, y, w.kernel.Lanes, how)
-			continue
-		}
-		if t.each {
-			t.runEach(w.kernel, p, y, padded, how, part)
+			t.nothing(p, y, 0, t.out.blocks(), how)
 			continue
 		}
 		atOnce := max(1, rowsOfImage/(max(1, p.imageRow)*p.blocks))
@@ -326,14 +355,14 @@ func (t *tiles) runTogether(w *worker, y, x samples, first, end int, how asm.Con
 	if !t.padded.plain() {
 		images, apart = w.room, t.padded.size()
 		for n := first; n < end; n++ {
-			t.padded.fill(images[(n-first)*apart:][:apart], x.of(n), 0, t.padded.image.blocks())
+			t.padded.fill(ks, images[(n-first)*apart:][:apart], x.of(n), 0, t.padded.image.blocks())
 		}
 	}
 	for i := range t.phases {
 		p := &t.phases[i]
 		if len(p.places) == 0 {
 			for n := first; n < end; n++ {
-				t.nothing(p, y.of(n), ks.Lanes, how)
+				t.nothing(p, y.of(n), 0, t.out.blocks(), how)
 			}
 			continue
 		}
@@ -346,10 +375,12 @@ func (t *tiles) runTogether(w *worker, y, x samples, first, end int, how asm.Con
 				n := (end - first + ks.Positions(panel.vectors) - 1) / ks.Positions(panel.vectors)
 				for i := range n {
 					from, to := tileOf(end-first, n, i), tileOf(end-first, n, i+1)
-					for position := range p.rows * p.columns {
-						row, column := position/p.columns, position%p.columns
-						ks.Convolve(to-from, panel.vectors, y[(first+from)*t.out.size()+row*p.row+column*p.step:], t.out.size(), distance,
-							image[from*apart+row*p.imageRow+column*p.imageStep:], apart, p.taps, weights, bias, how)
+					tiles := asm.Tiles{
+						Positions: to - from, Vectors: panel.vectors, YStep: t.out.size(), XStep: apart, Distance: distance,
+						Count: p.columns, YNext: p.step, XNext: p.imageStep,
+					}
+					for row := range p.rows {
+						ks.Convolve(tiles, y[(first+from)*t.out.size()+row*p.row:], image[from*apart+row*p.imageRow:], p.taps, weights, bias, how)
 					}
 				}
 			}
@@ -357,17 +388,17 @@ func (t *tiles) runTogether(w *worker, y, x samples, first, end int, how asm.Con
 	}
 }
 
-// nothing writes the positions of a phase that takes no taps. A bias stands only at a
-// convolution's output, which has no such phase.
-func (t *tiles) nothing(p *phase, y []float32, lanes int, how asm.Convolution) {
+// nothing writes the positions of a phase that takes no taps, in some blocks. A bias stands
+// only at a convolution's output, which has no such phase.
+func (t *tiles) nothing(p *phase, y []float32, first, end int, how asm.Convolution) {
 	if how&asm.ConvolveAdd != 0 {
 		return
 	}
-	for b := range t.out.blocks() {
+	for b := first; b < end; b++ {
 		for row := range p.rows {
 			at := y[b*t.out.plane()+p.first+row*p.row:]
 			for i := range p.columns {
-				clear(at[i*p.step:][:lanes])
+				clear(at[i*p.step:][:t.out.lanes])
 			}
 		}
 	}
@@ -410,28 +441,54 @@ func (t *tiles) runRows(ks *asm.Kernels, p *phase, group, first, end int, y, pad
 		n := t.tilesOf(ks, p, panel)
 		lo, hi := max(0, from-before), min((end-first)*n, to-before)
 		before += (end - first) * n
-		for tile := lo; tile < hi; tile++ {
-			row, i := first+tile/n, tile%n
-			at, end := tileOf(p.columns, n, i), tileOf(p.columns, n, i+1)
-			ks.Convolve(end-at, panel.vectors, y[row*p.row+at*p.step:], p.step, distance,
-				image[row*p.imageRow+at*p.imageStep:], p.imageStep, p.taps, weights, bias, how)
+		for lo < hi {
+			tiles, to, from := p.tiles(end-first, n, lo, hi)
+			tiles.Vectors, tiles.Distance = panel.vectors, distance
+			ks.Convolve(tiles, y[first*p.row+to:], image[first*p.imageRow+from:], p.taps, weights, bias, how)
+			lo += tiles.Count
 		}
 	}
 }
 
+// roomOfPlanes is about how many values of padded planes a depthwise convolution lays out at
+// once, so that they stay in the L1 cache.
+const roomOfPlanes = 4 << 10
+
+// planesAtOnce returns how many planes these are.
+func (t *tiles) planesAtOnce() int {
+	return min(t.padded.image.blocks(), max(1, roomOfPlanes/t.padded.plane()))
+}
+
 // runEach convolves an image whose channels have a filter each.
-func (t *tiles) runEach(ks *asm.Kernels, p *phase, y, padded []float32, how asm.Convolution, part part) {
-	distance, plane := t.out.plane(), t.padded.plane()
+func (t *tiles) runEach(w *worker, y, x []float32, how asm.Convolution, part part) {
+	ks, distance, plane := w.kernel, t.out.plane(), t.padded.plane()
 	most := ks.Positions(1)
-	n := (p.columns + most - 1) / most
 	first, end := part.share((t.filters + ks.Lanes - 1) / ks.Lanes)
-	for b := first; b < end; b++ {
-		weights := p.weights[b*len(p.places)*ks.Lanes:][:len(p.places)*ks.Lanes]
-		image, to, bias := padded[b*plane+p.image:], y[b*distance+p.first:], t.bias[b*ks.Lanes:]
-		for row := range p.rows {
-			for i := range n {
-				at, end := tileOf(p.columns, n, i), tileOf(p.columns, n, i+1)
-				ks.Depthwise(end-at, to[row*p.row+at*p.step:], p.step, image[row*p.imageRow+at*p.imageStep:], p.imageStep, p.offsets, weights, bias, how)
+	atOnce := end - first
+	if !t.padded.plain() {
+		atOnce = t.planesAtOnce()
+		t.padded.clearBorder(w.room, min(atOnce, end-first))
+	}
+	for ; first < end; first += atOnce {
+		blocks := min(atOnce, end-first)
+		planes := x[first*t.padded.image.plane():]
+		if !t.padded.plain() {
+			t.padded.copyInside(ks, w.room, planes, blocks)
+			planes = w.room
+		}
+		for i := range t.phases {
+			p := &t.phases[i]
+			if len(p.places) == 0 {
+				t.nothing(p, y, first, first+blocks, how)
+				continue
+			}
+			n := (p.columns + most - 1) / most
+			for at := 0; at < n*p.rows; {
+				tiles, to, from := p.tiles(p.rows, n, at, n*p.rows)
+				tiles.Vectors, tiles.Distance, tiles.XDistance = blocks, distance, plane
+				ks.Depthwise(tiles, y[first*distance+p.first+to:], planes[p.image+from:], p.offsets,
+					p.weights[first*len(p.places)*ks.Lanes:], t.bias[first*ks.Lanes:], how)
+				at += tiles.Count
 			}
 		}
 	}

@@ -411,3 +411,28 @@ func (t tier) broadcastParameter(name string, to int) {
 	}
 	t.broadcast(p.Addr, to)
 }
+
+// copyRows writes the kernel that copies planes of vectors into planes with a border.
+func (t tier) copyRows() {
+	TEXT("copyRows"+t.suffix, NOSPLIT, "func(to, from *float32, width, height, planes, rowSkip, planeSkip int)")
+	Doc(fmt.Sprintf("copyRows%s copies planes of height rows of width vectors.", t.suffix))
+	to, from, width, height, planes := parameter("to"), parameter("from"), parameter("width"), parameter("height"), parameter("planes")
+	rowSkip, planeSkip := inBytes("rowSkip"), inBytes("planeSkip")
+	h, n := GP64(), GP64()
+	Label("plane")
+	MOVQ(height, h)
+	Label("row")
+	MOVQ(width, n)
+	t.vectors(n, []reg.GPVirtual{to, from}, func(c, offset int) {
+		VMOVUPS(at(from).Offset(offset), t.wide.regs[c])
+		VMOVUPS(t.wide.regs[c], at(to).Offset(offset))
+	})
+	ADDQ(rowSkip, to)
+	DECQ(h)
+	JNE(LabelRef("row"))
+	ADDQ(planeSkip, to)
+	DECQ(planes)
+	JNE(LabelRef("plane"))
+	VZEROUPPER()
+	RET()
+}

@@ -24,8 +24,8 @@ const weightsAhead = 16
 // tile.
 func (t tier) convolve() {
 	TEXT("convolve"+t.suffix, NOSPLIT,
-		"func(positions, vectors int, y *float32, yStep, distance int, x *float32, xStep int, taps *int32, n int, w, bias *float32, flags int)")
-	Doc(fmt.Sprintf("convolve%s computes a tile of positions (up to %v for 1 to %d vectors) by vectors of %d filters.",
+		"func(positions, vectors int, y *float32, yStep, distance int, x *float32, xStep, count, yNext, xNext int, taps *int32, n int, w, bias *float32, flags int)")
+	Doc(fmt.Sprintf("convolve%s computes count tiles of positions (up to %v for 1 to %d vectors) by vectors of %d filters.",
 		t.suffix, t.positions, len(t.positions), t.wide.n))
 	t.sizes("positions", t.positions, t.convolveTile)
 }
@@ -69,6 +69,7 @@ func (t tier) convolveTile(positions, vectors int) {
 	value := r[positions*vectors+vectors]
 	label := func(name string) string { return fmt.Sprintf("%s%dx%d", name, positions, vectors) }
 
+	next := again(label("again"))
 	bias := parameter("bias")
 	for v := range vectors {
 		VMOVUPS(Mem{Base: bias, Disp: v * width}, sum(0, v))
@@ -196,8 +197,33 @@ func (t tier) convolveTile(positions, vectors int) {
 	}
 	Label(label("store"))
 	places(func(i, v int, m Mem) { VMOVUPS(sum(i, v), m) })
+	next(place("count"), "y", "yNext", "x", "xNext")
 	VZEROUPPER()
 	RET()
+}
+
+// again begins a loop, and returns a function that writes its end: count becomes one less and, if it isn't 0, each pointer
+// moves by the number of values behind it. Pointers and numbers are parameters.
+func again(label string) func(count Mem, moves ...string) {
+	Label(label)
+	return func(count Mem, moves ...string) {
+		DECQ(count)
+		JEQ(LabelRef(label + "end"))
+		for i := 0; i < len(moves); i += 2 {
+			ADDQ(inBytes(moves[i+1]), place(moves[i]))
+		}
+		JMP(LabelRef(label))
+		Label(label + "end")
+	}
+}
+
+// place returns where a parameter lies.
+func place(parameter string) Mem {
+	p, err := Param(parameter).Resolve()
+	if err != nil {
+		panic(err)
+	}
+	return p.Addr
 }
 
 // embeds reports whether a multiply-add takes its value from memory, and repeats it for all lanes, instead of from a register
@@ -291,10 +317,6 @@ func (t tier) correlateTile(rows, vectors int, channels bool) {
 	}
 	x, dy, n := parameter("x"), parameter("dy"), GP64()
 	xStep, distance := inBytes("xStep"), inBytes("distance")
-	height, err := Param("height").Resolve()
-	if err != nil {
-		panic(err)
-	}
 	Label(label("row"))
 	Load(Param("width"), n)
 	Label(label("position"))
@@ -305,7 +327,7 @@ func (t tier) correlateTile(rows, vectors int, channels bool) {
 	JNE(LabelRef(label("position")))
 	Load(Param("xSkip"), n)
 	LEAQ(Mem{Base: x, Index: n, Scale: 4}, x)
-	DECQ(height.Addr)
+	DECQ(place("height"))
 	JNE(LabelRef(label("row")))
 
 	end()
@@ -349,66 +371,85 @@ func (t tier) correlateBlock() {
 	})
 }
 
-// depthwise writes the kernel of depthwise convolutions: some positions of a row, for one vector of channels.
+// depthwise writes the kernel of depthwise convolutions: some positions of some rows, for vectors of channels.
 func (t tier) depthwise() {
 	TEXT("depthwise"+t.suffix, NOSPLIT,
-		"func(positions, vectors int, y *float32, yStep int, x *float32, xStep int, taps *int32, n int, w, bias *float32, flags int)")
-	Doc(fmt.Sprintf("depthwise%s computes up to %d positions, for one vector of %d channels.", t.suffix, t.positions[0], t.wide.n))
-	t.sizes("positions", t.positions[:1], func(positions, _ int) {
-		width := 4 * t.wide.n
-		sums, weight := t.wide.regs[:positions], t.wide.regs[positions]
-		label := func(name string) string { return fmt.Sprintf("%s%d", name, positions) }
-		VMOVUPS(Mem{Base: parameter("bias")}, sums[0])
-		for _, sum := range sums[1:] {
-			VMOVAPS(sums[0], sum)
-		}
-		x, taps, n, w := parameter("x"), parameter("taps"), parameter("n"), parameter("w")
-		at := newStrided(x, inBytes("xStep"), positions)
-		at.bases[0] = GP64()
-		Label(label("tap"))
-		t.tapBases(at, x, taps)
-		VMOVUPS(Mem{Base: w}, weight)
-		for i, sum := range sums {
-			VFMADD231PS(at.row(i), weight, sum)
-		}
-		ADDQ(Imm(4), taps)
-		ADDQ(U32(width), w)
-		DECQ(n)
-		JNE(LabelRef(label("tap")))
+		"func(positions, vectors int, y *float32, yStep int, x *float32, xStep, count, yNext, xNext, ySkip, xSkip int, taps *int32, n int, w, bias *float32, flags int)")
+	Doc(fmt.Sprintf("depthwise%s computes count tiles of up to %d positions, for vectors of %d channels.", t.suffix, t.positions[0], t.wide.n))
+	positions := parameter("positions")
+	for p := t.positions[0]; p > 1; p-- {
+		CMPQ(positions, Imm(uint64(p)))
+		JEQ(LabelRef(fmt.Sprintf("tile%d", p)))
+	}
+	for p := 1; p <= t.positions[0]; p++ {
+		Label(fmt.Sprintf("tile%d", p))
+		t.depthwiseTile(p)
+	}
+}
 
-		y, yStep, flags := parameter("y"), inBytes("yStep"), parameter("flags")
-		TESTQ(U32(flagAdd), flags)
-		JEQ(LabelRef(label("written")))
-		for i, sum := range sums {
-			VADDPS(Mem{Base: y}, sum, sum)
-			if i+1 < positions {
-				ADDQ(yStep, y)
-			}
+func (t tier) depthwiseTile(positions int) {
+	width := 4 * t.wide.n
+	sums, weight := t.wide.regs[:positions], t.wide.regs[positions]
+	label := func(name string) string { return fmt.Sprintf("%s%d", name, positions) }
+	count := AllocLocal(8)
+	nextVector := again(label("vector"))
+	MOVQ(parameter("count"), count)
+	next := again(label("again"))
+	VMOVUPS(Mem{Base: parameter("bias")}, sums[0])
+	for _, sum := range sums[1:] {
+		VMOVAPS(sums[0], sum)
+	}
+	x, taps, n, w := parameter("x"), parameter("taps"), parameter("n"), parameter("w")
+	at := newStrided(x, inBytes("xStep"), positions)
+	at.bases[0] = GP64()
+	Label(label("tap"))
+	t.tapBases(at, x, taps)
+	VMOVUPS(Mem{Base: w}, weight)
+	for i, sum := range sums {
+		VFMADD231PS(at.row(i), weight, sum)
+	}
+	ADDQ(Imm(4), taps)
+	ADDQ(U32(width), w)
+	DECQ(n)
+	JNE(LabelRef(label("tap")))
+
+	y, yStep, flags := parameter("y"), inBytes("yStep"), parameter("flags")
+	TESTQ(U32(flagAdd), flags)
+	JEQ(LabelRef(label("written")))
+	for i, sum := range sums {
+		VADDPS(Mem{Base: y}, sum, sum)
+		if i+1 < positions {
+			ADDQ(yStep, y)
 		}
-		Load(Param("y"), y)
-		Label(label("written"))
-		TESTQ(U32(flagReLU), flags)
-		JEQ(LabelRef(label("store")))
-		VXORPS(weight, weight, weight)
-		for _, sum := range sums {
-			VMAXPS(sum, weight, sum) // a NaN stays: the sum is the first operand here
+	}
+	Load(Param("y"), y)
+	Label(label("written"))
+	TESTQ(U32(flagReLU), flags)
+	JEQ(LabelRef(label("store")))
+	VXORPS(weight, weight, weight)
+	for _, sum := range sums {
+		VMAXPS(sum, weight, sum) // a NaN stays: the sum is the first operand here
+	}
+	TESTQ(U32(flagReLU6), flags)
+	JEQ(LabelRef(label("store")))
+	VMOVUPS(t.number(6), weight)
+	for _, sum := range sums {
+		VMINPS(sum, weight, sum)
+	}
+	Label(label("store"))
+	for i, sum := range sums {
+		VMOVUPS(sum, Mem{Base: y})
+		if i+1 < positions {
+			ADDQ(yStep, y)
 		}
-		TESTQ(U32(flagReLU6), flags)
-		JEQ(LabelRef(label("store")))
-		VMOVUPS(t.number(6), weight)
-		for _, sum := range sums {
-			VMINPS(sum, weight, sum)
-		}
-		Label(label("store"))
-		for i, sum := range sums {
-			VMOVUPS(sum, Mem{Base: y})
-			if i+1 < positions {
-				ADDQ(yStep, y)
-			}
-		}
-		VZEROUPPER()
-		RET()
-	})
+	}
+	next(count, "y", "yNext", "x", "xNext")
+
+	MOVQ(w, place("w")) // of the next vector
+	ADDQ(Imm(uint64(width)), place("bias"))
+	nextVector(place("vectors"), "y", "ySkip", "x", "xSkip")
+	VZEROUPPER()
+	RET()
 }
 
 // tapBases writes the addresses of the values that a tap takes. Its offset is at taps.

@@ -84,6 +84,7 @@ func main() {
 	t.poolVectors()
 	t.transpose()
 	t.convolve()
+	t.copyRows()
 	t.correlate()
 	t.correlateBlock()
 	t.depthwise()

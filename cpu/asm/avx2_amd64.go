@@ -85,8 +85,11 @@ func poolVectorsAVX2(y *float32, chosen *int32, upper *float32, lower *float32, 
 // transposeAVX2 turns a square of 8x8 values.
 func transposeAVX2(dst *float32, distance int, src *float32, stride int)
 
-// convolveAVX2 computes a tile of positions (up to [12 6 4 2] for 1 to 4 vectors) by vectors of 8 filters.
-func convolveAVX2(positions int, vectors int, y *float32, yStep int, distance int, x *float32, xStep int, taps *int32, n int, w *float32, bias *float32, flags int)
+// convolveAVX2 computes count tiles of positions (up to [12 6 4 2] for 1 to 4 vectors) by vectors of 8 filters.
+func convolveAVX2(positions int, vectors int, y *float32, yStep int, distance int, x *float32, xStep int, count int, yNext int, xNext int, taps *int32, n int, w *float32, bias *float32, flags int)
+
+// copyRowsAVX2 copies planes of height rows of width vectors.
+func copyRowsAVX2(to *float32, from *float32, width int, height int, planes int, rowSkip int, planeSkip int)
 
 // correlateAVX2 computes rows (up to [8 6 4] for 1 to 3 vectors) by vectors of 8 filters.
 func correlateAVX2(rows int, vectors int, sums *float32, x *float32, offsets *int32, xStep int, xSkip int, dy *float32, distance int, height int, width int, add bool)
@@ -94,8 +97,8 @@ func correlateAVX2(rows int, vectors int, sums *float32, x *float32, offsets *in
 // correlateBlockAVX2 computes rows (up to [8 4 4] for 1 to 3 vectors) by vectors of 8 filters.
 func correlateBlockAVX2(rows int, vectors int, sums *float32, x *float32, xStep int, xSkip int, xNext int, dy *float32, distance int, skip int, next int, images int, height int, width int, add bool)
 
-// depthwiseAVX2 computes up to 12 positions, for one vector of 8 channels.
-func depthwiseAVX2(positions int, vectors int, y *float32, yStep int, x *float32, xStep int, taps *int32, n int, w *float32, bias *float32, flags int)
+// depthwiseAVX2 computes count tiles of up to 12 positions, for vectors of 8 channels.
+func depthwiseAVX2(positions int, vectors int, y *float32, yStep int, x *float32, xStep int, count int, yNext int, xNext int, ySkip int, xSkip int, taps *int32, n int, w *float32, bias *float32, flags int)
 
 // correlateChannelsAVX2 computes up to 8 rows, for one vector of 8 channels.
 func correlateChannelsAVX2(rows int, vectors int, sums *float32, x *float32, offsets *int32, xStep int, xSkip int, dy *float32, distance int, height int, width int, add bool)

@@ -3055,24 +3055,26 @@ TEXT ·transposeAVX2(SB), NOSPLIT, $0-32
 	VZEROUPPER
 	RET
 
-// func convolveAVX2(positions int, vectors int, y *float32, yStep int, distance int, x *float32, xStep int, taps *int32, n int, w *float32, bias *float32, flags int)
+// func convolveAVX2(positions int, vectors int, y *float32, yStep int, distance int, x *float32, xStep int, count int, yNext int, xNext int, taps *int32, n int, w *float32, bias *float32, flags int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·convolveAVX2(SB), NOSPLIT, $0-96
-	MOVQ    positions+0(FP), AX
-	MOVQ    vectors+8(FP), CX
-	CMPQ    CX, $0x04
-	JNE     vectors3
-	CMPQ    AX, $0x02
-	JEQ     tile2x4
-	MOVQ    bias+80(FP), AX
+TEXT ·convolveAVX2(SB), NOSPLIT, $0-120
+	MOVQ positions+0(FP), AX
+	MOVQ vectors+8(FP), CX
+	CMPQ CX, $0x04
+	JNE  vectors3
+	CMPQ AX, $0x02
+	JEQ  tile2x4
+
+again1x4:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	VMOVUPS 64(AX), Y2
 	VMOVUPS 96(AX), Y3
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), SI
 	SHLQ    $0x02, SI
 
@@ -3158,7 +3160,7 @@ nearnext1x4:
 	ADDQ   $0x08, CX
 	DECQ   DX
 	JNE    neartap1x4
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -3207,11 +3209,23 @@ store1x4:
 	ADDQ    DX, CX
 	MOVQ    CX, BX
 	VMOVUPS Y3, (BX)
+	DECQ    count+56(FP)
+	JEQ     again1x4end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again1x4
+
+again1x4end:
 	VZEROUPPER
 	RET
 
 tile2x4:
-	MOVQ    bias+80(FP), AX
+again2x4:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	VMOVUPS 64(AX), Y2
@@ -3221,9 +3235,9 @@ tile2x4:
 	VMOVAPS Y2, Y6
 	VMOVAPS Y3, Y7
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x20
@@ -3416,7 +3430,7 @@ farnext2x4:
 	JNE  fartap2x4
 
 summed2x4:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -3489,26 +3503,39 @@ store2x4:
 	VMOVUPS Y3, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Y7, (SI)
+	DECQ    count+56(FP)
+	JEQ     again2x4end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again2x4
+
+again2x4end:
 	VZEROUPPER
 	RET
 
 vectors3:
-	CMPQ    CX, $0x03
-	JNE     vectors2
-	CMPQ    AX, $0x04
-	JEQ     tile4x3
-	CMPQ    AX, $0x03
-	JEQ     tile3x3
-	CMPQ    AX, $0x02
-	JEQ     tile2x3
-	MOVQ    bias+80(FP), AX
+	CMPQ CX, $0x03
+	JNE  vectors2
+	CMPQ AX, $0x04
+	JEQ  tile4x3
+	CMPQ AX, $0x03
+	JEQ  tile3x3
+	CMPQ AX, $0x02
+	JEQ  tile2x3
+
+again1x3:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	VMOVUPS 64(AX), Y2
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), SI
 	SHLQ    $0x02, SI
 
@@ -3582,7 +3609,7 @@ nearnext1x3:
 	ADDQ   $0x08, CX
 	DECQ   DX
 	JNE    neartap1x3
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -3623,11 +3650,23 @@ store1x3:
 	ADDQ    DX, CX
 	MOVQ    CX, BX
 	VMOVUPS Y2, (BX)
+	DECQ    count+56(FP)
+	JEQ     again1x3end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again1x3
+
+again1x3end:
 	VZEROUPPER
 	RET
 
 tile2x3:
-	MOVQ    bias+80(FP), AX
+again2x3:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	VMOVUPS 64(AX), Y2
@@ -3635,9 +3674,9 @@ tile2x3:
 	VMOVAPS Y1, Y4
 	VMOVAPS Y2, Y5
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x20
@@ -3803,7 +3842,7 @@ farnext2x3:
 	JNE  fartap2x3
 
 summed2x3:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -3862,11 +3901,23 @@ store2x3:
 	VMOVUPS Y2, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Y5, (SI)
+	DECQ    count+56(FP)
+	JEQ     again2x3end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again2x3
+
+again2x3end:
 	VZEROUPPER
 	RET
 
 tile3x3:
-	MOVQ    bias+80(FP), AX
+again3x3:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	VMOVUPS 64(AX), Y2
@@ -3877,9 +3928,9 @@ tile3x3:
 	VMOVAPS Y1, Y7
 	VMOVAPS Y2, Y8
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x20
@@ -4077,7 +4128,7 @@ farnext3x3:
 	JNE  fartap3x3
 
 summed3x3:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -4154,11 +4205,23 @@ store3x3:
 	VMOVUPS Y5, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Y8, (SI)
+	DECQ    count+56(FP)
+	JEQ     again3x3end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again3x3
+
+again3x3end:
 	VZEROUPPER
 	RET
 
 tile4x3:
-	MOVQ    bias+80(FP), AX
+again4x3:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	VMOVUPS 64(AX), Y2
@@ -4172,9 +4235,9 @@ tile4x3:
 	VMOVAPS Y1, Y10
 	VMOVAPS Y2, Y11
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x20
@@ -4406,7 +4469,7 @@ farnext4x3:
 	JNE  fartap4x3
 
 summed4x3:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -4501,29 +4564,42 @@ store4x3:
 	VMOVUPS Y8, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Y11, (SI)
+	DECQ    count+56(FP)
+	JEQ     again4x3end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again4x3
+
+again4x3end:
 	VZEROUPPER
 	RET
 
 vectors2:
-	CMPQ    CX, $0x02
-	JNE     vectors1
-	CMPQ    AX, $0x06
-	JEQ     tile6x2
-	CMPQ    AX, $0x05
-	JEQ     tile5x2
-	CMPQ    AX, $0x04
-	JEQ     tile4x2
-	CMPQ    AX, $0x03
-	JEQ     tile3x2
-	CMPQ    AX, $0x02
-	JEQ     tile2x2
-	MOVQ    bias+80(FP), AX
+	CMPQ CX, $0x02
+	JNE  vectors1
+	CMPQ AX, $0x06
+	JEQ  tile6x2
+	CMPQ AX, $0x05
+	JEQ  tile5x2
+	CMPQ AX, $0x04
+	JEQ  tile4x2
+	CMPQ AX, $0x03
+	JEQ  tile3x2
+	CMPQ AX, $0x02
+	JEQ  tile2x2
+
+again1x2:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), SI
 	SHLQ    $0x02, SI
 
@@ -4584,7 +4660,7 @@ nearnext1x2:
 	ADDQ   $0x08, CX
 	DECQ   DX
 	JNE    neartap1x2
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -4617,19 +4693,31 @@ store1x2:
 	ADDQ    DX, CX
 	MOVQ    CX, BX
 	VMOVUPS Y1, (BX)
+	DECQ    count+56(FP)
+	JEQ     again1x2end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again1x2
+
+again1x2end:
 	VZEROUPPER
 	RET
 
 tile2x2:
-	MOVQ    bias+80(FP), AX
+again2x2:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y1, Y3
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x20
@@ -4766,7 +4854,7 @@ farnext2x2:
 	JNE  fartap2x2
 
 summed2x2:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -4811,11 +4899,23 @@ store2x2:
 	VMOVUPS Y1, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Y3, (SI)
+	DECQ    count+56(FP)
+	JEQ     again2x2end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again2x2
+
+again2x2end:
 	VZEROUPPER
 	RET
 
 tile3x2:
-	MOVQ    bias+80(FP), AX
+again3x2:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	VMOVAPS Y0, Y2
@@ -4823,9 +4923,9 @@ tile3x2:
 	VMOVAPS Y0, Y4
 	VMOVAPS Y1, Y5
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x20
@@ -4986,7 +5086,7 @@ farnext3x2:
 	JNE  fartap3x2
 
 summed3x2:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -5043,11 +5143,23 @@ store3x2:
 	VMOVUPS Y3, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Y5, (SI)
+	DECQ    count+56(FP)
+	JEQ     again3x2end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again3x2
+
+again3x2end:
 	VZEROUPPER
 	RET
 
 tile4x2:
-	MOVQ    bias+80(FP), AX
+again4x2:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	VMOVAPS Y0, Y2
@@ -5057,9 +5169,9 @@ tile4x2:
 	VMOVAPS Y0, Y6
 	VMOVAPS Y1, Y7
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x20
@@ -5246,7 +5358,7 @@ farnext4x2:
 	JNE  fartap4x2
 
 summed4x2:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -5315,11 +5427,23 @@ store4x2:
 	VMOVUPS Y5, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Y7, (SI)
+	DECQ    count+56(FP)
+	JEQ     again4x2end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again4x2
+
+again4x2end:
 	VZEROUPPER
 	RET
 
 tile5x2:
-	MOVQ    bias+80(FP), AX
+again5x2:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	VMOVAPS Y0, Y2
@@ -5331,9 +5455,9 @@ tile5x2:
 	VMOVAPS Y0, Y8
 	VMOVAPS Y1, Y9
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x20
@@ -5548,7 +5672,7 @@ farnext5x2:
 	JNE  fartap5x2
 
 summed5x2:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -5629,11 +5753,23 @@ store5x2:
 	VMOVUPS Y7, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Y9, (SI)
+	DECQ    count+56(FP)
+	JEQ     again5x2end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again5x2
+
+again5x2end:
 	VZEROUPPER
 	RET
 
 tile6x2:
-	MOVQ    bias+80(FP), AX
+again6x2:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	VMOVAPS Y0, Y2
@@ -5647,9 +5783,9 @@ tile6x2:
 	VMOVAPS Y0, Y10
 	VMOVAPS Y1, Y11
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x20
@@ -5888,7 +6024,7 @@ farnext6x2:
 	JNE  fartap6x2
 
 summed6x2:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -5981,38 +6117,51 @@ store6x2:
 	VMOVUPS Y9, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Y11, (SI)
+	DECQ    count+56(FP)
+	JEQ     again6x2end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again6x2
+
+again6x2end:
 	VZEROUPPER
 	RET
 
 vectors1:
-	CMPQ    AX, $0x0c
-	JEQ     tile12x1
-	CMPQ    AX, $0x0b
-	JEQ     tile11x1
-	CMPQ    AX, $0x0a
-	JEQ     tile10x1
-	CMPQ    AX, $0x09
-	JEQ     tile9x1
-	CMPQ    AX, $0x08
-	JEQ     tile8x1
-	CMPQ    AX, $0x07
-	JEQ     tile7x1
-	CMPQ    AX, $0x06
-	JEQ     tile6x1
-	CMPQ    AX, $0x05
-	JEQ     tile5x1
-	CMPQ    AX, $0x04
-	JEQ     tile4x1
-	CMPQ    AX, $0x03
-	JEQ     tile3x1
-	CMPQ    AX, $0x02
-	JEQ     tile2x1
-	MOVQ    bias+80(FP), AX
+	CMPQ AX, $0x0c
+	JEQ  tile12x1
+	CMPQ AX, $0x0b
+	JEQ  tile11x1
+	CMPQ AX, $0x0a
+	JEQ  tile10x1
+	CMPQ AX, $0x09
+	JEQ  tile9x1
+	CMPQ AX, $0x08
+	JEQ  tile8x1
+	CMPQ AX, $0x07
+	JEQ  tile7x1
+	CMPQ AX, $0x06
+	JEQ  tile6x1
+	CMPQ AX, $0x05
+	JEQ  tile5x1
+	CMPQ AX, $0x04
+	JEQ  tile4x1
+	CMPQ AX, $0x03
+	JEQ  tile3x1
+	CMPQ AX, $0x02
+	JEQ  tile2x1
+
+again1x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Y0
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), SI
 	SHLQ    $0x02, SI
 
@@ -6058,7 +6207,7 @@ nearnext1x1:
 	ADDQ   $0x08, CX
 	DECQ   DX
 	JNE    neartap1x1
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -6081,17 +6230,29 @@ written1x1:
 
 store1x1:
 	VMOVUPS Y0, (CX)
+	DECQ    count+56(FP)
+	JEQ     again1x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again1x1
+
+again1x1end:
 	VZEROUPPER
 	RET
 
 tile2x1:
-	MOVQ    bias+80(FP), AX
+again2x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y1
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x20
@@ -6196,7 +6357,7 @@ farnext2x1:
 	JNE  fartap2x1
 
 summed2x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -6225,18 +6386,30 @@ store2x1:
 	VMOVUPS Y0, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y1, (CX)
+	DECQ    count+56(FP)
+	JEQ     again2x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again2x1
+
+again2x1end:
 	VZEROUPPER
 	RET
 
 tile3x1:
-	MOVQ    bias+80(FP), AX
+again3x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x20
@@ -6357,7 +6530,7 @@ farnext3x1:
 	JNE  fartap3x1
 
 summed3x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -6392,19 +6565,31 @@ store3x1:
 	VMOVUPS Y1, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y2, (CX)
+	DECQ    count+56(FP)
+	JEQ     again3x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again3x1
+
+again3x1end:
 	VZEROUPPER
 	RET
 
 tile4x1:
-	MOVQ    bias+80(FP), AX
+again4x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x20
@@ -6543,7 +6728,7 @@ farnext4x1:
 	JNE  fartap4x1
 
 summed4x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -6584,20 +6769,32 @@ store4x1:
 	VMOVUPS Y2, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y3, (CX)
+	DECQ    count+56(FP)
+	JEQ     again4x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again4x1
+
+again4x1end:
 	VZEROUPPER
 	RET
 
 tile5x1:
-	MOVQ    bias+80(FP), AX
+again5x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
 	VMOVAPS Y0, Y4
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x20
@@ -6756,7 +6953,7 @@ farnext5x1:
 	JNE  fartap5x1
 
 summed5x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -6803,11 +7000,23 @@ store5x1:
 	VMOVUPS Y3, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y4, (CX)
+	DECQ    count+56(FP)
+	JEQ     again5x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again5x1
+
+again5x1end:
 	VZEROUPPER
 	RET
 
 tile6x1:
-	MOVQ    bias+80(FP), AX
+again6x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
@@ -6815,9 +7024,9 @@ tile6x1:
 	VMOVAPS Y0, Y4
 	VMOVAPS Y0, Y5
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x20
@@ -6992,7 +7201,7 @@ farnext6x1:
 	JNE  fartap6x1
 
 summed6x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -7045,11 +7254,23 @@ store6x1:
 	VMOVUPS Y4, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y5, (CX)
+	DECQ    count+56(FP)
+	JEQ     again6x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again6x1
+
+again6x1end:
 	VZEROUPPER
 	RET
 
 tile7x1:
-	MOVQ    bias+80(FP), AX
+again7x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
@@ -7058,9 +7279,9 @@ tile7x1:
 	VMOVAPS Y0, Y5
 	VMOVAPS Y0, Y6
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x20
@@ -7251,7 +7472,7 @@ farnext7x1:
 	JNE  fartap7x1
 
 summed7x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -7310,11 +7531,23 @@ store7x1:
 	VMOVUPS Y5, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y6, (CX)
+	DECQ    count+56(FP)
+	JEQ     again7x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again7x1
+
+again7x1end:
 	VZEROUPPER
 	RET
 
 tile8x1:
-	MOVQ    bias+80(FP), AX
+again8x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
@@ -7324,9 +7557,9 @@ tile8x1:
 	VMOVAPS Y0, Y6
 	VMOVAPS Y0, Y7
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x20
@@ -7533,7 +7766,7 @@ farnext8x1:
 	JNE  fartap8x1
 
 summed8x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -7598,11 +7831,23 @@ store8x1:
 	VMOVUPS Y6, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y7, (CX)
+	DECQ    count+56(FP)
+	JEQ     again8x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again8x1
+
+again8x1end:
 	VZEROUPPER
 	RET
 
 tile9x1:
-	MOVQ    bias+80(FP), AX
+again9x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
@@ -7613,9 +7858,9 @@ tile9x1:
 	VMOVAPS Y0, Y7
 	VMOVAPS Y0, Y8
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x20
@@ -7842,7 +8087,7 @@ farnext9x1:
 	JNE  fartap9x1
 
 summed9x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -7913,11 +8158,23 @@ store9x1:
 	VMOVUPS Y7, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y8, (CX)
+	DECQ    count+56(FP)
+	JEQ     again9x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again9x1
+
+again9x1end:
 	VZEROUPPER
 	RET
 
 tile10x1:
-	MOVQ    bias+80(FP), AX
+again10x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
@@ -7929,9 +8186,9 @@ tile10x1:
 	VMOVAPS Y0, Y8
 	VMOVAPS Y0, Y9
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x20
@@ -8174,7 +8431,7 @@ farnext10x1:
 	JNE  fartap10x1
 
 summed10x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -8251,11 +8508,23 @@ store10x1:
 	VMOVUPS Y8, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y9, (CX)
+	DECQ    count+56(FP)
+	JEQ     again10x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again10x1
+
+again10x1end:
 	VZEROUPPER
 	RET
 
 tile11x1:
-	MOVQ    bias+80(FP), AX
+again11x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
@@ -8268,9 +8537,9 @@ tile11x1:
 	VMOVAPS Y0, Y9
 	VMOVAPS Y0, Y10
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x20
@@ -8529,7 +8798,7 @@ farnext11x1:
 	JNE  fartap11x1
 
 summed11x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -8612,11 +8881,23 @@ store11x1:
 	VMOVUPS Y9, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y10, (CX)
+	DECQ    count+56(FP)
+	JEQ     again11x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again11x1
+
+again11x1end:
 	VZEROUPPER
 	RET
 
 tile12x1:
-	MOVQ    bias+80(FP), AX
+again12x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
@@ -8630,9 +8911,9 @@ tile12x1:
 	VMOVAPS Y0, Y10
 	VMOVAPS Y0, Y11
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x20
@@ -8907,7 +9188,7 @@ farnext12x1:
 	JNE  fartap12x1
 
 summed12x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -8996,6 +9277,17 @@ store12x1:
 	VMOVUPS Y10, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Y11, (CX)
+	DECQ    count+56(FP)
+	JEQ     again12x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again12x1
+
+again12x1end:
 	VZEROUPPER
 	RET
 
@@ -9008,6 +9300,61 @@ DATA word40c00000AVX2<>+20(SB)/4, $0x40c00000
 DATA word40c00000AVX2<>+24(SB)/4, $0x40c00000
 DATA word40c00000AVX2<>+28(SB)/4, $0x40c00000
 GLOBL word40c00000AVX2<>(SB), RODATA|NOPTR, $32
+
+// func copyRowsAVX2(to *float32, from *float32, width int, height int, planes int, rowSkip int, planeSkip int)
+// Requires: AVX
+TEXT ·copyRowsAVX2(SB), NOSPLIT, $0-56
+	MOVQ to+0(FP), AX
+	MOVQ from+8(FP), CX
+	MOVQ width+16(FP), DX
+	MOVQ height+24(FP), BX
+	MOVQ planes+32(FP), SI
+	MOVQ rowSkip+40(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planeSkip+48(FP), R8
+	SHLQ $0x02, R8
+
+plane:
+	MOVQ BX, R9
+
+row:
+	MOVQ DX, R10
+
+some:
+	CMPQ    R10, $0x04
+	JLT     one
+	VMOVUPS (CX), Y0
+	VMOVUPS Y0, (AX)
+	VMOVUPS 32(CX), Y1
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS 64(CX), Y2
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS 96(CX), Y3
+	VMOVUPS Y3, 96(AX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, CX
+	SUBQ    $0x04, R10
+	JMP     some
+
+one:
+	TESTQ   R10, R10
+	JEQ     done
+	VMOVUPS (CX), Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	DECQ    R10
+	JMP     one
+
+done:
+	ADDQ DI, AX
+	DECQ R9
+	JNE  row
+	ADDQ R8, AX
+	DECQ SI
+	JNE  plane
+	VZEROUPPER
+	RET
 
 // func correlateAVX2(rows int, vectors int, sums *float32, x *float32, offsets *int32, xStep int, xSkip int, dy *float32, distance int, height int, width int, add bool)
 // Requires: AVX, FMA3
@@ -11503,39 +11850,44 @@ position8x1:
 	VZEROUPPER
 	RET
 
-// func depthwiseAVX2(positions int, vectors int, y *float32, yStep int, x *float32, xStep int, taps *int32, n int, w *float32, bias *float32, flags int)
+// func depthwiseAVX2(positions int, vectors int, y *float32, yStep int, x *float32, xStep int, count int, yNext int, xNext int, ySkip int, xSkip int, taps *int32, n int, w *float32, bias *float32, flags int)
 // Requires: AVX, FMA3
-TEXT ·depthwiseAVX2(SB), NOSPLIT, $0-88
-	MOVQ    positions+0(FP), AX
-	MOVQ    vectors+8(FP), CX
-	CMPQ    AX, $0x0c
-	JEQ     tile12x1
-	CMPQ    AX, $0x0b
-	JEQ     tile11x1
-	CMPQ    AX, $0x0a
-	JEQ     tile10x1
-	CMPQ    AX, $0x09
-	JEQ     tile9x1
-	CMPQ    AX, $0x08
-	JEQ     tile8x1
-	CMPQ    AX, $0x07
-	JEQ     tile7x1
-	CMPQ    AX, $0x06
-	JEQ     tile6x1
-	CMPQ    AX, $0x05
-	JEQ     tile5x1
-	CMPQ    AX, $0x04
-	JEQ     tile4x1
-	CMPQ    AX, $0x03
-	JEQ     tile3x1
-	CMPQ    AX, $0x02
-	JEQ     tile2x1
-	MOVQ    bias+72(FP), AX
+TEXT ·depthwiseAVX2(SB), NOSPLIT, $96-128
+	MOVQ positions+0(FP), AX
+	CMPQ AX, $0x0c
+	JEQ  tile12
+	CMPQ AX, $0x0b
+	JEQ  tile11
+	CMPQ AX, $0x0a
+	JEQ  tile10
+	CMPQ AX, $0x09
+	JEQ  tile9
+	CMPQ AX, $0x08
+	JEQ  tile8
+	CMPQ AX, $0x07
+	JEQ  tile7
+	CMPQ AX, $0x06
+	JEQ  tile6
+	CMPQ AX, $0x05
+	JEQ  tile5
+	CMPQ AX, $0x04
+	JEQ  tile4
+	CMPQ AX, $0x03
+	JEQ  tile3
+	CMPQ AX, $0x02
+	JEQ  tile2
+
+vector1:
+	MOVQ count+48(FP), AX
+	MOVQ AX, (SP)
+
+again1:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Y0
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 
@@ -11551,7 +11903,7 @@ tap1:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), CX
+	MOVQ        flags+120(FP), CX
 	TESTQ       $0x00000001, CX
 	JEQ         written1
 	VADDPS      (AX), Y0, Y0
@@ -11569,17 +11921,46 @@ written1:
 
 store1:
 	VMOVUPS Y0, (AX)
+	DECQ    (SP)
+	JEQ     again1end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again1
+
+again1end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x20, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector1end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector1
+
+vector1end:
 	VZEROUPPER
 	RET
 
-tile2x1:
-	MOVQ    bias+72(FP), AX
+tile2:
+vector2:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 8(SP)
+
+again2:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y1
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 
@@ -11596,7 +11977,7 @@ tap2:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written2
 	VADDPS      (AX), Y0, Y0
@@ -11620,18 +12001,47 @@ store2:
 	VMOVUPS Y0, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Y1, (AX)
+	DECQ    8(SP)
+	JEQ     again2end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again2
+
+again2end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x20, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector2end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector2
+
+vector2end:
 	VZEROUPPER
 	RET
 
-tile3x1:
-	MOVQ    bias+72(FP), AX
+tile3:
+vector3:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 16(SP)
+
+again3:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 
@@ -11649,7 +12059,7 @@ tap3:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written3
 	VADDPS      (AX), Y0, Y0
@@ -11679,19 +12089,48 @@ store3:
 	VMOVUPS Y1, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Y2, (AX)
+	DECQ    16(SP)
+	JEQ     again3end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again3
+
+again3end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x20, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector3end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector3
+
+vector3end:
 	VZEROUPPER
 	RET
 
-tile4x1:
-	MOVQ    bias+72(FP), AX
+tile4:
+vector4:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 24(SP)
+
+again4:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -11711,7 +12150,7 @@ tap4:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written4
 	VADDPS      (AX), Y0, Y0
@@ -11747,20 +12186,49 @@ store4:
 	VMOVUPS Y2, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Y3, (AX)
+	DECQ    24(SP)
+	JEQ     again4end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again4
+
+again4end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x20, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector4end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector4
+
+vector4end:
 	VZEROUPPER
 	RET
 
-tile5x1:
-	MOVQ    bias+72(FP), AX
+tile5:
+vector5:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 32(SP)
+
+again5:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
 	VMOVAPS Y0, Y4
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -11783,7 +12251,7 @@ tap5:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written5
 	VADDPS      (AX), Y0, Y0
@@ -11825,11 +12293,40 @@ store5:
 	VMOVUPS Y3, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Y4, (AX)
+	DECQ    32(SP)
+	JEQ     again5end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again5
+
+again5end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x20, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector5end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector5
+
+vector5end:
 	VZEROUPPER
 	RET
 
-tile6x1:
-	MOVQ    bias+72(FP), AX
+tile6:
+vector6:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 40(SP)
+
+again6:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
@@ -11837,9 +12334,9 @@ tile6x1:
 	VMOVAPS Y0, Y4
 	VMOVAPS Y0, Y5
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -11863,7 +12360,7 @@ tap6:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written6
 	VADDPS      (AX), Y0, Y0
@@ -11911,11 +12408,40 @@ store6:
 	VMOVUPS Y4, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Y5, (AX)
+	DECQ    40(SP)
+	JEQ     again6end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again6
+
+again6end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x20, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector6end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector6
+
+vector6end:
 	VZEROUPPER
 	RET
 
-tile7x1:
-	MOVQ    bias+72(FP), AX
+tile7:
+vector7:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 48(SP)
+
+again7:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
@@ -11924,9 +12450,9 @@ tile7x1:
 	VMOVAPS Y0, Y5
 	VMOVAPS Y0, Y6
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -11951,7 +12477,7 @@ tap7:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written7
 	VADDPS      (AX), Y0, Y0
@@ -12005,11 +12531,40 @@ store7:
 	VMOVUPS Y5, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Y6, (AX)
+	DECQ    48(SP)
+	JEQ     again7end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again7
+
+again7end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x20, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector7end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector7
+
+vector7end:
 	VZEROUPPER
 	RET
 
-tile8x1:
-	MOVQ    bias+72(FP), AX
+tile8:
+vector8:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 56(SP)
+
+again8:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
@@ -12019,9 +12574,9 @@ tile8x1:
 	VMOVAPS Y0, Y6
 	VMOVAPS Y0, Y7
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -12047,7 +12602,7 @@ tap8:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written8
 	VADDPS      (AX), Y0, Y0
@@ -12107,11 +12662,40 @@ store8:
 	VMOVUPS Y6, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Y7, (AX)
+	DECQ    56(SP)
+	JEQ     again8end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again8
+
+again8end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x20, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector8end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector8
+
+vector8end:
 	VZEROUPPER
 	RET
 
-tile9x1:
-	MOVQ    bias+72(FP), AX
+tile9:
+vector9:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 64(SP)
+
+again9:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
@@ -12122,9 +12706,9 @@ tile9x1:
 	VMOVAPS Y0, Y7
 	VMOVAPS Y0, Y8
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -12153,7 +12737,7 @@ tap9:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written9
 	VADDPS      (AX), Y0, Y0
@@ -12219,11 +12803,40 @@ store9:
 	VMOVUPS Y7, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Y8, (AX)
+	DECQ    64(SP)
+	JEQ     again9end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again9
+
+again9end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x20, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector9end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector9
+
+vector9end:
 	VZEROUPPER
 	RET
 
-tile10x1:
-	MOVQ    bias+72(FP), AX
+tile10:
+vector10:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 72(SP)
+
+again10:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
@@ -12235,9 +12848,9 @@ tile10x1:
 	VMOVAPS Y0, Y8
 	VMOVAPS Y0, Y9
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -12267,7 +12880,7 @@ tap10:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written10
 	VADDPS      (AX), Y0, Y0
@@ -12339,11 +12952,40 @@ store10:
 	VMOVUPS Y8, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Y9, (AX)
+	DECQ    72(SP)
+	JEQ     again10end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again10
+
+again10end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x20, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector10end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector10
+
+vector10end:
 	VZEROUPPER
 	RET
 
-tile11x1:
-	MOVQ    bias+72(FP), AX
+tile11:
+vector11:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 80(SP)
+
+again11:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
@@ -12356,9 +12998,9 @@ tile11x1:
 	VMOVAPS Y0, Y9
 	VMOVAPS Y0, Y10
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -12389,7 +13031,7 @@ tap11:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written11
 	VADDPS      (AX), Y0, Y0
@@ -12467,11 +13109,40 @@ store11:
 	VMOVUPS Y9, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Y10, (AX)
+	DECQ    80(SP)
+	JEQ     again11end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again11
+
+again11end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x20, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector11end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector11
+
+vector11end:
 	VZEROUPPER
 	RET
 
-tile12x1:
-	MOVQ    bias+72(FP), AX
+tile12:
+vector12:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 88(SP)
+
+again12:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
@@ -12485,9 +13156,9 @@ tile12x1:
 	VMOVAPS Y0, Y10
 	VMOVAPS Y0, Y11
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -12519,7 +13190,7 @@ tap12:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written12
 	VADDPS      (AX), Y0, Y0
@@ -12603,6 +13274,30 @@ store12:
 	VMOVUPS Y10, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Y11, (AX)
+	DECQ    88(SP)
+	JEQ     again12end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again12
+
+again12end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x20, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector12end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector12
+
+vector12end:
 	VZEROUPPER
 	RET
 

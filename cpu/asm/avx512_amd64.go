@@ -97,8 +97,11 @@ func poolVectorsAVX512(y *float32, chosen *int32, upper *float32, lower *float32
 // transposeAVX512 turns a square of 16x16 values.
 func transposeAVX512(dst *float32, distance int, src *float32, stride int)
 
-// convolveAVX512 computes a tile of positions (up to [24 14 9 6] for 1 to 4 vectors) by vectors of 16 filters.
-func convolveAVX512(positions int, vectors int, y *float32, yStep int, distance int, x *float32, xStep int, taps *int32, n int, w *float32, bias *float32, flags int)
+// convolveAVX512 computes count tiles of positions (up to [24 14 9 6] for 1 to 4 vectors) by vectors of 16 filters.
+func convolveAVX512(positions int, vectors int, y *float32, yStep int, distance int, x *float32, xStep int, count int, yNext int, xNext int, taps *int32, n int, w *float32, bias *float32, flags int)
+
+// copyRowsAVX512 copies planes of height rows of width vectors.
+func copyRowsAVX512(to *float32, from *float32, width int, height int, planes int, rowSkip int, planeSkip int)
 
 // correlateAVX512 computes rows (up to [8 8 8] for 1 to 3 vectors) by vectors of 16 filters.
 func correlateAVX512(rows int, vectors int, sums *float32, x *float32, offsets *int32, xStep int, xSkip int, dy *float32, distance int, height int, width int, add bool)
@@ -106,8 +109,8 @@ func correlateAVX512(rows int, vectors int, sums *float32, x *float32, offsets *
 // correlateBlockAVX512 computes rows (up to [16 12 8] for 1 to 3 vectors) by vectors of 16 filters.
 func correlateBlockAVX512(rows int, vectors int, sums *float32, x *float32, xStep int, xSkip int, xNext int, dy *float32, distance int, skip int, next int, images int, height int, width int, add bool)
 
-// depthwiseAVX512 computes up to 24 positions, for one vector of 16 channels.
-func depthwiseAVX512(positions int, vectors int, y *float32, yStep int, x *float32, xStep int, taps *int32, n int, w *float32, bias *float32, flags int)
+// depthwiseAVX512 computes count tiles of up to 24 positions, for vectors of 16 channels.
+func depthwiseAVX512(positions int, vectors int, y *float32, yStep int, x *float32, xStep int, count int, yNext int, xNext int, ySkip int, xSkip int, taps *int32, n int, w *float32, bias *float32, flags int)
 
 // correlateChannelsAVX512 computes up to 8 rows, for one vector of 16 channels.
 func correlateChannelsAVX512(rows int, vectors int, sums *float32, x *float32, offsets *int32, xStep int, xSkip int, dy *float32, distance int, height int, width int, add bool)

@@ -7057,32 +7057,34 @@ TEXT ·transposeAVX512(SB), NOSPLIT, $0-32
 	VZEROUPPER
 	RET
 
-// func convolveAVX512(positions int, vectors int, y *float32, yStep int, distance int, x *float32, xStep int, taps *int32, n int, w *float32, bias *float32, flags int)
+// func convolveAVX512(positions int, vectors int, y *float32, yStep int, distance int, x *float32, xStep int, count int, yNext int, xNext int, taps *int32, n int, w *float32, bias *float32, flags int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·convolveAVX512(SB), NOSPLIT, $0-96
-	MOVQ    positions+0(FP), AX
-	MOVQ    vectors+8(FP), CX
-	CMPQ    CX, $0x04
-	JNE     vectors3
-	CMPQ    AX, $0x06
-	JEQ     tile6x4
-	CMPQ    AX, $0x05
-	JEQ     tile5x4
-	CMPQ    AX, $0x04
-	JEQ     tile4x4
-	CMPQ    AX, $0x03
-	JEQ     tile3x4
-	CMPQ    AX, $0x02
-	JEQ     tile2x4
-	MOVQ    bias+80(FP), AX
+TEXT ·convolveAVX512(SB), NOSPLIT, $0-120
+	MOVQ positions+0(FP), AX
+	MOVQ vectors+8(FP), CX
+	CMPQ CX, $0x04
+	JNE  vectors3
+	CMPQ AX, $0x06
+	JEQ  tile6x4
+	CMPQ AX, $0x05
+	JEQ  tile5x4
+	CMPQ AX, $0x04
+	JEQ  tile4x4
+	CMPQ AX, $0x03
+	JEQ  tile3x4
+	CMPQ AX, $0x02
+	JEQ  tile2x4
+
+again1x4:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVUPS 128(AX), Z2
 	VMOVUPS 192(AX), Z3
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), SI
 	SHLQ    $0x02, SI
 
@@ -7178,7 +7180,7 @@ nearnext1x4:
 	ADDQ   $0x08, CX
 	DECQ   DX
 	JNE    neartap1x4
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -7227,11 +7229,23 @@ store1x4:
 	ADDQ    DX, CX
 	MOVQ    CX, BX
 	VMOVUPS Z3, (BX)
+	DECQ    count+56(FP)
+	JEQ     again1x4end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again1x4
+
+again1x4end:
 	VZEROUPPER
 	RET
 
 tile2x4:
-	MOVQ    bias+80(FP), AX
+again2x4:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVUPS 128(AX), Z2
@@ -7241,9 +7255,9 @@ tile2x4:
 	VMOVAPS Z2, Z6
 	VMOVAPS Z3, Z7
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -7452,7 +7466,7 @@ farnext2x4:
 	JNE  fartap2x4
 
 summed2x4:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -7525,11 +7539,23 @@ store2x4:
 	VMOVUPS Z3, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Z7, (SI)
+	DECQ    count+56(FP)
+	JEQ     again2x4end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again2x4
+
+again2x4end:
 	VZEROUPPER
 	RET
 
 tile3x4:
-	MOVQ    bias+80(FP), AX
+again3x4:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVUPS 128(AX), Z2
@@ -7543,9 +7569,9 @@ tile3x4:
 	VMOVAPS Z2, Z10
 	VMOVAPS Z3, Z11
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -7794,7 +7820,7 @@ farnext3x4:
 	JNE  fartap3x4
 
 summed3x4:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -7891,11 +7917,23 @@ store3x4:
 	VMOVUPS Z7, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Z11, (SI)
+	DECQ    count+56(FP)
+	JEQ     again3x4end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again3x4
+
+again3x4end:
 	VZEROUPPER
 	RET
 
 tile4x4:
-	MOVQ    bias+80(FP), AX
+again4x4:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVUPS 128(AX), Z2
@@ -7913,9 +7951,9 @@ tile4x4:
 	VMOVAPS Z2, Z14
 	VMOVAPS Z3, Z15
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -8206,7 +8244,7 @@ farnext4x4:
 	JNE  fartap4x4
 
 summed4x4:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -8327,11 +8365,23 @@ store4x4:
 	VMOVUPS Z11, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Z15, (SI)
+	DECQ    count+56(FP)
+	JEQ     again4x4end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again4x4
+
+again4x4end:
 	VZEROUPPER
 	RET
 
 tile5x4:
-	MOVQ    bias+80(FP), AX
+again5x4:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVUPS 128(AX), Z2
@@ -8353,9 +8403,9 @@ tile5x4:
 	VMOVAPS Z2, Z18
 	VMOVAPS Z3, Z19
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -8690,7 +8740,7 @@ farnext5x4:
 	JNE  fartap5x4
 
 summed5x4:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -8835,11 +8885,23 @@ store5x4:
 	VMOVUPS Z15, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Z19, (SI)
+	DECQ    count+56(FP)
+	JEQ     again5x4end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again5x4
+
+again5x4end:
 	VZEROUPPER
 	RET
 
 tile6x4:
-	MOVQ    bias+80(FP), AX
+again6x4:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVUPS 128(AX), Z2
@@ -8865,9 +8927,9 @@ tile6x4:
 	VMOVAPS Z2, Z22
 	VMOVAPS Z3, Z23
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -9242,7 +9304,7 @@ farnext6x4:
 	JNE  fartap6x4
 
 summed6x4:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -9411,36 +9473,49 @@ store6x4:
 	VMOVUPS Z19, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Z23, (SI)
+	DECQ    count+56(FP)
+	JEQ     again6x4end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again6x4
+
+again6x4end:
 	VZEROUPPER
 	RET
 
 vectors3:
-	CMPQ    CX, $0x03
-	JNE     vectors2
-	CMPQ    AX, $0x09
-	JEQ     tile9x3
-	CMPQ    AX, $0x08
-	JEQ     tile8x3
-	CMPQ    AX, $0x07
-	JEQ     tile7x3
-	CMPQ    AX, $0x06
-	JEQ     tile6x3
-	CMPQ    AX, $0x05
-	JEQ     tile5x3
-	CMPQ    AX, $0x04
-	JEQ     tile4x3
-	CMPQ    AX, $0x03
-	JEQ     tile3x3
-	CMPQ    AX, $0x02
-	JEQ     tile2x3
-	MOVQ    bias+80(FP), AX
+	CMPQ CX, $0x03
+	JNE  vectors2
+	CMPQ AX, $0x09
+	JEQ  tile9x3
+	CMPQ AX, $0x08
+	JEQ  tile8x3
+	CMPQ AX, $0x07
+	JEQ  tile7x3
+	CMPQ AX, $0x06
+	JEQ  tile6x3
+	CMPQ AX, $0x05
+	JEQ  tile5x3
+	CMPQ AX, $0x04
+	JEQ  tile4x3
+	CMPQ AX, $0x03
+	JEQ  tile3x3
+	CMPQ AX, $0x02
+	JEQ  tile2x3
+
+again1x3:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVUPS 128(AX), Z2
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), SI
 	SHLQ    $0x02, SI
 
@@ -9521,7 +9596,7 @@ nearnext1x3:
 	ADDQ   $0x08, CX
 	DECQ   DX
 	JNE    neartap1x3
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -9562,11 +9637,23 @@ store1x3:
 	ADDQ    DX, CX
 	MOVQ    CX, BX
 	VMOVUPS Z2, (BX)
+	DECQ    count+56(FP)
+	JEQ     again1x3end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again1x3
+
+again1x3end:
 	VZEROUPPER
 	RET
 
 tile2x3:
-	MOVQ    bias+80(FP), AX
+again2x3:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVUPS 128(AX), Z2
@@ -9574,9 +9661,9 @@ tile2x3:
 	VMOVAPS Z1, Z4
 	VMOVAPS Z2, Z5
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -9753,7 +9840,7 @@ farnext2x3:
 	JNE  fartap2x3
 
 summed2x3:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -9812,11 +9899,23 @@ store2x3:
 	VMOVUPS Z2, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Z5, (SI)
+	DECQ    count+56(FP)
+	JEQ     again2x3end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again2x3
+
+again2x3end:
 	VZEROUPPER
 	RET
 
 tile3x3:
-	MOVQ    bias+80(FP), AX
+again3x3:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVUPS 128(AX), Z2
@@ -9827,9 +9926,9 @@ tile3x3:
 	VMOVAPS Z1, Z7
 	VMOVAPS Z2, Z8
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -10038,7 +10137,7 @@ farnext3x3:
 	JNE  fartap3x3
 
 summed3x3:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -10115,11 +10214,23 @@ store3x3:
 	VMOVUPS Z5, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Z8, (SI)
+	DECQ    count+56(FP)
+	JEQ     again3x3end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again3x3
+
+again3x3end:
 	VZEROUPPER
 	RET
 
 tile4x3:
-	MOVQ    bias+80(FP), AX
+again4x3:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVUPS 128(AX), Z2
@@ -10133,9 +10244,9 @@ tile4x3:
 	VMOVAPS Z1, Z10
 	VMOVAPS Z2, Z11
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -10378,7 +10489,7 @@ farnext4x3:
 	JNE  fartap4x3
 
 summed4x3:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -10473,11 +10584,23 @@ store4x3:
 	VMOVUPS Z8, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Z11, (SI)
+	DECQ    count+56(FP)
+	JEQ     again4x3end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again4x3
+
+again4x3end:
 	VZEROUPPER
 	RET
 
 tile5x3:
-	MOVQ    bias+80(FP), AX
+again5x3:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVUPS 128(AX), Z2
@@ -10494,9 +10617,9 @@ tile5x3:
 	VMOVAPS Z1, Z13
 	VMOVAPS Z2, Z14
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -10775,7 +10898,7 @@ farnext5x3:
 	JNE  fartap5x3
 
 summed5x3:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -10888,11 +11011,23 @@ store5x3:
 	VMOVUPS Z11, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Z14, (SI)
+	DECQ    count+56(FP)
+	JEQ     again5x3end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again5x3
+
+again5x3end:
 	VZEROUPPER
 	RET
 
 tile6x3:
-	MOVQ    bias+80(FP), AX
+again6x3:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVUPS 128(AX), Z2
@@ -10912,9 +11047,9 @@ tile6x3:
 	VMOVAPS Z1, Z16
 	VMOVAPS Z2, Z17
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -11225,7 +11360,7 @@ farnext6x3:
 	JNE  fartap6x3
 
 summed6x3:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -11356,11 +11491,23 @@ store6x3:
 	VMOVUPS Z14, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Z17, (SI)
+	DECQ    count+56(FP)
+	JEQ     again6x3end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again6x3
+
+again6x3end:
 	VZEROUPPER
 	RET
 
 tile7x3:
-	MOVQ    bias+80(FP), AX
+again7x3:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVUPS 128(AX), Z2
@@ -11383,9 +11530,9 @@ tile7x3:
 	VMOVAPS Z1, Z19
 	VMOVAPS Z2, Z20
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -11728,7 +11875,7 @@ farnext7x3:
 	JNE  fartap7x3
 
 summed7x3:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -11877,11 +12024,23 @@ store7x3:
 	VMOVUPS Z17, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Z20, (SI)
+	DECQ    count+56(FP)
+	JEQ     again7x3end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again7x3
+
+again7x3end:
 	VZEROUPPER
 	RET
 
 tile8x3:
-	MOVQ    bias+80(FP), AX
+again8x3:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVUPS 128(AX), Z2
@@ -11907,9 +12066,9 @@ tile8x3:
 	VMOVAPS Z1, Z22
 	VMOVAPS Z2, Z23
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -12284,7 +12443,7 @@ farnext8x3:
 	JNE  fartap8x3
 
 summed8x3:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -12451,11 +12610,23 @@ store8x3:
 	VMOVUPS Z20, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Z23, (SI)
+	DECQ    count+56(FP)
+	JEQ     again8x3end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again8x3
+
+again8x3end:
 	VZEROUPPER
 	RET
 
 tile9x3:
-	MOVQ    bias+80(FP), AX
+again9x3:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVUPS 128(AX), Z2
@@ -12484,9 +12655,9 @@ tile9x3:
 	VMOVAPS Z1, Z25
 	VMOVAPS Z2, Z26
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -12897,7 +13068,7 @@ farnext9x3:
 	JNE  fartap9x3
 
 summed9x3:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -13082,45 +13253,58 @@ store9x3:
 	VMOVUPS Z23, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Z26, (SI)
+	DECQ    count+56(FP)
+	JEQ     again9x3end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again9x3
+
+again9x3end:
 	VZEROUPPER
 	RET
 
 vectors2:
-	CMPQ    CX, $0x02
-	JNE     vectors1
-	CMPQ    AX, $0x0e
-	JEQ     tile14x2
-	CMPQ    AX, $0x0d
-	JEQ     tile13x2
-	CMPQ    AX, $0x0c
-	JEQ     tile12x2
-	CMPQ    AX, $0x0b
-	JEQ     tile11x2
-	CMPQ    AX, $0x0a
-	JEQ     tile10x2
-	CMPQ    AX, $0x09
-	JEQ     tile9x2
-	CMPQ    AX, $0x08
-	JEQ     tile8x2
-	CMPQ    AX, $0x07
-	JEQ     tile7x2
-	CMPQ    AX, $0x06
-	JEQ     tile6x2
-	CMPQ    AX, $0x05
-	JEQ     tile5x2
-	CMPQ    AX, $0x04
-	JEQ     tile4x2
-	CMPQ    AX, $0x03
-	JEQ     tile3x2
-	CMPQ    AX, $0x02
-	JEQ     tile2x2
-	MOVQ    bias+80(FP), AX
+	CMPQ CX, $0x02
+	JNE  vectors1
+	CMPQ AX, $0x0e
+	JEQ  tile14x2
+	CMPQ AX, $0x0d
+	JEQ  tile13x2
+	CMPQ AX, $0x0c
+	JEQ  tile12x2
+	CMPQ AX, $0x0b
+	JEQ  tile11x2
+	CMPQ AX, $0x0a
+	JEQ  tile10x2
+	CMPQ AX, $0x09
+	JEQ  tile9x2
+	CMPQ AX, $0x08
+	JEQ  tile8x2
+	CMPQ AX, $0x07
+	JEQ  tile7x2
+	CMPQ AX, $0x06
+	JEQ  tile6x2
+	CMPQ AX, $0x05
+	JEQ  tile5x2
+	CMPQ AX, $0x04
+	JEQ  tile4x2
+	CMPQ AX, $0x03
+	JEQ  tile3x2
+	CMPQ AX, $0x02
+	JEQ  tile2x2
+
+again1x2:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), SI
 	SHLQ    $0x02, SI
 
@@ -13186,7 +13370,7 @@ nearnext1x2:
 	ADDQ   $0x08, CX
 	DECQ   DX
 	JNE    neartap1x2
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -13219,19 +13403,31 @@ store1x2:
 	ADDQ    DX, CX
 	MOVQ    CX, BX
 	VMOVUPS Z1, (BX)
+	DECQ    count+56(FP)
+	JEQ     again1x2end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again1x2
+
+again1x2end:
 	VZEROUPPER
 	RET
 
 tile2x2:
-	MOVQ    bias+80(FP), AX
+again2x2:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z1, Z3
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -13376,7 +13572,7 @@ farnext2x2:
 	JNE  fartap2x2
 
 summed2x2:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -13421,11 +13617,23 @@ store2x2:
 	VMOVUPS Z1, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Z3, (SI)
+	DECQ    count+56(FP)
+	JEQ     again2x2end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again2x2
+
+again2x2end:
 	VZEROUPPER
 	RET
 
 tile3x2:
-	MOVQ    bias+80(FP), AX
+again3x2:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVAPS Z0, Z2
@@ -13433,9 +13641,9 @@ tile3x2:
 	VMOVAPS Z0, Z4
 	VMOVAPS Z1, Z5
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -13604,7 +13812,7 @@ farnext3x2:
 	JNE  fartap3x2
 
 summed3x2:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -13661,11 +13869,23 @@ store3x2:
 	VMOVUPS Z3, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Z5, (SI)
+	DECQ    count+56(FP)
+	JEQ     again3x2end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again3x2
+
+again3x2end:
 	VZEROUPPER
 	RET
 
 tile4x2:
-	MOVQ    bias+80(FP), AX
+again4x2:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVAPS Z0, Z2
@@ -13675,9 +13895,9 @@ tile4x2:
 	VMOVAPS Z0, Z6
 	VMOVAPS Z1, Z7
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -13872,7 +14092,7 @@ farnext4x2:
 	JNE  fartap4x2
 
 summed4x2:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -13941,11 +14161,23 @@ store4x2:
 	VMOVUPS Z5, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Z7, (SI)
+	DECQ    count+56(FP)
+	JEQ     again4x2end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again4x2
+
+again4x2end:
 	VZEROUPPER
 	RET
 
 tile5x2:
-	MOVQ    bias+80(FP), AX
+again5x2:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVAPS Z0, Z2
@@ -13957,9 +14189,9 @@ tile5x2:
 	VMOVAPS Z0, Z8
 	VMOVAPS Z1, Z9
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -14182,7 +14414,7 @@ farnext5x2:
 	JNE  fartap5x2
 
 summed5x2:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -14263,11 +14495,23 @@ store5x2:
 	VMOVUPS Z7, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Z9, (SI)
+	DECQ    count+56(FP)
+	JEQ     again5x2end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again5x2
+
+again5x2end:
 	VZEROUPPER
 	RET
 
 tile6x2:
-	MOVQ    bias+80(FP), AX
+again6x2:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVAPS Z0, Z2
@@ -14281,9 +14525,9 @@ tile6x2:
 	VMOVAPS Z0, Z10
 	VMOVAPS Z1, Z11
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -14530,7 +14774,7 @@ farnext6x2:
 	JNE  fartap6x2
 
 summed6x2:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -14623,11 +14867,23 @@ store6x2:
 	VMOVUPS Z9, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Z11, (SI)
+	DECQ    count+56(FP)
+	JEQ     again6x2end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again6x2
+
+again6x2end:
 	VZEROUPPER
 	RET
 
 tile7x2:
-	MOVQ    bias+80(FP), AX
+again7x2:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVAPS Z0, Z2
@@ -14643,9 +14899,9 @@ tile7x2:
 	VMOVAPS Z0, Z12
 	VMOVAPS Z1, Z13
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -14916,7 +15172,7 @@ farnext7x2:
 	JNE  fartap7x2
 
 summed7x2:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -15021,11 +15277,23 @@ store7x2:
 	VMOVUPS Z11, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Z13, (SI)
+	DECQ    count+56(FP)
+	JEQ     again7x2end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again7x2
+
+again7x2end:
 	VZEROUPPER
 	RET
 
 tile8x2:
-	MOVQ    bias+80(FP), AX
+again8x2:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVAPS Z0, Z2
@@ -15043,9 +15311,9 @@ tile8x2:
 	VMOVAPS Z0, Z14
 	VMOVAPS Z1, Z15
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -15340,7 +15608,7 @@ farnext8x2:
 	JNE  fartap8x2
 
 summed8x2:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -15457,11 +15725,23 @@ store8x2:
 	VMOVUPS Z13, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Z15, (SI)
+	DECQ    count+56(FP)
+	JEQ     again8x2end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again8x2
+
+again8x2end:
 	VZEROUPPER
 	RET
 
 tile9x2:
-	MOVQ    bias+80(FP), AX
+again9x2:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVAPS Z0, Z2
@@ -15481,9 +15761,9 @@ tile9x2:
 	VMOVAPS Z0, Z16
 	VMOVAPS Z1, Z17
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -15806,7 +16086,7 @@ farnext9x2:
 	JNE  fartap9x2
 
 summed9x2:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -15935,11 +16215,23 @@ store9x2:
 	VMOVUPS Z15, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Z17, (SI)
+	DECQ    count+56(FP)
+	JEQ     again9x2end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again9x2
+
+again9x2end:
 	VZEROUPPER
 	RET
 
 tile10x2:
-	MOVQ    bias+80(FP), AX
+again10x2:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVAPS Z0, Z2
@@ -15961,9 +16253,9 @@ tile10x2:
 	VMOVAPS Z0, Z18
 	VMOVAPS Z1, Z19
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -16310,7 +16602,7 @@ farnext10x2:
 	JNE  fartap10x2
 
 summed10x2:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -16451,11 +16743,23 @@ store10x2:
 	VMOVUPS Z17, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Z19, (SI)
+	DECQ    count+56(FP)
+	JEQ     again10x2end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again10x2
+
+again10x2end:
 	VZEROUPPER
 	RET
 
 tile11x2:
-	MOVQ    bias+80(FP), AX
+again11x2:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVAPS Z0, Z2
@@ -16479,9 +16783,9 @@ tile11x2:
 	VMOVAPS Z0, Z20
 	VMOVAPS Z1, Z21
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -16852,7 +17156,7 @@ farnext11x2:
 	JNE  fartap11x2
 
 summed11x2:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -17005,11 +17309,23 @@ store11x2:
 	VMOVUPS Z19, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Z21, (SI)
+	DECQ    count+56(FP)
+	JEQ     again11x2end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again11x2
+
+again11x2end:
 	VZEROUPPER
 	RET
 
 tile12x2:
-	MOVQ    bias+80(FP), AX
+again12x2:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVAPS Z0, Z2
@@ -17035,9 +17351,9 @@ tile12x2:
 	VMOVAPS Z0, Z22
 	VMOVAPS Z1, Z23
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -17432,7 +17748,7 @@ farnext12x2:
 	JNE  fartap12x2
 
 summed12x2:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -17597,11 +17913,23 @@ store12x2:
 	VMOVUPS Z21, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Z23, (SI)
+	DECQ    count+56(FP)
+	JEQ     again12x2end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again12x2
+
+again12x2end:
 	VZEROUPPER
 	RET
 
 tile13x2:
-	MOVQ    bias+80(FP), AX
+again13x2:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVAPS Z0, Z2
@@ -17629,9 +17957,9 @@ tile13x2:
 	VMOVAPS Z0, Z24
 	VMOVAPS Z1, Z25
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -18054,7 +18382,7 @@ farnext13x2:
 	JNE  fartap13x2
 
 summed13x2:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -18231,11 +18559,23 @@ store13x2:
 	VMOVUPS Z23, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Z25, (SI)
+	DECQ    count+56(FP)
+	JEQ     again13x2end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again13x2
+
+again13x2end:
 	VZEROUPPER
 	RET
 
 tile14x2:
-	MOVQ    bias+80(FP), AX
+again14x2:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVAPS Z0, Z2
@@ -18265,9 +18605,9 @@ tile14x2:
 	VMOVAPS Z0, Z26
 	VMOVAPS Z1, Z27
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -18714,7 +19054,7 @@ farnext14x2:
 	JNE  fartap14x2
 
 summed14x2:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -18903,62 +19243,75 @@ store14x2:
 	VMOVUPS Z25, (SI)
 	ADDQ    DX, SI
 	VMOVUPS Z27, (SI)
+	DECQ    count+56(FP)
+	JEQ     again14x2end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again14x2
+
+again14x2end:
 	VZEROUPPER
 	RET
 
 vectors1:
-	CMPQ    AX, $0x18
-	JEQ     tile24x1
-	CMPQ    AX, $0x17
-	JEQ     tile23x1
-	CMPQ    AX, $0x16
-	JEQ     tile22x1
-	CMPQ    AX, $0x15
-	JEQ     tile21x1
-	CMPQ    AX, $0x14
-	JEQ     tile20x1
-	CMPQ    AX, $0x13
-	JEQ     tile19x1
-	CMPQ    AX, $0x12
-	JEQ     tile18x1
-	CMPQ    AX, $0x11
-	JEQ     tile17x1
-	CMPQ    AX, $0x10
-	JEQ     tile16x1
-	CMPQ    AX, $0x0f
-	JEQ     tile15x1
-	CMPQ    AX, $0x0e
-	JEQ     tile14x1
-	CMPQ    AX, $0x0d
-	JEQ     tile13x1
-	CMPQ    AX, $0x0c
-	JEQ     tile12x1
-	CMPQ    AX, $0x0b
-	JEQ     tile11x1
-	CMPQ    AX, $0x0a
-	JEQ     tile10x1
-	CMPQ    AX, $0x09
-	JEQ     tile9x1
-	CMPQ    AX, $0x08
-	JEQ     tile8x1
-	CMPQ    AX, $0x07
-	JEQ     tile7x1
-	CMPQ    AX, $0x06
-	JEQ     tile6x1
-	CMPQ    AX, $0x05
-	JEQ     tile5x1
-	CMPQ    AX, $0x04
-	JEQ     tile4x1
-	CMPQ    AX, $0x03
-	JEQ     tile3x1
-	CMPQ    AX, $0x02
-	JEQ     tile2x1
-	MOVQ    bias+80(FP), AX
+	CMPQ AX, $0x18
+	JEQ  tile24x1
+	CMPQ AX, $0x17
+	JEQ  tile23x1
+	CMPQ AX, $0x16
+	JEQ  tile22x1
+	CMPQ AX, $0x15
+	JEQ  tile21x1
+	CMPQ AX, $0x14
+	JEQ  tile20x1
+	CMPQ AX, $0x13
+	JEQ  tile19x1
+	CMPQ AX, $0x12
+	JEQ  tile18x1
+	CMPQ AX, $0x11
+	JEQ  tile17x1
+	CMPQ AX, $0x10
+	JEQ  tile16x1
+	CMPQ AX, $0x0f
+	JEQ  tile15x1
+	CMPQ AX, $0x0e
+	JEQ  tile14x1
+	CMPQ AX, $0x0d
+	JEQ  tile13x1
+	CMPQ AX, $0x0c
+	JEQ  tile12x1
+	CMPQ AX, $0x0b
+	JEQ  tile11x1
+	CMPQ AX, $0x0a
+	JEQ  tile10x1
+	CMPQ AX, $0x09
+	JEQ  tile9x1
+	CMPQ AX, $0x08
+	JEQ  tile8x1
+	CMPQ AX, $0x07
+	JEQ  tile7x1
+	CMPQ AX, $0x06
+	JEQ  tile6x1
+	CMPQ AX, $0x05
+	JEQ  tile5x1
+	CMPQ AX, $0x04
+	JEQ  tile4x1
+	CMPQ AX, $0x03
+	JEQ  tile3x1
+	CMPQ AX, $0x02
+	JEQ  tile2x1
+
+again1x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), SI
 	SHLQ    $0x02, SI
 
@@ -18999,7 +19352,7 @@ nearnext1x1:
 	ADDQ   $0x08, CX
 	DECQ   DX
 	JNE    neartap1x1
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -19022,17 +19375,29 @@ written1x1:
 
 store1x1:
 	VMOVUPS Z0, (CX)
+	DECQ    count+56(FP)
+	JEQ     again1x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again1x1
+
+again1x1end:
 	VZEROUPPER
 	RET
 
 tile2x1:
-	MOVQ    bias+80(FP), AX
+again2x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -19121,7 +19486,7 @@ farnext2x1:
 	JNE  fartap2x1
 
 summed2x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -19150,18 +19515,30 @@ store2x1:
 	VMOVUPS Z0, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z1, (CX)
+	DECQ    count+56(FP)
+	JEQ     again2x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again2x1
+
+again2x1end:
 	VZEROUPPER
 	RET
 
 tile3x1:
-	MOVQ    bias+80(FP), AX
+again3x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -19258,7 +19635,7 @@ farnext3x1:
 	JNE  fartap3x1
 
 summed3x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -19293,19 +19670,31 @@ store3x1:
 	VMOVUPS Z1, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z2, (CX)
+	DECQ    count+56(FP)
+	JEQ     again3x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again3x1
+
+again3x1end:
 	VZEROUPPER
 	RET
 
 tile4x1:
-	MOVQ    bias+80(FP), AX
+again4x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -19412,7 +19801,7 @@ farnext4x1:
 	JNE  fartap4x1
 
 summed4x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -19453,20 +19842,32 @@ store4x1:
 	VMOVUPS Z2, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z3, (CX)
+	DECQ    count+56(FP)
+	JEQ     again4x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again4x1
+
+again4x1end:
 	VZEROUPPER
 	RET
 
 tile5x1:
-	MOVQ    bias+80(FP), AX
+again5x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -19585,7 +19986,7 @@ farnext5x1:
 	JNE  fartap5x1
 
 summed5x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -19632,11 +20033,23 @@ store5x1:
 	VMOVUPS Z3, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z4, (CX)
+	DECQ    count+56(FP)
+	JEQ     again5x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again5x1
+
+again5x1end:
 	VZEROUPPER
 	RET
 
 tile6x1:
-	MOVQ    bias+80(FP), AX
+again6x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -19644,9 +20057,9 @@ tile6x1:
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -19773,7 +20186,7 @@ farnext6x1:
 	JNE  fartap6x1
 
 summed6x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -19826,11 +20239,23 @@ store6x1:
 	VMOVUPS Z4, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z5, (CX)
+	DECQ    count+56(FP)
+	JEQ     again6x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again6x1
+
+again6x1end:
 	VZEROUPPER
 	RET
 
 tile7x1:
-	MOVQ    bias+80(FP), AX
+again7x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -19839,9 +20264,9 @@ tile7x1:
 	VMOVAPS Z0, Z5
 	VMOVAPS Z0, Z6
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -19976,7 +20401,7 @@ farnext7x1:
 	JNE  fartap7x1
 
 summed7x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -20035,11 +20460,23 @@ store7x1:
 	VMOVUPS Z5, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z6, (CX)
+	DECQ    count+56(FP)
+	JEQ     again7x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again7x1
+
+again7x1end:
 	VZEROUPPER
 	RET
 
 tile8x1:
-	MOVQ    bias+80(FP), AX
+again8x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -20049,9 +20486,9 @@ tile8x1:
 	VMOVAPS Z0, Z6
 	VMOVAPS Z0, Z7
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -20194,7 +20631,7 @@ farnext8x1:
 	JNE  fartap8x1
 
 summed8x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -20259,11 +20696,23 @@ store8x1:
 	VMOVUPS Z6, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z7, (CX)
+	DECQ    count+56(FP)
+	JEQ     again8x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again8x1
+
+again8x1end:
 	VZEROUPPER
 	RET
 
 tile9x1:
-	MOVQ    bias+80(FP), AX
+again9x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -20274,9 +20723,9 @@ tile9x1:
 	VMOVAPS Z0, Z7
 	VMOVAPS Z0, Z8
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -20431,7 +20880,7 @@ farnext9x1:
 	JNE  fartap9x1
 
 summed9x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -20502,11 +20951,23 @@ store9x1:
 	VMOVUPS Z7, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z8, (CX)
+	DECQ    count+56(FP)
+	JEQ     again9x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again9x1
+
+again9x1end:
 	VZEROUPPER
 	RET
 
 tile10x1:
-	MOVQ    bias+80(FP), AX
+again10x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -20518,9 +20979,9 @@ tile10x1:
 	VMOVAPS Z0, Z8
 	VMOVAPS Z0, Z9
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -20683,7 +21144,7 @@ farnext10x1:
 	JNE  fartap10x1
 
 summed10x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -20760,11 +21221,23 @@ store10x1:
 	VMOVUPS Z8, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z9, (CX)
+	DECQ    count+56(FP)
+	JEQ     again10x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again10x1
+
+again10x1end:
 	VZEROUPPER
 	RET
 
 tile11x1:
-	MOVQ    bias+80(FP), AX
+again11x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -20777,9 +21250,9 @@ tile11x1:
 	VMOVAPS Z0, Z9
 	VMOVAPS Z0, Z10
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -20950,7 +21423,7 @@ farnext11x1:
 	JNE  fartap11x1
 
 summed11x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -21033,11 +21506,23 @@ store11x1:
 	VMOVUPS Z9, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z10, (CX)
+	DECQ    count+56(FP)
+	JEQ     again11x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again11x1
+
+again11x1end:
 	VZEROUPPER
 	RET
 
 tile12x1:
-	MOVQ    bias+80(FP), AX
+again12x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -21051,9 +21536,9 @@ tile12x1:
 	VMOVAPS Z0, Z10
 	VMOVAPS Z0, Z11
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -21232,7 +21717,7 @@ farnext12x1:
 	JNE  fartap12x1
 
 summed12x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -21321,11 +21806,23 @@ store12x1:
 	VMOVUPS Z10, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z11, (CX)
+	DECQ    count+56(FP)
+	JEQ     again12x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again12x1
+
+again12x1end:
 	VZEROUPPER
 	RET
 
 tile13x1:
-	MOVQ    bias+80(FP), AX
+again13x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -21340,9 +21837,9 @@ tile13x1:
 	VMOVAPS Z0, Z11
 	VMOVAPS Z0, Z12
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -21533,7 +22030,7 @@ farnext13x1:
 	JNE  fartap13x1
 
 summed13x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -21628,11 +22125,23 @@ store13x1:
 	VMOVUPS Z11, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z12, (CX)
+	DECQ    count+56(FP)
+	JEQ     again13x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again13x1
+
+again13x1end:
 	VZEROUPPER
 	RET
 
 tile14x1:
-	MOVQ    bias+80(FP), AX
+again14x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -21648,9 +22157,9 @@ tile14x1:
 	VMOVAPS Z0, Z12
 	VMOVAPS Z0, Z13
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -21849,7 +22358,7 @@ farnext14x1:
 	JNE  fartap14x1
 
 summed14x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -21950,11 +22459,23 @@ store14x1:
 	VMOVUPS Z12, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z13, (CX)
+	DECQ    count+56(FP)
+	JEQ     again14x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again14x1
+
+again14x1end:
 	VZEROUPPER
 	RET
 
 tile15x1:
-	MOVQ    bias+80(FP), AX
+again15x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -21971,9 +22492,9 @@ tile15x1:
 	VMOVAPS Z0, Z13
 	VMOVAPS Z0, Z14
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -22180,7 +22701,7 @@ farnext15x1:
 	JNE  fartap15x1
 
 summed15x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -22287,11 +22808,23 @@ store15x1:
 	VMOVUPS Z13, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z14, (CX)
+	DECQ    count+56(FP)
+	JEQ     again15x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again15x1
+
+again15x1end:
 	VZEROUPPER
 	RET
 
 tile16x1:
-	MOVQ    bias+80(FP), AX
+again16x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -22309,9 +22842,9 @@ tile16x1:
 	VMOVAPS Z0, Z14
 	VMOVAPS Z0, Z15
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -22526,7 +23059,7 @@ farnext16x1:
 	JNE  fartap16x1
 
 summed16x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -22639,11 +23172,23 @@ store16x1:
 	VMOVUPS Z14, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z15, (CX)
+	DECQ    count+56(FP)
+	JEQ     again16x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again16x1
+
+again16x1end:
 	VZEROUPPER
 	RET
 
 tile17x1:
-	MOVQ    bias+80(FP), AX
+again17x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -22662,9 +23207,9 @@ tile17x1:
 	VMOVAPS Z0, Z15
 	VMOVAPS Z0, Z16
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -22891,7 +23436,7 @@ farnext17x1:
 	JNE  fartap17x1
 
 summed17x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -23010,11 +23555,23 @@ store17x1:
 	VMOVUPS Z15, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z16, (CX)
+	DECQ    count+56(FP)
+	JEQ     again17x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again17x1
+
+again17x1end:
 	VZEROUPPER
 	RET
 
 tile18x1:
-	MOVQ    bias+80(FP), AX
+again18x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -23034,9 +23591,9 @@ tile18x1:
 	VMOVAPS Z0, Z16
 	VMOVAPS Z0, Z17
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -23271,7 +23828,7 @@ farnext18x1:
 	JNE  fartap18x1
 
 summed18x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -23396,11 +23953,23 @@ store18x1:
 	VMOVUPS Z16, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z17, (CX)
+	DECQ    count+56(FP)
+	JEQ     again18x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again18x1
+
+again18x1end:
 	VZEROUPPER
 	RET
 
 tile19x1:
-	MOVQ    bias+80(FP), AX
+again19x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -23421,9 +23990,9 @@ tile19x1:
 	VMOVAPS Z0, Z17
 	VMOVAPS Z0, Z18
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -23666,7 +24235,7 @@ farnext19x1:
 	JNE  fartap19x1
 
 summed19x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -23797,11 +24366,23 @@ store19x1:
 	VMOVUPS Z17, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z18, (CX)
+	DECQ    count+56(FP)
+	JEQ     again19x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again19x1
+
+again19x1end:
 	VZEROUPPER
 	RET
 
 tile20x1:
-	MOVQ    bias+80(FP), AX
+again20x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -23823,9 +24404,9 @@ tile20x1:
 	VMOVAPS Z0, Z18
 	VMOVAPS Z0, Z19
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -24076,7 +24657,7 @@ farnext20x1:
 	JNE  fartap20x1
 
 summed20x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -24213,11 +24794,23 @@ store20x1:
 	VMOVUPS Z18, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z19, (CX)
+	DECQ    count+56(FP)
+	JEQ     again20x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again20x1
+
+again20x1end:
 	VZEROUPPER
 	RET
 
 tile21x1:
-	MOVQ    bias+80(FP), AX
+again21x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -24240,9 +24833,9 @@ tile21x1:
 	VMOVAPS Z0, Z19
 	VMOVAPS Z0, Z20
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -24505,7 +25098,7 @@ farnext21x1:
 	JNE  fartap21x1
 
 summed21x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -24648,11 +25241,23 @@ store21x1:
 	VMOVUPS Z19, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z20, (CX)
+	DECQ    count+56(FP)
+	JEQ     again21x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again21x1
+
+again21x1end:
 	VZEROUPPER
 	RET
 
 tile22x1:
-	MOVQ    bias+80(FP), AX
+again22x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -24676,9 +25281,9 @@ tile22x1:
 	VMOVAPS Z0, Z20
 	VMOVAPS Z0, Z21
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -24949,7 +25554,7 @@ farnext22x1:
 	JNE  fartap22x1
 
 summed22x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -25098,11 +25703,23 @@ store22x1:
 	VMOVUPS Z20, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z21, (CX)
+	DECQ    count+56(FP)
+	JEQ     again22x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again22x1
+
+again22x1end:
 	VZEROUPPER
 	RET
 
 tile23x1:
-	MOVQ    bias+80(FP), AX
+again23x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -25127,9 +25744,9 @@ tile23x1:
 	VMOVAPS Z0, Z21
 	VMOVAPS Z0, Z22
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -25408,7 +26025,7 @@ farnext23x1:
 	JNE  fartap23x1
 
 summed23x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -25563,11 +26180,23 @@ store23x1:
 	VMOVUPS Z21, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z22, (CX)
+	DECQ    count+56(FP)
+	JEQ     again23x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again23x1
+
+again23x1end:
 	VZEROUPPER
 	RET
 
 tile24x1:
-	MOVQ    bias+80(FP), AX
+again24x1:
+	MOVQ    bias+104(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -25593,9 +26222,9 @@ tile24x1:
 	VMOVAPS Z0, Z22
 	VMOVAPS Z0, Z23
 	MOVQ    x+40(FP), AX
-	MOVQ    taps+56(FP), CX
-	MOVQ    n+64(FP), DX
-	MOVQ    w+72(FP), BX
+	MOVQ    taps+80(FP), CX
+	MOVQ    n+88(FP), DX
+	MOVQ    w+96(FP), BX
 	MOVQ    xStep+48(FP), DI
 	SHLQ    $0x02, DI
 	CMPQ    DI, $0x40
@@ -25882,7 +26511,7 @@ farnext24x1:
 	JNE  fartap24x1
 
 summed24x1:
-	MOVQ   flags+88(FP), AX
+	MOVQ   flags+112(FP), AX
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
@@ -26043,6 +26672,17 @@ store24x1:
 	VMOVUPS Z22, (CX)
 	ADDQ    DX, CX
 	VMOVUPS Z23, (CX)
+	DECQ    count+56(FP)
+	JEQ     again24x1end
+	MOVQ    yNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+72(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+40(FP)
+	JMP     again24x1
+
+again24x1end:
 	VZEROUPPER
 	RET
 
@@ -26063,6 +26703,61 @@ DATA word40c00000AVX512<>+52(SB)/4, $0x40c00000
 DATA word40c00000AVX512<>+56(SB)/4, $0x40c00000
 DATA word40c00000AVX512<>+60(SB)/4, $0x40c00000
 GLOBL word40c00000AVX512<>(SB), RODATA|NOPTR, $64
+
+// func copyRowsAVX512(to *float32, from *float32, width int, height int, planes int, rowSkip int, planeSkip int)
+// Requires: AVX, AVX512F
+TEXT ·copyRowsAVX512(SB), NOSPLIT, $0-56
+	MOVQ to+0(FP), AX
+	MOVQ from+8(FP), CX
+	MOVQ width+16(FP), DX
+	MOVQ height+24(FP), BX
+	MOVQ planes+32(FP), SI
+	MOVQ rowSkip+40(FP), DI
+	SHLQ $0x02, DI
+	MOVQ planeSkip+48(FP), R8
+	SHLQ $0x02, R8
+
+plane:
+	MOVQ BX, R9
+
+row:
+	MOVQ DX, R10
+
+some:
+	CMPQ    R10, $0x04
+	JLT     one
+	VMOVUPS (CX), Z0
+	VMOVUPS Z0, (AX)
+	VMOVUPS 64(CX), Z1
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS 128(CX), Z2
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS 192(CX), Z3
+	VMOVUPS Z3, 192(AX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000100, CX
+	SUBQ    $0x04, R10
+	JMP     some
+
+one:
+	TESTQ   R10, R10
+	JEQ     done
+	VMOVUPS (CX), Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, CX
+	DECQ    R10
+	JMP     one
+
+done:
+	ADDQ DI, AX
+	DECQ R9
+	JNE  row
+	ADDQ R8, AX
+	DECQ SI
+	JNE  plane
+	VZEROUPPER
+	RET
 
 // func correlateAVX512(rows int, vectors int, sums *float32, x *float32, offsets *int32, xStep int, xSkip int, dy *float32, distance int, height int, width int, add bool)
 // Requires: AVX, AVX512DQ, AVX512F
@@ -31674,63 +32369,68 @@ position16x1:
 	VZEROUPPER
 	RET
 
-// func depthwiseAVX512(positions int, vectors int, y *float32, yStep int, x *float32, xStep int, taps *int32, n int, w *float32, bias *float32, flags int)
+// func depthwiseAVX512(positions int, vectors int, y *float32, yStep int, x *float32, xStep int, count int, yNext int, xNext int, ySkip int, xSkip int, taps *int32, n int, w *float32, bias *float32, flags int)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·depthwiseAVX512(SB), NOSPLIT, $0-88
-	MOVQ    positions+0(FP), AX
-	MOVQ    vectors+8(FP), CX
-	CMPQ    AX, $0x18
-	JEQ     tile24x1
-	CMPQ    AX, $0x17
-	JEQ     tile23x1
-	CMPQ    AX, $0x16
-	JEQ     tile22x1
-	CMPQ    AX, $0x15
-	JEQ     tile21x1
-	CMPQ    AX, $0x14
-	JEQ     tile20x1
-	CMPQ    AX, $0x13
-	JEQ     tile19x1
-	CMPQ    AX, $0x12
-	JEQ     tile18x1
-	CMPQ    AX, $0x11
-	JEQ     tile17x1
-	CMPQ    AX, $0x10
-	JEQ     tile16x1
-	CMPQ    AX, $0x0f
-	JEQ     tile15x1
-	CMPQ    AX, $0x0e
-	JEQ     tile14x1
-	CMPQ    AX, $0x0d
-	JEQ     tile13x1
-	CMPQ    AX, $0x0c
-	JEQ     tile12x1
-	CMPQ    AX, $0x0b
-	JEQ     tile11x1
-	CMPQ    AX, $0x0a
-	JEQ     tile10x1
-	CMPQ    AX, $0x09
-	JEQ     tile9x1
-	CMPQ    AX, $0x08
-	JEQ     tile8x1
-	CMPQ    AX, $0x07
-	JEQ     tile7x1
-	CMPQ    AX, $0x06
-	JEQ     tile6x1
-	CMPQ    AX, $0x05
-	JEQ     tile5x1
-	CMPQ    AX, $0x04
-	JEQ     tile4x1
-	CMPQ    AX, $0x03
-	JEQ     tile3x1
-	CMPQ    AX, $0x02
-	JEQ     tile2x1
-	MOVQ    bias+72(FP), AX
+TEXT ·depthwiseAVX512(SB), NOSPLIT, $192-128
+	MOVQ positions+0(FP), AX
+	CMPQ AX, $0x18
+	JEQ  tile24
+	CMPQ AX, $0x17
+	JEQ  tile23
+	CMPQ AX, $0x16
+	JEQ  tile22
+	CMPQ AX, $0x15
+	JEQ  tile21
+	CMPQ AX, $0x14
+	JEQ  tile20
+	CMPQ AX, $0x13
+	JEQ  tile19
+	CMPQ AX, $0x12
+	JEQ  tile18
+	CMPQ AX, $0x11
+	JEQ  tile17
+	CMPQ AX, $0x10
+	JEQ  tile16
+	CMPQ AX, $0x0f
+	JEQ  tile15
+	CMPQ AX, $0x0e
+	JEQ  tile14
+	CMPQ AX, $0x0d
+	JEQ  tile13
+	CMPQ AX, $0x0c
+	JEQ  tile12
+	CMPQ AX, $0x0b
+	JEQ  tile11
+	CMPQ AX, $0x0a
+	JEQ  tile10
+	CMPQ AX, $0x09
+	JEQ  tile9
+	CMPQ AX, $0x08
+	JEQ  tile8
+	CMPQ AX, $0x07
+	JEQ  tile7
+	CMPQ AX, $0x06
+	JEQ  tile6
+	CMPQ AX, $0x05
+	JEQ  tile5
+	CMPQ AX, $0x04
+	JEQ  tile4
+	CMPQ AX, $0x03
+	JEQ  tile3
+	CMPQ AX, $0x02
+	JEQ  tile2
+
+vector1:
+	MOVQ count+48(FP), AX
+	MOVQ AX, (SP)
+
+again1:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Z0
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 
@@ -31746,7 +32446,7 @@ tap1:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), CX
+	MOVQ        flags+120(FP), CX
 	TESTQ       $0x00000001, CX
 	JEQ         written1
 	VADDPS      (AX), Z0, Z0
@@ -31764,17 +32464,46 @@ written1:
 
 store1:
 	VMOVUPS Z0, (AX)
+	DECQ    (SP)
+	JEQ     again1end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again1
+
+again1end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x40, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector1end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector1
+
+vector1end:
 	VZEROUPPER
 	RET
 
-tile2x1:
-	MOVQ    bias+72(FP), AX
+tile2:
+vector2:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 8(SP)
+
+again2:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 
@@ -31791,7 +32520,7 @@ tap2:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written2
 	VADDPS      (AX), Z0, Z0
@@ -31815,18 +32544,47 @@ store2:
 	VMOVUPS Z0, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z1, (AX)
+	DECQ    8(SP)
+	JEQ     again2end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again2
+
+again2end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x40, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector2end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector2
+
+vector2end:
 	VZEROUPPER
 	RET
 
-tile3x1:
-	MOVQ    bias+72(FP), AX
+tile3:
+vector3:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 16(SP)
+
+again3:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 
@@ -31844,7 +32602,7 @@ tap3:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written3
 	VADDPS      (AX), Z0, Z0
@@ -31874,19 +32632,48 @@ store3:
 	VMOVUPS Z1, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z2, (AX)
+	DECQ    16(SP)
+	JEQ     again3end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again3
+
+again3end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x40, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector3end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector3
+
+vector3end:
 	VZEROUPPER
 	RET
 
-tile4x1:
-	MOVQ    bias+72(FP), AX
+tile4:
+vector4:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 24(SP)
+
+again4:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -31906,7 +32693,7 @@ tap4:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written4
 	VADDPS      (AX), Z0, Z0
@@ -31942,20 +32729,49 @@ store4:
 	VMOVUPS Z2, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z3, (AX)
+	DECQ    24(SP)
+	JEQ     again4end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again4
+
+again4end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x40, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector4end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector4
+
+vector4end:
 	VZEROUPPER
 	RET
 
-tile5x1:
-	MOVQ    bias+72(FP), AX
+tile5:
+vector5:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 32(SP)
+
+again5:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
 	VMOVAPS Z0, Z4
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -31978,7 +32794,7 @@ tap5:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written5
 	VADDPS      (AX), Z0, Z0
@@ -32020,11 +32836,40 @@ store5:
 	VMOVUPS Z3, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z4, (AX)
+	DECQ    32(SP)
+	JEQ     again5end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again5
+
+again5end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x40, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector5end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector5
+
+vector5end:
 	VZEROUPPER
 	RET
 
-tile6x1:
-	MOVQ    bias+72(FP), AX
+tile6:
+vector6:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 40(SP)
+
+again6:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -32032,9 +32877,9 @@ tile6x1:
 	VMOVAPS Z0, Z4
 	VMOVAPS Z0, Z5
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -32058,7 +32903,7 @@ tap6:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written6
 	VADDPS      (AX), Z0, Z0
@@ -32106,11 +32951,40 @@ store6:
 	VMOVUPS Z4, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z5, (AX)
+	DECQ    40(SP)
+	JEQ     again6end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again6
+
+again6end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x40, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector6end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector6
+
+vector6end:
 	VZEROUPPER
 	RET
 
-tile7x1:
-	MOVQ    bias+72(FP), AX
+tile7:
+vector7:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 48(SP)
+
+again7:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -32119,9 +32993,9 @@ tile7x1:
 	VMOVAPS Z0, Z5
 	VMOVAPS Z0, Z6
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -32146,7 +33020,7 @@ tap7:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written7
 	VADDPS      (AX), Z0, Z0
@@ -32200,11 +33074,40 @@ store7:
 	VMOVUPS Z5, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z6, (AX)
+	DECQ    48(SP)
+	JEQ     again7end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again7
+
+again7end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x40, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector7end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector7
+
+vector7end:
 	VZEROUPPER
 	RET
 
-tile8x1:
-	MOVQ    bias+72(FP), AX
+tile8:
+vector8:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 56(SP)
+
+again8:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -32214,9 +33117,9 @@ tile8x1:
 	VMOVAPS Z0, Z6
 	VMOVAPS Z0, Z7
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -32242,7 +33145,7 @@ tap8:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written8
 	VADDPS      (AX), Z0, Z0
@@ -32302,11 +33205,40 @@ store8:
 	VMOVUPS Z6, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z7, (AX)
+	DECQ    56(SP)
+	JEQ     again8end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again8
+
+again8end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x40, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector8end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector8
+
+vector8end:
 	VZEROUPPER
 	RET
 
-tile9x1:
-	MOVQ    bias+72(FP), AX
+tile9:
+vector9:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 64(SP)
+
+again9:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -32317,9 +33249,9 @@ tile9x1:
 	VMOVAPS Z0, Z7
 	VMOVAPS Z0, Z8
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -32348,7 +33280,7 @@ tap9:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written9
 	VADDPS      (AX), Z0, Z0
@@ -32414,11 +33346,40 @@ store9:
 	VMOVUPS Z7, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z8, (AX)
+	DECQ    64(SP)
+	JEQ     again9end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again9
+
+again9end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x40, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector9end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector9
+
+vector9end:
 	VZEROUPPER
 	RET
 
-tile10x1:
-	MOVQ    bias+72(FP), AX
+tile10:
+vector10:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 72(SP)
+
+again10:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -32430,9 +33391,9 @@ tile10x1:
 	VMOVAPS Z0, Z8
 	VMOVAPS Z0, Z9
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -32462,7 +33423,7 @@ tap10:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written10
 	VADDPS      (AX), Z0, Z0
@@ -32534,11 +33495,40 @@ store10:
 	VMOVUPS Z8, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z9, (AX)
+	DECQ    72(SP)
+	JEQ     again10end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again10
+
+again10end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x40, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector10end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector10
+
+vector10end:
 	VZEROUPPER
 	RET
 
-tile11x1:
-	MOVQ    bias+72(FP), AX
+tile11:
+vector11:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 80(SP)
+
+again11:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -32551,9 +33541,9 @@ tile11x1:
 	VMOVAPS Z0, Z9
 	VMOVAPS Z0, Z10
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -32584,7 +33574,7 @@ tap11:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written11
 	VADDPS      (AX), Z0, Z0
@@ -32662,11 +33652,40 @@ store11:
 	VMOVUPS Z9, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z10, (AX)
+	DECQ    80(SP)
+	JEQ     again11end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again11
+
+again11end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x40, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector11end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector11
+
+vector11end:
 	VZEROUPPER
 	RET
 
-tile12x1:
-	MOVQ    bias+72(FP), AX
+tile12:
+vector12:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 88(SP)
+
+again12:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -32680,9 +33699,9 @@ tile12x1:
 	VMOVAPS Z0, Z10
 	VMOVAPS Z0, Z11
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -32714,7 +33733,7 @@ tap12:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written12
 	VADDPS      (AX), Z0, Z0
@@ -32798,11 +33817,40 @@ store12:
 	VMOVUPS Z10, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z11, (AX)
+	DECQ    88(SP)
+	JEQ     again12end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again12
+
+again12end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x40, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector12end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector12
+
+vector12end:
 	VZEROUPPER
 	RET
 
-tile13x1:
-	MOVQ    bias+72(FP), AX
+tile13:
+vector13:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 96(SP)
+
+again13:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -32817,9 +33865,9 @@ tile13x1:
 	VMOVAPS Z0, Z11
 	VMOVAPS Z0, Z12
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -32854,7 +33902,7 @@ tap13:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written13
 	VADDPS      (AX), Z0, Z0
@@ -32944,11 +33992,40 @@ store13:
 	VMOVUPS Z11, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z12, (AX)
+	DECQ    96(SP)
+	JEQ     again13end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again13
+
+again13end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x40, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector13end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector13
+
+vector13end:
 	VZEROUPPER
 	RET
 
-tile14x1:
-	MOVQ    bias+72(FP), AX
+tile14:
+vector14:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 104(SP)
+
+again14:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -32964,9 +34041,9 @@ tile14x1:
 	VMOVAPS Z0, Z12
 	VMOVAPS Z0, Z13
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -33002,7 +34079,7 @@ tap14:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written14
 	VADDPS      (AX), Z0, Z0
@@ -33098,11 +34175,40 @@ store14:
 	VMOVUPS Z12, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z13, (AX)
+	DECQ    104(SP)
+	JEQ     again14end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again14
+
+again14end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x40, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector14end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector14
+
+vector14end:
 	VZEROUPPER
 	RET
 
-tile15x1:
-	MOVQ    bias+72(FP), AX
+tile15:
+vector15:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 112(SP)
+
+again15:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -33119,9 +34225,9 @@ tile15x1:
 	VMOVAPS Z0, Z13
 	VMOVAPS Z0, Z14
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -33158,7 +34264,7 @@ tap15:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written15
 	VADDPS      (AX), Z0, Z0
@@ -33260,11 +34366,40 @@ store15:
 	VMOVUPS Z13, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z14, (AX)
+	DECQ    112(SP)
+	JEQ     again15end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again15
+
+again15end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x40, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector15end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector15
+
+vector15end:
 	VZEROUPPER
 	RET
 
-tile16x1:
-	MOVQ    bias+72(FP), AX
+tile16:
+vector16:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 120(SP)
+
+again16:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -33282,9 +34417,9 @@ tile16x1:
 	VMOVAPS Z0, Z14
 	VMOVAPS Z0, Z15
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -33322,7 +34457,7 @@ tap16:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written16
 	VADDPS      (AX), Z0, Z0
@@ -33430,11 +34565,40 @@ store16:
 	VMOVUPS Z14, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z15, (AX)
+	DECQ    120(SP)
+	JEQ     again16end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again16
+
+again16end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x40, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector16end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector16
+
+vector16end:
 	VZEROUPPER
 	RET
 
-tile17x1:
-	MOVQ    bias+72(FP), AX
+tile17:
+vector17:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 128(SP)
+
+again17:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -33453,9 +34617,9 @@ tile17x1:
 	VMOVAPS Z0, Z15
 	VMOVAPS Z0, Z16
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -33496,7 +34660,7 @@ tap17:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written17
 	VADDPS      (AX), Z0, Z0
@@ -33610,11 +34774,40 @@ store17:
 	VMOVUPS Z15, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z16, (AX)
+	DECQ    128(SP)
+	JEQ     again17end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again17
+
+again17end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x40, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector17end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector17
+
+vector17end:
 	VZEROUPPER
 	RET
 
-tile18x1:
-	MOVQ    bias+72(FP), AX
+tile18:
+vector18:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 136(SP)
+
+again18:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -33634,9 +34827,9 @@ tile18x1:
 	VMOVAPS Z0, Z16
 	VMOVAPS Z0, Z17
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -33678,7 +34871,7 @@ tap18:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written18
 	VADDPS      (AX), Z0, Z0
@@ -33798,11 +34991,40 @@ store18:
 	VMOVUPS Z16, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z17, (AX)
+	DECQ    136(SP)
+	JEQ     again18end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again18
+
+again18end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x40, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector18end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector18
+
+vector18end:
 	VZEROUPPER
 	RET
 
-tile19x1:
-	MOVQ    bias+72(FP), AX
+tile19:
+vector19:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 144(SP)
+
+again19:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -33823,9 +35045,9 @@ tile19x1:
 	VMOVAPS Z0, Z17
 	VMOVAPS Z0, Z18
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -33868,7 +35090,7 @@ tap19:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written19
 	VADDPS      (AX), Z0, Z0
@@ -33994,11 +35216,40 @@ store19:
 	VMOVUPS Z17, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z18, (AX)
+	DECQ    144(SP)
+	JEQ     again19end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again19
+
+again19end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x40, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector19end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector19
+
+vector19end:
 	VZEROUPPER
 	RET
 
-tile20x1:
-	MOVQ    bias+72(FP), AX
+tile20:
+vector20:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 152(SP)
+
+again20:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -34020,9 +35271,9 @@ tile20x1:
 	VMOVAPS Z0, Z18
 	VMOVAPS Z0, Z19
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -34066,7 +35317,7 @@ tap20:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written20
 	VADDPS      (AX), Z0, Z0
@@ -34198,11 +35449,40 @@ store20:
 	VMOVUPS Z18, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z19, (AX)
+	DECQ    152(SP)
+	JEQ     again20end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again20
+
+again20end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x40, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector20end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector20
+
+vector20end:
 	VZEROUPPER
 	RET
 
-tile21x1:
-	MOVQ    bias+72(FP), AX
+tile21:
+vector21:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 160(SP)
+
+again21:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -34225,9 +35505,9 @@ tile21x1:
 	VMOVAPS Z0, Z19
 	VMOVAPS Z0, Z20
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -34274,7 +35554,7 @@ tap21:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written21
 	VADDPS      (AX), Z0, Z0
@@ -34412,11 +35692,40 @@ store21:
 	VMOVUPS Z19, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z20, (AX)
+	DECQ    160(SP)
+	JEQ     again21end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again21
+
+again21end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x40, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector21end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector21
+
+vector21end:
 	VZEROUPPER
 	RET
 
-tile22x1:
-	MOVQ    bias+72(FP), AX
+tile22:
+vector22:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 168(SP)
+
+again22:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -34440,9 +35749,9 @@ tile22x1:
 	VMOVAPS Z0, Z20
 	VMOVAPS Z0, Z21
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -34490,7 +35799,7 @@ tap22:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written22
 	VADDPS      (AX), Z0, Z0
@@ -34634,11 +35943,40 @@ store22:
 	VMOVUPS Z20, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z21, (AX)
+	DECQ    168(SP)
+	JEQ     again22end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again22
+
+again22end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x40, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector22end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector22
+
+vector22end:
 	VZEROUPPER
 	RET
 
-tile23x1:
-	MOVQ    bias+72(FP), AX
+tile23:
+vector23:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 176(SP)
+
+again23:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -34663,9 +36001,9 @@ tile23x1:
 	VMOVAPS Z0, Z21
 	VMOVAPS Z0, Z22
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -34714,7 +36052,7 @@ tap23:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written23
 	VADDPS      (AX), Z0, Z0
@@ -34864,11 +36202,40 @@ store23:
 	VMOVUPS Z21, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z22, (AX)
+	DECQ    176(SP)
+	JEQ     again23end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again23
+
+again23end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x40, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector23end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector23
+
+vector23end:
 	VZEROUPPER
 	RET
 
-tile24x1:
-	MOVQ    bias+72(FP), AX
+tile24:
+vector24:
+	MOVQ count+48(FP), AX
+	MOVQ AX, 184(SP)
+
+again24:
+	MOVQ    bias+112(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -34894,9 +36261,9 @@ tile24x1:
 	VMOVAPS Z0, Z22
 	VMOVAPS Z0, Z23
 	MOVQ    x+32(FP), AX
-	MOVQ    taps+48(FP), CX
-	MOVQ    n+56(FP), DX
-	MOVQ    w+64(FP), BX
+	MOVQ    taps+88(FP), CX
+	MOVQ    n+96(FP), DX
+	MOVQ    w+104(FP), BX
 	MOVQ    xStep+40(FP), SI
 	SHLQ    $0x02, SI
 	LEAQ    (SI)(SI*2), DI
@@ -34946,7 +36313,7 @@ tap24:
 	MOVQ        y+16(FP), AX
 	MOVQ        yStep+24(FP), CX
 	SHLQ        $0x02, CX
-	MOVQ        flags+80(FP), DX
+	MOVQ        flags+120(FP), DX
 	TESTQ       $0x00000001, DX
 	JEQ         written24
 	VADDPS      (AX), Z0, Z0
@@ -35102,6 +36469,30 @@ store24:
 	VMOVUPS Z22, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z23, (AX)
+	DECQ    184(SP)
+	JEQ     again24end
+	MOVQ    yNext+56(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, y+16(FP)
+	MOVQ    xNext+64(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    AX, x+32(FP)
+	JMP     again24
+
+again24end:
+	MOVQ BX, w+104(FP)
+	ADDQ $0x40, bias+112(FP)
+	DECQ vectors+8(FP)
+	JEQ  vector24end
+	MOVQ ySkip+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, y+16(FP)
+	MOVQ xSkip+80(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+32(FP)
+	JMP  vector24
+
+vector24end:
 	VZEROUPPER
 	RET
 

@@ -8,10 +8,11 @@ import "fmt"
 
 // blockKernels are the kernels of images in blocks of channels.
 type blockKernels struct {
-	convolve          func(positions, vectors int, y *float32, yStep, distance int, x *float32, xStep int, taps *int32, n int, w, bias *float32, flags int) // n Taps
+	convolve          func(positions, vectors int, y *float32, yStep, distance int, x *float32, xStep, count, yNext, xNext int, taps *int32, n int, w, bias *float32, flags int) // n Taps
+	copyRows          func(to, from *float32, width, height, planes, rowSkip, planeSkip int)
 	correlate         func(rows, vectors int, sums, x *float32, offsets *int32, xStep, xSkip int, dy *float32, distance, height, width int, add bool)
 	correlateBlock    func(rows, vectors int, sums, x *float32, xStep, xSkip, xNext int, dy *float32, distance, skip, next, images, height, width int, add bool)
-	depthwise         func(positions, vectors int, y *float32, yStep int, x *float32, xStep int, taps *int32, n int, w, bias *float32, flags int)
+	depthwise         func(positions, vectors int, y *float32, yStep int, x *float32, xStep, count, yNext, xNext, ySkip, xSkip int, taps *int32, n int, w, bias *float32, flags int)
 	correlateChannels func(rows, vectors int, sums, x *float32, offsets *int32, xStep, xSkip int, dy *float32, distance, height, width int, add bool)
 
 	moments             func(sums, x, shift *float32, n int)
@@ -55,22 +56,56 @@ func (ks *Kernels) Positions(vectors int) int { return ks.positions[vectors-1] }
 // ConvolveVectors returns how many vectors of filters Convolve computes at most.
 func (ks *Kernels) ConvolveVectors() int { return len(ks.positions) }
 
-// Convolve computes a tile of a convolution: for i in [0, positions), v in [0,
-// vectors) and each lane j,
+// Tiles are Count tiles of a convolution's output, of one size: Positions by Vectors of
+// filters. A position's values lie YStep values behind those of the position before it, and
+// take those of the input that lie XStep behind. The same holds for a tile and the one
+// before it, with YNext and XNext. Distance and XDistance are the same for a vector and the
+// one before it; XDistance counts in depthwise convolutions only.
+type Tiles struct {
+	Positions, Vectors, Count int
+	YStep, YNext, Distance    int
+	XStep, XNext, XDistance   int
+}
+
+// check fails if some values are not all in y and x. reach is how many values behind that
+// of a tile's first position it takes.
+func (t *Tiles) check(ks *Kernels, y, x []float32, reach int) {
+	_ = y[(t.Count-1)*t.YNext+(t.Positions-1)*t.YStep+(t.Vectors-1)*t.Distance+ks.Lanes-1]
+	_ = x[(t.Count-1)*t.XNext+(t.Positions-1)*t.XStep+(t.Vectors-1)*t.XDistance+reach-1]
+}
+
+// Convolve computes tiles of a convolution: for t in [0, Count), i in [0, Positions), v in
+// [0, Vectors) and each lane j,
 //
-//	y[i*yStep+v*distance+j] = bias[v*Lanes+j] + sum over t and c of
-//		x[i*xStep+taps[t].Offset+c] * w[(k*vectors+v)*Lanes+j]
+//	y[t*YNext+i*YStep+v*Distance+j] = bias[v*Lanes+j] + sum over s and c of
+//		x[t*XNext+i*XStep+taps[s].Offset+c] * w[(k*Vectors+v)*Lanes+j]
 //
-// where c is below taps[t].Depth, and k counts the pairs of t and c. That is the order
-// of the sum, too. vectors must be from 1 to ConvolveVectors, and positions from 1 to
-// Positions(vectors).
-func (ks *Kernels) Convolve(positions, vectors int, y []float32, yStep, distance int, x []float32, xStep int, taps []Tap, w, bias []float32, how Convolution) {
-	if vectors < 1 || vectors > len(ks.positions) || positions < 1 || positions > ks.positions[vectors-1] || len(taps) == 0 || len(bias) < vectors*ks.Lanes {
-		panic(fmt.Sprintf("BUG: convolution of %d positions, %d vectors, %d taps, %d biases", positions, vectors, len(taps), len(bias)))
+// where c is below taps[s].Depth, and k counts the pairs of s and c. That is the order of
+// the sum, too. Vectors must be from 1 to ConvolveVectors, and Positions from 1 to
+// Positions(Vectors).
+func (ks *Kernels) Convolve(t Tiles, y, x []float32, taps []Tap, w, bias []float32, how Convolution) {
+	if t.Vectors < 1 || t.Vectors > len(ks.positions) || t.Positions < 1 || t.Positions > ks.positions[t.Vectors-1] || t.Count < 1 || len(taps) == 0 {
+		panic(fmt.Sprintf("BUG: convolution of %+v with %d taps", t, len(taps)))
 	}
 	last := taps[len(taps)-1] // of the last block, so its offset is the greatest
-	_, _ = y[(positions-1)*yStep+(vectors-1)*distance+ks.Lanes-1], x[(positions-1)*xStep+int(last.Offset+last.Depth)-1]
-	ks.blocks.convolve(positions, vectors, &y[0], yStep, distance, &x[0], xStep, &taps[0].Offset, len(taps), &w[0], &bias[0], int(how))
+	t.XDistance = 0
+	t.check(ks, y, x, int(last.Offset+last.Depth))
+	_ = bias[t.Vectors*ks.Lanes-1]
+	ks.blocks.convolve(t.Positions, t.Vectors, &y[0], t.YStep, t.Distance, &x[0], t.XStep, t.Count, t.YNext, t.XNext,
+		&taps[0].Offset, len(taps), &w[0], &bias[0], int(how))
+}
+
+// Rows are rows of Width vectors, Height of them in a plane. Row is the distance of a row's
+// first value from that of the row before it, and Plane is the same for planes.
+type Rows struct{ Planes, Height, Width, Row, Plane int }
+
+// CopyRows copies vectors that follow one another without a gap to the given rows.
+func (ks *Kernels) CopyRows(to, from []float32, r Rows) {
+	if r.Planes < 1 || r.Height < 1 || r.Width < 1 {
+		panic(fmt.Sprintf("BUG: %+v", r))
+	}
+	_, _ = to[(r.Planes-1)*r.Plane+(r.Height-1)*r.Row+r.Width*ks.Lanes-1], from[r.Planes*r.Height*r.Width*ks.Lanes-1]
+	ks.blocks.copyRows(&to[0], &from[0], r.Width, r.Height, r.Planes, r.Row-r.Width*ks.Lanes, r.Plane-r.Height*r.Row)
 }
 
 // Correlations returns how many rows Correlate computes at most, if it computes the
@@ -135,20 +170,21 @@ func (ks *Kernels) CorrelateBlock(rows, vectors int, sums, x, dy []float32, dist
 		&dy[0], distance, p.GradientRow-p.Width*ks.Lanes, p.GradientNext-p.Height*p.GradientRow, p.Images, p.Height, p.Width, add)
 }
 
-// Depthwise computes a convolution whose channels have a filter each, for one vector
-// of channels. For i in [0, positions) and each lane j,
+// Depthwise computes tiles of a convolution whose channels have a filter each. For t in [0,
+// Count), i in [0, Positions), v in [0, Vectors) and each lane j,
 //
-//	y[i*yStep+j] = bias[j] + sum over t of x[i*xStep+taps[t]+j] * w[t*Lanes+j]
+//	y[t*YNext+i*YStep+v*Distance+j] = bias[v*Lanes+j] + sum over s of
+//		x[t*XNext+i*XStep+v*XDistance+taps[s]+j] * w[(v*len(taps)+s)*Lanes+j]
 //
-// in this order. positions must be from 1 to Positions(1).
-func (ks *Kernels) Depthwise(positions int, y []float32, yStep int, x []float32, xStep int, taps []int32, w, bias []float32, how Convolution) {
-	if positions < 1 || positions > ks.positions[0] || len(taps) == 0 {
-		panic(fmt.Sprintf("BUG: depthwise convolution of %d positions, %d taps", positions, len(taps)))
+// in this order. Positions must be from 1 to Positions(1).
+func (ks *Kernels) Depthwise(t Tiles, y, x []float32, taps []int32, w, bias []float32, how Convolution) {
+	if t.Positions < 1 || t.Positions > ks.positions[0] || t.Count < 1 || t.Vectors < 1 || len(taps) == 0 {
+		panic(fmt.Sprintf("BUG: depthwise convolution of %+v with %d taps", t, len(taps)))
 	}
-	last := ks.Lanes - 1
-	_, _ = y[(positions-1)*yStep+last], x[(positions-1)*xStep+int(taps[len(taps)-1])+last]
-	_, _ = w[(len(taps)-1)*ks.Lanes+last], bias[last]
-	ks.blocks.depthwise(positions, 1, &y[0], yStep, &x[0], xStep, &taps[0], len(taps), &w[0], &bias[0], int(how))
+	t.check(ks, y, x, int(taps[len(taps)-1])+ks.Lanes)
+	_, _ = w[t.Vectors*len(taps)*ks.Lanes-1], bias[t.Vectors*ks.Lanes-1]
+	ks.blocks.depthwise(t.Positions, t.Vectors, &y[0], t.YStep, &x[0], t.XStep, t.Count, t.YNext, t.XNext,
+		t.Distance-(t.Count-1)*t.YNext, t.XDistance-(t.Count-1)*t.XNext, &taps[0], len(taps), &w[0], &bias[0], int(how))
 }
 
 // CorrelateChannels computes weight gradients of a depthwise convolution, as Correlate

@@ -11,7 +11,7 @@ type vector = [4]float32
 func vectorAt(p *float32, i int) *vector { return (*vector)(unsafe.Pointer(element(p, 4*i))) }
 
 var blocksPortable = blockKernels{
-	convolve: convolvePortable, correlate: correlatePortable, correlateBlock: correlateBlockPortable, depthwise: depthwisePortable, correlateChannels: correlateChannelsPortable,
+	convolve: convolvePortable, copyRows: copyRowsPortable, correlate: correlatePortable, correlateBlock: correlateBlockPortable, depthwise: depthwisePortable, correlateChannels: correlateChannelsPortable,
 	moments: func(sums, x, shift *float32, n int) {
 		var sum, square vector
 		for i := range n {
@@ -196,12 +196,14 @@ func sumWindow(x *float32, pitch, rows, columns int, squares bool) (total vector
 	return total
 }
 
-func convolvePortable(positions, vectors int, y *float32, yStep, distance int, x *float32, xStep int, taps *int32, n int, w, bias *float32, flags int) {
+func convolvePortable(positions, vectors int, y *float32, yStep, distance int, x *float32, xStep, count, yNext, xNext int, taps *int32, n int, w, bias *float32, flags int) {
 	list := unsafe.Slice((*Tap)(unsafe.Pointer(taps)), n)
-	for i := range positions {
-		for v := range vectors {
-			convolvePosition((*[4]float32)(unsafe.Pointer(element(y, i*yStep+v*distance))), element(x, i*xStep), list,
-				element(w, 4*v), vectors, (*[4]float32)(unsafe.Pointer(element(bias, 4*v))), Convolution(flags))
+	for t := range count {
+		for i := range positions {
+			for v := range vectors {
+				convolvePosition((*[4]float32)(unsafe.Pointer(element(y, t*yNext+i*yStep+v*distance))), element(x, t*xNext+i*xStep), list,
+					element(w, 4*v), vectors, (*[4]float32)(unsafe.Pointer(element(bias, 4*v))), Convolution(flags))
+			}
 		}
 	}
 }
@@ -289,22 +291,42 @@ func correlateBlockPortable(rows, vectors int, sums, x *float32, xStep, xSkip, x
 	}
 }
 
-func depthwisePortable(positions, _ int, y *float32, yStep int, x *float32, xStep int, taps *int32, n int, w, bias *float32, flags int) {
-	for i := range positions {
-		y := (*[4]float32)(unsafe.Pointer(element(y, i*yStep)))
-		sum := *(*[4]float32)(unsafe.Pointer(bias))
-		for t, offset := range unsafe.Slice(taps, n) {
-			x, w := (*[4]float32)(unsafe.Pointer(element(x, i*xStep+int(offset)))), (*[4]float32)(unsafe.Pointer(element(w, 4*t)))
-			for j := range sum {
-				sum[j] += x[j] * w[j]
+func copyRowsPortable(to, from *float32, width, height, planes, rowSkip, planeSkip int) {
+	row := 4*width + rowSkip
+	for p := range planes {
+		for h := range height {
+			copy(unsafe.Slice(element(to, p*(height*row+planeSkip)+h*row), 4*width), unsafe.Slice(element(from, (p*height+h)*4*width), 4*width))
+		}
+	}
+}
+
+func depthwisePortable(positions, vectors int, y *float32, yStep int, x *float32, xStep, count, yNext, xNext, ySkip, xSkip int, taps *int32, n int, w, bias *float32, flags int) {
+	list := unsafe.Slice(taps, n)
+	yPlane, xPlane := (count-1)*yNext+ySkip, (count-1)*xNext+xSkip
+	for v := range vectors {
+		for t := range count {
+			for i := range positions {
+				depthwisePosition((*[4]float32)(unsafe.Pointer(element(y, v*yPlane+t*yNext+i*yStep))), element(x, v*xPlane+t*xNext+i*xStep), list,
+					element(w, 4*n*v), (*[4]float32)(unsafe.Pointer(element(bias, 4*v))), Convolution(flags))
 			}
 		}
-		if Convolution(flags)&ConvolveAdd != 0 {
-			addPortable(sum[:], y[:])
-		}
-		*y = sum
-		finishPortable(y[:], Convolution(flags))
 	}
+}
+
+// depthwisePosition computes a vector of channels at one position.
+func depthwisePosition(y *[4]float32, x *float32, taps []int32, w *float32, bias *[4]float32, how Convolution) {
+	sum := *bias
+	for t, offset := range taps {
+		x, w := (*[4]float32)(unsafe.Pointer(element(x, int(offset)))), (*[4]float32)(unsafe.Pointer(element(w, 4*t)))
+		for j := range sum {
+			sum[j] += x[j] * w[j]
+		}
+	}
+	if how&ConvolveAdd != 0 {
+		addPortable(sum[:], y[:])
+	}
+	*y = sum
+	finishPortable(y[:], how)
 }
 
 func correlateChannelsPortable(rows, _ int, sums, x *float32, offsets *int32, xStep, xSkip int, dy *float32, _, height, width int, add bool) {

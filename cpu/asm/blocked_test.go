@@ -20,11 +20,9 @@ func TestConvolve(t *testing.T) {
 			for positions := 1; positions <= ks.Positions(vectors); positions++ {
 				for _, how := range []Convolution{0, ConvolveAdd, ConvolveReLU, ConvolveAdd | ConvolveReLU, ConvolveReLU | ConvolveReLU6} {
 					filters := vectors * ks.Lanes
-					yStep := apart(rng, ks.Lanes)
-					distance := apart(rng, positions*yStep)
-					xStep := apart(rng, 1)
+					s := randomTiles(rng, ks.Lanes, positions, vectors)
 					if rng.IntN(2) == 0 { // side by side, which has loops of its own
-						xStep = ks.Lanes
+						s.XStep = ks.Lanes
 					}
 					var taps []Tap
 					reach, products := 0, 0
@@ -34,52 +32,86 @@ func TestConvolve(t *testing.T) {
 						reach = int(last.Offset + last.Depth)
 						products += int(last.Depth)
 					}
-					gx := newGuarded((positions-1)*xStep+reach, rng.IntN(4))
+					gx := newGuarded((s.Count-1)*s.XNext+(positions-1)*s.XStep+reach, rng.IntN(4))
 					gw, gb := newGuarded(products*filters, rng.IntN(4)), newGuarded(filters, rng.IntN(4))
-					gy := newGuarded((vectors-1)*distance+(positions-1)*yStep+ks.Lanes, rng.IntN(4))
+					gy := newGuarded(s.output(ks.Lanes), rng.IntN(4))
 					x, w, bias, y := gx.fill(rng), gw.fill(rng), gb.fill(rng), gy.values()
-					for v := range vectors {
-						for i := range positions {
-							for j := range ks.Lanes {
-								y[v*distance+i*yStep+j] = 0.5
-							}
-						}
-					}
-					ks.Convolve(positions, vectors, y, yStep, distance, x, xStep, taps, w, bias, how)
+					s.each(func(_, _, _, at int) { fillHalf(y[at:][:ks.Lanes]) })
+					ks.Convolve(s.Tiles, y, x, taps, w, bias, how)
 					var got []float32
 					var want []float64
-					for f := range filters {
-						for i := range positions {
+					s.each(func(n, i, v, at int) {
+						for j := range ks.Lanes {
+							f := v*ks.Lanes + j
 							sum, k := float64(bias[f]), 0
 							for _, tap := range taps {
 								for c := range int(tap.Depth) {
-									sum += float64(x[i*xStep+int(tap.Offset)+c]) * float64(w[k*filters+f])
+									sum += float64(x[n*s.XNext+i*s.XStep+int(tap.Offset)+c]) * float64(w[k*filters+f])
 									k++
 								}
 							}
-							got = append(got, y[f/ks.Lanes*distance+i*yStep+f%ks.Lanes])
-							want = append(want, finished(sum, how))
+							got, want = append(got, y[at+j]), append(want, finished(sum, how))
 						}
-					}
-					what := fmt.Sprintf("%d positions, %d vectors, %d taps, how %d", positions, vectors, len(taps), how)
+					})
+					what := fmt.Sprintf("%+v, %d taps, how %d", s.Tiles, len(taps), how)
 					if !approx.Check(t, what, got, want, approx.Tolerance{Abs: 3e-7 * float64(products+2), Rel: 1e-6}) {
 						return
 					}
 					for _, g := range []guarded{gx, gw, gb, gy} {
 						g.check(t, what)
 					}
-					between(t, what, y, func(at int) bool {
-						return at%distance%yStep < ks.Lanes && at%distance/yStep < positions
-					})
+					between(t, what, y, s.written(ks.Lanes))
 				}
 			}
 		}
 		nan := []float32{float32(math.NaN())}
 		y, w, bias := make([]float32, ks.Lanes), make([]float32, ks.Lanes), make([]float32, ks.Lanes)
-		if ks.Convolve(1, 1, y, 0, 0, nan, 0, []Tap{{0, 1}}, w, bias, ConvolveReLU|ConvolveReLU6); y[0] == y[0] {
+		if ks.Convolve(Tiles{Positions: 1, Vectors: 1, Count: 1}, y, nan, []Tap{{0, 1}}, w, bias, ConvolveReLU|ConvolveReLU6); y[0] == y[0] {
 			t.Error("a NaN is lost")
 		}
 	})
+}
+
+// tilesOfTest are tiles whose positions and vectors don't overlap.
+type tilesOfTest struct{ Tiles }
+
+// randomTiles returns some tiles of a size.
+func randomTiles(rng *rand.Rand, lanes, positions, vectors int) tilesOfTest {
+	t := Tiles{Positions: positions, Vectors: vectors, Count: 1 + rng.IntN(3), YStep: apart(rng, lanes), XStep: apart(rng, 1), XNext: apart(rng, 1)}
+	t.YNext = apart(rng, positions*t.YStep)
+	t.Distance = apart(rng, t.Count*t.YNext)
+	return tilesOfTest{t}
+}
+
+// output returns how many values the output needs.
+func (t tilesOfTest) output(lanes int) int {
+	return (t.Vectors-1)*t.Distance + (t.Count-1)*t.YNext + (t.Positions-1)*t.YStep + lanes
+}
+
+// each visits each vector of the output, with its tile, position and vector, and where it lies.
+func (t tilesOfTest) each(visit func(n, i, v, at int)) {
+	for v := range t.Vectors {
+		for n := range t.Count {
+			for i := range t.Positions {
+				visit(n, i, v, v*t.Distance+n*t.YNext+i*t.YStep)
+			}
+		}
+	}
+}
+
+// written returns a function that reports whether a place of the output is written.
+func (t tilesOfTest) written(lanes int) func(at int) bool {
+	return func(at int) bool {
+		tile := at % t.Distance
+		return tile/t.YNext < t.Count && tile%t.YNext/t.YStep < t.Positions && tile%t.YNext%t.YStep < lanes
+	}
+}
+
+// fillHalf sets values to what finished adds to.
+func fillHalf(y []float32) {
+	for i := range y {
+		y[i] = 0.5
+	}
 }
 
 // depthOfTests is about how many channels a tap has in tests.
@@ -114,46 +146,43 @@ func TestDepthwise(t *testing.T) {
 	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
 		for positions := 1; positions <= ks.Positions(1); positions++ {
 			for _, how := range []Convolution{0, ConvolveAdd, ConvolveReLU, ConvolveAdd | ConvolveReLU, ConvolveReLU | ConvolveReLU6} {
-				yStep, xStep := apart(rng, ks.Lanes), apart(rng, 1)
+				s := randomTiles(rng, ks.Lanes, positions, 1+rng.IntN(3))
+				s.XDistance = apart(rng, 1)
 				var taps []int32
 				for range 1 + rng.IntN(9) {
 					taps = append(taps, int32(len(taps)*3+rng.IntN(3)))
 				}
-				gx := newGuarded((positions-1)*xStep+int(taps[len(taps)-1])+ks.Lanes, rng.IntN(4))
-				gw, gb := newGuarded(len(taps)*ks.Lanes, rng.IntN(4)), newGuarded(ks.Lanes, rng.IntN(4))
-				gy := newGuarded((positions-1)*yStep+ks.Lanes, rng.IntN(4))
+				gx := newGuarded((s.Vectors-1)*s.XDistance+(s.Count-1)*s.XNext+(positions-1)*s.XStep+int(taps[len(taps)-1])+ks.Lanes, rng.IntN(4))
+				gw, gb := newGuarded(s.Vectors*len(taps)*ks.Lanes, rng.IntN(4)), newGuarded(s.Vectors*ks.Lanes, rng.IntN(4))
+				gy := newGuarded(s.output(ks.Lanes), rng.IntN(4))
 				x, w, bias, y := gx.fill(rng), gw.fill(rng), gb.fill(rng), gy.values()
-				for i := range positions {
-					for j := range ks.Lanes {
-						y[i*yStep+j] = 0.5
-					}
-				}
-				ks.Depthwise(positions, y, yStep, x, xStep, taps, w, bias, how)
+				s.each(func(_, _, _, at int) { fillHalf(y[at:][:ks.Lanes]) })
+				ks.Depthwise(s.Tiles, y, x, taps, w, bias, how)
 				var got []float32
 				var want []float64
-				for i := range positions {
+				s.each(func(n, i, v, at int) {
 					for j := range ks.Lanes {
-						sum := float64(bias[j])
+						sum := float64(bias[v*ks.Lanes+j])
 						for k, offset := range taps {
-							sum += float64(x[i*xStep+int(offset)+j]) * float64(w[k*ks.Lanes+j])
+							sum += float64(x[v*s.XDistance+n*s.XNext+i*s.XStep+int(offset)+j]) * float64(w[(v*len(taps)+k)*ks.Lanes+j])
 						}
-						got, want = append(got, y[i*yStep+j]), append(want, finished(sum, how))
+						got, want = append(got, y[at+j]), append(want, finished(sum, how))
 					}
-				}
-				what := fmt.Sprintf("%d positions, %d taps, how %d", positions, len(taps), how)
+				})
+				what := fmt.Sprintf("%+v, %d taps, how %d", s.Tiles, len(taps), how)
 				if !approx.Check(t, what, got, want, approx.Tolerance{Abs: 4e-6, Rel: 1e-6}) {
 					return
 				}
 				for _, g := range []guarded{gx, gw, gb, gy} {
 					g.check(t, what)
 				}
-				between(t, what, y, func(at int) bool { return at%yStep < ks.Lanes })
+				between(t, what, y, s.written(ks.Lanes))
 			}
 		}
 		nan := make([]float32, ks.Lanes)
 		nan[0] = float32(math.NaN())
 		y, zero := make([]float32, ks.Lanes), make([]float32, ks.Lanes)
-		if ks.Depthwise(1, y, 0, nan, 0, []int32{0}, zero, zero, ConvolveReLU|ConvolveReLU6); y[0] == y[0] {
+		if ks.Depthwise(Tiles{Positions: 1, Vectors: 1, Count: 1}, y, nan, []int32{0}, zero, zero, ConvolveReLU|ConvolveReLU6); y[0] == y[0] {
 			t.Error("a NaN is lost")
 		}
 	})
@@ -303,7 +332,7 @@ func BenchmarkBlocked(b *testing.B) {
 			positions, filters := ks.Positions(vectors), vectors*ks.Lanes
 			y, w, bias := make([]float32, positions*filters), make([]float32, taps*ks.Lanes*filters), make([]float32, filters)
 			run(fmt.Sprintf("convolve/%dx%d", positions, filters), positions*filters*taps*ks.Lanes, func() {
-				ks.Convolve(positions, vectors, y, ks.Lanes, positions*ks.Lanes, x, ks.Lanes, list, w, bias, 0)
+				ks.Convolve(Tiles{Positions: positions, Vectors: vectors, Count: 1, YStep: ks.Lanes, XStep: ks.Lanes, Distance: positions * ks.Lanes}, y, x, list, w, bias, 0)
 			})
 		}
 		dy := make([]float32, ks.CorrelateVectors()*side*side*ks.Lanes)
@@ -323,10 +352,8 @@ func BenchmarkBlocked(b *testing.B) {
 			})
 		}
 		y, w := make([]float32, side*ks.Lanes), make([]float32, taps*ks.Lanes)
-		run("depthwise", side/8*8*ks.Lanes*taps, func() {
-			for at := 0; at < side; at += 8 {
-				ks.Depthwise(8, y[at*ks.Lanes:], ks.Lanes, x[at*ks.Lanes:], ks.Lanes, offsets, w, w, 0)
-			}
+		run("depthwise", side*ks.Lanes*taps, func() {
+			ks.Depthwise(Tiles{Positions: 8, Vectors: 1, Count: side / 8, YStep: ks.Lanes, XStep: ks.Lanes, YNext: 8 * ks.Lanes, XNext: 8 * ks.Lanes}, y, x, offsets, w, w, 0)
 		})
 		run("correlate channels", 8*side*side*ks.Lanes, func() {
 			ks.CorrelateChannels(w, x, offsets[:8], ks.Lanes, 2*ks.Lanes, dy, side, side, false)
@@ -341,4 +368,30 @@ func consecutive(n int) []int32 {
 		list[i] = int32(i)
 	}
 	return list
+}
+
+// TestCopyRows copies planes of every width into planes with a border.
+func TestCopyRows(t *testing.T) {
+	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
+		for width := 1; width < 10; width++ {
+			r := Rows{Planes: 1 + rng.IntN(3), Height: 1 + rng.IntN(3), Width: width, Row: apart(rng, width*ks.Lanes)}
+			r.Plane = apart(rng, r.Height*r.Row)
+			gx := newGuarded(r.Planes*r.Height*width*ks.Lanes, rng.IntN(4))
+			gy := newGuarded((r.Planes-1)*r.Plane+(r.Height-1)*r.Row+width*ks.Lanes, rng.IntN(4))
+			x, y := gx.fill(rng), gy.values()
+			ks.CopyRows(y, x, r)
+			what := fmt.Sprintf("%+v", r)
+			for i, v := range x {
+				row, plane := i/(width*ks.Lanes)%r.Height, i/(width*ks.Lanes)/r.Height
+				if got := y[plane*r.Plane+row*r.Row+i%(width*ks.Lanes)]; got != v {
+					t.Fatalf("%s: value %d is %v, want %v", what, i, got, v)
+				}
+			}
+			gx.check(t, what)
+			gy.check(t, what)
+			between(t, what, y, func(at int) bool {
+				return at%r.Plane/r.Row < r.Height && at%r.Plane%r.Row < width*ks.Lanes
+			})
+		}
+	})
 }

@@ -15,7 +15,7 @@ var tiers = [...]*Kernels{
 		adam: adamAVX2, sgd: sgdAVX2, momentum: momentumAVX2,
 		mulAdds: mulAddsAVX2, triad: triadAVX2, dots: dotsAVX2,
 		blocks: blockKernels{
-			convolve: convolveAVX2, correlate: correlateAVX2, correlateBlock: correlateBlockAVX2, depthwise: depthwiseAVX2, correlateChannels: correlateChannelsAVX2,
+			convolve: convolveAVX2, copyRows: copyRowsAVX2, correlate: correlateAVX2, correlateBlock: correlateBlockAVX2, depthwise: depthwiseAVX2, correlateChannels: correlateChannelsAVX2,
 			moments: momentsAVX2, gradientMoments: gradientMomentsAVX2, sumVectors: sumVectorsAVX2,
 			gradientMomentsReLU: gradientMomentsReLUAVX2,
 			normalize:           [...]normalizer{normalizeVectorsAVX2, normalizeVectorsAddAVX2, normalizeVectorsReLUAVX2, normalizeVectorsAddReLUAVX2},
@@ -46,7 +46,7 @@ var tiers = [...]*Kernels{
 		adam: adamAVX512, sgd: sgdAVX512, momentum: momentumAVX512,
 		mulAdds: mulAddsAVX512, triad: triadAVX512, dots: dotsAVX512,
 		blocks: blockKernels{
-			convolve: convolveAVX512, correlate: correlateAVX512, correlateBlock: correlateBlockAVX512, depthwise: depthwiseAVX512, correlateChannels: correlateChannelsAVX512,
+			convolve: convolveAVX512, copyRows: copyRowsAVX512, correlate: correlateAVX512, correlateBlock: correlateBlockAVX512, depthwise: depthwiseAVX512, correlateChannels: correlateChannelsAVX512,
 			moments: momentsAVX512, gradientMoments: gradientMomentsAVX512, sumVectors: sumVectorsAVX512,
 			gradientMomentsReLU: gradientMomentsReLUAVX512,
 			normalize:           [...]normalizer{normalizeVectorsAVX512, normalizeVectorsAddAVX512, normalizeVectorsReLUAVX512, normalizeVectorsAddReLUAVX512},
