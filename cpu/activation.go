@@ -23,8 +23,8 @@ func newActivation(ks *asm.Kernels, layer *net.Activation, in operand, out *acti
 	return &activation{kernel, float32(layer.Parameter()), in, out}
 }
 
-func (op *activation) forward(_ *worker, n int) {
-	op.kernel.Forward(op.out.values(n), op.in.values(n), op.parameter)
+func (op *activation) forward(w *worker, n int) {
+	op.kernel.Forward(op.out.at(w, n), op.in.at(w, n), op.parameter)
 }
 
 func (op *activation) backward(_ *worker, n int) {

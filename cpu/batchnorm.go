@@ -184,21 +184,23 @@ func (op *batchNorm) scales(block int) {
 // normalize computes the output.
 func (op *batchNorm) normalize(w *worker, task int) {
 	block, first, end := op.task(task)
+	for n := first; n < end; n++ {
+		op.normalizePlane(w, n, block)
+	}
+}
+
+// normalizePlane computes the output of sample n in one block.
+func (op *batchNorm) normalizePlane(w *worker, n, block int) {
 	var how asm.Normalization
+	var more []float32
 	if op.added != nil {
 		how |= asm.NormalizeAdd
+		more = op.of(op.added.at(w, n), 0, block)
 	}
 	if op.rectifier.is {
 		how |= asm.NormalizeReLU
 	}
-	c := op.constantsOf(block)
-	for n := first; n < end; n++ {
-		var more []float32
-		if op.added != nil {
-			more = op.of(op.added.value, n, block)
-		}
-		w.kernel.NormalizeVectors(op.of(op.out.value, n, block), op.of(op.in.value, n, block), more, c, how)
-	}
+	w.kernel.NormalizeVectors(op.of(op.out.at(w, n), 0, block), op.of(op.in.at(w, n), 0, block), more, op.constantsOf(block), how)
 }
 
 // vectorsAtOnce is how many vectors are summed in float32.
@@ -338,3 +340,29 @@ func (op *batchNorm) normalizeBack(w *worker, task int) {
 		w.kernel.NormalizeVectorsBack(op.of(op.in.grad, n, block), op.of(op.out.grad, n, block), op.of(op.in.value, n, block), c, op.in.adds)
 	}
 }
+
+// settledNorm is a batch normalisation in an evaluation: the running statistics are
+// constants, so it treats each sample by itself.
+type settledNorm struct{ norm *batchNorm }
+
+func (op *settledNorm) ready() { op.norm.workers.do(op.norm.blocks, op.norm.settleTask) }
+
+func (op *settledNorm) parts() int {
+	if op.norm.size < leastValuesToCut {
+		return 1
+	}
+	return op.norm.blocks
+}
+
+func (op *settledNorm) forward(w *worker, n int) { op.forwardPart(w, n, whole) }
+
+func (op *settledNorm) forwardPart(w *worker, n int, p part) {
+	first, end := p.share(op.norm.blocks)
+	for block := first; block < end; block++ {
+		op.norm.normalizePlane(w, n, block)
+	}
+}
+
+func (op *settledNorm) prepare()              { panic("BUG: evaluation has no gradients") }
+func (op *settledNorm) finish()               { panic("BUG: evaluation has no gradients") }
+func (op *settledNorm) backward(*worker, int) { panic("BUG: evaluation has no gradients") }

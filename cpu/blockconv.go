@@ -164,21 +164,20 @@ func (op *blockConv) group() int {
 func (op *blockConv) forward(w *worker, n int) { op.forwardGroup(w, n, n+1) }
 
 func (op *blockConv) forwardGroup(w *worker, first, end int) {
-	x, y := samples{op.in.value, op.in.size}, samples{op.out.value, op.out.size}
-	switch {
-	case op.winograd != nil:
-		op.winograd.run(w, y, x, op.rectifier.is, op.winograd.all(first, end))
-	default:
-		op.tiles.runSamples(w, y, x, first, end, op.rectifier.convolution())
+	x, y := op.in.samples(w, first), op.out.samples(w, first)
+	if op.winograd != nil {
+		op.winograd.run(w, y, x, op.rectifier.is, op.winograd.all(0, end-first))
+		return
 	}
+	op.tiles.runSamples(w, y, x, 0, end-first, op.rectifier.convolution())
 }
 
 func (op *blockConv) forwardPart(w *worker, n int, p part) {
 	if op.winograd != nil {
-		op.winograd.run(w, samples{op.out.value, op.out.size}, samples{op.in.value, op.in.size}, op.rectifier.is, op.winograd.some(n, p))
+		op.winograd.run(w, op.out.samples(w, n), op.in.samples(w, n), op.rectifier.is, op.winograd.some(0, p))
 		return
 	}
-	op.tiles.run(w, op.out.values(n), op.in.values(n), op.rectifier.convolution(), p)
+	op.tiles.run(w, op.out.at(w, n), op.in.at(w, n), op.rectifier.convolution(), p)
 }
 
 func (op *blockConv) prepare() {

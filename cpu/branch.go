@@ -10,10 +10,10 @@ type add struct {
 }
 
 func (op *add) forward(w *worker, n int) {
-	y := op.out.values(n)
-	copy(y, op.ins[0].values(n))
+	y := op.out.at(w, n)
+	copy(y, op.ins[0].at(w, n))
 	for _, in := range op.ins[1:] {
-		w.kernel.Add(y, in.values(n))
+		w.kernel.Add(y, in.at(w, n))
 	}
 	if op.relu {
 		w.kernel.AddBiasReLU(y, 0)
@@ -42,10 +42,10 @@ type concat struct {
 	out *activations
 }
 
-func (op *concat) forward(_ *worker, n int) {
-	y := op.out.values(n)
+func (op *concat) forward(w *worker, n int) {
+	y := op.out.at(w, n)
 	for _, in := range op.ins {
-		y = y[copy(y, in.values(n)):]
+		y = y[copy(y, in.at(w, n)):]
 	}
 }
 
@@ -68,7 +68,7 @@ type multiply struct {
 }
 
 func (op *multiply) forward(w *worker, n int) {
-	w.kernel.Mul(op.out.values(n), op.ins[0].values(n), op.ins[1].values(n))
+	w.kernel.Mul(op.out.at(w, n), op.ins[0].at(w, n), op.ins[1].at(w, n))
 }
 
 func (op *multiply) backward(w *worker, n int) {
@@ -104,7 +104,7 @@ func newGate(ws *workers, shape net.Shape, x, factors operand, out *activations)
 
 func (op *gate) forward(w *worker, n int) {
 	lanes, plane := op.layout.lanes, op.layout.plane()
-	x, y, factors := op.x.values(n), op.out.values(n), op.factors.values(n)
+	x, y, factors := op.x.at(w, n), op.out.at(w, n), op.factors.at(w, n)
 	c := op.constants[w.id][:3*lanes]
 	clear(c)
 	for b := range op.layout.blocks() {
@@ -146,7 +146,7 @@ type scale struct {
 }
 
 func (op *scale) forward(w *worker, n int) {
-	w.kernel.Scale(op.out.values(n), op.in.values(n), op.factor)
+	w.kernel.Scale(op.out.at(w, n), op.in.at(w, n), op.factor)
 }
 
 func (op *scale) backward(w *worker, n int) {

@@ -12,6 +12,11 @@ type activations struct {
 	learns      bool // its gradient is computed
 	size        int  // values a sample
 	value, grad []float32
+	// In an evaluation, nothing needs most values for long. Then these are the values of
+	// the samples that each worker computes just now. apart is how far apart the workers'
+	// values are. brief is nil if the values are needed for longer.
+	brief []float32
+	apart int
 }
 
 // newActivations describes a value. It has no memory yet.
@@ -27,6 +32,20 @@ func (a *activations) take(batch int) *activations {
 
 // values returns the values of sample n.
 func (a *activations) values(n int) []float32 { return a.value[n*a.size : (n+1)*a.size] }
+
+// at returns the values of sample n, which a worker computes in a forward pass.
+func (a *activations) at(w *worker, n int) []float32 { return a.from(w, n)[:a.size] }
+
+// from returns the values of sample n and of those behind it that the worker computes with it.
+func (a *activations) from(w *worker, n int) []float32 {
+	if w.brief && a.brief != nil {
+		return a.brief[w.row*a.apart+(n-w.first)*a.size:]
+	}
+	return a.value[n*a.size:]
+}
+
+// samples returns the same.
+func (a *activations) samples(w *worker, n int) samples { return samples{a.from(w, n), a.size} }
 
 // grads returns the gradient with respect to the values of sample n.
 func (a *activations) grads(n int) []float32 { return a.grad[n*a.size : (n+1)*a.size] }

@@ -40,10 +40,8 @@ func newProgram(d *device, plan *net.Plan, opts net.Options) (*program, error) {
 	p := &program{device: d, plan: plan, options: opts}
 	p.options.Images = nil
 	p.takeParameters()
-	for _, s := range steps {
-		s.out.take(opts.Batch)
-	}
 	p.takeOperations(lowered, steps, values)
+	p.takeValues()
 	logits := p.all.operations[len(p.all.operations)-1].out
 	p.loss = newLoss(d.workers, &p.pass, logits, opts.Batch, opts.Loss)
 	p.forwardTask, p.singleTask, p.cutTask = p.forwardSamples, p.forwardSingle, p.forwardPart
@@ -66,6 +64,9 @@ func (p *program) prepareTraining() {
 		}
 		if op.learns && l != nil {
 			l.planGradients(p.options.Batch)
+		}
+		if op.out.value == nil { // an evaluation doesn't need it
+			op.out.take(p.options.Batch)
 		}
 	}
 	p.all = newSequence(p.all.operations) // again: the gradients may prefer other groups of samples
@@ -212,7 +213,8 @@ func (p *program) takeOperations(lowered *lower.Program, steps []step, values []
 		operations, ins = append(operations, op), append(ins, s.ins)
 	}
 	p.all, p.ins = newSequence(operations), ins
-	p.evaluation = newSequence(fold(operations, ins))
+	operations, p.evaluationIns = fold(operations, ins)
+	p.evaluation = newSequence(operations)
 }
 
 // step is an operation before it is made: what it takes and gives.

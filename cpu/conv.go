@@ -170,7 +170,7 @@ func (op *conv) parts() int {
 func (op *conv) forward(w *worker, n int) { op.forwardPart(w, n, whole) }
 
 func (op *conv) forwardPart(w *worker, n int, p part) {
-	x := op.in.values(n)
+	x := op.in.at(w, n)
 	var padded, vectors []float32 // the image in either layout, where it is needed
 	if op.winograd != nil {
 		vectors = op.images[w.id]

@@ -25,7 +25,7 @@ func newDropout(p *pass, node net.Node, rate float64, seed uint64, in operand, o
 func (op *dropout) kept(n int) []float32 { return op.keep[n*op.out.size:][:op.out.size] }
 
 func (op *dropout) forward(w *worker, n int) {
-	x, y := op.in.values(n), op.out.values(n)
+	x, y := op.in.at(w, n), op.out.at(w, n)
 	if !op.pass.training {
 		copy(y, x)
 		return

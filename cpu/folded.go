@@ -1,10 +1,6 @@
 package cpu
 
-import (
-	"slices"
-
-	"github.com/gputrain/gputrain/net"
-)
+import "github.com/gputrain/gputrain/net"
 
 // folded is a convolution with the batch normalisation after it, in evaluation. There the
 // running statistics are constants, so both are one convolution: with the weights times
@@ -18,11 +14,11 @@ type folded struct {
 	foldTask         func(w *worker, filter int)
 }
 
-// fold returns the operations of an evaluation that isn't traced. They are the given ones,
-// but a convolution and the batch normalisation after it are folded if nothing else takes
-// the convolution's output, in another layout perhaps. ins holds the inputs of each
-// operation.
-func fold(operations []operation, ins [][]operand) []operation {
+// fold returns the operations of an evaluation that isn't traced, and their inputs. They are
+// the given ones, but a convolution and the batch normalisation after it are folded if
+// nothing else takes the convolution's output, in another layout perhaps. Another batch
+// normalisation treats each sample by itself. ins holds the inputs of each operation.
+func fold(operations []operation, ins [][]operand) (out []operation, outIns [][]operand) {
 	convs, uses := map[*activations]*blockConv{}, map[*activations]int{}
 	for i, op := range operations {
 		if conv, ok := op.sample.(*blockConv); ok && !conv.rectifier.is {
@@ -32,24 +28,35 @@ func fold(operations []operation, ins [][]operand) []operation {
 			uses[in.activations]++
 		}
 	}
-	gone := map[*activations]bool{}
-	var out []operation
+	folds := map[*activations]bool{} // outputs of convolutions that are folded
 	for _, op := range operations {
-		norm, ok := op.batch.(*batchNorm)
-		if !ok || convs[norm.in.activations] == nil || uses[norm.in.activations] > 1 {
-			out = append(out, op)
-			continue
-		}
-		gone[norm.in.activations] = true
-		both := newFolded(convs[norm.in.activations], norm)
-		out = append(out, operation{sample: both, out: op.out, layers: op.layers})
-		if norm.added != nil {
-			out = append(out, operation{sample: &addTo{norm.added, op.out, norm.rectifier}, out: op.out, layers: op.layers})
-		} else if both.winograd != nil && norm.rectifier.six() { // Winograd's method applies only a ReLU
-			out = append(out, operation{sample: &addTo{nil, op.out, norm.rectifier}, out: op.out, layers: op.layers})
+		if norm, ok := op.batch.(*batchNorm); ok && convs[norm.in.activations] != nil && uses[norm.in.activations] == 1 {
+			folds[norm.in.activations] = true
 		}
 	}
-	return slices.DeleteFunc(out, func(op operation) bool { return gone[op.out] })
+	add := func(op operation, sample sampleOp, in ...operand) {
+		out, outIns = append(out, operation{sample: sample, out: op.out, layers: op.layers}), append(outIns, in)
+	}
+	for i, op := range operations {
+		norm, ok := op.batch.(*batchNorm)
+		switch {
+		case folds[op.out]:
+		case !ok:
+			out, outIns = append(out, op), append(outIns, ins[i])
+		case !folds[norm.in.activations]:
+			add(op, &settledNorm{norm}, ins[i]...)
+		default:
+			conv := convs[norm.in.activations]
+			both := newFolded(conv, norm)
+			add(op, both, conv.in)
+			if norm.added != nil {
+				add(op, &addTo{norm.added, op.out, norm.rectifier}, *norm.added)
+			} else if both.winograd != nil && norm.rectifier.six() { // Winograd's method applies only a ReLU
+				add(op, &addTo{nil, op.out, norm.rectifier})
+			}
+		}
+	}
+	return out, outIns
 }
 
 // newFolded returns the operation that computes what norm makes of conv's output. What norm
@@ -100,9 +107,9 @@ type addTo struct {
 }
 
 func (op *addTo) forward(w *worker, n int) {
-	y := op.out.values(n)
+	y := op.out.at(w, n)
 	if op.in != nil {
-		w.kernel.Add(y, op.in.values(n))
+		w.kernel.Add(y, op.in.at(w, n))
 	}
 	op.rectifier.of(w.kernel, y)
 }

@@ -14,7 +14,7 @@ type input struct {
 }
 
 func (op *input) forward(w *worker, n int) {
-	data, sample, dst := op.pass.Data, op.pass.Indices[n], op.out.values(n)
+	data, sample, dst := op.pass.Data, op.pass.Indices[n], op.out.at(w, n)
 	if op.pass.Views == nil {
 		gather(w, dst, data, sample)
 		return

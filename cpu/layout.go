@@ -100,7 +100,7 @@ type conversion struct {
 }
 
 func (op *conversion) forward(w *worker, n int) {
-	relayout(w.kernel, op.out, op.in.activations, op.out.values(n), op.in.values(n))
+	relayout(w.kernel, op.out, op.in.activations, op.out.at(w, n), op.in.at(w, n))
 }
 
 func (op *conversion) backward(w *worker, n int) {

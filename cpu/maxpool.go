@@ -17,7 +17,7 @@ func newMaxPool(node net.Node, in operand, out *activations, batch int) *maxPool
 }
 
 func (op *maxPool) forward(w *worker, n int) {
-	x, y := op.in.values(n), op.out.values(n)
+	x, y := op.in.values(n), op.out.at(w, n)
 	inArea, outArea := op.from.H*op.from.W, op.to.H*op.to.W
 	for c := range op.from.C {
 		x, y := x[c*inArea:][:inArea], y[c*outArea:][:outArea]

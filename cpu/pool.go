@@ -82,7 +82,7 @@ func (op *pool) parts() int {
 func (op *pool) forward(w *worker, n int) { op.forwardPart(w, n, whole) }
 
 func (op *pool) forwardPart(w *worker, n int, p part) {
-	x, y := op.in.values(n), op.out.values(n)
+	x, y := op.in.at(w, n), op.out.at(w, n)
 	first, end := p.share(op.from.blocks())
 	for b := first; b < end; b++ {
 		x, y := x[b*op.from.plane():][:op.from.plane()], y[b*op.to.plane():][:op.to.plane()]

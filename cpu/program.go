@@ -37,8 +37,8 @@ type program struct {
 	section                   *section // the section that runs
 	forwardTask, backwardTask func(w *worker, n int)
 
-	ins      [][]operand // of the operations of all
-	separate bool        // each gradient has memory of its own
+	ins, evaluationIns [][]operand // of the operations of all, and of evaluation
+	separate           bool        // each gradient has memory of its own
 
 	// For forwardCut:
 	single              int   // the operation that runs
@@ -110,6 +110,9 @@ func (p *program) forward(ps pass, compare bool) {
 	if ps.training || ps.traced {
 		p.running = p.all
 	}
+	for _, w := range p.device.workers.all {
+		w.brief = !ps.training && !ps.traced
+	}
 	for i := range p.running.sections {
 		s := &p.running.sections[i]
 		p.section = s
@@ -138,6 +141,7 @@ func (p *program) forward(ps pass, compare bool) {
 
 func (p *program) forwardSamples(w *worker, group int) {
 	first, end := p.samplesOf(group)
+	w.row, w.first = w.id, first
 	for i := p.section.first; i < p.section.end; i++ {
 		op := p.running.operations[i].sample
 		if p.profile != nil {
@@ -178,6 +182,10 @@ func (p *program) cutsSamples() bool {
 	return !p.pass.training && threads > 1 && 2*rounds*threads > 3*samples
 }
 
+// mostCut is not below the number of samples that are cut: with three rounds or more, less
+// than a third of the time is lost.
+func mostCut(threads int) int { return (4*threads + 2) / 3 }
+
 // forwardCut runs the operations of a section one after the other on all samples, and
 // cuts the samples where that pays.
 func (p *program) forwardCut() {
@@ -196,10 +204,12 @@ func (p *program) forwardCut() {
 }
 
 func (p *program) forwardPart(w *worker, task int) {
+	w.row, w.first = 0, 0 // a sample's values belong to no worker
 	p.cut.forwardPart(w, task/p.cutParts, part{task % p.cutParts, p.cutParts})
 }
 
 func (p *program) forwardSingle(w *worker, n int) {
+	w.row, w.first = 0, 0
 	p.running.operations[p.single].sample.forward(w, n)
 }
 

@@ -73,7 +73,7 @@ func (v *vectorOutputs) finish(w *worker, n, first, end int) {
 func (v *vectorOutputs) finishPool(w *worker, n, first, end int) {
 	height, width := v.pool.to.H, v.pool.to.W
 	area := height * width
-	y, chosen := v.pool.out.values(n), v.pool.chosen[n*v.pool.out.size:][:v.pool.out.size]
+	y, chosen := v.pool.out.at(w, n), v.pool.chosen[n*v.pool.out.size:][:v.pool.out.size]
 	pooled, places := v.pooled[w.id], v.chosen[w.id]
 	row := v.width * v.lanes
 	for i := first; i < end; i++ {
