@@ -15,7 +15,7 @@ import (
 // see lower.Fuser. A ReLU is computed with the convolution, fully connected layer, batch
 // normalisation or sum before it. So is a ReLU6 with the batch normalisation, and a sum of two values with the batch normalisation
 // that gives the first of them. Max pooling is computed with a convolution if there are kernels for
-// gradients through both.
+// gradients through both, except if Winograd's method needs no more multiplications than they do.
 func (f fuser) Fuses(p lower.Pattern, nodes []net.Node) bool {
 	switch p {
 	case lower.ConvReLU, lower.DenseReLU, lower.NormReLU, lower.AddReLU:
@@ -23,10 +23,21 @@ func (f fuser) Fuses(p lower.Pattern, nodes []net.Node) bool {
 	case lower.NormAddReLU:
 		return len(nodes[1].Ins) == 2
 	case lower.ConvPool, lower.ConvReLUPool:
-		kernels, _ := patchesThrough(f.kernels, nodes[0], nodes[len(nodes)-1])
-		return kernels != nil
+		conv, pooled := nodes[0], nodes[len(nodes)-1]
+		kernels, _ := patchesThrough(f.kernels, conv, pooled)
+		return kernels != nil && !winogradBeforePool(f.kernels, conv)
 	}
 	return false
+}
+
+// winogradBeforePool reports whether Winograd's method suits a convolution also if max
+// pooling follows, which lets gradients through at a quarter of its positions.
+func winogradBeforePool(ks *asm.Kernels, conv net.Node) bool {
+	g := winogradTiles(ks, conv, conv.In, conv.Out, false)
+	if g == nil || !g.pays(ks.Lanes) {
+		return false
+	}
+	return winogradProducts*4 <= g.size*g.size*g.kernel.Outputs*g.kernel.Outputs
 }
 
 // newProgram plans a program's operations and allocates its memory. Without

@@ -25,7 +25,7 @@ type groupOp interface {
 }
 
 // mostTogether is the most samples that an operation computes together.
-const mostTogether = 8
+const mostTogether = 14
 
 // cutOp is a sampleOp whose forward pass of one sample can be shared by several
 // threads. What they write doesn't depend on how many there are. In training samples

@@ -57,13 +57,13 @@ const mostTiles = 32
 // places. in and out are what it takes and computes, and batch is the most samples of a
 // mini-batch. It returns nil if there is no kernel, or if it would not be faster.
 func newWinograd(ws *workers, weight *parameter, node net.Node, in, out net.Shape, back bool, batch int) *winograd {
-	g := winogradTiles(ws, node, in, out, back)
-	if g == nil || !g.pays(ws.all[0].kernel.Lanes) {
+	ks := ws.all[0].kernel
+	g := winogradTiles(ks, node, in, out, back)
+	if g == nil || !g.pays(ks.Lanes) {
 		return nil
 	}
-	ks := ws.all[0].kernel
 	lanes := ks.Lanes
-	g.weight = weight
+	g.workers, g.weight = ws, weight
 	g.rows, g.panels = g.rowsTogether(ks, g.down*g.together(batch))
 	for b := range g.image.image.blocks() {
 		g.blocks = append(g.blocks, asm.Tap{Offset: int32(b * g.capacity() * lanes), Depth: int32(min(lanes, in.C-b*lanes))})
@@ -85,14 +85,14 @@ func newWinograd(ws *workers, weight *parameter, node net.Node, in, out net.Shap
 
 // winogradTiles returns the geometry of newWinograd's tiles alone, or nil if there is no
 // kernel.
-func winogradTiles(ws *workers, node net.Node, in, out net.Shape, back bool) *winograd {
-	ks, window := ws.all[0].kernel, node.Window
+func winogradTiles(ks *asm.Kernels, node net.Node, in, out net.Shape, back bool) *winograd {
+	window := node.Window
 	if node.Layer.(*net.Conv).GroupCount() != 1 || window.KernelH != window.KernelW ||
 		window.StrideH != 1 || window.StrideW != 1 || window.DilationH != 1 || window.DilationW != 1 {
 		return nil
 	}
 	g := &winograd{
-		workers: ws, kernel: ks.Winograd(window.KernelW), size: window.KernelW, back: back,
+		kernel: ks.Winograd(window.KernelW), size: window.KernelW, back: back,
 		inputs: in.C, outputs: out.C, outH: out.H, outW: out.W, vectors: (out.C + ks.Lanes - 1) / ks.Lanes,
 	}
 	if g.kernel == nil || out.H < g.kernel.Outputs || out.W < g.kernel.Outputs {

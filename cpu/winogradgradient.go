@@ -46,7 +46,7 @@ const pieceChannels = 64
 func newWinogradGradient(conv *blockConv, batch int) *winogradGradient {
 	ws, node := conv.workers, conv.node
 	ks := ws.all[0].kernel
-	g := winogradTiles(ws, node, node.In, node.Out, false)
+	g := winogradTiles(ks, node, node.In, node.Out, false)
 	if g == nil {
 		return nil
 	}
