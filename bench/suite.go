@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/gputrain/gputrain/bench/peers"
@@ -156,31 +155,40 @@ func (r *Report) suiteTables(models []string) []SuiteTable {
 // isBaseline reports whether others are compared with a measurement.
 func (m Measurement) isBaseline() bool { return !m.Peer && m.Baseline == m.Who }
 
-// table returns the table as text. A dash stands where nothing was timed.
-func (s SuiteTable) table() Table {
-	t := Table{Title: "Training: time over gputrain's", Align: "l", Head: []string{"Network"}}
+// tables returns the table as text, divided into one for each mini-batch size. A dash stands where nothing was timed.
+func (s SuiteTable) tables() []Table {
+	mode := "Training"
 	if s.Mode == peers.Infer {
-		t.Title = "Inference: time over gputrain's"
+		mode = "Inference"
 	}
 	several := slices.ContainsFunc(s.Columns, func(c SuiteColumn) bool { return c.Threads > 0 && c.Threads != s.Columns[0].Threads })
-	for _, c := range s.Columns {
-		head := strconv.Itoa(c.Batch) + " " + c.Who
-		if several && c.Threads > 0 {
-			head += fmt.Sprintf(" x%d", c.Threads)
-		}
-		t.Align += "r"
-		t.Head = append(t.Head, head)
-	}
-	for _, row := range s.Rows {
-		cells := []string{row.Model}
-		for _, ratio := range row.Ratios {
-			if ratio == nil {
-				cells = append(cells, "-")
-			} else {
-				cells = append(cells, digits(*ratio, 3))
+	var out []Table
+	for first := 0; first < len(s.Columns); {
+		batch := s.Columns[first].Batch
+		end := first
+		t := Table{Title: fmt.Sprintf("%s, batch %d: time over gputrain's", mode, batch), Align: "l", Head: []string{"Network"}}
+		for ; end < len(s.Columns) && s.Columns[end].Batch == batch; end++ {
+			c := s.Columns[end]
+			head := c.Who
+			if several && c.Threads > 0 {
+				head += fmt.Sprintf(" x%d", c.Threads)
 			}
+			t.Align += "r"
+			t.Head = append(t.Head, head)
 		}
-		t.add(cells...)
+		for _, row := range s.Rows {
+			cells := []string{row.Model}
+			for _, ratio := range row.Ratios[first:end] {
+				if ratio == nil {
+					cells = append(cells, "-")
+				} else {
+					cells = append(cells, digits(*ratio, 3))
+				}
+			}
+			t.add(cells...)
+		}
+		out = append(out, t)
+		first = end
 	}
-	return t
+	return out
 }

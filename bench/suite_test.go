@@ -81,7 +81,7 @@ func TestSuiteOfManyNetworks(t *testing.T) {
 		t.Errorf("rows %+v", s.Rows)
 	}
 	text := tablesText(r)
-	for _, want := range []string{"Training: time over gputrain's [Network 1 tensorflow]", "other|-"} {
+	for _, want := range []string{"Training, batch 1: time over gputrain's [Network tensorflow]", "other|-"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the tables lack %q:\n%s", want, text)
 		}

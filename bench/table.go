@@ -24,12 +24,12 @@ func (t *Table) add(cells ...string) { t.Rows = append(t.Rows, cells) }
 
 // Tables returns the report as tables: throughput by model and mode, where the time of training steps goes, what was
 // checked and how much memory it took, and what a simulated device counts. Of a suite there is a table for each mode
-// instead, with a row for each network.
+// and mini-batch size instead, with a row for each network.
 func (r *Report) Tables() []Table {
 	var out []Table
 	if len(r.Suite) > 0 {
 		for _, s := range r.Suite {
-			out = append(out, s.table())
+			out = append(out, s.tables()...)
 		}
 		return out
 	}
@@ -239,7 +239,7 @@ func countTable(m Measurement) Table {
 // Legend explains the tables' columns, a sentence or two each.
 func (r *Report) Legend() []string {
 	if len(r.Suite) > 0 {
-		return []string{"A column has a mini-batch size, and who computes. A cell is its time over gputrain's, turn by turn (the median): above 1, gputrain is faster. A dash: not timed; the notes tell why."}
+		return []string{"A column is who computes. A cell is its time over gputrain's, turn by turn (the median): above 1, gputrain is faster. A dash: not timed; the notes tell why."}
 	}
 	out := []string{
 		"4 of 5 within: four of five repeats took a time in this range.",

@@ -74,6 +74,7 @@ func (op *batchNorm) share() (tasks int) {
 	return op.blocks * op.parts
 }
 
+// forward is called in training, and in the evaluation of a trace; see settledNorm.
 func (op *batchNorm) forward() {
 	ws, tasks := op.workers, op.share()
 	switch {

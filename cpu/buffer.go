@@ -5,13 +5,13 @@ import "github.com/gputrain/gputrain/cpu/asm"
 // newBuffer returns n zeros, followed by the slack that packing needs.
 func newBuffer(n int) []float32 { return make([]float32, n+asm.Slack) }
 
-// activations holds the values between two operations for a whole mini-batch,
-// and the gradient of the loss with respect to them.
+// activations holds the values between two operations, and the gradient of the loss with
+// respect to them.
 type activations struct {
 	layout      layout
-	learns      bool // its gradient is computed
-	size        int  // values a sample
-	value, grad []float32
+	learns      bool      // its gradient is computed
+	size        int       // values a sample
+	value, grad []float32 // of a whole mini-batch
 	// In an evaluation, nothing needs most values for long. Then these are the values of
 	// the samples that each worker computes just now. apart is how far apart the workers'
 	// values are. brief is nil if the values are needed for longer.
@@ -30,7 +30,8 @@ func (a *activations) take(batch int) *activations {
 	return a
 }
 
-// values returns the values of sample n.
+// values returns the values of sample n in training, and those of an evaluation that aren't
+// brief.
 func (a *activations) values(n int) []float32 { return a.value[n*a.size : (n+1)*a.size] }
 
 // at returns the values of sample n, which a worker computes in a forward pass.
@@ -44,7 +45,8 @@ func (a *activations) from(w *worker, n int) []float32 {
 	return a.value[n*a.size:]
 }
 
-// samples returns the same.
+// samples returns the values of sample n, as the first, and of those behind it that the
+// worker computes with it.
 func (a *activations) samples(w *worker, n int) samples { return samples{a.from(w, n), a.size} }
 
 // grads returns the gradient with respect to the values of sample n.

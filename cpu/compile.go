@@ -25,27 +25,33 @@ func (f fuser) Fuses(p lower.Pattern, nodes []net.Node) bool {
 	case lower.ConvPool, lower.ConvReLUPool:
 		conv, pooled := nodes[0], nodes[len(nodes)-1]
 		kernels, _ := patchesThrough(f.kernels, conv, pooled)
-		return kernels != nil && !winogradBeforePool(f.kernels, conv)
+		return kernels != nil && !winogradBeforePool(f.kernels, conv, pooled)
 	}
 	return false
 }
 
-// winogradBeforePool reports whether Winograd's method suits a convolution also if max
-// pooling follows, which lets gradients through at a quarter of its positions.
-func winogradBeforePool(ks *asm.Kernels, conv net.Node) bool {
+// winogradBeforePool reports whether Winograd's method needs no more multiplications for a
+// position of a convolution's output than one of its gradients needs, if max pooling lets
+// the gradients through at one position for each of its steps.
+func winogradBeforePool(ks *asm.Kernels, conv, pooled net.Node) bool {
 	g := winogradTiles(ks, conv, conv.In, conv.Out, false)
-	if g == nil || !g.pays(ks.Lanes) {
+	if g == nil || !g.pays(ks.Lanes) || conv.In.C <= mostNarrow { // images of few channels have a layout of their own
 		return false
 	}
-	return winogradProducts*4 <= g.size*g.size*g.kernel.Outputs*g.kernel.Outputs
+	step := pooled.Window.StrideH * pooled.Window.StrideW
+	return winogradProducts*step <= g.size*g.size*g.kernel.Outputs*g.kernel.Outputs
 }
 
+// mostAreaTogether is about the largest area of images that are computed several at once.
+const mostAreaTogether = 256
+
 // newProgram plans a program's operations and allocates its memory. Without
-// prepareTraining the program can only run forward, on weights that SetState gives it.
-func newProgram(d *device, plan *net.Plan, opts net.Options) (*program, error) {
+// prepareTraining, which must follow if training is set, the program can only run forward,
+// on weights that SetState gives it.
+func newProgram(d *device, plan *net.Plan, opts net.Options, training bool) (*program, error) {
 	lowered := lower.Lower(plan, d.fuser)
 	steps, values := planSteps(lowered, d.kernels.Lanes)
-	if err := d.checkSizes(lowered, steps, opts); err != nil {
+	if err := d.checkSizes(lowered, steps, opts, training); err != nil {
 		return nil, err
 	}
 	p := &program{device: d, plan: plan, options: opts}
@@ -76,10 +82,8 @@ func (p *program) prepareTraining() {
 		if op.learns && l != nil {
 			l.planGradients(p.options.Batch)
 		}
-		if op.out.value == nil { // an evaluation doesn't need it
-			op.out.take(p.options.Batch)
-		}
 	}
+	p.takeAllValues()
 	p.all = newSequence(p.all.operations) // again: the gradients may prefer other groups of samples
 	p.takeGradients()
 	p.optimizer = newOptimizer(p.device.workers, p.plan, p.options, p.params)
@@ -90,7 +94,7 @@ func (p *program) prepareTraining() {
 // between two layers. It also returns one if the program can't fit in the machine's
 // memory, because there Go would end the process. Sizes are multiplied as float64,
 // which can't overflow.
-func (d *device) checkSizes(lowered *lower.Program, steps []step, opts net.Options) error {
+func (d *device) checkSizes(lowered *lower.Program, steps []step, opts net.Options, training bool) error {
 	plan, batch := lowered.Plan, float64(opts.Batch)
 	for _, node := range plan.Nodes {
 		most := float64(max(node.In.Size(), node.Out.Size())) * batch
@@ -105,7 +109,7 @@ func (d *device) checkSizes(lowered *lower.Program, steps []step, opts net.Optio
 				node.Index, node.Name, most, opts.Batch, math.MaxInt32-asm.Slack)
 		}
 	}
-	values := d.memory(lowered, steps, opts)
+	values := d.memory(lowered, steps, opts, training)
 	if total, whose := memlimit.Total(); total > 0 && 4*values > total {
 		return fmt.Errorf("cpu: the network needs about %.1f GB for a mini-batch of %d, more than %s %.1f GB: take a smaller batch or smaller layers",
 			4*values/1e9, opts.Batch, whose, total/1e9)
@@ -116,8 +120,9 @@ func (d *device) checkSizes(lowered *lower.Program, steps []step, opts net.Optio
 // memory returns roughly how many values a program takes memory for: parameters, the
 // values between and inside groups with their gradients, and what operations keep of a
 // sample for their backward pass. It counts gradients as if none shared memory, so it may
-// be nearly twice too high.
-func (d *device) memory(lowered *lower.Program, steps []step, opts net.Options) float64 {
+// be nearly twice too high. If nothing is trained, it counts an upper bound of the brief
+// values, and those that fully connected layers take or give.
+func (d *device) memory(lowered *lower.Program, steps []step, opts net.Options, training bool) float64 {
 	plan, batch := lowered.Plan, float64(opts.Batch)
 	// Every parameter has a value. A trained one also has a gradient and moments.
 	values := float64(plan.Parameters()) + float64(plan.Weights())*float64(1+len(opts.Optimizer.Moments()))
@@ -131,8 +136,16 @@ func (d *device) memory(lowered *lower.Program, steps []step, opts net.Options) 
 			values += float64(size) * batch
 		}
 	}
+	brief := 0 // the most values of a section's samples that a thread computes at once
 	for _, s := range steps {
-		take(s.out.size, s.out.learns)
+		together := 1
+		if s.out.layout.area() <= mostAreaTogether {
+			together = min(opts.Batch, mostTogether)
+		}
+		brief = max(brief, together*s.out.size)
+		if training {
+			take(s.out.size, s.out.learns)
+		}
 		if s.group == nil {
 			continue
 		}
@@ -166,11 +179,16 @@ func (d *device) memory(lowered *lower.Program, steps []step, opts net.Options) 
 			}
 		case *net.Dense:
 			values += float64(head.Weights()) // packed weights
+			if !training {
+				take(head.In.Size()+head.Out.Size(), false)
+			}
 		case *net.Pool, *net.Dropout:
 			take(head.Out.Size(), false)
 		}
 	}
-	return values + sums + rooms*float64(len(d.workers.all))
+	const buffers = 3 // of brief values, as many as a chain with shortcuts needs
+	threads := float64(len(d.workers.all))
+	return values + sums + rooms*threads + buffers*float64(brief)*min(threads, float64(opts.Batch))
 }
 
 // takeParameters takes the memory of all parameters.
@@ -416,7 +434,7 @@ func (p *program) singleLayer(op *operation, node net.Node, ins []operand, param
 func (p *program) pooledConv(g lower.Group, in operand, out *activations, params map[net.Role]*parameter) *conv {
 	batch, relu := p.options.Batch, g.Pattern == lower.ConvReLUPool
 	head, second, tail := p.plan.Nodes[g.Nodes[0]], p.plan.Nodes[g.Nodes[1]], p.plan.Nodes[g.Nodes[len(g.Nodes)-1]]
-	own := newActivations(planar(head.Out), head.Learns).take(batch) // the output of the convolution, with its ReLU
+	own := newActivations(planar(head.Out), head.Learns) // the output of the convolution, with its ReLU
 	p.visible[head.Index] = visible{own, true, head.Learns}
 	if relu {
 		p.visible[second.Index] = p.visible[head.Index]

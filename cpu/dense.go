@@ -134,7 +134,6 @@ func (op *dense) evaluate(w *worker, task int) {
 	tiles := op.tiles(ks.Positions(vectors))
 	blocks := (inputs + panelDepth - 1) / panelDepth
 	from, end := some.share(tiles)
-	column := phase{columns: samples, step: op.out.size, imageStep: inputs}
 	for block := range blocks {
 		lo, hi := block*inputs/blocks, (block+1)*inputs/blocks
 		taps := [...]asm.Tap{{Depth: int32(hi - lo)}}
@@ -146,19 +145,20 @@ func (op *dense) evaluate(w *worker, task int) {
 			how |= asm.ConvolveReLU
 		}
 		for i := from; i < end; {
-			some, to, x := column.tiles(1, tiles, i, end)
+			some, sample, x := tilesOfRow(samples, 1, inputs, tiles, i, end)
 			some.Vectors, some.Distance = vectors, ks.Lanes
-			y, at := op.out.value[to+first:], x/inputs
+			some.YStep, some.YNext = op.out.size, some.YNext*op.out.size
+			y := op.out.value[sample*op.out.size+first:]
 			if units < width {
 				y, some.YStep, some.Count = w.tile, width, 1
 				for n := range some.Positions {
-					copy(y[n*width:], op.out.values(at + n)[first:][:units]) // what is added to
+					copy(y[n*width:], op.out.values(sample + n)[first:][:units]) // what is added to
 				}
 			}
 			ks.Convolve(some, y, op.in.value[x+lo:], taps[:], weights[lo*width:], bias, how)
 			if units < width {
 				for n := range some.Positions {
-					copy(op.out.values(at + n)[first:][:units], y[n*width:])
+					copy(op.out.values(sample + n)[first:][:units], y[n*width:])
 				}
 			}
 			i += some.Count

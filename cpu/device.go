@@ -82,7 +82,7 @@ func (d *device) Compile(n *net.Network, opts net.Options) (net.Program, error) 
 	if err := opts.CheckFor(plan); err != nil {
 		return nil, err
 	}
-	p, err := newProgram(d, plan, opts)
+	p, err := newProgram(d, plan, opts, true)
 	if err != nil {
 		return nil, err // not a nil *program in an interface
 	}

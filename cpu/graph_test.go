@@ -79,7 +79,7 @@ func TestFrozenTakesNothing(t *testing.T) {
 	input := net.Shape{C: 2, H: 11, W: 9}
 	for _, tier := range tiers() {
 		d := open(tier, 1)(t).(*device)
-		p, err := newProgram(d, planOf(t, input, layers), net.Options{Batch: 2, Optimizer: net.AdamDefault(1e-3)})
+		p, err := newProgram(d, planOf(t, input, layers), net.Options{Batch: 2, Optimizer: net.AdamDefault(1e-3)}, true)
 		if err != nil {
 			t.Fatal(err)
 		}

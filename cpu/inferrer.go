@@ -39,7 +39,7 @@ func NewInferrer(c *net.Checkpoint, batch int, opts Options) (net.Inferrer, erro
 	if err != nil {
 		return nil, err
 	}
-	p, err := newProgram(d, plan.Frozen(), compiled)
+	p, err := newProgram(d, plan.Frozen(), compiled, false)
 	if err == nil {
 		err = p.SetState(net.State{Step: c.State.Step, Params: c.Weights()})
 	}

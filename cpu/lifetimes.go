@@ -61,56 +61,83 @@ func (p *program) separateGradients() {
 }
 
 // takeValues takes the memory for the values of an evaluation. Values that only one section
-// takes are brief, except the logits. They share memory.
+// computes and takes are brief, except the logits. They share memory.
 func (p *program) takeValues() {
-	e, threads := p.evaluation, len(p.device.workers.all)
+	e := p.evaluation
+	samples, threads := min(p.options.Batch, mostEvaluated), len(p.device.workers.all)
+	rows := min(samples, threads)     // workers that compute samples
 	section := map[*activations]int{} // that computes a value
-	last := map[*activations]int{}    // the last operation that takes it, or computes it
+	last := map[*activations]int{}    // the last operation that takes or computes it
 	long := map[*activations]bool{e.operations[len(e.operations)-1].out: true}
+	uses := func(i int) []operand {
+		return slices.Concat(p.evaluationIns[i], []operand{{activations: e.operations[i].out}})
+	}
 	for s, some := range e.sections {
 		for i := some.first; i < some.end; i++ {
-			for _, in := range p.evaluationIns[i] {
-				long[in.activations] = long[in.activations] || section[in.activations] != s
-				last[in.activations] = i
+			op := e.operations[i]
+			if _, ok := section[op.out]; !ok {
+				section[op.out] = s
 			}
-			out := e.operations[i].out
-			section[out], last[out] = s, i
-			long[out] = long[out] || e.operations[i].batch != nil
+			for _, v := range uses(i) {
+				last[v.activations] = i
+				if section[v.activations] != s || op.batch != nil {
+					long[v.activations] = true
+				}
+			}
 		}
 	}
 	var buffers sharedBuffers
 	of := map[*activations]*sharedBuffer{}
 	for _, some := range e.sections {
-		together := min(p.options.Batch, max(1, some.group))
+		together := min(max(1, some.group), (samples+threads-1)/threads)
 		for i := some.first; i < some.end; i++ {
-			op := e.operations[i]
-			if out := op.out; !long[out] && of[out] == nil {
-				of[out] = buffers.take(out, together*out.size)
+			if out := e.operations[i].out; !long[out] && of[out] == nil {
+				size := (together*out.size + lineValues - 1) / lineValues * lineValues
+				of[out] = buffers.take(out, size)
 			}
-			for _, v := range append(p.evaluationIns[i], operand{activations: op.out}) {
-				if last[v.activations] == i && of[v.activations] != nil {
-					buffers.give(of[v.activations])
-					last[v.activations] = -1
+			for _, v := range uses(i) {
+				if b := of[v.activations]; b != nil && last[v.activations] == i {
+					buffers.give(b)
+					last[v.activations] = -1 // it may stand twice among the inputs
 				}
 			}
 		}
 	}
 	for _, b := range buffers.all {
-		total := threads * b.size
+		size := rows * b.size
 		for _, user := range b.users {
-			total = max(total, mostCut(threads)*user.size)
+			size = max(size, min(samples, mostCut(threads))*user.size)
 		}
-		memory := newBuffer(total)
+		memory := newBuffer(size)
 		for _, user := range b.users {
 			user.brief, user.apart = memory, b.size
 		}
 	}
 	for _, op := range p.all.operations {
-		if out := op.out; long[out] {
-			out.take(p.options.Batch)
+		if long[op.out] {
+			op.out.take(p.options.Batch)
+		}
+		if c, ok := op.sample.(*conv); ok && !c.pool.fused {
+			c.out.take(p.options.Batch)
 		}
 	}
 }
+
+// takeAllValues takes the memory for the values that only training and traces need.
+func (p *program) takeAllValues() {
+	for _, op := range p.all.operations {
+		if op.out.value == nil {
+			op.out.take(p.options.Batch)
+		}
+		if c, ok := op.sample.(*conv); ok && c.out.value == nil {
+			c.out.take(p.options.Batch)
+		}
+	}
+}
+
+// lineValues is how many values a line of a cache has. Threads that write to one line at the
+// same time would wait for each other.
+const lineValues = 16
 
 // sharedBuffers are buffers that serve several values, one after the other.
 type sharedBuffers struct{ all, free []*sharedBuffer }

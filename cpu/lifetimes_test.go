@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"math"
 	"slices"
 	"testing"
 	"unsafe"
@@ -77,6 +78,84 @@ func TestGradientsShareMemory(t *testing.T) {
 			}
 			if err := d.Close(); err != nil {
 				t.Error(err)
+			}
+		}
+	}
+}
+
+// TestValuesShareMemory plans an evaluation: what samples pass through has a few buffers, however long a chain is and however large
+// the mini-batch, and only what leaves a section has memory by sample. Results are the same bytes on any number of threads, for
+// few samples too, and no forward pass takes what training left.
+func TestValuesShareMemory(t *testing.T) {
+	conv := func(name, from string, size int) net.Layer {
+		c := &net.Conv{Name: name, Filters: 20, Kernel: net.Square(size), Padding: net.PadSame}
+		if from != "" {
+			c.From = net.From{from}
+		}
+		return c
+	}
+	relu := &net.Activation{Func: net.ReLU}
+	var chain []net.Layer
+	for range 6 {
+		chain = append(chain, conv("", "", 1), &net.BatchNorm{}, relu)
+	}
+	branches := []net.Layer{conv("a", "", 3), &net.BatchNorm{Name: "an"}, conv("b", "an", 1), &net.BatchNorm{Name: "bn"},
+		&net.Add{Name: "s", From: net.From{"bn", "an"}}, relu, &net.Pool{Name: "p", Kernel: net.Square(2)}, &net.BatchNorm{Name: "pn"},
+		conv("c", "pn", 3), conv("d", "pn", 1), &net.Concat{From: net.From{"c", "d", "p"}}, &net.BatchNorm{}, &net.Activation{Func: net.Tanh},
+		&net.Pool{Kernel: net.Square(2)}, conv("", "", 1), conv("", "", 1)} // small images, which go together
+	const samples = 42
+	for _, c := range []struct {
+		layers  []net.Layer
+		buffers int // at most
+		long    int // values with memory by sample, at most
+	}{{chain, 3, 2}, {branches, 6, 4}} {
+		n := &net.Network{Input: net.Shape{C: 3, H: 8, W: 10}, Layers: append(c.layers, &net.Flatten{}, &net.Dense{Units: 3})}
+		batch := net.Batch{Data: randomImages(n.Input, 3, samples)}
+		for i := range samples {
+			batch.Indices = append(batch.Indices, int32(i))
+		}
+		for _, tier := range tiers() {
+			var want []float32
+			memory := map[int]int{} // of two threads, by mini-batch
+			for _, threads := range []int{1, 2, 5} {
+				for _, size := range []int{samples, samples / 3, 6, 1} { // 6 samples are cut for 5 threads
+					d := open(tier, threads)(t)
+					p := compile(t, d, n, size)
+					buffers, long := map[*float32]int{}, 0
+					for _, op := range p.evaluation.operations {
+						if op.out.brief == nil {
+							long++
+							continue
+						}
+						buffers[unsafe.SliceData(op.out.brief)] = len(op.out.brief)
+						for i := range op.out.value {
+							op.out.value[i] = float32(math.NaN())
+						}
+					}
+					if len(buffers) > c.buffers || long > c.long {
+						t.Errorf("%v, %d threads, mini-batches of %d: %d buffers, %d values by sample", tier, threads, size, len(buffers), long)
+					}
+					for _, values := range buffers {
+						if threads == 2 {
+							memory[size] += values
+						}
+					}
+					out, err := p.Infer(batch)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got := out.Float32s(); want == nil {
+						want = got
+					} else if !slices.Equal(got, want) {
+						t.Errorf("%v, %d threads, mini-batches of %d: other probabilities", tier, threads, size)
+					}
+					if err := d.Close(); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			if memory[samples] == 0 || memory[samples] > 2*memory[samples/3] {
+				t.Errorf("%v: values in memory, by mini-batch: %v", tier, memory)
 			}
 		}
 	}

@@ -45,7 +45,7 @@ func TestGradientsThroughPooling(t *testing.T) {
 
 				d := open(tier, 1)(t).(*device)
 				defer d.Close()
-				p, err := newProgram(d, planOf(t, input, layers), net.Options{Batch: 1, Optimizer: net.SGDDefault(1)})
+				p, err := newProgram(d, planOf(t, input, layers), net.Options{Batch: 1, Optimizer: net.SGDDefault(1)}, true)
 				if err != nil {
 					t.Fatal(err)
 				}

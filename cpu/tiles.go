@@ -227,20 +227,26 @@ func alike(positions, n, i, end int) int {
 	return end - i
 }
 
-// tiles returns some tiles that are computed by one call: from a number on, and before end.
-// The numbers go down the rows of a phase, and then to the next of n tiles in a row. y and
-// x are where the first position writes and reads, seen from the first of the rows.
-func (p *phase) tiles(rows, n, from, end int) (t asm.Tiles, y, x int) {
-	i, row := from/rows, from%rows
-	at := tileOf(p.columns, n, i)
-	t = asm.Tiles{
-		Positions: tileOf(p.columns, n, i+1) - at, Vectors: 1, YStep: p.step, XStep: p.imageStep,
-		Count: min(rows-row, end-from), YNext: p.row, XNext: p.imageRow,
-	}
+// tilesOfRow returns some of n tiles that share the positions of a row: those from tile i on,
+// before end, that one call computes. yStep and xStep are from a position to the next. y and
+// x are where the first one writes and reads.
+func tilesOfRow(positions, yStep, xStep, n, i, end int) (t asm.Tiles, y, x int) {
+	at := tileOf(positions, n, i)
+	size := tileOf(positions, n, i+1) - at
+	t = asm.Tiles{Positions: size, Count: alike(positions, n, i, end), YStep: yStep, XStep: xStep, YNext: size * yStep, XNext: size * xStep}
+	return t, at * yStep, at * xStep
+}
+
+// tilesOfRows is tilesOfRow for several rows of a phase. Tiles are numbered down the rows,
+// and then to the next of n tiles in a row.
+func (p *phase) tilesOfRows(rows, n, from, end int) (t asm.Tiles, y, x int) {
 	if rows == 1 {
-		t.Count, t.YNext, t.XNext = alike(p.columns, n, i, end), t.Positions*p.step, t.Positions*p.imageStep
+		return tilesOfRow(p.columns, p.step, p.imageStep, n, from, end)
 	}
-	return t, row*p.row + at*p.step, row*p.imageRow + at*p.imageStep
+	i, row := from/rows, from%rows
+	t, y, x = tilesOfRow(p.columns, p.step, p.imageStep, n, i, i+1)
+	t.Count, t.YNext, t.XNext = min(rows-row, end-from), p.row, p.imageRow
+	return t, y + row*p.row, x + row*p.imageRow
 }
 
 // tileCost estimates how many cycles a tile takes for each channel of a tap: two
@@ -375,12 +381,12 @@ func (t *tiles) runTogether(w *worker, y, x samples, first, end int, how asm.Con
 				n := (end - first + ks.Positions(panel.vectors) - 1) / ks.Positions(panel.vectors)
 				for i := range n {
 					from, to := tileOf(end-first, n, i), tileOf(end-first, n, i+1)
-					tiles := asm.Tiles{
+					some := asm.Tiles{
 						Positions: to - from, Vectors: panel.vectors, YStep: t.out.size(), XStep: apart, Distance: distance,
 						Count: p.columns, YNext: p.step, XNext: p.imageStep,
 					}
 					for row := range p.rows {
-						ks.Convolve(tiles, y[(first+from)*t.out.size()+row*p.row:], image[from*apart+row*p.imageRow:], p.taps, weights, bias, how)
+						ks.Convolve(some, y[(first+from)*t.out.size()+row*p.row:], image[from*apart+row*p.imageRow:], p.taps, weights, bias, how)
 					}
 				}
 			}
@@ -442,10 +448,10 @@ func (t *tiles) runRows(ks *asm.Kernels, p *phase, group, first, end int, y, pad
 		lo, hi := max(0, from-before), min((end-first)*n, to-before)
 		before += (end - first) * n
 		for lo < hi {
-			tiles, to, from := p.tiles(end-first, n, lo, hi)
-			tiles.Vectors, tiles.Distance = panel.vectors, distance
-			ks.Convolve(tiles, y[first*p.row+to:], image[first*p.imageRow+from:], p.taps, weights, bias, how)
-			lo += tiles.Count
+			some, at, source := p.tilesOfRows(end-first, n, lo, hi)
+			some.Vectors, some.Distance = panel.vectors, distance
+			ks.Convolve(some, y[first*p.row+at:], image[first*p.imageRow+source:], p.taps, weights, bias, how)
+			lo += some.Count
 		}
 	}
 }
@@ -483,12 +489,12 @@ func (t *tiles) runEach(w *worker, y, x []float32, how asm.Convolution, part par
 				continue
 			}
 			n := (p.columns + most - 1) / most
-			for at := 0; at < n*p.rows; {
-				tiles, to, from := p.tiles(p.rows, n, at, n*p.rows)
-				tiles.Vectors, tiles.Distance, tiles.XDistance = blocks, distance, plane
-				ks.Depthwise(tiles, y[first*distance+p.first+to:], planes[p.image+from:], p.offsets,
-					p.weights[first*len(p.places)*ks.Lanes:], t.bias[first*ks.Lanes:], how)
-				at += tiles.Count
+			weights, bias := p.weights[first*len(p.places)*ks.Lanes:], t.bias[first*ks.Lanes:]
+			for tile := 0; tile < n*p.rows; {
+				some, at, source := p.tilesOfRows(p.rows, n, tile, n*p.rows)
+				some.Vectors, some.Distance, some.XDistance = blocks, distance, plane
+				ks.Depthwise(some, y[first*distance+p.first+at:], planes[p.image+source:], p.offsets, weights, bias, how)
+				tile += some.Count
 			}
 		}
 	}

@@ -335,16 +335,15 @@ func (g *winograd) transformTiles(w *worker, at int, image []float32, blocks, ca
 // size 1 of images whose positions are the tiles.
 func (g *winograd) multiply(w *worker, tiles int, part winogradPart) {
 	ks, lanes, plane := w.kernel, w.kernel.Lanes, g.capacity()*w.kernel.Lanes
-	row := phase{columns: tiles, step: lanes, imageStep: lanes}
 	for p := range winogradProducts {
 		x, y := w.tiles.images[p*pointStride(len(g.blocks)*g.capacity(), lanes):], w.tiles.filters[p*pointStride(g.vectors*g.capacity(), lanes):]
 		for _, panel := range g.panels[part.firstPanel:part.endPanel] {
 			weights := g.weights[(p*g.vectors+panel.first)*g.inputs*lanes:]
 			n := (tiles + ks.Positions(panel.vectors) - 1) / ks.Positions(panel.vectors)
 			for i := 0; i < n; {
-				some, to, from := row.tiles(1, n, i, n)
+				some, at, source := tilesOfRow(tiles, lanes, lanes, n, i, n)
 				some.Vectors, some.Distance = panel.vectors, plane
-				ks.Convolve(some, y[panel.first*plane+to:], x[from:], g.blocks, weights, g.zeros, 0)
+				ks.Convolve(some, y[panel.first*plane+at:], x[source:], g.blocks, weights, g.zeros, 0)
 				i += some.Count
 			}
 		}

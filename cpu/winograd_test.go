@@ -35,6 +35,7 @@ func TestWinograd(t *testing.T) {
 			{9, 12, 32, 31, 5, net.PadValid, pooled},
 			{7, 2, 40, 64, 5, net.PadSame, []net.Layer{relu}},
 			{15, 13, 33, 65, 3, net.PadSame, pooled},
+			{15, 13, 33, 65, 3, net.PadSame, []net.Layer{relu, &net.Pool{Kernel: net.Square(3)}}},
 			{16, 8, 64, 32, 3, net.PadSame, []net.Layer{relu, &net.Conv{Filters: 32, Kernel: net.Square(3), Padding: net.PadValid}}},
 			{6, 11, 48, 32, 3, net.PadValid, nil},
 			random(),
@@ -55,12 +56,21 @@ func TestWinograd(t *testing.T) {
 
 				d := open(tier, 1)(t).(*device)
 				defer d.Close()
-				p, err := newProgram(d, planOf(t, input, layers), net.Options{Batch: 1, Optimizer: net.AdamDefault(1e-3)})
+				p, err := newProgram(d, planOf(t, input, layers), net.Options{Batch: 1, Optimizer: net.AdamDefault(1e-3)}, true)
 				if err != nil {
 					t.Fatal(err)
 				}
 				p.prepareTraining()
-				gradient := len(c.next) < 2 && 2*c.filters > c.channels // without pooling, and where it pays
+				// Max pooling is computed with the convolution where the gradients through both need fewer multiplications.
+				fused := false
+				if len(c.next) == 2 {
+					pool, ok := c.next[1].(*net.Pool)
+					fused = ok && (c.kernel == 5 || pool.Kernel.H == 3)
+				}
+				if slices.ContainsFunc(p.all.operations, func(op operation) bool { _, ok := op.sample.(*conv); return ok }) != fused {
+					t.Errorf("pooling is not a part of the convolution, or it is; want %v", fused)
+				}
+				gradient := !fused && 2*c.filters > c.channels // and where it pays
 				if w := winogradsOf(p, c.filters, c.kernel); !slices.Contains(w, "output") || gradient && !(slices.Contains(w, "gradient") && slices.Contains(w, "weights")) {
 					t.Errorf("computed in this way: %q", w)
 				}
@@ -84,7 +94,7 @@ func TestWinogradGradient(t *testing.T) {
 				defer d.Close()
 				plan := planOf(t, net.Shape{C: channels, H: height, W: width}, []net.Layer{
 					&net.Conv{Filters: filters, Kernel: net.Square(kernel), Padding: net.PadSame}, &net.Flatten{}, &net.Dense{Units: 3}})
-				p, err := newProgram(d, plan, net.Options{Batch: batch, Optimizer: net.SGDDefault(1)})
+				p, err := newProgram(d, plan, net.Options{Batch: batch, Optimizer: net.SGDDefault(1)}, true)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -175,7 +185,7 @@ func TestWinogradPays(t *testing.T) {
 				&net.Flatten{}, &net.Dense{Units: 3},
 			}
 			plan := planOf(t, net.Shape{C: c.channels, H: c.size, W: c.size}, layers)
-			p, err := newProgram(open(tier, 1)(t).(*device), plan, net.Options{Batch: 1, Optimizer: net.SGDDefault(1)})
+			p, err := newProgram(open(tier, 1)(t).(*device), plan, net.Options{Batch: 1, Optimizer: net.SGDDefault(1)}, true)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -190,7 +190,7 @@ func (ws *workers) reserveTaps(n int) {
 }
 
 // do runs body for each task in [0, tasks), in any order, and waits for all of
-// them. Tasks must not depend on each other, and what they write must not
+// them. Tasks must not depend on each other, and the values that they compute must not
 // depend on the worker. A panic in a task becomes one of do.
 func (ws *workers) do(tasks int, body func(w *worker, task int)) {
 	if ws.watch != nil {

@@ -24,7 +24,7 @@ import (
 func (a *app) benchCommand() *cli.Command {
 	flags := []cli.Flag{
 		&cli.StringFlag{Name: "model", Value: "tutorial", EnvVars: env("model"), Category: "Work", Usage: "`MODELS`: built-in models' names or JSON files, with commas"},
-		&cli.BoolFlag{Name: "suite", EnvVars: env("suite"), Category: "Work", Usage: "measure a suite of networks, those of FOLDER/*.json or gputrain's own, and compare them in a table; --model names some of them"},
+		&cli.BoolFlag{Name: "suite", EnvVars: env("suite"), Category: "Work", Usage: "measure a suite of networks, those of FOLDER/*.json or gputrain's own, and compare them in tables; --model names some of them"},
 		dataFlag(),
 		&cli.StringFlag{Name: "mode", Value: "train,infer", EnvVars: env("mode"), Category: "Work", Usage: "`MODES`: train, infer or both"},
 		&cli.StringFlag{Name: "batch", Value: "50,128", EnvVars: env("batch"), Category: "Work", Usage: "train in mini-batches of these `SIZES`"},
@@ -62,7 +62,7 @@ must agree with gputrain's before they are timed. With a GPU, torch and jax run
 on that GPU, in the same precision. Where ` + cpufeat.Env + `=avx2 keeps gputrain
 to AVX2, peers are kept to it too, as far as they have a setting for it.
 
---suite measures many networks and shows a table of the peers' times over
+--suite measures many networks and shows tables of the peers' times over
 gputrain's. Without a folder they are gputrain's own: built-in models and those
 in bench/networks. Networks that --data doesn't fit get random images.
 Its sizes are --batch 50,128 and --infer-batch 1,50,256.

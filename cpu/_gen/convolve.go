@@ -381,17 +381,18 @@ func (t tier) depthwise() {
 		CMPQ(positions, Imm(uint64(p)))
 		JEQ(LabelRef(fmt.Sprintf("tile%d", p)))
 	}
+	count := AllocLocal(8)
 	for p := 1; p <= t.positions[0]; p++ {
 		Label(fmt.Sprintf("tile%d", p))
-		t.depthwiseTile(p)
+		t.depthwiseTile(p, count)
 	}
 }
 
-func (t tier) depthwiseTile(positions int) {
+// depthwiseTile writes the loops for tiles of one size. count has room for the number of tiles that are left.
+func (t tier) depthwiseTile(positions int, count Mem) {
 	width := 4 * t.wide.n
 	sums, weight := t.wide.regs[:positions], t.wide.regs[positions]
 	label := func(name string) string { return fmt.Sprintf("%s%d", name, positions) }
-	count := AllocLocal(8)
 	nextVector := again(label("vector"))
 	MOVQ(parameter("count"), count)
 	next := again(label("again"))
