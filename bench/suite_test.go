@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -95,6 +96,20 @@ func TestSuiteOfManyNetworks(t *testing.T) {
 	var page strings.Builder
 	if err := r.WriteHTML(&page); err != nil || !strings.Contains(page.String(), "<td>other</td><td class=\"number\">-</td>") {
 		t.Errorf("the page lacks the table: %v", err)
+	}
+}
+
+// TestSuiteTables divides a table by mini-batch size.
+func TestSuiteTables(t *testing.T) {
+	ratios := []float64{1.5, 2.25, 0.5}
+	s := SuiteTable{Mode: peers.Infer, Columns: []SuiteColumn{{1, "jax", 2}, {50, "jax", 2}, {50, "torch", 2}},
+		Rows: []SuiteRow{{"a", []*float64{&ratios[0], &ratios[1], nil}}, {"b", []*float64{nil, nil, &ratios[2]}}}}
+	want := []Table{
+		{"Inference, batch 1: time over gputrain's", "lr", []string{"Network", "jax"}, [][]string{{"a", "1.50"}, {"b", "-"}}},
+		{"Inference, batch 50: time over gputrain's", "lrr", []string{"Network", "jax", "torch"}, [][]string{{"a", "2.25", "-"}, {"b", "-", "0.500"}}},
+	}
+	if got := s.tables(); !reflect.DeepEqual(got, want) {
+		t.Errorf("tables %+v, want %+v", got, want)
 	}
 }
 

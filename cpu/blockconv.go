@@ -174,7 +174,7 @@ func (op *blockConv) forwardGroup(w *worker, first, end int) {
 
 func (op *blockConv) forwardPart(w *worker, n int, p part) {
 	if op.winograd != nil {
-		op.winograd.run(w, op.out.samples(w, n), op.in.samples(w, n), op.rectifier.is, op.winograd.some(0, p))
+		op.winograd.run(w, op.out.samples(w, n), op.in.samples(w, n), op.rectifier.is, op.winograd.some(p))
 		return
 	}
 	op.tiles.run(w, op.out.at(w, n), op.in.at(w, n), op.rectifier.convolution(), p)

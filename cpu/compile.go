@@ -13,9 +13,10 @@ import (
 
 // Fuses reports whether the device computes nodes, which follow the pattern, as one;
 // see lower.Fuser. A ReLU is computed with the convolution, fully connected layer, batch
-// normalisation or sum before it. So is a ReLU6 with the batch normalisation, and a sum of two values with the batch normalisation
-// that gives the first of them. Max pooling is computed with a convolution if there are kernels for
-// gradients through both, except if Winograd's method needs no more multiplications than they do.
+// normalisation or sum before it. So is a ReLU6 with the batch normalisation, and a sum of
+// two values with the batch normalisation that gives the first of them. Max pooling is
+// computed with a convolution if there are kernels for gradients through both, except if
+// Winograd's method needs no more multiplications than they do.
 func (f fuser) Fuses(p lower.Pattern, nodes []net.Node) bool {
 	switch p {
 	case lower.ConvReLU, lower.DenseReLU, lower.NormReLU, lower.AddReLU:
@@ -31,23 +32,23 @@ func (f fuser) Fuses(p lower.Pattern, nodes []net.Node) bool {
 }
 
 // winogradBeforePool reports whether Winograd's method needs no more multiplications for a
-// position of a convolution's output than one of its gradients needs, if max pooling lets
-// the gradients through at one position for each of its steps.
+// convolution's gradients than are needed if they are computed only at those positions at
+// which max pooling lets them through: one for each output of the pooling.
 func winogradBeforePool(ks *asm.Kernels, conv, pooled net.Node) bool {
 	g := winogradTiles(ks, conv, conv.In, conv.Out, false)
 	if g == nil || !g.pays(ks.Lanes) || conv.In.C <= mostNarrow { // images of few channels have a layout of their own
 		return false
 	}
-	step := pooled.Window.StrideH * pooled.Window.StrideW
-	return winogradProducts*step <= g.size*g.size*g.kernel.Outputs*g.kernel.Outputs
+	positions := (conv.Out.H / pooled.Out.H) * (conv.Out.W / pooled.Out.W) // of the convolution for one of the pooling
+	return winogradProducts*positions <= g.size*g.size*g.kernel.Outputs*g.kernel.Outputs
 }
 
 // mostAreaTogether is about the largest area of images that are computed several at once.
 const mostAreaTogether = 256
 
-// newProgram plans a program's operations and allocates its memory. Without
-// prepareTraining, which must follow if training is set, the program can only run forward,
-// on weights that SetState gives it.
+// newProgram plans a program's operations and allocates its memory. The program can only
+// run forward, on weights that SetState gives it, until prepareTraining is called. training
+// tells whether that will be; the check of the machine's memory counts on it.
 func newProgram(d *device, plan *net.Plan, opts net.Options, training bool) (*program, error) {
 	lowered := lower.Lower(plan, d.fuser)
 	steps, values := planSteps(lowered, d.kernels.Lanes)
@@ -120,8 +121,8 @@ func (d *device) checkSizes(lowered *lower.Program, steps []step, opts net.Optio
 // memory returns roughly how many values a program takes memory for: parameters, the
 // values between and inside groups with their gradients, and what operations keep of a
 // sample for their backward pass. It counts gradients as if none shared memory, so it may
-// be nearly twice too high. If nothing is trained, it counts an upper bound of the brief
-// values, and those that fully connected layers take or give.
+// be nearly twice too high. An evaluation's brief values are estimated. Without training,
+// the other values are those that fully connected layers take or give.
 func (d *device) memory(lowered *lower.Program, steps []step, opts net.Options, training bool) float64 {
 	plan, batch := lowered.Plan, float64(opts.Batch)
 	// Every parameter has a value. A trained one also has a gradient and moments.

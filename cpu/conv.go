@@ -193,7 +193,7 @@ func (op *conv) forwardPart(w *worker, n int, p part) {
 	}
 	switch {
 	case op.winograd != nil:
-		some := op.winograd.somePanels(0, p)
+		some := op.winograd.somePanels(p)
 		op.winograd.run(w, samples{op.outputs.outputs[w.id], len(op.outputs.outputs[w.id])}, samples{vectors, len(vectors)}, op.relu, some)
 		first, end := op.winograd.vectorsOf(some)
 		op.outputs.finish(w, n, first, end)

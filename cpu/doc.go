@@ -12,7 +12,8 @@
 // batch normalisation work on whole vectors, whatever their strides, windows and
 // dilations. An input image of few channels keeps them side by side without a gap. Vectors
 // of values for dense layers, and convolutions that are one operation with the max pooling
-// behind them, are planar, with one channel after the other. Conversions stand where one layout meets the other.
+// behind them, are planar, with one channel after the other. Conversions stand where one
+// layout meets the other.
 //
 // A convolution computes tiles of some positions by some vectors of filters, which stay
 // in registers until they are done. The gradient with respect to its input is such a
@@ -31,8 +32,8 @@
 // them in the backward pass writes its gradient, and the others add theirs.
 //
 // In evaluation, batch normalisation is part of a convolution right before it, or treats
-// each sample by itself, and fully connected layers have packed weights. If there are so few samples that threads would be
-// idle, they share out each sample's output.
+// each sample by itself, and fully connected layers have packed weights. If there are so
+// few samples that threads would be idle, they share out each sample's output.
 //
 // Each sum has a fixed order, and is never divided by the number of threads. So results
 // are the same bytes for any number of threads. Between the kernel tiers (AVX-512, AVX2

@@ -182,7 +182,7 @@ func (p *program) cutsSamples() bool {
 	return !p.pass.training && threads > 1 && 2*rounds*threads > 3*samples
 }
 
-// mostCut is not below the number of samples that are cut: with three rounds or more, less
+// mostCut is at least the number of samples that are cut: with three rounds or more, less
 // than a third of the time is lost.
 func mostCut(threads int) int { return (4*threads + 2) / 3 }
 

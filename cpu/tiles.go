@@ -419,13 +419,13 @@ func (t *tiles) parts(ks *asm.Kernels) int {
 	}
 	var tiles int
 	for _, panel := range t.panels {
-		tiles += p.rows * t.tilesOf(ks, p, panel)
+		tiles += p.rows * t.tilesAcross(ks, p, panel)
 	}
 	return tiles
 }
 
-// tilesOf returns how many tiles share the columns of a phase.
-func (t *tiles) tilesOf(ks *asm.Kernels, p *phase, panel tilePanel) int {
+// tilesAcross returns how many tiles share the columns of a phase.
+func (t *tiles) tilesAcross(ks *asm.Kernels, p *phase, panel tilePanel) int {
 	most := ks.Positions(panel.vectors)
 	return (p.columns + most - 1) / most
 }
@@ -434,7 +434,7 @@ func (t *tiles) tilesOf(ks *asm.Kernels, p *phase, panel tilePanel) int {
 func (t *tiles) runRows(ks *asm.Kernels, p *phase, group, first, end int, y, padded []float32, how asm.Convolution, part part) {
 	var before, all int // tiles
 	for _, panel := range t.panels {
-		all += (end - first) * t.tilesOf(ks, p, panel)
+		all += (end - first) * t.tilesAcross(ks, p, panel)
 	}
 	from, to := part.share(all)
 	distance := t.out.plane()
@@ -444,7 +444,7 @@ func (t *tiles) runRows(ks *asm.Kernels, p *phase, group, first, end int, y, pad
 		weights := t.weights(p, group, panel, ks.Lanes)
 		block := group*vectors + panel.first
 		bias, y := t.bias[block*ks.Lanes:], y[block*distance+p.first:]
-		n := t.tilesOf(ks, p, panel)
+		n := t.tilesAcross(ks, p, panel)
 		lo, hi := max(0, from-before), min((end-first)*n, to-before)
 		before += (end - first) * n
 		for lo < hi {

@@ -233,23 +233,23 @@ func (g *winograd) all(first, end int) winogradPart {
 	return winogradPart{first * g.down, end * g.down, 0, len(g.panels)}
 }
 
-// somePanels returns a part of the output of sample n that has all rows.
-func (g *winograd) somePanels(n int, p part) winogradPart {
+// somePanels returns a part of the first sample's output that has all rows.
+func (g *winograd) somePanels(p part) winogradPart {
 	first, end := p.share(len(g.panels))
-	return winogradPart{n * g.down, (n + 1) * g.down, first, end}
+	return winogradPart{0, g.down, first, end}
 }
 
-// some returns a part of the output of sample n with some of the rows if there are enough
-// of them, or else with some panels.
-func (g *winograd) some(n int, p part) winogradPart {
+// some returns a part of the first sample's output with some of the rows if there are
+// enough of them, or else with some panels.
+func (g *winograd) some(p part) winogradPart {
 	steps := g.steps()
 	if p.of > steps {
-		return g.somePanels(n, p)
+		return g.somePanels(p)
 	}
 	first, end := p.share(steps)
-	some := winogradPart{n*g.down + first*g.rows, n*g.down + end*g.rows, 0, len(g.panels)}
+	some := winogradPart{first * g.rows, end * g.rows, 0, len(g.panels)}
 	if end == steps {
-		some.endRow = (n + 1) * g.down
+		some.endRow = g.down
 	}
 	return some
 }

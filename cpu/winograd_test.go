@@ -36,6 +36,7 @@ func TestWinograd(t *testing.T) {
 			{7, 2, 40, 64, 5, net.PadSame, []net.Layer{relu}},
 			{15, 13, 33, 65, 3, net.PadSame, pooled},
 			{15, 13, 33, 65, 3, net.PadSame, []net.Layer{relu, &net.Pool{Kernel: net.Square(3)}}},
+			{8, 9, 33, 65, 3, net.PadSame, []net.Layer{relu, &net.Pool{Global: true}}},
 			{16, 8, 64, 32, 3, net.PadSame, []net.Layer{relu, &net.Conv{Filters: 32, Kernel: net.Square(3), Padding: net.PadValid}}},
 			{6, 11, 48, 32, 3, net.PadValid, nil},
 			random(),
@@ -65,7 +66,7 @@ func TestWinograd(t *testing.T) {
 				fused := false
 				if len(c.next) == 2 {
 					pool, ok := c.next[1].(*net.Pool)
-					fused = ok && (c.kernel == 5 || pool.Kernel.H == 3)
+					fused = ok && (c.kernel == 5 || pool.Global || pool.Kernel.H == 3)
 				}
 				if slices.ContainsFunc(p.all.operations, func(op operation) bool { _, ok := op.sample.(*conv); return ok }) != fused {
 					t.Errorf("pooling is not a part of the convolution, or it is; want %v", fused)

@@ -25,7 +25,7 @@ type worker struct {
 	taps   []tap     // for a row of the network's input; see reserveTaps
 	tiles  tileRoom  // for Winograd's method; see reserveTiles
 	brief  bool      // the pass is one with brief activations; see activations
-	row    int       // of the worker's brief activations
+	row    int       // of brief activations, in which the worker computes
 	first  int       // the sample to which the first of them belong
 	call   atomic.Int32
 	wake   chan struct{}

@@ -20,8 +20,7 @@ const (
 // they are there in time.
 const weightsAhead = 16
 
-// convolve writes the kernel that computes some positions of a row for some vectors of filters: one loop for every size of
-// tile.
+// convolve writes the kernel that computes tiles of some positions by some vectors of filters: one loop for every size of tile.
 func (t tier) convolve() {
 	TEXT("convolve"+t.suffix, NOSPLIT,
 		"func(positions, vectors int, y *float32, yStep, distance int, x *float32, xStep, count, yNext, xNext int, taps *int32, n int, w, bias *float32, flags int)")

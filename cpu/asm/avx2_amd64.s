@@ -11852,7 +11852,7 @@ position8x1:
 
 // func depthwiseAVX2(positions int, vectors int, y *float32, yStep int, x *float32, xStep int, count int, yNext int, xNext int, ySkip int, xSkip int, taps *int32, n int, w *float32, bias *float32, flags int)
 // Requires: AVX, FMA3
-TEXT ·depthwiseAVX2(SB), NOSPLIT, $96-128
+TEXT ·depthwiseAVX2(SB), NOSPLIT, $8-128
 	MOVQ positions+0(FP), AX
 	CMPQ AX, $0x0c
 	JEQ  tile12
@@ -11951,7 +11951,7 @@ vector1end:
 tile2:
 vector2:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 8(SP)
+	MOVQ AX, (SP)
 
 again2:
 	MOVQ    bias+112(FP), AX
@@ -12001,7 +12001,7 @@ store2:
 	VMOVUPS Y0, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Y1, (AX)
-	DECQ    8(SP)
+	DECQ    (SP)
 	JEQ     again2end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -12031,7 +12031,7 @@ vector2end:
 tile3:
 vector3:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 16(SP)
+	MOVQ AX, (SP)
 
 again3:
 	MOVQ    bias+112(FP), AX
@@ -12089,7 +12089,7 @@ store3:
 	VMOVUPS Y1, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Y2, (AX)
-	DECQ    16(SP)
+	DECQ    (SP)
 	JEQ     again3end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -12119,7 +12119,7 @@ vector3end:
 tile4:
 vector4:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 24(SP)
+	MOVQ AX, (SP)
 
 again4:
 	MOVQ    bias+112(FP), AX
@@ -12186,7 +12186,7 @@ store4:
 	VMOVUPS Y2, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Y3, (AX)
-	DECQ    24(SP)
+	DECQ    (SP)
 	JEQ     again4end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -12216,7 +12216,7 @@ vector4end:
 tile5:
 vector5:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 32(SP)
+	MOVQ AX, (SP)
 
 again5:
 	MOVQ    bias+112(FP), AX
@@ -12293,7 +12293,7 @@ store5:
 	VMOVUPS Y3, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Y4, (AX)
-	DECQ    32(SP)
+	DECQ    (SP)
 	JEQ     again5end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -12323,7 +12323,7 @@ vector5end:
 tile6:
 vector6:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 40(SP)
+	MOVQ AX, (SP)
 
 again6:
 	MOVQ    bias+112(FP), AX
@@ -12408,7 +12408,7 @@ store6:
 	VMOVUPS Y4, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Y5, (AX)
-	DECQ    40(SP)
+	DECQ    (SP)
 	JEQ     again6end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -12438,7 +12438,7 @@ vector6end:
 tile7:
 vector7:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 48(SP)
+	MOVQ AX, (SP)
 
 again7:
 	MOVQ    bias+112(FP), AX
@@ -12531,7 +12531,7 @@ store7:
 	VMOVUPS Y5, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Y6, (AX)
-	DECQ    48(SP)
+	DECQ    (SP)
 	JEQ     again7end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -12561,7 +12561,7 @@ vector7end:
 tile8:
 vector8:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 56(SP)
+	MOVQ AX, (SP)
 
 again8:
 	MOVQ    bias+112(FP), AX
@@ -12662,7 +12662,7 @@ store8:
 	VMOVUPS Y6, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Y7, (AX)
-	DECQ    56(SP)
+	DECQ    (SP)
 	JEQ     again8end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -12692,7 +12692,7 @@ vector8end:
 tile9:
 vector9:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 64(SP)
+	MOVQ AX, (SP)
 
 again9:
 	MOVQ    bias+112(FP), AX
@@ -12803,7 +12803,7 @@ store9:
 	VMOVUPS Y7, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Y8, (AX)
-	DECQ    64(SP)
+	DECQ    (SP)
 	JEQ     again9end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -12833,7 +12833,7 @@ vector9end:
 tile10:
 vector10:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 72(SP)
+	MOVQ AX, (SP)
 
 again10:
 	MOVQ    bias+112(FP), AX
@@ -12952,7 +12952,7 @@ store10:
 	VMOVUPS Y8, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Y9, (AX)
-	DECQ    72(SP)
+	DECQ    (SP)
 	JEQ     again10end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -12982,7 +12982,7 @@ vector10end:
 tile11:
 vector11:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 80(SP)
+	MOVQ AX, (SP)
 
 again11:
 	MOVQ    bias+112(FP), AX
@@ -13109,7 +13109,7 @@ store11:
 	VMOVUPS Y9, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Y10, (AX)
-	DECQ    80(SP)
+	DECQ    (SP)
 	JEQ     again11end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -13139,7 +13139,7 @@ vector11end:
 tile12:
 vector12:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 88(SP)
+	MOVQ AX, (SP)
 
 again12:
 	MOVQ    bias+112(FP), AX
@@ -13274,7 +13274,7 @@ store12:
 	VMOVUPS Y10, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Y11, (AX)
-	DECQ    88(SP)
+	DECQ    (SP)
 	JEQ     again12end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX

@@ -32371,7 +32371,7 @@ position16x1:
 
 // func depthwiseAVX512(positions int, vectors int, y *float32, yStep int, x *float32, xStep int, count int, yNext int, xNext int, ySkip int, xSkip int, taps *int32, n int, w *float32, bias *float32, flags int)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·depthwiseAVX512(SB), NOSPLIT, $192-128
+TEXT ·depthwiseAVX512(SB), NOSPLIT, $8-128
 	MOVQ positions+0(FP), AX
 	CMPQ AX, $0x18
 	JEQ  tile24
@@ -32494,7 +32494,7 @@ vector1end:
 tile2:
 vector2:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 8(SP)
+	MOVQ AX, (SP)
 
 again2:
 	MOVQ    bias+112(FP), AX
@@ -32544,7 +32544,7 @@ store2:
 	VMOVUPS Z0, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z1, (AX)
-	DECQ    8(SP)
+	DECQ    (SP)
 	JEQ     again2end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -32574,7 +32574,7 @@ vector2end:
 tile3:
 vector3:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 16(SP)
+	MOVQ AX, (SP)
 
 again3:
 	MOVQ    bias+112(FP), AX
@@ -32632,7 +32632,7 @@ store3:
 	VMOVUPS Z1, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z2, (AX)
-	DECQ    16(SP)
+	DECQ    (SP)
 	JEQ     again3end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -32662,7 +32662,7 @@ vector3end:
 tile4:
 vector4:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 24(SP)
+	MOVQ AX, (SP)
 
 again4:
 	MOVQ    bias+112(FP), AX
@@ -32729,7 +32729,7 @@ store4:
 	VMOVUPS Z2, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z3, (AX)
-	DECQ    24(SP)
+	DECQ    (SP)
 	JEQ     again4end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -32759,7 +32759,7 @@ vector4end:
 tile5:
 vector5:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 32(SP)
+	MOVQ AX, (SP)
 
 again5:
 	MOVQ    bias+112(FP), AX
@@ -32836,7 +32836,7 @@ store5:
 	VMOVUPS Z3, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z4, (AX)
-	DECQ    32(SP)
+	DECQ    (SP)
 	JEQ     again5end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -32866,7 +32866,7 @@ vector5end:
 tile6:
 vector6:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 40(SP)
+	MOVQ AX, (SP)
 
 again6:
 	MOVQ    bias+112(FP), AX
@@ -32951,7 +32951,7 @@ store6:
 	VMOVUPS Z4, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z5, (AX)
-	DECQ    40(SP)
+	DECQ    (SP)
 	JEQ     again6end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -32981,7 +32981,7 @@ vector6end:
 tile7:
 vector7:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 48(SP)
+	MOVQ AX, (SP)
 
 again7:
 	MOVQ    bias+112(FP), AX
@@ -33074,7 +33074,7 @@ store7:
 	VMOVUPS Z5, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z6, (AX)
-	DECQ    48(SP)
+	DECQ    (SP)
 	JEQ     again7end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -33104,7 +33104,7 @@ vector7end:
 tile8:
 vector8:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 56(SP)
+	MOVQ AX, (SP)
 
 again8:
 	MOVQ    bias+112(FP), AX
@@ -33205,7 +33205,7 @@ store8:
 	VMOVUPS Z6, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z7, (AX)
-	DECQ    56(SP)
+	DECQ    (SP)
 	JEQ     again8end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -33235,7 +33235,7 @@ vector8end:
 tile9:
 vector9:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 64(SP)
+	MOVQ AX, (SP)
 
 again9:
 	MOVQ    bias+112(FP), AX
@@ -33346,7 +33346,7 @@ store9:
 	VMOVUPS Z7, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z8, (AX)
-	DECQ    64(SP)
+	DECQ    (SP)
 	JEQ     again9end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -33376,7 +33376,7 @@ vector9end:
 tile10:
 vector10:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 72(SP)
+	MOVQ AX, (SP)
 
 again10:
 	MOVQ    bias+112(FP), AX
@@ -33495,7 +33495,7 @@ store10:
 	VMOVUPS Z8, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z9, (AX)
-	DECQ    72(SP)
+	DECQ    (SP)
 	JEQ     again10end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -33525,7 +33525,7 @@ vector10end:
 tile11:
 vector11:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 80(SP)
+	MOVQ AX, (SP)
 
 again11:
 	MOVQ    bias+112(FP), AX
@@ -33652,7 +33652,7 @@ store11:
 	VMOVUPS Z9, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z10, (AX)
-	DECQ    80(SP)
+	DECQ    (SP)
 	JEQ     again11end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -33682,7 +33682,7 @@ vector11end:
 tile12:
 vector12:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 88(SP)
+	MOVQ AX, (SP)
 
 again12:
 	MOVQ    bias+112(FP), AX
@@ -33817,7 +33817,7 @@ store12:
 	VMOVUPS Z10, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z11, (AX)
-	DECQ    88(SP)
+	DECQ    (SP)
 	JEQ     again12end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -33847,7 +33847,7 @@ vector12end:
 tile13:
 vector13:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 96(SP)
+	MOVQ AX, (SP)
 
 again13:
 	MOVQ    bias+112(FP), AX
@@ -33992,7 +33992,7 @@ store13:
 	VMOVUPS Z11, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z12, (AX)
-	DECQ    96(SP)
+	DECQ    (SP)
 	JEQ     again13end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -34022,7 +34022,7 @@ vector13end:
 tile14:
 vector14:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 104(SP)
+	MOVQ AX, (SP)
 
 again14:
 	MOVQ    bias+112(FP), AX
@@ -34175,7 +34175,7 @@ store14:
 	VMOVUPS Z12, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z13, (AX)
-	DECQ    104(SP)
+	DECQ    (SP)
 	JEQ     again14end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -34205,7 +34205,7 @@ vector14end:
 tile15:
 vector15:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 112(SP)
+	MOVQ AX, (SP)
 
 again15:
 	MOVQ    bias+112(FP), AX
@@ -34366,7 +34366,7 @@ store15:
 	VMOVUPS Z13, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z14, (AX)
-	DECQ    112(SP)
+	DECQ    (SP)
 	JEQ     again15end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -34396,7 +34396,7 @@ vector15end:
 tile16:
 vector16:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 120(SP)
+	MOVQ AX, (SP)
 
 again16:
 	MOVQ    bias+112(FP), AX
@@ -34565,7 +34565,7 @@ store16:
 	VMOVUPS Z14, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z15, (AX)
-	DECQ    120(SP)
+	DECQ    (SP)
 	JEQ     again16end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -34595,7 +34595,7 @@ vector16end:
 tile17:
 vector17:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 128(SP)
+	MOVQ AX, (SP)
 
 again17:
 	MOVQ    bias+112(FP), AX
@@ -34774,7 +34774,7 @@ store17:
 	VMOVUPS Z15, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z16, (AX)
-	DECQ    128(SP)
+	DECQ    (SP)
 	JEQ     again17end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -34804,7 +34804,7 @@ vector17end:
 tile18:
 vector18:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 136(SP)
+	MOVQ AX, (SP)
 
 again18:
 	MOVQ    bias+112(FP), AX
@@ -34991,7 +34991,7 @@ store18:
 	VMOVUPS Z16, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z17, (AX)
-	DECQ    136(SP)
+	DECQ    (SP)
 	JEQ     again18end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -35021,7 +35021,7 @@ vector18end:
 tile19:
 vector19:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 144(SP)
+	MOVQ AX, (SP)
 
 again19:
 	MOVQ    bias+112(FP), AX
@@ -35216,7 +35216,7 @@ store19:
 	VMOVUPS Z17, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z18, (AX)
-	DECQ    144(SP)
+	DECQ    (SP)
 	JEQ     again19end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -35246,7 +35246,7 @@ vector19end:
 tile20:
 vector20:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 152(SP)
+	MOVQ AX, (SP)
 
 again20:
 	MOVQ    bias+112(FP), AX
@@ -35449,7 +35449,7 @@ store20:
 	VMOVUPS Z18, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z19, (AX)
-	DECQ    152(SP)
+	DECQ    (SP)
 	JEQ     again20end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -35479,7 +35479,7 @@ vector20end:
 tile21:
 vector21:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 160(SP)
+	MOVQ AX, (SP)
 
 again21:
 	MOVQ    bias+112(FP), AX
@@ -35692,7 +35692,7 @@ store21:
 	VMOVUPS Z19, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z20, (AX)
-	DECQ    160(SP)
+	DECQ    (SP)
 	JEQ     again21end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -35722,7 +35722,7 @@ vector21end:
 tile22:
 vector22:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 168(SP)
+	MOVQ AX, (SP)
 
 again22:
 	MOVQ    bias+112(FP), AX
@@ -35943,7 +35943,7 @@ store22:
 	VMOVUPS Z20, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z21, (AX)
-	DECQ    168(SP)
+	DECQ    (SP)
 	JEQ     again22end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -35973,7 +35973,7 @@ vector22end:
 tile23:
 vector23:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 176(SP)
+	MOVQ AX, (SP)
 
 again23:
 	MOVQ    bias+112(FP), AX
@@ -36202,7 +36202,7 @@ store23:
 	VMOVUPS Z21, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z22, (AX)
-	DECQ    176(SP)
+	DECQ    (SP)
 	JEQ     again23end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX
@@ -36232,7 +36232,7 @@ vector23end:
 tile24:
 vector24:
 	MOVQ count+48(FP), AX
-	MOVQ AX, 184(SP)
+	MOVQ AX, (SP)
 
 again24:
 	MOVQ    bias+112(FP), AX
@@ -36469,7 +36469,7 @@ store24:
 	VMOVUPS Z22, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z23, (AX)
-	DECQ    184(SP)
+	DECQ    (SP)
 	JEQ     again24end
 	MOVQ    yNext+56(FP), AX
 	SHLQ    $0x02, AX

@@ -59,16 +59,16 @@ func (ks *Kernels) ConvolveVectors() int { return len(ks.positions) }
 // Tiles are Count tiles of a convolution's output, of one size: Positions by Vectors of
 // filters. A position's values lie YStep values behind those of the position before it, and
 // take those of the input that lie XStep behind. The same holds for a tile and the one
-// before it, with YNext and XNext. Distance and XDistance are the same for a vector and the
-// one before it; XDistance counts in depthwise convolutions only.
+// before it, with YNext and XNext. Vectors lie Distance apart in the output. In depthwise
+// convolutions their inputs lie XDistance apart; in others it is 0.
 type Tiles struct {
 	Positions, Vectors, Count int
 	YStep, YNext, Distance    int
 	XStep, XNext, XDistance   int
 }
 
-// check fails if some values are not all in y and x. reach is how many values behind that
-// of a tile's first position it takes.
+// check panics if a value lies outside y or x. What a position takes lies within reach
+// values of x.
 func (t *Tiles) check(ks *Kernels, y, x []float32, reach int) {
 	_ = y[(t.Count-1)*t.YNext+(t.Positions-1)*t.YStep+(t.Vectors-1)*t.Distance+ks.Lanes-1]
 	_ = x[(t.Count-1)*t.XNext+(t.Positions-1)*t.XStep+(t.Vectors-1)*t.XDistance+reach-1]
@@ -88,7 +88,6 @@ func (ks *Kernels) Convolve(t Tiles, y, x []float32, taps []Tap, w, bias []float
 		panic(fmt.Sprintf("BUG: convolution of %+v with %d taps", t, len(taps)))
 	}
 	last := taps[len(taps)-1] // of the last block, so its offset is the greatest
-	t.XDistance = 0
 	t.check(ks, y, x, int(last.Offset+last.Depth))
 	_ = bias[t.Vectors*ks.Lanes-1]
 	ks.blocks.convolve(t.Positions, t.Vectors, &y[0], t.YStep, t.Distance, &x[0], t.XStep, t.Count, t.YNext, t.XNext,
