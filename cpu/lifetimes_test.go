@@ -42,10 +42,13 @@ func TestGradientsShareMemory(t *testing.T) {
 	branches = append(branches, conv("a", ""), bn("ab"), conv("b", "ab"), bn("bb"), conv("c", "bb"), bn("cb"),
 		&net.Add{Name: "s", From: net.From{"cb", "ab"}}, relu, &net.Pool{Name: "p", Kernel: net.Square(2)}, conv("d", "p"), bn("db"),
 		conv("e", "p"), bn("eb"), &net.Concat{From: net.From{"db", "eb", "p"}}, bn(""), &net.Activation{Func: net.Tanh})
+	// Every other row of this one's input gets no gradient: there the buffer must be cleared, in all of several groups of planes.
+	gaps := []net.Layer{&net.Conv{Filters: 200, Kernel: net.Square(1)}, bn(""),
+		&net.Conv{Filters: 200, Kernel: net.Pair{H: 1, W: 3}, Stride: net.Square(2), Padding: net.PadSame, Groups: 200}, bn(""), relu, conv("", "")}
 	for _, c := range []struct {
 		layers  []net.Layer
 		buffers int // at most, with those of the logits
-	}{{chain, 4}, {branches, 12}} {
+	}{{chain, 4}, {branches, 12}, {gaps, 4}} {
 		n := &net.Network{Input: net.Shape{C: 3, H: 8, W: 10}, Layers: append(c.layers, &net.Flatten{}, &net.Dense{Units: 3})}
 		batch := net.Batch{Data: randomImages(n.Input, 3, 6), Indices: []int32{0, 1, 2, 3, 4, 5}}
 		var want []float32
