@@ -111,7 +111,7 @@ func TestValuesShareMemory(t *testing.T) {
 		layers  []net.Layer
 		buffers int // at most
 		long    int // values with memory by sample, at most
-	}{{chain, 3, 2}, {branches, 6, 4}} {
+	}{{chain, 3, 2}, {branches, 6, 6}} {
 		n := &net.Network{Input: net.Shape{C: 3, H: 8, W: 10}, Layers: append(c.layers, &net.Flatten{}, &net.Dense{Units: 3})}
 		batch := net.Batch{Data: randomImages(n.Input, 3, samples)}
 		for i := range samples {
