@@ -138,7 +138,14 @@ func (a *app) benchConfig(c *cli.Context) (config bench.Config, err error) {
 	if config.Least < time.Millisecond || config.Least > time.Minute {
 		return config, usagef("--repeat-time must be from 1ms to 1m, got %v", config.Least)
 	}
-	data, err := a.loadData(c, dataWish{seed: 1})
+	wish := dataWish{seed: 1}
+	if models := listOf(c, "model"); len(models) == 1 && !c.Bool("suite") {
+		var err error
+		if wish.input, err = inputOf(models[0]); err != nil {
+			return config, err
+		}
+	}
+	data, err := a.loadData(c, wish)
 	if err != nil {
 		return config, err
 	}

@@ -71,6 +71,20 @@ func TestTrainOnPictures(t *testing.T) {
 		append(args, "--image-size", "8x9", "--channels", "1")...)
 }
 
+// TestPicturesForModel wants pictures in the model's size also from commands that keep no run.
+func TestPicturesForModel(t *testing.T) {
+	inFolder(t)
+	t.Setenv("GPUTRAIN_DATA_CACHE", "off")
+	colours(t, "mine", 20)
+	write(t, "small.json", colourModel)
+	if out := must(t, "verify", "--device", "cpu", "--data", "mine", "--model", "small.json"); !strings.Contains(out, "PASS") {
+		t.Errorf("verify printed\n%s", out)
+	}
+	if out := must(t, "bench", "--data", "mine", "--model", "small.json", "--device", "cpu", "--mode", "train", "--batch", "5", "--repeats", "3", "--repeat-time", "1ms"); !strings.Contains(out, "Training, small") {
+		t.Errorf("bench printed\n%s", out)
+	}
+}
+
 // TestModelForPictures names neither model nor recipe: those for pictures are chosen, and
 // flags override them.
 func TestModelForPictures(t *testing.T) {

@@ -260,6 +260,19 @@ func loadModel(name string, input net.Shape, classes int) (*net.Network, error) 
 	return n, nil
 }
 
+// inputOf returns the input of a network in a file. It is the zero Shape for a built-in
+// model, which takes any, and without a name.
+func inputOf(model string) (net.Shape, error) {
+	if _, builtIn := net.ModelNamed(model); builtIn || model == "" {
+		return net.Shape{}, nil
+	}
+	n, err := loadModel(model, net.Shape{}, 0)
+	if err != nil {
+		return net.Shape{}, err
+	}
+	return n.Input, nil
+}
+
 // printJSON prints a value as JSON: on one line if indent is empty, otherwise
 // indented.
 func (a *app) printJSON(v any, indent string) error {

@@ -80,7 +80,11 @@ func (a *app) verify(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, device.Close()) }()
-	data, err := a.loadData(c, dataWish{seed: c.Uint64("seed")})
+	input, err := inputOf(c.String("model"))
+	if err != nil {
+		return err
+	}
+	data, err := a.loadData(c, dataWish{input: input, seed: c.Uint64("seed")})
 	if err != nil {
 		return err
 	}
