@@ -154,15 +154,28 @@ func (t tier) convolveTile(positions, vectors int) {
 		Label(label("summed"))
 	}
 
+	t.finishTile(positions, vectors, sum, value, label)
+	next(place("count"), "y", "yNext", "x", "xNext")
+	VZEROUPPER()
+	RET()
+}
+
+// finishTile writes what is done with the sums of a tile: what the parameter flags says, and storing them. spare is a free
+// register.
+func (t tier) finishTile(positions, vectors int, sum func(i, v int) reg.VecPhysical, spare reg.VecPhysical, label func(name string) string) {
 	flags := parameter("flags")
-	y, yStep, distance := parameter("y"), inBytes("yStep"), inBytes("distance")
-	row := GP64()
+	y, yStep := parameter("y"), inBytes("yStep")
+	var distance reg.GPVirtual
+	row := y
+	if vectors > 1 {
+		distance, row = inBytes("distance"), GP64()
+	}
 	places := func(f func(i, v int, m Mem)) {
 		for v := range vectors {
-			if v == 0 {
-				MOVQ(y, row)
-			} else {
+			if v > 0 {
 				ADDQ(distance, y)
+			}
+			if vectors > 1 {
 				MOVQ(y, row)
 			}
 			for i := range positions {
@@ -180,25 +193,22 @@ func (t tier) convolveTile(positions, vectors int) {
 	Label(label("written"))
 	TESTQ(U32(flagReLU), flags)
 	JEQ(LabelRef(label("store")))
-	VXORPS(value, value, value)
+	VXORPS(spare, spare, spare)
 	for i := range positions {
 		for v := range vectors {
-			VMAXPS(sum(i, v), value, sum(i, v)) // a NaN stays: the sum is the first operand here
+			VMAXPS(sum(i, v), spare, sum(i, v)) // a NaN stays: the sum is the first operand here
 		}
 	}
 	TESTQ(U32(flagReLU6), flags)
 	JEQ(LabelRef(label("store")))
-	VMOVUPS(t.number(6), value)
+	VMOVUPS(t.number(6), spare)
 	for i := range positions {
 		for v := range vectors {
-			VMINPS(sum(i, v), value, sum(i, v))
+			VMINPS(sum(i, v), spare, sum(i, v))
 		}
 	}
 	Label(label("store"))
 	places(func(i, v int, m Mem) { VMOVUPS(sum(i, v), m) })
-	next(place("count"), "y", "yNext", "x", "xNext")
-	VZEROUPPER()
-	RET()
 }
 
 // again begins a loop, and returns a function that writes its end: count becomes one less and, if it isn't 0, each pointer
@@ -413,36 +423,7 @@ func (t tier) depthwiseTile(positions int, count Mem) {
 	DECQ(n)
 	JNE(LabelRef(label("tap")))
 
-	y, yStep, flags := parameter("y"), inBytes("yStep"), parameter("flags")
-	TESTQ(U32(flagAdd), flags)
-	JEQ(LabelRef(label("written")))
-	for i, sum := range sums {
-		VADDPS(Mem{Base: y}, sum, sum)
-		if i+1 < positions {
-			ADDQ(yStep, y)
-		}
-	}
-	Load(Param("y"), y)
-	Label(label("written"))
-	TESTQ(U32(flagReLU), flags)
-	JEQ(LabelRef(label("store")))
-	VXORPS(weight, weight, weight)
-	for _, sum := range sums {
-		VMAXPS(sum, weight, sum) // a NaN stays: the sum is the first operand here
-	}
-	TESTQ(U32(flagReLU6), flags)
-	JEQ(LabelRef(label("store")))
-	VMOVUPS(t.number(6), weight)
-	for _, sum := range sums {
-		VMINPS(sum, weight, sum)
-	}
-	Label(label("store"))
-	for i, sum := range sums {
-		VMOVUPS(sum, Mem{Base: y})
-		if i+1 < positions {
-			ADDQ(yStep, y)
-		}
-	}
+	t.finishTile(positions, 1, func(i, _ int) reg.VecPhysical { return sums[i] }, weight, label)
 	next(count, "y", "yNext", "x", "xNext")
 
 	MOVQ(w, place("w")) // of the next vector

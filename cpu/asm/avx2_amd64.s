@@ -6211,8 +6211,6 @@ nearnext1x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), DX
-	SHLQ   $0x02, DX
 	TESTQ  $0x00000001, AX
 	JEQ    written1x1
 	VADDPS (CX), Y0, Y0
@@ -6361,8 +6359,6 @@ summed2x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written2x1
 	VADDPS (CX), Y0, Y0
@@ -6534,8 +6530,6 @@ summed3x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written3x1
 	VADDPS (CX), Y0, Y0
@@ -6732,8 +6726,6 @@ summed4x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written4x1
 	VADDPS (CX), Y0, Y0
@@ -6957,8 +6949,6 @@ summed5x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written5x1
 	VADDPS (CX), Y0, Y0
@@ -7205,8 +7195,6 @@ summed6x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written6x1
 	VADDPS (CX), Y0, Y0
@@ -7476,8 +7464,6 @@ summed7x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written7x1
 	VADDPS (CX), Y0, Y0
@@ -7770,8 +7756,6 @@ summed8x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written8x1
 	VADDPS (CX), Y0, Y0
@@ -8091,8 +8075,6 @@ summed9x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written9x1
 	VADDPS (CX), Y0, Y0
@@ -8435,8 +8417,6 @@ summed10x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written10x1
 	VADDPS (CX), Y0, Y0
@@ -8802,8 +8782,6 @@ summed11x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written11x1
 	VADDPS (CX), Y0, Y0
@@ -9192,8 +9170,6 @@ summed12x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written12x1
 	VADDPS (CX), Y0, Y0
@@ -11900,27 +11876,27 @@ tap1:
 	ADDQ        $0x00000020, BX
 	DECQ        DX
 	JNE         tap1
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), CX
-	TESTQ       $0x00000001, CX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written1
-	VADDPS      (AX), Y0, Y0
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Y0, Y0
+	MOVQ        y+16(FP), CX
 
 written1:
-	TESTQ   $0x00000002, CX
+	TESTQ   $0x00000002, AX
 	JEQ     store1
 	VXORPS  Y1, Y1, Y1
 	VMAXPS  Y0, Y1, Y0
-	TESTQ   $0x00000004, CX
+	TESTQ   $0x00000004, AX
 	JEQ     store1
 	VMOVUPS word40c00000AVX2<>+0(SB), Y1
 	VMINPS  Y0, Y1, Y0
 
 store1:
-	VMOVUPS Y0, (AX)
+	VMOVUPS Y0, (CX)
 	DECQ    (SP)
 	JEQ     again1end
 	MOVQ    yNext+56(FP), AX
@@ -11974,33 +11950,33 @@ tap2:
 	ADDQ        $0x00000020, BX
 	DECQ        DX
 	JNE         tap2
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written2
-	VADDPS      (AX), Y0, Y0
-	ADDQ        CX, AX
-	VADDPS      (AX), Y1, Y1
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Y0, Y0
+	ADDQ        DX, CX
+	VADDPS      (CX), Y1, Y1
+	MOVQ        y+16(FP), CX
 
 written2:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store2
 	VXORPS  Y2, Y2, Y2
 	VMAXPS  Y0, Y2, Y0
 	VMAXPS  Y1, Y2, Y1
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store2
 	VMOVUPS word40c00000AVX2<>+0(SB), Y2
 	VMINPS  Y0, Y2, Y0
 	VMINPS  Y1, Y2, Y1
 
 store2:
-	VMOVUPS Y0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y1, (AX)
+	VMOVUPS Y0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y1, (CX)
 	DECQ    (SP)
 	JEQ     again2end
 	MOVQ    yNext+56(FP), AX
@@ -12056,27 +12032,27 @@ tap3:
 	ADDQ        $0x00000020, BX
 	DECQ        DX
 	JNE         tap3
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written3
-	VADDPS      (AX), Y0, Y0
-	ADDQ        CX, AX
-	VADDPS      (AX), Y1, Y1
-	ADDQ        CX, AX
-	VADDPS      (AX), Y2, Y2
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Y0, Y0
+	ADDQ        DX, CX
+	VADDPS      (CX), Y1, Y1
+	ADDQ        DX, CX
+	VADDPS      (CX), Y2, Y2
+	MOVQ        y+16(FP), CX
 
 written3:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store3
 	VXORPS  Y3, Y3, Y3
 	VMAXPS  Y0, Y3, Y0
 	VMAXPS  Y1, Y3, Y1
 	VMAXPS  Y2, Y3, Y2
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store3
 	VMOVUPS word40c00000AVX2<>+0(SB), Y3
 	VMINPS  Y0, Y3, Y0
@@ -12084,11 +12060,11 @@ written3:
 	VMINPS  Y2, Y3, Y2
 
 store3:
-	VMOVUPS Y0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y2, (AX)
+	VMOVUPS Y0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y2, (CX)
 	DECQ    (SP)
 	JEQ     again3end
 	MOVQ    yNext+56(FP), AX
@@ -12147,30 +12123,30 @@ tap4:
 	ADDQ        $0x00000020, BX
 	DECQ        DX
 	JNE         tap4
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written4
-	VADDPS      (AX), Y0, Y0
-	ADDQ        CX, AX
-	VADDPS      (AX), Y1, Y1
-	ADDQ        CX, AX
-	VADDPS      (AX), Y2, Y2
-	ADDQ        CX, AX
-	VADDPS      (AX), Y3, Y3
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Y0, Y0
+	ADDQ        DX, CX
+	VADDPS      (CX), Y1, Y1
+	ADDQ        DX, CX
+	VADDPS      (CX), Y2, Y2
+	ADDQ        DX, CX
+	VADDPS      (CX), Y3, Y3
+	MOVQ        y+16(FP), CX
 
 written4:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store4
 	VXORPS  Y4, Y4, Y4
 	VMAXPS  Y0, Y4, Y0
 	VMAXPS  Y1, Y4, Y1
 	VMAXPS  Y2, Y4, Y2
 	VMAXPS  Y3, Y4, Y3
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store4
 	VMOVUPS word40c00000AVX2<>+0(SB), Y4
 	VMINPS  Y0, Y4, Y0
@@ -12179,13 +12155,13 @@ written4:
 	VMINPS  Y3, Y4, Y3
 
 store4:
-	VMOVUPS Y0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y3, (AX)
+	VMOVUPS Y0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y3, (CX)
 	DECQ    (SP)
 	JEQ     again4end
 	MOVQ    yNext+56(FP), AX
@@ -12248,25 +12224,25 @@ tap5:
 	ADDQ        $0x00000020, BX
 	DECQ        DX
 	JNE         tap5
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written5
-	VADDPS      (AX), Y0, Y0
-	ADDQ        CX, AX
-	VADDPS      (AX), Y1, Y1
-	ADDQ        CX, AX
-	VADDPS      (AX), Y2, Y2
-	ADDQ        CX, AX
-	VADDPS      (AX), Y3, Y3
-	ADDQ        CX, AX
-	VADDPS      (AX), Y4, Y4
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Y0, Y0
+	ADDQ        DX, CX
+	VADDPS      (CX), Y1, Y1
+	ADDQ        DX, CX
+	VADDPS      (CX), Y2, Y2
+	ADDQ        DX, CX
+	VADDPS      (CX), Y3, Y3
+	ADDQ        DX, CX
+	VADDPS      (CX), Y4, Y4
+	MOVQ        y+16(FP), CX
 
 written5:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store5
 	VXORPS  Y5, Y5, Y5
 	VMAXPS  Y0, Y5, Y0
@@ -12274,7 +12250,7 @@ written5:
 	VMAXPS  Y2, Y5, Y2
 	VMAXPS  Y3, Y5, Y3
 	VMAXPS  Y4, Y5, Y4
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store5
 	VMOVUPS word40c00000AVX2<>+0(SB), Y5
 	VMINPS  Y0, Y5, Y0
@@ -12284,15 +12260,15 @@ written5:
 	VMINPS  Y4, Y5, Y4
 
 store5:
-	VMOVUPS Y0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
+	VMOVUPS Y0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y4, (CX)
 	DECQ    (SP)
 	JEQ     again5end
 	MOVQ    yNext+56(FP), AX
@@ -12357,27 +12333,27 @@ tap6:
 	ADDQ        $0x00000020, BX
 	DECQ        DX
 	JNE         tap6
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written6
-	VADDPS      (AX), Y0, Y0
-	ADDQ        CX, AX
-	VADDPS      (AX), Y1, Y1
-	ADDQ        CX, AX
-	VADDPS      (AX), Y2, Y2
-	ADDQ        CX, AX
-	VADDPS      (AX), Y3, Y3
-	ADDQ        CX, AX
-	VADDPS      (AX), Y4, Y4
-	ADDQ        CX, AX
-	VADDPS      (AX), Y5, Y5
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Y0, Y0
+	ADDQ        DX, CX
+	VADDPS      (CX), Y1, Y1
+	ADDQ        DX, CX
+	VADDPS      (CX), Y2, Y2
+	ADDQ        DX, CX
+	VADDPS      (CX), Y3, Y3
+	ADDQ        DX, CX
+	VADDPS      (CX), Y4, Y4
+	ADDQ        DX, CX
+	VADDPS      (CX), Y5, Y5
+	MOVQ        y+16(FP), CX
 
 written6:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store6
 	VXORPS  Y6, Y6, Y6
 	VMAXPS  Y0, Y6, Y0
@@ -12386,7 +12362,7 @@ written6:
 	VMAXPS  Y3, Y6, Y3
 	VMAXPS  Y4, Y6, Y4
 	VMAXPS  Y5, Y6, Y5
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store6
 	VMOVUPS word40c00000AVX2<>+0(SB), Y6
 	VMINPS  Y0, Y6, Y0
@@ -12397,17 +12373,17 @@ written6:
 	VMINPS  Y5, Y6, Y5
 
 store6:
-	VMOVUPS Y0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y5, (AX)
+	VMOVUPS Y0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y5, (CX)
 	DECQ    (SP)
 	JEQ     again6end
 	MOVQ    yNext+56(FP), AX
@@ -12474,29 +12450,29 @@ tap7:
 	ADDQ        $0x00000020, BX
 	DECQ        DX
 	JNE         tap7
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written7
-	VADDPS      (AX), Y0, Y0
-	ADDQ        CX, AX
-	VADDPS      (AX), Y1, Y1
-	ADDQ        CX, AX
-	VADDPS      (AX), Y2, Y2
-	ADDQ        CX, AX
-	VADDPS      (AX), Y3, Y3
-	ADDQ        CX, AX
-	VADDPS      (AX), Y4, Y4
-	ADDQ        CX, AX
-	VADDPS      (AX), Y5, Y5
-	ADDQ        CX, AX
-	VADDPS      (AX), Y6, Y6
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Y0, Y0
+	ADDQ        DX, CX
+	VADDPS      (CX), Y1, Y1
+	ADDQ        DX, CX
+	VADDPS      (CX), Y2, Y2
+	ADDQ        DX, CX
+	VADDPS      (CX), Y3, Y3
+	ADDQ        DX, CX
+	VADDPS      (CX), Y4, Y4
+	ADDQ        DX, CX
+	VADDPS      (CX), Y5, Y5
+	ADDQ        DX, CX
+	VADDPS      (CX), Y6, Y6
+	MOVQ        y+16(FP), CX
 
 written7:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store7
 	VXORPS  Y7, Y7, Y7
 	VMAXPS  Y0, Y7, Y0
@@ -12506,7 +12482,7 @@ written7:
 	VMAXPS  Y4, Y7, Y4
 	VMAXPS  Y5, Y7, Y5
 	VMAXPS  Y6, Y7, Y6
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store7
 	VMOVUPS word40c00000AVX2<>+0(SB), Y7
 	VMINPS  Y0, Y7, Y0
@@ -12518,19 +12494,19 @@ written7:
 	VMINPS  Y6, Y7, Y6
 
 store7:
-	VMOVUPS Y0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y6, (AX)
+	VMOVUPS Y0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y5, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y6, (CX)
 	DECQ    (SP)
 	JEQ     again7end
 	MOVQ    yNext+56(FP), AX
@@ -12599,31 +12575,31 @@ tap8:
 	ADDQ        $0x00000020, BX
 	DECQ        DX
 	JNE         tap8
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written8
-	VADDPS      (AX), Y0, Y0
-	ADDQ        CX, AX
-	VADDPS      (AX), Y1, Y1
-	ADDQ        CX, AX
-	VADDPS      (AX), Y2, Y2
-	ADDQ        CX, AX
-	VADDPS      (AX), Y3, Y3
-	ADDQ        CX, AX
-	VADDPS      (AX), Y4, Y4
-	ADDQ        CX, AX
-	VADDPS      (AX), Y5, Y5
-	ADDQ        CX, AX
-	VADDPS      (AX), Y6, Y6
-	ADDQ        CX, AX
-	VADDPS      (AX), Y7, Y7
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Y0, Y0
+	ADDQ        DX, CX
+	VADDPS      (CX), Y1, Y1
+	ADDQ        DX, CX
+	VADDPS      (CX), Y2, Y2
+	ADDQ        DX, CX
+	VADDPS      (CX), Y3, Y3
+	ADDQ        DX, CX
+	VADDPS      (CX), Y4, Y4
+	ADDQ        DX, CX
+	VADDPS      (CX), Y5, Y5
+	ADDQ        DX, CX
+	VADDPS      (CX), Y6, Y6
+	ADDQ        DX, CX
+	VADDPS      (CX), Y7, Y7
+	MOVQ        y+16(FP), CX
 
 written8:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store8
 	VXORPS  Y8, Y8, Y8
 	VMAXPS  Y0, Y8, Y0
@@ -12634,7 +12610,7 @@ written8:
 	VMAXPS  Y5, Y8, Y5
 	VMAXPS  Y6, Y8, Y6
 	VMAXPS  Y7, Y8, Y7
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store8
 	VMOVUPS word40c00000AVX2<>+0(SB), Y8
 	VMINPS  Y0, Y8, Y0
@@ -12647,21 +12623,21 @@ written8:
 	VMINPS  Y7, Y8, Y7
 
 store8:
-	VMOVUPS Y0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y7, (AX)
+	VMOVUPS Y0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y5, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y6, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y7, (CX)
 	DECQ    (SP)
 	JEQ     again8end
 	MOVQ    yNext+56(FP), AX
@@ -12734,33 +12710,33 @@ tap9:
 	ADDQ        $0x00000020, BX
 	DECQ        DX
 	JNE         tap9
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written9
-	VADDPS      (AX), Y0, Y0
-	ADDQ        CX, AX
-	VADDPS      (AX), Y1, Y1
-	ADDQ        CX, AX
-	VADDPS      (AX), Y2, Y2
-	ADDQ        CX, AX
-	VADDPS      (AX), Y3, Y3
-	ADDQ        CX, AX
-	VADDPS      (AX), Y4, Y4
-	ADDQ        CX, AX
-	VADDPS      (AX), Y5, Y5
-	ADDQ        CX, AX
-	VADDPS      (AX), Y6, Y6
-	ADDQ        CX, AX
-	VADDPS      (AX), Y7, Y7
-	ADDQ        CX, AX
-	VADDPS      (AX), Y8, Y8
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Y0, Y0
+	ADDQ        DX, CX
+	VADDPS      (CX), Y1, Y1
+	ADDQ        DX, CX
+	VADDPS      (CX), Y2, Y2
+	ADDQ        DX, CX
+	VADDPS      (CX), Y3, Y3
+	ADDQ        DX, CX
+	VADDPS      (CX), Y4, Y4
+	ADDQ        DX, CX
+	VADDPS      (CX), Y5, Y5
+	ADDQ        DX, CX
+	VADDPS      (CX), Y6, Y6
+	ADDQ        DX, CX
+	VADDPS      (CX), Y7, Y7
+	ADDQ        DX, CX
+	VADDPS      (CX), Y8, Y8
+	MOVQ        y+16(FP), CX
 
 written9:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store9
 	VXORPS  Y9, Y9, Y9
 	VMAXPS  Y0, Y9, Y0
@@ -12772,7 +12748,7 @@ written9:
 	VMAXPS  Y6, Y9, Y6
 	VMAXPS  Y7, Y9, Y7
 	VMAXPS  Y8, Y9, Y8
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store9
 	VMOVUPS word40c00000AVX2<>+0(SB), Y9
 	VMINPS  Y0, Y9, Y0
@@ -12786,23 +12762,23 @@ written9:
 	VMINPS  Y8, Y9, Y8
 
 store9:
-	VMOVUPS Y0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y8, (AX)
+	VMOVUPS Y0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y5, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y6, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y7, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y8, (CX)
 	DECQ    (SP)
 	JEQ     again9end
 	MOVQ    yNext+56(FP), AX
@@ -12877,35 +12853,35 @@ tap10:
 	ADDQ        $0x00000020, BX
 	DECQ        DX
 	JNE         tap10
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written10
-	VADDPS      (AX), Y0, Y0
-	ADDQ        CX, AX
-	VADDPS      (AX), Y1, Y1
-	ADDQ        CX, AX
-	VADDPS      (AX), Y2, Y2
-	ADDQ        CX, AX
-	VADDPS      (AX), Y3, Y3
-	ADDQ        CX, AX
-	VADDPS      (AX), Y4, Y4
-	ADDQ        CX, AX
-	VADDPS      (AX), Y5, Y5
-	ADDQ        CX, AX
-	VADDPS      (AX), Y6, Y6
-	ADDQ        CX, AX
-	VADDPS      (AX), Y7, Y7
-	ADDQ        CX, AX
-	VADDPS      (AX), Y8, Y8
-	ADDQ        CX, AX
-	VADDPS      (AX), Y9, Y9
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Y0, Y0
+	ADDQ        DX, CX
+	VADDPS      (CX), Y1, Y1
+	ADDQ        DX, CX
+	VADDPS      (CX), Y2, Y2
+	ADDQ        DX, CX
+	VADDPS      (CX), Y3, Y3
+	ADDQ        DX, CX
+	VADDPS      (CX), Y4, Y4
+	ADDQ        DX, CX
+	VADDPS      (CX), Y5, Y5
+	ADDQ        DX, CX
+	VADDPS      (CX), Y6, Y6
+	ADDQ        DX, CX
+	VADDPS      (CX), Y7, Y7
+	ADDQ        DX, CX
+	VADDPS      (CX), Y8, Y8
+	ADDQ        DX, CX
+	VADDPS      (CX), Y9, Y9
+	MOVQ        y+16(FP), CX
 
 written10:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store10
 	VXORPS  Y10, Y10, Y10
 	VMAXPS  Y0, Y10, Y0
@@ -12918,7 +12894,7 @@ written10:
 	VMAXPS  Y7, Y10, Y7
 	VMAXPS  Y8, Y10, Y8
 	VMAXPS  Y9, Y10, Y9
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store10
 	VMOVUPS word40c00000AVX2<>+0(SB), Y10
 	VMINPS  Y0, Y10, Y0
@@ -12933,25 +12909,25 @@ written10:
 	VMINPS  Y9, Y10, Y9
 
 store10:
-	VMOVUPS Y0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y9, (AX)
+	VMOVUPS Y0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y5, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y6, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y7, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y8, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y9, (CX)
 	DECQ    (SP)
 	JEQ     again10end
 	MOVQ    yNext+56(FP), AX
@@ -13028,37 +13004,37 @@ tap11:
 	ADDQ        $0x00000020, BX
 	DECQ        DX
 	JNE         tap11
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written11
-	VADDPS      (AX), Y0, Y0
-	ADDQ        CX, AX
-	VADDPS      (AX), Y1, Y1
-	ADDQ        CX, AX
-	VADDPS      (AX), Y2, Y2
-	ADDQ        CX, AX
-	VADDPS      (AX), Y3, Y3
-	ADDQ        CX, AX
-	VADDPS      (AX), Y4, Y4
-	ADDQ        CX, AX
-	VADDPS      (AX), Y5, Y5
-	ADDQ        CX, AX
-	VADDPS      (AX), Y6, Y6
-	ADDQ        CX, AX
-	VADDPS      (AX), Y7, Y7
-	ADDQ        CX, AX
-	VADDPS      (AX), Y8, Y8
-	ADDQ        CX, AX
-	VADDPS      (AX), Y9, Y9
-	ADDQ        CX, AX
-	VADDPS      (AX), Y10, Y10
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Y0, Y0
+	ADDQ        DX, CX
+	VADDPS      (CX), Y1, Y1
+	ADDQ        DX, CX
+	VADDPS      (CX), Y2, Y2
+	ADDQ        DX, CX
+	VADDPS      (CX), Y3, Y3
+	ADDQ        DX, CX
+	VADDPS      (CX), Y4, Y4
+	ADDQ        DX, CX
+	VADDPS      (CX), Y5, Y5
+	ADDQ        DX, CX
+	VADDPS      (CX), Y6, Y6
+	ADDQ        DX, CX
+	VADDPS      (CX), Y7, Y7
+	ADDQ        DX, CX
+	VADDPS      (CX), Y8, Y8
+	ADDQ        DX, CX
+	VADDPS      (CX), Y9, Y9
+	ADDQ        DX, CX
+	VADDPS      (CX), Y10, Y10
+	MOVQ        y+16(FP), CX
 
 written11:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store11
 	VXORPS  Y11, Y11, Y11
 	VMAXPS  Y0, Y11, Y0
@@ -13072,7 +13048,7 @@ written11:
 	VMAXPS  Y8, Y11, Y8
 	VMAXPS  Y9, Y11, Y9
 	VMAXPS  Y10, Y11, Y10
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store11
 	VMOVUPS word40c00000AVX2<>+0(SB), Y11
 	VMINPS  Y0, Y11, Y0
@@ -13088,27 +13064,27 @@ written11:
 	VMINPS  Y10, Y11, Y10
 
 store11:
-	VMOVUPS Y0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y9, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y10, (AX)
+	VMOVUPS Y0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y5, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y6, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y7, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y8, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y9, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y10, (CX)
 	DECQ    (SP)
 	JEQ     again11end
 	MOVQ    yNext+56(FP), AX
@@ -13187,39 +13163,39 @@ tap12:
 	ADDQ        $0x00000020, BX
 	DECQ        DX
 	JNE         tap12
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written12
-	VADDPS      (AX), Y0, Y0
-	ADDQ        CX, AX
-	VADDPS      (AX), Y1, Y1
-	ADDQ        CX, AX
-	VADDPS      (AX), Y2, Y2
-	ADDQ        CX, AX
-	VADDPS      (AX), Y3, Y3
-	ADDQ        CX, AX
-	VADDPS      (AX), Y4, Y4
-	ADDQ        CX, AX
-	VADDPS      (AX), Y5, Y5
-	ADDQ        CX, AX
-	VADDPS      (AX), Y6, Y6
-	ADDQ        CX, AX
-	VADDPS      (AX), Y7, Y7
-	ADDQ        CX, AX
-	VADDPS      (AX), Y8, Y8
-	ADDQ        CX, AX
-	VADDPS      (AX), Y9, Y9
-	ADDQ        CX, AX
-	VADDPS      (AX), Y10, Y10
-	ADDQ        CX, AX
-	VADDPS      (AX), Y11, Y11
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Y0, Y0
+	ADDQ        DX, CX
+	VADDPS      (CX), Y1, Y1
+	ADDQ        DX, CX
+	VADDPS      (CX), Y2, Y2
+	ADDQ        DX, CX
+	VADDPS      (CX), Y3, Y3
+	ADDQ        DX, CX
+	VADDPS      (CX), Y4, Y4
+	ADDQ        DX, CX
+	VADDPS      (CX), Y5, Y5
+	ADDQ        DX, CX
+	VADDPS      (CX), Y6, Y6
+	ADDQ        DX, CX
+	VADDPS      (CX), Y7, Y7
+	ADDQ        DX, CX
+	VADDPS      (CX), Y8, Y8
+	ADDQ        DX, CX
+	VADDPS      (CX), Y9, Y9
+	ADDQ        DX, CX
+	VADDPS      (CX), Y10, Y10
+	ADDQ        DX, CX
+	VADDPS      (CX), Y11, Y11
+	MOVQ        y+16(FP), CX
 
 written12:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store12
 	VXORPS  Y12, Y12, Y12
 	VMAXPS  Y0, Y12, Y0
@@ -13234,7 +13210,7 @@ written12:
 	VMAXPS  Y9, Y12, Y9
 	VMAXPS  Y10, Y12, Y10
 	VMAXPS  Y11, Y12, Y11
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store12
 	VMOVUPS word40c00000AVX2<>+0(SB), Y12
 	VMINPS  Y0, Y12, Y0
@@ -13251,29 +13227,29 @@ written12:
 	VMINPS  Y11, Y12, Y11
 
 store12:
-	VMOVUPS Y0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y9, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y10, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Y11, (AX)
+	VMOVUPS Y0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y5, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y6, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y7, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y8, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y9, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y10, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Y11, (CX)
 	DECQ    (SP)
 	JEQ     again12end
 	MOVQ    yNext+56(FP), AX

@@ -19356,8 +19356,6 @@ nearnext1x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), DX
-	SHLQ   $0x02, DX
 	TESTQ  $0x00000001, AX
 	JEQ    written1x1
 	VADDPS (CX), Z0, Z0
@@ -19490,8 +19488,6 @@ summed2x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written2x1
 	VADDPS (CX), Z0, Z0
@@ -19639,8 +19635,6 @@ summed3x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written3x1
 	VADDPS (CX), Z0, Z0
@@ -19805,8 +19799,6 @@ summed4x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written4x1
 	VADDPS (CX), Z0, Z0
@@ -19990,8 +19982,6 @@ summed5x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written5x1
 	VADDPS (CX), Z0, Z0
@@ -20190,8 +20180,6 @@ summed6x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written6x1
 	VADDPS (CX), Z0, Z0
@@ -20405,8 +20393,6 @@ summed7x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written7x1
 	VADDPS (CX), Z0, Z0
@@ -20635,8 +20621,6 @@ summed8x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written8x1
 	VADDPS (CX), Z0, Z0
@@ -20884,8 +20868,6 @@ summed9x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written9x1
 	VADDPS (CX), Z0, Z0
@@ -21148,8 +21130,6 @@ summed10x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written10x1
 	VADDPS (CX), Z0, Z0
@@ -21427,8 +21407,6 @@ summed11x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written11x1
 	VADDPS (CX), Z0, Z0
@@ -21721,8 +21699,6 @@ summed12x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written12x1
 	VADDPS (CX), Z0, Z0
@@ -22034,8 +22010,6 @@ summed13x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written13x1
 	VADDPS (CX), Z0, Z0
@@ -22362,8 +22336,6 @@ summed14x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written14x1
 	VADDPS (CX), Z0, Z0
@@ -22705,8 +22677,6 @@ summed15x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written15x1
 	VADDPS (CX), Z0, Z0
@@ -23063,8 +23033,6 @@ summed16x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written16x1
 	VADDPS (CX), Z0, Z0
@@ -23440,8 +23408,6 @@ summed17x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written17x1
 	VADDPS (CX), Z0, Z0
@@ -23832,8 +23798,6 @@ summed18x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written18x1
 	VADDPS (CX), Z0, Z0
@@ -24239,8 +24203,6 @@ summed19x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written19x1
 	VADDPS (CX), Z0, Z0
@@ -24661,8 +24623,6 @@ summed20x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written20x1
 	VADDPS (CX), Z0, Z0
@@ -25102,8 +25062,6 @@ summed21x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written21x1
 	VADDPS (CX), Z0, Z0
@@ -25558,8 +25516,6 @@ summed22x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written22x1
 	VADDPS (CX), Z0, Z0
@@ -26029,8 +25985,6 @@ summed23x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written23x1
 	VADDPS (CX), Z0, Z0
@@ -26515,8 +26469,6 @@ summed24x1:
 	MOVQ   y+16(FP), CX
 	MOVQ   yStep+24(FP), DX
 	SHLQ   $0x02, DX
-	MOVQ   distance+32(FP), BX
-	SHLQ   $0x02, BX
 	TESTQ  $0x00000001, AX
 	JEQ    written24x1
 	VADDPS (CX), Z0, Z0
@@ -32443,27 +32395,27 @@ tap1:
 	ADDQ        $0x00000040, BX
 	DECQ        DX
 	JNE         tap1
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), CX
-	TESTQ       $0x00000001, CX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written1
-	VADDPS      (AX), Z0, Z0
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Z0, Z0
+	MOVQ        y+16(FP), CX
 
 written1:
-	TESTQ   $0x00000002, CX
+	TESTQ   $0x00000002, AX
 	JEQ     store1
 	VXORPS  Z1, Z1, Z1
 	VMAXPS  Z0, Z1, Z0
-	TESTQ   $0x00000004, CX
+	TESTQ   $0x00000004, AX
 	JEQ     store1
 	VMOVUPS word40c00000AVX512<>+0(SB), Z1
 	VMINPS  Z0, Z1, Z0
 
 store1:
-	VMOVUPS Z0, (AX)
+	VMOVUPS Z0, (CX)
 	DECQ    (SP)
 	JEQ     again1end
 	MOVQ    yNext+56(FP), AX
@@ -32517,33 +32469,33 @@ tap2:
 	ADDQ        $0x00000040, BX
 	DECQ        DX
 	JNE         tap2
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written2
-	VADDPS      (AX), Z0, Z0
-	ADDQ        CX, AX
-	VADDPS      (AX), Z1, Z1
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Z0, Z0
+	ADDQ        DX, CX
+	VADDPS      (CX), Z1, Z1
+	MOVQ        y+16(FP), CX
 
 written2:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store2
 	VXORPS  Z2, Z2, Z2
 	VMAXPS  Z0, Z2, Z0
 	VMAXPS  Z1, Z2, Z1
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store2
 	VMOVUPS word40c00000AVX512<>+0(SB), Z2
 	VMINPS  Z0, Z2, Z0
 	VMINPS  Z1, Z2, Z1
 
 store2:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, (CX)
 	DECQ    (SP)
 	JEQ     again2end
 	MOVQ    yNext+56(FP), AX
@@ -32599,27 +32551,27 @@ tap3:
 	ADDQ        $0x00000040, BX
 	DECQ        DX
 	JNE         tap3
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written3
-	VADDPS      (AX), Z0, Z0
-	ADDQ        CX, AX
-	VADDPS      (AX), Z1, Z1
-	ADDQ        CX, AX
-	VADDPS      (AX), Z2, Z2
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Z0, Z0
+	ADDQ        DX, CX
+	VADDPS      (CX), Z1, Z1
+	ADDQ        DX, CX
+	VADDPS      (CX), Z2, Z2
+	MOVQ        y+16(FP), CX
 
 written3:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store3
 	VXORPS  Z3, Z3, Z3
 	VMAXPS  Z0, Z3, Z0
 	VMAXPS  Z1, Z3, Z1
 	VMAXPS  Z2, Z3, Z2
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store3
 	VMOVUPS word40c00000AVX512<>+0(SB), Z3
 	VMINPS  Z0, Z3, Z0
@@ -32627,11 +32579,11 @@ written3:
 	VMINPS  Z2, Z3, Z2
 
 store3:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
 	DECQ    (SP)
 	JEQ     again3end
 	MOVQ    yNext+56(FP), AX
@@ -32690,30 +32642,30 @@ tap4:
 	ADDQ        $0x00000040, BX
 	DECQ        DX
 	JNE         tap4
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written4
-	VADDPS      (AX), Z0, Z0
-	ADDQ        CX, AX
-	VADDPS      (AX), Z1, Z1
-	ADDQ        CX, AX
-	VADDPS      (AX), Z2, Z2
-	ADDQ        CX, AX
-	VADDPS      (AX), Z3, Z3
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Z0, Z0
+	ADDQ        DX, CX
+	VADDPS      (CX), Z1, Z1
+	ADDQ        DX, CX
+	VADDPS      (CX), Z2, Z2
+	ADDQ        DX, CX
+	VADDPS      (CX), Z3, Z3
+	MOVQ        y+16(FP), CX
 
 written4:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store4
 	VXORPS  Z4, Z4, Z4
 	VMAXPS  Z0, Z4, Z0
 	VMAXPS  Z1, Z4, Z1
 	VMAXPS  Z2, Z4, Z2
 	VMAXPS  Z3, Z4, Z3
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store4
 	VMOVUPS word40c00000AVX512<>+0(SB), Z4
 	VMINPS  Z0, Z4, Z0
@@ -32722,13 +32674,13 @@ written4:
 	VMINPS  Z3, Z4, Z3
 
 store4:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z3, (CX)
 	DECQ    (SP)
 	JEQ     again4end
 	MOVQ    yNext+56(FP), AX
@@ -32791,25 +32743,25 @@ tap5:
 	ADDQ        $0x00000040, BX
 	DECQ        DX
 	JNE         tap5
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written5
-	VADDPS      (AX), Z0, Z0
-	ADDQ        CX, AX
-	VADDPS      (AX), Z1, Z1
-	ADDQ        CX, AX
-	VADDPS      (AX), Z2, Z2
-	ADDQ        CX, AX
-	VADDPS      (AX), Z3, Z3
-	ADDQ        CX, AX
-	VADDPS      (AX), Z4, Z4
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Z0, Z0
+	ADDQ        DX, CX
+	VADDPS      (CX), Z1, Z1
+	ADDQ        DX, CX
+	VADDPS      (CX), Z2, Z2
+	ADDQ        DX, CX
+	VADDPS      (CX), Z3, Z3
+	ADDQ        DX, CX
+	VADDPS      (CX), Z4, Z4
+	MOVQ        y+16(FP), CX
 
 written5:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store5
 	VXORPS  Z5, Z5, Z5
 	VMAXPS  Z0, Z5, Z0
@@ -32817,7 +32769,7 @@ written5:
 	VMAXPS  Z2, Z5, Z2
 	VMAXPS  Z3, Z5, Z3
 	VMAXPS  Z4, Z5, Z4
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store5
 	VMOVUPS word40c00000AVX512<>+0(SB), Z5
 	VMINPS  Z0, Z5, Z0
@@ -32827,15 +32779,15 @@ written5:
 	VMINPS  Z4, Z5, Z4
 
 store5:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z4, (CX)
 	DECQ    (SP)
 	JEQ     again5end
 	MOVQ    yNext+56(FP), AX
@@ -32900,27 +32852,27 @@ tap6:
 	ADDQ        $0x00000040, BX
 	DECQ        DX
 	JNE         tap6
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written6
-	VADDPS      (AX), Z0, Z0
-	ADDQ        CX, AX
-	VADDPS      (AX), Z1, Z1
-	ADDQ        CX, AX
-	VADDPS      (AX), Z2, Z2
-	ADDQ        CX, AX
-	VADDPS      (AX), Z3, Z3
-	ADDQ        CX, AX
-	VADDPS      (AX), Z4, Z4
-	ADDQ        CX, AX
-	VADDPS      (AX), Z5, Z5
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Z0, Z0
+	ADDQ        DX, CX
+	VADDPS      (CX), Z1, Z1
+	ADDQ        DX, CX
+	VADDPS      (CX), Z2, Z2
+	ADDQ        DX, CX
+	VADDPS      (CX), Z3, Z3
+	ADDQ        DX, CX
+	VADDPS      (CX), Z4, Z4
+	ADDQ        DX, CX
+	VADDPS      (CX), Z5, Z5
+	MOVQ        y+16(FP), CX
 
 written6:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store6
 	VXORPS  Z6, Z6, Z6
 	VMAXPS  Z0, Z6, Z0
@@ -32929,7 +32881,7 @@ written6:
 	VMAXPS  Z3, Z6, Z3
 	VMAXPS  Z4, Z6, Z4
 	VMAXPS  Z5, Z6, Z5
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store6
 	VMOVUPS word40c00000AVX512<>+0(SB), Z6
 	VMINPS  Z0, Z6, Z0
@@ -32940,17 +32892,17 @@ written6:
 	VMINPS  Z5, Z6, Z5
 
 store6:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, (CX)
 	DECQ    (SP)
 	JEQ     again6end
 	MOVQ    yNext+56(FP), AX
@@ -33017,29 +32969,29 @@ tap7:
 	ADDQ        $0x00000040, BX
 	DECQ        DX
 	JNE         tap7
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written7
-	VADDPS      (AX), Z0, Z0
-	ADDQ        CX, AX
-	VADDPS      (AX), Z1, Z1
-	ADDQ        CX, AX
-	VADDPS      (AX), Z2, Z2
-	ADDQ        CX, AX
-	VADDPS      (AX), Z3, Z3
-	ADDQ        CX, AX
-	VADDPS      (AX), Z4, Z4
-	ADDQ        CX, AX
-	VADDPS      (AX), Z5, Z5
-	ADDQ        CX, AX
-	VADDPS      (AX), Z6, Z6
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Z0, Z0
+	ADDQ        DX, CX
+	VADDPS      (CX), Z1, Z1
+	ADDQ        DX, CX
+	VADDPS      (CX), Z2, Z2
+	ADDQ        DX, CX
+	VADDPS      (CX), Z3, Z3
+	ADDQ        DX, CX
+	VADDPS      (CX), Z4, Z4
+	ADDQ        DX, CX
+	VADDPS      (CX), Z5, Z5
+	ADDQ        DX, CX
+	VADDPS      (CX), Z6, Z6
+	MOVQ        y+16(FP), CX
 
 written7:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store7
 	VXORPS  Z7, Z7, Z7
 	VMAXPS  Z0, Z7, Z0
@@ -33049,7 +33001,7 @@ written7:
 	VMAXPS  Z4, Z7, Z4
 	VMAXPS  Z5, Z7, Z5
 	VMAXPS  Z6, Z7, Z6
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store7
 	VMOVUPS word40c00000AVX512<>+0(SB), Z7
 	VMINPS  Z0, Z7, Z0
@@ -33061,19 +33013,19 @@ written7:
 	VMINPS  Z6, Z7, Z6
 
 store7:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
 	DECQ    (SP)
 	JEQ     again7end
 	MOVQ    yNext+56(FP), AX
@@ -33142,31 +33094,31 @@ tap8:
 	ADDQ        $0x00000040, BX
 	DECQ        DX
 	JNE         tap8
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written8
-	VADDPS      (AX), Z0, Z0
-	ADDQ        CX, AX
-	VADDPS      (AX), Z1, Z1
-	ADDQ        CX, AX
-	VADDPS      (AX), Z2, Z2
-	ADDQ        CX, AX
-	VADDPS      (AX), Z3, Z3
-	ADDQ        CX, AX
-	VADDPS      (AX), Z4, Z4
-	ADDQ        CX, AX
-	VADDPS      (AX), Z5, Z5
-	ADDQ        CX, AX
-	VADDPS      (AX), Z6, Z6
-	ADDQ        CX, AX
-	VADDPS      (AX), Z7, Z7
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Z0, Z0
+	ADDQ        DX, CX
+	VADDPS      (CX), Z1, Z1
+	ADDQ        DX, CX
+	VADDPS      (CX), Z2, Z2
+	ADDQ        DX, CX
+	VADDPS      (CX), Z3, Z3
+	ADDQ        DX, CX
+	VADDPS      (CX), Z4, Z4
+	ADDQ        DX, CX
+	VADDPS      (CX), Z5, Z5
+	ADDQ        DX, CX
+	VADDPS      (CX), Z6, Z6
+	ADDQ        DX, CX
+	VADDPS      (CX), Z7, Z7
+	MOVQ        y+16(FP), CX
 
 written8:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store8
 	VXORPS  Z8, Z8, Z8
 	VMAXPS  Z0, Z8, Z0
@@ -33177,7 +33129,7 @@ written8:
 	VMAXPS  Z5, Z8, Z5
 	VMAXPS  Z6, Z8, Z6
 	VMAXPS  Z7, Z8, Z7
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store8
 	VMOVUPS word40c00000AVX512<>+0(SB), Z8
 	VMINPS  Z0, Z8, Z0
@@ -33190,21 +33142,21 @@ written8:
 	VMINPS  Z7, Z8, Z7
 
 store8:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, (CX)
 	DECQ    (SP)
 	JEQ     again8end
 	MOVQ    yNext+56(FP), AX
@@ -33277,33 +33229,33 @@ tap9:
 	ADDQ        $0x00000040, BX
 	DECQ        DX
 	JNE         tap9
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written9
-	VADDPS      (AX), Z0, Z0
-	ADDQ        CX, AX
-	VADDPS      (AX), Z1, Z1
-	ADDQ        CX, AX
-	VADDPS      (AX), Z2, Z2
-	ADDQ        CX, AX
-	VADDPS      (AX), Z3, Z3
-	ADDQ        CX, AX
-	VADDPS      (AX), Z4, Z4
-	ADDQ        CX, AX
-	VADDPS      (AX), Z5, Z5
-	ADDQ        CX, AX
-	VADDPS      (AX), Z6, Z6
-	ADDQ        CX, AX
-	VADDPS      (AX), Z7, Z7
-	ADDQ        CX, AX
-	VADDPS      (AX), Z8, Z8
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Z0, Z0
+	ADDQ        DX, CX
+	VADDPS      (CX), Z1, Z1
+	ADDQ        DX, CX
+	VADDPS      (CX), Z2, Z2
+	ADDQ        DX, CX
+	VADDPS      (CX), Z3, Z3
+	ADDQ        DX, CX
+	VADDPS      (CX), Z4, Z4
+	ADDQ        DX, CX
+	VADDPS      (CX), Z5, Z5
+	ADDQ        DX, CX
+	VADDPS      (CX), Z6, Z6
+	ADDQ        DX, CX
+	VADDPS      (CX), Z7, Z7
+	ADDQ        DX, CX
+	VADDPS      (CX), Z8, Z8
+	MOVQ        y+16(FP), CX
 
 written9:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store9
 	VXORPS  Z9, Z9, Z9
 	VMAXPS  Z0, Z9, Z0
@@ -33315,7 +33267,7 @@ written9:
 	VMAXPS  Z6, Z9, Z6
 	VMAXPS  Z7, Z9, Z7
 	VMAXPS  Z8, Z9, Z8
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store9
 	VMOVUPS word40c00000AVX512<>+0(SB), Z9
 	VMINPS  Z0, Z9, Z0
@@ -33329,23 +33281,23 @@ written9:
 	VMINPS  Z8, Z9, Z8
 
 store9:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
 	DECQ    (SP)
 	JEQ     again9end
 	MOVQ    yNext+56(FP), AX
@@ -33420,35 +33372,35 @@ tap10:
 	ADDQ        $0x00000040, BX
 	DECQ        DX
 	JNE         tap10
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written10
-	VADDPS      (AX), Z0, Z0
-	ADDQ        CX, AX
-	VADDPS      (AX), Z1, Z1
-	ADDQ        CX, AX
-	VADDPS      (AX), Z2, Z2
-	ADDQ        CX, AX
-	VADDPS      (AX), Z3, Z3
-	ADDQ        CX, AX
-	VADDPS      (AX), Z4, Z4
-	ADDQ        CX, AX
-	VADDPS      (AX), Z5, Z5
-	ADDQ        CX, AX
-	VADDPS      (AX), Z6, Z6
-	ADDQ        CX, AX
-	VADDPS      (AX), Z7, Z7
-	ADDQ        CX, AX
-	VADDPS      (AX), Z8, Z8
-	ADDQ        CX, AX
-	VADDPS      (AX), Z9, Z9
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Z0, Z0
+	ADDQ        DX, CX
+	VADDPS      (CX), Z1, Z1
+	ADDQ        DX, CX
+	VADDPS      (CX), Z2, Z2
+	ADDQ        DX, CX
+	VADDPS      (CX), Z3, Z3
+	ADDQ        DX, CX
+	VADDPS      (CX), Z4, Z4
+	ADDQ        DX, CX
+	VADDPS      (CX), Z5, Z5
+	ADDQ        DX, CX
+	VADDPS      (CX), Z6, Z6
+	ADDQ        DX, CX
+	VADDPS      (CX), Z7, Z7
+	ADDQ        DX, CX
+	VADDPS      (CX), Z8, Z8
+	ADDQ        DX, CX
+	VADDPS      (CX), Z9, Z9
+	MOVQ        y+16(FP), CX
 
 written10:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store10
 	VXORPS  Z10, Z10, Z10
 	VMAXPS  Z0, Z10, Z0
@@ -33461,7 +33413,7 @@ written10:
 	VMAXPS  Z7, Z10, Z7
 	VMAXPS  Z8, Z10, Z8
 	VMAXPS  Z9, Z10, Z9
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store10
 	VMOVUPS word40c00000AVX512<>+0(SB), Z10
 	VMINPS  Z0, Z10, Z0
@@ -33476,25 +33428,25 @@ written10:
 	VMINPS  Z9, Z10, Z9
 
 store10:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, (AX)
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, (CX)
 	DECQ    (SP)
 	JEQ     again10end
 	MOVQ    yNext+56(FP), AX
@@ -33571,37 +33523,37 @@ tap11:
 	ADDQ        $0x00000040, BX
 	DECQ        DX
 	JNE         tap11
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written11
-	VADDPS      (AX), Z0, Z0
-	ADDQ        CX, AX
-	VADDPS      (AX), Z1, Z1
-	ADDQ        CX, AX
-	VADDPS      (AX), Z2, Z2
-	ADDQ        CX, AX
-	VADDPS      (AX), Z3, Z3
-	ADDQ        CX, AX
-	VADDPS      (AX), Z4, Z4
-	ADDQ        CX, AX
-	VADDPS      (AX), Z5, Z5
-	ADDQ        CX, AX
-	VADDPS      (AX), Z6, Z6
-	ADDQ        CX, AX
-	VADDPS      (AX), Z7, Z7
-	ADDQ        CX, AX
-	VADDPS      (AX), Z8, Z8
-	ADDQ        CX, AX
-	VADDPS      (AX), Z9, Z9
-	ADDQ        CX, AX
-	VADDPS      (AX), Z10, Z10
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Z0, Z0
+	ADDQ        DX, CX
+	VADDPS      (CX), Z1, Z1
+	ADDQ        DX, CX
+	VADDPS      (CX), Z2, Z2
+	ADDQ        DX, CX
+	VADDPS      (CX), Z3, Z3
+	ADDQ        DX, CX
+	VADDPS      (CX), Z4, Z4
+	ADDQ        DX, CX
+	VADDPS      (CX), Z5, Z5
+	ADDQ        DX, CX
+	VADDPS      (CX), Z6, Z6
+	ADDQ        DX, CX
+	VADDPS      (CX), Z7, Z7
+	ADDQ        DX, CX
+	VADDPS      (CX), Z8, Z8
+	ADDQ        DX, CX
+	VADDPS      (CX), Z9, Z9
+	ADDQ        DX, CX
+	VADDPS      (CX), Z10, Z10
+	MOVQ        y+16(FP), CX
 
 written11:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store11
 	VXORPS  Z11, Z11, Z11
 	VMAXPS  Z0, Z11, Z0
@@ -33615,7 +33567,7 @@ written11:
 	VMAXPS  Z8, Z11, Z8
 	VMAXPS  Z9, Z11, Z9
 	VMAXPS  Z10, Z11, Z10
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store11
 	VMOVUPS word40c00000AVX512<>+0(SB), Z11
 	VMINPS  Z0, Z11, Z0
@@ -33631,27 +33583,27 @@ written11:
 	VMINPS  Z10, Z11, Z10
 
 store11:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, (CX)
 	DECQ    (SP)
 	JEQ     again11end
 	MOVQ    yNext+56(FP), AX
@@ -33730,39 +33682,39 @@ tap12:
 	ADDQ        $0x00000040, BX
 	DECQ        DX
 	JNE         tap12
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written12
-	VADDPS      (AX), Z0, Z0
-	ADDQ        CX, AX
-	VADDPS      (AX), Z1, Z1
-	ADDQ        CX, AX
-	VADDPS      (AX), Z2, Z2
-	ADDQ        CX, AX
-	VADDPS      (AX), Z3, Z3
-	ADDQ        CX, AX
-	VADDPS      (AX), Z4, Z4
-	ADDQ        CX, AX
-	VADDPS      (AX), Z5, Z5
-	ADDQ        CX, AX
-	VADDPS      (AX), Z6, Z6
-	ADDQ        CX, AX
-	VADDPS      (AX), Z7, Z7
-	ADDQ        CX, AX
-	VADDPS      (AX), Z8, Z8
-	ADDQ        CX, AX
-	VADDPS      (AX), Z9, Z9
-	ADDQ        CX, AX
-	VADDPS      (AX), Z10, Z10
-	ADDQ        CX, AX
-	VADDPS      (AX), Z11, Z11
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Z0, Z0
+	ADDQ        DX, CX
+	VADDPS      (CX), Z1, Z1
+	ADDQ        DX, CX
+	VADDPS      (CX), Z2, Z2
+	ADDQ        DX, CX
+	VADDPS      (CX), Z3, Z3
+	ADDQ        DX, CX
+	VADDPS      (CX), Z4, Z4
+	ADDQ        DX, CX
+	VADDPS      (CX), Z5, Z5
+	ADDQ        DX, CX
+	VADDPS      (CX), Z6, Z6
+	ADDQ        DX, CX
+	VADDPS      (CX), Z7, Z7
+	ADDQ        DX, CX
+	VADDPS      (CX), Z8, Z8
+	ADDQ        DX, CX
+	VADDPS      (CX), Z9, Z9
+	ADDQ        DX, CX
+	VADDPS      (CX), Z10, Z10
+	ADDQ        DX, CX
+	VADDPS      (CX), Z11, Z11
+	MOVQ        y+16(FP), CX
 
 written12:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store12
 	VXORPS  Z12, Z12, Z12
 	VMAXPS  Z0, Z12, Z0
@@ -33777,7 +33729,7 @@ written12:
 	VMAXPS  Z9, Z12, Z9
 	VMAXPS  Z10, Z12, Z10
 	VMAXPS  Z11, Z12, Z11
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store12
 	VMOVUPS word40c00000AVX512<>+0(SB), Z12
 	VMINPS  Z0, Z12, Z0
@@ -33794,29 +33746,29 @@ written12:
 	VMINPS  Z11, Z12, Z11
 
 store12:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z11, (AX)
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z11, (CX)
 	DECQ    (SP)
 	JEQ     again12end
 	MOVQ    yNext+56(FP), AX
@@ -33899,41 +33851,41 @@ tap13:
 	ADDQ        $0x00000040, BX
 	DECQ        DX
 	JNE         tap13
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written13
-	VADDPS      (AX), Z0, Z0
-	ADDQ        CX, AX
-	VADDPS      (AX), Z1, Z1
-	ADDQ        CX, AX
-	VADDPS      (AX), Z2, Z2
-	ADDQ        CX, AX
-	VADDPS      (AX), Z3, Z3
-	ADDQ        CX, AX
-	VADDPS      (AX), Z4, Z4
-	ADDQ        CX, AX
-	VADDPS      (AX), Z5, Z5
-	ADDQ        CX, AX
-	VADDPS      (AX), Z6, Z6
-	ADDQ        CX, AX
-	VADDPS      (AX), Z7, Z7
-	ADDQ        CX, AX
-	VADDPS      (AX), Z8, Z8
-	ADDQ        CX, AX
-	VADDPS      (AX), Z9, Z9
-	ADDQ        CX, AX
-	VADDPS      (AX), Z10, Z10
-	ADDQ        CX, AX
-	VADDPS      (AX), Z11, Z11
-	ADDQ        CX, AX
-	VADDPS      (AX), Z12, Z12
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Z0, Z0
+	ADDQ        DX, CX
+	VADDPS      (CX), Z1, Z1
+	ADDQ        DX, CX
+	VADDPS      (CX), Z2, Z2
+	ADDQ        DX, CX
+	VADDPS      (CX), Z3, Z3
+	ADDQ        DX, CX
+	VADDPS      (CX), Z4, Z4
+	ADDQ        DX, CX
+	VADDPS      (CX), Z5, Z5
+	ADDQ        DX, CX
+	VADDPS      (CX), Z6, Z6
+	ADDQ        DX, CX
+	VADDPS      (CX), Z7, Z7
+	ADDQ        DX, CX
+	VADDPS      (CX), Z8, Z8
+	ADDQ        DX, CX
+	VADDPS      (CX), Z9, Z9
+	ADDQ        DX, CX
+	VADDPS      (CX), Z10, Z10
+	ADDQ        DX, CX
+	VADDPS      (CX), Z11, Z11
+	ADDQ        DX, CX
+	VADDPS      (CX), Z12, Z12
+	MOVQ        y+16(FP), CX
 
 written13:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store13
 	VXORPS  Z13, Z13, Z13
 	VMAXPS  Z0, Z13, Z0
@@ -33949,7 +33901,7 @@ written13:
 	VMAXPS  Z10, Z13, Z10
 	VMAXPS  Z11, Z13, Z11
 	VMAXPS  Z12, Z13, Z12
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store13
 	VMOVUPS word40c00000AVX512<>+0(SB), Z13
 	VMINPS  Z0, Z13, Z0
@@ -33967,31 +33919,31 @@ written13:
 	VMINPS  Z12, Z13, Z12
 
 store13:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z11, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z11, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, (CX)
 	DECQ    (SP)
 	JEQ     again13end
 	MOVQ    yNext+56(FP), AX
@@ -34076,43 +34028,43 @@ tap14:
 	ADDQ        $0x00000040, BX
 	DECQ        DX
 	JNE         tap14
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written14
-	VADDPS      (AX), Z0, Z0
-	ADDQ        CX, AX
-	VADDPS      (AX), Z1, Z1
-	ADDQ        CX, AX
-	VADDPS      (AX), Z2, Z2
-	ADDQ        CX, AX
-	VADDPS      (AX), Z3, Z3
-	ADDQ        CX, AX
-	VADDPS      (AX), Z4, Z4
-	ADDQ        CX, AX
-	VADDPS      (AX), Z5, Z5
-	ADDQ        CX, AX
-	VADDPS      (AX), Z6, Z6
-	ADDQ        CX, AX
-	VADDPS      (AX), Z7, Z7
-	ADDQ        CX, AX
-	VADDPS      (AX), Z8, Z8
-	ADDQ        CX, AX
-	VADDPS      (AX), Z9, Z9
-	ADDQ        CX, AX
-	VADDPS      (AX), Z10, Z10
-	ADDQ        CX, AX
-	VADDPS      (AX), Z11, Z11
-	ADDQ        CX, AX
-	VADDPS      (AX), Z12, Z12
-	ADDQ        CX, AX
-	VADDPS      (AX), Z13, Z13
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Z0, Z0
+	ADDQ        DX, CX
+	VADDPS      (CX), Z1, Z1
+	ADDQ        DX, CX
+	VADDPS      (CX), Z2, Z2
+	ADDQ        DX, CX
+	VADDPS      (CX), Z3, Z3
+	ADDQ        DX, CX
+	VADDPS      (CX), Z4, Z4
+	ADDQ        DX, CX
+	VADDPS      (CX), Z5, Z5
+	ADDQ        DX, CX
+	VADDPS      (CX), Z6, Z6
+	ADDQ        DX, CX
+	VADDPS      (CX), Z7, Z7
+	ADDQ        DX, CX
+	VADDPS      (CX), Z8, Z8
+	ADDQ        DX, CX
+	VADDPS      (CX), Z9, Z9
+	ADDQ        DX, CX
+	VADDPS      (CX), Z10, Z10
+	ADDQ        DX, CX
+	VADDPS      (CX), Z11, Z11
+	ADDQ        DX, CX
+	VADDPS      (CX), Z12, Z12
+	ADDQ        DX, CX
+	VADDPS      (CX), Z13, Z13
+	MOVQ        y+16(FP), CX
 
 written14:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store14
 	VXORPS  Z14, Z14, Z14
 	VMAXPS  Z0, Z14, Z0
@@ -34129,7 +34081,7 @@ written14:
 	VMAXPS  Z11, Z14, Z11
 	VMAXPS  Z12, Z14, Z12
 	VMAXPS  Z13, Z14, Z13
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store14
 	VMOVUPS word40c00000AVX512<>+0(SB), Z14
 	VMINPS  Z0, Z14, Z0
@@ -34148,33 +34100,33 @@ written14:
 	VMINPS  Z13, Z14, Z13
 
 store14:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z11, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z13, (AX)
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z11, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z13, (CX)
 	DECQ    (SP)
 	JEQ     again14end
 	MOVQ    yNext+56(FP), AX
@@ -34261,45 +34213,45 @@ tap15:
 	ADDQ        $0x00000040, BX
 	DECQ        DX
 	JNE         tap15
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written15
-	VADDPS      (AX), Z0, Z0
-	ADDQ        CX, AX
-	VADDPS      (AX), Z1, Z1
-	ADDQ        CX, AX
-	VADDPS      (AX), Z2, Z2
-	ADDQ        CX, AX
-	VADDPS      (AX), Z3, Z3
-	ADDQ        CX, AX
-	VADDPS      (AX), Z4, Z4
-	ADDQ        CX, AX
-	VADDPS      (AX), Z5, Z5
-	ADDQ        CX, AX
-	VADDPS      (AX), Z6, Z6
-	ADDQ        CX, AX
-	VADDPS      (AX), Z7, Z7
-	ADDQ        CX, AX
-	VADDPS      (AX), Z8, Z8
-	ADDQ        CX, AX
-	VADDPS      (AX), Z9, Z9
-	ADDQ        CX, AX
-	VADDPS      (AX), Z10, Z10
-	ADDQ        CX, AX
-	VADDPS      (AX), Z11, Z11
-	ADDQ        CX, AX
-	VADDPS      (AX), Z12, Z12
-	ADDQ        CX, AX
-	VADDPS      (AX), Z13, Z13
-	ADDQ        CX, AX
-	VADDPS      (AX), Z14, Z14
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Z0, Z0
+	ADDQ        DX, CX
+	VADDPS      (CX), Z1, Z1
+	ADDQ        DX, CX
+	VADDPS      (CX), Z2, Z2
+	ADDQ        DX, CX
+	VADDPS      (CX), Z3, Z3
+	ADDQ        DX, CX
+	VADDPS      (CX), Z4, Z4
+	ADDQ        DX, CX
+	VADDPS      (CX), Z5, Z5
+	ADDQ        DX, CX
+	VADDPS      (CX), Z6, Z6
+	ADDQ        DX, CX
+	VADDPS      (CX), Z7, Z7
+	ADDQ        DX, CX
+	VADDPS      (CX), Z8, Z8
+	ADDQ        DX, CX
+	VADDPS      (CX), Z9, Z9
+	ADDQ        DX, CX
+	VADDPS      (CX), Z10, Z10
+	ADDQ        DX, CX
+	VADDPS      (CX), Z11, Z11
+	ADDQ        DX, CX
+	VADDPS      (CX), Z12, Z12
+	ADDQ        DX, CX
+	VADDPS      (CX), Z13, Z13
+	ADDQ        DX, CX
+	VADDPS      (CX), Z14, Z14
+	MOVQ        y+16(FP), CX
 
 written15:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store15
 	VXORPS  Z15, Z15, Z15
 	VMAXPS  Z0, Z15, Z0
@@ -34317,7 +34269,7 @@ written15:
 	VMAXPS  Z12, Z15, Z12
 	VMAXPS  Z13, Z15, Z13
 	VMAXPS  Z14, Z15, Z14
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store15
 	VMOVUPS word40c00000AVX512<>+0(SB), Z15
 	VMINPS  Z0, Z15, Z0
@@ -34337,35 +34289,35 @@ written15:
 	VMINPS  Z14, Z15, Z14
 
 store15:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z11, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z13, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z11, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z13, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, (CX)
 	DECQ    (SP)
 	JEQ     again15end
 	MOVQ    yNext+56(FP), AX
@@ -34454,47 +34406,47 @@ tap16:
 	ADDQ        $0x00000040, BX
 	DECQ        DX
 	JNE         tap16
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written16
-	VADDPS      (AX), Z0, Z0
-	ADDQ        CX, AX
-	VADDPS      (AX), Z1, Z1
-	ADDQ        CX, AX
-	VADDPS      (AX), Z2, Z2
-	ADDQ        CX, AX
-	VADDPS      (AX), Z3, Z3
-	ADDQ        CX, AX
-	VADDPS      (AX), Z4, Z4
-	ADDQ        CX, AX
-	VADDPS      (AX), Z5, Z5
-	ADDQ        CX, AX
-	VADDPS      (AX), Z6, Z6
-	ADDQ        CX, AX
-	VADDPS      (AX), Z7, Z7
-	ADDQ        CX, AX
-	VADDPS      (AX), Z8, Z8
-	ADDQ        CX, AX
-	VADDPS      (AX), Z9, Z9
-	ADDQ        CX, AX
-	VADDPS      (AX), Z10, Z10
-	ADDQ        CX, AX
-	VADDPS      (AX), Z11, Z11
-	ADDQ        CX, AX
-	VADDPS      (AX), Z12, Z12
-	ADDQ        CX, AX
-	VADDPS      (AX), Z13, Z13
-	ADDQ        CX, AX
-	VADDPS      (AX), Z14, Z14
-	ADDQ        CX, AX
-	VADDPS      (AX), Z15, Z15
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Z0, Z0
+	ADDQ        DX, CX
+	VADDPS      (CX), Z1, Z1
+	ADDQ        DX, CX
+	VADDPS      (CX), Z2, Z2
+	ADDQ        DX, CX
+	VADDPS      (CX), Z3, Z3
+	ADDQ        DX, CX
+	VADDPS      (CX), Z4, Z4
+	ADDQ        DX, CX
+	VADDPS      (CX), Z5, Z5
+	ADDQ        DX, CX
+	VADDPS      (CX), Z6, Z6
+	ADDQ        DX, CX
+	VADDPS      (CX), Z7, Z7
+	ADDQ        DX, CX
+	VADDPS      (CX), Z8, Z8
+	ADDQ        DX, CX
+	VADDPS      (CX), Z9, Z9
+	ADDQ        DX, CX
+	VADDPS      (CX), Z10, Z10
+	ADDQ        DX, CX
+	VADDPS      (CX), Z11, Z11
+	ADDQ        DX, CX
+	VADDPS      (CX), Z12, Z12
+	ADDQ        DX, CX
+	VADDPS      (CX), Z13, Z13
+	ADDQ        DX, CX
+	VADDPS      (CX), Z14, Z14
+	ADDQ        DX, CX
+	VADDPS      (CX), Z15, Z15
+	MOVQ        y+16(FP), CX
 
 written16:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store16
 	VXORPS  Z16, Z16, Z16
 	VMAXPS  Z0, Z16, Z0
@@ -34513,7 +34465,7 @@ written16:
 	VMAXPS  Z13, Z16, Z13
 	VMAXPS  Z14, Z16, Z14
 	VMAXPS  Z15, Z16, Z15
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store16
 	VMOVUPS word40c00000AVX512<>+0(SB), Z16
 	VMINPS  Z0, Z16, Z0
@@ -34534,37 +34486,37 @@ written16:
 	VMINPS  Z15, Z16, Z15
 
 store16:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z11, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z13, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z15, (AX)
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z11, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z13, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z15, (CX)
 	DECQ    (SP)
 	JEQ     again16end
 	MOVQ    yNext+56(FP), AX
@@ -34657,49 +34609,49 @@ tap17:
 	ADDQ        $0x00000040, BX
 	DECQ        DX
 	JNE         tap17
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written17
-	VADDPS      (AX), Z0, Z0
-	ADDQ        CX, AX
-	VADDPS      (AX), Z1, Z1
-	ADDQ        CX, AX
-	VADDPS      (AX), Z2, Z2
-	ADDQ        CX, AX
-	VADDPS      (AX), Z3, Z3
-	ADDQ        CX, AX
-	VADDPS      (AX), Z4, Z4
-	ADDQ        CX, AX
-	VADDPS      (AX), Z5, Z5
-	ADDQ        CX, AX
-	VADDPS      (AX), Z6, Z6
-	ADDQ        CX, AX
-	VADDPS      (AX), Z7, Z7
-	ADDQ        CX, AX
-	VADDPS      (AX), Z8, Z8
-	ADDQ        CX, AX
-	VADDPS      (AX), Z9, Z9
-	ADDQ        CX, AX
-	VADDPS      (AX), Z10, Z10
-	ADDQ        CX, AX
-	VADDPS      (AX), Z11, Z11
-	ADDQ        CX, AX
-	VADDPS      (AX), Z12, Z12
-	ADDQ        CX, AX
-	VADDPS      (AX), Z13, Z13
-	ADDQ        CX, AX
-	VADDPS      (AX), Z14, Z14
-	ADDQ        CX, AX
-	VADDPS      (AX), Z15, Z15
-	ADDQ        CX, AX
-	VADDPS      (AX), Z16, Z16
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Z0, Z0
+	ADDQ        DX, CX
+	VADDPS      (CX), Z1, Z1
+	ADDQ        DX, CX
+	VADDPS      (CX), Z2, Z2
+	ADDQ        DX, CX
+	VADDPS      (CX), Z3, Z3
+	ADDQ        DX, CX
+	VADDPS      (CX), Z4, Z4
+	ADDQ        DX, CX
+	VADDPS      (CX), Z5, Z5
+	ADDQ        DX, CX
+	VADDPS      (CX), Z6, Z6
+	ADDQ        DX, CX
+	VADDPS      (CX), Z7, Z7
+	ADDQ        DX, CX
+	VADDPS      (CX), Z8, Z8
+	ADDQ        DX, CX
+	VADDPS      (CX), Z9, Z9
+	ADDQ        DX, CX
+	VADDPS      (CX), Z10, Z10
+	ADDQ        DX, CX
+	VADDPS      (CX), Z11, Z11
+	ADDQ        DX, CX
+	VADDPS      (CX), Z12, Z12
+	ADDQ        DX, CX
+	VADDPS      (CX), Z13, Z13
+	ADDQ        DX, CX
+	VADDPS      (CX), Z14, Z14
+	ADDQ        DX, CX
+	VADDPS      (CX), Z15, Z15
+	ADDQ        DX, CX
+	VADDPS      (CX), Z16, Z16
+	MOVQ        y+16(FP), CX
 
 written17:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store17
 	VXORPS  Z17, Z17, Z17
 	VMAXPS  Z0, Z17, Z0
@@ -34719,7 +34671,7 @@ written17:
 	VMAXPS  Z14, Z17, Z14
 	VMAXPS  Z15, Z17, Z15
 	VMAXPS  Z16, Z17, Z16
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store17
 	VMOVUPS word40c00000AVX512<>+0(SB), Z17
 	VMINPS  Z0, Z17, Z0
@@ -34741,39 +34693,39 @@ written17:
 	VMINPS  Z16, Z17, Z16
 
 store17:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z11, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z13, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z15, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z11, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z13, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z15, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z16, (CX)
 	DECQ    (SP)
 	JEQ     again17end
 	MOVQ    yNext+56(FP), AX
@@ -34868,51 +34820,51 @@ tap18:
 	ADDQ        $0x00000040, BX
 	DECQ        DX
 	JNE         tap18
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written18
-	VADDPS      (AX), Z0, Z0
-	ADDQ        CX, AX
-	VADDPS      (AX), Z1, Z1
-	ADDQ        CX, AX
-	VADDPS      (AX), Z2, Z2
-	ADDQ        CX, AX
-	VADDPS      (AX), Z3, Z3
-	ADDQ        CX, AX
-	VADDPS      (AX), Z4, Z4
-	ADDQ        CX, AX
-	VADDPS      (AX), Z5, Z5
-	ADDQ        CX, AX
-	VADDPS      (AX), Z6, Z6
-	ADDQ        CX, AX
-	VADDPS      (AX), Z7, Z7
-	ADDQ        CX, AX
-	VADDPS      (AX), Z8, Z8
-	ADDQ        CX, AX
-	VADDPS      (AX), Z9, Z9
-	ADDQ        CX, AX
-	VADDPS      (AX), Z10, Z10
-	ADDQ        CX, AX
-	VADDPS      (AX), Z11, Z11
-	ADDQ        CX, AX
-	VADDPS      (AX), Z12, Z12
-	ADDQ        CX, AX
-	VADDPS      (AX), Z13, Z13
-	ADDQ        CX, AX
-	VADDPS      (AX), Z14, Z14
-	ADDQ        CX, AX
-	VADDPS      (AX), Z15, Z15
-	ADDQ        CX, AX
-	VADDPS      (AX), Z16, Z16
-	ADDQ        CX, AX
-	VADDPS      (AX), Z17, Z17
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Z0, Z0
+	ADDQ        DX, CX
+	VADDPS      (CX), Z1, Z1
+	ADDQ        DX, CX
+	VADDPS      (CX), Z2, Z2
+	ADDQ        DX, CX
+	VADDPS      (CX), Z3, Z3
+	ADDQ        DX, CX
+	VADDPS      (CX), Z4, Z4
+	ADDQ        DX, CX
+	VADDPS      (CX), Z5, Z5
+	ADDQ        DX, CX
+	VADDPS      (CX), Z6, Z6
+	ADDQ        DX, CX
+	VADDPS      (CX), Z7, Z7
+	ADDQ        DX, CX
+	VADDPS      (CX), Z8, Z8
+	ADDQ        DX, CX
+	VADDPS      (CX), Z9, Z9
+	ADDQ        DX, CX
+	VADDPS      (CX), Z10, Z10
+	ADDQ        DX, CX
+	VADDPS      (CX), Z11, Z11
+	ADDQ        DX, CX
+	VADDPS      (CX), Z12, Z12
+	ADDQ        DX, CX
+	VADDPS      (CX), Z13, Z13
+	ADDQ        DX, CX
+	VADDPS      (CX), Z14, Z14
+	ADDQ        DX, CX
+	VADDPS      (CX), Z15, Z15
+	ADDQ        DX, CX
+	VADDPS      (CX), Z16, Z16
+	ADDQ        DX, CX
+	VADDPS      (CX), Z17, Z17
+	MOVQ        y+16(FP), CX
 
 written18:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store18
 	VXORPS  Z18, Z18, Z18
 	VMAXPS  Z0, Z18, Z0
@@ -34933,7 +34885,7 @@ written18:
 	VMAXPS  Z15, Z18, Z15
 	VMAXPS  Z16, Z18, Z16
 	VMAXPS  Z17, Z18, Z17
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store18
 	VMOVUPS word40c00000AVX512<>+0(SB), Z18
 	VMINPS  Z0, Z18, Z0
@@ -34956,41 +34908,41 @@ written18:
 	VMINPS  Z17, Z18, Z17
 
 store18:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z11, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z13, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z15, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z17, (AX)
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z11, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z13, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z15, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z16, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z17, (CX)
 	DECQ    (SP)
 	JEQ     again18end
 	MOVQ    yNext+56(FP), AX
@@ -35087,53 +35039,53 @@ tap19:
 	ADDQ        $0x00000040, BX
 	DECQ        DX
 	JNE         tap19
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written19
-	VADDPS      (AX), Z0, Z0
-	ADDQ        CX, AX
-	VADDPS      (AX), Z1, Z1
-	ADDQ        CX, AX
-	VADDPS      (AX), Z2, Z2
-	ADDQ        CX, AX
-	VADDPS      (AX), Z3, Z3
-	ADDQ        CX, AX
-	VADDPS      (AX), Z4, Z4
-	ADDQ        CX, AX
-	VADDPS      (AX), Z5, Z5
-	ADDQ        CX, AX
-	VADDPS      (AX), Z6, Z6
-	ADDQ        CX, AX
-	VADDPS      (AX), Z7, Z7
-	ADDQ        CX, AX
-	VADDPS      (AX), Z8, Z8
-	ADDQ        CX, AX
-	VADDPS      (AX), Z9, Z9
-	ADDQ        CX, AX
-	VADDPS      (AX), Z10, Z10
-	ADDQ        CX, AX
-	VADDPS      (AX), Z11, Z11
-	ADDQ        CX, AX
-	VADDPS      (AX), Z12, Z12
-	ADDQ        CX, AX
-	VADDPS      (AX), Z13, Z13
-	ADDQ        CX, AX
-	VADDPS      (AX), Z14, Z14
-	ADDQ        CX, AX
-	VADDPS      (AX), Z15, Z15
-	ADDQ        CX, AX
-	VADDPS      (AX), Z16, Z16
-	ADDQ        CX, AX
-	VADDPS      (AX), Z17, Z17
-	ADDQ        CX, AX
-	VADDPS      (AX), Z18, Z18
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Z0, Z0
+	ADDQ        DX, CX
+	VADDPS      (CX), Z1, Z1
+	ADDQ        DX, CX
+	VADDPS      (CX), Z2, Z2
+	ADDQ        DX, CX
+	VADDPS      (CX), Z3, Z3
+	ADDQ        DX, CX
+	VADDPS      (CX), Z4, Z4
+	ADDQ        DX, CX
+	VADDPS      (CX), Z5, Z5
+	ADDQ        DX, CX
+	VADDPS      (CX), Z6, Z6
+	ADDQ        DX, CX
+	VADDPS      (CX), Z7, Z7
+	ADDQ        DX, CX
+	VADDPS      (CX), Z8, Z8
+	ADDQ        DX, CX
+	VADDPS      (CX), Z9, Z9
+	ADDQ        DX, CX
+	VADDPS      (CX), Z10, Z10
+	ADDQ        DX, CX
+	VADDPS      (CX), Z11, Z11
+	ADDQ        DX, CX
+	VADDPS      (CX), Z12, Z12
+	ADDQ        DX, CX
+	VADDPS      (CX), Z13, Z13
+	ADDQ        DX, CX
+	VADDPS      (CX), Z14, Z14
+	ADDQ        DX, CX
+	VADDPS      (CX), Z15, Z15
+	ADDQ        DX, CX
+	VADDPS      (CX), Z16, Z16
+	ADDQ        DX, CX
+	VADDPS      (CX), Z17, Z17
+	ADDQ        DX, CX
+	VADDPS      (CX), Z18, Z18
+	MOVQ        y+16(FP), CX
 
 written19:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store19
 	VXORPS  Z19, Z19, Z19
 	VMAXPS  Z0, Z19, Z0
@@ -35155,7 +35107,7 @@ written19:
 	VMAXPS  Z16, Z19, Z16
 	VMAXPS  Z17, Z19, Z17
 	VMAXPS  Z18, Z19, Z18
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store19
 	VMOVUPS word40c00000AVX512<>+0(SB), Z19
 	VMINPS  Z0, Z19, Z0
@@ -35179,43 +35131,43 @@ written19:
 	VMINPS  Z18, Z19, Z18
 
 store19:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z11, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z13, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z15, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z17, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z11, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z13, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z15, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z16, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z17, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z18, (CX)
 	DECQ    (SP)
 	JEQ     again19end
 	MOVQ    yNext+56(FP), AX
@@ -35314,55 +35266,55 @@ tap20:
 	ADDQ        $0x00000040, BX
 	DECQ        DX
 	JNE         tap20
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written20
-	VADDPS      (AX), Z0, Z0
-	ADDQ        CX, AX
-	VADDPS      (AX), Z1, Z1
-	ADDQ        CX, AX
-	VADDPS      (AX), Z2, Z2
-	ADDQ        CX, AX
-	VADDPS      (AX), Z3, Z3
-	ADDQ        CX, AX
-	VADDPS      (AX), Z4, Z4
-	ADDQ        CX, AX
-	VADDPS      (AX), Z5, Z5
-	ADDQ        CX, AX
-	VADDPS      (AX), Z6, Z6
-	ADDQ        CX, AX
-	VADDPS      (AX), Z7, Z7
-	ADDQ        CX, AX
-	VADDPS      (AX), Z8, Z8
-	ADDQ        CX, AX
-	VADDPS      (AX), Z9, Z9
-	ADDQ        CX, AX
-	VADDPS      (AX), Z10, Z10
-	ADDQ        CX, AX
-	VADDPS      (AX), Z11, Z11
-	ADDQ        CX, AX
-	VADDPS      (AX), Z12, Z12
-	ADDQ        CX, AX
-	VADDPS      (AX), Z13, Z13
-	ADDQ        CX, AX
-	VADDPS      (AX), Z14, Z14
-	ADDQ        CX, AX
-	VADDPS      (AX), Z15, Z15
-	ADDQ        CX, AX
-	VADDPS      (AX), Z16, Z16
-	ADDQ        CX, AX
-	VADDPS      (AX), Z17, Z17
-	ADDQ        CX, AX
-	VADDPS      (AX), Z18, Z18
-	ADDQ        CX, AX
-	VADDPS      (AX), Z19, Z19
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Z0, Z0
+	ADDQ        DX, CX
+	VADDPS      (CX), Z1, Z1
+	ADDQ        DX, CX
+	VADDPS      (CX), Z2, Z2
+	ADDQ        DX, CX
+	VADDPS      (CX), Z3, Z3
+	ADDQ        DX, CX
+	VADDPS      (CX), Z4, Z4
+	ADDQ        DX, CX
+	VADDPS      (CX), Z5, Z5
+	ADDQ        DX, CX
+	VADDPS      (CX), Z6, Z6
+	ADDQ        DX, CX
+	VADDPS      (CX), Z7, Z7
+	ADDQ        DX, CX
+	VADDPS      (CX), Z8, Z8
+	ADDQ        DX, CX
+	VADDPS      (CX), Z9, Z9
+	ADDQ        DX, CX
+	VADDPS      (CX), Z10, Z10
+	ADDQ        DX, CX
+	VADDPS      (CX), Z11, Z11
+	ADDQ        DX, CX
+	VADDPS      (CX), Z12, Z12
+	ADDQ        DX, CX
+	VADDPS      (CX), Z13, Z13
+	ADDQ        DX, CX
+	VADDPS      (CX), Z14, Z14
+	ADDQ        DX, CX
+	VADDPS      (CX), Z15, Z15
+	ADDQ        DX, CX
+	VADDPS      (CX), Z16, Z16
+	ADDQ        DX, CX
+	VADDPS      (CX), Z17, Z17
+	ADDQ        DX, CX
+	VADDPS      (CX), Z18, Z18
+	ADDQ        DX, CX
+	VADDPS      (CX), Z19, Z19
+	MOVQ        y+16(FP), CX
 
 written20:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store20
 	VXORPS  Z20, Z20, Z20
 	VMAXPS  Z0, Z20, Z0
@@ -35385,7 +35337,7 @@ written20:
 	VMAXPS  Z17, Z20, Z17
 	VMAXPS  Z18, Z20, Z18
 	VMAXPS  Z19, Z20, Z19
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store20
 	VMOVUPS word40c00000AVX512<>+0(SB), Z20
 	VMINPS  Z0, Z20, Z0
@@ -35410,45 +35362,45 @@ written20:
 	VMINPS  Z19, Z20, Z19
 
 store20:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z11, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z13, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z15, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z17, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z19, (AX)
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z11, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z13, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z15, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z16, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z17, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z18, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z19, (CX)
 	DECQ    (SP)
 	JEQ     again20end
 	MOVQ    yNext+56(FP), AX
@@ -35551,57 +35503,57 @@ tap21:
 	ADDQ        $0x00000040, BX
 	DECQ        DX
 	JNE         tap21
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written21
-	VADDPS      (AX), Z0, Z0
-	ADDQ        CX, AX
-	VADDPS      (AX), Z1, Z1
-	ADDQ        CX, AX
-	VADDPS      (AX), Z2, Z2
-	ADDQ        CX, AX
-	VADDPS      (AX), Z3, Z3
-	ADDQ        CX, AX
-	VADDPS      (AX), Z4, Z4
-	ADDQ        CX, AX
-	VADDPS      (AX), Z5, Z5
-	ADDQ        CX, AX
-	VADDPS      (AX), Z6, Z6
-	ADDQ        CX, AX
-	VADDPS      (AX), Z7, Z7
-	ADDQ        CX, AX
-	VADDPS      (AX), Z8, Z8
-	ADDQ        CX, AX
-	VADDPS      (AX), Z9, Z9
-	ADDQ        CX, AX
-	VADDPS      (AX), Z10, Z10
-	ADDQ        CX, AX
-	VADDPS      (AX), Z11, Z11
-	ADDQ        CX, AX
-	VADDPS      (AX), Z12, Z12
-	ADDQ        CX, AX
-	VADDPS      (AX), Z13, Z13
-	ADDQ        CX, AX
-	VADDPS      (AX), Z14, Z14
-	ADDQ        CX, AX
-	VADDPS      (AX), Z15, Z15
-	ADDQ        CX, AX
-	VADDPS      (AX), Z16, Z16
-	ADDQ        CX, AX
-	VADDPS      (AX), Z17, Z17
-	ADDQ        CX, AX
-	VADDPS      (AX), Z18, Z18
-	ADDQ        CX, AX
-	VADDPS      (AX), Z19, Z19
-	ADDQ        CX, AX
-	VADDPS      (AX), Z20, Z20
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Z0, Z0
+	ADDQ        DX, CX
+	VADDPS      (CX), Z1, Z1
+	ADDQ        DX, CX
+	VADDPS      (CX), Z2, Z2
+	ADDQ        DX, CX
+	VADDPS      (CX), Z3, Z3
+	ADDQ        DX, CX
+	VADDPS      (CX), Z4, Z4
+	ADDQ        DX, CX
+	VADDPS      (CX), Z5, Z5
+	ADDQ        DX, CX
+	VADDPS      (CX), Z6, Z6
+	ADDQ        DX, CX
+	VADDPS      (CX), Z7, Z7
+	ADDQ        DX, CX
+	VADDPS      (CX), Z8, Z8
+	ADDQ        DX, CX
+	VADDPS      (CX), Z9, Z9
+	ADDQ        DX, CX
+	VADDPS      (CX), Z10, Z10
+	ADDQ        DX, CX
+	VADDPS      (CX), Z11, Z11
+	ADDQ        DX, CX
+	VADDPS      (CX), Z12, Z12
+	ADDQ        DX, CX
+	VADDPS      (CX), Z13, Z13
+	ADDQ        DX, CX
+	VADDPS      (CX), Z14, Z14
+	ADDQ        DX, CX
+	VADDPS      (CX), Z15, Z15
+	ADDQ        DX, CX
+	VADDPS      (CX), Z16, Z16
+	ADDQ        DX, CX
+	VADDPS      (CX), Z17, Z17
+	ADDQ        DX, CX
+	VADDPS      (CX), Z18, Z18
+	ADDQ        DX, CX
+	VADDPS      (CX), Z19, Z19
+	ADDQ        DX, CX
+	VADDPS      (CX), Z20, Z20
+	MOVQ        y+16(FP), CX
 
 written21:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store21
 	VXORPS  Z21, Z21, Z21
 	VMAXPS  Z0, Z21, Z0
@@ -35625,7 +35577,7 @@ written21:
 	VMAXPS  Z18, Z21, Z18
 	VMAXPS  Z19, Z21, Z19
 	VMAXPS  Z20, Z21, Z20
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store21
 	VMOVUPS word40c00000AVX512<>+0(SB), Z21
 	VMINPS  Z0, Z21, Z0
@@ -35651,47 +35603,47 @@ written21:
 	VMINPS  Z20, Z21, Z20
 
 store21:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z11, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z13, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z15, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z17, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z19, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z11, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z13, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z15, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z16, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z17, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z18, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z19, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z20, (CX)
 	DECQ    (SP)
 	JEQ     again21end
 	MOVQ    yNext+56(FP), AX
@@ -35796,59 +35748,59 @@ tap22:
 	ADDQ        $0x00000040, BX
 	DECQ        DX
 	JNE         tap22
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written22
-	VADDPS      (AX), Z0, Z0
-	ADDQ        CX, AX
-	VADDPS      (AX), Z1, Z1
-	ADDQ        CX, AX
-	VADDPS      (AX), Z2, Z2
-	ADDQ        CX, AX
-	VADDPS      (AX), Z3, Z3
-	ADDQ        CX, AX
-	VADDPS      (AX), Z4, Z4
-	ADDQ        CX, AX
-	VADDPS      (AX), Z5, Z5
-	ADDQ        CX, AX
-	VADDPS      (AX), Z6, Z6
-	ADDQ        CX, AX
-	VADDPS      (AX), Z7, Z7
-	ADDQ        CX, AX
-	VADDPS      (AX), Z8, Z8
-	ADDQ        CX, AX
-	VADDPS      (AX), Z9, Z9
-	ADDQ        CX, AX
-	VADDPS      (AX), Z10, Z10
-	ADDQ        CX, AX
-	VADDPS      (AX), Z11, Z11
-	ADDQ        CX, AX
-	VADDPS      (AX), Z12, Z12
-	ADDQ        CX, AX
-	VADDPS      (AX), Z13, Z13
-	ADDQ        CX, AX
-	VADDPS      (AX), Z14, Z14
-	ADDQ        CX, AX
-	VADDPS      (AX), Z15, Z15
-	ADDQ        CX, AX
-	VADDPS      (AX), Z16, Z16
-	ADDQ        CX, AX
-	VADDPS      (AX), Z17, Z17
-	ADDQ        CX, AX
-	VADDPS      (AX), Z18, Z18
-	ADDQ        CX, AX
-	VADDPS      (AX), Z19, Z19
-	ADDQ        CX, AX
-	VADDPS      (AX), Z20, Z20
-	ADDQ        CX, AX
-	VADDPS      (AX), Z21, Z21
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Z0, Z0
+	ADDQ        DX, CX
+	VADDPS      (CX), Z1, Z1
+	ADDQ        DX, CX
+	VADDPS      (CX), Z2, Z2
+	ADDQ        DX, CX
+	VADDPS      (CX), Z3, Z3
+	ADDQ        DX, CX
+	VADDPS      (CX), Z4, Z4
+	ADDQ        DX, CX
+	VADDPS      (CX), Z5, Z5
+	ADDQ        DX, CX
+	VADDPS      (CX), Z6, Z6
+	ADDQ        DX, CX
+	VADDPS      (CX), Z7, Z7
+	ADDQ        DX, CX
+	VADDPS      (CX), Z8, Z8
+	ADDQ        DX, CX
+	VADDPS      (CX), Z9, Z9
+	ADDQ        DX, CX
+	VADDPS      (CX), Z10, Z10
+	ADDQ        DX, CX
+	VADDPS      (CX), Z11, Z11
+	ADDQ        DX, CX
+	VADDPS      (CX), Z12, Z12
+	ADDQ        DX, CX
+	VADDPS      (CX), Z13, Z13
+	ADDQ        DX, CX
+	VADDPS      (CX), Z14, Z14
+	ADDQ        DX, CX
+	VADDPS      (CX), Z15, Z15
+	ADDQ        DX, CX
+	VADDPS      (CX), Z16, Z16
+	ADDQ        DX, CX
+	VADDPS      (CX), Z17, Z17
+	ADDQ        DX, CX
+	VADDPS      (CX), Z18, Z18
+	ADDQ        DX, CX
+	VADDPS      (CX), Z19, Z19
+	ADDQ        DX, CX
+	VADDPS      (CX), Z20, Z20
+	ADDQ        DX, CX
+	VADDPS      (CX), Z21, Z21
+	MOVQ        y+16(FP), CX
 
 written22:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store22
 	VXORPS  Z22, Z22, Z22
 	VMAXPS  Z0, Z22, Z0
@@ -35873,7 +35825,7 @@ written22:
 	VMAXPS  Z19, Z22, Z19
 	VMAXPS  Z20, Z22, Z20
 	VMAXPS  Z21, Z22, Z21
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store22
 	VMOVUPS word40c00000AVX512<>+0(SB), Z22
 	VMINPS  Z0, Z22, Z0
@@ -35900,49 +35852,49 @@ written22:
 	VMINPS  Z21, Z22, Z21
 
 store22:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z11, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z13, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z15, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z17, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z19, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z21, (AX)
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z11, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z13, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z15, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z16, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z17, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z18, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z19, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z20, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z21, (CX)
 	DECQ    (SP)
 	JEQ     again22end
 	MOVQ    yNext+56(FP), AX
@@ -36049,61 +36001,61 @@ tap23:
 	ADDQ        $0x00000040, BX
 	DECQ        DX
 	JNE         tap23
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written23
-	VADDPS      (AX), Z0, Z0
-	ADDQ        CX, AX
-	VADDPS      (AX), Z1, Z1
-	ADDQ        CX, AX
-	VADDPS      (AX), Z2, Z2
-	ADDQ        CX, AX
-	VADDPS      (AX), Z3, Z3
-	ADDQ        CX, AX
-	VADDPS      (AX), Z4, Z4
-	ADDQ        CX, AX
-	VADDPS      (AX), Z5, Z5
-	ADDQ        CX, AX
-	VADDPS      (AX), Z6, Z6
-	ADDQ        CX, AX
-	VADDPS      (AX), Z7, Z7
-	ADDQ        CX, AX
-	VADDPS      (AX), Z8, Z8
-	ADDQ        CX, AX
-	VADDPS      (AX), Z9, Z9
-	ADDQ        CX, AX
-	VADDPS      (AX), Z10, Z10
-	ADDQ        CX, AX
-	VADDPS      (AX), Z11, Z11
-	ADDQ        CX, AX
-	VADDPS      (AX), Z12, Z12
-	ADDQ        CX, AX
-	VADDPS      (AX), Z13, Z13
-	ADDQ        CX, AX
-	VADDPS      (AX), Z14, Z14
-	ADDQ        CX, AX
-	VADDPS      (AX), Z15, Z15
-	ADDQ        CX, AX
-	VADDPS      (AX), Z16, Z16
-	ADDQ        CX, AX
-	VADDPS      (AX), Z17, Z17
-	ADDQ        CX, AX
-	VADDPS      (AX), Z18, Z18
-	ADDQ        CX, AX
-	VADDPS      (AX), Z19, Z19
-	ADDQ        CX, AX
-	VADDPS      (AX), Z20, Z20
-	ADDQ        CX, AX
-	VADDPS      (AX), Z21, Z21
-	ADDQ        CX, AX
-	VADDPS      (AX), Z22, Z22
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Z0, Z0
+	ADDQ        DX, CX
+	VADDPS      (CX), Z1, Z1
+	ADDQ        DX, CX
+	VADDPS      (CX), Z2, Z2
+	ADDQ        DX, CX
+	VADDPS      (CX), Z3, Z3
+	ADDQ        DX, CX
+	VADDPS      (CX), Z4, Z4
+	ADDQ        DX, CX
+	VADDPS      (CX), Z5, Z5
+	ADDQ        DX, CX
+	VADDPS      (CX), Z6, Z6
+	ADDQ        DX, CX
+	VADDPS      (CX), Z7, Z7
+	ADDQ        DX, CX
+	VADDPS      (CX), Z8, Z8
+	ADDQ        DX, CX
+	VADDPS      (CX), Z9, Z9
+	ADDQ        DX, CX
+	VADDPS      (CX), Z10, Z10
+	ADDQ        DX, CX
+	VADDPS      (CX), Z11, Z11
+	ADDQ        DX, CX
+	VADDPS      (CX), Z12, Z12
+	ADDQ        DX, CX
+	VADDPS      (CX), Z13, Z13
+	ADDQ        DX, CX
+	VADDPS      (CX), Z14, Z14
+	ADDQ        DX, CX
+	VADDPS      (CX), Z15, Z15
+	ADDQ        DX, CX
+	VADDPS      (CX), Z16, Z16
+	ADDQ        DX, CX
+	VADDPS      (CX), Z17, Z17
+	ADDQ        DX, CX
+	VADDPS      (CX), Z18, Z18
+	ADDQ        DX, CX
+	VADDPS      (CX), Z19, Z19
+	ADDQ        DX, CX
+	VADDPS      (CX), Z20, Z20
+	ADDQ        DX, CX
+	VADDPS      (CX), Z21, Z21
+	ADDQ        DX, CX
+	VADDPS      (CX), Z22, Z22
+	MOVQ        y+16(FP), CX
 
 written23:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store23
 	VXORPS  Z23, Z23, Z23
 	VMAXPS  Z0, Z23, Z0
@@ -36129,7 +36081,7 @@ written23:
 	VMAXPS  Z20, Z23, Z20
 	VMAXPS  Z21, Z23, Z21
 	VMAXPS  Z22, Z23, Z22
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store23
 	VMOVUPS word40c00000AVX512<>+0(SB), Z23
 	VMINPS  Z0, Z23, Z0
@@ -36157,51 +36109,51 @@ written23:
 	VMINPS  Z22, Z23, Z22
 
 store23:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z11, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z13, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z15, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z17, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z19, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z21, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z11, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z13, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z15, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z16, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z17, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z18, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z19, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z20, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z21, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z22, (CX)
 	DECQ    (SP)
 	JEQ     again23end
 	MOVQ    yNext+56(FP), AX
@@ -36310,63 +36262,63 @@ tap24:
 	ADDQ        $0x00000040, BX
 	DECQ        DX
 	JNE         tap24
-	MOVQ        y+16(FP), AX
-	MOVQ        yStep+24(FP), CX
-	SHLQ        $0x02, CX
-	MOVQ        flags+120(FP), DX
-	TESTQ       $0x00000001, DX
+	MOVQ        flags+120(FP), AX
+	MOVQ        y+16(FP), CX
+	MOVQ        yStep+24(FP), DX
+	SHLQ        $0x02, DX
+	TESTQ       $0x00000001, AX
 	JEQ         written24
-	VADDPS      (AX), Z0, Z0
-	ADDQ        CX, AX
-	VADDPS      (AX), Z1, Z1
-	ADDQ        CX, AX
-	VADDPS      (AX), Z2, Z2
-	ADDQ        CX, AX
-	VADDPS      (AX), Z3, Z3
-	ADDQ        CX, AX
-	VADDPS      (AX), Z4, Z4
-	ADDQ        CX, AX
-	VADDPS      (AX), Z5, Z5
-	ADDQ        CX, AX
-	VADDPS      (AX), Z6, Z6
-	ADDQ        CX, AX
-	VADDPS      (AX), Z7, Z7
-	ADDQ        CX, AX
-	VADDPS      (AX), Z8, Z8
-	ADDQ        CX, AX
-	VADDPS      (AX), Z9, Z9
-	ADDQ        CX, AX
-	VADDPS      (AX), Z10, Z10
-	ADDQ        CX, AX
-	VADDPS      (AX), Z11, Z11
-	ADDQ        CX, AX
-	VADDPS      (AX), Z12, Z12
-	ADDQ        CX, AX
-	VADDPS      (AX), Z13, Z13
-	ADDQ        CX, AX
-	VADDPS      (AX), Z14, Z14
-	ADDQ        CX, AX
-	VADDPS      (AX), Z15, Z15
-	ADDQ        CX, AX
-	VADDPS      (AX), Z16, Z16
-	ADDQ        CX, AX
-	VADDPS      (AX), Z17, Z17
-	ADDQ        CX, AX
-	VADDPS      (AX), Z18, Z18
-	ADDQ        CX, AX
-	VADDPS      (AX), Z19, Z19
-	ADDQ        CX, AX
-	VADDPS      (AX), Z20, Z20
-	ADDQ        CX, AX
-	VADDPS      (AX), Z21, Z21
-	ADDQ        CX, AX
-	VADDPS      (AX), Z22, Z22
-	ADDQ        CX, AX
-	VADDPS      (AX), Z23, Z23
-	MOVQ        y+16(FP), AX
+	VADDPS      (CX), Z0, Z0
+	ADDQ        DX, CX
+	VADDPS      (CX), Z1, Z1
+	ADDQ        DX, CX
+	VADDPS      (CX), Z2, Z2
+	ADDQ        DX, CX
+	VADDPS      (CX), Z3, Z3
+	ADDQ        DX, CX
+	VADDPS      (CX), Z4, Z4
+	ADDQ        DX, CX
+	VADDPS      (CX), Z5, Z5
+	ADDQ        DX, CX
+	VADDPS      (CX), Z6, Z6
+	ADDQ        DX, CX
+	VADDPS      (CX), Z7, Z7
+	ADDQ        DX, CX
+	VADDPS      (CX), Z8, Z8
+	ADDQ        DX, CX
+	VADDPS      (CX), Z9, Z9
+	ADDQ        DX, CX
+	VADDPS      (CX), Z10, Z10
+	ADDQ        DX, CX
+	VADDPS      (CX), Z11, Z11
+	ADDQ        DX, CX
+	VADDPS      (CX), Z12, Z12
+	ADDQ        DX, CX
+	VADDPS      (CX), Z13, Z13
+	ADDQ        DX, CX
+	VADDPS      (CX), Z14, Z14
+	ADDQ        DX, CX
+	VADDPS      (CX), Z15, Z15
+	ADDQ        DX, CX
+	VADDPS      (CX), Z16, Z16
+	ADDQ        DX, CX
+	VADDPS      (CX), Z17, Z17
+	ADDQ        DX, CX
+	VADDPS      (CX), Z18, Z18
+	ADDQ        DX, CX
+	VADDPS      (CX), Z19, Z19
+	ADDQ        DX, CX
+	VADDPS      (CX), Z20, Z20
+	ADDQ        DX, CX
+	VADDPS      (CX), Z21, Z21
+	ADDQ        DX, CX
+	VADDPS      (CX), Z22, Z22
+	ADDQ        DX, CX
+	VADDPS      (CX), Z23, Z23
+	MOVQ        y+16(FP), CX
 
 written24:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, AX
 	JEQ     store24
 	VXORPS  Z24, Z24, Z24
 	VMAXPS  Z0, Z24, Z0
@@ -36393,7 +36345,7 @@ written24:
 	VMAXPS  Z21, Z24, Z21
 	VMAXPS  Z22, Z24, Z22
 	VMAXPS  Z23, Z24, Z23
-	TESTQ   $0x00000004, DX
+	TESTQ   $0x00000004, AX
 	JEQ     store24
 	VMOVUPS word40c00000AVX512<>+0(SB), Z24
 	VMINPS  Z0, Z24, Z0
@@ -36422,53 +36374,53 @@ written24:
 	VMINPS  Z23, Z24, Z23
 
 store24:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z11, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z13, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z15, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z17, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z19, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z21, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z23, (AX)
+	VMOVUPS Z0, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z11, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z13, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z15, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z16, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z17, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z18, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z19, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z20, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z21, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z22, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z23, (CX)
 	DECQ    (SP)
 	JEQ     again24end
 	MOVQ    yNext+56(FP), AX
