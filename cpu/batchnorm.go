@@ -45,7 +45,7 @@ const leastNormTasks = 16
 func newBatchNorm(ws *workers, p *pass, node net.Node, in operand, added *operand, out *activations, params map[net.Role]*parameter, r rectifier) *batchNorm {
 	lanes := ws.all[0].kernel.Lanes
 	op := &batchNorm{
-		pass: p, workers: ws, in: in, added: added, out: out, rectifier: r, layout: inBlocks(node.In, 1, lanes),
+		pass: p, workers: ws, in: in, added: added, out: out, rectifier: r, layout: inBlocks(node.In, lanes),
 		weight: params[net.Weight], bias: params[net.Bias],
 		runningMean: params[net.RunningMean], runningVar: params[net.RunningVar],
 	}

@@ -16,7 +16,7 @@ type blockConv struct {
 	weight, bias *parameter // bias may be nil
 	rectifier    rectifier
 	node         net.Node
-	groups       int
+	grouping     grouping
 	batch        int       // the most samples of a mini-batch
 	winograd     *winograd // computes the output; or nil
 	tiles        *tiles    // computes the output; or nil
@@ -38,7 +38,7 @@ type blockConv struct {
 func newBlockConv(ws *workers, p *pass, node net.Node, in operand, out *activations, batch int, params map[net.Role]*parameter, r rectifier) *blockConv {
 	op := &blockConv{
 		pass: p, workers: ws, in: in, out: out, weight: params[net.Weight], bias: params[net.Bias], rectifier: r, node: node, batch: batch,
-		groups: node.Layer.(*net.Conv).GroupCount(),
+		grouping: groupingOf(node),
 	}
 	g := node.Window
 	from, to := op.layouts()
@@ -46,17 +46,18 @@ func newBlockConv(ws *workers, p *pass, node net.Node, in operand, out *activati
 		op.winograd = newWinograd(ws, op.weight, node, node.In, node.Out, false, batch)
 	}
 	if op.winograd == nil {
-		op.tiles = newTiles(ws, from, to, op.groups,
+		op.tiles = newTiles(ws, from, to, op.grouping,
 			[]axis{forwardAxis(g.OutH, g.KernelH, g.StrideH, g.DilationH, g.Top)},
 			[]axis{forwardAxis(g.OutW, g.KernelW, g.StrideW, g.DilationW, g.Left)}, g.KernelW, batch)
-		op.tiles.takeWeight(op.weight, g, node, op.groups, false)
+		op.tiles.takeWeight(op.weight, g, false)
 	}
 	return op
 }
 
 // layouts returns the layouts of a sample's input and output.
 func (op *blockConv) layouts() (in, out layout) {
-	in, out = convLayouts(op.node, op.workers.all[0].kernel.Lanes)
+	lanes := op.workers.all[0].kernel.Lanes
+	in, out = inBlocks(op.node.In, lanes), inBlocks(op.node.Out, lanes)
 	if op.narrow() {
 		in = op.in.layout
 	}
@@ -65,32 +66,19 @@ func (op *blockConv) layouts() (in, out layout) {
 
 // narrow reports whether the input is narrow; see layoutsOf.
 func (op *blockConv) narrow() bool {
-	return op.in.layout == narrow(op.node.In) && op.node.In.C < op.workers.all[0].kernel.Lanes && op.groups == 1 && !op.in.wanted
+	return op.in.layout == narrow(op.node.In) && op.node.In.C < op.workers.all[0].kernel.Lanes && op.grouping.groups == 1 && !op.in.wanted
 }
-
-// convLayouts returns the layouts of a convolution's input and output. Groups of
-// channels begin with a new block each, except if each channel has a filter of its own.
-func convLayouts(node net.Node, lanes int) (in, out layout) {
-	groups := node.Layer.(*net.Conv).GroupCount()
-	if depthwise(groups, node.In, node.Out) {
-		groups = 1
-	}
-	return inBlocks(node.In, groups, lanes), inBlocks(node.Out, groups, lanes)
-}
-
-// depthwise reports whether each channel has a filter of its own.
-func depthwise(groups int, in, out net.Shape) bool { return groups == in.C && groups == out.C }
 
 // takeWeight says where tiles find the weights. Without back they compute the output,
 // with it the gradient with respect to the input.
-func (t *tiles) takeWeight(weight *parameter, g net.Window, node net.Node, groups int, back bool) {
+func (t *tiles) takeWeight(weight *parameter, g net.Window, back bool) {
 	area := g.KernelH * g.KernelW
 	t.weight = weight
-	channels := node.In.C / groups
-	t.filterStride, t.channelStride = channels*area, area
-	t.groupStride = node.Out.C / groups * channels * area
-	if back && !t.each {
-		t.filterStride, t.channelStride = t.channelStride, t.filterStride
+	t.groupStride = t.grouping.filters * t.grouping.channels * area
+	if back {
+		t.filterStride, t.channelStride = area, t.grouping.filters*area
+	} else {
+		t.filterStride, t.channelStride = t.grouping.channels*area, area
 	}
 }
 
@@ -104,10 +92,10 @@ func (op *blockConv) planGradients(batch int) {
 	if op.in.wanted {
 		op.backWinograd = newWinograd(op.workers, op.weight, op.node, op.node.Out, op.node.In, true, batch)
 		if op.backWinograd == nil {
-			op.back = newTiles(op.workers, out, in, op.groups,
+			op.back = newTiles(op.workers, out, in, op.grouping.turned(),
 				backwardAxes(op.node.In.H, g.KernelH, g.StrideH, g.DilationH, g.Top),
 				backwardAxes(op.node.In.W, g.KernelW, g.StrideW, g.DilationW, g.Left), g.KernelW, batch)
-			op.back.takeWeight(op.weight, g, op.node, op.groups, true)
+			op.back.takeWeight(op.weight, g, true)
 		} else if op.in.adds {
 			op.workers.reserveSpare(op.backWinograd.together(batch) * op.in.size)
 		}
@@ -144,7 +132,7 @@ func (op *blockConv) parts() int {
 // group is 1 where samples are computed one by one both in the forward and in the backward
 // pass, and 0 where it doesn't matter.
 func (op *blockConv) group() int {
-	if depthwise(op.groups, op.node.In, op.node.Out) {
+	if op.grouping.depthwise() {
 		return 0
 	}
 	n := 1

@@ -95,7 +95,7 @@ type gate struct {
 }
 
 func newGate(ws *workers, shape net.Shape, x, factors operand, out *activations) *gate {
-	op := &gate{x: x, factors: factors, out: out, layout: inBlocks(shape, 1, ws.all[0].kernel.Lanes)}
+	op := &gate{x: x, factors: factors, out: out, layout: inBlocks(shape, ws.all[0].kernel.Lanes)}
 	for range ws.all {
 		op.constants = append(op.constants, make([]float32, 6*op.layout.lanes))
 	}

@@ -100,7 +100,7 @@ func (d *device) checkSizes(lowered *lower.Program, steps []step, opts net.Optio
 	for _, node := range plan.Nodes {
 		most := float64(max(node.In.Size(), node.Out.Size())) * batch
 		if _, ok := node.Layer.(*net.Conv); ok {
-			in, out := convLayouts(node, d.kernels.Lanes)
+			in, out := inBlocks(node.In, d.kernels.Lanes), inBlocks(node.Out, d.kernels.Lanes)
 			g := node.Window // images with their border, also of the output gradient
 			border := float64(node.In.H+g.KernelH*g.DilationH) * float64(node.In.W+g.KernelW*g.DilationW) * float64(d.kernels.Lanes)
 			most = max(most, float64(in.size())*batch, float64(out.size())*batch, paddingOf(node).floatSize()*batch, border*float64(max(in.blocks(), out.blocks())))
@@ -161,10 +161,13 @@ func (d *device) memory(lowered *lower.Program, steps []step, opts net.Options, 
 					values += paddingOf(head).floatSize() * batch
 				}
 			} else {
-				values += 3 * float64(head.Weights()) // packed weights, also those that batch normalisation is folded into
+				grouping, area := groupingOf(head), head.Window.KernelH*head.Window.KernelW
+				packed := area * grouping.weights(d.kernels.Lanes)
+				// Weights that batch normalisation is folded into, and packed ones, also for the input's gradient.
+				values += float64(head.Weights()) + 3*float64(packed)
 				if head.Learns {
-					groups := layer.GroupCount()
-					sums = max(sums, gradientSums(opts.Batch, groups*((head.Out.C/groups+2)/(3*d.kernels.Lanes)+1), head.Weights()))
+					panels := grouping.panels(d.kernels.Lanes, func(n int) []tilePanel { return make([]tilePanel, (n+2)/3) })
+					sums = max(sums, gradientSums(opts.Batch, len(panels), packed))
 				}
 			}
 			if k := head.Window.KernelW; layer.GroupCount() == 1 && head.Window.KernelH == k && d.kernels.Winograd(k) != nil {
@@ -286,7 +289,7 @@ func planSteps(lowered *lower.Program, lanes int) (steps []step, values []*activ
 		var ins []operand
 		for k, in := range g.Inputs {
 			from := values[in.Value]
-			if from.layout.lanes > 1 && want[k].lanes > 1 && !from.layout.same(want[k]) {
+			if from.layout.lanes > 1 && want[k].lanes > 1 && !from.layout.same(want[k]) { // its shape is another, after a flatten layer
 				from = as(from, planar(from.layout.shape), g.Nodes)
 			}
 			ins = append(ins, operand{activations: as(from, want[k], g.Nodes), wanted: in.Wanted})
@@ -322,14 +325,14 @@ func layoutsOf(lowered *lower.Program, g lower.Group, have []layout, lanes int) 
 	}
 	switch head.Layer.(type) {
 	case *net.Conv:
-		in, out := convLayouts(head, lanes)
+		out = inBlocks(head.Out, lanes).canonical()
 		if g.Inputs[0].Value == 0 && !lowered.Values[0].Learns && head.In.C <= mostNarrow && head.Layer.(*net.Conv).GroupCount() == 1 && head.Out.C > 1 {
-			return []layout{narrow(head.In)}, out.canonical()
+			return []layout{narrow(head.In)}, out
 		}
-		return []layout{in.canonical()}, out.canonical()
+		return []layout{inBlocks(head.In, lanes).canonical()}, out
 	case *net.BatchNorm, *net.Pool:
-		want = []layout{inBlocks(head.In, 1, lanes).canonical()}
-		out = inBlocks(head.Out, 1, lanes).canonical()
+		want = []layout{inBlocks(head.In, lanes).canonical()}
+		out = inBlocks(head.Out, lanes).canonical()
 		if g.Pattern == lower.NormAddReLU {
 			want = append(want, out)
 		}
@@ -337,8 +340,8 @@ func layoutsOf(lowered *lower.Program, g lower.Group, have []layout, lanes int) 
 	case *net.Activation, *net.Scale, *net.Add, *net.Multiply:
 		for _, in := range head.Ins {
 			if in != head.Out { // one factor for each channel
-				x := inBlocks(head.Out, 1, lanes).canonical()
-				return []layout{x, inBlocks(in, 1, lanes).canonical()}, x
+				x := inBlocks(head.Out, lanes).canonical()
+				return []layout{x, inBlocks(in, lanes).canonical()}, x
 			}
 		}
 		for _, l := range have { // value by value: in a layout that an input has
@@ -347,9 +350,9 @@ func layoutsOf(lowered *lower.Program, g lower.Group, have []layout, lanes int) 
 			}
 		}
 	case *net.Concat:
-		out := inBlocks(head.Out, 1, lanes).canonical()
+		out := inBlocks(head.Out, lanes).canonical()
 		for i, in := range head.Ins {
-			want = append(want, inBlocks(in, 1, lanes).canonical())
+			want = append(want, inBlocks(in, lanes).canonical())
 			if i+1 < len(head.Ins) && in.C%lanes != 0 {
 				out = planar(head.Out)
 			}

@@ -109,7 +109,7 @@ func newConv(ws *workers, p *pass, node net.Node, in operand, out *activations, 
 		filters: node.Out.C, channels: node.In.C, kernelArea: g.KernelH * g.KernelW, positions: g.OutH * g.OutW,
 	}
 	op.source = paddingOf(node)
-	op.layout = paddedImage{inBlocks(node.In, 1, ks.Lanes), g.Top, g.Left, op.source.outHeight, op.source.outWidth}
+	op.layout = paddedImage{inBlocks(node.In, ks.Lanes), g.Top, g.Left, op.source.outHeight, op.source.outWidth}
 	ws.reserve(op.layout.image.plane())
 	if op.winograd = newWinograd(ws, op.weight, node, node.In, node.Out, false, 1); op.winograd != nil {
 		op.winograd.bordered = true

@@ -8,25 +8,35 @@ import "github.com/gputrain/gputrain/cpu/asm"
 // positions.
 //
 // Usually they are those of some channels of a block and one place of the kernel, over
-// the positions that take a value inside of the image. Where blocks have few channels,
+// the positions that take a value inside of the image. Where filters take few channels,
 // they are those of several places of the kernel, over all positions of a padded image.
 type filterGradient struct {
 	conv       *blockConv
-	each       bool // each channel has a filter of its own
-	groups     int
-	channels   int           // of a group
-	filters    int           // of a group
+	grouping   grouping
+	each       bool          // each channel has a filter of its own
 	taps       []gradientTap // places of the kernel; nil with padded images
 	padded     paddedImage
-	rows       []int32     // offsets in a padded image, of the weights of a filter
-	panels     []tilePanel // of a group's filters
-	imageRow   int         // values from what a position takes to what the position below it takes
-	imageStep  int         // the same for the position at its right
-	height     int         // rows of positions, which may be one for all positions
-	width      int         // positions of a row
+	pieces     []gradientPiece
+	sums       int // of all pieces
+	imageRow   int // values from what a position takes to what the position below it takes
+	imageStep  int // the same for the position at its right
+	height     int // rows of positions, which may be one for all positions
+	width      int // positions of a row
 	parts      int
 	sumTask    func(w *worker, task int)
 	reduceTask func(w *worker, piece int)
+}
+
+// gradientPiece is a panel of filters with their sums, which are in the order (blocks that
+// the panel takes, places of the kernel, channels of the block, filters of the panel).
+type gradientPiece struct {
+	tilePanel
+	channels span // that the filters take
+	depth    int  // channels times places of the kernel
+	start    int  // where the sums begin in those of a part of the mini-batch
+	// Only with padded images:
+	blocks  span    // of the image
+	offsets []int32 // of the weights of a filter, in these blocks
 }
 
 // gradientTap is a place of the kernel, and the positions of the output that take a
@@ -53,20 +63,21 @@ const positionsAtOnce = 128
 
 // newFilterGradient plans the gradient of a convolution's weights, and takes its memory.
 func newFilterGradient(conv *blockConv, batch int) *filterGradient {
-	ws, node, g := conv.workers, conv.node, conv.node.Window
+	ws, g := conv.workers, conv.node.Window
 	ks := ws.all[0].kernel
-	op := &filterGradient{conv: conv, groups: conv.groups, channels: node.In.C / conv.groups, filters: node.Out.C / conv.groups}
-	if op.each = depthwise(op.groups, node.In, node.Out); op.each {
-		op.groups, op.channels, op.filters = 1, 1, node.Out.C
-	}
+	op := &filterGradient{conv: conv, grouping: conv.grouping, each: conv.grouping.depthwise()}
 	in, _ := conv.layouts()
 	down := forwardAxis(g.OutH, g.KernelH, g.StrideH, g.DilationH, g.Top)
 	across := forwardAxis(g.OutW, g.KernelW, g.StrideW, g.DilationW, g.Left)
 	top, bottom := border([]axis{down}, in.shape.H)
 	left, right := border([]axis{across}, in.shape.W)
 	op.padded = paddedImage{in, top, left, in.shape.H + top + bottom, in.shape.W + left + right}
-	few := 2*op.channels < ks.Lanes
-	if !op.each && !few {
+	most := 0 // channels of a vector of filters
+	for v := range op.grouping.vectors(ks.Lanes) {
+		takes := op.grouping.takes(tilePanel{v, 1}, ks.Lanes)
+		most = max(most, takes.end-takes.first)
+	}
+	if !op.each && 2*most >= ks.Lanes {
 		for r := range g.KernelH {
 			for s := range g.KernelW {
 				tap := gradientTap{down: r*g.DilationH - g.Top, across: s*g.DilationW - g.Left}
@@ -84,62 +95,76 @@ func newFilterGradient(conv *blockConv, batch int) *filterGradient {
 	if op.imageRow == op.width*op.imageStep {
 		op.height, op.width = 1, op.height*op.width
 	}
-	for c := 0; c < op.channels; c += ks.Lanes {
-		for r := range g.KernelH {
-			for s := range g.KernelW {
-				at := c/ks.Lanes*op.padded.plane() + r*g.DilationH*pitch + s*g.DilationW*in.lanes
-				for l := range min(ks.Lanes, op.channels-c) {
-					op.rows = append(op.rows, int32(at+l))
+	var offsets []int32 // of the places of the kernel
+	for r := range g.KernelH {
+		for s := range g.KernelW {
+			offsets = append(offsets, int32(r*g.DilationH*pitch+s*g.DilationW*in.lanes))
+		}
+	}
+	for _, panel := range op.grouping.panels(ks.Lanes, op.panelsOf) {
+		p := gradientPiece{tilePanel: panel, channels: op.grouping.takes(panel, ks.Lanes), start: op.sums}
+		if op.each {
+			p.blocks = span{panel.first, panel.first + 1}
+			p.depth = len(offsets)
+			p.offsets = offsets
+		} else {
+			p.depth = (p.channels.end - p.channels.first) * len(offsets)
+			p.blocks = span{p.channels.first / ks.Lanes, (p.channels.end + ks.Lanes - 1) / ks.Lanes}
+		}
+		if op.taps == nil && !op.each {
+			for _, tap := range blockTaps(p.channels, in.lanes, op.padded.plane(), offsets) {
+				for l := range tap.Depth {
+					p.offsets = append(p.offsets, tap.Offset+l-int32(p.blocks.first*op.padded.plane()))
 				}
 			}
 		}
+		op.pieces = append(op.pieces, p)
+		op.sums += p.depth * panel.vectors * ks.Lanes
 	}
-	// A panel as wide as the most rows allow, so that each value that is loaded is used often.
-	most := min(2, ks.CorrelateVectors())
+	op.parts = op.partsOf(batch)
+	ws.reserveSums(op.parts * op.sums)
+	op.sumTask, op.reduceTask = op.sum, op.reduce
+	return op
+}
+
+// panelsOf divides vectors of filters into panels as wide as the most rows allow, so that
+// each value that is loaded is used often.
+func (op *filterGradient) panelsOf(vectors int) (panels []tilePanel) {
+	all := op.conv.workers.all[0].kernel.CorrelateVectors()
+	most := min(2, all)
 	switch {
 	case op.each:
 		most = 1
 	case op.taps != nil:
-		most = ks.CorrelateVectors()
+		most = all
 	}
-	for at, vectors := 0, (op.filters+ks.Lanes-1)/ks.Lanes; at < vectors; {
+	for at := 0; at < vectors; {
 		n := min(most, vectors-at)
-		if vectors-at == 3 && most == 2 && ks.CorrelateVectors() > 2 {
+		if vectors-at == 3 && most == 2 && all > 2 {
 			n = 3
 		}
-		op.panels = append(op.panels, tilePanel{at, n})
+		panels = append(panels, tilePanel{at, n})
 		at += n
 	}
-	op.parts = op.partsOf(batch)
-	ws.reserveSums(op.parts * op.pieceStart(op.pieces()))
-	op.sumTask, op.reduceTask = op.sum, op.reduce
-	return op
+	return panels
 }
 
 // run computes the gradient of a mini-batch.
 func (op *filterGradient) run() {
 	ws := op.conv.workers
 	op.parts = op.partsOf(op.conv.pass.Len())
-	ws.do(op.parts*op.pieces(), op.sumTask)
-	ws.do(op.pieces(), op.reduceTask)
-}
-
-// pieces returns into how many pieces the weight gradient is cut: one for each panel of
-// each group.
-func (op *filterGradient) pieces() int { return op.groups * len(op.panels) }
-
-// pieceStart returns where piece i begins in a part's weight gradients.
-func (op *filterGradient) pieceStart(i int) int {
-	last := op.panels[len(op.panels)-1]
-	vectors := i / len(op.panels) * (last.first + last.vectors)
-	if i%len(op.panels) > 0 {
-		vectors += op.panels[i%len(op.panels)].first
-	}
-	return vectors * op.conv.workers.all[0].kernel.Lanes * len(op.rows)
+	ws.do(op.parts*len(op.pieces), op.sumTask)
+	ws.do(len(op.pieces), op.reduceTask)
 }
 
 func (op *filterGradient) partsOf(samples int) int {
-	return gradientParts(samples, op.pieces(), op.pieceStart(op.pieces()))
+	return gradientParts(samples, len(op.pieces), op.sums)
+}
+
+// of returns a piece's sums of a part of the mini-batch.
+func (op *filterGradient) of(p *gradientPiece, part int) []float32 {
+	ws := op.conv.workers
+	return ws.sums[part*op.sums+p.start:][:p.depth*p.vectors*ws.all[0].kernel.Lanes]
 }
 
 const (
@@ -168,38 +193,29 @@ func gradientParts(samples, pieces, sums int) int {
 // sum sums a piece of the gradient over a part of the mini-batch.
 func (op *filterGradient) sum(w *worker, task int) {
 	ks := w.kernel
-	part, piece := task/op.pieces(), task%op.pieces()
-	group, panel := piece/len(op.panels), op.panels[piece%len(op.panels)]
-	last := op.panels[len(op.panels)-1]
-	width := panel.vectors * ks.Lanes
-	all := op.pieceStart(op.pieces())
-	sums := op.conv.workers.sums[part*all+op.pieceStart(piece):]
+	part, p := task/len(op.pieces), &op.pieces[task%len(op.pieces)]
+	sums, width := op.of(p, part), p.vectors*ks.Lanes
 	first, end := part*op.conv.pass.Len()/op.parts, (part+1)*op.conv.pass.Len()/op.parts
 	if op.taps != nil {
-		op.sumBlocks(ks, sums[:op.pieceStart(piece+1)-op.pieceStart(piece)], group, panel, first, end)
+		op.sumBlocks(ks, sums, p, first, end)
 		return
 	}
 	distance := op.conv.node.Window.OutH * op.conv.node.Window.OutW * ks.Lanes
-	most := ks.Correlations(panel.vectors)
-	blocks := (op.channels + ks.Lanes - 1) / ks.Lanes // that the piece takes
-	block := group * blocks
-	if op.each {
-		block = panel.first
-	}
+	most := ks.Correlations(p.vectors)
 	atOnce := max(1, rowsOfImage/op.imageRow)
 	for n := first; n < end; n++ {
-		x := op.padded.part(w, op.conv.in.values(n), block, blocks)
-		dy := op.conv.out.grads(n)[(group*(last.first+last.vectors)+panel.first)*distance:]
+		x := op.padded.part(w, op.conv.in.values(n), p.blocks.first, p.blocks.end-p.blocks.first)
+		dy := op.conv.out.grads(n)[p.first*distance:]
 		for row := 0; row < op.height; row += atOnce {
 			height := min(atOnce, op.height-row)
 			x, dy := x[row*op.imageRow:], dy[row*op.width*ks.Lanes:]
 			skip, add := op.imageRow-op.width*op.imageStep, n > first || row > 0
-			for i := 0; i < len(op.rows); i += most {
-				rows := op.rows[i:min(i+most, len(op.rows))]
+			for i := 0; i < len(p.offsets); i += most {
+				rows := p.offsets[i:min(i+most, len(p.offsets))]
 				if op.each {
 					ks.CorrelateChannels(sums[i*width:], x, rows, op.imageStep, skip, dy, height, op.width, add)
 				} else {
-					ks.Correlate(panel.vectors, sums[i*width:], x, rows, op.imageStep, skip, dy, distance, height, op.width, add)
+					ks.Correlate(p.vectors, sums[i*width:], x, rows, op.imageStep, skip, dy, distance, height, op.width, add)
 				}
 			}
 		}
@@ -207,24 +223,22 @@ func (op *filterGradient) sum(w *worker, task int) {
 }
 
 // sumBlocks sums a piece of the gradient over some samples, without padded images.
-func (op *filterGradient) sumBlocks(ks *asm.Kernels, sums []float32, group int, panel tilePanel, first, end int) {
+func (op *filterGradient) sumBlocks(ks *asm.Kernels, sums []float32, piece *gradientPiece, first, end int) {
 	clear(sums)
 	g, lanes := op.conv.node.Window, ks.Lanes
 	in, out := op.conv.in, op.conv.out
 	image := op.padded.image
 	plane, pitch := image.plane(), image.shape.W*image.lanes
 	distance, gradientPitch := g.OutH*g.OutW*lanes, g.OutW*lanes
-	blocks := (op.channels + lanes - 1) / lanes
-	last := op.panels[len(op.panels)-1]
-	width, most := panel.vectors*lanes, ks.BlockCorrelations(panel.vectors)
+	width, most := piece.vectors*lanes, ks.BlockCorrelations(piece.vectors)
 	imagesAtOnce, rowsAtOnce := max(1, positionsAtOnce/(g.OutH*g.OutW)), max(1, positionsAtOnce/g.OutW)
 	for n := first; n < end; n += imagesAtOnce {
-		x := in.value[n*in.size+group*blocks*plane:]
-		dy := out.grad[n*out.size+(group*(last.first+last.vectors)+panel.first)*distance:]
+		x := in.value[n*in.size:]
+		dy := out.grad[n*out.size+piece.first*distance:]
 		for row := 0; row < g.OutH; row += rowsAtOnce {
 			to := sums
-			for block := 0; block < op.channels; block += lanes {
-				channels := min(lanes, op.channels-block)
+			for some := range piece.channels.blocks(lanes) {
+				channels := some.end - some.first
 				for _, tap := range op.taps {
 					top, bottom := max(row, tap.top), min(row+rowsAtOnce, tap.bottom)
 					if top >= bottom || tap.left >= tap.right {
@@ -239,11 +253,11 @@ func (op *filterGradient) sumBlocks(ks *asm.Kernels, sums []float32, group int, 
 					if p.Row == p.Width*p.Step && p.GradientRow == p.Width*lanes { // rows follow one another without a gap
 						p.Height, p.Width = 1, p.Height*p.Width
 					}
-					x := x[block/lanes*plane+(top*g.StrideH+tap.down)*pitch+(tap.left*g.StrideW+tap.across)*image.lanes:]
+					x := x[some.first/lanes*plane+some.first%lanes+(top*g.StrideH+tap.down)*pitch+(tap.left*g.StrideW+tap.across)*image.lanes:]
 					dy := dy[top*gradientPitch+tap.left*lanes:]
 					for c := 0; c < channels; c += most {
 						rows := min(most, channels-c)
-						ks.CorrelateBlock(rows, panel.vectors, to, x[c:], dy, distance, p, true)
+						ks.CorrelateBlock(rows, piece.vectors, to, x[c:], dy, distance, p, true)
 						to = to[rows*width:]
 					}
 				}
@@ -253,31 +267,31 @@ func (op *filterGradient) sumBlocks(ks *asm.Kernels, sums []float32, group int, 
 }
 
 // reduce adds up a piece of the weight gradients of all parts, and writes it in the
-// order of the weights.
+// order of the weights. Sums between groups are left out.
 func (op *filterGradient) reduce(w *worker, piece int) {
-	lanes := w.kernel.Lanes
-	all := op.pieceStart(op.pieces())
-	from, n := op.pieceStart(piece), op.pieceStart(piece+1)-op.pieceStart(piece)
-	partial := op.conv.workers.sums // by part and piece: (rows, filters of the panel)
-	sums := partial[from:][:n]
+	lanes, p := w.kernel.Lanes, &op.pieces[piece]
+	sums := op.of(p, 0)
 	for part := 1; part < op.parts; part++ {
-		w.kernel.Add(sums, partial[part*all+from:][:n])
+		w.kernel.Add(sums, op.of(p, part))
 	}
-	group, panel := piece/len(op.panels), op.panels[piece%len(op.panels)]
 	area := op.conv.node.Window.KernelH * op.conv.node.Window.KernelW
-	width := panel.vectors * lanes
-	first := panel.first * lanes
-	grad := op.conv.weight.grad[(group*op.filters+first)*op.channels*area:]
-	count := min(width, op.filters-first)
-	i := 0
-	for block := 0; block < op.channels; block += lanes {
+	filters, width, grad := op.grouping.filtersOf(p.tilePanel, lanes), p.vectors*lanes, op.conv.weight.grad
+	if op.each {
 		for place := range area {
-			for c := block; c < min(block+lanes, op.channels); c++ {
-				row := sums[i*width:]
-				for f := range count {
-					grad[(f*op.channels+c)*area+place] = row[f]
+			for f := filters.first; f < filters.end; f++ {
+				grad[f*area+place] = sums[place*width+f-filters.first]
+			}
+		}
+		return
+	}
+	for some := range p.channels.blocks(lanes) {
+		for place := range area {
+			for c := some.first; c < some.end; c++ {
+				own, _, channel, _ := op.grouping.group(c, filters)
+				for f := own.first; f < own.end; f++ {
+					grad[(f*op.grouping.channels+channel)*area+place] = sums[f-filters.first]
 				}
-				i++
+				sums = sums[width:]
 			}
 		}
 	}

@@ -22,6 +22,9 @@ func TestAddedGradients(t *testing.T) {
 			{5, list(&net.Conv{From: net.From{"a"}, Filters: 7, Kernel: net.Square(1), Stride: net.Square(2)})},
 			{5, list(&net.Conv{From: net.From{"a"}, Filters: 6, Kernel: net.Pair{H: 2, W: 3}, Stride: net.Pair{H: 3, W: 2}, Dilation: net.Pair{H: 2, W: 1}, Padding: net.PadSame}, relu)},
 			{6, list(&net.Conv{From: net.From{"a"}, Filters: 9, Kernel: net.Square(3), Groups: 3, Padding: net.PadSame}, relu)},
+			{36, list(&net.Conv{From: net.From{"a"}, Filters: 60, Kernel: net.Square(3), Stride: net.Square(2), Groups: 3, Padding: net.PadSame}, relu)}, // vectors of two groups
+			{40, list(&net.Conv{From: net.From{"a"}, Filters: 40, Kernel: net.Square(3), Groups: 10})},                                                   // of four
+			{18, list(&net.Conv{From: net.From{"a"}, Filters: 126, Kernel: net.Square(2), Groups: 18})},                                                  // several filters for each channel
 			{33, list(&net.Conv{From: net.From{"a"}, Filters: 33, Kernel: net.Square(3), Groups: 33, Padding: net.PadSame})},
 			{2, list(&net.Conv{From: net.From{"a"}, Filters: 5, Kernel: net.Square(5), Padding: net.PadSame}, relu, &net.Pool{Kernel: net.Square(2)})},
 			{19, list(&net.Conv{From: net.From{"a"}, Filters: 5, Kernel: net.Square(5), Padding: net.PadSame}, &net.Pool{Kernel: net.Square(2)})},

@@ -11,34 +11,28 @@ import (
 // last block may have lanes without a channel. What is in these lanes has no meaning.
 // A narrow image is a block of as many lanes as it has channels.
 type layout struct {
-	shape  net.Shape
-	groups int // groups of channels, each of which begins with a new block
-	lanes  int // channels in a block
+	shape net.Shape
+	lanes int // channels in a block
 }
 
 // planar returns the layout with planes of one channel. It is the layout of package
 // net.
-func planar(s net.Shape) layout { return layout{s, 1, 1} }
+func planar(s net.Shape) layout { return layout{s, 1} }
 
 // inBlocks returns the layout in blocks.
-func inBlocks(s net.Shape, groups, lanes int) layout {
-	if s.C/groups%lanes == 0 {
-		groups = 1 // each group begins with a new block anyway
-	}
-	return layout{s, groups, lanes}
-}
+func inBlocks(s net.Shape, lanes int) layout { return layout{s, lanes} }
 
 // mostNarrow is how many channels an image has at most whose values lie close together.
 const mostNarrow = 4
 
 // narrow returns the layout of images of few channels, in which the values of one position
 // stand side by side, and those of the next position follow without a gap.
-func narrow(s net.Shape) layout { return layout{s, 1, s.C} }
+func narrow(s net.Shape) layout { return layout{s, s.C} }
 
 // canonical returns the planar layout if values in layout l lie in memory just like planar
 // ones, and l otherwise. So layouts can be compared.
 func (l layout) canonical() layout {
-	if l.area() == 1 && l.groups == 1 && l.shape.C%l.lanes == 0 {
+	if l.area() == 1 && l.shape.C%l.lanes == 0 {
 		return planar(l.shape)
 	}
 	return l
@@ -48,9 +42,7 @@ func (l layout) canonical() layout {
 func (l layout) area() int { return l.shape.H * l.shape.W }
 
 // blocks returns how many planes there are.
-func (l layout) blocks() int {
-	return l.groups * ((l.shape.C/l.groups + l.lanes - 1) / l.lanes)
-}
+func (l layout) blocks() int { return (l.shape.C + l.lanes - 1) / l.lanes }
 
 // plane returns how many values a plane has, and size how many all planes have.
 func (l layout) plane() int { return l.area() * l.lanes }
@@ -86,10 +78,9 @@ func (l layout) toPlanes(ks *asm.Kernels, dst, src []float32) {
 
 // each calls visit for each block, with its first channel and how many it holds.
 func (l layout) each(visit func(block, channel, channels int)) {
-	channels, blocks := l.shape.C/l.groups, l.blocks()/l.groups
 	for b := range l.blocks() {
-		first := b % blocks * l.lanes
-		visit(b, b/blocks*channels+first, min(l.lanes, channels-first))
+		first := b * l.lanes
+		visit(b, first, min(l.lanes, l.shape.C-first))
 	}
 }
 
@@ -133,8 +124,7 @@ type paddedImage struct {
 	height, width int // with the border
 }
 
-// plane returns how many values a plane has, and size how many all planes of a group
-// have.
+// plane returns how many values a plane has, and size how many all planes have.
 func (p paddedImage) plane() int { return p.height * p.width * p.image.lanes }
 func (p paddedImage) size() int  { return p.image.blocks() * p.plane() }
 

@@ -34,7 +34,7 @@ type poolRun struct {
 
 func newPool(ws *workers, p *pass, mode net.PoolMode, node net.Node, in operand, out *activations) *pool {
 	lanes := ws.all[0].kernel.Lanes
-	op := &pool{pass: p, mode: mode, from: inBlocks(node.In, 1, lanes), to: inBlocks(node.Out, 1, lanes), in: in, out: out}
+	op := &pool{pass: p, mode: mode, from: inBlocks(node.In, lanes), to: inBlocks(node.Out, lanes), in: in, out: out}
 	g := node.Window
 	for oh := range g.OutH {
 		top, bottom := clip(oh, g.StrideH, g.Top, g.KernelH, node.In.H)

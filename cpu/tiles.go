@@ -16,11 +16,9 @@ type tiles struct {
 	padded   paddedImage // the input
 	out      layout
 	phases   []phase
-	panels   []tilePanel
-	each     bool // each channel has a filter of its own
-	groups   int
-	channels int // of a group
-	filters  int // of a group
+	grouping grouping
+	each     bool        // each channel has a filter of its own
+	panels   []tilePanel // nil if each
 	weight   *parameter
 	// A weight is at filter*filterStride + channel*channelStride + tap, and groupStride
 	// further for the next group.
@@ -38,14 +36,14 @@ type phase struct {
 	row, step            int // values from a row to the next, and from a position of a row to the next
 	image                int // where the first position takes its values in the padded image
 	imageRow, imageStep  int
-	places               []int     // of the kernel, one for each tap of a block
-	blocks               int       // of a group
-	taps                 []asm.Tap // of all these blocks; taps that follow one another without a gap are one
-	offsets              []int32   // of the taps of one block
-	weights              []float32 // (groups, panels, blocks, taps, channels of the block, filters of the panel)
+	places               []int       // of the kernel, one for each tap of a block
+	offsets              []int32     // of these taps
+	taps                 [][]asm.Tap // of all blocks that a panel takes, by panel
+	weights              []float32   // (panels, blocks that it takes, places, channels of the block, filters of the panel); (blocks, places, channels) if each
+	starts               []int       // where a panel's weights begin
 }
 
-// tilePanel is some vectors of a group's filters that are computed together.
+// tilePanel is some vectors of filters that are computed together.
 type tilePanel struct{ first, vectors int }
 
 // axisTap is a place of the kernel along one axis, and how far the value that it takes
@@ -100,19 +98,14 @@ func border(axes []axis, size int) (before, behind int) {
 // newTiles plans a convolution of images in layout in, in blocks or narrow, to images in
 // layout out, in blocks. batch is the most samples of a mini-batch, and kernelW is the
 // width of the kernel.
-func newTiles(ws *workers, in, out layout, groups int, down, across []axis, kernelW, batch int) *tiles {
-	t := &tiles{workers: ws, out: out, each: depthwise(groups, in.shape, out.shape), groups: groups}
-	if t.each {
-		t.groups = 1
-	}
-	t.channels, t.filters = in.shape.C/t.groups, out.shape.C/t.groups
+func newTiles(ws *workers, in, out layout, g grouping, down, across []axis, kernelW, batch int) *tiles {
+	t := &tiles{workers: ws, out: out, grouping: g, each: g.depthwise()}
 	top, bottom := border(down, in.shape.H)
 	left, right := border(across, in.shape.W)
 	t.padded = paddedImage{in, top, left, in.shape.H + top + bottom, in.shape.W + left + right}
 	ks := ws.all[0].kernel
 	lanes, inLanes := ks.Lanes, in.lanes
 	pitch := t.padded.width * inLanes
-	blocks := (t.channels + inLanes - 1) / inLanes
 	for _, v := range down {
 		for _, h := range across {
 			p := phase{
@@ -120,7 +113,6 @@ func newTiles(ws *workers, in, out layout, groups int, down, across []axis, kern
 				row: v.step * out.shape.W * lanes, step: h.step * lanes,
 				image:    top*pitch + left*inLanes,
 				imageRow: v.imageStep * pitch, imageStep: h.imageStep * inLanes,
-				blocks: blocks,
 			}
 			for _, r := range v.taps {
 				for _, s := range h.taps {
@@ -133,16 +125,6 @@ func newTiles(ws *workers, in, out layout, groups int, down, across []axis, kern
 				p.image += int(least)
 				for i := range p.offsets {
 					p.offsets[i] -= least
-				}
-			}
-			for b := range blocks {
-				for _, offset := range p.offsets {
-					tap := asm.Tap{Offset: int32(b*t.padded.plane()) + offset, Depth: int32(min(inLanes, t.channels-b*inLanes))}
-					if last := len(p.taps) - 1; last >= 0 && p.taps[last].Offset+p.taps[last].Depth == tap.Offset {
-						p.taps[last].Depth += tap.Depth
-					} else {
-						p.taps = append(p.taps, tap)
-					}
 				}
 			}
 			if p.row == p.columns*p.step && p.imageRow == p.columns*p.imageStep { // rows follow one another without a gap
@@ -173,7 +155,6 @@ const fewPositions = 8
 
 // plan divides the filters into panels, and takes the memory for their weights.
 func (t *tiles) plan(ks *asm.Kernels) {
-	vectors := (t.filters + ks.Lanes - 1) / ks.Lanes
 	t.bias = make([]float32, t.out.blocks()*ks.Lanes)
 	if t.each {
 		for i := range t.phases {
@@ -186,10 +167,24 @@ func (t *tiles) plan(ks *asm.Kernels) {
 	if t.together > 1 {
 		columns = t.together
 	}
-	t.panels, _ = panelsOf(ks, vectors, columns)
+	t.panels = t.grouping.panels(ks.Lanes, func(vectors int) []tilePanel {
+		panels, _ := panelsOf(ks, vectors, columns)
+		return panels
+	})
 	for i := range t.phases {
 		p := &t.phases[i]
-		p.weights = make([]float32, t.groups*vectors*ks.Lanes*len(p.places)*t.channels)
+		size := 0
+		for k, panel := range t.panels {
+			channels := t.grouping.takes(panel, ks.Lanes)
+			if k > 0 && channels == t.grouping.takes(t.panels[k-1], ks.Lanes) {
+				p.taps = append(p.taps, p.taps[k-1])
+			} else {
+				p.taps = append(p.taps, blockTaps(channels, t.padded.image.lanes, t.padded.plane(), p.offsets))
+			}
+			p.starts = append(p.starts, size)
+			size += panel.vectors * ks.Lanes * len(p.places) * (channels.end - channels.first)
+		}
+		p.weights = make([]float32, size)
 	}
 }
 
@@ -261,7 +256,7 @@ func (t *tiles) ready(version int64, bias *parameter) {
 	if t.packed == version {
 		return
 	}
-	t.workers.do(len(t.phases)*t.groups*max(1, len(t.panels)), t.packTask)
+	t.workers.do(len(t.phases)*max(1, len(t.panels)), t.packTask)
 	if bias != nil {
 		t.out.each(func(block, channel, channels int) {
 			copy(t.bias[block*t.out.lanes:], bias.value[channel:][:channels])
@@ -270,48 +265,39 @@ func (t *tiles) ready(version int64, bias *parameter) {
 	t.packed = version
 }
 
-// pack packs the weights of a panel of a group for one phase.
+// pack packs the weights of a panel for one phase. Those between groups stay 0.
 func (t *tiles) pack(w *worker, task int) {
-	groups, lanes := t.groups, w.kernel.Lanes
-	p, rest := &t.phases[task%len(t.phases)], task/len(t.phases)
+	lanes, value := w.kernel.Lanes, t.weight.value
+	p := &t.phases[task%len(t.phases)]
 	if len(p.places) == 0 {
 		return
 	}
-	group := rest % groups
-	value := t.weight.value[group*t.groupStride:]
 	if t.each {
-		for f := range t.filters {
+		for f := range t.out.shape.C {
 			to := p.weights[f/lanes*len(p.places)*lanes+f%lanes:]
 			for i, place := range p.places {
-				to[i*lanes] = value[f*t.filterStride+place]
+				to[i*lanes] = value[f*t.groupStride+place]
 			}
 		}
 		return
 	}
-	panel := t.panels[rest/groups]
-	width := panel.vectors * lanes
-	to := t.weights(p, group, panel, lanes)
-	first := panel.first * lanes
-	n := min(width, t.filters-first)
-	for block := 0; block < t.channels; block += lanes {
+	k := task / len(t.phases)
+	panel := t.panels[k]
+	width, to := panel.vectors*lanes, p.weights[p.starts[k]:]
+	filters, channels := t.grouping.filtersOf(panel, lanes), t.grouping.takes(panel, lanes)
+	for some := range channels.blocks(lanes) {
 		for _, place := range p.places {
-			for c := block; c < min(block+lanes, t.channels); c++ {
-				from := value[first*t.filterStride+c*t.channelStride+place:]
-				row := to[:width]
-				for f := range n {
+			for c := some.first; c < some.end; c++ {
+				own, filter, channel, group := t.grouping.group(c, filters)
+				from := value[group*t.groupStride+filter*t.filterStride+channel*t.channelStride+place:]
+				row := to[own.first-filters.first : own.end-filters.first]
+				for f := range row {
 					row[f] = from[f*t.filterStride]
 				}
 				to = to[width:]
 			}
 		}
 	}
-}
-
-// weights returns the packed weights of a group's panel.
-func (t *tiles) weights(p *phase, group int, panel tilePanel, lanes int) []float32 {
-	vectors := (t.filters + lanes - 1) / lanes
-	depth := len(p.places) * t.channels
-	return p.weights[(group*vectors+panel.first)*lanes*depth:][:panel.vectors*lanes*depth]
 }
 
 // rowsOfImage is about how many values of an image are convolved for all panels before
@@ -332,11 +318,9 @@ func (t *tiles) run(w *worker, y, x []float32, how asm.Convolution, part part) {
 			t.nothing(p, y, 0, t.out.blocks(), how)
 			continue
 		}
-		atOnce := max(1, rowsOfImage/(max(1, p.imageRow)*p.blocks))
-		for group := range t.groups {
-			for first := 0; first < p.rows; first += atOnce {
-				t.runRows(w.kernel, p, group, first, min(first+atOnce, p.rows), y, padded, how, part)
-			}
+		atOnce := max(1, rowsOfImage/(max(1, p.imageRow)*t.padded.image.blocks()))
+		for first := 0; first < p.rows; first += atOnce {
+			t.runRows(w.kernel, p, first, min(first+atOnce, p.rows), y, padded, how, part)
 		}
 	}
 }
@@ -356,7 +340,6 @@ func (t *tiles) runSamples(w *worker, y, x samples, first, end int, how asm.Conv
 // are made of the same position of all samples.
 func (t *tiles) runTogether(w *worker, y, x samples, first, end int, how asm.Convolution) {
 	ks, distance := w.kernel, t.out.plane()
-	vectors := (t.filters + ks.Lanes - 1) / ks.Lanes
 	images, apart := x.values[first*x.size:], x.size
 	if !t.padded.plain() {
 		images, apart = w.room, t.padded.size()
@@ -372,22 +355,18 @@ func (t *tiles) runTogether(w *worker, y, x samples, first, end int, how asm.Con
 			}
 			continue
 		}
-		for group := range t.groups {
-			image := images[group*p.blocks*t.padded.plane()+p.image:]
-			for _, panel := range t.panels {
-				weights := t.weights(p, group, panel, ks.Lanes)
-				block := group*vectors + panel.first
-				bias, y := t.bias[block*ks.Lanes:], y.values[block*distance+p.first:]
-				n := (end - first + ks.Positions(panel.vectors) - 1) / ks.Positions(panel.vectors)
-				for i := range n {
-					from, to := tileOf(end-first, n, i), tileOf(end-first, n, i+1)
-					some := asm.Tiles{
-						Positions: to - from, Vectors: panel.vectors, YStep: t.out.size(), XStep: apart, Distance: distance,
-						Count: p.columns, YNext: p.step, XNext: p.imageStep,
-					}
-					for row := range p.rows {
-						ks.Convolve(some, y[(first+from)*t.out.size()+row*p.row:], image[from*apart+row*p.imageRow:], p.taps, weights, bias, how)
-					}
+		for k, panel := range t.panels {
+			weights := p.weights[p.starts[k]:]
+			bias, y := t.bias[panel.first*ks.Lanes:], y.values[panel.first*distance+p.first:]
+			n := (end - first + ks.Positions(panel.vectors) - 1) / ks.Positions(panel.vectors)
+			for i := range n {
+				from, to := tileOf(end-first, n, i), tileOf(end-first, n, i+1)
+				some := asm.Tiles{
+					Positions: to - from, Vectors: panel.vectors, YStep: t.out.size(), XStep: apart, Distance: distance,
+					Count: p.columns, YNext: p.step, XNext: p.imageStep,
+				}
+				for row := range p.rows {
+					ks.Convolve(some, y[(first+from)*t.out.size()+row*p.row:], images[from*apart+p.image+row*p.imageRow:], p.taps[k], weights, bias, how)
 				}
 			}
 		}
@@ -430,27 +409,23 @@ func (t *tiles) tilesAcross(ks *asm.Kernels, p *phase, panel tilePanel) int {
 	return (p.columns + most - 1) / most
 }
 
-// runRows convolves some rows of a phase for all panels of a group.
-func (t *tiles) runRows(ks *asm.Kernels, p *phase, group, first, end int, y, padded []float32, how asm.Convolution, part part) {
+// runRows convolves some rows of a phase for all panels.
+func (t *tiles) runRows(ks *asm.Kernels, p *phase, first, end int, y, padded []float32, how asm.Convolution, part part) {
 	var before, all int // tiles
 	for _, panel := range t.panels {
 		all += (end - first) * t.tilesAcross(ks, p, panel)
 	}
 	from, to := part.share(all)
 	distance := t.out.plane()
-	vectors := (t.filters + ks.Lanes - 1) / ks.Lanes
-	image := padded[group*p.blocks*t.padded.plane()+p.image:]
-	for _, panel := range t.panels {
-		weights := t.weights(p, group, panel, ks.Lanes)
-		block := group*vectors + panel.first
-		bias, y := t.bias[block*ks.Lanes:], y[block*distance+p.first:]
+	for k, panel := range t.panels {
+		bias, y := t.bias[panel.first*ks.Lanes:], y[panel.first*distance+p.first:]
 		n := t.tilesAcross(ks, p, panel)
 		lo, hi := max(0, from-before), min((end-first)*n, to-before)
 		before += (end - first) * n
 		for lo < hi {
 			some, at, source := p.tilesOfRows(end-first, n, lo, hi)
 			some.Vectors, some.Distance = panel.vectors, distance
-			ks.Convolve(some, y[first*p.row+at:], image[first*p.imageRow+source:], p.taps, weights, bias, how)
+			ks.Convolve(some, y[first*p.row+at:], padded[p.image+first*p.imageRow+source:], p.taps[k], p.weights[p.starts[k]:], bias, how)
 			lo += some.Count
 		}
 	}
@@ -469,7 +444,7 @@ func (t *tiles) planesAtOnce() int {
 func (t *tiles) runEach(w *worker, y, x []float32, how asm.Convolution, part part) {
 	ks, distance, plane := w.kernel, t.out.plane(), t.padded.plane()
 	most := ks.Positions(1)
-	first, end := part.share((t.filters + ks.Lanes - 1) / ks.Lanes)
+	first, end := part.share(t.out.blocks())
 	atOnce := end - first
 	if !t.padded.plain() {
 		atOnce = t.planesAtOnce()

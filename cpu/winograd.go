@@ -98,7 +98,7 @@ func winogradTiles(ks *asm.Kernels, node net.Node, in, out net.Shape, back bool)
 	if g.kernel == nil || out.H < g.kernel.Outputs || out.W < g.kernel.Outputs {
 		return nil
 	}
-	g.image = paddedImage{inBlocks(in, 1, ks.Lanes), window.Top, window.Left, out.H + g.size - 1, out.W + g.size - 1}
+	g.image = paddedImage{inBlocks(in, ks.Lanes), window.Top, window.Left, out.H + g.size - 1, out.W + g.size - 1}
 	if back {
 		g.image.top, g.image.left = g.size-1-window.Top, g.size-1-window.Left
 	}

@@ -24,9 +24,6 @@ type winogradGradient struct {
 	sumTask, finishTask func(w *worker, task int)
 }
 
-// span is some of several things, from the first to the one before the end.
-type span struct{ first, end int }
-
 // spans divides n things into as few spans of at most the given number as possible.
 func spans(n, most int) []span {
 	count := (n + most - 1) / most
