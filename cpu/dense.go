@@ -56,7 +56,11 @@ func newDense(ws *workers, p *pass, node net.Node, in operand, out *activations,
 	op.product = make([]float32, most*node.Out.C)
 	op.transposeTask, op.forwardTask, op.finishTask = op.transpose, op.multiplyUnits, op.finishSample
 	all := (node.Out.C + ks.Lanes - 1) / ks.Lanes
-	op.unitPanels, _ = panelsOf(ks, all, batch)
+	rows := batch
+	if op.small() {
+		rows = min(batch, mostTogether)
+	}
+	op.unitPanels, _ = panelsOf(ks, all, rows)
 	op.biases, op.zeros = make([]float32, all*ks.Lanes), make([]float32, ks.ConvolveVectors()*ks.Lanes)
 	op.packed = make([]float32, all*ks.Lanes*node.In.C)
 	op.packTask, op.evaluateTask = op.pack, op.evaluate
@@ -70,13 +74,7 @@ func (op *dense) planGradients(int) {
 
 func (op *dense) forward() {
 	if !op.pass.training {
-		if op.version != op.pass.weights {
-			op.workers.do(len(op.unitPanels), op.packTask)
-			if op.bias != nil {
-				copy(op.biases, op.bias.value)
-			}
-			op.version = op.pass.weights
-		}
+		op.ready()
 		tasks, _ := op.evaluationTasks()
 		op.workers.do(tasks, op.evaluateTask)
 		return
@@ -90,6 +88,18 @@ func (op *dense) forward() {
 	op.workers.do((op.in.size+denseBlock-1)/denseBlock, op.transposeTask)
 	op.workers.do(op.unitTasks(), op.forwardTask)
 	op.workers.do(op.pass.Len(), op.finishTask)
+}
+
+// ready packs the weights if they have changed.
+func (op *dense) ready() {
+	if op.version == op.pass.weights {
+		return
+	}
+	op.workers.do(len(op.unitPanels), op.packTask)
+	if op.bias != nil {
+		copy(op.biases, op.bias.value)
+	}
+	op.version = op.pass.weights
 }
 
 // panel returns the packed weights of a panel, and which units they belong to.
@@ -111,7 +121,7 @@ func (op *dense) evaluationTasks() (tasks, each int) {
 	each = 1
 	if len(op.unitPanels) < panelsEnough {
 		ks := op.workers.all[0].kernel
-		each = op.tiles(ks.Positions(op.unitPanels[0].vectors))
+		each = tilesOf(op.pass.Len(), ks.Positions(op.unitPanels[0].vectors))
 	}
 	return len(op.unitPanels) * each, each
 }
@@ -119,24 +129,28 @@ func (op *dense) evaluationTasks() (tasks, each int) {
 // panelsEnough are as many panels as threads share evenly.
 const panelsEnough = 16
 
-// tiles returns how many tiles of at most the given number of samples share the samples.
-func (op *dense) tiles(most int) int { return (op.pass.Len() + most - 1) / most }
+// tilesOf returns how many tiles of at most the given number of samples share the samples.
+func tilesOf(samples, most int) int { return (samples + most - 1) / most }
 
-// evaluate computes the units of a panel for all samples, or for some. A fully connected
-// layer is a convolution of size 1, whose positions are the samples.
+// evaluate computes the units of a panel for all samples, or for some.
 func (op *dense) evaluate(w *worker, task int) {
-	ks, inputs, samples := w.kernel, op.in.size, op.pass.Len()
 	_, each := op.evaluationTasks()
-	panel, some := task/each, part{task % each, each}
+	op.units(w, task/each, samples{op.out.value, op.out.size}, samples{op.in.value, op.in.size}, op.pass.Len(), part{task % each, each})
+}
+
+// units computes the units of a panel for some of the tiles that share n samples. A fully
+// connected layer is a convolution of size 1, whose positions are the samples.
+func (op *dense) units(w *worker, panel int, y, x samples, n int, some part) {
+	ks, inputs := w.kernel, op.in.size
 	weights, first, units := op.panel(panel, ks.Lanes)
 	width := len(weights) / inputs
 	vectors := width / ks.Lanes
-	tiles := op.tiles(ks.Positions(vectors))
+	tiles := tilesOf(n, ks.Positions(vectors))
 	blocks := (inputs + panelDepth - 1) / panelDepth
 	from, end := some.share(tiles)
 	for block := range blocks {
 		lo, hi := block*inputs/blocks, (block+1)*inputs/blocks
-		taps := [...]asm.Tap{{Depth: int32(hi - lo)}}
+		w.depth[0].Depth = int32(hi - lo)
 		bias, how := op.zeros, asm.Convolution(asm.ConvolveAdd)
 		if block == 0 {
 			bias, how = op.biases[first:], 0
@@ -145,26 +159,64 @@ func (op *dense) evaluate(w *worker, task int) {
 			how |= asm.ConvolveReLU
 		}
 		for i := from; i < end; {
-			some, sample, x := tilesOfRow(samples, 1, inputs, tiles, i, end)
+			some, sample, at := tilesOfRow(n, 1, inputs, tiles, i, end)
 			some.Vectors, some.Distance = vectors, ks.Lanes
-			some.YStep, some.YNext = op.out.size, some.YNext*op.out.size
-			y := op.out.value[sample*op.out.size+first:]
+			some.YStep, some.YNext = y.size, some.YNext*y.size
+			to := y.values[sample*y.size+first:]
 			if units < width {
-				y, some.YStep, some.Count = w.tile, width, 1
-				for n := range some.Positions {
-					copy(y[n*width:], op.out.values(sample + n)[first:][:units]) // what is added to
+				to, some.YStep, some.Count = w.tile, width, 1
+				for k := range some.Positions {
+					copy(to[k*width:], y.of(sample + k)[first:][:units]) // what is added to
 				}
 			}
-			ks.Convolve(some, y, op.in.value[x+lo:], taps[:], weights[lo*width:], bias, how)
+			ks.Convolve(some, to, x.values[at+lo:], w.depth[:], weights[lo*width:], bias, how)
 			if units < width {
-				for n := range some.Positions {
-					copy(op.out.values(sample + n)[first:][:units], y[n*width:])
+				for k := range some.Positions {
+					copy(y.of(sample + k)[first:][:units], to[k*width:])
 				}
 			}
 			i += some.Count
 		}
 	}
 }
+
+// smallWeights is how many weights a layer has at most that is evaluated by groups of
+// samples. They stay in the L2 cache of a thread.
+const smallWeights = 256 << 10
+
+// small reports whether that is so.
+func (op *dense) small() bool { return len(op.weight.value) <= smallWeights }
+
+// denseSamples is the evaluation of a fully connected layer by groups of samples, each of
+// which goes through several layers on one thread.
+type denseSamples struct{ *dense }
+
+func (op denseSamples) group() int { return mostTogether }
+
+func (op denseSamples) forward(w *worker, n int) { op.forwardGroup(w, n, n+1) }
+
+func (op denseSamples) forwardGroup(w *worker, first, end int) {
+	for panel := range op.unitPanels {
+		op.units(w, panel, op.out.samples(w, first), op.in.samples(w, first), end-first, whole)
+	}
+}
+
+func (op denseSamples) parts() int {
+	if len(op.weight.value) < leastToCut {
+		return 1
+	}
+	return len(op.unitPanels)
+}
+
+func (op denseSamples) forwardPart(w *worker, n int, p part) {
+	first, end := p.share(len(op.unitPanels))
+	for panel := first; panel < end; panel++ {
+		op.units(w, panel, op.out.samples(w, n), op.in.samples(w, n), 1, whole)
+	}
+}
+
+func (op denseSamples) backward(*worker, int)           { panic("BUG: evaluation has no gradients") }
+func (op denseSamples) backwardGroup(*worker, int, int) { panic("BUG: evaluation has no gradients") }
 
 // unitTasks returns how many tasks share the units. The last task also takes the
 // rest.

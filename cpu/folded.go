@@ -17,7 +17,8 @@ type folded struct {
 // fold returns the operations of an evaluation that isn't traced, and their inputs. They are
 // the given ones, but a convolution and the batch normalisation after it are folded if
 // nothing else takes the convolution's output, in another layout perhaps. Another batch
-// normalisation treats each sample by itself. ins holds the inputs of each operation.
+// normalisation treats each sample by itself, and so does a fully connected layer with few
+// weights. ins holds the inputs of each operation.
 func fold(operations []operation, ins [][]operand) (out []operation, outIns [][]operand) {
 	convs, uses := map[*activations]*blockConv{}, map[*activations]int{}
 	for i, op := range operations {
@@ -39,8 +40,11 @@ func fold(operations []operation, ins [][]operand) (out []operation, outIns [][]
 	}
 	for i, op := range operations {
 		norm, ok := op.batch.(*batchNorm)
+		full, connected := op.batch.(*dense)
 		switch {
 		case folds[op.out]:
+		case connected && full.small():
+			add(op, denseSamples{full}, ins[i]...)
 		case !ok:
 			out, outIns = append(out, op), append(outIns, ins[i])
 		case !folds[norm.in.activations]:

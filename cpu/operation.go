@@ -57,11 +57,16 @@ const (
 	leastValuesToCut = 1 << 14
 )
 
-// weightOp is a sampleOp with parameters. It also has work before and after the
-// passes of a mini-batch's samples.
-type weightOp interface {
+// readyOp is a sampleOp with work before the forward pass of a mini-batch's samples.
+type readyOp interface {
 	sampleOp
-	ready()   // is called before the first forward
+	ready() // is called before the first forward
+}
+
+// weightOp is a sampleOp with parameters. It also has work before and after the
+// backward pass of a mini-batch's samples.
+type weightOp interface {
+	readyOp
 	prepare() // is called before the first backward
 	finish()  // is called after the last backward, and completes the gradients of trained parameters
 }

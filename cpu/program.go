@@ -122,7 +122,7 @@ func (p *program) forward(ps pass, compare bool) {
 			p.profile.end(net.Forward, op.layers)
 		} else {
 			for _, op := range p.running.operations[s.first:s.end] {
-				if op, ok := op.sample.(weightOp); ok {
+				if op, ok := op.sample.(readyOp); ok {
 					op.ready()
 				}
 			}

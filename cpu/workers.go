@@ -18,15 +18,16 @@ const maxThreads = 4096
 type worker struct {
 	id     int
 	kernel *asm.Kernels
-	panel  []float32 // a packed panel; see multiply
-	tile   []float32 // a tile of Gemm or Convolve, for a panel that is not full
-	room   []float32 // images with a border; see reserve
-	spare  []float32 // values that are added to something else; see reserveSpare
-	taps   []tap     // for a row of the network's input; see reserveTaps
-	tiles  tileRoom  // for Winograd's method; see reserveTiles
-	brief  bool      // the pass is one with brief activations; see activations
-	row    int       // of brief activations, in which the worker computes
-	first  int       // the sample to which the first of them belong
+	panel  []float32  // a packed panel; see multiply
+	tile   []float32  // a tile of Gemm or Convolve, for a panel that is not full
+	depth  [1]asm.Tap // of a fully connected layer, in evaluation
+	room   []float32  // images with a border; see reserve
+	spare  []float32  // values that are added to something else; see reserveSpare
+	taps   []tap      // for a row of the network's input; see reserveTaps
+	tiles  tileRoom   // for Winograd's method; see reserveTiles
+	brief  bool       // the pass is one with brief activations; see activations
+	row    int        // of brief activations, in which the worker computes
+	first  int        // the sample to which the first of them belong
 	call   atomic.Int32
 	wake   chan struct{}
 }
@@ -223,6 +224,12 @@ func (ws *workers) do(tasks int, body func(w *worker, task int)) {
 	}
 }
 
+// tasksShare says how many neighbouring tasks a thread takes at once: of those that are
+// left, the part that this many times the number of threads would get. So threads seldom
+// take turns at the counter, and what one of them has computed is in its cache for the next
+// task. Tasks become single ones towards the end, so that threads end at the same time.
+const tasksShare = 4
+
 // work takes tasks until there are none. A panic ends the work of all workers,
 // so that do can raise it where a caller sees it.
 func (ws *workers) work(w *worker) {
@@ -234,11 +241,15 @@ func (ws *workers) work(w *worker) {
 		}
 	}()
 	for {
-		task := ws.next.Add(1) - 1
-		if task >= ws.tasks {
+		n := max(1, (ws.tasks-ws.next.Load())/int64(tasksShare*len(ws.all)))
+		end := ws.next.Add(n)
+		first := end - n
+		if first >= ws.tasks {
 			return
 		}
-		ws.body(w, int(task))
+		for task := first; task < min(end, ws.tasks); task++ {
+			ws.body(w, int(task))
+		}
 	}
 }
 
