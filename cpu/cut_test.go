@@ -21,9 +21,10 @@ func TestSharedSamples(t *testing.T) {
 		&net.BatchNorm{},                                                 // not folded
 		convolution(70, 5, 1, 1), relu, &net.Pool{Kernel: net.Square(2)}, // pooled with the convolution, by minimal filtering
 		convolution(70, 3, 1, 1), &net.BatchNorm{}, relu, // minimal filtering by rows, with tiles that lie over others
+		&net.Conv{Filters: 70, Kernel: net.Square(3), Padding: net.PadSame, Dilation: net.Pair{H: 2, W: 1}}, relu, // and by panels of filters
 		convolution(70, 3, 1, 70), &net.BatchNorm{}, &net.Activation{Func: net.ReLU6}, // a filter for each channel
 		convolution(100, 1, 1, 1), &net.Pool{Kernel: net.Square(3), Stride: net.Square(1)}, convolution(50, 3, 2, 2), relu, // tiles, pooling, groups
-		&net.Flatten{}, &net.Dense{Units: 40}, relu, &net.Dense{Units: 3},
+		&net.Flatten{}, &net.Dense{Units: 200}, relu, &net.Dense{Units: 3},
 	}}
 	data := randomImages(n.Input, 3, 12)
 	for _, tier := range tiers() {
@@ -59,7 +60,7 @@ func TestSharedSamples(t *testing.T) {
 					cut = append(cut, kind)
 				}
 			}
-			kinds := []string{"*cpu.conv", "*cpu.settledNorm", "*cpu.conv by minimal filtering", "*cpu.folded", "*cpu.blockConv", "*cpu.blockConv"}
+			kinds := []string{"*cpu.conv", "*cpu.settledNorm", "*cpu.conv by minimal filtering", "*cpu.folded", "*cpu.blockConv", "*cpu.blockConv", "*cpu.blockConv", "cpu.denseSamples"}
 			if tier == cpufeat.Portable { // which has no direct kernels
 				kinds = kinds[1:]
 			}

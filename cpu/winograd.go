@@ -20,7 +20,8 @@ const winogradProducts = asm.WinogradPoints * asm.WinogradPoints
 // 9.
 //
 // If the output's size is no multiple of a tile's, the last tile of a row overlaps
-// the one before it. Likewise the last row of tiles overlaps the row before it.
+// the one before it. Likewise the last row of tiles overlaps the row before it. See
+// tileAxis.
 type winograd struct {
 	workers      *workers
 	kernel       *asm.Winograd
@@ -32,6 +33,8 @@ type winograd struct {
 	image        paddedImage // the input with the border of zeros that the output takes
 	bordered     bool        // images come with this border
 	outH, outW   int
+	vertical     tileAxis
+	horizontal   tileAxis
 	down, across int // tiles
 	rows         int // rows of tiles that are computed together
 
@@ -45,6 +48,42 @@ type winograd struct {
 	transform []float32 // transforms filters: (points, kernel area)
 
 	packTask func(w *worker, channel int)
+}
+
+// tileAxis says where tiles lie along one axis of the output. A dilated convolution is made
+// of as many convolutions as the dilation says, each of which takes and gives every so
+// many-th position. Each has tiles of its own.
+type tileAxis struct {
+	dilation int
+	origins  []int  // of each tile: the position of its first output; the others follow a dilation apart
+	shared   []int  // of each tile: how many of its outputs the tile before it computes, too
+	runs     []span // tiles that follow one another without sharing
+}
+
+// newTileAxis returns the tiles of so many outputs each along an axis of the given size. It
+// returns false if the axis is too short.
+func newTileAxis(size, outputs, dilation int) (a tileAxis, ok bool) {
+	a.dilation = dilation
+	for first := range dilation {
+		n := (size - first + dilation - 1) / dilation
+		if n < outputs {
+			return a, false
+		}
+		at := len(a.origins)
+		for i := 0; i+outputs <= n; i += outputs {
+			a.add(first+i*dilation, 0)
+		}
+		a.runs = append(a.runs, span{at, len(a.origins)})
+		if rest := n % outputs; rest > 0 {
+			a.add(first+(n-outputs)*dilation, outputs-rest)
+			a.runs = append(a.runs, span{len(a.origins) - 1, len(a.origins)})
+		}
+	}
+	return a, true
+}
+
+func (a *tileAxis) add(origin, shared int) {
+	a.origins, a.shared = append(a.origins, origin), append(a.shared, shared)
 }
 
 // mostTiles is the most tiles that are computed together, so that they and their
@@ -88,25 +127,31 @@ func newWinograd(ws *workers, weight *parameter, node net.Node, in, out net.Shap
 func winogradTiles(ks *asm.Kernels, node net.Node, in, out net.Shape, back bool) *winograd {
 	window := node.Window
 	if node.Layer.(*net.Conv).GroupCount() != 1 || window.KernelH != window.KernelW ||
-		window.StrideH != 1 || window.StrideW != 1 || window.DilationH != 1 || window.DilationW != 1 {
+		window.StrideH != 1 || window.StrideW != 1 {
 		return nil
 	}
 	g := &winograd{
 		kernel: ks.Winograd(window.KernelW), size: window.KernelW, back: back,
 		inputs: in.C, outputs: out.C, outH: out.H, outW: out.W, vectors: (out.C + ks.Lanes - 1) / ks.Lanes,
 	}
-	if g.kernel == nil || out.H < g.kernel.Outputs || out.W < g.kernel.Outputs {
+	if g.kernel == nil {
 		return nil
 	}
-	g.image = paddedImage{inBlocks(in, ks.Lanes), window.Top, window.Left, out.H + g.size - 1, out.W + g.size - 1}
+	var high, wide bool
+	g.vertical, high = newTileAxis(out.H, g.kernel.Outputs, window.DilationH)
+	g.horizontal, wide = newTileAxis(out.W, g.kernel.Outputs, window.DilationW)
+	if !high || !wide {
+		return nil
+	}
+	g.down, g.across = len(g.vertical.origins), len(g.horizontal.origins)
+	reachH, reachW := (g.size-1)*window.DilationH, (g.size-1)*window.DilationW
+	g.image = paddedImage{inBlocks(in, ks.Lanes), window.Top, window.Left, out.H + reachH, out.W + reachW}
 	if back {
-		g.image.top, g.image.left = g.size-1-window.Top, g.size-1-window.Left
+		g.image.top, g.image.left = reachH-window.Top, reachW-window.Left
 	}
 	if g.image.top < 0 || g.image.left < 0 || g.image.height < g.image.top+in.H || g.image.width < g.image.left+in.W {
 		return nil
 	}
-	m := g.kernel.Outputs
-	g.down, g.across = (out.H+m-1)/m, (out.W+m-1)/m
 	return g
 }
 
@@ -254,27 +299,19 @@ func (g *winograd) some(p part) winogradPart {
 	return some
 }
 
-// steps returns into how many parts the rows of tiles can be divided. The last row of
-// tiles writes over a part of the one before it, so they belong together.
+// steps returns into how many parts the rows of tiles can be divided. A row of tiles that
+// writes over a part of the one before it belongs to that: the last one, or with a dilation
+// several.
 func (g *winograd) steps() int {
-	rows := g.down
-	if g.outH%g.kernel.Outputs != 0 {
-		rows--
+	if len(g.vertical.runs) > 2 {
+		return 1
 	}
+	rows := g.vertical.runs[0].end
 	return (rows + g.rows - 1) / g.rows
 }
 
 // parts returns into how many parts the work can be cut.
 func (g *winograd) parts() int { return max(g.steps(), len(g.panels)) }
-
-// origin returns where the output of a tile begins along one axis. In the padded
-// input it begins at the same place.
-func (g *winograd) origin(tile, outputs int) int {
-	return min(tile*g.kernel.Outputs, outputs-g.kernel.Outputs)
-}
-
-// whole returns how many tiles of a row don't overlap another.
-func (g *winograd) whole() int { return g.outW / g.kernel.Outputs }
 
 // vectorsOf returns which vectors of filters a part has, from the first to the one
 // before the end.
@@ -296,15 +333,16 @@ func (g *winograd) transformRow(w *worker, image []float32, row, at int) {
 func (g *winograd) transformTiles(w *worker, at int, image []float32, blocks, capacity, row int) {
 	lanes := w.kernel.Lanes
 	tiles, columns, edge := w.tiles.images[at*lanes:], w.tiles.columns, w.tiles.edges
-	pitch, step := g.image.width*lanes, g.kernel.Outputs*lanes
+	pitch := g.image.width * lanes
 	height, width, above, left := g.image.image.shape.H, g.image.image.shape.W, g.image.top, g.image.left*lanes
 	if g.bordered {
 		height, width, above, left = g.image.height, g.image.width, 0, 0
 	}
 	line := width * lanes
 	stride := pointStride(blocks*capacity, lanes)
-	top := g.origin(row, g.outH) - above
-	first, end := max(0, -top), min(asm.WinogradPoints, height-top) // rows of the tiles that are in the image
+	distance := g.vertical.dilation                                                                            // of a tile's rows
+	top := g.vertical.origins[row] - above                                                                     // in the padded image a tile begins where its output does
+	first, end := max(0, (distance-1-top)/distance), min(asm.WinogradPoints, (height-top+distance-1)/distance) // rows of the tiles that are in the image
 	if right := left + line; left > 0 || right < pitch {
 		for i := range asm.WinogradPoints {
 			clear(columns[i*pitch:][:left])
@@ -312,24 +350,29 @@ func (g *winograd) transformTiles(w *worker, at int, image []float32, blocks, ca
 		}
 	}
 	for b := range blocks {
-		from := image[b*height*line+(top+first)*line:]
+		from, down := image[b*height*line+(top+first*distance)*line:], distance*line
 		if first > 0 || end < asm.WinogradPoints {
 			clear(edge[:first*line])
-			copy(edge[first*line:end*line], from)
+			for i := first; i < end; i++ {
+				copy(edge[i*line:(i+1)*line], from[(i-first)*down:])
+			}
 			clear(edge[end*line : asm.WinogradPoints*line])
-			from = edge
+			from, down = edge, line
 		}
-		g.kernel.TransformInput(columns[left:], lanes, pitch, from, lanes, line, width)
+		g.kernel.TransformInput(columns[left:], lanes, pitch, from, lanes, down, width)
 		for i := range asm.WinogradPoints {
 			from := columns[i*pitch:]
 			to := tiles[i*asm.WinogradPoints*stride+b*capacity*lanes:]
-			g.kernel.TransformInput(to, lanes, stride, from, step, lanes, g.whole())
-			if last := g.across - 1; last == g.whole() {
-				g.kernel.TransformInput(to[last*lanes:], 0, stride, from[g.origin(last, g.outW)*lanes:], 0, lanes, 1)
+			for _, run := range g.horizontal.runs {
+				from := from[g.horizontal.origins[run.first]*lanes:]
+				g.kernel.TransformInput(to[run.first*lanes:], lanes, stride, from, g.step(lanes), g.horizontal.dilation*lanes, run.end-run.first)
 			}
 		}
 	}
 }
+
+// step returns how far apart neighbouring tiles of a run begin.
+func (g *winograd) step(lanes int) int { return g.kernel.Outputs * g.horizontal.dilation * lanes }
 
 // multiply multiplies tiles by filters. For each pair of points this is a convolution of
 // size 1 of images whose positions are the tiles.
@@ -354,14 +397,14 @@ func (g *winograd) multiply(w *worker, tiles int, part winogradPart) {
 func (g *winograd) transformBack(w *worker, y []float32, row, at int, relu bool, part winogradPart) {
 	products, lanes := w.tiles.filters, w.kernel.Lanes
 	plane := g.capacity() * lanes
-	stride, pitch, step := pointStride(g.vectors*g.capacity(), lanes), g.outW*lanes, g.kernel.Outputs*lanes
+	stride, pitch := pointStride(g.vectors*g.capacity(), lanes), g.outW*lanes
 	first, end := g.vectorsOf(part)
 	for v := first; v < end; v++ {
-		y := y[(v*g.outH+g.origin(row, g.outH))*pitch:]
+		y := y[(v*g.outH+g.vertical.origins[row])*pitch:]
 		from, bias := products[v*plane+at*lanes:], g.bias[v*lanes:][:lanes]
-		g.kernel.TransformOutput(y, step, pitch, from, lanes, stride, bias, relu, g.whole())
-		if last := g.across - 1; last == g.whole() {
-			g.kernel.TransformOutput(y[g.origin(last, g.outW)*lanes:], 0, pitch, from[last*lanes:], 0, stride, bias, relu, 1)
+		for _, run := range g.horizontal.runs {
+			y := y[g.horizontal.origins[run.first]*lanes:]
+			g.kernel.TransformOutput(y, g.step(lanes), g.vertical.dilation*pitch, g.horizontal.dilation*lanes, from[run.first*lanes:], lanes, stride, bias, relu, run.end-run.first)
 		}
 	}
 }

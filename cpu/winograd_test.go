@@ -14,7 +14,7 @@ import (
 )
 
 // TestWinograd verifies convolutions by minimal filtering: whole tiles and tiles that lie over others, along one axis and
-// both; channels and filters that fill vectors and that don't; every padding; followed by ReLU, pooling or nothing.
+// both; channels and filters that fill vectors and that don't; every padding; dilations; followed by ReLU, pooling or nothing.
 func TestWinograd(t *testing.T) {
 	relu := &net.Activation{Func: net.ReLU}
 	pooled := []net.Layer{relu, &net.Pool{Kernel: net.Square(2)}}
@@ -23,29 +23,33 @@ func TestWinograd(t *testing.T) {
 		channels, filters, kernel int
 		padding                   net.Padding
 		next                      []net.Layer
+		dilation                  net.Pair
 	}
+	plain := net.Square(1)
 	rng := testenv.Rand(t)
 	random := func() shape { // for all of these the method pays
 		return shape{8 + rng.IntN(5), 8 + rng.IntN(5), 24 + rng.IntN(9), 29 + rng.IntN(4), 3 + 2*rng.IntN(2),
-			[]net.Padding{net.PadSame, net.PadValid}[rng.IntN(2)], [][]net.Layer{pooled, {relu}, nil}[rng.IntN(3)]}
+			[]net.Padding{net.PadSame, net.PadValid}[rng.IntN(2)], [][]net.Layer{pooled, {relu}, nil}[rng.IntN(3)], plain}
 	}
 	for _, tier := range tiers() {
 		for _, c := range []shape{
-			{6, 14, 32, 64, 5, net.PadSame, pooled},
-			{9, 12, 32, 31, 5, net.PadValid, pooled},
-			{7, 2, 40, 64, 5, net.PadSame, []net.Layer{relu}},
-			{15, 13, 33, 65, 3, net.PadSame, pooled},
-			{15, 13, 33, 65, 3, net.PadSame, []net.Layer{relu, &net.Pool{Kernel: net.Square(3)}}},
-			{8, 9, 33, 65, 3, net.PadSame, []net.Layer{relu, &net.Pool{Global: true}}},
-			{16, 8, 64, 32, 3, net.PadSame, []net.Layer{relu, &net.Conv{Filters: 32, Kernel: net.Square(3), Padding: net.PadValid}}},
-			{6, 11, 48, 32, 3, net.PadValid, nil},
+			{6, 14, 32, 64, 5, net.PadSame, pooled, plain},
+			{9, 12, 32, 31, 5, net.PadValid, pooled, plain},
+			{7, 2, 40, 64, 5, net.PadSame, []net.Layer{relu}, plain},
+			{15, 13, 33, 65, 3, net.PadSame, pooled, plain},
+			{15, 13, 33, 65, 3, net.PadSame, []net.Layer{relu, &net.Pool{Kernel: net.Square(3)}}, plain},
+			{8, 9, 33, 65, 3, net.PadSame, []net.Layer{relu, &net.Pool{Global: true}}, plain},
+			{16, 8, 64, 32, 3, net.PadSame, []net.Layer{relu, &net.Conv{Filters: 32, Kernel: net.Square(3), Padding: net.PadValid}}, plain},
+			{13, 16, 33, 40, 3, net.PadSame, []net.Layer{relu}, net.Pair{H: 3, W: 2}},
+			{12, 13, 40, 33, 3, net.PadValid, nil, net.Pair{H: 1, W: 2}},
+			{6, 11, 48, 32, 3, net.PadValid, nil, plain},
 			random(),
 		} {
 			t.Run(fmt.Sprintf("%v/%dx%d,%dx%d,%d", tier, c.height, c.width, c.channels, c.filters, c.kernel), func(t *testing.T) {
 				layers := []net.Layer{
 					// The first layer makes the channels, and has the gradient with respect to the second one's input.
 					&net.Conv{Filters: c.channels, Kernel: net.Square(1)},
-					&net.Conv{Filters: c.filters, Kernel: net.Square(c.kernel), Padding: c.padding},
+					&net.Conv{Filters: c.filters, Kernel: net.Square(c.kernel), Padding: c.padding, Dilation: c.dilation},
 				}
 				layers = append(append(layers, c.next...), &net.Flatten{}, &net.Dense{Units: 3})
 				input := net.Shape{C: 2, H: c.height, W: c.width}
@@ -84,17 +88,17 @@ func TestWinograd(t *testing.T) {
 // axis and both, of mini-batches that are cut into parts, of channels and filters that are cut into pieces.
 func TestWinogradGradient(t *testing.T) {
 	rng := testenv.Rand(t)
-	random := func() [6]int {
-		return [6]int{1 + rng.IntN(20), 8 + rng.IntN(12), 8 + rng.IntN(12), 20 + rng.IntN(60), 20 + rng.IntN(60), 3 + 2*rng.IntN(2)}
+	random := func() [7]int {
+		return [7]int{1 + rng.IntN(20), 8 + rng.IntN(12), 8 + rng.IntN(12), 20 + rng.IntN(60), 20 + rng.IntN(60), 3 + 2*rng.IntN(2), 1 + rng.IntN(2)}
 	}
 	for _, tier := range tiers() {
-		for _, c := range [][6]int{{2, 16, 16, 32, 32, 3}, {40, 9, 11, 31, 65, 3}, {3, 14, 7, 40, 33, 5}, {2, 6, 5, 150, 130, 3}, random()} {
-			batch, height, width, channels, filters, kernel := c[0], c[1], c[2], c[3], c[4], c[5]
+		for _, c := range [][7]int{{2, 16, 16, 32, 32, 3, 1}, {40, 9, 11, 31, 65, 3, 1}, {3, 14, 7, 40, 33, 5, 1}, {2, 6, 5, 150, 130, 3, 1}, {3, 14, 17, 32, 33, 3, 3}, random()} {
+			batch, height, width, channels, filters, kernel, dilation := c[0], c[1], c[2], c[3], c[4], c[5], c[6]
 			t.Run(fmt.Sprintf("%v/%v", tier, c), func(t *testing.T) {
 				d := open(tier, 2)(t).(*device)
 				defer d.Close()
 				plan := planOf(t, net.Shape{C: channels, H: height, W: width}, []net.Layer{
-					&net.Conv{Filters: filters, Kernel: net.Square(kernel), Padding: net.PadSame}, &net.Flatten{}, &net.Dense{Units: 3}})
+					&net.Conv{Filters: filters, Kernel: net.Square(kernel), Dilation: net.Square(dilation), Padding: net.PadSame}, &net.Flatten{}, &net.Dense{Units: 3}})
 				p, err := newProgram(d, plan, net.Options{Batch: batch, Optimizer: net.SGDDefault(1)}, true)
 				if err != nil {
 					t.Fatal(err)

@@ -173,28 +173,30 @@ func (op *winogradGradient) transformGradients(w *worker, dy []float32, width sp
 	edge, column := w.tiles.edges[:m*pitch], w.tiles.edges[m*pitch:]
 	vectors := width.end - width.first
 	stride := pointStride(vectors*op.atOnce*g.across, lanes)
-	top := g.origin(row, g.outH)
-	above := row*m - top // rows that belong to the tiles above
+	top, above := g.vertical.origins[row], g.vertical.shared[row] // rows that belong to the tiles above
 	for v := range vectors {
-		from := dy[((width.first+v)*g.outH+top)*pitch:][:m*pitch]
+		from, down := dy[((width.first+v)*g.outH+top)*pitch:], g.vertical.dilation*pitch
 		if above > 0 {
 			clear(edge[:above*pitch])
-			copy(edge[above*pitch:], from[above*pitch:])
-			from = edge
+			for i := above; i < m; i++ {
+				copy(edge[i*pitch:(i+1)*pitch], from[i*down:])
+			}
+			from, down = edge, pitch
 		}
-		g.kernel.TransformGradient(columns, lanes, pitch, from, lanes, pitch, g.outW)
+		g.kernel.TransformGradient(columns, lanes, pitch, from, lanes, down, g.outW)
 		to := w.tiles.filters[(v*op.atOnce*g.across+at)*lanes:]
-		last := g.across - 1
-		left := g.origin(last, g.outW)
-		before := last*m - left // columns that belong to the tile before the last one
 		for i := range asm.WinogradPoints {
-			from, to := columns[i*pitch:][:pitch], to[i*asm.WinogradPoints*stride:]
-			g.kernel.TransformGradient(to, lanes, stride, from, m*lanes, lanes, g.whole())
-			if last == g.whole() {
-				some := column[:m*lanes]
-				clear(some[:before*lanes])
-				copy(some[before*lanes:], from[(left+before)*lanes:])
-				g.kernel.TransformGradient(to[last*lanes:], 0, stride, some, 0, lanes, 1)
+			to := to[i*asm.WinogradPoints*stride:]
+			for _, run := range g.horizontal.runs {
+				from, across := columns[i*pitch+g.horizontal.origins[run.first]*lanes:], g.horizontal.dilation*lanes
+				if before := g.horizontal.shared[run.first]; before > 0 { // columns that belong to the tile before
+					clear(column[:before*lanes])
+					for k := before; k < m; k++ {
+						copy(column[k*lanes:(k+1)*lanes], from[k*across:])
+					}
+					from, across = column, lanes
+				}
+				g.kernel.TransformGradient(to[run.first*lanes:], lanes, stride, from, g.step(lanes), across, run.end-run.first)
 			}
 		}
 	}

@@ -119,7 +119,7 @@ func (t tier) winogradGradient(outputs int) {
 // winogradOutput writes the kernel that transforms 6x6 vectors into outputs x outputs, with bias and ReLU.
 func (t tier) winogradOutput(outputs int) {
 	name := fmt.Sprintf("winogradOutput%d%s", outputs, t.suffix)
-	TEXT(name, 0, "func(y *float32, step, pitch int, m *float32, mStep, stride int, bias *float32, floor float32, c *float32, n int)")
+	TEXT(name, 0, "func(y *float32, step, pitch, across int, m *float32, mStep, stride int, bias *float32, floor float32, c *float32, n int)")
 	Doc(fmt.Sprintf("%s transforms n tiles of 6x6 vectors by the rows of A, adds the bias and takes the greater of that and floor.", name))
 	const (
 		sum1 = iota
@@ -202,13 +202,18 @@ func (t tier) winogradOutput(outputs int) {
 			rows.advance(stride)
 		}
 	}
-	to := GP64()
+	to, across := GP64(), inBytes("across")
 	MOVQ(y, to)
 	for row := range outputs {
+		vector := GP64()
+		MOVQ(to, vector)
 		transform(func(i int) Op { return between(i, row) }, func(i int) {
 			VADDPS(r[bias], r[out], r[out])
 			VMAXPS(r[out], r[floor], r[out]) // a NaN stays: it is in the first operand here
-			VMOVUPS(r[out], Mem{Base: to, Disp: i * width})
+			VMOVUPS(r[out], Mem{Base: vector})
+			if i+1 < outputs {
+				ADDQ(across, vector)
+			}
 		})
 		if row+1 < outputs {
 			ADDQ(pitch, to)

@@ -68,10 +68,10 @@ func direct3x5AVX2(y *float32, distance int, x *float32, w *float32, bias *float
 func winogradInputAVX2(dst *float32, dstStep int, dstStride int, src *float32, srcStep int, srcStride int, c *float32, n int)
 
 // winogradOutput2AVX2 transforms n tiles of 6x6 vectors by the rows of A, adds the bias and takes the greater of that and floor.
-func winogradOutput2AVX2(y *float32, step int, pitch int, m *float32, mStep int, stride int, bias *float32, floor float32, c *float32, n int)
+func winogradOutput2AVX2(y *float32, step int, pitch int, across int, m *float32, mStep int, stride int, bias *float32, floor float32, c *float32, n int)
 
 // winogradOutput4AVX2 transforms n tiles of 6x6 vectors by the rows of A, adds the bias and takes the greater of that and floor.
-func winogradOutput4AVX2(y *float32, step int, pitch int, m *float32, mStep int, stride int, bias *float32, floor float32, c *float32, n int)
+func winogradOutput4AVX2(y *float32, step int, pitch int, across int, m *float32, mStep int, stride int, bias *float32, floor float32, c *float32, n int)
 
 // winogradGradient2AVX2 transforms n times 2 vectors, which lie a stride apart, by the rows of A.
 func winogradGradient2AVX2(dst *float32, dstStep int, dstStride int, src *float32, srcStep int, srcStride int, c *float32, n int)

@@ -2400,26 +2400,26 @@ next:
 	VZEROUPPER
 	RET
 
-// func winogradOutput2AVX2(y *float32, step int, pitch int, m *float32, mStep int, stride int, bias *float32, floor float32, c *float32, n int)
+// func winogradOutput2AVX2(y *float32, step int, pitch int, across int, m *float32, mStep int, stride int, bias *float32, floor float32, c *float32, n int)
 // Requires: AVX, FMA3
-TEXT ·winogradOutput2AVX2(SB), $384-80
-	MOVQ         c+64(FP), AX
+TEXT ·winogradOutput2AVX2(SB), $384-88
+	MOVQ         c+72(FP), AX
 	VBROADCASTSS (AX), Y7
 	VBROADCASTSS 4(AX), Y8
-	MOVQ         bias+48(FP), AX
+	MOVQ         bias+56(FP), AX
 	VMOVUPS      (AX), Y5
-	VBROADCASTSS floor+56(FP), Y6
-	MOVQ         m+24(FP), AX
-	MOVQ         stride+40(FP), CX
+	VBROADCASTSS floor+64(FP), Y6
+	MOVQ         m+32(FP), AX
+	MOVQ         stride+48(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         mStep+32(FP), DX
+	MOVQ         mStep+40(FP), DX
 	SHLQ         $0x02, DX
 	MOVQ         y+0(FP), BX
 	MOVQ         pitch+16(FP), SI
 	SHLQ         $0x02, SI
 	MOVQ         step+8(FP), DI
 	SHLQ         $0x02, DI
-	MOVQ         n+72(FP), R8
+	MOVQ         n+80(FP), R8
 	LEAQ         (CX)(CX*2), R9
 	ADDQ         R9, R9
 
@@ -2515,7 +2515,10 @@ next:
 	VFMADD231PS Y1, Y7, Y4
 	VFMADD231PS Y3, Y8, Y4
 	VMOVUPS     Y4, 352(SP)
+	MOVQ        across+24(FP), R11
+	SHLQ        $0x02, R11
 	MOVQ        BX, R10
+	MOVQ        R10, R12
 	VMOVUPS     64(SP), Y0
 	VSUBPS      128(SP), Y0, Y1
 	VADDPS      128(SP), Y0, Y0
@@ -2526,13 +2529,14 @@ next:
 	VADDPS      Y2, Y4, Y4
 	VADDPS      Y5, Y4, Y4
 	VMAXPS      Y4, Y6, Y4
-	VMOVUPS     Y4, (R10)
+	VMOVUPS     Y4, (R12)
+	ADDQ        R11, R12
 	VMOVUPS     320(SP), Y4
 	VFMADD231PS Y1, Y7, Y4
 	VFMADD231PS Y3, Y8, Y4
 	VADDPS      Y5, Y4, Y4
 	VMAXPS      Y4, Y6, Y4
-	VMOVUPS     Y4, 32(R10)
+	VMOVUPS     Y4, (R12)
 	ADDQ        SI, R10
 	VMOVUPS     96(SP), Y0
 	VSUBPS      160(SP), Y0, Y1
@@ -2545,12 +2549,13 @@ next:
 	VADDPS      Y5, Y4, Y4
 	VMAXPS      Y4, Y6, Y4
 	VMOVUPS     Y4, (R10)
+	ADDQ        R11, R10
 	VMOVUPS     352(SP), Y4
 	VFMADD231PS Y1, Y7, Y4
 	VFMADD231PS Y3, Y8, Y4
 	VADDPS      Y5, Y4, Y4
 	VMAXPS      Y4, Y6, Y4
-	VMOVUPS     Y4, 32(R10)
+	VMOVUPS     Y4, (R10)
 	ADDQ        DX, AX
 	ADDQ        DI, BX
 	DECQ        R8
@@ -2558,30 +2563,30 @@ next:
 	VZEROUPPER
 	RET
 
-// func winogradOutput4AVX2(y *float32, step int, pitch int, m *float32, mStep int, stride int, bias *float32, floor float32, c *float32, n int)
+// func winogradOutput4AVX2(y *float32, step int, pitch int, across int, m *float32, mStep int, stride int, bias *float32, floor float32, c *float32, n int)
 // Requires: AVX, FMA3
-TEXT ·winogradOutput4AVX2(SB), $768-80
-	MOVQ         c+64(FP), AX
+TEXT ·winogradOutput4AVX2(SB), $768-88
+	MOVQ         c+72(FP), AX
 	VBROADCASTSS (AX), Y7
 	VBROADCASTSS 4(AX), Y8
 	VBROADCASTSS 8(AX), Y9
 	VBROADCASTSS 12(AX), Y10
 	VBROADCASTSS 16(AX), Y11
 	VBROADCASTSS 20(AX), Y12
-	MOVQ         bias+48(FP), AX
+	MOVQ         bias+56(FP), AX
 	VMOVUPS      (AX), Y5
-	VBROADCASTSS floor+56(FP), Y6
-	MOVQ         m+24(FP), AX
-	MOVQ         stride+40(FP), CX
+	VBROADCASTSS floor+64(FP), Y6
+	MOVQ         m+32(FP), AX
+	MOVQ         stride+48(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         mStep+32(FP), DX
+	MOVQ         mStep+40(FP), DX
 	SHLQ         $0x02, DX
 	MOVQ         y+0(FP), BX
 	MOVQ         pitch+16(FP), SI
 	SHLQ         $0x02, SI
 	MOVQ         step+8(FP), DI
 	SHLQ         $0x02, DI
-	MOVQ         n+72(FP), R8
+	MOVQ         n+80(FP), R8
 	LEAQ         (CX)(CX*2), R9
 	ADDQ         R9, R9
 
@@ -2713,7 +2718,10 @@ next:
 	VFMADD231PS Y1, Y11, Y4
 	VFMADD231PS Y3, Y12, Y4
 	VMOVUPS     Y4, 736(SP)
+	MOVQ        across+24(FP), R11
+	SHLQ        $0x02, R11
 	MOVQ        BX, R10
+	MOVQ        R10, R12
 	VMOVUPS     128(SP), Y0
 	VSUBPS      256(SP), Y0, Y1
 	VADDPS      256(SP), Y0, Y0
@@ -2724,24 +2732,28 @@ next:
 	VADDPS      Y2, Y4, Y4
 	VADDPS      Y5, Y4, Y4
 	VMAXPS      Y4, Y6, Y4
-	VMOVUPS     Y4, (R10)
+	VMOVUPS     Y4, (R12)
+	ADDQ        R11, R12
 	VMULPS      Y1, Y7, Y4
 	VFMADD231PS Y3, Y8, Y4
 	VADDPS      Y5, Y4, Y4
 	VMAXPS      Y4, Y6, Y4
-	VMOVUPS     Y4, 32(R10)
+	VMOVUPS     Y4, (R12)
+	ADDQ        R11, R12
 	VMULPS      Y0, Y9, Y4
 	VFMADD231PS Y2, Y10, Y4
 	VADDPS      Y5, Y4, Y4
 	VMAXPS      Y4, Y6, Y4
-	VMOVUPS     Y4, 64(R10)
+	VMOVUPS     Y4, (R12)
+	ADDQ        R11, R12
 	VMOVUPS     640(SP), Y4
 	VFMADD231PS Y1, Y11, Y4
 	VFMADD231PS Y3, Y12, Y4
 	VADDPS      Y5, Y4, Y4
 	VMAXPS      Y4, Y6, Y4
-	VMOVUPS     Y4, 96(R10)
+	VMOVUPS     Y4, (R12)
 	ADDQ        SI, R10
+	MOVQ        R10, R12
 	VMOVUPS     160(SP), Y0
 	VSUBPS      288(SP), Y0, Y1
 	VADDPS      288(SP), Y0, Y0
@@ -2752,24 +2764,28 @@ next:
 	VADDPS      Y2, Y4, Y4
 	VADDPS      Y5, Y4, Y4
 	VMAXPS      Y4, Y6, Y4
-	VMOVUPS     Y4, (R10)
+	VMOVUPS     Y4, (R12)
+	ADDQ        R11, R12
 	VMULPS      Y1, Y7, Y4
 	VFMADD231PS Y3, Y8, Y4
 	VADDPS      Y5, Y4, Y4
 	VMAXPS      Y4, Y6, Y4
-	VMOVUPS     Y4, 32(R10)
+	VMOVUPS     Y4, (R12)
+	ADDQ        R11, R12
 	VMULPS      Y0, Y9, Y4
 	VFMADD231PS Y2, Y10, Y4
 	VADDPS      Y5, Y4, Y4
 	VMAXPS      Y4, Y6, Y4
-	VMOVUPS     Y4, 64(R10)
+	VMOVUPS     Y4, (R12)
+	ADDQ        R11, R12
 	VMOVUPS     672(SP), Y4
 	VFMADD231PS Y1, Y11, Y4
 	VFMADD231PS Y3, Y12, Y4
 	VADDPS      Y5, Y4, Y4
 	VMAXPS      Y4, Y6, Y4
-	VMOVUPS     Y4, 96(R10)
+	VMOVUPS     Y4, (R12)
 	ADDQ        SI, R10
+	MOVQ        R10, R12
 	VMOVUPS     192(SP), Y0
 	VSUBPS      320(SP), Y0, Y1
 	VADDPS      320(SP), Y0, Y0
@@ -2780,23 +2796,26 @@ next:
 	VADDPS      Y2, Y4, Y4
 	VADDPS      Y5, Y4, Y4
 	VMAXPS      Y4, Y6, Y4
-	VMOVUPS     Y4, (R10)
+	VMOVUPS     Y4, (R12)
+	ADDQ        R11, R12
 	VMULPS      Y1, Y7, Y4
 	VFMADD231PS Y3, Y8, Y4
 	VADDPS      Y5, Y4, Y4
 	VMAXPS      Y4, Y6, Y4
-	VMOVUPS     Y4, 32(R10)
+	VMOVUPS     Y4, (R12)
+	ADDQ        R11, R12
 	VMULPS      Y0, Y9, Y4
 	VFMADD231PS Y2, Y10, Y4
 	VADDPS      Y5, Y4, Y4
 	VMAXPS      Y4, Y6, Y4
-	VMOVUPS     Y4, 64(R10)
+	VMOVUPS     Y4, (R12)
+	ADDQ        R11, R12
 	VMOVUPS     704(SP), Y4
 	VFMADD231PS Y1, Y11, Y4
 	VFMADD231PS Y3, Y12, Y4
 	VADDPS      Y5, Y4, Y4
 	VMAXPS      Y4, Y6, Y4
-	VMOVUPS     Y4, 96(R10)
+	VMOVUPS     Y4, (R12)
 	ADDQ        SI, R10
 	VMOVUPS     224(SP), Y0
 	VSUBPS      352(SP), Y0, Y1
@@ -2809,22 +2828,25 @@ next:
 	VADDPS      Y5, Y4, Y4
 	VMAXPS      Y4, Y6, Y4
 	VMOVUPS     Y4, (R10)
+	ADDQ        R11, R10
 	VMULPS      Y1, Y7, Y4
 	VFMADD231PS Y3, Y8, Y4
 	VADDPS      Y5, Y4, Y4
 	VMAXPS      Y4, Y6, Y4
-	VMOVUPS     Y4, 32(R10)
+	VMOVUPS     Y4, (R10)
+	ADDQ        R11, R10
 	VMULPS      Y0, Y9, Y4
 	VFMADD231PS Y2, Y10, Y4
 	VADDPS      Y5, Y4, Y4
 	VMAXPS      Y4, Y6, Y4
-	VMOVUPS     Y4, 64(R10)
+	VMOVUPS     Y4, (R10)
+	ADDQ        R11, R10
 	VMOVUPS     736(SP), Y4
 	VFMADD231PS Y1, Y11, Y4
 	VFMADD231PS Y3, Y12, Y4
 	VADDPS      Y5, Y4, Y4
 	VMAXPS      Y4, Y6, Y4
-	VMOVUPS     Y4, 96(R10)
+	VMOVUPS     Y4, (R10)
 	ADDQ        DX, AX
 	ADDQ        DI, BX
 	DECQ        R8

@@ -80,10 +80,10 @@ func wholeDirect3x14AVX512(y *float32, distance int, x *float32, w *float32, bia
 func winogradInputAVX512(dst *float32, dstStep int, dstStride int, src *float32, srcStep int, srcStride int, c *float32, n int)
 
 // winogradOutput2AVX512 transforms n tiles of 6x6 vectors by the rows of A, adds the bias and takes the greater of that and floor.
-func winogradOutput2AVX512(y *float32, step int, pitch int, m *float32, mStep int, stride int, bias *float32, floor float32, c *float32, n int)
+func winogradOutput2AVX512(y *float32, step int, pitch int, across int, m *float32, mStep int, stride int, bias *float32, floor float32, c *float32, n int)
 
 // winogradOutput4AVX512 transforms n tiles of 6x6 vectors by the rows of A, adds the bias and takes the greater of that and floor.
-func winogradOutput4AVX512(y *float32, step int, pitch int, m *float32, mStep int, stride int, bias *float32, floor float32, c *float32, n int)
+func winogradOutput4AVX512(y *float32, step int, pitch int, across int, m *float32, mStep int, stride int, bias *float32, floor float32, c *float32, n int)
 
 // winogradGradient2AVX512 transforms n times 2 vectors, which lie a stride apart, by the rows of A.
 func winogradGradient2AVX512(dst *float32, dstStep int, dstStride int, src *float32, srcStep int, srcStride int, c *float32, n int)

@@ -6336,26 +6336,26 @@ next:
 	VZEROUPPER
 	RET
 
-// func winogradOutput2AVX512(y *float32, step int, pitch int, m *float32, mStep int, stride int, bias *float32, floor float32, c *float32, n int)
+// func winogradOutput2AVX512(y *float32, step int, pitch int, across int, m *float32, mStep int, stride int, bias *float32, floor float32, c *float32, n int)
 // Requires: AVX, AVX512F
-TEXT ·winogradOutput2AVX512(SB), $0-80
-	MOVQ         c+64(FP), AX
+TEXT ·winogradOutput2AVX512(SB), $0-88
+	MOVQ         c+72(FP), AX
 	VBROADCASTSS (AX), Z7
 	VBROADCASTSS 4(AX), Z8
-	MOVQ         bias+48(FP), AX
+	MOVQ         bias+56(FP), AX
 	VMOVUPS      (AX), Z5
-	VBROADCASTSS floor+56(FP), Z6
-	MOVQ         m+24(FP), AX
-	MOVQ         stride+40(FP), CX
+	VBROADCASTSS floor+64(FP), Z6
+	MOVQ         m+32(FP), AX
+	MOVQ         stride+48(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         mStep+32(FP), DX
+	MOVQ         mStep+40(FP), DX
 	SHLQ         $0x02, DX
 	MOVQ         y+0(FP), BX
 	MOVQ         pitch+16(FP), SI
 	SHLQ         $0x02, SI
 	MOVQ         step+8(FP), DI
 	SHLQ         $0x02, DI
-	MOVQ         n+72(FP), R8
+	MOVQ         n+80(FP), R8
 	LEAQ         (CX)(CX*2), R9
 	ADDQ         R9, R9
 
@@ -6451,7 +6451,10 @@ next:
 	VFMADD231PS Z1, Z7, Z4
 	VFMADD231PS Z3, Z8, Z4
 	VMOVUPS     Z4, Z20
+	MOVQ        across+24(FP), R11
+	SHLQ        $0x02, R11
 	MOVQ        BX, R10
+	MOVQ        R10, R12
 	VMOVUPS     Z11, Z0
 	VSUBPS      Z13, Z0, Z1
 	VADDPS      Z13, Z0, Z0
@@ -6462,13 +6465,14 @@ next:
 	VADDPS      Z2, Z4, Z4
 	VADDPS      Z5, Z4, Z4
 	VMAXPS      Z4, Z6, Z4
-	VMOVUPS     Z4, (R10)
+	VMOVUPS     Z4, (R12)
+	ADDQ        R11, R12
 	VMOVUPS     Z19, Z4
 	VFMADD231PS Z1, Z7, Z4
 	VFMADD231PS Z3, Z8, Z4
 	VADDPS      Z5, Z4, Z4
 	VMAXPS      Z4, Z6, Z4
-	VMOVUPS     Z4, 64(R10)
+	VMOVUPS     Z4, (R12)
 	ADDQ        SI, R10
 	VMOVUPS     Z12, Z0
 	VSUBPS      Z14, Z0, Z1
@@ -6481,12 +6485,13 @@ next:
 	VADDPS      Z5, Z4, Z4
 	VMAXPS      Z4, Z6, Z4
 	VMOVUPS     Z4, (R10)
+	ADDQ        R11, R10
 	VMOVUPS     Z20, Z4
 	VFMADD231PS Z1, Z7, Z4
 	VFMADD231PS Z3, Z8, Z4
 	VADDPS      Z5, Z4, Z4
 	VMAXPS      Z4, Z6, Z4
-	VMOVUPS     Z4, 64(R10)
+	VMOVUPS     Z4, (R10)
 	ADDQ        DX, AX
 	ADDQ        DI, BX
 	DECQ        R8
@@ -6494,30 +6499,30 @@ next:
 	VZEROUPPER
 	RET
 
-// func winogradOutput4AVX512(y *float32, step int, pitch int, m *float32, mStep int, stride int, bias *float32, floor float32, c *float32, n int)
+// func winogradOutput4AVX512(y *float32, step int, pitch int, across int, m *float32, mStep int, stride int, bias *float32, floor float32, c *float32, n int)
 // Requires: AVX, AVX512F
-TEXT ·winogradOutput4AVX512(SB), $1536-80
-	MOVQ         c+64(FP), AX
+TEXT ·winogradOutput4AVX512(SB), $1536-88
+	MOVQ         c+72(FP), AX
 	VBROADCASTSS (AX), Z7
 	VBROADCASTSS 4(AX), Z8
 	VBROADCASTSS 8(AX), Z9
 	VBROADCASTSS 12(AX), Z10
 	VBROADCASTSS 16(AX), Z11
 	VBROADCASTSS 20(AX), Z12
-	MOVQ         bias+48(FP), AX
+	MOVQ         bias+56(FP), AX
 	VMOVUPS      (AX), Z5
-	VBROADCASTSS floor+56(FP), Z6
-	MOVQ         m+24(FP), AX
-	MOVQ         stride+40(FP), CX
+	VBROADCASTSS floor+64(FP), Z6
+	MOVQ         m+32(FP), AX
+	MOVQ         stride+48(FP), CX
 	SHLQ         $0x02, CX
-	MOVQ         mStep+32(FP), DX
+	MOVQ         mStep+40(FP), DX
 	SHLQ         $0x02, DX
 	MOVQ         y+0(FP), BX
 	MOVQ         pitch+16(FP), SI
 	SHLQ         $0x02, SI
 	MOVQ         step+8(FP), DI
 	SHLQ         $0x02, DI
-	MOVQ         n+72(FP), R8
+	MOVQ         n+80(FP), R8
 	LEAQ         (CX)(CX*2), R9
 	ADDQ         R9, R9
 
@@ -6649,7 +6654,10 @@ next:
 	VFMADD231PS Z1, Z11, Z4
 	VFMADD231PS Z3, Z12, Z4
 	VMOVUPS     Z4, 1472(SP)
+	MOVQ        across+24(FP), R11
+	SHLQ        $0x02, R11
 	MOVQ        BX, R10
+	MOVQ        R10, R12
 	VMOVUPS     256(SP), Z0
 	VSUBPS      512(SP), Z0, Z1
 	VADDPS      512(SP), Z0, Z0
@@ -6660,24 +6668,28 @@ next:
 	VADDPS      Z2, Z4, Z4
 	VADDPS      Z5, Z4, Z4
 	VMAXPS      Z4, Z6, Z4
-	VMOVUPS     Z4, (R10)
+	VMOVUPS     Z4, (R12)
+	ADDQ        R11, R12
 	VMULPS      Z1, Z7, Z4
 	VFMADD231PS Z3, Z8, Z4
 	VADDPS      Z5, Z4, Z4
 	VMAXPS      Z4, Z6, Z4
-	VMOVUPS     Z4, 64(R10)
+	VMOVUPS     Z4, (R12)
+	ADDQ        R11, R12
 	VMULPS      Z0, Z9, Z4
 	VFMADD231PS Z2, Z10, Z4
 	VADDPS      Z5, Z4, Z4
 	VMAXPS      Z4, Z6, Z4
-	VMOVUPS     Z4, 128(R10)
+	VMOVUPS     Z4, (R12)
+	ADDQ        R11, R12
 	VMOVUPS     1280(SP), Z4
 	VFMADD231PS Z1, Z11, Z4
 	VFMADD231PS Z3, Z12, Z4
 	VADDPS      Z5, Z4, Z4
 	VMAXPS      Z4, Z6, Z4
-	VMOVUPS     Z4, 192(R10)
+	VMOVUPS     Z4, (R12)
 	ADDQ        SI, R10
+	MOVQ        R10, R12
 	VMOVUPS     320(SP), Z0
 	VSUBPS      576(SP), Z0, Z1
 	VADDPS      576(SP), Z0, Z0
@@ -6688,24 +6700,28 @@ next:
 	VADDPS      Z2, Z4, Z4
 	VADDPS      Z5, Z4, Z4
 	VMAXPS      Z4, Z6, Z4
-	VMOVUPS     Z4, (R10)
+	VMOVUPS     Z4, (R12)
+	ADDQ        R11, R12
 	VMULPS      Z1, Z7, Z4
 	VFMADD231PS Z3, Z8, Z4
 	VADDPS      Z5, Z4, Z4
 	VMAXPS      Z4, Z6, Z4
-	VMOVUPS     Z4, 64(R10)
+	VMOVUPS     Z4, (R12)
+	ADDQ        R11, R12
 	VMULPS      Z0, Z9, Z4
 	VFMADD231PS Z2, Z10, Z4
 	VADDPS      Z5, Z4, Z4
 	VMAXPS      Z4, Z6, Z4
-	VMOVUPS     Z4, 128(R10)
+	VMOVUPS     Z4, (R12)
+	ADDQ        R11, R12
 	VMOVUPS     1344(SP), Z4
 	VFMADD231PS Z1, Z11, Z4
 	VFMADD231PS Z3, Z12, Z4
 	VADDPS      Z5, Z4, Z4
 	VMAXPS      Z4, Z6, Z4
-	VMOVUPS     Z4, 192(R10)
+	VMOVUPS     Z4, (R12)
 	ADDQ        SI, R10
+	MOVQ        R10, R12
 	VMOVUPS     384(SP), Z0
 	VSUBPS      640(SP), Z0, Z1
 	VADDPS      640(SP), Z0, Z0
@@ -6716,23 +6732,26 @@ next:
 	VADDPS      Z2, Z4, Z4
 	VADDPS      Z5, Z4, Z4
 	VMAXPS      Z4, Z6, Z4
-	VMOVUPS     Z4, (R10)
+	VMOVUPS     Z4, (R12)
+	ADDQ        R11, R12
 	VMULPS      Z1, Z7, Z4
 	VFMADD231PS Z3, Z8, Z4
 	VADDPS      Z5, Z4, Z4
 	VMAXPS      Z4, Z6, Z4
-	VMOVUPS     Z4, 64(R10)
+	VMOVUPS     Z4, (R12)
+	ADDQ        R11, R12
 	VMULPS      Z0, Z9, Z4
 	VFMADD231PS Z2, Z10, Z4
 	VADDPS      Z5, Z4, Z4
 	VMAXPS      Z4, Z6, Z4
-	VMOVUPS     Z4, 128(R10)
+	VMOVUPS     Z4, (R12)
+	ADDQ        R11, R12
 	VMOVUPS     1408(SP), Z4
 	VFMADD231PS Z1, Z11, Z4
 	VFMADD231PS Z3, Z12, Z4
 	VADDPS      Z5, Z4, Z4
 	VMAXPS      Z4, Z6, Z4
-	VMOVUPS     Z4, 192(R10)
+	VMOVUPS     Z4, (R12)
 	ADDQ        SI, R10
 	VMOVUPS     448(SP), Z0
 	VSUBPS      704(SP), Z0, Z1
@@ -6745,22 +6764,25 @@ next:
 	VADDPS      Z5, Z4, Z4
 	VMAXPS      Z4, Z6, Z4
 	VMOVUPS     Z4, (R10)
+	ADDQ        R11, R10
 	VMULPS      Z1, Z7, Z4
 	VFMADD231PS Z3, Z8, Z4
 	VADDPS      Z5, Z4, Z4
 	VMAXPS      Z4, Z6, Z4
-	VMOVUPS     Z4, 64(R10)
+	VMOVUPS     Z4, (R10)
+	ADDQ        R11, R10
 	VMULPS      Z0, Z9, Z4
 	VFMADD231PS Z2, Z10, Z4
 	VADDPS      Z5, Z4, Z4
 	VMAXPS      Z4, Z6, Z4
-	VMOVUPS     Z4, 128(R10)
+	VMOVUPS     Z4, (R10)
+	ADDQ        R11, R10
 	VMOVUPS     1472(SP), Z4
 	VFMADD231PS Z1, Z11, Z4
 	VFMADD231PS Z3, Z12, Z4
 	VADDPS      Z5, Z4, Z4
 	VMAXPS      Z4, Z6, Z4
-	VMOVUPS     Z4, 192(R10)
+	VMOVUPS     Z4, (R10)
 	ADDQ        DX, AX
 	ADDQ        DI, BX
 	DECQ        R8

@@ -19,7 +19,7 @@ type Winograd struct {
 	lanes           int
 
 	input    winogradTransform
-	output   func(y *float32, step, pitch int, m *float32, mStep, stride int, bias *float32, floor float32, c *float32, n int)
+	output   func(y *float32, step, pitch, across int, m *float32, mStep, stride int, bias *float32, floor float32, c *float32, n int)
 	gradient winogradTransform
 }
 
@@ -105,26 +105,26 @@ func (w *Winograd) TransformGradient(dst []float32, dstStep, dstStride int, src 
 }
 
 // TransformOutput transforms n tiles of 6x6 vectors into Outputs x Outputs vectors each: A' m A + bias, where bias is
-// one vector. If relu is set, outputs below 0 become 0. A tile's vectors in m are stride apart, and its rows in y are
-// pitch apart. The next tile is mStep further in m, and step further in y.
-func (w *Winograd) TransformOutput(y []float32, step, pitch int, m []float32, mStep, stride int, bias []float32, relu bool, n int) {
+// one vector. If relu is set, outputs below 0 become 0. A tile's vectors in m are stride apart. In y its rows are pitch
+// apart, and the vectors of a row across apart. The next tile is mStep further in m, and step further in y.
+func (w *Winograd) TransformOutput(y []float32, step, pitch, across int, m []float32, mStep, stride int, bias []float32, relu bool, n int) {
 	if n < 1 || len(bias) != w.lanes {
 		panic(fmt.Sprintf("BUG: %d transforms with a bias of %d values", n, len(bias)))
 	}
-	_ = y[(n-1)*step+(w.Outputs-1)*pitch+w.Outputs*w.lanes-1]
+	_ = y[(n-1)*step+(w.Outputs-1)*(pitch+across)+w.lanes-1]
 	_ = m[(n-1)*mStep+(WinogradPoints*WinogradPoints-1)*stride+w.lanes-1]
 	floor := float32(math.Inf(-1))
 	if relu {
 		floor = 0
 	}
-	w.output(&y[0], step, pitch, &m[0], mStep, stride, &bias[0], floor, &winogradOutputs[0], n)
+	w.output(&y[0], step, pitch, across, &m[0], mStep, stride, &bias[0], floor, &winogradOutputs[0], n)
 }
 
 // winogradPortable returns the kernels in plain Go, for vectors of four values.
 func winogradPortable(kernel, outputs int) Winograd {
 	return Winograd{Kernel: kernel, Outputs: outputs, lanes: 4, input: winogradInputPortable,
-		output: func(y *float32, step, pitch int, m *float32, mStep, stride int, bias *float32, floor float32, _ *float32, n int) {
-			winogradOutputPortable(outputs, y, step, pitch, m, mStep, stride, bias, floor, n)
+		output: func(y *float32, step, pitch, across int, m *float32, mStep, stride int, bias *float32, floor float32, _ *float32, n int) {
+			winogradOutputPortable(outputs, y, step, pitch, across, m, mStep, stride, bias, floor, n)
 		},
 		gradient: func(dst *float32, dstStep, dstStride int, src *float32, srcStep, srcStride int, _ *float32, n int) {
 			winogradGradientPortable(outputs, dst, dstStep, dstStride, src, srcStep, srcStride, n)
@@ -174,7 +174,7 @@ func winogradInputPortable(dst *float32, dstStep, dstStride int, src *float32, s
 	}
 }
 
-func winogradOutputPortable(outputs int, y *float32, step, pitch int, m *float32, mStep, stride int, bias *float32, floor float32, n int) {
+func winogradOutputPortable(outputs int, y *float32, step, pitch, across int, m *float32, mStep, stride int, bias *float32, floor float32, n int) {
 	transform := func(in *[WinogradPoints]float32, out *[4]float32) {
 		sum1, dif1, sum2, dif2 := in[1]+in[2], in[1]-in[2], in[3]+in[4], in[3]-in[4]
 		out[0] = in[0] + sum1 + sum2
@@ -207,7 +207,7 @@ func winogradOutputPortable(outputs int, y *float32, step, pitch int, m *float32
 					if v < floor { // false for a NaN, which stays
 						v = floor
 					}
-					*element(y, i*step+r*pitch+k*4+l) = v
+					*element(y, i*step+r*pitch+k*across+l) = v
 				}
 			}
 		}

@@ -59,12 +59,12 @@ func TestWinograd(t *testing.T) {
 							}
 						}
 					}
-					width := k.Outputs * lanes
-					yStep := width + rng.IntN(9)
+					across := lanes + rng.IntN(2)*rng.IntN(9)
+					yStep := k.Outputs*across + rng.IntN(9)
 					yPitch := tiles*yStep + rng.IntN(9)
-					gy, gb := newGuarded((k.Outputs-1)*yPitch+(tiles-1)*yStep+width, rng.IntN(4)), newGuarded(lanes, rng.IntN(4))
+					gy, gb := newGuarded((k.Outputs-1)*(yPitch+across)+(tiles-1)*yStep+lanes, rng.IntN(4)), newGuarded(lanes, rng.IntN(4))
 					y, bias := gy.values(), gb.fill(rng)
-					k.TransformOutput(y, yStep, yPitch, m, step, stride, bias, relu, tiles)
+					k.TransformOutput(y, yStep, yPitch, across, m, step, stride, bias, relu, tiles)
 					gy.check(t, what)
 					gm.check(t, what)
 
@@ -84,7 +84,7 @@ func TestWinograd(t *testing.T) {
 									if relu {
 										sum = max(sum, 0)
 									}
-									at := i*yStep + r*yPitch + c*lanes + l
+									at := i*yStep + r*yPitch + c*across + l
 									written[at] = true
 									got, want = append(got, y[at]), append(want, sum)
 								}
@@ -102,7 +102,7 @@ func TestWinograd(t *testing.T) {
 			// A NaN stays one, whatever ReLU does.
 			m, bias, y := make([]float32, n*n*ks.Lanes), make([]float32, ks.Lanes), make([]float32, k.Outputs*k.Outputs*ks.Lanes)
 			m[0] = float32(math.NaN())
-			if k.TransformOutput(y, 0, k.Outputs*ks.Lanes, m, 0, ks.Lanes, bias, true, 1); y[0] == y[0] {
+			if k.TransformOutput(y, 0, k.Outputs*ks.Lanes, ks.Lanes, m, 0, ks.Lanes, bias, true, 1); y[0] == y[0] {
 				t.Errorf("kernel %d: a NaN is lost", kernel)
 			}
 		}
@@ -206,7 +206,7 @@ func TestWinogradError(t *testing.T) {
 				}
 			}
 			y := make([]float32, k.Outputs*k.Outputs*lanes)
-			k.TransformOutput(y, 0, k.Outputs*lanes, m, 0, lanes, bias, false, 1)
+			k.TransformOutput(y, 0, k.Outputs*lanes, lanes, m, 0, lanes, bias, false, 1)
 			for i, w := range want {
 				filtered += math.Abs(float64(y[i*lanes]) - w)
 				direct += math.Abs(float64(sums[i]) - w)
