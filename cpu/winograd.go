@@ -299,9 +299,9 @@ func (g *winograd) some(p part) winogradPart {
 	return some
 }
 
-// steps returns into how many parts the rows of tiles can be divided. A row of tiles that
-// writes over a part of the one before it belongs to that: the last one, or with a dilation
-// several.
+// steps returns into how many parts the rows of tiles can be divided. The last row of
+// tiles may write over a part of the one before it; then they belong together. With a dilation
+// there are several such rows, and the rows aren't divided.
 func (g *winograd) steps() int {
 	if len(g.vertical.runs) > 2 {
 		return 1
