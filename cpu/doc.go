@@ -9,8 +9,8 @@
 //
 // Images lie in memory in blocks of as many channels as a vector has lanes: the values
 // of one position stand side by side. In this layout all convolutions, pooling and
-// batch normalisation work on whole vectors, whatever their strides, windows and
-// dilations. An input image of few channels keeps them side by side without a gap. Vectors
+// batch normalisation work on whole vectors, whatever their strides, windows,
+// dilations and groups. An input image of few channels keeps them side by side without a gap. Vectors
 // of values for dense layers, and convolutions that are one operation with the max pooling
 // behind them, are planar, with one channel after the other. Conversions stand where one
 // layout meets the other.
@@ -18,8 +18,10 @@
 // A convolution computes tiles of some positions by some vectors of filters, which stay
 // in registers until they are done. The gradient with respect to its input is such a
 // convolution, too: with strides, one for each phase of the positions, so that no zeros
-// are multiplied. Filters of 5x5 and 3x3 use Winograd's minimal filtering, for the output
-// and both gradients, if that is faster. Its products are convolutions of size 1 whose
+// are multiplied. Where a vector's filters belong to several groups, it takes the channels
+// of all of them, with weights of 0 between groups. Filters of 5x5 and 3x3 use Winograd's
+// minimal filtering, also with dilations, for the output and both gradients, if that is
+// faster. Its products are convolutions of size 1 whose
 // positions are tiles, and fully connected layers in evaluation are such convolutions
 // whose positions are samples. Where max pooling follows a convolution that Winograd's
 // method doesn't suit better, the gradients skip the positions that the pooling didn't
@@ -32,7 +34,8 @@
 // them in the backward pass writes its gradient, and the others add theirs.
 //
 // In evaluation, batch normalisation is part of a convolution right before it, or treats
-// each sample by itself, and fully connected layers have packed weights. If there are so
+// each sample by itself, and fully connected layers have packed weights. If these are few,
+// a thread takes a few samples through several layers. If there are so
 // few samples that threads would be idle, they share out each sample's output.
 //
 // Each sum has a fixed order, and is never divided by the number of threads. So results
