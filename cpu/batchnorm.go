@@ -364,6 +364,4 @@ func (op *settledNorm) forwardPart(w *worker, n int, p part) {
 	}
 }
 
-func (op *settledNorm) prepare()              { panic("BUG: evaluation has no gradients") }
-func (op *settledNorm) finish()               { panic("BUG: evaluation has no gradients") }
 func (op *settledNorm) backward(*worker, int) { panic("BUG: evaluation has no gradients") }

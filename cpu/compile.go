@@ -43,8 +43,15 @@ func winogradBeforePool(ks *asm.Kernels, conv, pooled net.Node) bool {
 	return winogradProducts*positions <= g.size*g.size*g.kernel.Outputs*g.kernel.Outputs
 }
 
-// mostAreaTogether is about the largest area of images that are computed several at once.
-const mostAreaTogether = 256
+// mostAreaTogether is about the largest area of images that are computed several at once. Larger
+// ones are, too, if they have no more than mostValuesTogether values and another layer likes it.
+const (
+	mostAreaTogether   = 256
+	mostValuesTogether = 16 << 10
+)
+
+// large reports whether images of a layout are computed one by one.
+func (l layout) large() bool { return l.area() > mostAreaTogether && l.size() > mostValuesTogether }
 
 // newProgram plans a program's operations and allocates its memory. The program can only
 // run forward, on weights that SetState gives it, until prepareTraining is called. training
@@ -66,6 +73,9 @@ func newProgram(d *device, plan *net.Plan, opts net.Options, training bool) (*pr
 	return p, nil
 }
 
+// trainer is an operation that takes memory for the forward pass of training.
+type trainer interface{ planTraining(batch int) }
+
 // learner is an operation that prepares something for its backward pass.
 type learner interface{ planGradients(batch int) }
 
@@ -74,13 +84,14 @@ type learner interface{ planGradients(batch int) }
 // prepareTraining.
 func (p *program) prepareTraining() {
 	for _, op := range p.all.operations {
-		var l learner
+		var of any = op.batch
 		if op.sample != nil {
-			l, _ = op.sample.(learner)
-		} else {
-			l, _ = op.batch.(learner)
+			of = op.sample
 		}
-		if op.learns && l != nil {
+		if t, ok := of.(trainer); ok {
+			t.planTraining(p.options.Batch)
+		}
+		if l, ok := of.(learner); ok && op.learns {
 			l.planGradients(p.options.Batch)
 		}
 	}
@@ -122,7 +133,7 @@ func (d *device) checkSizes(lowered *lower.Program, steps []step, opts net.Optio
 // values between and inside groups with their gradients, and what operations keep of a
 // sample for their backward pass. It counts gradients as if none shared memory, so it may
 // be nearly twice too high. An evaluation's brief values are estimated. Without training,
-// the other values are those that fully connected layers take or give.
+// the other values are those that large fully connected layers take or give.
 func (d *device) memory(lowered *lower.Program, steps []step, opts net.Options, training bool) float64 {
 	plan, batch := lowered.Plan, float64(opts.Batch)
 	// Every parameter has a value. A trained one also has a gradient and moments.
@@ -140,7 +151,7 @@ func (d *device) memory(lowered *lower.Program, steps []step, opts net.Options, 
 	brief := 0 // the most values of a section's samples that a thread computes at once
 	for _, s := range steps {
 		together := 1
-		if s.out.layout.area() <= mostAreaTogether {
+		if !s.out.layout.large() {
 			together = min(opts.Batch, mostTogether)
 		}
 		brief = max(brief, together*s.out.size)
@@ -161,13 +172,13 @@ func (d *device) memory(lowered *lower.Program, steps []step, opts net.Options, 
 					values += paddingOf(head).floatSize() * batch
 				}
 			} else {
-				grouping, area := groupingOf(head), head.Window.KernelH*head.Window.KernelW
-				packed := area * grouping.weights(d.kernels.Lanes)
+				channels, area := groupingOf(head), head.Window.KernelH*head.Window.KernelW
+				packed := area * channels.weights(d.kernels.Lanes)
 				// Weights that batch normalisation is folded into, and packed ones, also for the input's gradient.
-				values += float64(head.Weights()) + 3*float64(packed)
+				values += float64(head.Weights() + 2*packed)
 				if head.Learns {
-					panels := grouping.panels(d.kernels.Lanes, func(n int) []tilePanel { return make([]tilePanel, (n+2)/3) })
-					sums = max(sums, gradientSums(opts.Batch, len(panels), packed))
+					values += float64(area * channels.turned().weights(d.kernels.Lanes))
+					sums = max(sums, gradientSums(opts.Batch, channels.leastPanels(3, d.kernels.Lanes), packed))
 				}
 			}
 			if k := head.Window.KernelW; layer.GroupCount() == 1 && head.Window.KernelH == k && d.kernels.Winograd(k) != nil {
@@ -182,12 +193,15 @@ func (d *device) memory(lowered *lower.Program, steps []step, opts net.Options, 
 				rooms = max(rooms, winogradProducts*float64(max(mostTiles, head.Out.W))*float64(head.In.C+head.Out.C))
 			}
 		case *net.Dense:
-			values += float64(head.Weights()) // packed weights
-			if !training {
+			packed := packedDense(head.In.Size(), head.Out.Size(), d.kernels.Lanes)
+			values += float64(packed)
+			if training || packed > smallWeights { // transposed values and products, or values that aren't brief
 				take(head.In.Size()+head.Out.Size(), false)
 			}
 		case *net.Pool, *net.Dropout:
-			take(head.Out.Size(), false)
+			if training {
+				take(head.Out.Size(), false)
+			}
 		}
 	}
 	const buffers = 3 // of brief values, as many as a chain with shortcuts needs
@@ -414,7 +428,7 @@ func (p *program) singleLayer(op *operation, node net.Node, ins []operand, param
 		if in.adds {
 			ws.reserveSpare(in.size)
 		}
-		op.sample = newDropout(&p.pass, node, layer.Rate, p.options.Seed, in, out, batch)
+		op.sample = newDropout(&p.pass, node, layer.Rate, p.options.Seed, in, out)
 	case *net.BatchNorm:
 		op.batch = newBatchNorm(ws, &p.pass, node, in, nil, out, params, rectifier{})
 	case *net.Add:
@@ -477,6 +491,9 @@ func newSequence(operations []operation) sequence {
 		case groupOp:
 			group = op.group()
 		case *conv: // whose images are large, usually
+			group = 1
+		}
+		if group == 0 && op.sample != nil && op.out.layout.large() {
 			group = 1
 		}
 		if i > 0 && op.sample != nil && operations[i-1].sample != nil {

@@ -51,20 +51,23 @@ func newDense(ws *workers, p *pass, node net.Node, in operand, out *activations,
 		unitRows:    consecutive(node.Out.C, node.In.C),
 		sampleRows:  consecutive(batch, node.In.C),
 	}
-	most := (batch + ks.Lanes - 1) / ks.Lanes * ks.Lanes
-	op.transposed = make([]float32, most*node.In.C)
-	op.product = make([]float32, most*node.Out.C)
-	op.transposeTask, op.forwardTask, op.finishTask = op.transpose, op.multiplyUnits, op.finishSample
 	all := (node.Out.C + ks.Lanes - 1) / ks.Lanes
+	op.packed = make([]float32, packedDense(node.In.C, node.Out.C, ks.Lanes))
 	rows := batch
 	if op.small() {
 		rows = min(batch, mostTogether)
 	}
 	op.unitPanels, _ = panelsOf(ks, all, rows)
 	op.biases, op.zeros = make([]float32, all*ks.Lanes), make([]float32, ks.ConvolveVectors()*ks.Lanes)
-	op.packed = make([]float32, all*ks.Lanes*node.In.C)
 	op.packTask, op.evaluateTask = op.pack, op.evaluate
 	return op
+}
+
+func (op *dense) planTraining(batch int) {
+	lanes := op.workers.all[0].kernel.Lanes
+	most := (batch + lanes - 1) / lanes * lanes
+	op.transposed, op.product = make([]float32, most*op.in.size), make([]float32, most*op.out.size)
+	op.transposeTask, op.forwardTask, op.finishTask = op.transpose, op.multiplyUnits, op.finishSample
 }
 
 func (op *dense) planGradients(int) {
@@ -129,25 +132,22 @@ func (op *dense) evaluationTasks() (tasks, each int) {
 // panelsEnough are as many panels as threads share evenly.
 const panelsEnough = 16
 
-// tilesOf returns how many tiles of at most the given number of samples share the samples.
-func tilesOf(samples, most int) int { return (samples + most - 1) / most }
-
 // evaluate computes the units of a panel for all samples, or for some.
 func (op *dense) evaluate(w *worker, task int) {
 	_, each := op.evaluationTasks()
-	op.units(w, task/each, samples{op.out.value, op.out.size}, samples{op.in.value, op.in.size}, op.pass.Len(), part{task % each, each})
+	op.computeUnits(w, task/each, samples{op.out.value, op.out.size}, samples{op.in.value, op.in.size}, op.pass.Len(), part{task % each, each})
 }
 
-// units computes the units of a panel for some of the tiles that share n samples. A fully
+// computeUnits computes the units of a panel for some of the tiles that share n samples. A fully
 // connected layer is a convolution of size 1, whose positions are the samples.
-func (op *dense) units(w *worker, panel int, y, x samples, n int, some part) {
+func (op *dense) computeUnits(w *worker, panel int, y, x samples, n int, share part) {
 	ks, inputs := w.kernel, op.in.size
 	weights, first, units := op.panel(panel, ks.Lanes)
 	width := len(weights) / inputs
 	vectors := width / ks.Lanes
 	tiles := tilesOf(n, ks.Positions(vectors))
 	blocks := (inputs + panelDepth - 1) / panelDepth
-	from, end := some.share(tiles)
+	from, end := share.share(tiles)
 	for block := range blocks {
 		lo, hi := block*inputs/blocks, (block+1)*inputs/blocks
 		w.depth[0].Depth = int32(hi - lo)
@@ -180,15 +180,20 @@ func (op *dense) units(w *worker, panel int, y, x samples, n int, some part) {
 	}
 }
 
-// smallWeights is how many weights a layer has at most that is evaluated by groups of
-// samples. They stay in the L2 cache of a thread.
+// smallWeights is how many weights, packed, a layer has at most that is evaluated by groups
+// of samples. They stay in the L2 cache of a thread.
 const smallWeights = 256 << 10
 
-// small reports whether that is so.
-func (op *dense) small() bool { return len(op.weight.value) <= smallWeights }
+// small reports whether the layer has so few weights that it is evaluated by groups of
+// samples; see denseSamples.
+func (op *dense) small() bool { return len(op.packed) <= smallWeights }
+
+// packedDense returns how many values the packed weights of a layer are.
+func packedDense(inputs, units, lanes int) int { return (units + lanes - 1) / lanes * lanes * inputs }
 
 // denseSamples is the evaluation of a fully connected layer by groups of samples, each of
-// which goes through several layers on one thread.
+// which goes through several layers on one thread. Parts of one sample's output are panels
+// of units.
 type denseSamples struct{ *dense }
 
 func (op denseSamples) group() int { return mostTogether }
@@ -197,7 +202,7 @@ func (op denseSamples) forward(w *worker, n int) { op.forwardGroup(w, n, n+1) }
 
 func (op denseSamples) forwardGroup(w *worker, first, end int) {
 	for panel := range op.unitPanels {
-		op.units(w, panel, op.out.samples(w, first), op.in.samples(w, first), end-first, whole)
+		op.computeUnits(w, panel, op.out.samples(w, first), op.in.samples(w, first), end-first, whole)
 	}
 }
 
@@ -211,7 +216,7 @@ func (op denseSamples) parts() int {
 func (op denseSamples) forwardPart(w *worker, n int, p part) {
 	first, end := p.share(len(op.unitPanels))
 	for panel := first; panel < end; panel++ {
-		op.units(w, panel, op.out.samples(w, n), op.in.samples(w, n), 1, whole)
+		op.computeUnits(w, panel, op.out.samples(w, n), op.in.samples(w, n), 1, whole)
 	}
 }
 

@@ -34,8 +34,9 @@
 // them in the backward pass writes its gradient, and the others add theirs.
 //
 // In evaluation, batch normalisation is part of a convolution right before it, or treats
-// each sample by itself, and fully connected layers have packed weights. If these are few,
-// a thread takes a few samples through several layers. If there are so
+// each sample by itself, and fully connected layers have packed weights. One with few weights
+// is computed for a few samples at a time, by the thread that computes the layers around it.
+// If there are so
 // few samples that threads would be idle, they share out each sample's output.
 //
 // Each sum has a fixed order, and is never divided by the number of threads. So results

@@ -14,12 +14,14 @@ type dropout struct {
 	keep  []float32 // 1 for a value that stays, 0 for one that drops
 }
 
-func newDropout(p *pass, node net.Node, rate float64, seed uint64, in operand, out *activations, batch int) *dropout {
+func newDropout(p *pass, node net.Node, rate float64, seed uint64, in operand, out *activations) *dropout {
 	return &dropout{
 		pass: p, key: net.SeedKey(seed), layer: node.Index, limit: net.DropoutThreshold(rate), scale: float32(1 / (1 - rate)),
-		in: in, out: out, keep: make([]float32, batch*out.size),
+		in: in, out: out,
 	}
 }
+
+func (op *dropout) planTraining(batch int) { op.keep = make([]float32, batch*op.out.size) }
 
 // kept returns which values of sample n stay.
 func (op *dropout) kept(n int) []float32 { return op.keep[n*op.out.size:][:op.out.size] }

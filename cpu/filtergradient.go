@@ -28,15 +28,15 @@ type filterGradient struct {
 }
 
 // gradientPiece is a panel of filters with their sums, which are in the order (blocks that
-// the panel takes, places of the kernel, channels of the block, filters of the panel).
+// the panel takes, places of the kernel, channels of the block, filters of the panel); if each
+// channel has a filter of its own, in the order (places, channels).
 type gradientPiece struct {
 	tilePanel
-	channels span // that the filters take
-	depth    int  // channels times places of the kernel
-	start    int  // where the sums begin in those of a part of the mini-batch
-	// Only with padded images:
-	blocks  span    // of the image
-	offsets []int32 // of the weights of a filter, in these blocks
+	channels span    // that the filters take
+	blocks   span    // of the image, in which these channels are
+	depth    int     // sums of a filter
+	start    int     // where the sums begin in those of a part of the mini-batch
+	offsets  []int32 // with padded images: where a filter's sums take their values, in these blocks
 }
 
 // gradientTap is a place of the kernel, and the positions of the output that take a

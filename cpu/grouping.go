@@ -69,9 +69,21 @@ func (g grouping) panels(lanes int, split func(vectors int) []tilePanel) []tileP
 	return panels
 }
 
+// leastPanels returns how many panels of at most the given number of vectors there are.
+func (g grouping) leastPanels(most, lanes int) (n int) {
+	g.panels(lanes, func(vectors int) []tilePanel {
+		n += (vectors + most - 1) / most
+		return nil
+	})
+	return n
+}
+
 // weights returns how many weights there are for a place of the kernel, with those that
 // are 0.
 func (g grouping) weights(lanes int) int {
+	if g.depthwise() {
+		return g.vectors(lanes) * lanes
+	}
 	n := 0
 	for v := range g.vectors(lanes) {
 		takes := g.takes(tilePanel{v, 1}, lanes)

@@ -18,7 +18,11 @@ func TestGrouping(t *testing.T) {
 	for _, g := range []grouping{{1, 5, 7}, {1, 64, 64}, {2, 32, 64}, {3, 12, 20}, {16, 4, 4}, {5, 1, 7}, {33, 1, 1}, {4, 7, 1}, {2, 80, 40}} {
 		for _, lanes := range []int{4, 8, 16} {
 			filters, weights := 0, 0
-			for _, p := range g.panels(lanes, even(3)) {
+			panels := g.panels(lanes, even(3))
+			if got := g.leastPanels(3, lanes); got != len(panels) {
+				t.Errorf("%+v, %d lanes: at least %d panels, want %d", g, lanes, got, len(panels))
+			}
+			for _, p := range panels {
 				of, takes := g.filtersOf(p, lanes), g.takes(p, lanes)
 				if p.first*lanes != filters || of.first != filters {
 					t.Fatalf("%+v, %d lanes: panel %+v begins at filter %d, want %d", g, lanes, p, of.first, filters)
@@ -61,6 +65,9 @@ func TestGrouping(t *testing.T) {
 			}
 			if filters != g.groups*g.filters {
 				t.Errorf("%+v, %d lanes: panels have %d filters", g, lanes, filters)
+			}
+			if g.depthwise() { // each filter takes its own channel alone
+				weights = g.vectors(lanes) * lanes
 			}
 			if got := g.weights(lanes); got != weights {
 				t.Errorf("%+v, %d lanes: %d weights, want %d", g, lanes, got, weights)

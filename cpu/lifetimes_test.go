@@ -163,3 +163,31 @@ func TestValuesShareMemory(t *testing.T) {
 		}
 	}
 }
+
+// TestSectionsOfSmallLayers checks which samples go together in evaluation: small fully connected layers take a few, with the layers
+// around them. Images of many values go one by one. A large fully connected layer takes the whole mini-batch.
+func TestSectionsOfSmallLayers(t *testing.T) {
+	relu, pool := &net.Activation{Func: net.ReLU}, &net.Pool{Mode: net.MeanPool, Kernel: net.Square(16), Stride: net.Square(16)}
+	for _, c := range []struct {
+		input  net.Shape
+		layers []net.Layer
+		want   []int // samples in a group, by section; 0 where an operation takes the mini-batch
+	}{
+		{net.Shape{C: 1, H: 28, W: 28}, []net.Layer{&net.Flatten{}, &net.Dense{Units: 100}, relu, &net.Dense{Units: 10}}, []int{mostTogether}},
+		{net.Shape{C: 3, H: 96, W: 96}, []net.Layer{pool, &net.Flatten{}, &net.Dense{Units: 10}}, []int{1, mostTogether}},
+		{net.Shape{C: 1, H: 28, W: 28}, []net.Layer{&net.Flatten{}, &net.Dense{Units: 400}, relu, &net.Dense{Units: 10}}, []int{0, 0, mostTogether}},
+	} {
+		d := open(tiers()[0], 1)(t)
+		p := compile(t, d, &net.Network{Input: c.input, Layers: c.layers}, 20)
+		var got []int
+		for _, s := range p.evaluation.sections {
+			got = append(got, s.group)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%v: groups of %v samples, want %v", c.input, got, c.want)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

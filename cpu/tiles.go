@@ -19,6 +19,7 @@ type tiles struct {
 	grouping grouping
 	each     bool        // each channel has a filter of its own
 	panels   []tilePanel // nil if each
+	runs     []span      // panels that take the same channels
 	weight   *parameter
 	// A weight is at filter*filterStride + channel*channelStride + tap, and groupStride
 	// further for the next group.
@@ -180,7 +181,11 @@ func (t *tiles) plan(ks *asm.Kernels) {
 				p.taps = append(p.taps, p.taps[k-1])
 			} else {
 				p.taps = append(p.taps, blockTaps(channels, t.padded.image.lanes, t.padded.plane(), p.offsets))
+				if i == 0 {
+					t.runs = append(t.runs, span{k, k})
+				}
 			}
+			t.runs[len(t.runs)-1].end = max(t.runs[len(t.runs)-1].end, k+1)
 			p.starts = append(p.starts, size)
 			size += panel.vectors * ks.Lanes * len(p.places) * (channels.end - channels.first)
 		}
@@ -198,7 +203,7 @@ func panelsOf(ks *asm.Kernels, vectors, positions int) (best []tilePanel, least 
 		for at := 0; at < vectors; at += most {
 			p := tilePanel{at, min(most, vectors-at)}
 			panels = append(panels, p)
-			n := (positions + ks.Positions(p.vectors) - 1) / ks.Positions(p.vectors)
+			n := tilesOf(positions, ks.Positions(p.vectors))
 			for i := range n {
 				cost += tileCost(tileOf(positions, n, i+1)-tileOf(positions, n, i), p.vectors)
 			}
@@ -209,6 +214,9 @@ func panelsOf(ks *asm.Kernels, vectors, positions int) (best []tilePanel, least 
 	}
 	return best, least
 }
+
+// tilesOf returns how many tiles of at most the given number share the positions.
+func tilesOf(positions, most int) int { return (positions + most - 1) / most }
 
 // tileOf returns where tile i of n begins, if they share the positions evenly. The larger
 // tiles are the first.
@@ -318,9 +326,13 @@ func (t *tiles) run(w *worker, y, x []float32, how asm.Convolution, part part) {
 			t.nothing(p, y, 0, t.out.blocks(), how)
 			continue
 		}
-		atOnce := max(1, rowsOfImage/(max(1, p.imageRow)*t.padded.image.blocks()))
-		for first := 0; first < p.rows; first += atOnce {
-			t.runRows(w.kernel, p, first, min(first+atOnce, p.rows), y, padded, how, part)
+		for _, panels := range t.runs {
+			channels := t.grouping.takes(t.panels[panels.first], w.kernel.Lanes)
+			blocks := (channels.end - channels.first + t.padded.image.lanes - 1) / t.padded.image.lanes
+			atOnce := max(1, rowsOfImage/(max(1, p.imageRow)*blocks))
+			for first := 0; first < p.rows; first += atOnce {
+				t.runRows(w.kernel, p, panels, first, min(first+atOnce, p.rows), y, padded, how, part)
+			}
 		}
 	}
 }
@@ -358,7 +370,7 @@ func (t *tiles) runTogether(w *worker, y, x samples, first, end int, how asm.Con
 		for k, panel := range t.panels {
 			weights := p.weights[p.starts[k]:]
 			bias, y := t.bias[panel.first*ks.Lanes:], y.values[panel.first*distance+p.first:]
-			n := (end - first + ks.Positions(panel.vectors) - 1) / ks.Positions(panel.vectors)
+			n := tilesOf(end-first, ks.Positions(panel.vectors))
 			for i := range n {
 				from, to := tileOf(end-first, n, i), tileOf(end-first, n, i+1)
 				some := asm.Tiles{
@@ -405,19 +417,19 @@ func (t *tiles) parts(ks *asm.Kernels) int {
 
 // tilesAcross returns how many tiles share the columns of a phase.
 func (t *tiles) tilesAcross(ks *asm.Kernels, p *phase, panel tilePanel) int {
-	most := ks.Positions(panel.vectors)
-	return (p.columns + most - 1) / most
+	return tilesOf(p.columns, ks.Positions(panel.vectors))
 }
 
-// runRows convolves some rows of a phase for all panels.
-func (t *tiles) runRows(ks *asm.Kernels, p *phase, first, end int, y, padded []float32, how asm.Convolution, part part) {
+// runRows convolves some rows of a phase for some panels.
+func (t *tiles) runRows(ks *asm.Kernels, p *phase, panels span, first, end int, y, padded []float32, how asm.Convolution, part part) {
 	var before, all int // tiles
-	for _, panel := range t.panels {
+	for _, panel := range t.panels[panels.first:panels.end] {
 		all += (end - first) * t.tilesAcross(ks, p, panel)
 	}
 	from, to := part.share(all)
 	distance := t.out.plane()
-	for k, panel := range t.panels {
+	for k := panels.first; k < panels.end; k++ {
+		panel := t.panels[k]
 		bias, y := t.bias[panel.first*ks.Lanes:], y[panel.first*distance+p.first:]
 		n := t.tilesAcross(ks, p, panel)
 		lo, hi := max(0, from-before), min((end-first)*n, to-before)
@@ -443,7 +455,6 @@ func (t *tiles) planesAtOnce() int {
 // runEach convolves an image whose channels have a filter each.
 func (t *tiles) runEach(w *worker, y, x []float32, how asm.Convolution, part part) {
 	ks, distance, plane := w.kernel, t.out.plane(), t.padded.plane()
-	most := ks.Positions(1)
 	first, end := part.share(t.out.blocks())
 	atOnce := end - first
 	if !t.padded.plain() {
@@ -463,7 +474,7 @@ func (t *tiles) runEach(w *worker, y, x []float32, how asm.Convolution, part par
 				t.nothing(p, y, first, first+blocks, how)
 				continue
 			}
-			n := (p.columns + most - 1) / most
+			n := tilesOf(p.columns, ks.Positions(1))
 			weights, bias := p.weights[first*len(p.places)*ks.Lanes:], t.bias[first*ks.Lanes:]
 			for tile := 0; tile < n*p.rows; {
 				some, at, source := p.tilesOfRows(p.rows, n, tile, n*p.rows)

@@ -299,14 +299,17 @@ func (g *winograd) some(p part) winogradPart {
 	return some
 }
 
-// steps returns into how many parts the rows of tiles can be divided. The last row of
-// tiles may write over a part of the one before it; then they belong together. With a dilation
-// there are several such rows, and the rows aren't divided.
+// steps returns into how many parts the rows of tiles can be divided. If the last row of
+// tiles writes over a part of the one before it, they belong together. With a dilation there
+// are several such rows then, and the rows aren't divided.
 func (g *winograd) steps() int {
-	if len(g.vertical.runs) > 2 {
-		return 1
+	rows := g.down
+	if slices.Max(g.vertical.shared) > 0 {
+		if g.vertical.dilation > 1 {
+			return 1
+		}
+		rows--
 	}
-	rows := g.vertical.runs[0].end
 	return (rows + g.rows - 1) / g.rows
 }
 
@@ -340,9 +343,11 @@ func (g *winograd) transformTiles(w *worker, at int, image []float32, blocks, ca
 	}
 	line := width * lanes
 	stride := pointStride(blocks*capacity, lanes)
-	distance := g.vertical.dilation                                                                            // of a tile's rows
-	top := g.vertical.origins[row] - above                                                                     // in the padded image a tile begins where its output does
-	first, end := max(0, (distance-1-top)/distance), min(asm.WinogradPoints, (height-top+distance-1)/distance) // rows of the tiles that are in the image
+	// In the padded image a tile begins where its output does. Its rows from first to the one
+	// before end are in the image, which may be none.
+	top, distance := g.vertical.origins[row]-above, g.vertical.dilation
+	first := min(max(0, (distance-1-top)/distance), asm.WinogradPoints)
+	end := max(first, min((height-top+distance-1)/distance, asm.WinogradPoints))
 	if right := left + line; left > 0 || right < pitch {
 		for i := range asm.WinogradPoints {
 			clear(columns[i*pitch:][:left])
@@ -350,14 +355,15 @@ func (g *winograd) transformTiles(w *worker, at int, image []float32, blocks, ca
 		}
 	}
 	for b := range blocks {
-		from, down := image[b*height*line+(top+first*distance)*line:], distance*line
-		if first > 0 || end < asm.WinogradPoints {
+		image, from, down := image[b*height*line:], edge, line
+		if first == 0 && end == asm.WinogradPoints {
+			from, down = image[top*line:], distance*line
+		} else {
 			clear(edge[:first*line])
 			for i := first; i < end; i++ {
-				copy(edge[i*line:(i+1)*line], from[(i-first)*down:])
+				copy(edge[i*line:(i+1)*line], image[(top+i*distance)*line:])
 			}
 			clear(edge[end*line : asm.WinogradPoints*line])
-			from, down = edge, line
 		}
 		g.kernel.TransformInput(columns[left:], lanes, pitch, from, lanes, down, width)
 		for i := range asm.WinogradPoints {
@@ -382,7 +388,7 @@ func (g *winograd) multiply(w *worker, tiles int, part winogradPart) {
 		x, y := w.tiles.images[p*pointStride(len(g.blocks)*g.capacity(), lanes):], w.tiles.filters[p*pointStride(g.vectors*g.capacity(), lanes):]
 		for _, panel := range g.panels[part.firstPanel:part.endPanel] {
 			weights := g.weights[(p*g.vectors+panel.first)*g.inputs*lanes:]
-			n := (tiles + ks.Positions(panel.vectors) - 1) / ks.Positions(panel.vectors)
+			n := tilesOf(tiles, ks.Positions(panel.vectors))
 			for i := 0; i < n; {
 				some, at, source := tilesOfRow(tiles, lanes, lanes, n, i, n)
 				some.Vectors, some.Distance = panel.vectors, plane

@@ -42,6 +42,7 @@ func TestWinograd(t *testing.T) {
 			{16, 8, 64, 32, 3, net.PadSame, []net.Layer{relu, &net.Conv{Filters: 32, Kernel: net.Square(3), Padding: net.PadValid}}, plain},
 			{13, 16, 33, 40, 3, net.PadSame, []net.Layer{relu}, net.Pair{H: 3, W: 2}},
 			{12, 13, 40, 33, 3, net.PadValid, nil, net.Pair{H: 1, W: 2}},
+			{18, 14, 64, 48, 5, net.Pad(8, 7, 6, 6), nil, net.Square(2)},
 			{6, 11, 48, 32, 3, net.PadValid, nil, plain},
 			random(),
 		} {
@@ -84,21 +85,36 @@ func TestWinograd(t *testing.T) {
 	}
 }
 
+// TestWinogradOutside verifies convolutions of which some tiles have no row in the image: in the gradient of the first, and in
+// the output of the second.
+func TestWinogradOutside(t *testing.T) {
+	for _, tier := range tiers() {
+		for _, c := range []struct {
+			height, width int
+			padding       net.Padding
+		}{{13, 13, net.PadValid}, {1, 32, net.Pad(9, 8, 6, 6)}} {
+			verifyLayers(t, tier, 3, net.Shape{C: 2, H: c.height, W: c.width}, &net.Conv{Filters: 64, Kernel: net.Square(1)},
+				&net.Conv{Filters: 64, Kernel: net.Square(5), Dilation: net.Square(3), Padding: c.padding}, &net.Flatten{}, &net.Dense{Units: 3})
+		}
+	}
+}
+
 // TestWinogradGradient compares weight gradients with those that are summed directly: of tiles that lie over others along one
 // axis and both, of mini-batches that are cut into parts, of channels and filters that are cut into pieces.
 func TestWinogradGradient(t *testing.T) {
 	rng := testenv.Rand(t)
-	random := func() [7]int {
-		return [7]int{1 + rng.IntN(20), 8 + rng.IntN(12), 8 + rng.IntN(12), 20 + rng.IntN(60), 20 + rng.IntN(60), 3 + 2*rng.IntN(2), 1 + rng.IntN(2)}
+	random := func() [7]int { // for all of these the method pays
+		dilation := 1 + rng.IntN(2)
+		return [7]int{1 + rng.IntN(20), (8 + rng.IntN(12)) * dilation, 8 + rng.IntN(12), 20 + rng.IntN(60), 20 + rng.IntN(60), 3 + 2*rng.IntN(2), dilation}
 	}
 	for _, tier := range tiers() {
-		for _, c := range [][7]int{{2, 16, 16, 32, 32, 3, 1}, {40, 9, 11, 31, 65, 3, 1}, {3, 14, 7, 40, 33, 5, 1}, {2, 6, 5, 150, 130, 3, 1}, {3, 14, 17, 32, 33, 3, 3}, random()} {
+		for _, c := range [][7]int{{2, 16, 16, 32, 32, 3, 1}, {40, 9, 11, 31, 65, 3, 1}, {3, 14, 7, 40, 33, 5, 1}, {2, 6, 5, 150, 130, 3, 1}, {3, 14, 9, 32, 33, 3, 3}, random()} {
 			batch, height, width, channels, filters, kernel, dilation := c[0], c[1], c[2], c[3], c[4], c[5], c[6]
 			t.Run(fmt.Sprintf("%v/%v", tier, c), func(t *testing.T) {
 				d := open(tier, 2)(t).(*device)
 				defer d.Close()
 				plan := planOf(t, net.Shape{C: channels, H: height, W: width}, []net.Layer{
-					&net.Conv{Filters: filters, Kernel: net.Square(kernel), Dilation: net.Square(dilation), Padding: net.PadSame}, &net.Flatten{}, &net.Dense{Units: 3}})
+					&net.Conv{Filters: filters, Kernel: net.Square(kernel), Dilation: net.Pair{H: dilation, W: 1}, Padding: net.PadSame}, &net.Flatten{}, &net.Dense{Units: 3}})
 				p, err := newProgram(d, plan, net.Options{Batch: batch, Optimizer: net.SGDDefault(1)}, true)
 				if err != nil {
 					t.Fatal(err)

@@ -247,7 +247,7 @@ func (ws *workers) work(w *worker) {
 		if first >= ws.tasks {
 			return
 		}
-		for task := first; task < min(end, ws.tasks); task++ {
+		for task := first; task < min(end, ws.tasks) && ws.panicked.Load() == nil; task++ {
 			ws.body(w, int(task))
 		}
 	}
