@@ -72,6 +72,12 @@ func keyOf(s *net.Dataset) dataKey {
 	return k
 }
 
+// kindOf returns what a graph needs to know of a streamed data set. Data sets that are alike in it have the same key.
+func kindOf(s *net.Dataset) dataKey {
+	k := keyOf(s)
+	return dataKey{shape: k.shape, pixels: k.pixels, scale: k.scale}
+}
+
 // row returns the row in which a sample stands in device memory.
 func (x *deviceData) row(s *net.Dataset, sample int32) int32 {
 	if x.rows == (Buffer{}) {
@@ -84,17 +90,49 @@ func (x *deviceData) row(s *net.Dataset, sample int32) int32 {
 // would fill the memory.
 const mostData = 8
 
+// known returns what is remembered by a key, or nil.
+func (d *Device) known(key dataKey) *deviceData {
+	for i, x := range d.data {
+		if x.of == key {
+			d.data = append(slices.Delete(d.data, i, i+1), x) // the most recently used is at the end
+			return x
+		}
+	}
+	return nil
+}
+
+// remember adds a data set to those that are remembered, and forgets another if there are too many.
+func (d *Device) remember(x *deviceData) (*deviceData, error) {
+	if len(d.data) >= mostData {
+		if err := d.forget(d.data[0]); err != nil {
+			return nil, err
+		}
+	}
+	d.data = append(d.data, x)
+	return x, nil
+}
+
+// passing returns a data set that is probably seen only once, such as the images of a request. It is streamed, if it
+// isn't in device memory. All such data sets of one kind are one for graphs.
+func (d *Device) passing(s *net.Dataset) (*deviceData, error) {
+	if x := d.known(keyOf(s)); x != nil {
+		return x, nil
+	}
+	kind := kindOf(s)
+	if x := d.known(kind); x != nil {
+		return x, nil
+	}
+	return d.remember(&deviceData{of: kind, streamed: true})
+}
+
 // dataset returns the data set in device memory. The first call for a data set copies it there. Other data sets make
 // room for it, the least recently used first. If there is no room at all, it is streamed.
 func (d *Device) dataset(s *net.Dataset) (*deviceData, error) {
 	key := keyOf(s)
-	for i, x := range d.data {
-		if x.of == key {
-			d.data = append(slices.Delete(d.data, i, i+1), x) // the most recently used is at the end
-			return x, nil
-		}
+	if x := d.known(key); x != nil {
+		return x, nil
 	}
-	if len(d.data) >= mostData {
+	if len(d.data) >= mostData { // before it takes memory
 		if err := d.forget(d.data[0]); err != nil {
 			return nil, err
 		}
@@ -119,8 +157,7 @@ func (d *Device) dataset(s *net.Dataset) (*deviceData, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.data = append(d.data, x)
-	return x, nil
+	return d.remember(x)
 }
 
 // couldFit reports whether there would be room for a data set if those on the device were forgotten.

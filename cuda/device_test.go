@@ -146,7 +146,8 @@ func TestSameBytes(t *testing.T) {
 	})
 }
 
-// TestCaptureFails lets the first capture fail: training goes on without, to the same weights, and says why.
+// TestCaptureFails lets the first capture fail: training goes on without, to the same weights, and says why. Later it is tried
+// again.
 func TestCaptureFails(t *testing.T) {
 	data := images(50)
 	var want []byte
@@ -172,6 +173,11 @@ func TestCaptureFails(t *testing.T) {
 			}
 			if launches := m.Counters()["graph launches"]; fault == (launches > 0) {
 				t.Errorf("%d graph launches", launches)
+			}
+			train(t, p, data, 40, 8)
+			weights(t, p)
+			if why, launches := p.(interface{ GraphError() error }).GraphError(), m.Counters()["graph launches"]; why != nil || launches == 0 {
+				t.Errorf("%d steps later: %d graph launches, GraphError is %v", 40, launches, why)
 			}
 		})
 	}

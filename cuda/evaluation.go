@@ -4,6 +4,8 @@ package cuda
 
 import (
 	"errors"
+	"math/bits"
+	"slices"
 	"unsafe"
 
 	"gorgonia.org/cu"
@@ -45,6 +47,22 @@ func (p *program) Evaluate(b net.Batch) (m net.Metrics, err error) {
 	return m, err
 }
 
+// padded returns a piece of a batch with some of its first samples once more at the end, so that the number of samples
+// is a power of two, or Options.Batch. So a program meets few sizes, whatever it is asked: for each it has algorithms and
+// a graph.
+func (p *program) padded(b net.Batch) net.Batch {
+	n := 1 << bits.Len(uint(b.Len()-1))
+	if n = min(n, p.options.Batch); n == b.Len() {
+		return b
+	}
+	more := n - b.Len() // less than b.Len()
+	b.Indices = slices.Concat(b.Indices, b.Indices[:more])
+	if b.Views != nil {
+		b.Views = slices.Concat(b.Views, b.Views[:more])
+	}
+	return b
+}
+
 // Infer returns the class probabilities, (b.Len(), classes). The caller owns the tensor.
 func (p *program) Infer(b net.Batch) (*tensor.Dense, error) {
 	if err := p.check(b, 0); err != nil {
@@ -53,7 +71,7 @@ func (p *program) Infer(b net.Batch) (*tensor.Dense, error) {
 	var out []float32
 	err := p.do(func() error {
 		return p.pieces(b, func(piece net.Batch) error {
-			if err := p.queue.add(work{kind: inferring}, piece, kernels.Queued{}); err != nil {
+			if err := p.queue.add(work{kind: inferring}, p.padded(piece), kernels.Queued{}); err != nil {
 				return err
 			}
 			if err := p.queue.flush(); err != nil {

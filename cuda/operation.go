@@ -122,8 +122,8 @@ type perBatch[T closer] struct {
 	ages []int // sizes; the most recently used is at the end
 }
 
-// mostSizes bounds how many sizes are kept.
-const mostSizes = 8
+// mostSizes bounds how many sizes are kept: the powers of two for inference, and a few of training.
+const mostSizes = 24
 
 // errNotMade ends the capture of a pass that would have to make something new. That may take memory and measure
 // algorithms, which must not be captured.

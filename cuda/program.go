@@ -41,15 +41,18 @@ type program struct {
 	clip, squares                       Buffer
 	result                              pinned // where sums and probabilities arrive
 
-	workspace  Buffer
-	queue      *queue
-	graphs     map[work]*graph
-	warm       map[work]bool // work that has run once without a graph, and may be captured
-	capturing  bool
-	graphError error // why this program's work can't be captured; nil if nothing failed
-	step       int64 // updates made or queued
-	pending    int   // calls of Gradients since the last update
-	swapped    bool  // the averages are in the place of the weights
+	workspace   Buffer
+	queue       *queue
+	graphs      map[work]*graph
+	warm        map[work]bool // work that has run once without a graph, and may be captured
+	capturing   bool
+	graphError  error // why the last capture failed; nil if it didn't
+	failures    int   // captures that failed, one after the other
+	works       int   // pieces of work that have been started without a graph
+	nextCapture int   // captures wait until there were so many
+	step        int64 // updates made or queued
+	pending     int   // calls of Gradients since the last update
+	swapped     bool  // the averages are in the place of the weights
 
 	// What the device's thread is to do next. The functions are made once, so that a step allocates nothing.
 	task    func() error
@@ -162,8 +165,8 @@ func (p *program) check(b net.Batch, most int) error {
 	return nil
 }
 
-// GraphError returns why work could not be captured as a graph. It then runs kernel by kernel: right, but slower. It
-// is nil if nothing has failed.
+// GraphError returns why work could not be captured as a graph. It then runs kernel by kernel: right, but slower. Later
+// it is tried again. GraphError returns nil if nothing has failed since a graph was captured.
 func (p *program) GraphError() error { return p.graphError }
 
 // Close gives back all memory.

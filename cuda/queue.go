@@ -168,7 +168,11 @@ func (q *queue) put(w work, b net.Batch, numbers kernels.Queued) (err error) {
 				return err
 			}
 		}
-		if w.data, err = q.program.device.dataset(b.Data); err != nil {
+		find := q.program.device.dataset
+		if w.kind == inferring && b.Data.Len() <= q.program.options.Batch {
+			find = q.program.device.passing
+		}
+		if w.data, err = find(b.Data); err != nil {
 			return err
 		}
 	}
@@ -348,7 +352,7 @@ func (p *program) start(w work) error {
 	if g := p.graphs[w]; g != nil {
 		return g.launch(p.device.stream)
 	}
-	if p.device.options.NoGraph || p.graphError != nil {
+	if p.works++; p.device.options.NoGraph || p.works < p.nextCapture {
 		return p.run(w)
 	}
 	if !p.warm[w] {
@@ -372,13 +376,23 @@ func (p *program) start(w work) error {
 		return p.run(w) // makes what is missing
 	}
 	if err != nil {
-		// The step is right without a graph, only slower.
+		// The step is right without a graph, only slower. What failed may work later.
 		p.graphError = err
+		p.failures++
+		p.nextCapture = p.works + firstPause<<min(p.failures-1, mostFailures)
 		return p.run(w)
 	}
+	p.graphError, p.failures = nil, 0
 	p.graphs[w] = g
 	return g.launch(p.device.stream)
 }
+
+// firstPause is how many pieces of work run kernel by kernel after a failed capture, before the next one is tried. Each
+// failure in a row doubles that, but at most mostFailures times.
+const (
+	firstPause   = 32
+	mostFailures = 16
+)
 
 // mostGraphs is the most graphs that a program keeps. mostWarm is for how much work it remembers that it may be
 // captured. Without these limits, inference with ever new sizes would use ever more memory.

@@ -349,14 +349,14 @@ func TestForgottenRows(t *testing.T) {
 	used := d.Memory().InUse
 	for range 3 { // others than are kept push out first, and not second, which is asked about again
 		for range 4 {
-			infer(images(4))
+			infer(images(9)) // more than a mini-batch, so they are uploaded
 			if got := infer(second); !slices.Equal(got, want) {
 				t.Fatalf("%v, want %v", got, want)
 			}
 		}
 	}
 	for range 9 {
-		infer(images(4))
+		infer(images(9)) // more than a mini-batch, so they are uploaded
 	}
 	if now := d.Memory().InUse; now > used-int64(len(all.Pixels)/2) {
 		t.Errorf("%d bytes in use, of %d with the pixels that they should be without", now, used)

@@ -1,0 +1,66 @@
+//go:build cuda
+
+package cuda_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/gputrain/gputrain/cuda/sim"
+	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/net"
+)
+
+// TestRequests infers as a server does: each request has a data set of its own, of ever another size. The probabilities are those of
+// the images among others. After a few requests each is one launch of a graph, and no algorithm is chosen any more.
+func TestRequests(t *testing.T) {
+	m := sim.Start(t)
+	const batch, classes = 24, 4
+	all := images(batch)
+	_, p := compile(t, strict, batch)
+	indices := make([]int32, batch)
+	for i := range indices {
+		indices[i] = int32(i)
+	}
+	probabilities, err := p.Infer(net.Batch{Data: all, Indices: indices})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := probabilities.Float32s()
+	size := all.Shape.Size()
+	request := func(first, n int) {
+		t.Helper()
+		own := *all
+		own.Pixels, own.Labels = slices.Clone(all.Pixels[first*size:(first+n)*size]), slices.Clone(all.Labels[first:first+n])
+		got, err := p.Infer(net.Batch{Data: &own, Indices: indices[:n]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var among []float64
+		for _, v := range want[first*classes : (first+n)*classes] {
+			among = append(among, float64(v))
+		}
+		approx.Check(t, "probabilities", got.Float32s(), among, approx.Tolerance{Abs: 1e-6})
+	}
+	each := func() {
+		for n := 1; n <= batch; n++ {
+			request(batch-n, n)
+		}
+	}
+	each()
+	each()
+	before := m.Counters()
+	each()
+	after := m.Counters()
+	for name, want := range map[string]int64{
+		"call.cuGraphLaunch": batch, "call.cuLaunchKernel": 0, "allocations": 0, "call.cuGraphInstantiateWithFlags": 0,
+		"call.cudnnGetConvolutionForwardAlgorithm_v7": 0,
+	} {
+		if got := after[name] - before[name]; got != want {
+			t.Errorf("%d requests: %s %d times, want %d", batch, name, got, want)
+		}
+	}
+	if n := after["call.cuGraphInstantiateWithFlags"]; n == 0 || n > 6 { // 1, 2, 4, 8, 16 and 24
+		t.Errorf("%d graphs, want at most 6", n)
+	}
+}
