@@ -37,9 +37,9 @@ func loadKernels(d cu.Device) (*kernelSet, error) {
 		*a.into = v
 	}
 	for _, m := range kernels.Modules() {
-		loaded, err := cu.LoadData(m.PTX())
+		loaded, err := loadModule(m.PTX())
 		if err != nil {
-			return k, fmt.Errorf("kernels of %s: %w", m.Name, call("cuModuleLoadData", err))
+			return k, fmt.Errorf("kernels of %s: %w", m.Name, err)
 		}
 		k.modules = append(k.modules, loaded)
 		for _, kernel := range m.Kernels {

@@ -3,7 +3,7 @@
 package cuda
 
 // This file holds what gorgonia.org/cu and cu/dnn lack: handles that fail with an error instead of a panic, streams
-// for them, cuBLAS on device pointers, the capture of graphs, and pinned memory.
+// for them, cuBLAS on device pointers, what the driver's compiler says of kernels, the capture of graphs, and pinned memory.
 
 /*
 #cgo CFLAGS: -I${SRCDIR}/driver/include
@@ -18,6 +18,13 @@ package cuda
 
 static cublasStatus_t setWorkspace(cublasHandle_t h, CUdeviceptr workspace, size_t bytes) {
 	return cublasSetWorkspace(h, (void *)workspace, bytes);
+}
+
+// load gives the text of kernels to the driver's compiler, and gets its errors.
+static CUresult load(CUmodule *module, const void *text, char *errors, size_t bytes) {
+	CUjit_option names[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
+	void *values[] = {errors, (void *)bytes};
+	return cuModuleLoadDataEx(module, text, 2, names, values);
 }
 
 // The factors are float32.
@@ -39,7 +46,9 @@ import "C"
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
+	"strings"
 	"unsafe"
 
 	"gorgonia.org/cu"
@@ -104,6 +113,20 @@ func newDNN(stream cu.Stream) (*cudnn.Context, error) {
 }
 
 func dnnHandle(c *cudnn.Context) C.cudnnHandle_t { return *(*C.cudnnHandle_t)(unsafe.Pointer(c)) }
+
+// loadModule compiles and loads kernels. The error holds what the driver's compiler says.
+func loadModule(ptx string) (cu.Module, error) {
+	text := C.CString(ptx)
+	defer C.free(unsafe.Pointer(text))
+	var module C.CUmodule
+	var errors [4096]C.char
+	err := driver.Check("cuModuleLoadDataEx", int(C.load(&module, unsafe.Pointer(text), &errors[0], C.size_t(len(errors)))))
+	if said := strings.TrimSpace(C.GoString(&errors[0])); err != nil && said != "" {
+		err = fmt.Errorf("%w: %s", err, strings.Join(strings.Fields(said), " "))
+	}
+	// The handle is the first and only field of a Module.
+	return *(*cu.Module)(unsafe.Pointer(&module)), err
+}
 
 // blas is a cuBLAS handle that works on one stream.
 type blas struct {
