@@ -123,7 +123,7 @@ type perBatch[T closer] struct {
 }
 
 // mostSizes bounds how many sizes are kept: the powers of two for inference, and a few of training.
-const mostSizes = 24
+const mostSizes = 16
 
 // errNotMade ends the capture of a pass that would have to make something new. That may take memory and measure
 // algorithms, which must not be captured.
