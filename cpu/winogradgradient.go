@@ -96,8 +96,9 @@ func (op *winogradGradient) pays(lanes int) bool {
 	tiles := g.down * g.across
 	products := winogradProducts * tiles * max(op.conv.node.In.C, 8) * op.vectors * 5 / 4
 	transforms := 20 * (g.down*g.image.width + asm.WinogradPoints*tiles) * (op.blocks*len(op.width) + op.vectors*len(op.depth))
+	calls := callCost * g.moreRuns() * asm.WinogradPoints * (op.blocks*len(op.width) + op.vectors*len(op.depth))
 	other := g.outH * g.outW * g.size * g.size * max(op.conv.node.In.C, lanes/2) * op.vectors
-	return 10*(products+transforms) < 9*other
+	return 10*(products+transforms+calls) < 9*other
 }
 
 // leastTileOutputs decides how many tiles a mini-batch must have: 32 of 4x4 positions, or
