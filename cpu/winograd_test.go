@@ -42,7 +42,7 @@ func TestWinograd(t *testing.T) {
 			{16, 8, 64, 32, 3, net.PadSame, []net.Layer{relu, &net.Conv{Filters: 32, Kernel: net.Square(3), Padding: net.PadValid}}, plain},
 			{13, 16, 33, 40, 3, net.PadSame, []net.Layer{relu}, net.Pair{H: 3, W: 2}},
 			{12, 12, 40, 33, 3, net.PadValid, nil, net.Pair{H: 1, W: 2}},
-			{18, 14, 64, 48, 5, net.Pad(8, 7, 6, 6), nil, net.Square(2)},
+			{9, 8, 33, 32, 5, net.Pad(5, 3, 3, 1), nil, net.Pair{H: 2, W: 1}},
 			{6, 11, 48, 32, 3, net.PadValid, nil, plain},
 			random(),
 		} {
