@@ -44,7 +44,8 @@ func winogradBeforePool(ks *asm.Kernels, conv, pooled net.Node) bool {
 }
 
 // mostAreaTogether is about the largest area of images that are computed several at once. Larger
-// ones are, too, if they have no more than mostValuesTogether values and another layer likes it.
+// images go together only if they have at most mostValuesTogether values, and if a layer before
+// or behind them prefers it.
 const (
 	mostAreaTogether   = 256
 	mostValuesTogether = 16 << 10

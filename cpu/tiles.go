@@ -19,7 +19,7 @@ type tiles struct {
 	grouping grouping
 	each     bool        // each channel has a filter of its own
 	panels   []tilePanel // nil if each
-	runs     []span      // panels that take the same channels
+	runs     []panelRun  // of all panels
 	weight   *parameter
 	// A weight is at filter*filterStride + channel*channelStride + tap, and groupStride
 	// further for the next group.
@@ -39,13 +39,16 @@ type phase struct {
 	imageRow, imageStep  int
 	places               []int       // of the kernel, one for each tap of a block
 	offsets              []int32     // of these taps
-	taps                 [][]asm.Tap // of all blocks that a panel takes, by panel
+	taps                 [][]asm.Tap // of all blocks that the panels of a run take, by run
 	weights              []float32   // (panels, blocks that it takes, places, channels of the block, filters of the panel); (blocks, places, channels) if each
 	starts               []int       // where a panel's weights begin
 }
 
 // tilePanel is some vectors of filters that are computed together.
 type tilePanel struct{ first, vectors int }
+
+// panelRun is some panels, one after another, that take the same channels.
+type panelRun struct{ panels, channels span }
 
 // axisTap is a place of the kernel along one axis, and how far the value that it takes
 // lies behind the position's own.
@@ -172,22 +175,22 @@ func (t *tiles) plan(ks *asm.Kernels) {
 		panels, _ := panelsOf(ks, vectors, columns)
 		return panels
 	})
+	for k, panel := range t.panels {
+		channels := t.grouping.takes(panel, ks.Lanes)
+		if k == 0 || channels != t.runs[len(t.runs)-1].channels {
+			t.runs = append(t.runs, panelRun{span{k, k}, channels})
+		}
+		t.runs[len(t.runs)-1].panels.end++
+	}
 	for i := range t.phases {
 		p := &t.phases[i]
 		size := 0
-		for k, panel := range t.panels {
-			channels := t.grouping.takes(panel, ks.Lanes)
-			if k > 0 && channels == t.grouping.takes(t.panels[k-1], ks.Lanes) {
-				p.taps = append(p.taps, p.taps[k-1])
-			} else {
-				p.taps = append(p.taps, blockTaps(channels, t.padded.image.lanes, t.padded.plane(), p.offsets))
-				if i == 0 {
-					t.runs = append(t.runs, span{k, k})
-				}
+		for _, run := range t.runs {
+			p.taps = append(p.taps, blockTaps(run.channels, t.padded.image.lanes, t.padded.plane(), p.offsets))
+			for _, panel := range t.panels[run.panels.first:run.panels.end] {
+				p.starts = append(p.starts, size)
+				size += panel.vectors * ks.Lanes * len(p.places) * (run.channels.end - run.channels.first)
 			}
-			t.runs[len(t.runs)-1].end = max(t.runs[len(t.runs)-1].end, k+1)
-			p.starts = append(p.starts, size)
-			size += panel.vectors * ks.Lanes * len(p.places) * (channels.end - channels.first)
 		}
 		p.weights = make([]float32, size)
 	}
@@ -326,12 +329,11 @@ func (t *tiles) run(w *worker, y, x []float32, how asm.Convolution, part part) {
 			t.nothing(p, y, 0, t.out.blocks(), how)
 			continue
 		}
-		for _, panels := range t.runs {
-			channels := t.grouping.takes(t.panels[panels.first], w.kernel.Lanes)
-			blocks := (channels.end - channels.first + t.padded.image.lanes - 1) / t.padded.image.lanes
+		for r, run := range t.runs {
+			blocks := (run.channels.end - run.channels.first + t.padded.image.lanes - 1) / t.padded.image.lanes
 			atOnce := max(1, rowsOfImage/(max(1, p.imageRow)*blocks))
 			for first := 0; first < p.rows; first += atOnce {
-				t.runRows(w.kernel, p, panels, first, min(first+atOnce, p.rows), y, padded, how, part)
+				t.runRows(w.kernel, p, r, first, min(first+atOnce, p.rows), y, padded, how, part)
 			}
 		}
 	}
@@ -367,18 +369,20 @@ func (t *tiles) runTogether(w *worker, y, x samples, first, end int, how asm.Con
 			}
 			continue
 		}
-		for k, panel := range t.panels {
-			weights := p.weights[p.starts[k]:]
-			bias, y := t.bias[panel.first*ks.Lanes:], y.values[panel.first*distance+p.first:]
-			n := tilesOf(end-first, ks.Positions(panel.vectors))
-			for i := range n {
-				from, to := tileOf(end-first, n, i), tileOf(end-first, n, i+1)
-				some := asm.Tiles{
-					Positions: to - from, Vectors: panel.vectors, YStep: t.out.size(), XStep: apart, Distance: distance,
-					Count: p.columns, YNext: p.step, XNext: p.imageStep,
-				}
-				for row := range p.rows {
-					ks.Convolve(some, y[(first+from)*t.out.size()+row*p.row:], images[from*apart+p.image+row*p.imageRow:], p.taps[k], weights, bias, how)
+		for r, run := range t.runs {
+			for k := run.panels.first; k < run.panels.end; k++ {
+				panel := t.panels[k]
+				bias, y := t.bias[panel.first*ks.Lanes:], y.values[panel.first*distance+p.first:]
+				n := tilesOf(end-first, ks.Positions(panel.vectors))
+				for i := range n {
+					from, to := tileOf(end-first, n, i), tileOf(end-first, n, i+1)
+					some := asm.Tiles{
+						Positions: to - from, Vectors: panel.vectors, YStep: t.out.size(), XStep: apart, Distance: distance,
+						Count: p.columns, YNext: p.step, XNext: p.imageStep,
+					}
+					for row := range p.rows {
+						ks.Convolve(some, y[(first+from)*t.out.size()+row*p.row:], images[from*apart+p.image+row*p.imageRow:], p.taps[r], p.weights[p.starts[k]:], bias, how)
+					}
 				}
 			}
 		}
@@ -420,9 +424,10 @@ func (t *tiles) tilesAcross(ks *asm.Kernels, p *phase, panel tilePanel) int {
 	return tilesOf(p.columns, ks.Positions(panel.vectors))
 }
 
-// runRows convolves some rows of a phase for some panels.
-func (t *tiles) runRows(ks *asm.Kernels, p *phase, panels span, first, end int, y, padded []float32, how asm.Convolution, part part) {
+// runRows convolves some rows of a phase for the panels of run r.
+func (t *tiles) runRows(ks *asm.Kernels, p *phase, r, first, end int, y, padded []float32, how asm.Convolution, part part) {
 	var before, all int // tiles
+	panels := t.runs[r].panels
 	for _, panel := range t.panels[panels.first:panels.end] {
 		all += (end - first) * t.tilesAcross(ks, p, panel)
 	}
@@ -437,7 +442,7 @@ func (t *tiles) runRows(ks *asm.Kernels, p *phase, panels span, first, end int, 
 		for lo < hi {
 			some, at, source := p.tilesOfRows(end-first, n, lo, hi)
 			some.Vectors, some.Distance = panel.vectors, distance
-			ks.Convolve(some, y[first*p.row+at:], padded[p.image+first*p.imageRow+source:], p.taps[k], p.weights[p.starts[k]:], bias, how)
+			ks.Convolve(some, y[first*p.row+at:], padded[p.image+first*p.imageRow+source:], p.taps[r], p.weights[p.starts[k]:], bias, how)
 			lo += some.Count
 		}
 	}
