@@ -103,18 +103,18 @@ func TestWinogradOutside(t *testing.T) {
 // axis and both, of mini-batches that are cut into parts, of channels and filters that are cut into pieces.
 func TestWinogradGradient(t *testing.T) {
 	rng := testenv.Rand(t)
-	random := func() [7]int { // for all of these the method pays
+	random := func() [8]int { // for all of these the method pays
 		dilation := 1 + rng.IntN(2)
-		return [7]int{1 + rng.IntN(20), (8 + rng.IntN(12)) * dilation, 8 + rng.IntN(12), 20 + rng.IntN(60), 20 + rng.IntN(60), 3 + 2*rng.IntN(2), dilation}
+		return [8]int{1 + rng.IntN(20), (8 + rng.IntN(12)) * dilation, 8 + rng.IntN(12), 20 + rng.IntN(60), 20 + rng.IntN(60), 3 + 2*rng.IntN(2), dilation, 1}
 	}
 	for _, tier := range tiers() {
-		for _, c := range [][7]int{{2, 16, 16, 32, 32, 3, 1}, {40, 9, 11, 31, 65, 3, 1}, {3, 14, 7, 40, 33, 5, 1}, {2, 6, 5, 150, 130, 3, 1}, {3, 14, 9, 32, 33, 3, 3}, random()} {
-			batch, height, width, channels, filters, kernel, dilation := c[0], c[1], c[2], c[3], c[4], c[5], c[6]
+		for _, c := range [][8]int{{2, 16, 16, 32, 32, 3, 1, 1}, {40, 9, 11, 31, 65, 3, 1, 1}, {3, 14, 7, 40, 33, 5, 1, 1}, {2, 6, 5, 150, 130, 3, 1, 1}, {3, 14, 9, 32, 33, 3, 3, 1}, {3, 8, 22, 64, 64, 3, 1, 2}, random()} {
+			batch, height, width, channels, filters, kernel, dilation := c[0], c[1], c[2], c[3], c[4], c[5], net.Pair{H: c[6], W: c[7]}
 			t.Run(fmt.Sprintf("%v/%v", tier, c), func(t *testing.T) {
 				d := open(tier, 2)(t).(*device)
 				defer d.Close()
 				plan := planOf(t, net.Shape{C: channels, H: height, W: width}, []net.Layer{
-					&net.Conv{Filters: filters, Kernel: net.Square(kernel), Dilation: net.Pair{H: dilation, W: 1}, Padding: net.PadSame}, &net.Flatten{}, &net.Dense{Units: 3}})
+					&net.Conv{Filters: filters, Kernel: net.Square(kernel), Dilation: dilation, Padding: net.PadSame}, &net.Flatten{}, &net.Dense{Units: 3}})
 				p, err := newProgram(d, plan, net.Options{Batch: batch, Optimizer: net.SGDDefault(1)}, true)
 				if err != nil {
 					t.Fatal(err)
