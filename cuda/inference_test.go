@@ -30,11 +30,11 @@ func TestRequests(t *testing.T) {
 	}
 	want := probabilities.Float32s()
 	size := all.Shape.Size()
-	request := func(first, n int) {
+	request := func(first, n int, views ...net.View) {
 		t.Helper()
 		own := *all
 		own.Pixels, own.Labels = slices.Clone(all.Pixels[first*size:(first+n)*size]), slices.Clone(all.Labels[first:first+n])
-		got, err := p.Infer(net.Batch{Data: &own, Indices: indices[:n]})
+		got, err := p.Infer(net.Batch{Data: &own, Indices: indices[:n], Views: views})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,6 +62,7 @@ func TestRequests(t *testing.T) {
 			t.Errorf("%d requests: %s %d times, want %d", batch, name, got, want)
 		}
 	}
+	request(2, 3, slices.Repeat([]net.View{net.PlainView()}, 3)...)
 	if n := after["call.cuGraphInstantiateWithFlags"]; n == 0 || n > 6 { // 1, 2, 4, 8, 16 and 24
 		t.Errorf("%d graphs, want at most 6", n)
 	}
