@@ -93,8 +93,8 @@ func TestWinogradOutside(t *testing.T) {
 			height, width int
 			padding       net.Padding
 		}{{13, 13, net.PadValid}, {1, 32, net.Pad(9, 8, 6, 6)}} {
-			verifyLayers(t, tier, 3, net.Shape{C: 2, H: c.height, W: c.width}, &net.Conv{Filters: 64, Kernel: net.Square(1)},
-				&net.Conv{Filters: 64, Kernel: net.Square(5), Dilation: net.Square(3), Padding: c.padding}, &net.Flatten{}, &net.Dense{Units: 3})
+			verifyLayers(t, tier, 3, net.Shape{C: 2, H: c.height, W: c.width}, &net.Conv{Filters: 48, Kernel: net.Square(1)},
+				&net.Conv{Filters: 48, Kernel: net.Square(5), Dilation: net.Square(3), Padding: c.padding}, &net.Flatten{}, &net.Dense{Units: 3})
 		}
 	}
 }
