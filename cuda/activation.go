@@ -78,7 +78,7 @@ func (a *activationLayer) at(n int) (*dnnActivation, error) {
 func (a *activationLayer) forward(p *pass) error {
 	x, y := a.in.value.Buffer, a.out.value.Buffer
 	if !a.function.InCuDNN {
-		return a.launch(kernels.Activation{Y: floats(y), X: floats(x), Count: a.out.count(p.n), Function: a.function.Number, P: float32(a.parameter)})
+		return a.launch(kernels.Activation{Y: singles(y), X: singles(x), Count: a.out.count(p.n), Function: a.function.Number, P: float32(a.parameter)})
 	}
 	d, err := a.at(p.n)
 	if err != nil {
@@ -90,7 +90,7 @@ func (a *activationLayer) forward(p *pass) error {
 func (a *activationLayer) backward(p *pass) error {
 	x, y, dy, dx := a.in.value.Buffer, a.out.value.Buffer, a.out.grad.Buffer, a.in.grad.Buffer
 	if !a.function.InCuDNN {
-		return a.launch(kernels.ActivationBackward{Dx: floats(dx), Dy: floats(dy), Read: floats(a.read().Buffer),
+		return a.launch(kernels.ActivationBackward{Dx: singles(dx), Dy: singles(dy), Read: singles(a.read().Buffer),
 			Count: a.out.count(p.n), Function: a.function.Number, P: float32(a.parameter), Add: a.in.add()})
 	}
 	d, err := a.at(p.n)
@@ -115,7 +115,7 @@ func (d *dropout) claim(int, int) claim { return claim{} }
 func (d *dropout) mask(p *pass, y, x Buffer, add int32) kernels.Dropout {
 	key := net.SeedKey(d.program.options.Seed)
 	k := kernels.Dropout{
-		Y: floats(y), X: floats(x), State: d.program.state(), Queued: d.program.queue.numbers(), Count: d.in.count(p.n), Size: d.in.count(1),
+		Y: singles(y), X: singles(x), State: d.program.state(), Queued: d.program.queue.numbers(), Count: d.in.count(p.n), Size: d.in.count(1),
 		KeyLow: key[0], KeyHigh: key[1], Last: net.DropoutCounter(d.node.Index, 0, 0)[3], Scale: 1, Add: add,
 	}
 	if p.training { // without training every random number reaches a threshold of 0, so every value is kept
@@ -184,7 +184,7 @@ func (b *batchNorm) forward(p *pass) error {
 	if err != nil {
 		return err
 	}
-	return b.launch(kernels.Batchnorm{Y: floats(b.out.value.Buffer), X: x, Mean: mean, Inverse: inverse,
+	return b.launch(kernels.Batchnorm{Y: singles(b.out.value.Buffer), X: x, Mean: mean, Inverse: inverse,
 		Weight: floats(b.parameters[net.Weight].value), Bias: floats(b.parameters[net.Bias].value),
 		Count: uint32(b.in.count(p.n)), Channels: channels, Extent: e})
 }
@@ -198,7 +198,7 @@ func (b *batchNorm) backward(p *pass) error {
 	if err != nil || !b.in.wanted {
 		return err
 	}
-	return b.launch(kernels.BatchnormBackward{Dx: floats(b.in.grad.Buffer), Dy: dy, X: x, Mean: mean, Inverse: inverse,
+	return b.launch(kernels.BatchnormBackward{Dx: singles(b.in.grad.Buffer), Dy: dy, X: x, Mean: mean, Inverse: inverse,
 		Weight: floats(b.parameters[net.Weight].value), Dweight: dweight, Dbias: dbias,
 		Count: uint32(b.in.count(p.n)), Channels: channels, Extent: e, Add: b.in.add()})
 }

@@ -11,7 +11,7 @@ import "github.com/gputrain/gputrain/kernels"
 // copyValues copies count values of each of n samples from x to y, or adds them to y where add is not 0. A pitch is
 // the distance in values from one sample to the next.
 func (l *link) copyValues(n int, y Buffer, yPitch int, x Buffer, xPitch, count int, add int32) error {
-	return l.launch(kernels.CopyBlocks{Y: floats(y), X: floats(x), Blocks: uint32(n), Count: uint32(count), YPitch: uint32(yPitch),
+	return l.launch(kernels.CopyBlocks{Y: singles(y), X: singles(x), Blocks: uint32(n), Count: uint32(count), YPitch: uint32(yPitch),
 		XPitch: uint32(xPitch), Add: add})
 }
 
@@ -22,7 +22,7 @@ func (a *add) claim(int, int) claim { return claim{} }
 
 func (a *add) forward(p *pass) error {
 	sum := floats(a.out.value.Buffer)
-	k := kernels.Add{Y: sum, A: floats(a.in.value.Buffer), Count: a.out.count(p.n)}
+	k := kernels.Add{Y: sum, A: singles(a.in.value.Buffer), Count: a.out.count(p.n)}
 	for _, in := range a.inputs[1:] {
 		k.B = floats(in.value.Buffer)
 		if err := a.launch(k); err != nil {
@@ -40,7 +40,7 @@ func (a *add) backward(p *pass) error {
 		var err error
 		switch dx := floats(in.grad.Buffer); {
 		case in.adds:
-			err = a.launch(kernels.Add{Y: dx, A: dx, B: floats(a.out.grad.Buffer), Count: a.out.count(p.n)})
+			err = a.launch(kernels.Add{Y: dx, A: dx, B: singles(a.out.grad.Buffer), Count: a.out.count(p.n)})
 		case in.wanted:
 			err = a.copyValues(p.n, in.grad.Buffer, size, a.out.grad.Buffer, size, size, 0)
 		}
@@ -114,10 +114,10 @@ func (m *multiply) gated() bool { return m.inputs[1].shape != m.in.shape }
 func (m *multiply) product(n int, y, x Buffer, add int32) error {
 	factor := floats(m.inputs[1].value.Buffer)
 	if m.gated() {
-		return m.launch(kernels.MultiplyRows{Y: floats(y), X: floats(x), Gate: factor, Rows: uint32(n * m.in.shape.C),
+		return m.launch(kernels.MultiplyRows{Y: singles(y), X: singles(x), Gate: factor, Rows: uint32(n * m.in.shape.C),
 			Extent: extent(m.in.shape), Add: add})
 	}
-	return m.launch(kernels.Multiply{Y: floats(y), A: floats(x), B: factor, Count: m.in.count(n), Add: add})
+	return m.launch(kernels.Multiply{Y: singles(y), A: singles(x), B: factor, Count: m.in.count(n), Add: add})
 }
 
 func (m *multiply) forward(p *pass) error {
@@ -153,11 +153,11 @@ type scale struct {
 func (s *scale) claim(int, int) claim { return claim{} }
 
 func (s *scale) forward(p *pass) error {
-	return s.launch(kernels.Scale{Y: floats(s.out.value.Buffer), X: floats(s.in.value.Buffer), Count: s.out.count(p.n), Factor: s.factor})
+	return s.launch(kernels.Scale{Y: singles(s.out.value.Buffer), X: singles(s.in.value.Buffer), Count: s.out.count(p.n), Factor: s.factor})
 }
 
 func (s *scale) backward(p *pass) error {
-	return s.launch(kernels.Scale{Y: floats(s.in.grad.Buffer), X: floats(s.out.grad.Buffer), Count: s.out.count(p.n), Factor: s.factor,
+	return s.launch(kernels.Scale{Y: singles(s.in.grad.Buffer), X: singles(s.out.grad.Buffer), Count: s.out.count(p.n), Factor: s.factor,
 		Add: s.in.add()})
 }
 

@@ -395,10 +395,10 @@ func (c *convLayer) forward(p *pass) error {
 			OutH: uint32(c.out.shape.H), OutW: uint32(c.out.shape.W),
 		})
 	case c.tail == biasReLU:
-		return c.launch(kernels.BiasReLU{X: floats(y), Bias: floats(bias.value), Count: uint32(c.out.count(p.n)),
+		return c.launch(kernels.BiasReLU{X: singles(y), Bias: floats(bias.value), Count: uint32(c.out.count(p.n)),
 			Channels: uint32(shape.C), Extent: extent(shape)})
 	case bias != nil:
-		return c.launch(kernels.BiasAdd{X: floats(y), Bias: floats(bias.value), Count: uint32(c.out.count(p.n)),
+		return c.launch(kernels.BiasAdd{X: singles(y), Bias: floats(bias.value), Count: uint32(c.out.count(p.n)),
 			Channels: uint32(shape.C), Extent: extent(shape)})
 	}
 	return nil
@@ -425,7 +425,7 @@ func (c *convLayer) backward(p *pass) error {
 		})
 		dy = c.gradient.Buffer
 	case biasReLU:
-		err = c.launch(kernels.ReLUBackward{Dx: floats(dy), Dy: floats(dy), Y: floats(c.out.value.Buffer), Count: c.out.count(p.n)})
+		err = c.launch(kernels.ReLUBackward{Dx: singles(dy), Dy: singles(dy), Y: singles(c.out.value.Buffer), Count: c.out.count(p.n)})
 	}
 	if err != nil {
 		return err
@@ -501,7 +501,7 @@ func biasGradientParts(n int, shape net.Shape) uint32 {
 func (l *link) biasGradient(bias *parameter, dy Buffer, n int, shape net.Shape, sums Buffer) error {
 	rows, channels := uint32(n), uint32(shape.C)
 	if e := extent(shape); e > 1 {
-		k := kernels.BiasGradient{Db: floats(bias.grad), Dy: floats(dy), Batch: rows, Channels: channels, Extent: e,
+		k := kernels.BiasGradient{Db: floats(bias.grad), Dy: singles(dy), Batch: rows, Channels: channels, Extent: e,
 			Parts: biasGradientParts(n, shape)}
 		if k.Parts > 1 {
 			k.Db = floats(sums)
@@ -511,7 +511,7 @@ func (l *link) biasGradient(bias *parameter, dy Buffer, n int, shape net.Shape, 
 		}
 		dy, rows = sums, k.Parts
 	}
-	return l.launch(kernels.ColumnSums{Db: floats(bias.grad), Dy: floats(dy), Batch: rows, Channels: channels})
+	return l.launch(kernels.ColumnSums{Db: floats(bias.grad), Dy: singles(dy), Batch: rows, Channels: channels})
 }
 
 func (c *convLayer) close() error { return c.sizes.close() }

@@ -63,7 +63,7 @@ func (d *dense) backward(p *pass) error {
 	weight := d.trained(net.Weight)
 	dy := d.out.grad.Buffer
 	if d.relu {
-		err := d.launch(kernels.ReLUBackward{Dx: floats(dy), Dy: floats(dy), Y: floats(d.out.value.Buffer), Count: d.out.count(p.n)})
+		err := d.launch(kernels.ReLUBackward{Dx: singles(dy), Dy: singles(dy), Y: singles(d.out.value.Buffer), Count: d.out.count(p.n)})
 		if err != nil {
 			return err
 		}

@@ -30,7 +30,7 @@ func tryReLUBackward(r *kernelRig) {
 	if r.random.IntN(2) == 0 {
 		dx = room[float32](r, n)
 	}
-	r.launch(kernels.ReLUBackward{Dx: at(dx), Dy: at(d), Y: at(put(r, y)), Count: uint64(n)})
+	r.launch(kernels.ReLUBackward{Dx: values(dx), Dy: values(d), Y: values(put(r, y)), Count: uint64(n)})
 	check(r, "dx", dx, want, exact)
 }
 
@@ -52,7 +52,7 @@ func tryDropout(r *kernelRig) {
 		y, add = r.target(want)
 	}
 	slot := r.random.IntN(3)
-	r.launch(kernels.Dropout{Y: at(y), X: at(in), State: at(r.state(step, slot)), Queued: at(r.queued(slot, kernels.Queued{First: first})),
+	r.launch(kernels.Dropout{Y: values(y), X: values(in), State: at(r.state(step, slot)), Queued: at(r.queued(slot, kernels.Queued{First: first})),
 		Count: uint64(n), Size: uint64(size), KeyLow: key[0], KeyHigh: key[1],
 		Last: net.DropoutCounter(layer, 0, 0)[3], Threshold: net.DropoutThreshold(rate), Scale: float32(1 / (1 - rate)), Add: add})
 	// The scale's rounding and the product's, of up to 10, and the sum's.
@@ -107,7 +107,7 @@ func tryGatherBytes(r *kernelRig) {
 	g := r.gathering()
 	g.data.Pixels, g.data.Scale = drawn(g.stored*g.size, func() uint8 { return uint8(r.random.Uint32()) }), r.random.Float32()
 	x, label := room[float32](r, g.batch*g.size), room[int32](r, g.batch)
-	r.launch(kernels.GatherBytes{X: at(x), Label: at(label), Pixels: at(put(r, g.data.Pixels)), Labels: at(put(r, g.labels)), Rows: g.rowsAt(r),
+	r.launch(kernels.GatherBytes{X: values(x), Label: at(label), Pixels: at(put(r, g.data.Pixels)), Labels: at(put(r, g.labels)), Rows: g.rowsAt(r),
 		State: at(r.state(0, g.slot)), Indices: at(put(r, g.indices)), Batch: uint32(g.batch), Capacity: uint32(g.capacity), Size: uint32(g.size),
 		Scale: g.data.Scale})
 	g.check(r, x, label)
@@ -117,7 +117,7 @@ func tryGatherFloats(r *kernelRig) {
 	g := r.gathering()
 	g.data.Values = r.values(g.stored * g.size)
 	x, label := room[float32](r, g.batch*g.size), room[int32](r, g.batch)
-	r.launch(kernels.GatherFloats{X: at(x), Label: at(label), Values: at(put(r, g.data.Values)), Labels: at(put(r, g.labels)), Rows: g.rowsAt(r),
+	r.launch(kernels.GatherFloats{X: values(x), Label: at(label), Values: at(put(r, g.data.Values)), Labels: at(put(r, g.labels)), Rows: g.rowsAt(r),
 		State: at(r.state(0, g.slot)), Indices: at(put(r, g.indices)), Batch: uint32(g.batch), Capacity: uint32(g.capacity), Size: uint32(g.size)})
 	g.check(r, x, label)
 }

@@ -98,6 +98,9 @@ func extent(s net.Shape) uint32 { return uint32(s.H * s.W) }
 // floats returns a buffer's address as kernels take it.
 func floats(b Buffer) kernels.Pointer[float32] { return kernels.Pointer[float32](b.Address) }
 
+// singles returns a buffer of float32 values as kernels take it that have forms.
+func singles(b Buffer) kernels.Values { return kernels.Float32.At(uint64(b.Address)) }
+
 // optional returns a buffer's address for a kernel's parameter that may be null. A zero Buffer gives null.
 func optional(b Buffer) kernels.Optional[float32] { return kernels.Optional[float32](b.Address) }
 

@@ -128,7 +128,7 @@ func (p *program) keepGradients() error {
 	if f.count == 0 {
 		return nil
 	}
-	return p.device.launch(kernels.Scale{Y: floats(f.kept), X: floats(f.grads), Count: uint64(f.count), Factor: 1})
+	return p.device.launch(kernels.Scale{Y: singles(f.kept), X: singles(f.grads), Count: uint64(f.count), Factor: 1})
 }
 
 func (p *program) addKept() error {
@@ -136,7 +136,7 @@ func (p *program) addKept() error {
 	if f.count == 0 {
 		return nil
 	}
-	return p.device.launch(kernels.Add{Y: floats(f.grads), A: floats(f.kept), B: floats(f.grads), Count: uint64(f.count)})
+	return p.device.launch(kernels.Add{Y: singles(f.grads), A: singles(f.kept), B: singles(f.grads), Count: uint64(f.count)})
 }
 
 func boolInt(b bool) int {

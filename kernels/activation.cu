@@ -1,5 +1,5 @@
 // Activation functions, each value by itself, and ReLU's gradient for layers that fuse it.
-#include "grid.cuh"
+#include "value.cuh"
 
 // The logistic function, 1 / (1 + exp(-x)).
 __device__ inline float logistic(float x) { return 1 / (1 + expf(-x)); }
@@ -67,8 +67,8 @@ ACTIVATION_FUNCTIONS(DEFINE)
 
 // y = f(x). y may be x. Limit: 8 bytes a value.
 template <class F>
-__device__ void activate(float *y, const float *x, uint64_t count, float p) {
-  forEach(grid(), count, aligned(y, x), [=](auto at) {
+__device__ void activate(Value *y, const Value *x, uint64_t count, float p) {
+  forEach<WIDE>(grid(), count, aligned<WIDE>(y, x), [=](auto at) {
     auto v = load(x, at);
     for (unsigned k = 0; k < at.width; k++) v[k] = F::y(v[k], p);
     store(y, at, v);
@@ -76,7 +76,7 @@ __device__ void activate(float *y, const float *x, uint64_t count, float p) {
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-    activation(float *y, const float *x, uint64_t count, uint32_t function, float p) {
+    activation(Value *y, const Value *x, uint64_t count, uint32_t function, float p) {
   switch (function) {
 #define RUN(number, name, value, read, dydx) \
   case number: return activate<name##_function>(y, x, count, p);
@@ -88,8 +88,8 @@ extern "C" __global__ void __launch_bounds__(256)
 // dx = dy * f', or dx += dy * f' where `add` is not 0. A gradient that is NaN or infinite is not swallowed where the
 // slope is 0. dx may be dy. Limit: 12 bytes a value, 16 to add.
 template <class F>
-__device__ void activateBackward(float *dx, const float *dy, const float *read, uint64_t count, float p, bool add) {
-  forEach(grid(), count, aligned(dx, dy, read), [=](auto at) {
+__device__ void activateBackward(Value *dx, const Value *dy, const Value *read, uint64_t count, float p, bool add) {
+  forEach<WIDE>(grid(), count, aligned<WIDE>(dx, dy, read), [=](auto at) {
     auto d = load(dy, at);
     const auto v = load(read, at);
     for (unsigned k = 0; k < at.width; k++) d[k] *= F::slope(v[k], p);
@@ -98,7 +98,7 @@ __device__ void activateBackward(float *dx, const float *dy, const float *read, 
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-    activation_backward(float *dx, const float *dy, const float *read, uint64_t count, uint32_t function, float p,
+    activation_backward(Value *dx, const Value *dy, const Value *read, uint64_t count, uint32_t function, float p,
                         int32_t add) {
   switch (function) {
 #define RUN(number, name, value, read_, dydx) \
@@ -110,6 +110,6 @@ extern "C" __global__ void __launch_bounds__(256)
 
 // ReLU's gradient behind bias_relu. dx = y > 0 ? dy : 0 * dy. dx may be dy. Limit: 12 bytes a value.
 extern "C" __global__ void __launch_bounds__(256)
-    relu_backward(float *dx, const float *dy, const float *__restrict__ y, uint64_t count) {
+    relu_backward(Value *dx, const Value *dy, const Value *__restrict__ y, uint64_t count) {
   activateBackward<relu_function>(dx, dy, y, count, 0, false);
 }

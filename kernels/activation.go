@@ -52,57 +52,57 @@ func launchActivation(k *Kernel, d Device, parameters any, count uint64, functio
 	if function >= uint32(len(activationFunctions)) {
 		return Launch{}, fmt.Errorf("kernels: %s: there is no function %d", k.Name, function)
 	}
-	return newLaunch(k, d, quads(count), parameters)
+	return newLaunch(k, d, packs(k.Type, count), parameters)
 }
 
 // Activation computes y = f(x) for Count values. Function is f's Number. P is its parameter; functions without one
 // ignore it. Y may be X.
 type Activation struct {
-	Y        Pointer[float32]
-	X        Pointer[float32]
+	Y        Values
+	X        Values
 	Count    uint64
 	Function uint32
 	P        float32
 }
 
-var activation = newKernel("activation", 256, Activation{})
+var activation = newForms("activation", 256, Activation{})
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k Activation) Launch(d Device) (Launch, error) {
-	return launchActivation(activation, d, k, k.Count, k.Function)
+	return launchActivation(activation[k.Y.Type], d, k, k.Count, k.Function)
 }
 
 // ActivationBackward computes dx = dy*f', or dx += dy*f' where Add is not 0. Read is the output or the input of
 // [Activation], as the function's ReadsOutput says. Dx may be Dy.
 type ActivationBackward struct {
-	Dx       Pointer[float32]
-	Dy       Pointer[float32]
-	Read     Pointer[float32]
+	Dx       Values
+	Dy       Values
+	Read     Values
 	Count    uint64
 	Function uint32
 	P        float32
 	Add      int32
 }
 
-var activationBackward = newKernel("activation_backward", 256, ActivationBackward{})
+var activationBackward = newForms("activation_backward", 256, ActivationBackward{})
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k ActivationBackward) Launch(d Device) (Launch, error) {
-	return launchActivation(activationBackward, d, k, k.Count, k.Function)
+	return launchActivation(activationBackward[k.Dx.Type], d, k, k.Count, k.Function)
 }
 
 // ReLUBackward computes the input gradient of ReLU from its output: dx = dy where y > 0, and dx = 0*dy elsewhere,
 // which keeps a NaN. Dx may be Dy.
 type ReLUBackward struct {
-	Dx    Pointer[float32]
-	Dy    Pointer[float32]
-	Y     Pointer[float32]
+	Dx    Values
+	Dy    Values
+	Y     Values
 	Count uint64
 }
 
-var reluBackward = newKernel("relu_backward", 256, ReLUBackward{})
+var reluBackward = newForms("relu_backward", 256, ReLUBackward{})
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k ReLUBackward) Launch(d Device) (Launch, error) {
-	return newLaunch(reluBackward, d, quads(k.Count), k)
+	return newLaunch(reluBackward[k.Dx.Type], d, packs(k.Dx.Type, k.Count), k)
 }

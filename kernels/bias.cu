@@ -1,23 +1,23 @@
 // Adding a bias to every channel, in place: x[n, c, i] += bias[c], for `count` values of which a channel has `extent`
-// in a row. Limit: x read and written once, 8 bytes a value.
+// in a row. Limit: x read and written once, two moves a value.
 #include "channels.cuh"
 
 template <class After>
-__device__ void addBias(float *x, const float *bias, uint32_t count, uint32_t channels, uint32_t extent, After after) {
-  forEachInChannels(count, channels, extent, aligned(x), [=](auto at, auto channel) {
+__device__ void addBias(Value *x, const float *bias, uint32_t count, uint32_t channels, uint32_t extent, After after) {
+  forEachInChannels(count, channels, extent, aligned<WIDE>(x), [=](auto at, auto channel) {
     auto v = load(x, at);
     for (unsigned k = 0; k < at.width; k++) v[k] = after(v[k] + bias[channel[k]]);
     store(x, at, v);
   });
 }
 
-extern "C" __global__ void __launch_bounds__(256) bias_add(float *__restrict__ x, const float *__restrict__ bias,
+extern "C" __global__ void __launch_bounds__(256) bias_add(Value *__restrict__ x, const float *__restrict__ bias,
                                                            uint32_t count, uint32_t channels, uint32_t extent) {
   addBias(x, bias, count, channels, extent, [](float v) { return v; });
 }
 
 // With ReLU after it: a NaN stays one.
-extern "C" __global__ void __launch_bounds__(256) bias_relu(float *__restrict__ x, const float *__restrict__ bias,
+extern "C" __global__ void __launch_bounds__(256) bias_relu(Value *__restrict__ x, const float *__restrict__ bias,
                                                             uint32_t count, uint32_t channels, uint32_t extent) {
   addBias(x, bias, count, channels, extent, [](float v) { return v <= 0 ? 0 : v; });
 }

@@ -4,8 +4,8 @@
 #include "step.cuh"
 
 // y = a + b. y may be a or b. Limit: 12 bytes a value.
-extern "C" __global__ void __launch_bounds__(256) add(float *y, const float *a, const float *b, uint64_t count) {
-  forEach(grid(), count, aligned(y, a, b), [=](auto at) {
+extern "C" __global__ void __launch_bounds__(256) add(Value *y, const Value *a, const Value *b, uint64_t count) {
+  forEach<WIDE>(grid(), count, aligned<WIDE>(y, a, b), [=](auto at) {
     auto v = load(a, at);
     const auto w = load(b, at);
     for (unsigned k = 0; k < at.width; k++) v[k] += w[k];
@@ -15,8 +15,8 @@ extern "C" __global__ void __launch_bounds__(256) add(float *y, const float *a, 
 
 // y = factor * x. y may be x. Limit: 8 bytes a value, 12 to add.
 extern "C" __global__ void __launch_bounds__(256)
-    scale(float *y, const float *x, uint64_t count, float factor, int32_t add) {
-  forEach(grid(), count, aligned(y, x), [=](auto at) {
+    scale(Value *y, const Value *x, uint64_t count, float factor, int32_t add) {
+  forEach<WIDE>(grid(), count, aligned<WIDE>(y, x), [=](auto at) {
     auto v = load(x, at);
     for (unsigned k = 0; k < at.width; k++) v[k] *= factor;
     storeOrAdd(y, at, v, add);
@@ -25,8 +25,8 @@ extern "C" __global__ void __launch_bounds__(256)
 
 // y = a * b, forward and, as da = dy * b, backward. y may be a or b. Limit: 12 bytes a value, 16 to add.
 extern "C" __global__ void __launch_bounds__(256)
-    multiply(float *y, const float *a, const float *b, uint64_t count, int32_t add) {
-  forEach(grid(), count, aligned(y, a, b), [=](auto at) {
+    multiply(Value *y, const Value *a, const Value *b, uint64_t count, int32_t add) {
+  forEach<WIDE>(grid(), count, aligned<WIDE>(y, a, b), [=](auto at) {
     auto v = load(a, at);
     const auto w = load(b, at);
     for (unsigned k = 0; k < at.width; k++) v[k] *= w[k];
@@ -37,11 +37,11 @@ extern "C" __global__ void __launch_bounds__(256)
 // y[r, i] = x[r, i] * gate[r] for rows of `extent` values, one for each channel of each sample. Serves forward (x, y) and
 // backward (dy, dx). y may be x. Limit: 8 bytes a value, 12 to add.
 extern "C" __global__ void __launch_bounds__(256)
-    multiply_rows(float *y, const float *x, const float *__restrict__ gate, uint32_t rows, uint32_t extent,
+    multiply_rows(Value *y, const Value *x, const Value *__restrict__ gate, uint32_t rows, uint32_t extent,
                   int32_t add) {
-  forEachInChannels(rows * extent, rows, extent, aligned(y, x), [=](auto at, auto row) {
+  forEachInChannels(rows * extent, rows, extent, aligned<WIDE>(y, x), [=](auto at, auto row) {
     auto v = load(x, at);
-    for (unsigned k = 0; k < at.width; k++) v[k] *= gate[row[k]];
+    for (unsigned k = 0; k < at.width; k++) v[k] *= widened(gate[row[k]]);
     storeOrAdd(y, at, v, add);
   });
 }
@@ -49,23 +49,23 @@ extern "C" __global__ void __launch_bounds__(256)
 // dgate[r] = sum over i of dy[r, i] * x[r, i], each by one block and in an order that is fixed by its threads. Limit: 8
 // bytes a value of dy.
 extern "C" __global__ void __launch_bounds__(256)
-    multiply_rows_gate(float *dgate, const float *__restrict__ dy, const float *__restrict__ x, uint32_t rows,
+    multiply_rows_gate(Value *dgate, const Value *__restrict__ dy, const Value *__restrict__ x, uint32_t rows,
                        uint32_t extent, int32_t add) {
   __shared__ float shared[32];
   for (uint32_t r = blockIdx.x; r < rows; r += gridDim.x) {
     float sum = 0;
-    forEachOfChannel(block(), r, 1, rows, extent, aligned(dy, x), [&](auto at) {
+    forEachOfChannel(block(), r, 1, rows, extent, aligned<WIDE>(dy, x), [&](auto at) {
       const auto d = load(dy, at);
       const auto v = load(x, at);
       for (unsigned k = 0; k < at.width; k++) sum += d[k] * v[k];
     });
     sum = blockSum(sum, shared);
-    if (threadIdx.x == 0) dgate[r] = add ? dgate[r] + sum : sum;
+    if (threadIdx.x == 0) put(dgate + r, add ? widened(dgate[r]) + sum : sum);
   }
 }
 
 template <unsigned W>
-__device__ void copyBlocks(float *y, const float *x, uint32_t blocks, uint32_t count, uint32_t yPitch, uint32_t xPitch,
+__device__ void copyBlocks(Value *y, const Value *x, uint32_t blocks, uint32_t count, uint32_t yPitch, uint32_t xPitch,
                            bool add) {
   const uint64_t total = uint64_t(blocks) * count;
   if (gridThread() >= total) return;
@@ -81,10 +81,10 @@ __device__ void copyBlocks(float *y, const float *x, uint32_t blocks, uint32_t c
 // y[n * yPitch + i] = x[n * xPitch + i] for i < count: a block of each of `blocks` samples, from a place in samples of
 // one size to a place in samples of another. Limit: 8 bytes a value, 12 to add.
 extern "C" __global__ void __launch_bounds__(256)
-    copy_blocks(float *__restrict__ y, const float *__restrict__ x, uint32_t blocks, uint32_t count, uint32_t yPitch,
+    copy_blocks(Value *__restrict__ y, const Value *__restrict__ x, uint32_t blocks, uint32_t count, uint32_t yPitch,
                 uint32_t xPitch, int32_t add) {
-  if (aligned(y, x) && count % 4 == 0 && yPitch % 4 == 0 && xPitch % 4 == 0) {
-    copyBlocks<4>(y, x, blocks, count / 4, yPitch / 4, xPitch / 4, add);
+  if (aligned<WIDE>(y, x) && count % WIDE == 0 && yPitch % WIDE == 0 && xPitch % WIDE == 0) {
+    copyBlocks<WIDE>(y, x, blocks, count / WIDE, yPitch / WIDE, xPitch / WIDE, add);
   } else {
     copyBlocks<1>(y, x, blocks, count, yPitch, xPitch, add);
   }

@@ -7,102 +7,102 @@ import "fmt"
 
 // Add computes y = a + b for Count values. Y may be A or B: with Y = A it computes y += b.
 type Add struct {
-	Y     Pointer[float32]
-	A     Pointer[float32]
-	B     Pointer[float32]
+	Y     Values
+	A     Values
+	B     Values
 	Count uint64
 }
 
-var add = newKernel("add", 256, Add{})
+var add = newForms("add", 256, Add{})
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k Add) Launch(d Device) (Launch, error) {
-	return newLaunch(add, d, quads(k.Count), k)
+	return newLaunch(add[k.Y.Type], d, packs(k.Y.Type, k.Count), k)
 }
 
 // Scale computes y = Factor*x for Count values, or y += Factor*x where Add is not 0. Y may be X.
 type Scale struct {
-	Y      Pointer[float32]
-	X      Pointer[float32]
+	Y      Values
+	X      Values
 	Count  uint64
 	Factor float32
 	Add    int32
 }
 
-var scale = newKernel("scale", 256, Scale{})
+var scale = newForms("scale", 256, Scale{})
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k Scale) Launch(d Device) (Launch, error) {
-	return newLaunch(scale, d, quads(k.Count), k)
+	return newLaunch(scale[k.Y.Type], d, packs(k.Y.Type, k.Count), k)
 }
 
 // Multiply computes y = a*b for Count values, or y += a*b where Add is not 0. The gradients da = dy*b and db = dy*a
 // are products too, so the same kernel computes them. Y may be A or B.
 type Multiply struct {
-	Y     Pointer[float32]
-	A     Pointer[float32]
-	B     Pointer[float32]
+	Y     Values
+	A     Values
+	B     Values
 	Count uint64
 	Add   int32
 }
 
-var multiply = newKernel("multiply", 256, Multiply{})
+var multiply = newForms("multiply", 256, Multiply{})
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k Multiply) Launch(d Device) (Launch, error) {
-	return newLaunch(multiply, d, quads(k.Count), k)
+	return newLaunch(multiply[k.Y.Type], d, packs(k.Y.Type, k.Count), k)
 }
 
 // MultiplyRows computes y[r][i] = x[r][i]*gate[r] for Rows rows of Extent values, or adds that to y where Add is not
 // 0. For x (N, C, H, W) and gate (N, C, 1, 1) there are N*C rows of H*W values. It computes the gradient of x too: dx
 // = dy*gate. Y may be X.
 type MultiplyRows struct {
-	Y      Pointer[float32]
-	X      Pointer[float32]
-	Gate   Pointer[float32]
+	Y      Values
+	X      Values
+	Gate   Values
 	Rows   uint32
 	Extent uint32
 	Add    int32
 }
 
-var multiplyRows = newKernel("multiply_rows", 256, MultiplyRows{})
+var multiplyRows = newForms("multiply_rows", 256, MultiplyRows{})
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k MultiplyRows) Launch(d Device) (Launch, error) {
-	total, err := countPlaces(multiplyRows, k.Rows, k.Extent)
+	total, err := countPlaces(multiplyRows[k.Y.Type], k.Rows, k.Extent)
 	if err != nil {
 		return Launch{}, err
 	}
 	if total < 1 {
 		return Launch{}, fmt.Errorf("kernels: multiply_rows: %d rows of %d values: want 1 or more", k.Rows, k.Extent)
 	}
-	return newLaunch(multiplyRows, d, quads(total), k)
+	return newLaunch(multiplyRows[k.Y.Type], d, packs(k.Y.Type, total), k)
 }
 
 // MultiplyRowsGate computes the gradient of the gate of [MultiplyRows]: dgate[r] = sum over i of dy[r][i]*x[r][i]. It
 // adds that to dgate where Add is not 0. The order of the sums is fixed.
 type MultiplyRowsGate struct {
-	Dgate  Pointer[float32]
-	Dy     Pointer[float32]
-	X      Pointer[float32]
+	Dgate  Values
+	Dy     Values
+	X      Values
 	Rows   uint32
 	Extent uint32
 	Add    int32
 }
 
-var multiplyRowsGate = newKernel("multiply_rows_gate", 256, MultiplyRowsGate{})
+var multiplyRowsGate = newForms("multiply_rows_gate", 256, MultiplyRowsGate{})
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k MultiplyRowsGate) Launch(d Device) (Launch, error) {
-	return newChannels(multiplyRowsGate, d, k, 1, k.Rows, k.Extent)
+	return newChannels(multiplyRowsGate[k.Dgate.Type], d, k, 1, k.Rows, k.Extent)
 }
 
 // CopyBlocks copies some channels of each sample: y[n*YPitch + i] = x[n*XPitch + i] for n < Blocks and i < Count. It
 // adds instead where Add is not 0. Y and X point to the first of these channels in the first sample. Count is the
 // number of values of these channels. A pitch is the number of values of a whole sample. Y and X must not overlap.
 type CopyBlocks struct {
-	Y      Pointer[float32]
-	X      Pointer[float32]
+	Y      Values
+	X      Values
 	Blocks uint32
 	Count  uint32
 	YPitch uint32
@@ -110,12 +110,12 @@ type CopyBlocks struct {
 	Add    int32
 }
 
-var copyBlocks = newKernel("copy_blocks", 256, CopyBlocks{})
+var copyBlocks = newForms("copy_blocks", 256, CopyBlocks{})
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k CopyBlocks) Launch(d Device) (Launch, error) {
 	for _, pitch := range []uint32{k.YPitch, k.XPitch} {
-		if _, err := countPlaces(copyBlocks, k.Blocks, pitch); err != nil {
+		if _, err := countPlaces(copyBlocks[k.Y.Type], k.Blocks, pitch); err != nil {
 			return Launch{}, err
 		}
 	}
@@ -123,5 +123,5 @@ func (k CopyBlocks) Launch(d Device) (Launch, error) {
 		return Launch{}, fmt.Errorf("kernels: copy_blocks: %d blocks of %d values out of %d to %d: want 1 or more, and no more than there are",
 			k.Blocks, k.Count, k.XPitch, k.YPitch)
 	}
-	return newLaunch(copyBlocks, d, quads(uint64(k.Blocks)*uint64(k.Count)), k)
+	return newLaunch(copyBlocks[k.Y.Type], d, packs(k.Y.Type, uint64(k.Blocks)*uint64(k.Count)), k)
 }

@@ -5,13 +5,13 @@
 // Sums of dy over n and i, for every channel c in `parts` parts: db[part, c], each by a block of its own. Where there
 // are several, column_sums over (parts, channels) adds them up. Limit: 4 bytes a value of dy.
 extern "C" __global__ void __launch_bounds__(256)
-    bias_gradient(float *__restrict__ db, const float *__restrict__ dy, uint32_t batch, uint32_t channels,
+    bias_gradient(float *__restrict__ db, const Value *__restrict__ dy, uint32_t batch, uint32_t channels,
                   uint32_t extent, uint32_t parts) {
   __shared__ float shared[32];
   for (uint32_t b = blockIdx.x; b < channels * parts; b += gridDim.x) {
     const Team team = {uint64_t(b / channels) * blockDim.x + threadIdx.x, uint64_t(parts) * blockDim.x};
     float sum = 0;
-    forEachOfChannel(team, b % channels, batch, channels, extent, aligned(dy), [&](auto at) {
+    forEachOfChannel(team, b % channels, batch, channels, extent, aligned<WIDE>(dy), [&](auto at) {
       const auto d = load(dy, at);
       for (unsigned k = 0; k < at.width; k++) sum += d[k];
     });
@@ -23,7 +23,7 @@ extern "C" __global__ void __launch_bounds__(256)
 // db[c] = sum over n of dy[n, c]: the bias gradient of a dense layer. A block takes eight columns, 32 bytes of a row,
 // and each warp four rows at a time. Limit: 4 bytes a value of dy.
 extern "C" __global__ void __launch_bounds__(256)
-    column_sums(float *__restrict__ db, const float *__restrict__ dy, uint32_t batch, uint32_t channels) {
+    column_sums(float *__restrict__ db, const Value *__restrict__ dy, uint32_t batch, uint32_t channels) {
   constexpr uint32_t columns = 8;
   __shared__ float shared[32][columns];
   const uint32_t column = threadIdx.x % columns;
@@ -31,7 +31,7 @@ extern "C" __global__ void __launch_bounds__(256)
     const uint32_t c = first + column;
     float sum = 0;
     for (uint32_t n = threadIdx.x / columns; n < batch && c < channels; n += blockDim.x / columns) {
-      sum += dy[n * channels + c];
+      sum += widened(dy[n * channels + c]);
     }
     for (uint32_t d = 16; d >= columns; d /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, d);
     if (threadIdx.x % 32 < columns) shared[threadIdx.x / 32][column] = sum;
@@ -50,20 +50,20 @@ extern "C" __global__ void __launch_bounds__(256)
 // if a channel's stay in the cache for the variance.
 extern "C" __global__ void __launch_bounds__(1024)
     batchnorm_statistics(float *__restrict__ mean, float *__restrict__ inverse, float *__restrict__ runningMean,
-                         float *__restrict__ runningVar, const float *__restrict__ x, uint32_t batch, uint32_t channels,
+                         float *__restrict__ runningVar, const Value *__restrict__ x, uint32_t batch, uint32_t channels,
                          uint32_t extent, double momentum, double epsilon) {
   __shared__ double shared[32];
   const double count = double(batch) * extent;
   for (uint32_t c = blockIdx.x; c < channels; c += gridDim.x) {
     double sum = 0, squares = 0;
-    forEachOfChannel(block(), c, batch, channels, extent, aligned(x), [&](auto at) {
+    forEachOfChannel(block(), c, batch, channels, extent, aligned<WIDE>(x), [&](auto at) {
       const auto v = load(x, at);
       float together = 0;
       for (unsigned k = 0; k < at.width; k++) together += v[k];
       sum += together;
     });
     const double m = blockSum(sum, shared) / count;
-    forEachOfChannel(block(), c, batch, channels, extent, aligned(x), [&](auto at) {
+    forEachOfChannel(block(), c, batch, channels, extent, aligned<WIDE>(x), [&](auto at) {
       const auto v = load(x, at);
       float together = 0;
       for (unsigned k = 0; k < at.width; k++) {
@@ -84,22 +84,12 @@ extern "C" __global__ void __launch_bounds__(1024)
   }
 }
 
-// mean and inverse from the running statistics, for evaluation.
-extern "C" __global__ void __launch_bounds__(256)
-    batchnorm_running(float *__restrict__ mean, float *__restrict__ inverse, const float *__restrict__ runningMean,
-                      const float *__restrict__ runningVar, uint32_t channels, double epsilon) {
-  for (uint32_t c = gridThread(); c < channels; c += gridThreads()) {
-    mean[c] = runningMean[c];
-    inverse[c] = float(1 / sqrt(runningVar[c] + epsilon));
-  }
-}
-
 // y = weight[c] * (x - mean[c]) * inverse[c] + bias[c]. Limit: 8 bytes a value.
 extern "C" __global__ void __launch_bounds__(256)
-    batchnorm(float *__restrict__ y, const float *__restrict__ x, const float *__restrict__ mean,
+    batchnorm(Value *__restrict__ y, const Value *__restrict__ x, const float *__restrict__ mean,
               const float *__restrict__ inverse, const float *__restrict__ weight, const float *__restrict__ bias,
               uint32_t count, uint32_t channels, uint32_t extent) {
-  forEachInChannels(count, channels, extent, aligned(y, x), [=](auto at, auto channel) {
+  forEachInChannels(count, channels, extent, aligned<WIDE>(y, x), [=](auto at, auto channel) {
     auto v = load(x, at);
     for (unsigned k = 0; k < at.width; k++) {
       const uint32_t c = channel[k];
@@ -112,13 +102,13 @@ extern "C" __global__ void __launch_bounds__(256)
 // dweight[c] = sum of dy * xhat, dbias[c] = sum of dy, with xhat = (x - mean) * inverse. One block a channel. Limit: 8
 // bytes a value.
 extern "C" __global__ void __launch_bounds__(1024)
-    batchnorm_gradients(float *__restrict__ dweight, float *__restrict__ dbias, const float *__restrict__ dy,
-                        const float *__restrict__ x, const float *__restrict__ mean, const float *__restrict__ inverse,
+    batchnorm_gradients(float *__restrict__ dweight, float *__restrict__ dbias, const Value *__restrict__ dy,
+                        const Value *__restrict__ x, const float *__restrict__ mean, const float *__restrict__ inverse,
                         uint32_t batch, uint32_t channels, uint32_t extent) {
   __shared__ double shared[32];
   for (uint32_t c = blockIdx.x; c < channels; c += gridDim.x) {
     double dw = 0, db = 0;
-    forEachOfChannel(block(), c, batch, channels, extent, aligned(dy, x), [&](auto at) {
+    forEachOfChannel(block(), c, batch, channels, extent, aligned<WIDE>(dy, x), [&](auto at) {
       const auto d = load(dy, at), v = load(x, at);
       float product = 0, together = 0;
       for (unsigned k = 0; k < at.width; k++) {
@@ -139,13 +129,13 @@ extern "C" __global__ void __launch_bounds__(1024)
 // dx = weight * inverse * (dy - dbias/m - xhat * dweight/m), m = batch * extent, or dx += that where `add` is not 0.
 // Limit: 12 bytes a value, 16 to add.
 extern "C" __global__ void __launch_bounds__(256)
-    batchnorm_backward(float *__restrict__ dx, const float *__restrict__ dy, const float *__restrict__ x,
+    batchnorm_backward(Value *__restrict__ dx, const Value *__restrict__ dy, const Value *__restrict__ x,
                        const float *__restrict__ mean, const float *__restrict__ inverse,
                        const float *__restrict__ weight, const float *__restrict__ dweight,
                        const float *__restrict__ dbias, uint32_t count, uint32_t channels, uint32_t extent,
                        int32_t add) {
   const float share = float(double(channels) / double(count));  // 1/m
-  forEachInChannels(count, channels, extent, aligned(dx, dy, x), [=](auto at, auto channel) {
+  forEachInChannels(count, channels, extent, aligned<WIDE>(dx, dy, x), [=](auto at, auto channel) {
     auto d = load(dy, at);
     const auto v = load(x, at);
     for (unsigned k = 0; k < at.width; k++) {

@@ -15,48 +15,48 @@ func BiasGradientParts(batch, channels, extent uint32) uint32 {
 // rows of Channels sums; [ColumnSums] adds up these rows.
 type BiasGradient struct {
 	Db       Pointer[float32]
-	Dy       Pointer[float32]
+	Dy       Values
 	Batch    uint32
 	Channels uint32
 	Extent   uint32
 	Parts    uint32
 }
 
-var biasGradient = newKernel("bias_gradient", 256, BiasGradient{})
+var biasGradient = newForms("bias_gradient", 256, BiasGradient{})
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k BiasGradient) Launch(d Device) (Launch, error) {
-	values, err := countPlaces(biasGradient, k.Batch, k.Channels, k.Extent)
+	values, err := countPlaces(biasGradient[k.Dy.Type], k.Batch, k.Channels, k.Extent)
 	if err != nil {
 		return Launch{}, err
 	}
-	sums, err := countPlaces(biasGradient, k.Channels, k.Parts)
+	sums, err := countPlaces(biasGradient[k.Dy.Type], k.Channels, k.Parts)
 	if err != nil {
 		return Launch{}, err
 	}
 	if sums < 1 {
 		return Launch{}, fmt.Errorf("kernels: bias_gradient: %d channels in %d parts: want 1 or more", k.Channels, k.Parts)
 	}
-	return newRows(biasGradient, d, sums, quads(values/sums), k)
+	return newRows(biasGradient[k.Dy.Type], d, sums, packs(k.Dy.Type, values/sums), k)
 }
 
 // ColumnSums does the same as [BiasGradient] for an Extent of 1: it sums each column of Dy (Batch, Channels).
 type ColumnSums struct {
 	Db       Pointer[float32]
-	Dy       Pointer[float32]
+	Dy       Values
 	Batch    uint32
 	Channels uint32
 }
 
-var columnSums = newKernel("column_sums", 256, ColumnSums{})
+var columnSums = newForms("column_sums", 256, ColumnSums{})
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k ColumnSums) Launch(d Device) (Launch, error) {
-	if _, err := countPlaces(columnSums, k.Batch, k.Channels); err != nil {
+	if _, err := countPlaces(columnSums[k.Dy.Type], k.Batch, k.Channels); err != nil {
 		return Launch{}, err
 	}
 	const columns = 8 // columns that one block sums
-	return newRows(columnSums, d, (uint64(k.Channels)+columns-1)/columns, columns*uint64(k.Batch), k)
+	return newRows(columnSums[k.Dy.Type], d, (uint64(k.Channels)+columns-1)/columns, columns*uint64(k.Batch), k)
 }
 
 // BatchnormStatistics computes each channel's mean and 1/sqrt(variance + Epsilon) over the mini-batch. It also moves
@@ -66,7 +66,7 @@ type BatchnormStatistics struct {
 	Inverse     Pointer[float32]
 	RunningMean Optional[float32]
 	RunningVar  Optional[float32]
-	X           Pointer[float32]
+	X           Values
 	Batch       uint32
 	Channels    uint32
 	Extent      uint32
@@ -74,11 +74,11 @@ type BatchnormStatistics struct {
 	Epsilon     float64
 }
 
-var batchnormStatistics = newKernel("batchnorm_statistics", 1024, BatchnormStatistics{})
+var batchnormStatistics = newForms("batchnorm_statistics", 1024, BatchnormStatistics{})
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k BatchnormStatistics) Launch(d Device) (Launch, error) {
-	return newChannels(batchnormStatistics, d, k, k.Batch, k.Channels, k.Extent)
+	return newChannels(batchnormStatistics[k.X.Type], d, k, k.Batch, k.Channels, k.Extent)
 }
 
 // BatchnormRunning computes Mean and Inverse from the running statistics: Inverse is 1/sqrt(RunningVar + Epsilon).
@@ -100,8 +100,8 @@ func (k BatchnormRunning) Launch(d Device) (Launch, error) {
 
 // Batchnorm computes y = weight*(x - mean)*inverse + bias for each channel.
 type Batchnorm struct {
-	Y        Pointer[float32]
-	X        Pointer[float32]
+	Y        Values
+	X        Values
 	Mean     Pointer[float32]
 	Inverse  Pointer[float32]
 	Weight   Pointer[float32]
@@ -111,19 +111,19 @@ type Batchnorm struct {
 	Extent   uint32
 }
 
-var batchnorm = newKernel("batchnorm", 256, Batchnorm{})
+var batchnorm = newForms("batchnorm", 256, Batchnorm{})
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k Batchnorm) Launch(d Device) (Launch, error) {
-	return newChannelwise(batchnorm, d, k, k.Count, k.Channels, k.Extent)
+	return newChannelwise(batchnorm[k.Y.Type], d, k, k.Count, k.Channels, k.Extent)
 }
 
 // BatchnormGradients computes the gradients of weight and bias for each channel. The order of the sums is fixed.
 type BatchnormGradients struct {
 	Dweight  Pointer[float32]
 	Dbias    Pointer[float32]
-	Dy       Pointer[float32]
-	X        Pointer[float32]
+	Dy       Values
+	X        Values
 	Mean     Pointer[float32]
 	Inverse  Pointer[float32]
 	Batch    uint32
@@ -131,19 +131,19 @@ type BatchnormGradients struct {
 	Extent   uint32
 }
 
-var batchnormGradients = newKernel("batchnorm_gradients", 1024, BatchnormGradients{})
+var batchnormGradients = newForms("batchnorm_gradients", 1024, BatchnormGradients{})
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k BatchnormGradients) Launch(d Device) (Launch, error) {
-	return newChannels(batchnormGradients, d, k, k.Batch, k.Channels, k.Extent)
+	return newChannels(batchnormGradients[k.Dy.Type], d, k, k.Batch, k.Channels, k.Extent)
 }
 
 // BatchnormBackward computes the input gradient from the output gradient and the sums of [BatchnormGradients]. Where
 // Add is not 0, it adds the result to Dx.
 type BatchnormBackward struct {
-	Dx       Pointer[float32]
-	Dy       Pointer[float32]
-	X        Pointer[float32]
+	Dx       Values
+	Dy       Values
+	X        Values
 	Mean     Pointer[float32]
 	Inverse  Pointer[float32]
 	Weight   Pointer[float32]
@@ -155,9 +155,9 @@ type BatchnormBackward struct {
 	Add      int32
 }
 
-var batchnormBackward = newKernel("batchnorm_backward", 256, BatchnormBackward{})
+var batchnormBackward = newForms("batchnorm_backward", 256, BatchnormBackward{})
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k BatchnormBackward) Launch(d Device) (Launch, error) {
-	return newChannelwise(batchnormBackward, d, k, k.Count, k.Channels, k.Extent)
+	return newChannelwise(batchnormBackward[k.Dx.Type], d, k, k.Count, k.Channels, k.Extent)
 }

@@ -1,8 +1,8 @@
-// Walks over tensors (batch, channels, extent): NCHW with extent = H*W, or what a dense layer gives, with extent 1.
-// They hold at most 2^31 values. A thread divides once to find its place and goes on by additions.
+// Walks over tensors (batch, channels, extent): NCHW with extent = H*W; NHWC with a batch of N*H*W and extent 1; or what
+// a dense layer gives, with extent 1. They hold at most 2^31 values. A thread divides once to find its place and goes on by additions.
 #pragma once
 
-#include "grid.cuh"
+#include "value.cuh"
 
 // A place in rows of `inners` values, of which `outers` make a round.
 struct Place {
@@ -50,8 +50,8 @@ __device__ void forEachInChannels(uint64_t first, uint64_t end, uint32_t channel
 // span may hold the end of one channel and the start of the next.
 template <class Body>
 __device__ void forEachInChannels(uint32_t count, uint32_t channels, uint32_t extent, bool aligned, Body body) {
-  const uint32_t packed = aligned ? count / 4 * 4 : 0;
-  forEachInChannels<4>(0, packed, channels, extent, body);
+  const uint32_t packed = aligned ? count / WIDE * WIDE : 0;
+  forEachInChannels<WIDE>(0, packed, channels, extent, body);
   forEachInChannels<1>(packed, count, channels, extent, body);
 }
 
@@ -71,8 +71,8 @@ __device__ void forEachOfChannel(Team team, uint32_t c, uint32_t batch, uint32_t
 template <class Body>
 __device__ void forEachOfChannel(Team team, uint32_t c, uint32_t batch, uint32_t channels, uint32_t extent,
                                  bool aligned, Body body) {
-  if (aligned && extent % 4 == 0) {
-    forEachOfChannel<4>(team, c, batch, channels, extent, body);
+  if (aligned && extent % WIDE == 0) {
+    forEachOfChannel<WIDE>(team, c, batch, channels, extent, body);
   } else {
     forEachOfChannel<1>(team, c, batch, channels, extent, body);
   }

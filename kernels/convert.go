@@ -19,25 +19,19 @@ func (k ToBF16) Launch(d Device) (Launch, error) {
 	return newLaunch(toBF16, d, quads(k.Count), k)
 }
 
-// FromBF16 turns Count values into float32, with Extent values in each channel of a sample. If Bias isn't null, it
-// adds Bias[channel]. If Relu is not 0, it then sets everything below 0 to 0, and a NaN stays a NaN. Where Add is not
-// 0, it adds the results to Y.
+// FromBF16 turns Count values into float32. Where Add is not 0, it adds them to Y.
 //
 // It moves 6 bytes a value, as ToBF16 does.
 type FromBF16 struct {
-	Y        Pointer[float32] // must not overlap X
-	X        Pointer[BFloat16]
-	Bias     Optional[float32] // Channels values
-	Count    uint32            // at most 2^31
-	Channels uint32            // at least 1
-	Extent   uint32            // at least 1
-	Relu     int32
-	Add      int32
+	Y     Pointer[float32] // must not overlap X
+	X     Pointer[BFloat16]
+	Count uint64
+	Add   int32
 }
 
 var fromBF16 = newKernel("from_bf16", 256, FromBF16{})
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k FromBF16) Launch(d Device) (Launch, error) {
-	return newChannelwise(fromBF16, d, k, k.Count, k.Channels, k.Extent)
+	return newLaunch(fromBF16, d, quads(k.Count), k)
 }

@@ -23,34 +23,53 @@ var files embed.FS
 
 // Module is one PTX text and the kernels that are in it.
 type Module struct {
-	Name    string // the name of the .cu file, without ".cu"
+	Name    string // the PTX file's name, without ".ptx"
+	Source  string // the name of the .cu file
 	Kernels []*Kernel
 }
 
-var modules = []Module{
-	{Name: "activation", Kernels: []*Kernel{activation, activationBackward, reluBackward}},
-	{Name: "batch", Kernels: []*Kernel{gatherBytes, gatherFloats}},
-	{Name: "bias", Kernels: []*Kernel{biasAdd, biasReLU}},
-	{Name: "branch", Kernels: []*Kernel{add, scale, multiply, multiplyRows, multiplyRowsGate, copyBlocks}},
-	{Name: "channel", Kernels: []*Kernel{
-		biasGradient, columnSums, batchnormStatistics, batchnormRunning, batchnorm, batchnormGradients, batchnormBackward,
-	}},
-	{Name: "conv", Kernels: []*Kernel{convBiasReLUPool, convReLUPoolGradients}},
-	{Name: "convert", Kernels: []*Kernel{toBF16, fromBF16}},
-	{Name: "dropout", Kernels: []*Kernel{dropout}},
-	{Name: "loss", Kernels: []*Kernel{softmaxCrossEntropy, addMetrics}},
-	{Name: "optimizer", Kernels: []*Kernel{sgd, adam, moveAverage, exchange, squareSums, clipFactor}},
-	{Name: "pool", Kernels: []*Kernel{biasReLUPool, biasReLUPoolBackward, poolForward, maxPoolBackward, poolBackward, pad, crop}},
-	{Name: "view", Kernels: []*Kernel{viewBytes, viewFloats}},
+// sources lists the .cu files, without ".cu", and their kernels. A file's kernels either all have Values or none has.
+var sources = []struct {
+	name    string
+	kernels []*Kernel
+	forms   []forms
+}{
+	{name: "activation", forms: []forms{activation, activationBackward, reluBackward}},
+	{name: "batch", forms: []forms{gatherBytes, gatherFloats}},
+	{name: "bias", forms: []forms{biasAdd, biasReLU}},
+	{name: "branch", forms: []forms{add, scale, multiply, multiplyRows, multiplyRowsGate, copyBlocks}},
+	{name: "channel", forms: []forms{biasGradient, columnSums, batchnormStatistics, batchnorm, batchnormGradients, batchnormBackward}},
+	{name: "conv", kernels: []*Kernel{convBiasReLUPool, convReLUPoolGradients}},
+	{name: "convert", kernels: []*Kernel{toBF16, fromBF16}},
+	{name: "dropout", forms: []forms{dropout}},
+	{name: "loss", forms: []forms{softmaxCrossEntropy}},
+	{name: "metrics", kernels: []*Kernel{addMetrics}},
+	{name: "norm", kernels: []*Kernel{batchnormRunning}},
+	{name: "optimizer", kernels: []*Kernel{sgd, adam, moveAverage, exchange, squareSums, clipFactor}},
+	{name: "pool", kernels: []*Kernel{biasReLUPool, biasReLUPoolBackward, poolForward, maxPoolBackward, poolBackward, pad, crop}},
+	{name: "view", forms: []forms{viewBytes, viewFloats}},
 }
 
 // Modules returns every module, in an order that does not change.
-func Modules() []Module {
-	return append([]Module(nil), modules...)
+func Modules() (modules []Module) {
+	for _, s := range sources {
+		file := s.name + ".cu"
+		if s.kernels != nil {
+			modules = append(modules, Module{s.name, file, s.kernels})
+			continue
+		}
+		single, brain := Module{Name: s.name, Source: file}, Module{Name: s.name + "_bf16", Source: file}
+		for _, f := range s.forms {
+			single.Kernels, brain.Kernels = append(single.Kernels, f[Float32]), append(brain.Kernels, f[BF16])
+		}
+		modules = append(modules, single, brain)
+	}
+	return modules
 }
 
 // PTX returns the module's PTX text, which the driver compiles. cuModuleLoadData wants a zero byte after it. The text
-// is for compute capability 7.5 or higher, and drivers from version 520 on load it.
+// is for compute capability 7.5 or higher, or 8.0 or higher if its kernels take bfloat16. Drivers from version 520 on load
+// it.
 func (m Module) PTX() string {
 	text, err := files.ReadFile("ptx/" + m.Name + ".ptx")
 	if err != nil {
@@ -64,18 +83,21 @@ func (m Module) PTX() string {
 type Kernel struct {
 	Name       string // the name that the PTX exports
 	Params     []Param
-	MaxThreads int // the most threads in a block: the kernel's __launch_bounds__
+	MaxThreads int  // the most threads in a block: the kernel's __launch_bounds__
+	Type       Type // of its parameters that are Values
 }
 
 // Param is one parameter of a kernel.
 type Param struct {
 	Name string       // its name in the .cu file
-	Type reflect.Type // float32, float64, int32, uint32, uint64, a Pointer or an Optional
+	Type reflect.Type // float32, float64, int32, uint32, uint64, Values, a Pointer or an Optional
+
+	optional bool // Values that may be null
 
 	index []int // the index of the struct's field
 }
 
-// PTX returns the parameter's type in PTX. Pointers and 64-bit integers are both "u64".
+// PTX returns the parameter's type in PTX. Pointers, Values and 64-bit integers are all "u64".
 func (p Param) PTX() string {
 	switch p.Type.Kind() {
 	case reflect.Float32:
@@ -84,7 +106,7 @@ func (p Param) PTX() string {
 		return "f64"
 	case reflect.Int32, reflect.Uint32:
 		return "u32"
-	case reflect.Uint64:
+	case reflect.Uint64, reflect.Struct:
 		return "u64"
 	default:
 		panic(fmt.Sprintf("BUG: kernels: a parameter of type %v", p.Type))
@@ -100,7 +122,19 @@ func newKernel(name string, maxThreads int, parameters any) *Kernel {
 		}
 		letters := []rune(f.Name)
 		letters[0] = unicode.ToLower(letters[0])
-		k.Params = append(k.Params, Param{Name: string(letters), Type: f.Type, index: f.Index})
+		k.Params = append(k.Params, Param{Name: string(letters), Type: f.Type, index: f.Index, optional: f.Tag.Get("values") == "optional"})
 	}
 	return k
+}
+
+// forms holds a kernel's signature for each type of its Values.
+type forms [2]*Kernel
+
+// newForms makes a kernel's signatures from a struct whose fields are the parameters.
+func newForms(name string, maxThreads int, parameters any) (f forms) {
+	for t := range f {
+		f[t] = newKernel(name, maxThreads, parameters)
+		f[t].Type = Type(t)
+	}
+	return f
 }

@@ -92,7 +92,8 @@ func TestStalePTXIsCaught(t *testing.T) {
 		{"PTX edited", replace("ptx/bias.ptx", "add.f32", "sub.f32"), "ptx/bias.ptx is not what"},
 		{"other flags", replace(ptx.ManifestName, `"-O3"`, `"-O2"`), "compiled with"},
 		{"other version", replace(ptx.ManifestName, `"7.8"`, `"7.7"`), "the manifest says 7.7"},
-		{"other target", replace(ptx.ManifestName, `"sm_75"`, `"sm_70"`), "for sm_70"},
+		{"other target", replace(ptx.ManifestName, `"sm_75"`, `"sm_70"`), "compiled in the forms"},
+		{"no bfloat16", remove("ptx/bias_bf16.ptx"), "bias.cu has no ptx/bias_bf16.ptx"},
 		{"source never compiled", add("new.cu"), "new.cu has no ptx/new.ptx"},
 		{"header added", add("new.cuh"), "new.cuh is not in the manifest"},
 		{"source gone", remove("bias.cu"), "bias.cu is in the manifest but not there"},
@@ -137,17 +138,22 @@ func TestPTXIsWhatTheCompilerWrites(t *testing.T) {
 		if path.Ext(source) != ".cu" {
 			continue
 		}
-		got, err := compiler.Compile(folder, source)
-		if err != nil {
-			t.Fatal(err)
-		}
-		name := "ptx/" + strings.TrimSuffix(source, ".cu") + ".ptx"
-		want, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if string(got) != string(want) {
-			t.Errorf("%s is not what nvcc makes of %s: run make ptx", name, source)
+		for _, form := range ptx.Forms {
+			name := ptx.OutputName(source, form)
+			if m.PTX[name] == "" {
+				continue
+			}
+			got, err := compiler.Compile(folder, source, form)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(got) != string(want) {
+				t.Errorf("%s is not what nvcc makes of %s: run make ptx", name, source)
+			}
 		}
 	}
 }
@@ -160,8 +166,9 @@ func TestPTXAssembles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, module := range kernels.Modules() {
-		for _, architecture := range ptx.Architectures {
-			usages, err := ptx.Assemble(ptxas, filepath.Join("ptx", module.Name+".ptx"), architecture)
+		file := filepath.Join("ptx", module.Name+".ptx")
+		for _, architecture := range ptx.Architectures(file) {
+			usages, err := ptx.Assemble(ptxas, file, architecture)
 			if err != nil {
 				t.Error(err)
 			}
@@ -303,7 +310,7 @@ func TestActivationFunctions(t *testing.T) {
 	if f, ok := kernels.FindActivation("none"); ok {
 		t.Errorf("there is a function %+v", f)
 	}
-	k := kernels.Activation{Y: 16, X: 16, Count: 1, Function: uint32(len(table))}
+	k := kernels.Activation{Y: kernels.Float32.At(16), X: kernels.Float32.At(16), Count: 1, Function: uint32(len(table))}
 	if _, err := k.Launch(kernels.Device{Multiprocessors: 1, ThreadsPerMultiprocessor: 1024, ThreadsPerBlock: 1024}); err == nil {
 		t.Error("a function that there is not was launched")
 	}
@@ -317,8 +324,11 @@ func cuType(t reflect.Type) string {
 		reflect.Float32: "float", reflect.Int32: "int32_t", reflect.Uint32: "uint32_t", reflect.Uint64: "uint64_t",
 		reflect.Uint8: "uint8_t", reflect.Uint16: "uint16_t", reflect.Float64: "double",
 	}
+	if t == reflect.TypeFor[kernels.Values]() {
+		return "Value *"
+	}
 	if p, ok := reflect.Zero(t).Interface().(interface{ Element() reflect.Type }); ok {
-		if e := p.Element(); e.Kind() == reflect.Struct {
+		if e := p.Element(); e.Kind() == reflect.Struct || e == reflect.TypeFor[kernels.BFloat16]() {
 			return e.Name() + " *"
 		}
 		return name[p.Element().Kind()] + " *"
@@ -329,7 +339,7 @@ func cuType(t reflect.Type) string {
 // PTX writes all pointers alike, so the order of two of them can only be seen in the source.
 func TestSignaturesAreThoseOfTheSource(t *testing.T) {
 	for _, module := range kernels.Modules() {
-		source, err := os.ReadFile(module.Name + ".cu")
+		source, err := os.ReadFile(module.Source)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -343,7 +353,7 @@ func TestSignaturesAreThoseOfTheSource(t *testing.T) {
 			found[m[1]] = strings.Join(params, ", ")
 		}
 		if len(found) != len(module.Kernels) {
-			t.Errorf("%s.cu has %d kernels, in Go it has %d", module.Name, len(found), len(module.Kernels))
+			t.Errorf("%s has %d kernels, in Go it has %d", module.Source, len(found), len(module.Kernels))
 		}
 		for _, k := range module.Kernels {
 			var params []string
@@ -351,7 +361,7 @@ func TestSignaturesAreThoseOfTheSource(t *testing.T) {
 				params = append(params, strings.ReplaceAll(cuType(p.Type)+" "+p.Name, "* ", "*"))
 			}
 			if want := strings.Join(params, ", "); found[k.Name] != want {
-				t.Errorf("%s(%s) in %s.cu, in Go (%s)", k.Name, found[k.Name], module.Name, want)
+				t.Errorf("%s(%s) in %s, in Go (%s)", k.Name, found[k.Name], module.Source, want)
 			}
 		}
 	}

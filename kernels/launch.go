@@ -31,6 +31,30 @@ type pointer interface {
 	null() bool // may be null
 }
 
+// Type is a type of the values between a network's layers.
+type Type uint8
+
+// The types.
+const (
+	Float32 Type = iota
+	BF16         // bfloat16
+)
+
+// Bytes returns the size of a value in bytes.
+func (t Type) Bytes() int64 { return [...]int64{4, 2}[t] }
+
+// At returns the values of this type at an address.
+func (t Type) At(address uint64) Values { return Values{address, t} }
+
+func (t Type) String() string { return [...]string{"float32", "bfloat16"}[t] }
+
+// Values is the address of values in device memory, which are of one of two types. A kernel has a form for each type, and
+// all its Values have the same. Some may be null.
+type Values struct {
+	Address uint64
+	Type    Type
+}
+
 // Launcher is a kernel with its parameters, ready to be launched.
 type Launcher interface {
 	// Launch returns the launch that suits the device: the numbers of blocks and threads, and the packed parameters.
@@ -109,6 +133,12 @@ func countPlaces(k *Kernel, sizes ...uint32) (uint64, error) {
 // that move 16 bytes at a time.
 func quads(count uint64) uint64 { return count/4 + min(count%4, 1) }
 
+// packs returns how many groups of values there are that move 16 bytes at a time, the last perhaps not full.
+func packs(t Type, count uint64) uint64 {
+	wide := 16 / uint64(t.Bytes())
+	return count/wide + min(count%wide, 1)
+}
+
 // newPlaced makes a launch as newLaunch does, for kernels that number their values with 32 bits.
 func newPlaced(k *Kernel, d Device, parameters any, sizes ...uint32) (Launch, error) {
 	total, err := countPlaces(k, sizes...)
@@ -128,18 +158,18 @@ func newChannelwise(k *Kernel, d Device, parameters any, count, channels, extent
 	if err != nil {
 		return Launch{}, err
 	}
-	return newLaunch(k, d, quads(total), parameters)
+	return newLaunch(k, d, packs(k.Type, total), parameters)
 }
 
 // newSamples makes a launch for a kernel that moves a batch of samples with size values each. A sample has one block,
 // or several if it has more values than a block's threads move at once.
-func newSamples(k *Kernel, d Device, parameters any, batch, size uint32) (Launch, error) {
+func newSamples(k *Kernel, d Device, parameters any, batch, size, channels uint32) (Launch, error) {
 	total, err := countPlaces(k, batch, size)
 	if err != nil {
 		return Launch{}, err
 	}
-	if total < 1 {
-		return Launch{}, fmt.Errorf("kernels: %s: %d samples of %d values: want 1 or more", k.Name, batch, size)
+	if total < 1 || channels < 1 || size%channels != 0 {
+		return Launch{}, fmt.Errorf("kernels: %s: %d samples of %d values in %d channels: want 1 or more", k.Name, batch, size, channels)
 	}
 	return newShared(k, d, parameters, batch, quads(uint64(size)))
 }
@@ -179,7 +209,7 @@ func newChannels(k *Kernel, d Device, parameters any, batch, channels, extent ui
 	if _, err := countPlaces(k, batch, channels, extent); err != nil {
 		return Launch{}, err
 	}
-	return newRows(k, d, uint64(channels), quads(uint64(batch)*uint64(extent)), parameters)
+	return newRows(k, d, uint64(channels), packs(k.Type, uint64(batch)*uint64(extent)), parameters)
 }
 
 // newRows makes a launch for a kernel that gives each row to one block, whose threads share the row's items.
@@ -210,6 +240,16 @@ func pack(k *Kernel, parameters any) ([]uint64, error) {
 			slots[i] = uint64(uint32(v.Int()))
 		case reflect.Uint32, reflect.Uint64:
 			slots[i] = v.Uint()
+		case reflect.Struct:
+			values := v.Interface().(Values)
+			slots[i] = values.Address
+			if param.optional && values.Address == 0 {
+				continue
+			}
+			if err := checkValues(values, k.Type); err != nil {
+				return nil, fmt.Errorf("%s: %w", param.Name, err)
+			}
+			continue
 		default:
 			panic(fmt.Sprintf("BUG: kernels: a parameter of type %v", v.Type()))
 		}
@@ -228,6 +268,18 @@ func checkPointer(address uint64, element reflect.Type) error {
 	}
 	if address%uint64(element.Align()) != 0 {
 		return fmt.Errorf("%#x is not aligned for %v", address, element)
+	}
+	return nil
+}
+
+func checkValues(v Values, t Type) error {
+	switch {
+	case v.Type != t:
+		return fmt.Errorf("%v values among others of %v", v.Type, t)
+	case v.Address == 0:
+		return fmt.Errorf("null pointer")
+	case v.Address%uint64(t.Bytes()) != 0:
+		return fmt.Errorf("%#x is not aligned for %v", v.Address, t)
 	}
 	return nil
 }

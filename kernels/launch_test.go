@@ -16,7 +16,7 @@ var t4 = kernels.Device{Multiprocessors: 40, ThreadsPerMultiprocessor: 1024, Thr
 var h100 = kernels.Device{Multiprocessors: 132, ThreadsPerMultiprocessor: 2048, ThreadsPerBlock: 1024}
 
 func ExampleBiasAdd() {
-	x, bias := kernels.Pointer[float32](0x7f0000000000), kernels.Pointer[float32](0x7f0001000000)
+	x, bias := kernels.Float32.At(0x7f0000000000), kernels.Pointer[float32](0x7f0001000000)
 	launch, err := kernels.BiasAdd{X: x, Bias: bias, Count: 50 * 32 * 784, Channels: 32, Extent: 784}.Launch(t4)
 	if err != nil {
 		fmt.Println(err)
@@ -44,28 +44,28 @@ func TestGeometryOfValues(t *testing.T) {
 		// A multiprocessor with fewer threads than a block still runs one block at a time.
 		{100 * 32 * 784, kernels.Device{Multiprocessors: 2, ThreadsPerMultiprocessor: 128, ThreadsPerBlock: 512}, 2, 256},
 	} {
-		checkGeometry(t, kernels.BiasAdd{X: 4, Bias: 8, Count: c.count, Channels: 1, Extent: 1}, c.device, c.blocks, c.threads)
+		checkGeometry(t, kernels.BiasAdd{X: kernels.Float32.At(4), Bias: 8, Count: c.count, Channels: 1, Extent: 1}, c.device, c.blocks, c.threads)
 	}
 }
 
 // Kernels with rows give a block to each, or several where that is less than the device runs, or part of one.
 func TestGeometryOfRows(t *testing.T) {
 	gather := func(batch, size uint32) kernels.GatherBytes {
-		return kernels.GatherBytes{X: 16, Label: 16, Pixels: 16, Labels: 16, State: 16, Indices: 16, Batch: batch, Size: size}
+		return kernels.GatherBytes{X: kernels.Float32.At(16), Label: 16, Pixels: 16, Labels: 16, State: 16, Indices: 16, Batch: batch, Size: size, Channels: 1}
 	}
 	view := func(batch, height, width uint32) kernels.ViewBytes {
-		return kernels.ViewBytes{X: 16, Label: 16, Other: 16, Share: 16, Pixels: 16, State: 16, Views: 16, Batch: batch, Channels: 3,
+		return kernels.ViewBytes{X: kernels.Float32.At(16), Label: 16, Other: 16, Share: 16, Pixels: 16, State: 16, Views: 16, Batch: batch, Channels: 3,
 			Height: height, Width: width, FromHeight: 1, FromWidth: 1}
 	}
 	softmax := func(batch, classes uint32) kernels.SoftmaxCrossEntropy {
 		return kernels.SoftmaxCrossEntropy{Logits: 16, State: 16, Queued: 16, Batch: batch, Classes: classes}
 	}
 	sums := func(batch, channels, extent uint32) kernels.BiasGradient {
-		return kernels.BiasGradient{Db: 16, Dy: 16, Batch: batch, Channels: channels, Extent: extent,
+		return kernels.BiasGradient{Db: 16, Dy: kernels.Float32.At(16), Batch: batch, Channels: channels, Extent: extent,
 			Parts: kernels.BiasGradientParts(batch, channels, extent)}
 	}
 	columns := func(batch, channels uint32) kernels.ColumnSums {
-		return kernels.ColumnSums{Db: 16, Dy: 16, Batch: batch, Channels: channels}
+		return kernels.ColumnSums{Db: 16, Dy: kernels.Float32.At(16), Batch: batch, Channels: channels}
 	}
 	for _, c := range []struct {
 		kernel          kernels.Launcher
@@ -121,7 +121,7 @@ func TestBiasGradientPartsGrowWithTheBatch(t *testing.T) {
 }
 
 func TestParametersHaveEightBytesEach(t *testing.T) {
-	k := kernels.Activation{Y: 0x7f00_1234_5678_9ab4, X: 0xffff_ffff_ffff_fffc, Count: 1 << 40, Function: 1, P: 0.5}
+	k := kernels.Activation{Y: kernels.Float32.At(0x7f00_1234_5678_9ab4), X: kernels.Float32.At(0xffff_ffff_ffff_fffc), Count: 1 << 40, Function: 1, P: 0.5}
 	launch, err := k.Launch(t4)
 	if err != nil {
 		t.Fatal(err)
@@ -145,14 +145,15 @@ func TestParametersHaveEightBytesEach(t *testing.T) {
 }
 
 func TestLaunchesThatCannotBe(t *testing.T) {
-	right := kernels.BiasAdd{X: 16, Bias: 32, Count: 1, Channels: 1, Extent: 1}
+	right := kernels.BiasAdd{X: kernels.Float32.At(16), Bias: 32, Count: 1, Channels: 1, Extent: 1}
 	for _, c := range []struct {
 		change func(*kernels.BiasAdd, *kernels.Device)
 		want   string
 	}{
-		{func(b *kernels.BiasAdd, _ *kernels.Device) { b.X = 0 }, "x: null pointer"},
+		{func(b *kernels.BiasAdd, _ *kernels.Device) { b.X.Address = 0 }, "x: null pointer"},
 		{func(b *kernels.BiasAdd, _ *kernels.Device) { b.Bias = 0 }, "bias: null pointer"},
-		{func(b *kernels.BiasAdd, _ *kernels.Device) { b.X = 18 }, "x: 0x12 is not aligned for float32"},
+		{func(b *kernels.BiasAdd, _ *kernels.Device) { b.X.Address = 18 }, "x: 0x12 is not aligned for float32"},
+		{func(b *kernels.BiasAdd, _ *kernels.Device) { b.X = kernels.BF16.At(17) }, "x: 0x11 is not aligned for bfloat16"},
 		{func(b *kernels.BiasAdd, _ *kernels.Device) { b.Channels = 0 }, "0 channels of 1 values"},
 		{func(b *kernels.BiasAdd, _ *kernels.Device) { b.Extent = 0 }, "1 channels of 0 values"},
 		{func(b *kernels.BiasAdd, _ *kernels.Device) { b.Channels = 1<<31 + 1 }, "want 1 to 2147483648"},
@@ -172,16 +173,21 @@ func TestLaunchesThatCannotBe(t *testing.T) {
 	if _, err := right.Launch(t4); err != nil {
 		t.Error(err)
 	}
+	mixed := kernels.Scale{Y: kernels.Float32.At(16), X: kernels.BF16.At(16), Count: 1}
+	if _, err := mixed.Launch(t4); err == nil || !strings.Contains(err.Error(), "x: bfloat16 values among others of float32") {
+		t.Errorf("values of two types: %v", err)
+	}
 }
 
 func TestRowsOfNothingAreRefused(t *testing.T) {
 	for _, k := range []kernels.Launcher{
-		kernels.GatherFloats{X: 16, Label: 16, Values: 16, Labels: 16, State: 16, Indices: 16, Size: 3},
-		kernels.GatherFloats{X: 16, Label: 16, Values: 16, Labels: 16, State: 16, Indices: 16, Batch: 3},
-		kernels.ViewFloats{X: 16, Label: 16, Other: 16, Share: 16, Values: 16, State: 16, Views: 16, Batch: 1, Channels: 1, Height: 1, Width: 1, FromHeight: 1},
-		kernels.ViewFloats{X: 16, Label: 16, Other: 16, Share: 16, Values: 16, State: 16, Views: 16, Channels: 1, Height: 1, Width: 1, FromHeight: 1, FromWidth: 1},
-		kernels.BiasGradient{Db: 16, Dy: 16, Batch: 1, Channels: 1, Extent: 1},
-		kernels.BiasGradient{Db: 16, Dy: 16, Batch: 1, Parts: 1, Extent: 1},
+		kernels.GatherFloats{X: kernels.Float32.At(16), Label: 16, Values: 16, Labels: 16, State: 16, Indices: 16, Size: 3, Channels: 1},
+		kernels.GatherFloats{X: kernels.Float32.At(16), Label: 16, Values: 16, Labels: 16, State: 16, Indices: 16, Batch: 3, Channels: 1},
+		kernels.ViewFloats{X: kernels.Float32.At(16), Label: 16, Other: 16, Share: 16, Values: 16, State: 16, Views: 16, Batch: 1, Channels: 1, Height: 1, Width: 1, FromHeight: 1},
+		kernels.ViewFloats{X: kernels.Float32.At(16), Label: 16, Other: 16, Share: 16, Values: 16, State: 16, Views: 16, Channels: 1, Height: 1, Width: 1, FromHeight: 1, FromWidth: 1},
+		kernels.GatherFloats{X: kernels.Float32.At(16), Label: 16, Values: 16, Labels: 16, State: 16, Indices: 16, Batch: 1, Size: 3, Channels: 2},
+		kernels.BiasGradient{Db: 16, Dy: kernels.Float32.At(16), Batch: 1, Channels: 1, Extent: 1},
+		kernels.BiasGradient{Db: 16, Dy: kernels.Float32.At(16), Batch: 1, Parts: 1, Extent: 1},
 	} {
 		if _, err := k.Launch(t4); err == nil || !strings.Contains(err.Error(), "want 1 or more") {
 			t.Errorf("%+v: got %v", k, err)

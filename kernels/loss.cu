@@ -1,6 +1,7 @@
-// Softmax cross-entropy: probabilities, loss, hits and the gradient with respect to the logits.
+// Softmax cross-entropy: probabilities, loss, hits and the gradient with respect to the logits. Logits are always float.
 // Formulas: package net, Criterion.
 #include "step.cuh"
+#include "value.cuh"
 
 // The greatest logit of a row, the first of equal ones.
 struct Best {
@@ -64,12 +65,12 @@ struct Expected {
 // (batch), for which labels are needed; and gradient (batch, classes), that of the mean loss over the samples of the
 // update: (p * sum of q - q) * weight with the slot's weight. others and shares (batch) are null, or the second labels
 // and the shares of the first; classWeights is null or the weight of each class; spread is label smoothing / classes and
-// kept is 1 - label smoothing. blockDim.x is a power of two of 32 or more. Limit: 8 bytes a logit for the gradient; the
+// kept is 1 - label smoothing. blockDim.x is a power of two of 32 or more. Limit: a logit read and a value of the gradient written; the
 // further walks over a row meet the cache.
 extern "C" __global__ void __launch_bounds__(1024, 1)
     softmax_cross_entropy(const float *__restrict__ logits, const int32_t *__restrict__ labels,
                           float *__restrict__ probabilities, float *__restrict__ losses, int32_t *__restrict__ hits,
-                          float *__restrict__ gradient, const int32_t *__restrict__ others,
+                          Value *__restrict__ gradient, const int32_t *__restrict__ others,
                           const float *__restrict__ shares, const float *__restrict__ classWeights,
                           const StepState *__restrict__ state, const Queued *__restrict__ queued, uint32_t batch,
                           uint32_t classes, float spread, float kept) {
@@ -81,7 +82,7 @@ extern "C" __global__ void __launch_bounds__(1024, 1)
   }
   const uint32_t rows = blockDim.x / lanes;
   const Team team = {threadIdx.x % lanes, lanes};
-  const bool wide = classes % 4 == 0 && aligned(logits, probabilities, gradient);
+  const bool wide = classes % 4 == 0 && aligned(logits, probabilities) && aligned(gradient);
   // All threads of a block go round together; those without a row have no logits.
   for (uint32_t first = blockIdx.x * rows; first < batch; first += gridDim.x * rows) {
     const uint32_t n = first + threadIdx.x / lanes, count = n < batch ? classes : 0;
@@ -135,28 +136,4 @@ extern "C" __global__ void __launch_bounds__(1024, 1)
     }
     __syncthreads();  // the next rows write the shared values anew
   }
-}
-
-// Adds a mini-batch's losses and hits to the sums, in a fixed order, by one block, and goes on to the next slot, and to
-// the next step if there were updates: everything before it in the stream has read the state.
-extern "C" __global__ void __launch_bounds__(256)
-    add_metrics(Sums *__restrict__ sums, StepState *__restrict__ state, const float *__restrict__ losses,
-                const int32_t *__restrict__ hits, uint32_t batch, int32_t training, uint32_t updates) {
-  __shared__ double doubles[32];
-  __shared__ int ints[32];
-  double loss = 0;
-  int hit = 0;
-  for (uint32_t n = threadIdx.x; n < batch; n += blockDim.x) {
-    loss += losses[n];
-    hit += hits[n];
-  }
-  loss = blockSum(loss, doubles);
-  hit = blockSum(hit, ints);
-  if (threadIdx.x != 0) return;
-  sums->loss += loss;
-  sums->hits += hit;
-  sums->samples += batch;
-  if (training && sums->firstBad == 0 && !isfinite(loss)) sums->firstBad = state->step + 1;
-  state->step += updates;
-  state->slot++;
 }

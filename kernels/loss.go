@@ -11,7 +11,7 @@ type SoftmaxCrossEntropy struct {
 	Probabilities Optional[float32]
 	Losses        Optional[float32]
 	Hits          Optional[int32]
-	Gradient      Optional[float32]
+	Gradient      Values            `values:"optional"`
 	Others        Optional[int32]   // (Batch): the second label of each mixed sample
 	Shares        Optional[float32] // (Batch): the share of the first label; null if Others is null
 	ClassWeights  Optional[float32] // (Classes): the weight of each class
@@ -23,7 +23,7 @@ type SoftmaxCrossEntropy struct {
 	Kept          float32 // 1 - label smoothing
 }
 
-var softmaxCrossEntropy = newKernel("softmax_cross_entropy", 1024, SoftmaxCrossEntropy{})
+var softmaxCrossEntropy = newForms("softmax_cross_entropy", 1024, SoftmaxCrossEntropy{})
 
 // mostOfWarp is the most logits of a row for which a warp, or a part of one, computes the row. loss.cu has the same
 // number.
@@ -32,14 +32,14 @@ const mostOfWarp = 128
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k SoftmaxCrossEntropy) Launch(d Device) (Launch, error) {
 	if k.Classes > mostOfWarp {
-		return newRows(softmaxCrossEntropy, d, uint64(k.Batch), quads(uint64(k.Classes)), k)
+		return newRows(softmaxCrossEntropy[k.Gradient.Type], d, uint64(k.Batch), packs(k.Gradient.Type, uint64(k.Classes)), k)
 	}
 	lanes := uint64(1) // of a row
 	for lanes < min(uint64(k.Classes), warp) {
 		lanes *= 2
 	}
 	const threads = 128 // threads of a block: few, so that small batches are spread over the multiprocessors
-	return newRows(softmaxCrossEntropy, d, (uint64(k.Batch)*lanes+threads-1)/threads, threads, k)
+	return newRows(softmaxCrossEntropy[k.Gradient.Type], d, (uint64(k.Batch)*lanes+threads-1)/threads, threads, k)
 }
 
 // AddMetrics adds the losses and hits of a mini-batch to Sums, in a fixed order. Losses and Hits have Batch values

@@ -1,6 +1,7 @@
 // The mini-batch of samples that are seen by views: moved, turned, enlarged, with other colours, partly erased, mixed
 // with another sample. Formulas: package net, Transform and View; package net/reference has the plain form.
 #include "step.cuh"
+#include "value.cuh"
 
 // A rectangle, as net.Box.
 struct Box {
@@ -111,13 +112,13 @@ __device__ Pixel<C> look(const Transform &t, uint32_t x, uint32_t y, const T *pl
   return pixel;
 }
 
-// x (batch, channels, in) of pictures (rows, channels, from), and the labels for the loss. The views are the row of the
+// x (batch, channels, in), or (batch, in, channels) where `last` is set, of pictures (rows, channels, from), and the labels for the loss. The views are the row of the
 // step's slot. A block finds its sample once; where there are more blocks than samples, several share one. A thread
 // makes one place of all channels.
 template <class T, class Convert>
-__device__ void see(float *x, int32_t *label, int32_t *other, float *share, const T *values, const StepState *state,
-                    const View *views, uint32_t batch, uint32_t capacity, uint32_t channels, Extent in, Extent from,
-                    Convert convert) {
+__device__ void see(Value *x, int32_t *label, int32_t *other, float *share, const T *values, const StepState *state,
+                    const View *views, uint32_t batch, uint32_t capacity, uint32_t channels, bool last,
+                    Extent in, Extent from, Convert convert) {
   const View *of = views + uint64_t(state->slot) * capacity;
   const uint32_t blocks = max(gridDim.x / batch, 1u), area = in.height * in.width, fromArea = from.height * from.width;
   const Team team = {uint64_t(blockIdx.x % blocks) * blockDim.x + threadIdx.x, uint64_t(blocks) * blockDim.x};
@@ -130,7 +131,8 @@ __device__ void see(float *x, int32_t *label, int32_t *other, float *share, cons
       const uint32_t column = uint32_t(i) % in.width, row = uint32_t(i) / in.width;
       float part = 1;  // that is the sample's own
       if (mixed) part = !cut ? v.share : v.box.has(column, row) ? 0 : 1;
-      float *to = x + uint64_t(n) * channels * area + i;
+      Value *to = x + uint64_t(n) * channels * area + (last ? i * channels : i);
+      const uint32_t pitch = last ? 1 : area;  // from a channel to the next
       const auto make = [=, &v](auto pixel, uint32_t c) {
         constexpr unsigned C = decltype(pixel)::channels;
         const uint64_t at = uint64_t(c) * fromArea;
@@ -139,7 +141,7 @@ __device__ void see(float *x, int32_t *label, int32_t *other, float *share, cons
           const auto others = look<C>(v.other, column, row, partner + at, from, convert);
           for (unsigned k = 0; k < C; k++) pixel[k] = part != 0 ? part * pixel[k] + (1 - part) * others[k] : others[k];
         }
-        for (unsigned k = 0; k < C; k++) to[(c + k) * uint64_t(area)] = pixel[k];
+        for (unsigned k = 0; k < C; k++) put(to + (c + k) * uint64_t(pitch), pixel[k]);
       };
       if (channels == 3) {
         make(Pixel<3>{}, 0);
@@ -155,22 +157,22 @@ __device__ void see(float *x, int32_t *label, int32_t *other, float *share, cons
   }
 }
 
-// Limit: the launch, for small images; else 5 bytes a value or 8, the pixels' neighbours meet the cache. They need some 80
+// Limit: the launch, for small images; else the pixels read and the values written; the pixels' neighbours meet the cache. They need some 80
 // registers: two blocks a multiprocessor are promised, so that ptxas does not spill any to have more.
 extern "C" __global__ void __launch_bounds__(256, 2)
-    view_bytes(float *__restrict__ x, int32_t *__restrict__ label, int32_t *__restrict__ other,
+    view_bytes(Value *__restrict__ x, int32_t *__restrict__ label, int32_t *__restrict__ other,
                float *__restrict__ share, const uint8_t *__restrict__ pixels, const StepState *__restrict__ state,
                const View *__restrict__ views, uint32_t batch, uint32_t capacity, uint32_t channels, uint32_t height,
-               uint32_t width, uint32_t fromHeight, uint32_t fromWidth, float scale) {
-  see(x, label, other, share, pixels, state, views, batch, capacity, channels, {height, width}, {fromHeight, fromWidth},
+               uint32_t width, uint32_t fromHeight, uint32_t fromWidth, int32_t last, float scale) {
+  see(x, label, other, share, pixels, state, views, batch, capacity, channels, last, {height, width}, {fromHeight, fromWidth},
       [=](uint8_t pixel) { return float(pixel) * scale; });
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2)
-    view_floats(float *__restrict__ x, int32_t *__restrict__ label, int32_t *__restrict__ other,
+    view_floats(Value *__restrict__ x, int32_t *__restrict__ label, int32_t *__restrict__ other,
                 float *__restrict__ share, const float *__restrict__ values, const StepState *__restrict__ state,
                 const View *__restrict__ views, uint32_t batch, uint32_t capacity, uint32_t channels, uint32_t height,
-                uint32_t width, uint32_t fromHeight, uint32_t fromWidth) {
-  see(x, label, other, share, values, state, views, batch, capacity, channels, {height, width}, {fromHeight, fromWidth},
+                uint32_t width, uint32_t fromHeight, uint32_t fromWidth, int32_t last) {
+  see(x, label, other, share, values, state, views, batch, capacity, channels, last, {height, width}, {fromHeight, fromWidth},
       [](float value) { return value; });
 }

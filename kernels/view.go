@@ -23,11 +23,11 @@ type View struct {
 }
 
 // ViewBytes makes a mini-batch of float32 inputs from byte samples, as their views show them. X is (Batch, Channels,
-// Height, Width). Rows of Pixels are (Channels, FromHeight, FromWidth), and a byte b means b*Scale. Label, Other and
+// Height, Width), or (Batch, Height, Width, Channels) where Last is not 0. Rows of Pixels are (Channels, FromHeight, FromWidth), and a byte b means b*Scale. Label, Other and
 // Share (Batch) are what the loss is computed from. Views has rows of Capacity views, and row State.slot is for this
 // mini-batch.
 type ViewBytes struct {
-	X          Pointer[float32]
+	X          Values
 	Label      Pointer[int32]
 	Other      Pointer[int32]
 	Share      Pointer[float32]
@@ -41,19 +41,20 @@ type ViewBytes struct {
 	Width      uint32
 	FromHeight uint32
 	FromWidth  uint32
+	Last       int32
 	Scale      float32
 }
 
-var viewBytes = newKernel("view_bytes", 256, ViewBytes{})
+var viewBytes = newForms("view_bytes", 256, ViewBytes{})
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k ViewBytes) Launch(d Device) (Launch, error) {
-	return newViewed(viewBytes, d, k, k.Batch, k.Channels, k.Height, k.Width, k.FromHeight, k.FromWidth)
+	return newViewed(viewBytes[k.X.Type], d, k, k.Batch, k.Channels, k.Height, k.Width, k.FromHeight, k.FromWidth)
 }
 
 // ViewFloats does the same as [ViewBytes] for samples that are float32 already.
 type ViewFloats struct {
-	X          Pointer[float32]
+	X          Values
 	Label      Pointer[int32]
 	Other      Pointer[int32]
 	Share      Pointer[float32]
@@ -67,11 +68,12 @@ type ViewFloats struct {
 	Width      uint32
 	FromHeight uint32
 	FromWidth  uint32
+	Last       int32
 }
 
-var viewFloats = newKernel("view_floats", 256, ViewFloats{})
+var viewFloats = newForms("view_floats", 256, ViewFloats{})
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k ViewFloats) Launch(d Device) (Launch, error) {
-	return newViewed(viewFloats, d, k, k.Batch, k.Channels, k.Height, k.Width, k.FromHeight, k.FromWidth)
+	return newViewed(viewFloats[k.X.Type], d, k, k.Batch, k.Channels, k.Height, k.Width, k.FromHeight, k.FromWidth)
 }

@@ -9,8 +9,16 @@ import (
 	"strconv"
 )
 
-// Architectures lists the architectures for which PTX is assembled: the oldest that we support, Ampere and Hopper.
-var Architectures = []string{"sm_75", "sm_80", "sm_90"}
+// Architectures returns the architectures for which a PTX file is assembled: the oldest that we support, Ampere and Hopper,
+// but none that is older than the file's form is for.
+func Architectures(name string) (all []string) {
+	for _, a := range []string{"sm_75", "sm_80", "sm_90"} {
+		if a >= FormOf(name).Target {
+			all = append(all, a)
+		}
+	}
+	return all
+}
 
 // Usage is what ptxas reports about one kernel on one architecture.
 type Usage struct {

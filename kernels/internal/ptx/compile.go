@@ -19,16 +19,46 @@ import (
 )
 
 const (
-	// Target is the lowest architecture on which the kernels run: Turing.
-	Target = "sm_75"
 	// NewestVersion is the newest version of the PTX instruction set that the oldest supported driver, 520, can load:
 	// that of CUDA 11.8.
 	NewestVersion = "7.8"
 )
 
-// Flags holds the flags for nvcc. Line numbers cost nothing at run time. Profilers, sanitizers and the simulator show
-// them.
-var Flags = []string{"-ptx", "-arch=compute_75", "-std=c++17", "-O3", "-lineinfo", "-Werror", "all-warnings"}
+// Flags holds the flags for nvcc that every form has. Line numbers cost nothing at run time. Profilers, sanitizers and the
+// simulator show them.
+var Flags = []string{"-ptx", "-std=c++17", "-O3", "-lineinfo", "-Werror", "all-warnings"}
+
+// Form is a form in which a source is compiled.
+type Form struct {
+	Suffix string   `json:"suffix"` // of the PTX file's name
+	Target string   `json:"target"` // the lowest architecture on which the kernels run
+	Flags  []string `json:"flags"`  // besides the common ones
+}
+
+// Forms lists the forms: for float32 values on every GPU from Turing on, and for bfloat16 values on those that have that
+// type, from Ampere on. Sources that include value.cuh are compiled in all forms, the others in the first.
+var Forms = []Form{
+	{"", "sm_75", []string{"-arch=compute_75"}},
+	{"_bf16", "sm_80", []string{"-arch=compute_80", "-DVALUE_BF16"}},
+}
+
+// formsOf returns the forms of a source's text.
+func formsOf(text []byte) []Form {
+	if strings.Contains(string(text), `"value.cuh"`) || strings.Contains(string(text), `"channels.cuh"`) {
+		return Forms
+	}
+	return Forms[:1]
+}
+
+// FormOf returns the form of a PTX file.
+func FormOf(name string) Form {
+	for _, f := range Forms[1:] {
+		if strings.HasSuffix(strings.TrimSuffix(path.Base(name), ".ptx"), f.Suffix) {
+			return f
+		}
+	}
+	return Forms[0]
+}
 
 // ErrMissing means that a tool is not installed.
 var ErrMissing = errors.New("not found")
@@ -79,16 +109,16 @@ func FindCompiler() (Compiler, error) {
 	return Compiler{Path: found, Version: version}, nil
 }
 
-// Compile compiles one .cu file of a folder. Its result depends only on the sources, the compiler's version and Flags,
-// and not on the machine or the folder.
-func (c Compiler) Compile(folder, source string) ([]byte, error) {
+// Compile compiles one .cu file of a folder in one form. Its result depends only on the sources, the compiler's version and
+// the flags, and not on the machine or the folder.
+func (c Compiler) Compile(folder, source string, form Form) ([]byte, error) {
 	work, err := os.MkdirTemp("", "ptx")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(work)
 	output := filepath.Join(work, "out.ptx")
-	command := exec.Command(c.Path, append(slices.Clone(Flags), source, "-o", output)...)
+	command := exec.Command(c.Path, slices.Concat(Flags, form.Flags, []string{source, "-o", output})...)
 	command.Dir = folder
 	if out, err := command.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("nvcc %s: %w\n%s(nvcc %s wants a host compiler it knows; NVCC_PREPEND_FLAGS='-ccbin g++-11' "+
@@ -107,7 +137,7 @@ func Build(folder string) error {
 	if err != nil {
 		return err
 	}
-	m := Manifest{Compiler: compiler.Version, Flags: Flags, Target: Target, PTX: map[string]string{}}
+	m := Manifest{Compiler: compiler.Version, Flags: Flags, Forms: Forms, PTX: map[string]string{}}
 	if m.Sources, err = hashSources(os.DirFS(folder)); err != nil {
 		return err
 	}
@@ -116,20 +146,26 @@ func Build(folder string) error {
 		if path.Ext(source) != ".cu" {
 			continue
 		}
-		text, err := compiler.Compile(folder, source)
+		code, err := os.ReadFile(filepath.Join(folder, source))
 		if err != nil {
 			return err
 		}
-		parsed, err := Parse(string(text))
-		if err == nil {
-			err = checkTarget(parsed)
+		for _, form := range formsOf(code) {
+			text, err := compiler.Compile(folder, source, form)
+			if err != nil {
+				return err
+			}
+			parsed, err := Parse(string(text))
+			if err == nil {
+				err = checkTarget(parsed, form)
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", source, err)
+			}
+			m.Version = parsed.Version
+			m.PTX[OutputName(source, form)] = sum(text)
+			texts[OutputName(source, form)] = text
 		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", source, err)
-		}
-		m.Version = parsed.Version
-		m.PTX[outputName(source)] = sum(text)
-		texts[outputName(source)] = text
 	}
 	return replace(folder, texts, m)
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"maps"
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -21,7 +22,7 @@ const ManifestName = "manifest.json"
 type Manifest struct {
 	Compiler string            `json:"compiler"` // nvcc's version as it prints it: "release 11.8, V11.8.89"
 	Flags    []string          `json:"flags"`
-	Target   string            `json:"target"`
+	Forms    []Form            `json:"forms"`
 	Version  string            `json:"version"` // version of the PTX instruction set
 	Sources  map[string]string `json:"sources"` // hashes of every .cu and .cuh; a header counts for every module
 	PTX      map[string]string `json:"ptx"`
@@ -59,12 +60,24 @@ func Check(folder fs.FS) error {
 		return err
 	}
 	problems := append(differences(m.Sources, sources), differences(m.PTX, outputs)...)
+	if !reflect.DeepEqual(m.Forms, Forms) {
+		problems = append(problems, fmt.Errorf("%w: compiled in the forms %v, not in %v", ErrStale, m.Forms, Forms))
+	}
 	if !slices.Equal(m.Flags, Flags) {
 		problems = append(problems, fmt.Errorf("%w: compiled with %q, not with %q", ErrStale, m.Flags, Flags))
 	}
 	for _, source := range slices.Sorted(maps.Keys(sources)) {
-		if path.Ext(source) == ".cu" && outputs[outputName(source)] == "" {
-			problems = append(problems, fmt.Errorf("%w: %s has no %s", ErrStale, source, outputName(source)))
+		if path.Ext(source) != ".cu" {
+			continue
+		}
+		text, err := fs.ReadFile(folder, source)
+		if err != nil {
+			return err
+		}
+		for _, form := range formsOf(text) {
+			if name := OutputName(source, form); outputs[name] == "" {
+				problems = append(problems, fmt.Errorf("%w: %s has no %s", ErrStale, source, name))
+			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(outputs)) {
@@ -82,20 +95,19 @@ func checkText(folder fs.FS, name string, m Manifest) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	if text.Target != m.Target || text.Version != m.Version {
-		return fmt.Errorf("%w: %s is PTX %s for %s, the manifest says %s for %s", ErrStale, name, text.Version, text.Target,
-			m.Version, m.Target)
+	if text.Version != m.Version {
+		return fmt.Errorf("%w: %s is PTX %s, the manifest says %s", ErrStale, name, text.Version, m.Version)
 	}
-	if err := checkTarget(text); err != nil {
+	if err := checkTarget(text, FormOf(name)); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
 }
 
 // checkTarget returns an error for PTX that not every supported driver or GPU could load.
-func checkTarget(text Text) error {
-	if text.Target != Target {
-		return fmt.Errorf("target %s, want %s", text.Target, Target)
+func checkTarget(text Text, form Form) error {
+	if text.Target != form.Target {
+		return fmt.Errorf("target %s, want %s", text.Target, form.Target)
 	}
 	newer, err := Newer(text.Version, NewestVersion)
 	if err == nil && newer {
@@ -148,4 +160,7 @@ func sum(data []byte) string {
 	return hex.EncodeToString(digest[:])
 }
 
-func outputName(source string) string { return "ptx/" + strings.TrimSuffix(source, ".cu") + ".ptx" }
+// OutputName returns the name of the PTX file that a source has in a form.
+func OutputName(source string, form Form) string {
+	return "ptx/" + strings.TrimSuffix(source, ".cu") + form.Suffix + ".ptx"
+}

@@ -1,6 +1,7 @@
 package ptx
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -92,8 +93,12 @@ func TestNewer(t *testing.T) {
 func TestCheckRefusesWhatCannotBeLoaded(t *testing.T) {
 	check := func(version, target string) error {
 		text := ".version " + version + "\n.target " + target + "\n"
-		manifest := `{"flags": ["` + strings.Join(Flags, `", "`) + `"], "version": "` + version + `", "target": "` + target +
-			`", "sources": {"a.cu": "` + sum(nil) + `"}, "ptx": {"ptx/a.ptx": "` + sum([]byte(text)) + `"}}`
+		forms, err := json.Marshal(Forms)
+		if err != nil {
+			t.Fatal(err)
+		}
+		manifest := `{"flags": ["` + strings.Join(Flags, `", "`) + `"], "version": "` + version + `", "forms": ` + string(forms) +
+			`, "sources": {"a.cu": "` + sum(nil) + `"}, "ptx": {"ptx/a.ptx": "` + sum([]byte(text)) + `"}}`
 		return Check(fstest.MapFS{
 			"a.cu": {}, "ptx/a.ptx": {Data: []byte(text)}, ManifestName: {Data: []byte(manifest)},
 		})

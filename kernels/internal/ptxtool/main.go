@@ -47,10 +47,10 @@ func assemble(folder string) error {
 		return err
 	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "kernel\tfor\tregisters\tspill stores\tspill loads\tstack\tshared\t")
+	fmt.Fprintln(table, "file\tkernel\tfor\tregisters\tspill stores\tspill loads\tstack\tshared\t")
 	var spills []error
 	for _, file := range files {
-		for _, architecture := range ptx.Architectures {
+		for _, architecture := range ptx.Architectures(file) {
 			usages, err := ptx.Assemble(ptxas, file, architecture)
 			if err != nil {
 				return err
@@ -59,7 +59,7 @@ func assemble(folder string) error {
 				if u.SpillStores+u.SpillLoads > 0 {
 					spills = append(spills, fmt.Errorf("%s spills registers on %s", u.Kernel, u.Architecture))
 				}
-				fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t\n", u.Kernel, u.Architecture, u.Registers, u.SpillStores,
+				fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t\n", filepath.Base(file), u.Kernel, u.Architecture, u.Registers, u.SpillStores,
 					u.SpillLoads, u.Stack, u.Shared)
 			}
 		}
