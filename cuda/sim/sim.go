@@ -121,12 +121,16 @@ type Report struct {
 //
 // Each launch counts each sector of 32 bytes of device memory once if it reads any byte of it, and once if it writes
 // any. So Read and Written are what it must move if caches were perfect. What a library's function reads and writes is
-// its operands, without its workspace.
+// its operands, without its workspace. Operands that it takes and can do without don't count, such as the input of ReLU
+// for its gradient, which follows from the output.
 type Moved struct {
 	Launches int64
 	Read     int64 // bytes
 	Written  int64 // bytes
 }
+
+// Bytes returns how many bytes were read and written.
+func (m Moved) Bytes() int64 { return m.Read + m.Written }
 
 // moved returns the traffic that counters hold, by name: "kernel bias_add", "cudnnConvolutionForward", "memset".
 func moved(counters map[string]int64) map[string]Moved {

@@ -150,6 +150,7 @@ struct Access {
   uint64_t address = 0, bytes = 0;
   Mode mode = Mode::Read;
   std::string what;  // the parameter's name: "x", "workSpace"
+  bool spare = false;  // the call takes it and can do without: it is checked, and is no memory traffic
 };
 
 // The backing memory of a device address, for use inside of Work::run and only within its accesses.

@@ -2,7 +2,8 @@
 //
 // Memory moves in sectors. A launch counts each sector that it reads once, and each that it writes once: a perfect cache
 // serves whatever it reads again. So this is a lower bound, the same for every way in which a library may compute. What
-// a kernel reads and writes is what it did. What a library's call reads and writes is its operands, without workspace.
+// a kernel reads and writes is what it did. What a library's call reads and writes is its operands, without workspace and
+// without those that it can do without.
 #include <algorithm>
 
 #include "core/state.h"
@@ -42,7 +43,7 @@ bool isConstant(uint64_t address) {
 
 void add(const std::vector<Access> &accesses, std::vector<Span> &read, std::vector<Span> &written) {
   for (const Access &access : accesses) {
-    if (access.bytes == 0 || isConstant(access.address)) continue;
+    if (access.bytes == 0 || access.spare || isConstant(access.address)) continue;
     const Span span{access.address / kSector, (access.address + access.bytes - 1) / kSector};
     if (reads(access.mode)) read.push_back(span);
     if (writes(access.mode)) written.push_back(span);

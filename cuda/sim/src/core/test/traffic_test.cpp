@@ -45,6 +45,7 @@ void strides() {
 void modes() {
   moves({{0, 64, Mode::Update, "x"}}, 64, 64);
   moves({{0, 64, Mode::Scratch, "x"}}, 0, 0);
+  moves({{0, 64, Mode::Read, "a"}, {64, 64, Mode::Read, "b", true}}, 64, 0);  // the call can do without b
   moves({{0, 64, Mode::Read, "a"}, {0, 64, Mode::Write, "b"}}, 64, 64);   // in place
   moves({{0, 64, Mode::Read, "a"}, {0, 64, Mode::Read, "b"}}, 64, 0);     // the same operand twice
   moves({{0, 100, Mode::Read, "a"}, {90, 70, Mode::Read, "b"}}, 160, 0);  // operands that share bytes

@@ -83,9 +83,49 @@ void testTensorTraffic() {
   checkNoFindings("traffic of tensors");
 }
 
+// Gradients count the operands that they need of those that the functions take.
+void testGradientTraffic() {
+  Rig rig("traffic=1");
+  const float one = 1, zero = 0;
+  Random random(1);
+  const Dims large = {1, 3, 8, 8}, small = {1, 3, 4, 4};
+  const uint64_t all = sectors(large, 4), pooled = sectors(small, 4);
+  Tensor x(CUDNN_DATA_FLOAT, large), y(CUDNN_DATA_FLOAT, large), dy(CUDNN_DATA_FLOAT, large), dx(CUDNN_DATA_FLOAT, large);
+  Tensor py(CUDNN_DATA_FLOAT, small), pdy(CUDNN_DATA_FLOAT, small);
+  for (Tensor *t : {&x, &y, &dy, &py, &pdy}) t->fill(random);
+  cudnnActivationDescriptor_t activation;
+  MUST(cudnnCreateActivationDescriptor(&activation));
+  uint64_t launches = 0;
+  for (const cudnnActivationMode_t mode : {CUDNN_ACTIVATION_RELU, CUDNN_ACTIVATION_SWISH}) {
+    MUST(cudnnSetActivationDescriptor(activation, mode, CUDNN_NOT_PROPAGATE_NAN, 1));
+    MUST(cudnnActivationBackward(rig.handle, activation, &one, y, y.data(), dy, dy.data(), x, x.data(), &zero, dx,
+                                 dx.data()));
+    rig.finish();
+    launches++;
+    checkTraffic("cudnnActivationBackward", launches, launches * 2 * all, launches * all);
+  }
+  MUST(cudnnDestroyActivationDescriptor(activation));
+  cudnnPoolingDescriptor_t pooling;
+  MUST(cudnnCreatePoolingDescriptor(&pooling));
+  launches = 0;
+  uint64_t read = 0;
+  for (const cudnnPoolingMode_t mode : {CUDNN_POOLING_MAX, CUDNN_POOLING_AVERAGE_COUNT_INCLUDE_PADDING}) {
+    MUST(cudnnSetPooling2dDescriptor(pooling, mode, CUDNN_NOT_PROPAGATE_NAN, 2, 2, 0, 0, 2, 2));
+    MUST(cudnnPoolingBackward(rig.handle, pooling, &one, py, py.data(), pdy, pdy.data(), x, x.data(), &zero, dx,
+                              dx.data()));
+    rig.finish();
+    launches++;
+    read += pooled + (mode == CUDNN_POOLING_MAX ? all : 0);
+    checkTraffic("cudnnPoolingBackward", launches, read, launches * all);
+  }
+  MUST(cudnnDestroyPoolingDescriptor(pooling));
+  checkNoFindings("traffic of gradients");
+}
+
 }  // namespace
 
 void testTraffic() {
+  testGradientTraffic();
   testConvolutionTraffic();
   testTensorTraffic();
 }
