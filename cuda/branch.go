@@ -39,6 +39,7 @@ func (a *add) backward(p *pass) error {
 		in := a.inputs[i]
 		var err error
 		switch dx, dy := in.grad.values(), a.out.grad.values(); {
+		case in.grad == a.out.grad: // shared
 		case in.adds:
 			err = a.launch(kernels.Add{Y: dx, A: dx, B: dy, Count: a.out.count(p.n)})
 		case in.wanted:

@@ -3,8 +3,10 @@
 package cuda
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	cudnn "gorgonia.org/cu/dnn"
 
@@ -30,7 +32,7 @@ type dnnConvolution struct {
 func newDNNConvolution(p *program, layer string, in, out net.Shape, w net.Window, groups, n int) (c *dnnConvolution, err error) {
 	c = &dnnConvolution{program: p, layer: layer}
 	d := &c.descriptors
-	math := map[Precision]cudnn.MathType{FP32: cudnn.FmaMath, TF32: cudnn.DefaultMath, BF16: cudnn.TensorOpMath}[p.device.Precision()]
+	math := mathOf(p.device.Precision())
 	layout, kind := p.device.form.layout(), p.device.form.dataType()
 	var errs [4]error
 	d.x, errs[0] = cudnn.NewTensorDescriptor(layout, kind, []int{n, in.C, in.H, in.W}, nil)
@@ -41,7 +43,7 @@ func newDNNConvolution(p *program, layer string, in, out net.Shape, w net.Window
 	if err := dnn("describing a convolution", firstError(errs[:]...)); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
-	if err := firstError(d.setMath(math), d.setGroups(groups)); err != nil {
+	if err := firstError(d.setMath(int(math)), d.setGroups(groups)); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
 	return c, nil
@@ -69,8 +71,46 @@ func (c *dnnConvolution) choose(by Chooser, find func(direction) ([]algorithm, e
 // nil, it asks cuDNN's heuristic.
 func (c *dnnConvolution) candidates(with *operands) func(direction) ([]algorithm, error) {
 	return func(dir direction) ([]algorithm, error) {
-		return candidates(c.program.device.dnn, dir, c.descriptors, with)
+		// An algorithm's answer holds for the arithmetic that is allowed when it is given.
+		if err := c.descriptors.setMath(int(mathOf(c.program.device.Precision()))); err != nil {
+			return nil, err
+		}
+		found, err := candidates(c.program.device.dnn, dir, c.descriptors, with)
+		for round := 1; round < measurings && with != nil && err == nil; round++ {
+			var again []algorithm
+			again, err = candidates(c.program.device.dnn, dir, c.descriptors, with)
+			found = fastest(found, again)
+		}
+		if c.program.device.Precision() == FP32 { // where cuDNN may name another for algorithms that know only one
+			for i := range found {
+				found[i].math = int(cudnn.FmaMath)
+			}
+		}
+		return found, err
 	}
+}
+
+// measurings is how often algorithms are measured. The least time of each counts: others may use the GPU meanwhile, and its
+// clocks rise only after a while.
+const measurings = 2
+
+// fastest returns algorithms with the least of their times in two measurements, the fastest first.
+func fastest(a, b []algorithm) []algorithm {
+	for _, second := range b {
+		i := slices.IndexFunc(a, second.same)
+		if i < 0 {
+			a = append(a, second)
+		} else {
+			a[i].milliseconds = min(a[i].milliseconds, second.milliseconds)
+		}
+	}
+	slices.SortStableFunc(a, func(x, y algorithm) int { return cmp.Compare(x.milliseconds, y.milliseconds) })
+	return a
+}
+
+// mathOf returns the arithmetic that convolutions may use in a precision.
+func mathOf(p Precision) cudnn.MathType {
+	return map[Precision]cudnn.MathType{FP32: cudnn.FmaMath, TF32: cudnn.DefaultMath, BF16: cudnn.TensorOpMath}[p]
 }
 
 // take keeps those of the algorithms found that may be used for a direction.
@@ -81,8 +121,10 @@ func (c *dnnConvolution) take(dir direction, found []algorithm) (err error) {
 		if o.Deterministic && !a.deterministic {
 			continue
 		}
-		// The workspace size is asked for again: the size in a query's answer holds for the arithmetic that the query
-		// chose.
+		// The workspace size is asked for again: the cache doesn't keep it.
+		if err := c.descriptors.setMath(a.math); err != nil {
+			return err
+		}
 		a.workspace, err = workspaceOf(c.program.device.dnn, dir, c.descriptors, a.id)
 		if err != nil || a.workspace > c.program.device.workspaceLimit() {
 			continue
@@ -119,8 +161,11 @@ func (c *dnnConvolution) drop(dir direction) {
 // captured.
 func (c *dnnConvolution) compute(dir direction, x, w, y Buffer, adds bool) error {
 	for {
-		d := c.program.device
-		err := product(d.dnn, dir, c.descriptors, operands{x, w, y, c.program.workspace}, c.ways[dir][0].id, adds)
+		d, way := c.program.device, c.ways[dir][0]
+		err := c.descriptors.setMath(way.math)
+		if err == nil {
+			err = product(d.dnn, dir, c.descriptors, operands{x, w, y, c.program.workspace}, way.id, adds)
+		}
 		if err == nil || c.program.capturing || len(c.ways[dir]) == 1 || d.lost() != nil {
 			return err
 		}
@@ -160,8 +205,8 @@ type convLayer struct {
 	sums      slot // the bias gradient of each part of several; if fused, the weight gradients first
 }
 
-func newConvLayer(l link, t tail) *convLayer {
-	c := &convLayer{link: l, tail: t, groups: l.node.Layer.(*net.Conv).GroupCount(), window: l.node.Window, padded: l.in.shape}
+func newConvLayer(l link, layer *net.Conv, t tail) *convLayer {
+	c := &convLayer{link: l, tail: t, groups: layer.GroupCount(), window: l.node.Window, padded: l.in.shape}
 	c.fuse()
 	if w := &c.window; w.Top != w.Bottom || w.Left != w.Right {
 		c.padded.H += w.Top + w.Bottom

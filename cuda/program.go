@@ -27,6 +27,8 @@ type program struct {
 	values  []*activations // [0] is the network's input; the last is the logits
 	visible []visible      // indexed by node of the plan
 
+	convolutions []*convLayer // those of the groups
+
 	parameters []*parameter // in the order of Plan.Params
 	flat       flat
 	memory     []Buffer // shared by activations, gradients and masks, or a buffer for each
@@ -113,11 +115,12 @@ func (p *program) chooseAlgorithms() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, pool.give(margin)) }()
-	for _, g := range p.groups {
-		if c, ok := g.operation.(*convLayer); ok && c.needs() != [directions]bool{} {
-			if _, err := c.at(p.options.Batch); err != nil {
-				return err
-			}
+	for _, c := range p.convolutions {
+		if c.needs() == [directions]bool{} {
+			continue
+		}
+		if _, err := c.at(p.options.Batch); err != nil {
+			return err
 		}
 	}
 	return nil

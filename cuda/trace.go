@@ -105,7 +105,6 @@ func (p *program) traceGradients(t *net.Trace, n, value int, after bool) error {
 		switch {
 		case after && v.within != nil:
 			from, lies = v.within, p.plan.Nodes[i].Out
-		case after && v.after:
 		case !after && v.Gradient:
 		default:
 			continue
