@@ -229,7 +229,9 @@ func (c *convLayer) needs() [directions]bool {
 func (c *convLayer) trains() bool { return c.trained(net.Weight) != nil || c.trained(net.Bias) != nil }
 
 // keepsGradient reports whether the gradient of the convolution's own output (before its tail) is in memory.
-func (c *convLayer) keepsGradient() bool { return c.in.wanted || c.trains() && !c.fused() }
+func (c *convLayer) keepsGradient() bool {
+	return c.multiplies() || c.trains() && !c.fused() && c.tail != biasReLUPool
+}
 
 // multiplies reports whether that gradient is a factor of a product that cuDNN computes.
 func (c *convLayer) multiplies() bool { return c.needs()[backwardData] || c.needs()[backwardFilter] }
@@ -294,7 +296,11 @@ func (c *convLayer) partialSums(n int) (parts, sums int) {
 			sums = weight.Size() + bias.Size()
 		}
 	case !c.fused() && c.trained(net.Bias) != nil:
-		if parts = int(c.biasGradientParts(n, c.produced())); parts > 1 {
+		parts = int(c.biasGradientParts(n, c.produced()))
+		if c.tail == biasReLUPool {
+			parts = int(c.pooledParts(n))
+		}
+		if parts > 1 {
 			sums = bias.Size()
 		}
 	}
@@ -404,9 +410,9 @@ func (c *convLayer) forward(p *pass) error {
 	switch {
 	case c.tail == biasReLUPool:
 		return c.launch(kernels.BiasReLUPool{
-			Y: floats(c.out.value.Buffer), Mask: kernels.Pointer[uint8](c.mask.Address), X: floats(y.Buffer), Bias: floats(bias.value),
-			Planes: uint32(p.n * shape.C), Channels: uint32(shape.C), H: uint32(shape.H), W: uint32(shape.W),
-			OutH: uint32(c.out.shape.H), OutW: uint32(c.out.shape.W),
+			Y: c.out.value.values(), Mask: kernels.Pointer[uint8](c.mask.Address), X: y.values(), Bias: floats(bias.value),
+			Batch: uint32(p.n), Channels: uint32(shape.C), H: uint32(shape.H), W: uint32(shape.W),
+			OutH: uint32(c.out.shape.H), OutW: uint32(c.out.shape.W), Last: c.last(),
 		})
 	case bias != nil:
 		return c.addBias(bias, y, p.n, shape, c.tail == biasReLU)
@@ -430,18 +436,27 @@ func (c *convLayer) backward(p *pass) error {
 			return err
 		}
 	}
-	if !c.keepsGradient() {
+	if !c.multiplies() && (c.fused() || !c.trains()) {
 		return nil
 	}
 	shape := c.produced()
 	dy := c.out.grad
+	bias := c.trained(net.Bias)
 	var err error
 	switch c.tail {
 	case biasReLUPool:
+		if bias != nil && !c.fused() {
+			if err := c.pooledBiasGradient(bias, p.n); err != nil {
+				return err
+			}
+		}
+		if !c.multiplies() {
+			return nil
+		}
 		err = c.launch(kernels.BiasReLUPoolBackward{
-			Dx: floats(c.gradient.Buffer), Dy: floats(dy.Buffer), Mask: kernels.Pointer[uint8](c.mask.Address),
-			Planes: uint32(p.n * shape.C), H: uint32(shape.H), W: uint32(shape.W),
-			OutH: uint32(c.out.shape.H), OutW: uint32(c.out.shape.W),
+			Dx: c.gradient.values(), Dy: dy.values(), Mask: kernels.Pointer[uint8](c.mask.Address),
+			Batch: uint32(p.n), Channels: uint32(shape.C), H: uint32(shape.H), W: uint32(shape.W),
+			OutH: uint32(c.out.shape.H), OutW: uint32(c.out.shape.W), Last: c.last(),
 		})
 		dy = &c.gradient
 	case biasReLU:
@@ -450,7 +465,7 @@ func (c *convLayer) backward(p *pass) error {
 	if err != nil {
 		return err
 	}
-	if bias := c.trained(net.Bias); bias != nil && !c.fused() {
+	if bias != nil && c.tail != biasReLUPool {
 		if err := c.biasGradient(bias, dy, p.n, shape, c.sums.Buffer); err != nil {
 			return err
 		}
@@ -477,6 +492,31 @@ func (c *convLayer) backward(p *pass) error {
 	return c.inputGradient(conv, p.n, dy)
 }
 
+// pooledBiasGradient computes the bias gradient from the gradient behind pooling, which has a quarter of the values.
+func (c *convLayer) pooledBiasGradient(bias *parameter, n int) error {
+	batch, extent := c.program.device.form.rows(n, c.out.shape)
+	k := kernels.BiasReLUPoolGradient{Db: floats(bias.grad), Dy: c.out.grad.values(), Mask: kernels.Pointer[uint8](c.mask.Address), Batch: batch,
+		Channels: uint32(c.out.shape.C), Extent: extent, Parts: c.pooledParts(n)}
+	if k.Parts > 1 {
+		k.Db = floats(c.sums.Buffer)
+	}
+	if err := c.launch(k); err != nil || k.Parts == 1 {
+		return err
+	}
+	return c.addParts(bias, c.sums.Buffer, k.Parts)
+}
+
+// pooledParts returns into how many parts pooledBiasGradient divides n samples.
+func (c *convLayer) pooledParts(n int) uint32 {
+	batch, extent := c.program.device.form.rows(n, c.out.shape)
+	return kernels.BiasReLUPoolGradientParts(batch, uint32(c.out.shape.C), extent)
+}
+
+// addParts adds the rows of sums that the parts of a parameter's gradient are.
+func (l *link) addParts(q *parameter, sums Buffer, parts uint32) error {
+	return l.launch(kernels.ColumnSums{Db: floats(q.grad), Dy: float32s(sums), Batch: parts, Channels: uint32(q.Size())})
+}
+
 // inputGradient computes the input gradient: the product, and the padding's reverse. The last of them adds to the gradient
 // that other uses of the input have left.
 func (c *convLayer) inputGradient(conv *dnnConvolution, n int, dy *slot) error {
@@ -488,14 +528,16 @@ func (c *convLayer) inputGradient(conv *dnnConvolution, n int, dy *slot) error {
 		return err
 	}
 	w := c.node.Window
-	return c.launch(kernels.Crop{X: floats(c.in.grad.Buffer), Xp: floats(c.inputGrad.Buffer), Planes: uint32(n * c.in.shape.C),
+	planes, channels := c.program.device.form.planes(n, c.in.shape)
+	return c.launch(kernels.Crop{X: c.in.grad.values(), Xp: c.inputGrad.values(), Planes: planes, Channels: channels,
 		H: int32(c.in.shape.H), W: int32(c.in.shape.W), Ph: int32(c.padded.H), Pw: int32(c.padded.W), Top: int32(w.Top), Left: int32(w.Left),
 		Add: c.in.add()})
 }
 
 func (c *convLayer) pad(n int) error {
 	w := c.node.Window
-	return c.launch(kernels.Pad{Xp: floats(c.input.Buffer), X: floats(c.in.value.Buffer), Planes: uint32(n * c.in.shape.C),
+	planes, channels := c.program.device.form.planes(n, c.in.shape)
+	return c.launch(kernels.Pad{Xp: c.input.values(), X: c.in.value.values(), Planes: planes, Channels: channels,
 		H: int32(c.in.shape.H), W: int32(c.in.shape.W), Ph: int32(c.padded.H), Pw: int32(c.padded.W), Top: int32(w.Top), Left: int32(w.Left)})
 }
 
@@ -517,7 +559,7 @@ func (l *link) biasGradient(bias *parameter, dy *slot, n int, shape net.Shape, s
 	if err := l.launch(k); err != nil || k.Parts == 1 {
 		return err
 	}
-	return l.launch(kernels.ColumnSums{Db: floats(bias.grad), Dy: float32s(sums), Batch: k.Parts, Channels: uint32(shape.C)})
+	return l.addParts(bias, sums, k.Parts)
 }
 
 func (c *convLayer) close() error { return c.sizes.close() }

@@ -1,6 +1,7 @@
 // What a network with branches needs: sums, products and parts of tensors. Each kernel writes its result or, where `add`
 // is not 0, adds it to what is there, as the gradient of a value with several uses wants.
 #include "channels.cuh"
+#include "columns.cuh"
 #include "step.cuh"
 
 // y = a + b. y may be a or b. Limit: 12 bytes a value.
@@ -34,33 +35,66 @@ extern "C" __global__ void __launch_bounds__(256)
   });
 }
 
-// y[r, i] = x[r, i] * gate[r] for rows of `extent` values, one for each channel of each sample. Serves forward (x, y) and
-// backward (dy, dx). y may be x. Limit: 8 bytes a value, 12 to add.
-extern "C" __global__ void __launch_bounds__(256)
-    multiply_rows(Value *y, const Value *x, const Value *__restrict__ gate, uint32_t rows, uint32_t extent,
-                  int32_t add) {
-  forEachInChannels(rows * extent, rows, extent, aligned<WIDE>(y, x), [=](auto at, auto row) {
-    auto v = load(x, at);
-    for (unsigned k = 0; k < at.width; k++) v[k] *= widened(gate[row[k]]);
-    storeOrAdd(y, at, v, add);
-  });
+// Of interleaved channels: a thread multiplies W channels of a pixel, which has packs*W of them.
+template <unsigned W>
+__device__ void multiplyRowsLast(Value *y, const Value *x, const Value *gate, uint32_t rows, uint32_t extent,
+                                 uint32_t packs, bool add) {
+  const uint32_t total = rows * extent * packs;
+  for (uint32_t k = gridThread(); k < total; k += gridThreads()) {
+    const uint32_t pixel = k / packs, pack = k - pixel * packs, row = pixel / extent;
+    auto v = load(x, Span<W>{k});
+    const auto factor = load(gate, Span<W>{row * packs + pack});
+    for (unsigned c = 0; c < W; c++) v[c] *= factor[c];
+    storeOrAdd(y, Span<W>{k}, v, add);
+  }
 }
 
-// dgate[r] = sum over i of dy[r, i] * x[r, i], each by one block and in an order that is fixed by its threads. Limit: 8
-// bytes a value of dy.
+// y[r, i, c] = x[r, i, c] * gate[r, c] for rows of `extent` pixels with `channels` interleaved channels. NCHW has a row for
+// each channel of each sample, and one channel. NHWC has a row for each sample. Serves forward (x, y) and backward (dy,
+// dx). y may be x. Limit: two moves a value, three to add.
+extern "C" __global__ void __launch_bounds__(256)
+    multiply_rows(Value *y, const Value *x, const Value *__restrict__ gate, uint32_t rows, uint32_t extent,
+                  uint32_t channels, int32_t add) {
+  if (channels == 1) {
+    forEachInChannels(rows * extent, rows, extent, aligned<WIDE>(y, x), [=](auto at, auto row) {
+      auto v = load(x, at);
+      for (unsigned k = 0; k < at.width; k++) v[k] *= widened(gate[row[k]]);
+      storeOrAdd(y, at, v, add);
+    });
+  } else if (channels % WIDE == 0 && aligned<WIDE>(y, x, gate)) {
+    multiplyRowsLast<WIDE>(y, x, gate, rows, extent, channels / WIDE, add);
+  } else {
+    multiplyRowsLast<1>(y, x, gate, rows, extent, channels, add);
+  }
+}
+
+// dgate[r, c] = sum over i of dy[r, i, c] * x[r, i, c], in an order that is fixed by the numbers of threads. With one channel
+// a block sums a row; with several it sums up to 32 of them. Limit: dy and x read once.
 extern "C" __global__ void __launch_bounds__(256)
     multiply_rows_gate(Value *dgate, const Value *__restrict__ dy, const Value *__restrict__ x, uint32_t rows,
-                       uint32_t extent, int32_t add) {
+                       uint32_t extent, uint32_t channels, int32_t add) {
   __shared__ float shared[32];
+  const bool wide = aligned<WIDE>(dy, x);
+  const auto finish = [=](uint32_t i, float sum) { put(dgate + i, add ? widened(dgate[i]) + sum : sum); };
+  if (channels > 1) {
+    const auto product = [=](auto at) {
+      auto d = load(dy, at);
+      const auto v = load(x, at);
+      for (unsigned k = 0; k < at.width; k++) d[k] *= v[k];
+      return d;
+    };
+    sumColumns(rows, rows * extent, channels, wide, product, finish);
+    return;
+  }
   for (uint32_t r = blockIdx.x; r < rows; r += gridDim.x) {
     float sum = 0;
-    forEachOfChannel(block(), r, 1, rows, extent, aligned<WIDE>(dy, x), [&](auto at) {
+    forEachOfChannel(block(), r, 1, rows, extent, wide, [&](auto at) {
       const auto d = load(dy, at);
       const auto v = load(x, at);
       for (unsigned k = 0; k < at.width; k++) sum += d[k] * v[k];
     });
     sum = blockSum(sum, shared);
-    if (threadIdx.x == 0) put(dgate + r, add ? widened(dgate[r]) + sum : sum);
+    if (threadIdx.x == 0) finish(r, sum);
   }
 }
 

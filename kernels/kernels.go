@@ -39,14 +39,15 @@ var sources = []struct {
 	{name: "bias", forms: []forms{biasAdd, biasReLU}},
 	{name: "branch", forms: []forms{add, scale, multiply, multiplyRows, multiplyRowsGate, copyBlocks}},
 	{name: "channel", forms: []forms{biasGradient, columnSums, batchnormStatistics, batchnorm, batchnormGradients, batchnormBackward}},
-	{name: "conv", kernels: []*Kernel{convBiasReLUPool, convReLUPoolGradients}},
+	{name: "conv", forms: []forms{convBiasReLUPool, convReLUPoolGradients}},
 	{name: "convert", kernels: []*Kernel{toBF16, fromBF16}},
 	{name: "dropout", forms: []forms{dropout}},
 	{name: "loss", forms: []forms{softmaxCrossEntropy}},
 	{name: "metrics", kernels: []*Kernel{addMetrics}},
 	{name: "norm", kernels: []*Kernel{batchnormRunning}},
 	{name: "optimizer", kernels: []*Kernel{sgd, adam, moveAverage, exchange, squareSums, clipFactor}},
-	{name: "pool", kernels: []*Kernel{biasReLUPool, biasReLUPoolBackward, poolForward, maxPoolBackward, poolBackward, pad, crop}},
+	{name: "permute", forms: []forms{permute}},
+	{name: "pool", forms: []forms{biasReLUPool, biasReLUPoolBackward, biasReLUPoolGradient, poolForward, maxPoolBackward, poolBackward, pad, crop}},
 	{name: "view", forms: []forms{viewBytes, viewFloats}},
 }
 

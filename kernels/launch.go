@@ -139,15 +139,6 @@ func packs(t Type, count uint64) uint64 {
 	return count/wide + min(count%wide, 1)
 }
 
-// newPlaced makes a launch as newLaunch does, for kernels that number their values with 32 bits.
-func newPlaced(k *Kernel, d Device, parameters any, sizes ...uint32) (Launch, error) {
-	total, err := countPlaces(k, sizes...)
-	if err != nil {
-		return Launch{}, err
-	}
-	return newLaunch(k, d, total, parameters)
-}
-
 // newChannelwise makes a launch for a kernel that treats each of count values in the same way, with numbers of its
 // channel.
 func newChannelwise(k *Kernel, d Device, parameters any, count, channels, extent uint32) (Launch, error) {
