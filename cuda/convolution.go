@@ -359,9 +359,9 @@ func (c *convLayer) forward(p *pass) error {
 	switch {
 	case c.tail == biasReLUPool:
 		return c.launch(kernels.BiasReLUPool{
-			Y: floats(c.out.value.Buffer), Mask: kernels.Pointer[uint8](c.mask.Address), X: floats(y.Buffer), Bias: floats(bias.value),
-			Planes: uint32(p.n * shape.C), Channels: uint32(shape.C), H: uint32(shape.H), W: uint32(shape.W),
-			OutH: uint32(c.out.shape.H), OutW: uint32(c.out.shape.W),
+			Y: c.out.value.values(), Mask: kernels.Pointer[uint8](c.mask.Address), X: y.values(), Bias: floats(bias.value),
+			Batch: uint32(p.n), Channels: uint32(shape.C), H: uint32(shape.H), W: uint32(shape.W),
+			OutH: uint32(c.out.shape.H), OutW: uint32(c.out.shape.W), Last: c.last(),
 		})
 	case bias != nil:
 		return c.addBias(bias, y, p.n, shape, c.tail == biasReLU)
@@ -394,9 +394,9 @@ func (c *convLayer) backward(p *pass) error {
 	switch c.tail {
 	case biasReLUPool:
 		err = c.launch(kernels.BiasReLUPoolBackward{
-			Dx: floats(c.gradient.Buffer), Dy: floats(dy.Buffer), Mask: kernels.Pointer[uint8](c.mask.Address),
-			Planes: uint32(p.n * shape.C), H: uint32(shape.H), W: uint32(shape.W),
-			OutH: uint32(c.out.shape.H), OutW: uint32(c.out.shape.W),
+			Dx: c.gradient.values(), Dy: dy.values(), Mask: kernels.Pointer[uint8](c.mask.Address),
+			Batch: uint32(p.n), Channels: uint32(shape.C), H: uint32(shape.H), W: uint32(shape.W),
+			OutH: uint32(c.out.shape.H), OutW: uint32(c.out.shape.W), Last: c.last(),
 		})
 		dy = &c.gradient
 	case biasReLU:
@@ -443,14 +443,16 @@ func (c *convLayer) inputGradient(conv *dnnConvolution, n int, dy *slot) error {
 		return err
 	}
 	w := c.node.Window
-	return c.launch(kernels.Crop{X: floats(c.in.grad.Buffer), Xp: floats(c.inputGrad.Buffer), Planes: uint32(n * c.in.shape.C),
+	planes, channels := c.program.device.form.planes(n, c.in.shape)
+	return c.launch(kernels.Crop{X: c.in.grad.values(), Xp: c.inputGrad.values(), Planes: planes, Channels: channels,
 		H: int32(c.in.shape.H), W: int32(c.in.shape.W), Ph: int32(c.padded.H), Pw: int32(c.padded.W), Top: int32(w.Top), Left: int32(w.Left),
 		Add: c.in.add()})
 }
 
 func (c *convLayer) pad(n int) error {
 	w := c.node.Window
-	return c.launch(kernels.Pad{Xp: floats(c.input.Buffer), X: floats(c.in.value.Buffer), Planes: uint32(n * c.in.shape.C),
+	planes, channels := c.program.device.form.planes(n, c.in.shape)
+	return c.launch(kernels.Pad{Xp: c.input.values(), X: c.in.value.values(), Planes: planes, Channels: channels,
 		H: int32(c.in.shape.H), W: int32(c.in.shape.W), Ph: int32(c.padded.H), Pw: int32(c.padded.W), Top: int32(w.Top), Left: int32(w.Left)})
 }
 

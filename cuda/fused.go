@@ -39,13 +39,16 @@ func (c *convLayer) parts(n int) uint32 {
 	return kernels.ConvGradientParts(uint32(n), c.filtering(), c.chunk)
 }
 
+// last returns the value for a kernel's parameter Last.
+func (c *convLayer) last() int32 { return int32(boolInt(c.program.device.form.last)) }
+
 // forwardFused computes the output and the mask.
 func (c *convLayer) forwardFused(n int) error {
 	return c.launch(kernels.ConvBiasReLUPool{
-		Y: floats(c.out.value.Buffer), Mask: kernels.Pointer[uint8](c.mask.Address), X: floats(c.in.value.Buffer),
+		Y: c.out.value.values(), Mask: kernels.Pointer[uint8](c.mask.Address), X: c.in.value.values(),
 		Weight: floats(c.parameters[net.Weight].value), Bias: floats(c.parameters[net.Bias].value),
 		Batch: uint32(n), Filtering: c.filtering(), MadeH: uint32(c.node.Out.H), MadeW: uint32(c.node.Out.W),
-		OutH: uint32(c.out.shape.H), OutW: uint32(c.out.shape.W), Chunk: c.chunk,
+		OutH: uint32(c.out.shape.H), OutW: uint32(c.out.shape.W), Chunk: c.chunk, Last: c.last(),
 	})
 }
 
@@ -63,9 +66,9 @@ func (c *convLayer) gradientsFused(n int) error {
 		db = bias.grad
 	}
 	err := c.launch(kernels.ConvReLUPoolGradients{
-		Dw: floats(dw), Db: floats(db), X: floats(c.in.value.Buffer), Dy: floats(c.out.grad.Buffer),
+		Dw: floats(dw), Db: floats(db), X: c.in.value.values(), Dy: c.out.grad.values(),
 		Mask: kernels.Pointer[uint8](c.mask.Address), Batch: uint32(n), Filtering: c.filtering(),
-		OutH: uint32(c.out.shape.H), OutW: uint32(c.out.shape.W), Chunk: c.chunk, Parts: parts,
+		OutH: uint32(c.out.shape.H), OutW: uint32(c.out.shape.W), Chunk: c.chunk, Parts: parts, Last: c.last(),
 	})
 	if err != nil || parts == 1 {
 		return err
