@@ -493,7 +493,7 @@ func (c *convLayer) pad(n int) error {
 
 // biasGradientParts returns into how many parts the bias gradient of n samples is divided.
 func biasGradientParts(n int, shape net.Shape) uint32 {
-	return kernels.BiasGradientParts(uint32(n), uint32(shape.C), extent(shape))
+	return kernels.ReductionParts(uint32(n), uint32(shape.C), extent(shape))
 }
 
 // biasGradient sums dy (n, shape) over everything except channels. Where there are several parts, sums holds the
