@@ -75,6 +75,10 @@ check-docker: ## Lint Dockerfile.cuda and run its stages' commands in Debian roo
 check-avx512: ## Test the AVX-512 kernels in an emulator (fetches it; needs Debian 12 on amd64, no root)
 	@GO="$(GO)" tools/check-avx512
 
+.PHONY: traffic
+traffic: ## Print the memory traffic of training steps, by kernel, on the simulated GPU (minutes; RUN=resnet20/bf16 for some)
+	$(CUDA_ENV) GPUTRAIN_TRAFFIC=1 $(GO) test -count=1 -v -timeout 60m -tags cuda -run "TestTraffic/$(RUN)" ./cuda
+
 sim: ## Build the simulated CUDA machine, cuda/sim/build (needs g++)
 	$(MAKE) --no-print-directory -C cuda/sim/src -j$$(nproc)
 

@@ -63,14 +63,14 @@ func tryActivation(r *kernelRig) {
 		if !f.ReadsOutput {
 			read = put(r, x)
 		}
-		r.launch(kernels.Activation{Y: values(y), X: values(in), Count: uint64(n), Function: f.Number, P: p})
+		r.launch(kernels.Activation{Y: held(y), X: held(in), Count: uint64(n), Function: f.Number, P: p})
 		r.checkEach(f.Name, y, want, limits)
-		k := kernels.ActivationBackward{Dy: values(put(r, dy)), Read: values(read), Count: uint64(n), Function: f.Number, P: p, Add: int32(add)}
+		k := kernels.ActivationBackward{Dy: held(put(r, dy)), Read: held(read), Count: uint64(n), Function: f.Number, P: p, Add: int32(add)}
 		dx := room[float32](r, n)
 		if add != 0 {
 			dx = put(r, before)
 		}
-		k.Dx = at(dx)
+		k.Dx = held(dx)
 		r.launch(k)
 		r.checkEach(f.Name+"'s gradient", dx, wantDx, limitsDx)
 	}
@@ -92,7 +92,7 @@ func tryActivationNaN(r *kernelRig) {
 		x := r.values(n)
 		x[nan] = float32(math.NaN())
 		y := room[float32](r, n)
-		r.launch(kernels.Activation{Y: values(y), X: values(put(r, x)), Count: uint64(n), Function: f.Number, P: 0.5})
+		r.launch(kernels.Activation{Y: held(y), X: held(put(r, x)), Count: uint64(n), Function: f.Number, P: 0.5})
 		for i, v := range y.get() {
 			if math.IsNaN(float64(v)) != (i == nan) {
 				r.Errorf("%s of %v is %v", f.Name, x[i], v)
@@ -101,7 +101,7 @@ func tryActivationNaN(r *kernelRig) {
 		read, dy := r.activationInputs(n), r.values(n)
 		dy[nan] = float32(math.NaN())
 		d := put(r, dy) // in place
-		r.launch(kernels.ActivationBackward{Dx: values(d), Dy: values(d), Read: values(put(r, read)), Count: uint64(n), Function: f.Number, P: 0.5})
+		r.launch(kernels.ActivationBackward{Dx: held(d), Dy: held(d), Read: held(put(r, read)), Count: uint64(n), Function: f.Number, P: 0.5})
 		for i, v := range d.get() {
 			if math.IsNaN(float64(v)) != (i == nan) {
 				r.Errorf("%s's gradient at %v of %v is %v", f.Name, read[i], dy[i], v)

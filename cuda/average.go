@@ -47,7 +47,7 @@ func (p *program) exchange() error {
 		return nil
 	}
 	err := p.device.launch(kernels.Exchange{A: floats(f.values), B: floats(f.averages), Count: uint64(f.all)})
-	return firstError(err, p.roundWeights(), p.roundFrozen())
+	return firstError(err, p.roundWeights(0, f.all))
 }
 
 // checkTurn returns an error while the averages are in the place of the weights. Callers that change weights ask it

@@ -8,10 +8,10 @@ import "github.com/gputrain/gputrain/kernels"
 // value stands twice among the inputs, the later one's gradient is written first, and the earlier one's is added to
 // it.
 
-// copyValues copies count values of each of n samples from x to y, or adds them to y where add is not 0. A pitch is
-// the distance in values from one sample to the next.
-func (l *link) copyValues(n int, y Buffer, yPitch int, x Buffer, xPitch, count int, add int32) error {
-	return l.launch(kernels.CopyBlocks{Y: singles(y), X: singles(x), Blocks: uint32(n), Count: uint32(count), YPitch: uint32(yPitch),
+// copyValues copies count values of each of n blocks from x to y, or adds them to y where add is not 0. A pitch is
+// the distance in values from one block to the next.
+func (l *link) copyValues(n int, y kernels.Values, yPitch int, x kernels.Values, xPitch, count int, add int32) error {
+	return l.launch(kernels.CopyBlocks{Y: y, X: x, Blocks: uint32(n), Count: uint32(count), YPitch: uint32(yPitch),
 		XPitch: uint32(xPitch), Add: add})
 }
 
@@ -21,10 +21,10 @@ type add struct{ link }
 func (a *add) claim(int, int) claim { return claim{} }
 
 func (a *add) forward(p *pass) error {
-	sum := floats(a.out.value.Buffer)
-	k := kernels.Add{Y: sum, A: singles(a.in.value.Buffer), Count: a.out.count(p.n)}
+	sum := a.out.value.values()
+	k := kernels.Add{Y: sum, A: a.in.value.values(), Count: a.out.count(p.n)}
 	for _, in := range a.inputs[1:] {
-		k.B = floats(in.value.Buffer)
+		k.B = in.value.values()
 		if err := a.launch(k); err != nil {
 			return err
 		}
@@ -38,11 +38,11 @@ func (a *add) backward(p *pass) error {
 	for i := len(a.inputs) - 1; i >= 0; i-- {
 		in := a.inputs[i]
 		var err error
-		switch dx := floats(in.grad.Buffer); {
+		switch dx, dy := in.grad.values(), a.out.grad.values(); {
 		case in.adds:
-			err = a.launch(kernels.Add{Y: dx, A: dx, B: singles(a.out.grad.Buffer), Count: a.out.count(p.n)})
+			err = a.launch(kernels.Add{Y: dx, A: dx, B: dy, Count: a.out.count(p.n)})
 		case in.wanted:
-			err = a.copyValues(p.n, in.grad.Buffer, size, a.out.grad.Buffer, size, size, 0)
+			err = a.copyValues(p.n, dx, size, dy, size, size, 0)
 		}
 		if err != nil {
 			return err
@@ -58,20 +58,30 @@ type concat struct{ link }
 
 func (c *concat) claim(int, int) claim { return claim{} }
 
-// part returns the rest of a buffer (the output or its gradient) from the place where the input's channels begin in
-// the first sample.
-func (c *concat) part(of Buffer, input int) Buffer {
-	var before int64
-	for _, in := range c.inputs[:input] {
-		before += 4 * int64(in.shape.Size())
+// blocks returns how n samples lie: the number of blocks, and how many values each has for each channel. With channels
+// last a block is a pixel, otherwise it is a sample.
+func (c *concat) blocks(n int) (blocks, each int) {
+	if s := c.out.shape; !c.program.device.form.last {
+		return n, s.H * s.W
 	}
-	return of.part(before, of.Bytes-before)
+	return n * c.out.shape.H * c.out.shape.W, 1
+}
+
+// part returns the place in the output or its gradient where the input's channels begin in the first block.
+func (c *concat) part(of *slot, input int) kernels.Values {
+	_, each := c.blocks(1)
+	before := 0
+	for _, in := range c.inputs[:input] {
+		before += each * in.shape.C
+	}
+	return of.kind.At(uint64(of.Address) + uint64(of.kind.Bytes())*uint64(before))
 }
 
 func (c *concat) forward(p *pass) error {
+	blocks, each := c.blocks(p.n)
 	for i, in := range c.inputs {
-		size := in.shape.Size()
-		if err := c.copyValues(p.n, c.part(c.out.value.Buffer, i), c.out.shape.Size(), in.value.Buffer, size, size, 0); err != nil {
+		count := each * in.shape.C
+		if err := c.copyValues(blocks, c.part(c.out.value, i), each*c.out.shape.C, in.value.values(), count, count, 0); err != nil {
 			return err
 		}
 	}
@@ -79,13 +89,14 @@ func (c *concat) forward(p *pass) error {
 }
 
 func (c *concat) backward(p *pass) error {
+	blocks, each := c.blocks(p.n)
 	for i := len(c.inputs) - 1; i >= 0; i-- {
 		in := c.inputs[i]
 		if !in.wanted {
 			continue
 		}
-		size := in.shape.Size()
-		if err := c.copyValues(p.n, in.grad.Buffer, size, c.part(c.out.grad.Buffer, i), c.out.shape.Size(), size, in.add()); err != nil {
+		count := each * in.shape.C
+		if err := c.copyValues(blocks, in.grad.values(), count, c.part(c.out.grad, i), each*c.out.shape.C, count, in.add()); err != nil {
 			return err
 		}
 	}
@@ -111,26 +122,26 @@ func (m *multiply) claim(int, int) (need claim) {
 func (m *multiply) gated() bool { return m.inputs[1].shape != m.in.shape }
 
 // product computes y = x * the second input, or y += x * the second input where add is not 0.
-func (m *multiply) product(n int, y, x Buffer, add int32) error {
-	factor := floats(m.inputs[1].value.Buffer)
+func (m *multiply) product(n int, y, x *slot, add int32) error {
+	factor := m.inputs[1].value.values()
 	if m.gated() {
-		return m.launch(kernels.MultiplyRows{Y: singles(y), X: singles(x), Gate: factor, Rows: uint32(n * m.in.shape.C),
-			Extent: extent(m.in.shape), Add: add})
+		return m.launch(kernels.MultiplyRows{Y: y.values(), X: x.values(), Gate: factor, Rows: uint32(n * m.in.shape.C),
+			Extent: uint32(m.in.shape.H * m.in.shape.W), Add: add})
 	}
-	return m.launch(kernels.Multiply{Y: singles(y), A: singles(x), B: factor, Count: m.in.count(n), Add: add})
+	return m.launch(kernels.Multiply{Y: y.values(), A: x.values(), B: factor, Count: m.in.count(n), Add: add})
 }
 
 func (m *multiply) forward(p *pass) error {
-	return m.product(p.n, m.out.value.Buffer, m.in.value.Buffer, 0)
+	return m.product(p.n, m.out.value, m.in.value, 0)
 }
 
 func (m *multiply) backward(p *pass) error {
-	dy, x := floats(m.out.grad.Buffer), floats(m.in.value.Buffer)
+	dy, x := m.out.grad.values(), m.in.value.values()
 	if second := m.inputs[1]; second.wanted {
-		d := floats(second.grad.Buffer)
+		d := second.grad.values()
 		var k kernels.Launcher = kernels.Multiply{Y: d, A: dy, B: x, Count: m.in.count(p.n), Add: second.add()}
 		if m.gated() {
-			k = kernels.MultiplyRowsGate{Dgate: d, Dy: dy, X: x, Rows: uint32(p.n * m.in.shape.C), Extent: extent(m.in.shape), Add: second.add()}
+			k = kernels.MultiplyRowsGate{Dgate: d, Dy: dy, X: x, Rows: uint32(p.n * m.in.shape.C), Extent: uint32(m.in.shape.H * m.in.shape.W), Add: second.add()}
 		}
 		if err := m.launch(k); err != nil {
 			return err
@@ -139,7 +150,7 @@ func (m *multiply) backward(p *pass) error {
 	if !m.in.wanted {
 		return nil
 	}
-	return m.product(p.n, m.in.grad.Buffer, m.out.grad.Buffer, m.in.add())
+	return m.product(p.n, m.in.grad, m.out.grad, m.in.add())
 }
 
 func (m *multiply) close() error { return nil }
@@ -153,11 +164,11 @@ type scale struct {
 func (s *scale) claim(int, int) claim { return claim{} }
 
 func (s *scale) forward(p *pass) error {
-	return s.launch(kernels.Scale{Y: singles(s.out.value.Buffer), X: singles(s.in.value.Buffer), Count: s.out.count(p.n), Factor: s.factor})
+	return s.launch(kernels.Scale{Y: s.out.value.values(), X: s.in.value.values(), Count: s.out.count(p.n), Factor: s.factor})
 }
 
 func (s *scale) backward(p *pass) error {
-	return s.launch(kernels.Scale{Y: singles(s.in.grad.Buffer), X: singles(s.out.grad.Buffer), Count: s.out.count(p.n), Factor: s.factor,
+	return s.launch(kernels.Scale{Y: s.in.grad.values(), X: s.out.grad.values(), Count: s.out.count(p.n), Factor: s.factor,
 		Add: s.in.add()})
 }
 

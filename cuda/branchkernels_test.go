@@ -34,7 +34,7 @@ func tryAdd(r *kernelRig) {
 	}
 	onA, onB := put(r, a), put(r, b)
 	y := []operand[float32]{onA, onB, room[float32](r, n)}[r.random.IntN(3)]
-	r.launch(kernels.Add{Y: values(y), A: values(onA), B: values(onB), Count: uint64(n)})
+	r.launch(kernels.Add{Y: held(y), A: held(onA), B: held(onB), Count: uint64(n)})
 	check(r, "y", y, want, approx.Tolerance{Rel: u})
 }
 
@@ -46,7 +46,7 @@ func tryScale(r *kernelRig) {
 		want[i] *= float64(factor)
 	}
 	y, add := r.target(want)
-	r.launch(kernels.Scale{Y: values(y), X: values(put(r, x)), Count: uint64(n), Factor: factor, Add: add})
+	r.launch(kernels.Scale{Y: held(y), X: held(put(r, x)), Count: uint64(n), Factor: factor, Add: add})
 	check(r, "y", y, want, sumsOf2)
 }
 
@@ -58,7 +58,7 @@ func tryMultiply(r *kernelRig) {
 		want[i] *= float64(b[i])
 	}
 	y, add := r.target(want)
-	r.launch(kernels.Multiply{Y: values(y), A: values(put(r, a)), B: values(put(r, b)), Count: uint64(n), Add: add})
+	r.launch(kernels.Multiply{Y: held(y), A: held(put(r, a)), B: held(put(r, b)), Count: uint64(n), Add: add})
 	check(r, "y", y, want, sumsOf2)
 }
 
@@ -71,7 +71,7 @@ func tryMultiplyRows(r *kernelRig) {
 	}
 	y, add := r.target(want)
 	onGate := put(r, gate)
-	r.launch(kernels.MultiplyRows{Y: values(y), X: values(put(r, x)), Gate: values(onGate), Rows: uint32(rows), Extent: uint32(extent), Add: add})
+	r.launch(kernels.MultiplyRows{Y: held(y), X: held(put(r, x)), Gate: held(onGate), Rows: uint32(rows), Extent: uint32(extent), Add: add})
 	check(r, "y", y, want, sumsOf2)
 
 	// Sums of whole numbers need no rounding, so that they are the same in every order.
@@ -88,7 +88,7 @@ func tryMultiplyRows(r *kernelRig) {
 		}
 		dgate, add = put(r, before), 1
 	}
-	r.launch(kernels.MultiplyRowsGate{Dgate: values(dgate), Dy: values(put(r, dy)), X: values(put(r, whole)), Rows: uint32(rows), Extent: uint32(extent), Add: add})
+	r.launch(kernels.MultiplyRowsGate{Dgate: held(dgate), Dy: held(put(r, dy)), X: held(put(r, whole)), Rows: uint32(rows), Extent: uint32(extent), Add: add})
 	check(r, "dgate", dgate, wantGate, exact)
 }
 
@@ -107,7 +107,7 @@ func tryCopyBlocks(r *kernelRig) {
 		}
 	}
 	onX, y := put(r, x), put(r, before)
-	r.launch(kernels.CopyBlocks{Y: values(y) + kernels.Pointer[float32](4*to), X: values(onX) + kernels.Pointer[float32](4*from), Blocks: uint32(blocks),
+	r.launch(kernels.CopyBlocks{Y: kernels.Float32.At(uint64(y.at()) + 4*uint64(to)), X: kernels.Float32.At(uint64(onX.at()) + 4*uint64(from)), Blocks: uint32(blocks),
 		Count: uint32(count), YPitch: uint32(yPitch), XPitch: uint32(xPitch), Add: add})
 	check(r, "y", y, want, sumsOf2)
 }

@@ -29,7 +29,7 @@ func (r *kernelRig) biased() (s net.Shape, x, bias []float32, sums []float64) {
 func tryBiasAdd(r *kernelRig) {
 	s, values, bias, want := r.biased()
 	x := put(r, values)
-	r.launch(kernels.BiasAdd{X: values(x), Bias: at(put(r, bias)), Count: uint32(len(values)), Channels: uint32(s.C), Extent: uint32(s.H * s.W)})
+	r.launch(kernels.BiasAdd{X: held(x), Bias: at(put(r, bias)), Count: uint32(len(values)), Channels: uint32(s.C), Extent: uint32(s.H * s.W)})
 	check(r, "x", x, want, approx.Tolerance{Rel: u}) // one sum
 }
 
@@ -39,7 +39,7 @@ func tryBiasReLU(r *kernelRig) {
 		want[i] = max(want[i], 0)
 	}
 	x := put(r, values)
-	r.launch(kernels.BiasReLU{X: values(x), Bias: at(put(r, bias)), Count: uint32(len(values)), Channels: uint32(s.C), Extent: uint32(s.H * s.W)})
+	r.launch(kernels.BiasReLU{X: held(x), Bias: at(put(r, bias)), Count: uint32(len(values)), Channels: uint32(s.C), Extent: uint32(s.H * s.W)})
 	check(r, "x", x, want, approx.Tolerance{Rel: u})
 }
 
@@ -58,11 +58,11 @@ func tryBiasGradient(r *kernelRig) {
 	s, batch, parts := r.shape(), r.about(30), []int{1, r.about(9)}[r.random.IntN(2)]
 	dy := r.wholes(batch*s.Size(), 100)
 	sums := room[float32](r, parts*s.C)
-	r.launch(kernels.BiasGradient{Db: at(sums), Dy: values(put(r, dy)), Batch: uint32(batch), Channels: uint32(s.C), Extent: uint32(s.H * s.W),
+	r.launch(kernels.BiasGradient{Db: at(sums), Dy: held(put(r, dy)), Batch: uint32(batch), Channels: uint32(s.C), Extent: uint32(s.H * s.W),
 		Parts: uint32(parts)})
 	check(r, "the parts' sums", put(r, singles(channelSums(sums.get(), net.Shape{C: s.C, H: 1, W: 1}))), channelSums(dy, s), exact)
 	db := room[float32](r, s.C)
-	r.launch(kernels.ColumnSums{Db: at(db), Dy: values(sums), Batch: uint32(parts), Channels: uint32(s.C)})
+	r.launch(kernels.ColumnSums{Db: at(db), Dy: held(sums), Batch: uint32(parts), Channels: uint32(s.C)})
 	check(r, "db", db, channelSums(dy, s), exact)
 }
 
@@ -70,7 +70,7 @@ func tryColumnSums(r *kernelRig) {
 	s, batch := net.Shape{C: r.about(300), H: 1, W: 1}, r.about(80)
 	dy := r.wholes(batch*s.C, 100)
 	db := room[float32](r, s.C)
-	r.launch(kernels.ColumnSums{Db: at(db), Dy: values(put(r, dy)), Batch: uint32(batch), Channels: uint32(s.C)})
+	r.launch(kernels.ColumnSums{Db: at(db), Dy: held(put(r, dy)), Batch: uint32(batch), Channels: uint32(s.C)})
 	check(r, "db", db, channelSums(dy, s), exact)
 }
 
@@ -115,8 +115,8 @@ func tryBatchnormStatistics(r *kernelRig) {
 	c := b.In.C
 	mean, inverse := room[float32](r, c), room[float32](r, c)
 	runningMean, runningVar := put(r, singles(b.Params[net.RunningMean])), put(r, singles(b.Params[net.RunningVar]))
-	k := kernels.BatchnormStatistics{Mean: at(mean), Inverse: at(inverse), X: values(put(r, b.x)), Batch: uint32(b.batch), Channels: b.channels(),
-		Extent: extent(b.In), Momentum: b.momentum, Epsilon: b.epsilon}
+	k := kernels.BatchnormStatistics{Mean: at(mean), Inverse: at(inverse), X: held(put(r, b.x)), Batch: uint32(b.batch), Channels: b.channels(),
+		Extent: uint32(b.In.H * b.In.W), Momentum: b.momentum, Epsilon: b.epsilon}
 	moves := r.random.IntN(3) > 0
 	wantMean, wantVar := b.Params[net.RunningMean], b.Params[net.RunningVar]
 	if moves {
@@ -143,8 +143,8 @@ func tryBatchnorm(r *kernelRig) {
 		RunningVar: at(put(r, singles(b.Params[net.RunningVar]))), Channels: b.channels(), Epsilon: b.epsilon})
 	check(r, "mean", mean, b.Params[net.RunningMean], exact)
 	y := room[float32](r, b.count)
-	r.launch(kernels.Batchnorm{Y: values(y), X: values(put(r, b.x)), Mean: at(mean), Inverse: at(inverse), Weight: at(put(r, singles(b.Params[net.Weight]))),
-		Bias: at(put(r, singles(b.Params[net.Bias]))), Count: uint32(b.count), Channels: b.channels(), Extent: extent(b.In)})
+	r.launch(kernels.Batchnorm{Y: held(y), X: held(put(r, b.x)), Mean: at(mean), Inverse: at(inverse), Weight: at(put(r, singles(b.Params[net.Weight]))),
+		Bias: at(put(r, singles(b.Params[net.Bias]))), Count: uint32(b.count), Channels: b.channels(), Extent: uint32(b.In.H * b.In.W)})
 	check(r, "y", y, want, approx.Tolerance{Abs: 40 * u}) // of at most 7.4, with five roundings
 }
 
@@ -156,16 +156,16 @@ func tryBatchnormBackward(r *kernelRig) {
 	wantDx := inputs[0]
 	mean, inverse, x, dy := put(r, singles(b.mean)), put(r, singles(b.inverse)), put(r, b.x), put(r, b.dy)
 	dweight, dbias := room[float32](r, c), room[float32](r, c)
-	r.launch(kernels.BatchnormGradients{Dweight: at(dweight), Dbias: at(dbias), Dy: values(dy), X: values(x), Mean: at(mean), Inverse: at(inverse),
-		Batch: uint32(b.batch), Channels: b.channels(), Extent: extent(b.In)})
+	r.launch(kernels.BatchnormGradients{Dweight: at(dweight), Dbias: at(dbias), Dy: held(dy), X: held(x), Mean: at(mean), Inverse: at(inverse),
+		Batch: uint32(b.batch), Channels: b.channels(), Extent: uint32(b.In.H * b.In.W)})
 	// Each of the m products is at most 6.4 and has had up to seven roundings.
 	m := float64(b.count / c)
 	check(r, "dweight", dweight, grads[net.Weight], approx.Tolerance{Abs: 45 * m * u})
 	check(r, "dbias", dbias, grads[net.Bias], approx.Tolerance{Abs: 4 * m * u})
 	dx, add := r.target(wantDx)
-	r.launch(kernels.BatchnormBackward{Dx: values(dx), Dy: values(dy), X: values(x), Mean: at(mean), Inverse: at(inverse),
+	r.launch(kernels.BatchnormBackward{Dx: held(dx), Dy: held(dy), X: held(x), Mean: at(mean), Inverse: at(inverse),
 		Weight: at(put(r, singles(b.Params[net.Weight]))), Dweight: at(put(r, singles(grads[net.Weight]))),
-		Dbias: at(put(r, singles(grads[net.Bias]))), Count: uint32(b.count), Channels: b.channels(), Extent: extent(b.In), Add: add})
+		Dbias: at(put(r, singles(grads[net.Bias]))), Count: uint32(b.count), Channels: b.channels(), Extent: uint32(b.In.H * b.In.W), Add: add})
 	// 3.2 times at most 1 + 1 + 6.4*6.4, with up to eleven roundings.
 	check(r, "dx", dx, wantDx, approx.Tolerance{Abs: 1600 * u})
 }

@@ -23,6 +23,7 @@ type choiceKey struct {
 	Driver            string    `json:"driver"` // the newest CUDA version that the driver supports
 	DNN               string    `json:"cudnn"`
 	Precision         Precision `json:"precision"`
+	ChannelsLast      bool      `json:"channels_last"`
 	Workspace         int64     `json:"workspace"` // the most bytes that an algorithm may use
 	Batch             int       `json:"batch"`
 	In                net.Shape `json:"in"`
@@ -54,7 +55,7 @@ type choiceFile struct {
 }
 
 // choiceFormat is the version of choiceFile. Files of other versions are measured and written anew.
-const choiceFormat = 2
+const choiceFormat = 3
 
 // mostAlgorithms is above the number of algorithms that cuDNN has for any direction.
 const mostAlgorithms = 16

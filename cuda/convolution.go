@@ -31,11 +31,11 @@ func newDNNConvolution(p *program, layer string, in, out net.Shape, w net.Window
 	c = &dnnConvolution{program: p, layer: layer}
 	d := &c.descriptors
 	math := map[Precision]cudnn.MathType{FP32: cudnn.FmaMath, TF32: cudnn.DefaultMath, BF16: cudnn.TensorOpMath}[p.device.Precision()]
-	kind, _ := p.device.factorType()
+	layout, kind := p.device.form.layout(), p.device.form.dataType()
 	var errs [4]error
-	d.x, errs[0] = cudnn.NewTensorDescriptor(cudnn.NCHW, kind, []int{n, in.C, in.H, in.W}, nil)
-	d.y, errs[1] = cudnn.NewTensorDescriptor(cudnn.NCHW, kind, []int{n, out.C, out.H, out.W}, nil)
-	d.w, errs[2] = cudnn.NewFilter(kind, cudnn.NCHW, []int{out.C, in.C / groups, w.KernelH, w.KernelW})
+	d.x, errs[0] = cudnn.NewTensorDescriptor(layout, kind, []int{n, in.C, in.H, in.W}, nil)
+	d.y, errs[1] = cudnn.NewTensorDescriptor(layout, kind, []int{n, out.C, out.H, out.W}, nil)
+	d.w, errs[2] = cudnn.NewFilter(kind, layout, []int{out.C, in.C / groups, w.KernelH, w.KernelW})
 	d.conv, errs[3] = cudnn.NewConvolution(math, groups, []int{w.Top, w.Left}, []int{w.StrideH, w.StrideW},
 		[]int{w.DilationH, w.DilationW}, cudnn.CrossCorrelation, cudnn.Float)
 	if err := dnn("describing a convolution", firstError(errs[:]...)); err != nil {
@@ -158,9 +158,6 @@ type convLayer struct {
 	gradient  slot // its gradient
 	mask      slot // for biasReLUPool: where the maxima were
 	sums      slot // the bias gradient of each part of several; if fused, the weight gradients first
-
-	x, dy     slot // bfloat16: the input, kept for the backward pass, and the gradient of the convolution's own output
-	y, dx, dw slot // bfloat16: the products
 }
 
 func newConvLayer(l link, t tail) *convLayer {
@@ -170,6 +167,10 @@ func newConvLayer(l link, t tail) *convLayer {
 		c.padded.H += w.Top + w.Bottom
 		c.padded.W += w.Left + w.Right
 		w.Top, w.Bottom, w.Left, w.Right = 0, 0, 0, 0
+	}
+	if weight := c.parameters[net.Weight]; l.program.device.form.last {
+		weight.lies = order{weight.Dims[0], weight.Dims[1], weight.Dims[2] * weight.Dims[3]}
+		weight.narrow = l.program.device.form.kind == kernels.BF16 && c.needs()[backwardFilter]
 	}
 	return c
 }
@@ -198,60 +199,42 @@ func (c *convLayer) produced() net.Shape {
 }
 
 func (c *convLayer) claim(first, last int) (need claim) {
-	batch := int64(c.program.options.Batch)
-	bf16 := c.program.device.bf16()
+	batch, kind := int64(c.program.options.Batch), c.program.device.form.kind
 	own := func(s *slot, of slot) {
 		*s = of
 		need.own = append(need.own, s)
 	}
-	filtered := first // how long the factor of the weights must be kept for the backward pass
+	filtered := first // how long the input must be kept
 	if c.trained(net.Weight) != nil || c.fused() && c.trains() {
 		filtered = last
 	}
-	// cuDNN takes the input padded, and rounded in bfloat16. Our fused kernel takes it as it is.
+	// cuDNN takes the input padded. Our fused kernel takes it as it is.
 	pads := c.pads() && !c.fused()
-	if pads && bf16 {
-		own(&c.input, newSlot(batch*int64(c.padded.Size()), first, first)) // only its rounded copy is kept
-	} else if pads {
-		own(&c.input, newSlot(batch*int64(c.padded.Size()), first, filtered))
+	if pads {
+		own(&c.input, newSlot(kind, batch*int64(c.padded.Size()), first, filtered))
 	}
-	if filtered == last && (c.fused() || !pads && !bf16) {
+	if filtered == last && !pads {
 		need.reads = append(need.reads, c.in.value)
 	}
 	if c.tail == biasReLU {
 		need.reads = append(need.reads, c.out.value)
 	}
 	if c.pads() && c.in.wanted {
-		own(&c.inputGrad, newSlot(batch*int64(c.padded.Size()), last, last))
+		own(&c.inputGrad, newSlot(kind, batch*int64(c.padded.Size()), last, last))
 	}
 	made := batch * int64(c.produced().Size())
 	if c.tail == biasReLUPool {
-		own(&c.mask, slot{value: value{bytes: batch * int64(c.out.shape.Size()), first: first, last: last}})
+		pooled := batch * int64(c.out.shape.Size())
+		own(&c.mask, slot{value: value{bytes: pooled, first: first, last: last}, count: pooled})
 		if !c.fused() {
-			own(&c.products, newSlot(made, first, first))
+			own(&c.products, newSlot(kind, made, first, first))
 		}
 		if c.keepsGradient() {
-			own(&c.gradient, newSlot(made, last, last))
+			own(&c.gradient, newSlot(kind, made, last, last))
 		}
 	}
 	if parts, sums := c.partialSums(int(batch)); sums > 0 {
-		own(&c.sums, newSlot(int64(parts)*int64(sums), last, last))
-	}
-	if bf16 {
-		in := batch * int64(c.padded.Size())
-		if !c.fused() {
-			own(&c.x, newRounded(in, first, filtered))
-			own(&c.y, newRounded(made, first, first))
-		}
-		if c.multiplies() {
-			own(&c.dy, newRounded(made, last, last))
-		}
-		if c.in.wanted {
-			own(&c.dx, newRounded(in, last, last))
-		}
-		if c.needs()[backwardFilter] {
-			own(&c.dw, newRounded(int64(c.parameters[net.Weight].Size()), last, last))
-		}
+		own(&c.sums, newFloats(int64(parts)*int64(sums), last, last))
 	}
 	return need
 }
@@ -266,7 +249,7 @@ func (c *convLayer) partialSums(n int) (parts, sums int) {
 			sums = weight.Size() + bias.Size()
 		}
 	case !c.fused() && c.trained(net.Bias) != nil:
-		if parts = int(biasGradientParts(n, c.produced())); parts > 1 {
+		if parts = int(c.biasGradientParts(n, c.produced())); parts > 1 {
 			sums = bias.Size()
 		}
 	}
@@ -345,7 +328,7 @@ func (c *convLayer) key(n int) choiceKey {
 	return choiceKey{
 		GPU: d.gpu.Name, ComputeCapability: fmt.Sprintf("%d.%d", d.gpu.Major, d.gpu.Minor), Multiprocessors: d.gpu.Multiprocessors,
 		Memory: d.gpu.Memory, Driver: d.libraries.Driver.Version.String(), DNN: d.libraries.DNN.Version.String(),
-		Precision: d.Precision(), Workspace: d.workspaceLimit(), Batch: n, In: c.padded, Out: c.produced(), Groups: c.groups,
+		Precision: d.Precision(), ChannelsLast: d.form.last, Workspace: d.workspaceLimit(), Batch: n, In: c.padded, Out: c.produced(), Groups: c.groups,
 		Kernel: [2]int{w.KernelH, w.KernelW}, Stride: [2]int{w.StrideH, w.StrideW}, Dilation: [2]int{w.DilationH, w.DilationW},
 		Padding: [2]int{w.Top, w.Left}, Products: c.needs(),
 	}
@@ -359,49 +342,41 @@ func (c *convLayer) forward(p *pass) error {
 	if err != nil {
 		return err
 	}
-	x, y := c.in.value.Buffer, c.out.value.Buffer
+	x, y := c.in.value, c.out.value
 	if c.pads() {
 		if err := c.pad(p.n); err != nil {
 			return err
 		}
-		x = c.input.Buffer
+		x = &c.input
 	}
 	if c.tail == biasReLUPool {
-		y = c.products.Buffer
+		y = &c.products
 	}
-	if err := c.round(x, &c.x, uint64(p.n*c.padded.Size())); err != nil {
+	if err := conv.compute(forward, x.Buffer, c.parameters[net.Weight].factor, y.Buffer, false); err != nil {
 		return err
 	}
-	if err := conv.compute(forward, c.operand(x, &c.x), c.parameters[net.Weight].factor, c.operand(y, &c.y), false); err != nil {
-		return err
-	}
-	bias := c.parameters[net.Bias]
-	shape := c.produced()
+	bias, shape := c.parameters[net.Bias], c.produced()
 	switch {
-	case c.program.device.bf16() && c.tail != biasReLUPool:
-		k := kernels.FromBF16{Y: floats(y), X: rounded(c.y.Buffer), Count: uint32(c.out.count(p.n)), Channels: uint32(shape.C),
-			Extent: extent(shape), Relu: int32(boolInt(c.tail == biasReLU))}
-		if bias != nil {
-			k.Bias = optional(bias.value)
-		}
-		return c.launch(k)
 	case c.tail == biasReLUPool:
-		if err := c.widen(y, &c.y, uint64(p.n*shape.Size()), 0); err != nil {
-			return err
-		}
 		return c.launch(kernels.BiasReLUPool{
-			Y: floats(c.out.value.Buffer), Mask: kernels.Pointer[uint8](c.mask.Address), X: floats(y), Bias: floats(bias.value),
+			Y: floats(c.out.value.Buffer), Mask: kernels.Pointer[uint8](c.mask.Address), X: floats(y.Buffer), Bias: floats(bias.value),
 			Planes: uint32(p.n * shape.C), Channels: uint32(shape.C), H: uint32(shape.H), W: uint32(shape.W),
 			OutH: uint32(c.out.shape.H), OutW: uint32(c.out.shape.W),
 		})
-	case c.tail == biasReLU:
-		return c.launch(kernels.BiasReLU{X: singles(y), Bias: floats(bias.value), Count: uint32(c.out.count(p.n)),
-			Channels: uint32(shape.C), Extent: extent(shape)})
 	case bias != nil:
-		return c.launch(kernels.BiasAdd{X: singles(y), Bias: floats(bias.value), Count: uint32(c.out.count(p.n)),
-			Channels: uint32(shape.C), Extent: extent(shape)})
+		return c.addBias(bias, y, p.n, shape, c.tail == biasReLU)
 	}
 	return nil
+}
+
+// addBias adds a bias to y (n, shape), and computes the ReLU of that if it is asked for.
+func (l *link) addBias(bias *parameter, y *slot, n int, shape net.Shape, relu bool) error {
+	_, extent := l.program.device.form.rows(n, shape)
+	count, channels := uint32(n*shape.Size()), uint32(shape.C)
+	if relu {
+		return l.launch(kernels.BiasReLU{X: y.values(), Bias: floats(bias.value), Count: count, Channels: channels, Extent: extent})
+	}
+	return l.launch(kernels.BiasAdd{X: y.values(), Bias: floats(bias.value), Count: count, Channels: channels, Extent: extent})
 }
 
 func (c *convLayer) backward(p *pass) error {
@@ -414,18 +389,18 @@ func (c *convLayer) backward(p *pass) error {
 		return nil
 	}
 	shape := c.produced()
-	dy := c.out.grad.Buffer
+	dy := c.out.grad
 	var err error
 	switch c.tail {
 	case biasReLUPool:
 		err = c.launch(kernels.BiasReLUPoolBackward{
-			Dx: floats(c.gradient.Buffer), Dy: floats(dy), Mask: kernels.Pointer[uint8](c.mask.Address),
+			Dx: floats(c.gradient.Buffer), Dy: floats(dy.Buffer), Mask: kernels.Pointer[uint8](c.mask.Address),
 			Planes: uint32(p.n * shape.C), H: uint32(shape.H), W: uint32(shape.W),
 			OutH: uint32(c.out.shape.H), OutW: uint32(c.out.shape.W),
 		})
-		dy = c.gradient.Buffer
+		dy = &c.gradient
 	case biasReLU:
-		err = c.launch(kernels.ReLUBackward{Dx: singles(dy), Dy: singles(dy), Y: singles(c.out.value.Buffer), Count: c.out.count(p.n)})
+		err = c.launch(kernels.ReLUBackward{Dx: dy.values(), Dy: dy.values(), Y: c.out.value.values(), Count: c.out.count(p.n)})
 	}
 	if err != nil {
 		return err
@@ -442,20 +417,12 @@ func (c *convLayer) backward(p *pass) error {
 	if err != nil {
 		return err
 	}
-	if err := c.round(dy, &c.dy, uint64(p.n*shape.Size())); err != nil {
-		return err
-	}
-	dy = c.operand(dy, &c.dy)
 	if c.needs()[backwardFilter] {
-		weight := c.parameters[net.Weight]
-		x, dw := c.in.value.Buffer, weight.grad
+		x := c.in.value
 		if c.pads() {
-			x = c.input.Buffer
+			x = &c.input
 		}
-		if err := conv.compute(backwardFilter, c.operand(x, &c.x), c.operand(dw, &c.dw), dy, false); err != nil {
-			return err
-		}
-		if err := c.widen(dw, &c.dw, uint64(weight.Size()), 0); err != nil {
+		if err := conv.compute(backwardFilter, x.Buffer, c.parameters[net.Weight].grad, dy.Buffer, false); err != nil {
 			return err
 		}
 	}
@@ -465,22 +432,18 @@ func (c *convLayer) backward(p *pass) error {
 	return c.inputGradient(conv, p.n, dy)
 }
 
-// inputGradient computes the input gradient. Its steps are the product, the rounding's reverse and the padding's
-// reverse. The last step that takes place adds to the gradient that other uses of the input have left.
-func (c *convLayer) inputGradient(conv *dnnConvolution, n int, dy Buffer) error {
-	dx, add := c.in.grad.Buffer, c.in.add()
-	if c.pads() {
-		dx, add = c.inputGrad.Buffer, 0
+// inputGradient computes the input gradient: the product, and the padding's reverse. The last of them adds to the gradient
+// that other uses of the input have left.
+func (c *convLayer) inputGradient(conv *dnnConvolution, n int, dy *slot) error {
+	factor := c.parameters[net.Weight].factor
+	if !c.pads() {
+		return conv.compute(backwardData, c.in.grad.Buffer, factor, dy.Buffer, c.in.adds)
 	}
-	bf16 := c.program.device.bf16()
-	if err := conv.compute(backwardData, c.operand(dx, &c.dx), c.parameters[net.Weight].factor, dy, add != 0 && !bf16); err != nil {
-		return err
-	}
-	if err := c.widen(dx, &c.dx, uint64(n*c.padded.Size()), add); err != nil || !c.pads() {
+	if err := conv.compute(backwardData, c.inputGrad.Buffer, factor, dy.Buffer, false); err != nil {
 		return err
 	}
 	w := c.node.Window
-	return c.launch(kernels.Crop{X: floats(c.in.grad.Buffer), Xp: floats(dx), Planes: uint32(n * c.in.shape.C),
+	return c.launch(kernels.Crop{X: floats(c.in.grad.Buffer), Xp: floats(c.inputGrad.Buffer), Planes: uint32(n * c.in.shape.C),
 		H: int32(c.in.shape.H), W: int32(c.in.shape.W), Ph: int32(c.padded.H), Pw: int32(c.padded.W), Top: int32(w.Top), Left: int32(w.Left),
 		Add: c.in.add()})
 }
@@ -492,26 +455,24 @@ func (c *convLayer) pad(n int) error {
 }
 
 // biasGradientParts returns into how many parts the bias gradient of n samples is divided.
-func biasGradientParts(n int, shape net.Shape) uint32 {
-	return kernels.ReductionParts(uint32(n), uint32(shape.C), extent(shape))
+func (l *link) biasGradientParts(n int, shape net.Shape) uint32 {
+	batch, extent := l.program.device.form.rows(n, shape)
+	return kernels.ReductionParts(batch, uint32(shape.C), extent)
 }
 
 // biasGradient sums dy (n, shape) over everything except channels. Where there are several parts, sums holds the
 // channel sums of each part.
-func (l *link) biasGradient(bias *parameter, dy Buffer, n int, shape net.Shape, sums Buffer) error {
-	rows, channels := uint32(n), uint32(shape.C)
-	if e := extent(shape); e > 1 {
-		k := kernels.BiasGradient{Db: floats(bias.grad), Dy: singles(dy), Batch: rows, Channels: channels, Extent: e,
-			Parts: biasGradientParts(n, shape)}
-		if k.Parts > 1 {
-			k.Db = floats(sums)
-		}
-		if err := l.launch(k); err != nil || k.Parts == 1 {
-			return err
-		}
-		dy, rows = sums, k.Parts
+func (l *link) biasGradient(bias *parameter, dy *slot, n int, shape net.Shape, sums Buffer) error {
+	batch, extent := l.program.device.form.rows(n, shape)
+	k := kernels.BiasGradient{Db: floats(bias.grad), Dy: dy.values(), Batch: batch, Channels: uint32(shape.C), Extent: extent,
+		Parts: l.biasGradientParts(n, shape)}
+	if k.Parts > 1 {
+		k.Db = floats(sums)
 	}
-	return l.launch(kernels.ColumnSums{Db: floats(bias.grad), Dy: singles(dy), Batch: rows, Channels: channels})
+	if err := l.launch(k); err != nil || k.Parts == 1 {
+		return err
+	}
+	return l.launch(kernels.ColumnSums{Db: floats(bias.grad), Dy: float32s(sums), Batch: k.Parts, Channels: uint32(shape.C)})
 }
 
 func (c *convLayer) close() error { return c.sizes.close() }

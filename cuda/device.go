@@ -18,6 +18,7 @@ import (
 // it may be used from any goroutine, but only by one at a time.
 type Device struct {
 	options   Options
+	form      form
 	libraries *driver.Libraries
 	gpu       driver.Device
 	thread    *thread
@@ -66,6 +67,7 @@ func Open(o Options) (*Device, error) {
 			gpu.Index, gpu.Name, o.Precision, gpu.Major, gpu.Minor)
 	}
 	d := &Device{options: o, libraries: libraries, gpu: gpu, thread: newThread(), choices: newChoiceCache(o.AlgorithmCache), ranges: newRanges()}
+	d.form = formOf(d.Precision(), o)
 	d.pool = &Pool{limit: o.MemoryLimit, single: o.SingleAllocations, stats: MemoryStats{Limit: o.MemoryLimit}}
 	if err := d.thread.do(func() error { return d.explain(d.start()) }); err != nil {
 		return nil, errors.Join(err, d.Close())
@@ -117,7 +119,7 @@ func (d *Device) start() (err error) {
 	if d.blas, err = newBLAS(d.stream, buffer, d.Precision()); err != nil {
 		return errors.Join(err, d.pool.give(buffer))
 	}
-	d.kernels, err = loadKernels(d.device)
+	d.kernels, err = newKernelSet(d.device)
 	return err
 }
 

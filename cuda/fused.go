@@ -74,7 +74,7 @@ func (c *convLayer) gradientsFused(n int) error {
 		if !q.Trained {
 			return nil
 		}
-		return c.launch(kernels.ColumnSums{Db: floats(q.grad), Dy: singles(of), Batch: parts, Channels: uint32(q.Size())})
+		return c.launch(kernels.ColumnSums{Db: floats(q.grad), Dy: float32s(of), Batch: parts, Channels: uint32(q.Size())})
 	}
 	return firstError(add(weight, dw), add(bias, db))
 }

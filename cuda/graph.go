@@ -95,7 +95,7 @@ func (p *program) operationOf(g lower.Group, l link) (operation, error) {
 		}
 		return c, nil
 	case *net.Dense:
-		return &dense{link: l, relu: after == biasReLU}, nil
+		return newDense(l, after == biasReLU), nil
 	case *net.Pool:
 		return newPoolLayer(l, layer.PoolMode()), nil
 	case *net.Activation:

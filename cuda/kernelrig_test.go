@@ -48,7 +48,7 @@ func newKernelRig(t *testing.T, m *sim.Machine, started map[*kernels.Kernel]bool
 	stream, err := cu.MakeStream(cu.NonBlocking)
 	r.must(err)
 	t.Cleanup(func() { r.must(stream.Destroy()) })
-	set, err := loadKernels(device)
+	set, err := newKernelSet(device)
 	r.must(err)
 	t.Cleanup(func() { r.must(set.close()) })
 	r.device, r.real = &Device{stream: stream, kernels: set}, set.device
@@ -198,6 +198,15 @@ func at[T interface {
 	float32 | float64 | kernels.BFloat16 | int32 | uint8 | kernels.StepState | kernels.Queued | kernels.Sums | kernels.View
 }](o operand[T]) kernels.Pointer[T] {
 	return kernels.Pointer[T](o.at())
+}
+
+// held is an operand's address, as kernels take it that have forms.
+func held[T interface{ float32 | kernels.BFloat16 }](o operand[T]) kernels.Values {
+	var v T
+	if _, narrow := any(v).(kernels.BFloat16); narrow {
+		return kernels.BF16.At(uint64(o.at()))
+	}
+	return kernels.Float32.At(uint64(o.at()))
 }
 
 func optionally[T interface{ float32 | int32 }](o *operand[T]) kernels.Optional[T] {

@@ -12,15 +12,15 @@ import (
 	"github.com/gputrain/gputrain/kernels"
 )
 
-// kernelSet holds our kernels, loaded on a device.
+// kernelSet holds our kernels. A module is compiled and loaded when the first of its kernels is asked for: a program uses few
+// of them.
 type kernelSet struct {
 	device    kernels.Device
 	modules   []cu.Module
 	functions map[*kernels.Kernel]cu.Function
 }
 
-// loadKernels gives every PTX text to the driver, which compiles and loads it.
-func loadKernels(d cu.Device) (*kernelSet, error) {
+func newKernelSet(d cu.Device) (*kernelSet, error) {
 	k := &kernelSet{functions: map[*kernels.Kernel]cu.Function{}}
 	for _, a := range []struct {
 		of   cu.DeviceAttribute
@@ -36,19 +36,39 @@ func loadKernels(d cu.Device) (*kernelSet, error) {
 		}
 		*a.into = v
 	}
+	return k, nil
+}
+
+// moduleOf holds the module of each kernel.
+var moduleOf = func() map[*kernels.Kernel]kernels.Module {
+	of := map[*kernels.Kernel]kernels.Module{}
 	for _, m := range kernels.Modules() {
-		loaded, err := loadModule(m.PTX())
-		if err != nil {
-			return k, fmt.Errorf("kernels of %s: %w", m.Name, err)
-		}
-		k.modules = append(k.modules, loaded)
 		for _, kernel := range m.Kernels {
-			if k.functions[kernel], err = loaded.Function(kernel.Name); err != nil {
-				return k, fmt.Errorf("kernel %s: %w", kernel.Name, call("cuModuleGetFunction", err))
-			}
+			of[kernel] = m
 		}
 	}
-	return k, nil
+	return of
+}()
+
+// function returns a kernel, and loads its module if that hasn't been done.
+func (k *kernelSet) function(kernel *kernels.Kernel) (cu.Function, error) {
+	if f, ok := k.functions[kernel]; ok {
+		return f, nil
+	}
+	m := moduleOf[kernel]
+	loaded, err := loadModule(m.PTX())
+	if err != nil {
+		return cu.Function{}, fmt.Errorf("kernels of %s: %w", m.Name, err)
+	}
+	k.modules = append(k.modules, loaded)
+	for _, other := range m.Kernels {
+		f, err := loaded.Function(other.Name)
+		if err != nil {
+			return cu.Function{}, fmt.Errorf("kernel %s: %w", other.Name, call("cuModuleGetFunction", err))
+		}
+		k.functions[other] = f
+	}
+	return k.functions[kernel], nil
 }
 
 func (k *kernelSet) close() error {
@@ -65,7 +85,11 @@ func (d *Device) launch(k kernels.Launcher) error {
 	if err != nil {
 		return err
 	}
-	err = d.kernels.functions[l.Kernel].Launch(l.Blocks, 1, 1, l.Threads, 1, 1, 0, d.stream, l.Pointers())
+	f, err := d.kernels.function(l.Kernel)
+	if err != nil {
+		return err
+	}
+	err = f.Launch(l.Blocks, 1, 1, l.Threads, 1, 1, 0, d.stream, l.Pointers())
 	if err != nil {
 		return fmt.Errorf("kernel %s: %w", l.Kernel.Name, call("cuLaunchKernel", err))
 	}

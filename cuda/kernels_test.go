@@ -30,7 +30,7 @@ func tryReLUBackward(r *kernelRig) {
 	if r.random.IntN(2) == 0 {
 		dx = room[float32](r, n)
 	}
-	r.launch(kernels.ReLUBackward{Dx: values(dx), Dy: values(d), Y: values(put(r, y)), Count: uint64(n)})
+	r.launch(kernels.ReLUBackward{Dx: held(dx), Dy: held(d), Y: held(put(r, y)), Count: uint64(n)})
 	check(r, "dx", dx, want, exact)
 }
 
@@ -52,7 +52,7 @@ func tryDropout(r *kernelRig) {
 		y, add = r.target(want)
 	}
 	slot := r.random.IntN(3)
-	r.launch(kernels.Dropout{Y: values(y), X: values(in), State: at(r.state(step, slot)), Queued: at(r.queued(slot, kernels.Queued{First: first})),
+	r.launch(kernels.Dropout{Channels: 1, Y: held(y), X: held(in), State: at(r.state(step, slot)), Queued: at(r.queued(slot, kernels.Queued{First: first})),
 		Count: uint64(n), Size: uint64(size), KeyLow: key[0], KeyHigh: key[1],
 		Last: net.DropoutCounter(layer, 0, 0)[3], Threshold: net.DropoutThreshold(rate), Scale: float32(1 / (1 - rate)), Add: add})
 	// The scale's rounding and the product's, of up to 10, and the sum's.
@@ -107,7 +107,7 @@ func tryGatherBytes(r *kernelRig) {
 	g := r.gathering()
 	g.data.Pixels, g.data.Scale = drawn(g.stored*g.size, func() uint8 { return uint8(r.random.Uint32()) }), r.random.Float32()
 	x, label := room[float32](r, g.batch*g.size), room[int32](r, g.batch)
-	r.launch(kernels.GatherBytes{X: values(x), Label: at(label), Pixels: at(put(r, g.data.Pixels)), Labels: at(put(r, g.labels)), Rows: g.rowsAt(r),
+	r.launch(kernels.GatherBytes{Channels: 1, X: held(x), Label: at(label), Pixels: at(put(r, g.data.Pixels)), Labels: at(put(r, g.labels)), Rows: g.rowsAt(r),
 		State: at(r.state(0, g.slot)), Indices: at(put(r, g.indices)), Batch: uint32(g.batch), Capacity: uint32(g.capacity), Size: uint32(g.size),
 		Scale: g.data.Scale})
 	g.check(r, x, label)
@@ -117,7 +117,7 @@ func tryGatherFloats(r *kernelRig) {
 	g := r.gathering()
 	g.data.Values = r.values(g.stored * g.size)
 	x, label := room[float32](r, g.batch*g.size), room[int32](r, g.batch)
-	r.launch(kernels.GatherFloats{X: values(x), Label: at(label), Values: at(put(r, g.data.Values)), Labels: at(put(r, g.labels)), Rows: g.rowsAt(r),
+	r.launch(kernels.GatherFloats{Channels: 1, X: held(x), Label: at(label), Values: at(put(r, g.data.Values)), Labels: at(put(r, g.labels)), Rows: g.rowsAt(r),
 		State: at(r.state(0, g.slot)), Indices: at(put(r, g.indices)), Batch: uint32(g.batch), Capacity: uint32(g.capacity), Size: uint32(g.size)})
 	g.check(r, x, label)
 }
@@ -173,26 +173,13 @@ func tryToBF16(r *kernelRig) {
 }
 
 func tryFromBF16(r *kernelRig) {
-	s, batch, relu := r.shape(), r.about(5), int32(r.random.IntN(2))
-	n := batch * s.Size()
+	n := r.count()
 	x := drawn(n, func() kernels.BFloat16 { return nearestBFloat16(2*r.random.Float32() - 1) })
-	bias := r.values(s.C)
-	k := kernels.FromBF16{X: at(put(r, x)), Count: uint32(n), Channels: uint32(s.C), Extent: uint32(s.H * s.W), Relu: relu}
-	if r.random.IntN(3) > 0 {
-		b := put(r, bias)
-		k.Bias = optionally(&b)
-	} else {
-		clear(bias)
-	}
 	want := make([]float64, n)
 	for i, v := range x {
-		if want[i] = ofBFloat16(v) + float64(bias[i/(s.H*s.W)%s.C]); relu != 0 {
-			want[i] = max(want[i], 0)
-		}
+		want[i] = ofBFloat16(v)
 	}
-	var y operand[float32]
-	y, k.Add = r.target(want)
-	k.Y = at(y)
-	r.launch(k)
-	check(r, "y", y, want, approx.Tolerance{Rel: u, Abs: 2 * u * float64(k.Add)}) // one sum, of values up to 1, or two
+	y, add := r.target(want)
+	r.launch(kernels.FromBF16{Y: at(y), X: at(put(r, x)), Count: uint64(n), Add: add})
+	check(r, "y", y, want, approx.Tolerance{Abs: 2 * u * float64(add)}) // exact, or a sum of values up to 2
 }

@@ -4,6 +4,7 @@ package cuda
 
 import (
 	"math"
+	"slices"
 
 	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/kernels"
@@ -68,7 +69,7 @@ func trySoftmax(r *kernelRig) {
 	}
 	if r.random.IntN(3) > 0 {
 		o := room[float32](r, len(logits))
-		gradient, k.Gradient = &o, optionally(&o)
+		gradient, k.Gradient = &o, held(o)
 	}
 	if losses != nil || gradient != nil {
 		o := put(r, labels)
@@ -158,6 +159,7 @@ type updates struct {
 	slot           int
 	count, decayed int
 	rateFactor     float64
+	narrow         int // gradients that are bfloat16
 	w, g           []float32
 	factor         float32 // of clipping; 1: none
 	m, v           []float32
@@ -173,7 +175,54 @@ func (r *kernelRig) updates(o net.Optimizer) updates {
 	if r.random.IntN(2) == 0 {
 		s.factor = r.random.Float32()
 	}
+	s.narrow = r.narrowed(s.g)
 	return s
+}
+
+// narrowed draws how many gradients are bfloat16, and rounds these.
+func (r *kernelRig) narrowed(g []float32) int {
+	narrow := []int{0, r.random.IntN(len(g) + 1), r.random.IntN(len(g)+1) / 4 * 4}[r.random.IntN(3)]
+	for i := range narrow {
+		g[i] = nearestBFloat16(g[i]).Float32()
+	}
+	return narrow
+}
+
+// gradients brings gradients to the device, each to the buffer of its type.
+func (r *kernelRig) gradients(g []float32, narrow int) kernels.Gradients {
+	wide := slices.Clone(g)
+	var brief []kernels.BFloat16
+	for i := range narrow {
+		brief = append(brief, nearestBFloat16(g[i]))
+		wide[i] = float32(math.NaN())
+	}
+	on := kernels.Gradients{G: at(put(r, wide))}
+	if narrow > 0 {
+		on.G16 = kernels.Optional[kernels.BFloat16](put(r, brief).at())
+	}
+	return on
+}
+
+// rounding is a buffer for rounded weights, or none.
+func (r *kernelRig) rounding(count int) (operand[kernels.BFloat16], kernels.Optional[kernels.BFloat16]) {
+	o := room[kernels.BFloat16](r, count)
+	if r.random.IntN(2) == 0 {
+		return o, 0
+	}
+	return o, kernels.Optional[kernels.BFloat16](o.at())
+}
+
+// checkRounding compares rounded weights, where there are any, with the weights.
+func (r *kernelRig) checkRounding(o operand[kernels.BFloat16], at kernels.Optional[kernels.BFloat16], w operand[float32]) {
+	r.Helper()
+	if at == 0 {
+		return
+	}
+	var want []kernels.BFloat16
+	for _, v := range w.get() {
+		want = append(want, nearestBFloat16(v))
+	}
+	checkWhole(r, "rounded weights", o, want)
 }
 
 // want returns weights and moments as the reference leaves them.
@@ -213,7 +262,8 @@ func trySGD(r *kernelRig) {
 	s := r.updates(o)
 	wantW, _, wantV := s.want()
 	w, v := put(r, s.w), put(r, s.v)
-	k := kernels.SGD{W: at(w), G: at(put(r, s.g)), State: at(r.state(s.step, s.slot)), Queued: at(s.queued(r, o.Rate(s.step))), Clip: s.clip(r),
+	w16, w16At := r.rounding(s.count)
+	k := kernels.SGD{W: at(w), W16: w16At, Gradients: r.gradients(s.g, s.narrow), Narrow: uint64(s.narrow), State: at(r.state(s.step, s.slot)), Queued: at(s.queued(r, o.Rate(s.step))), Clip: s.clip(r),
 		Count: uint64(s.count), Decayed: uint64(s.decayed), Momentum: float32(o.Momentum), Nesterov: int32(boolInt(o.Nesterov)),
 		WeightDecay: float32(o.WeightDecay), RateFactor: float32(s.rateFactor)}
 	if o.Momentum > 0 {
@@ -225,6 +275,7 @@ func trySGD(r *kernelRig) {
 	tolerance := approx.Tolerance{Abs: 50 * u}
 	check(r, "w", w, wantW, tolerance)
 	check(r, "v", v, wantV, tolerance)
+	r.checkRounding(w16, w16At, w)
 }
 
 func tryAdam(r *kernelRig) {
@@ -237,7 +288,8 @@ func tryAdam(r *kernelRig) {
 	s.step += 3 // so that the correction of the moments' bias is not far from 1
 	wantW, wantM, wantV := s.want()
 	w, m, v := put(r, s.w), put(r, s.m), put(r, s.v)
-	r.launch(kernels.Adam{W: at(w), G: at(put(r, s.g)), M: at(m), V: at(v), State: at(r.state(s.step, s.slot)), Queued: at(s.queued(r, o.AdamRate(s.step))),
+	w16, w16At := r.rounding(s.count)
+	r.launch(kernels.Adam{W: at(w), W16: w16At, Gradients: r.gradients(s.g, s.narrow), Narrow: uint64(s.narrow), M: at(m), V: at(v), State: at(r.state(s.step, s.slot)), Queued: at(s.queued(r, o.AdamRate(s.step))),
 		Clip: s.clip(r), Count: uint64(s.count), Decayed: uint64(s.decayed), Beta1: float32(o.Beta1), OneLessBeta1: float32(1 - o.Beta1),
 		Beta2: float32(o.Beta2), OneLessBeta2: float32(1 - o.Beta2), Epsilon: float32(o.Epsilon), WeightDecay: float32(o.WeightDecay),
 		Apart: int32(boolInt(o.Method == net.AdamW)), RateFactor: float32(s.rateFactor)})
@@ -247,6 +299,7 @@ func tryAdam(r *kernelRig) {
 	check(r, "m", m, wantM, tolerance)
 	check(r, "v", v, wantV, tolerance)
 	check(r, "w", w, wantW, tolerance)
+	r.checkRounding(w16, w16At, w)
 }
 
 func tryMoveAverage(r *kernelRig) {
@@ -276,7 +329,8 @@ func tryClipping(r *kernelRig) {
 	g := r.wholes(n, 30) // whose squares' sum is exact
 	parts := kernels.SquareSumsOf(uint64(n))
 	partial := room[float64](r, int(parts))
-	r.launch(kernels.SquareSums{Partial: at(partial), G: at(put(r, g)), Count: uint64(n)})
+	narrow := r.narrowed(g)
+	r.launch(kernels.SquareSums{Partial: at(partial), Gradients: r.gradients(g, narrow), Count: uint64(n), Narrow: uint64(narrow)})
 	var sum, want float64
 	for _, v := range g {
 		want += float64(v) * float64(v)

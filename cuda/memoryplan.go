@@ -34,7 +34,11 @@ func (p *program) takeMemory() error {
 			group := uses[len(uses)-1].Group
 			last, first = group+1, back(group)
 		}
-		*a.value, *a.grad = newSlot(count, i, last), newSlot(count, first, back(i-1))
+		kind := p.device.form.kind
+		*a.value, *a.grad = newSlot(kind, count, i, last), newSlot(kind, count, first, back(i-1))
+		if a == p.logits() {
+			*a.value = newFloats(count, i, last)
+		}
 		slots = append(slots, a.value)
 		if a.learns {
 			slots = append(slots, a.grad)
@@ -52,8 +56,8 @@ func (p *program) takeMemory() error {
 		slots = append(slots, need.own...)
 	}
 	for _, s := range slots {
-		if s.bytes > 4*mostValues {
-			return fmt.Errorf("a mini-batch of %d has %d values between two layers, more than %d: use a smaller one", batch, s.bytes/4, int64(mostValues))
+		if s.count > mostValues {
+			return fmt.Errorf("a mini-batch of %d has %d values between two layers, more than %d: use a smaller one", batch, s.count, int64(mostValues))
 		}
 	}
 	if err := p.takeSlots(slots); err != nil {
@@ -66,7 +70,7 @@ func (p *program) takeMemory() error {
 	}{
 		{&p.labels, 4 * batch, "labels"}, {&p.others, 4 * batch, "labels of partners"}, {&p.shares, 4 * batch, "shares of labels"}, {&p.losses, 4 * batch, "losses"}, {&p.hits, 4 * batch, "hits"},
 		{&p.probabilities, 4 * batch * int64(p.plan.Classes), "probabilities"},
-		{&p.results, 2 * sumsBytes, "sums"}, {&p.clip, 4, "the clipping factor"}, {&p.squares, 8 * kernels.MostSquareSums, "sums of squares"},
+		{&p.results, 2 * sumsBytes, "sums"}, {&p.clip, 4, "the clipping factor"}, {&p.squares, 8 * kernels.MostSquareSums * int64(max(1, len(p.flat.rates))), "sums of squares"},
 	} {
 		var err error
 		if *b.into, err = p.device.pool.take(b.bytes, b.what); err != nil {

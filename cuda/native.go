@@ -34,12 +34,12 @@ static cublasStatus_t multiply(cublasHandle_t h, cublasOperation_t opA, cublasOp
 	return cublasSgemm(h, opA, opB, m, n, k, &one, (const float *)a, lda, (const float *)b, ldb, &beta, (float *)c, ldc);
 }
 
-// The factors are bfloat16.
+// The factors are bfloat16, the product is so where narrow isn't 0, otherwise float32.
 static cublasStatus_t multiplyBFloat16(cublasHandle_t h, cublasOperation_t opA, cublasOperation_t opB, int m, int n, int k,
-                                       CUdeviceptr a, int lda, CUdeviceptr b, int ldb, float beta, CUdeviceptr c, int ldc) {
+                                       CUdeviceptr a, int lda, CUdeviceptr b, int ldb, float beta, CUdeviceptr c, int ldc, int narrow) {
 	const float one = 1;
 	return cublasGemmEx(h, opA, opB, m, n, k, &one, (const void *)a, CUDA_R_16BF, lda, (const void *)b, CUDA_R_16BF, ldb, &beta,
-	                    (void *)c, CUDA_R_32F, ldc, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
+	                    (void *)c, narrow ? CUDA_R_16BF : CUDA_R_32F, ldc, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
 }
 */
 import "C"
@@ -55,6 +55,7 @@ import (
 	cudnn "gorgonia.org/cu/dnn"
 
 	"github.com/gputrain/gputrain/cuda/driver"
+	"github.com/gputrain/gputrain/kernels"
 )
 
 // dnnBFloat16 is cuDNN's number for the type bfloat16.
@@ -169,9 +170,15 @@ type matrix struct {
 	transposed bool
 }
 
+// output is a row-major matrix in device memory for the product of two others.
+type output struct {
+	Buffer
+	kind kernels.Type // bfloat16 only in BF16
+}
+
 // multiply computes c = left*right, or c += left*right where adds is set. c has m rows and n columns, and k is the
-// inner dimension; c is row-major and float32. The factors are float32, except in BF16, where they are bfloat16.
-func (b *blas) multiply(c Buffer, left, right matrix, m, n, k int, adds bool) error {
+// inner dimension. The factors are float32, except in BF16, where they are bfloat16.
+func (b *blas) multiply(c output, left, right matrix, m, n, k int, adds bool) error {
 	beta := C.float(boolInt(adds))
 	// cuBLAS is column-major, so it sees every matrix transposed. Hence it computes c' = right' * left'.
 	op := func(x matrix, rows, cols int) (C.cublasOperation_t, C.int) {
@@ -184,7 +191,8 @@ func (b *blas) multiply(c Buffer, left, right matrix, m, n, k int, adds bool) er
 	opRight, strideRight := op(right, k, n)
 	if b.precision == BF16 {
 		return driver.CheckBLAS("cublasGemmEx", int(C.multiplyBFloat16(b.handle, opRight, opLeft, C.int(n), C.int(m), C.int(k),
-			C.CUdeviceptr(right.Address), strideRight, C.CUdeviceptr(left.Address), strideLeft, beta, C.CUdeviceptr(c.Address), C.int(n))))
+			C.CUdeviceptr(right.Address), strideRight, C.CUdeviceptr(left.Address), strideLeft, beta, C.CUdeviceptr(c.Address), C.int(n),
+			C.int(boolInt(c.kind == kernels.BF16)))))
 	}
 	return driver.CheckBLAS("cublasSgemm", int(C.multiply(b.handle, opRight, opLeft, C.int(n), C.int(m), C.int(k),
 		C.CUdeviceptr(right.Address), strideRight, C.CUdeviceptr(left.Address), strideLeft, beta, C.CUdeviceptr(c.Address), C.int(n))))

@@ -33,12 +33,22 @@ type claim struct {
 type slot struct {
 	value
 	Buffer
+	kind  kernels.Type
+	count int64 // of values
 }
 
-// newSlot makes a slot for count float32 values that live from position first to position last.
-func newSlot(count int64, first, last int) slot {
-	return slot{value: value{bytes: 4 * count, first: first, last: last}}
+// newSlot makes a slot for count values of a type that live from position first to position last.
+func newSlot(kind kernels.Type, count int64, first, last int) slot {
+	return slot{value: value{bytes: kind.Bytes() * count, first: first, last: last}, kind: kind, count: count}
 }
+
+// newFloats makes a slot for count float32 values.
+func newFloats(count int64, first, last int) slot {
+	return newSlot(kernels.Float32, count, first, last)
+}
+
+// values returns the slot's memory as kernels take it that have forms.
+func (s *slot) values() kernels.Values { return s.kind.At(uint64(s.Address)) }
 
 // pass describes one pass of a mini-batch through the graph.
 type pass struct {
@@ -79,27 +89,27 @@ func (l *link) launch(k kernels.Launcher) error { return l.program.device.launch
 
 // activations is a value between operations, and the gradient with respect to it.
 type activations struct {
-	shape  net.Shape
+	shape net.Shape // as the operation sees it that takes it
+	// lies is the shape in which the values lie in memory. Behind a flatten layer it is the shape before it: with channels
+	// last, the values of a flat vector are not in the vector's order.
+	lies   net.Shape
 	learns bool // there is a gradient
 	value  *slot
 	grad   *slot
 }
 
 func newActivations(s net.Shape, learns bool) *activations {
-	return &activations{s, learns, &slot{}, &slot{}}
+	return &activations{s, s, learns, &slot{}, &slot{}}
 }
 
 // count returns how many values n samples have.
 func (a *activations) count(n int) uint64 { return uint64(n) * uint64(a.shape.Size()) }
 
-// extent returns how many values one channel of one sample has.
-func extent(s net.Shape) uint32 { return uint32(s.H * s.W) }
-
 // floats returns a buffer's address as kernels take it.
 func floats(b Buffer) kernels.Pointer[float32] { return kernels.Pointer[float32](b.Address) }
 
-// singles returns a buffer of float32 values as kernels take it that have forms.
-func singles(b Buffer) kernels.Values { return kernels.Float32.At(uint64(b.Address)) }
+// float32s returns a buffer of float32 values as kernels take it that have forms.
+func float32s(b Buffer) kernels.Values { return kernels.Float32.At(uint64(b.Address)) }
 
 // optional returns a buffer's address for a kernel's parameter that may be null. A zero Buffer gives null.
 func optional(b Buffer) kernels.Optional[float32] { return kernels.Optional[float32](b.Address) }

@@ -5,16 +5,17 @@ import "errors"
 // Precision names the arithmetic in which a GPU multiplies in convolutions and dense layers.
 type Precision string
 
-// The precisions. In all of them weights, activations, sums and the optimiser's state are float32.
+// The precisions. In all of them weights, sums, statistics and the optimiser's state are float32.
 const (
 	// FP32 multiplies and adds in float32.
 	FP32 Precision = "fp32"
 	// TF32 rounds the factors of convolutions and dense layers to ten bits of mantissa, for tensor cores. It needs an
 	// Ampere GPU or a later one, and is the default there.
 	TF32 Precision = "tf32"
-	// BF16 rounds the factors to bfloat16, which has seven bits of mantissa and float32's range. The tensor cores are
-	// twice as fast as in TF32, and what is kept for the backward pass takes half the memory. Products are added in
-	// float32. The results of convolutions are rounded to bfloat16. It needs an Ampere GPU or a later one.
+	// BF16 computes with bfloat16, which has seven bits of mantissa and float32's range. Activations and their gradients
+	// are bfloat16, with channels last, and so take half the memory. The factors of convolutions and dense layers are too:
+	// tensor cores are twice as fast as in TF32. Products are added in float32, and logits are float32. It needs an Ampere
+	// GPU or a later one.
 	BF16 Precision = "bf16"
 )
 
@@ -29,6 +30,7 @@ type Options struct {
 	Heuristic     bool      // cuDNN's heuristic chooses algorithms; otherwise times decide, which vary by chance
 	NoGraph       bool      // launch each kernel of a step by itself, instead of a captured graph
 	NoFusion      bool      // cuDNN computes all convolutions; otherwise kernels of ours compute some, with other layers
+	ChannelsLast  bool      // values lie as (N, H, W, C), as they always do in BF16; otherwise as (N, C, H, W)
 	MemoryLimit   int64     // the most bytes to take from the GPU; 0: no limit
 	Workspace     int64     // the most bytes for a convolution's workspace; 0: 256 MiB
 	// AlgorithmCache names a folder where measured algorithms are kept. The next start then measures nothing. The

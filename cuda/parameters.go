@@ -16,16 +16,19 @@ type parameter struct {
 	net.Param
 	value, grad Buffer
 	factor      Buffer // the value as a factor of products: the value itself, or its bfloat16 rounding
+	lies        order  // how it lies on the device
+	narrow      bool   // its gradient is bfloat16, as cuDNN writes it
 	average     Buffer // its moving average, if averages are kept
 	moments     []Buffer
 }
 
 // flat holds all parameters in a few buffers, so that one launch does the same to all of them. The only gaps in the
 // buffers are for alignment; they hold zeros, which no optimiser changes. Trained parameters come first. Among these,
-// parameters with the same factor of the learning rate lie together; and among those, the ones with weight decay come
-// first.
+// parameters with the same factor of the learning rate lie together; among those, the ones with weight decay come
+// first; and among those, the ones whose gradients are bfloat16.
 type flat struct {
 	values, grads Buffer
+	narrow        Buffer // gradients that are bfloat16; each has the number that its value has in values
 	kept          Buffer // gradients of earlier shares of the mini-batch; taken at the second share
 	rounded       Buffer // bfloat16: the values as factors of products
 	averages      Buffer // moving averages of the values; empty without Options.Average
@@ -35,27 +38,26 @@ type flat struct {
 }
 
 // rate describes the parameters with one factor of the learning rate: count values of flat, from index from on. The
-// first decayed of them have weight decay.
+// first decayed of them have weight decay, and the gradients of the first narrow are bfloat16.
 type rate struct {
-	factor               float32
-	from, count, decayed int64
+	factor                       float32
+	from, count, decayed, narrow int64
 }
 
 // takeParameters takes the memory of all parameters.
 func (p *program) takeParameters() error {
 	pool := p.device.pool
 	factors := map[*parameter]float32{}
-	for _, q := range p.plan.Params {
-		own := &parameter{Param: q}
-		p.parameters = append(p.parameters, own)
-		factors[own] = float32(p.options.Optimizer.Factor(p.plan, q))
+	for _, q := range p.parameters {
+		factors[q] = float32(p.options.Optimizer.Factor(p.plan, q.Param))
 	}
 	order := slices.Clone(p.parameters)
 	slices.SortStableFunc(order, func(a, b *parameter) int {
 		return cmp.Or(-cmp.Compare(boolInt(a.Trained), boolInt(b.Trained)), cmp.Compare(factors[a], factors[b]),
-			-cmp.Compare(boolInt(a.Decayed), boolInt(b.Decayed)))
+			-cmp.Compare(boolInt(a.Decayed), boolInt(b.Decayed)), -cmp.Compare(boolInt(a.narrow), boolInt(b.narrow)))
 	})
 	f, offsets := &p.flat, map[*parameter]int64{}
+	narrow := int64(0)
 	for _, q := range order {
 		const pad = alignment / 4
 		offsets[q] = f.all
@@ -70,6 +72,10 @@ func (p *program) takeParameters() error {
 		r := &f.rates[len(f.rates)-1]
 		if r.count = f.all - r.from; q.Decayed {
 			r.decayed = r.count
+		}
+		if q.narrow {
+			r.narrow = r.count
+			narrow = f.all
 		}
 	}
 	take := func(into *Buffer, count int64, what string) (err error) {
@@ -86,8 +92,13 @@ func (p *program) takeParameters() error {
 	if p.options.Average > 0 {
 		err = firstError(err, take(&f.averages, f.all, "the weights' moving averages"))
 	}
-	if p.device.bf16() && err == nil {
+	if p.device.form.kind == kernels.BF16 && err == nil {
 		f.rounded, err = pool.take(2*f.all, "the weights in bfloat16")
+	}
+	if narrow > 0 && err == nil {
+		if f.narrow, err = pool.take(2*narrow, "the weights' gradients in bfloat16"); err == nil {
+			err = p.device.zero(f.narrow) // with the gaps
+		}
 	}
 	if err != nil {
 		return err
@@ -96,7 +107,7 @@ func (p *program) takeParameters() error {
 		at, bytes := 4*offsets[q], 4*int64(q.Size())
 		q.value = f.values.part(at, bytes)
 		q.factor = q.value
-		if p.device.bf16() {
+		if f.rounded.Bytes > 0 {
 			q.factor = f.rounded.part(at/2, bytes/2)
 		}
 		if p.options.Average > 0 {
@@ -106,6 +117,9 @@ func (p *program) takeParameters() error {
 			continue
 		}
 		q.grad = f.grads.part(at, bytes)
+		if q.narrow {
+			q.grad = f.narrow.part(at/2, bytes/2)
+		}
 		for _, m := range f.moments {
 			q.moments = append(q.moments, m.part(at, bytes))
 		}
@@ -121,6 +135,8 @@ func (p *program) reserveKept() (err error) {
 	return err
 }
 
+// Gradients of shares are summed in float32, whatever their own type.
+
 // keepGradients copies the gradients so far, before others take their place. Later addKept adds the copy to the
 // others.
 func (p *program) keepGradients() error {
@@ -128,7 +144,7 @@ func (p *program) keepGradients() error {
 	if f.count == 0 {
 		return nil
 	}
-	return p.device.launch(kernels.Scale{Y: singles(f.kept), X: singles(f.grads), Count: uint64(f.count), Factor: 1})
+	return p.device.launch(kernels.Scale{Y: float32s(f.kept), X: float32s(f.grads), Count: uint64(f.count), Factor: 1})
 }
 
 func (p *program) addKept() error {
@@ -136,7 +152,7 @@ func (p *program) addKept() error {
 	if f.count == 0 {
 		return nil
 	}
-	return p.device.launch(kernels.Add{Y: singles(f.grads), A: singles(f.kept), B: singles(f.grads), Count: uint64(f.count)})
+	return p.device.launch(kernels.Add{Y: float32s(f.grads), A: float32s(f.kept), B: float32s(f.grads), Count: uint64(f.count)})
 }
 
 func boolInt(b bool) int {

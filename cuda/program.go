@@ -82,10 +82,13 @@ func newProgram(d *Device, plan *net.Plan, opts net.Options) (p *program, err er
 			p = nil
 		}
 	}()
-	if err := p.takeParameters(); err != nil {
-		return p, err
+	for _, q := range plan.Params {
+		p.parameters = append(p.parameters, &parameter{Param: q})
 	}
 	if err := p.link(); err != nil {
+		return p, err
+	}
+	if err := p.takeParameters(); err != nil {
 		return p, err
 	}
 	if err := p.takeMemory(); err != nil {
@@ -192,7 +195,7 @@ func (p *program) release() error {
 	if p.queue != nil {
 		errs = append(errs, p.queue.close())
 	}
-	buffers := append(append([]Buffer{p.flat.values, p.flat.grads, p.flat.kept, p.flat.rounded, p.flat.averages, p.labels, p.others, p.shares, p.classWeights, p.losses, p.hits, p.probabilities, p.results, p.clip, p.squares},
+	buffers := append(append([]Buffer{p.flat.values, p.flat.grads, p.flat.narrow, p.flat.kept, p.flat.rounded, p.flat.averages, p.labels, p.others, p.shares, p.classWeights, p.losses, p.hits, p.probabilities, p.results, p.clip, p.squares},
 		p.flat.moments...), append(p.memory, p.workspace)...)
 	for _, b := range buffers {
 		errs = append(errs, pool.give(b))

@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"runtime"
 	"unsafe"
 
 	"gorgonia.org/cu"
@@ -27,18 +28,18 @@ func (p *program) State() (net.State, error) {
 		}
 		s.Step = p.step
 		for _, q := range p.parameters {
-			t, err := p.download(q.value, q.Dims...)
+			t, err := p.downloadParameter(q, q.value)
 			if err != nil {
 				return err
 			}
 			s.Params[q.Name] = t
 			if p.options.Average > 0 {
-				if s.Average[q.Name], err = p.download(q.average, q.Dims...); err != nil {
+				if s.Average[q.Name], err = p.downloadParameter(q, q.average); err != nil {
 					return err
 				}
 			}
 			for i, m := range q.moments {
-				if s.Optimizer[momentName(q.Param, p.options.Optimizer.Moments()[i])], err = p.download(m, q.Dims...); err != nil {
+				if s.Optimizer[momentName(q.Param, p.options.Optimizer.Moments()[i])], err = p.downloadParameter(q, m); err != nil {
 					return err
 				}
 			}
@@ -68,6 +69,36 @@ func (p *program) download(b Buffer, dims ...int) (*tensor.Dense, error) {
 	return tensor.New(tensor.WithShape(dims...), tensor.WithBacking(out)), nil
 }
 
+// downloadParameter waits for the device and copies a parameter, or what lies as it does, to a tensor.
+func (p *program) downloadParameter(q *parameter, b Buffer) (*tensor.Dense, error) {
+	t, err := p.download(b, q.Dims...)
+	if err != nil {
+		return nil, err
+	}
+	return tensor.New(tensor.WithShape(q.Dims...), tensor.WithBacking(q.lies.toHost(t.Data().([]float32)))), nil
+}
+
+// downloadNarrow does what download does for a buffer of bfloat16.
+func (p *program) downloadNarrow(b Buffer, dims ...int) (*tensor.Dense, error) {
+	count := 1
+	for _, n := range dims {
+		count *= n
+	}
+	narrow := make([]kernels.BFloat16, count)
+	err := call("cuMemcpyDtoHAsync", cu.MemcpyDtoHAsync(unsafe.Pointer(unsafe.SliceData(narrow)), b.Address, 2*int64(count), p.device.stream))
+	if err != nil {
+		return nil, err
+	}
+	if err := p.device.synchronize(); err != nil {
+		return nil, err
+	}
+	out := make([]float32, count)
+	for i, v := range narrow {
+		out[i] = v.Float32()
+	}
+	return tensor.New(tensor.WithShape(dims...), tensor.WithBacking(out)), nil
+}
+
 // SetState replaces weights and optimiser state with a copy of s.
 func (p *program) SetState(s net.State) error {
 	return p.do(func() error {
@@ -85,15 +116,17 @@ func (p *program) SetState(s net.State) error {
 }
 
 func (p *program) setState(s net.State) error {
-	upload := func(to Buffer, t *tensor.Dense) error {
+	var held [][]float32 // until the copies are done
+	upload := func(q *parameter, to Buffer, t *tensor.Dense) error {
 		if t == nil {
 			return p.device.zero(to)
 		}
-		values := t.Data().([]float32)
+		values := q.lies.toDevice(t.Data().([]float32))
+		held = append(held, values)
 		return call("cuMemcpyHtoDAsync", cu.MemcpyHtoDAsync(to.Address, unsafe.Pointer(unsafe.SliceData(values)), 4*int64(len(values)), p.device.stream))
 	}
 	for _, q := range p.parameters {
-		if err := upload(q.value, s.Params[q.Name]); err != nil {
+		if err := upload(q, q.value, s.Params[q.Name]); err != nil {
 			return err
 		}
 		if p.options.Average > 0 {
@@ -101,17 +134,17 @@ func (p *program) setState(s net.State) error {
 			if average == nil { // the average begins at the weights
 				average = s.Params[q.Name]
 			}
-			if err := upload(q.average, average); err != nil {
+			if err := upload(q, q.average, average); err != nil {
 				return err
 			}
 		}
 		for i, m := range q.moments {
-			if err := upload(m, s.Optimizer[momentName(q.Param, p.options.Optimizer.Moments()[i])]); err != nil {
+			if err := upload(q, m, s.Optimizer[momentName(q.Param, p.options.Optimizer.Moments()[i])]); err != nil {
 				return err
 			}
 		}
 	}
-	if err := firstError(p.roundWeights(), p.roundFrozen()); err != nil {
+	if err := p.roundWeights(0, p.flat.all); err != nil {
 		return err
 	}
 	p.step, p.pending = s.Step, 0
@@ -119,5 +152,7 @@ func (p *program) setState(s net.State) error {
 	if err := p.device.zero(p.sums.part(bad, 8)); err != nil {
 		return err
 	}
-	return p.device.synchronize() // from now on the caller may change its tensors
+	err := p.device.synchronize() // from now on the caller may change its tensors
+	runtime.KeepAlive(held)
+	return err
 }

@@ -29,7 +29,7 @@ func (p *program) run(w work) error {
 		}
 	}
 	if w.updates() {
-		if err := p.update(); err != nil {
+		if err := p.update(w.kind == stepping); err != nil {
 			return err
 		}
 	}
@@ -79,6 +79,11 @@ func (p *program) backward(w work) error {
 			return err
 		}
 	}
+	if w.kind == differentiating {
+		if err := p.widenGradients(); err != nil {
+			return err
+		}
+	}
 	if w.adds {
 		return p.addKept()
 	}
@@ -90,7 +95,7 @@ func (p *program) logits() *activations { return p.values[len(p.values)-1] }
 
 // gather copies the samples of the slot to the network's input.
 func (p *program) gather(w work) error {
-	x, label := floats(p.values[0].value.Buffer), kernels.Pointer[int32](p.labels.Address)
+	x, label := p.values[0].value.values(), kernels.Pointer[int32](p.labels.Address)
 	var from Buffer
 	labelsFrom := w.data.labels
 	if w.data.streamed {
@@ -104,29 +109,31 @@ func (p *program) gather(w work) error {
 	labels, indices := kernels.Pointer[int32](labelsFrom.Address), p.queue.indices()
 	rows := kernels.Optional[int32](w.data.rows.Address)
 	batch, capacity, size := uint32(w.n), uint32(p.options.Batch), uint32(p.values[0].shape.Size())
+	_, channels := p.device.form.planes(1, p.values[0].shape)
 	if w.data.of.pixels {
 		return p.device.launch(kernels.GatherBytes{X: x, Label: label, Pixels: kernels.Pointer[uint8](from.Address),
-			Labels: labels, Rows: rows, State: p.state(), Indices: indices, Batch: batch, Capacity: capacity, Size: size, Scale: w.data.of.scale})
+			Labels: labels, Rows: rows, State: p.state(), Indices: indices, Batch: batch, Capacity: capacity, Size: size, Channels: channels, Scale: w.data.of.scale})
 	}
 	return p.device.launch(kernels.GatherFloats{X: x, Label: label, Values: floats(from), Labels: labels, Rows: rows, State: p.state(),
-		Indices: indices, Batch: batch, Capacity: capacity, Size: size})
+		Indices: indices, Batch: batch, Capacity: capacity, Size: size, Channels: channels})
 }
 
 // see writes the samples of the slot to the network's input, as their views show them. from is the memory in which the
 // samples lie.
 func (p *program) see(w work, from Buffer) error {
 	in, of := p.values[0].shape, w.data.of.shape
-	x, label, other := floats(p.values[0].value.Buffer), kernels.Pointer[int32](p.labels.Address), kernels.Pointer[int32](p.others.Address)
+	x, label, other := p.values[0].value.values(), kernels.Pointer[int32](p.labels.Address), kernels.Pointer[int32](p.others.Address)
 	batch, capacity, channels := uint32(w.n), uint32(p.options.Batch), uint32(in.C)
 	height, width, fromHeight, fromWidth := uint32(in.H), uint32(in.W), uint32(of.H), uint32(of.W)
+	last := int32(boolInt(p.device.form.last))
 	if w.data.of.pixels {
 		return p.device.launch(kernels.ViewBytes{X: x, Label: label, Other: other, Share: floats(p.shares),
 			Pixels: kernels.Pointer[uint8](from.Address), State: p.state(), Views: p.queue.seen(), Batch: batch, Capacity: capacity,
-			Channels: channels, Height: height, Width: width, FromHeight: fromHeight, FromWidth: fromWidth, Scale: w.data.of.scale})
+			Channels: channels, Height: height, Width: width, FromHeight: fromHeight, FromWidth: fromWidth, Last: last, Scale: w.data.of.scale})
 	}
 	return p.device.launch(kernels.ViewFloats{X: x, Label: label, Other: other, Share: floats(p.shares),
 		Values: floats(from), State: p.state(), Views: p.queue.seen(), Batch: batch, Capacity: capacity,
-		Channels: channels, Height: height, Width: width, FromHeight: fromHeight, FromWidth: fromWidth})
+		Channels: channels, Height: height, Width: width, FromHeight: fromHeight, FromWidth: fromWidth, Last: last})
 }
 
 // softmax computes what is asked for: probabilities; losses and hits; the gradient of the mean loss. It computes the
@@ -151,7 +158,7 @@ func (p *program) softmax(w work, probabilities, losses, gradient bool) error {
 		k.Labels, k.Hits = kernels.Optional[int32](p.labels.Address), kernels.Optional[int32](p.hits.Address)
 	}
 	if gradient && logits.learns {
-		k.Gradient = optional(logits.grad.Buffer)
+		k.Gradient = logits.grad.values()
 	}
 	return p.device.launch(k)
 }
@@ -168,20 +175,18 @@ func (p *program) addMetrics(w work) error {
 		Updates: uint32(boolInt(w.updates()))})
 }
 
-// update runs the optimiser over all trained parameters, and moves the averages.
-func (p *program) update() error {
+// update runs the optimiser over all trained parameters, and moves the averages. apart says that gradients that are
+// bfloat16 are in a buffer of their own.
+func (p *program) update(apart bool) error {
 	p.device.ranges.begin(rangeUpdate)
 	defer p.device.ranges.end()
-	if err := p.optimize(); err != nil {
+	if err := p.optimize(apart); err != nil {
 		return err
 	}
-	if err := p.moveAverages(); err != nil {
-		return err
-	}
-	return p.roundWeights()
+	return p.moveAverages()
 }
 
-func (p *program) optimize() error {
+func (p *program) optimize(apart bool) error {
 	f, o := &p.flat, p.options.Optimizer
 	if f.count == 0 {
 		return nil
@@ -189,16 +194,14 @@ func (p *program) optimize() error {
 	var clip kernels.Optional[float32]
 	if o.ClipNorm > 0 {
 		clip = optional(p.clip)
-		squares := kernels.Pointer[float64](p.squares.Address)
-		err := p.device.launch(kernels.SquareSums{Partial: squares, G: floats(f.grads), Count: uint64(f.count)})
-		if err != nil {
-			return err
-		}
-		if err := p.device.launch(kernels.ClipFactor{Clip: floats(p.clip), Partial: squares, Parts: kernels.SquareSumsOf(uint64(f.count)), Most: float32(o.ClipNorm)}); err != nil {
+		if err := p.clipFactor(apart); err != nil {
 			return err
 		}
 	}
 	for _, r := range f.rates {
+		if !apart {
+			r.narrow = 0
+		}
 		if err := p.optimizePart(r, clip); err != nil {
 			return err
 		}
@@ -206,23 +209,57 @@ func (p *program) optimize() error {
 	return nil
 }
 
+// clipFactor computes the factor by which gradients are clipped. Each part of the parameters has partial sums of its
+// own.
+func (p *program) clipFactor(apart bool) error {
+	parts := uint32(0)
+	for _, r := range p.flat.rates {
+		if !apart {
+			r.narrow = 0
+		}
+		own := kernels.SquareSumsOf(uint64(r.count))
+		err := p.device.launch(kernels.SquareSums{Partial: kernels.Pointer[float64](p.squares.part(8*int64(parts), 8*int64(own)).Address),
+			Gradients: p.gradients(r), Count: uint64(r.count), Narrow: uint64(r.narrow)})
+		if err != nil {
+			return err
+		}
+		parts += own
+	}
+	return p.device.launch(kernels.ClipFactor{Clip: floats(p.clip), Partial: kernels.Pointer[float64](p.squares.Address), Parts: parts,
+		Most: float32(p.options.Optimizer.ClipNorm)})
+}
+
+// gradients returns the gradients of the parameters that have one factor of the learning rate.
+func (p *program) gradients(r rate) kernels.Gradients {
+	g := kernels.Gradients{G: floats(p.flat.grads.part(4*r.from, 4*r.count))}
+	if r.narrow > 0 {
+		g.G16 = kernels.Optional[kernels.BFloat16](p.flat.narrow.part(2*r.from, 2*r.narrow).Address)
+	}
+	return g
+}
+
 // optimizePart runs the optimiser over the parameters that have one factor of the learning rate.
 func (p *program) optimizePart(r rate, clip kernels.Optional[float32]) error {
 	f, o, queued := &p.flat, p.options.Optimizer, p.queue.numbers()
 	part := func(b Buffer) Buffer { return b.part(4*r.from, 4*r.count) }
+	var w16 kernels.Optional[kernels.BFloat16]
+	if f.rounded.Bytes > 0 {
+		w16 = kernels.Optional[kernels.BFloat16](f.rounded.part(2*r.from, 2*r.count).Address)
+	}
 	if o.Method == net.SGD {
-		k := kernels.SGD{W: floats(part(f.values)), G: floats(part(f.grads)), State: p.state(), Queued: queued, Clip: clip, Count: uint64(r.count),
-			Decayed: uint64(r.decayed), Momentum: float32(o.Momentum), Nesterov: int32(boolInt(o.Nesterov)), WeightDecay: float32(o.WeightDecay),
-			RateFactor: r.factor}
+		k := kernels.SGD{W: floats(part(f.values)), W16: w16, Gradients: p.gradients(r), State: p.state(), Queued: queued, Clip: clip,
+			Count: uint64(r.count), Narrow: uint64(r.narrow), Decayed: uint64(r.decayed), Momentum: float32(o.Momentum),
+			Nesterov: int32(boolInt(o.Nesterov)), WeightDecay: float32(o.WeightDecay), RateFactor: r.factor}
 		if len(f.moments) > 0 {
 			k.V = optional(part(f.moments[0]))
 		}
 		return p.device.launch(k)
 	}
-	return p.device.launch(kernels.Adam{W: floats(part(f.values)), G: floats(part(f.grads)), M: floats(part(f.moments[0])), V: floats(part(f.moments[1])),
-		State: p.state(), Queued: queued, Clip: clip, Count: uint64(r.count), Decayed: uint64(r.decayed),
-		Beta1: float32(o.Beta1), OneLessBeta1: float32(1 - o.Beta1), Beta2: float32(o.Beta2), OneLessBeta2: float32(1 - o.Beta2),
-		Epsilon: float32(o.Epsilon), WeightDecay: float32(o.WeightDecay), Apart: int32(boolInt(o.Method == net.AdamW)), RateFactor: r.factor})
+	return p.device.launch(kernels.Adam{W: floats(part(f.values)), W16: w16, Gradients: p.gradients(r), M: floats(part(f.moments[0])),
+		V: floats(part(f.moments[1])), State: p.state(), Queued: queued, Clip: clip, Count: uint64(r.count), Narrow: uint64(r.narrow),
+		Decayed: uint64(r.decayed), Beta1: float32(o.Beta1), OneLessBeta1: float32(1 - o.Beta1), Beta2: float32(o.Beta2),
+		OneLessBeta2: float32(1 - o.Beta2), Epsilon: float32(o.Epsilon), WeightDecay: float32(o.WeightDecay),
+		Apart: int32(boolInt(o.Method == net.AdamW)), RateFactor: r.factor})
 }
 
 // Step queues one training step. Several steps go to the device at once.

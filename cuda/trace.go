@@ -8,6 +8,7 @@ import (
 
 	"gorgonia.org/tensor"
 
+	"github.com/gputrain/gputrain/kernels"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -86,7 +87,7 @@ func (p *program) traceOutputs(t *net.Trace, n, value int) error {
 			continue
 		}
 		var err error
-		if t.Layers[i].Output, err = p.downloadShape(p.values[value].value.Buffer, n, p.plan.Nodes[i].Out); err != nil {
+		if t.Layers[i].Output, err = p.downloadValues(p.values[value].value, n, p.values[value].lies, p.plan.Nodes[i].Out); err != nil {
 			return err
 		}
 	}
@@ -100,17 +101,17 @@ func (p *program) traceGradients(t *net.Trace, n, value int, after bool) error {
 		if v.Value != value {
 			continue
 		}
-		from := p.values[value].grad.Buffer
+		from, lies := p.values[value].grad, p.values[value].lies
 		switch {
 		case after && v.within != nil:
-			from = v.within.Buffer
+			from, lies = v.within, p.plan.Nodes[i].Out
 		case after && v.after:
 		case !after && v.Gradient:
 		default:
 			continue
 		}
 		var err error
-		if t.Layers[i].OutputGrad, err = p.downloadShape(from, n, p.plan.Nodes[i].Out); err != nil {
+		if t.Layers[i].OutputGrad, err = p.downloadValues(from, n, lies, p.plan.Nodes[i].Out); err != nil {
 			return err
 		}
 	}
@@ -143,10 +144,15 @@ func (p *program) traceParameters(t *net.Trace) error {
 		if !q.Trained {
 			continue
 		}
-		g, err := p.download(q.grad, q.Dims...)
+		download := p.download
+		if q.narrow {
+			download = p.downloadNarrow
+		}
+		g, err := download(q.grad, q.Dims...)
 		if err != nil {
 			return err
 		}
+		g = tensor.New(tensor.WithShape(q.Dims...), tensor.WithBacking(q.lies.toHost(g.Data().([]float32))))
 		l := &t.Layers[q.Layer]
 		if l.ParamGrads == nil {
 			l.ParamGrads = map[net.Role]*tensor.Dense{}
@@ -156,6 +162,16 @@ func (p *program) traceParameters(t *net.Trace) error {
 	return nil
 }
 
-func (p *program) downloadShape(b Buffer, n int, s net.Shape) (*tensor.Dense, error) {
-	return p.download(b, n, s.C, s.H, s.W)
+// downloadValues copies n samples that lie in the device's form of one shape to a tensor of another shape, (N, C, H, W).
+func (p *program) downloadValues(from *slot, n int, lies, s net.Shape) (*tensor.Dense, error) {
+	download := p.download
+	if from.kind == kernels.BF16 {
+		download = p.downloadNarrow
+	}
+	t, err := download(from.Buffer, n, s.C, s.H, s.W)
+	if err != nil || p.device.form.ordered(lies) {
+		return t, err
+	}
+	values := order{n, lies.C, lies.H * lies.W}.toHost(t.Data().([]float32))
+	return tensor.New(tensor.WithShape(n, s.C, s.H, s.W), tensor.WithBacking(values)), nil
 }

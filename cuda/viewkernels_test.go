@@ -137,7 +137,7 @@ func tryViewBytes(r *kernelRig) {
 	v := r.viewing()
 	v.Data.Pixels, v.Data.Scale = drawn(v.Data.Len()*v.Data.Shape.Size(), func() uint8 { return uint8(r.random.Uint32()) }), r.random.Float32()/255
 	x, label, other, share := room[float32](r, v.Len()*v.in.Size()), room[int32](r, v.Len()), room[int32](r, v.Len()), room[float32](r, v.Len())
-	r.launch(kernels.ViewBytes{X: values(x), Label: at(label), Other: at(other), Share: at(share), Pixels: at(put(r, v.Data.Pixels)),
+	r.launch(kernels.ViewBytes{X: held(x), Label: at(label), Other: at(other), Share: at(share), Pixels: at(put(r, v.Data.Pixels)),
 		State: at(r.state(0, v.slot)), Views: at(v.seen(r)), Batch: uint32(v.Len()), Capacity: uint32(v.capacity), Channels: uint32(v.in.C),
 		Height: uint32(v.in.H), Width: uint32(v.in.W), FromHeight: uint32(v.Data.Shape.H), FromWidth: uint32(v.Data.Shape.W), Scale: v.Data.Scale})
 	v.check(r, x, label, other, share)
@@ -147,7 +147,7 @@ func tryViewFloats(r *kernelRig) {
 	v := r.viewing()
 	v.Data.Values = r.values(v.Data.Len() * v.Data.Shape.Size())
 	x, label, other, share := room[float32](r, v.Len()*v.in.Size()), room[int32](r, v.Len()), room[int32](r, v.Len()), room[float32](r, v.Len())
-	r.launch(kernels.ViewFloats{X: values(x), Label: at(label), Other: at(other), Share: at(share), Values: at(put(r, v.Data.Values)),
+	r.launch(kernels.ViewFloats{X: held(x), Label: at(label), Other: at(other), Share: at(share), Values: at(put(r, v.Data.Values)),
 		State: at(r.state(0, v.slot)), Views: at(v.seen(r)), Batch: uint32(v.Len()), Capacity: uint32(v.capacity), Channels: uint32(v.in.C),
 		Height: uint32(v.in.H), Width: uint32(v.in.W), FromHeight: uint32(v.Data.Shape.H), FromWidth: uint32(v.Data.Shape.W)})
 	v.check(r, x, label, other, share)

@@ -1,7 +1,12 @@
 package kernels
 
+import "math"
+
 // BFloat16 is the upper half of a float32: its sign, its exponent and seven bits of its mantissa.
 type BFloat16 uint16
+
+// Float32 returns the value as float32.
+func (b BFloat16) Float32() float32 { return math.Float32frombits(uint32(b) << 16) }
 
 // ToBF16 rounds Count values to bfloat16: to the nearest, and halfway cases to even. A NaN stays a NaN.
 //

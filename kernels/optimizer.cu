@@ -1,17 +1,36 @@
 // The optimisers, all parameters of one learning rate in one launch: weights, gradients and moments lie in flat buffers
 // of `count` values, those that decay before those that do not. The slot's rate and decay are multiplied by `rateFactor`.
 // Formulas: package net, Method.
-// Limit: SGD moves 12 bytes a weight, 20 with momentum, Adam 28.
+// Limit: SGD moves 12 bytes a weight, 20 with momentum, Adam 28. With gradients of bfloat16 it is 2 less, with rounded
+// weights 2 more.
 #include "step.cuh"
 
-// clip is null or one factor. v is null without momentum.
+// Gradients, of which the first `narrow` are bfloat16, in a buffer of their own, as cuDNN writes them.
+struct Gradients {
+  const float *wide;
+  const BFloat16 *g16;
+  uint64_t narrow;
+
+  __device__ bool apart() const { return narrow % 4 == 0 && aligned(wide) && aligned(g16); }
+
+  // Those of a span, which doesn't hold both kinds.
+  template <unsigned W>
+  __device__ Pack<float, W> at(Span<W> span) const {
+    return span.first() < narrow ? load(g16, span) : load(wide, span);
+  }
+};
+
+// clip is null or one factor. v is null without momentum. The first `narrow` gradients are in `g16`, the others in g.
+// Where w16 isn't null, the new weights go there too, as bfloat16.
 extern "C" __global__ void __launch_bounds__(256)
-    sgd(float *__restrict__ w, const float *__restrict__ g, float *__restrict__ v, const StepState *__restrict__ state,
-        const Queued *__restrict__ queued, const float *__restrict__ clip, uint64_t count, uint64_t decayed,
-        float momentum, int32_t nesterov, float weightDecay, float rateFactor) {
+    sgd(float *__restrict__ w, BFloat16 *__restrict__ w16, const float *__restrict__ g,
+        const BFloat16 *__restrict__ g16, float *__restrict__ v, const StepState *__restrict__ state,
+        const Queued *__restrict__ queued, const float *__restrict__ clip, uint64_t count, uint64_t narrow,
+        uint64_t decayed, float momentum, int32_t nesterov, float weightDecay, float rateFactor) {
   const float rate = queued[state->slot].update * rateFactor, factor = clip ? *clip : 1;
-  forEach(grid(), count, aligned(w, g, v), [=](auto at) {
-    auto weight = load(w, at), d = load(g, at);
+  const Gradients gradients{g, g16, narrow};
+  forEach(grid(), count, gradients.apart() && aligned(w, v) && aligned(w16), [=](auto at) {
+    auto weight = load(w, at), d = gradients.at(at);
     for (unsigned k = 0; k < at.width; k++)
       d[k] = factor * d[k] + (at.first() + k < decayed ? weightDecay : 0) * weight[k];
     if (v) {
@@ -24,21 +43,24 @@ extern "C" __global__ void __launch_bounds__(256)
     }
     for (unsigned k = 0; k < at.width; k++) weight[k] -= rate * d[k];
     store(w, at, weight);
+    if (w16) store(w16, at, weight);
   });
 }
 
 // Adam, or with apart != 0 AdamW. queued holds lr * sqrt(1-beta2^t) / (1-beta1^t), and lr * weight decay.
 extern "C" __global__ void __launch_bounds__(256)
-    adam(float *__restrict__ w, const float *__restrict__ g, float *__restrict__ m, float *__restrict__ v,
+    adam(float *__restrict__ w, BFloat16 *__restrict__ w16, const float *__restrict__ g,
+         const BFloat16 *__restrict__ g16, float *__restrict__ m, float *__restrict__ v,
          const StepState *__restrict__ state, const Queued *__restrict__ queued, const float *__restrict__ clip,
-         uint64_t count, uint64_t decayed, float beta1, float oneLessBeta1, float beta2, float oneLessBeta2,
+         uint64_t count, uint64_t narrow, uint64_t decayed, float beta1, float oneLessBeta1, float beta2, float oneLessBeta2,
          float epsilon, float weightDecay, int32_t apart, float rateFactor) {
   const Queued now = queued[state->slot];
   const float rate = now.update * rateFactor, decay = now.decay * rateFactor;
   const float factor = clip ? *clip : 1;
-  forEach(grid(), count, aligned(w, g, m, v), [=](auto at) {
+  const Gradients gradients{g, g16, narrow};
+  forEach(grid(), count, gradients.apart() && aligned(w, m, v) && aligned(w16), [=](auto at) {
     auto weight = load(w, at), first = load(m, at), second = load(v, at);
-    const auto gradient = load(g, at);
+    const auto gradient = gradients.at(at);
     for (unsigned k = 0; k < at.width; k++) {
       const bool decays = at.first() + k < decayed;
       const float d = factor * gradient[k] + (decays && !apart ? weightDecay : 0) * weight[k];
@@ -50,16 +72,20 @@ extern "C" __global__ void __launch_bounds__(256)
     store(m, at, first);
     store(v, at, second);
     store(w, at, weight);
+    if (w16) store(w16, at, weight);
   });
 }
 
-// Sums of squares by block, in double: partial[blockIdx.x]. Limit: 4 bytes a value.
+// Sums of squares by block, in double: partial[blockIdx.x]. The first `narrow` gradients are in `g16`. Limit: a gradient
+// read.
 extern "C" __global__ void __launch_bounds__(256)
-    square_sums(double *__restrict__ partial, const float *__restrict__ g, uint64_t count) {
+    square_sums(double *__restrict__ partial, const float *__restrict__ g, const BFloat16 *__restrict__ g16,
+                uint64_t count, uint64_t narrow) {
   __shared__ double shared[32];
   double sum = 0;
-  forEach(grid(), count, aligned(g), [&](auto at) {
-    const auto v = load(g, at);
+  const Gradients gradients{g, g16, narrow};
+  forEach(grid(), count, gradients.apart(), [&](auto at) {
+    const auto v = gradients.at(at);
     for (unsigned k = 0; k < at.width; k++) sum += double(v[k]) * v[k];
   });
   sum = blockSum(sum, shared);

@@ -1,5 +1,7 @@
 package kernels
 
+import "fmt"
+
 // MostSquareSums is the largest number of partial sums that SquareSums writes.
 const MostSquareSums = 256
 
@@ -10,17 +12,34 @@ func SquareSumsOf(count uint64) uint32 {
 	return uint32(max(1, min(MostSquareSums, (count+perBlock-1)/perBlock)))
 }
 
-// SGD updates Count weights W by their gradients G. With momentum, V holds the velocities; otherwise V is null. Weight
+// Gradients are those of a kernel that reads all: the first Narrow are bfloat16 in G16, the others float32 in G. Gradient
+// i is number i of its buffer. With a Narrow of 0, G16 may be null.
+type Gradients struct {
+	G   Pointer[float32]
+	G16 Optional[BFloat16]
+}
+
+// check returns an error if there is no buffer for the gradients that are bfloat16.
+func (g Gradients) check(k *Kernel, narrow uint64) error {
+	if narrow > 0 && g.G16 == 0 {
+		return fmt.Errorf("kernels: %s: g16: null pointer", k.Name)
+	}
+	return nil
+}
+
+// SGD updates Count weights W by their [Gradients]. Where W16 isn't null, the new weights go there too, as bfloat16. With momentum, V holds the velocities; otherwise V is null. Weight
 // decay applies to the first Decayed weights. Clip points to one factor for all gradients, or is null. The learning
 // rate is that of Queued[State.slot], multiplied by RateFactor. For the formulas see net.SGD.
 type SGD struct {
-	W           Pointer[float32]
-	G           Pointer[float32]
+	W   Pointer[float32]
+	W16 Optional[BFloat16]
+	Gradients
 	V           Optional[float32]
 	State       Pointer[StepState]
 	Queued      Pointer[Queued]
 	Clip        Optional[float32]
 	Count       uint64
+	Narrow      uint64
 	Decayed     uint64
 	Momentum    float32
 	Nesterov    int32
@@ -32,22 +51,28 @@ var sgd = newKernel("sgd", 256, SGD{})
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k SGD) Launch(d Device) (Launch, error) {
+	if err := k.check(sgd, k.Narrow); err != nil {
+		return Launch{}, err
+	}
 	return newLaunch(sgd, d, quads(k.Count), k)
 }
 
-// Adam updates Count weights W by their gradients G and moments M and V. Weight decay applies to the first Decayed
+// Adam updates Count weights W by their [Gradients] and moments M and V. Where W16 isn't null, the new weights go
+// there too, as bfloat16. Weight decay applies to the first Decayed
 // weights. If Apart is 1 it is applied to the weights directly (AdamW), otherwise it is added to the gradients. Clip
 // points to one factor for all gradients, or is null. Queued[State.slot] holds lr*sqrt(1-beta2^t)/(1-beta1^t) and
 // lr*decay; RateFactor multiplies both. For the formulas see net.Adam and net.AdamW.
 type Adam struct {
-	W            Pointer[float32]
-	G            Pointer[float32]
+	W   Pointer[float32]
+	W16 Optional[BFloat16]
+	Gradients
 	M            Pointer[float32]
 	V            Pointer[float32]
 	State        Pointer[StepState]
 	Queued       Pointer[Queued]
 	Clip         Optional[float32]
 	Count        uint64
+	Narrow       uint64
 	Decayed      uint64
 	Beta1        float32
 	OneLessBeta1 float32
@@ -63,6 +88,9 @@ var adam = newKernel("adam", 256, Adam{})
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k Adam) Launch(d Device) (Launch, error) {
+	if err := k.check(adam, k.Narrow); err != nil {
+		return Launch{}, err
+	}
 	return newLaunch(adam, d, quads(k.Count), k)
 }
 
@@ -97,18 +125,22 @@ func (k Exchange) Launch(d Device) (Launch, error) {
 	return newLaunch(exchange, d, quads(k.Count), k)
 }
 
-// SquareSums sums the squares of Count values G. Each block writes one partial sum: Partial has [SquareSumsOf](Count)
+// SquareSums sums the squares of Count [Gradients]. Each block writes one partial sum: Partial has [SquareSumsOf](Count)
 // values.
 type SquareSums struct {
 	Partial Pointer[float64]
-	G       Pointer[float32]
-	Count   uint64
+	Gradients
+	Count  uint64
+	Narrow uint64
 }
 
 var squareSums = newKernel("square_sums", 256, SquareSums{})
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k SquareSums) Launch(d Device) (Launch, error) {
+	if err := k.check(squareSums, k.Narrow); err != nil {
+		return Launch{}, err
+	}
 	return newRows(squareSums, d, uint64(SquareSumsOf(k.Count)), quads(k.Count), k)
 }
 

@@ -172,6 +172,13 @@ func (m *Machine) Counters() map[string]int64 {
 	return m.Report().Counters
 }
 
+// Moved returns the memory traffic since the machine was started, by name: "kernel bias_add",
+// "cudnnConvolutionForward", "memset". It is empty unless the machine was started with [Traffic].
+func (m *Machine) Moved() map[string]Moved {
+	m.t.Helper()
+	return moved(m.Counters())
+}
+
 // Expect tells that the test does something wrong on purpose. The test then fails unless the machine finds each of
 // these checks, and these findings don't make it fail. LeakCheck stands for leaks.
 func (m *Machine) Expect(checks ...string) {

@@ -38,5 +38,8 @@ func (*Machine) Report() Report { return Report{} }
 // Counters returns nil: no test gets this far.
 func (*Machine) Counters() map[string]int64 { return nil }
 
+// Moved returns nil: no test gets this far.
+func (*Machine) Moved() map[string]Moved { return nil }
+
 // Expect does nothing: no test gets this far.
 func (*Machine) Expect(...string) {}

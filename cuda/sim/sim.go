@@ -70,6 +70,9 @@ func Timeout(nth int) Option { return option("timeout", nth) }
 // Lost makes the device disappear at the nth piece of work (from 1).
 func Lost(nth int) Option { return option("lost", nth) }
 
+// Traffic makes the machine count memory traffic. [Machine.Moved] returns what it has counted.
+func Traffic() Option { return option("traffic", 1) }
+
 // firstSeed is the seed that the environment sets, or 1.
 func firstSeed(t testing.TB) int64 {
 	t.Helper()
@@ -111,6 +114,44 @@ type Report struct {
 	Findings []Finding        `json:"findings"`
 	Leaks    []Leak           `json:"leaks"`
 	Counters map[string]int64 `json:"counters"`
+}
+
+// Moved is the memory traffic of a kernel, a library's function or a kind of copy. It counts what has run, also in
+// graphs.
+//
+// Each launch counts each sector of 32 bytes of device memory once if it reads any byte of it, and once if it writes
+// any. So Read and Written are what it must move if caches were perfect. What a library's function reads and writes is
+// its operands, without its workspace. Operands that it takes and can do without don't count, such as the input of ReLU
+// for its gradient, which follows from the output.
+type Moved struct {
+	Launches int64
+	Read     int64 // bytes
+	Written  int64 // bytes
+}
+
+// Bytes returns how many bytes were read and written.
+func (m Moved) Bytes() int64 { return m.Read + m.Written }
+
+// moved returns the traffic that counters hold, by name: "kernel bias_add", "cudnnConvolutionForward", "memset".
+func moved(counters map[string]int64) map[string]Moved {
+	all := map[string]Moved{}
+	for counter, n := range counters {
+		for _, part := range []struct {
+			prefix string
+			add    func(m *Moved)
+		}{
+			{"launches ", func(m *Moved) { m.Launches = n }},
+			{"traffic read ", func(m *Moved) { m.Read = n }},
+			{"traffic written ", func(m *Moved) { m.Written = n }},
+		} {
+			if name, ok := strings.CutPrefix(counter, part.prefix); ok {
+				m := all[name]
+				part.add(&m)
+				all[name] = m
+			}
+		}
+	}
+	return all
 }
 
 // A Finding is something that a program did wrong.

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -53,5 +54,16 @@ func TestJudge(t *testing.T) {
 	}
 	if _, err := parse("{"); err == nil {
 		t.Error("half a report is taken")
+	}
+}
+
+func TestMoved(t *testing.T) {
+	got := moved(map[string]int64{
+		"launches kernel a": 2, "traffic read kernel a": 64, "traffic written kernel a": 32,
+		"launches memcpy HtoD": 1, "traffic written memcpy HtoD": 96, "graph launches": 5, "ran.a": 2,
+	})
+	want := map[string]Moved{"kernel a": {Launches: 2, Read: 64, Written: 32}, "memcpy HtoD": {Launches: 1, Written: 96}}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

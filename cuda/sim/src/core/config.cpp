@@ -114,6 +114,10 @@ bool set(const std::string &key, const std::string &value, Configuration &to) {
   if (key == "oom") return number(value, to.oom);
   if (key == "timeout") return number(value, to.timeout);
   if (key == "lost") return number(value, to.lost);
+  if (key == "traffic") {
+    if (!number(value, n) || n > 1) return false;
+    return to.traffic = n == 1, true;
+  }
   if (key == "fault") {
     to.faults.emplace_back();
     return fault(value, to.faults.back());

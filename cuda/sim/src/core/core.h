@@ -150,6 +150,7 @@ struct Access {
   uint64_t address = 0, bytes = 0;
   Mode mode = Mode::Read;
   std::string what;  // the parameter's name: "x", "workSpace"
+  bool spare = false;  // the call takes it and can do without: it is checked, and is no memory traffic
 };
 
 // The backing memory of a device address, for use inside of Work::run and only within its accesses.
@@ -272,6 +273,9 @@ void onReset(void (*hook)());
 //   timeout=N         the Nth kernel launch times out
 //   lost=N            the device is lost at the Nth piece of work: its contexts answer CUDA_ERROR_UNKNOWN from then on,
 //                     new ones CUDA_ERROR_DEVICE_UNAVAILABLE
+//   traffic=1         count the memory traffic of all work that runs, by NAME: "kernel bias_add",
+//                     "cudnnConvolutionForward", "memcpy HtoD". "launches NAME" is how often it ran, "traffic read NAME"
+//                     and "traffic written NAME" are bytes: each launch counts every sector of 32 bytes once
 //   report=PATH       write the report there at exit (a process that ends without exit handlers, as Go's do, leaves the
 //                     one of its last calls)
 //   allow=NAME        or NAME:VALUE, for option(); likewise cudnn=N and cublas=N, versions of these libraries

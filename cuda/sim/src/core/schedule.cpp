@@ -29,12 +29,14 @@ CUresult perform(Op &op) {
     std::vector<Access> touched;
     const CUresult status = work.runAndTell(touched);
     orderAccesses(op, touched);
+    if (status == CUDA_SUCCESS) countTraffic(op, touched);
     return status;
   }
   if (work.run == nullptr) return CUDA_SUCCESS;
   m.inHostFunction = work.hostFunction;
   const CUresult status = work.run();
   m.inHostFunction = false;
+  if (status == CUDA_SUCCESS) countTraffic(op, {});
   return status;
 }
 

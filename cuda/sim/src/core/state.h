@@ -201,6 +201,7 @@ struct Configuration {
   std::string report;
   std::vector<Fault> faults;
   uint64_t oom = 0, timeout = 0, lost = 0;  // 0: never
+  bool traffic = false;
   std::map<std::string, std::string> options;
 };
 
@@ -335,6 +336,9 @@ void orderAccesses(const Op &op, const std::vector<Access> &accesses);
 void reportConflicts(const Op &op, const std::string &what, bool writes, const std::string &buffer, uint64_t base,
                      const std::vector<Conflict> &conflicts);
 void noise(uint8_t *begin, uint64_t bytes);
+
+// traffic.cpp
+void countTraffic(const Op &op, const std::vector<Access> &touched);  // when it has run; `touched`: what it found out
 
 // handle.cpp
 void useHandles(const OpPtr &op);         // when queued

@@ -200,9 +200,12 @@ cublasStatus_t gemm(Handle &handle, const Product &product, const void *alphaPoi
   checkOverlap(work.accesses);
   alpha.access(work.accesses);
   beta.access(work.accesses);
-  setRun(work, beta.onDevice(), [product, alpha, beta] {
+  setRun(work, beta.onDevice(), [product, alpha, beta](std::vector<Access> &touched) {
     const double a = alpha.value(), b = beta.value();
-    if (beta.onDevice() && b != 0) checkWritten(product.c);
+    if (beta.onDevice() && b != 0) {
+      checkWritten(product.c);
+      access(product.c, Mode::Read, touched);
+    }
     compute(product, a, b);
     return CUDA_SUCCESS;
   });

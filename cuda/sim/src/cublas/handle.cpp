@@ -207,11 +207,14 @@ void checkWritten(const std::vector<Access> &accesses) {
   }
 }
 
-void setRun(Work &work, bool mayReadOutput, std::function<CUresult()> run) {
+void setRun(Work &work, bool mayReadOutput, std::function<CUresult(std::vector<Access> &touched)> run) {
   if (mayReadOutput) {
-    work.runAndTell = [run](std::vector<Access> &) { return run(); };
+    work.runAndTell = std::move(run);
   } else {
-    work.run = std::move(run);
+    work.run = [run] {
+      std::vector<Access> none;
+      return run(none);
+    };
   }
 }
 

@@ -101,7 +101,8 @@ void checkOverlap(const std::vector<Access> &accesses);
 
 // Gives the work its run. Where only a scalar in device memory says whether the output is read as well, the machine
 // must leave the output alone before: kernels are treated so.
-void setRun(Work &work, bool mayReadOutput, std::function<CUresult()> run);
+// Only `run` knows then what of the output it reads, and adds that to `touched`.
+void setRun(Work &work, bool mayReadOutput, std::function<CUresult(std::vector<Access> &touched)> run);
 
 // Queues work on the handle's stream. `workspace`: bytes that a real library might use; 0: none.
 cublasStatus_t submit(Handle &handle, Work work, uint64_t workspace);

@@ -155,9 +155,10 @@ SIM_SHARED cudnnStatus_t cudnnActivationBackward(cudnnHandle_t handle, cudnnActi
     const double a = scalar(alpha, dxLayout.type, "alpha"), b = scalar(beta, dxLayout.type, "beta");
     Launch launch(handle);
     launch.allowInPlace();
-    launch.read(yLayout, y, "y");
+    const bool byInput = activation.mode == CUDNN_ACTIVATION_SWISH;  // other functions' derivatives follow from y
+    launch.read(yLayout, y, "y", byInput);
     launch.read(dyLayout, dy, "dy");
-    launch.read(xLayout, x, "x");
+    launch.read(xLayout, x, "x", !byInput);
     launch.write(dxLayout, dx, "dx", b != 0);
     launch.run("x " + xLayout.text(), [=] {
       const std::vector<double> ys = load<double>(yLayout, y), xs = load<double>(xLayout, x);

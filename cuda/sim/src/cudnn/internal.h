@@ -125,7 +125,8 @@ class Launch {
  public:
   explicit Launch(cudnnHandle_t handle);
 
-  void read(const Layout &layout, const void *address, const char *what);
+  // spare: the function takes the operand and can do without it.
+  void read(const Layout &layout, const void *address, const char *what, bool spare = false);
   // update: what is there counts (beta isn't 0).
   void write(const Layout &layout, void *address, const char *what, bool update = false);
   void bytes(const void *address, uint64_t count, sim::Mode mode, const char *what, uint64_t alignment = 16);

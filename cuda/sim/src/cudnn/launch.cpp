@@ -59,8 +59,9 @@ void Launch::add(const Layout &layout, const void *address, sim::Mode mode, cons
   operands_.push_back({what, addressOf(address), layout, mode != sim::Mode::Read, first, work_.accesses.size()});
 }
 
-void Launch::read(const Layout &layout, const void *address, const char *what) {
+void Launch::read(const Layout &layout, const void *address, const char *what, bool spare) {
   add(layout, address, sim::Mode::Read, what);
+  for (size_t i = operands_.back().first; i < operands_.back().last; i++) work_.accesses[i].spare = spare;
 }
 
 void Launch::write(const Layout &layout, void *address, const char *what, bool update) {

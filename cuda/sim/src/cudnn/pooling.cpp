@@ -319,9 +319,9 @@ SIM_SHARED cudnnStatus_t cudnnPoolingBackward(cudnnHandle_t handle, const cudnnP
     }
     const double a = scalar(alpha, dxLayout.type, "alpha"), b = scalar(beta, dxLayout.type, "beta");
     Launch launch(handle);
-    launch.read(yLayout, y, "y");
+    launch.read(yLayout, y, "y", true);
     launch.read(dyLayout, dy, "dy");
-    launch.read(xLayout, x, "x");
+    launch.read(xLayout, x, "x", !isMaximum(windows.pooling));
     launch.write(dxLayout, dx, "dx", b != 0);
     launch.run(detailOf(xLayout, yLayout), [=] {
       const std::vector<double> xs = load<double>(xLayout, x), dys = load<double>(dyLayout, dy);

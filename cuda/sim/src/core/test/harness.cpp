@@ -241,7 +241,8 @@ int main(int count, char **arguments) {
   const Test tests[] = {
       {"history", testHistory},   {"memory", testMemory},   {"order", testOrder},     {"random", testRandomOrder},
       {"pinned", testPinned},     {"capture", testCapture}, {"contexts", testContexts}, {"handles", testHandles},
-      {"faults", testFaults},     {"report", testReport},   {"speed", testSpeed},
+      {"faults", testFaults},     {"report", testReport},   {"traffic", testTraffic},
+      {"speed", testSpeed},
   };
   if (count > 1) seed = std::strtoull(arguments[1], nullptr, 10);
   for (const Test &test : tests) {

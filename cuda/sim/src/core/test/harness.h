@@ -65,6 +65,7 @@ void testContexts();
 void testHandles();
 void testFaults();
 void testReport();
+void testTraffic();
 void testSpeed();
 
 #endif

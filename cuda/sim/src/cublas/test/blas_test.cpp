@@ -448,6 +448,41 @@ void faults() {
   checkClose(c.get(), {8}, 0, "c after a call that failed");
 }
 
+uint64_t counter(const std::string &name) {
+  const std::string text = simReport(0), quoted = "\"" + name + "\":";
+  const size_t at = text.find(quoted);
+  return at == std::string::npos ? 0 : std::strtoull(text.c_str() + at + quoted.size(), nullptr, 10);
+}
+
+// Memory traffic: the columns of A, B and C without the gaps between them, and C read where beta isn't 0.
+void traffic() {
+  Rig rig("traffic=1");
+  const int m = 5, n = 3, k = 4, lda = 24, ldb = 4, ldc = 16;  // columns of A and C begin sectors; B has no gaps
+  Array a(Values(lda * k), CUDA_R_32F), b(Values(ldb * n), CUDA_R_32F), c(Values(ldc * n), CUDA_R_32F);
+  Array scalars({1, 0}, CUDA_R_32F);
+  const uint64_t factors = 32 * (k + 2), output = 32 * n;  // B: 48 bytes
+  uint64_t launches = 0, read = 0;
+  for (const bool onDevice : {false, true}) {
+    MUST(cublasSetPointerMode(rig.blas, onDevice ? CUBLAS_POINTER_MODE_DEVICE : CUBLAS_POINTER_MODE_HOST));
+    for (const int adds : {0, 1}) {
+      const float one = 1, zero = 0;
+      const float *alpha = onDevice ? scalars.single() : &one;
+      const float *beta = onDevice ? scalars.single() + 1 - adds : adds ? &one : &zero;
+      MUST(cublasSgemm(rig.blas, CUBLAS_OP_N, CUBLAS_OP_N, m, n, k, alpha, a.single(), lda, b.single(), ldb, beta,
+                       c.single(), ldc));
+      MUST(cuStreamSynchronize(rig.stream));
+      launches++;
+      read += factors + (adds ? output : 0) + (onDevice ? 32 : 0);
+      const std::string what = "product " + std::to_string(launches);
+      check(counter("launches cublasSgemm_v2") == launches, what + " isn't counted");
+      check(counter("traffic read cublasSgemm_v2") == read, what + " has read " +
+            std::to_string(counter("traffic read cublasSgemm_v2")) + " bytes, not " + std::to_string(read));
+      check(counter("traffic written cublasSgemm_v2") == launches * output, what + " writes other bytes");
+    }
+  }
+  check(nothingFound(), simReport(0));
+}
+
 // The largest product of the tutorial's network, in all layouts.
 void speed() {
   Rig rig("");
@@ -487,6 +522,7 @@ int main(int count, char **words) {
   modes();
   workspaceAndStream();
   faults();
+  traffic();
   speed();
   std::printf("seed %llu: %d checks, %d failures\n", static_cast<unsigned long long>(seed), checks, failures);
   return failures > 0 ? 1 : 0;

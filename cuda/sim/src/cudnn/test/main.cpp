@@ -12,6 +12,7 @@ int main(int arguments, char **values) {
   test::testActivation(seed);
   test::testOperations(seed);
   test::testStreams(seed);
+  test::testTraffic();
   test::testWrong(seed);
   return test::summary();
 }

@@ -151,6 +151,7 @@ void testActivation(uint64_t seed);
 void testOperations(uint64_t seed);
 void testDescriptors(uint64_t seed);
 void testStreams(uint64_t seed);
+void testTraffic();
 void testWrong(uint64_t seed);
 
 }  // namespace test
