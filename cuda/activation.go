@@ -55,9 +55,14 @@ func newActivationLayer(l link, a *net.Activation) (operation, error) {
 	return &activationLayer{link: l, function: f, parameter: a.Parameter(), mode: mode}, nil
 }
 
+// usesDNN reports whether cuDNN computes the function. For bfloat16 our kernels compute every function.
+func (a *activationLayer) usesDNN() bool {
+	return a.function.InCuDNN && a.program.device.form.kind == kernels.Float32
+}
+
 // claim lists what the backward pass reads. cuDNN wants the input too, even where its formula needs only the output.
 func (a *activationLayer) claim(int, int) claim {
-	if a.function.InCuDNN {
+	if a.usesDNN() {
 		return claim{reads: []*slot{a.in.value, a.out.value}}
 	}
 	return claim{reads: []*slot{a.read()}}
@@ -76,28 +81,29 @@ func (a *activationLayer) at(n int) (*dnnActivation, error) {
 }
 
 func (a *activationLayer) forward(p *pass) error {
-	x, y := a.in.value.Buffer, a.out.value.Buffer
-	if !a.function.InCuDNN {
-		return a.launch(kernels.Activation{Y: singles(y), X: singles(x), Count: a.out.count(p.n), Function: a.function.Number, P: float32(a.parameter)})
+	x, y := a.in.value, a.out.value
+	if !a.usesDNN() {
+		return a.launch(kernels.Activation{Y: y.values(), X: x.values(), Count: a.out.count(p.n), Function: a.function.Number, P: float32(a.parameter)})
 	}
 	d, err := a.at(p.n)
 	if err != nil {
 		return err
 	}
-	return dnn("cudnnActivationForward", a.program.device.dnn.ActivationForward(d.function, 1, d.x, x, 0, d.x, y))
+	return dnn("cudnnActivationForward", a.program.device.dnn.ActivationForward(d.function, 1, d.x, x.Buffer, 0, d.x, y.Buffer))
 }
 
 func (a *activationLayer) backward(p *pass) error {
-	x, y, dy, dx := a.in.value.Buffer, a.out.value.Buffer, a.out.grad.Buffer, a.in.grad.Buffer
-	if !a.function.InCuDNN {
-		return a.launch(kernels.ActivationBackward{Dx: singles(dx), Dy: singles(dy), Read: singles(a.read().Buffer),
+	x, y, dy, dx := a.in.value, a.out.value, a.out.grad, a.in.grad
+	if !a.usesDNN() {
+		return a.launch(kernels.ActivationBackward{Dx: dx.values(), Dy: dy.values(), Read: a.read().values(),
 			Count: a.out.count(p.n), Function: a.function.Number, P: float32(a.parameter), Add: a.in.add()})
 	}
 	d, err := a.at(p.n)
 	if err != nil {
 		return err
 	}
-	return dnn("cudnnActivationBackward", a.program.device.dnn.ActivationBackward(d.function, 1, d.x, y, d.x, dy, d.x, x, float64(a.in.add()), d.x, dx))
+	return dnn("cudnnActivationBackward", a.program.device.dnn.ActivationBackward(d.function, 1, d.x, y.Buffer, d.x, dy.Buffer, d.x, x.Buffer,
+		float64(a.in.add()), d.x, dx.Buffer))
 }
 
 func (a *activationLayer) close() error { return a.sizes.close() }
@@ -112,11 +118,16 @@ type dropout struct {
 func (d *dropout) claim(int, int) claim { return claim{} }
 
 // mask returns the launch that turns x into y, or adds it to y.
-func (d *dropout) mask(p *pass, y, x Buffer, add int32) kernels.Dropout {
+func (d *dropout) mask(p *pass, y, x *slot, add int32) kernels.Dropout {
 	key := net.SeedKey(d.program.options.Seed)
+	channels := uint32(1)
+	if !d.program.device.form.ordered(d.in.lies) {
+		channels = uint32(d.in.lies.C)
+	}
 	k := kernels.Dropout{
-		Y: singles(y), X: singles(x), State: d.program.state(), Queued: d.program.queue.numbers(), Count: d.in.count(p.n), Size: d.in.count(1),
-		KeyLow: key[0], KeyHigh: key[1], Last: net.DropoutCounter(d.node.Index, 0, 0)[3], Scale: 1, Add: add,
+		Y: y.values(), X: x.values(), State: d.program.state(), Queued: d.program.queue.numbers(), Count: d.in.count(p.n), Size: d.in.count(1),
+		Channels: channels,
+		KeyLow:   key[0], KeyHigh: key[1], Last: net.DropoutCounter(d.node.Index, 0, 0)[3], Scale: 1, Add: add,
 	}
 	if p.training { // without training every random number reaches a threshold of 0, so every value is kept
 		k.Threshold = net.DropoutThreshold(d.rate)
@@ -126,11 +137,11 @@ func (d *dropout) mask(p *pass, y, x Buffer, add int32) kernels.Dropout {
 }
 
 func (d *dropout) forward(p *pass) error {
-	return d.launch(d.mask(p, d.out.value.Buffer, d.in.value.Buffer, 0))
+	return d.launch(d.mask(p, d.out.value, d.in.value, 0))
 }
 
 func (d *dropout) backward(p *pass) error {
-	return d.launch(d.mask(p, d.in.grad.Buffer, d.out.grad.Buffer, d.in.add()))
+	return d.launch(d.mask(p, d.in.grad, d.out.grad, d.in.add()))
 }
 
 func (d *dropout) close() error { return nil }
@@ -142,17 +153,37 @@ type batchNorm struct {
 	momentum, epsilon float64
 	mean, inverse     slot // of the batch, or of the running statistics; inverse is 1/sqrt(variance + epsilon)
 	sums              slot // the gradients of weight and bias, where one of them is frozen
+	// What each part of a reduction has found, two numbers a channel: of the statistics, and of the gradients.
+	moments, gradients slot
 }
 
 func (b *batchNorm) claim(first, last int) claim {
 	channels := int64(b.in.shape.C)
-	b.mean, b.inverse = newSlot(channels, first, last), newSlot(channels, first, last)
-	need := claim{reads: []*slot{b.in.value}, own: []*slot{&b.mean, &b.inverse}}
+	parts := int64(b.parts(b.program.options.Batch))
+	b.mean, b.inverse = newFloats(channels, first, last), newFloats(channels, first, last)
+	b.moments = newFloats(2*parts*channels, first, first)
+	need := claim{reads: []*slot{b.in.value}, own: []*slot{&b.mean, &b.inverse, &b.moments}}
+	if b.out.learns && parts > 1 {
+		b.gradients = newFloats(2*parts*channels, last, last)
+		need.own = append(need.own, &b.gradients)
+	}
 	if b.out.learns && (b.trained(net.Weight) == nil || b.trained(net.Bias) == nil) {
-		b.sums = newSlot(2*channels, last, last)
+		b.sums = newFloats(2*channels, last, last)
 		need.own = append(need.own, &b.sums)
 	}
 	return need
+}
+
+// parts returns into how many parts the reductions of n samples are divided.
+func (b *batchNorm) parts(n int) uint32 {
+	batch, e := b.program.device.form.rows(n, b.in.shape)
+	return kernels.ReductionParts(batch, uint32(b.in.shape.C), e)
+}
+
+// halves divides a buffer of what parts have found into one for each of the two numbers.
+func (b *batchNorm) halves(of slot, parts uint32) (first, second kernels.Pointer[float32]) {
+	bytes := 4 * int64(parts) * int64(b.in.shape.C)
+	return floats(of.part(0, bytes)), floats(of.part(bytes, bytes))
 }
 
 // sumsOf returns the buffer for the gradient of the weight or of the bias. A frozen one has a buffer too, because the
@@ -166,13 +197,20 @@ func (b *batchNorm) sumsOf(r net.Role) Buffer {
 }
 
 func (b *batchNorm) forward(p *pass) error {
-	channels, e := uint32(b.in.shape.C), extent(b.in.shape)
-	x, mean, inverse := floats(b.in.value.Buffer), floats(b.mean.Buffer), floats(b.inverse.Buffer)
+	channels := uint32(b.in.shape.C)
+	batch, e := b.program.device.form.rows(p.n, b.in.shape)
+	x, mean, inverse := b.in.value.values(), floats(b.mean.Buffer), floats(b.inverse.Buffer)
 	running, variance := b.parameters[net.RunningMean].value, b.parameters[net.RunningVar].value
 	var err error
 	if p.training {
-		k := kernels.BatchnormStatistics{Mean: mean, Inverse: inverse, X: x, Batch: uint32(p.n), Channels: channels, Extent: e,
-			Momentum: b.momentum, Epsilon: b.epsilon}
+		parts := b.parts(p.n)
+		means, squares := b.halves(b.moments, parts)
+		err = b.launch(kernels.BatchnormMoments{Means: means, Squares: squares, X: x, Batch: batch, Channels: channels, Extent: e, Parts: parts})
+		if err != nil {
+			return err
+		}
+		k := kernels.BatchnormStatistics{Mean: mean, Inverse: inverse, Means: means, Squares: squares, Batch: batch, Channels: channels,
+			Extent: e, Parts: parts, Momentum: b.momentum, Epsilon: b.epsilon}
 		if !p.tracing {
 			k.RunningMean, k.RunningVar = optional(running), optional(variance)
 		}
@@ -184,23 +222,32 @@ func (b *batchNorm) forward(p *pass) error {
 	if err != nil {
 		return err
 	}
-	return b.launch(kernels.Batchnorm{Y: singles(b.out.value.Buffer), X: x, Mean: mean, Inverse: inverse,
+	return b.launch(kernels.Batchnorm{Y: b.out.value.values(), X: x, Mean: mean, Inverse: inverse,
 		Weight: floats(b.parameters[net.Weight].value), Bias: floats(b.parameters[net.Bias].value),
 		Count: uint32(b.in.count(p.n)), Channels: channels, Extent: e})
 }
 
 func (b *batchNorm) backward(p *pass) error {
-	channels, e := uint32(b.in.shape.C), extent(b.in.shape)
-	x, dy, mean, inverse := floats(b.in.value.Buffer), floats(b.out.grad.Buffer), floats(b.mean.Buffer), floats(b.inverse.Buffer)
+	channels := uint32(b.in.shape.C)
+	batch, e := b.program.device.form.rows(p.n, b.in.shape)
+	x, dy, mean, inverse := b.in.value.values(), b.out.grad.values(), floats(b.mean.Buffer), floats(b.inverse.Buffer)
 	dweight, dbias := floats(b.sumsOf(net.Weight)), floats(b.sumsOf(net.Bias))
-	err := b.launch(kernels.BatchnormGradients{Dweight: dweight, Dbias: dbias, Dy: dy, X: x, Mean: mean, Inverse: inverse, Batch: uint32(p.n),
-		Channels: channels, Extent: e})
+	weight, bias := floats(b.parameters[net.Weight].value), floats(b.parameters[net.Bias].value)
+	k := kernels.BatchnormGradients{Dweight: dweight, Dbias: dbias, Dy: dy, X: x, Mean: mean, Inverse: inverse, Weight: weight, Bias: bias,
+		Batch: batch, Channels: channels, Extent: e, Parts: b.parts(p.n)}
+	if k.Parts > 1 {
+		k.Dweight, k.Dbias = b.halves(b.gradients, k.Parts)
+	}
+	err := b.launch(k)
+	if err == nil && k.Parts > 1 {
+		err = b.launch(kernels.BatchnormGradientSums{Dweight: dweight, Dbias: dbias, Dweights: k.Dweight, Dbiases: k.Dbias,
+			Channels: channels, Parts: k.Parts})
+	}
 	if err != nil || !b.in.wanted {
 		return err
 	}
-	return b.launch(kernels.BatchnormBackward{Dx: singles(b.in.grad.Buffer), Dy: dy, X: x, Mean: mean, Inverse: inverse,
-		Weight: floats(b.parameters[net.Weight].value), Dweight: dweight, Dbias: dbias,
-		Count: uint32(b.in.count(p.n)), Channels: channels, Extent: e, Add: b.in.add()})
+	return b.launch(kernels.BatchnormBackward{Dx: b.in.grad.values(), Dy: dy, X: x, Mean: mean, Inverse: inverse, Weight: weight, Bias: bias,
+		Dweight: dweight, Dbias: dbias, Count: uint32(b.in.count(p.n)), Channels: channels, Extent: e, Add: b.in.add()})
 }
 
 func (b *batchNorm) close() error { return nil }
