@@ -153,17 +153,37 @@ type batchNorm struct {
 	momentum, epsilon float64
 	mean, inverse     slot // of the batch, or of the running statistics; inverse is 1/sqrt(variance + epsilon)
 	sums              slot // the gradients of weight and bias, where one of them is frozen
+	// What each part of a reduction has found, two numbers a channel: of the statistics, and of the gradients.
+	moments, gradients slot
 }
 
 func (b *batchNorm) claim(first, last int) claim {
 	channels := int64(b.in.shape.C)
+	parts := int64(b.parts(b.program.options.Batch))
 	b.mean, b.inverse = newFloats(channels, first, last), newFloats(channels, first, last)
-	need := claim{reads: []*slot{b.in.value}, own: []*slot{&b.mean, &b.inverse}}
+	b.moments = newFloats(2*parts*channels, first, first)
+	need := claim{reads: []*slot{b.in.value}, own: []*slot{&b.mean, &b.inverse, &b.moments}}
+	if b.out.learns && parts > 1 {
+		b.gradients = newFloats(2*parts*channels, last, last)
+		need.own = append(need.own, &b.gradients)
+	}
 	if b.out.learns && (b.trained(net.Weight) == nil || b.trained(net.Bias) == nil) {
 		b.sums = newFloats(2*channels, last, last)
 		need.own = append(need.own, &b.sums)
 	}
 	return need
+}
+
+// parts returns into how many parts the reductions of n samples are divided.
+func (b *batchNorm) parts(n int) uint32 {
+	batch, e := b.program.device.form.rows(n, b.in.shape)
+	return kernels.ReductionParts(batch, uint32(b.in.shape.C), e)
+}
+
+// halves divides a buffer of what parts have found into one for each of the two numbers.
+func (b *batchNorm) halves(of slot, parts uint32) (first, second kernels.Pointer[float32]) {
+	bytes := 4 * int64(parts) * int64(b.in.shape.C)
+	return floats(of.part(0, bytes)), floats(of.part(bytes, bytes))
 }
 
 // sumsOf returns the buffer for the gradient of the weight or of the bias. A frozen one has a buffer too, because the
@@ -183,8 +203,14 @@ func (b *batchNorm) forward(p *pass) error {
 	running, variance := b.parameters[net.RunningMean].value, b.parameters[net.RunningVar].value
 	var err error
 	if p.training {
-		k := kernels.BatchnormStatistics{Mean: mean, Inverse: inverse, X: x, Batch: batch, Channels: channels, Extent: e,
-			Momentum: b.momentum, Epsilon: b.epsilon}
+		parts := b.parts(p.n)
+		means, squares := b.halves(b.moments, parts)
+		err = b.launch(kernels.BatchnormMoments{Means: means, Squares: squares, X: x, Batch: batch, Channels: channels, Extent: e, Parts: parts})
+		if err != nil {
+			return err
+		}
+		k := kernels.BatchnormStatistics{Mean: mean, Inverse: inverse, Means: means, Squares: squares, Batch: batch, Channels: channels,
+			Extent: e, Parts: parts, Momentum: b.momentum, Epsilon: b.epsilon}
 		if !p.tracing {
 			k.RunningMean, k.RunningVar = optional(running), optional(variance)
 		}
@@ -206,14 +232,22 @@ func (b *batchNorm) backward(p *pass) error {
 	batch, e := b.program.device.form.rows(p.n, b.in.shape)
 	x, dy, mean, inverse := b.in.value.values(), b.out.grad.values(), floats(b.mean.Buffer), floats(b.inverse.Buffer)
 	dweight, dbias := floats(b.sumsOf(net.Weight)), floats(b.sumsOf(net.Bias))
-	err := b.launch(kernels.BatchnormGradients{Dweight: dweight, Dbias: dbias, Dy: dy, X: x, Mean: mean, Inverse: inverse, Batch: batch,
-		Channels: channels, Extent: e})
+	weight, bias := floats(b.parameters[net.Weight].value), floats(b.parameters[net.Bias].value)
+	k := kernels.BatchnormGradients{Dweight: dweight, Dbias: dbias, Dy: dy, X: x, Mean: mean, Inverse: inverse, Weight: weight, Bias: bias,
+		Batch: batch, Channels: channels, Extent: e, Parts: b.parts(p.n)}
+	if k.Parts > 1 {
+		k.Dweight, k.Dbias = b.halves(b.gradients, k.Parts)
+	}
+	err := b.launch(k)
+	if err == nil && k.Parts > 1 {
+		err = b.launch(kernels.BatchnormGradientSums{Dweight: dweight, Dbias: dbias, Dweights: k.Dweight, Dbiases: k.Dbias,
+			Channels: channels, Parts: k.Parts})
+	}
 	if err != nil || !b.in.wanted {
 		return err
 	}
-	return b.launch(kernels.BatchnormBackward{Dx: b.in.grad.values(), Dy: dy, X: x, Mean: mean, Inverse: inverse,
-		Weight: floats(b.parameters[net.Weight].value), Dweight: dweight, Dbias: dbias,
-		Count: uint32(b.in.count(p.n)), Channels: channels, Extent: e, Add: b.in.add()})
+	return b.launch(kernels.BatchnormBackward{Dx: b.in.grad.values(), Dy: dy, X: x, Mean: mean, Inverse: inverse, Weight: weight, Bias: bias,
+		Dweight: dweight, Dbias: dbias, Count: uint32(b.in.count(p.n)), Channels: channels, Extent: e, Add: b.in.add()})
 }
 
 func (b *batchNorm) close() error { return nil }
