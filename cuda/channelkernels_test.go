@@ -26,11 +26,22 @@ func (r *kernelRig) biased() (s net.Shape, x, bias []float32, sums []float64) {
 	return s, x, bias, sums
 }
 
+// biasing returns how kernels take values of a shape to add a bias: the values and the sums in the trial's layout, and how
+// many values a channel has in a row.
+func (r *kernelRig) biasing(s net.Shape, values []float32, want []float64) (x layerValues, sums []float64, extent uint32) {
+	r.Helper()
+	if extent = uint32(s.H * s.W); r.last {
+		extent = 1
+	}
+	n := len(values) / s.Size()
+	return r.put(lastOf(r, values, n, s.C)), lastOf(r, want, n, s.C), extent
+}
+
 func tryBiasAdd(r *kernelRig) {
 	s, values, bias, want := r.biased()
-	x := put(r, values)
-	r.launch(kernels.BiasAdd{X: held(x), Bias: at(put(r, bias)), Count: uint32(len(values)), Channels: uint32(s.C), Extent: uint32(s.H * s.W)})
-	check(r, "x", x, want, approx.Tolerance{Rel: u}) // one sum
+	x, want, extent := r.biasing(s, values, want)
+	r.launch(kernels.BiasAdd{X: x.at(), Bias: at(put(r, bias)), Count: uint32(len(values)), Channels: uint32(s.C), Extent: extent})
+	r.check("x", x, want, approx.Tolerance{Rel: u}) // one sum
 }
 
 func tryBiasReLU(r *kernelRig) {
@@ -38,9 +49,9 @@ func tryBiasReLU(r *kernelRig) {
 	for i := range want {
 		want[i] = max(want[i], 0)
 	}
-	x := put(r, values)
-	r.launch(kernels.BiasReLU{X: held(x), Bias: at(put(r, bias)), Count: uint32(len(values)), Channels: uint32(s.C), Extent: uint32(s.H * s.W)})
-	check(r, "x", x, want, approx.Tolerance{Rel: u})
+	x, want, extent := r.biasing(s, values, want)
+	r.launch(kernels.BiasReLU{X: x.at(), Bias: at(put(r, bias)), Count: uint32(len(values)), Channels: uint32(s.C), Extent: extent})
+	r.check("x", x, want, approx.Tolerance{Rel: u})
 }
 
 // channelSums are the sums of values over everything but channels.
@@ -149,6 +160,7 @@ func tryBatchnorm(r *kernelRig) {
 }
 
 func tryBatchnormBackward(r *kernelRig) {
+	r.kind = kernels.Float32
 	b := r.normalised()
 	c := b.In.C
 	b.Forward([][]float64{doubles(b.x)}, b.batch, net.Training, reference.Place{})
@@ -163,9 +175,9 @@ func tryBatchnormBackward(r *kernelRig) {
 	check(r, "dweight", dweight, grads[net.Weight], approx.Tolerance{Abs: 45 * m * u})
 	check(r, "dbias", dbias, grads[net.Bias], approx.Tolerance{Abs: 4 * m * u})
 	dx, add := r.target(wantDx)
-	r.launch(kernels.BatchnormBackward{Dx: held(dx), Dy: held(dy), X: held(x), Mean: at(mean), Inverse: at(inverse),
+	r.launch(kernels.BatchnormBackward{Dx: dx.at(), Dy: held(dy), X: held(x), Mean: at(mean), Inverse: at(inverse),
 		Weight: at(put(r, singles(b.Params[net.Weight]))), Dweight: at(put(r, singles(grads[net.Weight]))),
 		Dbias: at(put(r, singles(grads[net.Bias]))), Count: uint32(b.count), Channels: b.channels(), Extent: uint32(b.In.H * b.In.W), Add: add})
 	// 3.2 times at most 1 + 1 + 6.4*6.4, with up to eleven roundings.
-	check(r, "dx", dx, wantDx, approx.Tolerance{Abs: 1600 * u})
+	r.check("dx", dx, wantDx, approx.Tolerance{Abs: 1600 * u})
 }
