@@ -296,7 +296,7 @@ func (op operation) backward(s *step) {
 	if (conv || dense) && trained(l, net.Bias) && op.chunk == 0 {
 		channels, sums := int64(l.Out.C), made // sums are what column_sums adds up
 		if extent := l.Out.H * l.Out.W; extent > 1 {
-			parts := int64(kernels.BiasGradientParts(uint32(s.batch), uint32(l.Out.C), uint32(extent)))
+			parts := int64(kernels.ReductionParts(uint32(s.batch), uint32(l.Out.C), uint32(extent)))
 			s.call("bias_gradient", made+parts*channels)
 			if sums = parts * channels; parts == 1 {
 				sums = 0

@@ -544,7 +544,7 @@ func (c *convLayer) pad(n int) error {
 // biasGradientParts returns into how many parts the bias gradient of n samples is divided.
 func (l *link) biasGradientParts(n int, shape net.Shape) uint32 {
 	batch, extent := l.program.device.form.rows(n, shape)
-	return kernels.BiasGradientParts(batch, uint32(shape.C), extent)
+	return kernels.ReductionParts(batch, uint32(shape.C), extent)
 }
 
 // biasGradient sums dy (n, shape) over everything except channels. Where there are several parts, sums holds the

@@ -46,6 +46,31 @@ func flats() []*net.Network {
 	}
 }
 
+// residuals is a network of blocks such as those of residual networks, with every way in which a sum and a rectifier can
+// follow a normalisation. Some of its values are taken twice by one group.
+func residuals() *net.Network {
+	conv := func(name string, from ...string) net.Layer {
+		return &net.Conv{Name: name, From: from, Filters: 8, Kernel: net.Square(3), Padding: net.PadSame, NoBias: true}
+	}
+	norm := func(name string, frozen ...net.Role) net.Layer {
+		return &net.BatchNorm{Name: name, Frozen: net.Frozen{Roles: frozen}}
+	}
+	rectifier := func(name string, f net.ActivationFunc) net.Layer { return &net.Activation{Name: name, Func: f} }
+	sum := func(name string, from ...string) net.Layer { return &net.Add{Name: name, From: from} }
+	return &net.Network{Name: "residuals", Input: net.Shape{C: 3, H: 6, W: 5}, Layers: []net.Layer{
+		conv("a"), norm("an"), rectifier("ar", net.ReLU),
+		conv("b"), norm("bn"), rectifier("br", net.ReLU6),
+		conv("c"), norm("cn", net.Weight), sum("cs", "cn", "ar"), rectifier("cr", net.ReLU),
+		norm("dn"), sum("ds", "dn", "cr"), rectifier("dr", net.ReLU), // one value, normalised and as it is
+		conv("e"), sum("es", "e", "dr"), rectifier("er", net.ReLU),
+		sum("fs", "er", "er"), rectifier("fr", net.ReLU),
+		conv("g", "input"), norm("gn"), sum("gs", "gn", "fr"), rectifier("gr", net.ReLU6),
+		&net.BatchNorm{Name: "hn", From: net.From{"input"}, Frozen: net.Frozen{All: true}},
+		&net.Conv{Name: "h", Filters: 8, Kernel: net.Square(1)}, &net.Add{Name: "hs", From: net.From{"gr", "h", "ar"}}, rectifier("hr", net.ReLU),
+		&net.Pool{Mode: net.MeanPool, Global: true}, &net.Flatten{}, &net.Dense{Units: 4},
+	}}
+}
+
 // forms are ways in which values may lie, with the unit roundoff that they are verified with.
 var forms = []struct {
 	name     string
@@ -60,7 +85,7 @@ var forms = []struct {
 // TestForms compares networks whose values change their order with the reference, in every form.
 func TestForms(t *testing.T) {
 	for _, f := range forms {
-		for _, n := range append(flats(), branches()) {
+		for _, n := range append(flats(), branches(), residuals()) {
 			t.Run(fmt.Sprint(f.name, "/", n.Name), func(t *testing.T) {
 				sim.Start(t)
 				verifyGraph(t, f.options, n, f.roundoff)

@@ -39,9 +39,6 @@ func (c *convLayer) parts(n int) uint32 {
 	return kernels.ConvGradientParts(uint32(n), c.filtering(), c.chunk)
 }
 
-// last returns the value for a kernel's parameter Last.
-func (c *convLayer) last() int32 { return int32(boolInt(c.program.device.form.last)) }
-
 // forwardFused computes the output and the mask.
 func (c *convLayer) forwardFused(n int) error {
 	return c.launch(kernels.ConvBiasReLUPool{

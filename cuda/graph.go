@@ -104,6 +104,7 @@ func (p *program) operationOf(g lower.Group, l link, last bool) (operation, erro
 		after = biasReLU
 	case lower.ConvReLUPool:
 		after = biasReLUPool
+	case lower.NormReLU, lower.NormAddReLU, lower.AddReLU:
 	default:
 		panic(fmt.Sprintf("BUG: a group of the pattern %q", g.Pattern))
 	}
@@ -117,7 +118,7 @@ func (p *program) operationOf(g lower.Group, l link, last bool) (operation, erro
 			}
 			return c, nil
 		}
-		return p.layerOf(l, after)
+		return p.layerOf(l, g, after)
 	})
 	if after == biasReLU && l.out.learns {
 		first.within = grad
@@ -125,8 +126,8 @@ func (p *program) operationOf(g lower.Group, l link, last bool) (operation, erro
 	return op, err
 }
 
-// layerOf makes the operation of one layer, or of a dense layer and its ReLU.
-func (p *program) layerOf(l link, after tail) (operation, error) {
+// layerOf makes the operation of a group that doesn't begin with a convolution.
+func (p *program) layerOf(l link, g lower.Group, after tail) (operation, error) {
 	switch layer := l.node.Layer.(type) {
 	case *net.Dense:
 		return newDense(l, after == biasReLU), nil
@@ -138,8 +139,15 @@ func (p *program) layerOf(l link, after tail) (operation, error) {
 		return &dropout{link: l, rate: layer.Rate}, nil
 	case *net.BatchNorm:
 		momentum, epsilon := layer.Settings()
-		return &batchNorm{link: l, momentum: momentum, epsilon: epsilon}, nil
+		b := &batchNorm{link: l, momentum: momentum, epsilon: epsilon}
+		if g.Pattern != lower.Single {
+			b.rectifier = rectifierOf(p.lowered.Tail(g))
+		}
+		return b, nil
 	case *net.Add:
+		if g.Pattern == lower.AddReLU {
+			return &sumReLU{l}, nil
+		}
 		return &add{l}, nil
 	case *net.Concat:
 		return &concat{l}, nil

@@ -14,6 +14,34 @@ extern "C" __global__ void __launch_bounds__(256) add(Value *y, const Value *a, 
   });
 }
 
+// y = ReLU(a + b). A NaN stays one. y may be a or b. Limit: 12 bytes a value, 6 in bfloat16.
+extern "C" __global__ void __launch_bounds__(256) add_relu(Value *y, const Value *a, const Value *b, uint64_t count) {
+  forEach<WIDE>(grid(), count, aligned<WIDE>(y, a, b), [=](auto at) {
+    auto v = load(a, at);
+    const auto w = load(b, at);
+    for (unsigned k = 0; k < at.width; k++) {
+      const float sum = v[k] + w[k];
+      v[k] = sum <= 0 ? 0 : sum;
+    }
+    store(y, at, v);
+  });
+}
+
+// The gradients of both a and b: dy where y > 0, and 0 * dy elsewhere, so that a NaN is not swallowed. Each is written, or
+// added where its `add` is not 0. Where da or db is null, it is not wanted. da or db may be dy where nothing is added to
+// it. Limit: 12 bytes a value, 4 more for the other gradient and 4 for each sum; half of it in bfloat16.
+extern "C" __global__ void __launch_bounds__(256)
+    add_relu_backward(Value *da, Value *db, const Value *dy, const Value *y, uint64_t count, int32_t addA,
+                      int32_t addB) {
+  forEach<WIDE>(grid(), count, aligned<WIDE>(da, db, dy, y), [=](auto at) {
+    auto d = load(dy, at);
+    const auto v = load(y, at);
+    for (unsigned k = 0; k < at.width; k++) d[k] *= v[k] > 0 ? 1 : 0;
+    if (da) storeOrAdd(da, at, d, addA);
+    if (db) storeOrAdd(db, at, d, addB);
+  });
+}
+
 // y = factor * x. y may be x. Limit: 8 bytes a value, 12 to add.
 extern "C" __global__ void __launch_bounds__(256)
     scale(Value *y, const Value *x, uint64_t count, float factor, int32_t add) {

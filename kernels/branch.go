@@ -20,6 +20,45 @@ func (k Add) Launch(d Device) (Launch, error) {
 	return newLaunch(add[k.Y.Type], d, packs(k.Y.Type, k.Count), k)
 }
 
+// AddReLU computes y = ReLU(a + b) for Count values. Y may be A or B.
+type AddReLU struct {
+	Y     Values
+	A     Values
+	B     Values
+	Count uint64
+}
+
+var addReLU = newForms("add_relu", 256, AddReLU{})
+
+// Launch returns the launch of this kernel on a device; see [Launcher].
+func (k AddReLU) Launch(d Device) (Launch, error) {
+	return newLaunch(addReLU[k.Y.Type], d, packs(k.Y.Type, k.Count), k)
+}
+
+// AddReLUBackward computes the gradients of the two inputs of [AddReLU] from its output Y. They are the same: dy where
+// y > 0, and 0*dy elsewhere, which keeps a NaN. Each is written, or added where its Add is not 0. Da or Db may be null,
+// but not both. Da or Db may be Dy, if nothing is added to it.
+type AddReLUBackward struct {
+	Da    Values `values:"optional"`
+	Db    Values `values:"optional"`
+	Dy    Values
+	Y     Values
+	Count uint64
+	AddA  int32
+	AddB  int32
+}
+
+var addReLUBackward = newForms("add_relu_backward", 256, AddReLUBackward{})
+
+// Launch returns the launch of this kernel on a device; see [Launcher].
+func (k AddReLUBackward) Launch(d Device) (Launch, error) {
+	kernel := addReLUBackward[k.Dy.Type]
+	if k.Da.Address == 0 && k.Db.Address == 0 {
+		return Launch{}, fmt.Errorf("kernels: %s: no gradient is wanted", kernel.Name)
+	}
+	return newLaunch(kernel, d, packs(kernel.Type, k.Count), k)
+}
+
 // Scale computes y = Factor*x for Count values, or y += Factor*x where Add is not 0. Y may be X.
 type Scale struct {
 	Y      Values

@@ -62,7 +62,7 @@ func TestGeometryOfRows(t *testing.T) {
 	}
 	sums := func(batch, channels, extent uint32) kernels.BiasGradient {
 		return kernels.BiasGradient{Db: 16, Dy: kernels.Float32.At(16), Batch: batch, Channels: channels, Extent: extent,
-			Parts: kernels.BiasGradientParts(batch, channels, extent)}
+			Parts: kernels.ReductionParts(batch, channels, extent)}
 	}
 	columns := func(batch, channels uint32) kernels.ColumnSums {
 		return kernels.ColumnSums{Db: 16, Dy: kernels.Float32.At(16), Batch: batch, Channels: channels}
@@ -88,7 +88,7 @@ func TestGeometryOfRows(t *testing.T) {
 		{sums(128, 32, 784), 12 * 32, 256},
 		{sums(50, 64, 49), 64, 256},
 		{sums(2, 3, 4), 3, 32},
-		{columns(128, 1000), 125, 256},
+		{columns(128, 1000), 125, 1024},
 		{columns(2, 10), 2, 32},
 	} {
 		checkGeometry(t, c.kernel, h100, c.blocks, c.threads)
@@ -107,11 +107,11 @@ func checkGeometry(t *testing.T, k kernels.Launcher, d kernels.Device, blocks, t
 }
 
 // The parts of a bias gradient are whole for smaller batches in the memory that a full one has.
-func TestBiasGradientPartsGrowWithTheBatch(t *testing.T) {
+func TestReductionPartsGrowWithTheBatch(t *testing.T) {
 	for _, c := range [][2]uint32{{1, 1}, {3, 1 << 20}, {32, 784}, {2048, 49}, {1 << 20, 7}} {
 		last := uint32(1)
 		for batch := uint32(1); batch < 3000; batch++ {
-			parts := kernels.BiasGradientParts(batch, c[0], c[1])
+			parts := kernels.ReductionParts(batch, c[0], c[1])
 			if parts < last || parts > 2048 {
 				t.Fatalf("batch %d, %d channels of %d: %d parts after %d", batch, c[0], c[1], parts, last)
 			}

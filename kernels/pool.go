@@ -131,7 +131,7 @@ func newColumns(k *Kernel, d Device, parameters any, parts, rows, channels uint3
 // so the sums are the same too.
 func BiasReLUPoolGradientParts(batch, channels, extent uint32) uint32 {
 	if extent != 1 {
-		return BiasGradientParts(batch, channels, extent)
+		return ReductionParts(batch, channels, extent)
 	}
 	const perPart, mostParts, mostSums = 256, 512, 16384
 	return max(1, min(batch/perPart, mostParts, mostSums/max(channels, 1)))
