@@ -509,7 +509,7 @@ func (c *convLayer) pooledBiasGradient(bias *parameter, n int) error {
 // pooledParts returns into how many parts pooledBiasGradient divides n samples.
 func (c *convLayer) pooledParts(n int) uint32 {
 	batch, extent := c.program.device.form.rows(n, c.out.shape)
-	return kernels.BiasReLUPoolGradientParts(batch, uint32(c.out.shape.C), extent)
+	return kernels.ReductionParts(batch, uint32(c.out.shape.C), extent)
 }
 
 // addParts adds the rows of sums that the parts of a parameter's gradient are.

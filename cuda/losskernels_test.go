@@ -57,7 +57,8 @@ func trySoftmax(r *kernelRig) {
 		o := put(r, singles(criterion.ClassWeights))
 		k.ClassWeights = optionally(&o)
 	}
-	var probabilities, losses, gradient *operand[float32]
+	var probabilities, losses *operand[float32]
+	var gradient *layerValues
 	var hits *operand[int32]
 	if r.random.IntN(3) > 0 {
 		o := room[float32](r, len(logits))
@@ -68,8 +69,8 @@ func trySoftmax(r *kernelRig) {
 		losses, hits, k.Losses, k.Hits = &l, &h, optionally(&l), optionally(&h)
 	}
 	if r.random.IntN(3) > 0 {
-		o := room[float32](r, len(logits))
-		gradient, k.Gradient = &o, held(o)
+		o := r.room(len(logits))
+		gradient, k.Gradient = &o, o.at()
 	}
 	if losses != nil || gradient != nil {
 		o := put(r, labels)
@@ -86,7 +87,7 @@ func trySoftmax(r *kernelRig) {
 		check(r, "probabilities", *probabilities, want.Probabilities, tolerance)
 	}
 	if gradient != nil {
-		check(r, "gradient", *gradient, want.Gradient, approx.Tolerance{Abs: 3 * tolerance.Rel / float64(batch)})
+		r.check("gradient", *gradient, want.Gradient, approx.Tolerance{Abs: 3 * tolerance.Rel / float64(batch)})
 	}
 	if losses != nil {
 		check(r, "losses", *losses, wantLosses, approx.Tolerance{Abs: 1.5 * tolerance.Rel, Rel: sums})

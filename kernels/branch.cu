@@ -1,7 +1,6 @@
 // What a network with branches needs: sums, products and parts of tensors. Each kernel writes its result or, where `add`
 // is not 0, adds it to what is there, as the gradient of a value with several uses wants.
 #include "channels.cuh"
-#include "columns.cuh"
 #include "step.cuh"
 
 // y = a + b. y may be a or b. Limit: 12 bytes a value.
@@ -96,33 +95,80 @@ extern "C" __global__ void __launch_bounds__(256)
   }
 }
 
-// dgate[r, c] = sum over i of dy[r, i, c] * x[r, i, c], in an order that is fixed by the numbers of threads. With one channel
+// A block's share of a row with interleaved channels: `packs` threads take W*packs neighbouring channels of each pixel.
+// packs is a power of two.
+template <unsigned W>
+struct GateTile {
+  uint32_t packs;
+
+  // What a block takes of a pixel has 64 bytes where W values move at once: whole sectors, and many blocks for few rows.
+  __device__ explicit GateTile(uint32_t channels) : packs(1) {
+    const uint32_t most = W > 1 ? 64 / sizeof(Value) / W : 32;
+    while (packs < most && W * packs < channels) packs *= 2;
+  }
+
+  // Adds up what the threads of each pack have, in a fixed order. All threads of the block must call. Thread i gets the
+  // sum of the tile's channel i, if there is one.
+  __device__ float sum(Pack<float, W> v) const {
+    __shared__ float shared[8][32];  // of a block's warps, and of a tile's channels
+    for (uint32_t d = 16; d >= packs; d /= 2) {
+      for (unsigned k = 0; k < W; k++) v[k] += __shfl_xor_sync(0xffffffffu, v[k], d);
+    }
+    __syncthreads();  // what was there has been read
+    if (threadIdx.x % 32 < packs) {
+      for (unsigned k = 0; k < W; k++) shared[threadIdx.x / 32][W * (threadIdx.x % 32) + k] = v[k];
+    }
+    __syncthreads();
+    float all = 0;
+    if (threadIdx.x < W * packs) {
+      for (uint32_t warp = 0; warp < blockDim.x / 32; warp++) all += shared[warp][threadIdx.x];
+    }
+    return all;
+  }
+};
+
+// The gate gradient of interleaved channels. A block sums a tile of a row.
+template <unsigned W, class Done>
+__device__ void multiplyRowsGateLast(const Value *dy, const Value *x, uint32_t rows, uint32_t extent,
+                                     uint32_t channels, Done done) {
+  const GateTile<W> tile(channels);
+  const uint32_t packs = channels / W, tiles = (packs + tile.packs - 1) / tile.packs;
+  for (uint32_t b = blockIdx.x; b < rows * tiles; b += gridDim.x) {
+    const uint32_t row = b / tiles, first = (b - row * tiles) * tile.packs, pack = first + threadIdx.x % tile.packs;
+    Pack<float, W> sums = {};
+    for (uint32_t i = threadIdx.x / tile.packs; i < extent && pack < packs; i += blockDim.x / tile.packs) {
+      const Span<W> at{(row * extent + i) * packs + pack};
+      const auto d = load(dy, at), v = load(x, at);
+      for (unsigned k = 0; k < W; k++) sums[k] += d[k] * v[k];
+    }
+    const float sum = tile.sum(sums);
+    const uint32_t c = W * first + threadIdx.x;
+    if (threadIdx.x < W * tile.packs && c < channels) done(row * channels + c, sum);
+  }
+}
+
+// dgate[r, c] = sum over i of dy[r, i, c] * x[r, i, c], in an order that is fixed by the number of threads. With one channel
 // a block sums a row; with several it sums up to 32 of them. Limit: dy and x read once.
 extern "C" __global__ void __launch_bounds__(256)
     multiply_rows_gate(Value *dgate, const Value *__restrict__ dy, const Value *__restrict__ x, uint32_t rows,
                        uint32_t extent, uint32_t channels, int32_t add) {
   __shared__ float shared[32];
   const bool wide = aligned<WIDE>(dy, x);
-  const auto finish = [=](uint32_t i, float sum) { put(dgate + i, add ? widened(dgate[i]) + sum : sum); };
-  if (channels > 1) {
-    const auto product = [=](auto at) {
-      auto d = load(dy, at);
-      const auto v = load(x, at);
-      for (unsigned k = 0; k < at.width; k++) d[k] *= v[k];
-      return d;
-    };
-    sumColumns(rows, rows * extent, channels, wide, product, finish);
-    return;
-  }
-  for (uint32_t r = blockIdx.x; r < rows; r += gridDim.x) {
-    float sum = 0;
-    forEachOfChannel(block(), r, 1, rows, extent, wide, [&](auto at) {
-      const auto d = load(dy, at);
-      const auto v = load(x, at);
-      for (unsigned k = 0; k < at.width; k++) sum += d[k] * v[k];
-    });
-    sum = blockSum(sum, shared);
-    if (threadIdx.x == 0) finish(r, sum);
+  const auto done = [=](uint32_t i, float sum) { put(dgate + i, add ? widened(dgate[i]) + sum : sum); };
+  if (channels > 1 && channels % WIDE == 0 && wide) {
+    multiplyRowsGateLast<WIDE>(dy, x, rows, extent, channels, done);
+  } else if (channels > 1) {
+    multiplyRowsGateLast<1>(dy, x, rows, extent, channels, done);
+  } else {
+    for (uint32_t r = blockIdx.x; r < rows; r += gridDim.x) {
+      float sum = 0;
+      forEachOfChannel(block(), r, 1, rows, extent, wide, [&](auto at) {
+        const auto d = load(dy, at), v = load(x, at);
+        for (unsigned k = 0; k < at.width; k++) sum += d[k] * v[k];
+      });
+      sum = blockSum(sum, shared);
+      if (threadIdx.x == 0) done(r, sum);
+    }
   }
 }
 

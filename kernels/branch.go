@@ -153,7 +153,22 @@ func (k MultiplyRowsGate) Launch(d Device) (Launch, error) {
 	if k.Channels == 1 {
 		return newRows(kernel, d, uint64(k.Rows), packs(k.Dgate.Type, uint64(k.Extent)), k)
 	}
-	return newColumns(kernel, d, k, k.Rows, k.Rows*k.Extent, k.Channels)
+	tiles, threads := gateTiles(k.Dgate.Type, k.Channels)
+	return newRows(kernel, d, uint64(k.Rows)*tiles, uint64(k.Extent)*threads, k)
+}
+
+// gateTiles returns how many blocks share the channels of a row, and how many threads of each share a pixel. GateTile in
+// branch.cu has the same numbers for buffers that are aligned.
+func gateTiles(t Type, channels uint32) (tiles, threads uint64) {
+	wide := channelsAtOnce(t, channels)
+	packs, most := uint64(channels)/wide, uint64(32)
+	if wide > 1 {
+		most = 4
+	}
+	for threads = 1; threads < most && threads < packs; {
+		threads *= 2
+	}
+	return (packs + threads - 1) / threads, threads
 }
 
 // CopyBlocks copies some channels of each sample: y[n*YPitch + i] = x[n*XPitch + i] for n < Blocks and i < Count. It

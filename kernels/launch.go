@@ -195,14 +195,6 @@ func newViewed(k *Kernel, d Device, parameters any, batch, channels, height, wid
 	return newShared(k, d, parameters, batch, uint64(height)*uint64(width))
 }
 
-// newChannels makes a launch for a kernel that sums batch*extent values for each channel. A channel has one block.
-func newChannels(k *Kernel, d Device, parameters any, batch, channels, extent uint32) (Launch, error) {
-	if _, err := countPlaces(k, batch, channels, extent); err != nil {
-		return Launch{}, err
-	}
-	return newRows(k, d, uint64(channels), packs(k.Type, uint64(batch)*uint64(extent)), parameters)
-}
-
 // newRows makes a launch for a kernel that gives each row to one block, whose threads share the row's items.
 func newRows(k *Kernel, d Device, rows, items uint64, parameters any) (Launch, error) {
 	l, err := newLaunch(k, d, items, parameters)

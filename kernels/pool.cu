@@ -1,23 +1,6 @@
 // Pooling: bias, ReLU and 2x2 max pooling in one kernel with its backward, and general windows for what cuDNN cannot do
 // (L2 pooling, padding that is not symmetric) or not deterministically (the backward of max pooling).
-#include "channels.cuh"
-#include "columns.cuh"
-#include "step.cuh"
-
-// W floats, in steps of 16 bytes where `wide` is set.
-template <unsigned W>
-__device__ Pack<float, W> loadFloats(const float *from, bool wide) {
-  Pack<float, W> values;
-  for (unsigned k = 0; k < W; k += 4) {
-    if (W % 4 == 0 && wide) {
-      const auto four = load(from, Span<4>{k / 4});
-      for (unsigned i = 0; i < 4 && k + i < W; i++) values[k + i] = four[i];
-    } else {
-      for (unsigned i = 0; i < 4 && k + i < W; i++) values[k + i] = from[k + i];
-    }
-  }
-  return values;
-}
+#include "reduce.cuh"
 
 // A window's maximum after the ReLU, and where it is: 2*r+s of the first one or of a NaN, and 4 more where it is not
 // above 0, so that the ReLU lets no finite gradient through.
@@ -59,11 +42,10 @@ template <unsigned W>
 __device__ void biasReluPoolLast(Value *y, uint8_t *mask, const Value *x, const float *bias, uint32_t batch,
                                  uint32_t channels, uint32_t h, uint32_t w, uint32_t outH, uint32_t outW) {
   const uint32_t packs = channels / W, total = batch * outH * outW * packs;
-  const bool wide = aligned(bias);
   for (uint64_t k = gridThread(); k < total; k += gridThreads()) {
     const uint32_t window = uint32_t(k) / packs, pack = uint32_t(k) - window * packs;
     const uint32_t row = window / outW, n = row / outH, ow = window - row * outW, oh = row - n * outH;
-    const auto b = loadFloats<W>(bias + W * pack, wide);
+    const auto b = numbersFrom<W>(bias, W * pack);
     Pack<float, W> v[4];  // all are on their way before one is looked at; what is beyond the border isn't taken
 #pragma unroll
     for (uint32_t i = 0; i < 4; i++) {
@@ -176,35 +158,45 @@ extern "C" __global__ void __launch_bounds__(256)
   }
 }
 
+// The sum of the gradients that the ReLU lets through. One that is NaN or infinite is not swallowed.
+struct BiasReluPoolGradient {
+  static constexpr unsigned NUMBERS = 1, PLACES = 4;
+  struct Nothing {};
+
+  float *db;
+  const Value *dy;
+  const uint8_t *mask;
+
+  template <unsigned W>
+  __device__ Each<Nothing, W> of(uint32_t) const {
+    return {};
+  }
+
+  template <unsigned W, unsigned U>
+  __device__ void add(Reduced<W, 1> &sums, const Each<Span<W>, U> &at, const Each<Nothing, W> &) const {
+    Each<Pack<float, W>, U> d;
+    Each<Pack<uint8_t, W>, U> where;
+    for (unsigned u = 0; u < U; u++) {
+      d[u] = load(dy, at[u]);
+      where[u] = load(mask, at[u]);
+    }
+    for (unsigned u = 0; u < U; u++) {
+      for (unsigned k = 0; k < W; k++) sums.numbers[0][k] += d[u][k] * (where[u][k] < 4 ? 1 : 0);
+    }
+  }
+
+  static __device__ void merge(float (&a)[1], const float (&b)[1], Share) { a[0] += b[0]; }
+
+  __device__ void put(uint32_t to, uint32_t, const float (&sum)[1]) const { db[to] = sum[0]; }
+};
+
 // The bias gradient of bias_relu_pool in `parts` parts: db[part, c] is the sum of dy[n, c, i] where mask[n, c, i] is below
-// 4. column_sums over (parts, channels) adds the parts up. NHWC is a batch of its pixels, with an extent of 1: there a
-// block sums up to 32 channels of a part of the rows. With a greater extent a block sums one channel. A gradient that is
-// NaN or infinite is not swallowed. Limit: dy read once, and a byte a value of it.
+// 4. column_sums over (parts, channels) adds the parts up. NHWC is a batch of its pixels, with an extent of 1. Limit: dy
+// read once, and a byte a value of it.
 extern "C" __global__ void __launch_bounds__(256)
     bias_relu_pool_gradient(float *__restrict__ db, const Value *__restrict__ dy, const uint8_t *__restrict__ mask,
                             uint32_t batch, uint32_t channels, uint32_t extent, uint32_t parts) {
-  __shared__ float shared[32];
-  const bool wide = aligned<WIDE>(dy, mask);
-  const auto let = [=](auto at) {  // what the ReLU lets through
-    auto d = load(dy, at);
-    const auto where = load(mask, at);
-    for (unsigned k = 0; k < at.width; k++) d[k] *= where[k] < 4 ? 1 : 0;
-    return d;
-  };
-  if (extent == 1) {
-    sumColumns(parts, batch, channels, wide, let, [=](uint32_t i, float sum) { db[i] = sum; });
-    return;
-  }
-  for (uint32_t b = blockIdx.x; b < channels * parts; b += gridDim.x) {
-    const Team team = {uint64_t(b / channels) * blockDim.x + threadIdx.x, uint64_t(parts) * blockDim.x};
-    float sum = 0;
-    forEachOfChannel(team, b % channels, batch, channels, extent, wide, [&](auto at) {
-      const auto d = let(at);
-      for (unsigned k = 0; k < at.width; k++) sum += d[k];
-    });
-    sum = blockSum(sum, shared);
-    if (threadIdx.x == 0) db[b] = sum;
-  }
+  reduceChannels(BiasReluPoolGradient{db, dy, mask}, batch, channels, extent, parts, aligned<WIDE>(dy, mask));
 }
 
 // Images whose pixels have interleaved channels, of which W move at once. With one channel, as in the planes of NCHW, MANY

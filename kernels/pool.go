@@ -106,41 +106,10 @@ func channelsAtOnce(t Type, channels uint32) uint64 {
 	return 1
 }
 
-// columnTiles returns how many blocks share the channels of a matrix (rows, channels) where they sum its columns, and how
-// many threads of each share a row. columns.cuh decides it in the same way for buffers that are aligned.
-func columnTiles(t Type, channels uint32) (tiles, threads uint64) {
-	wide := channelsAtOnce(t, channels)
-	packs, most := uint64(channels)/wide, uint64(32)
-	if wide > 1 {
-		most = 4
-	}
-	for threads = 1; threads < most && threads < packs; {
-		threads *= 2
-	}
-	return (packs + threads - 1) / threads, threads
-}
-
-// newColumns makes a launch for a kernel that sums the columns of each of `parts` parts of a matrix (rows, channels).
-func newColumns(k *Kernel, d Device, parameters any, parts, rows, channels uint32) (Launch, error) {
-	tiles, threads := columnTiles(k.Type, channels)
-	return newRows(k, d, uint64(parts)*tiles, (uint64(rows)+uint64(parts)-1)/uint64(parts)*threads, parameters)
-}
-
-// BiasReLUPoolGradientParts returns into how many parts [BiasReLUPoolGradient] should divide its sums. There are enough
-// parts to keep a GPU busy even with few channels, and more for larger batches. The number is the same on every device,
-// so the sums are the same too.
-func BiasReLUPoolGradientParts(batch, channels, extent uint32) uint32 {
-	if extent != 1 {
-		return ReductionParts(batch, channels, extent)
-	}
-	const perPart, mostParts, mostSums = 256, 512, 16384
-	return max(1, min(batch/perPart, mostParts, mostSums/max(channels, 1)))
-}
-
 // BiasReLUPoolGradient computes the gradient of the bias of [BiasReLUPool] from Dy and Mask, without Dx: Db[c] is the
 // sum over n and i of Dy[n][c][i] where Mask[n][c][i] is below 4. The order of the sums is fixed. With several Parts, Db
-// has Parts rows of Channels sums; [ColumnSums] adds up these rows. For NHWC, Batch is the number of all pixels, and
-// Extent is 1.
+// has Parts rows of Channels sums; [ColumnSums] adds up these rows. See [ReductionParts]. For NHWC, Batch is the number
+// of all pixels, and Extent is 1.
 type BiasReLUPoolGradient struct {
 	Db       Pointer[float32]
 	Dy       Values
@@ -155,22 +124,7 @@ var biasReLUPoolGradient = newForms("bias_relu_pool_gradient", 256, BiasReLUPool
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k BiasReLUPoolGradient) Launch(d Device) (Launch, error) {
-	kernel := biasReLUPoolGradient[k.Dy.Type]
-	values, err := countPlaces(kernel, k.Batch, k.Channels, k.Extent)
-	if err != nil {
-		return Launch{}, err
-	}
-	sums, err := countPlaces(kernel, k.Channels, k.Parts)
-	if err != nil {
-		return Launch{}, err
-	}
-	if sums < 1 || k.Extent < 1 {
-		return Launch{}, fmt.Errorf("kernels: %s: %d channels of %d values in %d parts: want 1 or more", kernel.Name, k.Channels, k.Extent, k.Parts)
-	}
-	if k.Extent == 1 {
-		return newColumns(kernel, d, k, k.Parts, k.Batch, k.Channels)
-	}
-	return newRows(kernel, d, sums, packs(k.Dy.Type, values/sums), k)
+	return newReduction(biasReLUPoolGradient[k.Dy.Type], d, k, k.Batch, k.Channels, k.Extent, k.Parts)
 }
 
 // PoolForward pools windows of any shape. Padding is not part of any window. Mode is [MaxPooling], [MeanPooling] or
