@@ -3,8 +3,11 @@
 package cuda
 
 import (
+	"math"
+
 	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/kernels"
+	"github.com/gputrain/gputrain/net"
 )
 
 // Kernels for networks with branches.
@@ -12,17 +15,88 @@ import (
 // sumsOf2 is the tolerance of a product below 1 and a sum below 2.
 var sumsOf2 = approx.Tolerance{Abs: 3 * u}
 
-func tryAdd(r *kernelRig) {
-	n := r.count()
-	a, b := r.values(n), r.values(n)
-	var want []float64
-	for i := range a {
-		want = append(want, float64(a[i])+float64(b[i]))
+// flat draws how single values lie.
+func (r *kernelRig) flat() placing {
+	return placing{kind: r.kind, shape: net.Shape{C: r.count(), H: 1, W: 1}, batch: 1}
+}
+
+// added draws two tensors, and returns their sums too, and where these may be written.
+func (r *kernelRig) added() (a, b, y placed, sums []float64) {
+	p := r.flat()
+	left, right := p.fit(r.values(p.count())), p.fit(r.values(p.count()))
+	for i := range left {
+		sums = append(sums, float64(left[i])+float64(right[i]))
 	}
-	onA, onB := put(r, a), put(r, b)
-	y := []operand[float32]{onA, onB, room[float32](r, n)}[r.random.IntN(3)]
-	r.launch(kernels.Add{Y: held(y), A: held(onA), B: held(onB), Count: uint64(n)})
-	check(r, "y", y, want, approx.Tolerance{Rel: u})
+	a, b = r.placed(p, left), r.placed(p, right)
+	return a, b, []placed{a, b, r.unwritten(p)}[r.random.IntN(3)], sums
+}
+
+func tryAdd(r *kernelRig) {
+	a, b, y, want := r.added()
+	r.launch(kernels.Add{Y: y.held(), A: a.held(), B: b.held(), Count: uint64(y.count())})
+	y.check(r, "y", want, approx.Tolerance{Rel: u})
+}
+
+func tryAddReLU(r *kernelRig) {
+	a, b, y, want := r.added()
+	p, count := y.placing, uint64(y.count())
+	for i := range want {
+		want[i] = max(want[i], 0)
+	}
+	r.launch(kernels.AddReLU{Y: y.held(), A: a.held(), B: b.held(), Count: count})
+	y.check(r, "y", want, approx.Tolerance{Rel: u})
+
+	values := p.fit(r.values(p.count()))
+	var wantA, wantB []float64
+	for i, v := range y.get() {
+		d := 0.
+		if v > 0 {
+			d = float64(values[i])
+		}
+		wantA, wantB = append(wantA, d), append(wantB, d)
+	}
+	dy := r.placed(p, values)
+	k := kernels.AddReLUBackward{Dy: dy.held(), Y: y.held(), Count: count}
+	over := []placed{dy}
+	var da, db placed
+	wanted := 1 + r.random.IntN(3)
+	if wanted&1 != 0 {
+		da, k.AddA = r.aim(p, wantA, over...)
+		k.Da = da.held()
+		if k.Da == k.Dy {
+			over = nil
+		}
+	}
+	if wanted&2 != 0 {
+		db, k.AddB = r.aim(p, wantB, over...)
+		k.Db = db.held()
+	}
+	r.launch(k)
+	if wanted&1 != 0 {
+		da.check(r, "da", wantA, approx.Tolerance{Rel: u})
+	}
+	if wanted&2 != 0 {
+		db.check(r, "db", wantB, approx.Tolerance{Rel: u})
+	}
+}
+
+// A NaN among the terms comes out, and a NaN gradient is not swallowed by a slope of 0.
+func tryAddReLUNaN(r *kernelRig) {
+	p := r.flat()
+	nan, count := r.random.IntN(p.count()), uint64(p.count())
+	dirty := p.fit(r.values(p.count()))
+	dirty[nan] = float32(math.NaN())
+	a, y := r.placed(p, dirty), r.unwritten(p)
+	r.launch(kernels.AddReLU{Y: y.held(), A: a.held(), B: r.placed(p, p.fit(r.values(p.count()))).held(), Count: count})
+	da, db := r.unwritten(p), r.unwritten(p)
+	r.launch(kernels.AddReLUBackward{Da: da.held(), Db: db.held(), Dy: a.held(), Y: r.placed(p, make([]float32, p.count())).held(), Count: count})
+	for what, values := range map[string][]float64{"y": y.get(), "da": da.get(), "db": db.get()} {
+		for i, v := range values {
+			if math.IsNaN(v) != (i == nan) {
+				r.Errorf("%s: value %d is %v, with a NaN at %d", what, i, v, nan)
+			}
+		}
+	}
 }
 
 func tryScale(r *kernelRig) {

@@ -449,6 +449,7 @@ var kernelTrials = []struct {
 	{"view_bytes", tryViewBytes}, {"view_floats", tryViewFloats},
 	{"bias_add", tryBiasAdd}, {"bias_relu", tryBiasReLU}, {"bias_gradient", tryBiasGradient}, {"column_sums", tryColumnSums},
 	{"batchnorm_statistics", tryBatchnormStatistics}, {"batchnorm", tryBatchnorm}, {"batchnorm_backward", tryBatchnormBackward},
+	{"batchnorm of NaN", tryBatchnormNaN},
 	{"to_bf16", tryToBF16}, {"from_bf16", tryFromBF16},
 	{"softmax_cross_entropy", trySoftmax}, {"add_metrics", tryAddMetrics},
 	{"sgd", trySGD}, {"adam", tryAdam}, {"clipping", tryClipping},
@@ -456,7 +457,8 @@ var kernelTrials = []struct {
 	{"conv_bias_relu_pool", tryFused}, {"conv_bias_relu_pool of NaN", tryFusedNaN},
 	{"bias_relu_pool", tryBiasReLUPool}, {"bias_relu_pool_backward", tryBiasReLUPoolBackward}, {"bias_relu_pool_gradient", tryBiasReLUPoolGradient},
 	{"pooling", tryPooling}, {"pooling of NaN", tryPoolingNaN}, {"pad", tryPad}, {"permute", tryPermute},
-	{"add", tryAdd}, {"scale", tryScale}, {"multiply", tryMultiply}, {"multiply_rows", tryMultiplyRows}, {"copy_blocks", tryCopyBlocks},
+	{"add", tryAdd}, {"add_relu", tryAddReLU}, {"add_relu of NaN", tryAddReLUNaN}, {"scale", tryScale}, {"multiply", tryMultiply},
+	{"multiply_rows", tryMultiplyRows}, {"copy_blocks", tryCopyBlocks},
 }
 
 // check compares an operand with what it has to hold.
