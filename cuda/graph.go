@@ -118,7 +118,7 @@ func (p *program) operationOf(g lower.Group, l link, last bool) (operation, erro
 			}
 			return c, nil
 		}
-		return p.layerOf(l, g, after)
+		return p.layerOf(l, g, after, last)
 	})
 	if after == biasReLU && l.out.learns {
 		first.within = grad
@@ -126,11 +126,11 @@ func (p *program) operationOf(g lower.Group, l link, last bool) (operation, erro
 	return op, err
 }
 
-// layerOf makes the operation of a group that doesn't begin with a convolution.
-func (p *program) layerOf(l link, g lower.Group, after tail) (operation, error) {
+// layerOf makes the operation of a group that doesn't begin with a convolution. last says that its output is the logits.
+func (p *program) layerOf(l link, g lower.Group, after tail, last bool) (operation, error) {
 	switch layer := l.node.Layer.(type) {
 	case *net.Dense:
-		return newDense(l, after == biasReLU), nil
+		return newDense(l, after == biasReLU, last), nil
 	case *net.Pool:
 		return newPoolLayer(l, layer.PoolMode()), nil
 	case *net.Activation:

@@ -28,6 +28,7 @@ type program struct {
 	visible []visible      // indexed by node of the plan
 
 	convolutions []*convLayer // those of the groups
+	late         *parameter   // a bias that the loss adds to the logits, except in traces; nil if there is none
 
 	parameters []*parameter // in the order of Plan.Params
 	flat       flat

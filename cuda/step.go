@@ -56,7 +56,7 @@ func (p *program) forward(w work) error {
 	}
 	ranges.begin(rangeLoss)
 	defer ranges.end()
-	return p.softmax(w, w.kind == inferring, w.kind != inferring, w.trains())
+	return p.softmax(w, p.late, w.kind == inferring, w.kind != inferring, w.trains())
 }
 
 // backward computes the gradients of everything that is trained, and adds those of earlier shares.
@@ -138,11 +138,14 @@ func (p *program) see(w work, from Buffer) error {
 
 // softmax computes what is asked for: probabilities; losses and hits; the gradient of the mean loss. It computes the
 // gradient only if something learns. With the gradient the losses are those of training, otherwise plain
-// cross-entropy.
-func (p *program) softmax(w work, probabilities, losses, gradient bool) error {
+// cross-entropy. A bias that isn't nil is added to the logits first.
+func (p *program) softmax(w work, bias *parameter, probabilities, losses, gradient bool) error {
 	logits := p.logits()
 	k := kernels.SoftmaxCrossEntropy{Logits: floats(logits.value.Buffer), State: p.state(), Queued: p.queue.numbers(), Batch: uint32(w.n),
 		Classes: uint32(p.plan.Classes), Kept: 1}
+	if bias != nil {
+		k.Bias = optional(bias.value)
+	}
 	if gradient {
 		smoothing := p.options.Loss.Smoothing
 		k.Spread, k.Kept, k.ClassWeights = float32(smoothing/float64(p.plan.Classes)), float32(1-smoothing), optional(p.classWeights)

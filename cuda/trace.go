@@ -57,7 +57,7 @@ func (p *program) trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
 			return nil, err
 		}
 	}
-	if err := p.softmax(w, true, true, m.training); err != nil {
+	if err := p.softmax(w, nil, true, true, m.training); err != nil {
 		return nil, err
 	}
 	if err := p.traceLoss(t, m.n); err != nil || !m.training {
