@@ -6,7 +6,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/gputrain/gputrain/cuda"
 	"github.com/gputrain/gputrain/cuda/sim"
 	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/net"

@@ -1,5 +1,6 @@
 // Pooling: bias, ReLU and 2x2 max pooling in one kernel with its backward, and general windows for what cuDNN cannot do
 // (L2 pooling, padding that is not symmetric) or not deterministically (the backward of max pooling).
+#include "channels.cuh"
 #include "reduce.cuh"
 
 // A window's maximum after the ReLU, and where it is: 2*r+s of the first one or of a NaN, and 4 more where it is not
