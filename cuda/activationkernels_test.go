@@ -89,9 +89,9 @@ func tryActivation(r *kernelRig) {
 }
 
 // checkEach compares values with what they have to be, each with a tolerance of its own.
-func (r *kernelRig) checkEach(what string, t interface{ get() []float32 }, want, limits []float64) {
+func (r *kernelRig) checkEach(what string, got interface{ get() []float32 }, want, limits []float64) {
 	r.Helper()
-	if result := approx.CompareEach(t.get(), want, limits); !result.OK {
+	if result := approx.CompareEach(got.get(), want, limits); !result.OK {
 		r.Errorf("%s: %v", what, result)
 	}
 }
