@@ -1,6 +1,9 @@
 package cuda
 
 import (
+	"slices"
+
+	"github.com/gputrain/gputrain/kernels"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/lower"
 )
@@ -29,4 +32,43 @@ func (Fuser) Fuses(p lower.Pattern, nodes []net.Node) bool {
 		return biased && w.KernelH == 2 && w.KernelW == 2 && w.StrideH == 2 && w.StrideW == 2 && w.Top == 0 && w.Left == 0
 	}
 	return false
+}
+
+// Convolves reports whether kernels of ours compute a convolution together with the ReLU and the pooling after it, whose
+// output is (N, out). The chunk is how many channels they take at once. If it is 0, cuDNN computes the convolution.
+func (Fuser) Convolves(l net.Node, out net.Shape) (f kernels.Filtering, chunk uint32) {
+	w, f := l.Window, filtering(l)
+	if l.Params[0].Groups > 1 || w.StrideH != 1 || w.StrideW != 1 || w.DilationH != 1 || w.DilationW != 1 || !f.Few() {
+		return f, 0
+	}
+	return f, f.Chunk(uint32(out.H), uint32(out.W))
+}
+
+func filtering(l net.Node) kernels.Filtering {
+	w := l.Window
+	return kernels.Filtering{Filters: uint32(l.Out.C), Channels: uint32(l.In.C), H: int32(l.In.H), W: int32(l.In.W),
+		KernelH: int32(w.KernelH), KernelW: int32(w.KernelW), Top: int32(w.Top), Left: int32(w.Left)}
+}
+
+// SharedGradients returns, for each group of a program, which of its inputs has its gradient where the group's own is, or
+// -1. One input of each sum has, since both gradients are the same. It must be an input whose gradient the sum writes, not
+// one to which it adds. Other uses of that input add to it later, when the sum's gradient isn't needed any more. A value
+// that the sum takes twice would be added to too early.
+func (Fuser) SharedGradients(p *lower.Program) []int {
+	shared := make([]int, len(p.Groups))
+	for i, g := range p.Groups {
+		shared[i] = -1
+		out := p.Values[i+1]
+		if _, sum := p.Head(g).Layer.(*net.Add); !sum || g.Pattern != lower.Single || !out.Learns || i == len(p.Groups)-1 {
+			continue
+		}
+		for k, in := range slices.Backward(g.Inputs) {
+			once := len(slices.DeleteFunc(slices.Clone(g.Inputs), func(other lower.Input) bool { return other.Value != in.Value })) == 1
+			if in.Wanted && !in.Adds && once && p.Values[in.Value].Shape == out.Shape {
+				shared[i] = k
+				break
+			}
+		}
+	}
+	return shared
 }

@@ -92,7 +92,7 @@ func (p *program) takeParameters() error {
 	if p.options.Average > 0 {
 		err = firstError(err, take(&f.averages, f.all, "the weights' moving averages"))
 	}
-	if p.device.form.kind == kernels.BF16 && err == nil {
+	if p.device.form.Type == kernels.BF16 && err == nil {
 		f.rounded, err = pool.take(2*f.all, "the weights in bfloat16")
 	}
 	if narrow > 0 && err == nil {
