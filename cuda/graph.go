@@ -99,7 +99,7 @@ func (p *program) operationOf(g lower.Group, l link, last bool) (operation, erro
 		panic(fmt.Sprintf("BUG: a group of the pattern %q", g.Pattern))
 	}
 	first := &p.visible[g.Nodes[0]]
-	op, grad, err := p.wrap(l, last, func(l link) (operation, error) {
+	op, grad, err := p.wrap(l, after, last, func(l link) (operation, error) {
 		if conv, ok := l.node.Layer.(*net.Conv); ok {
 			c := newConvLayer(l, conv, after)
 			p.convolutions = append(p.convolutions, c)

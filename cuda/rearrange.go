@@ -103,8 +103,8 @@ type logits struct {
 }
 
 // needsLogits reports whether an operation's output has to be changed to become the logits.
-func needsLogits(f Form, layer net.Layer, out net.Shape) bool {
-	if _, dense := layer.(*net.Dense); dense {
+func needsLogits(f Form, layer net.Layer, after tail, out net.Shape) bool {
+	if _, dense := layer.(*net.Dense); dense && after == biasOnly {
 		return false // it writes float32
 	}
 	return f.Type != kernels.Float32 || !f.Ordered(out)
@@ -171,7 +171,7 @@ func (o *logits) backward(p *pass) error {
 
 // wrap makes an operation with make, and gives it its inputs in order and turns its output into the logits where that is
 // needed. It returns the operation and the slot that holds the gradient of the operation's own output.
-func (p *program) wrap(l link, last bool, make func(link) (operation, error)) (op operation, grad *slot, err error) {
+func (p *program) wrap(l link, after tail, last bool, make func(link) (operation, error)) (op operation, grad *slot, err error) {
 	f, inner := p.device.form, l
 	flat := false // whether inputs may be in any order
 	switch l.node.Layer.(type) {
@@ -188,7 +188,7 @@ func (p *program) wrap(l link, last bool, make func(link) (operation, error)) (o
 		inner.in = inner.inputs[0]
 	}
 	var end *logits
-	if last && needsLogits(f, l.node.Layer, l.out.shape) {
+	if last && needsLogits(f, l.node.Layer, after, l.out.shape) {
 		end = newLogits(l)
 		inner.out = end.inner
 	}
