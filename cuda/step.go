@@ -14,7 +14,12 @@ func (p *program) state() kernels.Pointer[kernels.StepState] {
 }
 
 // run enqueues one piece of work. Its numbers and samples are in the block's next slot.
-func (p *program) run(w work) error {
+func (p *program) run(w work) (err error) {
+	defer func() {
+		if err != nil {
+			p.forgetBranches()
+		}
+	}()
 	if w.kind != updating {
 		if err := p.forward(w); err != nil {
 			return err
@@ -72,12 +77,18 @@ func (p *program) backward(w work) error {
 		if !g.out.learns {
 			continue
 		}
+		if err := p.join(i + asideFor + 1); err != nil {
+			return err
+		}
 		p.device.ranges.begin(g.names.backward)
 		err := g.backward(m)
 		p.device.ranges.end()
 		if err != nil {
 			return err
 		}
+	}
+	if err := p.join(untilTheEnd); err != nil {
+		return err
 	}
 	if w.kind == differentiating {
 		if err := p.widenGradients(); err != nil {
