@@ -48,6 +48,7 @@ type program struct {
 
 	workspaces  [lanes]Buffer
 	branches    branches
+	early       int // parameters from this group on are updated while the backward pass goes on; 0: none are
 	queue       *queue
 	graphs      map[work]*graph
 	warm        map[work]bool // work that has run once without a graph, and may be captured
