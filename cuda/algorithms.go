@@ -12,7 +12,7 @@ package cuda
 enum direction { FORWARD, BACKWARD_DATA, BACKWARD_FILTER };
 
 typedef struct {
-	int algorithm, status, deterministic;
+	int algorithm, status, deterministic, math;
 	float milliseconds;
 	size_t memory;
 } choice;
@@ -23,7 +23,7 @@ static cudnnStatus_t heuristic(enum direction d, cudnnHandle_t h, cudnnTensorDes
 #define COPY(results) \
 	for (int i = 0; status == CUDNN_STATUS_SUCCESS && i < *got; i++) \
 		out[i] = (choice){results[i].algo, results[i].status, results[i].determinism == CUDNN_DETERMINISTIC, \
-		                  results[i].time, results[i].memory};
+		                  results[i].mathType, results[i].time, results[i].memory};
 	if (d == FORWARD) {
 		cudnnConvolutionFwdAlgoPerf_t results[16];
 		status = cudnnGetConvolutionForwardAlgorithm_v7(h, x, w, conv, y, most, got, results);
@@ -88,9 +88,11 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"unsafe"
 
+	"gorgonia.org/cu"
 	cudnn "gorgonia.org/cu/dnn"
 
 	"github.com/gputrain/gputrain/cuda/driver"
@@ -117,18 +119,23 @@ func (d direction) function() string {
 	return [...]string{"Forward", "BackwardData", "BackwardFilter"}[d]
 }
 
-// algorithm is one of cuDNN's algorithms for a convolution. Its id is cuDNN's number, which depends on the direction.
+// algorithm is one of cuDNN's algorithms for a convolution, with one arithmetic. Its id is cuDNN's number, which depends on
+// the direction.
 type algorithm struct {
 	id            int
+	math          int   // cuDNN's number for the arithmetic
 	workspace     int64 // bytes
 	deterministic bool
 	milliseconds  float64 // measured; 0 where it was chosen by cuDNN's heuristic
 }
 
+// same reports whether two algorithms are the same one with the same arithmetic.
+func (a algorithm) same(b algorithm) bool { return a.id == b.id && a.math == b.math }
+
 // keep turns algorithms into what the cache stores.
 func keep(found []algorithm) (kept []measuredAlgorithm) {
 	for _, a := range found {
-		kept = append(kept, measuredAlgorithm{a.id, a.deterministic, a.milliseconds})
+		kept = append(kept, measuredAlgorithm{a.id, a.math, a.deterministic, a.milliseconds})
 	}
 	return kept
 }
@@ -136,7 +143,7 @@ func keep(found []algorithm) (kept []measuredAlgorithm) {
 // kept is the reverse of keep: it turns what the cache stores into algorithms, whose workspaces are still unknown.
 func kept(ways []measuredAlgorithm) (found []algorithm) {
 	for _, w := range ways {
-		found = append(found, algorithm{id: w.ID, deterministic: w.Deterministic, milliseconds: w.Milliseconds})
+		found = append(found, algorithm{id: w.ID, math: w.Math, deterministic: w.Deterministic, milliseconds: w.Milliseconds})
 	}
 	return found
 }
@@ -154,9 +161,9 @@ func (d descriptors) native() (x C.cudnnTensorDescriptor_t, w C.cudnnFilterDescr
 		*(*C.cudnnConvolutionDescriptor_t)(unsafe.Pointer(d.conv)), *(*C.cudnnTensorDescriptor_t)(unsafe.Pointer(d.y))
 }
 
-// setMath sets the arithmetic that the convolution may use. gorgonia.org/cu/dnn sets it too early: setting the
-// descriptor resets it.
-func (d descriptors) setMath(m cudnn.MathType) error {
+// setMath sets the arithmetic that the convolution may use, by cuDNN's number. gorgonia.org/cu/dnn sets it too early:
+// setting the descriptor resets it.
+func (d descriptors) setMath(m int) error {
 	_, _, conv, _ := d.native()
 	return driver.CheckDNN("cudnnSetConvolutionMathType", int(C.cudnnSetConvolutionMathType(conv, C.cudnnMathType_t(m))))
 }
@@ -189,13 +196,12 @@ func candidates(c *cudnn.Context, dir direction, d descriptors, measured *operan
 	}
 	var found []algorithm
 	for _, r := range choices[:got] {
-		// cuDNN may list an algorithm several times, once for each arithmetic. The descriptor decides which arithmetic
-		// is used.
-		again := slices.ContainsFunc(found, func(a algorithm) bool { return a.id == int(r.algorithm) })
+		// cuDNN may list an algorithm several times, once for each arithmetic.
+		a := algorithm{id: int(r.algorithm), math: int(r.math), deterministic: r.deterministic != 0}
+		again := slices.ContainsFunc(found, a.same)
 		if r.status != C.CUDNN_STATUS_SUCCESS || again {
 			continue
 		}
-		a := algorithm{id: int(r.algorithm), deterministic: r.deterministic != 0}
 		if measured != nil {
 			a.milliseconds = float64(r.milliseconds)
 		}
@@ -216,8 +222,9 @@ func product(c *cudnn.Context, dir direction, d descriptors, o operands, id int,
 		conv, y, C.CUdeviceptr(o.y.Address), C.int(id), C.CUdeviceptr(o.workspace.Address), C.size_t(o.workspace.Bytes), C.float(boolInt(adds)))))
 }
 
-// borrow takes zeroed memory from the pool for operands with the given numbers of values. The workspace is as large as
-// the limit, or smaller if there is less room.
+// borrow takes memory from the pool for operands with the given numbers of values, and fills it with random values. With
+// zeros, a GPU needs less power, and so may run faster than it does later. The workspace is as large as the limit, or
+// smaller if there is less room.
 func (p *program) borrow(x, w, y int64) (*operands, error) {
 	o := &operands{}
 	pool := p.device.pool
@@ -231,11 +238,11 @@ func (p *program) borrow(x, w, y int64) (*operands, error) {
 		for bytes := b.bytes / 4; b.into == &o.workspace && bytes >= 1<<20 && errors.Is(err, ErrOutOfMemory); bytes /= 4 {
 			*b.into, err = pool.take(bytes, "measuring algorithms")
 		}
-		if err == nil {
-			err = p.device.zero(*b.into)
+		if err == nil && b.into != &o.workspace {
+			err = p.device.randomise(*b.into)
 		}
 		if err != nil {
-			// The device may still be writing zeros.
+			// The device may still be writing.
 			if e := errors.Join(p.device.synchronize(), o.giveBack(pool)); e != nil {
 				return nil, e
 			}
@@ -243,6 +250,27 @@ func (p *program) borrow(x, w, y int64) (*operands, error) {
 		}
 	}
 	return o, nil
+}
+
+// randomise fills a buffer with random numbers from 1 to 2, or from -2 to -1, whether it is read as float32 or as bfloat16.
+func (d *Device) randomise(b Buffer) error {
+	random := rand.New(rand.NewPCG(1, 2))
+	words := make([]uint32, 1<<14)
+	for i := range words {
+		words[i] = random.Uint32()&0x807fffff | 0x3f800000
+		words[i] = words[i]&^0x7f80 | 0x3f80
+	}
+	done := min(b.Bytes, int64(4*len(words)))
+	err := call("cuMemcpyHtoDAsync", cu.MemcpyHtoDAsync(b.Address, unsafe.Pointer(unsafe.SliceData(words)), done, d.stream))
+	for err == nil && done < b.Bytes {
+		more := min(done, b.Bytes-done)
+		err = call("cuMemcpyDtoDAsync", cu.MemcpyDtoDAsync(b.part(done, more).Address, b.Address, more, d.stream))
+		done += more
+	}
+	if err == nil {
+		err = d.synchronize() // words may go
+	}
+	return err
 }
 
 func (o *operands) giveBack(p *Pool) error {

@@ -39,6 +39,7 @@ func (a *add) backward(p *pass) error {
 		in := a.inputs[i]
 		var err error
 		switch dx, dy := in.grad.values(), a.out.grad.values(); {
+		case in.grad == a.out.grad: // shared
 		case in.adds:
 			err = a.launch(kernels.Add{Y: dx, A: dx, B: dy, Count: a.out.count(p.n)})
 		case in.wanted:
@@ -125,8 +126,9 @@ func (m *multiply) gated() bool { return m.inputs[1].shape != m.in.shape }
 func (m *multiply) product(n int, y, x *slot, add int32) error {
 	factor := m.inputs[1].value.values()
 	if m.gated() {
-		return m.launch(kernels.MultiplyRows{Y: y.values(), X: x.values(), Gate: factor, Rows: uint32(n * m.in.shape.C),
-			Extent: uint32(m.in.shape.H * m.in.shape.W), Add: add})
+		rows, channels := m.program.device.form.planes(n, m.in.shape)
+		return m.launch(kernels.MultiplyRows{Y: y.values(), X: x.values(), Gate: factor, Rows: rows,
+			Extent: uint32(m.in.shape.H * m.in.shape.W), Channels: channels, Add: add})
 	}
 	return m.launch(kernels.Multiply{Y: y.values(), A: x.values(), B: factor, Count: m.in.count(n), Add: add})
 }
@@ -141,7 +143,9 @@ func (m *multiply) backward(p *pass) error {
 		d := second.grad.values()
 		var k kernels.Launcher = kernels.Multiply{Y: d, A: dy, B: x, Count: m.in.count(p.n), Add: second.add()}
 		if m.gated() {
-			k = kernels.MultiplyRowsGate{Dgate: d, Dy: dy, X: x, Rows: uint32(p.n * m.in.shape.C), Extent: uint32(m.in.shape.H * m.in.shape.W), Add: second.add()}
+			rows, channels := m.program.device.form.planes(p.n, m.in.shape)
+			k = kernels.MultiplyRowsGate{Dgate: d, Dy: dy, X: x, Rows: rows, Extent: uint32(m.in.shape.H * m.in.shape.W), Channels: channels,
+				Add: second.add()}
 		}
 		if err := m.launch(k); err != nil {
 			return err

@@ -12,25 +12,12 @@ import (
 
 // Kernels for networks with branches.
 
-// target is an operand that a kernel is to write or, for an `add` of 1, to add to; it adds what is there to `want`.
-func (r *kernelRig) target(want []float64) (to operand[float32], add int32) {
-	r.Helper()
-	if r.random.IntN(2) == 0 {
-		return room[float32](r, len(want)), 0
-	}
-	before := r.values(len(want))
-	for i := range want {
-		want[i] += float64(before[i])
-	}
-	return put(r, before), 1
-}
-
 // sumsOf2 is the tolerance of a product below 1 and a sum below 2.
 var sumsOf2 = approx.Tolerance{Abs: 3 * u}
 
 // flat draws how single values lie.
 func (r *kernelRig) flat() placing {
-	return placing{kind: kernels.Type(r.random.IntN(2)), shape: net.Shape{C: r.count(), H: 1, W: 1}, batch: 1}
+	return placing{kind: r.kind, shape: net.Shape{C: r.count(), H: 1, W: 1}, batch: 1}
 }
 
 // added draws two tensors, and returns their sums too, and where these may be written.
@@ -120,8 +107,8 @@ func tryScale(r *kernelRig) {
 		want[i] *= float64(factor)
 	}
 	y, add := r.target(want)
-	r.launch(kernels.Scale{Y: held(y), X: held(put(r, x)), Count: uint64(n), Factor: factor, Add: add})
-	check(r, "y", y, want, sumsOf2)
+	r.launch(kernels.Scale{Y: y.at(), X: r.put(x).at(), Count: uint64(n), Factor: factor, Add: add})
+	r.check("y", y, want, sumsOf2)
 }
 
 func tryMultiply(r *kernelRig) {
@@ -132,43 +119,53 @@ func tryMultiply(r *kernelRig) {
 		want[i] *= float64(b[i])
 	}
 	y, add := r.target(want)
-	r.launch(kernels.Multiply{Y: held(y), A: held(put(r, a)), B: held(put(r, b)), Count: uint64(n), Add: add})
-	check(r, "y", y, want, sumsOf2)
+	r.launch(kernels.Multiply{Y: y.at(), A: r.put(a).at(), B: r.put(b).at(), Count: uint64(n), Add: add})
+	r.check("y", y, want, sumsOf2)
 }
 
 func tryMultiplyRows(r *kernelRig) {
-	rows, extent := r.about(40), []int{r.about(9), 4 * r.about(20), r.about(3000)}[r.random.IntN(3)]
-	x, gate, dy := r.values(rows*extent), r.values(rows), r.wholes(rows*extent, 30)
+	n, c, extent := r.about(4), r.channels(40), []int{r.about(9), 4 * r.about(20), r.about(700)}[r.random.IntN(3)]
+	if extent > 80 {
+		c = r.channels(16)
+	}
+	count := n * c * extent
+	x, gate := r.values(count), r.values(n*c)
 	want := doubles(x)
 	for i := range want {
 		want[i] *= float64(gate[i/extent])
 	}
-	y, add := r.target(want)
-	onGate := put(r, gate)
-	r.launch(kernels.MultiplyRows{Y: held(y), X: held(put(r, x)), Gate: held(onGate), Rows: uint32(rows), Extent: uint32(extent), Add: add})
-	check(r, "y", y, want, sumsOf2)
+	want = lastOf(r, want, n, c)
+	xs, onGate := r.put(lastOf(r, x, n, c)), r.put(gate)
+	y, add := xs, int32(0) // in place
+	if r.random.IntN(4) > 0 {
+		y, add = r.target(want)
+	}
+	rows, channels := r.planes(n, c)
+	r.launch(kernels.MultiplyRows{Y: y.at(), X: xs.at(), Gate: onGate.at(), Rows: rows, Extent: uint32(extent), Channels: channels, Add: add})
+	r.check("y", y, want, sumsOf2)
 
 	// Sums of whole numbers need no rounding, so that they are the same in every order.
-	whole := r.wholes(rows*extent, 30)
-	wantGate := make([]float64, rows)
+	dy, whole := r.wholes(count, 30), r.wholes(count, 30)
+	wantGate := make([]float64, n*c)
 	for i := range whole {
 		wantGate[i/extent] += float64(dy[i]) * float64(whole[i])
 	}
-	dgate, add := room[float32](r, rows), int32(0)
+	dgate, add := r.room(n*c), int32(0)
 	if r.random.IntN(2) == 0 {
-		before := r.wholes(rows, 1000)
+		before := r.wholes(n*c, 1000)
 		for i := range before {
 			wantGate[i] += float64(before[i])
 		}
-		dgate, add = put(r, before), 1
+		dgate, add = r.put(before), 1
 	}
-	r.launch(kernels.MultiplyRowsGate{Dgate: held(dgate), Dy: held(put(r, dy)), X: held(put(r, whole)), Rows: uint32(rows), Extent: uint32(extent), Add: add})
-	check(r, "dgate", dgate, wantGate, exact)
+	r.launch(kernels.MultiplyRowsGate{Dgate: dgate.at(), Dy: r.put(lastOf(r, dy, n, c)).at(), X: r.put(lastOf(r, whole, n, c)).at(), Rows: rows,
+		Extent: uint32(extent), Channels: channels, Add: add})
+	r.check("dgate", dgate, wantGate, exact)
 }
 
 func tryCopyBlocks(r *kernelRig) {
-	unit := []int{1, 4}[r.random.IntN(2)]
-	blocks, count := r.about(9), unit*r.about([]int{9, 400}[r.random.IntN(2)])
+	unit := []int{1, 4, 8}[r.random.IntN(3)]
+	blocks, count := r.about(9), unit*r.about([]int{9, 200}[r.random.IntN(2)])
 	from, to := unit*r.random.IntN(9), unit*r.random.IntN(9)                           // where the blocks lie in their samples
 	xPitch, yPitch := from+count+unit*r.random.IntN(9), to+count+unit*r.random.IntN(9) // values of a sample
 	x, before := r.values(blocks*xPitch), r.values(blocks*yPitch)
@@ -180,8 +177,8 @@ func tryCopyBlocks(r *kernelRig) {
 			want[at] = float64(x[n*xPitch+from+i]) + float64(add)*want[at]
 		}
 	}
-	onX, y := put(r, x), put(r, before)
-	r.launch(kernels.CopyBlocks{Y: kernels.Float32.At(uint64(y.at()) + 4*uint64(to)), X: kernels.Float32.At(uint64(onX.at()) + 4*uint64(from)), Blocks: uint32(blocks),
-		Count: uint32(count), YPitch: uint32(yPitch), XPitch: uint32(xPitch), Add: add})
-	check(r, "y", y, want, sumsOf2)
+	onX, y := r.put(x), r.put(before)
+	r.launch(kernels.CopyBlocks{Y: y.from(to), X: onX.from(from), Blocks: uint32(blocks), Count: uint32(count), YPitch: uint32(yPitch),
+		XPitch: uint32(xPitch), Add: add})
+	r.check("y", y, want, sumsOf2)
 }

@@ -70,7 +70,7 @@ func TestAlgorithmCache(t *testing.T) {
 	m := sim.Start(t)
 	o := cuda.Options{Precision: cuda.FP32, NoFusion: true, AlgorithmCache: filepath.Join(t.TempDir(), "cache")}
 	first, n := choices(t, m, o)
-	const products = 5 // three of each of two convolutions, but nobody wants the gradient with respect to the images
+	const products = 2 * 5 // twice three of each of two convolutions, but nobody wants the gradient with respect to the images
 	if n != products || by(first) != cuda.Measured || first.CacheError != "" {
 		t.Fatalf("the first start measures %d times, %+v", n, first)
 	}

@@ -36,9 +36,11 @@ type choiceKey struct {
 	Products          [3]bool   `json:"products"` // forward, backward data, backward filter: whether cuDNN computes it
 }
 
-// measuredAlgorithm is an algorithm that was measured. ID is cuDNN's number, which depends on the direction.
+// measuredAlgorithm is an algorithm that was measured with one arithmetic. ID and Math are cuDNN's numbers. That of the
+// algorithm depends on the direction.
 type measuredAlgorithm struct {
 	ID            int     `json:"algorithm"`
+	Math          int     `json:"math"`
 	Deterministic bool    `json:"deterministic"`
 	Milliseconds  float64 `json:"milliseconds"`
 }
@@ -57,8 +59,12 @@ type choiceFile struct {
 // choiceFormat is the version of choiceFile. Files of other versions are measured and written anew.
 const choiceFormat = 3
 
-// mostAlgorithms is above the number of algorithms that cuDNN has for any direction.
-const mostAlgorithms = 16
+// mostAlgorithms is above the number of algorithms that cuDNN has for any direction, mostMaths is above the number of
+// its arithmetics.
+const (
+	mostAlgorithms = 16
+	mostMaths      = 8
+)
 
 // mostChoiceBytes is above the size of every file of the cache.
 const mostChoiceBytes = 1 << 16
@@ -134,12 +140,12 @@ func parseChoices(text []byte, key choiceKey) (measuredWays, error) {
 		if (len(ways) > 0) != key.Products[i] || len(ways) > mostAlgorithms {
 			return measuredWays{}, fmt.Errorf("%d algorithms for a direction", len(ways))
 		}
-		seen := [mostAlgorithms]bool{}
+		seen := [mostAlgorithms][mostMaths]bool{}
 		for _, a := range ways {
-			if a.ID < 0 || a.ID >= mostAlgorithms || seen[a.ID] || a.Milliseconds < 0 {
-				return measuredWays{}, fmt.Errorf("algorithm %d with %g ms", a.ID, a.Milliseconds)
+			if a.ID < 0 || a.ID >= mostAlgorithms || a.Math < 0 || a.Math >= mostMaths || seen[a.ID][a.Math] || a.Milliseconds < 0 {
+				return measuredWays{}, fmt.Errorf("algorithm %d, arithmetic %d with %g ms", a.ID, a.Math, a.Milliseconds)
 			}
-			seen[a.ID] = true
+			seen[a.ID][a.Math] = true
 		}
 	}
 	return f.Ways, nil

@@ -3,8 +3,10 @@
 package cuda
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	cudnn "gorgonia.org/cu/dnn"
 
@@ -30,7 +32,7 @@ type dnnConvolution struct {
 func newDNNConvolution(p *program, layer string, in, out net.Shape, w net.Window, groups, n int) (c *dnnConvolution, err error) {
 	c = &dnnConvolution{program: p, layer: layer}
 	d := &c.descriptors
-	math := map[Precision]cudnn.MathType{FP32: cudnn.FmaMath, TF32: cudnn.DefaultMath, BF16: cudnn.TensorOpMath}[p.device.Precision()]
+	math := mathOf(p.device.Precision())
 	layout, kind := p.device.form.layout(), p.device.form.dataType()
 	var errs [4]error
 	d.x, errs[0] = cudnn.NewTensorDescriptor(layout, kind, []int{n, in.C, in.H, in.W}, nil)
@@ -41,7 +43,7 @@ func newDNNConvolution(p *program, layer string, in, out net.Shape, w net.Window
 	if err := dnn("describing a convolution", firstError(errs[:]...)); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
-	if err := firstError(d.setMath(math), d.setGroups(groups)); err != nil {
+	if err := firstError(d.setMath(int(math)), d.setGroups(groups)); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
 	return c, nil
@@ -69,8 +71,46 @@ func (c *dnnConvolution) choose(by Chooser, find func(direction) ([]algorithm, e
 // nil, it asks cuDNN's heuristic.
 func (c *dnnConvolution) candidates(with *operands) func(direction) ([]algorithm, error) {
 	return func(dir direction) ([]algorithm, error) {
-		return candidates(c.program.device.dnn, dir, c.descriptors, with)
+		// An algorithm's answer holds for the arithmetic that is allowed when it is given.
+		if err := c.descriptors.setMath(int(mathOf(c.program.device.Precision()))); err != nil {
+			return nil, err
+		}
+		found, err := candidates(c.program.device.dnn, dir, c.descriptors, with)
+		for round := 1; round < measurings && with != nil && err == nil; round++ {
+			var again []algorithm
+			again, err = candidates(c.program.device.dnn, dir, c.descriptors, with)
+			found = fastest(found, again)
+		}
+		if c.program.device.Precision() == FP32 { // where cuDNN may name another for algorithms that know only one
+			for i := range found {
+				found[i].math = int(cudnn.FmaMath)
+			}
+		}
+		return found, err
 	}
+}
+
+// measurings is how often algorithms are measured. The least time of each counts: others may use the GPU meanwhile, and its
+// clocks rise only after a while.
+const measurings = 2
+
+// fastest returns algorithms with the least of their times in two measurements, the fastest first.
+func fastest(a, b []algorithm) []algorithm {
+	for _, second := range b {
+		i := slices.IndexFunc(a, second.same)
+		if i < 0 {
+			a = append(a, second)
+		} else {
+			a[i].milliseconds = min(a[i].milliseconds, second.milliseconds)
+		}
+	}
+	slices.SortStableFunc(a, func(x, y algorithm) int { return cmp.Compare(x.milliseconds, y.milliseconds) })
+	return a
+}
+
+// mathOf returns the arithmetic that convolutions may use in a precision.
+func mathOf(p Precision) cudnn.MathType {
+	return map[Precision]cudnn.MathType{FP32: cudnn.FmaMath, TF32: cudnn.DefaultMath, BF16: cudnn.TensorOpMath}[p]
 }
 
 // take keeps those of the algorithms found that may be used for a direction.
@@ -81,8 +121,10 @@ func (c *dnnConvolution) take(dir direction, found []algorithm) (err error) {
 		if o.Deterministic && !a.deterministic {
 			continue
 		}
-		// The workspace size is asked for again: the size in a query's answer holds for the arithmetic that the query
-		// chose.
+		// The workspace size is asked for again: the cache doesn't keep it.
+		if err := c.descriptors.setMath(a.math); err != nil {
+			return err
+		}
 		a.workspace, err = workspaceOf(c.program.device.dnn, dir, c.descriptors, a.id)
 		if err != nil || a.workspace > c.program.device.workspaceLimit() {
 			continue
@@ -119,8 +161,11 @@ func (c *dnnConvolution) drop(dir direction) {
 // captured.
 func (c *dnnConvolution) compute(dir direction, x, w, y Buffer, adds bool) error {
 	for {
-		d := c.program.device
-		err := product(d.dnn, dir, c.descriptors, operands{x, w, y, c.program.workspace}, c.ways[dir][0].id, adds)
+		d, way := c.program.device, c.ways[dir][0]
+		err := c.descriptors.setMath(way.math)
+		if err == nil {
+			err = product(d.dnn, dir, c.descriptors, operands{x, w, y, c.program.workspace}, way.id, adds)
+		}
 		if err == nil || c.program.capturing || len(c.ways[dir]) == 1 || d.lost() != nil {
 			return err
 		}
@@ -160,8 +205,8 @@ type convLayer struct {
 	sums      slot // the bias gradient of each part of several; if fused, the weight gradients first
 }
 
-func newConvLayer(l link, t tail) *convLayer {
-	c := &convLayer{link: l, tail: t, groups: l.node.Layer.(*net.Conv).GroupCount(), window: l.node.Window, padded: l.in.shape}
+func newConvLayer(l link, layer *net.Conv, t tail) *convLayer {
+	c := &convLayer{link: l, tail: t, groups: layer.GroupCount(), window: l.node.Window, padded: l.in.shape}
 	c.fuse()
 	if w := &c.window; w.Top != w.Bottom || w.Left != w.Right {
 		c.padded.H += w.Top + w.Bottom
@@ -184,7 +229,9 @@ func (c *convLayer) needs() [directions]bool {
 func (c *convLayer) trains() bool { return c.trained(net.Weight) != nil || c.trained(net.Bias) != nil }
 
 // keepsGradient reports whether the gradient of the convolution's own output (before its tail) is in memory.
-func (c *convLayer) keepsGradient() bool { return c.in.wanted || c.trains() && !c.fused() }
+func (c *convLayer) keepsGradient() bool {
+	return c.multiplies() || c.trains() && !c.fused() && c.tail != biasReLUPool
+}
 
 // multiplies reports whether that gradient is a factor of a product that cuDNN computes.
 func (c *convLayer) multiplies() bool { return c.needs()[backwardData] || c.needs()[backwardFilter] }
@@ -249,7 +296,11 @@ func (c *convLayer) partialSums(n int) (parts, sums int) {
 			sums = weight.Size() + bias.Size()
 		}
 	case !c.fused() && c.trained(net.Bias) != nil:
-		if parts = int(c.biasGradientParts(n, c.produced())); parts > 1 {
+		parts = int(c.biasGradientParts(n, c.produced()))
+		if c.tail == biasReLUPool {
+			parts = int(c.pooledParts(n))
+		}
+		if parts > 1 {
 			sums = bias.Size()
 		}
 	}
@@ -359,9 +410,9 @@ func (c *convLayer) forward(p *pass) error {
 	switch {
 	case c.tail == biasReLUPool:
 		return c.launch(kernels.BiasReLUPool{
-			Y: floats(c.out.value.Buffer), Mask: kernels.Pointer[uint8](c.mask.Address), X: floats(y.Buffer), Bias: floats(bias.value),
-			Planes: uint32(p.n * shape.C), Channels: uint32(shape.C), H: uint32(shape.H), W: uint32(shape.W),
-			OutH: uint32(c.out.shape.H), OutW: uint32(c.out.shape.W),
+			Y: c.out.value.values(), Mask: kernels.Pointer[uint8](c.mask.Address), X: y.values(), Bias: floats(bias.value),
+			Batch: uint32(p.n), Channels: uint32(shape.C), H: uint32(shape.H), W: uint32(shape.W),
+			OutH: uint32(c.out.shape.H), OutW: uint32(c.out.shape.W), Last: c.last(),
 		})
 	case bias != nil:
 		return c.addBias(bias, y, p.n, shape, c.tail == biasReLU)
@@ -385,33 +436,15 @@ func (c *convLayer) backward(p *pass) error {
 			return err
 		}
 	}
-	if !c.keepsGradient() {
+	if !c.multiplies() && (c.fused() || !c.trains()) {
 		return nil
 	}
-	shape := c.produced()
 	dy := c.out.grad
-	var err error
-	switch c.tail {
-	case biasReLUPool:
-		err = c.launch(kernels.BiasReLUPoolBackward{
-			Dx: floats(c.gradient.Buffer), Dy: floats(dy.Buffer), Mask: kernels.Pointer[uint8](c.mask.Address),
-			Planes: uint32(p.n * shape.C), H: uint32(shape.H), W: uint32(shape.W),
-			OutH: uint32(c.out.shape.H), OutW: uint32(c.out.shape.W),
-		})
+	if c.tail == biasReLUPool {
 		dy = &c.gradient
-	case biasReLU:
-		err = c.launch(kernels.ReLUBackward{Dx: dy.values(), Dy: dy.values(), Y: c.out.value.values(), Count: c.out.count(p.n)})
 	}
-	if err != nil {
+	if err := c.tailGradients(p.n, dy); err != nil || !c.multiplies() {
 		return err
-	}
-	if bias := c.trained(net.Bias); bias != nil && !c.fused() {
-		if err := c.biasGradient(bias, dy, p.n, shape, c.sums.Buffer); err != nil {
-			return err
-		}
-	}
-	if !c.multiplies() {
-		return nil
 	}
 	conv, err := c.at(p.n)
 	if err != nil {
@@ -432,6 +465,61 @@ func (c *convLayer) backward(p *pass) error {
 	return c.inputGradient(conv, p.n, dy)
 }
 
+// tailGradients computes the gradient of the convolution's own output, and the bias gradient. The first goes to dy, where
+// the gradient of the group's output is, except with pooling.
+func (c *convLayer) tailGradients(n int, dy *slot) error {
+	bias := c.trained(net.Bias)
+	if c.tail != biasReLUPool {
+		return c.biasGradient(bias, c.tail == biasReLU, dy, n, c.produced(), c.sums.Buffer)
+	}
+	if c.fused() {
+		bias = nil
+	}
+	from, made, out := c.out.grad, c.produced(), c.out.shape
+	mask := kernels.Pointer[uint8](c.mask.Address)
+	batch, extent := c.program.device.form.rows(n, out)
+	parts := c.pooledParts(n)
+	var db kernels.Pointer[float32]
+	switch {
+	case bias == nil:
+	case parts > 1:
+		db = floats(c.sums.Buffer)
+	default:
+		db = floats(bias.grad)
+	}
+	var err error
+	switch {
+	case bias != nil && !c.multiplies():
+		err = c.launch(kernels.BiasReLUPoolGradient{Db: db, Dy: from.values(), Mask: mask, Batch: batch, Channels: uint32(out.C), Extent: extent,
+			Parts: parts})
+	case bias != nil && c.program.device.form.last && out.H == (made.H+1)/2 && out.W == (made.W+1)/2:
+		err = c.launch(kernels.BiasReLUPoolGradients{Db: db, Dx: dy.values(), Dy: from.values(), Mask: mask, Batch: uint32(n),
+			Channels: uint32(made.C), H: uint32(made.H), W: uint32(made.W), OutH: uint32(out.H), OutW: uint32(out.W), Parts: parts})
+	default:
+		if bias != nil {
+			err = c.launch(kernels.BiasReLUPoolGradient{Db: db, Dy: from.values(), Mask: mask, Batch: batch, Channels: uint32(out.C), Extent: extent,
+				Parts: parts})
+		}
+		if err == nil {
+			err = c.launch(kernels.BiasReLUPoolBackward{Dx: dy.values(), Dy: from.values(), Mask: mask, Batch: uint32(n),
+				Channels: uint32(made.C), H: uint32(made.H), W: uint32(made.W), OutH: uint32(out.H), OutW: uint32(out.W), Last: c.last()})
+		}
+	}
+	if err != nil || bias == nil || parts == 1 {
+		return err
+	}
+	return c.addParts(bias, c.sums.Buffer, parts)
+}
+
+// pooledParts returns into how many parts the bias gradient of n samples is divided if it is computed from the gradient
+// behind pooling.
+func (c *convLayer) pooledParts(n int) uint32 { return c.biasGradientParts(n, c.out.shape) }
+
+// addParts adds the rows of sums that the parts of a parameter's gradient are.
+func (l *link) addParts(q *parameter, sums Buffer, parts uint32) error {
+	return l.launch(kernels.ColumnSums{Db: optional(q.grad), Dy: float32s(sums), Batch: parts, Channels: uint32(q.Size()), Split: uint32(q.Size())})
+}
+
 // inputGradient computes the input gradient: the product, and the padding's reverse. The last of them adds to the gradient
 // that other uses of the input have left.
 func (c *convLayer) inputGradient(conv *dnnConvolution, n int, dy *slot) error {
@@ -443,14 +531,16 @@ func (c *convLayer) inputGradient(conv *dnnConvolution, n int, dy *slot) error {
 		return err
 	}
 	w := c.node.Window
-	return c.launch(kernels.Crop{X: floats(c.in.grad.Buffer), Xp: floats(c.inputGrad.Buffer), Planes: uint32(n * c.in.shape.C),
+	planes, channels := c.program.device.form.planes(n, c.in.shape)
+	return c.launch(kernels.Crop{X: c.in.grad.values(), Xp: c.inputGrad.values(), Planes: planes, Channels: channels,
 		H: int32(c.in.shape.H), W: int32(c.in.shape.W), Ph: int32(c.padded.H), Pw: int32(c.padded.W), Top: int32(w.Top), Left: int32(w.Left),
 		Add: c.in.add()})
 }
 
 func (c *convLayer) pad(n int) error {
 	w := c.node.Window
-	return c.launch(kernels.Pad{Xp: floats(c.input.Buffer), X: floats(c.in.value.Buffer), Planes: uint32(n * c.in.shape.C),
+	planes, channels := c.program.device.form.planes(n, c.in.shape)
+	return c.launch(kernels.Pad{Xp: c.input.values(), X: c.in.value.values(), Planes: planes, Channels: channels,
 		H: int32(c.in.shape.H), W: int32(c.in.shape.W), Ph: int32(c.padded.H), Pw: int32(c.padded.W), Top: int32(w.Top), Left: int32(w.Left)})
 }
 
@@ -460,19 +550,29 @@ func (l *link) biasGradientParts(n int, shape net.Shape) uint32 {
 	return kernels.ReductionParts(batch, uint32(shape.C), extent)
 }
 
-// biasGradient sums dy (n, shape) over everything except channels. Where there are several parts, sums holds the
-// channel sums of each part.
-func (l *link) biasGradient(bias *parameter, dy *slot, n int, shape net.Shape, sums Buffer) error {
-	batch, extent := l.program.device.form.rows(n, shape)
-	k := kernels.BiasGradient{Db: floats(bias.grad), Dy: dy.values(), Batch: batch, Channels: uint32(shape.C), Extent: extent,
-		Parts: l.biasGradientParts(n, shape)}
-	if k.Parts > 1 {
-		k.Db = floats(sums)
+// biasGradient sums dy (n, shape) over everything except channels, after it has taken the ReLU's gradient of dy if there is
+// a ReLU. A nil bias has no gradient. Where there are several parts, sums holds the channel sums of each part.
+func (l *link) biasGradient(bias *parameter, relu bool, dy *slot, n int, shape net.Shape, sums Buffer) error {
+	if bias == nil {
+		if !relu {
+			return nil
+		}
+		return l.launch(kernels.ReLUBackward{Dx: dy.values(), Dy: dy.values(), Y: l.out.value.values(), Count: l.out.count(n)})
 	}
-	if err := l.launch(k); err != nil || k.Parts == 1 {
+	batch, extent := l.program.device.form.rows(n, shape)
+	parts, db := l.biasGradientParts(n, shape), floats(bias.grad)
+	if parts > 1 {
+		db = floats(sums)
+	}
+	var k kernels.Launcher = kernels.BiasGradient{Db: db, Dy: dy.values(), Batch: batch, Channels: uint32(shape.C), Extent: extent, Parts: parts}
+	if relu {
+		k = kernels.BiasReLUGradient{Db: db, Dx: dy.values(), Dy: dy.values(), Y: l.out.value.values(), Batch: batch, Channels: uint32(shape.C),
+			Extent: extent, Parts: parts}
+	}
+	if err := l.launch(k); err != nil || parts == 1 {
 		return err
 	}
-	return l.launch(kernels.ColumnSums{Db: floats(bias.grad), Dy: float32s(sums), Batch: k.Parts, Channels: uint32(shape.C)})
+	return l.addParts(bias, sums, parts)
 }
 
 func (c *convLayer) close() error { return c.sizes.close() }

@@ -12,14 +12,19 @@ import (
 type dense struct {
 	link
 	relu bool
+	late bool // the loss adds the bias, except in traces
 	sums slot // the bias gradient of each part of several
 }
 
-func newDense(l link, relu bool) *dense {
+func newDense(l link, relu, last bool) *dense {
+	d := &dense{link: l, relu: relu, late: last && !relu && l.parameters[net.Bias] != nil}
+	if d.late {
+		l.program.late = l.parameters[net.Bias]
+	}
 	if lies := l.in.lies; l.program.device.form.last {
 		l.parameters[net.Weight].lies = order{l.out.shape.C, lies.C, lies.H * lies.W}
 	}
-	return &dense{link: l, relu: relu}
+	return d
 }
 
 func (d *dense) claim(first, last int) claim {
@@ -42,7 +47,7 @@ func (d *dense) forward(p *pass) error {
 	y := d.out.value
 	err := d.program.device.blas.multiply(output{y.Buffer, y.kind}, matrix{d.in.value.Buffer, false}, matrix{weight.factor, true},
 		p.n, d.out.shape.C, d.in.shape.C, false)
-	if err != nil || bias == nil {
+	if err != nil || bias == nil || d.late && !p.tracing {
 		return err
 	}
 	return d.addBias(bias, y, p.n, d.out.shape, d.relu)
@@ -51,16 +56,8 @@ func (d *dense) forward(p *pass) error {
 func (d *dense) backward(p *pass) error {
 	units, inputs := d.out.shape.C, d.in.shape.C
 	weight, dy := d.trained(net.Weight), d.out.grad
-	if d.relu {
-		err := d.launch(kernels.ReLUBackward{Dx: dy.values(), Dy: dy.values(), Y: d.out.value.values(), Count: d.out.count(p.n)})
-		if err != nil {
-			return err
-		}
-	}
-	if bias := d.trained(net.Bias); bias != nil {
-		if err := d.biasGradient(bias, dy, p.n, d.out.shape, d.sums.Buffer); err != nil {
-			return err
-		}
+	if err := d.biasGradient(d.trained(net.Bias), d.relu, dy, p.n, d.out.shape, d.sums.Buffer); err != nil {
+		return err
 	}
 	blas := d.program.device.blas
 	if weight != nil {

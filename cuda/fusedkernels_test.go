@@ -17,7 +17,7 @@ func tryFused(r *kernelRig) {
 	kernel := net.Pair{H: r.about(5), W: r.about(5)}
 	edge := func(k int) int { return r.random.IntN(k) }
 	pad := net.Pad(edge(kernel.H), max(0, kernel.H-in.H, edge(kernel.H)), edge(kernel.W), max(0, kernel.W-in.W, edge(kernel.W)))
-	conv := &net.Conv{Filters: r.about(18), Kernel: kernel, Padding: pad}
+	conv := &net.Conv{Filters: r.channels(18), Kernel: kernel, Padding: pad}
 	l := r.judgeOf(in, conv)
 	made := l.Out
 	outH, outW := (made.H+r.random.IntN(2))/2, (made.W+r.random.IntN(2))/2
@@ -51,27 +51,29 @@ func tryFused(r *kernelRig) {
 	}
 	_, grads := l.Backward(d)
 
-	xs := put(r, x)
-	y, masks := room[float32](r, len(want)), room[uint8](r, len(mask))
-	r.launch(kernels.ConvBiasReLUPool{Y: at(y), Mask: at(masks), X: at(xs), Weight: at(put(r, weight)), Bias: at(put(r, bias)), Batch: uint32(n),
-		Filtering: f, MadeH: uint32(made.H), MadeW: uint32(made.W), OutH: uint32(outH), OutW: uint32(outW), Chunk: chunk})
-	check(r, "y", y, want, exact)
-	checkWhole(r, "mask", masks, mask)
+	xs, last := r.put(lastOf(r, x, n, in.C)), int32(boolInt(r.last))
+	y, masks := r.room(len(want)), room[uint8](r, len(mask))
+	r.launch(kernels.ConvBiasReLUPool{Y: y.at(), Mask: at(masks), X: xs.at(), Weight: at(put(r, lastOf(r, weight, made.C, in.C))), Bias: at(put(r, bias)),
+		Batch: uint32(n), Filtering: f, MadeH: uint32(made.H), MadeW: uint32(made.W), OutH: uint32(outH), OutW: uint32(outW), Chunk: chunk, Last: last})
+	r.check("y", y, lastOf(r, want, n, made.C), exact)
+	checkWhole(r, "mask", masks, lastOf(r, mask, n, made.C))
 
 	parts := r.about(n)
-	dw, db := room[float32](r, parts*len(weight)), room[float32](r, parts*len(bias))
-	r.launch(kernels.ConvReLUPoolGradients{Dw: at(dw), Db: at(db), X: at(xs), Dy: at(put(r, dy)), Mask: at(masks), Batch: uint32(n), Filtering: f,
-		OutH: uint32(outH), OutW: uint32(outW), Chunk: chunk, Parts: uint32(parts)})
-	approx.Check(r, "dw", rowSums(dw.get(), parts), grads[net.Weight], exact)
-	approx.Check(r, "db", rowSums(db.get(), parts), grads[net.Bias], exact)
+	row := len(weight) + len(bias)
+	sums32 := room[float32](r, parts*row)
+	r.launch(kernels.ConvReLUPoolGradients{Dw: at(sums32), Db: at(sums32) + kernels.Pointer[float32](4*len(weight)), X: xs.at(), Dy: r.put(lastOf(r, dy, n, made.C)).at(), Mask: at(masks), Batch: uint32(n),
+		Filtering: f, OutH: uint32(outH), OutW: uint32(outW), Chunk: chunk, Parts: uint32(parts), Pitch: uint32(row), Last: last})
+	all := rowSums(sums32.get(), parts)
+	approx.Check(r, "dw", all[:len(weight)], lastOf(r, grads[net.Weight], made.C, in.C), exact)
+	approx.Check(r, "db", all[len(weight):], grads[net.Bias], exact)
 }
 
 // tryFusedNaN convolves images of which some values are NaN: what the pooling makes of that is what it makes behind cuDNN's
-// convolution.
+// convolution. The products of two eighths are exact in bfloat16 too.
 func tryFusedNaN(r *kernelRig) {
 	in := net.Shape{C: 1, H: 2 + r.about(9), W: 2 + r.about(9)}
-	l := r.judgeOf(in, &net.Conv{Filters: r.about(10), Kernel: net.Square(1)})
-	f, outH, outW := filtering(l.Node), in.H/2, in.W/2
+	l := r.judgeOf(in, &net.Conv{Filters: r.channels(16), Kernel: net.Square(1)})
+	f, outH, outW, last := filtering(l.Node), in.H/2, in.W/2, int32(boolInt(r.last))
 	x, weight := r.eighths(in.Size()), r.eighths(l.Out.C)
 	for range r.about(4) {
 		x[r.random.IntN(len(x))] = float32(math.NaN())
@@ -80,16 +82,17 @@ func tryFusedNaN(r *kernelRig) {
 	l.Params[net.Weight], l.Params[net.Bias] = doubles(weight), doubles(bias)
 	sums := singles(l.Forward([][]float64{doubles(x)}, 1, net.Training, reference.Place{}))
 	count := l.Out.C * outH * outW
-	want, wantMask := room[float32](r, count), room[uint8](r, count)
-	r.launch(kernels.BiasReLUPool{Y: at(want), Mask: at(wantMask), X: at(put(r, sums)), Bias: at(put(r, bias)), Planes: uint32(l.Out.C),
-		Channels: uint32(l.Out.C), H: uint32(in.H), W: uint32(in.W), OutH: uint32(outH), OutW: uint32(outW)})
-	y, mask := room[float32](r, count), room[uint8](r, count)
-	r.launch(kernels.ConvBiasReLUPool{Y: at(y), Mask: at(mask), X: at(put(r, x)), Weight: at(put(r, weight)), Bias: at(put(r, bias)), Batch: 1,
-		Filtering: f, MadeH: uint32(in.H), MadeW: uint32(in.W), OutH: uint32(outH), OutW: uint32(outW), Chunk: 1})
+	want, wantMask := r.room(count), room[uint8](r, count)
+	r.launch(kernels.BiasReLUPool{Y: want.at(), Mask: at(wantMask), X: r.put(lastOf(r, sums, 1, l.Out.C)).at(), Bias: at(put(r, bias)), Batch: 1,
+		Channels: uint32(l.Out.C), H: uint32(in.H), W: uint32(in.W), OutH: uint32(outH), OutW: uint32(outW), Last: last})
+	y, mask := r.room(count), room[uint8](r, count)
+	r.launch(kernels.ConvBiasReLUPool{Y: y.at(), Mask: at(mask), X: r.put(x).at(), Weight: at(put(r, weight)), Bias: at(put(r, bias)), Batch: 1,
+		Filtering: f, MadeH: uint32(in.H), MadeW: uint32(in.W), OutH: uint32(outH), OutW: uint32(outW), Chunk: 1, Last: last})
 	checkWhole(r, "mask", mask, wantMask.get())
+	got := y.get()
 	for i, v := range want.get() {
-		if got := y.get()[i]; got != v && !(math.IsNaN(float64(got)) && math.IsNaN(float64(v))) {
-			r.Errorf("y[%d] is %v, want %v", i, got, v)
+		if got[i] != v && !(math.IsNaN(float64(got[i])) && math.IsNaN(float64(v))) {
+			r.Errorf("y[%d] is %v, want %v", i, got[i], v)
 		}
 	}
 }

@@ -9,7 +9,8 @@ import (
 type Fuser struct{}
 
 // Fuses reports whether the device computes nodes, which follow the pattern, as one. The kernel that adds the biases
-// also computes the ReLU and the max pooling of 2x2 blocks, so the first layer must have biases.
+// also computes the ReLU and the max pooling of 2x2 blocks, so the first layer must have biases. Sums must have two
+// inputs.
 func (Fuser) Fuses(p lower.Pattern, nodes []net.Node) bool {
 	biased := false
 	for _, q := range nodes[0].Params {
@@ -18,6 +19,11 @@ func (Fuser) Fuses(p lower.Pattern, nodes []net.Node) bool {
 	switch p {
 	case lower.ConvReLU, lower.DenseReLU:
 		return biased
+	case lower.NormReLU:
+		return true
+	case lower.NormAddReLU, lower.AddReLU:
+		sum := nodes[len(nodes)-2]
+		return len(sum.Inputs) == 2
 	case lower.ConvReLUPool:
 		w := nodes[len(nodes)-1].Window
 		return biased && w.KernelH == 2 && w.KernelW == 2 && w.StrideH == 2 && w.StrideW == 2 && w.Top == 0 && w.Left == 0

@@ -13,6 +13,7 @@ func TestFuser(t *testing.T) {
 	relu := &net.Activation{Func: net.ReLU}
 	conv := &net.Conv{Filters: 3, Kernel: net.Square(3)}
 	halving := &net.Pool{Kernel: net.Square(2)}
+	norm := &net.BatchNorm{}
 	for name, c := range map[string]struct {
 		layers []net.Layer
 		want   string // the first group's nodes
@@ -32,6 +33,12 @@ func TestFuser(t *testing.T) {
 		"fully connected":          {[]net.Layer{&net.Flatten{}, &net.Dense{Units: 3}, relu}, "[1 2]"},
 		"the same without a bias":  {[]net.Layer{&net.Flatten{}, &net.Dense{Units: 3, NoBias: true}, relu}, "[1]"},
 		"what is taken twice":      {[]net.Layer{conv, relu, &net.Add{From: net.From{"conv1", "relu1"}}}, "[0]"},
+		"normalisation":            {[]net.Layer{norm, relu}, "[0 1]"},
+		"and another function":     {[]net.Layer{norm, &net.Activation{Func: net.Tanh}}, "[0]"},
+		"and a sum":                {[]net.Layer{norm, &net.Add{From: net.From{"batchnorm1", "input"}}, relu}, "[0 1 2]"},
+		"and a sum of three":       {[]net.Layer{norm, &net.Add{From: net.From{"batchnorm1", "input", "input"}}, relu}, "[0]"},
+		"a sum":                    {[]net.Layer{&net.Add{From: net.From{"input", "input"}}, relu}, "[0 1]"},
+		"a sum of three":           {[]net.Layer{&net.Add{From: net.From{"input", "input", "input"}}, relu}, "[0]"},
 		"a ReLU that is taken too": {[]net.Layer{conv, relu, halving, &net.Pool{From: net.From{"relu1"}, Kernel: net.Square(2)}, &net.Add{From: net.From{"pool1", "pool2"}}}, "[0 1]"},
 	} {
 		n := &net.Network{Input: net.Shape{C: 2, H: 8, W: 8}, Layers: append(c.layers, &net.Flatten{}, &net.Dense{Units: 2})}

@@ -4,6 +4,7 @@ package cuda
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/lower"
@@ -20,7 +21,6 @@ type group struct {
 type visible struct {
 	lower.Visible
 	within *slot // the layer's gradient is here after its group's backward pass; nil if it isn't
-	after  bool  // the layer's gradient is its value's, but only after its group's backward pass
 }
 
 // link makes the graph of operations. Package lower decides which layers are computed as one.
@@ -32,6 +32,7 @@ func (p *program) link() error {
 	for _, v := range p.lowered.Visible {
 		p.visible = append(p.visible, visible{Visible: v})
 	}
+	p.shareGradients()
 	for i, g := range p.lowered.Groups {
 		l := link{program: p, node: p.lowered.Head(g), inputs: p.inputsOf(g), out: p.values[i+1], parameters: map[net.Role]*parameter{}}
 		l.in = l.inputs[0]
@@ -40,13 +41,32 @@ func (p *program) link() error {
 				l.parameters[q.Role] = q
 			}
 		}
-		op, err := p.operationOf(g, l)
+		op, err := p.operationOf(g, l, i == len(p.lowered.Groups)-1)
 		if err != nil {
 			return err
 		}
 		p.groups = append(p.groups, group{op, l.out, newPassNames(p.nodesOf(g))})
 	}
 	return nil
+}
+
+// shareGradients lets one input of each sum have its gradient where the sum's is, since both are the same. It must be an
+// input whose gradient the sum writes, not one to which it adds. Other uses of that input add to it later, when the sum's
+// gradient isn't needed any more. A value that the sum takes twice is added to too early.
+func (p *program) shareGradients() {
+	for i := len(p.lowered.Groups) - 1; i >= 0; i-- {
+		g := p.lowered.Groups[i]
+		if _, sum := p.lowered.Head(g).Layer.(*net.Add); !sum || g.Pattern != lower.Single || !p.values[i+1].learns || i == len(p.lowered.Groups)-1 {
+			continue
+		}
+		for _, in := range slices.Backward(g.Inputs) {
+			once := len(slices.DeleteFunc(slices.Clone(g.Inputs), func(other lower.Input) bool { return other.Value != in.Value })) == 1
+			if v := p.values[in.Value]; in.Wanted && !in.Adds && once && v.shape == p.values[i+1].shape {
+				v.grad = p.values[i+1].grad
+				break
+			}
+		}
+	}
 }
 
 func (p *program) nodesOf(g lower.Group) (nodes []net.Node) {
@@ -74,28 +94,43 @@ func (p *program) inputsOf(g lower.Group) (inputs []input) {
 	return inputs
 }
 
-// operationOf makes the operation of a group, and notes what a trace can see of the layers within it.
-func (p *program) operationOf(g lower.Group, l link) (operation, error) {
+// operationOf makes the operation of a group, and notes what a trace can see of the layers within it. last says that its
+// output becomes the logits.
+func (p *program) operationOf(g lower.Group, l link, last bool) (operation, error) {
 	after := biasOnly
-	first := &p.visible[g.Nodes[0]]
 	switch g.Pattern {
 	case lower.Single:
 	case lower.ConvReLU, lower.DenseReLU:
-		after, first.after = biasReLU, l.out.learns
+		after = biasReLU
 	case lower.ConvReLUPool:
 		after = biasReLUPool
+	case lower.NormReLU, lower.NormAddReLU, lower.AddReLU:
 	default:
 		panic(fmt.Sprintf("BUG: a group of the pattern %q", g.Pattern))
 	}
-	switch layer := l.node.Layer.(type) {
-	case *net.Conv:
-		c := newConvLayer(l, after)
-		if after == biasReLUPool && c.keepsGradient() {
-			first.within = &c.gradient
+	first := &p.visible[g.Nodes[0]]
+	op, grad, err := p.wrap(l, last, func(l link) (operation, error) {
+		if conv, ok := l.node.Layer.(*net.Conv); ok {
+			c := newConvLayer(l, conv, after)
+			p.convolutions = append(p.convolutions, c)
+			if after == biasReLUPool && c.keepsGradient() {
+				first.within = &c.gradient
+			}
+			return c, nil
 		}
-		return c, nil
+		return p.layerOf(l, g, after, last)
+	})
+	if after == biasReLU && l.out.learns {
+		first.within = grad
+	}
+	return op, err
+}
+
+// layerOf makes the operation of a group that doesn't begin with a convolution. last says that its output is the logits.
+func (p *program) layerOf(l link, g lower.Group, after tail, last bool) (operation, error) {
+	switch layer := l.node.Layer.(type) {
 	case *net.Dense:
-		return newDense(l, after == biasReLU), nil
+		return newDense(l, after == biasReLU, last), nil
 	case *net.Pool:
 		return newPoolLayer(l, layer.PoolMode()), nil
 	case *net.Activation:
@@ -104,8 +139,16 @@ func (p *program) operationOf(g lower.Group, l link) (operation, error) {
 		return &dropout{link: l, rate: layer.Rate}, nil
 	case *net.BatchNorm:
 		momentum, epsilon := layer.Settings()
-		return &batchNorm{link: l, momentum: momentum, epsilon: epsilon}, nil
+		b := &batchNorm{link: l, momentum: momentum, epsilon: epsilon}
+		if g.Pattern != lower.Single {
+			b.rectifier = rectifierOf(p.lowered.Tail(g))
+		}
+		p.norms = append(p.norms, b)
+		return b, nil
 	case *net.Add:
+		if g.Pattern == lower.AddReLU {
+			return &sumReLU{l}, nil
+		}
 		return &add{l}, nil
 	case *net.Concat:
 		return &concat{l}, nil

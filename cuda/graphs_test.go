@@ -61,9 +61,10 @@ func TestRandomGraphs(t *testing.T) {
 		seed := first + i
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			sim.Start(t, sim.Seed(int64(seed)))
-			o := strict
-			o.NoFusion, o.SingleAllocations = seed%2 == 1, seed%3 == 1
-			verifyGraph(t, o, devicetest.RandomNetwork(seed), verify.Roundoff)
+			f := forms[seed%uint64(len(forms))]
+			o := f.options
+			o.NoFusion, o.SingleAllocations = seed%2 == 1, seed%5 == 1
+			verifyGraph(t, o, devicetest.RandomNetwork(seed), f.roundoff)
 		})
 	}
 }

@@ -13,10 +13,8 @@ func (p *program) Statistics() (s Statistics) {
 	_ = p.device.thread.do(func() error {
 		s = Statistics{Memory: p.device.pool.stats, Workspace: p.workspace.Bytes, Graphs: p.graphStats(),
 			CacheError: p.device.choices.problem()}
-		for _, g := range p.groups {
-			if c, ok := g.operation.(*convLayer); ok {
-				s.Convolutions = append(s.Convolutions, c.choices()...)
-			}
+		for _, c := range p.convolutions {
+			s.Convolutions = append(s.Convolutions, c.choices()...)
 		}
 		return nil
 	})

@@ -21,11 +21,17 @@ import (
 // u is half a unit in the last place of a float32 of 1: the most by which one rounding changes a number, relative to it.
 const u = 1.0 / (1 << 24)
 
+// u16 is the same for bfloat16, which has eight bits with the leading one.
+const u16 = 1.0 / (1 << 8)
+
 // kernelRig launches single kernels, with operands that lie anywhere and grids of any size.
 type kernelRig struct {
 	*testing.T
 	random  *rand.Rand
-	device  *Device // as far as a launch needs it
+	trials  int          // so far
+	kind    kernels.Type // of the trial's values between layers
+	last    bool         // they are (N, H, W, C) in this trial, otherwise (N, C, H, W)
+	device  *Device      // as far as a launch needs it
 	real    kernels.Device
 	held    []cu.DevicePtr
 	skewed  bool                     // operands begin anywhere, not where 16 bytes can move at once
@@ -62,9 +68,12 @@ func (r *kernelRig) must(err error) {
 	}
 }
 
-// trial draws where operands lie and how large grids are, for one or more launches, and frees what they took.
+// trial draws where operands lie and how large grids are, for one or more launches, and frees what they took. Any four
+// trials one after the other are in both types and in both layouts.
 func (r *kernelRig) trial(test func()) {
 	r.Helper()
+	r.kind, r.last = kernels.Type(r.trials%2), r.trials/2%2 == 1
+	r.trials++
 	r.skewed = r.random.IntN(2) == 0
 	r.device.kernels.device = r.real
 	if r.random.IntN(3) > 0 { // few threads, so that they go round more than once
@@ -96,19 +105,29 @@ func (r *kernelRig) count() int { return 1 + r.random.IntN([]int{8, 70, 3000}[r.
 // about draws a number from 1 to most.
 func (r *kernelRig) about(most int) int { return 1 + r.random.IntN(most) }
 
-// values draws n numbers from -1 to 1.
+// values draws n numbers from -1 to 1, which the trial's type has.
 func (r *kernelRig) values(n int) []float32 {
-	return drawn(n, func() float32 { return 2*r.random.Float32() - 1 })
+	return r.rounded(drawn(n, func() float32 { return 2*r.random.Float32() - 1 }))
 }
 
-// wholes draws n whole numbers from -most to most, as float32: their sums are exact in any order.
+// wholes draws n whole numbers from -most to most, which the trial's type has: their sums are exact in any order.
 func (r *kernelRig) wholes(n, most int) []float32 {
-	return drawn(n, func() float32 { return float32(r.random.IntN(2*most+1) - most) })
+	return r.rounded(drawn(n, func() float32 { return float32(r.random.IntN(2*most+1) - most) }))
 }
 
-// positive draws n numbers from 0.1 to 1.1.
+// positive draws n numbers from 0.1 to 1.1, which the trial's type has.
 func (r *kernelRig) positive(n int) []float32 {
-	return drawn(n, func() float32 { return 0.1 + r.random.Float32() })
+	return r.rounded(drawn(n, func() float32 { return 0.1 + r.random.Float32() }))
+}
+
+// rounded rounds values, in place, to the trial's type. It returns them.
+func (r *kernelRig) rounded(values []float32) []float32 {
+	if r.kind == kernels.BF16 {
+		for i, v := range values {
+			values[i] = nearestBFloat16(v).Float32()
+		}
+	}
+	return values
 }
 
 func drawn[T any](n int, draw func() T) []T {
@@ -209,6 +228,124 @@ func held[T interface{ float32 | kernels.BFloat16 }](o operand[T]) kernels.Value
 	return kernels.Float32.At(uint64(o.at()))
 }
 
+// layerValues are values between layers in device memory: an operand of the trial's type.
+type layerValues struct {
+	kind   kernels.Type
+	single operand[float32]
+	brain  operand[kernels.BFloat16]
+}
+
+// put brings values to the device, in the trial's type. It rounds the given ones to it, in place.
+func (r *kernelRig) put(values []float32) (t layerValues) {
+	r.Helper()
+	r.rounded(values)
+	if t.kind = r.kind; t.kind == kernels.Float32 {
+		t.single = put(r, values)
+		return t
+	}
+	brains := make([]kernels.BFloat16, len(values))
+	for i, v := range values {
+		brains[i] = nearestBFloat16(v)
+	}
+	t.brain = put(r, brains)
+	return t
+}
+
+// room makes room for n values that a kernel has to write, all of them.
+func (r *kernelRig) room(n int) (t layerValues) {
+	r.Helper()
+	if t.kind = r.kind; t.kind == kernels.Float32 {
+		t.single = room[float32](r, n)
+	} else {
+		t.brain = room[kernels.BFloat16](r, n)
+	}
+	return t
+}
+
+// at is the values' address, as kernels take it.
+func (t layerValues) at() kernels.Values { return t.from(0) }
+
+// from is the address of value number i.
+func (t layerValues) from(i int) kernels.Values {
+	v := held(t.single)
+	if t.kind == kernels.BF16 {
+		v = held(t.brain)
+	}
+	v.Address += uint64(i) * uint64(t.kind.Bytes())
+	return v
+}
+
+// get waits for the device and returns the values.
+func (t layerValues) get() []float32 {
+	if t.kind == kernels.Float32 {
+		t.single.rig.Helper()
+		return t.single.get()
+	}
+	t.brain.rig.Helper()
+	var values []float32
+	for _, b := range t.brain.get() {
+		values = append(values, b.Float32())
+	}
+	return values
+}
+
+// check compares values with what they have to be. The tolerance is that of what the kernel computes in float32. A
+// bfloat16 is rounded once more, at the end. What is exact is the nearest bfloat16 then.
+func (r *kernelRig) check(what string, t layerValues, want []float64, tolerance approx.Tolerance) {
+	r.Helper()
+	if t.kind == kernels.BF16 && tolerance == exact {
+		want = doubles(r.rounded(singles(want)))
+	} else if t.kind == kernels.BF16 {
+		tolerance = approx.Tolerance{Abs: tolerance.Abs * (1 + u16), Rel: tolerance.Rel*(1+u16) + u16}
+	}
+	approx.Check(r, what, t.get(), want, tolerance)
+}
+
+// target is values that a kernel is to write or, for an `add` of 1, to add to; it adds what is there to `want`.
+func (r *kernelRig) target(want []float64) (to layerValues, add int32) {
+	r.Helper()
+	if r.random.IntN(2) == 0 {
+		return r.room(len(want)), 0
+	}
+	before := r.values(len(want))
+	for i := range want {
+		want[i] += float64(before[i])
+	}
+	return r.put(before), 1
+}
+
+// planes is how kernels take n images of c channels in the trial's layout: as so many images with so many interleaved
+// channels.
+func (r *kernelRig) planes(n, c int) (planes, channels uint32) {
+	if r.last {
+		return uint32(n), uint32(c)
+	}
+	return uint32(n * c), 1
+}
+
+// lastOf returns values (rows, channels, extent) as they lie in the trial's layout.
+func lastOf[T any](r *kernelRig, values []T, rows, channels int) []T {
+	if !r.last || len(values) == 0 {
+		return values
+	}
+	extent := len(values) / rows / channels
+	moved := make([]T, len(values))
+	for i, v := range values {
+		n, c, p := i/extent/channels, i/extent%channels, i%extent
+		moved[(n*extent+p)*channels+c] = v
+	}
+	return moved
+}
+
+// channels draws how many channels images have, often so many that they move at once, and at most `most`.
+func (r *kernelRig) channels(most int) int {
+	if r.random.IntN(2) == 0 {
+		return r.about(most)
+	}
+	wide := 16 / int(r.kind.Bytes()) * (1 + r.random.IntN(2)) // 8 floats are as wide as a block of conv.cu
+	return max(1, wide*r.about(max(1, most/wide)))
+}
+
 func optionally[T interface{ float32 | int32 }](o *operand[T]) kernels.Optional[T] {
 	if o == nil {
 		return 0
@@ -296,7 +433,7 @@ func TestEveryKernel(t *testing.T) {
 	for _, m := range kernels.Modules() {
 		for _, k := range m.Kernels {
 			if !started[k] && !t.Failed() {
-				t.Errorf("no trial launches %s", k.Name)
+				t.Errorf("no trial launches %s of %v", k.Name, k.Type)
 			}
 		}
 	}
@@ -310,7 +447,7 @@ var kernelTrials = []struct {
 	{"activation", tryActivation}, {"activation of NaN", tryActivationNaN}, {"relu_backward", tryReLUBackward}, {"dropout", tryDropout},
 	{"gather_bytes", tryGatherBytes}, {"gather_floats", tryGatherFloats},
 	{"view_bytes", tryViewBytes}, {"view_floats", tryViewFloats},
-	{"bias_add", tryBiasAdd}, {"bias_relu", tryBiasReLU}, {"bias_gradient", tryBiasGradient}, {"column_sums", tryColumnSums},
+	{"bias_add", tryBiasAdd}, {"bias_relu", tryBiasReLU}, {"bias_gradient", tryBiasGradient}, {"bias_relu_gradient", tryBiasReLUGradient}, {"column_sums", tryColumnSums},
 	{"batchnorm_statistics", tryBatchnormStatistics}, {"batchnorm", tryBatchnorm}, {"batchnorm_backward", tryBatchnormBackward},
 	{"batchnorm of NaN", tryBatchnormNaN},
 	{"to_bf16", tryToBF16}, {"from_bf16", tryFromBF16},
@@ -318,9 +455,10 @@ var kernelTrials = []struct {
 	{"sgd", trySGD}, {"adam", tryAdam}, {"clipping", tryClipping},
 	{"move_average", tryMoveAverage}, {"exchange", tryExchange},
 	{"conv_bias_relu_pool", tryFused}, {"conv_bias_relu_pool of NaN", tryFusedNaN},
-	{"bias_relu_pool", tryBiasReLUPool}, {"bias_relu_pool_backward", tryBiasReLUPoolBackward},
-	{"pooling", tryPooling}, {"pad", tryPad},
-	{"add", tryAdd}, {"add_relu", tryAddReLU}, {"add_relu of NaN", tryAddReLUNaN}, {"scale", tryScale}, {"multiply", tryMultiply}, {"multiply_rows", tryMultiplyRows}, {"copy_blocks", tryCopyBlocks},
+	{"bias_relu_pool", tryBiasReLUPool}, {"bias_relu_pool_backward", tryBiasReLUPoolBackward}, {"bias_relu_pool_gradient", tryBiasReLUPoolGradient}, {"bias_relu_pool_gradients", tryBiasReLUPoolGradients},
+	{"pooling", tryPooling}, {"pooling of NaN", tryPoolingNaN}, {"pad", tryPad}, {"permute", tryPermute},
+	{"add", tryAdd}, {"add_relu", tryAddReLU}, {"add_relu of NaN", tryAddReLUNaN}, {"scale", tryScale}, {"multiply", tryMultiply},
+	{"multiply_rows", tryMultiplyRows}, {"copy_blocks", tryCopyBlocks},
 }
 
 // check compares an operand with what it has to hold.

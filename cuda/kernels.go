@@ -5,6 +5,7 @@ package cuda
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"gorgonia.org/cu"
 
@@ -36,7 +37,9 @@ func newKernelSet(d cu.Device) (*kernelSet, error) {
 		}
 		*a.into = v
 	}
-	return k, nil
+	// A driver that can't compile our kernels is noticed here, with a module that is small and always needed.
+	modules := kernels.Modules()
+	return k, k.load(modules[slices.IndexFunc(modules, func(m kernels.Module) bool { return m.Name == "metrics" })])
 }
 
 // moduleOf holds the module of each kernel.
@@ -55,20 +58,27 @@ func (k *kernelSet) function(kernel *kernels.Kernel) (cu.Function, error) {
 	if f, ok := k.functions[kernel]; ok {
 		return f, nil
 	}
-	m := moduleOf[kernel]
-	loaded, err := loadModule(m.PTX())
-	if err != nil {
-		return cu.Function{}, fmt.Errorf("kernels of %s: %w", m.Name, err)
-	}
-	k.modules = append(k.modules, loaded)
-	for _, other := range m.Kernels {
-		f, err := loaded.Function(other.Name)
-		if err != nil {
-			return cu.Function{}, fmt.Errorf("kernel %s: %w", other.Name, call("cuModuleGetFunction", err))
-		}
-		k.functions[other] = f
+	if err := k.load(moduleOf[kernel]); err != nil {
+		return cu.Function{}, err
 	}
 	return k.functions[kernel], nil
+}
+
+// load gives a module's PTX text to the driver, which compiles and loads it.
+func (k *kernelSet) load(m kernels.Module) error {
+	loaded, err := loadModule(m.PTX())
+	if err != nil {
+		return fmt.Errorf("kernels of %s: %w", m.Name, err)
+	}
+	k.modules = append(k.modules, loaded)
+	for _, kernel := range m.Kernels {
+		f, err := loaded.Function(kernel.Name)
+		if err != nil {
+			return fmt.Errorf("kernel %s: %w", kernel.Name, call("cuModuleGetFunction", err))
+		}
+		k.functions[kernel] = f
+	}
+	return nil
 }
 
 func (k *kernelSet) close() error {

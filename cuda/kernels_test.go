@@ -25,18 +25,22 @@ func tryReLUBackward(r *kernelRig) {
 		}
 		want = append(want, d)
 	}
-	d := put(r, dy)
+	d := r.put(dy)
 	dx := d // in place
 	if r.random.IntN(2) == 0 {
-		dx = room[float32](r, n)
+		dx = r.room(n)
 	}
-	r.launch(kernels.ReLUBackward{Dx: held(dx), Dy: held(d), Y: held(put(r, y)), Count: uint64(n)})
-	check(r, "dx", dx, want, exact)
+	r.launch(kernels.ReLUBackward{Dx: dx.at(), Dy: d.at(), Y: r.put(y).at(), Count: uint64(n)})
+	r.check("dx", dx, want, exact)
 }
 
 func tryDropout(r *kernelRig) {
-	size, first := r.count(), r.random.Uint32N(100)
-	n := size * r.about(3)
+	size, first, samples, channels := r.count(), r.random.Uint32N(100), r.about(3), 1
+	if r.last { // the numbers are those of (channels, extent)
+		channels = r.channels(40)
+		size = channels * r.about(50)
+	}
+	n := size * samples
 	rate, seed, step, layer := 0.9*r.random.Float64(), r.random.Uint64(), r.random.Int64N(1<<40), r.random.IntN(1000)
 	x := r.values(n)
 	want := doubles(x)
@@ -45,23 +49,25 @@ func tryDropout(r *kernelRig) {
 			want[i] = 0
 		}
 	}
+	want = lastOf(r, want, samples, channels)
 	key := net.SeedKey(seed)
-	in, add := put(r, x), int32(0)
+	in, add := r.put(lastOf(r, x, samples, channels)), int32(0)
 	y := in // in place
 	if r.random.IntN(2) == 0 {
 		y, add = r.target(want)
 	}
 	slot := r.random.IntN(3)
-	r.launch(kernels.Dropout{Channels: 1, Y: held(y), X: held(in), State: at(r.state(step, slot)), Queued: at(r.queued(slot, kernels.Queued{First: first})),
-		Count: uint64(n), Size: uint64(size), KeyLow: key[0], KeyHigh: key[1],
+	r.launch(kernels.Dropout{Y: y.at(), X: in.at(), State: at(r.state(step, slot)), Queued: at(r.queued(slot, kernels.Queued{First: first})),
+		Count: uint64(n), Size: uint64(size), Channels: uint32(channels), KeyLow: key[0], KeyHigh: key[1],
 		Last: net.DropoutCounter(layer, 0, 0)[3], Threshold: net.DropoutThreshold(rate), Scale: float32(1 / (1 - rate)), Add: add})
 	// The scale's rounding and the product's, of up to 10, and the sum's.
-	check(r, "y", y, want, approx.Tolerance{Rel: 2 * u, Abs: 31 * u * float64(add)})
+	r.check("y", y, want, approx.Tolerance{Rel: 2 * u, Abs: 31 * u * float64(add)})
 }
 
 // gathering is a data set without its samples, and which of them a mini-batch takes: row `slot` of the indices.
 type gathering struct {
 	batch, capacity, size, slot int
+	channels                    int // interleaved where the samples are gathered
 	stored                      int // rows of samples
 	labels, rows, indices       []int32
 	data                        *net.Dataset
@@ -69,6 +75,10 @@ type gathering struct {
 
 func (r *kernelRig) gathering() (g gathering) {
 	g.batch, g.size, g.slot, g.stored = r.about(12), []int{r.about(9), 4 * r.about(9), r.about(900)}[r.random.IntN(3)], r.random.IntN(3), r.about(30)
+	if g.channels = 1; r.last {
+		g.channels = r.about(6)
+		g.size = g.channels * []int{r.about(9), 4 * r.about(30)}[r.random.IntN(2)]
+	}
 	g.capacity = g.batch + r.random.IntN(4)
 	samples := g.stored
 	if r.random.IntN(2) == 0 { // they stand anywhere
@@ -91,11 +101,11 @@ func (g gathering) rowsAt(r *kernelRig) kernels.Optional[int32] {
 }
 
 // check compares with what the data set gathers.
-func (g gathering) check(r *kernelRig, x operand[float32], label operand[int32]) {
+func (g gathering) check(r *kernelRig, x layerValues, label operand[int32]) {
 	r.Helper()
 	indices, want := g.indices[g.slot*g.capacity:], make([]float32, g.batch*g.size)
 	g.data.Gather(want, indices)
-	check(r, "x", x, doubles(want), exact)
+	r.check("x", x, doubles(lastOf(r, want, g.batch, g.channels)), exact)
 	var labels []int32
 	for _, i := range indices {
 		labels = append(labels, g.labels[i])
@@ -106,27 +116,31 @@ func (g gathering) check(r *kernelRig, x operand[float32], label operand[int32])
 func tryGatherBytes(r *kernelRig) {
 	g := r.gathering()
 	g.data.Pixels, g.data.Scale = drawn(g.stored*g.size, func() uint8 { return uint8(r.random.Uint32()) }), r.random.Float32()
-	x, label := room[float32](r, g.batch*g.size), room[int32](r, g.batch)
-	r.launch(kernels.GatherBytes{Channels: 1, X: held(x), Label: at(label), Pixels: at(put(r, g.data.Pixels)), Labels: at(put(r, g.labels)), Rows: g.rowsAt(r),
+	x, label := r.room(g.batch*g.size), room[int32](r, g.batch)
+	r.launch(kernels.GatherBytes{X: x.at(), Label: at(label), Pixels: at(put(r, g.data.Pixels)), Labels: at(put(r, g.labels)), Rows: g.rowsAt(r),
 		State: at(r.state(0, g.slot)), Indices: at(put(r, g.indices)), Batch: uint32(g.batch), Capacity: uint32(g.capacity), Size: uint32(g.size),
-		Scale: g.data.Scale})
+		Channels: uint32(g.channels), Scale: g.data.Scale})
 	g.check(r, x, label)
 }
 
 func tryGatherFloats(r *kernelRig) {
 	g := r.gathering()
-	g.data.Values = r.values(g.stored * g.size)
-	x, label := room[float32](r, g.batch*g.size), room[int32](r, g.batch)
-	r.launch(kernels.GatherFloats{Channels: 1, X: held(x), Label: at(label), Values: at(put(r, g.data.Values)), Labels: at(put(r, g.labels)), Rows: g.rowsAt(r),
-		State: at(r.state(0, g.slot)), Indices: at(put(r, g.indices)), Batch: uint32(g.batch), Capacity: uint32(g.capacity), Size: uint32(g.size)})
+	g.data.Values = drawn(g.stored*g.size, r.random.Float32)
+	x, label := r.room(g.batch*g.size), room[int32](r, g.batch)
+	r.launch(kernels.GatherFloats{X: x.at(), Label: at(label), Values: at(put(r, g.data.Values)), Labels: at(put(r, g.labels)), Rows: g.rowsAt(r),
+		State: at(r.state(0, g.slot)), Indices: at(put(r, g.indices)), Batch: uint32(g.batch), Capacity: uint32(g.capacity), Size: uint32(g.size),
+		Channels: uint32(g.channels)})
 	g.check(r, x, label)
 }
 
 // ofBFloat16 is the value of a bfloat16.
 func ofBFloat16(b kernels.BFloat16) float64 { return float64(math.Float32frombits(uint32(b) << 16)) }
 
-// nearestBFloat16 rounds a number: of the two around it, it is the one less far away, or the even one.
+// nearestBFloat16 rounds a number: of the two around it, it is the one less far away, or the even one. A NaN stays one.
 func nearestBFloat16(x float32) kernels.BFloat16 {
+	if x != x {
+		return 0x7fc0
+	}
 	toZero := kernels.BFloat16(math.Float32bits(x) >> 16)
 	away := toZero + 1
 	low, high := math.Abs(float64(x)-ofBFloat16(toZero)), math.Abs(ofBFloat16(away)-float64(x))
@@ -173,6 +187,7 @@ func tryToBF16(r *kernelRig) {
 }
 
 func tryFromBF16(r *kernelRig) {
+	r.kind = kernels.Float32 // of the result
 	n := r.count()
 	x := drawn(n, func() kernels.BFloat16 { return nearestBFloat16(2*r.random.Float32() - 1) })
 	want := make([]float64, n)
@@ -180,6 +195,6 @@ func tryFromBF16(r *kernelRig) {
 		want[i] = ofBFloat16(v)
 	}
 	y, add := r.target(want)
-	r.launch(kernels.FromBF16{Y: at(y), X: at(put(r, x)), Count: uint64(n), Add: add})
-	check(r, "y", y, want, approx.Tolerance{Abs: 2 * u * float64(add)}) // exact, or a sum of values up to 2
+	r.launch(kernels.FromBF16{Y: at(y.single), X: at(put(r, x)), Count: uint64(n), Add: add})
+	r.check("y", y, want, approx.Tolerance{Abs: 2 * u * float64(add)}) // exact, or a sum of values up to 2
 }

@@ -26,21 +26,25 @@ func (p *program) takeMemory() error {
 	loss := len(p.groups) + 1 // positions: the input is 0; then come the groups, the loss, and the groups backwards
 	back := func(group int) int { return 2*loss - (group + 1) }
 	var slots []*slot
-	for i, a := range p.values {
+	for i, a := range slices.Backward(p.values) {
 		// A value lives until its last use. Its gradient lives from there to the backward pass of the group that makes
-		// the value.
-		count, last, first := batch*int64(a.shape.Size()), loss, loss
+		// the value. A gradient that was there before is a sum's, which lives until then too.
+		kind, count, last, first := p.device.form.kind, batch*int64(a.shape.Size()), loss, loss
 		if uses := p.lowered.Values[i].Uses; len(uses) > 0 {
 			group := uses[len(uses)-1].Group
 			last, first = group+1, back(group)
 		}
-		kind := p.device.form.kind
-		*a.value, *a.grad = newSlot(kind, count, i, last), newSlot(kind, count, first, back(i-1))
+		*a.value = newSlot(kind, count, i, last)
 		if a == p.logits() {
 			*a.value = newFloats(count, i, last)
 		}
 		slots = append(slots, a.value)
-		if a.learns {
+		switch {
+		case !a.learns:
+		case a.grad.count > 0:
+			a.grad.extend(back(i - 1))
+		default:
+			*a.grad = newSlot(kind, count, first, back(i-1))
 			slots = append(slots, a.grad)
 		}
 	}

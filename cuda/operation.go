@@ -85,6 +85,9 @@ func (l *link) trained(r net.Role) *parameter {
 	return nil
 }
 
+// last returns whether channels are last, for a kernel's parameter Last.
+func (l *link) last() int32 { return int32(boolInt(l.program.device.form.last)) }
+
 func (l *link) launch(k kernels.Launcher) error { return l.program.device.launch(k) }
 
 // activations is a value between operations, and the gradient with respect to it.

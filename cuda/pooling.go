@@ -84,9 +84,9 @@ func (s *poolLayer) forward(p *pass) error {
 		}
 		return dnn("cudnnPoolingForward", s.program.device.dnn.PoolingForward(d.pool, 1, d.x, s.in.value.Buffer, 0, d.y, s.out.value.Buffer))
 	}
+	planes, channels := s.program.device.form.planes(p.n, s.in.shape)
 	return s.launch(kernels.PoolForward{
-		Y: floats(s.out.value.Buffer), X: floats(s.in.value.Buffer), Mode: s.kernelMode(), Planes: uint32(p.n * s.in.shape.C),
-		Windows: s.windows(),
+		Y: s.out.value.values(), X: s.in.value.values(), Mode: s.kernelMode(), Planes: planes, Channels: channels, Windows: s.windows(),
 	})
 }
 
@@ -99,16 +99,15 @@ func (s *poolLayer) backward(p *pass) error {
 		return dnn("cudnnPoolingBackward", s.program.device.dnn.PoolingBackward(d.pool, 1, d.y, s.out.value.Buffer,
 			d.y, s.out.grad.Buffer, d.x, s.in.value.Buffer, float64(s.in.add()), d.x, s.in.grad.Buffer))
 	}
+	planes, channels := s.program.device.form.planes(p.n, s.in.shape)
+	dx, dy, x, y := s.in.grad.values(), s.out.grad.values(), s.in.value.values(), s.out.value.values()
 	if s.mode == net.MaxPool {
 		return s.launch(kernels.MaxPoolBackward{
-			Dx: floats(s.in.grad.Buffer), Dy: floats(s.out.grad.Buffer), X: floats(s.in.value.Buffer), Y: floats(s.out.value.Buffer),
-			Planes: uint32(p.n * s.in.shape.C), Windows: s.windows(), Add: s.in.add(),
+			Dx: dx, Dy: dy, X: x, Y: y, Planes: planes, Channels: channels, Windows: s.windows(), Add: s.in.add(),
 		})
 	}
 	return s.launch(kernels.PoolBackward{
-		Dx: floats(s.in.grad.Buffer), Dy: floats(s.out.grad.Buffer), X: floats(s.in.value.Buffer), Y: floats(s.out.value.Buffer),
-		Mode: s.kernelMode(), Planes: uint32(p.n * s.in.shape.C),
-		Windows: s.windows(), Add: s.in.add(),
+		Dx: dx, Dy: dy, X: x, Y: y, Mode: s.kernelMode(), Planes: planes, Channels: channels, Windows: s.windows(), Add: s.in.add(),
 	})
 }
 

@@ -17,7 +17,8 @@ import (
 // others.
 type program struct {
 	device  *Device
-	plan    *net.Plan
+	given   *net.Plan
+	plan    *net.Plan // the given one; for inference as if everything in it were frozen
 	options net.Options
 	closed  bool
 	failed  error // the first error after which the program's memory can't be trusted
@@ -26,6 +27,10 @@ type program struct {
 	groups  []group        // groups[i] makes values[i+1]
 	values  []*activations // [0] is the network's input; the last is the logits
 	visible []visible      // indexed by node of the plan
+
+	convolutions []*convLayer // those of the groups
+	norms        []*batchNorm // those of the groups
+	late         *parameter   // a bias that the loss adds to the logits, except in traces; nil if there is none
 
 	parameters []*parameter // in the order of Plan.Params
 	flat       flat
@@ -72,7 +77,7 @@ const (
 
 // newProgram makes a program: its graph, its memory and its initial state.
 func newProgram(d *Device, plan *net.Plan, opts net.Options) (p *program, err error) {
-	p = &program{device: d, plan: plan, options: opts, graphs: map[work]*graph{}, warm: map[work]bool{}}
+	p = &program{device: d, given: plan, plan: opts.PlanFor(plan), options: opts, graphs: map[work]*graph{}, warm: map[work]bool{}}
 	p.options.Images = nil
 	p.perform = p.performTask
 	p.queues.step, p.queues.gradients, p.queues.update = p.queueStep, p.queueGradients, p.queueUpdate
@@ -82,7 +87,7 @@ func newProgram(d *Device, plan *net.Plan, opts net.Options) (p *program, err er
 			p = nil
 		}
 	}()
-	for _, q := range plan.Params {
+	for _, q := range p.plan.Params {
 		p.parameters = append(p.parameters, &parameter{Param: q})
 	}
 	if err := p.link(); err != nil {
@@ -113,18 +118,19 @@ func (p *program) chooseAlgorithms() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, pool.give(margin)) }()
-	for _, g := range p.groups {
-		if c, ok := g.operation.(*convLayer); ok && c.needs() != [directions]bool{} {
-			if _, err := c.at(p.options.Batch); err != nil {
-				return err
-			}
+	for _, c := range p.convolutions {
+		if c.needs() == [directions]bool{} {
+			continue
+		}
+		if _, err := c.at(p.options.Batch); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
 // Plan returns what the program was compiled from.
-func (p *program) Plan() *net.Plan { return p.plan }
+func (p *program) Plan() *net.Plan { return p.given }
 
 // Options returns the options with which it was compiled, without Images.
 func (p *program) Options() net.Options { return p.options }

@@ -56,7 +56,7 @@ func (p *program) forward(w work) error {
 	}
 	ranges.begin(rangeLoss)
 	defer ranges.end()
-	return p.softmax(w, w.kind == inferring, w.kind != inferring, w.trains())
+	return p.softmax(w, p.late, w.kind == inferring, w.kind != inferring, w.trains())
 }
 
 // backward computes the gradients of everything that is trained, and adds those of earlier shares.
@@ -138,11 +138,14 @@ func (p *program) see(w work, from Buffer) error {
 
 // softmax computes what is asked for: probabilities; losses and hits; the gradient of the mean loss. It computes the
 // gradient only if something learns. With the gradient the losses are those of training, otherwise plain
-// cross-entropy.
-func (p *program) softmax(w work, probabilities, losses, gradient bool) error {
+// cross-entropy. A bias that isn't nil is added to the logits first.
+func (p *program) softmax(w work, bias *parameter, probabilities, losses, gradient bool) error {
 	logits := p.logits()
 	k := kernels.SoftmaxCrossEntropy{Logits: floats(logits.value.Buffer), State: p.state(), Queued: p.queue.numbers(), Batch: uint32(w.n),
 		Classes: uint32(p.plan.Classes), Kept: 1}
+	if bias != nil {
+		k.Bias = optional(bias.value)
+	}
 	if gradient {
 		smoothing := p.options.Loss.Smoothing
 		k.Spread, k.Kept, k.ClassWeights = float32(smoothing/float64(p.plan.Classes)), float32(1-smoothing), optional(p.classWeights)
@@ -262,8 +265,19 @@ func (p *program) optimizePart(r rate, clip kernels.Optional[float32]) error {
 		Apart: int32(boolInt(o.Method == net.AdamW)), RateFactor: r.factor})
 }
 
+// trains returns an error if the program is closed or can't train.
+func (p *program) trains() error {
+	if p.closed || p.device.closed {
+		return net.ErrClosed
+	}
+	return p.options.Training()
+}
+
 // Step queues one training step. Several steps go to the device at once.
 func (p *program) Step(b net.Batch) error {
+	if err := p.trains(); err != nil {
+		return err
+	}
 	if err := p.check(b, p.options.Batch); err != nil {
 		return err
 	}
@@ -279,6 +293,9 @@ func (p *program) Step(b net.Batch) error {
 
 // Gradients queues the forward and backward pass of one share of a mini-batch.
 func (p *program) Gradients(b net.Batch, share net.Share) error {
+	if err := p.trains(); err != nil {
+		return err
+	}
 	if err := p.check(b, p.options.Batch); err != nil {
 		return err
 	}
@@ -294,8 +311,8 @@ func (p *program) Gradients(b net.Batch, share net.Share) error {
 
 // Update queues the optimiser's step.
 func (p *program) Update() error {
-	if p.closed || p.device.closed {
-		return net.ErrClosed
+	if err := p.trains(); err != nil {
+		return err
 	}
 	if err := p.checkTurn(); err != nil {
 		return err

@@ -21,6 +21,11 @@ func (p *program) Trace(b net.Batch, mode net.Mode) (t *net.Trace, err error) {
 	if p.pending > 0 {
 		return nil, fmt.Errorf("%w: an update is due before a trace", net.ErrUnfinished)
 	}
+	if mode == net.Training {
+		if err := p.options.Training(); err != nil {
+			return nil, err
+		}
+	}
 	err = p.do(func() error {
 		if err := p.queue.flush(); err != nil {
 			return err
@@ -57,7 +62,7 @@ func (p *program) trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
 			return nil, err
 		}
 	}
-	if err := p.softmax(w, true, true, m.training); err != nil {
+	if err := p.softmax(w, nil, true, true, m.training); err != nil {
 		return nil, err
 	}
 	if err := p.traceLoss(t, m.n); err != nil || !m.training {
@@ -105,7 +110,6 @@ func (p *program) traceGradients(t *net.Trace, n, value int, after bool) error {
 		switch {
 		case after && v.within != nil:
 			from, lies = v.within, p.plan.Nodes[i].Out
-		case after && v.after:
 		case !after && v.Gradient:
 		default:
 			continue

@@ -119,9 +119,9 @@ func (v viewing) place() (most float64) {
 
 // check compares with the reference. A value is at most 1; between two pixels it changes by at most 2 in a column and in a row;
 // colours multiply by at most 3 and a sum of some ten products is rounded.
-func (v viewing) check(r *kernelRig, x operand[float32], label, other operand[int32], share operand[float32]) {
+func (v viewing) check(r *kernelRig, x layerValues, label, other operand[int32], share operand[float32]) {
 	r.Helper()
-	check(r, "x", x, reference.Input(v.Batch, v.in), approx.Tolerance{Abs: 3*4*v.place() + 40*u})
+	r.check("x", x, lastOf(r, reference.Input(v.Batch, v.in), v.Len(), v.in.C), approx.Tolerance{Abs: 3*4*v.place() + 40*u})
 	var labels, others []int32
 	var shares []float64
 	for i := range v.Indices {
@@ -136,19 +136,21 @@ func (v viewing) check(r *kernelRig, x operand[float32], label, other operand[in
 func tryViewBytes(r *kernelRig) {
 	v := r.viewing()
 	v.Data.Pixels, v.Data.Scale = drawn(v.Data.Len()*v.Data.Shape.Size(), func() uint8 { return uint8(r.random.Uint32()) }), r.random.Float32()/255
-	x, label, other, share := room[float32](r, v.Len()*v.in.Size()), room[int32](r, v.Len()), room[int32](r, v.Len()), room[float32](r, v.Len())
-	r.launch(kernels.ViewBytes{X: held(x), Label: at(label), Other: at(other), Share: at(share), Pixels: at(put(r, v.Data.Pixels)),
+	x, label, other, share := r.room(v.Len()*v.in.Size()), room[int32](r, v.Len()), room[int32](r, v.Len()), room[float32](r, v.Len())
+	r.launch(kernels.ViewBytes{X: x.at(), Label: at(label), Other: at(other), Share: at(share), Pixels: at(put(r, v.Data.Pixels)),
 		State: at(r.state(0, v.slot)), Views: at(v.seen(r)), Batch: uint32(v.Len()), Capacity: uint32(v.capacity), Channels: uint32(v.in.C),
-		Height: uint32(v.in.H), Width: uint32(v.in.W), FromHeight: uint32(v.Data.Shape.H), FromWidth: uint32(v.Data.Shape.W), Scale: v.Data.Scale})
+		Height: uint32(v.in.H), Width: uint32(v.in.W), FromHeight: uint32(v.Data.Shape.H), FromWidth: uint32(v.Data.Shape.W),
+		Last: int32(boolInt(r.last)), Scale: v.Data.Scale})
 	v.check(r, x, label, other, share)
 }
 
 func tryViewFloats(r *kernelRig) {
 	v := r.viewing()
 	v.Data.Values = r.values(v.Data.Len() * v.Data.Shape.Size())
-	x, label, other, share := room[float32](r, v.Len()*v.in.Size()), room[int32](r, v.Len()), room[int32](r, v.Len()), room[float32](r, v.Len())
-	r.launch(kernels.ViewFloats{X: held(x), Label: at(label), Other: at(other), Share: at(share), Values: at(put(r, v.Data.Values)),
+	x, label, other, share := r.room(v.Len()*v.in.Size()), room[int32](r, v.Len()), room[int32](r, v.Len()), room[float32](r, v.Len())
+	r.launch(kernels.ViewFloats{X: x.at(), Label: at(label), Other: at(other), Share: at(share), Values: at(put(r, v.Data.Values)),
 		State: at(r.state(0, v.slot)), Views: at(v.seen(r)), Batch: uint32(v.Len()), Capacity: uint32(v.capacity), Channels: uint32(v.in.C),
-		Height: uint32(v.in.H), Width: uint32(v.in.W), FromHeight: uint32(v.Data.Shape.H), FromWidth: uint32(v.Data.Shape.W)})
+		Height: uint32(v.in.H), Width: uint32(v.in.W), FromHeight: uint32(v.Data.Shape.H), FromWidth: uint32(v.Data.Shape.W),
+		Last: int32(boolInt(r.last))})
 	v.check(r, x, label, other, share)
 }

@@ -62,33 +62,113 @@ extern "C" __global__ void __launch_bounds__(256)
   });
 }
 
-// y[r, i] = x[r, i] * gate[r] for rows of `extent` values, one for each channel of each sample. Serves forward (x, y) and
-// backward (dy, dx). y may be x. Limit: 8 bytes a value, 12 to add.
-extern "C" __global__ void __launch_bounds__(256)
-    multiply_rows(Value *y, const Value *x, const Value *__restrict__ gate, uint32_t rows, uint32_t extent,
-                  int32_t add) {
-  forEachInChannels(rows * extent, rows, extent, aligned<WIDE>(y, x), [=](auto at, auto row) {
-    auto v = load(x, at);
-    for (unsigned k = 0; k < at.width; k++) v[k] *= widened(gate[row[k]]);
-    storeOrAdd(y, at, v, add);
-  });
+// Of interleaved channels: a thread multiplies W channels of a pixel, which has packs*W of them.
+template <unsigned W>
+__device__ void multiplyRowsLast(Value *y, const Value *x, const Value *gate, uint32_t rows, uint32_t extent,
+                                 uint32_t packs, bool add) {
+  const uint32_t total = rows * extent * packs;
+  for (uint32_t k = gridThread(); k < total; k += gridThreads()) {
+    const uint32_t pixel = k / packs, pack = k - pixel * packs, row = pixel / extent;
+    auto v = load(x, Span<W>{k});
+    const auto factor = load(gate, Span<W>{row * packs + pack});
+    for (unsigned c = 0; c < W; c++) v[c] *= factor[c];
+    storeOrAdd(y, Span<W>{k}, v, add);
+  }
 }
 
-// dgate[r] = sum over i of dy[r, i] * x[r, i], each by one block and in an order that is fixed by its threads. Limit: 8
-// bytes a value of dy.
+// y[r, i, c] = x[r, i, c] * gate[r, c] for rows of `extent` pixels with `channels` interleaved channels. NCHW has a row for
+// each channel of each sample, and one channel. NHWC has a row for each sample. Serves forward (x, y) and backward (dy,
+// dx). y may be x. Limit: two moves a value, three to add.
+extern "C" __global__ void __launch_bounds__(256)
+    multiply_rows(Value *y, const Value *x, const Value *__restrict__ gate, uint32_t rows, uint32_t extent,
+                  uint32_t channels, int32_t add) {
+  if (channels == 1) {
+    forEachInChannels(rows * extent, rows, extent, aligned<WIDE>(y, x), [=](auto at, auto row) {
+      auto v = load(x, at);
+      for (unsigned k = 0; k < at.width; k++) v[k] *= widened(gate[row[k]]);
+      storeOrAdd(y, at, v, add);
+    });
+  } else if (channels % WIDE == 0 && aligned<WIDE>(y, x, gate)) {
+    multiplyRowsLast<WIDE>(y, x, gate, rows, extent, channels / WIDE, add);
+  } else {
+    multiplyRowsLast<1>(y, x, gate, rows, extent, channels, add);
+  }
+}
+
+// A block's share of a row with interleaved channels: `packs` threads take W*packs neighbouring channels of each pixel.
+// packs is a power of two.
+template <unsigned W>
+struct GateTile {
+  uint32_t packs;
+
+  // What a block takes of a pixel has 64 bytes where W values move at once: whole sectors, and many blocks for few rows.
+  __device__ explicit GateTile(uint32_t channels) : packs(1) {
+    const uint32_t most = W > 1 ? 64 / sizeof(Value) / W : 32;
+    while (packs < most && W * packs < channels) packs *= 2;
+  }
+
+  // Adds up what the threads of each pack have, in a fixed order. All threads of the block must call. Thread i gets the
+  // sum of the tile's channel i, if there is one.
+  __device__ float sum(Pack<float, W> v) const {
+    __shared__ float shared[8][32];  // of a block's warps, and of a tile's channels
+    for (uint32_t d = 16; d >= packs; d /= 2) {
+      for (unsigned k = 0; k < W; k++) v[k] += __shfl_xor_sync(0xffffffffu, v[k], d);
+    }
+    __syncthreads();  // what was there has been read
+    if (threadIdx.x % 32 < packs) {
+      for (unsigned k = 0; k < W; k++) shared[threadIdx.x / 32][W * (threadIdx.x % 32) + k] = v[k];
+    }
+    __syncthreads();
+    float all = 0;
+    if (threadIdx.x < W * packs) {
+      for (uint32_t warp = 0; warp < blockDim.x / 32; warp++) all += shared[warp][threadIdx.x];
+    }
+    return all;
+  }
+};
+
+// The gate gradient of interleaved channels. A block sums a tile of a row.
+template <unsigned W, class Done>
+__device__ void multiplyRowsGateLast(const Value *dy, const Value *x, uint32_t rows, uint32_t extent,
+                                     uint32_t channels, Done done) {
+  const GateTile<W> tile(channels);
+  const uint32_t packs = channels / W, tiles = (packs + tile.packs - 1) / tile.packs;
+  for (uint32_t b = blockIdx.x; b < rows * tiles; b += gridDim.x) {
+    const uint32_t row = b / tiles, first = (b - row * tiles) * tile.packs, pack = first + threadIdx.x % tile.packs;
+    Pack<float, W> sums = {};
+    for (uint32_t i = threadIdx.x / tile.packs; i < extent && pack < packs; i += blockDim.x / tile.packs) {
+      const Span<W> at{(row * extent + i) * packs + pack};
+      const auto d = load(dy, at), v = load(x, at);
+      for (unsigned k = 0; k < W; k++) sums[k] += d[k] * v[k];
+    }
+    const float sum = tile.sum(sums);
+    const uint32_t c = W * first + threadIdx.x;
+    if (threadIdx.x < W * tile.packs && c < channels) done(row * channels + c, sum);
+  }
+}
+
+// dgate[r, c] = sum over i of dy[r, i, c] * x[r, i, c], in an order that is fixed by the number of threads. With one channel
+// a block sums a row; with several it sums up to 32 of them. Limit: dy and x read once.
 extern "C" __global__ void __launch_bounds__(256)
     multiply_rows_gate(Value *dgate, const Value *__restrict__ dy, const Value *__restrict__ x, uint32_t rows,
-                       uint32_t extent, int32_t add) {
+                       uint32_t extent, uint32_t channels, int32_t add) {
   __shared__ float shared[32];
-  for (uint32_t r = blockIdx.x; r < rows; r += gridDim.x) {
-    float sum = 0;
-    forEachOfChannel(block(), r, 1, rows, extent, aligned<WIDE>(dy, x), [&](auto at) {
-      const auto d = load(dy, at);
-      const auto v = load(x, at);
-      for (unsigned k = 0; k < at.width; k++) sum += d[k] * v[k];
-    });
-    sum = blockSum(sum, shared);
-    if (threadIdx.x == 0) put(dgate + r, add ? widened(dgate[r]) + sum : sum);
+  const bool wide = aligned<WIDE>(dy, x);
+  const auto done = [=](uint32_t i, float sum) { put(dgate + i, add ? widened(dgate[i]) + sum : sum); };
+  if (channels > 1 && channels % WIDE == 0 && wide) {
+    multiplyRowsGateLast<WIDE>(dy, x, rows, extent, channels, done);
+  } else if (channels > 1) {
+    multiplyRowsGateLast<1>(dy, x, rows, extent, channels, done);
+  } else {
+    for (uint32_t r = blockIdx.x; r < rows; r += gridDim.x) {
+      float sum = 0;
+      forEachOfChannel(block(), r, 1, rows, extent, wide, [&](auto at) {
+        const auto d = load(dy, at), v = load(x, at);
+        for (unsigned k = 0; k < at.width; k++) sum += d[k] * v[k];
+      });
+      sum = blockSum(sum, shared);
+      if (threadIdx.x == 0) done(r, sum);
+    }
   }
 }
 

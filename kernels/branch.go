@@ -92,48 +92,83 @@ func (k Multiply) Launch(d Device) (Launch, error) {
 	return newLaunch(multiply[k.Y.Type], d, packs(k.Y.Type, k.Count), k)
 }
 
-// MultiplyRows computes y[r][i] = x[r][i]*gate[r] for Rows rows of Extent values, or adds that to y where Add is not
-// 0. For x (N, C, H, W) and gate (N, C, 1, 1) there are N*C rows of H*W values. It computes the gradient of x too: dx
-// = dy*gate. Y may be X.
+// MultiplyRows computes y[r][i][c] = x[r][i][c]*gate[r][c] for Rows rows of Extent pixels with Channels channels, or
+// adds that to y where Add is not 0. For x (N, C, H, W) and gate (N, C, 1, 1) there are N*C rows, and Channels is 1. For x
+// (N, H, W, C) there are N rows, and Channels is C. In both cases Extent is H*W. It computes the gradient of x too: dx =
+// dy*gate. Y may be X.
 type MultiplyRows struct {
-	Y      Values
-	X      Values
-	Gate   Values
-	Rows   uint32
-	Extent uint32
-	Add    int32
+	Y        Values
+	X        Values
+	Gate     Values
+	Rows     uint32
+	Extent   uint32
+	Channels uint32
+	Add      int32
 }
 
 var multiplyRows = newForms("multiply_rows", 256, MultiplyRows{})
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k MultiplyRows) Launch(d Device) (Launch, error) {
-	total, err := countPlaces(multiplyRows[k.Y.Type], k.Rows, k.Extent)
+	kernel := multiplyRows[k.Y.Type]
+	total, err := countRows(kernel, k.Rows, k.Extent, k.Channels)
 	if err != nil {
 		return Launch{}, err
 	}
-	if total < 1 {
-		return Launch{}, fmt.Errorf("kernels: multiply_rows: %d rows of %d values: want 1 or more", k.Rows, k.Extent)
+	if k.Channels == 1 {
+		return newLaunch(kernel, d, packs(k.Y.Type, total), k)
 	}
-	return newLaunch(multiplyRows[k.Y.Type], d, packs(k.Y.Type, total), k)
+	return newLaunch(kernel, d, total/channelsAtOnce(k.Y.Type, k.Channels), k)
 }
 
-// MultiplyRowsGate computes the gradient of the gate of [MultiplyRows]: dgate[r] = sum over i of dy[r][i]*x[r][i]. It
-// adds that to dgate where Add is not 0. The order of the sums is fixed.
+// countRows returns how many values there are in rows of `extent` pixels with some channels.
+func countRows(k *Kernel, rows, extent, channels uint32) (uint64, error) {
+	total, err := countPlaces(k, rows, extent, channels)
+	if err == nil && total < 1 {
+		err = fmt.Errorf("kernels: %s: %d rows of %d pixels with %d channels: want 1 or more", k.Name, rows, extent, channels)
+	}
+	return total, err
+}
+
+// MultiplyRowsGate computes the gradient of the gate of [MultiplyRows]: dgate[r][c] = sum over i of
+// dy[r][i][c]*x[r][i][c]. It adds that to dgate where Add is not 0. The order of the sums is fixed.
 type MultiplyRowsGate struct {
-	Dgate  Values
-	Dy     Values
-	X      Values
-	Rows   uint32
-	Extent uint32
-	Add    int32
+	Dgate    Values
+	Dy       Values
+	X        Values
+	Rows     uint32
+	Extent   uint32
+	Channels uint32
+	Add      int32
 }
 
 var multiplyRowsGate = newForms("multiply_rows_gate", 256, MultiplyRowsGate{})
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k MultiplyRowsGate) Launch(d Device) (Launch, error) {
-	return newChannels(multiplyRowsGate[k.Dgate.Type], d, k, 1, k.Rows, k.Extent)
+	kernel := multiplyRowsGate[k.Dgate.Type]
+	if _, err := countRows(kernel, k.Rows, k.Extent, k.Channels); err != nil {
+		return Launch{}, err
+	}
+	if k.Channels == 1 {
+		return newRows(kernel, d, uint64(k.Rows), packs(k.Dgate.Type, uint64(k.Extent)), k)
+	}
+	tiles, threads := gateTiles(k.Dgate.Type, k.Channels)
+	return newRows(kernel, d, uint64(k.Rows)*tiles, uint64(k.Extent)*threads, k)
+}
+
+// gateTiles returns how many blocks share the channels of a row, and how many threads of each share a pixel. GateTile in
+// branch.cu has the same numbers for buffers that are aligned.
+func gateTiles(t Type, channels uint32) (tiles, threads uint64) {
+	wide := channelsAtOnce(t, channels)
+	packs, most := uint64(channels)/wide, uint64(32)
+	if wide > 1 {
+		most = 4
+	}
+	for threads = 1; threads < most && threads < packs; {
+		threads *= 2
+	}
+	return (packs + threads - 1) / threads, threads
 }
 
 // CopyBlocks copies some channels of each sample: y[n*YPitch + i] = x[n*XPitch + i] for n < Blocks and i < Count. It

@@ -81,13 +81,14 @@ func (f Filtering) check(k *Kernel, batch, outH, outW, chunk uint32) error {
 }
 
 // ConvBiasReLUPool computes a convolution and then what [BiasReLUPool] does. Its shapes are X (Batch, Channels, H, W),
-// Weight (Filters, Channels, KernelH, KernelW), Bias (Filters), and Y and Mask (Batch, Filters, OutH, OutW). The
-// convolution makes MadeH by MadeW values, of which pooling takes OutH by OutW windows of 2x2. Chunk is at most that
-// of [Filtering.Chunk].
+// Weight (Filters, Channels, KernelH, KernelW), Bias (Filters), and Y and Mask (Batch, Filters, OutH, OutW). Where Last is
+// not 0, the channels and filters are the last dimension: X is (Batch, H, W, Channels), Weight is (Filters, KernelH,
+// KernelW, Channels), and Y and Mask are (Batch, OutH, OutW, Filters). The convolution makes MadeH by MadeW values, of
+// which pooling takes OutH by OutW windows of 2x2. Chunk is at most that of [Filtering.Chunk].
 type ConvBiasReLUPool struct {
-	Y      Pointer[float32]
+	Y      Values
 	Mask   Pointer[uint8]
-	X      Pointer[float32]
+	X      Values
 	Weight Pointer[float32]
 	Bias   Pointer[float32]
 	Batch  uint32
@@ -97,22 +98,24 @@ type ConvBiasReLUPool struct {
 	OutH  uint32
 	OutW  uint32
 	Chunk uint32
+	Last  int32
 }
 
-var convBiasReLUPool = newKernel("conv_bias_relu_pool", 256, ConvBiasReLUPool{})
+var convBiasReLUPool = newForms("conv_bias_relu_pool", 256, ConvBiasReLUPool{})
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k ConvBiasReLUPool) Launch(d Device) (Launch, error) {
-	if err := k.check(convBiasReLUPool, k.Batch, k.OutH, k.OutW, k.Chunk); err != nil {
+	kernel := convBiasReLUPool[k.Y.Type]
+	if err := k.check(kernel, k.Batch, k.OutH, k.OutW, k.Chunk); err != nil {
 		return Launch{}, err
 	}
 	windows := uint64(k.OutH) * uint64(k.OutW)
-	l, err := newRows(convBiasReLUPool, d, 1, windows, k)
+	l, err := newRows(kernel, d, 1, windows, k)
 	if err != nil {
 		return Launch{}, err
 	}
 	tiles := (windows + uint64(l.Threads) - 1) / uint64(l.Threads)
-	blocks, err := countPlaces(convBiasReLUPool, k.Batch, k.groups(), uint32(tiles))
+	blocks, err := countPlaces(kernel, k.Batch, k.groups(), uint32(tiles))
 	l.Blocks = int(min(blocks, 1<<16))
 	return l, err
 }
@@ -124,14 +127,14 @@ func ConvGradientParts(batch uint32, f Filtering, chunk uint32) uint32 {
 	return max(1, min(batch, blocks/(f.groups()*f.chunks(chunk))))
 }
 
-// ConvReLUPoolGradients computes the gradients of ConvBiasReLUPool's Weight and Bias from Dy (Batch, Filters, OutH,
-// OutW). The order of the sums is fixed. With several Parts, Dw and Db have a row for each part, which [ColumnSums]
-// adds up: a row of Dw has as many values as Weight, a row of Db has Filters values.
+// ConvReLUPoolGradients computes the gradients of ConvBiasReLUPool's Weight and Bias from Dy, which has the shape of Y.
+// Last is that of the forward pass. The order of the sums is fixed. With several Parts, the gradients of a part begin
+// Pitch values behind those of the part before, and [ColumnSums] adds them up. Those of Dw are in the order of Weight.
 type ConvReLUPoolGradients struct {
 	Dw    Pointer[float32]
 	Db    Pointer[float32]
-	X     Pointer[float32]
-	Dy    Pointer[float32]
+	X     Values
+	Dy    Values
 	Mask  Pointer[uint8]
 	Batch uint32
 	Filtering
@@ -139,21 +142,24 @@ type ConvReLUPoolGradients struct {
 	OutW  uint32
 	Chunk uint32
 	Parts uint32
+	Pitch uint32
+	Last  int32
 }
 
-var convReLUPoolGradients = newKernel("conv_relu_pool_gradients", 256, ConvReLUPoolGradients{})
+var convReLUPoolGradients = newForms("conv_relu_pool_gradients", 256, ConvReLUPoolGradients{})
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k ConvReLUPoolGradients) Launch(d Device) (Launch, error) {
-	if err := k.check(convReLUPoolGradients, k.Batch, k.OutH, k.OutW, k.Chunk); err != nil {
+	kernel := convReLUPoolGradients[k.X.Type]
+	if err := k.check(kernel, k.Batch, k.OutH, k.OutW, k.Chunk); err != nil {
 		return Launch{}, err
 	}
 	if k.Parts < 1 || k.Parts > k.Batch {
-		return Launch{}, fmt.Errorf("kernels: %s: %d parts of a batch of %d", convReLUPoolGradients.Name, k.Parts, k.Batch)
+		return Launch{}, fmt.Errorf("kernels: %s: %d parts of a batch of %d", kernel.Name, k.Parts, k.Batch)
 	}
-	blocks, err := countPlaces(convReLUPoolGradients, k.Parts, k.groups(), k.chunks(k.Chunk))
+	blocks, err := countPlaces(kernel, k.Parts, k.groups(), k.chunks(k.Chunk))
 	if err != nil {
 		return Launch{}, err
 	}
-	return newRows(convReLUPoolGradients, d, blocks, warp*uint64(min(k.Filters, convFilters)), k)
+	return newRows(kernel, d, blocks, warp*uint64(min(k.Filters, convFilters)), k)
 }

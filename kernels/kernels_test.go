@@ -275,7 +275,8 @@ func TestConvolutionsLimits(t *testing.T) {
 		"many values":  {Batch: many, Filtering: kernels.Filtering{Filters: many, Channels: 1, H: 2, W: 2, KernelH: 1, KernelW: 1}},
 		"many weights": {Batch: 1, Filtering: kernels.Filtering{Filters: many, Channels: many, H: 2, W: 2, KernelH: 1, KernelW: 1}},
 	} {
-		k.Y, k.Mask, k.X, k.Weight, k.Bias, k.MadeH, k.MadeW, k.OutH, k.OutW, k.Chunk = 16, 16, 16, 16, 16, 2, 2, 1, 1, 1
+		k.Y, k.X = kernels.Float32.At(16), kernels.Float32.At(16)
+		k.Mask, k.Weight, k.Bias, k.MadeH, k.MadeW, k.OutH, k.OutW, k.Chunk = 16, 16, 16, 2, 2, 1, 1, 1
 		if _, err := k.Launch(kernels.Device{Multiprocessors: 1, ThreadsPerMultiprocessor: 1024, ThreadsPerBlock: 1024}); err == nil {
 			t.Errorf("%s: launched", name)
 		}

@@ -139,15 +139,6 @@ func packs(t Type, count uint64) uint64 {
 	return count/wide + min(count%wide, 1)
 }
 
-// newPlaced makes a launch as newLaunch does, for kernels that number their values with 32 bits.
-func newPlaced(k *Kernel, d Device, parameters any, sizes ...uint32) (Launch, error) {
-	total, err := countPlaces(k, sizes...)
-	if err != nil {
-		return Launch{}, err
-	}
-	return newLaunch(k, d, total, parameters)
-}
-
 // newChannelwise makes a launch for a kernel that treats each of count values in the same way, with numbers of its
 // channel.
 func newChannelwise(k *Kernel, d Device, parameters any, count, channels, extent uint32) (Launch, error) {
@@ -202,14 +193,6 @@ func newViewed(k *Kernel, d Device, parameters any, batch, channels, height, wid
 			fromHeight, fromWidth)
 	}
 	return newShared(k, d, parameters, batch, uint64(height)*uint64(width))
-}
-
-// newChannels makes a launch for a kernel that sums batch*extent values for each channel. A channel has one block.
-func newChannels(k *Kernel, d Device, parameters any, batch, channels, extent uint32) (Launch, error) {
-	if _, err := countPlaces(k, batch, channels, extent); err != nil {
-		return Launch{}, err
-	}
-	return newRows(k, d, uint64(channels), packs(k.Type, uint64(batch)*uint64(extent)), parameters)
 }
 
 // newRows makes a launch for a kernel that gives each row to one block, whose threads share the row's items.

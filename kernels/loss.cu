@@ -61,14 +61,15 @@ struct Expected {
   }
 };
 
-// Of rows of logits (batch, classes) it writes what is not null: probabilities (batch, classes); losses and hits
+// Of rows of logits (batch, classes), to which bias (classes) is added unless it is null, it writes what is not null: probabilities (batch, classes); losses and hits
 // (batch), for which labels are needed; and gradient (batch, classes), that of the mean loss over the samples of the
 // update: (p * sum of q - q) * weight with the slot's weight. others and shares (batch) are null, or the second labels
 // and the shares of the first; classWeights is null or the weight of each class; spread is label smoothing / classes and
 // kept is 1 - label smoothing. blockDim.x is a power of two of 32 or more. Limit: a logit read and a value of the gradient written; the
 // further walks over a row meet the cache.
 extern "C" __global__ void __launch_bounds__(1024, 1)
-    softmax_cross_entropy(const float *__restrict__ logits, const int32_t *__restrict__ labels,
+    softmax_cross_entropy(const float *__restrict__ logits, const float *__restrict__ bias,
+                          const int32_t *__restrict__ labels,
                           float *__restrict__ probabilities, float *__restrict__ losses, int32_t *__restrict__ hits,
                           Value *__restrict__ gradient, const int32_t *__restrict__ others,
                           const float *__restrict__ shares, const float *__restrict__ classWeights,
@@ -82,14 +83,22 @@ extern "C" __global__ void __launch_bounds__(1024, 1)
   }
   const uint32_t rows = blockDim.x / lanes;
   const Team team = {threadIdx.x % lanes, lanes};
-  const bool wide = classes % 4 == 0 && aligned(logits, probabilities) && aligned(gradient);
+  const bool wide = classes % 4 == 0 && aligned(logits, bias, probabilities) && aligned(gradient);
   // All threads of a block go round together; those without a row have no logits.
   for (uint32_t first = blockIdx.x * rows; first < batch; first += gridDim.x * rows) {
     const uint32_t n = first + threadIdx.x / lanes, count = n < batch ? classes : 0;
-    const float *z = logits + uint64_t(n) * classes;
+    const auto rowOf = [=](auto at) {
+      auto v = load(logits + uint64_t(n) * classes, at);
+      if (bias) {
+        const auto b = load(bias, at);
+        for (unsigned k = 0; k < at.width; k++) v[k] += b[k];
+      }
+      return v;
+    };
+    const auto logit = [=](uint32_t k) { return rowOf(Span<1>{k})[0]; };
     Best best = {-INFINITY, 0xffffffffu};
     forEach(team, count, wide, [&](auto at) {
-      const auto v = load(z, at);
+      const auto v = rowOf(at);
       for (unsigned k = 0; k < at.width; k++) best = better(best, {v[k], uint32_t(at.first() + k)});
     });
     best = laneBest(best, lanes);
@@ -97,7 +106,7 @@ extern "C" __global__ void __launch_bounds__(1024, 1)
     // sum is NaN.
     float sum = 0;
     forEach(team, count, wide, [&](auto at) {
-      const auto v = load(z, at);
+      const auto v = rowOf(at);
       for (unsigned k = 0; k < at.width; k++) sum += expf(v[k] - best.value);
     });
     sum = laneSum(sum, lanes, shared);
@@ -113,17 +122,17 @@ extern "C" __global__ void __launch_bounds__(1024, 1)
     }
     if (spread != 0) {
       forEach(team, count, wide, [&](auto at) {
-        const auto v = load(z, at);
+        const auto v = rowOf(at);
         for (unsigned k = 0; k < at.width; k++) all.add(target(at.first() + k), best.value - v[k]);
       });
       all = {laneSum(all.q, lanes, shared), laneSum(all.away, lanes, shared)};
     } else if (labels && count) {
-      all.add(target(target.label), best.value - z[target.label]);
-      if (others && target.other != target.label) all.add(target(target.other), best.value - z[target.other]);
+      all.add(target(target.label), best.value - logit(target.label));
+      if (others && target.other != target.label) all.add(target(target.other), best.value - logit(target.other));
     }
     const float inverse = 1 / sum;
     forEach(team, count, wide, [=](auto at) {
-      auto p = load(z, at);
+      auto p = rowOf(at);
       for (unsigned k = 0; k < at.width; k++) p[k] = expf(p[k] - best.value) * inverse;
       if (probabilities) store(probabilities + uint64_t(n) * classes, at, p);
       if (!gradient) return;

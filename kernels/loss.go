@@ -7,6 +7,7 @@ package kernels
 // null, Spread is 0 and Kept is 1. For the formulas see net.Criterion.
 type SoftmaxCrossEntropy struct {
 	Logits        Pointer[float32]
+	Bias          Optional[float32] // (Classes): added to each row of Logits
 	Labels        Optional[int32]
 	Probabilities Optional[float32]
 	Losses        Optional[float32]

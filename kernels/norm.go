@@ -75,7 +75,7 @@ func (k BatchnormStatistics) Launch(d Device) (Launch, error) {
 	if (k.RunningMean == 0) != (k.RunningVar == 0) {
 		return Launch{}, fmt.Errorf("kernels: batchnorm_statistics: one of the running statistics is null")
 	}
-	return newColumns(batchnormStatistics, d, k, k.Parts, k.Channels)
+	return newPartSums(batchnormStatistics, d, k, k.Parts, k.Channels)
 }
 
 // BatchnormRunning computes Mean and Inverse from the running statistics: Inverse is 1/sqrt(RunningVar + Epsilon).
@@ -179,7 +179,7 @@ var batchnormGradientSums = newKernel("batchnorm_gradient_sums", 1024, Batchnorm
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k BatchnormGradientSums) Launch(d Device) (Launch, error) {
-	return newColumns(batchnormGradientSums, d, k, k.Parts, k.Channels)
+	return newPartSums(batchnormGradientSums, d, k, k.Parts, k.Channels)
 }
 
 // BatchnormBackward computes the input gradient of Count values from the output gradient and the gradients of weight and

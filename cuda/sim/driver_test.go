@@ -93,7 +93,7 @@ func (r *rig) biasAdd(y, bias cu.DevicePtr, n, c, i int) func() error {
 		r.must(err)
 	}
 	launch, err := kernels.BiasAdd{
-		X: kernels.Pointer[float32](y), Bias: kernels.Pointer[float32](bias),
+		X: kernels.Float32.At(uint64(y)), Bias: kernels.Pointer[float32](bias),
 		Count: uint32(n * c * i), Channels: uint32(c), Extent: uint32(i),
 	}.Launch(device)
 	r.must(err)
