@@ -33,23 +33,29 @@ func Launches(plan *net.Plan, options net.Options, form cuda.Form, batch int) []
 	// It reads pixels, indices and labels, and writes values and labels.
 	s.add(Launch{Phase: net.Gather, Call: "gather_bytes", Bytes: in + s.bytes(in, 3*samples)})
 
-	s.lower()
+	program := lower.Lower(plan, cuda.Fuser{})
+	s.lower(program)
 	for _, op := range s.operations {
 		s.layer, s.phase = op.head.Name, net.Forward
 		op.run(s)
 	}
 	s.layer = ""
 	s.loss(options.Loss)
-	for _, op := range slices.Backward(s.operations) {
+	early, groups := cuda.EarlyUpdates(program, options.Optimizer), cuda.GroupsOf(program)
+	for i, op := range slices.Backward(s.operations) {
 		if op.tail.Learns {
 			s.layer, s.phase = op.head.Name, net.Backward
 			op.differentiate(s)
 		}
+		if i == early && early > 0 {
+			s.optimize(options.Optimizer, func(q net.Param) bool { return groups[q.Layer] >= early })
+		}
 	}
-	s.layer, s.phase = "", net.Update
-	s.update(options)
+	s.optimize(options.Optimizer, func(q net.Param) bool { return early == 0 || groups[q.Layer] < early })
+	s.average(options)
+	s.phase = net.Loss
 	// It reads losses and hits, and adds to the sums of both and to the number of samples.
-	s.add(Launch{Phase: net.Loss, Call: "add_metrics", Bytes: 2*4*samples + 2*3*8})
+	s.add(Launch{Call: "add_metrics", Bytes: 2*4*samples + 2*3*8})
 	return s.launches
 }
 
@@ -101,10 +107,10 @@ func (s *step) loss(loss net.Criterion) {
 	s.add(Launch{Phase: net.Loss, Call: "softmax_cross_entropy", Bytes: s.bytes(gradient, floats)})
 }
 
-// update adds the optimiser and the moving averages.
-func (s *step) update(options net.Options) {
-	o := options.Optimizer
-	rates := s.rates(o)
+// optimize adds the optimiser over some of the parameters.
+func (s *step) optimize(o net.Optimizer, over func(net.Param) bool) {
+	s.layer, s.phase = "", net.Update
+	rates := s.rates(o, over)
 	if o.ClipNorm > 0 && len(rates) > 0 {
 		var parts int64
 		for _, r := range rates {
@@ -126,6 +132,10 @@ func (s *step) update(options net.Options) {
 		}
 		s.add(Launch{Call: call, Bytes: bytes})
 	}
+}
+
+// average adds the moving averages.
+func (s *step) average(options net.Options) {
 	if options.Average > 0 && len(s.plan.Params) > 0 {
 		var all int64
 		for _, q := range s.plan.Params {
@@ -138,10 +148,13 @@ func (s *step) update(options net.Options) {
 // trainedWeights counts those with one factor of the learning rate. The gradients of some are narrow: bfloat16.
 type trainedWeights struct{ count, narrow int64 }
 
-// rates returns the factors of the learning rate.
-func (s *step) rates(o net.Optimizer) (rates []trainedWeights) {
+// rates returns the factors of the learning rate of some of the parameters.
+func (s *step) rates(o net.Optimizer, over func(net.Param) bool) (rates []trainedWeights) {
 	at := map[float32]int{}
 	for _, q := range s.plan.Trained() {
+		if !over(q) {
+			continue
+		}
 		factor := float32(o.Factor(s.plan, q))
 		if _, ok := at[factor]; !ok {
 			at[factor] = len(rates)
@@ -176,9 +189,8 @@ type input struct {
 }
 
 // lower makes the operations. It follows the order of values behind flatten layers, as cuda/rearrange.go does.
-func (s *step) lower() {
-	p := lower.Lower(s.plan, cuda.Fuser{})
-	shared := cuda.Fuser{}.SharedGradients(p)
+func (s *step) lower(p *lower.Program) {
+	shared := cuda.SharedGradients(p)
 	var lies []net.Shape // of the values: the shape in which they lie
 	for _, v := range p.Values {
 		lies = append(lies, v.Shape)

@@ -1,8 +1,6 @@
 package cuda
 
 import (
-	"slices"
-
 	"github.com/gputrain/gputrain/kernels"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/lower"
@@ -48,27 +46,4 @@ func filtering(l net.Node) kernels.Filtering {
 	w := l.Window
 	return kernels.Filtering{Filters: uint32(l.Out.C), Channels: uint32(l.In.C), H: int32(l.In.H), W: int32(l.In.W),
 		KernelH: int32(w.KernelH), KernelW: int32(w.KernelW), Top: int32(w.Top), Left: int32(w.Left)}
-}
-
-// SharedGradients returns, for each group of a program, which of its inputs has its gradient where the group's own is, or
-// -1. One input of each sum has, since both gradients are the same. It must be an input whose gradient the sum writes, not
-// one to which it adds. Other uses of that input add to it later, when the sum's gradient isn't needed any more. A value
-// that the sum takes twice would be added to too early.
-func (Fuser) SharedGradients(p *lower.Program) []int {
-	shared := make([]int, len(p.Groups))
-	for i, g := range p.Groups {
-		shared[i] = -1
-		out := p.Values[i+1]
-		if _, sum := p.Head(g).Layer.(*net.Add); !sum || g.Pattern != lower.Single || !out.Learns || i == len(p.Groups)-1 {
-			continue
-		}
-		for k, in := range slices.Backward(g.Inputs) {
-			once := len(slices.DeleteFunc(slices.Clone(g.Inputs), func(other lower.Input) bool { return other.Value != in.Value })) == 1
-			if in.Wanted && !in.Adds && once && p.Values[in.Value].Shape == out.Shape {
-				shared[i] = k
-				break
-			}
-		}
-	}
-	return shared
 }

@@ -34,7 +34,7 @@ func (p *program) link() error {
 	}
 	p.shareGradients()
 	for i, g := range p.lowered.Groups {
-		l := link{program: p, node: p.lowered.Head(g), inputs: p.inputsOf(g), out: p.values[i+1], parameters: map[net.Role]*parameter{}}
+		l := link{program: p, group: i, node: p.lowered.Head(g), inputs: p.inputsOf(g), out: p.values[i+1], parameters: map[net.Role]*parameter{}}
 		l.in = l.inputs[0]
 		for _, q := range p.parameters {
 			if q.Layer == l.node.Index {
@@ -52,7 +52,7 @@ func (p *program) link() error {
 
 // shareGradients lets inputs have their gradients where those of sums are. Later sums come first, as their gradients do.
 func (p *program) shareGradients() {
-	for i, k := range slices.Backward(Fuser{}.SharedGradients(p.lowered)) {
+	for i, k := range slices.Backward(SharedGradients(p.lowered)) {
 		if k >= 0 {
 			p.values[p.lowered.Groups[i].Inputs[k].Value].grad = p.values[i+1].grad
 		}
@@ -133,6 +133,7 @@ func (p *program) layerOf(l link, g lower.Group, after tail, last bool) (operati
 		if g.Pattern != lower.Single {
 			b.rectifier = rectifierOf(p.lowered.Tail(g))
 		}
+		p.norms = append(p.norms, b)
 		return b, nil
 	case *net.Add:
 		if g.Pattern == lower.AddReLU {

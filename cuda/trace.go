@@ -21,11 +21,17 @@ func (p *program) Trace(b net.Batch, mode net.Mode) (t *net.Trace, err error) {
 	if p.pending > 0 {
 		return nil, fmt.Errorf("%w: an update is due before a trace", net.ErrUnfinished)
 	}
+	if mode == net.Training {
+		if err := p.options.Training(); err != nil {
+			return nil, err
+		}
+	}
 	err = p.do(func() error {
 		if err := p.queue.flush(); err != nil {
 			return err
 		}
 		if t, err = p.trace(b, mode); err != nil { // without an error the trace has waited already
+			p.forgetBranches()
 			err = errors.Join(err, p.device.synchronize())
 		}
 		return err

@@ -3,7 +3,10 @@ package kernels_test
 import (
 	"fmt"
 	"math"
+	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -88,6 +91,11 @@ func TestGeometryOfRows(t *testing.T) {
 		{sums(128, 32, 784), 12 * 32, 256},
 		{sums(50, 64, 49), 64, 256},
 		{sums(2, 3, 4), 3, 32},
+		{sums(128*32*32, 16, 1), 256, 256},  // with channels last a block has several channels
+		{sums(128*32*32, 40, 1), 640, 256},  // not a power of two
+		{sums(128*56*56, 64, 1), 1024, 256}, // the most
+		{sums(8, 512, 1), 8, 128},           // 64 channels a block
+		{sums(128*7*7, 2048, 1), 32 * 32, 256},
 		{columns(128, 1000), 125, 1024},
 		{columns(2, 10), 2, 32},
 	} {
@@ -106,17 +114,92 @@ func checkGeometry(t *testing.T, k kernels.Launcher, d kernels.Device, blocks, t
 	}
 }
 
-// The parts of a bias gradient are whole for smaller batches in the memory that a full one has.
+// The results of a smaller batch's parts fit into the memory that a full one has.
 func TestReductionPartsGrowWithTheBatch(t *testing.T) {
-	for _, c := range [][2]uint32{{1, 1}, {3, 1 << 20}, {32, 784}, {2048, 49}, {1 << 20, 7}} {
+	for _, c := range [][2]uint32{{1, 1}, {3, 1 << 20}, {32, 784}, {2048, 49}, {1 << 20, 7}, {16, 1}, {100, 1}, {2048, 1}, {1 << 20, 1}} {
 		last := uint32(1)
-		for batch := uint32(1); batch < 3000; batch++ {
+		for batch := uint32(1); batch < 1<<20; batch += 1 + batch/9 {
 			parts := kernels.ReductionParts(batch, c[0], c[1])
-			if parts < last || parts > 2048 {
+			if parts < last || parts > 1 && parts*c[0] > 1<<16 {
 				t.Fatalf("batch %d, %d channels of %d: %d parts after %d", batch, c[0], c[1], parts, last)
 			}
 			last = parts
 		}
+	}
+}
+
+// A device with more threads is given no more parts, but all of them have a block.
+func TestReductionsHaveABlockForEachPart(t *testing.T) {
+	source, err := os.ReadFile("reduce.cuh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`constexpr uint32_t TILE = (\d+);`).FindSubmatch(source)
+	if m == nil {
+		t.Fatal("reduce.cuh has no TILE")
+	}
+	tile, err := strconv.Atoi(string(m[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []kernels.Device{t4, h100} {
+		checkGeometry(t, kernels.BiasGradient{Db: 16, Dy: kernels.BF16.At(16), Batch: 1 << 16, Channels: uint32(10 * tile), Extent: 1, Parts: 7}, d, 7*10, 256)
+		checkGeometry(t, kernels.BiasGradient{Db: 16, Dy: kernels.BF16.At(16), Batch: 1 << 16, Channels: uint32(10*tile + 1), Extent: 1, Parts: 7}, d, 7*11, 256)
+	}
+}
+
+// norms are launches of batch normalisation that are right.
+func norms() (kernels.BatchnormMoments, kernels.BatchnormStatistics, kernels.Batchnorm, kernels.BatchnormGradients, kernels.BatchnormBackward) {
+	x := kernels.Float32.At(16)
+	return kernels.BatchnormMoments{Means: 16, Squares: 16, X: x, Batch: 2, Channels: 3, Extent: 4, Parts: 1},
+		kernels.BatchnormStatistics{Mean: 16, Inverse: 16, Means: 16, Squares: 16, Batch: 2, Channels: 3, Extent: 4, Parts: 1},
+		kernels.Batchnorm{Y: x, X: x, Mean: 16, Inverse: 16, Weight: 16, Bias: 16, Count: 24, Channels: 3, Extent: 4},
+		kernels.BatchnormGradients{Dweight: 16, Dbias: 16, Dy: x, X: x, Mean: 16, Inverse: 16, Weight: 16, Bias: 16, Batch: 2, Channels: 3, Extent: 4, Parts: 1},
+		kernels.BatchnormBackward{Dx: x, Dy: x, X: x, Mean: 16, Inverse: 16, Weight: 16, Bias: 16, Dweight: 16, Dbias: 16, Count: 24, Channels: 3, Extent: 4}
+}
+
+func TestNormsThatCannotBe(t *testing.T) {
+	moments, statistics, norm, gradients, backward := norms()
+	for _, k := range []kernels.Launcher{moments, statistics, norm, gradients, backward} {
+		if _, err := k.Launch(t4); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, c := range []struct {
+		change func()
+		want   string
+	}{
+		{func() { moments.Batch = 0 }, "batchnorm_moments: 4 values in each of 3 channels of 0 samples, in 1 parts: want 1 or more"},
+		{func() { moments.Parts = 0 }, "in 0 parts: want 1 or more"},
+		{func() { moments.Parts = 1 << 31 }, "more than 2147483648 values"},
+		{func() { moments.X.Address = 18 }, "not aligned"},
+		{func() { statistics.Extent = 0 }, "batchnorm_statistics: 0 values in each of 3 channels of 2 samples: want 1 or more"},
+		{func() { statistics.Parts = 0 }, "0 rows of 3 values: want 1 or more"},
+		{func() { statistics.RunningVar = 16 }, "one of the running statistics is null"},
+		{func() { norm.Count = 23 }, "batchnorm: 23 values are not whole samples of 12"},
+		{func() { norm.Rectifier = 3 }, "batchnorm: there is no rectifier 3"},
+		{func() { norm.Channels = 0 }, "0 channels"},
+		{func() { norm.Other = kernels.BF16.At(16) }, "other: bfloat16 values among others of float32"},
+		{func() { gradients.Rectifier = 3 }, "batchnorm_gradients: there is no rectifier 3"},
+		{func() { gradients.Dweight = 0 }, "dweight: null pointer"},
+		{func() { gradients.Channels = 0 }, "want 1 or more"},
+		{func() { backward.Rectifier = 3 }, "batchnorm_backward: there is no rectifier 3"},
+		{func() { backward.Dother, backward.Rectifier = kernels.Float32.At(16), kernels.ReLU }, "the gradient of another tensor needs y"},
+		{func() { backward.Dx.Address = 0 }, "dx: null pointer"},
+	} {
+		moments, statistics, norm, gradients, backward = norms()
+		c.change()
+		found := false
+		for _, k := range []kernels.Launcher{moments, statistics, norm, gradients, backward} {
+			_, err := k.Launch(t4)
+			found = found || err != nil && strings.Contains(err.Error(), c.want)
+		}
+		if !found {
+			t.Errorf("no launch was refused with %q", c.want)
+		}
+	}
+	if _, err := (kernels.AddReLUBackward{Dy: kernels.Float32.At(16), Y: kernels.Float32.At(16), Count: 1}).Launch(t4); err == nil {
+		t.Error("a launch without any gradient was not refused")
 	}
 }
 
