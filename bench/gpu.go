@@ -67,8 +67,8 @@ func (g GPU) Time(l Launch, p cuda.Precision, floor time.Duration) (time.Duratio
 	return most, by
 }
 
-// StepTime returns the least time of a training step. It is the sum over all its launches, because they run one after
-// the other.
+// StepTime returns the sum of the least times of all launches of a training step, as if they ran one after the other. In the
+// graph some run side by side: weight gradients, and the update of large weights of the last layers.
 func (g GPU) StepTime(plan *net.Plan, o net.Options, batch int, p cuda.Precision, floor time.Duration) time.Duration {
 	var sum time.Duration
 	for _, l := range Launches(plan, o, cuda.FormOf(p, false), batch) {

@@ -89,7 +89,7 @@ func launchTable(n *net.Network, batch int, precision cuda.Precision) (string, e
 	return b.String(), nil
 }
 
-// stepTable lists the least times of a step by GPU, precision, mini-batch and floor.
+// stepTable lists the times of a step by GPU, precision, mini-batch and floor.
 func stepTable(n *net.Network) (string, error) {
 	plan, err := n.Plan()
 	if err != nil {
