@@ -215,16 +215,52 @@ func tryBiasGradient(r *kernelRig) {
 	r.launch(kernels.BiasGradient{Db: at(sums), Dy: r.placed(p, dy).held(), Batch: batch, Channels: channels, Extent: extent, Parts: parts})
 	check(r, "the parts' sums", put(r, singles(channelSums(sums.get(), net.Shape{C: p.shape.C, H: 1, W: 1}))), channelSums(dy, p.shape), exact)
 	db := room[float32](r, p.shape.C)
-	r.launch(kernels.ColumnSums{Db: at(db), Dy: held(sums), Batch: parts, Channels: channels})
+	r.launch(kernels.ColumnSums{Db: optionally(&db), Dy: held(sums), Batch: parts, Channels: channels, Split: channels})
 	check(r, "db", db, channelSums(dy, p.shape), exact)
+}
+
+func tryBiasReLUGradient(r *kernelRig) {
+	p := r.placing()
+	parts := r.parts(p)
+	batch, channels, extent := p.rows()
+	dy, y := r.wholes(p.count(), 100), p.fit(r.values(p.count()))
+	want := make([]float32, len(dy))
+	for i, d := range dy {
+		if y[i] = max(y[i], 0); y[i] > 0 {
+			want[i] = d
+		}
+	}
+	sums, dx := room[float32](r, int(parts)*p.shape.C), r.placed(p, dy)
+	from := dx // in place
+	if r.random.IntN(2) == 0 {
+		dx = r.unwritten(p)
+	}
+	r.launch(kernels.BiasReLUGradient{Db: at(sums), Dx: dx.held(), Dy: from.held(), Y: r.placed(p, y).held(), Batch: batch, Channels: channels,
+		Extent: extent, Parts: parts})
+	dx.check(r, "dx", doubles(want), exact)
+	check(r, "the parts' sums", put(r, singles(channelSums(sums.get(), net.Shape{C: p.shape.C, H: 1, W: 1}))), channelSums(want, p.shape), exact)
 }
 
 func tryColumnSums(r *kernelRig) {
 	p := placing{kind: r.kind, shape: net.Shape{C: r.about(300), H: 1, W: 1}, batch: r.about(300)}
 	dy := r.wholes(p.count(), 100)
-	db := room[float32](r, p.shape.C)
-	r.launch(kernels.ColumnSums{Db: at(db), Dy: r.placed(p, dy).held(), Batch: uint32(p.batch), Channels: uint32(p.shape.C)})
-	check(r, "db", db, channelSums(dy, p.shape), exact)
+	want, split := channelSums(dy, p.shape), r.random.IntN(p.shape.C+1)
+	first, rest := room[float32](r, split+1), room[float32](r, p.shape.C-split+1) // of which the last are not written
+	k := kernels.ColumnSums{Dy: r.placed(p, dy).held(), Batch: uint32(p.batch), Channels: uint32(p.shape.C), Split: uint32(split)}
+	both := r.random.IntN(3)
+	if both != 1 {
+		k.Db = optionally(&first)
+	}
+	if both != 2 {
+		k.Rest = optionally(&rest)
+	}
+	r.launch(k)
+	if k.Db != 0 {
+		approx.Check(r, "the first sums", first.get()[:split], want[:split], exact)
+	}
+	if k.Rest != 0 {
+		approx.Check(r, "the other sums", rest.get()[:p.shape.C-split], want[split:], exact)
+	}
 }
 
 // normalised is batch normalisation on random values: the reference's layer, and what kernels are given.

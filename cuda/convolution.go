@@ -439,39 +439,12 @@ func (c *convLayer) backward(p *pass) error {
 	if !c.multiplies() && (c.fused() || !c.trains()) {
 		return nil
 	}
-	shape := c.produced()
 	dy := c.out.grad
-	bias := c.trained(net.Bias)
-	var err error
-	switch c.tail {
-	case biasReLUPool:
-		if bias != nil && !c.fused() {
-			if err := c.pooledBiasGradient(bias, p.n); err != nil {
-				return err
-			}
-		}
-		if !c.multiplies() {
-			return nil
-		}
-		err = c.launch(kernels.BiasReLUPoolBackward{
-			Dx: c.gradient.values(), Dy: dy.values(), Mask: kernels.Pointer[uint8](c.mask.Address),
-			Batch: uint32(p.n), Channels: uint32(shape.C), H: uint32(shape.H), W: uint32(shape.W),
-			OutH: uint32(c.out.shape.H), OutW: uint32(c.out.shape.W), Last: c.last(),
-		})
+	if c.tail == biasReLUPool {
 		dy = &c.gradient
-	case biasReLU:
-		err = c.launch(kernels.ReLUBackward{Dx: dy.values(), Dy: dy.values(), Y: c.out.value.values(), Count: c.out.count(p.n)})
 	}
-	if err != nil {
+	if err := c.tailGradients(p.n, dy); err != nil || !c.multiplies() {
 		return err
-	}
-	if bias != nil && c.tail != biasReLUPool {
-		if err := c.biasGradient(bias, dy, p.n, shape, c.sums.Buffer); err != nil {
-			return err
-		}
-	}
-	if !c.multiplies() {
-		return nil
 	}
 	conv, err := c.at(p.n)
 	if err != nil {
@@ -492,29 +465,59 @@ func (c *convLayer) backward(p *pass) error {
 	return c.inputGradient(conv, p.n, dy)
 }
 
-// pooledBiasGradient computes the bias gradient from the gradient behind pooling, which has a quarter of the values.
-func (c *convLayer) pooledBiasGradient(bias *parameter, n int) error {
-	batch, extent := c.program.device.form.rows(n, c.out.shape)
-	k := kernels.BiasReLUPoolGradient{Db: floats(bias.grad), Dy: c.out.grad.values(), Mask: kernels.Pointer[uint8](c.mask.Address), Batch: batch,
-		Channels: uint32(c.out.shape.C), Extent: extent, Parts: c.pooledParts(n)}
-	if k.Parts > 1 {
-		k.Db = floats(c.sums.Buffer)
+// tailGradients computes the gradient of the convolution's own output, and the bias gradient. The first goes to dy, where
+// the gradient of the group's output is, except with pooling.
+func (c *convLayer) tailGradients(n int, dy *slot) error {
+	bias := c.trained(net.Bias)
+	if c.tail != biasReLUPool {
+		return c.biasGradient(bias, c.tail == biasReLU, dy, n, c.produced(), c.sums.Buffer)
 	}
-	if err := c.launch(k); err != nil || k.Parts == 1 {
+	if c.fused() {
+		bias = nil
+	}
+	from, made, out := c.out.grad, c.produced(), c.out.shape
+	mask := kernels.Pointer[uint8](c.mask.Address)
+	batch, extent := c.program.device.form.rows(n, out)
+	parts := c.pooledParts(n)
+	var db kernels.Pointer[float32]
+	switch {
+	case bias == nil:
+	case parts > 1:
+		db = floats(c.sums.Buffer)
+	default:
+		db = floats(bias.grad)
+	}
+	var err error
+	switch {
+	case bias != nil && !c.multiplies():
+		err = c.launch(kernels.BiasReLUPoolGradient{Db: db, Dy: from.values(), Mask: mask, Batch: batch, Channels: uint32(out.C), Extent: extent,
+			Parts: parts})
+	case bias != nil && c.program.device.form.last && out.H == (made.H+1)/2 && out.W == (made.W+1)/2:
+		err = c.launch(kernels.BiasReLUPoolGradients{Db: db, Dx: dy.values(), Dy: from.values(), Mask: mask, Batch: uint32(n),
+			Channels: uint32(made.C), H: uint32(made.H), W: uint32(made.W), OutH: uint32(out.H), OutW: uint32(out.W), Parts: parts})
+	default:
+		if bias != nil {
+			err = c.launch(kernels.BiasReLUPoolGradient{Db: db, Dy: from.values(), Mask: mask, Batch: batch, Channels: uint32(out.C), Extent: extent,
+				Parts: parts})
+		}
+		if err == nil {
+			err = c.launch(kernels.BiasReLUPoolBackward{Dx: dy.values(), Dy: from.values(), Mask: mask, Batch: uint32(n),
+				Channels: uint32(made.C), H: uint32(made.H), W: uint32(made.W), OutH: uint32(out.H), OutW: uint32(out.W), Last: c.last()})
+		}
+	}
+	if err != nil || bias == nil || parts == 1 {
 		return err
 	}
-	return c.addParts(bias, c.sums.Buffer, k.Parts)
+	return c.addParts(bias, c.sums.Buffer, parts)
 }
 
-// pooledParts returns into how many parts pooledBiasGradient divides n samples.
-func (c *convLayer) pooledParts(n int) uint32 {
-	batch, extent := c.program.device.form.rows(n, c.out.shape)
-	return kernels.ReductionParts(batch, uint32(c.out.shape.C), extent)
-}
+// pooledParts returns into how many parts the bias gradient of n samples is divided if it is computed from the gradient
+// behind pooling.
+func (c *convLayer) pooledParts(n int) uint32 { return c.biasGradientParts(n, c.out.shape) }
 
 // addParts adds the rows of sums that the parts of a parameter's gradient are.
 func (l *link) addParts(q *parameter, sums Buffer, parts uint32) error {
-	return l.launch(kernels.ColumnSums{Db: floats(q.grad), Dy: float32s(sums), Batch: parts, Channels: uint32(q.Size())})
+	return l.launch(kernels.ColumnSums{Db: optional(q.grad), Dy: float32s(sums), Batch: parts, Channels: uint32(q.Size()), Split: uint32(q.Size())})
 }
 
 // inputGradient computes the input gradient: the product, and the padding's reverse. The last of them adds to the gradient
@@ -547,19 +550,29 @@ func (l *link) biasGradientParts(n int, shape net.Shape) uint32 {
 	return kernels.ReductionParts(batch, uint32(shape.C), extent)
 }
 
-// biasGradient sums dy (n, shape) over everything except channels. Where there are several parts, sums holds the
-// channel sums of each part.
-func (l *link) biasGradient(bias *parameter, dy *slot, n int, shape net.Shape, sums Buffer) error {
-	batch, extent := l.program.device.form.rows(n, shape)
-	k := kernels.BiasGradient{Db: floats(bias.grad), Dy: dy.values(), Batch: batch, Channels: uint32(shape.C), Extent: extent,
-		Parts: l.biasGradientParts(n, shape)}
-	if k.Parts > 1 {
-		k.Db = floats(sums)
+// biasGradient sums dy (n, shape) over everything except channels, after it has taken the ReLU's gradient of dy if there is
+// a ReLU. A nil bias has no gradient. Where there are several parts, sums holds the channel sums of each part.
+func (l *link) biasGradient(bias *parameter, relu bool, dy *slot, n int, shape net.Shape, sums Buffer) error {
+	if bias == nil {
+		if !relu {
+			return nil
+		}
+		return l.launch(kernels.ReLUBackward{Dx: dy.values(), Dy: dy.values(), Y: l.out.value.values(), Count: l.out.count(n)})
 	}
-	if err := l.launch(k); err != nil || k.Parts == 1 {
+	batch, extent := l.program.device.form.rows(n, shape)
+	parts, db := l.biasGradientParts(n, shape), floats(bias.grad)
+	if parts > 1 {
+		db = floats(sums)
+	}
+	var k kernels.Launcher = kernels.BiasGradient{Db: db, Dy: dy.values(), Batch: batch, Channels: uint32(shape.C), Extent: extent, Parts: parts}
+	if relu {
+		k = kernels.BiasReLUGradient{Db: db, Dx: dy.values(), Dy: dy.values(), Y: l.out.value.values(), Batch: batch, Channels: uint32(shape.C),
+			Extent: extent, Parts: parts}
+	}
+	if err := l.launch(k); err != nil || parts == 1 {
 		return err
 	}
-	return l.addParts(bias, sums, k.Parts)
+	return l.addParts(bias, sums, parts)
 }
 
 func (c *convLayer) close() error { return c.sizes.close() }

@@ -56,16 +56,8 @@ func (d *dense) forward(p *pass) error {
 func (d *dense) backward(p *pass) error {
 	units, inputs := d.out.shape.C, d.in.shape.C
 	weight, dy := d.trained(net.Weight), d.out.grad
-	if d.relu {
-		err := d.launch(kernels.ReLUBackward{Dx: dy.values(), Dy: dy.values(), Y: d.out.value.values(), Count: d.out.count(p.n)})
-		if err != nil {
-			return err
-		}
-	}
-	if bias := d.trained(net.Bias); bias != nil {
-		if err := d.biasGradient(bias, dy, p.n, d.out.shape, d.sums.Buffer); err != nil {
-			return err
-		}
+	if err := d.biasGradient(d.trained(net.Bias), d.relu, dy, p.n, d.out.shape, d.sums.Buffer); err != nil {
+		return err
 	}
 	blas := d.program.device.blas
 	if weight != nil {

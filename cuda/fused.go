@@ -53,9 +53,9 @@ func (c *convLayer) forwardFused(n int) error {
 // frozen, its gradient stays in c.sums and is never read.
 func (c *convLayer) gradientsFused(n int) error {
 	weight, bias, parts := c.parameters[net.Weight], c.parameters[net.Bias], c.parts(n)
-	// c.sums holds each part's sums: first those of all parts' weights, then those of all parts' biases.
-	dw := c.sums.Buffer
-	db := c.sums.part(4*int64(parts)*int64(weight.Size()), 4*int64(parts)*int64(bias.Size()))
+	// A row of c.sums holds a part's sums: first those of the weights, then those of the biases.
+	row, own := weight.Size()+bias.Size(), 4*int64(weight.Size())
+	dw, db := c.sums.Buffer, c.sums.part(own, 4*int64(bias.Size()))
 	if parts == 1 && weight.Trained {
 		dw = weight.grad
 	}
@@ -65,16 +65,17 @@ func (c *convLayer) gradientsFused(n int) error {
 	err := c.launch(kernels.ConvReLUPoolGradients{
 		Dw: floats(dw), Db: floats(db), X: c.in.value.values(), Dy: c.out.grad.values(),
 		Mask: kernels.Pointer[uint8](c.mask.Address), Batch: uint32(n), Filtering: c.filtering(),
-		OutH: uint32(c.out.shape.H), OutW: uint32(c.out.shape.W), Chunk: c.chunk, Parts: parts, Last: c.last(),
+		OutH: uint32(c.out.shape.H), OutW: uint32(c.out.shape.W), Chunk: c.chunk, Parts: parts, Pitch: uint32(row), Last: c.last(),
 	})
 	if err != nil || parts == 1 {
 		return err
 	}
-	add := func(q *parameter, of Buffer) error {
-		if !q.Trained {
-			return nil
-		}
-		return c.addParts(q, of, parts)
+	k := kernels.ColumnSums{Dy: float32s(c.sums.Buffer), Batch: parts, Channels: uint32(row), Split: uint32(weight.Size())}
+	if weight.Trained {
+		k.Db = optional(weight.grad)
 	}
-	return firstError(add(weight, dw), add(bias, db))
+	if bias.Trained {
+		k.Rest = optional(bias.grad)
+	}
+	return c.launch(k)
 }

@@ -59,11 +59,13 @@ func tryFused(r *kernelRig) {
 	checkWhole(r, "mask", masks, lastOf(r, mask, n, made.C))
 
 	parts := r.about(n)
-	dw, db := room[float32](r, parts*len(weight)), room[float32](r, parts*len(bias))
-	r.launch(kernels.ConvReLUPoolGradients{Dw: at(dw), Db: at(db), X: xs.at(), Dy: r.put(lastOf(r, dy, n, made.C)).at(), Mask: at(masks), Batch: uint32(n),
-		Filtering: f, OutH: uint32(outH), OutW: uint32(outW), Chunk: chunk, Parts: uint32(parts), Last: last})
-	approx.Check(r, "dw", rowSums(dw.get(), parts), lastOf(r, grads[net.Weight], made.C, in.C), exact)
-	approx.Check(r, "db", rowSums(db.get(), parts), grads[net.Bias], exact)
+	row := len(weight) + len(bias)
+	sums32 := room[float32](r, parts*row)
+	r.launch(kernels.ConvReLUPoolGradients{Dw: at(sums32), Db: at(sums32) + kernels.Pointer[float32](4*len(weight)), X: xs.at(), Dy: r.put(lastOf(r, dy, n, made.C)).at(), Mask: at(masks), Batch: uint32(n),
+		Filtering: f, OutH: uint32(outH), OutW: uint32(outW), Chunk: chunk, Parts: uint32(parts), Pitch: uint32(row), Last: last})
+	all := rowSums(sums32.get(), parts)
+	approx.Check(r, "dw", all[:len(weight)], lastOf(r, grads[net.Weight], made.C, in.C), exact)
+	approx.Check(r, "db", all[len(weight):], grads[net.Bias], exact)
 }
 
 // tryFusedNaN convolves images of which some values are NaN: what the pooling makes of that is what it makes behind cuDNN's

@@ -95,6 +95,32 @@ func tryBiasReLUPoolGradient(r *kernelRig) {
 	approx.Check(r, "db", rowSums(db.get(), parts), want, exact)
 }
 
+// tryBiasReLUPoolGradients compares the kernel that computes both gradients with the two that compute one each.
+func tryBiasReLUPoolGradients(r *kernelRig) {
+	last := r.last
+	defer func() { r.last = last }()
+	r.last = true
+	n, s, outH, outW := r.halved()
+	outH, outW = (s.H+1)/2, (s.W+1)/2
+	dy, mask := r.wholes(n*s.C*outH*outW, 100), make([]uint8, n*s.C*outH*outW)
+	for i := range mask {
+		o := i / s.C % (outH * outW)
+		mask[i] = uint8(r.random.IntN(2)*2*min(1, s.H-1-o/outW*2) + r.random.IntN(2)*min(1, s.W-1-o%outW*2) + 4*(r.random.IntN(3)/2))
+	}
+	parts, area := r.about(9), outH*outW
+	from, masks := r.put(dy).at(), at(put(r, mask))
+	dx, db := r.room(n*s.Size()), room[float32](r, parts*s.C)
+	r.launch(kernels.BiasReLUPoolGradients{Db: at(db), Dx: dx.at(), Dy: from, Mask: masks, Batch: uint32(n), Channels: uint32(s.C), H: uint32(s.H),
+		W: uint32(s.W), OutH: uint32(outH), OutW: uint32(outW), Parts: uint32(parts)})
+	wantDx, wantDb := r.room(n*s.Size()), room[float32](r, parts*s.C)
+	r.launch(kernels.BiasReLUPoolBackward{Dx: wantDx.at(), Dy: from, Mask: masks, Batch: uint32(n), Channels: uint32(s.C), H: uint32(s.H),
+		W: uint32(s.W), OutH: uint32(outH), OutW: uint32(outW), Last: 1})
+	r.launch(kernels.BiasReLUPoolGradient{Db: at(wantDb), Dy: from, Mask: masks, Batch: uint32(n * area), Channels: uint32(s.C), Extent: 1,
+		Parts: uint32(parts)})
+	r.check("dx", dx, doubles(wantDx.get()), exact)
+	check(r, "db", db, doubles(wantDb.get()), exact)
+}
+
 // pooled is pooling on random images: the reference's layer, and what kernels are given.
 type pooled struct {
 	*reference.Layer

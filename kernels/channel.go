@@ -64,18 +64,44 @@ func (k BiasGradient) Launch(d Device) (Launch, error) {
 	return newReduction(biasGradient[k.Dy.Type], d, k, k.Batch, k.Channels, k.Extent, k.Parts)
 }
 
-// ColumnSums sums each column of Dy (Batch, Channels). It adds up the parts that other kernels have found.
-type ColumnSums struct {
+// BiasReLUGradient computes the gradients of [BiasReLU] from its output Y: Dx = Dy where y > 0, and 0*dy elsewhere, which
+// keeps a NaN; and the sums of Dx that [BiasGradient] computes, in Parts parts. Dx may be Dy.
+type BiasReLUGradient struct {
 	Db       Pointer[float32]
+	Dx       Values
+	Dy       Values
+	Y        Values
+	Batch    uint32
+	Channels uint32
+	Extent   uint32
+	Parts    uint32
+}
+
+var biasReLUGradient = newForms("bias_relu_gradient", 256, BiasReLUGradient{})
+
+// Launch returns the launch of this kernel on a device; see [Launcher].
+func (k BiasReLUGradient) Launch(d Device) (Launch, error) {
+	return newReduction(biasReLUGradient[k.Dy.Type], d, k, k.Batch, k.Channels, k.Extent, k.Parts)
+}
+
+// ColumnSums sums each column of Dy (Batch, Channels). It adds up the parts that other kernels have found. The sums of the
+// first Split columns go to Db, those of the others to Rest. Sums without a place are not written.
+type ColumnSums struct {
+	Db       Optional[float32]
+	Rest     Optional[float32]
 	Dy       Values
 	Batch    uint32
 	Channels uint32
+	Split    uint32
 }
 
 var columnSums = newForms("column_sums", 1024, ColumnSums{})
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k ColumnSums) Launch(d Device) (Launch, error) {
+	if k.Split > k.Channels {
+		return Launch{}, fmt.Errorf("kernels: column_sums: %d of %d columns", k.Split, k.Channels)
+	}
 	return newPartSums(columnSums[k.Dy.Type], d, k, k.Batch, k.Channels)
 }
 

@@ -198,8 +198,8 @@ struct Part {
   }
 };
 
-// dw and db of conv_bias_relu_pool in `parts` parts of the batch: rows of weight's values and of filters sums, which
-// column_sums adds up where there are several. `last` is that of the forward pass, for x, dy, mask and dw. A block takes a
+// dw and db of conv_bias_relu_pool in `parts` parts of the batch. Where there are several, column_sums adds them up: those of
+// a part begin `pitch` values behind those of the part before. `last` is that of the forward pass, for x, dy, mask and dw. A block takes a
 // part, eight filters and `chunk` channels, a warp a filter: it multiplies each gradient that is not 0 with what the
 // window's maximum was computed from. Limit: a multiply-add and a load from shared memory of a warp for each gradient that
 // is not 0 and 32 taps.
@@ -208,7 +208,7 @@ extern "C" __global__ void __launch_bounds__(256, 4)
                              const Value *__restrict__ dy, const uint8_t *__restrict__ mask, uint32_t batch,
                              uint32_t filters, uint32_t channels, int32_t h, int32_t w, int32_t kernelH,
                              int32_t kernelW, int32_t top, int32_t left, uint32_t outH, uint32_t outW, uint32_t chunk,
-                             uint32_t parts, int32_t last) {
+                             uint32_t parts, uint32_t pitch, int32_t last) {
   __shared__ float image[MOST_VALUES];
   const Plane plane(kernelH, kernelW, outH, outW);
   const uint32_t groups = (filters + FILTERS - 1) / FILTERS, chunks = (channels + chunk - 1) / chunk;
@@ -217,9 +217,8 @@ extern "C" __global__ void __launch_bounds__(256, 4)
     const uint32_t c0 = b % chunks * chunk, group = b / chunks % groups, i = b / chunks / groups;
     for (uint32_t round = 0; round < min(FILTERS, filters - group * FILTERS); round += warps) {
       const uint32_t warp = round + threadIdx.x / 32, filter = warp < FILTERS ? group * FILTERS + warp : filters;
-      const uint64_t row = i * filters + filter;
-      const Part part{dw + row * channels * kernelH * kernelW,
-                      c0 == 0 ? db + row : nullptr,
+      const Part part{dw + uint64_t(i) * pitch + filter * channels * kernelH * kernelW,
+                      c0 == 0 ? db + uint64_t(i) * pitch + filter : nullptr,
                       x,
                       dy,
                       mask,

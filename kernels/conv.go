@@ -128,9 +128,8 @@ func ConvGradientParts(batch uint32, f Filtering, chunk uint32) uint32 {
 }
 
 // ConvReLUPoolGradients computes the gradients of ConvBiasReLUPool's Weight and Bias from Dy, which has the shape of Y.
-// Last is that of the forward pass. The order of the sums is fixed. With several Parts, Dw and Db have a row for each
-// part, which [ColumnSums] adds up: a row of Dw has as many values as Weight, in the same order, and a row of Db has
-// Filters values.
+// Last is that of the forward pass. The order of the sums is fixed. With several Parts, the gradients of a part begin
+// Pitch values behind those of the part before, and [ColumnSums] adds them up. Those of Dw are in the order of Weight.
 type ConvReLUPoolGradients struct {
 	Dw    Pointer[float32]
 	Db    Pointer[float32]
@@ -143,6 +142,7 @@ type ConvReLUPoolGradients struct {
 	OutW  uint32
 	Chunk uint32
 	Parts uint32
+	Pitch uint32
 	Last  int32
 }
 

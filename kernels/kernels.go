@@ -38,7 +38,7 @@ var sources = []struct {
 	{name: "batch", forms: []forms{gatherBytes, gatherFloats}},
 	{name: "bias", forms: []forms{biasAdd, biasReLU}},
 	{name: "branch", forms: []forms{add, addReLU, addReLUBackward, scale, multiply, multiplyRows, multiplyRowsGate, copyBlocks}},
-	{name: "channel", forms: []forms{biasGradient, columnSums}},
+	{name: "channel", forms: []forms{biasGradient, biasReLUGradient, columnSums}},
 	{name: "conv", forms: []forms{convBiasReLUPool, convReLUPoolGradients}},
 	{name: "convert", kernels: []*Kernel{toBF16, fromBF16}},
 	{name: "dropout", forms: []forms{dropout}},
@@ -47,7 +47,7 @@ var sources = []struct {
 	{name: "norm", forms: []forms{batchnormMoments, batchnorm, batchnormGradients, batchnormBackward}},
 	{name: "optimizer", kernels: []*Kernel{sgd, adam, moveAverage, exchange, squareSums, clipFactor}},
 	{name: "permute", forms: []forms{permute}},
-	{name: "pool", forms: []forms{biasReLUPool, biasReLUPoolBackward, biasReLUPoolGradient, poolForward, maxPoolBackward, poolBackward, pad, crop}},
+	{name: "pool", forms: []forms{biasReLUPool, biasReLUPoolBackward, biasReLUPoolGradient, biasReLUPoolGradients, poolForward, maxPoolBackward, poolBackward, pad, crop}},
 	{name: "statistics", kernels: []*Kernel{batchnormStatistics, batchnormRunning, batchnormGradientSums}},
 	{name: "view", forms: []forms{viewBytes, viewFloats}},
 }

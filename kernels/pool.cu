@@ -200,6 +200,65 @@ extern "C" __global__ void __launch_bounds__(256)
   reduceChannels(BiasReluPoolGradient{db, dy, mask}, batch, channels, extent, parts, aligned<WIDE>(dy, mask));
 }
 
+// The same of NHWC, where a row is a window, which also writes the gradient of what was pooled.
+struct BiasReluPoolGradients {
+  static constexpr unsigned NUMBERS = 1, PLACES = 2;
+  using Nothing = BiasReluPoolGradient::Nothing;
+
+  float *db;
+  Value *dx;
+  const Value *dy;
+  const uint8_t *mask;
+  uint32_t channels, h, w, outH, outW;
+
+  template <unsigned W>
+  __device__ Each<Nothing, W> of(uint32_t) const {
+    return {};
+  }
+
+  template <unsigned W, unsigned U>
+  __device__ void add(Reduced<W, 1> &sums, const Each<Span<W>, U> &at, const Each<Nothing, W> &) const {
+    Each<Pack<float, W>, U> d;
+    Each<Pack<uint8_t, W>, U> where;
+    for (unsigned u = 0; u < U; u++) {
+      d[u] = load(dy, at[u]);
+      where[u] = load(mask, at[u]);
+    }
+    const uint32_t packs = channels / W;
+    for (unsigned u = 0; u < U; u++) {
+      for (unsigned k = 0; k < W; k++) {
+        d[u][k] *= where[u][k] < 4 ? 1 : 0;
+        sums.numbers[0][k] += d[u][k];
+      }
+      const uint32_t window = uint32_t(at[u].pack) / packs, pack = uint32_t(at[u].pack) - window * packs;
+      const uint32_t row = window / outW, n = row / outH, ow = window - row * outW, oh = row - n * outH;
+#pragma unroll
+      for (uint32_t i = 0; i < 4; i++) {
+        const uint32_t ih = 2 * oh + i / 2, iw = 2 * ow + i % 2;
+        if (ih >= h || iw >= w) continue;
+        Pack<float, W> v;
+        for (unsigned k = 0; k < W; k++) v[k] = where[u][k] % 4 == i ? d[u][k] : 0;
+        store(dx, Span<W>{((n * h + ih) * w + iw) * packs + pack}, v);
+      }
+    }
+  }
+
+  static __device__ void merge(float (&a)[1], const float (&b)[1], Share) { a[0] += b[0]; }
+
+  __device__ void put(uint32_t to, uint32_t, const float (&sum)[1]) const { db[to] = sum[0]; }
+};
+
+// What bias_relu_pool_backward and bias_relu_pool_gradient compute, of NHWC where every value is in a window: outH is half
+// of h, rounded up, and outW of w. Limit: dy and mask read once and dx written: a move and a quarter a value of dx, and a
+// quarter of a byte.
+extern "C" __global__ void __launch_bounds__(256)
+    bias_relu_pool_gradients(float *__restrict__ db, Value *__restrict__ dx, const Value *__restrict__ dy,
+                             const uint8_t *__restrict__ mask, uint32_t batch, uint32_t channels, uint32_t h,
+                             uint32_t w, uint32_t outH, uint32_t outW, uint32_t parts) {
+  reduceChannels(BiasReluPoolGradients{db, dx, dy, mask, channels, h, w, outH, outW}, batch * outH * outW, channels, 1,
+                 parts, aligned<WIDE>(dx, dy, mask));
+}
+
 // Images whose pixels have interleaved channels, of which W move at once. With one channel, as in the planes of NCHW, MANY
 // is not set: then nothing is divided or multiplied by their number.
 template <unsigned W, bool MANY>

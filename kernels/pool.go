@@ -127,6 +127,36 @@ func (k BiasReLUPoolGradient) Launch(d Device) (Launch, error) {
 	return newReduction(biasReLUPoolGradient[k.Dy.Type], d, k, k.Batch, k.Channels, k.Extent, k.Parts)
 }
 
+// BiasReLUPoolGradients computes what [BiasReLUPoolBackward] and [BiasReLUPoolGradient] compute, with channels last, where
+// every value is in a window: OutH is (H+1)/2 and OutW is (W+1)/2.
+type BiasReLUPoolGradients struct {
+	Db       Pointer[float32]
+	Dx       Values
+	Dy       Values
+	Mask     Pointer[uint8]
+	Batch    uint32
+	Channels uint32
+	H        uint32
+	W        uint32
+	OutH     uint32
+	OutW     uint32
+	Parts    uint32
+}
+
+var biasReLUPoolGradients = newForms("bias_relu_pool_gradients", 256, BiasReLUPoolGradients{})
+
+// Launch returns the launch of this kernel on a device; see [Launcher].
+func (k BiasReLUPoolGradients) Launch(d Device) (Launch, error) {
+	kernel := biasReLUPoolGradients[k.Dy.Type]
+	if k.OutH != (k.H+1)/2 || k.OutW != (k.W+1)/2 {
+		return Launch{}, fmt.Errorf("kernels: %s: %d x %d windows on %d x %d values: want each value in one", kernel.Name, k.OutH, k.OutW, k.H, k.W)
+	}
+	if _, err := countPlaces(kernel, k.Batch, k.Channels, k.H, k.W); err != nil {
+		return Launch{}, err
+	}
+	return newReduction(kernel, d, k, k.Batch*k.OutH*k.OutW, k.Channels, 1, k.Parts)
+}
+
 // PoolForward pools windows of any shape. Padding is not part of any window. Mode is [MaxPooling], [MeanPooling] or
 // [L2Pooling]. X is Planes images of (H, W, Channels), and Y of (OutH, OutW, Channels). For NCHW, Planes is N*C and
 // Channels is 1. For NHWC, Planes is N and Channels is C.

@@ -36,7 +36,7 @@ type Form struct {
 }
 
 // Forms lists the forms: for float32 values on every GPU from Turing on, and for bfloat16 values on those that have that
-// type, from Ampere on. Sources that include value.cuh are compiled in all forms, the others in the first.
+// type, from Ampere on. Sources whose kernels take pointers to a Value are compiled in all forms, the others in the first.
 var Forms = []Form{
 	{"", "sm_75", []string{"-arch=compute_75"}},
 	{"_bf16", "sm_80", []string{"-arch=compute_80", "-DVALUE_BF16"}},
@@ -44,7 +44,7 @@ var Forms = []Form{
 
 // formsOf returns the forms of a source's text.
 func formsOf(text []byte) []Form {
-	if strings.Contains(string(text), `"value.cuh"`) || strings.Contains(string(text), `"channels.cuh"`) {
+	if strings.Contains(string(text), "Value *") {
 		return Forms
 	}
 	return Forms[:1]
