@@ -156,8 +156,11 @@ func (k MultiplyRowsGate) Launch(d Device) (Launch, error) {
 		sums, items = sums*tiles, uint64(k.Extent)*threads
 	}
 	l, err := newRows(kernel, d, sums, items, k)
-	l.Blocks = min(l.Blocks, int(d.blocksAtOnce(max(l.Threads, 1))))
-	return l, err
+	if err != nil {
+		return Launch{}, err
+	}
+	l.Blocks = min(l.Blocks, int(d.blocksAtOnce(l.Threads)))
+	return l, nil
 }
 
 // gateTiles returns how many blocks share the channels of a row, and how many threads of each share a pixel. GateTile in
