@@ -143,6 +143,7 @@ func (p *program) layerOf(l link, g lower.Group, after tail, last bool) (operati
 		if g.Pattern != lower.Single {
 			b.rectifier = rectifierOf(p.lowered.Tail(g))
 		}
+		p.norms = append(p.norms, b)
 		return b, nil
 	case *net.Add:
 		if g.Pattern == lower.AddReLU {

@@ -17,7 +17,8 @@ import (
 // others.
 type program struct {
 	device  *Device
-	plan    *net.Plan
+	given   *net.Plan
+	plan    *net.Plan // the given one; for inference as if everything in it were frozen
 	options net.Options
 	closed  bool
 	failed  error // the first error after which the program's memory can't be trusted
@@ -28,6 +29,7 @@ type program struct {
 	visible []visible      // indexed by node of the plan
 
 	convolutions []*convLayer // those of the groups
+	norms        []*batchNorm // those of the groups
 	late         *parameter   // a bias that the loss adds to the logits, except in traces; nil if there is none
 
 	parameters []*parameter // in the order of Plan.Params
@@ -75,7 +77,7 @@ const (
 
 // newProgram makes a program: its graph, its memory and its initial state.
 func newProgram(d *Device, plan *net.Plan, opts net.Options) (p *program, err error) {
-	p = &program{device: d, plan: plan, options: opts, graphs: map[work]*graph{}, warm: map[work]bool{}}
+	p = &program{device: d, given: plan, plan: opts.PlanFor(plan), options: opts, graphs: map[work]*graph{}, warm: map[work]bool{}}
 	p.options.Images = nil
 	p.perform = p.performTask
 	p.queues.step, p.queues.gradients, p.queues.update = p.queueStep, p.queueGradients, p.queueUpdate
@@ -85,7 +87,7 @@ func newProgram(d *Device, plan *net.Plan, opts net.Options) (p *program, err er
 			p = nil
 		}
 	}()
-	for _, q := range plan.Params {
+	for _, q := range p.plan.Params {
 		p.parameters = append(p.parameters, &parameter{Param: q})
 	}
 	if err := p.link(); err != nil {
@@ -128,7 +130,7 @@ func (p *program) chooseAlgorithms() (err error) {
 }
 
 // Plan returns what the program was compiled from.
-func (p *program) Plan() *net.Plan { return p.plan }
+func (p *program) Plan() *net.Plan { return p.given }
 
 // Options returns the options with which it was compiled, without Images.
 func (p *program) Options() net.Options { return p.options }

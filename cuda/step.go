@@ -265,8 +265,19 @@ func (p *program) optimizePart(r rate, clip kernels.Optional[float32]) error {
 		Apart: int32(boolInt(o.Method == net.AdamW)), RateFactor: r.factor})
 }
 
+// trains returns an error if the program is closed or can't train.
+func (p *program) trains() error {
+	if p.closed || p.device.closed {
+		return net.ErrClosed
+	}
+	return p.options.Training()
+}
+
 // Step queues one training step. Several steps go to the device at once.
 func (p *program) Step(b net.Batch) error {
+	if err := p.trains(); err != nil {
+		return err
+	}
 	if err := p.check(b, p.options.Batch); err != nil {
 		return err
 	}
@@ -282,6 +293,9 @@ func (p *program) Step(b net.Batch) error {
 
 // Gradients queues the forward and backward pass of one share of a mini-batch.
 func (p *program) Gradients(b net.Batch, share net.Share) error {
+	if err := p.trains(); err != nil {
+		return err
+	}
 	if err := p.check(b, p.options.Batch); err != nil {
 		return err
 	}
@@ -297,8 +311,8 @@ func (p *program) Gradients(b net.Batch, share net.Share) error {
 
 // Update queues the optimiser's step.
 func (p *program) Update() error {
-	if p.closed || p.device.closed {
-		return net.ErrClosed
+	if err := p.trains(); err != nil {
+		return err
 	}
 	if err := p.checkTurn(); err != nil {
 		return err

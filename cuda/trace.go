@@ -21,6 +21,11 @@ func (p *program) Trace(b net.Batch, mode net.Mode) (t *net.Trace, err error) {
 	if p.pending > 0 {
 		return nil, fmt.Errorf("%w: an update is due before a trace", net.ErrUnfinished)
 	}
+	if mode == net.Training {
+		if err := p.options.Training(); err != nil {
+			return nil, err
+		}
+	}
 	err = p.do(func() error {
 		if err := p.queue.flush(); err != nil {
 			return err
