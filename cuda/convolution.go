@@ -163,10 +163,10 @@ func (c *dnnConvolution) drop(dir direction) {
 func (c *dnnConvolution) compute(dir direction, x, w, y Buffer, adds bool) error {
 	for {
 		d, way := c.program.device, c.ways[dir][0]
-		err := c.descriptors.setMath(way.math)
-		if err == nil {
-			err = product(d.dnn, dir, c.descriptors, operands{x, w, y, c.program.workspaces[c.lanes[dir]]}, way.id, adds)
+		if err := c.descriptors.setMath(way.math); err != nil {
+			return err
 		}
+		err := product(d.dnn, dir, c.descriptors, operands{x, w, y, c.program.workspaces[c.lanes[dir]]}, way.id, adds)
 		if err == nil || c.program.capturing || len(c.ways[dir]) == 1 || d.lost() != nil {
 			return err
 		}

@@ -187,6 +187,7 @@ func (d *Device) end() error {
 	for _, l := range d.lanes {
 		errs = append(errs, l.close(d.pool))
 	}
+	d.lane, d.lanes = lane{}, [lanes]lane{} // nobody may ask a stream that is gone
 	errs = append(errs, d.pool.trim())
 	if d.context != (cu.CUContext{}) {
 		errs = append(errs, call("cuCtxSetCurrent", cu.SetCurrentContext(cu.CUContext{})), call("cuDevicePrimaryCtxRelease", d.device.ReleasePrimaryCtx()))
@@ -200,6 +201,17 @@ func (d *Device) synchronize() error {
 	d.ranges.begin(rangeWait)
 	defer d.ranges.end()
 	return call("cuStreamSynchronize", d.stream.Synchronize())
+}
+
+// synchronizeLanes waits until all lanes have done their work.
+func (d *Device) synchronizeLanes() error {
+	var errs []error
+	for _, l := range d.lanes {
+		if l.stream != (cu.Stream{}) {
+			errs = append(errs, call("cuStreamSynchronize", l.stream.Synchronize()))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // sleep waits until the device has done all its work. It leaves the core to others, so it is for waits that may take

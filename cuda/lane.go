@@ -78,6 +78,7 @@ const asideFor = 1
 type branches struct {
 	events  [asideFor + 4]cu.Event // more than there is ever to wait for
 	waiting []branch
+	forked  [lanes]bool // lanes that have got work in this piece of work
 }
 
 // free returns an event that nothing is to wait for.
@@ -130,6 +131,7 @@ func (p *program) aside(m *pass, number, group int, f func() error) error {
 	if err := call("cuStreamWaitEvent", d.lanes[number].stream.Wait(event, 0)); err != nil {
 		return err
 	}
+	b.forked[number] = true
 	d.lane = d.lanes[number]
 	err := f()
 	d.lane = d.lanes[mainLane]
@@ -163,8 +165,19 @@ func (p *program) join(from int) error {
 	return nil
 }
 
-// forgetBranches drops what is waited for. It is for work that has failed.
+// forgetBranches drops what is waited for, after work that has failed. If a graph was being captured, it lets the main lane
+// wait for all others, so that the capture can end.
 func (p *program) forgetBranches() {
-	p.branches.waiting = p.branches.waiting[:0]
-	p.device.lane = p.device.lanes[mainLane]
+	b, d := &p.branches, p.device
+	d.lane = d.lanes[mainLane]
+	for i, forked := range b.forked {
+		if !forked || !p.capturing {
+			continue
+		}
+		// An error here adds nothing to the one that there is.
+		if b.events[0].Record(d.lanes[i].stream) == nil {
+			_ = d.lanes[mainLane].stream.Wait(b.events[0], 0)
+		}
+	}
+	b.waiting, b.forked = b.waiting[:0], [lanes]bool{}
 }

@@ -196,7 +196,7 @@ func (p *program) Close() error {
 // release gives back everything that has been taken.
 func (p *program) release() error {
 	pool := p.device.pool
-	errs := []error{p.device.synchronize()}
+	errs := []error{p.device.synchronizeLanes()} // work that failed may have left something on any of them
 	for _, g := range p.graphs {
 		errs = append(errs, g.close())
 	}

@@ -15,6 +15,7 @@ func (p *program) state() kernels.Pointer[kernels.StepState] {
 
 // run enqueues one piece of work. Its numbers and samples are in the block's next slot.
 func (p *program) run(w work) (err error) {
+	p.branches.forked = [lanes]bool{}
 	defer func() {
 		if err != nil {
 			p.forgetBranches()

@@ -67,6 +67,12 @@ func TestGeometryOfRows(t *testing.T) {
 		return kernels.BiasGradient{Db: 16, Dy: kernels.Float32.At(16), Batch: batch, Channels: channels, Extent: extent,
 			Parts: kernels.ReductionParts(batch, channels, extent)}
 	}
+	gate := func(form kernels.Type, rows, extent, channels uint32) kernels.MultiplyRowsGate {
+		return kernels.MultiplyRowsGate{Dgate: form.At(16), Dy: form.At(16), X: form.At(16), Rows: rows, Extent: extent, Channels: channels}
+	}
+	permute := func(batch, rows, columns uint32) kernels.Permute {
+		return kernels.Permute{Y: kernels.BF16.At(16), X: kernels.BF16.At(16), Batch: batch, Rows: rows, Columns: columns}
+	}
 	columns := func(batch, channels uint32) kernels.ColumnSums {
 		return kernels.ColumnSums{Db: 16, Dy: kernels.Float32.At(16), Batch: batch, Channels: channels}
 	}
@@ -98,8 +104,79 @@ func TestGeometryOfRows(t *testing.T) {
 		{sums(128*7*7, 2048, 1), 32 * 32, 256},
 		{columns(128, 1000), 125, 1024},
 		{columns(2, 10), 2, 32},
+		{gate(kernels.Float32, 128*64, 49, 1), 128 * 64, 32}, // a block a row
+		{gate(kernels.BF16, 2000, 49, 64), 1056, 256},        // no more than run at once
+		{gate(kernels.BF16, 128, 49, 64), 128 * 2, 256},      // 32 channels a block, four threads a pixel
+		{gate(kernels.Float32, 8, 49, 64), 8 * 4, 256},
+		{gate(kernels.Float32, 8, 2, 33), 8 * 2, 64}, // one by one
+		{permute(2, 49, 512), 2 * 2 * 16, 256},
+		{permute(1000, 49, 512), 1056, 256},
 	} {
 		checkGeometry(t, c.kernel, h100, c.blocks, c.threads)
+	}
+}
+
+// Kernels of interleaved channels have a thread for 16 bytes of them. Global pooling has few results, so threads share the
+// windows, and many blocks are busy.
+func TestGeometryOfPooling(t *testing.T) {
+	pool := func(form kernels.Type, mode int32, planes, channels uint32, size, out, kernel int32) kernels.PoolForward {
+		return kernels.PoolForward{Y: form.At(16), X: form.At(16), Mode: mode, Planes: planes, Channels: channels,
+			Windows: kernels.Windows{H: size, W: size, OutH: out, OutW: out, KernelH: kernel, KernelW: kernel, StrideH: kernel, StrideW: kernel}}
+	}
+	for _, c := range []struct {
+		kernel kernels.Launcher
+		blocks int
+	}{
+		{pool(kernels.Float32, kernels.MeanPooling, 128*512, 1, 4, 1, 4), 256},
+		{pool(kernels.Float32, kernels.MeanPooling, 128, 512, 4, 1, 4), 1024},
+		{pool(kernels.BF16, kernels.MeanPooling, 128, 512, 4, 1, 4), 512},
+		{pool(kernels.Float32, kernels.MeanPooling, 8, 1280, 7, 1, 7), 160},
+		{pool(kernels.BF16, kernels.L2Pooling, 8, 1280, 7, 1, 7), 80},
+		{pool(kernels.BF16, kernels.MaxPooling, 8, 1280, 7, 1, 7), 5},
+		{pool(kernels.BF16, kernels.MeanPooling, 1, 512, 6, 2, 3), 1},
+		{pool(kernels.BF16, kernels.MeanPooling, 1, 513, 6, 2, 3), 9}, // one by one
+		{kernels.Crop{X: kernels.BF16.At(16), Xp: kernels.BF16.At(16), Planes: 3, Channels: 64, H: 8, W: 8, Ph: 9, Pw: 9}, 6},
+	} {
+		checkGeometry(t, c.kernel, h100, c.blocks, 256)
+	}
+	source, err := os.ReadFile("pool.cu")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"ABREAST = 16;", "SHARED_WINDOW = 16;"} {
+		if !strings.Contains(string(source), line) {
+			t.Errorf("pool.cu has no %q, as pool.go has", line)
+		}
+	}
+}
+
+// What kernels of images can't number with 32 bits, or have no channels for, is refused.
+func TestImagesThatCannotBe(t *testing.T) {
+	const many = 1 << 20
+	at := kernels.Float32.At(16)
+	one := kernels.Windows{H: 2, W: 2, OutH: 1, OutW: 1, KernelH: 2, KernelW: 2, StrideH: 2, StrideW: 2}
+	flat := one
+	flat.StrideW = 0
+	for name, k := range map[string]kernels.Launcher{
+		"pooling many inputs":        kernels.PoolForward{Y: at, X: at, Planes: many, Channels: many / 512, Windows: one},
+		"pooling no channels":        kernels.PoolForward{Y: at, X: at, Planes: 1, Windows: one},
+		"pooling with no stride":     kernels.PoolForward{Y: at, X: at, Planes: 1, Channels: 1, Windows: flat},
+		"gradients of many inputs":   kernels.MaxPoolBackward{Dx: at, Dy: at, X: at, Y: at, Planes: many, Channels: many, Windows: one},
+		"gradients of no channels":   kernels.PoolBackward{Dx: at, Dy: at, X: at, Y: at, Planes: 1, Windows: one},
+		"padding no channels":        kernels.Pad{Xp: at, X: at, Planes: 1, H: 1, W: 1, Ph: 1, Pw: 1},
+		"cropping many":              kernels.Crop{X: at, Xp: at, Planes: many, Channels: 4, H: 1, W: 1, Ph: 64, Pw: 64},
+		"windows beyond the image":   kernels.BiasReLUPool{Y: at, Mask: 16, X: at, Bias: 16, Batch: 1, Channels: 1, H: 4, W: 4, OutH: 3, OutW: 2},
+		"gradients beyond the image": kernels.BiasReLUPoolBackward{Dx: at, Dy: at, Mask: 16, Batch: 1, Channels: 1, H: 4, W: 4, OutH: 2, OutW: 3},
+		"many to halve":              kernels.BiasReLUPool{Y: at, Mask: 16, X: at, Bias: 16, Batch: many, Channels: many, H: 2, W: 2, OutH: 1, OutW: 1},
+		"no channels to halve":       kernels.BiasReLUPool{Y: at, Mask: 16, X: at, Bias: 16, Batch: 1, H: 2, W: 2, OutH: 1, OutW: 1, Last: 1},
+		"gates of no pixels":         kernels.MultiplyRows{Y: at, X: at, Gate: at, Rows: 1, Channels: 1},
+		"gradients of no gates":      kernels.MultiplyRowsGate{Dgate: at, Dy: at, X: at, Rows: 1, Extent: 1},
+		"rearranging nothing":        kernels.Permute{Y: at, X: at, Batch: 1, Rows: 1},
+		"rearranging many":           kernels.Permute{Y: at, X: at, Batch: many, Rows: many, Columns: 1},
+	} {
+		if l, err := k.Launch(t4); err == nil {
+			t.Errorf("%s: launched %+v", name, l)
+		}
 	}
 }
 
