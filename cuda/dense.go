@@ -21,7 +21,7 @@ func newDense(l link, relu, last bool) *dense {
 	if d.late {
 		l.program.late = l.parameters[net.Bias]
 	}
-	if lies := l.in.lies; l.program.device.form.last {
+	if lies := l.in.lies; l.program.device.form.Last {
 		l.parameters[net.Weight].lies = order{l.out.shape.C, lies.C, lies.H * lies.W}
 	}
 	return d
