@@ -20,13 +20,13 @@ __device__ void addBias(Value *x, const float *bias, uint32_t count, uint32_t ch
   });
 }
 
-extern "C" __global__ void __launch_bounds__(256) bias_add(Value *__restrict__ x, const float *__restrict__ bias,
+extern "C" __global__ void __launch_bounds__(256, 4) bias_add(Value *__restrict__ x, const float *__restrict__ bias,
                                                            uint32_t count, uint32_t channels, uint32_t extent) {
   addBias(x, bias, count, channels, extent, [](float v) { return v; });
 }
 
 // With ReLU after it: a NaN stays one.
-extern "C" __global__ void __launch_bounds__(256) bias_relu(Value *__restrict__ x, const float *__restrict__ bias,
+extern "C" __global__ void __launch_bounds__(256, 4) bias_relu(Value *__restrict__ x, const float *__restrict__ bias,
                                                             uint32_t count, uint32_t channels, uint32_t extent) {
   addBias(x, bias, count, channels, extent, [](float v) { return v <= 0 ? 0 : v; });
 }
