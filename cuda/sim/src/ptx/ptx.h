@@ -178,6 +178,7 @@ enum class Kind : uint8_t {
   UninitialisedRegister, // goes on
   SharedRace,            // goes on
   GlobalRace,            // goes on
+  InFlight,              // goes on; shared memory that cp.async is still writing, or a source that changed meanwhile
   BarrierDivergence,
   WarpDivergence,        // lanes that a .sync instruction names never reach it, or the mask lacks the caller
   Timeout,

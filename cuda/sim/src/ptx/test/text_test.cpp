@@ -10,10 +10,13 @@ void wrong(const std::string &text, const std::string &line, const std::string &
   CHECK(error.find("line " + line + ":") == 0 && error.find(says) != std::string::npos, "error \"" + error + "\" where \"" + says + "\" is wanted, line " + line);
 }
 // One statement on line 7 of a kernel.
-void wrongStatement(const std::string &statement, const std::string &says) {
-  wrong(".version 7.8\n.target sm_75\n.address_size 64\n.visible .entry k(.param .u64 p)\n{\n.reg .pred %p<4>; .reg .b16 %h<4>; .reg .b32 %r<8>; .reg .f32 %f<4>; .reg .b64 %d<4>;\n" +
+void wrongStatement(const std::string &statement, const std::string &says, const std::string &target = "sm_75") {
+  wrong(".version 7.8\n.target " + target + "\n.address_size 64\n.visible .entry k(.param .u64 p)\n{\n.reg .pred %p<4>; .reg .b16 %h<4>; .reg .b32 %r<8>; .reg .f32 %f<4>; .reg .b64 %d<4>;\n" +
             statement + "\n}\n", "7", says);
 }
+
+// The same for the first target that has cp.async.
+void wrongMatrixStatement(const std::string &statement, const std::string &says) { wrongStatement(statement, says, "sm_80"); }
 
 }  // namespace
 
@@ -58,6 +61,13 @@ void testText() {
   wrongStatement("tex.2d.v4.f32.f32 {%f0, %f1, %f2, %f3}, [%d1, {%f0, %f1}];", "tex");
   wrongStatement("wmma.load.a.sync.aligned.row.m16n16k16.global.f16 {%r1}, [%d1];", "unknown instruction");
   wrongStatement("mov.u32 %r1, 0x;", "number without digits");
+  wrongStatement("cp.async.wait_all;", "needs .target sm_80");
+  wrongMatrixStatement("cp.async.cg.shared.global [%r0], [%d0], 8;", "copies 16 bytes");
+  wrongMatrixStatement("cp.async.ca.shared.global [%r0], [%d0], 12;", "copies 4, 8 or 16 bytes");
+  wrongMatrixStatement("cp.async.ca.shared.global [%r0], [%r1], 4;", "64-bit address");
+  wrongMatrixStatement("cp.async.ca.global.shared [%d0], [%r1], 4;", "needs a 64-bit address");
+  wrongMatrixStatement("cp.async.wait_group %r1;", "has to be a constant");
+  wrongMatrixStatement("cp.async.bulk.wait_all;", "unknown modifier .bulk");
   wrongStatement(".reg .b32 %r1; add.u32 %r1, 99999999999999999999999, 1;", "more than 64 bits");
 
   std::string error;
