@@ -334,7 +334,7 @@ bool resolve(Exec &x, const Inst &i, uint32_t mask, const uint64_t *address, uns
   return true;
 }
 
-void checkRead(Exec &x, const Inst &i, const Reach &reach, unsigned bytes) {
+void checkRead(Exec &x, const Inst &i, const Reach &reach, unsigned bytes, Readers readers) {
   Running &running = *x.running;
   Area &area = *reach.area;
   const bool global = area.space == Space::Global;
@@ -374,7 +374,9 @@ void checkRead(Exec &x, const Inst &i, const Reach &reach, unsigned bytes) {
       const unsigned l = static_cast<unsigned>(__builtin_ctz(mask));
       const uint64_t mine = me + (static_cast<uint64_t>(l) << kThreadShift);
       forCells(*area.cells, reach.offset[l], bytes, [&](Cell &cell, unsigned, unsigned) {
-        const uint64_t collision = noteRead(clock, cell, mine);
+        uint64_t collision = noteRead(clock, cell, mine);
+        // Two lanes stand for a warp: no third one is ordered with both.
+        if (readers == Readers::Warp && !collision) collision = noteRead(clock, cell, mine ^ 1ull << kThreadShift);
         if (collision) race(x, reach, l, bytes, collision, true);
       });
     }

@@ -22,8 +22,11 @@ void addresses(Exec &x, const Inst &i, uint64_t *address);
 // either works or ends the launch (x.running->over).
 bool resolve(Exec &x, const Inst &i, uint32_t mask, const uint64_t *address, unsigned bytes, bool write, Reach &reach);
 
+// On whose behalf a lane reads: its own, or the whole warp's, so that no lane's write in the same warp is ordered before
+// the read, or after it, unless the warp has synchronised between.
+enum class Readers : uint8_t { Lane, Warp };
 // Checks that what is read was written, and notes the read for races and footprint.
-void checkRead(Exec &x, const Inst &i, const Reach &reach, unsigned bytes);
+void checkRead(Exec &x, const Inst &i, const Reach &reach, unsigned bytes, Readers readers = Readers::Lane);
 // Notes a write of bytes that are still to be stored; `data` has the new ones, `stride` apart. False: the launch is over.
 bool checkWrite(Exec &x, const Inst &i, const Reach &reach, unsigned bytes, const uint8_t *data, unsigned stride);
 // The same for one lane's read and write at once.

@@ -430,7 +430,7 @@ Decode decoderOf(std::string_view opcode) {
   static const std::unordered_map<std::string_view, Decode> table = [] {
     std::unordered_map<std::string_view, Decode> all;
     for (auto part : {integerOpcodes, floatOpcodes, compareOpcodes, convertOpcodes, moveOpcodes, memoryOpcodes,
-                      atomicOpcodes, warpOpcodes, asyncOpcodes, controlOpcodes})
+                      atomicOpcodes, warpOpcodes, matrixOpcodes, asyncOpcodes, controlOpcodes})
       for (const OpcodeEntry &entry : part()) all.emplace(entry.name, entry.decode);
     return all;
   }();

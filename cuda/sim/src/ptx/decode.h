@@ -205,6 +205,7 @@ std::vector<OpcodeEntry> moveOpcodes();
 std::vector<OpcodeEntry> memoryOpcodes();
 std::vector<OpcodeEntry> atomicOpcodes();
 std::vector<OpcodeEntry> warpOpcodes();
+std::vector<OpcodeEntry> matrixOpcodes();
 std::vector<OpcodeEntry> asyncOpcodes();
 std::vector<OpcodeEntry> controlOpcodes();
 

@@ -217,6 +217,9 @@ std::string describe(Space space);
 
 // Splits off lanes from the running group: they continue at `pc` in `frame`, the rest with the next instruction.
 void splitOff(Exec &x, uint32_t lanes, uint32_t pc, Frame *frame, Waiting waiting);
+// Whether all 32 lanes of the warp execute this instruction together, as .sync.aligned wants. If not, those that are here
+// wait for the others; where there are no others, or no more, that is a finding.
+bool wholeWarp(Exec &x);
 // The lanes of x.mask leave the kernel.
 void exitLanes(Exec &x);
 // Lets those at a barrier go if all it waits for have come.

@@ -153,6 +153,7 @@ struct Launch {
   std::vector<uint8_t> params;         // the parameter block, kernel->paramBytes long
   Checks checks;
   Limits limits;
+  uint32_t architecture = 80;          // the device's compute capability: how its tensor cores round
   uint64_t seed = 1;                   // order of blocks, interleaving of warps, order of atomics
 };
 

@@ -15,7 +15,7 @@ void wrongStatement(const std::string &statement, const std::string &says, const
             statement + "\n}\n", "7", says);
 }
 
-// The same for the first target that has cp.async.
+// The same for the first target that has bf16 and cp.async.
 void wrongMatrixStatement(const std::string &statement, const std::string &says) { wrongStatement(statement, says, "sm_80"); }
 
 }  // namespace
@@ -61,7 +61,17 @@ void testText() {
   wrongStatement("tex.2d.v4.f32.f32 {%f0, %f1, %f2, %f3}, [%d1, {%f0, %f1}];", "tex");
   wrongStatement("wmma.load.a.sync.aligned.row.m16n16k16.global.f16 {%r1}, [%d1];", "unknown instruction");
   wrongStatement("mov.u32 %r1, 0x;", "number without digits");
+  const std::string four = "{%f0, %f1, %f2, %f3}";
+  wrongMatrixStatement("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 " + four + ", {%r0, %r1}, {%r2, %r3}, " + four + ";", "operand 2 has to be {...} of 4");
+  wrongMatrixStatement("mma.sync.aligned.m16n8k4.row.col.f32.bf16.bf16.f32 " + four + ", {%r0, %r1}, {%r2}, " + four + ";", "no such shape for .bf16");
+  wrongMatrixStatement("mma.sync.aligned.m16n8k16.row.col.f32.tf32.tf32.f32 " + four + ", {%r0, %r1}, {%r2}, " + four + ";", "no such shape for .tf32");
+  wrongMatrixStatement("mma.sync.aligned.m16n8k8.col.col.f32.tf32.tf32.f32 " + four + ", {%r0, %r1}, {%r2}, " + four + ";", "needs .row.col");
+  wrongMatrixStatement("mma.sync.aligned.m16n8k8.row.col.f16.f16.f16.f16 {%r0, %r1}, {%r0, %r1}, {%r2}, {%r0, %r1};", "needs .f32.A.A.f32");
+  wrongMatrixStatement("mma.sync.m16n8k8.row.col.f32.bf16.bf16.f32 " + four + ", {%r0, %r1}, {%r2}, " + four + ";", "needs .sync.aligned");
+  wrongStatement("mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 " + four + ", {%r0, %r1}, {%r2}, " + four + ";", "needs .target sm_80");
   wrongStatement("cp.async.wait_all;", "needs .target sm_80");
+  wrongMatrixStatement("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r0, %r1}, [%r2];", "operand 1 has to be {...} of 4");
+  wrongMatrixStatement("ldmatrix.sync.aligned.m8n8.x1.global.b16 {%r0}, [%d2];", "shared memory only");
   wrongMatrixStatement("cp.async.cg.shared.global [%r0], [%d0], 8;", "copies 16 bytes");
   wrongMatrixStatement("cp.async.ca.shared.global [%r0], [%d0], 12;", "copies 4, 8 or 16 bytes");
   wrongMatrixStatement("cp.async.ca.shared.global [%r0], [%r1], 4;", "64-bit address");

@@ -113,6 +113,33 @@ const Case kCases[] = {
 #undef FILL
 #undef COPY
 #undef OTHER
+    // Matrices: sixteen rows of sixteen bytes, whose addresses are in %r7; a thread's own word is %r5.
+#define ROWS "and.b32 %r7, %r1, 15;\nshl.b32 %r7, %r7, 4;\nadd.s32 %r7, %r3, %r7;\n"
+#define LOAD "ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%r8, %r9}, [%r7];"
+#define MMA "mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%f1, %f2, %f3, %f4}, {%r1, %r1}, {%r1}, {0f00000000, 0f00000000, 0f00000000, 0f00000000};"
+    {"matrices after a barrier", ROWS "st.shared.u32 [%r5], %r1;\nbar.sync 0;\n" LOAD "\nbar.sync 0;\nst.shared.u32 [%r5], %r8;\n", Kind::SharedRace, Status::Ok, 1, 64, true},
+    {"matrices after a barrier of the warp", ROWS "st.shared.u32 [%r5], %r1;\nst.shared.u32 [%r5+128], %r1;\nbar.warp.sync -1;\n" LOAD "\nbar.warp.sync -1;\nst.shared.u32 [%r5], %r8;\n", Kind::SharedRace, Status::Ok, 1, 32, true},
+    {"matrices that other warps write", ROWS "st.shared.u32 [%r5], %r1; // other\nbar.warp.sync -1;\n" LOAD " // here\n", Kind::SharedRace, Status::Ok},
+    {"rows that each lane has written itself", ROWS "setp.lt.u32 %p1, %r1, 16;\n@%p1 st.shared.v4.u32 [%r7], {%r1, %r1, %r1, %r1}; // other\n" LOAD " // here\n", Kind::SharedRace, Status::Ok, 1, 32},
+    {"a store over matrices", ROWS "st.shared.u32 [%r5], %r1;\nst.shared.u32 [%r5+128], %r1;\nbar.sync 0;\n" LOAD " // other\nst.shared.u32 [%r5], %r8; // here\n", Kind::SharedRace, Status::Ok, 1, 32},
+    {"a misaligned row", ROWS "st.shared.u32 [%r5], %r1;\nbar.sync 0;\nxor.b32 %r7, %r7, 8;\n" LOAD " // here\n", Kind::Misaligned, Status::MisalignedAddress},
+    {"a row beyond its variable", ROWS "st.shared.u32 [%r5], %r1;\nbar.sync 0;\nadd.s32 %r7, %r7, 16;\n" LOAD " // here\n", Kind::OutOfBounds, Status::IllegalAddress},
+    {"a row that nobody wrote", ROWS "setp.lt.u32 %p1, %r1, 63;\n@%p1 st.shared.u32 [%r5], %r1;\nbar.sync 0;\n" LOAD " // here\n", Kind::UninitialisedMemory, Status::Ok},
+    {"a row in global memory", "ldmatrix.sync.aligned.m8n8.x1.b16 {%r8}, [%d1]; // here\n", Kind::OutOfBounds, Status::IllegalAddress, 1, 32, false, 256, "shared memory only"},
+    {"matrices that cp.async is writing", ROWS "st.global.u32 [%d3], %r1;\ncp.async.ca.shared.global [%r5], [%d3], 4; // other\nbar.sync 0;\n" LOAD " // here\n", Kind::InFlight, Status::Ok},
+    {"mma", MMA "\n", Kind::WarpDivergence, Status::Ok, 1, 64, true},
+    {"mma in a branch that a warp takes as a whole", "setp.lt.u32 %p1, %r1, 32;\n@%p1 bra A;\n" MMA "\nA:\n", Kind::WarpDivergence, Status::Ok, 1, 64, true},
+    {"mma after a branch", "setp.lt.u32 %p1, %r1, 5;\n@%p1 bra A;\nmov.u32 %r6, 1;\nA: " MMA "\n", Kind::WarpDivergence, Status::Ok, 1, 64, true},
+    {"mma that half a warp passes by", "setp.lt.u32 %p1, %r1, 16;\n@%p1 bra A;\n" MMA " // here\nA:\n", Kind::WarpDivergence, Status::Failed, 1, 64, false, 256, "32 lanes"},
+    {"mma under a guard that differs", "setp.lt.u32 %p1, %r1, 40;\n@%p1 " MMA " // here\n", Kind::WarpDivergence, Status::Failed},
+    {"mma in both branches", "setp.lt.u32 %p1, %r1, 16;\n@%p1 bra A;\n" MMA " // here\nbra B;\nA: mov.u32 %r6, 0;\n" MMA " // other\nB:\n", Kind::WarpDivergence, Status::Failed, 1, 32},
+    {"mma after lanes have left", "setp.eq.u32 %p1, %r1, 31;\n@%p1 exit;\n" MMA " // here\n", Kind::WarpDivergence, Status::Failed, 1, 64, false, 256, "lane 31 has exited"},
+    {"mma of less than a warp", MMA " // here\n", Kind::WarpDivergence, Status::Failed, 1, 48, false, 256, "lane 16 is beyond"},
+    {"ldmatrix that half a warp passes by", ROWS "st.shared.u32 [%r5], %r1;\nbar.sync 0;\nsetp.lt.u32 %p1, %r1, 16;\n@%p1 bra A;\n" LOAD " // here\nA:\n", Kind::WarpDivergence, Status::Failed},
+    {"mma of a register that nobody wrote", "mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%f1, %f2, %f3, %f4}, {%r1, %r9}, {%r1}, {0f00000000, 0f00000000, 0f00000000, 0f00000000}; // here\n", Kind::UninitialisedRegister, Status::Ok},
+#undef ROWS
+#undef LOAD
+#undef MMA
     {"endless loop", "A: add.s32 %r2, %r2, 1;\nbra A;\n", Kind::Timeout, Status::Timeout, 1, 32},
     {"trap", "setp.eq.u32 %p1, %r1, 3;\n@%p1 trap; // here\n", Kind::Trap, Status::Failed},
     {"spin on another lane of the warp", "setp.eq.u32 %p1, %r1, 0;\n@%p1 st.shared.u32 [%r3], 0;\nbar.sync 0;\n@%p1 bra B;\nA: ld.volatile.shared.u32 %r6, [%r3];\nsetp.eq.u32 %p2, %r6, 0;\n@%p2 bra A;\nbra C;\nB: st.volatile.shared.u32 [%r3], 1;\nC:\n", Kind::Timeout, Status::Ok, 1, 64, true},
