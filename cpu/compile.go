@@ -85,22 +85,30 @@ type learner interface{ planGradients(batch int) }
 // prepareTraining.
 func (p *program) prepareTraining() {
 	for _, op := range p.all.operations {
-		var of any = op.batch
-		if op.sample != nil {
-			of = op.sample
-		}
-		if t, ok := of.(trainer); ok {
-			t.planTraining(p.options.Batch)
-		}
-		if l, ok := of.(learner); ok && op.learns {
+		if l, ok := op.computes().(learner); ok && op.learns {
 			l.planGradients(p.options.Batch)
 		}
 	}
-	p.takeAllValues()
+	p.keepAllValues()
 	p.all = newSequence(p.all.operations) // again: the gradients may prefer other groups of samples
 	p.takeGradients()
 	p.optimizer = newOptimizer(p.device.workers, p.plan, p.options, p.params)
 	p.backwardTask = p.backwardSamples
+}
+
+// keepAllValues takes memory for the values of all layers at once, as training and traces
+// need it. It does so once.
+func (p *program) keepAllValues() {
+	if p.keepsAll {
+		return
+	}
+	p.keepsAll = true
+	for _, op := range p.all.operations {
+		if t, ok := op.computes().(trainer); ok {
+			t.planTraining(p.options.Batch)
+		}
+	}
+	p.takeAllValues()
 }
 
 // checkSizes returns an error if an int32 can't number the values of a mini-batch

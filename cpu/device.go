@@ -82,11 +82,14 @@ func (d *device) Compile(n *net.Network, opts net.Options) (net.Program, error) 
 	if err := opts.CheckFor(plan); err != nil {
 		return nil, err
 	}
-	p, err := newProgram(d, plan, opts, true)
+	p, err := newProgram(d, opts.PlanFor(plan), opts, !opts.Inference)
 	if err != nil {
 		return nil, err // not a nil *program in an interface
 	}
-	p.prepareTraining()
+	p.given = plan
+	if !opts.Inference {
+		p.prepareTraining()
+	}
 	if err := p.SetState(net.InitialState(plan, opts.Seed, opts.Images)); err != nil {
 		return nil, fmt.Errorf("cpu: initial state: %w", err)
 	}

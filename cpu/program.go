@@ -12,7 +12,8 @@ import (
 // program is a compiled network.
 type program struct {
 	device  *device
-	plan    *net.Plan
+	given   *net.Plan // what the program was compiled from; nil: plan
+	plan    *net.Plan // for inference as if everything in it were frozen
 	options net.Options
 	pass    pass
 	params  []*parameter // in the order of Plan.Params
@@ -21,6 +22,7 @@ type program struct {
 	evaluation sequence  // of an evaluation
 	running    sequence  // the one of both that runs
 	visible    []visible // indexed by node of the plan
+	keepsAll   bool      // there is memory for the values of all layers at once
 	loss       *loss
 	optimizer  *optimizer
 
@@ -55,6 +57,14 @@ type operation struct {
 	out    *activations
 	layers []int // indices of the plan's layers; empty for the input
 	learns bool  // it has a backward pass
+}
+
+// computes returns what computes the operation: its sample or its batch.
+func (op operation) computes() any {
+	if op.sample != nil {
+		return op.sample
+	}
+	return op.batch
 }
 
 // sequence is the operations of a pass in their order, divided into sections.
@@ -96,7 +106,12 @@ type visible struct {
 }
 
 // Plan returns what the program was compiled from.
-func (p *program) Plan() *net.Plan { return p.plan }
+func (p *program) Plan() *net.Plan {
+	if p.given != nil {
+		return p.given
+	}
+	return p.plan
+}
 
 // Options returns the options with which it was compiled, without Images.
 func (p *program) Options() net.Options { return p.options }
@@ -289,6 +304,14 @@ func (p *program) open() error {
 	return nil
 }
 
+// trains returns an error if the program is closed or can't train.
+func (p *program) trains() error {
+	if err := p.open(); err != nil {
+		return err
+	}
+	return p.options.Training()
+}
+
 // Step trains on one mini-batch.
 func (p *program) Step(b net.Batch) error {
 	if p.parts > 0 {
@@ -303,6 +326,9 @@ func (p *program) Step(b net.Batch) error {
 // Gradients computes the gradients of a share of a mini-batch. It adds them to
 // those since the last update.
 func (p *program) Gradients(b net.Batch, share net.Share) error {
+	if err := p.trains(); err != nil {
+		return err
+	}
 	if err := p.check(b, p.options.Batch); err != nil {
 		return err
 	}
@@ -333,7 +359,7 @@ func (p *program) Gradients(b net.Batch, share net.Share) error {
 
 // Update updates the weights with the gradients since the last update.
 func (p *program) Update() error {
-	if err := p.open(); err != nil {
+	if err := p.trains(); err != nil {
 		return err
 	}
 	if err := p.turn(); err != nil {

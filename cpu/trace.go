@@ -21,8 +21,12 @@ func (p *program) Trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
 	}
 	training := mode == net.Training
 	if training {
+		if err := p.options.Training(); err != nil {
+			return nil, err
+		}
 		p.separateGradients()
 	}
+	p.keepAllValues()
 	p.tracing = true
 	defer func() { p.tracing = false }()
 	p.forward(pass{Batch: b, share: net.Whole(b.Len()), training: training, frozen: true}, true)

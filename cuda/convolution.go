@@ -21,6 +21,7 @@ type dnnConvolution struct {
 	layer       string // its name
 	descriptors descriptors
 	needs       [directions]bool        // the products that cuDNN computes
+	lanes       [directions]int         // where it computes them
 	ways        [directions][]algorithm // by direction, the one in use first
 	dropped     [directions]int         // how many algorithms before it failed or had no room
 	chosen      Chooser
@@ -142,7 +143,7 @@ func (c *dnnConvolution) take(dir direction, found []algorithm) (err error) {
 // the algorithm and tries the next.
 func (c *dnnConvolution) reserve(dir direction) error {
 	for {
-		err := c.program.reserveWorkspace(c.ways[dir][0].workspace, fmt.Sprintf("the workspace of %s's %v", c.layer, dir))
+		err := c.program.reserveWorkspace(c.lanes[dir], c.ways[dir][0].workspace, fmt.Sprintf("the workspace of %s's %v", c.layer, dir))
 		if len(c.ways[dir]) == 1 || !errors.Is(err, ErrOutOfMemory) {
 			return err
 		}
@@ -162,10 +163,10 @@ func (c *dnnConvolution) drop(dir direction) {
 func (c *dnnConvolution) compute(dir direction, x, w, y Buffer, adds bool) error {
 	for {
 		d, way := c.program.device, c.ways[dir][0]
-		err := c.descriptors.setMath(way.math)
-		if err == nil {
-			err = product(d.dnn, dir, c.descriptors, operands{x, w, y, c.program.workspace}, way.id, adds)
+		if err := c.descriptors.setMath(way.math); err != nil {
+			return err
 		}
+		err := product(d.dnn, dir, c.descriptors, operands{x, w, y, c.program.workspaces[c.lanes[dir]]}, way.id, adds)
 		if err == nil || c.program.capturing || len(c.ways[dir]) == 1 || d.lost() != nil {
 			return err
 		}
@@ -213,9 +214,9 @@ func newConvLayer(l link, layer *net.Conv, t tail) *convLayer {
 		c.padded.W += w.Left + w.Right
 		w.Top, w.Bottom, w.Left, w.Right = 0, 0, 0, 0
 	}
-	if weight := c.parameters[net.Weight]; l.program.device.form.last {
+	if weight := c.parameters[net.Weight]; l.program.device.form.Last {
 		weight.lies = order{weight.Dims[0], weight.Dims[1], weight.Dims[2] * weight.Dims[3]}
-		weight.narrow = l.program.device.form.kind == kernels.BF16 && c.needs()[backwardFilter]
+		weight.narrow = l.program.device.form.Type == kernels.BF16 && c.needs()[backwardFilter]
 	}
 	return c
 }
@@ -223,6 +224,12 @@ func newConvLayer(l link, layer *net.Conv, t tail) *convLayer {
 // needs reports which products cuDNN computes.
 func (c *convLayer) needs() [directions]bool {
 	return [directions]bool{forward: !c.fused(), backwardData: c.in.wanted, backwardFilter: !c.fused() && c.trained(net.Weight) != nil}
+}
+
+// branches reports whether the weight gradient is computed beside other work. It is if there is an input gradient to compute
+// meanwhile.
+func (c *convLayer) branches() bool {
+	return c.needs()[backwardFilter] && c.needs()[backwardData] && !c.program.device.options.OneStream
 }
 
 // trains reports whether the weights or the biases are trained.
@@ -246,7 +253,7 @@ func (c *convLayer) produced() net.Shape {
 }
 
 func (c *convLayer) claim(first, last int) (need claim) {
-	batch, kind := int64(c.program.options.Batch), c.program.device.form.kind
+	batch, kind := int64(c.program.options.Batch), c.program.device.form.Type
 	own := func(s *slot, of slot) {
 		*s = of
 		need.own = append(need.own, s)
@@ -282,6 +289,16 @@ func (c *convLayer) claim(first, last int) (need claim) {
 	}
 	if parts, sums := c.partialSums(int(batch)); sums > 0 {
 		own(&c.sums, newFloats(int64(parts)*int64(sums), last, last))
+	}
+	if c.branches() {
+		x, dy := c.in.value, c.out.grad
+		if pads {
+			x = &c.input
+		}
+		if c.tail == biasReLUPool {
+			dy = &c.gradient
+		}
+		need.beside = append(need.beside, x, dy)
 	}
 	return need
 }
@@ -333,6 +350,9 @@ func (c *convLayer) make(n int) (*dnnConvolution, error) {
 		return nil, err
 	}
 	made.needs = c.needs()
+	if c.branches() {
+		made.lanes[backwardFilter] = sideLane
+	}
 	if err := c.choose(made, n); err != nil {
 		return nil, errors.Join(err, made.close())
 	}
@@ -379,7 +399,7 @@ func (c *convLayer) key(n int) choiceKey {
 	return choiceKey{
 		GPU: d.gpu.Name, ComputeCapability: fmt.Sprintf("%d.%d", d.gpu.Major, d.gpu.Minor), Multiprocessors: d.gpu.Multiprocessors,
 		Memory: d.gpu.Memory, Driver: d.libraries.Driver.Version.String(), DNN: d.libraries.DNN.Version.String(),
-		Precision: d.Precision(), ChannelsLast: d.form.last, Workspace: d.workspaceLimit(), Batch: n, In: c.padded, Out: c.produced(), Groups: c.groups,
+		Precision: d.Precision(), ChannelsLast: d.form.Last, Workspace: d.workspaceLimit(), Batch: n, In: c.padded, Out: c.produced(), Groups: c.groups,
 		Kernel: [2]int{w.KernelH, w.KernelW}, Stride: [2]int{w.StrideH, w.StrideW}, Dilation: [2]int{w.DilationH, w.DilationW},
 		Padding: [2]int{w.Top, w.Left}, Products: c.needs(),
 	}
@@ -455,7 +475,15 @@ func (c *convLayer) backward(p *pass) error {
 		if c.pads() {
 			x = &c.input
 		}
-		if err := conv.compute(backwardFilter, x.Buffer, c.parameters[net.Weight].grad, dy.Buffer, false); err != nil {
+		product := func() error {
+			return conv.compute(backwardFilter, x.Buffer, c.parameters[net.Weight].grad, dy.Buffer, false)
+		}
+		if c.branches() {
+			err = c.program.aside(p, sideLane, c.group, product)
+		} else {
+			err = product()
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -492,7 +520,7 @@ func (c *convLayer) tailGradients(n int, dy *slot) error {
 	case bias != nil && !c.multiplies():
 		err = c.launch(kernels.BiasReLUPoolGradient{Db: db, Dy: from.values(), Mask: mask, Batch: batch, Channels: uint32(out.C), Extent: extent,
 			Parts: parts})
-	case bias != nil && c.program.device.form.last && out.H == (made.H+1)/2 && out.W == (made.W+1)/2:
+	case bias != nil && c.program.device.form.Last && out.H == (made.H+1)/2 && out.W == (made.W+1)/2:
 		err = c.launch(kernels.BiasReLUPoolGradients{Db: db, Dx: dy.values(), Dy: from.values(), Mask: mask, Batch: uint32(n),
 			Channels: uint32(made.C), H: uint32(made.H), W: uint32(made.W), OutH: uint32(out.H), OutW: uint32(out.W), Parts: parts})
 	default:
@@ -546,8 +574,7 @@ func (c *convLayer) pad(n int) error {
 
 // biasGradientParts returns into how many parts the bias gradient of n samples is divided.
 func (l *link) biasGradientParts(n int, shape net.Shape) uint32 {
-	batch, extent := l.program.device.form.rows(n, shape)
-	return kernels.ReductionParts(batch, uint32(shape.C), extent)
+	return l.program.device.form.Parts(n, shape)
 }
 
 // biasGradient sums dy (n, shape) over everything except channels, after it has taken the ReLU's gradient of dy if there is

@@ -4,11 +4,14 @@ package cuda_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/gputrain/gputrain/cuda"
 	"github.com/gputrain/gputrain/cuda/sim"
 	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/devicetest"
 )
 
 // TestRequests infers as a server does: each request has a data set of its own, of ever another size. The probabilities are those of
@@ -63,5 +66,47 @@ func TestRequests(t *testing.T) {
 	request(2, 3, slices.Repeat([]net.View{net.PlainView()}, 3)...)
 	if n := after["call.cuGraphInstantiateWithFlags"]; n == 0 || n > 6 { // 1, 2, 4, 8, 16 and 24
 		t.Errorf("%d graphs, want at most 6", n)
+	}
+}
+
+// TestInference compares what a program for inference takes and does with what one for training does.
+func TestInference(t *testing.T) {
+	m := sim.Start(t)
+	d, err := cuda.Open(cuda.Options{Precision: cuda.BF16})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeDevice(t, d)
+	data := devicetest.RandomData(1, residuals().Input, 4, 64)
+	measure := func(inference bool) (memory int64, did map[string]int64) {
+		t.Helper()
+		used, before := d.Memory().InUse, m.Counters()
+		p, err := d.Compile(residuals(), net.Options{Batch: 64, Optimizer: net.AdamDefault(1e-3), Inference: inference})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		memory = d.Memory().InUse - used
+		if _, err := p.Infer(net.Batch{Data: data, Indices: upTo(64, 1)}); err != nil {
+			t.Fatal(err)
+		}
+		did = m.Counters()
+		for name := range did {
+			did[name] -= before[name]
+		}
+		return memory, did
+	}
+	training, _ := measure(false)
+	inference, did := measure(true)
+	if 2*inference > training {
+		t.Errorf("inference takes %d bytes, training %d", inference, training)
+	}
+	for name, n := range did {
+		if n > 0 && (strings.Contains(name, "Backward") || strings.Contains(name, "adam")) {
+			t.Errorf("%s, %d times, for inference", name, n)
+		}
+	}
+	if n := did["ran.batchnorm_running"]; n != 6 {
+		t.Errorf("running statistics are looked at %d times, want once for each layer", n)
 	}
 }

@@ -4,6 +4,7 @@ package cuda
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/gputrain/gputrain/kernels"
 	"github.com/gputrain/gputrain/net"
@@ -25,9 +26,15 @@ type batchNorm struct {
 func (b *batchNorm) claim(first, last int) claim {
 	channels := int64(b.in.shape.C)
 	parts := int64(b.parts(b.program.options.Batch))
+	if b.program.options.Inference {
+		first, last = 0, math.MaxInt // they are computed when the state is set
+	}
 	b.mean, b.inverse = newFloats(channels, first, last), newFloats(channels, first, last)
-	b.moments = newFloats(2*parts*channels, first, first)
-	need := claim{reads: []*slot{b.in.value}, own: []*slot{&b.mean, &b.inverse, &b.moments}}
+	need := claim{reads: []*slot{b.in.value}, own: []*slot{&b.mean, &b.inverse}}
+	if !b.program.options.Inference {
+		b.moments = newFloats(2*parts*channels, first, first)
+		need.own = append(need.own, &b.moments)
+	}
 	if b.other() != nil {
 		need.reads = append(need.reads, b.out.value)
 	}
@@ -51,10 +58,7 @@ func (b *batchNorm) other() *input {
 }
 
 // parts returns into how many parts the reductions of n samples are divided.
-func (b *batchNorm) parts(n int) uint32 {
-	batch, e := b.program.device.form.rows(n, b.in.shape)
-	return kernels.ReductionParts(batch, uint32(b.in.shape.C), e)
-}
+func (b *batchNorm) parts(n int) uint32 { return b.program.device.form.Parts(n, b.in.shape) }
 
 // halves divides a buffer of what parts have found into one for each of the two numbers.
 func (b *batchNorm) halves(of slot, parts uint32) (first, second kernels.Pointer[float32]) {
@@ -78,7 +82,8 @@ func (b *batchNorm) forward(p *pass) error {
 	x, mean, inverse := b.in.value.values(), floats(b.mean.Buffer), floats(b.inverse.Buffer)
 	running, variance := b.parameters[net.RunningMean].value, b.parameters[net.RunningVar].value
 	var err error
-	if p.training {
+	switch {
+	case p.training:
 		parts := b.parts(p.n)
 		means, squares := b.halves(b.moments, parts)
 		err = b.launch(kernels.BatchnormMoments{Means: means, Squares: squares, X: x, Batch: batch, Channels: channels, Extent: e, Parts: parts})
@@ -91,9 +96,8 @@ func (b *batchNorm) forward(p *pass) error {
 			k.RunningMean, k.RunningVar = optional(running), optional(variance)
 		}
 		err = b.launch(k)
-	} else {
-		err = b.launch(kernels.BatchnormRunning{Mean: mean, Inverse: inverse, RunningMean: floats(running), RunningVar: floats(variance),
-			Channels: channels, Epsilon: b.epsilon})
+	case !b.program.options.Inference:
+		err = b.normaliseByRunning()
 	}
 	if err != nil {
 		return err
@@ -105,6 +109,13 @@ func (b *batchNorm) forward(p *pass) error {
 		k.Other = other.value.values()
 	}
 	return b.launch(k)
+}
+
+// normaliseByRunning computes mean and inverse from the running statistics.
+func (b *batchNorm) normaliseByRunning() error {
+	return b.launch(kernels.BatchnormRunning{Mean: floats(b.mean.Buffer), Inverse: floats(b.inverse.Buffer),
+		RunningMean: floats(b.parameters[net.RunningMean].value), RunningVar: floats(b.parameters[net.RunningVar].value),
+		Channels: uint32(b.in.shape.C), Epsilon: b.epsilon})
 }
 
 func (b *batchNorm) backward(p *pass) error {

@@ -18,13 +18,14 @@ type parameter struct {
 	factor      Buffer // the value as a factor of products: the value itself, or its bfloat16 rounding
 	lies        order  // how it lies on the device
 	narrow      bool   // its gradient is bfloat16, as cuDNN writes it
+	early       bool   // it is updated while the backward pass goes on
 	average     Buffer // its moving average, if averages are kept
 	moments     []Buffer
 }
 
 // flat holds all parameters in a few buffers, so that one launch does the same to all of them. The only gaps in the
-// buffers are for alignment; they hold zeros, which no optimiser changes. Trained parameters come first. Among these,
-// parameters with the same factor of the learning rate lie together; among those, the ones with weight decay come
+// buffers are for alignment; they hold zeros, which no optimiser changes. Trained parameters come first, and among these the
+// ones that are updated early. Then parameters with the same factor of the learning rate lie together; among those, the ones with weight decay come
 // first; and among those, the ones whose gradients are bfloat16.
 type flat struct {
 	values, grads Buffer
@@ -37,10 +38,11 @@ type flat struct {
 	rates         []rate
 }
 
-// rate describes the parameters with one factor of the learning rate: count values of flat, from index from on. The
+// rate describes the parameters with one factor of the learning rate that are updated at the same time: count values of flat, from index from on. The
 // first decayed of them have weight decay, and the gradients of the first narrow are bfloat16.
 type rate struct {
 	factor                       float32
+	early                        bool
 	from, count, decayed, narrow int64
 }
 
@@ -51,9 +53,10 @@ func (p *program) takeParameters() error {
 	for _, q := range p.parameters {
 		factors[q] = float32(p.options.Optimizer.Factor(p.plan, q.Param))
 	}
+	p.splitUpdates()
 	order := slices.Clone(p.parameters)
 	slices.SortStableFunc(order, func(a, b *parameter) int {
-		return cmp.Or(-cmp.Compare(boolInt(a.Trained), boolInt(b.Trained)), cmp.Compare(factors[a], factors[b]),
+		return cmp.Or(-cmp.Compare(boolInt(a.Trained), boolInt(b.Trained)), -cmp.Compare(boolInt(a.early), boolInt(b.early)), cmp.Compare(factors[a], factors[b]),
 			-cmp.Compare(boolInt(a.Decayed), boolInt(b.Decayed)), -cmp.Compare(boolInt(a.narrow), boolInt(b.narrow)))
 	})
 	f, offsets := &p.flat, map[*parameter]int64{}
@@ -66,8 +69,8 @@ func (p *program) takeParameters() error {
 			continue
 		}
 		f.count = f.all
-		if n := len(f.rates); n == 0 || f.rates[n-1].factor != factors[q] {
-			f.rates = append(f.rates, rate{factor: factors[q], from: offsets[q]})
+		if n := len(f.rates); n == 0 || f.rates[n-1].factor != factors[q] || f.rates[n-1].early != q.early {
+			f.rates = append(f.rates, rate{factor: factors[q], early: q.early, from: offsets[q]})
 		}
 		r := &f.rates[len(f.rates)-1]
 		if r.count = f.all - r.from; q.Decayed {
@@ -92,7 +95,7 @@ func (p *program) takeParameters() error {
 	if p.options.Average > 0 {
 		err = firstError(err, take(&f.averages, f.all, "the weights' moving averages"))
 	}
-	if p.device.form.kind == kernels.BF16 && err == nil {
+	if p.device.form.Type == kernels.BF16 && err == nil {
 		f.rounded, err = pool.take(2*f.all, "the weights in bfloat16")
 	}
 	if narrow > 0 && err == nil {
@@ -125,6 +128,20 @@ func (p *program) takeParameters() error {
 		}
 	}
 	return nil
+}
+
+// splitUpdates notes which parameters are updated while the backward pass goes on.
+func (p *program) splitUpdates() {
+	if p.device.options.OneStream {
+		return
+	}
+	if p.early = EarlyUpdates(p.lowered, p.options.Optimizer); p.early == 0 {
+		return
+	}
+	of := GroupsOf(p.lowered)
+	for _, q := range p.parameters {
+		q.early = q.Trained && of[q.Layer] >= p.early
+	}
 }
 
 // reserveKept makes sure that there is memory for the gradients of earlier shares.

@@ -17,7 +17,8 @@ import (
 // others.
 type program struct {
 	device  *Device
-	plan    *net.Plan
+	given   *net.Plan
+	plan    *net.Plan // the given one; for inference as if everything in it were frozen
 	options net.Options
 	closed  bool
 	failed  error // the first error after which the program's memory can't be trusted
@@ -28,6 +29,7 @@ type program struct {
 	visible []visible      // indexed by node of the plan
 
 	convolutions []*convLayer // those of the groups
+	norms        []*batchNorm // those of the groups
 	late         *parameter   // a bias that the loss adds to the logits, except in traces; nil if there is none
 
 	parameters []*parameter // in the order of Plan.Params
@@ -44,7 +46,9 @@ type program struct {
 	clip, squares                       Buffer
 	result                              pinned // where sums and probabilities arrive
 
-	workspace   Buffer
+	workspaces  [lanes]Buffer
+	branches    branches
+	early       int // parameters from this group on are updated while the backward pass goes on; 0: none are
 	queue       *queue
 	graphs      map[work]*graph
 	warm        map[work]bool // work that has run once without a graph, and may be captured
@@ -75,7 +79,7 @@ const (
 
 // newProgram makes a program: its graph, its memory and its initial state.
 func newProgram(d *Device, plan *net.Plan, opts net.Options) (p *program, err error) {
-	p = &program{device: d, plan: plan, options: opts, graphs: map[work]*graph{}, warm: map[work]bool{}}
+	p = &program{device: d, given: plan, plan: opts.PlanFor(plan), options: opts, graphs: map[work]*graph{}, warm: map[work]bool{}}
 	p.options.Images = nil
 	p.perform = p.performTask
 	p.queues.step, p.queues.gradients, p.queues.update = p.queueStep, p.queueGradients, p.queueUpdate
@@ -85,7 +89,7 @@ func newProgram(d *Device, plan *net.Plan, opts net.Options) (p *program, err er
 			p = nil
 		}
 	}()
-	for _, q := range plan.Params {
+	for _, q := range p.plan.Params {
 		p.parameters = append(p.parameters, &parameter{Param: q})
 	}
 	if err := p.link(); err != nil {
@@ -95,6 +99,9 @@ func newProgram(d *Device, plan *net.Plan, opts net.Options) (p *program, err er
 		return p, err
 	}
 	if err := p.takeMemory(); err != nil {
+		return p, err
+	}
+	if p.branches, err = newBranches(); err != nil {
 		return p, err
 	}
 	if p.queue, err = newQueue(p); err != nil {
@@ -128,7 +135,7 @@ func (p *program) chooseAlgorithms() (err error) {
 }
 
 // Plan returns what the program was compiled from.
-func (p *program) Plan() *net.Plan { return p.plan }
+func (p *program) Plan() *net.Plan { return p.given }
 
 // Options returns the options with which it was compiled, without Images.
 func (p *program) Options() net.Options { return p.options }
@@ -189,7 +196,7 @@ func (p *program) Close() error {
 // release gives back everything that has been taken.
 func (p *program) release() error {
 	pool := p.device.pool
-	errs := []error{p.device.synchronize()}
+	errs := []error{p.device.synchronizeLanes()} // work that failed may have left something on any of them
 	for _, g := range p.graphs {
 		errs = append(errs, g.close())
 	}
@@ -199,8 +206,9 @@ func (p *program) release() error {
 	if p.queue != nil {
 		errs = append(errs, p.queue.close())
 	}
+	errs = append(errs, p.branches.close())
 	buffers := append(append([]Buffer{p.flat.values, p.flat.grads, p.flat.narrow, p.flat.kept, p.flat.rounded, p.flat.averages, p.labels, p.others, p.shares, p.classWeights, p.losses, p.hits, p.probabilities, p.results, p.clip, p.squares},
-		p.flat.moments...), append(p.memory, p.workspace)...)
+		p.flat.moments...), append(p.memory, p.workspaces[:]...)...)
 	for _, b := range buffers {
 		errs = append(errs, pool.give(b))
 	}

@@ -147,6 +147,13 @@ func (p *program) setState(s net.State) error {
 	if err := p.roundWeights(0, p.flat.all); err != nil {
 		return err
 	}
+	if p.options.Inference { // running statistics don't change any more
+		for _, b := range p.norms {
+			if err := b.normaliseByRunning(); err != nil {
+				return err
+			}
+		}
+	}
 	p.step, p.pending = s.Step, 0
 	bad := int64(unsafe.Offsetof(kernels.Sums{}.FirstBad))
 	if err := p.device.zero(p.sums.part(bad, 8)); err != nil {

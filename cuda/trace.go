@@ -21,11 +21,17 @@ func (p *program) Trace(b net.Batch, mode net.Mode) (t *net.Trace, err error) {
 	if p.pending > 0 {
 		return nil, fmt.Errorf("%w: an update is due before a trace", net.ErrUnfinished)
 	}
+	if mode == net.Training {
+		if err := p.options.Training(); err != nil {
+			return nil, err
+		}
+	}
 	err = p.do(func() error {
 		if err := p.queue.flush(); err != nil {
 			return err
 		}
 		if t, err = p.trace(b, mode); err != nil { // without an error the trace has waited already
+			p.forgetBranches()
 			err = errors.Join(err, p.device.synchronize())
 		}
 		return err
@@ -168,7 +174,7 @@ func (p *program) downloadValues(from *slot, n int, lies, s net.Shape) (*tensor.
 		download = p.downloadNarrow
 	}
 	t, err := download(from.Buffer, n, s.C, s.H, s.W)
-	if err != nil || p.device.form.ordered(lies) {
+	if err != nil || p.device.form.Ordered(lies) {
 		return t, err
 	}
 	values := order{n, lies.C, lies.H * lies.W}.toHost(t.Data().([]float32))

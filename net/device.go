@@ -32,6 +32,25 @@ type Options struct {
 	Average   float64   // decay of the moving averages of weights and running statistics; 0 keeps none; see Program.SwapAverage
 	Seed      uint64    // decides initial values and dropout
 	Images    *Dataset  // training images for initial values that need them, see InitialState; may be nil; not kept
+	// Inference says that the Program only evaluates and infers. It takes no memory for training. Calls that train,
+	// and a Trace of training, return ErrInference. A State has no moments of an optimiser.
+	Inference bool
+}
+
+// PlanFor returns the plan by which a device compiles: for inference nothing learns.
+func (o Options) PlanFor(p *Plan) *Plan {
+	if o.Inference {
+		return p.Frozen()
+	}
+	return p
+}
+
+// Training returns ErrInference if the options are for inference only.
+func (o Options) Training() error {
+	if o.Inference {
+		return ErrInference
+	}
+	return nil
 }
 
 // Check returns an error for options outside their ranges.
@@ -46,6 +65,9 @@ func (o Options) Check() error {
 	}
 	if !(o.Average >= 0 && o.Average < 1) {
 		return fmt.Errorf("the decay of the weights' moving average must be at least 0 and less than 1, got %v", o.Average)
+	}
+	if o.Inference && o.Average > 0 {
+		return errors.New("a program for inference keeps no moving averages of the weights")
 	}
 	if err := o.Loss.Check(); err != nil {
 		return err
@@ -76,6 +98,8 @@ var (
 	// ErrUnfinished means that a call came out of turn: gradients await an Update, an
 	// Update has no gradients, or SwapAverage has put averages in the weights' place.
 	ErrUnfinished = errors.New("gradients and updates out of turn")
+	// ErrInference means that a Program was asked to train that was compiled for inference only.
+	ErrInference = errors.New("the program is for inference only")
 	// ErrClosed means that a Program was used after Close.
 	ErrClosed = errors.New("program is closed")
 	// ErrState means that a State does not fit the network or the optimiser.

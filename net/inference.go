@@ -41,7 +41,7 @@ func Values(t *tensor.Dense) (values []float32, dims []int) {
 // because more may not fit on the device. The caller closes the Program.
 func (c *Checkpoint) Compile(d Device, batch int) (Program, error) {
 	// Only weights matter here: any optimiser will do, and no state of it.
-	p, err := d.Compile(c.Network, Options{Batch: min(batch, c.Recipe.Batch), Optimizer: SGDDefault(0)})
+	p, err := d.Compile(c.Network, Options{Batch: min(batch, c.Recipe.Batch), Optimizer: SGDDefault(0), Inference: true})
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package devicetest
 import (
 	"errors"
 	"math"
+	"slices"
 
 	"github.com/gputrain/gputrain/net"
 )
@@ -17,6 +18,9 @@ func checkCompileRefused(e *env) {
 			e.closeProgram(&program{env: e, Tracer: p.(net.Tracer)})
 		}
 	}
+	averaged := good
+	averaged.Inference = true
+	refuse("averages for inference", rich(), averaged)
 	for _, size := range []int{0, -1, math.MinInt} {
 		opts := good
 		opts.Batch = size
@@ -140,6 +144,51 @@ func checkBatchRefused(e *env) {
 	fresh.evaluate(span(data, 0, 9))
 	if m := fresh.metrics(); m != got {
 		e.Errorf("metrics %+v after batches were refused, want %+v", got, m)
+	}
+}
+
+// checkInference compares a program for inference with the one whose weights it has.
+func checkInference(e *env) {
+	n := rich()
+	o := richOptions(3)
+	p := e.compile(n, o)
+	data := e.randomData(n.Input, 4, 20)
+	p.train(data, 0, 3)
+	st := p.state()
+	o.Average, o.Inference = 0, true
+	q := e.compile(n, o)
+	if q.Plan().Weights() != p.Plan().Weights() {
+		e.Errorf("the plan has %d weights, want %d", q.Plan().Weights(), p.Plan().Weights())
+	}
+	if err := q.SetState(net.State{Step: st.Step, Params: st.Params}); err != nil {
+		e.Fatal(err)
+	}
+	for _, size := range []int{1, 3, 8} {
+		b := span(data, 0, size)
+		if !slices.Equal(q.infer(b).Float32s(), p.infer(b).Float32s()) {
+			e.Errorf("other answers for %d samples", size)
+		}
+		if got, want := q.evaluate(b), p.evaluate(b); got != want {
+			e.Errorf("evaluated to %+v, want %+v", got, want)
+		}
+	}
+	after, err := q.State()
+	if err != nil {
+		e.Fatal(err)
+	}
+	if len(after.Optimizer) > 0 || after.Average != nil || after.Step != st.Step {
+		e.Errorf("the state has step %d, %d moments and %d averages", after.Step, len(after.Optimizer), len(after.Average))
+	}
+	e.same("weights", net.State{Params: after.Params}, net.State{Params: st.Params})
+	b := span(data, 0, 2)
+	_, trainingErr := q.Trace(b, net.Training)
+	for call, err := range map[string]error{
+		"Step": q.Step(b), "Gradients": q.Gradients(b, net.Whole(2)), "Update": q.Update(), "Trace": trainingErr,
+	} {
+		e.wantError(call+" of a program for inference", err, net.ErrInference)
+	}
+	if _, err := q.Trace(b, net.Evaluation); err != nil {
+		e.Error(err)
 	}
 }
 

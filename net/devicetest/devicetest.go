@@ -105,6 +105,7 @@ var checks = []check{
 	{"programs_side_by_side", checkProgramsSideBySide},
 	{"compile_refused", checkCompileRefused},
 	{"batch_refused", checkBatchRefused},
+	{"inference", checkInference},
 	{"closed", checkClosed},
 	{"variants", checkVariants},
 	{"allocations", checkAllocations},

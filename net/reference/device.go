@@ -23,8 +23,8 @@ func (device) Compile(n *net.Network, opts net.Options) (net.Program, error) {
 	if err := opts.CheckFor(plan); err != nil {
 		return nil, err
 	}
-	p := &program{plan: plan, opts: opts}
-	for _, n := range plan.Nodes {
+	p := &program{given: plan, plan: opts.PlanFor(plan), opts: opts}
+	for _, n := range p.plan.Nodes {
 		p.layers = append(p.layers, &Layer{Node: n, Seed: opts.Seed})
 	}
 	p.load(net.InitialState(plan, opts.Seed, opts.Images))

@@ -13,7 +13,8 @@ import (
 // program is a network with its weights and the optimiser's state. All values
 // kept from step to step are float64 that a float32 holds exactly.
 type program struct {
-	plan     *net.Plan
+	given    *net.Plan
+	plan     *net.Plan // the given one; for inference as if everything in it were frozen
 	opts     net.Options
 	layers   []*Layer
 	moments  map[string]map[string][]float64 // by Param.Name and moment
@@ -26,9 +27,17 @@ type program struct {
 	closed   bool
 }
 
-func (p *program) Plan() *net.Plan { return p.plan }
+func (p *program) Plan() *net.Plan { return p.given }
 
 func (p *program) Options() net.Options { return p.opts }
+
+// trains returns an error if the program is closed or can't train.
+func (p *program) trains() error {
+	if p.closed {
+		return net.ErrClosed
+	}
+	return p.opts.Training()
+}
 
 func (p *program) Step(b net.Batch) error {
 	if p.grads != nil {
@@ -41,6 +50,9 @@ func (p *program) Step(b net.Batch) error {
 }
 
 func (p *program) Gradients(b net.Batch, share net.Share) error {
+	if err := p.trains(); err != nil {
+		return err
+	}
 	if err := p.checkSized(b); err != nil {
 		return err
 	}
@@ -81,8 +93,8 @@ func (p *program) Gradients(b net.Batch, share net.Share) error {
 }
 
 func (p *program) Update() error {
-	if p.closed {
-		return net.ErrClosed
+	if err := p.trains(); err != nil {
+		return err
 	}
 	if err := p.checkTurn(); err != nil {
 		return err
@@ -260,6 +272,11 @@ func (p *program) Trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
 	}
 	if p.grads != nil {
 		return nil, fmt.Errorf("%w: an update is due before a trace", net.ErrUnfinished)
+	}
+	if mode == net.Training {
+		if err := p.opts.Training(); err != nil {
+			return nil, err
+		}
 	}
 	n := b.Len()
 	outputs := p.forward(b, mode, 0)
