@@ -101,6 +101,11 @@ type step struct {
 // values returns how many values a mini-batch of the given shape has.
 func (s *step) values(of net.Shape) int64 { return s.batch * int64(of.Size()) }
 
+// parts returns into how many parts reductions by channel are divided, of values of a shape.
+func (s *step) parts(of net.Shape) int64 {
+	return int64(kernels.ReductionParts(uint32(s.batch), uint32(of.C), uint32(of.H*of.W)))
+}
+
 func (s *step) add(l Launch) {
 	if l.Phase == "" {
 		l.Layer, l.Phase = s.layer, s.phase
@@ -221,9 +226,10 @@ func (op operation) forward(s *step) {
 	case *net.Dropout:
 		s.call("dropout", in+out)
 	case *net.BatchNorm:
-		statistics := int64(6 * l.In.C)
-		s.call("batchnorm_statistics", in+statistics)
-		s.call("batchnorm", in+out+int64(4*l.In.C))
+		channels, parts := int64(l.In.C), s.parts(l.In)
+		s.call("batchnorm_moments", in+2*parts*channels)
+		s.call("batchnorm_statistics", 2*parts*channels+6*channels)
+		s.call("batchnorm", in+out+4*channels)
 	case *net.Add: // adds two inputs at a time
 		for range len(op.inputs) - 1 {
 			s.call("add", 3*out)
@@ -294,16 +300,10 @@ func (op operation) backward(s *step) {
 	_, conv := l.Layer.(*net.Conv)
 	_, dense := l.Layer.(*net.Dense)
 	if (conv || dense) && trained(l, net.Bias) && op.chunk == 0 {
-		channels, sums := int64(l.Out.C), made // sums are what column_sums adds up
-		if extent := l.Out.H * l.Out.W; extent > 1 {
-			parts := int64(kernels.ReductionParts(uint32(s.batch), uint32(l.Out.C), uint32(extent)))
-			s.call("bias_gradient", made+parts*channels)
-			if sums = parts * channels; parts == 1 {
-				sums = 0
-			}
-		}
-		if sums > 0 {
-			s.call("column_sums", sums+channels)
+		channels, parts := int64(l.Out.C), s.parts(l.Out)
+		s.call("bias_gradient", made+parts*channels)
+		if parts > 1 {
+			s.call("column_sums", (parts+1)*channels)
 		}
 	}
 	switch layer := l.Layer.(type) {
@@ -345,9 +345,13 @@ func (op operation) backward(s *step) {
 	case *net.Dropout:
 		gradient("dropout", 2*in)
 	case *net.BatchNorm:
-		s.call("batchnorm_gradients", 2*in+int64(4*l.In.C))
+		channels, parts := int64(l.In.C), s.parts(l.In)
+		s.call("batchnorm_gradients", 2*in+4*channels+2*parts*channels)
+		if parts > 1 {
+			s.call("batchnorm_gradient_sums", 2*(parts+1)*channels)
+		}
 		if wanted {
-			gradient("batchnorm_backward", 3*in+int64(5*l.In.C))
+			gradient("batchnorm_backward", 3*in+6*channels)
 		}
 	case *net.Add:
 		for i := len(op.inputs) - 1; i >= 0; i-- {

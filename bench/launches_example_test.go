@@ -29,7 +29,7 @@ func ExampleLaunches() {
 	// forward  cublasSgemm            2µs, launch
 	// forward  bias_add               2µs, launch
 	// loss     softmax_cross_entropy  2µs, launch
-	// backward column_sums            2µs, launch
+	// backward bias_gradient          2µs, launch
 	// backward cublasSgemm            2µs, launch
 	// update   adam                   2µs, launch
 	// loss     add_metrics            2µs, launch

@@ -28,7 +28,7 @@ func (r *kernelRig) placing() placing {
 	p := placing{kind: r.kind, last: r.last, shape: r.shape(), batch: r.about(9)}
 	switch r.random.IntN(4) {
 	case 0:
-		p.shape = net.Shape{C: r.about(300), H: 1, W: 1} // as after a dense layer
+		p.shape = net.Shape{C: []int{1, 8}[r.random.IntN(2)] * r.about(150), H: 1, W: 1} // as after a dense layer
 	case 1:
 		p.shape.C = 8 * r.about(20)
 		p.shape.H, p.shape.W = r.about(4), r.about(4)
@@ -427,9 +427,15 @@ func tryBatchnormBackward(r *kernelRig) {
 	p := r.placing()
 	b := r.normalised(p, p.fit(r.values(p.count())))
 	f := r.rectifier(b)
-	for c := range b.weight { // channels that lie exactly at the ends of a slope
-		if r.random.IntN(4) == 0 {
-			b.weight[c], b.bias[c] = 0, []float32{0, 6}[r.random.IntN(2)]
+	for c := range b.weight {
+		end := []float32{0, 6}[r.random.IntN(2)]
+		switch r.random.IntN(3) {
+		case 0: // all values of the channel lie exactly at the end of a slope
+			b.weight[c], b.bias[c] = 0, end
+		case 1: // one of them lies there but for a rounding
+			area := p.shape.H * p.shape.W
+			x := b.x[(r.random.IntN(p.batch)*p.shape.C+c)*area+r.random.IntN(area)]
+			b.bias[c] = end - float32(computed(x, float32(b.mean[c]), float32(b.inverse[c]), b.weight[c], 0))
 		}
 	}
 	b.ready()

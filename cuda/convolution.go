@@ -21,6 +21,7 @@ type dnnConvolution struct {
 	layer       string // its name
 	descriptors descriptors
 	needs       [directions]bool        // the products that cuDNN computes
+	lanes       [directions]int         // where it computes them
 	ways        [directions][]algorithm // by direction, the one in use first
 	dropped     [directions]int         // how many algorithms before it failed or had no room
 	chosen      Chooser
@@ -142,7 +143,7 @@ func (c *dnnConvolution) take(dir direction, found []algorithm) (err error) {
 // the algorithm and tries the next.
 func (c *dnnConvolution) reserve(dir direction) error {
 	for {
-		err := c.program.reserveWorkspace(c.ways[dir][0].workspace, fmt.Sprintf("the workspace of %s's %v", c.layer, dir))
+		err := c.program.reserveWorkspace(c.lanes[dir], c.ways[dir][0].workspace, fmt.Sprintf("the workspace of %s's %v", c.layer, dir))
 		if len(c.ways[dir]) == 1 || !errors.Is(err, ErrOutOfMemory) {
 			return err
 		}
@@ -162,10 +163,10 @@ func (c *dnnConvolution) drop(dir direction) {
 func (c *dnnConvolution) compute(dir direction, x, w, y Buffer, adds bool) error {
 	for {
 		d, way := c.program.device, c.ways[dir][0]
-		err := c.descriptors.setMath(way.math)
-		if err == nil {
-			err = product(d.dnn, dir, c.descriptors, operands{x, w, y, c.program.workspace}, way.id, adds)
+		if err := c.descriptors.setMath(way.math); err != nil {
+			return err
 		}
+		err := product(d.dnn, dir, c.descriptors, operands{x, w, y, c.program.workspaces[c.lanes[dir]]}, way.id, adds)
 		if err == nil || c.program.capturing || len(c.ways[dir]) == 1 || d.lost() != nil {
 			return err
 		}
@@ -223,6 +224,12 @@ func newConvLayer(l link, layer *net.Conv, t tail) *convLayer {
 // needs reports which products cuDNN computes.
 func (c *convLayer) needs() [directions]bool {
 	return [directions]bool{forward: !c.fused(), backwardData: c.in.wanted, backwardFilter: !c.fused() && c.trained(net.Weight) != nil}
+}
+
+// branches reports whether the weight gradient is computed beside other work. It is if there is an input gradient to compute
+// meanwhile.
+func (c *convLayer) branches() bool {
+	return c.needs()[backwardFilter] && c.needs()[backwardData] && !c.program.device.options.OneStream
 }
 
 // trains reports whether the weights or the biases are trained.
@@ -283,6 +290,16 @@ func (c *convLayer) claim(first, last int) (need claim) {
 	if parts, sums := c.partialSums(int(batch)); sums > 0 {
 		own(&c.sums, newFloats(int64(parts)*int64(sums), last, last))
 	}
+	if c.branches() {
+		x, dy := c.in.value, c.out.grad
+		if pads {
+			x = &c.input
+		}
+		if c.tail == biasReLUPool {
+			dy = &c.gradient
+		}
+		need.beside = append(need.beside, x, dy)
+	}
 	return need
 }
 
@@ -333,6 +350,9 @@ func (c *convLayer) make(n int) (*dnnConvolution, error) {
 		return nil, err
 	}
 	made.needs = c.needs()
+	if c.branches() {
+		made.lanes[backwardFilter] = sideLane
+	}
 	if err := c.choose(made, n); err != nil {
 		return nil, errors.Join(err, made.close())
 	}
@@ -455,7 +475,15 @@ func (c *convLayer) backward(p *pass) error {
 		if c.pads() {
 			x = &c.input
 		}
-		if err := conv.compute(backwardFilter, x.Buffer, c.parameters[net.Weight].grad, dy.Buffer, false); err != nil {
+		product := func() error {
+			return conv.compute(backwardFilter, x.Buffer, c.parameters[net.Weight].grad, dy.Buffer, false)
+		}
+		if c.branches() {
+			err = c.program.aside(p, sideLane, c.group, product)
+		} else {
+			err = product()
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -35,11 +35,19 @@ func (d *dense) claim(first, last int) claim {
 	if d.trained(net.Weight) != nil {
 		need.reads = append(need.reads, d.in.value)
 	}
+	if d.branches() {
+		need.beside = append(need.beside, d.in.value, d.out.grad)
+	}
 	if parts := d.biasGradientParts(d.program.options.Batch, d.out.shape); parts > 1 && d.trained(net.Bias) != nil {
 		d.sums = newFloats(int64(parts)*int64(d.out.shape.C), last, last)
 		need.own = append(need.own, &d.sums)
 	}
 	return need
+}
+
+// branches reports whether the weight gradient is computed beside other work.
+func (d *dense) branches() bool {
+	return d.trained(net.Weight) != nil && d.in.wanted && !d.program.device.options.OneStream
 }
 
 func (d *dense) forward(p *pass) error {
@@ -59,9 +67,17 @@ func (d *dense) backward(p *pass) error {
 	if err := d.biasGradient(d.trained(net.Bias), d.relu, dy, p.n, d.out.shape, d.sums.Buffer); err != nil {
 		return err
 	}
-	blas := d.program.device.blas
 	if weight != nil {
-		err := blas.multiply(output{weight.grad, kernels.Float32}, matrix{dy.Buffer, true}, matrix{d.in.value.Buffer, false}, units, inputs, p.n, false)
+		product := func() error {
+			return d.program.device.blas.multiply(output{weight.grad, kernels.Float32}, matrix{dy.Buffer, true}, matrix{d.in.value.Buffer, false},
+				units, inputs, p.n, false)
+		}
+		var err error
+		if d.branches() {
+			err = d.program.aside(p, sideLane, d.group, product)
+		} else {
+			err = product()
+		}
 		if err != nil {
 			return err
 		}
@@ -70,7 +86,7 @@ func (d *dense) backward(p *pass) error {
 		return nil
 	}
 	dx := d.in.grad
-	return blas.multiply(output{dx.Buffer, dx.kind}, matrix{dy.Buffer, false}, matrix{d.parameters[net.Weight].factor, false}, p.n, inputs, units, d.in.adds)
+	return d.program.device.blas.multiply(output{dx.Buffer, dx.kind}, matrix{dy.Buffer, false}, matrix{d.parameters[net.Weight].factor, false}, p.n, inputs, units, d.in.adds)
 }
 
 func (d *dense) close() error { return nil }

@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"gorgonia.org/cu"
-	cudnn "gorgonia.org/cu/dnn"
 
 	"github.com/gputrain/gputrain/cuda/driver"
 	"github.com/gputrain/gputrain/net"
@@ -29,20 +28,15 @@ type Device struct {
 	// Only the thread uses the fields below.
 	device  cu.Device
 	context cu.CUContext
-	stream  cu.Stream
+	lane    // the lane to which work goes now
+	lanes   [lanes]lane
 	done    cu.Event // see sleep
-	dnn     *cudnn.Context
-	blas    *blas
 	kernels *kernelSet
 	pool    *Pool
 	data    []*deviceData
 	choices *choiceCache
 	ranges  *ranges
 }
-
-// blasWorkspace is the workspace that cuBLAS's documentation recommends for GPUs from Hopper on, in bytes. For older
-// GPUs it recommends 4 MB.
-const blasWorkspace = 32 << 20
 
 // Open loads NVIDIA's libraries and prepares a GPU. Its errors are those of [driver.Open], [driver.Error],
 // [ErrPrecision] and [ErrOutOfMemory].
@@ -99,25 +93,15 @@ func (d *Device) start() (err error) {
 	if err = cu.SetCurrentContext(d.context); err != nil {
 		return call("cuCtxSetCurrent", err)
 	}
-	if d.stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
-		return call("cuStreamCreate", err)
-	}
 	if d.done, err = cu.MakeEvent(waited); err != nil {
 		return call("cuEventCreate", err)
 	}
-	if d.dnn, err = newDNN(d.stream); err != nil {
-		return err
-	}
-	workspace := int64(blasWorkspace)
-	if d.gpu.Major < 9 {
-		workspace = 4 << 20
-	}
-	buffer, err := d.pool.take(workspace, "cuBLAS's workspace")
-	if err != nil {
-		return err
-	}
-	if d.blas, err = newBLAS(d.stream, buffer, d.Precision()); err != nil {
-		return errors.Join(err, d.pool.give(buffer))
+	for i := range d.lanes {
+		d.lanes[i], err = d.newLane(i)
+		d.lane = d.lanes[mainLane]
+		if err != nil {
+			return err
+		}
 	}
 	d.kernels, err = newKernelSet(d.device)
 	return err
@@ -197,18 +181,13 @@ func (d *Device) end() error {
 	if d.kernels != nil {
 		errs = append(errs, d.kernels.close())
 	}
-	if d.blas != nil {
-		errs = append(errs, d.blas.close(), d.pool.give(d.blas.workspace))
-	}
-	if d.dnn != nil {
-		errs = append(errs, dnn("cudnnDestroy", d.dnn.Close()))
-	}
 	if d.done != (cu.Event{}) {
 		errs = append(errs, call("cuEventDestroy", cu.DestroyEvent(&d.done)))
 	}
-	if d.stream != (cu.Stream{}) {
-		errs = append(errs, call("cuStreamDestroy", d.stream.Destroy()))
+	for _, l := range d.lanes {
+		errs = append(errs, l.close(d.pool))
 	}
+	d.lane, d.lanes = lane{}, [lanes]lane{} // nobody may ask a stream that is gone
 	errs = append(errs, d.pool.trim())
 	if d.context != (cu.CUContext{}) {
 		errs = append(errs, call("cuCtxSetCurrent", cu.SetCurrentContext(cu.CUContext{})), call("cuDevicePrimaryCtxRelease", d.device.ReleasePrimaryCtx()))
@@ -222,6 +201,17 @@ func (d *Device) synchronize() error {
 	d.ranges.begin(rangeWait)
 	defer d.ranges.end()
 	return call("cuStreamSynchronize", d.stream.Synchronize())
+}
+
+// synchronizeLanes waits until all lanes have done their work.
+func (d *Device) synchronizeLanes() error {
+	var errs []error
+	for _, l := range d.lanes {
+		if l.stream != (cu.Stream{}) {
+			errs = append(errs, call("cuStreamSynchronize", l.stream.Synchronize()))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // sleep waits until the device has done all its work. It leaves the core to others, so it is for waits that may take

@@ -34,7 +34,7 @@ func (p *program) link() error {
 	}
 	p.shareGradients()
 	for i, g := range p.lowered.Groups {
-		l := link{program: p, node: p.lowered.Head(g), inputs: p.inputsOf(g), out: p.values[i+1], parameters: map[net.Role]*parameter{}}
+		l := link{program: p, group: i, node: p.lowered.Head(g), inputs: p.inputsOf(g), out: p.values[i+1], parameters: map[net.Role]*parameter{}}
 		l.in = l.inputs[0]
 		for _, q := range p.parameters {
 			if q.Layer == l.node.Index {

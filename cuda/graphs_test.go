@@ -128,11 +128,15 @@ func gradients(t *testing.T, p net.Program, data *net.Dataset, from int) {
 func TestGraphsSameBytes(t *testing.T) {
 	data := images(50)
 	var want []byte
-	for _, name := range []string{"graph", "kernel by kernel", "buffers of their own"} {
+	for _, name := range []string{"graph", "kernel by kernel", "buffers of their own", "one stream", "early updates"} {
 		o := strict
 		o.NoGraph = name == "kernel by kernel"
 		o.SingleAllocations = name == "buffers of their own"
+		o.OneStream = name == "one stream"
 		t.Run(name, func(t *testing.T) {
+			if name == "early updates" {
+				defer cuda.SetFewestEarly(1)()
+			}
 			sim.Seeds(t, some(5, 2), func(t *testing.T, m *sim.Machine) {
 				d, err := cuda.Open(o)
 				if err != nil {

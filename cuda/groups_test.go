@@ -113,7 +113,7 @@ func (g grouped) check(t *testing.T, d *Device) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, c.close(), d.pool.give(p.workspace)) }()
+	defer func() { err = errors.Join(err, c.close(), d.pool.give(p.workspaces[mainLane])) }()
 	c.needs = [directions]bool{true, true, true}
 	if err := c.choose(Heuristic, c.candidates(nil)); err != nil {
 		return err

@@ -11,7 +11,7 @@ func (p *program) Statistics() (s Statistics) {
 		return s
 	}
 	_ = p.device.thread.do(func() error {
-		s = Statistics{Memory: p.device.pool.stats, Workspace: p.workspace.Bytes, Graphs: p.graphStats(),
+		s = Statistics{Memory: p.device.pool.stats, Workspace: p.workspaceBytes(), Graphs: p.graphStats(),
 			CacheError: p.device.choices.problem()}
 		for _, c := range p.convolutions {
 			s.Convolutions = append(s.Convolutions, c.choices()...)

@@ -57,7 +57,7 @@ func newKernelRig(t *testing.T, m *sim.Machine, started map[*kernels.Kernel]bool
 	set, err := newKernelSet(device)
 	r.must(err)
 	t.Cleanup(func() { r.must(set.close()) })
-	r.device, r.real = &Device{stream: stream, kernels: set}, set.device
+	r.device, r.real = &Device{lane: lane{stream: stream}, kernels: set}, set.device
 	return r
 }
 

@@ -57,6 +57,9 @@ func (p *program) takeMemory() error {
 		for _, s := range need.reads {
 			s.extend(last)
 		}
+		for _, s := range need.beside {
+			s.extend(last + asideFor)
+		}
 		slots = append(slots, need.own...)
 	}
 	for _, s := range slots {
@@ -155,24 +158,32 @@ func (p *program) largest() string {
 	return slices.MaxFunc(p.plan.Nodes, func(a, b net.Node) int { return cmp.Compare(a.Out.Size(), b.Out.Size()) }).Name
 }
 
-// reserveWorkspace makes sure that the workspace has at least the given number of bytes. Graphs that hold the address
+// reserveWorkspace makes sure that a lane's workspace has at least the given number of bytes. Graphs that hold the address
 // of a smaller one are captured again.
-func (p *program) reserveWorkspace(bytes int64, what string) error {
-	if bytes <= p.workspace.Bytes {
+func (p *program) reserveWorkspace(lane int, bytes int64, what string) error {
+	old := p.workspaces[lane]
+	if bytes <= old.Bytes {
 		return nil
 	}
 	b, err := p.device.pool.take(bytes, what)
 	if err != nil {
 		return p.fits(err)
 	}
-	if p.workspace.Bytes > 0 {
+	if old.Bytes > 0 {
 		if err := p.forgetGraphs(); err != nil {
 			return errors.Join(err, p.device.pool.give(b))
 		}
 	}
-	old := p.workspace
-	p.workspace = b
+	p.workspaces[lane] = b
 	return p.device.pool.give(old)
+}
+
+// workspaceBytes returns how many bytes all workspaces have.
+func (p *program) workspaceBytes() (bytes int64) {
+	for _, w := range p.workspaces {
+		bytes += w.Bytes
+	}
+	return bytes
 }
 
 // fits adds to an error of memory which batch size would fit.
@@ -195,7 +206,7 @@ func (p *program) fits(err error) error {
 	perSample := p.perSample
 	if len(p.memory) > 0 { // the activations had room, so a workspace is what had none
 		perSample += e.Bytes / int64(e.BatchSize)
-		room += p.workspace.Bytes
+		room += p.workspaceBytes()
 	}
 	for _, b := range p.memory {
 		room += b.Bytes

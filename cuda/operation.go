@@ -25,8 +25,9 @@ type operation interface {
 
 // claim is the memory that an operation needs.
 type claim struct {
-	reads []*slot // inputs and outputs that the backward pass reads
-	own   []*slot // its own values, with their lifetimes; Buffer is filled in later
+	reads  []*slot // inputs and outputs that the backward pass reads
+	beside []*slot // what the backward pass reads on the side lane
+	own    []*slot // its own values, with their lifetimes; Buffer is filled in later
 }
 
 // slot is a value and the device memory that holds it during its lifetime.
@@ -60,6 +61,7 @@ type pass struct {
 // link is what every operation knows about its place in the graph. Its buffers hold a full mini-batch.
 type link struct {
 	program    *program
+	group      int      // its number
 	node       net.Node // the first of its layers
 	inputs     []input
 	in         input // the first of inputs

@@ -30,6 +30,7 @@ type Options struct {
 	Heuristic     bool      // cuDNN's heuristic chooses algorithms; otherwise times decide, which vary by chance
 	NoGraph       bool      // launch each kernel of a step by itself, instead of a captured graph
 	NoFusion      bool      // cuDNN computes all convolutions; otherwise kernels of ours compute some, with other layers
+	OneStream     bool      // nothing runs side by side on the GPU; otherwise gradients of weights run beside other work
 	ChannelsLast  bool      // values lie as (N, H, W, C), as they always do in BF16; otherwise as (N, C, H, W)
 	MemoryLimit   int64     // the most bytes to take from the GPU; 0: no limit
 	Workspace     int64     // the most bytes for a convolution's workspace; 0: 256 MiB

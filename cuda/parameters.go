@@ -18,13 +18,14 @@ type parameter struct {
 	factor      Buffer // the value as a factor of products: the value itself, or its bfloat16 rounding
 	lies        order  // how it lies on the device
 	narrow      bool   // its gradient is bfloat16, as cuDNN writes it
+	early       bool   // it is updated while the backward pass goes on
 	average     Buffer // its moving average, if averages are kept
 	moments     []Buffer
 }
 
 // flat holds all parameters in a few buffers, so that one launch does the same to all of them. The only gaps in the
-// buffers are for alignment; they hold zeros, which no optimiser changes. Trained parameters come first. Among these,
-// parameters with the same factor of the learning rate lie together; among those, the ones with weight decay come
+// buffers are for alignment; they hold zeros, which no optimiser changes. Trained parameters come first, and among these the
+// ones that are updated early. Then parameters with the same factor of the learning rate lie together; among those, the ones with weight decay come
 // first; and among those, the ones whose gradients are bfloat16.
 type flat struct {
 	values, grads Buffer
@@ -37,10 +38,11 @@ type flat struct {
 	rates         []rate
 }
 
-// rate describes the parameters with one factor of the learning rate: count values of flat, from index from on. The
+// rate describes the parameters with one factor of the learning rate that are updated at the same time: count values of flat, from index from on. The
 // first decayed of them have weight decay, and the gradients of the first narrow are bfloat16.
 type rate struct {
 	factor                       float32
+	early                        bool
 	from, count, decayed, narrow int64
 }
 
@@ -51,9 +53,10 @@ func (p *program) takeParameters() error {
 	for _, q := range p.parameters {
 		factors[q] = float32(p.options.Optimizer.Factor(p.plan, q.Param))
 	}
+	p.splitUpdates()
 	order := slices.Clone(p.parameters)
 	slices.SortStableFunc(order, func(a, b *parameter) int {
-		return cmp.Or(-cmp.Compare(boolInt(a.Trained), boolInt(b.Trained)), cmp.Compare(factors[a], factors[b]),
+		return cmp.Or(-cmp.Compare(boolInt(a.Trained), boolInt(b.Trained)), -cmp.Compare(boolInt(a.early), boolInt(b.early)), cmp.Compare(factors[a], factors[b]),
 			-cmp.Compare(boolInt(a.Decayed), boolInt(b.Decayed)), -cmp.Compare(boolInt(a.narrow), boolInt(b.narrow)))
 	})
 	f, offsets := &p.flat, map[*parameter]int64{}
@@ -66,8 +69,8 @@ func (p *program) takeParameters() error {
 			continue
 		}
 		f.count = f.all
-		if n := len(f.rates); n == 0 || f.rates[n-1].factor != factors[q] {
-			f.rates = append(f.rates, rate{factor: factors[q], from: offsets[q]})
+		if n := len(f.rates); n == 0 || f.rates[n-1].factor != factors[q] || f.rates[n-1].early != q.early {
+			f.rates = append(f.rates, rate{factor: factors[q], early: q.early, from: offsets[q]})
 		}
 		r := &f.rates[len(f.rates)-1]
 		if r.count = f.all - r.from; q.Decayed {
@@ -125,6 +128,42 @@ func (p *program) takeParameters() error {
 		}
 	}
 	return nil
+}
+
+// fewestEarly is the fewest weights that are worth a launch of their own: some microseconds of a GPU's memory.
+var fewestEarly = 1 << 20
+
+// splitUpdates decides which parameters are updated while the backward pass goes on: those of the last groups, which have
+// at least half of the weights. Their gradients are known first. Without clipping, an update needs no others.
+func (p *program) splitUpdates() {
+	if p.device.options.OneStream || p.options.Optimizer.ClipNorm > 0 {
+		return
+	}
+	weights, all := make([]int, len(p.groups)), 0 // by group
+	of := make([]int, len(p.plan.Nodes))          // the group of each node
+	for i, g := range p.lowered.Groups {
+		for _, node := range g.Nodes {
+			of[node] = i
+		}
+	}
+	for _, q := range p.parameters {
+		if q.Trained {
+			weights[of[q.Layer]] += q.Size()
+			all += q.Size()
+		}
+	}
+	last, from := 0, len(p.groups) // the weights of the groups from this one on
+	for from > 0 && (last < fewestEarly || 2*last < all) {
+		from--
+		last += weights[from]
+	}
+	if from == 0 || !p.groups[from-1].out.learns {
+		return // nothing is left to do meanwhile
+	}
+	p.early = from
+	for _, q := range p.parameters {
+		q.early = q.Trained && of[q.Layer] >= from
+	}
 }
 
 // reserveKept makes sure that there is memory for the gradients of earlier shares.

@@ -46,7 +46,9 @@ type program struct {
 	clip, squares                       Buffer
 	result                              pinned // where sums and probabilities arrive
 
-	workspace   Buffer
+	workspaces  [lanes]Buffer
+	branches    branches
+	early       int // parameters from this group on are updated while the backward pass goes on; 0: none are
 	queue       *queue
 	graphs      map[work]*graph
 	warm        map[work]bool // work that has run once without a graph, and may be captured
@@ -97,6 +99,9 @@ func newProgram(d *Device, plan *net.Plan, opts net.Options) (p *program, err er
 		return p, err
 	}
 	if err := p.takeMemory(); err != nil {
+		return p, err
+	}
+	if p.branches, err = newBranches(); err != nil {
 		return p, err
 	}
 	if p.queue, err = newQueue(p); err != nil {
@@ -191,7 +196,7 @@ func (p *program) Close() error {
 // release gives back everything that has been taken.
 func (p *program) release() error {
 	pool := p.device.pool
-	errs := []error{p.device.synchronize()}
+	errs := []error{p.device.synchronizeLanes()} // work that failed may have left something on any of them
 	for _, g := range p.graphs {
 		errs = append(errs, g.close())
 	}
@@ -201,8 +206,9 @@ func (p *program) release() error {
 	if p.queue != nil {
 		errs = append(errs, p.queue.close())
 	}
+	errs = append(errs, p.branches.close())
 	buffers := append(append([]Buffer{p.flat.values, p.flat.grads, p.flat.narrow, p.flat.kept, p.flat.rounded, p.flat.averages, p.labels, p.others, p.shares, p.classWeights, p.losses, p.hits, p.probabilities, p.results, p.clip, p.squares},
-		p.flat.moments...), append(p.memory, p.workspace)...)
+		p.flat.moments...), append(p.memory, p.workspaces[:]...)...)
 	for _, b := range buffers {
 		errs = append(errs, pool.give(b))
 	}

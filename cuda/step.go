@@ -14,7 +14,13 @@ func (p *program) state() kernels.Pointer[kernels.StepState] {
 }
 
 // run enqueues one piece of work. Its numbers and samples are in the block's next slot.
-func (p *program) run(w work) error {
+func (p *program) run(w work) (err error) {
+	p.branches.forked = [lanes]bool{}
+	defer func() {
+		if err != nil {
+			p.forgetBranches()
+		}
+	}()
 	if w.kind != updating {
 		if err := p.forward(w); err != nil {
 			return err
@@ -29,7 +35,7 @@ func (p *program) run(w work) error {
 		}
 	}
 	if w.updates() {
-		if err := p.update(w.kind == stepping); err != nil {
+		if err := p.update(w.kind); err != nil {
 			return err
 		}
 	}
@@ -72,12 +78,21 @@ func (p *program) backward(w work) error {
 		if !g.out.learns {
 			continue
 		}
+		if err := p.join(i + asideFor + 1); err != nil {
+			return err
+		}
 		p.device.ranges.begin(g.names.backward)
 		err := g.backward(m)
+		if err == nil && w.kind == stepping && i == p.early && i > 0 {
+			err = p.updateEarly(m)
+		}
 		p.device.ranges.end()
 		if err != nil {
 			return err
 		}
+	}
+	if err := p.join(untilTheEnd); err != nil {
+		return err
 	}
 	if w.kind == differentiating {
 		if err := p.widenGradients(); err != nil {
@@ -178,18 +193,40 @@ func (p *program) addMetrics(w work) error {
 		Updates: uint32(boolInt(w.updates()))})
 }
 
-// update runs the optimiser over all trained parameters, and moves the averages. apart says that gradients that are
-// bfloat16 are in a buffer of their own.
-func (p *program) update(apart bool) error {
+// update runs the optimiser over the trained parameters that have not been updated early, and moves the averages. In a
+// step, gradients that are bfloat16 are in a buffer of their own.
+func (p *program) update(of kind) error {
 	p.device.ranges.begin(rangeUpdate)
 	defer p.device.ranges.end()
-	if err := p.optimize(apart); err != nil {
+	if err := p.optimize(of == stepping); err != nil {
 		return err
 	}
 	return p.moveAverages()
 }
 
-func (p *program) optimize(apart bool) error {
+// updateEarly runs the optimiser, beside what is left of the backward pass, over the parameters that are updated early.
+func (p *program) updateEarly(m *pass) error {
+	d := p.device
+	for _, w := range p.branches.waiting { // weight gradients
+		if err := call("cuStreamWaitEvent", d.lanes[updateLane].stream.Wait(w.done, 0)); err != nil {
+			return err
+		}
+	}
+	return p.aside(m, updateLane, untilTheEnd, func() error {
+		for _, r := range p.flat.rates {
+			if !r.early {
+				continue
+			}
+			if err := p.optimizePart(r, 0); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// optimize runs the optimiser: in a step, over the parameters that have not been updated early.
+func (p *program) optimize(step bool) error {
 	f, o := &p.flat, p.options.Optimizer
 	if f.count == 0 {
 		return nil
@@ -197,12 +234,15 @@ func (p *program) optimize(apart bool) error {
 	var clip kernels.Optional[float32]
 	if o.ClipNorm > 0 {
 		clip = optional(p.clip)
-		if err := p.clipFactor(apart); err != nil {
+		if err := p.clipFactor(step); err != nil {
 			return err
 		}
 	}
 	for _, r := range f.rates {
-		if !apart {
+		if step && r.early {
+			continue
+		}
+		if !step {
 			r.narrow = 0
 		}
 		if err := p.optimizePart(r, clip); err != nil {
@@ -214,10 +254,10 @@ func (p *program) optimize(apart bool) error {
 
 // clipFactor computes the factor by which gradients are clipped. Each part of the parameters has partial sums of its
 // own.
-func (p *program) clipFactor(apart bool) error {
+func (p *program) clipFactor(step bool) error {
 	parts := uint32(0)
 	for _, r := range p.flat.rates {
-		if !apart {
+		if !step {
 			r.narrow = 0
 		}
 		own := kernels.SquareSumsOf(uint64(r.count))

@@ -150,11 +150,17 @@ func (k MultiplyRowsGate) Launch(d Device) (Launch, error) {
 	if _, err := countRows(kernel, k.Rows, k.Extent, k.Channels); err != nil {
 		return Launch{}, err
 	}
-	if k.Channels == 1 {
-		return newRows(kernel, d, uint64(k.Rows), packs(k.Dgate.Type, uint64(k.Extent)), k)
+	sums, items := uint64(k.Rows), packs(k.Dgate.Type, uint64(k.Extent))
+	if k.Channels > 1 {
+		tiles, threads := gateTiles(k.Dgate.Type, k.Channels)
+		sums, items = sums*tiles, uint64(k.Extent)*threads
 	}
-	tiles, threads := gateTiles(k.Dgate.Type, k.Channels)
-	return newRows(kernel, d, uint64(k.Rows)*tiles, uint64(k.Extent)*threads, k)
+	l, err := newRows(kernel, d, sums, items, k)
+	if err != nil {
+		return Launch{}, err
+	}
+	l.Blocks = min(l.Blocks, int(d.blocksAtOnce(l.Threads)))
+	return l, nil
 }
 
 // gateTiles returns how many blocks share the channels of a row, and how many threads of each share a pixel. GateTile in

@@ -3,7 +3,10 @@ package kernels_test
 import (
 	"fmt"
 	"math"
+	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -64,6 +67,12 @@ func TestGeometryOfRows(t *testing.T) {
 		return kernels.BiasGradient{Db: 16, Dy: kernels.Float32.At(16), Batch: batch, Channels: channels, Extent: extent,
 			Parts: kernels.ReductionParts(batch, channels, extent)}
 	}
+	gate := func(form kernels.Type, rows, extent, channels uint32) kernels.MultiplyRowsGate {
+		return kernels.MultiplyRowsGate{Dgate: form.At(16), Dy: form.At(16), X: form.At(16), Rows: rows, Extent: extent, Channels: channels}
+	}
+	permute := func(batch, rows, columns uint32) kernels.Permute {
+		return kernels.Permute{Y: kernels.BF16.At(16), X: kernels.BF16.At(16), Batch: batch, Rows: rows, Columns: columns}
+	}
 	columns := func(batch, channels uint32) kernels.ColumnSums {
 		return kernels.ColumnSums{Db: 16, Dy: kernels.Float32.At(16), Batch: batch, Channels: channels}
 	}
@@ -88,10 +97,86 @@ func TestGeometryOfRows(t *testing.T) {
 		{sums(128, 32, 784), 12 * 32, 256},
 		{sums(50, 64, 49), 64, 256},
 		{sums(2, 3, 4), 3, 32},
+		{sums(128*32*32, 16, 1), 256, 256},  // with channels last a block has several channels
+		{sums(128*32*32, 40, 1), 640, 256},  // not a power of two
+		{sums(128*56*56, 64, 1), 1024, 256}, // the most
+		{sums(8, 512, 1), 8, 128},           // 64 channels a block
+		{sums(128*7*7, 2048, 1), 32 * 32, 256},
 		{columns(128, 1000), 125, 1024},
 		{columns(2, 10), 2, 32},
+		{gate(kernels.Float32, 128*64, 49, 1), 128 * 64, 32}, // a block a row
+		{gate(kernels.BF16, 2000, 49, 64), 1056, 256},        // no more than run at once
+		{gate(kernels.BF16, 128, 49, 64), 128 * 2, 256},      // 32 channels a block, four threads a pixel
+		{gate(kernels.Float32, 8, 49, 64), 8 * 4, 256},
+		{gate(kernels.Float32, 8, 2, 33), 8 * 2, 64}, // one by one
+		{permute(2, 49, 512), 2 * 2 * 16, 256},
+		{permute(1000, 49, 512), 1056, 256},
 	} {
 		checkGeometry(t, c.kernel, h100, c.blocks, c.threads)
+	}
+}
+
+// Kernels of interleaved channels have a thread for 16 bytes of them. Global pooling has few results, so threads share the
+// windows, and many blocks are busy.
+func TestGeometryOfPooling(t *testing.T) {
+	pool := func(form kernels.Type, mode int32, planes, channels uint32, size, out, kernel int32) kernels.PoolForward {
+		return kernels.PoolForward{Y: form.At(16), X: form.At(16), Mode: mode, Planes: planes, Channels: channels,
+			Windows: kernels.Windows{H: size, W: size, OutH: out, OutW: out, KernelH: kernel, KernelW: kernel, StrideH: kernel, StrideW: kernel}}
+	}
+	for _, c := range []struct {
+		kernel kernels.Launcher
+		blocks int
+	}{
+		{pool(kernels.Float32, kernels.MeanPooling, 128*512, 1, 4, 1, 4), 256},
+		{pool(kernels.Float32, kernels.MeanPooling, 128, 512, 4, 1, 4), 1024},
+		{pool(kernels.BF16, kernels.MeanPooling, 128, 512, 4, 1, 4), 512},
+		{pool(kernels.Float32, kernels.MeanPooling, 8, 1280, 7, 1, 7), 160},
+		{pool(kernels.BF16, kernels.L2Pooling, 8, 1280, 7, 1, 7), 80},
+		{pool(kernels.BF16, kernels.MaxPooling, 8, 1280, 7, 1, 7), 5},
+		{pool(kernels.BF16, kernels.MeanPooling, 1, 512, 6, 2, 3), 1},
+		{pool(kernels.BF16, kernels.MeanPooling, 1, 513, 6, 2, 3), 9}, // one by one
+		{kernels.Crop{X: kernels.BF16.At(16), Xp: kernels.BF16.At(16), Planes: 3, Channels: 64, H: 8, W: 8, Ph: 9, Pw: 9}, 6},
+	} {
+		checkGeometry(t, c.kernel, h100, c.blocks, 256)
+	}
+	source, err := os.ReadFile("pool.cu")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"ABREAST = 16;", "SHARED_WINDOW = 16;"} {
+		if !strings.Contains(string(source), line) {
+			t.Errorf("pool.cu has no %q, as pool.go has", line)
+		}
+	}
+}
+
+// What kernels of images can't number with 32 bits, or have no channels for, is refused.
+func TestImagesThatCannotBe(t *testing.T) {
+	const many = 1 << 20
+	at := kernels.Float32.At(16)
+	one := kernels.Windows{H: 2, W: 2, OutH: 1, OutW: 1, KernelH: 2, KernelW: 2, StrideH: 2, StrideW: 2}
+	flat := one
+	flat.StrideW = 0
+	for name, k := range map[string]kernels.Launcher{
+		"pooling many inputs":        kernels.PoolForward{Y: at, X: at, Planes: many, Channels: many / 512, Windows: one},
+		"pooling no channels":        kernels.PoolForward{Y: at, X: at, Planes: 1, Windows: one},
+		"pooling with no stride":     kernels.PoolForward{Y: at, X: at, Planes: 1, Channels: 1, Windows: flat},
+		"gradients of many inputs":   kernels.MaxPoolBackward{Dx: at, Dy: at, X: at, Y: at, Planes: many, Channels: many, Windows: one},
+		"gradients of no channels":   kernels.PoolBackward{Dx: at, Dy: at, X: at, Y: at, Planes: 1, Windows: one},
+		"padding no channels":        kernels.Pad{Xp: at, X: at, Planes: 1, H: 1, W: 1, Ph: 1, Pw: 1},
+		"cropping many":              kernels.Crop{X: at, Xp: at, Planes: many, Channels: 4, H: 1, W: 1, Ph: 64, Pw: 64},
+		"windows beyond the image":   kernels.BiasReLUPool{Y: at, Mask: 16, X: at, Bias: 16, Batch: 1, Channels: 1, H: 4, W: 4, OutH: 3, OutW: 2},
+		"gradients beyond the image": kernels.BiasReLUPoolBackward{Dx: at, Dy: at, Mask: 16, Batch: 1, Channels: 1, H: 4, W: 4, OutH: 2, OutW: 3},
+		"many to halve":              kernels.BiasReLUPool{Y: at, Mask: 16, X: at, Bias: 16, Batch: many, Channels: many, H: 2, W: 2, OutH: 1, OutW: 1},
+		"no channels to halve":       kernels.BiasReLUPool{Y: at, Mask: 16, X: at, Bias: 16, Batch: 1, H: 2, W: 2, OutH: 1, OutW: 1, Last: 1},
+		"gates of no pixels":         kernels.MultiplyRows{Y: at, X: at, Gate: at, Rows: 1, Channels: 1},
+		"gradients of no gates":      kernels.MultiplyRowsGate{Dgate: at, Dy: at, X: at, Rows: 1, Extent: 1},
+		"rearranging nothing":        kernels.Permute{Y: at, X: at, Batch: 1, Rows: 1},
+		"rearranging many":           kernels.Permute{Y: at, X: at, Batch: many, Rows: many, Columns: 1},
+	} {
+		if l, err := k.Launch(t4); err == nil {
+			t.Errorf("%s: launched %+v", name, l)
+		}
 	}
 }
 
@@ -106,17 +191,92 @@ func checkGeometry(t *testing.T, k kernels.Launcher, d kernels.Device, blocks, t
 	}
 }
 
-// The parts of a bias gradient are whole for smaller batches in the memory that a full one has.
+// The results of a smaller batch's parts fit into the memory that a full one has.
 func TestReductionPartsGrowWithTheBatch(t *testing.T) {
-	for _, c := range [][2]uint32{{1, 1}, {3, 1 << 20}, {32, 784}, {2048, 49}, {1 << 20, 7}} {
+	for _, c := range [][2]uint32{{1, 1}, {3, 1 << 20}, {32, 784}, {2048, 49}, {1 << 20, 7}, {16, 1}, {100, 1}, {2048, 1}, {1 << 20, 1}} {
 		last := uint32(1)
-		for batch := uint32(1); batch < 3000; batch++ {
+		for batch := uint32(1); batch < 1<<20; batch += 1 + batch/9 {
 			parts := kernels.ReductionParts(batch, c[0], c[1])
-			if parts < last || parts > 2048 {
+			if parts < last || parts > 1 && parts*c[0] > 1<<16 {
 				t.Fatalf("batch %d, %d channels of %d: %d parts after %d", batch, c[0], c[1], parts, last)
 			}
 			last = parts
 		}
+	}
+}
+
+// A device with more threads is given no more parts, but all of them have a block.
+func TestReductionsHaveABlockForEachPart(t *testing.T) {
+	source, err := os.ReadFile("reduce.cuh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`constexpr uint32_t TILE = (\d+);`).FindSubmatch(source)
+	if m == nil {
+		t.Fatal("reduce.cuh has no TILE")
+	}
+	tile, err := strconv.Atoi(string(m[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []kernels.Device{t4, h100} {
+		checkGeometry(t, kernels.BiasGradient{Db: 16, Dy: kernels.BF16.At(16), Batch: 1 << 16, Channels: uint32(10 * tile), Extent: 1, Parts: 7}, d, 7*10, 256)
+		checkGeometry(t, kernels.BiasGradient{Db: 16, Dy: kernels.BF16.At(16), Batch: 1 << 16, Channels: uint32(10*tile + 1), Extent: 1, Parts: 7}, d, 7*11, 256)
+	}
+}
+
+// norms are launches of batch normalisation that are right.
+func norms() (kernels.BatchnormMoments, kernels.BatchnormStatistics, kernels.Batchnorm, kernels.BatchnormGradients, kernels.BatchnormBackward) {
+	x := kernels.Float32.At(16)
+	return kernels.BatchnormMoments{Means: 16, Squares: 16, X: x, Batch: 2, Channels: 3, Extent: 4, Parts: 1},
+		kernels.BatchnormStatistics{Mean: 16, Inverse: 16, Means: 16, Squares: 16, Batch: 2, Channels: 3, Extent: 4, Parts: 1},
+		kernels.Batchnorm{Y: x, X: x, Mean: 16, Inverse: 16, Weight: 16, Bias: 16, Count: 24, Channels: 3, Extent: 4},
+		kernels.BatchnormGradients{Dweight: 16, Dbias: 16, Dy: x, X: x, Mean: 16, Inverse: 16, Weight: 16, Bias: 16, Batch: 2, Channels: 3, Extent: 4, Parts: 1},
+		kernels.BatchnormBackward{Dx: x, Dy: x, X: x, Mean: 16, Inverse: 16, Weight: 16, Bias: 16, Dweight: 16, Dbias: 16, Count: 24, Channels: 3, Extent: 4}
+}
+
+func TestNormsThatCannotBe(t *testing.T) {
+	moments, statistics, norm, gradients, backward := norms()
+	for _, k := range []kernels.Launcher{moments, statistics, norm, gradients, backward} {
+		if _, err := k.Launch(t4); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, c := range []struct {
+		change func()
+		want   string
+	}{
+		{func() { moments.Batch = 0 }, "batchnorm_moments: 4 values in each of 3 channels of 0 samples, in 1 parts: want 1 or more"},
+		{func() { moments.Parts = 0 }, "in 0 parts: want 1 or more"},
+		{func() { moments.Parts = 1 << 31 }, "more than 2147483648 values"},
+		{func() { moments.X.Address = 18 }, "not aligned"},
+		{func() { statistics.Extent = 0 }, "batchnorm_statistics: 0 values in each of 3 channels of 2 samples: want 1 or more"},
+		{func() { statistics.Parts = 0 }, "0 rows of 3 values: want 1 or more"},
+		{func() { statistics.RunningVar = 16 }, "one of the running statistics is null"},
+		{func() { norm.Count = 23 }, "batchnorm: 23 values are not whole samples of 12"},
+		{func() { norm.Rectifier = 3 }, "batchnorm: there is no rectifier 3"},
+		{func() { norm.Channels = 0 }, "0 channels"},
+		{func() { norm.Other = kernels.BF16.At(16) }, "other: bfloat16 values among others of float32"},
+		{func() { gradients.Rectifier = 3 }, "batchnorm_gradients: there is no rectifier 3"},
+		{func() { gradients.Dweight = 0 }, "dweight: null pointer"},
+		{func() { gradients.Channels = 0 }, "want 1 or more"},
+		{func() { backward.Rectifier = 3 }, "batchnorm_backward: there is no rectifier 3"},
+		{func() { backward.Dother, backward.Rectifier = kernels.Float32.At(16), kernels.ReLU }, "the gradient of another tensor needs y"},
+		{func() { backward.Dx.Address = 0 }, "dx: null pointer"},
+	} {
+		moments, statistics, norm, gradients, backward = norms()
+		c.change()
+		found := false
+		for _, k := range []kernels.Launcher{moments, statistics, norm, gradients, backward} {
+			_, err := k.Launch(t4)
+			found = found || err != nil && strings.Contains(err.Error(), c.want)
+		}
+		if !found {
+			t.Errorf("no launch was refused with %q", c.want)
+		}
+	}
+	if _, err := (kernels.AddReLUBackward{Dy: kernels.Float32.At(16), Y: kernels.Float32.At(16), Count: 1}).Launch(t4); err == nil {
+		t.Error("a launch without any gradient was not refused")
 	}
 }
 

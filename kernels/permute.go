@@ -28,5 +28,5 @@ func (k Permute) Launch(d Device) (Launch, error) {
 	}
 	const side = 32 // of a block's tile
 	tiles := uint64(k.Batch) * uint64((k.Rows+side-1)/side) * uint64((k.Columns+side-1)/side)
-	return newRows(kernel, d, tiles, uint64(kernel.MaxThreads), k)
+	return newLaunch(kernel, d, tiles*uint64(kernel.MaxThreads), k)
 }

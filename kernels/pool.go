@@ -171,12 +171,14 @@ type PoolForward struct {
 
 var poolForward = newForms("pool_forward", 256, PoolForward{})
 
+// Threads share windows of at least sharedWindow values, except for maxima, and pool so many packs of channels abreast.
+// pool.cu has the same numbers.
+const sharedWindow, abreast = 16, 16
+
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k PoolForward) Launch(d Device) (Launch, error) {
 	kernel := poolForward[k.Y.Type]
 	l, err := k.launch(kernel, d, k, k.Planes, k.Channels, k.OutH, k.OutW)
-	// Threads share large windows; see poolShared in pool.cu.
-	const sharedWindow, abreast = 16, 16
 	if err != nil || k.Channels == 1 || k.Mode == MaxPooling || int64(k.KernelH)*int64(k.KernelW) < sharedWindow {
 		return l, err
 	}
