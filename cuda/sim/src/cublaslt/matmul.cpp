@@ -89,9 +89,8 @@ bool supported(const Product &product) {
   const cudaDataType a = product.a.type, c = product.c.type;
   if (o.scale != CUDA_R_32F || product.b.type != a || product.d.type != c) return false;
   if (o.epilogue != CUBLASLT_EPILOGUE_DEFAULT && biasType(product) != product.d.type) return false;
-  const uint32_t without = uint32_t(std::stoul(option("cublaslt-without", "0"), nullptr, 0));
-  if (o.epilogue != CUBLASLT_EPILOGUE_DEFAULT && (o.epilogue & without) == o.epilogue) return false;
-  if ((o.epilogue & without & CUBLASLT_EPILOGUE_DEFAULT) != 0) return false;
+  const std::string without = "+" + option("cublaslt-without", "") + "+";
+  if (without.find("+" + std::to_string(o.epilogue) + "+") != std::string::npos) return false;
   const bool single = a == CUDA_R_32F && c == CUDA_R_32F;
   const bool small = (a == CUDA_R_16F || (a == CUDA_R_16BF && product.major >= 8)) && (c == a || c == CUDA_R_32F);
   switch (o.compute) {
