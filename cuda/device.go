@@ -31,6 +31,7 @@ type Device struct {
 	lane    // the lane to which work goes now
 	lanes   [lanes]lane
 	done    cu.Event // see sleep
+	lt      ltHandle
 	kernels *kernelSet
 	pool    *Pool
 	data    []*deviceData
@@ -102,6 +103,9 @@ func (d *Device) start() (err error) {
 		if err != nil {
 			return err
 		}
+	}
+	if d.lt, err = newLt(d.libraries); err != nil {
+		return err
 	}
 	d.kernels, err = newKernelSet(d.device)
 	return err
@@ -180,6 +184,9 @@ func (d *Device) end() error {
 	}
 	if d.kernels != nil {
 		errs = append(errs, d.kernels.close())
+	}
+	if d.lt != nil {
+		errs = append(errs, closeLt(d.lt))
 	}
 	if d.done != (cu.Event{}) {
 		errs = append(errs, call("cuEventDestroy", cu.DestroyEvent(&d.done)))

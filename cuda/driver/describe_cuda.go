@@ -42,7 +42,7 @@ func Describe() *Libraries {
 			*lib = *loaded[k]
 			continue
 		}
-		*lib = load(k, l.Search, l.Driver)
+		*lib = load(k, l)
 		if lib.Err == nil {
 			loaded[k] = lib
 		}
