@@ -8,6 +8,7 @@ import (
 
 	"github.com/gputrain/gputrain/cuda"
 	"github.com/gputrain/gputrain/cuda/sim"
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/devicetest"
@@ -34,6 +35,25 @@ func TestCompliance(t *testing.T) {
 		}
 		devicetest.Run(t, open(strict), opts...)
 	})
+}
+
+// TestComplianceOfForms runs the suite with values in other forms. float32 with channels last differs from bfloat16 only in
+// the type, and is run in the long form.
+func TestComplianceOfForms(t *testing.T) {
+	notShort(t)
+	for _, f := range forms[1:] {
+		t.Run(f.name, func(t *testing.T) {
+			if f.options.Precision != cuda.BF16 && !testenv.Long() && !long() {
+				t.Skip("only in the long form (make test-long): TestForms and TestRandomGraphs have this form too")
+			}
+			sim.Start(t)
+			opts := []devicetest.Option{devicetest.NoAllocs(), devicetest.Roundoff(f.roundoff)}
+			if !long() {
+				opts = append(opts, devicetest.Short())
+			}
+			devicetest.Run(t, open(f.options), opts...)
+		})
+	}
 }
 
 // TestVerify compares the built-in models for such images with the reference on real ones, as `gputrain verify` does.

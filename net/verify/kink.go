@@ -94,7 +94,7 @@ func nearTie(w net.Window, in net.Shape, x []float64, gap float64) (near, tie bo
 // values in float64, and also in float32 if each is summed in the same order. But an FFT or
 // Winograd's filtering rounds each place differently. So it may choose another one of a
 // window's equal values as the greatest, or compute a value a little above 0 instead of 0.
-// If the device has shown the layer's input, it decided on these values, and there is no
+// So may a device whose roundings are coarse, for a value near a kink. If the device has shown the layer's input, it decided on these values, and there is no
 // choice.
 func (p *pass) follow(i int, dy, dx []float64) {
 	if p.ein[i][0] == 0 {
@@ -111,8 +111,9 @@ func (p *pass) follow(i int, dy, dx []float64) {
 		for _, kink := range f.Kinks {
 			right := f.Derivative(math.Nextafter(kink, math.Inf(1)), d.Parameter())
 			left := f.Derivative(math.Nextafter(kink, math.Inf(-1)), d.Parameter())
+			near := p.ein[i][0] + safety*p.unit*math.Abs(kink)
 			for k, v := range x {
-				if v != kink {
+				if math.Abs(v-kink) > near {
 					continue
 				}
 				for _, other := range []float64{right * dy[k], left * dy[k]} {
