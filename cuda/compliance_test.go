@@ -8,7 +8,6 @@ import (
 
 	"github.com/gputrain/gputrain/cuda"
 	"github.com/gputrain/gputrain/cuda/sim"
-	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/devicetest"
@@ -38,13 +37,13 @@ func TestCompliance(t *testing.T) {
 }
 
 // TestComplianceOfForms runs the suite with values in other forms. float32 with channels last differs from bfloat16 only in
-// the type, and is run in the long form.
+// the type, and is run by `make cuda-long`.
 func TestComplianceOfForms(t *testing.T) {
 	notShort(t)
 	for _, f := range forms[1:] {
 		t.Run(f.name, func(t *testing.T) {
-			if f.options.Precision != cuda.BF16 && !testenv.Long() && !long() {
-				t.Skip("only in the long form (make test-long): TestForms and TestRandomGraphs have this form too")
+			if f.options.Precision != cuda.BF16 && !long() {
+				t.Skip("only in the long form (make cuda-long): TestForms and TestRandomGraphs have this form too")
 			}
 			sim.Start(t)
 			opts := []devicetest.Option{devicetest.NoAllocs(), devicetest.Roundoff(f.roundoff)}
