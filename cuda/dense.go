@@ -35,7 +35,7 @@ func newDense(l link, relu, last bool) *dense {
 	if d.late {
 		l.program.late = l.parameters[net.Bias]
 	}
-	if lies := l.in.lies; l.program.device.form.last {
+	if lies := l.in.lies; l.program.device.form.Last {
 		l.parameters[net.Weight].lies = order{l.out.shape.C, lies.C, lies.H * lies.W}
 	}
 	if maker := l.maker(); maker != nil && maker.relu && l.in.wanted && l.program.device.lt != nil {

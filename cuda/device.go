@@ -17,7 +17,7 @@ import (
 // it may be used from any goroutine, but only by one at a time.
 type Device struct {
 	options   Options
-	form      form
+	form      Form
 	libraries *driver.Libraries
 	gpu       driver.Device
 	thread    *thread
@@ -62,7 +62,7 @@ func Open(o Options) (*Device, error) {
 			gpu.Index, gpu.Name, o.Precision, gpu.Major, gpu.Minor)
 	}
 	d := &Device{options: o, libraries: libraries, gpu: gpu, thread: newThread(), choices: newChoiceCache(o.AlgorithmCache), ranges: newRanges()}
-	d.form = formOf(d.Precision(), o)
+	d.form = FormOf(d.Precision(), o.ChannelsLast)
 	d.pool = &Pool{limit: o.MemoryLimit, single: o.SingleAllocations, stats: MemoryStats{Limit: o.MemoryLimit}}
 	if err := d.thread.do(func() error { return d.explain(d.start()) }); err != nil {
 		return nil, errors.Join(err, d.Close())
