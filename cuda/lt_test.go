@@ -29,11 +29,12 @@ const (
 	biasGradient = 512
 )
 
-// denseNetwork has dense layers with everything that may follow one: two ReLUs before dense layers, one of which has more
-// units than a block of a mask; nothing; the loss.
+// denseNetwork has dense layers with everything that may follow one: a ReLU before a dense layer, with more units than a
+// block of a mask has bits; a ReLU whose output a sum takes too; nothing; the loss.
 func denseNetwork() *net.Network {
 	return &net.Network{Name: "dense", Input: net.Shape{C: 1, H: 12, W: 12}, Layers: []net.Layer{
-		&net.Flatten{}, &net.Dense{Units: 140}, &net.Activation{Func: net.ReLU}, &net.Dense{Units: 33}, &net.Activation{Func: net.ReLU},
+		&net.Flatten{}, &net.Dense{Units: 140}, &net.Activation{Func: net.ReLU}, &net.Dense{Units: 33},
+		&net.Activation{Name: "twice", Func: net.ReLU}, &net.Dense{Name: "inner", Units: 33}, &net.Add{From: net.From{"twice", "inner"}},
 		&net.Dense{Units: 20}, &net.Dense{Units: 4},
 	}}
 }
@@ -93,7 +94,7 @@ func TestEpilogues(t *testing.T) {
 	}{
 		{cuda.FP32, 1e-4}, // roundings
 		{cuda.TF32, 1e-2}, // bias gradients are sums of rounded factors, or not
-		{cuda.BF16, 0.1},  // and biases are rounded, or not
+		{cuda.BF16, 0.4},  // and biases are rounded, or not, so that a ReLU may be 0 or not: 28 % were seen
 	} {
 		o := cuda.Options{Precision: c.precision, Heuristic: true, Deterministic: true}
 		var want map[string][]float64
@@ -104,12 +105,12 @@ func TestEpilogues(t *testing.T) {
 			more      int // launches
 		}{
 			{"nothing", nil, 0},
-			{"a mask", []int{biasReLUMask}, 2},
-			{"ReLU", []int{biasReLUMask, biasReLU}, 4},
-			{"bias", []int{bias}, 1},
-			{"the gradient of ReLU", []int{reluGradient}, 2},
+			{"a mask", []int{biasReLUMask}, 1},
+			{"ReLU", []int{biasReLUMask, biasReLU}, 3},
+			{"bias", []int{bias}, 2},
+			{"the gradient of ReLU", []int{reluGradient}, 1},
 			{"the gradient of a bias", []int{biasGradient}, 4},
-			{"everything", []int{plain, bias, biasReLU, biasReLUMask, reluGradient, biasGradient}, 7},
+			{"everything", []int{plain, bias, biasReLU, biasReLUMask, reluGradient, biasGradient}, 8},
 		} {
 			t.Run(fmt.Sprint(c.precision, "/without ", without.name), func(t *testing.T) {
 				m := sim.Start(t, sim.WithoutEpilogues(without.epilogues...))
