@@ -167,8 +167,8 @@ func steps(p net.Program, data *net.Dataset, batch int) (s net.State, err error)
 	return p.State()
 }
 
-// A run goes on, to the same end, without what these calls do: what they tell is for people, and an algorithm that fails has a
-// successor. Whatever fails while a step is captured, the step and those after it run kernel by kernel.
+// A run goes on, to the same end, without what these calls do: what they tell is for people (of memory only where an algorithm
+// that needs less takes another's place), and an algorithm that fails has a successor. Whatever fails while a step is captured, the step and those after it run kernel by kernel.
 var dispensable = regexp.MustCompile("^(cuDriverGetVersion|cuDeviceGetPCIBusId|cublas(Lt)?GetProperty|cublasLtMatmul|" +
 	"cudnn(Get)?Convolution(Forward|BackwardData|BackwardFilter)(WorkspaceSize)?)$")
 
