@@ -32,6 +32,9 @@ func (p *program) link() error {
 	for _, v := range p.lowered.Visible {
 		p.visible = append(p.visible, visible{Visible: v})
 	}
+	if input := p.values[0]; len(p.lowered.Groups) == 0 { // the input is the logits
+		input.lies = net.Shape{C: input.shape.Size(), H: 1, W: 1}
+	}
 	p.shareGradients()
 	for i, g := range p.lowered.Groups {
 		l := link{program: p, group: i, node: p.lowered.Head(g), inputs: p.inputsOf(g), out: p.values[i+1], parameters: map[net.Role]*parameter{}}
