@@ -169,7 +169,7 @@ func steps(p net.Program, data *net.Dataset, batch int) (s net.State, err error)
 
 // A run goes on, to the same end, without what these calls do: what they tell is for people (of memory only where an algorithm
 // that needs less takes another's place), and an algorithm that fails has a successor. Whatever fails while a step is captured, the step and those after it run kernel by kernel.
-var dispensable = regexp.MustCompile("^(cuDriverGetVersion|cuDeviceGetPCIBusId|cublas(Lt)?GetProperty|cublasLtMatmul|" +
+var dispensable = regexp.MustCompile("^(cuDriverGetVersion|cuDeviceGetPCIBusId|cuMemGetInfo|cublas(Lt)?GetProperty|cublasLtMatmul|" +
 	"cudnn(Get)?Convolution(Forward|BackwardData|BackwardFilter)(WorkspaceSize)?)$")
 
 // What these calls don't end stays. gorgonia.org/cu/dnn loses a descriptor that it could make but not set.
