@@ -44,7 +44,7 @@ type size struct {
 // full is for a GPU. The CPU device reaches 98.6 % with the tutorial's recipe and 99.2 % with the fast one. The
 // accuracies here are so low that every seed should reach them.
 var full = size{
-	limit: 5000, tests: ".", accuracy: 98.2, fastAccuracy: 98.9, benchmark: "^BenchmarkStep$/^tutorial$", benchtime: "300ms",
+	limit: 5000, tests: ".", accuracy: 98.2, fastAccuracy: 98.9, benchmark: "^BenchmarkStep$/^(tutorial|resnet20|resnet18|vgg11|mobilenetv2)$", benchtime: "300ms",
 }
 
 // gpu is what `gputrain devices --json` tells about CUDA.
@@ -368,8 +368,8 @@ func compare(a, b string) (string, error) {
 	return fmt.Sprintf("%d bytes are equal", len(first)), nil
 }
 
-// speed times training steps by mini-batch and precision. In the same run it also times steps in which cuDNN computes
-// all convolutions.
+// speed times training steps of several networks by mini-batch and precision. In the same run it also times them in other
+// ways: with cuDNN's convolutions alone, on one stream, with channels last.
 func (s *suite) speed(ctx context.Context, t *transcript) (string, error) {
 	c := s.test("cuda", "-test.run=^$", "-test.bench="+s.size.benchmark, "-test.benchtime="+s.size.benchtime)
 	out, err := t.run(ctx, c)
