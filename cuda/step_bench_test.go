@@ -22,7 +22,7 @@ func BenchmarkStep(b *testing.B) {
 	}
 	pictures := devicetest.RandomData(1, net.Shape{C: 3, H: 32, W: 32}, 10, 4096)
 	for _, n := range digitModels() {
-		benchmarkSteps(b, n, split.Train, []int{50, 128, 1024})
+		benchmarkSteps(b, n, split.Train, []int{50, 128, 1024}, cuda.FP32, cuda.TF32, cuda.BF16)
 	}
 	for _, name := range []string{"resnet20", "resnet18", "vgg11", "mobilenetv2"} {
 		m, ok := net.ModelNamed(name)
@@ -33,12 +33,12 @@ func BenchmarkStep(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		benchmarkSteps(b, n, pictures, []int{128, 512})
+		benchmarkSteps(b, n, pictures, []int{128}, cuda.TF32, cuda.BF16)
 	}
 }
 
-func benchmarkSteps(b *testing.B, n *net.Network, data *net.Dataset, batches []int) {
-	for _, precision := range []cuda.Precision{cuda.FP32, cuda.TF32, cuda.BF16} {
+func benchmarkSteps(b *testing.B, n *net.Network, data *net.Dataset, batches []int, precisions ...cuda.Precision) {
+	for _, precision := range precisions {
 		for _, batch := range batches {
 			for _, c := range []struct {
 				way string
