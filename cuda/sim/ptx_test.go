@@ -24,5 +24,5 @@ func TestPTXInterpreter(t *testing.T) {
 		t.Skipf("the compiler has no sanitizers: %v", err)
 	}
 	checkBuilt(t, err)
-	runProgram(t, "ptx", program, "test/kernels", fmt.Sprint(testenv.SeedOr(t, 1)), "instructions", "kernels", "wrong", "text", "fuzz")
+	runProgram(t, "ptx", program, "test/kernels", fmt.Sprint(testenv.SeedOr(t, 1)), "instructions", "kernels", "matrix", "wrong", "text", "fuzz")
 }

@@ -3,6 +3,12 @@
 // hardware. It runs work as late, and in as unusual an order, as streams and events allow. It reports everything that
 // a program does wrong, and then the test fails.
 //
+// Kernels can use tensor cores (mma, ldmatrix), asynchronous copies (cp.async) and dynamic shared memory up to the
+// device's limit. Sums on tensor cores are rounded as published measurements found for the GPUs' compute capability:
+// in blocks, with the bits cut off that lie too far below the largest term. src/ptx/tensorcore.h names the papers, and
+// says what isn't known. An asynchronous copy takes effect at the wait that covers it. Until then, every access to its
+// destination is a finding, and so is a source that has changed.
+//
 // Only tests import this package; product code doesn't know whether it runs on it. A pass is evidence about our calls
 // and kernels, not about a GPU. With GPUTRAIN_TEST_GPU=1 (make test-gpu) the same tests run on a real GPU. There,
 // tests that need what only the simulator has (faults, counters, findings) are skipped.

@@ -197,6 +197,7 @@ CUresult launchKernel(const Context &context, CUfunction handle, const ptx::Dim3
   run->launch.block = block;
   run->launch.dynamicShared = dynamicShared;
   run->launch.limits.sharedBytes = static_cast<uint32_t>(device.sharedPerBlockOptin);
+  run->launch.architecture = static_cast<uint32_t>(device.major * 10 + device.minor);
   if (status = checkLimits(*function, run->launch, device); status != CUDA_SUCCESS) return status;
   if (status = readParameters(*function->kernel, kernelParams, extra, run->launch.params); status != CUDA_SUCCESS)
     return status;

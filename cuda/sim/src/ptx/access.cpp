@@ -20,10 +20,11 @@ inline bool allHave(const uint8_t *shadow, unsigned n) {
     if (!(*shadow++ & kWritten)) return false;
   return true;
 }
-inline bool anyGuard(const uint8_t *shadow, unsigned n) {
+// All that the shadow says of any of n bytes.
+inline uint8_t anyOf(const uint8_t *shadow, unsigned n) {
   uint8_t all = 0;
   while (n--) all |= *shadow++;
-  return all & kGuard;
+  return all;
 }
 inline void markWritten(uint8_t *shadow, unsigned n) {
   while (n >= 8) {
@@ -86,11 +87,14 @@ Area *findGlobal(Running &running, uint64_t address, Fault &fault) {
   return &area;
 }
 
-void fault(Exec &x, const Inst &i, unsigned lane, Space space, uint64_t address, unsigned bytes, Kind kind,
+// Of the instruction that runs. The Inst that describes an access need not be it: a cp.async has two.
+uint32_t runningPc(const Exec &x) { return x.pc - 1; }
+
+void fault(Exec &x, unsigned lane, Space space, uint64_t address, unsigned bytes, Kind kind,
            const std::string &detail) {
   Trouble trouble;
   trouble.kind = kind;
-  trouble.pc = static_cast<uint32_t>(&i - x.running->program->code.data());
+  trouble.pc = runningPc(x);
   trouble.lane = lane;
   trouble.space = space;
   trouble.address = address;
@@ -99,12 +103,12 @@ void fault(Exec &x, const Inst &i, unsigned lane, Space space, uint64_t address,
   report(x, trouble);
 }
 
-void race(Exec &x, const Inst &i, const Reach &reach, unsigned lane, unsigned bytes, uint64_t other, bool wasWrite) {
+void race(Exec &x, const Reach &reach, unsigned lane, unsigned bytes, uint64_t other, bool wasWrite) {
   Running &running = *x.running;
   const Clock &clock = reach.area->space == Space::Shared ? running.sharedClock : running.clock;
   Trouble trouble;
   trouble.kind = reach.area->space == Space::Shared ? Kind::SharedRace : Kind::GlobalRace;
-  trouble.pc = static_cast<uint32_t>(&i - running.program->code.data());
+  trouble.pc = runningPc(x);
   trouble.lane = lane;
   trouble.space = reach.area->space;
   trouble.address = reach.area->begin + reach.offset[lane];
@@ -143,11 +147,39 @@ void synchronise(Running &running, uint64_t address, bool writes) {
   if (writes && running.block.fenced) released = acquired;
 }
 
-inline uint64_t packed(Exec &x, const Inst &i, const Clock &clock, unsigned lane, bool strong) {
+inline uint64_t packed(Exec &x, const Clock &clock, unsigned lane, bool strong) {
   const Function &function = *x.frame->function;
-  const uint32_t pc = static_cast<uint32_t>(&i - x.running->program->code.data());
   return packAccess(clock.now, x.warp->index * kLanes + lane, x.warp->syncs, strong,
-                    x.running->numberBase[function.index] + pc - function.begin);
+                    x.running->numberBase[function.index] + runningPc(x) - function.begin);
+}
+
+// An access to bytes that a cp.async is writing. Nothing else about it is looked at.
+void meetCopy(Exec &x, const Reach &reach, unsigned bytes, bool write) {
+  Running &running = *x.running;
+  unsigned lane = 0;
+  for (uint32_t m = reach.mask; m; m &= m - 1) {
+    lane = static_cast<unsigned>(__builtin_ctz(m));
+    if (anyOf(reach.area->shadow + reach.offset[lane], bytes) & kInFlight) break;
+  }
+  Trouble trouble;
+  trouble.kind = Kind::InFlight;
+  trouble.pc = runningPc(x);
+  trouble.lane = lane;
+  trouble.space = Space::Shared;
+  trouble.address = reach.area->begin + reach.offset[lane];
+  trouble.size = bytes;
+  trouble.detail = write ? "written before the thread that copies to it has waited for the copy"
+                         : "read before the thread that copies to it has waited for the copy";
+  for (const Warp &warp : *running.warps)
+    for (const PendingCopy &copy : warp.copies)
+      forLanes(copy.mask, [&](unsigned l) {
+        if (trouble.hasOther || copy.offset[l] >= reach.offset[lane] + bytes || reach.offset[lane] >= copy.offset[l] + copy.bytes) return;
+        trouble.otherPc = copy.pc;
+        trouble.hasOther = true;
+        trouble.otherBlock = running.block.index;
+        trouble.otherThread = threadOf(running, warp.index * kLanes + l);
+      });
+  report(x, trouble);
 }
 
 template <class F>
@@ -181,6 +213,7 @@ void addresses(Exec &x, const Inst &i, uint64_t *address) {
 
 bool resolve(Exec &x, const Inst &i, uint32_t mask, const uint64_t *address, unsigned bytes, bool write, Reach &reach) {
   Running &running = *x.running;
+  reach.inFlight = false;
   const unsigned first = static_cast<unsigned>(__builtin_ctz(mask));
   const bool single = (mask & (mask - 1)) == 0;
   uint64_t low = UINT64_MAX, high = 0, all = 0;
@@ -209,7 +242,7 @@ bool resolve(Exec &x, const Inst &i, uint32_t mask, const uint64_t *address, uns
   }
   if (all & (bytes - 1)) {
     if (!single) return false;
-    fault(x, i, first, i.space, address[first], bytes, Kind::Misaligned, "");
+    fault(x, first, i.space, address[first], bytes, Kind::Misaligned, "");
     return false;
   }
 
@@ -240,7 +273,7 @@ bool resolve(Exec &x, const Inst &i, uint32_t mask, const uint64_t *address, uns
         area = findGlobal(running, low, why);
         if (area == nullptr) {
           if (!single) return false;
-          fault(x, i, first, i.space, low, bytes, why == Fault::UseAfterFree ? Kind::UseAfterFree : Kind::OutOfBounds,
+          fault(x, first, i.space, low, bytes, why == Fault::UseAfterFree ? Kind::UseAfterFree : Kind::OutOfBounds,
                 running.memory->describe(low));
           return false;
         }
@@ -248,7 +281,7 @@ bool resolve(Exec &x, const Inst &i, uint32_t mask, const uint64_t *address, uns
       }
       if (area->end - high < bytes || high >= area->end) {
         if (!single) return false;
-        fault(x, i, first, i.space, low, bytes, Kind::OutOfBounds, running.memory->describe(low));
+        fault(x, first, i.space, low, bytes, Kind::OutOfBounds, running.memory->describe(low));
         return false;
       }
       break;
@@ -260,14 +293,14 @@ bool resolve(Exec &x, const Inst &i, uint32_t mask, const uint64_t *address, uns
   if (space == Space::Shared || space == Space::Param) {
     if (low - window < area->begin || high - window >= area->end || area->end - (high - window) < bytes) {
       if (!single) return false;
-      fault(x, i, first, space, low, bytes, Kind::OutOfBounds, "");
+      fault(x, first, space, low, bytes, Kind::OutOfBounds, "");
       return false;
     }
   } else if (space == Space::Local) {
     const uint64_t stride = running.localBytes;
     if (high - window >= stride || stride - (high - window) < bytes) {
       if (!single) return false;
-      fault(x, i, first, space, low, bytes, Kind::OutOfBounds, "");
+      fault(x, first, space, low, bytes, Kind::OutOfBounds, "");
       return false;
     }
     contiguous = false;
@@ -277,7 +310,7 @@ bool resolve(Exec &x, const Inst &i, uint32_t mask, const uint64_t *address, uns
     forLanes(mask, [&](unsigned l) { reach.offset[l] = address[l] - window + l * stride; });
   }
   if (write && !area->writable) {
-    fault(x, i, first, i.space, low, bytes, Kind::ReadOnly,
+    fault(x, first, i.space, low, bytes, Kind::ReadOnly,
           space == Space::Param ? "" : running.memory->describe(low));
     return false;
   }
@@ -289,28 +322,33 @@ bool resolve(Exec &x, const Inst &i, uint32_t mask, const uint64_t *address, uns
     for (unsigned l = 0; l < kLanes; l++) reach.offset[l] = address[l] - begin;
   }
   if (area->guarded) {
-    bool guard = false;
-    forLanes(mask, [&](unsigned l) { guard |= anyGuard(area->shadow + reach.offset[l], bytes); });
-    if (guard) {
+    uint8_t any = 0;
+    forLanes(mask, [&](unsigned l) { any |= anyOf(area->shadow + reach.offset[l], bytes); });
+    reach.inFlight = any & kInFlight;
+    if (any & kGuard) {
       if (!single) return false;
-      fault(x, i, first, space, low, bytes, Kind::OutOfBounds, "");
+      fault(x, first, space, low, bytes, Kind::OutOfBounds, "");
       return false;
     }
   }
   return true;
 }
 
-void checkRead(Exec &x, const Inst &i, const Reach &reach, unsigned bytes) {
+void checkRead(Exec &x, const Inst &i, const Reach &reach, unsigned bytes, Readers readers) {
   Running &running = *x.running;
   Area &area = *reach.area;
   const bool global = area.space == Space::Global;
   const unsigned lanes = static_cast<unsigned>(__builtin_popcount(reach.mask));
+  if (reach.inFlight) {
+    meetCopy(x, reach, bytes, false);
+    return;
+  }
   if (area.shadow != nullptr && running.launch->checks.uninitialisedMemory) {
     if (reach.contiguous) {
       if (!allHave(area.shadow + reach.offset[0], bytes * kLanes)) {
         forLanes(reach.mask, [&](unsigned l) {
           if (!allHave(area.shadow + reach.offset[l], bytes))
-            fault(x, i, l, area.space, area.begin + reach.offset[l], bytes, Kind::UninitialisedMemory,
+            fault(x, l, area.space, area.begin + reach.offset[l], bytes, Kind::UninitialisedMemory,
                   global ? running.memory->describe(area.begin + reach.offset[l]) : "");
         });
       }
@@ -320,7 +358,7 @@ void checkRead(Exec &x, const Inst &i, const Reach &reach, unsigned bytes) {
         if (!allHave(area.shadow + reach.offset[l], bytes)) {
           const uint64_t address = area.space == Space::Local ? reach.offset[l] - l * running.localBytes
                                                               : area.begin + reach.offset[l];
-          fault(x, i, l, area.space, address, bytes, Kind::UninitialisedMemory,
+          fault(x, l, area.space, address, bytes, Kind::UninitialisedMemory,
                 global ? running.memory->describe(address) : "");
         }
       }
@@ -331,13 +369,15 @@ void checkRead(Exec &x, const Inst &i, const Reach &reach, unsigned bytes) {
     const bool strong = i.flags & kStrong;
     if (strong && running.fences && global)
       forLanes(reach.mask, [&](unsigned l) { synchronise(running, area.begin + reach.offset[l], false); });
-    uint64_t me = packed(x, i, clock, 0, strong);
+    uint64_t me = packed(x, clock, 0, strong);
     for (uint32_t mask = reach.mask; mask; mask &= mask - 1) {
       const unsigned l = static_cast<unsigned>(__builtin_ctz(mask));
       const uint64_t mine = me + (static_cast<uint64_t>(l) << kThreadShift);
       forCells(*area.cells, reach.offset[l], bytes, [&](Cell &cell, unsigned, unsigned) {
-        const uint64_t collision = noteRead(clock, cell, mine);
-        if (collision) race(x, i, reach, l, bytes, collision, true);
+        uint64_t collision = noteRead(clock, cell, mine);
+        // Two lanes stand for a warp: no third one is ordered with both.
+        if (readers == Readers::Warp && !collision) collision = noteRead(clock, cell, mine ^ 1ull << kThreadShift);
+        if (collision) race(x, reach, l, bytes, collision, true);
       });
     }
   }
@@ -357,13 +397,14 @@ void checkRead(Exec &x, const Inst &i, const Reach &reach, unsigned bytes) {
 bool checkWrite(Exec &x, const Inst &i, const Reach &reach, unsigned bytes, const uint8_t *data, unsigned stride) {
   Running &running = *x.running;
   Area &area = *reach.area;
-  if (area.cells != nullptr) {
+  if (reach.inFlight) meetCopy(x, reach, bytes, true);
+  if (area.cells != nullptr && !reach.inFlight) {
     const Clock &clock = area.space == Space::Shared ? running.sharedClock : running.clock;
     const bool strong = i.flags & kStrong;
     if (i.flags & kFenced) running.block.fenced = true;
     if (strong && running.fences && area.space == Space::Global)
       forLanes(reach.mask, [&](unsigned l) { synchronise(running, area.begin + reach.offset[l], true); });
-    const uint64_t me = packed(x, i, clock, 0, strong);
+    const uint64_t me = packed(x, clock, 0, strong);
     for (uint32_t mask = reach.mask; mask; mask &= mask - 1) {
       const unsigned l = static_cast<unsigned>(__builtin_ctz(mask));
       const uint64_t mine = me + (static_cast<uint64_t>(l) << kThreadShift);
@@ -373,7 +414,7 @@ bool checkWrite(Exec &x, const Inst &i, const Reach &reach, unsigned bytes, cons
         const bool change = cell.writer >> kSerialShift < clock.launchFirst || std::memcmp(old + k, fresh + k, n) != 0;
         const uint64_t before = cell.writer;
         const uint64_t collision = noteWrite(clock, cell, mine, change);
-        if (collision) race(x, i, reach, l, bytes, collision, collision == before);
+        if (collision) race(x, reach, l, bytes, collision, collision == before);
       });
       // Other lanes of this very instruction see this lane's value.
       if (bytes == 4) {
@@ -410,22 +451,26 @@ bool checkWrite(Exec &x, const Inst &i, const Reach &reach, unsigned bytes, cons
   return !running.over;
 }
 
-bool checkAtomic(Exec &x, const Inst &i, const Reach &reach, unsigned lane, unsigned bytes) {
+bool checkAtomic(Exec &x, const Inst &, const Reach &reach, unsigned lane, unsigned bytes) {
   Running &running = *x.running;
   Area &area = *reach.area;
   const uint64_t offset = reach.offset[lane];
   running.result->atomics++;
+  if (reach.inFlight) {
+    meetCopy(x, reach, bytes, true);
+    return !running.over;
+  }
   if (area.shadow != nullptr && running.launch->checks.uninitialisedMemory && !allHave(area.shadow + offset, bytes))
-    fault(x, i, lane, area.space, area.begin + offset, bytes, Kind::UninitialisedMemory,
+    fault(x, lane, area.space, area.begin + offset, bytes, Kind::UninitialisedMemory,
           area.space == Space::Global ? running.memory->describe(area.begin + offset) : "");
   if (area.cells != nullptr) {
     if (running.fences && area.space == Space::Global) synchronise(running, area.begin + offset, true);
     const Clock &clock = area.space == Space::Shared ? running.sharedClock : running.clock;
-    const uint64_t mine = packed(x, i, clock, lane, true);
+    const uint64_t mine = packed(x, clock, lane, true);
     forCells(*area.cells, offset, bytes, [&](Cell &cell, unsigned, unsigned) {
       const uint64_t before = cell.writer;
       const uint64_t collision = noteWrite(clock, cell, mine, true);
-      if (collision) race(x, i, reach, lane, bytes, collision, collision == before);
+      if (collision) race(x, reach, lane, bytes, collision, collision == before);
     });
   }
   if (area.space == Space::Global) {
@@ -436,6 +481,43 @@ bool checkAtomic(Exec &x, const Inst &i, const Reach &reach, unsigned lane, unsi
   }
   if (area.shadow != nullptr) markWritten(area.shadow + offset, bytes);
   return !running.over;
+}
+
+void checkCopy(Exec &x, const Inst &, const Reach &reach, unsigned bytes) {
+  Running &running = *x.running;
+  Area &area = *reach.area;
+  if (reach.inFlight) meetCopy(x, reach, bytes, true);
+  for (uint32_t mask = reach.mask; mask; mask &= mask - 1) {
+    const unsigned l = static_cast<unsigned>(__builtin_ctz(mask));
+    if (area.cells != nullptr && !reach.inFlight) {
+      const uint64_t mine = packed(x, running.sharedClock, l, false);
+      forCells(*area.cells, reach.offset[l], bytes, [&](Cell &cell, unsigned, unsigned) {
+        const uint64_t before = cell.writer;
+        const uint64_t collision = noteWrite(running.sharedClock, cell, mine, true);
+        if (collision) race(x, reach, l, bytes, collision, collision == before);
+      });
+    }
+    uint8_t *shadow = area.shadow + reach.offset[l];
+    // Two lanes that copy to one place meet each other here.
+    if (!reach.inFlight && (anyOf(shadow, bytes) & kInFlight)) {
+      Reach one = reach;
+      one.mask = 1u << l;
+      meetCopy(x, one, bytes, true);
+    }
+    for (unsigned b = 0; b < bytes; b++) shadow[b] |= kInFlight;
+  }
+}
+
+void finishCopy(Exec &x, const PendingCopy &copy, unsigned lane) {
+  Running &running = *x.running;
+  Area &area = running.shared;
+  const uint32_t offset = copy.offset[lane];
+  std::memcpy(area.data + offset, copy.data[lane], copy.bytes);
+  for (unsigned b = 0; b < copy.bytes; b++) area.shadow[offset + b] = (area.shadow[offset + b] & ~kInFlight) | kWritten;
+  if (area.cells == nullptr) return;
+  // Whatever collides with it has done so when the copy began, or while it was in flight.
+  const uint64_t mine = packAccess(running.sharedClock.now, x.warp->index * kLanes + lane, x.warp->syncs, false, copy.instruction);
+  forCells(*area.cells, offset, copy.bytes, [&](Cell &cell, unsigned, unsigned) { cell.writer = mine; });
 }
 
 }  // namespace ptx

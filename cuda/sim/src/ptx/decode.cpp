@@ -307,6 +307,10 @@ void Decoder::wantOperands(size_t least, size_t most) {
        std::to_string(count));
 }
 
+void Decoder::wantTarget(uint32_t least) {
+  if (builder.program().target < least) fail("needs .target sm_" + std::to_string(least) + " or later");
+}
+
 void Decoder::finish() const {
   if (!modifiers_.empty()) fail("unknown modifier ." + std::string(modifiers_.front()));
 }
@@ -426,7 +430,7 @@ Decode decoderOf(std::string_view opcode) {
   static const std::unordered_map<std::string_view, Decode> table = [] {
     std::unordered_map<std::string_view, Decode> all;
     for (auto part : {integerOpcodes, floatOpcodes, compareOpcodes, convertOpcodes, moveOpcodes, memoryOpcodes,
-                      atomicOpcodes, warpOpcodes, controlOpcodes})
+                      atomicOpcodes, warpOpcodes, matrixOpcodes, asyncOpcodes, controlOpcodes})
       for (const OpcodeEntry &entry : part()) all.emplace(entry.name, entry.decode);
     return all;
   }();

@@ -157,6 +157,8 @@ class Decoder {
   bool takeRounding(Rounding &rounding);
   void wantOperands(size_t least, size_t most);
   void wantOperands(size_t count) { wantOperands(count, count); }
+  // Fails if the module's .target is older.
+  void wantTarget(uint32_t least);
   // Fails if a modifier is left.
   void finish() const;
 
@@ -203,6 +205,8 @@ std::vector<OpcodeEntry> moveOpcodes();
 std::vector<OpcodeEntry> memoryOpcodes();
 std::vector<OpcodeEntry> atomicOpcodes();
 std::vector<OpcodeEntry> warpOpcodes();
+std::vector<OpcodeEntry> matrixOpcodes();
+std::vector<OpcodeEntry> asyncOpcodes();
 std::vector<OpcodeEntry> controlOpcodes();
 
 // The branch of the arithmetic that most opcodes share: called with the opcode already known.

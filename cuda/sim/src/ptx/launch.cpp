@@ -1,6 +1,7 @@
 // A launch: checks its configuration, lays out memory, and runs the blocks one after another.
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <new>
 #include <numeric>
 
@@ -295,6 +296,8 @@ void runBlock(Running &running, uint32_t linear, const SharedLayout &layout) {
     warp.carry = 0;
     warp.syncs = 0;
     warp.bypassed = 0;
+    warp.copies.clear();
+    std::fill(std::begin(warp.copyGroups), std::end(warp.copyGroups), 0);
     for (std::vector<uint8_t> &saved : warp.saved) saved.clear();
     fillSpecials(running, warp, true);
     for (uint32_t mask : running.kernel->definedMasks)

@@ -23,7 +23,7 @@ constexpr uint64_t kWindowBytes = 1ull << 32;
 constexpr uint32_t kSharedBase = 256;
 
 // Shadow of shared and local memory.
-enum : uint8_t { kUnwritten = 0, kWritten = 1, kGuard = 2 };
+enum : uint8_t { kUnwritten = 0, kWritten = 1, kGuard = 2, kInFlight = 4 };  // the last: cp.async is writing it
 
 // Memory that a kernel can address, with all that is remembered about it.
 struct Area : Region {
@@ -58,6 +58,19 @@ struct Group {
   uint32_t wanted = 0;  // lanes a .sync instruction waits for
 };
 
+// A cp.async that not all of its lanes have waited for.
+struct PendingCopy {
+  uint32_t pc = 0;
+  uint32_t instruction = 0;        // its number among those of the launch
+  uint32_t mask = 0;               // lanes whose copies are in flight
+  uint8_t bytes = 0;               // of a lane's copy
+  uint8_t taken[kLanes];           // of the source; the rest is zeros
+  uint32_t group[kLanes];          // of the lane: how many it had committed before
+  uint32_t offset[kLanes];         // in shared memory
+  const uint8_t *source[kLanes];   // where `taken` is not 0
+  uint8_t data[kLanes][16];        // as the source was when the copy began
+};
+
 struct Block;
 struct Running;
 
@@ -74,6 +87,8 @@ struct Warp {
   Frame root;
   Area local;                         // local memory of its lanes, one after another
   std::vector<std::vector<uint8_t>> saved;  // by lane: registers of functions under recursion
+  std::vector<PendingCopy> copies;    // in the order in which they began
+  uint32_t copyGroups[kLanes] = {};   // by lane: groups of copies committed so far
   bool ready() const {
     for (uint32_t i = 0; i < groupCount; i++)
       if (groups[i].waiting == Waiting::No) return true;
@@ -202,6 +217,9 @@ std::string describe(Space space);
 
 // Splits off lanes from the running group: they continue at `pc` in `frame`, the rest with the next instruction.
 void splitOff(Exec &x, uint32_t lanes, uint32_t pc, Frame *frame, Waiting waiting);
+// Whether all 32 lanes of the warp execute this instruction together, as .sync.aligned wants. If not, those that are here
+// wait for the others; where there are no others, or no more, that is a finding.
+bool wholeWarp(Exec &x);
 // The lanes of x.mask leave the kernel.
 void exitLanes(Exec &x);
 // Lets those at a barrier go if all it waits for have come.

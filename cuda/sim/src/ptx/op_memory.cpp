@@ -244,14 +244,14 @@ void memoryOperand(Decoder &d, const Operand &operand) {
       space = Space::Param;
       d.inst.flags |= kWideAddress;
       d.inst.o[0] = d.builder.constant(0, 8);
-      d.inst.imm += variable->offset;
+      d.inst.imm = static_cast<int64_t>(operand.value + variable->offset);  // may wrap
       return;
     case Variable::FrameLocal:
       if (space != Space::Generic && space != Space::Local && space != Space::Param) wrongSpace();
       space = Space::Local;
       d.inst.flags |= kWideAddress | kFrameAddress;
       d.inst.o[0] = d.builder.constant(0, 8);
-      d.inst.imm += variable->offset;
+      d.inst.imm = static_cast<int64_t>(operand.value + variable->offset);  // may wrap
       return;
   }
 }

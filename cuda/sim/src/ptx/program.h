@@ -101,6 +101,19 @@ struct Call {
   std::vector<Passing> arguments, results;
 };
 
+// The registers of an mma.
+struct MatrixOperands {
+  uint32_t d[4] = {}, a[4] = {}, b[2] = {}, c[4] = {};
+};
+
+// What a cp.async has beside its destination.
+struct AsyncCopy {
+  Inst source;                    // its address, as if it were a load
+  uint32_t sourceBytes = kNone;   // register of the bytes to read; the rest is zeros
+  uint32_t ignored = kNone;       // predicate: read nothing
+  uint32_t ignoredFlip = 0;       // all ones for !p
+};
+
 struct BranchTable {
   std::vector<uint32_t> targets;
 };
@@ -191,6 +204,8 @@ class Program {
   std::vector<SharedVariable> shared;
   std::vector<Call> calls;
   std::vector<BranchTable> tables;
+  std::vector<MatrixOperands> matrixOperands;
+  std::vector<AsyncCopy> asyncCopies;
   std::vector<Watched> watched;
   std::vector<uint32_t> watchedAt;   // by instruction, index into watched or kNone; empty: none
   std::map<uint32_t, std::string> files;

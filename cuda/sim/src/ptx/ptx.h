@@ -153,6 +153,7 @@ struct Launch {
   std::vector<uint8_t> params;         // the parameter block, kernel->paramBytes long
   Checks checks;
   Limits limits;
+  uint32_t architecture = 80;          // the device's compute capability: how its tensor cores round
   uint64_t seed = 1;                   // order of blocks, interleaving of warps, order of atomics
 };
 
@@ -178,6 +179,7 @@ enum class Kind : uint8_t {
   UninitialisedRegister, // goes on
   SharedRace,            // goes on
   GlobalRace,            // goes on
+  InFlight,              // goes on; shared memory that cp.async is still writing, or a source that changed meanwhile
   BarrierDivergence,
   WarpDivergence,        // lanes that a .sync instruction names never reach it, or the mask lacks the caller
   Timeout,

@@ -25,6 +25,7 @@ const char *name(Kind kind) {
     case Kind::UninitialisedRegister: return "read of an uninitialised register";
     case Kind::SharedRace: return "shared-memory race";
     case Kind::GlobalRace: return "global-memory race";
+    case Kind::InFlight: return "access during an asynchronous copy";
     case Kind::BarrierDivergence: return "barrier divergence";
     case Kind::WarpDivergence: return "warp divergence";
     case Kind::Timeout: return "timeout";
@@ -39,7 +40,7 @@ namespace {
 
 bool endsLaunch(Kind kind) {
   return kind != Kind::UninitialisedMemory && kind != Kind::UninitialisedRegister && kind != Kind::SharedRace &&
-         kind != Kind::GlobalRace;
+         kind != Kind::GlobalRace && kind != Kind::InFlight;
 }
 
 Status statusOf(Kind kind) {
@@ -141,6 +142,7 @@ void report(Running &running, const Warp *warp, const Trouble &trouble) {
     case Kind::UninitialisedMemory:
     case Kind::SharedRace:
     case Kind::GlobalRace:
+    case Kind::InFlight:
       m += "; " + std::to_string(trouble.size) + " bytes at " + name(trouble.space) + " address " + hexadecimal(trouble.address);
       break;
     default: break;

@@ -26,6 +26,25 @@ void splitOff(Exec &x, uint32_t lanes, uint32_t pc, Frame *frame, Waiting waitin
   group.waiting = waiting;
 }
 
+bool wholeWarp(Exec &x) {
+  if (x.mask == UINT32_MAX) return true;
+  Warp &warp = *x.warp;
+  if (warp.live == UINT32_MAX) {
+    splitOff(x, x.mask, x.pc - 1, x.frame, Waiting::Lanes);
+    warp.groups[warp.groupCount - 1].wanted = UINT32_MAX;
+    return false;
+  }
+  const unsigned missing = static_cast<unsigned>(__builtin_ctz(~warp.live));
+  Trouble trouble;
+  trouble.kind = Kind::WarpDivergence;
+  trouble.pc = x.pc - 1;
+  trouble.lane = static_cast<unsigned>(__builtin_ctz(x.mask));
+  trouble.detail = "all 32 lanes of the warp have to execute this together, and lane " + std::to_string(missing) +
+                   (warp.start >> missing & 1 ? " has exited" : " is beyond the block's last thread");
+  report(x, trouble);
+  return false;
+}
+
 void exitLanes(Exec &x) {
   Warp &warp = *x.warp;
   const uint32_t lanes = x.mask;

@@ -74,13 +74,13 @@ void testFuzz() {
   const char *given = std::getenv("PTX_FUZZ_SECONDS");
   const double seconds = given != nullptr ? std::atof(given) : 2;
   std::vector<std::string> corpus;
-  for (const char *name : {"features.ptx", "train.ptx"})
+  for (const char *name : {"features.ptx", "train.ptx", "matrix.ptx"})
     for (const std::string &piece : pieces(readText(name))) corpus.push_back(piece);
   corpus.push_back(kernelText(".reg .pred %p<4>; .reg .b32 %r<8>; .reg .b64 %d<4>; .shared .b8 s[64];\nmov.u32 %r1, s; setp.lt.u32 %p1, %r1, 3; @%p1 bra A; bar.sync 0; bar.red.popc.u32 %r2, 1, 32, %p1;\n"
                               "shfl.sync.up.b32 %r2|%p2, %r1, 1, 0, -1; redux.sync.add.u32 %r3, %r1, -1; A: t: .branchtargets A, B; brx.idx %r1, t; B: exit;", 2));
   const std::vector<std::string> pool = {"u8", "s8", "u16", "u32", "s32", "u64", "b64", "f16", "f16x2", "bf16x2", "f32", "f64", "pred", "v2", "v4", "shared", "local", "param", "global", "const",
       "sync", "wide", "hi", "sat", "ftz", "rz", "rpi", "volatile", "0x7fffffffffffffff", "-1", "0f7FC00000", "{", "}", "[", "]", "(", ")", ";", ",", "@", "!", "|", ".", "_", "%tid", "%clock", "ret", "exit",
-      "bra", "call", "bar", "atom", "ld", "st", "cvt", "mov", "setp", "shfl", "vote", "match", "brx", "prmt", "lop3", "bfe", "fma", "align", "reg", "entry", "func", "branchtargets", "extern", "<", ">", "999999999"};
+      "bra", "call", "bar", "atom", "ld", "st", "cvt", "mov", "setp", "shfl", "vote", "match", "brx", "prmt", "lop3", "bfe", "fma", "mma", "ldmatrix", "cp", "async", "m8n8", "x2", "trans", "wait_group", "aligned", "align", "reg", "entry", "func", "branchtargets", "extern", "<", ">", "999999999"};
   uint64_t random = baseSeed() * 977 + 5;
   const auto start = std::chrono::steady_clock::now();
   auto elapsed = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };

@@ -91,6 +91,7 @@ std::string kernelText(const std::string &body, int parameters, const std::strin
 
 void testInstructions();
 void testKernels();
+void testMatrix();
 void testWrongKernels();
 void testText();
 void testFuzz();

@@ -127,7 +127,7 @@ int main(int argc, char **argv) {
   const struct {
     const char *name;
     void (*run)();
-  } tests[] = {{"instructions", testInstructions}, {"kernels", testKernels}, {"wrong", testWrongKernels},
+  } tests[] = {{"instructions", testInstructions}, {"kernels", testKernels}, {"matrix", testMatrix}, {"wrong", testWrongKernels},
                {"text", testText}, {"fuzz", testFuzz}, {"speed", testSpeed}};
   for (const auto &test : tests) {
     bool wanted = argc <= 3;

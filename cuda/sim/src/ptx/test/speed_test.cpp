@@ -1,4 +1,5 @@
-// How long the kernels of one training step take: batch 8, three million parameters, all checks on.
+// How long the kernels of one training step take (batch 8, three million parameters), and a matrix product on tensor cores:
+// all checks on.
 #include <chrono>
 
 #include "harness.h"
@@ -29,4 +30,16 @@ void testSpeed() {
   timed("gather, 8 images", "gather", {8}, {256}, Params().add(m.memory.allocate(8 * 3072 * 4)).add(m.memory.upload(images)).add(m.memory.upload<int>({0, 3, 5, 7, 1, 19, 4, 2})).add(3072).add(1.0f).add(0.0f));
   timed("softmax, 8 x 1000", "softmax_loss", {2}, {128}, Params().add(m.memory.allocate(32000)).add(m.memory.upload<float>({0})).add(m.memory.upload<int>({0})).add(w).add(m.memory.upload(std::vector<int>(8, 3))).add(8).add(1000));
   std::printf("     all of it %.2f s\n", total);
+
+  Machine tensor(readText("matrix.ptx"));
+  if (!tensor.ok()) return;
+  const int side = 256;
+  const std::vector<uint16_t> ones(side * side, 0x3f80);
+  const auto start = std::chrono::steady_clock::now();
+  const auto result = tensor.launch("gemm", {side / 64, side / 64}, {128},
+                                    Params().add(tensor.memory.allocate(side * side * 4)).add(tensor.memory.upload(ones)).add(tensor.memory.upload(ones)).add(side).add(side).add(side), 24576);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  CLEAN(result);
+  const double products = static_cast<double>(side) * side * side;
+  std::printf("     256x256x256 in bfloat16, mma with its copies and loads: %.1f ms, %.2f ns a product of two numbers\n", seconds * 1e3, seconds * 1e9 / products);
 }

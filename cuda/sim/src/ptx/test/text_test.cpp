@@ -10,10 +10,13 @@ void wrong(const std::string &text, const std::string &line, const std::string &
   CHECK(error.find("line " + line + ":") == 0 && error.find(says) != std::string::npos, "error \"" + error + "\" where \"" + says + "\" is wanted, line " + line);
 }
 // One statement on line 7 of a kernel.
-void wrongStatement(const std::string &statement, const std::string &says) {
-  wrong(".version 7.8\n.target sm_75\n.address_size 64\n.visible .entry k(.param .u64 p)\n{\n.reg .pred %p<4>; .reg .b16 %h<4>; .reg .b32 %r<8>; .reg .f32 %f<4>; .reg .b64 %d<4>;\n" +
+void wrongStatement(const std::string &statement, const std::string &says, const std::string &target = "sm_75") {
+  wrong(".version 7.8\n.target " + target + "\n.address_size 64\n.visible .entry k(.param .u64 p)\n{\n.reg .pred %p<4>; .reg .b16 %h<4>; .reg .b32 %r<8>; .reg .f32 %f<4>; .reg .b64 %d<4>;\n" +
             statement + "\n}\n", "7", says);
 }
+
+// The same for the first target that has bf16 and cp.async.
+void wrongMatrixStatement(const std::string &statement, const std::string &says) { wrongStatement(statement, says, "sm_80"); }
 
 }  // namespace
 
@@ -58,6 +61,23 @@ void testText() {
   wrongStatement("tex.2d.v4.f32.f32 {%f0, %f1, %f2, %f3}, [%d1, {%f0, %f1}];", "tex");
   wrongStatement("wmma.load.a.sync.aligned.row.m16n16k16.global.f16 {%r1}, [%d1];", "unknown instruction");
   wrongStatement("mov.u32 %r1, 0x;", "number without digits");
+  const std::string four = "{%f0, %f1, %f2, %f3}";
+  wrongMatrixStatement("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 " + four + ", {%r0, %r1}, {%r2, %r3}, " + four + ";", "operand 2 has to be {...} of 4");
+  wrongMatrixStatement("mma.sync.aligned.m16n8k4.row.col.f32.bf16.bf16.f32 " + four + ", {%r0, %r1}, {%r2}, " + four + ";", "no such shape for .bf16");
+  wrongMatrixStatement("mma.sync.aligned.m16n8k16.row.col.f32.tf32.tf32.f32 " + four + ", {%r0, %r1}, {%r2}, " + four + ";", "no such shape for .tf32");
+  wrongMatrixStatement("mma.sync.aligned.m16n8k8.col.col.f32.tf32.tf32.f32 " + four + ", {%r0, %r1}, {%r2}, " + four + ";", "needs .row.col");
+  wrongMatrixStatement("mma.sync.aligned.m16n8k8.row.col.f16.f16.f16.f16 {%r0, %r1}, {%r0, %r1}, {%r2}, {%r0, %r1};", "needs .f32.A.A.f32");
+  wrongMatrixStatement("mma.sync.m16n8k8.row.col.f32.bf16.bf16.f32 " + four + ", {%r0, %r1}, {%r2}, " + four + ";", "needs .sync.aligned");
+  wrongStatement("mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 " + four + ", {%r0, %r1}, {%r2}, " + four + ";", "needs .target sm_80");
+  wrongStatement("cp.async.wait_all;", "needs .target sm_80");
+  wrongMatrixStatement("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r0, %r1}, [%r2];", "operand 1 has to be {...} of 4");
+  wrongMatrixStatement("ldmatrix.sync.aligned.m8n8.x1.global.b16 {%r0}, [%d2];", "shared memory only");
+  wrongMatrixStatement("cp.async.cg.shared.global [%r0], [%d0], 8;", "copies 16 bytes");
+  wrongMatrixStatement("cp.async.ca.shared.global [%r0], [%d0], 12;", "copies 4, 8 or 16 bytes");
+  wrongMatrixStatement("cp.async.ca.shared.global [%r0], [%r1], 4;", "64-bit address");
+  wrongMatrixStatement("cp.async.ca.global.shared [%d0], [%r1], 4;", "needs a 64-bit address");
+  wrongMatrixStatement("cp.async.wait_group %r1;", "has to be a constant");
+  wrongMatrixStatement("cp.async.bulk.wait_all;", "unknown modifier .bulk");
   wrongStatement(".reg .b32 %r1; add.u32 %r1, 99999999999999999999999, 1;", "more than 64 bits");
 
   std::string error;

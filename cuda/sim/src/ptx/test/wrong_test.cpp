@@ -76,6 +76,70 @@ const Case kCases[] = {
     {"mask without the caller", "setp.lt.u32 %p1, %r1, 5;\nvote.sync.ballot.b32 %r6, %p1, 1; // here\n", Kind::WarpDivergence, Status::Failed, 1, 32},
     {"shuffles in both branches", "setp.lt.u32 %p1, %r1, 16;\n@%p1 bra A;\nshfl.sync.bfly.b32 %r6, %r1, 1, 31, 0xffff0000;\nbra B;\nA: shfl.sync.bfly.b32 %r6, %r1, 1, 31, 0x0000ffff;\nB:\n", Kind::WarpDivergence, Status::Ok, 1, 32, true},
     {"bar.warp.sync in both branches", "setp.lt.u32 %p1, %r1, 16;\n@%p1 bra A;\nbar.warp.sync -1;\nbra B;\nA: bar.warp.sync -1;\nB:\n", Kind::WarpDivergence, Status::Ok, 1, 32, true},
+    // Asynchronous copies: each thread copies its word of global memory to shared memory.
+#define FILL "st.global.u32 [%d3], %r1;\n"
+#define COPY "cp.async.ca.shared.global [%r5], [%d3], 4;"
+#define OTHER "xor.b32 %r6, %r1, 32;\nshl.b32 %r6, %r6, 2;\nadd.s32 %r6, %r3, %r6;\n"
+    {"copy, wait, own word", FILL COPY "\ncp.async.wait_all;\nld.shared.u32 %r7, [%r5];\n", Kind::InFlight, Status::Ok, 1, 64, true},
+    {"copy read before the wait", FILL COPY " // other\nld.shared.u32 %r7, [%r5]; // here\n", Kind::InFlight, Status::Ok, 1, 64, false, 256, "read before"},
+    {"copy that no group has", FILL COPY " // other\ncp.async.wait_group 0;\nld.shared.u32 %r7, [%r5]; // here\n", Kind::InFlight, Status::Ok},
+    {"group waited for", FILL COPY "\ncp.async.commit_group;\ncp.async.wait_group 0;\nld.shared.u32 %r7, [%r5];\n", Kind::InFlight, Status::Ok, 1, 64, true},
+    {"group that the wait leaves in flight", FILL COPY " // other\ncp.async.commit_group;\ncp.async.wait_group 1;\nld.shared.u32 %r7, [%r5]; // here\n", Kind::InFlight, Status::Ok},
+    {"the older of two groups", FILL COPY "\ncp.async.commit_group;\ncp.async.commit_group;\ncp.async.wait_group 1;\nld.shared.u32 %r7, [%r5];\n", Kind::InFlight, Status::Ok, 1, 64, true},
+    {"lanes with other numbers of groups", FILL COPY " // other\nsetp.lt.u32 %p1, %r1, 7;\n@%p1 bra A;\ncp.async.commit_group;\nA: cp.async.commit_group;\ncp.async.wait_group 1;\n@%p1 bra B;\nld.shared.u32 %r7, [%r5];\nbra C;\nB: ld.shared.u32 %r7, [%r5]; // here\nC:\n", Kind::InFlight, Status::Ok},
+    {"a barrier instead of a wait", FILL COPY " // other\nbar.sync 0;\n" OTHER "ld.shared.u32 %r7, [%r6]; // here\n", Kind::InFlight, Status::Ok},
+    {"a wait without a barrier", FILL COPY " // other\ncp.async.wait_all;\n" OTHER "ld.shared.u32 %r7, [%r6]; // here\n", Kind::SharedRace, Status::Ok},
+    {"a barrier before the wait", FILL COPY "\nbar.sync 0;\ncp.async.wait_all;\n" OTHER "ld.shared.u32 %r7, [%r6]; // here\n", Kind::SharedRace, Status::Ok},
+    {"a wait and a barrier", FILL COPY "\ncp.async.wait_all;\nbar.sync 0;\n" OTHER "ld.shared.u32 %r7, [%r6];\n", Kind::InFlight, Status::Ok, 1, 64, true},
+    {"a wait and a barrier of the warp", FILL COPY "\ncp.async.wait_all;\nbar.warp.sync -1;\nxor.b32 %r6, %r5, 4;\nld.shared.u32 %r7, [%r6];\n", Kind::InFlight, Status::Ok, 1, 32, true},
+    {"a copy over what others read before", FILL "st.shared.u32 [%r5], 1;\nbar.sync 0;\n" OTHER "ld.shared.u32 %r7, [%r6]; // other\n" COPY " // here\ncp.async.wait_all;\n", Kind::SharedRace, Status::Ok},
+    {"a copy over what another lane read before", FILL "st.shared.u32 [%r5], 1;\nbar.sync 0;\nxor.b32 %r6, %r5, 4;\nld.shared.u32 %r7, [%r6]; // other\n" COPY " // here\ncp.async.wait_all;\n", Kind::SharedRace, Status::Ok, 1, 32},
+    {"a copy over what others read before, ordered", FILL "st.shared.u32 [%r5], 1;\nbar.sync 0;\n" OTHER "ld.shared.u32 %r7, [%r6];\nbar.sync 0;\n" COPY "\ncp.async.wait_all;\n", Kind::SharedRace, Status::Ok, 1, 64, true},
+    {"a store over a copy", FILL COPY " // other\nst.shared.u32 [%r5], 1; // here\ncp.async.wait_all;\n", Kind::InFlight, Status::Ok, 1, 64, false, 256, "written before"},
+    {"an atomic over a copy", FILL "st.shared.u32 [%r5], 1;\n" COPY " // other\nred.shared.add.u32 [%r5], 1; // here\ncp.async.wait_all;\n", Kind::InFlight, Status::Ok},
+    {"a copy over a copy", FILL COPY " // other\ncp.async.ca.shared.global [%r5], [%d3], 4; // here\ncp.async.wait_all;\n", Kind::InFlight, Status::Ok},
+    {"lanes that copy to one place", FILL "cp.async.ca.shared.global [%r3], [%d3], 4; // here\ncp.async.wait_all;\n", Kind::InFlight, Status::Ok, 1, 32},
+    {"a source that changes meanwhile", FILL COPY " // here\nst.global.u32 [%d3], 99;\ncp.async.wait_all;\n", Kind::InFlight, Status::Ok, 1, 64, false, 256, "source"},
+    {"a source that changes after the wait", FILL COPY "\ncp.async.wait_all;\nst.global.u32 [%d3], 99;\n", Kind::InFlight, Status::Ok, 1, 64, true},
+    {"a source that nobody wrote", COPY " // here\n", Kind::UninitialisedMemory, Status::Ok},
+    {"a source beyond its buffer", FILL "cp.async.ca.shared.global [%r5], [%d3+4], 4; // here\n", Kind::OutOfBounds, Status::IllegalAddress},
+    {"nothing read beyond the buffer", FILL "mov.u32 %r6, 0;\ncp.async.ca.shared.global [%r5], [%d3+512], 4, %r6;\ncp.async.wait_all;\nld.shared.u32 %r7, [%r5];\n", Kind::OutOfBounds, Status::Ok, 1, 64, true},
+    {"a source ignored beyond the buffer", FILL "setp.lt.u32 %p1, %r1, 64;\ncp.async.ca.shared.global [%r5], [%d3+512], 4, %p1;\ncp.async.wait_all;\nld.shared.u32 %r7, [%r5];\n", Kind::OutOfBounds, Status::Ok, 1, 64, true},
+    {"more source than copy", FILL "mov.u32 %r6, 8;\ncp.async.ca.shared.global [%r5], [%d1], 4, %r6; // here\n", Kind::OutOfBounds, Status::IllegalAddress},
+    {"a destination beyond its variable", FILL "cp.async.ca.shared.global [%r5+4], [%d3], 4; // here\n", Kind::OutOfBounds, Status::IllegalAddress},
+    {"a misaligned destination", FILL "cp.async.cg.shared.global [%r3+8], [%d1], 16; // here\n", Kind::Misaligned, Status::MisalignedAddress, 1, 1},
+    {"a source misaligned for the copy, not for what is read of it", FILL "mov.u32 %r6, 4;\ncp.async.ca.shared.global [%r3], [%d1+4], 8, %r6; // here\n", Kind::Misaligned, Status::MisalignedAddress, 1, 1},
+    {"a misaligned source", FILL "cp.async.ca.shared.global [%r3], [%d1+4], 8; // here\n", Kind::Misaligned, Status::MisalignedAddress, 1, 1},
+#undef FILL
+#undef COPY
+#undef OTHER
+    // Matrices: sixteen rows of sixteen bytes, whose addresses are in %r7; a thread's own word is %r5.
+#define ROWS "and.b32 %r7, %r1, 15;\nshl.b32 %r7, %r7, 4;\nadd.s32 %r7, %r3, %r7;\n"
+#define LOAD "ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%r8, %r9}, [%r7];"
+#define MMA "mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%f1, %f2, %f3, %f4}, {%r1, %r1}, {%r1}, {0f00000000, 0f00000000, 0f00000000, 0f00000000};"
+    {"matrices after a barrier", ROWS "st.shared.u32 [%r5], %r1;\nbar.sync 0;\n" LOAD "\nbar.sync 0;\nst.shared.u32 [%r5], %r8;\n", Kind::SharedRace, Status::Ok, 1, 64, true},
+    {"matrices after a barrier of the warp", ROWS "st.shared.u32 [%r5], %r1;\nst.shared.u32 [%r5+128], %r1;\nbar.warp.sync -1;\n" LOAD "\nbar.warp.sync -1;\nst.shared.u32 [%r5], %r8;\n", Kind::SharedRace, Status::Ok, 1, 32, true},
+    {"matrices that other warps write", ROWS "st.shared.u32 [%r5], %r1; // other\nbar.warp.sync -1;\n" LOAD " // here\n", Kind::SharedRace, Status::Ok},
+    {"rows that each lane has written itself", ROWS "setp.lt.u32 %p1, %r1, 16;\n@%p1 st.shared.v4.u32 [%r7], {%r1, %r1, %r1, %r1}; // other\n" LOAD " // here\n", Kind::SharedRace, Status::Ok, 1, 32},
+    {"a store over matrices", ROWS "st.shared.u32 [%r5], %r1;\nst.shared.u32 [%r5+128], %r1;\nbar.sync 0;\n" LOAD " // other\nst.shared.u32 [%r5], %r8; // here\n", Kind::SharedRace, Status::Ok, 1, 32},
+    {"a misaligned row", ROWS "st.shared.u32 [%r5], %r1;\nbar.sync 0;\nxor.b32 %r7, %r7, 8;\n" LOAD " // here\n", Kind::Misaligned, Status::MisalignedAddress},
+    {"a row beyond its variable", ROWS "st.shared.u32 [%r5], %r1;\nbar.sync 0;\nadd.s32 %r7, %r7, 16;\n" LOAD " // here\n", Kind::OutOfBounds, Status::IllegalAddress},
+    {"a row that nobody wrote", ROWS "setp.lt.u32 %p1, %r1, 63;\n@%p1 st.shared.u32 [%r5], %r1;\nbar.sync 0;\n" LOAD " // here\n", Kind::UninitialisedMemory, Status::Ok},
+    {"a row in global memory", "ldmatrix.sync.aligned.m8n8.x1.b16 {%r8}, [%d1]; // here\n", Kind::OutOfBounds, Status::IllegalAddress, 1, 32, false, 256, "shared memory only"},
+    {"matrices that cp.async is writing", ROWS "st.global.u32 [%d3], %r1;\ncp.async.ca.shared.global [%r5], [%d3], 4; // other\nbar.sync 0;\n" LOAD " // here\n", Kind::InFlight, Status::Ok},
+    {"mma", MMA "\n", Kind::WarpDivergence, Status::Ok, 1, 64, true},
+    {"mma in a branch that a warp takes as a whole", "setp.lt.u32 %p1, %r1, 32;\n@%p1 bra A;\n" MMA "\nA:\n", Kind::WarpDivergence, Status::Ok, 1, 64, true},
+    {"mma after a branch", "setp.lt.u32 %p1, %r1, 5;\n@%p1 bra A;\nmov.u32 %r6, 1;\nA: " MMA "\n", Kind::WarpDivergence, Status::Ok, 1, 64, true},
+    {"mma that half a warp passes by", "setp.lt.u32 %p1, %r1, 16;\n@%p1 bra A;\n" MMA " // here\nA:\n", Kind::WarpDivergence, Status::Failed, 1, 64, false, 256, "32 lanes"},
+    {"mma under a guard that differs", "setp.lt.u32 %p1, %r1, 40;\n@%p1 " MMA " // here\n", Kind::WarpDivergence, Status::Failed},
+    {"mma in both branches", "setp.lt.u32 %p1, %r1, 16;\n@%p1 bra A;\n" MMA " // here\nbra B;\nA: mov.u32 %r6, 0;\n" MMA " // other\nB:\n", Kind::WarpDivergence, Status::Failed, 1, 32},
+    {"mma after lanes have left", "setp.eq.u32 %p1, %r1, 31;\n@%p1 exit;\n" MMA " // here\n", Kind::WarpDivergence, Status::Failed, 1, 64, false, 256, "lane 31 has exited"},
+    {"mma of less than a warp", MMA " // here\n", Kind::WarpDivergence, Status::Failed, 1, 48, false, 256, "lane 16 is beyond"},
+    {"ldmatrix that half a warp passes by", ROWS "st.shared.u32 [%r5], %r1;\nbar.sync 0;\nsetp.lt.u32 %p1, %r1, 16;\n@%p1 bra A;\n" LOAD " // here\nA:\n", Kind::WarpDivergence, Status::Failed},
+    {"mma of a register that nobody wrote", "mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%f1, %f2, %f3, %f4}, {%r1, %r9}, {%r1}, {0f00000000, 0f00000000, 0f00000000, 0f00000000}; // here\n", Kind::UninitialisedRegister, Status::Ok},
+#undef ROWS
+#undef LOAD
+#undef MMA
     {"endless loop", "A: add.s32 %r2, %r2, 1;\nbra A;\n", Kind::Timeout, Status::Timeout, 1, 32},
     {"trap", "setp.eq.u32 %p1, %r1, 3;\n@%p1 trap; // here\n", Kind::Trap, Status::Failed},
     {"spin on another lane of the warp", "setp.eq.u32 %p1, %r1, 0;\n@%p1 st.shared.u32 [%r3], 0;\nbar.sync 0;\n@%p1 bra B;\nA: ld.volatile.shared.u32 %r6, [%r3];\nsetp.eq.u32 %p2, %r6, 0;\n@%p2 bra A;\nbra C;\nB: st.volatile.shared.u32 [%r3], 1;\nC:\n", Kind::Timeout, Status::Ok, 1, 64, true},
