@@ -1,0 +1,175 @@
+package kernels
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Convolving describes a convolution of images with channels last in bfloat16. The images are (Batch, H, W, Channels),
+// the filters are (Filters, KernelH, KernelW, Channels), and the results are (Batch, OutH, OutW, Filters). Value (i, j) of
+// a filter's results sees the places StrideH*i+DilationH*r-Top and StrideW*j+DilationW*s-Left for each r below KernelH and
+// each s below KernelW. Images are 0 outside, so padding at the bottom and the right needs no numbers.
+type Convolving struct {
+	Batch     uint32
+	Channels  uint32
+	H         int32
+	W         int32
+	Filters   uint32
+	OutH      uint32
+	OutW      uint32
+	KernelH   uint32
+	KernelW   uint32
+	StrideH   int32
+	StrideW   int32
+	DilationH int32
+	DilationW int32
+	Top       int32
+	Left      int32
+}
+
+// mostPlace is the most that a place in an image, or one beside it, may be. Sums of a few of these fit in 32 bits.
+const mostPlace = 1 << 24
+
+// Check returns an error for a convolution that the kernels here can't compute.
+func (c Convolving) Check() error {
+	for _, sizes := range [][]uint32{
+		{c.Batch, uint32(max(c.H, 0)), uint32(max(c.W, 0)), c.Channels}, {c.Batch, c.OutH, c.OutW, c.Filters},
+		{c.Filters, c.KernelH, c.KernelW, c.Channels},
+	} {
+		total := uint64(1)
+		for _, n := range sizes {
+			if total *= uint64(n); total < 1 || total > mostValues {
+				return fmt.Errorf("%v are no values, or more than %d", sizes, mostValues)
+			}
+		}
+	}
+	if min(c.StrideH, c.StrideW, c.DilationH, c.DilationW) < 1 {
+		return fmt.Errorf("strides %d and %d, dilations %d and %d: want 1 or more", c.StrideH, c.StrideW, c.DilationH, c.DilationW)
+	}
+	for _, product := range [][2]int64{
+		{int64(c.H), 1}, {int64(c.W), 1}, {int64(c.StrideH), int64(c.OutH)}, {int64(c.StrideW), int64(c.OutW)},
+		{int64(c.DilationH), int64(c.KernelH)}, {int64(c.DilationW), int64(c.KernelW)}, {max(int64(c.Top), -int64(c.Top)), 1},
+		{max(int64(c.Left), -int64(c.Left)), 1},
+	} {
+		if product[0]*product[1] > mostPlace {
+			return fmt.Errorf("%+v reaches to places beyond %d", c, mostPlace)
+		}
+	}
+	return nil
+}
+
+// taps returns how many values a filter has.
+func (c Convolving) taps() uint64 { return uint64(c.KernelH) * uint64(c.KernelW) * uint64(c.Channels) }
+
+// wide reports whether eight channels and eight filters can move at once in all of these operands.
+func (c Convolving) wide(operands ...Pointer[BFloat16]) bool {
+	for _, p := range operands {
+		if p%16 != 0 {
+			return false
+		}
+	}
+	return c.Channels%8 == 0
+}
+
+// productThreads is the number of threads of every kernel that computes products by tensor cores.
+const productThreads = 128
+
+// tiling is a kernel that makes a product in tiles of rows by columns. Unless it is odd, 16 bytes move at once: it
+// is only for multiples of eight values.
+type tiling struct {
+	rows, columns uint32
+	odd           bool
+	kernel        *Kernel
+}
+
+// tilings are kernels that compute the same, with other tiles. The larger ones come first.
+type tilings []tiling
+
+func (t tilings) kernels() (all []*Kernel) {
+	for _, each := range t {
+		all = append(all, each.kernel)
+	}
+	return all
+}
+
+// newTilings makes the signatures of kernels from a struct whose fields are the parameters.
+func newTilings(name string, parameters any, all ...tiling) tilings {
+	for i, t := range all {
+		odd := ""
+		if t.odd {
+			odd = "odd_"
+		}
+		all[i].kernel = newKernel(fmt.Sprintf("%s_%s%dx%d", name, odd, t.rows, t.columns), productThreads, parameters)
+		all[i].kernel.Type = BF16
+	}
+	return all
+}
+
+func tilesOf(n uint64, each uint32) uint64 { return (n + uint64(each) - 1) / uint64(each) }
+
+// choose returns the kernel for a product of rows by columns, `times` as often, and how many tiles that has. A tile has
+// as many columns as there are, or the most. Then the largest is best, as long as there is one for each
+// multiprocessor.
+func (t tilings) choose(d Device, odd bool, times, rows, columns uint64) (best tiling, tiles uint64) {
+	for _, each := range t {
+		n := times * tilesOf(rows, each.rows) * tilesOf(columns, each.columns)
+		switch {
+		case each.odd != odd:
+			continue
+		case best.kernel == nil:
+		case tilesOf(columns, each.columns) > tilesOf(columns, best.columns):
+			continue // reads the rows more often
+		case each.columns == best.columns && tiles >= uint64(d.Multiprocessors):
+			continue
+		}
+		best, tiles = each, n
+	}
+	return best, tiles
+}
+
+// newProduct makes a launch for one of several kernels, with a block for each tile.
+func newProduct(t tilings, d Device, odd bool, times, rows, columns uint64, parameters any) (Launch, error) {
+	best, tiles := t.choose(d, odd, times, rows, columns)
+	if tiles > 1<<31-1 {
+		return Launch{}, fmt.Errorf("kernels: %s: %d tiles", best.kernel.Name, tiles)
+	}
+	slots, err := pack(best.kernel, parameters)
+	if err != nil {
+		return Launch{}, fmt.Errorf("kernels: %s: %w", best.kernel.Name, err)
+	}
+	return Launch{Kernel: best.kernel, Blocks: int(tiles), Threads: productThreads, Slots: slots}, nil
+}
+
+// What [Convolution] does to its sums before it rounds them.
+const (
+	ConvolutionOnly     int32 = 0
+	ConvolutionBias     int32 = 1 // adds the bias
+	ConvolutionBiasReLU int32 = 2 // adds the bias, and then applies ReLU
+)
+
+// Convolution computes a convolution by tensor cores, and what comes after it: Y is what [Convolving] describes. Sums are
+// float32. Their order depends only on the filters' size, so results repeat.
+type Convolution struct {
+	Y      Pointer[BFloat16]
+	X      Pointer[BFloat16]
+	Weight Pointer[BFloat16]
+	Bias   Optional[float32] // null for ConvolutionOnly
+	Convolving
+	Tail int32
+}
+
+var convolutions = newTilings("conv", Convolution{}, tiling{rows: 128, columns: 64}, tiling{rows: 64, columns: 64},
+	tiling{rows: 128, columns: 32}, tiling{rows: 64, columns: 32}, tiling{rows: 128, columns: 64, odd: true},
+	tiling{rows: 64, columns: 32, odd: true})
+
+// Launch returns the launch of this kernel on a device; see [Launcher].
+func (k Convolution) Launch(d Device) (Launch, error) {
+	if err := k.Check(); err != nil {
+		return Launch{}, fmt.Errorf("kernels: conv: %w", err)
+	}
+	if !slices.Contains([]int32{ConvolutionOnly, ConvolutionBias, ConvolutionBiasReLU}, k.Tail) || (k.Bias == 0) != (k.Tail == ConvolutionOnly) {
+		return Launch{}, fmt.Errorf("kernels: conv: a tail of %d with the bias at %#x", k.Tail, k.Bias)
+	}
+	rows := uint64(k.Batch) * uint64(k.OutH) * uint64(k.OutW)
+	return newProduct(convolutions, d, !k.wide(k.X, k.Weight), 1, rows, uint64(k.Filters), k)
+}
