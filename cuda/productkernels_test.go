@@ -159,3 +159,32 @@ func (r *kernelRig) brains(values []float32) kernels.Pointer[kernels.BFloat16] {
 }
 
 func brainsAt(t layerValues) kernels.Pointer[kernels.BFloat16] { return at(t.brain) }
+
+func tryConvolutionData(r *kernelRig) {
+	c := r.convolving()
+	weight, dy := r.values(c.Out.C*c.taps()*c.In.C), r.values(c.n*c.Out.Size())
+	if r.random.IntN(4) == 0 {
+		dy[r.random.IntN(len(dy))] = float32(math.NaN())
+	}
+	x := make([]float64, c.n*c.In.Size())
+	c.convolve(x, absolutes(weight))
+	absolute, _ := c.gradients(absolutes(dy))
+	c.convolve(x, doubles(weight))
+	want, _ := c.gradients(doubles(dy))
+	limits := sumLimits(absolute, c.taps()*c.Out.C)
+	lie := lastOf(r, want, c.n, c.In.C)
+	dx, add := r.target(lie)
+	k := kernels.ConvolutionData{Dx: brainsAt(dx), Dy: r.brains(lastOf(r, dy, c.n, c.Out.C)), Weight: r.brains(lastOf(r, weight, c.Out.C, c.In.C)),
+		Convolving: c.Convolving, Add: add}
+	r.launch(k)
+	limits = lastOf(r, limits, c.n, c.In.C)
+	if add != 0 {
+		for i := range limits {
+			limits[i] += u * math.Abs(lie[i])
+		}
+	}
+	checkEach(r, "dx", dx.get(), lie, roundedLimits(limits, lie))
+	if r.Failed() {
+		r.Logf("%+v", k)
+	}
+}

@@ -294,3 +294,69 @@ struct MatrixRows {
     column += DEPTH;
   }
 };
+
+// The places a + stride*i along an axis of the input. All of them see the same taps of the filter, each `every` of them from
+// `tap` on, and the output at places that go down by a fixed step: for them a convolution's input gradient is itself a
+// convolution, with a stride of 1.
+struct Phase {
+  int32_t a, stride, places;
+  uint32_t tap = 0, every = 1;
+  Axis axis;  // what they see of the output's gradient
+
+  __device__ Phase(int32_t a, int32_t in, int32_t out, uint32_t kernel, int32_t stride, int32_t dilation, int32_t before)
+      : a(a), stride(stride), places(a < in ? (in - a + stride - 1) / stride : 0), axis{out, 1, 0, 0, 0} {
+    while (tap < kernel && (a + before - int32_t(tap) * dilation) % stride != 0) tap++;
+    while (int32_t(every) * dilation % stride != 0) every++;
+    if (tap == kernel) return;
+    axis.first = (a + before - int32_t(tap) * dilation) / stride;
+    axis.step = -(int32_t(every) * dilation / stride);
+    axis.taps = (kernel - tap + every - 1) / every;
+  }
+};
+
+// Factors from filters (channels of the steps, kernelH, kernelW, columns), which lie across: COLUMNS columns from `first` on,
+// at the taps of two phases.
+template <unsigned COLUMNS, bool WIDE>
+struct FilterColumns {
+  static constexpr uint32_t PER_ROW = COLUMNS / 8, DOWN = PRODUCT_THREADS / PER_ROW, EACH = DEPTH / DOWN;
+
+  const BFloat16 *values;
+  const Images &x;  // on which the filters lie
+  const Phase &down, &across;
+  uint32_t kernelH, kernelW, columns, column;
+  Tap tap;
+
+  __device__ FilterColumns(const BFloat16 *values, const Images &x, const Phase &down, const Phase &across,
+                           uint32_t kernelH, uint32_t kernelW, uint32_t columns, uint32_t first)
+      : values(values),
+        x(x),
+        down(down),
+        across(across),
+        kernelH(kernelH),
+        kernelW(kernelW),
+        columns(columns),
+        column(first + threadIdx.x % PER_ROW * 8),
+        tap(Tap::of(threadIdx.x / PER_ROW, x.columns(), x.channels)) {}
+
+  __device__ void load(Chunk *tile) {
+#pragma unroll
+    for (uint32_t i = 0; i < EACH; i++) {
+      Chunk *to = tile + Swizzled<COLUMNS>::place(threadIdx.x / PER_ROW + i * DOWN, threadIdx.x % PER_ROW);
+      const uint32_t r = down.tap + tap.r * down.every, s = across.tap + tap.s * across.every;
+      const BFloat16 *from = values + (((tap.c * kernelH + r) * kernelW + s) * columns + column);
+      const bool inside = tap.r < x.down.taps;
+      if constexpr (WIDE) {
+        const bool there = inside && column < columns;
+        beginCopy(to, there ? from : values, there);
+      } else {
+        Gathering all;
+#pragma unroll
+        for (unsigned k = 0; k < 8; k++) {
+          if (inside && column + k < columns) all.put(k, from[k]);
+        }
+        *to = all.chunk;
+      }
+      tap.advance(DOWN, x.columns(), x.channels);
+    }
+  }
+};

@@ -173,3 +173,26 @@ func (k Convolution) Launch(d Device) (Launch, error) {
 	rows := uint64(k.Batch) * uint64(k.OutH) * uint64(k.OutW)
 	return newProduct(convolutions, d, !k.wide(k.X, k.Weight), 1, rows, uint64(k.Filters), k)
 }
+
+// ConvolutionData computes the input gradient of a convolution by tensor cores: Dx from the output's gradient Dy. Where Add
+// is not 0, it adds to Dx; the sum is rounded once. Sums are float32, in a fixed order.
+type ConvolutionData struct {
+	Dx     Pointer[BFloat16]
+	Dy     Pointer[BFloat16]
+	Weight Pointer[BFloat16]
+	Convolving
+	Add int32
+}
+
+var convolutionsData = newTilings("conv_data", ConvolutionData{}, tiling{rows: 128, columns: 64}, tiling{rows: 64, columns: 64},
+	tiling{rows: 128, columns: 32}, tiling{rows: 64, columns: 32}, tiling{rows: 128, columns: 64, odd: true},
+	tiling{rows: 64, columns: 32, odd: true})
+
+// Launch returns the launch of this kernel on a device; see [Launcher].
+func (k ConvolutionData) Launch(d Device) (Launch, error) {
+	if err := k.Check(); err != nil {
+		return Launch{}, fmt.Errorf("kernels: conv_data: %w", err)
+	}
+	rows := uint64(k.Batch) * tilesOf(uint64(k.H), uint32(k.StrideH)) * tilesOf(uint64(k.W), uint32(k.StrideW))
+	return newProduct(convolutionsData, d, !k.wide(k.Dy, k.Weight) || k.Filters%8 != 0, uint64(k.StrideH)*uint64(k.StrideW), rows, uint64(k.Channels), k)
+}
