@@ -188,3 +188,36 @@ func tryConvolutionData(r *kernelRig) {
 		r.Logf("%+v", k)
 	}
 }
+
+func tryConvolutionFilter(r *kernelRig) {
+	c := r.convolving()
+	x, dy := r.values(c.n*c.In.Size()), r.values(c.n*c.Out.Size())
+	if r.random.IntN(4) == 0 {
+		dy[r.random.IntN(len(dy))] = float32(math.NaN())
+	}
+	weight := make([]float64, c.Out.C*c.taps()*c.In.C)
+	c.convolve(absolutes(x), weight)
+	_, absolute := c.gradients(absolutes(dy))
+	c.convolve(doubles(x), weight)
+	_, want := c.gradients(doubles(dy))
+	if i := slices.IndexFunc(dy, func(v float32) bool { return math.IsNaN(float64(v)) }); i >= 0 {
+		// Its filter's gradient is NaN at the taps outside the image too: that is a product with 0.
+		filter, each := i/(c.Window.OutH*c.Window.OutW)%c.Out.C, len(want)/c.Out.C
+		for k := range each {
+			want[filter*each+k] = math.NaN()
+		}
+	}
+	parts := 1 + r.random.IntN(4)
+	if r.random.IntN(2) == 0 {
+		parts = int(c.FilterParts())
+	}
+	dw := room[float32](r, parts*len(weight))
+	k := kernels.ConvolutionFilter{Dw: at(dw), X: r.brains(lastOf(r, x, c.n, c.In.C)), Dy: r.brains(lastOf(r, dy, c.n, c.Out.C)),
+		Convolving: c.Convolving, Parts: uint32(parts)}
+	r.launch(k)
+	limits := sumLimits(absolute, c.n*c.Window.OutH*c.Window.OutW+32*parts)
+	checkEach(r, "dw", rowSums(dw.get(), parts), lastOf(r, want, c.Out.C, c.In.C), lastOf(r, limits, c.Out.C, c.In.C))
+	if r.Failed() {
+		r.Logf("%+v", k)
+	}
+}

@@ -51,6 +51,7 @@ var sources = []struct {
 	{name: "permute", forms: []forms{permute}},
 	{name: "pool", forms: []forms{biasReLUPool, biasReLUPoolBackward, biasReLUPoolGradient, biasReLUPoolGradients, poolForward, maxPoolBackward, poolBackward, pad, crop}},
 	{name: "product_data", brain: convolutionsData.kernels()},
+	{name: "product_filter", brain: convolutionsFilter.kernels()},
 	{name: "product_forward", brain: convolutions.kernels()},
 	{name: "statistics", kernels: []*Kernel{batchnormStatistics, batchnormRunning, batchnormGradientSums}},
 	{name: "view", forms: []forms{viewBytes, viewFloats}},

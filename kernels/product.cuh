@@ -360,3 +360,105 @@ struct FilterColumns {
     }
   }
 };
+
+// Factors from a matrix (rows, columns), which lie across: COLUMNS columns from `first` on, of the rows from `row` to `end`.
+template <unsigned COLUMNS, bool WIDE>
+struct MatrixColumns {
+  static constexpr uint32_t PER_ROW = COLUMNS / 8, DOWN = PRODUCT_THREADS / PER_ROW, EACH = DEPTH / DOWN;
+
+  const BFloat16 *values;
+  uint32_t row, end, columns, column;
+
+  __device__ MatrixColumns(const BFloat16 *values, uint32_t row, uint32_t end, uint32_t columns, uint32_t first)
+      : values(values),
+        row(row + threadIdx.x / PER_ROW),
+        end(end),
+        columns(columns),
+        column(first + threadIdx.x % PER_ROW * 8) {}
+
+  __device__ void load(Chunk *tile) {
+#pragma unroll
+    for (uint32_t i = 0; i < EACH; i++) {
+      Chunk *to = tile + Swizzled<COLUMNS>::place(threadIdx.x / PER_ROW + i * DOWN, threadIdx.x % PER_ROW);
+      const BFloat16 *from = values + (row * columns + column);
+      if constexpr (WIDE) {
+        const bool there = row < end && column < columns;
+        beginCopy(to, there ? from : values, there);
+      } else {
+        Gathering all;
+#pragma unroll
+        for (unsigned k = 0; k < 8; k++) {
+          if (row < end && column + k < columns) all.put(k, from[k]);
+        }
+        *to = all.chunk;
+      }
+      row += DOWN;
+    }
+  }
+};
+
+// Factors from images, which lie across: what outputs see at COLUMNS taps and channels from `first` on. The steps are the
+// outputs of (n, outH, outW), from number `output` to `end`.
+template <unsigned COLUMNS, bool WIDE>
+struct ImageColumns {
+  static constexpr uint32_t PER_ROW = COLUMNS / 8, DOWN = PRODUCT_THREADS / PER_ROW, EACH = DEPTH / DOWN;
+
+  const Images &x;
+  uint32_t number, end;
+  int32_t outH, outW;
+  Output at, step;
+  Tap tap;
+
+  static __device__ Output numbered(uint32_t number, uint32_t outH, uint32_t outW) {
+    const uint32_t line = number / outW;
+    return {line / outH, int32_t(line % outH), int32_t(number % outW)};
+  }
+
+  __device__ ImageColumns(const Images &x, uint32_t output, uint32_t end, uint32_t outH, uint32_t outW, uint32_t first)
+      : x(x),
+        number(output + threadIdx.x / PER_ROW),
+        end(end),
+        outH(outH),
+        outW(outW),
+        at(numbered(number, outH, outW)),
+        step(numbered(DOWN, outH, outW)),
+        tap(Tap::of(first + threadIdx.x % PER_ROW * 8, x.columns(), x.channels)) {}
+
+  __device__ void load(Chunk *tile) {
+#pragma unroll
+    for (uint32_t i = 0; i < EACH; i++) {
+      Chunk *to = tile + Swizzled<COLUMNS>::place(threadIdx.x / PER_ROW + i * DOWN, threadIdx.x % PER_ROW);
+      const Corner corner(x, at);
+      const auto look = [&](const Tap &tap, auto body) {
+        const int32_t down = tap.r * x.down.step, across = tap.s * x.across.step;
+        const uint32_t offset = (down * x.across.size + across) * x.channels + tap.c;
+        body(x.values + uint32_t(corner.offset + offset),
+             number < end && tap.r < x.down.taps && corner.sees(x, down, across));
+      };
+      if constexpr (WIDE) {
+        look(tap, [&](const BFloat16 *from, bool there) { beginCopy(to, there ? from : x.values, there); });
+      } else {
+        Gathering all;
+        Tap each = tap;
+#pragma unroll
+        for (unsigned k = 0; k < 8; k++) {
+          look(each, [&](const BFloat16 *from, bool there) {
+            if (there) all.put(k, *from);
+          });
+          each.next(x.columns(), x.channels);
+        }
+        *to = all.chunk;
+      }
+      advance();
+    }
+  }
+
+  __device__ void advance() {
+    number += DOWN;
+    at.n += step.n;
+    at.i += step.i;
+    at.j += step.j;
+    if (at.j >= outW) at.j -= outW, at.i++;
+    if (at.i >= outH) at.i -= outH, at.n++;
+  }
+};

@@ -107,9 +107,9 @@ func newTilings(name string, parameters any, all ...tiling) tilings {
 
 func tilesOf(n uint64, each uint32) uint64 { return (n + uint64(each) - 1) / uint64(each) }
 
-// choose returns the kernel for a product of rows by columns, `times` as often, and how many tiles that has. A tile has
-// as many columns as there are, or the most. Then the largest is best, as long as there is one for each
-// multiprocessor.
+// choose returns the kernel for a product of rows by columns, `times` as often, and how many tiles that has. A tile should
+// have no more columns than there are, otherwise as many as possible. Of these the largest is best, as long as there is one
+// for each multiprocessor and it is not half empty.
 func (t tilings) choose(d Device, odd bool, times, rows, columns uint64) (best tiling, tiles uint64) {
 	for _, each := range t {
 		n := times * tilesOf(rows, each.rows) * tilesOf(columns, each.columns)
@@ -119,7 +119,7 @@ func (t tilings) choose(d Device, odd bool, times, rows, columns uint64) (best t
 		case best.kernel == nil:
 		case tilesOf(columns, each.columns) > tilesOf(columns, best.columns):
 			continue // reads the rows more often
-		case each.columns == best.columns && tiles >= uint64(d.Multiprocessors):
+		case each.columns == best.columns && tiles >= uint64(d.Multiprocessors) && tilesOf(rows, each.rows) > tilesOf(rows, best.rows):
 			continue
 		}
 		best, tiles = each, n
@@ -195,4 +195,39 @@ func (k ConvolutionData) Launch(d Device) (Launch, error) {
 	}
 	rows := uint64(k.Batch) * tilesOf(uint64(k.H), uint32(k.StrideH)) * tilesOf(uint64(k.W), uint32(k.StrideW))
 	return newProduct(convolutionsData, d, !k.wide(k.Dy, k.Weight) || k.Filters%8 != 0, uint64(k.StrideH)*uint64(k.StrideW), rows, uint64(k.Channels), k)
+}
+
+// ConvolutionFilter computes the weight gradient of a convolution by tensor cores: Dw, in the order of the filters, from the
+// output's gradient Dy. Sums are float32, in a fixed order. With several Parts, Dw has Parts rows of gradients; [ColumnSums]
+// adds up these rows. See [Convolving.FilterParts].
+type ConvolutionFilter struct {
+	Dw Pointer[float32]
+	X  Pointer[BFloat16]
+	Dy Pointer[BFloat16]
+	Convolving
+	Parts uint32
+}
+
+var convolutionsFilter = newTilings("conv_filter", ConvolutionFilter{}, tiling{rows: 64, columns: 64}, tiling{rows: 32, columns: 64},
+	tiling{rows: 64, columns: 32, odd: true})
+
+// FilterParts returns into how many parts [ConvolutionFilter] should divide the outputs. There are enough parts to keep a
+// GPU busy, but none with few outputs. A larger batch never has fewer parts. The number is the same on every device, so the
+// sums are the same too.
+func (c Convolving) FilterParts() uint32 {
+	const blocks, fewest = 512, 512
+	tiles := tilesOf(uint64(c.Filters), 64) * tilesOf(c.taps(), 64)
+	outputs := uint64(c.Batch) * uint64(c.OutH) * uint64(c.OutW)
+	return uint32(max(1, min(blocks/tiles, outputs/fewest)))
+}
+
+// Launch returns the launch of this kernel on a device; see [Launcher].
+func (k ConvolutionFilter) Launch(d Device) (Launch, error) {
+	if err := k.Check(); err != nil {
+		return Launch{}, fmt.Errorf("kernels: conv_filter: %w", err)
+	}
+	if sums := uint64(k.Parts) * uint64(k.Filters) * k.taps(); k.Parts < 1 || sums > mostValues {
+		return Launch{}, fmt.Errorf("kernels: conv_filter: %d parts, %d sums: want 1 or more, and at most %d", k.Parts, sums, mostValues)
+	}
+	return newProduct(convolutionsFilter, d, !k.wide(k.X, k.Dy) || k.Filters%8 != 0, uint64(k.Parts), uint64(k.Filters), k.taps(), k)
 }
