@@ -54,7 +54,7 @@ cuda: ## Test what builds with the tag cuda, on the simulated machine (needs a C
 test-long: ## The long forms of tests that `make test` shortens: the compliance suite on slow devices, test-gpu on the simulated GPU, digits drawn in many ways
 	GPUTRAIN_TEST_LONG=1 $(GO) test -timeout 30m -run Passes ./net/devicetest
 	GPUTRAIN_TEST_LONG=1 $(GO) test -timeout 30m -run TestDrawnDigits ./cmd/gputrain
-	@if command -v gcc >/dev/null; then set -x; GPUTRAIN_TEST_LONG=1 $(CUDA_ENV) $(GO) test -timeout 30m -tags cuda -run "TestCompliance|TestOnTheSimulator" ./cuda ./cuda/testgpu; \
+	@if command -v gcc >/dev/null; then set -x; GPUTRAIN_TEST_LONG=1 $(CUDA_ENV) $(GO) test -timeout 30m -tags cuda -run "TestCompliance$$|TestOnTheSimulator" ./cuda ./cuda/testgpu; \
 	else echo "not run: what needs the simulated GPU, and so a C compiler"; fi
 
 cuda-long: ## Test package cuda with every fault instead of a sample, and more schedules (about ten minutes)

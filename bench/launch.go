@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gputrain/gputrain/cuda"
 	"github.com/gputrain/gputrain/kernels"
@@ -9,8 +10,8 @@ import (
 	"github.com/gputrain/gputrain/net/lower"
 )
 
-// Launch is one node of the graph that package cuda makes of a training step in float32 or TF32. It is a kernel of
-// ours, or a call of cuDNN or cuBLAS, which may launch more than one kernel.
+// Launch is one node of the graph that package cuda makes of a training step. It is a kernel of ours, or a call of cuDNN
+// or cuBLAS, which may launch more than one kernel.
 type Launch struct {
 	Layer string // the layer's name; "" for work that belongs to no layer
 	Phase net.Phase
@@ -24,87 +25,57 @@ type Launch struct {
 	Bytes int64
 }
 
-// Launches returns the nodes of a training step on a mini-batch, in order. It assumes byte samples without views. With
-// views, view_bytes takes the place of gather_bytes.
-func Launches(plan *net.Plan, options net.Options, batch int) []Launch {
-	o := options.Optimizer
-	s := &step{batch: int64(batch)}
-	in := s.values(plan.Network.Input)
-	indices, scalars := 4*s.batch, 4*s.batch
-	s.add(Launch{Phase: net.Gather, Call: "gather_bytes", Bytes: in + indices + 2*scalars + 4*in})
+// Launches returns the nodes of a training step on a mini-batch, in order. form is that of the precision in which the step
+// computes. Launches assumes byte samples without views. With views, view_bytes takes the place of gather_bytes.
+func Launches(plan *net.Plan, options net.Options, form cuda.Form, batch int) []Launch {
+	s := &step{Form: form, plan: plan, batch: batch, narrow: map[int]bool{}}
+	in, samples := s.values(plan.Network.Input), int64(batch)
+	// It reads pixels, indices and labels, and writes values and labels.
+	s.add(Launch{Phase: net.Gather, Call: "gather_bytes", Bytes: in + s.bytes(in, 3*samples)})
 
-	lowered := lower.Lower(plan, cuda.Fuser{})
-	var operations []operation
-	for _, g := range lowered.Groups {
-		op := newOperation(lowered, g)
-		operations = append(operations, op)
+	program := lower.Lower(plan, cuda.Fuser{})
+	s.lower(program)
+	for _, op := range s.operations {
 		s.layer, s.phase = op.head.Name, net.Forward
-		op.forward(s)
+		op.run(s)
 	}
 	s.layer = ""
-	logits := 4 * s.batch * int64(plan.Classes)
-	s.add(Launch{Phase: net.Loss, Call: "softmax_cross_entropy", Bytes: 2*logits + 3*scalars})
-	for i := len(operations) - 1; i >= 0; i-- {
-		if op := operations[i]; op.tail.Learns {
+	s.loss(options.Loss)
+	early, groups := cuda.EarlyUpdates(program, options.Optimizer), cuda.GroupsOf(program)
+	for i, op := range slices.Backward(s.operations) {
+		if op.tail.Learns {
 			s.layer, s.phase = op.head.Name, net.Backward
-			op.backward(s)
+			op.differentiate(s)
+		}
+		if i == early && early > 0 {
+			s.optimize(options.Optimizer, func(q net.Param) bool { return groups[q.Layer] >= early })
 		}
 	}
-	s.layer = ""
-	if weights := int64(plan.Weights()); weights > 0 {
-		if o.ClipNorm > 0 {
-			s.add(Launch{Phase: net.Update, Call: "square_sums", Bytes: 4 * weights})
-			s.add(Launch{Phase: net.Update, Call: "clip_factor"})
-		}
-		call, moments := "adam", int64(len(o.Moments()))
-		if o.Method == net.SGD {
-			call = "sgd"
-		}
-		// It reads the weights, gradients and moments, and writes the weights and moments.
-		for _, weights := range weightsByFactor(plan, o) {
-			s.add(Launch{Phase: net.Update, Call: call, Bytes: 4 * weights * (3 + 2*moments)})
-		}
-	}
-	if options.Average > 0 && len(plan.Params) > 0 {
-		var all int64
-		for _, q := range plan.Params {
-			all += int64(q.Size())
-		}
-		s.add(Launch{Phase: net.Update, Call: "move_average", Bytes: 3 * 4 * all})
-	}
-	s.add(Launch{Phase: net.Loss, Call: "add_metrics", Bytes: 2 * scalars})
+	s.optimize(options.Optimizer, func(q net.Param) bool { return early == 0 || groups[q.Layer] < early })
+	s.average(options)
+	s.phase = net.Loss
+	// It reads losses and hits, and adds to the sums of both and to the number of samples.
+	s.add(Launch{Call: "add_metrics", Bytes: 2*4*samples + 2*3*8})
 	return s.launches
-}
-
-// weightsByFactor returns how many weights belong to each factor of the learning rate.
-func weightsByFactor(plan *net.Plan, o net.Optimizer) (weights []int64) {
-	at := map[float32]int{}
-	for _, q := range plan.Trained() {
-		factor := float32(o.Factor(plan, q))
-		if _, ok := at[factor]; !ok {
-			at[factor] = len(weights)
-			weights = append(weights, 0)
-		}
-		weights[at[factor]] += int64(q.Size())
-	}
-	return weights
 }
 
 // step collects launches.
 type step struct {
-	batch    int64
-	layer    string
-	phase    net.Phase
-	launches []Launch
+	cuda.Form
+	plan       *net.Plan
+	batch      int
+	operations []operation
+	narrow     map[int]bool // the layers, by index, whose weight gradient is bfloat16 until the optimiser reads it
+	layer      string
+	phase      net.Phase
+	launches   []Launch
 }
 
 // values returns how many values a mini-batch of the given shape has.
-func (s *step) values(of net.Shape) int64 { return s.batch * int64(of.Size()) }
+func (s *step) values(of net.Shape) int64 { return int64(s.batch) * int64(of.Size()) }
 
-// parts returns into how many parts reductions by channel are divided, of values of a shape.
-func (s *step) parts(of net.Shape) int64 {
-	return int64(kernels.ReductionParts(uint32(s.batch), uint32(of.C), uint32(of.H*of.W)))
-}
+// bytes returns the bytes of values between layers and of float32 numbers.
+func (s *step) bytes(values, floats int64) int64 { return s.Type.Bytes()*values + 4*floats }
 
 func (s *step) add(l Launch) {
 	if l.Phase == "" {
@@ -113,48 +84,233 @@ func (s *step) add(l Launch) {
 	s.launches = append(s.launches, l)
 }
 
-// call adds a launch that moves the given number of float32 values.
-func (s *step) call(call string, values int64) { s.add(Launch{Call: call, Bytes: 4 * values}) }
+// call adds a launch that moves some values between layers, and some float32 numbers.
+func (s *step) call(call string, values, floats int64) {
+	s.add(Launch{Call: call, Bytes: s.bytes(values, floats)})
+}
 
-// operation is a group of layers as package cuda computes it. The ReLU and the 2x2 max pooling after a convolution, or
-// the ReLU after a dense layer, may belong to it.
+// loss adds the softmax with the loss and its gradient. It reads logits, labels and the last layer's bias, and writes
+// losses, hits and the gradient.
+func (s *step) loss(loss net.Criterion) {
+	last := s.operations[len(s.operations)-1]
+	logits, classes := s.values(last.tail.Out), int64(s.plan.Classes)
+	floats, gradient := logits+3*int64(s.batch), int64(0)
+	if last.late() {
+		floats += classes
+	}
+	if last.tail.Learns {
+		gradient = logits
+	}
+	if loss.ClassWeights != nil {
+		floats += classes
+	}
+	s.add(Launch{Phase: net.Loss, Call: "softmax_cross_entropy", Bytes: s.bytes(gradient, floats)})
+}
+
+// optimize adds the optimiser over some of the parameters.
+func (s *step) optimize(o net.Optimizer, over func(net.Param) bool) {
+	s.layer, s.phase = "", net.Update
+	rates := s.rates(o, over)
+	if o.ClipNorm > 0 && len(rates) > 0 {
+		var parts int64
+		for _, r := range rates {
+			sums := int64(kernels.SquareSumsOf(uint64(r.count)))
+			s.add(Launch{Call: "square_sums", Bytes: 4*r.count - 2*r.narrow + 8*sums})
+			parts += sums
+		}
+		s.add(Launch{Call: "clip_factor", Bytes: 8*parts + 4})
+	}
+	call, moments := "adam", int64(len(o.Moments()))
+	if o.Method == net.SGD {
+		call = "sgd"
+	}
+	for _, r := range rates {
+		// It reads weights, gradients and moments, and writes weights and moments.
+		bytes := 4*r.count*(3+2*moments) - 2*r.narrow
+		if s.Type == kernels.BF16 {
+			bytes += 2 * r.count // the weights are also written as factors of products
+		}
+		s.add(Launch{Call: call, Bytes: bytes})
+	}
+}
+
+// average adds the moving averages.
+func (s *step) average(options net.Options) {
+	if options.Average > 0 && len(s.plan.Params) > 0 {
+		var all int64
+		for _, q := range s.plan.Params {
+			all += int64(q.Size())
+		}
+		s.call("move_average", 0, 3*all)
+	}
+}
+
+// trainedWeights counts those with one factor of the learning rate. The gradients of some are narrow: bfloat16.
+type trainedWeights struct{ count, narrow int64 }
+
+// rates returns the factors of the learning rate of some of the parameters.
+func (s *step) rates(o net.Optimizer, over func(net.Param) bool) (rates []trainedWeights) {
+	at := map[float32]int{}
+	for _, q := range s.plan.Trained() {
+		if !over(q) {
+			continue
+		}
+		factor := float32(o.Factor(s.plan, q))
+		if _, ok := at[factor]; !ok {
+			at[factor] = len(rates)
+			rates = append(rates, trainedWeights{})
+		}
+		r := &rates[at[factor]]
+		if r.count += int64(q.Size()); q.Role == net.Weight && s.narrow[q.Layer] {
+			r.narrow += int64(q.Size())
+		}
+	}
+	return rates
+}
+
+// operation is a group of layers as package cuda computes it.
 type operation struct {
 	head, tail net.Node
-	inputs     []lower.Input
-	shapes     []net.Shape // shapes of the inputs
-	relu, pool bool
-	chunk      uint32 // the chunk of channels, if kernels of ours also compute the convolution; 0: cuDNN does
+	pattern    lower.Pattern
+	inputs     []input
+	out        net.Shape // of the value that it makes
+	last       bool      // its output becomes the logits
+	shared     int       // the number of the input whose gradient is where the operation's is; -1: there is none
+	// The kernels of ours that compute the convolution too, if the chunk isn't 0.
+	filtering kernels.Filtering
+	chunk     uint32
 }
 
-func newOperation(p *lower.Program, g lower.Group) operation {
-	op := operation{head: p.Head(g), tail: p.Tail(g), inputs: g.Inputs, shapes: p.Head(g).Ins}
-	switch g.Pattern {
-	case lower.Single:
-	case lower.ConvReLU, lower.DenseReLU:
-		op.relu = true
-	case lower.ConvReLUPool:
-		op.relu, op.pool, op.chunk = true, true, chunkOf(op.head, op.tail.Out)
-	default:
-		panic(fmt.Sprintf("BUG: a GPU computes %s as one", g.Pattern))
+// input is what an operation takes.
+type input struct {
+	lower.Input
+	shape net.Shape // as the operation sees it
+	moved bool      // it is put in order first, and its gradient is put back
+}
+
+// lower makes the operations. It follows the order of values behind flatten layers, as cuda/rearrange.go does.
+func (s *step) lower(p *lower.Program) {
+	shared := cuda.SharedGradients(p)
+	var lies []net.Shape // of the values: the shape in which they lie
+	for _, v := range p.Values {
+		lies = append(lies, v.Shape)
 	}
-	return op
-}
-
-// chunkOf decides whether our kernels compute a convolution with the ReLU and pooling after it, as package cuda does.
-// It returns the chunk of channels, or 0 if cuDNN computes the convolution.
-func chunkOf(l net.Node, out net.Shape) uint32 {
-	w := l.Window
-	if l.Params[0].Groups > 1 || w.StrideH != 1 || w.StrideW != 1 || w.DilationH != 1 || w.DilationW != 1 || !filtering(l).Few() {
-		return 0
+	for i, g := range p.Groups {
+		op := operation{head: p.Head(g), tail: p.Tail(g), pattern: g.Pattern, out: p.Values[i+1].Shape, last: i == len(p.Groups)-1, shared: shared[i]}
+		if g.Pattern == lower.ConvReLUPool {
+			op.filtering, op.chunk = cuda.Fuser{}.Convolves(op.head, op.tail.Out)
+		}
+		anyOrder := false
+		switch op.head.Layer.(type) {
+		case *net.Dense:
+			anyOrder = true
+		case *net.Dropout, *net.Activation, *net.Scale:
+			if anyOrder = !op.last; anyOrder {
+				lies[i+1] = lies[g.Inputs[0].Value]
+			}
+		}
+		var shapes []net.Shape
+		for k, node := range g.Nodes {
+			ins := s.plan.Nodes[node].Ins
+			if k > 0 {
+				ins = ins[1:] // the first is the group's layer before this one
+			}
+			shapes = append(shapes, ins...)
+		}
+		for k, in := range g.Inputs {
+			of := lies[in.Value]
+			op.inputs = append(op.inputs, input{in, shapes[k], !anyOrder && shapes[k] != of && !s.Ordered(of)})
+		}
+		s.operations = append(s.operations, op)
 	}
-	return filtering(l).Chunk(uint32(out.H), uint32(out.W))
 }
 
-// filtering returns a convolution's geometry as our kernels take it.
-func filtering(l net.Node) kernels.Filtering {
-	w := l.Window
-	return kernels.Filtering{Filters: uint32(l.Out.C), Channels: uint32(l.In.C), H: int32(l.In.H), W: int32(l.In.W),
-		KernelH: int32(w.KernelH), KernelW: int32(w.KernelW), Top: int32(w.Top), Left: int32(w.Left)}
+// run adds the launches of the forward pass, with those that change the order of values.
+func (op operation) run(s *step) {
+	for _, in := range op.inputs {
+		if in.moved {
+			s.call("permute", 2*s.values(in.shape), 0)
+		}
+	}
+	op.forward(s)
+	if !op.last || op.makesLogits() {
+		return
+	}
+	if op.apart(s) {
+		s.call("permute", 2*s.values(op.out), 0)
+	}
+	if s.Type == kernels.BF16 {
+		s.call("from_bf16", s.values(op.out), s.values(op.out))
+	}
+}
+
+// differentiate adds the launches of the backward pass, with those that change the order of gradients.
+func (op operation) differentiate(s *step) {
+	if op.apart(s) {
+		s.call("permute", 2*s.values(op.out), 0)
+	}
+	inner := op
+	inner.inputs = slices.Clone(op.inputs)
+	for i, in := range op.inputs {
+		if in.moved {
+			inner.inputs[i].Adds = false
+			if i == op.shared {
+				inner.shared = -1
+			}
+		}
+	}
+	inner.backward(s)
+	for i, in := range slices.Backward(op.inputs) {
+		if in.moved && in.Wanted {
+			s.call("permute", 2*s.values(in.shape)+op.added(s, i), 0)
+		}
+	}
+}
+
+// apart reports whether the logits are in another order than the values that the operation makes.
+func (op operation) apart(s *step) bool {
+	return op.last && !op.makesLogits() && !s.Ordered(op.out)
+}
+
+// makesLogits reports whether the operation writes logits itself if it is the last: in order, and as float32.
+func (op operation) makesLogits() bool {
+	_, dense := op.head.Layer.(*net.Dense)
+	return dense && op.pattern == lower.Single
+}
+
+// added returns how many values are read because the gradient of an input is added to them.
+func (op operation) added(s *step, input int) int64 {
+	if in := op.inputs[input]; in.Wanted && in.Adds {
+		return s.values(in.shape)
+	}
+	return 0
+}
+
+// late reports whether the loss adds the bias.
+func (op operation) late() bool { return op.last && op.makesLogits() && biased(op.head) }
+
+func (op operation) relu() bool {
+	return op.pattern == lower.ConvReLU || op.pattern == lower.DenseReLU || op.pattern == lower.ConvReLUPool
+}
+
+func (op operation) pools() bool { return op.pattern == lower.ConvReLUPool }
+
+// wanted reports whether the gradient of an input is computed.
+func (op operation) wanted(input int) bool { return op.inputs[input].Wanted }
+
+// same reports whether the first two inputs are the same value. Kernels read it once, and its gradient can't be written and
+// added to at once. Where they are put in order, each is a value of its own.
+func (op operation) same() bool {
+	return len(op.inputs) > 1 && op.inputs[0].Value == op.inputs[1].Value && !op.inputs[0].moved
+}
+
+// read returns how many values the inputs have that a kernel reads which takes one or two.
+func (op operation) read(s *step) int64 {
+	n := s.values(op.head.In)
+	if len(op.inputs) > 1 && !op.same() {
+		n += s.values(op.inputs[1].shape)
+	}
+	return n
 }
 
 // find returns a layer's parameter with the given role, and whether it has one.
@@ -172,213 +328,179 @@ func biased(l net.Node) bool {
 	return ok
 }
 
-// activationCall returns the call that computes an activation layer by itself: that of cuDNN, or our kernel.
-func activationCall(l *net.Activation, inCuDNN, ours string) string {
-	if f, _ := kernels.FindActivation(string(l.Func)); f.InCuDNN {
-		return inCuDNN
-	}
-	return ours
-}
-
 // trained reports whether a layer's parameter has a gradient.
 func trained(l net.Node, r net.Role) bool {
 	q, ok := find(l, r)
 	return ok && q.Trained
 }
 
+// inCuDNN reports whether cuDNN computes an activation layer.
+func (s *step) inCuDNN(l *net.Activation) bool {
+	f, _ := kernels.FindActivation(string(l.Func))
+	return s.ActivatesInCuDNN(f)
+}
+
 func (op operation) forward(s *step) {
 	l := op.head
-	in, made, out := s.values(l.In), s.values(l.Out), s.values(op.tail.Out)
-	bias := func() {
-		switch channels := int64(l.Out.C); {
-		case op.pool: // and a byte of mask for each value
-			s.add(Launch{Call: "bias_relu_pool", Bytes: 4*(made+channels+out) + out})
-		case op.relu:
-			s.call("bias_relu", 2*made+channels)
-		case biased(l):
-			s.call("bias_add", 2*made+channels)
-		}
-	}
+	in, made, out, channels := s.values(l.In), s.values(l.Out), s.values(op.out), int64(l.Out.C)
 	switch layer := l.Layer.(type) {
 	case *net.Conv:
 		if op.chunk > 0 {
-			p := product(l, s.batch, "conv_bias_relu_pool")
-			p.Float32, p.Bytes = true, 4*(in+int64(l.Parameters())+out)+out // a byte of mask for each value
+			p := s.product(l, "conv_bias_relu_pool")
+			p.Float32, p.Bytes = true, s.bytes(in+out, int64(l.Parameters()))+out // a byte of mask for each value
 			s.add(p)
 			return
 		}
 		if padded(l) != l.In {
-			s.call("pad", in+s.values(padded(l)))
+			s.call("pad", in+s.values(padded(l)), 0)
 		}
-		s.add(product(l, s.batch, "cudnnConvolutionForward"))
-		bias()
+		s.add(s.product(l, "cudnnConvolutionForward"))
+		switch {
+		case op.pools():
+			s.add(Launch{Call: "bias_relu_pool", Bytes: s.bytes(made+out, channels) + out})
+		case op.relu():
+			s.call("bias_relu", 2*made, channels)
+		case biased(l):
+			s.call("bias_add", 2*made, channels)
+		}
 	case *net.Dense:
-		s.add(product(l, s.batch, "cublasSgemm"))
-		bias()
+		p := s.product(l, s.gemm())
+		if op.last && op.makesLogits() {
+			p.Bytes += (4 - s.Type.Bytes()) * out // logits are float32
+		}
+		s.add(p)
+		switch {
+		case op.relu():
+			s.call("bias_relu", 2*made, channels)
+		case biased(l) && !op.late():
+			s.call("bias_add", 2*made, channels)
+		}
 	case *net.Pool:
 		call := "pool_forward"
-		if poolsInCuDNN(l, layer.PoolMode()) {
+		if s.PoolsInCuDNN(l.Window, layer.PoolMode()) {
 			call = "cudnnPoolingForward"
 		}
-		s.call(call, in+out)
+		s.call(call, in+out, 0)
 	case *net.Activation:
-		s.call(activationCall(layer, "cudnnActivationForward", "activation"), in+out)
+		call := "activation"
+		if s.inCuDNN(layer) {
+			call = "cudnnActivationForward"
+		}
+		s.call(call, in+out, 0)
 	case *net.Dropout:
-		s.call("dropout", in+out)
+		s.call("dropout", in+out, 0)
 	case *net.BatchNorm:
-		channels, parts := int64(l.In.C), s.parts(l.In)
-		s.call("batchnorm_moments", in+2*parts*channels)
-		s.call("batchnorm_statistics", 2*parts*channels+6*channels)
-		s.call("batchnorm", in+out+4*channels)
-	case *net.Add: // adds two inputs at a time
-		for range len(op.inputs) - 1 {
-			s.call("add", 3*out)
+		parts := int64(s.Parts(s.batch, l.In))
+		s.call("batchnorm_moments", in, 2*parts*channels)
+		// It writes the mini-batch's statistics, and moves the running ones.
+		s.call("batchnorm_statistics", 0, (2*parts+6)*channels)
+		s.call("batchnorm", op.read(s)+out, 4*channels)
+	case *net.Add:
+		if op.pattern == lower.AddReLU {
+			s.call("add_relu", op.read(s)+out, 0)
+			return
+		}
+		for i := range op.inputs[1:] { // adds two inputs at a time
+			if i == 0 && op.same() {
+				s.call("add", 2*out, 0)
+			} else {
+				s.call("add", 3*out, 0)
+			}
 		}
 	case *net.Concat:
-		for _, shape := range op.shapes {
-			s.call("copy_blocks", 2*s.values(shape))
+		for _, in := range op.inputs {
+			s.call("copy_blocks", 2*s.values(in.shape), 0)
 		}
 	case *net.Multiply:
 		call := "multiply"
 		if op.gated() {
 			call = "multiply_rows"
 		}
-		s.call(call, in+s.values(op.shapes[1])+out)
+		s.call(call, op.read(s)+out, 0)
 	case *net.Scale:
-		s.call("scale", in+out)
+		s.call("scale", in+out, 0)
 	default:
 		panic(fmt.Sprintf("BUG: layer of kind %s", l.Layer.Kind()))
 	}
 }
 
 // gated reports whether a multiplication's second input has one value a channel.
-func (op operation) gated() bool { return op.shapes[1] != op.head.In }
+func (op operation) gated() bool { return op.inputs[1].shape != op.head.In }
 
 // backward adds the launches that compute gradients: of trained parameters, and of those inputs where they are wanted,
 // from the last input to the first. A launch that adds to a gradient also reads it.
 func (op operation) backward(s *step) {
 	l := op.head
-	in, made, out := s.values(l.In), s.values(l.Out), s.values(op.tail.Out)
-	wanted := op.inputs[0].Wanted
-	added := func(i int) int64 {
-		if op.inputs[i].Adds {
-			return s.values(op.shapes[i])
-		}
-		return 0
-	}
-	// gradient adds a launch that writes or adds to the gradient of the first input, and also moves the given number
-	// of values.
-	gradient := func(call string, values int64) { s.call(call, values+added(0)) }
-	parameters := trained(l, net.Weight) || trained(l, net.Bias)
-	if op.chunk > 0 && parameters {
-		parts := int64(kernels.ConvGradientParts(uint32(s.batch), filtering(l), op.chunk))
-		weights, bias := int64(l.Params[0].Size()), int64(l.Out.C)
-		taps := weights / bias
-		// One place of each window is multiplied.
-		s.add(Launch{Call: "conv_relu_pool_gradients", MulAdds: out * taps, Computed: out * taps, Float32: true,
-			Bytes: 4*(in+out+parts*(weights+bias)) + out})
-		if parts > 1 {
-			for _, sums := range []struct {
-				of     net.Role
-				values int64
-			}{{net.Weight, weights}, {net.Bias, bias}} {
-				if trained(l, sums.of) {
-					s.call("column_sums", (parts+1)*sums.values)
-				}
-			}
-		}
-	}
-	if op.chunk > 0 && !wanted {
-		return
-	}
-	switch {
-	case op.pool:
-		s.add(Launch{Call: "bias_relu_pool_backward", Bytes: 4*(out+made) + out})
-	case op.relu:
-		s.call("relu_backward", 3*made)
-	}
-	_, conv := l.Layer.(*net.Conv)
-	_, dense := l.Layer.(*net.Dense)
-	if (conv || dense) && trained(l, net.Bias) && op.chunk == 0 {
-		channels, parts := int64(l.Out.C), s.parts(l.Out)
-		s.call("bias_gradient", made+parts*channels)
-		if parts > 1 {
-			s.call("column_sums", (parts+1)*channels)
-		}
-	}
+	in, out := s.values(l.In), s.values(op.out)
+	// gradient adds a launch that writes or adds to the gradient of the first input. It also moves the given number of
+	// values.
+	gradient := func(call string, values int64) { s.call(call, values+op.added(s, 0), 0) }
 	switch layer := l.Layer.(type) {
 	case *net.Conv:
-		if op.chunk == 0 && trained(l, net.Weight) {
-			s.add(product(l, s.batch, "cudnnConvolutionBackwardFilter"))
-		}
-		if !wanted {
-			return
-		}
-		p := product(l, s.batch, "cudnnConvolutionBackwardData")
-		if padded(l) != l.In {
-			s.add(p)
-			gradient("crop", in+s.values(padded(l)))
-			return
-		}
-		p.Bytes += 4 * added(0)
-		s.add(p)
+		op.convBackward(s)
 	case *net.Dense:
+		op.biasGradient(s)
 		if trained(l, net.Weight) {
-			s.add(product(l, s.batch, "cublasSgemm"))
+			p := s.product(l, s.gemm())
+			p.Bytes += (4 - s.Type.Bytes()) * int64(l.Params[0].Size()) // its gradient is float32
+			s.add(p)
 		}
-		if wanted {
-			p := product(l, s.batch, "cublasSgemm")
-			p.Bytes += 4 * added(0)
+		if op.wanted(0) {
+			p := s.product(l, s.gemm())
+			p.Bytes += s.bytes(op.added(s, 0), 0)
 			s.add(p)
 		}
 	case *net.Pool:
 		switch mode := layer.PoolMode(); {
-		case mode == net.MeanPool && poolsInCuDNN(l, mode):
-			gradient("cudnnPoolingBackward", in+out)
 		case mode == net.MaxPool:
 			gradient("max_pool_backward", 2*in+2*out)
-		default:
+		case mode == net.L2Pool:
 			gradient("pool_backward", 2*in+2*out)
+		case s.PoolsInCuDNN(l.Window, mode):
+			gradient("cudnnPoolingBackward", in+out)
+		default:
+			gradient("pool_backward", in+out)
 		}
 	case *net.Activation:
-		gradient(activationCall(layer, "cudnnActivationBackward", "activation_backward"), 3*in)
+		call := "activation_backward"
+		if s.inCuDNN(layer) {
+			call = "cudnnActivationBackward"
+		}
+		gradient(call, 3*in)
 	case *net.Dropout:
 		gradient("dropout", 2*in)
 	case *net.BatchNorm:
-		channels, parts := int64(l.In.C), s.parts(l.In)
-		s.call("batchnorm_gradients", 2*in+4*channels+2*parts*channels)
-		if parts > 1 {
-			s.call("batchnorm_gradient_sums", 2*(parts+1)*channels)
-		}
-		if wanted {
-			gradient("batchnorm_backward", 3*in+6*channels)
-		}
+		op.normBackward(s)
 	case *net.Add:
-		for i := len(op.inputs) - 1; i >= 0; i-- {
+		if op.pattern == lower.AddReLU {
+			op.sumReLUBackward(s)
+			return
+		}
+		for i, to := range slices.Backward(op.inputs) {
 			switch {
-			case !op.inputs[i].Wanted:
-			case op.inputs[i].Adds:
-				s.call("add", 3*in)
+			case !to.Wanted, i == op.shared:
+			case to.Adds:
+				s.call("add", 3*in, 0)
 			default:
-				s.call("copy_blocks", 2*in)
+				s.call("copy_blocks", 2*in, 0)
 			}
 		}
 	case *net.Concat:
-		for i := len(op.inputs) - 1; i >= 0; i-- {
-			if op.inputs[i].Wanted {
-				s.call("copy_blocks", 2*s.values(op.shapes[i])+added(i))
+		for i, to := range slices.Backward(op.inputs) {
+			if to.Wanted {
+				s.call("copy_blocks", 2*s.values(to.shape)+op.added(s, i), 0)
 			}
 		}
 	case *net.Multiply:
-		second := s.values(op.shapes[1])
+		second := s.values(op.inputs[1].shape)
 		calls := [2]string{"multiply", "multiply"}
 		if op.gated() {
 			calls = [2]string{"multiply_rows", "multiply_rows_gate"}
 		}
-		if op.inputs[1].Wanted {
-			s.call(calls[1], 2*in+second+added(1))
+		if op.wanted(1) {
+			s.call(calls[1], 2*in+second+op.added(s, 1), 0)
 		}
-		if wanted {
+		if op.wanted(0) {
 			gradient(calls[0], 2*in+second)
 		}
 	case *net.Scale:
@@ -388,17 +510,172 @@ func (op operation) backward(s *step) {
 	}
 }
 
+// convBackward adds the backward pass of a convolution with what is fused with it.
+func (op operation) convBackward(s *step) {
+	l := op.head
+	in, out := s.values(l.In), s.values(op.out)
+	trains := trained(l, net.Weight) || trained(l, net.Bias)
+	if op.chunk > 0 && trains {
+		parts := int64(kernels.ConvGradientParts(uint32(s.batch), op.filtering, op.chunk))
+		weights, bias := int64(l.Params[0].Size()), int64(l.Out.C)
+		// One place of each window is multiplied.
+		muls := out * weights / bias
+		s.add(Launch{Call: "conv_relu_pool_gradients", MulAdds: muls, Computed: muls, Float32: true,
+			Bytes: s.bytes(in+out, parts*(weights+bias)) + out})
+		if parts > 1 {
+			sums := parts * (weights + bias)
+			if trained(l, net.Weight) {
+				sums += weights
+			}
+			if trained(l, net.Bias) {
+				sums += bias
+			}
+			s.call("column_sums", 0, sums)
+		}
+	}
+	filters := op.chunk == 0 && trained(l, net.Weight)
+	if !op.wanted(0) && (op.chunk > 0 || !trains) {
+		return
+	}
+	if op.pools() {
+		op.pooledGradients(s, filters || op.wanted(0))
+	} else {
+		op.biasGradient(s)
+	}
+	if filters {
+		s.narrow[l.Index] = s.Type == kernels.BF16
+		s.add(s.product(l, "cudnnConvolutionBackwardFilter"))
+	}
+	if !op.wanted(0) {
+		return
+	}
+	p := s.product(l, "cudnnConvolutionBackwardData")
+	if padded(l) != l.In {
+		s.add(p)
+		s.call("crop", 2*in+op.added(s, 0), 0)
+		return
+	}
+	p.Bytes += s.bytes(op.added(s, 0), 0)
+	s.add(p)
+}
+
+// biasGradient adds the gradients of the bias and of the ReLU after it.
+func (op operation) biasGradient(s *step) {
+	l := op.head
+	made, parts := s.values(l.Out), int64(s.Parts(s.batch, l.Out))
+	switch sums := parts * int64(l.Out.C); {
+	case trained(l, net.Bias) && op.relu():
+		s.call("bias_relu_gradient", 3*made, sums)
+	case trained(l, net.Bias):
+		s.call("bias_gradient", made, sums)
+	case op.relu():
+		s.call("relu_backward", 3*made, 0)
+		return
+	default:
+		return
+	}
+	op.addParts(s, parts)
+}
+
+// addParts adds the sum of the parts of a bias gradient.
+func (op operation) addParts(s *step, parts int64) {
+	if parts > 1 {
+		s.call("column_sums", 0, (parts+1)*int64(op.head.Out.C))
+	}
+}
+
+// pooledGradients adds the gradients of the bias, the ReLU and the 2x2 max pooling. unpools says that the gradient of the
+// convolution's own output is wanted.
+func (op operation) pooledGradients(s *step, unpools bool) {
+	l, made, pooled := op.head, op.head.Out, op.out
+	out, unpooled := s.values(pooled), s.values(made)
+	bias := trained(l, net.Bias) && op.chunk == 0
+	parts := int64(s.Parts(s.batch, pooled))
+	sums := parts * int64(made.C)
+	covered := pooled.H == (made.H+1)/2 && pooled.W == (made.W+1)/2
+	if bias && unpools && s.Last && covered {
+		s.add(Launch{Call: "bias_relu_pool_gradients", Bytes: s.bytes(out+unpooled, sums) + out})
+	} else {
+		if bias {
+			s.add(Launch{Call: "bias_relu_pool_gradient", Bytes: s.bytes(out, sums) + out})
+		}
+		if unpools {
+			s.add(Launch{Call: "bias_relu_pool_backward", Bytes: s.bytes(out+unpooled, 0) + out})
+		}
+	}
+	if bias {
+		op.addParts(s, parts)
+	}
+}
+
+// normBackward adds the backward pass of batch normalisation, and of the sum and the rectifier after it.
+func (op operation) normBackward(s *step) {
+	l := op.head
+	in, channels, parts := s.values(l.In), int64(l.In.C), int64(s.Parts(s.batch, l.In))
+	read := 2 * in // the output's gradient and the input
+	sum := len(op.inputs) > 1
+	if sum {
+		read += in // the output, which tells where the rectifier's slope is 1
+	}
+	// The kernels need the mean and 1/deviation of each channel. To find the rectifier's slope without the output they need
+	// the weight and the bias too.
+	numbers := int64(2)
+	if op.pattern == lower.NormReLU {
+		numbers = 4
+	}
+	s.call("batchnorm_gradients", read, (numbers+2*parts)*channels)
+	if parts > 1 {
+		s.call("batchnorm_gradient_sums", 0, 2*(parts+1)*channels)
+	}
+	written := in + op.added(s, 0)
+	if sum && op.wanted(1) {
+		if other := in + op.added(s, 1); !op.wanted(0) || op.same() {
+			s.call("activation_backward", 2*in+other, 0)
+		} else {
+			written += other
+		}
+	}
+	if op.wanted(0) {
+		s.call("batchnorm_backward", read+written, (max(3, numbers)+2)*channels) // also the weight, and the gradients of weight and bias
+	}
+}
+
+// sumReLUBackward adds the backward pass of a sum of two inputs with the ReLU after it.
+func (op operation) sumReLUBackward(s *step) {
+	out := s.values(op.out)
+	first, second := int64(0), int64(0) // values that the two gradients move
+	if op.wanted(0) {
+		first = out + op.added(s, 0)
+	}
+	if op.wanted(1) {
+		second = out + op.added(s, 1)
+	}
+	if op.wanted(0) && op.same() {
+		s.call("add_relu_backward", 2*out+second, 0)
+		second = 0
+	}
+	s.call("add_relu_backward", 2*out+first+second, 0)
+}
+
+// gemm returns the function of cuBLAS that multiplies.
+func (s *step) gemm() string {
+	if s.Type == kernels.BF16 {
+		return "cublasGemmEx"
+	}
+	return "cublasSgemm"
+}
+
 // product returns the launch of one of the three products of a convolution or dense layer. Each of the three reads two
-// of input, weights and output, and writes the third. So they all have the same multiply-adds and bytes.
-func product(l net.Node, batch int64, call string) Launch {
-	in := padded(l)
-	computed := l.MulAdds()
+// of input, weights and output, and writes the third. So they all have the same multiply-adds and bytes. All values count
+// with the size of those between layers.
+func (s *step) product(l net.Node, call string) Launch {
+	batch, computed := int64(s.batch), l.MulAdds()
 	if _, ok := l.Layer.(*net.Conv); ok {
 		computed = int64(l.Out.Size()) * int64(l.Params[0].Size()/l.Out.C)
 	}
 	return Launch{
 		Call: call, MulAdds: batch * l.MulAdds(), Computed: batch * computed,
-		Bytes: 4 * (batch*int64(in.Size()+l.Out.Size()) + int64(l.Params[0].Size())),
+		Bytes: s.bytes(s.values(padded(l))+s.values(l.Out)+int64(l.Params[0].Size()), 0),
 	}
 }
 
@@ -411,10 +688,4 @@ func padded(l net.Node) net.Shape {
 		s.W += w.Left + w.Right
 	}
 	return s
-}
-
-// poolsInCuDNN reports whether cuDNN computes a pooling layer.
-func poolsInCuDNN(l net.Node, mode net.PoolMode) bool {
-	w := l.Window
-	return mode != net.L2Pool && w.Top == w.Bottom && w.Left == w.Right && w.Top < w.KernelH && w.Left < w.KernelW
 }

@@ -8,6 +8,7 @@ import (
 	"text/template"
 	"time"
 
+	"github.com/gputrain/gputrain/cuda"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -48,8 +49,8 @@ func micros(d time.Duration) string { return fmt.Sprintf("%.1f", float64(d)/1e3)
 // row writes a row of a Markdown table.
 func row(b *strings.Builder, cells ...string) { fmt.Fprintf(b, "| %s |\n", strings.Join(cells, " | ")) }
 
-// launchTable lists the launches of a step, with the times on a GPU in TF32.
-func launchTable(n *net.Network, batch int) (string, error) {
+// launchTable lists the launches of a step, with the times on each GPU.
+func launchTable(n *net.Network, batch int, precision cuda.Precision) (string, error) {
 	plan, err := n.Plan()
 	if err != nil {
 		return "", err
@@ -63,7 +64,7 @@ func launchTable(n *net.Network, batch int) (string, error) {
 	row(&b, strings.Split("---,---,---,--:,--:,--:"+strings.Repeat(",--:,---", len(GPUs)), ",")...)
 	var sum Launch
 	times := make([]time.Duration, len(GPUs))
-	launches := Launches(plan, net.Options{Optimizer: net.AdamDefault(1e-4)}, batch)
+	launches := Launches(plan, net.Options{Optimizer: net.AdamDefault(1e-4)}, cuda.FormOf(precision, false), batch)
 	mega := func(n int64) string {
 		if n == 0 {
 			return ""
@@ -73,7 +74,7 @@ func launchTable(n *net.Network, batch int) (string, error) {
 	for _, l := range launches {
 		cells := []string{l.Layer, string(l.Phase), "`" + l.Call + "`", mega(l.MulAdds), mega(l.Computed), fmt.Sprintf("%.2f", float64(l.Bytes)/1e6)}
 		for i, g := range GPUs {
-			t, by := g.Time(l, true, NodeFloor)
+			t, by := g.Time(l, precision, NodeFloor)
 			times[i] += t
 			cells = append(cells, micros(t), string(by))
 		}
@@ -88,7 +89,7 @@ func launchTable(n *net.Network, batch int) (string, error) {
 	return b.String(), nil
 }
 
-// stepTable lists the least times of a step by GPU, precision, mini-batch and floor.
+// stepTable lists the times of a step by GPU, precision, mini-batch and floor.
 func stepTable(n *net.Network) (string, error) {
 	plan, err := n.Plan()
 	if err != nil {
@@ -104,21 +105,20 @@ func stepTable(n *net.Network) (string, error) {
 	row(&b, "---", "---", "--:", "--:", "--:", "--:", "--:", "--:", "--:")
 	o := net.Options{Optimizer: net.AdamDefault(1e-4)}
 	for _, g := range GPUs {
-		for _, precision := range []string{"fp32", "tf32"} {
+		for _, precision := range []cuda.Precision{cuda.FP32, cuda.TF32, cuda.BF16} {
 			for _, batch := range RooflineBatches {
-				tf32 := precision == "tf32"
-				launches := Launches(plan, o, batch)
+				launches := Launches(plan, o, cuda.FormOf(precision, false), batch)
 				bound := 0
 				for _, l := range launches {
-					if _, by := g.Time(l, tf32, NodeFloor); by == ByLaunch {
+					if _, by := g.Time(l, precision, NodeFloor); by == ByLaunch {
 						bound++
 					}
 				}
-				cells := []string{g.Name, precision, fmt.Sprint(batch), fmt.Sprint(len(launches)), fmt.Sprint(bound)}
+				cells := []string{g.Name, string(precision), fmt.Sprint(batch), fmt.Sprint(len(launches)), fmt.Sprint(bound)}
 				for _, f := range floors {
-					cells = append(cells, micros(g.StepTime(plan, o, batch, tf32, f)))
+					cells = append(cells, micros(g.StepTime(plan, o, batch, precision, f)))
 				}
-				images := float64(batch) / g.StepTime(plan, o, batch, tf32, NodeFloor).Seconds()
+				images := float64(batch) / g.StepTime(plan, o, batch, precision, NodeFloor).Seconds()
 				row(&b, append(cells, fmt.Sprintf("%.2g million", images/1e6))...)
 			}
 		}

@@ -18,6 +18,9 @@ import (
 
 var update = flag.Bool("update", false, "write gpu-roofline.md anew")
 
+// float32s is the form of FP32 and TF32.
+var float32s = cuda.FormOf(cuda.TF32, false)
+
 // TestGPURooflineIsCurrent compares the committed page with what would be written now.
 func TestGPURooflineIsCurrent(t *testing.T) {
 	const name = "gpu-roofline.md"
@@ -63,13 +66,39 @@ func TestTutorialsProducts(t *testing.T) {
 		},
 		"cublasSgemm dense1":            {MulAdds: batch * 3136 * 1000, Computed: batch * 3136 * 1000, Bytes: 4 * (batch*(3136+1000) + 3136*1000)},
 		"bias_relu_pool conv2":          {Bytes: 4*(batch*(64*14*14+64*7*7)+64) + batch*64*7*7},
-		"adam ":                         {Bytes: 28 * 3199106},
+		"adam ":                         {Bytes: 28 * (32*26 + 64*(32*25+1))}, // the last: those of the convolutions
 		"gather_bytes ":                 {Bytes: batch * (28*28 + 4*28*28 + 4 + 4 + 4)},
-		"softmax_cross_entropy ":        {Bytes: batch * (2*4*10 + 4 + 4 + 4)},
+		"softmax_cross_entropy ":        {Bytes: batch*(2*4*10+4+4+4) + 4*10},
 		"bias_relu_pool_backward conv2": {Bytes: batch * (4*64*7*7 + 64*7*7 + 4*64*14*14)},
 	}
+	compareLaunches(t, plan, float32s, batch, want)
+	// In bfloat16 a value has two bytes, and so have cuDNN's and cuBLAS's factors. Sums, logits, statistics, the dense
+	// layers' weight gradients and the weights of kernels of ours have four.
+	want = map[string]bench.Launch{
+		"conv_bias_relu_pool conv1": {
+			MulAdds: batch * 32 * 134 * 134, Computed: batch * 32 * 140 * 140, Bytes: 2*batch*(28*28+32*14*14) + 4*32*26 + batch*32*14*14,
+		},
+		"conv_relu_pool_gradients conv1": {
+			MulAdds: batch * 32 * 14 * 14 * 25, Computed: batch * 32 * 14 * 14 * 25,
+			Bytes: 2*batch*(28*28+32*14*14) + 4*batch*32*26 + batch*32*14*14,
+		},
+		"cudnnConvolutionBackwardFilter conv2": {
+			MulAdds: batch * 32 * 64 * 64 * 64, Computed: batch * 32 * 64 * 70 * 70, Bytes: 2 * (batch*(32*14*14+64*14*14) + 64*32*25),
+		},
+		"cublasGemmEx dense2":            {MulAdds: batch * 1000 * 10, Computed: batch * 1000 * 10, Bytes: 2 * (batch*(1000+10) + 1000*10)}, // the last: the input gradient
+		"bias_relu_pool_gradients conv2": {Bytes: batch*(2*64*7*7+64*7*7+2*64*14*14) + 4*64},
+		"adam ":                          {Bytes: 30*(32*26+64*(32*25+1)) - 2*64*32*25},
+		"gather_bytes ":                  {Bytes: batch * (28*28 + 2*28*28 + 4 + 4 + 4)},
+		"softmax_cross_entropy ":         {Bytes: batch*((4+2)*10+4+4+4) + 4*10},
+	}
+	compareLaunches(t, plan, cuda.FormOf(cuda.BF16, false), batch, want)
+}
+
+// compareLaunches compares launches of a step, by call and layer. Of several in one layer it compares the last.
+func compareLaunches(t *testing.T, plan *net.Plan, form cuda.Form, batch int, want map[string]bench.Launch) {
+	t.Helper()
 	seen := map[string]bench.Launch{}
-	for _, l := range bench.Launches(plan, net.Options{Optimizer: net.AdamDefault(1e-4)}, batch) {
+	for _, l := range bench.Launches(plan, net.Options{Optimizer: net.AdamDefault(1e-4)}, form, batch) {
 		seen[l.Call+" "+l.Layer] = l
 	}
 	for name, w := range want {
@@ -85,20 +114,22 @@ func TestTutorialsProducts(t *testing.T) {
 
 // TestTimeIsTheLongest bounds launches by each of the three.
 func TestTimeIsTheLongest(t *testing.T) {
-	g := bench.GPU{FP32: 1e12, TF32: 4e12, Bandwidth: 1e9}
+	g := bench.GPU{FP32: 1e12, TF32: 4e12, BF16: 8e12, Bandwidth: 1e9}
 	for _, c := range []struct {
 		l    bench.Launch
-		tf32 bool
+		p    cuda.Precision
 		want time.Duration
 		by   bench.Bound
 	}{
-		{bench.Launch{}, false, 3 * time.Microsecond, bench.ByLaunch},
-		{bench.Launch{Bytes: 4000}, false, 4 * time.Microsecond, bench.ByMemory},
-		{bench.Launch{Computed: 1e9, MulAdds: 1e8}, false, 2 * time.Millisecond, bench.ByArithmetic},
-		{bench.Launch{Computed: 1e9, MulAdds: 1e8, Bytes: 4000}, true, time.Millisecond / 2, bench.ByArithmetic},
-		{bench.Launch{Computed: 1e9, MulAdds: 1e8, Float32: true}, true, 2 * time.Millisecond, bench.ByArithmetic},
+		{bench.Launch{}, cuda.FP32, 3 * time.Microsecond, bench.ByLaunch},
+		{bench.Launch{Bytes: 4000}, cuda.FP32, 4 * time.Microsecond, bench.ByMemory},
+		{bench.Launch{Computed: 1e9, MulAdds: 1e8}, cuda.FP32, 2 * time.Millisecond, bench.ByArithmetic},
+		{bench.Launch{Computed: 1e9, MulAdds: 1e8, Bytes: 4000}, cuda.TF32, time.Millisecond / 2, bench.ByArithmetic},
+		{bench.Launch{Computed: 1e9, MulAdds: 1e8, Float32: true}, cuda.TF32, 2 * time.Millisecond, bench.ByArithmetic},
+		{bench.Launch{Computed: 1e9, MulAdds: 1e8, Bytes: 4000}, cuda.BF16, time.Millisecond / 4, bench.ByArithmetic},
+		{bench.Launch{Computed: 1e9, MulAdds: 1e8, Float32: true}, cuda.BF16, 2 * time.Millisecond, bench.ByArithmetic},
 	} {
-		got, by := g.Time(c.l, c.tf32, 3*time.Microsecond)
+		got, by := g.Time(c.l, c.p, 3*time.Microsecond)
 		if math.Abs(float64(got-c.want)) > 1 || by != c.by {
 			t.Errorf("%+v: %v, bound by %s; want %v, %s", c.l, got, by, c.want, c.by)
 		}
@@ -122,28 +153,33 @@ func TestLaunchesOfKinds(t *testing.T) {
 					}
 				}
 			}
-			bytes := map[net.Phase]int64{}
-			for _, l := range bench.Launches(plan, net.Options{Optimizer: net.AdamDefault(1e-4)}, 2) {
-				if l.Layer != "" && l.Layer == group {
-					bytes[l.Phase] += l.Bytes
+			for _, form := range []cuda.Form{float32s, cuda.FormOf(cuda.BF16, false)} {
+				bytes := map[net.Phase]int64{}
+				for _, l := range bench.Launches(plan, net.Options{Optimizer: net.AdamDefault(1e-4)}, form, 2) {
+					if l.Layer != "" && l.Layer == group {
+						bytes[l.Phase] += l.Bytes
+					}
 				}
-			}
-			var in, out int64
-			for _, n := range plan.Nodes {
-				if n.Name != devicetest.ExampleName {
-					continue
+				var in, out, shared int64
+				for _, n := range plan.Nodes {
+					if n.Name != devicetest.ExampleName {
+						continue
+					}
+					for _, s := range n.Ins {
+						in += form.Type.Bytes() * 2 * int64(s.Size())
+					}
+					out = form.Type.Bytes() * 2 * int64(n.Out.Size())
 				}
-				for _, s := range n.Ins {
-					in += 4 * 2 * int64(s.Size())
+				switch k.Name {
+				case "flatten":
+					in, out = 0, 0
+				case "add":
+					shared = out // the gradient of one input is the output's
 				}
-				out = 4 * 2 * int64(n.Out.Size())
-			}
-			if k.Name == "flatten" {
-				in, out = 0, 0
-			}
-			// Each value is read or written at least once, each input's gradient written.
-			if bytes[net.Forward] < in+out || bytes[net.Backward] < in+out || (in > 0) != (bytes[net.Forward] > 0) {
-				t.Errorf("example %d of %s moves %v bytes, of %d and %d", i+1, k.Name, bytes, in, out)
+				// Each value is read or written at least once, each input's gradient written.
+				if bytes[net.Forward] < in+out || bytes[net.Backward] < in+out-shared || (in > 0) != (bytes[net.Forward] > 0) {
+					t.Errorf("example %d of %s, %v, moves %v bytes, of %d and %d", i+1, k.Name, form.Type, bytes, in, out)
+				}
 			}
 		}
 	}
@@ -163,7 +199,7 @@ func TestLaunchesOfBranches(t *testing.T) {
 	}
 	const batch, image = 2, 2 * 4 * 16
 	var got []bench.Launch
-	for _, l := range bench.Launches(plan, net.Options{Optimizer: net.AdamDefault(1e-4)}, batch) {
+	for _, l := range bench.Launches(plan, net.Options{Optimizer: net.AdamDefault(1e-4)}, float32s, batch) {
 		if l.Layer == "sum" || l.Layer == "grouped" {
 			got = append(got, l)
 		}
@@ -173,7 +209,7 @@ func TestLaunchesOfBranches(t *testing.T) {
 		{Layer: "grouped", Phase: net.Forward, Call: "cudnnConvolutionForward", MulAdds: products, Computed: products, Bytes: 4 * (2*image + 8)},
 		{Layer: "sum", Phase: net.Forward, Call: "add", Bytes: 4 * 3 * image},
 		{Layer: "sum", Phase: net.Forward, Call: "add", Bytes: 4 * 3 * image},
-		{Layer: "sum", Phase: net.Backward, Call: "copy_blocks", Bytes: 4 * 2 * image},
+		// The stem is taken twice, so a copy is written and added to. The other input's gradient is that of the sum.
 		{Layer: "sum", Phase: net.Backward, Call: "copy_blocks", Bytes: 4 * 2 * image},
 		{Layer: "sum", Phase: net.Backward, Call: "add", Bytes: 4 * 3 * image},
 		// Of a frozen layer the input's gradient alone, which is added.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gputrain/gputrain/bench/peers"
+	"github.com/gputrain/gputrain/cuda"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -206,7 +207,7 @@ func (j *job) examine(ctx context.Context, s Subject, judge *verdict) (m Measure
 	}
 	if j.Mode == peers.Train {
 		var all Launch
-		launches := Launches(j.plan, j.options, j.Batch)
+		launches := Launches(j.plan, j.options, cuda.FormOf(cuda.Precision(s.place().Precision), false), j.Batch)
 		for _, l := range launches {
 			all.Computed, all.Bytes = all.Computed+l.Computed, all.Bytes+l.Bytes
 		}

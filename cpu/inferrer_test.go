@@ -35,16 +35,23 @@ func TestInferrer(t *testing.T) {
 		c := &net.Checkpoint{Network: n, Recipe: net.Recipe{Batch: 8}, State: net.InitialState(plan, 3, nil)}
 		var program net.Program
 		var inferrer net.Inferrer
-		whole := allocated(func() { program, err = c.Compile(device, 8) })
+		whole := allocated(func() { program, err = device.Compile(n, net.Options{Batch: 8, Optimizer: net.SGDDefault(0)}) })
 		if err != nil {
 			t.Fatal(err)
 		}
-		part := allocated(func() { inferrer, err = cpu.NewInferrer(c, 8, cpu.Options{Threads: 2}) })
-		if err != nil {
+		if err := program.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if n.Name == "tutorial" && part > whole*6/10 { // weights, outputs and no gradient of either
-			t.Errorf("%s: %d bytes, more than six tenths of a program's %d", n.Name, part, whole)
+		for what, part := range map[string]uint64{
+			"a program for inference": allocated(func() { program, err = c.Compile(device, 8) }),
+			"an inferrer":             allocated(func() { inferrer, err = cpu.NewInferrer(c, 8, cpu.Options{Threads: 2}) }),
+		} {
+			if n.Name == "tutorial" && part > whole*7/10 { // weights, outputs and no gradient of either; for a while initial values
+				t.Errorf("%s, %s: %d bytes, more than seven tenths of the %d for training", n.Name, what, part, whole)
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
 		}
 		data := devicetest.RandomData(1, n.Input, plan.Classes, 11)
 		batch := net.Batch{Data: data}

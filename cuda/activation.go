@@ -55,10 +55,8 @@ func newActivationLayer(l link, a *net.Activation) (operation, error) {
 	return &activationLayer{link: l, function: f, parameter: a.Parameter(), mode: mode}, nil
 }
 
-// usesDNN reports whether cuDNN computes the function. For bfloat16 our kernels compute every function.
-func (a *activationLayer) usesDNN() bool {
-	return a.function.InCuDNN && a.program.device.form.kind == kernels.Float32
-}
+// usesDNN reports whether cuDNN computes the function.
+func (a *activationLayer) usesDNN() bool { return a.program.device.form.ActivatesInCuDNN(a.function) }
 
 // claim lists what the backward pass reads. cuDNN wants the input too, even where its formula needs only the output.
 func (a *activationLayer) claim(int, int) claim {
@@ -121,7 +119,7 @@ func (d *dropout) claim(int, int) claim { return claim{} }
 func (d *dropout) mask(p *pass, y, x *slot, add int32) kernels.Dropout {
 	key := net.SeedKey(d.program.options.Seed)
 	channels := uint32(1)
-	if !d.program.device.form.ordered(d.in.lies) {
+	if !d.program.device.form.Ordered(d.in.lies) {
 		channels = uint32(d.in.lies.C)
 	}
 	k := kernels.Dropout{

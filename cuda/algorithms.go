@@ -228,7 +228,7 @@ func product(c *cudnn.Context, dir direction, d descriptors, o operands, id int,
 func (p *program) borrow(x, w, y int64) (*operands, error) {
 	o := &operands{}
 	pool := p.device.pool
-	size := p.device.form.kind.Bytes()
+	size := p.device.form.Type.Bytes()
 	for _, b := range []struct {
 		into  *Buffer
 		bytes int64

@@ -62,7 +62,7 @@ func (c *concat) claim(int, int) claim { return claim{} }
 // blocks returns how n samples lie: the number of blocks, and how many values each has for each channel. With channels
 // last a block is a pixel, otherwise it is a sample.
 func (c *concat) blocks(n int) (blocks, each int) {
-	if s := c.out.shape; !c.program.device.form.last {
+	if s := c.out.shape; !c.program.device.form.Last {
 		return n, s.H * s.W
 	}
 	return n * c.out.shape.H * c.out.shape.W, 1

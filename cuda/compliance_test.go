@@ -36,6 +36,25 @@ func TestCompliance(t *testing.T) {
 	})
 }
 
+// TestComplianceOfForms runs the suite with values in other forms. float32 with channels last differs from bfloat16 only in
+// the type, and is run by `make cuda-long`.
+func TestComplianceOfForms(t *testing.T) {
+	notShort(t)
+	for _, f := range forms[1:] {
+		t.Run(f.name, func(t *testing.T) {
+			if f.options.Precision != cuda.BF16 && !long() {
+				t.Skip("only in the long form (make cuda-long): TestForms and TestRandomGraphs have this form too")
+			}
+			sim.Start(t)
+			opts := []devicetest.Option{devicetest.NoAllocs(), devicetest.Roundoff(f.roundoff)}
+			if !long() {
+				opts = append(opts, devicetest.Short())
+			}
+			devicetest.Run(t, open(f.options), opts...)
+		})
+	}
+}
+
 // TestVerify compares the built-in models for such images with the reference on real ones, as `gputrain verify` does.
 func TestVerify(t *testing.T) {
 	notShort(t)

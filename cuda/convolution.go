@@ -214,9 +214,9 @@ func newConvLayer(l link, layer *net.Conv, t tail) *convLayer {
 		c.padded.W += w.Left + w.Right
 		w.Top, w.Bottom, w.Left, w.Right = 0, 0, 0, 0
 	}
-	if weight := c.parameters[net.Weight]; l.program.device.form.last {
+	if weight := c.parameters[net.Weight]; l.program.device.form.Last {
 		weight.lies = order{weight.Dims[0], weight.Dims[1], weight.Dims[2] * weight.Dims[3]}
-		weight.narrow = l.program.device.form.kind == kernels.BF16 && c.needs()[backwardFilter]
+		weight.narrow = l.program.device.form.Type == kernels.BF16 && c.needs()[backwardFilter]
 	}
 	return c
 }
@@ -253,7 +253,7 @@ func (c *convLayer) produced() net.Shape {
 }
 
 func (c *convLayer) claim(first, last int) (need claim) {
-	batch, kind := int64(c.program.options.Batch), c.program.device.form.kind
+	batch, kind := int64(c.program.options.Batch), c.program.device.form.Type
 	own := func(s *slot, of slot) {
 		*s = of
 		need.own = append(need.own, s)
@@ -399,7 +399,7 @@ func (c *convLayer) key(n int) choiceKey {
 	return choiceKey{
 		GPU: d.gpu.Name, ComputeCapability: fmt.Sprintf("%d.%d", d.gpu.Major, d.gpu.Minor), Multiprocessors: d.gpu.Multiprocessors,
 		Memory: d.gpu.Memory, Driver: d.libraries.Driver.Version.String(), DNN: d.libraries.DNN.Version.String(),
-		Precision: d.Precision(), ChannelsLast: d.form.last, Workspace: d.workspaceLimit(), Batch: n, In: c.padded, Out: c.produced(), Groups: c.groups,
+		Precision: d.Precision(), ChannelsLast: d.form.Last, Workspace: d.workspaceLimit(), Batch: n, In: c.padded, Out: c.produced(), Groups: c.groups,
 		Kernel: [2]int{w.KernelH, w.KernelW}, Stride: [2]int{w.StrideH, w.StrideW}, Dilation: [2]int{w.DilationH, w.DilationW},
 		Padding: [2]int{w.Top, w.Left}, Products: c.needs(),
 	}
@@ -520,7 +520,7 @@ func (c *convLayer) tailGradients(n int, dy *slot) error {
 	case bias != nil && !c.multiplies():
 		err = c.launch(kernels.BiasReLUPoolGradient{Db: db, Dy: from.values(), Mask: mask, Batch: batch, Channels: uint32(out.C), Extent: extent,
 			Parts: parts})
-	case bias != nil && c.program.device.form.last && out.H == (made.H+1)/2 && out.W == (made.W+1)/2:
+	case bias != nil && c.program.device.form.Last && out.H == (made.H+1)/2 && out.W == (made.W+1)/2:
 		err = c.launch(kernels.BiasReLUPoolGradients{Db: db, Dx: dy.values(), Dy: from.values(), Mask: mask, Batch: uint32(n),
 			Channels: uint32(made.C), H: uint32(made.H), W: uint32(made.W), OutH: uint32(out.H), OutW: uint32(out.W), Parts: parts})
 	default:
@@ -574,8 +574,7 @@ func (c *convLayer) pad(n int) error {
 
 // biasGradientParts returns into how many parts the bias gradient of n samples is divided.
 func (l *link) biasGradientParts(n int, shape net.Shape) uint32 {
-	batch, extent := l.program.device.form.rows(n, shape)
-	return kernels.ReductionParts(batch, uint32(shape.C), extent)
+	return l.program.device.form.Parts(n, shape)
 }
 
 // biasGradient sums dy (n, shape) over everything except channels, after it has taken the ReLU's gradient of dy if there is

@@ -17,7 +17,7 @@ import (
 // it may be used from any goroutine, but only by one at a time.
 type Device struct {
 	options   Options
-	form      form
+	form      Form
 	libraries *driver.Libraries
 	gpu       driver.Device
 	thread    *thread
@@ -31,6 +31,7 @@ type Device struct {
 	lane    // the lane to which work goes now
 	lanes   [lanes]lane
 	done    cu.Event // see sleep
+	lt      ltHandle
 	kernels *kernelSet
 	pool    *Pool
 	data    []*deviceData
@@ -61,7 +62,7 @@ func Open(o Options) (*Device, error) {
 			gpu.Index, gpu.Name, o.Precision, gpu.Major, gpu.Minor)
 	}
 	d := &Device{options: o, libraries: libraries, gpu: gpu, thread: newThread(), choices: newChoiceCache(o.AlgorithmCache), ranges: newRanges()}
-	d.form = formOf(d.Precision(), o)
+	d.form = FormOf(d.Precision(), o.ChannelsLast)
 	d.pool = &Pool{limit: o.MemoryLimit, single: o.SingleAllocations, stats: MemoryStats{Limit: o.MemoryLimit}}
 	if err := d.thread.do(func() error { return d.explain(d.start()) }); err != nil {
 		return nil, errors.Join(err, d.Close())
@@ -102,6 +103,9 @@ func (d *Device) start() (err error) {
 		if err != nil {
 			return err
 		}
+	}
+	if d.lt, err = newLt(d.libraries); err != nil {
+		return err
 	}
 	d.kernels, err = newKernelSet(d.device)
 	return err
@@ -180,6 +184,9 @@ func (d *Device) end() error {
 	}
 	if d.kernels != nil {
 		errs = append(errs, d.kernels.close())
+	}
+	if d.lt != nil {
+		errs = append(errs, closeLt(d.lt))
 	}
 	if d.done != (cu.Event{}) {
 		errs = append(errs, call("cuEventDestroy", cu.DestroyEvent(&d.done)))

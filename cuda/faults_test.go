@@ -153,7 +153,7 @@ func steps(p net.Program, data *net.Dataset, batch int) (s net.State, err error)
 
 // A run goes on, to the same end, without what these calls do: what they tell is for people, and an algorithm that fails has a
 // successor. Whatever fails while a step is captured, the step and those after it run kernel by kernel.
-var dispensable = regexp.MustCompile("^(cuDriverGetVersion|cuDeviceGetPCIBusId|cublasGetProperty|" +
+var dispensable = regexp.MustCompile("^(cuDriverGetVersion|cuDeviceGetPCIBusId|cublas(Lt)?GetProperty|cublasLtMatmul|" +
 	"cudnn(Get)?Convolution(Forward|BackwardData|BackwardFilter)(WorkspaceSize)?)$")
 
 // What these calls don't end stays. gorgonia.org/cu/dnn loses a descriptor that it could make but not set.

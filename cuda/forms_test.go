@@ -41,6 +41,7 @@ func flats() []*net.Network {
 		network("logits of a sum", conv("a", 2), conv("b", 2, "a"), flat, &net.Flatten{Name: "g", From: net.From{"a"}}, &net.Add{From: net.From{"flat", "g"}}),
 		network("logits of a convolution", conv("a", 2), flat),
 		network("logits of ReLU", conv("a", 2), &net.Activation{Func: net.ReLU}, flat),
+		network("logits of a dense layer with ReLU", conv("a", 2), flat, &net.Dense{Units: 3}, &net.Activation{Func: net.ReLU}),
 		network("logits of pooling", conv("a", 4), &net.Pool{Mode: net.MeanPool, Global: true}, &net.Flatten{}),
 		network("logits of batch normalisation", conv("a", 3), &net.BatchNorm{}, &net.Activation{Func: net.ReLU}, flat),
 	}

@@ -14,10 +14,8 @@ import (
 
 // fuse sets the chunk if the convolution is to be fused.
 func (c *convLayer) fuse() {
-	w := c.node.Window
-	if !c.program.device.options.NoFusion && c.tail == biasReLUPool && c.groups == 1 && w.StrideH == 1 && w.StrideW == 1 && w.DilationH == 1 &&
-		w.DilationW == 1 && c.filtering().Few() {
-		c.chunk = c.filtering().Chunk(uint32(c.out.shape.H), uint32(c.out.shape.W))
+	if !c.program.device.options.NoFusion && c.tail == biasReLUPool {
+		_, c.chunk = Fuser{}.Convolves(c.node, c.out.shape)
 	}
 }
 
@@ -26,12 +24,6 @@ func (c *convLayer) fused() bool { return c.chunk > 0 }
 
 // filtering returns the convolution's geometry as our kernels take it.
 func (c *convLayer) filtering() kernels.Filtering { return filtering(c.node) }
-
-func filtering(l net.Node) kernels.Filtering {
-	w := l.Window
-	return kernels.Filtering{Filters: uint32(l.Out.C), Channels: uint32(l.In.C), H: int32(l.In.H), W: int32(l.In.W),
-		KernelH: int32(w.KernelH), KernelW: int32(w.KernelW), Top: int32(w.Top), Left: int32(w.Left)}
-}
 
 // parts returns into how many parts a mini-batch of n samples is divided. The gradients of each part are summed on
 // their own, and these sums are added at the end.

@@ -1,6 +1,7 @@
 package cuda
 
 import (
+	"github.com/gputrain/gputrain/kernels"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/lower"
 )
@@ -29,4 +30,20 @@ func (Fuser) Fuses(p lower.Pattern, nodes []net.Node) bool {
 		return biased && w.KernelH == 2 && w.KernelW == 2 && w.StrideH == 2 && w.StrideW == 2 && w.Top == 0 && w.Left == 0
 	}
 	return false
+}
+
+// Convolves reports whether kernels of ours compute a convolution together with the ReLU and the pooling after it, whose
+// output is (N, out). The chunk is how many channels they take at once. If it is 0, cuDNN computes the convolution.
+func (Fuser) Convolves(l net.Node, out net.Shape) (f kernels.Filtering, chunk uint32) {
+	w, f := l.Window, filtering(l)
+	if l.Params[0].Groups > 1 || w.StrideH != 1 || w.StrideW != 1 || w.DilationH != 1 || w.DilationW != 1 || !f.Few() {
+		return f, 0
+	}
+	return f, f.Chunk(uint32(out.H), uint32(out.W))
+}
+
+func filtering(l net.Node) kernels.Filtering {
+	w := l.Window
+	return kernels.Filtering{Filters: uint32(l.Out.C), Channels: uint32(l.In.C), H: int32(l.In.H), W: int32(l.In.W),
+		KernelH: int32(w.KernelH), KernelW: int32(w.KernelW), Top: int32(w.Top), Left: int32(w.Left)}
 }

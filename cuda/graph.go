@@ -32,6 +32,9 @@ func (p *program) link() error {
 	for _, v := range p.lowered.Visible {
 		p.visible = append(p.visible, visible{Visible: v})
 	}
+	if input := p.values[0]; len(p.lowered.Groups) == 0 { // the input is the logits
+		input.lies = net.Shape{C: input.shape.Size(), H: 1, W: 1}
+	}
 	p.shareGradients()
 	for i, g := range p.lowered.Groups {
 		l := link{program: p, group: i, node: p.lowered.Head(g), inputs: p.inputsOf(g), out: p.values[i+1], parameters: map[net.Role]*parameter{}}
@@ -50,21 +53,11 @@ func (p *program) link() error {
 	return nil
 }
 
-// shareGradients lets one input of each sum have its gradient where the sum's is, since both are the same. It must be an
-// input whose gradient the sum writes, not one to which it adds. Other uses of that input add to it later, when the sum's
-// gradient isn't needed any more. A value that the sum takes twice is added to too early.
+// shareGradients lets inputs have their gradients where those of sums are. Later sums come first, as their gradients do.
 func (p *program) shareGradients() {
-	for i := len(p.lowered.Groups) - 1; i >= 0; i-- {
-		g := p.lowered.Groups[i]
-		if _, sum := p.lowered.Head(g).Layer.(*net.Add); !sum || g.Pattern != lower.Single || !p.values[i+1].learns || i == len(p.lowered.Groups)-1 {
-			continue
-		}
-		for _, in := range slices.Backward(g.Inputs) {
-			once := len(slices.DeleteFunc(slices.Clone(g.Inputs), func(other lower.Input) bool { return other.Value != in.Value })) == 1
-			if v := p.values[in.Value]; in.Wanted && !in.Adds && once && v.shape == p.values[i+1].shape {
-				v.grad = p.values[i+1].grad
-				break
-			}
+	for i, k := range slices.Backward(SharedGradients(p.lowered)) {
+		if k >= 0 {
+			p.values[p.lowered.Groups[i].Inputs[k].Value].grad = p.values[i+1].grad
 		}
 	}
 }
@@ -109,7 +102,7 @@ func (p *program) operationOf(g lower.Group, l link, last bool) (operation, erro
 		panic(fmt.Sprintf("BUG: a group of the pattern %q", g.Pattern))
 	}
 	first := &p.visible[g.Nodes[0]]
-	op, grad, err := p.wrap(l, last, func(l link) (operation, error) {
+	op, grad, err := p.wrap(l, after, last, func(l link) (operation, error) {
 		if conv, ok := l.node.Layer.(*net.Conv); ok {
 			c := newConvLayer(l, conv, after)
 			p.convolutions = append(p.convolutions, c)

@@ -123,6 +123,35 @@ func gradients(t *testing.T, p net.Program, data *net.Dataset, from int) {
 	}
 }
 
+// TestEarlyUpdateAmongManyBranches trains a chain in which many weight gradients come after the early update. At the end of
+// the step the update must still be waited for, which the simulator checks.
+func TestEarlyUpdateAmongManyBranches(t *testing.T) {
+	defer cuda.SetFewestEarly(1)()
+	n := &net.Network{Name: "chain", Input: net.Shape{C: 1, H: 12, W: 12}}
+	for range 10 {
+		n.Layers = append(n.Layers, &net.Conv{Filters: 2, Kernel: net.Square(1)}, &net.Activation{Func: net.Tanh})
+	}
+	n.Layers = append(n.Layers, &net.Flatten{}, &net.Dense{Units: 10})
+	sim.Seeds(t, 2, func(t *testing.T, _ *sim.Machine) {
+		d, err := cuda.Open(strict)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer closeDevice(t, d)
+		p, err := d.Compile(n, net.Options{Batch: 4, Optimizer: net.AdamDefault(1e-3), Seed: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		train(t, p, images(50), 4, 4)
+		if _, err := p.TakeMetrics(); err != nil {
+			t.Fatal(err)
+		}
+		if p := p.(interface{ GraphError() error }); p.GraphError() != nil {
+			t.Error(p.GraphError())
+		}
+	})
+}
+
 // TestGraphsSameBytes trains a network with branches by every way of running, with whole mini-batches and with shares: all
 // must end with the same weights. Where memory is not shared, a value that lives too short would show.
 func TestGraphsSameBytes(t *testing.T) {

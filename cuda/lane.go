@@ -4,6 +4,7 @@ package cuda
 
 import (
 	"errors"
+	"slices"
 
 	"gorgonia.org/cu"
 	cudnn "gorgonia.org/cu/dnn"
@@ -77,8 +78,17 @@ const asideFor = 1
 type branches struct {
 	events  [asideFor + 4]cu.Event // more than there is ever to wait for
 	waiting []branch
-	made    int         // how many there were
 	forked  [lanes]bool // lanes that have got work in this piece of work
+}
+
+// free returns an event that nothing is to wait for.
+func (b *branches) free() cu.Event {
+	for _, e := range b.events {
+		if !slices.ContainsFunc(b.waiting, func(w branch) bool { return w.done == e }) {
+			return e
+		}
+	}
+	panic("BUG: more branches wait than there are events")
 }
 
 // branch is work of a group on another lane. Its event is recorded behind it.
@@ -114,8 +124,7 @@ const untilTheEnd = -1
 // lane now. In a trace the main lane waits for it at once.
 func (p *program) aside(m *pass, number, group int, f func() error) error {
 	d, b := p.device, &p.branches
-	event := b.events[b.made%len(b.events)]
-	b.made++
+	event := b.free()
 	if err := call("cuEventRecord", event.Record(d.lanes[mainLane].stream)); err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func (p *program) takeMemory() error {
 	for i, a := range slices.Backward(p.values) {
 		// A value lives until its last use. Its gradient lives from there to the backward pass of the group that makes
 		// the value. A gradient that was there before is a sum's, which lives until then too.
-		kind, count, last, first := p.device.form.kind, batch*int64(a.shape.Size()), loss, loss
+		kind, count, last, first := p.device.form.Type, batch*int64(a.shape.Size()), loss, loss
 		if uses := p.lowered.Values[i].Uses; len(uses) > 0 {
 			group := uses[len(uses)-1].Group
 			last, first = group+1, back(group)

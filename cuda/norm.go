@@ -58,10 +58,7 @@ func (b *batchNorm) other() *input {
 }
 
 // parts returns into how many parts the reductions of n samples are divided.
-func (b *batchNorm) parts(n int) uint32 {
-	batch, e := b.program.device.form.rows(n, b.in.shape)
-	return kernels.ReductionParts(batch, uint32(b.in.shape.C), e)
-}
+func (b *batchNorm) parts(n int) uint32 { return b.program.device.form.Parts(n, b.in.shape) }
 
 // halves divides a buffer of what parts have found into one for each of the two numbers.
 func (b *batchNorm) halves(of slot, parts uint32) (first, second kernels.Pointer[float32]) {

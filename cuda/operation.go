@@ -88,7 +88,7 @@ func (l *link) trained(r net.Role) *parameter {
 }
 
 // last returns whether channels are last, for a kernel's parameter Last.
-func (l *link) last() int32 { return int32(boolInt(l.program.device.form.last)) }
+func (l *link) last() int32 { return int32(boolInt(l.program.device.form.Last)) }
 
 func (l *link) launch(k kernels.Launcher) error { return l.program.device.launch(k) }
 

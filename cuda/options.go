@@ -14,8 +14,8 @@ const (
 	TF32 Precision = "tf32"
 	// BF16 computes with bfloat16, which has seven bits of mantissa and float32's range. Activations and their gradients
 	// are bfloat16, with channels last, and so take half the memory. The factors of convolutions and dense layers are too:
-	// tensor cores are twice as fast as in TF32. Products are added in float32, and logits are float32. It needs an Ampere
-	// GPU or a later one.
+	// tensor cores are twice as fast as in TF32. Biases of dense layers are rounded too where cuBLASLt adds them. Products
+	// are added in float32, and logits are float32. It needs an Ampere GPU or a later one.
 	BF16 Precision = "bf16"
 )
 
@@ -27,15 +27,15 @@ type Options struct {
 	Index         int       // the GPU's number, as CUDA counts from 0; CUDA_VISIBLE_DEVICES changes that count
 	Precision     Precision // empty: TF32 where the GPU has it, else FP32
 	Deterministic bool      // every run gives the same bytes: deterministic algorithms, chosen by a heuristic
-	Heuristic     bool      // cuDNN's heuristic chooses algorithms; otherwise times decide, which vary by chance
+	Heuristic     bool      // the libraries' heuristics choose algorithms; otherwise times decide, which vary by chance
 	NoGraph       bool      // launch each kernel of a step by itself, instead of a captured graph
 	NoFusion      bool      // cuDNN computes all convolutions; otherwise kernels of ours compute some, with other layers
 	OneStream     bool      // nothing runs side by side on the GPU; otherwise gradients of weights run beside other work
 	ChannelsLast  bool      // values lie as (N, H, W, C), as they always do in BF16; otherwise as (N, C, H, W)
 	MemoryLimit   int64     // the most bytes to take from the GPU; 0: no limit
 	Workspace     int64     // the most bytes for a convolution's workspace; 0: 256 MiB
-	// AlgorithmCache names a folder where measured algorithms are kept. The next start then measures nothing. The
-	// folder is made if it doesn't exist. Empty: nothing is written or read.
+	// AlgorithmCache names a folder where measured algorithms of convolutions are kept. The next start then measures only
+	// dense layers, which takes milliseconds. The folder is made if it doesn't exist. Empty: nothing is written or read.
 	AlgorithmCache string
 	// SingleAllocations gives every buffer its own allocation from the driver, for tools that check memory by
 	// allocation.

@@ -95,7 +95,7 @@ func (p *program) takeParameters() error {
 	if p.options.Average > 0 {
 		err = firstError(err, take(&f.averages, f.all, "the weights' moving averages"))
 	}
-	if p.device.form.kind == kernels.BF16 && err == nil {
+	if p.device.form.Type == kernels.BF16 && err == nil {
 		f.rounded, err = pool.take(2*f.all, "the weights in bfloat16")
 	}
 	if narrow > 0 && err == nil {
@@ -130,39 +130,17 @@ func (p *program) takeParameters() error {
 	return nil
 }
 
-// fewestEarly is the fewest weights that are worth a launch of their own: some microseconds of a GPU's memory.
-var fewestEarly = 1 << 20
-
-// splitUpdates decides which parameters are updated while the backward pass goes on: those of the last groups, which have
-// at least half of the weights. Their gradients are known first. Without clipping, an update needs no others.
+// splitUpdates notes which parameters are updated while the backward pass goes on.
 func (p *program) splitUpdates() {
-	if p.device.options.OneStream || p.options.Optimizer.ClipNorm > 0 {
+	if p.device.options.OneStream {
 		return
 	}
-	weights, all := make([]int, len(p.groups)), 0 // by group
-	of := make([]int, len(p.plan.Nodes))          // the group of each node
-	for i, g := range p.lowered.Groups {
-		for _, node := range g.Nodes {
-			of[node] = i
-		}
+	if p.early = EarlyUpdates(p.lowered, p.options.Optimizer); p.early == 0 {
+		return
 	}
+	of := GroupsOf(p.lowered)
 	for _, q := range p.parameters {
-		if q.Trained {
-			weights[of[q.Layer]] += q.Size()
-			all += q.Size()
-		}
-	}
-	last, from := 0, len(p.groups) // the weights of the groups from this one on
-	for from > 0 && (last < fewestEarly || 2*last < all) {
-		from--
-		last += weights[from]
-	}
-	if from == 0 || !p.groups[from-1].out.learns {
-		return // nothing is left to do meanwhile
-	}
-	p.early = from
-	for _, q := range p.parameters {
-		q.early = q.Trained && of[q.Layer] >= from
+		q.early = q.Trained && of[q.Layer] >= p.early
 	}
 }
 

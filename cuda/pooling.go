@@ -31,9 +31,8 @@ func newDNNPooling(in, out net.Shape, w net.Window, mode cudnn.PoolingMode, n in
 
 func (p *dnnPooling) close() error { return destroy(p.x, p.y, p.pool) }
 
-// poolLayer is a pooling layer. cuDNN computes maxima and means if padding is symmetric and its descriptors allow the
-// window. Our own kernels compute everything else, and everything with channels last. They also compute the backward pass of max pooling, because cuDNN's
-// isn't deterministic.
+// poolLayer is a pooling layer. cuDNN computes what [Form.PoolsInCuDNN] says, and our own kernels compute everything else.
+// They also compute the backward pass of max pooling, because cuDNN's isn't deterministic.
 type poolLayer struct {
 	link
 	mode  net.PoolMode
@@ -42,11 +41,7 @@ type poolLayer struct {
 }
 
 func newPoolLayer(l link, mode net.PoolMode) *poolLayer {
-	w := l.node.Window
-	// cuDNN wants padding that is smaller than the window. Its own formula for the output's size assumes equal padding
-	// at both ends.
-	symmetric := w.Top == w.Bottom && w.Left == w.Right && w.Top < w.KernelH && w.Left < w.KernelW
-	return &poolLayer{link: l, mode: mode, dnn: symmetric && mode != net.L2Pool && !l.program.device.form.last}
+	return &poolLayer{link: l, mode: mode, dnn: l.program.device.form.PoolsInCuDNN(l.node.Window, mode)}
 }
 
 func (s *poolLayer) claim(int, int) claim {

@@ -100,8 +100,8 @@ func tryBiasReLUPoolGradients(r *kernelRig) {
 	last := r.last
 	defer func() { r.last = last }()
 	r.last = true
-	n, s, outH, outW := r.halved()
-	outH, outW = (s.H+1)/2, (s.W+1)/2
+	n, s, _, _ := r.halved()
+	outH, outW := (s.H+1)/2, (s.W+1)/2
 	dy, mask := r.wholes(n*s.C*outH*outW, 100), make([]uint8, n*s.C*outH*outW)
 	for i := range mask {
 		o := i / s.C % (outH * outW)

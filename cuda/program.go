@@ -113,7 +113,7 @@ func newProgram(d *Device, plan *net.Plan, opts net.Options) (p *program, err er
 	return p, p.setState(net.InitialState(plan, opts.Seed, opts.Images))
 }
 
-// chooseAlgorithms chooses the convolutions' algorithms for full mini-batches. It does so before any data set is
+// chooseAlgorithms chooses the algorithms of convolutions and dense layers for full mini-batches. It does so before any data set is
 // uploaded. Otherwise a data set could take the memory that the workspaces need. Meanwhile it holds back some memory
 // for streaming. So a data set that doesn't fit can still be streamed, unless memory is too short even for that.
 func (p *program) chooseAlgorithms() (err error) {
@@ -129,6 +129,13 @@ func (p *program) chooseAlgorithms() (err error) {
 		}
 		if _, err := c.at(p.options.Batch); err != nil {
 			return err
+		}
+	}
+	for _, g := range p.groups {
+		if d, ok := g.operation.(*dense); ok {
+			if _, err := d.at(p.options.Batch); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

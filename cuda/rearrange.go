@@ -30,9 +30,9 @@ type inOrder struct {
 }
 
 // orderInputs returns the inputs that an operation takes if it needs all in order. moved is nil if they are.
-func orderInputs(f form, inputs []input) (inner []input, moved []bool) {
+func orderInputs(f Form, inputs []input) (inner []input, moved []bool) {
 	for i, in := range inputs {
-		if in.shape == in.lies || f.ordered(in.lies) {
+		if in.shape == in.lies || f.Ordered(in.lies) {
 			continue
 		}
 		if moved == nil {
@@ -53,7 +53,7 @@ func (o *inOrder) claim(first, last int) claim {
 		if !o.moved[i] {
 			continue
 		}
-		kind, count := o.program.device.form.kind, int64(in.count(o.program.options.Batch))
+		kind, count := o.program.device.form.Type, int64(in.count(o.program.options.Batch))
 		*in.value = newSlot(kind, count, first, first)
 		own = append(own, in.value)
 		if in.wanted {
@@ -103,17 +103,17 @@ type logits struct {
 }
 
 // needsLogits reports whether an operation's output has to be changed to become the logits.
-func needsLogits(f form, layer net.Layer, out net.Shape) bool {
-	if _, dense := layer.(*net.Dense); dense {
+func needsLogits(f Form, layer net.Layer, after tail, out net.Shape) bool {
+	if _, dense := layer.(*net.Dense); dense && after == biasOnly {
 		return false // it writes float32
 	}
-	return f.kind != kernels.Float32 || !f.ordered(out)
+	return f.Type != kernels.Float32 || !f.Ordered(out)
 }
 
 // newLogits returns what the operation must write whose output is to become the logits.
 func newLogits(l link) *logits {
 	o := &logits{link: l, inner: newActivations(l.out.shape, l.out.learns)}
-	if l.program.device.form.ordered(l.out.shape) {
+	if l.program.device.form.Ordered(l.out.shape) {
 		o.inner.grad = l.out.grad
 	}
 	l.out.lies = net.Shape{C: l.out.shape.Size(), H: 1, W: 1}
@@ -124,7 +124,7 @@ func newLogits(l link) *logits {
 func (o *logits) apart() bool { return o.inner.grad != o.out.grad }
 
 func (o *logits) claim(first, last int) claim {
-	kind, count := o.program.device.form.kind, int64(o.out.count(o.program.options.Batch))
+	kind, count := o.program.device.form.Type, int64(o.out.count(o.program.options.Batch))
 	*o.inner.value = newSlot(kind, count, first, first)
 	own := []*slot{o.inner.value}
 	if o.apart() && o.out.learns {
@@ -171,7 +171,7 @@ func (o *logits) backward(p *pass) error {
 
 // wrap makes an operation with make, and gives it its inputs in order and turns its output into the logits where that is
 // needed. It returns the operation and the slot that holds the gradient of the operation's own output.
-func (p *program) wrap(l link, last bool, make func(link) (operation, error)) (op operation, grad *slot, err error) {
+func (p *program) wrap(l link, after tail, last bool, make func(link) (operation, error)) (op operation, grad *slot, err error) {
 	f, inner := p.device.form, l
 	flat := false // whether inputs may be in any order
 	switch l.node.Layer.(type) {
@@ -188,7 +188,7 @@ func (p *program) wrap(l link, last bool, make func(link) (operation, error)) (o
 		inner.in = inner.inputs[0]
 	}
 	var end *logits
-	if last && needsLogits(f, l.node.Layer, l.out.shape) {
+	if last && needsLogits(f, l.node.Layer, after, l.out.shape) {
 		end = newLogits(l)
 		inner.out = end.inner
 	}

@@ -124,7 +124,7 @@ func (p *program) gather(w work) error {
 	labels, indices := kernels.Pointer[int32](labelsFrom.Address), p.queue.indices()
 	rows := kernels.Optional[int32](w.data.rows.Address)
 	batch, capacity, size := uint32(w.n), uint32(p.options.Batch), uint32(p.values[0].shape.Size())
-	_, channels := p.device.form.planes(1, p.values[0].shape)
+	_, channels := p.device.form.planes(1, p.values[0].lies)
 	if w.data.of.pixels {
 		return p.device.launch(kernels.GatherBytes{X: x, Label: label, Pixels: kernels.Pointer[uint8](from.Address),
 			Labels: labels, Rows: rows, State: p.state(), Indices: indices, Batch: batch, Capacity: capacity, Size: size, Channels: channels, Scale: w.data.of.scale})
@@ -140,7 +140,7 @@ func (p *program) see(w work, from Buffer) error {
 	x, label, other := p.values[0].value.values(), kernels.Pointer[int32](p.labels.Address), kernels.Pointer[int32](p.others.Address)
 	batch, capacity, channels := uint32(w.n), uint32(p.options.Batch), uint32(in.C)
 	height, width, fromHeight, fromWidth := uint32(in.H), uint32(in.W), uint32(of.H), uint32(of.W)
-	last := int32(boolInt(p.device.form.last))
+	last := int32(boolInt(p.device.form.Last && p.values[0].lies == in))
 	if w.data.of.pixels {
 		return p.device.launch(kernels.ViewBytes{X: x, Label: label, Other: other, Share: floats(p.shares),
 			Pixels: kernels.Pointer[uint8](from.Address), State: p.state(), Views: p.queue.seen(), Batch: batch, Capacity: capacity,

@@ -174,7 +174,7 @@ func (p *program) downloadValues(from *slot, n int, lies, s net.Shape) (*tensor.
 		download = p.downloadNarrow
 	}
 	t, err := download(from.Buffer, n, s.C, s.H, s.W)
-	if err != nil || p.device.form.ordered(lies) {
+	if err != nil || p.device.form.Ordered(lies) {
 		return t, err
 	}
 	values := order{n, lies.C, lies.H * lies.W}.toHost(t.Data().([]float32))

@@ -33,7 +33,7 @@ const mostOfWarp = 128
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k SoftmaxCrossEntropy) Launch(d Device) (Launch, error) {
 	if k.Classes > mostOfWarp {
-		return newRows(softmaxCrossEntropy[k.Gradient.Type], d, uint64(k.Batch), packs(k.Gradient.Type, uint64(k.Classes)), k)
+		return newRows(softmaxCrossEntropy[k.Gradient.Type], d, uint64(k.Batch), quads(uint64(k.Classes)), k)
 	}
 	lanes := uint64(1) // of a row
 	for lanes < min(uint64(k.Classes), warp) {

@@ -100,7 +100,11 @@ func newCUDAInfo(l *driver.Libraries, start error) *cudaInfo {
 		}
 	}
 	info := &cudaInfo{Built: true, Usable: l.Err() == nil && start == nil, Search: l.Search, GPUs: []gpuInfo{}}
-	for _, lib := range []driver.Library{l.Driver, l.DNN, l.BLAS} {
+	libraries := []driver.Library{l.Driver, l.DNN, l.BLAS}
+	if l.BLASLt.Path != "" { // where it isn't, nothing is wrong
+		libraries = append(libraries, l.BLASLt)
+	}
+	for _, lib := range libraries {
 		info.Libraries = append(info.Libraries, newLibraryInfo(lib, l))
 		if lib.Err != nil {
 			info.brief = append(info.brief, briefly(lib))

@@ -152,6 +152,12 @@ func blasLibrary(file string, major int) fake {
 	}, nil}
 }
 
+func ltLibrary(file string, major int) fake {
+	return fake{file, "cublaslt", map[string]string{
+		"cublasLtGetProperty": fmt.Sprintf("int cublasLtGetProperty(int p, int *v) { *v = p == 0 ? %d : p; return 0; }", major),
+	}, nil}
+}
+
 // Every trampoline, called with no library loaded, comes back with its library's own status; and again with the status
 // that the loader sets for a function that a loaded library lacks.
 func TestEveryTrampolineAnswersWithoutALibrary(t *testing.T) {
@@ -183,7 +189,7 @@ func callEvery(t *testing.T, goarch, gcc string, emulator ...string) {
 	b.WriteString(`int main(void) {
 	char space[256];
 	for (int pass = 0; pass < 2; pass++) {
-		if (pass) gputrain_standin = (struct gputrain_standin_status){801, 3000, 15};
+		if (pass) gputrain_standin = (struct gputrain_standin_status){801, 3000, 15, 15};
 `)
 	for _, f := range functions(t) {
 		// Sixteen arguments reach past the registers onto the stack, as the longest functions do.
@@ -219,7 +225,8 @@ func callEvery(t *testing.T, goarch, gcc string, emulator ...string) {
 	if len(lines) != 2*len(list) {
 		t.Fatalf("%d answers of %d", len(lines), 2*len(list))
 	}
-	status := []map[string]string{{"cuda": "3", "cudnn": "1", "cublas": "1"}, {"cuda": "801", "cudnn": "3000", "cublas": "15"}}
+	status := []map[string]string{{"cuda": "3", "cudnn": "1", "cublas": "1", "cublaslt": "1"},
+		{"cuda": "801", "cudnn": "3000", "cublas": "15", "cublaslt": "15"}}
 	text := map[string]string{
 		"cudnn":  "cuDNN is not loaded or lacks this function",
 		"cublas": "cuBLAS is not loaded or lacks this function",
@@ -265,6 +272,7 @@ func TestFindsTheBest(t *testing.T) {
 	for _, f := range []fake{
 		cudaLibrary(12040), dnnLibrary("libcudnn.so.9", 90100, 12040), dnnLibrary("libcudnn.so.8", 8907, 11080),
 		blasLibrary("libcublas.so.13", 13), blasLibrary("libcublas.so.12", 12), blasLibrary("libcublas.so.11", 11),
+		ltLibrary("libcublasLt.so.13", 13), ltLibrary("libcublasLt.so.12", 12),
 	} {
 		f.build(t, dir)
 	}
@@ -274,6 +282,7 @@ CUDA driver  12.4     %[1]s/libcuda.so.1
 cuDNN        9.1      %[1]s/libcudnn.so.9 (without 1 optional functions)
 cuBLAS       passed over: cuBLAS (%[1]s/libcublas.so.13): version too old: version 13.1.2 needs a driver for CUDA 13, this one is for 12.4
 cuBLAS       12.1.2   %[1]s/libcublas.so.12
+cuBLASLt     12.1.2   %[1]s/libcublasLt.so.12
 GPU 0        New One, compute capability 9.1, 40 multiprocessors, 16.0 GiB, P
 GPU 1        Old One, compute capability 6.1, 40 multiprocessors, 16.0 GiB, P: not usable: compute capability 6.1 is below 7.5
 `, dir)
@@ -286,6 +295,53 @@ GPU 1        Old One, compute capability 6.1, 40 multiprocessors, 16.0 GiB, P: n
 		if !strings.Contains(out, want) {
 			t.Errorf("gorgonia's packages: lacks %q:\n%s", want, out)
 		}
+	}
+}
+
+// Without cuBLASLt, or with one that can't be used, everything else can be.
+func TestBLASLtIsOptional(t *testing.T) {
+	lacking := ltLibrary("libcublasLt.so.12", 12)
+	lacking.without = []string{"cublasLtMatmul"}
+	for name, c := range map[string]struct {
+		blas fake
+		lt   *fake
+		want string
+	}{
+		"missing":      {blasLibrary("libcublas.so.12", 12), nil, "library not found: looked for libcublasLt.so.12 in "},
+		"lacking":      {blasLibrary("libcublas.so.12", 12), &lacking, "missing function cublasLtMatmul"},
+		"of another":   {blasLibrary("libcublas.so.12", 12), new(ltLibrary("libcublasLt.so.13", 13)), "library not found: looked for libcublasLt.so.12 in "},
+		"of before 12": {blasLibrary("libcublas.so.11", 11), new(ltLibrary("libcublasLt.so.11", 11)), "it is 11.1.2 and must be 12.0 or newer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, f := range []fake{cudaLibrary(12040), dnnLibrary("libcudnn.so.9", 90100, 12040), c.blas} {
+				f.build(t, dir)
+			}
+			if c.lt != nil {
+				c.lt.build(t, dir)
+			}
+			out := child(t, "describe", driver.SearchVariable+"="+dir)
+			if !strings.Contains(out, "cuBLASLt     not used: ") || !strings.Contains(out, c.want) || strings.Contains(out, "not usable:  ") {
+				t.Errorf("lacks %q:\n%s", c.want, out)
+			}
+			if out := child(t, "call", driver.SearchVariable+"="+dir); !strings.Contains(out, "opened: true false\n") {
+				t.Errorf("the libraries can't be opened:\n%s", out)
+			}
+		})
+	}
+}
+
+// cuBLASLt is taken from cuBLAS's folder, wherever that was found.
+func TestBLASLtIsBesideBLAS(t *testing.T) {
+	first, second := t.TempDir(), t.TempDir()
+	for _, f := range []fake{cudaLibrary(12040), dnnLibrary("libcudnn.so.9", 90100, 12040), ltLibrary("libcublasLt.so.12", 12)} {
+		f.build(t, first)
+	}
+	blasLibrary("libcublas.so.12", 12).build(t, second)
+	ltLibrary("libcublasLt.so.12", 12).build(t, second)
+	out := child(t, "describe", driver.SearchVariable+"="+first+":"+second)
+	if !strings.Contains(out, second+"/libcublasLt.so.12") {
+		t.Errorf("it is not:\n%s", out)
 	}
 }
 

@@ -42,7 +42,7 @@ func Describe() *Libraries {
 			*lib = *loaded[k]
 			continue
 		}
-		*lib = load(k, l.Search, l.Driver)
+		*lib = load(k, l)
 		if lib.Err == nil {
 			loaded[k] = lib
 		}
@@ -53,8 +53,15 @@ func Describe() *Libraries {
 	return l
 }
 
+// loadingVariable is CUDA's variable that tells when kernels of libraries are loaded. Of cuDNN's many kernels a program uses
+// few, so they should be loaded when they are first used. From CUDA 12.2 on that is the default.
+const loadingVariable = "CUDA_MODULE_LOADING"
+
 // devices starts the driver and describes its GPUs. It fails if none of them can be used.
 func devices() ([]Device, error) {
+	if os.Getenv(loadingVariable) == "" {
+		os.Setenv(loadingVariable, "LAZY") // if that fails, the start is slower
+	}
 	if status := C.real_init(start); status != C.CUDA_SUCCESS {
 		return nil, withHint(&Error{Op: "cuInit", Status: Result(status)})
 	}

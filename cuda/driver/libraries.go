@@ -12,19 +12,19 @@ import (
 // CUDA's installers put them.
 const SearchVariable = "GPUTRAIN_CUDA_LIBS"
 
-// Libraries describes what a machine has for CUDA: the three libraries and the GPUs. It says why something can't be
-// used.
+// Libraries describes what a machine has for CUDA: the libraries and the GPUs. It says why something can't be used.
 type Libraries struct {
 	Search  string // the value of GPUTRAIN_CUDA_LIBS; empty if it isn't set
 	Driver  Library
 	DNN     Library
 	BLAS    Library
+	BLASLt  Library // GPUs can be used without it
 	Devices []Device
 
 	err error // why no GPU can be used, or why there is no library at all
 }
 
-// A Library describes one of the three libraries as it was found.
+// A Library describes one of the libraries as it was found.
 type Library struct {
 	Kind    Kind
 	Path    string   // the file; empty if none was loaded
@@ -56,7 +56,8 @@ type symbol struct {
 }
 
 // Err returns all reasons why CUDA can't be used, joined. It returns nil if a GPU can train. The error wraps those of
-// ErrNoLibrary, ErrNoDevice, ErrMissingSymbol and ErrVersionTooOld that apply.
+// ErrNoLibrary, ErrNoDevice, ErrMissingSymbol and ErrVersionTooOld that apply. A library that programs can do without is
+// no reason.
 func (l *Libraries) Err() error {
 	return errors.Join(l.Driver.Err, l.err, l.DNN.Err, l.BLAS.Err)
 }
@@ -68,6 +69,8 @@ func (l *Libraries) library(k Kind) *Library {
 		return &l.Driver
 	case DNN:
 		return &l.DNN
+	case BLASLt:
+		return &l.BLASLt
 	}
 	return &l.BLAS
 }
@@ -123,6 +126,9 @@ func (l *Libraries) String() string {
 			}
 			b.WriteByte('\n')
 		}
+	}
+	if l.BLASLt.Err != nil && l.BLAS.Err == nil {
+		fmt.Fprintf(&b, "%-12s not used: %v\n", BLASLt, l.BLASLt.Err)
 	}
 	for _, d := range l.Devices {
 		fmt.Fprintf(&b, "%-12s %v\n", fmt.Sprintf("GPU %d", d.Index), d)

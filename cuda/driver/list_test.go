@@ -69,6 +69,7 @@ func TestHeadersDeclareTheList(t *testing.T) {
 	macro := regexp.MustCompile(`(?m)^#define (cu\w+) (cu\w+)$`)
 	for library, files := range map[string][]string{
 		"cuda": {"cuda.h", "cudaProfiler.h"}, "cudnn": {"cudnn.h"}, "cublas": {"cublas_v2.h"},
+		"cublaslt": {"cublasLt.h"},
 	} {
 		symbols := map[string]string{}
 		for _, file := range files {

@@ -37,13 +37,15 @@ import (
 	"unsafe"
 )
 
-// names returns the file names to look for, the best first.
-func (k Kind) names() []string {
+// names returns the file names to look for, the best first. blas is the version of cuBLAS: cuBLASLt is a part of it.
+func (k Kind) names(blas Version) []string {
 	switch k {
 	case Driver:
 		return []string{"libcuda.so.1"}
 	case DNN:
 		return []string{"libcudnn.so.9", "libcudnn.so.8"}
+	case BLASLt:
+		return []string{fmt.Sprintf("libcublasLt.so.%d", blas.Major)}
 	}
 	return []string{"libcublas.so.13", "libcublas.so.12", "libcublas.so.11"}
 }
@@ -56,6 +58,9 @@ func (k Kind) minimum() Version {
 		return Version{11, 8, 0}
 	case DNN:
 		return Version{8, 0, 0}
+	case BLASLt:
+		// OneFlow's sources tell of illegal memory accesses by CUDA 11.6's bias gradients, which would end the context.
+		return Version{12, 0, 0}
 	}
 	return Version{11, 0, 0}
 }
@@ -64,13 +69,18 @@ func (k Kind) minimum() Version {
 // folders.
 var installed = []string{"/usr/local/cuda/lib64", "/usr/lib/wsl/lib"}
 
-// load finds the best library of a kind and fills its slots. If none can be used, the Err of the result says why.
-func load(k Kind, search string, cuda Library) Library {
-	lib := Library{Kind: k}
-	for _, file := range candidates(k, search) {
+// load finds the best library of a kind and fills its slots. If none can be used, the Err of the result says why. l holds
+// the libraries of the kinds before it.
+func load(k Kind, l *Libraries) Library {
+	lib, search := Library{Kind: k}, l.Search
+	if k == BLASLt && l.BLAS.Err != nil {
+		lib.Err = &LibraryError{Kind: k, Detail: "it is a part of cuBLAS", Err: ErrNoLibrary}
+		return lib
+	}
+	for _, file := range candidates(k, l) {
 		handle, err := open(k, file)
 		if err == nil {
-			err = fill(k, handle, cuda, &lib)
+			err = fill(k, handle, l.Driver, &lib)
 			if err == nil {
 				return lib
 			}
@@ -88,7 +98,7 @@ func load(k Kind, search string, cuda Library) Library {
 	if search != "" {
 		where = fmt.Sprintf("in %s=%s", SearchVariable, search)
 	}
-	detail := fmt.Sprintf("looked for %s %s", strings.Join(k.names(), ", "), where)
+	detail := fmt.Sprintf("looked for %s %s", strings.Join(k.names(l.BLAS.Version), ", "), where)
 	if k == Driver && search == "" {
 		if kernelModule() {
 			detail += "; the kernel's driver is there, so this may be a container that was started without it (--gpus all)"
@@ -101,17 +111,21 @@ func load(k Kind, search string, cuda Library) Library {
 }
 
 // candidates returns the files to try, the best first. A name without a folder is looked for where the system looks.
-func candidates(k Kind, search string) []string {
+// cuBLASLt is looked for beside cuBLAS first.
+func candidates(k Kind, l *Libraries) []string {
 	var files []string
-	for _, name := range k.names() {
-		if search == "" {
+	for _, name := range k.names(l.BLAS.Version) {
+		if k == BLASLt {
+			files = append(files, filepath.Join(filepath.Dir(l.BLAS.Path), name))
+		}
+		if l.Search == "" {
 			files = append(files, name)
 			for _, dir := range installed {
 				files = append(files, filepath.Join(dir, name))
 			}
 			continue
 		}
-		for _, dir := range filepath.SplitList(search) {
+		for _, dir := range filepath.SplitList(l.Search) {
 			// Only this folder may be searched. A name without a slash would be looked for in the system's folders.
 			if abs, err := filepath.Abs(dir); err == nil && dir != "" {
 				files = append(files, filepath.Join(abs, name))
@@ -199,6 +213,8 @@ func fill(k Kind, handle unsafe.Pointer, cuda Library, lib *Library) error {
 		C.gputrain_standin.cudnn = C.int(dnnNotSupported9)
 	case k == DNN:
 		C.gputrain_standin.cudnn = C.CUDNN_STATUS_NOT_SUPPORTED
+	case k == BLASLt:
+		C.gputrain_standin.cublaslt = C.CUBLAS_STATUS_NOT_SUPPORTED
 	default:
 		C.gputrain_standin.cublas = C.CUBLAS_STATUS_NOT_SUPPORTED
 	}
@@ -232,13 +248,17 @@ func versionOf(k Kind, handle unsafe.Pointer) (Version, error) {
 		}
 		return dnnVersion(int(C.call_number(f))), nil
 	}
-	f := find(handle, "cublasGetProperty")
+	name := "cublasGetProperty"
+	if k == BLASLt {
+		name = "cublasLtGetProperty"
+	}
+	f := find(handle, name)
 	if f == nil {
-		return Version{}, fmt.Errorf("%w cublasGetProperty", ErrMissingSymbol)
+		return Version{}, fmt.Errorf("%w %s", ErrMissingSymbol, name)
 	}
 	var n [3]C.int
 	for i, property := range []C.libraryPropertyType{C.MAJOR_VERSION, C.MINOR_VERSION, C.PATCH_LEVEL} {
-		if err := CheckBLAS("cublasGetProperty", int(C.call_property(f, property, &n[i]))); err != nil {
+		if err := CheckBLAS(name, int(C.call_property(f, property, &n[i]))); err != nil {
 			return Version{}, err
 		}
 	}
@@ -254,7 +274,7 @@ func builtFor(k Kind, handle unsafe.Pointer, version Version) int {
 			return int(C.call_number(f)) / 1000
 		}
 		return 0
-	case BLAS:
+	case BLAS, BLASLt:
 		return version.Major
 	}
 	return 0

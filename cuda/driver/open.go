@@ -2,8 +2,8 @@
 // without the libraries, and building it needs no CUDA.
 //
 // Programs call CUDA's functions through gorgonia.org/cu, cu/dnn, cu/blas and this module's cgo. Here these functions
-// are defined in assembly. Each of them jumps to the address in its slot. [Open] loads libcuda, libcudnn and
-// libcublas, and writes the addresses of their functions to the slots. A function without an address returns the
+// are defined in assembly. Each of them jumps to the address in its slot. [Open] loads libcuda, libcudnn,
+// libcublas and libcublasLt, and writes the addresses of their functions to the slots. A function without an address returns the
 // library's own "not initialised" or "not supported". So no call ever ends the process.
 //
 // The functions are listed in functions.txt. The folder include holds our declarations of the API. A build finds them
@@ -15,7 +15,7 @@ package driver
 
 //go:generate go run generate.go
 
-// Open loads the three libraries and looks for GPUs. It fails unless all three libraries and at least one GPU can be
+// Open loads the libraries and looks for GPUs. It fails unless at least one GPU and all libraries except libcublasLt can be
 // used. Its error holds everything that is wrong; see [Libraries.Err]. A library is loaded once for the process. After
 // a failure Open may be called again.
 //

@@ -17,11 +17,13 @@ struct gputrain_standin_status gputrain_standin = {
 	CUDA_ERROR_NOT_INITIALIZED,
 	CUDNN_STATUS_NOT_INITIALIZED,
 	CUBLAS_STATUS_NOT_INITIALIZED,
+	CUBLAS_STATUS_NOT_INITIALIZED,
 };
 
 HIDDEN int gputrain_cuda_status(void) { return gputrain_standin.cuda; }
 HIDDEN int gputrain_cudnn_status(void) { return gputrain_standin.cudnn; }
 HIDDEN int gputrain_cublas_status(void) { return gputrain_standin.cublas; }
+HIDDEN int gputrain_cublaslt_status(void) { return gputrain_standin.cublaslt; }
 
 HIDDEN int gputrain_cuda_name(int status, const char **name) {
 	(void)status;

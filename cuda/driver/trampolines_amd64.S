@@ -4476,6 +4476,110 @@ cublasZswap_v2:
 	jmp *gputrain_slots+4464(%rip)
 	.size cublasZswap_v2, .-cublasZswap_v2
 
+	.globl cublasLtCreate
+	.hidden cublasLtCreate
+	.type cublasLtCreate, %function
+	.balign 16
+cublasLtCreate:
+	jmp *gputrain_slots+4472(%rip)
+	.size cublasLtCreate, .-cublasLtCreate
+
+	.globl cublasLtDestroy
+	.hidden cublasLtDestroy
+	.type cublasLtDestroy, %function
+	.balign 16
+cublasLtDestroy:
+	jmp *gputrain_slots+4480(%rip)
+	.size cublasLtDestroy, .-cublasLtDestroy
+
+	.globl cublasLtGetProperty
+	.hidden cublasLtGetProperty
+	.type cublasLtGetProperty, %function
+	.balign 16
+cublasLtGetProperty:
+	jmp *gputrain_slots+4488(%rip)
+	.size cublasLtGetProperty, .-cublasLtGetProperty
+
+	.globl cublasLtMatmul
+	.hidden cublasLtMatmul
+	.type cublasLtMatmul, %function
+	.balign 16
+cublasLtMatmul:
+	jmp *gputrain_slots+4496(%rip)
+	.size cublasLtMatmul, .-cublasLtMatmul
+
+	.globl cublasLtMatmulAlgoGetHeuristic
+	.hidden cublasLtMatmulAlgoGetHeuristic
+	.type cublasLtMatmulAlgoGetHeuristic, %function
+	.balign 16
+cublasLtMatmulAlgoGetHeuristic:
+	jmp *gputrain_slots+4504(%rip)
+	.size cublasLtMatmulAlgoGetHeuristic, .-cublasLtMatmulAlgoGetHeuristic
+
+	.globl cublasLtMatmulDescCreate
+	.hidden cublasLtMatmulDescCreate
+	.type cublasLtMatmulDescCreate, %function
+	.balign 16
+cublasLtMatmulDescCreate:
+	jmp *gputrain_slots+4512(%rip)
+	.size cublasLtMatmulDescCreate, .-cublasLtMatmulDescCreate
+
+	.globl cublasLtMatmulDescDestroy
+	.hidden cublasLtMatmulDescDestroy
+	.type cublasLtMatmulDescDestroy, %function
+	.balign 16
+cublasLtMatmulDescDestroy:
+	jmp *gputrain_slots+4520(%rip)
+	.size cublasLtMatmulDescDestroy, .-cublasLtMatmulDescDestroy
+
+	.globl cublasLtMatmulDescSetAttribute
+	.hidden cublasLtMatmulDescSetAttribute
+	.type cublasLtMatmulDescSetAttribute, %function
+	.balign 16
+cublasLtMatmulDescSetAttribute:
+	jmp *gputrain_slots+4528(%rip)
+	.size cublasLtMatmulDescSetAttribute, .-cublasLtMatmulDescSetAttribute
+
+	.globl cublasLtMatmulPreferenceCreate
+	.hidden cublasLtMatmulPreferenceCreate
+	.type cublasLtMatmulPreferenceCreate, %function
+	.balign 16
+cublasLtMatmulPreferenceCreate:
+	jmp *gputrain_slots+4536(%rip)
+	.size cublasLtMatmulPreferenceCreate, .-cublasLtMatmulPreferenceCreate
+
+	.globl cublasLtMatmulPreferenceDestroy
+	.hidden cublasLtMatmulPreferenceDestroy
+	.type cublasLtMatmulPreferenceDestroy, %function
+	.balign 16
+cublasLtMatmulPreferenceDestroy:
+	jmp *gputrain_slots+4544(%rip)
+	.size cublasLtMatmulPreferenceDestroy, .-cublasLtMatmulPreferenceDestroy
+
+	.globl cublasLtMatmulPreferenceSetAttribute
+	.hidden cublasLtMatmulPreferenceSetAttribute
+	.type cublasLtMatmulPreferenceSetAttribute, %function
+	.balign 16
+cublasLtMatmulPreferenceSetAttribute:
+	jmp *gputrain_slots+4552(%rip)
+	.size cublasLtMatmulPreferenceSetAttribute, .-cublasLtMatmulPreferenceSetAttribute
+
+	.globl cublasLtMatrixLayoutCreate
+	.hidden cublasLtMatrixLayoutCreate
+	.type cublasLtMatrixLayoutCreate, %function
+	.balign 16
+cublasLtMatrixLayoutCreate:
+	jmp *gputrain_slots+4560(%rip)
+	.size cublasLtMatrixLayoutCreate, .-cublasLtMatrixLayoutCreate
+
+	.globl cublasLtMatrixLayoutDestroy
+	.hidden cublasLtMatrixLayoutDestroy
+	.type cublasLtMatrixLayoutDestroy, %function
+	.balign 16
+cublasLtMatrixLayoutDestroy:
+	jmp *gputrain_slots+4568(%rip)
+	.size cublasLtMatrixLayoutDestroy, .-cublasLtMatrixLayoutDestroy
+
 	.data
 	.balign 8
 	.globl gputrain_slots
@@ -5041,6 +5145,19 @@ gputrain_slots:
 	.quad gputrain_cublas_status
 	.quad gputrain_cublas_status
 	.quad gputrain_cublas_status
-	.size gputrain_slots, 4472
+	.quad gputrain_cublaslt_status
+	.quad gputrain_cublaslt_status
+	.quad gputrain_cublaslt_status
+	.quad gputrain_cublaslt_status
+	.quad gputrain_cublaslt_status
+	.quad gputrain_cublaslt_status
+	.quad gputrain_cublaslt_status
+	.quad gputrain_cublaslt_status
+	.quad gputrain_cublaslt_status
+	.quad gputrain_cublaslt_status
+	.quad gputrain_cublaslt_status
+	.quad gputrain_cublaslt_status
+	.quad gputrain_cublaslt_status
+	.size gputrain_slots, 4576
 
 	.section .note.GNU-stack,"",%progbits

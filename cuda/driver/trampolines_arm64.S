@@ -5594,6 +5594,136 @@ cublasZswap_v2:
 	br x16
 	.size cublasZswap_v2, .-cublasZswap_v2
 
+	.globl cublasLtCreate
+	.hidden cublasLtCreate
+	.type cublasLtCreate, %function
+	.balign 16
+cublasLtCreate:
+	adrp x16, gputrain_slots+4472
+	ldr x16, [x16, :lo12:gputrain_slots+4472]
+	br x16
+	.size cublasLtCreate, .-cublasLtCreate
+
+	.globl cublasLtDestroy
+	.hidden cublasLtDestroy
+	.type cublasLtDestroy, %function
+	.balign 16
+cublasLtDestroy:
+	adrp x16, gputrain_slots+4480
+	ldr x16, [x16, :lo12:gputrain_slots+4480]
+	br x16
+	.size cublasLtDestroy, .-cublasLtDestroy
+
+	.globl cublasLtGetProperty
+	.hidden cublasLtGetProperty
+	.type cublasLtGetProperty, %function
+	.balign 16
+cublasLtGetProperty:
+	adrp x16, gputrain_slots+4488
+	ldr x16, [x16, :lo12:gputrain_slots+4488]
+	br x16
+	.size cublasLtGetProperty, .-cublasLtGetProperty
+
+	.globl cublasLtMatmul
+	.hidden cublasLtMatmul
+	.type cublasLtMatmul, %function
+	.balign 16
+cublasLtMatmul:
+	adrp x16, gputrain_slots+4496
+	ldr x16, [x16, :lo12:gputrain_slots+4496]
+	br x16
+	.size cublasLtMatmul, .-cublasLtMatmul
+
+	.globl cublasLtMatmulAlgoGetHeuristic
+	.hidden cublasLtMatmulAlgoGetHeuristic
+	.type cublasLtMatmulAlgoGetHeuristic, %function
+	.balign 16
+cublasLtMatmulAlgoGetHeuristic:
+	adrp x16, gputrain_slots+4504
+	ldr x16, [x16, :lo12:gputrain_slots+4504]
+	br x16
+	.size cublasLtMatmulAlgoGetHeuristic, .-cublasLtMatmulAlgoGetHeuristic
+
+	.globl cublasLtMatmulDescCreate
+	.hidden cublasLtMatmulDescCreate
+	.type cublasLtMatmulDescCreate, %function
+	.balign 16
+cublasLtMatmulDescCreate:
+	adrp x16, gputrain_slots+4512
+	ldr x16, [x16, :lo12:gputrain_slots+4512]
+	br x16
+	.size cublasLtMatmulDescCreate, .-cublasLtMatmulDescCreate
+
+	.globl cublasLtMatmulDescDestroy
+	.hidden cublasLtMatmulDescDestroy
+	.type cublasLtMatmulDescDestroy, %function
+	.balign 16
+cublasLtMatmulDescDestroy:
+	adrp x16, gputrain_slots+4520
+	ldr x16, [x16, :lo12:gputrain_slots+4520]
+	br x16
+	.size cublasLtMatmulDescDestroy, .-cublasLtMatmulDescDestroy
+
+	.globl cublasLtMatmulDescSetAttribute
+	.hidden cublasLtMatmulDescSetAttribute
+	.type cublasLtMatmulDescSetAttribute, %function
+	.balign 16
+cublasLtMatmulDescSetAttribute:
+	adrp x16, gputrain_slots+4528
+	ldr x16, [x16, :lo12:gputrain_slots+4528]
+	br x16
+	.size cublasLtMatmulDescSetAttribute, .-cublasLtMatmulDescSetAttribute
+
+	.globl cublasLtMatmulPreferenceCreate
+	.hidden cublasLtMatmulPreferenceCreate
+	.type cublasLtMatmulPreferenceCreate, %function
+	.balign 16
+cublasLtMatmulPreferenceCreate:
+	adrp x16, gputrain_slots+4536
+	ldr x16, [x16, :lo12:gputrain_slots+4536]
+	br x16
+	.size cublasLtMatmulPreferenceCreate, .-cublasLtMatmulPreferenceCreate
+
+	.globl cublasLtMatmulPreferenceDestroy
+	.hidden cublasLtMatmulPreferenceDestroy
+	.type cublasLtMatmulPreferenceDestroy, %function
+	.balign 16
+cublasLtMatmulPreferenceDestroy:
+	adrp x16, gputrain_slots+4544
+	ldr x16, [x16, :lo12:gputrain_slots+4544]
+	br x16
+	.size cublasLtMatmulPreferenceDestroy, .-cublasLtMatmulPreferenceDestroy
+
+	.globl cublasLtMatmulPreferenceSetAttribute
+	.hidden cublasLtMatmulPreferenceSetAttribute
+	.type cublasLtMatmulPreferenceSetAttribute, %function
+	.balign 16
+cublasLtMatmulPreferenceSetAttribute:
+	adrp x16, gputrain_slots+4552
+	ldr x16, [x16, :lo12:gputrain_slots+4552]
+	br x16
+	.size cublasLtMatmulPreferenceSetAttribute, .-cublasLtMatmulPreferenceSetAttribute
+
+	.globl cublasLtMatrixLayoutCreate
+	.hidden cublasLtMatrixLayoutCreate
+	.type cublasLtMatrixLayoutCreate, %function
+	.balign 16
+cublasLtMatrixLayoutCreate:
+	adrp x16, gputrain_slots+4560
+	ldr x16, [x16, :lo12:gputrain_slots+4560]
+	br x16
+	.size cublasLtMatrixLayoutCreate, .-cublasLtMatrixLayoutCreate
+
+	.globl cublasLtMatrixLayoutDestroy
+	.hidden cublasLtMatrixLayoutDestroy
+	.type cublasLtMatrixLayoutDestroy, %function
+	.balign 16
+cublasLtMatrixLayoutDestroy:
+	adrp x16, gputrain_slots+4568
+	ldr x16, [x16, :lo12:gputrain_slots+4568]
+	br x16
+	.size cublasLtMatrixLayoutDestroy, .-cublasLtMatrixLayoutDestroy
+
 	.data
 	.balign 8
 	.globl gputrain_slots
@@ -6159,6 +6289,19 @@ gputrain_slots:
 	.quad gputrain_cublas_status
 	.quad gputrain_cublas_status
 	.quad gputrain_cublas_status
-	.size gputrain_slots, 4472
+	.quad gputrain_cublaslt_status
+	.quad gputrain_cublaslt_status
+	.quad gputrain_cublaslt_status
+	.quad gputrain_cublaslt_status
+	.quad gputrain_cublaslt_status
+	.quad gputrain_cublaslt_status
+	.quad gputrain_cublaslt_status
+	.quad gputrain_cublaslt_status
+	.quad gputrain_cublaslt_status
+	.quad gputrain_cublaslt_status
+	.quad gputrain_cublaslt_status
+	.quad gputrain_cublaslt_status
+	.quad gputrain_cublaslt_status
+	.size gputrain_slots, 4576
 
 	.section .note.GNU-stack,"",%progbits

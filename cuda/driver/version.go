@@ -2,17 +2,18 @@ package driver
 
 import "fmt"
 
-// A Kind is one of the three libraries.
+// A Kind is one of the libraries.
 type Kind int
 
 const (
 	Driver Kind = iota // libcuda, which comes with NVIDIA's kernel driver
 	DNN                // libcudnn
 	BLAS               // libcublas
+	BLASLt             // libcublasLt, which comes with libcublas; programs can do without it
 )
 
 // Kinds lists all kinds, in the order in which the libraries are loaded.
-var Kinds = [...]Kind{Driver, DNN, BLAS}
+var Kinds = [...]Kind{Driver, DNN, BLAS, BLASLt}
 
 func (k Kind) String() string {
 	switch k {
@@ -22,6 +23,8 @@ func (k Kind) String() string {
 		return "cuDNN"
 	case BLAS:
 		return "cuBLAS"
+	case BLASLt:
+		return "cuBLASLt"
 	}
 	return fmt.Sprintf("Kind(%d)", int(k))
 }

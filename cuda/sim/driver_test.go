@@ -4,6 +4,8 @@ package sim_test
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -124,6 +126,50 @@ func TestKernel(t *testing.T) {
 		r.must(launch())
 		r.check("y + bias", onDevice, withBias(y, bias, c, i, 1), sumOf(1))
 	})
+}
+
+// Sums on tensor cores are rounded as the device's generation does it: 1 - 1 + 2^-30, where the last term is the fifth.
+// Ampere adds four products of TF32 at once, and then the fifth to their sum. Hopper adds all five at once, and cuts off
+// what is that small beside 1.
+func TestTensorCores(t *testing.T) {
+	text, err := os.ReadFile("src/ptx/test/kernels/matrix.ptx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, major := range []int{8, 9} {
+		t.Run(fmt.Sprintf("%d.0", major), func(t *testing.T) {
+			r := newRig(t, sim.Start(t, sim.ComputeCapability(major, 0)))
+			major, err := r.device.Attribute(cu.ComputeCapabilityMajor) // another one if it is a real GPU
+			r.must(err)
+			if major < 8 {
+				t.Skip("the kernel needs compute capability 8.0")
+			}
+			module, err := cu.LoadData(string(text))
+			r.must(err)
+			t.Cleanup(func() { r.freed(module.Unload()) })
+			function, err := module.Function("mma_tf32_8")
+			r.must(err)
+			const rows, columns, inner = 16, 8, 8
+			a, b, want := make([]float32, rows*inner), make([]float32, columns*inner), make([]float64, rows*columns)
+			a[0], a[1], a[4] = 1, -1, 0x1p-30
+			for i := range b {
+				b[i] = 1
+			}
+			if major == 8 {
+				for column := range columns {
+					want[column] = 0x1p-30
+				}
+			}
+			d := r.buffer(rows * columns)
+			operands := []cu.DevicePtr{d, r.upload(a), r.upload(b), r.upload(make([]float32, rows*columns))}
+			var pointers []unsafe.Pointer
+			for i := range operands {
+				pointers = append(pointers, unsafe.Pointer(&operands[i]))
+			}
+			r.must(function.Launch(1, 1, 1, 32, 1, 1, 0, r.stream, pointers))
+			r.check("1 - 1 + 2^-30", d, want, approx.Tolerance{})
+		})
+	}
 }
 
 // A captured graph does nothing until it is launched, and then the same each time.

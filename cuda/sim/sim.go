@@ -76,6 +76,12 @@ func Timeout(nth int) Option { return option("timeout", nth) }
 // Lost makes the device disappear at the nth piece of work (from 1).
 func Lost(nth int) Option { return option("lost", nth) }
 
+// WithoutEpilogues makes cuBLASLt refuse products with these epilogues, by their numbers.
+func WithoutEpilogues(epilogues ...int) Option {
+	text := strings.Trim(strings.ReplaceAll(fmt.Sprint(epilogues), " ", "+"), "[]")
+	return option("allow", "cublaslt-without:"+text)
+}
+
 // Traffic makes the machine count memory traffic. [Machine.Moved] returns what it has counted.
 func Traffic() Option { return option("traffic", 1) }
 

@@ -43,8 +43,14 @@ func NoAllocs() Option { return func(s *suite) { s.noAllocs = true } }
 // are to run in their long form (make test-long). It is for devices that are slow.
 func Short() Option { return func(s *suite) { s.short = s.short || !testenv.Long() } }
 
+// Roundoff says that the device's unit roundoff isn't float32's. Layers, losses and steps
+// are then judged by it. Checks are skipped that compare a whole course of training with
+// the reference, or that find no samples clear of kinks; they say so.
+func Roundoff(unit float64) Option { return func(s *suite) { s.unit = unit } }
+
 // suite holds what the checks of one run share.
 type suite struct {
+	unit     float64 // unit roundoff; 0: float32's
 	open     Open
 	variants []variant
 	noAllocs bool

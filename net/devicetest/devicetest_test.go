@@ -593,6 +593,17 @@ var brokenDevices = []broken{
 	{"Trace trains", wrapped(func(in net.Tracer) net.Tracer { return traceTrains{in} }), "evaluation_changes_nothing", nil},
 	{"Evaluate moves the weights a little", wrapped(func(in net.Tracer) net.Tracer { return evaluateMoves{in} }), "evaluation_changes_nothing", nil},
 	{"no error after Close", wrapped(func(in net.Tracer) net.Tracer { return neverCloses{in} }), "closed", nil},
+	{"inference trains", faults{wrap: func(in net.Tracer, o net.Options, compile compiler) net.Tracer {
+		if !o.Inference {
+			return in
+		}
+		o.Inference = false
+		p, err := compile(rich(), o)
+		if err != nil {
+			panic(err)
+		}
+		return p.(net.Tracer)
+	}}, "inference", nil},
 	{"batches above the largest are accepted", faults{wrap: func(in net.Tracer, o net.Options, compile compiler) net.Tracer {
 		o.Batch *= 10
 		p, err := compile(in.(*running).plan.Network, o)

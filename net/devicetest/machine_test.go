@@ -76,8 +76,8 @@ func (m *machine) Compile(n *net.Network, opts net.Options) (net.Program, error)
 	if err := opts.CheckFor(plan); err != nil {
 		return nil, err
 	}
-	r := &running{machine: m, plan: plan, opts: opts}
-	for _, node := range plan.Nodes {
+	r := &running{machine: m, given: plan, plan: opts.PlanFor(plan), opts: opts}
+	for _, node := range r.plan.Nodes {
 		layer := &reference.Layer{Node: node, Seed: opts.Seed}
 		if m.layer != nil {
 			m.layer(layer)
@@ -97,7 +97,8 @@ func (m *machine) Compile(n *net.Network, opts net.Options) (net.Program, error)
 // running is a machine's program.
 type running struct {
 	*machine
-	plan    *net.Plan
+	given   *net.Plan
+	plan    *net.Plan // for inference nothing learns
 	opts    net.Options
 	layers  []*reference.Layer
 	moments map[string][]float64 // by name in State.Optimizer
@@ -110,7 +111,7 @@ type running struct {
 	closed  bool
 }
 
-func (r *running) Plan() *net.Plan      { return r.plan }
+func (r *running) Plan() *net.Plan      { return r.given }
 func (r *running) Options() net.Options { return r.opts }
 
 // outcome is what one run of the network gives.
@@ -242,6 +243,13 @@ func score(l reference.Loss, n int) net.Metrics {
 	return net.Metrics{Samples: int64(n), Loss: l.Sum, Hits: int64(l.Hits)}
 }
 
+func (r *running) trains() error {
+	if r.closed {
+		return net.ErrClosed
+	}
+	return r.opts.Training()
+}
+
 func (r *running) Step(b net.Batch) error {
 	if r.grads != nil {
 		return net.ErrUnfinished
@@ -253,6 +261,9 @@ func (r *running) Step(b net.Batch) error {
 }
 
 func (r *running) Gradients(b net.Batch, share net.Share) error {
+	if err := r.trains(); err != nil {
+		return err
+	}
 	if err := r.check(b, true); err != nil {
 		return err
 	}
@@ -294,8 +305,8 @@ func (r *running) Gradients(b net.Batch, share net.Share) error {
 }
 
 func (r *running) Update() error {
-	if r.closed {
-		return net.ErrClosed
+	if err := r.trains(); err != nil {
+		return err
 	}
 	if r.grads == nil || r.swapped {
 		return net.ErrUnfinished
@@ -456,6 +467,11 @@ func (r *running) Trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
 	}
 	if r.grads != nil {
 		return nil, net.ErrUnfinished
+	}
+	if mode == net.Training {
+		if err := r.trains(); err != nil {
+			return nil, err
+		}
 	}
 	o := r.run(b, mode, net.Whole(b.Len()))
 	n := b.Len()

@@ -83,6 +83,9 @@ func checkOptimizer(e *env) {
 // checkTrajectory runs many steps on the device and on the reference,
 // independently but from the same start. They drift apart only by rounding.
 func checkTrajectory(e *env) {
+	if e.unit > 0 {
+		e.Skip("a device with coarse roundings takes another course; each of its steps is judged elsewhere")
+	}
 	const batch = 5
 	steps := e.some(60, 30)
 	n := e.small()

@@ -39,6 +39,9 @@ func (e *env) compileOn(dev net.Device, n *net.Network, opts net.Options) *progr
 	if err != nil {
 		panic(fmt.Sprintf("BUG: network %s: %v", name, err))
 	}
+	if e.unit > 0 {
+		judge.SetRoundoff(e.unit)
+	}
 	p, err := dev.Compile(n, opts)
 	if err != nil {
 		e.Fatalf("compiling %s: %v", name, err)
@@ -148,6 +151,9 @@ func (p *program) choose(st net.State, data *net.Dataset, n int) net.Batch {
 	p.Helper()
 	b, err := p.judge.Choose(st, net.Batch{Data: data, Indices: p.order(data)}, n)
 	if err != nil {
+		if p.unit > 0 && errors.Is(err, verify.ErrKinks) {
+			p.Skipf("the device's roundings are coarse: %v", err)
+		}
 		p.Fatalf("no batch to test with: %v\n%s", err, p.name)
 	}
 	return b

@@ -94,7 +94,7 @@ func nearTie(w net.Window, in net.Shape, x []float64, gap float64) (near, tie bo
 // values in float64, and also in float32 if each is summed in the same order. But an FFT or
 // Winograd's filtering rounds each place differently. So it may choose another one of a
 // window's equal values as the greatest, or compute a value a little above 0 instead of 0.
-// If the device has shown the layer's input, it decided on these values, and there is no
+// So may a device whose roundings are coarse, for a value near a kink. If the device has shown the layer's input, it decided on these values, and there is no
 // choice.
 func (p *pass) follow(i int, dy, dx []float64) {
 	if p.ein[i][0] == 0 {
@@ -111,8 +111,9 @@ func (p *pass) follow(i int, dy, dx []float64) {
 		for _, kink := range f.Kinks {
 			right := f.Derivative(math.Nextafter(kink, math.Inf(1)), d.Parameter())
 			left := f.Derivative(math.Nextafter(kink, math.Inf(-1)), d.Parameter())
+			near := p.ein[i][0] + safety*p.unit*math.Abs(kink)
 			for k, v := range x {
-				if v != kink {
+				if math.Abs(v-kink) > near {
 					continue
 				}
 				for _, other := range []float64{right * dy[k], left * dy[k]} {
@@ -130,7 +131,7 @@ func (p *pass) follow(i int, dy, dx []float64) {
 		area := l.In.H * l.In.W
 		for plane := range p.n * l.In.C {
 			part := func(values []float64) []float64 { return values[plane*area : (plane+1)*area] }
-			followTies(w, l.In, part(x), part(shown), part(dx))
+			followTies(w, l.In, 2*p.ein[i][0], part(x), part(shown), part(dx))
 		}
 	case *net.Conv, *net.Dense, *net.Dropout, *net.BatchNorm, *net.Flatten, *net.Add, *net.Concat, *net.Multiply, *net.Scale:
 		// These decide nothing.
@@ -158,25 +159,32 @@ func (p *pass) shownBefore(i int) []float64 {
 }
 
 // followTies moves gradients in a channel's plane dx. The reference gave a window's
-// gradient to the first of its equal greatest values. followTies moves it to the one of
-// them whose gradient is greatest on the device.
-func followTies(w net.Window, in net.Shape, x, shown, dx []float64) {
-	for oh := range w.OutH {
-		top := oh*w.StrideH - w.Top
-		for ow := range w.OutW {
-			left := ow*w.StrideW - w.Left
-			first, chosen := -1, -1
-			for ih := max(top, 0); ih < min(top+w.KernelH, in.H); ih++ {
-				for iw := max(left, 0); iw < min(left+w.KernelW, in.W); iw++ {
-					at := ih*in.W + iw
-					switch {
-					case first < 0 || x[at] > x[first]:
-						first, chosen = at, at
-					case x[at] == x[first] && math.Abs(shown[at]) > math.Abs(shown[chosen]):
-						chosen = at
-					}
-				}
+// gradient to the first of its greatest values. Of the values that are smaller than that
+// by no more than gap, followTies moves it to the one whose gradient is greatest on the
+// device.
+func followTies(w net.Window, in net.Shape, gap float64, x, shown, dx []float64) {
+	each := func(oh, ow int, visit func(at int)) {
+		top, left := oh*w.StrideH-w.Top, ow*w.StrideW-w.Left
+		for ih := max(top, 0); ih < min(top+w.KernelH, in.H); ih++ {
+			for iw := max(left, 0); iw < min(left+w.KernelW, in.W); iw++ {
+				visit(ih*in.W + iw)
 			}
+		}
+	}
+	for oh := range w.OutH {
+		for ow := range w.OutW {
+			first := -1
+			each(oh, ow, func(at int) {
+				if first < 0 || x[at] > x[first] {
+					first = at
+				}
+			})
+			chosen := first
+			each(oh, ow, func(at int) {
+				if x[at] >= x[first]-gap && math.Abs(shown[at]) > math.Abs(shown[chosen]) {
+					chosen = at
+				}
+			})
 			if first != chosen {
 				dx[first], dx[chosen] = dx[chosen], dx[first]
 			}

@@ -171,7 +171,7 @@ var sourceFlags = []string{"-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-I",
 // simulatorSources returns the files that define NVIDIA's functions or use their declarations.
 func simulatorSources() ([]string, error) {
 	var sources []string
-	for _, folder := range []string{"core", "driver", "cudnn", "cublas"} {
+	for _, folder := range []string{"core", "driver", "cudnn", "cublas", "cublaslt"} {
 		found, err := filepath.Glob(filepath.Join(simulator, "src", folder, "*.cpp"))
 		if err != nil {
 			return nil, err

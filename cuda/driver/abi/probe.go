@@ -28,6 +28,7 @@ const prologue = `#include <cstddef>
 extern "C" {
 #undef __cplusplus
 #include <cublas_v2.h>
+#include <cublasLt.h>
 #define __cplusplus 201703L
 }
 

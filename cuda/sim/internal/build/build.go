@@ -48,7 +48,7 @@ var common = []string{
 	"-I.", "-I../../driver/include", "-DCUDNN_MAJOR=9", "-pthread",
 }
 
-// Libraries builds libcuda.so.1, libcudnn.so.9 and libcublas.so.12, and returns the folder that contains them.
+// Libraries builds the libraries: libcuda.so.1, libcudnn.so.9 and so on. It returns the folder that contains them.
 func Libraries() (string, error) {
 	b, err := newBuilder()
 	if err != nil {
@@ -66,7 +66,7 @@ func Program(t Target) (string, error) {
 	return b.build(t)
 }
 
-// ProgramWithLibraries builds a program that is linked with the three libraries, and returns the path of its file.
+// ProgramWithLibraries builds a program that is linked with the libraries, and returns the path of its file.
 func ProgramWithLibraries(t Target) (string, error) {
 	b, err := newBuilder()
 	if err != nil {
@@ -83,7 +83,7 @@ func ProgramWithLibraries(t Target) (string, error) {
 	return b.build(t)
 }
 
-var names = []string{"libcudnn.so.9", "libcublas.so.12", "libcuda.so.1"}
+var names = []string{"libcudnn.so.9", "libcublas.so.12", "libcublasLt.so.12", "libcuda.so.1"}
 
 // libraries runs the rule that `make sim` runs.
 func (b *builder) libraries() (string, error) {

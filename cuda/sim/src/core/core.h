@@ -278,7 +278,8 @@ void onReset(void (*hook)());
 //                     and "traffic written NAME" are bytes: each launch counts every sector of 32 bytes once
 //   report=PATH       write the report there at exit (a process that ends without exit handlers, as Go's do, leaves the
 //                     one of its last calls)
-//   allow=NAME        or NAME:VALUE, for option(); likewise cudnn=N and cublas=N, versions of these libraries
+//   allow=NAME        or NAME:VALUE, for option(); likewise cudnn=N and cublas=N, versions of these libraries.
+//                     cublaslt-without:N+M+...: cuBLASLt has no algorithm for the epilogues with these numbers
 extern "C" {
 // A fresh machine with this configuration over that of the environment; everything of the old one is gone, handles too.
 // 0, or -1 for a configuration that can't be read (simError tells why).

@@ -1,5 +1,5 @@
-// Handles of cuBLAS and what every one of its functions needs: the handle's state, checks of arguments, scalars that
-// live on the host or on the device, and the way to a stream.
+// Handles of cuBLAS and what every one of its functions needs: the handle's state, scalars that live on the host or on the
+// device, and the way to a stream.
 #ifndef GPUTRAIN_SIM_CUBLAS_HANDLE_H
 #define GPUTRAIN_SIM_CUBLAS_HANDLE_H
 
@@ -8,8 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "core/core.h"
-#include "cublas_v2.h"
+#include "cublas/shared.h"
 
 namespace sim::blas {
 
@@ -30,31 +29,6 @@ struct Handle {
 // The live handle behind the API's pointer, usable on the calling thread; null, a finding and `status` where it isn't.
 Handle *use(cublasHandle_t handle, cublasStatus_t &status);
 
-cublasStatus_t statusOf(CUresult result);
-
-// A function's checks of its arguments. Each failed one is a finding that names the argument; `status` is then
-// CUBLAS_STATUS_INVALID_VALUE.
-class Arguments {
- public:
-  bool ok() const { return status == CUBLAS_STATUS_SUCCESS; }
-  void atLeast(const char *name, long long value, long long least);
-  void leading(const char *name, int value, int rows);  // at least max(1, rows)
-  void increment(const char *name, int value);          // not 0
-  void operation(const char *name, cublasOperation_t value);
-  void pointer(const char *name, const void *value);    // not null
-  void aligned(const char *name, const void *value, size_t bytes);  // not null and a multiple of bytes
-  void fail(const char *check, const std::string &message);
-
-  cublasStatus_t status = CUBLAS_STATUS_SUCCESS;
-};
-
-inline uint64_t addressOf(const void *pointer) { return reinterpret_cast<uint64_t>(pointer); }
-size_t sizeOf(cudaDataType type);       // of an element in bytes; 0: not supported
-template <class T>
-constexpr cudaDataType typeOf() {
-  return sizeof(T) == sizeof(double) ? CUDA_R_64F : CUDA_R_32F;
-}
-
 // alpha or beta: its value is copied in the call (host pointer mode) or read when the work runs (device pointer mode).
 class Scalar {
  public:
@@ -71,16 +45,10 @@ class Scalar {
   double host_ = 0;
 };
 
-// A column-major matrix in device memory.
-struct Matrix {
-  const char *name;
-  uint64_t address;
-  int rows, columns, ld;
-  cudaDataType type;
-};
-
-// Adds what a pass over all elements touches: a column at a time where there are gaps between columns.
-void access(const Matrix &matrix, Mode mode, std::vector<Access> &accesses);
+template <class T>
+constexpr cudaDataType typeOf() {
+  return sizeof(T) == sizeof(double) ? CUDA_R_64F : CUDA_R_32F;
+}
 
 // A vector in device memory; a negative increment walks it from its end, as in BLAS.
 struct Vector {
@@ -91,13 +59,6 @@ struct Vector {
   int64_t index(int i) const;  // of element i, in elements from the address
 };
 void access(const Vector &vector, Mode mode, std::vector<Access> &accesses);
-
-// A finding for what the accesses read of memory that nobody has written: for those that depend on a scalar which is
-// known only when the work runs. Inside of Work::run.
-void checkWritten(const std::vector<Access> &accesses);
-
-// A finding for output that overlaps input, of which the documentation says that results are undefined.
-void checkOverlap(const std::vector<Access> &accesses);
 
 // Gives the work its run. Where only a scalar in device memory says whether the output is read as well, the machine
 // must leave the output alone before: kernels are treated so.
