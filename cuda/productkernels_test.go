@@ -51,16 +51,8 @@ func (r *kernelRig) convolving() (c convolving) {
 	left, right := pads(in.W, conv.Kernel.W, conv.Dilation.W)
 	conv.Padding = net.Pad(top, bottom, left, right)
 	c.Layer, c.n = r.judgeOf(in, conv), r.about(3)
-	c.Convolving = convolvingOf(c.Node, c.n)
+	c.Convolving = convolvingOf(c.In, c.Out, c.Window, c.n)
 	return c
-}
-
-// convolvingOf describes a layer's convolution of n samples.
-func convolvingOf(l net.Node, n int) kernels.Convolving {
-	w := l.Window
-	return kernels.Convolving{Batch: uint32(n), Channels: uint32(l.In.C), H: int32(l.In.H), W: int32(l.In.W), Filters: uint32(l.Out.C),
-		OutH: uint32(w.OutH), OutW: uint32(w.OutW), KernelH: uint32(w.KernelH), KernelW: uint32(w.KernelW), StrideH: int32(w.StrideH),
-		StrideW: int32(w.StrideW), DilationH: int32(w.DilationH), DilationW: int32(w.DilationW), Top: int32(w.Top), Left: int32(w.Left)}
 }
 
 // convolve is the reference's convolution, without a bias.
