@@ -211,11 +211,13 @@ func candidates(c *cudnn.Context, dir direction, d descriptors, measured *operan
 }
 
 // operands holds the memory of a convolution's tensors x, w and y, and of its workspace. The rest is for our own kernels,
-// which compute a bias and a ReLU with the output. cuDNN doesn't.
+// which compute with the output what comes after it. cuDNN doesn't.
 type operands struct {
 	x, w, y, workspace Buffer
 	bias               Buffer // empty: none
-	relu               bool   // after the bias
+	tail               tail   // after the bias
+	pooled, mask       Buffer // for biasReLUPool: what is written instead of y
+	pooledH, pooledW   int
 }
 
 // product computes the product of a direction. It writes the operand that is the result, or adds to it where adds is

@@ -445,16 +445,19 @@ func (c *convLayer) forward(p *pass) error {
 		y = &c.products
 	}
 	bias, shape := c.parameters[net.Bias], c.produced()
-	o := operands{x: x.Buffer, w: c.parameters[net.Weight].factor, y: y.Buffer}
-	if bias != nil && c.tail != biasReLUPool {
-		o.bias, o.relu = bias.value, c.tail == biasReLU
+	o := operands{x: x.Buffer, w: c.parameters[net.Weight].factor, y: y.Buffer, tail: c.tail}
+	if bias != nil {
+		o.bias = bias.value
+	}
+	if c.tail == biasReLUPool {
+		o.pooled, o.mask, o.pooledH, o.pooledW = c.out.value.Buffer, c.mask.Buffer, c.out.shape.H, c.out.shape.W
 	}
 	if err := conv.compute(forward, o, false); err != nil {
 		return err
 	}
 	switch {
-	case o.bias.Bytes > 0 && conv.owns(forward):
-		return nil // that has been computed too
+	case conv.owns(forward):
+		return nil // with all of that
 	case c.tail == biasReLUPool:
 		return c.launch(kernels.BiasReLUPool{
 			Y: c.out.value.values(), Mask: kernels.Pointer[uint8](c.mask.Address), X: y.values(), Bias: floats(bias.value),

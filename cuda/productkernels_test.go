@@ -137,6 +137,9 @@ func tryConvolution(r *kernelRig) {
 	y := r.room(len(want))
 	k.Y = brainsAt(y)
 	r.launch(k)
+	if r.random.IntN(2) == 0 && k.Tail != kernels.ConvolutionOnly {
+		r.tryPooledConvolution(c, k, x, weight, bias)
+	}
 	limits := roundedLimits(sumLimits(absolute, c.taps()*c.In.C), want)
 	checkEach(r, "y", y.get(), lastOf(r, want, c.n, c.Out.C), lastOf(r, limits, c.n, c.Out.C))
 	if r.Failed() {
@@ -212,4 +215,45 @@ func tryConvolutionFilter(r *kernelRig) {
 	if r.Failed() {
 		r.Logf("%+v", k)
 	}
+}
+
+// tryPooledConvolution adds a ReLU and pooling to a convolution with a bias. Eighths make sums and maxima exact, so that
+// equal ones are equal; but for results, which are rounded.
+func (r *kernelRig) tryPooledConvolution(c convolving, k kernels.Convolution, x, weight, bias []float32) {
+	r.Helper()
+	for _, values := range [][]float32{x, weight, bias} {
+		for i, v := range values {
+			values[i] = float32(math.Round(float64(4*v))) / 4
+		}
+	}
+	k.X, k.Weight = r.brains(lastOf(r, x, c.n, c.In.C)), r.brains(lastOf(r, weight, c.Out.C, c.In.C))
+	k.Bias = kernels.Optional[float32](at(put(r, bias)))
+	sums := c.convolve(doubles(x), doubles(weight))
+	made := c.Out
+	outH, outW := (made.H+r.random.IntN(2))/2, (made.W+r.random.IntN(2))/2
+	if outH == 0 || outW == 0 {
+		return
+	}
+	want, mask := make([]float64, c.n*made.C*outH*outW), make([]uint8, c.n*made.C*outH*outW)
+	for o := range want {
+		plane, h, w := o/(outH*outW), o/outW%outH*2, o%outW*2
+		mask[o] = 4 // the ReLU lets nothing through
+		for i := range 4 {
+			if h+i/2 >= made.H || w+i%2 >= made.W {
+				continue
+			}
+			v := sums[(plane*made.H+h+i/2)*made.W+w+i%2] + float64(bias[plane%made.C])
+			if v > want[o] || math.IsNaN(v) {
+				want[o], mask[o] = v, uint8(i)
+			}
+			if math.IsNaN(v) {
+				mask[o] += 4
+			}
+		}
+	}
+	y, masks := r.room(len(want)), room[uint8](r, len(mask))
+	k.Y, k.Mask, k.PooledH, k.PooledW, k.Tail = brainsAt(y), kernels.Optional[uint8](at(masks)), uint32(outH), uint32(outW), kernels.ConvolutionBiasReLUPool
+	r.launch(k)
+	checkEach(r, "pooled y", y.get(), lastOf(r, want, c.n, made.C), lastOf(r, roundedLimits(make([]float64, len(want)), want), c.n, made.C))
+	checkWhole(r, "mask", masks, lastOf(r, mask, c.n, made.C))
 }

@@ -59,10 +59,11 @@ func (c *dnnConvolution) runOwn(dir direction, o operands, adds bool) error {
 	case forward:
 		k := kernels.Convolution{Y: rounded(o.y), X: rounded(o.x), Weight: rounded(o.w), Bias: optional(o.bias), Convolving: *c.own}
 		if o.bias.Bytes > 0 {
-			k.Tail = kernels.ConvolutionBias
+			k.Tail = [...]int32{biasOnly: kernels.ConvolutionBias, biasReLU: kernels.ConvolutionBiasReLU, biasReLUPool: kernels.ConvolutionBiasReLUPool}[o.tail]
 		}
-		if o.relu {
-			k.Tail = kernels.ConvolutionBiasReLU
+		if o.tail == biasReLUPool {
+			k.Y, k.Mask = rounded(o.pooled), kernels.Optional[uint8](o.mask.Address)
+			k.PooledH, k.PooledW = uint32(o.pooledH), uint32(o.pooledW)
 		}
 		return d.launch(k)
 	case backwardData:

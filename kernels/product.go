@@ -1,9 +1,6 @@
 package kernels
 
-import (
-	"fmt"
-	"slices"
-)
+import "fmt"
 
 // Convolving describes a convolution of images with channels last in bfloat16. The images are (Batch, H, W, Channels),
 // the filters are (Filters, KernelH, KernelW, Channels), and the results are (Batch, OutH, OutW, Filters). Value (i, j) of
@@ -145,17 +142,23 @@ const (
 	ConvolutionOnly     int32 = 0
 	ConvolutionBias     int32 = 1 // adds the bias
 	ConvolutionBiasReLU int32 = 2 // adds the bias, and then applies ReLU
+	// ConvolutionBiasReLUPool also takes the maximum of 2x2 windows with stride 2, as [BiasReLUPool] does.
+	ConvolutionBiasReLUPool int32 = 3
 )
 
-// Convolution computes a convolution by tensor cores, and what comes after it: Y is what [Convolving] describes. Sums are
-// float32. Their order depends only on the filters' size, so results repeat.
+// Convolution computes a convolution by tensor cores, and what comes after it: Y is what [Convolving] describes. With
+// pooling, Y and Mask are (Batch, PooledH, PooledW, Filters) instead, and the convolution's own results are never in memory.
+// Sums are float32. Their order depends only on the filters' size, so results repeat.
 type Convolution struct {
 	Y      Pointer[BFloat16]
+	Mask   Optional[uint8] // null without pooling
 	X      Pointer[BFloat16]
 	Weight Pointer[BFloat16]
 	Bias   Optional[float32] // null for ConvolutionOnly
 	Convolving
-	Tail int32
+	PooledH uint32
+	PooledW uint32
+	Tail    int32
 }
 
 var convolutions = newTilings("conv", Convolution{}, tiling{rows: 128, columns: 64}, tiling{rows: 64, columns: 64},
@@ -167,10 +170,20 @@ func (k Convolution) Launch(d Device) (Launch, error) {
 	if err := k.Check(); err != nil {
 		return Launch{}, fmt.Errorf("kernels: conv: %w", err)
 	}
-	if !slices.Contains([]int32{ConvolutionOnly, ConvolutionBias, ConvolutionBiasReLU}, k.Tail) || (k.Bias == 0) != (k.Tail == ConvolutionOnly) {
-		return Launch{}, fmt.Errorf("kernels: conv: a tail of %d with the bias at %#x", k.Tail, k.Bias)
+	if pools := k.Tail == ConvolutionBiasReLUPool; k.Tail < ConvolutionOnly || k.Tail > ConvolutionBiasReLUPool ||
+		(k.Bias == 0) != (k.Tail == ConvolutionOnly) || (k.Mask == 0) == pools {
+		return Launch{}, fmt.Errorf("kernels: conv: a tail of %d with the bias at %#x and the mask at %#x", k.Tail, k.Bias, k.Mask)
 	}
 	rows := uint64(k.Batch) * uint64(k.OutH) * uint64(k.OutW)
+	if k.Tail == ConvolutionBiasReLUPool {
+		if k.PooledH < 1 || k.PooledW < 1 || k.PooledH > (k.OutH+1)/2 || k.PooledW > (k.OutW+1)/2 {
+			return Launch{}, fmt.Errorf("kernels: conv: %d x %d windows on %d x %d values: want each to see one or more", k.PooledH, k.PooledW, k.OutH, k.OutW)
+		}
+		rows = 4 * uint64(k.Batch) * uint64(k.PooledH) * uint64(k.PooledW)
+		if rows*uint64(k.Filters) > 4*mostValues || rows > mostValues {
+			return Launch{}, fmt.Errorf("kernels: conv: %d windows", rows/4)
+		}
+	}
 	return newProduct(convolutions, d, !k.wide(k.X, k.Weight), 1, rows, uint64(k.Filters), k)
 }
 

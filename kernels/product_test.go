@@ -27,6 +27,8 @@ func TestTilesOfConvolutions(t *testing.T) {
 		{kernels.Convolution{Y: 16, X: 16, Weight: 16, Convolving: convolving(50)}, "conv_64x64", 154},
 		{kernels.Convolution{Y: 16, X: 16, Weight: 18, Convolving: convolving(128)}, "conv_odd_128x64", 196},
 		{kernels.Convolution{Y: 16, X: 16, Weight: 16, Convolving: narrow}, "conv_odd_128x64", 196},
+		{kernels.Convolution{Y: 16, Mask: 16, X: 16, Weight: 16, Bias: 16, Convolving: convolving(128), PooledH: 7, PooledW: 7,
+			Tail: kernels.ConvolutionBiasReLUPool}, "conv_128x64", 196},
 		{kernels.ConvolutionData{Dx: 16, Dy: 16, Weight: 16, Convolving: convolving(128)}, "conv_data_128x32", 196},
 		{kernels.ConvolutionData{Dx: 16, Dy: 16, Weight: 16, Convolving: convolving(50)}, "conv_data_64x32", 154},
 		{kernels.ConvolutionData{Dx: 16, Dy: 16, Weight: 16, Convolving: strided}, "conv_data_64x32", 4 * 39},
@@ -86,8 +88,15 @@ func TestConvolutionsThatCannotBe(t *testing.T) {
 		"no bias":      kernels.Convolution{Y: 16, X: 16, Weight: 16, Convolving: convolving(2), Tail: kernels.ConvolutionBias},
 		"a bias":       kernels.Convolution{Y: 16, X: 16, Weight: 16, Bias: 16, Convolving: convolving(2)},
 		"another tail": kernels.Convolution{Y: 16, X: 16, Weight: 16, Bias: 16, Convolving: convolving(2), Tail: 7},
-		"no parts":     kernels.ConvolutionFilter{Dw: 16, X: 16, Dy: 16, Convolving: convolving(2)},
-		"many parts":   kernels.ConvolutionFilter{Dw: 16, X: 16, Dy: 16, Convolving: convolving(2), Parts: 1 << 20},
+		"a mask":       kernels.Convolution{Y: 16, Mask: 16, X: 16, Weight: 16, Bias: 16, Convolving: convolving(2), Tail: kernels.ConvolutionBiasReLU},
+		"no mask": kernels.Convolution{Y: 16, X: 16, Weight: 16, Bias: 16, Convolving: convolving(2), PooledH: 7, PooledW: 7,
+			Tail: kernels.ConvolutionBiasReLUPool},
+		"no windows": kernels.Convolution{Y: 16, Mask: 16, X: 16, Weight: 16, Bias: 16, Convolving: convolving(2), PooledH: 7,
+			Tail: kernels.ConvolutionBiasReLUPool},
+		"many windows": kernels.Convolution{Y: 16, Mask: 16, X: 16, Weight: 16, Bias: 16, Convolving: convolving(2), PooledH: 7, PooledW: 8,
+			Tail: kernels.ConvolutionBiasReLUPool},
+		"no parts":   kernels.ConvolutionFilter{Dw: 16, X: 16, Dy: 16, Convolving: convolving(2)},
+		"many parts": kernels.ConvolutionFilter{Dw: 16, X: 16, Dy: 16, Convolving: convolving(2), Parts: 1 << 20},
 	} {
 		if _, err := k.Launch(h100); err == nil {
 			t.Errorf("%s: launched %+v", name, k)
