@@ -119,8 +119,8 @@ func (d direction) function() string {
 	return [...]string{"Forward", "BackwardData", "BackwardFilter"}[d]
 }
 
-// algorithm is one of cuDNN's algorithms for a convolution, with one arithmetic. Its id is cuDNN's number, which depends on
-// the direction.
+// algorithm is one of cuDNN's algorithms for a convolution, with one arithmetic, or our own. Its id is cuDNN's number, which
+// depends on the direction, or tensorCores.
 type algorithm struct {
 	id            int
 	math          int   // cuDNN's number for the arithmetic
@@ -210,8 +210,15 @@ func candidates(c *cudnn.Context, dir direction, d descriptors, measured *operan
 	return found, nil
 }
 
-// operands holds the memory of a convolution's tensors x, w and y, and of its workspace.
-type operands struct{ x, w, y, workspace Buffer }
+// operands holds the memory of a convolution's tensors x, w and y, and of its workspace. The rest is for our own kernels,
+// which compute with the output what comes after it. cuDNN doesn't.
+type operands struct {
+	x, w, y, workspace Buffer
+	bias               Buffer // empty: none
+	tail               tail   // after the bias
+	pooled, mask       Buffer // for biasReLUPool: what is written instead of y
+	pooledH, pooledW   int
+}
 
 // product computes the product of a direction. It writes the operand that is the result, or adds to it where adds is
 // set. It calls cuDNN itself, because gorgonia.org/cu/dnn refuses bfloat16.

@@ -28,13 +28,19 @@ func finds(m *sim.Machine) (n int64) {
 // many were measured.
 func choices(t *testing.T, m *sim.Machine, o cuda.Options) (s cuda.Statistics, measured int64) {
 	t.Helper()
+	return choicesOf(t, m, o, network())
+}
+
+// choicesOf does so for another network on the same images.
+func choicesOf(t *testing.T, m *sim.Machine, o cuda.Options, n *net.Network) (s cuda.Statistics, measured int64) {
+	t.Helper()
 	d, err := cuda.Open(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer d.Close()
 	before := finds(m)
-	p, err := d.Compile(network(), net.Options{Batch: 8, Optimizer: net.AdamDefault(1e-3), Seed: 3})
+	p, err := d.Compile(n, net.Options{Batch: 8, Optimizer: net.AdamDefault(1e-3), Seed: 3})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,11 +33,12 @@ type choiceKey struct {
 	Stride            [2]int    `json:"stride"`
 	Dilation          [2]int    `json:"dilation"`
 	Padding           [2]int    `json:"padding"`  // at each end
-	Products          [3]bool   `json:"products"` // forward, backward data, backward filter: whether cuDNN computes it
+	Products          [3]bool   `json:"products"` // forward, backward data, backward filter: whether cuDNN or our own kernels compute it
+	Own               bool      `json:"own"`      // whether our own kernels were measured too
 }
 
 // measuredAlgorithm is an algorithm that was measured with one arithmetic. ID and Math are cuDNN's numbers. That of the
-// algorithm depends on the direction.
+// algorithm depends on the direction; our own kernels have the last one.
 type measuredAlgorithm struct {
 	ID            int     `json:"algorithm"`
 	Math          int     `json:"math"`
@@ -57,9 +58,9 @@ type choiceFile struct {
 }
 
 // choiceFormat is the version of choiceFile. Files of other versions are measured and written anew.
-const choiceFormat = 3
+const choiceFormat = 4
 
-// mostAlgorithms is above the number of algorithms that cuDNN has for any direction, mostMaths is above the number of
+// mostAlgorithms is above the number of algorithms that cuDNN has for any direction, with our own; mostMaths is above the number of
 // its arithmetics.
 const (
 	mostAlgorithms = 16

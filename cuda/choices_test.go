@@ -71,8 +71,8 @@ func TestChoiceCache(t *testing.T) {
 		t.Errorf("stored %v, loaded %v (%v)", someWays, ways, ok)
 	}
 	keys := changed(someKey)
-	if len(keys) != 28 {
-		t.Fatalf("%d numbers and texts in a key, want 28", len(keys))
+	if len(keys) != 29 {
+		t.Fatalf("%d numbers and texts in a key, want 29", len(keys))
 	}
 	for _, key := range keys {
 		if _, ok := c.load(key); ok {

@@ -20,7 +20,8 @@ type dnnConvolution struct {
 	program     *program
 	layer       string // its name
 	descriptors descriptors
-	needs       [directions]bool        // the products that cuDNN computes
+	own         *kernels.Convolving     // for our kernels; nil without them
+	needs       [directions]bool        // the products that cuDNN or our kernels compute
 	lanes       [directions]int         // where it computes them
 	ways        [directions][]algorithm // by direction, the one in use first
 	dropped     [directions]int         // how many algorithms before it failed or had no room
@@ -31,7 +32,7 @@ type dnnConvolution struct {
 // computes its share of the output's channels from its share of the input's channels. The algorithms are not chosen
 // yet.
 func newDNNConvolution(p *program, layer string, in, out net.Shape, w net.Window, groups, n int) (c *dnnConvolution, err error) {
-	c = &dnnConvolution{program: p, layer: layer}
+	c = &dnnConvolution{program: p, layer: layer, own: p.device.ownConvolving(in, out, w, groups, n)}
 	d := &c.descriptors
 	math := mathOf(p.device.Precision())
 	layout, kind := p.device.form.layout(), p.device.form.dataType()
@@ -82,6 +83,11 @@ func (c *dnnConvolution) candidates(with *operands) func(direction) ([]algorithm
 			again, err = candidates(c.program.device.dnn, dir, c.descriptors, with)
 			found = fastest(found, again)
 		}
+		if err == nil && with != nil && c.own != nil {
+			var own []algorithm
+			own, err = c.measureOwn(dir, with)
+			found = fastest(found, own)
+		}
 		if c.program.device.Precision() == FP32 { // where cuDNN may name another for algorithms that know only one
 			for i := range found {
 				found[i].math = int(cudnn.FmaMath)
@@ -90,10 +96,6 @@ func (c *dnnConvolution) candidates(with *operands) func(direction) ([]algorithm
 		return found, err
 	}
 }
-
-// measurings is how often algorithms are measured. The least time of each counts: others may use the GPU meanwhile, and its
-// clocks rise only after a while.
-const measurings = 2
 
 // fastest returns algorithms with the least of their times in two measurements, the fastest first.
 func fastest(a, b []algorithm) []algorithm {
@@ -123,11 +125,14 @@ func (c *dnnConvolution) take(dir direction, found []algorithm) (err error) {
 			continue
 		}
 		// The workspace size is asked for again: the cache doesn't keep it.
-		if err := c.descriptors.setMath(a.math); err != nil {
+		if a.id == tensorCores {
+			a.workspace = c.ownWorkspace(dir)
+		} else if err := c.descriptors.setMath(a.math); err != nil {
 			return err
+		} else if a.workspace, err = workspaceOf(c.program.device.dnn, dir, c.descriptors, a.id); err != nil {
+			continue
 		}
-		a.workspace, err = workspaceOf(c.program.device.dnn, dir, c.descriptors, a.id)
-		if err != nil || a.workspace > c.program.device.workspaceLimit() {
+		if a.workspace > c.program.device.workspaceLimit() {
 			continue
 		}
 		c.ways[dir] = append(c.ways[dir], a)
@@ -160,13 +165,11 @@ func (c *dnnConvolution) drop(dir direction) {
 // compute computes a direction's product with the algorithm in use. It writes the operand that is the result, or adds
 // to it where adds is set. If the algorithm fails, compute drops it and tries the next, unless a graph is being
 // captured.
-func (c *dnnConvolution) compute(dir direction, x, w, y Buffer, adds bool) error {
+func (c *dnnConvolution) compute(dir direction, o operands, adds bool) error {
+	o.workspace = c.program.workspaces[c.lanes[dir]]
 	for {
-		d, way := c.program.device, c.ways[dir][0]
-		if err := c.descriptors.setMath(way.math); err != nil {
-			return err
-		}
-		err := product(d.dnn, dir, c.descriptors, operands{x, w, y, c.program.workspaces[c.lanes[dir]]}, way.id, adds)
+		d := c.program.device
+		err := c.run(dir, c.ways[dir][0], o, adds)
 		if err == nil || c.program.capturing || len(c.ways[dir]) == 1 || d.lost() != nil {
 			return err
 		}
@@ -176,6 +179,20 @@ func (c *dnnConvolution) compute(dir direction, x, w, y Buffer, adds bool) error
 		}
 	}
 }
+
+// run computes a direction's product with an algorithm.
+func (c *dnnConvolution) run(dir direction, way algorithm, o operands, adds bool) error {
+	if way.id == tensorCores {
+		return c.runOwn(dir, o, adds)
+	}
+	if err := c.descriptors.setMath(way.math); err != nil {
+		return err
+	}
+	return product(c.program.device.dnn, dir, c.descriptors, o, way.id, adds)
+}
+
+// owns reports whether our kernels compute a direction.
+func (c *dnnConvolution) owns(dir direction) bool { return c.ways[dir][0].id == tensorCores }
 
 func (c *dnnConvolution) close() error { return c.descriptors.close() }
 
@@ -364,10 +381,14 @@ func (c *convLayer) make(n int) (*dnnConvolution, error) {
 // measuring.
 func (c *convLayer) choose(made *dnnConvolution, n int) error {
 	d := c.program.device
+	if made.own != nil && d.options.OwnConvolutions == OwnAlways {
+		return made.choose(Demanded, func(direction) ([]algorithm, error) { return []algorithm{{id: tensorCores, deterministic: true}}, nil })
+	}
 	if d.options.Heuristic || d.options.Deterministic {
 		return made.choose(Heuristic, made.candidates(nil))
 	}
 	key := c.key(n)
+	key.Own = made.own != nil
 	if ways, ok := d.choices.load(key); ok {
 		if made.choose(Cached, func(dir direction) ([]algorithm, error) { return kept(ways[dir]), nil }) == nil {
 			return nil
@@ -423,11 +444,20 @@ func (c *convLayer) forward(p *pass) error {
 	if c.tail == biasReLUPool {
 		y = &c.products
 	}
-	if err := conv.compute(forward, x.Buffer, c.parameters[net.Weight].factor, y.Buffer, false); err != nil {
+	bias, shape := c.parameters[net.Bias], c.produced()
+	o := operands{x: x.Buffer, w: c.parameters[net.Weight].factor, y: y.Buffer, tail: c.tail}
+	if bias != nil {
+		o.bias = bias.value
+	}
+	if c.tail == biasReLUPool {
+		o.pooled, o.mask, o.pooledH, o.pooledW = c.out.value.Buffer, c.mask.Buffer, c.out.shape.H, c.out.shape.W
+	}
+	if err := conv.compute(forward, o, false); err != nil {
 		return err
 	}
-	bias, shape := c.parameters[net.Bias], c.produced()
 	switch {
+	case conv.owns(forward):
+		return nil // with all of that
 	case c.tail == biasReLUPool:
 		return c.launch(kernels.BiasReLUPool{
 			Y: c.out.value.values(), Mask: kernels.Pointer[uint8](c.mask.Address), X: y.values(), Bias: floats(bias.value),
@@ -476,7 +506,7 @@ func (c *convLayer) backward(p *pass) error {
 			x = &c.input
 		}
 		product := func() error {
-			return conv.compute(backwardFilter, x.Buffer, c.parameters[net.Weight].grad, dy.Buffer, false)
+			return conv.compute(backwardFilter, operands{x: x.Buffer, w: c.parameters[net.Weight].grad, y: dy.Buffer}, false)
 		}
 		if c.branches() {
 			err = c.program.aside(p, sideLane, c.group, product)
@@ -553,9 +583,9 @@ func (l *link) addParts(q *parameter, sums Buffer, parts uint32) error {
 func (c *convLayer) inputGradient(conv *dnnConvolution, n int, dy *slot) error {
 	factor := c.parameters[net.Weight].factor
 	if !c.pads() {
-		return conv.compute(backwardData, c.in.grad.Buffer, factor, dy.Buffer, c.in.adds)
+		return conv.compute(backwardData, operands{x: c.in.grad.Buffer, w: factor, y: dy.Buffer}, c.in.adds)
 	}
-	if err := conv.compute(backwardData, c.inputGrad.Buffer, factor, dy.Buffer, false); err != nil {
+	if err := conv.compute(backwardData, operands{x: c.inputGrad.Buffer, w: factor, y: dy.Buffer}, false); err != nil {
 		return err
 	}
 	w := c.node.Window

@@ -75,6 +75,9 @@ func (o Options) check() error {
 	if !slices.Contains([]Precision{"", FP32, TF32, BF16}, o.Precision) {
 		return fmt.Errorf("unknown precision %q (want %q, %q or %q)", o.Precision, FP32, TF32, BF16)
 	}
+	if !slices.Contains([]OwnConvolutions{OwnMeasured, OwnAlways, OwnNever}, o.OwnConvolutions) {
+		return fmt.Errorf("unknown choice of convolutions %q (want %q, %q or %q)", o.OwnConvolutions, OwnMeasured, OwnAlways, OwnNever)
+	}
 	if o.MemoryLimit < 0 || o.Workspace < 0 {
 		return fmt.Errorf("limits of memory must be at least 0, got %d and %d bytes", o.MemoryLimit, o.Workspace)
 	}

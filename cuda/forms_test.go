@@ -72,6 +72,9 @@ func residuals() *net.Network {
 	}}
 }
 
+// ownKernels makes our kernels for tensor cores compute all convolutions that they can.
+var ownKernels = cuda.Options{Precision: cuda.BF16, Deterministic: true, NoFusion: true, OwnConvolutions: cuda.OwnAlways}
+
 // forms are ways in which values may lie, with the unit roundoff that they are verified with.
 var forms = []struct {
 	name     string
@@ -81,6 +84,7 @@ var forms = []struct {
 	{"NCHW", cuda.Options{Precision: cuda.FP32, Deterministic: true}, verify.Roundoff},
 	{"NHWC", cuda.Options{Precision: cuda.FP32, Deterministic: true, ChannelsLast: true}, verify.Roundoff},
 	{"bfloat16", cuda.Options{Precision: cuda.BF16, Deterministic: true}, 1. / (1 << 8)},
+	{"bfloat16 by our kernels", ownKernels, 1. / (1 << 8)},
 }
 
 // TestForms compares networks whose values change their order with the reference, in every form.

@@ -136,7 +136,7 @@ func (g grouped) check(t *testing.T, d *Device) (err error) {
 				}
 			}
 			id := c.ways[dir][0].id
-			if err := c.compute(dir, of[0], of[1], of[2], false); err != nil {
+			if err := c.compute(dir, operands{x: of[0], w: of[1], y: of[2]}, false); err != nil {
 				return err
 			}
 			got := make([]float32, len(want[dir]))

@@ -68,6 +68,9 @@ var algorithmNames = [3][]string{
 
 // name returns the name of an algorithm of this direction, given its number.
 func (d direction) name(id int) string {
+	if id == tensorCores {
+		return "ours, tensor cores"
+	}
 	if names := algorithmNames[d]; id >= 0 && id < len(names) {
 		return names[id]
 	}

@@ -454,6 +454,7 @@ var kernelTrials = []struct {
 	{"softmax_cross_entropy", trySoftmax}, {"add_metrics", tryAddMetrics},
 	{"sgd", trySGD}, {"adam", tryAdam}, {"clipping", tryClipping},
 	{"move_average", tryMoveAverage}, {"exchange", tryExchange},
+	{"conv", tryConvolution}, {"conv_data", tryConvolutionData}, {"conv_filter", tryConvolutionFilter},
 	{"conv_bias_relu_pool", tryFused}, {"conv_bias_relu_pool of NaN", tryFusedNaN},
 	{"bias_relu_pool", tryBiasReLUPool}, {"bias_relu_pool_backward", tryBiasReLUPoolBackward}, {"bias_relu_pool_gradient", tryBiasReLUPoolGradient}, {"bias_relu_pool_gradients", tryBiasReLUPoolGradients},
 	{"pooling", tryPooling}, {"pooling of NaN", tryPoolingNaN}, {"pad", tryPad}, {"permute", tryPermute},

@@ -107,8 +107,6 @@ import (
 	"errors"
 	"slices"
 
-	"gorgonia.org/cu"
-
 	"github.com/gputrain/gputrain/cuda/driver"
 	"github.com/gputrain/gputrain/kernels"
 )
@@ -300,64 +298,21 @@ func (p *ltProduct) measure(s productShape) (err error) {
 	if err := d.randomise(memory); err != nil {
 		return err
 	}
-	start, err := cu.MakeEvent(cu.DefaultEvent)
-	if err != nil {
-		return call("cuEventCreate", err)
-	}
-	defer func() { err = errors.Join(err, call("cuEventDestroy", cu.DestroyEvent(&start))) }()
-	end, err := cu.MakeEvent(cu.DefaultEvent)
-	if err != nil {
-		return call("cuEventCreate", err)
-	}
-	defer func() { err = errors.Join(err, call("cuEventDestroy", cu.DestroyEvent(&end))) }()
 	if err := p.point(with.bias, with.mask); err != nil {
 		return err
 	}
 	good := p.ways[:0]
 	for _, w := range p.ways {
-		ok, err := p.time(&w, with, start, end)
-		if err != nil {
-			return err
-		}
-		if ok {
+		var err error
+		if w.milliseconds, err = d.leastTime(func() error { return p.run(w, with, false) }); err == nil {
 			good = append(good, w)
+		} else if lost := d.lost(); lost != nil {
+			return lost
 		}
 	}
 	p.ways = good
 	slices.SortStableFunc(p.ways, func(a, b way) int { return cmp.Compare(a.milliseconds, b.milliseconds) })
 	return nil
-}
-
-// timedRuns is how often an algorithm runs between two events: one run takes some microseconds, as long as the events.
-const timedRuns = 3
-
-// time measures an algorithm, as often as convolutions' are. ok is false if it fails.
-func (p *ltProduct) time(w *way, with factors, start, end cu.Event) (ok bool, err error) {
-	d := p.device
-	for round := range measurings {
-		if err := call("cuEventRecord", start.Record(d.stream)); err != nil {
-			return false, err
-		}
-		for range timedRuns {
-			if err := p.run(*w, with, false); err != nil {
-				return false, d.lost()
-			}
-		}
-		if err := call("cuEventRecord", end.Record(d.stream)); err != nil {
-			return false, err
-		}
-		if err := d.synchronize(); err != nil {
-			return false, err
-		}
-		taken, err := start.Elapsed(end)
-		if err != nil {
-			return false, call("cuEventElapsedTime", err)
-		}
-		if round == 0 || taken < w.milliseconds {
-			w.milliseconds = taken
-		}
-	}
-	return true, nil
 }
 
 // has reports whether the product ends in an epilogue. A nil product has none.

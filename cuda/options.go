@@ -19,6 +19,17 @@ const (
 	BF16 Precision = "bf16"
 )
 
+// OwnConvolutions says when our kernels for tensor cores compute convolutions, instead of cuDNN. They exist for BF16 and one
+// group. A convolution with few channels may be computed by other kernels of ours: see Options.NoFusion.
+type OwnConvolutions string
+
+// When our kernels compute convolutions.
+const (
+	OwnMeasured OwnConvolutions = ""       // where they are faster; never where nothing is measured, or with NoFusion
+	OwnAlways   OwnConvolutions = "always" // wherever they can
+	OwnNever    OwnConvolutions = "never"
+)
+
 // ErrPrecision means that the GPU lacks the requested arithmetic. Compare with errors.Is.
 var ErrPrecision = errors.New("precision not available on this GPU")
 
@@ -34,6 +45,9 @@ type Options struct {
 	ChannelsLast  bool      // values lie as (N, H, W, C), as they always do in BF16; otherwise as (N, C, H, W)
 	MemoryLimit   int64     // the most bytes to take from the GPU; 0: no limit
 	Workspace     int64     // the most bytes for a convolution's workspace; 0: 256 MiB
+	// OwnConvolutions says whether kernels of ours compute convolutions in BF16. Empty: where they are measured to be faster
+	// than cuDNN.
+	OwnConvolutions OwnConvolutions
 	// AlgorithmCache names a folder where measured algorithms of convolutions are kept. The next start then measures only
 	// dense layers, which takes milliseconds. The folder is made if it doesn't exist. Empty: nothing is written or read.
 	AlgorithmCache string

@@ -31,7 +31,7 @@ type Choice struct {
 	Layer        string  `json:"layer"`
 	Direction    string  `json:"direction"` // "forward", "backward data" or "backward filter"
 	Batch        int     `json:"batch"`     // images in the mini-batch that it was chosen for
-	Algorithm    string  `json:"algorithm"` // cuDNN's name for it, in words
+	Algorithm    string  `json:"algorithm"` // cuDNN's name for it in words, or "ours, tensor cores"
 	Workspace    int64   `json:"workspace"` // bytes
 	Chosen       Chooser `json:"chosen"`
 	Milliseconds float64 `json:"milliseconds,omitempty"` // measured time; 0 if it was not measured
@@ -50,6 +50,8 @@ const (
 	Cached Chooser = "cached"
 	// Heuristic: cuDNN expects it to be the fastest.
 	Heuristic Chooser = "heuristic"
+	// Demanded: the options demand our own kernels.
+	Demanded Chooser = "demanded"
 	// Fused: there was no choice. A kernel of gputrain computes the product together with ReLU and pooling.
 	Fused Chooser = "fused"
 )

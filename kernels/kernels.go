@@ -28,11 +28,13 @@ type Module struct {
 	Kernels []*Kernel
 }
 
-// sources lists the .cu files, without ".cu", and their kernels. A file's kernels either all have Values or none has.
+// sources lists the .cu files, without ".cu", and their kernels. A file's kernels either all have Values or none has. Those
+// that use tensor cores exist for bfloat16 alone.
 var sources = []struct {
 	name    string
 	kernels []*Kernel
 	forms   []forms
+	brain   []*Kernel // for bfloat16 alone
 }{
 	{name: "activation", forms: []forms{activation, activationBackward, reluBackward}},
 	{name: "batch", forms: []forms{gatherBytes, gatherFloats}},
@@ -48,6 +50,9 @@ var sources = []struct {
 	{name: "optimizer", kernels: []*Kernel{sgd, adam, moveAverage, exchange, squareSums, clipFactor}},
 	{name: "permute", forms: []forms{permute}},
 	{name: "pool", forms: []forms{biasReLUPool, biasReLUPoolBackward, biasReLUPoolGradient, biasReLUPoolGradients, poolForward, maxPoolBackward, poolBackward, pad, crop}},
+	{name: "product_data", brain: convolutionsData.kernels()},
+	{name: "product_filter", brain: convolutionsFilter.kernels()},
+	{name: "product_forward", brain: convolutions.kernels()},
 	{name: "statistics", kernels: []*Kernel{batchnormStatistics, batchnormRunning, batchnormGradientSums}},
 	{name: "view", forms: []forms{viewBytes, viewFloats}},
 }
@@ -60,7 +65,11 @@ func Modules() (modules []Module) {
 			modules = append(modules, Module{s.name, file, s.kernels})
 			continue
 		}
-		single, brain := Module{Name: s.name, Source: file}, Module{Name: s.name + "_bf16", Source: file}
+		single, brain := Module{Name: s.name, Source: file}, Module{Name: s.name + "_bf16", Source: file, Kernels: s.brain}
+		if s.brain != nil {
+			modules = append(modules, brain)
+			continue
+		}
 		for _, f := range s.forms {
 			single.Kernels, brain.Kernels = append(single.Kernels, f[Float32]), append(brain.Kernels, f[BF16])
 		}

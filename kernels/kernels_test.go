@@ -319,6 +319,18 @@ func TestActivationFunctions(t *testing.T) {
 
 var prototype = regexp.MustCompile(`extern "C" __global__ void(?:\s+__launch_bounds__\(\d+(?:, \d+)?\))?\s+(\w+)\(([^)]*)\)`)
 
+// parametersMacro is a macro for the parameters of several kernels of a source.
+var parametersMacro = regexp.MustCompile(`(?m)^#define PARAMETERS +((?:.*\\\n)+.*)$`)
+
+// expanded returns a source with the macro's text wherever it is used.
+func expanded(source string) string {
+	m := parametersMacro.FindStringSubmatch(source)
+	if m == nil {
+		return source
+	}
+	return strings.ReplaceAll(source, "(PARAMETERS)", "("+strings.ReplaceAll(m[1], "\\\n", "\n")+")")
+}
+
 // cuType returns how our .cu files spell a parameter's type, without const and __restrict__.
 func cuType(t reflect.Type) string {
 	name := map[reflect.Kind]string{
@@ -345,7 +357,7 @@ func TestSignaturesAreThoseOfTheSource(t *testing.T) {
 			t.Fatal(err)
 		}
 		found := map[string]string{}
-		for _, m := range prototype.FindAllStringSubmatch(string(source), -1) {
+		for _, m := range prototype.FindAllStringSubmatch(expanded(string(source)), -1) {
 			var params []string
 			for p := range strings.SplitSeq(m[2], ",") {
 				p = strings.NewReplacer("const ", "", "__restrict__ ", "").Replace(p)

@@ -1,20 +1,8 @@
 // Pooling: bias, ReLU and 2x2 max pooling in one kernel with its backward, and general windows for what cuDNN cannot do
 // (L2 pooling, padding that is not symmetric) or not deterministically (the backward of max pooling).
 #include "channels.cuh"
+#include "greatest.cuh"
 #include "reduce.cuh"
-
-// A window's maximum after the ReLU, and where it is: 2*r+s of the first one or of a NaN, and 4 more where it is not
-// above 0, so that the ReLU lets no finite gradient through.
-struct Greatest {
-  float value = 0;
-  uint8_t where = 4;
-
-  __device__ void take(float v, uint8_t at) {
-    if (!(v > value) && !isnan(v)) return;
-    value = v;
-    where = at + (isnan(v) ? 4 : 0);
-  }
-};
 
 // Of NCHW. A thread makes one value, from W columns at once.
 template <unsigned W>

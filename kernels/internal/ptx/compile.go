@@ -36,7 +36,8 @@ type Form struct {
 }
 
 // Forms lists the forms: for float32 values on every GPU from Turing on, and for bfloat16 values on those that have that
-// type, from Ampere on. Sources whose kernels take pointers to a Value are compiled in all forms, the others in the first.
+// type, from Ampere on. Sources whose kernels take pointers to a Value are compiled in all forms. Those that include mma.cuh
+// use tensor cores and are compiled in the last form, the others in the first.
 var Forms = []Form{
 	{"", "sm_75", []string{"-arch=compute_75"}},
 	{"_bf16", "sm_80", []string{"-arch=compute_80", "-DVALUE_BF16"}},
@@ -46,6 +47,9 @@ var Forms = []Form{
 func formsOf(text []byte) []Form {
 	if strings.Contains(string(text), "Value *") {
 		return Forms
+	}
+	if strings.Contains(string(text), `#include "mma.cuh"`) {
+		return Forms[1:]
 	}
 	return Forms[:1]
 }
