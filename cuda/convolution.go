@@ -20,7 +20,7 @@ type dnnConvolution struct {
 	program     *program
 	layer       string // its name
 	descriptors descriptors
-	own         *kernels.Convolving     // for our kernels; nil without them
+	own         *kernels.Convolving     // for our kernels, which take x without any padding; nil without them
 	needs       [directions]bool        // the products that cuDNN or our kernels compute
 	lanes       [directions]int         // where it computes them
 	ways        [directions][]algorithm // by direction, the one in use first
@@ -32,7 +32,7 @@ type dnnConvolution struct {
 // computes its share of the output's channels from its share of the input's channels. The algorithms are not chosen
 // yet.
 func newDNNConvolution(p *program, layer string, in, out net.Shape, w net.Window, groups, n int) (c *dnnConvolution, err error) {
-	c = &dnnConvolution{program: p, layer: layer, own: p.device.ownConvolving(in, out, w, groups, n)}
+	c = &dnnConvolution{program: p, layer: layer}
 	d := &c.descriptors
 	math := mathOf(p.device.Precision())
 	layout, kind := p.device.form.layout(), p.device.form.dataType()
@@ -194,6 +194,25 @@ func (c *dnnConvolution) run(dir direction, way algorithm, o operands, adds bool
 // owns reports whether our kernels compute a direction.
 func (c *dnnConvolution) owns(dir direction) bool { return c.ways[dir][0].id == tensorCores }
 
+// ownsAll reports whether our kernels compute all directions.
+func (c *dnnConvolution) ownsAll() bool {
+	for dir, needed := range c.needs {
+		if needed && !c.owns(direction(dir)) {
+			return false
+		}
+	}
+	return true
+}
+
+// settle decides for each direction whether cuDNN computes it or our kernels do, by the algorithm in use. What fails later is
+// only replaced by algorithms that take the same operands.
+func (c *dnnConvolution) settle() {
+	for dir, ways := range c.ways {
+		own := len(ways) > 0 && c.owns(direction(dir))
+		c.ways[dir] = slices.DeleteFunc(ways, func(a algorithm) bool { return (a.id == tensorCores) != own })
+	}
+}
+
 func (c *dnnConvolution) close() error { return c.descriptors.close() }
 
 // tail says what a convolution or dense layer does to its products in one kernel afterwards.
@@ -264,6 +283,12 @@ func (c *convLayer) multiplies() bool { return c.needs()[backwardData] || c.need
 // both ends alike.
 func (c *convLayer) pads() bool { return c.padded != c.in.shape }
 
+// own describes the convolution of n samples for our kernels for tensor cores. It is nil if they can't, or may not, compute
+// it.
+func (c *convLayer) own(n int) *kernels.Convolving {
+	return c.program.device.ownConvolving(c.in.shape, c.produced(), c.node.Window, c.groups, n)
+}
+
 // produced returns the shape of the convolution's own output, before its tail.
 func (c *convLayer) produced() net.Shape {
 	return net.Shape{C: c.node.Out.C, H: c.window.OutH, W: c.window.OutW}
@@ -279,12 +304,12 @@ func (c *convLayer) claim(first, last int) (need claim) {
 	if c.trained(net.Weight) != nil || c.fused() && c.trains() {
 		filtered = last
 	}
-	// cuDNN takes the input padded. Our fused kernel takes it as it is.
+	// cuDNN takes the input padded. Our kernels take it as it is, and which of them do is decided later.
 	pads := c.pads() && !c.fused()
 	if pads {
 		own(&c.input, newSlot(kind, batch*int64(c.padded.Size()), first, filtered))
 	}
-	if filtered == last && !pads {
+	if filtered == last && (!pads || c.own(int(batch)) != nil) {
 		need.reads = append(need.reads, c.in.value)
 	}
 	if c.tail == biasReLU {
@@ -308,14 +333,14 @@ func (c *convLayer) claim(first, last int) (need claim) {
 		own(&c.sums, newFloats(int64(parts)*int64(sums), last, last))
 	}
 	if c.branches() {
-		x, dy := c.in.value, c.out.grad
-		if pads {
-			x = &c.input
-		}
+		dy := c.out.grad
 		if c.tail == biasReLUPool {
 			dy = &c.gradient
 		}
-		need.beside = append(need.beside, x, dy)
+		need.beside = append(need.beside, c.in.value, dy)
+		if pads {
+			need.beside = append(need.beside, &c.input)
+		}
 	}
 	return need
 }
@@ -356,6 +381,9 @@ func (c *convLayer) at(n int) (*dnnConvolution, error) {
 				return nil, errors.Join(err, made.close())
 			}
 		}
+		if c.pads() {
+			made.settle()
+		}
 		return made, nil
 	})
 }
@@ -366,7 +394,7 @@ func (c *convLayer) make(n int) (*dnnConvolution, error) {
 	if err != nil {
 		return nil, err
 	}
-	made.needs = c.needs()
+	made.needs, made.own = c.needs(), c.own(n)
 	if c.branches() {
 		made.lanes[backwardFilter] = sideLane
 	}
@@ -435,10 +463,12 @@ func (c *convLayer) forward(p *pass) error {
 		return err
 	}
 	x, y := c.in.value, c.out.value
-	if c.pads() {
+	if c.pads() && !conv.ownsAll() {
 		if err := c.pad(p.n); err != nil {
 			return err
 		}
+	}
+	if c.pads() && !conv.owns(forward) {
 		x = &c.input
 	}
 	if c.tail == biasReLUPool {
@@ -502,7 +532,7 @@ func (c *convLayer) backward(p *pass) error {
 	}
 	if c.needs()[backwardFilter] {
 		x := c.in.value
-		if c.pads() {
+		if c.pads() && !conv.owns(backwardFilter) {
 			x = &c.input
 		}
 		product := func() error {
@@ -582,7 +612,7 @@ func (l *link) addParts(q *parameter, sums Buffer, parts uint32) error {
 // that other uses of the input have left.
 func (c *convLayer) inputGradient(conv *dnnConvolution, n int, dy *slot) error {
 	factor := c.parameters[net.Weight].factor
-	if !c.pads() {
+	if !c.pads() || conv.owns(backwardData) {
 		return conv.compute(backwardData, operands{x: c.in.grad.Buffer, w: factor, y: dy.Buffer}, c.in.adds)
 	}
 	if err := conv.compute(backwardData, operands{x: c.inputGrad.Buffer, w: factor, y: dy.Buffer}, false); err != nil {

@@ -303,11 +303,12 @@ func (p *ltProduct) measure(s productShape) (err error) {
 	}
 	good := p.ways[:0]
 	for _, w := range p.ways {
-		var err error
-		if w.milliseconds, err = d.leastTime(func() error { return p.run(w, with, false) }); err == nil {
+		least, ok, err := d.leastTime(func() error { return p.run(w, with, false) })
+		if err != nil {
+			return err
+		}
+		if w.milliseconds = least; ok {
 			good = append(good, w)
-		} else if lost := d.lost(); lost != nil {
-			return lost
 		}
 	}
 	p.ways = good

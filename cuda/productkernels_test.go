@@ -33,11 +33,15 @@ func (r *kernelRig) convolving() (c convolving) {
 		}
 		return r.about(most)
 	}
-	in := net.Shape{C: channels(40), H: r.about(11), W: r.about(11)}
+	in := net.Shape{C: channels(32), H: r.about(11), W: r.about(11)}
 	conv := &net.Conv{Filters: channels(32), Kernel: net.Pair{H: r.about(4), W: r.about(4)}, Stride: net.Pair{H: r.about(3), W: r.about(3)},
 		Dilation: net.Pair{H: r.about(2), W: r.about(2)}}
-	if trial%2 == 1 { // more than one tile beside the other
+	if trial%2 == 1 { // more than one tile beside the other, in each direction
 		conv.Filters += 40
+		in.C += 40
+	}
+	if trial <= 8 { // enough for large tiles
+		in.H, in.W, conv.Kernel, conv.Stride = 11, 11, net.Square(r.about(2)), net.Square(1)
 	}
 	if trial/2%2 == 0 {
 		r.skewed = r.trials > 8 && r.random.IntN(4) == 0
@@ -228,6 +232,7 @@ func (r *kernelRig) tryPooledConvolution(c convolving, k kernels.Convolution, x,
 	}
 	k.X, k.Weight = r.brains(lastOf(r, x, c.n, c.In.C)), r.brains(lastOf(r, weight, c.Out.C, c.In.C))
 	k.Bias = kernels.Optional[float32](at(put(r, bias)))
+	r.skewed = r.random.IntN(2) == 0
 	sums := c.convolve(doubles(x), doubles(weight))
 	made := c.Out
 	outH, outW := (made.H+r.random.IntN(2))/2, (made.W+r.random.IntN(2))/2

@@ -92,10 +92,10 @@ func (c *dnnConvolution) measureOwn(dir direction, with *operands) ([]algorithm,
 	if a.workspace > with.workspace.Bytes {
 		return nil, nil
 	}
-	d := c.program.device
-	var err error
-	if a.milliseconds, err = d.leastTime(func() error { return c.runOwn(dir, *with, false) }); err != nil {
-		return nil, d.lost()
+	least, ok, err := c.program.device.leastTime(func() error { return c.runOwn(dir, *with, false) })
+	if err != nil || !ok {
+		return nil, err
 	}
+	a.milliseconds = least
 	return []algorithm{a}, nil
 }
