@@ -166,10 +166,16 @@ func (c *dnnConvolution) drop(dir direction) {
 // to it where adds is set. If the algorithm fails, compute drops it and tries the next, unless a graph is being
 // captured.
 func (c *dnnConvolution) compute(dir direction, o operands, adds bool) error {
-	o.workspace = c.program.workspaces[c.lanes[dir]]
 	for {
 		d := c.program.device
-		err := c.run(dir, c.ways[dir][0], o, adds)
+		o.workspace = c.program.workspaces[c.lanes[dir]]
+		way := c.ways[dir][0]
+		if way.id != tensorCores {
+			if err := c.descriptors.setMath(way.math); err != nil {
+				return err
+			}
+		}
+		err := c.run(dir, way, o, adds)
 		if err == nil || c.program.capturing || len(c.ways[dir]) == 1 || d.lost() != nil {
 			return err
 		}
@@ -180,13 +186,10 @@ func (c *dnnConvolution) compute(dir direction, o operands, adds bool) error {
 	}
 }
 
-// run computes a direction's product with an algorithm.
+// run computes a direction's product with an algorithm, whose arithmetic has been set.
 func (c *dnnConvolution) run(dir direction, way algorithm, o operands, adds bool) error {
 	if way.id == tensorCores {
 		return c.runOwn(dir, o, adds)
-	}
-	if err := c.descriptors.setMath(way.math); err != nil {
-		return err
 	}
 	return product(c.program.device.dnn, dir, c.descriptors, o, way.id, adds)
 }
