@@ -176,6 +176,8 @@ type operation struct {
 	out        net.Shape // of the value that it makes
 	last       bool      // its output becomes the logits
 	shared     int       // the number of the input whose gradient is where the operation's is; -1: there is none
+	// A dense layer that alone takes the output of another one's ReLU computes that ReLU's gradient too, from a mask.
+	masks, takes bool // it keeps the mask of its ReLU; it takes that of its input
 	// The kernels of ours that compute the convolution too, if the chunk isn't 0.
 	filtering kernels.Filtering
 	chunk     uint32
@@ -220,6 +222,11 @@ func (s *step) lower(p *lower.Program) {
 		for k, in := range g.Inputs {
 			of := lies[in.Value]
 			op.inputs = append(op.inputs, input{in, shapes[k], !anyOrder && shapes[k] != of && !s.Ordered(of)})
+		}
+		if made := g.Inputs[0].Value - 1; made >= 0 && op.dense() && op.wanted(0) && len(p.Values[made+1].Uses) == 1 {
+			maker := &s.operations[made]
+			op.takes = maker.pattern == lower.DenseReLU
+			maker.masks = op.takes
 		}
 		s.operations = append(s.operations, op)
 	}
@@ -273,9 +280,11 @@ func (op operation) apart(s *step) bool {
 }
 
 // makesLogits reports whether the operation writes logits itself if it is the last: in order, and as float32.
-func (op operation) makesLogits() bool {
+func (op operation) makesLogits() bool { return op.dense() && op.pattern == lower.Single }
+
+func (op operation) dense() bool {
 	_, dense := op.head.Layer.(*net.Dense)
-	return dense && op.pattern == lower.Single
+	return dense
 }
 
 // added returns how many values are read because the gradient of an input is added to them.
@@ -364,17 +373,17 @@ func (op operation) forward(s *step) {
 			s.call("bias_add", 2*made, channels)
 		}
 	case *net.Dense:
-		p := s.product(l, s.gemm())
+		p := s.product(l, "cublasLtMatmul") // with bias and ReLU
 		if op.last && op.makesLogits() {
 			p.Bytes += (4 - s.Type.Bytes()) * out // logits are float32
 		}
-		s.add(p)
-		switch {
-		case op.relu():
-			s.call("bias_relu", 2*made, channels)
-		case biased(l) && !op.late():
-			s.call("bias_add", 2*made, channels)
+		if biased(l) && !op.late() {
+			p.Bytes += s.bytes(channels, 0) // rounded as weights are
 		}
+		if op.masks {
+			p.Bytes += s.mask(l.Out)
+		}
+		s.add(p)
 	case *net.Pool:
 		call := "pool_forward"
 		if s.PoolsInCuDNN(l.Window, layer.PoolMode()) {
@@ -439,15 +448,22 @@ func (op operation) backward(s *step) {
 	case *net.Conv:
 		op.convBackward(s)
 	case *net.Dense:
-		op.biasGradient(s)
+		both := trained(l, net.Weight) && trained(l, net.Bias)
+		op.biasGradient(s, trained(l, net.Bias) && !both, op.relu() && !op.masks)
 		if trained(l, net.Weight) {
-			p := s.product(l, s.gemm())
+			p := s.product(l, "cublasLtMatmul")
 			p.Bytes += (4 - s.Type.Bytes()) * int64(l.Params[0].Size()) // its gradient is float32
+			if both {
+				p.Bytes += 4 * int64(l.Out.C)
+			}
 			s.add(p)
 		}
 		if op.wanted(0) {
-			p := s.product(l, s.gemm())
+			p := s.product(l, "cublasLtMatmul")
 			p.Bytes += s.bytes(op.added(s, 0), 0)
+			if op.takes {
+				p.Bytes += s.mask(op.inputs[0].shape)
+			}
 			s.add(p)
 		}
 	case *net.Pool:
@@ -540,7 +556,7 @@ func (op operation) convBackward(s *step) {
 	if op.pools() {
 		op.pooledGradients(s, filters || op.wanted(0))
 	} else {
-		op.biasGradient(s)
+		op.biasGradient(s, trained(l, net.Bias), op.relu())
 	}
 	if filters {
 		s.narrow[l.Index] = s.Type == kernels.BF16
@@ -559,16 +575,16 @@ func (op operation) convBackward(s *step) {
 	s.add(p)
 }
 
-// biasGradient adds the gradients of the bias and of the ReLU after it.
-func (op operation) biasGradient(s *step) {
+// biasGradient adds the gradients of the bias and of the ReLU after it, as far as kernels of their own compute them.
+func (op operation) biasGradient(s *step, bias, relu bool) {
 	l := op.head
 	made, parts := s.values(l.Out), int64(s.Parts(s.batch, l.Out))
 	switch sums := parts * int64(l.Out.C); {
-	case trained(l, net.Bias) && op.relu():
+	case bias && relu:
 		s.call("bias_relu_gradient", 3*made, sums)
-	case trained(l, net.Bias):
+	case bias:
 		s.call("bias_gradient", made, sums)
-	case op.relu():
+	case relu:
 		s.call("relu_backward", 3*made, 0)
 		return
 	default:
@@ -657,13 +673,8 @@ func (op operation) sumReLUBackward(s *step) {
 	s.call("add_relu_backward", 2*out+first+second, 0)
 }
 
-// gemm returns the function of cuBLAS that multiplies.
-func (s *step) gemm() string {
-	if s.Type == kernels.BF16 {
-		return "cublasGemmEx"
-	}
-	return "cublasSgemm"
-}
+// mask returns the bytes of a ReLU's mask: a bit for each value, of each sample a multiple of 128.
+func (s *step) mask(of net.Shape) int64 { return int64(s.batch) * int64((of.Size()+127)/128*16) }
 
 // product returns the launch of one of the three products of a convolution or dense layer. Each of the three reads two
 // of input, weights and output, and writes the third. So they all have the same multiply-adds and bytes. All values count

@@ -64,7 +64,7 @@ func TestTutorialsProducts(t *testing.T) {
 		"cudnnConvolutionBackwardData conv2": {
 			MulAdds: batch * 32 * 64 * 64 * 64, Computed: batch * 32 * 64 * 70 * 70, Bytes: 4 * (batch*(32*14*14+64*14*14) + 64*32*25),
 		},
-		"cublasSgemm dense1":            {MulAdds: batch * 3136 * 1000, Computed: batch * 3136 * 1000, Bytes: 4 * (batch*(3136+1000) + 3136*1000)},
+		"cublasLtMatmul dense1":         {MulAdds: batch * 3136 * 1000, Computed: batch * 3136 * 1000, Bytes: 4 * (batch*(3136+1000) + 3136*1000)},
 		"bias_relu_pool conv2":          {Bytes: 4*(batch*(64*14*14+64*7*7)+64) + batch*64*7*7},
 		"adam ":                         {Bytes: 28 * (32*26 + 64*(32*25+1))}, // the last: those of the convolutions
 		"gather_bytes ":                 {Bytes: batch * (28*28 + 4*28*28 + 4 + 4 + 4)},
@@ -85,7 +85,7 @@ func TestTutorialsProducts(t *testing.T) {
 		"cudnnConvolutionBackwardFilter conv2": {
 			MulAdds: batch * 32 * 64 * 64 * 64, Computed: batch * 32 * 64 * 70 * 70, Bytes: 2 * (batch*(32*14*14+64*14*14) + 64*32*25),
 		},
-		"cublasGemmEx dense2":            {MulAdds: batch * 1000 * 10, Computed: batch * 1000 * 10, Bytes: 2 * (batch*(1000+10) + 1000*10)}, // the last: the input gradient
+		"cublasLtMatmul dense2":          {MulAdds: batch * 1000 * 10, Computed: batch * 1000 * 10, Bytes: 2*(batch*(1000+10)+1000*10) + batch*128}, // the last: the input gradient, with a mask of 1,024 bits
 		"bias_relu_pool_gradients conv2": {Bytes: batch*(2*64*7*7+64*7*7+2*64*14*14) + 4*64},
 		"adam ":                          {Bytes: 30*(32*26+64*(32*25+1)) - 2*64*32*25},
 		"gather_bytes ":                  {Bytes: batch * (28*28 + 2*28*28 + 4 + 4 + 4)},

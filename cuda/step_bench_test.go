@@ -11,23 +11,46 @@ import (
 	"github.com/gputrain/gputrain/cuda/driver"
 	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/devicetest"
 )
 
-// BenchmarkStep times training steps on this machine's GPU, with our kernels for convolutions and with cuDNN's alone.
+// BenchmarkStep times training steps on this machine's GPU: as they are, and with one thing changed.
 func BenchmarkStep(b *testing.B) {
 	split, err := mnist.Tutorial()
 	if err != nil {
 		b.Fatal(err)
 	}
+	pictures := devicetest.RandomData(1, net.Shape{C: 3, H: 32, W: 32}, 10, 4096)
 	for _, n := range digitModels() {
-		for _, precision := range []cuda.Precision{cuda.FP32, cuda.TF32, cuda.BF16} {
-			for _, batch := range []int{50, 128, 1024} {
-				for _, alone := range []bool{false, true} {
-					kind := map[bool]string{false: "fused", true: "cudnn"}[alone]
-					b.Run(fmt.Sprintf("%s/%s/%d/%s", n.Name, precision, batch, kind), func(b *testing.B) {
-						benchmarkStep(b, n, cuda.Options{Precision: precision, NoFusion: alone}, batch, split.Train)
-					})
+		benchmarkSteps(b, n, split.Train, []int{50, 128, 1024}, cuda.FP32, cuda.TF32, cuda.BF16)
+	}
+	for _, name := range []string{"resnet20", "resnet18", "vgg11", "mobilenetv2"} {
+		m, ok := net.ModelNamed(name)
+		if !ok {
+			b.Fatalf("no model %s", name)
+		}
+		n, err := m.Build(pictures.Shape, pictures.Classes)
+		if err != nil {
+			b.Fatal(err)
+		}
+		benchmarkSteps(b, n, pictures, []int{128}, cuda.TF32, cuda.BF16)
+	}
+}
+
+func benchmarkSteps(b *testing.B, n *net.Network, data *net.Dataset, batches []int, precisions ...cuda.Precision) {
+	for _, precision := range precisions {
+		for _, batch := range batches {
+			for _, c := range []struct {
+				way string
+				o   cuda.Options
+			}{{"fused", cuda.Options{}}, {"cudnn", cuda.Options{NoFusion: true}}, {"one_stream", cuda.Options{OneStream: true}},
+				{"nhwc", cuda.Options{ChannelsLast: true}}} {
+				if c.way == "nhwc" && precision == cuda.BF16 {
+					continue // as it is
 				}
+				o := c.o
+				o.Precision = precision
+				b.Run(fmt.Sprintf("%s/%s/%d/%s", n.Name, precision, batch, c.way), func(b *testing.B) { benchmarkStep(b, n, o, batch, data) })
 			}
 		}
 	}

@@ -88,31 +88,32 @@ func (n testCount) String() string {
 	return text
 }
 
-var stepBenchmark = regexp.MustCompile(`(?m)^BenchmarkStep/[^/\s]+/(\w+)/(\d+)/([a-z]+)(?:-\d+)?\s.*?([\d.e+]+) images/s`)
+var stepBenchmark = regexp.MustCompile(`(?m)^BenchmarkStep/([^/\s]+)/(\w+)/(\d+)/([a-z_]+)(?:-\d+)?\s.*?([\d.e+]+) images/s`)
 
-// speeds returns the images/s in the output of BenchmarkStep of package cuda, as one line of text. After each figure,
-// the one with cuDNN's convolutions alone is in brackets.
+// speeds returns the images/s in the output of BenchmarkStep of package cuda, as one line of text. After each figure of a
+// step as it is, those of other ways of running it are in brackets.
 func speeds(out string) (string, error) {
 	var parts []string
 	last := "" // what the last part is about
 	for _, m := range stepBenchmark.FindAllStringSubmatch(out, -1) {
-		rate, err := strconv.ParseFloat(m[4], 64)
+		network, precision, batch, way := m[1], m[2], m[3], m[4]
+		rate, err := strconv.ParseFloat(m[5], 64)
 		if err != nil {
 			return "", err
 		}
 		text := fmt.Sprintf("%.0f", rate)
-		of := fmt.Sprintf("%s batch %s: ", m[1], m[2])
+		of := fmt.Sprintf("%s, %s, batch %s: ", network, precision, batch)
 		switch {
-		case m[3] == "fused":
+		case way == "fused":
 			parts, last = append(parts, of+text+" images/s"), of
 		case of == last:
-			parts[len(parts)-1] += fmt.Sprintf(" (%s)", text)
+			parts[len(parts)-1] += fmt.Sprintf(" (%s %s)", way, text)
 		}
 	}
 	if parts == nil {
 		return "", errors.New("no step was timed")
 	}
-	return strings.Join(parts, ", "), nil
+	return strings.Join(parts, "; "), nil
 }
 
 // tensorsOf returns the names and values of the tensors in a safetensors file. It leaves out the metadata, because

@@ -141,9 +141,10 @@ func TestSpeedAndSummary(t *testing.T) {
 		t.Errorf("without epochs the speed is %q", got)
 	}
 	const steps = "BenchmarkStep/tutorial/fp32/50/fused-16 \t 1000\t 250000 ns/op\t 200000 images/s\n" +
-		"BenchmarkStep/tutorial/fp32/50/cudnn-16 \t 1000\t 500000 ns/op\t 1.0e+05 images/s\nBenchmarkStep/tutorial/tf32/128/fused \t 7\t 9 ns/op\t 3 images/s\n" +
+		"BenchmarkStep/tutorial/fp32/50/cudnn-16 \t 1000\t 500000 ns/op\t 1.0e+05 images/s\n" +
+		"BenchmarkStep/tutorial/fp32/50/one_stream-16 \t 1\t 5 ns/op\t 7 images/s\nBenchmarkStep/resnet20/tf32/128/fused \t 7\t 9 ns/op\t 3 images/s\n" +
 		"BenchmarkStep/tutorial/bf16/50/cudnn \t 7\t 9 ns/op\t 4 images/s\n"
-	if got, err := speeds(steps); err != nil || got != "fp32 batch 50: 200000 images/s (100000), tf32 batch 128: 3 images/s" {
+	if got, err := speeds(steps); err != nil || got != "tutorial, fp32, batch 50: 200000 images/s (cudnn 100000) (one_stream 7); resnet20, tf32, batch 128: 3 images/s" {
 		t.Errorf("the speeds are %q, %v", got, err)
 	}
 	if _, err := speeds("PASS"); err == nil {
