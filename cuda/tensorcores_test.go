@@ -148,6 +148,11 @@ func TestOwnConvolutionsOfAllKinds(t *testing.T) {
 		&net.Flatten{}, &net.Dense{Units: 4},
 	}}
 	verifyGraph(t, ownKernels, n, 1./(1<<8))
+	// So many places that the weight gradients have parts.
+	verifyGraph(t, ownKernels, &net.Network{Name: "parts", Input: net.Shape{C: 2, H: 20, W: 20}, Layers: []net.Layer{
+		&net.Conv{Filters: 8, Kernel: net.Square(3), Padding: net.PadSame}, &net.Activation{Func: net.ReLU},
+		&net.Conv{Filters: 5, Kernel: net.Square(3), Padding: net.PadSame}, &net.Pool{Mode: net.MeanPool, Global: true}, &net.Flatten{}, &net.Dense{Units: 4},
+	}}, 1./(1<<8))
 	measured := ownKernels
 	measured.Deterministic, measured.OneStream = false, true
 	verifyGraph(t, measured, n, 1./(1<<8))
