@@ -77,27 +77,39 @@ func (c *dnnConvolution) candidates(with *operands) func(direction) ([]algorithm
 		if err := c.descriptors.setMath(int(mathOf(c.program.device.Precision()))); err != nil {
 			return nil, err
 		}
-		found, err := candidates(c.program.device.dnn, dir, c.descriptors, with)
-		for round := 1; round < measurings && with != nil && err == nil; round++ {
-			var again []algorithm
-			again, err = candidates(c.program.device.dnn, dir, c.descriptors, with)
+		find := func() ([]algorithm, error) {
+			found, err := candidates(c.program.device.dnn, dir, c.descriptors, with)
+			if c.program.device.Precision() == FP32 { // where cuDNN may name another for algorithms that know only one
+				for i := range found {
+					found[i].math = int(cudnn.FmaMath)
+				}
+			}
+			return found, err
+		}
+		if with == nil {
+			return find()
+		}
+		var found []algorithm
+		for range measurings {
+			again, err := find()
+			if err != nil {
+				return nil, err
+			}
 			found = fastest(found, again)
 		}
-		if err == nil && with != nil && c.own != nil {
-			var own []algorithm
-			own, err = c.measureOwn(dir, with)
+		if c.own != nil {
+			own, err := c.measureOwn(dir, with)
+			if err != nil {
+				return nil, err
+			}
 			found = fastest(found, own)
 		}
-		if c.program.device.Precision() == FP32 { // where cuDNN may name another for algorithms that know only one
-			for i := range found {
-				found[i].math = int(cudnn.FmaMath)
-			}
-		}
-		return found, err
+		return found, nil
 	}
 }
 
-// fastest returns algorithms with the least of their times in two measurements, the fastest first.
+// fastest returns algorithms, each once, with the least of their times in two measurements, the fastest first. It returns no
+// more than mostAlgorithms.
 func fastest(a, b []algorithm) []algorithm {
 	for _, second := range b {
 		i := slices.IndexFunc(a, second.same)
@@ -108,7 +120,7 @@ func fastest(a, b []algorithm) []algorithm {
 		}
 	}
 	slices.SortStableFunc(a, func(x, y algorithm) int { return cmp.Compare(x.milliseconds, y.milliseconds) })
-	return a
+	return a[:min(len(a), mostAlgorithms)]
 }
 
 // mathOf returns the arithmetic that convolutions may use in a precision.
