@@ -281,3 +281,41 @@ func TestBranchesTrain(t *testing.T) {
 	defer closeDevice(t, d)
 	approx.Check(t, "losses", losses(t, d, branches(), o, data, 6), want, approx.Tolerance{Rel: 1e-4})
 }
+
+// TestTraceThatFails checks that what a failed trace has begun on other lanes has ended before the next piece of work: the
+// simulator reports work that isn't ordered.
+func TestTraceThatFails(t *testing.T) {
+	for _, name := range []string{"cuEventRecord", "cuStreamWaitEvent"} {
+		for nth := 1; nth <= 2; nth++ {
+			t.Run(fmt.Sprint(name, "/", nth), func(t *testing.T) {
+				m := sim.Start(t)
+				d, err := cuda.Open(strict)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer closeDevice(t, d)
+				p, err := d.Compile(branches(), net.Options{Batch: 4, Optimizer: net.AdamDefault(1e-3), Seed: 3})
+				if err != nil {
+					t.Fatal(err)
+				}
+				data := images(20)
+				train(t, p, data, 1, 4)
+				if _, err := p.TakeMetrics(); err != nil {
+					t.Fatal(err)
+				}
+				trace := func() error {
+					_, err := p.(net.Tracer).Trace(net.Batch{Data: data, Indices: []int32{1, 2, 3, 4}}, net.Training)
+					return err
+				}
+				m.Set(sim.Fault(name, nth, 999))
+				if trace() == nil {
+					t.Errorf("%s number %d is not in a trace", name, nth)
+				}
+				if err := trace(); err != nil {
+					t.Fatal(err)
+				}
+				train(t, p, data, 2, 4)
+			})
+		}
+	}
+}
