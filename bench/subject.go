@@ -99,7 +99,9 @@ func (j *job) compile(s Subject) (net.Program, error) {
 
 // program compiles the job's network on a device, with the weights to start from.
 func (j *job) program(d net.Device) (net.Program, error) {
-	p, err := d.Compile(j.plan.Network, j.options)
+	options := j.options
+	options.Inference = j.Mode == peers.Infer
+	p, err := d.Compile(j.plan.Network, options)
 	if err != nil || !j.calibrated() {
 		return p, err
 	}

@@ -93,7 +93,7 @@ func TestBranches(t *testing.T) {
 	for _, c := range []struct {
 		precision cuda.Precision
 		roundoff  float64
-	}{{cuda.FP32, verify.Roundoff}, {cuda.TF32, 1. / (1 << 11)}, {cuda.BF16, 1. / (1 << 8)}} {
+	}{{cuda.FP32, verify.Roundoff}, {cuda.TF32, cuda.TF32.Roundoff()}, {cuda.BF16, cuda.BF16.Roundoff()}} {
 		for _, alone := range []bool{false, true} {
 			t.Run(fmt.Sprint(c.precision, " cuDNN alone=", alone), func(t *testing.T) {
 				sim.Start(t)

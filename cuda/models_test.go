@@ -34,7 +34,7 @@ func TestModels(t *testing.T) {
 			}
 			defer closeDevice(t, d)
 			data := devicetest.RandomData(1, input, 10, 12)
-			r, err := verify.Network(t.Context(), d, n, data, verify.Options{Batch: 2, Steps: 2, Seed: 5, Roundoff: 1. / (1 << 8)})
+			r, err := verify.Network(t.Context(), d, n, data, verify.Options{Batch: 2, Steps: 2, Seed: 5, Roundoff: cuda.BF16.Roundoff()})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -30,6 +30,18 @@ const (
 	OwnNever    OwnConvolutions = "never"
 )
 
+// Roundoff returns the unit roundoff of a precision: the greatest relative error of rounding a factor of a product. The empty
+// one's is float32's.
+func (p Precision) Roundoff() float64 {
+	switch p {
+	case TF32:
+		return 1. / (1 << 11)
+	case BF16:
+		return 1. / (1 << 8)
+	}
+	return 1. / (1 << 24)
+}
+
 // ErrPrecision means that the GPU lacks the requested arithmetic. Compare with errors.Is.
 var ErrPrecision = errors.New("precision not available on this GPU")
 

@@ -374,8 +374,11 @@ func describeGPUSubject(s *bench.Subject, p cuda.Precision) {
 		if g == nil {
 			return 0, nil
 		}
-		return g.Memory.Peak, []bench.Count{{What: "nodes in a training step's graph", N: int64(g.Graphs.Nodes)},
-			{What: "bytes of device memory, at most", N: g.Memory.Peak}, {What: "bytes of convolutions' workspace", N: g.Workspace}}
+		counts := []bench.Count{{What: "bytes of device memory, at most", N: g.Memory.Peak}, {What: "bytes of convolutions' workspace", N: g.Workspace}}
+		if g.Graphs.Nodes > 0 {
+			counts = append([]bench.Count{{What: "nodes in a training step's graph", N: int64(g.Graphs.Nodes)}}, counts...)
+		}
+		return g.Memory.Peak, counts
 	}
 }
 

@@ -31,6 +31,16 @@ func deviceFlags() []cli.Flag {
 	}
 }
 
+// withDefault changes what the help says of the default of a flag of strings.
+func withDefault(name, text string, flags []cli.Flag) []cli.Flag {
+	for _, f := range flags {
+		if f, ok := f.(*cli.StringFlag); ok && f.Name == name {
+			f.DefaultText = text
+		}
+	}
+	return flags
+}
+
 // gpuOptions returns the options for a GPU from the flags.
 func gpuOptions(c *cli.Context) (o cuda.Options, err error) {
 	o = cuda.Options{Precision: cuda.Precision(c.String("precision")), Deterministic: c.Bool("deterministic")}
@@ -59,13 +69,20 @@ func openDevice(c *cli.Context) (device net.Device, why string, err error) {
 	return openNamed(c, gpu)
 }
 
-// openNamed opens the device that --device names. The options are for a GPU.
+// openNamed opens the device that --device names. The options are for a GPU. Where another device would compute in another
+// precision than was asked for, why says so.
 func openNamed(c *cli.Context, gpu cuda.Options) (device net.Device, why string, err error) {
 	threads := c.Int("threads")
 	if c.IsSet("threads") && threads < 1 {
 		return nil, "", usagef("--threads must be at least 1, got %d", threads)
 	}
-	return openDeviceNamed(c.String("device"), threads, gpu)
+	device, why, err = openDeviceNamed(c.String("device"), threads, gpu)
+	if asked := gpu.Precision; err == nil && asked != "" && asked != cuda.FP32 {
+		if _, is := device.(interface{ Precision() cuda.Precision }); !is {
+			why = strings.TrimPrefix(fmt.Sprintf("%s; --precision %s is for GPUs", why, asked), "; ")
+		}
+	}
+	return device, why, err
 }
 
 // openDeviceNamed opens the device with the given name. The CPU uses the given

@@ -119,9 +119,15 @@ func TestCUDAVerbose(t *testing.T) {
 		if !strings.Contains(predict, "\n{\"gpu\":{\"memory\":{\"in_use\":") {
 			t.Errorf("predict --verbose --json:\n%s", predict)
 		}
-		verify := must(t, "verify", "--model", "small.json", "--data", "small", "--device", "cuda", "-v")
-		if !strings.Contains(verify, "PASS") || !strings.Contains(verify, "\nGPU memory  ") {
-			t.Errorf("verify --verbose:\n%s", verify)
+		for _, precision := range []string{"fp32", "tf32", "bf16"} {
+			verify := must(t, "verify", "--model", "small.json", "--data", "small", "--device", "cuda", "--precision", precision, "-v")
+			if !strings.Contains(verify, "PASS") || !strings.Contains(verify, "\nGPU memory  ") {
+				t.Errorf("verify --precision %s:\n%s", precision, verify)
+			}
+		}
+		cpu := must(t, "verify", "--model", "small.json", "--data", "small", "--device", "cpu", "--precision", "bf16")
+		if !strings.Contains(cpu, "; --precision bf16 is for GPUs\n") {
+			t.Errorf("verify --device cpu --precision bf16:\n%s", cpu)
 		}
 		if o := gputrain(t, append(train, "--memory-limit", "1MB")...); o.status != exitFailed || !strings.Contains(o.errors, "of the limit of 1.0 MB") {
 			t.Errorf("--memory-limit 1MB: status %d, %s", o.status, o.errors)

@@ -23,8 +23,8 @@ func (a *app) verifyCommand() *cli.Command {
 with the reference device, which computes in float64. Half of the steps are on
 augmented images, with label smoothing, class weights and averaged weights.
 An error is the worst of all values, relative to the greatest. The tolerance is
-what rounding to float32 can explain. "fused" marks a value that the device
-never holds in memory.
+what rounding in the device's precision can explain. "fused" marks a value that
+the device never holds in memory.
 The exit status is 1 if anything fails.
 A network's whole chain of layers is judged too, on images where rounding
 decides nothing. Of some networks there are none: then its layers and updates
@@ -33,6 +33,7 @@ are judged, and the output says so.
 Examples:
   gputrain verify
   gputrain verify --device cpu --model tutorial
+  gputrain verify --device cuda --precision bf16
   gputrain verify --model mine.json --data fashion-mnist`,
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "model", EnvVars: env("model"), Category: "Model", DefaultText: "one of every kind of layer, and the built-in ones for such images", Usage: "`MODEL`: a built-in model's name, or a JSON file"},
@@ -41,7 +42,7 @@ Examples:
 			&cli.Uint64Flag{Name: "seed", Value: 1, EnvVars: env("seed"), Usage: "`N` that decides initial weights and the choice of images"},
 			&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object a comparison"},
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, EnvVars: env("verbose"), Usage: "tell of a GPU's memory too"},
-		}, deviceFlags()...),
+		}, withDefault("precision", "fp32", deviceFlags())...),
 		Action: a.verify,
 	}
 }
@@ -73,7 +74,7 @@ func (a *app) verify(c *cli.Context) (err error) {
 		return err
 	}
 	if gpu.Precision == "" {
-		gpu.Precision = cuda.FP32 // the tolerances are for float32
+		gpu.Precision = cuda.FP32 // the strictest
 	}
 	device, why, err := openNamed(c, gpu)
 	if err != nil {
@@ -98,6 +99,9 @@ func (a *app) verify(c *cli.Context) (err error) {
 		f.write(a.out)
 	}
 	options := verify.Options{Batch: c.Int("batch"), Seed: c.Uint64("seed")}
+	if d, ok := device.(interface{ Precision() cuda.Precision }); ok {
+		options.Roundoff = d.Precision().Roundoff()
+	}
 	if err := a.verifyDevice(c.Context, device, models, data, options, c.Bool("json")); err != nil || !c.Bool("verbose") {
 		return err
 	}

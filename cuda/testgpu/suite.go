@@ -102,7 +102,7 @@ func (s *suite) steps() []step {
 		{"machine", "nothing; it says what the machine is", minute, s.machine},
 		{"build", "gputrain builds with CUDA", 10 * minute, s.build(product)},
 		{"gpu", "the driver, cuDNN, cuBLAS and a GPU are found, and the GPU is none in software", minute, s.find},
-		{"verify", "every layer's output and gradients are those of float64 arithmetic, within rounding", 5 * minute, s.verify},
+		{"verify", "every layer's output and gradients are those of float64 arithmetic, within float32's and bfloat16's rounding", 5 * minute, s.verify},
 		{"accuracy", fmt.Sprintf("the tutorial's network learns MNIST, to %g %% of the test images", s.size.accuracy), 5 * minute, s.accuracy},
 		{"same bytes", "with --deterministic two runs with one seed give the same weights, bit for bit", 3 * minute, s.sameBytes},
 		{"resumed", "a resumed run's weights are those of an uninterrupted one", 3 * minute, s.resumed},
@@ -110,7 +110,7 @@ func (s *suite) steps() []step {
 		{"tests: device", "the suite that every device passes, and the device's own tests", 5 * minute, s.tests("cuda")},
 		{"tests: libraries", "cuDNN and cuBLAS by way of gorgonia's packages, streams, a captured graph, a kernel", 3 * minute, s.tests("cuda/sim")},
 		{"speed", "nothing; its figures are images/s in training steps, and in brackets the same with one thing changed", 10 * minute, s.speed},
-		{"fastest arithmetic", fmt.Sprintf("the fast recipe in the GPU's fastest arithmetic learns MNIST, to %g %%", s.size.fastAccuracy), 3 * minute, s.fastest},
+		{"fastest arithmetic", fmt.Sprintf("the fast recipe learns MNIST in bfloat16, where the GPU has it, to %g %%", s.size.fastAccuracy), 3 * minute, s.fastest},
 		{"memcheck", "no kernel of training steps touches memory that is not its own", 3 * minute, s.sanitizer("memcheck")},
 		{"initcheck", "none reads memory that nobody wrote", 3 * minute, s.sanitizer("initcheck")},
 		{"racecheck", "no threads of a kernel race in shared memory", 3 * minute, s.sanitizer("racecheck")},
@@ -245,15 +245,28 @@ func (g gpu) refusal(simulated bool) error {
 }
 
 func (s *suite) verify(ctx context.Context, t *transcript) (string, error) {
-	out, err := s.gputrain(ctx, t, append([]string{"verify", "--device", "cuda", "--precision", "fp32"}, s.size.verify...)...)
-	if err != nil {
-		return "", err
+	var made []string
+	for _, precision := range slices.Compact([]string{"fp32", s.narrowest()}) {
+		out, err := s.gputrain(ctx, t, append([]string{"verify", "--device", "cuda", "--precision", precision}, s.size.verify...)...)
+		if err != nil {
+			return "", err
+		}
+		match := regexp.MustCompile(`all ([\d,]+) comparisons`).FindStringSubmatch(out)
+		if match == nil {
+			return "", errors.New("verify does not say how many comparisons it made")
+		}
+		made = append(made, match[1]+" in "+precision)
 	}
-	match := regexp.MustCompile(`all ([\d,]+) comparisons`).FindStringSubmatch(out)
-	if match == nil {
-		return "", errors.New("verify does not say how many comparisons it made")
+	return "comparisons: " + strings.Join(made, ", "), nil
+}
+
+// narrowest returns the precision with the narrowest numbers that the GPU has.
+func (s *suite) narrowest() string {
+	major, _, _ := strings.Cut(s.gpu.GPUs[0].ComputeCapability, ".")
+	if n, err := strconv.Atoi(major); err == nil && n >= 8 {
+		return "bf16"
 	}
-	return match[1] + " comparisons", nil
+	return "fp32"
 }
 
 // train trains with the given flags into a folder of its own. It returns the output and the last checkpoint.
@@ -317,7 +330,7 @@ func (s *suite) accuracy(ctx context.Context, t *transcript) (string, error) {
 }
 
 func (s *suite) fastest(ctx context.Context, t *transcript) (string, error) {
-	return s.learn(ctx, t, s.size.fastAccuracy, "fastest", "--recipe", "fast", "--seed", "1")
+	return s.learn(ctx, t, s.size.fastAccuracy, "fastest", "--recipe", "fast", "--seed", "1", "--precision", s.narrowest())
 }
 
 // few returns the flags of runs whose weights are compared.
