@@ -13,7 +13,7 @@ type Form struct {
 }
 
 // FormOf returns the form that a device uses in a precision. channelsLast is that of [Options]. Tensor cores take bfloat16
-// with channels last. For float32, NVIDIA found cuDNN's kernels for (N, C, H, W) to be faster in training
+// with channels last. For float32, NVIDIA found cuDNN's kernels for (N, C, H, W) to be faster in some cases
 // (tensorflow/tensorflow#56744).
 func FormOf(p Precision, channelsLast bool) Form {
 	if p == BF16 {

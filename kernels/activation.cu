@@ -65,7 +65,7 @@ __device__ inline float mishSlope(float x) {
   };
 ACTIVATION_FUNCTIONS(DEFINE)
 
-// y = f(x). y may be x. Limit: 8 bytes a value.
+// y = f(x). y may be x. Limit: two moves a value.
 template <class F>
 __device__ void activate(Value *y, const Value *x, uint64_t count, float p) {
   forEach<WIDE>(grid(), count, aligned<WIDE>(y, x), [=](auto at) {
@@ -86,7 +86,7 @@ extern "C" __global__ void __launch_bounds__(256)
 }
 
 // dx = dy * f', or dx += dy * f' where `add` is not 0. A gradient that is NaN or infinite is not swallowed where the
-// slope is 0. dx may be dy. Limit: 12 bytes a value, 16 to add.
+// slope is 0. dx may be dy. Limit: three moves a value, four to add.
 template <class F>
 __device__ void activateBackward(Value *dx, const Value *dy, const Value *read, uint64_t count, float p, bool add) {
   forEach<WIDE>(grid(), count, aligned<WIDE>(dx, dy, read), [=](auto at) {
@@ -108,7 +108,7 @@ extern "C" __global__ void __launch_bounds__(256)
   }
 }
 
-// ReLU's gradient behind bias_relu. dx = y > 0 ? dy : 0 * dy. dx may be dy. Limit: 12 bytes a value.
+// ReLU's gradient behind bias_relu. dx = y > 0 ? dy : 0 * dy. dx may be dy. Limit: three moves a value.
 extern "C" __global__ void __launch_bounds__(256)
     relu_backward(Value *dx, const Value *dy, const Value *__restrict__ y, uint64_t count) {
   activateBackward<relu_function>(dx, dy, y, count, 0, false);

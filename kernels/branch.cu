@@ -3,7 +3,7 @@
 #include "channels.cuh"
 #include "step.cuh"
 
-// y = a + b. y may be a or b. Limit: 12 bytes a value.
+// y = a + b. y may be a or b. Limit: three moves a value.
 extern "C" __global__ void __launch_bounds__(256) add(Value *y, const Value *a, const Value *b, uint64_t count) {
   forEach<WIDE>(grid(), count, aligned<WIDE>(y, a, b), [=](auto at) {
     auto v = load(a, at);
@@ -13,7 +13,7 @@ extern "C" __global__ void __launch_bounds__(256) add(Value *y, const Value *a, 
   });
 }
 
-// y = ReLU(a + b). A NaN stays one. y may be a or b. Limit: 12 bytes a value, 6 in bfloat16.
+// y = ReLU(a + b). A NaN stays one. y may be a or b. Limit: three moves a value.
 extern "C" __global__ void __launch_bounds__(256) add_relu(Value *y, const Value *a, const Value *b, uint64_t count) {
   forEach<WIDE>(grid(), count, aligned<WIDE>(y, a, b), [=](auto at) {
     auto v = load(a, at);
@@ -41,7 +41,7 @@ extern "C" __global__ void __launch_bounds__(256)
   });
 }
 
-// y = factor * x. y may be x. Limit: 8 bytes a value, 12 to add.
+// y = factor * x. y may be x. Limit: two moves a value, three to add.
 extern "C" __global__ void __launch_bounds__(256)
     scale(Value *y, const Value *x, uint64_t count, float factor, int32_t add) {
   forEach<WIDE>(grid(), count, aligned<WIDE>(y, x), [=](auto at) {
@@ -51,7 +51,7 @@ extern "C" __global__ void __launch_bounds__(256)
   });
 }
 
-// y = a * b, forward and, as da = dy * b, backward. y may be a or b. Limit: 12 bytes a value, 16 to add.
+// y = a * b, forward and, as da = dy * b, backward. y may be a or b. Limit: three moves a value, four to add.
 extern "C" __global__ void __launch_bounds__(256)
     multiply(Value *y, const Value *a, const Value *b, uint64_t count, int32_t add) {
   forEach<WIDE>(grid(), count, aligned<WIDE>(y, a, b), [=](auto at) {
@@ -187,7 +187,7 @@ __device__ void copyBlocks(Value *y, const Value *x, uint32_t blocks, uint32_t c
 }
 
 // y[n * yPitch + i] = x[n * xPitch + i] for i < count: a block of each of `blocks` samples, from a place in samples of
-// one size to a place in samples of another. Limit: 8 bytes a value, 12 to add.
+// one size to a place in samples of another. Limit: two moves a value, three to add.
 extern "C" __global__ void __launch_bounds__(256)
     copy_blocks(Value *__restrict__ y, const Value *__restrict__ x, uint32_t blocks, uint32_t count, uint32_t yPitch,
                 uint32_t xPitch, int32_t add) {

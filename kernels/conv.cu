@@ -199,8 +199,8 @@ struct Part {
 };
 
 // dw and db of conv_bias_relu_pool in `parts` parts of the batch. Where there are several, column_sums adds them up: those of
-// a part begin `pitch` values behind those of the part before. `last` is that of the forward pass, for x, dy, mask and dw. A block takes a
-// part, eight filters and `chunk` channels, a warp a filter: it multiplies each gradient that is not 0 with what the
+// a part begin `pitch` values behind those of the part before. `last` is that of the forward pass, for x, dy, mask and dw. A
+// block takes a part, eight filters and `chunk` channels, a warp a filter: it multiplies each gradient that is not 0 with what the
 // window's maximum was computed from. Limit: a multiply-add and a load from shared memory of a warp for each gradient that
 // is not 0 and 32 taps.
 extern "C" __global__ void __launch_bounds__(256, 4)

@@ -61,12 +61,12 @@ struct Expected {
   }
 };
 
-// Of rows of logits (batch, classes), to which bias (classes) is added unless it is null, it writes what is not null: probabilities (batch, classes); losses and hits
-// (batch), for which labels are needed; and gradient (batch, classes), that of the mean loss over the samples of the
-// update: (p * sum of q - q) * weight with the slot's weight. others and shares (batch) are null, or the second labels
+// Of rows of logits (batch, classes), to which bias (classes) is added unless it is null, it writes what is not null:
+// probabilities (batch, classes); losses and hits (batch), for which labels are needed; and gradient (batch, classes), that
+// of the mean loss over the samples of the update: (p * sum of q - q) * weight with the slot's weight. others and shares (batch) are null, or the second labels
 // and the shares of the first; classWeights is null or the weight of each class; spread is label smoothing / classes and
-// kept is 1 - label smoothing. blockDim.x is a power of two of 32 or more. Limit: a logit read and a value of the gradient written; the
-// further walks over a row meet the cache.
+// kept is 1 - label smoothing. blockDim.x is a power of two of 32 or more. Limit: a logit read and
+// a value of the gradient written; the further walks over a row meet the cache.
 extern "C" __global__ void __launch_bounds__(1024, 1)
     softmax_cross_entropy(const float *__restrict__ logits, const float *__restrict__ bias,
                           const int32_t *__restrict__ labels,

@@ -112,9 +112,9 @@ __device__ Pixel<C> look(const Transform &t, uint32_t x, uint32_t y, const T *pl
   return pixel;
 }
 
-// x (batch, channels, in), or (batch, in, channels) where `last` is set, of pictures (rows, channels, from), and the labels for the loss. The views are the row of the
-// step's slot. A block finds its sample once; where there are more blocks than samples, several share one. A thread
-// makes one place of all channels.
+// x (batch, channels, in), or (batch, in, channels) where `last` is set, of pictures (rows, channels, from), and the labels
+// for the loss. The views are the row of the step's slot. A block finds its sample once; where there are more blocks than
+// samples, several share one. A thread makes one place of all channels.
 template <class T, class Convert>
 __device__ void see(Value *x, int32_t *label, int32_t *other, float *share, const T *values, const StepState *state,
                     const View *views, uint32_t batch, uint32_t capacity, uint32_t channels, bool last,
@@ -157,8 +157,8 @@ __device__ void see(Value *x, int32_t *label, int32_t *other, float *share, cons
   }
 }
 
-// Limit: the launch, for small images; else the pixels read and the values written; the pixels' neighbours meet the cache. They need some 80
-// registers: two blocks a multiprocessor are promised, so that ptxas does not spill any to have more.
+// Limit: the launch, for small images; else the pixels read and the values written; the pixels' neighbours meet the cache.
+// They need some 80 registers: two blocks a multiprocessor are promised, so that ptxas does not spill any to have more.
 extern "C" __global__ void __launch_bounds__(256, 2)
     view_bytes(Value *__restrict__ x, int32_t *__restrict__ label, int32_t *__restrict__ other,
                float *__restrict__ share, const uint8_t *__restrict__ pixels, const StepState *__restrict__ state,
