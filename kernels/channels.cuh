@@ -49,8 +49,8 @@ __device__ void forEachInChannels(uint64_t first, uint64_t end, uint32_t channel
   }
 }
 
-// Calls body(span, channel) as forEach of grid.cuh does, for all the grid's threads; channel[k] is that of the span's value k. A
-// span may hold the end of one channel and the start of the next.
+// Calls body(span, channel) as forEach of grid.cuh does, for all the grid's threads; channel[k] is that of the span's value
+// k. A span may hold the end of one channel and the start of the next.
 template <class Body>
 __device__ void forEachInChannels(uint32_t count, uint32_t channels, uint32_t extent, bool aligned, Body body) {
   const uint32_t packed = aligned ? count / WIDE * WIDE : 0;
