@@ -60,8 +60,8 @@ type choiceFile struct {
 // choiceFormat is the version of choiceFile. Files of other versions are measured and written anew.
 const choiceFormat = 4
 
-// mostAlgorithms is above the number of algorithms that cuDNN has for any direction, with our own; mostMaths is above the number of
-// its arithmetics.
+// mostAlgorithms is above the number of algorithms that cuDNN has for any direction, with our own. mostMaths is above the number
+// of its arithmetics.
 const (
 	mostAlgorithms = 16
 	mostMaths      = 8

@@ -77,27 +77,39 @@ func (c *dnnConvolution) candidates(with *operands) func(direction) ([]algorithm
 		if err := c.descriptors.setMath(int(mathOf(c.program.device.Precision()))); err != nil {
 			return nil, err
 		}
-		found, err := candidates(c.program.device.dnn, dir, c.descriptors, with)
-		for round := 1; round < measurings && with != nil && err == nil; round++ {
-			var again []algorithm
-			again, err = candidates(c.program.device.dnn, dir, c.descriptors, with)
+		find := func() ([]algorithm, error) {
+			found, err := candidates(c.program.device.dnn, dir, c.descriptors, with)
+			if c.program.device.Precision() == FP32 { // where cuDNN may name another for algorithms that know only one
+				for i := range found {
+					found[i].math = int(cudnn.FmaMath)
+				}
+			}
+			return found, err
+		}
+		if with == nil {
+			return find()
+		}
+		var found []algorithm
+		for range measurings {
+			again, err := find()
+			if err != nil {
+				return nil, err
+			}
 			found = fastest(found, again)
 		}
-		if err == nil && with != nil && c.own != nil {
-			var own []algorithm
-			own, err = c.measureOwn(dir, with)
+		if c.own != nil {
+			own, err := c.measureOwn(dir, with)
+			if err != nil {
+				return nil, err
+			}
 			found = fastest(found, own)
 		}
-		if c.program.device.Precision() == FP32 { // where cuDNN may name another for algorithms that know only one
-			for i := range found {
-				found[i].math = int(cudnn.FmaMath)
-			}
-		}
-		return found, err
+		return found, nil
 	}
 }
 
-// fastest returns algorithms with the least of their times in two measurements, the fastest first.
+// fastest returns algorithms, each once, with the least of their times in two measurements, the fastest first. It returns no
+// more than mostAlgorithms.
 func fastest(a, b []algorithm) []algorithm {
 	for _, second := range b {
 		i := slices.IndexFunc(a, second.same)
@@ -108,7 +120,7 @@ func fastest(a, b []algorithm) []algorithm {
 		}
 	}
 	slices.SortStableFunc(a, func(x, y algorithm) int { return cmp.Compare(x.milliseconds, y.milliseconds) })
-	return a
+	return a[:min(len(a), mostAlgorithms)]
 }
 
 // mathOf returns the arithmetic that convolutions may use in a precision.
@@ -166,10 +178,16 @@ func (c *dnnConvolution) drop(dir direction) {
 // to it where adds is set. If the algorithm fails, compute drops it and tries the next, unless a graph is being
 // captured.
 func (c *dnnConvolution) compute(dir direction, o operands, adds bool) error {
-	o.workspace = c.program.workspaces[c.lanes[dir]]
 	for {
 		d := c.program.device
-		err := c.run(dir, c.ways[dir][0], o, adds)
+		o.workspace = c.program.workspaces[c.lanes[dir]]
+		way := c.ways[dir][0]
+		if way.id != tensorCores {
+			if err := c.descriptors.setMath(way.math); err != nil {
+				return err
+			}
+		}
+		err := c.run(dir, way, o, adds)
 		if err == nil || c.program.capturing || len(c.ways[dir]) == 1 || d.lost() != nil {
 			return err
 		}
@@ -180,13 +198,10 @@ func (c *dnnConvolution) compute(dir direction, o operands, adds bool) error {
 	}
 }
 
-// run computes a direction's product with an algorithm.
+// run computes a direction's product with an algorithm, whose arithmetic has been set.
 func (c *dnnConvolution) run(dir direction, way algorithm, o operands, adds bool) error {
 	if way.id == tensorCores {
 		return c.runOwn(dir, o, adds)
-	}
-	if err := c.descriptors.setMath(way.math); err != nil {
-		return err
 	}
 	return product(c.program.device.dnn, dir, c.descriptors, o, way.id, adds)
 }

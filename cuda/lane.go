@@ -16,7 +16,7 @@ import (
 // for the others.
 type lane struct {
 	stream cu.Stream
-	dnn    *cudnn.Context // nil in the lane of updates
+	dnn    *cudnn.Context // nil in a lane where only our kernels work
 	blas   *blas          // the same
 }
 
@@ -37,7 +37,7 @@ func (d *Device) newLane(number int) (l lane, err error) {
 	if l.stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
 		return l, call("cuStreamCreate", err)
 	}
-	if number == updateLane {
+	if number == updateLane || number != mainLane && d.options.OneStream { // these compute nothing with libraries
 		return l, nil
 	}
 	if l.dnn, err = newDNN(l.stream); err != nil {

@@ -104,8 +104,12 @@ import "C"
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"slices"
+	"unsafe"
+
+	"gorgonia.org/cu"
 
 	"github.com/gputrain/gputrain/cuda/driver"
 	"github.com/gputrain/gputrain/kernels"
@@ -188,12 +192,15 @@ func (d *Device) newLtProduct(s productShape) (*ltProduct, error) {
 	}
 	var call *C.char
 	status := C.ltDescribe(&shape, &p.descriptors, &call)
+	if lacks(status) {
+		return nil, p.close()
+	}
 	err := checkLt(status, call)
 	if err == nil {
 		err = p.find()
 	}
-	if err == nil && len(p.ways) > 1 && !d.options.Heuristic && !d.options.Deterministic {
-		err = p.measure(s)
+	if err == nil {
+		err = p.choose(s)
 	}
 	if err != nil || len(p.ways) == 0 {
 		return nil, errors.Join(err, p.close())
@@ -209,6 +216,16 @@ func checkLt(status C.cublasStatus_t, call *C.char) error {
 	return driver.CheckBLAS(C.GoString(call), int(status))
 }
 
+// lacks reports whether a status means that cuBLASLt can't do what it was asked for. Versions say in different ways that they
+// don't know an epilogue for certain types.
+func lacks(status C.cublasStatus_t) bool {
+	switch status {
+	case C.CUBLAS_STATUS_NOT_SUPPORTED, C.CUBLAS_STATUS_INVALID_VALUE, C.CUBLAS_STATUS_ARCH_MISMATCH:
+		return true
+	}
+	return false
+}
+
 // find asks cuBLASLt for algorithms. There may be none.
 func (p *ltProduct) find() error {
 	var results [mostWays]C.cublasLtMatmulHeuristicResult_t
@@ -220,9 +237,8 @@ func (p *ltProduct) find() error {
 		return err
 	}
 	status := C.ltHeuristic(d.lt, &p.descriptors, C.uint64_t(d.blas.workspace.Bytes), mostWays, &results[0], &got, &call)
-	switch status {
-	case C.CUBLAS_STATUS_NOT_SUPPORTED, C.CUBLAS_STATUS_INVALID_VALUE, C.CUBLAS_STATUS_ARCH_MISMATCH:
-		return nil // versions say in different ways that they don't know an epilogue for these types
+	if lacks(status) {
+		return nil
 	}
 	if err := checkLt(status, call); err != nil {
 		return err
@@ -265,14 +281,51 @@ func (p *ltProduct) run(by way, with factors, adds bool) error {
 		C.CUdeviceptr(with.out.Address), &by.algorithm, C.CUdeviceptr(b.workspace.Address), C.size_t(by.workspace), nativeStream(p.device.stream))))
 }
 
-// measure orders the algorithms by time, in memory of its own. If there is no room for that, they stay as cuBLASLt's
-// heuristic has ordered them.
-func (p *ltProduct) measure(s productShape) (err error) {
+// rectifies reports whether the product ends in a ReLU.
+func (p *ltProduct) rectifies() bool { return p.epilogue == addsBiasReLU || p.epilogue == keepsMask }
+
+// choose drops the algorithms whose ReLU loses a NaN, and orders the others by time, in memory of its own. If there is no
+// room for that, they stay as cuBLASLt's heuristic has ordered them, but a ReLU isn't trusted.
+func (p *ltProduct) choose(s productShape) (err error) {
+	d := p.device
+	times := len(p.ways) > 1 && !d.options.Heuristic && !d.options.Deterministic
+	if len(p.ways) == 0 || !times && !p.rectifies() {
+		return nil
+	}
+	with, memory, err := p.trial(s)
+	if errors.Is(err, ErrOutOfMemory) {
+		if p.rectifies() {
+			p.ways = nil
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.synchronize(), d.pool.give(memory)) }()
+	if err := p.point(with.bias, with.mask); err != nil {
+		return err
+	}
+	if p.rectifies() {
+		if err := p.dropLossy(with, memory, s.out.Bytes()); err != nil {
+			return err
+		}
+	}
+	if !times {
+		return nil
+	}
+	if err := d.randomise(memory); err != nil {
+		return err
+	}
+	return p.measure(with)
+}
+
+// trial takes memory to try a product in.
+func (p *ltProduct) trial(s productShape) (with factors, memory Buffer, err error) {
 	d, size := p.device, int64(4)
 	if d.Precision() == BF16 {
 		size = 2
 	}
-	var with factors
 	var all int64
 	parts := []struct {
 		into  *Buffer
@@ -282,28 +335,55 @@ func (p *ltProduct) measure(s productShape) (err error) {
 	for _, part := range parts {
 		all += aligned(part.bytes)
 	}
-	memory, err := d.pool.take(all, "measuring algorithms")
-	if errors.Is(err, ErrOutOfMemory) {
-		return nil
+	if memory, err = d.pool.take(all, "measuring algorithms"); err != nil {
+		return with, memory, err
 	}
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, d.synchronize(), d.pool.give(memory)) }()
 	at := int64(0)
 	for _, part := range parts {
 		*part.into = memory.part(at, part.bytes)
 		at += aligned(part.bytes)
 	}
-	if err := d.randomise(memory); err != nil {
-		return err
+	return with, memory, nil
+}
+
+// dropLossy drops the algorithms whose ReLU turns a NaN into 0: that would hide that a training has gone wrong. The
+// documentation says max(x, 0), which leaves it open.
+func (p *ltProduct) dropLossy(with factors, memory Buffer, size int64) error {
+	const nan = 0xff // in each byte of a number
+	d := p.device
+	kept := p.ways[:0]
+	for _, w := range p.ways {
+		if err := call("cuMemsetD8Async", cu.MemsetD8Async(memory.Address, nan, memory.Bytes, d.stream)); err != nil {
+			return err
+		}
+		if p.run(w, with, false) != nil {
+			if err := d.lost(); err != nil {
+				return err
+			}
+			continue
+		}
+		var got [2]byte // the upper half of the first number
+		upper := with.out.Address + cu.DevicePtr(size-2)
+		err := call("cuMemcpyDtoHAsync", cu.MemcpyDtoHAsync(unsafe.Pointer(&got), upper, 2, d.stream))
+		if err == nil {
+			err = d.synchronize()
+		}
+		if err != nil {
+			return err
+		}
+		if value := binary.LittleEndian.Uint16(got[:]); value&0x7fff > 0x7f80 {
+			kept = append(kept, w)
+		}
 	}
-	if err := p.point(with.bias, with.mask); err != nil {
-		return err
-	}
+	p.ways = kept
+	return nil
+}
+
+// measure orders the algorithms by time.
+func (p *ltProduct) measure(with factors) error {
 	good := p.ways[:0]
 	for _, w := range p.ways {
-		least, ok, err := d.leastTime(func() error { return p.run(w, with, false) })
+		least, ok, err := p.device.leastTime(func() error { return p.run(w, with, false) })
 		if err != nil {
 			return err
 		}
@@ -340,13 +420,16 @@ func (p *ltProduct) close() error {
 // ltHandle is a handle of cuBLASLt; nil without one.
 type ltHandle = C.cublasLtHandle_t
 
-// newLt makes a handle of cuBLASLt. It is nil if the library wasn't found. One handle works on all streams.
+// newLt makes a handle of cuBLASLt. It is nil if the library wasn't found, or can't work here. One handle works on all streams.
 func newLt(l *driver.Libraries) (h ltHandle, err error) {
 	if l.BLASLt.Err != nil {
 		return nil, nil
 	}
-	err = driver.CheckBLAS("cublasLtCreate", int(C.cublasLtCreate(&h)))
-	return h, err
+	status := C.cublasLtCreate(&h)
+	if lacks(status) {
+		return nil, nil
+	}
+	return h, driver.CheckBLAS("cublasLtCreate", int(status))
 }
 
 func closeLt(h ltHandle) error {

@@ -200,3 +200,48 @@ func TestWithoutBLASLt(t *testing.T) {
 	}
 	sameLearned(t, got, want, 1e-4)
 }
+
+// TestReLUKeepsNaN trains with a NaN before each ReLU of a dense layer, where cuBLASLt's ReLU keeps it and where it doesn't.
+// In the second case our own kernel computes the ReLU.
+func TestReLUKeepsNaN(t *testing.T) {
+	for _, c := range []struct {
+		option  sim.Option
+		options cuda.Options
+	}{
+		{sim.Seed(1), cuda.Options{Precision: cuda.FP32}},
+		{sim.ReLULosesNaN(), cuda.Options{Precision: cuda.FP32}},
+		{sim.ReLULosesNaN(), cuda.Options{Precision: cuda.BF16, Heuristic: true}},
+		{sim.ReLULosesNaN(), cuda.Options{Precision: cuda.BF16, Deterministic: true}},
+	} {
+		for _, layer := range []string{"dense1", "dense2"} {
+			t.Run(fmt.Sprintf("%s/%+v/%s", c.option, c.options, layer), func(t *testing.T) {
+				sim.Start(t, c.option)
+				d, err := cuda.Open(c.options)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer closeDevice(t, d)
+				p, err := d.Compile(denseNetwork(), net.Options{Batch: 8, Optimizer: net.SGDDefault(0.05), Seed: 3})
+				if err != nil {
+					t.Fatal(err)
+				}
+				s, err := p.State()
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.Params[layer+".bias"].Float32s()[0] = float32(math.NaN())
+				if err := p.SetState(s); err != nil {
+					t.Fatal(err)
+				}
+				train(t, p, images(16), 2, 8)
+				m, err := p.TakeMetrics()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if m.FirstBad != 1 || !math.IsNaN(m.Loss) {
+					t.Errorf("%+v, want a loss that is NaN from the first step", m)
+				}
+			})
+		}
+	}
+}

@@ -32,7 +32,7 @@ func (p *program) Trace(b net.Batch, mode net.Mode) (t *net.Trace, err error) {
 		}
 		if t, err = p.trace(b, mode); err != nil { // without an error the trace has waited already
 			p.forgetBranches()
-			err = errors.Join(err, p.device.synchronize())
+			err = errors.Join(err, p.device.synchronizeLanes())
 		}
 		return err
 	})

@@ -82,6 +82,9 @@ func WithoutEpilogues(epilogues ...int) Option {
 	return option("allow", "cublaslt-without:"+text)
 }
 
+// ReLULosesNaN makes cuBLASLt's ReLU turn a NaN into 0. Its documentation leaves open what it does.
+func ReLULosesNaN() Option { return option("allow", "cublaslt-relu:max") }
+
 // Traffic makes the machine count memory traffic. [Machine.Moved] returns what it has counted.
 func Traffic() Option { return option("traffic", 1) }
 

@@ -112,8 +112,14 @@ func checkMetrics(e *env) {
 }
 
 func checkFirstBad(e *env) {
-	n := &net.Network{Input: net.Shape{C: 3, H: 1, W: 1}, Layers: []net.Layer{&net.Dense{Units: 4}, &net.Activation{Func: net.Tanh}, &net.Dense{Units: 2}}}
-	for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(1))} {
+	with := func(then net.ActivationFunc) *net.Network {
+		return &net.Network{Input: net.Shape{C: 3, H: 1, W: 1}, Layers: []net.Layer{&net.Dense{Units: 4}, &net.Activation{Func: then}, &net.Dense{Units: 2}}}
+	}
+	for _, c := range []struct {
+		bad  float32
+		then net.ActivationFunc
+	}{{float32(math.NaN()), net.Tanh}, {float32(math.NaN()), net.ReLU}, {float32(math.Inf(1)), net.Tanh}} {
+		bad, n := c.bad, with(c.then)
 		data := e.randomData(n.Input, 2, 6)
 		good, spoilt := span(data, 0, 3), span(data, 3, 6)
 		// An infinite input gives infinite values. It gives NaN only where it
@@ -159,6 +165,7 @@ func checkFirstBad(e *env) {
 		p.step(spoilt)
 		expect("bad again", 43)
 	}
+	n := with(net.Tanh)
 	// A sample whose logits are NaN is no hit, whatever its label.
 	p := e.compile(n, net.Options{Batch: 2, Optimizer: net.SGDDefault(0.1)})
 	data := e.randomData(n.Input, 2, 2)

@@ -280,6 +280,7 @@ void onReset(void (*hook)());
 //                     one of its last calls)
 //   allow=NAME        or NAME:VALUE, for option(); likewise cudnn=N and cublas=N, versions of these libraries.
 //                     cublaslt-without:N+M+...: cuBLASLt has no algorithm for the epilogues with these numbers
+//                     cublaslt-relu:max: the ReLU of cuBLASLt turns a NaN into 0, as fmaxf does
 extern "C" {
 // A fresh machine with this configuration over that of the environment; everything of the old one is gone, handles too.
 // 0, or -1 for a configuration that can't be read (simError tells why).

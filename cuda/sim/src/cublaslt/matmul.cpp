@@ -1,5 +1,6 @@
 // The heuristic that names algorithms, and the product by one of them.
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <memory>
 
@@ -245,6 +246,7 @@ void compute(const Product &p, const Operands &o, const Algorithm &algorithm) {
   const cudaDataType bias = biasType(p);
   const size_t size = sizeOf(p.d.type), auxColumn = size_t(p.operation.auxLd) / 8;
   std::vector<float> rowSums(p.m, 0);
+  const bool keepsNaN = option("cublaslt-relu", "") != "max"; // the documentation leaves open what becomes of a NaN
   for (int j = 0; j < p.n; j++) {
     uint8_t *column = data(o.d) + j * p.d.ld * size;
     uint8_t *mask = writesMask(epilogue) || readsMask(epilogue) ? data(o.aux) + j * auxColumn : nullptr;
@@ -255,7 +257,7 @@ void compute(const Product &p, const Operands &o, const Algorithm &algorithm) {
       if (o.beta != 0) value += o.beta * load(data(o.c) + (j * p.c.ld + i) * size, p.c.type);
       if (addsBias(epilogue)) value += load(data(o.bias) + i * sizeOf(bias), bias);
       const uint8_t bit = uint8_t(1 << i % 8);
-      const bool positive = value > 0;
+      const bool positive = value > 0 || (keepsNaN && std::isnan(value));
       if (rectifies(epilogue) && !positive) value = 0;
       if (writesMask(epilogue)) mask[i / 8] = uint8_t((mask[i / 8] & ~bit) | (positive ? bit : 0));
       if (readsMask(epilogue) && (mask[i / 8] & bit) == 0) value = 0;
