@@ -246,6 +246,7 @@ func tryColumnSums(r *kernelRig) {
 	dy := r.wholes(p.count(), 100)
 	want, split := channelSums(dy, p.shape), r.random.IntN(p.shape.C+1)
 	first, rest := room[float32](r, split+1), room[float32](r, p.shape.C-split+1) // of which the last are not written
+	brain := room[kernels.BFloat16](r, split+1)
 	k := kernels.ColumnSums{Dy: r.placed(p, dy).held(), Batch: uint32(p.batch), Channels: uint32(p.shape.C), Split: uint32(split)}
 	both := r.random.IntN(3)
 	if both != 1 {
@@ -254,13 +255,27 @@ func tryColumnSums(r *kernelRig) {
 	if both != 2 {
 		k.Rest = optionally(&rest)
 	}
+	if r.random.IntN(2) == 0 {
+		k.Brain = kernels.Optional[kernels.BFloat16](at(brain))
+	}
 	r.launch(k)
+	if k.Brain != 0 {
+		approx.Check(r, "the first sums, rounded", widenedAll(brain.get()[:split]), want[:split], approx.Tolerance{Rel: u16})
+	}
 	if k.Db != 0 {
 		approx.Check(r, "the first sums", first.get()[:split], want[:split], exact)
 	}
 	if k.Rest != 0 {
 		approx.Check(r, "the other sums", rest.get()[:p.shape.C-split], want[split:], exact)
 	}
+}
+
+func widenedAll(values []kernels.BFloat16) []float32 {
+	all := make([]float32, len(values))
+	for i, v := range values {
+		all[i] = v.Float32()
+	}
+	return all
 }
 
 // normalised is batch normalisation on random values: the reference's layer, and what kernels are given.

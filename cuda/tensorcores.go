@@ -39,17 +39,12 @@ func weights(c *kernels.Convolving) int64 {
 	return int64(c.Filters) * int64(c.KernelH) * int64(c.KernelW) * int64(c.Channels)
 }
 
-// ownWorkspace returns how many bytes our kernels need for a direction. The weight gradient is float32 before it is rounded;
-// with several parts they lie behind it.
+// ownWorkspace returns how many bytes our kernels need for a direction: for the weight gradients of each part, in float32.
 func (c *dnnConvolution) ownWorkspace(dir direction) int64 {
 	if dir != backwardFilter {
 		return 0
 	}
-	gradients := int64(1)
-	if parts := c.own.FilterParts(); parts > 1 {
-		gradients += int64(parts)
-	}
-	return 4 * gradients * weights(c.own)
+	return 4 * weights(c.own) * int64(c.own.FilterParts())
 }
 
 // runOwn computes a direction's product by our kernels: the output with what comes after it, or a gradient.
@@ -69,21 +64,13 @@ func (c *dnnConvolution) runOwn(dir direction, o operands, adds bool) error {
 	case backwardData:
 		return d.launch(kernels.ConvolutionData{Dx: rounded(o.x), Dy: rounded(o.y), Weight: rounded(o.w), Convolving: *c.own, Add: int32(boolInt(adds))})
 	}
-	bytes, parts := 4*weights(c.own), c.own.FilterParts()
-	dw, sums := o.workspace.part(0, bytes), o.workspace.part(0, bytes)
-	if parts > 1 {
-		sums = o.workspace.part(bytes, int64(parts)*bytes)
-	}
-	err := d.launch(kernels.ConvolutionFilter{Dw: floats(sums), X: rounded(o.x), Dy: rounded(o.y), Convolving: *c.own, Parts: parts})
-	if err == nil && parts > 1 {
-		count := uint32(bytes / 4)
-		err = d.launch(kernels.ColumnSums{Db: optional(dw), Dy: float32s(sums), Batch: parts, Channels: count, Split: count})
-	}
-	if err != nil {
+	parts, count := c.own.FilterParts(), uint32(weights(c.own))
+	if err := d.launch(kernels.ConvolutionFilter{Dw: floats(o.workspace), X: rounded(o.x), Dy: rounded(o.y), Convolving: *c.own, Parts: parts}); err != nil {
 		return err
 	}
 	// As cuDNN, it leaves a gradient in bfloat16: which of them computes it is not known when its memory is planned.
-	return d.launch(kernels.ToBF16{Y: rounded(o.w), X: floats(dw), Count: uint64(bytes / 4)})
+	return d.launch(kernels.ColumnSums{Brain: kernels.Optional[kernels.BFloat16](o.w.Address), Dy: float32s(o.workspace), Batch: parts, Channels: count,
+		Split: count})
 }
 
 // measureOwn measures our kernels in memory for that. It returns none if they have no room or fail.

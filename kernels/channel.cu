@@ -75,12 +75,12 @@ extern "C" __global__ void __launch_bounds__(256)
   reduceChannels(BiasReluGradient{db, dx, dy, y}, batch, channels, extent, parts, aligned<WIDE>(dx, dy, y));
 }
 
-// The sums of the columns of dy (batch, channels): db[c] for c < split, and rest[c - split] for the others. db and rest may
-// be null. They are what other kernels have found in parts, or the bias gradient of a dense layer. A block takes 32 bytes of
+// The sums of the columns of dy (batch, channels): db[c] for c < split, and rest[c - split] for the others. brain[c] is
+// db[c] rounded to bfloat16. What is null is not written. They are what other kernels have found in parts, or the bias gradient of a dense layer. A block takes 32 bytes of
 // each row. Limit: 4 bytes a value of dy, 2 in bfloat16.
 extern "C" __global__ void __launch_bounds__(1024)
-    column_sums(float *__restrict__ db, float *__restrict__ rest, const Value *__restrict__ dy, uint32_t batch,
-                uint32_t channels, uint32_t split) {
+    column_sums(float *__restrict__ db, float *__restrict__ rest, BFloat16 *__restrict__ brain,
+                const Value *__restrict__ dy, uint32_t batch, uint32_t channels, uint32_t split) {
   constexpr uint32_t columns = 32 / sizeof(Value);
   __shared__ float shared[32][columns];
   for (uint32_t first = blockIdx.x * columns; first < channels; first += gridDim.x * columns) {
@@ -92,6 +92,7 @@ extern "C" __global__ void __launch_bounds__(1024)
     sum = columnSum(sum, shared);
     if (threadIdx.x >= columns || c >= channels) continue;
     if (c < split && db) db[c] = sum;
+    if (c < split && brain) brain[c] = rounded(sum);
     if (c >= split && rest) rest[c - split] = sum;
   }
 }

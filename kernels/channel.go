@@ -85,10 +85,11 @@ func (k BiasReLUGradient) Launch(d Device) (Launch, error) {
 }
 
 // ColumnSums sums each column of Dy (Batch, Channels). It adds up the parts that other kernels have found. The sums of the
-// first Split columns go to Db, those of the others to Rest. Sums without a place are not written.
+// first Split columns go to Db, and rounded to Brain; those of the others go to Rest. Sums without a place are not written.
 type ColumnSums struct {
 	Db       Optional[float32]
 	Rest     Optional[float32]
+	Brain    Optional[BFloat16]
 	Dy       Values
 	Batch    uint32
 	Channels uint32
