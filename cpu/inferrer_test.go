@@ -42,16 +42,18 @@ func TestInferrer(t *testing.T) {
 		if err := program.Close(); err != nil {
 			t.Fatal(err)
 		}
-		for what, part := range map[string]uint64{
-			"a program for inference": allocated(func() { program, err = c.Compile(device, 8) }),
-			"an inferrer":             allocated(func() { inferrer, err = cpu.NewInferrer(c, 8, cpu.Options{Threads: 2}) }),
-		} {
+		var programErr, inferrerErr error
+		parts := map[string]uint64{
+			"a program for inference": allocated(func() { program, programErr = c.Compile(device, 8) }),
+			"an inferrer":             allocated(func() { inferrer, inferrerErr = cpu.NewInferrer(c, 8, cpu.Options{Threads: 2}) }),
+		}
+		if err := errors.Join(programErr, inferrerErr); err != nil {
+			t.Fatal(err)
+		}
+		for what, part := range parts {
 			if n.Name == "tutorial" && part > whole*7/10 { // weights, outputs and no gradient of either; for a while initial values
 				t.Errorf("%s, %s: %d bytes, more than seven tenths of the %d for training", n.Name, what, part, whole)
 			}
-		}
-		if err != nil {
-			t.Fatal(err)
 		}
 		data := devicetest.RandomData(1, n.Input, plan.Classes, 11)
 		batch := net.Batch{Data: data}

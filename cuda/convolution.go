@@ -219,8 +219,8 @@ func (c *dnnConvolution) ownsAll() bool {
 	return true
 }
 
-// settle decides for each direction whether cuDNN computes it or our kernels do, by the algorithm in use. What fails later is
-// only replaced by algorithms that take the same operands.
+// settle decides for each direction whether cuDNN computes it or our kernels do, by the algorithm in use. What fails later
+// is only replaced by algorithms that take the same operands.
 func (c *dnnConvolution) settle() {
 	for dir, ways := range c.ways {
 		own := len(ways) > 0 && c.owns(direction(dir))
@@ -277,9 +277,9 @@ func (c *convLayer) needs() [directions]bool {
 	return [directions]bool{forward: !c.fused(), backwardData: c.in.wanted, backwardFilter: !c.fused() && c.trained(net.Weight) != nil}
 }
 
-// branches reports whether the weight gradient is computed beside other work. It is if there is an input gradient to compute
+// besides reports whether the weight gradient is computed beside other work. It is if there is an input gradient to compute
 // meanwhile.
-func (c *convLayer) branches() bool {
+func (c *convLayer) besides() bool {
 	return c.needs()[backwardFilter] && c.needs()[backwardData] && !c.program.device.options.OneStream
 }
 
@@ -347,7 +347,7 @@ func (c *convLayer) claim(first, last int) (need claim) {
 	if parts, sums := c.partialSums(int(batch)); sums > 0 {
 		own(&c.sums, newFloats(int64(parts)*int64(sums), last, last))
 	}
-	if c.branches() {
+	if c.besides() {
 		dy := c.out.grad
 		if c.tail == biasReLUPool {
 			dy = &c.gradient
@@ -410,7 +410,7 @@ func (c *convLayer) make(n int) (*dnnConvolution, error) {
 		return nil, err
 	}
 	made.needs, made.own = c.needs(), c.own(n)
-	if c.branches() {
+	if c.besides() {
 		made.lanes[backwardFilter] = sideLane
 	}
 	if err := c.choose(made, n); err != nil {
@@ -553,7 +553,7 @@ func (c *convLayer) backward(p *pass) error {
 		product := func() error {
 			return conv.compute(backwardFilter, operands{x: x.Buffer, w: c.parameters[net.Weight].grad, y: dy.Buffer}, false)
 		}
-		if c.branches() {
+		if c.besides() {
 			err = c.program.aside(p, sideLane, c.group, product)
 		} else {
 			err = product()
@@ -591,19 +591,15 @@ func (c *convLayer) tailGradients(n int, dy *slot) error {
 		db = floats(bias.grad)
 	}
 	var err error
-	switch {
-	case bias != nil && !c.multiplies():
-		err = c.launch(kernels.BiasReLUPoolGradient{Db: db, Dy: from.values(), Mask: mask, Batch: batch, Channels: uint32(out.C), Extent: extent,
-			Parts: parts})
-	case bias != nil && c.program.device.form.Last && out.H == (made.H+1)/2 && out.W == (made.W+1)/2:
+	if bias != nil && c.multiplies() && c.program.device.form.Last && out.H == (made.H+1)/2 && out.W == (made.W+1)/2 {
 		err = c.launch(kernels.BiasReLUPoolGradients{Db: db, Dx: dy.values(), Dy: from.values(), Mask: mask, Batch: uint32(n),
 			Channels: uint32(made.C), H: uint32(made.H), W: uint32(made.W), OutH: uint32(out.H), OutW: uint32(out.W), Parts: parts})
-	default:
+	} else {
 		if bias != nil {
 			err = c.launch(kernels.BiasReLUPoolGradient{Db: db, Dy: from.values(), Mask: mask, Batch: batch, Channels: uint32(out.C), Extent: extent,
 				Parts: parts})
 		}
-		if err == nil {
+		if err == nil && c.multiplies() {
 			err = c.launch(kernels.BiasReLUPoolBackward{Dx: dy.values(), Dy: from.values(), Mask: mask, Batch: uint32(n),
 				Channels: uint32(made.C), H: uint32(made.H), W: uint32(made.W), OutH: uint32(out.H), OutW: uint32(out.W), Last: c.last()})
 		}

@@ -62,7 +62,7 @@ func (d *dense) claim(first, last int) claim {
 	if d.trained(net.Weight) != nil {
 		need.reads = append(need.reads, d.in.value)
 	}
-	if d.branches() {
+	if d.besides() {
 		need.beside = append(need.beside, d.in.value, d.out.grad)
 	}
 	if parts := d.biasGradientParts(d.program.options.Batch, d.out.shape); parts > 1 && d.trained(net.Bias) != nil {
@@ -77,8 +77,8 @@ func (d *dense) claim(first, last int) claim {
 	return need
 }
 
-// branches reports whether the weight gradient is computed beside other work.
-func (d *dense) branches() bool {
+// besides reports whether the weight gradient is computed beside other work.
+func (d *dense) besides() bool {
 	return d.trained(net.Weight) != nil && d.in.wanted && !d.program.device.options.OneStream
 }
 
@@ -189,7 +189,7 @@ func (d *dense) backward(p *pass) error {
 	}
 	if weight != nil {
 		product := func() error { return d.weightGradient(made.weightGradient, p.n) }
-		if d.branches() {
+		if d.besides() {
 			err = d.program.aside(p, sideLane, d.group, product)
 		} else {
 			err = product()

@@ -205,7 +205,7 @@ func (d *Device) end() error {
 	return d.ended(errs...)
 }
 
-// synchronize waits until the device has done all its work. It keeps the core busy, which gets the answer some ten
+// synchronize waits until the current lane has done all its work. It keeps the core busy, which gets the answer some ten
 // microseconds earlier, so it is for short waits.
 func (d *Device) synchronize() error {
 	d.ranges.begin(rangeWait)
@@ -224,8 +224,8 @@ func (d *Device) synchronizeLanes() error {
 	return errors.Join(errs...)
 }
 
-// sleep waits until the device has done all its work. It leaves the core to others, so it is for waits that may take
-// many steps.
+// sleep waits until the current lane has done all its work. It leaves the core to others, so it is for waits that may
+// take many steps.
 func (d *Device) sleep() error {
 	d.ranges.begin(rangeWait)
 	defer d.ranges.end()

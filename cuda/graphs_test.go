@@ -185,6 +185,14 @@ func TestGraphsSameBytes(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				if m.Simulated() {
+					// All of this is one upload, which records an event. More events are for other streams, which wait for them.
+					c := m.Counters()
+					records, waits := c["call.cuEventRecord"], c["call.cuStreamWaitEvent"]
+					if beside := records > 1 && waits > 0; beside == o.OneStream || o.OneStream && records+waits != 1 {
+						t.Errorf("%d events recorded and %d waited for", records, waits)
+					}
+				}
 				var got []byte
 				for _, q := range planOf(t, branches()).Params {
 					got = append(got, bytesOf(s.Params[q.Name])...)

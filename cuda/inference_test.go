@@ -77,36 +77,87 @@ func TestInference(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer closeDevice(t, d)
-	data := devicetest.RandomData(1, residuals().Input, 4, 64)
-	measure := func(inference bool) (memory int64, did map[string]int64) {
+	batch := net.Batch{Data: devicetest.RandomData(1, residuals().Input, 4, 64), Indices: upTo(64, 1)}
+	during := func(f func()) map[string]int64 {
+		before := m.Counters()
+		f()
+		did := m.Counters()
+		for name := range did {
+			did[name] -= before[name]
+		}
+		return did
+	}
+	compile := func(inference bool) (p net.Program, memory, gradients int64) {
 		t.Helper()
-		used, before := d.Memory().InUse, m.Counters()
+		used := d.Memory().InUse
 		p, err := d.Compile(residuals(), net.Options{Batch: 64, Optimizer: net.AdamDefault(1e-3), Inference: inference})
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer p.Close()
-		memory = d.Memory().InUse - used
-		if _, err := p.Infer(net.Batch{Data: data, Indices: upTo(64, 1)}); err != nil {
+		return p, d.Memory().InUse - used, p.(interface{ GradientBytes() int64 }).GradientBytes()
+	}
+	answer := func(p net.Program) {
+		t.Helper()
+		if _, err := p.Infer(batch); err != nil {
 			t.Fatal(err)
 		}
-		did = m.Counters()
-		for name := range did {
-			did[name] -= before[name]
+		if _, err := p.Evaluate(batch); err != nil {
+			t.Fatal(err)
 		}
-		return memory, did
 	}
-	training, _ := measure(false)
-	inference, did := measure(true)
+	p, training, gradients := compile(false)
+	if gradients == 0 {
+		t.Error("training takes no memory for gradients")
+	}
+	answers := during(func() { answer(p) })
+	step := during(func() {
+		if err := p.Step(batch); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.TakeMetrics(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var trains []string // kernels and products that only a step runs
+	for name, n := range step {
+		if n > 0 && strings.HasPrefix(name, "ran.") && answers[name] == 0 {
+			trains = append(trains, name)
+		}
+	}
+	for _, part := range []string{"adam", "batchnorm_backward", "cudnnConvolutionBackward"} {
+		if !slices.ContainsFunc(trains, func(name string) bool { return strings.HasPrefix(name, "ran."+part) }) {
+			t.Errorf("no %s among what only a step runs: %q", part, trains)
+		}
+	}
+	var inference int64
+	compiling := during(func() { p, inference, gradients = compile(true) })
+	defer p.Close()
+	did := during(func() {
+		answer(p)
+		if err := p.Step(batch); err == nil {
+			t.Error("a program for inference makes a step")
+		}
+	})
+	if gradients != 0 {
+		t.Errorf("inference takes %d bytes for gradients and the optimiser", gradients)
+	}
 	if 2*inference > training {
 		t.Errorf("inference takes %d bytes, training %d", inference, training)
 	}
-	for name, n := range did {
-		if n > 0 && (strings.Contains(name, "Backward") || strings.Contains(name, "adam")) {
+	for name, n := range compiling { // which measures algorithms
+		if n > 0 && strings.Contains(strings.ToLower(name), "backward") {
+			t.Errorf("%s, %d times, while a program for inference is compiled", name, n)
+		}
+	}
+	for _, name := range trains {
+		if n := did[name]; n > 0 {
 			t.Errorf("%s, %d times, for inference", name, n)
 		}
 	}
-	if n := did["ran.batchnorm_running"]; n != 6 {
+	if n := compiling["ran.batchnorm_running"] + did["ran.batchnorm_running"]; n != 6 {
 		t.Errorf("running statistics are looked at %d times, want once for each layer", n)
 	}
 }

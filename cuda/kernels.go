@@ -89,7 +89,7 @@ func (k *kernelSet) close() error {
 	return errors.Join(errs...)
 }
 
-// launch enqueues a kernel on the device's stream.
+// launch enqueues a kernel on the current lane.
 func (d *Device) launch(k kernels.Launcher) error {
 	l, err := k.Launch(d.kernels.device)
 	if err != nil {

@@ -73,7 +73,8 @@ func (b Buffer) part(offset, bytes int64) Buffer {
 
 // Pool divides a few large device allocations into buffers. It lends buffers again that were given back, so a running
 // program allocates nothing from the driver. Only the device's thread uses a pool. A buffer that was given back may be
-// lent again at once: all work is on one stream, so the last user's work is done before the next user's begins.
+// lent again at once. The work of its next user comes after that of its last one: whenever memory is given back, the main
+// lane has waited for the other lanes. The exception is a lane's own workspace: the host has waited for that lane.
 type Pool struct {
 	limit  int64 // the most bytes that may be reserved; 0: no limit
 	single bool  // every buffer is its own allocation, for memory checkers that see only allocations

@@ -24,9 +24,11 @@ type parameter struct {
 }
 
 // flat holds all parameters in a few buffers, so that one launch does the same to all of them. The only gaps in the
-// buffers are for alignment; they hold zeros, which no optimiser changes. Trained parameters come first, and among these the
-// ones that are updated early. Then parameters with the same factor of the learning rate lie together; among those, the ones with weight decay come
-// first; and among those, the ones whose gradients are bfloat16.
+// buffers are for alignment; they hold zeros, which no optimiser changes.
+//
+// Trained parameters come first, and among these the ones that are updated early. Then parameters with the same factor of
+// the learning rate lie together. Among those, the ones with weight decay come first; and among those, the ones whose
+// gradients are bfloat16.
 type flat struct {
 	values, grads Buffer
 	narrow        Buffer // gradients that are bfloat16; each has the number that its value has in values
@@ -38,8 +40,9 @@ type flat struct {
 	rates         []rate
 }
 
-// rate describes the parameters with one factor of the learning rate that are updated at the same time: count values of flat, from index from on. The
-// first decayed of them have weight decay, and the gradients of the first narrow are bfloat16.
+// rate describes the parameters with one factor of the learning rate that are updated at the same time: count values of
+// flat, from index from on. The first decayed of them have weight decay, and the gradients of the first narrow are
+// bfloat16.
 type rate struct {
 	factor                       float32
 	early                        bool
@@ -56,8 +59,9 @@ func (p *program) takeParameters() error {
 	p.splitUpdates()
 	order := slices.Clone(p.parameters)
 	slices.SortStableFunc(order, func(a, b *parameter) int {
-		return cmp.Or(-cmp.Compare(boolInt(a.Trained), boolInt(b.Trained)), -cmp.Compare(boolInt(a.early), boolInt(b.early)), cmp.Compare(factors[a], factors[b]),
-			-cmp.Compare(boolInt(a.Decayed), boolInt(b.Decayed)), -cmp.Compare(boolInt(a.narrow), boolInt(b.narrow)))
+		return cmp.Or(-cmp.Compare(boolInt(a.Trained), boolInt(b.Trained)), -cmp.Compare(boolInt(a.early), boolInt(b.early)),
+			cmp.Compare(factors[a], factors[b]), -cmp.Compare(boolInt(a.Decayed), boolInt(b.Decayed)),
+			-cmp.Compare(boolInt(a.narrow), boolInt(b.narrow)))
 	})
 	f, offsets := &p.flat, map[*parameter]int64{}
 	narrow := int64(0)
@@ -152,10 +156,8 @@ func (p *program) reserveKept() (err error) {
 	return err
 }
 
-// Gradients of shares are summed in float32, whatever their own type.
-
 // keepGradients copies the gradients so far, before others take their place. Later addKept adds the copy to the
-// others.
+// others. Gradients of shares are summed in float32, whatever their own type.
 func (p *program) keepGradients() error {
 	f := &p.flat
 	if f.count == 0 {

@@ -40,7 +40,7 @@ type program struct {
 	slack      int64    // bytes that alignment may cost
 
 	labels, losses, hits, probabilities Buffer
-	others, shares                      Buffer // for samples with views: the partners' labels, and the shares of the own labels
+	others, shares                      Buffer // for samples with views: partners' labels, and the own labels' shares
 	classWeights                        Buffer // the loss's class weights; empty: each is 1
 	results, sums, scores               Buffer // all sums; those of training; those of an evaluation
 	clip, squares                       Buffer
@@ -113,9 +113,9 @@ func newProgram(d *Device, plan *net.Plan, opts net.Options) (p *program, err er
 	return p, p.setState(net.InitialState(plan, opts.Seed, opts.Images))
 }
 
-// chooseAlgorithms chooses the algorithms of convolutions and dense layers for full mini-batches. It does so before any data set is
-// uploaded. Otherwise a data set could take the memory that the workspaces need. Meanwhile it holds back some memory
-// for streaming. So a data set that doesn't fit can still be streamed, unless memory is too short even for that.
+// chooseAlgorithms chooses the algorithms of convolutions and dense layers for full mini-batches. It does so before any
+// data set is uploaded. Otherwise a data set could take the memory that the workspaces need. Meanwhile it holds back some
+// memory for streaming. So a data set that doesn't fit can still be streamed, unless memory is too short even for that.
 func (p *program) chooseAlgorithms() (err error) {
 	pool := p.device.pool
 	margin, err := pool.take(int64(p.options.Batch)*p.stagedBytes(), "the samples of mini-batches on their way")
@@ -214,7 +214,8 @@ func (p *program) release() error {
 		errs = append(errs, p.queue.close())
 	}
 	errs = append(errs, p.branches.close())
-	buffers := append(append([]Buffer{p.flat.values, p.flat.grads, p.flat.narrow, p.flat.kept, p.flat.rounded, p.flat.averages, p.labels, p.others, p.shares, p.classWeights, p.losses, p.hits, p.probabilities, p.results, p.clip, p.squares},
+	buffers := append(append([]Buffer{p.flat.values, p.flat.grads, p.flat.narrow, p.flat.kept, p.flat.rounded,
+		p.flat.averages, p.labels, p.others, p.shares, p.classWeights, p.losses, p.hits, p.probabilities, p.results, p.clip, p.squares},
 		p.flat.moments...), append(p.memory, p.workspaces[:]...)...)
 	for _, b := range buffers {
 		errs = append(errs, pool.give(b))

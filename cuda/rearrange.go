@@ -173,17 +173,17 @@ func (o *logits) backward(p *pass) error {
 // needed. It returns the operation and the slot that holds the gradient of the operation's own output.
 func (p *program) wrap(l link, after tail, last bool, make func(link) (operation, error)) (op operation, grad *slot, err error) {
 	f, inner := p.device.form, l
-	flat := false // whether inputs may be in any order
+	anyOrder := false // whether inputs may be in any order
 	switch l.node.Layer.(type) {
 	case *net.Dense:
-		flat = true
+		anyOrder = true
 	case *net.Dropout, *net.Activation, *net.Scale:
-		if flat = !last; flat {
+		if anyOrder = !last; anyOrder {
 			l.out.lies = l.in.lies
 		}
 	}
 	var moved []bool
-	if !flat {
+	if !anyOrder {
 		inner.inputs, moved = orderInputs(f, l.inputs)
 		inner.in = inner.inputs[0]
 	}

@@ -28,18 +28,18 @@ func (p *program) State() (net.State, error) {
 		}
 		s.Step = p.step
 		for _, q := range p.parameters {
-			t, err := p.downloadParameter(q, q.value)
+			t, err := p.downloadParameter(q, q.value, kernels.Float32)
 			if err != nil {
 				return err
 			}
 			s.Params[q.Name] = t
 			if p.options.Average > 0 {
-				if s.Average[q.Name], err = p.downloadParameter(q, q.average); err != nil {
+				if s.Average[q.Name], err = p.downloadParameter(q, q.average, kernels.Float32); err != nil {
 					return err
 				}
 			}
 			for i, m := range q.moments {
-				if s.Optimizer[momentName(q.Param, p.options.Optimizer.Moments()[i])], err = p.downloadParameter(q, m); err != nil {
+				if s.Optimizer[momentName(q.Param, p.options.Optimizer.Moments()[i])], err = p.downloadParameter(q, m, kernels.Float32); err != nil {
 					return err
 				}
 			}
@@ -52,51 +52,40 @@ func (p *program) State() (net.State, error) {
 	return s, nil
 }
 
-// download waits for the device and copies a buffer to a tensor.
-func (p *program) download(b Buffer, dims ...int) (*tensor.Dense, error) {
-	count := 1
-	for _, n := range dims {
-		count *= n
-	}
-	out := make([]float32, count)
-	err := call("cuMemcpyDtoHAsync", cu.MemcpyDtoHAsync(unsafe.Pointer(unsafe.SliceData(out)), b.Address, 4*int64(count), p.device.stream))
+// fetch waits for the device and copies values from a buffer.
+func fetch[T float32 | kernels.BFloat16](d *Device, b Buffer, count int) ([]T, error) {
+	out := make([]T, count)
+	bytes := int64(unsafe.Sizeof(out[0])) * int64(count)
+	err := call("cuMemcpyDtoHAsync", cu.MemcpyDtoHAsync(unsafe.Pointer(unsafe.SliceData(out)), b.Address, bytes, d.stream))
 	if err != nil {
 		return nil, err
 	}
-	if err := p.device.synchronize(); err != nil {
-		return nil, err
-	}
-	return tensor.New(tensor.WithShape(dims...), tensor.WithBacking(out)), nil
+	return out, d.synchronize()
 }
 
-// downloadParameter waits for the device and copies a parameter, or what lies as it does, to a tensor.
-func (p *program) downloadParameter(q *parameter, b Buffer) (*tensor.Dense, error) {
-	t, err := p.download(b, q.Dims...)
+// download waits for the device and copies values of a type from a buffer.
+func (p *program) download(b Buffer, kind kernels.Type, count int) ([]float32, error) {
+	if kind != kernels.BF16 {
+		return fetch[float32](p.device, b, count)
+	}
+	narrow, err := fetch[kernels.BFloat16](p.device, b, count)
 	if err != nil {
-		return nil, err
-	}
-	return tensor.New(tensor.WithShape(q.Dims...), tensor.WithBacking(q.lies.toHost(t.Data().([]float32)))), nil
-}
-
-// downloadNarrow does what download does for a buffer of bfloat16.
-func (p *program) downloadNarrow(b Buffer, dims ...int) (*tensor.Dense, error) {
-	count := 1
-	for _, n := range dims {
-		count *= n
-	}
-	narrow := make([]kernels.BFloat16, count)
-	err := call("cuMemcpyDtoHAsync", cu.MemcpyDtoHAsync(unsafe.Pointer(unsafe.SliceData(narrow)), b.Address, 2*int64(count), p.device.stream))
-	if err != nil {
-		return nil, err
-	}
-	if err := p.device.synchronize(); err != nil {
 		return nil, err
 	}
 	out := make([]float32, count)
 	for i, v := range narrow {
 		out[i] = v.Float32()
 	}
-	return tensor.New(tensor.WithShape(dims...), tensor.WithBacking(out)), nil
+	return out, nil
+}
+
+// downloadParameter waits for the device and copies a parameter, or what lies as it does, to a tensor.
+func (p *program) downloadParameter(q *parameter, b Buffer, kind kernels.Type) (*tensor.Dense, error) {
+	values, err := p.download(b, kind, q.Size())
+	if err != nil {
+		return nil, err
+	}
+	return tensor.New(tensor.WithShape(q.Dims...), tensor.WithBacking(q.lies.toHost(values))), nil
 }
 
 // SetState replaces weights and optimiser state with a copy of s.

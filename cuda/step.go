@@ -4,6 +4,7 @@ package cuda
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gputrain/gputrain/kernels"
 	"github.com/gputrain/gputrain/net"
@@ -193,8 +194,7 @@ func (p *program) addMetrics(w work) error {
 		Updates: uint32(boolInt(w.updates()))})
 }
 
-// update runs the optimiser over the trained parameters that have not been updated early, and moves the averages. In a
-// step, gradients that are bfloat16 are in a buffer of their own.
+// update runs the optimiser over the trained parameters that have not been updated early, and moves the averages.
 func (p *program) update(of kind) error {
 	p.device.ranges.begin(rangeUpdate)
 	defer p.device.ranges.end()
@@ -225,25 +225,30 @@ func (p *program) updateEarly(m *pass) error {
 	})
 }
 
-// optimize runs the optimiser: in a step, over the parameters that have not been updated early.
+// optimize runs the optimiser: in a step, over the parameters that have not been updated early. In a step, gradients that
+// are bfloat16 are in a buffer of their own. Otherwise they have been widened and lie with the others.
 func (p *program) optimize(step bool) error {
 	f, o := &p.flat, p.options.Optimizer
 	if f.count == 0 {
 		return nil
 	}
+	rates := f.rates
+	if !step {
+		rates = slices.Clone(rates)
+		for i := range rates {
+			rates[i].narrow = 0
+		}
+	}
 	var clip kernels.Optional[float32]
 	if o.ClipNorm > 0 {
 		clip = optional(p.clip)
-		if err := p.clipFactor(step); err != nil {
+		if err := p.clipFactor(rates); err != nil {
 			return err
 		}
 	}
-	for _, r := range f.rates {
+	for _, r := range rates {
 		if step && r.early {
 			continue
-		}
-		if !step {
-			r.narrow = 0
 		}
 		if err := p.optimizePart(r, clip); err != nil {
 			return err
@@ -254,12 +259,9 @@ func (p *program) optimize(step bool) error {
 
 // clipFactor computes the factor by which gradients are clipped. Each part of the parameters has partial sums of its
 // own.
-func (p *program) clipFactor(step bool) error {
+func (p *program) clipFactor(rates []rate) error {
 	parts := uint32(0)
-	for _, r := range p.flat.rates {
-		if !step {
-			r.narrow = 0
-		}
+	for _, r := range rates {
 		own := kernels.SquareSumsOf(uint64(r.count))
 		err := p.device.launch(kernels.SquareSums{Partial: kernels.Pointer[float64](p.squares.part(8*int64(parts), 8*int64(own)).Address),
 			Gradients: p.gradients(r), Count: uint64(r.count), Narrow: uint64(r.narrow)})

@@ -123,15 +123,17 @@ func (p *program) traceGradients(t *net.Trace, n, value int, after bool) error {
 	return nil
 }
 
-func (p *program) traceLoss(t *net.Trace, n int) (err error) {
-	if t.Probabilities, err = p.download(p.probabilities, n, p.plan.Classes); err != nil {
-		return err
-	}
-	losses, err := p.download(p.losses, n)
+func (p *program) traceLoss(t *net.Trace, n int) error {
+	probabilities, err := p.download(p.probabilities, kernels.Float32, n*p.plan.Classes)
 	if err != nil {
 		return err
 	}
-	for _, l := range losses.Data().([]float32) {
+	t.Probabilities = tensor.New(tensor.WithShape(n, p.plan.Classes), tensor.WithBacking(probabilities))
+	losses, err := p.download(p.losses, kernels.Float32, n)
+	if err != nil {
+		return err
+	}
+	for _, l := range losses {
 		t.Loss += float64(l) / float64(n)
 	}
 	if err := p.read(p.hits, 4*int64(n), p.device.synchronize); err != nil {
@@ -149,15 +151,14 @@ func (p *program) traceParameters(t *net.Trace) error {
 		if !q.Trained {
 			continue
 		}
-		download := p.download
+		kind := kernels.Float32
 		if q.narrow {
-			download = p.downloadNarrow
+			kind = kernels.BF16
 		}
-		g, err := download(q.grad, q.Dims...)
+		g, err := p.downloadParameter(q, q.grad, kind)
 		if err != nil {
 			return err
 		}
-		g = tensor.New(tensor.WithShape(q.Dims...), tensor.WithBacking(q.lies.toHost(g.Data().([]float32))))
 		l := &t.Layers[q.Layer]
 		if l.ParamGrads == nil {
 			l.ParamGrads = map[net.Role]*tensor.Dense{}
@@ -169,14 +170,12 @@ func (p *program) traceParameters(t *net.Trace) error {
 
 // downloadValues copies n samples that lie in the device's form of one shape to a tensor of another shape, (N, C, H, W).
 func (p *program) downloadValues(from *slot, n int, lies, s net.Shape) (*tensor.Dense, error) {
-	download := p.download
-	if from.kind == kernels.BF16 {
-		download = p.downloadNarrow
+	values, err := p.download(from.Buffer, from.kind, n*s.Size())
+	if err != nil {
+		return nil, err
 	}
-	t, err := download(from.Buffer, n, s.C, s.H, s.W)
-	if err != nil || p.device.form.Ordered(lies) {
-		return t, err
+	if !p.device.form.Ordered(lies) {
+		values = order{n, lies.C, lies.H * lies.W}.toHost(values)
 	}
-	values := order{n, lies.C, lies.H * lies.W}.toHost(t.Data().([]float32))
 	return tensor.New(tensor.WithShape(n, s.C, s.H, s.W), tensor.WithBacking(values)), nil
 }

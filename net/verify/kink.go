@@ -92,10 +92,11 @@ func nearTie(w net.Window, in net.Shape, x []float64, gap float64) (near, tie bo
 // follow changes the gradient dx of layer i's input to agree with the device's choice,
 // where that is as right as the reference's choice. Equal patches of an image give equal
 // values in float64, and also in float32 if each is summed in the same order. But an FFT or
-// Winograd's filtering rounds each place differently. So it may choose another one of a
-// window's equal values as the greatest, or compute a value a little above 0 instead of 0.
-// So may a device whose roundings are coarse, for a value near a kink. If the device has shown the layer's input, it decided on these values, and there is no
-// choice.
+// Winograd's filtering rounds each place differently. So a device may choose another one of
+// a window's equal values as the greatest, or compute a value a little above 0 instead of 0.
+// With coarse roundings it may also choose otherwise where values are only nearly equal, or
+// near a kink. If the device has shown the layer's input, it decided on these values, and
+// there is no choice.
 func (p *pass) follow(i int, dy, dx []float64) {
 	if p.ein[i][0] == 0 {
 		return

@@ -1,0 +1,20 @@
+//go:build cuda && cgo && linux && (amd64 || arm64)
+
+package cuda
+
+// GradientBytes returns how many bytes a program has for gradients and for the optimiser's state. Memory that gradients
+// share is counted for each of them.
+func (p *program) GradientBytes() int64 {
+	f := &p.flat
+	bytes := f.grads.Bytes + f.narrow.Bytes + f.kept.Bytes
+	for _, m := range f.moments {
+		bytes += m.Bytes
+	}
+	for _, a := range p.values {
+		bytes += a.grad.Bytes
+	}
+	for _, c := range p.convolutions {
+		bytes += c.inputGrad.Bytes + c.gradient.Bytes
+	}
+	return bytes
+}
