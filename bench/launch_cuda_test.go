@@ -13,6 +13,7 @@ import (
 	"github.com/gputrain/gputrain/cuda"
 	"github.com/gputrain/gputrain/cuda/sim"
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/devicetest"
 )
 
 // everything has each kind of layer, in each of the ways that launch differently.
@@ -52,31 +53,6 @@ func rearranged() *net.Network {
 		&net.Multiply{Name: "m", From: net.From{"s", "e"}}, &net.Add{Name: "t", From: net.From{"d", "g"}},
 		&net.Conv{Name: "one", From: net.From{"f"}, Filters: 5, Kernel: net.Square(1)}, &net.Flatten{Name: "o"},
 		&net.Concat{From: net.From{"m", "o", "t", "r"}}, &net.Dense{Units: 3},
-	}}
-}
-
-// residuals has every way in which a sum and a rectifier can follow a normalisation. Some of its values are taken twice by
-// one group.
-func residuals() *net.Network {
-	conv := func(name string, from ...string) net.Layer {
-		return &net.Conv{Name: name, From: from, Filters: 16, Kernel: net.Square(3), Padding: net.PadSame, NoBias: true}
-	}
-	norm := func(name string, frozen ...net.Role) net.Layer {
-		return &net.BatchNorm{Name: name, Frozen: net.Frozen{Roles: frozen}}
-	}
-	rectifier := func(name string, f net.ActivationFunc) net.Layer { return &net.Activation{Name: name, Func: f} }
-	sum := func(name string, from ...string) net.Layer { return &net.Add{Name: name, From: from} }
-	return &net.Network{Name: "residuals", Input: net.Shape{C: 3, H: 24, W: 24}, Layers: []net.Layer{
-		conv("a"), norm("an"), rectifier("ar", net.ReLU),
-		conv("b"), norm("bn"), rectifier("br", net.ReLU6),
-		conv("c"), norm("cn", net.Weight), sum("cs", "cn", "ar"), rectifier("cr", net.ReLU),
-		norm("dn"), sum("ds", "dn", "cr"), rectifier("dr", net.ReLU), // one value, normalised and as it is
-		conv("e"), sum("es", "e", "dr"), rectifier("er", net.ReLU),
-		sum("fs", "er", "er"), rectifier("fr", net.ReLU),
-		conv("g", "input"), norm("gn"), sum("gs", "gn", "fr"), rectifier("gr", net.ReLU6),
-		&net.BatchNorm{Name: "hn", From: net.From{"input"}, Frozen: net.Frozen{All: true}},
-		&net.Conv{Name: "h", Filters: 16, Kernel: net.Square(1)}, &net.Add{Name: "hs", From: net.From{"gr", "h", "ar"}}, rectifier("hr", net.ReLU),
-		norm("in"), sum("is", "in", "hr"), &net.Pool{Mode: net.MeanPool, Global: true}, &net.Flatten{}, &net.Dense{Units: 4},
 	}}
 }
 
@@ -143,7 +119,7 @@ func TestLaunchesAreTheGraphs(t *testing.T) {
 		options net.Options
 	}{
 		{net.BuiltIn("tutorial"), adam}, {net.BuiltIn("lenet5"), adam}, {net.BuiltIn("mlp"), adam},
-		{everything(), clipped}, {large(), clipped}, {everything(), rich}, {rearranged(), adam}, {residuals(), rich}, {frozen(), adam}, {biases(), clipped},
+		{everything(), clipped}, {large(), clipped}, {everything(), rich}, {rearranged(), adam}, {devicetest.Residuals(net.Shape{C: 3, H: 24, W: 24}, 16), rich}, {frozen(), adam}, {biases(), clipped},
 		{model(t, "resnet20"), momentum}, {model(t, "mobilenetv2"), momentum},
 		{ending("a convolution"), adam}, {ending("ReLU", &net.Activation{Func: net.ReLU}), adam}, {ending("normalisation", &net.BatchNorm{}), adam},
 		{ending("pooling", &net.Pool{Mode: net.MeanPool, Global: true}), adam}, {ending("dropout", &net.Flatten{}, &net.Dropout{Rate: 0.5}), adam},

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -110,7 +111,8 @@ func small(subjects ...device) Config {
 }
 
 func TestRun(t *testing.T) {
-	c := small(device{}, device{})
+	inference := map[int]bool{} // by batch
+	c := small(device{}, device{options: func(o *net.Options) { inference[o.Batch] = o.Inference }})
 	var last Progress
 	c.Progress = func(p Progress) {
 		if p.Done < last.Done || p.Done > p.Total {
@@ -121,6 +123,9 @@ func TestRun(t *testing.T) {
 	r, err := Run(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if want := map[int]bool{4: false, 1: true, 5: true}; !maps.Equal(inference, want) {
+		t.Errorf("programs for inference alone by batch: %v, want %v", inference, want)
 	}
 	if last.Done != last.Total {
 		t.Errorf("ended at %d of %d", last.Done, last.Total)

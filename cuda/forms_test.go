@@ -13,6 +13,7 @@ import (
 	"github.com/gputrain/gputrain/cuda"
 	"github.com/gputrain/gputrain/cuda/sim"
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/devicetest"
 	"github.com/gputrain/gputrain/net/verify"
 )
 
@@ -47,30 +48,8 @@ func flats() []*net.Network {
 	}
 }
 
-// residuals is a network of blocks such as those of residual networks, with every way in which a sum and a rectifier can
-// follow a normalisation. Some of its values are taken twice by one group.
-func residuals() *net.Network {
-	conv := func(name string, from ...string) net.Layer {
-		return &net.Conv{Name: name, From: from, Filters: 8, Kernel: net.Square(3), Padding: net.PadSame, NoBias: true}
-	}
-	norm := func(name string, frozen ...net.Role) net.Layer {
-		return &net.BatchNorm{Name: name, Frozen: net.Frozen{Roles: frozen}}
-	}
-	rectifier := func(name string, f net.ActivationFunc) net.Layer { return &net.Activation{Name: name, Func: f} }
-	sum := func(name string, from ...string) net.Layer { return &net.Add{Name: name, From: from} }
-	return &net.Network{Name: "residuals", Input: net.Shape{C: 3, H: 6, W: 5}, Layers: []net.Layer{
-		conv("a"), norm("an"), rectifier("ar", net.ReLU),
-		conv("b"), norm("bn"), rectifier("br", net.ReLU6),
-		conv("c"), norm("cn", net.Weight), sum("cs", "cn", "ar"), rectifier("cr", net.ReLU),
-		norm("dn"), sum("ds", "dn", "cr"), rectifier("dr", net.ReLU), // one value, normalised and as it is
-		conv("e"), sum("es", "e", "dr"), rectifier("er", net.ReLU),
-		sum("fs", "er", "er"), rectifier("fr", net.ReLU),
-		conv("g", "input"), norm("gn"), sum("gs", "gn", "fr"), rectifier("gr", net.ReLU6),
-		&net.BatchNorm{Name: "hn", From: net.From{"input"}, Frozen: net.Frozen{All: true}},
-		&net.Conv{Name: "h", Filters: 8, Kernel: net.Square(1)}, &net.Add{Name: "hs", From: net.From{"gr", "h", "ar"}}, rectifier("hr", net.ReLU),
-		&net.Pool{Mode: net.MeanPool, Global: true}, &net.Flatten{}, &net.Dense{Units: 4},
-	}}
-}
+// residuals is small.
+func residuals() *net.Network { return devicetest.Residuals(net.Shape{C: 3, H: 6, W: 5}, 8) }
 
 // ownKernels makes our kernels for tensor cores compute all convolutions that they can.
 var ownKernels = cuda.Options{Precision: cuda.BF16, Deterministic: true, NoFusion: true, OwnConvolutions: cuda.OwnAlways}

@@ -285,7 +285,7 @@ func (p *ltProduct) run(by way, with factors, adds bool) error {
 func (p *ltProduct) rectifies() bool { return p.epilogue == addsBiasReLU || p.epilogue == keepsMask }
 
 // choose drops the algorithms whose ReLU loses a NaN, and orders the others by time, in memory of its own. If there is no
-// room for that, they stay as cuBLASLt's heuristic has ordered them, but a ReLU isn't trusted.
+// room for that, they keep the order of cuBLASLt's heuristic, and a product with a ReLU gets no algorithm.
 func (p *ltProduct) choose(s productShape) (err error) {
 	d := p.device
 	times := len(p.ways) > 1 && !d.options.Heuristic && !d.options.Deterministic

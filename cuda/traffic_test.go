@@ -36,7 +36,7 @@ var trafficNetworks = []struct {
 	{"mobilenetv2", net.Shape{C: 3, H: 64, W: 64}, 10, momentum, []int{2, 4}},
 }
 
-// trafficForms are the forms of steps that are counted. Whose convolutions they use isn't left to times that the simulator takes.
+// trafficForms are the forms of steps that are counted. Each names its convolutions: times on the simulator must not choose them.
 var trafficForms = []struct {
 	name    string
 	options cuda.Options

@@ -69,8 +69,8 @@ func openDevice(c *cli.Context) (device net.Device, why string, err error) {
 	return openNamed(c, gpu)
 }
 
-// openNamed opens the device that --device names. The options are for a GPU. Where another device would compute in another
-// precision than was asked for, why says so.
+// openNamed opens the device that --device names. The options are for a GPU. If the device is not a GPU,
+// a precision that was asked for has no effect, and why says so.
 func openNamed(c *cli.Context, gpu cuda.Options) (device net.Device, why string, err error) {
 	threads := c.Int("threads")
 	if c.IsSet("threads") && threads < 1 {
