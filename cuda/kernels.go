@@ -99,9 +99,8 @@ func (d *Device) launch(k kernels.Launcher) error {
 	if err != nil {
 		return err
 	}
-	err = f.Launch(l.Blocks, 1, 1, l.Threads, 1, 1, 0, d.stream, l.Pointers())
-	if err != nil {
-		return fmt.Errorf("kernel %s: %w", l.Kernel.Name, call("cuLaunchKernel", err))
+	if err := launchOn(d.stream, f, l); err != nil {
+		return fmt.Errorf("kernel %s: %w", l.Kernel.Name, err)
 	}
 	return nil
 }

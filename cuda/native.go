@@ -9,6 +9,7 @@ package cuda
 #cgo CFLAGS: -I${SRCDIR}/driver/include
 #cgo LDFLAGS: -L${SRCDIR}/driver/link -Wl,--as-needed
 
+#include <stdint.h>
 #include <stdlib.h>
 #include "cuda.h"
 #include "cudnn.h"
@@ -21,6 +22,12 @@ static cublasStatus_t setWorkspace(cublasHandle_t h, CUdeviceptr workspace, size
 }
 
 // load gives the text of kernels to the driver's compiler, and gets its errors.
+static CUresult launch(CUfunction f, unsigned blocks, unsigned threads, CUstream stream, uint64_t *slots, size_t count) {
+	void *parameters[count + 1];
+	for (size_t i = 0; i < count; i++) parameters[i] = &slots[i];
+	return cuLaunchKernel(f, blocks, 1, 1, threads, 1, 1, 0, stream, parameters, NULL);
+}
+
 static CUresult load(CUmodule *module, const void *text, char *errors, size_t bytes) {
 	CUjit_option names[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
 	void *values[] = {errors, (void *)bytes};
@@ -96,6 +103,16 @@ func dnn(op string, err error) error {
 
 // nativeStream returns the CUstream in a stream, which is its only field.
 func nativeStream(s cu.Stream) C.CUstream { return *(*C.CUstream)(unsafe.Pointer(&s)) }
+
+// launchOn puts a kernel on a stream.
+//
+// gorgonia.org/cu's Launch must not be used: it stores pointers in memory of malloc by assignments of Go. While Go collects
+// garbage, such an assignment marks what the memory pointed to before. That may be an address in Go's heap, of an object that
+// is gone, and the program ends with "found pointer to free object".
+func launchOn(stream cu.Stream, f cu.Function, l kernels.Launch) error {
+	return driver.Check("cuLaunchKernel", int(C.launch(*(*C.CUfunction)(unsafe.Pointer(&f)), C.uint(l.Blocks), C.uint(l.Threads), nativeStream(stream),
+		(*C.uint64_t)(unsafe.SliceData(l.Slots)), C.size_t(len(l.Slots)))))
+}
 
 // newDNN makes a cuDNN context that works on the given stream.
 func newDNN(stream cu.Stream) (*cudnn.Context, error) {
