@@ -86,7 +86,9 @@ type Launch struct {
 	Slots []uint64
 }
 
-// Pointers returns a pointer to each slot. cuLaunchKernel and gorgonia.org/cu take parameters in this form.
+// Pointers returns a pointer to each slot. cuLaunchKernel and gorgonia.org/cu take parameters in this form. Mind that Launch of
+// gorgonia.org/cu v0.9.6 stores Go pointers in memory of malloc that it hasn't cleared: seldom, that ends the program while Go
+// collects garbage. Package cuda calls cuLaunchKernel itself.
 func (l Launch) Pointers() []unsafe.Pointer {
 	pointers := make([]unsafe.Pointer, len(l.Slots))
 	for i := range l.Slots {
