@@ -7,14 +7,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/gputrain/gputrain/cuda"
+	"github.com/gputrain/gputrain/cuda/driver"
 	"github.com/gputrain/gputrain/cuda/sim"
 )
-
-const ownProcess = "GPUTRAIN_TEST_OWN_PROCESS"
 
 // simulate runs a test on the simulated machine, in a process of its own: libraries stay loaded until a process ends, and
 // other tests want none.
@@ -25,7 +25,7 @@ func simulate(t *testing.T, test func(t *testing.T, m *sim.Machine)) {
 		return
 	}
 	child := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-	child.Env = append(os.Environ(), ownProcess+"=1", env("algorithm-cache")[0]+"="+filepath.Join(t.TempDir(), "cache"))
+	child.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, driver.SearchVariable+"=") }), ownProcess+"=1", env("algorithm-cache")[0]+"="+filepath.Join(t.TempDir(), "cache"))
 	out, err := child.CombinedOutput()
 	switch {
 	case err != nil:

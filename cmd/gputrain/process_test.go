@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gputrain/gputrain/cuda/driver"
 )
 
 // process is a gputrain process under test.
@@ -96,6 +98,9 @@ var built = sync.OnceValues(func() (binary string, err error) {
 	return binary, nil
 })
 
+// ownProcess is set in the environment of a test that runs alone in its process.
+const ownProcess = "GPUTRAIN_TEST_OWN_PROCESS"
+
 func TestMain(m *testing.M) {
 	// What a script starts in its background ignores SIGINT, and so would all that the tests start.
 	for _, s := range []os.Signal{os.Interrupt, syscall.SIGHUP} {
@@ -103,7 +108,17 @@ func TestMain(m *testing.M) {
 			signal.Notify(make(chan os.Signal, 1), s)
 		}
 	}
+	// CUDA's libraries stay loaded until a process ends, so the first test that looks for them would decide for all. Here
+	// none is found, whatever the machine has. Tests of a GPU, real or simulated, run in processes of their own.
+	empty, err := os.MkdirTemp("", "gputrain-no-cuda")
+	if err != nil {
+		panic(err)
+	}
+	if os.Getenv(ownProcess) == "" {
+		os.Setenv(driver.SearchVariable, empty)
+	}
 	status := m.Run()
+	_ = os.Remove(empty) // in the system's folder of what may go
 	if builtFolder != "" {
 		_ = os.RemoveAll(builtFolder) // in the system's folder of what may go
 	}
