@@ -108,12 +108,12 @@ func model(t *testing.T, name string) *net.Network {
 // often each kernel and each call of a library runs, and how many bytes it moves.
 func TestLaunchesAreTheGraphs(t *testing.T) {
 	adam := net.Options{Batch: 2, Optimizer: net.AdamDefault(1e-4)}
-	clipped := net.Options{Batch: 2, Optimizer: net.Optimizer{Method: net.SGD, LearningRate: 1e-3, ClipNorm: 1}}
+	clipped := net.Options{Batch: 2, Optimizer: net.Optimizer{Rule: net.Rule{Method: net.SGD, LearningRate: 1e-3}, ClipNorm: 1}}
 	rich := adam
 	rich.Average, rich.Loss = 0.9, net.Criterion{Smoothing: 0.1, ClassWeights: []float64{1, 2}}
-	rich.Optimizer.Factors = []net.Factor{{Params: "*.bias", Factor: 2}, {Params: "batchnorm.weight", Factor: 0.5}}
+	rich.Optimizer.Groups = []net.Group{{Params: "*.bias", Factor: 2}, {Params: "batchnorm.weight", Factor: 0.5}}
 	rich.Optimizer.ClipNorm = 1
-	momentum := net.Options{Batch: 2, Optimizer: net.Optimizer{Method: net.SGD, LearningRate: 1e-3, Momentum: 0.9}}
+	momentum := net.Options{Batch: 2, Optimizer: net.Optimizer{Rule: net.Rule{Method: net.SGD, LearningRate: 1e-3, Momentum: 0.9}}}
 	for _, c := range []struct {
 		network *net.Network
 		options net.Options

@@ -146,8 +146,15 @@ func (d *device) checkSizes(lowered *lower.Program, steps []step, opts net.Optio
 func (d *device) memory(lowered *lower.Program, steps []step, opts net.Options, training bool) float64 {
 	plan, batch := lowered.Plan, float64(opts.Batch)
 	// Every parameter has a value. A trained one also has a gradient and moments.
-	values := float64(plan.Parameters()) + float64(plan.Weights())*float64(1+len(opts.Optimizer.Moments()))
-	if opts.Average > 0 {
+	values, most := float64(plan.Parameters()), 0
+	for _, q := range plan.Trained() {
+		o := opts.Optimizer.For(plan, q)
+		if values += float64(q.Size()) * float64(1+len(o.Moments())); o.Matrix() {
+			most = max(most, q.Size())
+		}
+	}
+	values += 5 * float64(most) // of the largest matrix: see muon
+	if opts.Averages() {
 		values += float64(plan.Parameters())
 	}
 	var sums, rooms float64 // gradients of parts of the mini-batch, and tiles: in room that all convolutions share
@@ -223,12 +230,12 @@ func (p *program) takeParameters() {
 	for _, q := range p.plan.Params {
 		n := q.Size()
 		r := &parameter{Param: q, value: newBuffer(n)[:n]}
-		if p.options.Average > 0 {
+		if p.options.Averages() {
 			r.average = make([]float32, n)
 		}
 		if q.Trained {
 			r.grad = make([]float32, n)
-			for range p.options.Optimizer.Moments() {
+			for range p.options.Optimizer.For(p.plan, q).Moments() {
 				r.moments = append(r.moments, make([]float32, n))
 			}
 		}

@@ -96,7 +96,8 @@ type parameter struct {
 	net.Param
 	value, grad []float32
 	earlier     []float32   // gradients of the mini-batch's parts before the last; nil until there are several parts
-	moments     [][]float32 // in the order of Optimizer.Moments
+	moments     [][]float32 // in the order of its rule's Moments
+	rate        int         // index of optimizer.rates
 	average     []float32   // moving average of value, or value itself while they are exchanged; nil if none is kept
 }
 

@@ -11,51 +11,54 @@ import (
 const updateChunk = 16384
 
 // optimizer updates the trained parameters, and the averages of all parameters,
-// in one pass over each.
+// in one pass over each. Muon makes the matrices that it subtracts before that pass.
 type optimizer struct {
-	settings   net.Optimizer
-	decay      float64 // the decay of the averages; 0: none are kept
+	options    net.Options
 	workers    *workers
+	muon       *muon   // nil without matrices
 	chunks     []chunk // chunks of trained parameters; if averages are kept, then chunks of the others
 	trained    int     // how many of the chunks are of trained parameters
 	rates      []rate
 	squares    []float64 // sums of squared gradients, by chunk
 	average    float32   // how far the averages move in this step, from 0 to 1
+	back       bool      // then the values are set to the averages
 	squareTask func(w *worker, i int)
 	updateTask func(w *worker, i int)
 	addTask    func(w *worker, i int)
 	swapTask   func(w *worker, i int)
 }
 
-// rate holds the numbers for parameters with the same factor of the learning
-// rate and the same weight decay.
+// rate holds the numbers for parameters with the same rule.
 type rate struct {
-	factor float64 // factor of the learning rate
-	decay  float64
-	adam   asm.Adam
-	sgd    asm.SGD
+	settings net.Optimizer
+	adam     asm.Adam
+	sgd      asm.SGD
+	lion     asm.Lion
 }
 
 // chunk is a piece of a parameter: its values lo to hi-1.
 type chunk struct {
 	*parameter
 	lo, hi int
-	rate   int // index of optimizer.rates
 }
 
 func newOptimizer(ws *workers, plan *net.Plan, opts net.Options, params []*parameter) *optimizer {
-	o := &optimizer{settings: opts.Optimizer, decay: opts.Average, workers: ws}
+	o := &optimizer{options: opts, workers: ws}
+	var matrices []*parameter
 	for _, trained := range []bool{true, false} {
 		for _, p := range params {
-			if p.Trained != trained || !trained && o.decay == 0 {
+			if p.Trained != trained || !trained && !opts.Averages() {
 				continue
 			}
 			rate := 0
 			if trained {
-				rate = o.rateOf(o.settings.Factor(plan, p.Param), p.Decayed)
+				rate = o.rateOf(opts.Optimizer.For(plan, p.Param))
+				if p.rate = rate; o.rates[rate].settings.Matrix() {
+					matrices = append(matrices, p)
+				}
 			}
 			for lo := 0; lo < len(p.value); lo += updateChunk {
-				o.chunks = append(o.chunks, chunk{p, lo, min(lo+updateChunk, len(p.value)), rate})
+				o.chunks = append(o.chunks, chunk{p, lo, min(lo+updateChunk, len(p.value))})
 			}
 		}
 		if trained {
@@ -63,56 +66,65 @@ func newOptimizer(ws *workers, plan *net.Plan, opts net.Options, params []*param
 		}
 	}
 	o.squares = make([]float64, o.trained)
+	if len(matrices) > 0 {
+		o.muon = newMuon(o, matrices)
+	}
 	o.squareTask, o.updateTask, o.addTask, o.swapTask = o.square, o.update, o.add, o.swap
 	return o
 }
 
-// rateOf returns the index of the rate with the given factor, with weight decay
-// or without. It adds the rate if there is none.
-func (o *optimizer) rateOf(factor float64, decayed bool) int {
-	decay := 0.0
-	if decayed {
-		decay = o.settings.WeightDecay
-	}
+// rateOf returns the index of the rate with the rule of an optimiser that is for one
+// parameter. It adds the rate if there is none.
+func (o *optimizer) rateOf(settings net.Optimizer) int {
 	for i, r := range o.rates {
-		if r.factor == factor && r.decay == decay {
+		if r.settings.Rule == settings.Rule {
 			return i
 		}
 	}
-	o.rates = append(o.rates, rate{factor: factor, decay: decay})
+	o.rates = append(o.rates, rate{settings: settings})
 	return len(o.rates) - 1
 }
 
 // run makes the update of one step.
 func (o *optimizer) run(step int64) {
-	scale := 1.0
-	if o.settings.ClipNorm > 0 {
-		scale = o.clip()
+	scale := float32(1)
+	if o.options.Optimizer.ClipNorm > 0 {
+		scale = float32(o.clip())
 	}
 	for i := range o.rates {
-		r := &o.rates[i]
-		s := o.settings
-		s.LearningRate *= r.factor
-		rate := s.Rate(step)
+		o.rates[i].set(step, scale)
+	}
+	if o.muon != nil {
+		o.muon.run(step)
+	}
+	average, back := o.options.AverageMove(step)
+	o.average, o.back = float32(average), back
+	o.workers.do(len(o.chunks), o.updateTask)
+}
+
+// set sets the numbers of a step. All gradients are multiplied by scale.
+func (r *rate) set(step int64, scale float32) {
+	s := &r.settings
+	rates := s.Rates(step)
+	update, shrink, decay := float32(rates.Update), float32(rates.Decay), float32(s.WeightDecay)
+	if s.Apart() {
+		decay = 0
+	}
+	beta1, rest1, beta2, rest2 := float32(s.Beta1), float32(1-s.Beta1), float32(s.Beta2), float32(1-s.Beta2)
+	switch s.Method {
+	case net.Adam, net.AdamW:
 		r.adam = asm.Adam{
-			Scale: float32(scale), Decay: float32(r.decay),
-			Beta1: float32(s.Beta1), Rest1: float32(1 - s.Beta1), Beta2: float32(s.Beta2), Rest2: float32(1 - s.Beta2),
-			Epsilon: float32(s.Epsilon),
+			Scale: scale, Decay: decay, Beta1: beta1, Rest1: rest1, Beta2: beta2, Rest2: rest2,
+			Epsilon: float32(s.Epsilon), Rate: update, Shrink: shrink,
 		}
-		switch s.Method {
-		case net.AdamW:
-			r.adam.Decay, r.adam.Shrink = 0, float32(rate*r.decay)
-			fallthrough
-		case net.Adam:
-			r.adam.Rate = float32(s.AdamRate(step))
-		}
-		r.sgd = asm.SGD{Scale: float32(scale), Decay: float32(r.decay), Rate: float32(rate), Momentum: float32(s.Momentum), Velocity: 1}
+	case net.Lion:
+		r.lion = asm.Lion{Scale: scale, Beta1: beta1, Rest1: rest1, Beta2: beta2, Rest2: rest2, Rate: update, Shrink: shrink}
+	default: // Muon's velocities are those of SGD
+		r.sgd = asm.SGD{Scale: scale, Decay: decay, Rate: update, Momentum: float32(s.Momentum), Velocity: 1}
 		if s.Nesterov {
 			r.sgd.Direct, r.sgd.Velocity = 1, float32(s.Momentum)
 		}
 	}
-	o.average = float32(net.AverageRate(o.decay, step))
-	o.workers.do(len(o.chunks), o.updateTask)
 }
 
 // keep puts aside the gradients of a mini-batch's parts so far. The gradients
@@ -145,7 +157,7 @@ func (o *optimizer) clip() float64 {
 	for _, s := range o.squares {
 		sum += s
 	}
-	return min(1, o.settings.ClipNorm/math.Sqrt(sum))
+	return min(1, o.options.Optimizer.ClipNorm/math.Sqrt(sum))
 }
 
 func (o *optimizer) square(w *worker, i int) {
@@ -158,13 +170,17 @@ func (o *optimizer) update(w *worker, i int) {
 	value := c.value[c.lo:c.hi]
 	if c.Trained {
 		grad, r := c.grad[c.lo:c.hi], &o.rates[c.rate]
-		switch len(c.moments) {
-		case 0:
+		moment := func(k int) []float32 { return c.moments[k][c.lo:c.hi] }
+		switch m := r.settings.Method; {
+		case m == net.Muon: // it has updated the whole matrix
+		case m == net.Lion:
+			w.kernel.Lion(value, grad, moment(0), &r.lion)
+		case m != net.SGD:
+			w.kernel.Adam(value, grad, moment(0), moment(1), &r.adam)
+		case len(c.moments) > 0:
+			w.kernel.Momentum(value, grad, moment(0), &r.sgd)
+		default:
 			w.kernel.SGD(value, grad, &r.sgd)
-		case 1:
-			w.kernel.Momentum(value, grad, c.moments[0][c.lo:c.hi], &r.sgd)
-		case 2:
-			w.kernel.Adam(value, grad, c.moments[0][c.lo:c.hi], c.moments[1][c.lo:c.hi], &r.adam)
 		}
 	}
 	if c.average == nil {
@@ -174,6 +190,9 @@ func (o *optimizer) update(w *worker, i int) {
 	average, rate := c.average[c.lo:c.hi], o.average
 	for k, v := range average {
 		average[k] = v + rate*(value[k]-v)
+	}
+	if o.back {
+		copy(value, average)
 	}
 }
 

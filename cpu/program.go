@@ -391,8 +391,8 @@ func (p *program) SwapAverage() error {
 	if err := p.open(); err != nil {
 		return err
 	}
-	if p.options.Average == 0 {
-		return errors.New("cpu: no averages of the weights are kept: Options.Average is 0")
+	if !p.options.Averages() {
+		return errors.New("cpu: no averages of the weights are kept: Options.Average is 0, and there is no Lookahead")
 	}
 	if p.parts > 0 {
 		return fmt.Errorf("%w: an update is due before weights and averages are exchanged", net.ErrUnfinished)
@@ -454,8 +454,10 @@ func (p *program) Infer(b net.Batch) (*tensor.Dense, error) {
 	return tensor.New(tensor.WithShape(b.Len(), p.plan.Classes), tensor.WithBacking(out)), nil
 }
 
-// momentName is the name of a parameter's moment in a State.
-func momentName(q net.Param, moment string) string { return q.Name + "." + moment }
+// momentName is the name of moment i of a parameter in a State.
+func (p *program) momentName(q net.Param, i int) string {
+	return q.Name + "." + p.options.Optimizer.For(p.plan, q).Moments()[i]
+}
 
 // State returns a copy of the weights and the optimiser's state.
 func (p *program) State() (net.State, error) {
@@ -463,7 +465,7 @@ func (p *program) State() (net.State, error) {
 		return net.State{}, err
 	}
 	s := net.State{Step: p.step, Params: map[string]*tensor.Dense{}, Optimizer: map[string]*tensor.Dense{}}
-	if p.options.Average > 0 {
+	if p.options.Averages() {
 		s.Average = map[string]*tensor.Dense{}
 	}
 	for _, q := range p.params {
@@ -472,7 +474,7 @@ func (p *program) State() (net.State, error) {
 			s.Average[q.Name] = tensorOf(q.average, q.Dims...)
 		}
 		for i, m := range q.moments {
-			s.Optimizer[momentName(q.Param, p.options.Optimizer.Moments()[i])] = tensorOf(m, q.Dims...)
+			s.Optimizer[p.momentName(q.Param, i)] = tensorOf(m, q.Dims...)
 		}
 	}
 	return s, nil
@@ -502,7 +504,7 @@ func (p *program) SetState(s net.State) error {
 		copy(q.value, s.Params[q.Name].Data().([]float32))
 		copy(q.average, averages[q.Name].Data().([]float32))
 		for i, m := range q.moments {
-			if t := s.Optimizer[momentName(q.Param, p.options.Optimizer.Moments()[i])]; t != nil {
+			if t := s.Optimizer[p.momentName(q.Param, i)]; t != nil {
 				copy(m, t.Data().([]float32))
 			} else {
 				clear(m)

@@ -264,7 +264,7 @@ func (s updates) clip(r *kernelRig) kernels.Optional[float32] {
 }
 
 func trySGD(r *kernelRig) {
-	o := net.Optimizer{Method: net.SGD, LearningRate: r.random.Float64(), WeightDecay: r.random.Float64()}
+	o := net.Optimizer{Rule: net.Rule{Method: net.SGD, LearningRate: r.random.Float64(), WeightDecay: r.random.Float64()}}
 	if r.random.IntN(2) == 0 {
 		o.Momentum, o.Nesterov = r.random.Float64(), r.random.IntN(2) == 0
 	}

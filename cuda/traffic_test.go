@@ -46,7 +46,7 @@ var trafficForms = []struct {
 	{"fp32", cuda.Options{Precision: cuda.FP32}},
 }
 
-var momentum = net.Optimizer{Method: net.SGD, LearningRate: 1e-3, Momentum: 0.9}
+var momentum = net.Optimizer{Rule: net.Rule{Method: net.SGD, LearningRate: 1e-3, Momentum: 0.9}}
 
 // TestTraffic prints the memory traffic of one training step that runs as a graph, by kernel and library function. See
 // [sim.Moved] for what is counted. It checks only that what it prints is one step.

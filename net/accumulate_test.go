@@ -90,7 +90,7 @@ func TestAccumulateEqualsTheLargeBatch(t *testing.T) {
 	run := func(batch, accumulate int) (net.Result, *net.Checkpoint) {
 		cfg := accumulatingRun()
 		cfg.Recipe.Batch, cfg.Recipe.Accumulate = batch, accumulate
-		cfg.Recipe.Optimizer = net.Optimizer{Method: net.SGD, LearningRate: 0.1, Momentum: 0.9, ClipNorm: 0.5}
+		cfg.Recipe.Optimizer = net.Optimizer{Rule: net.Rule{Method: net.SGD, LearningRate: 0.1, Momentum: 0.9}, ClipNorm: 0.5}
 		cfg.Saving.Dir = t.TempDir()
 		r, err := net.Train(t.Context(), compileNetwork(t, n, cfg.Options()), cfg)
 		if err != nil {

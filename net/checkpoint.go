@@ -445,7 +445,7 @@ func (c *Checkpoint) checkResume(n *Network, cfg *Config, train DatasetID, valid
 	}
 	old, now := c.Recipe, cfg.Recipe
 	switch {
-	case now.Average > 0 && c.State.Average == nil && old.Average == now.Average:
+	case now.averages() && c.State.Average == nil && old.Average == now.Average && old.Lookahead == now.Lookahead:
 		return fail("the checkpoint lacks the averaged weights")
 	case now.Epochs < c.Position.Epoch || now.Epochs == c.Position.Epoch && c.Position.Step > 0:
 		return fail("the checkpoint is %d epochs and %d steps into its run, more than the %d epochs asked for", c.Position.Epoch, c.Position.Step, now.Epochs)
@@ -455,9 +455,12 @@ func (c *Checkpoint) checkResume(n *Network, cfg *Config, train DatasetID, valid
 		if name == "optimizer.schedule.total" && old.Epochs != now.Epochs {
 			return fail("the learning rate's schedule %s was laid out for %d epochs and cannot change to %d", old.Optimizer.Schedule.Method, old.Epochs, now.Epochs)
 		}
+		if name == "lookahead.total" && old.Epochs != now.Epochs {
+			return fail("lookahead was laid out for %d epochs and cannot change to %d", old.Epochs, now.Epochs)
+		}
 		return fail("the checkpoint's run has the setting %s %s, not %s", name, was, is)
 	}
-	if len(c.State.Optimizer) == 0 && len(now.Optimizer.Moments()) > 0 {
+	if len(c.State.Optimizer) == 0 && now.Optimizer.keeps(n) {
 		return fail("the checkpoint holds weights only, without the optimiser's state")
 	}
 	return nil

@@ -91,7 +91,7 @@ func averagedCheckpoint(t testing.TB) *Checkpoint {
 	}
 	c.Recipe.Average, c.Recipe.Augment, c.Recipe.Views = 0.9, everySetting(), MirrorView
 	c.Recipe.Loss = Criterion{Smoothing: 0.1, ClassWeights: []float64{1, 2, 0.5}}
-	c.Recipe.Optimizer.Factors = []Factor{{"out.*", 3}}
+	c.Recipe.Optimizer.Groups = []Group{{Params: "out.*", Factor: 3}}
 	c.Subject = &Subject{Data: "garments", Folder: "/data/garments", ClassNames: []string{"coat", "bag", "shoe"}, Scale: 1. / 255, Prepare: "fit"}
 	c.History[1].Validation.Top = 1
 	return c

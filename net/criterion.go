@@ -3,7 +3,6 @@ package net
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 )
 
@@ -90,15 +89,4 @@ func BalancedWeights(d *Dataset) []float64 {
 		}
 	}
 	return weights
-}
-
-// AverageRate returns how far the moving averages move towards the weights after an
-// update. step counts the updates from 0. The rate is
-//
-//	1 - min(decay, (1+step)/(10+step))
-//
-// as in TensorFlow's ExponentialMovingAverage: the first weights, which are worth
-// nothing, are soon forgotten.
-func AverageRate(decay float64, step int64) float64 {
-	return 1 - math.Min(decay, float64(1+step)/float64(10+step))
 }

@@ -30,6 +30,7 @@ type Options struct {
 	Optimizer Optimizer // must pass Optimizer.Check
 	Loss      Criterion // the training loss
 	Average   float64   // decay of the moving averages of weights and running statistics; 0 keeps none; see Program.SwapAverage
+	Lookahead Lookahead // keeps slow weights instead of moving averages; State and SwapAverage treat them alike
 	Seed      uint64    // decides initial values and dropout
 	Images    *Dataset  // training images for initial values that need them, see InitialState; may be nil; not kept
 	// Inference says that the Program only evaluates and infers. It takes no memory for training. Calls that train,
@@ -66,8 +67,14 @@ func (o Options) Check() error {
 	if !(o.Average >= 0 && o.Average < 1) {
 		return fmt.Errorf("the decay of the weights' moving average must be at least 0 and less than 1, got %v", o.Average)
 	}
-	if o.Inference && o.Average > 0 {
-		return errors.New("a program for inference keeps no moving averages of the weights")
+	if err := o.Lookahead.check(); err != nil {
+		return err
+	}
+	if o.Average > 0 && o.Lookahead.Every > 0 {
+		return errors.New("a program keeps either moving averages of the weights or lookahead's slow weights")
+	}
+	if o.Inference && o.Averages() {
+		return errors.New("a program for inference keeps no averages of the weights")
 	}
 	if err := o.Loss.Check(); err != nil {
 		return err
@@ -148,15 +155,15 @@ type Program interface {
 	// the device is done.
 	Gradients(Batch, Share) error
 	// Update clips the gradients since the last Update, lets the optimiser change the
-	// weights, and counts a step. Then each moving average a, if there are any, moves
-	// towards its weight or running statistic w: a += rate*(w - a), with the rate of
-	// [AverageRate]. Without gradients Update gives ErrUnfinished.
+	// weights, and counts a step. Then averages, if there are any, move towards their
+	// weights and running statistics: see [Options.AverageMove]. Without gradients Update
+	// gives ErrUnfinished.
 	Update() error
 	// SwapAverage exchanges the weights and running statistics with their moving
 	// averages. Then Evaluate, Infer and Trace use the averages; State has the averages
 	// in Params and the weights in Average; and Step, Gradients, Update and SetState give
 	// ErrUnfinished. A second call changes back. SwapAverage gives an error if
-	// Options.Average is 0, and ErrUnfinished between Gradients and Update.
+	// no averages are kept, and ErrUnfinished between Gradients and Update.
 	SwapAverage() error
 	// Evaluate runs forward in evaluation mode and returns loss and hits of the batch,
 	// which may have any size. It changes nothing. The loss is plain cross-entropy with
@@ -173,7 +180,7 @@ type Program interface {
 	State() (State, error)
 	// SetState copies a State into the program and drops gradients that await an Update.
 	// If Optimizer is empty, the optimiser's state becomes 0. If Average is empty, the
-	// averages begin at the weights; if Options.Average is 0, Average is ignored. A State
+	// averages begin at the weights; if no averages are kept, Average is ignored. A State
 	// that does not fit (State.Check) gives ErrState and changes nothing.
 	SetState(State) error
 	// Close releases all memory and returns an error if that fails.
@@ -216,8 +223,8 @@ func (m *Metrics) Add(o Metrics) {
 type State struct {
 	Step      int64                    // updates made
 	Params    map[string]*tensor.Dense // by Param.Name; weights and running statistics
-	Optimizer map[string]*tensor.Dense // by Param.Name + "." + moment, see Optimizer.Moments
-	Average   map[string]*tensor.Dense // moving averages of Params, by the same names; nil where none are kept
+	Optimizer map[string]*tensor.Dense // by Param.Name + "." + moment, see Rule.Moments and Optimizer.For
+	Average   map[string]*tensor.Dense // moving averages of Params or their slow weights, by the same names; nil where none are kept
 }
 
 // Check gives ErrState for a state that lacks a tensor of the plan, has one too many, or
@@ -226,31 +233,31 @@ func (s State) Check(p *Plan, o Optimizer) error {
 	if s.Step < 0 {
 		return fmt.Errorf("%w: step count %d", ErrState, s.Step)
 	}
-	if err := checkTensors(s.Params, p.Params, nil); err != nil {
+	params, moments := map[string][]int{}, map[string][]int{}
+	for _, q := range p.Params {
+		params[q.Name] = q.Dims
+	}
+	for _, q := range p.Trained() {
+		for _, m := range o.For(p, q).Moments() {
+			moments[q.Name+"."+m] = q.Dims
+		}
+	}
+	if err := checkTensors(s.Params, params); err != nil {
 		return err
 	}
 	if len(s.Average) != 0 {
-		if err := checkTensors(s.Average, p.Params, nil); err != nil {
+		if err := checkTensors(s.Average, params); err != nil {
 			return fmt.Errorf("averages: %w", err)
 		}
 	}
 	if len(s.Optimizer) == 0 {
 		return nil
 	}
-	return checkTensors(s.Optimizer, p.Trained(), o.Moments())
+	return checkTensors(s.Optimizer, moments)
 }
 
-// checkTensors compares tensors with the parameters, or with their moments.
-func checkTensors(got map[string]*tensor.Dense, params []Param, moments []string) error {
-	want := map[string][]int{}
-	for _, q := range params {
-		if moments == nil {
-			want[q.Name] = q.Dims
-		}
-		for _, m := range moments {
-			want[q.Name+"."+m] = q.Dims
-		}
-	}
+// checkTensors returns an error unless there are tensors of just these names and dimensions.
+func checkTensors(got map[string]*tensor.Dense, want map[string][]int) error {
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		t := got[name]
 		switch {

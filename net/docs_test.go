@@ -99,9 +99,29 @@ func TestDocumentedTraining(t *testing.T) {
 			t.Errorf("%s doesn't tell of --augment %s", path, a.Name)
 		}
 	}
-	for _, m := range []ScheduleMethod{ConstantRate, StepRate, CosineRate, OneCycleRate, ExponentialRate} {
+	for _, m := range []ScheduleMethod{ConstantRate, StepRate, CosineRate, OneCycleRate, LinearRate, ExponentialRate} {
 		if !strings.Contains(text, "\n| `"+strings.ReplaceAll(string(m), "_", "-")+"` | ") {
 			t.Errorf("%s doesn't tell of --schedule %s", path, m)
+		}
+	}
+	for _, m := range Methods() {
+		if !strings.Contains(text, "\n| `"+string(m)+"` | ") {
+			t.Errorf("%s doesn't tell of --optimizer %s", path, m)
+		}
+	}
+	for _, name := range append(append(fields(Rule{}), fields(Group{})...), fields(Lookahead{})...) {
+		if name != "steps" && name != "total" && !strings.Contains(text, "`"+name+"`") && !strings.Contains(text, "`--"+strings.ReplaceAll(name, "_", "-")) && !strings.Contains(text, "\""+name+"\":") {
+			t.Errorf("%s doesn't tell of the field %s", path, name)
+		}
+	}
+	for _, m := range Methods() {
+		if !strings.Contains(text, "\n| `"+string(m)+"` | ") {
+			t.Errorf("%s doesn't tell of --optimizer %s", path, m)
+		}
+	}
+	for _, name := range append(append(fields(Rule{}), fields(Group{})...), fields(Lookahead{})...) {
+		if name != "steps" && name != "total" && !strings.Contains(text, "`"+name+"`") && !strings.Contains(text, "`--"+strings.ReplaceAll(name, "_", "-")) && !strings.Contains(text, "\""+name+"\":") {
+			t.Errorf("%s doesn't tell of the field %s", path, name)
 		}
 	}
 	for i, block := range strings.Split(text, "```json\n")[1:] {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -26,10 +27,13 @@ func (r RateRange) Check() error {
 }
 
 // RateRangeFor returns the usual range for an optimiser: from 1e-6 to 0.1 for Adam and
-// AdamW, from 1e-5 to 10 for SGD, in 150 steps.
+// AdamW, from 1e-7 to 0.01 for Lion, from 1e-5 to 10 for SGD and Muon, in 150 steps.
 func RateRangeFor(m Method) RateRange {
-	if m == SGD {
+	switch m {
+	case SGD, Muon:
 		return RateRange{From: 1e-5, To: 10, Steps: 150}
+	case Lion:
+		return RateRange{From: 1e-7, To: 0.01, Steps: 150}
 	}
 	return RateRange{From: 1e-6, To: 0.1, Steps: 150}
 }
@@ -107,8 +111,14 @@ func FindRate(ctx context.Context, d Device, n *Network, cfg Config, r RateRange
 	// Neither evaluates nor saves.
 	cfg = Config{Recipe: cfg.Recipe, Train: cfg.Train, Observers: cfg.Observers}
 	recipe := &cfg.Recipe
-	recipe.Optimizer.Schedule, recipe.Optimizer.LearningRate = Schedule{}, r.To
+	o := &recipe.Optimizer
+	o.Groups = slices.Clone(o.Groups)
+	for i := range o.Groups {
+		o.Groups[i].LearningRate *= r.To / o.LearningRate // the rates of other rules keep their ratio
+	}
+	o.Schedule, o.LearningRate = Schedule{}, r.To
 	recipe.WarmupEpochs, recipe.StepEpochs, recipe.Patience, recipe.Average = 0, 0, 0, 0
+	recipe.Lookahead = Lookahead{}
 	if err := cfg.check(plan); err != nil {
 		return nil, err
 	}

@@ -75,7 +75,7 @@ func TestFindRate(t *testing.T) {
 	// The rates grow by the same factor, and the losses are those of a run at such rates.
 	p := compileNetwork(t, small(), net.Options{
 		Batch: 10, Seed: cfg.Recipe.Seed, Images: cfg.Train,
-		Optimizer: net.Optimizer{Method: net.SGD, LearningRate: 100, Schedule: net.Schedule{Method: net.ExponentialRate, Start: 1e-6, Final: 1, Total: 99}},
+		Optimizer: net.Optimizer{Rule: net.Rule{Method: net.SGD, LearningRate: 100}, Schedule: net.Schedule{Method: net.ExponentialRate, Start: 1e-6, Final: 1, Total: 99}},
 	})
 	order := make([]int32, 300)
 	var rates, losses, wantRates, wantLosses []float64
@@ -172,7 +172,7 @@ func TestFindRateRefusals(t *testing.T) {
 		{"other data", func(c *net.Config, _ *net.RateRange, _ *watched) { c.Train.Labels[0] = 5 }, "label 5 of sample 0"},
 		{"recipe", func(c *net.Config, _ *net.RateRange, _ *watched) { c.Recipe.Batch = 0 }, "batch size must be"},
 		{"a pattern of nothing", func(c *net.Config, _ *net.RateRange, _ *watched) {
-			c.Recipe.Optimizer.Factors = []net.Factor{{Params: "fc.*", Factor: 2}}
+			c.Recipe.Optimizer.Groups = []net.Group{{Params: "fc.*", Factor: 2}}
 		}, `no trained parameter matches "fc.*"`},
 		{"the device", func(_ *net.Config, _ *net.RateRange, d *watched) {
 			d.change = func(p net.Program) net.Program {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -53,13 +54,19 @@ func jsonError(b []byte, err error) error {
 	case errors.As(err, &wrong):
 		name := ""
 		if wrong.Field != "" {
-			name = wrong.Field + ": "
+			name = jsonPath(wrong.Field) + ": "
 		}
 		return fmt.Errorf("%swant %s, got %s", name, jsonType(wrong.Type), jsonValue(wrong.Value))
 	case strings.HasPrefix(err.Error(), "json: unknown field"):
 		return errors.New(strings.TrimPrefix(err.Error(), "json: "))
 	}
 	return err
+}
+
+// jsonPath leaves the names of embedded structs, which are Go's, out of a path of fields.
+func jsonPath(path string) string {
+	parts := strings.Split(path, ".")
+	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p != "" && p[0] >= 'A' && p[0] <= 'Z' }), ".")
 }
 
 // rest returns the first 20 characters of b's first line, to show where an error is.

@@ -6,6 +6,7 @@ import (
 	"math"
 	"path"
 	"slices"
+	"strings"
 )
 
 // Method is the name of an optimiser.
@@ -13,8 +14,8 @@ type Method string
 
 // The optimisers. g is the gradient of the mean loss over the mini-batch, after clipping.
 // lr is the learning rate of the step. t counts the steps from 1. All moments start at 0.
-// For SGD and Adam, weight decay adds WeightDecay*w to g. Only parameters with
-// Param.Decayed are decayed.
+// For SGD and Adam, weight decay adds WeightDecay*w to g. For all others it comes first and
+// is apart from the gradient: w -= lr*WeightDecay*w (Loshchilov and Hutter, 2019).
 const (
 	// SGD: v = Momentum*v + g; w -= lr*v, or with Nesterov
 	// w -= lr*(g + Momentum*v) (Sutskever et al., 2013).
@@ -23,245 +24,420 @@ const (
 	// w -= lr * sqrt(1-Beta2^t)/(1-Beta1^t) * m/(sqrt(v)+Epsilon)
 	// (Kingma and Ba, 2015, the form at the end of section 2).
 	Adam Method = "adam"
-	// AdamW is Adam with weight decay outside the gradient: first w -= lr*WeightDecay*w,
-	// then Adam's update (Loshchilov and Hutter, 2019).
+	// AdamW is Adam with weight decay apart from the gradient.
 	AdamW Method = "adamw"
+	// Lion: w -= lr*sign(Beta1*m + (1-Beta1)*g); then m = Beta2*m + (1-Beta2)*g
+	// (Chen et al., "Symbolic discovery of optimization algorithms", 2023).
+	Lion Method = "lion"
+	// Muon is for weights of convolutions and dense layers, as matrices with a row for each
+	// filter or unit. v and g + Momentum*v are SGD's. Then U is that matrix divided by its
+	// L2 norm (plus 1e-7), and Iterations times, U = a*U + (b*A + c*A*A)*U with A = U*U'
+	// and the numbers a, b and c of [NewtonSchulz]. This moves all singular values of U
+	// towards 1. At last w -= lr*s*U with s = sqrt(max(1, rows/columns)). With Rescale, s
+	// is 1, and before each update w is multiplied by sqrt(rows)/(its L2 norm)
+	// (Jordan et al., "Muon", 2024; Rescale is of airbench94_muon).
+	Muon Method = "muon"
 )
 
-// Optimizer describes how weights are updated. Start with [AdamDefault] or [SGDDefault].
+// NewtonSchulz holds the numbers a, b and c of Muon's iteration.
+var NewtonSchulz = [3]float64{3.4445, -4.7750, 2.0315}
+
+// MuonLeast is added to the norm that Muon divides by.
+const MuonLeast = 1e-7
+
+// A Rule is a method with its settings. Settings that the method doesn't have are 0.
+type Rule struct {
+	Method       Method  `json:"method,omitempty"`
+	LearningRate float64 `json:"learning_rate,omitempty"`
+	Momentum     float64 `json:"momentum,omitempty"`   // SGD, Muon
+	Nesterov     bool    `json:"nesterov,omitempty"`   // SGD, Muon
+	Beta1        float64 `json:"beta1,omitempty"`      // Adam, AdamW, Lion
+	Beta2        float64 `json:"beta2,omitempty"`      // Adam, AdamW, Lion
+	Epsilon      float64 `json:"epsilon,omitempty"`    // Adam, AdamW
+	Iterations   int     `json:"iterations,omitempty"` // Muon: of Newton and Schulz's method
+	Rescale      bool    `json:"rescale,omitempty"`    // Muon
+	WeightDecay  float64 `json:"weight_decay,omitempty"`
+	Steps        int64   `json:"steps,omitempty"` // if above 0, the learning rate is 0 from this step on, counted from 0
+}
+
+// Optimizer describes how weights are updated. Start with [AdamDefault], [SGDDefault],
+// [LionDefault] or [MuonDefault].
 type Optimizer struct {
-	Method       Method   `json:"method"`
-	LearningRate float64  `json:"learning_rate"`
-	Momentum     float64  `json:"momentum,omitempty"` // SGD
-	Nesterov     bool     `json:"nesterov,omitempty"` // SGD
-	Beta1        float64  `json:"beta1,omitempty"`    // Adam, AdamW
-	Beta2        float64  `json:"beta2,omitempty"`
-	Epsilon      float64  `json:"epsilon,omitempty"`
-	WeightDecay  float64  `json:"weight_decay,omitempty"`
-	ClipNorm     float64  `json:"clip_norm,omitempty"` // if above 0: all gradients are scaled by min(1, ClipNorm/norm), where norm is the L2 norm of all of them together
-	Schedule     Schedule `json:"schedule,omitzero"`
-	Factors      []Factor `json:"factors,omitempty"` // multiply the learning rate of some parameters; for each, the first that matches counts
+	Rule              // for all parameters that no group with a rule of its own matches; it decays only parameters with Param.Decayed
+	ClipNorm float64  `json:"clip_norm,omitempty"` // if above 0: all gradients are scaled by min(1, ClipNorm/norm), where norm is the L2 norm of all of them together
+	Schedule Schedule `json:"schedule,omitzero"`   // of all learning rates
+	Groups   []Group  `json:"groups,omitempty"`    // of parameters that are updated in another way; for each parameter, the first that matches counts
 }
 
-// Factor multiplies the learning rate of some parameters. It does the same as the rate of
-// a parameter group in PyTorch, so it multiplies AdamW's decay too.
-type Factor struct {
+// HiddenMatrices as a Group's Params matches the weights of convolutions and dense layers
+// except those of the last such layer.
+const HiddenMatrices = "@hidden"
+
+// A Group says how some parameters are updated. (PyTorch's parameter groups.)
+type Group struct {
 	// Params is a pattern of path.Match. It matches a parameter's name ("dense2.*"), or
-	// the layer's type with the parameter's role ("batchnorm.bias").
-	Params string  `json:"params"`
-	Factor float64 `json:"factor"` // at least 0
+	// the layer's type with the parameter's role ("batchnorm.bias"). Or it is
+	// HiddenMatrices.
+	Params string `json:"params"`
+	// Factor multiplies the learning rate of the optimiser's own rule, and so also a decay
+	// apart from the gradient. It is at least 0. If the group has a rule of its own, it is
+	// 0.
+	Factor float64 `json:"factor,omitempty"`
+	// Rule is the group's own, if it has a Method. Its weight decay is for all parameters
+	// of the group. Without a Method, only Steps may be set.
+	Rule
+	// Epochs is the length of Steps in epochs. Only a Recipe has it: see
+	// Recipe.OptimizerFor.
+	Epochs float64 `json:"epochs,omitempty"`
 }
 
-// matches reports whether the factor is for parameter q.
-func (f Factor) matches(p *Plan, q Param) bool {
+// matches reports whether the group has parameter q.
+func (g Group) matches(p *Plan, q Param) bool {
+	if g.Params == HiddenMatrices {
+		return len(q.Dims) > 1 && slices.ContainsFunc(p.Params, func(other Param) bool { return len(other.Dims) > 1 && other.Layer > q.Layer })
+	}
 	kind := string(p.Nodes[q.Layer].Layer.Kind()) + "." + string(q.Role)
 	for _, name := range []string{q.Name, kind} {
-		if ok, err := path.Match(f.Params, name); ok && err == nil {
+		if ok, err := path.Match(g.Params, name); ok && err == nil {
 			return true
 		}
 	}
 	return false
 }
 
-// Factor returns the factor of the learning rate for parameter q of the plan. It is 1 if
-// no entry of Factors matches.
-func (o Optimizer) Factor(p *Plan, q Param) float64 {
-	for _, f := range o.Factors {
-		if f.matches(p, q) {
-			return f.Factor
-		}
+// For returns the optimiser as it is for parameter q of the plan: without groups, with the
+// rule of the first group that matches, and the learning rate times its factor. The
+// optimiser's own rule has no weight decay for a parameter that isn't decayed.
+func (o Optimizer) For(p *Plan, q Param) Optimizer {
+	groups := o.Groups
+	o.Groups = nil
+	if !q.Decayed {
+		o.WeightDecay = 0
 	}
-	return 1
+	for _, g := range groups {
+		if !g.matches(p, q) {
+			continue
+		}
+		if g.Method != "" {
+			o.Rule = g.Rule
+		} else {
+			o.LearningRate *= g.Factor
+			o.Steps = g.Steps
+		}
+		break
+	}
+	return o
 }
 
-// CheckFor returns an error for a factor that matches none of the plan's trained
-// parameters.
+// CheckFor returns an error for a group that matches none of the plan's trained
+// parameters, and for a rule that can't update one of them.
 func (o Optimizer) CheckFor(p *Plan) error {
-	for _, f := range o.Factors {
-		trained := p.Trained()
-		if slices.ContainsFunc(trained, func(q Param) bool { return f.matches(p, q) }) {
+	trained := p.Trained()
+	for _, g := range o.Groups {
+		if slices.ContainsFunc(trained, func(q Param) bool { return g.matches(p, q) }) {
 			continue
 		}
 		if len(trained) == 0 {
-			return fmt.Errorf("optimiser: no parameter matches %q: none is trained", f.Params)
+			return fmt.Errorf("optimiser: no parameter matches %q: none is trained", g.Params)
 		}
-		return fmt.Errorf("optimiser: no trained parameter matches %q; names are such as %s", f.Params, trained[0].Name)
+		return fmt.Errorf("optimiser: no trained parameter matches %q; names are such as %s", g.Params, trained[0].Name)
+	}
+	for _, q := range trained {
+		if o.For(p, q).Method == Muon && len(q.Dims) < 2 {
+			return fmt.Errorf("optimiser: muon is for weights of convolutions and dense layers, not for %s: give it a group with another method", q.Name)
+		}
 	}
 	return nil
+}
+
+// SGDDefault returns plain stochastic gradient descent at a constant rate.
+func SGDDefault(learningRate float64) Optimizer {
+	return Optimizer{Rule: Rule{Method: SGD, LearningRate: learningRate}}
 }
 
 // AdamDefault returns Adam with beta1 0.9, beta2 0.999, epsilon 1e-8 and a
 // constant learning rate.
 func AdamDefault(learningRate float64) Optimizer {
-	return Optimizer{Method: Adam, LearningRate: learningRate, Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8}
+	return Optimizer{Rule: Rule{Method: Adam, LearningRate: learningRate, Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8}}
 }
 
-// SGDDefault returns plain stochastic gradient descent at a constant rate.
-func SGDDefault(learningRate float64) Optimizer {
-	return Optimizer{Method: SGD, LearningRate: learningRate}
+// LionDefault returns Lion with beta1 0.9 and beta2 0.99 at a constant rate. Its rate is
+// three to ten times as low as Adam's.
+func LionDefault(learningRate float64) Optimizer {
+	return Optimizer{Rule: Rule{Method: Lion, LearningRate: learningRate, Beta1: 0.9, Beta2: 0.99}}
 }
 
-// Moments returns the names of the tensors that the optimiser keeps for each trained
-// parameter: "m" and "v" for Adam and AdamW, "v" for SGD with momentum, none for SGD
-// without. Their keys in State.Optimizer are the parameter's name, a dot and this name.
-func (o Optimizer) Moments() []string {
-	switch {
-	case o.Method == Adam || o.Method == AdamW:
-		return []string{"m", "v"}
-	case o.Momentum != 0:
+// MuonDefault returns the usual way to train with Muon, at constant rates. Muon updates
+// the [HiddenMatrices], with momentum 0.95 in Nesterov's form and 5 iterations. Adam
+// updates all else at a rate of its own, as AdamDefault does.
+func MuonDefault(learningRate, adamRate float64) Optimizer {
+	o := AdamDefault(adamRate)
+	o.Groups = []Group{{Params: HiddenMatrices, Rule: Rule{Method: Muon, LearningRate: learningRate, Momentum: 0.95, Nesterov: true, Iterations: 5}}}
+	return o
+}
+
+// method is what a method of updating is. All code that differs by method reads it here.
+type method struct {
+	name     Method
+	settings []string // those that it reads beside the learning rate and the weight decay
+	moments  func(Rule) []string
+	apart    bool // weight decay is apart from the gradient
+	matrix   bool // it updates whole matrices; move and update are for single values
+	// move returns moment k of a value after a step. d is the gradient, with the decay if
+	// that isn't apart. before are the moments before the step.
+	move func(r Rule, k int, d float64, before []float64) float64
+	// update returns what is subtracted from the value, divided by Rates.Update. after are
+	// the moments after the step. For a matrix it returns the matrix of Muon.
+	update func(r Rule, d float64, before, after []float64) float64
+	// corrected returns the factor of the learning rate in step t, counted from 1. nil
+	// means 1.
+	corrected func(r Rule, t float64) float64
+}
+
+func methods() []method {
+	velocity := func(r Rule) []string {
+		if r.Momentum == 0 {
+			return nil
+		}
 		return []string{"v"}
 	}
-	return nil
+	accelerate := func(r Rule, _ int, d float64, before []float64) float64 { return r.Momentum*before[0] + d }
+	follow := func(r Rule, d float64, _, after []float64) float64 {
+		switch {
+		case r.Momentum == 0:
+			return d
+		case r.Nesterov:
+			return d + r.Momentum*after[0]
+		}
+		return after[0]
+	}
+	both := func(Rule) []string { return []string{"m", "v"} }
+	adamMove := func(r Rule, k int, d float64, before []float64) float64 {
+		if k == 0 {
+			return r.Beta1*before[0] + (1-r.Beta1)*d
+		}
+		return r.Beta2*before[1] + (1-r.Beta2)*d*d
+	}
+	adamUpdate := func(r Rule, _ float64, _, after []float64) float64 {
+		return after[0] / (math.Sqrt(after[1]) + r.Epsilon)
+	}
+	adamCorrected := func(r Rule, t float64) float64 {
+		return math.Sqrt(1-math.Pow(r.Beta2, t)) / (1 - math.Pow(r.Beta1, t))
+	}
+	adam := []string{"beta1", "beta2", "epsilon"}
+	return []method{
+		{name: SGD, settings: []string{"momentum", "nesterov"}, moments: velocity, move: accelerate, update: follow},
+		{name: Adam, settings: adam, moments: both, move: adamMove, update: adamUpdate, corrected: adamCorrected},
+		{name: AdamW, settings: adam, moments: both, apart: true, move: adamMove, update: adamUpdate, corrected: adamCorrected},
+		{
+			name: Lion, settings: []string{"beta1", "beta2"}, moments: func(Rule) []string { return []string{"m"} }, apart: true,
+			move: func(r Rule, _ int, d float64, before []float64) float64 { return r.Beta2*before[0] + (1-r.Beta2)*d },
+			update: func(r Rule, d float64, before, _ []float64) float64 {
+				return sign(r.Beta1*before[0] + (1-r.Beta1)*d)
+			},
+		},
+		{name: Muon, settings: []string{"momentum", "nesterov", "iterations", "rescale"}, moments: velocity, apart: true, matrix: true, move: accelerate, update: follow},
+	}
+}
+
+func sign(x float64) float64 {
+	switch {
+	case x > 0:
+		return 1
+	case x < 0:
+		return -1
+	}
+	return x // 0 or NaN
+}
+
+var methodsByName = func() map[Method]method {
+	m := map[Method]method{}
+	for _, one := range methods() {
+		m[one.name] = one
+	}
+	return m
+}()
+
+// Methods returns all methods.
+func Methods() []Method {
+	var names []Method
+	for _, m := range methods() {
+		names = append(names, m.name)
+	}
+	return names
+}
+
+// Settings returns the names in JSON of the settings that a method has, beside
+// "learning_rate" and "weight_decay", which all have.
+func (m Method) Settings() []string { return methodsByName[m].settings }
+
+// Moments returns the names of the tensors that the optimiser keeps for a parameter that
+// its own rule updates: "m" and "v" for Adam and AdamW, "m" for Lion, "v" for SGD and Muon
+// with momentum, none without. Their keys in State.Optimizer are the parameter's name, a
+// dot and this name. For other parameters, see [Optimizer.For].
+func (r Rule) Moments() []string {
+	m, ok := methodsByName[r.Method]
+	if !ok {
+		return nil
+	}
+	return m.moments(r)
+}
+
+// keeps reports whether the optimiser keeps moments for a parameter of the network.
+func (o Optimizer) keeps(n *Network) bool {
+	p, err := n.Plan()
+	return err == nil && slices.ContainsFunc(p.Trained(), func(q Param) bool { return len(o.For(p, q).Moments()) > 0 })
+}
+
+// Apart reports whether weight decay is apart from the gradient.
+func (r Rule) Apart() bool { return methodsByName[r.Method].apart }
+
+// Matrix reports whether the method updates whole matrices, as Muon does. Then [Rule.Update] gives
+// the matrix U before the first iteration and before it is divided by its norm.
+func (r Rule) Matrix() bool { return methodsByName[r.Method].matrix }
+
+// Move returns moment k of one value after a step. d is the gradient, plus
+// WeightDecay times the value if decay isn't apart. before are the value's moments before
+// the step, in the order of Moments.
+func (r Rule) Move(k int, d float64, before []float64) float64 {
+	return methodsByName[r.Method].move(r, k, d, before)
+}
+
+// Update returns by how much a step changes one value, divided by -Rates.Update and
+// without decay that is apart. after are the moments that Move returned.
+func (r Rule) Update(d float64, before, after []float64) float64 {
+	return methodsByName[r.Method].update(r, d, before, after)
 }
 
 // leastEpsilon is the least normal float32. A smaller epsilon would be 0 on some devices.
 // Then a weight whose gradient has always been 0 would be updated by 0/0.
 const leastEpsilon = 0x1p-126
 
-// Check returns an error for settings outside their ranges.
-func (o Optimizer) Check() error {
+// mostIterations is the most that Muon may be asked for. After so many, all singular
+// values that float32 tells from 0 are near 1.
+const mostIterations = 20
+
+// check returns an error for settings outside their ranges, and for one that the method
+// doesn't have.
+func (r Rule) check() error {
+	m, ok := methodsByName[r.Method]
+	if !ok {
+		var names []string
+		for _, name := range Methods() {
+			names = append(names, string(name))
+		}
+		last := len(names) - 1
+		return fmt.Errorf("optimiser: unknown method %q (want %s or %s)", r.Method, strings.Join(names[:last], ", "), names[last])
+	}
 	in := func(name string, x, lo, hi float64) error { // lo <= x < hi
 		if !(x >= lo && x < hi) {
-			return fmt.Errorf("optimiser: %s must be at least %v and less than %v, got %v", name, lo, hi, x)
+			return fmt.Errorf("optimiser: %s must be at least %v and less than %v, got %v", strings.ReplaceAll(name, "_", " "), lo, hi, x)
 		}
 		return nil
 	}
 	inf := math.Inf(1)
-	checks := []error{
-		in("learning rate", o.LearningRate, 0, inf),
-		in("weight decay", o.WeightDecay, 0, inf),
-		in("clip norm", o.ClipNorm, 0, inf),
-		o.Schedule.check(),
-	}
-	switch o.Method {
-	case SGD:
-		checks = append(checks, in("momentum", o.Momentum, 0, 1))
-		if o.Nesterov && o.Momentum == 0 {
-			checks = append(checks, fmt.Errorf("optimiser: nesterov needs a momentum above 0"))
+	flag := map[bool]float64{true: 1}
+	for _, c := range []struct {
+		name      string
+		x, lo, hi float64
+	}{
+		{"learning_rate", r.LearningRate, 0, inf},
+		{"weight_decay", r.WeightDecay, 0, inf},
+		{"momentum", r.Momentum, 0, 1},
+		{"nesterov", flag[r.Nesterov], 0, 2},
+		{"beta1", r.Beta1, 0, 1},
+		{"beta2", r.Beta2, 0, 1},
+		{"epsilon", r.Epsilon, leastEpsilon, inf},
+		{"iterations", float64(r.Iterations), 1, mostIterations + 1},
+		{"rescale", flag[r.Rescale], 0, 2},
+	} {
+		if c.name != "learning_rate" && c.name != "weight_decay" && !slices.Contains(m.settings, c.name) {
+			if c.x != 0 {
+				return fmt.Errorf("optimiser: %s has no setting %s", r.Method, c.name)
+			}
+			continue
 		}
-	case Adam, AdamW:
-		checks = append(checks, in("beta1", o.Beta1, 0, 1), in("beta2", o.Beta2, 0, 1), in("epsilon", o.Epsilon, leastEpsilon, inf))
-	default:
-		checks = append(checks, fmt.Errorf("optimiser: unknown method %q (want sgd, adam or adamw)", o.Method))
-	}
-	for _, f := range o.Factors {
-		if _, err := path.Match(f.Params, ""); err != nil || f.Params == "" {
-			checks = append(checks, fmt.Errorf("optimiser: %q is no pattern of names", f.Params))
-		}
-		checks = append(checks, in("the factor of "+f.Params, f.Factor, 0, 1e6))
-	}
-	for _, err := range checks {
-		if err != nil {
+		if err := in(c.name, c.x, c.lo, c.hi); err != nil {
 			return err
 		}
+	}
+	if r.Nesterov && r.Momentum == 0 {
+		return errors.New("optimiser: nesterov needs a momentum above 0")
+	}
+	if r.Steps < 0 {
+		return fmt.Errorf("optimiser: a rule's steps must be at least 0, got %d", r.Steps)
+	}
+	return nil
+}
+
+// Check returns an error for settings outside their ranges.
+func (o Optimizer) Check() error {
+	if err := o.Rule.check(); err != nil {
+		return err
+	}
+	if !(o.ClipNorm >= 0) || math.IsInf(o.ClipNorm, 0) {
+		return fmt.Errorf("optimiser: clip norm must be at least 0 and less than +Inf, got %v", o.ClipNorm)
+	}
+	if err := o.Schedule.check(); err != nil {
+		return err
+	}
+	for _, g := range o.Groups {
+		if err := g.check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g Group) check() error {
+	if _, err := path.Match(g.Params, ""); err != nil || g.Params == "" {
+		return fmt.Errorf("optimiser: %q is no pattern of names", g.Params)
+	}
+	switch {
+	case g.Epochs < 0 || g.Epochs > maxEpochs || g.Epochs != g.Epochs:
+		return fmt.Errorf("optimiser: the epochs of %s must be from 0 to %d, got %v", g.Params, maxEpochs, g.Epochs)
+	case g.Method != "":
+		if g.Factor != 0 {
+			return fmt.Errorf("optimiser: the group %s has a rule of its own, so a factor of another's rate says nothing: set its learning_rate", g.Params)
+		}
+		if err := g.Rule.check(); err != nil {
+			return fmt.Errorf("group %s: %w", g.Params, err)
+		}
+		return nil
+	case g.Rule != Rule{Steps: g.Steps}:
+		return fmt.Errorf("optimiser: the group %s has settings, but no method", g.Params)
+	case g.Steps < 0:
+		return fmt.Errorf("optimiser: a group's steps must be at least 0, got %d", g.Steps)
+	case !(g.Factor >= 0 && g.Factor < 1e6):
+		return fmt.Errorf("optimiser: the factor of %s must be at least 0 and less than 1e+06, got %v", g.Params, g.Factor)
 	}
 	return nil
 }
 
 // Rate returns the learning rate of a step, counted from 0.
-func (o Optimizer) Rate(step int64) float64 { return o.LearningRate * o.Schedule.factor(step) }
-
-// AdamRate returns the factor of m/(sqrt(v)+Epsilon) in Adam's update. It is
-// lr * sqrt(1-Beta2^t)/(1-Beta1^t). step counts from 0, so t = step+1.
-func (o Optimizer) AdamRate(step int64) float64 {
-	t := float64(step + 1)
-	return o.Rate(step) * math.Sqrt(1-math.Pow(o.Beta2, t)) / (1 - math.Pow(o.Beta1, t))
+func (o Optimizer) Rate(step int64) float64 {
+	if o.Steps > 0 && step >= o.Steps {
+		return 0
+	}
+	return o.LearningRate * o.Schedule.factor(step)
 }
 
-// ScheduleMethod is the name of a way in which the learning rate changes.
-type ScheduleMethod string
-
-// The schedules, as factors of Optimizer.LearningRate at step s, counted from 0
-// after warm-up, with T = Total - Warmup.
-const (
-	ConstantRate ScheduleMethod = "constant" // 1
-	StepRate     ScheduleMethod = "step"     // Factor^floor(s/Every)
-	CosineRate   ScheduleMethod = "cosine"   // Final + (1-Final)*(1+cos(pi*min(s/T,1)))/2 (Loshchilov and Hutter, 2017)
-	// OneCycleRate rises from Start to 1 over the first Peak*T steps, then falls to Final
-	// at step T. Both curves are half a cosine (Smith and Topin, 2018).
-	OneCycleRate ScheduleMethod = "one_cycle"
-	// ExponentialRate goes from Start to Final, by the same factor at each step:
-	// Start * (Final/Start)^min(s/T, 1).
-	ExponentialRate ScheduleMethod = "exponential"
-)
-
-// Schedule says how the learning rate changes during a run. All lengths are in
-// steps. The zero Schedule keeps the rate constant.
-type Schedule struct {
-	Method ScheduleMethod `json:"method,omitempty"` // "" means ConstantRate
-	Warmup int64          `json:"warmup,omitempty"` // steps over which the rate first rises linearly: step s has (s+1)/(Warmup+1) of the rate at step Warmup
-	Total  int64          `json:"total,omitempty"`  // CosineRate, OneCycleRate, ExponentialRate: steps of the whole run; from step Total on, the first after the run, the rate is the final one
-	Every  int64          `json:"every,omitempty"`  // StepRate
-	Factor float64        `json:"factor,omitempty"` // StepRate
-	Final  float64        `json:"final,omitempty"`  // CosineRate, OneCycleRate, ExponentialRate
-	Start  float64        `json:"start,omitempty"`  // OneCycleRate, ExponentialRate
-	Peak   float64        `json:"peak,omitempty"`   // OneCycleRate, as a share of the steps after warm-up
+// Rates are the numbers of one step that depend on the schedule.
+type Rates struct {
+	Update float64 // what an update is multiplied by: the learning rate, in Adam and AdamW corrected for the moments' beginning at 0
+	Decay  float64 // the learning rate times the weight decay, if that is apart from the gradient; otherwise 0
 }
 
-func (s Schedule) check() error {
-	unit := func(name string, x float64) error {
-		if !(x >= 0 && x <= 1) {
-			return fmt.Errorf("schedule: %s must be from 0 to 1, got %v", name, x)
-		}
-		return nil
+// Rates returns the numbers of a step, counted from 0.
+func (o Optimizer) Rates(step int64) Rates {
+	m := methodsByName[o.Method]
+	rate := o.Rate(step)
+	r := Rates{Update: rate}
+	if m.corrected != nil {
+		r.Update *= m.corrected(o.Rule, float64(step+1))
 	}
-	if s.Warmup < 0 {
-		return fmt.Errorf("schedule: warm-up must be at least 0 steps, got %d", s.Warmup)
+	if m.apart {
+		r.Decay = rate * o.WeightDecay
 	}
-	for _, err := range []error{unit("factor", s.Factor), unit("final", s.Final), unit("start", s.Start), unit("peak", s.Peak)} {
-		if err != nil {
-			return err
-		}
-	}
-	switch s.Method {
-	case "", ConstantRate:
-	case StepRate:
-		if s.Every < 1 {
-			return fmt.Errorf("schedule: step needs every at least 1 step, got %d", s.Every)
-		}
-		if s.Factor == 0 {
-			return errors.New("schedule: step needs a factor above 0")
-		}
-	case CosineRate, OneCycleRate, ExponentialRate:
-		if s.Method == ExponentialRate && (s.Start == 0 || s.Final == 0) {
-			return errors.New("schedule: exponential needs a start and an end above 0")
-		}
-		if s.Total <= s.Warmup {
-			return fmt.Errorf("schedule: %s needs more steps in total than in warm-up, got %d and %d", s.Method, s.Total, s.Warmup)
-		}
-	default:
-		return fmt.Errorf("schedule: unknown method %q (want constant, step, cosine, one_cycle or exponential)", s.Method)
-	}
-	return nil
-}
-
-// factor returns the learning rate's factor at a step, counted from 0.
-func (s Schedule) factor(step int64) float64 {
-	if step < s.Warmup {
-		return float64(step+1) / float64(s.Warmup+1) * s.factor(s.Warmup)
-	}
-	at := float64(step - s.Warmup)
-	switch s.Method {
-	case StepRate:
-		return math.Pow(s.Factor, math.Floor(at/float64(s.Every)))
-	case CosineRate:
-		return halfCosine(1, s.Final, at/float64(s.Total-s.Warmup))
-	case ExponentialRate:
-		return s.Start * math.Pow(s.Final/s.Start, min(at/float64(s.Total-s.Warmup), 1))
-	case OneCycleRate:
-		x := at / float64(s.Total-s.Warmup)
-		if x < s.Peak {
-			return halfCosine(s.Start, 1, x/s.Peak)
-		}
-		if s.Peak >= 1 {
-			return 1
-		}
-		return halfCosine(1, s.Final, (x-s.Peak)/(1-s.Peak))
-	}
-	return 1
-}
-
-// halfCosine goes from a to b as x goes from 0 to 1. For greater x it is b.
-func halfCosine(a, b, x float64) float64 {
-	return b + (a-b)*(1+math.Cos(math.Pi*min(x, 1)))/2
+	return r
 }

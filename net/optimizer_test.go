@@ -53,7 +53,7 @@ func TestSchedules(t *testing.T) {
 		},
 		{"one cycle, rising only", Schedule{Method: OneCycleRate, Total: 10, Peak: 1}, []int64{0, 5, 10}, []float64{0, 0.5, 1}},
 	} {
-		o := Optimizer{LearningRate: 3, Schedule: c.s}
+		o := Optimizer{Rule: Rule{LearningRate: 3}, Schedule: c.s}
 		got := make([]float64, len(c.steps))
 		want := make([]float64, len(c.steps))
 		for i, step := range c.steps {
@@ -63,9 +63,9 @@ func TestSchedules(t *testing.T) {
 	}
 }
 
-func TestAdamRate(t *testing.T) {
+func TestAdamRates(t *testing.T) {
 	o := AdamDefault(0.5)
-	got := []float64{o.AdamRate(0), o.AdamRate(1), o.AdamRate(1_000_000)}
+	got := []float64{o.Rates(0).Update, o.Rates(1).Update, o.Rates(1_000_000).Update}
 	want := []float64{
 		0.5 * math.Sqrt(0.001) / 0.1,
 		0.5 * math.Sqrt(1-0.999*0.999) / (1 - 0.81),
@@ -80,9 +80,9 @@ func TestMoments(t *testing.T) {
 		want []string
 	}{
 		{AdamDefault(1), []string{"m", "v"}},
-		{Optimizer{Method: AdamW}, []string{"m", "v"}},
+		{Optimizer{Rule: Rule{Method: AdamW}}, []string{"m", "v"}},
 		{SGDDefault(1), nil},
-		{Optimizer{Method: SGD, Momentum: 0.9}, []string{"v"}},
+		{Optimizer{Rule: Rule{Method: SGD, Momentum: 0.9}}, []string{"v"}},
 	} {
 		if got := c.o.Moments(); !slices.Equal(got, c.want) {
 			t.Errorf("%+v has moments %v, want %v", c.o, got, c.want)
@@ -94,6 +94,7 @@ func TestOptimizerCheck(t *testing.T) {
 	nan, inf := math.NaN(), math.Inf(1)
 	with := func(o Optimizer, change func(*Optimizer)) Optimizer { change(&o); return o }
 	adam, sgd := AdamDefault(1e-3), SGDDefault(0.1)
+	muon := Optimizer{Rule: Rule{Method: Muon, LearningRate: 0.1, Momentum: 0.9, Nesterov: true, Iterations: 5, Rescale: true}}
 	for _, c := range []struct {
 		name string
 		o    Optimizer
@@ -118,22 +119,38 @@ func TestOptimizerCheck(t *testing.T) {
 		{"Nesterov without momentum", with(sgd, func(o *Optimizer) { o.Nesterov = true }), "nesterov needs a momentum"},
 		{"decay", with(sgd, func(o *Optimizer) { o.WeightDecay = -1 }), "weight decay"},
 		{"clip", with(sgd, func(o *Optimizer) { o.ClipNorm = inf }), "clip norm"},
-		{"schedule", with(sgd, func(o *Optimizer) { o.Schedule.Method = "linear" }), `unknown method "linear"`},
+		{"schedule", with(sgd, func(o *Optimizer) { o.Schedule.Method = "zigzag" }), `unknown method "zigzag"`},
 		{"warm-up", with(sgd, func(o *Optimizer) { o.Schedule.Warmup = -1 }), "warm-up must be at least 0"},
 		{"factor", with(sgd, func(o *Optimizer) { o.Schedule.Factor = 2 }), "factor must be from 0 to 1"},
 		{"final", with(sgd, func(o *Optimizer) { o.Schedule.Final = nan }), "final must be from 0 to 1"},
 		{"start", with(sgd, func(o *Optimizer) { o.Schedule.Start = -1 }), "start must be from 0 to 1"},
 		{"peak", with(sgd, func(o *Optimizer) { o.Schedule.Peak = 1.1 }), "peak must be from 0 to 1"},
+		{"linear", with(sgd, func(o *Optimizer) { o.Schedule = Schedule{Method: LinearRate, Total: 5} }), ""},
+		{"linear without steps", with(sgd, func(o *Optimizer) { o.Schedule = Schedule{Method: LinearRate} }), "more steps in total"},
 		{"every", with(sgd, func(o *Optimizer) { o.Schedule.Method = StepRate }), "every at least 1"},
 		{"exponential", with(sgd, func(o *Optimizer) { o.Schedule = Schedule{Method: ExponentialRate, Total: 5, Start: 0.1, Final: 1} }), ""},
 		{"exponential from nothing", with(sgd, func(o *Optimizer) { o.Schedule = Schedule{Method: ExponentialRate, Total: 5, Final: 1} }), "needs a start and an end above 0"},
 		{"exponential to nothing", with(sgd, func(o *Optimizer) { o.Schedule = Schedule{Method: ExponentialRate, Total: 5, Start: 1} }), "needs a start and an end above 0"},
 		{"exponential without steps", with(sgd, func(o *Optimizer) { o.Schedule = Schedule{Method: ExponentialRate, Start: 1, Final: 1} }), "more steps in total"},
-		{"factors", with(sgd, func(o *Optimizer) { o.Factors = []Factor{{"*.bias", 0}, {"dense?.*", 64}} }), ""},
-		{"factor below 0", with(sgd, func(o *Optimizer) { o.Factors = []Factor{{"*.bias", -1}} }), "the factor of *.bias must be"},
-		{"factor NaN", with(sgd, func(o *Optimizer) { o.Factors = []Factor{{"*.bias", nan}} }), "the factor of *.bias must be"},
-		{"bad pattern", with(sgd, func(o *Optimizer) { o.Factors = []Factor{{"[", 1}} }), `"[" is no pattern of names`},
-		{"no pattern", with(sgd, func(o *Optimizer) { o.Factors = []Factor{{"", 1}} }), `"" is no pattern of names`},
+		{"factors", with(sgd, func(o *Optimizer) {
+			o.Groups = []Group{{Params: "*.bias", Factor: 0}, {Params: "dense?.*", Factor: 64}}
+		}), ""},
+		{"factor below 0", with(sgd, func(o *Optimizer) { o.Groups = []Group{{Params: "*.bias", Factor: -1}} }), "the factor of *.bias must be"},
+		{"factor NaN", with(sgd, func(o *Optimizer) { o.Groups = []Group{{Params: "*.bias", Factor: nan}} }), "the factor of *.bias must be"},
+		{"a group's rule", with(sgd, func(o *Optimizer) { o.Groups = []Group{{Params: "*", Rule: adam.Rule}} }), ""},
+		{"a group's steps", with(sgd, func(o *Optimizer) { o.Groups = []Group{{Params: "*", Factor: 1, Rule: Rule{Steps: 5}}} }), ""},
+		{"a rule and a factor", with(sgd, func(o *Optimizer) { o.Groups = []Group{{Params: "*", Factor: 2, Rule: adam.Rule}} }), "set its learning_rate"},
+		{"settings without a method", with(sgd, func(o *Optimizer) { o.Groups = []Group{{Params: "*", Factor: 2, Rule: Rule{Momentum: 0.5}}} }), "has settings, but no method"},
+		{"a group's bad rule", with(sgd, func(o *Optimizer) { o.Groups = []Group{{Params: "*", Rule: Rule{Method: Lion, Beta1: 2}}} }), "group *: optimiser: beta1"},
+		{"steps below 0", with(sgd, func(o *Optimizer) { o.Groups = []Group{{Params: "*", Factor: 1, Rule: Rule{Steps: -1}}} }), "steps must be at least 0"},
+		{"epochs below 0", with(sgd, func(o *Optimizer) { o.Groups = []Group{{Params: "*", Factor: 1, Epochs: -1}} }), "the epochs of *"},
+		{"another's setting", with(sgd, func(o *Optimizer) { o.Beta1 = 0.9 }), "sgd has no setting beta1"},
+		{"lion", LionDefault(1e-4), ""},
+		{"lion's epsilon", with(LionDefault(1e-4), func(o *Optimizer) { o.Epsilon = 1 }), "lion has no setting epsilon"},
+		{"muon", muon, ""},
+		{"muon without iterations", with(muon, func(o *Optimizer) { o.Iterations = 0 }), "iterations must be at least 1"},
+		{"bad pattern", with(sgd, func(o *Optimizer) { o.Groups = []Group{{Params: "[", Factor: 1}} }), `"[" is no pattern of names`},
+		{"no pattern", with(sgd, func(o *Optimizer) { o.Groups = []Group{{Params: "", Factor: 1}} }), `"" is no pattern of names`},
 		{"total", with(sgd, func(o *Optimizer) { o.Schedule = Schedule{Method: CosineRate, Total: 5, Warmup: 5} }), "more steps in total"},
 	} {
 		err := c.o.Check()
@@ -161,7 +178,7 @@ func TestOptionsCheck(t *testing.T) {
 	}
 }
 
-func TestFactors(t *testing.T) {
+func TestGroups(t *testing.T) {
 	plan, err := (&Network{Input: Shape{1, 4, 4}, Layers: []Layer{
 		&Conv{Filters: 2, Kernel: Square(3)}, &BatchNorm{}, &Flatten{},
 		&Dense{Units: 3}, &Dense{Name: "head", Units: 3},
@@ -170,23 +187,23 @@ func TestFactors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
-		factors []Factor
-		want    map[string]float64 // of those that aren't 1
+		groups []Group
+		want   map[string]float64 // of those that aren't 1
 	}{
 		{nil, nil},
-		{[]Factor{{"head.*", 10}}, map[string]float64{"head.weight": 10, "head.bias": 10}},
-		{[]Factor{{"batchnorm.bias", 64}}, map[string]float64{"batchnorm1.bias": 64}},
-		{[]Factor{{"dense.weight", 2}}, map[string]float64{"dense1.weight": 2, "head.weight": 2}},
-		{[]Factor{{"*.bias", 0}}, map[string]float64{"conv1.bias": 0, "batchnorm1.bias": 0, "dense1.bias": 0, "head.bias": 0}},
+		{[]Group{{Params: "head.*", Factor: 10}}, map[string]float64{"head.weight": 10, "head.bias": 10}},
+		{[]Group{{Params: "batchnorm.bias", Factor: 64}}, map[string]float64{"batchnorm1.bias": 64}},
+		{[]Group{{Params: "dense.weight", Factor: 2}}, map[string]float64{"dense1.weight": 2, "head.weight": 2}},
+		{[]Group{{Params: "*.bias", Factor: 0}}, map[string]float64{"conv1.bias": 0, "batchnorm1.bias": 0, "dense1.bias": 0, "head.bias": 0}},
 		// The first that matches counts.
-		{[]Factor{{"head.bias", 3}, {"*.bias", 0.5}, {"*", 2}}, map[string]float64{
+		{[]Group{{Params: "head.bias", Factor: 3}, {Params: "*.bias", Factor: 0.5}, {Params: "*", Factor: 2}}, map[string]float64{
 			"head.bias": 3, "conv1.bias": 0.5, "batchnorm1.bias": 0.5, "dense1.bias": 0.5,
 			"conv1.weight": 2, "batchnorm1.weight": 2, "dense1.weight": 2, "head.weight": 2,
 		}},
-		{[]Factor{{"dense[12].weight", 4}, {"conv?.weight", 5}}, map[string]float64{"dense1.weight": 4, "conv1.weight": 5}},
+		{[]Group{{Params: "dense[12].weight", Factor: 4}, {Params: "conv?.weight", Factor: 5}}, map[string]float64{"dense1.weight": 4, "conv1.weight": 5}},
 	} {
 		o := SGDDefault(1)
-		o.Factors = c.factors
+		o.Groups = c.groups
 		if err := o.CheckFor(plan); err != nil {
 			t.Error(err)
 		}
@@ -195,14 +212,14 @@ func TestFactors(t *testing.T) {
 			if !ok {
 				want = 1
 			}
-			if got := o.Factor(plan, q); got != want {
-				t.Errorf("%v: %s has factor %v, want %v", c.factors, q.Name, got, want)
+			if got := o.For(plan, q).LearningRate; got != want {
+				t.Errorf("%v: %s has factor %v, want %v", c.groups, q.Name, got, want)
 			}
 		}
 	}
 	for _, pattern := range []string{"dense9.*", "conv1", "batchnorm1.running_mean", "Dense1.*", "head"} {
 		o := SGDDefault(1)
-		o.Factors = []Factor{{"*.bias", 2}, {pattern, 2}}
+		o.Groups = []Group{{Params: "*.bias", Factor: 2}, {Params: pattern, Factor: 2}}
 		if err := o.CheckFor(plan); err == nil || !strings.Contains(err.Error(), "no trained parameter matches \""+pattern+"\"") || !strings.Contains(err.Error(), "conv1.weight") {
 			t.Errorf("%s: error %v", pattern, err)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 )
 
 // Watch is the name of the validation figure that decides which epoch is best.
@@ -17,8 +18,8 @@ const (
 )
 
 // Recipe says how a network is trained. Checkpoints record it. It holds no lengths in
-// steps, so that it fits data sets of any size. The Warmup, Total and Every of
-// Optimizer.Schedule must be 0; OptimizerFor fills them in.
+// steps, so that it fits data sets of any size. Where Optimizer and Lookahead have lengths
+// in steps, these must be 0; OptimizerFor and Options fill them in.
 type Recipe struct {
 	Name         string    `json:"name,omitempty"`
 	Epochs       int       `json:"epochs"`
@@ -34,6 +35,7 @@ type Recipe struct {
 	Balance      bool      `json:"balance,omitempty"`   // class weights are the BalancedWeights of the training set; then Loss must have none
 	DropLast     bool      `json:"drop_last,omitempty"` // an epoch leaves out its last samples if they don't fill an update
 	Average      float64   `json:"average,omitempty"`   // decay of the weights' moving averages, which evaluations use, see Options; 0 keeps none
+	Lookahead    Lookahead `json:"lookahead,omitzero"`  // its Total must be 0
 	Augment      Augment   `json:"augment,omitzero"`
 	Views        Views     `json:"views,omitempty"` // the views in which evaluations see each sample
 }
@@ -46,7 +48,8 @@ type Recipe struct {
 func Recipes() []Recipe {
 	fast := AdamDefault(2e-3)
 	fast.Schedule = Schedule{Method: OneCycleRate, Start: 0.1, Peak: 0.25, Final: 0.01}
-	photos := Optimizer{Method: SGD, LearningRate: 0.05, Momentum: 0.9, Nesterov: true, WeightDecay: 5e-4}
+	photos := SGDDefault(0.05)
+	photos.Momentum, photos.Nesterov, photos.WeightDecay = 0.9, true, 5e-4
 	photos.Schedule = Schedule{Method: OneCycleRate, Start: 0.1, Peak: 0.2, Final: 0.001}
 	standard, _ := AugmentationNamed("standard")
 	return []Recipe{
@@ -80,8 +83,8 @@ func ParseRecipe(r io.Reader) (Recipe, error) {
 	if err := out.Check(); err != nil {
 		return Recipe{}, err
 	}
-	if len(out.Optimizer.Factors) == 0 {
-		out.Optimizer.Factors = nil // as a checkpoint has it, where "factors": [] leaves nothing
+	if len(out.Optimizer.Groups) == 0 {
+		out.Optimizer.Groups = nil // as a checkpoint has it, where "groups": [] leaves nothing
 	}
 	return out, nil
 }
@@ -107,6 +110,10 @@ func (r Recipe) Check() error {
 		return errors.New("recipe: class weights are either given or balanced")
 	case !(r.Average >= 0 && r.Average < 1):
 		return fmt.Errorf("recipe: the decay of the weights' moving average must be at least 0 and less than 1, got %v", r.Average)
+	case r.Average > 0 && r.Lookahead.Every > 0:
+		return errors.New("recipe: average and lookahead exclude each other")
+	case r.Lookahead.Total != 0:
+		return errors.New("recipe: lookahead's total is the length of the run")
 	case s.Warmup != 0 || s.Total != 0 || s.Every != 0:
 		return errors.New("recipe: a schedule's lengths are set in epochs (warmup_epochs, step_epochs), not in steps")
 	case !(r.WarmupEpochs >= 0 && r.WarmupEpochs < float64(r.Epochs)):
@@ -116,7 +123,10 @@ func (r Recipe) Check() error {
 	case s.Method != StepRate && r.StepEpochs != 0:
 		return errors.New("recipe: step_epochs is for schedule step only")
 	}
-	for _, err := range []error{r.Loss.Check(), r.Augment.Check(), r.Views.Check()} {
+	if r.Optimizer.Steps != 0 || slices.ContainsFunc(r.Optimizer.Groups, func(g Group) bool { return g.Steps != 0 }) {
+		return errors.New("recipe: how long a group learns is set in epochs, not in steps")
+	}
+	for _, err := range []error{r.lookaheadFor(1).check(), r.Loss.Check(), r.Augment.Check(), r.Views.Check()} {
 		if err != nil {
 			return fmt.Errorf("recipe: %w", err)
 		}
@@ -144,6 +154,7 @@ func (r Recipe) mini() int { return max(1, r.Accumulate) }
 func (r Recipe) kept(stepsPerEpoch int) Recipe {
 	r.Optimizer = r.OptimizerFor(stepsPerEpoch)
 	r.WarmupEpochs, r.StepEpochs = 0, 0 // the optimiser's schedule has them in steps
+	r.Lookahead = r.lookaheadFor(stepsPerEpoch)
 	r.Name, r.Epochs, r.Patience = "", 0, 0
 	r.Accumulate, r.Watch = r.mini(), r.watch()
 	r.Augment = r.Augment.withoutName()
@@ -179,7 +190,8 @@ func (r Recipe) LossFor(train *Dataset) Criterion {
 	return l
 }
 
-// OptimizerFor returns the optimiser with the lengths of its Schedule filled in.
+// OptimizerFor returns the optimiser with the lengths of its Schedule, and those of its
+// groups, filled in.
 // stepsPerEpoch is the number of updates in an epoch.
 func (r Recipe) OptimizerFor(stepsPerEpoch int) Optimizer {
 	o := r.Optimizer
@@ -188,8 +200,28 @@ func (r Recipe) OptimizerFor(stepsPerEpoch int) Optimizer {
 	switch o.Schedule.Method {
 	case StepRate:
 		o.Schedule.Every = max(1, steps(r.StepEpochs))
-	case CosineRate, OneCycleRate, ExponentialRate:
+	case CosineRate, OneCycleRate, LinearRate, ExponentialRate:
 		o.Schedule.Total = int64(r.Epochs) * int64(stepsPerEpoch)
 	}
+	o.Groups = slices.Clone(o.Groups)
+	for i := range o.Groups {
+		if g := &o.Groups[i]; g.Epochs > 0 {
+			g.Steps, g.Epochs = max(1, steps(g.Epochs)), 0
+		}
+	}
 	return o
+}
+
+// lookaheadFor returns the lookahead with its Total filled in.
+func (r Recipe) lookaheadFor(stepsPerEpoch int) Lookahead {
+	l := r.Lookahead
+	if l.Every > 0 && l.Start != l.Final {
+		l.Total = int64(r.Epochs) * int64(stepsPerEpoch)
+	}
+	return l
+}
+
+// averages reports whether a run keeps averages of the weights, which evaluations use.
+func (r Recipe) averages() bool {
+	return Options{Average: r.Average, Lookahead: r.Lookahead}.Averages()
 }

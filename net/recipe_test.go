@@ -104,8 +104,16 @@ func TestRecipeCheck(t *testing.T) {
 		{"weights twice", func(r *Recipe) { r.Balance, r.Loss.ClassWeights = true, []float64{1} }, "either given or balanced"},
 		{"average", func(r *Recipe) { r.Average = 1 }, "moving average must be at least 0 and less than 1, got 1"},
 		{"augmentation", func(r *Recipe) { r.Augment.Rotate = -1 }, "recipe: augmentation: rotate"},
+		{"lookahead", func(r *Recipe) { r.Lookahead = Lookahead{Every: 5, Start: 1, Final: 0.2, Power: 3} }, ""},
+		{"lookahead of nothing", func(r *Recipe) { r.Lookahead = Lookahead{Start: 0.5, Final: 0.5} }, "recipe: lookahead: every must be at least 1"},
+		{"lookahead's share", func(r *Recipe) { r.Lookahead = Lookahead{Every: 5, Start: 2} }, "start and final must be from 0 to 1"},
+		{"lookahead's power", func(r *Recipe) { r.Lookahead = Lookahead{Every: 5, Power: math.NaN()} }, "power must be from 0"},
+		{"lookahead's total", func(r *Recipe) { r.Lookahead = Lookahead{Every: 5, Total: 7} }, "the length of the run"},
+		{"lookahead and average", func(r *Recipe) { r.Average, r.Lookahead = 0.9, Lookahead{Every: 5} }, "exclude each other"},
+		{"a group's epochs", func(r *Recipe) { r.Optimizer.Groups = []Group{{Params: "*.bias", Factor: 1, Epochs: 2}} }, ""},
+		{"a group's steps", func(r *Recipe) { r.Optimizer.Groups = []Group{{Params: "*.bias", Factor: 1, Rule: Rule{Steps: 2}}} }, "in epochs, not in steps"},
 		{"views", func(r *Recipe) { r.Views = "ten" }, `recipe: unknown views "ten" (want mirror or six)`},
-		{"factors", func(r *Recipe) { r.Optimizer.Factors = []Factor{{"", 1}} }, "recipe: optimiser: \"\" is no pattern"},
+		{"groups", func(r *Recipe) { r.Optimizer.Groups = []Group{{Params: "", Factor: 1}} }, "recipe: optimiser: \"\" is no pattern"},
 		{"exponential", func(r *Recipe) { r.Optimizer.Schedule = Schedule{Method: ExponentialRate, Start: 1} }, "needs a start and an end"},
 	} {
 		r := Recipes()[0]
@@ -120,7 +128,7 @@ func TestRecipeCheck(t *testing.T) {
 // everyRecipe has all settings that don't exclude each other.
 func everyRecipe() Recipe {
 	o := AdamDefault(0.01)
-	o.Factors = []Factor{{"batchnorm.bias", 4}, {"dense1.*", 0.5}}
+	o.Groups = []Group{{Params: "batchnorm.bias", Factor: 4}, {Params: "dense1.*", Factor: 0.5}}
 	o.Schedule = Schedule{Method: ExponentialRate, Start: 0.9, Final: 0.1}
 	return Recipe{
 		Name: "every", Epochs: 3, Batch: 4, Accumulate: 2, Optimizer: o, WarmupEpochs: 0.5, Seed: 9, Patience: 2, Watch: WatchAccuracy,
@@ -139,11 +147,11 @@ func TestRecipeInJSON(t *testing.T) {
 		t.Errorf("%s came back as %+v (%v)", b, back, err)
 	}
 	for v, i := reflect.ValueOf(r), 0; i < v.NumField(); i++ {
-		if name := v.Type().Field(i).Name; v.Field(i).IsZero() && name != "StepEpochs" {
+		if name := v.Type().Field(i).Name; v.Field(i).IsZero() && name != "StepEpochs" && name != "Lookahead" {
 			t.Errorf("%s is not among every setting", name)
 		}
 	}
-	for _, text := range []string{`{"smoothing": 0.1}`, `{"loss": {"smoothing": 0.1}}`, `{"optimizer": {"factors": [{"param": "x"}]}}`} {
+	for _, text := range []string{`{"smoothing": 0.1}`, `{"loss": {"smoothing": 0.1}}`, `{"optimizer": {"groups": [{"param": "x"}]}}`} {
 		if err := strictUnmarshal([]byte(text), &Recipe{}); err == nil {
 			t.Errorf("%s is accepted", text)
 		}
@@ -184,7 +192,7 @@ func TestParseRecipe(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		`{"epochs": 1, "batch": 2, "epoch": 3}`: `recipe: unknown field "epoch"`, `{"epochs": 1}`: "recipe: batch size must be from 1 to 2147483647, got 0",
-		`{"epochs": 1, "batch": 2}`: `recipe: optimiser: unknown method "" (want sgd, adam or adamw)`, `[]`: "recipe: want an object, got a list",
+		`{"epochs": 1, "batch": 2}`: `recipe: optimiser: unknown method "" (want sgd, adam, adamw, lion or muon)`, `[]`: "recipe: want an object, got a list",
 		`{"epochs": "3"}`: "recipe: epochs: want a whole number, got text", `{"optimizer": {"learning_rate": [1]}}`: "recipe: optimizer.learning_rate: want a number, got a list",
 		`{"seed": -1}`: "recipe: seed: want a whole number of at least 0, got -1", "{\n\"epochs\": 3,\n}": `recipe: not valid JSON: line 3 has an unexpected "}"`,
 	} {
@@ -193,7 +201,7 @@ func TestParseRecipe(t *testing.T) {
 		}
 	}
 	// As it comes back from a checkpoint.
-	if r, err := ParseRecipe(strings.NewReader(`{"epochs": 1, "batch": 2, "optimizer": {"method": "sgd", "learning_rate": 1, "factors": []}}`)); err != nil || r.Optimizer.Factors != nil {
-		t.Errorf("without factors: %+v (%v)", r, err)
+	if r, err := ParseRecipe(strings.NewReader(`{"epochs": 1, "batch": 2, "optimizer": {"method": "sgd", "learning_rate": 1, "groups": []}}`)); err != nil || r.Optimizer.Groups != nil {
+		t.Errorf("without groups: %+v (%v)", r, err)
 	}
 }

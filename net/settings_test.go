@@ -21,7 +21,7 @@ func richRun() net.Config {
 	cfg := smallRun()
 	r := &cfg.Recipe
 	r.Epochs, r.Batch, r.Accumulate, r.DropLast = 2, 4, 2, true
-	r.Optimizer.Factors = []net.Factor{{Params: "batchnorm.bias", Factor: 4}, {Params: "dense1.*", Factor: 0.5}}
+	r.Optimizer.Groups = []net.Group{{Params: "batchnorm.bias", Factor: 4}, {Params: "dense1.*", Factor: 0.5}}
 	r.Optimizer.Schedule = net.Schedule{Method: net.ExponentialRate, Start: 1, Final: 0.1}
 	r.Loss.Smoothing, r.Balance, r.Average, r.Views = 0.1, true, 0.9, net.SixViews
 	r.Augment = net.Augment{
@@ -99,7 +99,7 @@ func TestEverySettingCounts(t *testing.T) {
 		"drop last":    func(r *net.Recipe) { r.DropLast = false },
 		"augmentation": func(r *net.Recipe) { r.Augment = net.Augment{} },
 		"mixtures":     func(r *net.Recipe) { r.Augment.Mixup, r.Augment.CutMix = 0, 0 },
-		"factors":      func(r *net.Recipe) { r.Optimizer.Factors = nil },
+		"factors":      func(r *net.Recipe) { r.Optimizer.Groups = nil },
 		"schedule":     func(r *net.Recipe) { r.Optimizer.Schedule = net.Schedule{} },
 	} {
 		cfg := richRun()
@@ -393,7 +393,7 @@ func TestSettingsRefusals(t *testing.T) {
 		{"augmentation", func(c *net.Config) { c.Recipe.Augment.Rotate = 360 }, "recipe: augmentation: rotate"},
 		{"a crop of everything", func(c *net.Config) { c.Recipe.Augment.Crop = 4 }, "crop moves pictures by up to 4 pixels"},
 		{"weights of too many classes", func(c *net.Config) { c.Recipe.Loss.ClassWeights = []float64{1, 1, 1, 1} }, "4 class weights for 3 classes"},
-		{"a pattern of nothing", func(c *net.Config) { c.Recipe.Optimizer.Factors = []net.Factor{{Params: "fc.*", Factor: 2}} }, `no trained parameter matches "fc.*"`},
+		{"a pattern of nothing", func(c *net.Config) { c.Recipe.Optimizer.Groups = []net.Group{{Params: "fc.*", Factor: 2}} }, `no trained parameter matches "fc.*"`},
 		{"top", func(c *net.Config) { c.Top = -1 }, "cannot look at the -1 most probable classes: the network tells 3 apart"},
 		{"top of more than all", func(c *net.Config) { c.Top = 4 }, "cannot look at the 4 most probable classes: the network tells 3 apart"},
 		{"drops all", func(c *net.Config) { c.Recipe.DropLast, c.Recipe.Accumulate = true, 5 }, "dropping an epoch's last samples leaves none: data set train has 42, and an update takes 50"},
@@ -428,11 +428,12 @@ func TestResumeRefusesOtherSettings(t *testing.T) {
 		{"weights", func(c *net.Config) { c.Recipe.Balance, c.Recipe.Loss.ClassWeights = false, []float64{1, 2} }, "balance true, not unset"},
 		{"drop last", func(c *net.Config) { c.Recipe.DropLast = false }, "drop_last true, not unset"},
 		{"average", func(c *net.Config) { c.Recipe.Average = 0.99 }, "average 0.9, not 0.99"},
+		{"lookahead", func(c *net.Config) { c.Recipe.Average, c.Recipe.Lookahead = 0, net.Lookahead{Every: 2, Start: 1} }, "average 0.9, not unset"},
 		{"no averages", func(c *net.Config) { c.Resume.State.Average = nil }, "lacks the averaged weights"},
 		{"augmentation", func(c *net.Config) { c.Recipe.Augment.Rotate++ }, "augment.rotate 10, not 11"},
 		{"a setting of a setting", func(c *net.Config) { c.Recipe.Augment.Erase = &net.Erase{Size: 0.3, Probability: 0.6} }, "augment.erase.probability 0.5, not 0.6"},
 		{"views", func(c *net.Config) { c.Recipe.Views = net.MirrorView }, `views "six", not "mirror"`},
-		{"factors", func(c *net.Config) { c.Recipe.Optimizer.Factors = c.Recipe.Optimizer.Factors[:1] }, "optimizer.factors ["},
+		{"groups", func(c *net.Config) { c.Recipe.Optimizer.Groups = c.Recipe.Optimizer.Groups[:1] }, "optimizer.groups ["},
 	} {
 		cfg := base
 		cfg.Resume = load(t, cfg.Saving.Dir)

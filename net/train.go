@@ -91,7 +91,7 @@ func (cfg Config) Options() Options {
 	r := cfg.Recipe
 	return Options{
 		Batch: min(r.Batch, cfg.Train.Len()), Optimizer: r.OptimizerFor(r.StepsPerEpoch(cfg.Train.Len())), Seed: r.Seed,
-		Loss: r.LossFor(cfg.Train), Average: r.Average, Images: cfg.Train,
+		Loss: r.LossFor(cfg.Train), Average: r.Average, Lookahead: r.lookaheadFor(r.StepsPerEpoch(cfg.Train.Len())), Images: cfg.Train,
 	}
 }
 
@@ -478,7 +478,7 @@ func (t *trainer) diverged(what string, step int64) *DivergedError {
 // any. In every case it puts the trained weights back at the end. If that fails, the error
 // is no interruption, because then the state must not be saved.
 func (t *trainer) scores(ctx context.Context) (validation, test *Score, err error) {
-	if t.cfg.Recipe.Average > 0 {
+	if t.cfg.Recipe.averages() {
 		if err := t.prog.SwapAverage(); err != nil {
 			return nil, nil, err
 		}

@@ -85,7 +85,7 @@ type foundRate struct {
 // rateRange returns the range of learning rates that the flags and the recipe's
 // optimiser ask for.
 func rateRange(c *cli.Context, recipe net.Recipe) (net.RateRange, error) {
-	over := net.RateRangeFor(recipe.Optimizer.Method)
+	over := net.RateRangeFor(mainRule(&recipe).Method)
 	if c.IsSet("from") {
 		over.From = c.Float64("from")
 	}

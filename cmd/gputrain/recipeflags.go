@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -20,8 +21,8 @@ import (
 
 // The choices of flags with a few.
 var (
-	optimizerNames = []string{string(net.SGD), string(net.Adam), string(net.AdamW)}
-	scheduleNames  = []string{"constant", "step", "cosine", "one-cycle", "exponential"}
+	optimizerNames = methodNames()
+	scheduleNames  = []string{"constant", "step", "cosine", "one-cycle", "linear", "exponential"}
 	watchNames     = []string{string(net.WatchLoss), string(net.WatchAccuracy)}
 )
 
@@ -57,10 +58,11 @@ func recipeAndModelFlags() []cli.Flag {
 // which they apply.
 func recipeFlags() []recipeFlag {
 	const training, pictures, optimizer, schedule = "Training", "Pictures and loss", "Optimiser", "Learning rate schedule"
-	whole := func(name, category, usage string, at func(*net.Recipe) *int) recipeFlag {
+	whole := func(name, category, usage string, at func(*net.Recipe) *int, only ...string) recipeFlag {
 		return recipeFlag{
 			flag: &cli.IntFlag{Name: name, EnvVars: env(name), Category: category, DefaultText: recipesOwn, Usage: usage},
 			set:  func(c *cli.Context, r *net.Recipe) error { *at(r) = c.Int(name); return nil },
+			only: only,
 		}
 	}
 	number := func(name, category, usage string, at func(*net.Recipe) *float64, only ...string) recipeFlag {
@@ -95,7 +97,6 @@ func recipeFlags() []recipeFlag {
 		}
 		return f
 	}
-	sgd, adam, adamw := string(net.SGD), string(net.Adam), string(net.AdamW)
 	return []recipeFlag{
 		whole("epochs", training, "train for `N` epochs", func(r *net.Recipe) *int { return &r.Epochs }),
 		also("batch-size", whole("batch", training, "put `N` images in a mini-batch", func(r *net.Recipe) *int { return &r.Batch })),
@@ -114,6 +115,16 @@ func recipeFlags() []recipeFlag {
 			set:  func(c *cli.Context, r *net.Recipe) error { r.Seed = c.Uint64("seed"); return nil },
 		},
 		number("average", training, "keep moving averages of the weights (EMA) of decay `X`, such as 0.999, and evaluate, save and export these; 0 keeps none", func(r *net.Recipe) *float64 { return &r.Average }),
+		{
+			flag: &cli.IntFlag{Name: "lookahead", EnvVars: env("lookahead"), Category: training, DefaultText: recipesOwn, Usage: "keep slow weights, which go half of the way to the weights after every `N` updates, and set the weights to them; 0 keeps none"},
+			set: func(c *cli.Context, r *net.Recipe) error {
+				r.Lookahead = net.Lookahead{}
+				if n := c.Int("lookahead"); n != 0 {
+					r.Lookahead = net.Lookahead{Every: n, Start: 0.5, Final: 0.5}
+				}
+				return nil
+			},
+		},
 		whole("patience", training, "stop after `N` epochs that are no better on the validation set; 0 never", func(r *net.Recipe) *int { return &r.Patience }),
 		word("watch", training, "the `FIGURE` on the validation set by which one epoch is better: loss or accuracy", setWatch),
 
@@ -122,27 +133,39 @@ func recipeFlags() []recipeFlag {
 		word("class-weights", pictures, "weigh the loss by class: balanced (rare classes more), none, or `W`: numbers such as 1,2,0.5", setClassWeights),
 		word("views", pictures, "evaluate each image in `NAME`: one view, mirror (two) or six (shifted, too), and average the answers", setViews),
 
-		word("optimizer", optimizer, "`NAME`: sgd, adam or adamw", setOptimizer),
-		also("lr", number("learning-rate", optimizer, "`X`: the step size; gputrain find-rate suggests one", func(r *net.Recipe) *float64 { return &r.Optimizer.LearningRate })),
+		word("optimizer", optimizer, "`NAME`: "+orList(optimizerNames), setOptimizer),
+		also("lr", recipeFlag{
+			flag: &cli.Float64Flag{Name: "learning-rate", EnvVars: env("learning-rate"), Category: optimizer, DefaultText: recipesOwn, Usage: "`X`: the step size; gputrain find-rate suggests one"},
+			set: func(c *cli.Context, r *net.Recipe) error {
+				rule := mainRule(r)
+				if rule != &r.Optimizer.Rule {
+					r.Optimizer.LearningRate = adamShare * c.Float64("learning-rate")
+				}
+				rule.LearningRate = c.Float64("learning-rate")
+				return nil
+			},
+		}),
 		{
 			flag: &cli.StringSliceFlag{Name: "rate-factor", EnvVars: env("rate-factor"), Category: optimizer, DefaultText: recipesOwn, Usage: "multiply the rate of some parameters, as `NAMES=X`: batchnorm.bias=64 or dense2.*=10; may be repeated, the first that fits counts"},
 			set:  func(c *cli.Context, r *net.Recipe) error { return setFactors(c.StringSlice("rate-factor"), r) },
 		},
-		number("momentum", optimizer, "`X`: from 0 to 1; sgd", func(r *net.Recipe) *float64 { return &r.Optimizer.Momentum }, sgd),
-		yes("nesterov", optimizer, "Nesterov's form of momentum; sgd", func(r *net.Recipe) *bool { return &r.Optimizer.Nesterov }, sgd),
-		number("beta1", optimizer, "`X`: decay of the first moment; adam, adamw", func(r *net.Recipe) *float64 { return &r.Optimizer.Beta1 }, adam, adamw),
-		number("beta2", optimizer, "`X`: decay of the second moment; adam, adamw", func(r *net.Recipe) *float64 { return &r.Optimizer.Beta2 }, adam, adamw),
-		number("epsilon", optimizer, "`X`: added to the root of the second moment; adam, adamw", func(r *net.Recipe) *float64 { return &r.Optimizer.Epsilon }, adam, adamw),
-		also("wd", number("weight-decay", optimizer, "`X`: decay of convolution and dense weights: decoupled in adamw, L2 (added to the gradient) in sgd and adam", func(r *net.Recipe) *float64 { return &r.Optimizer.WeightDecay })),
+		number("momentum", optimizer, "`X`: from 0 to 1; sgd, muon", func(r *net.Recipe) *float64 { return &mainRule(r).Momentum }, having("momentum")...),
+		yes("nesterov", optimizer, "Nesterov's form of momentum; sgd, muon", func(r *net.Recipe) *bool { return &mainRule(r).Nesterov }, having("nesterov")...),
+		number("beta1", optimizer, "`X`: decay of the first moment; adam, adamw, lion", func(r *net.Recipe) *float64 { return &mainRule(r).Beta1 }, having("beta1")...),
+		number("beta2", optimizer, "`X`: decay of the second moment, of lion's only one; adam, adamw, lion", func(r *net.Recipe) *float64 { return &mainRule(r).Beta2 }, having("beta2")...),
+		number("epsilon", optimizer, "`X`: added to the root of the second moment; adam, adamw", func(r *net.Recipe) *float64 { return &mainRule(r).Epsilon }, having("epsilon")...),
+		whole("iterations", optimizer, "make a matrix's directions alike in `N` iterations; muon (5)", func(r *net.Recipe) *int { return &mainRule(r).Iterations }, having("iterations")...),
+		yes("rescale", optimizer, "keep the size of each filter's weights; muon", func(r *net.Recipe) *bool { return &mainRule(r).Rescale }, having("rescale")...),
+		also("wd", number("weight-decay", optimizer, "`X`: decay of convolution and dense weights: L2 (added to the gradient) in sgd and adam, decoupled in others", func(r *net.Recipe) *float64 { return &mainRule(r).WeightDecay })),
 		number("clip-norm", optimizer, "scale gradients down to a norm of `X`; 0 does not", func(r *net.Recipe) *float64 { return &r.Optimizer.ClipNorm }),
 
-		word("schedule", schedule, "`NAME`: constant, step, cosine, one-cycle or exponential", setSchedule),
+		word("schedule", schedule, "`NAME`: "+orList(scheduleNames), setSchedule),
 		number("warmup-epochs", schedule, "rise from 0 over the first `X` epochs", func(r *net.Recipe) *float64 { return &r.WarmupEpochs }),
 		number("step-epochs", schedule, "`X`: epochs between two steps; step (a third of all)", func(r *net.Recipe) *float64 { return &r.StepEpochs }, "step"),
 		number("step-factor", schedule, "`X`: factor of a step; step (0.1)", func(r *net.Recipe) *float64 { return &r.Optimizer.Schedule.Factor }, "step"),
-		number("start-rate", schedule, "begin at `X` times the learning rate; one-cycle (0.1), exponential (1)", func(r *net.Recipe) *float64 { return &r.Optimizer.Schedule.Start }, "one-cycle", "exponential"),
-		number("peak", schedule, "`X`: share of the steps after warm-up before the highest rate; one-cycle (0.25)", func(r *net.Recipe) *float64 { return &r.Optimizer.Schedule.Peak }, "one-cycle"),
-		number("final-rate", schedule, "end at `X` times the learning rate; cosine (0), one-cycle (0.01), exponential (0.01)", func(r *net.Recipe) *float64 { return &r.Optimizer.Schedule.Final }, "cosine", "one-cycle", "exponential"),
+		number("start-rate", schedule, "begin at `X` times the learning rate; one-cycle (0.1), linear (0.1), exponential (1)", func(r *net.Recipe) *float64 { return &r.Optimizer.Schedule.Start }, "one-cycle", "linear", "exponential"),
+		number("peak", schedule, "`X`: share of the steps after warm-up before the highest rate; one-cycle (0.25), linear (0.25)", func(r *net.Recipe) *float64 { return &r.Optimizer.Schedule.Peak }, "one-cycle", "linear"),
+		number("final-rate", schedule, "end at `X` times the learning rate; cosine (0), one-cycle (0.01), linear (0), exponential (0.01)", func(r *net.Recipe) *float64 { return &r.Optimizer.Schedule.Final }, "cosine", "one-cycle", "linear", "exponential"),
 	}
 }
 
@@ -223,16 +246,52 @@ func setViews(name string, r *net.Recipe) error {
 	return nil
 }
 
-// setFactors sets factors of the learning rate from texts such as "dense2.*=10".
+// methodNames returns the choices of --optimizer.
+func methodNames() []string {
+	var names []string
+	for _, m := range net.Methods() {
+		names = append(names, string(m))
+	}
+	return names
+}
+
+// having returns the optimisers that have a setting.
+func having(setting string) []string {
+	var names []string
+	for _, m := range net.Methods() {
+		if slices.Contains(m.Settings(), setting) {
+			names = append(names, string(m))
+		}
+	}
+	return names
+}
+
+// mainRule returns the rule of a recipe that flags change: with Muon, that of the matrices.
+func mainRule(r *net.Recipe) *net.Rule {
+	for i := range r.Optimizer.Groups {
+		if g := &r.Optimizer.Groups[i]; g.Params == net.HiddenMatrices {
+			return &g.Rule
+		}
+	}
+	return &r.Optimizer.Rule
+}
+
+// adamShare is the rate of Adam beside Muon, as a share of Muon's.
+const adamShare = 0.1
+
+// setFactors sets factors of the learning rate from texts such as "dense2.*=10". Groups
+// with rules of their own stay.
 func setFactors(texts []string, r *net.Recipe) error {
-	r.Optimizer.Factors = nil
+	own := slices.DeleteFunc(slices.Clone(r.Optimizer.Groups), func(g net.Group) bool { return g.Method == "" })
+	r.Optimizer.Groups = nil
+	defer func() { r.Optimizer.Groups = append(r.Optimizer.Groups, own...) }()
 	for _, text := range texts {
 		names, number, ok := strings.Cut(text, "=")
 		x, err := strconv.ParseFloat(number, 64)
 		if !ok || err != nil {
 			return usagef("--rate-factor: %q is not names of parameters and a factor, such as dense2.*=10", text)
 		}
-		r.Optimizer.Factors = append(r.Optimizer.Factors, net.Factor{Params: names, Factor: x})
+		r.Optimizer.Groups = append(r.Optimizer.Groups, net.Group{Params: names, Factor: x})
 	}
 	return nil
 }
@@ -240,17 +299,27 @@ func setFactors(texts []string, r *net.Recipe) error {
 // setOptimizer changes to another optimiser with its usual settings. The learning
 // rate, its factors, weight decay and clipping stay.
 func setOptimizer(name string, r *net.Recipe) error {
-	o := &r.Optimizer
-	if string(o.Method) == name {
+	o, was := &r.Optimizer, *mainRule(r)
+	if string(was.Method) == name {
 		return nil
 	}
-	fresh := net.SGDDefault(o.LearningRate)
-	if name != string(net.SGD) {
-		fresh = net.AdamDefault(o.LearningRate)
+	groups := slices.DeleteFunc(slices.Clone(o.Groups), func(g net.Group) bool { return g.Params == net.HiddenMatrices })
+	var fresh net.Optimizer
+	switch net.Method(name) {
+	case net.SGD:
+		fresh = net.SGDDefault(was.LearningRate)
+	case net.Lion:
+		fresh = net.LionDefault(was.LearningRate)
+	case net.Muon:
+		fresh = net.MuonDefault(was.LearningRate, adamShare*was.LearningRate)
+		fresh.Groups[0].WeightDecay = was.WeightDecay
+	default:
+		fresh = net.AdamDefault(was.LearningRate)
+		fresh.Method = net.Method(name)
 	}
-	fresh.Method = net.Method(name)
-	fresh.WeightDecay, fresh.ClipNorm, fresh.Schedule, fresh.Factors = o.WeightDecay, o.ClipNorm, o.Schedule, o.Factors
+	fresh.ClipNorm, fresh.Schedule, fresh.Groups = o.ClipNorm, o.Schedule, append(groups, fresh.Groups...)
 	*o = fresh
+	mainRule(r).WeightDecay = was.WeightDecay
 	return nil
 }
 
@@ -287,6 +356,8 @@ func setSchedule(name string, r *net.Recipe) error {
 		s.Factor, r.StepEpochs = 0.1, max(1, float64(r.Epochs)/3)
 	case net.OneCycleRate:
 		s.Start, s.Peak, s.Final = 0.1, 0.25, 0.01
+	case net.LinearRate:
+		s.Start, s.Peak = 0.1, 0.25
 	case net.ExponentialRate:
 		s.Start, s.Final = 1, 0.01
 	}
@@ -308,12 +379,19 @@ func loadRecipe(name string) (r net.Recipe, err error) {
 	return r, err
 }
 
-// checkOptimizer returns an error if the flags change between SGD and another
-// optimiser but keep the recipe's learning rate.
+// checkOptimizer returns an error if the flags change to an optimiser that needs another
+// learning rate, but keep the recipe's.
 func checkOptimizer(c *cli.Context, r *net.Recipe) error {
+	alike := func(m net.Method) net.Method {
+		if m == net.AdamW {
+			return net.Adam
+		}
+		return m
+	}
+	was := mainRule(r)
 	if o := c.String("optimizer"); c.IsSet("optimizer") && !c.IsSet("learning-rate") && slices.Contains(optimizerNames, o) &&
-		(o == string(net.SGD)) != (r.Optimizer.Method == net.SGD) {
-		return usagef("--optimizer %s needs another learning rate than the recipe's %v for %s: set --learning-rate too", o, r.Optimizer.LearningRate, r.Optimizer.Method)
+		alike(net.Method(o)) != alike(was.Method) {
+		return usagef("--optimizer %s needs another learning rate than the recipe's %v for %s: set --learning-rate too", o, was.LearningRate, was.Method)
 	}
 	return nil
 }
@@ -352,7 +430,7 @@ func overrideRecipe(c *cli.Context, r *net.Recipe) error {
 // fits returns an error if the flag is for a setting that the recipe's optimiser or
 // schedule doesn't have.
 func (f recipeFlag) fits(name string, r *net.Recipe) error {
-	optimizer, schedule := string(r.Optimizer.Method), scheduleName(r.Optimizer.Schedule.Method)
+	optimizer, schedule := string(mainRule(r).Method), scheduleName(r.Optimizer.Schedule.Method)
 	for _, o := range f.only {
 		if o == optimizer || o == schedule {
 			return nil
@@ -447,7 +525,7 @@ func describeRecipe(r net.Recipe) string {
 	o := r.Optimizer
 	parts := append([]string{
 		fmt.Sprintf("%s, %s", counted(r.Epochs, "epoch"), batchText(r)),
-		fmt.Sprintf("%s, learning rate %v", o.Method, o.LearningRate),
+		fmt.Sprintf("%s, learning rate %v", mainRule(&r).Method, mainRule(&r).LearningRate),
 	}, stepSettings(r)...)
 	if s := scheduleName(o.Schedule.Method); s != "constant" {
 		parts = append(parts, s+" schedule")
@@ -457,6 +535,9 @@ func describeRecipe(r net.Recipe) string {
 	}
 	if r.DropLast {
 		parts = append(parts, "last images dropped")
+	}
+	if l := r.Lookahead; l.Every != 0 {
+		parts = append(parts, fmt.Sprintf("lookahead every %s", counted(l.Every, "step")))
 	}
 	if r.Average != 0 {
 		parts = append(parts, fmt.Sprintf("averaged weights %v", r.Average))
@@ -472,25 +553,35 @@ func describeRecipe(r net.Recipe) string {
 
 // describeSteps tells in one line what makes a step, without the learning rate.
 func describeSteps(r net.Recipe) string {
-	parts := append([]string{batchText(r), string(r.Optimizer.Method)}, stepSettings(r)...)
+	parts := append([]string{batchText(r), string(mainRule(&r).Method)}, stepSettings(r)...)
 	return strings.Join(append(parts, fmt.Sprintf("seed %d", r.Seed)), ", ")
 }
 
 // stepSettings returns the settings of a step other than its size, optimiser and
 // learning rate.
 func stepSettings(r net.Recipe) (parts []string) {
-	o := r.Optimizer
-	if o.Momentum != 0 {
-		parts = append(parts, fmt.Sprintf("momentum %v", o.Momentum))
+	o, rule := r.Optimizer, mainRule(&r)
+	if rule.Momentum != 0 {
+		parts = append(parts, fmt.Sprintf("momentum %v", rule.Momentum))
 	}
-	if o.Nesterov {
+	if rule.Nesterov {
 		parts = append(parts, "Nesterov")
 	}
-	for _, f := range o.Factors {
-		parts = append(parts, fmt.Sprintf("rate of %s x %v", f.Params, f.Factor))
+	for _, g := range o.Groups {
+		text := fmt.Sprintf("%s by %s at %v", g.Params, g.Method, g.LearningRate)
+		switch {
+		case g.Params == net.HiddenMatrices:
+			text = fmt.Sprintf("all else by %s at %v", o.Method, o.LearningRate)
+		case g.Method == "":
+			text = fmt.Sprintf("rate of %s x %v", g.Params, g.Factor)
+		}
+		if g.Epochs > 0 {
+			text += fmt.Sprintf(" for %s", counted(int(math.Ceil(g.Epochs)), "epoch"))
+		}
+		parts = append(parts, text)
 	}
-	if o.WeightDecay != 0 {
-		parts = append(parts, fmt.Sprintf("weight decay %v", o.WeightDecay))
+	if rule.WeightDecay != 0 {
+		parts = append(parts, fmt.Sprintf("weight decay %v", rule.WeightDecay))
 	}
 	if o.ClipNorm != 0 {
 		parts = append(parts, fmt.Sprintf("clip norm %v", o.ClipNorm))

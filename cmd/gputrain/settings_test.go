@@ -41,7 +41,7 @@ func TestTrainSettings(t *testing.T) {
 	want, _ := net.RecipeNamed("tutorial")
 	want.Epochs, want.Batch = 1, 20
 	want.Optimizer.LearningRate = 0.02
-	want.Optimizer.Factors = []net.Factor{{Params: "dense1.*", Factor: 0.5}, {Params: "*.bias", Factor: 2}}
+	want.Optimizer.Groups = []net.Group{{Params: "dense1.*", Factor: 0.5}, {Params: "*.bias", Factor: 2}}
 	want.Optimizer.Schedule = net.Schedule{Method: net.ExponentialRate, Start: 1, Final: 0.5}
 	want.Augment = net.Augment{Name: "mine", Translate: 0.1, Mixup: 0.2, Erase: &net.Erase{Size: 0.2}}
 	want.Loss.Smoothing, want.Balance, want.DropLast, want.Average, want.Views = 0.1, true, true, 0.9, net.MirrorView

@@ -94,6 +94,7 @@ func main() {
 	t.adam()
 	t.sgd()
 	t.momentum()
+	t.lion()
 	t.mulAdds()
 	t.triad()
 	t.products()

@@ -112,3 +112,35 @@ func (t tier) momentum() {
 	VZEROUPPER()
 	RET()
 }
+
+// The sign of a sum is the sum times a huge number, between -1 and 1. In a minimum or maximum with a NaN, the result is the
+// operand that avo names first.
+func (t tier) lion() {
+	TEXT("lion"+t.suffix, NOSPLIT, "func(w, g, m []float32, c *float32)")
+	Doc(fmt.Sprintf("lion%s updates weights and moments.", t.suffix))
+	w, g, m := slice("w"), slice("g"), slice("m")
+	const scale, beta1, rest1, beta2, rest2, rate, shrink, huge, one, minusOne = 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+	t.constants(scale, 10)
+	flushing(func() {
+		t.each("w", map[reg.Register]int{w: 4, g: 4, m: 4}, func(l lanes) {
+			r := l.regs
+			load(l, at(w), 0)
+			load(l, at(g), 1)
+			load(l, at(m), 2)
+			VMULPS(r[scale], r[1], r[1])
+			VMULPS(r[beta1], r[2], r[3])
+			VFMADD231PS(r[rest1], r[1], r[3])
+			VMULPS(r[beta2], r[2], r[2])
+			VFMADD231PS(r[rest2], r[1], r[2])
+			store(l, 2, at(m))
+			VMULPS(r[huge], r[3], r[3])
+			VMINPS(r[3], r[one], r[3])
+			VMAXPS(r[3], r[minusOne], r[3])
+			VFNMADD231PS(r[shrink], r[0], r[0])
+			VFNMADD231PS(r[rate], r[3], r[0])
+			store(l, 0, at(w))
+		})
+	})
+	VZEROUPPER()
+	RET()
+}

@@ -186,6 +186,7 @@ func TestElementwise(t *testing.T) {
 	}
 	adam := Adam{Scale: 0.5, Decay: 0.01, Beta1: 0.9, Rest1: 0.1, Beta2: 0.99, Rest2: 0.01, Rate: 0.1, Epsilon: 1e-3, Shrink: 0.02}
 	sgd := SGD{Scale: 0.5, Decay: 0.01, Rate: 0.1, Momentum: 0.9, Direct: 0.3, Velocity: 0.7}
+	lion := Lion{Scale: 0.5, Beta1: 0.75, Rest1: 0.25, Beta2: 0.9, Rest2: 0.1, Rate: 0.1, Shrink: 0.02}
 	kernels := []struct {
 		name string
 		run  func(ks *Kernels, x [4][]float32)
@@ -214,6 +215,15 @@ func TestElementwise(t *testing.T) {
 			x[2] = 0.9*x[2] + g
 			x[0] -= 0.1 * (0.3*g + 0.7*x[2])
 		}},
+		{"Lion", func(ks *Kernels, x [4][]float32) { ks.Lion(x[0], x[1], x[2], &lion) }, func(x *[4]float64) {
+			g := 0.5 * x[1]
+			sum := 0.75*x[2] + 0.25*g
+			x[2] = 0.9*x[2] + 0.1*g
+			x[0] -= 0.02 * x[0]
+			if sum != 0 {
+				x[0] -= math.Copysign(0.1, sum)
+			}
+		}},
 	}
 	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
 		for _, k := range kernels {
@@ -224,8 +234,11 @@ func TestElementwise(t *testing.T) {
 					g[i] = newGuarded(n, rng.IntN(4))
 					x[i] = g[i].fill(rng)
 				}
-				for i := range x[3] { // a second moment
-					x[3][i] = x[3][i] * x[3][i]
+				for i := range x[3] {
+					x[3][i] = x[3][i] * x[3][i] // a second moment
+					for j := 1; j < 3; j++ {    // sums of these are 0 or have a sign that rounding doesn't change
+						x[j][i] = float32(math.Round(float64(8*x[j][i]))) / 8
+					}
 				}
 				var want [4][]float64
 				for i := range want {
@@ -275,6 +288,12 @@ func TestNaN(t *testing.T) {
 		for i, v := range dx {
 			if v != 0 {
 				t.Errorf("ReLUBackward gave %v behind NaN at %d", v, i)
+			}
+		}
+		ks.Lion(one, y, dx, &Lion{Scale: 1, Beta1: 0.5, Rest1: 0.5, Rate: 1})
+		for i, v := range one {
+			if v == v {
+				t.Errorf("Lion made %v of a NaN gradient at %d", v, i)
 			}
 		}
 	})
@@ -436,6 +455,9 @@ func BenchmarkVectors(b *testing.B) {
 				ks.Adam(w, x, y, z, &Adam{Scale: 1, Beta1: 0.9, Rest1: 0.1, Beta2: 0.999, Rest2: 0.001, Rate: 1e-3, Epsilon: 1e-8})
 			}},
 			{"SGD", 12, func() { ks.SGD(w, x, &SGD{Scale: 1, Rate: 1e-3}) }},
+			{"Lion", 20, func() {
+				ks.Lion(w, x, y, &Lion{Scale: 1, Beta1: 0.9, Rest1: 0.1, Beta2: 0.99, Rest2: 0.01, Rate: 1e-4})
+			}},
 			{"Momentum", 20, func() { ks.Momentum(w, x, y, &SGD{Scale: 1, Rate: 1e-3, Momentum: 0.9, Velocity: 1}) }},
 		} {
 			clear(w) // adding a bias over and over must not overflow

@@ -160,6 +160,9 @@ func sgdAVX2(w []float32, g []float32, c *float32)
 // momentumAVX2 updates weights and velocities.
 func momentumAVX2(w []float32, g []float32, v []float32, c *float32)
 
+// lionAVX2 updates weights and moments.
+func lionAVX2(w []float32, g []float32, m []float32, c *float32)
+
 // mulAddsAVX2 does 96 multiply-adds a round.
 func mulAddsAVX2(rounds int)
 

@@ -14930,6 +14930,83 @@ done:
 	VZEROUPPER
 	RET
 
+// func lionAVX2(w []float32, g []float32, m []float32, c *float32)
+// Requires: AVX, FMA3, SSE
+TEXT ·lionAVX2(SB), NOSPLIT, $8-80
+	MOVQ         w_base+0(FP), AX
+	MOVQ         g_base+24(FP), CX
+	MOVQ         m_base+48(FP), DX
+	MOVQ         c+72(FP), BX
+	VBROADCASTSS (BX), Y6
+	VBROADCASTSS 4(BX), Y7
+	VBROADCASTSS 8(BX), Y8
+	VBROADCASTSS 12(BX), Y9
+	VBROADCASTSS 16(BX), Y10
+	VBROADCASTSS 20(BX), Y11
+	VBROADCASTSS 24(BX), Y12
+	VBROADCASTSS 28(BX), Y13
+	VBROADCASTSS 32(BX), Y14
+	VBROADCASTSS 36(BX), Y15
+	STMXCSR      (SP)
+	MOVL         (SP), BX
+	ORL          $0x00008040, BX
+	MOVL         BX, 4(SP)
+	LDMXCSR      4(SP)
+	MOVQ         w_len+8(FP), BX
+
+wide:
+	CMPQ         BX, $0x08
+	JLT          narrow
+	VMOVUPS      (AX), Y0
+	VMOVUPS      (CX), Y1
+	VMOVUPS      (DX), Y2
+	VMULPS       Y6, Y1, Y1
+	VMULPS       Y7, Y2, Y3
+	VFMADD231PS  Y8, Y1, Y3
+	VMULPS       Y9, Y2, Y2
+	VFMADD231PS  Y10, Y1, Y2
+	VMOVUPS      Y2, (DX)
+	VMULPS       Y13, Y3, Y3
+	VMINPS       Y3, Y14, Y3
+	VMAXPS       Y3, Y15, Y3
+	VFNMADD231PS Y12, Y0, Y0
+	VFNMADD231PS Y11, Y3, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x20, AX
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, DX
+	SUBQ         $0x08, BX
+	JMP          wide
+
+narrow:
+	TESTQ        BX, BX
+	JEQ          done
+	VMOVSS       (AX), X0
+	VMOVSS       (CX), X1
+	VMOVSS       (DX), X2
+	VMULPS       X6, X1, X1
+	VMULPS       X7, X2, X3
+	VFMADD231PS  X8, X1, X3
+	VMULPS       X9, X2, X2
+	VFMADD231PS  X10, X1, X2
+	VMOVSS       X2, (DX)
+	VMULPS       X13, X3, X3
+	VMINPS       X3, X14, X3
+	VMAXPS       X3, X15, X3
+	VFNMADD231PS X12, X0, X0
+	VFNMADD231PS X11, X3, X0
+	VMOVSS       X0, (AX)
+	ADDQ         $0x04, AX
+	ADDQ         $0x04, CX
+	ADDQ         $0x04, DX
+	DECQ         BX
+	JMP          narrow
+
+done:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
 // func mulAddsAVX2(rounds int)
 // Requires: AVX, FMA3
 TEXT ·mulAddsAVX2(SB), NOSPLIT, $0-8

@@ -172,6 +172,9 @@ func sgdAVX512(w []float32, g []float32, c *float32)
 // momentumAVX512 updates weights and velocities.
 func momentumAVX512(w []float32, g []float32, v []float32, c *float32)
 
+// lionAVX512 updates weights and moments.
+func lionAVX512(w []float32, g []float32, m []float32, c *float32)
+
 // mulAddsAVX512 does 192 multiply-adds a round.
 func mulAddsAVX512(rounds int)
 

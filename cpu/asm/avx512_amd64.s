@@ -38094,6 +38094,83 @@ done:
 	VZEROUPPER
 	RET
 
+// func lionAVX512(w []float32, g []float32, m []float32, c *float32)
+// Requires: AVX, AVX512F, FMA3, SSE
+TEXT ·lionAVX512(SB), NOSPLIT, $8-80
+	MOVQ         w_base+0(FP), AX
+	MOVQ         g_base+24(FP), CX
+	MOVQ         m_base+48(FP), DX
+	MOVQ         c+72(FP), BX
+	VBROADCASTSS (BX), Z6
+	VBROADCASTSS 4(BX), Z7
+	VBROADCASTSS 8(BX), Z8
+	VBROADCASTSS 12(BX), Z9
+	VBROADCASTSS 16(BX), Z10
+	VBROADCASTSS 20(BX), Z11
+	VBROADCASTSS 24(BX), Z12
+	VBROADCASTSS 28(BX), Z13
+	VBROADCASTSS 32(BX), Z14
+	VBROADCASTSS 36(BX), Z15
+	STMXCSR      (SP)
+	MOVL         (SP), BX
+	ORL          $0x00008040, BX
+	MOVL         BX, 4(SP)
+	LDMXCSR      4(SP)
+	MOVQ         w_len+8(FP), BX
+
+wide:
+	CMPQ         BX, $0x10
+	JLT          narrow
+	VMOVUPS      (AX), Z0
+	VMOVUPS      (CX), Z1
+	VMOVUPS      (DX), Z2
+	VMULPS       Z6, Z1, Z1
+	VMULPS       Z7, Z2, Z3
+	VFMADD231PS  Z8, Z1, Z3
+	VMULPS       Z9, Z2, Z2
+	VFMADD231PS  Z10, Z1, Z2
+	VMOVUPS      Z2, (DX)
+	VMULPS       Z13, Z3, Z3
+	VMINPS       Z3, Z14, Z3
+	VMAXPS       Z3, Z15, Z3
+	VFNMADD231PS Z12, Z0, Z0
+	VFNMADD231PS Z11, Z3, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         $0x40, AX
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, DX
+	SUBQ         $0x10, BX
+	JMP          wide
+
+narrow:
+	TESTQ        BX, BX
+	JEQ          done
+	VMOVSS       (AX), X0
+	VMOVSS       (CX), X1
+	VMOVSS       (DX), X2
+	VMULPS       X6, X1, X1
+	VMULPS       X7, X2, X3
+	VFMADD231PS  X8, X1, X3
+	VMULPS       X9, X2, X2
+	VFMADD231PS  X10, X1, X2
+	VMOVSS       X2, (DX)
+	VMULPS       X13, X3, X3
+	VMINPS       X3, X14, X3
+	VMAXPS       X3, X15, X3
+	VFNMADD231PS X12, X0, X0
+	VFNMADD231PS X11, X3, X0
+	VMOVSS       X0, (AX)
+	ADDQ         $0x04, AX
+	ADDQ         $0x04, CX
+	ADDQ         $0x04, DX
+	DECQ         BX
+	JMP          narrow
+
+done:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
 // func mulAddsAVX512(rounds int)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·mulAddsAVX512(SB), NOSPLIT, $0-8

@@ -30,6 +30,15 @@ type SGD struct {
 	Scale, Decay, Rate, Momentum, Direct, Velocity float32
 }
 
+// Lion holds the constants of an update by Lion. A weight w with gradient g is updated with
+// g' = Scale*g, s = the sign of Beta1*m + Rest1*g', m = Beta2*m + Rest2*g' and w = w -
+// Shrink*w - Rate*s.
+type Lion struct {
+	Scale, Beta1, Rest1, Beta2, Rest2, Rate, Shrink float32
+
+	huge, one, minusOne float32
+}
+
 // Kernels holds the kernels of one tier. Its methods check lengths; the functions
 // that they call do not.
 type Kernels struct {
@@ -54,6 +63,7 @@ type Kernels struct {
 	adam         func(w, g, m, v []float32, c *float32) // an Adam's fields
 	sgd          func(w, g []float32, c *float32)       // an SGD's fields
 	momentum     func(w, g, v []float32, c *float32)    // an SGD's fields
+	lion         func(w, g, m []float32, c *float32)    // a Lion's fields
 	mulAdds      func(rounds int)                       // at least 1
 	triad        func(dst, x, y []float32, s float32)
 	dots         func(y *[4]float32, x []float32, w *float32, stride int)
@@ -191,6 +201,13 @@ func (ks *Kernels) SGD(w, g []float32, c *SGD) {
 func (ks *Kernels) Momentum(w, g, v []float32, c *SGD) {
 	sameLength(len(w), len(g), len(v))
 	ks.momentum(w, g, v, &c.Scale)
+}
+
+// Lion updates weights w by gradients g, with moments m. Subnormal numbers may count as 0.
+func (ks *Kernels) Lion(w, g, m []float32, c *Lion) {
+	sameLength(len(w), len(g), len(m))
+	c.huge, c.one, c.minusOne = 0x1p127, 1, -1
+	ks.lion(w, g, m, &c.Scale)
 }
 
 // Dots sets y[i] to the inner product of x and w[i*stride:], for each i.

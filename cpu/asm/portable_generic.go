@@ -13,7 +13,7 @@ var portable = &Kernels{
 	gemm: gemmPortable, pack: packPortable,
 	addBias: addBiasPortable, addBiasReLU: addBiasReLUPortable, add: addPortable, reluBackward: reluBackwardPortable,
 	sumSquares: sumSquaresPortable, scaleBytes: scaleBytesPortable, maxPool2: maxPool2Portable,
-	adam: adamPortable, sgd: sgdPortable, momentum: momentumPortable,
+	adam: adamPortable, sgd: sgdPortable, momentum: momentumPortable, lion: lionPortable,
 	mulAdds: mulAddsPortable, triad: triadPortable,
 	blocks: blocksPortable,
 	dots:   dotsPortable, poolVectors: poolVectorsPortable, transpose: transposePortable,
@@ -200,6 +200,17 @@ func momentumPortable(w, g, v []float32, constants *float32) {
 		d := c.Scale*g[i] + c.Decay*w[i]
 		v[i] = c.Momentum*v[i] + d
 		w[i] -= c.Rate * (c.Direct*d + c.Velocity*v[i])
+	}
+}
+
+func lionPortable(w, g, m []float32, constants *float32) {
+	c := (*Lion)(unsafe.Pointer(constants))
+	g, m = g[:len(w)], m[:len(w)]
+	for i := range w {
+		d := c.Scale * g[i]
+		sign := min(max((c.Beta1*m[i]+c.Rest1*d)*c.huge, c.minusOne), c.one)
+		m[i] = c.Beta2*m[i] + c.Rest2*d
+		w[i] = w[i] - c.Shrink*w[i] - c.Rate*sign
 	}
 }
 

@@ -12,7 +12,7 @@ var tiers = [...]*Kernels{
 		gemm: gemmAVX2, pack: packAVX2,
 		addBias: addBiasAVX2, addBiasReLU: addBiasReLUAVX2, add: addAVX2, reluBackward: reluBackwardAVX2,
 		sumSquares: sumSquaresAVX2, scaleBytes: scaleBytesAVX2, maxPool2: maxPool2AVX2,
-		adam: adamAVX2, sgd: sgdAVX2, momentum: momentumAVX2,
+		adam: adamAVX2, sgd: sgdAVX2, momentum: momentumAVX2, lion: lionAVX2,
 		mulAdds: mulAddsAVX2, triad: triadAVX2, dots: dotsAVX2,
 		blocks: blockKernels{
 			convolve: convolveAVX2, copyRows: copyRowsAVX2, correlate: correlateAVX2, correlateBlock: correlateBlockAVX2, depthwise: depthwiseAVX2, correlateChannels: correlateChannelsAVX2,
@@ -43,7 +43,7 @@ var tiers = [...]*Kernels{
 		gemm: gemmAVX512, pack: packAVX512,
 		addBias: addBiasAVX512, addBiasReLU: addBiasReLUAVX512, add: addAVX512, reluBackward: reluBackwardAVX512,
 		sumSquares: sumSquaresAVX512, scaleBytes: scaleBytesAVX512, maxPool2: maxPool2AVX512,
-		adam: adamAVX512, sgd: sgdAVX512, momentum: momentumAVX512,
+		adam: adamAVX512, sgd: sgdAVX512, momentum: momentumAVX512, lion: lionAVX512,
 		mulAdds: mulAddsAVX512, triad: triadAVX512, dots: dotsAVX512,
 		blocks: blockKernels{
 			convolve: convolveAVX512, copyRows: copyRowsAVX512, correlate: correlateAVX512, correlateBlock: correlateBlockAVX512, depthwise: depthwiseAVX512, correlateChannels: correlateChannelsAVX512,

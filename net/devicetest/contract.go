@@ -39,9 +39,9 @@ func checkCompileRefused(e *env) {
 		refuse("optimiser", rich(), opts)
 	}
 	for what, spoil := range map[string]func(*net.Options){
-		"factors of no parameter": func(o *net.Options) { o.Optimizer.Factors = []net.Factor{{Params: "nobody.*", Factor: 1}} },
-		"a factor below 0":        func(o *net.Options) { o.Optimizer.Factors = []net.Factor{{Params: "*", Factor: -1}} },
-		"a bad pattern":           func(o *net.Options) { o.Optimizer.Factors = []net.Factor{{Params: "[", Factor: 1}} },
+		"factors of no parameter": func(o *net.Options) { o.Optimizer.Groups = []net.Group{{Params: "nobody.*", Factor: 1}} },
+		"a factor below 0":        func(o *net.Options) { o.Optimizer.Groups = []net.Group{{Params: "*", Factor: -1}} },
+		"a bad pattern":           func(o *net.Options) { o.Optimizer.Groups = []net.Group{{Params: "[", Factor: 1}} },
 		"label smoothing of 1":    func(o *net.Options) { o.Loss.Smoothing = 1 },
 		"too many class weights":  func(o *net.Options) { o.Loss.ClassWeights = []float64{1, 1, 1, 1, 1} },
 		"class weights of 0":      func(o *net.Options) { o.Loss.ClassWeights = []float64{0, 0, 0, 0} },

@@ -266,7 +266,7 @@ var brokenDevices = []broken{
 			scale(g, 1+1e-4)
 		}
 	}}, "conv dense batchnorm chains random_networks optimizer", nil},
-	{"updates too large by a ten-thousandth", updated(func(o *net.Optimizer, _ int64, _ *net.Param) {
+	{"updates too large by a ten-thousandth", updated(func(o *net.Optimizer, _ int64) {
 		o.LearningRate *= 1 + 1e-4
 	}), "optimizer", nil},
 	{"multiplications of 11 bits", faults{forward: func(l *reference.Layer, m net.Mode, n int, x [][]float64, y []float64) {
@@ -394,45 +394,73 @@ var brokenDevices = []broken{
 		}
 	}}, "first_bad", nil},
 
-	{"Adam without bias correction", updated(func(o *net.Optimizer, step int64, _ *net.Param) {
-		if o.Method != net.SGD {
-			o.LearningRate *= o.Rate(step) / o.AdamRate(step)
+	{"Adam without bias correction", updated(func(o *net.Optimizer, step int64) {
+		if isAdam(*o) {
+			o.LearningRate *= o.Rate(step) / o.Rates(step).Update
 		}
 	}), "optimizer trajectory", nil},
 	{"Adam's epsilon inside the square root", faults{update: func(o net.Optimizer, step int64, p net.Param, w, g []float64, moments map[string][]float64) {
 		old := slices.Clone(w)
-		reference.Update(o, step, p, w, g, moments)
+		reference.Update(o, step, p.Dims[0], w, g, moments)
 		if o.Method == net.Adam {
 			for i := range w {
-				w[i] = old[i] - o.AdamRate(step)*moments["m"][i]/math.Sqrt(moments["v"][i]+o.Epsilon)
+				w[i] = old[i] - o.Rates(step).Update*moments["m"][i]/math.Sqrt(moments["v"][i]+o.Epsilon)
 			}
 		}
 	}}, "optimizer", nil},
 	{"Adam's epsilon is added to the corrected moment", faults{update: func(o net.Optimizer, step int64, p net.Param, w, g []float64, moments map[string][]float64) {
-		if o.Method != net.SGD {
+		if isAdam(o) {
 			o.Epsilon *= math.Sqrt(1 - math.Pow(o.Beta2, float64(step+1)))
 		}
-		reference.Update(o, step, p, w, g, moments)
+		reference.Update(o, step, p.Dims[0], w, g, moments)
 	}}, "optimizer", nil},
-	{"decay of biases", updated(func(_ *net.Optimizer, _ int64, p *net.Param) { p.Decayed = true }), "optimizer", nil},
-	{"AdamW decays like Adam", updated(func(o *net.Optimizer, _ int64, _ *net.Param) {
+	{"decay of biases", faults{rule: func(all net.Optimizer, _ net.Param, one *net.Optimizer) { one.WeightDecay = all.WeightDecay }}, "optimizer", nil},
+	{"AdamW decays like Adam", updated(func(o *net.Optimizer, _ int64) {
 		if o.Method == net.AdamW {
 			o.Method = net.Adam
 		}
 	}), "optimizer", nil},
 	{"AdamW's decay does not follow the schedule", faults{update: func(o net.Optimizer, step int64, p net.Param, w, g []float64, moments map[string][]float64) {
-		if o.Method == net.AdamW && p.Decayed {
+		if o.Method == net.AdamW {
 			for i := range w {
 				w[i] -= (o.LearningRate - o.Rate(step)) * o.WeightDecay * w[i]
 			}
 		}
-		reference.Update(o, step, p, w, g, moments)
+		reference.Update(o, step, p.Dims[0], w, g, moments)
 	}}, "optimizer", nil},
-	{"Nesterov is plain momentum", updated(func(o *net.Optimizer, _ int64, _ *net.Param) { o.Nesterov = false }), "optimizer", nil},
-	{"learning rate a step early", updated(func(o *net.Optimizer, step int64, _ *net.Param) {
+	{"Nesterov is plain momentum", updated(func(o *net.Optimizer, _ int64) { o.Nesterov = false }), "optimizer", nil},
+	{"learning rate a step early", updated(func(o *net.Optimizer, step int64) {
 		o.LearningRate *= o.Rate(step+1) / o.Rate(step)
 	}), "optimizer", nil},
-	{"no warm-up", updated(func(o *net.Optimizer, _ int64, _ *net.Param) { o.Schedule.Warmup = 0 }), "optimizer", nil},
+	{"no warm-up", updated(func(o *net.Optimizer, _ int64) { o.Schedule.Warmup = 0 }), "optimizer", nil},
+	{"Lion moves its moment before it takes the sign", faults{update: func(o net.Optimizer, step int64, p net.Param, w, g []float64, moments map[string][]float64) {
+		if o.Method == net.Lion {
+			for i, d := range g {
+				moments["m"][i] = o.Beta2*moments["m"][i] + (1-o.Beta2)*d
+			}
+		}
+		reference.Update(o, step, p.Dims[0], w, g, moments)
+	}}, "optimizer", nil},
+	{"Muon iterates once more", updated(func(o *net.Optimizer, _ int64) { o.Iterations++ }), "optimizer", nil},
+	{"Muon takes the columns for the rows", faults{update: func(o net.Optimizer, step int64, p net.Param, w, g []float64, moments map[string][]float64) {
+		rows := p.Dims[0]
+		if o.Method == net.Muon {
+			rows = len(w) / rows
+		}
+		reference.Update(o, step, rows, w, g, moments)
+	}}, "optimizer", nil},
+	{"Muon does not rescale the weights", faults{update: func(o net.Optimizer, step int64, p net.Param, w, g []float64, moments map[string][]float64) {
+		if o.Rescale {
+			norm := reference.Norm(w) / math.Sqrt(float64(p.Dims[0]))
+			defer func() {
+				for i := range w {
+					w[i] *= norm
+				}
+			}()
+		}
+		reference.Update(o, step, p.Dims[0], w, g, moments)
+	}}, "optimizer", nil},
+	{"a group learns to the end", updated(func(o *net.Optimizer, _ int64) { o.Steps = 0 }), "optimizer", nil},
 	{"each gradient clipped apart", faults{clip: func(limit float64, grads [][]float64) {
 		for _, g := range grads {
 			reference.Clip(limit, [][]float64{g})
@@ -891,11 +919,13 @@ func staleTail() faults {
 	}}
 }
 
+func isAdam(o net.Optimizer) bool { return o.Method == net.Adam || o.Method == net.AdamW }
+
 // updated changes what an update is asked for.
-func updated(change func(o *net.Optimizer, step int64, p *net.Param)) faults {
+func updated(change func(o *net.Optimizer, step int64)) faults {
 	return faults{update: func(o net.Optimizer, step int64, p net.Param, w, g []float64, moments map[string][]float64) {
-		change(&o, step, &p)
-		reference.Update(o, step, p, w, g, moments)
+		change(&o, step)
+		reference.Update(o, step, p.Dims[0], w, g, moments)
 	}}
 }
 

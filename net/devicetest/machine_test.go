@@ -52,11 +52,11 @@ type faults struct {
 
 	loss func(loss *reference.Loss, logits []float64, labels []int32, classes int)
 	// clip, update and average stand in for reference.Clip, reference.Update and
-	// reference.Average; factor spoils a parameter's factor of the learning rate.
+	// reference.Average; rule spoils the optimiser for one parameter.
 	clip    func(limit float64, grads [][]float64)
 	update  func(o net.Optimizer, step int64, p net.Param, w, g []float64, moments map[string][]float64)
-	average func(decay float64, step int64, p net.Param, a, w []float64)
-	factor  func(p net.Param, f float64) float64
+	average func(o net.Options, step int64, p net.Param, a, w []float64)
+	rule    func(all net.Optimizer, p net.Param, one *net.Optimizer)
 
 	trace func(m net.Mode, t *net.Trace)
 	// wrap spoils a program's calls; compile is that of another, right device.
@@ -320,20 +320,20 @@ func (r *running) Update() error {
 		clip = reference.Clip
 	}
 	if update == nil {
-		update = reference.Update
+		update = func(o net.Optimizer, step int64, p net.Param, w, g []float64, moments map[string][]float64) {
+			reference.Update(o, step, p.Dims[0], w, g, moments)
+		}
 	}
 	clip(r.opts.Optimizer.ClipNorm, grads)
 	for i, q := range r.plan.Trained() {
 		w, moments := r.layers[q.Layer].Params[q.Role], map[string][]float64{}
-		for _, name := range r.opts.Optimizer.Moments() {
+		o := r.opts.Optimizer.For(r.plan, q)
+		for _, name := range o.Moments() {
 			moments[name] = r.moments[q.Name+"."+name]
 		}
-		o := r.opts.Optimizer
-		f := o.Factor(r.plan, q)
-		if r.factor != nil {
-			f = r.factor(q, f)
+		if r.rule != nil {
+			r.rule(r.opts.Optimizer, q, &o)
 		}
-		o.LearningRate *= f
 		update(o, r.step, q, w, grads[i], moments)
 		narrow(w)
 		for _, m := range moments {
@@ -345,11 +345,12 @@ func (r *running) Update() error {
 		switch {
 		case a == nil:
 		case r.faults.average != nil:
-			r.faults.average(r.opts.Average, r.step, q, a, w)
+			r.faults.average(r.opts, r.step, q, a, w)
 		default:
-			reference.Average(r.opts.Average, r.step, a, w)
+			reference.Average(r.opts, r.step, a, w)
 		}
 		narrow(a)
+		narrow(w)
 	}
 	r.grads = nil
 	r.step++
@@ -415,7 +416,7 @@ func (r *running) State() (net.State, error) {
 		if r.average != nil {
 			st.Average[q.Name] = asTensor(r.average[q.Name], q.Dims...)
 		}
-		for _, m := range r.opts.Optimizer.Moments() {
+		for _, m := range r.opts.Optimizer.For(r.plan, q).Moments() {
 			if q.Trained {
 				st.Optimizer[q.Name+"."+m] = asTensor(r.moments[q.Name+"."+m], q.Dims...)
 			}
@@ -438,7 +439,7 @@ func (r *running) SetState(st net.State) error {
 		l.Params = map[net.Role][]float64{}
 	}
 	r.moments, r.average = map[string][]float64{}, nil
-	if r.opts.Average > 0 {
+	if r.opts.Averages() {
 		r.average = map[string][]float64{}
 	}
 	for _, q := range r.plan.Params {
@@ -450,7 +451,7 @@ func (r *running) SetState(st net.State) error {
 			r.average[q.Name] = asValues(st.Params[q.Name])
 		}
 		r.layers[q.Layer].Params[q.Role] = asValues(st.Params[q.Name])
-		for _, m := range r.opts.Optimizer.Moments() {
+		for _, m := range r.opts.Optimizer.For(r.plan, q).Moments() {
 			name := q.Name + "." + m
 			if r.moments[name] = make([]float64, q.Size()); st.Optimizer[name] != nil {
 				r.moments[name] = asValues(st.Optimizer[name])

@@ -314,7 +314,7 @@ func checkAllocations(e *env) {
 		e.Skip("the device does not claim to allocate nothing")
 	}
 	n := rich()
-	for _, o := range optimizers() {
+	for _, o := range e.optimizers(n) {
 		opts := richOptions(8)
 		opts.Optimizer = o
 		p := e.compile(n, opts)

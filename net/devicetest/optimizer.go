@@ -2,6 +2,7 @@ package devicetest
 
 import (
 	"math"
+	"slices"
 
 	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/net"
@@ -20,13 +21,47 @@ func (e *env) small() *net.Network {
 	}}
 }
 
-// optimizers lists the methods in all their forms.
-func optimizers() []net.Optimizer {
+// optimizers lists the methods in all their forms, for a network.
+func (e *env) optimizers(n *net.Network) []net.Optimizer {
+	plan, err := n.Plan()
+	if err != nil {
+		e.Fatal(err)
+	}
+	all := allOptimizers()
+	for i := range all {
+		all[i].Groups = slices.DeleteFunc(all[i].Groups, func(g net.Group) bool {
+			one := all[i]
+			one.Groups = []net.Group{g}
+			return one.CheckFor(plan) != nil // there are no such parameters
+		})
+	}
+	return all
+}
+
+func allOptimizers() []net.Optimizer {
 	adam, adamW, nesterov, momentum := net.AdamDefault(0.01), net.AdamDefault(0.02), net.SGDDefault(0.05), net.SGDDefault(0.05)
 	adamW.Method, adamW.Beta1, adamW.Beta2, adamW.Epsilon = net.AdamW, 0.8, 0.95, 1e-3
 	momentum.Momentum = 0.9
 	nesterov.Momentum, nesterov.Nesterov = 0.8, true
-	return []net.Optimizer{net.SGDDefault(0.1), momentum, nesterov, adam, adamW}
+	lion := net.LionDefault(0.01)
+	return []net.Optimizer{net.SGDDefault(0.1), momentum, nesterov, adam, adamW, lion, muon(true), muon(false)}
+}
+
+// muon returns an optimiser with a matrix of more rows than columns and one of more columns
+// than rows in the network small. Other parameters have rules of two kinds.
+func muon(rescale bool) net.Optimizer {
+	o := net.SGDDefault(0.05)
+	rule := net.Rule{Method: net.Muon, LearningRate: 0.1, Momentum: 0.6, Nesterov: rescale, Iterations: 3, Rescale: rescale}
+	if !rescale {
+		rule.Iterations, rule.WeightDecay = 5, 0.1
+	}
+	dense := rule
+	dense.Momentum, dense.Nesterov = 0, false
+	o.Groups = []net.Group{
+		{Params: "conv.weight", Rule: rule}, {Params: "dense.weight", Rule: dense}, {Params: "batchnorm.bias", Rule: net.LionDefault(0.02).Rule},
+		{Params: "batchnorm.weight", Factor: 3, Rule: net.Rule{Steps: 10}},
+	}
+	return o
 }
 
 // schedules lists schedules that all end before step 30.
@@ -37,6 +72,7 @@ func schedules() []net.Schedule {
 		{Method: net.StepRate, Every: 7, Factor: 0.5},
 		{Method: net.CosineRate, Total: 25, Warmup: 4, Final: 0.1},
 		{Method: net.OneCycleRate, Total: 28, Start: 0.1, Peak: 0.3, Final: 0.01},
+		{Method: net.LinearRate, Total: 28, Start: 0.2, Peak: 0.25},
 	}
 }
 
@@ -45,7 +81,7 @@ func checkOptimizer(e *env) {
 	n := e.small()
 	data := e.randomData(n.Input, 3, 40)
 	i := 0
-	for _, o := range optimizers() {
+	for _, o := range e.optimizers(n) {
 		for _, schedule := range schedules() {
 			for _, c := range []struct{ decay, clip float64 }{{0, 0}, {0.1, 0.2}, {0.1, 1e6}} {
 				if i++; e.short && i%4 != 1 {
@@ -67,7 +103,7 @@ func checkOptimizer(e *env) {
 	}
 	// From the middle of a run with moments; and without moments, which then count
 	// as zeros.
-	for _, o := range optimizers() {
+	for _, o := range e.optimizers(n) {
 		p := e.compile(n, net.Options{Batch: batch, Optimizer: o})
 		st := e.randomState(p.judge.Plan(), o)
 		for range 2 {
@@ -87,11 +123,11 @@ func checkTrajectory(e *env) {
 		e.Skip("a device with coarse roundings takes another course; each of its steps is judged elsewhere")
 	}
 	const batch = 5
-	steps := e.some(60, 30)
+	steps := e.some(100, 30)
 	n := e.small()
 	data := e.randomData(n.Input, 3, 50)
-	for _, o := range optimizers() {
-		o.Schedule = net.Schedule{Method: net.CosineRate, Total: 80, Warmup: 3}
+	for _, o := range e.optimizers(n) {
+		o.Schedule = net.Schedule{Method: net.CosineRate, Total: 120, Warmup: 3}
 		o.WeightDecay, o.ClipNorm = 0.02, 1
 		opts := net.Options{Batch: batch, Optimizer: o, Seed: e.rng.Uint64()}
 		p, judge := e.compile(n, opts), e.compileOn(reference.New(), n, opts)

@@ -112,13 +112,22 @@ func (p *program) state() net.State {
 	if err := st.Check(p.judge.Plan(), p.opts.Optimizer); err != nil {
 		p.Fatalf("State gave one that does not fit: %v\n%s", err, p.name)
 	}
-	if want := len(p.judge.Plan().Trained()) * len(p.opts.Optimizer.Moments()); len(st.Optimizer) != want {
+	if want := p.moments(); len(st.Optimizer) != want {
 		p.Fatalf("State gave %d optimiser tensors, want %d\n%s", len(st.Optimizer), want, p.name)
 	}
-	if kept := st.Average != nil; kept != (p.opts.Average > 0) {
+	if kept := st.Average != nil; kept != p.opts.Averages() {
 		p.Fatalf("State gave averages %v, want %v\n%s", kept, !kept, p.name)
 	}
 	return st
+}
+
+// moments returns how many tensors the optimiser keeps.
+func (p *program) moments() int {
+	n := 0
+	for _, q := range p.judge.Plan().Trained() {
+		n += len(p.opts.Optimizer.For(p.judge.Plan(), q).Moments())
+	}
+	return n
 }
 
 func (p *program) setState(st net.State) {
@@ -217,7 +226,7 @@ func (e *env) judgeAll(n *net.Network, sizes ...int) (clear bool) {
 		sizes = []int{3, 1, 2}
 	}
 	sizes = sizes[:min(len(sizes), e.some(3, 2))]
-	opts := net.Options{Batch: slices.Max(sizes), Optimizer: net.Optimizer{Method: net.SGD, LearningRate: 0.1, Momentum: 0.9, WeightDecay: 0.01}, Seed: e.rng.Uint64()}
+	opts := net.Options{Batch: slices.Max(sizes), Optimizer: net.Optimizer{Rule: net.Rule{Method: net.SGD, LearningRate: 0.1, Momentum: 0.9, WeightDecay: 0.01}}, Seed: e.rng.Uint64()}
 	p := e.compile(n, opts)
 	st := e.randomState(p.judge.Plan(), opts.Optimizer)
 	p.setState(st)

@@ -93,9 +93,10 @@ func (e *env) randomState(p *net.Plan, o net.Optimizer) net.State {
 		st.Params[q.Name] = fill(q, draw)
 	}
 	for _, q := range p.Trained() {
-		for _, m := range o.Moments() {
+		one := o.For(p, q)
+		for k, m := range one.Moments() {
 			draw := func() float64 { return 0.1 * away() }
-			if m == "v" && o.Method != net.SGD {
+			if k == 1 { // of Adam, the mean of squares
 				draw = func() float64 { return 0.01 * (0.5 + e.rng.Float64()) }
 			}
 			st.Optimizer[q.Name+"."+m] = fill(q, draw)

@@ -86,12 +86,15 @@ func checkCriterion(e *env) {
 func checkFactors(e *env) {
 	n := e.small()
 	data := e.randomData(n.Input, 3, 20)
-	for _, o := range optimizers() {
+	for _, o := range e.optimizers(n) {
+		if o.Groups != nil {
+			continue // groups have rules of their own
+		}
 		for _, schedule := range []net.Schedule{{}, {Method: net.CosineRate, Total: 8, Warmup: 2}} {
 			o.WeightDecay, o.ClipNorm, o.Schedule = 0.1, 0.3, schedule
 			// The first factor that matches counts. One parameter has factor 0 and
 			// never changes.
-			o.Factors = []net.Factor{{Params: "conv1.weight", Factor: 0.25}, {Params: "batchnorm.bias", Factor: 0}, {Params: "*.bias", Factor: 3}, {Params: "*1.*", Factor: 0.5}}
+			o.Groups = []net.Group{{Params: "conv1.weight", Factor: 0.25}, {Params: "batchnorm.bias", Factor: 0}, {Params: "*.bias", Factor: 3}, {Params: "*1.*", Factor: 0.5}}
 			p := e.compile(n, net.Options{Batch: 4, Optimizer: o, Seed: e.rng.Uint64()})
 			st := p.state()
 			still := clone(st).Params["batchnorm1.bias"]
@@ -116,9 +119,13 @@ func checkAverages(e *env) {
 	n := e.small()
 	data := e.randomData(n.Input, 3, 30)
 	b := span(data, 3, 7)
-	for i, o := range optimizers() {
-		decay := []float64{0.05, 0.3, 0.9, 0.999, 1 - 1e-6}[i]
-		opts := net.Options{Batch: 4, Optimizer: o, Seed: e.rng.Uint64(), Average: decay}
+	for i, o := range e.optimizers(n) {
+		kinds := []net.Options{
+			{Average: 0.05}, {Average: 0.3}, {Lookahead: net.Lookahead{Every: 2, Start: 1, Final: 0.2, Power: 3, Total: 20}}, {Average: 0.9},
+			{Average: 0.999}, {Lookahead: net.Lookahead{Every: 3, Start: 0.5, Final: 0.5}}, {Average: 1 - 1e-6}, {Lookahead: net.Lookahead{Every: 1, Final: 1, Total: 9}},
+		}
+		opts := kinds[i%len(kinds)]
+		opts.Batch, opts.Optimizer, opts.Seed = 4, o, e.rng.Uint64()
 		p := e.compile(n, opts)
 		st := p.state()
 		if i%2 == 1 { // from the middle of a run
@@ -170,7 +177,7 @@ func checkAverages(e *env) {
 		p.judgeStep(st, b)
 
 		// Without averages there is nothing to exchange, and none are kept.
-		opts.Average = 0
+		opts.Average, opts.Lookahead = 0, net.Lookahead{}
 		q := e.compile(n, opts)
 		e.wantError("SwapAverage without averages", q.SwapAverage(), nil)
 		q.setState(st)

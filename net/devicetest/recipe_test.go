@@ -4,6 +4,7 @@ import (
 	"math"
 	"path"
 	"reflect"
+	"slices"
 	"testing"
 
 	"gorgonia.org/tensor"
@@ -163,38 +164,54 @@ var brokenRecipes = []broken{
 		l.Sum = min(l.Sum, 100*float64(len(labels)))
 	}}, "criterion", nil},
 
-	{"factors are ignored", faults{factor: func(net.Param, float64) float64 { return 1 }}, "factors", nil},
-	{"what has a factor of 0 learns", faults{factor: func(_ net.Param, f float64) float64 { return max(f, 1e-3) }}, "factors", nil},
-	{"the last factor counts", faults{factor: func(p net.Param, f float64) float64 {
+	{"factors are ignored", faults{rule: func(all net.Optimizer, _ net.Param, one *net.Optimizer) { one.LearningRate = all.LearningRate }}, "factors", nil},
+	{"what has a factor of 0 learns", faults{rule: func(all net.Optimizer, _ net.Param, one *net.Optimizer) {
+		one.LearningRate = max(one.LearningRate, 1e-3*all.LearningRate)
+	}}, "factors", nil},
+	{"the last factor counts", faults{rule: func(all net.Optimizer, p net.Param, one *net.Optimizer) {
 		if ok, err := path.Match("*1.*", p.Name); ok && err == nil {
-			return 0.5
+			one.LearningRate = 0.5 * all.LearningRate
 		}
-		return f
 	}}, "factors", nil},
 	{"AdamW's decay is without the factor", faults{update: func(o net.Optimizer, step int64, p net.Param, w, g []float64, moments map[string][]float64) {
-		if o.Method == net.AdamW && p.Decayed && p.Name == "conv1.weight" && len(o.Factors) > 0 {
+		if o.Method == net.AdamW && p.Name == "conv1.weight" {
 			for i := range w {
 				w[i] -= (1/0.25 - 1) * o.Rate(step) * o.WeightDecay * w[i]
 			}
 		}
-		reference.Update(o, step, p, w, g, moments)
+		reference.Update(o, step, p.Dims[0], w, g, moments)
 	}}, "factors", nil},
 
-	{"averages move by the decay alone", faults{average: func(decay float64, _ int64, _ net.Param, a, w []float64) { move(1-decay, a, w) }}, "averages", nil},
-	{"averages count steps from 1", faults{average: func(decay float64, step int64, _ net.Param, a, w []float64) {
-		reference.Average(decay, step+1, a, w)
+	{"averages move by the decay alone", faults{average: func(o net.Options, _ int64, _ net.Param, a, w []float64) { move(1-o.Average, a, w) }}, "averages", nil},
+	{"averages count steps from 1", faults{average: func(o net.Options, step int64, _ net.Param, a, w []float64) {
+		reference.Average(o, step+1, a, w)
 	}}, "averages", nil},
 	{"averages are of the weights before the update", averagesBefore(), "averages", nil},
-	{"running statistics are not averaged", faults{average: func(decay float64, step int64, p net.Param, a, w []float64) {
+	{"running statistics are not averaged", faults{average: func(o net.Options, step int64, p net.Param, a, w []float64) {
 		if p.Role == net.RunningMean || p.Role == net.RunningVar {
-			step, decay = 0, 0
+			step, o.Average = 0, 0
 		}
-		reference.Average(decay, step, a, w)
+		reference.Average(o, step, a, w)
 	}}, "averages", nil},
-	{"averages of what is not trained stay behind", faults{average: func(decay float64, step int64, p net.Param, a, w []float64) {
+	{"averages of what is not trained stay behind", faults{average: func(o net.Options, step int64, p net.Param, a, w []float64) {
 		if p.Trained {
-			reference.Average(decay, step, a, w)
+			reference.Average(o, step, a, w)
 		}
+	}}, "averages", nil},
+	{"lookahead comes a step late", faults{average: func(o net.Options, step int64, _ net.Param, a, w []float64) {
+		if o.Lookahead.Every > 0 {
+			step--
+		}
+		reference.Average(o, step, a, w)
+	}}, "averages", nil},
+	{"lookahead leaves the weights", faults{average: func(o net.Options, step int64, _ net.Param, a, w []float64) {
+		reference.Average(o, step, a, slices.Clone(w))
+	}}, "averages", nil},
+	{"lookahead leaves the running statistics", faults{average: func(o net.Options, step int64, p net.Param, a, w []float64) {
+		if !p.Trained {
+			w = slices.Clone(w)
+		}
+		reference.Average(o, step, a, w)
 	}}, "averages", nil},
 	{"an exchange copies", wrapped(func(in net.Tracer) net.Tracer { return &copiesAverages{Tracer: in} }), "averages", nil},
 	{"training goes on with averages", wrapped(func(in net.Tracer) net.Tracer { return trainsAverages{in} }), "averages", nil},
@@ -215,9 +232,9 @@ func move(rate float64, a, w []float64) {
 // averagesBefore takes each update's averages from the weights of the one before.
 func averagesBefore() faults {
 	old := map[*float64][]float64{}
-	return faults{average: func(decay float64, step int64, _ net.Param, a, w []float64) {
+	return faults{average: func(o net.Options, step int64, _ net.Param, a, w []float64) {
 		if before := old[&a[0]]; before != nil {
-			reference.Average(decay, step, a, before)
+			reference.Average(o, step, a, before)
 		}
 		old[&a[0]] = append([]float64(nil), w...)
 	}}
@@ -300,7 +317,7 @@ func (p exchangesEarly) SwapAverage() error {
 type alwaysAverages struct{ net.Tracer }
 
 func (p alwaysAverages) SwapAverage() error {
-	if p.Options().Average == 0 {
+	if !p.Options().Averages() {
 		return nil
 	}
 	return p.Tracer.SwapAverage()

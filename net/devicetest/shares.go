@@ -36,7 +36,7 @@ func checkShares(e *env) {
 		&net.Pool{Kernel: net.Square(2)},
 		&net.Flatten{}, &net.Dropout{Rate: 0.2}, &net.Dense{Units: 4},
 	}}
-	for _, o := range optimizers() {
+	for _, o := range e.optimizers(plain) {
 		o.ClipNorm, o.WeightDecay = 0.5, 0.01
 		p := e.compile(plain, net.Options{Batch: 8, Optimizer: o, Seed: e.rng.Uint64()})
 		data := e.randomData(plain.Input, 4, 80)
@@ -135,7 +135,7 @@ func checkTurns(e *env) {
 func checkDescribed(e *env) {
 	n := rich()
 	opts := richOptions(1<<40 + 7)
-	opts.Optimizer.Factors = []net.Factor{{Params: "*.bias", Factor: 2}}
+	opts.Optimizer.Groups = []net.Group{{Params: "*.bias", Factor: 2}}
 	opts.Images = e.randomData(n.Input, 4, 9)
 	p := e.compile(n, opts)
 	want := opts

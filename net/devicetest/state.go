@@ -2,6 +2,7 @@ package devicetest
 
 import (
 	"math"
+	"slices"
 
 	"gorgonia.org/tensor"
 
@@ -80,7 +81,7 @@ func checkInitialState(e *env) {
 }
 
 func checkStateRoundTrip(e *env) {
-	for _, o := range optimizers() {
+	for _, o := range e.optimizers(rich()) {
 		opts := richOptions(3)
 		opts.Optimizer = o
 		p := e.compile(rich(), opts)
@@ -206,7 +207,9 @@ func checkStateRefused(e *env) {
 
 func checkResume(e *env) {
 	const stop, end = 7, 15
-	for _, o := range append([]net.Optimizer{richOptions(0).Optimizer}, optimizers()...)[:e.some(6, 3)] {
+	all := append(e.optimizers(rich()), richOptions(0).Optimizer)
+	slices.Reverse(all)
+	for _, o := range all[:e.some(len(all), 3)] {
 		opts := richOptions(e.rng.Uint64())
 		opts.Optimizer = o
 		n := rich()

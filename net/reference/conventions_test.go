@@ -43,12 +43,12 @@ var conventions = map[string]func(c *convention){
 	},
 	"Adam's epsilon": func(c *convention) {
 		c.equal("the default", net.AdamDefault(1).Epsilon, 1e-8)
-		o := net.Optimizer{Method: net.Adam, LearningRate: 1, Beta1: 0.9, Beta2: 0.999, Epsilon: 0.5}
+		o := net.Optimizer{Rule: net.Rule{Method: net.Adam, LearningRate: 1, Beta1: 0.9, Beta2: 0.999, Epsilon: 0.5}}
 		// m = 0.2, v = 0.004: sqrt(0.001)/0.1 * 0.2 / (sqrt(0.004) + 0.5).
 		c.equal("the first step", c.update(o, 0, true, 0, 2), -0.1122877)
 		// After many steps of one gradient v is its square: 2/(2+0.5), as in PyTorch.
 		w, m, v := []float64{0}, []float64{2}, []float64{4}
-		reference.Update(o, 100_000, net.Param{}, w, []float64{2}, map[string][]float64{"m": m, "v": v})
+		reference.Update(o, 100_000, 1, w, []float64{2}, map[string][]float64{"m": m, "v": v})
 		c.equal("a late step", w[0], -0.8)
 	},
 	"Weight decay": func(c *convention) {
@@ -75,10 +75,10 @@ var conventions = map[string]func(c *convention){
 			o.Momentum, o.Nesterov = 0.9, nesterov
 			w, v := []float64{0}, []float64{0}
 			moments := map[string][]float64{"v": v}
-			reference.Update(o, 0, net.Param{}, w, []float64{2}, moments)
+			reference.Update(o, 0, 1, w, []float64{2}, moments)
 			c.equal("the first step", w[0], want[0])
 			o.LearningRate = 0.01 // the velocity, 2, knows no rate
-			reference.Update(o, 1, net.Param{}, w, []float64{1}, moments)
+			reference.Update(o, 1, 1, w, []float64{1}, moments)
 			c.equal("a step at a tenth of the rate", w[0], want[1])
 		}
 	},
@@ -205,11 +205,30 @@ var conventions = map[string]func(c *convention){
 			c.Errorf("the truncated normal has %v", greatest)
 		}
 	},
+	"Muon": func(c *convention) {
+		// A matrix of one row has one singular value, its norm: 1 after the division.
+		o := net.Optimizer{Rule: net.Rule{Method: net.Muon, LearningRate: 1, Iterations: 1}}
+		p := net.NewtonSchulz[0] + net.NewtonSchulz[1] + net.NewtonSchulz[2]
+		for _, size := range []float64{1, 10} {
+			w := []float64{0, 0}
+			reference.Update(o, 0, 1, w, []float64{3 * size, 4 * size}, nil)
+			c.equal("the first value", w[0], -0.6*p)
+			c.equal("the second value", w[1], -0.8*p)
+			w = []float64{0, 0}
+			reference.Update(o, 0, 2, w, []float64{3 * size, 4 * size}, nil)
+			c.equal("with two rows and a column", w[0], -0.6*p*math.Sqrt2)
+			rescaled := o
+			rescaled.Rescale = true
+			w = []float64{6, 8}
+			reference.Update(rescaled, 0, 2, w, []float64{3 * size, 4 * size}, nil)
+			c.equal("rescaled", w[0], 0.6*math.Sqrt2-0.6*p)
+		}
+	},
 	"Averaged weights": func(c *convention) {
 		a := []float64{0}
-		reference.Average(0.999, 0, a, []float64{1})
+		reference.Average(net.Options{Average: 0.999}, 0, a, []float64{1})
 		c.equal("the first step", a[0], 0.9)
-		reference.Average(0.999, 1_000_000, a, []float64{2})
+		reference.Average(net.Options{Average: 0.999}, 1_000_000, a, []float64{2})
 		c.equal("a late step", a[0], 0.9+0.001*1.1)
 	},
 }
@@ -246,7 +265,10 @@ func (c *convention) compile(n *net.Network, o net.Options) net.Program {
 // update returns a weight after a step from fresh moments.
 func (c *convention) update(o net.Optimizer, step int64, decayed bool, w, g float64) float64 {
 	ws := []float64{w}
-	reference.Update(o, step, net.Param{Decayed: decayed}, ws, []float64{g}, map[string][]float64{"m": {0}, "v": {0}})
+	if !decayed {
+		o.WeightDecay = 0
+	}
+	reference.Update(o, step, 1, ws, []float64{g}, map[string][]float64{"m": {0}, "v": {0}})
 	return ws[0]
 }
 

@@ -20,8 +20,11 @@ func run(o net.Optimizer, decayed bool, w float64, gradients ...float64) (course
 		moments[name] = []float64{0}
 	}
 	values := []float64{w}
+	if !decayed {
+		o.WeightDecay = 0
+	}
 	for step, g := range gradients {
-		reference.Update(o, int64(step), net.Param{Decayed: decayed}, values, []float64{g}, moments)
+		reference.Update(o, int64(step), 1, values, []float64{g}, moments)
 		course = append(course, values[0])
 	}
 	return course, moments
@@ -51,7 +54,7 @@ func TestConstantGradient(t *testing.T) {
 		}
 		return sum
 	}
-	settings := net.Optimizer{LearningRate: rate, Beta1: beta1, Beta2: beta2, Epsilon: epsilon}
+	settings := net.Optimizer{Rule: net.Rule{LearningRate: rate, Beta1: beta1, Beta2: beta2, Epsilon: epsilon}}
 	with := func(change func(*net.Optimizer)) net.Optimizer {
 		o := settings
 		change(&o)
@@ -82,7 +85,7 @@ func TestConstantGradient(t *testing.T) {
 // m = 1, v = 1, then m = -3/2, v = 19/4.
 func TestAdamByHand(t *testing.T) {
 	for _, method := range []net.Method{net.Adam, net.AdamW} {
-		o := net.Optimizer{Method: method, LearningRate: 1, Beta1: 0.5, Beta2: 0.75, Epsilon: 0.5}
+		o := net.Optimizer{Rule: net.Rule{Method: method, LearningRate: 1, Beta1: 0.5, Beta2: 0.75, Epsilon: 0.5}}
 		got, moments := run(o, true, 10, 2, -4)
 		first := 10 - math.Sqrt(1./4)/(1./2)*1/(1+0.5)
 		second := first + math.Sqrt(7./16)/(3./4)*1.5/(math.Sqrt(4.75)+0.5)
@@ -93,7 +96,7 @@ func TestAdamByHand(t *testing.T) {
 }
 
 func TestMomentumByHand(t *testing.T) {
-	o := net.Optimizer{Method: net.SGD, LearningRate: 1, Momentum: 0.5}
+	o := net.Optimizer{Rule: net.Rule{Method: net.SGD, LearningRate: 1, Momentum: 0.5}}
 	got, moments := run(o, true, 10, 2, -4)
 	approx.Check(t, "momentum", got, []float64{8, 11}, exact) // v = 2, -3
 	approx.Check(t, "v", moments["v"], []float64{-3}, exact)
@@ -113,12 +116,12 @@ func TestWeightDecay(t *testing.T) {
 		shrunk[i] = w0 * math.Pow(1-rate*decay, float64(i+1))
 	}
 	for _, method := range []net.Method{net.SGD, net.AdamW} {
-		o := net.Optimizer{Method: method, LearningRate: rate, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: decay}
+		o := net.Optimizer{Rule: net.Rule{Method: method, LearningRate: rate, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: decay}}
 		got, _ := run(o, true, w0, repeat(0)...)
 		approx.Check(t, string(method), got, shrunk, series)
 	}
 
-	o := net.Optimizer{Method: net.Adam, LearningRate: rate, Beta1: 0.5, Beta2: 0.75, Epsilon: 0.5, WeightDecay: decay}
+	o := net.Optimizer{Rule: net.Rule{Method: net.Adam, LearningRate: rate, Beta1: 0.5, Beta2: 0.75, Epsilon: 0.5, WeightDecay: decay}}
 	got, moments := run(o, true, w0, 3)
 	approx.Check(t, "m of adam", moments["m"], []float64{2}, rounded) // half of 3 + 0.5*2
 	approx.Check(t, "v of adam", moments["v"], []float64{4}, rounded)
@@ -133,7 +136,7 @@ func TestWeightDecay(t *testing.T) {
 
 func TestWeightDecayOfDecayedParametersAlone(t *testing.T) {
 	for _, method := range []net.Method{net.SGD, net.Adam, net.AdamW} {
-		o := net.Optimizer{Method: method, LearningRate: 0.1, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0.5}
+		o := net.Optimizer{Rule: net.Rule{Method: method, LearningRate: 0.1, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0.5}}
 		got, _ := run(o, false, 2, 0, 0)
 		approx.Check(t, string(method), got, []float64{2, 2}, exact)
 	}
@@ -141,17 +144,17 @@ func TestWeightDecayOfDecayedParametersAlone(t *testing.T) {
 
 func TestScheduledRate(t *testing.T) {
 	schedule := net.Schedule{Method: net.StepRate, Every: 2, Factor: 0.5}
-	o := net.Optimizer{Method: net.SGD, LearningRate: 1, Schedule: schedule}
+	o := net.Optimizer{Rule: net.Rule{Method: net.SGD, LearningRate: 1}, Schedule: schedule}
 	got, _ := run(o, true, 10, 1, 1, 1, 1, 1)
 	approx.Check(t, "sgd", got, []float64{9, 8, 7.5, 7, 6.75}, exact)
 
 	// Without epsilon Adam's step under a constant gradient is the rate.
-	o = net.Optimizer{Method: net.Adam, LearningRate: 1, Beta1: 0.9, Beta2: 0.99, Schedule: schedule}
+	o = net.Optimizer{Rule: net.Rule{Method: net.Adam, LearningRate: 1, Beta1: 0.9, Beta2: 0.99}, Schedule: schedule}
 	got, _ = run(o, true, 10, 3, 3, 3, 3, 3)
 	approx.Check(t, "adam", got, []float64{9, 8, 7.5, 7, 6.75}, series)
 
 	// The rate of AdamW's decay follows the schedule too.
-	o = net.Optimizer{Method: net.AdamW, LearningRate: 1, WeightDecay: 0.5, Epsilon: 1, Schedule: schedule}
+	o = net.Optimizer{Rule: net.Rule{Method: net.AdamW, LearningRate: 1, WeightDecay: 0.5, Epsilon: 1}, Schedule: schedule}
 	got, _ = run(o, true, 16, 0, 0, 0)
 	approx.Check(t, "adamw", got, []float64{8, 4, 3}, exact)
 }

@@ -105,9 +105,7 @@ func (p *program) Update() error {
 	Clip(p.opts.Optimizer.ClipNorm, p.grads)
 	for i, q := range p.plan.Trained() {
 		w, moments := p.layers[q.Layer].Params[q.Role], p.moments[q.Name]
-		o := p.opts.Optimizer
-		o.LearningRate *= o.Factor(p.plan, q)
-		Update(o, p.step, q, w, p.grads[i], moments)
+		Update(p.opts.Optimizer.For(p.plan, q), p.step, q.Dims[0], w, p.grads[i], moments)
 		round(w)
 		for _, m := range moments {
 			round(m)
@@ -115,8 +113,10 @@ func (p *program) Update() error {
 	}
 	for _, q := range p.plan.Params {
 		if p.averages != nil {
-			Average(p.opts.Average, p.step, p.averages[q.Name], p.layers[q.Layer].Params[q.Role])
-			round(p.averages[q.Name])
+			a, w := p.averages[q.Name], p.layers[q.Layer].Params[q.Role]
+			Average(p.opts, p.step, a, w)
+			round(a)
+			round(w)
 		}
 	}
 	p.grads = nil
@@ -129,7 +129,7 @@ func (p *program) SwapAverage() error {
 	case p.closed:
 		return net.ErrClosed
 	case p.averages == nil:
-		return fmt.Errorf("no averages of the weights are kept: Options.Average is 0")
+		return fmt.Errorf("no averages of the weights are kept: Options.Average is 0, and there is no Lookahead")
 	case p.grads != nil:
 		return fmt.Errorf("%w: an update is due before weights and averages are exchanged", net.ErrUnfinished)
 	}
@@ -238,7 +238,7 @@ func (p *program) load(s net.State) {
 	p.moments = map[string]map[string][]float64{}
 	for _, q := range p.plan.Trained() {
 		p.moments[q.Name] = map[string][]float64{}
-		for _, name := range p.opts.Optimizer.Moments() {
+		for _, name := range p.opts.Optimizer.For(p.plan, q).Moments() {
 			m := make([]float64, q.Size())
 			if t := s.Optimizer[q.Name+"."+name]; t != nil {
 				m = widen(t)
@@ -247,7 +247,7 @@ func (p *program) load(s net.State) {
 		}
 	}
 	p.averages = nil
-	if p.opts.Average > 0 {
+	if p.opts.Averages() {
 		p.averages = map[string][]float64{}
 		for _, q := range p.plan.Params {
 			t := s.Params[q.Name]

@@ -58,16 +58,19 @@ func checkState(t *testing.T, name string, got, want net.State) {
 
 // allOptimizers returns one setting of each kind, with clipping and decay.
 func allOptimizers() map[string]net.Optimizer {
-	sgd := net.Optimizer{Method: net.SGD, LearningRate: 0.1, WeightDecay: 0.1, ClipNorm: 0.5}
+	sgd := net.Optimizer{Rule: net.Rule{Method: net.SGD, LearningRate: 0.1, WeightDecay: 0.1}, ClipNorm: 0.5}
 	momentum, nesterov := sgd, sgd
 	momentum.Momentum = 0.9
 	nesterov.Momentum, nesterov.Nesterov = 0.8, true
 	// A large epsilon, as a small one makes of a gradient near 0 a large step.
-	adam := net.Optimizer{Method: net.Adam, LearningRate: 0.05, Beta1: 0.9, Beta2: 0.99, Epsilon: 0.01, WeightDecay: 0.1, ClipNorm: 0.5,
-		Schedule: net.Schedule{Method: net.CosineRate, Warmup: 2, Total: 10, Final: 0.1}}
+	adam := net.Optimizer{Rule: net.Rule{Method: net.Adam, LearningRate: 0.05, Beta1: 0.9, Beta2: 0.99, Epsilon: 0.01, WeightDecay: 0.1}, ClipNorm: 0.5, Schedule: net.Schedule{Method: net.CosineRate, Warmup: 2, Total: 10, Final: 0.1}}
 	adamW := adam
 	adamW.Method = net.AdamW
-	return map[string]net.Optimizer{"sgd": sgd, "momentum": momentum, "nesterov": nesterov, "adam": adam, "adamw": adamW}
+	lion := net.Optimizer{Rule: net.Rule{Method: net.Lion, LearningRate: 0.01, Beta1: 0.9, Beta2: 0.99, WeightDecay: 0.1}}
+	muon := net.Rule{Method: net.Muon, LearningRate: 0.1, Momentum: 0.6, Nesterov: true, Iterations: 3, Rescale: true}
+	mixed := adam
+	mixed.Groups = []net.Group{{Params: "conv.weight", Rule: muon}, {Params: "*.bias", Rule: lion.Rule}}
+	return map[string]net.Optimizer{"sgd": sgd, "momentum": momentum, "nesterov": nesterov, "adam": adam, "adamw": adamW, "lion": lion, "mixed": mixed}
 }
 
 func TestInitialState(t *testing.T) {
@@ -80,7 +83,7 @@ func TestInitialState(t *testing.T) {
 		got := state(t, compile(t, network, net.Options{Batch: 1, Optimizer: o, Seed: 5}))
 		want := net.InitialState(plan, 5, nil)
 		for _, q := range plan.Trained() {
-			for _, m := range o.Moments() {
+			for _, m := range o.For(plan, q).Moments() {
 				want.Optimizer[q.Name+"."+m] = tensor.New(tensor.WithShape(q.Dims...), tensor.Of(tensor.Float32))
 			}
 		}
@@ -152,11 +155,11 @@ func TestStepFollowsTrace(t *testing.T) {
 					case net.RunningVar:
 						want = variance
 					default:
-						moments := map[string][]float64{}
+						moments, o := map[string][]float64{}, o.For(p.Plan(), q)
 						for _, m := range o.Moments() {
 							moments[m] = widen(before.Optimizer[q.Name+"."+m])
 						}
-						reference.Update(o, i, q, want, grads[0], moments)
+						reference.Update(o, i, q.Dims[0], want, grads[0], moments)
 						grads = grads[1:]
 						for m, values := range moments {
 							approx.Check(t, name+": "+q.Name+"."+m, after.Optimizer[q.Name+"."+m].Float32s(), values, tolerance)

@@ -148,12 +148,17 @@ func (j *Judge) updated(passes []*pass, before net.State, m net.Metrics, after n
 			Detail: fmt.Sprintf("got %d, want %d", after.Step, before.Step+1),
 		})
 	}
-	checks = append(checks, j.updateChecks(passes, before, after)...)
-	checks = append(checks, j.averageChecks(before, after)...)
+	updates, more := j.updateChecks(passes, before, after)
+	checks = append(checks, more...)
+	_, back := j.opts.AverageMove(before.Step)
 	for i, node := range j.plan.Nodes {
 		for _, q := range node.Params {
 			if q.Trained || q.Role == net.RunningMean || q.Role == net.RunningVar {
 				continue
+			}
+			old := widen(before.Params[q.Name].Float32s())
+			if updates[q.Name] = (update{old: old, want: old, tol: make([]float64, len(old))}); back {
+				continue // to a slow weight, which differs if the state came so
 			}
 			if !slices.Equal(after.Params[q.Name].Float32s(), before.Params[q.Name].Float32s()) {
 				checks = append(checks, Check{Layer: i, What: string(q.Role), Error: math.Inf(1), Detail: "is frozen, but has changed"})
@@ -176,12 +181,19 @@ func (j *Judge) updated(passes []*pass, before net.State, m net.Metrics, after n
 		}
 		for k, role := range []net.Role{net.RunningMean, net.RunningVar} {
 			if s := statistics[k]; s.values != nil {
-				got := after.Params[j.plan.Nodes[i].Name+"."+string(role)].Float32s()
-				checks = append(checks, compare(i, string(role), got, s.values, s.bound))
+				name := j.plan.Nodes[i].Name + "." + string(role)
+				u := update{old: s.values, want: s.values, tol: make([]float64, len(s.values))}
+				for k := range u.tol {
+					u.tol[k] = safety*s.err + least
+				}
+				if updates[name] = u; back {
+					continue
+				}
+				checks = append(checks, compare(i, string(role), after.Params[name].Float32s(), s.values, s.bound))
 			}
 		}
 	}
-	return checks
+	return append(checks, j.moveChecks(updates, before, after)...)
 }
 
 // bounded are values and their bound.
@@ -296,9 +308,9 @@ func (j *Judge) choose(st net.State, candidates net.Batch, n int) (net.Batch, bo
 	}
 }
 
-// updateChecks compares the weights and moments after an update with those that the sum of
-// the passes' gradients gives.
-func (j *Judge) updateChecks(passes []*pass, before, after net.State) []Check {
+// updateChecks compares the moments after an update with those that the sum of the passes'
+// gradients gives, and says what the weights should be.
+func (j *Judge) updateChecks(passes []*pass, before, after net.State) (map[string]update, []Check) {
 	trained := j.plan.Trained()
 	grads, errs := make([][]float64, len(trained)), make([]float64, len(trained))
 	for i, q := range trained {
@@ -323,10 +335,13 @@ func (j *Judge) updateChecks(passes []*pass, before, after net.State) []Check {
 		}
 	}
 	var checks []Check
+	updates := map[string]update{}
 	for i, q := range trained {
-		checks = append(checks, j.updateCheck(q, grads[i], errs[i], before, after)...)
+		var some []Check
+		updates[q.Name], some = j.updateCheck(q, grads[i], errs[i], before, after)
+		checks = append(checks, some...)
 	}
-	return checks
+	return updates, checks
 }
 
 func norm(grads [][]float64) float64 {

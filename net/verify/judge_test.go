@@ -314,7 +314,7 @@ func TestFollowSeveralUses(t *testing.T) {
 // piece, weigh it wrongly or draw its dropout from another place.
 func TestUpdate(t *testing.T) {
 	n := small()
-	opts := net.Options{Batch: 6, Optimizer: net.Optimizer{Method: net.SGD, LearningRate: 0.1, Momentum: 0.9, ClipNorm: 0.3}, Seed: seed}
+	opts := net.Options{Batch: 6, Optimizer: net.Optimizer{Rule: net.Rule{Method: net.SGD, LearningRate: 0.1, Momentum: 0.9}, ClipNorm: 0.3}, Seed: seed}
 	j, err := NewJudge(n, opts)
 	if err != nil {
 		t.Fatal(err)

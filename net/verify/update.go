@@ -14,98 +14,134 @@ import (
 // roundings bounds the roundings in an optimiser's formula for one element.
 const roundings = 6
 
-// updateCheck compares the moments and weights of one parameter. Its gradient g has errors
-// up to eg. The moments are judged from the gradient. The weights are judged from the
-// device's own moments, like a layer by replay: Adam divides one moment by the other. If a
-// gradient is nothing but rounding error, the update may be anything up to the learning
-// rate, but it must follow from these moments.
-func (j *Judge) updateCheck(q net.Param, g []float64, eg float64, before, after net.State) []Check {
-	o := j.opts.Optimizer
-	o.LearningRate *= o.Factor(j.plan, q)
-	old := widen(before.Params[q.Name].Float32s())
-	w := slices.Clone(old)
-	moments, oldMoments, given := map[string][]float64{}, map[string][]float64{}, map[string][]float64{}
-	for _, name := range o.Moments() {
-		full := q.Name + "." + name
-		oldMoments[name], given[name] = make([]float64, len(w)), widen(after.Optimizer[full].Float32s())
-		if t := before.Optimizer[full]; t != nil {
-			oldMoments[name] = widen(t.Float32s())
-		}
-		moments[name] = slices.Clone(oldMoments[name])
-	}
-	reference.Update(o, before.Step, q, w, g, moments)
-
-	decay := 0.0
-	if q.Decayed {
-		decay = o.WeightDecay
-	}
-	inGradient := decay
-	if o.Method == net.AdamW {
-		inGradient = 0
-	}
-	rate, adamRate := o.Rate(before.Step), o.AdamRate(before.Step)
-	unit := roundings * j.unit
-	wTol, mTol, vTol := make([]float64, len(w)), make([]float64, len(w)), make([]float64, len(w))
-	for i := range w {
-		d := g[i] + inGradient*old[i]
-		size := math.Abs(g[i]) + inGradient*math.Abs(old[i])
-		ed := eg + unit*size
-		fromGradient := 0.0 // how much of ed reaches the weight past the moments
-		switch {
-		case o.Method != net.SGD:
-			mTol[i] = (1-o.Beta1)*ed + unit*o.Beta1*math.Abs(oldMoments["m"][i]) + least
-			vTol[i] = (1-o.Beta2)*(2*size+ed)*ed + unit*moments["v"][i] + least
-			w[i] = old[i] - adamRate*given["m"][i]/(math.Sqrt(given["v"][i])+o.Epsilon)
-			if o.Method == net.AdamW {
-				w[i] -= rate * decay * old[i]
-			}
-		case o.Momentum == 0:
-			fromGradient = rate
-		default:
-			vTol[i] = ed + unit*math.Abs(o.Momentum*oldMoments["v"][i]) + least
-			w[i] = old[i] - rate*given["v"][i]
-			if o.Nesterov {
-				w[i] = old[i] - rate*(d+o.Momentum*given["v"][i])
-				fromGradient = rate
-			}
-		}
-		wTol[i] = unit*(math.Abs(old[i])+math.Abs(w[i]-old[i])) + fromGradient*ed + least
-	}
-
-	checks := []Check{elementwise(q.Layer, string(q.Role), after.Params[q.Name], w, wTol, old)}
-	tol := map[string][]float64{"m": mTol, "v": vTol}
-	for _, name := range o.Moments() {
-		checks = append(checks, elementwise(q.Layer, string(q.Role)+"."+name, after.Optimizer[q.Name+"."+name], moments[name], tol[name], nil))
-	}
-	return checks
+// update is what the weights of one parameter should be after an update, with a bound for
+// each of them.
+type update struct {
+	old, want, tol []float64
 }
 
-// averageChecks compares the averages after an update. They are judged from the device's
-// own weights after it.
-func (j *Judge) averageChecks(before, after net.State) []Check {
-	if j.opts.Average == 0 {
-		if after.Average != nil {
-			return []Check{{Layer: -1, What: "averages", Error: math.Inf(1), Detail: "present, though none are kept"}}
+// updateCheck compares the moments of one parameter, and says what its weights should be.
+// Its gradient g has errors up to eg. The moments are judged from the gradient. The weights
+// are judged from the device's own moments, like a layer by replay: Adam divides one moment
+// by the other. If a gradient is nothing but rounding error, the update may be anything up
+// to the learning rate, but it must follow from these moments.
+func (j *Judge) updateCheck(q net.Param, g []float64, eg float64, before, after net.State) (update, []Check) {
+	o := j.opts.Optimizer.For(j.plan, q)
+	rates, names := o.Rates(before.Step), o.Moments()
+	old := widen(before.Params[q.Name].Float32s())
+	u := update{old: old, want: make([]float64, len(old)), tol: make([]float64, len(old))}
+	was, given, want, tol := make([][]float64, len(names)), make([][]float64, len(names)), make([][]float64, len(names)), make([][]float64, len(names))
+	for k, name := range names {
+		full := q.Name + "." + name
+		was[k], given[k] = make([]float64, len(old)), widen(after.Optimizer[full].Float32s())
+		if t := before.Optimizer[full]; t != nil {
+			was[k] = widen(t.Float32s())
 		}
-		return nil
+		want[k], tol[k] = make([]float64, len(old)), make([]float64, len(old))
 	}
-	if after.Average == nil {
-		return []Check{{Layer: -1, What: "averages", Error: math.Inf(1), Detail: "missing"}}
+	unit, decay := roundings*j.unit, o.WeightDecay
+	if o.Apart() {
+		decay = 0
+	}
+	one, after1 := make([]float64, len(names)), make([]float64, len(names)) // the moments of one value
+	change, changeTol := make([]float64, len(old)), make([]float64, len(old))
+	for i := range old {
+		d := g[i] + decay*old[i]
+		ed := eg + unit*(math.Abs(g[i])+decay*math.Abs(old[i]))
+		for k := range names {
+			one[k], after1[k] = was[k][i], given[k][i]
+		}
+		for k := range names {
+			v := o.Move(k, d, one)
+			want[k][i] = v
+			// As far as the gradient's error moves it, and the roundings of the sum.
+			tol[k][i] = max(math.Abs(o.Move(k, d+ed, one)-v), math.Abs(o.Move(k, d-ed, one)-v)) + unit*max(math.Abs(one[k]), math.Abs(v)) + least
+		}
+		// A sign may be of a sum of such parts.
+		for k := range names {
+			ed += unit * math.Abs(one[k])
+		}
+		v := o.Rule.Update(d, one, after1)
+		change[i] = v
+		changeTol[i] = max(math.Abs(o.Rule.Update(d+ed, one, after1)-v), math.Abs(o.Rule.Update(d-ed, one, after1)-v))
+	}
+	scale, rescale := 1.0, 1.0
+	if o.Matrix() {
+		scale, rescale = reference.MuonScales(o.Rule, q.Dims[0], old)
+		bound := j.orthogonalBound(q.Dims[0], change, changeTol, o.Iterations)
+		reference.Orthogonalize(q.Dims[0], change, o.Iterations)
+		for i := range changeTol {
+			changeTol[i] = bound
+		}
+	}
+	for i, w := range old {
+		u.want[i] = rescale*w*(1-rates.Decay) - rates.Update*scale*change[i]
+		u.tol[i] = unit*(rescale*math.Abs(w)+math.Abs(u.want[i]-w)) + rates.Update*scale*changeTol[i] + least
 	}
 	var checks []Check
+	for k, name := range names {
+		checks = append(checks, elementwise(q.Layer, string(q.Role)+"."+name, after.Optimizer[q.Name+"."+name], want[k], tol[k], nil))
+	}
+	return u, checks
+}
+
+// orthogonalBound bounds the error of an element of Muon's matrix. u is the matrix before
+// it is divided by its norm, with errors up to tol.
+//
+// In an iteration, the L2 norm of an error grows at most as a singular value near 0 does,
+// by net.NewtonSchulz[0]: no slope of the polynomial between 0 and 1.15 is steeper, and the singular
+// values stay there. The products add about a rounding to each of the n*n elements of A
+// and of A*A, with the iteration's factors of 5 and 2. These errors are independent, so an
+// element has the part 1/sqrt(len(u)) of the norm; none of them all is beyond 8 times as
+// much.
+func (j *Judge) orthogonalBound(rows int, u, tol []float64, iterations int) float64 {
+	norm := reference.Norm(u) + net.MuonLeast
+	e := reference.Norm(tol)/norm + j.unit*math.Sqrt(float64(len(u)))
+	own := 10 * j.unit * float64(min(rows, len(u)/rows))
+	for range iterations {
+		e = net.NewtonSchulz[0]*e + own
+	}
+	return safety * 8 * e / math.Sqrt(float64(len(u)))
+}
+
+// moveChecks compares the parameters after an update with what the update wants, and the
+// averages. Without lookahead, averages are judged from the device's own weights after the
+// update. With lookahead, weights are set to the averages, so these are judged from what
+// the weights should have been.
+func (j *Judge) moveChecks(updates map[string]update, before, after net.State) []Check {
+	if averages := j.opts.Averages(); averages != (after.Average != nil) {
+		return []Check{{Layer: -1, What: "averages", Error: math.Inf(1), Detail: map[bool]string{true: "missing", false: "present, though none are kept"}[averages]}}
+	}
+	var checks []Check
+	rate, back := j.opts.AverageMove(before.Step)
 	for _, q := range j.plan.Params {
+		u := updates[q.Name]
+		if q.Trained && !back {
+			checks = append(checks, elementwise(q.Layer, string(q.Role), after.Params[q.Name], u.want, u.tol, u.old))
+		}
+		if after.Average == nil {
+			continue
+		}
 		old := before.Average[q.Name]
 		if old == nil {
 			old = before.Params[q.Name]
 		}
-		w := widen(after.Params[q.Name].Float32s())
-		a := widen(old.Float32s())
+		w, a := u.want, widen(old.Float32s())
+		if !back {
+			w = widen(after.Params[q.Name].Float32s())
+		}
 		tol := make([]float64, len(a))
 		for i, v := range a {
 			tol[i] = roundings*j.unit*max(math.Abs(v), math.Abs(w[i])) + least
+			if back {
+				tol[i] += rate * u.tol[i]
+			}
 		}
-		reference.Average(j.opts.Average, before.Step, a, w)
+		reference.Average(j.opts, before.Step, a, slices.Clone(w))
 		checks = append(checks, elementwise(q.Layer, string(q.Role)+".average", after.Average[q.Name], a, tol, nil))
+		if back && !slices.Equal(after.Params[q.Name].Float32s(), after.Average[q.Name].Float32s()) {
+			checks = append(checks, Check{Layer: q.Layer, What: string(q.Role), Error: math.Inf(1), Detail: "lookahead leaves other weights than its slow weights"})
+		}
 	}
 	return checks
 }

@@ -162,7 +162,7 @@ func (v *verification) enrich(dev net.Device, n *net.Network, opts net.Options) 
 	plain := v.program
 	opts.Loss, opts.Average = net.Criterion{Smoothing: 0.1, ClassWeights: []float64{2, 0.5}}, 0.9
 	if trained := v.judge.plan.Trained(); len(trained) > 0 {
-		opts.Optimizer.Factors = []net.Factor{{Params: trained[len(trained)-1].Name, Factor: 0.5}}
+		opts.Optimizer.Groups = []net.Group{{Params: trained[len(trained)-1].Name, Factor: 0.5}}
 	}
 	if err := v.compile(dev, n, opts); err != nil {
 		return err

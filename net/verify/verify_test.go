@@ -95,7 +95,7 @@ func TestReferencePasses(t *testing.T) {
 		networks = networks[:1]
 	}
 	for _, n := range networks {
-		for _, o := range []net.Optimizer{{}, {Method: net.SGD, LearningRate: 0.1, Momentum: 0.9, WeightDecay: 0.1, ClipNorm: 0.5}} {
+		for _, o := range []net.Optimizer{{}, {Rule: net.Rule{Method: net.SGD, LearningRate: 0.1, Momentum: 0.9, WeightDecay: 0.1}, ClipNorm: 0.5}} {
 			r, err := Network(t.Context(), reference.New(), n, randomPixels(n.Input, 60), Options{Optimizer: o, Seed: seed, Batch: 2})
 			if err != nil {
 				t.Fatalf("%s: %v", n.Name, err)
@@ -449,7 +449,7 @@ func TestEnriched(t *testing.T) {
 		{"nothing forgotten", forgetful{}, true},
 		{"no smoothing", forgetful{options: func(o *net.Options) { o.Loss.Smoothing = 0 }}, false},
 		{"no class weights", forgetful{options: func(o *net.Options) { o.Loss.ClassWeights = nil }}, false},
-		{"no factors", forgetful{options: func(o *net.Options) { o.Optimizer.Factors = nil }}, false},
+		{"no factors", forgetful{options: func(o *net.Options) { o.Optimizer.Groups = nil }}, false},
 		{"no averages", forgetful{options: func(o *net.Options) { o.Average = 0 }}, false},
 		{"averages by another decay", forgetful{options: func(o *net.Options) { o.Average = min(o.Average, 0.05) }}, false},
 		{"a wrong average", forgetful{state: func(st *net.State) { st.Average["batchnorm1.running_mean"].Float32s()[1] += 1e-4 }}, false},
