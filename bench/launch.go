@@ -120,13 +120,13 @@ func (s *step) optimize(o net.Optimizer, over func(net.Param) bool) {
 		}
 		s.add(Launch{Call: "clip_factor", Bytes: 8*parts + 4})
 	}
-	call, moments := "adam", int64(len(o.Moments()))
-	if o.Method == net.SGD {
-		call = "sgd"
-	}
 	for _, r := range rates {
+		call, ok := optimizerKernels[r.Method]
+		if !ok {
+			panic(fmt.Sprintf("BUG: an optimiser %q", r.Method))
+		}
 		// It reads weights, gradients and moments, and writes weights and moments.
-		bytes := 4*r.count*(3+2*moments) - 2*r.narrow
+		bytes := 4*r.count*(3+2*int64(len(r.Moments()))) - 2*r.narrow
 		if s.Type == kernels.BF16 {
 			bytes += 2 * r.count // the weights are also written as factors of products
 		}
@@ -134,33 +134,48 @@ func (s *step) optimize(o net.Optimizer, over func(net.Param) bool) {
 	}
 }
 
-// average adds the moving averages.
+// optimizerKernels holds the kernel of each method that updates all weights with one rule in one launch.
+var optimizerKernels = map[net.Method]string{net.SGD: "sgd", net.Adam: "adam", net.AdamW: "adam", net.Lion: "lion"}
+
+// average adds what moves the averages. Lookahead moves nothing in most steps, so its bytes are those of the mean step.
 func (s *step) average(options net.Options) {
-	if options.Average > 0 && len(s.plan.Params) > 0 {
-		var all int64
-		for _, q := range s.plan.Params {
-			all += int64(q.Size())
-		}
-		s.call("move_average", 0, 3*all)
+	if !options.Averages() || len(s.plan.Params) == 0 {
+		return
 	}
+	var all int64
+	for _, q := range s.plan.Params {
+		all += int64(q.Size())
+	}
+	bytes := 4 * 3 * all
+	if every := int64(options.Lookahead.Every); every > 0 {
+		bytes += 4 * all // the weights are written too
+		if s.Type == kernels.BF16 {
+			bytes += 2 * all
+		}
+		bytes /= every
+	}
+	s.add(Launch{Call: "move_average", Bytes: bytes})
 }
 
-// trainedWeights counts those with one factor of the learning rate. The gradients of some are narrow: bfloat16.
-type trainedWeights struct{ count, narrow int64 }
+// trainedWeights are those with one rule. The gradients of some are narrow: bfloat16.
+type trainedWeights struct {
+	net.Rule
+	count, narrow int64
+}
 
-// rates returns the factors of the learning rate of some of the parameters.
+// rates returns the weights of some of the parameters, by the rules that update them.
 func (s *step) rates(o net.Optimizer, over func(net.Param) bool) (rates []trainedWeights) {
-	at := map[float32]int{}
-	for _, q := range s.plan.Trained() {
-		if !over(q) {
+	rules, of := cuda.Rules(s.plan, o)
+	at := make([]int, len(rules)) // 1 + the index
+	for i, q := range s.plan.Params {
+		if !q.Trained || !over(q) {
 			continue
 		}
-		factor := float32(o.Factor(s.plan, q))
-		if _, ok := at[factor]; !ok {
-			at[factor] = len(rates)
-			rates = append(rates, trainedWeights{})
+		if at[of[i]] == 0 {
+			rates = append(rates, trainedWeights{Rule: rules[of[i]].Rule})
+			at[of[i]] = len(rates)
 		}
-		r := &rates[at[factor]]
+		r := &rates[at[of[i]]-1]
 		if r.count += int64(q.Size()); q.Role == net.Weight && s.narrow[q.Layer] {
 			r.narrow += int64(q.Size())
 		}

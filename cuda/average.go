@@ -10,22 +10,27 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// moveAverages moves the moving averages of all parameters towards the parameters, if averages are kept.
+// moveAverages moves the averages of all parameters towards the parameters, if averages are kept. In some steps lookahead
+// then sets the parameters to them.
 func (p *program) moveAverages() error {
 	f := &p.flat
-	if p.options.Average == 0 || f.all == 0 {
+	if !p.options.Averages() || f.all == 0 {
 		return nil
 	}
-	return p.device.launch(kernels.MoveAverage{A: floats(f.averages), W: floats(f.values), State: p.state(), Queued: p.queue.numbers(), Count: uint64(f.all)})
+	k := kernels.MoveAverage{A: floats(f.averages), W: floats(f.values), State: p.state(), Queued: p.queue.numbers(), Count: uint64(f.all)}
+	if p.options.Lookahead.Every > 0 && f.rounded.Bytes > 0 {
+		k.W16 = kernels.Optional[kernels.BFloat16](f.rounded.Address)
+	}
+	return p.device.launch(k)
 }
 
-// SwapAverage exchanges parameters and their moving averages.
+// SwapAverage exchanges parameters and their averages.
 func (p *program) SwapAverage() error {
 	switch {
 	case p.closed || p.device.closed:
 		return net.ErrClosed
-	case p.options.Average == 0:
-		return errors.New("no averages of the weights are kept: Options.Average is 0")
+	case !p.options.Averages():
+		return errors.New("no averages of the weights are kept: Options.Average is 0, and there is no Options.Lookahead")
 	case p.pending > 0:
 		return fmt.Errorf("%w: an update is due before weights and averages are exchanged", net.ErrUnfinished)
 	}

@@ -24,7 +24,7 @@ func (p *program) roundWeights(from, count int64) error {
 // widenGradients writes the gradients that are bfloat16 to the place where they would be as float32.
 func (p *program) widenGradients() error {
 	f := &p.flat
-	for _, r := range f.rates {
+	for _, r := range f.parts {
 		if r.narrow == 0 {
 			continue
 		}

@@ -6,10 +6,7 @@ package cuda
 // share is counted for each of them.
 func (p *program) GradientBytes() int64 {
 	f := &p.flat
-	bytes := f.grads.Bytes + f.narrow.Bytes + f.kept.Bytes
-	for _, m := range f.moments {
-		bytes += m.Bytes
-	}
+	bytes := f.grads.Bytes + f.narrow.Bytes + f.kept.Bytes + f.moments.Bytes
 	for _, a := range p.values {
 		bytes += a.grad.Bytes
 	}

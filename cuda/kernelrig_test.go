@@ -214,7 +214,7 @@ func (o operand[T]) get() []T {
 
 // Addresses, as kernels take them.
 func at[T interface {
-	float32 | float64 | kernels.BFloat16 | int32 | uint8 | kernels.StepState | kernels.Queued | kernels.Sums | kernels.View
+	float32 | float64 | kernels.BFloat16 | int32 | uint8 | kernels.StepState | kernels.Queued | kernels.Rates | kernels.Sums | kernels.View
 }](o operand[T]) kernels.Pointer[T] {
 	return kernels.Pointer[T](o.at())
 }
@@ -390,10 +390,17 @@ func singles(values []float64) []float32 {
 func (r *kernelRig) queued(slot int, numbers kernels.Queued) operand[kernels.Queued] {
 	r.Helper()
 	rows := drawn(slot+1, func() kernels.Queued {
-		return kernels.Queued{Update: r.random.Float32(), Decay: r.random.Float32(), Weight: r.random.Float32(), First: r.random.Uint32(),
-			Average: r.random.Float32()}
+		return kernels.Queued{Weight: r.random.Float32(), First: r.random.Uint32(), Average: r.random.Float32(), Back: r.random.Uint32N(2)}
 	})
 	rows[slot] = numbers
+	return put(r, rows)
+}
+
+// rates are the numbers of a rule in some steps, of which those in row `slot` matter.
+func (r *kernelRig) rates(slot int, of net.Rates) operand[kernels.Rates] {
+	r.Helper()
+	rows := drawn(slot+1, func() kernels.Rates { return kernels.Rates{Update: r.random.Float32(), Decay: r.random.Float32()} })
+	rows[slot] = kernels.Rates{Update: float32(of.Update), Decay: float32(of.Decay)}
 	return put(r, rows)
 }
 
@@ -452,7 +459,7 @@ var kernelTrials = []struct {
 	{"batchnorm of NaN", tryBatchnormNaN},
 	{"to_bf16", tryToBF16}, {"from_bf16", tryFromBF16},
 	{"softmax_cross_entropy", trySoftmax}, {"add_metrics", tryAddMetrics},
-	{"sgd", trySGD}, {"adam", tryAdam}, {"clipping", tryClipping},
+	{"sgd", trySGD}, {"adam", tryAdam}, {"lion", tryLion}, {"lion of NaN", tryLionNaN}, {"clipping", tryClipping},
 	{"move_average", tryMoveAverage}, {"exchange", tryExchange},
 	{"conv", tryConvolution}, {"conv_data", tryConvolutionData}, {"conv_filter", tryConvolutionFilter},
 	{"conv_bias_relu_pool", tryFused}, {"conv_bias_relu_pool of NaN", tryFusedNaN},

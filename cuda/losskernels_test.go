@@ -167,7 +167,6 @@ type updates struct {
 	step           int64
 	slot           int
 	count, decayed int
-	rateFactor     float64
 	narrow         int // gradients that are bfloat16
 	w, g           []float32
 	factor         float32 // of clipping; 1: none
@@ -176,10 +175,7 @@ type updates struct {
 
 func (r *kernelRig) updates(o net.Optimizer) updates {
 	s := updates{o: o, step: r.random.Int64N(1000), slot: r.random.IntN(3), count: r.count(), factor: 1}
-	s.decayed, s.rateFactor = r.random.IntN(s.count+1), 1
-	if r.random.IntN(2) == 0 {
-		s.rateFactor = r.random.Float64()
-	}
+	s.decayed = r.random.IntN(s.count + 1)
 	s.w, s.g, s.m, s.v = r.values(s.count), r.values(s.count), r.values(s.count), r.positive(s.count)
 	if r.random.IntN(2) == 0 {
 		s.factor = r.random.Float32()
@@ -241,18 +237,21 @@ func (s updates) want() (w, m, v []float64) {
 	for i := range g {
 		g[i] *= float64(s.factor)
 	}
-	for _, part := range []struct{ from, to int }{{0, s.decayed}, {s.decayed, s.count}} {
+	plain := s.o
+	plain.WeightDecay = 0
+	for _, part := range []struct {
+		o        net.Optimizer
+		from, to int
+	}{{s.o, 0, s.decayed}, {plain, s.decayed, s.count}} {
 		a, b := part.from, part.to
-		o := s.o
-		o.LearningRate *= s.rateFactor
-		reference.Update(o, s.step, net.Param{Decayed: a == 0 && b == s.decayed}, w[a:b], g[a:b], map[string][]float64{"m": m[a:b], "v": v[a:b]})
+		reference.Update(part.o, s.step, 1, w[a:b], g[a:b], map[string][]float64{"m": m[a:b], "v": v[a:b]})
 	}
 	return w, m, v
 }
 
-// queued are the numbers of the step.
-func (s updates) queued(r *kernelRig, update float64) operand[kernels.Queued] {
-	return r.queued(s.slot, kernels.Queued{Update: float32(update), Decay: float32(s.o.Rate(s.step) * s.o.WeightDecay)})
+// rates are the numbers of the step.
+func (s updates) rates(r *kernelRig) operand[kernels.Rates] {
+	return r.rates(s.slot, s.o.Rates(s.step))
 }
 
 func (s updates) clip(r *kernelRig) kernels.Optional[float32] {
@@ -272,9 +271,9 @@ func trySGD(r *kernelRig) {
 	wantW, _, wantV := s.want()
 	w, v := put(r, s.w), put(r, s.v)
 	w16, w16At := r.rounding(s.count)
-	k := kernels.SGD{W: at(w), W16: w16At, Gradients: r.gradients(s.g, s.narrow), Narrow: uint64(s.narrow), State: at(r.state(s.step, s.slot)), Queued: at(s.queued(r, o.Rate(s.step))), Clip: s.clip(r),
+	k := kernels.SGD{W: at(w), W16: w16At, Gradients: r.gradients(s.g, s.narrow), Narrow: uint64(s.narrow), State: at(r.state(s.step, s.slot)), Rates: at(s.rates(r)), Clip: s.clip(r),
 		Count: uint64(s.count), Decayed: uint64(s.decayed), Momentum: float32(o.Momentum), Nesterov: int32(boolInt(o.Nesterov)),
-		WeightDecay: float32(o.WeightDecay), RateFactor: float32(s.rateFactor)}
+		WeightDecay: float32(o.WeightDecay)}
 	if o.Momentum > 0 {
 		k.V = optionally(&v)
 	}
@@ -298,10 +297,10 @@ func tryAdam(r *kernelRig) {
 	wantW, wantM, wantV := s.want()
 	w, m, v := put(r, s.w), put(r, s.m), put(r, s.v)
 	w16, w16At := r.rounding(s.count)
-	r.launch(kernels.Adam{W: at(w), W16: w16At, Gradients: r.gradients(s.g, s.narrow), Narrow: uint64(s.narrow), M: at(m), V: at(v), State: at(r.state(s.step, s.slot)), Queued: at(s.queued(r, o.AdamRate(s.step))),
+	r.launch(kernels.Adam{W: at(w), W16: w16At, Gradients: r.gradients(s.g, s.narrow), Narrow: uint64(s.narrow), M: at(m), V: at(v), State: at(r.state(s.step, s.slot)), Rates: at(s.rates(r)),
 		Clip: s.clip(r), Count: uint64(s.count), Decayed: uint64(s.decayed), Beta1: float32(o.Beta1), OneLessBeta1: float32(1 - o.Beta1),
 		Beta2: float32(o.Beta2), OneLessBeta2: float32(1 - o.Beta2), Epsilon: float32(o.Epsilon), WeightDecay: float32(o.WeightDecay),
-		Apart: int32(boolInt(o.Method == net.AdamW)), RateFactor: float32(s.rateFactor)})
+		Apart: int32(boolInt(o.Method == net.AdamW))})
 	// First moments are at most 3, second ones from 0.05 to 5: a weight changes by at most a rate of 0.3 times 3/sqrt(0.05), and
 	// each has up to ten roundings, with those of the constants.
 	tolerance := approx.Tolerance{Abs: 50 * u}
@@ -311,17 +310,73 @@ func tryAdam(r *kernelRig) {
 	r.checkRounding(w16, w16At, w)
 }
 
+func tryLion(r *kernelRig) {
+	o := net.LionDefault(0.1 * r.random.Float64())
+	o.WeightDecay = r.random.Float64()
+	// Quarters of moments and gradients: their sums are exact, so that each has the reference's sign, and some are 0.
+	o.Beta1, o.Beta2 = 0.25*float64(1+r.random.IntN(3)), r.random.Float64()
+	s := r.updates(o)
+	s.m, s.g, s.factor = r.wholes(s.count, 2), r.wholes(s.count, 2), []float32{1, 0.5}[r.random.IntN(2)]
+	wantW, wantM, _ := s.want()
+	w, m := put(r, s.w), put(r, s.m)
+	w16, w16At := r.rounding(s.count)
+	r.launch(s.lion(r, w, w16At, m))
+	tolerance := approx.Tolerance{Abs: 10 * u} // moments are at most 2, and weights 1; each has up to five roundings
+	check(r, "m", m, wantM, tolerance)
+	check(r, "w", w, wantW, tolerance)
+	r.checkRounding(w16, w16At, w)
+}
+
+func (s updates) lion(r *kernelRig, w operand[float32], w16 kernels.Optional[kernels.BFloat16], m operand[float32]) kernels.Lion {
+	r.Helper()
+	return kernels.Lion{W: at(w), W16: w16, Gradients: r.gradients(s.g, s.narrow), Narrow: uint64(s.narrow), M: at(m),
+		State: at(r.state(s.step, s.slot)), Rates: at(s.rates(r)), Clip: s.clip(r), Count: uint64(s.count), Decayed: uint64(s.decayed),
+		Beta1: float32(s.o.Beta1), OneLessBeta1: float32(1 - s.o.Beta1), Beta2: float32(s.o.Beta2), OneLessBeta2: float32(1 - s.o.Beta2)}
+}
+
+// tryLionNaN has gradients that are NaN: a sign must not hide them.
+func tryLionNaN(r *kernelRig) {
+	s := r.updates(net.LionDefault(0.1))
+	s.narrow = 0
+	for i := range s.g {
+		if r.random.IntN(3) == 0 {
+			s.g[i] = float32(math.NaN())
+		}
+	}
+	w := put(r, s.w)
+	r.launch(s.lion(r, w, 0, put(r, s.m)))
+	for i, v := range w.get() {
+		if isNaN := v != v; isNaN != (s.g[i] != s.g[i]) {
+			r.Errorf("weight %d is %v after a gradient of %v", i, v, s.g[i])
+		}
+	}
+}
+
 func tryMoveAverage(r *kernelRig) {
 	n, slot, rate := r.count(), r.random.IntN(3), r.random.Float32()
-	a, w := r.values(n), r.values(n)
-	want := doubles(a)
-	for i := range want {
-		want[i] += float64(rate) * (float64(w[i]) - want[i])
+	if r.random.IntN(4) == 0 {
+		rate = 0
 	}
-	average := put(r, a)
-	r.launch(kernels.MoveAverage{A: at(average), W: at(put(r, w)), State: at(r.state(0, slot)), Queued: at(r.queued(slot, kernels.Queued{Average: rate})),
-		Count: uint64(n)})
+	back := r.random.IntN(2) == 0
+	a, w := r.values(n), r.values(n)
+	want, wantW := doubles(a), doubles(w)
+	for i := range want {
+		want[i] += float64(rate) * (wantW[i] - want[i])
+	}
+	average, weights := put(r, a), put(r, w)
+	k := kernels.MoveAverage{A: at(average), W: at(weights), State: at(r.state(0, slot)),
+		Queued: at(r.queued(slot, kernels.Queued{Average: rate, Back: uint32(boolInt(back))})), Count: uint64(n)}
+	var w16 operand[kernels.BFloat16]
+	if back {
+		w16, k.W16 = r.rounding(n)
+	}
+	r.launch(k)
 	check(r, "the averages", average, want, approx.Tolerance{Abs: 5 * u}) // a difference of at most 2, its product and a sum
+	if back {
+		wantW = doubles(average.get())
+		r.checkRounding(w16, k.W16, weights)
+	}
+	check(r, "the weights", weights, wantW, exact)
 }
 
 func tryExchange(r *kernelRig) {

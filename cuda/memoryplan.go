@@ -77,7 +77,7 @@ func (p *program) takeMemory() error {
 	}{
 		{&p.labels, 4 * batch, "labels"}, {&p.others, 4 * batch, "labels of partners"}, {&p.shares, 4 * batch, "shares of labels"}, {&p.losses, 4 * batch, "losses"}, {&p.hits, 4 * batch, "hits"},
 		{&p.probabilities, 4 * batch * int64(p.plan.Classes), "probabilities"},
-		{&p.results, 2 * sumsBytes, "sums"}, {&p.clip, 4, "the clipping factor"}, {&p.squares, 8 * kernels.MostSquareSums * int64(max(1, len(p.flat.rates))), "sums of squares"},
+		{&p.results, 2 * sumsBytes, "sums"}, {&p.clip, 4, "the clipping factor"}, {&p.squares, 8 * kernels.MostSquareSums * int64(max(1, len(p.flat.parts))), "sums of squares"},
 	} {
 		var err error
 		if *b.into, err = p.device.pool.take(b.bytes, b.what); err != nil {

@@ -21,49 +21,52 @@ type parameter struct {
 	early       bool   // it is updated while the backward pass goes on
 	average     Buffer // its moving average, if averages are kept
 	moments     []Buffer
+	rule        int  // the number of the rule that updates it; -1 if it is frozen
+	decayed     bool // it has weight decay
 }
 
 // flat holds all parameters in a few buffers, so that one launch does the same to all of them. The only gaps in the
 // buffers are for alignment; they hold zeros, which no optimiser changes.
 //
-// Trained parameters come first, and among these the ones that are updated early. Then parameters with the same factor of
-// the learning rate lie together. Among those, the ones with weight decay come first; and among those, the ones whose
-// gradients are bfloat16.
+// Trained parameters come first, and among these the ones that are updated early. Then parameters with the same rule lie
+// together. Among those, the ones with weight decay come first; and among those, the ones whose gradients are bfloat16.
 type flat struct {
 	values, grads Buffer
 	narrow        Buffer // gradients that are bfloat16; each has the number that its value has in values
 	kept          Buffer // gradients of earlier shares of the mini-batch; taken at the second share
 	rounded       Buffer // bfloat16: the values as factors of products
-	averages      Buffer // moving averages of the values; empty without Options.Average
-	moments       []Buffer
-	count, all    int64 // how many values the trained parameters have, and all parameters
-	rates         []rate
+	averages      Buffer // averages of the values; empty if none are kept
+	moments       Buffer // of one part after the other
+	count, all    int64  // how many values the trained parameters have, and all parameters
+	rules         []net.Optimizer
+	parts         []part
 }
 
-// rate describes the parameters with one factor of the learning rate that are updated at the same time: count values of
-// flat, from index from on. The first decayed of them have weight decay, and the gradients of the first narrow are
-// bfloat16.
-type rate struct {
-	factor                       float32
+// part describes the parameters with one rule that are updated at the same time: count values of flat, from index from on.
+// The first decayed of them have weight decay, and the gradients of the first narrow are bfloat16.
+type part struct {
+	rule                         int
 	early                        bool
 	from, count, decayed, narrow int64
+	moments                      []Buffer // each has count values
 }
 
 // takeParameters takes the memory of all parameters.
 func (p *program) takeParameters() error {
-	pool := p.device.pool
-	factors := map[*parameter]float32{}
-	for _, q := range p.parameters {
-		factors[q] = float32(p.options.Optimizer.Factor(p.plan, q.Param))
+	pool, f := p.device.pool, &p.flat
+	var of []int
+	f.rules, of = Rules(p.plan, p.options.Optimizer)
+	for i, q := range p.parameters {
+		q.rule, q.decayed = of[i], q.Trained && p.options.Optimizer.For(p.plan, q.Param).WeightDecay > 0
 	}
 	p.splitUpdates()
 	order := slices.Clone(p.parameters)
 	slices.SortStableFunc(order, func(a, b *parameter) int {
 		return cmp.Or(-cmp.Compare(boolInt(a.Trained), boolInt(b.Trained)), -cmp.Compare(boolInt(a.early), boolInt(b.early)),
-			cmp.Compare(factors[a], factors[b]), -cmp.Compare(boolInt(a.Decayed), boolInt(b.Decayed)),
+			cmp.Compare(a.rule, b.rule), -cmp.Compare(boolInt(a.decayed), boolInt(b.decayed)),
 			-cmp.Compare(boolInt(a.narrow), boolInt(b.narrow)))
 	})
-	f, offsets := &p.flat, map[*parameter]int64{}
+	offsets, in := map[*parameter]int64{}, map[*parameter]int{}
 	narrow := int64(0)
 	for _, q := range order {
 		const pad = alignment / 4
@@ -73,11 +76,12 @@ func (p *program) takeParameters() error {
 			continue
 		}
 		f.count = f.all
-		if n := len(f.rates); n == 0 || f.rates[n-1].factor != factors[q] || f.rates[n-1].early != q.early {
-			f.rates = append(f.rates, rate{factor: factors[q], early: q.early, from: offsets[q]})
+		if n := len(f.parts); n == 0 || f.parts[n-1].rule != q.rule || f.parts[n-1].early != q.early {
+			f.parts = append(f.parts, part{rule: q.rule, early: q.early, from: offsets[q]})
 		}
-		r := &f.rates[len(f.rates)-1]
-		if r.count = f.all - r.from; q.Decayed {
+		in[q] = len(f.parts) - 1
+		r := &f.parts[len(f.parts)-1]
+		if r.count = f.all - r.from; q.decayed {
 			r.decayed = r.count
 		}
 		if q.narrow {
@@ -92,12 +96,13 @@ func (p *program) takeParameters() error {
 		return p.device.zero(*into)
 	}
 	err := firstError(take(&f.values, f.all, "the weights"), take(&f.grads, f.count, "the weights' gradients"))
-	for _, m := range p.options.Optimizer.Moments() {
-		f.moments = append(f.moments, Buffer{})
-		err = firstError(err, take(&f.moments[len(f.moments)-1], f.count, "the optimiser's "+m))
+	moments := int64(0)
+	for _, r := range f.parts {
+		moments += r.count * int64(len(f.rules[r.rule].Moments()))
 	}
-	if p.options.Average > 0 {
-		err = firstError(err, take(&f.averages, f.all, "the weights' moving averages"))
+	err = firstError(err, take(&f.moments, moments, "the optimiser's moments"))
+	if p.options.Averages() {
+		err = firstError(err, take(&f.averages, f.all, "the averages of the weights"))
 	}
 	if p.device.form.Type == kernels.BF16 && err == nil {
 		f.rounded, err = pool.take(2*f.all, "the weights in bfloat16")
@@ -110,6 +115,14 @@ func (p *program) takeParameters() error {
 	if err != nil {
 		return err
 	}
+	moments = 0
+	for i := range f.parts {
+		r := &f.parts[i]
+		for range f.rules[r.rule].Moments() {
+			r.moments = append(r.moments, f.moments.part(4*moments, 4*r.count))
+			moments += r.count
+		}
+	}
 	for _, q := range p.parameters {
 		at, bytes := 4*offsets[q], 4*int64(q.Size())
 		q.value = f.values.part(at, bytes)
@@ -117,7 +130,7 @@ func (p *program) takeParameters() error {
 		if f.rounded.Bytes > 0 {
 			q.factor = f.rounded.part(at/2, bytes/2)
 		}
-		if p.options.Average > 0 {
+		if p.options.Averages() {
 			q.average = f.averages.part(at, bytes)
 		}
 		if !q.Trained {
@@ -127,8 +140,9 @@ func (p *program) takeParameters() error {
 		if q.narrow {
 			q.grad = f.narrow.part(at/2, bytes/2)
 		}
-		for _, m := range f.moments {
-			q.moments = append(q.moments, m.part(at, bytes))
+		r := f.parts[in[q]]
+		for _, m := range r.moments {
+			q.moments = append(q.moments, m.part(at-4*r.from, bytes))
 		}
 	}
 	return nil

@@ -73,6 +73,7 @@ type program struct {
 const (
 	stateBytes  = int64(unsafe.Sizeof(kernels.StepState{}))
 	queuedBytes = int64(unsafe.Sizeof(kernels.Queued{}))
+	ratesBytes  = int64(unsafe.Sizeof(kernels.Rates{}))
 	viewBytes   = int64(unsafe.Sizeof(kernels.View{}))
 	sumsBytes   = int64(unsafe.Sizeof(kernels.Sums{}))
 )
@@ -215,8 +216,8 @@ func (p *program) release() error {
 	}
 	errs = append(errs, p.branches.close())
 	buffers := append(append([]Buffer{p.flat.values, p.flat.grads, p.flat.narrow, p.flat.kept, p.flat.rounded,
-		p.flat.averages, p.labels, p.others, p.shares, p.classWeights, p.losses, p.hits, p.probabilities, p.results, p.clip, p.squares},
-		p.flat.moments...), append(p.memory, p.workspaces[:]...)...)
+		p.flat.averages, p.flat.moments, p.labels, p.others, p.shares, p.classWeights, p.losses, p.hits, p.probabilities, p.results, p.clip, p.squares},
+		p.memory...), p.workspaces[:]...)
 	for _, b := range buffers {
 		errs = append(errs, pool.give(b))
 	}

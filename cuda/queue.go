@@ -43,7 +43,7 @@ func (w work) updates() bool { return w.kind == stepping || w.kind == updating }
 // kernels find their mini-batch.
 type queue struct {
 	program *program
-	block   Buffer // the state, the numbers, and the indices or views of the steps ahead
+	block   Buffer // the state, the numbers, the rates of each rule, and the indices or views of the steps ahead
 	halves  [2]half
 	half    int // the half that is being filled
 	works   [stepsAhead]work
@@ -79,7 +79,7 @@ func newQueue(p *program) (q *queue, err error) {
 			return q, call("cuEventCreate", err)
 		}
 	}
-	return q, q.takeBlock(sampleAt+4*stepsAhead*int64(p.options.Batch), "the indices of the steps ahead")
+	return q, q.takeBlock(q.sampleAt()+4*stepsAhead*int64(p.options.Batch), "the indices of the steps ahead")
 }
 
 // takeBlock takes memory for a new block and its two halves, and gives the old memory back.
@@ -114,7 +114,7 @@ func (q *queue) reserveViews() error {
 	each := viewBytes * int64(p.options.Batch)
 	steps := min(stepsAhead, max(1, viewsBytes/each))
 	for {
-		err := q.takeBlock(sampleAt+max(4*stepsAhead*int64(p.options.Batch), steps*each), "how the samples of the steps ahead are seen")
+		err := q.takeBlock(q.sampleAt()+max(4*stepsAhead*int64(p.options.Batch), steps*each), "how the samples of the steps ahead are seen")
 		if err == nil {
 			q.views = int(steps)
 		}
@@ -131,20 +131,28 @@ func (q *queue) reserveViews() error {
 	}
 }
 
-// sampleAt is the offset in a block where the indices or views begin.
-const sampleAt = stateBytes + stepsAhead*queuedBytes
+// ratesAt returns the offset in a block where the rates of a rule begin. Each rule has those of all the steps ahead.
+func ratesAt(rule int) int64 { return stateBytes + stepsAhead*(queuedBytes+int64(rule)*ratesBytes) }
+
+// sampleAt returns the offset in the block where the indices or views begin, behind the rates of all rules.
+func (q *queue) sampleAt() int64 { return ratesAt(len(q.program.flat.rules)) }
 
 // numbers, indices and seen return where these begin in device memory. seen is for views.
 func (q *queue) numbers() kernels.Pointer[kernels.Queued] {
 	return kernels.Pointer[kernels.Queued](int64(q.block.Address) + stateBytes)
 }
 
+// rates returns where the rates of a rule begin in device memory.
+func (q *queue) rates(rule int) kernels.Pointer[kernels.Rates] {
+	return kernels.Pointer[kernels.Rates](int64(q.block.Address) + ratesAt(rule))
+}
+
 func (q *queue) indices() kernels.Pointer[int32] {
-	return kernels.Pointer[int32](int64(q.block.Address) + sampleAt)
+	return kernels.Pointer[int32](int64(q.block.Address) + q.sampleAt())
 }
 
 func (q *queue) seen() kernels.Pointer[kernels.View] {
-	return kernels.Pointer[kernels.View](int64(q.block.Address) + sampleAt)
+	return kernels.Pointer[kernels.View](int64(q.block.Address) + q.sampleAt())
 }
 
 // add queues work on a mini-batch. If there is no room for more then, it gives everything queued to the device.
@@ -181,12 +189,18 @@ func (q *queue) put(w work, b net.Batch, numbers kernels.Queued) (err error) {
 	}
 	h := &q.halves[q.half]
 	slice[kernels.Queued](h.pinned, stateBytes, stepsAhead)[q.count] = numbers
+	if w.updates() {
+		for i := range q.program.flat.rules {
+			r := q.program.flat.rules[i].Rates(q.program.step)
+			slice[kernels.Rates](h.pinned, ratesAt(i), stepsAhead)[q.count] = kernels.Rates{Update: float32(r.Update), Decay: float32(r.Decay)}
+		}
+	}
 	capacity := q.program.options.Batch
-	indices := slice[int32](h.pinned, sampleAt, stepsAhead*capacity)[q.count*capacity:]
+	indices := slice[int32](h.pinned, q.sampleAt(), stepsAhead*capacity)[q.count*capacity:]
 	switch {
 	case w.data == nil: // an update reads neither indices nor views
 	case w.viewed:
-		q.putViews(w.data, b, slice[kernels.View](h.pinned, sampleAt, q.views*capacity)[q.count*capacity:])
+		q.putViews(w.data, b, slice[kernels.View](h.pinned, q.sampleAt(), q.views*capacity)[q.count*capacity:])
 	case w.data.streamed:
 		for k, i := range b.Indices {
 			indices[k] = q.staging.put(q.half, q.count, k, b.Data, i)
@@ -317,7 +331,7 @@ func (q *queue) upload() error {
 		each = viewBytes
 	}
 	count := q.count
-	bytes := sampleAt + each*int64((count-1)*p.options.Batch+q.works[count-1].n)
+	bytes := q.sampleAt() + each*int64((count-1)*p.options.Batch+q.works[count-1].n)
 	q.count = 0
 	if q.data != nil && q.data.streamed {
 		if err := q.staging.send(p.device, q.half, count); err != nil {

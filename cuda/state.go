@@ -19,7 +19,7 @@ func momentName(q net.Param, moment string) string { return q.Name + "." + momen
 // State returns a copy of the weights and the optimiser's state.
 func (p *program) State() (net.State, error) {
 	s := net.State{Params: map[string]*tensor.Dense{}, Optimizer: map[string]*tensor.Dense{}}
-	if p.options.Average > 0 {
+	if p.options.Averages() {
 		s.Average = map[string]*tensor.Dense{}
 	}
 	err := p.do(func() error {
@@ -33,13 +33,13 @@ func (p *program) State() (net.State, error) {
 				return err
 			}
 			s.Params[q.Name] = t
-			if p.options.Average > 0 {
+			if p.options.Averages() {
 				if s.Average[q.Name], err = p.downloadParameter(q, q.average, kernels.Float32); err != nil {
 					return err
 				}
 			}
 			for i, m := range q.moments {
-				if s.Optimizer[momentName(q.Param, p.options.Optimizer.Moments()[i])], err = p.downloadParameter(q, m, kernels.Float32); err != nil {
+				if s.Optimizer[momentName(q.Param, p.flat.rules[q.rule].Moments()[i])], err = p.downloadParameter(q, m, kernels.Float32); err != nil {
 					return err
 				}
 			}
@@ -118,7 +118,7 @@ func (p *program) setState(s net.State) error {
 		if err := upload(q, q.value, s.Params[q.Name]); err != nil {
 			return err
 		}
-		if p.options.Average > 0 {
+		if p.options.Averages() {
 			average := s.Average[q.Name]
 			if average == nil { // the average begins at the weights
 				average = s.Params[q.Name]
@@ -128,7 +128,7 @@ func (p *program) setState(s net.State) error {
 			}
 		}
 		for i, m := range q.moments {
-			if err := upload(q, m, s.Optimizer[momentName(q.Param, p.options.Optimizer.Moments()[i])]); err != nil {
+			if err := upload(q, m, s.Optimizer[momentName(q.Param, p.flat.rules[q.rule].Moments()[i])]); err != nil {
 				return err
 			}
 		}

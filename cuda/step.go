@@ -213,7 +213,7 @@ func (p *program) updateEarly(m *pass) error {
 		}
 	}
 	return p.aside(m, updateLane, untilTheEnd, func() error {
-		for _, r := range p.flat.rates {
+		for _, r := range p.flat.parts {
 			if !r.early {
 				continue
 			}
@@ -232,21 +232,21 @@ func (p *program) optimize(step bool) error {
 	if f.count == 0 {
 		return nil
 	}
-	rates := f.rates
+	parts := f.parts
 	if !step {
-		rates = slices.Clone(rates)
-		for i := range rates {
-			rates[i].narrow = 0
+		parts = slices.Clone(parts)
+		for i := range parts {
+			parts[i].narrow = 0
 		}
 	}
 	var clip kernels.Optional[float32]
 	if o.ClipNorm > 0 {
 		clip = optional(p.clip)
-		if err := p.clipFactor(rates); err != nil {
+		if err := p.clipFactor(parts); err != nil {
 			return err
 		}
 	}
-	for _, r := range rates {
+	for _, r := range parts {
 		if step && r.early {
 			continue
 		}
@@ -259,23 +259,23 @@ func (p *program) optimize(step bool) error {
 
 // clipFactor computes the factor by which gradients are clipped. Each part of the parameters has partial sums of its
 // own.
-func (p *program) clipFactor(rates []rate) error {
-	parts := uint32(0)
-	for _, r := range rates {
+func (p *program) clipFactor(parts []part) error {
+	sums := uint32(0)
+	for _, r := range parts {
 		own := kernels.SquareSumsOf(uint64(r.count))
-		err := p.device.launch(kernels.SquareSums{Partial: kernels.Pointer[float64](p.squares.part(8*int64(parts), 8*int64(own)).Address),
+		err := p.device.launch(kernels.SquareSums{Partial: kernels.Pointer[float64](p.squares.part(8*int64(sums), 8*int64(own)).Address),
 			Gradients: p.gradients(r), Count: uint64(r.count), Narrow: uint64(r.narrow)})
 		if err != nil {
 			return err
 		}
-		parts += own
+		sums += own
 	}
-	return p.device.launch(kernels.ClipFactor{Clip: floats(p.clip), Partial: kernels.Pointer[float64](p.squares.Address), Parts: parts,
+	return p.device.launch(kernels.ClipFactor{Clip: floats(p.clip), Partial: kernels.Pointer[float64](p.squares.Address), Parts: sums,
 		Most: float32(p.options.Optimizer.ClipNorm)})
 }
 
-// gradients returns the gradients of the parameters that have one factor of the learning rate.
-func (p *program) gradients(r rate) kernels.Gradients {
+// gradients returns the gradients of a part's parameters.
+func (p *program) gradients(r part) kernels.Gradients {
 	g := kernels.Gradients{G: floats(p.flat.grads.part(4*r.from, 4*r.count))}
 	if r.narrow > 0 {
 		g.G16 = kernels.Optional[kernels.BFloat16](p.flat.narrow.part(2*r.from, 2*r.narrow).Address)
@@ -283,28 +283,34 @@ func (p *program) gradients(r rate) kernels.Gradients {
 	return g
 }
 
-// optimizePart runs the optimiser over the parameters that have one factor of the learning rate.
-func (p *program) optimizePart(r rate, clip kernels.Optional[float32]) error {
-	f, o, queued := &p.flat, p.options.Optimizer, p.queue.numbers()
-	part := func(b Buffer) Buffer { return b.part(4*r.from, 4*r.count) }
+// optimizePart runs the optimiser over the parameters of one part.
+func (p *program) optimizePart(r part, clip kernels.Optional[float32]) error {
+	f, o, rates := &p.flat, &p.flat.rules[r.rule], p.queue.rates(r.rule)
+	w := floats(f.values.part(4*r.from, 4*r.count))
 	var w16 kernels.Optional[kernels.BFloat16]
 	if f.rounded.Bytes > 0 {
 		w16 = kernels.Optional[kernels.BFloat16](f.rounded.part(2*r.from, 2*r.count).Address)
 	}
-	if o.Method == net.SGD {
-		k := kernels.SGD{W: floats(part(f.values)), W16: w16, Gradients: p.gradients(r), State: p.state(), Queued: queued, Clip: clip,
-			Count: uint64(r.count), Narrow: uint64(r.narrow), Decayed: uint64(r.decayed), Momentum: float32(o.Momentum),
-			Nesterov: int32(boolInt(o.Nesterov)), WeightDecay: float32(o.WeightDecay), RateFactor: r.factor}
-		if len(f.moments) > 0 {
-			k.V = optional(part(f.moments[0]))
+	count, narrow, decayed := uint64(r.count), uint64(r.narrow), uint64(r.decayed)
+	switch o.Method {
+	case net.SGD:
+		k := kernels.SGD{W: w, W16: w16, Gradients: p.gradients(r), State: p.state(), Rates: rates, Clip: clip, Count: count, Narrow: narrow,
+			Decayed: decayed, Momentum: float32(o.Momentum), Nesterov: int32(boolInt(o.Nesterov)), WeightDecay: float32(o.WeightDecay)}
+		if len(r.moments) > 0 {
+			k.V = optional(r.moments[0])
 		}
 		return p.device.launch(k)
+	case net.Adam, net.AdamW:
+		return p.device.launch(kernels.Adam{W: w, W16: w16, Gradients: p.gradients(r), M: floats(r.moments[0]), V: floats(r.moments[1]),
+			State: p.state(), Rates: rates, Clip: clip, Count: count, Narrow: narrow, Decayed: decayed, Beta1: float32(o.Beta1),
+			OneLessBeta1: float32(1 - o.Beta1), Beta2: float32(o.Beta2), OneLessBeta2: float32(1 - o.Beta2), Epsilon: float32(o.Epsilon),
+			WeightDecay: float32(o.WeightDecay), Apart: int32(boolInt(o.Apart()))})
+	case net.Lion:
+		return p.device.launch(kernels.Lion{W: w, W16: w16, Gradients: p.gradients(r), M: floats(r.moments[0]), State: p.state(), Rates: rates,
+			Clip: clip, Count: count, Narrow: narrow, Decayed: decayed, Beta1: float32(o.Beta1), OneLessBeta1: float32(1 - o.Beta1),
+			Beta2: float32(o.Beta2), OneLessBeta2: float32(1 - o.Beta2)})
 	}
-	return p.device.launch(kernels.Adam{W: floats(part(f.values)), W16: w16, Gradients: p.gradients(r), M: floats(part(f.moments[0])),
-		V: floats(part(f.moments[1])), State: p.state(), Queued: queued, Clip: clip, Count: uint64(r.count), Narrow: uint64(r.narrow),
-		Decayed: uint64(r.decayed), Beta1: float32(o.Beta1), OneLessBeta1: float32(1 - o.Beta1), Beta2: float32(o.Beta2),
-		OneLessBeta2: float32(1 - o.Beta2), Epsilon: float32(o.Epsilon), WeightDecay: float32(o.WeightDecay),
-		Apart: int32(boolInt(o.Method == net.AdamW)), RateFactor: r.factor})
+	return fmt.Errorf("optimiser: %s is not yet on the GPU", o.Method)
 }
 
 // trains returns an error if the program is closed or can't train.
@@ -370,22 +376,18 @@ func numbersOf(share net.Share) kernels.Queued {
 	return kernels.Queued{Weight: float32(1 / float64(share.Total)), First: uint32(share.First)}
 }
 
-// setRates sets the optimiser's numbers, and the averages' number, for the next step.
-func (p *program) setRates(numbers *kernels.Queued) {
-	o := p.options.Optimizer
-	numbers.Update, numbers.Decay = float32(o.Rate(p.step)), float32(o.Rate(p.step)*o.WeightDecay)
-	if o.Method != net.SGD {
-		numbers.Update = float32(o.AdamRate(p.step))
-	}
-	if p.options.Average > 0 {
-		numbers.Average = float32(net.AverageRate(p.options.Average, p.step))
+// setAverage sets the averages' numbers for the next step.
+func (p *program) setAverage(numbers *kernels.Queued) {
+	if p.options.Averages() {
+		rate, back := p.options.AverageMove(p.step)
+		numbers.Average, numbers.Back = float32(rate), uint32(boolInt(back))
 	}
 }
 
 // queueStep queues a training step on p.batch.
 func (p *program) queueStep() error {
 	numbers := numbersOf(p.share)
-	p.setRates(&numbers)
+	p.setAverage(&numbers)
 	if err := p.queue.add(work{kind: stepping}, p.batch, numbers); err != nil {
 		return err
 	}
@@ -411,7 +413,7 @@ func (p *program) queueGradients() error {
 // queueUpdate queues an update.
 func (p *program) queueUpdate() error {
 	var numbers kernels.Queued
-	p.setRates(&numbers)
+	p.setAverage(&numbers)
 	if err := p.queue.add(work{kind: updating}, net.Batch{}, numbers); err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ var sources = []struct {
 	{name: "loss", forms: []forms{softmaxCrossEntropy}},
 	{name: "metrics", kernels: []*Kernel{addMetrics}},
 	{name: "norm", forms: []forms{batchnormMoments, batchnorm, batchnormGradients, batchnormBackward}},
-	{name: "optimizer", kernels: []*Kernel{sgd, adam, moveAverage, exchange, squareSums, clipFactor}},
+	{name: "optimizer", kernels: []*Kernel{sgd, adam, lion, moveAverage, exchange, squareSums, clipFactor}},
 	{name: "permute", forms: []forms{permute}},
 	{name: "pool", forms: []forms{biasReLUPool, biasReLUPoolBackward, biasReLUPoolGradient, biasReLUPoolGradients, poolForward, maxPoolBackward, poolBackward, pad, crop}},
 	{name: "product_data", brain: convolutionsData.kernels()},

@@ -14,7 +14,7 @@ type Pointer[T element] uint64
 type Optional[T element] uint64
 
 type element interface {
-	float32 | float64 | BFloat16 | int32 | uint32 | uint8 | StepState | Queued | Sums | View
+	float32 | float64 | BFloat16 | int32 | uint32 | uint8 | StepState | Queued | Rates | Sums | View
 }
 
 // Element returns the type of the values that it points to.

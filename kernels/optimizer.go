@@ -28,15 +28,15 @@ func (g Gradients) check(k *Kernel, narrow uint64) error {
 }
 
 // SGD updates Count weights W by their [Gradients]. Where W16 isn't null, the new weights go there too, as bfloat16. With momentum, V holds the velocities; otherwise V is null. Weight
-// decay applies to the first Decayed weights. Clip points to one factor for all gradients, or is null. The learning
-// rate is that of Queued[State.slot], multiplied by RateFactor. For the formulas see net.SGD.
+// decay applies to the first Decayed weights. Clip points to one factor for all gradients, or is null. The rule's
+// numbers are Rates[State.slot]. For the formulas see net.SGD.
 type SGD struct {
 	W   Pointer[float32]
 	W16 Optional[BFloat16]
 	Gradients
 	V           Optional[float32]
 	State       Pointer[StepState]
-	Queued      Pointer[Queued]
+	Rates       Pointer[Rates]
 	Clip        Optional[float32]
 	Count       uint64
 	Narrow      uint64
@@ -44,7 +44,6 @@ type SGD struct {
 	Momentum    float32
 	Nesterov    int32
 	WeightDecay float32
-	RateFactor  float32
 }
 
 var sgd = newKernel("sgd", 256, SGD{})
@@ -60,8 +59,8 @@ func (k SGD) Launch(d Device) (Launch, error) {
 // Adam updates Count weights W by their [Gradients] and moments M and V. Where W16 isn't null, the new weights go
 // there too, as bfloat16. Weight decay applies to the first Decayed
 // weights. If Apart is 1 it is applied to the weights directly (AdamW), otherwise it is added to the gradients. Clip
-// points to one factor for all gradients, or is null. Queued[State.slot] holds lr*sqrt(1-beta2^t)/(1-beta1^t) and
-// lr*decay; RateFactor multiplies both. For the formulas see net.Adam and net.AdamW.
+// points to one factor for all gradients, or is null. The rule's numbers are Rates[State.slot]. For the formulas see
+// net.Adam and net.AdamW.
 type Adam struct {
 	W   Pointer[float32]
 	W16 Optional[BFloat16]
@@ -69,7 +68,7 @@ type Adam struct {
 	M            Pointer[float32]
 	V            Pointer[float32]
 	State        Pointer[StepState]
-	Queued       Pointer[Queued]
+	Rates        Pointer[Rates]
 	Clip         Optional[float32]
 	Count        uint64
 	Narrow       uint64
@@ -81,7 +80,6 @@ type Adam struct {
 	Epsilon      float32
 	WeightDecay  float32
 	Apart        int32
-	RateFactor   float32
 }
 
 var adam = newKernel("adam", 256, Adam{})
@@ -94,11 +92,43 @@ func (k Adam) Launch(d Device) (Launch, error) {
 	return newLaunch(adam, d, quads(k.Count), k)
 }
 
+// Lion updates Count weights W by their [Gradients] and moments M. Where W16 isn't null, the new weights go there too, as
+// bfloat16. Weight decay applies to the first Decayed weights. Clip points to one factor for all gradients, or is null. The
+// rule's numbers are Rates[State.slot]. For the formula see net.Lion.
+type Lion struct {
+	W   Pointer[float32]
+	W16 Optional[BFloat16]
+	Gradients
+	M            Pointer[float32]
+	State        Pointer[StepState]
+	Rates        Pointer[Rates]
+	Clip         Optional[float32]
+	Count        uint64
+	Narrow       uint64
+	Decayed      uint64
+	Beta1        float32
+	OneLessBeta1 float32
+	Beta2        float32
+	OneLessBeta2 float32
+}
+
+var lion = newKernel("lion", 256, Lion{})
+
+// Launch returns the launch of this kernel on a device; see [Launcher].
+func (k Lion) Launch(d Device) (Launch, error) {
+	if err := k.check(lion, k.Narrow); err != nil {
+		return Launch{}, err
+	}
+	return newLaunch(lion, d, quads(k.Count), k)
+}
+
 // MoveAverage moves Count averages A towards the values W: A += rate*(W - A). The rate is the Average of
-// Queued[State.slot].
+// Queued[State.slot]. If its Back isn't 0, the values are then set to the averages. Where W16 isn't null, they go there
+// too, as bfloat16.
 type MoveAverage struct {
 	A      Pointer[float32]
 	W      Pointer[float32]
+	W16    Optional[BFloat16]
 	State  Pointer[StepState]
 	Queued Pointer[Queued]
 	Count  uint64

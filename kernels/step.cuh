@@ -4,7 +4,7 @@
 #include "grid.cuh"
 
 // The head of the block that the host uploads for the next few steps. Behind it lie, at offsets that the launches are
-// told, one Queued and one row of sample indices for each of them.
+// told, one Queued, one Rates for each rule and one row of sample indices for each of them.
 struct StepState {
   int64_t step;   // updates made so far
   uint32_t slot;  // which of the uploaded steps is next
@@ -13,11 +13,16 @@ struct StepState {
 
 // The numbers of one uploaded step, computed by the host in float64.
 struct Queued {
-  float update;    // SGD: the learning rate; Adam, AdamW: lr * sqrt(1-beta2^t) / (1-beta1^t)
-  float decay;     // AdamW: lr * weight decay
   float weight;    // of a sample's gradient: 1 / the samples of the update
   uint32_t first;  // samples of the update that came before this mini-batch
-  float average;   // how far moving averages move towards the weights
+  float average;   // how far averages move towards the weights
+  uint32_t back;   // whether the weights are then set to the averages
+};
+
+// The numbers of one rule of the optimiser in one uploaded step, computed by the host in float64.
+struct Rates {
+  float update;  // SGD, Lion, Muon: the learning rate; Adam, AdamW: lr * sqrt(1-beta2^t) / (1-beta1^t)
+  float decay;   // where weight decay is apart from the gradient: lr * weight decay
 };
 
 // Sums since the host last read them.
