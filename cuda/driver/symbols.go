@@ -406,7 +406,7 @@ var symbols = [...]symbol{
 	{"cublasDtrsm_v2", BLAS, false},
 	{"cublasGemmBatchedEx", BLAS, false},
 	{"cublasGemmEx", BLAS, true},
-	{"cublasGemmStridedBatchedEx", BLAS, false},
+	{"cublasGemmStridedBatchedEx", BLAS, true},
 	{"cublasSdgmm", BLAS, false},
 	{"cublasSgeam", BLAS, false},
 	{"cublasSgemm_v2", BLAS, true},

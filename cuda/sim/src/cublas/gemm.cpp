@@ -19,12 +19,27 @@ struct Compute {
   bool supported = true;
 };
 
-// alpha * op(A) * op(B) + beta * C.
+// alpha * op(A) * op(B) + beta * C, or `count` of these: each of them has its matrices `strides` further than the one before.
 struct Product {
   cublasOperation_t opA, opB;
   int m, n, k;
   Matrix a, b, c;
   Compute compute;
+  int count = 1;
+  struct {
+    int64_t a, b, c;  // in elements
+  } strides = {};
+
+  // Number i of the products, alone.
+  Product at(int i) const {
+    Product one = *this;
+    one.count = 1;
+    const auto move = [i](Matrix &matrix, int64_t stride) { matrix.address += i * stride * int64_t(sizeOf(matrix.type)); };
+    move(one.a, strides.a);
+    move(one.b, strides.b);
+    move(one.c, strides.c);
+    return one;
+  }
 };
 
 bool turned(cublasOperation_t op) { return op != CUBLAS_OP_N; }
@@ -96,9 +111,10 @@ void checkShape(const Product &product, Arguments &arguments) {
   arguments.leading("lda", product.a.ld, product.a.rows);
   arguments.leading("ldb", product.b.ld, product.b.rows);
   arguments.leading("ldc", product.c.ld, product.c.rows);
+  arguments.atLeast("batchCount", product.count, 0);
 }
 
-bool nothingToDo(const Product &product) { return product.m == 0 || product.n == 0; }
+bool nothingToDo(const Product &product) { return product.m == 0 || product.n == 0 || product.count == 0; }
 
 void checkPointers(const Product &product, Arguments &arguments) {
   const auto pointer = [](const Matrix &matrix) { return reinterpret_cast<const void *>(matrix.address); };
@@ -152,23 +168,26 @@ void computeOne(const Product &product, double alpha, double beta) {
 }
 
 void compute(const Product &product, double alpha, double beta) {
-  if (product.compute.scale == CUDA_R_64F) {
-    computeOne<double>(product, alpha, beta);
-  } else {
-    computeOne<float>(product, alpha, beta);
+  for (int i = 0; i < product.count; i++) {
+    if (product.compute.scale == CUDA_R_64F) {
+      computeOne<double>(product.at(i), alpha, beta);
+    } else {
+      computeOne<float>(product.at(i), alpha, beta);
+    }
   }
 }
 
 void accessFactors(const Product &product, std::vector<Access> &accesses) {
   if (product.k == 0) return;
-  access(product.a, Mode::Read, accesses);
-  access(product.b, Mode::Read, accesses);
+  for (int i = 0; i < product.count; i++) {
+    const Product one = product.at(i);
+    if (i == 0 || product.strides.a != 0) access(one.a, Mode::Read, accesses);
+    if (i == 0 || product.strides.b != 0) access(one.b, Mode::Read, accesses);
+  }
 }
 
-void checkWritten(const Matrix &matrix) {
-  std::vector<Access> columns;
-  access(matrix, Mode::Read, columns);
-  blas::checkWritten(columns);
+void accessResults(const Product &product, Mode mode, std::vector<Access> &accesses) {
+  for (int i = 0; i < product.count; i++) access(product.at(i).c, mode, accesses);
 }
 
 std::string detailOf(const Product &product) {
@@ -176,6 +195,7 @@ std::string detailOf(const Product &product) {
   std::string detail = std::string("(") + letter(product.opA) + letter(product.opB) + ", m=" +
                        std::to_string(product.m) + ", n=" + std::to_string(product.n) + ", k=" +
                        std::to_string(product.k);
+  if (product.count != 1) detail += ", batchCount=" + std::to_string(product.count);
   return detail + ")";
 }
 
@@ -196,15 +216,17 @@ cublasStatus_t gemm(Handle &handle, const Product &product, const void *alphaPoi
   work.detail = detailOf(product);
   const Mode mode = beta.isZero() || beta.onDevice() ? Mode::Write : Mode::Update;
   accessFactors(product, work.accesses);
-  access(product.c, mode, work.accesses);
+  accessResults(product, mode, work.accesses);
   checkOverlap(work.accesses);
   alpha.access(work.accesses);
   beta.access(work.accesses);
   setRun(work, beta.onDevice(), [product, alpha, beta](std::vector<Access> &touched) {
     const double a = alpha.value(), b = beta.value();
     if (beta.onDevice() && b != 0) {
-      checkWritten(product.c);
-      access(product.c, Mode::Read, touched);
+      std::vector<Access> results;
+      accessResults(product, Mode::Read, results);
+      checkWritten(results);
+      touched.insert(touched.end(), results.begin(), results.end());
     }
     compute(product, a, b);
     return CUDA_SUCCESS;
@@ -242,6 +264,23 @@ SIM_SHARED cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t 
   Arguments arguments;
   Product product = describeProduct(transa, transb, m, n, k, A, Atype, lda, B, Btype, ldb, C, Ctype, ldc);
   product.compute = byType(*state, computeType, product);
+  checkAlgorithm(algo, arguments);
+  return gemm(*state, product, alpha, beta, arguments);
+}
+
+SIM_SHARED cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation_t transa,
+                                                     cublasOperation_t transb, int m, int n, int k, const void *alpha,
+                                                     const void *A, cudaDataType Atype, int lda, long long int strideA,
+                                                     const void *B, cudaDataType Btype, int ldb, long long int strideB,
+                                                     const void *beta, void *C, cudaDataType Ctype, int ldc,
+                                                     long long int strideC, int batchCount,
+                                                     cublasComputeType_t computeType, cublasGemmAlgo_t algo) {
+  SIM_BLAS_ENTER(handle);
+  Arguments arguments;
+  Product product = describeProduct(transa, transb, m, n, k, A, Atype, lda, B, Btype, ldb, C, Ctype, ldc);
+  product.compute = byType(*state, computeType, product);
+  product.count = batchCount;
+  product.strides = {strideA, strideB, strideC};
   checkAlgorithm(algo, arguments);
   return gemm(*state, product, alpha, beta, arguments);
 }

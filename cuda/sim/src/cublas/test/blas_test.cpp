@@ -121,6 +121,48 @@ void products(Random &random) {
   }
 }
 
+// Several products in one call: each in its place, with what lies between them as it was. A stride of 0 means one factor for
+// all.
+void batches(Random &random) {
+  for (int round = 0; round < 20; round++) {
+    Rig rig("seed=" + std::to_string(round + 1));
+    const Shape s = anyShape(random, 40);
+    const int count = random.whole(1, 4);
+    const size_t sizeA = size_t(s.lda) * s.columnsA() + 1, sizeB = size_t(s.ldb) * s.columnsB() + 1, sizeC = size_t(s.ldc) * s.n;
+    const size_t strideA = round % 5 == 0 ? 0 : sizeA + random.whole(0, 5), strideB = round % 7 == 0 ? 0 : sizeB;
+    const size_t strideC = sizeC + random.whole(0, 5);
+    const Values a = random.values(strideA * (count - 1) + sizeA), b = random.values(strideB * (count - 1) + sizeB);
+    const Values c = random.values(strideC * (count - 1) + sizeC);
+    const float alpha = 0.5f, beta = float(round % 2);
+    Array da(a, CUDA_R_32F), db(b, CUDA_R_32F), dc(c, CUDA_R_32F);
+    const cublasStatus_t status = cublasGemmStridedBatchedEx(
+        rig.blas, s.opA(), s.opB(), s.m, s.n, s.k, &alpha, da.pointer(), CUDA_R_32F, s.lda, strideA, db.pointer(), CUDA_R_32F,
+        s.ldb, strideB, &beta, dc.pointer(), CUDA_R_32F, s.ldc, strideC, count, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
+    const std::string what = std::to_string(count) + " products " + s.text();
+    if (!check(status == CUBLAS_STATUS_SUCCESS, what + ": status " + std::to_string(status))) continue;
+    Values want = c;
+    for (int i = 0; i < count; i++) {
+      const auto from = [i](const Values &values, size_t stride) { return Values(values.begin() + i * stride, values.end()); };
+      const Values one = product(s, from(a, strideA), from(b, strideB), from(c, strideC), alpha, beta);
+      std::copy(one.begin(), one.begin() + sizeC, want.begin() + i * strideC);
+    }
+    checkClose(dc.get(), want, 1e-5, what);
+    check(nothingFound(), what + ": " + simReport(0));
+  }
+  Rig rig("");
+  const float one = 1, zero = 0;
+  Array a({1, 2}, CUDA_R_32F), c({3, 4}, CUDA_R_32F);
+  const auto batch = [&](int count) {
+    return cublasGemmStridedBatchedEx(rig.blas, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 1, &one, a.pointer(), CUDA_R_32F, 1, 1, a.pointer(),
+                                      CUDA_R_32F, 1, 1, &zero, c.pointer(), CUDA_R_32F, 1, 0, count, CUBLAS_COMPUTE_32F,
+                                      CUBLAS_GEMM_DEFAULT);
+  };
+  check(batch(0) == CUBLAS_STATUS_SUCCESS && nothingFound(), "no products");
+  check(batch(-1) == CUBLAS_STATUS_INVALID_VALUE && found("batchCount is -1"), "-1 products");
+  batch(2);
+  check(found("overlap"), "results in one place aren't reported");
+}
+
 struct Narrowing {
   cublasComputeType_t compute;
   int bits;
@@ -348,6 +390,7 @@ int main(int count, char **words) {
   const uint64_t seed = count > 1 ? std::strtoull(words[1], nullptr, 10) : 1;
   Random random(seed);
   products(random);
+  batches(random);
   narrowing(random);
   vectors(random);
   wrongArguments();
