@@ -453,7 +453,7 @@ func TestAugmentInJSON(t *testing.T) {
 			t.Errorf("%s is not among every setting", v.Type().Field(i).Name)
 		}
 	}
-	r := Recipes()[0]
+	r := Recipes()[0].Recipe
 	r.Augment = a
 	b, err := json.Marshal(r)
 	if err != nil {
@@ -552,7 +552,7 @@ func TestAugmentCheck(t *testing.T) {
 	} {
 		a := everySetting()
 		c.change(&a)
-		r := Recipes()[0]
+		r := Recipes()[0].Recipe
 		r.Augment = a
 		for _, err := range []error{a.Check(), r.Check()} {
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n")) {

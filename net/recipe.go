@@ -3,7 +3,6 @@ package net
 import (
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 )
@@ -29,6 +28,8 @@ type Recipe struct {
 	WarmupEpochs float64   `json:"warmup_epochs,omitempty"` // length of Schedule.Warmup, in epochs
 	StepEpochs   float64   `json:"step_epochs,omitempty"`   // length of Schedule.Every, in epochs; for StepRate only
 	Seed         uint64    `json:"seed"`                    // decides initial values, shuffles, dropout and augmentation
+	// EvaluateEvery is how many epochs lie between two evaluations. The last epoch is always evaluated. 0 means 1.
+	EvaluateEvery int `json:"evaluate_every,omitempty"`
 	Patience     int       `json:"patience,omitempty"`      // training stops after this many epochs without a better validation figure; 0 means never
 	Watch        Watch     `json:"watch,omitempty"`         // which validation figure; "" means WatchLoss
 	Loss         Criterion `json:"loss,omitzero"`
@@ -38,55 +39,6 @@ type Recipe struct {
 	Lookahead    Lookahead `json:"lookahead,omitzero"`  // its Total must be 0
 	Augment      Augment   `json:"augment,omitzero"`
 	Views        Views     `json:"views,omitempty"` // the views in which evaluations see each sample
-}
-
-// Recipes returns the built-in recipes, the default one first:
-//
-//   - tutorial trains as the TensorFlow tutorial does
-//   - fast is for few epochs
-//   - photos is for residual networks on photographs
-func Recipes() []Recipe {
-	fast := AdamDefault(2e-3)
-	fast.Schedule = Schedule{Method: OneCycleRate, Start: 0.1, Peak: 0.25, Final: 0.01}
-	photos := SGDDefault(0.05)
-	photos.Momentum, photos.Nesterov, photos.WeightDecay = 0.9, true, 5e-4
-	photos.Schedule = Schedule{Method: OneCycleRate, Start: 0.1, Peak: 0.2, Final: 0.001}
-	standard, _ := AugmentationNamed("standard")
-	return []Recipe{
-		{Name: "tutorial", Epochs: 10, Batch: 50, Optimizer: AdamDefault(1e-4), Seed: 1},
-		{Name: "fast", Epochs: 3, Batch: 32, Optimizer: fast, Seed: 1},
-		{Name: "photos", Epochs: 30, Batch: 64, Optimizer: photos, Seed: 1, Augment: standard},
-	}
-}
-
-// RecipeNamed returns the built-in recipe with this name, and whether there is one.
-func RecipeNamed(name string) (Recipe, bool) {
-	for _, r := range Recipes() {
-		if r.Name == name {
-			return r, true
-		}
-	}
-	return Recipe{}, false
-}
-
-// ParseRecipe reads a recipe from JSON and checks it. The names of the fields are
-// those of Recipe's tags. A field that is left out has its zero value.
-func ParseRecipe(r io.Reader) (Recipe, error) {
-	b, err := readJSON(r)
-	if err != nil {
-		return Recipe{}, fmt.Errorf("recipe: %w", err)
-	}
-	var out Recipe
-	if err := strictUnmarshal(b, &out); err != nil {
-		return Recipe{}, fmt.Errorf("recipe: %w", err)
-	}
-	if err := out.Check(); err != nil {
-		return Recipe{}, err
-	}
-	if len(out.Optimizer.Groups) == 0 {
-		out.Optimizer.Groups = nil // as a checkpoint has it, where "groups": [] leaves nothing
-	}
-	return out, nil
 }
 
 // maxEpochs keeps every count of steps far from overflow.
@@ -102,6 +54,8 @@ func (r Recipe) Check() error {
 		return fmt.Errorf("recipe: batch size must be from 1 to %d, got %d", maxElements, r.Batch)
 	case r.Accumulate < 0 || r.Accumulate > maxElements/r.Batch:
 		return fmt.Errorf("recipe: mini-batches to accumulate must be from 1 to %d, got %d", maxElements/r.Batch, r.Accumulate)
+	case r.EvaluateEvery < 0 || r.EvaluateEvery > maxEpochs:
+		return fmt.Errorf("recipe: epochs between evaluations must be from 1 to %d, got %d", maxEpochs, r.EvaluateEvery)
 	case r.Patience < 0:
 		return fmt.Errorf("recipe: patience must be at least 0 epochs, got %d", r.Patience)
 	case r.Watch != "" && r.Watch != WatchLoss && r.Watch != WatchAccuracy:
@@ -155,7 +109,7 @@ func (r Recipe) kept(stepsPerEpoch int) Recipe {
 	r.Optimizer = r.OptimizerFor(stepsPerEpoch)
 	r.WarmupEpochs, r.StepEpochs = 0, 0 // the optimiser's schedule has them in steps
 	r.Lookahead = r.lookaheadFor(stepsPerEpoch)
-	r.Name, r.Epochs, r.Patience = "", 0, 0
+	r.Name, r.Epochs, r.Patience, r.EvaluateEvery = "", 0, 0, 0
 	r.Accumulate, r.Watch = r.mini(), r.watch()
 	r.Augment = r.Augment.withoutName()
 	return r

@@ -17,9 +17,12 @@ func TestRecipes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var back Recipe
+		var back RecipeFile
 		if err := strictUnmarshal(b, &back); err != nil || !reflect.DeepEqual(back, r) {
 			t.Errorf("%s came back from JSON as %+v (%v)", r.Name, back, err)
+		}
+		if _, builtIn := ModelNamed(r.Model); r.About == "" || !builtIn || r.Data != "" && r.Data != "MNIST" && r.GetData == "" {
+			t.Errorf("%s: about %q, model %q, data %q, got by %q", r.Name, r.About, r.Model, r.Data, r.GetData)
 		}
 		if named, ok := RecipeNamed(r.Name); !ok || !reflect.DeepEqual(named, r) {
 			t.Errorf("the recipe named %s is %+v", r.Name, named)
@@ -27,6 +30,10 @@ func TestRecipes(t *testing.T) {
 	}
 	if _, ok := RecipeNamed("slow"); ok {
 		t.Error("a recipe of no known name")
+	}
+	files, err := recipeFiles.ReadDir("recipes")
+	if err != nil || len(files) != len(Recipes()) {
+		t.Errorf("%d files for %d recipes (%v)", len(files), len(Recipes()), err)
 	}
 	tutorial := Recipes()[0]
 	if tutorial.Name != "tutorial" || tutorial.Epochs != 10 || tutorial.Batch != 50 || !reflect.DeepEqual(tutorial.Optimizer, AdamDefault(1e-4)) {
@@ -116,7 +123,7 @@ func TestRecipeCheck(t *testing.T) {
 		{"groups", func(r *Recipe) { r.Optimizer.Groups = []Group{{Params: "", Factor: 1}} }, "recipe: optimiser: \"\" is no pattern"},
 		{"exponential", func(r *Recipe) { r.Optimizer.Schedule = Schedule{Method: ExponentialRate, Start: 1} }, "needs a start and an end"},
 	} {
-		r := Recipes()[0]
+		r := Recipes()[0].Recipe
 		c.change(&r)
 		err := r.Check()
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
@@ -187,7 +194,7 @@ func TestParseRecipe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r, err := ParseRecipe(strings.NewReader("\ufeff" + string(every))); err != nil || !reflect.DeepEqual(r, everyRecipe()) {
+	if r, err := ParseRecipe(strings.NewReader("\ufeff" + string(every))); err != nil || !reflect.DeepEqual(r.Recipe, everyRecipe()) {
 		t.Errorf("%+v (%v)", r, err)
 	}
 	for text, want := range map[string]string{
@@ -196,7 +203,7 @@ func TestParseRecipe(t *testing.T) {
 		`{"epochs": "3"}`: "recipe: epochs: want a whole number, got text", `{"optimizer": {"learning_rate": [1]}}`: "recipe: optimizer.learning_rate: want a number, got a list",
 		`{"seed": -1}`: "recipe: seed: want a whole number of at least 0, got -1", "{\n\"epochs\": 3,\n}": `recipe: not valid JSON: line 3 has an unexpected "}"`,
 	} {
-		if r, err := ParseRecipe(strings.NewReader(text)); err == nil || err.Error() != want || !reflect.DeepEqual(r, Recipe{}) {
+		if r, err := ParseRecipe(strings.NewReader(text)); err == nil || err.Error() != want || !reflect.DeepEqual(r, RecipeFile{}) {
 			t.Errorf("%s: %+v, error %v, want %q", text, r, err, want)
 		}
 	}

@@ -369,9 +369,11 @@ func (t *trainer) epoch(ctx context.Context) error {
 		Seconds:         took.Seconds(),
 		ImagesPerSecond: perSecond(t.pos.Samples-before, took),
 	}
-	var err error
-	if done.Validation, done.Test, err = t.scores(ctx); err != nil {
-		return err
+	if t.evaluates() {
+		var err error
+		if done.Validation, done.Test, err = t.scores(ctx); err != nil {
+			return err
+		}
 	}
 	t.history = append(t.history, done.EpochResult)
 	t.pos = Position{Epoch: t.pos.Epoch + 1}
@@ -386,6 +388,12 @@ func (t *trainer) epoch(ctx context.Context) error {
 		return err
 	}
 	return observeErr
+}
+
+// evaluates reports whether the current epoch ends with an evaluation.
+func (t *trainer) evaluates() bool {
+	epoch, every := t.pos.Epoch+1, max(1, t.cfg.Recipe.EvaluateEvery)
+	return epoch%every == 0 || epoch == t.cfg.Recipe.Epochs
 }
 
 // tellsNow reports whether a Progress event is due.

@@ -21,7 +21,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	untrained := &net.Checkpoint{Network: network, Recipe: net.Recipes()[0], State: net.InitialState(plan, 1, nil)}
+	untrained := &net.Checkpoint{Network: network, Recipe: net.Recipes()[0].Recipe, State: net.InitialState(plan, 1, nil)}
 	device, err := cpu.New(cpu.Options{})
 	if err != nil {
 		log.Fatal(err)

@@ -37,7 +37,7 @@ func checkpoint(t testing.TB, seed uint64) *net.Checkpoint {
 	}
 	recipe := net.Recipes()[0]
 	recipe.Seed = seed
-	return &net.Checkpoint{Network: network, Recipe: recipe, Train: digits(t).ID(), State: net.InitialState(plan, seed, nil)}
+	return &net.Checkpoint{Network: network, Recipe: recipe.Recipe, Train: digits(t).ID(), State: net.InitialState(plan, seed, nil)}
 }
 
 func newDevice(t testing.TB) net.Device {

@@ -56,7 +56,7 @@ func colours(t testing.TB) (*net.Checkpoint, *net.Dataset) {
 		}
 	}
 	return &net.Checkpoint{
-		Network: network, Recipe: net.Recipes()[0], Train: data.ID(), State: state,
+		Network: network, Recipe: net.Recipes()[0].Recipe, Train: data.ID(), State: state,
 		Subject: &net.Subject{Data: "a chart of colours", ClassNames: colourNames, Scale: 1. / 255, Prepare: "stretch"},
 	}, data
 }

@@ -19,7 +19,7 @@ func BenchmarkObserving(b *testing.B) {
 		b.Fatal(err)
 	}
 	recipe, _ := net.RecipeNamed("tutorial")
-	cfg := net.Config{Recipe: recipe, Train: data.Train, Validation: data.Validation, Test: data.Test}
+	cfg := net.Config{Recipe: recipe.Recipe, Train: data.Train, Validation: data.Validation, Test: data.Test}
 	d, err := cpu.New(cpu.Options{})
 	if err != nil {
 		b.Fatal(err)

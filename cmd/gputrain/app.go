@@ -99,7 +99,7 @@ GPUTRAIN_LEARNING_RATE. NO_COLOR turns colours off.
 The exit status is 0, 1 if something failed or was interrupted, or 2 for a
 command line that makes no sense.`,
 		Commands: []*cli.Command{
-			a.trainCommand(), a.findRateCommand(), a.evalCommand(), a.predictCommand(), a.reportCommand(), a.modelsCommand(), a.dataCommand(),
+			a.trainCommand(), a.findRateCommand(), a.evalCommand(), a.predictCommand(), a.reportCommand(), a.recipesCommand(), a.modelsCommand(), a.dataCommand(),
 			a.serveCommand(), a.exportCommand(), a.importCommand(),
 			a.verifyCommand(), a.benchCommand(), a.devicesCommand(), a.completionCommand(), helpCommand(),
 		},

@@ -344,7 +344,7 @@ func (a *app) importWeights(c *cli.Context) (err error) {
 		}
 	}
 	validation := data.validation.ID()
-	checkpoint := &net.Checkpoint{Network: network, Recipe: recipe, Device: importedDevice, Train: data.train.ID(),
+	checkpoint := &net.Checkpoint{Network: network, Recipe: recipe.Recipe, Device: importedDevice, Train: data.train.ID(),
 		Validation: &validation, Subject: data.subject(0), State: state}
 	dir, fresh, err := newRunFolder(c.String("run"))
 	if err != nil {

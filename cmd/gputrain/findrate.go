@@ -111,9 +111,10 @@ func (a *app) findRate(c *cli.Context) (err error) {
 	run := &trainingRun{}
 	cfg := &run.config
 	err = run.beginWith(c, func(recipe string) (err error) {
-		if cfg.Recipe, err = loadRecipe(recipe); err != nil {
+		if run.recipe, err = loadRecipe(recipe); err != nil {
 			return err
 		}
+		cfg.Recipe = run.recipe.Recipe
 		return overrideRecipe(c, &cfg.Recipe)
 	})
 	if err != nil {

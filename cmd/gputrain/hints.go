@@ -96,6 +96,9 @@ var foreignCommands = []struct {
 	{"gputrain", "completions autocomplete", "completion"},
 	{"gputrain", "version v", "--version"},
 	{"gputrain models", "list ls", "gputrain models"},
+	{"gputrain", "recipe presets preset configs config", "recipes"},
+	{"gputrain recipes", "list ls", "gputrain recipes"},
+	{"gputrain recipes", "info describe print cat", "show"},
 	{"gputrain models", "summary info describe print draw", "show"},
 }
 

@@ -50,7 +50,7 @@ func TestEvalBatch(t *testing.T) {
 		{250, "gputrain: cpu: "},
 	} {
 		recipe.Batch = c.batch
-		checkpoint := &net.Checkpoint{Network: network, Recipe: recipe, Train: testDigits(t).ID(), State: state}
+		checkpoint := &net.Checkpoint{Network: network, Recipe: recipe.Recipe, Train: testDigits(t).ID(), State: state}
 		if err := net.SaveCheckpoint("wide.safetensors", checkpoint); err != nil {
 			t.Fatal(err)
 		}

@@ -125,6 +125,7 @@ func recipeFlags() []recipeFlag {
 				return nil
 			},
 		},
+		whole("evaluate-every", training, "evaluate after every `N` epochs, and after the last", func(r *net.Recipe) *int { return &r.EvaluateEvery }),
 		whole("patience", training, "stop after `N` epochs that are no better on the validation set; 0 never", func(r *net.Recipe) *int { return &r.Patience }),
 		word("watch", training, "the `FIGURE` on the validation set by which one epoch is better: loss or accuracy", setWatch),
 
@@ -366,13 +367,16 @@ func setSchedule(name string, r *net.Recipe) error {
 }
 
 // loadRecipe returns the recipe that --recipe names: a built-in one, or one in a file.
-func loadRecipe(name string) (r net.Recipe, err error) {
+func loadRecipe(name string) (r net.RecipeFile, err error) {
 	if r, ok := net.RecipeNamed(name); ok {
 		return r, nil
 	}
 	err = readSetting("recipe", name, recipeNames(), func(f io.Reader) (err error) {
 		if r, err = net.ParseRecipe(f); r.Name == "" {
 			r.Name = fileTitle(name)
+		}
+		if _, builtIn := net.ModelNamed(r.Model); r.Model != "" && !builtIn && !filepath.IsAbs(r.Model) {
+			r.Model = filepath.Join(filepath.Dir(name), r.Model)
 		}
 		return err
 	})
@@ -451,7 +455,7 @@ func (f recipeFlag) fits(name string, r *net.Recipe) error {
 func contradiction(c *cli.Context, saved net.Recipe) error {
 	for _, f := range recipeFlags() {
 		name := f.flag.Names()[0]
-		if !c.IsSet(name) || name == "epochs" || name == "patience" {
+		if !c.IsSet(name) || name == "epochs" || name == "patience" || name == "evaluate-every" {
 			continue
 		}
 		if err := f.fits(name, &saved); err != nil {
@@ -493,10 +497,11 @@ func contradictsRecipe(c *cli.Context, saved net.Recipe) error {
 	if !c.IsSet("recipe") {
 		return nil
 	}
-	asked, err := loadRecipe(c.String("recipe"))
+	file, err := loadRecipe(c.String("recipe"))
 	if err != nil {
 		return err
 	}
+	asked := file.Recipe
 	if _, builtIn := net.RecipeNamed(c.String("recipe")); builtIn || asked.Name != saved.Name {
 		if asked.Name != saved.Name {
 			return fmt.Errorf("%w: the run began with --recipe %s, not %s; leave the flag out, or begin a new run with its weights: --weights in place of --resume", net.ErrResume, saved.Name, asked.Name)
@@ -506,7 +511,7 @@ func contradictsRecipe(c *cli.Context, saved net.Recipe) error {
 	if err := overrideRecipe(c, &asked); err != nil {
 		return err
 	}
-	if asked.Epochs, asked.Patience = saved.Epochs, saved.Patience; !sameSettings(asked, saved) {
+	if asked.Epochs, asked.Patience, asked.EvaluateEvery = saved.Epochs, saved.Patience, saved.EvaluateEvery; !sameSettings(asked, saved) {
 		return fmt.Errorf("%w: the settings of --recipe %s are not those that the run began with; leave the flag out, or begin a new run with its weights: --weights in place of --resume", net.ErrResume, c.String("recipe"))
 	}
 	return nil

@@ -38,7 +38,8 @@ func TestTrainSettings(t *testing.T) {
 			t.Errorf("train lacks %q:\n%s", want, out)
 		}
 	}
-	want, _ := net.RecipeNamed("tutorial")
+	tutorial, _ := net.RecipeNamed("tutorial")
+	want := tutorial.Recipe
 	want.Epochs, want.Batch = 1, 20
 	want.Optimizer.LearningRate = 0.02
 	want.Optimizer.Groups = []net.Group{{Params: "dense1.*", Factor: 0.5}, {Params: "*.bias", Factor: 2}}

@@ -96,14 +96,6 @@ accuracies from 0 to 1.
 	}
 }
 
-func recipeNames() []string {
-	var names []string
-	for _, r := range net.Recipes() {
-		names = append(names, r.Name)
-	}
-	return names
-}
-
 func (a *app) train(c *cli.Context) (err error) {
 	device, why, err := openDevice(c)
 	if err != nil {
@@ -252,6 +244,7 @@ func recallFlags(c *cli.Context, from string) error {
 // trainingRun is a run that the flags ask for.
 type trainingRun struct {
 	config  net.Config
+	recipe  net.RecipeFile // of a new run
 	data    *dataset
 	plan    *net.Plan
 	resumed bool
@@ -324,7 +317,7 @@ func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 	case c.String("weights") != "":
 		err = run.beginWithWeights(c)
 	default:
-		err = run.beginWith(c, func(recipe string) error { return beginRun(c, cfg, recipe) })
+		err = run.beginWith(c, func(recipe string) error { return run.beginRun(c, recipe) })
 	}
 	if err != nil {
 		return nil, err
@@ -351,9 +344,11 @@ func (run *trainingRun) beginWithWeights(c *cli.Context) (err error) {
 	recipe := &run.config.Recipe
 	*recipe = run.weights.Recipe
 	if c.IsSet("recipe") {
-		if *recipe, err = loadRecipe(c.String("recipe")); err != nil {
+		file, err := loadRecipe(c.String("recipe"))
+		if err != nil {
 			return err
 		}
+		*recipe = file.Recipe
 		recipe.Seed = run.weights.Recipe.Seed
 	}
 	if err := checkOptimizer(c, recipe); err != nil {
@@ -385,11 +380,14 @@ func (a *app) takeModelAndData(c *cli.Context, run *trainingRun) (err error) {
 	var network *net.Network
 	if saved != nil && !c.IsSet("model") {
 		network = saved.Network
-	} else if _, builtIn := net.ModelNamed(c.String("model")); !builtIn {
-		if network, err = loadModel(c.String("model"), net.Shape{}, 0); err != nil {
+	} else if _, builtIn := net.ModelNamed(run.model(c)); !builtIn {
+		if network, err = loadModel(run.model(c), net.Shape{}, 0); err != nil {
 			return err
 		}
 		wish.input = network.Input
+	}
+	if r := run.recipe; saved == nil && c.IsSet("recipe") && c.String("data") == "" && r.GetData != "" {
+		return usagef("recipe %s is for %s: name its folder with --data; %s", r.Name, r.Data, r.GetData)
 	}
 	if saved != nil && !c.IsSet("data") && saved.Subject != nil {
 		run.data, err = a.ownData(c, saved, wish)
@@ -403,8 +401,8 @@ func (a *app) takeModelAndData(c *cli.Context, run *trainingRun) (err error) {
 		run.data.numberBy(saved.Subject.ClassNames)
 	}
 	if network == nil {
-		model := c.String("model")
-		if run.choose = !run.resumed && !c.IsSet("model") && run.data.train.Shape != net.Models()[0].Input; run.choose {
+		model := run.model(c)
+		if run.choose = !run.resumed && !c.IsSet("model") && !c.IsSet("recipe") && run.data.train.Shape != net.Models()[0].Input; run.choose {
 			model = pictureModel
 			if !c.IsSet("recipe") {
 				run.unsuited = run.begin(pictureRecipe)
@@ -479,15 +477,23 @@ func checkImages(cfg *net.Config, all *net.Dataset) error {
 }
 
 // beginRun sets the recipe of a new run.
-func beginRun(c *cli.Context, cfg *net.Config, recipe string) error {
-	var err error
-	if cfg.Recipe, err = loadRecipe(recipe); err != nil {
+func (run *trainingRun) beginRun(c *cli.Context, recipe string) (err error) {
+	if run.recipe, err = loadRecipe(recipe); err != nil {
 		return err
 	}
-	if err := checkOptimizer(c, &cfg.Recipe); err != nil {
+	run.config.Recipe = run.recipe.Recipe
+	if err := checkOptimizer(c, &run.config.Recipe); err != nil {
 		return err
 	}
-	return overrideRecipe(c, &cfg.Recipe)
+	return overrideRecipe(c, &run.config.Recipe)
+}
+
+// model returns the name or the file of the model that the flags name, or else the recipe.
+func (run *trainingRun) model(c *cli.Context) string {
+	if c.IsSet("recipe") && !c.IsSet("model") && run.recipe.Model != "" {
+		return run.recipe.Model
+	}
+	return c.String("model")
 }
 
 // resumeRun sets the checkpoint and the recipe of the named run, and returns where it was

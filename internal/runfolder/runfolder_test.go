@@ -231,7 +231,7 @@ func TestRecord(t *testing.T) {
 		t.Errorf("no file: %v", err)
 	}
 	recipe, _ := net.RecipeNamed("fast")
-	r := Record{Network: net.BuiltIn("tutorial"), Recipe: recipe, Data: Data{Name: "MNIST", Train: 55000, Test: 10000}, Parts: []Part{{Version: "1", Device: "cpu"}}}
+	r := Record{Network: net.BuiltIn("tutorial"), Recipe: recipe.Recipe, Data: Data{Name: "MNIST", Train: 55000, Test: 10000}, Parts: []Part{{Version: "1", Device: "cpu"}}}
 	if err := r.Write(dir); err != nil {
 		t.Fatal(err)
 	}

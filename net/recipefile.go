@@ -1,0 +1,109 @@
+package net
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"io"
+	"path"
+	"sync"
+)
+
+// A RecipeFile is a recipe as a file holds it: with the network and the data that it is
+// for, and what it reaches on them.
+type RecipeFile struct {
+	Recipe
+	About string `json:"about,omitempty"` // what it is for, in a few words
+	// Model is the network that it was made for: a built-in model's name, or a file. A
+	// file's path begins at the recipe's folder. "" leaves the choice to whoever trains.
+	Model   string         `json:"model,omitempty"`
+	Data    string         `json:"data,omitempty"`     // the data set that it was made for, such as "CIFAR-10"
+	GetData string         `json:"get_data,omitempty"` // how to get that data set; "" for MNIST, which is built in
+	Results []RecipeResult `json:"results,omitempty"`
+}
+
+// RecipeResult says what runs of a recipe reached.
+type RecipeResult struct {
+	Accuracy float64 `json:"accuracy"` // mean test accuracy after the last epoch, from 0 to 1
+	Least    float64 `json:"least"`    // of the worst run
+	Runs     int     `json:"runs"`     // with different seeds
+	Seconds  float64 `json:"seconds"`  // mean, from the first step to the end of the last evaluation
+	On       string  `json:"on"`       // the device
+	Date     string  `json:"date"`     // of the runs, such as "2026-11-30"
+}
+
+//go:embed recipes
+var recipeFiles embed.FS
+
+// recipeNames lists the built-in recipes, the default one first.
+var recipeNames = []string{"tutorial", "fast", "photos"}
+
+var builtInRecipes = sync.OnceValue(func() []RecipeFile {
+	var all []RecipeFile
+	for _, name := range recipeNames {
+		b, err := recipeFiles.ReadFile(path.Join("recipes", name+".json"))
+		if err != nil {
+			panic("BUG: " + err.Error())
+		}
+		r, err := ParseRecipe(bytes.NewReader(b))
+		if err != nil {
+			panic(fmt.Sprintf("BUG: recipe %s: %v", name, err))
+		}
+		r.Name = name
+		all = append(all, r)
+	}
+	return all
+})
+
+// Recipes returns the built-in recipes, the default one first. They are the files in the
+// folder recipes.
+func Recipes() []RecipeFile {
+	all := append([]RecipeFile(nil), builtInRecipes()...)
+	for i := range all {
+		all[i] = all[i].clone()
+	}
+	return all
+}
+
+// clone returns a copy that shares no memory.
+func (r RecipeFile) clone() (c RecipeFile) {
+	b, err := json.Marshal(r)
+	if err == nil {
+		err = json.Unmarshal(b, &c)
+	}
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return c
+}
+
+// RecipeNamed returns the built-in recipe with this name, and whether there is one.
+func RecipeNamed(name string) (RecipeFile, bool) {
+	for _, r := range Recipes() {
+		if r.Name == name {
+			return r, true
+		}
+	}
+	return RecipeFile{}, false
+}
+
+// ParseRecipe reads a recipe from JSON and checks it. The names of the fields are those of
+// the tags of RecipeFile and Recipe. A field that is left out has its zero value.
+func ParseRecipe(r io.Reader) (RecipeFile, error) {
+	b, err := readJSON(r)
+	if err != nil {
+		return RecipeFile{}, fmt.Errorf("recipe: %w", err)
+	}
+	var out RecipeFile
+	if err := strictUnmarshal(b, &out); err != nil {
+		return RecipeFile{}, fmt.Errorf("recipe: %w", err)
+	}
+	if err := out.Check(); err != nil {
+		return RecipeFile{}, err
+	}
+	if len(out.Optimizer.Groups) == 0 {
+		out.Optimizer.Groups = nil // as a checkpoint has it, where "groups": [] leaves nothing
+	}
+	return out, nil
+}
