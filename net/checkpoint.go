@@ -140,7 +140,7 @@ func (c *Checkpoint) check() error {
 		return fmt.Errorf("state after %d steps, position after %d epochs of %d and %d steps", c.State.Step, p.Epoch, steps, p.Step)
 	}
 	for i, e := range c.History {
-		if e.Epoch != i+1 || (e.Validation == nil) != (c.Validation == nil) {
+		if e.Epoch != i+1 || e.Validation != nil && c.Validation == nil || e.Validation == nil && c.Validation != nil && c.Recipe.EvaluateEvery <= 1 {
 			return fmt.Errorf("history of epoch %d does not fit the run", i+1)
 		}
 	}

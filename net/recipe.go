@@ -109,7 +109,7 @@ func (r Recipe) kept(stepsPerEpoch int) Recipe {
 	r.Optimizer = r.OptimizerFor(stepsPerEpoch)
 	r.WarmupEpochs, r.StepEpochs = 0, 0 // the optimiser's schedule has them in steps
 	r.Lookahead = r.lookaheadFor(stepsPerEpoch)
-	r.Name, r.Epochs, r.Patience, r.EvaluateEvery = "", 0, 0, 0
+	r.Name, r.Epochs, r.Patience, r.EvaluateEvery = "", 0, 0, max(1, r.EvaluateEvery)
 	r.Accumulate, r.Watch = r.mini(), r.watch()
 	r.Augment = r.Augment.withoutName()
 	return r

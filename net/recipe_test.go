@@ -97,6 +97,7 @@ func TestRecipeCheck(t *testing.T) {
 		{"epochs", func(r *Recipe) { r.Epochs = 0 }, "epochs must be from 1 to 1000000, got 0"},
 		{"far too many epochs", func(r *Recipe) { r.Epochs = 1 << 40 }, "epochs must be from 1"},
 		{"batch", func(r *Recipe) { r.Batch = 0 }, "batch size must be from 1"},
+		{"evaluations", func(r *Recipe) { r.EvaluateEvery = -1 }, "epochs between evaluations must be from 1"},
 		{"patience", func(r *Recipe) { r.Patience = -1 }, "patience must be at least 0"},
 		{"watch", func(r *Recipe) { r.Watch = "time" }, `unknown figure to watch "time"`},
 		{"warm-up below 0", func(r *Recipe) { r.WarmupEpochs = -1 }, "warm-up must be at least 0"},
@@ -138,7 +139,7 @@ func everyRecipe() Recipe {
 	o.Groups = []Group{{Params: "batchnorm.bias", Factor: 4}, {Params: "dense1.*", Factor: 0.5}}
 	o.Schedule = Schedule{Method: ExponentialRate, Start: 0.9, Final: 0.1}
 	return Recipe{
-		Name: "every", Epochs: 3, Batch: 4, Accumulate: 2, Optimizer: o, WarmupEpochs: 0.5, Seed: 9, Patience: 2, Watch: WatchAccuracy,
+		Name: "every", Epochs: 3, Batch: 4, Accumulate: 2, Optimizer: o, WarmupEpochs: 0.5, Seed: 9, EvaluateEvery: 2, Patience: 2, Watch: WatchAccuracy,
 		Loss: Criterion{Smoothing: 0.1}, Balance: true, DropLast: true, Average: 0.9, Augment: everySetting(), Views: SixViews,
 	}
 }

@@ -297,6 +297,34 @@ func TestTrainVisitsEverySampleOnceAnEpoch(t *testing.T) {
 	}
 }
 
+// TestEvaluateEvery: only every second epoch and the last are evaluated, also in a run that
+// goes on with a checkpoint.
+func TestEvaluateEvery(t *testing.T) {
+	cfg := smallRun()
+	cfg.Recipe.Epochs, cfg.Recipe.EvaluateEvery = 5, 2
+	cfg.Saving.Dir = t.TempDir()
+	check := func(epochs []net.EpochResult, evaluated ...int) {
+		t.Helper()
+		for _, e := range epochs {
+			if want := slices.Contains(evaluated, e.Epoch); (e.Validation != nil) != want || (e.Test != nil) != want {
+				t.Errorf("epoch %d has the scores %v and %v", e.Epoch, e.Validation, e.Test)
+			}
+		}
+	}
+	all := train(t, cfg).Epochs
+	check(all, 2, 4, 5)
+	if len(all) != 5 {
+		t.Errorf("%d epochs", len(all))
+	}
+	cfg.Resume = load(t, cfg.Saving.Dir)
+	cfg.Recipe.Epochs = 7
+	all = train(t, cfg).Epochs
+	check(all, 2, 4, 5, 6, 7)
+	if len(all) != 7 {
+		t.Errorf("%d epochs", len(all))
+	}
+}
+
 // TestTrainFigures computes an epoch's figures step by step, without Train.
 func TestTrainFigures(t *testing.T) {
 	cfg := smallRun()

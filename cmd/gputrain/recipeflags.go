@@ -455,7 +455,7 @@ func (f recipeFlag) fits(name string, r *net.Recipe) error {
 func contradiction(c *cli.Context, saved net.Recipe) error {
 	for _, f := range recipeFlags() {
 		name := f.flag.Names()[0]
-		if !c.IsSet(name) || name == "epochs" || name == "patience" || name == "evaluate-every" {
+		if !c.IsSet(name) || name == "epochs" || name == "patience" {
 			continue
 		}
 		if err := f.fits(name, &saved); err != nil {
@@ -511,7 +511,7 @@ func contradictsRecipe(c *cli.Context, saved net.Recipe) error {
 	if err := overrideRecipe(c, &asked); err != nil {
 		return err
 	}
-	if asked.Epochs, asked.Patience, asked.EvaluateEvery = saved.Epochs, saved.Patience, saved.EvaluateEvery; !sameSettings(asked, saved) {
+	if asked.Epochs, asked.Patience = saved.Epochs, saved.Patience; !sameSettings(asked, saved) {
 		return fmt.Errorf("%w: the settings of --recipe %s are not those that the run began with; leave the flag out, or begin a new run with its weights: --weights in place of --resume", net.ErrResume, c.String("recipe"))
 	}
 	return nil

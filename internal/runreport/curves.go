@@ -189,18 +189,16 @@ func (r *Run) series(figures []figure, step func(net.Progress) float64) []chart.
 // The best epoch on the validation set has a ring, except in figures of training.
 func (r *Run) figure(f figure) chart.Series {
 	var s chart.Series
-	any := false
 	best := r.Checkpoint.Best()
 	for _, e := range r.Checkpoint.History {
 		v := f.value(e)
-		any = any || !math.IsNaN(v)
+		if math.IsNaN(v) {
+			continue // the epoch was not evaluated
+		}
 		s.X, s.Y = append(s.X, float64(e.Epoch)), append(s.Y, v)
 		if e.Epoch == best && f.name != "training" {
 			s.Ring, s.RingText = len(s.X), "best epoch by validation "+r.watched()
 		}
-	}
-	if !any {
-		return chart.Series{}
 	}
 	return s
 }
