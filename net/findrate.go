@@ -113,10 +113,13 @@ func FindRate(ctx context.Context, d Device, n *Network, cfg Config, r RateRange
 	recipe := &cfg.Recipe
 	o := &recipe.Optimizer
 	o.Groups = slices.Clone(o.Groups)
-	for i := range o.Groups {
-		o.Groups[i].LearningRate *= r.To / o.LearningRate // the rates of other rules keep their ratio
+	if lead := o.Lead().LearningRate; lead > 0 {
+		o.LearningRate *= r.To / lead // the rates of all rules keep their ratios
+		for i := range o.Groups {
+			o.Groups[i].LearningRate *= r.To / lead
+		}
 	}
-	o.Schedule, o.LearningRate = Schedule{}, r.To
+	o.Schedule, o.Lead().LearningRate = Schedule{}, r.To
 	recipe.WarmupEpochs, recipe.StepEpochs, recipe.Patience, recipe.Average = 0, 0, 0, 0
 	recipe.Lookahead = Lookahead{}
 	if err := cfg.check(plan); err != nil {
@@ -156,7 +159,7 @@ func FindRate(ctx context.Context, d Device, n *Network, cfg Config, r RateRange
 			test.Diverged = true
 			break
 		}
-		rate := options.Optimizer.Rate(int64(step))
+		rate := options.Optimizer.LeadRate(int64(step))
 		test.Points = append(test.Points, RatePoint{Rate: rate, Loss: loss})
 		progress := Progress{
 			Epoch: t.pos.Epoch + 1, Step: step + 1, Steps: r.Steps, Loss: loss, Accuracy: m.Accuracy(),

@@ -39,6 +39,8 @@ func Models() []Model {
 		{"tutorial", "two 5x5 convolutions and two dense layers, from a TensorFlow tutorial", mnist, 10, tutorial},
 		{"lenet5", "LeNet-5 (LeCun et al., 1998) in today's usual form", mnist, 10, lenet5},
 		{"mlp", "one hidden layer of 300, for comparison", mnist, 10, mlp},
+		{"digits-s", "two convolutions with batch normalisation, for digits in seconds", mnist, 10, digits(128, []int{16, 5}, []int{32, 3})},
+		{"digits-m", "the network of digits-s, wider", mnist, 10, digits(128, []int{24, 5}, []int{48, 3})},
 		{"resnet20", "residual network for small images (He et al., 2016), projection shortcuts", cifar, 10, cifarResNet(3)},
 		{"resnet56", "the small residual network with nine blocks a stage instead of three", cifar, 10, cifarResNet(9)},
 		{"resnet18", "residual network of basic blocks (He et al., 2016)", imagenet, 1000, resNet(basic, 2, 2, 2, 2)},
@@ -95,6 +97,34 @@ func tutorial(_ Shape, classes int) []Layer {
 		&Flatten{Name: "flatten"},
 		dense("dense1", 1000), &Activation{Func: ReLU},
 		dense("dense2", classes),
+	}
+}
+
+// digits has a group of layers for each entry of convs, which holds the number of filters
+// and then the size of each convolution of the group. A group ends with 2x2 max pooling.
+// A fully connected layer of the given units follows, or none for 0.
+func digits(units int, convs ...[]int) func(Shape, int) []Layer {
+	return func(_ Shape, classes int) []Layer {
+		s := &sequence{}
+		n := 0
+		for g, c := range convs {
+			for k, size := range c[1:] {
+				n++
+				s.add(&Conv{Name: fmt.Sprintf("conv%d", n), Filters: c[0], Kernel: Square(size), NoBias: true})
+				if k == len(c)-2 {
+					s.add(&Pool{Name: fmt.Sprintf("pool%d", g+1), Kernel: Square(2)})
+				}
+				s.add(&BatchNorm{Name: fmt.Sprintf("norm%d", n)})
+				s.relu()
+			}
+		}
+		s.add(&Flatten{Name: "flatten"})
+		if units > 0 {
+			s.add(&Dense{Name: "dense", Units: units, NoBias: true}, &BatchNorm{Name: fmt.Sprintf("norm%d", n+1)})
+			s.relu()
+		}
+		s.add(&Dense{Name: "logits", Units: classes})
+		return *s
 	}
 }
 

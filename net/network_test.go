@@ -237,6 +237,7 @@ func builtIn() []*Network {
 func TestModels(t *testing.T) {
 	want := map[string]int{
 		"tutorial": 3_199_106, "lenet5": 61_706, "mlp": 784*300 + 300 + 3000 + 10,
+		"digits-s": 25*16 + 9*16*32 + 800*128 + 128*10 + 10 + 2*(16+32+128), "digits-m": 25*24 + 9*24*48 + 1200*128 + 128*10 + 10 + 2*(24+48+128),
 		"resnet20": 272_474, "resnet56": 855_770, "resnet18": 11_689_512, "resnet50": 25_557_032,
 		"vgg11": 132_868_840, "vgg16": 138_365_992, "mobilenetv2": 3_504_872, "squeezenet": 1_235_496, "densenet121": 7_978_856,
 		"airbench94": 1_972_792, "airbench95": 4_606_520, "airbench96": 9_918_776,

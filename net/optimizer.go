@@ -414,7 +414,24 @@ func (g Group) check() error {
 	return nil
 }
 
-// Rate returns the learning rate of a step, counted from 0.
+// Lead returns the rule whose learning rate people speak of: that of the [HiddenMatrices]
+// if there is such a group, else the optimiser's own.
+func (o *Optimizer) Lead() *Rule {
+	for i := range o.Groups {
+		if g := &o.Groups[i]; g.Params == HiddenMatrices && g.Method != "" {
+			return &g.Rule
+		}
+	}
+	return &o.Rule
+}
+
+// LeadRate returns the learning rate of Lead's rule in a step, counted from 0.
+func (o Optimizer) LeadRate(step int64) float64 {
+	o.Rule = *o.Lead()
+	return o.Rate(step)
+}
+
+// Rate returns the learning rate of the optimiser's own rule in a step, counted from 0.
 func (o Optimizer) Rate(step int64) float64 {
 	if o.Steps > 0 && step >= o.Steps {
 		return 0

@@ -178,6 +178,17 @@ func TestOptionsCheck(t *testing.T) {
 	}
 }
 
+func TestLead(t *testing.T) {
+	o := MuonDefault(0.1, 0.01)
+	o.Schedule = Schedule{Method: LinearRate, Total: 10}
+	if r := o.LeadRate(5); r != 0.05 || o.Rate(5) != 0.005 || o.Lead().Method != Muon {
+		t.Errorf("the leading rate is %v, the own %v, the leading method %s", r, o.Rate(5), o.Lead().Method)
+	}
+	if o := AdamDefault(0.1); o.Lead() != &o.Rule {
+		t.Errorf("Adam's lead is %+v", o.Lead())
+	}
+}
+
 func TestGroups(t *testing.T) {
 	plan, err := (&Network{Input: Shape{1, 4, 4}, Layers: []Layer{
 		&Conv{Filters: 2, Kernel: Square(3)}, &BatchNorm{}, &Flatten{},

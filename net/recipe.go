@@ -29,16 +29,16 @@ type Recipe struct {
 	StepEpochs   float64   `json:"step_epochs,omitempty"`   // length of Schedule.Every, in epochs; for StepRate only
 	Seed         uint64    `json:"seed"`                    // decides initial values, shuffles, dropout and augmentation
 	// EvaluateEvery is how many epochs lie between two evaluations. The last epoch is always evaluated. 0 means 1.
-	EvaluateEvery int `json:"evaluate_every,omitempty"`
-	Patience     int       `json:"patience,omitempty"`      // training stops after this many epochs without a better validation figure; 0 means never
-	Watch        Watch     `json:"watch,omitempty"`         // which validation figure; "" means WatchLoss
-	Loss         Criterion `json:"loss,omitzero"`
-	Balance      bool      `json:"balance,omitempty"`   // class weights are the BalancedWeights of the training set; then Loss must have none
-	DropLast     bool      `json:"drop_last,omitempty"` // an epoch leaves out its last samples if they don't fill an update
-	Average      float64   `json:"average,omitempty"`   // decay of the weights' moving averages, which evaluations use, see Options; 0 keeps none
-	Lookahead    Lookahead `json:"lookahead,omitzero"`  // its Total must be 0
-	Augment      Augment   `json:"augment,omitzero"`
-	Views        Views     `json:"views,omitempty"` // the views in which evaluations see each sample
+	EvaluateEvery int       `json:"evaluate_every,omitempty"`
+	Patience      int       `json:"patience,omitempty"` // training stops after this many epochs without a better validation figure; 0 means never
+	Watch         Watch     `json:"watch,omitempty"`    // which validation figure; "" means WatchLoss
+	Loss          Criterion `json:"loss,omitzero"`
+	Balance       bool      `json:"balance,omitempty"`   // class weights are the BalancedWeights of the training set; then Loss must have none
+	DropLast      bool      `json:"drop_last,omitempty"` // an epoch leaves out its last samples if they don't fill an update
+	Average       float64   `json:"average,omitempty"`   // decay of the weights' moving averages, which evaluations use, see Options; 0 keeps none
+	Lookahead     Lookahead `json:"lookahead,omitzero"`  // its Total must be 0
+	Augment       Augment   `json:"augment,omitzero"`
+	Views         Views     `json:"views,omitempty"` // the views in which evaluations see each sample
 }
 
 // maxEpochs keeps every count of steps far from overflow.

@@ -439,7 +439,7 @@ func (t *trainer) progress() error {
 		Epoch: t.pos.Epoch + 1, Step: t.pos.Step, Steps: t.steps,
 		Loss: t.since.MeanLoss(), Accuracy: t.since.Accuracy(),
 		ImagesPerSecond: perSecond(t.since.Samples, now.Sub(t.sinceTime)),
-		LearningRate:    t.opt.Rate(t.made() - 1),
+		LearningRate:    t.opt.LeadRate(t.made() - 1),
 	}
 	t.since, t.sinceTime = Metrics{}, now
 	return t.observe(p)

@@ -20,14 +20,14 @@ import (
 // rateFlags lists the settings of a recipe that affect find-rate.
 var rateFlags = []string{
 	"batch", "accumulate", "seed", "augment", "label-smoothing", "class-weights",
-	"optimizer", "rate-factor", "momentum", "nesterov", "beta1", "beta2", "epsilon", "weight-decay", "clip-norm",
+	"optimizer", "rate-factor", "momentum", "nesterov", "iterations", "rescale", "beta1", "beta2", "epsilon", "weight-decay", "clip-norm",
 }
 
 func (a *app) findRateCommand() *cli.Command {
 	const test = "Test"
 	flags := []cli.Flag{
-		&cli.Float64Flag{Name: "from", EnvVars: env("from"), Category: test, DefaultText: "1e-5 of sgd, else 1e-6", Usage: "`RATE` of the first step"},
-		&cli.Float64Flag{Name: "to", EnvVars: env("to"), Category: test, DefaultText: "10 of sgd, else 0.1", Usage: "`RATE` of the last step"},
+		&cli.Float64Flag{Name: "from", EnvVars: env("from"), Category: test, DefaultText: "1e-5 of sgd and muon, 1e-7 of lion, else 1e-6", Usage: "`RATE` of the first step"},
+		&cli.Float64Flag{Name: "to", EnvVars: env("to"), Category: test, DefaultText: "10 of sgd and muon, 0.01 of lion, else 0.1", Usage: "`RATE` of the last step"},
 		&cli.IntFlag{Name: "steps", EnvVars: env("steps"), Category: test, DefaultText: strconv.Itoa(net.RateRangeFor(net.SGD).Steps), Usage: "go from one to the other in `N` steps"},
 		&cli.StringFlag{Name: "svg", EnvVars: env("svg"), Category: test, Usage: "draw loss against rate, to `FILE`"},
 		&cli.StringFlag{Name: "csv", EnvVars: env("csv"), Category: test, Usage: "write rate, loss and smoothed loss of every step to `FILE`"},
@@ -85,7 +85,7 @@ type foundRate struct {
 // rateRange returns the range of learning rates that the flags and the recipe's
 // optimiser ask for.
 func rateRange(c *cli.Context, recipe net.Recipe) (net.RateRange, error) {
-	over := net.RateRangeFor(mainRule(&recipe).Method)
+	over := net.RateRangeFor(recipe.Optimizer.Lead().Method)
 	if c.IsSet("from") {
 		over.From = c.Float64("from")
 	}

@@ -50,7 +50,7 @@ func recipeAndModelFlags() []cli.Flag {
 	const training = "Training"
 	return []cli.Flag{
 		&cli.StringFlag{Name: "recipe", Value: net.Recipes()[0].Name, EnvVars: env("recipe"), Category: training, DefaultText: net.Recipes()[0].Name + ", or " + pictureRecipe + " where the model is " + pictureModel + " by default", Usage: "settings to start from, by `NAME`: " + strings.Join(recipeNames(), ", ") + ", or a JSON file"},
-		&cli.StringFlag{Name: "model", Value: net.Models()[0].Name, EnvVars: env("model"), Category: training, DefaultText: net.Models()[0].Name + ", or " + pictureModel + " for other than 28 x 28 grey images", Usage: "`MODEL`: a built-in model's name, or a JSON file"},
+		&cli.StringFlag{Name: "model", Value: net.Models()[0].Name, EnvVars: env("model"), Category: training, DefaultText: "the recipe's; without --recipe " + net.Models()[0].Name + ", or " + pictureModel + " for other than 28 x 28 grey images", Usage: "`MODEL`: a built-in model's name, or a JSON file"},
 	}
 }
 
@@ -138,9 +138,9 @@ func recipeFlags() []recipeFlag {
 		also("lr", recipeFlag{
 			flag: &cli.Float64Flag{Name: "learning-rate", EnvVars: env("learning-rate"), Category: optimizer, DefaultText: recipesOwn, Usage: "`X`: the step size; gputrain find-rate suggests one"},
 			set: func(c *cli.Context, r *net.Recipe) error {
-				rule := mainRule(r)
+				rule := r.Optimizer.Lead()
 				if rule != &r.Optimizer.Rule {
-					r.Optimizer.LearningRate = adamShare * c.Float64("learning-rate")
+					r.Optimizer.LearningRate = c.Float64("learning-rate") / adamShare
 				}
 				rule.LearningRate = c.Float64("learning-rate")
 				return nil
@@ -150,14 +150,14 @@ func recipeFlags() []recipeFlag {
 			flag: &cli.StringSliceFlag{Name: "rate-factor", EnvVars: env("rate-factor"), Category: optimizer, DefaultText: recipesOwn, Usage: "multiply the rate of some parameters, as `NAMES=X`: batchnorm.bias=64 or dense2.*=10; may be repeated, the first that fits counts"},
 			set:  func(c *cli.Context, r *net.Recipe) error { return setFactors(c.StringSlice("rate-factor"), r) },
 		},
-		number("momentum", optimizer, "`X`: from 0 to 1; sgd, muon", func(r *net.Recipe) *float64 { return &mainRule(r).Momentum }, having("momentum")...),
-		yes("nesterov", optimizer, "Nesterov's form of momentum; sgd, muon", func(r *net.Recipe) *bool { return &mainRule(r).Nesterov }, having("nesterov")...),
-		number("beta1", optimizer, "`X`: decay of the first moment; adam, adamw, lion", func(r *net.Recipe) *float64 { return &mainRule(r).Beta1 }, having("beta1")...),
-		number("beta2", optimizer, "`X`: decay of the second moment, of lion's only one; adam, adamw, lion", func(r *net.Recipe) *float64 { return &mainRule(r).Beta2 }, having("beta2")...),
-		number("epsilon", optimizer, "`X`: added to the root of the second moment; adam, adamw", func(r *net.Recipe) *float64 { return &mainRule(r).Epsilon }, having("epsilon")...),
-		whole("iterations", optimizer, "make a matrix's directions alike in `N` iterations; muon (5)", func(r *net.Recipe) *int { return &mainRule(r).Iterations }, having("iterations")...),
-		yes("rescale", optimizer, "keep the size of each filter's weights; muon", func(r *net.Recipe) *bool { return &mainRule(r).Rescale }, having("rescale")...),
-		also("wd", number("weight-decay", optimizer, "`X`: decay of convolution and dense weights: L2 (added to the gradient) in sgd and adam, decoupled in others", func(r *net.Recipe) *float64 { return &mainRule(r).WeightDecay })),
+		number("momentum", optimizer, "`X`: from 0 to 1; sgd, muon", func(r *net.Recipe) *float64 { return &r.Optimizer.Lead().Momentum }, having("momentum")...),
+		yes("nesterov", optimizer, "Nesterov's form of momentum; sgd, muon", func(r *net.Recipe) *bool { return &r.Optimizer.Lead().Nesterov }, having("nesterov")...),
+		number("beta1", optimizer, "`X`: decay of the first moment; adam, adamw, lion", func(r *net.Recipe) *float64 { return &r.Optimizer.Lead().Beta1 }, having("beta1")...),
+		number("beta2", optimizer, "`X`: decay of the second moment, of lion's only one; adam, adamw, lion", func(r *net.Recipe) *float64 { return &r.Optimizer.Lead().Beta2 }, having("beta2")...),
+		number("epsilon", optimizer, "`X`: added to the root of the second moment; adam, adamw", func(r *net.Recipe) *float64 { return &r.Optimizer.Lead().Epsilon }, having("epsilon")...),
+		whole("iterations", optimizer, "make a matrix's directions alike in `N` iterations; muon (5)", func(r *net.Recipe) *int { return &r.Optimizer.Lead().Iterations }, having("iterations")...),
+		yes("rescale", optimizer, "keep the size of each filter's weights; muon", func(r *net.Recipe) *bool { return &r.Optimizer.Lead().Rescale }, having("rescale")...),
+		also("wd", number("weight-decay", optimizer, "`X`: decay of convolution and dense weights: L2 (added to the gradient) in sgd and adam, decoupled in others", func(r *net.Recipe) *float64 { return &r.Optimizer.Lead().WeightDecay })),
 		number("clip-norm", optimizer, "scale gradients down to a norm of `X`; 0 does not", func(r *net.Recipe) *float64 { return &r.Optimizer.ClipNorm }),
 
 		word("schedule", schedule, "`NAME`: "+orList(scheduleNames), setSchedule),
@@ -267,18 +267,8 @@ func having(setting string) []string {
 	return names
 }
 
-// mainRule returns the rule of a recipe that flags change: with Muon, that of the matrices.
-func mainRule(r *net.Recipe) *net.Rule {
-	for i := range r.Optimizer.Groups {
-		if g := &r.Optimizer.Groups[i]; g.Params == net.HiddenMatrices {
-			return &g.Rule
-		}
-	}
-	return &r.Optimizer.Rule
-}
-
-// adamShare is the rate of Adam beside Muon, as a share of Muon's.
-const adamShare = 0.1
+// adamShare is how many times as high as Adam's rate Muon's is.
+const adamShare = 10
 
 // setFactors sets factors of the learning rate from texts such as "dense2.*=10". Groups
 // with rules of their own stay.
@@ -300,7 +290,7 @@ func setFactors(texts []string, r *net.Recipe) error {
 // setOptimizer changes to another optimiser with its usual settings. The learning
 // rate, its factors, weight decay and clipping stay.
 func setOptimizer(name string, r *net.Recipe) error {
-	o, was := &r.Optimizer, *mainRule(r)
+	o, was := &r.Optimizer, *r.Optimizer.Lead()
 	if string(was.Method) == name {
 		return nil
 	}
@@ -312,7 +302,7 @@ func setOptimizer(name string, r *net.Recipe) error {
 	case net.Lion:
 		fresh = net.LionDefault(was.LearningRate)
 	case net.Muon:
-		fresh = net.MuonDefault(was.LearningRate, adamShare*was.LearningRate)
+		fresh = net.MuonDefault(was.LearningRate, was.LearningRate/adamShare)
 		fresh.Groups[0].WeightDecay = was.WeightDecay
 	default:
 		fresh = net.AdamDefault(was.LearningRate)
@@ -320,7 +310,7 @@ func setOptimizer(name string, r *net.Recipe) error {
 	}
 	fresh.ClipNorm, fresh.Schedule, fresh.Groups = o.ClipNorm, o.Schedule, append(groups, fresh.Groups...)
 	*o = fresh
-	mainRule(r).WeightDecay = was.WeightDecay
+	r.Optimizer.Lead().WeightDecay = was.WeightDecay
 	return nil
 }
 
@@ -392,7 +382,7 @@ func checkOptimizer(c *cli.Context, r *net.Recipe) error {
 		}
 		return m
 	}
-	was := mainRule(r)
+	was := r.Optimizer.Lead()
 	if o := c.String("optimizer"); c.IsSet("optimizer") && !c.IsSet("learning-rate") && slices.Contains(optimizerNames, o) &&
 		alike(net.Method(o)) != alike(was.Method) {
 		return usagef("--optimizer %s needs another learning rate than the recipe's %v for %s: set --learning-rate too", o, was.LearningRate, was.Method)
@@ -434,7 +424,7 @@ func overrideRecipe(c *cli.Context, r *net.Recipe) error {
 // fits returns an error if the flag is for a setting that the recipe's optimiser or
 // schedule doesn't have.
 func (f recipeFlag) fits(name string, r *net.Recipe) error {
-	optimizer, schedule := string(mainRule(r).Method), scheduleName(r.Optimizer.Schedule.Method)
+	optimizer, schedule := string(r.Optimizer.Lead().Method), scheduleName(r.Optimizer.Schedule.Method)
 	for _, o := range f.only {
 		if o == optimizer || o == schedule {
 			return nil
@@ -530,7 +520,7 @@ func describeRecipe(r net.Recipe) string {
 	o := r.Optimizer
 	parts := append([]string{
 		fmt.Sprintf("%s, %s", counted(r.Epochs, "epoch"), batchText(r)),
-		fmt.Sprintf("%s, learning rate %v", mainRule(&r).Method, mainRule(&r).LearningRate),
+		fmt.Sprintf("%s, learning rate %v", r.Optimizer.Lead().Method, r.Optimizer.Lead().LearningRate),
 	}, stepSettings(r)...)
 	if s := scheduleName(o.Schedule.Method); s != "constant" {
 		parts = append(parts, s+" schedule")
@@ -558,14 +548,14 @@ func describeRecipe(r net.Recipe) string {
 
 // describeSteps tells in one line what makes a step, without the learning rate.
 func describeSteps(r net.Recipe) string {
-	parts := append([]string{batchText(r), string(mainRule(&r).Method)}, stepSettings(r)...)
+	parts := append([]string{batchText(r), string(r.Optimizer.Lead().Method)}, stepSettings(r)...)
 	return strings.Join(append(parts, fmt.Sprintf("seed %d", r.Seed)), ", ")
 }
 
 // stepSettings returns the settings of a step other than its size, optimiser and
 // learning rate.
 func stepSettings(r net.Recipe) (parts []string) {
-	o, rule := r.Optimizer, mainRule(&r)
+	o, rule := r.Optimizer, r.Optimizer.Lead()
 	if rule.Momentum != 0 {
 		parts = append(parts, fmt.Sprintf("momentum %v", rule.Momentum))
 	}

@@ -246,7 +246,7 @@ func (r *Run) learningRate() (s chart.Series, moves bool) {
 		if steps > most {
 			step = i * (steps - 1) / (most - 1)
 		}
-		s.X, s.Y = append(s.X, float64(step+1)/float64(perEpoch)), append(s.Y, o.Rate(step))
+		s.X, s.Y = append(s.X, float64(step+1)/float64(perEpoch)), append(s.Y, o.LeadRate(step))
 		moves = moves || s.Y[i] != s.Y[0]
 	}
 	return s, moves
