@@ -121,6 +121,10 @@ func (s *step) optimize(o net.Optimizer, over func(net.Param) bool) {
 		s.add(Launch{Call: "clip_factor", Bytes: 8*parts + 4})
 	}
 	for _, r := range rates {
+		if r.Method == net.Muon {
+			s.muon(r)
+			continue
+		}
 		call, ok := optimizerKernels[r.Method]
 		if !ok {
 			panic(fmt.Sprintf("BUG: an optimiser %q", r.Method))
@@ -136,6 +140,44 @@ func (s *step) optimize(o net.Optimizer, over func(net.Param) bool) {
 
 // optimizerKernels holds the kernel of each method that updates all weights with one rule in one launch.
 var optimizerKernels = map[net.Method]string{net.SGD: "sgd", net.Adam: "adam", net.AdamW: "adam", net.Lion: "lion"}
+
+// muon adds the launches that update matrices.
+func (s *step) muon(r trainedWeights) {
+	for _, t := range r.stacks {
+		count := int64(t.count)
+		values, n := count*int64(t.Rows)*int64(t.Columns), int64(t.Least())
+		grams := count * n * n
+		sums := 8 * count * int64(kernels.SquareSumsOf(uint64(t.Rows)*uint64(t.Columns)))
+		// Reads gradients, weights for the norm, and velocities, and writes velocities, U and sums.
+		bytes := 4*values*(2+2*int64(len(r.Moments()))) + sums
+		if t.narrow {
+			bytes -= 2 * values
+		}
+		if r.Rescale {
+			bytes += 4*values + sums
+		}
+		s.add(Launch{Call: "muon_velocity", Bytes: bytes})
+		s.add(Launch{Call: "muon_scale", Bytes: 8*values + sums})
+		product := func(m, n, k, floats int64) {
+			work := count * m * n * k
+			s.add(Launch{Call: "cublasGemmStridedBatchedEx", MulAdds: work, Computed: work, Bytes: 4 * floats})
+		}
+		for range r.Iterations {
+			product(n, n, int64(max(t.Rows, t.Columns)), values+grams)
+			product(n, n, n, 2*grams)
+			s.add(Launch{Call: "muon_polynomial", Bytes: 4 * 3 * grams})
+			product(int64(t.Rows), int64(t.Columns), n, 2*values+grams)
+		}
+		bytes = 4 * 3 * values
+		if r.Rescale {
+			bytes += sums
+		}
+		if s.Type == kernels.BF16 {
+			bytes += 2 * values
+		}
+		s.add(Launch{Call: "muon_apply", Bytes: bytes})
+	}
+}
 
 // average adds what moves the averages. Lookahead moves nothing in most steps, so its bytes are those of the mean step.
 func (s *step) average(options net.Options) {
@@ -161,6 +203,14 @@ func (s *step) average(options net.Options) {
 type trainedWeights struct {
 	net.Rule
 	count, narrow int64
+	stacks        []stack // if the rule is for matrices
+}
+
+// stack is matrices of one shape that the same launches update.
+type stack struct {
+	cuda.MatrixShape
+	narrow bool // their gradients are bfloat16
+	count  int
 }
 
 // rates returns the weights of some of the parameters, by the rules that update them.
@@ -176,8 +226,17 @@ func (s *step) rates(o net.Optimizer, over func(net.Param) bool) (rates []traine
 			at[of[i]] = len(rates)
 		}
 		r := &rates[at[of[i]]-1]
-		if r.count += int64(q.Size()); q.Role == net.Weight && s.narrow[q.Layer] {
+		narrow := q.Role == net.Weight && s.narrow[q.Layer]
+		if r.count += int64(q.Size()); narrow {
 			r.narrow += int64(q.Size())
+		}
+		if shape := cuda.MatrixOf(r.Rule, q); shape != (cuda.MatrixShape{}) {
+			i := slices.IndexFunc(r.stacks, func(t stack) bool { return t.MatrixShape == shape && t.narrow == narrow })
+			if i < 0 {
+				i = len(r.stacks)
+				r.stacks = append(r.stacks, stack{MatrixShape: shape, narrow: narrow})
+			}
+			r.stacks[i].count++
 		}
 	}
 	return rates

@@ -116,12 +116,17 @@ func TestLaunchesAreTheGraphs(t *testing.T) {
 	momentum := net.Options{Batch: 2, Optimizer: net.Optimizer{Rule: net.Rule{Method: net.SGD, LearningRate: 1e-3, Momentum: 0.9}}}
 	lion := net.Options{Batch: 2, Optimizer: net.LionDefault(1e-4), Lookahead: net.Lookahead{Every: 1, Start: 0.5, Final: 0.5}}
 	lion.Optimizer.Groups = []net.Group{{Params: "*.bias", Rule: net.SGDDefault(1e-3).Rule}}
+	muon := net.Options{Batch: 2, Optimizer: net.MuonDefault(1e-2, 1e-3)}
+	muon.Optimizer.Groups = append(muon.Optimizer.Groups, net.Group{Params: "dense2.weight", Rule: net.Rule{Method: net.Muon, LearningRate: 0.1, Iterations: 2, Rescale: true}})
+	clippedMuon := muon
+	clippedMuon.Optimizer.ClipNorm = 1
+	muonOnly := net.Options{Batch: 2, Optimizer: net.MuonDefault(1e-2, 1e-3)}
 	for _, c := range []struct {
 		network *net.Network
 		options net.Options
 	}{
 		{net.BuiltIn("tutorial"), adam}, {net.BuiltIn("lenet5"), adam}, {net.BuiltIn("mlp"), adam},
-		{everything(), clipped}, {large(), clipped}, {everything(), rich}, {rearranged(), adam}, {rearranged(), lion}, {devicetest.Residuals(net.Shape{C: 3, H: 24, W: 24}, 16), rich}, {frozen(), adam}, {biases(), clipped},
+		{everything(), clipped}, {large(), clipped}, {everything(), rich}, {rearranged(), adam}, {rearranged(), lion}, {everything(), clippedMuon}, {model(t, "resnet20"), muonOnly}, {devicetest.Residuals(net.Shape{C: 3, H: 24, W: 24}, 16), rich}, {frozen(), adam}, {biases(), clipped},
 		{model(t, "resnet20"), momentum}, {model(t, "mobilenetv2"), momentum},
 		{ending("a convolution"), adam}, {ending("ReLU", &net.Activation{Func: net.ReLU}), adam}, {ending("normalisation", &net.BatchNorm{}), adam},
 		{ending("pooling", &net.Pool{Mode: net.MeanPool, Global: true}), adam}, {ending("dropout", &net.Flatten{}, &net.Dropout{Rate: 0.5}), adam},
@@ -130,13 +135,24 @@ func TestLaunchesAreTheGraphs(t *testing.T) {
 			if slices.Contains([]string{"resnet20", "mobilenetv2", "tutorial"}, c.network.Name) && o.Precision == cuda.TF32 {
 				continue // for time: others show what is special to it
 			}
-			name := fmt.Sprintf("%s %s %s", c.network.Name, c.options.Optimizer.Method, o.Precision)
+			name := fmt.Sprintf("%s %s %s", c.network.Name, methods(c.options.Optimizer), o.Precision)
 			if o.ChannelsLast {
 				name += " channels last"
 			}
 			t.Run(name, func(t *testing.T) { compareWithGraph(t, c.network, o, c.options) })
 		}
 	}
+}
+
+// methods names an optimiser's methods.
+func methods(o net.Optimizer) string {
+	names := string(o.Method)
+	for _, g := range o.Groups {
+		if g.Method != "" && !strings.Contains(names, string(g.Method)) {
+			names += " and " + string(g.Method)
+		}
+	}
+	return names
 }
 
 // compareWithGraph compares the launches of a step with those of a captured graph.

@@ -155,6 +155,15 @@ func TestEarlyUpdateAmongManyBranches(t *testing.T) {
 // TestGraphsSameBytes trains a network with branches by every way of running, with whole mini-batches and with shares: all
 // must end with the same weights. Where memory is not shared, a value that lives too short would show.
 func TestGraphsSameBytes(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		optimizer net.Optimizer
+	}{{"adam", net.AdamDefault(1e-3)}, {"muon", net.MuonDefault(1e-3, 1e-3)}} {
+		t.Run(c.name, func(t *testing.T) { sameBytes(t, c.optimizer) })
+	}
+}
+
+func sameBytes(t *testing.T, optimizer net.Optimizer) {
 	data := images(50)
 	var want []byte
 	for _, name := range []string{"graph", "kernel by kernel", "buffers of their own", "one stream", "early updates"} {
@@ -172,9 +181,13 @@ func TestGraphsSameBytes(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer closeDevice(t, d)
-				p, err := d.Compile(branches(), net.Options{Batch: 12, Optimizer: net.AdamDefault(1e-3), Seed: 3})
+				p, err := d.Compile(branches(), net.Options{Batch: 12, Optimizer: optimizer, Seed: 3})
 				if err != nil {
 					t.Fatal(err)
+				}
+				early := p.(interface{ EarlyMatrices() int }).EarlyMatrices()
+				if want := name == "early updates" && len(optimizer.Groups) > 0; early > 0 != want {
+					t.Errorf("%d matrices are updated early", early)
 				}
 				train(t, p, data, 3, 12)
 				for i := range 3 {

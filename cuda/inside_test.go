@@ -6,7 +6,7 @@ package cuda
 // share is counted for each of them.
 func (p *program) GradientBytes() int64 {
 	f := &p.flat
-	bytes := f.grads.Bytes + f.narrow.Bytes + f.kept.Bytes + f.moments.Bytes
+	bytes := f.grads.Bytes + f.narrow.Bytes + f.kept.Bytes + f.moments.Bytes + p.muon.all.Bytes
 	for _, a := range p.values {
 		bytes += a.grad.Bytes
 	}
@@ -14,4 +14,16 @@ func (p *program) GradientBytes() int64 {
 		bytes += c.inputGrad.Bytes + c.gradient.Bytes
 	}
 	return bytes
+}
+
+// EarlyMatrices returns how many matrices are updated by Muon while the backward pass goes on.
+func (p *program) EarlyMatrices() (count int) {
+	for _, r := range p.flat.parts {
+		for _, s := range r.stacks {
+			if r.early {
+				count += s.count
+			}
+		}
+	}
+	return count
 }

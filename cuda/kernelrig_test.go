@@ -346,7 +346,7 @@ func (r *kernelRig) channels(most int) int {
 	return max(1, wide*r.about(max(1, most/wide)))
 }
 
-func optionally[T interface{ float32 | int32 }](o *operand[T]) kernels.Optional[T] {
+func optionally[T interface{ float32 | float64 | int32 }](o *operand[T]) kernels.Optional[T] {
 	if o == nil {
 		return 0
 	}
@@ -460,6 +460,7 @@ var kernelTrials = []struct {
 	{"to_bf16", tryToBF16}, {"from_bf16", tryFromBF16},
 	{"softmax_cross_entropy", trySoftmax}, {"add_metrics", tryAddMetrics},
 	{"sgd", trySGD}, {"adam", tryAdam}, {"lion", tryLion}, {"lion of NaN", tryLionNaN}, {"clipping", tryClipping},
+	{"muon_velocity", tryMuonVelocity}, {"muon_scale", tryMuonScale}, {"muon_polynomial", tryMuonPolynomial}, {"muon_apply", tryMuonApply},
 	{"move_average", tryMoveAverage}, {"exchange", tryExchange},
 	{"conv", tryConvolution}, {"conv_data", tryConvolutionData}, {"conv_filter", tryConvolutionFilter},
 	{"conv_bias_relu_pool", tryFused}, {"conv_bias_relu_pool of NaN", tryFusedNaN},

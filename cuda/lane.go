@@ -16,8 +16,8 @@ import (
 // for the others.
 type lane struct {
 	stream cu.Stream
-	dnn    *cudnn.Context // nil in a lane where only our kernels work
-	blas   *blas          // the same
+	dnn    *cudnn.Context // nil in a lane that doesn't need it
+	blas   *blas          // the same; see giveBLAS
 }
 
 // The numbers of the lanes.
@@ -37,24 +37,39 @@ func (d *Device) newLane(number int) (l lane, err error) {
 	if l.stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
 		return l, call("cuStreamCreate", err)
 	}
-	if number == updateLane || number != mainLane && d.options.OneStream { // these compute nothing with libraries
+	if number == updateLane || number != mainLane && d.options.OneStream { // these compute nothing with libraries, at first
 		return l, nil
 	}
 	if l.dnn, err = newDNN(l.stream); err != nil {
 		return l, err
 	}
+	l.blas, err = d.laneBLAS(l.stream)
+	return l, err
+}
+
+// laneBLAS makes a handle of cuBLAS for a lane's stream, with a workspace.
+func (d *Device) laneBLAS(stream cu.Stream) (*blas, error) {
 	workspace := int64(blasWorkspace)
 	if d.gpu.Major < 9 {
 		workspace = 4 << 20
 	}
 	buffer, err := d.pool.take(workspace, "cuBLAS's workspace")
 	if err != nil {
-		return l, err
+		return nil, err
 	}
-	if l.blas, err = newBLAS(l.stream, buffer, d.Precision()); err != nil {
-		return l, errors.Join(err, d.pool.give(buffer))
+	b, err := newBLAS(stream, buffer, d.Precision())
+	if err != nil {
+		return nil, errors.Join(err, d.pool.give(buffer))
 	}
-	return l, nil
+	return b, nil
+}
+
+// giveBLAS makes sure that a lane has a handle of cuBLAS. The lane keeps it as long as the device is open.
+func (d *Device) giveBLAS(number int) (err error) {
+	if l := &d.lanes[number]; l.blas == nil {
+		l.blas, err = d.laneBLAS(l.stream)
+	}
+	return err
 }
 
 func (l lane) close(p *Pool) error {

@@ -48,6 +48,16 @@ static cublasStatus_t multiplyBFloat16(cublasHandle_t h, cublasOperation_t opA, 
 	return cublasGemmEx(h, opA, opB, m, n, k, &one, (const void *)a, CUDA_R_16BF, lda, (const void *)b, CUDA_R_16BF, ldb, &beta,
 	                    (void *)c, narrow ? CUDA_R_16BF : CUDA_R_32F, ldc, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
 }
+
+// Several products of float32, of which each has its matrices so many elements behind those of the one before.
+static cublasStatus_t multiplyStack(cublasHandle_t h, cublasOperation_t opA, cublasOperation_t opB, int m, int n, int k,
+                                    CUdeviceptr a, int lda, int64_t strideA, CUdeviceptr b, int ldb, int64_t strideB,
+                                    CUdeviceptr c, int ldc, int64_t strideC, int count, cublasComputeType_t compute) {
+	const float one = 1, zero = 0;
+	return cublasGemmStridedBatchedEx(h, opA, opB, m, n, k, &one, (const void *)a, CUDA_R_32F, lda, strideA, (const void *)b,
+	                                  CUDA_R_32F, ldb, strideB, &zero, (void *)c, CUDA_R_32F, ldc, strideC, count, compute,
+	                                  CUBLAS_GEMM_DEFAULT);
+}
 */
 import "C"
 
@@ -198,14 +208,8 @@ type output struct {
 func (b *blas) multiply(c output, left, right matrix, m, n, k int, adds bool) error {
 	beta := C.float(boolInt(adds))
 	// cuBLAS is column-major, so it sees every matrix transposed. Hence it computes c' = right' * left'.
-	op := func(x matrix, rows, cols int) (C.cublasOperation_t, C.int) {
-		if x.transposed {
-			return C.CUBLAS_OP_T, C.int(rows)
-		}
-		return C.CUBLAS_OP_N, C.int(cols)
-	}
-	opLeft, strideLeft := op(left, m, k)
-	opRight, strideRight := op(right, k, n)
+	opLeft, strideLeft := operationOf(left.transposed, m, k)
+	opRight, strideRight := operationOf(right.transposed, k, n)
 	if b.precision == BF16 {
 		return driver.CheckBLAS("cublasGemmEx", int(C.multiplyBFloat16(b.handle, opRight, opLeft, C.int(n), C.int(m), C.int(k),
 			C.CUdeviceptr(right.Address), strideRight, C.CUdeviceptr(left.Address), strideLeft, beta, C.CUdeviceptr(c.Address), C.int(n),
@@ -213,6 +217,35 @@ func (b *blas) multiply(c output, left, right matrix, m, n, k int, adds bool) er
 	}
 	return driver.CheckBLAS("cublasSgemm", int(C.multiply(b.handle, opRight, opLeft, C.int(n), C.int(m), C.int(k),
 		C.CUdeviceptr(right.Address), strideRight, C.CUdeviceptr(left.Address), strideLeft, beta, C.CUdeviceptr(c.Address), C.int(n))))
+}
+
+// operationOf returns how cuBLAS takes a row-major matrix, and the leading dimension.
+func operationOf(transposed bool, rows, columns int) (C.cublasOperation_t, C.int) {
+	if transposed {
+		return C.CUBLAS_OP_T, C.int(rows)
+	}
+	return C.CUBLAS_OP_N, C.int(columns)
+}
+
+// stacked is several row-major matrices of float32 in device memory, each stride values behind the one before. If transposed
+// is set, their transposes lie there instead.
+type stacked struct {
+	Buffer
+	stride     int64
+	transposed bool
+}
+
+// multiplyStack computes c = left*right for each of count matrices. In TF32 and BF16 the factors are rounded as TF32 does.
+func (b *blas) multiplyStack(c, left, right stacked, m, n, k, count int) error {
+	compute := C.cublasComputeType_t(C.CUBLAS_COMPUTE_32F_FAST_TF32)
+	if b.precision == FP32 {
+		compute = C.CUBLAS_COMPUTE_32F_PEDANTIC
+	}
+	opLeft, leadingLeft := operationOf(left.transposed, m, k)
+	opRight, leadingRight := operationOf(right.transposed, k, n)
+	return driver.CheckBLAS("cublasGemmStridedBatchedEx", int(C.multiplyStack(b.handle, opRight, opLeft, C.int(n), C.int(m), C.int(k),
+		C.CUdeviceptr(right.Address), leadingRight, C.int64_t(right.stride), C.CUdeviceptr(left.Address), leadingLeft, C.int64_t(left.stride),
+		C.CUdeviceptr(c.Address), C.int(n), C.int64_t(c.stride), C.int(count), compute)))
 }
 
 // graph is a captured sequence of work. One call launches it.

@@ -23,6 +23,7 @@ type parameter struct {
 	moments     []Buffer
 	rule        int  // the number of the rule that updates it; -1 if it is frozen
 	decayed     bool // it has weight decay
+	matrix      MatrixShape
 }
 
 // flat holds all parameters in a few buffers, so that one launch does the same to all of them. The only gaps in the
@@ -30,6 +31,7 @@ type parameter struct {
 //
 // Trained parameters come first, and among these the ones that are updated early. Then parameters with the same rule lie
 // together. Among those, the ones with weight decay come first; and among those, the ones whose gradients are bfloat16.
+// Matrices of one shape come one after the other.
 type flat struct {
 	values, grads Buffer
 	narrow        Buffer // gradients that are bfloat16; each has the number that its value has in values
@@ -49,6 +51,7 @@ type part struct {
 	early                        bool
 	from, count, decayed, narrow int64
 	moments                      []Buffer // each has count values
+	stacks                       []stack  // all of its parameters, if the rule is for matrices; otherwise empty
 }
 
 // takeParameters takes the memory of all parameters.
@@ -57,14 +60,18 @@ func (p *program) takeParameters() error {
 	var of []int
 	f.rules, of = Rules(p.plan, p.options.Optimizer)
 	for i, q := range p.parameters {
-		q.rule, q.decayed = of[i], q.Trained && p.options.Optimizer.For(p.plan, q.Param).WeightDecay > 0
+		if q.rule = of[i]; q.Trained {
+			rule := p.options.Optimizer.For(p.plan, q.Param).Rule
+			q.decayed, q.matrix = rule.WeightDecay > 0, MatrixOf(rule, q.Param)
+		}
 	}
 	p.splitUpdates()
 	order := slices.Clone(p.parameters)
 	slices.SortStableFunc(order, func(a, b *parameter) int {
 		return cmp.Or(-cmp.Compare(boolInt(a.Trained), boolInt(b.Trained)), -cmp.Compare(boolInt(a.early), boolInt(b.early)),
 			cmp.Compare(a.rule, b.rule), -cmp.Compare(boolInt(a.decayed), boolInt(b.decayed)),
-			-cmp.Compare(boolInt(a.narrow), boolInt(b.narrow)))
+			-cmp.Compare(boolInt(a.narrow), boolInt(b.narrow)),
+			cmp.Compare(a.matrix.Rows, b.matrix.Rows), cmp.Compare(a.matrix.Columns, b.matrix.Columns))
 	})
 	offsets, in := map[*parameter]int64{}, map[*parameter]int{}
 	narrow := int64(0)
@@ -87,6 +94,9 @@ func (p *program) takeParameters() error {
 		if q.narrow {
 			r.narrow = r.count
 			narrow = f.all
+		}
+		if q.matrix != (MatrixShape{}) {
+			r.pile(q, offsets[q], f.all-offsets[q])
 		}
 	}
 	take := func(into *Buffer, count int64, what string) (err error) {
@@ -113,6 +123,9 @@ func (p *program) takeParameters() error {
 		}
 	}
 	if err != nil {
+		return err
+	}
+	if err := p.takeMuon(); err != nil {
 		return err
 	}
 	moments = 0

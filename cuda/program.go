@@ -34,6 +34,7 @@ type program struct {
 
 	parameters []*parameter // in the order of Plan.Params
 	flat       flat
+	muon       muon     // empty if nothing is updated by Muon
 	memory     []Buffer // shared by activations, gradients and masks, or a buffer for each
 	saved      int64    // bytes saved by sharing
 	perSample  int64    // bytes that a sample of the mini-batch needs; 0: not planned yet
@@ -216,7 +217,7 @@ func (p *program) release() error {
 	}
 	errs = append(errs, p.branches.close())
 	buffers := append(append([]Buffer{p.flat.values, p.flat.grads, p.flat.narrow, p.flat.kept, p.flat.rounded,
-		p.flat.averages, p.flat.moments, p.labels, p.others, p.shares, p.classWeights, p.losses, p.hits, p.probabilities, p.results, p.clip, p.squares},
+		p.flat.averages, p.flat.moments, p.muon.all, p.labels, p.others, p.shares, p.classWeights, p.losses, p.hits, p.probabilities, p.results, p.clip, p.squares},
 		p.memory...), p.workspaces[:]...)
 	for _, b := range buffers {
 		errs = append(errs, pool.give(b))

@@ -40,3 +40,19 @@ func Rules(p *net.Plan, o net.Optimizer) (rules []net.Optimizer, of []int) {
 	}
 	return rules, of
 }
+
+// A MatrixShape is the shape of a parameter that is updated as a matrix. It has a row for each filter or unit.
+type MatrixShape struct{ Rows, Columns int }
+
+// MatrixOf returns the shape of a parameter as a matrix, if the rule that updates it is for matrices. Otherwise it returns
+// the zero shape. Matrices with the same rule and shape are updated by the same launches, except where only some of them are
+// updated early or have gradients that are bfloat16.
+func MatrixOf(rule net.Rule, q net.Param) MatrixShape {
+	if !rule.Matrix() {
+		return MatrixShape{}
+	}
+	return MatrixShape{q.Dims[0], q.Size() / q.Dims[0]}
+}
+
+// Least returns the rows of the smaller of the products of the matrix with its own transpose.
+func (m MatrixShape) Least() int { return min(m.Rows, m.Columns) }

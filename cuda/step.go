@@ -309,8 +309,15 @@ func (p *program) optimizePart(r part, clip kernels.Optional[float32]) error {
 		return p.device.launch(kernels.Lion{W: w, W16: w16, Gradients: p.gradients(r), M: floats(r.moments[0]), State: p.state(), Rates: rates,
 			Clip: clip, Count: count, Narrow: narrow, Decayed: decayed, Beta1: float32(o.Beta1), OneLessBeta1: float32(1 - o.Beta1),
 			Beta2: float32(o.Beta2), OneLessBeta2: float32(1 - o.Beta2)})
+	case net.Muon:
+		for _, s := range r.stacks {
+			if err := p.optimizeStack(r, s, clip); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
-	return fmt.Errorf("optimiser: %s is not yet on the GPU", o.Method)
+	panic(fmt.Sprintf("BUG: an optimiser %q", o.Method))
 }
 
 // trains returns an error if the program is closed or can't train.

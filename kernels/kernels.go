@@ -46,6 +46,7 @@ var sources = []struct {
 	{name: "dropout", forms: []forms{dropout}},
 	{name: "loss", forms: []forms{softmaxCrossEntropy}},
 	{name: "metrics", kernels: []*Kernel{addMetrics}},
+	{name: "muon", kernels: []*Kernel{muonVelocity, muonScale, muonPolynomial, muonApply}},
 	{name: "norm", forms: []forms{batchnormMoments, batchnorm, batchnormGradients, batchnormBackward}},
 	{name: "optimizer", kernels: []*Kernel{sgd, adam, lion, moveAverage, exchange, squareSums, clipFactor}},
 	{name: "permute", forms: []forms{permute}},

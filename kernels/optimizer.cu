@@ -3,22 +3,7 @@
 // Method.
 // Limit: SGD moves 12 bytes a weight, 20 with momentum, Lion 20, Adam 28. With gradients of bfloat16 it is 2 less, with rounded
 // weights 2 more.
-#include "step.cuh"
-
-// Gradients, of which the first `narrow` are bfloat16, in a buffer of their own, as cuDNN writes them.
-struct Gradients {
-  const float *wide;
-  const BFloat16 *g16;
-  uint64_t narrow;
-
-  __device__ bool apart() const { return narrow % 4 == 0 && aligned(wide) && aligned(g16); }
-
-  // Those of a span, which doesn't hold both kinds.
-  template <unsigned W>
-  __device__ Pack<float, W> at(Span<W> span) const {
-    return span.first() < narrow ? load(g16, span) : load(wide, span);
-  }
-};
+#include "gradients.cuh"
 
 // clip is null or one factor. v is null without momentum. The first `narrow` gradients are in `g16`, the others in g.
 // Where w16 isn't null, the new weights go there too, as bfloat16.
