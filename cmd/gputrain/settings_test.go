@@ -120,6 +120,73 @@ func testSettingsResume(t *testing.T, device string) {
 	sameWeights(t, filepath.Join(runsFolder, "whole"), filepath.Join(runsFolder, "rich"))
 }
 
+// TestOptimizerFlags: what flags make of a recipe, and that a run goes on with it.
+func TestOptimizerFlags(t *testing.T) {
+	inFolder(t)
+	write(t, "two.json", `{"name": "two", "input": {"channels": 1, "height": 28, "width": 28},
+		"layers": [{"type": "flatten"}, {"type": "dense", "units": 9}, {"type": "activation", "func": "relu"}, {"type": "dense", "units": 10}]}`)
+	for _, c := range []struct{ name, flags, want string }{
+		{"lion", "--optimizer lion --lr 0.001 --beta2 0.95 --lookahead 2", "lion, learning rate 0.001, lookahead every 2 steps"},
+		{"muon", "--optimizer muon --lr 0.05 --momentum 0.8 --iterations 3 --rescale --wd 0.01 --schedule linear --peak 0 --rate-factor *.bias=2",
+			"muon, learning rate 0.05, momentum 0.8, Nesterov, rate of *.bias x 2, all else by adam at 0.005, weight decay 0.01, linear schedule"},
+	} {
+		train := append([]string{"train", "--device", "reference", "--model", "two.json", "--limit", "100", "--epochs", "2", "--run", c.name}, strings.Fields(c.flags)...)
+		if out, want := must(t, train...), "\nRecipe  tutorial: 2 epochs, batch 50, "+c.want+", seed 1\n"; !strings.Contains(out, want) {
+			t.Errorf("train lacks %q:\n%s", want, out)
+		}
+		if c.name == "muon" {
+			want := net.MuonDefault(0.05, 0.005)
+			want.Schedule = net.Schedule{Method: net.LinearRate, Start: 0.1}
+			rule := &want.Groups[0].Rule
+			rule.Momentum, rule.Iterations, rule.Rescale, rule.WeightDecay = 0.8, 3, true, 0.01
+			want.Groups = append([]net.Group{{Params: "*.bias", Factor: 2}}, want.Groups...)
+			if got := load(t, filepath.Join(runsFolder, c.name)).Recipe.Optimizer; !reflect.DeepEqual(got, want) {
+				t.Errorf("the optimiser is\n%+v, want\n%+v", got, want)
+			}
+			continue // its schedule is laid out for two epochs
+		}
+		must(t, append([]string{"train", "--device", "reference", "--resume", c.name, "--epochs", "3"}, strings.Fields(c.flags)...)...)
+		refuses(t, exitFailed, "cannot resume: --beta2 0.9 is not what the run began with; leave the flag out, or begin a new run with its weights: --weights in place of --resume",
+			"train", "--device", "reference", "--resume", c.name, "--epochs", "4", "--beta2", "0.9")
+	}
+}
+
+// TestRecipes: the recipes can be listed, shown, and taken for recipes of one's own.
+func TestRecipes(t *testing.T) {
+	inFolder(t)
+	golden(t, "recipes", must(t, "recipes"))
+	for _, r := range net.Recipes() {
+		out := must(t, "recipes", "show", r.Name)
+		for _, want := range []string{r.About, r.Model, describeRecipe(r.Recipe)} {
+			if !strings.Contains(out, want) {
+				t.Errorf("recipes show %s lacks %q:\n%s", r.Name, want, out)
+			}
+		}
+		write(t, "own.json", must(t, "recipes", "show", r.Name, "--json"))
+		own, err := loadRecipe("own.json")
+		if r.Results = nil; err != nil || !reflect.DeepEqual(own, r) {
+			t.Errorf("%s came back as %+v (%v)", r.Name, own, err)
+		}
+	}
+	if lines := strings.Count(must(t, "recipes", "--json"), "\n"); lines != len(net.Recipes()) {
+		t.Errorf("recipes --json prints %d lines", lines)
+	}
+	refuses(t, exitUsage, `--recipe: unknown "fats" (did you mean fast?); want `+orList(recipeNames())+", or a JSON file", "recipes", "show", "fats")
+	refuses(t, exitUsage, "recipes show takes one argument, a recipe's name or file; see gputrain recipes show --help", "recipes", "show")
+
+	// A recipe's file names a model beside it, and data.
+	if err := os.Mkdir("kitchen", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join("kitchen", "model.json"), quickModel)
+	write(t, filepath.Join("kitchen", "mine.json"), `{"model": "model.json", "epochs": 1, "batch": 50, "optimizer": {"method": "sgd", "learning_rate": 0.1}}`)
+	if out := must(t, "train", "--device", "reference", "--limit", "100", "--recipe", filepath.Join("kitchen", "mine.json")); !strings.Contains(out, "\nModel   quick: ") {
+		t.Errorf("it trains another model:\n%s", out)
+	}
+	write(t, "photos.json", `{"data": "CIFAR-10", "get_data": "it is at the university", "epochs": 1, "batch": 50, "optimizer": {"method": "sgd", "learning_rate": 0.1}}`)
+	refuses(t, exitUsage, "recipe photos is for CIFAR-10: name its folder with --data; it is at the university", "train", "--recipe", "photos.json")
+}
+
 // TestRecipeFile trains by a recipe of a file, which is what a run's record holds.
 func TestRecipeFile(t *testing.T) {
 	inFolder(t)

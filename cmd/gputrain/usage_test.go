@@ -40,7 +40,7 @@ func golden(t *testing.T, name, got string) {
 }
 
 func TestHelp(t *testing.T) {
-	for _, name := range []string{"train", "find-rate", "eval", "predict", "serve", "report", "data", "export", "import", "models", "models show", "verify", "bench", "devices", "completion"} {
+	for _, name := range []string{"train", "find-rate", "eval", "predict", "serve", "report", "data", "export", "import", "models", "models show", "recipes", "recipes show", "verify", "bench", "devices", "completion"} {
 		words := strings.Fields(name)
 		help := must(t, append(words, "--help")...)
 		golden(t, "help-"+strings.Join(words, "-"), help)
@@ -234,14 +234,21 @@ func TestUsage(t *testing.T) {
 		{"train --beta1 1", "optimiser: beta1 must be at least 0 and less than 1, got 1; see gputrain train --help"},
 		{"train --warmup-epochs 10", "warm-up must be at least 0 and less than the 10 epochs, got 10; see gputrain train --help"},
 		{"train --watch cost", `--watch: unknown "cost" (did you mean loss?); want loss or accuracy`},
-		{"train --optimizer rmsprop", `--optimizer: unknown "rmsprop"; want sgd, adam or adamw`},
+		{"train --optimizer rmsprop", `--optimizer: unknown "rmsprop"; want sgd, adam, adamw, lion or muon`},
 		{"train --optimizer sgd", "--optimizer sgd needs another learning rate than the recipe's 0.0001 for adam: set --learning-rate too"},
-		{"train --momentum 0.9", "--momentum is for sgd, the optimiser is adam: set --optimizer, or leave the flag out"},
-		{"train --optimizer sgd --learning-rate 0.1 --beta2 0.9", "--beta2 is for adam or adamw, the optimiser is sgd: set --optimizer, or leave the flag out"},
-		{"train --schedule onecycle", `--schedule: unknown "onecycle" (did you mean one-cycle?); want constant, step, cosine, one-cycle or exponential`},
-		{"train --peak 0.3", "--peak is for one-cycle, the schedule is constant: set --schedule, or leave the flag out"},
-		{"train --schedule step --final-rate 0", "--final-rate is for cosine, one-cycle or exponential, the schedule is step: set --schedule, or leave the flag out"},
-		{"train --start-rate 0.5", "--start-rate is for one-cycle or exponential, the schedule is constant: set --schedule, or leave the flag out"},
+		{"train --optimizer lion", "--optimizer lion needs another learning rate than the recipe's 0.0001 for adam: set --learning-rate too"},
+		{"train --optimizer muon --lr 0.1 --beta1 0.5", "--beta1 is for adam, adamw or lion, the optimiser is muon: set --optimizer, or leave the flag out"},
+		{"train --optimizer muon --lr 0.1 --iterations 0", "optimiser: iterations must be at least 1 and less than 21, got 0; see gputrain train --help"},
+		{"train --iterations 3", "--iterations is for muon, the optimiser is adam: set --optimizer, or leave the flag out"},
+		{"train --lookahead 5 --average 0.9", "average and lookahead exclude each other; see gputrain train --help"},
+		{"train --lookahead -1", "lookahead: every must be at least 1 update, got -1; see gputrain train --help"},
+		{"train --evaluate-every -1", "epochs between evaluations must be from 1 to 1000000, got -1; see gputrain train --help"},
+		{"train --momentum 0.9", "--momentum is for sgd or muon, the optimiser is adam: set --optimizer, or leave the flag out"},
+		{"train --optimizer sgd --learning-rate 0.1 --beta2 0.9", "--beta2 is for adam, adamw or lion, the optimiser is sgd: set --optimizer, or leave the flag out"},
+		{"train --schedule onecycle", `--schedule: unknown "onecycle" (did you mean one-cycle?); want constant, step, cosine, one-cycle, linear or exponential`},
+		{"train --peak 0.3", "--peak is for one-cycle or linear, the schedule is constant: set --schedule, or leave the flag out"},
+		{"train --schedule step --final-rate 0", "--final-rate is for cosine, one-cycle, linear or exponential, the schedule is step: set --schedule, or leave the flag out"},
+		{"train --start-rate 0.5", "--start-rate is for one-cycle, linear or exponential, the schedule is constant: set --schedule, or leave the flag out"},
 		{"train --schedule exponential --final-rate 0", "schedule: exponential needs a start and an end above 0; see gputrain train --help"},
 		{"train --augment standart", `--augment: unknown "standart" (did you mean standard?); want none, light, standard or strong, or a JSON file`},
 		{"train --label-smoothing 1", "loss: label smoothing must be at least 0 and less than 1, got 1; see gputrain train --help"},

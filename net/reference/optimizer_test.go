@@ -2,9 +2,13 @@ package reference_test
 
 import (
 	"math"
+	"slices"
 	"testing"
 
+	"gonum.org/v1/gonum/mat"
+
 	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/reference"
 )
@@ -171,4 +175,89 @@ func TestClip(t *testing.T) {
 	g := [][]float64{{0, 0}}
 	reference.Clip(1, g)
 	approx.Check(t, "zeros", g[0], []float64{0, 0}, exact)
+}
+
+// With beta1 3/4, beta2 1/2 and rate 1/4, gradients 2, -8 and 0 give sums of 1/2, -5/4 and
+// -21/8 with moments 1, -7/2 and -7/4.
+func TestLionByHand(t *testing.T) {
+	o := net.Optimizer{Rule: net.Rule{Method: net.Lion, LearningRate: 0.25, Beta1: 0.75, Beta2: 0.5}}
+	got, moments := run(o, true, 10, 2, -8, 0)
+	approx.Check(t, "lion", got, []float64{9.75, 10, 10.25}, exact)
+	approx.Check(t, "m", moments["m"], []float64{-1.75}, exact)
+
+	o.WeightDecay = 0.5 // of 1/8 in a step, before the rest
+	got, _ = run(o, true, 16, 2, -8)
+	approx.Check(t, "with decay", got, []float64{13.75, 12.28125}, exact)
+	got, _ = run(o, true, 16, 0)
+	approx.Check(t, "no gradient has no sign", got, []float64{14}, exact)
+}
+
+// TestOrthogonalize: the iteration changes a matrix's singular values by its polynomial, and
+// leaves the singular vectors.
+func TestOrthogonalize(t *testing.T) {
+	rng := testenv.Rand(t)
+	for _, c := range []struct{ rows, columns, iterations int }{{1, 1, 3}, {3, 7, 1}, {7, 3, 3}, {5, 5, 5}, {16, 40, 5}} {
+		u := make([]float64, c.rows*c.columns)
+		for i := range u {
+			u[i] = 3 * rng.NormFloat64()
+		}
+		var svd mat.SVD
+		if !svd.Factorize(mat.NewDense(c.rows, c.columns, slices.Clone(u)), mat.SVDThin) {
+			t.Fatal("no singular values")
+		}
+		values := svd.Values(nil)
+		norm := reference.Norm(u) + net.MuonLeast
+		for i := range values {
+			values[i] /= norm
+			for range c.iterations {
+				s := values[i]
+				values[i] = net.NewtonSchulz[0]*s + net.NewtonSchulz[1]*s*s*s + net.NewtonSchulz[2]*s*s*s*s*s
+			}
+			if c.iterations == 5 && c.rows == 16 && (values[i] < 0.6 || values[i] > 1.25) {
+				t.Errorf("a singular value became %v", values[i])
+			}
+		}
+		var left, right, want mat.Dense
+		svd.UTo(&left)
+		svd.VTo(&right)
+		want.Product(&left, mat.NewDiagDense(len(values), values), right.T())
+		reference.Orthogonalize(c.rows, u, c.iterations)
+		approx.Check(t, "orthogonalized", u, want.RawMatrix().Data, approx.Tolerance{Abs: 1e-11})
+	}
+}
+
+// TestMuonsScales: how large an update is, and what Rescale does.
+func TestMuonsScales(t *testing.T) {
+	o := net.Optimizer{Rule: net.Rule{Method: net.Muon, LearningRate: 0.5, Iterations: 2, WeightDecay: 0.5}}
+	g := []float64{1, -2, 3, 0.5, 2, -1}
+	u := slices.Clone(g)
+	reference.Orthogonalize(3, u, 2)
+	old := []float64{1, 2, 3, 4, 5, 6}
+	for _, rescale := range []bool{false, true} {
+		o.Rescale = rescale
+		scale, keep := math.Sqrt(1.5), 1.0
+		if rescale {
+			scale, keep = 1, math.Sqrt(3/91.)
+		}
+		w := slices.Clone(old)
+		reference.Update(o, 0, 3, w, g, nil)
+		want := make([]float64, len(w))
+		for i := range want {
+			want[i] = 0.75*keep*old[i] - 0.5*scale*u[i]
+		}
+		approx.Check(t, "weights", w, want, series)
+	}
+}
+
+func TestLookahead(t *testing.T) {
+	o := net.Options{Lookahead: net.Lookahead{Every: 2, Start: 1, Final: 0.25, Power: 2, Total: 4}}
+	a, w := []float64{8}, []float64{4}
+	for step, want := range []struct{ a, w float64 }{{8, 4}, {8 - 0.8125*4, 8 - 0.8125*4}} { // 1 - 3/4 * (2/4)^2
+		reference.Average(o, int64(step), a, w)
+		approx.Check(t, "average and weight", []float64{a[0], w[0]}, []float64{want.a, want.w}, exact)
+	}
+	w[0] = a[0] + 4
+	reference.Average(o, 2, a, w)
+	reference.Average(o, 3, a, w)
+	approx.Check(t, "at the end", []float64{a[0], w[0]}, []float64{4.75 + 1, 4.75 + 1}, exact)
 }
