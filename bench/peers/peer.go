@@ -59,6 +59,7 @@ type line struct {
 	Tier     string    `json:"tier"`
 	Loss     []float64 `json:"loss"`
 	Error    string    `json:"error"`
+	Trained  *Epoch    `json:"trained"`
 	Repeat
 }
 
@@ -76,6 +77,18 @@ func Start(ctx context.Context, dir, name, job string) (*Peer, error) {
 
 // start runs cmd as a peer.
 func start(name string, cmd *exec.Cmd) (*Peer, error) {
+	p, err := begin(name, cmd)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.setUp(); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// begin starts cmd, and reads nothing yet.
+func begin(name string, cmd *exec.Cmd) (*Peer, error) {
 	p := &Peer{Name: name, cmd: cmd}
 	cmd.Stderr = &p.stderr
 	cmd.WaitDelay = 10 * time.Second
@@ -92,9 +105,6 @@ func start(name string, cmd *exec.Cmd) (*Peer, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("peer %s: %w", name, err)
 	}
-	if err := p.setUp(); err != nil {
-		return nil, errors.Join(err, p.Close())
-	}
 	return p, nil
 }
 
@@ -109,6 +119,22 @@ func (p *Peer) Next(job string) error {
 
 // setUp reads what a peer reports before its first repeat.
 func (p *Peer) setUp() error {
+	if err := p.hello(); err != nil {
+		return err
+	}
+	l, err := p.next()
+	if err != nil {
+		return err
+	}
+	if len(l.Loss) == 0 {
+		return fmt.Errorf("peer %s: shows no losses", p.Name)
+	}
+	p.Losses = l.Loss
+	return nil
+}
+
+// hello reads the line in which a peer tells who it is.
+func (p *Peer) hello() error {
 	l, err := p.next()
 	if err != nil {
 		return err
@@ -117,13 +143,6 @@ func (p *Peer) setUp() error {
 		return fmt.Errorf("peer %s: says that it is %q", p.Name, l.Peer)
 	}
 	p.Version, p.Settings, p.Tier = l.Version, l.Settings, l.Tier
-	if l, err = p.next(); err != nil {
-		return err
-	}
-	if len(l.Loss) == 0 {
-		return fmt.Errorf("peer %s: shows no losses", p.Name)
-	}
-	p.Losses = l.Loss
 	return nil
 }
 

@@ -15,6 +15,7 @@ and, where it can tell,
     device_memory()      the peak of a GPU's memory that it has held, in bytes
 """
 
+import contextlib
 import gc
 import json
 import os
@@ -57,7 +58,7 @@ class Job:
     @property
     def gpu(self):
         """The GPU's number; None on the CPU."""
-        return None if self.device == "cpu" else int(self.device.partition(":")[2] or 0)
+        return gpu_number(self.device)
 
 
 def read_job(path):
@@ -76,12 +77,7 @@ def read_job(path):
                 raise Unavailable(f"the peers know no {setting} of an optimizer")
         if any(layer.fields.get("rate") for layer in network.layers if layer.kind == "dropout"):
             raise Unavailable(f"{network.name} has dropout, for which each framework draws its own numbers: losses can't be compared")
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", j["device"]):
-        raise ValueError(f"device {j['device']}: want cpu, cuda or cuda:N")
-    if j["precision"] not in (("fp32",) if j["device"] == "cpu" else ("fp32", "tf32", "bf16")):
-        raise ValueError(f"precision {j['precision']} on device {j['device']}: want fp32, or on a GPU tf32 or bf16")
-    if j.get("tier", "") not in ("", "avx2"):
-        raise ValueError(f"tier {j['tier']}: want avx2 or nothing")
+    check_place(j)
     for field, least in ("threads", 1), ("batch", 1), ("check", 1):
         if j[field] < least:
             raise ValueError(f"{field} is {j[field]}, want {least} or more")
@@ -105,6 +101,21 @@ def read_job(path):
         images=data["images"][:n].astype(np.float32) * np.float32(j["scale"]),
         labels=data["labels"][:n].astype(np.int32),
     )
+
+
+def check_place(j):
+    """Raises ValueError for a job's device, precision or tier that there is not."""
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", j["device"]):
+        raise ValueError(f"device {j['device']}: want cpu, cuda or cuda:N")
+    if j["precision"] not in (("fp32",) if j["device"] == "cpu" else ("fp32", "tf32", "bf16")):
+        raise ValueError(f"precision {j['precision']} on device {j['device']}: want fp32, or on a GPU tf32 or bf16")
+    if j.get("tier", "") not in ("", "avx2"):
+        raise ValueError(f"tier {j['tier']}: want avx2 or nothing")
+
+
+def gpu_number(device):
+    """The number of the GPU that a device names; None for the CPU."""
+    return None if device == "cpu" else int(device.partition(":")[2] or 0)
 
 
 def channels_last(images):
@@ -175,18 +186,36 @@ def run(job, peer, requests, write):
     return None
 
 
+def output():
+    """Returns a function that writes an object as a line to standard output. Whatever else a framework prints goes to standard
+    error from now on."""
+    lines = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return lambda line: print(json.dumps(line), file=lines, flush=True)
+
+
+@contextlib.contextmanager
+def telling(name, write):
+    """Writes what goes wrong for the peer called name, and ends the process with the status that says so."""
+    try:
+        yield
+    except ImportError as e:
+        write({"error": f"{name} is not installed here ({e}); make bench-peers installs it"})
+        sys.exit(UNAVAILABLE)
+    except Unavailable as e:
+        write({"error": str(e)})
+        sys.exit(UNAVAILABLE)
+    except Exception as e:
+        write({"error": f"{type(e).__name__}: {e}"})
+        raise
+
+
 def serve(name, make, gpu=False):
     """Runs the peer called name on the job that the command line names, and those that requests name after it.
     make(job) imports the framework and returns the peer, so that settings that are read at import can be made first.
     gpu says whether it knows GPUs."""
-    # What a framework prints goes to standard error, the protocol's lines to standard output.
-    lines = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-
-    def write(line):
-        print(json.dumps(line), file=lines, flush=True)
-
-    try:
+    write = output()
+    with telling(name, write):
         path, requests = sys.argv[1], iter(sys.stdin)
         while path:
             job = read_job(path)
@@ -199,12 +228,3 @@ def serve(name, make, gpu=False):
             job = peer = None
             gc.collect()
             reset_peak_rss()
-    except ImportError as e:
-        write({"error": f"{name} is not installed here ({e}); make bench-peers installs it"})
-        sys.exit(UNAVAILABLE)
-    except Unavailable as e:
-        write({"error": str(e)})
-        sys.exit(UNAVAILABLE)
-    except Exception as e:
-        write({"error": f"{type(e).__name__}: {e}"})
-        raise
