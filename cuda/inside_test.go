@@ -27,3 +27,13 @@ func (p *program) EarlyMatrices() (count int) {
 	}
 	return count
 }
+
+// Stacks returns how many matrices each of the stacks has.
+func (p *program) Stacks() (counts []int) {
+	for _, r := range p.flat.parts {
+		for _, s := range r.stacks {
+			counts = append(counts, s.count)
+		}
+	}
+	return counts
+}

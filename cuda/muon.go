@@ -9,10 +9,13 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// Muon updates matrices. Each has a row for each filter or unit. With channels last, its columns are in another order than
-// the network's, and so are those of U: U*U' is the same then, and U'*U has its rows and columns in that order too. Muon's
-// products are float32. In TF32 and BF16 their factors are rounded as TF32 rounds them: in BF16 too, since the matrices are
-// float32, and this is as exact as their sums need (Muon's authors multiply in bfloat16).
+// Muon updates matrices. Each has a row for each filter or unit. With channels last, a matrix has its columns in another order
+// than the network does. Then U*U' is the same, U'*U has rows and columns in the device's order, and the next U has its columns
+// in that order again.
+//
+// Muon's matrices and products are float32. In the precisions TF32 and BF16, products round their factors as TF32 does. BF16
+// has nothing to gain from bfloat16 factors here: the matrices would have to be rounded first, and launches take longer than
+// the products.
 
 // stack is matrices of one shape, which the same launches update. They are count matrices, each stride values of flat behind
 // the one before, from value number from on.

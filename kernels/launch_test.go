@@ -76,10 +76,16 @@ func TestGeometryOfRows(t *testing.T) {
 	columns := func(batch, channels uint32) kernels.ColumnSums {
 		return kernels.ColumnSums{Db: 16, Dy: kernels.Float32.At(16), Batch: batch, Channels: channels}
 	}
+	stack := func(size uint64, matrices uint32) kernels.MuonScale {
+		return kernels.MuonScale{U: 16, Squares: 16, Stack: kernels.Stack{Size: size, Stride: size, Matrices: matrices, Parts: kernels.SquareSumsOf(size)}}
+	}
 	for _, c := range []struct {
 		kernel          kernels.Launcher
 		blocks, threads int
 	}{
+		{stack(64*576, 4), 4 * 9, 256}, // nine blocks a matrix
+		{stack(4096*300, 2), 2 * 256, 256},
+		{stack(27, 5), 5, 32},
 		{gather(128, 784), 128, 256},
 		{gather(5000, 784), 1056, 256},
 		{gather(100, 3*224*224), 1056, 256}, // ten blocks a sample
@@ -351,6 +357,25 @@ func TestRowsOfNothingAreRefused(t *testing.T) {
 	} {
 		if _, err := k.Launch(t4); err == nil || !strings.Contains(err.Error(), "want 1 or more") {
 			t.Errorf("%+v: got %v", k, err)
+		}
+	}
+}
+
+// TestStacks gives Muon's kernels stacks that they can't take.
+func TestStacks(t *testing.T) {
+	good := kernels.MuonScale{U: 16, Squares: 16, Stack: kernels.Stack{Size: 4097, Stride: 4100, Matrices: 2, Parts: 2}}
+	if _, err := good.Launch(t4); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*kernels.MuonScale){
+		"too few sums": func(k *kernels.MuonScale) { k.Parts = 1 },
+		"no matrices":  func(k *kernels.MuonScale) { k.Matrices = 0 },
+		"overlapping":  func(k *kernels.MuonScale) { k.Stride = 4096 },
+	} {
+		bad := good
+		change(&bad)
+		if _, err := bad.Launch(t4); err == nil {
+			t.Errorf("%s: launched", name)
 		}
 	}
 }

@@ -17,6 +17,9 @@ func (s Stack) launch(k *Kernel, d Device, parameters any) (Launch, error) {
 	if err != nil {
 		return Launch{}, err
 	}
+	if rows < 1 || s.Stride < s.Size {
+		return Launch{}, fmt.Errorf("kernels: %s: %d matrices of %d values, %d apart: want 1 or more, no values shared", k.Name, s.Matrices, s.Size, s.Stride)
+	}
 	if s.Parts != SquareSumsOf(s.Size) {
 		return Launch{}, fmt.Errorf("kernels: %s: %d parts of %d values: want %d", k.Name, s.Parts, s.Size, SquareSumsOf(s.Size))
 	}
