@@ -39,8 +39,10 @@ func Models() []Model {
 		{"tutorial", "two 5x5 convolutions and two dense layers, from a TensorFlow tutorial", mnist, 10, tutorial},
 		{"lenet5", "LeNet-5 (LeCun et al., 1998) in today's usual form", mnist, 10, lenet5},
 		{"mlp", "one hidden layer of 300, for comparison", mnist, 10, mlp},
-		{"digits-s", "two convolutions with batch normalisation, for digits in seconds", mnist, 10, digits(128, []int{16, 5}, []int{32, 3})},
-		{"digits-m", "the network of digits-s, wider", mnist, 10, digits(128, []int{24, 5}, []int{48, 3})},
+		{"digits-s", "two convolutions with batch normalisation, for digits in seconds", mnist, 10, digits(128, stage{16, []int{5}, PadValid}, stage{32, []int{3}, PadValid})},
+		{"digits-m", "the network of digits-s, wider", mnist, 10, digits(128, stage{24, []int{5}, PadValid}, stage{48, []int{3}, PadValid})},
+		{"digits-l", "six convolutions with batch normalisation, for the last tenths of a per cent", mnist, 10,
+			digits(0, stage{32, []int{3, 3}, PadValid}, stage{64, []int{3, 3}, PadSame}, stage{128, []int{3, 3}, PadSame})},
 		{"resnet20", "residual network for small images (He et al., 2016), projection shortcuts", cifar, 10, cifarResNet(3)},
 		{"resnet56", "the small residual network with nine blocks a stage instead of three", cifar, 10, cifarResNet(9)},
 		{"resnet18", "residual network of basic blocks (He et al., 2016)", imagenet, 1000, resNet(basic, 2, 2, 2, 2)},
@@ -100,18 +102,26 @@ func tutorial(_ Shape, classes int) []Layer {
 	}
 }
 
-// digits has a group of layers for each entry of convs, which holds the number of filters
-// and then the size of each convolution of the group. A group ends with 2x2 max pooling.
-// A fully connected layer of the given units follows, or none for 0.
-func digits(units int, convs ...[]int) func(Shape, int) []Layer {
+// stage describes convolutions with the same number of filters, by the sizes of their
+// kernels.
+type stage struct {
+	filters int
+	kernels []int
+	padding Padding
+}
+
+// digits has stages of convolutions with batch normalisation and ReLU. 2x2 max pooling
+// comes behind the last convolution of each stage. A fully connected layer of the given
+// units follows, or none for 0.
+func digits(units int, stages ...stage) func(Shape, int) []Layer {
 	return func(_ Shape, classes int) []Layer {
 		s := &sequence{}
 		n := 0
-		for g, c := range convs {
-			for k, size := range c[1:] {
+		for g, stage := range stages {
+			for k, size := range stage.kernels {
 				n++
-				s.add(&Conv{Name: fmt.Sprintf("conv%d", n), Filters: c[0], Kernel: Square(size), NoBias: true})
-				if k == len(c)-2 {
+				s.add(&Conv{Name: fmt.Sprintf("conv%d", n), Filters: stage.filters, Kernel: Square(size), Padding: stage.padding, NoBias: true})
+				if k == len(stage.kernels)-1 {
 					s.add(&Pool{Name: fmt.Sprintf("pool%d", g+1), Kernel: Square(2)})
 				}
 				s.add(&BatchNorm{Name: fmt.Sprintf("norm%d", n)})
