@@ -13,9 +13,8 @@ import (
 // than the network does. Then U*U' is the same, U'*U has rows and columns in the device's order, and the next U has its columns
 // in that order again.
 //
-// Muon's matrices and products are float32. In the precisions TF32 and BF16, products round their factors as TF32 does. BF16
-// has nothing to gain from bfloat16 factors here: the matrices would have to be rounded first, and launches take longer than
-// the products.
+// Muon's matrices and products are float32. In the precisions TF32 and BF16, products round their factors as TF32 does. For
+// bfloat16 factors, further launches would have to round the matrices first, and small products take no longer than a launch.
 
 // stack is matrices of one shape, which the same launches update. They are count matrices, each stride values of flat behind
 // the one before, from value number from on.

@@ -51,11 +51,9 @@ extern "C" __global__ void __launch_bounds__(256)
     });
     sum = blockSum(sum, shared);
     if (threadIdx.x == 0) squares[row] = sum;
-    __syncthreads();
     if (!weights) continue;
     weightSum = blockSum(weightSum, shared);
     if (threadIdx.x == 0) weights[row] = weightSum;
-    __syncthreads();
   }
 }
 
