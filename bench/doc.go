@@ -2,5 +2,6 @@
 // what each layer costs (operations, bytes, launches) and from the limits of the machine (arithmetic, memory, launches).
 //
 // [Run] measures devices, and other frameworks beside them (package peers). It returns a [Report], which can be written
-// as tables, JSON, CSV or a page with plots. [Launches] and [GPU] calculate a GPU's step.
+// as tables, JSON, CSV or a page with plots. [ToAccuracy] measures how long whole training runs take to a test accuracy.
+// [Launches] and [GPU] calculate a GPU's step.
 package bench

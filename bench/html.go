@@ -80,14 +80,23 @@ func (r *Report) WriteHTML(w io.Writer) error {
 	}
 	checked := checkTable(r.Measurements)
 	sections = append(sections, section{Title: checked.Title, Tables: []Table{{Align: checked.Align, Head: checked.Head, Rows: checked.Rows}}})
+	return reportPage{"Throughput of training and inference", r.Facts(), r.Interrupted, sections, r.Legend()}.write(w)
+}
+
+// reportPage is a report as a page.
+type reportPage struct {
+	description string
+	Facts       [][2]string
+	Interrupted bool
+	Sections    []section
+	Legend      []string
+}
+
+func (p reportPage) write(w io.Writer) error {
 	var body strings.Builder
-	err := reportBody.Execute(&body, struct {
-		*Report
-		Sections []section
-	}{r, sections})
-	if err != nil {
+	if err := reportBody.Execute(&body, p); err != nil {
 		return err
 	}
-	return page.Page{Title: "gputrain bench", Description: "Throughput of training and inference",
+	return page.Page{Title: "gputrain bench", Description: p.description,
 		Style: "th[scope=row] { white-space: nowrap; }\n", Body: template.HTML(body.String())}.Write(w)
 }

@@ -31,7 +31,7 @@ type device struct {
 	options func(*net.Options)  // changes how it is compiled
 	state   func(*net.State)    // changes its initial weights
 	infer   func(*tensor.Dense) // changes probabilities
-	steps   *int                // counts training steps
+	steps   *int                // counts updates
 	forgets int                 // how many of a mini-batch's last images it leaves out
 }
 
@@ -73,6 +73,14 @@ func (p program) Step(b net.Batch) error {
 	}
 	b.Indices = b.Indices[:len(b.Indices)-p.d.forgets]
 	return p.Program.Step(b)
+}
+
+// Update is for updates from several mini-batches; Step has its own.
+func (p program) Update() error {
+	if p.d.steps != nil {
+		*p.d.steps++
+	}
+	return p.Program.Update()
 }
 
 func (p program) Infer(b net.Batch) (*tensor.Dense, error) {

@@ -263,12 +263,7 @@ func (r *Report) Legend() []string {
 
 // Facts returns the circumstances of the run, as pairs of a name and a value.
 func (r *Report) Facts() [][2]string {
-	m := r.Machine
-	cpu := fmt.Sprintf("%d CPUs", m.CPUs)
-	if m.CPU != "" {
-		cpu = fmt.Sprintf("%s, %s", m.CPU, cpu)
-	}
-	out := [][2]string{{"Machine", cpu + ", " + m.Place}, {"Program", fmt.Sprintf("gputrain %s, %s", m.Program, m.Go)}, {"Date", m.Date.Format(time.DateOnly + " 15:04 MST")}}
+	out := r.Machine.facts()
 	seen := map[string]bool{}
 	for _, x := range r.Measurements {
 		key := x.name() + x.Settings
@@ -286,6 +281,15 @@ func (r *Report) Facts() [][2]string {
 		out = append(out, [2]string{"Note", n})
 	}
 	return out
+}
+
+// facts returns where and when a run took place.
+func (m Machine) facts() [][2]string {
+	cpu := fmt.Sprintf("%d CPUs", m.CPUs)
+	if m.CPU != "" {
+		cpu = fmt.Sprintf("%s, %s", m.CPU, cpu)
+	}
+	return [][2]string{{"Machine", cpu + ", " + m.Place}, {"Program", fmt.Sprintf("gputrain %s, %s", m.Program, m.Go)}, {"Date", m.Date.Format(time.DateOnly + " 15:04 MST")}}
 }
 
 // firstLine cuts an error's text to one line.

@@ -269,42 +269,26 @@ class Pictures:
         self.images, self.labels = torch.tensor(images, device=device), torch.tensor(labels, device=device).long()
         self.shape = images.shape[1:]
 
+    def values(self, samples):
+        """Samples with their values as float32."""
+        return self.images[samples].float().mul_(self.scale)
+
     def plain(self, samples):
         """Samples as they are."""
-        return self.images[samples].float().mul_(self.scale).contiguous(memory_format=self.torch.channels_last)
+        return self.values(samples).contiguous(memory_format=self.torch.channels_last)
 
-    def place(self, samples, rows, columns, reflect):
-        """Samples whose pixels come from whole places: rows and columns are (samples or 1, height or 1, width or 1). Outside is
-        0, or the picture reflected about its outer pixels."""
-        torch, (_, height, width) = self.torch, self.shape
-        inside = None
-        if reflect:
-            rows, columns = reflected(rows, height), reflected(columns, width)
-        else:
-            inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-            rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
-        out = self.images[samples[:, None, None], :, rows, columns].float().mul_(self.scale)  # channels last
-        if inside is not None:
-            out *= inside[..., None]
-        return out.permute(0, 3, 1, 2)
-
-    def between(self, samples, rows, columns, reflect):
-        """Samples whose pixels come from places between pixels, by bilinear interpolation."""
-        top, left = rows.floor(), columns.floor()
-        down, right = (rows - top).float()[:, None], (columns - left).float()[:, None]
-        top, left = top.long(), left.long()
-        at = lambda y, x: self.place(samples, top + y, left + x, reflect)
-        above = at(0, 0) * (1 - right) + at(0, 1) * right
-        below = at(1, 0) * (1 - right) + at(1, 1) * right
-        return above * (1 - down) + below * down
-
-
-def reflected(at, size):
-    """Places in 0 ... size-1, as if mirrors stood at the first and the last pixel: 2 1 0 1 2 1 0."""
-    if size == 1:
-        return at * 0
-    at = at % (2 * (size - 1))
-    return at.minimum(2 * (size - 1) - at)
+    def placed(self, samples, matrices, reflect):
+        """Samples whose pixels come from other places, by bilinear interpolation. A matrix (3 x 3, one for each sample) maps the place
+        of a pixel, (column, row, 1), to where its value comes from, both from the middle of the picture. Around the picture are
+        zeros, or its reflection about its outer pixels: 2 1 0 1 2."""
+        torch, F, (channels, height, width) = self.torch, self.torch.nn.functional, self.shape
+        # grid_sample's places go from -1 to 1. With align_corners these are the middles of the outer pixels, about which it then
+        # reflects, and otherwise their outer edges.
+        ends = torch.tensor([max(width - reflect, 1), max(height - reflect, 1), 2.0], device=self.device, dtype=matrices.dtype) / 2
+        theta = (matrices / ends[:, None] * ends)[:, :2].float()
+        grid = F.affine_grid(theta, (len(samples), channels, height, width), align_corners=reflect)
+        out = F.grid_sample(self.values(samples), grid, padding_mode="reflection" if reflect else "zeros", align_corners=reflect)
+        return out.contiguous(memory_format=torch.channels_last)
 
 
 class Augment:
@@ -337,17 +321,8 @@ class Augment:
 
     def changed(self, samples, epoch):
         """Samples as training sees them in an epoch, counted from 0."""
-        torch, (channels, height, width) = self.torch, self.pictures.shape
-        n, f, device = len(samples), self.f, self.pictures.device
-        y = torch.arange(height, device=device, dtype=torch.float64)[None, :, None] - (height - 1) / 2
-        x = torch.arange(width, device=device, dtype=torch.float64)[None, None, :] - (width - 1) / 2
-        m = self.matrices(samples, epoch)
-        columns = m[:, 0, 0, None, None] * x + m[:, 0, 1, None, None] * y + m[:, 0, 2, None, None] + (width - 1) / 2
-        rows = m[:, 1, 0, None, None] * x + m[:, 1, 1, None, None] * y + m[:, 1, 2, None, None] + (height - 1) / 2
-        if any(f[k] for k in ("rotate", "scale", "shear", "resized_crop")):
-            out = self.pictures.between(samples, rows, columns, self.reflect)
-        else:
-            out = self.pictures.place(samples, rows.long(), columns.long(), self.reflect)
+        f = self.f
+        out = self.pictures.placed(samples, self.matrices(samples, epoch), self.reflect)
         if f["brightness"] or f["contrast"] or f["saturation"]:
             out = self.coloured(out)
         if f["erase"]:
@@ -355,8 +330,7 @@ class Augment:
         return out
 
     def matrices(self, samples, epoch):
-        """Of each sample the map from the place of a pixel to where its value comes from, both from the middle of the picture: (n,
-        3, 3), for (column, row, 1)."""
+        """Of each sample the matrix for Pictures.placed."""
         torch, (_, height, width) = self.torch, self.pictures.shape
         n, f = len(samples), self.f
         one, none = torch.ones(n, device=self.pictures.device, dtype=torch.float64), torch.zeros(n, device=self.pictures.device, dtype=torch.float64)
@@ -425,11 +399,8 @@ def view(pictures, samples, mirrored, by):
     """Samples mirrored and moved, with what is outside reflected."""
     if not mirrored and not by:
         return pictures.plain(samples)
-    (_, height, width), arange = pictures.shape, pictures.torch.arange
-    columns = arange(width, device=pictures.device)
-    columns = width - 1 - columns if mirrored else columns
-    rows = arange(height, device=pictures.device)
-    return pictures.place(samples, rows[None, :, None] + by, columns[None, None, :] + by, True)
+    matrix = pictures.torch.tensor([[-1.0 if mirrored else 1.0, 0, by], [0, 1, by], [0, 0, 1]], device=pictures.device)
+    return pictures.placed(samples, matrix.expand(len(samples), 3, 3), True)
 
 
 # Training.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -24,6 +25,7 @@ import (
 func (a *app) benchCommand() *cli.Command {
 	flags := []cli.Flag{
 		&cli.StringFlag{Name: "model", Value: "tutorial", EnvVars: env("model"), Category: "Work", Usage: "`MODELS`: built-in models' names or JSON files, with commas"},
+		&cli.Float64Flag{Name: "to-accuracy", EnvVars: env("to-accuracy"), Category: "Runs of a recipe", DefaultText: "time single steps", Usage: "train a recipe several times, and time how long it takes to a test accuracy of `PERCENT`, such as 94"},
 		&cli.BoolFlag{Name: "suite", EnvVars: env("suite"), Category: "Work", Usage: "measure a suite of networks, those of FOLDER/*.json or gputrain's own, and compare them in tables; --model names some of them"},
 		dataFlag(),
 		&cli.StringFlag{Name: "mode", Value: "train,infer", EnvVars: env("mode"), Category: "Work", Usage: "`MODES`: train, infer or both"},
@@ -40,6 +42,7 @@ func (a *app) benchCommand() *cli.Command {
 		&cli.StringFlag{Name: "html", EnvVars: env("html"), Category: "Output", Usage: "write a report with plots to `FILE`, which needs no network"},
 		&cli.StringFlag{Name: "plots", EnvVars: env("plots"), Category: "Output", Usage: "write the plots to `FOLDER`, as SVG"},
 	}
+	flags = append(flags, accuracyFlags()...)
 	for _, f := range deviceFlags() {
 		if slices.Contains([]string{"precision", "memory-limit", "workspace", "algorithm-cache"}, f.Names()[0]) {
 			flags = append(flags, f)
@@ -48,7 +51,7 @@ func (a *app) benchCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "bench",
 		Usage:     "time training and inference on devices, and in other frameworks",
-		UsageText: "gputrain bench [FLAGS]\ngputrain bench --suite [FLAGS] [FOLDER]",
+		UsageText: "gputrain bench [FLAGS]\ngputrain bench --suite [FLAGS] [FOLDER]\ngputrain bench --to-accuracy PERCENT --recipe NAME [FLAGS]",
 		Description: `Compares each device with the reference first, and times only those that agree.
 The devices take turns, so that other work on the machine slows all of them
 alike. Times are medians, with the range that holds four of five repeats. The
@@ -67,6 +70,13 @@ gputrain's. Without a folder they are gputrain's own: built-in models and those
 in bench/networks. Networks that --data doesn't fit get random images.
 Its sizes are --batch 50,128 and --infer-batch 1,50,256.
 
+--to-accuracy trains a recipe several times, each time with the next seed, and
+measures how long a test accuracy takes. The clock starts at the first step, and
+stops at the end of the first evaluation that reached it. --data, --model,
+--batch and the flags of train for recipes (--help --all) override the recipe.
+It takes one device; auto is a GPU, or else the CPU. With --peers torch PyTorch
+trains the same recipe after each run, with random numbers of its own.
+
 Ctrl-C ends early and shows what was measured so far.
 
 Examples:
@@ -76,33 +86,37 @@ Examples:
   gputrain bench --model tutorial,lenet5,mlp --csv >bench.csv
   gputrain bench --peers all
   gputrain bench --suite --peers tensorflow,jax,onnxruntime,openvino
-  gputrain bench --device cuda --precision bf16 --peers torch,jax`,
+  gputrain bench --device cuda --precision bf16 --peers torch,jax
+  gputrain bench --to-accuracy 98 --recipe fast --runs 5
+  gputrain bench --to-accuracy 90 --recipe mine.json --data photos --html a.html
+  gputrain bench --to-accuracy 97 --recipe fast --epochs 1 --peers torch`,
 		Flags:  flags,
 		Action: a.bench,
 	}
 }
 
 func (a *app) bench(c *cli.Context) (err error) {
+	if c.IsSet("to-accuracy") {
+		return a.benchAccuracy(c)
+	}
+	var recipeOnly []string
+	for _, f := range accuracyFlags() {
+		recipeOnly = append(recipeOnly, f.Names()[0])
+	}
+	if err := a.refuseGiven(c, recipeOnly, "is for whole runs: set --to-accuracy too"); err != nil {
+		return err
+	}
 	if !c.Bool("suite") {
 		if err := noArguments(c); err != nil {
 			return err
 		}
 	}
-	if c.Bool("json") && c.Bool("csv") {
-		return usagef("--json and --csv exclude each other")
+	if err := a.takeBenchOutputs(c); err != nil {
+		return err
 	}
 	config, err := a.benchConfig(c)
 	if err != nil {
 		return err
-	}
-	// Files that can't be written are reported now, not after minutes.
-	if err := a.takeOutputs(c, "html"); err != nil {
-		return err
-	}
-	if dir := c.String("plots"); dir != "" {
-		if err := os.MkdirAll(dir, 0o777); err != nil {
-			return fmt.Errorf("--plots: %w", err)
-		}
 	}
 	if config.Subjects, err = openSubjects(c); err != nil {
 		return err
@@ -131,7 +145,7 @@ func (a *app) bench(c *cli.Context) (err error) {
 // benchConfig reads the flags, except those for devices.
 func (a *app) benchConfig(c *cli.Context) (config bench.Config, err error) {
 	config = bench.Config{Optimizer: net.AdamDefault(1e-4), Seed: 1, Repeats: c.Int("repeats"), Least: c.Duration("repeat-time"),
-		Machine: bench.Machine{CPUs: runtime.GOMAXPROCS(0), Place: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(), Program: strings.Split(version(), " (")[0]}}
+		Machine: benchMachine()}
 	if config.Repeats < 3 {
 		return config, usagef("--repeats must be at least 3, got %d", config.Repeats)
 	}
@@ -382,8 +396,18 @@ func describeGPUSubject(s *bench.Subject, p cuda.Precision) {
 	}
 }
 
+// benchReport is a report of package bench: of steps, or of runs to an accuracy.
+type benchReport interface {
+	Facts() [][2]string
+	Tables() []bench.Table
+	Legend() []string
+	Plots() []bench.Plot
+	WriteHTML(io.Writer) error
+	WriteCSV(io.Writer) error
+}
+
 // writeBench prints a report, and writes the files that the flags ask for.
-func (a *app) writeBench(c *cli.Context, r *bench.Report) error {
+func (a *app) writeBench(c *cli.Context, r benchReport) error {
 	if path := c.String("html"); path != "" {
 		if _, err := a.writeOutput(path, r.WriteHTML); err != nil {
 			return err
@@ -411,7 +435,7 @@ func (a *app) writeBench(c *cli.Context, r *bench.Report) error {
 }
 
 // printBench prints a report for people.
-func (a *app) printBench(r *bench.Report) {
+func (a *app) printBench(r benchReport) {
 	var f facts
 	for _, fact := range r.Facts() {
 		f.add(fact[0], fact[1])

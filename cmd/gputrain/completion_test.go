@@ -40,6 +40,8 @@ func TestBashCompletion(t *testing.T) {
 		// Where = is taken out of COMP_WORDBREAKS.
 		{"gputrain train --device=c", "--device=cpu --device=cuda"},
 		{"gputrain train --data = min", ""},
+		{"gputrain bench --to-acc", "--to-accuracy"},
+		{"gputrain bench --to-accuracy 94 --recipe tut", "tutorial"},
 		{"gputrain help mod", "models"},
 		{"gputrain help models ", "show"},
 		{"gputrain completion ", "bash fish zsh"},
