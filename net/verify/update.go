@@ -90,14 +90,16 @@ func (j *Judge) updateCheck(q net.Param, g []float64, eg float64, before, after 
 //
 // In an iteration, the L2 norm of an error grows at most as a singular value near 0 does,
 // by net.NewtonSchulz[0]: no slope of the polynomial between 0 and 1.15 is steeper, and the singular
-// values stay there. The products add about a rounding to each of the n*n elements of A
-// and of A*A, with the iteration's factors of 5 and 2. These errors are independent, so an
+// values stay there. The products add about a rounding of float32's sums to each of the
+// n*n elements of A and of A*A, with the iteration's factors of 5 and 2. Their own factors,
+// of about 1/sqrt(depth), may be rounded more coarsely. These errors are independent, so an
 // element has the part 1/sqrt(len(u)) of the norm; none of them all is beyond 8 times as
 // much.
 func (j *Judge) orthogonalBound(rows int, u, tol []float64, iterations int) float64 {
 	norm := reference.Norm(u) + net.MuonLeast
 	e := reference.Norm(tol)/norm + j.unit*math.Sqrt(float64(len(u)))
-	own := 10 * j.unit * float64(min(rows, len(u)/rows))
+	n, depth := float64(min(rows, len(u)/rows)), float64(max(rows, len(u)/rows))
+	own := 10 * n * (Roundoff + j.unit/math.Sqrt(depth))
 	for range iterations {
 		e = net.NewtonSchulz[0]*e + own
 	}
