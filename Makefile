@@ -108,7 +108,7 @@ FRAMEWORKS_VENV = $${XDG_CACHE_HOME:-$$HOME/.cache}/gputrain/frameworks-venv
 
 .PHONY: check-frameworks
 check-frameworks: GRAPHS = 50
-check-frameworks: ## Train GRAPHS random graphs (default 50), each kind of layer and three models with gputrain and JAX (fetches it; needs python3 with venv)
+check-frameworks: ## Train GRAPHS random graphs (default 50), each kind of layer and three models with gputrain and JAX, and compare optimisers with optax (fetches both; needs python3 with venv)
 	python3 -m venv "$(FRAMEWORKS_VENV)"
 	"$(FRAMEWORKS_VENV)/bin/pip" install --quiet --disable-pip-version-check -r net/agree/testdata/requirements.txt
 	GPUTRAIN_JAX_PYTHON="$(FRAMEWORKS_VENV)/bin/python" GPUTRAIN_TEST_GRAPHS="$(GRAPHS)" GPUTRAIN_TEST_SEED="$(SEED)" $(GO) test -count=1 -timeout 60m -v -run TestJAX ./net/agree

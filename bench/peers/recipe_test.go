@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -319,6 +320,36 @@ func asSamples(d *net.Dataset) samples {
 		s.Images = append(s.Images, int(b))
 	}
 	return s
+}
+
+// TestRecipesHaveEveryMethod finds a method of updating, or a schedule, that torch_recipe.py lacks or no recipe has.
+func TestRecipesHaveEveryMethod(t *testing.T) {
+	source, err := os.ReadFile("torch_recipe.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	knows := func(list, name string) {
+		t.Helper()
+		if !regexp.MustCompile(`(?m)^` + list + ` = \(.*"` + regexp.QuoteMeta(name) + `"`).Match(source) {
+			t.Errorf("torch_recipe.py lacks %s in %s", name, list)
+		}
+	}
+	methods := map[net.Method]bool{}
+	for _, r := range smallRecipes() {
+		methods[r.Recipe.Optimizer.Method] = true
+		for _, g := range r.Recipe.Optimizer.Groups {
+			methods[g.Method] = true
+		}
+	}
+	for _, m := range net.Methods() {
+		knows("METHODS", string(m))
+		if !methods[m] {
+			t.Errorf("no recipe here has the method %s", m)
+		}
+	}
+	for _, s := range []net.ScheduleMethod{net.ConstantRate, net.StepRate, net.CosineRate, net.OneCycleRate, net.LinearRate, net.ExponentialRate} {
+		knows("SCHEDULES", string(s))
+	}
 }
 
 // recipeScript lets a shell script train a recipe of two epochs.
