@@ -313,6 +313,18 @@ func TestPeersTrainTheRecipeToo(t *testing.T) {
 	}
 }
 
+func TestSimulatedGPUHasNoPeers(t *testing.T) {
+	c := smallAccuracy(t, device{})
+	c.Runs, c.Peers, c.PeersDir, c.Subject.Simulated = 1, []string{"torch"}, recipePeers(t, "true"), "it is a toy"
+	r, err := ToAccuracy(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if notes := strings.Join(r.Notes, " "); len(r.Results) != 1 || !strings.Contains(notes, "toy: it is a toy. There are no peers on toy: it is a toy.") {
+		t.Errorf("%d results, notes %q", len(r.Results), notes)
+	}
+}
+
 // fixedReport is a report with numbers that can be looked for.
 func fixedReport() *AccuracyReport {
 	r := &accuracyRun{AccuracyConfig: AccuracyConfig{Accuracy: 0.945, Runs: 2}, report: &AccuracyReport{

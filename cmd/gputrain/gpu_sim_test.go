@@ -11,9 +11,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gputrain/gputrain/bench"
+	"github.com/gputrain/gputrain/bench/peers"
 	"github.com/gputrain/gputrain/cuda"
 	"github.com/gputrain/gputrain/cuda/driver"
 	"github.com/gputrain/gputrain/cuda/sim"
+	"github.com/gputrain/gputrain/internal/approx"
 )
 
 // simulate runs a test on the simulated machine, in a process of its own: libraries stay loaded until a process ends, and
@@ -168,6 +171,32 @@ func TestCUDABench(t *testing.T) {
 
 // TestCUDATensorBoard wants the weights of a run to be the same, bit by bit, with
 // TensorBoard's files and without: what they show is asked between graph launches.
+// TestCUDABenchToAccuracy trains the same on the simulated GPU, after its warm-up, as on the CPU.
+func TestCUDABenchToAccuracy(t *testing.T) {
+	simulate(t, func(t *testing.T, m *sim.Machine) {
+		smallData(t)
+		var epochs [][]peers.Epoch
+		for _, device := range []string{"cpu", "cuda"} {
+			var r bench.AccuracyReport
+			// 60 images in mini-batches of 25, so the last one is smaller.
+			out := must(t, "bench", "--to-accuracy", "90", "--model", "small.json", "--data", "small", "--epochs", "3", "--batch", "25", "--lr", "0.01", "--average", "0.9", "--views", "mirror",
+				"--runs", "1", "--device", device, "--precision", "fp32", "--json")
+			if err := json.Unmarshal([]byte(out), &r); err != nil || len(r.Results) != 1 || r.Results[0].Who != device {
+				t.Fatalf("%v: %s", err, out)
+			}
+			epochs = append(epochs, r.Results[0].Runs[0].Epochs)
+		}
+		for i, cpu := range epochs[0] {
+			gpu := epochs[1][i]
+			// Both are float32, and sum in orders of their own.
+			approx.Check(t, "losses", []float64{gpu.Loss, gpu.Test.Loss}, []float64{cpu.Loss, cpu.Test.Loss}, approx.Tolerance{Rel: 1e-4})
+		}
+		if m.Counters()["graph launches"] == 0 {
+			t.Error("no graph was launched")
+		}
+	})
+}
+
 func TestCUDATensorBoard(t *testing.T) {
 	simulate(t, func(t *testing.T, m *sim.Machine) {
 		train := append(smallData(t), "--deterministic")
