@@ -2,6 +2,7 @@ package net
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 )
 
@@ -436,7 +437,9 @@ func airbench(depth int, widths ...int) func(Shape, int) []Layer {
 			}
 		}
 		s.add(&Pool{Name: "pool", Kernel: Square(3)}, &Flatten{Name: "flatten"})
-		s.add(&Dense{Name: "head", Units: classes, NoBias: true}, &Scale{Name: "logits", Factor: 1.0 / 9})
+		// As PyTorch draws them: logits are small at first.
+		head := truncated(1 / math.Sqrt(3*float64(widths[len(widths)-1])))
+		s.add(&Dense{Name: "head", Units: classes, NoBias: true, WeightInit: head}, &Scale{Name: "logits", Factor: 1.0 / 9})
 		return *s
 	}
 }
