@@ -42,8 +42,10 @@ const (
 	// filters are uncorrelated and have variance 1. The second half are the negatives of
 	// the first (Page, "How to train your ResNet", 2018). The number of filters is even.
 	// Windows are those that lie inside the image, of at most the first 5,000 images. 5e-4
-	// is added to each variance. A program that is compiled without images draws as He
-	// does: see [InitialState].
+	// of the pixels' mean variance is added to each variance, so that the method doesn't
+	// depend on the pixels' scale. As the bias of such a convolution, it makes the outputs'
+	// means 0. A program that is compiled without images draws weights as He does, and
+	// biases are 0: see [InitialState].
 	Whitening InitMethod = "whitening"
 )
 
@@ -86,6 +88,9 @@ func (p Param) checkInit() error {
 			return fmt.Errorf("initial values: %s is for weights", in.Method)
 		}
 	case Whitening:
+		if p.Role == Bias {
+			return nil
+		}
 		if len(p.Dims) != 4 || p.Groups != 1 {
 			return fmt.Errorf("initial values: whitening is for the weights of a convolution without groups")
 		}
@@ -101,8 +106,9 @@ func (p Param) checkInit() error {
 	return nil
 }
 
-// fill draws values for p. images may be nil.
-func (p Param) fill(dst []float32, s *stream, images *Dataset, w Window) {
+// fill draws values for p. windows are those of the training images, or nil if there are
+// no images. weight has the values of the weights if p is a bias.
+func (p Param) fill(dst []float32, s *stream, windows *windowMoments, weight []float32) {
 	switch p.Init.Method {
 	case Zeros:
 	case Ones:
@@ -133,7 +139,11 @@ func (p Param) fill(dst []float32, s *stream, images *Dataset, w Window) {
 	case Orthogonal:
 		p.fillOrthogonal(dst, s)
 	case Whitening:
-		if images == nil || !p.fillWhitening(dst, images, w) {
+		switch {
+		case p.Role == Bias && windows != nil:
+			windows.centre(dst, weight)
+		case p.Role == Bias:
+		case windows == nil || !p.fillWhitening(dst, windows):
 			p.fillHe(dst, s)
 		}
 	}
@@ -195,10 +205,16 @@ const (
 	whiteningWork    = 20e9 / 2 // multiply-adds that the covariance may take: it uses fewer images where they are larger
 )
 
-// fillWhitening sets the filters and reports whether the images have principal
-// components. Images of finite values do. At least one window fits into an image.
-func (p Param) fillWhitening(dst []float32, images *Dataset, w Window) bool {
-	shape, size := images.Shape, p.FanIn
+// windowMoments are the means and covariances of the values of windows.
+type windowMoments struct {
+	means      []float64
+	covariance *mat.SymDense
+}
+
+// momentsOf returns those of all windows that lie inside an image. At least one does.
+func momentsOf(images *Dataset, w Window) *windowMoments {
+	shape := images.Shape
+	size := shape.C * w.KernelH * w.KernelW
 	var places []int // of windows inside an image
 	for y := 0; y+(w.KernelH-1)*w.DilationH < shape.H; y += w.StrideH {
 		for x := 0; x+(w.KernelW-1)*w.DilationW < shape.W; x += w.StrideW {
@@ -232,23 +248,46 @@ func (p Param) fillWhitening(dst []float32, images *Dataset, w Window) bool {
 		}
 	}
 	n := float64(count * len(places))
-	covariance := mat.NewSymDense(size, nil)
+	m := &windowMoments{make([]float64, size), mat.NewSymDense(size, nil)}
 	for k := range size {
+		m.means[k] = sum[k] / n
 		for j := range k + 1 {
-			covariance.SetSym(k, j, products[k*size+j]/n-sum[k]/n*sum[j]/n)
+			m.covariance.SetSym(k, j, products[k*size+j]/n-sum[k]/n*sum[j]/n)
 		}
 	}
+	return m
+}
+
+// centre sets the biases with which the outputs of filters have mean 0.
+func (m *windowMoments) centre(bias, weight []float32) {
+	for k := range bias {
+		var mean float64
+		for i, v := range m.means {
+			mean += float64(float64(weight[k*len(m.means)+i]) * v) // rounded, so that every machine computes the same
+		}
+		bias[k] = float32(-mean)
+	}
+}
+
+// fillWhitening sets the filters and reports whether the windows have principal
+// components. Those of finite values do.
+func (p Param) fillWhitening(dst []float32, windows *windowMoments) bool {
+	size := p.FanIn
 	var eigen mat.EigenSym
-	if !eigen.Factorize(covariance, true) {
+	if !eigen.Factorize(windows.covariance, true) {
 		return false
 	}
 	var vectors mat.Dense
 	eigen.VectorsTo(&vectors)
 	variances := eigen.Values(nil)
 	half := p.Dims[0] / 2
+	least := whiteningEpsilon * mat.Trace(windows.covariance) / float64(size)
+	if least == 0 {
+		least = whiteningEpsilon // all images are of one colour
+	}
 	for k := range half {
 		at := size - 1 - k // they are in ascending order
-		scale := 1 / math.Sqrt(max(variances[at], 0)+whiteningEpsilon)
+		scale := 1 / math.Sqrt(max(variances[at], 0)+least)
 		greatest := 0.0
 		for j := range size {
 			if v := vectors.At(j, at); math.Abs(v) > math.Abs(greatest) {
@@ -285,9 +324,18 @@ func InitialState(p *Plan, seed uint64, images *Dataset) State {
 		images = nil
 	}
 	st := State{Params: make(map[string]*tensor.Dense, len(p.Params)), Optimizer: map[string]*tensor.Dense{}}
+	var windows *windowMoments
+	of := -1 // the layer that has the windows
 	for i, q := range p.Params {
+		if q.Init.Method == Whitening && of != q.Layer && images != nil {
+			windows, of = momentsOf(images, p.Nodes[q.Layer].Window), q.Layer
+		}
+		var weight []float32
+		if t := st.Params[p.Nodes[q.Layer].Name+"."+string(Weight)]; t != nil {
+			weight = t.Float32s()
+		}
 		values := make([]float32, q.Size())
-		q.fill(values, newStream(seed, ForInit, i), images, p.Nodes[q.Layer].Window)
+		q.fill(values, newStream(seed, ForInit, i), windows, weight)
 		st.Params[q.Name] = tensor.New(tensor.WithShape(q.Dims...), tensor.WithBacking(values))
 	}
 	return st

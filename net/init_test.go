@@ -40,7 +40,7 @@ func TestInitialDistributions(t *testing.T) {
 	} {
 		p := Param{Dims: []int{n}, Init: c.init, FanIn: 50, FanOut: 100}
 		values := make([]float32, n)
-		p.fill(values, newStream(3, ForInit, 0), nil, Window{})
+		p.fill(values, newStream(3, ForInit, 0), nil, nil)
 		mean, deviation, reach := moments(values)
 		// Five standard errors: of the mean deviation/sqrt(n), of the deviation at
 		// most deviation/sqrt(2n).
@@ -285,6 +285,65 @@ func windows(d *Dataset, kernel, stride, dilation Pair) [][]float64 {
 	return all
 }
 
+// meanVariance returns the mean of the variances of the windows' values.
+func meanVariance(windows [][]float64) (mean float64) {
+	n, size := float64(len(windows)), float64(len(windows[0]))
+	for i := range windows[0] {
+		var sum, squares float64
+		for _, w := range windows {
+			sum += w[i]
+			squares += w[i] * w[i]
+		}
+		mean += (squares/n - sum/n*sum/n) / size
+	}
+	return mean
+}
+
+// TestWhiteningBias: the outputs of all filters have mean 0, and brighter images with more
+// contrast give the same outputs.
+func TestWhiteningBias(t *testing.T) {
+	white := Initializer{Method: Whitening}
+	network := &Network{Input: Shape{2, 7, 6}, Layers: []Layer{
+		&Conv{Filters: 8, Kernel: Square(2), WeightInit: white, BiasInit: white}, &Flatten{}, &Dense{Units: 2},
+	}}
+	plan, err := network.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	images := smooth(200, network.Input, 1)
+	bright := *images
+	bright.Values = slices.Clone(images.Values)
+	for i, v := range bright.Values {
+		bright.Values[i] = 4*v + 3
+	}
+	outputs := func(images *Dataset) (all []float64) {
+		st := InitialState(plan, 3, images)
+		w, bias := st.Params["conv1.weight"].Float32s(), st.Params["conv1.bias"].Float32s()
+		for k, b := range bias {
+			for _, x := range windows(images, Square(2), Square(1), Square(1)) {
+				y := float64(b)
+				for i, v := range x {
+					y += float64(w[k*len(x)+i]) * v
+				}
+				all = append(all, y)
+			}
+		}
+		return all
+	}
+	plain := outputs(images)
+	for each, k := len(plain)/8, 0; k < 8; k++ {
+		var sum float64
+		for _, y := range plain[k*each:][:each] {
+			sum += y
+		}
+		approx.Check(t, "mean", []float64{sum / float64(each)}, []float64{0}, approx.Tolerance{Abs: 1e-5})
+	}
+	approx.Check(t, "outputs for brighter images", outputs(&bright), plain, approx.Tolerance{Abs: 1e-4})
+	if bias := InitialState(plan, 3, nil).Params["conv1.bias"].Float32s(); slices.Max(bias) != 0 || slices.Min(bias) != 0 {
+		t.Errorf("without images the biases are %v", bias)
+	}
+}
+
 // TestWhitening computes the covariance of the filters' outputs over all windows.
 func TestWhitening(t *testing.T) {
 	in, shape := Initializer{Method: Whitening}, Shape{2, 7, 6}
@@ -301,6 +360,7 @@ func TestWhitening(t *testing.T) {
 		w := startOf(t, shape, &c.conv, 5, images)
 		of := windows(images, c.conv.Kernel, c.conv.Stride.or(Square(1)), c.conv.Dilation.or(Square(1)))
 		half, size := c.conv.Filters/2, len(of[0])
+		epsilon := 5e-4 * meanVariance(of)
 		outputs, means := make([][]float64, half), make([]float64, half)
 		for k := range half {
 			for _, x := range of {
@@ -325,9 +385,9 @@ func TestWhitening(t *testing.T) {
 					covariance += (outputs[k][i] - means[k]) * (outputs[j][i] - means[j]) / float64(len(of))
 				}
 				if j == k {
-					// A component of variance v is divided by sqrt(v+5e-4), so its output has
-					// the variance v/(v+5e-4).
-					wanted = 1 - 5e-4*length
+					// A component of variance v is divided by sqrt(v+e), so its output has
+					// the variance v/(v+e).
+					wanted = 1 - epsilon*length
 				}
 				got, want = append(got, covariance), append(want, wanted)
 			}

@@ -415,7 +415,7 @@ func airbench(depth int, widths ...int) func(Shape, int) []Layer {
 		}
 		s.add(&Conv{
 			Name: "whiten", Filters: 2 * 4 * in.C, Kernel: Square(2),
-			WeightInit: Initializer{Method: Whitening}, Frozen: Frozen{Roles: []Role{Weight}},
+			WeightInit: Initializer{Method: Whitening}, BiasInit: Initializer{Method: Whitening}, Frozen: Frozen{Roles: []Role{Weight}},
 		})
 		gelu("whiten_gelu")
 		for i, width := range widths {

@@ -385,6 +385,8 @@ func (p *Plan) node(i int, name string, l Layer, named map[string]int) (Node, er
 		if q.Init.Method == Whitening {
 			w := partial.Window
 			switch {
+			case q.Role == Bias && partial.Params[0].Init.Method != Whitening:
+				return partial, fmt.Errorf("%s: initial values: whitening is for a convolution whose weights are whitening, too", q.Role)
 			case partial.Inputs[0] != NetworkInput:
 				return partial, fmt.Errorf("%s: initial values: whitening is for a convolution on the network's input", q.Role)
 			case (w.KernelH-1)*w.DilationH >= partial.In.H || (w.KernelW-1)*w.DilationW >= partial.In.W:

@@ -156,6 +156,7 @@ func TestWrongNetworksNameLayerAndShapes(t *testing.T) {
 		{"a slope of ReLU", image, []Layer{&Activation{Func: ReLU, Slope: new(0.1)}}, []string{"relu has no slope"}},
 		{"frozen nothing", image, []Layer{&Conv{Filters: 4, Kernel: Square(3), NoBias: true, Frozen: Frozen{Roles: []Role{Bias}}}}, []string{"frozen: it has no bias to train"}},
 		{"whitening inside", image, []Layer{&Activation{Func: ReLU}, &Conv{Filters: 4, Kernel: Square(3), WeightInit: Initializer{Method: Whitening}}}, []string{"on the network's input"}},
+		{"whitening of a bias alone", image, []Layer{&Conv{Filters: 4, Kernel: Square(3), BiasInit: Initializer{Method: Whitening}}}, []string{"whose weights are whitening, too"}},
 		{"too much whitening", image, []Layer{&Conv{Filters: 20, Kernel: Square(3), WeightInit: Initializer{Method: Whitening}}}, []string{"at most 18, got 20"}},
 		{"a name with a dot", image, []Layer{&Flatten{Name: "a.b"}}, []string{`name "a.b": use letters`}},
 		{"sigma", image, []Layer{flat, &Dense{Units: 2, WeightInit: Initializer{Method: TruncatedNormal}}}, []string{"layer 1 (dense1)", "weight", "sigma"}},

@@ -134,8 +134,8 @@ func (o Optimizer) For(p *Plan, q Param) Optimizer {
 func (o Optimizer) CheckFor(p *Plan) error {
 	trained := p.Trained()
 	for _, g := range o.Groups {
-		if slices.ContainsFunc(trained, func(q Param) bool { return g.matches(p, q) }) {
-			continue
+		if g.Params == HiddenMatrices || slices.ContainsFunc(trained, func(q Param) bool { return g.matches(p, q) }) {
+			continue // a network without hidden layers can be trained in the same way
 		}
 		if len(trained) == 0 {
 			return fmt.Errorf("optimiser: no parameter matches %q: none is trained", g.Params)

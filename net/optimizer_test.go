@@ -184,6 +184,13 @@ func TestLead(t *testing.T) {
 	if r := o.LeadRate(5); r != 0.05 || o.Rate(5) != 0.005 || o.Lead().Method != Muon {
 		t.Errorf("the leading rate is %v, the own %v, the leading method %s", r, o.Rate(5), o.Lead().Method)
 	}
+	plan, err := (&Network{Input: Shape{1, 4, 4}, Layers: []Layer{&Flatten{}, &Dense{Units: 3}}}).Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.CheckFor(plan); err != nil {
+		t.Errorf("a network without hidden layers: %v", err)
+	}
 	if o := AdamDefault(0.1); o.Lead() != &o.Rule {
 		t.Errorf("Adam's lead is %+v", o.Lead())
 	}

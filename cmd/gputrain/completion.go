@@ -141,6 +141,8 @@ func nextWords(c *cli.Context) []string {
 		return nil
 	case slices.Contains([]string{"eval", "serve", "export"}, c.Command.Name), c.Command.Name == "train" && c.Bool("resume"):
 		return runNames()
+	case strings.HasSuffix(c.Command.HelpName, "recipes show"):
+		return recipeNames()
 	case c.Command.Name == "show":
 		return flagChoices()["model"]
 	case c.Command.Name == "completion":

@@ -35,7 +35,8 @@ func TestBashCompletion(t *testing.T) {
 		// bash's own words: it breaks at =.
 		{"gputrain train --device =", "auto cpu reference cuda"},
 		{"gputrain train --device = c", "cpu cuda"},
-		{"gputrain train --device = cpu --recipe ", "tutorial fast photos"},
+		{"gputrain train --device = cpu --recipe ", strings.Join(recipeNames(), " ")},
+		{"gputrain recipes show cifar9", "cifar94 cifar95 cifar96"},
 		{"gputrain train --device = cpu --epo", "--epochs"},
 		// Where = is taken out of COMP_WORDBREAKS.
 		{"gputrain train --device=c", "--device=cpu --device=cuda"},

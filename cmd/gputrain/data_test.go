@@ -97,7 +97,7 @@ func TestModelForPictures(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
 	}
-	refuses(t, exitUsage, "--beta1 is for adam or adamw, the optimiser is sgd: set --optimizer, or leave the flag out", "train", "--data", "mine", "--epochs", "1", "--beta1", "0.5")
+	refuses(t, exitUsage, "--beta1 is for adam, adamw or lion, the optimiser is sgd: set --optimizer, or leave the flag out", "train", "--data", "mine", "--epochs", "1", "--beta1", "0.5")
 }
 
 // TestPictureFlags checks what is said of flags and pictures that make no sense.

@@ -170,6 +170,9 @@ func runExample(t *testing.T, line string, words []string, stdin []byte) {
 	if words[0] == "models" && slices.Contains(words, "--json") { // what the line writes to a file
 		write(t, "mine.json", must(t, words...))
 	}
+	if words[0] == "recipes" && slices.Contains(words, "--json") {
+		write(t, "own.json", must(t, words...))
+	}
 	if words[0] == "export" && slices.Contains(words, "safetensors") {
 		copied, err := os.ReadFile("weights.safetensors")
 		if err != nil {

@@ -30,8 +30,8 @@ Examples:
   gputrain recipes
   gputrain recipes show fast
   gputrain train --recipe fast
-  gputrain recipes show fast --json > mine.json   # to make your own of
-  gputrain train --recipe mine.json`,
+  gputrain recipes show fast --json > own.json   # to make your own of
+  gputrain train --recipe own.json`,
 		Flags: []cli.Flag{&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object a recipe"}},
 		Subcommands: []*cli.Command{{
 			Name:      "show",
@@ -39,7 +39,7 @@ Examples:
 			UsageText: "gputrain recipes show NAME|FILE.json",
 			Description: `Examples:
   gputrain recipes show fast
-  gputrain recipes show fast --json > mine.json`,
+  gputrain recipes show fast --json > own.json`,
 			Flags:  []cli.Flag{&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print the recipe as JSON, as --recipe FILE.json takes it"}},
 			Action: a.recipesShow,
 		}},

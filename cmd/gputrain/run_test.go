@@ -114,7 +114,7 @@ func TestWeights(t *testing.T) {
 	}
 	// Other settings, and another network with the same parameters.
 	write(t, "dropout.json", strings.Replace(quickModel, `{"type": "dense"`, `{"type": "dropout", "rate": 0.1}, {"type": "dense"`, 1))
-	if out := must(t, "train", "--weights", "first", "--recipe", "fast", "--epochs", "1", "--model", "dropout.json", "--limit", "500"); !strings.Contains(out, "fast: 1 epoch, batch 32") || !strings.Contains(out, "seed 3\n") || !strings.Contains(out, "500 of 55,000 training") {
+	if out := must(t, "train", "--weights", "first", "--recipe", "fast", "--epochs", "1", "--model", "dropout.json", "--limit", "500"); !strings.Contains(out, "fast: 1 epoch, batch 256") || !strings.Contains(out, "seed 3\n") || !strings.Contains(out, "500 of 55,000 training") {
 		t.Errorf("other settings:\n%s", out)
 	}
 	refuses(t, exitFailed, "--weights "+filepath.Join(runsFolder, "first")+": its network, quick, is not lenet5: state does not fit: tensor conv1.bias is missing", "train", "--weights", "first", "--model", "lenet5")

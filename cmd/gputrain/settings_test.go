@@ -153,8 +153,8 @@ func TestOptimizerFlags(t *testing.T) {
 
 // TestRecipes: the recipes can be listed, shown, and taken for recipes of one's own.
 func TestRecipes(t *testing.T) {
-	inFolder(t)
 	golden(t, "recipes", must(t, "recipes"))
+	inFolder(t)
 	for _, r := range net.Recipes() {
 		out := must(t, "recipes", "show", r.Name)
 		for _, want := range []string{r.About, r.Model, describeRecipe(r.Recipe)} {
