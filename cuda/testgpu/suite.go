@@ -41,10 +41,10 @@ type size struct {
 	simulated    bool     // accept a simulated GPU too; only for tests of this program
 }
 
-// full is for a GPU. The CPU device reaches 98.6 % with the tutorial's recipe and 99.2 % with the fast one. The
+// full is for a GPU. The CPU device reaches 98.6 % with the tutorial's recipe and 99.5 % or more with the fast one. The
 // accuracies here are so low that every seed should reach them.
 var full = size{
-	limit: 5000, tests: ".", accuracy: 98.2, fastAccuracy: 98.9, benchmark: "^BenchmarkStep$/^(tutorial|resnet20|resnet18|vgg11|mobilenetv2)$", benchtime: "300ms",
+	limit: 5000, tests: ".", accuracy: 98.2, fastAccuracy: 99.3, benchmark: "^BenchmarkStep$/^(tutorial|resnet20|resnet18|vgg11|mobilenetv2)$", benchtime: "300ms",
 }
 
 // gpu is what `gputrain devices --json` tells about CUDA.
