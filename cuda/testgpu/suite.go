@@ -34,6 +34,7 @@ type size struct {
 	limit        int      // number of training images, where a few are enough
 	tests        string   // tests to run, as -run takes them
 	train        []string // more flags for train
+	fast         []string // more flags for the fast recipe, after those
 	accuracy     float64  // accuracy in per cent that the tutorial's recipe must reach
 	fastAccuracy float64  // accuracy that the fast recipe must reach
 	benchmark    string   // benchmarks to run, as -bench takes them
@@ -330,7 +331,7 @@ func (s *suite) accuracy(ctx context.Context, t *transcript) (string, error) {
 }
 
 func (s *suite) fastest(ctx context.Context, t *transcript) (string, error) {
-	return s.learn(ctx, t, s.size.fastAccuracy, "fastest", "--recipe", "fast", "--seed", "1", "--precision", s.narrowest())
+	return s.learn(ctx, t, s.size.fastAccuracy, "fastest", append([]string{"--recipe", "fast", "--seed", "1", "--precision", s.narrowest()}, s.size.fast...)...)
 }
 
 // few returns the flags of runs whose weights are compared.
