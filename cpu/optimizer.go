@@ -118,7 +118,7 @@ func (r *rate) set(step int64, scale float32) {
 			Epsilon: float32(s.Epsilon), Rate: update, Shrink: shrink,
 		}
 	case net.Lion:
-		r.lion = asm.Lion{Scale: scale, Beta1: beta1, Rest1: rest1, Beta2: beta2, Rest2: rest2, Rate: update, Shrink: shrink}
+		r.lion = asm.NewLion(asm.Lion{Scale: scale, Beta1: beta1, Rest1: rest1, Beta2: beta2, Rest2: rest2, Rate: update, Shrink: shrink})
 	default: // Muon's velocities are those of SGD
 		r.sgd = asm.SGD{Scale: scale, Decay: decay, Rate: update, Momentum: float32(s.Momentum), Velocity: 1}
 		if s.Nesterov {

@@ -186,7 +186,7 @@ func TestElementwise(t *testing.T) {
 	}
 	adam := Adam{Scale: 0.5, Decay: 0.01, Beta1: 0.9, Rest1: 0.1, Beta2: 0.99, Rest2: 0.01, Rate: 0.1, Epsilon: 1e-3, Shrink: 0.02}
 	sgd := SGD{Scale: 0.5, Decay: 0.01, Rate: 0.1, Momentum: 0.9, Direct: 0.3, Velocity: 0.7}
-	lion := Lion{Scale: 0.5, Beta1: 0.75, Rest1: 0.25, Beta2: 0.9, Rest2: 0.1, Rate: 0.1, Shrink: 0.02}
+	lion := NewLion(Lion{Scale: 0.5, Beta1: 0.75, Rest1: 0.25, Beta2: 0.9, Rest2: 0.1, Rate: 0.1, Shrink: 0.02})
 	kernels := []struct {
 		name string
 		run  func(ks *Kernels, x [4][]float32)
@@ -290,7 +290,8 @@ func TestNaN(t *testing.T) {
 				t.Errorf("ReLUBackward gave %v behind NaN at %d", v, i)
 			}
 		}
-		ks.Lion(one, y, dx, &Lion{Scale: 1, Beta1: 0.5, Rest1: 0.5, Rate: 1})
+		lion := NewLion(Lion{Scale: 1, Beta1: 0.5, Rest1: 0.5, Rate: 1})
+		ks.Lion(one, y, dx, &lion)
 		for i, v := range one {
 			if v == v {
 				t.Errorf("Lion made %v of a NaN gradient at %d", v, i)
@@ -437,6 +438,7 @@ func BenchmarkVectors(b *testing.B) {
 	const n = 4096
 	f := func() []float32 { return make([]float32, n) }
 	w, x, y, z, chosen, pixels := f(), f(), f(), f(), make([]int32, n/2), make([]uint8, n)
+	lion := NewLion(Lion{Scale: 1, Beta1: 0.9, Rest1: 0.1, Beta2: 0.99, Rest2: 0.01, Rate: 1e-4})
 	for _, tier := range cpufeat.Available() {
 		ks := For(tier)
 		for _, k := range []struct {

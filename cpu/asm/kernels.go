@@ -36,7 +36,13 @@ type SGD struct {
 type Lion struct {
 	Scale, Beta1, Rest1, Beta2, Rest2, Rate, Shrink float32
 
-	huge, one, minusOne float32
+	huge, one, minusOne float32 // set by NewLion
+}
+
+// NewLion returns c with what the kernels need besides. Several threads may use it at once.
+func NewLion(c Lion) Lion {
+	c.huge, c.one, c.minusOne = 0x1p127, 1, -1
+	return c
 }
 
 // Kernels holds the kernels of one tier. Its methods check lengths; the functions
@@ -203,10 +209,9 @@ func (ks *Kernels) Momentum(w, g, v []float32, c *SGD) {
 	ks.momentum(w, g, v, &c.Scale)
 }
 
-// Lion updates weights w by gradients g, with moments m. Subnormal numbers may count as 0.
+// Lion updates weights w by gradients g, with moments m. c is of NewLion. Subnormal numbers may count as 0.
 func (ks *Kernels) Lion(w, g, m []float32, c *Lion) {
 	sameLength(len(w), len(g), len(m))
-	c.huge, c.one, c.minusOne = 0x1p127, 1, -1
 	ks.lion(w, g, m, &c.Scale)
 }
 
