@@ -458,7 +458,7 @@ func BenchmarkVectors(b *testing.B) {
 			}},
 			{"SGD", 12, func() { ks.SGD(w, x, &SGD{Scale: 1, Rate: 1e-3}) }},
 			{"Lion", 20, func() {
-				ks.Lion(w, x, y, &Lion{Scale: 1, Beta1: 0.9, Rest1: 0.1, Beta2: 0.99, Rest2: 0.01, Rate: 1e-4})
+				ks.Lion(w, x, y, &lion)
 			}},
 			{"Momentum", 20, func() { ks.Momentum(w, x, y, &SGD{Scale: 1, Rate: 1e-3, Momentum: 0.9, Velocity: 1}) }},
 		} {
