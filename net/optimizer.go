@@ -63,7 +63,7 @@ type Rule struct {
 // Optimizer describes how weights are updated. Start with [AdamDefault], [SGDDefault],
 // [LionDefault] or [MuonDefault].
 type Optimizer struct {
-	Rule              // for all parameters that no group with a rule of its own matches; it decays only parameters with Param.Decayed
+	Rule              // of all parameters, unless a group has another; it decays only parameters with Param.Decayed
 	ClipNorm float64  `json:"clip_norm,omitempty"` // if above 0: all gradients are scaled by min(1, ClipNorm/norm), where norm is the L2 norm of all of them together
 	Schedule Schedule `json:"schedule,omitzero"`   // of all learning rates
 	Groups   []Group  `json:"groups,omitempty"`    // of parameters that are updated in another way; for each parameter, the first that matches counts
@@ -292,8 +292,8 @@ func (o Optimizer) keeps(n *Network) bool {
 // Apart reports whether weight decay is apart from the gradient.
 func (r Rule) Apart() bool { return methodsByName[r.Method].apart }
 
-// Matrix reports whether the method updates whole matrices, as Muon does. Then [Rule.Update] gives
-// the matrix U before the first iteration and before it is divided by its norm.
+// Matrix reports whether the method updates whole matrices, as Muon does. Then
+// [Rule.Update] gives the values of U before it is divided by its norm.
 func (r Rule) Matrix() bool { return methodsByName[r.Method].matrix }
 
 // Move returns moment k of one value after a step. d is the gradient, plus
@@ -303,8 +303,8 @@ func (r Rule) Move(k int, d float64, before []float64) float64 {
 	return methodsByName[r.Method].move(r, k, d, before)
 }
 
-// Update returns by how much a step changes one value, divided by -Rates.Update and
-// without decay that is apart. after are the moments that Move returned.
+// Update returns what a step subtracts from one value, divided by Rates.Update. Decay that
+// is apart isn't in it. after are the moments that Move returned.
 func (r Rule) Update(d float64, before, after []float64) float64 {
 	return methodsByName[r.Method].update(r, d, before, after)
 }

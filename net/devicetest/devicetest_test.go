@@ -1400,3 +1400,19 @@ func (p evaluateMoves) Evaluate(b net.Batch) (net.Metrics, error) {
 type neverCloses struct{ net.Tracer }
 
 func (neverCloses) Close() error { return nil }
+
+// TestAllOptimizers: the suite judges every method there is.
+func TestAllOptimizers(t *testing.T) {
+	seen := map[net.Method]bool{}
+	for _, o := range allOptimizers() {
+		seen[o.Method] = true
+		for _, g := range o.Groups {
+			seen[g.Method] = true
+		}
+	}
+	for _, m := range net.Methods() {
+		if !seen[m] {
+			t.Errorf("no optimiser of the suite is %s", m)
+		}
+	}
+}
