@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/gputrain/gputrain/cpu/asm"
@@ -175,8 +176,10 @@ func (o *optimizer) update(w *worker, i int) {
 		case m == net.Muon: // it has updated the whole matrix
 		case m == net.Lion:
 			w.kernel.Lion(value, grad, moment(0), &r.lion)
-		case m != net.SGD:
+		case m == net.Adam || m == net.AdamW:
 			w.kernel.Adam(value, grad, moment(0), moment(1), &r.adam)
+		case m != net.SGD:
+			panic(fmt.Sprintf("BUG: no kernel for the optimiser %s", m))
 		case len(c.moments) > 0:
 			w.kernel.Momentum(value, grad, moment(0), &r.sgd)
 		default:
