@@ -125,7 +125,7 @@ func (m *muon) run(step int64) {
 		rates := r.Rates(step)
 		s, rescale := math.Sqrt(max(1, float64(one.rows)/float64(one.columns))), 1.0
 		if r.Rescale {
-			s, rescale = 1, math.Sqrt(float64(one.rows))/math.Sqrt(weights)
+			s, rescale = 1, math.Sqrt(float64(one.rows))/(math.Sqrt(weights)+net.MuonLeast)
 		}
 		m.keep, m.subtract = float32(rescale*(1-rates.Decay)), float32(rates.Update*s)
 		ws.do(tasks, m.applyTask)

@@ -104,7 +104,7 @@ func (p *program) optimizeStack(r part, s stack, clip kernels.Optional[float32])
 		apply.W16 = kernels.Optional[kernels.BFloat16](p.flat.rounded.part(2*s.from, 2*all).Address)
 	}
 	if o.Rescale {
-		apply.Scale = 1
+		apply.Scale, apply.Least = 1, net.MuonLeast
 		velocity.Weights = kernels.Optional[float64](m.weights.Address)
 		apply.Weights = velocity.Weights
 	}

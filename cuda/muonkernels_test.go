@@ -166,7 +166,11 @@ func tryMuonApply(r *kernelRig) {
 	decays := r.random.IntN(2) == 0
 	values, changes := r.values(m.total()), r.values(m.total())
 	var partial []float64 // sums of the weights' squares
-	m.each(func(_, from, to int) {
+	zeros := r.random.IntN(2) == 0
+	m.each(func(i, from, to int) {
+		if zeros && i == 0 {
+			clear(values[from:to])
+		}
 		norm := reference.Norm(doubles(values[from:to]))
 		for range m.Parts {
 			partial = append(partial, norm*norm/float64(m.Parts))
@@ -176,7 +180,7 @@ func tryMuonApply(r *kernelRig) {
 	w := put(r, values)
 	w16, w16At := r.rounding(m.total())
 	k := kernels.MuonApply{W: at(w), W16: w16At, U: at(put(r, changes)), State: at(r.state(0, slot)), Rates: at(r.rates(slot, rates)),
-		Stack: m.Stack, Rows: uint32(m.rows), Decays: int32(boolInt(decays))}
+		Stack: m.Stack, Rows: uint32(m.rows), Decays: int32(boolInt(decays)), Least: net.MuonLeast}
 	sums := put(r, partial)
 	if o.Rescale {
 		k.Weights = optionally(&sums)
@@ -191,7 +195,10 @@ func tryMuonApply(r *kernelRig) {
 		if decays {
 			keep *= 1 - rates.Decay
 		}
-		largest = max(largest, keep, scale)
+		if reference.Norm(w) > 0 {
+			largest = max(largest, keep)
+		}
+		largest = max(largest, scale)
 		for k, u := range changes[i*int(m.Stride):][:m.Size] {
 			w[k] = keep*w[k] - rates.Update*scale*float64(u)
 		}

@@ -94,14 +94,14 @@ extern "C" __global__ void __launch_bounds__(256)
   });
 }
 
-// w -= rate * scale * U, after w is multiplied by 1 - decay where `decays`, and by sqrt(rows) / (its L2 norm) where
-// `weights`, its sums of squares, isn't null. Where w16 isn't null, the new weights go there too, as bfloat16. Limit: 12
+// w -= rate * scale * U, after w is multiplied by 1 - decay where `decays`, and by sqrt(rows) / (its L2 norm plus
+// `least`) where `weights`, its sums of squares, isn't null. Where w16 isn't null, the new weights go there too, as bfloat16. Limit: 12
 // bytes a value; with rounded weights 2 more.
 extern "C" __global__ void __launch_bounds__(256)
     muon_apply(float *__restrict__ w, BFloat16 *__restrict__ w16, const float *__restrict__ u,
                const double *__restrict__ weights, const StepState *__restrict__ state, const Rates *__restrict__ rates,
                uint64_t size, uint64_t stride, uint32_t matrices, uint32_t parts, uint32_t rows, int32_t decays,
-               float scale) {
+               float scale, float least) {
   __shared__ double shared[32];
   __shared__ float keep;
   const Rates now = rates[state->slot];
@@ -109,7 +109,7 @@ extern "C" __global__ void __launch_bounds__(256)
   for (uint32_t row = blockIdx.x; row < matrices * parts; row += gridDim.x) {
     const double sum = weights ? total(weights + row / parts * parts, parts, shared) : 0;
     if (threadIdx.x == 0) {
-      const double rescale = weights ? sqrt(double(rows)) / sqrt(sum) : 1;
+      const double rescale = weights ? sqrt(double(rows)) / (sqrt(sum) + least) : 1;
       keep = float(rescale * (1 - (decays ? double(now.decay) : 0)));
     }
     __syncthreads();

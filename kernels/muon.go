@@ -91,8 +91,8 @@ func (k MuonPolynomial) Launch(d Device) (Launch, error) {
 }
 
 // MuonApply subtracts the matrices U, times Scale and the learning rate, from the weights W. Before, it multiplies W by 1
-// less the decay, if Decays isn't 0. If Weights isn't null, it also multiplies each matrix by sqrt(Rows)/(its L2 norm), from
-// the partial sums that [MuonVelocity] writes. Where W16 isn't null, the new weights go there too, as bfloat16. The rule's
+// less the decay, if Decays isn't 0. If Weights isn't null, it also multiplies each matrix by sqrt(Rows)/(its L2 norm plus
+// Least), from the partial sums that [MuonVelocity] writes. Where W16 isn't null, the new weights go there too, as bfloat16. The rule's
 // numbers are Rates[State.slot].
 type MuonApply struct {
 	W       Pointer[float32]
@@ -105,6 +105,7 @@ type MuonApply struct {
 	Rows   uint32
 	Decays int32
 	Scale  float32
+	Least  float32
 }
 
 var muonApply = newKernel("muon_apply", 256, MuonApply{})

@@ -34,15 +34,16 @@ const (
 	// L2 norm (plus 1e-7), and Iterations times, U = a*U + (b*A + c*A*A)*U with A = U*U'
 	// and the numbers a, b and c of [NewtonSchulz]. This moves all singular values of U
 	// towards 1. At last w -= lr*s*U with s = sqrt(max(1, rows/columns)). With Rescale, s
-	// is 1, and before each update w is multiplied by sqrt(rows)/(its L2 norm)
-	// (Jordan et al., "Muon", 2024; Rescale is of airbench94_muon).
+	// is 1, and before each update w is multiplied by sqrt(rows)/(its L2 norm plus 1e-7)
+	// (Jordan et al., "Muon", 2024; Rescale is of airbench94_muon, where nothing is added,
+	// so that a matrix of zeros becomes NaN).
 	Muon Method = "muon"
 )
 
 // NewtonSchulz holds the numbers a, b and c of Muon's iteration.
 var NewtonSchulz = [3]float64{3.4445, -4.7750, 2.0315}
 
-// MuonLeast is added to the norm that Muon divides by.
+// MuonLeast is added to the norms that Muon divides by.
 const MuonLeast = 1e-7
 
 // A Rule is a method with its settings. Settings that the method doesn't have are 0.

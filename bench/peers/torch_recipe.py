@@ -40,6 +40,7 @@ METHODS = ("sgd", "adam", "adamw", "lion", "muon")
 SCHEDULES = ("", "constant", "step", "cosine", "one_cycle", "linear", "exponential")
 
 NEWTON_SCHULZ = 3.4445, -4.7750, 2.0315
+MUON_LEAST = 1e-7  # is added to the norms that Muon divides by
 LUMA = 0.299, 0.587, 0.114
 
 EVALUATED = 1000  # images at a time
@@ -219,7 +220,7 @@ class Rule:
             rows = w.shape[0]
             change = orthogonal(self.follow(g).reshape(rows, -1), self.iterations).reshape(w.shape)
             if self.rescale:
-                w.mul_(math.sqrt(rows) / w.norm())
+                w.mul_(math.sqrt(rows) / (w.norm() + MUON_LEAST))
             else:
                 change = change * math.sqrt(max(1, rows * rows / w.numel()))
         elif self.method == "sgd":
@@ -250,7 +251,7 @@ def orthogonal(u, iterations):
     """Newton and Schulz's iteration of Muon on a matrix, in its own type."""
     turned = u.shape[0] > u.shape[1]  # which changes nothing but the size of products
     u = u.T if turned else u
-    u = u / (u.norm() + 1e-7)
+    u = u / (u.norm() + MUON_LEAST)
     a, b, c = NEWTON_SCHULZ
     for _ in range(iterations):
         p = u @ u.T

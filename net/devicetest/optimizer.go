@@ -101,17 +101,27 @@ func checkOptimizer(e *env) {
 			}
 		}
 	}
-	// From the middle of a run with moments; and without moments, which then count
-	// as zeros.
+	// From the middle of a run with moments; without moments, which then count as
+	// zeros; and with weights that are all zero.
 	for _, o := range e.optimizers(n) {
 		p := e.compile(n, net.Options{Batch: batch, Optimizer: o})
 		st := e.randomState(p.judge.Plan(), o)
-		for range 2 {
+		for _, begin := range []func(){
+			func() {},
+			func() { st.Optimizer = nil },
+			func() {
+				for _, q := range p.judge.Plan().Trained() {
+					if q.Role == net.Weight && len(q.Dims) > 1 {
+						clear(st.Params[q.Name].Float32s())
+					}
+				}
+			},
+		} {
+			begin()
 			p.setState(st)
 			for s := range 3 {
 				st = p.judgeStep(st, span(data, s, s+3))
 			}
-			st.Optimizer = nil
 		}
 	}
 }

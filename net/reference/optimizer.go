@@ -63,7 +63,7 @@ func Update(o net.Optimizer, step int64, rows int, w, g []float64, moments map[s
 // weights before that.
 func MuonScales(r net.Rule, rows int, w []float64) (scale, rescale float64) {
 	if r.Rescale {
-		return 1, math.Sqrt(float64(rows)) / Norm(w)
+		return 1, math.Sqrt(float64(rows)) / (Norm(w) + net.MuonLeast)
 	}
 	return math.Sqrt(max(1, float64(rows)*float64(rows)/float64(len(w)))), 1
 }

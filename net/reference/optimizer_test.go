@@ -237,7 +237,7 @@ func TestMuonsScales(t *testing.T) {
 		o.Rescale = rescale
 		scale, keep := math.Sqrt(1.5), 1.0
 		if rescale {
-			scale, keep = 1, math.Sqrt(3/91.)
+			scale, keep = 1, math.Sqrt(3)/(math.Sqrt(91)+net.MuonLeast)
 		}
 		w := slices.Clone(old)
 		reference.Update(o, 0, 3, w, g, nil)
@@ -247,6 +247,13 @@ func TestMuonsScales(t *testing.T) {
 		}
 		approx.Check(t, "weights", w, want, series)
 	}
+	// Zeros have no size that Rescale could change.
+	zeros := make([]float64, len(g))
+	reference.Update(o, 0, 3, zeros, g, nil)
+	for i := range u {
+		u[i] *= -0.5
+	}
+	approx.Check(t, "weights that were 0", zeros, u, series)
 }
 
 func TestLookahead(t *testing.T) {
