@@ -29,11 +29,14 @@ type batchNorm struct {
 	totals                  []float64   // two sums a lane, by part and block
 	sums                    [][]float32 // two sums a lane, by worker
 	parts                   int         // into which the samples of this pass are cut
+	count                   float64     // values of a channel in this pass or, in a group, in the passes of all members
+	group                   *sums       // nil without a group
+	shared                  []float64   // two sums a channel, in the order of totals, over the group; and the count
 
 	// A task of a block, from its beginning to its end.
 	forwardTask, backwardTask func(w *worker, block int)
 	// A task of a block.
-	nearTask, statisticsTask, settleTask, slopesTask func(w *worker, block int)
+	nearTask, statisticsTask, settleTask, parametersTask, slopesTask func(w *worker, block int)
 	// A task of a block and a part.
 	momentsTask, normalizeTask, gradientMomentsTask, normalizeBackTask func(w *worker, task int)
 }
@@ -42,7 +45,7 @@ type batchNorm struct {
 // large enough.
 const leastNormTasks = 16
 
-func newBatchNorm(ws *workers, p *pass, node net.Node, in operand, added *operand, out *activations, params map[net.Role]*parameter, r rectifier) *batchNorm {
+func newBatchNorm(ws *workers, p *pass, node net.Node, in operand, added *operand, out *activations, params map[net.Role]*parameter, r rectifier, sums *sums) *batchNorm {
 	lanes := ws.all[0].kernel.Lanes
 	op := &batchNorm{
 		pass: p, workers: ws, in: in, added: added, out: out, rectifier: r, layout: inBlocks(node.In, lanes),
@@ -57,6 +60,9 @@ func newBatchNorm(ws *workers, p *pass, node net.Node, in operand, added *operan
 	for range ws.all {
 		op.sums = append(op.sums, make([]float32, 2*lanes))
 	}
+	if op.group = sums; op.group != nil {
+		op.shared = make([]float64, 2*channels+1)
+	}
 	op.momentum, op.epsilon = node.Layer.(*net.BatchNorm).Settings()
 	op.forwardTask, op.nearTask, op.momentsTask, op.statisticsTask = op.forwardBlock, op.near, op.moments, op.statistics
 	op.settleTask, op.normalizeTask = op.settleBlock, op.normalize
@@ -64,7 +70,8 @@ func newBatchNorm(ws *workers, p *pass, node net.Node, in operand, added *operan
 }
 
 func (op *batchNorm) planGradients(int) {
-	op.backwardTask, op.gradientMomentsTask, op.slopesTask, op.normalizeBackTask = op.backwardBlock, op.gradientMoments, op.slopes, op.normalizeBack
+	op.backwardTask, op.gradientMomentsTask, op.parametersTask = op.backwardBlock, op.gradientMoments, op.parameters
+	op.slopesTask, op.normalizeBackTask = op.slopes, op.normalizeBack
 }
 
 // share cuts the samples of the pass into parts, whose number doesn't depend on the number
@@ -77,13 +84,17 @@ func (op *batchNorm) share() (tasks int) {
 // forward is called in training, and in the evaluation of a trace; see settledNorm.
 func (op *batchNorm) forward() {
 	ws, tasks := op.workers, op.share()
+	op.count = float64(op.pass.counted * op.layout.area())
 	switch {
-	case op.parts == 1:
+	case op.parts == 1 && !op.together():
 		ws.do(op.blocks, op.forwardTask)
 		return
 	case op.pass.training:
 		ws.do(op.blocks, op.nearTask)
 		ws.do(tasks, op.momentsTask)
+		if op.together() {
+			op.sumMoments()
+		}
 		ws.do(op.blocks, op.statisticsTask)
 	default:
 		ws.do(op.blocks, op.settleTask)
@@ -104,17 +115,22 @@ func (op *batchNorm) forwardBlock(w *worker, block int) {
 
 func (op *batchNorm) backward() {
 	ws, tasks := op.workers, op.share()
-	if op.parts == 1 {
+	if op.parts == 1 && !op.together() {
 		ws.do(op.blocks, op.backwardTask)
 		return
 	}
 	ws.do(tasks, op.gradientMomentsTask)
+	ws.do(op.blocks, op.parametersTask)
+	if op.together() {
+		op.sumShared()
+	}
 	ws.do(op.blocks, op.slopesTask)
 	ws.do(tasks, op.normalizeBackTask)
 }
 
 func (op *batchNorm) backwardBlock(w *worker, block int) {
 	op.gradientMoments(w, block)
+	op.parameters(w, block)
 	op.slopes(w, block)
 	op.normalizeBack(w, block)
 }
@@ -244,24 +260,69 @@ func (op *batchNorm) moments(w *worker, task int) {
 	}
 }
 
-// total adds up the sums of all parts.
-func (op *batchNorm) total(block int) []float64 {
+// totalsOf returns the two sums of each channel of a block: those of the first part, or of
+// all parts after addParts.
+func (op *batchNorm) totalsOf(block int) []float64 {
 	width := 2 * op.layout.lanes
-	totals := op.totals[block*width:][:width]
+	return op.totals[block*width:][:width]
+}
+
+// addParts adds the sums of the other parts to those of the first.
+func (op *batchNorm) addParts(block int) {
+	totals := op.totalsOf(block)
 	for part := 1; part < op.parts; part++ {
-		for j, v := range op.totals[(part*op.blocks+block)*width:][:width] {
+		for j, v := range op.totals[(part*op.blocks+block)*len(totals):][:len(totals)] {
 			totals[j] += v
 		}
 	}
-	return totals
+}
+
+// together reports whether the pass takes statistics over the members of a group.
+func (op *batchNorm) together() bool { return op.group != nil && op.pass.training }
+
+// sumMoments replaces totals and count by those over all members of the group. Each member
+// has subtracted another shift. So before they are added, the sums become those of values
+// less the running mean, which is the same everywhere.
+func (op *batchNorm) sumMoments() {
+	lanes := op.layout.lanes
+	for block := range op.blocks {
+		op.addParts(block)
+		totals, shift := op.totalsOf(block), op.constantsOf(block)[4*lanes:]
+		first, channels := op.channels(block)
+		for j := range channels {
+			about := op.runningMean.value[first+j]
+			off, sum := float64(shift[j])-float64(about), totals[j]
+			totals[j] += op.count * off
+			totals[lanes+j] += off * (2*sum + op.count*off)
+			shift[j] = about
+		}
+	}
+	op.sumShared()
+}
+
+// sumShared replaces the totals of all blocks, and the count, by their sums over all members
+// of the group. A member whose share is empty adds nothing.
+func (op *batchNorm) sumShared() {
+	n := 2 * op.layout.lanes * op.blocks
+	copy(op.shared, op.totals[:n])
+	op.shared[n] = float64(op.pass.counted * op.layout.area())
+	if op.pass.counted == 0 {
+		clear(op.shared)
+	}
+	op.group.float64(op.shared)
+	copy(op.totals[:n], op.shared)
+	op.count = op.shared[n]
 }
 
 // statistics computes the mean and variance of a block's channels over the mini-batch,
 // and the constants that follow. It also moves the running statistics.
 func (op *batchNorm) statistics(_ *worker, block int) {
-	lanes, totals, shift := op.layout.lanes, op.total(block), op.constantsOf(block)[4*op.layout.lanes:]
+	lanes, shift, m := op.layout.lanes, op.constantsOf(block)[4*op.layout.lanes:], op.count
+	totals := op.totalsOf(block)
+	if !op.together() {
+		op.addParts(block)
+	}
 	first, channels := op.channels(block)
-	m := float64(op.pass.Len() * op.layout.area())
 	for j := range channels {
 		off := totals[j] / m
 		mean, variance := float64(shift[j])+off, max(0, totals[lanes+j]/m-off*off)
@@ -301,27 +362,38 @@ func (op *batchNorm) gradientMoments(w *worker, task int) {
 	}
 }
 
-// slopes computes the gradients of the parameters of a block's channels, and the constants
-// for the gradient of the input.
-func (op *batchNorm) slopes(_ *worker, block int) {
-	lanes, totals, c := op.layout.lanes, op.total(block), op.constantsOf(block)[:4*op.layout.lanes]
+// parameters computes the gradients of the parameters of a block's channels. Then totals has
+// the sums of the output's gradient, and of that times the input less its mean.
+func (op *batchNorm) parameters(_ *worker, block int) {
+	op.addParts(block)
+	lanes, totals := op.layout.lanes, op.totalsOf(block)
 	first, channels := op.channels(block)
-	clear(c)
-	m := float64(op.pass.Len() * op.layout.area())
 	for j := range channels {
-		mean, inverse := op.mean[first+j], op.inverse[first+j]
-		c[j] = float32(mean)
-		// The sums of dy and of dy*(x-mean), whose mean is rounded.
-		sum := totals[j]
-		product := totals[lanes+j] - sum*(mean-float64(c[j]))
+		// What was subtracted is the mean rounded to float32.
+		mean := op.mean[first+j]
+		totals[lanes+j] -= totals[j] * (mean - float64(float32(mean)))
 		if op.bias.Trained {
-			op.bias.grad[first+j] = float32(sum)
+			op.bias.grad[first+j] = float32(totals[j])
 		}
 		if op.weight.Trained {
-			op.weight.grad[first+j] = float32(product * inverse)
+			op.weight.grad[first+j] = float32(totals[lanes+j] * op.inverse[first+j])
 		}
-		slope := product * inverse * inverse / m
+	}
+}
+
+// slopes computes the constants for the gradient of the input of a block.
+func (op *batchNorm) slopes(_ *worker, block int) {
+	lanes, totals, c, m := op.layout.lanes, op.totalsOf(block), op.constantsOf(block)[:4*op.layout.lanes], op.count
+	first, channels := op.channels(block)
+	clear(c)
+	for j := range channels {
+		mean, inverse, sum := op.mean[first+j], op.inverse[first+j], totals[j]
+		c[j] = float32(mean)
+		slope := totals[lanes+j] * inverse * inverse / m
 		c[lanes+j] = float32(float64(op.weight.value[first+j]) * inverse)
+		if op.pass.counted == 0 {
+			continue // no statistic depends on the sample
+		}
 		c[2*lanes+j], c[3*lanes+j] = float32(sum/m-(mean-float64(c[j]))*slope), float32(slope)
 	}
 }

@@ -65,6 +65,9 @@ func newProgram(d *device, plan *net.Plan, opts net.Options, training bool) (*pr
 	}
 	p := &program{device: d, plan: plan, options: opts}
 	p.options.Images = nil
+	if opts.Communicator != nil && training {
+		p.sums = &sums{group: opts.Communicator}
+	}
 	p.takeParameters()
 	p.takeOperations(lowered, steps, values)
 	p.takeValues()
@@ -227,6 +230,12 @@ func (d *device) memory(lowered *lower.Program, steps []step, opts net.Options, 
 
 // takeParameters takes the memory of all parameters.
 func (p *program) takeParameters() {
+	trained := 0
+	for _, q := range p.plan.Trained() {
+		trained += q.Size()
+	}
+	p.gradients = make([]float32, trained)
+	gradients := p.gradients
 	for _, q := range p.plan.Params {
 		n := q.Size()
 		r := &parameter{Param: q, value: newBuffer(n)[:n]}
@@ -234,7 +243,7 @@ func (p *program) takeParameters() {
 			r.average = make([]float32, n)
 		}
 		if q.Trained {
-			r.grad = make([]float32, n)
+			r.grad, gradients = gradients[:n:n], gradients[n:]
 			for range p.options.Optimizer.For(p.plan, q).Moments() {
 				r.moments = append(r.moments, make([]float32, n))
 			}
@@ -410,10 +419,10 @@ func (p *program) makeGroup(op *operation, lowered *lower.Program, g lower.Group
 		op.sample = newBlockConv(ws, &p.pass, head, ins[0], op.out, batch, params[head.Index], rectifierOf(tail))
 		p.showReLU(tail, head)
 	case lower.NormReLU:
-		op.batch = newBatchNorm(ws, &p.pass, head, ins[0], nil, op.out, params[head.Index], rectifierOf(tail))
+		op.batch = newBatchNorm(ws, &p.pass, head, ins[0], nil, op.out, params[head.Index], rectifierOf(tail), p.sums)
 		p.showReLU(tail, head)
 	case lower.NormAddReLU:
-		op.batch = newBatchNorm(ws, &p.pass, head, ins[0], &ins[1], op.out, params[head.Index], rectifierOf(tail))
+		op.batch = newBatchNorm(ws, &p.pass, head, ins[0], &ins[1], op.out, params[head.Index], rectifierOf(tail), p.sums)
 		p.showReLU(tail, head, p.plan.Nodes[g.Nodes[1]])
 	case lower.AddReLU:
 		op.sample = &add{ins, op.out, true}
@@ -446,7 +455,7 @@ func (p *program) singleLayer(op *operation, node net.Node, ins []operand, param
 		}
 		op.sample = newDropout(&p.pass, node, layer.Rate, p.options.Seed, in, out)
 	case *net.BatchNorm:
-		op.batch = newBatchNorm(ws, &p.pass, node, in, nil, out, params, rectifier{})
+		op.batch = newBatchNorm(ws, &p.pass, node, in, nil, out, params, rectifier{}, p.sums)
 	case *net.Add:
 		op.sample = &add{ins, out, false}
 	case *net.Concat:

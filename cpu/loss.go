@@ -21,6 +21,7 @@ type loss struct {
 	weights       []float64 // class weights; nil if the criterion is plain
 	sumWeights    float64
 	compare       bool        // compare with the labels: compute losses and hits
+	scale         float64     // what the gradient of a sample's loss is multiplied by
 	exps          [][]float64 // of the logits of a sample, by worker
 	task          func(w *worker, n int)
 }
@@ -51,7 +52,10 @@ func newLoss(ws *workers, p *pass, logits *activations, batch int, criterion net
 // In training it then also computes the gradient of the mean loss, if any parameter
 // is trained.
 func (l *loss) run(compare bool) {
-	l.compare = compare
+	l.compare, l.scale = compare, 0
+	if l.pass.counted > 0 {
+		l.scale = 1 / float64(l.pass.share.Total)
+	}
 	l.workers.do(l.pass.Len(), l.task)
 }
 
@@ -90,13 +94,12 @@ func (l *loss) sample(w *worker, n int) {
 		return
 	}
 	g := l.logits.grads(n)
-	scale := 1 / float64(l.pass.share.Total)
 	for i, e := range exps {
 		d := e / sum
 		if i == label {
 			d--
 		}
-		g[i] = float32(d * scale)
+		g[i] = float32(d * l.scale)
 	}
 }
 
@@ -118,7 +121,6 @@ func (l *loss) weighed(n int, z []float32, exps []float64, greatest, sum float64
 	if l.logits.grad != nil {
 		g = l.logits.grads(n)
 	}
-	scale := 1 / float64(l.pass.share.Total)
 	var value float64
 	for i, v := range z {
 		q := l.smoothing
@@ -133,7 +135,7 @@ func (l *loss) weighed(n int, z []float32, exps []float64, greatest, sum float64
 			value += q * (log - float64(v))
 		}
 		if g != nil {
-			g[i] = float32((exps[i]/sum*total - q) * scale)
+			g[i] = float32((exps[i]/sum*total - q) * l.scale)
 		}
 	}
 	l.losses[n] = value
@@ -148,7 +150,7 @@ func (l *loss) metrics() (m net.Metrics) {
 // add adds the losses and hits of the mini-batch to m, one sample after the other.
 // So sums don't depend on how an evaluation is divided into batches.
 func (l *loss) add(m *net.Metrics) {
-	for n := range l.pass.Len() {
+	for n := range l.pass.counted {
 		m.Samples++
 		m.Loss += l.losses[n]
 		if l.hits[n] {

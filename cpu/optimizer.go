@@ -130,15 +130,18 @@ func (r *rate) set(step int64, scale float32) {
 
 // keep puts aside the gradients of a mini-batch's parts so far. The gradients
 // of the next part are written to other memory.
-func (o *optimizer) keep() {
-	for _, c := range o.chunks[:o.trained] {
-		if c.lo > 0 {
-			continue
+func (p *program) keep() {
+	if p.earlier == nil {
+		p.earlier = make([]float32, len(p.gradients))
+		left := p.earlier
+		for _, q := range p.params {
+			n := len(q.grad)
+			q.earlier, left = left[:n:n], left[n:]
 		}
-		if c.earlier == nil {
-			c.earlier = make([]float32, len(c.grad))
-		}
-		c.grad, c.earlier = c.earlier, c.grad
+	}
+	p.gradients, p.earlier = p.earlier, p.gradients
+	for _, q := range p.params {
+		q.grad, q.earlier = q.earlier, q.grad
 	}
 }
 

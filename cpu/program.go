@@ -17,6 +17,9 @@ type program struct {
 	options net.Options
 	pass    pass
 	params  []*parameter // in the order of Plan.Params
+	// The gradients of all trained parameters, one behind the other. They are those of the
+	// mini-batch's parts so far, or of its last part; then those before are in earlier.
+	gradients, earlier []float32
 
 	all        sequence  // of a step, and of traces
 	evaluation sequence  // of an evaluation
@@ -28,6 +31,7 @@ type program struct {
 
 	step    int64
 	metrics net.Metrics
+	sums    *sums // over the members of a group; nil without one
 	weights int64 // version of the weights
 	moved   int64 // version of the running statistics
 	parts   int   // how many parts of a mini-batch have gradients that await an update
@@ -120,6 +124,7 @@ func (p *program) Options() net.Options { return p.options }
 // computes losses and hits. Operations see ps as p.pass.
 func (p *program) forward(ps pass, compare bool) {
 	ps.traced, ps.weights, ps.running, ps.step = p.tracing, p.weights, p.moved, p.step
+	ps.counted = ps.share.Counted(ps.Len())
 	p.pass = ps
 	p.running = p.evaluation
 	if ps.training || ps.traced {
@@ -332,7 +337,7 @@ func (p *program) Gradients(b net.Batch, share net.Share) error {
 	if err := p.check(b, p.options.Batch); err != nil {
 		return err
 	}
-	if err := share.Check(b.Len()); err != nil {
+	if err := p.options.CheckShare(share, b.Len()); err != nil {
 		return err
 	}
 	if err := p.turn(); err != nil {
@@ -345,7 +350,7 @@ func (p *program) Gradients(b net.Batch, share net.Share) error {
 	}
 	p.metrics.Add(m)
 	if p.parts > 0 {
-		p.optimizer.keep()
+		p.keep()
 	}
 	p.backward()
 	if p.parts > 0 {
@@ -354,7 +359,7 @@ func (p *program) Gradients(b net.Batch, share net.Share) error {
 	p.pass.Batch = net.Batch{}
 	p.parts++
 	p.moved++
-	return nil
+	return p.sums.failed()
 }
 
 // Update updates the weights with the gradients since the last update.
@@ -369,6 +374,9 @@ func (p *program) Update() error {
 		return fmt.Errorf("%w: there are no gradients to update with", net.ErrUnfinished)
 	}
 	p.profile.begin()
+	if err := p.sumGradients(); err != nil {
+		return err
+	}
 	p.optimizer.run(p.step)
 	p.weights++
 	p.profile.end(net.Update, nil)

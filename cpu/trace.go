@@ -13,7 +13,15 @@ import (
 // one with that layer. So that layer's own output never exists, and neither does
 // the gradient of the ReLU's output.
 func (p *program) Trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
+	return p.TraceShare(b, net.Whole(b.Len()), mode)
+}
+
+// TraceShare is Trace of a share of a mini-batch.
+func (p *program) TraceShare(b net.Batch, share net.Share, mode net.Mode) (*net.Trace, error) {
 	if err := p.check(b, p.options.Batch); err != nil {
+		return nil, err
+	}
+	if err := p.options.CheckShare(share, b.Len()); err != nil {
 		return nil, err
 	}
 	if p.parts > 0 {
@@ -29,9 +37,12 @@ func (p *program) Trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
 	p.keepAllValues()
 	p.tracing = true
 	defer func() { p.tracing = false }()
-	p.forward(pass{Batch: b, share: net.Whole(b.Len()), training: training, frozen: true}, true)
+	p.forward(pass{Batch: b, share: share, training: training, frozen: true}, true)
 	if training {
 		p.backward()
+	}
+	if err := p.sums.failed(); err != nil {
+		return nil, err
 	}
 	m := p.loss.metrics()
 	t := &net.Trace{

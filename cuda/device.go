@@ -153,6 +153,9 @@ func (d *Device) Compile(n *net.Network, opts net.Options) (net.Program, error) 
 	if err := opts.CheckFor(plan); err != nil {
 		return nil, err
 	}
+	if opts.Communicator != nil {
+		return nil, net.ErrAlone
+	}
 	var p *program
 	err = d.thread.do(func() (err error) {
 		p, err = newProgram(d, plan, opts)

@@ -33,6 +33,10 @@ type Options struct {
 	Lookahead Lookahead // keeps slow weights instead of moving averages; State and SwapAverage treat them alike
 	Seed      uint64    // decides initial values and dropout
 	Images    *Dataset  // training images for initial values that need them, see InitialState; may be nil; not kept
+	// Communicator connects this program with those that it trains with; nil if it trains alone. With one, a call of
+	// Gradients has a part of what all members' calls have together. Batch normalisation takes its statistics over all of
+	// it, and Update the sums of all members' gradients. All other calls are as without one.
+	Communicator Communicator
 	// Inference says that the Program only evaluates and infers. It takes no memory for training. Calls that train,
 	// and a Trace of training, return ErrInference. A State has no moments of an optimiser.
 	Inference bool
@@ -94,9 +98,10 @@ func (o Options) CheckFor(p *Plan) error {
 }
 
 // Same reports whether programs that are compiled with either options train in the same
-// way. It ignores Images, which matter only before the first step.
+// way. It ignores Images, which matter only before the first step, and Communicator.
 func (o Options) Same(other Options) bool {
 	o.Images, other.Images = nil, nil
+	o.Communicator, other.Communicator = nil, nil
 	return reflect.DeepEqual(o, other)
 }
 

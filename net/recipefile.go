@@ -37,7 +37,7 @@ type RecipeResult struct {
 var recipeFiles embed.FS
 
 // recipeNames lists the built-in recipes, the default one first.
-var recipeNames = []string{"tutorial", "sprint", "fast", "mnist-best", "cifar94", "cifar95", "cifar96", "photos"}
+var recipeNames = []string{"tutorial", "sprint", "fast", "mnist-best", "fashion", "cifar94", "cifar95", "cifar96", "photos"}
 
 var builtInRecipes = sync.OnceValue(func() []RecipeFile {
 	var all []RecipeFile

@@ -21,7 +21,9 @@ type Saving struct {
 	Keep       int           // keeps an EpochCheckpoint of each of the last Keep epochs and removes older ones; 0 doesn't
 }
 
-// Config describes a training run.
+// Config describes a training run. The members of a group have the same, except for Device,
+// Observers, MaxTime and Saving. Of MaxTime and Saving, those of member 0 count: it decides for
+// all, and writes the checkpoints. The events of other members have no paths of these.
 type Config struct {
 	Recipe     Recipe
 	Train      *Dataset // the training set
@@ -109,7 +111,8 @@ const progressEvery = 250 * time.Millisecond
 // checkpoint, from which the run can be resumed.
 //
 // When ctx ends, Train finishes the step, writes a checkpoint, and returns a
-// *StoppedError that wraps ctx.Err(). A loss that is NaN or infinite gives a
+// *StoppedError that wraps ctx.Err(). In a group it stops on all members when the context of
+// one of them ends, soon after that step, and then wraps context.Canceled on the others. A loss that is NaN or infinite gives a
 // *DivergedError. With either error, Result holds the figures so far. Without
 // cfg.Saving.Dir, Train writes no checkpoints.
 //
@@ -151,6 +154,12 @@ type trainer struct {
 
 	last, best string // paths of checkpoints written
 	savedTime  time.Time
+
+	members      Communicator // of a group; nil if the program trains alone
+	saves        bool         // checkpoints are written: by this member, or by member 0
+	nextDecision int64        // the number of steps after which the members agree again
+	decidedAt    int64        // that after which they did so last
+	decided      time.Time    // and when
 }
 
 // interruption is an error that leaves a good state, which is saved.
@@ -234,6 +243,8 @@ func newLoop(prog Program, cfg Config, opt Optimizer) *trainer {
 		source:    &Source{Data: cfg.Train, Augment: cfg.Recipe.Augment, Seed: cfg.Recipe.Seed, Input: plan.Network.Input},
 		indices:   make([]int32, evaluationBatch),
 		savedTime: time.Now(),
+		members:   prog.Options().Communicator,
+		saves:     cfg.Saving.Dir != "",
 	}
 }
 
@@ -246,25 +257,40 @@ func newTrainer(prog Program, cfg Config) (*trainer, error) {
 		return nil, errors.New("the program was compiled with other options than the run's (Config.Options)")
 	}
 	t := newLoop(prog, cfg, options.Optimizer)
-	if cfg.Saving.Dir != "" || cfg.Resume != nil {
+	if cfg.Saving.Dir != "" || cfg.Resume != nil || t.members != nil {
 		t.train = cfg.Train.ID()
 		if cfg.Validation != nil {
 			id := cfg.Validation.ID()
 			t.validation = &id
 		}
 	}
+	if err := t.meet(); err != nil {
+		return nil, err
+	}
 	if err := t.place(); err != nil {
 		return nil, err
 	}
-	if dir := cfg.Saving.Dir; dir != "" {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return nil, fmt.Errorf("checkpoint folder: %w", err)
-		}
-		if err := replacefile.RemoveTemporaries(dir, LastCheckpoint, BestCheckpoint, epochCheckpoints); err != nil {
-			return nil, fmt.Errorf("checkpoint folder: %w", err)
-		}
+	if err := t.together(t.makeFolder()); err != nil {
+		return nil, err
 	}
 	return t, nil
+}
+
+// makeFolder makes the folder for checkpoints, and removes what an interrupted write has
+// left there.
+func (t *trainer) makeFolder() error {
+	dir := t.cfg.Saving.Dir
+	if dir == "" || !t.leads() {
+		return nil
+	}
+	err := os.MkdirAll(dir, 0o755)
+	if err == nil {
+		err = replacefile.RemoveTemporaries(dir, LastCheckpoint, BestCheckpoint, epochCheckpoints)
+	}
+	if err != nil {
+		return fmt.Errorf("checkpoint folder: %w", err)
+	}
+	return nil
 }
 
 // place brings program and trainer to the point where the run goes on.
@@ -334,30 +360,40 @@ func (t *trainer) epoch(ctx context.Context) error {
 	start, before := time.Now(), t.pos.Samples
 	t.since, t.sinceTime = Metrics{}, start
 	Shuffle(t.cfg.Recipe.Seed, t.pos.Epoch, t.order)
+	if err := t.interrupted(ctx); err != nil {
+		return err
+	}
 	for t.pos.Step < t.steps {
-		if err := ctx.Err(); err != nil {
-			return interruption{err}
-		}
 		if err := t.step(); err != nil {
 			return err
 		}
 		end := t.pos.Step == t.steps
-		t.timeUp = t.cfg.MaxTime > 0 && time.Since(t.began) >= t.cfg.MaxTime
-		if end || t.timeUp || t.tellsNow() {
+		now, err := t.decide(ctx, end)
+		if err != nil {
+			return err
+		}
+		t.timeUp = now.timeUp
+		if now.tells {
 			if err := t.progress(); err != nil {
 				return err
 			}
 		}
 		if !end && t.timeUp {
-			if t.cfg.Saving.Dir == "" {
+			if !t.saves {
 				return nil
 			}
 			return t.save(AtTimeUp)
 		}
-		if !end && t.due() {
+		if !end && now.saves {
 			if err := t.save(AtPeriod); err != nil {
 				return err
 			}
+		}
+		if t.members == nil {
+			now.stops = ctx.Err() != nil // an observer may have ended it just now
+		}
+		if !end && now.stops {
+			return stopped(ctx)
 		}
 	}
 	took := time.Since(start)
@@ -511,8 +547,8 @@ func (t *trainer) evaluate(ctx context.Context, d *Dataset) (*Score, error) {
 	var m Metrics
 	var top int64
 	for lo := 0; lo < d.Len(); lo += evaluationBatch {
-		if err := ctx.Err(); err != nil {
-			return nil, interruption{err}
+		if err := t.interrupted(ctx); err != nil {
+			return nil, err
 		}
 		batch := t.indices[:min(evaluationBatch, d.Len()-lo)]
 		for i := range batch {
@@ -564,7 +600,7 @@ func bestEpoch(history []EpochResult, w Watch) int {
 // due reports whether a checkpoint is to be written inside an epoch.
 func (t *trainer) due() bool {
 	s := t.cfg.Saving
-	return s.Dir != "" &&
+	return t.saves &&
 		(s.EverySteps > 0 && t.made()%int64(s.EverySteps) == 0 || s.Every > 0 && time.Since(t.savedTime) >= s.Every)
 }
 
@@ -585,7 +621,14 @@ func (t *trainer) checkpoint() (*Checkpoint, error) {
 }
 
 // write writes c to the folder.
-func (t *trainer) write(c *Checkpoint, name string, reason CheckpointReason) (CheckpointSaved, error) {
+func (t *trainer) write(c *Checkpoint, name string, reason CheckpointReason) (saved CheckpointSaved, err error) {
+	if t.leads() {
+		saved, err = t.writeFile(c, name, reason)
+	}
+	return saved, t.together(err)
+}
+
+func (t *trainer) writeFile(c *Checkpoint, name string, reason CheckpointReason) (CheckpointSaved, error) {
 	path := filepath.Join(t.cfg.Saving.Dir, name)
 	err := SaveCheckpoint(path, c)
 	if errors.Is(err, ErrNotFinite) {
@@ -621,7 +664,7 @@ func (t *trainer) save(reason CheckpointReason) error {
 
 // saveEpoch writes the checkpoints at the end of an epoch, and returns their events.
 func (t *trainer) saveEpoch(best bool) ([]Event, error) {
-	if t.cfg.Saving.Dir == "" {
+	if !t.saves {
 		return nil, nil
 	}
 	c, err := t.checkpoint()
@@ -649,14 +692,26 @@ func (t *trainer) saveEpoch(best bool) ([]Event, error) {
 			return events, err
 		}
 	}
-	if err := save(LastCheckpoint, AtEpoch); err != nil || keep == 0 {
+	if err := save(LastCheckpoint, AtEpoch); err != nil {
 		return events, err
 	}
-	return events, removeEpochs(t.cfg.Saving.Dir, t.pos.Epoch-keep)
+	if keep > 0 && t.leads() {
+		err = removeEpochs(t.cfg.Saving.Dir, t.pos.Epoch-keep)
+	}
+	return events, t.together(err)
 }
 
-// observe sends events to every observer. An observer that fails interrupts the run.
+// observe sends events to every observer. An observer that fails interrupts the run, on all
+// members of a group.
 func (t *trainer) observe(events ...Event) error {
+	err := t.together(t.tell(events))
+	if peer := (*PeerError)(nil); errors.As(err, &peer) {
+		return interruption{err}
+	}
+	return err
+}
+
+func (t *trainer) tell(events []Event) error {
 	for _, e := range events {
 		for _, o := range t.cfg.Observers {
 			if err := o.Observe(e); err != nil {
@@ -673,7 +728,7 @@ func (t *trainer) stop(err error) error {
 	var in interruption
 	if errors.As(err, &in) {
 		err = in.err
-		if t.cfg.Saving.Dir != "" {
+		if t.saves {
 			if saveErr := t.save(AtStopped); errors.As(saveErr, &in) {
 				// An observer that has failed may fail again. The file is complete.
 			} else if saveErr != nil {

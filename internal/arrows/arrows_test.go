@@ -33,6 +33,7 @@ var allowed = map[string][]string{
 	"net/verify":     {"net", "net/reference", "internal/approx"},
 	"net/lower":      {"net"},
 	"net/agree":      {},
+	"net/parallel":   {"net"},
 	"net/devicetest": {"net", "net/reference", "net/verify", "internal/approx", "internal/testenv"},
 	"mnist":          {"net"},
 	"serve":          {"net", "picture", "internal/memlimit", "internal/page"},

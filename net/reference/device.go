@@ -23,6 +23,9 @@ func (device) Compile(n *net.Network, opts net.Options) (net.Program, error) {
 	if err := opts.CheckFor(plan); err != nil {
 		return nil, err
 	}
+	if opts.Communicator != nil {
+		return nil, net.ErrAlone
+	}
 	p := &program{given: plan, plan: opts.PlanFor(plan), opts: opts}
 	for _, n := range p.plan.Nodes {
 		p.layers = append(p.layers, &Layer{Node: n, Seed: opts.Seed})

@@ -1,0 +1,196 @@
+package net
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// The members of a group train by the same Config, and make the same calls of their
+// programs. What depends on one of them alone, such as the time or a full disk, they have to
+// agree about.
+
+// PeerError is what a member of a group returns if training ends because of another one,
+// which has an error of its own.
+type PeerError struct{ Rank int }
+
+// Error names the other member.
+func (e *PeerError) Error() string { return fmt.Sprintf("member %d of the group has failed", e.Rank) }
+
+// leads reports whether this member decides for all, and writes files.
+func (t *trainer) leads() bool { return t.members == nil || t.members.Rank() == 0 }
+
+// together returns this member's error or, if only others have one, a *PeerError.
+func (t *trainer) together(own error) error {
+	if t.members == nil {
+		return own
+	}
+	failed := make([]float64, t.members.Size())
+	if own != nil {
+		failed[t.members.Rank()] = 1
+	}
+	if err := t.members.SumFloat64(failed); own != nil {
+		return own
+	} else if err != nil {
+		return err
+	}
+	for i, f := range failed {
+		if f != 0 {
+			return &PeerError{i}
+		}
+	}
+	return nil
+}
+
+// decision says what happens after a step.
+type decision struct{ stops, timeUp, tells, saves bool }
+
+// decide returns what happens after the step just made. end tells whether it is the epoch's
+// last. In a group, member 0 decides, but any can stop the run.
+func (t *trainer) decide(ctx context.Context, end bool) (decision, error) {
+	if t.members == nil {
+		return t.decideAlone(ctx, end), nil
+	}
+	if !end && t.made() < t.nextDecision {
+		return decision{}, nil
+	}
+	own := t.decideAlone(ctx, end)
+	values := make([]float64, 5)
+	set := func(i int, is bool) {
+		if is {
+			values[i] = 1
+		}
+	}
+	set(0, own.stops)
+	if t.leads() {
+		set(1, own.timeUp)
+		set(2, own.tells)
+		set(3, own.saves)
+		values[4] = float64(t.stepsToDecision())
+	}
+	if err := t.members.SumFloat64(values); err != nil {
+		return decision{}, err
+	}
+	t.nextDecision = t.made() + int64(values[4])
+	return decision{values[0] > 0, values[1] > 0, values[2] > 0, values[3] > 0}, nil
+}
+
+func (t *trainer) decideAlone(ctx context.Context, end bool) (d decision) {
+	d.stops = ctx.Err() != nil
+	d.timeUp = t.cfg.MaxTime > 0 && time.Since(t.began) >= t.cfg.MaxTime
+	d.tells = end || d.timeUp || t.tellsNow()
+	d.saves = t.due()
+	return d
+}
+
+// decideEvery is about how often the members of a group agree on what to do.
+const decideEvery = 50 * time.Millisecond
+
+// mostUndecided is the most steps between two agreements.
+const mostUndecided = 1000
+
+// stepsToDecision returns after how many steps the members agree again: in about decideEvery,
+// and at each step after which something is due by its number.
+func (t *trainer) stepsToDecision() int64 {
+	now := time.Now()
+	steps := int64(1)
+	if took := now.Sub(t.decided); !t.decided.IsZero() && took > 0 {
+		steps = max(1, min(mostUndecided, int64(float64(t.made()-t.decidedAt)*float64(decideEvery)/float64(took))))
+	}
+	t.decided, t.decidedAt = now, t.made()
+	if every := int64(t.cfg.Interval); every > 0 {
+		steps = min(steps, every-int64(t.pos.Step)%every)
+	}
+	if every := int64(t.cfg.Saving.EverySteps); every > 0 {
+		steps = min(steps, every-t.made()%every)
+	}
+	return steps
+}
+
+// interrupted returns an interruption if the run is to stop, on any member.
+func (t *trainer) interrupted(ctx context.Context) error {
+	stops := ctx.Err() != nil
+	if t.members != nil {
+		values := []float64{0}
+		if stops {
+			values[0] = 1
+		}
+		if err := t.members.SumFloat64(values); err != nil {
+			return err
+		}
+		stops = values[0] > 0
+	}
+	if !stops {
+		return nil
+	}
+	return stopped(ctx)
+}
+
+// stopped returns the interruption of a run whose context, or that of another member, has
+// ended.
+func stopped(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return interruption{err}
+	}
+	return interruption{fmt.Errorf("another member of the group was interrupted: %w", context.Canceled)}
+}
+
+// meet checks that all members of a group train the same. It takes from member 0 whether
+// checkpoints are written.
+func (t *trainer) meet() error {
+	if t.members == nil {
+		return nil
+	}
+	description, err := json.Marshal(map[string]any{
+		"network": t.plan.Network, "recipe": t.cfg.Recipe, "training data": t.train, "validation data": t.validation,
+		"test data": t.cfg.Test != nil, "top": t.cfg.Top, "interval": t.cfg.Interval,
+	})
+	if err != nil {
+		return err
+	}
+	saves := []byte{0}
+	if t.saves {
+		saves[0] = 1
+	}
+	if err := t.members.Broadcast(saves); err != nil {
+		return err
+	}
+	t.saves = saves[0] == 1
+	length := []float64{0}
+	if t.leads() {
+		length[0] = float64(len(description))
+	}
+	if err := t.members.SumFloat64(length); err != nil {
+		return err
+	}
+	leader := make([]byte, int(length[0]))
+	if t.leads() {
+		copy(leader, description)
+	}
+	if err := t.members.Broadcast(leader); err != nil {
+		return err
+	}
+	return t.together(differs(description, leader))
+}
+
+// differs says in what two descriptions differ, if they do.
+func differs(own, leader []byte) error {
+	if bytes.Equal(own, leader) {
+		return nil
+	}
+	var a, b map[string]json.RawMessage
+	if err := json.Unmarshal(own, &a); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(leader, &b); err != nil {
+		return err
+	}
+	for _, what := range []string{"network", "recipe", "training data", "validation data", "test data", "top"} {
+		if !bytes.Equal(a[what], b[what]) {
+			return fmt.Errorf("this member of the group has another %s than member 0: %s, there %s", what, a[what], b[what])
+		}
+	}
+	return fmt.Errorf("this member of the group has other settings than member 0")
+}
