@@ -278,7 +278,7 @@ func (op *batchNorm) addParts(block int) {
 }
 
 // together reports whether the pass takes statistics over the members of a group.
-func (op *batchNorm) together() bool { return op.group != nil && op.pass.training }
+func (op *batchNorm) together() bool { return op.group != nil && op.pass.together && op.pass.training }
 
 // sumMoments replaces totals and count by those over all members of the group. Each member
 // has subtracted another shift. So before they are added, the sums become those of values

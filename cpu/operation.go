@@ -82,6 +82,7 @@ type pass struct {
 	net.Batch           // the samples
 	share     net.Share // the share of a mini-batch, in training
 	counted   int       // how many of the samples count: all, or none
+	together  bool      // statistics are those of all members of a group, if there is one
 	training  bool      // dropout drops values, and batch normalisation uses the batch's statistics
 	frozen    bool      // running statistics don't change
 	traced    bool      // values that a step doesn't need are computed too, for a trace

@@ -343,7 +343,7 @@ func (p *program) Gradients(b net.Batch, share net.Share) error {
 	if err := p.turn(); err != nil {
 		return err
 	}
-	p.forward(pass{Batch: b, share: share, training: true}, true)
+	p.forward(pass{Batch: b, share: share, together: true, training: true}, true)
 	m := p.loss.metrics()
 	if math.IsNaN(m.Loss) || math.IsInf(m.Loss, 0) {
 		m.FirstBad = p.step + 1

@@ -13,11 +13,16 @@ import (
 // one with that layer. So that layer's own output never exists, and neither does
 // the gradient of the ReLU's output.
 func (p *program) Trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
-	return p.TraceShare(b, net.Whole(b.Len()), mode)
+	return p.trace(b, net.Whole(b.Len()), mode, false)
 }
 
-// TraceShare is Trace of a share of a mini-batch.
+// TraceShare is Trace of a share of a mini-batch, whose other shares the other members of a
+// group have.
 func (p *program) TraceShare(b net.Batch, share net.Share, mode net.Mode) (*net.Trace, error) {
+	return p.trace(b, share, mode, true)
+}
+
+func (p *program) trace(b net.Batch, share net.Share, mode net.Mode, together bool) (*net.Trace, error) {
 	if err := p.check(b, p.options.Batch); err != nil {
 		return nil, err
 	}
@@ -37,7 +42,7 @@ func (p *program) TraceShare(b net.Batch, share net.Share, mode net.Mode) (*net.
 	p.keepAllValues()
 	p.tracing = true
 	defer func() { p.tracing = false }()
-	p.forward(pass{Batch: b, share: share, training: training, frozen: true}, true)
+	p.forward(pass{Batch: b, share: share, together: together, training: training, frozen: true}, true)
 	if training {
 		p.backward()
 	}

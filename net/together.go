@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"hash/fnv"
+	"slices"
 	"time"
 )
 
@@ -12,28 +15,36 @@ import (
 // programs. What depends on one of them alone, such as the time or a full disk, they have to
 // agree about.
 
-// PeerError is what a member of a group returns if training ends because of another one,
+// PeerError is what a member of a group returns if something ends because of another one,
 // which has an error of its own.
 type PeerError struct{ Rank int }
 
 // Error names the other member.
 func (e *PeerError) Error() string { return fmt.Sprintf("member %d of the group has failed", e.Rank) }
 
-// leads reports whether this member decides for all, and writes files.
-func (t *trainer) leads() bool { return t.members == nil || t.members.Rank() == 0 }
+// BrokenError is the error of a member of a group of which the others can't know, because it
+// came where they don't ask for errors. They may wait for this member in a sum, for ever. So
+// it must leave the group in a way that ends them.
+type BrokenError struct{ Err error }
 
-// together returns this member's error or, if only others have one, a *PeerError.
-func (t *trainer) together(own error) error {
-	if t.members == nil {
-		return own
-	}
-	failed := make([]float64, t.members.Size())
+// Error is the text of the error.
+func (e *BrokenError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error.
+func (e *BrokenError) Unwrap() error { return e.Err }
+
+// Together returns a member's error own, once all members have told theirs. If own is nil and
+// others have one, it returns a *PeerError.
+func Together(members Communicator, own error) error {
+	failed := make([]float64, members.Size())
 	if own != nil {
-		failed[t.members.Rank()] = 1
+		failed[members.Rank()] = 1
 	}
-	if err := t.members.SumFloat64(failed); own != nil {
+	err := members.SumFloat64(failed)
+	switch {
+	case own != nil:
 		return own
-	} else if err != nil {
+	case err != nil:
 		return err
 	}
 	for i, f := range failed {
@@ -42,6 +53,27 @@ func (t *trainer) together(own error) error {
 		}
 	}
 	return nil
+}
+
+// leads reports whether this member decides for all, and writes files.
+func (t *trainer) leads() bool { return t.members == nil || t.members.Rank() == 0 }
+
+// together is Together for all members, if there are any.
+func (t *trainer) together(own error) error {
+	if t.members == nil {
+		return own
+	}
+	err := Together(t.members, own)
+	t.agreed = t.agreed || err != nil
+	return err
+}
+
+// broken returns the error of a run as a *BrokenError if other members don't know of it.
+func (t *trainer) broken(err error) error {
+	if t.members == nil || err == nil || t.agreed {
+		return err
+	}
+	return &BrokenError{err}
 }
 
 // decision says what happens after a step.
@@ -125,12 +157,13 @@ func (t *trainer) interrupted(ctx context.Context) error {
 	if !stops {
 		return nil
 	}
-	return stopped(ctx)
+	return t.stopped(ctx)
 }
 
 // stopped returns the interruption of a run whose context, or that of another member, has
 // ended.
-func stopped(ctx context.Context) error {
+func (t *trainer) stopped(ctx context.Context) error {
+	t.agreed = true
 	if err := ctx.Err(); err != nil {
 		return interruption{err}
 	}
@@ -193,4 +226,27 @@ func differs(own, leader []byte) error {
 		}
 	}
 	return fmt.Errorf("this member of the group has other settings than member 0")
+}
+
+// sameWeights returns an error, on all members, if the weights of one differ from those of
+// member 0 in a bit. They never should: that would be a fault of a machine or of the engine
+// that adds up gradients.
+func (t *trainer) sameWeights(st State) error {
+	if t.members == nil {
+		return nil
+	}
+	h := fnv.New128a()
+	for _, q := range t.plan.Params {
+		hashValues(h, st.Params[q.Name].Float32s())
+	}
+	own := h.Sum(nil)
+	leader := slices.Clone(own)
+	if err := t.members.Broadcast(leader); err != nil {
+		return err
+	}
+	var err error
+	if !bytes.Equal(own, leader) {
+		err = errors.New("this member's weights differ from those of member 0: a machine or the library that adds up gradients has made an error; nothing was saved")
+	}
+	return t.together(err)
 }

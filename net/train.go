@@ -23,7 +23,8 @@ type Saving struct {
 
 // Config describes a training run. The members of a group have the same, except for Device,
 // Observers, MaxTime and Saving. Of MaxTime and Saving, those of member 0 count: it decides for
-// all, and writes the checkpoints. The events of other members have no paths of these.
+// all, and writes the checkpoints. An observer of one member must not use the program in a way
+// that concerns the others. The events of other members have no paths of these.
 type Config struct {
 	Recipe     Recipe
 	Train      *Dataset // the training set
@@ -127,7 +128,7 @@ func Train(ctx context.Context, prog Program, cfg Config) (Result, error) {
 		return Result{}, fmt.Errorf("train: %w", err)
 	}
 	t.began = began
-	err = t.run(ctx)
+	err = t.broken(t.run(ctx))
 	return t.result(), err
 }
 
@@ -160,6 +161,7 @@ type trainer struct {
 	nextDecision int64        // the number of steps after which the members agree again
 	decidedAt    int64        // that after which they did so last
 	decided      time.Time    // and when
+	agreed       bool         // all members know that the run ends
 }
 
 // interruption is an error that leaves a good state, which is saved.
@@ -249,12 +251,18 @@ func newLoop(prog Program, cfg Config, opt Optimizer) *trainer {
 }
 
 func newTrainer(prog Program, cfg Config) (*trainer, error) {
-	if err := cfg.check(prog.Plan()); err != nil {
-		return nil, err
+	err := cfg.check(prog.Plan())
+	options := Options{}
+	if err == nil {
+		if options = cfg.Options(); !prog.Options().Same(options) {
+			err = errors.New("the program was compiled with other options than the run's (Config.Options)")
+		}
 	}
-	options := cfg.Options()
-	if !prog.Options().Same(options) {
-		return nil, errors.New("the program was compiled with other options than the run's (Config.Options)")
+	if members := prog.Options().Communicator; members != nil {
+		err = Together(members, err)
+	}
+	if err != nil {
+		return nil, err
 	}
 	t := newLoop(prog, cfg, options.Optimizer)
 	if cfg.Saving.Dir != "" || cfg.Resume != nil || t.members != nil {
@@ -267,13 +275,14 @@ func newTrainer(prog Program, cfg Config) (*trainer, error) {
 	if err := t.meet(); err != nil {
 		return nil, err
 	}
-	if err := t.place(); err != nil {
+	if err := t.together(t.place()); err != nil {
 		return nil, err
 	}
 	if err := t.together(t.makeFolder()); err != nil {
 		return nil, err
 	}
-	return t, nil
+	_, err = t.prog.TakeMetrics() // drops the sums of an earlier use
+	return t, err
 }
 
 // makeFolder makes the folder for checkpoints, and removes what an interrupted write has
@@ -317,8 +326,7 @@ func (t *trainer) place() error {
 	} else if st.Step != 0 {
 		return fmt.Errorf("the program has made %d steps already: compile a new one, or resume from a checkpoint", st.Step)
 	}
-	_, err := t.prog.TakeMetrics() // sums of an earlier use
-	return err
+	return nil
 }
 
 func isFile(path string) bool {
@@ -393,7 +401,7 @@ func (t *trainer) epoch(ctx context.Context) error {
 			now.stops = ctx.Err() != nil // an observer may have ended it just now
 		}
 		if !end && now.stops {
-			return stopped(ctx)
+			return t.stopped(ctx)
 		}
 	}
 	took := time.Since(start)
@@ -514,6 +522,7 @@ func (t *trainer) drain() error {
 
 // diverged returns the error for a step of the run, counted from 1.
 func (t *trainer) diverged(what string, step int64) *DivergedError {
+	t.agreed = true // all members have the same sums
 	n := int64(t.steps)
 	return &DivergedError{What: what, Epoch: int((step-1)/n) + 1, Step: int((step-1)%n) + 1}
 }
@@ -604,13 +613,16 @@ func (t *trainer) due() bool {
 		(s.EverySteps > 0 && t.made()%int64(s.EverySteps) == 0 || s.Every > 0 && time.Since(t.savedTime) >= s.Every)
 }
 
-// checkpoint returns the run in its present state.
+// checkpoint returns the run in its present state. In a group, all members must have the same.
 func (t *trainer) checkpoint() (*Checkpoint, error) {
 	if err := t.drain(); err != nil {
 		return nil, err
 	}
 	st, err := t.prog.State()
 	if err != nil {
+		return nil, err
+	}
+	if err := t.sameWeights(st); err != nil {
 		return nil, err
 	}
 	return &Checkpoint{

@@ -181,7 +181,7 @@ func (o *Observer) weights(s *summary) error {
 		return nil
 	}
 	batch := net.Batch{Data: o.cfg.Train}
-	for i := range o.cfg.Options().Batch {
+	for i := range min(o.cfg.Options().Batch, o.program.Options().Batch) {
 		batch.Indices = append(batch.Indices, int32(i))
 	}
 	trace, err := tracer.Trace(batch, net.Training)

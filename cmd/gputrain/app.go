@@ -61,7 +61,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(a.err, "gputrain: %s\n", oneLine(err.Error()))
+	if !errors.Is(err, errSilent) {
+		fmt.Fprintf(newStream(stderr, nil), "gputrain: %s\n", oneLine(err.Error()))
+	}
 	var usage *usageError
 	if errors.As(err, &usage) {
 		return exitUsage

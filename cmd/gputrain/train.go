@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/gputrain/gputrain/cuda"
 	"github.com/gputrain/gputrain/internal/runfolder"
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/parallel"
 	"github.com/gputrain/gputrain/tensorboard"
 )
 
@@ -96,19 +98,29 @@ accuracies from 0 to 1.
 	}
 }
 
-func (a *app) train(c *cli.Context) (err error) {
-	device, why, err := openDevice(c)
+func (a *app) train(c *cli.Context) error {
+	stderr := a.err
+	together, err := a.join()
 	if err != nil {
+		return err
+	}
+	return together.leave(stderr, a.trainWith(c, together))
+}
+
+// trainWith trains in this process, together with others if there are any. An error before
+// the training is told to all of them.
+func (a *app) trainWith(c *cli.Context, together *members) (err error) {
+	device, why, err := together.openDevice(c)
+	if err := together.agree(err); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, device.Close()) }()
 	run, err := a.planRun(c)
-	if err != nil {
+	if err := together.agree(err); err != nil {
 		return err
 	}
 	run.config.Device = device.Name()
-	cfg := run.config
-	program, err := device.Compile(run.plan.Network, cfg.Options())
+	program, err := device.Compile(run.plan.Network, run.config.Options())
 	if err != nil {
 		return err
 	}
@@ -118,56 +130,18 @@ func (a *app) train(c *cli.Context) (err error) {
 			return fmt.Errorf("--weights %s: its network, %s, is not %s: %w", run.from, run.weights.Network.Name, run.plan.Network.Name, err)
 		}
 	}
-
-	if !run.resumed {
-		var fresh bool
-		if cfg.Saving.Dir, fresh, err = newRunFolder(c.String("run")); err != nil {
-			return err
-		}
-		if fresh {
-			defer removeEmpty(cfg.Saving.Dir) // if nothing was saved, the folder is removed
-		}
+	var beside attendance
+	defer func() { err = errors.Join(err, beside.close()) }()
+	if together.leads() {
+		err = a.attend(c, run, program, withReason(device, why), &beside)
 	}
-	if err := checkWritable(cfg.Saving.Dir); err != nil {
+	if err := together.agree(err); err != nil {
 		return err
 	}
-	files := &runFiles{dir: cfg.Saving.Dir, record: a.record(c, run), resume: cfg.Resume}
-	if files.release, err = runfolder.Lock(cfg.Saving.Dir); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, files.close()) }()
-	if run.resumed {
-		if err := checkLatest(cfg.Resume, run.from, cfg.Saving.Dir); err != nil {
-			return err
-		}
-	}
-	if c.Bool("tensorboard") {
-		files.board = tensorboard.New(program, cfg, tensorboard.Options{Dir: cfg.Saving.Dir, ClassNames: run.data.classNames})
-	}
-	watch := &captureWatch{app: a}
-	switch {
-	case c.Bool("json"):
-		cfg.Observers = []net.Observer{net.ObserverFunc(a.logEvent)}
-	default:
-		report := newReport(a, run, withReason(device, why), cfg.Saving.Dir)
-		if s := gpuStatistics(program); s != nil && c.Bool("verbose") {
-			report.memory = describeMemory(s.Memory)
-		}
-		report.curves = c.Bool("tensorboard")
-		report.goOn = resumeCommand(c, cfg.Saving.Dir)
-		cfg.Observers = []net.Observer{report}
-		watch.clear = report.close
-		defer report.close()
-	}
-	cfg.Observers = append(cfg.Observers, files)
-	cfg.Observers = append(cfg.Observers, net.ObserverFunc(func(net.Event) error {
-		watch.look(program)
-		return nil
-	}))
 	endsInOrder(c.Context)
 	ctx, stop := endAtHangup(c.Context)
 	defer stop()
-	_, err = net.Train(ctx, program, cfg)
+	_, err = net.Train(ctx, program, run.config)
 	if s := gpuStatistics(program); s != nil && c.Bool("verbose") && (err == nil || errors.Is(err, context.Canceled)) {
 		if c.Bool("json") {
 			err = errors.Join(err, a.printJSON(struct {
@@ -180,7 +154,7 @@ func (a *app) train(c *cli.Context) (err error) {
 	}
 	var stopped *net.StoppedError
 	switch {
-	case !errors.As(err, &stopped):
+	case !errors.As(err, &stopped) || !together.leads():
 		return err
 	case errors.Is(err, context.Canceled):
 		return interrupted(c, stopped)
@@ -188,6 +162,74 @@ func (a *app) train(c *cli.Context) (err error) {
 		return err
 	}
 	return fmt.Errorf("%w; go on with: %s", err, resumeCommand(c, filepath.Dir(stopped.Checkpoint)))
+}
+
+// attendance is what happens beside a training run: its files are written, and its progress
+// is shown.
+type attendance struct{ closers []func() error }
+
+// close ends it, in the reverse order.
+func (b *attendance) close() error {
+	var errs []error
+	for _, f := range slices.Backward(b.closers) {
+		errs = append(errs, f())
+	}
+	return errors.Join(errs...)
+}
+
+// attend makes and locks the folder of a run, and sets the observers of its Config. The
+// caller closes beside, also after an error.
+func (a *app) attend(c *cli.Context, run *trainingRun, program net.Program, device string, beside *attendance) (err error) {
+	cfg := &run.config
+	if !run.resumed {
+		var fresh bool
+		if cfg.Saving.Dir, fresh, err = newRunFolder(c.String("run")); err != nil {
+			return err
+		}
+		if fresh {
+			beside.closers = append(beside.closers, func() error { // if nothing was saved, the folder is removed
+				removeEmpty(cfg.Saving.Dir)
+				return nil
+			})
+		}
+	}
+	if err := checkWritable(cfg.Saving.Dir); err != nil {
+		return err
+	}
+	files := &runFiles{dir: cfg.Saving.Dir, record: a.record(c, run), resume: cfg.Resume}
+	if files.release, err = runfolder.Lock(cfg.Saving.Dir); err != nil {
+		return err
+	}
+	beside.closers = append(beside.closers, files.close)
+	if run.resumed {
+		if err := checkLatest(cfg.Resume, run.from, cfg.Saving.Dir); err != nil {
+			return err
+		}
+	}
+	if c.Bool("tensorboard") {
+		files.board = tensorboard.New(parallel.Own(program), *cfg, tensorboard.Options{Dir: cfg.Saving.Dir, ClassNames: run.data.classNames})
+	}
+	watch := &captureWatch{app: a}
+	switch {
+	case c.Bool("json"):
+		cfg.Observers = []net.Observer{net.ObserverFunc(a.logEvent)}
+	default:
+		report := newReport(a, run, device, cfg.Saving.Dir)
+		if s := gpuStatistics(program); s != nil && c.Bool("verbose") {
+			report.memory = describeMemory(s.Memory)
+		}
+		report.curves = c.Bool("tensorboard")
+		report.goOn = resumeCommand(c, cfg.Saving.Dir)
+		cfg.Observers = []net.Observer{report}
+		watch.clear = report.close
+		beside.closers = append(beside.closers, func() error { report.close(); return nil })
+	}
+	cfg.Observers = append(cfg.Observers, files)
+	cfg.Observers = append(cfg.Observers, net.ObserverFunc(func(net.Event) error {
+		watch.look(program)
+		return nil
+	}))
+	return nil
 }
 
 // record returns the content of recipe.json for a run.

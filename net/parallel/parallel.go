@@ -50,7 +50,7 @@ func (d *device) Compile(n *net.Network, opts net.Options) (net.Program, error) 
 	own := opts
 	own.Communicator, own.Batch = d.group, (opts.Batch+d.group.Size()-1)/d.group.Size()
 	inner, err := d.own.Compile(n, own)
-	if err := d.agree(err); err != nil {
+	if err := net.Together(d.group, err); err != nil {
 		if inner != nil {
 			return nil, errors.Join(err, inner.Close())
 		}
@@ -64,26 +64,6 @@ func (d *device) Compile(n *net.Network, opts net.Options) (net.Program, error) 
 	return p, nil
 }
 
-// agree returns this member's error or, if only others have one, another error.
-func (d *device) agree(own error) error {
-	failed := make([]float64, d.group.Size())
-	if own != nil {
-		failed[d.group.Rank()] = 1
-	}
-	if err := d.group.SumFloat64(failed); err != nil {
-		return errors.Join(own, err)
-	}
-	if own != nil {
-		return own
-	}
-	for i, f := range failed {
-		if f != 0 {
-			return fmt.Errorf("parallel: member %d could not compile the network", i)
-		}
-	}
-	return nil
-}
-
 // program is a network on all members' devices.
 type program struct {
 	own     net.Program
@@ -91,6 +71,17 @@ type program struct {
 	options net.Options
 	group   net.Communicator
 	pending bool // gradients await an update
+}
+
+// Own returns what a program on all members' devices has on this member's: a program that
+// can be used by this member alone, between calls that all make. Evaluate, Infer, State and
+// Trace don't concern the others. A SwapAverage is to be undone. A program that is on one
+// device is its own.
+func Own(p net.Program) net.Program {
+	if p, ok := p.(*program); ok {
+		return p.own
+	}
+	return p
 }
 
 // begin gives all members the values of member 0. They have drawn the same, but processors

@@ -1,0 +1,140 @@
+// Package launch finds out which of several processes this one is, from what launchers set
+// in the environment: mpirun of Open MPI and of MPICH (also Intel MPI's), Slurm's srun,
+// torchrun, and Kubeflow's operators.
+package launch
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Launcher says who starts processes.
+type Launcher string
+
+// The launchers.
+const (
+	OpenMPI Launcher = "Open MPI's mpirun"
+	MPICH   Launcher = "MPICH's mpirun"
+	Slurm   Launcher = "Slurm's srun"
+	Torch   Launcher = "torchrun" // or who sets what it sets: Kubeflow's PyTorchJob, or a user
+	Trainer Launcher = "Kubeflow Trainer"
+)
+
+// Place is which of several processes this one is.
+type Place struct {
+	Launcher  Launcher
+	Rank      int
+	Size      int
+	LocalRank int    // among those on this machine; -1 if nobody says
+	LocalSize int    // how many are on this machine; 0 if nobody says
+	Address   string // host:port of process 0, if it is told; ""
+}
+
+// variables are those that a launcher sets.
+type variables struct {
+	launcher                     Launcher
+	rank, size, local, localSize string
+	host, port                   string
+}
+
+// known lists the launchers. One that starts another's processes comes later: mpirun under
+// Slurm sets its own variables beside srun's.
+var known = []variables{
+	{OpenMPI, "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE", "", ""},
+	{MPICH, "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS", "", ""},
+	{Torch, "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"},
+	{Trainer, "PET_NODE_RANK", "PET_NNODES", "", "", "PET_MASTER_ADDR", "PET_MASTER_PORT"},
+	{Slurm, "SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "", "", ""},
+}
+
+// Find returns this process's place. Without a launcher, or with one that starts a single
+// process, it returns a place of size 1. lookup is os.LookupEnv. Variables that contradict
+// each other give an error that names them.
+func Find(lookup func(string) (string, bool)) (Place, error) {
+	alone := Place{Size: 1, LocalRank: -1}
+	found, by := alone, variables{}
+	for _, v := range known {
+		p, ok, err := v.place(lookup)
+		if err != nil {
+			return alone, err
+		}
+		switch {
+		case !ok:
+		case by == variables{}:
+			found, by = p, v
+		case v.launcher == Slurm:
+			// Within an allocation, what srun set for a batch script stands beside
+			// what mpirun or torchrun set.
+		case p.Size != found.Size || p.Rank != found.Rank:
+			return alone, fmt.Errorf("the environment has two places for this process: %s=%d of %s=%d (%s), and %s=%d of %s=%d (%s). Unset those of the one that you don't use",
+				by.rank, found.Rank, by.size, found.Size, by.launcher, v.rank, p.Rank, v.size, p.Size, v.launcher)
+		case found.Address == "":
+			found.Address = p.Address
+		}
+	}
+	return found, nil
+}
+
+// place returns the place by one launcher's variables. Without its rank and size there is
+// none.
+func (v variables) place(lookup func(string) (string, bool)) (Place, bool, error) {
+	number := func(name string, least int) (int, bool, error) {
+		s, ok := lookup(name)
+		if name == "" || !ok || strings.TrimSpace(s) == "" {
+			return -1, false, nil
+		}
+		n, err := strconv.Atoi(strings.TrimSpace(s))
+		if err != nil || n < least {
+			return 0, false, fmt.Errorf("%s=%q is not a number of at least %d (%s sets it)", name, s, least, v.launcher)
+		}
+		return n, true, nil
+	}
+	rank, hasRank, err := number(v.rank, 0)
+	if err != nil {
+		return Place{}, false, err
+	}
+	size, hasSize, err := number(v.size, 1)
+	if err != nil {
+		return Place{}, false, err
+	}
+	switch {
+	case !hasRank && !hasSize:
+		return Place{}, false, nil
+	case v.launcher == Slurm && !(hasRank && hasSize):
+		return Place{}, false, nil // salloc and sbatch set one of them
+	case !hasRank:
+		return Place{}, false, fmt.Errorf("the environment has %s=%d, but no %s", v.size, size, v.rank)
+	case !hasSize:
+		return Place{}, false, fmt.Errorf("the environment has %s=%d, but no %s", v.rank, rank, v.size)
+	case rank >= size:
+		return Place{}, false, fmt.Errorf("%s=%d is not below %s=%d", v.rank, rank, v.size, size)
+	}
+	p := Place{Launcher: v.launcher, Rank: rank, Size: size}
+	if p.LocalRank, _, err = number(v.local, 0); err != nil {
+		return Place{}, false, err
+	}
+	if n, ok, err := number(v.localSize, 1); err != nil {
+		return Place{}, false, err
+	} else if ok {
+		p.LocalSize = n
+	}
+	if host, ok := lookup(v.host); ok && v.host != "" && host != "" {
+		port, ok, err := number(v.port, 1)
+		if err != nil {
+			return Place{}, false, err
+		}
+		if ok {
+			p.Address = joinHostPort(host, port)
+		}
+	}
+	return p, true, nil
+}
+
+// joinHostPort returns host:port, with the brackets that an IPv6 address needs.
+func joinHostPort(host string, port int) string {
+	if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
+		host = "[" + host + "]"
+	}
+	return host + ":" + strconv.Itoa(port)
+}
