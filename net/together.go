@@ -17,10 +17,22 @@ import (
 
 // PeerError is what a member of a group returns if something ends because of another one,
 // which has an error of its own.
-type PeerError struct{ Rank int }
+type PeerError struct {
+	Rank int
+	Own  error // what this member has to say too, where member 0 has failed as well; or nil
+}
 
 // Error names the other member.
-func (e *PeerError) Error() string { return fmt.Sprintf("member %d of the group has failed", e.Rank) }
+func (e *PeerError) Error() string {
+	text := fmt.Sprintf("member %d of the group has failed", e.Rank)
+	if e.Own != nil {
+		text += fmt.Sprintf(", and this one: %v", e.Own)
+	}
+	return text
+}
+
+// Unwrap returns Own.
+func (e *PeerError) Unwrap() error { return e.Own }
 
 // BrokenError is the error of a member of a group of which the others can't know, because it
 // came where they don't ask for errors. They may wait for this member in a sum, for ever. So
@@ -34,7 +46,8 @@ func (e *BrokenError) Error() string { return e.Err.Error() }
 func (e *BrokenError) Unwrap() error { return e.Err }
 
 // Together returns a member's error own, once all members have told theirs. If own is nil and
-// others have one, it returns a *PeerError.
+// others have one, it returns a *PeerError. So it does if member 0 has one too: mostly that is
+// the same, and one needs to tell it.
 func Together(members Communicator, own error) error {
 	failed := make([]float64, members.Size())
 	if own != nil {
@@ -42,14 +55,14 @@ func Together(members Communicator, own error) error {
 	}
 	err := members.SumFloat64(failed)
 	switch {
-	case own != nil:
-		return own
 	case err != nil:
-		return err
+		return errors.Join(own, err)
+	case own != nil && (members.Rank() == 0 || failed[0] == 0):
+		return own
 	}
 	for i, f := range failed {
 		if f != 0 {
-			return &PeerError{i}
+			return &PeerError{Rank: i, Own: own}
 		}
 	}
 	return nil

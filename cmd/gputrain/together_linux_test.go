@@ -1,0 +1,270 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/internal/launch"
+	"github.com/gputrain/gputrain/internal/testenv"
+	"github.com/gputrain/gputrain/net"
+)
+
+func TestThreadsOf(t *testing.T) {
+	for _, c := range []struct {
+		local, usable int
+		online        string
+		want          int
+	}{
+		{0, 8, "0-7", 8}, {1, 8, "0-7", 8}, {2, 8, "0-7\n", 4}, {3, 8, "0-7", 2}, {16, 8, "0-7", 1},
+		{2, 4, "0-7", 4}, // the launcher has bound it to some
+		{2, 6, "0-3,8,10", 3}, {2, 6, "", 3},
+	} {
+		if got := threadsOf(launch.Place{LocalSize: c.local}, c.usable, c.online); got != c.want {
+			t.Errorf("%d processes on %s, of which %d can be used: %d threads, want %d", c.local, c.online, c.usable, got, c.want)
+		}
+	}
+}
+
+// startGroup starts members processes of gputrain with a launcher, in a folder.
+func startGroup(t *testing.T, ctx context.Context, launcher []string, dir string, members int, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(ctx, launcher[0], slices.Concat(launcher[1:], []string{"-n", fmt.Sprint(members), program(t)}, args)...)
+	cmd.Dir = dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.WaitDelay = 5 * time.Second
+	return cmd
+}
+
+// launchers are those of MPI, with what each needs to start more processes than there are
+// processors.
+var launchers = [][]string{{"mpirun.openmpi", "--allow-run-as-root", "--oversubscribe"}, {"mpirun.mpich"}}
+
+// withLaunchers runs a test with each launcher that is here.
+func withLaunchers(t *testing.T, f func(t *testing.T, launcher []string)) {
+	for _, l := range launchers {
+		t.Run(l[0], func(t *testing.T) {
+			if _, err := exec.LookPath(l[0]); err != nil {
+				if os.Getenv("GPUTRAIN_TEST_MPI") != "" {
+					t.Fatal(err)
+				}
+				t.Skipf("this machine has no such launcher (make check-mpi installs it): %v", err)
+			}
+			if out, err := exec.Command("go", "env", "CGO_ENABLED").Output(); err != nil || strings.TrimSpace(string(out)) != "1" {
+				t.Skipf("programs are built without cgo here, and so without MPI (%v)", err)
+			}
+			f(t, l)
+		})
+	}
+}
+
+// program returns the path of gputrain.
+func program(t *testing.T) string {
+	t.Helper()
+	binary, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return binary
+}
+
+// loadedWeights returns the weights of a checkpoint, one behind the other.
+func loadedWeights(t *testing.T, path string) []float32 {
+	t.Helper()
+	c, err := net.LoadCheckpoint(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := c.Network.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []float32
+	for _, q := range plan.Params {
+		all = append(all, c.State.Params[q.Name].Float32s()...)
+	}
+	return all
+}
+
+// groupFlags are for a run of a few seconds, on few images of digits.
+var groupFlags = []string{"train", "--device", "cpu", "--threads", "1", "--model", "digits-s", "--limit", "600", "--epochs", "3", "--batch", "50", "--optimizer", "sgd", "--lr", "0.001", "--augment", "light", "--checkpoint-every", "5", "--run", "group"}
+
+// TestGroups: processes that mpirun starts train one network, as one process does. Member 0
+// speaks for all.
+func TestGroups(t *testing.T) {
+	withLaunchers(t, func(t *testing.T, launcher []string) {
+		dir, alone := t.TempDir(), t.TempDir()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		cmd := startGroup(t, ctx, launcher, dir, 3, append(slices.Clone(groupFlags), "--json")...)
+		var stderr strings.Builder
+		cmd.Stderr = &stderr
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("%v\n%s\n%s", err, stderr.String(), out)
+		}
+		done := 0
+		for line := range strings.Lines(string(out)) {
+			var e struct{ Event, Device string }
+			if err := json.Unmarshal([]byte(line), &e); err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			if e.Event == "started" && !strings.HasPrefix(e.Device, "3 x cpu (") {
+				t.Errorf("the device is %s", e.Device)
+			}
+			if e.Event == "done" {
+				done++
+			}
+		}
+		if done != 1 || stderr.String() != "" {
+			t.Errorf("%d processes say that they are done; and: %s", done, stderr.String())
+		}
+		one := exec.Command(program(t), groupFlags...)
+		one.Dir = alone
+		if out, err := one.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		last := filepath.Join("runs", "group", net.LastCheckpoint)
+		approx.Check(t, "weights", loadedWeights(t, filepath.Join(dir, last)), loadedWeights(t, filepath.Join(alone, last)), approx.Tolerance{Abs: 1e-4})
+	})
+}
+
+// TestGroupErrors: an error is told once, with an exit status.
+func TestGroupErrors(t *testing.T) {
+	withLaunchers(t, func(t *testing.T, launcher []string) {
+		dir := t.TempDir()
+		for _, c := range []struct {
+			args []string
+			want string
+		}{
+			{[]string{"train", "--device", "reference"}, "several processes train together on CPUs only so far"},
+			{[]string{"train", "--device", "cpu", "--data", "nothing"}, "nothing"},
+			{[]string{"train", "--device", "cpu", "--resume"}, "no run"},
+			{[]string{"train", "--device", "cpu", "--epochs", "0"}, "epochs"},
+			{[]string{"train", "--device", "cpu", "--limit", "600", "--run", filepath.Join(program(t), "below")}, "not a directory"},
+		} {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			out, err := startGroup(t, ctx, launcher, dir, 2, c.args...).CombinedOutput()
+			cancel()
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || ctx.Err() == context.DeadlineExceeded {
+				t.Errorf("%v: %v\n%s", c.args, err, out)
+			}
+			if n := strings.Count(string(out), "gputrain: "); n != 1 || !strings.Contains(string(out), c.want) {
+				t.Errorf("%v: %d errors, want one with %q:\n%s", c.args, n, c.want, out)
+			}
+		}
+	})
+}
+
+// TestGroupKilled: if a process is killed at any moment, the others end soon, and the run
+// goes on from its checkpoint to the weights that it would have had.
+func TestGroupKilled(t *testing.T) {
+	kills := 2
+	if testenv.Long() {
+		kills = 20
+	}
+	withLaunchers(t, func(t *testing.T, launcher []string) {
+		const members = 3
+		random := testenv.Rand(t)
+		whole := t.TempDir()
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+		defer cancel()
+		began := time.Now()
+		if out, err := startGroup(t, ctx, launcher, whole, members, groupFlags...).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		took := time.Since(began)
+		last := filepath.Join("runs", "group", net.LastCheckpoint)
+		want := loadedWeights(t, filepath.Join(whole, last))
+		dir := t.TempDir()
+		killed := 0
+		for try := 0; killed < kills && try < 5*kills; try++ {
+			args := groupFlags
+			if _, err := os.Stat(filepath.Join(dir, last)); err == nil {
+				args = []string{"train", "--resume", "group", "--device", "cpu", "--threads", "1"}
+			} else if err := os.RemoveAll(filepath.Join(dir, "runs")); err != nil {
+				t.Fatal(err)
+			}
+			cmd := startGroup(t, ctx, launcher, dir, members, args...)
+			var out strings.Builder
+			cmd.Stdout, cmd.Stderr = &out, &out
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- cmd.Wait() }()
+			select {
+			case <-time.After(time.Duration(random.Float64() * float64(took))):
+			case <-ended: // before the kill: begin again
+				if err := os.RemoveAll(filepath.Join(dir, "runs")); err != nil {
+					t.Fatal(err)
+				}
+				continue
+			}
+			processes := membersOf(t, dir)
+			if len(processes) == 0 {
+				<-ended
+				continue
+			}
+			if err := syscall.Kill(processes[rand.N(len(processes))], syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+				t.Fatal(err)
+			}
+			killed++
+			select {
+			case <-ended:
+			case <-time.After(30 * time.Second):
+				t.Fatalf("still running 30 s after a process was killed:\n%s", out.String())
+			}
+			for deadline := time.Now().Add(10 * time.Second); len(membersOf(t, dir)) > 0; time.Sleep(50 * time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatalf("processes are left over: %v", membersOf(t, dir))
+				}
+			}
+		}
+		if killed < kills {
+			t.Errorf("only %d of %d kills met a running process", killed, kills)
+		}
+		args := groupFlags
+		if _, err := os.Stat(filepath.Join(dir, last)); err == nil {
+			args = []string{"train", "--resume", "group", "--device", "cpu", "--threads", "1"}
+		}
+		if out, err := startGroup(t, ctx, launcher, dir, members, args...).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		if got := loadedWeights(t, filepath.Join(dir, last)); !slices.Equal(got, want) {
+			t.Error("after kills, the run ends with other weights")
+		}
+	})
+}
+
+// membersOf returns the processes that run gputrain in a folder.
+func membersOf(t *testing.T, dir string) []int {
+	t.Helper()
+	folders, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []int
+	for _, f := range folders {
+		cwd, cwdErr := os.Readlink(filepath.Join(f, "cwd"))
+		exe, exeErr := os.Readlink(filepath.Join(f, "exe"))
+		pid, err := strconv.Atoi(filepath.Base(f))
+		if err == nil && cwdErr == nil && exeErr == nil && cwd == dir && exe == program(t) {
+			all = append(all, pid)
+		}
+	}
+	return all
+}
