@@ -98,6 +98,10 @@ check-onnx: ## Run exported networks in ONNX Runtime, also GRAPHS random ones (d
 	"$(ONNX_VENV)/bin/pip" install --quiet --disable-pip-version-check -r onnx/testdata/requirements.txt
 	GPUTRAIN_ONNX_PYTHON="$(ONNX_VENV)/bin/python" GPUTRAIN_TEST_GRAPHS="$(GRAPHS)" GPUTRAIN_TEST_SEED="$(SEED)" $(GO) test -count=1 -v -run Runtime ./onnx
 
+.PHONY: check-mpi
+check-mpi: ## Train in groups with Open MPI, MPICH and MPI 5's interface, also on four machines that are network namespaces; KILLS processes are killed (default 20) (needs root, apt-get and pip)
+	KILLS="$(KILLS)" GO="$(GO)" net/parallel/mpi/check
+
 .PHONY: check-graphs
 check-graphs: ## Compare GRAPHS random graphs (default 200) with the reference: on the CPU, a fifth on the simulated GPU, and in ONNX Runtime
 	GPUTRAIN_TEST_GRAPHS="$(GRAPHS)" GPUTRAIN_TEST_SEED="$(SEED)" $(GO) test -count=1 -timeout 60m -v -run TestRandomGraphs ./cpu

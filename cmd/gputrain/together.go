@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -8,11 +10,14 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/gputrain/gputrain/cuda"
 	"github.com/gputrain/gputrain/internal/launch"
+	"github.com/gputrain/gputrain/internal/rendezvous"
+	"github.com/gputrain/gputrain/internal/replacefile"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/parallel"
 	"github.com/gputrain/gputrain/net/parallel/mpi"
@@ -23,10 +28,11 @@ import (
 type members struct {
 	mpi.Communicator
 	place launch.Place
+	meets *rendezvous.Group // tells when one of them has ended; nil if they can't reach each other
 }
 
 // join connects this process with those that were started together. Alone it returns nil.
-func (a *app) join() (*members, error) {
+func (a *app) join(ctx context.Context) (*members, error) {
 	place, err := launch.Find(os.LookupEnv)
 	if err != nil {
 		return nil, usagef("%v", err)
@@ -34,6 +40,7 @@ func (a *app) join() (*members, error) {
 	if place.Size == 1 {
 		return nil, nil
 	}
+	m := &members{place: place}
 	var family mpi.Family
 	switch place.Launcher {
 	case launch.OpenMPI:
@@ -42,17 +49,113 @@ func (a *app) join() (*members, error) {
 		family = mpi.MPICH
 	case launch.Slurm:
 	default:
-		return nil, fmt.Errorf("%s has started %d processes, which are to train one network; gputrain connects processes on CPUs by MPI: start them with mpirun or srun", place.Launcher, place.Size)
+		// Nobody but us can tell MPI's processes of each other, and MPICH's can be told.
+		family = mpi.MPICH
+		if err := m.meet(ctx, a.err); err != nil {
+			return nil, err
+		}
 	}
-	c, err := mpi.Open(family, place.Size)
-	if err != nil {
+	if m.Communicator, err = mpi.Open(family, place.Size); err != nil {
+		if m.meets != nil {
+			m.meets.Close()
+		}
 		return nil, fmt.Errorf("%s has started %d processes, which can't be connected: %w", place.Launcher, place.Size, err)
 	}
-	if c.Rank() > 0 {
+	if m.meets == nil {
+		if err := m.watch(ctx); err != nil {
+			return nil, err
+		}
+	}
+	go m.endWithOthers()
+	if m.Rank() > 0 {
 		// Member 0 speaks for all.
 		a.out, a.stdout, a.err = newStream(io.Discard, nil), newStream(io.Discard, nil), newStream(io.Discard, nil)
 	}
-	return &members{c, place}, nil
+	return m, nil
+}
+
+// meet brings processes together that no launcher of MPI has started. From then on, this
+// process ends soon after any of them.
+func (m *members) meet(ctx context.Context, stderr io.Writer) (err error) {
+	if m.place.Address == "" {
+		return usagef("the environment says that this is process %d of %d, but not where process 0 is: MASTER_ADDR and MASTER_PORT", m.place.Rank, m.place.Size)
+	}
+	m.meets, err = rendezvous.Join(ctx, rendezvous.Options{
+		Rank: m.place.Rank, Size: m.place.Size, Address: m.place.Address,
+		Taken:   os.Getenv("TORCHELASTIC_USE_AGENT_STORE") == "True", // torchrun's own store listens there
+		Waiting: func(text string) { fmt.Fprintln(stderr, text) },
+	})
+	if err != nil {
+		return err
+	}
+	for name, value := range m.meets.Environment() {
+		if err := os.Setenv(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// watchWait is how long processes that mpirun has started try to reach each other.
+const watchWait = 10 * time.Second
+
+// watch connects processes that MPI has connected once more, to learn of each other's end: a
+// launcher may not notice it, or may notice it late. Where they can't reach each other in
+// this way, they do without.
+func (m *members) watch(ctx context.Context) error {
+	var where [4096]byte
+	o := rendezvous.Options{Rank: m.Rank(), Size: m.Size(), Wait: watchWait}
+	var g *rendezvous.Group
+	if m.leads() {
+		o.Address, o.Token = ":0", rand.Text()
+		var err error
+		if g, err = rendezvous.Begin(ctx, o); err == nil {
+			var list []string
+			if list, err = rendezvous.LocalAddresses(g.Port()); err == nil {
+				copy(where[:len(where)-1], strings.Join(append([]string{o.Token}, list...), " "))
+			}
+		}
+	}
+	if err := m.Broadcast(where[:]); err != nil {
+		return err
+	}
+	told := strings.Fields(strings.TrimRight(string(where[:]), "\x00"))
+	if len(told) < 2 {
+		return nil
+	}
+	var err error
+	if !m.leads() {
+		o.Token, o.Addresses = told[0], told[1:]
+		g, err = rendezvous.Begin(ctx, o)
+	}
+	if err == nil {
+		err = g.Meet(ctx)
+	}
+	failed := []float64{0}
+	if err != nil {
+		failed[0] = 1
+	}
+	if err := m.SumFloat64(failed); err != nil {
+		return err
+	}
+	switch {
+	case failed[0] == 0:
+		m.meets = g
+	case err == nil:
+		g.Close()
+	}
+	return nil
+}
+
+// endWithOthers ends this process if another one ends, or its machine vanishes.
+func (m *members) endWithOthers() {
+	if m.meets == nil {
+		return
+	}
+	err := <-m.meets.Lost()
+	fmt.Fprintf(os.Stderr, "gputrain: process %d of %d ends: %v\n", m.place.Rank, m.place.Size, err)
+	replacefile.Abandon()
+	os.Exit(exitFailed)
 }
 
 // leads reports whether this process speaks for all, and writes files.
@@ -77,7 +180,11 @@ func (m *members) leave(stderr io.Writer, err error) error {
 		fmt.Fprintf(stderr, "gputrain: %s\n", oneLine(m.named(err).Error()))
 		m.Abort(exitFailed)
 	}
-	if closed := m.Close(); err == nil {
+	closed := m.Close()
+	if m.meets != nil {
+		m.meets.Close()
+	}
+	if err == nil {
 		return closed
 	}
 	var peer *net.PeerError

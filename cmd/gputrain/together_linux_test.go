@@ -50,12 +50,22 @@ func startGroup(t *testing.T, ctx context.Context, launcher []string, dir string
 
 // launchers are those of MPI, with what each needs to start more processes than there are
 // processors.
-var launchers = [][]string{{"mpirun.openmpi", "--allow-run-as-root", "--oversubscribe"}, {"mpirun.mpich"}}
+// GPUTRAIN_TEST_LAUNCHERS names others, as command lines with semicolons between them.
+func launchers() [][]string {
+	if own := os.Getenv("GPUTRAIN_TEST_LAUNCHERS"); own != "" {
+		var all [][]string
+		for _, line := range strings.Split(own, ";") {
+			all = append(all, strings.Fields(line))
+		}
+		return all
+	}
+	return [][]string{{"mpirun.openmpi", "--allow-run-as-root", "--oversubscribe"}, {"mpirun.mpich"}}
+}
 
 // withLaunchers runs a test with each launcher that is here.
 func withLaunchers(t *testing.T, f func(t *testing.T, launcher []string)) {
-	for _, l := range launchers {
-		t.Run(l[0], func(t *testing.T) {
+	for _, l := range launchers() {
+		t.Run(nameOf(l), func(t *testing.T) {
 			if _, err := exec.LookPath(l[0]); err != nil {
 				if os.Getenv("GPUTRAIN_TEST_MPI") != "" {
 					t.Fatal(err)
@@ -173,8 +183,8 @@ func TestGroupErrors(t *testing.T) {
 // goes on from its checkpoint to the weights that it would have had.
 func TestGroupKilled(t *testing.T) {
 	kills := 2
-	if testenv.Long() {
-		kills = 20
+	if many, err := strconv.Atoi(os.Getenv("GPUTRAIN_TEST_KILLS")); err == nil {
+		kills = many
 	}
 	withLaunchers(t, func(t *testing.T, launcher []string) {
 		const members = 3
@@ -267,4 +277,14 @@ func membersOf(t *testing.T, dir string) []int {
 		}
 	}
 	return all
+}
+
+// nameOf returns a short name of a launcher.
+func nameOf(launcher []string) string {
+	for _, word := range launcher {
+		if base := filepath.Base(word); strings.HasPrefix(base, "mpi") {
+			return base
+		}
+	}
+	return launcher[0]
 }

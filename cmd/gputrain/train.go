@@ -100,7 +100,7 @@ accuracies from 0 to 1.
 
 func (a *app) train(c *cli.Context) error {
 	stderr := a.err
-	together, err := a.join()
+	together, err := a.join(c.Context)
 	if err != nil {
 		return err
 	}

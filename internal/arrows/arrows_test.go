@@ -44,9 +44,11 @@ var allowed = map[string][]string{
 	"cpu/asm":           {"internal/cpufeat"},
 	"bench/peers":       {"net"},
 	"bench/peers/serve": {"bench/peers", "net"},
-	"cmd/gputrain":      {"net", "net/lower", "net/reference", "net/verify", "mnist", "cpu", "cuda", "cuda/driver", "onnx", "internal/memlimit", "internal/regularfile", "picture", "pictures", "serve", "bench", "bench/peers", "internal/replacefile", "internal/runfolder", "internal/runreport", "internal/netgraph", "internal/cpufeat", "internal/chart", "internal/page", "internal/raster", "tensorboard"},
-	"cuda":              {"net", "net/lower", "kernels", "cuda/driver"},
-	"cuda/driver":       {}, "cuda/driver/internal/trampoline": {},
+	"cmd/gputrain":      {"net", "net/lower", "net/reference", "net/verify", "mnist", "cpu", "cuda", "cuda/driver", "onnx", "internal/memlimit", "internal/regularfile", "picture", "pictures", "serve", "bench", "bench/peers", "internal/replacefile", "internal/runfolder", "internal/runreport", "internal/netgraph", "internal/cpufeat", "internal/chart", "internal/page", "internal/raster", "tensorboard", "internal/launch", "internal/rendezvous", "net/parallel", "net/parallel/mpi"},
+	"internal/launch":   {}, "internal/rendezvous": {},
+	"net/parallel/mpi": {"net"},
+	"cuda":             {"net", "net/lower", "kernels", "cuda/driver"},
+	"cuda/driver":      {}, "cuda/driver/internal/trampoline": {},
 	"cuda/sim": {"cuda/sim/internal/build", "internal/testenv"}, "cuda/sim/internal/build": {}, "cuda/sim/internal/calls": {"cuda/driver"},
 	"kernels": {}, "kernels/internal/ptx": {}, "kernels/internal/ptxtool": {"kernels/internal/ptx"},
 	"cuda/driver/abi": {"cuda/driver/internal/trampoline"}, "cuda/testgpu": {},
@@ -63,7 +65,7 @@ var allowed = map[string][]string{
 var testOnly = []string{"internal/testenv", "net/devicetest", "cuda/sim", "picture/picturetest"}
 
 // cgo lists the packages that may use cgo.
-var cgo = []string{"cuda", "cuda/driver", "cuda/sim", "cuda/sim/internal/calls"}
+var cgo = []string{"cuda", "cuda/driver", "cuda/sim", "cuda/sim/internal/calls", "net/parallel/mpi"}
 
 // A build with CUDA has other files, and a package that only it has.
 func TestArrowsRunOneWay(t *testing.T) {

@@ -16,7 +16,6 @@ typedef intptr_t handle;
 static int init_thread(void *f, int required, int *provided) {
 	return ((int (*)(int *, char ***, int, int *))f)(NULL, NULL, required, provided);
 }
-static int flag(void *f, int *v) { return ((int (*)(int *))f)(v); }
 static int of_comm(void *f, handle comm, int *v) { return ((int (*)(handle, int *))f)(comm, v); }
 static int set_errhandler(void *f, handle comm, handle errors) { return ((int (*)(handle, handle))f)(comm, errors); }
 static int text(void *f, int code, char *s, int *n) { return ((int (*)(int, char *, int *))f)(code, s, n); }
@@ -39,6 +38,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -55,9 +55,13 @@ var (
 	constantsOfStandard = constants{world: 0x101, float: 0x210, double: 0x214, octet: 0x247, sum: 0x21, errorsReturn: 0x143, inPlace: 1, funneled: 1024}
 )
 
+// opened tells that the process has opened MPI. A second time, or with a second library, can't
+// work.
+var opened atomic.Bool
+
 // functions are those that are called, in the order of calls.
 var functions = []string{
-	"MPI_Initialized", "MPI_Init_thread", "MPI_Comm_set_errhandler", "MPI_Comm_rank", "MPI_Comm_size", "MPI_Get_library_version",
+	"MPI_Init_thread", "MPI_Comm_set_errhandler", "MPI_Comm_rank", "MPI_Comm_size", "MPI_Get_library_version",
 	"MPI_Error_string", "MPI_Allreduce", "MPI_Bcast", "MPI_Abort", "MPI_Finalize",
 }
 
@@ -134,13 +138,10 @@ func (c *communicator) open(family Family) error {
 	if err := c.bind(library); err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrNoMPI, c.path, err)
 	}
-	var is, provided, rank, size C.int
-	if err := c.failed("MPI_Initialized", C.flag(c.of["MPI_Initialized"], &is)); err != nil {
-		return err
-	}
-	if is != 0 {
+	if opened.Swap(true) {
 		return errors.New("mpi: this process has opened MPI already")
 	}
+	var provided, rank, size C.int
 	if err := c.failed("MPI_Init_thread", C.init_thread(c.of["MPI_Init_thread"], c.is.funneled, &provided)); err != nil {
 		return err
 	}

@@ -149,12 +149,22 @@ func train(c net.Communicator) ([]float32, error) {
 
 // launchers are the programs that start processes, with what each needs to start more of
 // them than there are processors.
-var launchers = [][]string{{"mpirun.openmpi", "--allow-run-as-root", "--oversubscribe"}, {"mpirun.mpich"}}
+// GPUTRAIN_TEST_LAUNCHERS names others, as command lines with semicolons between them.
+func launchers() [][]string {
+	if own := os.Getenv("GPUTRAIN_TEST_LAUNCHERS"); own != "" {
+		var all [][]string
+		for _, line := range strings.Split(own, ";") {
+			all = append(all, strings.Fields(line))
+		}
+		return all
+	}
+	return [][]string{{"mpirun.openmpi", "--allow-run-as-root", "--oversubscribe"}, {"mpirun.mpich"}}
+}
 
 // each runs a test with each launcher that is here, and skips the others.
 func each(t *testing.T, f func(t *testing.T, launcher []string)) {
-	for _, l := range launchers {
-		t.Run(l[0], func(t *testing.T) {
+	for _, l := range launchers() {
+		t.Run(nameOf(l), func(t *testing.T) {
 			if _, err := exec.LookPath(l[0]); err != nil {
 				if os.Getenv("GPUTRAIN_TEST_MPI") != "" {
 					t.Fatal(err)
@@ -207,7 +217,7 @@ func TestSums(t *testing.T) {
 			t.Fatalf("%d reports, %v\n%s", len(reports), err, stderr)
 		}
 		for i, r := range reports {
-			if r.Rank != i || r.Size != n || r.Version == "" || strings.Contains(launcher[0], "openmpi") != (r.Family == mpi.OpenMPI) {
+			if r.Rank != i || r.Size != n || r.Version == "" || strings.Contains(nameOf(launcher), "openmpi") != (r.Family == mpi.OpenMPI) {
 				t.Errorf("member %d is %d of %d, with %s (%s)", i, r.Rank, r.Size, r.Version, r.Family)
 			}
 			if !slices.Equal(r.Float32, []float32{3, n}) || !slices.Equal(r.Float64, []float64{3, 1.5, -3}) || !slices.Equal(r.Data, []byte{0, 7}) || r.Long != 0 {
@@ -242,6 +252,9 @@ func TestTraining(t *testing.T) {
 
 // TestDeath: if a process dies or gives up, so do the others, soon.
 func TestDeath(t *testing.T) {
+	if os.Getenv("GPUTRAIN_TEST_LAUNCHERS") != "" {
+		t.Skip("from another machine, MPICH 4.0's mpirun doesn't end the others; gputrain does so itself: TestGroupKilled")
+	}
 	each(t, func(t *testing.T, launcher []string) {
 		for _, what := range []string{"death", "abort"} {
 			reports, _, err := startMembers(t, launcher, 3, what)
@@ -254,10 +267,20 @@ func TestDeath(t *testing.T) {
 
 // TestNoLibrary: what Open says about a library that can't be used.
 func TestNoLibrary(t *testing.T) {
-	for library, want := range map[string]string{"libnothing.so.7": "libnothing.so.7", "libm.so.6": "it has no MPI_Initialized"} {
+	for library, want := range map[string]string{"libnothing.so.7": "libnothing.so.7", "libm.so.6": "it has no MPI_Init_thread"} {
 		t.Setenv(mpi.LibraryVariable, library)
 		if _, err := mpi.Open("", 1); !errors.Is(err, mpi.ErrNoMPI) || !strings.Contains(err.Error(), want) {
 			t.Errorf("with %s Open gives %v, want that %s", library, err, want)
 		}
 	}
+}
+
+// nameOf returns a short name of a launcher.
+func nameOf(launcher []string) string {
+	for _, word := range launcher {
+		if base := filepath.Base(word); strings.HasPrefix(base, "mpi") {
+			return base
+		}
+	}
+	return launcher[0]
 }
