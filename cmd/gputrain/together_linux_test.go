@@ -260,6 +260,118 @@ func TestGroupKilled(t *testing.T) {
 	})
 }
 
+// TestGroupVanished: if a machine vanishes, the processes on all others end within 30 seconds.
+func TestGroupVanished(t *testing.T) {
+	vanish := strings.Fields(os.Getenv("GPUTRAIN_TEST_VANISH"))
+	if len(vanish) == 0 {
+		t.Skip("there are no machines that could vanish; net/parallel/mpi/machines makes some")
+	}
+	l := launchers()[1] // MPICH's: it waits for ever
+	dir := t.TempDir()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	cmd := startGroup(t, ctx, l, dir, 3, append(slices.Clone(groupFlags), "--epochs", "10000")...)
+	out, err := os.Create(filepath.Join(dir, "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // the launcher may not have noticed anything
+		_ = cmd.Wait()
+	}()
+	last := filepath.Join(dir, "runs", "group", net.LastCheckpoint)
+	for {
+		if _, err := os.Stat(last); err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatal("no checkpoint in two minutes")
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if text, err := exec.Command(vanish[0], vanish[1:]...).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	began := time.Now()
+	for len(membersOf(t, dir)) > 0 {
+		if time.Since(began) > 30*time.Second {
+			t.Fatalf("30 s later, these still run: %v", membersOf(t, dir))
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Logf("all had ended after %v", time.Since(began).Round(time.Second/10))
+	loadedWeights(t, last) // it is whole
+}
+
+// byHand is the name of a library of MPICH's, which processes need that no mpirun has started.
+const byHand = "libmpich.so.12"
+
+// TestGroupByHand: processes that find their places in the environment train together. If one
+// is killed, the others end, and say which it was.
+func TestGroupByHand(t *testing.T) {
+	if out, err := exec.Command("ldconfig", "-p").Output(); !strings.Contains(string(out), byHand) {
+		if os.Getenv("GPUTRAIN_TEST_MPI") != "" {
+			t.Fatalf("no %s (%v)", byHand, err)
+		}
+		t.Skipf("this machine has no %s (make check-mpi installs it)", byHand)
+	}
+	const members = 3
+	start := func(dir string, port int, args ...string) (all []*exec.Cmd, outs []*strings.Builder) {
+		for rank := range members {
+			cmd, out := exec.Command(program(t), args...), &strings.Builder{}
+			cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, out
+			cmd.Env = append(os.Environ(), fmt.Sprint("RANK=", rank), fmt.Sprint("WORLD_SIZE=", members), "MASTER_ADDR=127.0.0.1", fmt.Sprint("MASTER_PORT=", port))
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = cmd.Process.Kill() }) // fails where it has ended, as it should
+			all, outs = append(all, cmd), append(outs, out)
+		}
+		return all, outs
+	}
+	dir := t.TempDir()
+	all, outs := start(dir, 29871, groupFlags...)
+	for rank, cmd := range all {
+		if err := cmd.Wait(); err != nil || (rank == 0) != strings.Contains(outs[rank].String(), "Final test accuracy") {
+			t.Errorf("process %d: %v\n%s", rank, err, outs[rank])
+		}
+	}
+	// One is killed.
+	all, outs = start(dir, 29901, append(slices.Clone(groupFlags), "--run", "killed", "--epochs", "1000")...)
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		if _, err := os.Stat(filepath.Join(dir, "runs", "killed", net.LastCheckpoint)); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no checkpoint in a minute\n%s", outs[0])
+		}
+	}
+	if err := all[1].Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rank, cmd := range all {
+		err := cmd.Wait()
+		var exit *exec.ExitError
+		want := fmt.Sprintf("gputrain: process %d of 3 ends: process 1 of 3, on %s, has ended", rank, host)
+		if rank != 1 && (!errors.As(err, &exit) || exit.ExitCode() != exitFailed || !strings.Contains(outs[rank].String(), want)) {
+			t.Errorf("process %d: %v, want %q:\n%s", rank, err, want, outs[rank])
+		}
+	}
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("that took %v", took)
+	}
+}
+
 // membersOf returns the processes that run gputrain in a folder.
 func membersOf(t *testing.T, dir string) []int {
 	t.Helper()

@@ -78,7 +78,12 @@ Examples:
   gputrain train --resume                              # the latest run
   gputrain train --resume run-1 --epochs 20            # longer than planned
   gputrain train --weights run-1 --epochs 5 --lr 1e-5  # a new run on top
+  mpirun -n 4 gputrain train --device cpu              # several processes
   tensorboard --logdir runs                            # watch all runs` + a.further(`
+
+Processes that mpirun, srun, torchrun, or the variables RANK, WORLD_SIZE,
+MASTER_ADDR and MASTER_PORT make a group, train one network on CPUs, each with a
+part of every mini-batch. Process 0 writes and prints. See docs/scale.md.
 
 --json prints an object for each event; "event" is started, progress, epoch,
 checkpoint, done or, with --verbose on a GPU, gpu. Losses are means an image,
