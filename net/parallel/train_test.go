@@ -35,6 +35,30 @@ func everything() *net.Network {
 type run struct {
 	net.Config
 	network *net.Network
+	fails   int // the number of updates after which the device is lost; 0: never
+}
+
+// failing is a device that is lost after some updates.
+type failing struct {
+	net.Device
+	updates int
+}
+
+func (d failing) Compile(n *net.Network, o net.Options) (net.Program, error) {
+	p, err := d.Device.Compile(n, o)
+	return &failingProgram{p, d.updates}, err
+}
+
+type failingProgram struct {
+	net.Program
+	left int
+}
+
+func (p *failingProgram) Update() error {
+	if p.left--; p.left < 0 {
+		return errors.New("the device is lost")
+	}
+	return p.Program.Update()
 }
 
 // config returns a recipe of some 50 steps. Its last mini-batch has 3 samples: fewer than
@@ -50,7 +74,7 @@ func config(t *testing.T) run {
 		Epochs: 5, Batch: 20, Seed: 3, Optimizer: o, Average: 0.9, Loss: net.Criterion{Smoothing: 0.1},
 		Augment: net.Augment{Crop: 1, Flip: net.RandomFlip, Mixup: 0.4},
 	}
-	return run{net.Config{Recipe: r, Train: data, Validation: validation, Interval: 1}, everything()}
+	return run{Config: net.Config{Recipe: r, Train: data, Validation: validation, Interval: 1}, network: everything()}
 }
 
 // train trains on members goroutines; 0 is one device alone. change may change what a member
@@ -77,6 +101,9 @@ func train(t *testing.T, members int, base run, change func(rank int, r *run) co
 			if err != nil {
 				errs[i] = err
 				return
+			}
+			if r.fails > 0 {
+				d = failing{d, r.fails}
 			}
 			if members > 0 {
 				d = parallel.New(d, m)
@@ -266,6 +293,27 @@ func TestFailures(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestBroken: a member that loses its device says that the others don't know. They learn it
+// when it leaves.
+func TestBroken(t *testing.T) {
+	_, errs, _ := train(t, 3, config(t), func(rank int, r *run) context.Context {
+		if rank == 1 {
+			r.fails = 5
+		}
+		return nil
+	})
+	for rank, err := range errs {
+		want := "member 1 has left"
+		if rank == 1 {
+			want = "the device is lost"
+		}
+		var broken *net.BrokenError
+		if !errors.As(err, &broken) || !strings.Contains(err.Error(), want) {
+			t.Errorf("member %d ends with %v, want a BrokenError with %q", rank, err, want)
+		}
 	}
 }
 
