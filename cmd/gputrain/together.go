@@ -188,8 +188,9 @@ func (m *members) leave(stderr io.Writer, err error) error {
 		return closed
 	}
 	var peer *net.PeerError
-	if errors.As(err, &peer) {
-		return errSilent // the other one tells it
+	var diverged *net.DivergedError
+	if errors.As(err, &peer) || !m.leads() && (errors.As(err, &diverged) || errors.Is(err, context.Canceled)) {
+		return errSilent // another one tells it
 	}
 	return m.named(err)
 }

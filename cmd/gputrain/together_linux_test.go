@@ -260,6 +260,19 @@ func TestGroupKilled(t *testing.T) {
 	})
 }
 
+// awaitFile waits a minute at most until there is a file.
+func awaitFile(t *testing.T, path string) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		if _, err := os.Stat(path); err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no %s in a minute", path)
+		}
+	}
+}
+
 // TestGroupVanished: if a machine vanishes, the processes on all others end within 30 seconds.
 func TestGroupVanished(t *testing.T) {
 	vanish := strings.Fields(os.Getenv("GPUTRAIN_TEST_VANISH"))
@@ -285,15 +298,7 @@ func TestGroupVanished(t *testing.T) {
 		_ = cmd.Wait()
 	}()
 	last := filepath.Join(dir, "runs", "group", net.LastCheckpoint)
-	for {
-		if _, err := os.Stat(last); err == nil {
-			break
-		}
-		if ctx.Err() != nil {
-			t.Fatal("no checkpoint in two minutes")
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
+	awaitFile(t, last)
 	if text, err := exec.Command(vanish[0], vanish[1:]...).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}
@@ -341,16 +346,29 @@ func TestGroupByHand(t *testing.T) {
 			t.Errorf("process %d: %v\n%s", rank, err, outs[rank])
 		}
 	}
-	// One is killed.
-	all, outs = start(dir, 29901, append(slices.Clone(groupFlags), "--run", "killed", "--epochs", "1000")...)
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		if _, err := os.Stat(filepath.Join(dir, "runs", "killed", net.LastCheckpoint)); err == nil {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("no checkpoint in a minute\n%s", outs[0])
+	// One is interrupted.
+	all, outs = start(dir, 29881, append(slices.Clone(groupFlags), "--run", "interrupted", "--epochs", "1000")...)
+	awaitFile(t, filepath.Join(dir, "runs", "interrupted", net.LastCheckpoint))
+	if err := all[2].Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for rank, cmd := range all {
+		err := cmd.Wait()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != exitFailed || rank == 0 && !strings.Contains(outs[rank].String(), "gputrain: interrupted in epoch") || rank > 0 && outs[rank].Len() > 0 {
+			t.Errorf("process %d, after process 2 was interrupted: %v\n%s", rank, err, outs[rank])
 		}
 	}
+	// The loss becomes infinite.
+	all, outs = start(dir, 29891, append(slices.Clone(groupFlags), "--run", "diverged", "--lr", "1e30")...)
+	for rank, cmd := range all {
+		if err := cmd.Wait(); err == nil || strings.Contains(outs[rank].String(), "NaN or infinite") != (rank == 0) {
+			t.Errorf("process %d, where the loss diverges: %v\n%s", rank, err, outs[rank])
+		}
+	}
+	// One is killed.
+	all, outs = start(dir, 29901, append(slices.Clone(groupFlags), "--run", "killed", "--epochs", "1000")...)
+	awaitFile(t, filepath.Join(dir, "runs", "killed", net.LastCheckpoint))
 	if err := all[1].Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
