@@ -352,7 +352,7 @@ func TestEnvironment(t *testing.T) {
 	for name, want := range map[string]string{
 		"GPUTRAIN_LERNING_RATE": "note: the environment sets GPUTRAIN_LERNING_RATE, which no command knows (did you mean GPUTRAIN_LEARNING_RATE?)\n",
 		"GPUTRAIN_WORKERS":      "note: the environment sets GPUTRAIN_WORKERS, which no command knows\n",
-		"GPUTRAIN_WD":           "", "GPUTRAIN_TOKEN": "", "GPUTRAIN_CPU": "", "GPUTRAIN_CUDA_LIBS": "", "GPUTRAIN_TEST_SEED": "", "GPUTRAIN_EPOCHS": "",
+		"GPUTRAIN_WD":           "", "GPUTRAIN_TOKEN": "", "GPUTRAIN_MPI": "", "GPUTRAIN_CPU": "", "GPUTRAIN_CUDA_LIBS": "", "GPUTRAIN_TEST_SEED": "", "GPUTRAIN_EPOCHS": "",
 		"GPUTRAIN_PORT": "", "GPUTRAIN_SERVICE_HOST": "", "GPUTRAIN_SERVE_SERVICE_PORT_HTTP": "", "GPUTRAIN_PORT_8080_TCP_ADDR": "", "GPUTRAINER": "",
 	} {
 		t.Run(name, func(t *testing.T) {
