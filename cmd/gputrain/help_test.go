@@ -37,6 +37,7 @@ func calledBy(t *testing.T, sh, line string) (calls [][]string) {
 	script := exec.Command(sh, "-e", "-c", `gputrain() { printf '%s\n' "$@" "$END" >>calls; }
 		curl() { :; }
 		tensorboard() { :; }
+		mpirun() { [ "$1" = -n ] && shift 2 && "$@"; }
 		`+line)
 	home := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(home, ".config", "fish", "completions"), 0o755); err != nil {

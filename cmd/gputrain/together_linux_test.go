@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -229,7 +228,7 @@ func TestGroupKilled(t *testing.T) {
 				<-ended
 				continue
 			}
-			if err := syscall.Kill(processes[rand.N(len(processes))], syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			if err := syscall.Kill(processes[random.IntN(len(processes))], syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 				t.Fatal(err)
 			}
 			killed++

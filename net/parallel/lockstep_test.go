@@ -38,6 +38,10 @@ func each[M, T any](members []M, f func(M) (T, error)) (T, error) {
 	}
 	wg.Wait()
 	for i := range members {
+		var peer *net.PeerError
+		if errors.As(errs[i], &peer) && peer.Rank == 0 {
+			errs[i] = peer.Own // which member 0 has, too
+		}
 		if fmt.Sprint(errs[i]) != fmt.Sprint(errs[0]) {
 			panic(fmt.Sprintf("member 0 gives error %v, member %d gives %v", errs[0], i, errs[i]))
 		}
