@@ -63,6 +63,9 @@ func launchers() [][]string {
 
 // withLaunchers runs a test with each launcher that is here.
 func withLaunchers(t *testing.T, f func(t *testing.T, launcher []string)) {
+	if testing.Short() {
+		t.Skip("it starts processes, which -short leaves to the long run")
+	}
 	for _, l := range launchers() {
 		t.Run(nameOf(l), func(t *testing.T) {
 			if _, err := exec.LookPath(l[0]); err != nil {
@@ -318,6 +321,9 @@ const byHand = "libmpich.so.12"
 // TestGroupByHand: processes that find their places in the environment train together. If one
 // is killed, the others end, and say which it was.
 func TestGroupByHand(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it starts processes, which -short leaves to the long run")
+	}
 	if out, err := exec.Command("ldconfig", "-p").Output(); !strings.Contains(string(out), byHand) {
 		if os.Getenv("GPUTRAIN_TEST_MPI") != "" {
 			t.Fatalf("no %s (%v)", byHand, err)

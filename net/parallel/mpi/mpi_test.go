@@ -163,6 +163,9 @@ func launchers() [][]string {
 
 // each runs a test with each launcher that is here, and skips the others.
 func each(t *testing.T, f func(t *testing.T, launcher []string)) {
+	if testing.Short() {
+		t.Skip("it starts processes, which -short leaves to the long run")
+	}
 	for _, l := range launchers() {
 		t.Run(nameOf(l), func(t *testing.T) {
 			if _, err := exec.LookPath(l[0]); err != nil {
