@@ -19,6 +19,7 @@ import (
 	"github.com/gputrain/gputrain/internal/launch"
 	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/parallel/mpi/mpitest"
 )
 
 func TestThreadsOf(t *testing.T) {
@@ -47,39 +48,12 @@ func startGroup(t *testing.T, ctx context.Context, launcher []string, dir string
 	return cmd
 }
 
-// launchers are those of MPI, with what each needs to start more processes than there are
-// processors.
-// GPUTRAIN_TEST_LAUNCHERS names others, as command lines with semicolons between them.
-func launchers() [][]string {
-	if own := os.Getenv("GPUTRAIN_TEST_LAUNCHERS"); own != "" {
-		var all [][]string
-		for _, line := range strings.Split(own, ";") {
-			all = append(all, strings.Fields(line))
-		}
-		return all
-	}
-	return [][]string{{"mpirun.openmpi", "--allow-run-as-root", "--oversubscribe"}, {"mpirun.mpich"}}
-}
-
 // withLaunchers runs a test with each launcher that is here.
 func withLaunchers(t *testing.T, f func(t *testing.T, launcher []string)) {
-	if testing.Short() {
-		t.Skip("it starts processes, which -short leaves to the long run")
+	if out, err := exec.Command("go", "env", "CGO_ENABLED").Output(); err != nil || strings.TrimSpace(string(out)) != "1" {
+		t.Skipf("programs are built without cgo here, and so without MPI (%v)", err)
 	}
-	for _, l := range launchers() {
-		t.Run(nameOf(l), func(t *testing.T) {
-			if _, err := exec.LookPath(l[0]); err != nil {
-				if os.Getenv("GPUTRAIN_TEST_MPI") != "" {
-					t.Fatal(err)
-				}
-				t.Skipf("this machine has no such launcher (make check-mpi installs it): %v", err)
-			}
-			if out, err := exec.Command("go", "env", "CGO_ENABLED").Output(); err != nil || strings.TrimSpace(string(out)) != "1" {
-				t.Skipf("programs are built without cgo here, and so without MPI (%v)", err)
-			}
-			f(t, l)
-		})
-	}
+	mpitest.Each(t, f)
 }
 
 // program returns the path of gputrain.
@@ -281,7 +255,7 @@ func TestGroupVanished(t *testing.T) {
 	if len(vanish) == 0 {
 		t.Skip("there are no machines that could vanish; net/parallel/mpi/machines makes some")
 	}
-	l := launchers()[1] // MPICH's: it waits for ever
+	l := mpitest.Launchers()[1] // MPICH's: it waits for ever
 	dir := t.TempDir()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
@@ -412,14 +386,4 @@ func membersOf(t *testing.T, dir string) []int {
 		}
 	}
 	return all
-}
-
-// nameOf returns a short name of a launcher.
-func nameOf(launcher []string) string {
-	for _, word := range launcher {
-		if base := filepath.Base(word); strings.HasPrefix(base, "mpi") {
-			return base
-		}
-	}
-	return launcher[0]
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/gputrain/gputrain/net/devicetest"
 	"github.com/gputrain/gputrain/net/parallel"
 	"github.com/gputrain/gputrain/net/parallel/mpi"
+	"github.com/gputrain/gputrain/net/parallel/mpi/mpitest"
 )
 
 // asMember names what this program does as a member of a group, if it is not to run tests.
@@ -147,38 +148,6 @@ func train(c net.Communicator) ([]float32, error) {
 	return weights, err
 }
 
-// launchers are the programs that start processes, with what each needs to start more of
-// them than there are processors.
-// GPUTRAIN_TEST_LAUNCHERS names others, as command lines with semicolons between them.
-func launchers() [][]string {
-	if own := os.Getenv("GPUTRAIN_TEST_LAUNCHERS"); own != "" {
-		var all [][]string
-		for _, line := range strings.Split(own, ";") {
-			all = append(all, strings.Fields(line))
-		}
-		return all
-	}
-	return [][]string{{"mpirun.openmpi", "--allow-run-as-root", "--oversubscribe"}, {"mpirun.mpich"}}
-}
-
-// each runs a test with each launcher that is here, and skips the others.
-func each(t *testing.T, f func(t *testing.T, launcher []string)) {
-	if testing.Short() {
-		t.Skip("it starts processes, which -short leaves to the long run")
-	}
-	for _, l := range launchers() {
-		t.Run(nameOf(l), func(t *testing.T) {
-			if _, err := exec.LookPath(l[0]); err != nil {
-				if os.Getenv("GPUTRAIN_TEST_MPI") != "" {
-					t.Fatal(err)
-				}
-				t.Skipf("this machine has no such launcher (make check-mpi installs it): %v", err)
-			}
-			f(t, l)
-		})
-	}
-}
-
 // startMembers starts members. It returns their reports, what they wrote to the standard error, and
 // the launcher's error.
 func startMembers(t *testing.T, launcher []string, members int, what string) ([]report, string, error) {
@@ -213,14 +182,14 @@ func startMembers(t *testing.T, launcher []string, members int, what string) ([]
 
 // TestSums: every process gets the sums of all, and member 0's data.
 func TestSums(t *testing.T) {
-	each(t, func(t *testing.T, launcher []string) {
+	mpitest.Each(t, func(t *testing.T, launcher []string) {
 		const n = 3
 		reports, stderr, err := startMembers(t, launcher, n, "sums")
 		if err != nil || len(reports) != n {
 			t.Fatalf("%d reports, %v\n%s", len(reports), err, stderr)
 		}
 		for i, r := range reports {
-			if r.Rank != i || r.Size != n || r.Version == "" || strings.Contains(nameOf(launcher), "openmpi") != (r.Family == mpi.OpenMPI) {
+			if r.Rank != i || r.Size != n || r.Version == "" || strings.Contains(mpitest.Name(launcher), "openmpi") != (r.Family == mpi.OpenMPI) {
 				t.Errorf("member %d is %d of %d, with %s (%s)", i, r.Rank, r.Size, r.Version, r.Family)
 			}
 			if !slices.Equal(r.Float32, []float32{3, n}) || !slices.Equal(r.Float64, []float64{3, 1.5, -3}) || !slices.Equal(r.Data, []byte{0, 7}) || r.Long != 0 {
@@ -239,7 +208,7 @@ func TestTraining(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	each(t, func(t *testing.T, launcher []string) {
+	mpitest.Each(t, func(t *testing.T, launcher []string) {
 		reports, stderr, err := startMembers(t, launcher, 4, "training")
 		if err != nil || len(reports) != 4 {
 			t.Fatalf("%d reports, %v\n%s", len(reports), err, stderr)
@@ -255,10 +224,10 @@ func TestTraining(t *testing.T) {
 
 // TestDeath: if a process dies or gives up, so do the others, soon.
 func TestDeath(t *testing.T) {
-	if os.Getenv("GPUTRAIN_TEST_LAUNCHERS") != "" {
+	if os.Getenv(mpitest.OtherLaunchers) != "" {
 		t.Skip("from another machine, MPICH 4.0's mpirun doesn't end the others; gputrain does so itself: TestGroupKilled")
 	}
-	each(t, func(t *testing.T, launcher []string) {
+	mpitest.Each(t, func(t *testing.T, launcher []string) {
 		for _, what := range []string{"death", "abort"} {
 			reports, _, err := startMembers(t, launcher, 3, what)
 			if err == nil || len(reports) > 0 {
@@ -276,14 +245,4 @@ func TestNoLibrary(t *testing.T) {
 			t.Errorf("with %s Open gives %v, want that %s", library, err, want)
 		}
 	}
-}
-
-// nameOf returns a short name of a launcher.
-func nameOf(launcher []string) string {
-	for _, word := range launcher {
-		if base := filepath.Base(word); strings.HasPrefix(base, "mpi") {
-			return base
-		}
-	}
-	return launcher[0]
 }
