@@ -35,7 +35,24 @@ func everything() *net.Network {
 type run struct {
 	net.Config
 	network *net.Network
-	fails   int // the number of updates after which the device is lost; 0: never
+	fails   int  // the number of updates after which the device is lost; 0: never
+	errs    bool // the device computes wrong weights
+}
+
+// erring is a device that computes wrong weights.
+type erring struct{ net.Device }
+
+func (d erring) Compile(n *net.Network, o net.Options) (net.Program, error) {
+	p, err := d.Device.Compile(n, o)
+	return erringProgram{p}, err
+}
+
+type erringProgram struct{ net.Program }
+
+func (p erringProgram) State() (net.State, error) {
+	st, err := p.Program.State()
+	st.Params["stem.weight"].Float32s()[0]++
+	return st, err
 }
 
 // failing is a device that is lost after some updates.
@@ -104,6 +121,9 @@ func train(t *testing.T, members int, base run, change func(rank int, r *run) co
 			}
 			if r.fails > 0 {
 				d = failing{d, r.fails}
+			}
+			if r.errs {
+				d = erring{d}
 			}
 			if members > 0 {
 				d = parallel.New(d, m)
@@ -314,6 +334,26 @@ func TestBroken(t *testing.T) {
 		if !errors.As(err, &broken) || !strings.Contains(err.Error(), want) {
 			t.Errorf("member %d ends with %v, want a BrokenError with %q", rank, err, want)
 		}
+	}
+}
+
+// TestWrongWeights: nothing is saved if one member has other weights.
+func TestWrongWeights(t *testing.T) {
+	dir := t.TempDir()
+	_, errs, _ := train(t, 3, config(t), func(rank int, r *run) context.Context {
+		if r.errs = rank == 1; rank == 0 {
+			r.Saving.Dir = dir
+		}
+		return nil
+	})
+	for rank, err := range errs {
+		var peer *net.PeerError
+		if rank == 1 && (err == nil || !strings.Contains(err.Error(), "weights differ from those of member 0")) || rank != 1 && (!errors.As(err, &peer) || peer.Rank != 1) {
+			t.Errorf("member %d ends with %v", rank, err)
+		}
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) > 0 {
+		t.Errorf("there are files %v, %v", files, err)
 	}
 }
 
