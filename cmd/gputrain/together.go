@@ -120,7 +120,7 @@ func (m *members) watch(ctx context.Context) error {
 		return err
 	}
 	told := strings.Fields(strings.TrimRight(string(where[:]), "\x00"))
-	if len(told) < 2 {
+	if len(told) < 2 { // process 0 can't listen, or has no address
 		return nil
 	}
 	var err error
