@@ -65,6 +65,9 @@ func pipHint(k driver.Kind, cuda int) string {
 			pip, folder = "'nvidia-cublas==13.*'", "nvidia/cu13/lib"
 		}
 	}
+	if k == driver.NCCL {
+		pip, folder, apt = fmt.Sprintf("nvidia-nccl-cu%d", max(cuda, 12)), "nvidia/nccl/lib", "libnccl2"
+	}
 	return fmt.Sprintf("pip install %s, then add its folder %s to LD_LIBRARY_PATH; or apt install %s", pip, folder, apt)
 }
 
@@ -104,9 +107,12 @@ func newCUDAInfo(l *driver.Libraries, start error) *cudaInfo {
 	if l.BLASLt.Path != "" { // where it isn't, nothing is wrong
 		libraries = append(libraries, l.BLASLt)
 	}
+	if l.NCCL.Path != "" || len(l.Devices) > 1 {
+		libraries = append(libraries, l.NCCL)
+	}
 	for _, lib := range libraries {
 		info.Libraries = append(info.Libraries, newLibraryInfo(lib, l))
-		if lib.Err != nil {
+		if lib.Err != nil && lib.Kind != driver.NCCL { // which one GPU doesn't need
 			info.brief = append(info.brief, briefly(lib))
 		}
 		if lib.Kind == driver.Driver && start != nil {

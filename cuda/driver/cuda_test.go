@@ -158,6 +158,12 @@ func ltLibrary(file string, major int) fake {
 	}, nil}
 }
 
+func ncclLibrary(version int) fake {
+	return fake{"libnccl.so.2", "nccl", map[string]string{
+		"ncclGetVersion": fmt.Sprintf("int ncclGetVersion(int *v) { *v = %d; return 0; }", version),
+	}, nil}
+}
+
 // Every trampoline, called with no library loaded, comes back with its library's own status; and again with the status
 // that the loader sets for a function that a loaded library lacks.
 func TestEveryTrampolineAnswersWithoutALibrary(t *testing.T) {
@@ -189,7 +195,7 @@ func callEvery(t *testing.T, goarch, gcc string, emulator ...string) {
 	b.WriteString(`int main(void) {
 	char space[256];
 	for (int pass = 0; pass < 2; pass++) {
-		if (pass) gputrain_standin = (struct gputrain_standin_status){801, 3000, 15, 15};
+		if (pass) gputrain_standin = (struct gputrain_standin_status){801, 3000, 15, 15, 5};
 `)
 	for _, f := range functions(t) {
 		// Sixteen arguments reach past the registers onto the stack, as the longest functions do.
@@ -225,8 +231,8 @@ func callEvery(t *testing.T, goarch, gcc string, emulator ...string) {
 	if len(lines) != 2*len(list) {
 		t.Fatalf("%d answers of %d", len(lines), 2*len(list))
 	}
-	status := []map[string]string{{"cuda": "3", "cudnn": "1", "cublas": "1", "cublaslt": "1"},
-		{"cuda": "801", "cudnn": "3000", "cublas": "15", "cublaslt": "15"}}
+	status := []map[string]string{{"cuda": "3", "cudnn": "1", "cublas": "1", "cublaslt": "1", "nccl": "5"},
+		{"cuda": "801", "cudnn": "3000", "cublas": "15", "cublaslt": "15", "nccl": "5"}}
 	text := map[string]string{
 		"cudnn":  "cuDNN is not loaded or lacks this function",
 		"cublas": "cuBLAS is not loaded or lacks this function",
@@ -272,7 +278,7 @@ func TestFindsTheBest(t *testing.T) {
 	for _, f := range []fake{
 		cudaLibrary(12040), dnnLibrary("libcudnn.so.9", 90100, 12040), dnnLibrary("libcudnn.so.8", 8907, 11080),
 		blasLibrary("libcublas.so.13", 13), blasLibrary("libcublas.so.12", 12), blasLibrary("libcublas.so.11", 11),
-		ltLibrary("libcublasLt.so.13", 13), ltLibrary("libcublasLt.so.12", 12),
+		ltLibrary("libcublasLt.so.13", 13), ltLibrary("libcublasLt.so.12", 12), ncclLibrary(22103),
 	} {
 		f.build(t, dir)
 	}
@@ -283,6 +289,7 @@ cuDNN        9.1      %[1]s/libcudnn.so.9 (without 1 optional functions)
 cuBLAS       passed over: cuBLAS (%[1]s/libcublas.so.13): version too old: version 13.1.2 needs a driver for CUDA 13, this one is for 12.4
 cuBLAS       12.1.2   %[1]s/libcublas.so.12
 cuBLASLt     12.1.2   %[1]s/libcublasLt.so.12
+NCCL         2.21.3   %[1]s/libnccl.so.2
 GPU 0        New One, compute capability 9.1, 40 multiprocessors, 16.0 GiB, P
 GPU 1        Old One, compute capability 6.1, 40 multiprocessors, 16.0 GiB, P: not usable: compute capability 6.1 is below 7.5
 `, dir)
@@ -326,6 +333,31 @@ func TestBLASLtIsOptional(t *testing.T) {
 			}
 			if out := child(t, "call", driver.SearchVariable+"="+dir); !strings.Contains(out, "opened: true false\n") {
 				t.Errorf("the libraries can't be opened:\n%s", out)
+			}
+		})
+	}
+}
+
+// NCCL connects GPUs; one can be used without it.
+func TestNCCLIsOptional(t *testing.T) {
+	for name, c := range map[string]struct {
+		nccl *fake
+		want string
+	}{
+		"missing": {nil, "library not found: looked for libnccl.so.2 in "},
+		"old":     {new(ncclLibrary(2804)), "it is 2.8.4 and must be 2.10 or newer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, f := range []fake{cudaLibrary(12040), dnnLibrary("libcudnn.so.9", 90100, 12040), blasLibrary("libcublas.so.12", 12)} {
+				f.build(t, dir)
+			}
+			if c.nccl != nil {
+				c.nccl.build(t, dir)
+			}
+			out := child(t, "describe", driver.SearchVariable+"="+dir)
+			if !strings.Contains(out, "NCCL         not used, and needed only for several GPUs: ") || !strings.Contains(out, c.want) || strings.Contains(out, "not usable:  ") {
+				t.Errorf("lacks %q:\n%s", c.want, out)
 			}
 		})
 	}

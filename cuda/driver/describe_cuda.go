@@ -8,6 +8,7 @@ package driver
 
 #include "cuda.h"
 #include "cudnn.h"
+#include "nccl.h"
 #include "standin.h"
 
 static int real_init(void *f) { return ((CUresult(*)(unsigned int))f)(0); }
@@ -156,3 +157,6 @@ func dnnDetail() string {
 	C.cudnnGetLastErrorString(&text[0], C.size_t(len(text)))
 	return strings.TrimSpace(C.GoString(&text[0]))
 }
+
+// ncclDetail returns NCCL's own explanation of its last error, or "" if there is none.
+func ncclDetail() string { return strings.TrimSpace(C.GoString(C.ncclGetLastError(nil))) }

@@ -18,3 +18,5 @@ func Describe() *Libraries {
 }
 
 func dnnDetail() string { return "" }
+
+func ncclDetail() string { return "" }

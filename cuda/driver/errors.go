@@ -65,7 +65,7 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Status }
 
-// A Status is a Result, a DNNStatus or a BLASStatus.
+// A Status is a Result, a DNNStatus, a BLASStatus or an NCCLStatus.
 type Status interface {
 	error
 	Code() int
@@ -81,6 +81,9 @@ type DNNStatus int
 // BLASStatus is a status of cuBLAS (cublasStatus_t).
 type BLASStatus int
 
+// NCCLStatus is a status of NCCL (ncclResult_t).
+type NCCLStatus int
+
 // Code returns the driver's number for the status.
 func (s Result) Code() int { return int(s) }
 
@@ -89,6 +92,9 @@ func (s DNNStatus) Code() int { return int(s) }
 
 // Code returns cuBLAS's number for the status.
 func (s BLASStatus) Code() int { return int(s) }
+
+// Code returns NCCL's number for the status.
+func (s NCCLStatus) Code() int { return int(s) }
 
 // Name returns the status as NVIDIA's headers name it, or "" if it is unknown.
 func (s Result) Name() string { return resultNames[int(s)] }
@@ -99,6 +105,9 @@ func (s DNNStatus) Name() string { return dnnNames[int(s)] }
 // Name returns the status as NVIDIA's headers name it, or "" if it is unknown.
 func (s BLASStatus) Name() string { return blasNames[int(s)] }
 
+// Name returns the status as NVIDIA's headers name it, or "" if it is unknown.
+func (s NCCLStatus) Name() string { return ncclNames[int(s)] }
+
 // Error returns name, number and meaning in one line, and what to do where that is known.
 func (s Result) Error() string { return statusText("CUDA", s, resultAdvice[int(s)]) }
 
@@ -107,6 +116,14 @@ func (s DNNStatus) Error() string { return statusText("cuDNN", s, dnnAdvice[int(
 
 // Error returns name, number and meaning in one line, and what to do where that is known.
 func (s BLASStatus) Error() string { return statusText("cuBLAS", s, blasAdvice[int(s)]) }
+
+// Error returns name, number and meaning in one line.
+func (s NCCLStatus) Error() string {
+	if text := ncclTexts[int(s)]; text != "" {
+		return fmt.Sprintf("%s (%d): %s", s.Name(), int(s), text)
+	}
+	return statusText("NCCL", s, "")
+}
 
 // Is makes errors.Is recognise the sentinel errors that a status stands for.
 func (s Result) Is(target error) bool {
@@ -146,6 +163,14 @@ func CheckBLAS(op string, code int) error {
 		return nil
 	}
 	return &Error{Op: op, Status: BLASStatus(code)}
+}
+
+// CheckNCCL returns an error for a status of the NCCL function op, or nil for success.
+func CheckNCCL(op string, code int) error {
+	if code == 0 {
+		return nil
+	}
+	return &Error{Op: op, Status: NCCLStatus(code), Detail: ncclDetail()}
 }
 
 // statusText returns, for example, "CUDA_ERROR_NO_DEVICE (100): no device". The words are taken from the status's

@@ -19,6 +19,7 @@ type Libraries struct {
 	DNN     Library
 	BLAS    Library
 	BLASLt  Library // GPUs can be used without it
+	NCCL    Library // one GPU can be used without it
 	Devices []Device
 
 	err error // why no GPU can be used, or why there is no library at all
@@ -71,6 +72,8 @@ func (l *Libraries) library(k Kind) *Library {
 		return &l.DNN
 	case BLASLt:
 		return &l.BLASLt
+	case NCCL:
+		return &l.NCCL
 	}
 	return &l.BLAS
 }
@@ -129,6 +132,9 @@ func (l *Libraries) String() string {
 	}
 	if l.BLASLt.Err != nil && l.BLAS.Err == nil {
 		fmt.Fprintf(&b, "%-12s not used: %v\n", BLASLt, l.BLASLt.Err)
+	}
+	if l.NCCL.Err != nil && l.BLAS.Err == nil {
+		fmt.Fprintf(&b, "%-12s not used, and needed only for several GPUs: %v\n", NCCL, l.NCCL.Err)
 	}
 	for _, d := range l.Devices {
 		fmt.Fprintf(&b, "%-12s %v\n", fmt.Sprintf("GPU %d", d.Index), d)

@@ -11,6 +11,7 @@ package driver
 #include "cublas_v2.h"
 #include "cuda.h"
 #include "cudnn.h"
+#include "nccl.h"
 #include "standin.h"
 
 static const char *path_of(void *handle) {
@@ -46,6 +47,8 @@ func (k Kind) names(blas Version) []string {
 		return []string{"libcudnn.so.9", "libcudnn.so.8"}
 	case BLASLt:
 		return []string{fmt.Sprintf("libcublasLt.so.%d", blas.Major)}
+	case NCCL:
+		return []string{"libnccl.so.2"}
 	}
 	return []string{"libcublas.so.13", "libcublas.so.12", "libcublas.so.11"}
 }
@@ -61,6 +64,9 @@ func (k Kind) minimum() Version {
 	case BLASLt:
 		// OneFlow's sources tell of illegal memory accesses by CUDA 11.6's bias gradients, which would end the context.
 		return Version{12, 0, 0}
+	case NCCL:
+		// Collective calls of captured graphs need 2.9; values of bfloat16 came with 2.10.
+		return Version{2, 10, 0}
 	}
 	return Version{11, 0, 0}
 }
@@ -215,6 +221,8 @@ func fill(k Kind, handle unsafe.Pointer, cuda Library, lib *Library) error {
 		C.gputrain_standin.cudnn = C.CUDNN_STATUS_NOT_SUPPORTED
 	case k == BLASLt:
 		C.gputrain_standin.cublaslt = C.CUBLAS_STATUS_NOT_SUPPORTED
+	case k == NCCL:
+		C.gputrain_standin.nccl = C.ncclInvalidUsage
 	default:
 		C.gputrain_standin.cublas = C.CUBLAS_STATUS_NOT_SUPPORTED
 	}
@@ -247,6 +255,16 @@ func versionOf(k Kind, handle unsafe.Pointer) (Version, error) {
 			return Version{}, fmt.Errorf("%w cudnnGetVersion", ErrMissingSymbol)
 		}
 		return dnnVersion(int(C.call_number(f))), nil
+	case NCCL:
+		f := find(handle, "ncclGetVersion")
+		if f == nil {
+			return Version{}, fmt.Errorf("%w ncclGetVersion", ErrMissingSymbol)
+		}
+		var n C.int
+		if err := CheckNCCL("ncclGetVersion", int(C.call_out(f, &n))); err != nil {
+			return Version{}, err
+		}
+		return ncclVersion(int(n)), nil
 	}
 	name := "cublasGetProperty"
 	if k == BLASLt {

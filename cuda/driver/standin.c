@@ -10,6 +10,7 @@
 #include "cublas_v2.h"
 #include "cuda.h"
 #include "cudnn.h"
+#include "nccl.h"
 
 #define HIDDEN __attribute__((visibility("hidden")))
 
@@ -18,12 +19,14 @@ struct gputrain_standin_status gputrain_standin = {
 	CUDNN_STATUS_NOT_INITIALIZED,
 	CUBLAS_STATUS_NOT_INITIALIZED,
 	CUBLAS_STATUS_NOT_INITIALIZED,
+	ncclInvalidUsage,
 };
 
 HIDDEN int gputrain_cuda_status(void) { return gputrain_standin.cuda; }
 HIDDEN int gputrain_cudnn_status(void) { return gputrain_standin.cudnn; }
 HIDDEN int gputrain_cublas_status(void) { return gputrain_standin.cublas; }
 HIDDEN int gputrain_cublaslt_status(void) { return gputrain_standin.cublaslt; }
+HIDDEN int gputrain_nccl_status(void) { return gputrain_standin.nccl; }
 
 HIDDEN int gputrain_cuda_name(int status, const char **name) {
 	(void)status;
@@ -36,6 +39,7 @@ HIDDEN size_t gputrain_cublas_number(void) { return 0; }
 
 HIDDEN const char *gputrain_cudnn_text(void) { return "cuDNN is not loaded or lacks this function"; }
 HIDDEN const char *gputrain_cublas_text(void) { return "cuBLAS is not loaded or lacks this function"; }
+HIDDEN const char *gputrain_nccl_text(void) { return ""; }
 
 HIDDEN void gputrain_cudnn_message(char *text, size_t size) {
 	if (text != NULL && size > 0) text[0] = '\0';

@@ -7,7 +7,7 @@ extern void *gputrain_slots[] __attribute__((visibility("hidden")));
 
 // The status that a library's stand-ins return.
 struct gputrain_standin_status {
-	int cuda, cudnn, cublas, cublaslt;
+	int cuda, cudnn, cublas, cublaslt, nccl;
 };
 extern struct gputrain_standin_status gputrain_standin __attribute__((visibility("hidden")));
 

@@ -235,3 +235,26 @@ var dnnAdvice = map[int]string{
 var blasAdvice = map[int]string{
 	1: "cuBLAS is not loaded, or there is no GPU or no memory for it",
 }
+
+// ncclNames holds the names of ncclResult_t.
+var ncclNames = map[int]string{
+	0: "ncclSuccess",
+	1: "ncclUnhandledCudaError",
+	2: "ncclSystemError",
+	3: "ncclInternalError",
+	4: "ncclInvalidArgument",
+	5: "ncclInvalidUsage",
+	6: "ncclRemoteError",
+	7: "ncclInProgress",
+}
+
+// ncclTexts tells what statuses of NCCL mean, and what to do.
+var ncclTexts = map[int]string{
+	1: "a call of CUDA failed; NCCL_DEBUG=WARN tells which",
+	2: "a call to the system failed, such as for a connection or shared memory; NCCL_DEBUG=WARN tells which",
+	3: "an error inside NCCL; NCCL_DEBUG=WARN tells more",
+	4: "an invalid argument",
+	5: "a call that is not allowed, such as of two processes on one GPU; NCCL_DEBUG=WARN tells which",
+	6: "another process has failed or can't be reached any more",
+	7: "not done yet",
+}

@@ -576,4 +576,13 @@ var symbols = [...]symbol{
 	{"cublasLtMatmulPreferenceSetAttribute", BLASLt, true},
 	{"cublasLtMatrixLayoutCreate", BLASLt, true},
 	{"cublasLtMatrixLayoutDestroy", BLASLt, true},
+	{"ncclAllReduce", NCCL, true},
+	{"ncclBroadcast", NCCL, true},
+	{"ncclCommAbort", NCCL, true},
+	{"ncclCommDestroy", NCCL, true},
+	{"ncclCommGetAsyncError", NCCL, true},
+	{"ncclCommInitRank", NCCL, true},
+	{"ncclGetLastError", NCCL, false},
+	{"ncclGetUniqueId", NCCL, true},
+	{"ncclGetVersion", NCCL, true},
 }

@@ -4580,6 +4580,78 @@ cublasLtMatrixLayoutDestroy:
 	jmp *gputrain_slots+4568(%rip)
 	.size cublasLtMatrixLayoutDestroy, .-cublasLtMatrixLayoutDestroy
 
+	.globl ncclAllReduce
+	.hidden ncclAllReduce
+	.type ncclAllReduce, %function
+	.balign 16
+ncclAllReduce:
+	jmp *gputrain_slots+4576(%rip)
+	.size ncclAllReduce, .-ncclAllReduce
+
+	.globl ncclBroadcast
+	.hidden ncclBroadcast
+	.type ncclBroadcast, %function
+	.balign 16
+ncclBroadcast:
+	jmp *gputrain_slots+4584(%rip)
+	.size ncclBroadcast, .-ncclBroadcast
+
+	.globl ncclCommAbort
+	.hidden ncclCommAbort
+	.type ncclCommAbort, %function
+	.balign 16
+ncclCommAbort:
+	jmp *gputrain_slots+4592(%rip)
+	.size ncclCommAbort, .-ncclCommAbort
+
+	.globl ncclCommDestroy
+	.hidden ncclCommDestroy
+	.type ncclCommDestroy, %function
+	.balign 16
+ncclCommDestroy:
+	jmp *gputrain_slots+4600(%rip)
+	.size ncclCommDestroy, .-ncclCommDestroy
+
+	.globl ncclCommGetAsyncError
+	.hidden ncclCommGetAsyncError
+	.type ncclCommGetAsyncError, %function
+	.balign 16
+ncclCommGetAsyncError:
+	jmp *gputrain_slots+4608(%rip)
+	.size ncclCommGetAsyncError, .-ncclCommGetAsyncError
+
+	.globl ncclCommInitRank
+	.hidden ncclCommInitRank
+	.type ncclCommInitRank, %function
+	.balign 16
+ncclCommInitRank:
+	jmp *gputrain_slots+4616(%rip)
+	.size ncclCommInitRank, .-ncclCommInitRank
+
+	.globl ncclGetLastError
+	.hidden ncclGetLastError
+	.type ncclGetLastError, %function
+	.balign 16
+ncclGetLastError:
+	jmp *gputrain_slots+4624(%rip)
+	.size ncclGetLastError, .-ncclGetLastError
+
+	.globl ncclGetUniqueId
+	.hidden ncclGetUniqueId
+	.type ncclGetUniqueId, %function
+	.balign 16
+ncclGetUniqueId:
+	jmp *gputrain_slots+4632(%rip)
+	.size ncclGetUniqueId, .-ncclGetUniqueId
+
+	.globl ncclGetVersion
+	.hidden ncclGetVersion
+	.type ncclGetVersion, %function
+	.balign 16
+ncclGetVersion:
+	jmp *gputrain_slots+4640(%rip)
+	.size ncclGetVersion, .-ncclGetVersion
+
 	.data
 	.balign 8
 	.globl gputrain_slots
@@ -5158,6 +5230,15 @@ gputrain_slots:
 	.quad gputrain_cublaslt_status
 	.quad gputrain_cublaslt_status
 	.quad gputrain_cublaslt_status
-	.size gputrain_slots, 4576
+	.quad gputrain_nccl_status
+	.quad gputrain_nccl_status
+	.quad gputrain_nccl_status
+	.quad gputrain_nccl_status
+	.quad gputrain_nccl_status
+	.quad gputrain_nccl_status
+	.quad gputrain_nccl_text
+	.quad gputrain_nccl_status
+	.quad gputrain_nccl_status
+	.size gputrain_slots, 4648
 
 	.section .note.GNU-stack,"",%progbits

@@ -5724,6 +5724,96 @@ cublasLtMatrixLayoutDestroy:
 	br x16
 	.size cublasLtMatrixLayoutDestroy, .-cublasLtMatrixLayoutDestroy
 
+	.globl ncclAllReduce
+	.hidden ncclAllReduce
+	.type ncclAllReduce, %function
+	.balign 16
+ncclAllReduce:
+	adrp x16, gputrain_slots+4576
+	ldr x16, [x16, :lo12:gputrain_slots+4576]
+	br x16
+	.size ncclAllReduce, .-ncclAllReduce
+
+	.globl ncclBroadcast
+	.hidden ncclBroadcast
+	.type ncclBroadcast, %function
+	.balign 16
+ncclBroadcast:
+	adrp x16, gputrain_slots+4584
+	ldr x16, [x16, :lo12:gputrain_slots+4584]
+	br x16
+	.size ncclBroadcast, .-ncclBroadcast
+
+	.globl ncclCommAbort
+	.hidden ncclCommAbort
+	.type ncclCommAbort, %function
+	.balign 16
+ncclCommAbort:
+	adrp x16, gputrain_slots+4592
+	ldr x16, [x16, :lo12:gputrain_slots+4592]
+	br x16
+	.size ncclCommAbort, .-ncclCommAbort
+
+	.globl ncclCommDestroy
+	.hidden ncclCommDestroy
+	.type ncclCommDestroy, %function
+	.balign 16
+ncclCommDestroy:
+	adrp x16, gputrain_slots+4600
+	ldr x16, [x16, :lo12:gputrain_slots+4600]
+	br x16
+	.size ncclCommDestroy, .-ncclCommDestroy
+
+	.globl ncclCommGetAsyncError
+	.hidden ncclCommGetAsyncError
+	.type ncclCommGetAsyncError, %function
+	.balign 16
+ncclCommGetAsyncError:
+	adrp x16, gputrain_slots+4608
+	ldr x16, [x16, :lo12:gputrain_slots+4608]
+	br x16
+	.size ncclCommGetAsyncError, .-ncclCommGetAsyncError
+
+	.globl ncclCommInitRank
+	.hidden ncclCommInitRank
+	.type ncclCommInitRank, %function
+	.balign 16
+ncclCommInitRank:
+	adrp x16, gputrain_slots+4616
+	ldr x16, [x16, :lo12:gputrain_slots+4616]
+	br x16
+	.size ncclCommInitRank, .-ncclCommInitRank
+
+	.globl ncclGetLastError
+	.hidden ncclGetLastError
+	.type ncclGetLastError, %function
+	.balign 16
+ncclGetLastError:
+	adrp x16, gputrain_slots+4624
+	ldr x16, [x16, :lo12:gputrain_slots+4624]
+	br x16
+	.size ncclGetLastError, .-ncclGetLastError
+
+	.globl ncclGetUniqueId
+	.hidden ncclGetUniqueId
+	.type ncclGetUniqueId, %function
+	.balign 16
+ncclGetUniqueId:
+	adrp x16, gputrain_slots+4632
+	ldr x16, [x16, :lo12:gputrain_slots+4632]
+	br x16
+	.size ncclGetUniqueId, .-ncclGetUniqueId
+
+	.globl ncclGetVersion
+	.hidden ncclGetVersion
+	.type ncclGetVersion, %function
+	.balign 16
+ncclGetVersion:
+	adrp x16, gputrain_slots+4640
+	ldr x16, [x16, :lo12:gputrain_slots+4640]
+	br x16
+	.size ncclGetVersion, .-ncclGetVersion
+
 	.data
 	.balign 8
 	.globl gputrain_slots
@@ -6302,6 +6392,15 @@ gputrain_slots:
 	.quad gputrain_cublaslt_status
 	.quad gputrain_cublaslt_status
 	.quad gputrain_cublaslt_status
-	.size gputrain_slots, 4576
+	.quad gputrain_nccl_status
+	.quad gputrain_nccl_status
+	.quad gputrain_nccl_status
+	.quad gputrain_nccl_status
+	.quad gputrain_nccl_status
+	.quad gputrain_nccl_status
+	.quad gputrain_nccl_text
+	.quad gputrain_nccl_status
+	.quad gputrain_nccl_status
+	.size gputrain_slots, 4648
 
 	.section .note.GNU-stack,"",%progbits

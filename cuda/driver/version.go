@@ -10,10 +10,11 @@ const (
 	DNN                // libcudnn
 	BLAS               // libcublas
 	BLASLt             // libcublasLt, which comes with libcublas; programs can do without it
+	NCCL               // libnccl, which connects several GPUs; programs that use one do without it
 )
 
 // Kinds lists all kinds, in the order in which the libraries are loaded.
-var Kinds = [...]Kind{Driver, DNN, BLAS, BLASLt}
+var Kinds = [...]Kind{Driver, DNN, BLAS, BLASLt, NCCL}
 
 func (k Kind) String() string {
 	switch k {
@@ -25,6 +26,8 @@ func (k Kind) String() string {
 		return "cuBLAS"
 	case BLASLt:
 		return "cuBLASLt"
+	case NCCL:
+		return "NCCL"
 	}
 	return fmt.Sprintf("Kind(%d)", int(k))
 }
@@ -54,6 +57,14 @@ func (v Version) Less(w Version) bool {
 
 // driverVersion converts the number of cuDriverGetVersion: 12040 is 12.4.
 func driverVersion(n int) Version { return Version{n / 1000, n % 1000 / 10, n % 10} }
+
+// ncclVersion converts the number of ncclGetVersion: 22103 is 2.21.3. Up to 2.8 it was 2804 for 2.8.4.
+func ncclVersion(n int) Version {
+	if n < 10000 {
+		return Version{n / 1000, n % 1000 / 100, n % 100}
+	}
+	return Version{n / 10000, n % 10000 / 100, n % 100}
+}
 
 // dnnVersion converts the number of cudnnGetVersion: 8907 is 8.9.7 and, from cuDNN 9 on, 90100 is 9.1.0.
 func dnnVersion(n int) Version {

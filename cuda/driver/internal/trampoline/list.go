@@ -11,7 +11,7 @@ import (
 type Function struct {
 	Name     string // the name in C source
 	Symbol   string // the name that the library exports
-	Library  string // cuda, cudnn, cublas or cublaslt
+	Library  string // cuda, cudnn, cublas, cublaslt or nccl
 	Required bool   // a library without it can't be used
 	StandIn  string // what answers if it is missing: status, number, text, name, message; own: our function
 	Note     string // which versions of the library have it
@@ -40,7 +40,7 @@ func Parse(list string) ([]Function, error) {
 				return fail("want \"library NAME\"")
 			}
 			switch word[1] {
-			case "cuda", "cudnn", "cublas", "cublaslt":
+			case "cuda", "cudnn", "cublas", "cublaslt", "nccl":
 				library = word[1]
 			default:
 				return fail("unknown library %q", word[1])

@@ -80,4 +80,4 @@ func goTable(functions []Function) []byte {
 	return b.Bytes()
 }
 
-var kind = map[string]string{"cuda": "Driver", "cudnn": "DNN", "cublas": "BLAS", "cublaslt": "BLASLt"}
+var kind = map[string]string{"cuda": "Driver", "cudnn": "DNN", "cublas": "BLAS", "cublaslt": "BLASLt", "nccl": "NCCL"}
