@@ -41,7 +41,10 @@ func Launches(plan *net.Plan, options net.Options, form cuda.Form, batch int) []
 	}
 	s.layer = ""
 	s.loss(options.Loss)
-	early, groups := cuda.EarlyUpdates(program, options.Optimizer), cuda.GroupsOf(program)
+	early, groups := 0, cuda.GroupsOf(program)
+	if turns := cuda.Turns(program, options.Optimizer, 1); len(turns) > 1 {
+		early = turns[0]
+	}
 	for i, op := range slices.Backward(s.operations) {
 		if op.tail.Learns {
 			s.layer, s.phase = op.head.Name, net.Backward

@@ -318,11 +318,15 @@ func (p *program) trains() error {
 }
 
 // Step trains on one mini-batch.
-func (p *program) Step(b net.Batch) error {
+func (p *program) Step(b net.Batch) error { return p.StepShare(b, net.Whole(b.Len())) }
+
+// StepShare is Step with a share of a mini-batch, of which the other members of
+// the group have the others.
+func (p *program) StepShare(b net.Batch, share net.Share) error {
 	if p.parts > 0 {
 		return fmt.Errorf("%w: an update is due before the next step", net.ErrUnfinished)
 	}
-	if err := p.Gradients(b, net.Whole(b.Len())); err != nil {
+	if err := p.Gradients(b, share); err != nil {
 		return err
 	}
 	return p.Update()

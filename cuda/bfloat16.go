@@ -23,9 +23,19 @@ func (p *program) roundWeights(from, count int64) error {
 
 // widenGradients writes the gradients that are bfloat16 to the place where they would be as float32.
 func (p *program) widenGradients() error {
+	for turn := range p.turns {
+		if err := p.widenTurn(turn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// widenTurn is widenGradients for the parameters of one turn.
+func (p *program) widenTurn(turn int) error {
 	f := &p.flat
 	for _, r := range f.parts {
-		if r.narrow == 0 {
+		if r.turn != turn || r.narrow == 0 {
 			continue
 		}
 		err := p.device.launch(kernels.FromBF16{Y: floats(f.grads.part(4*r.from, 4*r.narrow)), X: rounded(f.narrow.part(2*r.from, 2*r.narrow)),

@@ -347,6 +347,12 @@ func tryBatchnormStatistics(r *kernelRig) {
 		wantMean, wantVar = b.RunningStatistics()
 	}
 	r.launch(k)
+	b.checkStatistics(r, mean, inverse, runningMean, runningVar, wantMean, wantVar)
+}
+
+// checkStatistics compares what kernels found with the statistics of b.
+func (b normalised) checkStatistics(r *kernelRig, mean, inverse, runningMean, runningVar operand[float32], wantMean, wantVar []float64) {
+	r.Helper()
 	// A thread's mean is rounded once for each four values, which are 32 threads' or more, and then as threads and parts
 	// are merged. Each of the four has had three roundings. These errors are relative to the largest value; those of the
 	// deviations add to them. The variance's are twice the product with the deviations, and those of its own sum.
@@ -354,7 +360,7 @@ func tryBatchnormStatistics(r *kernelRig) {
 	for c, variance := range b.variance {
 		var most float64
 		for i, v := range b.x {
-			if p.channel(i) == c {
+			if b.channel(i) == c {
 				most = max(most, math.Abs(float64(v)))
 			}
 		}
@@ -370,6 +376,59 @@ func tryBatchnormStatistics(r *kernelRig) {
 	r.checkEach("inverse", inverse, b.inverse, inverseLimits)
 	r.checkEach("running mean", runningMean, wantMean, runningLimits)
 	r.checkEach("running variance", runningVar, wantVar, varLimits)
+}
+
+// tryBatchnormJoint divides a mini-batch among the members of a group, of which one counts nothing.
+func tryBatchnormJoint(r *kernelRig) {
+	p := r.placing()
+	values, far := r.values(p.count()), r.wholes(p.shape.C, 1000)
+	if r.random.IntN(2) == 0 {
+		for i := range values {
+			values[i] += far[p.channel(i)]
+		}
+	}
+	b := r.normalised(p, p.fit(values))
+	b.ready()
+	runningMean, runningVar := put(r, singles(b.Params[net.RunningMean])), put(r, singles(b.Params[net.RunningVar]))
+	_, channels, _ := p.rows()
+	sums := make([]float64, 2*p.shape.C+1)
+	cut := r.random.IntN(p.batch)
+	for _, member := range []struct {
+		from, to int
+		counts   int32
+	}{{0, cut, 1}, {cut, p.batch, 1}, {0, 1, 0}} {
+		own := p
+		if own.batch = member.to - member.from; own.batch == 0 {
+			continue
+		}
+		batch, _, extent := own.rows()
+		parts := r.parts(own)
+		means, squares := room[float32](r, int(parts)*p.shape.C), room[float32](r, int(parts)*p.shape.C)
+		r.launch(kernels.BatchnormMoments{Means: at(means), Squares: at(squares), X: r.placed(own, b.x[member.from*p.shape.Size():member.to*p.shape.Size()]).held(),
+			Batch: batch, Channels: channels, Extent: extent, Parts: parts})
+		shares := room[float64](r, len(sums))
+		r.launch(kernels.BatchnormShare{Shares: at(shares), Pivot: at(runningMean), Means: at(means), Squares: at(squares), Batch: batch,
+			Channels: channels, Extent: extent, Parts: parts, Counts: member.counts})
+		for i, v := range shares.get() {
+			if member.counts == 0 && v != 0 {
+				r.Errorf("number %d of a share that counts nothing is %v", i, v)
+			}
+			sums[i] += v
+		}
+	}
+	if n := sums[len(sums)-1]; n != b.places() {
+		r.Errorf("the members have %v values of a channel, want %v", n, b.places())
+	}
+	mean, inverse := room[float32](r, p.shape.C), room[float32](r, p.shape.C)
+	k := kernels.BatchnormJoint{Mean: at(mean), Inverse: at(inverse), RunningMean: at(runningMean), RunningVar: at(runningVar), Shares: at(put(r, sums)),
+		Channels: channels, Momentum: b.momentum, Epsilon: b.epsilon}
+	wantMean, wantVar := b.Params[net.RunningMean], b.Params[net.RunningVar]
+	if k.Moves = int32(r.random.IntN(2)); k.Moves != 0 {
+		b.Forward([][]float64{doubles(b.x)}, b.batch, net.Training, reference.Place{})
+		wantMean, wantVar = b.RunningStatistics()
+	}
+	r.launch(k)
+	b.checkStatistics(r, mean, inverse, runningMean, runningVar, wantMean, wantVar)
 }
 
 // rectified is what a rectifier makes of z, and its slope there.
@@ -489,8 +548,17 @@ func tryBatchnormBackward(r *kernelRig) {
 	}
 	r.launch(gradients)
 	dweight, dbias := room[float32](r, p.shape.C), room[float32](r, p.shape.C)
-	r.launch(kernels.BatchnormGradientSums{Dweight: at(dweight), Dbias: at(dbias), Dweights: at(dweights), Dbiases: at(dbiases),
-		Channels: channels, Parts: parts})
+	sums := kernels.BatchnormGradientSums{Dweight: at(dweight), Dbias: at(dbias), Dweights: at(dweights), Dbiases: at(dbiases), Channels: channels, Parts: parts}
+	var total kernels.Optional[float64]
+	both := room[float32](r, 2*p.shape.C)
+	if grouped := r.random.IntN(2) == 0; grouped { // then the input gradient comes from the copy, and from a given number
+		all := put(r, []float64{b.places()})
+		sums.Both, total = optionally(&both), optionally(&all)
+	}
+	r.launch(sums)
+	if total != 0 && !slices.Equal(both.get(), slices.Concat(dweight.get(), dbias.get())) {
+		r.Errorf("the copy of the gradients is %v, they are %v and %v", both.get(), dweight.get(), dbias.get())
+	}
 	// Each of the m products is at most 6.4 and has had up to seven roundings. The sums are those of at least 32 threads,
 	// merged, and of parts.
 	m := b.places()
@@ -498,7 +566,7 @@ func tryBatchnormBackward(r *kernelRig) {
 	check(r, "dweight", dweight, grads[net.Weight], approx.Tolerance{Abs: 6.4 * m * (7 + roundings) * u})
 	check(r, "dbias", dbias, grads[net.Bias], approx.Tolerance{Abs: m * roundings * u})
 
-	k := kernels.BatchnormBackward{Dy: dy.held(), X: x.held(), Y: gradients.Y, Mean: at(mean), Inverse: at(inverse), Weight: at(weight), Bias: at(bias),
+	k := kernels.BatchnormBackward{Total: total, Dy: dy.held(), X: x.held(), Y: gradients.Y, Mean: at(mean), Inverse: at(inverse), Weight: at(weight), Bias: at(bias),
 		Dweight: at(put(r, singles(grads[net.Weight]))), Dbias: at(put(r, singles(grads[net.Bias]))), Count: uint32(p.count()), Channels: channels,
 		Extent: extent, Rectifier: f}
 	dx, add := r.aim(p, wantDx, dy)

@@ -37,6 +37,7 @@ type Device struct {
 	data    []*deviceData
 	choices *choiceCache
 	ranges  *ranges
+	group   *Group // nil if the device trains alone
 }
 
 // Open loads NVIDIA's libraries and prepares a GPU. Its errors are those of [driver.Open], [driver.Error],
@@ -100,7 +101,7 @@ func (d *Device) start() (err error) {
 	if d.done, err = cu.MakeEvent(waited); err != nil {
 		return call("cuEventCreate", err)
 	}
-	for i := range d.lanes {
+	for i := range sumLane { // that one comes with a group
 		d.lanes[i], err = d.newLane(i)
 		d.lane = d.lanes[mainLane]
 		if err != nil {
@@ -153,8 +154,8 @@ func (d *Device) Compile(n *net.Network, opts net.Options) (net.Program, error) 
 	if err := opts.CheckFor(plan); err != nil {
 		return nil, err
 	}
-	if opts.Communicator != nil {
-		return nil, net.ErrAlone
+	if g, ok := opts.Communicator.(*Group); opts.Communicator != nil && (!ok || g != d.group) {
+		return nil, fmt.Errorf("%w, except in a group that it has joined: Device.Join", net.ErrAlone)
 	}
 	var p *program
 	err = d.thread.do(func() (err error) {
@@ -188,6 +189,9 @@ func (d *Device) end() error {
 	for _, x := range d.data {
 		errs = append(errs, x.close(d.pool))
 	}
+	if d.group != nil {
+		errs = append(errs, d.group.close())
+	}
 	if d.kernels != nil {
 		errs = append(errs, d.kernels.close())
 	}
@@ -213,6 +217,9 @@ func (d *Device) end() error {
 func (d *Device) synchronize() error {
 	d.ranges.begin(rangeWait)
 	defer d.ranges.end()
+	if d.group != nil {
+		return d.awaitLane(d.lane, true)
+	}
 	return call("cuStreamSynchronize", d.stream.Synchronize())
 }
 
@@ -220,7 +227,11 @@ func (d *Device) synchronize() error {
 func (d *Device) synchronizeLanes() error {
 	var errs []error
 	for _, l := range d.lanes {
-		if l.stream != (cu.Stream{}) {
+		switch {
+		case l.stream == (cu.Stream{}):
+		case d.group != nil:
+			errs = append(errs, d.awaitLane(l, true))
+		default:
 			errs = append(errs, call("cuStreamSynchronize", l.stream.Synchronize()))
 		}
 	}
@@ -232,8 +243,21 @@ func (d *Device) synchronizeLanes() error {
 func (d *Device) sleep() error {
 	d.ranges.begin(rangeWait)
 	defer d.ranges.end()
-	if err := call("cuEventRecord", d.done.Record(d.stream)); err != nil {
+	return d.awaitLane(d.lane, false)
+}
+
+// awaitLane waits until a lane has done all its work. A short wait keeps the core busy.
+func (d *Device) awaitLane(l lane, short bool) error {
+	if err := call("cuEventRecord", d.done.Record(l.stream)); err != nil {
 		return err
 	}
-	return call("cuEventSynchronize", d.done.Synchronize())
+	return d.await(d.done, short)
+}
+
+// await waits for an event. In a group it may depend on other members, so the host also looks whether they are still there.
+func (d *Device) await(e cu.Event, short bool) error {
+	if d.group != nil {
+		return d.group.await(e, short)
+	}
+	return call("cuEventSynchronize", e.Synchronize())
 }

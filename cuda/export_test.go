@@ -8,3 +8,10 @@ func SetFewestEarly(n int) (back func()) {
 	fewestEarly = n
 	return func() { fewestEarly = old }
 }
+
+// SetFewestSummed sets how many gradients are worth a sum of their own, and returns a function that sets it back.
+func SetFewestSummed(n int) (back func()) {
+	old := fewestSummed
+	fewestSummed = n
+	return func() { fewestSummed = old }
+}

@@ -20,7 +20,7 @@ func (p *program) GradientBytes() int64 {
 func (p *program) EarlyMatrices() (count int) {
 	for _, r := range p.flat.parts {
 		for _, s := range r.stacks {
-			if r.early {
+			if p.early(r.turn) {
 				count += s.count
 			}
 		}

@@ -455,7 +455,7 @@ var kernelTrials = []struct {
 	{"gather_bytes", tryGatherBytes}, {"gather_floats", tryGatherFloats},
 	{"view_bytes", tryViewBytes}, {"view_floats", tryViewFloats},
 	{"bias_add", tryBiasAdd}, {"bias_relu", tryBiasReLU}, {"bias_gradient", tryBiasGradient}, {"bias_relu_gradient", tryBiasReLUGradient}, {"column_sums", tryColumnSums},
-	{"batchnorm_statistics", tryBatchnormStatistics}, {"batchnorm", tryBatchnorm}, {"batchnorm_backward", tryBatchnormBackward},
+	{"batchnorm_statistics", tryBatchnormStatistics}, {"batchnorm_joint", tryBatchnormJoint}, {"batchnorm", tryBatchnorm}, {"batchnorm_backward", tryBatchnormBackward},
 	{"batchnorm of NaN", tryBatchnormNaN},
 	{"to_bf16", tryToBF16}, {"from_bf16", tryFromBF16},
 	{"softmax_cross_entropy", trySoftmax}, {"add_metrics", tryAddMetrics},

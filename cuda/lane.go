@@ -25,6 +25,7 @@ const (
 	mainLane   = iota
 	sideLane   // gradients of weights
 	updateLane // updates
+	sumLane    // sums over the members of a group; without a group there is no such lane
 	lanes
 )
 
@@ -91,7 +92,7 @@ const asideFor = 1
 
 // branches holds what a program has put on other lanes than the main one, and not yet waited for.
 type branches struct {
-	events  [asideFor + 4]cu.Event // more than there is ever to wait for
+	events  []cu.Event // more than there are ever to wait for
 	waiting []branch
 	forked  [lanes]bool // lanes that have got work in this piece of work
 }
@@ -108,11 +109,13 @@ func (b *branches) free() cu.Event {
 
 // branch is work of a group on another lane. Its event is recorded behind it.
 type branch struct {
-	group int
-	done  cu.Event
+	group, lane int
+	done        cu.Event
 }
 
-func newBranches() (b branches, err error) {
+// newBranches makes room for what a backward pass with so many turns puts on other lanes.
+func newBranches(turns int) (b branches, err error) {
+	b.events = make([]cu.Event, asideFor+2+2*turns)
 	for i := range b.events {
 		if b.events[i], err = cu.MakeEvent(cu.DisableTiming); err != nil {
 			return b, call("cuEventCreate", err)
@@ -156,7 +159,7 @@ func (p *program) aside(m *pass, number, group int, f func() error) error {
 	if err := call("cuEventRecord", event.Record(d.lanes[number].stream)); err != nil {
 		return err
 	}
-	b.waiting = append(b.waiting, branch{group, event})
+	b.waiting = append(b.waiting, branch{group, number, event})
 	if m.tracing {
 		return p.join(untilTheEnd)
 	}
@@ -177,6 +180,19 @@ func (p *program) join(from int) error {
 		}
 	}
 	b.waiting = left
+	return nil
+}
+
+// follow makes a lane wait for what is on another one and not yet waited for.
+func (p *program) follow(number, of int) error {
+	for _, w := range p.branches.waiting {
+		if w.lane != of {
+			continue
+		}
+		if err := call("cuStreamWaitEvent", p.device.lanes[number].stream.Wait(w.done, 0)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

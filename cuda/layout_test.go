@@ -21,7 +21,7 @@ func TestLayouts(t *testing.T) {
 	}{
 		{cudnn.TensorDescriptor{}, "internal", false}, {cudnn.Filter{}, "internal", false}, {cudnn.Convolution{}, "internal", false},
 		{cudnn.Activation{}, "internal", false}, {cudnn.Pooling{}, "internal", false}, {cudnn.Context{}, "internal", true},
-		{cu.Stream{}, "s", true}, {cu.Module{}, "mod", true},
+		{cu.Stream{}, "s", true}, {cu.Event{}, "ev", true}, {cu.Module{}, "mod", true},
 	} {
 		of := reflect.TypeOf(c.of)
 		first := of.Field(0)

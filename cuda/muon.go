@@ -54,7 +54,7 @@ func (p *program) takeMuon() (err error) {
 			values = max(values, s.stride*int64(s.count))
 			grams = max(grams, int64(s.count)*int64(s.Least())*int64(s.Least()))
 			sums = max(sums, int64(k.Matrices)*int64(k.Parts))
-			early = early || r.early
+			early = early || p.early(r.turn)
 		}
 	}
 	if values == 0 {

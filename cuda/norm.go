@@ -21,6 +21,8 @@ type batchNorm struct {
 	sums              slot // the gradients of weight and bias, where one of them is frozen
 	// What each part of a reduction has found, two numbers a channel: of the statistics, and of the gradients.
 	moments, gradients slot
+	// In a group: what BatchnormShare writes, then its sums over all members; and the sums of the gradients of weight and bias.
+	joint, both slot
 }
 
 func (b *batchNorm) claim(first, last int) claim {
@@ -35,10 +37,19 @@ func (b *batchNorm) claim(first, last int) claim {
 		b.moments = newFloats(2*parts*channels, first, first)
 		need.own = append(need.own, &b.moments)
 	}
+	grouped := b.program.group != nil && !b.program.options.Inference
+	if grouped {
+		b.joint = newFloats(2*(2*channels+1), first, last)
+		need.own = append(need.own, &b.joint)
+		if b.out.learns {
+			b.both = newFloats(2*channels, last, last)
+			need.own = append(need.own, &b.both)
+		}
+	}
 	if b.other() != nil {
 		need.reads = append(need.reads, b.out.value)
 	}
-	if b.out.learns && parts > 1 {
+	if b.out.learns && (parts > 1 || grouped) {
 		b.gradients = newFloats(2*parts*channels, last, last)
 		need.own = append(need.own, &b.gradients)
 	}
@@ -90,6 +101,10 @@ func (b *batchNorm) forward(p *pass) error {
 		if err != nil {
 			return err
 		}
+		if b.program.group != nil {
+			err = b.joinStatistics(p, means, squares)
+			break
+		}
 		k := kernels.BatchnormStatistics{Mean: mean, Inverse: inverse, Means: means, Squares: squares, Batch: batch, Channels: channels,
 			Extent: e, Parts: parts, Momentum: b.momentum, Epsilon: b.epsilon}
 		if !p.tracing {
@@ -109,6 +124,25 @@ func (b *batchNorm) forward(p *pass) error {
 		k.Other = other.value.values()
 	}
 	return b.launch(k)
+}
+
+// joinStatistics computes mean and inverse over all members of the group, and moves the running statistics. means and squares
+// are of the parts of this member.
+func (b *batchNorm) joinStatistics(p *pass, means, squares kernels.Pointer[float32]) error {
+	channels := uint32(b.in.shape.C)
+	batch, e := b.program.device.form.rows(p.n, b.in.shape)
+	joint := kernels.Pointer[float64](b.joint.Address)
+	running, variance := floats(b.parameters[net.RunningMean].value), floats(b.parameters[net.RunningVar].value)
+	return firstOf(
+		func() error {
+			return b.launch(kernels.BatchnormShare{Shares: joint, Pivot: running, Means: means, Squares: squares, Batch: batch, Channels: channels,
+				Extent: e, Parts: b.parts(p.n), Counts: int32(boolInt(!p.empty))})
+		},
+		func() error { return b.program.sumNow(b.joint.Buffer, 2*int64(channels)+1, ncclFloat64) },
+		func() error {
+			return b.launch(kernels.BatchnormJoint{Mean: floats(b.mean.Buffer), Inverse: floats(b.inverse.Buffer), RunningMean: running,
+				RunningVar: variance, Shares: joint, Channels: channels, Moves: int32(boolInt(!p.tracing)), Momentum: b.momentum, Epsilon: b.epsilon})
+		})
 }
 
 // normaliseByRunning computes mean and inverse from the running statistics.
@@ -131,19 +165,27 @@ func (b *batchNorm) backward(p *pass) error {
 	}
 	k := kernels.BatchnormGradients{Dweight: dweight, Dbias: dbias, Dy: dy, X: x, Y: y, Mean: mean, Inverse: inverse, Weight: weight, Bias: bias,
 		Batch: batch, Channels: channels, Extent: e, Parts: b.parts(p.n), Rectifier: b.rectifier}
-	if k.Parts > 1 {
+	grouped := b.program.group != nil
+	if k.Parts > 1 || grouped {
 		k.Dweight, k.Dbias = b.halves(b.gradients, k.Parts)
 	}
 	err := b.launch(k)
-	if err == nil && k.Parts > 1 {
+	if err == nil && (k.Parts > 1 || grouped) {
 		err = b.launch(kernels.BatchnormGradientSums{Dweight: dweight, Dbias: dbias, Dweights: k.Dweight, Dbiases: k.Dbias,
-			Channels: channels, Parts: k.Parts})
+			Both: optional(b.both.Buffer), Channels: channels, Parts: k.Parts})
+	}
+	var total kernels.Optional[float64]
+	if err == nil && grouped { // the input gradient depends on the sums over all members
+		err = b.program.sumNow(b.both.Buffer, 2*int64(channels), ncclFloat32)
+		bytes := 4 * int64(channels)
+		dweight, dbias = floats(b.both.part(0, bytes)), floats(b.both.part(bytes, bytes))
+		total = kernels.Optional[float64](b.joint.part(2*8*int64(channels), 8).Address)
 	}
 	if err != nil {
 		return err
 	}
 	last := kernels.BatchnormBackward{Dx: b.in.grad.values(), Dy: dy, X: x, Y: y, Mean: mean, Inverse: inverse, Weight: weight, Bias: bias,
-		Dweight: dweight, Dbias: dbias, Count: uint32(b.in.count(p.n)), Channels: channels, Extent: e, Rectifier: b.rectifier, Add: b.in.add()}
+		Dweight: dweight, Dbias: dbias, Total: total, Count: uint32(b.in.count(p.n)), Channels: channels, Extent: e, Rectifier: b.rectifier, Add: b.in.add()}
 	if other != nil && other.wanted {
 		if !b.in.wanted || other.grad == b.in.grad { // one value can't be written and added to at once
 			if err := b.launch(kernels.ActivationBackward{Dx: other.grad.values(), Dy: dy, Read: y, Count: b.out.count(p.n),

@@ -55,6 +55,7 @@ func (s *slot) values() kernels.Values { return s.kind.At(uint64(s.Address)) }
 type pass struct {
 	n        int // samples
 	training bool
+	empty    bool // it counts nothing; see net.Share.Empty
 	tracing  bool // a trace: running statistics don't change
 }
 
@@ -124,6 +125,16 @@ func optional(b Buffer) kernels.Optional[float32] { return kernels.Optional[floa
 func firstError(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// firstOf calls functions one after the other, until one returns an error.
+func firstOf(calls ...func() error) error {
+	for _, f := range calls {
+		if err := f(); err != nil {
 			return err
 		}
 	}

@@ -18,7 +18,7 @@ type parameter struct {
 	factor      Buffer // the value as a factor of products: the value itself, or its bfloat16 rounding
 	lies        order  // how it lies on the device
 	narrow      bool   // its gradient is bfloat16, as cuDNN writes it
-	early       bool   // it is updated while the backward pass goes on
+	turn        int    // when its gradient is known; see Turns
 	average     Buffer // its moving average, if averages are kept
 	moments     []Buffer
 	rule        int  // the number of the rule that updates it; -1 if it is frozen
@@ -29,8 +29,7 @@ type parameter struct {
 // flat holds all parameters in a few buffers, so that one launch does the same to all of them. The only gaps in the
 // buffers are for alignment; they hold zeros, which no optimiser changes.
 //
-// Trained parameters come first, and among these the ones that are updated early. Then parameters with the same rule lie
-// together. Among those, the ones with weight decay come first; and among those, the ones whose gradients are bfloat16.
+// Trained parameters come first, in the order of their turns. In each turn, parameters with the same rule lie together. Among those, the ones with weight decay come first; and among those, the ones whose gradients are bfloat16.
 // Matrices of one shape come one after the other.
 type flat struct {
 	values, grads Buffer
@@ -48,7 +47,7 @@ type flat struct {
 // The first decayed of them have weight decay, and the gradients of the first narrow are bfloat16.
 type part struct {
 	rule                         int
-	early                        bool
+	turn                         int
 	from, count, decayed, narrow int64
 	moments                      []Buffer // each has count values
 	stacks                       []stack  // all of its parameters, if the rule is for matrices; otherwise empty
@@ -65,10 +64,10 @@ func (p *program) takeParameters() error {
 			q.decayed, q.matrix = rule.WeightDecay > 0, MatrixOf(rule, q.Param)
 		}
 	}
-	p.splitUpdates()
+	p.takeTurns()
 	order := slices.Clone(p.parameters)
 	slices.SortStableFunc(order, func(a, b *parameter) int {
-		return cmp.Or(-cmp.Compare(boolInt(a.Trained), boolInt(b.Trained)), -cmp.Compare(boolInt(a.early), boolInt(b.early)),
+		return cmp.Or(-cmp.Compare(boolInt(a.Trained), boolInt(b.Trained)), cmp.Compare(a.turn, b.turn),
 			cmp.Compare(a.rule, b.rule), -cmp.Compare(boolInt(a.decayed), boolInt(b.decayed)),
 			-cmp.Compare(boolInt(a.narrow), boolInt(b.narrow)),
 			cmp.Compare(a.matrix.Rows, b.matrix.Rows), cmp.Compare(a.matrix.Columns, b.matrix.Columns))
@@ -83,8 +82,8 @@ func (p *program) takeParameters() error {
 			continue
 		}
 		f.count = f.all
-		if n := len(f.parts); n == 0 || f.parts[n-1].rule != q.rule || f.parts[n-1].early != q.early {
-			f.parts = append(f.parts, part{rule: q.rule, early: q.early, from: offsets[q]})
+		if n := len(f.parts); n == 0 || f.parts[n-1].rule != q.rule || f.parts[n-1].turn != q.turn {
+			f.parts = append(f.parts, part{rule: q.rule, turn: q.turn, from: offsets[q]})
 		}
 		in[q] = len(f.parts) - 1
 		r := &f.parts[len(f.parts)-1]
@@ -161,18 +160,44 @@ func (p *program) takeParameters() error {
 	return nil
 }
 
-// splitUpdates notes which parameters are updated while the backward pass goes on.
-func (p *program) splitUpdates() {
-	if p.device.options.OneStream {
-		return
-	}
-	if p.early = EarlyUpdates(p.lowered, p.options.Optimizer); p.early == 0 {
-		return
+// takeTurns notes in which turn the gradient of each parameter is known.
+func (p *program) takeTurns() {
+	p.turns = []int{0}
+	if !p.device.options.OneStream {
+		members := 1
+		if p.group != nil {
+			members = p.group.Size()
+		}
+		p.turns = Turns(p.lowered, p.options.Optimizer, members)
 	}
 	of := GroupsOf(p.lowered)
 	for _, q := range p.parameters {
-		q.early = q.Trained && of[q.Layer] >= p.early
+		if q.Trained {
+			q.turn = slices.IndexFunc(p.turns, func(from int) bool { return of[q.Layer] >= from })
+		}
 	}
+}
+
+// early reports whether a step updates the parameters of a turn while the backward pass goes on.
+func (p *program) early(turn int) bool {
+	return turn < len(p.turns)-1 && p.options.Optimizer.ClipNorm == 0
+}
+
+// turnPart returns the piece of a buffer of gradients, float32, that belongs to a turn, and how many values it has.
+func (p *program) turnPart(of Buffer, turn int) (Buffer, int64) {
+	from, to := int64(-1), int64(0)
+	for _, r := range p.flat.parts {
+		if r.turn == turn {
+			if from < 0 {
+				from = r.from
+			}
+			to = r.from + r.count
+		}
+	}
+	if from < 0 {
+		return Buffer{}, 0
+	}
+	return of.part(4*from, 4*(to-from)), to - from
 }
 
 // reserveKept makes sure that there is memory for the gradients of earlier shares.

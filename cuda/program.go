@@ -49,7 +49,8 @@ type program struct {
 
 	workspaces  [lanes]Buffer
 	branches    branches
-	early       int // parameters from this group on are updated while the backward pass goes on; 0: none are
+	turns       []int  // see Turns
+	group       *Group // nil if the program trains alone
 	queue       *queue
 	graphs      map[work]*graph
 	warm        map[work]bool // work that has run once without a graph, and may be captured
@@ -83,6 +84,7 @@ const (
 func newProgram(d *Device, plan *net.Plan, opts net.Options) (p *program, err error) {
 	p = &program{device: d, given: plan, plan: opts.PlanFor(plan), options: opts, graphs: map[work]*graph{}, warm: map[work]bool{}}
 	p.options.Images = nil
+	p.group, _ = opts.Communicator.(*Group)
 	p.perform = p.performTask
 	p.queues.step, p.queues.gradients, p.queues.update = p.queueStep, p.queueGradients, p.queueUpdate
 	defer func() {
@@ -103,7 +105,7 @@ func newProgram(d *Device, plan *net.Plan, opts net.Options) (p *program, err er
 	if err := p.takeMemory(); err != nil {
 		return p, err
 	}
-	if p.branches, err = newBranches(); err != nil {
+	if p.branches, err = newBranches(len(p.turns)); err != nil {
 		return p, err
 	}
 	if p.queue, err = newQueue(p); err != nil {

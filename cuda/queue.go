@@ -28,6 +28,7 @@ type work struct {
 	kind   kind
 	adds   bool // the gradients are added to those of earlier shares
 	viewed bool // samples have views
+	empty  bool // the mini-batch counts nothing; see net.Share.Empty
 	data   *deviceData
 	n      int
 }
@@ -250,7 +251,7 @@ func (q *queue) begin(w work, b net.Batch) error {
 	if q.count == 0 {
 		if h := &q.halves[q.half]; h.used {
 			h.used = false
-			if err := call("cuEventSynchronize", h.copied.Synchronize()); err != nil {
+			if err := q.program.device.await(h.copied, false); err != nil {
 				return err
 			}
 		}
@@ -351,8 +352,8 @@ func (q *queue) upload() error {
 
 // show brings one mini-batch to the device. The queue must be empty. The caller enqueues what is done with the
 // mini-batch, and waits until that is done.
-func (q *queue) show(b net.Batch) (work, error) {
-	if err := q.put(work{kind: evaluating}, b, numbersOf(net.Whole(b.Len()))); err != nil {
+func (q *queue) show(b net.Batch, share net.Share) (work, error) {
+	if err := q.put(work{kind: evaluating}, b, numbersOf(share)); err != nil {
 		return work{}, err
 	}
 	return q.works[0], q.upload()

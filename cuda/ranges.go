@@ -76,6 +76,7 @@ var (
 	rangeCapture = newRangeName("capture")
 	rangeGather  = newRangeName("gather")
 	rangeLoss    = newRangeName("loss")
+	rangeSum     = newRangeName("sum over the group")
 	rangeUpdate  = newRangeName("update")
 	rangeUpload  = newRangeName("upload")
 	rangeWait    = newRangeName("wait")

@@ -55,6 +55,11 @@ func (p *program) State() (net.State, error) {
 // fetch waits for the device and copies values from a buffer.
 func fetch[T float32 | kernels.BFloat16](d *Device, b Buffer, count int) ([]T, error) {
 	out := make([]T, count)
+	if d.group != nil { // the copy would wait for other members without looking after them
+		if err := d.synchronize(); err != nil {
+			return nil, err
+		}
+	}
 	bytes := int64(unsafe.Sizeof(out[0])) * int64(count)
 	err := call("cuMemcpyDtoHAsync", cu.MemcpyDtoHAsync(unsafe.Pointer(unsafe.SliceData(out)), b.Address, bytes, d.stream))
 	if err != nil {

@@ -52,7 +52,7 @@ func (p *program) forward(w work) error {
 	if err != nil {
 		return err
 	}
-	m := &pass{n: w.n, training: w.trains()}
+	m := &pass{n: w.n, training: w.trains(), empty: w.empty}
 	for _, g := range p.groups {
 		ranges.begin(g.names.forward)
 		err := g.forward(m)
@@ -73,7 +73,8 @@ func (p *program) backward(w work) error {
 			return err
 		}
 	}
-	m := &pass{n: w.n, training: true}
+	m := &pass{n: w.n, training: true, empty: w.empty}
+	turn := 0
 	for i := len(p.groups) - 1; i >= 0; i-- {
 		g := p.groups[i]
 		if !g.out.learns {
@@ -84,11 +85,17 @@ func (p *program) backward(w work) error {
 		}
 		p.device.ranges.begin(g.names.backward)
 		err := g.backward(m)
-		if err == nil && w.kind == stepping && i == p.early && i > 0 {
-			err = p.updateEarly(m)
+		if err == nil && w.kind == stepping && i == p.turns[turn] && i > 0 {
+			err = p.finishTurn(m, turn)
+			turn++
 		}
 		p.device.ranges.end()
 		if err != nil {
+			return err
+		}
+	}
+	if w.kind == stepping && p.group != nil {
+		if err := p.sumTurn(m, len(p.turns)-1); err != nil {
 			return err
 		}
 	}
@@ -189,8 +196,12 @@ func (p *program) addMetrics(w work) error {
 	if w.kind == evaluating {
 		sums = p.scores
 	}
+	n := w.n
+	if w.empty {
+		n = 0
+	}
 	return p.device.launch(kernels.AddMetrics{Sums: kernels.Pointer[kernels.Sums](sums.Address), State: p.state(), Losses: floats(p.losses),
-		Hits: kernels.Pointer[int32](p.hits.Address), Batch: uint32(w.n), Training: int32(boolInt(w.trains())),
+		Hits: kernels.Pointer[int32](p.hits.Address), Batch: uint32(n), Training: int32(boolInt(w.trains())),
 		Updates: uint32(boolInt(w.updates()))})
 }
 
@@ -204,17 +215,25 @@ func (p *program) update(of kind) error {
 	return p.moveAverages()
 }
 
-// updateEarly runs the optimiser, beside what is left of the backward pass, over the parameters that are updated early.
-func (p *program) updateEarly(m *pass) error {
-	d := p.device
-	for _, w := range p.branches.waiting { // weight gradients
-		if err := call("cuStreamWaitEvent", d.lanes[updateLane].stream.Wait(w.done, 0)); err != nil {
+// finishTurn does, beside what is left of the backward pass, what is to be done with the gradients of a turn: it adds up those
+// of all members of a group, and runs the optimiser.
+func (p *program) finishTurn(m *pass, turn int) error {
+	after := sideLane // where gradients of weights come from
+	if p.group != nil {
+		if err := p.sumTurn(m, turn); err != nil {
 			return err
 		}
+		after = sumLane
+	}
+	if !p.early(turn) {
+		return nil
+	}
+	if err := p.follow(updateLane, after); err != nil {
+		return err
 	}
 	return p.aside(m, updateLane, untilTheEnd, func() error {
-		for _, r := range p.flat.parts {
-			if !r.early {
+		for _, r := range p.summed(p.flat.parts) {
+			if r.turn != turn {
 				continue
 			}
 			if err := p.optimizePart(r, 0); err != nil {
@@ -225,18 +244,36 @@ func (p *program) updateEarly(m *pass) error {
 	})
 }
 
-// optimize runs the optimiser: in a step, over the parameters that have not been updated early. In a step, gradients that
-// are bfloat16 are in a buffer of their own. Otherwise they have been widened and lie with the others.
+// summed returns parts as they are once gradients are float32, and lie with the others: after sums over a group. Without a
+// group it returns them as they are.
+func (p *program) summed(parts []part) []part {
+	if p.group == nil {
+		return parts
+	}
+	return widened(parts)
+}
+
+// widened returns parts without gradients that are bfloat16.
+func widened(parts []part) []part {
+	parts = slices.Clone(parts)
+	for i := range parts {
+		parts[i].narrow = 0
+	}
+	return parts
+}
+
+// optimize runs the optimiser: in a step, over the parameters that have not been updated early. In a step without a group,
+// gradients that are bfloat16 are in a buffer of their own. Otherwise they have been widened and lie with the others.
 func (p *program) optimize(step bool) error {
 	f, o := &p.flat, p.options.Optimizer
 	if f.count == 0 {
 		return nil
 	}
-	parts := f.parts
+	parts := p.summed(f.parts)
 	if !step {
-		parts = slices.Clone(parts)
-		for i := range parts {
-			parts[i].narrow = 0
+		parts = widened(f.parts)
+		if err := p.sumNow(f.grads, f.count, ncclFloat32); err != nil {
+			return err
 		}
 	}
 	var clip kernels.Optional[float32]
@@ -247,7 +284,7 @@ func (p *program) optimize(step bool) error {
 		}
 	}
 	for _, r := range parts {
-		if step && r.early {
+		if step && p.early(r.turn) {
 			continue
 		}
 		if err := p.optimizePart(r, clip); err != nil {
@@ -329,39 +366,40 @@ func (p *program) trains() error {
 }
 
 // Step queues one training step. Several steps go to the device at once.
-func (p *program) Step(b net.Batch) error {
-	if err := p.trains(); err != nil {
-		return err
-	}
-	if err := p.check(b, p.options.Batch); err != nil {
-		return err
-	}
+func (p *program) Step(b net.Batch) error { return p.StepShare(b, net.Whole(b.Len())) }
+
+// StepShare is Step with a share of a mini-batch, of which the other members of the group have the others.
+func (p *program) StepShare(b net.Batch, share net.Share) error {
 	if p.pending > 0 {
+		if err := p.trains(); err != nil {
+			return err
+		}
 		return fmt.Errorf("%w: an update is due before the next step", net.ErrUnfinished)
 	}
-	if err := p.checkTurn(); err != nil {
-		return err
-	}
-	p.batch, p.share = b, net.Whole(b.Len())
-	return p.do(p.queues.step)
+	return p.train(b, share, p.queues.step)
 }
 
 // Gradients queues the forward and backward pass of one share of a mini-batch.
 func (p *program) Gradients(b net.Batch, share net.Share) error {
+	return p.train(b, share, p.queues.gradients)
+}
+
+// train calls queue, on the device's thread, for a share of a mini-batch.
+func (p *program) train(b net.Batch, share net.Share, queue func() error) error {
 	if err := p.trains(); err != nil {
 		return err
 	}
 	if err := p.check(b, p.options.Batch); err != nil {
 		return err
 	}
-	if err := share.Check(b.Len()); err != nil {
+	if err := p.options.CheckShare(share, b.Len()); err != nil {
 		return err
 	}
 	if err := p.checkTurn(); err != nil {
 		return err
 	}
 	p.batch, p.share = b, share
-	return p.do(p.queues.gradients)
+	return p.do(queue)
 }
 
 // Update queues the optimiser's step.
@@ -378,8 +416,11 @@ func (p *program) Update() error {
 	return p.do(p.queues.update)
 }
 
-// numbersOf returns the numbers for work on a share of a mini-batch.
+// numbersOf returns the numbers for work on a share of a mini-batch. Samples of an empty one have the weight 0.
 func numbersOf(share net.Share) kernels.Queued {
+	if share.Empty() {
+		return kernels.Queued{First: uint32(share.First)}
+	}
 	return kernels.Queued{Weight: float32(1 / float64(share.Total)), First: uint32(share.First)}
 }
 
@@ -395,7 +436,7 @@ func (p *program) setAverage(numbers *kernels.Queued) {
 func (p *program) queueStep() error {
 	numbers := numbersOf(p.share)
 	p.setAverage(&numbers)
-	if err := p.queue.add(work{kind: stepping}, p.batch, numbers); err != nil {
+	if err := p.queue.add(work{kind: stepping, empty: p.share.Empty()}, p.batch, numbers); err != nil {
 		return err
 	}
 	p.step++
@@ -404,7 +445,7 @@ func (p *program) queueStep() error {
 
 // queueGradients queues the gradients of p.batch, whose share is p.share.
 func (p *program) queueGradients() error {
-	w := work{kind: differentiating, adds: p.pending > 0}
+	w := work{kind: differentiating, adds: p.pending > 0, empty: p.share.Empty()}
 	if w.adds {
 		if err := p.reserveKept(); err != nil {
 			return err

@@ -54,7 +54,7 @@ var sources = []struct {
 	{name: "product_data", brain: convolutionsData.kernels()},
 	{name: "product_filter", brain: convolutionsFilter.kernels()},
 	{name: "product_forward", brain: convolutions.kernels()},
-	{name: "statistics", kernels: []*Kernel{batchnormStatistics, batchnormRunning, batchnormGradientSums}},
+	{name: "statistics", kernels: []*Kernel{batchnormStatistics, batchnormShare, batchnormJoint, batchnormRunning, batchnormGradientSums}},
 	{name: "view", forms: []forms{viewBytes, viewFloats}},
 }
 

@@ -201,7 +201,7 @@ struct BackwardChannels {
 };
 
 // The gradients before the rectifier, g, and of x: dx = weight * inverse * (g - dbias/m - xhat * dweight/m), with g and
-// xhat as in batchnorm_gradients and m = batch * extent. It is added to dx where `add` is not 0. Where dother is not null,
+// xhat as in batchnorm_gradients and m = batch * extent or, where it is not null, *total. It is added to dx where `add` is not 0. Where dother is not null,
 // the gradient of the other tensor, which is g, is written there, or added where `addOther` is not 0. dx or dother may be
 // dy where nothing is added to it. Limit: 12 bytes a value, 4 more for y, 4 for dother, and 4 for each sum; half of it in
 // bfloat16.
@@ -209,10 +209,11 @@ extern "C" __global__ void __launch_bounds__(256)
     batchnorm_backward(Value *dx, Value *dother, const Value *dy, const Value *x, const Value *y,
                        const float *__restrict__ mean, const float *__restrict__ inverse,
                        const float *__restrict__ weight, const float *__restrict__ bias,
-                       const float *__restrict__ dweight, const float *__restrict__ dbias, uint32_t count,
+                       const float *__restrict__ dweight, const float *__restrict__ dbias,
+                       const double *__restrict__ total, uint32_t count,
                        uint32_t channels, uint32_t extent, uint32_t rectifier, int32_t add, int32_t addOther) {
   const BackwardChannels numbers = {
-      {mean, inverse, weight, bias}, dweight, dbias, float(double(channels) / double(count))};
+      {mean, inverse, weight, bias}, dweight, dbias, float(total ? 1 / *total : double(channels) / double(count))};
   const OutputGradient gradient = {Rectifier(rectifier), y != nullptr};
   forEachWithNumbers(count, channels, extent, aligned<WIDE>(dx, dother, dy, x, y), numbers,
                      [=](auto at, auto each) {

@@ -4,7 +4,7 @@ import "fmt"
 
 // Batch normalisation (Ioffe and Szegedy, 2015), of a tensor X (Batch, Channels, Extent). For the formulas see
 // net.BatchNorm. In training, BatchnormMoments and BatchnormStatistics find a mini-batch's mean and 1/sqrt(variance +
-// epsilon), and Batchnorm computes the output. The backward pass is BatchnormGradients, then BatchnormGradientSums if
+// epsilon), and Batchnorm computes the output. In a group of devices, BatchnormShare and BatchnormJoint do it over all. The backward pass is BatchnormGradients, then BatchnormGradientSums if
 // there are several parts, and BatchnormBackward for the input gradient.
 
 // Rectifier is what may be fused with a normalisation: the function that comes after it. The kernels know them by these
@@ -66,16 +66,68 @@ var batchnormStatistics = newKernel("batchnorm_statistics", 1024, BatchnormStati
 
 // Launch returns the launch of this kernel on a device; see [Launcher].
 func (k BatchnormStatistics) Launch(d Device) (Launch, error) {
-	if n, err := countPlaces(batchnormStatistics, k.Batch, k.Channels, k.Extent); err != nil {
+	if err := checkStatistics(batchnormStatistics, k.Batch, k.Channels, k.Extent); err != nil {
 		return Launch{}, err
-	} else if n < 1 {
-		return Launch{}, fmt.Errorf("kernels: batchnorm_statistics: %d values in each of %d channels of %d samples: want 1 or more",
-			k.Extent, k.Channels, k.Batch)
 	}
 	if (k.RunningMean == 0) != (k.RunningVar == 0) {
 		return Launch{}, fmt.Errorf("kernels: batchnorm_statistics: one of the running statistics is null")
 	}
 	return newPartSums(batchnormStatistics, d, k, k.Parts, k.Channels)
+}
+
+// checkStatistics returns an error for a tensor without values, which has no mean.
+func checkStatistics(k *Kernel, batch, channels, extent uint32) error {
+	n, err := countPlaces(k, batch, channels, extent)
+	if err == nil && n < 1 {
+		err = fmt.Errorf("kernels: %s: %d values in each of %d channels of %d samples: want 1 or more", k.Name, extent, channels, batch)
+	}
+	return err
+}
+
+// BatchnormShare writes what a member of a group of devices adds to the group's sums, from what [BatchnormMoments] found,
+// whose Batch, Channels, Extent and Parts it needs. Shares has 2*Channels + 1 numbers: the sums of the deviations from Pivot,
+// those of their squares, and the number of a channel's values. If Counts is 0, all are 0. Pivot is the running mean.
+type BatchnormShare struct {
+	Shares   Pointer[float64]
+	Pivot    Pointer[float32]
+	Means    Pointer[float32]
+	Squares  Pointer[float32]
+	Batch    uint32
+	Channels uint32
+	Extent   uint32
+	Parts    uint32
+	Counts   int32
+}
+
+var batchnormShare = newKernel("batchnorm_share", 1024, BatchnormShare{})
+
+// Launch returns the launch of this kernel on a device; see [Launcher].
+func (k BatchnormShare) Launch(d Device) (Launch, error) {
+	if err := checkStatistics(batchnormShare, k.Batch, k.Channels, k.Extent); err != nil {
+		return Launch{}, err
+	}
+	return newPartSums(batchnormShare, d, k, k.Parts, k.Channels)
+}
+
+// BatchnormJoint computes each channel's mean and 1/sqrt(variance + Epsilon) over all members of a group, from the sums of
+// their Shares; see [BatchnormShare]. If Moves isn't 0, it also moves the running statistics.
+type BatchnormJoint struct {
+	Mean        Pointer[float32]
+	Inverse     Pointer[float32]
+	RunningMean Pointer[float32]
+	RunningVar  Pointer[float32]
+	Shares      Pointer[float64]
+	Channels    uint32
+	Moves       int32
+	Momentum    float64
+	Epsilon     float64
+}
+
+var batchnormJoint = newKernel("batchnorm_joint", 256, BatchnormJoint{})
+
+// Launch returns the launch of this kernel on a device; see [Launcher].
+func (k BatchnormJoint) Launch(d Device) (Launch, error) {
+	return newLaunch(batchnormJoint, d, uint64(k.Channels), k)
 }
 
 // BatchnormRunning computes Mean and Inverse from the running statistics: Inverse is 1/sqrt(RunningVar + Epsilon).
@@ -166,11 +218,13 @@ func (k BatchnormGradients) Launch(d Device) (Launch, error) {
 }
 
 // BatchnormGradientSums adds up the parts of [BatchnormGradients]: Dweights and Dbiases have Parts rows of Channels sums.
+// Unless Both is null, it gets a copy of Dweight and, behind it, of Dbias.
 type BatchnormGradientSums struct {
 	Dweight  Pointer[float32]
 	Dbias    Pointer[float32]
 	Dweights Pointer[float32]
 	Dbiases  Pointer[float32]
+	Both     Optional[float32]
 	Channels uint32
 	Parts    uint32
 }
@@ -183,7 +237,7 @@ func (k BatchnormGradientSums) Launch(d Device) (Launch, error) {
 }
 
 // BatchnormBackward computes the input gradient of Count values from the output gradient and the gradients of weight and
-// bias, Dweight and Dbias. Where Add is not 0, it adds the result to Dx. Y is as in [BatchnormGradients]. If Dother is not
+// bias, Dweight and Dbias. These are over Total values a channel or, if it is null, over those of Count. Where Add is not 0, it adds the result to Dx. Y is as in [BatchnormGradients]. If Dother is not
 // null, the kernel also writes the gradient of the tensor Other there, or adds it where AddOther is not 0. Dx or Dother
 // may be Dy, if nothing is added to it. If only the gradient of Other is wanted, [ActivationBackward] computes it.
 type BatchnormBackward struct {
@@ -198,6 +252,7 @@ type BatchnormBackward struct {
 	Bias      Pointer[float32]
 	Dweight   Pointer[float32]
 	Dbias     Pointer[float32]
+	Total     Optional[float64]
 	Count     uint32
 	Channels  uint32
 	Extent    uint32

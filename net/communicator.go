@@ -52,6 +52,14 @@ func (o Options) CheckShare(s Share, n int) error {
 	return s.Check(n)
 }
 
+// A GroupProgram is the program of a member of a group: what Compile returns where Options.Communicator is set.
+type GroupProgram interface {
+	Program
+	// StepShare is Gradients of a share of a mini-batch, and then Update, as one. So a device may add up the first gradients
+	// of all members while it computes others.
+	StepShare(b Batch, s Share) error
+}
+
 // A GroupTracer is a Tracer that can be a member of a group.
 type GroupTracer interface {
 	Tracer

@@ -49,10 +49,14 @@ func (d *device) Compile(n *net.Network, opts net.Options) (net.Program, error) 
 	}
 	own := opts
 	own.Communicator, own.Batch = d.group, (opts.Batch+d.group.Size()-1)/d.group.Size()
-	inner, err := d.own.Compile(n, own)
+	compiled, err := d.own.Compile(n, own)
+	inner, ok := compiled.(net.GroupProgram)
+	if err == nil && !ok {
+		err = fmt.Errorf("parallel: %s: %w", d.own.Name(), net.ErrAlone)
+	}
 	if err := net.Together(d.group, err); err != nil {
-		if inner != nil {
-			return nil, errors.Join(err, inner.Close())
+		if compiled != nil {
+			return nil, errors.Join(err, compiled.Close())
 		}
 		return nil, err
 	}
@@ -66,7 +70,7 @@ func (d *device) Compile(n *net.Network, opts net.Options) (net.Program, error) 
 
 // program is a network on all members' devices.
 type program struct {
-	own     net.Program
+	own     net.GroupProgram
 	plan    *net.Plan
 	options net.Options
 	group   net.Communicator
@@ -152,10 +156,10 @@ func (p *program) Step(b net.Batch) error {
 	if p.pending {
 		return fmt.Errorf("%w: an update is due before the next step", net.ErrUnfinished)
 	}
-	if err := p.Gradients(b, net.Whole(b.Len())); err != nil {
+	if err := p.check(b, p.options.Batch); err != nil {
 		return err
 	}
-	return p.Update()
+	return p.own.StepShare(p.shareOf(b, net.Whole(b.Len())))
 }
 
 // Gradients computes the gradients of a share of a mini-batch, of which each member has a

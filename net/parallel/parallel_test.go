@@ -7,6 +7,8 @@ import (
 	"github.com/gputrain/gputrain/cpu"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/devicetest"
+	"github.com/gputrain/gputrain/net/parallel"
+	"github.com/gputrain/gputrain/net/parallel/lockstep"
 )
 
 // TestCompliance: a group of devices is a device.
@@ -22,7 +24,11 @@ func TestCompliance(t *testing.T) {
 // processors returns a group of devices with one thread each, in lockstep.
 func processors(tb testing.TB, members int) net.Device {
 	tb.Helper()
-	d, err := newLockstep(members, func() (net.Device, error) { return cpu.New(cpu.Options{Threads: 1}) })
+	group := parallel.Local(members)
+	d, err := lockstep.Open(members, func(i int) (net.Device, error) {
+		own, err := cpu.New(cpu.Options{Threads: 1})
+		return parallel.New(own, group[i]), err
+	})
 	if err != nil {
 		tb.Fatal(err)
 	}

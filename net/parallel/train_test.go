@@ -15,6 +15,7 @@ import (
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/devicetest"
 	"github.com/gputrain/gputrain/net/parallel"
+	"github.com/gputrain/gputrain/net/parallel/lockstep"
 )
 
 // everything is a network with all that depends on a sample's place or on the whole
@@ -44,13 +45,13 @@ type erring struct{ net.Device }
 
 func (d erring) Compile(n *net.Network, o net.Options) (net.Program, error) {
 	p, err := d.Device.Compile(n, o)
-	return erringProgram{p}, err
+	return erringProgram{p.(net.GroupProgram)}, err
 }
 
-type erringProgram struct{ net.Program }
+type erringProgram struct{ net.GroupProgram }
 
 func (p erringProgram) State() (net.State, error) {
-	st, err := p.Program.State()
+	st, err := p.GroupProgram.State()
 	st.Params["stem.weight"].Float32s()[0]++
 	return st, err
 }
@@ -63,19 +64,19 @@ type failing struct {
 
 func (d failing) Compile(n *net.Network, o net.Options) (net.Program, error) {
 	p, err := d.Device.Compile(n, o)
-	return &failingProgram{p, d.updates}, err
+	return &failingProgram{p.(net.GroupProgram), d.updates}, err
 }
 
 type failingProgram struct {
-	net.Program
+	net.GroupProgram
 	left int
 }
 
-func (p *failingProgram) Update() error {
+func (p *failingProgram) StepShare(b net.Batch, s net.Share) error {
 	if p.left--; p.left < 0 {
 		return errors.New("the device is lost")
 	}
-	return p.Program.Update()
+	return p.GroupProgram.StepShare(b, s)
 }
 
 // config returns a recipe of some 50 steps. Its last mini-batch has 3 samples: fewer than
@@ -164,7 +165,7 @@ func TestTrain(t *testing.T) {
 				t.Fatalf("%d members: %v", members, err)
 			}
 			for i := range got {
-				if !sameBits(got[i], got[0]) {
+				if !lockstep.SameBits(got[i], got[0]) {
 					t.Errorf("%d members: member %d has other weights than member 0", members, i)
 				}
 				approx.Check(t, fmt.Sprintf("weights of %d members", members), lists(plan, got[i]), lists(plan, want[0]), approx.Tolerance{Abs: 1e-4})
@@ -174,7 +175,7 @@ func TestTrain(t *testing.T) {
 				}
 			}
 			_, _, again := train(t, members, base, nil)
-			if !sameBits(again[0], got[0]) {
+			if !lockstep.SameBits(again[0], got[0]) {
 				t.Errorf("%d members: a second run gives other bytes", members)
 			}
 		}

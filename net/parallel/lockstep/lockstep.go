@@ -1,4 +1,6 @@
-package parallel_test
+// Package lockstep does with all members of a group at once what is done with one device. It is for tests of such groups:
+// the answers of all members must be the same.
+package lockstep
 
 import (
 	"errors"
@@ -9,24 +11,25 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/gputrain/gputrain/net"
-	"github.com/gputrain/gputrain/net/parallel"
 )
 
 // lockstep is a device that does with all members what is done with it. Their answers must
 // be the same.
 type lockstep struct{ members []net.Device }
 
-// newLockstep returns a device of n members, each with a device of its own.
-func newLockstep(n int, open func() (net.Device, error)) (net.Device, error) {
-	var all lockstep
-	for _, m := range parallel.Local(n) {
-		d, err := open()
-		if err != nil {
-			return nil, err
-		}
-		all.members = append(all.members, parallel.New(d, m))
+// Open returns a device of n members, whose devices open returns; it is called for all of them at once. Where the answers of
+// two members differ, the device panics.
+func Open(n int, open func(member int) (net.Device, error)) (net.Device, error) {
+	numbers := make([]int, n)
+	for i := range numbers {
+		numbers[i] = i
 	}
-	return all, nil
+	l := lockstep{make([]net.Device, n)}
+	_, err := each(numbers, func(i int) (_ struct{}, err error) {
+		l.members[i], err = open(i)
+		return none(err)
+	})
+	return l, err
 }
 
 // each calls f for each of the members at once. It panics if they don't agree.
@@ -71,11 +74,8 @@ func none(err error) (struct{}, error) { return struct{}{}, err }
 func (l lockstep) Name() string { return l.members[0].Name() }
 
 func (l lockstep) Close() error {
-	var errs []error
-	for _, m := range l.members {
-		errs = append(errs, m.Close())
-	}
-	return errors.Join(errs...)
+	_, err := each(l.members, func(m net.Device) (struct{}, error) { return none(m.Close()) })
+	return err
 }
 
 func (l lockstep) Compile(n *net.Network, opts net.Options) (net.Program, error) {
@@ -99,8 +99,14 @@ func (l lockstep) Compile(n *net.Network, opts net.Options) (net.Program, error)
 
 type lockprogram struct{ members []net.Tracer }
 
-func (p lockprogram) Plan() *net.Plan      { return p.members[0].Plan() }
-func (p lockprogram) Options() net.Options { return p.members[0].Options() }
+func (p lockprogram) Plan() *net.Plan { return p.members[0].Plan() }
+
+// Options returns the options without a Communicator: who uses all members at once is alone.
+func (p lockprogram) Options() net.Options {
+	o := p.members[0].Options()
+	o.Communicator = nil
+	return o
+}
 
 func (p lockprogram) do(f func(net.Tracer) error) error {
 	_, err := each(p.members, func(m net.Tracer) (struct{}, error) { return none(f(m)) })
@@ -148,15 +154,15 @@ func (p lockprogram) State() (net.State, error) {
 		defer mu.Unlock()
 		if first == nil {
 			first = &st
-		} else if err == nil && !sameBits(*first, st) {
+		} else if err == nil && !SameBits(*first, st) {
 			panic("the members' states differ")
 		}
 		return st, err
 	})
 }
 
-// sameBits reports whether two states are equal to the last bit, except that NaN equals NaN.
-func sameBits(a, b net.State) bool {
+// SameBits reports whether two states are equal to the last bit, except that NaN equals NaN.
+func SameBits(a, b net.State) bool {
 	for _, m := range []struct{ a, b map[string]*tensor.Dense }{{a.Params, b.Params}, {a.Optimizer, b.Optimizer}, {a.Average, b.Average}} {
 		if len(m.a) != len(m.b) {
 			return false

@@ -1,0 +1,26 @@
+package cuda
+
+import (
+	"errors"
+	"time"
+)
+
+// A UniqueID is what the members of a group of GPUs find each other by. One member makes it with [NewUniqueID] and gives it to
+// the others.
+type UniqueID [128]byte
+
+// GroupOptions are those of [Device.Join].
+type GroupOptions struct {
+	ID   UniqueID
+	Rank int // this member's number, from 0
+	Size int // the number of members
+	// Timeout is how long a call waits for the other members. Then it ends with [ErrGroup]. 0: ten minutes.
+	Timeout time.Duration
+}
+
+// ErrGroup means that a group of GPUs can't go on: another member has failed or doesn't answer, or the group was aborted.
+// Compare with errors.Is.
+var ErrGroup = errors.New("the group of GPUs can't go on")
+
+// defaultTimeout is how long a member waits for others: as long as one may take to write a large checkpoint.
+const defaultTimeout = 10 * time.Minute

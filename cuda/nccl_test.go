@@ -1,0 +1,237 @@
+//go:build cuda
+
+package cuda_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gputrain/gputrain/cuda"
+	"github.com/gputrain/gputrain/cuda/sim"
+	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/devicetest"
+	"github.com/gputrain/gputrain/net/parallel"
+	"github.com/gputrain/gputrain/net/parallel/lockstep"
+)
+
+// startGroup starts a machine with so many GPUs.
+func startGroup(t *testing.T, members int, options ...sim.Option) *sim.Machine {
+	t.Helper()
+	return sim.Start(t, append(options, sim.Devices(members))...)
+}
+
+// group opens a device of so many GPUs, in lockstep.
+func group(tb testing.TB, members int, o cuda.Options) net.Device {
+	tb.Helper()
+	id, err := cuda.NewUniqueID()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	d, err := lockstep.Open(members, func(i int) (net.Device, error) {
+		o := o
+		o.Index = i
+		own, err := cuda.Open(o)
+		if err != nil {
+			return nil, err
+		}
+		g, err := own.Join(cuda.GroupOptions{ID: id, Rank: i, Size: members})
+		if err != nil {
+			return nil, errors.Join(err, own.Close())
+		}
+		return parallel.New(own, g), nil
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return d
+}
+
+// TestGroupCompliance: a group of GPUs is a device.
+func TestGroupCompliance(t *testing.T) {
+	notShort(t)
+	startGroup(t, 2)
+	devicetest.Run(t, func(tb testing.TB) net.Device { return group(tb, 2, strict) }, devicetest.Short())
+}
+
+// grouped is a network with all that depends on a sample's place, or on the whole mini-batch.
+func grouped() *net.Network {
+	return &net.Network{Name: "grouped", Input: net.Shape{C: 3, H: 8, W: 8}, Layers: []net.Layer{
+		&net.Conv{Name: "stem", Filters: 8, Kernel: net.Square(3), Padding: net.PadSame},
+		&net.BatchNorm{}, &net.Activation{Func: net.ReLU},
+		&net.Conv{Filters: 8, Kernel: net.Square(3), Padding: net.PadSame},
+		&net.BatchNorm{Name: "norm"},
+		&net.Add{From: net.From{"norm", "stem"}}, &net.Activation{Func: net.ReLU},
+		&net.Dropout{Rate: 0.2}, &net.Pool{Kernel: net.Square(2)},
+		&net.Flatten{}, &net.Dropout{Rate: 0.3}, &net.Dense{Units: 5},
+	}}
+}
+
+// groupRecipe has some 50 steps. The last mini-batch of each epoch has 3 samples.
+func groupRecipe() net.Config {
+	o := net.SGDDefault(0.05)
+	o.Momentum, o.Nesterov, o.WeightDecay = 0.9, true, 0.01
+	return net.Config{
+		Recipe: net.Recipe{Epochs: 5, Batch: 20, Seed: 3, Optimizer: o, Average: 0.9, Loss: net.Criterion{Smoothing: 0.1},
+			Augment: net.Augment{Crop: 1, Flip: net.RandomFlip, Mixup: 0.4}},
+		Train:      devicetest.RandomData(7, net.Shape{C: 3, H: 8, W: 8}, 5, 203),
+		Validation: devicetest.RandomData(8, net.Shape{C: 3, H: 8, W: 8}, 5, 33),
+	}
+}
+
+// trainedWeights trains a network and returns its weights, one after the other.
+func trainedWeights(t *testing.T, d net.Device, n *net.Network, c net.Config) (weights []float32) {
+	t.Helper()
+	defer closeDevice(t, d)
+	p, err := d.Compile(n, c.Options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := net.Train(t.Context(), p, c); err != nil {
+		t.Fatal(err)
+	}
+	st, err := p.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range p.Plan().Params {
+		weights = append(weights, st.Params[q.Name].Float32s()...)
+	}
+	return weights
+}
+
+func wide(values []float32) (all []float64) {
+	for _, v := range values {
+		all = append(all, float64(v))
+	}
+	return all
+}
+
+// TestGroupTraining: 2, 3 and 4 GPUs train to what one does, and twice to the same bytes.
+func TestGroupTraining(t *testing.T) {
+	defer cuda.SetFewestSummed(500)() // so that there are several turns
+	for _, c := range []struct {
+		name      string
+		tolerance float64 // of weights of up to 1, after 50 steps
+		options   cuda.Options
+		change    func(*net.Config)
+	}{
+		{"float32", 1e-4, strict, func(*net.Config) {}},
+		{"clipping and accumulation", 1e-4, strict, func(c *net.Config) { c.Optimizer.ClipNorm, c.Accumulate = 1, 2 }},
+		{"Muon", 1e-4, strict, func(c *net.Config) {
+			c.Optimizer.Groups = []net.Group{{Params: net.HiddenMatrices, Rule: net.Rule{Method: net.Muon, LearningRate: 0.02, Momentum: 0.8, Iterations: 3}}}
+		}},
+		{"one stream", 1e-4, cuda.Options{Precision: cuda.FP32, Deterministic: true, OneStream: true}, func(*net.Config) {}},
+		{"bfloat16", 0.1, cuda.Options{Precision: cuda.BF16, Deterministic: true}, func(*net.Config) {}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := startGroup(t, 4)
+			config := groupRecipe()
+			c.change(&config)
+			want := wide(trainedWeights(t, open(c.options)(t), grouped(), config))
+			for _, members := range []int{2, 3, 4} {
+				got := trainedWeights(t, group(t, members, c.options), grouped(), config)
+				approx.Check(t, fmt.Sprintf("weights of %d GPUs", members), got, want, approx.Tolerance{Abs: c.tolerance})
+				if members != 3 {
+					continue
+				}
+				again := trainedWeights(t, group(t, members, c.options), grouped(), config)
+				approx.Check(t, "weights, once more", again, wide(got), approx.Tolerance{})
+			}
+			if m.Simulated() && m.Counters()["graph launches"] == 0 {
+				t.Error("no step was a graph")
+			}
+		})
+	}
+}
+
+// TestGroupErrors: what can't be a group is told.
+func TestGroupErrors(t *testing.T) {
+	startGroup(t, 2)
+	d := open(strict)(t)
+	defer closeDevice(t, d)
+	n := grouped()
+	for _, o := range []cuda.GroupOptions{{Rank: 2, Size: 2}, {Rank: -1, Size: 2}, {}} {
+		if _, err := d.(*cuda.Device).Join(o); err == nil || !strings.Contains(err.Error(), "of a group of") {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+	options := groupRecipe().Options()
+	options.Communicator = parallel.Local(1)[0]
+	if _, err := d.Compile(n, options); !errors.Is(err, net.ErrAlone) {
+		t.Errorf("with sums by the host: %v, want ErrAlone", err)
+	}
+	id, err := cuda.NewUniqueID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.(*cuda.Device).Join(cuda.GroupOptions{ID: id, Size: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.(*cuda.Device).Join(cuda.GroupOptions{ID: id, Size: 1}); err == nil || !strings.Contains(err.Error(), "a member of a group already") {
+		t.Errorf("a second group: %v", err)
+	}
+}
+
+// TestGroupEnds: a member that doesn't come, an error of NCCL and Abort end the waiting of the others.
+func TestGroupEnds(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		timeout time.Duration
+		end     func(m *sim.Machine, g *cuda.Group)
+		says    string
+	}{
+		{"time-out", 50 * time.Millisecond, func(*sim.Machine, *cuda.Group) {}, "nothing came from another member for 50ms"},
+		{"abort", 0, func(_ *sim.Machine, g *cuda.Group) { g.Abort() }, "it was aborted"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := startGroup(t, 2)
+			id, err := cuda.NewUniqueID()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var devices [2]*cuda.Device
+			var groups [2]*cuda.Group
+			var wg sync.WaitGroup
+			for i := range devices {
+				o := strict
+				o.Index = i
+				if devices[i], err = cuda.Open(o); err != nil {
+					t.Fatal(err)
+				}
+				wg.Go(func() {
+					var err error
+					if groups[i], err = devices[i].Join(cuda.GroupOptions{ID: id, Rank: i, Size: 2, Timeout: c.timeout}); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			if t.Failed() {
+				return
+			}
+			done := make(chan error)
+			go func() { done <- groups[0].SumFloat64(make([]float64, 3)) }()
+			time.AfterFunc(20*time.Millisecond, func() { c.end(m, groups[0]) })
+			if err := <-done; !errors.Is(err, cuda.ErrGroup) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("member 0: %v, want ErrGroup with %q", err, c.says)
+			}
+			if err := groups[0].SumFloat64(make([]float64, 3)); !errors.Is(err, cuda.ErrGroup) {
+				t.Errorf("once more: %v", err)
+			}
+			// The other one learns of it.
+			if err := groups[1].SumFloat64(make([]float64, 3)); !errors.Is(err, cuda.ErrGroup) {
+				t.Errorf("member 1: %v", err)
+			}
+			for _, d := range devices {
+				if err := d.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
