@@ -121,9 +121,9 @@ func TestGroupTraining(t *testing.T) {
 		change    func(*net.Config)
 	}{
 		{"float32", 1e-4, strict, func(*net.Config) {}},
-		{"clipping and accumulation", 1e-4, strict, func(c *net.Config) { c.Optimizer.ClipNorm, c.Accumulate = 1, 2 }},
+		{"clipping and accumulation", 1e-4, strict, func(c *net.Config) { c.Recipe.Optimizer.ClipNorm, c.Recipe.Accumulate = 1, 2 }},
 		{"Muon", 1e-4, strict, func(c *net.Config) {
-			c.Optimizer.Groups = []net.Group{{Params: net.HiddenMatrices, Rule: net.Rule{Method: net.Muon, LearningRate: 0.02, Momentum: 0.8, Iterations: 3}}}
+			c.Recipe.Optimizer.Groups = []net.Group{{Params: net.HiddenMatrices, Rule: net.Rule{Method: net.Muon, LearningRate: 0.02, Momentum: 0.8, Iterations: 3}}}
 		}},
 		{"one stream", 1e-4, cuda.Options{Precision: cuda.FP32, Deterministic: true, OneStream: true}, func(*net.Config) {}},
 		{"bfloat16", 0.1, cuda.Options{Precision: cuda.BF16, Deterministic: true}, func(*net.Config) {}},

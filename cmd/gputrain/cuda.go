@@ -262,7 +262,7 @@ func libraryAdvice(lib driver.Library, l *driver.Libraries) string {
 // note tells in a few words whether networks can be trained with CUDA.
 func (info *cudaInfo) note() string {
 	if info.Usable {
-		return counted(info.usableGPUs(), "GPU") + " to train on; --device auto takes the first"
+		return counted(info.usableGPUs(), "GPU") + " to train on; --device auto takes the first, --device cuda:all trains on all of them"
 	}
 	return strings.Join(info.brief, ", ")
 }

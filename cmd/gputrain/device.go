@@ -89,6 +89,9 @@ func openNamed(c *cli.Context, gpu cuda.Options) (device net.Device, why string,
 // number of threads; 0: one for each core.
 func openDeviceNamed(full string, threads int, gpu cuda.Options) (device net.Device, why string, err error) {
 	name, number, numbered := strings.Cut(full, ":")
+	if full == allGPUs {
+		return nil, "", usagef("--device %s: several GPUs train together; here use one, such as cuda:0", allGPUs)
+	}
 	if name != "cuda" || !numbered {
 		name = full
 	} else if gpu.Index, err = strconv.Atoi(number); err != nil || gpu.Index < 0 {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,48 +24,60 @@ import (
 	"github.com/gputrain/gputrain/net/parallel/mpi"
 )
 
-// members is this process's connection to the others that a launcher has started with it. A
-// nil *members is a process alone.
-type members struct {
-	mpi.Communicator
-	place launch.Place
-	meets *rendezvous.Group // tells when one of them has ended; nil if they can't reach each other
+// connection is how this process reaches the others of its group.
+type connection interface {
+	net.Communicator
+	// Library names the library that connects them; "" without one.
+	Library() (version, path string)
+	// Abort ends all processes, this one too, with an exit status. It does not return.
+	Abort(status int)
+	Close() error
 }
 
-// join connects this process with those that were started together. Alone it returns nil.
-func (a *app) join(ctx context.Context) (*members, error) {
+// members is this process's connection to the others that train with it. A nil *members is a process alone.
+//
+// On CPUs, MPI connects them. On GPUs that is NCCL, once each process has a device; until then they talk by TCP or MPI.
+type members struct {
+	connection
+	place  launch.Place
+	gpus   bool              // each process trains on a GPU
+	meets  *rendezvous.Group // tells when one of them has ended; nil if they can't reach each other
+	others *others           // the processes that this one has started; nil if a launcher has started all
+	group  *cuda.Group       // nil on CPUs, and before the GPU is open
+}
+
+// allGPUs is the name of all of a machine's GPUs as one device.
+const allGPUs = "cuda:all"
+
+// onGPUs reports whether a process of a group is to train on a GPU.
+func onGPUs(device string) bool {
+	name, _, _ := strings.Cut(device, ":")
+	return name == "cuda" || name == "auto" && lookForCUDA().Usable
+}
+
+// join connects this process with those that were started together, or starts others if it is to train on several GPUs. Alone
+// it returns nil.
+func (a *app) join(c *cli.Context) (*members, error) {
 	place, err := launch.Find(os.LookupEnv)
 	if err != nil {
 		return nil, usagef("%v", err)
 	}
+	device := c.String("device")
+	m := &members{place: place, gpus: onGPUs(device)}
 	if place.Size == 1 {
-		return nil, nil
-	}
-	m := &members{place: place}
-	var family mpi.Family
-	switch place.Launcher {
-	case launch.OpenMPI:
-		family = mpi.OpenMPI
-	case launch.MPICH:
-		family = mpi.MPICH
-	case launch.Slurm:
-	default:
-		// Nobody but us can tell MPI's processes of each other, and MPICH's can be told.
-		family = mpi.MPICH
-		if err := m.meet(ctx, a.err); err != nil {
-			return nil, err
+		gpus := 0
+		if device == allGPUs {
+			gpus = lookForCUDA().usableGPUs()
 		}
-	}
-	if m.Communicator, err = mpi.Open(family, place.Size); err != nil {
-		if m.meets != nil {
-			m.meets.Close()
+		if gpus < 2 {
+			return nil, nil
 		}
-		return nil, fmt.Errorf("%s has started %d processes, which can't be connected: %w", place.Launcher, place.Size, err)
+		err = m.start(c.Context, a.err, gpus)
+	} else {
+		err = m.connect(c.Context, a.err)
 	}
-	if m.meets == nil {
-		if err := m.watch(ctx); err != nil {
-			return nil, err
-		}
+	if err != nil {
+		return nil, err
 	}
 	go m.endWithOthers()
 	if m.Rank() > 0 {
@@ -74,18 +87,101 @@ func (a *app) join(ctx context.Context) (*members, error) {
 	return m, nil
 }
 
+// connect connects this process with those that a launcher has started with it.
+func (m *members) connect(ctx context.Context, stderr io.Writer) (err error) {
+	var family mpi.Family
+	switch m.place.Launcher {
+	case launch.OpenMPI:
+		family = mpi.OpenMPI
+	case launch.MPICH:
+		family = mpi.MPICH
+	case launch.Slurm:
+	default:
+		// Nobody but us can tell MPI's processes of each other, and MPICH's can be told.
+		family = mpi.MPICH
+		if err := m.meet(ctx, stderr, os.Getenv(groupVariable)); err != nil {
+			return err
+		}
+	}
+	if m.gpus && m.meets == nil && m.place.Address != "" { // then they need no MPI
+		if err := m.meet(ctx, stderr, ""); err != nil {
+			return err
+		}
+	}
+	if m.gpus && m.meets != nil {
+		m.connection = meeting{m.meets, m.place}
+		return nil
+	}
+	if m.connection, err = mpi.Open(family, m.place.Size); err != nil {
+		if m.meets != nil {
+			m.meets.Close()
+		}
+		err = fmt.Errorf("%s has started %d processes, which can't be connected: %w", m.place.Launcher, m.place.Size, err)
+		if m.gpus {
+			err = fmt.Errorf("%w. On GPUs they do without MPI if MASTER_ADDR and MASTER_PORT say where process 0 is to listen", err)
+		}
+		return err
+	}
+	if m.meets == nil {
+		if err := m.watch(ctx); err != nil {
+			return err
+		}
+	}
+	gpus := []float64{float64(toByte(m.gpus))}
+	if err := m.SumFloat64(gpus); err != nil {
+		return err
+	}
+	return m.sameKind(gpus[0] == float64(m.Size()) || gpus[0] == 0)
+}
+
+func toByte(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// sameKind returns an error unless all processes train on GPUs, or all on CPUs.
+func (m *members) sameKind(same bool) error {
+	if same {
+		return nil
+	}
+	own := "a CPU"
+	if m.gpus {
+		own = "a GPU"
+	}
+	return m.named(fmt.Errorf("some processes would train on GPUs and some on CPUs, this one on %s: say --device cuda or --device cpu", own))
+}
+
+// groupVariable names the variable by which processes that belong together know each other, where one gputrain has started
+// them.
+const groupVariable = "GPUTRAIN_GROUP"
+
 // meet brings processes together that no launcher of MPI has started. From then on, this
 // process ends soon after any of them.
-func (m *members) meet(ctx context.Context, stderr io.Writer) (err error) {
+func (m *members) meet(ctx context.Context, stderr io.Writer, token string) (err error) {
 	if m.place.Address == "" {
 		return usagef("the environment says that this is process %d of %d, but not where process 0 is: MASTER_ADDR and MASTER_PORT", m.place.Rank, m.place.Size)
 	}
 	m.meets, err = rendezvous.Join(ctx, rendezvous.Options{
-		Rank: m.place.Rank, Size: m.place.Size, Address: m.place.Address,
+		Rank: m.place.Rank, Size: m.place.Size, Address: m.place.Address, Token: token,
 		Taken:   os.Getenv("TORCHELASTIC_USE_AGENT_STORE") == "True", // torchrun's own store listens there
 		Waiting: func(text string) { fmt.Fprintln(stderr, text) },
 	})
 	if err != nil {
+		return err
+	}
+	return m.met()
+}
+
+// met follows when all processes are there.
+func (m *members) met() error {
+	kinds, err := m.meets.Gather([]byte{toByte(m.gpus)})
+	if err != nil {
+		return err
+	}
+	m.connection = meeting{m.meets, m.place}
+	if err := m.sameKind(!slices.ContainsFunc(kinds, func(k []byte) bool { return !slices.Equal(k, kinds[0]) })); err != nil || m.gpus {
 		return err
 	}
 	for name, value := range m.meets.Environment() {
@@ -153,6 +249,7 @@ func (m *members) endWithOthers() {
 		return
 	}
 	err := <-m.meets.Lost()
+	m.others.kill()
 	fmt.Fprintf(os.Stderr, "gputrain: process %d of %d ends: %v\n", m.place.Rank, m.place.Size, err)
 	replacefile.Abandon()
 	os.Exit(exitFailed)
@@ -178,11 +275,15 @@ func (m *members) leave(stderr io.Writer, err error) error {
 	var broken *net.BrokenError
 	if errors.As(err, &broken) {
 		fmt.Fprintf(stderr, "gputrain: %s\n", oneLine(m.named(err).Error()))
+		m.others.kill()
 		m.Abort(exitFailed)
 	}
 	closed := m.Close()
 	if m.meets != nil {
 		m.meets.Close()
+	}
+	if m.others != nil {
+		m.others.wait()
 	}
 	if err == nil {
 		return closed
@@ -213,17 +314,29 @@ func (m *members) named(err error) error {
 // openDevice opens the device that the flags ask for and, in a group, makes a device of all.
 func (m *members) openDevice(c *cli.Context) (net.Device, string, error) {
 	if m == nil {
+		if c.String("device") == allGPUs { // there is one at most
+			gpu, err := gpuOptions(c)
+			if err != nil {
+				return nil, "", err
+			}
+			d, err := openGPU(gpu)
+			return d, "", err
+		}
 		return openDevice(c)
 	}
-	if _, err := gpuOptions(c); err != nil {
+	gpu, err := gpuOptions(c)
+	if err != nil {
 		return nil, "", err
 	}
+	if m.gpus {
+		return m.openGPU(c.String("device"), gpu)
+	}
 	name := c.String("device")
-	if name == "auto" && !lookForCUDA().Usable {
+	if name == "auto" {
 		name = "cpu"
 	}
 	if name != "cpu" {
-		return nil, "", usagef("--device %s: several processes train together on CPUs only so far: --device cpu", name)
+		return nil, "", usagef("--device %s: several processes train together on CPUs or on GPUs: --device cpu, --device cuda", name)
 	}
 	threads := c.Int("threads")
 	if c.IsSet("threads") && threads < 1 {

@@ -105,7 +105,7 @@ accuracies from 0 to 1.
 
 func (a *app) train(c *cli.Context) error {
 	stderr := a.err
-	together, err := a.join(c.Context)
+	together, err := a.join(c)
 	if err != nil {
 		return err
 	}
@@ -143,6 +143,7 @@ func (a *app) trainWith(c *cli.Context, together *members) (err error) {
 	if err := together.agree(err); err != nil {
 		return err
 	}
+	defer func() { together.abandon(err) }()
 	endsInOrder(c.Context)
 	ctx, stop := endAtHangup(c.Context)
 	defer stop()

@@ -3,12 +3,14 @@
 // keep a connection to it while they run. So each learns within seconds if another one ends
 // or its machine vanishes.
 //
-// Process 0 also answers MPICH's processes as their process manager; see pmi.go. No values of
-// a network pass through these connections.
+// Process 0 also answers MPICH's processes as their process manager; see pmi.go. Gather is for
+// what processes tell each other before an engine such as NCCL connects them. No values of a
+// network pass through these connections.
 package rendezvous
 
 import (
 	"bufio"
+	"encoding/base64"
 	"context"
 	"errors"
 	"fmt"
@@ -62,6 +64,9 @@ type Group struct {
 	left    map[int]bool // said good-bye
 	met     chan struct{}
 	lost    chan error
+	gone    chan struct{} // closed after the first loss
+	loss    error
+	told    map[int]chan string // what each has said for Gather
 	closing bool
 	manager *manager
 }
@@ -87,7 +92,10 @@ func Begin(ctx context.Context, o Options) (*Group, error) {
 	if err != nil || host == "" {
 		host = "unknown"
 	}
-	g := &Group{options: o, host: host, conns: map[int]net.Conn{}, hosts: map[int]string{0: host}, left: map[int]bool{}, met: make(chan struct{}), lost: make(chan error, 1)}
+	g := &Group{options: o, host: host, conns: map[int]net.Conn{}, hosts: map[int]string{0: host}, left: map[int]bool{}, met: make(chan struct{}), lost: make(chan error, 1), gone: make(chan struct{}), told: map[int]chan string{}}
+	for r := range o.Size {
+		g.told[r] = make(chan string, 1)
+	}
 	if o.Rank > 0 {
 		return g, nil
 	}
@@ -166,9 +174,71 @@ func (g *Group) lose(rank int, text string) {
 			}
 		}
 	}
+	if g.loss == nil { // one is enough
+		g.loss = errors.New(text)
+		close(g.gone)
+		g.lost <- g.loss
+	}
+}
+
+// Gather returns what each process has given to its call, by rank. All make the same calls in the same order. It is for
+// a few kilobytes. If a process is lost, it returns that error.
+func (g *Group) Gather(data []byte) ([][]byte, error) {
+	own := base64.StdEncoding.EncodeToString(data)
+	if g.options.Rank > 0 {
+		if err := g.say(0, own); err != nil {
+			return nil, err
+		}
+		all, err := g.hear(0)
+		if err != nil {
+			return nil, err
+		}
+		return decoded(all)
+	}
+	all := make([]string, g.options.Size)
+	all[0] = own
+	for r := 1; r < len(all); r++ {
+		var err error
+		if all[r], err = g.hear(r); err != nil {
+			return nil, err
+		}
+	}
+	for r := 1; r < len(all); r++ {
+		if err := g.say(r, strings.Join(all, ",")); err != nil {
+			return nil, err
+		}
+	}
+	return decoded(strings.Join(all, ","))
+}
+
+func decoded(list string) (all [][]byte, err error) {
+	for _, text := range strings.Split(list, ",") {
+		data, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			return nil, fmt.Errorf("what another process says: %w", err)
+		}
+		all = append(all, data)
+	}
+	return all, nil
+}
+
+// say tells a process something for its Gather.
+func (g *Group) say(rank int, text string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, err := fmt.Fprintln(g.conns[rank], "data "+text); err != nil {
+		return fmt.Errorf("process %d: %w", rank, err)
+	}
+	return nil
+}
+
+// hear waits for what a process says for Gather.
+func (g *Group) hear(rank int) (string, error) {
 	select {
-	case g.lost <- errors.New(text):
-	default: // one is enough
+	case text := <-g.told[rank]:
+		return text, nil
+	case <-g.gone:
+		return "", g.loss
 	}
 }
 
@@ -335,6 +405,12 @@ func (g *Group) listen(r *bufio.Reader, rank int, who string) {
 		case is:
 			g.lose(rank, text)
 			return
+		case strings.HasPrefix(line, "data ") && err == nil:
+			select {
+			case g.told[rank] <- strings.TrimSpace(line[len("data "):]):
+			case <-g.gone:
+				return
+			}
 		case strings.TrimSpace(line) == "bye":
 			g.mu.Lock()
 			g.left[rank] = true

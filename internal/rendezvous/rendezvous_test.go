@@ -183,6 +183,9 @@ func TestRefused(t *testing.T) {
 		all := append([]Options{{Rank: 0, Size: 3}}, c.others...)
 		for i := range all {
 			all[i].Address, all[i].Wait = loopback(port), soon
+			if i > 0 {
+				all[i].Wait = 3 * soon // process 0 is the first to give up
+			}
 		}
 		_, errs := join(t, all...)
 		says := func(what string, err error, want string) {

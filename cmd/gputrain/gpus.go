@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gputrain/gputrain/cuda"
+	"github.com/gputrain/gputrain/cuda/driver"
+	"github.com/gputrain/gputrain/internal/launch"
+	"github.com/gputrain/gputrain/internal/rendezvous"
+	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/parallel"
+)
+
+// meeting is the connection of processes by TCP, before NCCL connects them. What passes through it is short.
+type meeting struct {
+	*rendezvous.Group
+	place launch.Place
+}
+
+func (m meeting) Rank() int                       { return m.place.Rank }
+func (m meeting) Size() int                       { return m.place.Size }
+func (m meeting) Library() (version, path string) { return "", "" }
+
+// Close does nothing: members.leave closes the group.
+func (m meeting) Close() error { return nil }
+
+// Abort ends this process. The others learn that from their connections.
+func (m meeting) Abort(status int) { os.Exit(status) }
+
+func (m meeting) Broadcast(data []byte) error {
+	all, err := m.Gather(data)
+	if err == nil && len(all[0]) != len(data) {
+		err = fmt.Errorf("process 0 tells %d bytes, this one expects %d", len(all[0]), len(data))
+	}
+	if err == nil {
+		copy(data, all[0])
+	}
+	return err
+}
+
+func (m meeting) SumFloat64(values []float64) error {
+	var own []byte
+	for _, v := range values {
+		own = binary.LittleEndian.AppendUint64(own, math.Float64bits(v))
+	}
+	all, err := m.Gather(own)
+	if err != nil {
+		return err
+	}
+	clear(values)
+	for rank, data := range all {
+		if len(data) != len(own) {
+			return fmt.Errorf("process %d tells %d numbers, this one %d", rank, len(data)/8, len(values))
+		}
+		for i := range values {
+			values[i] += math.Float64frombits(binary.LittleEndian.Uint64(data[8*i:]))
+		}
+	}
+	return nil
+}
+
+func (m meeting) SumFloat32(values []float32) error {
+	wide := make([]float64, len(values))
+	for i, v := range values {
+		wide[i] = float64(v)
+	}
+	err := m.SumFloat64(wide)
+	for i, v := range wide {
+		values[i] = float32(v)
+	}
+	return err
+}
+
+// others are the processes that this one has started, one for each further GPU of the machine.
+type others struct {
+	wg  sync.WaitGroup
+	mu  sync.Mutex
+	all []*exec.Cmd
+}
+
+// start starts a process for each further GPU, with the same command line, and meets them.
+func (m *members) start(ctx context.Context, stderr io.Writer, gpus int) error {
+	m.place = launch.Place{Launcher: "gputrain", Size: gpus, LocalSize: gpus}
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	token := rand.Text()
+	m.meets, err = rendezvous.Begin(ctx, rendezvous.Options{Size: gpus, Address: "127.0.0.1:0", Token: token,
+		Waiting: func(text string) { fmt.Fprintln(stderr, text) }})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	m.others = &others{}
+	for rank := 1; rank < gpus; rank++ {
+		cmd := exec.Command(program, os.Args[1:]...)
+		cmd.Env = append(os.Environ(), groupVariable+"="+token, "RANK="+strconv.Itoa(rank), "WORLD_SIZE="+strconv.Itoa(gpus),
+			"LOCAL_RANK="+strconv.Itoa(rank), "LOCAL_WORLD_SIZE="+strconv.Itoa(gpus), "MASTER_ADDR=127.0.0.1", "MASTER_PORT="+strconv.Itoa(m.meets.Port()))
+		cmd.Stderr = os.Stderr
+		if err := m.others.run(cmd, func(err error) { cancel(fmt.Errorf("the process for GPU %d has ended: %w", rank, err)) }); err != nil {
+			m.others.kill()
+			return err
+		}
+	}
+	if err = m.meets.Meet(ctx); err == nil {
+		err = m.met()
+	}
+	if err != nil {
+		m.others.kill()
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+			err = cause
+		}
+	}
+	return err
+}
+
+// run starts a process, and tells how it has ended.
+func (o *others) run(cmd *exec.Cmd, ended func(error)) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	o.all = append(o.all, cmd)
+	o.wg.Go(func() {
+		err := cmd.Wait()
+		if err == nil {
+			err = errors.New("exit status 0")
+		}
+		ended(err)
+	})
+	return nil
+}
+
+// patience is how long a process waits for the end of those that it has started.
+const patience = 10 * time.Second
+
+// wait waits until all have ended. It kills those that take too long.
+func (o *others) wait() {
+	late := time.AfterFunc(patience, o.kill)
+	o.wg.Wait()
+	late.Stop()
+}
+
+// kill ends all processes at once. A nil *others has none.
+func (o *others) kill() {
+	if o == nil {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, cmd := range o.all {
+		_ = cmd.Process.Kill() // it may have ended
+	}
+}
+
+// openGPU opens this process's GPU, and connects it with those of the others. The name is the one in --device.
+func (m *members) openGPU(name string, o cuda.Options) (_ net.Device, why string, err error) {
+	var d *cuda.Device
+	var nccl driver.Library
+	open := func() error {
+		info := lookForCUDA()
+		if !info.Usable {
+			return info.refusal()
+		}
+		found := driver.Describe()
+		if nccl = found.NCCL; nccl.Err != nil {
+			return fmt.Errorf("several GPUs train together by NCCL: %w: %s", nccl.Err, libraryAdvice(nccl, found))
+		}
+		if o.Index, err = m.localGPU(name, len(info.GPUs)); err != nil {
+			return err
+		}
+		d, err = cuda.Open(o)
+		return err
+	}
+	err = m.agree(open())
+	var id cuda.UniqueID
+	if err == nil {
+		if m.leads() {
+			id, err = cuda.NewUniqueID()
+		}
+		err = m.agree(err)
+	}
+	if err == nil {
+		err = m.Broadcast(id[:])
+	}
+	if err == nil {
+		m.group, err = d.Join(cuda.GroupOptions{ID: id, Rank: m.Rank(), Size: m.Size()})
+		err = m.agree(err)
+	}
+	if err != nil {
+		if d != nil {
+			err = errors.Join(err, d.Close())
+		}
+		return nil, "", err
+	}
+	return parallel.New(d, m.group), fmt.Sprintf("connected by NCCL %v", nccl.Version), nil
+}
+
+// localGPU returns the number of this process's GPU on its machine, which has so many.
+func (m *members) localGPU(name string, gpus int) (int, error) {
+	if _, number, numbered := strings.Cut(name, ":"); numbered && name != allGPUs {
+		return 0, usagef("--device cuda:%s: each of several processes takes the GPU of its place on its machine: --device cuda", number)
+	}
+	switch local := m.place.LocalRank; {
+	case gpus == 1: // the launcher has given each one for itself, or there is one process
+		return 0, nil
+	case local < 0:
+		return 0, usagef("this machine has %d GPUs, and the environment doesn't say which one is for process %d: LOCAL_RANK", gpus, m.place.Rank)
+	case local >= gpus:
+		return 0, usagef("process %d of %d is number %d on its machine, which has %d GPUs: start at most one process for each", m.place.Rank, m.place.Size, local, gpus)
+	default:
+		return local, nil
+	}
+}
+
+// abandon lets a process that has failed, in a way of which the others can't know, not wait for them.
+func (m *members) abandon(err error) {
+	var broken *net.BrokenError
+	if m != nil && m.group != nil && errors.As(err, &broken) {
+		m.group.Abort()
+	}
+}
