@@ -1,5 +1,5 @@
-// What goes on while the program makes no call: host functions run, since a program may wait for them by its own means,
-// and the report's file is brought up to date.
+// What goes on while the program makes no call: host functions and collectives run, since this program or another one may
+// wait for them by its own means, and the report's file is brought up to date.
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
@@ -11,11 +11,17 @@ namespace sim {
 namespace {
 
 constexpr useconds_t kPause = 10000;  // microseconds
+constexpr int kLate = 100;            // milliseconds after which a collective arrives, whoever waits for it
 
 void tidy() {
   std::unique_lock<std::recursive_mutex> guard(machineLock(), std::try_to_lock);
   if (!guard.owns_lock()) return;
-  forceWhere([](const Op &op) { return op.work != nullptr && op.work->hostFunction; });
+  const auto late = std::chrono::steady_clock::now() - std::chrono::milliseconds(kLate);
+  const auto due = [&](const Op &op) {
+    if (op.work == nullptr) return false;
+    return op.work->hostFunction || (op.work->collective != nullptr && op.since < late);
+  };
+  forceWhere(due, Missing::Leave);
   writeStaleReport();
 }
 

@@ -13,6 +13,7 @@ int notPermitted(Library library) {
     case Library::Driver: return CUDA_ERROR_NOT_PERMITTED;
     case Library::Dnn: return 5000;  // CUDNN_STATUS_EXECUTION_FAILED of cuDNN 9
     case Library::Blas: return 13;   // CUBLAS_STATUS_EXECUTION_FAILED
+    case Library::Nccl: return 5;    // ncclInvalidUsage
   }
   return CUDA_ERROR_NOT_PERMITTED;
 }

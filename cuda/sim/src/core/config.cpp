@@ -1,4 +1,6 @@
 // The configuration, and the C functions by which tests reach the machine.
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -91,6 +93,22 @@ bool fault(const std::string &text, Fault &fault) {
   return true;
 }
 
+// "N:STATUS"
+bool asynchronous(const std::string &text, Configuration &to) {
+  const size_t colon = text.find(':');
+  uint64_t status = 0;
+  if (colon == std::string::npos || !number(text.substr(0, colon), to.async) || to.async == 0) return false;
+  if (!number(text.substr(colon + 1), status) || status == 0 || status > INT32_MAX) return false;
+  to.asyncStatus = int(status);
+  return true;
+}
+
+bool seconds(const std::string &text, double &value) {
+  char *end = nullptr;
+  value = std::strtod(text.c_str(), &end);
+  return !text.empty() && *end == 0 && value > 0 && value < 1e6;
+}
+
 bool schedule(const std::string &text, Schedule &schedule) {
   if (text == "late") schedule = Schedule::Late;
   else if (text == "eager") schedule = Schedule::Eager;
@@ -114,6 +132,8 @@ bool set(const std::string &key, const std::string &value, Configuration &to) {
   if (key == "oom") return number(value, to.oom);
   if (key == "timeout") return number(value, to.timeout);
   if (key == "lost") return number(value, to.lost);
+  if (key == "async") return asynchronous(value, to);
+  if (key == "patience") return seconds(value, to.patience);
   if (key == "traffic") {
     if (!number(value, n) || n > 1) return false;
     return to.traffic = n == 1, true;
@@ -133,7 +153,7 @@ bool set(const std::string &key, const std::string &value, Configuration &to) {
     if (!number(value, n) || n == 0 || n > 1024) return false;
     return to.properties.multiprocessors = int(n), true;
   }
-  if (key == "driver" || key == "cudnn" || key == "cublas") return to.options[key] = value, number(value, n);
+  if (key == "driver" || key == "cudnn" || key == "cublas" || key == "nccl") return to.options[key] = value, number(value, n);
   return false;
 }
 
@@ -214,14 +234,22 @@ void onReset(void (*hook)()) { resetHooks().push_back(hook); }
 
 uint64_t seed() { return machine().configuration.seed; }
 
+double patience() { return machine().configuration.patience; }
+
 }  // namespace sim
 
 extern "C" {
 
 int simReset(const char *text) {
-  std::lock_guard<std::recursive_mutex> guard(sim::machineLock());
+  std::unique_lock<std::recursive_mutex> guard(sim::machineLock());
   sim::Configuration configuration = sim::ofEnvironment();
   if (!sim::configure(text == nullptr ? "" : text, configuration, sim::lastError())) return -1;
+  while (sim::machine().sleepers > 0) {  // in calls on other threads
+    sim::machine().ending = true;
+    guard.unlock();
+    usleep(100);
+    guard.lock();
+  }
   // What the old machine holds of other libraries may still call back while it goes; it then finds a new machine.
   sim::Machine *old = sim::theMachine();
   sim::theMachine() = new sim::Machine(configuration);
@@ -238,7 +266,7 @@ int simSet(const char *text) {
   if (!sim::configure(text == nullptr ? "" : text, read, sim::lastError())) return -1;
   for (const std::string &pair : sim::split(text == nullptr ? "" : text, ",\n")) {
     const std::string key = sim::trimmed(pair.substr(0, pair.find('=')));
-    if (key == "fault" || key == "oom" || key == "timeout" || key == "lost") continue;
+    if (key == "fault" || key == "oom" || key == "timeout" || key == "lost" || key == "async") continue;
     sim::lastError() = "\"" + key + "\" can't be changed while the machine runs";
     return -1;
   }
@@ -250,6 +278,10 @@ int simSet(const char *text) {
   if (read.oom != 0) m.configuration.oom = read.oom + m.allocations;
   if (read.timeout != 0) m.configuration.timeout = read.timeout + m.kernels;
   if (read.lost != 0) m.configuration.lost = read.lost + m.works;
+  if (read.async != 0) {
+    m.configuration.async = read.async + m.collectives;
+    m.configuration.asyncStatus = read.asyncStatus;
+  }
   return 0;
 }
 

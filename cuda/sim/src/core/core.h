@@ -1,6 +1,6 @@
 // The heart of the CUDA machine in software: memory, contexts, streams, events, graphs, checks, faults and counters.
-// libcuda.so.1 holds it and the driver API over it (src/driver); libcudnn.so.9 and libcublas.so.12 link against that
-// library and use this header alone.
+// libcuda.so.1 holds it and the driver API over it (src/driver); libcudnn.so.9, libcublas.so.12 and libnccl.so.2 link
+// against that library and use this header alone.
 //
 // One lock guards the machine: a Call takes it for the length of an API call. Queued work runs inside of calls, as late
 // and in as odd an order as streams, events and the seed allow; host functions also where nobody calls, on a thread of
@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,7 @@ namespace sim {
 
 // ----------------------------------------------------------------------------------------------------------- calls
 
-enum class Library : uint8_t { Driver, Dnn, Blas };
+enum class Library : uint8_t { Driver, Dnn, Blas, Nccl };
 
 // Opened first thing in every exported function. Takes the machine's lock, counts the call, may run some queued work,
 // and names the call in whatever is reported until it closes. Calls nest: one made by another library is not counted.
@@ -59,7 +60,8 @@ inline constexpr char
     workspace[] = "workspace too small", capture[] = "illegal call during capture", leak[] = "leak",
     badHandle[] = "bad handle", launch[] = "bad launch", misaligned[] = "misaligned address",
     freeInUse[] = "freed while in use", overlap[] = "overlapping buffers", badValue[] = "bad value",
-    hostFunction[] = "CUDA call in a host function";
+    hostFunction[] = "CUDA call in a host function", mismatch[] = "mismatched collective",
+    missingRank[] = "missing rank";
 }  // checks of kernels bear ptx::name(Kind): "shared-memory race", "barrier divergence", ...
 
 // ---------------------------------------------------------------------------------------------------------- device
@@ -169,6 +171,24 @@ Stream *resolve(CUstream handle, CUresult &status);
 CUstream handleOf(Stream &stream);  // what a caller would pass for it
 Context *contextOf(Stream &stream);
 
+// What several GPUs do together, each its part: work that waits for others outside of this machine. It runs in two steps.
+// When everything before it is done it arrives; when all others have arrived too, it runs.
+class Collective {
+ public:
+  virtual ~Collective() = default;
+  // Whose it is. Its collectives run in the order in which they were queued, whatever streams they are on. That makes
+  // nothing else wait: what a stream holds comes no later for it.
+  virtual const void *communicator() const = 0;
+  // Called when it is queued, so once for each launch of a graph. Returns its number among the communicator's.
+  // `failure`: the status, in the library's numbers, that it fails with on demand; 0: none.
+  virtual uint64_t queued(int failure) = 0;
+  // Whether it can run. Called again and again; `first` once for each number, when it arrives.
+  virtual bool arrives(uint64_t number, bool first) = 0;
+  virtual CUresult run(uint64_t number) = 0;
+  // For a finding, after a wait that was too long: "rank 2 of ... did not come to ...".
+  virtual std::string missing(uint64_t number) const = 0;
+};
+
 // One piece of work on a stream: what a kernel launch, a copy or a library call does on the device.
 struct Work {
   std::string detail;             // told in reports after the call's name: "bias_add<<<(4,1,1),(256,1,1)>>>"
@@ -182,14 +202,22 @@ struct Work {
   std::function<CUresult()> run;  // may be called many times where it was captured; an error makes the context sticky
   // Kernels only: finds out while running what it touches, and does its own bounds and initialisation checks.
   std::function<CUresult(std::vector<Access> &touched)> runAndTell;
-  const char *counter = "";       // "kernel", "memcpy HtoD", "memset", "dnn", "blas", "host function": see counters
-  uint64_t counterBytes = 0;      // for copies
+  std::shared_ptr<Collective> collective;  // instead of both; null: the work waits for nobody else
+  const char *counter = "";       // "kernel", "memcpy HtoD", "memset", "dnn", "blas", "nccl", "host function": see counters
+  uint64_t counterBytes = 0;      // for copies and collectives
   bool hostFunction = false;
 };
 
 // Checks the accesses, then queues the work, or adds it to the graph being captured. On an error nothing is queued:
 // CUDA_ERROR_INVALID_VALUE for an access that isn't device memory. A thing wrong with an access is a finding as well.
 CUresult enqueue(Stream &stream, Work work);
+// Waits for the collectives that a communicator has queued.
+CUresult finishCollectives(const void *communicator);
+// Inside of a call, gives up the machine's lock for that long, so that other threads' calls go on. False: at once, since
+// the machine is about to be reset. What the caller knows of the machine may have changed afterwards.
+bool letOthersRun(unsigned microseconds);
+double patience();  // seconds that a wait for other ranks may take
+
 // Checks accesses alone, for calls that do nothing else with them.
 CUresult checkAccesses(const std::vector<Access> &accesses);
 
@@ -240,6 +268,8 @@ void born(const void *object, const char *kind);
 bool check_(const void *object, const char *kind);
 // Ends it. Reported where queued work or a live graph still needs it (Work::handles): freed while in use.
 void died(const void *object);
+// Ends it, and waits for nothing: work that is queued goes on without it.
+void abandoned(const void *object);
 
 void count(const std::string &counter, uint64_t amount = 1);
 
@@ -273,12 +303,17 @@ void onReset(void (*hook)());
 //   timeout=N         the Nth kernel launch times out
 //   lost=N            the device is lost at the Nth piece of work: its contexts answer CUDA_ERROR_UNKNOWN from then on,
 //                     new ones CUDA_ERROR_DEVICE_UNAVAILABLE
+//   async=N:STATUS    the Nth collective that is queued never ends by itself, and its communicator's asynchronous error
+//                     becomes STATUS
+//   patience=SECONDS  how long a wait for other ranks may take (60) until it is a finding and the context ends with
+//                     CUDA_ERROR_LAUNCH_TIMEOUT
 //   traffic=1         count the memory traffic of all work that runs, by NAME: "kernel bias_add",
 //                     "cudnnConvolutionForward", "memcpy HtoD". "launches NAME" is how often it ran, "traffic read NAME"
 //                     and "traffic written NAME" are bytes: each launch counts every sector of 32 bytes once
 //   report=PATH       write the report there at exit (a process that ends without exit handlers, as Go's do, leaves the
 //                     one of its last calls)
-//   allow=NAME        or NAME:VALUE, for option(); likewise cudnn=N and cublas=N, versions of these libraries.
+//   allow=NAME        or NAME:VALUE, for option(); likewise cudnn=N, cublas=N and nccl=N, versions of these
+//                     libraries.
 //                     cublaslt-without:N+M+...: cuBLASLt has no algorithm for the epilogues with these numbers
 //                     cublaslt-relu:max: the ReLU of cuBLASLt turns a NaN into 0, as fmaxf does
 extern "C" {
@@ -290,7 +325,7 @@ SIM_SHARED const char *simError(void);
 // {"findings":[{"check","call","message","count"}],"leaks":[{"kind","message"}],"counters":{"name":n}}.
 // `final` != 0: everything that lives now is a leak. The text lives until the next simReport on any thread.
 SIM_SHARED const char *simReport(int final);
-// Changes keys that may change while it runs: fault, oom, timeout, lost. Ns count from now.
+// Changes keys that may change while it runs: fault, oom, timeout, lost, async. Ns count from now.
 SIM_SHARED int simSet(const char *configuration);
 }
 

@@ -89,7 +89,9 @@ CUresult query(Event &event) {
   if (event.context->error != CUDA_SUCCESS) return event.context->error;
   if (event.capture != nullptr) return captured(event);
   const bool random = machine().configuration.schedule == Schedule::Random;
-  if (!finished(event.recorded) && (++event.polls >= kPatience || (random && oneIn(3)))) force({event.recorded});
+  if (!finished(event.recorded) && (++event.polls >= kPatience || (random && oneIn(3)))) {
+    force({event.recorded}, Missing::Leave);
+  }
   if (!finished(event.recorded)) return CUDA_ERROR_NOT_READY;
   event.polls = 0;
   if (event.recorded != nullptr) hostSees(event.clock);

@@ -87,6 +87,15 @@ void died(const void *object) {
   as->destroyedBy = callName();
 }
 
+void abandoned(const void *object) {
+  Registered *as = live(object);
+  if (as == nullptr) return;
+  for (HandleUse &use : machine().handleUses) {
+    use.handles.erase(std::remove(use.handles.begin(), use.handles.end(), object), use.handles.end());
+  }
+  as->destroyedBy = callName();
+}
+
 // They go with their context.
 void dropModules(const Context &context) {
   for (auto &entry : machine().registered) {

@@ -112,9 +112,12 @@ bool declares(const Op &op, const DeviceMemory &buffer) {
 // happened to run before.
 void checkUnused(DeviceMemory &buffer) {
   Machine &m = machine();
-  forceWhere([&](const Op &op) {
+  const auto uses = [&](const Op &op) {
     return op.work != nullptr && (op.work->runAndTell != nullptr || declares(op, buffer));
-  });
+  };
+  forceWhere(uses, Missing::Leave);
+  // Another device's work may wait for this one's to come.
+  if (!m.waiting.empty()) forceWhere([&](const Op &op) { return op.context == buffer.context && uses(op); });
   const Touch user = buffer.history.unfinished(m.host);
   if (user.doer == nullptr) return;
   report(check::freeInUse, bufferName(buffer) + " is freed while " + user.doer->title + ", queued on " +

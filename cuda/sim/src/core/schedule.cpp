@@ -2,6 +2,8 @@
 //
 // Only a synchronisation makes work run, and then no more of it than that needs, in an order drawn from the seed among
 // those that streams and events allow. Unless told otherwise, chance runs some more, at any call.
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "core/state.h"
@@ -32,6 +34,11 @@ CUresult perform(Op &op) {
     if (status == CUDA_SUCCESS) countTraffic(op, touched);
     return status;
   }
+  if (work.collective != nullptr) {
+    const CUresult status = work.collective->run(op.number);
+    if (status == CUDA_SUCCESS) countTraffic(op, {});
+    return status;
+  }
   if (work.run == nullptr) return CUDA_SUCCESS;
   m.inHostFunction = work.hostFunction;
   const CUresult status = work.run();
@@ -40,15 +47,21 @@ CUresult perform(Op &op) {
   return status;
 }
 
+// The checks before it does anything. False: it must not run.
+bool begin(Op &op) {
+  if (!checkLife(*op.work)) return false;
+  beforeRun(op);
+  beforeHostUse(op);
+  return true;
+}
+
 CUresult execute(Op &op) {
   if (op.losesDevice) {
     loseDevice(op.context->device);
     return CUDA_ERROR_UNKNOWN;
   }
   if (op.fails != CUDA_SUCCESS) return op.fails;
-  if (!checkLife(*op.work)) return CUDA_ERROR_ILLEGAL_ADDRESS;
-  beforeRun(op);
-  beforeHostUse(op);
+  if (!op.arrived && !begin(op)) return CUDA_ERROR_ILLEGAL_ADDRESS;
   const CUresult status = perform(op);
   afterRun(op);
   afterHostUse(op);
@@ -67,12 +80,45 @@ void complete(const OpPtr &op) {
   m.pending.erase(op->sequence);
 }
 
-// Runs one of m.ready. After a context's fatal error its work counts as done, without being done.
-void runReady(size_t index) {
+// Whether a collective can run, which needs its other ranks. One that fails doesn't arrive, but ends.
+bool canRun(Op &op) {
+  if (op.context->error != CUDA_SUCCESS || op.losesDevice || op.fails != CUDA_SUCCESS) return true;
+  Machine &m = machine();
+  const Op *outer = m.running;
+  m.running = &op;
+  const bool first = !op.arrived;
+  if (first && !begin(op)) op.fails = CUDA_ERROR_ILLEGAL_ADDRESS;
+  op.arrived = true;
+  const bool can = op.fails != CUDA_SUCCESS || op.work->collective->arrives(op.number, first);
+  m.running = outer;
+  return can;
+}
+
+// Moves collectives that wait and whose other ranks have come to m.ready.
+void meet() {
+  Machine &m = machine();
+  for (size_t i = 0; i < m.waiting.size();) {
+    if (!canRun(*m.waiting[i])) {
+      i++;
+      continue;
+    }
+    m.ready.push_back(m.waiting[i]);
+    m.waiting[i] = m.waiting.back();
+    m.waiting.pop_back();
+  }
+}
+
+// Runs one of m.ready, or false: it is a collective, which now waits. After a context's fatal error its work counts as
+// done, without being done.
+bool runReady(size_t index) {
   Machine &m = machine();
   const OpPtr op = m.pending.at(m.ready[index]->sequence);
   m.ready[index] = m.ready.back();
   m.ready.pop_back();
+  if (op->work != nullptr && op->work->collective != nullptr && !canRun(*op)) {
+    m.waiting.push_back(op.get());
+    return false;
+  }
   const Op *outer = m.running;
   if (op->work != nullptr && op->context->error == CUDA_SUCCESS) {
     m.running = op.get();
@@ -84,6 +130,7 @@ void runReady(size_t index) {
   complete(op);
   if (op->work != nullptr && op->work->hostFunction) hostSees(op->clock);  // it may have told the host anything
   op->work.reset();
+  return true;
 }
 
 // Marks what the targets need, themselves included, as wanted. Returns how much of it is pending.
@@ -115,6 +162,40 @@ size_t pickWanted(uint64_t mark) {
   return start;
 }
 
+// A wait for other ranks: ever longer pauses.
+class Wait {
+ public:
+  void restart() { *this = Wait(); }
+  // False: it has been too long, or the machine ends.
+  bool pause() {
+    const auto now = std::chrono::steady_clock::now();
+    if (pause_ == 0) begin_ = now;
+    pause_ = std::min(std::max(2 * pause_, 50u), 1000u);
+    return std::chrono::duration<double>(now - begin_).count() < patience() && letOthersRun(pause_);
+  }
+
+ private:
+  unsigned pause_ = 0;  // microseconds
+  std::chrono::steady_clock::time_point begin_{};
+};
+
+// Ends the contexts of wanted collectives that wait. False: there are none.
+bool giveUp(uint64_t mark) {
+  Machine &m = machine();
+  bool any = false;
+  for (Op *op : m.waiting) {
+    if (op->wanted != mark) continue;
+    any = true;
+    const Doer &doer = *op->doer;
+    if (!m.ending) {
+      reportFor(doer.title + " (queued on " + doer.where + ")", check::missingRank,
+                op->work->collective->missing(op->number));
+    }
+    fail(*op->context, CUDA_ERROR_LAUNCH_TIMEOUT);
+  }
+  return any;
+}
+
 void limitBacklog() {
   Machine &m = machine();
   if (m.pending.size() <= kBacklog) return;
@@ -131,13 +212,25 @@ void addFaults(Op &op) {
   if (++m.works == m.configuration.lost) op.losesDevice = true;
 }
 
+// Gives a collective its number. Returns the one before it, of the same communicator.
+OpPtr joinCommunicator(const OpPtr &op) {
+  Machine &m = machine();
+  Collective &collective = *op->work->collective;
+  op->since = std::chrono::steady_clock::now();
+  op->number = collective.queued(++m.collectives == m.configuration.async ? m.configuration.asyncStatus : 0);
+  startBackground();
+  OpPtr before = op;
+  std::swap(before, m.lastOf[collective.communicator()]);
+  return before;
+}
+
 // Kernels are counted by their names too, and what libraries compute by the calls that asked for it.
 void countWork(const Work &work, const std::string &title) {
   if (*work.counter == 0) return;
   count(work.counter);
   const std::string kind = work.counter;
   if (kind == "kernel") count("ran." + work.detail.substr(0, work.detail.find("<<<")));
-  if (kind == "dnn" || kind == "blas") count("ran." + title.substr(0, title.find(" ")));
+  if (kind == "dnn" || kind == "blas" || kind == "nccl") count("ran." + title.substr(0, title.find(" ")));
   if (work.counterBytes != 0) count(std::string(work.counter) + ".bytes", work.counterBytes);
 }
 
@@ -166,6 +259,7 @@ OpPtr newOp(Context &context, std::shared_ptr<const Work> work, const std::strin
   op->context = &context;
   op->clock = std::move(clock);
   op->work = std::move(work);
+  if (op->work != nullptr && op->work->collective != nullptr) needs.push_back(joinCommunicator(op));
   for (const OpPtr &need : needs) {
     if (finished(need)) continue;
     need->dependents.push_back(op.get());
@@ -214,34 +308,67 @@ OpPtr queue(Stream &stream, std::shared_ptr<const Work> work, const std::string 
   return op;
 }
 
-void force(const std::vector<OpPtr> &targets) {
+// Where all that is wanted waits for other ranks, other work goes on, as it does on a GPU.
+void force(const std::vector<OpPtr> &targets, Missing missing) {
   Machine &m = machine();
-  const uint64_t mark = ++m.wants;
+  uint64_t mark = ++m.wants;
   const bool more = m.configuration.schedule == Schedule::Random;
   size_t left = want(targets, mark);
-  while (left > 0 && !m.ready.empty()) {
-    const size_t index = more && oneIn(8) ? chance() % m.ready.size() : pickWanted(mark);
-    if (m.ready[index]->wanted == mark) left--;
-    runReady(index);
+  Wait wait;
+  while (left > 0) {
+    if (!m.waiting.empty()) meet();
+    if (!m.ready.empty()) {
+      const size_t index = more && oneIn(8) ? chance() % m.ready.size() : pickWanted(mark);
+      const bool wanted = m.ready[index]->wanted == mark;
+      if (!runReady(index) || !wanted) continue;
+      left--;
+      wait.restart();
+      continue;
+    }
+    if (m.waiting.empty() || missing == Missing::Leave) return;
+    if (!wait.pause() && !giveUp(mark)) return;
+    mark = ++m.wants;  // other threads may have run some of it, and wanted other things
+    left = want(targets, mark);
   }
 }
 
-void forceWhere(const std::function<bool(const Op &)> &wanted) {
+bool letOthersRun(unsigned microseconds) {
+  Machine &m = machine();
+  if (m.calls.empty() || m.ending) return false;
+  std::vector<const char *> calls;
+  std::string detail;
+  const Op *running = nullptr;
+  calls.swap(m.calls);
+  detail.swap(m.detail);
+  std::swap(running, m.running);
+  m.sleepers++;  // so that the machine stays
+  for (size_t i = 0; i < calls.size(); i++) machineLock().unlock();
+  usleep(microseconds);
+  for (size_t i = 0; i < calls.size(); i++) machineLock().lock();
+  m.sleepers--;
+  m.calls.swap(calls);
+  m.detail.swap(detail);
+  m.running = running;
+  return !m.ending;
+}
+
+void forceWhere(const std::function<bool(const Op &)> &wanted, Missing missing) {
   std::vector<OpPtr> targets;
   for (const auto &entry : machine().pending) {
     if (wanted(*entry.second)) targets.push_back(entry.second);
   }
-  force(targets);
+  force(targets, missing);
 }
 
 void stir() {
   Machine &m = machine();
+  if (!m.waiting.empty()) meet();
   if (m.configuration.schedule != Schedule::Random || m.ready.empty() || !oneIn(3)) return;
   for (uint64_t n = 1 + chance() % 3; n > 0 && !m.ready.empty(); n--) runReady(chance() % m.ready.size());
 }
 
 void settle() {
-  if (machine().configuration.schedule == Schedule::Eager) forceWhere([](const Op &) { return true; });
+  if (machine().configuration.schedule == Schedule::Eager) forceWhere([](const Op &) { return true; }, Missing::Leave);
 }
 
 CUresult enqueue(Stream &stream, Work work) {

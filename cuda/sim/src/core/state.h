@@ -38,6 +38,9 @@ struct Op {
   uint64_t wanted = 0;                     // see force()
   CUresult fails = CUDA_SUCCESS;           // what it ends with instead of running
   bool losesDevice = false;
+  uint64_t number = 0;   // collectives: among the communicator's
+  bool arrived = false;  // collectives: has begun to wait for the other ranks
+  std::chrono::steady_clock::time_point since{};  // collectives: when it was queued
   bool done = false;
   double time = 0;                         // on the machine's clock when it was done, in milliseconds
   std::weak_ptr<HostUse> use;
@@ -201,6 +204,9 @@ struct Configuration {
   std::string report;
   std::vector<Fault> faults;
   uint64_t oom = 0, timeout = 0, lost = 0;  // 0: never
+  uint64_t async = 0;                       // 0: never
+  int asyncStatus = 0;
+  double patience = 60;
   bool traffic = false;
   std::map<std::string, std::string> options;
 };
@@ -248,13 +254,17 @@ struct Machine {
   // Work.
   std::map<uint64_t, OpPtr> pending;
   std::vector<Op *> ready;
+  std::vector<Op *> waiting;               // collectives that have arrived; other ranks haven't
+  std::map<const void *, OpPtr> lastOf;    // each communicator's last collective
+  unsigned sleepers = 0;                   // threads that have given up the lock
+  bool ending = false;                     // simReset waits for them: all waits end
   uint64_t sequence = 0, wants = 0;
   uint32_t lanes = 0;
   std::vector<uint64_t> ticks;  // of each lane
   Clock host;
   std::vector<std::shared_ptr<HostUse>> hostUses;
   std::deque<HandleUse> handleUses;
-  uint64_t kernels = 0, works = 0, allocations = 0;
+  uint64_t kernels = 0, works = 0, allocations = 0, collectives = 0;
 
   // Results.
   std::vector<Finding> findings;
@@ -352,8 +362,9 @@ OpPtr queue(Stream &stream, std::shared_ptr<const Work> work, const std::string 
             const Clock *after);
 OpPtr newOp(Context &context, std::shared_ptr<const Work> work, const std::string &title, const std::string &where,
             uint32_t lane, Clock clock, std::vector<OpPtr> needs);
-void force(const std::vector<OpPtr> &targets);
-void forceWhere(const std::function<bool(const Op &)> &wanted);
+enum class Missing : uint8_t { Wait, Leave };  // what to do where other ranks haven't come: wait, or leave work undone
+void force(const std::vector<OpPtr> &targets, Missing missing = Missing::Wait);
+void forceWhere(const std::function<bool(const Op &)> &wanted, Missing missing = Missing::Wait);
 void stir();  // runs some work, by chance
 void settle();  // eager: runs everything
 bool finished(const OpPtr &op);  // or null

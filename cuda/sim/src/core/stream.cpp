@@ -143,7 +143,7 @@ CUresult query(Stream &stream) {
   waitedFor(stream, work, clock);
   const auto ready = [&] { return std::all_of(work.begin(), work.end(), finished); };
   const bool random = machine().configuration.schedule == Schedule::Random;
-  if (!ready() && (++stream.polls >= kPatience || (random && oneIn(3)))) force(work);
+  if (!ready() && (++stream.polls >= kPatience || (random && oneIn(3)))) force(work, Missing::Leave);
   if (!ready()) return CUDA_ERROR_NOT_READY;
   stream.polls = 0;
   hostSees(clock);
@@ -161,6 +161,15 @@ CUresult synchronize(Stream &stream) {
   force(work);
   hostSees(clock);
   return stream.context->error;
+}
+
+CUresult finishCollectives(const void *communicator) {
+  auto at = machine().lastOf.find(communicator);
+  if (at == machine().lastOf.end()) return CUDA_SUCCESS;
+  const OpPtr last = at->second;
+  force({last});
+  hostSees(last->clock);
+  return last->context->error;
 }
 
 CUresult synchronize(Context &context) {

@@ -54,7 +54,7 @@ void add(const std::vector<Access> &accesses, std::vector<Span> &read, std::vect
 std::string nameOf(const Op &op) {
   const std::string kind = op.work->counter, &title = op.doer->title, &detail = op.work->detail;
   if (kind == "kernel") return "kernel " + detail.substr(0, detail.find("<<<"));
-  if (kind == "dnn" || kind == "blas") return title.substr(0, title.find(' '));
+  if (kind == "dnn" || kind == "blas" || kind == "nccl") return title.substr(0, title.find(' '));
   return kind;
 }
 
