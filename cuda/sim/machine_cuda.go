@@ -55,10 +55,11 @@ var (
 const onlySimulated = "only the simulated machine has "
 
 // notOnGPU returns the first of some options that a GPU doesn't have, or "". Schedules are only for the simulator, but
-// a test over several schedules is useful on a GPU too, so they are accepted.
+// a test over several schedules is useful on a GPU too, so they are accepted. So is patience, which ends only what
+// hangs.
 func notOnGPU(options []Option) Option {
 	for _, o := range options {
-		if key, _, _ := strings.Cut(string(o), "="); key != "seed" && key != "schedule" {
+		if key, _, _ := strings.Cut(string(o), "="); key != "seed" && key != "schedule" && key != "patience" {
 			return o
 		}
 	}
@@ -147,7 +148,8 @@ func (m *Machine) need(what string) {
 // Seed returns the seed of the schedule. A test can use it for its own random numbers, too.
 func (m *Machine) Seed() int64 { return m.seed }
 
-// Set changes options that may change while the machine runs: faults, OOM, Timeout and Lost. They count from now.
+// Set changes options that may change while the machine runs: faults, OOM, Timeout, Lost and AsyncError. They count from
+// now.
 func (m *Machine) Set(options ...Option) {
 	m.t.Helper()
 	m.need("faults")

@@ -1,4 +1,4 @@
-// Package sim runs tests on a simulated CUDA machine: the driver API with an interpreter of PTX, cuDNN and cuBLAS.
+// Package sim runs tests on a simulated CUDA machine: the driver API with an interpreter of PTX, cuDNN, cuBLAS and NCCL.
 // These are shared libraries, built from src. Package driver loads them like NVIDIA's. The machine is stricter than
 // hardware. It runs work as late, and in as unusual an order, as streams and events allow. It reports everything that
 // a program does wrong, and then the test fails.
@@ -8,6 +8,9 @@
 // in blocks, with the bits cut off that lie too far below the largest term. src/ptx/tensorcore.h names the papers, and
 // says what isn't known. An asynchronous copy takes effect at the wait that covers it. Until then, every access to its
 // destination is a finding, and so is a source that has changed.
+//
+// NCCL's ranks are threads of one process, each with one of its simulated GPUs, or processes. Sums are added in the order
+// of the ranks, so all ranks get the same bits. A rank that others wait for too long is a finding.
 //
 // Only tests import this package; product code doesn't know whether it runs on it. A pass is evidence about our calls
 // and kernels, not about a GPU. With GPUTRAIN_TEST_GPU=1 (make test-gpu) the same tests run on a real GPU. There,
@@ -24,6 +27,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gputrain/gputrain/internal/testenv"
 )
@@ -75,6 +79,17 @@ func Timeout(nth int) Option { return option("timeout", nth) }
 
 // Lost makes the device disappear at the nth piece of work (from 1).
 func Lost(nth int) Option { return option("lost", nth) }
+
+// NCCLVersion sets the version that ncclGetVersion returns: 22103 is 2.21.3.
+func NCCLVersion(version int) Option { return option("nccl", version) }
+
+// AsyncError makes the nth collective (from 1) that the process queues fail while it is in flight. It never ends by
+// itself, and ncclCommGetAsyncError returns the status until the communicator is aborted.
+func AsyncError(nth, status int) Option { return option("async", fmt.Sprintf("%d:%d", nth, status)) }
+
+// Patience sets how long a rank waits for others; the default is 60 seconds. A longer wait is a finding, and the context
+// of the rank that waits does nothing any more.
+func Patience(d time.Duration) Option { return option("patience", d.Seconds()) }
 
 // WithoutEpilogues makes cuBLASLt refuse products with these epilogues, by their numbers.
 func WithoutEpilogues(epilogues ...int) Option {

@@ -83,7 +83,7 @@ func ProgramWithLibraries(t Target) (string, error) {
 	return b.build(t)
 }
 
-var names = []string{"libcudnn.so.9", "libcublas.so.12", "libcublasLt.so.12", "libcuda.so.1"}
+var names = []string{"libcudnn.so.9", "libcublas.so.12", "libcublasLt.so.12", "libnccl.so.2", "libcuda.so.1"}
 
 // libraries runs the rule that `make sim` runs.
 func (b *builder) libraries() (string, error) {

@@ -1,0 +1,229 @@
+// Ranks that are threads: streams, graphs, and waits that must not be ones.
+#include <atomic>
+#include <thread>
+
+#include <unistd.h>
+
+#include "nccl/test/rig.h"
+
+namespace {
+
+const char *const kSchedules[] = {"schedule=late", "schedule=eager", "schedule=random"};
+
+// A graph of a copy, a sum in place and another copy, launched many times.
+void graphs(uint64_t seed) {
+  for (const char *schedule : kSchedules) {
+    for (int ranks = 2; ranks <= 4; ranks++) {
+      Machine machine("devices=4,seed=" + std::to_string(seed + ranks) + "," + schedule);
+      inThreads(ranks, [&](Rank &rank) {
+        const Bytes in(floats({0, 0, 0})), sum(floats({0, 0, 0})), out(floats({0, 0, 0}));
+        MUST(cuStreamBeginCapture(rank.stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+        MUST(cuMemcpyDtoDAsync(sum.address, in.address, 12, rank.stream));
+        MUST(ncclAllReduce(sum.pointer(), sum.pointer(), 3, ncclFloat32, ncclSum, rank.comm, rank.stream));
+        MUST(ncclAllReduce(sum.pointer(), out.pointer(), 3, ncclFloat32, ncclMax, rank.comm, rank.stream));
+        CUgraph graph = nullptr;
+        CUgraphExec exec = nullptr;
+        MUST(cuStreamEndCapture(rank.stream, &graph));
+        size_t nodes = 0;
+        MUST(cuGraphGetNodes(graph, nullptr, &nodes));
+        check(nodes == 3, "the graph has " + std::to_string(nodes) + " nodes");
+        MUST(cuGraphInstantiateWithFlags(&exec, graph, 0));
+        for (int round = 0; round < 30; round++) {
+          in.put(floats({float(round), float(rank.rank), 1}));
+          // The queue gets longer where nobody looks at the result.
+          for (int i = 0; i <= round % 4; i++) MUST(cuGraphLaunch(exec, rank.stream));
+          const std::vector<float> want{float(round * ranks), float(ranks * (ranks - 1) / 2), float(ranks)};
+          check(asFloats(out.get(rank.stream)) == want, std::string(schedule) + ", round " + std::to_string(round));
+        }
+        MUST(cuGraphExecDestroy(exec));
+        MUST(cuGraphDestroy(graph));
+      });
+      check(counter("ran.ncclAllReduce") == uint64_t(ranks) * 2 * 73, "ran " + std::to_string(counter("ran.ncclAllReduce")));
+    }
+  }
+}
+
+// Collectives on two streams, in the same order on all ranks, with work between them. The streams' events come in an order
+// of their own.
+void twoStreams(uint64_t seed) {
+  for (const char *schedule : kSchedules) {
+    for (uint64_t more = 0; more < 6; more++) {
+      Machine machine("devices=3,seed=" + std::to_string(seed + more) + "," + schedule);
+      inThreads(3, [&](Rank &rank) {
+        CUstream other = nullptr;
+        CUevent event = nullptr;
+        MUST(cuStreamCreate(&other, CU_STREAM_NON_BLOCKING));
+        MUST(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING));
+        const Bytes a(floats({float(rank.rank)})), b(floats({float(rank.rank)})), c(floats({0}));
+        for (int round = 0; round < 5; round++) {
+          MUST(ncclAllReduce(a.pointer(), a.pointer(), 1, ncclFloat32, ncclSum, rank.comm, rank.stream));
+          MUST(ncclBroadcast(b.pointer(), b.pointer(), 1, ncclFloat32, round % 3, rank.comm, other));
+          MUST(cuEventRecord(event, rank.stream));
+          MUST(cuStreamWaitEvent(other, event, 0));
+          MUST(ncclAllReduce(a.pointer(), c.pointer(), 1, ncclFloat32, ncclMax, rank.comm, other));
+          // The ranks look at their streams in different orders.
+          for (int i = 0; i < 2; i++) MUST(cuStreamSynchronize((rank.rank + i) % 2 ? other : rank.stream));
+        }
+        // 0 + 1 + 2 = 3, then three times as much each time.
+        check(asFloats(a.get(rank.stream))[0] == 243, "sums: " + std::to_string(asFloats(a.get(rank.stream))[0]));
+        check(asFloats(b.get(other))[0] == 0, "broadcasts");
+        check(asFloats(c.get(other))[0] == 243, "maxima");
+        MUST(cuEventDestroy(event));
+        MUST(cuStreamDestroy(other));
+      });
+    }
+  }
+}
+
+// Work on other streams goes on, and the host can look, while a collective waits.
+void lateRank() {
+  for (const char *schedule : kSchedules) {
+    Machine machine(std::string("devices=2,") + schedule);
+    std::atomic<bool> looked{false};
+    inThreads(2, [&](Rank &rank) {
+      const Bytes x(floats({1})), y(floats({2}));
+      if (rank.rank == 1) {
+        while (!looked) usleep(1000);
+      }
+      MUST(ncclAllReduce(x.pointer(), x.pointer(), 1, ncclFloat32, ncclSum, rank.comm, rank.stream));
+      if (rank.rank == 0) {
+        CUstream other = nullptr;
+        CUevent event = nullptr;
+        MUST(cuStreamCreate(&other, CU_STREAM_NON_BLOCKING));
+        MUST(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING));
+        MUST(cuEventRecord(event, rank.stream));
+        for (int i = 0; i < 20; i++) {
+          check(cuStreamQuery(rank.stream) == CUDA_ERROR_NOT_READY, "a sum without the other rank");
+          check(cuEventQuery(event) == CUDA_ERROR_NOT_READY, "an event after a sum without the other rank");
+        }
+        MUST(cuMemsetD32Async(y.address, 0x40400000, 1, other));
+        check(asFloats(y.get(other))[0] == 3, "other work does not go on");
+        ncclResult_t error = ncclInternalError;
+        check(ncclCommGetAsyncError(rank.comm, &error) == ncclSuccess && error == ncclSuccess, "an error while waiting");
+        looked = true;
+        while (cuStreamQuery(rank.stream) == CUDA_ERROR_NOT_READY) usleep(100);
+        MUST(cuEventSynchronize(event));
+        MUST(cuEventDestroy(event));
+        MUST(cuStreamDestroy(other));
+      }
+      check(asFloats(x.get(rank.stream))[0] == 2, "the sum");
+    });
+  }
+}
+
+// A rank that frees memory doesn't wait for what another rank's device can't do without it.
+void freeWhileOthersWait() {
+  Machine machine("devices=2,schedule=late,patience=20");
+  std::atomic<int> queued{0};
+  const double begin = secondsSince(0);
+  inThreads(2, [&](Rank &rank) {
+    const Bytes x(floats({1}));
+    if (rank.rank == 0) {
+      while (queued == 0) usleep(1000);
+      const Bytes unused(floats({1}));
+    }
+    MUST(ncclAllReduce(x.pointer(), x.pointer(), 1, ncclFloat32, ncclSum, rank.comm, rank.stream));
+    queued++;
+    MUST(cuStreamSynchronize(rank.stream));
+  });
+  check(secondsSince(begin) < 10, "it took long");
+}
+
+// What is queued and not waited for arrives by itself: another rank may be waiting for it.
+void arrivesByItself() {
+  Machine machine("devices=2,schedule=late");
+  std::atomic<bool> over{false};
+  inThreads(2, [&](Rank &rank) {
+    const Bytes x(floats({1}));
+    MUST(ncclAllReduce(x.pointer(), x.pointer(), 1, ncclFloat32, ncclSum, rank.comm, rank.stream));
+    if (rank.rank == 0) {
+      while (!over) usleep(1000);
+    }
+    MUST(cuStreamSynchronize(rank.stream));
+    over = true;
+  });
+}
+
+void lateJoiner() {
+  Machine machine("devices=2");
+  const ncclUniqueId id = newId();
+  std::thread late([&] {
+    usleep(200000);
+    Rank rank(0, 2, 0);
+    rank.join(id);
+  });
+  {
+    const double begin = secondsSince(0);
+    Rank rank(1, 2, 1);
+    rank.join(id);
+    check(secondsSince(begin) > 0.1, "it didn't wait");
+  }
+  late.join();
+}
+
+// Groups within groups.
+void twoCommunicators() {
+  Machine machine("devices=3");
+  const ncclUniqueId all = newId(), some = newId();
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; i++) {
+    threads.emplace_back([&, i] {
+      Rank rank(i, 3, i);
+      rank.join(all);
+      ncclComm_t pair = nullptr;
+      if (i != 1) MUST(ncclCommInitRank(&pair, 2, some, i / 2));
+      const Bytes x(floats({1})), y(floats({1}));
+      for (int round = 0; round < 4; round++) {
+        if (i != 1) MUST(ncclAllReduce(x.pointer(), x.pointer(), 1, ncclFloat32, ncclSum, pair, rank.stream));
+        MUST(ncclAllReduce(y.pointer(), y.pointer(), 1, ncclFloat32, ncclSum, rank.comm, rank.stream));
+      }
+      check(asFloats(x.get(rank.stream))[0] == (i == 1 ? 1 : 16), "sums of two");
+      check(asFloats(y.get(rank.stream))[0] == 81, "sums of three");
+      if (i != 1) MUST(ncclCommDestroy(pair));
+    });
+  }
+  for (std::thread &thread : threads) thread.join();
+}
+
+// Destroying a communicator waits for what it has queued.
+void destroyWaits() {
+  Machine machine("devices=2,schedule=late");
+  std::atomic<bool> late{false};
+  inThreads(2, [&](Rank &rank) {
+    const Bytes x(floats({1}));
+    if (rank.rank == 1) {
+      usleep(100000);
+      late = true;
+    }
+    MUST(ncclAllReduce(x.pointer(), x.pointer(), 1, ncclFloat32, ncclSum, rank.comm, rank.stream));
+    rank.leave();
+    check(late, "it didn't wait");
+    check(asFloats(x.get(rank.stream))[0] == 2, "the sum");
+  });
+}
+
+void version() {
+  int number = 0;
+  {
+    Machine machine("");
+    MUST(ncclGetVersion(&number));
+    check(number == 22103, "version " + std::to_string(number));
+  }
+  Machine machine("nccl=22803");
+  MUST(ncclGetVersion(&number));
+  check(number == 22803, "version " + std::to_string(number));
+}
+
+}  // namespace
+
+void testThreads(uint64_t seed) {
+  version();
+  graphs(seed);
+  twoStreams(seed);
+  lateRank();
+  freeWhileOthersWait();
+  arrivesByItself();
+  lateJoiner();
+  twoCommunicators();
+  destroyWaits();
+}
