@@ -239,10 +239,10 @@ func (g *Group) await(e cu.Event, short bool) error {
 	for {
 		status := C.cuEventQuery(native)
 		if status != C.CUDA_ERROR_NOT_READY {
-			return driver.Check("cuEventQuery", int(status))
+			return errors.Join(driver.Check("cuEventQuery", int(status)), g.err) // after an abort, sums hold anything
 		}
 		if g.err != nil { // the kernels that wait for others end by themselves now
-			if time.Since(began) > askEvery*1000 {
+			if time.Since(began) > 1000*askEvery {
 				return g.err
 			}
 			time.Sleep(time.Millisecond)

@@ -71,15 +71,14 @@ func grouped() *net.Network {
 	}}
 }
 
-// groupRecipe has some 50 steps. The last mini-batch of each epoch has 3 samples.
+// groupRecipe has 51 steps. The last mini-batch of each epoch has 3 samples: fewer than four members.
 func groupRecipe() net.Config {
 	o := net.SGDDefault(0.05)
 	o.Momentum, o.Nesterov, o.WeightDecay = 0.9, true, 0.01
 	return net.Config{
-		Recipe: net.Recipe{Epochs: 5, Batch: 20, Seed: 3, Optimizer: o, Average: 0.9, Loss: net.Criterion{Smoothing: 0.1},
+		Recipe: net.Recipe{Epochs: 17, Batch: 6, Seed: 3, Optimizer: o, Average: 0.9, Loss: net.Criterion{Smoothing: 0.1},
 			Augment: net.Augment{Crop: 1, Flip: net.RandomFlip, Mixup: 0.4}},
-		Train:      devicetest.RandomData(7, net.Shape{C: 3, H: 8, W: 8}, 5, 203),
-		Validation: devicetest.RandomData(8, net.Shape{C: 3, H: 8, W: 8}, 5, 33),
+		Train: devicetest.RandomData(7, net.Shape{C: 3, H: 8, W: 8}, 5, 15),
 	}
 }
 
@@ -114,7 +113,7 @@ func wide(values []float32) (all []float64) {
 // TestGroupTraining: 2, 3 and 4 GPUs train to what one does, and twice to the same bytes.
 func TestGroupTraining(t *testing.T) {
 	defer cuda.SetFewestSummed(500)() // so that there are several turns
-	for _, c := range []struct {
+	for i, c := range []struct {
 		name      string
 		tolerance float64 // of weights of up to 1, after 50 steps
 		options   cuda.Options
@@ -126,7 +125,8 @@ func TestGroupTraining(t *testing.T) {
 			c.Recipe.Optimizer.Groups = []net.Group{{Params: net.HiddenMatrices, Rule: net.Rule{Method: net.Muon, LearningRate: 0.02, Momentum: 0.8, Iterations: 3}}}
 		}},
 		{"one stream", 1e-4, cuda.Options{Precision: cuda.FP32, Deterministic: true, OneStream: true}, func(*net.Config) {}},
-		{"bfloat16", 0.1, cuda.Options{Precision: cuda.BF16, Deterministic: true}, func(*net.Config) {}},
+		// Roundings of bfloat16 grow from step to step, so there are few.
+		{"bfloat16", 0.05, cuda.Options{Precision: cuda.BF16, Deterministic: true}, func(c *net.Config) { c.Recipe.Epochs = 2 }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := startGroup(t, 4)
@@ -134,6 +134,9 @@ func TestGroupTraining(t *testing.T) {
 			c.change(&config)
 			want := wide(trainedWeights(t, open(c.options)(t), grouped(), config))
 			for _, members := range []int{2, 3, 4} {
+				if i > 0 && members != 3 && !long() {
+					continue // make cuda-long
+				}
 				got := trainedWeights(t, group(t, members, c.options), grouped(), config)
 				approx.Check(t, fmt.Sprintf("weights of %d GPUs", members), got, want, approx.Tolerance{Abs: c.tolerance})
 				if members != 3 {

@@ -177,8 +177,10 @@ func (b *batchNorm) backward(p *pass) error {
 	var total kernels.Optional[float64]
 	if err == nil && grouped { // the input gradient depends on the sums over all members
 		err = b.program.sumNow(b.both.Buffer, 2*int64(channels), ncclFloat32)
-		bytes := 4 * int64(channels)
-		dweight, dbias = floats(b.both.part(0, bytes)), floats(b.both.part(bytes, bytes))
+		if !p.empty { // otherwise this member's own, which are 0: its sample is none of the group's
+			bytes := 4 * int64(channels)
+			dweight, dbias = floats(b.both.part(0, bytes)), floats(b.both.part(bytes, bytes))
+		}
 		total = kernels.Optional[float64](b.joint.part(2*8*int64(channels), 8).Address)
 	}
 	if err != nil {
