@@ -183,15 +183,24 @@ func (t *trainer) stopped(ctx context.Context) error {
 	return interruption{fmt.Errorf("another member of the group was interrupted: %w", context.Canceled)}
 }
 
+// checkpointToResume is a part of the description: where the run goes on. Members that don't
+// see the same folder may have different ones.
+const checkpointToResume = "checkpoint to go on from"
+
 // meet checks that all members of a group train the same. It takes from member 0 whether
 // checkpoints are written.
 func (t *trainer) meet() error {
 	if t.members == nil {
 		return nil
 	}
+	from := "none"
+	if c := t.cfg.Resume; c != nil {
+		from = fmt.Sprintf("after %d epochs and %d steps", c.Position.Epoch, c.Position.Step)
+	}
 	description, err := json.Marshal(map[string]any{
 		"network": t.plan.Network, "recipe": t.cfg.Recipe, "training data": t.train, "validation data": t.validation,
 		"test data": t.cfg.Test != nil, "top": t.cfg.Top, "interval": t.cfg.Interval,
+		checkpointToResume: from,
 	})
 	if err != nil {
 		return err
@@ -233,7 +242,7 @@ func differs(own, leader []byte) error {
 	if err := json.Unmarshal(leader, &b); err != nil {
 		return err
 	}
-	for _, what := range []string{"network", "recipe", "training data", "validation data", "test data", "top"} {
+	for _, what := range []string{"network", "recipe", "training data", "validation data", "test data", "top", checkpointToResume} {
 		if !bytes.Equal(a[what], b[what]) {
 			return fmt.Errorf("this member of the group has another %s than member 0: %s, there %s", what, a[what], b[what])
 		}

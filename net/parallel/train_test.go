@@ -300,6 +300,11 @@ func TestFailures(t *testing.T) {
 				r.network.Name = "other"
 			}
 		}, other(1), says("another network than member 0"), other(1)},
+		{"another checkpoint", func(rank int, r *run) {
+			if rank == 1 {
+				r.Resume = &net.Checkpoint{Position: net.Position{Epoch: 1}}
+			}
+		}, other(1), says(`another checkpoint to go on from than member 0: "after 1 epochs and 0 steps", there "none"`), other(1)},
 		{"no such network", func(rank int, r *run) {
 			if rank == 1 {
 				r.network = &net.Network{}
