@@ -58,7 +58,7 @@ var foreignFlags = []foreignFlag{
 	{"random-seed manual-seed random-state", "seed", "use --seed VALUE"},
 	{"weights model m load load-weights ckpt model-path weights-path", "checkpoint", "a trained network is named by --run VALUE: a run's name or folder, or a checkpoint file"},
 	{"pretrained init-from load ckpt checkpoint load-weights from-checkpoint finetune fine-tune", "weights", "a new run that begins with the weights of another is --weights RUN, going on with one is --resume RUN"},
-	{"continue resume-from auto-resume", "resume", "use --resume RUN"},
+	{"continue resume-from", "resume", "use --resume RUN"},
 	{"save-every save-freq save-interval checkpoint-interval save-steps", "checkpoint-every", "use --checkpoint-every N, steps or a time such as 5m"},
 	{"steps max-steps num-steps iterations iters", "epochs", "use --epochs N, or --max-time 10m"},
 	{"evaluate eval test-only validate", "epochs", "gputrain eval tests a trained network"},

@@ -157,6 +157,51 @@ func TestTwoTrainers(t *testing.T) {
 	must(t, resume...)
 }
 
+// TestAutoResume gives one command line again and again, as a cluster does that starts a job
+// anew when it has ended.
+func TestAutoResume(t *testing.T) {
+	inFolder(t)
+	dir := filepath.Join(runsFolder, "mine")
+	command := func(epochs string, more ...string) []string {
+		return append(quick("--run", "mine", "--auto-resume"), append([]string{"--epochs", epochs}, more...)...)
+	}
+	must(t, quick("--run", "base", "--epochs", "1")...)
+	// A start that ended before its first checkpoint.
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, runfolder.RecordFile), "{}")
+	places := func(want ...*runfolder.Place) {
+		t.Helper()
+		r, err := runfolder.ReadRecord(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []*runfolder.Place
+		for _, part := range r.Parts {
+			got = append(got, part.Resumed)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("the run was resumed at %v, want %v", got, want)
+		}
+	}
+	must(t, command("1", "--weights", "base")...)
+	places(nil)
+	must(t, command("2", "--weights", "base")...)
+	places(nil, &runfolder.Place{Epoch: 1})
+	if out := must(t, command("2")...); !strings.Contains(out, "Nothing was left to do.") {
+		t.Errorf("a run that is complete: %s", out)
+	}
+	// A run that can't go on isn't begun anew.
+	last := filepath.Join(dir, net.LastCheckpoint)
+	write(t, last, "damaged")
+	if o := gputrain(t, command("2")...); o.status != exitFailed || !strings.Contains(o.errors, last) {
+		t.Errorf("a damaged checkpoint: status %d, %s", o.status, o.errors)
+	}
+	refuses(t, exitUsage, "--auto-resume needs the name of the run that it goes on with or begins: --run NAME", quick("--auto-resume")...)
+	refuses(t, exitUsage, "--resume goes on with a run, --auto-resume goes on with it or begins it: leave one of them out", "train", "--auto-resume", "--resume", "mine")
+}
+
 // TestRunInTraining asks for a run that another process trains, before and after its first
 // checkpoint: nothing may advise to remove it.
 func TestRunInTraining(t *testing.T) {
@@ -231,7 +276,7 @@ func TestFlagsOfResumedRuns(t *testing.T) {
 		known = append(known, f.flag.Names()[0])
 	}
 	// The checkpoint has these, or they are about one command line alone.
-	known = append(known, "model", "recipe", "limit", "image-size", "resize", "channels", "run", "resume", "weights", "max-time", "all", "help")
+	known = append(known, "model", "recipe", "limit", "image-size", "resize", "channels", "run", "resume", "auto-resume", "weights", "max-time", "all", "help")
 	found := 0
 	for _, f := range (&app{}).trainCommand().Flags {
 		if found++; !slices.Contains(known, f.Names()[0]) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,6 +38,7 @@ func (a *app) trainCommand() *cli.Command {
 		&cli.IntFlag{Name: "keep", EnvVars: env("keep"), Category: "Run", DefaultText: "last and best", Usage: "keep the checkpoints of the last `N` epochs too"},
 		&cli.BoolFlag{Name: "tensorboard", Value: true, EnvVars: env("tensorboard"), Category: "Run", Usage: "write TensorBoard's files; --tensorboard=false does not"},
 		&cli.BoolFlag{Name: "resume", EnvVars: env("resume"), Category: "Run", Usage: "go on with the run that --run names, or that stands behind --resume, or the latest"},
+		&cli.BoolFlag{Name: "auto-resume", EnvVars: env("auto-resume"), Category: "Run", Usage: "go on with the run that --run names if it has a checkpoint, or else begin it: for jobs that are started again"},
 		&cli.StringFlag{Name: "weights", EnvVars: env("weights"), Category: "Run", DefaultText: "drawn by --seed", Usage: "begin a new run with the weights, the data and the settings of `RUN`, unless other flags say otherwise"},
 		&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object a line"},
 		verboseFlag(),
@@ -77,6 +79,7 @@ Examples:
   gputrain train --run wide --model wide.json --keep 3
   gputrain train --resume                              # the latest run
   gputrain train --resume run-1 --epochs 20            # longer than planned
+  gputrain train --run job --auto-resume               # begin it, or go on
   gputrain train --weights run-1 --epochs 5 --lr 1e-5  # a new run on top
   mpirun -n 4 gputrain train --device cpu              # several processes
   tensorboard --logdir runs                            # watch all runs` + a.further(`
@@ -324,7 +327,7 @@ const (
 // planRun makes a run from the flags, without touching the folder.
 func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 	run := &trainingRun{resumed: c.Bool("resume")}
-	if c.NArg() > 0 && !run.resumed {
+	if c.NArg() > 0 && !c.Bool("resume") {
 		if isDataSet(c.Args().First()) {
 			return nil, noArguments(c)
 		}
@@ -333,6 +336,11 @@ func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 	from, err := a.namedRun(c)
 	if err != nil {
 		return nil, err
+	}
+	if c.Bool("auto-resume") {
+		if from, run.resumed, err = autoResume(c); err != nil {
+			return nil, err
+		}
 	}
 	if run.resumed {
 		if err := recallFlags(c, from); err != nil {
@@ -356,7 +364,7 @@ func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 		return nil, usagef("--top must be at least 1, got %d", cfg.Top)
 	}
 	switch {
-	case run.resumed && a.given(c, "weights"):
+	case c.Bool("resume") && a.given(c, "weights"):
 		return nil, usagef("--weights begins a new run, --resume goes on with one: leave one of them out")
 	case run.resumed:
 		if run.from, err = resumeRun(c, cfg, from); err == nil && from == "" {
@@ -371,6 +379,25 @@ func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 		return nil, err
 	}
 	return run, a.takeModelAndData(c, run)
+}
+
+// autoResume returns the folder of the run that --run names, and reports whether it has a
+// checkpoint to go on from.
+func autoResume(c *cli.Context) (dir string, resumed bool, err error) {
+	switch {
+	case c.Bool("resume"):
+		return "", false, usagef("--resume goes on with a run, --auto-resume goes on with it or begins it: leave one of them out")
+	case c.String("run") == "":
+		return "", false, usagef("--auto-resume needs the name of the run that it goes on with or begins: --run NAME")
+	}
+	dir = runPath(c.String("run"))
+	switch _, err = os.Stat(filepath.Join(dir, net.LastCheckpoint)); {
+	case err == nil:
+		return dir, true, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return dir, false, nil
+	}
+	return "", false, fmt.Errorf("folder of the run: %w", err)
 }
 
 // saved returns the checkpoint that this run resumes or takes its weights from; nil if
