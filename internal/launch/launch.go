@@ -29,23 +29,32 @@ type Place struct {
 	LocalRank int    // among those on this machine; -1 if nobody says
 	LocalSize int    // how many are on this machine; 0 if nobody says
 	Address   string // host:port of process 0, if it is told; ""
+
+	// PerNode is how many processes this one shall start on its machine in place of a
+	// single one: Kubeflow starts one a node, and leaves the others to the program. 0 and 1
+	// mean none, AllGPUs one for each GPU of the machine. Rank and Size count nodes then.
+	PerNode int
 }
+
+// AllGPUs is the PerNode of a process that shall start one for each GPU.
+const AllGPUs = -1
 
 // variables are those that a launcher sets.
 type variables struct {
 	launcher                     Launcher
 	rank, size, local, localSize string
 	host, port                   string
+	perNode                      string
 }
 
 // known lists the launchers. One that starts another's processes comes later: mpirun under
 // Slurm sets its own variables beside srun's.
 var known = []variables{
-	{OpenMPI, "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE", "", ""},
-	{MPICH, "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS", "", ""},
-	{Torch, "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"},
-	{Trainer, "PET_NODE_RANK", "PET_NNODES", "", "", "PET_MASTER_ADDR", "PET_MASTER_PORT"},
-	{Slurm, "SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "", "", ""},
+	{OpenMPI, "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE", "", "", ""},
+	{MPICH, "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS", "", "", ""},
+	{Torch, "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", ""},
+	{Trainer, "PET_NODE_RANK", "PET_NNODES", "", "", "PET_MASTER_ADDR", "PET_MASTER_PORT", "PET_NPROC_PER_NODE"},
+	{Slurm, "SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "", "MASTER_ADDR", "MASTER_PORT", ""},
 }
 
 // Find returns this process's place. Without a launcher, or with one that starts a single
@@ -55,6 +64,9 @@ func Find(lookup func(string) (string, bool)) (Place, error) {
 	alone := Place{Size: 1, LocalRank: -1}
 	found, by := alone, variables{}
 	for _, v := range known {
+		if v.launcher == Trainer && by.launcher == Torch && found.LocalRank >= 0 {
+			continue // torchrun has read them, and started this process
+		}
 		p, ok, err := v.place(lookup)
 		if err != nil {
 			return alone, err
@@ -65,7 +77,22 @@ func Find(lookup func(string) (string, bool)) (Place, error) {
 			found, by = p, v
 		case v.launcher == Slurm:
 			// Within an allocation, what srun set for a batch script stands beside
-			// what mpirun or torchrun set.
+			// what mpirun or torchrun set. With PMI, srun itself has set both.
+			if p.Rank == found.Rank && p.Size == found.Size {
+				if found.LocalRank < 0 {
+					found.LocalRank = p.LocalRank
+				}
+				if found.Address == "" {
+					found.Address = p.Address
+				}
+			}
+		case v.launcher == Trainer && by.launcher == Torch && p.Rank == found.Rank && p.Size*max(1, p.PerNode) == found.Size:
+			// A PyTorchJob of Kubeflow with nprocPerNode: its RANK is a node's, and its
+			// WORLD_SIZE counts the processes that the nodes shall start.
+			found.Size, found.PerNode = p.Size, p.PerNode
+			if found.Address == "" {
+				found.Address = p.Address
+			}
 		case p.Size != found.Size || p.Rank != found.Rank:
 			return alone, fmt.Errorf("the environment has two places for this process: %s=%d of %s=%d (%s), and %s=%d of %s=%d (%s). Unset those of the one that you don't use",
 				by.rank, found.Rank, by.size, found.Size, by.launcher, v.rank, p.Rank, v.size, p.Size, v.launcher)
@@ -94,6 +121,9 @@ func (v variables) place(lookup func(string) (string, bool)) (Place, bool, error
 	if err != nil {
 		return Place{}, false, err
 	}
+	if s, _ := lookup(v.size); v.launcher == Trainer && strings.Contains(s, ":") {
+		return Place{}, false, fmt.Errorf("%s=%q is a range of numbers of nodes, but a group needs a fixed one, such as 4: leave out the elastic policy", v.size, s)
+	}
 	size, hasSize, err := number(v.size, 1)
 	if err != nil {
 		return Place{}, false, err
@@ -118,6 +148,17 @@ func (v variables) place(lookup func(string) (string, bool)) (Place, bool, error
 		return Place{}, false, err
 	} else if ok {
 		p.LocalSize = n
+	}
+	switch s, _ := lookup(v.perNode); strings.TrimSpace(s) {
+	case "auto", "gpu":
+		p.PerNode = AllGPUs
+	case "cpu": // torchrun would start one for each processor; ours takes all of them by itself
+	default:
+		if n, ok, err := number(v.perNode, 1); err != nil {
+			return Place{}, false, err
+		} else if ok {
+			p.PerNode = n
+		}
 	}
 	if host, ok := lookup(v.host); ok && v.host != "" && host != "" {
 		port, ok, err := number(v.port, 1)
