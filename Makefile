@@ -71,6 +71,10 @@ gpu-kit: ## Build bin/gpu-kit, a folder with all that test-gpu needs, for a GPU'
 check-docker: ## Lint Dockerfile.cuda and run its stages' commands in Debian roots (needs root, debootstrap, python3)
 	tools/check-docker
 
+.PHONY: check-deploy
+check-deploy: ## Read the files in deploy with shellcheck and the code of Kubeflow, Kubernetes and Compose (fetches them; needs bash, and python3 with venv; ten minutes the first time)
+	@GO="$(GO)" deploy/check/check
+
 .PHONY: check-avx512
 check-avx512: ## Test the AVX-512 kernels in an emulator (fetches it; needs Debian 12 on amd64, no root)
 	@GO="$(GO)" tools/check-avx512

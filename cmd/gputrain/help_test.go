@@ -182,3 +182,80 @@ func runExample(t *testing.T, line string, words []string, stdin []byte) {
 		write(t, "model.safetensors", string(copied))
 	}
 }
+
+// deployed returns the command lines of gputrain in a file of the folder deploy: lists of
+// arguments in YAML, and commands in a script.
+func deployed(text string) (lines [][]string) {
+	if strings.HasPrefix(text, "#!") {
+		for _, line := range strings.Split(strings.ReplaceAll(text, "\\\n", " "), "\n") {
+			words := strings.Fields(strings.TrimSuffix(line, "&"))
+			if i := slices.Index(words, "gputrain"); i >= 0 && !strings.HasPrefix(line, "#") {
+				lines = append(lines, words[i+1:])
+			}
+		}
+		return lines
+	}
+	in := false
+	for _, line := range strings.Split(text, "\n") {
+		line, _, _ = strings.Cut(line, "#")
+		line = strings.TrimSpace(line)
+		item, isItem := strings.CutPrefix(line, "- ")
+		switch {
+		case line == "args:" || line == "command:":
+			lines, in = append(lines, nil), true
+		case in && isItem:
+			lines[len(lines)-1] = append(lines[len(lines)-1], item)
+		case line != "":
+			in = false
+		}
+	}
+	return lines
+}
+
+// TestDeploy reads the command lines in the folder deploy, as far as that is possible without
+// the machines that they are for.
+func TestDeploy(t *testing.T) {
+	for _, name := range []string{"slurm.sh", "compose.yaml", "trainjob.yaml", "pytorchjob.yaml"} {
+		text, err := os.ReadFile(filepath.Join("..", "..", "deploy", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := deployed(string(text))
+		if len(lines) != 1 || len(lines[0]) == 0 || lines[0][0] != "train" {
+			t.Errorf("%s has the command lines %q", name, lines)
+			continue
+		}
+		var out bytes.Buffer
+		a := &app{args: append([]string{"gputrain"}, lines[0]...), out: newStream(&out, nil), err: newStream(&out, nil)}
+		root := a.root()
+		read := false
+		for _, c := range root.Commands {
+			if c.Name != "train" {
+				continue
+			}
+			c.Action = func(c *cli.Context) error {
+				read = true
+				if c.NArg() > 0 {
+					return noArguments(c)
+				}
+				if !c.Bool("auto-resume") {
+					t.Errorf("%s: a job that is started again doesn't go on", name)
+				}
+				if device := c.String("device"); device != "cuda" && device != "cuda:all" {
+					t.Errorf("%s: --device %s", name, device)
+				}
+				if _, _, err := autoResume(c); err != nil {
+					return err
+				}
+				if _, err := saving(c.String("checkpoint-every")); err != nil {
+					return err
+				}
+				_, err := loadRecipe(c.String("recipe"))
+				return err
+			}
+		}
+		if err := root.RunContext(t.Context(), interspersed(root, a.args)); err != nil || !read {
+			t.Errorf("%s: %q: %v", name, lines[0], err)
+		}
+	}
+}
