@@ -75,6 +75,10 @@ check-docker: ## Lint Dockerfile.cuda and run its stages' commands in Debian roo
 check-deploy: ## Read the files in deploy with shellcheck and the code of Kubeflow, Kubernetes and Compose (fetches them; needs bash, and python3 with venv; ten minutes the first time)
 	@GO="$(GO)" deploy/check/check
 
+.PHONY: check-slurm
+check-slurm: ## Run deploy/slurm.sh on CPUs in a Slurm of two nodes on this machine: interrupt it, and let it go on (needs root and apt-get)
+	@GO="$(GO)" deploy/check/slurm
+
 .PHONY: check-avx512
 check-avx512: ## Test the AVX-512 kernels in an emulator (fetches it; needs Debian 12 on amd64, no root)
 	@GO="$(GO)" tools/check-avx512
