@@ -101,7 +101,7 @@ func (b *batchNorm) forward(p *pass) error {
 		if err != nil {
 			return err
 		}
-		if b.program.group != nil {
+		if p.grouped {
 			err = b.joinStatistics(p, means, squares)
 			break
 		}
@@ -165,17 +165,16 @@ func (b *batchNorm) backward(p *pass) error {
 	}
 	k := kernels.BatchnormGradients{Dweight: dweight, Dbias: dbias, Dy: dy, X: x, Y: y, Mean: mean, Inverse: inverse, Weight: weight, Bias: bias,
 		Batch: batch, Channels: channels, Extent: e, Parts: b.parts(p.n), Rectifier: b.rectifier}
-	grouped := b.program.group != nil
-	if k.Parts > 1 || grouped {
+	if k.Parts > 1 || p.grouped {
 		k.Dweight, k.Dbias = b.halves(b.gradients, k.Parts)
 	}
 	err := b.launch(k)
-	if err == nil && (k.Parts > 1 || grouped) {
+	if err == nil && (k.Parts > 1 || p.grouped) {
 		err = b.launch(kernels.BatchnormGradientSums{Dweight: dweight, Dbias: dbias, Dweights: k.Dweight, Dbiases: k.Dbias,
 			Both: optional(b.both.Buffer), Channels: channels, Parts: k.Parts})
 	}
 	var total kernels.Optional[float64]
-	if err == nil && grouped { // the input gradient depends on the sums over all members
+	if err == nil && p.grouped { // the input gradient depends on the sums over all members
 		err = b.program.sumNow(b.both.Buffer, 2*int64(channels), ncclFloat32)
 		if !p.empty { // otherwise this member's own, which are 0: its sample is none of the group's
 			bytes := 4 * int64(channels)

@@ -15,11 +15,16 @@ import (
 // Trace runs the graph kernel by kernel. It copies each value as soon as it has been computed, because later values
 // may overwrite it.
 func (p *program) Trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
-	return p.TraceShare(b, net.Whole(b.Len()), mode)
+	return p.traceOf(b, net.Whole(b.Len()), mode, false)
 }
 
 // TraceShare is Trace of a share of a mini-batch; see [net.GroupTracer].
-func (p *program) TraceShare(b net.Batch, share net.Share, mode net.Mode) (t *net.Trace, err error) {
+func (p *program) TraceShare(b net.Batch, share net.Share, mode net.Mode) (*net.Trace, error) {
+	return p.traceOf(b, share, mode, p.group != nil)
+}
+
+// traceOf traces a share of a mini-batch, with the other members of the group or without.
+func (p *program) traceOf(b net.Batch, share net.Share, mode net.Mode, grouped bool) (t *net.Trace, err error) {
 	if err := p.check(b, p.options.Batch); err != nil {
 		return nil, err
 	}
@@ -38,7 +43,7 @@ func (p *program) TraceShare(b net.Batch, share net.Share, mode net.Mode) (t *ne
 		if err := p.queue.flush(); err != nil {
 			return err
 		}
-		if t, err = p.trace(b, share, mode); err != nil { // without an error the trace has waited already
+		if t, err = p.trace(b, share, mode, grouped); err != nil { // without an error the trace has waited already
 			p.forgetBranches()
 			err = errors.Join(err, p.device.synchronizeLanes())
 		}
@@ -50,9 +55,9 @@ func (p *program) TraceShare(b net.Batch, share net.Share, mode net.Mode) (t *ne
 	return t, nil
 }
 
-func (p *program) trace(b net.Batch, share net.Share, mode net.Mode) (*net.Trace, error) {
+func (p *program) trace(b net.Batch, share net.Share, mode net.Mode, grouped bool) (*net.Trace, error) {
 	t := &net.Trace{Layers: make([]net.LayerTrace, len(p.visible))}
-	m := &pass{n: b.Len(), training: mode == net.Training, tracing: true, empty: share.Empty()}
+	m := &pass{n: b.Len(), training: mode == net.Training, tracing: true, grouped: grouped, empty: share.Empty()}
 	w, err := p.queue.show(b, share)
 	if err != nil {
 		return nil, err

@@ -154,7 +154,7 @@ func chooseDevice(name string, choices []string) error {
 
 // noteVariables warns of environment variables that look like ours but are unknown.
 func (a *app) noteVariables(environ []string, commands []*cli.Command) {
-	known := []string{tokenVariable, driver.SearchVariable, mpi.LibraryVariable, envPrefix + "CPU", envPrefix + "SIM"}
+	known := []string{tokenVariable, driver.SearchVariable, mpi.LibraryVariable, groupVariable, envPrefix + "CPU", envPrefix + "SIM"}
 	var walk func([]*cli.Command)
 	walk = func(commands []*cli.Command) {
 		for _, c := range commands {
