@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"io"
 	"math"
+	stdnet "net"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -90,33 +90,59 @@ type others struct {
 	all []*exec.Cmd
 }
 
-// start starts a process for each further GPU, with the same command line, and meets them.
-func (m *members) start(ctx context.Context, stderr io.Writer, gpus int) error {
-	m.place = launch.Place{Launcher: "gputrain", Size: gpus, LocalSize: gpus}
+// toStart returns how many processes this one is to become on its machine: one for each GPU, if --device says so or if the
+// launcher leaves that to its processes. Otherwise it returns 1 or less.
+func (m *members) toStart(device string) int {
+	switch {
+	case !m.gpus:
+		return 1
+	case m.place.PerNode > 0:
+		return m.place.PerNode
+	case m.place.PerNode == launch.AllGPUs, device == allGPUs && m.place.LocalRank < 0 && m.place.LocalSize < 2:
+		return lookForCUDA().usableGPUs()
+	}
+	return 1
+}
+
+// start starts a process for each further GPU of this machine, with the same command line. Then it meets these and, if a
+// launcher has started a process on several machines, all others.
+func (m *members) start(ctx context.Context, stderr io.Writer, gpus int) (err error) {
+	machines, machine := m.place.Size, m.place.Rank
+	m.place = launch.Place{Launcher: m.place.Launcher, Rank: machine * gpus, Size: machines * gpus, LocalSize: gpus, Address: m.place.Address}
 	program, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	token := rand.Text()
-	m.meets, err = rendezvous.Begin(ctx, rendezvous.Options{Size: gpus, Address: "127.0.0.1:0", Token: token,
-		Waiting: func(text string) { fmt.Fprintln(stderr, text) }})
+	token := ""
+	if machines == 1 { // nobody has said where to meet
+		token = rand.Text()
+		m.meets, err = rendezvous.Begin(ctx, rendezvous.Options{Size: gpus, Address: "127.0.0.1:0", Token: token,
+			Waiting: func(text string) { fmt.Fprintln(stderr, text) }})
+		if err != nil {
+			return err
+		}
+		m.place.Address = m.meets.Address()
+	}
+	host, port, err := stdnet.SplitHostPort(m.place.Address)
 	if err != nil {
-		return err
+		return usagef("the environment says that this is process %d of %d, but not where process 0 is: MASTER_ADDR and MASTER_PORT", machine, machines)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	m.others = &others{}
-	for rank := 1; rank < gpus; rank++ {
+	for local := 1; local < gpus; local++ {
 		cmd := exec.Command(program, os.Args[1:]...)
-		cmd.Env = append(os.Environ(), groupVariable+"="+token, "RANK="+strconv.Itoa(rank), "WORLD_SIZE="+strconv.Itoa(gpus),
-			"LOCAL_RANK="+strconv.Itoa(rank), "LOCAL_WORLD_SIZE="+strconv.Itoa(gpus), "MASTER_ADDR=127.0.0.1", "MASTER_PORT="+strconv.Itoa(m.meets.Port()))
+		cmd.Env = append(launch.Without(os.Environ()), groupVariable+"="+token, "MASTER_ADDR="+host, "MASTER_PORT="+port,
+			fmt.Sprint("RANK=", m.place.Rank+local), fmt.Sprint("WORLD_SIZE=", m.place.Size), fmt.Sprint("LOCAL_RANK=", local), fmt.Sprint("LOCAL_WORLD_SIZE=", gpus))
 		cmd.Stderr = os.Stderr
-		if err := m.others.run(cmd, func(err error) { cancel(fmt.Errorf("the process for GPU %d has ended: %w", rank, err)) }); err != nil {
+		if err := m.others.run(cmd, func(err error) { cancel(fmt.Errorf("the process for GPU %d has ended: %w", local, err)) }); err != nil {
 			m.others.kill()
 			return err
 		}
 	}
-	if err = m.meets.Meet(ctx); err == nil {
+	if machines > 1 {
+		err = m.meet(ctx, stderr, token)
+	} else if err = m.meets.Meet(ctx); err == nil {
 		err = m.met()
 	}
 	if err != nil {

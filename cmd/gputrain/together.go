@@ -64,16 +64,12 @@ func (a *app) join(c *cli.Context) (*members, error) {
 	}
 	device := c.String("device")
 	m := &members{place: place, gpus: onGPUs(device)}
-	if place.Size == 1 {
-		gpus := 0
-		if device == allGPUs {
-			gpus = lookForCUDA().usableGPUs()
-		}
-		if gpus < 2 {
-			return nil, nil
-		}
+	switch gpus := m.toStart(device); {
+	case gpus > 1:
 		err = m.start(c.Context, a.err, gpus)
-	} else {
+	case place.Size == 1:
+		return nil, nil
+	default:
 		err = m.connect(c.Context, a.err)
 	}
 	if err != nil {

@@ -5,6 +5,7 @@ package launch
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -55,6 +56,17 @@ var known = []variables{
 	{Torch, "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", ""},
 	{Trainer, "PET_NODE_RANK", "PET_NNODES", "", "", "PET_MASTER_ADDR", "PET_MASTER_PORT", "PET_NPROC_PER_NODE"},
 	{Slurm, "SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "", "MASTER_ADDR", "MASTER_PORT", ""},
+}
+
+// Without returns an environment without what launchers set, for processes that this one
+// gives other places.
+func Without(environ []string) []string {
+	return slices.DeleteFunc(slices.Clone(environ), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return slices.ContainsFunc(known, func(k variables) bool {
+			return slices.Contains([]string{k.rank, k.size, k.local, k.localSize, k.host, k.port, k.perNode}, name)
+		})
+	})
 }
 
 // Find returns this process's place. Without a launcher, or with one that starts a single
