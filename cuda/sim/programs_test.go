@@ -19,7 +19,7 @@ import (
 
 // The tests in C++ are the same whatever Go is built with, so the build without the tag cuda runs them.
 
-// The libraries' own tests are C++ programs in src/*/test, linked to the three libraries as a program with CUDA is.
+// The libraries' own tests are C++ programs in src/*/test, linked to the libraries as a program with CUDA is.
 func TestLibraries(t *testing.T) {
 	skipShort(t)
 	folders, err := filepath.Glob("src/*/test")

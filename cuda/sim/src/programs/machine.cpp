@@ -1,6 +1,9 @@
 #include "programs/machine.h"
 
 #include <cmath>
+#include <exception>
+#include <mutex>
+#include <thread>
 
 #include "programs/kernels.h"
 
@@ -29,6 +32,11 @@ void must(cudnnStatus_t status, const char *call, const char *file, int line) {
 void must(cublasStatus_t status, const char *call, const char *file, int line) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
   throw Failed(shown(call, cublasGetStatusName(status), file, line));
+}
+
+void must(ncclResult_t status, const char *call, const char *file, int line) {
+  if (status == ncclSuccess) return;
+  throw Failed(shown(call, std::to_string(static_cast<int>(status)) + " " + ncclGetLastError(nullptr), file, line));
 }
 
 void expect(bool condition, const std::string &otherwise) {
@@ -194,5 +202,60 @@ Pooling::Pooling(int window, cudnnPoolingMode_t mode) {
 }
 
 Pooling::~Pooling() { ignore(cudnnDestroyPoolingDescriptor(descriptor)); }
+
+Rank::Rank(int rank, int ranks, const ncclUniqueId &id) : rank(rank), ranks(ranks), session(rank) {
+  MUST(ncclCommInitRank(&comm, ranks, id, rank));
+}
+
+Rank::~Rank() { destroy(); }
+
+void Rank::destroy() {
+  if (comm) ignore(ncclCommDestroy(comm));
+  comm = nullptr;
+}
+
+void Rank::abort() {
+  MUST(ncclCommAbort(comm));
+  comm = nullptr;
+}
+
+ncclResult_t Rank::sum(const Memory &send, const Memory &receive, size_t count, CUstream on) const {
+  return ncclAllReduce(send.pointer(), receive.pointer(), count, ncclFloat32, ncclSum, comm, on ? on : stream.stream);
+}
+
+ncclResult_t Rank::broadcast(const Memory &buffer, size_t count, int root) const {
+  return ncclBroadcast(buffer.pointer(), buffer.pointer(), count, ncclFloat32, root, comm, stream);
+}
+
+ncclUniqueId newId() {
+  ncclUniqueId id;
+  MUST(ncclGetUniqueId(&id));
+  return id;
+}
+
+void inRanks(int ranks, const std::function<void(Rank &)> &body) {
+  const ncclUniqueId id = newId();
+  std::mutex mutex;
+  std::exception_ptr failure;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < ranks; i++) {
+    threads.emplace_back([&, i] {
+      try {
+        Rank rank(i, ranks, id);
+        body(rank);
+      } catch (const Failed &) {
+        const std::lock_guard<std::mutex> guard(mutex);
+        if (!failure) failure = std::current_exception();
+      }
+    });
+  }
+  for (std::thread &thread : threads) thread.join();
+  if (failure) std::rethrow_exception(failure);
+}
+
+void alone(const std::function<void(Rank &)> &body) {
+  Rank rank(0, 1, newId());
+  body(rank);
+}
 
 }  // namespace programs

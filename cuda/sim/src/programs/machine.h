@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "cublas_v2.h"
 #include "cuda.h"
 #include "cudnn.h"
+#include "nccl.h"
 
 namespace programs {
 
@@ -23,6 +25,7 @@ struct Failed : std::runtime_error {
 void must(CUresult status, const char *call, const char *file, int line);
 void must(cudnnStatus_t status, const char *call, const char *file, int line);
 void must(cublasStatus_t status, const char *call, const char *file, int line);
+void must(ncclResult_t status, const char *call, const char *file, int line);
 #define MUST(call) ::programs::must((call), #call, __FILE__, __LINE__)
 
 // A call whose failure is the point, or of no interest.
@@ -253,6 +256,30 @@ class Pooling {
   operator cudnnPoolingDescriptor_t() const { return descriptor; }
   cudnnPoolingDescriptor_t descriptor = nullptr;
 };
+
+// One of a group: a device of its own, a stream and a communicator.
+class Rank {
+ public:
+  Rank(int rank, int ranks, const ncclUniqueId &id);
+  ~Rank();
+  Rank(const Rank &) = delete;
+  Rank &operator=(const Rank &) = delete;
+  void destroy();
+  void abort();
+  // Of floats.
+  ncclResult_t sum(const Memory &send, const Memory &receive, size_t count, CUstream on = nullptr) const;
+  ncclResult_t broadcast(const Memory &buffer, size_t count, int root) const;
+  const int rank, ranks;
+  Session session;
+  Stream stream;  // where collectives are, unless told otherwise
+  ncclComm_t comm = nullptr;
+};
+
+ncclUniqueId newId();
+// Runs `body` for each rank, on a thread of its own. Ends when all have, with the first failure of any.
+void inRanks(int ranks, const std::function<void(Rank &)> &body);
+// A group of one, on this thread.
+void alone(const std::function<void(Rank &)> &body);
 
 constexpr float kOne = 1, kZero = 0;
 

@@ -19,8 +19,8 @@ const std::vector<Program> &all() {
   static const std::vector<Program> programs = [] {
     std::vector<Program> list;
     for (const auto &part : {rightStreams(), rightKernels(), rightGraphs(), rightLibraries(), rightTraining(),
-                             wrongMemory(), wrongOrder(), wrongContexts(), wrongKernels(), wrongLibraries(),
-                             wrongCaptures()}) {
+                             rightGroups(), wrongMemory(), wrongOrder(), wrongContexts(), wrongKernels(),
+                             wrongLibraries(), wrongCaptures(), wrongGroups()}) {
       list.insert(list.end(), part.begin(), part.end());
     }
     return list;

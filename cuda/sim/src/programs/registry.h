@@ -23,12 +23,14 @@ std::vector<Program> rightKernels();
 std::vector<Program> rightGraphs();
 std::vector<Program> rightLibraries();
 std::vector<Program> rightTraining();
+std::vector<Program> rightGroups();
 std::vector<Program> wrongMemory();
 std::vector<Program> wrongOrder();
 std::vector<Program> wrongContexts();
 std::vector<Program> wrongKernels();
 std::vector<Program> wrongLibraries();
 std::vector<Program> wrongCaptures();
+std::vector<Program> wrongGroups();
 
 const std::vector<Program> &all();
 

@@ -78,7 +78,7 @@ void twoStreams(uint64_t seed) {
 // Work on other streams goes on, and the host can look, while a collective waits.
 void lateRank() {
   for (const char *schedule : kSchedules) {
-    Machine machine(std::string("devices=2,") + schedule);
+    Machine machine(std::string("devices=2,patience=20,") + schedule);
     std::atomic<bool> looked{false};
     inThreads(2, [&](Rank &rank) {
       const Bytes x(floats({1})), y(floats({2}));
@@ -131,7 +131,7 @@ void freeWhileOthersWait() {
 
 // What is queued and not waited for arrives by itself: another rank may be waiting for it.
 void arrivesByItself() {
-  Machine machine("devices=2,schedule=late");
+  Machine machine("devices=2,schedule=late,patience=20");
   std::atomic<bool> over{false};
   inThreads(2, [&](Rank &rank) {
     const Bytes x(floats({1}));
