@@ -43,6 +43,7 @@ func (a *app) benchCommand() *cli.Command {
 		&cli.StringFlag{Name: "plots", EnvVars: env("plots"), Category: "Output", Usage: "write the plots to `FOLDER`, as SVG"},
 	}
 	flags = append(flags, accuracyFlags()...)
+	flags = append(flags, scalingFlags()...)
 	for _, f := range deviceFlags() {
 		if slices.Contains([]string{"precision", "memory-limit", "workspace", "algorithm-cache"}, f.Names()[0]) {
 			flags = append(flags, f)
@@ -51,7 +52,7 @@ func (a *app) benchCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "bench",
 		Usage:     "time training and inference on devices, and in other frameworks",
-		UsageText: "gputrain bench [FLAGS]\ngputrain bench --suite [FLAGS] [FOLDER]\ngputrain bench --to-accuracy PERCENT --recipe NAME [FLAGS]",
+		UsageText: "gputrain bench [FLAGS]\ngputrain bench --suite [FLAGS] [FOLDER]\ngputrain bench --to-accuracy PERCENT --recipe NAME [FLAGS]\ngputrain bench --scaling [FLAGS]",
 		Description: `Compares each device with the reference first, and times only those that agree.
 The devices take turns, so that other work on the machine slows all of them
 alike. Times are medians, with the range that holds four of five repeats. The
@@ -77,6 +78,11 @@ stops at the end of the first evaluation that reached it. --data, --model,
 It takes one device; auto is a GPU, or else the CPU. With --peers torch PyTorch
 trains the same recipe after each run, with random numbers of its own.
 
+--scaling measures nothing, and needs no GPU. It computes what to expect of
+training on 1 to 1,024 GPUs: a step's time on one GPU from its data sheet or
+from --images-per-second, and the sums of gradients and of batch normalisation
+from NCCL's own model of links and networks. --batch is that of each GPU (256).
+
 Ctrl-C ends early and shows what was measured so far.
 
 Examples:
@@ -89,13 +95,26 @@ Examples:
   gputrain bench --device cuda --precision bf16 --peers torch,jax
   gputrain bench --to-accuracy 98 --recipe fast --runs 5
   gputrain bench --to-accuracy 90 --recipe mine.json --data photos --html a.html
-  gputrain bench --to-accuracy 97 --recipe fast --epochs 1 --peers torch`,
+  gputrain bench --to-accuracy 97 --recipe fast --epochs 1 --peers torch
+  gputrain bench --scaling --model resnet18 --precision bf16
+  gputrain bench --scaling --model resnet50 --link pcie4 --images-per-second 900
+  gputrain bench --scaling --gpus 1,2,4 --gpus-per-machine 1 --network 25`,
 		Flags:  flags,
 		Action: a.bench,
 	}
 }
 
 func (a *app) bench(c *cli.Context) (err error) {
+	if c.Bool("scaling") {
+		return a.benchScaling(c)
+	}
+	var scalingOnly []string
+	for _, f := range scalingFlags() {
+		scalingOnly = append(scalingOnly, f.Names()[0])
+	}
+	if err := a.refuseGiven(c, scalingOnly[1:], "is for the model of several GPUs: set --scaling too"); err != nil {
+		return err
+	}
 	if c.IsSet("to-accuracy") {
 		return a.benchAccuracy(c)
 	}
@@ -398,9 +417,7 @@ func describeGPUSubject(s *bench.Subject, p cuda.Precision) {
 
 // benchReport is a report of package bench: of steps, or of runs to an accuracy.
 type benchReport interface {
-	Facts() [][2]string
-	Tables() []bench.Table
-	Legend() []string
+	printedReport
 	Plots() []bench.Plot
 	WriteHTML(io.Writer) error
 	WriteCSV(io.Writer) error
@@ -434,8 +451,15 @@ func (a *app) writeBench(c *cli.Context, r benchReport) error {
 	return nil
 }
 
+// printedReport is what a report has for people.
+type printedReport interface {
+	Facts() [][2]string
+	Tables() []bench.Table
+	Legend() []string
+}
+
 // printBench prints a report for people.
-func (a *app) printBench(r benchReport) {
+func (a *app) printBench(r printedReport) {
 	var f facts
 	for _, fact := range r.Facts() {
 		f.add(fact[0], fact[1])

@@ -64,7 +64,7 @@ var firstFlags = map[string][]string{
 	"train":     {"data", "model", "recipe", "epochs", "batch", "learning-rate", "augment", "patience", "limit", "run", "resume", "weights", "device"},
 	"find-rate": {"data", "model", "recipe", "optimizer", "batch", "augment", "from", "to", "steps", "svg", "device"},
 	"serve":     {"run", "address", "token-file", "prepare", "log-level", "json", "device"},
-	"bench":     {"model", "data", "mode", "batch", "infer-batch", "to-accuracy", "recipe", "runs", "device", "threads", "peers", "html", "json"},
+	"bench":     {"model", "data", "mode", "batch", "infer-batch", "to-accuracy", "recipe", "runs", "scaling", "device", "threads", "peers", "html", "json"},
 }
 
 // lastFlags lists the flags that are shown only by --help --all in the help of every

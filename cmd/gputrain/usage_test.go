@@ -472,6 +472,8 @@ func TestCompletion(t *testing.T) {
 		{"train --epochs 3 --schedule", "constant step cosine one-cycle exponential", "train"},
 		{"train --augment", "none light standard strong", "train"},
 		{"train --views", "one mirror six", "train"},
+		{"bench --scaling --link", "nvlink pcie4 pcie5", "auto"},
+		{"bench --scaling --network", "10gbit 100gbit 400gbit", "nvlink"},
 		{"train --class-weights", "balanced none", "train"},
 		{"find-rate --st", "--steps", "--start-rate"},
 		{"train --resume --ch", "--checkpoint-every", "--help"},

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/gputrain/gputrain/bench"
+	"github.com/gputrain/gputrain/internal/approx"
+)
+
+func TestBenchScaling(t *testing.T) {
+	out := must(t, "bench", "--scaling", "--model", "resnet18", "--precision", "bf16", "--gpus", "1,8,64")
+	for _, want := range []string{"Note     computed, not measured\n", "Model    resnet18: 11,689,512 parameters, adam, bf16, batch 256 on each GPU\n",
+		"Link     nvlink, 371 GB/s, 8 GPUs in a machine\n", "Network  100gbit, 12.5 GB/s for each machine\n", ": computed, not measured\nGPUs ", "\n  64  "} {
+		if !strings.Contains(out, want) {
+			t.Errorf("bench --scaling lacks %q:\n%s", want, out)
+		}
+	}
+	var r bench.ScalingReport
+	if err := json.Unmarshal([]byte(must(t, "bench", "--scaling", "--images-per-second", "5000", "--batch", "32", "--gpus", "1,1024", "--link", "pcie5", "--gpus-per-machine", "4", "--network", "25", "--json")), &r); err != nil {
+		t.Fatal(err)
+	}
+	c := r.Interconnect
+	if r.Note != "computed, not measured" || r.Model != "tutorial" || r.Batch != 32 || r.Precision != "tf32" || len(r.Points) != 2 || r.Points[1].GPUs != 1024 || c.Link.Name != "pcie5" || c.GPUsPerMachine != 4 {
+		t.Errorf("--json is %+v", r)
+	}
+	approx.Check(t, "measured, network", []float64{r.Points[0].Images, c.Network.Bandwidth}, []float64{5000, 25e9 / 8}, approx.Tolerance{Rel: 1e-12})
+	rows, err := csv.NewReader(strings.NewReader(must(t, "bench", "--scaling", "--csv"))).ReadAll()
+	if err != nil || len(rows) != 12 || rows[0][7] != "gpus" || rows[11][7] != "1024" {
+		t.Errorf("--csv is %q, %v", rows, err)
+	}
+}
+
+func TestBenchScalingRefuses(t *testing.T) {
+	for args, want := range map[string]string{
+		"--scaling --model mpl":                            "did you mean mlp?",
+		"--scaling --model mlp,lenet5":                     "one model, got 2",
+		"--scaling --batch 1,2":                            "one size, of each GPU, got 2",
+		"--scaling --batch 0":                              "at least 1",
+		"--scaling --batch 10000000":                       "at most",
+		"--scaling --gpus 0":                               "at least 1",
+		"--scaling --gpus 10000000":                        "at most",
+		"--scaling --gpus ,":                               "empty",
+		"--scaling --link nvlnk":                           "did you mean nvlink?",
+		"--scaling --network 100gbits":                     "did you mean 100gbit?",
+		"--scaling --network 0":                            "above 0",
+		"--scaling --network nan":                          "above 0",
+		"--scaling --gpus-per-machine 0":                   "at least 1",
+		"--scaling --images-per-second 0":                  "above 0",
+		"--scaling --precision fp8":                        "unknown",
+		"--scaling --device cpu":                           "measures nothing",
+		"--scaling --html a.html":                          "measures nothing",
+		"--scaling --to-accuracy 94":                       "measures nothing",
+		"--scaling --epochs 3":                             "measures nothing",
+		"--scaling --json --csv":                           "exclude each other",
+		"--scaling resnet18":                               "takes no arguments",
+		"--gpus 2":                                         "set --scaling too",
+		"--to-accuracy 94 --recipe fast --link nvlink":     "set --scaling too",
+		"--images-per-second 100":                          "set --scaling too",
+		"--suite --network 10gbit":                         "set --scaling too",
+		"--scaling=false --gpus-per-machine 2 --model mlp": "set --scaling too",
+	} {
+		o := gputrain(t, append([]string{"bench"}, strings.Fields(args)...)...)
+		if o.status != exitUsage || !strings.Contains(o.errors, want) {
+			t.Errorf("bench %s: status %d, %s", args, o.status, o.errors)
+		}
+	}
+}
