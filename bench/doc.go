@@ -3,5 +3,5 @@
 //
 // [Run] measures devices, and other frameworks beside them (package peers). It returns a [Report], which can be written
 // as tables, JSON, CSV or a page with plots. [ToAccuracy] measures how long whole training runs take to a test accuracy.
-// [Launches] and [GPU] calculate a GPU's step.
+// [Launches] and [GPU] calculate a GPU's step, [Scaling] that of several GPUs.
 package bench
