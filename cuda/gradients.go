@@ -65,6 +65,17 @@ func Turns(p *lower.Program, o net.Optimizer, members int) (turns []int) {
 	return append(turns, 0)
 }
 
+// TurnValues returns, for each of the turns of a program, how many float32 values the members of a group add up in it: the
+// gradients of its trained parameters. Each begins at a multiple of 256 bytes, and the gaps are added up with them.
+func TurnValues(p *lower.Program, turns []int) []int64 {
+	values, of := make([]int64, len(turns)), GroupsOf(p)
+	for _, q := range p.Plan.Trained() {
+		turn := slices.IndexFunc(turns, func(from int) bool { return of[q.Layer] >= from })
+		values[turn] += aligned(4*int64(q.Size())) / 4
+	}
+	return values
+}
+
 // GroupsOf returns the group of each node of a program's plan.
 func GroupsOf(p *lower.Program) []int {
 	of := make([]int, len(p.Plan.Nodes))

@@ -7,12 +7,6 @@ import (
 	"slices"
 )
 
-// alignment is the alignment of every buffer in bytes: what cuMemAlloc guarantees, and more than any vector access
-// needs.
-const alignment = 256
-
-func aligned(n int64) int64 { return (n + alignment - 1) &^ (alignment - 1) }
-
 // value is something that a step computes and keeps for a while: an activation, a gradient, a mask. It lives from
 // position first to position last of the step's list of operations, both included.
 type value struct {
