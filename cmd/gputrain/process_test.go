@@ -86,13 +86,17 @@ func (p *process) wait(t testing.TB) (status int, killed syscall.Signal) {
 // builtFolder holds the program, once a test has asked for it.
 var builtFolder string
 
-// built builds the program where it is first asked for.
+// built builds the program where it is first asked for, with CUDA if the tests have it.
 var built = sync.OnceValues(func() (binary string, err error) {
 	if builtFolder, err = os.MkdirTemp("", "gputrain-built-"); err != nil {
 		return "", err
 	}
 	binary = filepath.Join(builtFolder, "gputrain")
-	if out, err := exec.Command("go", "build", "-o", binary, "github.com/gputrain/gputrain/cmd/gputrain").CombinedOutput(); err != nil {
+	args := []string{"build", "-o", binary}
+	if driver.Built {
+		args = append(args, "-tags", "cuda")
+	}
+	if out, err := exec.Command("go", append(args, "github.com/gputrain/gputrain/cmd/gputrain")...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	return binary, nil

@@ -158,82 +158,94 @@ func TestGroupErrors(t *testing.T) {
 // TestGroupKilled: if a process is killed at any moment, the others end soon, and the run
 // goes on from its checkpoint to the weights that it would have had.
 func TestGroupKilled(t *testing.T) {
+	withLaunchers(t, func(t *testing.T, launcher []string) {
+		survives(t, groupFlags, []string{"train", "--resume", "group", "--device", "cpu", "--threads", "1"},
+			func(ctx context.Context, dir string, args []string) *exec.Cmd {
+				return startGroup(t, ctx, launcher, dir, 3, args...)
+			})
+	})
+}
+
+// survives kills processes of a run with the name group, one at a time, and resumes it. start
+// makes the command that starts all of them in a folder, with the command line begin or
+// resume. GPUTRAIN_TEST_KILLS is the number of kills.
+func survives(t *testing.T, begin, resume []string, start func(ctx context.Context, dir string, args []string) *exec.Cmd) {
+	t.Helper()
 	kills := 2
 	if many, err := strconv.Atoi(os.Getenv("GPUTRAIN_TEST_KILLS")); err == nil {
 		kills = many
 	}
-	withLaunchers(t, func(t *testing.T, launcher []string) {
-		const members = 3
-		random := testenv.Rand(t)
-		whole := t.TempDir()
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
-		defer cancel()
-		began := time.Now()
-		if out, err := startGroup(t, ctx, launcher, whole, members, groupFlags...).CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-		took := time.Since(began)
-		last := filepath.Join("runs", "group", net.LastCheckpoint)
-		want := loadedWeights(t, filepath.Join(whole, last))
-		dir := t.TempDir()
-		killed := 0
-		for try := 0; killed < kills && try < 5*kills; try++ {
-			args := groupFlags
-			if _, err := os.Stat(filepath.Join(dir, last)); err == nil {
-				args = []string{"train", "--resume", "group", "--device", "cpu", "--threads", "1"}
-			} else if err := os.RemoveAll(filepath.Join(dir, "runs")); err != nil {
-				t.Fatal(err)
-			}
-			cmd := startGroup(t, ctx, launcher, dir, members, args...)
-			var out strings.Builder
-			cmd.Stdout, cmd.Stderr = &out, &out
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			ended := make(chan error, 1)
-			go func() { ended <- cmd.Wait() }()
-			select {
-			case <-time.After(time.Duration(random.Float64() * float64(took))):
-			case <-ended: // before the kill: begin again
-				if err := os.RemoveAll(filepath.Join(dir, "runs")); err != nil {
-					t.Fatal(err)
-				}
-				continue
-			}
-			processes := membersOf(t, dir)
-			if len(processes) == 0 {
-				<-ended
-				continue
-			}
-			if err := syscall.Kill(processes[random.IntN(len(processes))], syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-				t.Fatal(err)
-			}
-			killed++
-			select {
-			case <-ended:
-			case <-time.After(30 * time.Second):
-				t.Fatalf("still running 30 s after a process was killed:\n%s", out.String())
-			}
-			for deadline := time.Now().Add(10 * time.Second); len(membersOf(t, dir)) > 0; time.Sleep(50 * time.Millisecond) {
-				if time.Now().After(deadline) {
-					t.Fatalf("processes are left over: %v", membersOf(t, dir))
-				}
-			}
-		}
-		if killed < kills {
-			t.Errorf("only %d of %d kills met a running process", killed, kills)
-		}
-		args := groupFlags
+	random := testenv.Rand(t)
+	whole := t.TempDir()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	began := time.Now()
+	if out, err := start(ctx, whole, begin).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	took := time.Since(began)
+	last := filepath.Join("runs", "group", net.LastCheckpoint)
+	want := loadedWeights(t, filepath.Join(whole, last))
+	dir := t.TempDir()
+	next := func() []string {
 		if _, err := os.Stat(filepath.Join(dir, last)); err == nil {
-			args = []string{"train", "--resume", "group", "--device", "cpu", "--threads", "1"}
+			return resume
 		}
-		if out, err := startGroup(t, ctx, launcher, dir, members, args...).CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
+		if err := os.RemoveAll(filepath.Join(dir, "runs")); err != nil {
+			t.Fatal(err)
 		}
-		if got := loadedWeights(t, filepath.Join(dir, last)); !slices.Equal(got, want) {
-			t.Error("after kills, the run ends with other weights")
+		return begin
+	}
+	killed := 0
+	for try := 0; killed < kills && try < 5*kills; try++ {
+		cmd := start(ctx, dir, next())
+		var out strings.Builder
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
 		}
-	})
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		select {
+		case <-time.After(time.Duration(random.Float64() * float64(took))):
+		case <-ended: // before the kill: begin again
+			if err := os.RemoveAll(filepath.Join(dir, "runs")); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		processes := membersOf(t, dir)
+		if len(processes) == 0 {
+			<-ended
+			continue
+		}
+		if err := syscall.Kill(processes[random.IntN(len(processes))], syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			t.Fatal(err)
+		}
+		killed++
+		struck := time.Now()
+		select {
+		case <-ended:
+		case <-time.After(30 * time.Second):
+			t.Fatalf("still running 30 s after a process was killed:\n%s", out.String())
+		}
+		for len(membersOf(t, dir)) > 0 {
+			if time.Since(struck) > 30*time.Second {
+				t.Fatalf("30 s after a process was killed, some are left: %v", membersOf(t, dir))
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		t.Logf("kill %d: all had ended after %v", killed, time.Since(struck).Round(time.Millisecond))
+	}
+	if killed < kills {
+		t.Errorf("only %d of %d kills met a running process", killed, kills)
+	}
+	if out, err := start(ctx, dir, next()).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if got := loadedWeights(t, filepath.Join(dir, last)); !slices.Equal(got, want) {
+		t.Error("after kills, the run ends with other weights")
+	}
 }
 
 // awaitFile waits a minute at most until there is a file.
