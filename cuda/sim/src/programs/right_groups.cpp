@@ -96,6 +96,24 @@ void polled() {
   });
 }
 
+// A rank that frees memory doesn't wait for what another rank's device can't do without it.
+void freedWhileOthersWait() {
+  std::atomic<bool> queued{false};
+  inRanks(2, [&](Rank &rank) {
+    Kernels kernels;
+    Buffer<float> x(counting(kCount)), y(kCount);
+    if (rank.rank == 0) {
+      while (!queued) usleep(100);
+      const Buffer<float> unused(kCount);
+    }
+    MUST(rank.sum(x, x, kCount));
+    MUST(scale(kernels, rank.stream, x.address, y.address, 2));
+    queued = true;
+    rank.stream.synchronize();
+    expectEqual(y.get(), times(4, counting(kCount)), "twice the sum");
+  });
+}
+
 // A rank fails; a watcher aborts the others' communicators, and those that are left form a new group.
 void abortedAndJoinedAgain() {
   const ncclUniqueId smaller = newId();
@@ -136,6 +154,7 @@ std::vector<Program> rightGroups() {
       {"averaged-gradients", averagedGradients, "", {}, kDevices},
       {"overlapped-sums-in-a-graph", overlappedInAGraph, "", {}, kDevices},
       {"polled-sums", polled, "", {}, kDevices},
+      {"freed-while-others-wait", freedWhileOthersWait, "", {}, kDevices},
       {"aborted-and-joined-again", abortedAndJoinedAgain, "", {}, kDevices},
   };
 }

@@ -48,6 +48,16 @@ int waits(int number, int ranks, const ncclUniqueId &id) {
   for (;;) pause();
 }
 
+// child idles RANK RANKS ID: queues a sum and does nothing until it is killed.
+int idles(int number, int ranks, const ncclUniqueId &id) {
+  MUST(cuInit(0));
+  Rank rank(number, ranks, 0);
+  rank.join(id);
+  const Bytes x(floats({1}));
+  MUST(ncclAllReduce(x.pointer(), x.pointer(), 1, ncclFloat32, ncclSum, rank.comm, rank.stream));
+  for (;;) pause();
+}
+
 std::vector<std::string> wordsFor(int rank, int ranks, const ncclUniqueId &id) {
   return {std::to_string(rank), std::to_string(ranks), wordOf(id)};
 }
@@ -64,6 +74,18 @@ void processes(uint64_t seed) {
       for (const auto &child : children) check(child->succeeded(), std::to_string(ranks) + " processes, " + schedule);
     }
   }
+}
+
+// What a process has queued arrives without its help, as it does on a GPU: others may wait for it.
+void arrivesByItself() {
+  Machine machine("schedule=late,patience=20");
+  const ncclUniqueId id = newId();
+  Child child("idles", wordsFor(1, 2, id), "schedule=late");
+  Rank rank(0, 2, 0);
+  rank.join(id);
+  const Bytes x(floats({1}));
+  MUST(ncclAllReduce(x.pointer(), x.pointer(), 1, ncclFloat32, ncclSum, rank.comm, rank.stream));
+  check(asFloats(x.get(rank.stream))[0] == 2, "the sum");
 }
 
 // A process that is killed is an error of the ranks that live, and a wait for it ends with an abort.
@@ -99,11 +121,13 @@ int runChild(const std::string &what, const std::vector<std::string> &words) {
   const int rank = std::stoi(words[0]), ranks = std::stoi(words[1]);
   const ncclUniqueId id = idOf(words[2]);
   if (what == "sums") return sums(rank, ranks, id);
+  if (what == "idles") return idles(rank, ranks, id);
   if (what == "waits") return waits(rank, ranks, id);
   return 2;
 }
 
 void testProcesses(uint64_t seed) {
   processes(seed);
+  arrivesByItself();
   death();
 }

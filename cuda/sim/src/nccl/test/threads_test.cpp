@@ -111,39 +111,6 @@ void lateRank() {
   }
 }
 
-// A rank that frees memory doesn't wait for what another rank's device can't do without it.
-void freeWhileOthersWait() {
-  Machine machine("devices=2,schedule=late,patience=20");
-  std::atomic<int> queued{0};
-  const double begin = secondsSince(0);
-  inThreads(2, [&](Rank &rank) {
-    const Bytes x(floats({1}));
-    if (rank.rank == 0) {
-      while (queued == 0) usleep(1000);
-      const Bytes unused(floats({1}));
-    }
-    MUST(ncclAllReduce(x.pointer(), x.pointer(), 1, ncclFloat32, ncclSum, rank.comm, rank.stream));
-    queued++;
-    MUST(cuStreamSynchronize(rank.stream));
-  });
-  check(secondsSince(begin) < 10, "it took long");
-}
-
-// What is queued and not waited for arrives by itself: another rank may be waiting for it.
-void arrivesByItself() {
-  Machine machine("devices=2,schedule=late,patience=20");
-  std::atomic<bool> over{false};
-  inThreads(2, [&](Rank &rank) {
-    const Bytes x(floats({1}));
-    MUST(ncclAllReduce(x.pointer(), x.pointer(), 1, ncclFloat32, ncclSum, rank.comm, rank.stream));
-    if (rank.rank == 0) {
-      while (!over) usleep(1000);
-    }
-    MUST(cuStreamSynchronize(rank.stream));
-    over = true;
-  });
-}
-
 void lateJoiner() {
   Machine machine("devices=2");
   const ncclUniqueId id = newId();
@@ -221,8 +188,6 @@ void testThreads(uint64_t seed) {
   graphs(seed);
   twoStreams(seed);
   lateRank();
-  freeWhileOthersWait();
-  arrivesByItself();
   lateJoiner();
   twoCommunicators();
   destroyWaits();
