@@ -11,10 +11,12 @@ import (
 	"time"
 
 	"github.com/gputrain/gputrain/cuda"
+	"github.com/gputrain/gputrain/cuda/driver"
 	"github.com/gputrain/gputrain/cuda/sim"
 	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/devicetest"
+	"github.com/gputrain/gputrain/net/lower"
 	"github.com/gputrain/gputrain/net/parallel"
 	"github.com/gputrain/gputrain/net/parallel/lockstep"
 )
@@ -28,13 +30,24 @@ func startGroup(t *testing.T, members int, options ...sim.Option) *sim.Machine {
 // group opens a device of so many GPUs, in lockstep.
 func group(tb testing.TB, members int, o cuda.Options) net.Device {
 	tb.Helper()
+	var gpus []int
+	for i := range members {
+		gpus = append(gpus, i)
+	}
+	return groupOn(tb, gpus, o)
+}
+
+// groupOn is group on the GPUs with these numbers.
+func groupOn(tb testing.TB, gpus []int, o cuda.Options) net.Device {
+	tb.Helper()
+	members := len(gpus)
 	id, err := cuda.NewUniqueID()
 	if err != nil {
 		tb.Fatal(err)
 	}
 	d, err := lockstep.Open(members, func(i int) (net.Device, error) {
 		o := o
-		o.Index = i
+		o.Index = gpus[i]
 		own, err := cuda.Open(o)
 		if err != nil {
 			return nil, err
@@ -234,6 +247,125 @@ func TestGroupEnds(t *testing.T) {
 			for _, d := range devices {
 				if err := d.Close(); err != nil {
 					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// TestGroupOfOne trains on one GPU through NCCL, with its sums in the captured step. A real GPU can do that too.
+func TestGroupOfOne(t *testing.T) {
+	m := sim.Start(t)
+	if m.Simulated() {
+		defer cuda.SetFewestSummed(500)()
+	}
+	config := groupRecipe()
+	want := trainedWeights(t, open(strict)(t), grouped(), config)
+	got := trainedWeights(t, group(t, 1, strict), grouped(), config)
+	approx.Check(t, "weights", got, wide(want), approx.Tolerance{Abs: 1e-4}) // batch normalisation rounds otherwise
+}
+
+// TestGroupOnOneGPU trains with two members on one real GPU, which NCCL allows from 2.30.3 on. Or else on two, if there are
+// two.
+func TestGroupOnOneGPU(t *testing.T) {
+	m := sim.Start(t)
+	if m.Simulated() {
+		t.Skip("TestGroupTraining has several simulated GPUs")
+	}
+	found := driver.Describe()
+	members := []int{0, 1}
+	if len(found.Devices) < 2 {
+		if found.NCCL.Version.Less(driver.Version{Major: 2, Minor: 30, Patch: 3}) {
+			t.Skipf("there is one GPU, and NCCL %v allows one member on each", found.NCCL.Version)
+		}
+		t.Setenv("NCCL_MULTI_RANK_GPU_ENABLE", "1")
+		members = []int{0, 0}
+	}
+	config := groupRecipe()
+	want := trainedWeights(t, open(strict)(t), grouped(), config)
+	got := trainedWeights(t, groupOn(t, members, strict), grouped(), config)
+	approx.Check(t, "weights", got, wide(want), approx.Tolerance{Abs: 1e-4})
+}
+
+// TestGroupCounts counts what a step of a group does: a sum for each turn, of all gradients, and two for each batch
+// normalisation; no other, and no synchronisation.
+func TestGroupCounts(t *testing.T) {
+	small := &net.Network{Name: "small", Input: net.Shape{C: 2, H: 4, W: 4}, Layers: []net.Layer{
+		&net.Conv{Filters: 4, Kernel: net.Square(3)}, &net.BatchNorm{}, &net.Activation{Func: net.ReLU}, &net.Flatten{}, &net.Dense{Units: 300}, &net.Dense{Units: 3}}}
+	resnet18, ok := net.ModelNamed("resnet18")
+	if !ok {
+		t.Fatal("no model resnet18")
+	}
+	large := resnet18.Network()
+	for _, c := range []struct {
+		network      *net.Network
+		members      int
+		fewest, most int // gradients of a turn; turns
+		long         bool
+	}{{small, 2, 1000, 2, false}, {small, 3, 1000, 2, false}, {large, 2, 2 << 20, 6, true}} {
+		t.Run(fmt.Sprintf("%s on %d", c.network.Name, c.members), func(t *testing.T) {
+			if c.long && !long() {
+				t.Skip("its steps take a minute in the simulator: make cuda-long")
+			}
+			defer cuda.SetFewestSummed(c.fewest)()
+			m := startGroup(t, c.members)
+			d := group(t, c.members, strict)
+			defer closeDevice(t, d)
+			options := net.Options{Batch: c.members, Seed: 1, Optimizer: net.SGDDefault(0.01)}
+			p, err := d.Compile(c.network, options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			data := devicetest.RandomData(7, c.network.Input, 3, c.members)
+			step := func() {
+				t.Helper()
+				indices := make([]int32, c.members)
+				for i := range indices {
+					indices[i] = int32(i)
+				}
+				if err := p.Step(net.Batch{Data: data, Indices: indices}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			counted := func(steps int) map[string]int64 {
+				before := m.Counters()
+				for range steps {
+					step()
+				}
+				queued := m.Counters()
+				if _, err := p.TakeMetrics(); err != nil {
+					t.Fatal(err)
+				}
+				after := m.Counters()
+				for name, n := range before {
+					after[name] -= n
+				}
+				after["synchronisations of steps"] = queued["synchronisations"] - before["synchronisations"]
+				return after
+			}
+			counted(3) // makes and captures
+			idle, busy := counted(0), counted(2)
+			plan := p.Plan()
+			turns := cuda.Turns(lower.Lower(plan, cuda.Fuser{}), options.Optimizer, c.members)
+			sums, bytes := int64(len(turns)), int64(0)
+			for _, q := range plan.Trained() {
+				bytes += 4 * int64((q.Size()+63)/64*64) // each begins at a multiple of 256 bytes
+			}
+			parameters := bytes
+			for _, node := range plan.Nodes {
+				if _, is := node.Layer.(*net.BatchNorm); is {
+					sums += 2
+					bytes += int64(8*(2*node.In.C+1) + 4*2*node.In.C)
+				}
+			}
+			t.Logf("%d turns, %d sums and %d bytes a step, of which gradients %d; of %d parameters", len(turns), sums, bytes, parameters, plan.Parameters())
+			if len(turns) < 2 || len(turns) > c.most {
+				t.Errorf("the turns begin at %v, want 2 to %d of them", turns, c.most)
+			}
+			steps := 2 * int64(c.members)
+			for what, want := range map[string]int64{"nccl": steps * sums, "nccl.bytes": steps * bytes, "graph launches": steps, "call.ncclAllReduce": 0, "synchronisations of steps": 0} {
+				if got := busy[what] - idle[what]; got != want {
+					t.Errorf("%s: %d, want %d", what, got, want)
 				}
 			}
 		})

@@ -161,7 +161,7 @@ func TestSpeedAndSummary(t *testing.T) {
 func TestWheelFolders(t *testing.T) {
 	empty, full := t.TempDir(), t.TempDir()
 	want := []string{}
-	for _, file := range []string{"cudnn/lib/libcudnn.so.9", "cu13/lib/libcublas.so.13", "nccl/lib/libnccl.so.2"} {
+	for _, file := range []string{"cudnn/lib/libcudnn.so.9", "cu13/lib/libcublas.so.13", "nccl/lib/libnccl.so.2", "other/lib/libother.so.2"} {
 		path := filepath.Join(full, "nvidia", file)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -169,7 +169,7 @@ func TestWheelFolders(t *testing.T) {
 		if err := os.WriteFile(path, nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(file, "nccl") {
+		if !strings.Contains(file, "other") {
 			want = append(want, filepath.Dir(path))
 		}
 	}

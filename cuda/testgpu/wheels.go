@@ -30,7 +30,7 @@ func wheelFolders(ctx context.Context, t *transcript) []string {
 func wheelFoldersIn(sitePackages []string) []string {
 	for _, site := range sitePackages {
 		var folders []string
-		for _, pattern := range []string{"libcudnn.so.[89]", "libcublas.so.1[0-9]", "libnvrtc.so.1[0-9]"} {
+		for _, pattern := range []string{"libcudnn.so.[89]", "libcublas.so.1[0-9]", "libnvrtc.so.1[0-9]", "libnccl.so.2"} {
 			files, _ := filepath.Glob(filepath.Join(site, "nvidia", "*", "lib", pattern))
 			for _, file := range files {
 				if dir := filepath.Dir(file); !slices.Contains(folders, dir) {
