@@ -85,6 +85,9 @@ func (op *batchNorm) share() (tasks int) {
 func (op *batchNorm) forward() {
 	ws, tasks := op.workers, op.share()
 	op.count = float64(op.pass.counted * op.layout.area())
+	if op.alone() {
+		op.count = float64(op.pass.Len() * op.layout.area())
+	}
 	switch {
 	case op.parts == 1 && !op.together():
 		ws.do(op.blocks, op.forwardTask)
@@ -277,6 +280,10 @@ func (op *batchNorm) addParts(block int) {
 	}
 }
 
+// alone reports whether the pass has samples that count nothing in a group whose statistics
+// are not taken together. They are normalised by themselves.
+func (op *batchNorm) alone() bool { return op.group == nil && op.pass.counted == 0 }
+
 // together reports whether the pass takes statistics over the members of a group.
 func (op *batchNorm) together() bool { return op.group != nil && op.pass.together && op.pass.training }
 
@@ -327,7 +334,7 @@ func (op *batchNorm) statistics(_ *worker, block int) {
 		off := totals[j] / m
 		mean, variance := float64(shift[j])+off, max(0, totals[lanes+j]/m-off*off)
 		op.mean[first+j], op.inverse[first+j] = mean, 1/math.Sqrt(variance+op.epsilon)
-		if op.pass.frozen {
+		if op.pass.frozen || op.alone() {
 			continue
 		}
 		move := func(p *parameter, to float64) {

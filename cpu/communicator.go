@@ -34,6 +34,14 @@ func (s *sums) failed() error {
 	return fmt.Errorf("cpu: sums over the group: %w", s.err)
 }
 
+// statistics returns what sums batch normalisation's statistics, or nil if nothing does.
+func (p *program) statistics() *sums {
+	if p.options.LocalStatistics {
+		return nil
+	}
+	return p.sums
+}
+
 // sumGradients replaces the gradients by their sums over all members.
 func (p *program) sumGradients() error {
 	if p.sums == nil {

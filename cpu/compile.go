@@ -419,10 +419,10 @@ func (p *program) makeGroup(op *operation, lowered *lower.Program, g lower.Group
 		op.sample = newBlockConv(ws, &p.pass, head, ins[0], op.out, batch, params[head.Index], rectifierOf(tail))
 		p.showReLU(tail, head)
 	case lower.NormReLU:
-		op.batch = newBatchNorm(ws, &p.pass, head, ins[0], nil, op.out, params[head.Index], rectifierOf(tail), p.sums)
+		op.batch = newBatchNorm(ws, &p.pass, head, ins[0], nil, op.out, params[head.Index], rectifierOf(tail), p.statistics())
 		p.showReLU(tail, head)
 	case lower.NormAddReLU:
-		op.batch = newBatchNorm(ws, &p.pass, head, ins[0], &ins[1], op.out, params[head.Index], rectifierOf(tail), p.sums)
+		op.batch = newBatchNorm(ws, &p.pass, head, ins[0], &ins[1], op.out, params[head.Index], rectifierOf(tail), p.statistics())
 		p.showReLU(tail, head, p.plan.Nodes[g.Nodes[1]])
 	case lower.AddReLU:
 		op.sample = &add{ins, op.out, true}
@@ -455,7 +455,7 @@ func (p *program) singleLayer(op *operation, node net.Node, ins []operand, param
 		}
 		op.sample = newDropout(&p.pass, node, layer.Rate, p.options.Seed, in, out)
 	case *net.BatchNorm:
-		op.batch = newBatchNorm(ws, &p.pass, node, in, nil, out, params, rectifier{}, p.sums)
+		op.batch = newBatchNorm(ws, &p.pass, node, in, nil, out, params, rectifier{}, p.statistics())
 	case *net.Add:
 		op.sample = &add{ins, out, false}
 	case *net.Concat:

@@ -371,3 +371,9 @@ func TestGroupCounts(t *testing.T) {
 		})
 	}
 }
+
+// TestGroupLocalStatistics: see lockstep.CheckLocalStatistics.
+func TestGroupLocalStatistics(t *testing.T) {
+	startGroup(t, 2)
+	lockstep.CheckLocalStatistics(t, open(strict)(t), group(t, 2, strict))
+}

@@ -37,7 +37,7 @@ func (b *batchNorm) claim(first, last int) claim {
 		b.moments = newFloats(2*parts*channels, first, first)
 		need.own = append(need.own, &b.moments)
 	}
-	grouped := b.program.group != nil && !b.program.options.Inference
+	grouped := b.program.group != nil && !b.program.options.LocalStatistics && !b.program.options.Inference
 	if grouped {
 		b.joint = newFloats(2*(2*channels+1), first, last)
 		need.own = append(need.own, &b.joint)
@@ -107,7 +107,7 @@ func (b *batchNorm) forward(p *pass) error {
 		}
 		k := kernels.BatchnormStatistics{Mean: mean, Inverse: inverse, Means: means, Squares: squares, Batch: batch, Channels: channels,
 			Extent: e, Parts: parts, Momentum: b.momentum, Epsilon: b.epsilon}
-		if !p.tracing {
+		if !p.tracing && !p.empty {
 			k.RunningMean, k.RunningVar = optional(running), optional(variance)
 		}
 		err = b.launch(k)

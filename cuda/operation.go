@@ -55,7 +55,7 @@ func (s *slot) values() kernels.Values { return s.kind.At(uint64(s.Address)) }
 type pass struct {
 	n        int // samples
 	training bool
-	grouped  bool // the other members of the group make the same pass
+	grouped  bool // batch normalisation's statistics are those of all members of the group, which make the same pass
 	empty    bool // it counts nothing; see net.Share.Empty
 	tracing  bool // a trace: running statistics don't change
 }

@@ -52,7 +52,7 @@ func (p *program) forward(w work) error {
 	if err != nil {
 		return err
 	}
-	m := &pass{n: w.n, training: w.trains(), grouped: p.group != nil, empty: w.empty}
+	m := &pass{n: w.n, training: w.trains(), grouped: p.group != nil && !p.options.LocalStatistics, empty: w.empty}
 	for _, g := range p.groups {
 		ranges.begin(g.names.forward)
 		err := g.forward(m)
@@ -73,7 +73,7 @@ func (p *program) backward(w work) error {
 			return err
 		}
 	}
-	m := &pass{n: w.n, training: true, grouped: p.group != nil, empty: w.empty}
+	m := &pass{n: w.n, training: true, grouped: p.group != nil && !p.options.LocalStatistics, empty: w.empty}
 	turn := 0
 	for i := len(p.groups) - 1; i >= 0; i-- {
 		g := p.groups[i]

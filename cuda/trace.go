@@ -20,7 +20,7 @@ func (p *program) Trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
 
 // TraceShare is Trace of a share of a mini-batch; see [net.GroupTracer].
 func (p *program) TraceShare(b net.Batch, share net.Share, mode net.Mode) (*net.Trace, error) {
-	return p.traceOf(b, share, mode, p.group != nil)
+	return p.traceOf(b, share, mode, p.group != nil && !p.options.LocalStatistics)
 }
 
 // traceOf traces a share of a mini-batch, with the other members of the group or without.

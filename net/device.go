@@ -37,6 +37,9 @@ type Options struct {
 	// Gradients has a part of what all members' calls have together. Batch normalisation takes its statistics over all of
 	// it, and Update the sums of all members' gradients. All other calls are as without one.
 	Communicator Communicator
+	// LocalStatistics lets batch normalisation take its statistics from the part of this program alone. Then running
+	// statistics differ between members.
+	LocalStatistics bool
 	// Inference says that the Program only evaluates and infers. It takes no memory for training. Calls that train,
 	// and a Trace of training, return ErrInference. A State has no moments of an optimiser.
 	Inference bool

@@ -35,10 +35,13 @@ type Recipe struct {
 	Loss          Criterion `json:"loss,omitzero"`
 	Balance       bool      `json:"balance,omitempty"`   // class weights are the BalancedWeights of the training set; then Loss must have none
 	DropLast      bool      `json:"drop_last,omitempty"` // an epoch leaves out its last samples if they don't fill an update
-	Average       float64   `json:"average,omitempty"`   // decay of the weights' moving averages, which evaluations use, see Options; 0 keeps none
-	Lookahead     Lookahead `json:"lookahead,omitzero"`  // its Total must be 0
-	Augment       Augment   `json:"augment,omitzero"`
-	Views         Views     `json:"views,omitempty"` // the views in which evaluations see each sample
+	// LocalStatistics lets each member of a group take batch normalisation's statistics from its own part of a mini-batch,
+	// without waiting for the others. Then the result depends on the number of members. Alone it changes nothing.
+	LocalStatistics bool      `json:"local_statistics,omitempty"`
+	Average         float64   `json:"average,omitempty"`  // decay of the weights' moving averages, which evaluations use, see Options; 0 keeps none
+	Lookahead       Lookahead `json:"lookahead,omitzero"` // its Total must be 0
+	Augment         Augment   `json:"augment,omitzero"`
+	Views           Views     `json:"views,omitempty"` // the views in which evaluations see each sample
 }
 
 // maxEpochs keeps every count of steps far from overflow.

@@ -95,6 +95,7 @@ func (cfg Config) Options() Options {
 	return Options{
 		Batch: min(r.Batch, cfg.Train.Len()), Optimizer: r.OptimizerFor(r.StepsPerEpoch(cfg.Train.Len())), Seed: r.Seed,
 		Loss: r.LossFor(cfg.Train), Average: r.Average, Lookahead: r.lookaheadFor(r.StepsPerEpoch(cfg.Train.Len())), Images: cfg.Train,
+		LocalStatistics: r.LocalStatistics,
 	}
 }
 

@@ -25,7 +25,7 @@ var foreignFlags = []foreignFlag{
 	{"lr learning-rate", "from", "find-rate looks for the learning rate, between --from and --to"},
 	{"epochs epoch", "from", "find-rate makes --steps N steps"},
 	{"workers num-workers nw jobs", "threads", "pictures are decoded once, and the device itself prepares the mini-batches; --threads N is for the CPU device"},
-	{"gpus num-gpus nproc-per-node world-size local-rank distributed", "device", "a run trains on one device; use --device cuda, or --device cuda:1 for the second GPU"},
+	{"gpus num-gpus nproc-per-node world-size local-rank distributed", "device", "--device cuda:all trains on all GPUs of this machine; launchers such as torchrun start processes on several: see docs/scale.md"},
 	{"gpu gpu-id cuda device-id", "device", "use --device cuda, or --device cuda:1 for the second GPU"},
 	{"cpu no-cuda no-gpu use-cpu", "device", "use --device cpu"},
 	{"port p", "address", "use --address 127.0.0.1:VALUE, or --address :VALUE for every address of this machine"},

@@ -110,6 +110,7 @@ func recipeFlags() []recipeFlag {
 			},
 		},
 		yes("drop-last", training, "leave out the images of an epoch that don't fill its last update", func(r *net.Recipe) *bool { return &r.DropLast }),
+		yes("local-statistics", training, "in a group, take batch normalisation's statistics from each member's part: faster, and the result depends on the number of members", func(r *net.Recipe) *bool { return &r.LocalStatistics }),
 		{
 			flag: &cli.Uint64Flag{Name: "seed", EnvVars: env("seed"), Category: training, DefaultText: recipesOwn, Usage: "`N`: decides initial weights, shuffles, dropout and augmentation"},
 			set:  func(c *cli.Context, r *net.Recipe) error { r.Seed = c.Uint64("seed"); return nil },
@@ -530,6 +531,9 @@ func describeRecipe(r net.Recipe) string {
 	}
 	if r.DropLast {
 		parts = append(parts, "last images dropped")
+	}
+	if r.LocalStatistics {
+		parts = append(parts, "local statistics")
 	}
 	if l := r.Lookahead; l.Every != 0 {
 		parts = append(parts, fmt.Sprintf("lookahead every %s", counted(l.Every, "step")))

@@ -81,12 +81,14 @@ Examples:
   gputrain train --resume run-1 --epochs 20            # longer than planned
   gputrain train --run job --auto-resume               # begin it, or go on
   gputrain train --weights run-1 --epochs 5 --lr 1e-5  # a new run on top
+  gputrain train --device cuda:all                     # all GPUs
   mpirun -n 4 gputrain train --device cpu              # several processes
   tensorboard --logdir runs                            # watch all runs` + a.further(`
 
 Processes that mpirun, srun, torchrun, or the variables RANK, WORLD_SIZE,
-MASTER_ADDR and MASTER_PORT make a group, train one network on CPUs, each with a
-part of every mini-batch. Process 0 writes and prints. See docs/scale.md.
+MASTER_ADDR and MASTER_PORT make a group, train one network, each with a part of
+every mini-batch, on its CPUs or on a GPU of its own. --device cuda:all starts a
+process for each GPU by itself. Process 0 writes and prints. See docs/scale.md.
 
 --json prints an object for each event; "event" is started, progress, epoch,
 checkpoint, done or, with --verbose on a GPU, gpu. Losses are means an image,

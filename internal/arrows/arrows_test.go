@@ -46,7 +46,7 @@ var allowed = map[string][]string{
 	"bench/peers/serve": {"bench/peers", "net"},
 	"cmd/gputrain":      {"net", "net/lower", "net/reference", "net/verify", "mnist", "cpu", "cuda", "cuda/driver", "onnx", "internal/memlimit", "internal/regularfile", "picture", "pictures", "serve", "bench", "bench/peers", "internal/replacefile", "internal/runfolder", "internal/runreport", "internal/netgraph", "internal/cpufeat", "internal/chart", "internal/page", "internal/raster", "tensorboard", "internal/launch", "internal/rendezvous", "net/parallel", "net/parallel/mpi"},
 	"internal/launch":   {}, "internal/rendezvous": {},
-	"net/parallel/mpi": {"net"}, "net/parallel/mpi/mpitest": {}, "net/parallel/lockstep": {"net"},
+	"net/parallel/mpi": {"net"}, "net/parallel/mpi/mpitest": {}, "net/parallel/lockstep": {"net", "net/devicetest", "internal/approx"},
 	"cuda":        {"net", "net/lower", "kernels", "cuda/driver"},
 	"cuda/driver": {}, "cuda/driver/internal/trampoline": {},
 	"cuda/sim": {"cuda/sim/internal/build", "internal/testenv"}, "cuda/sim/internal/build": {}, "cuda/sim/internal/calls": {"cuda/driver"},

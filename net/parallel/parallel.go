@@ -75,6 +75,8 @@ type program struct {
 	options net.Options
 	group   net.Communicator
 	pending bool // gradients await an update
+	apart   bool // the members' running statistics may differ
+	swapped bool // averages are in the place of weights
 }
 
 // Own returns what a program on all members' devices has on this member's: a program that
@@ -159,7 +161,45 @@ func (p *program) Step(b net.Batch) error {
 	if err := p.check(b, p.options.Batch); err != nil {
 		return err
 	}
+	p.apart = p.options.LocalStatistics
 	return p.own.StepShare(p.shareOf(b, net.Whole(b.Len())))
+}
+
+// settle gives all members the mean of their running statistics, if these may differ.
+func (p *program) settle() error {
+	if !p.apart || p.swapped || p.pending {
+		return nil
+	}
+	st, err := p.own.State()
+	if err != nil {
+		return err
+	}
+	var all []float64
+	each := func(f func(v []float32)) {
+		for _, values := range []map[string]*tensor.Dense{st.Params, st.Average} {
+			for _, q := range p.plan.Params {
+				if t := values[q.Name]; t != nil && (q.Role == net.RunningMean || q.Role == net.RunningVar) {
+					f(t.Float32s())
+				}
+			}
+		}
+	}
+	each(func(v []float32) {
+		for _, x := range v {
+			all = append(all, float64(x)/float64(p.group.Size()))
+		}
+	})
+	if err := p.group.SumFloat64(all); err != nil {
+		return err
+	}
+	each(func(v []float32) {
+		for i := range v {
+			v[i] = float32(all[i])
+		}
+		all = all[len(v):]
+	})
+	p.apart = false
+	return p.own.SetState(st)
 }
 
 // Gradients computes the gradients of a share of a mini-batch, of which each member has a
@@ -171,6 +211,7 @@ func (p *program) Gradients(b net.Batch, share net.Share) error {
 	if err := share.Check(b.Len()); err != nil {
 		return err
 	}
+	p.apart = p.options.LocalStatistics
 	if err := p.own.Gradients(p.shareOf(b, share)); err != nil {
 		return err
 	}
@@ -186,11 +227,23 @@ func (p *program) Update() error {
 	return nil
 }
 
-func (p *program) SwapAverage() error { return p.own.SwapAverage() }
+func (p *program) SwapAverage() error {
+	if err := p.settle(); err != nil {
+		return err
+	}
+	if err := p.own.SwapAverage(); err != nil {
+		return err
+	}
+	p.swapped = !p.swapped
+	return nil
+}
 
 // Evaluate returns loss and hits of the batch, of which each member computes a part.
 func (p *program) Evaluate(b net.Batch) (net.Metrics, error) {
 	if err := p.check(b, 0); err != nil {
+		return net.Metrics{}, err
+	}
+	if err := p.settle(); err != nil {
 		return net.Metrics{}, err
 	}
 	part, share := p.shareOf(b, net.Whole(b.Len()))
@@ -234,6 +287,9 @@ func (p *program) Infer(b net.Batch) (*tensor.Dense, error) {
 	if err := p.check(b, 0); err != nil {
 		return nil, err
 	}
+	if err := p.settle(); err != nil {
+		return nil, err
+	}
 	part, _ := p.shareOf(b, net.Whole(b.Len()))
 	own, err := p.own.Infer(part)
 	if err != nil {
@@ -252,14 +308,20 @@ func (p *program) rows(own *tensor.Dense, n int, dims ...int) (*tensor.Dense, er
 	return all, p.group.SumFloat32(all.Float32s())
 }
 
-func (p *program) State() (net.State, error) { return p.own.State() }
+// State returns a copy of the state, which all members have.
+func (p *program) State() (net.State, error) {
+	if err := p.settle(); err != nil {
+		return net.State{}, err
+	}
+	return p.own.State()
+}
 
 // SetState gives all members a state. They have the same.
 func (p *program) SetState(s net.State) error {
 	if err := p.own.SetState(s); err != nil {
 		return err
 	}
-	p.pending = false
+	p.pending, p.apart, p.swapped = false, false, false
 	return nil
 }
 
