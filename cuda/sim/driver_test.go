@@ -34,6 +34,9 @@ func TestDeviceSaysThatItIsSimulated(t *testing.T) {
 		}
 	}
 	t.Logf("\n%v", libraries)
+	if n := libraries.NCCL; m.Simulated() && (n.Err != nil || n.Version != driver.Version{Major: 2, Minor: 21, Patch: 3}) {
+		t.Errorf("NCCL %v, %v", n.Version, n.Err)
+	}
 }
 
 // Each of four streams uploads, copies on the device what another stream uploaded, and downloads it, all unordered but

@@ -153,7 +153,9 @@ bool set(const std::string &key, const std::string &value, Configuration &to) {
     if (!number(value, n) || n == 0 || n > 1024) return false;
     return to.properties.multiprocessors = int(n), true;
   }
-  if (key == "driver" || key == "cudnn" || key == "cublas" || key == "nccl") return to.options[key] = value, number(value, n);
+  if (key == "driver" || key == "cudnn" || key == "cublas" || key == "nccl") {
+    return to.options[key] = value, number(value, n);
+  }
   return false;
 }
 

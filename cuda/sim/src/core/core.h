@@ -3,9 +3,10 @@
 // against that library and use this header alone.
 //
 // One lock guards the machine: a Call takes it for the length of an API call. Queued work runs inside of calls, as late
-// and in as odd an order as streams, events and the seed allow; host functions also where nobody calls, on a thread of
-// the machine's own. All threads of a program count as one when it comes to order: what one of them has waited for, all
-// have, since how they wait for each other can't be seen.
+// and in as odd an order as streams, events and the seed allow; host functions and collectives also where nobody calls,
+// on a thread of the machine's own. A call that has to wait for other ranks gives up the lock meanwhile. All threads of a
+// program count as one when it comes to order: what one of them has waited for, all have, since how they wait for each
+// other can't be seen.
 //
 // What a program does wrong becomes a finding (report), and where real libraries would notice, a status too.
 #ifndef GPUTRAIN_SIM_CORE_H
@@ -176,8 +177,8 @@ Context *contextOf(Stream &stream);
 class Collective {
  public:
   virtual ~Collective() = default;
-  // Whose it is. Its collectives run in the order in which they were queued, whatever streams they are on. That makes
-  // nothing else wait: what a stream holds comes no later for it.
+  // Whose it is. A communicator's collectives run in the order in which they were queued, whatever streams they are on.
+  // A program must not rely on it: who uses a result has to wait for its stream.
   virtual const void *communicator() const = 0;
   // Called when it is queued, so once for each launch of a graph. Returns its number among the communicator's.
   // `failure`: the status, in the library's numbers, that it fails with on demand; 0: none.
@@ -203,7 +204,8 @@ struct Work {
   // Kernels only: finds out while running what it touches, and does its own bounds and initialisation checks.
   std::function<CUresult(std::vector<Access> &touched)> runAndTell;
   std::shared_ptr<Collective> collective;  // instead of both; null: the work waits for nobody else
-  const char *counter = "";       // "kernel", "memcpy HtoD", "memset", "dnn", "blas", "nccl", "host function": see counters
+  // "kernel", "memcpy HtoD", "memset", "dnn", "blas", "nccl", "host function": see counters
+  const char *counter = "";
   uint64_t counterBytes = 0;      // for copies and collectives
   bool hostFunction = false;
 };

@@ -201,7 +201,8 @@ void limitBacklog() {
   if (m.pending.size() <= kBacklog) return;
   auto middle = m.pending.begin();
   std::advance(middle, long(kBacklog / 4));
-  force({middle->second});
+  // It may wait for a rank that is another thread of this process, and that one for the call that is open.
+  force({middle->second}, Missing::Leave);
 }
 
 // Faults on demand that count work.

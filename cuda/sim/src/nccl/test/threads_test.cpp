@@ -111,6 +111,24 @@ void lateRank() {
   }
 }
 
+// A rank that runs far ahead fills the queue, but it doesn't keep the other from coming.
+void longQueues() {
+  Machine machine("devices=2,schedule=late,patience=20");
+  std::atomic<bool> ahead{false};
+  inThreads(2, [&](Rank &rank) {
+    const Bytes x(floats({1})), y(floats({1}));
+    while (rank.rank == 0 && !ahead) usleep(1000);
+    for (int i = 0; i < 1500; i++) {
+      if (rank.rank == 0) MUST(cuMemsetD32Async(y.address, 0, 1, rank.stream));
+    }
+    for (int i = 0; i < 1000; i++) {
+      MUST(ncclAllReduce(x.pointer(), x.pointer(), 1, ncclFloat32, ncclMax, rank.comm, rank.stream));
+    }
+    ahead = true;
+    check(asFloats(x.get(rank.stream))[0] == 1, "the maximum");
+  });
+}
+
 void lateJoiner() {
   Machine machine("devices=2");
   const ncclUniqueId id = newId();
@@ -188,6 +206,7 @@ void testThreads(uint64_t seed) {
   graphs(seed);
   twoStreams(seed);
   lateRank();
+  longQueues();
   lateJoiner();
   twoCommunicators();
   destroyWaits();
