@@ -14,11 +14,13 @@ import (
 	"github.com/gputrain/gputrain/cuda/driver"
 	"github.com/gputrain/gputrain/cuda/sim"
 	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/mnist"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/devicetest"
 	"github.com/gputrain/gputrain/net/lower"
 	"github.com/gputrain/gputrain/net/parallel"
 	"github.com/gputrain/gputrain/net/parallel/lockstep"
+	"github.com/gputrain/gputrain/net/verify"
 )
 
 // startGroup starts a machine with so many GPUs.
@@ -64,11 +66,43 @@ func groupOn(tb testing.TB, gpus []int, o cuda.Options) net.Device {
 	return d
 }
 
+// notQuick skips a test that takes minutes.
+func notQuick(t *testing.T) {
+	t.Helper()
+	if !long() {
+		t.Skip("it takes minutes in the simulator: make cuda-long")
+	}
+}
+
 // TestGroupCompliance: a group of GPUs is a device.
 func TestGroupCompliance(t *testing.T) {
-	notShort(t)
+	notQuick(t)
 	startGroup(t, 2)
 	devicetest.Run(t, func(tb testing.TB) net.Device { return group(tb, 2, strict) }, devicetest.Short())
+}
+
+// TestGroupVerify compares a group with the reference on real images, as `gputrain verify` does with one device.
+func TestGroupVerify(t *testing.T) {
+	notQuick(t)
+	startGroup(t, 2)
+	split, err := mnist.Tutorial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := group(t, 2, strict)
+	defer closeDevice(t, d)
+	model, ok := net.ModelNamed("digits-s")
+	if !ok {
+		t.Fatal("no model digits-s")
+	}
+	r, err := verify.Network(t.Context(), d, model.Network(), split.Train, verify.Options{Batch: 5, Steps: 2, Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d comparisons on %d images", len(r.Checks()), r.Batch)
+	if !r.OK() {
+		t.Errorf("%+v", r.Failures())
+	}
 }
 
 // grouped is a network with all that depends on a sample's place, or on the whole mini-batch.
@@ -126,6 +160,7 @@ func wide(values []float32) (all []float64) {
 // TestGroupTraining: 2, 3 and 4 GPUs train to what one does, and twice to the same bytes.
 func TestGroupTraining(t *testing.T) {
 	defer cuda.SetFewestSummed(500)() // so that there are several turns
+	notShort(t)
 	for i, c := range []struct {
 		name      string
 		tolerance float64 // of weights of up to 1, after 50 steps
@@ -142,17 +177,20 @@ func TestGroupTraining(t *testing.T) {
 		{"bfloat16", 0.05, cuda.Options{Precision: cuda.BF16, Deterministic: true}, func(c *net.Config) { c.Recipe.Epochs = 2 }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.name == "one stream" && !long() {
+				t.Skip("make cuda-long")
+			}
 			m := startGroup(t, 4)
 			config := groupRecipe()
 			c.change(&config)
 			want := wide(trainedWeights(t, open(c.options)(t), grouped(), config))
 			for _, members := range []int{2, 3, 4} {
-				if i > 0 && members != 3 && !long() {
+				if members != 3 && !long() {
 					continue // make cuda-long
 				}
 				got := trainedWeights(t, group(t, members, c.options), grouped(), config)
 				approx.Check(t, fmt.Sprintf("weights of %d GPUs", members), got, want, approx.Tolerance{Abs: c.tolerance})
-				if members != 3 {
+				if members != 3 || i > 0 && !long() {
 					continue
 				}
 				again := trainedWeights(t, group(t, members, c.options), grouped(), config)

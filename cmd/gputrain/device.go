@@ -21,7 +21,7 @@ var precisionNames = []string{string(cuda.FP32), string(cuda.TF32), string(cuda.
 
 func deviceFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "device", Value: "auto", EnvVars: env("device"), Category: "Machine", Usage: "`NAME`: auto (a GPU, or else the CPU), cpu, reference, cuda, cuda:N or, to train, cuda:all"},
+		&cli.StringFlag{Name: "device", Value: "auto", EnvVars: env("device"), Category: "Machine", Usage: "`NAME`: auto (a GPU, or else the CPU), cpu, reference, cuda or cuda:N"},
 		&cli.IntFlag{Name: "threads", DefaultText: "one a core", EnvVars: env("threads"), Category: "Machine", Usage: "run the CPU device on `N` threads"},
 		&cli.StringFlag{Name: "precision", DefaultText: "the GPU's fastest", EnvVars: env("precision"), Category: "Machine", Usage: "multiply on a GPU in `NAME`: fp32, tf32 or bf16"},
 		&cli.BoolFlag{Name: "deterministic", EnvVars: env("deterministic"), Category: "Machine", Usage: "the same bytes every time on a GPU too (other devices always give them)"},
@@ -36,6 +36,17 @@ func withDefault(name, text string, flags []cli.Flag) []cli.Flag {
 	for _, f := range flags {
 		if f, ok := f.(*cli.StringFlag); ok && f.Name == name {
 			f.DefaultText = text
+		}
+	}
+	return flags
+}
+
+// groupDeviceFlags are deviceFlags of a command that can use several GPUs.
+func groupDeviceFlags() []cli.Flag {
+	flags := deviceFlags()
+	for _, f := range flags {
+		if f, is := f.(*cli.StringFlag); is && f.Name == "device" {
+			f.Usage += "; cuda:all is all GPUs"
 		}
 	}
 	return flags

@@ -171,7 +171,7 @@ func TestGroupKilled(t *testing.T) {
 // resume. GPUTRAIN_TEST_KILLS is the number of kills.
 func survives(t *testing.T, begin, resume []string, start func(ctx context.Context, dir string, args []string) *exec.Cmd) {
 	t.Helper()
-	kills := 2
+	kills := 1
 	if many, err := strconv.Atoi(os.Getenv("GPUTRAIN_TEST_KILLS")); err == nil {
 		kills = many
 	}

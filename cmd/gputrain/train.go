@@ -103,7 +103,7 @@ accuracies from 0 to 1.
   done        epochs (as in epoch), best, early_stopped, time_up, seconds,
               last_checkpoint, best_checkpoint
   gpu         memory, workspace (bytes), convolutions, graphs`),
-		Flags:  append(flags, deviceFlags()...),
+		Flags:  append(flags, groupDeviceFlags()...),
 		Action: a.train,
 	}
 }
