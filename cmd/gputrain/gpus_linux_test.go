@@ -76,6 +76,36 @@ func TestAllGPUs(t *testing.T) {
 	}
 }
 
+// TestGPUsByHand: where a launcher starts one process on each of two machines, each of them starts those for its other GPUs.
+func TestGPUsByHand(t *testing.T) {
+	skipProcesses(t)
+	dir := t.TempDir()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	var all []*exec.Cmd
+	var outs [2]strings.Builder
+	for machine := range outs {
+		cmd := onSimulated(t, ctx, dir, 2, append(slices.Clone(gpuFlags), "--device", allGPUs)...)
+		cmd.Env = append(cmd.Env, fmt.Sprint("RANK=", machine), "WORLD_SIZE=2", "MASTER_ADDR=127.0.0.1", "MASTER_PORT=29931")
+		cmd.Stdout, cmd.Stderr = &outs[machine], &outs[machine]
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, cmd)
+	}
+	for machine, cmd := range all {
+		if err := cmd.Wait(); err != nil || strings.HasPrefix(outs[machine].String(), "Device  4 x cuda:0 (") != (machine == 0) || machine > 0 && outs[machine].Len() > 0 {
+			t.Errorf("machine %d: %v\n%s", machine, err, outs[machine].String())
+		}
+	}
+	alone := t.TempDir()
+	if out, err := onSimulated(t, ctx, alone, 1, append(slices.Clone(gpuFlags), "--device", "cuda")...).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	last := filepath.Join("runs", "group", net.LastCheckpoint)
+	approx.Check(t, "weights", loadedWeights(t, filepath.Join(dir, last)), loadedWeights(t, filepath.Join(alone, last)), approx.Tolerance{Abs: 1e-4})
+}
+
 // TestAllGPUsKilled: as TestGroupKilled, on GPUs.
 func TestAllGPUsKilled(t *testing.T) {
 	skipProcesses(t)

@@ -76,6 +76,9 @@ func (a *app) join(c *cli.Context) (*members, error) {
 		return nil, err
 	}
 	go m.endWithOthers()
+	if err := m.sameVersion(); err != nil {
+		return nil, m.leave(a.err, err)
+	}
 	if m.Rank() > 0 {
 		// Member 0 speaks for all.
 		a.out, a.stdout, a.err = newStream(io.Discard, nil), newStream(io.Discard, nil), newStream(io.Discard, nil)
@@ -147,6 +150,21 @@ func (m *members) sameKind(same bool) error {
 		own = "a GPU"
 	}
 	return m.named(fmt.Errorf("some processes would train on GPUs and some on CPUs, this one on %s: say --device cuda or --device cpu", own))
+}
+
+// sameVersion returns an error, on all processes, if one has another version of gputrain than process 0.
+func (m *members) sameVersion() error {
+	var leader [100]byte
+	copy(leader[:], version())
+	own := leader
+	if err := m.Broadcast(leader[:]); err != nil {
+		return err
+	}
+	var err error
+	if own != leader {
+		err = fmt.Errorf("this is gputrain %s, and process 0 is gputrain %s: install the same version everywhere", version(), strings.TrimRight(string(leader[:]), "\x00"))
+	}
+	return m.agree(err)
 }
 
 // groupVariable names the variable by which processes that belong together know each other, where one gputrain has started
