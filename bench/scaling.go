@@ -158,7 +158,8 @@ type sum struct {
 }
 
 // schedule returns what each of the GPUs computes. Launches stand in the order of a GPU alone, as if they ran one after the
-// other, but with the optimiser behind the backward pass. A turn's share of the optimiser's time is that of its weights.
+// other, but with the optimiser behind the backward pass. A turn's share of the optimiser's time is that of its weights. What only
+// groups compute is left out: a launch or two for each batch normalisation, and in bfloat16 one for each turn, which widens gradients.
 func (s Scaling) schedule(plan *net.Plan, batch, gpus int) schedule {
 	program := lower.Lower(plan, cuda.Fuser{})
 	turns := cuda.Turns(program, s.Optimizer, gpus)

@@ -3,6 +3,9 @@ package main
 import (
 	"encoding/csv"
 	"encoding/json"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -30,6 +33,33 @@ func TestBenchScaling(t *testing.T) {
 	rows, err := csv.NewReader(strings.NewReader(must(t, "bench", "--scaling", "--csv"))).ReadAll()
 	if err != nil || len(rows) != 12 || rows[0][7] != "gpus" || rows[11][7] != "1024" {
 		t.Errorf("--csv is %q, %v", rows, err)
+	}
+}
+
+// TestScalePage compares the table of docs/scale.md with what its commands print.
+func TestScalePage(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "scale.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var columns []bench.Table
+	for _, more := range []string{"", "--link pcie4", "--gpus-per-machine 1"} {
+		var r bench.ScalingReport
+		args := strings.Fields("bench --scaling --model resnet18 --precision bf16 --gpus 2,4,8,64,1024 --json " + more)
+		if err := json.Unmarshal([]byte(must(t, args...)), &r); err != nil {
+			t.Fatal(err)
+		}
+		columns = append(columns, r.Tables()[0])
+	}
+	for i, row := range columns[0].Rows {
+		gpus, _ := strconv.Atoi(row[0])
+		line := "| " + thousands(gpus)
+		for _, column := range columns {
+			line += " | " + column.Rows[i][1] + " (" + column.Rows[i][5] + ")"
+		}
+		if !strings.Contains(string(page), "\n"+line+" |\n") {
+			t.Errorf("docs/scale.md lacks %s |", line)
+		}
 	}
 }
 
