@@ -22,6 +22,7 @@ type Scaling struct {
 	GPU                GPU           // what each of them is
 	Floor              time.Duration // the least time of a launch; 0: NodeFloor
 	Interconnect       Interconnect
+	LocalStatistics    bool // batch normalisation has no sums; see [net.Options]
 	// Measured is how many images a second one GPU has been measured to train, alone and with the same batch. It scales the times of all
 	// launches by one factor. 0: the times are those of [GPU.Time], which no GPU reaches.
 	Measured float64
@@ -29,17 +30,19 @@ type Scaling struct {
 
 // ScalingReport is what to expect of training on several GPUs. It is computed, not measured.
 type ScalingReport struct {
-	Note         string         `json:"note"` // that it is computed
-	Model        string         `json:"model"`
-	Parameters   int            `json:"parameters"`
-	Precision    cuda.Precision `json:"precision"`
-	Optimizer    net.Method     `json:"optimizer"`
-	Batch        int            `json:"batch,omitempty"`        // of each GPU; 0 for strong scaling
-	GlobalBatch  int            `json:"global_batch,omitempty"` // of all GPUs; 0 for weak scaling
-	GPU          string         `json:"gpu"`
-	Measured     float64        `json:"measured_images_per_second,omitempty"`
-	Interconnect Interconnect   `json:"interconnect"`
-	Points       []ScalingPoint `json:"points"`
+	Note        string         `json:"note"` // that it is computed
+	Model       string         `json:"model"`
+	Parameters  int            `json:"parameters"`
+	Precision   cuda.Precision `json:"precision"`
+	Optimizer   net.Method     `json:"optimizer"`
+	Batch       int            `json:"batch,omitempty"`        // of each GPU; 0 for strong scaling
+	GlobalBatch int            `json:"global_batch,omitempty"` // of all GPUs; 0 for weak scaling
+	GPU         string         `json:"gpu"`
+	Measured    float64        `json:"measured_images_per_second,omitempty"`
+	// LocalStatistics says that batch normalisation has no sums.
+	LocalStatistics bool           `json:"local_statistics,omitempty"`
+	Interconnect    Interconnect   `json:"interconnect"`
+	Points          []ScalingPoint `json:"points"`
 }
 
 // ScalingPoint is what to expect of one number of GPUs.
@@ -78,7 +81,7 @@ func (s Scaling) Report() (*ScalingReport, error) {
 		s.Floor = NodeFloor
 	}
 	r := &ScalingReport{Note: computedOnly, Model: s.Network.Name, Parameters: plan.Parameters(), Precision: s.Precision, Optimizer: s.Optimizer.Method,
-		Batch: s.Batch, GlobalBatch: s.GlobalBatch, GPU: s.GPU.Name, Measured: s.Measured, Interconnect: s.Interconnect}
+		Batch: s.Batch, GlobalBatch: s.GlobalBatch, GPU: s.GPU.Name, Measured: s.Measured, LocalStatistics: s.LocalStatistics, Interconnect: s.Interconnect}
 	// The step of one GPU decides how all times are scaled, and is what the others are compared with.
 	alone := max(s.Batch, s.GlobalBatch)
 	single := s.schedule(plan, alone, 1)
@@ -158,7 +161,7 @@ type sum struct {
 }
 
 // schedule returns what each of the GPUs computes. Launches stand in the order of a GPU alone, as if they ran one after the
-// other, but with the optimiser behind the backward pass. A turn's share of the optimiser's time is that of its weights. What only
+// other, but without the optimiser, whose time depends on the sums. A turn's share of the optimiser's time is that of its weights. What only
 // groups compute is left out: a launch or two for each batch normalisation, and in bfloat16 one for each turn, which widens gradients.
 func (s Scaling) schedule(plan *net.Plan, batch, gpus int) schedule {
 	program := lower.Lower(plan, cuda.Fuser{})
@@ -205,7 +208,7 @@ func (s Scaling) schedule(plan *net.Plan, batch, gpus int) schedule {
 			continue
 		}
 		now.seconds += seconds
-		if bytes := normSum(launches, i, channels[l.Layer]); bytes > 0 {
+		if bytes := normSum(launches, i, channels[l.Layer]); bytes > 0 && !s.LocalStatistics {
 			begin(-1, bytes)
 		}
 		for turn := range turns {
@@ -276,21 +279,48 @@ type timeline struct {
 
 // run follows a step. time returns how long a sum of so many bytes takes. Sums are in one order on all GPUs, one at a time: a sum
 // begins when its values are known and the sum before it is done. Batch normalisation waits for its own sums, and so also for
-// the sums of gradients that have begun before. The optimiser follows the backward pass, turn by turn.
+// the sums of gradients that have begun before. The optimiser moves a turn's weights when their sum is done, if it doesn't clip. That
+// delays the rest of the backward pass, because a GPU does one thing at a time here.
 func (c *schedule) run(time func(bytes int64) float64) timeline {
 	type span struct{ from, to float64 }
+	type update struct{ ready, seconds float64 }
 	var computing, summing []span
+	var updates []update // those that wait for their sums, which end in this order
+	left := 0.0          // the time of the updates that wait for nothing, or for all sums
+	for _, u := range c.updates {
+		left += u
+	}
 	t, free := 0.0, 0.0 // now, and when the sums so far are done
 	out := timeline{ends: make([]float64, len(c.updates))}
-	wait := func(until float64) {
+	idle := func(until float64) {
 		if until > t {
 			out.waited += until - t
 			t = until
 		}
 	}
+	next := func() {
+		idle(updates[0].ready)
+		t += updates[0].seconds
+		updates = updates[1:]
+	}
+	wait := func(until float64) {
+		for len(updates) > 0 && updates[0].ready < until {
+			next()
+		}
+		idle(until)
+	}
+	compute := func(seconds float64) {
+		for len(updates) > 0 && updates[0].ready < t+seconds {
+			before := max(0, updates[0].ready-t)
+			computing = append(computing, span{t, t + before})
+			t, seconds = t+before, seconds-before
+			next()
+		}
+		computing = append(computing, span{t, t + seconds})
+		t += seconds
+	}
 	for _, p := range c.parts {
-		computing = append(computing, span{t, t + p.seconds})
-		t += p.seconds
+		compute(p.seconds)
 		if p.sum == nil {
 			continue
 		}
@@ -302,16 +332,17 @@ func (c *schedule) run(time func(bytes int64) float64) timeline {
 		}
 		summing = append(summing, span{begin, free})
 		out.ends[p.sum.turn] = free
+		if u := c.updates[p.sum.turn]; !c.clips {
+			updates = append(updates, update{free, u})
+			left -= u
+		}
 	}
 	out.backward = t
-	if c.clips {
-		wait(free)
+	for len(updates) > 0 {
+		next()
 	}
-	for turn, u := range c.updates {
-		wait(out.ends[turn])
-		t += u
-	}
-	out.step = t + c.rest
+	idle(free)
+	out.step = t + left + c.rest
 	all := 0.0
 	for _, s := range summing {
 		all += s.to - s.from

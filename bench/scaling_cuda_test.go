@@ -27,16 +27,17 @@ func TestSumsAreTheGroups(t *testing.T) {
 			&net.Conv{Filters: 7, Kernel: net.Square(3)}, &net.BatchNorm{}, &net.Flatten{}, &net.Dense{Units: 3}}},
 	} {
 		for _, precision := range []cuda.Precision{cuda.FP32, cuda.BF16} {
-			t.Run(n.Name+" "+string(precision), func(t *testing.T) { compareSums(t, n, precision) })
+			t.Run(n.Name+" "+string(precision), func(t *testing.T) { compareSums(t, n, precision, false) })
 		}
+		t.Run(n.Name+", local statistics", func(t *testing.T) { compareSums(t, n, cuda.FP32, true) })
 	}
 }
 
-func compareSums(t *testing.T, n *net.Network, precision cuda.Precision) {
+func compareSums(t *testing.T, n *net.Network, precision cuda.Precision, local bool) {
 	const members, batch = 2, 4
 	m := sim.Start(t, sim.Devices(members), sim.Traffic())
-	options := net.Options{Batch: batch, Optimizer: net.AdamDefault(1e-3)}
-	report, err := bench.Scaling{Network: n, Optimizer: options.Optimizer, Precision: precision, GlobalBatch: batch, GPUs: []int{members}, GPU: bench.GPUs[0],
+	options := net.Options{Batch: batch, Optimizer: net.AdamDefault(1e-3), LocalStatistics: local}
+	report, err := bench.Scaling{Network: n, Optimizer: options.Optimizer, Precision: precision, LocalStatistics: local, GlobalBatch: batch, GPUs: []int{members}, GPU: bench.GPUs[0],
 		Interconnect: bench.Interconnect{Link: bench.Links[0], Network: bench.MachineNetworks[0], GPUsPerMachine: members}}.Report()
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +92,7 @@ func compareSums(t *testing.T, n *net.Network, precision cuda.Precision) {
 	moreCount, moreBytes := sums(2)
 	count, bytes = moreCount-count, moreBytes-bytes
 	point := report.Points[0]
-	if want := int64(members * (point.GradientSums + point.NormSums)); count != want || point.NormSums == 0 {
+	if want := int64(members * (point.GradientSums + point.NormSums)); count != want || (point.NormSums == 0) != local {
 		t.Errorf("a step makes %d sums, want %d", count, want)
 	}
 	// Memory is read in sectors of 32 bytes.

@@ -32,18 +32,20 @@ func TestScheduleByHand(t *testing.T) {
 			timeline{step: 6.5, waited: 2, backward: 3, ends: []float64{5}, hidden: 0}},
 		{"no sums", schedule{parts: []part{{3, nil}}, updates: []float64{1}, rest: 0.5},
 			timeline{step: 4.5, waited: 0, backward: 3, ends: []float64{0}, hidden: 0}},
+		// The optimiser delays the backward pass from 3 to 4, and comes last for the turn without a sum.
 		{"all hidden", schedule{parts: []part{{1, &sum{0, 4}}, {4, nil}}, updates: []float64{1, 1}},
-			timeline{step: 7, waited: 0, backward: 5, ends: []float64{3, 0}, hidden: 1}},
-		// 1 s, a sum for normalisation until 1.5, 3 s until 4.5. The first turn's sum from 4.5 to 7.5, beside which 1 s is computed. The
-		// next sum for normalisation waits for it, until 8. 2 s until 10, the last turn's sum until 12. The optimiser from 10 to 10.25, and from
-		// 12 to 12.75.
+			timeline{step: 7, waited: 0, backward: 6, ends: []float64{3, 0}, hidden: 1}},
+		// 1 s, a sum for normalisation until 1.5, 3 s until 4.5. The first turn's sum from 4.5 to 7.5, beside which 1 s is computed until
+		// 5.5. The next sum for normalisation waits for it, until 8. Meanwhile, from 7.5 on, the optimiser takes 0.25 s. 2 s until 10, the last turn's sum
+		// until 12, the optimiser until 12.75.
 		{"normalisation", schedule{parts: normed, updates: []float64{0.25, 0.75}, rest: 0.125},
-			timeline{step: 12.875, waited: 0.5 + 2.5 + 1.75, backward: 10, ends: []float64{7.5, 12}, hidden: 1.0 / 5}},
+			timeline{step: 12.875, waited: 0.5 + 2 + 0.25 + 2, backward: 10, ends: []float64{7.5, 12}, hidden: 1.0 / 5}},
 		{"clipping", schedule{parts: normed, updates: []float64{0.25, 0.75}, rest: 0.125, clips: true},
 			timeline{step: 13.125, waited: 0.5 + 2.5 + 2, backward: 10, ends: []float64{7.5, 12}, hidden: 1.0 / 5}},
-		// The second sum is ready at 2, and the communicator is free at 4.
-		{"one after the other", schedule{parts: []part{{1, &sum{0, 6}}, {1, &sum{1, 2}}, {3, &sum{2, 2}}}, updates: []float64{0, 0, 1}},
-			timeline{step: 7, waited: 1, backward: 5, ends: []float64{4, 5, 6}, hidden: 4.0 / 5}},
+		// The second sum is ready at 2, and begins when the first is done, at 4. Then the optimiser takes half a second, so the backward pass
+		// ends at 5.5.
+		{"one after the other", schedule{parts: []part{{1, &sum{0, 6}}, {1, &sum{1, 2}}, {3, &sum{2, 2}}}, updates: []float64{0.5, 0, 1}},
+			timeline{step: 7.5, waited: 1, backward: 5.5, ends: []float64{4, 5, 6.5}, hidden: 3.5 / 5}},
 	} {
 		got := c.run(func(bytes int64) float64 { return float64(bytes) / 2 })
 		list := func(t timeline) []float64 {
@@ -225,6 +227,10 @@ func TestSumsOfNetworks(t *testing.T) {
 		if got != want {
 			t.Errorf("%s: sums %+v, want %+v", n.Name, got, want)
 		}
+		s.LocalStatistics = true
+		if local := reportOf(t, s).Points[0]; local.NormSums != 0 || local.NormBytes != 0 || local.GradientBytes != p.GradientBytes || local.Step > p.Step {
+			t.Errorf("%s: with local statistics %+v, otherwise %+v", n.Name, local, p)
+		}
 		if p.GradientBytes-gaps != 4*int64(plan.Weights()) {
 			t.Errorf("%s: %d bytes and %d of gaps for %d weights", n.Name, p.GradientBytes, gaps, plan.Weights())
 		}
@@ -273,10 +279,12 @@ func TestTwoTurns(t *testing.T) {
 		}
 		lateSum, _ := s.Interconnect.SumTime(int64(late), 8)
 		earlySum, _ := s.Interconnect.SumTime(int64(early), 8)
-		end := before + after
-		lateDone := before + lateSum
-		earlyDone := max(end, lateDone) + earlySum
-		step := max(max(end, lateDone)+update*late/(late+early), earlyDone) + update*early/(late+early) + rest
+		end, lateDone := before+after, before+lateSum
+		lateUpdate, earlyUpdate := update*late/(late+early), update*early/(late+early)
+		step := max(lateDone+lateUpdate, lateDone+earlySum) + earlyUpdate + rest
+		if lateDone < end { // its update comes within the backward pass
+			step = end + lateUpdate + earlySum + earlyUpdate + rest
+		}
 		p := reportOf(t, s).Points[0]
 		approx.Check(t, "two turns", []float64{p.Step, p.Exposed, p.Hidden},
 			[]float64{step, step - before - after - update - rest, min(after, lateSum) / (lateSum + earlySum)}, approx.Tolerance{Rel: 1e-9})

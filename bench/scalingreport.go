@@ -14,6 +14,9 @@ func (r *ScalingReport) Facts() [][2]string {
 	if r.GlobalBatch > 0 {
 		batch = fmt.Sprintf("batch %d on all GPUs together", r.GlobalBatch)
 	}
+	if r.LocalStatistics {
+		batch += ", local statistics"
+	}
 	gpu := r.GPU + ", as fast as its data sheet allows (bench/gpu-roofline.md), which no real one is"
 	if r.Measured > 0 {
 		gpu = fmt.Sprintf("one trains %s images/s, as measured; which part of a step takes how long is taken from the data sheet of an %s", rate(r.Measured), r.GPU)

@@ -25,7 +25,7 @@ func scalingFlags() []cli.Flag {
 }
 
 // sharedWithScaling lists the flags of bench that --scaling takes too.
-var sharedWithScaling = []string{"model", "batch", "precision", "json", "csv"}
+var sharedWithScaling = []string{"model", "batch", "precision", "local-statistics", "json", "csv"}
 
 func linkNames() (names []string) {
 	for _, l := range bench.Links {
@@ -80,7 +80,8 @@ func (a *app) benchScaling(c *cli.Context) error {
 
 // readScaling reads the flags of bench --scaling.
 func readScaling(c *cli.Context) (s bench.Scaling, err error) {
-	s = bench.Scaling{Optimizer: net.AdamDefault(1e-4), Precision: cuda.Precision(c.String("precision")), Batch: 256, GPU: bench.GPUs[0]}
+	s = bench.Scaling{Optimizer: net.AdamDefault(1e-4), Precision: cuda.Precision(c.String("precision")), Batch: 256, GPU: bench.GPUs[0],
+		LocalStatistics: c.Bool("local-statistics")}
 	models := listOf(c, "model")
 	if len(models) != 1 {
 		return s, usagef("--model: --scaling takes one model, got %d", len(models))

@@ -15,6 +15,9 @@ import (
 
 func TestBenchScaling(t *testing.T) {
 	out := must(t, "bench", "--scaling", "--model", "resnet18", "--precision", "bf16", "--gpus", "1,8,64")
+	if local := must(t, "bench", "--scaling", "--model", "resnet18", "--local-statistics", "--gpus", "2"); !strings.Contains(local, ", local statistics\n") || !strings.Contains(local, " and 0 of batch normalisation") {
+		t.Errorf("bench --scaling --local-statistics prints\n%s", local)
+	}
 	for _, want := range []string{"Note     computed, not measured\n", "Model    resnet18: 11,689,512 parameters, adam, bf16, batch 256 on each GPU\n",
 		"Link     nvlink, 371 GB/s, 8 GPUs in a machine\n", "Network  100gbit, 12.5 GB/s for each machine\n", ": computed, not measured\nGPUs ", "\n  64  "} {
 		if !strings.Contains(out, want) {
