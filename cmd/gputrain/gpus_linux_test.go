@@ -41,17 +41,19 @@ func onSimulated(t *testing.T, ctx context.Context, dir string, gpus int, args .
 	return cmd
 }
 
-// skipProcesses skips with -short a test that starts processes.
-func skipProcesses(t *testing.T) {
+// startsProcesses builds what a test starts, before its time runs. With -short it skips the test.
+func startsProcesses(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("it starts processes, which -short leaves to the long run")
 	}
+	program(t)
+	sim.Libraries(t)
 }
 
 // TestAllGPUs: one command trains on all GPUs of the machine, as on one.
 func TestAllGPUs(t *testing.T) {
-	skipProcesses(t)
+	startsProcesses(t)
 	weights := func(gpus int, device string) ([]float32, string) {
 		dir := t.TempDir()
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
@@ -78,7 +80,7 @@ func TestAllGPUs(t *testing.T) {
 
 // TestGPUsByHand: where a launcher starts one process on each of two machines, each of them starts those for its other GPUs.
 func TestGPUsByHand(t *testing.T) {
-	skipProcesses(t)
+	startsProcesses(t)
 	dir := t.TempDir()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
@@ -108,7 +110,7 @@ func TestGPUsByHand(t *testing.T) {
 
 // TestAllGPUsKilled: as TestGroupKilled, on GPUs.
 func TestAllGPUsKilled(t *testing.T) {
-	skipProcesses(t)
+	startsProcesses(t)
 	flags := append(slices.Clone(gpuFlags), "--device", allGPUs)
 	resume := []string{"train", "--resume", "group", "--deterministic", "--precision", "fp32", "--device", allGPUs}
 	survives(t, flags, resume, func(ctx context.Context, dir string, args []string) *exec.Cmd {
@@ -118,7 +120,7 @@ func TestAllGPUsKilled(t *testing.T) {
 
 // TestAllGPUsErrors: an error is told once, with an exit status, and no process is left.
 func TestAllGPUsErrors(t *testing.T) {
-	skipProcesses(t)
+	startsProcesses(t)
 	for _, c := range []struct {
 		args, env []string
 		want      string

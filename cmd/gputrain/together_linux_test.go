@@ -135,7 +135,7 @@ func TestGroupErrors(t *testing.T) {
 			args []string
 			want string
 		}{
-			{[]string{"train", "--device", "reference"}, "several processes train together on CPUs only so far"},
+			{[]string{"train", "--device", "reference"}, "several processes train together on CPUs or on GPUs"},
 			{[]string{"train", "--device", "cpu", "--data", "nothing"}, "nothing"},
 			{[]string{"train", "--device", "cpu", "--resume"}, "no run"},
 			{[]string{"train", "--device", "cpu", "--epochs", "0"}, "epochs"},
