@@ -236,11 +236,13 @@ func TestGroupEnds(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		timeout time.Duration
-		end     func(m *sim.Machine, g *cuda.Group)
+		begin   []sim.Option
+		end     func(g *cuda.Group)
 		says    string
 	}{
-		{"time-out", 50 * time.Millisecond, func(*sim.Machine, *cuda.Group) {}, "nothing came from another member for 50ms"},
-		{"abort", 0, func(_ *sim.Machine, g *cuda.Group) { g.Abort() }, "it was aborted"},
+		{"time-out", 50 * time.Millisecond, nil, func(*cuda.Group) {}, "nothing came from another member for 50ms"},
+		{"abort", 0, nil, func(g *cuda.Group) { g.Abort() }, "it was aborted"},
+		{"an error of NCCL", 0, []sim.Option{sim.AsyncError(1, 6)}, func(*cuda.Group) {}, "ncclRemoteError (6): another process has failed or can't be reached any more"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := startGroup(t, 2)
@@ -268,9 +270,10 @@ func TestGroupEnds(t *testing.T) {
 			if t.Failed() {
 				return
 			}
+			m.Set(c.begin...)
 			done := make(chan error)
 			go func() { done <- groups[0].SumFloat64(make([]float64, 3)) }()
-			time.AfterFunc(20*time.Millisecond, func() { c.end(m, groups[0]) })
+			time.AfterFunc(20*time.Millisecond, func() { c.end(groups[0]) })
 			if err := <-done; !errors.Is(err, cuda.ErrGroup) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("member 0: %v, want ErrGroup with %q", err, c.says)
 			}

@@ -13,7 +13,7 @@ import (
 // headers lists our own declarations, and the part of NVIDIA's software that each stands for.
 var headers = []struct{ file, part string }{
 	{"cuda.h", "cuda"}, {"cudaProfiler.h", "cuda"}, {"cuComplex.h", "cuda"}, {"library_types.h", "cuda"},
-	{"cublas_v2.h", "cuda"}, {"cublasLt.h", "cuda"}, {"cudnn.h", "cudnn"},
+	{"cublas_v2.h", "cuda"}, {"cublasLt.h", "cuda"}, {"nccl.h", "cuda"}, {"cudnn.h", "cudnn"},
 }
 
 // An item is one thing that our headers declare and NVIDIA's must declare in the same way.

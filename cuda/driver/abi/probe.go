@@ -20,6 +20,7 @@ const prologue = `#include <cstddef>
 #include <cudaProfiler.h>
 #include <cudnn.h>
 #include <cuComplex.h>
+#include <nccl.h>
 #if __has_include(<cuda_bf16.h>)
 #include <cuda_bf16.h>
 #endif
