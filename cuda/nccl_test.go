@@ -105,19 +105,6 @@ func TestGroupVerify(t *testing.T) {
 	}
 }
 
-// grouped is a network with all that depends on a sample's place, or on the whole mini-batch.
-func grouped() *net.Network {
-	return &net.Network{Name: "grouped", Input: net.Shape{C: 3, H: 8, W: 8}, Layers: []net.Layer{
-		&net.Conv{Name: "stem", Filters: 8, Kernel: net.Square(3), Padding: net.PadSame},
-		&net.BatchNorm{}, &net.Activation{Func: net.ReLU},
-		&net.Conv{Filters: 8, Kernel: net.Square(3), Padding: net.PadSame},
-		&net.BatchNorm{Name: "norm"},
-		&net.Add{From: net.From{"norm", "stem"}}, &net.Activation{Func: net.ReLU},
-		&net.Dropout{Rate: 0.2}, &net.Pool{Kernel: net.Square(2)},
-		&net.Flatten{}, &net.Dropout{Rate: 0.3}, &net.Dense{Units: 5},
-	}}
-}
-
 // groupRecipe has 51 steps. The last mini-batch of each epoch has 3 samples: fewer than four members.
 func groupRecipe() net.Config {
 	o := net.SGDDefault(0.05)
@@ -183,17 +170,17 @@ func TestGroupTraining(t *testing.T) {
 			m := startGroup(t, 4)
 			config := groupRecipe()
 			c.change(&config)
-			want := wide(trainedWeights(t, open(c.options)(t), grouped(), config))
+			want := wide(trainedWeights(t, open(c.options)(t), lockstep.Everything(), config))
 			for _, members := range []int{2, 3, 4} {
 				if members != 3 && !long() {
 					continue // make cuda-long
 				}
-				got := trainedWeights(t, group(t, members, c.options), grouped(), config)
+				got := trainedWeights(t, group(t, members, c.options), lockstep.Everything(), config)
 				approx.Check(t, fmt.Sprintf("weights of %d GPUs", members), got, want, approx.Tolerance{Abs: c.tolerance})
 				if members != 3 || i > 0 && !long() {
 					continue
 				}
-				again := trainedWeights(t, group(t, members, c.options), grouped(), config)
+				again := trainedWeights(t, group(t, members, c.options), lockstep.Everything(), config)
 				approx.Check(t, "weights, once more", again, wide(got), approx.Tolerance{})
 			}
 			if m.Simulated() && m.Counters()["graph launches"] == 0 {
@@ -208,7 +195,7 @@ func TestGroupErrors(t *testing.T) {
 	startGroup(t, 2)
 	d := open(strict)(t)
 	defer closeDevice(t, d)
-	n := grouped()
+	n := lockstep.Everything()
 	for _, o := range []cuda.GroupOptions{{Rank: 2, Size: 2}, {Rank: -1, Size: 2}, {}} {
 		if _, err := d.(*cuda.Device).Join(o); err == nil || !strings.Contains(err.Error(), "of a group of") {
 			t.Errorf("%+v: %v", o, err)
@@ -301,8 +288,8 @@ func TestGroupOfOne(t *testing.T) {
 		defer cuda.SetFewestSummed(500)()
 	}
 	config := groupRecipe()
-	want := trainedWeights(t, open(strict)(t), grouped(), config)
-	got := trainedWeights(t, group(t, 1, strict), grouped(), config)
+	want := trainedWeights(t, open(strict)(t), lockstep.Everything(), config)
+	got := trainedWeights(t, group(t, 1, strict), lockstep.Everything(), config)
 	approx.Check(t, "weights", got, wide(want), approx.Tolerance{Abs: 1e-4}) // batch normalisation rounds otherwise
 }
 
@@ -323,8 +310,8 @@ func TestGroupOnOneGPU(t *testing.T) {
 		members = []int{0, 0}
 	}
 	config := groupRecipe()
-	want := trainedWeights(t, open(strict)(t), grouped(), config)
-	got := trainedWeights(t, groupOn(t, members, strict), grouped(), config)
+	want := trainedWeights(t, open(strict)(t), lockstep.Everything(), config)
+	got := trainedWeights(t, groupOn(t, members, strict), lockstep.Everything(), config)
 	approx.Check(t, "weights", got, wide(want), approx.Tolerance{Abs: 1e-4})
 }
 

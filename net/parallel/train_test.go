@@ -18,20 +18,6 @@ import (
 	"github.com/gputrain/gputrain/net/parallel/lockstep"
 )
 
-// everything is a network with all that depends on a sample's place or on the whole
-// mini-batch.
-func everything() *net.Network {
-	return &net.Network{Name: "everything", Input: net.Shape{C: 3, H: 8, W: 8}, Layers: []net.Layer{
-		&net.Conv{Name: "stem", Filters: 6, Kernel: net.Square(3), Padding: net.PadSame},
-		&net.BatchNorm{}, &net.Activation{Func: net.ReLU},
-		&net.Conv{Filters: 6, Kernel: net.Square(3), Padding: net.PadSame},
-		&net.BatchNorm{Name: "norm"},
-		&net.Add{From: net.From{"norm", "stem"}}, &net.Activation{Func: net.ReLU},
-		&net.Dropout{Rate: 0.2}, &net.Pool{Kernel: net.Square(2)},
-		&net.Flatten{}, &net.Dropout{Rate: 0.3}, &net.Dense{Units: 5},
-	}}
-}
-
 // run is what one member trains by.
 type run struct {
 	net.Config
@@ -92,7 +78,7 @@ func config(t *testing.T) run {
 		Epochs: 5, Batch: 20, Seed: 3, Optimizer: o, Average: 0.9, Loss: net.Criterion{Smoothing: 0.1},
 		Augment: net.Augment{Crop: 1, Flip: net.RandomFlip, Mixup: 0.4},
 	}
-	return run{Config: net.Config{Recipe: r, Train: data, Validation: validation, Interval: 1}, network: everything()}
+	return run{Config: net.Config{Recipe: r, Train: data, Validation: validation, Interval: 1}, network: lockstep.Everything()}
 }
 
 // train trains on members goroutines; 0 is one device alone. change may change what a member
@@ -296,7 +282,7 @@ func TestFailures(t *testing.T) {
 		}, other(1), says("another recipe than member 0"), other(1)},
 		{"another network", func(rank int, r *run) {
 			if rank == 1 {
-				r.network = everything()
+				r.network = lockstep.Everything()
 				r.network.Name = "other"
 			}
 		}, other(1), says("another network than member 0"), other(1)},
