@@ -50,10 +50,16 @@ func Turns(p *lower.Program, o net.Optimizer, members int) (turns []int) {
 		weights[of[q.Layer]] += q.Size()
 		all += q.Size()
 	}
-	last := 0                                                                  // the weights of the groups from the present one on, up to the turn before
-	for from := len(p.Groups) - 1; from > 0 && p.Values[from].Learns; from-- { // otherwise nothing is left to do meanwhile
+	learns := slices.IndexFunc(p.Values, func(v lower.Value) bool { return v.Learns })
+	if learns < 0 {
+		return []int{0}
+	}
+	last := 0                                               // the weights of the groups from the present one on, up to the turn before
+	for from := len(p.Groups) - 1; from >= learns; from-- { // group learns-1 is the first with a backward pass, and is left to do meanwhile
 		last += weights[from]
 		switch {
+		case !p.Values[from+1].Learns: // it has no backward pass itself
+			continue
 		case members > 1 && last >= fewestSummed:
 		case members == 1 && o.ClipNorm == 0 && len(turns) == 0 && last >= fewestEarly && 2*last >= all:
 		default:
