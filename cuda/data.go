@@ -279,6 +279,9 @@ func (d *Device) upload(from unsafe.Pointer, bytes int64, what string) (Buffer, 
 	if err != nil {
 		return Buffer{}, err
 	}
+	if err := d.quiet(); err != nil {
+		return Buffer{}, errors.Join(err, d.pool.give(b))
+	}
 	if err := cu.MemcpyHtoDAsync(b.Address, from, bytes, d.stream); err != nil {
 		return Buffer{}, errors.Join(call("cuMemcpyHtoDAsync", err), d.pool.give(b))
 	}

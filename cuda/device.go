@@ -223,6 +223,15 @@ func (d *Device) synchronize() error {
 	return call("cuStreamSynchronize", d.stream.Synchronize())
 }
 
+// quiet waits for earlier work, if some of it may wait for other members of a group. It comes before copies of memory that isn't
+// pinned: in these the driver waits by itself, without looking whether the others are still there.
+func (d *Device) quiet() error {
+	if d.group == nil {
+		return nil
+	}
+	return d.synchronize()
+}
+
 // synchronizeLanes waits until all lanes have done their work.
 func (d *Device) synchronizeLanes() error {
 	var errs []error

@@ -24,3 +24,6 @@ func (*Group) Abort() {}
 
 // NewUniqueID returns [driver.ErrNotBuilt].
 func NewUniqueID() (UniqueID, error) { return UniqueID{}, driver.ErrNotBuilt }
+
+// Precision returns the empty one.
+func (*Device) Precision() Precision { return "" }

@@ -14,7 +14,8 @@ type GroupOptions struct {
 	ID   UniqueID
 	Rank int // this member's number, from 0
 	Size int // the number of members
-	// Timeout is how long a call waits for the other members. Then it ends with [ErrGroup]. 0: ten minutes.
+	// Timeout is how long the host waits at a time for work of which other members have parts. Then calls end with [ErrGroup].
+	// 0: ten minutes. Join itself waits without a limit.
 	Timeout time.Duration
 }
 

@@ -36,6 +36,7 @@ import (
 	"gorgonia.org/cu"
 
 	"github.com/gputrain/gputrain/cuda/driver"
+	"github.com/gputrain/gputrain/net"
 )
 
 // ncclType is a type of values that NCCL adds up.
@@ -68,7 +69,8 @@ func hasNCCL() error {
 // step. [net/parallel.New] makes a device of all of them.
 //
 // A member waits for others only as long as nothing is wrong. If NCCL reports an error, if the time-out passes, or after
-// Abort, all calls return [ErrGroup], and the group is of no use any more.
+// Abort, all calls of it and of its programs return [ErrGroup], and the group is of no use any more. Then close the
+// programs and the device: NCCL holds on to the GPU until they are closed.
 type Group struct {
 	device  *Device
 	options GroupOptions
@@ -76,7 +78,8 @@ type Group struct {
 	buffer  Buffer // values of the host on their way
 	host    pinned
 	stop    atomic.Bool
-	err     error // why the group can't go on
+	err     error      // why the group can't go on
+	aborted chan error // what ncclCommAbort says, once it has ended; nil before it was called
 }
 
 // stagedValues is how many bytes of the host's values are summed at once.
@@ -87,7 +90,7 @@ const stagedValues = 1 << 20
 func (d *Device) Join(o GroupOptions) (*Group, error) {
 	switch {
 	case d.closed:
-		return nil, errors.New("cuda: the device is closed")
+		return nil, net.ErrClosed
 	case d.group != nil:
 		return nil, errors.New("cuda: the device is a member of a group already")
 	case o.Size < 1 || o.Rank < 0 || o.Rank >= o.Size:
@@ -114,6 +117,10 @@ func (d *Device) Join(o GroupOptions) (*Group, error) {
 // documented.
 const switchSums = "NCCL_NVLS_ENABLE"
 
+// registers is NCCL's variable that says whether the memory of captured sums is registered with the network. All members would
+// have to do that alike, and one that captures a graph once more would do it alone.
+const registers = "NCCL_GRAPH_REGISTER"
+
 func (g *Group) join() (err error) {
 	d := g.device
 	if g.buffer, err = d.pool.take(stagedValues, "values for the other members of the group"); err != nil {
@@ -122,20 +129,29 @@ func (g *Group) join() (err error) {
 	if g.host, err = takePinned(stagedValues); err != nil {
 		return err
 	}
-	if d.options.Deterministic && os.Getenv(switchSums) == "" {
-		if err := os.Setenv(switchSums, "0"); err != nil {
+	preset := []string{registers}
+	if d.options.Deterministic {
+		preset = append(preset, switchSums)
+	}
+	for _, name := range preset {
+		if os.Getenv(name) != "" {
+			continue
+		}
+		if err := os.Setenv(name, "0"); err != nil {
 			return err
+		}
+	}
+	if !d.options.OneStream {
+		if d.lanes[sumLane].stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
+			return call("cuStreamCreate", err)
 		}
 	}
 	status := C.joinGroup(&g.comm, C.int(g.options.Size), unsafe.Pointer(&g.options.ID), C.int(g.options.Rank))
 	if err := driver.CheckNCCL("ncclCommInitRank", int(status)); err != nil {
 		return err
 	}
-	if !d.options.OneStream {
-		d.lanes[sumLane].stream, err = cu.MakeStream(cu.NonBlocking)
-	}
 	d.group = g
-	return call("cuStreamCreate", err)
+	return nil
 }
 
 // sameLibrary returns an error if another member has another version of NCCL.
@@ -183,9 +199,12 @@ func (g *Group) Broadcast(data []byte) error {
 func staged[T float32 | float64 | byte](g *Group, values []T, enqueue func(stream cu.Stream, count int) error) error {
 	d := g.device
 	if d.closed {
-		return errors.New("cuda: the device is closed")
+		return net.ErrClosed
 	}
 	return d.thread.do(func() error {
+		if err := g.broken(); err != nil {
+			return err
+		}
 		for _, p := range d.programs {
 			if p.failed == nil {
 				if err := p.queue.flush(); err != nil {
@@ -251,7 +270,7 @@ func (g *Group) await(e cu.Event, short bool) error {
 		now := time.Now()
 		switch {
 		case g.stop.Load():
-			g.abort(errors.New("it was aborted"))
+			g.abort(errAborted)
 		case now.Sub(began) > g.options.Timeout:
 			g.abort(fmt.Errorf("nothing came from another member for %v", g.options.Timeout))
 		case now.Sub(asked) >= askEvery:
@@ -273,23 +292,49 @@ func (g *Group) await(e cu.Event, short bool) error {
 	}
 }
 
-// abort ends what waits for other members on the GPU.
+// abort ends what waits for other members on the GPU. NCCL ends these kernels at once. Its call returns only when all graphs
+// are gone that hold its sums, and they end with their programs. So a goroutine waits for it.
 func (g *Group) abort(why error) {
 	g.err = fmt.Errorf("%w: %w", ErrGroup, why)
-	if err := driver.CheckNCCL("ncclCommAbort", int(C.ncclCommAbort(g.comm))); err != nil {
-		g.err = errors.Join(g.err, err)
-	}
+	g.aborted = make(chan error, 1)
+	go func(comm C.ncclComm_t) {
+		g.aborted <- driver.CheckNCCL("ncclCommAbort", int(C.ncclCommAbort(comm)))
+	}(g.comm)
 	g.comm = nil
 }
+
+// broken returns why the group can't go on, or nil. A nil Group has nothing that could break.
+func (g *Group) broken() error {
+	if g == nil {
+		return nil
+	}
+	if g.err == nil && g.stop.Load() {
+		g.abort(errAborted)
+	}
+	return g.err
+}
+
+var errAborted = errors.New("it was aborted")
+
+// abortWait is how long NCCL may take to end its kernels and connections after an abort.
+const abortWait = 10 * time.Second
 
 // close leaves the group. The GPU has done all its work.
 func (g *Group) close() error {
 	d := g.device
 	d.group = nil
 	var errs []error
-	if g.comm != nil {
+	if g.comm != nil && g.broken() == nil {
 		errs = append(errs, driver.CheckNCCL("ncclCommDestroy", int(C.ncclCommDestroy(g.comm))))
 		g.comm = nil
+	}
+	if g.aborted != nil {
+		select {
+		case err := <-g.aborted:
+			errs = append(errs, err)
+		case <-time.After(abortWait):
+			errs = append(errs, fmt.Errorf("%w: ncclCommAbort has not ended after %v", ErrGroup, abortWait))
+		}
 	}
 	if g.err == nil {
 		g.err = fmt.Errorf("%w: the device is closed", ErrGroup)

@@ -161,7 +161,7 @@ func TestGroupTraining(t *testing.T) {
 		}},
 		{"one stream", 1e-4, cuda.Options{Precision: cuda.FP32, Deterministic: true, OneStream: true}, func(*net.Config) {}},
 		// Roundings of bfloat16 grow from step to step, so there are few.
-		{"bfloat16", 0.05, cuda.Options{Precision: cuda.BF16, Deterministic: true}, func(c *net.Config) { c.Recipe.Epochs = 2 }},
+		{"bfloat16", 0.15, cuda.Options{Precision: cuda.BF16, Deterministic: true}, func(c *net.Config) { c.Recipe.Epochs = 2 }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.name == "one stream" && !long() {

@@ -54,6 +54,7 @@ type program struct {
 	queue       *queue
 	graphs      map[work]*graph
 	warm        map[work]bool // work that has run once without a graph, and may be captured
+	alike       map[work]bool // the same, for work with sums over a group; without what members have for themselves
 	capturing   bool
 	graphError  error // why the last capture failed; nil if it didn't
 	failures    int   // captures that failed, one after the other
@@ -82,7 +83,7 @@ const (
 
 // newProgram makes a program: its graph, its memory and its initial state.
 func newProgram(d *Device, plan *net.Plan, opts net.Options) (p *program, err error) {
-	p = &program{device: d, given: plan, plan: opts.PlanFor(plan), options: opts, graphs: map[work]*graph{}, warm: map[work]bool{}}
+	p = &program{device: d, given: plan, plan: opts.PlanFor(plan), options: opts, graphs: map[work]*graph{}, warm: map[work]bool{}, alike: map[work]bool{}}
 	p.options.Images = nil
 	p.group, _ = opts.Communicator.(*Group)
 	p.perform = p.performTask
@@ -166,7 +167,12 @@ func (p *program) do(f func() error) error {
 
 // performTask runs the task. If the GPU is lost, the program becomes unusable.
 func (p *program) performTask() error {
-	err := p.task()
+	err := p.group.broken()
+	if err == nil {
+		err = p.task()
+	} else {
+		p.failed = err
+	}
 	if err != nil && p.failed == nil {
 		if err = p.device.explain(err); errors.Is(err, ErrDeviceLost) {
 			p.failed = err

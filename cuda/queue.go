@@ -29,8 +29,10 @@ type work struct {
 	adds   bool // the gradients are added to those of earlier shares
 	viewed bool // samples have views
 	empty  bool // the mini-batch counts nothing; see net.Share.Empty
-	data   *deviceData
-	n      int
+	// together is how many samples all members of a group have; 0 without a group.
+	together int
+	data     *deviceData
+	n        int
 }
 
 // trains reports whether the work has a backward pass.
@@ -365,16 +367,9 @@ func (p *program) start(w work) error {
 	p.device.ranges.begin(rangeOf[w.kind])
 	defer p.device.ranges.end()
 	if g := p.graphs[w]; g != nil {
-		return g.launch(p.device.stream)
+		return g.launch(p.device.stream) // others of a group launch theirs too: all have captured it
 	}
-	if p.works++; p.device.options.NoGraph || p.works < p.nextCapture {
-		return p.run(w)
-	}
-	if !p.warm[w] {
-		if len(p.warm) >= mostWarm {
-			clear(p.warm)
-		}
-		p.warm[w] = true
+	if p.works++; p.device.options.NoGraph || p.works < p.nextCapture || p.isFirst(w) {
 		return p.run(w)
 	}
 	if len(p.graphs) >= mostGraphs {
@@ -400,6 +395,27 @@ func (p *program) start(w work) error {
 	p.graphError, p.failures = nil, 0
 	p.graphs[w] = g
 	return g.launch(p.device.stream)
+}
+
+// isFirst reports whether work is the first of its kind, which runs kernel by kernel.
+//
+// NCCL wants a sum to be a part of a graph on all members of a group or on none. So for work with sums, only what all
+// members have alike decides, and is never forgotten.
+func (p *program) isFirst(w work) bool {
+	if p.group != nil && w.kind <= updating {
+		w.data, w.n, w.empty = nil, 0, false
+		first := !p.alike[w]
+		p.alike[w] = true
+		return first
+	}
+	if p.warm[w] {
+		return false
+	}
+	if len(p.warm) >= mostWarm {
+		clear(p.warm)
+	}
+	p.warm[w] = true
+	return true
 }
 
 // firstPause is how many pieces of work run kernel by kernel after a failed capture, before the next one is tried. Each

@@ -55,10 +55,8 @@ func (p *program) State() (net.State, error) {
 // fetch waits for the device and copies values from a buffer.
 func fetch[T float32 | kernels.BFloat16](d *Device, b Buffer, count int) ([]T, error) {
 	out := make([]T, count)
-	if d.group != nil { // the copy would wait for other members without looking after them
-		if err := d.synchronize(); err != nil {
-			return nil, err
-		}
+	if err := d.quiet(); err != nil {
+		return nil, err
 	}
 	bytes := int64(unsafe.Sizeof(out[0])) * int64(count)
 	err := call("cuMemcpyDtoHAsync", cu.MemcpyDtoHAsync(unsafe.Pointer(unsafe.SliceData(out)), b.Address, bytes, d.stream))
@@ -110,6 +108,9 @@ func (p *program) SetState(s net.State) error {
 }
 
 func (p *program) setState(s net.State) error {
+	if err := p.device.quiet(); err != nil {
+		return err
+	}
 	var held [][]float32 // until the copies are done
 	upload := func(q *parameter, to Buffer, t *tensor.Dense) error {
 		if t == nil {

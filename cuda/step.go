@@ -436,7 +436,7 @@ func (p *program) setAverage(numbers *kernels.Queued) {
 func (p *program) queueStep() error {
 	numbers := numbersOf(p.share)
 	p.setAverage(&numbers)
-	if err := p.queue.add(work{kind: stepping, empty: p.share.Empty()}, p.batch, numbers); err != nil {
+	if err := p.queue.add(work{kind: stepping, empty: p.share.Empty(), together: p.share.Together}, p.batch, numbers); err != nil {
 		return err
 	}
 	p.step++
@@ -445,7 +445,7 @@ func (p *program) queueStep() error {
 
 // queueGradients queues the gradients of p.batch, whose share is p.share.
 func (p *program) queueGradients() error {
-	w := work{kind: differentiating, adds: p.pending > 0, empty: p.share.Empty()}
+	w := work{kind: differentiating, adds: p.pending > 0, empty: p.share.Empty(), together: p.share.Together}
 	if w.adds {
 		if err := p.reserveKept(); err != nil {
 			return err

@@ -129,10 +129,13 @@ var (
 type Share struct {
 	First int // number of the mini-batch's samples before this batch; dropout depends on it
 	Total int // number of samples in the whole mini-batch, at least First plus those of the batch
+	// Together is, in a group, how many samples all members have in this call. So all know alike what they compute.
+	// 0 means that there is no group.
+	Together int
 }
 
 // Whole returns the share of a batch of n samples that is a whole mini-batch.
-func Whole(n int) Share { return Share{0, n} }
+func Whole(n int) Share { return Share{Total: n} }
 
 // Check returns an error for a share that does not fit a batch of n samples.
 func (s Share) Check(n int) error {

@@ -467,7 +467,7 @@ func (t *trainer) update(whole Batch, size int) error {
 		return t.prog.Step(whole)
 	}
 	for lo := 0; lo < n; lo += size {
-		if err := t.prog.Gradients(whole.Part(lo, min(lo+size, n)), Share{lo, n}); err != nil {
+		if err := t.prog.Gradients(whole.Part(lo, min(lo+size, n)), Share{First: lo, Total: n}); err != nil {
 			return err
 		}
 	}

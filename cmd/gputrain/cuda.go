@@ -278,13 +278,16 @@ func (info *cudaInfo) firstGPU() string {
 	return ""
 }
 
-func (info *cudaInfo) usableGPUs() (n int) {
+func (info *cudaInfo) usableGPUs() int { return len(info.usableIndices()) }
+
+// usableIndices returns the numbers of the GPUs that can be used.
+func (info *cudaInfo) usableIndices() (usable []int) {
 	for _, g := range info.GPUs {
 		if g.Problem == "" {
-			n++
+			usable = append(usable, g.GPU)
 		}
 	}
-	return n
+	return usable
 }
 
 // refusal returns the error for --device cuda if no GPU can be used.

@@ -91,17 +91,18 @@ type others struct {
 }
 
 // toStart returns how many processes this one is to become on its machine: one for each GPU, if --device says so or if the
-// launcher leaves that to its processes. Otherwise it returns 1 or less.
-func (m *members) toStart(device string) int {
+// launcher leaves that to its processes. Otherwise it returns 1. gpus is how many GPUs of the machine can be used.
+func toStart(device string, p launch.Place, gpus int) (int, error) {
+	one := p.LocalSize == 1 || p.LocalSize == 0 && p.LocalRank < 0 || p.Size == 1 // the launcher has started one process on this machine
 	switch {
-	case !m.gpus:
-		return 1
-	case m.place.PerNode > 0:
-		return m.place.PerNode
-	case m.place.PerNode == launch.AllGPUs, device == allGPUs && m.place.LocalRank < 0 && m.place.LocalSize < 2:
-		return lookForCUDA().usableGPUs()
+	case p.PerNode > 1:
+		return p.PerNode, nil
+	case device == allGPUs && one, p.PerNode == launch.AllGPUs && one:
+		return gpus, nil
+	case device == allGPUs && p.LocalSize == 0:
+		return 0, usagef("--device %s: %s doesn't say how many processes it has started on this machine. For one process a GPU, say --device cuda", allGPUs, p.Launcher)
 	}
-	return 1
+	return 1, nil
 }
 
 // start starts a process for each further GPU of this machine, with the same command line. Then it meets these and, if a
@@ -172,12 +173,12 @@ func (o *others) run(cmd *exec.Cmd, ended func(error)) error {
 	return nil
 }
 
-// patience is how long a process waits for the end of those that it has started.
-const patience = 10 * time.Second
+// endWait is how long a process waits for an orderly end, of itself or of those that it has started.
+const endWait = 10 * time.Second
 
 // wait waits until all have ended. It kills those that take too long.
 func (o *others) wait() {
-	late := time.AfterFunc(patience, o.kill)
+	late := time.AfterFunc(endWait, o.kill)
 	o.wg.Wait()
 	late.Stop()
 }
@@ -207,13 +208,16 @@ func (m *members) openGPU(name string, o cuda.Options) (_ net.Device, why string
 		if nccl = found.NCCL; nccl.Err != nil {
 			return fmt.Errorf("several GPUs train together by NCCL: %w: %s", nccl.Err, libraryAdvice(nccl, found))
 		}
-		if o.Index, err = m.localGPU(name, len(info.GPUs)); err != nil {
+		if o.Index, err = m.localGPU(name, info.usableIndices()); err != nil {
 			return err
 		}
 		d, err = cuda.Open(o)
 		return err
 	}
 	err = m.agree(open())
+	if err == nil {
+		err = m.samePrecision(d.Precision())
+	}
 	var id cuda.UniqueID
 	if err == nil {
 		if m.leads() {
@@ -225,8 +229,9 @@ func (m *members) openGPU(name string, o cuda.Options) (_ net.Device, why string
 		err = m.Broadcast(id[:])
 	}
 	if err == nil {
-		m.group, err = d.Join(cuda.GroupOptions{ID: id, Rank: m.Rank(), Size: m.Size()})
-		err = m.agree(err)
+		if m.group, err = d.Join(cuda.GroupOptions{ID: id, Rank: m.Rank(), Size: m.Size()}); err != nil {
+			err = &net.BrokenError{Err: err} // the others wait for this one
+		}
 	}
 	if err != nil {
 		if d != nil {
@@ -237,27 +242,37 @@ func (m *members) openGPU(name string, o cuda.Options) (_ net.Device, why string
 	return parallel.New(d, m.group), fmt.Sprintf("connected by NCCL %v", nccl.Version), nil
 }
 
-// localGPU returns the number of this process's GPU on its machine, which has so many.
-func (m *members) localGPU(name string, gpus int) (int, error) {
+// samePrecision returns an error, on all processes, if they compute in several precisions.
+func (m *members) samePrecision(own cuda.Precision) error {
+	return m.sameText(string(own), "this process computes in %s, and process 0 in %s: say --precision")
+}
+
+// localGPU returns the number of this process's GPU, among those of its machine that can be used.
+func (m *members) localGPU(name string, usable []int) (int, error) {
 	if _, number, numbered := strings.Cut(name, ":"); numbered && name != allGPUs {
 		return 0, usagef("--device cuda:%s: each of several processes takes the GPU of its place on its machine: --device cuda", number)
 	}
 	switch local := m.place.LocalRank; {
-	case gpus == 1: // the launcher has given each one for itself, or there is one process
-		return 0, nil
+	case len(usable) == 1: // the launcher has given each one for itself, or there is one process
+		return usable[0], nil
 	case local < 0:
-		return 0, usagef("this machine has %d GPUs, and the environment doesn't say which one is for process %d: LOCAL_RANK", gpus, m.place.Rank)
-	case local >= gpus:
-		return 0, usagef("process %d of %d is number %d on its machine, which has %d GPUs: start at most one process for each", m.place.Rank, m.place.Size, local, gpus)
+		return 0, usagef("this machine has %d GPUs, and the environment doesn't say which one is for process %d: LOCAL_RANK", len(usable), m.place.Rank)
+	case local >= len(usable):
+		return 0, usagef("process %d of %d is number %d on its machine, which has %d GPUs: start at most one process for each", m.place.Rank, m.place.Size, local, len(usable))
 	default:
-		return local, nil
+		return usable[local], nil
 	}
 }
 
-// abandon lets a process that has failed, in a way of which the others can't know, not wait for them.
-func (m *members) abandon(err error) {
+// abandon is for a process that has failed in a way of which the others can't know, and which may wait for it: it must end
+// soon, whatever may still be closed in order.
+func (m *members) abandon(stderr io.Writer, err error) {
 	var broken *net.BrokenError
-	if m != nil && m.group != nil && errors.As(err, &broken) {
+	if m == nil || !m.gpus || !errors.As(err, &broken) {
+		return
+	}
+	if m.group != nil {
 		m.group.Abort()
 	}
+	time.AfterFunc(endWait, func() { m.breakUp(stderr, err) })
 }

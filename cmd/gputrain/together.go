@@ -64,7 +64,13 @@ func (a *app) join(c *cli.Context) (*members, error) {
 	}
 	device := c.String("device")
 	m := &members{place: place, gpus: onGPUs(device)}
-	switch gpus := m.toStart(device); {
+	gpus := 1
+	if m.gpus {
+		if gpus, err = toStart(device, place, lookForCUDA().usableGPUs()); err != nil {
+			return nil, err
+		}
+	}
+	switch {
 	case gpus > 1:
 		err = m.start(c.Context, a.err, gpus)
 	case place.Size == 1:
@@ -154,15 +160,20 @@ func (m *members) sameKind(same bool) error {
 
 // sameVersion returns an error, on all processes, if one has another version of gputrain than process 0.
 func (m *members) sameVersion() error {
-	var leader [100]byte
-	copy(leader[:], version())
-	own := leader
+	return m.sameText(version(), "this is gputrain %s, and process 0 is gputrain %s: install the same version everywhere")
+}
+
+// sameText returns an error, on all processes, if one has another text than process 0. The format is for both.
+func (m *members) sameText(text, format string) error {
+	var own [100]byte
+	copy(own[:], text)
+	leader := own
 	if err := m.Broadcast(leader[:]); err != nil {
 		return err
 	}
 	var err error
 	if own != leader {
-		err = fmt.Errorf("this is gputrain %s, and process 0 is gputrain %s: install the same version everywhere", version(), strings.TrimRight(string(leader[:]), "\x00"))
+		err = fmt.Errorf(format, text, strings.TrimRight(string(leader[:]), "\x00"))
 	}
 	return m.agree(err)
 }
@@ -274,7 +285,8 @@ func (m *members) leads() bool { return m == nil || m.Rank() == 0 }
 
 // agree returns this process's error or, if only others have one, another error.
 func (m *members) agree(err error) error {
-	if m == nil {
+	var broken *net.BrokenError
+	if m == nil || errors.As(err, &broken) { // nobody hears of that one
 		return err
 	}
 	return net.Together(m, err)
@@ -288,9 +300,7 @@ func (m *members) leave(stderr io.Writer, err error) error {
 	}
 	var broken *net.BrokenError
 	if errors.As(err, &broken) {
-		fmt.Fprintf(stderr, "gputrain: %s\n", oneLine(m.named(err).Error()))
-		m.others.kill()
-		m.Abort(exitFailed)
+		m.breakUp(stderr, err)
 	}
 	closed := m.Close()
 	if m.meets != nil {
@@ -308,6 +318,13 @@ func (m *members) leave(stderr io.Writer, err error) error {
 		return errSilent // another one tells it
 	}
 	return m.named(err)
+}
+
+// breakUp ends this process, and so all others, because of an error of which these don't know.
+func (m *members) breakUp(stderr io.Writer, err error) {
+	fmt.Fprintf(stderr, "gputrain: %s\n", oneLine(m.named(err).Error()))
+	m.others.kill()
+	m.Abort(exitFailed)
 }
 
 // errSilent is an error that another process prints.
@@ -328,7 +345,7 @@ func (m *members) named(err error) error {
 // openDevice opens the device that the flags ask for and, in a group, makes a device of all.
 func (m *members) openDevice(c *cli.Context) (net.Device, string, error) {
 	if m == nil {
-		if c.String("device") == allGPUs { // there is one at most
+		if c.String("device") == allGPUs { // join has found only one
 			gpu, err := gpuOptions(c)
 			if err != nil {
 				return nil, "", err

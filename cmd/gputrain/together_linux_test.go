@@ -399,3 +399,40 @@ func membersOf(t *testing.T, dir string) []int {
 	}
 	return all
 }
+
+// TestToStart: which launchers leave it to a process to start those for other GPUs.
+func TestToStart(t *testing.T) {
+	for _, c := range []struct {
+		device, env string
+		want        int
+		err         string
+	}{
+		{allGPUs, "", 8, ""}, {"cuda", "", 1, ""}, {"auto", "", 1, ""},
+		{allGPUs, "SLURM_PROCID=0 SLURM_NTASKS=1 SLURM_LOCALID=0", 8, ""},
+		{allGPUs, "OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_SIZE=1 OMPI_COMM_WORLD_LOCAL_RANK=0 OMPI_COMM_WORLD_LOCAL_SIZE=1", 8, ""},
+		{allGPUs, "RANK=1 WORLD_SIZE=2 LOCAL_RANK=0 LOCAL_WORLD_SIZE=1", 8, ""}, {"cuda", "RANK=1 WORLD_SIZE=2 LOCAL_RANK=0 LOCAL_WORLD_SIZE=1", 1, ""},
+		{allGPUs, "RANK=1 WORLD_SIZE=2 LOCAL_RANK=1 LOCAL_WORLD_SIZE=2", 1, ""}, // as its other processes have it
+		{allGPUs, "RANK=1 WORLD_SIZE=2 MASTER_ADDR=a MASTER_PORT=1", 8, ""},
+		{allGPUs, "SLURM_PROCID=1 SLURM_NTASKS=2 SLURM_LOCALID=0 SLURM_STEP_TASKS_PER_NODE=1(x2)", 8, ""},
+		{allGPUs, "SLURM_PROCID=1 SLURM_NTASKS=3 SLURM_LOCALID=0 SLURM_STEP_TASKS_PER_NODE=2,1", 0, "Slurm's srun doesn't say how many processes"},
+		{"cuda", "SLURM_PROCID=1 SLURM_NTASKS=3 SLURM_LOCALID=0 SLURM_STEP_TASKS_PER_NODE=2,1", 1, ""},
+		{"cuda", "PET_NODE_RANK=1 PET_NNODES=2 PET_NPROC_PER_NODE=4", 4, ""}, {"cuda", "PET_NODE_RANK=0 PET_NNODES=1 PET_NPROC_PER_NODE=auto", 8, ""},
+		{allGPUs, "PET_NODE_RANK=1 PET_NNODES=2 PET_NPROC_PER_NODE=1", 8, ""}, {"cuda", "PET_NODE_RANK=1 PET_NNODES=2 PET_NPROC_PER_NODE=1", 1, ""},
+	} {
+		place, err := launch.Find(func(name string) (string, bool) {
+			for _, v := range strings.Fields(c.env) {
+				if n, value, _ := strings.Cut(v, "="); n == name {
+					return value, true
+				}
+			}
+			return "", false
+		})
+		if err != nil {
+			t.Fatalf("%s: %v", c.env, err)
+		}
+		got, err := toStart(c.device, place, 8)
+		if got != c.want || (err != nil) != (c.err != "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("--device %s, %s: %d processes, %v, want %d, %q", c.device, c.env, got, err, c.want, c.err)
+		}
+	}
+}

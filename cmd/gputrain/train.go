@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -114,12 +115,12 @@ func (a *app) train(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return together.leave(stderr, a.trainWith(c, together))
+	return together.leave(stderr, a.trainWith(c, together, stderr))
 }
 
 // trainWith trains in this process, together with others if there are any. An error before
 // the training is told to all of them.
-func (a *app) trainWith(c *cli.Context, together *members) (err error) {
+func (a *app) trainWith(c *cli.Context, together *members, stderr io.Writer) (err error) {
 	device, why, err := together.openDevice(c)
 	if err := together.agree(err); err != nil {
 		return err
@@ -131,15 +132,18 @@ func (a *app) trainWith(c *cli.Context, together *members) (err error) {
 	}
 	run.config.Device = device.Name()
 	program, err := device.Compile(run.plan.Network, run.config.Options())
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, program.Close()) }()
-	if run.weights != nil {
-		if err := program.SetState(net.State{Params: run.weights.Weights()}); err != nil {
-			return fmt.Errorf("--weights %s: its network, %s, is not %s: %w", run.from, run.weights.Network.Name, run.plan.Network.Name, err)
+	if err == nil {
+		defer func() { err = errors.Join(err, program.Close()) }()
+		if run.weights != nil {
+			if err = program.SetState(net.State{Params: run.weights.Weights()}); err != nil {
+				err = fmt.Errorf("--weights %s: its network, %s, is not %s: %w", run.from, run.weights.Network.Name, run.plan.Network.Name, err)
+			}
 		}
 	}
+	if err := together.agree(err); err != nil {
+		return err
+	}
+	defer func() { together.abandon(stderr, err) }() // before program and device are closed
 	var beside attendance
 	defer func() { err = errors.Join(err, beside.close()) }()
 	if together.leads() {
@@ -148,7 +152,6 @@ func (a *app) trainWith(c *cli.Context, together *members) (err error) {
 	if err := together.agree(err); err != nil {
 		return err
 	}
-	defer func() { together.abandon(err) }()
 	endsInOrder(c.Context)
 	ctx, stop := endAtHangup(c.Context)
 	defer stop()

@@ -345,7 +345,7 @@ func TestNCCLIsOptional(t *testing.T) {
 		want string
 	}{
 		"missing": {nil, "library not found: looked for libnccl.so.2 in "},
-		"old":     {new(ncclLibrary(2804)), "it is 2.8.4 and must be 2.10 or newer"},
+		"old":     {new(ncclLibrary(2804)), "it is 2.8.4 and must be 2.13 or newer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -65,8 +65,8 @@ func (k Kind) minimum() Version {
 		// OneFlow's sources tell of illegal memory accesses by CUDA 11.6's bias gradients, which would end the context.
 		return Version{12, 0, 0}
 	case NCCL:
-		// Collective calls of captured graphs need 2.9; values of bfloat16 came with 2.10.
-		return Version{2, 10, 0}
+		// Collective calls can be captured from 2.9 on. From 2.13 on, calls of one communicator may be captured and not, by turns.
+		return Version{2, 13, 0}
 	}
 	return Version{11, 0, 0}
 }

@@ -582,7 +582,7 @@ var symbols = [...]symbol{
 	{"ncclCommDestroy", NCCL, true},
 	{"ncclCommGetAsyncError", NCCL, true},
 	{"ncclCommInitRank", NCCL, true},
-	{"ncclGetLastError", NCCL, false},
+	{"ncclGetLastError", NCCL, true},
 	{"ncclGetUniqueId", NCCL, true},
 	{"ncclGetVersion", NCCL, true},
 }

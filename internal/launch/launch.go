@@ -55,7 +55,7 @@ var known = []variables{
 	{MPICH, "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS", "", "", ""},
 	{Torch, "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", ""},
 	{Trainer, "PET_NODE_RANK", "PET_NNODES", "", "", "PET_MASTER_ADDR", "PET_MASTER_PORT", "PET_NPROC_PER_NODE"},
-	{Slurm, "SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "", "MASTER_ADDR", "MASTER_PORT", ""},
+	{Slurm, "SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_STEP_TASKS_PER_NODE", "MASTER_ADDR", "MASTER_PORT", ""},
 }
 
 // Without returns an environment without what launchers set, for processes that this one
@@ -156,7 +156,13 @@ func (v variables) place(lookup func(string) (string, bool)) (Place, bool, error
 	if p.LocalRank, _, err = number(v.local, 0); err != nil {
 		return Place{}, false, err
 	}
-	if n, ok, err := number(v.localSize, 1); err != nil {
+	if v.launcher == Slurm {
+		// "2(x3)" says two on each of three machines. "2,1" are uneven numbers, of which this machine's isn't told.
+		s, _ := lookup(v.localSize)
+		if each, _, _ := strings.Cut(s, "("); s != "" && !strings.Contains(s, ",") {
+			p.LocalSize, _ = strconv.Atoi(each)
+		}
+	} else if n, ok, err := number(v.localSize, 1); err != nil {
 		return Place{}, false, err
 	} else if ok {
 		p.LocalSize = n

@@ -18,6 +18,8 @@ func TestFind(t *testing.T) {
 		{"OMPI_COMM_WORLD_RANK=2 OMPI_COMM_WORLD_SIZE=4 OMPI_COMM_WORLD_LOCAL_RANK=0 OMPI_COMM_WORLD_LOCAL_SIZE=2", launch.Place{Launcher: launch.OpenMPI, Rank: 2, Size: 4, LocalRank: 0, LocalSize: 2}, ""},
 		{"PMI_RANK=1 PMI_SIZE=2 MPI_LOCALRANKID=1 MPI_LOCALNRANKS=2 PMI_FD=6", launch.Place{Launcher: launch.MPICH, Rank: 1, Size: 2, LocalRank: 1, LocalSize: 2}, ""},
 		{"RANK=3 WORLD_SIZE=4 LOCAL_RANK=1 LOCAL_WORLD_SIZE=2 MASTER_ADDR=10.0.0.1 MASTER_PORT=29500", launch.Place{Launcher: launch.Torch, Rank: 3, Size: 4, LocalRank: 1, LocalSize: 2, Address: "10.0.0.1:29500"}, ""},
+		{"SLURM_PROCID=1 SLURM_NTASKS=4 SLURM_LOCALID=1 SLURM_STEP_TASKS_PER_NODE=2(x2)", launch.Place{Launcher: launch.Slurm, Rank: 1, Size: 4, LocalRank: 1, LocalSize: 2}, ""},
+		{"SLURM_PROCID=1 SLURM_NTASKS=3 SLURM_LOCALID=1 SLURM_STEP_TASKS_PER_NODE=2,1", launch.Place{Launcher: launch.Slurm, Rank: 1, Size: 3, LocalRank: 1}, ""},
 		{"RANK=0 WORLD_SIZE=2 MASTER_ADDR=fd00::1 MASTER_PORT=1", launch.Place{Launcher: launch.Torch, Size: 2, LocalRank: none, Address: "[fd00::1]:1"}, ""},
 		{"PET_NODE_RANK=1 PET_NNODES=2 PET_MASTER_ADDR=a PET_MASTER_PORT=29400", launch.Place{Launcher: launch.Trainer, Rank: 1, Size: 2, LocalRank: none, Address: "a:29400"}, ""},
 		// Kubeflow starts one process a node, and says how many of them there shall be.

@@ -74,9 +74,10 @@ type program struct {
 	plan    *net.Plan
 	options net.Options
 	group   net.Communicator
-	pending bool // gradients await an update
-	apart   bool // the members' running statistics may differ
-	swapped bool // averages are in the place of weights
+	pending bool        // gradients await an update
+	apart   bool        // the members' running statistics may differ
+	swapped bool        // averages are in the place of weights
+	earlier net.Metrics // of steps before settle, which TakeMetrics has not returned yet
 }
 
 // Own returns what a program on all members' devices has on this member's: a program that
@@ -148,9 +149,9 @@ func (p *program) check(b net.Batch, most int) error {
 func (p *program) shareOf(b net.Batch, share net.Share) (net.Batch, net.Share) {
 	lo, hi := p.part(b.Len())
 	if lo == hi {
-		return b.Part(0, 1), net.Share{First: share.Total, Total: share.Total}
+		return b.Part(0, 1), net.Share{First: share.Total, Total: share.Total, Together: b.Len()}
 	}
-	return b.Part(lo, hi), net.Share{First: share.First + lo, Total: share.Total}
+	return b.Part(lo, hi), net.Share{First: share.First + lo, Total: share.Total, Together: b.Len()}
 }
 
 // Step trains on one mini-batch.
@@ -170,6 +171,12 @@ func (p *program) settle() error {
 	if !p.apart || p.swapped || p.pending {
 		return nil
 	}
+	// SetState forgets which step was the first bad one.
+	m, err := p.own.TakeMetrics()
+	if err != nil {
+		return err
+	}
+	p.earlier.Add(m)
 	st, err := p.own.State()
 	if err != nil {
 		return err
@@ -279,7 +286,10 @@ func (p *program) TakeMetrics() (net.Metrics, error) {
 	if err != nil {
 		return net.Metrics{}, err
 	}
-	return p.sum(m)
+	earlier := p.earlier
+	earlier.Add(m)
+	p.earlier = net.Metrics{FirstBad: earlier.FirstBad}
+	return p.sum(earlier)
 }
 
 // Infer returns the class probabilities of the batch, of which each member computes a part.
@@ -308,7 +318,7 @@ func (p *program) rows(own *tensor.Dense, n int, dims ...int) (*tensor.Dense, er
 	return all, p.group.SumFloat32(all.Float32s())
 }
 
-// State returns a copy of the state, which all members have.
+// State returns a copy of the state. All members have the same, except for local statistics between Gradients and Update.
 func (p *program) State() (net.State, error) {
 	if err := p.settle(); err != nil {
 		return net.State{}, err
@@ -321,7 +331,7 @@ func (p *program) SetState(s net.State) error {
 	if err := p.own.SetState(s); err != nil {
 		return err
 	}
-	p.pending, p.apart, p.swapped = false, false, false
+	p.pending, p.apart, p.swapped, p.earlier = false, false, false, net.Metrics{}
 	return nil
 }
 
@@ -335,6 +345,11 @@ func (p *program) Trace(b net.Batch, mode net.Mode) (*net.Trace, error) {
 	}
 	if err := p.check(b, p.options.Batch); err != nil {
 		return nil, err
+	}
+	if mode == net.Evaluation {
+		if err := p.settle(); err != nil {
+			return nil, err
+		}
 	}
 	n := b.Len()
 	part, share := p.shareOf(b, net.Whole(n))

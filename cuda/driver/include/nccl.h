@@ -1,6 +1,6 @@
 /*
  * NCCL: the names, values and prototypes that this module refers to. Declared here so that a build needs no NCCL. They
- * hold for NCCL 2.10 and later.
+ * hold for NCCL 2.13 and later.
  */
 #ifndef GPUTRAIN_NCCL_H
 #define GPUTRAIN_NCCL_H
