@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"math"
 	"math/bits"
 	"time"
 )
@@ -62,10 +63,9 @@ type SumWay struct {
 // microseconds returns a time in microseconds.
 func microseconds(x float64) time.Duration { return time.Duration(x * float64(time.Microsecond)) }
 
-// NCCLWays lists the ways of NCCL 2.30.7 that need no help of switches. The figures are those of its own model (src/graph/tuning.cc:
-// ncclTunerConstantsDefaults and ncclTopoTuneModel), by which it chooses among the ways. LL sends a flag with each 4
-// bytes, LL128 one with each 120 bytes, and Simple waits for whole pieces. The model's caps by channel and its corrections for
-// trees of medium size are left out.
+// NCCLWays lists the ways of NCCL 2.30.7 that need no help of switches. The figures are taken from the model by which NCCL chooses
+// among the ways (src/graph/tuning.cc: ncclTunerConstantsDefaults and ncclTopoTuneModel). LL sends a flag with each 4
+// bytes, LL128 one with each 120 bytes, and Simple waits for whole pieces. [Interconnect.SumTime] says what is left out.
 var NCCLWays = []SumWay{
 	{"ring, LL", false, 0.5, 0.5, false, microseconds(6.6), [hops]time.Duration{microseconds(0.6), microseconds(1), microseconds(2.7)}, microseconds(5)},
 	{"ring, LL128", false, 0.92, 0.92, true, microseconds(14), [hops]time.Duration{microseconds(1.9), microseconds(2.5), microseconds(4)}, microseconds(8.5)},
@@ -89,17 +89,28 @@ func (c Interconnect) machines(gpus int) (machines, each int) {
 	return (gpus + c.GPUsPerMachine - 1) / c.GPUsPerMachine, min(gpus, c.GPUsPerMachine)
 }
 
-// SumTime returns how many seconds a sum of so many bytes takes over a number of GPUs, and the way that takes least, which
-// NCCL chooses too. One GPU takes no time, and the way is then "".
+// SumTime returns how many seconds a sum of so many bytes takes over a number of GPUs, and the way that takes least. One GPU
+// takes no time, and the way is then "".
 //
-// With N GPUs on M machines, G on each, the bandwidth B is that of the link. With several machines it is that of the network, if
-// that is less: all of a machine's values pass through its network cards once each way.
+// N GPUs are on M machines, G on each:
 //
 //	ring: start + 2(N-1)/N * bytes/B + 2(N-M) hops in machines + 2(M-1) hops between them
 //	tree: start + 2 * bytes/B + 2(G-1) hops in machines + 2*log2(M) hops between them
 //
-// The formulas are those of NCCL's own model (src/graph/tuning.cc, ncclTopoTuneModel; for the ring see also doc/PERFORMANCE.md of
-// nccl-tests). Its tree is one of machines. In each machine the GPUs are a chain. log2 is rounded up.
+// The tree connects machines. In each machine the GPUs are a chain. log2 is rounded down. In one machine, the bandwidth B is that of
+// the link, times the way's share. With several machines, it is that of the network, or that of the link if that is less. A GPU
+// that is alone in its machine needs no NVLink, but PCIe limits it too. A tree of exactly two machines has twice the
+// network's bandwidth, up to that of the link: each machine sends all values once, not twice.
+//
+// The formulas are simplified from NCCL's own model (src/graph/tuning.cc, ncclTopoTuneModel; src/graph/search.cc, "increase bwIntra
+// for trees"; for the ring see also doc/PERFORMANCE.md of nccl-tests). These parts of it are left out, so NCCL may choose another way:
+//
+//   - the factor 1.4 of the latency of Simple rings over several machines (the "plateau");
+//   - the network's overhead, which hops in machines take at least, in rings over several machines;
+//   - the caps of LL (llMaxBws), and those of each channel;
+//   - the latency of the network card (latencyInter);
+//   - the factor 0.85 of the plain tree pattern, and the corrections for trees of medium size;
+//   - that NCCL takes LL128 between machines only where a network card is near each GPU. Here it always is.
 func (c Interconnect) SumTime(bytes int64, gpus int) (seconds float64, way string) {
 	if gpus < 2 {
 		return 0, ""
@@ -122,15 +133,22 @@ func (c Interconnect) SumTime(bytes int64, gpus int) (seconds float64, way strin
 func (c Interconnect) time(w SumWay, bytes int64, gpus int) float64 {
 	machines, each := c.machines(gpus)
 	bandwidth, share, between := c.Link.Bandwidth, w.Within, w.Latency[ByNetwork]
-	switch {
-	case machines == 1:
-	case each == 1:
-		bandwidth, share, between = c.Network.Bandwidth, w.Between, w.Alone
-	default:
-		bandwidth, share = min(bandwidth, c.Network.Bandwidth), w.Between
+	if machines > 1 {
+		network := c.Network.Bandwidth
+		if each == 1 {
+			between = w.Alone
+			if c.Link.Hop == ByPCIe {
+				network = min(network, bandwidth)
+			}
+			bandwidth = math.Inf(1) // nothing passes between GPUs of a machine
+		}
+		if w.Tree && machines == 2 {
+			network *= 2
+		}
+		bandwidth, share = min(bandwidth, network), w.Between
 	}
 	moved := 2 * float64(bytes)
-	inner, outer := each-1, bits.Len(uint(machines-1)) // hops
+	inner, outer := each-1, bits.Len(uint(machines))-1 // hops; of a tree
 	if !w.Tree {
 		moved *= float64(gpus-1) / float64(gpus)
 		inner, outer = gpus-machines, machines-1

@@ -78,9 +78,13 @@ func TestSumTimeByHand(t *testing.T) {
 		{"tree in a machine: a chain", 4, 1, 4, 100e-6 + 6*1e-6 + 2*1.6e6/2e9},
 		{"ring of four machines", 16, 0, 4, 100e-6 + (2*15-6)*1e-6 + 6*10e-6 + 2*15.0/16*1.6e6/0.5e9},
 		{"tree of four machines", 16, 1, 4, 100e-6 + 6*1e-6 + 4*10e-6 + 2*1.6e6/0.5e9},
-		{"tree of three machines", 12, 1, 4, 100e-6 + 6*1e-6 + 4*10e-6 + 2*1.6e6/0.5e9},
+		{"tree of three machines: one level", 12, 1, 4, 100e-6 + 6*1e-6 + 2*10e-6 + 2*1.6e6/0.5e9},
+		{"tree of seven machines: two levels", 28, 1, 4, 100e-6 + 6*1e-6 + 4*10e-6 + 2*1.6e6/0.5e9},
+		{"ring of two machines", 8, 0, 4, 100e-6 + (2*7-2)*1e-6 + 2*10e-6 + 2*7.0/8*1.6e6/0.5e9},
+		{"tree of two machines: all values once", 8, 1, 4, 100e-6 + 6*1e-6 + 2*10e-6 + 1.6e6/0.5e9},
 		{"ring of GPUs alone", 4, 0, 1, 100e-6 + 6*20e-6 + 2*0.75*1.6e6/0.5e9},
 		{"tree of GPUs alone", 4, 1, 1, 100e-6 + 4*20e-6 + 2*1.6e6/0.5e9},
+		{"tree of two GPUs alone", 2, 1, 1, 100e-6 + 2*20e-6 + 1.6e6/0.5e9},
 	} {
 		ic := plain
 		ic.GPUsPerMachine, ic.Ways = c.each, plain.Ways[c.way:c.way+1]
@@ -93,11 +97,36 @@ func TestSumTimeByHand(t *testing.T) {
 	if got, way := plain.SumTime(1e9, 1); got != 0 || way != "" {
 		t.Errorf("one GPU sums for %v s, by %q", got, way)
 	}
-	// NCCL's own figures, for 1 GB on eight GPUs with NVLink.
+	// Networks of 4 GB/s, faster than the links of 2 GB/s, of which half is reached between machines.
+	for _, c := range []struct {
+		name    string
+		hop     Hop
+		gpus    int
+		way     int
+		each    int
+		seconds float64 // for 1.6 MB
+	}{
+		{"tree of two machines: up to the link", ByPCIe, 8, 1, 4, 100e-6 + 6*2e-6 + 2*10e-6 + 2*1.6e6/1e9},
+		{"ring of GPUs alone, PCIe", ByPCIe, 4, 0, 1, 100e-6 + 6*20e-6 + 2*0.75*1.6e6/1e9},
+		{"tree of two GPUs alone, PCIe", ByPCIe, 2, 1, 1, 100e-6 + 2*20e-6 + 1.6e6/1e9},
+		{"ring of GPUs alone, without PCIe", ByNVLink, 4, 0, 1, 100e-6 + 6*20e-6 + 2*0.75*1.6e6/2e9},
+	} {
+		ic := plain
+		ic.Link.Hop, ic.Network.Bandwidth = c.hop, 4e9
+		ic.GPUsPerMachine, ic.Ways = c.each, plain.Ways[c.way:c.way+1]
+		got, _ := ic.SumTime(1.6e6, c.gpus)
+		approx.Check(t, c.name, []float64{got}, []float64{c.seconds}, rounding)
+	}
+	// NCCL's own figures, for 1 GB on eight GPUs with NVLink, and on two machines of them. A tree with LL128 has 0.92 * 120/128.
 	got, way := Interconnect{Link: Links[0], Network: MachineNetworks[1], GPUsPerMachine: 8}.SumTime(1e9, 8)
 	approx.Check(t, "1 GB", []float64{got}, []float64{8.4e-6 + 14*3.4e-6 + 2*7.0/8*1e9/370.8e9}, rounding)
 	if way != "ring, Simple" {
 		t.Errorf("1 GB by %q", way)
+	}
+	got, way = Interconnect{Link: Links[0], Network: MachineNetworks[1], GPUsPerMachine: 8}.SumTime(1e9, 16)
+	approx.Check(t, "1 GB, two machines", []float64{got}, []float64{8.4e-6 + 14*4e-6 + 2*14e-6 + 1e9/(0.92*12.5e9)}, rounding)
+	if way != "tree, Simple" {
+		t.Errorf("1 GB on two machines by %q", way)
 	}
 }
 
@@ -116,7 +145,7 @@ func TestCrossover(t *testing.T) {
 		bytes int64
 		gpus  int
 		want  string
-	}{{2048, 8, "ring, LL"}, {2048, 1024, "tree, LL"}, {8 << 20, 1024, "tree, "}, {8 << 20, 16, "ring, "}, {4 << 30, 64, "ring, Simple"}} {
+	}{{2048, 8, "ring, LL"}, {2048, 1024, "tree, LL"}, {8 << 20, 1024, "tree, "}, {8 << 20, 16, "tree, "}, {8 << 20, 32, "ring, "}, {4 << 30, 64, "ring, Simple"}} {
 		if _, way := usual.SumTime(c.bytes, c.gpus); !strings.HasPrefix(way, c.want) {
 			t.Errorf("%d bytes on %d GPUs by %s, want %s", c.bytes, c.gpus, way, c.want)
 		}

@@ -61,7 +61,8 @@ func (r *ScalingReport) Legend() []string {
 		"Sums hidden: the share of the time of the gradients' sums in which the backward pass goes on computing.",
 		"Exposed: how long a GPU waits for sums in a step, those of batch normalisation included.",
 		"Efficiency: images a second, over those of one GPU times the number of GPUs.",
-		"Sums take what NCCL's own model of rings and trees says. Left out: that sums slow down what is computed beside them, GPUs that wait for a slower one, other traffic, sums by switches (NVLink SHARP), and reading the data.",
+		"Sums take what a model of rings and trees says, which is simplified from NCCL's own model. Left out of NCCL's model: the latency x 1.4 of rings over several machines (\"plateau\"), the network's overhead as the least latency of hops in machines, the caps of the LL protocol (llMaxBws) and of each channel, the latency of the network card (latencyInter), the bandwidth x 0.85 of the plain tree pattern, and the corrections for trees of medium size. LL128 between machines assumes a network card near each GPU.",
+		"Also left out: that sums slow down what is computed beside them, GPUs that wait for a slower one, other traffic, sums by switches (NVLink SHARP), and reading the data.",
 	}
 }
 
