@@ -20,6 +20,7 @@ func scalingFlags() []cli.Flag {
 		&cli.StringFlag{Name: "link", Value: "nvlink", EnvVars: env("link"), Category: several, Usage: "with --scaling, `NAME` connects the GPUs of a machine: " + orList(linkNames())},
 		&cli.StringFlag{Name: "network", Value: "100gbit", EnvVars: env("network"), Category: several, Usage: "with --scaling, `NAME` connects machines: " + orList(machineNetworkNames()) + ", or a number of Gbit/s, of all a machine's cards together"},
 		&cli.IntFlag{Name: "gpus-per-machine", Value: 8, EnvVars: env("gpus-per-machine"), Category: several, Usage: "with --scaling, `N` GPUs in each machine"},
+		&cli.IntFlag{Name: "global-batch", EnvVars: env("global-batch"), Category: several, DefaultText: "--batch on each GPU", Usage: "with --scaling, divide a mini-batch of `N` images among all GPUs"},
 		&cli.Float64Flag{Name: "images-per-second", EnvVars: env("images-per-second"), Category: several, DefaultText: "what the data sheet allows", Usage: "with --scaling, one GPU trains `X` images a second, as bench measures it"},
 	}
 }
@@ -109,11 +110,23 @@ func readScaling(c *cli.Context) (s bench.Scaling, err error) {
 	if s.Batch > most {
 		return s, usagef("--batch must be at most %d, got %d", most, s.Batch)
 	}
+	if c.IsSet("global-batch") {
+		if c.IsSet("batch") {
+			return s, usagef("--batch and --global-batch exclude each other")
+		}
+		s.Batch, s.GlobalBatch = 0, c.Int("global-batch")
+		if s.GlobalBatch < 1 || s.GlobalBatch > most {
+			return s, usagef("--global-batch must be from 1 to %d, got %d", most, s.GlobalBatch)
+		}
+	}
 	if s.GPUs, err = numbersOf(c, "gpus"); err != nil {
 		return s, err
 	}
-	if n := slices.Max(s.GPUs); n > mostGPUs {
+	switch n := slices.Max(s.GPUs); {
+	case n > mostGPUs:
 		return s, usagef("--gpus must be at most %d, got %d", mostGPUs, n)
+	case s.GlobalBatch > 0 && n > s.GlobalBatch:
+		return s, usagef("--global-batch: %d images are too few for %d GPUs (--gpus)", s.GlobalBatch, n)
 	}
 	if s.Measured = c.Float64("images-per-second"); c.IsSet("images-per-second") && !(s.Measured > 0 && s.Measured <= 1e12) {
 		return s, usagef("--images-per-second must be above 0, got %v", s.Measured)
