@@ -35,9 +35,10 @@ srun --mpi=none --kill-on-bad-exit=0 --cpus-per-task="$SLURM_CPUS_PER_TASK" \
 step=$!
 
 # Five minutes before the end, Slurm sends USR1 to this script alone. The tasks get a SIGTERM then: they save and end.
-# (A SIGTERM for srun itself would make it kill them.)
+# (A SIGTERM for srun itself would make it kill them.) If scancel fails, because the tasks have ended just now, set -e must not
+# end the script.
 again=
-trap 'again=yes; scancel --signal=TERM "$SLURM_JOB_ID"' USR1
+trap 'again=yes; scancel --signal=TERM "$SLURM_JOB_ID" || true' USR1
 status=0
 wait "$step" || status=$?
 if [ -n "$again" ]; then

@@ -7,6 +7,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -114,7 +115,7 @@ func objects(path string, into map[string]any) error {
 func accepted(kind string, object map[string]any) ([]byte, error) {
 	var out bytes.Buffer
 	where := definitions[kind]
-	list := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", where[0])
+	list := exec.Command(cmp.Or(os.Getenv("GO"), "go"), "list", "-m", "-f", "{{.Dir}}", where[0])
 	list.Stdout, list.Stderr = &out, os.Stderr
 	if err := list.Run(); err != nil {
 		return nil, err
