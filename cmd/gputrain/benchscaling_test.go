@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -39,22 +40,32 @@ func TestBenchScaling(t *testing.T) {
 	}
 }
 
-// TestScalePage compares the table of docs/scale.md with what its commands print.
+// TestScalePage compares the tables of docs/scale.md with what their commands print.
 func TestScalePage(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "scale.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	const command = "bench --scaling --model resnet18 --precision bf16 --gpus 1,2,4,8,64,1024"
+	if !strings.Contains(string(page), "\ngputrain "+command+"\n") {
+		t.Errorf("docs/scale.md lacks the command gputrain %s", command)
+	}
 	var columns []bench.Table
 	for _, more := range []string{"", "--link pcie4", "--gpus-per-machine 1"} {
 		var r bench.ScalingReport
-		args := strings.Fields("bench --scaling --model resnet18 --precision bf16 --gpus 2,4,8,64,1024 --json " + more)
+		args := strings.Fields(command + " --json " + more)
 		if err := json.Unmarshal([]byte(must(t, args...)), &r); err != nil {
 			t.Fatal(err)
 		}
 		columns = append(columns, r.Tables()[0])
 	}
 	for i, row := range columns[0].Rows {
+		if i == 0 {
+			if !strings.Contains(string(page), "One GPU does "+row[1]+"\n") {
+				t.Errorf("docs/scale.md lacks what one GPU does: %s", row[1])
+			}
+			continue
+		}
 		gpus, _ := strconv.Atoi(row[0])
 		line := "| " + thousands(gpus)
 		for _, column := range columns {
@@ -62,6 +73,30 @@ func TestScalePage(t *testing.T) {
 		}
 		if !strings.Contains(string(page), "\n"+line+" |\n") {
 			t.Errorf("docs/scale.md lacks %s |", line)
+		}
+	}
+	for more, numbers := range map[string][]int{ // the numbers of GPUs in the second table
+		"":                                {8},
+		"`--global-batch 256 --gpus 1,8`": {8},
+		"`--model tutorial --precision tf32 --batch 50`": {2, 8},
+		"`--network 10gbit --gpus-per-machine 1`":        {2},
+	} {
+		var r bench.ScalingReport
+		short := strings.Replace(command, "1,2,4,8,64,1024", "1,2,8", 1)
+		if err := json.Unmarshal([]byte(must(t, strings.Fields(short+" --json "+strings.Trim(more, "`"))...)), &r); err != nil {
+			t.Fatal(err)
+		}
+		for i, gpus := range numbers {
+			column := more
+			if i > 0 {
+				column = "" // the same as in the row above
+			}
+			for _, p := range r.Points {
+				end := fmt.Sprintf(" | %d | %.1f x | %s", gpus, p.Images/r.Points[0].Images, column)
+				if p.GPUs == gpus && !strings.Contains(string(page), strings.TrimRight(end, " ")+" |\n") {
+					t.Errorf("docs/scale.md lacks a row with%s |", end)
+				}
+			}
 		}
 	}
 }
