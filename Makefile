@@ -30,7 +30,7 @@ test: ## Run every test; with a C compiler also those of the CUDA path, on the s
 	@if command -v gcc >/dev/null; then set -ex; \
 	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -timeout 15m -tags cuda ./...; \
 	$(TOOL) gotestsum --format pkgname -- -timeout 15m ./cuda/... ; \
-	$(TOOL) gotestsum --format pkgname -- -run 'CUDA|Devices|Help|Usage' ./cmd/gputrain; \
+	$(TOOL) gotestsum --format pkgname -- -run 'CUDA|GPUs|Devices|Help|Usage' ./cmd/gputrain; \
 	else $(TOOL) gotestsum --format pkgname -- -timeout 15m ./...; \
 	echo "not run: the tests of the CUDA path, which need a C compiler (gcc, and g++ for the simulator)"; fi
 
@@ -48,7 +48,7 @@ check-cuda: ## go vet and staticcheck with the tag cuda (needs a C compiler)
 
 cuda: ## Test what builds with the tag cuda, on the simulated machine (needs a C compiler, no GPU)
 	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -timeout 15m -tags cuda ./cuda/... ./bench
-	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -tags cuda -run 'CUDA|Devices|Help|Usage' ./cmd/gputrain
+	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -tags cuda -run 'CUDA|GPUs|Devices|Help|Usage' ./cmd/gputrain
 
 .PHONY: test-long
 test-long: ## The long forms of tests that `make test` shortens: the compliance suite on slow devices, test-gpu on the simulated GPU, digits drawn in many ways
