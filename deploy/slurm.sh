@@ -13,7 +13,8 @@
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=8
 # As many GPUs as tasks. Not --gpus-per-task: it would hide the other GPUs of the machine from each task, and gputrain
-# takes the GPU with the task's number on its machine.
+# takes the GPU with the task's number on its machine. Or one task a machine: --ntasks-per-node=1, --device cuda:all, and all
+# processors of the machine in --cpus-per-task.
 #SBATCH --gpus-per-node=8
 #SBATCH --cpus-per-task=4
 #SBATCH --time=04:00:00
