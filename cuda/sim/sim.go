@@ -91,6 +91,9 @@ func AsyncError(nth, status int) Option { return option("async", fmt.Sprintf("%d
 // of the rank that waits does nothing any more.
 func Patience(d time.Duration) Option { return option("patience", d.Seconds()) }
 
+// MixedCapture accepts a collective that some ranks have captured in a graph and others have not.
+func MixedCapture() Option { return option("allow", "nccl-mixed-capture") }
+
 // WithoutEpilogues makes cuBLASLt refuse products with these epilogues, by their numbers.
 func WithoutEpilogues(epilogues ...int) Option {
 	text := strings.Trim(strings.ReplaceAll(fmt.Sprint(epilogues), " ", "+"), "[]")

@@ -13,9 +13,10 @@ import (
 func TestConfiguration(t *testing.T) {
 	got, seed, err := configuration(7, []Option{
 		Late(), Memory(4096), ComputeCapability(7, 5), Fault("cuMemAlloc_v2", 2, 999), AsyncError(4, 6),
-		Patience(1500 * time.Millisecond), NCCLVersion(22803), Seed(9),
+		Patience(1500 * time.Millisecond), NCCLVersion(22803), MixedCapture(), Seed(9),
 	})
-	want := "seed=7,schedule=late,memory=4096,cc=7.5,fault=cuMemAlloc_v2@2=999,async=4:6,patience=1.5,nccl=22803,seed=9"
+	want := "seed=7,schedule=late,memory=4096,cc=7.5,fault=cuMemAlloc_v2@2=999,async=4:6,patience=1.5,nccl=22803," +
+		"allow=nccl-mixed-capture,seed=9"
 	if err != nil || got != want || seed != 9 {
 		t.Errorf("got %q, seed %d, %v; want %q", got, seed, err, want)
 	}

@@ -62,7 +62,7 @@ inline constexpr char
     badHandle[] = "bad handle", launch[] = "bad launch", misaligned[] = "misaligned address",
     freeInUse[] = "freed while in use", overlap[] = "overlapping buffers", badValue[] = "bad value",
     hostFunction[] = "CUDA call in a host function", mismatch[] = "mismatched collective",
-    missingRank[] = "missing rank";
+    missingRank[] = "missing rank", neededByGraphs[] = "communicator needed by graphs";
 }  // checks of kernels bear ptx::name(Kind): "shared-memory race", "barrier divergence", ...
 
 // ---------------------------------------------------------------------------------------------------------- device
@@ -260,6 +260,8 @@ CUresult instantiate(Graph &graph, GraphExec *&exec);
 GraphExec *resolve(CUgraphExec handle, CUresult &status);
 CUresult launchGraph(GraphExec &exec, Stream &stream);
 CUresult destroyGraphExec(GraphExec *exec);
+// The name of a live graph or executable graph with work that needs the handle; empty: none.
+std::string graphThatNeeds(const void *handle);
 
 // ------------------------------------------------------------------------------------------------ handles and counters
 
@@ -317,6 +319,7 @@ void onReset(void (*hook)());
 //   allow=NAME        or NAME:VALUE, for option(); likewise cudnn=N, cublas=N and nccl=N, versions of these
 //                     libraries.
 //                     cublaslt-without:N+M+...: cuBLASLt has no algorithm for the epilogues with these numbers
+//                     nccl-mixed-capture: a collective may be captured on some ranks and not on others
 //                     cublaslt-relu:max: the ReLU of cuBLASLt turns a NaN into 0, as fmaxf does
 extern "C" {
 // A fresh machine with this configuration over that of the environment; everything of the old one is gone, handles too.

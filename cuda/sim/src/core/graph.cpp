@@ -109,6 +109,14 @@ T *known(std::map<const T *, std::unique_ptr<T>> &table, const void *handle, con
   return object;
 }
 
+bool needs(const Node &node, const void *handle) {
+  if (node.work != nullptr) {
+    const auto &handles = node.work->handles;
+    return std::find(handles.begin(), handles.end(), handle) != handles.end();
+  }
+  return std::any_of(node.child.begin(), node.child.end(), [&](const Node &child) { return needs(child, handle); });
+}
+
 }  // namespace
 
 Graph *createGraph() {
@@ -188,6 +196,22 @@ CUresult destroyGraphExec(GraphExec *exec) {
   exec->nodes.clear();
   exec->last.reset();
   return exec->context->error;
+}
+
+std::string graphThatNeeds(const void *handle) {
+  for (const auto &entry : machine().execs) {
+    const GraphExec &exec = *entry.second;
+    const auto &nodes = exec.nodes;
+    const bool any = std::any_of(nodes.begin(), nodes.end(), [&](const Node &node) { return needs(node, handle); });
+    if (exec.alive() && any) return exec.name();
+  }
+  for (const auto &entry : machine().graphs) {
+    const Graph &graph = *entry.second;
+    const auto &nodes = graph.nodes;
+    const bool any = std::any_of(nodes.begin(), nodes.end(), [&](const auto &node) { return needs(*node, handle); });
+    if (graph.alive() && any) return graph.name();
+  }
+  return "";
 }
 
 }  // namespace sim

@@ -26,6 +26,7 @@ struct Post {
   std::atomic<uint64_t> number;  // what was posted last; 0: nothing
   uint32_t kind, type, op;
   int32_t root;
+  uint32_t captured;
   uint64_t count;
 };
 
@@ -91,6 +92,7 @@ struct Board::Shared {
   uint64_t magic;
   int32_t ranks, joined;
   std::atomic<uint32_t> refused;
+  std::atomic<uint32_t> closed;  // a rank has given up
   Member members[kRanks];
 };
 
@@ -109,15 +111,22 @@ bool Request::operator==(const Request &other) const {
   return kind == other.kind && type == other.type && op == other.op && root == other.root && count == other.count;
 }
 
+bool Board::create(const std::string &path, std::string &error) {
+  const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (file < 0) error = path + ": " + std::strerror(errno);
+  if (file >= 0) close(file);
+  return file >= 0;
+}
+
 std::unique_ptr<Board> Board::join(const std::string &path, int ranks, int rank, int device, ncclResult_t &status,
                                    std::string &error) {
   std::unique_ptr<Board> board(new Board);
   board->path_ = path;
   board->rank_ = rank;
   status = ncclSystemError;
-  board->file_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  board->file_ = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
   if (board->file_ < 0) {
-    error = path + ": " + std::strerror(errno);
+    error = errno == ENOENT ? "all ranks have joined, or one has given up" : path + ": " + std::strerror(errno);
     return nullptr;
   }
   const Exclusive exclusive(board->file_);
@@ -139,6 +148,11 @@ std::unique_ptr<Board> Board::join(const std::string &path, int ranks, int rank,
   if (first) {
     shared.magic = kMagic;
     shared.ranks = ranks;
+  }
+  if (shared.closed != 0) {
+    error = "another rank has given up";
+    munmap(at, sizeof(Shared));
+    return nullptr;
   }
   const std::string me = "rank " + std::to_string(rank);
   status = ncclInvalidArgument;
@@ -169,7 +183,7 @@ std::unique_ptr<Board> Board::join(const std::string &path, int ranks, int rank,
   member.device = device;
   process(member.process, member.started);
   member.state = Joined;
-  if (++shared.joined == ranks) unlink(path.c_str());  // a process that is killed leaves no file behind
+  if (++shared.joined == ranks) unlink(path.c_str());  // from now on a process that is killed leaves no file behind
   return board;
 }
 
@@ -192,7 +206,10 @@ std::vector<int> Board::absent() const {
 
 ncclResult_t Board::refused() const { return static_cast<ncclResult_t>(shared_->refused.load()); }
 
-void Board::giveUp() { unlink(path_.c_str()); }
+void Board::giveUp() {
+  shared_->closed = 1;
+  unlink(path_.c_str());
+}
 
 uint64_t Board::placeOf(int rank, uint64_t number) const {
   return (uint64_t(1) << 20) + (uint64_t(rank) * 2 + number % 2) * kRoom;
@@ -211,6 +228,7 @@ bool Board::post(uint64_t number, const Request &request, const uint8_t *data, u
   post.op = request.op;
   post.root = request.root;
   post.count = request.count;
+  post.captured = request.captured;
   post.number.store(number, std::memory_order_release);
   return true;
 }
@@ -231,6 +249,7 @@ Request Board::request(int rank, uint64_t number) const {
   request.op = post.op;
   request.root = post.root;
   request.count = post.count;
+  request.captured = post.captured != 0;
   return request;
 }
 

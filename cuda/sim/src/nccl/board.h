@@ -21,8 +21,9 @@ struct Request {
   uint32_t kind = AllReduce, type = 0, op = 0;
   int32_t root = 0;
   uint64_t count = 0;
+  bool captured = false;       // launched by a graph; ranks that differ in it still compute the same
   std::string text() const;  // "ncclAllReduce of 5 ncclFloat32, ncclSum"
-  bool operator==(const Request &other) const;
+  bool operator==(const Request &other) const;  // all but `captured`
 };
 
 size_t sizeOf(int type);  // of an element in bytes; 0: no type
@@ -34,6 +35,8 @@ class Board {
  public:
   struct Shared;
 
+  // Makes the file where ranks meet. It goes when all of them have joined, or when one gives up; then nobody can join.
+  static bool create(const std::string &path, std::string &error);
   // Joins. Null where that isn't possible: `status` and `error` tell why. What is wrong with this rank is wrong for all
   // of them, so the others' refused() tells it too.
   static std::unique_ptr<Board> join(const std::string &path, int ranks, int rank, int device, ncclResult_t &status,

@@ -1,10 +1,15 @@
 // The functions that libnccl exports.
+#include <dirent.h>
+#include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <random>
 #include <vector>
 
@@ -18,6 +23,8 @@ using nccl::Request;
 namespace {
 
 constexpr char kMagic[] = "gputrain-sim:";  // a unique identifier is this and the path of the file where ranks meet
+constexpr char kPrefix[] = "gputrain-nccl-";  // of the file's name, before the number of the process that made it
+constexpr time_t kOld = 60;                 // seconds after which a file of a process that is gone is of no use
 constexpr unsigned kPause = 500;            // microseconds between two looks for ranks that haven't joined
 
 // Kept until a reset, so that a destroyed communicator's address is not given out again.
@@ -26,8 +33,29 @@ std::vector<std::shared_ptr<Communicator>> &communicators() {
   return all;
 }
 
+// The files of the identifiers that this process has made. Those that are still there go with the machine.
+struct Made {
+  ~Made() { remove(); }
+  void remove() {
+    for (const std::string &path : paths) {
+      if (process == getpid()) unlink(path.c_str());
+    }
+    paths.clear();
+  }
+  std::vector<std::string> paths;
+  pid_t process = 0;
+};
+
+Made &made() {
+  static Made files;
+  return files;
+}
+
 const bool hooked = [] {
-  onReset([] { communicators().clear(); });
+  onReset([] {
+    communicators().clear();
+    made().remove();
+  });
   return true;
 }();
 
@@ -64,6 +92,39 @@ std::shared_ptr<Communicator> use(ncclComm_t comm, ncclResult_t &status) {
 std::string temporaryFolder() {
   const char *folder = std::getenv("TMPDIR");
   return folder == nullptr || *folder != '/' || std::strlen(folder) > 60 ? "/tmp" : folder;
+}
+
+// Removes files of processes that were killed before all ranks had joined.
+void removeOldFiles(const std::string &folder) {
+  DIR *all = opendir(folder.c_str());
+  if (all == nullptr) return;
+  while (const dirent *entry = readdir(all)) {
+    if (std::strncmp(entry->d_name, kPrefix, std::strlen(kPrefix)) != 0) continue;
+    const long process = std::strtol(entry->d_name + std::strlen(kPrefix), nullptr, 10);
+    const std::string path = folder + "/" + entry->d_name;
+    struct stat about = {};
+    if (process <= 0 || lstat(path.c_str(), &about) != 0 || !S_ISREG(about.st_mode)) continue;
+    const bool dead = ::kill(pid_t(process), 0) != 0 && errno == ESRCH;
+    if (dead && std::time(nullptr) - about.st_mtime > kOld) unlink(path.c_str());
+  }
+  closedir(all);
+}
+
+// Waits until no graph holds a collective of the communicator any more, as NCCL does: only then it can free what their
+// launches need. Other threads may destroy the graphs meanwhile. False, with a finding: that took too long.
+bool waitForGraphs(const Communicator &communicator) {
+  const auto begin = std::chrono::steady_clock::now();
+  for (;;) {
+    const std::string graph = graphThatNeeds(&communicator);
+    if (graph.empty()) return true;
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
+    if (taken.count() > patience()) {
+      report(check::neededByGraphs, communicator.name + " waits for " + graph +
+                                        " to be destroyed, which holds collectives of it, and nobody does that");
+      return false;
+    }
+    if (!letOthersRun(kPause)) return false;
+  }
 }
 
 // Waits until all ranks have joined.
@@ -111,7 +172,7 @@ ncclResult_t checkBuffers(const Communicator &communicator, const Request &reque
   return ncclSuccess;
 }
 
-ncclResult_t start(const std::shared_ptr<Communicator> &communicator, const Request &request, const void *sendbuff,
+ncclResult_t start(const std::shared_ptr<Communicator> &communicator, Request request, const void *sendbuff,
                    void *recvbuff, cudaStream_t stream) {
   CUresult bound = CUDA_SUCCESS;
   Context *context = need(bound);
@@ -126,6 +187,8 @@ ncclResult_t start(const std::shared_ptr<Communicator> &communicator, const Requ
   const uint64_t send = addressOf(sendbuff), receive = addressOf(recvbuff);
   const ncclResult_t status = checkBuffers(*communicator, request, send, receive);
   if (status != ncclSuccess || request.count == 0) return status;
+  uint64_t capture = 0;
+  request.captured = captureStatus(*on, capture) != CU_STREAM_CAPTURE_STATUS_NONE;
   const CUresult queued = enqueue(*on, nccl::collectiveWork(communicator, request, send, receive));
   return queued == CUDA_SUCCESS ? ncclSuccess : cudaFailed(queued);
 }
@@ -157,9 +220,19 @@ SIM_SHARED ncclResult_t ncclGetUniqueId(ncclUniqueId *uniqueId) {
   SIM_NCCL_ENTER();
   if (uniqueId == nullptr) return refuse(check::badValue, "uniqueId is NULL");
   std::random_device random;
+  const std::string folder = temporaryFolder();
+  removeOldFiles(folder);
   std::memset(uniqueId, 0, sizeof *uniqueId);
-  std::snprintf(uniqueId->internal, sizeof uniqueId->internal, "%s%s/gputrain-nccl-%d-%08x%08x", kMagic,
-                temporaryFolder().c_str(), int(getpid()), unsigned(random()), unsigned(random()));
+  std::snprintf(uniqueId->internal, sizeof uniqueId->internal, "%s%s/%s%d-%08x%08x", kMagic, folder.c_str(), kPrefix,
+                int(getpid()), unsigned(random()), unsigned(random()));
+  const std::string path = uniqueId->internal + std::strlen(kMagic);
+  std::string error;
+  if (!Board::create(path, error)) {
+    nccl::setLastError(error);
+    return ncclSystemError;
+  }
+  made().paths.push_back(path);
+  made().process = getpid();
   return ncclSuccess;
 }
 
@@ -199,22 +272,28 @@ SIM_SHARED ncclResult_t ncclCommInitRank(ncclComm_t *comm, int nranks, ncclUniqu
   return ncclSuccess;
 }
 
-// Waits for what is queued, as NCCL's does.
+// Waits for what is queued, and for the end of all graphs with collectives of it, as NCCL's does.
 SIM_SHARED ncclResult_t ncclCommDestroy(ncclComm_t comm) {
   SIM_NCCL_ENTER_WITH(comm);
   if (const CUresult allowed = allowedDuringCapture(); allowed != CUDA_SUCCESS) return cudaFailed(allowed);
   const CUresult status = finishCollectives(state.get());
-  died(state.get());
+  if (waitForGraphs(*state)) {
+    died(state.get());
+  } else {
+    abandoned(state.get());
+  }
   if (state->board != nullptr) state->board->leave();
   state->board.reset();
   return status == CUDA_SUCCESS ? ncclSuccess : cudaFailed(status);
 }
 
-// From any thread, also while another one waits: what is queued ends, and nobody may use its results.
+// From any thread, also while another one waits: what is queued ends, and nobody may use its results. Then it waits for
+// the end of all graphs with collectives of it.
 SIM_SHARED ncclResult_t ncclCommAbort(ncclComm_t comm) {
   SIM_NCCL_ENTER_WITH(comm);
   state->board.reset();  // so the other ranks see that this one is gone
   abandoned(state.get());
+  waitForGraphs(*state);
   return ncclSuccess;
 }
 
@@ -229,7 +308,9 @@ SIM_SHARED ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t *asy
 
 SIM_SHARED const char *ncclGetLastError(ncclComm_t) {
   const Call call(Library::Nccl, __func__);
-  return nccl::lastError();
+  thread_local std::string text;  // what other threads' calls set later doesn't change it
+  text = nccl::lastError();
+  return text.c_str();
 }
 
 SIM_SHARED ncclResult_t ncclAllReduce(const void *sendbuff, void *recvbuff, size_t count, ncclDataType_t datatype,

@@ -69,12 +69,24 @@ class Operation : public Collective {
   // The result that nobody may use.
   void spoil() const { std::memset(data(receive_), 0xff, bytes()); }
 
+  // NCCL launches a collective in another way where it is captured, and that must be the same for all ranks.
+  void checkCaptured(uint64_t number, int rank, const Request &first, const Request &other) const {
+    if (first.captured == other.captured || !option("nccl-mixed-capture", "").empty()) return;
+    const std::string zero = "rank 0", that = "rank " + std::to_string(rank);
+    report(check::mismatch, "collective " + std::to_string(number) + " of " + communicator_->name + ", " + first.text() +
+                                ", is captured on " + (first.captured ? zero : that) + ", and not on " +
+                                (first.captured ? that : zero));
+  }
+
   bool matches(uint64_t number) const {
     Communicator &c = *communicator_;
     const Request first = c.board->request(0, number);
     for (int rank = 1; rank < c.ranks; rank++) {
       const Request other = c.board->request(rank, number);
-      if (first == other) continue;
+      if (first == other) {
+        checkCaptured(number, rank, first, other);
+        continue;
+      }
       const std::string what = "collective " + std::to_string(number) + " of " + c.name + " is " + first.text() +
                                " on rank 0, and " + other.text() + " on rank " + std::to_string(rank);
       report(check::mismatch, what);

@@ -147,6 +147,45 @@ void abortedAndJoinedAgain() {
   });
 }
 
+// An abort waits for graphs, which their owner destroys when its own wait has ended.
+void abortedWithItsGraph() {
+  std::atomic<bool> over{false};
+  inRanks(2, [&](Rank &rank) {
+    if (rank.rank == 1) {
+      while (!over) usleep(100);
+      return;
+    }
+    Buffer<float> x(counting(kCount));
+    std::thread watcher;
+    {
+      Captured graph(rank.stream);
+      MUST(rank.sum(x, x, kCount));
+      graph.end();
+      graph.launch(rank.stream);
+      watcher = std::thread([&] { rank.abort(); });
+      rank.stream.synchronize();
+    }
+    watcher.join();
+    over = true;
+  });
+}
+
+// A sum that is a graph's on one rank alone.
+void capturedOnOneRank() {
+  inRanks(2, [](Rank &rank) {
+    Buffer<float> x(counting(kCount));
+    Captured graph;
+    if (rank.rank == 0) graph.begin(rank.stream);
+    MUST(rank.sum(x, x, kCount));
+    if (rank.rank == 0) {
+      graph.end();
+      graph.launch(rank.stream);
+    }
+    rank.stream.synchronize();
+    expectEqual(x.get(), times(2, counting(kCount)), "the sum");
+  });
+}
+
 }  // namespace
 
 std::vector<Program> rightGroups() {
@@ -155,6 +194,8 @@ std::vector<Program> rightGroups() {
       {"overlapped-sums-in-a-graph", overlappedInAGraph, "", {}, kDevices},
       {"polled-sums", polled, "", {}, kDevices},
       {"freed-while-others-wait", freedWhileOthersWait, "", {}, kDevices},
+      {"aborted-with-its-graph", abortedWithItsGraph, "", {}, kDevices},
+      {"captured-on-one-rank", capturedOnOneRank, "", {}, "devices=2,patience=20,allow=nccl-mixed-capture"},
       {"aborted-and-joined-again", abortedAndJoinedAgain, "", {}, kDevices},
   };
 }

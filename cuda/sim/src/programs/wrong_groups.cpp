@@ -39,6 +39,21 @@ void otherOrder() {
   });
 }
 
+// The last rank leaves out its graph, and sums by itself.
+void otherCapture() {
+  inRanks(2, [](Rank &rank) {
+    Buffer<float> x(counting(kCount));
+    Captured graph;
+    if (rank.rank == 0) graph.begin(rank.stream);
+    ignore(rank.sum(x, x, kCount));
+    if (rank.rank == 0) {
+      graph.end();
+      graph.launch(rank.stream);
+    }
+    ignore(cuStreamSynchronize(rank.stream));
+  });
+}
+
 // The last rank leaves out a step.
 void oneStepLess() {
   inRanks(2, [](Rank &rank) {
@@ -105,6 +120,16 @@ void destroyedBeforeItsGraph() {
     MUST(rank.sum(x, x, kCount));
     graph.end();
     rank.destroy();
+  });
+}
+
+void abortedBeforeItsGraph() {
+  alone([](Rank &rank) {
+    Buffer<float> x(counting(kCount));
+    Captured graph(rank.stream);
+    MUST(rank.sum(x, x, kCount));
+    graph.end();
+    rank.abort();
   });
 }
 
@@ -216,11 +241,13 @@ void sumsOnTwoStreams() {
 std::vector<Program> wrongGroups() {
   const char *const bad = "bad value", *const mismatch = "mismatched collective", *const order = "missing synchronisation";
   const char *const two = "devices=2,patience=20", *const three = "devices=3,patience=20";
+  const char *const needed = "communicator needed by graphs";
   const char *const impatient = "devices=2,patience=0.1";
   return {
       {"other-count", otherCount, mismatch, {"ncclAllReduce", "256 ncclFloat32", "255", "rank 0", "rank 1"}, two},
       {"other-root", otherRoot, mismatch, {"ncclBroadcast", "from rank 0", "from rank 1 on rank 2"}, three},
       {"other-order", otherOrder, mismatch, {"collective 1", "ncclAllReduce", "ncclBroadcast"}, two},
+      {"other-capture", otherCapture, mismatch, {"is captured on rank 0, and not on rank 1", "ncclAllReduce"}, two},
       {"one-step-less", oneStepLess, "missing rank", {"ncclAllReduce", "collective 3", "for rank 1"}, impatient},
       {"nobody-else-joins", nobodyElseJoins, "missing rank", {"ncclCommInitRank", "rank 0 of 2"}, impatient},
       {"two-ranks-on-one-device", twoRanksOnOneDevice, bad, {"ncclCommInitRank", "Duplicate GPU"}, two},
@@ -230,9 +257,19 @@ std::vector<Program> wrongGroups() {
       {"communicator-never-destroyed", neverDestroyed, "leak", {"ncclComm_t"}},
       {"communicator-destroyed-before-its-graph",
        destroyedBeforeItsGraph,
-       "freed while in use",
-       {"ncclCommDestroy", "ncclComm_t #", "graph #"}},
-      {"graph-launched-after-abort", launchedAfterAbort, "use after free", {"cuGraphLaunch", "ncclCommAbort"}},
+       needed,
+       {"ncclCommDestroy", "communicator ", "graph #"},
+       impatient},
+      {"communicator-aborted-before-its-graph",
+       abortedBeforeItsGraph,
+       needed,
+       {"ncclCommAbort", "communicator ", "graph #"},
+       impatient},
+      {"graph-launched-after-abort",
+       launchedAfterAbort,
+       "use after free",
+       {"cuGraphLaunch", "ncclCommAbort"},
+       impatient},
       {"communicator-of-another-device", communicatorOfAnotherDevice, "wrong context", {"ncclAllReduce"}, two},
       {"sum-of-nothing", sumOfNothing, "uninitialised read", {"ncclAllReduce", "sendbuff", "buffer #"}},
       {"sum-past-the-end", sumPastTheEnd, "out of bounds", {"ncclAllReduce", "sendbuff", "4 bytes past", "buffer #"}},

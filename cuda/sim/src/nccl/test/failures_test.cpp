@@ -1,7 +1,11 @@
 // What fails on demand, waits that end by an abort or take too long, and ranks that don't fit together.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <thread>
 
 #include "nccl/test/rig.h"
@@ -119,6 +123,167 @@ void missingRanks() {
   check(found("ranks 0 and 2 of 3 did not join"), simReport(0));
 }
 
+// Who comes when others have given up, or have all joined, is told at once.
+void tooLate() {
+  Machine machine("devices=2,patience=1");
+  machine.expectFindings();
+  const auto fails = [&](const ncclUniqueId &id, int number, double least, double most) {
+    Rank rank(number, 2, number);
+    const double begin = secondsSince(0);
+    check(ncclCommInitRank(&rank.comm, 2, id, number) == ncclSystemError, "rank " + std::to_string(number) + " joins");
+    const double taken = secondsSince(begin);
+    check(taken >= least && taken < most, "rank " + std::to_string(number) + " took " + std::to_string(taken) + " s");
+  };
+  const ncclUniqueId id = newId(), alone = newId();
+  fails(id, 0, 0.9, 60);
+  fails(id, 1, 0, 0.9);
+  check(std::string(ncclGetLastError(nullptr)).find("given up") != std::string::npos, ncclGetLastError(nullptr));
+  Rank rank(0, 1, 0);
+  rank.join(alone);
+  fails(alone, 1, 0, 0.9);
+  rank.use();
+}
+
+// Files of processes that were killed before all had joined don't stay, and neither do those of identifiers that nobody
+// has used.
+void leftBehind() {
+  const auto make = [](int process, long age) {
+    const std::string path = std::string(std::getenv("TMPDIR")) + "/gputrain-nccl-" + std::to_string(process) + "-" +
+                             std::to_string(age);
+    const int file = open(path.c_str(), O_CREAT | O_WRONLY, 0600);
+    timespec times[2] = {};
+    times[0].tv_sec = times[1].tv_sec = time(nullptr) - age;
+    check(file >= 0 && futimens(file, times) == 0, path);
+    close(file);
+    return path;
+  };
+  const auto is = [](const std::string &path) { return access(path.c_str(), F_OK) == 0; };
+  const int gone = fork();
+  if (gone == 0) _exit(0);
+  waitpid(gone, nullptr, 0);
+  Machine machine("");
+  const std::string old = make(gone, 1000), fresh = make(gone, 0), mine = make(getpid(), 1000);
+  const std::string unused = wordOf(newId()), path = unused.substr(unused.find('/'));
+  check(!is(old) && is(fresh) && is(mine) && is(path), "the wrong files are removed");
+  unlink(fresh.c_str());
+  unlink(mine.c_str());
+  simReset("");
+  check(!is(path), "an identifier that nobody has used leaves a file");
+}
+
+// The last error that one thread has got stays what it was.
+void lastErrors() {
+  Machine machine("");
+  machine.expectFindings();
+  ncclGetVersion(nullptr);
+  const std::string text = ncclGetLastError(nullptr);
+  const char *kept = ncclGetLastError(nullptr);
+  std::thread([] { ncclGetUniqueId(nullptr); }).join();
+  check(text == "version is NULL" && kept == text, kept);
+  check(std::string(ncclGetLastError(nullptr)) == "uniqueId is NULL", ncclGetLastError(nullptr));
+}
+
+// A sum as a graph, launched once.
+struct SumGraph {
+  SumGraph(const Rank &rank, const Bytes &x) {
+    MUST(cuStreamBeginCapture(rank.stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+    MUST(ncclAllReduce(x.pointer(), x.pointer(), 1, ncclFloat32, ncclSum, rank.comm, rank.stream));
+    MUST(cuStreamEndCapture(rank.stream, &graph));
+    MUST(cuGraphInstantiateWithFlags(&exec, graph, 0));
+    MUST(cuGraphLaunch(exec, rank.stream));
+  }
+  CUgraph graph = nullptr;
+  CUgraphExec exec = nullptr;
+};
+
+// The end of a communicator waits for the end of all its graphs, on whatever thread.
+void graphsKeepCommunicators() {
+  for (const bool abort : {false, true}) {
+    Machine machine("devices=2,patience=20,schedule=late");
+    inThreads(2, [&](Rank &rank) {
+      const Bytes x(floats({1}));
+      const SumGraph sum(rank, x);
+      check(asFloats(x.get(rank.stream))[0] == 2, "the graph's sum");
+      std::atomic<bool> destroyed{false}, ended{false};
+      std::thread other([&] {
+        rank.use();
+        abort ? rank.abort() : rank.leave();
+        check(destroyed, "it didn't wait for the graphs");
+        ended = true;
+      });
+      usleep(30000);
+      MUST(cuGraphExecDestroy(sum.exec));
+      usleep(30000);
+      check(!ended, "it didn't wait for the graph");
+      destroyed = true;
+      MUST(cuGraphDestroy(sum.graph));
+      other.join();
+    });
+  }
+  for (const bool abort : {false, true}) {
+    Machine machine("patience=0.2");
+    machine.expectFindings();
+    inThreads(1, [&](Rank &rank) {
+      const Bytes x(floats({1}));
+      const SumGraph sum(rank, x);
+      MUST(cuStreamSynchronize(rank.stream));
+      const double begin = secondsSince(0);
+      abort ? rank.abort() : rank.leave();
+      check(secondsSince(begin) > 0.1 && secondsSince(begin) < 10, "it waits for graphs that nobody destroys");
+      MUST(cuGraphExecDestroy(sum.exec));
+      MUST(cuGraphDestroy(sum.graph));
+    });
+    check(found("\"communicator needed by graphs\"") && found(abort ? "ncclCommAbort" : "ncclCommDestroy"), simReport(0));
+    check(!found("freed while in use"), simReport(0));
+  }
+}
+
+// An abort ends the wait for a graph's sum before it waits for the graph.
+void abortEndsAGraph() {
+  Machine machine("devices=2,patience=20,schedule=late");
+  std::atomic<bool> over{false};
+  inThreads(2, [&](Rank &rank) {
+    while (rank.rank == 1 && !over) usleep(1000);
+    if (rank.rank == 1) return;
+    const Bytes x(floats({1}));
+    const SumGraph sum(rank, x);
+    std::thread watch([&] {
+      usleep(50000);
+      rank.abort();
+    });
+    MUST(cuStreamSynchronize(rank.stream));
+    MUST(cuGraphExecDestroy(sum.exec));
+    MUST(cuGraphDestroy(sum.graph));
+    watch.join();
+    over = true;
+  });
+}
+
+// A collective that is captured on one rank alone. The sum is right all the same.
+void mixedCapture() {
+  for (const bool allowed : {false, true}) {
+    Machine machine(std::string("devices=2") + (allowed ? ",allow=nccl-mixed-capture" : ""));
+    if (!allowed) machine.expectFindings();
+    inThreads(2, [&](Rank &rank) {
+      const Bytes x(floats({1}));
+      if (rank.rank == 1) {
+        const SumGraph sum(rank, x);
+        MUST(cuStreamSynchronize(rank.stream));
+        MUST(cuGraphExecDestroy(sum.exec));
+        MUST(cuGraphDestroy(sum.graph));
+      } else {
+        MUST(ncclAllReduce(x.pointer(), x.pointer(), 1, ncclFloat32, ncclSum, rank.comm, rank.stream));
+      }
+      check(asFloats(x.get(rank.stream))[0] == 2, "the sum");
+      ncclResult_t error = ncclInternalError;
+      MUST(ncclCommGetAsyncError(rank.comm, &error));
+      check(error == ncclSuccess, "the error is " + std::to_string(error));
+    });
+    check(found("is captured on rank 1, and not on rank 0") != allowed, simReport(0));
+    check(found("\"mismatched collective\"") != allowed, simReport(0));
+  }
+}
+
 // The next machine doesn't wait for threads that wait on this one.
 void resetEndsAWait() {
   const double begin = secondsSince(0);
@@ -192,6 +357,12 @@ void testFailures(uint64_t) {
   asynchronousError();
   faults();
   missingRanks();
+  tooLate();
+  leftBehind();
+  lastErrors();
+  graphsKeepCommunicators();
+  abortEndsAGraph();
+  mixedCapture();
   resetEndsAWait();
   misfits();
 }
