@@ -103,8 +103,10 @@ CUresult synchronize(Event &event) {
   if (event.capture != nullptr) return captured(event);
   count("synchronisations");
   if (event.recorded == nullptr) return CUDA_SUCCESS;
-  force({event.recorded});
-  hostSees(event.clock);
+  const OpPtr recorded = event.recorded;  // other threads may record it again meanwhile
+  const Clock clock = event.clock;
+  force({recorded});
+  hostSees(clock);
   return event.context->error;
 }
 

@@ -175,9 +175,9 @@ CUresult finishCollectives(const void *communicator) {
 CUresult synchronize(Context &context) {
   if (context.error != CUDA_SUCCESS) return context.error;
   count("synchronisations");
-  forceWhere([&](const Op &op) { return op.context == &context; });
-  Clock clock = context.retired;
+  Clock clock = context.retired;  // before the wait: what other threads queue meanwhile isn't waited for
   for (const Stream *stream : context.streams) clock.join(stream->clock);
+  forceWhere([&](const Op &op) { return op.context == &context; });
   hostSees(clock);
   return context.error;
 }
