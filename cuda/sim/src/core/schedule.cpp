@@ -78,6 +78,7 @@ void complete(const OpPtr &op) {
   op->dependents.clear();
   op->needs.clear();
   m.pending.erase(op->sequence);
+  m.completed++;
 }
 
 // Whether a collective can run, which needs its other ranks. One that fails doesn't arrive, but ends.
@@ -152,6 +153,7 @@ size_t want(const std::vector<OpPtr> &targets, uint64_t mark) {
   return count;
 }
 
+// The place in m.ready of something that is wanted, or of anything where nothing is.
 size_t pickWanted(uint64_t mark) {
   const std::vector<Op *> &ready = machine().ready;
   const size_t start = chance() % ready.size();
@@ -166,6 +168,8 @@ size_t pickWanted(uint64_t mark) {
 class Wait {
  public:
   void restart() { *this = Wait(); }
+  // Something goes on elsewhere, so it isn't too long yet.
+  void extend() { begin_ = std::chrono::steady_clock::now(); }
   // False: it has been too long, or the machine ends.
   bool pause() {
     const auto now = std::chrono::steady_clock::now();
@@ -203,6 +207,7 @@ void limitBacklog() {
   std::advance(middle, long(kBacklog / 4));
   // It may wait for a rank that is another thread of this process, and that one for the call that is open.
   force({middle->second}, Missing::Leave);
+  while (m.pending.size() > kBacklog && !m.ready.empty()) runReady(chance() % m.ready.size());
 }
 
 // Faults on demand that count work.
@@ -309,7 +314,7 @@ OpPtr queue(Stream &stream, std::shared_ptr<const Work> work, const std::string 
   return op;
 }
 
-// Where all that is wanted waits for other ranks, other work goes on, as it does on a GPU.
+// Where all that is wanted waits for other ranks, and is waited for, other work goes on, as it does on a GPU.
 void force(const std::vector<OpPtr> &targets, Missing missing) {
   Machine &m = machine();
   uint64_t mark = ++m.wants;
@@ -319,7 +324,9 @@ void force(const std::vector<OpPtr> &targets, Missing missing) {
   while (left > 0) {
     if (!m.waiting.empty()) meet();
     if (!m.ready.empty()) {
-      const size_t index = more && oneIn(8) ? chance() % m.ready.size() : pickWanted(mark);
+      const size_t next = pickWanted(mark);
+      if (missing == Missing::Leave && m.ready[next]->wanted != mark) return;
+      const size_t index = more && oneIn(8) ? chance() % m.ready.size() : next;
       const bool wanted = m.ready[index]->wanted == mark;
       if (!runReady(index) || !wanted) continue;
       left--;
@@ -327,9 +334,11 @@ void force(const std::vector<OpPtr> &targets, Missing missing) {
       continue;
     }
     if (m.waiting.empty() || missing == Missing::Leave) return;
+    const uint64_t completed = m.completed;
     if (!wait.pause() && !giveUp(mark)) return;
     mark = ++m.wants;  // other threads may have run some of it, and wanted other things
     left = want(targets, mark);
+    if (m.completed != completed) wait.extend();
   }
 }
 
@@ -339,9 +348,11 @@ bool letOthersRun(unsigned microseconds) {
   std::vector<const char *> calls;
   std::string detail;
   const Op *running = nullptr;
+  bool silent = false;
   calls.swap(m.calls);
   detail.swap(m.detail);
   std::swap(running, m.running);
+  std::swap(silent, m.silent);
   m.sleepers++;  // so that the machine stays
   for (size_t i = 0; i < calls.size(); i++) machineLock().unlock();
   usleep(microseconds);
@@ -350,6 +361,7 @@ bool letOthersRun(unsigned microseconds) {
   m.calls.swap(calls);
   m.detail.swap(detail);
   m.running = running;
+  m.silent = silent;
   return !m.ending;
 }
 

@@ -147,6 +147,7 @@ struct Context : Object {
   unsigned flags = 0;
   bool isPrimary = false;
   unsigned retains = 0;
+  bool ending = false;  // a call ends it, and may wait for work before it does
   CUresult error = CUDA_SUCCESS;  // sticky
   Stream *legacy = nullptr;
   std::map<uint64_t, Stream *> perThread;
@@ -161,12 +162,14 @@ struct DeviceMemory : Allocation {
   History history;
   std::string module;  // owner's name; empty: from cuMemAlloc
   bool mapped = false;  // data and shadow come from mmap
+  bool freeing = false;  // a call frees it, and may wait for work before it does
 };
 
 struct PinnedMemory : HostAllocation {
   uint64_t id = 0;
   std::string call, freedBy;
   uint64_t mapped = 0;  // bytes of the mapping
+  bool freeing = false;  // as with DeviceMemory
   History history;
   std::string name() const;
 };
@@ -259,6 +262,7 @@ struct Machine {
   unsigned sleepers = 0;                   // threads that have given up the lock
   bool ending = false;                     // simReset waits for them: all waits end
   uint64_t sequence = 0, wants = 0;
+  uint64_t completed = 0;  // pieces of work and marks
   uint32_t lanes = 0;
   std::vector<uint64_t> ticks;  // of each lane
   Clock host;
