@@ -138,8 +138,9 @@ CUresult releasePrimary(int device) {
     return CUDA_ERROR_INVALID_CONTEXT;
   }
   if (--of.primary->retains > 0) return CUDA_SUCCESS;
-  end(*of.primary);
-  of.primary = nullptr;
+  Context &context = *of.primary;
+  of.primary = nullptr;  // first: the end may wait, and who retains it meanwhile gets a new one
+  end(context);
   return CUDA_SUCCESS;
 }
 
@@ -147,9 +148,11 @@ CUresult resetPrimary(int device) {
   if (!validDevice(device)) return CUDA_ERROR_INVALID_DEVICE;
   Device &of = machine().devices[size_t(device)];
   if (of.primary == nullptr) return CUDA_SUCCESS;
-  dropResources(*of.primary);
-  of.primary->error = of.lost ? CUDA_ERROR_UNKNOWN : CUDA_SUCCESS;
-  makeLegacyStream(*of.primary);
+  Context &context = *of.primary;
+  dropResources(context);
+  if (of.primary != &context) return CUDA_SUCCESS;  // released meanwhile, on another thread
+  context.error = of.lost ? CUDA_ERROR_UNKNOWN : CUDA_SUCCESS;
+  makeLegacyStream(context);
   return CUDA_SUCCESS;
 }
 
@@ -164,7 +167,7 @@ CUresult createContext(int device, unsigned flags, Context *&context) {
 
 // A context that other threads have current stays so there, and is an error to use.
 CUresult destroyContext(Context *context) {
-  if (!alive(context)) {
+  if (!alive(context) || context->ending) {
     report(check::badHandle, "the context to destroy is none, or was destroyed before");
     return CUDA_ERROR_INVALID_CONTEXT;
   }
@@ -172,6 +175,7 @@ CUresult destroyContext(Context *context) {
     report(check::badHandle, context->name() + " can't be destroyed, only released or reset");
     return CUDA_ERROR_INVALID_CONTEXT;
   }
+  context->ending = true;
   end(*context);
   std::vector<Context *> &contexts = stack();
   if (!contexts.empty() && contexts.back() == context) contexts.pop_back();

@@ -83,6 +83,7 @@ void died(const void *object) {
   Registered *as = live(object);
   if (as == nullptr) return;
   checkQueued(object, *as);
+  if (!as->destroyedBy.empty()) return;  // on another thread, meanwhile
   checkGraphs(object, *as);
   as->destroyedBy = callName();
 }

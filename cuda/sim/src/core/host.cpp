@@ -87,6 +87,16 @@ void checkUnused(PinnedMemory &memory) {
                    m.hostUses.end());
 }
 
+// Waits for the work that uses the memory, which is about to be dropped. False: another thread has dropped it meanwhile.
+bool claim(PinnedMemory &memory) {
+  const uint8_t *address = memory.address;
+  const uint64_t id = memory.id;
+  memory.freeing = true;
+  checkUnused(memory);
+  const PinnedMemory *now = findPinned(address);
+  return now != nullptr && now->id == id;
+}
+
 // The pages stay, out of reach: whoever uses them later faults, and the address is never given out again.
 void drop(PinnedMemory &memory, const std::string &by) {
   memory.freedBy = by;
@@ -115,7 +125,7 @@ CUresult reportNotPinned(const char *check, const void *address, const char *dee
 PinnedMemory *startOf(void *address, bool registered, const char *deed, CUresult &status) {
   PinnedMemory *memory = findPinned(address, true);
   status = CUDA_SUCCESS;
-  if (memory != nullptr && !memory->freedBy.empty()) {
+  if (memory != nullptr && (!memory->freedBy.empty() || memory->freeing)) {
     report(check::doubleFree, memory->name() + " is " + deed + " again");
     status = CUDA_ERROR_INVALID_VALUE;
     return nullptr;
@@ -187,10 +197,11 @@ CUresult releaseHost(void *address) {
   CUresult status;
   PinnedMemory *memory = startOf(address, false, "released", status);
   if (memory == nullptr) return status;
-  checkUnused(*memory);
+  Context &context = *memory->context;
+  if (!claim(*memory)) return context.error;
   checkGuard(*memory);
   drop(*memory, callName());
-  return memory->context->error;
+  return context.error;
 }
 
 CUresult registerHost(Context &context, void *address, uint64_t bytes, unsigned flags) {
@@ -226,18 +237,21 @@ CUresult unregisterHost(void *address) {
   if (memory == nullptr) {
     return status == CUDA_ERROR_INVALID_VALUE ? CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED : status;
   }
-  checkUnused(*memory);
-  drop(*memory, callName());
-  return memory->context->error;
+  Context &context = *memory->context;
+  if (claim(*memory)) drop(*memory, callName());
+  return context.error;
 }
 
 void dropPinned(Context &context) {
-  for (auto &entry : machine().pinned) {
-    PinnedMemory &memory = *entry.second;
-    if (memory.context != &context || !memory.freedBy.empty()) continue;
-    checkUnused(memory);
-    checkGuard(memory);
-    drop(memory, "the end of " + context.name());
+  std::vector<const uint8_t *> addresses;
+  for (const auto &entry : machine().pinned) {
+    if (entry.second->context == &context && entry.second->freedBy.empty()) addresses.push_back(entry.first);
+  }
+  for (const uint8_t *address : addresses) {
+    PinnedMemory *memory = findPinned(address);
+    if (memory == nullptr || memory->context != &context || !claim(*memory)) continue;
+    checkGuard(*memory);
+    drop(*memory, "the end of " + context.name());
   }
 }
 

@@ -219,7 +219,7 @@ CUresult release(uint64_t address) {
     report(check::badFree, "what is to be freed is " + describe(address));
     return CUDA_ERROR_INVALID_VALUE;
   }
-  if (!buffer->freedBy.empty()) {
+  if (!buffer->freedBy.empty() || buffer->freeing) {
     report(check::doubleFree, bufferName(*buffer) + " is freed again");
     return CUDA_ERROR_INVALID_VALUE;
   }
@@ -228,8 +228,10 @@ CUresult release(uint64_t address) {
                                (buffer->module.empty() ? ", not an allocation's start" : ", a module's variable"));
     return CUDA_ERROR_INVALID_VALUE;
   }
+  buffer->freeing = true;
   checkUnused(*buffer);
   const CUresult error = buffer->context->error;
+  if (!buffer->freedBy.empty()) return error;  // its context has ended meanwhile
   drop(*buffer, callName());
   count("frees");
   return error;
@@ -251,9 +253,10 @@ Allocation *allocateForModule(Context &context, uint64_t bytes, bool writable, c
 
 void releaseForModule(Allocation *allocation) {
   DeviceMemory *buffer = allocation == nullptr ? nullptr : findMemory(allocation->address);
-  if (buffer == nullptr || !buffer->freedBy.empty()) return;
+  if (buffer == nullptr || !buffer->freedBy.empty() || buffer->freeing) return;
+  buffer->freeing = true;
   checkUnused(*buffer);
-  drop(*buffer, callName());
+  if (buffer->freedBy.empty()) drop(*buffer, callName());
 }
 
 uint8_t *data(uint64_t address) {

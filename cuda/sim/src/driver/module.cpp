@@ -162,7 +162,10 @@ std::shared_ptr<Module> liveModule(CUmodule handle, const Context &context, CUre
   }
   if (!check_(handle, kModule)) return nullptr;
   const auto found = modules.find(handle);
-  if (found == modules.end()) return nullptr;
+  if (found == modules.end()) {
+    status = refuse(check::badHandle, "hmod is being unloaded on another thread", status);
+    return nullptr;
+  }
   if (found->second->context != &context) {
     status = refuse(check::wrongContext, "hmod was loaded in another context than the current one", status);
     return nullptr;
@@ -207,14 +210,14 @@ Function *liveFunction(CUfunction handle, const Context &context, CUresult &stat
 }
 
 void dropModules(const Context *context) {
-  for (auto at = modules.begin(); at != modules.end();) {
-    if (at->second->context != context) {
-      ++at;
-      continue;
-    }
-    endFunctions(at->second.get(), "the end of its context");
-    died(at->first);
-    at = modules.erase(at);
+  std::vector<std::shared_ptr<Module>> its;
+  for (const auto &entry : modules) {
+    if (entry.second->context == context) its.push_back(entry.second);
+  }
+  for (const auto &module : its) {
+    modules.erase(module.get());
+    endFunctions(module.get(), "the end of its context");
+    died(module.get());
   }
 }
 
@@ -266,10 +269,10 @@ SIM_EXPORT CUresult cuModuleUnload(CUmodule hmod) {
   const std::shared_ptr<Module> module = liveModule(hmod, *entry.context, status);
   if (module == nullptr) return status;
   if (status = allowedDuringCapture(); status != CUDA_SUCCESS) return status;
-  died(module.get());
+  modules.erase(module.get());  // first: what follows may wait, and other threads may go on
   endFunctions(module.get(), __func__);
+  died(module.get());
   for (Allocation *variable : module->variables) releaseForModule(variable);
-  modules.erase(module.get());
   return CUDA_SUCCESS;
 }
 
