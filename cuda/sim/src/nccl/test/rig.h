@@ -25,7 +25,7 @@ void succeeds(int status, const char *call);
 int checksSoFar();
 int failuresSoFar();
 
-// Of the machine's report. On the main thread alone.
+// Of the machine's report. On one thread at a time.
 bool nothingFound();
 bool found(const std::string &text);
 uint64_t counter(const std::string &name);

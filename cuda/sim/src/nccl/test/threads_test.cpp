@@ -1,5 +1,6 @@
 // Ranks that are threads: streams, graphs, and waits that must not be ones.
 #include <atomic>
+#include <functional>
 #include <thread>
 
 #include <unistd.h>
@@ -111,6 +112,134 @@ void lateRank() {
   }
 }
 
+// Looking at a stream where a collective waits makes no other stream's work run.
+void lateStaysLate() {
+  Machine machine("devices=2,schedule=late,patience=20");
+  std::atomic<bool> looked{false};
+  inThreads(2, [&](Rank &rank) {
+    while (rank.rank == 1 && !looked) usleep(1000);
+    const Bytes x(floats({1})), y(floats({1}));
+    MUST(ncclAllReduce(x.pointer(), x.pointer(), 1, ncclFloat32, ncclSum, rank.comm, rank.stream));
+    if (rank.rank == 0) {
+      CUstream other = nullptr;
+      CUevent event = nullptr;
+      MUST(cuStreamCreate(&other, CU_STREAM_NON_BLOCKING));
+      MUST(cuEventCreate(&event, 0));
+      MUST(cuMemsetD32Async(y.address, 0, 1, other));
+      MUST(cuEventRecord(event, other));
+      for (int i = 0; i < 200; i++) {
+        check(cuStreamQuery(rank.stream) == CUDA_ERROR_NOT_READY, "a sum without the other rank");
+        usleep(1000);
+      }
+      float time = 0;
+      check(cuEventElapsedTime(&time, event, event) == CUDA_ERROR_NOT_READY, "work that nobody has asked for has run");
+      looked = true;
+      MUST(cuStreamSynchronize(other));
+      MUST(cuEventDestroy(event));
+      MUST(cuStreamDestroy(other));
+    }
+    check(asFloats(x.get(rank.stream))[0] == 2, "the sum");
+  });
+}
+
+// Runs `body` on another thread, which waits for the sum that rank 0 has queued, and `meanwhile` on this one. Then rank 1
+// comes.
+void whileASumWaits(const std::function<void(Rank &, const Bytes &sum)> &body,
+                    const std::function<void(Rank &, const Bytes &sum)> &meanwhile) {
+  std::atomic<bool> done{false};
+  inThreads(2, [&](Rank &rank) {
+    while (rank.rank == 1 && !done) usleep(1000);
+    const Bytes x(floats({1}));
+    MUST(ncclAllReduce(x.pointer(), x.pointer(), 1, ncclFloat32, ncclSum, rank.comm, rank.stream));
+    if (rank.rank == 0) {
+      std::thread other([&] {
+        rank.use();
+        body(rank, x);
+      });
+      usleep(50000);
+      meanwhile(rank, x);
+      done = true;
+      other.join();
+    }
+    MUST(cuStreamSynchronize(rank.stream));
+  });
+}
+
+// Patience begins anew while others get something done.
+void busyMachine() {
+  Machine machine("devices=2,patience=0.6");
+  whileASumWaits([](Rank &rank, const Bytes &) { MUST(cuStreamSynchronize(rank.stream)); },
+                 [](Rank &, const Bytes &) {
+                   const Bytes y(floats({1}));
+                   const double begin = secondsSince(0);
+                   while (secondsSince(begin) < 1.5) {
+                     y.put(floats({2}));
+                     usleep(20000);
+                   }
+                 });
+}
+
+// What another thread queues while one waits is not waited for.
+void recordedAgain() {
+  Machine machine("devices=2,schedule=late,patience=20");
+  machine.expectFindings();
+  CUevent event = nullptr;
+  CUstream stream = nullptr;
+  CUdeviceptr y = 0;
+  std::atomic<bool> ready{false};
+  whileASumWaits(
+      [&](Rank &rank, const Bytes &) {
+        MUST(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING));
+        MUST(cuEventRecord(event, rank.stream));
+        ready = true;
+        MUST(cuEventSynchronize(event));
+        check(!found("freed while in use"), simReport(0));
+        MUST(cuMemFree(y));
+        check(found("freed while in use"), "a wait for an event counts for its next record");
+        MUST(cuStreamDestroy(stream));
+        MUST(cuEventDestroy(event));
+      },
+      [&](Rank &, const Bytes &) {
+        while (!ready) usleep(1000);
+        usleep(50000);
+        MUST(cuMemAlloc(&y, 4));
+        MUST(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
+        MUST(cuMemsetD32Async(y, 0, 1, stream));
+        MUST(cuEventRecord(event, stream));
+      });
+}
+
+// Two threads free one buffer, or unload one module, while work uses it.
+void freedTwice() {
+  Machine machine("devices=2,schedule=late,patience=20");
+  machine.expectFindings();
+  CUmodule module = nullptr;
+  std::atomic<bool> loaded{false};
+  whileASumWaits(
+      [&](Rank &rank, const Bytes &) {
+        CUfunction nothing = nullptr;
+        MUST(cuModuleLoadData(&module, ".version 7.0\n.target sm_70\n.address_size 64\n.visible .entry nothing() { ret; }"));
+        MUST(cuModuleGetFunction(&nothing, module, "nothing"));
+        MUST(cuLaunchKernel(nothing, 1, 1, 1, 1, 1, 1, 0, rank.stream, nullptr, nullptr));
+        loaded = true;
+        MUST(cuModuleUnload(module));
+      },
+      [&](Rank &, const Bytes &) {
+        while (!loaded) usleep(1000);
+        usleep(50000);
+        check(cuModuleUnload(module) == CUDA_ERROR_INVALID_HANDLE && found("on another thread"), simReport(0));
+      });
+  whileASumWaits(
+      [&](Rank &, const Bytes &x) { MUST(cuMemFree(x.address)); },
+      [&](Rank &, const Bytes &x) {
+        check(cuMemFree(x.address) == CUDA_ERROR_INVALID_VALUE && found("is freed again"), simReport(0));
+      });
+  Rank rank(0, 1, 0);
+  size_t free = 0, total = 0;
+  MUST(cuMemGetInfo(&free, &total));
+  check(free == total, std::to_string(total - free) + " bytes too many or too few are in use");
+}
+
 // A rank that runs far ahead fills the queue, but it doesn't keep the other from coming.
 void longQueues() {
   Machine machine("devices=2,schedule=late,patience=20");
@@ -206,6 +335,10 @@ void testThreads(uint64_t seed) {
   graphs(seed);
   twoStreams(seed);
   lateRank();
+  lateStaysLate();
+  busyMachine();
+  recordedAgain();
+  freedTwice();
   longQueues();
   lateJoiner();
   twoCommunicators();
