@@ -178,6 +178,7 @@ func (d *Device) ended(errs ...error) error {
 	if d.gone {
 		return nil
 	}
+	errs = slices.DeleteFunc(errs, func(err error) bool { return errors.Is(err, ErrGroup) }) // that was told before
 	err := d.explain(firstError(errs...))
 	if d.gone {
 		return err

@@ -333,7 +333,7 @@ func (g *Group) close() error {
 		case err := <-g.aborted:
 			errs = append(errs, err)
 		case <-time.After(abortWait):
-			errs = append(errs, fmt.Errorf("%w: ncclCommAbort has not ended after %v", ErrGroup, abortWait))
+			errs = append(errs, fmt.Errorf("ncclCommAbort has not ended after %v", abortWait))
 		}
 	}
 	if g.err == nil {

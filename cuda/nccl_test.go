@@ -405,3 +405,65 @@ func TestGroupLocalStatistics(t *testing.T) {
 	startGroup(t, 2)
 	lockstep.CheckLocalStatistics(t, open(strict)(t), group(t, 2, strict))
 }
+
+// TestGroupEndsInTraining: if a member stops while steps are graphs, the others get an error, and can close all.
+func TestGroupEndsInTraining(t *testing.T) {
+	startGroup(t, 2)
+	id, err := cuda.NewUniqueID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, config := lockstep.Everything(), groupRecipe()
+	batch := net.Batch{Data: config.Train, Indices: []int32{0, 1, 2, 3, 4}}
+	var wg sync.WaitGroup
+	var stops sync.WaitGroup
+	stops.Add(1)
+	for i := range 2 {
+		wg.Go(func() {
+			o := strict
+			o.Index = i
+			own, err := cuda.Open(o)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer closeDevice(t, own)
+			g, err := own.Join(cuda.GroupOptions{ID: id, Rank: i, Size: 2, Timeout: 200 * time.Millisecond})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			p, err := parallel.New(own, g).Compile(n, config.Options())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for range 4 { // the first runs kernel by kernel
+				if err := p.Step(batch); err != nil {
+					t.Error(err)
+					return
+				}
+				if _, err := parallel.Own(p).TakeMetrics(); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+			if i == 1 {
+				stops.Wait() // it makes no further step
+				return
+			}
+			defer stops.Done()
+			err = p.Step(batch)
+			if err == nil {
+				_, err = parallel.Own(p).TakeMetrics()
+			}
+			if !errors.Is(err, cuda.ErrGroup) {
+				t.Errorf("a step without the other member: %v", err)
+			}
+			if err := p.Step(batch); !errors.Is(err, cuda.ErrGroup) {
+				t.Errorf("one more: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+}
