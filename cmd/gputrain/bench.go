@@ -81,8 +81,8 @@ trains the same recipe after each run, with random numbers of its own.
 --scaling measures nothing, and needs no GPU. It computes what to expect of
 training on 1 to 1,024 GPUs: a step's time on one GPU from its data sheet or
 from --images-per-second, and the sums of gradients and of batch normalisation
-from a simplified form of NCCL's own model of links and networks. --batch is that
-of each GPU (256); --global-batch is that of all, which they divide.
+from a simplified form of NCCL's own model. --batch is the mini-batch of each
+GPU (256); --global-batch is that of all, which they divide.
 
 Ctrl-C ends early and shows what was measured so far.
 
