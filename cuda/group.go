@@ -22,6 +22,3 @@ type GroupOptions struct {
 // ErrGroup means that a group of GPUs can't go on: another member has failed or doesn't answer, or the group was aborted.
 // Compare with errors.Is.
 var ErrGroup = errors.New("the group of GPUs can't go on")
-
-// defaultTimeout is how long a member waits for others: as long as one may take to write a large checkpoint.
-const defaultTimeout = 10 * time.Minute

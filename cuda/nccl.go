@@ -47,6 +47,9 @@ const (
 	ncclFloat64 ncclType = C.ncclFloat64
 )
 
+// defaultTimeout is how long a member waits for others: as long as one may take to write a large checkpoint.
+const defaultTimeout = 10 * time.Minute
+
 // NewUniqueID makes an identifier for a group.
 func NewUniqueID() (id UniqueID, err error) {
 	if err := hasNCCL(); err != nil {

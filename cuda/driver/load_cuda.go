@@ -297,3 +297,11 @@ func builtFor(k Kind, handle unsafe.Pointer, version Version) int {
 	}
 	return 0
 }
+
+// ncclVersion converts the number of ncclGetVersion: 22103 is 2.21.3. Up to 2.8 it was 2804 for 2.8.4.
+func ncclVersion(n int) Version {
+	if n < 10000 {
+		return Version{n / 1000, n % 1000 / 100, n % 100}
+	}
+	return Version{n / 10000, n % 10000 / 100, n % 100}
+}

@@ -58,14 +58,6 @@ func (v Version) Less(w Version) bool {
 // driverVersion converts the number of cuDriverGetVersion: 12040 is 12.4.
 func driverVersion(n int) Version { return Version{n / 1000, n % 1000 / 10, n % 10} }
 
-// ncclVersion converts the number of ncclGetVersion: 22103 is 2.21.3. Up to 2.8 it was 2804 for 2.8.4.
-func ncclVersion(n int) Version {
-	if n < 10000 {
-		return Version{n / 1000, n % 1000 / 100, n % 100}
-	}
-	return Version{n / 10000, n % 10000 / 100, n % 100}
-}
-
 // dnnVersion converts the number of cudnnGetVersion: 8907 is 8.9.7 and, from cuDNN 9 on, 90100 is 9.1.0.
 func dnnVersion(n int) Version {
 	if n < 10000 {
