@@ -127,9 +127,12 @@ func (d *Device) Precision() Precision {
 	return FP32
 }
 
-// Name returns a name such as "cuda:0 (NVIDIA H100, TF32)".
+// Name returns a name such as "cuda:0 (NVIDIA H100, TF32)", or in a group "cuda (NVIDIA H100, TF32)".
 func (d *Device) Name() string {
 	names := map[Precision]string{FP32: "float32", TF32: "TF32", BF16: "bfloat16"}
+	if d.group != nil { // each member has a number of its own
+		return fmt.Sprintf("cuda (%s, %s)", d.gpu.Name, names[d.Precision()])
+	}
 	return fmt.Sprintf("cuda:%d (%s, %s)", d.gpu.Index, d.gpu.Name, names[d.Precision()])
 }
 

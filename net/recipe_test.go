@@ -140,7 +140,7 @@ func everyRecipe() Recipe {
 	o.Schedule = Schedule{Method: ExponentialRate, Start: 0.9, Final: 0.1}
 	return Recipe{
 		Name: "every", Epochs: 3, Batch: 4, Accumulate: 2, Optimizer: o, WarmupEpochs: 0.5, Seed: 9, EvaluateEvery: 2, Patience: 2, Watch: WatchAccuracy,
-		Loss: Criterion{Smoothing: 0.1}, Balance: true, DropLast: true, Average: 0.9, Augment: everySetting(), Views: SixViews,
+		Loss: Criterion{Smoothing: 0.1}, Balance: true, DropLast: true, LocalStatistics: true, Average: 0.9, Augment: everySetting(), Views: SixViews,
 	}
 }
 

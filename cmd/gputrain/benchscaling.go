@@ -129,7 +129,7 @@ func readScaling(c *cli.Context) (s bench.Scaling, err error) {
 		return s, usagef("--global-batch: %d images are too few for %d GPUs (--gpus)", s.GlobalBatch, n)
 	}
 	if s.Measured = c.Float64("images-per-second"); c.IsSet("images-per-second") && !(s.Measured > 0 && s.Measured <= 1e12) {
-		return s, usagef("--images-per-second must be above 0, got %v", s.Measured)
+		return s, usagef("--images-per-second must be above 0 and at most 1e12, got %v", s.Measured)
 	}
 	s.Interconnect, err = readInterconnect(c)
 	return s, err

@@ -22,6 +22,7 @@ type cudaInfo struct {
 	ToDo      string        `json:"to_do,omitempty"`
 
 	brief []string // everything that is wrong, in a few words each
+	nccl  bool     // several GPUs can train together
 }
 
 // libraryInfo is one of NVIDIA's libraries.
@@ -107,7 +108,8 @@ func newCUDAInfo(l *driver.Libraries, start error) *cudaInfo {
 	if l.BLASLt.Path != "" { // where it isn't, nothing is wrong
 		libraries = append(libraries, l.BLASLt)
 	}
-	if l.NCCL.Path != "" || len(l.Devices) > 1 {
+	info.nccl = l.NCCL.Path != "" && l.NCCL.Err == nil && len(l.Devices) > 1
+	if l.NCCL.Path != "" || l.NCCL.Err != nil && len(l.Devices) > 1 {
 		libraries = append(libraries, l.NCCL)
 	}
 	for _, lib := range libraries {
@@ -244,7 +246,7 @@ func startAdvice(err error, gpus int) string {
 // libraryAdvice tells what to do about a library that can't be used.
 func libraryAdvice(lib driver.Library, l *driver.Libraries) string {
 	if l.Search != "" && absent(lib.Err) {
-		return fmt.Sprintf("unset %s, or name the folders, as in PATH, that hold all three libraries", driver.SearchVariable)
+		return fmt.Sprintf("unset %s, or name the folders, as in PATH, that hold all libraries", driver.SearchVariable)
 	}
 	install := installDriver
 	if lib.Kind != driver.Driver {
@@ -262,7 +264,11 @@ func libraryAdvice(lib driver.Library, l *driver.Libraries) string {
 // note tells in a few words whether networks can be trained with CUDA.
 func (info *cudaInfo) note() string {
 	if info.Usable {
-		return counted(info.usableGPUs(), "GPU") + " to train on; --device auto takes the first, --device cuda:all trains on all of them"
+		all := ""
+		if info.nccl {
+			all = ", cuda:all all of them"
+		}
+		return counted(info.usableGPUs(), "GPU") + " to train on; --device auto takes the first" + all
 	}
 	return strings.Join(info.brief, ", ")
 }

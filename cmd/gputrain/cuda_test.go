@@ -119,6 +119,7 @@ var machines = []struct {
 				Passed:  []error{bad(driver.DNN, "/sim/libcudnn.so.9", driver.ErrMissingSymbol, "cudnnCreate").Err},
 			},
 			BLAS: found(driver.BLAS, "/sim/libcublas.so.12", 12, 4, 5),
+			NCCL: found(driver.NCCL, "/sim/libnccl.so.2", 2, 21, 3),
 			Devices: []driver.Device{
 				{Name: "NVIDIA A100 (simulated)", Major: 8, Minor: 0, Memory: 1 << 30, Multiprocessors: 108, PCI: "0000:01:00.0"},
 				{Index: 1, Name: "Tesla T4", Major: 7, Minor: 5, Memory: 15_000_000_000, Multiprocessors: 40},

@@ -106,7 +106,7 @@ func openDeviceNamed(full string, threads int, gpu cuda.Options) (device net.Dev
 	if name != "cuda" || !numbered {
 		name = full
 	} else if gpu.Index, err = strconv.Atoi(number); err != nil || gpu.Index < 0 {
-		return nil, "", usagef("--device: %q is not the number of a GPU, as in cuda:0", number)
+		return nil, "", usagef("--device: %q is not the number of a GPU, as in cuda:0; cuda:all is for train", number)
 	}
 	if err := chooseDevice(name, deviceNames); err != nil {
 		return nil, "", err

@@ -206,7 +206,7 @@ func (m *members) openGPU(name string, o cuda.Options) (_ net.Device, why string
 		}
 		found := driver.Describe()
 		if nccl = found.NCCL; nccl.Err != nil {
-			return fmt.Errorf("several GPUs train together by NCCL: %w: %s", nccl.Err, libraryAdvice(nccl, found))
+			return fmt.Errorf("several GPUs need %w: %s. On one GPU: --device cuda:0", nccl.Err, libraryAdvice(nccl, found))
 		}
 		if o.Index, err = m.localGPU(name, info.usableIndices()); err != nil {
 			return err
