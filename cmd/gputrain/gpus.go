@@ -237,7 +237,7 @@ func (m *members) openGPU(name string, o cuda.Options) (_ net.Device, why string
 		if d != nil {
 			err = errors.Join(err, d.Close())
 		}
-		return nil, "", err
+		return nil, "", &agreedError{err}
 	}
 	return parallel.New(d, m.group), fmt.Sprintf("connected by NCCL %v", nccl.Version), nil
 }

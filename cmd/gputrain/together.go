@@ -78,6 +78,9 @@ func (a *app) join(c *cli.Context) (*members, error) {
 	default:
 		err = m.connect(c.Context, a.err)
 	}
+	if errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted while it waited for the other processes")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -286,11 +289,17 @@ func (m *members) leads() bool { return m == nil || m.Rank() == 0 }
 // agree returns this process's error or, if only others have one, another error.
 func (m *members) agree(err error) error {
 	var broken *net.BrokenError
-	if m == nil || errors.As(err, &broken) { // nobody hears of that one
+	var agreed *agreedError
+	if m == nil || errors.As(err, &agreed) || errors.As(err, &broken) { // of a broken group nobody hears any more
 		return err
 	}
 	return net.Together(m, err)
 }
+
+// agreedError is an error about which all processes have agreed already.
+type agreedError struct{ error }
+
+func (e *agreedError) Unwrap() error { return e.error }
 
 // leave ends the connection after all that this process does, whose error it is given. If
 // the others don't know of the error, it ends them. It returns the error to print.
