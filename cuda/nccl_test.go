@@ -172,12 +172,16 @@ func TestGroupTraining(t *testing.T) {
 			c.change(&config)
 			want := wide(trainedWeights(t, open(c.options)(t), lockstep.Everything(), config))
 			for _, members := range []int{2, 3, 4} {
-				if members != 3 && !long() {
+				quick := 3
+				if i == 0 {
+					quick = 4 // of which one has no sample of the last mini-batch
+				}
+				if members != quick && !long() {
 					continue // make cuda-long
 				}
 				got := trainedWeights(t, group(t, members, c.options), lockstep.Everything(), config)
 				approx.Check(t, fmt.Sprintf("weights of %d GPUs", members), got, want, approx.Tolerance{Abs: c.tolerance})
-				if members != 3 || i > 0 && !long() {
+				if members != quick || i > 0 && !long() {
 					continue
 				}
 				again := trainedWeights(t, group(t, members, c.options), lockstep.Everything(), config)

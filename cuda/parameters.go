@@ -29,7 +29,8 @@ type parameter struct {
 // flat holds all parameters in a few buffers, so that one launch does the same to all of them. The only gaps in the
 // buffers are for alignment; they hold zeros, which no optimiser changes.
 //
-// Trained parameters come first, in the order of their turns. In each turn, parameters with the same rule lie together. Among those, the ones with weight decay come first; and among those, the ones whose gradients are bfloat16.
+// Trained parameters come first, in the order of their turns. In each turn, parameters with the same rule lie together.
+// Among those, the ones with weight decay come first; and among those, the ones whose gradients are bfloat16.
 // Matrices of one shape come one after the other.
 type flat struct {
 	values, grads Buffer
