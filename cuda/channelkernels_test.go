@@ -319,9 +319,8 @@ func (b normalised) ready() {
 	b.Params[net.Weight], b.Params[net.Bias] = doubles(b.weight), doubles(b.bias)
 }
 
-// Mean and variance, also of values whose mean is large beside their deviation.
-func tryBatchnormStatistics(r *kernelRig) {
-	p := r.placing()
+// farNormalised draws values of which some trials have a mean that is large beside their deviation.
+func (r *kernelRig) farNormalised(p placing) normalised {
 	values, far := r.values(p.count()), r.wholes(p.shape.C, 1000)
 	if r.random.IntN(2) == 0 {
 		for i := range values {
@@ -330,6 +329,13 @@ func tryBatchnormStatistics(r *kernelRig) {
 	}
 	b := r.normalised(p, p.fit(values))
 	b.ready()
+	return b
+}
+
+// Mean and variance, also of values whose mean is large beside their deviation.
+func tryBatchnormStatistics(r *kernelRig) {
+	p := r.placing()
+	b := r.farNormalised(p)
 	batch, channels, extent := p.rows()
 	parts := r.parts(p)
 	means, squares := room[float32](r, int(parts)*p.shape.C), room[float32](r, int(parts)*p.shape.C)
@@ -381,14 +387,7 @@ func (b normalised) checkStatistics(r *kernelRig, mean, inverse, runningMean, ru
 // tryBatchnormJoint divides a mini-batch among the members of a group, of which one counts nothing.
 func tryBatchnormJoint(r *kernelRig) {
 	p := r.placing()
-	values, far := r.values(p.count()), r.wholes(p.shape.C, 1000)
-	if r.random.IntN(2) == 0 {
-		for i := range values {
-			values[i] += far[p.channel(i)]
-		}
-	}
-	b := r.normalised(p, p.fit(values))
-	b.ready()
+	b := r.farNormalised(p)
 	runningMean, runningVar := put(r, singles(b.Params[net.RunningMean])), put(r, singles(b.Params[net.RunningVar]))
 	_, channels, _ := p.rows()
 	sums := make([]float64, 2*p.shape.C+1)

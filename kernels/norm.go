@@ -4,8 +4,9 @@ import "fmt"
 
 // Batch normalisation (Ioffe and Szegedy, 2015), of a tensor X (Batch, Channels, Extent). For the formulas see
 // net.BatchNorm. In training, BatchnormMoments and BatchnormStatistics find a mini-batch's mean and 1/sqrt(variance +
-// epsilon), and Batchnorm computes the output. In a group of devices, BatchnormShare and BatchnormJoint do it over all. The backward pass is BatchnormGradients, then BatchnormGradientSums if
-// there are several parts, and BatchnormBackward for the input gradient.
+// epsilon), and Batchnorm computes the output. In a group of devices, BatchnormShare and BatchnormJoint take the place of
+// BatchnormStatistics. The backward pass is BatchnormGradients, then BatchnormGradientSums if there are several parts, and
+// BatchnormBackward for the input gradient.
 
 // Rectifier is what may be fused with a normalisation: the function that comes after it. The kernels know them by these
 // numbers.
@@ -237,9 +238,10 @@ func (k BatchnormGradientSums) Launch(d Device) (Launch, error) {
 }
 
 // BatchnormBackward computes the input gradient of Count values from the output gradient and the gradients of weight and
-// bias, Dweight and Dbias. These are over Total values a channel or, if it is null, over those of Count. Where Add is not 0, it adds the result to Dx. Y is as in [BatchnormGradients]. If Dother is not
-// null, the kernel also writes the gradient of the tensor Other there, or adds it where AddOther is not 0. Dx or Dother
-// may be Dy, if nothing is added to it. If only the gradient of Other is wanted, [ActivationBackward] computes it.
+// bias, Dweight and Dbias. These are over Total values a channel or, if it is null, over those of Count. Where Add is not 0,
+// it adds the result to Dx. Y is as in [BatchnormGradients]. If Dother is not null, the kernel also writes the gradient of
+// the tensor Other there, or adds it where AddOther is not 0. Dx or Dother may be Dy, if nothing is added to it. If only the
+// gradient of Other is wanted, [ActivationBackward] computes it.
 type BatchnormBackward struct {
 	Dx        Values
 	Dother    Values `values:"optional"`
