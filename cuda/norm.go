@@ -133,16 +133,16 @@ func (b *batchNorm) joinStatistics(p *pass, means, squares kernels.Pointer[float
 	batch, e := b.program.device.form.rows(p.n, b.in.shape)
 	joint := kernels.Pointer[float64](b.joint.Address)
 	running, variance := floats(b.parameters[net.RunningMean].value), floats(b.parameters[net.RunningVar].value)
-	return firstOf(
-		func() error {
-			return b.launch(kernels.BatchnormShare{Shares: joint, Pivot: running, Means: means, Squares: squares, Batch: batch, Channels: channels,
-				Extent: e, Parts: b.parts(p.n), Counts: int32(boolInt(!p.empty))})
-		},
-		func() error { return b.program.sumNow(b.joint.Buffer, 2*int64(channels)+1, ncclFloat64) },
-		func() error {
-			return b.launch(kernels.BatchnormJoint{Mean: floats(b.mean.Buffer), Inverse: floats(b.inverse.Buffer), RunningMean: running,
-				RunningVar: variance, Shares: joint, Channels: channels, Moves: int32(boolInt(!p.tracing)), Momentum: b.momentum, Epsilon: b.epsilon})
-		})
+	err := b.launch(kernels.BatchnormShare{Shares: joint, Pivot: running, Means: means, Squares: squares, Batch: batch, Channels: channels,
+		Extent: e, Parts: b.parts(p.n), Counts: int32(boolInt(!p.empty))})
+	if err != nil {
+		return err
+	}
+	if err := b.program.sumNow(b.joint.Buffer, 2*int64(channels)+1, ncclFloat64); err != nil {
+		return err
+	}
+	return b.launch(kernels.BatchnormJoint{Mean: floats(b.mean.Buffer), Inverse: floats(b.inverse.Buffer), RunningMean: running,
+		RunningVar: variance, Shares: joint, Channels: channels, Moves: int32(boolInt(!p.tracing)), Momentum: b.momentum, Epsilon: b.epsilon})
 }
 
 // normaliseByRunning computes mean and inverse from the running statistics.

@@ -132,16 +132,6 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-// firstOf calls functions one after the other, until one returns an error.
-func firstOf(calls ...func() error) error {
-	for _, f := range calls {
-		if err := f(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // closer is what a perBatch holds.
 type closer interface{ close() error }
 
