@@ -681,3 +681,26 @@ func kindNames() string {
 	}
 	return choice(names)
 }
+
+// PlanLayer infers the output shape, the window and the parameters of one layer from the shapes of its inputs, as
+// [Network.Plan] does for all layers. The node has no name, index or inputs, and no parameter a name.
+func PlanLayer(l Layer, in ...Shape) (Node, error) {
+	kind, ok := KindNamed(l.Kind())
+	if !ok {
+		return Node{}, fmt.Errorf("unknown type %q", l.Kind())
+	}
+	if len(in) < kind.Inputs[0] || kind.Inputs[1] > 0 && len(in) > kind.Inputs[1] {
+		return Node{}, fmt.Errorf("a %s layer with %d inputs", l.Kind(), len(in))
+	}
+	for _, s := range in {
+		if err := s.check(); err != nil {
+			return Node{}, err
+		}
+	}
+	n, err := l.plan(in)
+	if err != nil {
+		return Node{}, err
+	}
+	n.Layer, n.Ins, n.In = l, in, in[0]
+	return n, n.Out.check()
+}

@@ -186,8 +186,12 @@ func (g *graph) layer(l net.Node, ins []value) value {
 	case *net.Dropout:
 		return in
 	case *net.BatchNorm:
-		_, epsilon := layer.Settings()
-		return add(node{op: "BatchNormalization", floats: floats{"epsilon": epsilon}}, in.flat, in.name)
+		momentum, epsilon := layer.Settings()
+		n := node{op: "BatchNormalization", floats: floats{"epsilon": epsilon}}
+		if momentum != 0.1 { // ONNX's is the share of the old statistics, and 0.9 if it isn't there
+			n.floats["momentum"] = 1 - momentum
+		}
+		return add(n, in.flat, in.name)
 	case *net.Flatten:
 		return add(node{op: "Flatten", ints: ints{"axis": {1}}}, true, in.name)
 	case *net.Dense:

@@ -1,5 +1,5 @@
-// Package protobuf writes protobuf messages field by field. It is for formats
-// of which the project writes a few messages and reads none.
+// Package protobuf writes and reads protobuf messages field by field. It is for formats
+// of which the project needs a few messages only, so that code for all of them would be more than this.
 package protobuf
 
 import (
