@@ -76,7 +76,7 @@ type Checkpoint struct {
 	Network    *Network
 	Recipe     Recipe
 	Device     string     // the device that computed it, for people
-	Train      DatasetID  // the training set
+	Train      DatasetID  // the training set; of no samples if the weights are another program's and nothing was trained yet
 	Validation *DatasetID // the validation set; nil if there was none
 	Subject    *Subject   // what inputs and answers mean; nil if that is not known
 	Position   Position
@@ -124,7 +124,7 @@ func (c *Checkpoint) check() error {
 	if err := c.Subject.check(); err != nil {
 		return err
 	}
-	if c.Train.Samples < 1 || c.Train.Samples > math.MaxInt32 {
+	if c.Train.Samples < 0 || c.Train.Samples > math.MaxInt32 || c.Train.Samples == 0 && c.Position != (Position{}) {
 		return fmt.Errorf("training set of %d samples", c.Train.Samples)
 	}
 	steps := c.Recipe.StepsPerEpoch(c.Train.Samples)
@@ -436,6 +436,9 @@ func (c *Checkpoint) checkResume(n *Network, cfg *Config, train DatasetID, valid
 	}
 	if !bytes.Equal(was, is) {
 		return fail("the checkpoint's network %q is not the same as network %q", c.Network.Name, n.Name)
+	}
+	if c.Train.Samples == 0 {
+		return fail("the checkpoint was imported without data, so no run was begun: begin one with its weights instead")
 	}
 	if err := sameData("training", &c.Train, &train); err != nil {
 		return fail("%w", err)

@@ -23,9 +23,37 @@ type Model struct {
 	Weights map[string]*tensor.Dense // for a [net.State]: float32, by the parameters' names
 	// Metadata are the model's own, such as class_names in models of gputrain.
 	Metadata map[string]string
+	Softmax  bool     // whether the model's output are probabilities; the network's are logits
 	Producer string   // the program that wrote the model, with its version
 	Opset    int      // the version of ONNX's operators
 	Notes    []string // what the network does otherwise than the model, each in a line
+}
+
+// Prepend puts a layer before the network that keeps the shape of its input, such as a convolution that normalises images. The
+// layer has a name, which no other layer has, and params are its parameters by their roles.
+func (m *Model) Prepend(l net.Layer, params map[net.Role]*tensor.Dense) error {
+	name := reflect.ValueOf(l).Elem().FieldByName("Name").String()
+	n := *m.Network
+	n.Layers = []net.Layer{l}
+	for _, layer := range m.Network.Layers {
+		from := reflect.ValueOf(layer).Elem().FieldByName("From")
+		list := slices.Clone(from.Interface().(net.From))
+		for i, other := range list {
+			if other == "input" {
+				list[i] = name
+			}
+		}
+		from.Set(reflect.ValueOf(list))
+		n.Layers = append(n.Layers, layer)
+	}
+	if _, err := n.Plan(); err != nil {
+		return err
+	}
+	for role, t := range params {
+		m.Weights[name+"."+string(role)] = t
+	}
+	*m.Network = n
+	return nil
 }
 
 // ReadOptions say how to read a model.
@@ -129,7 +157,7 @@ func (m *modelProto) read(folder string, o ReadOptions, channelsLast bool) (*Mod
 	if err != nil {
 		return nil, err
 	}
-	return &Model{Network: network, Weights: weights, Metadata: m.metadata, Producer: strings.TrimSpace(m.producer + " " + m.version), Opset: int(m.opset), Notes: r.notes}, nil
+	return &Model{Network: network, Weights: weights, Metadata: m.metadata, Softmax: r.values[r.output].soft, Producer: strings.TrimSpace(m.producer + " " + m.version), Opset: int(m.opset), Notes: r.notes}, nil
 }
 
 // oldestOpset is the oldest version of ONNX's operators that is read. Since opset 7, operators on two tensors repeat the smaller
@@ -739,9 +767,6 @@ func (r *reader) finish(o ReadOptions) (*net.Network, map[string]*tensor.Dense, 
 	}
 	if a, ok := out.of.layer.(*net.Activation); ok && (a.Func == net.Sigmoid || a.Func == net.HardSigmoid) && !out.soft {
 		return nil, nil, errors.New("its last operator is a sigmoid, so an image may be of several classes at once: gputrain's networks give each image one class")
-	}
-	if out.soft {
-		r.notes = append(r.notes, "the softmax at the end is left out of the network, whose output are logits")
 	}
 	if r.moved > 0 {
 		r.notes = append(r.notes, fmt.Sprintf("channels are reordered or split in %d places, by convolutions with fixed weights of 0 and 1: that is slower than it could be", r.moved))

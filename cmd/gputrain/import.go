@@ -1,12 +1,10 @@
 package main
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
-	"gorgonia.org/tensor"
 
 	"github.com/gputrain/gputrain/net"
 )
@@ -37,7 +35,7 @@ From the TensorFlow program of the tutorial, with its variables saved by
 Examples:
   gputrain import model.safetensors
   gputrain import weights.safetensors --model mine.json --run imported`,
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "model", Value: net.Models()[0].Name, EnvVars: env("model"), Usage: "the weights' network, `MODEL`: a built-in model's name, or a JSON file"},
 			layoutFlag(),
 			&cli.StringSliceFlag{Name: "name", EnvVars: env("name"), Category: "Format", Usage: "take a parameter's values from another tensor, `PARAMETER=TENSOR`; may be repeated"},
@@ -45,14 +43,22 @@ Examples:
 			dataFlag(),
 			newRunFlag(""),
 			&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object"},
-		},
+		}, importONNXFlags()...),
 		Action: a.importWeights,
 	}
 }
 
 func (a *app) importWeights(c *cli.Context) (err error) {
 	if c.NArg() != 1 {
-		return usagef("import takes one argument, a safetensors file; %s", helpHint(c))
+		return usagef("import takes one argument, an ONNX model or a safetensors file; %s", helpHint(c))
+	}
+	if from := c.Args().First(); strings.EqualFold(filepath.Ext(from), "."+formatONNX) {
+		return a.importONNX(c, from)
+	}
+	for _, flag := range importONNXFlags() {
+		if name := flag.Names()[0]; a.given(c, name) {
+			return usagef("--%s is for ONNX models, whose files end in .%s", name, formatONNX)
+		}
 	}
 	if err := choose("layout", c.String("layout"), layoutNames()); err != nil {
 		return err
@@ -89,30 +95,8 @@ func (a *app) importWeights(c *cli.Context) (err error) {
 	if err := checkFit(plan, data); err != nil {
 		return err
 	}
-	// A state as at the beginning of a run, but with other weights.
-	state := net.State{Params: weights, Optimizer: map[string]*tensor.Dense{}}
-	for _, p := range plan.Trained() {
-		for _, moment := range recipe.Optimizer.Moments() {
-			state.Optimizer[p.Name+"."+moment] = tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(p.Dims...))
-		}
-	}
 	validation := data.validation.ID()
 	checkpoint := &net.Checkpoint{Network: network, Recipe: recipe.Recipe, Device: importedDevice, Train: data.train.ID(),
-		Validation: &validation, Subject: data.subject(0), State: state}
-	dir, fresh, err := newRunFolder(c.String("run"))
-	if err != nil {
-		return err
-	}
-	if fresh {
-		defer removeEmpty(dir)
-	}
-	path := filepath.Join(dir, net.LastCheckpoint)
-	if err := net.SaveCheckpoint(path, checkpoint); err != nil {
-		return err
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	return a.tellExported(c, exported{File: path, Format: formatCheckpoint, From: from, Network: network.Name, Weights: plan.Weights(), Bytes: info.Size()})
+		Validation: &validation, Subject: data.subject(0), State: importedState(plan, recipe.Recipe, weights)}
+	return a.writeImported(c, checkpoint, from)
 }

@@ -85,7 +85,10 @@ func (a *app) runData(c *cli.Context, saved *net.Checkpoint) (data *dataset, cha
 
 // ownData loads the data set that a run remembers.
 func (a *app) ownData(c *cli.Context, saved *net.Checkpoint, w dataWish) (*dataset, error) {
-	if s := saved.Subject; s.Folder == "" && s.Data != "MNIST" {
+	switch s := saved.Subject; {
+	case s.Folder == "" && s.Data == "":
+		return nil, errors.New("the run was imported without data: say with --data FOLDER on which")
+	case s.Folder == "" && s.Data != "MNIST":
 		return nil, fmt.Errorf("the data that the run was trained on, %s, came from a program that trained it: say with --data where such data are", s.Data)
 	}
 	data, err := a.loadFolder(c, saved.Subject.Folder, w)

@@ -91,6 +91,7 @@ def keras(names):
     for name in names:
         try:
             model = getattr(keras.applications, name)(weights=None, classes=100, input_shape=(224, 224, 3))
+            model(numpy.zeros((1, 224, 224, 3), numpy.float32))
             model.export(str(folder / f"keras_{name}.onnx"), format="onnx", verbose=False)
             run("keras_" + name, (3, 224, 224), channels_last=True)
         except Exception as error:
