@@ -57,11 +57,11 @@ cuda: ## Test what builds with the tag cuda, on the simulated machine (needs a C
 	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -tags cuda -run 'CUDA|GPUs|Devices|Help|Usage' ./cmd/gputrain
 
 .PHONY: test-long
-test-long: ## The long forms of tests that `make test` shortens: the compliance suite on slow devices, test-gpu on the simulated GPU, digits drawn in many ways, launches in all forms, the CPU device without assembly, builds for other systems
-	GPUTRAIN_TEST_LONG=1 $(GO) test -timeout 30m -run Passes ./net/devicetest
+test-long: ## The long forms of tests that `make test` shortens: the compliance suite on slow devices and kernels, test-gpu on the simulated GPU, digits drawn in many ways, launches in all forms, the CPU device without assembly, builds for other systems
+	GPUTRAIN_TEST_LONG=1 $(GO) test -timeout 30m -run "Passes|TestReference|TestCompliance$$" ./net/devicetest ./cpu
 	GPUTRAIN_TEST_LONG=1 $(GO) test -timeout 30m -run TestDrawnDigits ./cmd/gputrain
 	$(MAKE) --no-print-directory cross noasm NOASM="./cpu/... ./internal/cpufeat"
-	@if command -v gcc >/dev/null; then set -x; GPUTRAIN_TEST_LONG=1 $(CUDA_ENV) $(GO) test -timeout 30m -tags cuda -run "TestCompliance$$|TestOnTheSimulator" ./cuda ./cuda/testgpu; \
+	@if command -v gcc >/dev/null; then set -x; GPUTRAIN_TEST_LONG=1 $(CUDA_ENV) $(GO) test -timeout 30m -tags cuda -run "TestCompliance$$|TestOnTheSimulator|TestLaunchesAreTheGraphs|TestSumsAreTheGroups" ./cuda ./cuda/testgpu ./bench; \
 	else echo "not run: what needs the simulated GPU, and so a C compiler"; fi
 
 cuda-long: ## Test package cuda with every fault instead of a sample, and more schedules (about ten minutes)
