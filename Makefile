@@ -1,7 +1,7 @@
 # `make help` lists the targets.
 GO    ?= go
 TOOL   = $(GO) tool -modfile=tools/go.mod
-# The systems that `check` builds for, without cgo.
+# The systems that `check` checks types for, and `cross` builds for, without cgo.
 CROSS  = linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 FUZZTIME ?= 30s
 
@@ -26,18 +26,24 @@ build: ## Build bin/gputrain, with CUDA where there is a C compiler
 	fi
 
 # With a C compiler all packages are tested once, with the CUDA path. Then those follow that are other ones without it.
+# `go test` would run a part of go vet; check and check-cuda run all of it.
 test: ## Run every test; with a C compiler also those of the CUDA path, on the simulated machine
 	@if command -v gcc >/dev/null; then set -ex; \
-	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -timeout 15m -tags cuda ./...; \
-	$(TOOL) gotestsum --format pkgname -- -timeout 15m ./cuda/... ; \
-	$(TOOL) gotestsum --format pkgname -- -run 'CUDA|GPUs|Devices|Help|Usage' ./cmd/gputrain; \
-	else $(TOOL) gotestsum --format pkgname -- -timeout 15m ./...; \
+	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -vet=off -timeout 15m -tags cuda ./...; \
+	$(TOOL) gotestsum --format pkgname -- -vet=off -timeout 15m ./cuda/... ; \
+	$(TOOL) gotestsum --format pkgname -- -vet=off -run 'CUDA|GPUs|Devices|Help|Usage' ./cmd/gputrain; \
+	else $(TOOL) gotestsum --format pkgname -- -vet=off -timeout 15m ./...; \
 	echo "not run: the tests of the CUDA path, which need a C compiler (gcc, and g++ for the simulator)"; fi
 
-# Packages without goroutines are left out: there the detector can't find anything, and it makes sums ten times as slow.
+# Elsewhere the detector can't find anything, and it makes sums ten times as slow. Go compiles everything anew for it, and
+# links each package's tests. So only those packages are raced whose code or tests start a goroutine, or share something.
+# Package devicetest does so only for faulty devices of its tests.
+RACED = $(GO) list -f '{{.ImportPath}} {{.Dir}}' ./... | while read -r package dir; do \
+	  grep -qE '^[[:space:]]*(go [A-Za-z.]+\(|"sync"|"sync/atomic")|\.Go\(|errgroup\.' "$$dir"/*.go && echo "$$package"; done | grep -v '/devicetest$$'
+
 race: ## Run the short tests of all packages with goroutines under the race detector (needs a C compiler)
-	$(TOOL) gotestsum --format pkgname -- -race -short -timeout 15m $$($(GO) list ./... | grep -vE '/(net/(agree|devicetest|lower|reference|verify)|kernels(/.*)?|onnx)$$')
-	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -race -short -timeout 15m -tags cuda ./cuda/...
+	$(TOOL) gotestsum --format pkgname -- -vet=off -race -short -timeout 15m $$($(RACED) | grep -vE '/gputrain/cuda(/|$$)')
+	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -vet=off -race -short -timeout 15m -tags cuda $$($(RACED) | grep -E '/gputrain/cuda(/|$$)')
 
 # A build with CUDA needs a C compiler and our own declarations of CUDA, and nothing of NVIDIA's.
 CUDA_ENV = CGO_ENABLED=1 CGO_CFLAGS="-g -O2 -I$(CURDIR)/cuda/driver/include"
@@ -51,10 +57,11 @@ cuda: ## Test what builds with the tag cuda, on the simulated machine (needs a C
 	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -tags cuda -run 'CUDA|GPUs|Devices|Help|Usage' ./cmd/gputrain
 
 .PHONY: test-long
-test-long: ## The long forms of tests that `make test` shortens: the compliance suite on slow devices, test-gpu on the simulated GPU, digits drawn in many ways
-	GPUTRAIN_TEST_LONG=1 $(GO) test -timeout 30m -run Passes ./net/devicetest
+test-long: ## The long forms of tests that `make test` shortens: the compliance suite on slow devices and kernels, test-gpu on the simulated GPU, digits drawn in many ways, launches in all forms, the CPU device without assembly, builds for other systems
+	GPUTRAIN_TEST_LONG=1 $(GO) test -timeout 30m -run "Passes|TestReference|TestCompliance$$" ./net/devicetest ./cpu
 	GPUTRAIN_TEST_LONG=1 $(GO) test -timeout 30m -run TestDrawnDigits ./cmd/gputrain
-	@if command -v gcc >/dev/null; then set -x; GPUTRAIN_TEST_LONG=1 $(CUDA_ENV) $(GO) test -timeout 30m -tags cuda -run "TestCompliance$$|TestOnTheSimulator" ./cuda ./cuda/testgpu; \
+	$(MAKE) --no-print-directory cross noasm NOASM="./cpu/... ./internal/cpufeat"
+	@if command -v gcc >/dev/null; then set -x; GPUTRAIN_TEST_LONG=1 $(CUDA_ENV) $(GO) test -timeout 30m -tags cuda -run "TestCompliance$$|TestOnTheSimulator|TestLaunchesAreTheGraphs|TestSumsAreTheGroups" ./cuda ./cuda/testgpu ./bench; \
 	else echo "not run: what needs the simulated GPU, and so a C compiler"; fi
 
 cuda-long: ## Test package cuda with every fault instead of a sample, and more schedules (about ten minutes)
@@ -146,20 +153,29 @@ check-tensorboard: ## Read runs' event files with TensorBoard (fetches it; needs
 	"$(TENSORBOARD_VENV)/bin/pip" install --quiet --disable-pip-version-check -r tensorboard/testdata/requirements.txt
 	GPUTRAIN_TENSORBOARD_PYTHON="$(TENSORBOARD_VENV)/bin/python" $(GO) test -count=1 -v -run TestTensorBoard ./cmd/gputrain
 
-noasm: ## Run the CPU device's short tests without assembly
-	$(TOOL) gotestsum --format pkgname -- -short -tags noasm ./cpu/... ./internal/cpufeat
+# All files that are others without assembly are in these packages, and they import next to nothing. For package cpu Go
+# would compile gonum and tensor anew, which have such files too; its tests force the portable kernels by themselves.
+NOASM = ./cpu/asm ./internal/cpufeat
 
-check: cross ## gofmt, go vet, staticcheck, both with and without assembly, and the cross builds
+noasm: ## Run the tests of what is different without assembly (NOASM='./cpu/... ./internal/cpufeat' for the CPU device as well)
+	$(TOOL) gotestsum --format pkgname -- -vet=off -short -tags noasm $(NOASM)
+
+check: crosscheck ## gofmt, go vet and staticcheck, with and without assembly; types on other systems
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt would change: $$unformatted" >&2; exit 1; fi
 	$(GO) mod verify
 	$(GO) mod tidy -diff
 	for peer in gorgonia gomlx; do $(GO) -C bench/peers/$$peer mod tidy -diff || exit 1; done # they require what we do
 	$(GO) vet ./...
-	$(GO) vet -tags noasm ./...
+	$(GO) vet -tags noasm $(NOASM)
 	$(TOOL) staticcheck ./...
-	$(TOOL) staticcheck -tags noasm ./...
+	$(TOOL) staticcheck -tags noasm $(NOASM)
 	$(TOOL) staticcheck -tags chromium ./serve
-	GOOS=linux $(GO) -C tools vet ./guest # of another module than ./...
+	GOOS=linux $(GO) -C tools vet ./guest ./crosscheck # of another module than ./...
+
+# The system that the tests run on is left out: its packages are compiled anyway.
+.PHONY: crosscheck
+crosscheck: ## Check the types of every package and its tests for the places in CROSS (`make cross` builds them)
+	$(GO) -C tools run ./crosscheck $(filter-out $(shell echo $$($(GO) env GOHOSTOS)/$$($(GO) env GOHOSTARCH)),$(CROSS))
 
 cross: ## Build every package for every place in CROSS, without cgo
 	@for p in $(CROSS); do echo "build $$p"; GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 $(GO) build ./... || exit 1; done

@@ -9,6 +9,7 @@ import (
 	"github.com/gputrain/gputrain/bench"
 	"github.com/gputrain/gputrain/cuda"
 	"github.com/gputrain/gputrain/cuda/sim"
+	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/parallel"
 	"github.com/gputrain/gputrain/net/parallel/lockstep"
@@ -27,6 +28,9 @@ func TestSumsAreTheGroups(t *testing.T) {
 			&net.Conv{Filters: 7, Kernel: net.Square(3)}, &net.BatchNorm{}, &net.Flatten{}, &net.Dense{Units: 3}}},
 	} {
 		for _, precision := range []cuda.Precision{cuda.FP32, cuda.BF16} {
+			if n.Name == "two turns" && precision == cuda.FP32 && !testenv.Long() {
+				continue // for time: with local statistics it runs in this precision
+			}
 			t.Run(n.Name+" "+string(precision), func(t *testing.T) { compareSums(t, n, precision, false) })
 		}
 		t.Run(n.Name+", local statistics", func(t *testing.T) { compareSums(t, n, cuda.FP32, true) })
@@ -36,7 +40,7 @@ func TestSumsAreTheGroups(t *testing.T) {
 func compareSums(t *testing.T, n *net.Network, precision cuda.Precision, local bool) {
 	const members, batch = 2, 4
 	m := sim.Start(t, sim.Devices(members), sim.Traffic())
-	options := net.Options{Batch: batch, Optimizer: net.AdamDefault(1e-3), LocalStatistics: local}
+	options := net.Options{Batch: batch, Optimizer: net.SGDDefault(1e-3), LocalStatistics: local}
 	report, err := bench.Scaling{Network: n, Optimizer: options.Optimizer, Precision: precision, LocalStatistics: local, GlobalBatch: batch, GPUs: []int{members}, GPU: bench.GPUs[0],
 		Interconnect: bench.Interconnect{Link: bench.Links[0], Network: bench.MachineNetworks[0], GPUsPerMachine: members}}.Report()
 	if err != nil {

@@ -26,14 +26,14 @@ func TestSharedSamples(t *testing.T) {
 		convolution(100, 1, 1, 1), &net.Pool{Kernel: net.Square(3), Stride: net.Square(1)}, convolution(50, 3, 2, 2), relu, // tiles, pooling, groups
 		&net.Flatten{}, &net.Dense{Units: 200}, relu, &net.Dense{Units: 3},
 	}}
-	data := randomImages(n.Input, 3, 12)
+	data := randomImages(n.Input, 3, 6)
 	for _, tier := range tiers() {
 		var want []float32
-		for _, c := range []struct{ threads, batch int }{{1, 12}, {1, 1}, {2, 1}, {5, 1}, {5, 3}} {
+		for _, c := range []struct{ threads, batch int }{{1, 6}, {1, 1}, {2, 1}, {5, 1}, {5, 3}} {
 			d := open(tier, c.threads)(t).(*device)
 			p := compile(t, d, n, c.batch)
 			var got []float32
-			for i := 0; i < 12; i += c.batch {
+			for i := 0; i < 6; i += c.batch {
 				b := net.Batch{Data: data}
 				for k := range c.batch {
 					b.Indices = append(b.Indices, int32(i+k))

@@ -36,8 +36,18 @@ func TestCompliance(t *testing.T) {
 	})
 }
 
+// valueChecks are the checks that meet kernels and calls for values in another form. The others meet what doesn't know the
+// form: float32 parameters, states, data sets, and what is refused.
+var valueChecks = []string{"conv", "pool", "activation", "dense", "batchnorm", "dropout", "kinds", "chains", "uses", "frozen",
+	"random_networks", "ties", "loss", "hits", "views", "criterion", "optimizer", "factors", "shares", "turns", "resume",
+	"determinism", "stale_memory", "batch_sizes", "inference"}
+
+// convolutionChecks are those that meet another way to convolve.
+var convolutionChecks = []string{"conv", "kinds", "chains", "uses", "frozen", "random_networks", "turns", "determinism",
+	"stale_memory", "batch_sizes", "inference"}
+
 // TestComplianceOfForms runs the suite with values in other forms. float32 with channels last differs from bfloat16 only in
-// the type, and is run by `make cuda-long`.
+// the type, and is run by `make cuda-long`, as is the rest of the suite.
 func TestComplianceOfForms(t *testing.T) {
 	notShort(t)
 	for _, f := range forms[1:] {
@@ -48,7 +58,11 @@ func TestComplianceOfForms(t *testing.T) {
 			sim.Start(t)
 			opts := []devicetest.Option{devicetest.NoAllocs(), devicetest.Roundoff(f.roundoff)}
 			if !long() {
-				opts = append(opts, devicetest.Short())
+				checks := valueChecks
+				if f.options.OwnConvolutions == cuda.OwnAlways {
+					checks = convolutionChecks
+				}
+				opts = append(opts, devicetest.Short(), devicetest.Only(checks...))
 			}
 			devicetest.Run(t, open(f.options), opts...)
 		})

@@ -15,6 +15,7 @@ package devicetest
 import (
 	"hash/fnv"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/gputrain/gputrain/internal/testenv"
@@ -43,6 +44,17 @@ func NoAllocs() Option { return func(s *suite) { s.noAllocs = true } }
 // are to run in their long form (make test-long). It is for devices that are slow.
 func Short() Option { return func(s *suite) { s.short = s.short || !testenv.Long() } }
 
+// Only makes Run leave out all checks but those named, unless tests are to run in their
+// long form. It is for a device that passes the whole suite in another form, of which
+// the other checks see nothing. A name that no check has is an error.
+func Only(names ...string) Option {
+	return func(s *suite) {
+		if !testenv.Long() {
+			s.only = names
+		}
+	}
+}
+
 // Roundoff says that the device's unit roundoff isn't float32's. Layers, losses and steps
 // are then judged by it. Checks are skipped that compare a whole course of training with
 // the reference, or that find no samples clear of kinks; they say so.
@@ -56,6 +68,7 @@ type suite struct {
 	noAllocs bool
 	seed     uint64
 	short    bool
+	only     []string // the names of the checks that run; nil: all
 }
 
 type variant struct {
@@ -121,7 +134,15 @@ var checks = []check{
 func Run(t *testing.T, open Open, opts ...Option) {
 	t.Helper()
 	s := newSuite(t, open, opts...)
+	for _, name := range s.only {
+		if !slices.ContainsFunc(checks, func(c check) bool { return c.name == name }) {
+			t.Errorf("the suite has no check %q", name)
+		}
+	}
 	for _, c := range checks {
+		if s.only != nil && !slices.Contains(s.only, c.name) {
+			continue
+		}
 		t.Run(c.name, func(t *testing.T) { c.run(s.env(t, c)) })
 	}
 }

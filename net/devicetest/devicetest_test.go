@@ -23,7 +23,7 @@ func with(f faults) Open {
 }
 
 func TestReference(t *testing.T) {
-	Run(t, openReference, SameBytes("again", openReference))
+	Run(t, openReference, SameBytes("again", openReference), Short())
 }
 
 // TestRoundingPasses shows that the tolerances leave room for float32: every

@@ -328,10 +328,11 @@ func checkAllocations(e *env) {
 			p.step(batches[s%len(batches)])
 			s++
 		}
-		for range 3 * len(batches) {
+		for range e.some(3, 2) * len(batches) {
 			step()
 		}
-		if allocs := testing.AllocsPerRun(5*len(batches), step); allocs > 0 {
+		// The average is rounded down, so more steps find no more.
+		if allocs := testing.AllocsPerRun(e.some(5, 1)*len(batches), step); allocs > 0 {
 			e.Errorf("a training step with %s allocates %v times", o.Method, allocs)
 		}
 	}
