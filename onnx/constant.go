@@ -23,7 +23,7 @@ type array struct {
 }
 
 // anyBatch stands in lists of sizes for the number of samples, which may be any.
-const anyBatch = math.MinInt64 + 1
+const anyBatch = math.MinInt64 + 0x73616d706c6573 // a number that nobody writes
 
 // Element types of TensorProto, besides float32Type and int64Type.
 const (

@@ -21,6 +21,9 @@ import (
 // modelsVariable names a folder that testdata/models.py has filled; `make check-import` sets it.
 const modelsVariable = "GPUTRAIN_ONNX_MODELS"
 
+// casesVariable names a folder of testdata/models.py with the cases of single operators.
+const casesVariable = "GPUTRAIN_ONNX_CASES"
+
 // foreign is a model that another program wrote, with images and what ONNX Runtime makes of them.
 type foreign struct {
 	name   string
@@ -160,6 +163,47 @@ func TestSmallModels(t *testing.T) {
 				t.Fatal(err)
 			}
 			f.agree(t, reference.New(), m)
+		})
+	}
+}
+
+// refused are the cases of single operators in the package onnx that no layer computes, with a part of the reason.
+var refused = map[string]string{
+	"test_ConstantPad2d": "zeros around an image are", "test_ReflectionPad2d": `padding by "reflect"`, "test_ReplicationPad2d": `padding by "edge"`,
+	"test_operator_pad": `padding by "reflect"`, "test_ZeroPad2d": "only before a convolution or a pooling",
+	"test_ConvTranspose2d": "no transposed convolution", "test_ConvTranspose2d_no_bias": "no transposed convolution", "test_operator_convtranspose": "no transposed convolution",
+	"test_Embedding": "no tensor of floats", "test_Embedding_sparse": "no tensor of floats", "test_operator_non_float_params": "no tensor of floats",
+	"test_MaxPool2d_stride_padding_dilation": "pooling with dilation", "test_PReLU_2d_multiparam": "one slope", "test_PixelShuffle": "transposed",
+	"test_PoissonNLLLLoss_no_reduce": "(Exp)", "test_operator_exp": "(Exp)", "test_Softmin": "(Neg)", "test_Softplus": "(Softplus)", "test_operator_selu": "(Selu)",
+	"test_operator_sqrt": "(Sqrt)", "test_operator_clip": "between -0.5 and 0.5", "test_operator_symbolic_override": "instance normalisation",
+	"test_log_softmax_dim3": "over axis 3", "test_softmax_functional_dim3": "over axis 3",
+	"test_operator_params":       "on values of [2]", // another number for each sample
+	"test_operator_reduced_mean": "over the axes [2]", "test_operator_reduced_mean_keepdim": "over the axes [2]",
+	"test_operator_reduced_sum": "(ReduceSum)", "test_operator_reduced_sum_keepdim": "(ReduceSum)", "test_operator_repeat": "(Tile)", "test_operator_repeat_dim_overflow": "(Tile)",
+}
+
+// TestOperators reads the cases of single operators in the package onnx, with what the package says that comes of them.
+func TestOperators(t *testing.T) {
+	folder := os.Getenv(casesVariable)
+	if folder == "" {
+		t.Skip("needs the cases of the package onnx: make check-import")
+	}
+	for _, f := range foreigners(t, folder) {
+		if f.name == "test_operator_addconstant" {
+			continue // its images are infinite
+		}
+		t.Run(f.name, func(t *testing.T) {
+			m, err := onnx.ReadFile(f.path, onnx.ReadOptions{})
+			why, no := refused[f.name]
+			switch {
+			case no && (err == nil || !strings.Contains(err.Error(), why)):
+				t.Errorf("want it refused with %q, got %v", why, err)
+			case no:
+			case err != nil:
+				t.Error(err)
+			default:
+				f.agree(t, reference.New(), m)
+			}
 		})
 	}
 }

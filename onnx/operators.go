@@ -57,7 +57,7 @@ func init() { // not at its declaration, because the functions use the table
 		"Shape":              {1, (*reader).shape},
 		"Size":               {1, (*reader).shape},
 		"Gather":             {2, (*reader).pick},
-		"Slice":              {1, (*reader).pick},
+		"Slice":              {1, (*reader).slice},
 		"Split":              {1, (*reader).split},
 		"Constant":           {0, (*reader).constantNode},
 		"ConstantOfShape":    {1, (*reader).constantOfShape},
@@ -325,7 +325,7 @@ func (r *reader) ordered(n *nodeProto, v *view, perm []int) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	made.output = "\x00" // no node may become part of it
+	made.fixed = true
 	r.moved++
 	return &view{of: made, base: made.plan.Out, dims: []int{made.plan.Out.C, v.base.H, v.base.W}, pad: v.pad}, nil
 }
@@ -460,6 +460,7 @@ func (r *reader) pool(n *nodeProto) error {
 	if err != nil {
 		return err
 	}
+	added.fixed = params != nil
 	r.give(n, laidOut(added, []int{0, added.plan.Out.H, added.plan.Out.W}, 0, perm))
 	return nil
 }
@@ -707,6 +708,8 @@ func (r *reader) dense(n *nodeProto, w *array, bias []float32) error {
 func (r *reader) arithmetic(n *nodeProto) error {
 	a, b := r.constants[n.inputs[0]], r.constants[n.inputs[1]]
 	switch {
+	case n.attributes["axis"] != nil:
+		return errors.New("the way in which opset 6 repeats a smaller tensor is not read")
 	case a != nil && b != nil:
 		c, err := combine(n.op, a, b)
 		if err == nil {
@@ -797,7 +800,9 @@ func (r *reader) withConstant(n *nodeProto, input int, c *array, first bool) err
 		factor, shift := apply(float32(k))
 		switch {
 		case shift == 0 && factor == 1:
-			r.give(n, v)
+			out := *v
+			out.shared = v.shared || r.uses[n.inputs[input]] > 1
+			r.give(n, &out)
 			return nil
 		case shift == 0 && (n.op == "Mul" || n.op == "Div"):
 			f := float64(factor)
@@ -835,35 +840,33 @@ func (r *reader) withConstant(n *nodeProto, input int, c *array, first bool) err
 // affine reads y = factor*x + shift of each channel. It becomes part of the layer before, where that has such values and nothing
 // else takes its output; otherwise a convolution of each channel by itself.
 func (r *reader) affine(n *nodeProto, v *view, name string, factors, shifts []float32) error {
-	alone := v.of != nil && r.uses[name] == 1 && r.values[name] == v && v.of.output == name
 	plain := !slices.ContainsFunc(factors, func(f float32) bool { return f != 1 })
-	if alone {
-		l := v.of
+	if l := v.of; l != nil && !l.fixed && !v.shared && r.uses[name] == 1 {
+		if l.affine || l.layer.Kind() == "batchnorm" {
+			weight, bias := slices.Clone(l.params[net.Weight]), slices.Clone(l.params[net.Bias])
+			for c, f := range factors {
+				weight[c] *= f
+				bias[c] = bias[c]*f + shifts[c]
+			}
+			l.params[net.Weight], l.params[net.Bias] = weight, bias
+			r.give(n, v)
+			return nil
+		}
+		var missing *bool
 		switch layer := l.layer.(type) {
-		case *net.BatchNorm:
-			for c := range factors {
-				l.params[net.Weight][c] *= factors[c]
-				l.params[net.Bias][c] = l.params[net.Bias][c]*factors[c] + shifts[c]
-			}
-			return r.absorbed(n, v)
 		case *net.Dense:
-			if plain && layer.NoBias {
-				layer.NoBias = false
-				return r.biased(n, v, shifts)
-			}
+			missing = &layer.NoBias
 		case *net.Conv:
-			if plain && layer.NoBias && !layer.Frozen.All {
-				layer.NoBias = false
-				return r.biased(n, v, shifts)
+			missing = &layer.NoBias
+		}
+		if missing != nil && *missing && plain {
+			*missing = false
+			l.params[net.Bias] = shifts
+			var err error
+			if l.plan, err = net.PlanLayer(l.layer, l.plan.Ins...); err == nil {
+				r.give(n, v)
 			}
-			if plain && l.plan.Params[0].Dims[1] == 1 && layer.Kernel == net.Square(1) && layer.Groups == layer.Filters { // an affine one
-				bias := slices.Clone(l.params[net.Bias])
-				for c := range shifts {
-					bias[c] += shifts[c]
-				}
-				l.params[net.Bias] = bias
-				return r.absorbed(n, v)
-			}
+			return err
 		}
 	}
 	l := &net.Conv{Filters: v.base.C, Kernel: net.Square(1), Groups: v.base.C}
@@ -877,26 +880,9 @@ func (r *reader) affine(n *nodeProto, v *view, name string, factors, shifts []fl
 	if err != nil {
 		return err
 	}
+	made.affine = true
 	r.give(n, v.like(made))
 	return nil
-}
-
-// absorbed says that a node's output is its input, because the layer before computes it.
-func (r *reader) absorbed(n *nodeProto, v *view) error {
-	v.of.output = n.outputs[0]
-	r.values[n.outputs[0]] = v
-	return nil
-}
-
-// biased gives the layer before a bias.
-func (r *reader) biased(n *nodeProto, v *view, bias []float32) error {
-	var err error
-	l := v.of
-	l.params[net.Bias] = bias
-	if l.plan, err = net.PlanLayer(l.layer, l.plan.Ins...); err != nil {
-		return err
-	}
-	return r.absorbed(n, v)
 }
 
 func (r *reader) sum(n *nodeProto) error {
@@ -1029,14 +1015,7 @@ func (r *reader) asDims(n *nodeProto, v *view, dims []int) error {
 			return err
 		}
 	}
-	out := &view{of: v.of, base: v.base, dims: dims, order: v.order, soft: soft}
-	r.values[n.outputs[0]] = out
-	if out.of != nil && out.of.output == n.inputs[0] && r.uses[n.inputs[0]] == 1 {
-		out.of.output = n.outputs[0]
-	}
-	if out.of != nil && out.of.output == "" {
-		out.of.output = n.outputs[0]
-	}
+	r.pass(n, view{of: v.of, base: v.base, dims: dims, order: v.order, soft: soft, shared: v.shared})
 	return nil
 }
 
@@ -1197,7 +1176,7 @@ func (r *reader) transpose(n *nodeProto) error {
 	if axes[0] != 0 {
 		return errors.New("the samples must stay the first dimension")
 	}
-	out := &view{of: v.of, base: v.base, soft: v.soft}
+	out := view{of: v.of, base: v.base, soft: v.soft, shared: v.shared}
 	var of []int
 	for _, a := range axes[1:] {
 		of, out.dims = append(of, a-1), append(out.dims, v.dims[a-1])
@@ -1216,7 +1195,7 @@ func (r *reader) transpose(n *nodeProto) error {
 	if out.order != nil && out.soft {
 		return errors.New("it comes after a softmax, which may only be the last operator")
 	}
-	r.values[n.outputs[0]] = out
+	r.pass(n, out)
 	return nil
 }
 
@@ -1224,9 +1203,6 @@ func (r *reader) padding(n *nodeProto) error {
 	v, err := r.operand(n, 0)
 	if err != nil {
 		return err
-	}
-	if a := n.attributes["mode"]; a != nil && a.text != "constant" {
-		return fmt.Errorf("padding by %q is not read: zeros are", a.text)
 	}
 	fill := n.float("value", 0)
 	if n.has(2) {
@@ -1247,8 +1223,11 @@ func (r *reader) padding(n *nodeProto) error {
 		return fmt.Errorf("pads %v for %d axes", pads, rank)
 	}
 	if slices.Max(pads) == 0 && slices.Min(pads) == 0 {
-		r.give(n, v)
+		r.pass(n, *v)
 		return nil
+	}
+	if a := n.attributes["mode"]; a != nil && a.text != "constant" {
+		return fmt.Errorf("padding by %q is not read: zeros are", a.text)
 	}
 	out := *v
 	axis, _, ok := v.channelAxis()
@@ -1271,7 +1250,7 @@ func (r *reader) padding(n *nodeProto) error {
 			}
 		}
 	}
-	r.values[n.outputs[0]] = &out
+	r.pass(n, out)
 	return nil
 }
 
@@ -1280,7 +1259,7 @@ func (r *reader) identity(n *nodeProto) error {
 		r.giveConstant(n, c)
 		return nil
 	}
-	r.values[n.outputs[0]] = r.values[n.inputs[0]]
+	r.pass(n, *r.values[n.inputs[0]])
 	return nil
 }
 
@@ -1300,7 +1279,7 @@ func (r *reader) dropout(n *nodeProto) error {
 		}
 	}
 	if rate == 0 {
-		r.give(n, v)
+		r.pass(n, *v)
 		return nil
 	}
 	made, err := r.add(n, "", &net.Dropout{Rate: rounded(rate)}, nil, v)
@@ -1355,7 +1334,7 @@ func (r *reader) softmax(n *nodeProto) error {
 	}
 	out := *v
 	out.soft = true
-	r.values[n.outputs[0]] = &out
+	r.pass(n, out)
 	return nil
 }
 
@@ -1423,86 +1402,139 @@ func (r *reader) shape(n *nodeProto) error {
 	return nil
 }
 
-// pick reads Gather and Slice of constants.
+// pick reads Gather of constants.
 func (r *reader) pick(n *nodeProto) error {
-	c := r.constants[n.inputs[0]]
-	if c == nil && n.op == "Gather" {
+	c, index := r.constants[n.inputs[0]], r.constants[n.inputs[1]]
+	if c == nil || index == nil {
 		return errors.New("gputrain has no layer that takes some of the values")
 	}
-	if c != nil && len(c.dims) != 1 {
+	axis := int(n.integer("axis", 0))
+	if axis < 0 {
+		axis += len(c.dims)
+	}
+	list, err := index.list()
+	if err != nil {
+		return err
+	}
+	if axis != 0 || len(c.dims) != 1 {
 		return errors.New("of constants is read for lists only")
 	}
-	var v *view
-	size := 0
+	size := c.dims[0]
+	for i, at := range list {
+		if at < 0 {
+			list[i] += size
+		}
+		if list[i] < 0 || list[i] >= size {
+			return fmt.Errorf("index %d of %d", at, size)
+		}
+	}
+	out := c.picked(0, list)
+	out.dims = index.dims
+	r.giveConstant(n, out)
+	return nil
+}
+
+// slice reads Slice of constants, and of channels.
+func (r *reader) slice(n *nodeProto) error {
+	c, v := r.constants[n.inputs[0]], r.values[n.inputs[0]]
+	var dims []int
 	if c != nil {
-		size = c.dims[0]
+		dims = c.dims
 	} else {
 		var err error
 		if v, err = r.operand(n, 0); err != nil {
 			return err
 		}
-		size = v.dims[0]
+		dims = append([]int{-1}, v.dims...)
 	}
-	if n.op == "Gather" {
-		index := r.constants[n.inputs[1]]
-		if index == nil {
-			return errors.New("its indices are computed from the images")
+	lists := map[string][]int{}
+	for i, name := range []string{"starts", "ends", "axes", "steps"} {
+		list := []int64(nil)
+		switch a := n.attributes[name]; {
+		case a != nil:
+			list = a.ints
+		case n.has(i+1) && r.constants[n.inputs[i+1]] == nil:
+			return fmt.Errorf("its %s are computed from the images", name)
+		case n.has(i + 1):
+			list = r.constants[n.inputs[i+1]].ints
 		}
-		list, err := index.list()
+		for _, l := range list { // the end of an axis may be a very large number
+			if l == anyBatch {
+				return fmt.Errorf("its %s depend on the number of samples", name)
+			}
+			lists[name] = append(lists[name], int(min(max(l, -mostValues), mostValues)))
+		}
+	}
+	count := len(lists["starts"])
+	for i := range count {
+		if _, ok := lists["axes"]; !ok || len(lists["axes"]) < count {
+			lists["axes"] = append(lists["axes"], i)
+		}
+		if len(lists["steps"]) < count {
+			lists["steps"] = append(lists["steps"], 1)
+		}
+	}
+	if count == 0 || len(lists["ends"]) != count || len(lists["axes"]) != count || len(lists["steps"]) != count {
+		return errors.New("its starts, ends, axes and steps are not as many of each")
+	}
+	for i, axis := range lists["axes"] {
+		if axis < 0 {
+			axis += len(dims)
+		}
+		step := lists["steps"][i]
+		if axis < 0 || axis >= len(dims) || step == 0 {
+			return fmt.Errorf("axis %d of %d in steps of %d", lists["axes"][i], len(dims), step)
+		}
+		size := dims[axis]
+		from, to := lists["starts"][i], lists["ends"][i]
+		if from < 0 {
+			from += size
+		}
+		if to < 0 && to > -mostValues { // the number before the first has no other form
+			to += size
+		}
+		var list []int
+		if step > 0 {
+			for k := max(from, 0); k < min(to, size); k += step {
+				list = append(list, k)
+			}
+		} else {
+			for k := min(from, size-1); k > max(to, -1); k += step {
+				list = append(list, k)
+			}
+		}
+		if c != nil {
+			c = c.picked(axis, list)
+			continue
+		}
+		perm, ok := v.channels(0)
+		switch {
+		case axis > 0 && len(list) == v.dims[axis-1] && step == 1:
+			continue // all of it
+		case !ok || axis != 1 || len(list) == 0:
+			return fmt.Errorf("of a value of dimensions %v is read for channels only", v.dims)
+		}
+		if perm != nil {
+			for k := range list {
+				list[k] = perm[list[k]]
+			}
+		}
+		rest := v.dims[1:]
+		made, err := r.ordered(n, v, list)
 		if err != nil {
 			return err
 		}
-		for i, at := range list {
-			if at < 0 {
-				list[i] += size
-			}
-			if list[i] < 0 || list[i] >= size {
-				return fmt.Errorf("index %d of %d", at, size)
-			}
-		}
-		out := c.picked(0, list)
-		out.dims = index.dims
-		r.giveConstant(n, out)
-		return nil
+		made.dims = append([]int{len(list)}, rest...)
+		v = made
 	}
-	bounds := map[string]int{"starts": 0, "ends": size, "steps": 1, "axes": 0}
-	for i, name := range []string{"starts", "ends", "axes", "steps"} {
-		list, ok, err := r.integers(n, name, i+1)
-		if err != nil || ok && len(list) != 1 {
-			return fmt.Errorf("%s %v of a list", name, list)
-		}
-		if ok {
-			bounds[name] = list[0]
-		}
+	switch {
+	case c != nil:
+		r.giveConstant(n, c)
+	case v == r.values[n.inputs[0]]:
+		r.pass(n, *v)
+	default:
+		r.give(n, v)
 	}
-	for _, name := range []string{"starts", "ends"} {
-		if bounds[name] < 0 {
-			bounds[name] += size
-		}
-		bounds[name] = min(max(bounds[name], 0), size)
-	}
-	if bounds["steps"] != 1 {
-		return errors.New("with steps is not read")
-	}
-	if v != nil {
-		perm, ok := v.channels(0)
-		if !ok || bounds["axes"] != 1 && bounds["axes"] != -len(v.dims) || bounds["starts"] >= bounds["ends"] {
-			return fmt.Errorf("of a value of dimensions %v is read for channels only", v.dims)
-		}
-		part, err := r.channelsFrom(n, v, perm, bounds["starts"], bounds["ends"])
-		if err == nil {
-			r.values[n.outputs[0]] = part
-		}
-		return err
-	}
-	if bounds["axes"] != 0 && bounds["axes"] != -1 {
-		return fmt.Errorf("axis %d of a list", bounds["axes"])
-	}
-	var list []int
-	for i := bounds["starts"]; i < bounds["ends"]; i++ {
-		list = append(list, i)
-	}
-	r.giveConstant(n, c.picked(0, list))
 	return nil
 }
 

@@ -160,9 +160,8 @@ func (m *modelProto) read(folder string, o ReadOptions, channelsLast bool) (*Mod
 	return &Model{Network: network, Weights: weights, Metadata: m.metadata, Softmax: r.values[r.output].soft, Producer: strings.TrimSpace(m.producer + " " + m.version), Opset: int(m.opset), Notes: r.notes}, nil
 }
 
-// oldestOpset is the oldest version of ONNX's operators that is read. Since opset 7, operators on two tensors repeat the smaller
-// one as NumPy does.
-const oldestOpset = 7
+// oldestOpset is the oldest version of ONNX's operators that is read.
+const oldestOpset = 6
 
 // reader turns a graph into layers.
 type reader struct {
@@ -201,6 +200,8 @@ type view struct {
 	order []int32
 	pad   [4]int // rows of zeros before and behind, then columns, which the next layer is to add
 	soft  bool   // a softmax was left out
+	// shared says that the layer's output has more uses than this tensor.
+	shared bool
 }
 
 // layer is a layer of the network.
@@ -210,8 +211,8 @@ type layer struct {
 	from   []*layer // nil: the network's input
 	plan   net.Node
 	params map[net.Role][]float32
-	// output is the name of the value that the layer gave first.
-	output string
+	fixed  bool // whether no operator behind may become part of it
+	affine bool // whether it is a convolution of each channel by itself, of one pixel, with a bias
 }
 
 // begin reads constants, and finds the input and the output.
@@ -490,11 +491,12 @@ func (r *reader) function(n *nodeProto, m *match) error {
 }
 
 // give says what a node's first output is.
-func (r *reader) give(n *nodeProto, v *view) {
-	r.values[n.outputs[0]] = v
-	if v.of != nil && v.of.output == "" {
-		v.of.output = n.outputs[0]
-	}
+func (r *reader) give(n *nodeProto, v *view) { r.values[n.outputs[0]] = v }
+
+// pass says that a node's first output is another view of what the layer gives that its first input is of.
+func (r *reader) pass(n *nodeProto, v view) {
+	v.shared = v.shared || r.uses[n.inputs[0]] > 1
+	r.values[n.outputs[0]] = &v
 }
 
 // giveConstant says that a node's first output is known.
@@ -756,14 +758,19 @@ func (r *reader) finish(o ReadOptions) (*net.Network, map[string]*tensor.Dense, 
 		return nil, nil, fmt.Errorf("its output %s is a constant", strconv.Quote(r.output))
 	case out == nil:
 		return nil, nil, fmt.Errorf("%w: nothing gives its output %s", ErrModel, strconv.Quote(r.output))
-	case out.of == nil:
-		return nil, nil, errors.New("it has no layers between its input and its output")
 	case out.base.H != 1 || out.base.W != 1:
 		return nil, nil, fmt.Errorf("its output has dimensions %v for each image: a classifier gives one number for each class", out.dims)
 	case out.base.C < 2:
 		return nil, nil, errors.New("its output is one number for each image: a classifier gives one for each of at least two classes")
 	case out.order != nil || out.pad != [4]int{}:
 		return nil, nil, errors.New("its output is transposed or padded")
+	}
+	if out.of == nil { // at most a softmax
+		l, err := r.add(nil, "", &net.Flatten{}, nil, out)
+		if err != nil {
+			return nil, nil, err
+		}
+		out = &view{of: l, base: out.base, dims: out.dims, soft: out.soft}
 	}
 	if a, ok := out.of.layer.(*net.Activation); ok && (a.Func == net.Sigmoid || a.Func == net.HardSigmoid) && !out.soft {
 		return nil, nil, errors.New("its last operator is a sigmoid, so an image may be of several classes at once: gputrain's networks give each image one class")

@@ -137,7 +137,33 @@ def light():
             print(f"{path.stem}: {error}", file=sys.stderr)
 
 
+def operators():
+    """The cases of single operators in the package onnx, with one input of two or four dimensions. Outputs are flattened."""
+    data = pathlib.Path(onnx.__file__).parent / "backend/test/data"
+    for path in sorted(data.glob("pytorch-*/*/model.onnx")):
+        model = onnx.load(path)
+        graph = model.graph
+        known = {t.name for t in graph.initializer}
+        inputs = [i for i in graph.input if i.name not in known]
+        if len(inputs) != 1 or len(graph.output) != 1 or len(inputs[0].type.tensor_type.shape.dim) not in (2, 4):
+            continue
+        read = lambda name: onnx.numpy_helper.to_array(onnx.TensorProto.FromString((path.parent / "test_data_set_0" / name).read_bytes()))
+        x, y = read("input_0.pb"), read("output_0.pb")
+        if y.ndim < 2 or y.shape[0] != x.shape[0] or y[0].size < 2:
+            continue
+        (output,) = graph.output
+        graph.node.append(onnx.helper.make_node("Flatten", [output.name], ["flat"], axis=1))
+        output.CopyFrom(onnx.helper.make_tensor_value_info("flat", onnx.TensorProto.FLOAT, [x.shape[0], y[0].size]))
+        name = path.parent.name
+        onnx.save(model, folder / (name + ".onnx"))
+        x.astype(numpy.float32).tofile(folder / (name + ".images"))
+        y.reshape(len(y), -1).astype(numpy.float32).tofile(folder / (name + ".output"))
+        with open(folder / "list", "a") as f:
+            print(name, *(x.shape[1:] if x.ndim == 4 else (x.shape[1], 1, 1)), file=f)
+
+
 FAMILIES = {
+    "operators": operators,
     "torchvision": lambda: torchvision(["resnet18", "mobilenet_v2", "mobilenet_v3_small", "squeezenet1_1", "densenet121", "shufflenet_v2_x1_0",
                                         "efficientnet_b0", "vgg11_bn", "convnext_tiny", "googlenet"]),
     "more": lambda: torchvision(["mnasnet0_5", "regnet_y_400mf", "resnext50_32x4d", "inception_v3"]),

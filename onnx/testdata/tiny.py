@@ -69,7 +69,7 @@ class Shuffle(nn.Module):
         z = nn.functional.avg_pool2d(x, 3, 2, 1)
         x = torch.cat((y[:, :, :4, :4], z[:, :, :4, :4]), 1) if y.shape != z.shape else torch.cat((y, z), 1)
         x = nn.functional.gelu(x, approximate="tanh")
-        return nn.functional.log_softmax(self.last(x.mean(3).mean(2) if False else x.mean((2, 3))), 1)
+        return nn.functional.log_softmax(self.last(x.mean((2, 3))), 1)
 
 
 class Plain(nn.Module):
@@ -94,7 +94,6 @@ def old():
                "s": random.uniform(0.5, 1, 4), "t": random.standard_normal(4), "m": random.standard_normal(4), "v": random.uniform(0.5, 1, 4)}
     nodes = [
         helper.make_node("Pad", ["x"], ["p"], pads=[0, 0, 1, 2, 0, 0, 0, 1], mode="constant", value=0.0),
-        helper.make_node("Conv", ["p", "w", "b"], ["c"], "conv", kernel_shape=[3, 3], auto_pad="SAME_LOWER") if False else
         helper.make_node("Conv", ["p", "w", "b"], ["c"], "conv", kernel_shape=[3, 3], strides=[2, 2]),
         helper.make_node("BatchNormalization", ["c", "s", "t", "m", "v"], ["n"], "norm", epsilon=1e-4),
         helper.make_node("Clip", ["n"], ["r"], "clip", min=0.0, max=6.0),
@@ -122,7 +121,7 @@ def keras():
     model = keras.Sequential([
         keras.Input((9, 8, 3)), layers.Rescaling(1 / 127.5, offset=-1), layers.Conv2D(4, 3, strides=2, padding="same", activation="relu"),
         layers.BatchNormalization(), layers.DepthwiseConv2D(3, padding="same"), layers.Activation("hard_silu"),
-        layers.AveragePooling2D(2, padding="same"), layers.Flatten(), layers.Dense(6, activation="gelu"), layers.BatchNormalization(), layers.Dense(3, activation="softmax"),
+        layers.AveragePooling2D(2), layers.Flatten(), layers.Dense(6, activation="gelu"), layers.BatchNormalization(), layers.Dense(3, activation="softmax"),
     ])
     for w in model.weights:
         w.assign(numpy.random.default_rng(len(w.path)).uniform(0.3, 1.2, w.shape) * (1 if "norm" in w.path else 0.3))
