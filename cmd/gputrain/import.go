@@ -3,7 +3,6 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 	"gorgonia.org/tensor"
@@ -41,6 +40,9 @@ Examples:
 			&cli.StringFlag{Name: "model", Value: net.Models()[0].Name, EnvVars: env("model"), Usage: "the weights' network, `MODEL`: a built-in model's name, or a JSON file"},
 			layoutFlag(),
 			&cli.StringSliceFlag{Name: "name", EnvVars: env("name"), Category: "Format", Usage: "take a parameter's values from another tensor, `PARAMETER=TENSOR`; may be repeated"},
+			&cli.StringFlag{Name: "map", EnvVars: env("map"), Category: "Format", Usage: "take the pairs of --name from `FILE`: lines PARAMETER=TENSOR, or a JSON object"},
+			&cli.BoolFlag{Name: "skip-extra", EnvVars: env("skip-extra"), Category: "Format", Usage: "leave out tensors that belong to no parameter"},
+			&cli.StringFlag{Name: "input", EnvVars: env("input"), DefaultText: "the data's, or the model's usual", Usage: "build a built-in model for images of `CxHxW`: channels, rows, columns"},
 			&cli.StringFlag{Name: "recipe", Value: net.Recipes()[0].Name, EnvVars: env("recipe"), Usage: "settings for going on, by `NAME`: " + orList(recipeNames())},
 			dataFlag(),
 			newRunFlag(""),
@@ -61,34 +63,42 @@ func (a *app) importWeights(c *cli.Context) (err error) {
 	if !ok {
 		return choose("recipe", c.String("recipe"), recipeNames())
 	}
-	names := map[string]string{}
-	for _, pair := range c.StringSlice("name") {
-		parameter, other, ok := strings.Cut(pair, "=")
-		if !ok || names[parameter] != "" {
-			return usagef("--name: want PARAMETER=TENSOR, once a parameter, as in conv1.weight=layer1_W, got %q", pair)
-		}
-		names[parameter] = other
-	}
-	data, err := a.loadData(c, dataWish{seed: recipe.Seed})
-	if err != nil {
-		return err
-	}
-	network, err := loadModel(c.String("model"), data.train.Shape, data.train.Classes)
-	if err != nil {
-		return err
-	}
-	plan, err := network.Plan()
+	names, err := importedNames(c)
 	if err != nil {
 		return err
 	}
 	from := c.Args().First()
-	weights, err := net.LoadWeights(from, plan, net.Layout(c.String("layout")), names)
+	file, err := net.OpenWeights(from)
 	if err != nil {
 		return err
 	}
-	if err := checkFit(plan, data); err != nil {
+	var data *dataset // nil: nobody says what the network was trained on
+	if c.IsSet("data") {
+		if data, err = a.loadData(c, dataWish{seed: recipe.Seed}); err != nil {
+			return err
+		}
+	}
+	options := net.WeightsOptions{Layout: net.Layout(c.String("layout")), Names: names, SkipExtra: c.Bool("skip-extra")}
+	plan, matching, err := importedPlan(c, file, options, data)
+	if err != nil {
+		return matchError(c, err)
+	}
+	if data == nil && isMNIST(plan) {
+		if data, err = a.loadData(c, dataWish{seed: recipe.Seed}); err != nil {
+			return err
+		}
+	}
+	if data != nil {
+		if err := checkFit(plan, data); err != nil {
+			return err
+		}
+	}
+	weights, err := file.Weights(plan, matching)
+	if err != nil {
 		return err
 	}
+	a.noteMatching(matching)
+	network := plan.Network
 	// A state as at the beginning of a run, but with other weights.
 	state := net.State{Params: weights, Optimizer: map[string]*tensor.Dense{}}
 	for _, p := range plan.Trained() {
@@ -96,9 +106,11 @@ func (a *app) importWeights(c *cli.Context) (err error) {
 			state.Optimizer[p.Name+"."+moment] = tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(p.Dims...))
 		}
 	}
-	validation := data.validation.ID()
-	checkpoint := &net.Checkpoint{Network: network, Recipe: recipe.Recipe, Device: importedDevice, Train: data.train.ID(),
-		Validation: &validation, Subject: data.subject(0), State: state}
+	checkpoint := &net.Checkpoint{Network: network, Recipe: recipe.Recipe, Device: importedDevice, State: state}
+	if checkpoint.Train, checkpoint.Subject = unknownSubject(); data != nil {
+		validation := data.validation.ID()
+		checkpoint.Train, checkpoint.Validation, checkpoint.Subject = data.train.ID(), &validation, data.subject(0)
+	}
 	dir, fresh, err := newRunFolder(c.String("run"))
 	if err != nil {
 		return err

@@ -85,6 +85,9 @@ func (a *app) runData(c *cli.Context, saved *net.Checkpoint) (data *dataset, cha
 
 // ownData loads the data set that a run remembers.
 func (a *app) ownData(c *cli.Context, saved *net.Checkpoint, w dataWish) (*dataset, error) {
+	if saved.Subject.Data == unknownData {
+		return nil, errors.New("the run was imported, and nobody knows the data that it was trained on: say with --data where such data are")
+	}
 	if s := saved.Subject; s.Folder == "" && s.Data != "MNIST" {
 		return nil, fmt.Errorf("the data that the run was trained on, %s, came from a program that trained it: say with --data where such data are", s.Data)
 	}

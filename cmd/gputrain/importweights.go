@@ -1,0 +1,182 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/gputrain/gputrain/internal/regularfile"
+	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/picture"
+)
+
+// unknownData is what an imported network was trained on if nobody says.
+const unknownData = "unknown data of another program"
+
+// importedNames returns the tensors' names of --name and --map, by parameter.
+func importedNames(c *cli.Context) (map[string]string, error) {
+	names := map[string]string{}
+	if path := c.String("map"); path != "" {
+		b, err := regularfile.Read(path)
+		if err != nil {
+			return nil, fileError(path, err)
+		}
+		if err := parseNames(b, names); err != nil {
+			return nil, fmt.Errorf("%s: %w", quoted(path), err)
+		}
+	}
+	for _, pair := range c.StringSlice("name") {
+		parameter, other, ok := strings.Cut(pair, "=")
+		if !ok || names[parameter] != "" {
+			return nil, usagef("--name: want PARAMETER=TENSOR, once a parameter, as in conv1.weight=layer1_W, got %q", pair)
+		}
+		names[parameter] = other
+	}
+	return names, nil
+}
+
+// parseNames reads the file of --map: a JSON object, or lines PARAMETER=TENSOR. Lines that
+// begin with # are comments.
+func parseNames(b []byte, names map[string]string) error {
+	text := strings.TrimPrefix(string(b), "\ufeff")
+	if strings.HasPrefix(strings.TrimSpace(text), "{") {
+		if err := json.Unmarshal([]byte(text), &names); err != nil {
+			return fmt.Errorf(`want a JSON object of names, {"PARAMETER": "TENSOR"}: %w`, err)
+		}
+		return nil
+	}
+	for i, line := range strings.Split(text, "\n") {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		parameter, other, ok := strings.Cut(line, "=")
+		parameter, other = strings.TrimSpace(parameter), strings.TrimSpace(other)
+		if !ok || parameter == "" || other == "" || names[parameter] != "" {
+			return fmt.Errorf("line %d: want PARAMETER=TENSOR, once a parameter, got %q", i+1, line)
+		}
+		names[parameter] = other
+	}
+	return nil
+}
+
+// importedPlan returns the network of the flags as it fits a file of weights, and which
+// tensor is which parameter. If data is nil, a built-in model takes images of its usual
+// shape, or else of MNIST's, and has as many classes as the file.
+func importedPlan(c *cli.Context, file *net.WeightsFile, o net.WeightsOptions, data *dataset) (*net.Plan, *net.Matching, error) {
+	name := c.String("model")
+	m, builtIn := net.ModelNamed(name)
+	if !builtIn && c.IsSet("input") {
+		return nil, nil, usagef("--input is for built-in models; %s says itself what it takes", name)
+	}
+	match := func(input net.Shape, classes int) (*net.Plan, *net.Matching, error) {
+		network, err := loadModel(name, input, classes)
+		if err != nil {
+			return nil, nil, err
+		}
+		plan, err := network.Plan()
+		if err != nil {
+			return nil, nil, err
+		}
+		matching, err := file.Match(plan, o)
+		return plan, matching, err
+	}
+	if data != nil || !builtIn {
+		var input net.Shape
+		classes := 0
+		if data != nil {
+			input, classes = data.train.Shape, data.train.Classes
+		}
+		return match(input, classes)
+	}
+	shapes := []net.Shape{m.Input}
+	if text := c.String("input"); text != "" {
+		input, err := parseShape(text)
+		if err != nil {
+			return nil, nil, err
+		}
+		shapes[0] = input
+	} else if mnist := net.Models()[0].Input; mnist != m.Input {
+		shapes = append(shapes, mnist)
+	}
+	var first error
+	for _, input := range shapes {
+		network, err := m.Build(input, m.Classes)
+		if err != nil {
+			first = firstError(first, err)
+			continue
+		}
+		plan, err := network.Plan()
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, classes := range file.OutputSizes(plan, o) {
+			plan, matching, err := match(input, classes)
+			if err == nil {
+				return plan, matching, nil
+			}
+			first = firstError(first, err)
+		}
+	}
+	return nil, nil, first
+}
+
+// firstError returns the first error.
+func firstError(first, err error) error {
+	if first != nil {
+		return first
+	}
+	return err
+}
+
+// matchError adds what to do to the error of weights that don't fit.
+func matchError(c *cli.Context, err error) error {
+	var mismatch *net.MismatchError
+	if !errors.As(err, &mismatch) {
+		return err
+	}
+	switch {
+	case len(mismatch.Missing)+len(mismatch.Wrong) == 0:
+		return fmt.Errorf("%w\n--skip-extra leaves them out; do so only if the network is whole without them", err)
+	case len(mismatch.Missing) == 0:
+		return fmt.Errorf("%w\nchoose another --model, --input, --data or --layout", err)
+	case len(mismatch.Extra) == 0:
+		return err
+	}
+	return fmt.Errorf("%w\nsay which tensor is which parameter, with --name PARAMETER=TENSOR or --map FILE, or choose another --model", err)
+}
+
+// noteMatching tells how the tensors were recognised, and which were left out.
+func (a *app) noteMatching(m *net.Matching) {
+	if m.How != "" {
+		a.note("the tensors are recognised by " + m.How)
+	}
+	const most = 10
+	for _, left := range []struct {
+		what string
+		of   []string
+	}{{"single values that no parameter can hold", m.Scalars}, {"tensors of no parameter", m.Skipped}} {
+		if n := len(left.of); n > 0 {
+			text := strings.Join(left.of[:min(most, n)], ", ")
+			if n > most {
+				text += fmt.Sprintf(" and %d more", n-most)
+			}
+			a.note("left out, " + left.what + ": " + text)
+		}
+	}
+}
+
+// unknownSubject is what is known of the data of an imported network, if nobody names them.
+// Pictures are prepared as usual for the models that others train.
+func unknownSubject() (net.DatasetID, *net.Subject) {
+	return net.DatasetID{Name: unknownData, Samples: 1}, &net.Subject{Data: unknownData, Scale: 1. / 255, Prepare: string(picture.Crop)}
+}
+
+// isMNIST reports whether a network takes and gives what the built-in data set has.
+func isMNIST(plan *net.Plan) bool {
+	m := net.Models()[0]
+	return plan.Network.Input == m.Input && plan.Classes == m.Classes
+}
