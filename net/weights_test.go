@@ -257,7 +257,7 @@ func TestWeightsNames(t *testing.T) {
 		names map[string]string
 		says  string
 	}{
-		{rename, nil, "network small has 14 parameters; 1 parameter without a tensor, 1 tensor of no parameter\n  parameter without a tensor: conv1.weight ([3 2 2 1])\n  tensor of no parameter: layer1_W:0 (F32 [3 2 2 1])"},
+		{rename, nil, "network small has 14 parameters; 1 parameter without a tensor (conv1.weight [3 2 2 1]), 1 tensor of no parameter (layer1_W:0 F32 [3 2 2 1])"},
 		{rename, map[string]string{"conv9.weight": "layer1_W:0"}, "no parameter conv9.weight"},
 		{nan, nil, "dense2.bias"},
 	} {

@@ -47,29 +47,45 @@ type MismatchError struct {
 	Wrong   []string // tensors with other dimensions than their parameters, with both
 }
 
-// Error has a line that counts, and lists below it.
+// Error counts what doesn't fit, in one line, with the first names of each kind.
 func (e *MismatchError) Error() string {
-	var counts []string
-	lists := ""
-	for _, list := range []struct {
-		of            []string
-		title, titles string
+	var parts []string
+	for _, l := range e.Lists() {
+		const most = 3
+		part := fmt.Sprintf("%s (%s", l.Title, strings.Join(l.Of[:min(most, len(l.Of))], ", "))
+		if len(l.Of) > most {
+			part += ", ..."
+		}
+		parts = append(parts, part+")")
+	}
+	return fmt.Sprintf("weights %s: %v: network %s has %d parameters; %s", e.Path, ErrWeights, e.Network, e.Params, strings.Join(parts, ", "))
+}
+
+// MismatchList is one of the lists of a [MismatchError], which isn't empty.
+type MismatchList struct {
+	Title string // how many of what, such as "2 parameters without a tensor"
+	Of    []string
+}
+
+// Lists returns the lists of the error, for people.
+func (e *MismatchError) Lists() (lists []MismatchList) {
+	for _, l := range []struct {
+		of        []string
+		one, many string
 	}{
 		{e.Missing, "parameter without a tensor", "parameters without a tensor"},
 		{e.Wrong, "tensor of other dimensions", "tensors of other dimensions"},
 		{e.Extra, "tensor of no parameter", "tensors of no parameter"},
 	} {
-		title := list.titles
-		switch len(list.of) {
-		case 0:
-			continue
-		case 1:
-			title = list.title
+		title := l.many
+		if len(l.of) == 1 {
+			title = l.one
 		}
-		counts = append(counts, fmt.Sprint(len(list.of), " ", title))
-		lists += fmt.Sprintf("\n  %s: %s", title, some(list.of))
+		if len(l.of) > 0 {
+			lists = append(lists, MismatchList{fmt.Sprint(len(l.of), " ", title), l.of})
+		}
 	}
-	return fmt.Sprintf("weights %s: %v: network %s has %d parameters; %s%s", e.Path, ErrWeights, e.Network, e.Params, strings.Join(counts, ", "), lists)
+	return lists
 }
 
 // Unwrap returns ErrWeights.
@@ -115,7 +131,7 @@ func weightsAdvice(b []byte) string {
 // describe returns a tensor's name, type and dimensions.
 func (f *WeightsFile) describe(name string) string {
 	t := f.tensors[name]
-	return fmt.Sprintf("%s (%v %v)", name, t.DType(), t.Shape())
+	return fmt.Sprintf("%s %v %v", name, t.DType(), t.Shape())
 }
 
 // hasDims reports whether a tensor has the dimensions of a parameter. A dense layer's
@@ -269,7 +285,7 @@ func (f *WeightsFile) checkMatch(p *Plan, o WeightsOptions, m *Matching, rest []
 		taken[name] = true
 		switch {
 		case !ok:
-			e.Missing = append(e.Missing, fmt.Sprintf("%s (%v)", q.Name, q.dimsIn(m.Layout)))
+			e.Missing = append(e.Missing, fmt.Sprintf("%s %v", q.Name, q.dimsIn(m.Layout)))
 		case !f.hasDims(name, p, q, m.Layout):
 			e.Wrong = append(e.Wrong, fmt.Sprintf("%s, but %s needs %v in the layout %s", f.describe(name), q.Name, q.dimsIn(m.Layout), m.Layout))
 		}

@@ -81,7 +81,7 @@ func (a *app) importWeights(c *cli.Context) (err error) {
 	options := net.WeightsOptions{Layout: net.Layout(c.String("layout")), Names: names, SkipExtra: c.Bool("skip-extra")}
 	plan, matching, err := importedPlan(c, file, options, data)
 	if err != nil {
-		return matchError(c, err)
+		return a.matchError(err)
 	}
 	if data == nil && isMNIST(plan) {
 		if data, err = a.loadData(c, dataWish{seed: recipe.Seed}); err != nil {

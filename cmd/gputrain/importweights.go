@@ -132,21 +132,31 @@ func firstError(first, err error) error {
 	return err
 }
 
-// matchError adds what to do to the error of weights that don't fit.
-func matchError(c *cli.Context, err error) error {
+// matchError lists the names that don't fit and returns the error with what to do.
+func (a *app) matchError(err error) error {
 	var mismatch *net.MismatchError
 	if !errors.As(err, &mismatch) {
 		return err
 	}
+	const most = 40
+	for _, l := range mismatch.Lists() {
+		fmt.Fprintln(a.err, l.Title+":")
+		for _, text := range l.Of[:min(most, len(l.Of))] {
+			fmt.Fprintln(a.err, "  "+text)
+		}
+		if more := len(l.Of) - most; more > 0 {
+			fmt.Fprintf(a.err, "  and %d more\n", more)
+		}
+	}
 	switch {
 	case len(mismatch.Missing)+len(mismatch.Wrong) == 0:
-		return fmt.Errorf("%w\n--skip-extra leaves them out; do so only if the network is whole without them", err)
+		return fmt.Errorf("%w; if the network is whole without them, --skip-extra leaves them out", err)
 	case len(mismatch.Missing) == 0:
-		return fmt.Errorf("%w\nchoose another --model, --input, --data or --layout", err)
+		return fmt.Errorf("%w; choose another --model, --input, --data or --layout", err)
 	case len(mismatch.Extra) == 0:
-		return err
+		return fmt.Errorf("%w; choose another --model", err)
 	}
-	return fmt.Errorf("%w\nsay which tensor is which parameter, with --name PARAMETER=TENSOR or --map FILE, or choose another --model", err)
+	return fmt.Errorf("%w; say which tensor is which parameter, with --name PARAMETER=TENSOR or --map FILE, or choose another --model", err)
 }
 
 // noteMatching tells how the tensors were recognised, and which were left out.
