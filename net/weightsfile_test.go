@@ -212,6 +212,27 @@ func TestMatchByOrder(t *testing.T) {
 	}
 }
 
+// TestMatchByDimensions recognises layers that differ in their dimensions, whatever their names, also in a graph.
+func TestMatchByDimensions(t *testing.T) {
+	n := &Network{Name: "branch", Input: Shape{C: 1, H: 2, W: 2}, Layers: []Layer{
+		&Conv{Name: "a", Filters: 2, Kernel: Square(1)}, &Conv{Name: "b", Filters: 2, Kernel: Square(1)},
+		&Add{Name: "sum", From: From{"a", "b"}}, &Flatten{Name: "flat"}, &Dense{Name: "d", Units: 3},
+	}}
+	plan, err := n.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]string{"a": "branches.1.x", "b": "branches.0.x", "d": "top"} // in a graph, no number is an order
+	f, err := OpenWeights(storeWeights(t, storedParams(plan, func(q Param) string { return names[plan.Nodes[q.Layer].Name] + "." + string(q.Role) })))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := f.Match(plan, WeightsOptions{})
+	if err != nil || m.Tensors["a.bias"] != "branches.1.x.bias" || m.Tensors["b.weight"] != "branches.0.x.weight" || m.Tensors["d.bias"] != "top.bias" {
+		t.Errorf("%v, %v", m, err)
+	}
+}
+
 // TestMismatch lists all that doesn't fit.
 func TestMismatch(t *testing.T) {
 	plan := small(t)
@@ -232,6 +253,16 @@ func TestMismatch(t *testing.T) {
 	if got, want := fmt.Sprintf("%q %q %q", e.Missing, e.Wrong, e.Extra), `["conv1.bias [3]" "norm.bias [3]"] `+
 		`["dense2.bias F32 [1 2], but dense2.bias needs [2] in the layout channels-first"] ["ema.conv1.weight F32 [3 2 2 1]" "model.conv1.weight F32 [3 2 2 1]"]`; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	twice := storedParams(plan, func(q Param) string { return "model." + q.Name })
+	for _, q := range plan.Params {
+		twice["module."+q.Name] = twice["model."+q.Name]
+	}
+	if f, err = OpenWeights(storeWeights(t, twice)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = f.Match(plan, WeightsOptions{SkipExtra: true}); !errors.As(err, &e) || len(e.Missing) != 14 || len(e.Extra) != 28 {
+		t.Errorf("two networks in one file: %v", err)
 	}
 	whole := storedParams(plan, func(q Param) string { return q.Name })
 	whole["ema.conv1.weight"] = whole["conv1.weight"]
@@ -278,6 +309,17 @@ func TestWindowAsDense(t *testing.T) {
 		if (err == nil) != c.fits {
 			t.Errorf("%s %v: %v", c.name, c.dims, err)
 		}
+	}
+}
+
+// TestWindowOfAJoin refuses a convolution on one part of a vector for a dense layer on all of it.
+func TestWindowOfAJoin(t *testing.T) {
+	plan := joined(t)
+	tensors := storedParams(plan, func(q Param) string { return q.Name })
+	tensors["beside.weight"] = stored{Type: "F32", Dims: []int{5, 2, 3, 1}, data: make([]byte, 4*30)}
+	var e *MismatchError
+	if _, err := LoadWeights(storeWeights(t, tensors), plan, ChannelsFirst, nil); !errors.As(err, &e) || len(e.Wrong) != 1 {
+		t.Errorf("%v", err)
 	}
 }
 
