@@ -327,9 +327,10 @@ func (f *WeightsFile) Weights(p *Plan, m *Matching) (map[string]*tensor.Dense, e
 }
 
 // OutputSizes returns the numbers of classes that a network for the file may have, the
-// most probable one first. A plan of any number of classes tells which tensor decides. If
-// its last layer's tensor is recognised by its name, its size is the only answer. Else
-// the answer is the plan's own number, then the first dimension of each matrix.
+// most probable one first. p is the network for any number of classes. The first number
+// is the size of the tensor that is recognised as its last layer's weight by its name. If
+// all others are recognised too, it is the only one. Otherwise p's own number follows,
+// then the outputs of all other tensors of more than one dimension.
 func (f *WeightsFile) OutputSizes(p *Plan, o WeightsOptions) []int {
 	last := -1
 	for i, q := range p.Params {
@@ -353,18 +354,25 @@ func (f *WeightsFile) OutputSizes(p *Plan, o WeightsOptions) []int {
 		}
 		return int(min(n, maxElements)), n > 1 && n <= maxElements
 	}
+	best := reading{}
 	for _, c := range conventions {
-		if r := read(c, p, open, rest); len(r.tensors) == len(open) {
-			maps.Copy(m.Tensors, r.tensors)
-			break
+		if r := read(c, p, open, rest); best.tensors == nil || len(r.tensors) > len(best.tensors) {
+			best = r
 		}
 	}
+	maps.Copy(m.Tensors, best.tensors)
+	var sizes []int
 	if name, ok := m.Tensors[p.Params[last].Name]; ok {
 		if n, ok := output(f.tensors[name]); ok {
-			return []int{n}
+			sizes = append(sizes, n)
 		}
 	}
-	sizes := []int{p.Classes}
+	if len(sizes) == 1 && len(best.tensors) == len(open) {
+		return sizes
+	}
+	if !slices.Contains(sizes, p.Classes) {
+		sizes = append(sizes, p.Classes)
+	}
 	for _, name := range rest {
 		if n, ok := output(f.tensors[name]); ok && !slices.Contains(sizes, n) {
 			sizes = append(sizes, n)

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"gorgonia.org/tensor"
+
 	"github.com/gputrain/gputrain/cpu"
 	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/net"
@@ -30,13 +32,15 @@ const sequentialModel = `{"name": "chain", "input": {"channels": 3, "height": 16
 
 // torchCase is a case of testdata/weights/models.py.
 type torchCase struct {
-	Name    string `json:"name"`
-	From    string `json:"from"`
-	Model   string `json:"model"`
-	Classes int    `json:"classes"`
-	Input   []int  `json:"input"`
-	Type    string `json:"type"`
-	Prefix  string `json:"prefix"`
+	Name    string    `json:"name"`
+	From    string    `json:"from"`
+	Model   string    `json:"model"`
+	Classes int       `json:"classes"`
+	Input   []int     `json:"input"`
+	Type    string    `json:"type"`
+	Prefix  string    `json:"prefix"`
+	Mean    []float64 `json:"mean"`
+	Std     []float64 `json:"std"`
 
 	ours string // --model
 	says string // how import recognises the names
@@ -63,7 +67,7 @@ func TestTorchWeights(t *testing.T) {
 		{From: "torchvision", Model: "vgg11_bn", ours: "vgg11", says: "features and classifier"},
 		{From: "torchvision", Model: "vgg16_bn", Type: "float16", ours: "vgg16", says: "features and classifier"},
 		{From: "torchvision", Model: "mobilenet_v2", ours: "mobilenetv2", says: "torchvision's MobileNetV2"},
-		{From: "torchvision", Model: "squeezenet1_1", ours: "squeezenet", says: "torchvision's SqueezeNet"},
+		{From: "torchvision", Model: "squeezenet1_1", Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}, ours: "squeezenet", says: "torchvision's SqueezeNet"},
 		{From: "torchvision", Model: "densenet121", ours: "densenet121", says: densenet},
 		{From: "timm", Model: "resnet18", Prefix: "_orig_mod.", ours: "resnet18", says: resnet + ", behind _orig_mod."},
 		{From: "timm", Model: "resnet50", ours: "resnet50", says: resnet},
@@ -90,6 +94,90 @@ func TestTorchWeights(t *testing.T) {
 	}
 }
 
+// TestImportNames imports tensors of other names and says what it did, or what doesn't fit.
+func TestImportNames(t *testing.T) {
+	inFolder(t)
+	small, ok := net.ModelNamed("resnet20")
+	if !ok {
+		t.Fatal("no resnet20")
+	}
+	network, err := small.Build(small.Input, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := mustPlan(t, network)
+	weights := net.InitialState(plan, 1, nil).Params
+	// With other names: the parameters' own behind module., but one of its very own.
+	other := *plan
+	other.Params = slices.Clone(plan.Params)
+	renamed := map[string]*tensor.Dense{}
+	for i, q := range plan.Params {
+		name := "module." + q.Name
+		if q.Name == "fc.bias" {
+			name = "offset"
+		}
+		other.Params[i].Name, renamed[name] = name, weights[q.Name]
+	}
+	if err := net.SaveWeights("own.safetensors", plan, weights, net.ChannelsFirst); err != nil {
+		t.Fatal(err)
+	}
+	if err := net.SaveWeights("other.safetensors", &other, renamed, net.ChannelsFirst); err != nil {
+		t.Fatal(err)
+	}
+	write(t, "lines", "\ufeff# where the bias is\n\n  fc.bias = offset\r\n")
+	write(t, "object", `{"fc.bias": "offset"}`)
+	for i, flag := range [][]string{{"--map", "lines"}, {"--map", "object"}, {"--name", "fc.bias=offset"}} {
+		run := fmt.Sprintf("run%d", i)
+		o := gputrain(t, append([]string{"import", "other.safetensors", "--model", "resnet20", "--run", run}, flag...)...)
+		if o.status != exitOK || o.errors != "note: the tensors are recognised by the network's own names, behind module.\n" {
+			t.Fatalf("%v: status %d, %s", flag, o.status, o.errors)
+		}
+		c := load(t, filepath.Join(runsFolder, run))
+		if c.Network.Input != small.Input || mustPlan(t, c.Network).Classes != 7 || c.Train.Name != unknownData {
+			t.Errorf("%v of %v, data %s", c.Network.Input, mustPlan(t, c.Network).Classes, c.Train.Name)
+		}
+		for name, w := range weights {
+			if !slices.Equal(c.State.Params[name].Float32s(), w.Float32s()) {
+				t.Errorf("%v: %s has other values", flag, name)
+			}
+		}
+	}
+	// Without what maps the bias, both sides are listed.
+	o := gputrain(t, "import", "other.safetensors", "--model", "resnet20")
+	want := "1 parameter without a tensor:\n  fc.bias [7]\n1 tensor of no parameter:\n  offset F32 [7]\n" +
+		"gputrain: weights other.safetensors: not this network's weights: network resnet20 has 107 parameters; 1 parameter without a tensor, 1 tensor of no parameter, listed above; " +
+		"say which tensor is which parameter, with --name PARAMETER=TENSOR or --map FILE, or choose another --model\n"
+	if o.status != exitFailed || o.errors != want {
+		t.Errorf("status %d, got\n%swant\n%s", o.status, o.errors, want)
+	}
+	if o := gputrain(t, "import", "own.safetensors", "--model", "tutorial"); !strings.HasSuffix(o.errors, "; they fit --model resnet20\n") {
+		t.Errorf("another model's weights: %s", o.errors)
+	}
+	// A network that normalises has a layer more, and the weights' own program gave the values for it.
+	must(t, "import", "own.safetensors", "--model", "resnet20", "--run", "normal", "--mean", "0.5,0.25,0", "--std", "0.5, 0.25, 1")
+	c := load(t, filepath.Join(runsFolder, "normal"))
+	if w, b := c.State.Params["normalize.weight"].Float32s(), c.State.Params["normalize.bias"].Float32s(); !slices.Equal(w, []float32{2, 4, 1}) || !slices.Equal(b, []float32{-1, -1, 0}) {
+		t.Errorf("normalised by %v and %v", w, b)
+	}
+	write(t, "twice", "a=b\na=c\n")
+	for _, k := range []struct {
+		status int
+		want   string
+		args   string
+	}{
+		{exitFailed, `twice: line 2: want PARAMETER=TENSOR, once a parameter, got "a=c"`, "--map twice"},
+		{exitUsage, `--name: want PARAMETER=TENSOR, once a parameter, as in conv1.weight=layer1_W, got "fc.bias=x"`, "--map lines --name fc.bias=x"},
+		{exitUsage, "--mean and --std belong together: a number for each channel, as in --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225", "--mean 1"},
+		{exitUsage, `--std: want numbers with commas between them, as in 0.485,0.456,0.406, got "a"`, "--mean 1 --std a"},
+		{exitFailed, "normalisation by 1 means and 1 deviations: want one for each of the 3 channels", "--mean 1 --std 1 --model resnet20"},
+		{exitUsage, "--input is for built-in models; quick.json says itself what it takes", "--model quick.json --input 1x2x3"},
+	} {
+		refuses(t, k.status, k.want, append([]string{"import", "own.safetensors"}, strings.Fields(k.args)...)...)
+	}
+	refuses(t, exitFailed, "cannot resume: the run was imported without its data; begin a new run with its weights: "+invocation()+" train --weights "+filepath.Join(runsFolder, "run0")+" --data FOLDER", "train", "--resume", "run0")
+	refuses(t, exitFailed, "the run was imported, and nobody knows the data that it was trained on: say with --data where such data are", "eval", "--run", "run0")
+}
+
 // compare imports the weights of a case and compares the answers.
 func (c torchCase) compare(t *testing.T, python, script string) {
 	dir := t.TempDir()
@@ -103,7 +191,13 @@ func (c torchCase) compare(t *testing.T, python, script string) {
 	}
 	file := filepath.Join(dir, c.Name)
 	run := filepath.Join(dir, "run")
-	o := gputrain(t, "import", file+".safetensors", "--model", c.ours, "--run", run)
+	args := []string{"import", file + ".safetensors", "--model", c.ours, "--run", run}
+	for flag, values := range map[string][]float64{"--mean": c.Mean, "--std": c.Std} {
+		if values != nil {
+			args = append(args, flag, strings.Trim(strings.ReplaceAll(fmt.Sprint(values), " ", ","), "[]"))
+		}
+	}
+	o := gputrain(t, args...)
 	if o.status != exitOK || !strings.Contains(o.errors, c.says) {
 		t.Fatalf("import: status %d, %q; want it to say %q", o.status, o.errors, c.says)
 	}

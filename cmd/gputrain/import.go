@@ -19,10 +19,23 @@ func (a *app) importCommand() *cli.Command {
 		Usage:     "make a checkpoint of another framework's weights (safetensors)",
 		UsageText: "gputrain import [FLAGS] FILE.safetensors",
 		Description: `Writes a checkpoint at epoch 0, for eval, predict and export, and to go on
-training with train --resume, or with train --weights and other settings. The
-file's tensors are float32 and have the names of the network's parameters
-('gputrain models show MODEL' lists the layers: conv1.weight, conv1.bias, ...);
---name maps others.
+training with train --resume, or with train --weights and other settings.
+
+The tensors are float32, float16, bfloat16 or float64, and are recognised by
+  - the names of the network's parameters ('gputrain models show MODEL' lists
+    the layers: conv1.weight, conv1.bias, ...), or torchvision's and timm's for
+    the built-in models that they have too, or Keras's kernel, gamma and so on
+  - these behind a prefix, such as module. or backbone.
+  - the numbers of PyTorch's Sequential, or dimensions, if they fit in one way
+  - --name and --map, which come first
+Counters and single values are left out. What doesn't fit is listed.
+
+Without --data, a built-in model has its usual input and the file's classes.
+torchvision's weights want normalised images. --mean and --std add a layer that
+normalises, so the network takes images as they are:
+  safetensors.torch.save_file(model.state_dict(), "resnet18.safetensors")
+  gputrain import resnet18.safetensors --model resnet18 \
+    --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
 
 From the TensorFlow program of the tutorial, with its variables saved by
   from safetensors.numpy import save_file
@@ -35,6 +48,8 @@ From the TensorFlow program of the tutorial, with its variables saved by
 
 Examples:
   gputrain import model.safetensors
+  gputrain import squeezenet.safetensors --model squeezenet --run pretrained
+  gputrain import model.safetensors --map names.txt --skip-extra
   gputrain import weights.safetensors --model mine.json --run imported`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "model", Value: net.Models()[0].Name, EnvVars: env("model"), Usage: "the weights' network, `MODEL`: a built-in model's name, or a JSON file"},
@@ -42,7 +57,9 @@ Examples:
 			&cli.StringSliceFlag{Name: "name", EnvVars: env("name"), Category: "Format", Usage: "take a parameter's values from another tensor, `PARAMETER=TENSOR`; may be repeated"},
 			&cli.StringFlag{Name: "map", EnvVars: env("map"), Category: "Format", Usage: "take the pairs of --name from `FILE`: lines PARAMETER=TENSOR, or a JSON object"},
 			&cli.BoolFlag{Name: "skip-extra", EnvVars: env("skip-extra"), Category: "Format", Usage: "leave out tensors that belong to no parameter"},
-			&cli.StringFlag{Name: "input", EnvVars: env("input"), DefaultText: "the data's, or the model's usual", Usage: "build a built-in model for images of `CxHxW`: channels, rows, columns"},
+			&cli.StringFlag{Name: "mean", EnvVars: env("mean"), Category: "Input", Usage: "the weights want inputs from which `MEANS` are subtracted, M,M,M, a number a channel"},
+			&cli.StringFlag{Name: "std", EnvVars: env("std"), Category: "Input", Usage: "the weights want inputs that are divided by `DEVIATIONS`, after --mean"},
+			&cli.StringFlag{Name: "input", EnvVars: env("input"), Category: "Input", DefaultText: "the data's, or the model's usual", Usage: "build a built-in model for images of `CxHxW`: channels, rows, columns"},
 			&cli.StringFlag{Name: "recipe", Value: net.Recipes()[0].Name, EnvVars: env("recipe"), Usage: "settings for going on, by `NAME`: " + orList(recipeNames())},
 			dataFlag(),
 			newRunFlag(""),
@@ -67,6 +84,10 @@ func (a *app) importWeights(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	mean, deviation, err := normalisation(c)
+	if err != nil {
+		return err
+	}
 	from := c.Args().First()
 	file, err := net.OpenWeights(from)
 	if err != nil {
@@ -81,7 +102,7 @@ func (a *app) importWeights(c *cli.Context) (err error) {
 	options := net.WeightsOptions{Layout: net.Layout(c.String("layout")), Names: names, SkipExtra: c.Bool("skip-extra")}
 	plan, matching, err := importedPlan(c, file, options, data)
 	if err != nil {
-		return a.matchError(err)
+		return a.matchError(c, file, options, err)
 	}
 	if data == nil && isMNIST(plan) {
 		if data, err = a.loadData(c, dataWish{seed: recipe.Seed}); err != nil {
@@ -97,8 +118,16 @@ func (a *app) importWeights(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	a.noteMatching(matching)
 	network := plan.Network
+	if mean != nil {
+		if network, weights, err = net.Normalize(network, weights, mean, deviation); err != nil {
+			return err
+		}
+		if plan, err = network.Plan(); err != nil {
+			return err
+		}
+	}
+	a.noteMatching(matching)
 	// A state as at the beginning of a run, but with other weights.
 	state := net.State{Params: weights, Optimizer: map[string]*tensor.Dense{}}
 	for _, p := range plan.Trained() {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -133,13 +134,15 @@ func firstError(first, err error) error {
 }
 
 // matchError lists the names that don't fit and returns the error with what to do.
-func (a *app) matchError(err error) error {
+func (a *app) matchError(c *cli.Context, file *net.WeightsFile, o net.WeightsOptions, err error) error {
 	var mismatch *net.MismatchError
 	if !errors.As(err, &mismatch) {
 		return err
 	}
 	const most = 40
+	var titles []string
 	for _, l := range mismatch.Lists() {
+		titles = append(titles, l.Title)
 		fmt.Fprintln(a.err, l.Title+":")
 		for _, text := range l.Of[:min(most, len(l.Of))] {
 			fmt.Fprintln(a.err, "  "+text)
@@ -148,15 +151,64 @@ func (a *app) matchError(err error) error {
 			fmt.Fprintf(a.err, "  and %d more\n", more)
 		}
 	}
-	switch {
+	advice := "say which tensor is which parameter, with --name PARAMETER=TENSOR or --map FILE, or choose another --model"
+	switch other := fittingModel(file, o); {
+	case other != "" && other != c.String("model"):
+		advice = "they fit --model " + other
 	case len(mismatch.Missing)+len(mismatch.Wrong) == 0:
-		return fmt.Errorf("%w; if the network is whole without them, --skip-extra leaves them out", err)
+		advice = "if the network is whole without them, --skip-extra leaves them out"
 	case len(mismatch.Missing) == 0:
-		return fmt.Errorf("%w; choose another --model, --input, --data or --layout", err)
+		advice = "choose another --model, --input, --data or --layout"
 	case len(mismatch.Extra) == 0:
-		return fmt.Errorf("%w; choose another --model", err)
+		advice = "choose another --model"
 	}
-	return fmt.Errorf("%w; say which tensor is which parameter, with --name PARAMETER=TENSOR or --map FILE, or choose another --model", err)
+	return fmt.Errorf("weights %s: %w: network %s has %d parameters; %s, listed above; %s", mismatch.Path, net.ErrWeights, mismatch.Network, mismatch.Params, strings.Join(titles, ", "), advice)
+}
+
+// fittingModel returns the name of a built-in model that the file fits for its usual
+// input, or "".
+func fittingModel(file *net.WeightsFile, o net.WeightsOptions) string {
+	for _, m := range net.Models() {
+		plan, err := m.Network().Plan()
+		if err != nil {
+			panic(fmt.Sprintf("BUG: model %s: %v", m.Name, err))
+		}
+		sizes := file.OutputSizes(plan, o)
+		network, err := m.Build(m.Input, sizes[0])
+		if err != nil {
+			continue
+		}
+		if plan, err = network.Plan(); err != nil {
+			continue
+		}
+		if _, err := file.Match(plan, o); err == nil {
+			return m.Name
+		}
+	}
+	return ""
+}
+
+// normalisation returns the values of --mean and --std; nil without them.
+func normalisation(c *cli.Context) (mean, deviation []float64, err error) {
+	if (c.String("mean") == "") != (c.String("std") == "") {
+		return nil, nil, usagef("--mean and --std belong together: a number for each channel, as in --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225")
+	}
+	for _, flag := range []struct {
+		name string
+		to   *[]float64
+	}{{"mean", &mean}, {"std", &deviation}} {
+		for _, text := range strings.Split(c.String(flag.name), ",") {
+			if c.String(flag.name) == "" {
+				continue
+			}
+			x, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+			if err != nil {
+				return nil, nil, usagef("--%s: want numbers with commas between them, as in 0.485,0.456,0.406, got %q", flag.name, c.String(flag.name))
+			}
+			*flag.to = append(*flag.to, x)
+		}
+	}
+	return mean, deviation, nil
 }
 
 // noteMatching tells how the tensors were recognised, and which were left out.

@@ -2,9 +2,10 @@
 
 usage: models.py FOLDER
 FOLDER/cases.json is a list of objects: "name", "from" ("torchvision", "timm" or "sequential"), "model", "classes",
-"input" (channels, rows, columns), "type" (of the weights in the file), and "prefix" in front of all names. Of each case,
-NAME.safetensors has the state dict, NAME.images some images as float32 in NCHW order, and NAME.logits the model's
-logits of these as float32.
+"input" (channels, rows, columns), "type" (of the weights in the file), "prefix" in front of all names, and "mean" and
+"std", of which the model wants its images normalised (a number for each channel, or null). Of each case,
+NAME.safetensors has the state dict, NAME.images some images from 0 to 1 as float32 in NCHW order, and NAME.logits the
+model's logits of these as float32.
 """
 import json
 import pathlib
@@ -61,16 +62,19 @@ def main(folder):
     for case in json.loads((folder / "cases.json").read_text()):
         model = build(case).eval()
         images = torch.rand(IMAGES, *case["input"])
+        seen = images
+        if case["mean"]:
+            seen = (images - torch.tensor(case["mean"]).view(-1, 1, 1)) / torch.tensor(case["std"]).view(-1, 1, 1)
         with torch.no_grad():
             randomise(model)
-            scale = SPREAD / model(images).std(dim=1).mean()
+            scale = SPREAD / model(seen).std(dim=1).mean()
             last(model).weight *= scale
             last(model).bias *= scale
             dtype = getattr(torch, case["type"])
             # The model computes in float32 with weights that the file has exactly.
             state = {k: v.to(dtype) if v.is_floating_point() else v for k, v in model.state_dict().items()}
             model.load_state_dict({k: v.to(torch.float32) if v.is_floating_point() else v for k, v in state.items()})
-            logits = model(images)
+            logits = model(seen)
         safetensors.torch.save_file({case["prefix"] + k: v for k, v in state.items()}, folder / (case["name"] + ".safetensors"))
         images.numpy().tofile(folder / (case["name"] + ".images"))
         logits.numpy().tofile(folder / (case["name"] + ".logits"))
