@@ -209,7 +209,9 @@ func read(c convention, p *Plan, params []Param, tensors []string) reading {
 	shared := sharedPrefix(tensors)
 	type found struct{ tensor, prefix string }
 	behind := map[string][]found{} // by the name behind a prefix
+	there := map[string]bool{}
 	for _, name := range tensors {
+		there[name] = true
 		rest, prefix := normalised(name), ""
 		for depth := 0; ; depth++ {
 			behind[rest] = append(behind[rest], found{name, prefix})
@@ -231,7 +233,7 @@ func read(c convention, p *Plan, params []Param, tensors []string) reading {
 			}
 			name := layer + "." + string(q.Role)
 			if exact {
-				if slices.Contains(tensors, name) {
+				if there[name] {
 					r.tensors[q.Name], taken[name] = name, true
 				}
 				continue

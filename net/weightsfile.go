@@ -330,7 +330,7 @@ func (f *WeightsFile) Weights(p *Plan, m *Matching) (map[string]*tensor.Dense, e
 // most probable one first. p is the network for any number of classes. The first number
 // is the size of the tensor that is recognised as its last layer's weight by its name. If
 // all others are recognised too, it is the only one. Otherwise p's own number follows,
-// then the outputs of all other tensors of more than one dimension.
+// then the outputs of other tensors of more than one dimension, at most some dozens.
 func (f *WeightsFile) OutputSizes(p *Plan, o WeightsOptions) []int {
 	last := -1
 	for i, q := range p.Params {
@@ -373,8 +373,9 @@ func (f *WeightsFile) OutputSizes(p *Plan, o WeightsOptions) []int {
 	if !slices.Contains(sizes, p.Classes) {
 		sizes = append(sizes, p.Classes)
 	}
+	const most = 50 // networks have fewer widths
 	for _, name := range rest {
-		if n, ok := output(f.tensors[name]); ok && !slices.Contains(sizes, n) {
+		if n, ok := output(f.tensors[name]); ok && len(sizes) < most && !slices.Contains(sizes, n) {
 			sizes = append(sizes, n)
 		}
 	}
