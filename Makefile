@@ -153,6 +153,14 @@ check-tensorboard: ## Read runs' event files with TensorBoard (fetches it; needs
 	"$(TENSORBOARD_VENV)/bin/pip" install --quiet --disable-pip-version-check -r tensorboard/testdata/requirements.txt
 	GPUTRAIN_TENSORBOARD_PYTHON="$(TENSORBOARD_VENV)/bin/python" $(GO) test -count=1 -v -run TestTensorBoard ./cmd/gputrain
 
+WEIGHTS_VENV = $${XDG_CACHE_HOME:-$$HOME/.cache}/gputrain/weights-venv
+
+.PHONY: check-weights
+check-weights: ## Import models of torchvision, timm and PyTorch, and compare their answers (fetches them, 5 GB; needs python3 with venv)
+	python3 -m venv "$(WEIGHTS_VENV)"
+	"$(WEIGHTS_VENV)/bin/pip" install --quiet --disable-pip-version-check -r cmd/gputrain/testdata/weights/requirements.txt
+	GPUTRAIN_TORCH_PYTHON="$(WEIGHTS_VENV)/bin/python" $(GO) test -count=1 -timeout 60m -v -run TestTorchWeights ./cmd/gputrain
+
 # All files that are others without assembly are in these packages, and they import next to nothing. For package cpu Go
 # would compile gonum and tensor anew, which have such files too; its tests force the portable kernels by themselves.
 NOASM = ./cpu/asm ./internal/cpufeat

@@ -375,6 +375,9 @@ func notTensors(b []byte, advice string, err error) error {
 	if is := foreignFormat(b); is != "" {
 		return fmt.Errorf("it is %s: %s", is, advice)
 	}
+	if strings.Contains(err.Error(), "invalid DType") { // the library has no error of its own for it
+		return fmt.Errorf("a tensor has a type that gputrain doesn't know: %w", err)
+	}
 	return fmt.Errorf("damaged, cut short or not in the safetensors format: %w", err)
 }
 
@@ -387,11 +390,29 @@ func readTensors(b []byte) (map[string]safetensors.TensorView, map[string]string
 	tensors := map[string]safetensors.TensorView{}
 	for name, info := range header.Tensors() {
 		data := b[8+n+info.DataOffsets[0] : 8+n+info.DataOffsets[1]]
+		if len(info.Shape) == 0 {
+			return readScalars(b, header.Metadata())
+		}
 		if tensors[name], err = safetensors.NewTensorView(info.DType, info.Shape, data); err != nil {
 			return nil, nil, fmt.Errorf("tensor %s: %w", name, err)
 		}
 	}
 	return tensors, header.Metadata(), nil
+}
+
+// readScalars takes a file apart that has tensors of no dimensions, such as PyTorch's
+// counters. NewTensorView of the library refuses these, its Deserialize doesn't. The file
+// is one that ReadMetadata accepts.
+func readScalars(b []byte, meta map[string]string) (map[string]safetensors.TensorView, map[string]string, error) {
+	file, err := safetensors.Deserialize(b)
+	if err != nil {
+		return nil, nil, err
+	}
+	tensors := map[string]safetensors.TensorView{}
+	for _, t := range file.Tensors() {
+		tensors[t.Name] = t.TensorView
+	}
+	return tensors, meta, nil
 }
 
 // denseOf copies a float32 tensor from a file.
@@ -401,6 +422,9 @@ func denseOf(v safetensors.TensorView) (*tensor.Dense, error) {
 	}
 	if len(v.Data()) == 0 {
 		return nil, errors.New("is empty")
+	}
+	if len(v.Shape()) == 0 {
+		return nil, errors.New("has no dimensions")
 	}
 	dims := make([]int, len(v.Shape()))
 	for i, d := range v.Shape() {

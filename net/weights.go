@@ -4,13 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 
 	"github.com/nlpodyssey/safetensors"
 	"gorgonia.org/tensor"
 
-	"github.com/gputrain/gputrain/internal/regularfile"
 	"github.com/gputrain/gputrain/internal/replacefile"
 )
 
@@ -68,8 +66,8 @@ func WriteWeights(w io.Writer, p *Plan, weights map[string]*tensor.Dense, l Layo
 			return fmt.Errorf("no weights %s", q.Name)
 		}
 		out := make([]float32, q.Size())
-		dims := p.permute(q, l, func(native, foreign int) { out[foreign] = t.Float32s()[native] })
-		v, err := viewOf(tensor.New(tensor.WithShape(dims...), tensor.WithBacking(out)))
+		p.permute(q, l, func(native, foreign int) { out[foreign] = t.Float32s()[native] })
+		v, err := viewOf(tensor.New(tensor.WithShape(q.dimsIn(l)...), tensor.WithBacking(out)))
 		if err != nil {
 			return fmt.Errorf("%s: %w", q.Name, err)
 		}
@@ -81,62 +79,22 @@ func WriteWeights(w io.Writer, p *Plan, weights map[string]*tensor.Dense, l Layo
 
 // LoadWeights reads the weights of a plan from a safetensors file with the given layout.
 // If a tensor in the file has another name than its parameter, names maps the parameter's
-// name to the tensor's name. names may be nil. It is an error if a tensor belongs to no
-// parameter, is missing, has other dimensions or another type than float32, or holds
-// values that are not finite. These errors wrap ErrWeights and name the tensor.
-// ChannelsLast is an error for the same networks as in SaveWeights.
+// name to the tensor's name. names may be nil. Names that PyTorch, torchvision and timm
+// give are found without: see [WeightsFile.Match]. Errors for a file that doesn't fit wrap
+// ErrWeights. ChannelsLast is an error for the same networks as in SaveWeights.
 func LoadWeights(path string, p *Plan, l Layout, names map[string]string) (map[string]*tensor.Dense, error) {
 	if err := p.checkLayout(l); err != nil {
 		return nil, fmt.Errorf("weights %s: %w", path, err)
 	}
-	b, err := regularfile.Read(path)
+	f, err := OpenWeights(path)
 	if err != nil {
-		return nil, fmt.Errorf("weights: %w", err)
+		return nil, err
 	}
-	weights, err := decodeWeights(b, p, l, names)
+	m, err := f.Match(p, WeightsOptions{Layout: l, Names: names})
 	if err != nil {
-		return nil, fmt.Errorf("weights %s: %w: %w", path, ErrWeights, err)
+		return nil, err
 	}
-	return weights, nil
-}
-
-func decodeWeights(b []byte, p *Plan, l Layout, names map[string]string) (map[string]*tensor.Dense, error) {
-	tensors, _, err := readTensors(b)
-	if err != nil {
-		return nil, notTensors(b, "want a safetensors file", err)
-	}
-	has := slices.Sorted(maps.Keys(tensors))
-	for _, parameter := range slices.Sorted(maps.Keys(names)) {
-		if !slices.ContainsFunc(p.Params, func(q Param) bool { return q.Name == parameter }) {
-			return nil, fmt.Errorf("network %s has no parameter %s", p.Network.Name, parameter)
-		}
-	}
-	weights := map[string]*tensor.Dense{}
-	for _, q := range p.Params {
-		name := q.Name
-		if other, ok := names[name]; ok {
-			name = other
-		}
-		view, ok := tensors[name]
-		if !ok {
-			return nil, fmt.Errorf("no tensor %s (it has %v)", name, has)
-		}
-		t, err := denseOf(view)
-		if err != nil {
-			return nil, fmt.Errorf("tensor %s %w", name, err)
-		}
-		out := make([]float32, q.Size())
-		if want := p.permute(q, l, nil); !t.Shape().Eq(tensor.Shape(want)) {
-			return nil, fmt.Errorf("tensor %s has dimensions %v, %s needs %v in the layout %s", name, t.Shape(), q.Name, want, l)
-		}
-		p.permute(q, l, func(native, foreign int) { out[native] = t.Float32s()[foreign] })
-		weights[q.Name] = tensor.New(tensor.WithShape(q.Dims...), tensor.WithBacking(out))
-		delete(tensors, name)
-	}
-	for _, name := range slices.Sorted(maps.Keys(tensors)) {
-		return nil, fmt.Errorf("tensor %s is no parameter of network %s", name, p.Network.Name)
-	}
-	return weights, State{Params: weights}.checkFinite()
+	return f.Weights(p, m)
 }
 
 // checkLayout returns an error for a network that has no equal in a layout.
@@ -171,17 +129,25 @@ func (p *Plan) checkLayout(l Layout) error {
 	return nil
 }
 
-// permute returns a parameter's dimensions in a layout. Unless f is nil, it calls f for
-// each value with its index in this package's layout and its index in l.
-func (p *Plan) permute(q Param, l Layout, f func(native, foreign int)) []int {
-	if f == nil {
-		f = func(int, int) {}
+// dimsIn returns a parameter's dimensions in a layout.
+func (q Param) dimsIn(l Layout) []int {
+	switch d := q.Dims; {
+	case l == ChannelsLast && len(d) == 4:
+		return []int{d[2], d[3], d[1], d[0]}
+	case l == ChannelsLast && len(d) == 2:
+		return []int{d[1], d[0]}
 	}
+	return q.Dims
+}
+
+// permute calls f for each value of a parameter with its index in this package's layout
+// and its index in l.
+func (p *Plan) permute(q Param, l Layout, f func(native, foreign int)) {
 	if l != ChannelsLast {
 		for i := range q.Size() {
 			f(i, i)
 		}
-		return q.Dims
+		return
 	}
 	node := p.Nodes[q.Layer]
 	switch len(q.Dims) {
@@ -200,7 +166,7 @@ func (p *Plan) permute(q Param, l Layout, f func(native, foreign int)) []int {
 				}
 			}
 		}
-		return []int{h, w, channels, filters}
+		return
 	case 2:
 		units, inputs := q.Dims[0], q.Dims[1]
 		source := foreignOrder(p.origin(node.Inputs[0]))
@@ -209,7 +175,7 @@ func (p *Plan) permute(q Param, l Layout, f func(native, foreign int)) []int {
 				f(u*inputs+i, at(source, i)*units+u)
 			}
 		}
-		return []int{inputs, units}
+		return
 	}
 	// A bias has the order of the layer's own outputs. The values of a batch normalisation
 	// have the order of what it normalises.
@@ -217,7 +183,6 @@ func (p *Plan) permute(q Param, l Layout, f func(native, foreign int)) []int {
 	for i := range q.Size() {
 		f(i, at(order, i))
 	}
-	return q.Dims
 }
 
 // origin returns the shapes that the parts of a vector had before they were flattened, one

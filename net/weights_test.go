@@ -1,6 +1,7 @@
 package net
 
 import (
+	"bytes"
 	"errors"
 	"maps"
 	"math"
@@ -256,7 +257,7 @@ func TestWeightsNames(t *testing.T) {
 		names map[string]string
 		says  string
 	}{
-		{rename, nil, "no tensor conv1.weight"},
+		{rename, nil, "network small has 14 parameters; 1 parameter without a tensor (conv1.weight [3 2 2 1]), 1 tensor of no parameter (layer1_W:0 F32 [3 2 2 1])"},
 		{rename, map[string]string{"conv9.weight": "layer1_W:0"}, "no parameter conv9.weight"},
 		{nan, nil, "dense2.bias"},
 	} {
@@ -290,9 +291,31 @@ func FuzzWeights(f *testing.F) {
 	}
 	f.Add(b)
 	f.Add(b[:len(b)/2])
+	// Types and names of other programs, and scalars.
+	for _, replaced := range [][2]string{{`"F32"`, `"F64"`}, {`"F32"`, `"F8_E4M3"`}, {"conv1.weight", "model.0.kernel"}} {
+		f.Add(bytes.ReplaceAll(b, []byte(replaced[0]), []byte(replaced[1])))
+	}
+	f.Add(withHeader(`{"a":{"dtype":"I64","shape":[],"data_offsets":[0,8]},"1.weight":{"dtype":"F16","shape":[2,2],"data_offsets":[8,16]}}`, make([]byte, 16)))
+	f.Add(withHeader(`{"a":{"dtype":"F32","shape":[4294967296,1073741824],"data_offsets":[0,0]}}`, nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if weights, err := decodeWeights(b, plan, ChannelsLast, nil); err == nil && len(weights) != len(plan.Params) {
-			t.Errorf("%d tensors, want %d", len(weights), len(plan.Params))
+		file, err := decodeWeights(b)
+		if err != nil {
+			return
+		}
+		for _, o := range []WeightsOptions{{}, {Layout: ChannelsLast, SkipExtra: true}} {
+			for _, n := range file.OutputSizes(plan, o) {
+				if n < 2 || n > maxElements {
+					t.Errorf("%d classes", n)
+				}
+			}
+			m, err := file.Match(plan, o)
+			if err != nil {
+				continue
+			}
+			weights, err := file.Weights(plan, m)
+			if err == nil && len(weights) != len(plan.Params) {
+				t.Errorf("%d tensors, want %d", len(weights), len(plan.Params))
+			}
 		}
 	})
 }

@@ -29,33 +29,6 @@ type Model struct {
 	Notes    []string // what the network does otherwise than the model, each in a line
 }
 
-// Prepend puts a layer before the network that keeps the shape of its input, such as a convolution that normalises images. The
-// layer has a name, which no other layer has, and params are its parameters by their roles.
-func (m *Model) Prepend(l net.Layer, params map[net.Role]*tensor.Dense) error {
-	name := reflect.ValueOf(l).Elem().FieldByName("Name").String()
-	n := *m.Network
-	n.Layers = []net.Layer{l}
-	for _, layer := range m.Network.Layers {
-		from := reflect.ValueOf(layer).Elem().FieldByName("From")
-		list := slices.Clone(from.Interface().(net.From))
-		for i, other := range list {
-			if other == "input" {
-				list[i] = name
-			}
-		}
-		from.Set(reflect.ValueOf(list))
-		n.Layers = append(n.Layers, layer)
-	}
-	if _, err := n.Plan(); err != nil {
-		return err
-	}
-	for role, t := range params {
-		m.Weights[name+"."+string(role)] = t
-	}
-	*m.Network = n
-	return nil
-}
-
 // ReadOptions say how to read a model.
 type ReadOptions struct {
 	// Name is the network's name. If it is empty, the network gets the model's.

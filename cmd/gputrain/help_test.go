@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/picture/picturetest"
 )
 
@@ -98,6 +99,15 @@ func TestExamples(t *testing.T) {
 	}
 	write(t, "token", "secret-of-the-example")
 	write(t, "wide.json", quickModel)
+	squeezenet := net.BuiltIn("squeezenet")
+	plan, err := squeezenet.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := net.SaveWeights("squeezenet.safetensors", plan, net.InitialState(plan, 1, nil).Params, net.ChannelsFirst); err != nil {
+		t.Fatal(err)
+	}
+	write(t, "names.txt", "# other names\nconv1.weight = conv1.weight\n")
 	labels := "path,label\n"
 	for i := range 20 {
 		labels += fmt.Sprintf("flowers/sky/%d.png,sky\nflowers/grass/%d.png,grass\n", i, i)

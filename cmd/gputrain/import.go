@@ -1,10 +1,12 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
+	"gorgonia.org/tensor"
 
 	"github.com/gputrain/gputrain/net"
 )
@@ -18,10 +20,23 @@ func (a *app) importCommand() *cli.Command {
 		Usage:     "make a checkpoint of another framework's weights (safetensors)",
 		UsageText: "gputrain import [FLAGS] FILE.safetensors",
 		Description: `Writes a checkpoint at epoch 0, for eval, predict and export, and to go on
-training with train --resume, or with train --weights and other settings. The
-file's tensors are float32 and have the names of the network's parameters
-('gputrain models show MODEL' lists the layers: conv1.weight, conv1.bias, ...);
---name maps others.
+training with train --resume, or with train --weights and other settings.
+
+The tensors are float32, float16, bfloat16 or float64, and are recognised by
+  - the names of the network's parameters ('gputrain models show MODEL' lists
+    the layers: conv1.weight, conv1.bias, ...), or torchvision's and timm's for
+    the built-in models that they have too, or Keras's kernel, gamma and so on
+  - these behind a prefix, such as module. or backbone.
+  - the numbers of PyTorch's Sequential, or dimensions, if they fit in one way
+  - --name and --map, which come first
+Counters and single values are left out. What doesn't fit is listed.
+
+Without --data, a built-in model has its usual input and the file's classes.
+torchvision's weights want normalised images. --mean and --std add a layer that
+normalises, so the network takes images as they are:
+  safetensors.torch.save_file(model.state_dict(), "resnet18.safetensors")
+  gputrain import resnet18.safetensors --model resnet18 \
+    --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
 
 From the TensorFlow program of the tutorial, with its variables saved by
   from safetensors.numpy import save_file
@@ -34,16 +49,23 @@ From the TensorFlow program of the tutorial, with its variables saved by
 
 Examples:
   gputrain import model.safetensors
+  gputrain import squeezenet.safetensors --model squeezenet --run pretrained
+  gputrain import model.safetensors --map names.txt --skip-extra
   gputrain import weights.safetensors --model mine.json --run imported`,
-		Flags: append([]cli.Flag{
+		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "model", Value: net.Models()[0].Name, EnvVars: env("model"), Usage: "the weights' network, `MODEL`: a built-in model's name, or a JSON file"},
 			layoutFlag(),
 			&cli.StringSliceFlag{Name: "name", EnvVars: env("name"), Category: "Format", Usage: "take a parameter's values from another tensor, `PARAMETER=TENSOR`; may be repeated"},
+			&cli.StringFlag{Name: "map", EnvVars: env("map"), Category: "Format", Usage: "take the pairs of --name from `FILE`: lines PARAMETER=TENSOR, or a JSON object"},
+			&cli.BoolFlag{Name: "skip-extra", EnvVars: env("skip-extra"), Category: "Format", Usage: "leave out tensors that belong to no parameter"},
+			&cli.StringFlag{Name: "mean", EnvVars: env("mean"), Category: "Input", Usage: "the weights want inputs from which `MEANS` are subtracted, M,M,M, a number a channel"},
+			&cli.StringFlag{Name: "std", EnvVars: env("std"), Category: "Input", Usage: "the weights want inputs that are divided by `DEVIATIONS`, after --mean"},
+			&cli.StringFlag{Name: "input", EnvVars: env("input"), Category: "Input", DefaultText: "the data's, or the model's usual", Usage: "build a built-in model for images of `CxHxW`: channels, rows, columns"},
 			&cli.StringFlag{Name: "recipe", Value: net.Recipes()[0].Name, EnvVars: env("recipe"), Usage: "settings for going on, by `NAME`: " + orList(recipeNames())},
 			dataFlag(),
 			newRunFlag(""),
 			&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object"},
-		}, importONNXFlags()...),
+		},
 		Action: a.importWeights,
 	}
 }
@@ -52,7 +74,8 @@ func (a *app) importWeights(c *cli.Context) (err error) {
 	if c.NArg() != 1 {
 		return usagef("import takes one argument, an ONNX model or a safetensors file; %s", helpHint(c))
 	}
-	if from := c.Args().First(); strings.EqualFold(filepath.Ext(from), "."+formatONNX) {
+	from := c.Args().First()
+	if strings.EqualFold(filepath.Ext(from), "."+formatONNX) {
 		return a.importONNX(c, from)
 	}
 	for _, flag := range importONNXFlags() {
@@ -67,36 +90,92 @@ func (a *app) importWeights(c *cli.Context) (err error) {
 	if !ok {
 		return choose("recipe", c.String("recipe"), recipeNames())
 	}
-	names := map[string]string{}
-	for _, pair := range c.StringSlice("name") {
-		parameter, other, ok := strings.Cut(pair, "=")
-		if !ok || names[parameter] != "" {
-			return usagef("--name: want PARAMETER=TENSOR, once a parameter, as in conv1.weight=layer1_W, got %q", pair)
+	names, err := importedNames(c)
+	if err != nil {
+		return err
+	}
+	mean, deviation, err := normalisation(c)
+	if err != nil {
+		return err
+	}
+	file, err := net.OpenWeights(from)
+	if err != nil {
+		return err
+	}
+	var data *dataset // nil: nobody says what the network was trained on
+	if c.IsSet("data") {
+		if data, err = a.loadData(c, dataWish{seed: recipe.Seed}); err != nil {
+			return err
 		}
-		names[parameter] = other
 	}
-	data, err := a.loadData(c, dataWish{seed: recipe.Seed})
+	options := net.WeightsOptions{Layout: net.Layout(c.String("layout")), Names: names, SkipExtra: c.Bool("skip-extra")}
+	plan, matching, err := importedPlan(c, file, options, data)
+	if err != nil {
+		return a.matchError(c, file, options, err)
+	}
+	if data == nil && isMNIST(plan) {
+		if data, err = a.loadData(c, dataWish{seed: recipe.Seed}); err != nil {
+			return err
+		}
+	}
+	if data != nil {
+		if err := checkFit(plan, data); err != nil {
+			return err
+		}
+	}
+	weights, err := file.Weights(plan, matching)
 	if err != nil {
 		return err
 	}
-	network, err := loadModel(c.String("model"), data.train.Shape, data.train.Classes)
-	if err != nil {
-		return err
+	network := plan.Network
+	if mean != nil {
+		if network, weights, err = net.Normalize(network, weights, mean, deviation); err != nil {
+			return err
+		}
+		if plan, err = network.Plan(); err != nil {
+			return err
+		}
 	}
-	plan, err := network.Plan()
-	if err != nil {
-		return err
+	a.noteMatching(matching)
+	checkpoint := &net.Checkpoint{Network: network, Recipe: recipe.Recipe, Device: importedDevice, State: importedState(plan, recipe.Recipe, weights)}
+	if checkpoint.Train, checkpoint.Subject = unknownSubject(); data != nil {
+		validation := data.validation.ID()
+		checkpoint.Train, checkpoint.Validation, checkpoint.Subject = data.train.ID(), &validation, data.subject(0)
 	}
-	from := c.Args().First()
-	weights, err := net.LoadWeights(from, plan, net.Layout(c.String("layout")), names)
-	if err != nil {
-		return err
-	}
-	if err := checkFit(plan, data); err != nil {
-		return err
-	}
-	validation := data.validation.ID()
-	checkpoint := &net.Checkpoint{Network: network, Recipe: recipe.Recipe, Device: importedDevice, Train: data.train.ID(),
-		Validation: &validation, Subject: data.subject(0), State: importedState(plan, recipe.Recipe, weights)}
 	return a.writeImported(c, checkpoint, from)
+}
+
+// importedState is a state as at the beginning of a run, with these weights.
+func importedState(plan *net.Plan, recipe net.Recipe, weights map[string]*tensor.Dense) net.State {
+	state := net.State{Params: weights, Optimizer: map[string]*tensor.Dense{}}
+	for _, p := range plan.Trained() {
+		for _, moment := range recipe.Optimizer.Moments() {
+			state.Optimizer[p.Name+"."+moment] = tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(p.Dims...))
+		}
+	}
+	return state
+}
+
+// writeImported writes the checkpoint of a new run, and tells of it.
+func (a *app) writeImported(c *cli.Context, checkpoint *net.Checkpoint, from string) error {
+	dir, fresh, err := newRunFolder(c.String("run"))
+	if err != nil {
+		return err
+	}
+	if fresh {
+		defer removeEmpty(dir)
+	}
+	path := filepath.Join(dir, net.LastCheckpoint)
+	if err := net.SaveCheckpoint(path, checkpoint); err != nil {
+		return err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	plan, err := checkpoint.Network.Plan()
+	if err != nil {
+		return err
+	}
+	return a.tellExported(c, exported{File: path, Format: formatCheckpoint, From: from, Network: checkpoint.Network.Name, Weights: plan.Weights(), Bytes: info.Size()})
 }

@@ -86,8 +86,8 @@ func (a *app) runData(c *cli.Context, saved *net.Checkpoint) (data *dataset, cha
 // ownData loads the data set that a run remembers.
 func (a *app) ownData(c *cli.Context, saved *net.Checkpoint, w dataWish) (*dataset, error) {
 	switch s := saved.Subject; {
-	case s.Folder == "" && s.Data == "":
-		return nil, errors.New("the run was imported without data: say with --data FOLDER on which")
+	case s.Data == unknownData:
+		return nil, errors.New("the run was imported, and nobody knows the data that it was trained on: say with --data where such data are")
 	case s.Folder == "" && s.Data != "MNIST":
 		return nil, fmt.Errorf("the data that the run was trained on, %s, came from a program that trained it: say with --data where such data are", s.Data)
 	}

@@ -583,6 +583,9 @@ func resumeRun(c *cli.Context, cfg *net.Config, from string) (path string, err e
 	if err != nil {
 		return "", err
 	}
+	if saved.Train.Samples == 0 {
+		return "", fmt.Errorf("%w: the run was imported without its data; begin a new run with its weights: %s train --weights %s --data FOLDER", net.ErrResume, invocation(), quoted(path))
+	}
 	cfg.Resume, cfg.Recipe = saved, saved.Recipe
 	cfg.Saving.Dir = path
 	if info, err := os.Stat(path); err == nil && !info.IsDir() {
