@@ -115,6 +115,7 @@ func TestExamples(t *testing.T) {
 	write(t, "labels.csv", labels)
 	must(t, "train", "--run", "tutorial")
 	must(t, "export", "--format", "safetensors", "--output", "weights.safetensors")
+	must(t, "export", "--output", "model.onnx")
 	for _, run := range []string{"run-1", "run-2", "run-3"} { // networks that answer at once
 		must(t, "train", "--run", run, "--model", "wide.json")
 	}

@@ -17,23 +17,28 @@ const importedDevice = "none: imported"
 func (a *app) importCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "import",
-		Usage:     "make a checkpoint of another framework's weights (safetensors)",
-		UsageText: "gputrain import [FLAGS] FILE.safetensors",
-		Description: `Writes a checkpoint at epoch 0, for eval, predict and export, and to go on
-training with train --resume, or with train --weights and other settings.
+		Usage:     "make a run of another program's network or weights",
+		UsageText: "gputrain import [FLAGS] FILE.onnx|FILE.safetensors",
+		Description: `Writes a checkpoint at epoch 0, for eval, predict, serve and export, and to
+train on: train --weights RUN --data FOLDER.
 
-The tensors are float32, float16, bfloat16 or float64, and are recognised by
+An ONNX model is a network with its weights: an image classifier of PyTorch,
+Keras or others. Its operators become layers that compute the same. If one
+can't, a line names it and says why; --explain lists all such.
+
+A safetensors file holds weights alone, of the network that --model names. Its
+tensors are float32, float16, bfloat16 or float64, and recognised by
   - the names of the network's parameters ('gputrain models show MODEL' lists
     the layers: conv1.weight, conv1.bias, ...), or torchvision's and timm's for
     the built-in models that they have too, or Keras's kernel, gamma and so on
   - these behind a prefix, such as module. or backbone.
   - the numbers of PyTorch's Sequential, or dimensions, if they fit in one way
   - --name and --map, which come first
-Counters and single values are left out. What doesn't fit is listed.
+Counters and single values are left out. What doesn't fit is listed. Without
+--data, a built-in model has its usual input and the file's classes.
 
-Without --data, a built-in model has its usual input and the file's classes.
-torchvision's weights want normalised images. --mean and --std add a layer that
-normalises, so the network takes images as they are:
+Most networks for photographs want normalised images. --mean and --std add a
+layer that normalises, so the network takes images as they are:
   safetensors.torch.save_file(model.state_dict(), "resnet18.safetensors")
   gputrain import resnet18.safetensors --model resnet18 \
     --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
@@ -48,11 +53,13 @@ From the TensorFlow program of the tutorial, with its variables saved by
     --name dense2.weight=wd2 --name dense2.bias=bd2
 
 Examples:
+  gputrain import model.onnx --run pretrained
+  gputrain import model.onnx --explain
   gputrain import model.safetensors
-  gputrain import squeezenet.safetensors --model squeezenet --run pretrained
+  gputrain import squeezenet.safetensors --model squeezenet --run squeezed
   gputrain import model.safetensors --map names.txt --skip-extra
   gputrain import weights.safetensors --model mine.json --run imported`,
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "model", Value: net.Models()[0].Name, EnvVars: env("model"), Usage: "the weights' network, `MODEL`: a built-in model's name, or a JSON file"},
 			layoutFlag(),
 			&cli.StringSliceFlag{Name: "name", EnvVars: env("name"), Category: "Format", Usage: "take a parameter's values from another tensor, `PARAMETER=TENSOR`; may be repeated"},
@@ -60,12 +67,12 @@ Examples:
 			&cli.BoolFlag{Name: "skip-extra", EnvVars: env("skip-extra"), Category: "Format", Usage: "leave out tensors that belong to no parameter"},
 			&cli.StringFlag{Name: "mean", EnvVars: env("mean"), Category: "Input", Usage: "the weights want inputs from which `MEANS` are subtracted, M,M,M, a number a channel"},
 			&cli.StringFlag{Name: "std", EnvVars: env("std"), Category: "Input", Usage: "the weights want inputs that are divided by `DEVIATIONS`, after --mean"},
-			&cli.StringFlag{Name: "input", EnvVars: env("input"), Category: "Input", DefaultText: "the data's, or the model's usual", Usage: "build a built-in model for images of `CxHxW`: channels, rows, columns"},
+			&cli.StringFlag{Name: "input", EnvVars: env("input"), Category: "Input", DefaultText: "the data's, or the model's usual", Usage: "build a built-in model, or an ONNX model that takes any size, for images of `CxHxW`: channels, rows, columns"},
 			&cli.StringFlag{Name: "recipe", Value: net.Recipes()[0].Name, EnvVars: env("recipe"), Usage: "settings for going on, by `NAME`: " + orList(recipeNames())},
 			dataFlag(),
 			newRunFlag(""),
 			&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object"},
-		},
+		}, importONNXFlags()...),
 		Action: a.importWeights,
 	}
 }

@@ -136,7 +136,7 @@ func (a *app) importedSubject(c *cli.Context, m *onnx.Model, classes int) (*net.
 		}
 	}
 	if len(names) > 0 && len(names) != classes {
-		return nil, fmt.Errorf("%s: %s for %s", from, counted(len(names), "name"), counted(classes, "class"))
+		return nil, fmt.Errorf("%s: %s for %d classes", from, counted(len(names), "name"), classes)
 	}
 	s.ClassNames = names
 	return s, nil
