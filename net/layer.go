@@ -33,7 +33,7 @@ type Layer interface {
 type common struct {
 	name   string
 	from   From
-	frozen Frozen
+	frozen *Frozen // the layer's own
 }
 
 // From names the layers whose outputs a layer takes, in order. They stand before it in
@@ -370,17 +370,17 @@ func (*Multiply) Kind() string { return "multiply" }
 // Kind returns "scale".
 func (*Scale) Kind() string { return "scale" }
 
-func (l *Conv) common() common       { return common{l.Name, l.From, l.Frozen} }
-func (l *Pool) common() common       { return common{l.Name, l.From, l.Frozen} }
-func (l *Activation) common() common { return common{l.Name, l.From, l.Frozen} }
-func (l *Dropout) common() common    { return common{l.Name, l.From, l.Frozen} }
-func (l *BatchNorm) common() common  { return common{l.Name, l.From, l.Frozen} }
-func (l *Flatten) common() common    { return common{l.Name, l.From, l.Frozen} }
-func (l *Dense) common() common      { return common{l.Name, l.From, l.Frozen} }
-func (l *Add) common() common        { return common{l.Name, l.From, l.Frozen} }
-func (l *Concat) common() common     { return common{l.Name, l.From, l.Frozen} }
-func (l *Multiply) common() common   { return common{l.Name, l.From, l.Frozen} }
-func (l *Scale) common() common      { return common{l.Name, l.From, l.Frozen} }
+func (l *Conv) common() common       { return common{l.Name, l.From, &l.Frozen} }
+func (l *Pool) common() common       { return common{l.Name, l.From, &l.Frozen} }
+func (l *Activation) common() common { return common{l.Name, l.From, &l.Frozen} }
+func (l *Dropout) common() common    { return common{l.Name, l.From, &l.Frozen} }
+func (l *BatchNorm) common() common  { return common{l.Name, l.From, &l.Frozen} }
+func (l *Flatten) common() common    { return common{l.Name, l.From, &l.Frozen} }
+func (l *Dense) common() common      { return common{l.Name, l.From, &l.Frozen} }
+func (l *Add) common() common        { return common{l.Name, l.From, &l.Frozen} }
+func (l *Concat) common() common     { return common{l.Name, l.From, &l.Frozen} }
+func (l *Multiply) common() common   { return common{l.Name, l.From, &l.Frozen} }
+func (l *Scale) common() common      { return common{l.Name, l.From, &l.Frozen} }
 
 func (l *Conv) plan(in []Shape) (Node, error) {
 	x := in[0]

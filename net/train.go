@@ -337,7 +337,7 @@ func isFile(path string) bool {
 
 func (t *trainer) run(ctx context.Context) error {
 	started := Started{
-		Network: t.plan.Network.Name, Recipe: t.cfg.Recipe, Device: t.cfg.Device, Weights: t.plan.Weights(),
+		Network: t.plan.Network.Name, Recipe: t.cfg.Recipe, Device: t.cfg.Device, Weights: t.plan.Weights(), Frozen: t.plan.Parameters() - t.plan.Weights(),
 		Train: t.cfg.Train.Len(), StepsPerEpoch: t.steps,
 	}
 	if t.cfg.Validation != nil {

@@ -20,7 +20,7 @@ func (a *app) importCommand() *cli.Command {
 		Usage:     "make a checkpoint of another framework's weights (safetensors)",
 		UsageText: "gputrain import [FLAGS] FILE.safetensors",
 		Description: `Writes a checkpoint at epoch 0, for eval, predict and export, and to go on
-training with train --resume, or with train --weights and other settings. The
+training with train --resume, or with train --from and other settings. The
 file's tensors are float32 and have the names of the network's parameters
 ('gputrain models show MODEL' lists the layers: conv1.weight, conv1.bias, ...);
 --name maps others.
