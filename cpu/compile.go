@@ -179,6 +179,24 @@ func (d *device) memory(lowered *lower.Program, steps []step, opts net.Options, 
 			values += float64(size) * batch
 		}
 	}
+	kept := map[*activations]bool{} // values that training keeps for a backward pass, or that take or come from a whole mini-batch
+	for _, s := range steps {
+		whole := false
+		if s.group != nil {
+			switch layer := lowered.Head(*s.group).Layer.(type) {
+			case *net.Dense:
+				whole = true
+			case *net.BatchNorm:
+				whole = !layer.Settled()
+			}
+		}
+		if training && (whole || s.out.learns) {
+			kept[s.out] = true
+			for _, in := range s.ins {
+				kept[in.activations] = true
+			}
+		}
+	}
 	brief := 0 // the most values of a section's samples that a thread computes at once
 	for _, s := range steps {
 		together := 1
@@ -186,7 +204,7 @@ func (d *device) memory(lowered *lower.Program, steps []step, opts net.Options, 
 			together = min(opts.Batch, mostTogether)
 		}
 		brief = max(brief, together*s.out.size)
-		if training {
+		if kept[s.out] {
 			take(s.out.size, s.out.learns)
 		}
 		if s.group == nil {

@@ -122,7 +122,7 @@ func (n *Network) NewHead(classes int) (*Network, []string, error) {
 //   - [NothingFrozen]: from here on, nothing is frozen, whatever the network had frozen
 //
 // They apply in order. A layer of which a pattern matches all parameters is frozen as a
-// whole; see [BatchNorm]. It is an error if a pattern matches nothing.
+// whole; see [BatchNorm]. It is an error if a pattern of names matches nothing.
 func (n *Network) Freeze(patterns ...string) (*Network, error) {
 	out, err := n.clone()
 	if err != nil {
@@ -143,7 +143,7 @@ func (n *Network) Freeze(patterns ...string) (*Network, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !found {
+		if !found && pattern != HiddenMatrices && pattern != Body { // a network may have one layer alone
 			return nil, fmt.Errorf("nothing to freeze is called %q; layers with parameters are %s", pattern, strings.Join(plan.learners(), ", "))
 		}
 	}
@@ -216,7 +216,7 @@ func (o Optimizer) WithoutFrozen(p *Plan) Optimizer {
 				matches, trained = true, trained || q.Trained
 			}
 		}
-		return matches && !trained && g.Params != HiddenMatrices
+		return matches && !trained && g.Params != HiddenMatrices && g.Params != Body
 	})
 	return o
 }

@@ -31,7 +31,7 @@ func TestFreeze(t *testing.T) {
 		{"@body none", all, ""},
 		{"..deep", all[5:], "conv1 batchnorm1 deep"},
 		{"..relu1", []string{"deep.weight", "norm.weight", "norm.bias", "dense1.weight", "dense1.bias"}, "conv1 batchnorm1"}, // needs none first, as below
-		{"conv*", append([]string{"batchnorm1.weight", "batchnorm1.bias"}, all[5:]...), "conv1 deep"}, // by name, and by type
+		{"conv*", append([]string{"batchnorm1.weight", "batchnorm1.bias"}, all[5:]...), "conv1 deep"},                        // by name, and by type
 		{"batchnorm.*", []string{"conv1.weight", "conv1.bias", "dense1.weight", "dense1.bias"}, "batchnorm1 norm"},
 		{"batchnorm.bias", []string{"conv1.weight", "conv1.bias", "batchnorm1.weight", "norm.weight", "dense1.weight", "dense1.bias"}, ""},
 		{"norm.weight norm.bias", append(slices.Clone(all[:4]), all[7:]...), ""},
@@ -75,6 +75,9 @@ func TestFreeze(t *testing.T) {
 	many := &Network{Input: Shape{1, 1, 1}}
 	for range 14 {
 		many.Layers = append(many.Layers, &Dense{Units: 2})
+	}
+	if one, err := (&Network{Input: Shape{2, 1, 1}, Layers: []Layer{&Dense{Units: 2}}}).Freeze(Body); err != nil || len(mustPlanOf(t, one).Trained()) != 2 {
+		t.Errorf("one layer: %v", err)
 	}
 	if _, err := many.Freeze("x"); err == nil || !strings.HasSuffix(err.Error(), " are dense1, dense2, dense3, dense4, dense5, dense6, ..., dense9, dense10, dense11, dense12, dense13, dense14") {
 		t.Errorf("many layers: %v", err)
@@ -157,6 +160,9 @@ func TestBodyRate(t *testing.T) {
 	want := map[string]float64{"conv1.weight": 0.5, "conv1.bias": 0.5, "batchnorm1.weight": 0.5, "batchnorm1.bias": 0.5, "norm.weight": 0.5, "norm.bias": 3, "dense1.weight": 1, "dense1.bias": 1}
 	if got := rates(mustPlanOf(t, n), o); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("rates are %v, want %v", got, want)
+	}
+	if err := o.CheckFor(mustPlanOf(t, n)); err != nil {
+		t.Error(err)
 	}
 	frozen, err := n.Freeze("norm")
 	if err != nil {

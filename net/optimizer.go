@@ -126,8 +126,8 @@ func (o Optimizer) For(p *Plan, q Param) Optimizer {
 func (o Optimizer) CheckFor(p *Plan) error {
 	trained := p.Trained()
 	for _, g := range o.Groups {
-		if g.Params == HiddenMatrices || slices.ContainsFunc(trained, func(q Param) bool { return g.matches(p, q) }) {
-			continue // a network without hidden layers can be trained in the same way
+		if g.Params == HiddenMatrices || g.Params == Body || slices.ContainsFunc(trained, func(q Param) bool { return g.matches(p, q) }) {
+			continue // a network without such layers, or whose are frozen, can be trained in the same way
 		}
 		if len(trained) == 0 {
 			return fmt.Errorf("optimiser: no parameter matches %q: none is trained", g.Params)

@@ -84,13 +84,14 @@ func TestFineTuning(t *testing.T) {
 	if g := all.Recipe.Optimizer.Groups; len(g) != 1 || g[0].Params != net.Body || g[0].Factor != 0.1 {
 		t.Errorf("groups are %v", g)
 	}
-	// A group of the first run that is only for what is frozen does no harm. One that is given now is checked.
-	train("--from all --freeze @body --epochs 1 --run again")
+	// A group of the first run that is only for what is frozen is left out. One that is given now is checked.
+	train("--from tuned --freeze none --rate-factor conv1.*=0.5 --epochs 1 --run slow")
+	train("--from slow --freeze conv1 --epochs 1 --run again")
 	if g := load(t, filepath.Join(runsFolder, "again")).Recipe.Optimizer.Groups; len(g) != 0 {
 		t.Errorf("groups for what is frozen: %v", g)
 	}
-	refuses(t, exitFailed, `optimiser: no trained parameter matches "@body"; names are such as dense1.weight`,
-		append(strings.Fields("train --from all --freeze @body --rate-factor @body=0.1"), common...)...)
+	refuses(t, exitFailed, `optimiser: no trained parameter matches "conv1.*"; names are such as batchnorm1.weight`,
+		append(strings.Fields("train --from tuned --freeze none,conv1 --rate-factor conv1.*=0.1"), common...)...)
 	// More classes than the data have; a file of a run whose classes are called otherwise; --json.
 	out = train("--from base --data two --head 4 --freeze conv* --epochs 1 --json")
 	var started struct {
