@@ -28,7 +28,7 @@ type Launch struct {
 // Launches returns the nodes of a training step on a mini-batch, in order. form is that of the precision in which the step
 // computes. Launches assumes byte samples without views. With views, view_bytes takes the place of gather_bytes.
 func Launches(plan *net.Plan, options net.Options, form cuda.Form, batch int) []Launch {
-	s := &step{Form: form, plan: plan, batch: batch, narrow: map[int]bool{}}
+	s := &step{Form: form, plan: plan, batch: batch, averages: options.Averages(), narrow: map[int]bool{}}
 	in, samples := s.values(plan.Network.Input), int64(batch)
 	// It reads pixels, indices and labels, and writes values and labels.
 	s.add(Launch{Phase: net.Gather, Call: "gather_bytes", Bytes: in + s.bytes(in, 3*samples)})
@@ -67,6 +67,7 @@ type step struct {
 	cuda.Form
 	plan       *net.Plan
 	batch      int
+	averages   bool // averages of the weights are kept
 	operations []operation
 	narrow     map[int]bool // the layers, by index, whose weight gradient is bfloat16 until the optimiser reads it
 	layer      string
@@ -476,6 +477,13 @@ func (op operation) forward(s *step) {
 	case *net.Dropout:
 		s.call("dropout", in+out, 0)
 	case *net.BatchNorm:
+		if layer.Settled() {
+			if s.averages { // otherwise mean and 1/deviation are ready
+				s.call("batchnorm_running", 0, 4*channels)
+			}
+			s.call("batchnorm", op.read(s)+out, 4*channels)
+			return
+		}
 		parts := int64(s.Parts(s.batch, l.In))
 		s.call("batchnorm_moments", in, 2*parts*channels)
 		// It writes the mini-batch's statistics, and moves the running ones.
@@ -706,8 +714,14 @@ func (op operation) normBackward(s *step) {
 	l := op.head
 	in, channels, parts := s.values(l.In), int64(l.In.C), int64(s.Parts(s.batch, l.In))
 	read := 2 * in // the output's gradient and the input
-	sum := len(op.inputs) > 1
-	if sum {
+	if l.Layer.(*net.BatchNorm).Settled() {
+		if read = in; op.pattern != lower.Single {
+			read += in // the output
+		}
+		op.normInputs(s, read, 4*channels) // mean, 1/deviation, weight and bias
+		return
+	}
+	if len(op.inputs) > 1 {
 		read += in // the output, which tells where the rectifier's slope is 1
 	}
 	// The kernels need the mean and 1/deviation of each channel. To find the rectifier's slope without the output they need
@@ -720,8 +734,14 @@ func (op operation) normBackward(s *step) {
 	if parts > 1 {
 		s.call("batchnorm_gradient_sums", 0, 2*(parts+1)*channels)
 	}
+	op.normInputs(s, read, (max(3, numbers)+2)*channels) // also the weight, and the gradients of weight and bias
+}
+
+// normInputs adds the gradients of batch normalisation's inputs, for which so many values and numbers are read.
+func (op operation) normInputs(s *step, read, numbers int64) {
+	in := s.values(op.head.In)
 	written := in + op.added(s, 0)
-	if sum && op.wanted(1) {
+	if len(op.inputs) > 1 && op.wanted(1) {
 		if other := in + op.added(s, 1); !op.wanted(0) || op.same() {
 			s.call("activation_backward", 2*in+other, 0)
 		} else {
@@ -729,7 +749,7 @@ func (op operation) normBackward(s *step) {
 		}
 	}
 	if op.wanted(0) {
-		s.call("batchnorm_backward", read+written, (max(3, numbers)+2)*channels) // also the weight, and the gradients of weight and bias
+		s.call("batchnorm_backward", read+written, numbers)
 	}
 }
 

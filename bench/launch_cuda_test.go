@@ -73,6 +73,24 @@ func frozen() *net.Network {
 	}}
 }
 
+// settled has batch normalisation that is frozen as a whole, at the beginning, where nothing learns, and behind layers that do.
+func settled() *net.Network {
+	all := net.Frozen{All: true}
+	conv := func(name string, f net.Frozen) net.Layer {
+		return &net.Conv{Name: name, Filters: 8, Kernel: net.Square(3), Padding: net.PadSame, Frozen: f}
+	}
+	norm := func(name string, from ...string) net.Layer {
+		return &net.BatchNorm{Name: name, From: from, Frozen: all}
+	}
+	sum := func(from ...string) net.Layer { return &net.Add{From: from} }
+	relu := &net.Activation{Func: net.ReLU}
+	return &net.Network{Name: "settled", Input: net.Shape{C: 3, H: 16, W: 16}, Layers: []net.Layer{
+		conv("a", all), norm("an"), relu, conv("b", all), norm("bn"), sum("bn", "a"), relu,
+		conv("c", net.Frozen{}), norm("cn"), norm("cm", "c"), relu, norm("cl"), sum("cl", "cn"), &net.Activation{Func: net.ReLU6},
+		norm("dn"), sum("dn", "relu61"), relu, &net.Pool{Mode: net.MeanPool, Global: true}, &net.Flatten{}, &net.Dense{Units: 3},
+	}}
+}
+
 // biases has first layers of which only the biases learn, so that nothing wants the gradients of their own outputs.
 func biases() *net.Network {
 	return &net.Network{Name: "biases", Input: net.Shape{C: 4, H: 24, W: 24}, Layers: []net.Layer{
@@ -126,7 +144,7 @@ func TestLaunchesAreTheGraphs(t *testing.T) {
 		options net.Options
 	}{
 		{net.BuiltIn("tutorial"), adam}, {net.BuiltIn("lenet5"), adam}, {net.BuiltIn("mlp"), adam},
-		{everything(), clipped}, {large(), clipped}, {everything(), rich}, {rearranged(), adam}, {rearranged(), lion}, {everything(), muon}, {model(t, "resnet20"), rescaling}, {devicetest.Residuals(net.Shape{C: 3, H: 24, W: 24}, 16), rich}, {frozen(), adam}, {biases(), clipped},
+		{everything(), clipped}, {large(), clipped}, {everything(), rich}, {rearranged(), adam}, {rearranged(), lion}, {everything(), muon}, {model(t, "resnet20"), rescaling}, {devicetest.Residuals(net.Shape{C: 3, H: 24, W: 24}, 16), rich}, {frozen(), adam}, {settled(), adam}, {biases(), clipped},
 		{model(t, "resnet20"), momentum}, {model(t, "mobilenetv2"), momentum},
 		{ending("a convolution"), adam}, {ending("ReLU", &net.Activation{Func: net.ReLU}), adam}, {ending("normalisation", &net.BatchNorm{}), adam},
 		{ending("pooling", &net.Pool{Mode: net.MeanPool, Global: true}), adam}, {ending("dropout", &net.Flatten{}, &net.Dropout{Rate: 0.5}), adam},

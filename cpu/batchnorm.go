@@ -22,6 +22,7 @@ type batchNorm struct {
 	layout                  layout
 	blocks, plane, size     int // of the layout
 	momentum, epsilon       float64
+	settled                 bool // the layer is frozen as a whole
 	weight, bias            *parameter
 	runningMean, runningVar *parameter
 	mean, inverse           []float64   // of this pass, by channel: the mean, and 1/sqrt(variance+epsilon)
@@ -32,6 +33,8 @@ type batchNorm struct {
 	count                   float64     // values of a channel in this pass or, in a group, in the passes of all members
 	group                   *sums       // nil without a group
 	shared                  []float64   // two sums a channel, in the order of totals, over the group; and the count
+
+	back []float32 // of a settled layer: what the kernel takes for the gradient of the input, by block
 
 	// A task of a block, from its beginning to its end.
 	forwardTask, backwardTask func(w *worker, block int)
@@ -63,7 +66,9 @@ func newBatchNorm(ws *workers, p *pass, node net.Node, in operand, added *operan
 	if op.group = sums; op.group != nil {
 		op.shared = make([]float64, 2*channels+1)
 	}
-	op.momentum, op.epsilon = node.Layer.(*net.BatchNorm).Settings()
+	layer := node.Layer.(*net.BatchNorm)
+	op.momentum, op.epsilon = layer.Settings()
+	op.settled = layer.Settled()
 	op.forwardTask, op.nearTask, op.momentsTask, op.statisticsTask = op.forwardBlock, op.near, op.moments, op.statistics
 	op.settleTask, op.normalizeTask = op.settleBlock, op.normalize
 	return op
@@ -81,7 +86,8 @@ func (op *batchNorm) share() (tasks int) {
 	return op.blocks * op.parts
 }
 
-// forward is called in training, and in the evaluation of a trace; see settledNorm.
+// forward is called in training, and in the evaluation of a trace; see settledNorm, also for
+// layers that are frozen as a whole.
 func (op *batchNorm) forward() {
 	ws, tasks := op.workers, op.share()
 	op.count = float64(op.pass.counted * op.layout.area())
@@ -421,8 +427,8 @@ func (op *batchNorm) normalizeBack(w *worker, task int) {
 	}
 }
 
-// settledNorm is a batch normalisation in an evaluation: the running statistics are
-// constants, so it treats each sample by itself.
+// settledNorm is a batch normalisation by its running statistics: in an evaluation, or of a
+// layer that is frozen as a whole. They are constants, so it treats each sample by itself.
 type settledNorm struct{ norm *batchNorm }
 
 func (op *settledNorm) ready() { op.norm.workers.do(op.norm.blocks, op.norm.settleTask) }
@@ -443,4 +449,39 @@ func (op *settledNorm) forwardPart(w *worker, n int, p part) {
 	}
 }
 
-func (op *settledNorm) backward(*worker, int) { panic("BUG: evaluation has no gradients") }
+// planGradients makes room for the constants of the backward pass.
+func (op *settledNorm) planGradients(int) {
+	lanes := op.norm.layout.lanes
+	op.norm.back = make([]float32, 3*lanes*op.norm.blocks)
+}
+
+// prepare sets the constants: the gradient is only scaled, which is to normalise it with a
+// mean and a shift of 0.
+func (op *settledNorm) prepare() {
+	lanes := op.norm.layout.lanes
+	for block := range op.norm.blocks {
+		copy(op.norm.back[(3*block+1)*lanes:][:lanes], op.norm.constantsOf(block)[lanes:])
+	}
+}
+
+func (op *settledNorm) finish() {}
+
+func (op *settledNorm) backward(w *worker, n int) {
+	norm := op.norm
+	dy := norm.out.grads(n)
+	norm.rectifier.backward(w.kernel, dy, norm.out.values(n))
+	if norm.added != nil && norm.added.wanted {
+		norm.added.collect(w, norm.added.grads(n), dy)
+	}
+	if !norm.in.wanted {
+		return
+	}
+	how, dx := asm.Normalization(0), norm.in.grads(n)
+	if norm.in.adds {
+		how = asm.NormalizeAdd
+	}
+	for block := range norm.blocks {
+		to := norm.of(dx, 0, block)
+		w.kernel.NormalizeVectors(to, norm.of(dy, 0, block), to, norm.back[3*block*norm.layout.lanes:][:3*norm.layout.lanes], how)
+	}
+}

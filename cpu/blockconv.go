@@ -108,7 +108,7 @@ func (op *blockConv) planGradients(batch int) {
 	}
 }
 
-func (op *blockConv) ready() { op.pack(op.pass.weights) }
+func (op *blockConv) ready() { op.pack(op.pass.version(op.weight, op.bias)) }
 
 // pack packs the weights for the output, if they are of another version than before.
 func (op *blockConv) pack(version int64) {
@@ -171,9 +171,9 @@ func (op *blockConv) forwardPart(w *worker, n int, p part) {
 func (op *blockConv) prepare() {
 	switch {
 	case op.backWinograd != nil:
-		op.backWinograd.ready(op.pass.weights, nil)
+		op.backWinograd.ready(op.pass.version(op.weight), nil)
 	case op.back != nil:
-		op.back.ready(op.pass.weights, nil)
+		op.back.ready(op.pass.version(op.weight), nil)
 	}
 }
 

@@ -12,12 +12,24 @@ type activations struct {
 	learns      bool      // its gradient is computed
 	size        int       // values a sample
 	value, grad []float32 // of a whole mini-batch
-	// In an evaluation, nothing needs most values for long. Then these are the values of
-	// the samples that each worker computes just now. apart is how far apart the workers'
-	// values are. brief is nil if the values are needed for longer.
-	brief []float32
-	apart int
+	brief       [2]brief  // in an evaluation, and in training
 }
+
+// brief holds values that nothing needs for long: those of the samples that each worker
+// computes just now. So are most values of an evaluation, and in training those before the
+// first layer that learns. values is nil if they are needed for longer. apart is how far
+// apart the workers' values are.
+type brief struct {
+	values []float32
+	apart  int
+}
+
+// The passes that have brief values, as indices of activations.brief. A trace has none.
+const (
+	inEvaluation = iota
+	inTraining
+	inTrace
+)
 
 // newActivations describes a value. It has no memory yet.
 func newActivations(l layout, learns bool) *activations {
@@ -30,8 +42,7 @@ func (a *activations) take(batch int) *activations {
 	return a
 }
 
-// values returns the values of sample n in training, and those of an evaluation that aren't
-// brief.
+// values returns the values of sample n, which aren't brief.
 func (a *activations) values(n int) []float32 { return a.value[n*a.size : (n+1)*a.size] }
 
 // at returns the values of sample n, which a worker computes in a forward pass.
@@ -39,8 +50,10 @@ func (a *activations) at(w *worker, n int) []float32 { return a.from(w, n)[:a.si
 
 // from returns the values of sample n and of those behind it that the worker computes with it.
 func (a *activations) from(w *worker, n int) []float32 {
-	if w.brief && a.brief != nil {
-		return a.brief[w.row*a.apart+(n-w.first)*a.size:]
+	if w.pass != inTrace {
+		if b := &a.brief[w.pass]; b.values != nil {
+			return b.values[w.row*b.apart+(n-w.first)*a.size:]
+		}
 	}
 	return a.value[n*a.size:]
 }

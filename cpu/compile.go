@@ -70,7 +70,7 @@ func newProgram(d *device, plan *net.Plan, opts net.Options, training bool) (*pr
 	}
 	p.takeParameters()
 	p.takeOperations(lowered, steps, values)
-	p.takeValues()
+	p.takeEvaluationValues()
 	logits := p.all.operations[len(p.all.operations)-1].out
 	p.loss = newLoss(d.workers, &p.pass, logits, opts.Batch, opts.Loss)
 	p.forwardTask, p.singleTask, p.cutTask = p.forwardSamples, p.forwardSingle, p.forwardPart
@@ -92,26 +92,38 @@ func (p *program) prepareTraining() {
 			l.planGradients(p.options.Batch)
 		}
 	}
-	p.keepAllValues()
+	p.planTraining()
 	p.all = newSequence(p.all.operations) // again: the gradients may prefer other groups of samples
+	operations, ins := p.fold(true)
+	p.training, p.trainingIns = newSequence(operations), ins
+	p.takeTrainingValues()
 	p.takeGradients()
 	p.optimizer = newOptimizer(p.device.workers, p.plan, p.options, p.params)
 	p.backwardTask = p.backwardSamples
 }
 
-// keepAllValues takes memory for the values of all layers at once, as training and traces
-// need it. It does so once.
-func (p *program) keepAllValues() {
-	if p.keepsAll {
+// planTraining takes the memory that operations need for the forward pass of training, and of
+// traces. It does so once.
+func (p *program) planTraining() {
+	if p.planned {
 		return
 	}
-	p.keepsAll = true
+	p.planned = true
 	for _, op := range p.all.operations {
 		if t, ok := op.computes().(trainer); ok {
 			t.planTraining(p.options.Batch)
 		}
 	}
-	p.takeAllValues()
+}
+
+// keepAllValues takes memory for the values of all layers at once, as traces need it. It does
+// so once.
+func (p *program) keepAllValues() {
+	if !p.keepsAll {
+		p.keepsAll = true
+		p.planTraining()
+		p.takeAllValues()
+	}
 }
 
 // checkSizes returns an error if an int32 can't number the values of a mini-batch
@@ -167,6 +179,24 @@ func (d *device) memory(lowered *lower.Program, steps []step, opts net.Options, 
 			values += float64(size) * batch
 		}
 	}
+	kept := map[*activations]bool{} // values that training keeps for a backward pass, or that take or come from a whole mini-batch
+	for _, s := range steps {
+		whole := false
+		if s.group != nil {
+			switch layer := lowered.Head(*s.group).Layer.(type) {
+			case *net.Dense:
+				whole = true
+			case *net.BatchNorm:
+				whole = !layer.Settled()
+			}
+		}
+		if training && (whole || s.out.learns) {
+			kept[s.out] = true
+			for _, in := range s.ins {
+				kept[in.activations] = true
+			}
+		}
+	}
 	brief := 0 // the most values of a section's samples that a thread computes at once
 	for _, s := range steps {
 		together := 1
@@ -174,7 +204,7 @@ func (d *device) memory(lowered *lower.Program, steps []step, opts net.Options, 
 			together = min(opts.Batch, mostTogether)
 		}
 		brief = max(brief, together*s.out.size)
-		if training {
+		if kept[s.out] {
 			take(s.out.size, s.out.learns)
 		}
 		if s.group == nil {
@@ -284,8 +314,8 @@ func (p *program) takeOperations(lowered *lower.Program, steps []step, values []
 		}
 		operations, ins = append(operations, op), append(ins, s.ins)
 	}
-	p.all, p.ins = newSequence(operations), ins
-	operations, p.evaluationIns = fold(operations, ins)
+	p.all, p.ins, p.folded = newSequence(operations), ins, map[*blockConv]*folded{}
+	operations, p.evaluationIns = p.fold(false)
 	p.evaluation = newSequence(operations)
 }
 
@@ -419,10 +449,10 @@ func (p *program) makeGroup(op *operation, lowered *lower.Program, g lower.Group
 		op.sample = newBlockConv(ws, &p.pass, head, ins[0], op.out, batch, params[head.Index], rectifierOf(tail))
 		p.showReLU(tail, head)
 	case lower.NormReLU:
-		op.batch = newBatchNorm(ws, &p.pass, head, ins[0], nil, op.out, params[head.Index], rectifierOf(tail), p.statistics())
+		op.takeNorm(newBatchNorm(ws, &p.pass, head, ins[0], nil, op.out, params[head.Index], rectifierOf(tail), p.statistics()))
 		p.showReLU(tail, head)
 	case lower.NormAddReLU:
-		op.batch = newBatchNorm(ws, &p.pass, head, ins[0], &ins[1], op.out, params[head.Index], rectifierOf(tail), p.statistics())
+		op.takeNorm(newBatchNorm(ws, &p.pass, head, ins[0], &ins[1], op.out, params[head.Index], rectifierOf(tail), p.statistics()))
 		p.showReLU(tail, head, p.plan.Nodes[g.Nodes[1]])
 	case lower.AddReLU:
 		op.sample = &add{ins, op.out, true}
@@ -434,6 +464,16 @@ func (p *program) makeGroup(op *operation, lowered *lower.Program, g lower.Group
 		p.showReLU(tail, head)
 	default:
 		panic(fmt.Sprintf("BUG: group of pattern %q", g.Pattern))
+	}
+}
+
+// takeNorm makes the operation a batch normalisation. One that is frozen as a whole treats
+// each sample by itself in training too.
+func (op *operation) takeNorm(norm *batchNorm) {
+	if norm.settled {
+		op.sample = &settledNorm{norm}
+	} else {
+		op.batch = norm
 	}
 }
 
@@ -455,7 +495,7 @@ func (p *program) singleLayer(op *operation, node net.Node, ins []operand, param
 		}
 		op.sample = newDropout(&p.pass, node, layer.Rate, p.options.Seed, in, out)
 	case *net.BatchNorm:
-		op.batch = newBatchNorm(ws, &p.pass, node, in, nil, out, params, rectifier{}, p.statistics())
+		op.takeNorm(newBatchNorm(ws, &p.pass, node, in, nil, out, params, rectifier{}, p.statistics()))
 	case *net.Add:
 		op.sample = &add{ins, out, false}
 	case *net.Concat:

@@ -238,7 +238,7 @@ func finishForward(ks *asm.Kernels, y []float32, bias *parameter, k int, relu bo
 func (op *conv) ready() {
 	switch {
 	case op.winograd != nil:
-		op.winograd.ready(op.pass.weights, op.bias)
+		op.winograd.ready(op.pass.version(op.weight, op.bias), op.bias)
 	case op.direct != nil:
 		op.direct.ready()
 	}

@@ -106,9 +106,9 @@ func TestSmallImages(t *testing.T) {
 		for _, threads := range []int{0, 1, 2, 5} { // 0 is one by one, on one thread
 			d := open(tier, max(1, threads))(t).(*device)
 			p := compile(t, d, n, batch)
-			for i := range p.all.sections {
+			for i := range p.training.sections {
 				if threads == 0 {
-					p.all.sections[i].group = 1
+					p.training.sections[i].group = 1
 				}
 			}
 			for range 3 {

@@ -44,7 +44,7 @@ func newDirect(op *conv, node net.Node) *direct {
 
 // ready packs the weights if they have changed.
 func (d *direct) ready() {
-	if version := d.conv.pass.weights; d.packed != version {
+	if version := d.conv.pass.version(d.conv.weight, d.conv.bias); d.packed != version {
 		d.conv.workers.do(d.groups, d.packTask)
 		d.outputs.ready()
 		d.packed = version

@@ -4,7 +4,8 @@ import "github.com/gputrain/gputrain/net"
 
 // folded is a convolution with the batch normalisation after it, in evaluation. There the
 // running statistics are constants, so both are one convolution: with the weights times
-// what normalisation multiplies by, and the bias that follows.
+// what normalisation multiplies by, and the bias that follows. It is the same in training
+// for layers that are frozen, and behind others that are.
 type folded struct {
 	blockConv
 	plain            *blockConv // the convolution by itself
@@ -14,12 +15,25 @@ type folded struct {
 	foldTask         func(w *worker, filter int)
 }
 
-// fold returns the operations of an evaluation that isn't traced, and their inputs. They are
-// the given ones, but a convolution and the batch normalisation after it are folded if
-// nothing else takes the convolution's output, in another layout perhaps. Another batch
-// normalisation treats each sample by itself, and so does a fully connected layer with few
-// weights. ins holds the inputs of each operation.
-func fold(operations []operation, ins [][]operand) (out []operation, outIns [][]operand) {
+// normOf returns the batch normalisation that an operation is, or nil.
+func normOf(op operation) *batchNorm {
+	switch op := op.computes().(type) {
+	case *batchNorm:
+		return op
+	case *settledNorm:
+		return op.norm
+	}
+	return nil
+}
+
+// fold returns the operations of an evaluation that isn't traced or, with training, those of
+// a step, and their inputs. They are the program's, but a convolution and the batch
+// normalisation after it are folded if nothing else takes the convolution's output, in
+// another layout perhaps. In training, both must be frozen, and all before them. In an
+// evaluation, another batch normalisation treats each sample by itself, and so does a fully
+// connected layer with few weights.
+func (p *program) fold(training bool) (out []operation, outIns [][]operand) {
+	operations, ins := p.all.operations, p.ins
 	convs, uses := map[*activations]*blockConv{}, map[*activations]int{}
 	for i, op := range operations {
 		if conv, ok := op.sample.(*blockConv); ok && !conv.rectifier.is {
@@ -31,7 +45,8 @@ func fold(operations []operation, ins [][]operand) (out []operation, outIns [][]
 	}
 	folds := map[*activations]bool{} // outputs of convolutions that are folded
 	for _, op := range operations {
-		if norm, ok := op.batch.(*batchNorm); ok && convs[norm.in.activations] != nil && uses[norm.in.activations] == 1 {
+		norm := normOf(op)
+		if norm != nil && convs[norm.in.activations] != nil && uses[norm.in.activations] == 1 && (!training || norm.settled && !op.learns) {
 			folds[norm.in.activations] = true
 		}
 	}
@@ -39,25 +54,31 @@ func fold(operations []operation, ins [][]operand) (out []operation, outIns [][]
 		out, outIns = append(out, operation{sample: sample, out: op.out, layers: op.layers}), append(outIns, in)
 	}
 	for i, op := range operations {
-		norm, ok := op.batch.(*batchNorm)
+		norm := normOf(op)
 		full, connected := op.batch.(*dense)
 		switch {
 		case folds[op.out]:
-		case connected && full.small():
-			add(op, denseSamples{full}, ins[i]...)
-		case !ok:
-			out, outIns = append(out, op), append(outIns, ins[i])
-		case !folds[norm.in.activations]:
-			add(op, &settledNorm{norm}, ins[i]...)
-		default:
+		case norm != nil && folds[norm.in.activations]:
 			conv := convs[norm.in.activations]
-			both := newFolded(conv, norm)
+			both := p.folded[conv]
+			if both == nil {
+				both = newFolded(conv, norm)
+				p.folded[conv] = both
+			}
 			add(op, both, conv.in)
 			if norm.added != nil {
 				add(op, &addTo{norm.added, op.out, norm.rectifier}, *norm.added)
 			} else if both.winograd != nil && norm.rectifier.six() { // Winograd's method applies only a ReLU
 				add(op, &addTo{nil, op.out, norm.rectifier})
 			}
+		case training:
+			out, outIns = append(out, op), append(outIns, ins[i])
+		case norm != nil:
+			add(op, &settledNorm{norm}, ins[i]...)
+		case connected && full.small():
+			add(op, denseSamples{full}, ins[i]...)
+		default:
+			out, outIns = append(out, op), append(outIns, ins[i])
 		}
 	}
 	return out, outIns
@@ -78,10 +99,14 @@ func newFolded(conv *blockConv, norm *batchNorm) *folded {
 }
 
 func (op *folded) ready() {
-	if op.weights == op.pass.weights && op.running == op.pass.running {
+	weights, running := op.pass.version(op.plain.weight, op.plain.bias, op.norm.weight, op.norm.bias), op.pass.running
+	if op.norm.settled { // its statistics don't move
+		running = 0
+	}
+	if op.weights == weights && op.running == running {
 		return
 	}
-	op.weights, op.running = op.pass.weights, op.pass.running
+	op.weights, op.running = weights, running
 	op.norm.settle(0, op.node.Out.C)
 	op.workers.do(op.node.Out.C, op.foldTask)
 	op.folds++
@@ -118,4 +143,4 @@ func (op *addTo) forward(w *worker, n int) {
 	op.rectifier.of(w.kernel, y)
 }
 
-func (op *addTo) backward(*worker, int) { panic("BUG: evaluation has no gradients") }
+func (op *addTo) backward(*worker, int) { panic("BUG: what is folded has no gradients") }

@@ -6,12 +6,12 @@ import "slices"
 // needed from the section that first writes it in the backward pass to the section that
 // computes the value. Gradients that are needed at different times share memory.
 func (p *program) takeGradients() {
-	sections := p.all.sections
+	sections := p.training.sections
 	// first is the section in which the backward pass first writes a gradient.
-	first := map[*activations]int{p.all.operations[len(p.all.operations)-1].out: len(sections) - 1} // the loss writes that of the logits
+	first := map[*activations]int{p.training.operations[len(p.training.operations)-1].out: len(sections) - 1} // the loss writes that of the logits
 	for s, section := range sections {
 		for i := section.first; i < section.end; i++ {
-			for _, in := range p.ins[i] {
+			for _, in := range p.trainingIns[i] {
 				if in.wanted {
 					first[in.activations] = max(first[in.activations], s)
 				}
@@ -22,13 +22,13 @@ func (p *program) takeGradients() {
 	of := map[*activations]*sharedBuffer{}
 	for s := len(sections) - 1; s >= 0; s-- {
 		for at := s; at >= 0; at-- { // the sections that compute what is first written here
-			for _, op := range p.all.operations[sections[at].first:sections[at].end] {
+			for _, op := range p.training.operations[sections[at].first:sections[at].end] {
 				if op.out.learns && max(first[op.out], at) == s {
 					of[op.out] = buffers.take(op.out, op.out.size*p.options.Batch)
 				}
 			}
 		}
-		for _, op := range p.all.operations[sections[s].first:sections[s].end] {
+		for _, op := range p.training.operations[sections[s].first:sections[s].end] {
 			if op.out.learns {
 				buffers.give(of[op.out])
 			}
@@ -60,59 +60,9 @@ func (p *program) separateGradients() {
 	}
 }
 
-// takeValues takes the memory for the values of an evaluation. Values that only one section
-// computes and takes are brief, except the logits. They share memory.
-func (p *program) takeValues() {
-	e := p.evaluation
-	samples, threads := min(p.options.Batch, mostEvaluated), len(p.device.workers.all)
-	rows := min(samples, threads)     // workers that compute samples
-	section := map[*activations]int{} // that computes a value
-	last := map[*activations]int{}    // the last operation that takes or computes it
-	long := map[*activations]bool{e.operations[len(e.operations)-1].out: true}
-	uses := func(i int) []operand {
-		return slices.Concat(p.evaluationIns[i], []operand{{activations: e.operations[i].out}})
-	}
-	for s, some := range e.sections {
-		for i := some.first; i < some.end; i++ {
-			op := e.operations[i]
-			if _, ok := section[op.out]; !ok {
-				section[op.out] = s
-			}
-			for _, v := range uses(i) {
-				last[v.activations] = i
-				if section[v.activations] != s || op.batch != nil {
-					long[v.activations] = true
-				}
-			}
-		}
-	}
-	var buffers sharedBuffers
-	of := map[*activations]*sharedBuffer{}
-	for _, some := range e.sections {
-		together := min(max(1, some.group), (samples+threads-1)/threads)
-		for i := some.first; i < some.end; i++ {
-			if out := e.operations[i].out; !long[out] && of[out] == nil {
-				size := (together*out.size + lineValues - 1) / lineValues * lineValues
-				of[out] = buffers.take(out, size)
-			}
-			for _, v := range uses(i) {
-				if b := of[v.activations]; b != nil && last[v.activations] == i {
-					buffers.give(b)
-					last[v.activations] = -1 // it may stand twice among the inputs
-				}
-			}
-		}
-	}
-	for _, b := range buffers.all {
-		size := rows * b.size
-		for _, user := range b.users {
-			size = max(size, min(samples, mostCut(threads))*user.size)
-		}
-		memory := newBuffer(size)
-		for _, user := range b.users {
-			user.brief, user.apart = memory, b.size
-		}
-	}
+// takeEvaluationValues takes the memory for the values of an evaluation.
+func (p *program) takeEvaluationValues() {
+	long := p.takeBrief(inEvaluation, p.evaluation, p.evaluationIns, min(p.options.Batch, mostEvaluated))
 	for _, op := range p.all.operations {
 		if long[op.out] {
 			op.out.take(p.options.Batch)
@@ -123,7 +73,78 @@ func (p *program) takeValues() {
 	}
 }
 
-// takeAllValues takes the memory for the values that only training and traces need.
+// takeTrainingValues takes the memory for the values of training that have none yet.
+func (p *program) takeTrainingValues() {
+	long := p.takeBrief(inTraining, p.training, p.trainingIns, p.options.Batch)
+	for _, op := range p.training.operations {
+		if long[op.out] && op.out.value == nil {
+			op.out.take(p.options.Batch)
+		}
+		if c, ok := op.sample.(*conv); ok && op.learns && c.out.value == nil {
+			c.out.take(p.options.Batch)
+		}
+	}
+}
+
+// takeBrief takes the memory for the values of a sequence that are brief, in passes of so
+// many samples at most. It returns the values that aren't. Those are brief that only one
+// section computes and takes, and no backward pass, except the logits. They share memory.
+func (p *program) takeBrief(pass int, of sequence, ins [][]operand, samples int) (long map[*activations]bool) {
+	threads := len(p.device.workers.all)
+	rows := min(samples, threads)     // workers that compute samples
+	section := map[*activations]int{} // that computes a value
+	last := map[*activations]int{}    // the last operation that takes or computes it
+	long = map[*activations]bool{of.operations[len(of.operations)-1].out: true}
+	uses := func(i int) []operand {
+		return slices.Concat(ins[i], []operand{{activations: of.operations[i].out}})
+	}
+	for s, some := range of.sections {
+		for i := some.first; i < some.end; i++ {
+			op := of.operations[i]
+			if _, ok := section[op.out]; !ok {
+				section[op.out] = s
+			}
+			for _, v := range uses(i) {
+				last[v.activations] = i
+				if section[v.activations] != s || op.batch != nil || pass == inTraining && op.learns {
+					long[v.activations] = true
+				}
+			}
+		}
+	}
+	var buffers sharedBuffers
+	has := map[*activations]*sharedBuffer{}
+	for _, some := range of.sections {
+		together := min(max(1, some.group), (samples+threads-1)/threads)
+		for i := some.first; i < some.end; i++ {
+			if out := of.operations[i].out; !long[out] && has[out] == nil {
+				size := (together*out.size + lineValues - 1) / lineValues * lineValues
+				has[out] = buffers.take(out, size)
+			}
+			for _, v := range uses(i) {
+				if b := has[v.activations]; b != nil && last[v.activations] == i {
+					buffers.give(b)
+					last[v.activations] = -1 // it may stand twice among the inputs
+				}
+			}
+		}
+	}
+	for _, b := range buffers.all {
+		size := rows * b.size
+		for _, user := range b.users {
+			if pass == inEvaluation { // in training, samples aren't cut
+				size = max(size, min(samples, mostCut(threads))*user.size)
+			}
+		}
+		memory := newBuffer(size)
+		for _, user := range b.users {
+			user.brief[pass] = brief{memory, b.size}
+		}
+	}
+	return long
+}
+
+// takeAllValues takes the memory for the values that only traces need.
 func (p *program) takeAllValues() {
 	for _, op := range p.all.operations {
 		if op.out.value == nil {

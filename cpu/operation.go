@@ -86,9 +86,21 @@ type pass struct {
 	training  bool      // dropout drops values, and batch normalisation uses the batch's statistics
 	frozen    bool      // running statistics don't change
 	traced    bool      // values that a step doesn't need are computed too, for a trace
-	weights   int64     // version of the weights
+	weights   int64     // version of the weights that are trained
+	kept      int64     // version of all other parameters; see version
 	running   int64     // version of the running statistics
 	step      int64     // updates made before this step
+}
+
+// version returns the version of some parameters' values, some of which may be nil. A step
+// doesn't change those that aren't trained.
+func (p *pass) version(some ...*parameter) int64 {
+	for _, q := range some {
+		if q.trained() {
+			return p.weights
+		}
+	}
+	return p.kept
 }
 
 // parameter is the memory of one parameter. grad and moments are nil if it

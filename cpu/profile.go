@@ -21,9 +21,9 @@ type profile struct {
 // ProfileStep trains as Step does, and returns where the time went. Other calls
 // time nothing.
 func (p *program) ProfileStep(b net.Batch) ([]net.Part, error) {
-	f := &profile{busy: make([][]time.Duration, len(p.device.workers.all)), own: make([]time.Duration, len(p.all.operations))}
+	f := &profile{busy: make([][]time.Duration, len(p.device.workers.all)), own: make([]time.Duration, len(p.training.operations))}
 	for i := range f.busy {
-		f.busy[i] = make([]time.Duration, len(p.all.operations))
+		f.busy[i] = make([]time.Duration, len(p.training.operations))
 	}
 	p.profile = f
 	defer func() { p.profile = nil }()

@@ -21,18 +21,22 @@ type program struct {
 	// mini-batch's parts so far, or of its last part; then those before are in earlier.
 	gradients, earlier []float32
 
-	all        sequence  // of a step, and of traces
+	all        sequence  // of traces
+	training   sequence  // of a step
 	evaluation sequence  // of an evaluation
-	running    sequence  // the one of both that runs
+	running    sequence  // the one of them that runs
 	visible    []visible // indexed by node of the plan
 	keepsAll   bool      // there is memory for the values of all layers at once
+	folded     map[*blockConv]*folded
+	planned    bool // operations have memory for the forward pass of training
 	loss       *loss
 	optimizer  *optimizer
 
 	step    int64
 	metrics net.Metrics
 	sums    *sums // over the members of a group; nil without one
-	weights int64 // version of the weights
+	weights int64 // version of the weights that are trained
+	kept    int64 // version of all other parameters
 	moved   int64 // version of the running statistics
 	parts   int   // how many parts of a mini-batch have gradients that await an update
 	swapped bool  // the averages are in the place of the weights
@@ -43,8 +47,8 @@ type program struct {
 	section                   *section // the section that runs
 	forwardTask, backwardTask func(w *worker, n int)
 
-	ins, evaluationIns [][]operand // of the operations of all, and of evaluation
-	separate           bool        // each gradient has memory of its own
+	ins, trainingIns, evaluationIns [][]operand // of the operations of all, of training and of evaluation
+	separate                        bool        // each gradient has memory of its own
 
 	// For forwardCut:
 	single              int   // the operation that runs
@@ -123,15 +127,18 @@ func (p *program) Options() net.Options { return p.options }
 // forward computes probabilities for the samples of ps. If compare is set, it also
 // computes losses and hits. Operations see ps as p.pass.
 func (p *program) forward(ps pass, compare bool) {
-	ps.traced, ps.weights, ps.running, ps.step = p.tracing, p.weights, p.moved, p.step
+	ps.traced, ps.weights, ps.kept, ps.running, ps.step = p.tracing, p.weights, p.kept, p.moved, p.step
 	ps.counted = ps.share.Counted(ps.Len())
 	p.pass = ps
-	p.running = p.evaluation
-	if ps.training || ps.traced {
-		p.running = p.all
+	memory := inEvaluation
+	switch p.running = p.evaluation; {
+	case ps.traced:
+		memory, p.running = inTrace, p.all
+	case ps.training:
+		memory, p.running = inTraining, p.training
 	}
 	for _, w := range p.device.workers.all {
-		w.brief = !ps.training && !ps.traced
+		w.pass = memory
 	}
 	for i := range p.running.sections {
 		s := &p.running.sections[i]
@@ -236,36 +243,36 @@ func (p *program) forwardSingle(w *worker, n int) {
 // backward computes the gradients, from the last operation to the first. It leaves
 // out operations that don't learn.
 func (p *program) backward() {
-	for i := len(p.all.sections) - 1; i >= 0; i-- {
-		s := &p.all.sections[i]
+	for i := len(p.running.sections) - 1; i >= 0; i-- {
+		s := &p.running.sections[i]
 		if !p.learns(s) {
 			continue
 		}
 		p.section = s
 		p.profile.begin()
-		if op := p.all.operations[s.first]; op.batch != nil {
+		if op := p.running.operations[s.first]; op.batch != nil {
 			op.batch.backward()
 			p.profile.end(net.Backward, op.layers)
 			continue
 		}
 		for j := s.first; j < s.end; j++ {
-			if op, ok := p.all.operations[j].sample.(weightOp); ok && p.all.operations[j].learns {
+			if op, ok := p.running.operations[j].sample.(weightOp); ok && p.running.operations[j].learns {
 				p.profile.alone(j, op.prepare)
 			}
 		}
 		p.device.workers.do(p.groups(s), p.backwardTask)
 		for j := s.first; j < s.end; j++ {
-			if op, ok := p.all.operations[j].sample.(weightOp); ok && p.all.operations[j].learns {
+			if op, ok := p.running.operations[j].sample.(weightOp); ok && p.running.operations[j].learns {
 				p.profile.alone(j, op.finish)
 			}
 		}
-		p.profile.share(net.Backward, p.all.operations, *s)
+		p.profile.share(net.Backward, p.running.operations, *s)
 	}
 }
 
 // learns reports whether an operation of a section has a backward pass.
 func (p *program) learns(s *section) bool {
-	for _, op := range p.all.operations[s.first:s.end] {
+	for _, op := range p.running.operations[s.first:s.end] {
 		if op.learns {
 			return true
 		}
@@ -276,7 +283,7 @@ func (p *program) learns(s *section) bool {
 func (p *program) backwardSamples(w *worker, group int) {
 	first, end := p.samplesOf(group)
 	for i := p.section.end - 1; i >= p.section.first; i-- {
-		op := &p.all.operations[i]
+		op := &p.running.operations[i]
 		switch {
 		case !op.learns:
 		case p.profile != nil:
@@ -383,6 +390,9 @@ func (p *program) Update() error {
 	}
 	p.optimizer.run(p.step)
 	p.weights++
+	if _, back := p.options.AverageMove(p.step); back { // lookahead sets all parameters
+		p.kept++
+	}
 	p.profile.end(net.Update, nil)
 	p.parts = 0
 	p.step++
@@ -411,6 +421,7 @@ func (p *program) SwapAverage() error {
 	}
 	p.optimizer.swapAll()
 	p.weights++
+	p.kept++
 	p.swapped = !p.swapped
 	return nil
 }
@@ -524,6 +535,7 @@ func (p *program) SetState(s net.State) error {
 		}
 	}
 	p.weights++
+	p.kept++
 	p.step = s.Step
 	p.metrics.FirstBad = 0
 	p.parts = 0

@@ -36,6 +36,16 @@ func (r rectifier) convolution() asm.Convolution {
 	return 0
 }
 
+// backward sets a gradient to 0 where the rectifier, whose output is y, lets none through.
+func (r rectifier) backward(ks *asm.Kernels, dy, y []float32) {
+	switch {
+	case r.six():
+		ks.Activation(string(net.ReLU6)).Backward(dy, dy, y, 0, false)
+	case r.is:
+		ks.ReLUBackward(dy, dy, y)
+	}
+}
+
 // of replaces values by what the rectifier makes of them.
 func (r rectifier) of(ks *asm.Kernels, values []float32) {
 	switch {

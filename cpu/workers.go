@@ -25,7 +25,7 @@ type worker struct {
 	spare  []float32  // values that are added to something else; see reserveSpare
 	taps   []tap      // for a row of the network's input; see reserveTaps
 	tiles  tileRoom   // for Winograd's method; see reserveTiles
-	brief  bool       // the pass is one with brief activations; see activations
+	pass   int        // inEvaluation, inTraining or inTrace
 	row    int        // of brief activations, in which the worker computes
 	first  int        // the sample to which the first of them belong
 	call   atomic.Int32

@@ -565,8 +565,14 @@ func tryBatchnormBackward(r *kernelRig) {
 	check(r, "dweight", dweight, grads[net.Weight], approx.Tolerance{Abs: 6.4 * m * (7 + roundings) * u})
 	check(r, "dbias", dbias, grads[net.Bias], approx.Tolerance{Abs: m * roundings * u})
 
+	sumDw, sumDb := put(r, singles(grads[net.Weight])), put(r, singles(grads[net.Bias]))
+	scaled := make([]float64, len(masked)) // the input gradient if mean and inverse are constants
+	for i, g := range masked {
+		c := p.channel(i)
+		scaled[i] = float64(b.weight[c]) * b.inverse[c] * g
+	}
 	k := kernels.BatchnormBackward{Total: total, Dy: dy.held(), X: x.held(), Y: gradients.Y, Mean: at(mean), Inverse: at(inverse), Weight: at(weight), Bias: at(bias),
-		Dweight: at(put(r, singles(grads[net.Weight]))), Dbias: at(put(r, singles(grads[net.Bias]))), Count: uint32(p.count()), Channels: channels,
+		Dweight: optionally(&sumDw), Dbias: optionally(&sumDb), Count: uint32(p.count()), Channels: channels,
 		Extent: extent, Rectifier: f}
 	dx, add := r.aim(p, wantDx, dy)
 	k.Dx, k.Add = dx.held(), add
@@ -585,6 +591,15 @@ func tryBatchnormBackward(r *kernelRig) {
 	if hasOther {
 		dother.check(r, "dother", masked, approx.Tolerance{Abs: 2 * u}) // of at most 2, with one rounding
 	}
+
+	k.Dweight, k.Dbias, k.Total, k.Dother, k.AddOther, k.Dy = 0, 0, 0, kernels.Values{}, 0, r.placed(p, values).held()
+	if hasOther || f == kernels.NoRectifier {
+		k.X = kernels.Values{}
+	}
+	dx, add = r.aim(p, scaled)
+	k.Dx, k.Add = dx.held(), add
+	r.launch(k)
+	dx.check(r, "dx by constants", scaled, approx.Tolerance{Abs: 16 * u}) // of at most 3.2, with up to four roundings
 }
 
 // A NaN comes out of the forward pass where it went in. One that comes in as a gradient is not swallowed where the slope
@@ -630,7 +645,7 @@ func tryBatchnormNaN(r *kernelRig) {
 	isNaN("dbias", doubles(dbias.get()), func(c int) bool { return c == of })
 	dx, dother := r.unwritten(p), r.unwritten(p)
 	r.launch(kernels.BatchnormBackward{Dx: dx.held(), Dother: dother.held(), Dy: dy.held(), X: x.held(), Y: low.held(), Mean: k.Mean, Inverse: k.Inverse,
-		Weight: k.Weight, Bias: k.Bias, Dweight: at(dweight), Dbias: at(dbias), Count: uint32(p.count()), Channels: channels, Extent: extent, Rectifier: f})
+		Weight: k.Weight, Bias: k.Bias, Dweight: optionally(&dweight), Dbias: optionally(&dbias), Count: uint32(p.count()), Channels: channels, Extent: extent, Rectifier: f})
 	isNaN("dx", dx.get(), func(i int) bool { return p.channel(i) == of })
 	isNaN("dother", dother.get(), func(i int) bool { return i == nan })
 

@@ -132,7 +132,7 @@ func (p *program) layerOf(l link, g lower.Group, after tail, last bool) (operati
 		return &dropout{link: l, rate: layer.Rate}, nil
 	case *net.BatchNorm:
 		momentum, epsilon := layer.Settings()
-		b := &batchNorm{link: l, momentum: momentum, epsilon: epsilon}
+		b := &batchNorm{link: l, momentum: momentum, epsilon: epsilon, settled: layer.Settled()}
 		if g.Pattern != lower.Single {
 			b.rectifier = rectifierOf(p.lowered.Tail(g))
 		}

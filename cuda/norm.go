@@ -16,6 +16,7 @@ import (
 type batchNorm struct {
 	link
 	momentum, epsilon float64
+	settled           bool // it goes by the running statistics in training too
 	rectifier         kernels.Rectifier
 	mean, inverse     slot // of the batch, or of the running statistics; inverse is 1/sqrt(variance + epsilon)
 	sums              slot // the gradients of weight and bias, where one of them is frozen
@@ -28,11 +29,19 @@ type batchNorm struct {
 func (b *batchNorm) claim(first, last int) claim {
 	channels := int64(b.in.shape.C)
 	parts := int64(b.parts(b.program.options.Batch))
-	if b.program.options.Inference {
-		first, last = 0, math.MaxInt // they are computed when the state is set
+	from, to := first, last
+	if b.constant() {
+		from, to = 0, math.MaxInt // they are computed when the state is set
 	}
-	b.mean, b.inverse = newFloats(channels, first, last), newFloats(channels, first, last)
-	need := claim{reads: []*slot{b.in.value}, own: []*slot{&b.mean, &b.inverse}}
+	b.mean, b.inverse = newFloats(channels, from, to), newFloats(channels, from, to)
+	need := claim{own: []*slot{&b.mean, &b.inverse}}
+	if b.settled {
+		if b.rectifier != kernels.NoRectifier { // its slope is found from the output
+			need.reads = []*slot{b.out.value}
+		}
+		return need
+	}
+	need.reads = []*slot{b.in.value}
 	if !b.program.options.Inference {
 		b.moments = newFloats(2*parts*channels, first, first)
 		need.own = append(need.own, &b.moments)
@@ -58,6 +67,12 @@ func (b *batchNorm) claim(first, last int) claim {
 		need.own = append(need.own, &b.sums)
 	}
 	return need
+}
+
+// constant reports whether mean and inverse stay the same until a state is set. Averages of weights, which take their place,
+// have running statistics of their own.
+func (b *batchNorm) constant() bool {
+	return b.program.options.Inference || b.settled && !b.program.options.Averages()
 }
 
 // other returns the input that is added to the normalised one, or nil.
@@ -94,7 +109,7 @@ func (b *batchNorm) forward(p *pass) error {
 	running, variance := b.parameters[net.RunningMean].value, b.parameters[net.RunningVar].value
 	var err error
 	switch {
-	case p.training:
+	case p.training && !b.settled:
 		parts := b.parts(p.n)
 		means, squares := b.halves(b.moments, parts)
 		err = b.launch(kernels.BatchnormMoments{Means: means, Squares: squares, X: x, Batch: batch, Channels: channels, Extent: e, Parts: parts})
@@ -111,7 +126,7 @@ func (b *batchNorm) forward(p *pass) error {
 			k.RunningMean, k.RunningVar = optional(running), optional(variance)
 		}
 		err = b.launch(k)
-	case !b.program.options.Inference:
+	case !b.constant():
 		err = b.normaliseByRunning()
 	}
 	if err != nil {
@@ -156,11 +171,18 @@ func (b *batchNorm) backward(p *pass) error {
 	channels := uint32(b.in.shape.C)
 	batch, e := b.program.device.form.rows(p.n, b.in.shape)
 	x, dy, mean, inverse := b.in.value.values(), b.out.grad.values(), floats(b.mean.Buffer), floats(b.inverse.Buffer)
+	if b.settled {
+		k := kernels.BatchnormBackward{Dx: b.in.grad.values(), Dy: dy, Mean: mean, Inverse: inverse, Weight: floats(b.parameters[net.Weight].value),
+			Bias: floats(b.parameters[net.Bias].value), Count: uint32(b.in.count(p.n)), Channels: channels, Extent: e, Rectifier: b.rectifier, Add: b.in.add()}
+		if b.rectifier != kernels.NoRectifier {
+			k.Y = b.out.value.values()
+		}
+		return b.inputGradients(p, k)
+	}
 	dweight, dbias := floats(b.sumsOf(net.Weight)), floats(b.sumsOf(net.Bias))
 	weight, bias := floats(b.parameters[net.Weight].value), floats(b.parameters[net.Bias].value)
 	var y kernels.Values // tells the rectifier's slope where something was added
-	other := b.other()
-	if other != nil {
+	if b.other() != nil {
 		y = b.out.value.values()
 	}
 	k := kernels.BatchnormGradients{Dweight: dweight, Dbias: dbias, Dy: dy, X: x, Y: y, Mean: mean, Inverse: inverse, Weight: weight, Bias: bias,
@@ -185,22 +207,27 @@ func (b *batchNorm) backward(p *pass) error {
 	if err != nil {
 		return err
 	}
-	last := kernels.BatchnormBackward{Dx: b.in.grad.values(), Dy: dy, X: x, Y: y, Mean: mean, Inverse: inverse, Weight: weight, Bias: bias,
-		Dweight: dweight, Dbias: dbias, Total: total, Count: uint32(b.in.count(p.n)), Channels: channels, Extent: e, Rectifier: b.rectifier, Add: b.in.add()}
-	if other != nil && other.wanted {
+	return b.inputGradients(p, kernels.BatchnormBackward{Dx: b.in.grad.values(), Dy: dy, X: x, Y: y, Mean: mean, Inverse: inverse, Weight: weight, Bias: bias,
+		Dweight: kernels.Optional[float32](dweight), Dbias: kernels.Optional[float32](dbias), Total: total, Count: uint32(b.in.count(p.n)), Channels: channels,
+		Extent: e, Rectifier: b.rectifier, Add: b.in.add()})
+}
+
+// inputGradients computes the gradients of the inputs that are wanted. k is complete for the first one.
+func (b *batchNorm) inputGradients(p *pass, k kernels.BatchnormBackward) error {
+	if other := b.other(); other != nil && other.wanted {
 		if !b.in.wanted || other.grad == b.in.grad { // one value can't be written and added to at once
-			if err := b.launch(kernels.ActivationBackward{Dx: other.grad.values(), Dy: dy, Read: y, Count: b.out.count(p.n),
+			if err := b.launch(kernels.ActivationBackward{Dx: other.grad.values(), Dy: k.Dy, Read: k.Y, Count: b.out.count(p.n),
 				Function: rectifierFunction(b.rectifier), Add: other.add()}); err != nil {
 				return err
 			}
 		} else {
-			last.Dother, last.AddOther = other.grad.values(), other.add()
+			k.Dother, k.AddOther = other.grad.values(), other.add()
 		}
 	}
 	if !b.in.wanted {
 		return nil
 	}
-	return b.launch(last)
+	return b.launch(k)
 }
 
 func (b *batchNorm) close() error { return nil }

@@ -142,8 +142,8 @@ func (p *program) setState(s net.State) error {
 	if err := p.roundWeights(0, p.flat.all); err != nil {
 		return err
 	}
-	if p.options.Inference { // running statistics don't change any more
-		for _, b := range p.norms {
+	for _, b := range p.norms {
+		if b.constant() { // the running statistics don't change any more
 			if err := b.normaliseByRunning(); err != nil {
 				return err
 			}

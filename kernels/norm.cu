@@ -192,9 +192,13 @@ struct BackwardChannels {
   template <unsigned W>
   __device__ Each<BackwardChannel, W> of(uint32_t c) const {
     const auto channel = channels.of<W>(c);
+    Each<BackwardChannel, W> each;
+    if (!dweight) {  // mean and inverse are constants
+      for (unsigned k = 0; k < W; k++) each[k] = {channel[k], 0, 0};
+      return each;
+    }
     const auto i = numbersFrom<W>(channels.inverse, c);
     const auto dw = numbersFrom<W>(dweight, c), db = numbersFrom<W>(dbias, c);
-    Each<BackwardChannel, W> each;
     for (unsigned k = 0; k < W; k++) each[k] = {channel[k], db[k] * share, i[k] * (dw[k] * share)};
     return each;
   }
@@ -203,8 +207,9 @@ struct BackwardChannels {
 // The gradients before the rectifier, g, and of x: dx = weight * inverse * (g - dbias/m - xhat * dweight/m), with g and
 // xhat as in batchnorm_gradients and m = batch * extent or, where it is not null, *total. It is added to dx where `add` is not 0. Where dother is not null,
 // the gradient of the other tensor, which is g, is written there, or added where `addOther` is not 0. dx or dother may be
-// dy where nothing is added to it. Limit: 12 bytes a value, 4 more for y, 4 for dother, and 4 for each sum; half of it in
-// bfloat16.
+// dy where nothing is added to it. If dweight is null, mean and inverse are constants: dx = weight * inverse * g. Then x may
+// be null too, unless the rectifier's slope is found from it. Limit: 12 bytes a value, 4 less without x, 4 more for y, 4 for
+// dother, and 4 for each sum; half of it in bfloat16.
 extern "C" __global__ void __launch_bounds__(256)
     batchnorm_backward(Value *dx, Value *dother, const Value *dy, const Value *x, const Value *y,
                        const float *__restrict__ mean, const float *__restrict__ inverse,
@@ -218,8 +223,8 @@ extern "C" __global__ void __launch_bounds__(256)
   forEachWithNumbers(count, channels, extent, aligned<WIDE>(dx, dother, dy, x, y), numbers,
                      [=](auto at, auto each) {
                        auto g = load(dy, at);
-                       auto v = load(x, at);
-                       decltype(v) out = {};
+                       decltype(g) v = {}, out = {};
+                       if (x) v = load(x, at);
                        if (y) out = load(y, at);
                        for (unsigned k = 0; k < at.width; k++) {
                          const BackwardChannel c = each[k];

@@ -242,18 +242,21 @@ func (k BatchnormGradientSums) Launch(d Device) (Launch, error) {
 // it adds the result to Dx. Y is as in [BatchnormGradients]. If Dother is not null, the kernel also writes the gradient of
 // the tensor Other there, or adds it where AddOther is not 0. Dx or Dother may be Dy, if nothing is added to it. If only the
 // gradient of Other is wanted, [ActivationBackward] computes it.
+//
+// If Dweight and Dbias are null, Mean and Inverse are constants, not of the mini-batch. Then X may be null too, if there is a Y
+// or no Rectifier.
 type BatchnormBackward struct {
 	Dx        Values
 	Dother    Values `values:"optional"`
 	Dy        Values
-	X         Values
+	X         Values `values:"optional"`
 	Y         Values `values:"optional"`
 	Mean      Pointer[float32]
 	Inverse   Pointer[float32]
 	Weight    Pointer[float32]
 	Bias      Pointer[float32]
-	Dweight   Pointer[float32]
-	Dbias     Pointer[float32]
+	Dweight   Optional[float32]
+	Dbias     Optional[float32]
 	Total     Optional[float64]
 	Count     uint32
 	Channels  uint32
@@ -270,6 +273,12 @@ func (k BatchnormBackward) Launch(d Device) (Launch, error) {
 	kernel := batchnormBackward[k.Dx.Type]
 	if k.Dother.Address != 0 && k.Rectifier != NoRectifier && k.Y.Address == 0 {
 		return Launch{}, fmt.Errorf("kernels: %s: the gradient of another tensor needs y", kernel.Name)
+	}
+	if (k.Dweight == 0) != (k.Dbias == 0) {
+		return Launch{}, fmt.Errorf("kernels: %s: one of the gradients of weight and bias is null", kernel.Name)
+	}
+	if k.X.Address == 0 && (k.Dweight != 0 || k.Rectifier != NoRectifier && k.Y.Address == 0) {
+		return Launch{}, fmt.Errorf("kernels: %s: it needs x", kernel.Name)
 	}
 	return newNorm(kernel, d, k, k.Count, k.Channels, k.Extent, k.Rectifier)
 }

@@ -31,6 +31,7 @@ type Started struct {
 	Recipe        Recipe `json:"recipe"`
 	Device        string `json:"device,omitempty"`
 	Weights       int    `json:"weights"`              // number of trained values
+	Frozen        int    `json:"frozen,omitempty"`     // number of frozen values, without running statistics
 	Train         int    `json:"train"`                // samples of the training set
 	Validation    int    `json:"validation,omitempty"` // samples; 0 without a validation set
 	Test          int    `json:"test,omitempty"`       // samples; 0 without a test set

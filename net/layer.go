@@ -33,7 +33,7 @@ type Layer interface {
 type common struct {
 	name   string
 	from   From
-	frozen Frozen
+	frozen *Frozen // the layer's own
 }
 
 // From names the layers whose outputs a layer takes, in order. They stand before it in
@@ -66,9 +66,9 @@ func (f *From) UnmarshalJSON(b []byte) error {
 }
 
 // Frozen says which of a layer's parameters keep their values in training: all, or those
-// of some roles. The zero Frozen means none. A frozen parameter has no gradient. Whatever
-// is frozen, batch normalisation normalises by the mini-batch and moves its running
-// statistics. In JSON, Frozen is true, false or a list of roles, ["weight"].
+// of some roles. The zero Frozen means none. A frozen parameter has no gradient. All also
+// freezes the running statistics of batch normalisation; see [BatchNorm]. In JSON, Frozen
+// is true, false or a list of roles, ["weight"].
 type Frozen struct {
 	All   bool
 	Roles []Role
@@ -178,6 +178,10 @@ type Dropout struct {
 //
 // For the running variance, the batch's variance is the unbiased one: it is multiplied by
 // m/max(m-1,1), where m = N*H*W. In evaluation, mean and var are the running statistics.
+//
+// If all of the layer is frozen, it is settled: it computes in training what it computes
+// in evaluation, and its running statistics keep their values. (As in Keras.) If only the
+// weight or the bias is frozen, or both are by their roles, it is not settled.
 //
 // The mean of one value is that value. So if H and W are 1, [Train] and [FindRate] refuse
 // mini-batches of one sample, also as the last one of an epoch.
@@ -302,6 +306,7 @@ func Kinds() []Kind {
 		{"batchnorm", "batch normalisation", "each channel with mean 0 and variance 1, then scaled and shifted", func() Layer { return &BatchNorm{} }, SameForm, false, one, []Example{
 			on(&BatchNorm{}, image),
 			on(&BatchNorm{Frozen: Frozen{Roles: []Role{Weight}}}, image),
+			on(&BatchNorm{Frozen: Frozen{All: true}}, image),
 		}},
 		{"flatten", "flatten", "an image as a vector", func() Layer { return &Flatten{} }, Vector, true, one, []Example{on(&Flatten{}, image)}},
 		{"dense", "fully connected", "every output a weighted sum of all inputs", func() Layer { return &Dense{} }, Vector, false, one, []Example{on(&Dense{Units: 5}, Shape{7, 1, 1})}},
@@ -365,17 +370,17 @@ func (*Multiply) Kind() string { return "multiply" }
 // Kind returns "scale".
 func (*Scale) Kind() string { return "scale" }
 
-func (l *Conv) common() common       { return common{l.Name, l.From, l.Frozen} }
-func (l *Pool) common() common       { return common{l.Name, l.From, l.Frozen} }
-func (l *Activation) common() common { return common{l.Name, l.From, l.Frozen} }
-func (l *Dropout) common() common    { return common{l.Name, l.From, l.Frozen} }
-func (l *BatchNorm) common() common  { return common{l.Name, l.From, l.Frozen} }
-func (l *Flatten) common() common    { return common{l.Name, l.From, l.Frozen} }
-func (l *Dense) common() common      { return common{l.Name, l.From, l.Frozen} }
-func (l *Add) common() common        { return common{l.Name, l.From, l.Frozen} }
-func (l *Concat) common() common     { return common{l.Name, l.From, l.Frozen} }
-func (l *Multiply) common() common   { return common{l.Name, l.From, l.Frozen} }
-func (l *Scale) common() common      { return common{l.Name, l.From, l.Frozen} }
+func (l *Conv) common() common       { return common{l.Name, l.From, &l.Frozen} }
+func (l *Pool) common() common       { return common{l.Name, l.From, &l.Frozen} }
+func (l *Activation) common() common { return common{l.Name, l.From, &l.Frozen} }
+func (l *Dropout) common() common    { return common{l.Name, l.From, &l.Frozen} }
+func (l *BatchNorm) common() common  { return common{l.Name, l.From, &l.Frozen} }
+func (l *Flatten) common() common    { return common{l.Name, l.From, &l.Frozen} }
+func (l *Dense) common() common      { return common{l.Name, l.From, &l.Frozen} }
+func (l *Add) common() common        { return common{l.Name, l.From, &l.Frozen} }
+func (l *Concat) common() common     { return common{l.Name, l.From, &l.Frozen} }
+func (l *Multiply) common() common   { return common{l.Name, l.From, &l.Frozen} }
+func (l *Scale) common() common      { return common{l.Name, l.From, &l.Frozen} }
 
 func (l *Conv) plan(in []Shape) (Node, error) {
 	x := in[0]
@@ -518,6 +523,10 @@ func (l *BatchNorm) plan(in []Shape) (Node, error) {
 		{Role: RunningVar, Dims: dims, Init: Initializer{Method: Ones}},
 	}}, nil
 }
+
+// Settled reports whether the layer normalises by its running statistics in training too,
+// and leaves them as they are: whether all of it is frozen.
+func (l *BatchNorm) Settled() bool { return l.Frozen.All }
 
 // Settings returns Momentum and Epsilon, each with its default if it is not set.
 func (l *BatchNorm) Settings() (momentum, epsilon float64) {

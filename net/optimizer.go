@@ -78,7 +78,7 @@ const HiddenMatrices = "@hidden"
 type Group struct {
 	// Params is a pattern of path.Match. It matches a parameter's name ("dense2.*"), or
 	// the layer's type with the parameter's role ("batchnorm.bias"). Or it is
-	// HiddenMatrices.
+	// HiddenMatrices or Body.
 	Params string `json:"params"`
 	// Factor multiplies the learning rate of the optimiser's own rule, and so also a decay
 	// apart from the gradient. It is at least 0. If the group has a rule of its own, it is
@@ -94,16 +94,7 @@ type Group struct {
 
 // matches reports whether the group has parameter q.
 func (g Group) matches(p *Plan, q Param) bool {
-	if g.Params == HiddenMatrices {
-		return len(q.Dims) > 1 && slices.ContainsFunc(p.Params, func(other Param) bool { return len(other.Dims) > 1 && other.Layer > q.Layer })
-	}
-	kind := string(p.Nodes[q.Layer].Layer.Kind()) + "." + string(q.Role)
-	for _, name := range []string{q.Name, kind} {
-		if ok, err := path.Match(g.Params, name); ok && err == nil {
-			return true
-		}
-	}
-	return false
+	return p.matches(g.Params, q)
 }
 
 // For returns the optimiser as it is for parameter q of the plan: without groups, with the
@@ -135,8 +126,8 @@ func (o Optimizer) For(p *Plan, q Param) Optimizer {
 func (o Optimizer) CheckFor(p *Plan) error {
 	trained := p.Trained()
 	for _, g := range o.Groups {
-		if g.Params == HiddenMatrices || slices.ContainsFunc(trained, func(q Param) bool { return g.matches(p, q) }) {
-			continue // a network without hidden layers can be trained in the same way
+		if g.Params == HiddenMatrices || g.Params == Body || slices.ContainsFunc(trained, func(q Param) bool { return g.matches(p, q) }) {
+			continue // a network without such layers, or whose are frozen, can be trained in the same way
 		}
 		if len(trained) == 0 {
 			return fmt.Errorf("optimiser: no parameter matches %q: none is trained", g.Params)

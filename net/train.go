@@ -222,7 +222,7 @@ func (cfg *Config) check(plan *Plan) error {
 // but its bias, no gradient comes through, and the running variance sinks towards 0.
 func (cfg *Config) checkStatistics(plan *Plan) error {
 	for _, n := range plan.Nodes {
-		if _, ok := n.Layer.(*BatchNorm); !ok || n.In.H*n.In.W > 1 {
+		if l, ok := n.Layer.(*BatchNorm); !ok || l.Settled() || n.In.H*n.In.W > 1 {
 			continue
 		}
 		samples := cfg.Recipe.SamplesPerEpoch(cfg.Train.Len())
@@ -337,7 +337,7 @@ func isFile(path string) bool {
 
 func (t *trainer) run(ctx context.Context) error {
 	started := Started{
-		Network: t.plan.Network.Name, Recipe: t.cfg.Recipe, Device: t.cfg.Device, Weights: t.plan.Weights(),
+		Network: t.plan.Network.Name, Recipe: t.cfg.Recipe, Device: t.cfg.Device, Weights: t.plan.Weights(), Frozen: t.plan.Parameters() - t.plan.Weights(),
 		Train: t.cfg.Train.Len(), StepsPerEpoch: t.steps,
 	}
 	if t.cfg.Validation != nil {

@@ -90,7 +90,7 @@ class Layers:
         np, kind, fields = self.np, x.dtype, layer.fields
         weight, bias, mean, var = (self.parameter(layer, role).astype(np.float32) for role in layer.roles)
         x = x.astype(np.float32)
-        if self.statistics is not None:
+        if self.statistics is not None and not layer.settled:
             axes = tuple(range(x.ndim - 1))
             count, momentum, old = x.size // x.shape[-1], fields.get("momentum", 0.1), (mean, var)
             mean = x.mean(axes)

@@ -59,6 +59,11 @@ class Layer:
         return tuple(r for r in self.roles if r not in kept and not r.startswith("running"))
 
     @property
+    def settled(self):
+        """Whether a batch normalisation goes by its running statistics in training too: all of it is frozen."""
+        return self.fields.get("frozen") is True
+
+    @property
     def groups(self):
         return self.fields.get("groups") or 1
 

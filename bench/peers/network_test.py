@@ -84,7 +84,7 @@ class Reference:
 
     def batchnorm(self, layer, x):
         weight, bias, mean, var = (self.parameter(layer, role)[:, None, None] for role in layer.roles)
-        if self.training:
+        if self.training and not layer.settled:
             mean, var = x.mean((0, 2, 3), keepdims=True)[0], x.var((0, 2, 3), keepdims=True)[0]
         return weight * (x - mean) / np.sqrt(var + layer.fields.get("epsilon", 1e-5)) + bias
 
@@ -138,6 +138,7 @@ EXAMPLES = {
     "batchnorm of its own": [{"type": "batchnorm", "momentum": 0.4, "epsilon": 0.01, "frozen": ["weight"]}],
     "batchnorm that keeps its statistics": [{"type": "batchnorm", "momentum": 0}],
     "batchnorm that forgets": [{"type": "batchnorm", "momentum": 1}],
+    "batchnorm that is frozen": [{"type": "batchnorm", "frozen": True}],
     "batchnorm behind a convolution": [{"type": "conv", "filters": 3, "kernel": 2, "no_bias": True}, {"type": "batchnorm"}],
     "batchnorm beside": [
         {"type": "conv", "name": "c", "filters": 3, "kernel": 2}, {"type": "batchnorm", "name": "n"}, {"type": "add", "from": ["c", "n"]},

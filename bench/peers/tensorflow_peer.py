@@ -120,7 +120,7 @@ class Layers:
     def batchnorm(self, layer, x):
         tf, fields = self.tf, layer.fields
         weight, bias, mean, var = (self.parameter(layer, role) for role in layer.roles)
-        training, momentum = self.statistics is not None, fields.get("momentum", 0.1)
+        training, momentum = self.statistics is not None and not layer.settled, fields.get("momentum", 0.1)
         # The layer's own operator moves the statistics; at factor 1 it wants none, and gives the batch's.
         moving = not training or 0 < momentum < 1
         image = tf.reshape(x, [-1, 1, 1, x.shape[-1]]) if layer.flat else x

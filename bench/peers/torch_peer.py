@@ -82,8 +82,8 @@ class Layers:
 
     def batchnorm(self, layer, x):
         weight, bias, mean, var = (self.parameter(layer, role) for role in layer.roles)
-        fields = layer.fields
-        return self.F.batch_norm(x, mean, var, weight, bias, self.training, fields.get("momentum", 0.1), fields.get("epsilon") or 1e-5)
+        fields, training = layer.fields, self.training and not layer.settled
+        return self.F.batch_norm(x, mean, var, weight, bias, training, fields.get("momentum", 0.1), fields.get("epsilon") or 1e-5)
 
     def flatten(self, layer, x):
         return x.flatten(1)

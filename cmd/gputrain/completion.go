@@ -174,9 +174,9 @@ func flagChoices() map[string][]string {
 	}
 	runs := runNames()
 	return map[string][]string{
-		"run": runs, "checkpoint": runs, "weights": runs,
-		"class-weights": {balanced, noChange},
-		"device":        deviceNames, "optimizer": optimizerNames, "schedule": scheduleNames, "watch": watchNames,
+		"run": runs, "checkpoint": runs, "from": runs, "weights": runs,
+		"class-weights": {balanced, noChange}, "head": {autoHead, keepHead},
+		"device": deviceNames, "optimizer": optimizerNames, "schedule": scheduleNames, "watch": watchNames,
 		"split": splitNames, "views": viewNames, "resize": {"crop", "fit", "stretch"}, "augment": augmentNames(), "prepare": preparations(), "log-level": logLevels, "precision": precisionNames, "recipe": recipeNames(), "model": models,
 		"link": linkNames(), "network": machineNetworkNames(),
 	}

@@ -291,7 +291,7 @@ func TestDataSetMisnamed(t *testing.T) {
 		{"report mine", exitFailed, "mine is a data set, not a run" + hint},
 		{"export mine", exitFailed, "mine is a data set, not a run"},
 		{"train --resume mine", exitFailed, "mine is a data set, not a run" + hint},
-		{"train --weights mine", exitFailed, "mine is a data set, not a run" + hint},
+		{"train --from mine", exitFailed, "mine is a data set, not a run" + hint},
 		{"predict test:0 --run mine", exitFailed, "mine is a data set, not a run" + hint},
 		{"train --data phone", exitFailed, "phone: no pictures found, but 2 other files (" + filepath.Join("cat", "a.HEIC") + ", " + filepath.Join("dog", "a.HEIC") + "); " + convert +
 			"; want a folder for each class, DIR/CLASS/*.jpg or DIR/train/CLASS/*.jpg, or a CSV file with the columns path and label"},

@@ -174,7 +174,7 @@ func TestImportNames(t *testing.T) {
 	} {
 		refuses(t, k.status, k.want, append([]string{"import", "own.safetensors"}, strings.Fields(k.args)...)...)
 	}
-	refuses(t, exitFailed, "cannot resume: the run was imported without its data; begin a new run with its weights: "+invocation()+" train --weights "+filepath.Join(runsFolder, "run0")+" --data FOLDER", "train", "--resume", "run0")
+	refuses(t, exitFailed, "cannot resume: the run was imported without its data; begin a new run with its weights: "+invocation()+" train --from "+filepath.Join(runsFolder, "run0")+" --data FOLDER", "train", "--resume", "run0")
 	refuses(t, exitFailed, "the run was imported, and nobody knows the data that it was trained on: say with --data where such data are", "eval", "--run", "run0")
 }
 

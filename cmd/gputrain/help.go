@@ -61,7 +61,7 @@ func printHelp(w io.Writer, _ string, data any) {
 // firstFlags lists the most important flags of commands with many, in the order in
 // which --help shows them. --help --all shows the others too.
 var firstFlags = map[string][]string{
-	"train":     {"data", "model", "recipe", "epochs", "batch", "learning-rate", "augment", "patience", "limit", "run", "resume", "weights", "device"},
+	"train":     {"data", "model", "recipe", "epochs", "batch", "learning-rate", "augment", "patience", "limit", "run", "resume", "from", "head", "freeze", "device"},
 	"find-rate": {"data", "model", "recipe", "optimizer", "batch", "augment", "from", "to", "steps", "svg", "device"},
 	"serve":     {"run", "address", "token-file", "prepare", "log-level", "json", "device"},
 	"bench":     {"model", "data", "mode", "batch", "infer-batch", "to-accuracy", "recipe", "runs", "scaling", "device", "threads", "peers", "html", "json"},

@@ -22,8 +22,8 @@ type foreignFlag struct {
 // foreignFlags lists flags that users of PyTorch, Keras, timm, Ultralytics and others
 // type. The first entry that suits the command counts.
 var foreignFlags = []foreignFlag{
-	{"lr learning-rate", "from", "find-rate looks for the learning rate, between --from and --to"},
-	{"epochs epoch", "from", "find-rate makes --steps N steps"},
+	{"lr learning-rate", "steps", "find-rate looks for the learning rate, between --from and --to"},
+	{"epochs epoch", "steps", "find-rate makes --steps N steps"},
 	{"workers num-workers nw jobs", "threads", "pictures are decoded once, and the device itself prepares the mini-batches; --threads N is for the CPU device"},
 	{"gpus num-gpus nproc-per-node world-size local-rank distributed", "device", "--device cuda:all trains on all GPUs of this machine; launchers such as torchrun start processes on several: see docs/scale.md"},
 	{"gpu gpu-id cuda device-id", "device", "use --device cuda, or --device cuda:1 for the second GPU"},
@@ -57,7 +57,10 @@ var foreignFlags = []foreignFlag{
 	{"bs b batchsize minibatch mini-batch", "batch", "use --batch VALUE"},
 	{"random-seed manual-seed random-state", "seed", "use --seed VALUE"},
 	{"weights model m load load-weights ckpt model-path weights-path", "checkpoint", "a trained network is named by --run VALUE: a run's name or folder, or a checkpoint file"},
-	{"pretrained init-from load ckpt checkpoint load-weights from-checkpoint finetune fine-tune", "weights", "a new run that begins with the weights of another is --weights RUN, going on with one is --resume RUN"},
+	{"pretrained init-from load ckpt checkpoint load-weights from-checkpoint finetune fine-tune pretrained-weights", "from", "a new run that begins with the weights of another is --from RUN, going on with one is --resume RUN"},
+	{"num-labels replace-head new-head reset-head", "head", "with --from RUN, --head auto makes a new last layer for the data's classes"},
+	{"freeze-backbone freeze-layers freeze-body frozen-layers backbone-frozen unfreeze", "freeze", "with --from RUN, --freeze @body trains only the last layer, --freeze none all"},
+	{"backbone-lr lr-backbone layer-decay lr-mult discriminative-lr", "rate-factor", "use --rate-factor @body=0.1: a tenth of the rate for all layers but the last"},
 	{"continue resume-from", "resume", "use --resume RUN"},
 	{"save-every save-freq save-interval checkpoint-interval save-steps", "checkpoint-every", "use --checkpoint-every N, steps or a time such as 5m"},
 	{"steps max-steps num-steps iterations iters", "epochs", "use --epochs N, or --max-time 10m"},
@@ -81,7 +84,7 @@ var foreignCommands = []struct {
 }{
 	{"gputrain", "fit learn training run start", "train"},
 	{"gputrain", "resume continue", "train --resume"},
-	{"gputrain", "finetune fine-tune transfer", "train --weights RUN"},
+	{"gputrain", "finetune fine-tune transfer", "train --from RUN"},
 	{"gputrain", "test evaluate evaluation validate val score accuracy", "eval"},
 	{"gputrain", "infer inference classify recognize recognise ask", "predict"},
 	{"gputrain", "convert save onnx", "export"},

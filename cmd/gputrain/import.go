@@ -20,7 +20,7 @@ func (a *app) importCommand() *cli.Command {
 		Usage:     "make a run of another program's network or weights",
 		UsageText: "gputrain import [FLAGS] FILE.onnx|FILE.safetensors",
 		Description: `Writes a checkpoint at epoch 0, for eval, predict, serve and export, and to
-train on: train --weights RUN --data FOLDER.
+train on: train --from RUN --data FOLDER.
 
 An ONNX model is a network with its weights: an image classifier of PyTorch,
 Keras or others. Its operators become layers that compute the same. If one

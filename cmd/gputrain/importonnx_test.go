@@ -68,7 +68,7 @@ func TestImportONNX(t *testing.T) {
 	fails(exitUsage, "--model is for safetensors", "import", path, "--model", "mlp")
 	fails(exitUsage, "--explain is for ONNX models", "import", "weights.safetensors", "--explain")
 	fails(exitFailed, "say with --data", "eval", "--run", "first")
-	fails(exitFailed, "train --weights", "train", "--resume", "--run", "first")
+	fails(exitFailed, "train --from", "train", "--resume", "--run", "first")
 }
 
 // checkpointOf loads a run's checkpoint.

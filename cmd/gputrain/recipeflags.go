@@ -148,7 +148,7 @@ func recipeFlags() []recipeFlag {
 			},
 		}),
 		{
-			flag: &cli.StringSliceFlag{Name: "rate-factor", EnvVars: env("rate-factor"), Category: optimizer, DefaultText: recipesOwn, Usage: "multiply the rate of some parameters, as `NAMES=X`: batchnorm.bias=64 or dense2.*=10; may be repeated, the first that fits counts"},
+			flag: &cli.StringSliceFlag{Name: "rate-factor", EnvVars: env("rate-factor"), Category: optimizer, DefaultText: recipesOwn, Usage: "multiply the rate of some parameters, as `NAMES=X`: batchnorm.bias=64, dense2.*=10, or @body=0.1 (all layers but the last); may be repeated, the first that fits counts"},
 			set:  func(c *cli.Context, r *net.Recipe) error { return setFactors(c.StringSlice("rate-factor"), r) },
 		},
 		number("momentum", optimizer, "`X`: from 0 to 1; sgd, muon", func(r *net.Recipe) *float64 { return &r.Optimizer.Lead().Momentum }, having("momentum")...),
@@ -457,7 +457,7 @@ func contradiction(c *cli.Context, saved net.Recipe) error {
 			return err
 		}
 		if !sameSettings(asked, saved) {
-			return fmt.Errorf("%w: --%s %s is not what the run began with; leave the flag out, or begin a new run with its weights: --weights in place of --resume", net.ErrResume, name, flagText(c, name))
+			return fmt.Errorf("%w: --%s %s is not what the run began with; leave the flag out, or begin a new run with its weights: --from in place of --resume", net.ErrResume, name, flagText(c, name))
 		}
 	}
 	return nil
@@ -495,7 +495,7 @@ func contradictsRecipe(c *cli.Context, saved net.Recipe) error {
 	asked := file.Recipe
 	if _, builtIn := net.RecipeNamed(c.String("recipe")); builtIn || asked.Name != saved.Name {
 		if asked.Name != saved.Name {
-			return fmt.Errorf("%w: the run began with --recipe %s, not %s; leave the flag out, or begin a new run with its weights: --weights in place of --resume", net.ErrResume, saved.Name, asked.Name)
+			return fmt.Errorf("%w: the run began with --recipe %s, not %s; leave the flag out, or begin a new run with its weights: --from in place of --resume", net.ErrResume, saved.Name, asked.Name)
 		}
 		return nil
 	}
@@ -503,7 +503,7 @@ func contradictsRecipe(c *cli.Context, saved net.Recipe) error {
 		return err
 	}
 	if asked.Epochs, asked.Patience = saved.Epochs, saved.Patience; !sameSettings(asked, saved) {
-		return fmt.Errorf("%w: the settings of --recipe %s are not those that the run began with; leave the flag out, or begin a new run with its weights: --weights in place of --resume", net.ErrResume, c.String("recipe"))
+		return fmt.Errorf("%w: the settings of --recipe %s are not those that the run began with; leave the flag out, or begin a new run with its weights: --from in place of --resume", net.ErrResume, c.String("recipe"))
 	}
 	return nil
 }

@@ -68,6 +68,9 @@ func (r *report) started(e net.Started) {
 		}
 	}
 	model := fmt.Sprintf("%s: %s parameters", e.Network, thousands(e.Weights))
+	if e.Frozen > 0 {
+		model += fmt.Sprintf(", and %s that are frozen", thousands(e.Frozen))
+	}
 	if r.run.choose {
 		model += "; chosen for images of " + data.train.Shape.String() + ", --model names another"
 	}
@@ -79,7 +82,11 @@ func (r *report) started(e net.Started) {
 		}
 	}
 	if r.run.weights != nil {
-		t.add("Weights", "begin with those of "+r.run.from)
+		text := "begin with those of " + r.run.from
+		if len(r.run.head) > 0 {
+			text += fmt.Sprintf(", except the new last layer, %s, for %d classes", r.run.head[len(r.run.head)-1], r.run.plan.Classes)
+		}
+		t.add("Weights", text)
 	}
 	t.add("Run", r.folder)
 	if r.curves {
@@ -178,7 +185,7 @@ func (r *report) done(e net.Done) {
 	case e.EarlyStopped:
 		fmt.Fprintf(out, "Nothing was left to do. To train on, set --patience to more than %d, or to 0.\n", len(e.Epochs)-e.Best)
 	case planned(r.run.config.Recipe):
-		fmt.Fprintf(out, "Nothing was left to do. To train on, begin a new run with its weights: %s train --weights %s\n", invocation(), quoted(r.folder))
+		fmt.Fprintf(out, "Nothing was left to do. To train on, begin a new run with its weights: %s train --from %s\n", invocation(), quoted(r.folder))
 	default:
 		fmt.Fprintf(out, "Nothing was left to do. To train on, set --epochs to more than %d.\n", len(e.Epochs))
 	}

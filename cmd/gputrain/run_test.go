@@ -87,14 +87,14 @@ func TestWeights(t *testing.T) {
 	inFolder(t)
 	must(t, quick("--run", "first", "--schedule", "cosine", "--average", "0.5", "--seed", "3")...)
 	first := load(t, filepath.Join(runsFolder, "first"))
-	longer := "gputrain train --weights " + filepath.Join(runsFolder, "first")
+	longer := "gputrain train --from " + filepath.Join(runsFolder, "first")
 	refuses(t, exitFailed, "cannot resume: the cosine schedule was laid out for 2 epochs; to train on, begin a new run with its weights: "+longer+" --epochs 3",
 		"train", "--resume", "first", "--epochs", "5")
 	if out := must(t, "train", "--resume", "first"); !strings.Contains(out, "Nothing was left to do. To train on, begin a new run with its weights: "+longer+"\n") {
 		t.Errorf("a run that has ended:\n%s", out)
 	}
 	// At this rate no weight moves by as much as its last bit.
-	out := must(t, "train", "--weights", "first", "--run", "second", "--epochs", "3", "--lr", "1e-30")
+	out := must(t, "train", "--from", "first", "--run", "second", "--epochs", "3", "--lr", "1e-30")
 	for _, want := range []string{"\nWeights  begin with those of " + filepath.Join(runsFolder, "first") + "\n", "quick: 500 parameters", "1,000 of 55,000 training", "3 epochs, batch 50, adam, learning rate 1e-30, cosine schedule, averaged weights 0.5, seed 3\n"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the second run lacks %q:\n%s", want, out)
@@ -114,12 +114,12 @@ func TestWeights(t *testing.T) {
 	}
 	// Other settings, and another network with the same parameters.
 	write(t, "dropout.json", strings.Replace(quickModel, `{"type": "dense"`, `{"type": "dropout", "rate": 0.1}, {"type": "dense"`, 1))
-	if out := must(t, "train", "--weights", "first", "--recipe", "fast", "--epochs", "1", "--model", "dropout.json", "--limit", "500"); !strings.Contains(out, "fast: 1 epoch, batch 256") || !strings.Contains(out, "seed 3\n") || !strings.Contains(out, "500 of 55,000 training") {
+	if out := must(t, "train", "--from", "first", "--recipe", "fast", "--epochs", "1", "--model", "dropout.json", "--limit", "500"); !strings.Contains(out, "fast: 1 epoch, batch 256") || !strings.Contains(out, "seed 3\n") || !strings.Contains(out, "500 of 55,000 training") {
 		t.Errorf("other settings:\n%s", out)
 	}
-	refuses(t, exitFailed, "--weights "+filepath.Join(runsFolder, "first")+": its network, quick, is not lenet5: state does not fit: tensor conv1.bias is missing", "train", "--weights", "first", "--model", "lenet5")
-	refuses(t, exitUsage, "--weights begins a new run, --resume goes on with one: leave one of them out", "train", "--weights", "first", "--resume")
-	if o := gputrain(t, "train", "--weights", "nowhere"); o.status != exitFailed || !strings.Contains(o.errors, "there is no checkpoint in nowhere: train one first (gputrain train --run nowhere), or name another (") {
+	refuses(t, exitFailed, "--from "+filepath.Join(runsFolder, "first")+": its network, quick, is not lenet5: state does not fit: tensor conv1.bias is missing", "train", "--from", "first", "--model", "lenet5")
+	refuses(t, exitUsage, "--from begins a new run, --resume goes on with one: leave one of them out", "train", "--from", "first", "--resume")
+	if o := gputrain(t, "train", "--from", "nowhere"); o.status != exitFailed || !strings.Contains(o.errors, "there is no checkpoint in nowhere: train one first (gputrain train --run nowhere), or name another (") {
 		t.Errorf("weights of no run: status %d, %s", o.status, o.errors)
 	}
 	// A set that the seed splits: another one mixes what was trained on with what is tested.
@@ -127,7 +127,7 @@ func TestWeights(t *testing.T) {
 	must(t, "train", "--data", "mine", "--model", "mlp", "--epochs", "1", "--run", "photos", "--image-size", "8", "--device", "cpu", "--recipe", "fast", "--data-cache", "off")
 	const mixed = "note: another --seed splits the data otherwise"
 	for args, want := range map[string]bool{"": false, "--seed 9": true} {
-		o := gputrain(t, append([]string{"train", "--weights", "photos", "--epochs", "1", "--device", "cpu", "--data-cache", "off"}, strings.Fields(args)...)...)
+		o := gputrain(t, append([]string{"train", "--from", "photos", "--epochs", "1", "--device", "cpu", "--data-cache", "off"}, strings.Fields(args)...)...)
 		if o.status != exitOK || strings.Contains(o.errors, mixed) != want {
 			t.Errorf("%q: status %d, %s", args, o.status, o.errors)
 		}
@@ -143,7 +143,7 @@ func TestNoCheckpoint(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"eval digits.onnx", "checkpoint digits.onnx: not a usable checkpoint: it is an ONNX file: name the run, or its .safetensors file"},
 		{"serve --run digits.onnx", "checkpoint digits.onnx: not a usable checkpoint: it is an ONNX file: name the run, or its .safetensors file"},
-		{"train --weights old.pt", "checkpoint old.pt: not a usable checkpoint: it is a pickle file, as old versions of PyTorch write (.pt): name the run, or its .safetensors file"},
+		{"train --from old.pt", "checkpoint old.pt: not a usable checkpoint: it is a pickle file, as old versions of PyTorch write (.pt): name the run, or its .safetensors file"},
 		{"import digits.onnx", "weights digits.onnx: not this network's weights: it is an ONNX file: want a safetensors file"},
 		{"export new.onnx", "there is no checkpoint in new.onnx; to write to this file, use --output new.onnx"},
 		{"report new.html", "there is no checkpoint in new.html; to write to this file, use --output new.html"},

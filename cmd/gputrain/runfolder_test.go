@@ -185,9 +185,9 @@ func TestAutoResume(t *testing.T) {
 			t.Errorf("the run was resumed at %v, want %v", got, want)
 		}
 	}
-	must(t, command("1", "--weights", "base")...)
+	must(t, command("1", "--from", "base")...)
 	places(nil)
-	must(t, command("2", "--weights", "base")...)
+	must(t, command("2", "--from", "base")...)
 	places(nil, &runfolder.Place{Epoch: 1})
 	if out := must(t, command("2")...); !strings.Contains(out, "Nothing was left to do.") {
 		t.Errorf("a run that is complete: %s", out)
@@ -220,7 +220,7 @@ func TestRunInTraining(t *testing.T) {
 	unsaved := live + dir + ", which has no checkpoint yet: wait for its first one"
 	refuses(t, exitFailed, live+dir+": name another run", quick("--run", "live")...)
 	refuses(t, exitFailed, live+dir+": name another run", "import", "--run", "live", weightsOf(t))
-	for _, args := range []string{"train --resume live", "train --resume " + dir, "train --resume", "train --weights live", "eval live", "eval", "predict --run live test:0", "export live", "report live", "serve live"} {
+	for _, args := range []string{"train --resume live", "train --resume " + dir, "train --resume", "train --from live", "eval live", "eval", "predict --run live test:0", "export live", "report live", "serve live"} {
 		refuses(t, exitFailed, unsaved, strings.Fields(args)...)
 	}
 	must(t, quick("--run", "saved", "--epochs", "1")...)
@@ -276,7 +276,7 @@ func TestFlagsOfResumedRuns(t *testing.T) {
 		known = append(known, f.flag.Names()[0])
 	}
 	// The checkpoint has these, or they are about one command line alone.
-	known = append(known, "model", "recipe", "limit", "image-size", "resize", "channels", "run", "resume", "auto-resume", "weights", "max-time", "all", "help")
+	known = append(known, "model", "recipe", "limit", "image-size", "resize", "channels", "run", "resume", "auto-resume", "from", "head", "freeze", "max-time", "all", "help")
 	found := 0
 	for _, f := range (&app{}).trainCommand().Flags {
 		if found++; !slices.Contains(known, f.Names()[0]) {

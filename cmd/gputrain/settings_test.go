@@ -67,7 +67,7 @@ func TestTrainSettings(t *testing.T) {
 		"--class-weights 1,2": "class-weights 1,2", "--drop-last=false": "drop-last false", "--average 0.99": "average 0.99", "--views one": "views one",
 		"--rate-factor dense1.*=0.5": "rate-factor dense1.*=0.5", "--lr 0.1": "learning-rate 0.1", "--batch-size 10": "batch 10",
 	} {
-		refuses(t, exitFailed, "cannot resume: --"+flag+" is not what the run began with; leave the flag out, or begin a new run with its weights: --weights in place of --resume", resume(strings.Fields(args)...)...)
+		refuses(t, exitFailed, "cannot resume: --"+flag+" is not what the run began with; leave the flag out, or begin a new run with its weights: --from in place of --resume", resume(strings.Fields(args)...)...)
 	}
 	same := settings("--epochs", "1")
 	for i, word := range same {
@@ -146,7 +146,7 @@ func TestOptimizerFlags(t *testing.T) {
 			continue // its schedule is laid out for two epochs
 		}
 		must(t, append([]string{"train", "--device", "reference", "--resume", c.name, "--epochs", "3"}, strings.Fields(c.flags)...)...)
-		refuses(t, exitFailed, "cannot resume: --beta2 0.9 is not what the run began with; leave the flag out, or begin a new run with its weights: --weights in place of --resume",
+		refuses(t, exitFailed, "cannot resume: --beta2 0.9 is not what the run began with; leave the flag out, or begin a new run with its weights: --from in place of --resume",
 			"train", "--device", "reference", "--resume", c.name, "--epochs", "4", "--beta2", "0.9")
 	}
 }
@@ -221,7 +221,7 @@ func TestRecipeFile(t *testing.T) {
 	// To resume it may be named again, with the same flags.
 	resume := []string{"train", "--device", "reference", "--resume", "other", "--recipe", "slow.json"}
 	must(t, append(resume, "--momentum", "0.5")...)
-	refuses(t, exitFailed, "cannot resume: the settings of --recipe slow.json are not those that the run began with; leave the flag out, or begin a new run with its weights: --weights in place of --resume", resume...)
+	refuses(t, exitFailed, "cannot resume: the settings of --recipe slow.json are not those that the run began with; leave the flag out, or begin a new run with its weights: --from in place of --resume", resume...)
 	write(t, "quick2.json", string(again[:len(again)-1])+`, "epochz": 3}`)
 	refuses(t, exitFailed, `quick2.json: recipe: unknown field "epochz"`, append(args, "--recipe", "quick2.json")...)
 }

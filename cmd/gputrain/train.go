@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,7 +41,9 @@ func (a *app) trainCommand() *cli.Command {
 		&cli.BoolFlag{Name: "tensorboard", Value: true, EnvVars: env("tensorboard"), Category: "Run", Usage: "write TensorBoard's files; --tensorboard=false does not"},
 		&cli.BoolFlag{Name: "resume", EnvVars: env("resume"), Category: "Run", Usage: "go on with the run that --run names, or that stands behind --resume, or the latest"},
 		&cli.BoolFlag{Name: "auto-resume", EnvVars: env("auto-resume"), Category: "Run", Usage: "go on with the run that --run names if it has a checkpoint, or else begin it: for jobs that are started again"},
-		&cli.StringFlag{Name: "weights", EnvVars: env("weights"), Category: "Run", DefaultText: "drawn by --seed", Usage: "begin a new run with the weights, the data and the settings of `RUN`, unless other flags say otherwise"},
+		&cli.StringFlag{Name: "from", Aliases: []string{"weights"}, EnvVars: append(env("from"), env("weights")...), Category: "Fine-tuning", DefaultText: "drawn by --seed", Usage: "begin a new run with the weights, the data and the settings of `RUN`, unless other flags say otherwise"},
+		&cli.StringFlag{Name: "head", EnvVars: env("head"), Category: "Fine-tuning", DefaultText: "the run's", Usage: "a new last layer for `N` classes; auto: as many as the data have; keep: the run's, though the data's classes have other names"},
+		&cli.StringSliceFlag{Name: "freeze", EnvVars: env("freeze"), Category: "Fine-tuning", DefaultText: "what the run has frozen", Usage: "don't train layers, by `NAMES`: @body (all but the last), ..conv5 (up to it), conv*, batchnorm.weight; none: train all; may be repeated"},
 		&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object a line"},
 		verboseFlag(),
 	)
@@ -81,7 +84,9 @@ Examples:
   gputrain train --resume                              # the latest run
   gputrain train --resume run-1 --epochs 20            # longer than planned
   gputrain train --run job --auto-resume               # begin it, or go on
-  gputrain train --weights run-1 --epochs 5 --lr 1e-5  # a new run on top
+  gputrain train --from run-1 --epochs 5 --lr 1e-5     # a new run on top
+  gputrain train --from run-1 --data flowers --head auto --freeze @body
+  gputrain train --from run-2 --freeze none --rate-factor @body=0.1
   gputrain train --device cuda:all                     # all GPUs
   mpirun -n 4 gputrain train --device cpu              # several processes
   tensorboard --logdir runs                            # watch all runs` + a.further(`
@@ -94,8 +99,8 @@ process for each GPU by itself. Process 0 writes and prints. See docs/scale.md.
 --json prints an object for each event; "event" is started, progress, epoch,
 checkpoint, done or, with --verbose on a GPU, gpu. Losses are means an image,
 accuracies from 0 to 1.
-  started     network, recipe, device, weights, train, validation, test,
-              steps_per_epoch, resumed
+  started     network, recipe, device, weights, frozen, train, validation,
+              test, steps_per_epoch, resumed
   progress    epoch, step, steps, loss, accuracy, images_per_second,
               learning_rate
   epoch       epoch, cost, accuracy, validation and test (each loss, accuracy
@@ -135,9 +140,7 @@ func (a *app) trainWith(c *cli.Context, together *members, stderr io.Writer) (er
 	if err == nil {
 		defer func() { err = errors.Join(err, program.Close()) }()
 		if run.weights != nil {
-			if err = program.SetState(net.State{Params: run.weights.Weights()}); err != nil {
-				err = fmt.Errorf("--weights %s: its network, %s, is not %s: %w", run.from, run.weights.Network.Name, run.plan.Network.Name, err)
-			}
+			err = run.setWeights(program)
 		}
 	}
 	if err := together.agree(err); err != nil {
@@ -176,6 +179,27 @@ func (a *app) trainWith(c *cli.Context, together *members, stderr io.Writer) (er
 		return err
 	}
 	return fmt.Errorf("%w; go on with: %s", err, resumeCommand(c, filepath.Dir(stopped.Checkpoint)))
+}
+
+// setWeights gives a program the weights with which the run begins. Those of a new last layer
+// stay as they are drawn.
+func (run *trainingRun) setWeights(program net.Program) error {
+	params := maps.Clone(run.weights.Weights())
+	if len(run.head) > 0 {
+		drawn, err := program.State()
+		if err != nil {
+			return err
+		}
+		for _, q := range run.plan.Params {
+			if slices.Contains(run.head, run.plan.Nodes[q.Layer].Name) {
+				params[q.Name] = drawn.Params[q.Name]
+			}
+		}
+	}
+	if err := program.SetState(net.State{Params: params}); err != nil {
+		return fmt.Errorf("--from %s: its network, %s, is not %s: %w", run.from, run.weights.Network.Name, run.plan.Network.Name, err)
+	}
+	return nil
 }
 
 // attendance is what happens beside a training run: its files are written, and its progress
@@ -306,6 +330,7 @@ type trainingRun struct {
 	resumed bool
 	weights *net.Checkpoint // the checkpoint whose weights a new run begins with; nil: random weights
 	from    string          // the run that is resumed or whose weights are taken: its folder or a checkpoint
+	head    []string        // the names of the layers whose weights are not taken, because they are new
 	choose  bool            // the images decide that the model is pictureModel
 
 	begin    func(recipe string) error // sets the recipe of a new run
@@ -369,13 +394,17 @@ func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 		return nil, usagef("--top must be at least 1, got %d", cfg.Top)
 	}
 	switch {
-	case c.Bool("resume") && a.given(c, "weights"):
-		return nil, usagef("--weights begins a new run, --resume goes on with one: leave one of them out")
+	case c.Bool("resume") && a.given(c, "from"):
+		return nil, usagef("--from begins a new run, --resume goes on with one: leave one of them out")
+	case !run.resumed && c.String("from") == "" && c.IsSet("head"), c.Bool("resume") && a.given(c, "head"):
+		return nil, usagef("--head is for a new run that begins with the weights of another: name that with --from RUN")
+	case !run.resumed && c.String("from") == "" && c.IsSet("freeze"), c.Bool("resume") && a.given(c, "freeze"):
+		return nil, usagef("--freeze is for a new run that begins with the weights of another: name that with --from RUN")
 	case run.resumed:
 		if run.from, err = resumeRun(c, cfg, from); err == nil && from == "" {
 			a.note(passedOver(run.from))
 		}
-	case c.String("weights") != "":
+	case c.String("from") != "":
 		err = run.beginWithWeights(c)
 	default:
 		err = run.beginWith(c, func(recipe string) error { return run.beginRun(c, recipe) })
@@ -414,11 +443,11 @@ func (run *trainingRun) saved() *net.Checkpoint {
 	return run.weights
 }
 
-// beginWithWeights sets what a new run takes from the run that --weights names. It takes
+// beginWithWeights sets what a new run takes from the run that --from names. It takes
 // the recipe, unless --recipe names another. It also takes the seed, so that the data are
 // split in the same way.
 func (run *trainingRun) beginWithWeights(c *cli.Context) (err error) {
-	if run.weights, run.from, err = loadRun(c, c.String("weights"), "--weights RUN"); err != nil {
+	if run.weights, run.from, err = loadRun(c, c.String("from"), "--from RUN"); err != nil {
 		return err
 	}
 	recipe := &run.config.Recipe
@@ -477,7 +506,8 @@ func (a *app) takeModelAndData(c *cli.Context, run *trainingRun) (err error) {
 	if err != nil {
 		return err
 	}
-	if run.weights != nil && saved.Subject != nil {
+	newHead := run.weights != nil && c.IsSet("head") && c.String("head") != keepHead
+	if run.weights != nil && saved.Subject != nil && !newHead {
 		run.data.numberBy(saved.Subject.ClassNames)
 	}
 	if network == nil {
@@ -495,8 +525,16 @@ func (a *app) takeModelAndData(c *cli.Context, run *trainingRun) (err error) {
 			return err // for a resumed run, net.Train compares it with the checkpoint's
 		}
 	}
+	if run.weights != nil {
+		if network, err = run.adapt(c, network); err != nil {
+			return err
+		}
+	}
 	if run.plan, err = network.Plan(); err != nil {
 		return err
+	}
+	if run.weights != nil {
+		cfg.Recipe.Optimizer = run.optimizerOf(c)
 	}
 	if err := checkFit(run.plan, run.data); err != nil {
 		return err
@@ -584,7 +622,7 @@ func resumeRun(c *cli.Context, cfg *net.Config, from string) (path string, err e
 		return "", err
 	}
 	if saved.Train.Samples == 0 {
-		return "", fmt.Errorf("%w: the run was imported without its data; begin a new run with its weights: %s train --weights %s --data FOLDER", net.ErrResume, invocation(), quoted(path))
+		return "", fmt.Errorf("%w: the run was imported without its data; begin a new run with its weights: %s train --from %s --data FOLDER", net.ErrResume, invocation(), quoted(path))
 	}
 	cfg.Resume, cfg.Recipe = saved, saved.Recipe
 	cfg.Saving.Dir = path
@@ -601,7 +639,7 @@ func resumeRun(c *cli.Context, cfg *net.Config, from string) (path string, err e
 		return "", err
 	}
 	if more := cfg.Recipe.Epochs - saved.Recipe.Epochs; more > 0 && planned(saved.Recipe) {
-		return "", fmt.Errorf("%w: the %s schedule was laid out for %s; to train on, begin a new run with its weights: %s train --weights %s --epochs %d",
+		return "", fmt.Errorf("%w: the %s schedule was laid out for %s; to train on, begin a new run with its weights: %s train --from %s --epochs %d",
 			net.ErrResume, scheduleName(saved.Recipe.Optimizer.Schedule.Method), counted(saved.Recipe.Epochs, "epoch"), invocation(), quoted(path), more)
 	}
 	return path, nil

@@ -143,11 +143,11 @@ func TestResume(t *testing.T) {
 	}
 
 	for _, c := range []struct{ args, want string }{
-		{"--batch 20", "cannot resume: --batch 20 is not what the run began with; leave the flag out, or begin a new run with its weights: --weights in place of --resume"},
-		{"--seed 2", "cannot resume: --seed 2 is not what the run began with; leave the flag out, or begin a new run with its weights: --weights in place of --resume"},
-		{"--schedule cosine", "cannot resume: --schedule cosine is not what the run began with; leave the flag out, or begin a new run with its weights: --weights in place of --resume"},
-		{"--optimizer adamw", "cannot resume: --optimizer adamw is not what the run began with; leave the flag out, or begin a new run with its weights: --weights in place of --resume"},
-		{"--recipe fast", "cannot resume: the run began with --recipe tutorial, not fast; leave the flag out, or begin a new run with its weights: --weights in place of --resume"},
+		{"--batch 20", "cannot resume: --batch 20 is not what the run began with; leave the flag out, or begin a new run with its weights: --from in place of --resume"},
+		{"--seed 2", "cannot resume: --seed 2 is not what the run began with; leave the flag out, or begin a new run with its weights: --from in place of --resume"},
+		{"--schedule cosine", "cannot resume: --schedule cosine is not what the run began with; leave the flag out, or begin a new run with its weights: --from in place of --resume"},
+		{"--optimizer adamw", "cannot resume: --optimizer adamw is not what the run began with; leave the flag out, or begin a new run with its weights: --from in place of --resume"},
+		{"--recipe fast", "cannot resume: the run began with --recipe tutorial, not fast; leave the flag out, or begin a new run with its weights: --from in place of --resume"},
 		{"--epochs 2", "train: cannot resume: the checkpoint is 3 epochs and 0 steps into its run, more than the 2 epochs asked for"},
 		{"--model mlp", `train: cannot resume: the checkpoint's network "quick" is not the same as network "mlp"`},
 		{"--limit 900", "cannot resume: the run trains on 1000 images of MNIST training, not on 900: leave --limit out"},

@@ -170,7 +170,7 @@ func TestUsage(t *testing.T) {
 		{"fit -x --data mine", `unknown command "fit" (did you mean train?); see gputrain --help`},
 		{"models list --all-of-them", `unknown command "list" (did you mean gputrain models?); see gputrain models --help`},
 		{"help fit", `unknown command "fit" (did you mean train?); see gputrain --help`},
-		{"finetune", `unknown command "finetune" (did you mean train --weights RUN?); see gputrain --help`},
+		{"finetune", `unknown command "finetune" (did you mean train --from RUN?); see gputrain --help`},
 		{"test", `unknown command "test" (did you mean eval?); see gputrain --help`},
 		{"evaluate", `unknown command "evaluate" (did you mean eval?); see gputrain --help`},
 		{"infer", `unknown command "infer" (did you mean predict?); see gputrain --help`},

@@ -356,11 +356,16 @@ var brokenDevices = []broken{
 			l.Layer = &net.Activation{Func: net.GELUTanh}
 		}
 	}}, "activation", nil},
-	{"frozen parameters decay", wrapped(func(in net.Tracer) net.Tracer { return decaysFrozen{in} }), "frozen", nil},
-	{"frozen batch normalisation keeps its running statistics", faults{statistics: func(l *reference.Layer, _ int, mean, variance []float64) {
-		if d := l.Layer.(*net.BatchNorm); d.Frozen.All {
-			copy(mean, l.Params[net.RunningMean])
-			copy(variance, l.Params[net.RunningVar])
+	{"frozen parameters decay", wrapped(func(in net.Tracer) net.Tracer { return decaysFrozen{in, []net.Role{net.Weight, net.Bias}} }), "frozen", nil},
+	{"frozen batch normalisation normalises by the mini-batch", faults{layer: func(l *reference.Layer) {
+		if d, ok := l.Layer.(*net.BatchNorm); ok && d.Settled() {
+			l.Layer = &net.BatchNorm{Momentum: new(0.0), Epsilon: d.Epsilon}
+		}
+	}}, "frozen", nil},
+	{"frozen batch normalisation moves its running statistics", wrapped(func(in net.Tracer) net.Tracer { return decaysFrozen{in, []net.Role{net.RunningVar}} }), "frozen", nil},
+	{"batch normalisation with a frozen weight and bias is frozen as a whole", faults{layer: func(l *reference.Layer) {
+		if d, ok := l.Layer.(*net.BatchNorm); ok && len(d.Frozen.Roles) == 2 {
+			l.Layer = &net.BatchNorm{Epsilon: d.Epsilon, Frozen: net.Frozen{All: true}}
 		}
 	}}, "frozen", nil},
 	{"a trace shows gradients where nothing is trained", wrapped(func(in net.Tracer) net.Tracer { return showsAll{in} }), "frozen", nil},
@@ -1129,7 +1134,10 @@ func interleaved(x []float64, n int, s net.Shape, groups int) []float64 {
 	return out
 }
 
-type decaysFrozen struct{ net.Tracer }
+type decaysFrozen struct {
+	net.Tracer
+	roles []net.Role
+}
 
 func (p decaysFrozen) Step(b net.Batch) error {
 	if err := p.Tracer.Step(b); err != nil {
@@ -1140,7 +1148,7 @@ func (p decaysFrozen) Step(b net.Batch) error {
 		return err
 	}
 	for _, q := range p.Plan().Params {
-		if !q.Trained && (q.Role == net.Weight || q.Role == net.Bias) {
+		if d, norm := p.Plan().Nodes[q.Layer].Layer.(*net.BatchNorm); !q.Trained && slices.Contains(p.roles, q.Role) && (!norm || d.Settled()) {
 			for i := range st.Params[q.Name].Float32s() {
 				st.Params[q.Name].Float32s()[i] *= 1 - 1e-6
 			}

@@ -93,6 +93,10 @@ func checkFrozen(e *env) {
 	relu := func() net.Layer { return &net.Activation{Func: net.ReLU} }
 	max := func() net.Layer { return &net.Pool{Kernel: net.Square(2)} }
 	norm := func(f net.Frozen) net.Layer { return &net.BatchNorm{Frozen: f} }
+	settled := func(name, from string) net.Layer {
+		return &net.BatchNorm{Name: name, From: net.From{from}, Frozen: all}
+	}
+	add := func(from ...string) net.Layer { return &net.Add{Name: from[0] + "-sum", From: from} }
 	dense := func(f net.Frozen) net.Layer { return &net.Dense{Units: 6, Frozen: f} }
 	for _, layers := range [][]net.Layer{
 		{conv(all), norm(all), tanh(), conv(net.Frozen{})},
@@ -102,6 +106,18 @@ func checkFrozen(e *env) {
 		{conv(net.Frozen{}), relu(), conv(all), relu(), max(), conv(weight)},
 		{norm(weight), tanh(), norm(bias)},
 		{conv(net.Frozen{}), norm(all), relu()},
+		{conv(net.Frozen{}), norm(net.Frozen{Roles: []net.Role{net.Weight, net.Bias}}), norm(all)},
+		// A prefix that learns nothing, with a residual block and pooling.
+		{
+			conv(all), settled("a", "conv1"), relu(), max(), &net.Conv{Name: "b", Filters: 4, Kernel: net.Square(3), Padding: net.PadSame, NoBias: true, Frozen: all},
+			settled("bn", "b"), add("bn", "pool1"), relu(), conv(net.Frozen{}), norm(net.Frozen{}), relu(),
+		},
+		// Settled layers between those that learn, whose gradients are written and added: alone, with a function, and
+		// with a sum before it.
+		{conv(net.Frozen{}), settled("a", "conv1"), &net.Activation{Func: net.ReLU6}, settled("b", "conv1"), settled("c", "conv1"), relu(), add("b", "relu61", "relu1")},
+		{conv(net.Frozen{}), settled("a", "conv1"), add("a", "conv1"), relu()},
+		{conv(net.Frozen{}), relu(), conv(all), settled("a", "conv2"), add("a", "relu1"), &net.Activation{Func: net.ReLU6}},
+		{conv(net.Frozen{}), conv(all), settled("a", "conv2"), &net.Conv{Name: "still", From: net.From{"input"}, Filters: 4, Kernel: net.Square(1), Frozen: all}, add("a", "still"), relu()},
 		{&net.Flatten{}, dense(all), relu(), dense(weight), tanh(), dense(bias)},
 		{conv(net.Frozen{}), &net.Flatten{}, dense(all), relu()},
 		// A branch that learns nothing, in a sum with one that does.

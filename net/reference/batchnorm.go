@@ -77,13 +77,29 @@ func batchNormBackward(s net.Shape, weight []float64, epsilon float64, x, dy []f
 	return dx, dw, db
 }
 
+// settledNormBackward returns the input gradient of a normalisation by constants, which has
+// no parameter to train.
+func settledNormBackward(s net.Shape, weight, variance []float64, epsilon float64, dy []float64, n int) []float64 {
+	dx := make([]float64, len(dy))
+	for c := range s.C {
+		deviation := math.Sqrt(variance[c] + epsilon)
+		for i := range n {
+			dxc := plane(dx, s, i, c)
+			for j, g := range plane(dy, s, i, c) {
+				dxc[j] = weight[c] / deviation * g
+			}
+		}
+	}
+	return dx
+}
+
 // RunningStatistics returns the running mean and variance of a batch normalisation layer
 // after a training step. The layer must have run Forward in Training mode on the step's
 // input. The new statistics are computed from those in Params, which do not change.
-// Layers of other kinds return nil.
+// Layers of other kinds return nil, and so does a layer that is settled.
 func (l *Layer) RunningStatistics() (mean, variance []float64) {
 	d, ok := l.Layer.(*net.BatchNorm)
-	if !ok {
+	if !ok || d.Settled() {
 		return nil, nil
 	}
 	l.checkForward()

@@ -33,6 +33,28 @@ func TestBatchNormByHand(t *testing.T) {
 	approx.Check(t, "evaluation", forward(l, []float64{1, 4}, 2, net.Evaluation, 0), []float64{10, 14}, rounded)
 }
 
+// TestSettledNormByHand: a layer that is frozen as a whole computes in training what it computes in evaluation, so that nothing
+// depends on the other samples. One whose parameters are frozen by their roles doesn't.
+func TestSettledNormByHand(t *testing.T) {
+	values := [][]float64{{4}, {10}, {1}, {6}}
+	l := newLayer(t, net.Shape{C: 1, H: 1, W: 1}, &net.BatchNorm{Epsilon: 3, Frozen: net.Frozen{All: true}}, values...)
+	// Deviation sqrt(6+3) about the running mean 1.
+	approx.Check(t, "training", forward(l, []float64{1, 4}, 2, net.Training, 0), []float64{10, 14}, rounded)
+	dx, grads := backward(l, []float64{1, -3})
+	approx.Check(t, "dx", dx, []float64{4. / 3, -4}, rounded)
+	if len(grads) > 0 {
+		t.Errorf("it has gradients: %v", grads)
+	}
+	if mean, variance := l.RunningStatistics(); mean != nil || variance != nil {
+		t.Errorf("its running statistics move to %v and %v", mean, variance)
+	}
+	l = newLayer(t, net.Shape{C: 1, H: 1, W: 1}, &net.BatchNorm{Epsilon: 3, Frozen: net.Frozen{Roles: []net.Role{net.Weight, net.Bias}}}, values...)
+	approx.Check(t, "training, by roles", forward(l, []float64{1, 3}, 2, net.Training, 0), []float64{8, 12}, rounded)
+	if mean, _ := l.RunningStatistics(); mean == nil {
+		t.Error("frozen by roles: its running statistics don't move")
+	}
+}
+
 func TestBatchNormOfOneValue(t *testing.T) {
 	l := newLayer(t, net.Shape{C: 1, H: 1, W: 1}, &net.BatchNorm{Momentum: new(0.5)},
 		[]float64{4}, []float64{10}, []float64{0}, []float64{1})

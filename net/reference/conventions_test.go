@@ -17,9 +17,18 @@ import (
 // are worked out by hand from what the page says, not by our formulas.
 var conventions = map[string]func(c *convention){
 	"Batch normalisation": func(c *convention) {
-		for _, frozen := range []bool{false, true} {
+		for _, as := range []struct {
+			frozen                     net.Frozen
+			last, runMean, runVariance float64
+		}{
+			// Mean 3; the squares' sum is 14: biased 3.5, unbiased 14/3.
+			{net.Frozen{}, 3 / math.Sqrt(3.5+1e-5), 0.3, 0.9 + 0.1*14/3},
+			{net.Frozen{Roles: []net.Role{net.Weight, net.Bias}}, 3 / math.Sqrt(3.5+1e-5), 0.3, 0.9 + 0.1*14/3},
+			// Running mean 0 and variance 1.
+			{net.Frozen{All: true}, 6 / math.Sqrt(1+1e-5), 0, 1},
+		} {
 			n := &net.Network{Input: net.Shape{C: 1, H: 1, W: 1}, Layers: []net.Layer{
-				&net.BatchNorm{Name: "norm", Frozen: net.Frozen{All: frozen}}, &net.Dense{Units: 2},
+				&net.BatchNorm{Name: "norm", Frozen: as.frozen}, &net.Dense{Units: 2},
 			}}
 			data := &net.Dataset{Name: "four", Shape: n.Input, Classes: 2, Values: []float32{1, 2, 3, 6}, Labels: []int32{0, 1, 0, 1}}
 			p := c.compile(n, net.Options{Batch: 4, Optimizer: net.SGDDefault(0)})
@@ -28,8 +37,7 @@ var conventions = map[string]func(c *convention){
 			if err != nil {
 				c.Fatal(err)
 			}
-			// Mean 3; the squares' sum is 14: biased 3.5, unbiased 14/3.
-			c.equal("the last value normalised", float64(trace.Layers[0].Output.Float32s()[3]), 3/math.Sqrt(3.5+1e-5))
+			c.equal("the last value normalised", float64(trace.Layers[0].Output.Float32s()[3]), as.last)
 			if err := p.Step(batch); err != nil {
 				c.Fatal(err)
 			}
@@ -37,8 +45,8 @@ var conventions = map[string]func(c *convention){
 			if err != nil {
 				c.Fatal(err)
 			}
-			c.equal("running mean", float64(st.Params["norm.running_mean"].Float32s()[0]), 0.3)
-			c.equal("running variance", float64(st.Params["norm.running_var"].Float32s()[0]), 0.9+0.1*14/3)
+			c.equal("running mean", float64(st.Params["norm.running_mean"].Float32s()[0]), as.runMean)
+			c.equal("running variance", float64(st.Params["norm.running_var"].Float32s()[0]), as.runVariance)
 		}
 	},
 	"Adam's epsilon": func(c *convention) {

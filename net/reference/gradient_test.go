@@ -2,6 +2,7 @@ package reference_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -41,6 +42,11 @@ func checkGradients(t *testing.T, r *rand.Rand, l *reference.Layer, n int, reach
 	t.Helper()
 	for _, p := range l.Node.Params {
 		l.Params[p.Role] = spread(r, p.Size())
+		if p.Role == net.RunningVar {
+			for i, v := range l.Params[p.Role] {
+				l.Params[p.Role][i] = 0.5 + math.Abs(v)
+			}
+		}
 	}
 	var x [][]float64
 	for _, s := range l.Ins {

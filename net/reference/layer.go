@@ -62,7 +62,7 @@ func (l *Layer) Forward(x [][]float64, n int, mode net.Mode, place Place) []floa
 		return l.dropout(d.Rate, x[0])
 	case *net.BatchNorm:
 		mean, variance := l.Params[net.RunningMean], l.Params[net.RunningVar]
-		if mode == net.Training {
+		if mode == net.Training && !d.Settled() {
 			mean, variance = channelStatistics(l.In, x[0], n)
 		}
 		_, epsilon := d.Settings()
@@ -106,7 +106,11 @@ func (l *Layer) Backward(dy []float64) (dx [][]float64, grads map[net.Role][]flo
 		d0 = l.dropout(d.Rate, dy)
 	case *net.BatchNorm:
 		_, epsilon := d.Settings()
-		d0, dw, db = batchNormBackward(l.In, weight, epsilon, x, dy, l.n)
+		if d.Settled() {
+			d0 = settledNormBackward(l.In, weight, l.Params[net.RunningVar], epsilon, dy, l.n)
+		} else {
+			d0, dw, db = batchNormBackward(l.In, weight, epsilon, x, dy, l.n)
+		}
 	case *net.Flatten:
 		d0 = slices.Clone(dy)
 	case *net.Dense:

@@ -199,6 +199,14 @@ func backwardBound(unit float64, l *reference.Layer, n int, x [][]float64, y []f
 		m := float64(positions)
 		root := math.Sqrt(m)
 		list := channels(l, net.Training, n, x[0])
+		if d.Settled() { // dx = weight*inv*dy, where inv takes three roundings
+			for c, s := range list {
+				factor := math.Abs(weight[c]) * s.inv
+				b.err = max(b.err, factor*(6*unit*sdy.max+edy))
+				b.scale = max(b.scale, factor*sdy.max)
+			}
+			return only(b)
+		}
 		sums := channelSums(l, list, n, x[0], dy)
 		var hatErr, maxDw, maxDb float64
 		for c, s := range list {
@@ -278,7 +286,7 @@ func greatestRatio(a, b []float64) float64 {
 
 // channel holds the figures of one channel for batch normalisation.
 type channel struct {
-	count          float64 // values that mean and variance are taken over; 1 in evaluation
+	count          float64 // values that mean and variance are taken over; 1 for running statistics
 	mean, variance float64
 	inv            float64 // 1/sqrt(variance+epsilon)
 	maxX, maxHat   float64 // of |x| and of the mean, and of |x-mean|*inv
@@ -296,7 +304,8 @@ func (s channel) hatErr(unit, ex float64) float64 {
 
 // channels measures the channels of a batch normalisation's input.
 func channels(l *reference.Layer, mode net.Mode, n int, x []float64) []channel {
-	_, epsilon := l.Layer.(*net.BatchNorm).Settings()
+	layer := l.Layer.(*net.BatchNorm)
+	_, epsilon := layer.Settings()
 	area := l.In.H * l.In.W
 	list := make([]channel, l.In.C)
 	for c := range list {
@@ -309,7 +318,7 @@ func channels(l *reference.Layer, mode net.Mode, n int, x []float64) []channel {
 				}
 			}
 		}
-		if mode == net.Training {
+		if mode == net.Training && !layer.Settled() {
 			s.count = float64(n * area)
 			each(func(v float64) { s.mean += v / s.count })
 			each(func(v float64) { s.variance += (v - s.mean) * (v - s.mean) / s.count })

@@ -153,7 +153,8 @@ func (j *Judge) updated(passes []*pass, before net.State, m net.Metrics, after n
 	_, back := j.opts.AverageMove(before.Step)
 	for i, node := range j.plan.Nodes {
 		for _, q := range node.Params {
-			if q.Trained || q.Role == net.RunningMean || q.Role == net.RunningVar {
+			norm, is := node.Layer.(*net.BatchNorm)
+			if q.Trained || is && !norm.Settled() && (q.Role == net.RunningMean || q.Role == net.RunningVar) {
 				continue
 			}
 			old := widen(before.Params[q.Name].Float32s())

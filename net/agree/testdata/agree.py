@@ -146,6 +146,9 @@ def batchnorm(layer, x, weight, bias, mean, var, rounding):
     """The output, and the running statistics after it."""
     count = x.size // x.shape[1]
     column = lambda v: v[:, None, None]
+    if layer.get("frozen") is True:
+        normal = rounded((x - column(mean)) / jnp.sqrt(column(var) + layer.get("epsilon", 1e-5)), rounding)
+        return column(weight) * normal + column(bias), (mean, var)
     batch_mean = x.mean((0, 2, 3))
     centred = rounded(x - column(batch_mean), rounding)
     batch_var = (centred * centred).mean((0, 2, 3))
