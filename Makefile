@@ -153,6 +153,17 @@ check-tensorboard: ## Read runs' event files with TensorBoard (fetches it; needs
 	"$(TENSORBOARD_VENV)/bin/pip" install --quiet --disable-pip-version-check -r tensorboard/testdata/requirements.txt
 	GPUTRAIN_TENSORBOARD_PYTHON="$(TENSORBOARD_VENV)/bin/python" $(GO) test -count=1 -v -run TestTensorBoard ./cmd/gputrain
 
+IMPORT_VENV = $${XDG_CACHE_HOME:-$$HOME/.cache}/gputrain/import-venv
+FAMILIES ?= torchvision more timm keras light
+
+.PHONY: check-import
+check-import: ## Read ONNX models of FAMILIES of networks (default torchvision more timm keras light), train and write them, and compare with ONNX Runtime (fetches them, 6 GB; needs python3 with venv; an hour or more)
+	python3 -m venv "$(IMPORT_VENV)"
+	"$(IMPORT_VENV)/bin/pip" install --quiet --disable-pip-version-check -r onnx/testdata/requirements-import.txt
+	dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && mkdir "$$dir/models" "$$dir/cases" && \
+	"$(IMPORT_VENV)/bin/python" onnx/testdata/models.py "$$dir/cases" operators && "$(IMPORT_VENV)/bin/python" onnx/testdata/models.py "$$dir/models" $(FAMILIES) && \
+	GPUTRAIN_ONNX_PYTHON="$(IMPORT_VENV)/bin/python" GPUTRAIN_ONNX_CASES="$$dir/cases" GPUTRAIN_ONNX_MODELS="$$dir/models" $(GO) test -count=1 -timeout 120m -v -run 'TestImported|TestOperators' ./onnx
+
 WEIGHTS_VENV = $${XDG_CACHE_HOME:-$$HOME/.cache}/gputrain/weights-venv
 
 .PHONY: check-weights

@@ -1,7 +1,7 @@
 // Package onnx writes trained networks in the format of ONNX (https://onnx.ai), which most runtimes read: ONNX Runtime,
-// TensorRT, OpenVINO, browsers.
+// TensorRT, OpenVINO, browsers. And it reads image classifiers that other programs wrote; see [Read].
 //
-// A model has one input, "images" (batch, channels, height, width), float32, scaled as in training: a byte b of MNIST
+// A model that [Write] writes has one input, "images" (batch, channels, height, width), float32, scaled as in training: a byte b of MNIST
 // is b/255. It has one output, "probabilities" or "logits" (batch, classes). The batch may have any size. gputrain
 // export adds the scale and the names of the classes to the metadata.
 //

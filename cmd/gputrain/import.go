@@ -3,7 +3,6 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 	"gorgonia.org/tensor"
@@ -82,7 +81,7 @@ func (a *app) importWeights(c *cli.Context) (err error) {
 		return usagef("import takes one argument, an ONNX model or a safetensors file; %s", helpHint(c))
 	}
 	from := c.Args().First()
-	if strings.EqualFold(filepath.Ext(from), "."+formatONNX) {
+	if isONNX(from) {
 		return a.importONNX(c, from)
 	}
 	for _, flag := range importONNXFlags() {

@@ -25,6 +25,51 @@ func importONNXFlags() []cli.Flag {
 	}
 }
 
+// isONNX reports whether a path is one of an ONNX model, by its ending.
+func isONNX(path string) bool { return strings.EqualFold(filepath.Ext(path), "."+formatONNX) }
+
+// readONNX reads an ONNX model. The network takes images of the shape of input, where the model leaves that open.
+func readONNX(path string, input net.Shape) (*onnx.Model, error) {
+	model, err := onnx.ReadFile(path, onnx.ReadOptions{Name: strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)), Input: input})
+	if errors.Is(err, onnx.ErrOpenInput) {
+		return nil, fmt.Errorf("%w: say it with gputrain import --input CxHxW, as in --input 3x224x224", err)
+	}
+	var unsupported *onnx.UnsupportedError
+	if errors.As(err, &unsupported) && len(unsupported.Nodes) > 1 {
+		return nil, fmt.Errorf("%w (gputrain import --explain lists all)", err)
+	}
+	return model, err
+}
+
+// onnxCheckpoint returns an ONNX model as the checkpoint of a run that has not begun. names are those of the classes, or nil
+// for the model's.
+func onnxCheckpoint(model *onnx.Model, recipe net.Recipe, names []string) (*net.Checkpoint, error) {
+	plan, err := model.Network.Plan()
+	if err != nil {
+		return nil, err
+	}
+	id, subject := unknownSubject()
+	if _, ours := model.Metadata["input"]; ours && model.Metadata["scale"] == "" {
+		subject.Scale, subject.Prepare = 0, "" // its values were no bytes
+	}
+	if scale, err := strconv.ParseFloat(model.Metadata["scale"], 32); err == nil && scale > 0 && !math.IsInf(scale, 0) {
+		subject.Scale = float32(scale)
+	}
+	for _, p := range picture.Preparations() {
+		if model.Metadata["prepare"] == string(p) {
+			subject.Prepare = string(p)
+		}
+	}
+	if names == nil {
+		text := model.Metadata["class_names"]
+		if text != "" && json.Unmarshal([]byte(text), &names) != nil || len(names) != plan.Classes {
+			names = nil // of another program, which means something else by it
+		}
+	}
+	subject.ClassNames = names
+	return &net.Checkpoint{Network: model.Network, Recipe: recipe, Device: importedDevice, Train: id, Subject: subject, State: importedState(plan, recipe, model.Weights)}, nil
+}
+
 // importONNX makes a run of an ONNX model.
 func (a *app) importONNX(c *cli.Context, from string) error {
 	for _, name := range []string{"model", "layout", "name", "map", "skip-extra"} {
@@ -32,10 +77,10 @@ func (a *app) importONNX(c *cli.Context, from string) error {
 			return usagef("--%s is for safetensors: an ONNX model says itself what its network is", name)
 		}
 	}
-	options := onnx.ReadOptions{Name: strings.TrimSuffix(filepath.Base(from), filepath.Ext(from))}
+	var input net.Shape
 	if text := c.String("input"); text != "" {
 		var err error
-		if options.Input, err = parseShape(text); err != nil {
+		if input, err = parseShape(text); err != nil {
 			return err
 		}
 	}
@@ -43,22 +88,14 @@ func (a *app) importONNX(c *cli.Context, from string) error {
 	if err != nil {
 		return err
 	}
-	model, err := onnx.ReadFile(from, options)
+	model, err := readONNX(from, input)
 	var unsupported *onnx.UnsupportedError
 	switch {
-	case errors.As(err, &unsupported):
-		if c.Bool("explain") {
-			for _, n := range unsupported.Nodes {
-				fmt.Fprintln(a.out, n)
-			}
-			return fmt.Errorf("%s: %s can't be read", quoted(from), counted(len(unsupported.Nodes), "node"))
+	case errors.As(err, &unsupported) && c.Bool("explain"):
+		for _, n := range unsupported.Nodes {
+			fmt.Fprintln(a.out, n)
 		}
-		if len(unsupported.Nodes) > 1 {
-			return fmt.Errorf("%w (--explain lists all)", err)
-		}
-		return err
-	case errors.Is(err, onnx.ErrOpenInput):
-		return fmt.Errorf("%w: say it with --input CxHxW, as in --input 3x224x224", err)
+		return fmt.Errorf("%s: %s can't be read", quoted(from), counted(len(unsupported.Nodes), "node"))
 	case err != nil:
 		return err
 	}
@@ -71,7 +108,7 @@ func (a *app) importONNX(c *cli.Context, from string) error {
 	if err != nil {
 		return err
 	}
-	subject, err := a.importedSubject(c, model, plan.Classes)
+	names, err := labelsOf(c.String("labels"), plan.Classes)
 	if err != nil {
 		return err
 	}
@@ -89,57 +126,41 @@ func (a *app) importONNX(c *cli.Context, from string) error {
 	if !ok {
 		return choose("recipe", name, recipeNames())
 	}
-	checkpoint := &net.Checkpoint{Network: model.Network, Recipe: recipe.Recipe, Device: importedDevice, Train: net.DatasetID{Name: unknownData}, Subject: subject, State: importedState(plan, recipe.Recipe, model.Weights)}
+	checkpoint, err := onnxCheckpoint(model, recipe.Recipe, names)
+	if err != nil {
+		return err
+	}
 	if c.String("data") != "" {
-		data, err := a.loadData(c, dataWish{seed: recipe.Seed, input: plan.Network.Input, prepare: subject.Prepare})
+		data, err := a.loadData(c, dataWish{seed: recipe.Seed, input: plan.Network.Input, prepare: checkpoint.Subject.Prepare})
 		if err != nil {
 			return err
 		}
 		if err := checkFit(plan, data); err != nil {
 			return err
 		}
-		if len(subject.ClassNames) > 0 {
-			data.numberBy(subject.ClassNames)
-		}
+		data.numberBy(checkpoint.Subject.ClassNames)
 		validation := data.validation.ID()
 		checkpoint.Train, checkpoint.Validation, checkpoint.Subject = data.train.ID(), &validation, data.subject(0)
 	}
 	return a.writeImported(c, checkpoint, from)
 }
 
-// importedSubject says what a model's input is made of, and what its answers mean.
-func (a *app) importedSubject(c *cli.Context, m *onnx.Model, classes int) (*net.Subject, error) {
-	_, s := unknownSubject()
-	if _, ours := m.Metadata["input"]; ours && m.Metadata["scale"] == "" {
-		s.Scale, s.Prepare = 0, "" // its values were no bytes
+// labelsOf reads the names of classes from a file, one a line. Without a file it returns nil.
+func labelsOf(file string, classes int) (names []string, err error) {
+	if file == "" {
+		return nil, nil
 	}
-	if scale, err := strconv.ParseFloat(m.Metadata["scale"], 32); err == nil && scale > 0 && !math.IsInf(scale, 0) {
-		s.Scale = float32(scale)
+	b, err := regularfile.Read(file)
+	if err != nil {
+		return nil, fileError(file, err)
 	}
-	for _, p := range picture.Preparations() {
-		if m.Metadata["prepare"] == string(p) {
-			s.Prepare = string(p)
-		}
+	for line := range strings.Lines(strings.TrimPrefix(string(b), "\ufeff")) {
+		names = append(names, strings.TrimRight(line, "\r\n"))
 	}
-	names, from := []string(nil), "its class_names"
-	if text := m.Metadata["class_names"]; text != "" && json.Unmarshal([]byte(text), &names) != nil {
-		names = nil // of another program, which means something else by it
+	if len(names) != classes {
+		return nil, fmt.Errorf("%s: %s for %d classes", quoted(file), counted(len(names), "name"), classes)
 	}
-	if file := c.String("labels"); file != "" {
-		b, err := regularfile.Read(file)
-		if err != nil {
-			return nil, fileError(file, err)
-		}
-		from, names = quoted(file), nil
-		for line := range strings.Lines(strings.TrimPrefix(string(b), "\ufeff")) {
-			names = append(names, strings.TrimRight(line, "\r\n"))
-		}
-	}
-	if len(names) > 0 && len(names) != classes {
-		return nil, fmt.Errorf("%s: %s for %d classes", from, counted(len(names), "name"), classes)
-	}
-	s.ClassNames = names
-	return s, nil
+	return names, nil
 }
 
 // explainImport says what a model becomes.

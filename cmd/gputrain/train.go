@@ -405,7 +405,7 @@ func (a *app) planRun(c *cli.Context) (*trainingRun, error) {
 			a.note(passedOver(run.from))
 		}
 	case c.String("from") != "":
-		err = run.beginWithWeights(c)
+		err = a.beginWithWeights(c, run)
 	default:
 		err = run.beginWith(c, func(recipe string) error { return run.beginRun(c, recipe) })
 	}
@@ -445,9 +445,22 @@ func (run *trainingRun) saved() *net.Checkpoint {
 
 // beginWithWeights sets what a new run takes from the run that --from names. It takes
 // the recipe, unless --recipe names another. It also takes the seed, so that the data are
-// split in the same way.
-func (run *trainingRun) beginWithWeights(c *cli.Context) (err error) {
-	if run.weights, run.from, err = loadRun(c, c.String("from"), "--from RUN"); err != nil {
+// split in the same way. An ONNX model is taken as the run that import would make of it.
+func (a *app) beginWithWeights(c *cli.Context, run *trainingRun) (err error) {
+	if path := c.String("from"); isONNX(path) {
+		model, err := readONNX(path, net.Shape{})
+		if err != nil {
+			return err
+		}
+		for _, note := range model.Notes {
+			a.note(note)
+		}
+		recipe, _ := net.RecipeNamed(pictureRecipe)
+		if run.weights, err = onnxCheckpoint(model, recipe.Recipe, nil); err != nil {
+			return err
+		}
+		run.from = path
+	} else if run.weights, run.from, err = loadRun(c, path, "--from RUN"); err != nil {
 		return err
 	}
 	recipe := &run.config.Recipe
