@@ -833,6 +833,3 @@ func set(l net.Layer, name string, from net.From) {
 	v.FieldByName("Name").SetString(name)
 	v.FieldByName("From").Set(reflect.ValueOf(from))
 }
-
-// names returns sorted keys as a text.
-func names[V any](m map[string]V) string { return strings.Join(slices.Sorted(maps.Keys(m)), ", ") }
