@@ -12,6 +12,7 @@ import (
 	"github.com/nlpodyssey/safetensors"
 	"gorgonia.org/tensor"
 
+	"github.com/gputrain/gputrain/internal/half"
 	"github.com/gputrain/gputrain/internal/regularfile"
 )
 
@@ -391,9 +392,9 @@ func floatsOf(v safetensors.TensorView) ([]float32, error) {
 		case safetensors.F32:
 			out[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
 		case safetensors.BF16:
-			out[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(b[2*i:])) << 16)
+			out[i] = half.FromBFloat16(binary.LittleEndian.Uint16(b[2*i:]))
 		case safetensors.F16:
-			out[i] = halfFloat(binary.LittleEndian.Uint16(b[2*i:]))
+			out[i] = half.FromFloat16(binary.LittleEndian.Uint16(b[2*i:]))
 		case safetensors.F64:
 			x := math.Float64frombits(binary.LittleEndian.Uint64(b[8*i:]))
 			out[i] = float32(x)
@@ -408,16 +409,4 @@ func floatsOf(v safetensors.TensorView) ([]float32, error) {
 		}
 	}
 	return out, nil
-}
-
-// halfFloat converts a value of IEEE 754's binary16.
-func halfFloat(h uint16) float32 {
-	sign, exponent, fraction := uint32(h>>15)<<31, uint32(h>>10&0x1f), uint32(h&0x3ff)
-	switch exponent {
-	case 0: // a subnormal value is a multiple of 2^-24
-		return math.Float32frombits(sign | math.Float32bits(float32(fraction)*0x1p-24))
-	case 0x1f:
-		return math.Float32frombits(sign | 0xff<<23 | fraction<<13)
-	}
-	return math.Float32frombits(sign | (exponent+127-15)<<23 | fraction<<13)
 }

@@ -28,7 +28,7 @@ var update = flag.Bool("update", false, "write the list in RATIONALE.md anew")
 // allowed lists, for each package of ours, the packages of ours that it may
 // import outside its tests. A package that is not listed here fails the test.
 var allowed = map[string][]string{
-	"net":            {"internal/memlimit", "internal/replacefile", "internal/regularfile"},
+	"net":            {"internal/half", "internal/memlimit", "internal/replacefile", "internal/regularfile"},
 	"net/reference":  {"net"},
 	"net/verify":     {"net", "net/reference", "internal/approx"},
 	"net/lower":      {"net"},
@@ -52,7 +52,7 @@ var allowed = map[string][]string{
 	"cuda/sim": {"cuda/sim/internal/build", "internal/testenv"}, "cuda/sim/internal/build": {}, "cuda/sim/internal/calls": {"cuda/driver"},
 	"kernels": {}, "kernels/internal/ptx": {}, "kernels/internal/ptxtool": {"kernels/internal/ptx"},
 	"cuda/driver/abi": {"cuda/driver/internal/trampoline"}, "cuda/testgpu": {},
-	"onnx": {"net", "internal/protobuf"}, "internal/replacefile": {}, "internal/approx": {}, "internal/arrows": {}, "internal/cpufeat": {}, "internal/testenv": {},
+	"onnx": {"net", "internal/half", "internal/protobuf", "internal/regularfile"}, "internal/half": {}, "internal/replacefile": {}, "internal/approx": {}, "internal/arrows": {}, "internal/cpufeat": {}, "internal/testenv": {},
 	"internal/runfolder": {"net", "internal/appendfile", "internal/replacefile", "internal/regularfile"}, "internal/regularfile": {}, "internal/memlimit": {},
 	"internal/appendfile": {}, "internal/protobuf": {},
 	"tensorboard":    {"net", "internal/appendfile", "internal/protobuf", "internal/raster", "internal/runreport"},
