@@ -58,7 +58,7 @@ func TestImportONNX(t *testing.T) {
 			t.Errorf("%v: want status %d and one line with %q, got %+v", args, status, want, o)
 		}
 	}
-	fails(exitFailed, `node "most" (RoiPool): no layer computes this operator; and 1 more (--explain lists all)`, "import", "hard.onnx")
+	fails(exitFailed, `node "most" (RoiPool): no layer computes this operator; and 1 more (gputrain import --explain lists all)`, "import", "hard.onnx")
 	if o := gputrain(t, "import", "hard.onnx", "--explain"); o.status != exitFailed || strings.Count(o.out, "\n") != 2 || !strings.Contains(o.errors, "2 nodes can't be read") {
 		t.Errorf("got %+v", o)
 	}
