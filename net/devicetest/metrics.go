@@ -328,7 +328,7 @@ func checkAllocations(e *env) {
 			p.step(batches[s%len(batches)])
 			s++
 		}
-		for range e.some(3, 2) * len(batches) {
+		for range 3 * len(batches) { // one by one, captured, and replayed
 			step()
 		}
 		// The average is rounded down, so more steps find no more.
