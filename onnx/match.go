@@ -132,7 +132,7 @@ func (r *reader) matches(e net.Operator, name string, m *match, root *nodeProto)
 		for i, k := range order {
 			if inverse && k == 1 {
 				v, _ := r.scalar(args[1])
-				if want := e.Args[i]; want.X || want.P || want.Op != "" || n.op == "Div" && !near(1/v, want.Constant) || n.op == "Sub" && !near(-v, want.Constant) {
+				if want := e.Args[i]; want.X || want.P || want.Op != "" || n.op == "Div" && !near(v, 1/want.Constant) || n.op == "Sub" && !near(-v, want.Constant) {
 					return false
 				}
 				continue
@@ -174,7 +174,18 @@ func (r *reader) matches(e net.Operator, name string, m *match, root *nodeProto)
 	return false
 }
 
-// near compares a constant of a formula with one that was rounded to 16 bits at worst.
+// near reports whether a constant of a formula is written as got: rounded to float32, or to float16 or bfloat16, where it is a
+// number of such a kind.
 func near(got, want float64) bool {
-	return got == want || !math.IsInf(want, 0) && math.Abs(got-want) <= 1e-3*math.Abs(want)
+	if got == want || math.IsInf(want, 0) || math.IsInf(got, 0) {
+		return got == want
+	}
+	tolerance, bits := 1e-6, math.Float32bits(float32(got))
+	switch {
+	case bits&0xffff == 0:
+		tolerance = 1. / (1 << 8)
+	case bits&0x1fff == 0:
+		tolerance = 1. / (1 << 11)
+	}
+	return math.Abs(got-want) <= tolerance*math.Abs(want)
 }

@@ -19,9 +19,6 @@ type modelProto struct {
 	graph             *graphProto
 
 	bounds map[string]*array // constants that modernise made
-
-	// What the input looks like: its images may have the channels last; they probably do.
-	maybeLast, probablyLast bool
 }
 
 // graphProto is a GraphProto.

@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -100,20 +101,28 @@ func read(b []byte, folder string, o ReadOptions) (*Model, error) {
 	}
 	m.modernise()
 	// Nothing in a model says whether its images have the channels first. If they don't, hardly any graph fits them.
-	model, err := m.read(folder, o, false)
-	if err != nil && m.maybeLast {
-		if last, err := m.read(folder, o, true); err == nil || m.probablyLast {
-			return last, err
+	// Three channels are likelier than 224, so the likelier order comes first, and its error is told.
+	last := m.probablyLast()
+	model, err := m.read(folder, o, last)
+	if err != nil {
+		if other, err := m.read(folder, o, !last); err == nil {
+			return other, nil
 		}
 	}
 	return model, err
+}
+
+// probablyLast reports whether the last dimension of the input looks more like channels than the second.
+func (m *modelProto) probablyLast() bool {
+	few := func(d int64) bool { return d >= 1 && d <= 4 }
+	return slices.ContainsFunc(m.graph.inputs, func(v valueProto) bool { return len(v.dims) == 4 && few(v.dims[3]) && !few(v.dims[1]) })
 }
 
 // read makes a network of the model, whose images have the channels first or last.
 func (m *modelProto) read(folder string, o ReadOptions, channelsLast bool) (*Model, error) {
 	r := &reader{
 		model: m, graph: m.graph, channelsLast: channelsLast, constants: map[string]*array{}, producers: map[string]*nodeProto{}, uses: map[string]int{},
-		values: map[string]*view{}, failed: map[string]bool{}, taken: map[string]bool{"input": true}, flattened: map[*layer]*layer{},
+		values: map[string]*view{}, failed: map[string]bool{}, taken: map[string]int{"input": 1}, orders: map[string][]int32{}, room: mostMade, flattened: map[*layer]*layer{},
 	}
 	if err := r.begin(folder, o); err != nil {
 		return nil, err
@@ -144,7 +153,7 @@ type reader struct {
 	channelsLast bool // of the images
 
 	constants map[string]*array
-	filled    int                   // values of constants that the file doesn't hold
+	room      int                   // how many more values may be made than the file holds
 	producers map[string]*nodeProto // by the names of values
 	uses      map[string]int        // by the names of values
 	output    string                // the name of the graph's output
@@ -157,8 +166,10 @@ type reader struct {
 	failed    map[string]bool // values of nodes that can't be read
 	layers    []*layer
 	flattened map[*layer]*layer
-	taken     map[string]bool // names of layers
-	moved     int             // layers that only move channels
+	taken     map[string]int     // names of layers, and how often each was wanted
+	orders    map[string][]int32 // orders of values, by how they came about
+	training  bool               // whether the model was exported for training
+	moved     int                // layers that only move channels
 	notes     []string
 	problems  []Unsupported
 }
@@ -201,6 +212,7 @@ func (r *reader) begin(folder string, o ReadOptions) error {
 			return fmt.Errorf("%w: tensor %s: %w", ErrModel, strconv.Quote(t.name), err)
 		}
 		r.constants[t.name] = c
+		r.room += 3 * c.size()
 	}
 	var inputs []valueProto
 	for _, v := range g.inputs {
@@ -217,7 +229,9 @@ func (r *reader) begin(folder string, o ReadOptions) error {
 	}
 	for _, n := range g.nodes {
 		for _, name := range n.inputs {
-			r.uses[name]++
+			if name != "" {
+				r.uses[name]++
+			}
 		}
 		for _, name := range n.outputs {
 			if name == "" {
@@ -281,9 +295,17 @@ func (r *reader) input(v valueProto, o ReadOptions) error {
 			return err
 		}
 		in.base, in.dims = net.Shape{C: n, H: 1, W: 1}, []int{n}
+	case v.ranked && len(v.dims) == 3: // grey images without an axis for channels
+		var errs [2]error
+		in.base.C = 1
+		in.base.H, errs[0] = openDim(v.dims[1], o.Input.H)
+		in.base.W, errs[1] = openDim(v.dims[2], o.Input.W)
+		if err := cmp.Or(errs[0], errs[1]); err != nil {
+			return fmt.Errorf("its input of %v: %w", v.dims, err)
+		}
+		in.dims = []int{in.base.H, in.base.W}
 	case v.ranked && len(v.dims) == 4:
 		c, h, w := v.dims[1], v.dims[2], v.dims[3]
-		r.model.maybeLast, r.model.probablyLast = true, (c < 1 || c > 4) && w >= 1 && w <= 4
 		if r.channelsLast {
 			h, w, c = c, h, w
 		}
@@ -291,19 +313,22 @@ func (r *reader) input(v valueProto, o ReadOptions) error {
 		in.base.C, errs[0] = openDim(c, o.Input.C)
 		in.base.H, errs[1] = openDim(h, o.Input.H)
 		in.base.W, errs[2] = openDim(w, o.Input.W)
-		if err := errors.Join(errs[:]...); err != nil {
-			return fmt.Errorf("its input of %v: %w", v.dims, errs[slices.IndexFunc(errs[:], func(err error) bool { return err != nil })])
-		}
-		if n, err := net.PlanLayer(&net.Flatten{}, in.base); err != nil || n.Out.C > mostInput {
-			return fmt.Errorf("its input of %v is too large: want at most %d values", v.dims, mostInput)
+		if err := cmp.Or(errs[0], errs[1], errs[2]); err != nil {
+			return fmt.Errorf("its input of %v: %w", v.dims, err)
 		}
 		in.dims = []int{in.base.C, in.base.H, in.base.W}
 		if r.channelsLast {
+			if err := tooLarge(in.base); err != nil {
+				return fmt.Errorf("its input of %v: %w", v.dims, err)
+			}
 			in.order = permutation(in.dims, []int{1, 2, 0})
 			in.dims = []int{in.base.H, in.base.W, in.base.C}
 		}
 	default:
 		return fmt.Errorf("its input %s has dimensions %v: want (batch, channels, height, width)", strconv.Quote(v.name), v.dims)
+	}
+	if err := tooLarge(in.base); err != nil {
+		return fmt.Errorf("its input of %v: %w", v.dims, err)
 	}
 	r.values[v.name] = in
 	if v.typ != uint8Type {
@@ -320,6 +345,14 @@ func (r *reader) input(v valueProto, o ReadOptions) error {
 
 // mostInput is the most values that an image may have. Where a graph reorders an image's values, so many numbers are kept.
 const mostInput = 1 << 27
+
+// tooLarge returns an error for images with more values.
+func tooLarge(s net.Shape) error {
+	if n, err := net.PlanLayer(&net.Flatten{}, s); err != nil || n.Out.C > mostInput {
+		return fmt.Errorf("too large: want at most %d values", mostInput)
+	}
+	return nil
+}
 
 // openDim returns a dimension of the input that the model says, or else the caller.
 func openDim(model int64, caller int) (int, error) {
@@ -473,7 +506,17 @@ func (r *reader) pass(n *nodeProto, v view) {
 }
 
 // giveConstant says that a node's first output is known.
-func (r *reader) giveConstant(n *nodeProto, c *array) { r.constants[n.outputs[0]] = c }
+func (r *reader) giveConstant(n *nodeProto, c *array) error {
+	size := c.size()
+	if c.ints != nil {
+		size *= 2
+	}
+	if err := r.make(size); err != nil {
+		return err
+	}
+	r.constants[n.outputs[0]] = c
+	return nil
+}
 
 // like is the value of a layer that works on v and keeps its shape.
 func (v *view) like(l *layer) *view {
@@ -514,6 +557,9 @@ func (r *reader) add(n *nodeProto, name string, l net.Layer, params map[net.Role
 	for _, p := range plan.Params {
 		if len(params[p.Role]) != p.Size() {
 			return nil, fmt.Errorf("its %s has %d values, want %d", p.Role, len(params[p.Role]), p.Size())
+		}
+		if err := r.make(p.Size()); err != nil {
+			return nil, err
 		}
 	}
 	if name == "" {
@@ -592,11 +638,26 @@ func clean(name string) string {
 
 // unique returns a name that no layer has.
 func (r *reader) unique(name string) string {
-	for i, base := 2, name; r.taken[name]; i++ {
-		name = fmt.Sprintf("%s_%d", base, i)
+	base := name
+	for r.taken[name] > 0 {
+		r.taken[base]++
+		name = fmt.Sprintf("%s_%d", base, r.taken[base])
 	}
-	r.taken[name] = true
+	r.taken[name]++
 	return name
+}
+
+// mostMade is how many values may be made that a model's file doesn't hold: constants that are filled or computed, weights that
+// several layers share, and orders of values. So a small file can't take all memory.
+const mostMade = 1 << 29
+
+// make counts values that the file doesn't hold.
+func (r *reader) make(values int) error {
+	if values > r.room {
+		return fmt.Errorf("the model makes more than %d values that its file doesn't hold", mostMade)
+	}
+	r.room -= values
+	return nil
 }
 
 // vector returns v as a vector: an image of more than one pixel is flattened.
@@ -683,7 +744,7 @@ func (v *view) image() (perm []int, err error) {
 
 // laidOut is the value of a layer whose channels run along an axis of a tensor with as many axes as dims, and whose pixels along
 // the others. perm is as for channels.
-func laidOut(l *layer, dims []int, axis int, perm []int) *view {
+func (r *reader) laidOut(l *layer, dims []int, axis int, perm []int) *view {
 	out := l.plan.Out
 	v := &view{of: l, base: out, dims: slices.Clone(dims)}
 	v.dims[axis] = out.C
@@ -696,7 +757,12 @@ func laidOut(l *layer, dims []int, axis int, perm []int) *view {
 	if perm == nil && (outer == 1 || pixels == 1) {
 		return v
 	}
+	key := fmt.Sprintf("laid out %v %d %v %v", out, axis, v.dims, perm)
+	if v.order = r.orders[key]; v.order != nil {
+		return v
+	}
 	v.order = make([]int32, out.Size())
+	r.orders[key] = v.order
 	for o := range outer {
 		for i := range out.C {
 			from := i
@@ -735,6 +801,8 @@ func (r *reader) finish(o ReadOptions) (*net.Network, map[string]*tensor.Dense, 
 		return nil, nil, fmt.Errorf("its output has dimensions %v for each image: a classifier gives one number for each class", out.dims)
 	case out.base.C < 2:
 		return nil, nil, errors.New("its output is one number for each image: a classifier gives one for each of at least two classes")
+	case len(out.dims)-countOnes(out.dims) > 1:
+		return nil, nil, fmt.Errorf("its output has dimensions %v for each image: a classifier gives one number for each class", out.dims)
 	case out.order != nil || out.pad != [4]int{}:
 		return nil, nil, errors.New("its output is transposed or padded")
 	}
@@ -805,6 +873,16 @@ func (r *reader) finish(o ReadOptions) (*net.Network, map[string]*tensor.Dense, 
 		return nil, nil, err
 	}
 	return network, weights, nil
+}
+
+// countOnes returns how many dimensions are 1.
+func countOnes(dims []int) (n int) {
+	for _, d := range dims {
+		if d == 1 {
+			n++
+		}
+	}
+	return n
 }
 
 // inputName returns the name of the graph's input.

@@ -23,11 +23,13 @@ func (r *reader) concatConstants(n *nodeProto, axis int) error {
 		if c.ints == nil || len(c.dims) != 1 {
 			return errors.New("of constants is read for lists of integers only")
 		}
+		if 2*(len(out.ints)+len(c.ints)) > r.room {
+			return r.make(2 * (len(out.ints) + len(c.ints))) // its error
+		}
 		out.ints = append(out.ints, c.ints...)
 	}
 	out.dims = []int{len(out.ints)}
-	r.giveConstant(n, out)
-	return nil
+	return r.giveConstant(n, out)
 }
 
 func (r *reader) shape(n *nodeProto) error {
@@ -53,8 +55,7 @@ func (r *reader) shape(n *nodeProto) error {
 	from, to := clamp(n.integer("start", 0)), clamp(n.integer("end", int64(len(dims))))
 	out := &array{ints: append([]int64{}, dims[from:max(from, to)]...)}
 	out.dims = []int{len(out.ints)}
-	r.giveConstant(n, out)
-	return nil
+	return r.giveConstant(n, out)
 }
 
 // pick reads Gather of constants.
@@ -85,8 +86,7 @@ func (r *reader) pick(n *nodeProto) error {
 	}
 	out := c.picked(0, list)
 	out.dims = index.dims
-	r.giveConstant(n, out)
-	return nil
+	return r.giveConstant(n, out)
 }
 
 // slice reads Slice of constants, and of channels.
@@ -184,7 +184,7 @@ func (r *reader) slice(n *nodeProto) error {
 	}
 	switch {
 	case c != nil:
-		r.giveConstant(n, c)
+		return r.giveConstant(n, c)
 	case v == r.values[n.inputs[0]]:
 		r.pass(n, *v)
 	default:
@@ -205,27 +205,19 @@ func (r *reader) constantNode(n *nodeProto) error {
 				return err
 			}
 			c.name = ""
-			r.giveConstant(n, c)
-			return nil
+			return r.giveConstant(n, c)
 		case "value_float":
-			r.giveConstant(n, &array{floats: []float32{a.float}})
-			return nil
+			return r.giveConstant(n, &array{floats: []float32{a.float}})
 		case "value_floats":
-			r.giveConstant(n, &array{dims: []int{len(a.floats)}, floats: append([]float32{}, a.floats...)})
-			return nil
+			return r.giveConstant(n, &array{dims: []int{len(a.floats)}, floats: append([]float32{}, a.floats...)})
 		case "value_int":
-			r.giveConstant(n, &array{ints: []int64{a.number}})
-			return nil
+			return r.giveConstant(n, &array{ints: []int64{a.number}})
 		case "value_ints":
-			r.giveConstant(n, &array{dims: []int{len(a.ints)}, ints: append([]int64{}, a.ints...)})
-			return nil
+			return r.giveConstant(n, &array{dims: []int{len(a.ints)}, ints: append([]int64{}, a.ints...)})
 		}
 	}
 	return errors.New("it holds no numbers")
 }
-
-// mostFilled is the most values that a model's ConstantOfShape nodes may make, all together: 2 GiB.
-const mostFilled = 1 << 29
 
 func (r *reader) constantOfShape(n *nodeProto) error {
 	c := r.constants[n.inputs[0]]
@@ -240,8 +232,8 @@ func (r *reader) constantOfShape(n *nodeProto) error {
 	if err != nil {
 		return err
 	}
-	if r.filled += size; r.filled > mostFilled {
-		return fmt.Errorf("constants of more than %d values that the file doesn't hold", mostFilled)
+	if 2*size > r.room {
+		return r.make(2 * size) // its error
 	}
 	out := &array{dims: dims}
 	fill := &array{floats: []float32{0}}
@@ -261,8 +253,7 @@ func (r *reader) constantOfShape(n *nodeProto) error {
 			out.ints[i] = fill.ints[0]
 		}
 	}
-	r.giveConstant(n, out)
-	return nil
+	return r.giveConstant(n, out)
 }
 
 // ofConstant reads functions of constants.
@@ -271,8 +262,7 @@ func (r *reader) ofConstant(n *nodeProto) error {
 	if c == nil || c.floats == nil {
 		return errors.New("gputrain has no such activation function")
 	}
-	r.giveConstant(n, c.mapped(map[string]func(float64) float64{
+	return r.giveConstant(n, c.mapped(map[string]func(float64) float64{
 		"Sqrt": math.Sqrt, "Exp": math.Exp, "Neg": func(v float64) float64 { return -v }, "Reciprocal": func(v float64) float64 { return 1 / v },
 	}[n.op]))
-	return nil
 }

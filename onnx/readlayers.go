@@ -23,6 +23,15 @@ func (r *reader) batchNorm(n *nodeProto) error {
 	if n.integer("spatial", 1) != 1 {
 		return errors.New("statistics for each pixel (spatial=0) are not read")
 	}
+	for _, name := range n.outputs[1:] {
+		if r.uses[name] > 0 {
+			return errors.New("its statistics are used")
+		}
+	}
+	if n.integer("training_mode", 0) != 0 && !r.training {
+		r.training = true
+		r.notes = append(r.notes, "the model was exported for training; gputrain evaluates with the running statistics of batch normalisation")
+	}
 	params := map[net.Role][]float32{}
 	for i, role := range []net.Role{net.Weight, net.Bias, net.RunningMean, net.RunningVar} {
 		c, err := r.weights(n, i+1, "values", 1)
@@ -136,7 +145,7 @@ func (r *reader) dense(n *nodeProto, w *array, bias []float32) error {
 	if err != nil {
 		return err
 	}
-	r.give(n, laidOut(made, v.dims, last, nil))
+	r.give(n, r.laidOut(made, v.dims, last, nil))
 	return nil
 }
 
@@ -148,7 +157,7 @@ func (r *reader) arithmetic(n *nodeProto) error {
 	case a != nil && b != nil:
 		c, err := combine(n.op, a, b)
 		if err == nil {
-			r.giveConstant(n, c)
+			err = r.giveConstant(n, c)
 		}
 		return err
 	case n.op == "Pow":
@@ -333,7 +342,7 @@ func (r *reader) sum(n *nodeProto) error {
 		ins = append(ins, v)
 	}
 	if len(ins) == 1 {
-		r.give(n, ins[0])
+		r.pass(n, *ins[0])
 		return nil
 	}
 	return r.join(n, &net.Add{}, ins...)
@@ -375,7 +384,7 @@ func (r *reader) concat(n *nodeProto) error {
 		ins = append(ins, v)
 	}
 	if len(ins) == 1 {
-		r.give(n, ins[0])
+		r.pass(n, *ins[0])
 		return nil
 	}
 	if !moved {
@@ -385,7 +394,7 @@ func (r *reader) concat(n *nodeProto) error {
 	if err != nil {
 		return err
 	}
-	r.give(n, laidOut(made, ins[0].dims, axis-1, perm))
+	r.give(n, r.laidOut(made, ins[0].dims, axis-1, perm))
 	return nil
 }
 

@@ -57,7 +57,7 @@ func (r *reader) reshape(n *nodeProto) error {
 	if c := r.constants[n.inputs[0]]; c != nil {
 		out, err := c.reshaped(to.ints, zeroIsZero)
 		if err == nil {
-			r.giveConstant(n, out)
+			err = r.giveConstant(n, out)
 		}
 		return err
 	}
@@ -121,8 +121,7 @@ func (r *reader) squeeze(n *nodeProto) error {
 	case c != nil:
 		copied := *c
 		copied.dims = out
-		r.giveConstant(n, &copied)
-		return nil
+		return r.giveConstant(n, &copied)
 	case len(out) < 2 || out[0] != -1:
 		return fmt.Errorf("axes %v of a value of dimensions %v: the samples must stay the first dimension", axes, v.dims)
 	}
@@ -199,8 +198,7 @@ func (r *reader) transpose(n *nodeProto) error {
 		}
 	}
 	if c != nil {
-		r.giveConstant(n, c.permuted(axes))
-		return nil
+		return r.giveConstant(n, c.permuted(axes))
 	}
 	if axes[0] != 0 {
 		return errors.New("the samples must stay the first dimension")
@@ -210,16 +208,8 @@ func (r *reader) transpose(n *nodeProto) error {
 	for _, a := range axes[1:] {
 		of, out.dims = append(of, a-1), append(out.dims, v.dims[a-1])
 	}
-	out.order = permutation(v.dims, of)
-	same := true
-	for i, from := range out.order {
-		if v.order != nil {
-			out.order[i] = v.order[from]
-		}
-		same = same && int(out.order[i]) == i
-	}
-	if same {
-		out.order = nil
+	if out.order, err = r.transposed(v, of); err != nil {
+		return err
 	}
 	if out.order != nil && out.soft {
 		return errors.New("it comes after a softmax, which may only be the last operator")
@@ -230,8 +220,7 @@ func (r *reader) transpose(n *nodeProto) error {
 
 func (r *reader) identity(n *nodeProto) error {
 	if c := r.constants[n.inputs[0]]; c != nil {
-		r.giveConstant(n, c)
-		return nil
+		return r.giveConstant(n, c)
 	}
 	r.pass(n, *r.values[n.inputs[0]])
 	return nil
@@ -258,6 +247,34 @@ func (r *reader) cast(n *nodeProto) error {
 		}
 		c = out
 	}
-	r.giveConstant(n, c)
-	return nil
+	return r.giveConstant(n, c)
+}
+
+// transposed returns the order of v's values with the axes in another order. Graphs transpose back and forth, so each order is
+// made once.
+func (r *reader) transposed(v *view, axes []int) ([]int32, error) {
+	var before *int32
+	if v.order != nil {
+		before = &v.order[0]
+	}
+	key := fmt.Sprintf("transposed %p %v %v", before, v.dims, axes)
+	if order, ok := r.orders[key]; ok {
+		return order, nil
+	}
+	if err := r.make(v.base.Size()); err != nil {
+		return nil, err
+	}
+	order := permutation(v.dims, axes)
+	same := true
+	for i, from := range order {
+		if v.order != nil {
+			order[i] = v.order[from]
+		}
+		same = same && int(order[i]) == i
+	}
+	if same {
+		order = nil
+	}
+	r.orders[key] = order
+	return order, nil
 }

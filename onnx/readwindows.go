@@ -84,6 +84,7 @@ func (r *reader) window(n *nodeProto, v *view, kernel net.Pair) (stride, dilatio
 	if n.integer("ceil_mode", 0) != 0 { // windows that begin inside, but end outside
 		for axis, in := range []int{v.base.H, v.base.W} {
 			k, s, d := []int{kernel.H, kernel.W}[axis], []int{or1(stride).H, or1(stride).W}[axis], []int{or1(dilation).H, or1(dilation).W}[axis]
+			in += v.pad[2*axis] + v.pad[2*axis+1] // what a Pad before it has made of the image
 			whole, extent := in+pads[axis]+pads[axis+2], (k-1)*d+1
 			if whole < extent {
 				continue // the layer's plan tells
@@ -158,13 +159,19 @@ func (r *reader) conv(n *nodeProto) error {
 	if err != nil {
 		return err
 	}
-	r.give(n, laidOut(made, []int{0, made.plan.Out.H, made.plan.Out.W}, 0, nil))
+	r.give(n, r.laidOut(made, []int{0, made.plan.Out.H, made.plan.Out.W}, 0, nil))
 	return nil
 }
 
 // ordered adds a layer that puts an image's channels into the order of perm, which may leave some of them out. It is a
 // convolution of single pixels with a fixed weight of 1 for each channel.
 func (r *reader) ordered(n *nodeProto, v *view, perm []int) (*view, error) {
+	if len(perm) > 1<<14 || v.base.C > 1<<14 {
+		return nil, fmt.Errorf("%d of %d channels in another order are too many", len(perm), v.base.C)
+	}
+	if err := r.make(len(perm) * v.base.C); err != nil {
+		return nil, err
+	}
 	weights := make([]float32, len(perm)*v.base.C)
 	for i, p := range perm {
 		weights[i*v.base.C+p] = 1
@@ -287,11 +294,16 @@ func (r *reader) pool(n *nodeProto) error {
 		counted := n.integer("count_include_pad", 0) != 0
 		switch {
 		case padding == (net.Padding{}):
-		case counted && n.integer("ceil_mode", 0) != 0:
+		case (counted || v.pad != [4]int{}) && n.integer("ceil_mode", 0) != 0:
 			return errors.New("ceil_mode with padding that counts is not read")
 		case counted && (v.pad == [4]int{} || n.attributes["pads"] == nil || slices.Max(n.attributes["pads"].ints) == 0), v.pad != [4]int{} && !r.padded(n):
 			// A mean over padding, too, is a convolution of each channel by itself.
 			made = &net.Conv{Filters: v.base.C, Kernel: l.Kernel, Stride: stride, Padding: padding, Groups: v.base.C, NoBias: true, Frozen: net.Frozen{All: true}}
+			if plan, err := net.PlanLayer(made, v.base); err != nil {
+				return err
+			} else if err := r.make(plan.Params[0].Size()); err != nil {
+				return err
+			}
 			values := make([]float32, v.base.C*l.Kernel.H*l.Kernel.W)
 			for i := range values {
 				values[i] = 1 / float32(l.Kernel.H*l.Kernel.W)
@@ -310,7 +322,7 @@ func (r *reader) pool(n *nodeProto) error {
 		return err
 	}
 	added.fixed = params != nil
-	r.give(n, laidOut(added, []int{0, added.plan.Out.H, added.plan.Out.W}, 0, perm))
+	r.give(n, r.laidOut(added, []int{0, added.plan.Out.H, added.plan.Out.W}, 0, perm))
 	return nil
 }
 
@@ -351,7 +363,7 @@ func (r *reader) globalPool(n *nodeProto) error {
 	if err != nil {
 		return err
 	}
-	r.give(n, laidOut(made, []int{0, 1, 1}, 0, perm))
+	r.give(n, r.laidOut(made, []int{0, 1, 1}, 0, perm))
 	return nil
 }
 
@@ -360,6 +372,7 @@ func (r *reader) reduce(n *nodeProto) error {
 	if err != nil {
 		return err
 	}
+	given = given && len(axes) > 0 // an empty list means all, or with an attribute none
 	if c := r.constants[n.inputs[0]]; c != nil {
 		if n.op != "ReduceProd" || len(c.dims) != 1 || given && !slices.Equal(axes, []int{0}) {
 			return errors.New("of a constant is not read")
@@ -378,8 +391,7 @@ func (r *reader) reduce(n *nodeProto) error {
 		if n.integer("keepdims", 1) != 0 {
 			out.dims = []int{1}
 		}
-		r.giveConstant(n, out)
-		return nil
+		return r.giveConstant(n, out)
 	}
 	v, err := r.operand(n, 0)
 	if err != nil {
@@ -393,6 +405,9 @@ func (r *reader) reduce(n *nodeProto) error {
 		if a < 0 {
 			a += len(v.dims) + 1
 		}
+		if a < 1 || a > len(v.dims) {
+			return fmt.Errorf("over axis %d of a value of dimensions %v is not read", a, v.dims)
+		}
 		over[a-1] = true
 	}
 	axis := 0
@@ -404,7 +419,7 @@ func (r *reader) reduce(n *nodeProto) error {
 		return fmt.Errorf("over the axes %v of a value of dimensions %v is not read: rows and columns are", axes, v.dims)
 	}
 	if len(v.dims) == 1 {
-		r.give(n, v) // the mean of nothing but itself
+		r.pass(n, *v) // the mean of nothing but itself
 		return nil
 	}
 	l := &net.Pool{Mode: net.MeanPool, Global: true}
@@ -421,7 +436,7 @@ func (r *reader) reduce(n *nodeProto) error {
 	} else {
 		axis = 0
 	}
-	r.give(n, laidOut(made, dims, axis, perm))
+	r.give(n, r.laidOut(made, dims, axis, perm))
 	return nil
 }
 
