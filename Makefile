@@ -29,10 +29,10 @@ build: ## Build bin/gputrain, with CUDA where there is a C compiler
 # `go test` would run a part of go vet; check and check-cuda run all of it.
 test: ## Run every test; with a C compiler also those of the CUDA path, on the simulated machine
 	@if command -v gcc >/dev/null; then set -ex; \
-	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -vet=off -timeout 15m -tags cuda ./...; \
-	$(TOOL) gotestsum --format pkgname -- -vet=off -timeout 15m ./cuda/... ; \
+	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -vet=off -timeout 25m -tags cuda ./...; \
+	$(TOOL) gotestsum --format pkgname -- -vet=off -timeout 25m ./cuda/... ; \
 	$(TOOL) gotestsum --format pkgname -- -vet=off -run 'CUDA|GPUs|Devices|Help|Usage' ./cmd/gputrain; \
-	else $(TOOL) gotestsum --format pkgname -- -vet=off -timeout 15m ./...; \
+	else $(TOOL) gotestsum --format pkgname -- -vet=off -timeout 25m ./...; \
 	echo "not run: the tests of the CUDA path, which need a C compiler (gcc, and g++ for the simulator)"; fi
 
 # Elsewhere the detector can't find anything, and it makes sums ten times as slow. Go compiles everything anew for it, and
@@ -41,9 +41,13 @@ test: ## Run every test; with a C compiler also those of the CUDA path, on the s
 RACED = $(GO) list -f '{{.ImportPath}} {{.Dir}}' ./... | while read -r package dir; do \
 	  grep -qE '^[[:space:]]*(go [A-Za-z.]+\(|"sync"|"sync/atomic")|\.Go\(|errgroup\.' "$$dir"/*.go && echo "$$package"; done | grep -v '/devicetest$$'
 
+# The commands run one after the other what other packages do; these tests are of what they do at the same time.
+RACED_COMMANDS ?= Interrupt|Serve|Terminal|Hangup|Standard|Stream|Progress|TensorBoard|FindRate|GPUs|Endless|Bench$$
+
 race: ## Run the short tests of all packages with goroutines under the race detector (needs a C compiler)
-	$(TOOL) gotestsum --format pkgname -- -vet=off -race -short -timeout 15m $$($(RACED) | grep -vE '/gputrain/cuda(/|$$)')
-	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -vet=off -race -short -timeout 15m -tags cuda $$($(RACED) | grep -E '/gputrain/cuda(/|$$)')
+	$(TOOL) gotestsum --format pkgname -- -vet=off -race -short -timeout 25m $$($(RACED) | grep -vE '/gputrain/(cuda(/|$$)|cmd/)')
+	$(TOOL) gotestsum --format pkgname -- -vet=off -race -short -timeout 25m -run '$(RACED_COMMANDS)' ./cmd/gputrain
+	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -vet=off -race -short -timeout 25m -tags cuda $$($(RACED) | grep -E '/gputrain/cuda(/|$$)')
 
 # A build with CUDA needs a C compiler and our own declarations of CUDA, and nothing of NVIDIA's.
 CUDA_ENV = CGO_ENABLED=1 CGO_CFLAGS="-g -O2 -I$(CURDIR)/cuda/driver/include"
@@ -53,7 +57,7 @@ check-cuda: ## go vet and staticcheck with the tag cuda (needs a C compiler)
 	$(CUDA_ENV) $(TOOL) staticcheck -tags cuda ./...
 
 cuda: ## Test what builds with the tag cuda, on the simulated machine (needs a C compiler, no GPU)
-	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -timeout 15m -tags cuda ./cuda/... ./bench
+	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -timeout 25m -tags cuda ./cuda/... ./bench
 	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -tags cuda -run 'CUDA|GPUs|Devices|Help|Usage' ./cmd/gputrain
 
 .PHONY: test-long

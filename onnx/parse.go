@@ -18,7 +18,8 @@ type modelProto struct {
 	functions         int // how many functions the model defines
 	graph             *graphProto
 
-	bounds map[string]*array // constants that modernise made
+	bounds    map[string]*array // constants that modernise made
+	exhausted bool              // whether it makes more values than a reader allows
 }
 
 // graphProto is a GraphProto.

@@ -104,7 +104,7 @@ func read(b []byte, folder string, o ReadOptions) (*Model, error) {
 	// Three channels are likelier than 224, so the likelier order comes first, and its error is told.
 	last := m.probablyLast()
 	model, err := m.read(folder, o, last)
-	if err != nil {
+	if err != nil && !m.exhausted {
 		if other, err := m.read(folder, o, !last); err == nil {
 			return other, nil
 		}
@@ -122,7 +122,7 @@ func (m *modelProto) probablyLast() bool {
 func (m *modelProto) read(folder string, o ReadOptions, channelsLast bool) (*Model, error) {
 	r := &reader{
 		model: m, graph: m.graph, channelsLast: channelsLast, constants: map[string]*array{}, producers: map[string]*nodeProto{}, uses: map[string]int{},
-		values: map[string]*view{}, failed: map[string]bool{}, taken: map[string]int{"input": 1}, orders: map[string][]int32{}, room: mostMade, flattened: map[*layer]*layer{},
+		values: map[string]*view{}, failed: map[string]bool{}, taken: map[string]int{"input": 1}, orders: map[string][]int32{}, room: mostMade, computed: mostComputed, flattened: map[*layer]*layer{},
 	}
 	if err := r.begin(folder, o); err != nil {
 		return nil, err
@@ -154,6 +154,7 @@ type reader struct {
 
 	constants map[string]*array
 	room      int                   // how many more values may be made than the file holds
+	computed  int                   // how many more values of constants may be computed
 	producers map[string]*nodeProto // by the names of values
 	uses      map[string]int        // by the names of values
 	output    string                // the name of the graph's output
@@ -212,7 +213,7 @@ func (r *reader) begin(folder string, o ReadOptions) error {
 			return fmt.Errorf("%w: tensor %s: %w", ErrModel, strconv.Quote(t.name), err)
 		}
 		r.constants[t.name] = c
-		r.room += 3 * c.size()
+		r.room, r.computed = r.room+3*c.size(), r.computed+3*c.size()
 	}
 	var inputs []valueProto
 	for _, v := range g.inputs {
@@ -344,7 +345,7 @@ func (r *reader) input(v valueProto, o ReadOptions) error {
 }
 
 // mostInput is the most values that an image may have. Where a graph reorders an image's values, so many numbers are kept.
-const mostInput = 1 << 27
+const mostInput = 1 << 25
 
 // tooLarge returns an error for images with more values.
 func tooLarge(s net.Shape) error {
@@ -507,13 +508,15 @@ func (r *reader) pass(n *nodeProto, v view) {
 
 // giveConstant says that a node's first output is known.
 func (r *reader) giveConstant(n *nodeProto, c *array) error {
-	size := c.size()
-	if c.ints != nil {
-		size *= 2
-	}
-	if err := r.make(size); err != nil {
+	if err := r.compute(c.size()); err != nil {
 		return err
 	}
+	r.constants[n.outputs[0]] = c
+	return nil
+}
+
+// passConstant says that a node's first output is the values of its first input.
+func (r *reader) passConstant(n *nodeProto, c *array) error {
 	r.constants[n.outputs[0]] = c
 	return nil
 }
@@ -647,16 +650,27 @@ func (r *reader) unique(name string) string {
 	return name
 }
 
-// mostMade is how many values may be made that a model's file doesn't hold: constants that are filled or computed, weights that
-// several layers share, and orders of values. So a small file can't take all memory.
-const mostMade = 1 << 29
+// A small file must not take all memory. So mostMade is how many values may be made that a model's file doesn't hold: constants that
+// are filled with one number, weights that several layers share, and orders of values. mostComputed is how many values of constants
+// may be computed from others. Both are beside some times the values that the file holds.
+const (
+	mostMade     = 1 << 29
+	mostComputed = 1 << 23
+)
 
 // make counts values that the file doesn't hold.
-func (r *reader) make(values int) error {
-	if values > r.room {
-		return fmt.Errorf("the model makes more than %d values that its file doesn't hold", mostMade)
+func (r *reader) make(values int) error { return r.take(&r.room, values, mostMade) }
+
+// compute counts values of constants that are computed.
+func (r *reader) compute(values int) error { return r.take(&r.computed, values, mostComputed) }
+
+// take takes values from what is left.
+func (r *reader) take(left *int, values, most int) error {
+	if values > *left {
+		r.model.exhausted = true
+		return fmt.Errorf("the model makes more than %d values that its file doesn't hold", most)
 	}
-	r.room -= values
+	*left -= values
 	return nil
 }
 

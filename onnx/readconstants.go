@@ -23,8 +23,8 @@ func (r *reader) concatConstants(n *nodeProto, axis int) error {
 		if c.ints == nil || len(c.dims) != 1 {
 			return errors.New("of constants is read for lists of integers only")
 		}
-		if 2*(len(out.ints)+len(c.ints)) > r.room {
-			return r.make(2 * (len(out.ints) + len(c.ints))) // its error
+		if all := len(out.ints) + len(c.ints); all > r.computed {
+			return r.compute(all) // its error
 		}
 		out.ints = append(out.ints, c.ints...)
 	}
@@ -232,8 +232,8 @@ func (r *reader) constantOfShape(n *nodeProto) error {
 	if err != nil {
 		return err
 	}
-	if 2*size > r.room {
-		return r.make(2 * size) // its error
+	if err := r.make(size); err != nil {
+		return err
 	}
 	out := &array{dims: dims}
 	fill := &array{floats: []float32{0}}
@@ -253,7 +253,7 @@ func (r *reader) constantOfShape(n *nodeProto) error {
 			out.ints[i] = fill.ints[0]
 		}
 	}
-	return r.giveConstant(n, out)
+	return r.passConstant(n, out)
 }
 
 // ofConstant reads functions of constants.

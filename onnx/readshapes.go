@@ -57,7 +57,7 @@ func (r *reader) reshape(n *nodeProto) error {
 	if c := r.constants[n.inputs[0]]; c != nil {
 		out, err := c.reshaped(to.ints, zeroIsZero)
 		if err == nil {
-			err = r.giveConstant(n, out)
+			err = r.passConstant(n, out)
 		}
 		return err
 	}
@@ -121,7 +121,7 @@ func (r *reader) squeeze(n *nodeProto) error {
 	case c != nil:
 		copied := *c
 		copied.dims = out
-		return r.giveConstant(n, &copied)
+		return r.passConstant(n, &copied)
 	case len(out) < 2 || out[0] != -1:
 		return fmt.Errorf("axes %v of a value of dimensions %v: the samples must stay the first dimension", axes, v.dims)
 	}
@@ -220,7 +220,7 @@ func (r *reader) transpose(n *nodeProto) error {
 
 func (r *reader) identity(n *nodeProto) error {
 	if c := r.constants[n.inputs[0]]; c != nil {
-		return r.giveConstant(n, c)
+		return r.passConstant(n, c)
 	}
 	r.pass(n, *r.values[n.inputs[0]])
 	return nil

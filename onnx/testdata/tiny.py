@@ -139,8 +139,34 @@ def pytorch(name, model, size):
     models.run(name, (3, size, size))
 
 
-for name, model, size in (("mobile", Mobile, 9), ("shuffle", Shuffle, 11), ("plain", Plain, 9)):
-    torch.manual_seed(4)
-    pytorch(name, model(), size)
-old()
-keras()
+def shared():
+    """Values that several operators take, of which only some may become part of a layer, and windows that reach over a Pad."""
+    random = numpy.random.default_rng(5)
+    weights = {"s": random.uniform(0.5, 1, 3), "t": random.standard_normal(3), "m": random.standard_normal(3), "v": random.uniform(0.5, 1, 3),
+               "k": random.standard_normal((3, 1, 1)), "l": random.standard_normal((3, 1, 1)), "d": random.standard_normal((3, 4))}
+    nodes = [
+        helper.make_node("BatchNormalization", ["x", "s", "t", "m", "v"], ["a"], "norm"),
+        helper.make_node("Sum", ["a"], ["a1"]), helper.make_node("Mul", ["a1", "k"], ["b"], "one"),
+        helper.make_node("Concat", ["a"], ["a2"], axis=1), helper.make_node("Add", ["a2", "l"], ["c"], "two"),
+        helper.make_node("Identity", ["a"], ["a3"]), helper.make_node("Mul", ["a3", "l"], ["e"], "three"), helper.make_node("Add", ["e", "k"], ["f"], "four"),
+        helper.make_node("Sum", ["a", "b", "c", "f"], ["z"], "sum"), helper.make_node("Relu", ["z"], ["r"], "relu"),
+        helper.make_node("Pad", ["r", "p"], ["q"]),
+        helper.make_node("MaxPool", ["q"], ["o"], "most", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1),
+        helper.make_node("GlobalAveragePool", ["o"], ["g"], "mean"), helper.make_node("Flatten", ["g"], ["h"]),
+        helper.make_node("Gemm", ["h", "d"], ["y"], "dense"),
+    ]
+    value = lambda name, *dims: helper.make_tensor_value_info(name, TensorProto.FLOAT, dims)
+    tensors = [numpy_helper.from_array(v.astype(numpy.float32), k) for k, v in weights.items()]
+    tensors.append(numpy_helper.from_array(numpy.array([0, 0, 1, 1, 0, 0, 0, 0]), "p"))
+    graph = helper.make_graph(nodes, "shared", [value("x", "N", 3, 8, 8)], [value("y", "N", 4)], tensors)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="by hand"), models.folder / "shared.onnx")
+    models.run("shared", (3, 8, 8))
+
+
+if __name__ == "__main__":
+    for name, model, size in (("mobile", Mobile, 9), ("shuffle", Shuffle, 11), ("plain", Plain, 9)):
+        torch.manual_seed(4)
+        pytorch(name, model(), size)
+    old()
+    shared()
+    keras()
