@@ -136,7 +136,17 @@ def pytorch(name, model, size):
     x = torch.zeros(2, 3, size, size)
     torch.onnx.export(model.eval(), (x,), str(models.folder / (name + ".onnx")), dynamo=True, verbose=False, external_data=False,
                       dynamic_shapes=({0: torch.export.Dim("batch")},))
+    strip(models.folder / (name + ".onnx"))
     models.run(name, (3, size, size))
+
+
+def strip(path):
+    """Leaves out what PyTorch writes of the program that exported: its lines, with their files' paths."""
+    model = onnx.load(path)
+    for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    onnx.save(model, path)
 
 
 def shared():
