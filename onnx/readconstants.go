@@ -174,13 +174,10 @@ func (r *reader) slice(n *nodeProto) error {
 				list[k] = perm[list[k]]
 			}
 		}
-		rest := v.dims[1:]
-		made, err := r.ordered(n, v, list)
-		if err != nil {
+		var err error
+		if v, err = r.ordered(n, v, list); err != nil {
 			return err
 		}
-		made.dims = append([]int{len(list)}, rest...)
-		v = made
 	}
 	switch {
 	case c != nil:

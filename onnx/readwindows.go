@@ -163,6 +163,15 @@ func (r *reader) conv(n *nodeProto) error {
 	return nil
 }
 
+// upTo returns the numbers below n.
+func upTo(n int) []int {
+	list := make([]int, n)
+	for i := range list {
+		list[i] = i
+	}
+	return list
+}
+
 // ordered adds a layer that puts an image's channels into the order of perm, which may leave some of them out. It is a
 // convolution of single pixels with a fixed weight of 1 for each channel.
 func (r *reader) ordered(n *nodeProto, v *view, perm []int) (*view, error) {
@@ -183,7 +192,7 @@ func (r *reader) ordered(n *nodeProto, v *view, perm []int) (*view, error) {
 	}
 	made.fixed = true
 	r.moved++
-	return &view{of: made, base: made.plan.Out, dims: []int{made.plan.Out.C, v.base.H, v.base.W}, pad: v.pad}, nil
+	return &view{of: made, base: made.plan.Out, dims: append([]int{len(perm)}, v.dims[1:]...), pad: v.pad}, nil
 }
 
 // split reads a node that takes neighbouring channels apart.
@@ -220,35 +229,20 @@ func (r *reader) split(n *nodeProto) error {
 	if len(sizes) != len(n.outputs) || sum != v.base.C {
 		return fmt.Errorf("%d channels in %d parts of %v", v.base.C, len(n.outputs), sizes)
 	}
-	first := 0
+	if perm == nil {
+		perm = upTo(v.base.C)
+	}
 	for i, size := range sizes {
-		part, err := r.channelsFrom(n, v, perm, first, first+size)
+		part, err := r.ordered(n, v, perm[:size])
 		if err != nil {
 			return err
 		}
-		first += size
+		perm = perm[size:]
 		if n.outputs[i] != "" {
 			r.values[n.outputs[i]] = part
 		}
 	}
 	return nil
-}
-
-// channelsFrom takes the channels from first up to end, in the order of perm.
-func (r *reader) channelsFrom(n *nodeProto, v *view, perm []int, first, end int) (*view, error) {
-	var list []int
-	for c := first; c < end; c++ {
-		if perm != nil {
-			list = append(list, perm[c])
-		} else {
-			list = append(list, c)
-		}
-	}
-	part, err := r.ordered(n, v, list)
-	if err == nil {
-		part.dims = append([]int{len(list)}, v.dims[1:]...)
-	}
-	return part, err
 }
 
 func (r *reader) pool(n *nodeProto) error {
