@@ -19,10 +19,10 @@ const NothingFrozen = "none"
 const upToPrefix = ".."
 
 // head returns the index of the last layer that has a weight matrix or filters, or -1 if
-// none has.
+// none has. Layers that are always frozen don't count.
 func (p *Plan) head() int {
 	for i, n := range slices.Backward(p.Nodes) {
-		if slices.ContainsFunc(n.Params, func(q Param) bool { return len(q.Dims) > 1 }) {
+		if !n.Layer.common().frozen.Always && slices.ContainsFunc(n.Params, func(q Param) bool { return len(q.Dims) > 1 }) {
 			return i
 		}
 	}
@@ -119,7 +119,8 @@ func (n *Network) NewHead(classes int) (*Network, []string, error) {
 //   - a pattern for parameters, as in [Group]: "conv1.weight", "batchnorm.*"
 //   - [HiddenMatrices] or [Body]
 //   - ".." with a layer's name: it and all layers that stand before it
-//   - [NothingFrozen]: from here on, nothing is frozen, whatever the network had frozen
+//   - [NothingFrozen]: from here on, nothing is frozen, whatever the network had frozen,
+//     except what is always frozen
 //
 // They apply in order. A layer of which a pattern matches all parameters is frozen as a
 // whole; see [BatchNorm]. It is an error if a pattern of names matches nothing.
@@ -135,7 +136,9 @@ func (n *Network) Freeze(patterns ...string) (*Network, error) {
 	for _, pattern := range patterns {
 		if pattern == NothingFrozen {
 			for _, l := range out.Layers {
-				*l.common().frozen = Frozen{}
+				if frozen := l.common().frozen; !frozen.Always {
+					*frozen = Frozen{}
+				}
 			}
 			continue
 		}
@@ -176,6 +179,7 @@ func (p *Plan) freeze(pattern string) (found bool, err error) {
 		switch {
 		case len(n.Params) == 0:
 			continue
+		case frozen.Always: // it stays so
 		case whole, matched == len(n.Params):
 			*frozen = Frozen{All: true}
 		case !frozen.All:

@@ -79,6 +79,25 @@ func TestFreeze(t *testing.T) {
 	if one, err := (&Network{Input: Shape{2, 1, 1}, Layers: []Layer{&Dense{Units: 2}}}).Freeze(Body); err != nil || len(mustPlanOf(t, one).Trained()) != 2 {
 		t.Errorf("one layer: %v", err)
 	}
+	// What is a fixed computation stays so, and is no head.
+	fixed := &Network{Input: Shape{2, 2, 2}, Layers: []Layer{
+		&Conv{Name: "prepare", Filters: 2, Kernel: Square(1), Frozen: Frozen{Always: true}}, &Conv{Name: "head", Filters: 3, Kernel: Square(2)},
+		&Conv{Name: "order", Filters: 3, Kernel: Square(1), Frozen: Frozen{Always: true}},
+	}}
+	for patterns, want := range map[string]string{"none": "head.weight head.bias", "@body": "head.weight head.bias", "head none": "head.weight head.bias", "*": ""} {
+		got, err := fixed.Freeze(strings.Fields(patterns)...)
+		if err != nil {
+			t.Errorf("%s: %v", patterns, err)
+			continue
+		}
+		var trained []string
+		for _, q := range mustPlanOf(t, got).Trained() {
+			trained = append(trained, q.Name)
+		}
+		if strings.Join(trained, " ") != want || strings.Count(mustJSON(t, got), `"frozen":"always"`) != 2 {
+			t.Errorf("%s: trained are %v, want %s: %s", patterns, trained, want, mustJSON(t, got))
+		}
+	}
 	if _, err := many.Freeze("x"); err == nil || !strings.HasSuffix(err.Error(), " are dense1, dense2, dense3, dense4, dense5, dense6, ..., dense9, dense10, dense11, dense12, dense13, dense14") {
 		t.Errorf("many layers: %v", err)
 	}

@@ -42,7 +42,7 @@ func TestJSONForms(t *testing.T) {
 	})
 	t.Run("frozen", func(t *testing.T) {
 		forms(t, map[string]any{
-			`true`: Frozen{All: true}, `false`: Frozen{}, `["weight"]`: Frozen{Roles: []Role{Weight}}, `["weight","bias"]`: Frozen{Roles: []Role{Weight, Bias}},
+			`"always"`: Frozen{Always: true}, `true`: Frozen{All: true}, `false`: Frozen{}, `["weight"]`: Frozen{Roles: []Role{Weight}}, `["weight","bias"]`: Frozen{Roles: []Role{Weight, Bias}},
 		}, []string{`"weight"`, `1`, `0`, `{"all":true}`, `[true]`}, readAs[Frozen])
 	})
 	t.Run("pair", func(t *testing.T) {

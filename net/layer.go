@@ -68,31 +68,45 @@ func (f *From) UnmarshalJSON(b []byte) error {
 // Frozen says which of a layer's parameters keep their values in training: all, or those
 // of some roles. The zero Frozen means none. A frozen parameter has no gradient. All also
 // freezes the running statistics of batch normalisation; see [BatchNorm]. In JSON, Frozen
-// is true, false or a list of roles, ["weight"].
+// is true, false, a list of roles, ["weight"], or "always".
 type Frozen struct {
 	All   bool
 	Roles []Role
+	// Always says that all are frozen because the layer is a fixed computation, such as one
+	// that normalises images. [Network.Freeze] never frees it.
+	Always bool
 }
 
+// whole reports whether all parameters are frozen.
+func (f Frozen) whole() bool { return f.All || f.Always }
+
 // has reports whether parameters of a role are frozen.
-func (f Frozen) has(r Role) bool { return f.All || slices.Contains(f.Roles, r) }
+func (f Frozen) has(r Role) bool { return f.whole() || slices.Contains(f.Roles, r) }
 
 // IsZero reports whether no parameter is frozen. Then the field is left out of JSON.
-func (f Frozen) IsZero() bool { return !f.All && len(f.Roles) == 0 }
+func (f Frozen) IsZero() bool { return !f.whole() && len(f.Roles) == 0 }
 
-// MarshalJSON writes true, false or a list of roles.
+// alwaysFrozen stands for Frozen.Always in JSON.
+const alwaysFrozen = "always"
+
+// MarshalJSON writes true, false, a list of roles or "always".
 func (f Frozen) MarshalJSON() ([]byte, error) {
-	if f.All || len(f.Roles) == 0 {
+	switch {
+	case f.Always:
+		return json.Marshal(alwaysFrozen)
+	case f.All || len(f.Roles) == 0:
 		return json.Marshal(f.All)
 	}
 	return json.Marshal(f.Roles)
 }
 
-// UnmarshalJSON reads true, false or a list of roles.
+// UnmarshalJSON reads true, false, a list of roles or "always".
 func (f *Frozen) UnmarshalJSON(b []byte) error {
 	var in Frozen
-	if json.Unmarshal(b, &in.All) != nil && json.Unmarshal(b, &in.Roles) != nil {
-		return fmt.Errorf(`want true, false or a list of roles such as ["weight"], got %s`, b)
+	if string(b) == `"`+alwaysFrozen+`"` {
+		in.Always = true
+	} else if json.Unmarshal(b, &in.All) != nil && json.Unmarshal(b, &in.Roles) != nil {
+		return fmt.Errorf(`want true, false, a list of roles such as ["weight"], or "always", got %s`, b)
 	}
 	*f = in
 	return nil
@@ -526,7 +540,7 @@ func (l *BatchNorm) plan(in []Shape) (Node, error) {
 
 // Settled reports whether the layer normalises by its running statistics in training too,
 // and leaves them as they are: whether all of it is frozen.
-func (l *BatchNorm) Settled() bool { return l.Frozen.All }
+func (l *BatchNorm) Settled() bool { return l.Frozen.whole() }
 
 // Settings returns Momentum and Epsilon, each with its default if it is not set.
 func (l *BatchNorm) Settings() (momentum, epsilon float64) {

@@ -72,7 +72,7 @@ func Normalize(n *Network, weights map[string]*tensor.Dense, mean, deviation []f
 		from := slices.Repeat([]string{normalizeLayer}, len(first.Inputs)) // all are the network's input
 		layers[0].(map[string]any)["from"] = from
 	}
-	layer := map[string]any{"type": "conv", "name": normalizeLayer, "filters": channels, "kernel": 1, "groups": channels, "frozen": true}
+	layer := map[string]any{"type": "conv", "name": normalizeLayer, "filters": channels, "kernel": 1, "groups": channels, "frozen": alwaysFrozen}
 	file["layers"] = append([]any{layer}, layers...)
 	if b, err = json.Marshal(file); err != nil {
 		return nil, nil, err

@@ -318,7 +318,7 @@ func (r *reader) affine(n *nodeProto, v *view, name string, factors, shifts []fl
 		l.Groups = 0
 	}
 	if v.of == nil {
-		l.Frozen = net.Frozen{All: true} // it prepares images
+		l.Frozen = net.Frozen{Always: true} // it prepares images
 	}
 	made, err := r.add(n, "", l, map[net.Role][]float32{net.Weight: factors, net.Bias: shifts}, v)
 	if err != nil {

@@ -185,7 +185,7 @@ func (r *reader) ordered(n *nodeProto, v *view, perm []int) (*view, error) {
 	for i, p := range perm {
 		weights[i*v.base.C+p] = 1
 	}
-	l := &net.Conv{Filters: len(perm), Kernel: net.Square(1), NoBias: true, Frozen: net.Frozen{All: true}}
+	l := &net.Conv{Filters: len(perm), Kernel: net.Square(1), NoBias: true, Frozen: net.Frozen{Always: true}}
 	made, err := r.add(n, "channels", l, map[net.Role][]float32{net.Weight: weights}, v)
 	if err != nil {
 		return nil, err
@@ -292,7 +292,7 @@ func (r *reader) pool(n *nodeProto) error {
 			return errors.New("ceil_mode with padding that counts is not read")
 		case counted && (v.pad == [4]int{} || n.attributes["pads"] == nil || slices.Max(n.attributes["pads"].ints) == 0), v.pad != [4]int{} && !r.padded(n):
 			// A mean over padding, too, is a convolution of each channel by itself.
-			made = &net.Conv{Filters: v.base.C, Kernel: l.Kernel, Stride: stride, Padding: padding, Groups: v.base.C, NoBias: true, Frozen: net.Frozen{All: true}}
+			made = &net.Conv{Filters: v.base.C, Kernel: l.Kernel, Stride: stride, Padding: padding, Groups: v.base.C, NoBias: true, Frozen: net.Frozen{Always: true}}
 			if plan, err := net.PlanLayer(made, v.base); err != nil {
 				return err
 			} else if err := r.make(plan.Params[0].Size()); err != nil {

@@ -54,14 +54,13 @@ class Layer:
     @property
     def trained(self):
         """The roles of the parameters that the optimizer updates."""
-        frozen = self.fields.get("frozen", False)
-        kept = self.roles if frozen is True else frozen or ()
+        kept = self.roles if self.settled else self.fields.get("frozen") or ()
         return tuple(r for r in self.roles if r not in kept and not r.startswith("running"))
 
     @property
     def settled(self):
-        """Whether a batch normalisation goes by its running statistics in training too: all of it is frozen."""
-        return self.fields.get("frozen") is True
+        """Whether all of it is frozen. Then batch normalisation goes by its running statistics in training too."""
+        return self.fields.get("frozen") in (True, "always")
 
     @property
     def groups(self):

@@ -146,7 +146,7 @@ def batchnorm(layer, x, weight, bias, mean, var, rounding):
     """The output, and the running statistics after it."""
     count = x.size // x.shape[1]
     column = lambda v: v[:, None, None]
-    if layer.get("frozen") is True:
+    if layer.get("frozen") in (True, "always"):
         normal = rounded((x - column(mean)) / jnp.sqrt(column(var) + layer.get("epsilon", 1e-5)), rounding)
         return column(weight) * normal + column(bias), (mean, var)
     batch_mean = x.mean((0, 2, 3))
@@ -175,7 +175,7 @@ def roles(layer):
     """The parameters of a layer, and which of them are trained."""
     has = [r for r in ROLES.get(layer["type"], ()) if not (r == "bias" and layer.get("no_bias"))]
     frozen = layer.get("frozen", False)
-    keeps = has if frozen is True else frozen or []
+    keeps = has if frozen in (True, "always") else frozen or []
     return has, [r for r in has if r not in keeps and not r.startswith("running")]
 
 
