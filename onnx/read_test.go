@@ -69,7 +69,7 @@ func settingsOf(t *testing.T, l net.Layer) string {
 		return string(b)
 	case *net.BatchNorm:
 		momentum, epsilon := l.Settings()
-		b, err := json.Marshal([]any{float32(momentum), float32(epsilon)})
+		b, err := json.Marshal([]any{momentum, epsilon})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +77,7 @@ func settingsOf(t *testing.T, l net.Layer) string {
 	case *net.Pool:
 		return string(l.PoolMode())
 	case *net.Scale:
-		b, err := json.Marshal(float32(l.Factor))
+		b, err := json.Marshal(float32(l.Factor)) // 1/9 has no short form
 		if err != nil {
 			t.Fatal(err)
 		}

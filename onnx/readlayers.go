@@ -48,7 +48,7 @@ func (r *reader) batchNorm(n *nodeProto) error {
 		l.Epsilon = e
 	}
 	// ONNX's momentum is the share of the old statistics, ours that of the new ones.
-	if m := rounded(1 - n.float("momentum", 0.9)); m != 0.1 && m >= 0 && m <= 1 {
+	if m := rounded(1 - rounded(n.float("momentum", 0.9))); m != 0.1 && m >= 0 && m <= 1 {
 		l.Momentum = &m
 	}
 	made, err := r.add(n, "", l, params, v)
@@ -59,13 +59,13 @@ func (r *reader) batchNorm(n *nodeProto) error {
 	return nil
 }
 
-// rounded returns a number that a float32 stands for, in few digits.
+// rounded returns the number of at most six digits that a float32 stands for, or the float32 itself if it stands for none.
 func rounded(v float64) float64 {
 	if v == 0 {
 		return 0
 	}
 	scale := math.Pow(10, 6-math.Ceil(math.Log10(math.Abs(v))))
-	if short := math.Round(v*scale) / scale; math.Abs(short-v) < 1e-7*math.Abs(v)+1e-9 {
+	if short := math.Round(v*scale) / scale; float32(short) == float32(v) {
 		return short
 	}
 	return v
