@@ -180,9 +180,6 @@ func (r *reader) transpose(n *nodeProto) error {
 	if c != nil {
 		rank = len(c.dims)
 	} else {
-		if v, err = r.shaped(n); err != nil {
-			return err
-		}
 		rank = len(v.dims) + 1
 	}
 	if !given {
@@ -203,7 +200,7 @@ func (r *reader) transpose(n *nodeProto) error {
 	if axes[0] != 0 {
 		return errors.New("the samples must stay the first dimension")
 	}
-	out := view{of: v.of, base: v.base, soft: v.soft, shared: v.shared}
+	out := view{of: v.of, base: v.base, soft: v.soft, shared: v.shared, pad: v.pad} // rows stay rows, wherever their axis is
 	var of []int
 	for _, a := range axes[1:] {
 		of, out.dims = append(of, a-1), append(out.dims, v.dims[a-1])
