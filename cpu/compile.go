@@ -9,6 +9,7 @@ import (
 	"github.com/gputrain/gputrain/internal/memlimit"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/net/lower"
+	"github.com/gputrain/gputrain/net/quantize"
 )
 
 // Fuses reports whether the device computes nodes, which follow the pattern, as one;
@@ -16,8 +17,16 @@ import (
 // normalisation or sum before it. So is a ReLU6 with the batch normalisation, and a sum of
 // two values with the batch normalisation that gives the first of them. Max pooling is
 // computed with a convolution if there are kernels for gradients through both, except if
-// Winograd's method needs no more multiplications than they do.
+// Winograd's method needs no more multiplications than they do. A value that is rounded
+// comes last, except before max pooling, which gives the same if it is rounded alike.
 func (f fuser) Fuses(p lower.Pattern, nodes []net.Node) bool {
+	for i, n := range nodes[:len(nodes)-1] {
+		next := nodes[i+1]
+		rounded, ok := f.eight[n.Name]
+		if _, pool := next.Layer.(*net.Pool); ok && !(pool && f.eight[next.Name] == rounded) {
+			return false
+		}
+	}
 	switch p {
 	case lower.ConvReLU, lower.DenseReLU, lower.NormReLU, lower.AddReLU:
 		return true
@@ -59,7 +68,7 @@ func (l layout) large() bool { return l.area() > mostAreaTogether && l.size() > 
 // tells whether that will be; the check of the machine's memory counts on it.
 func newProgram(d *device, plan *net.Plan, opts net.Options, training bool) (*program, error) {
 	lowered := lower.Lower(plan, d.fuser)
-	steps, values := planSteps(lowered, d.kernels.Lanes)
+	steps, values := planSteps(lowered, d.kernels.Lanes, d.eight)
 	if err := d.checkSizes(lowered, steps, opts, training); err != nil {
 		return nil, err
 	}
@@ -304,6 +313,8 @@ func (p *program) takeOperations(lowered *lower.Program, steps []step, values []
 		switch {
 		case i == 0:
 			op.sample = &input{&p.pass, in, s.out}
+		case s.round.Step > 0:
+			op.sample = &rounding{s.round, s.ins[0], s.out}
 		case s.group == nil:
 			if s.ins[0].adds {
 				ws.reserveSpare(s.ins[0].size)
@@ -321,16 +332,18 @@ func (p *program) takeOperations(lowered *lower.Program, steps []step, values []
 
 // step is an operation before it is made: what it takes and gives.
 type step struct {
-	group  *lower.Group // nil for the first, which gathers the network's input, and for a change of layout
-	layers []int        // indices of the layers for which it is done; none for the first
+	group  *lower.Group   // nil for the first, which gathers the network's input, for a change of layout, and for rounding
+	round  quantize.Scale // how it rounds; the zero Scale if it does not
+	layers []int          // indices of the layers for which it is done; none for the first
 	ins    []operand
 	out    *activations
 }
 
 // planSteps plans the operations, and decides about layouts: each group gets its inputs
-// in the layout that it wants, by a conversion where that isn't a value's own. It also
-// returns the values in the order of lowered.Values. They have no memory yet.
-func planSteps(lowered *lower.Program, lanes int) (steps []step, values []*activations) {
+// in the layout that it wants, by a conversion where that isn't a value's own. round has
+// the scales of the layers' outputs that are rounded. It also returns the values in the order
+// of lowered.Values. They have no memory yet.
+func planSteps(lowered *lower.Program, lanes int, round map[string]quantize.Scale) (steps []step, values []*activations) {
 	converted := map[*activations][]*activations{}
 	as := func(from *activations, l layout, layers []int) *activations {
 		if from.layout.same(l) {
@@ -346,8 +359,23 @@ func planSteps(lowered *lower.Program, lanes int) (steps []step, values []*activ
 		steps = append(steps, step{layers: layers, ins: []operand{{activations: from, wanted: from.learns}}, out: to})
 		return to
 	}
-	values = []*activations{newActivations(planar(lowered.Values[0].Shape), lowered.Values[0].Learns)}
-	steps = []step{{out: values[0]}}
+	rounded := func(from *activations, node int) *activations {
+		var name string // of the network's input
+		var layers []int
+		if node != net.NetworkInput {
+			name, layers = lowered.Plan.Nodes[node].Name, []int{node}
+		}
+		by, ok := round[name]
+		if !ok {
+			return from
+		}
+		to := newActivations(from.layout, false)
+		steps = append(steps, step{round: by, layers: layers, ins: []operand{{activations: from}}, out: to})
+		return to
+	}
+	input := newActivations(planar(lowered.Values[0].Shape), lowered.Values[0].Learns)
+	steps = []step{{out: input}}
+	values = []*activations{rounded(input, net.NetworkInput)}
 	for i := range lowered.Groups {
 		g := &lowered.Groups[i]
 		var have []layout
@@ -363,8 +391,9 @@ func planSteps(lowered *lower.Program, lanes int) (steps []step, values []*activ
 			}
 			ins = append(ins, operand{activations: as(from, want[k], g.Nodes), wanted: in.Wanted})
 		}
-		values = append(values, newActivations(out, lowered.Values[i+1].Learns))
-		steps = append(steps, step{g, g.Nodes, ins, values[i+1]})
+		to := newActivations(out, lowered.Values[i+1].Learns)
+		steps = append(steps, step{group: g, layers: g.Nodes, ins: ins, out: to})
+		values = append(values, rounded(to, lowered.Tail(*g).Index))
 	}
 	last := values[len(values)-1]
 	as(last, planar(last.layout.shape), steps[len(steps)-1].layers) // for the loss

@@ -8,12 +8,16 @@ import (
 	"github.com/gputrain/gputrain/cpu/asm"
 	"github.com/gputrain/gputrain/internal/cpufeat"
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/quantize"
 )
 
 // Options select how a device uses the processor. The zero Options are valid.
 type Options struct {
 	Threads int    // the number of threads; 0: as many as Go uses (GOMAXPROCS)
 	Kernels string // "avx512", "avx2" or "portable"; empty: what GPUTRAIN_CPU names, otherwise the best
+	// Eight rounds the outputs of layers, by their names, to what eight bits stand for. "" is the network's input. Then the
+	// device only evaluates and infers.
+	Eight map[string]quantize.Scale
 }
 
 // device is the processor with some threads. It implements lower.Fuser.
@@ -24,7 +28,10 @@ type device struct {
 }
 
 // fuser tells which layers some kernels compute as one.
-type fuser struct{ kernels *asm.Kernels }
+type fuser struct {
+	kernels *asm.Kernels
+	eight   map[string]quantize.Scale // as in Options
+}
 
 // New returns a device that computes on the processor. It starts threads, which
 // Close stops. The device also implements lower.Fuser: it tells which layers it
@@ -56,7 +63,7 @@ func newDevice(opts Options) (*device, error) {
 		return nil, fmt.Errorf("cpu: %w", err)
 	}
 	ks := asm.For(tier)
-	return &device{fuser: fuser{ks}, workers: newWorkers(threads, ks)}, nil
+	return &device{fuser: fuser{ks, opts.Eight}, workers: newWorkers(threads, ks)}, nil
 }
 
 // Name returns the kernels and the number of threads, for example "cpu (avx512,
@@ -81,6 +88,9 @@ func (d *device) Compile(n *net.Network, opts net.Options) (net.Program, error) 
 	}
 	if err := opts.CheckFor(plan); err != nil {
 		return nil, err
+	}
+	if len(d.eight) > 0 && !opts.Inference {
+		return nil, errors.New("cpu: a device that rounds values only evaluates and infers")
 	}
 	p, err := newProgram(d, opts.PlanFor(plan), opts, !opts.Inference)
 	if err != nil {

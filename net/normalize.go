@@ -1,11 +1,8 @@
 package net
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"maps"
-	"slices"
 
 	"gorgonia.org/tensor"
 )
@@ -41,43 +38,17 @@ func Normalize(n *Network, weights map[string]*tensor.Dense, mean, deviation []f
 			return nil, nil, fmt.Errorf("network %s already has a layer %s", n.Name, normalizeLayer)
 		}
 	}
-	b, err := json.Marshal(n)
+	file, layers, err := plan.describe(func(node int) string {
+		if node == NetworkInput {
+			return normalizeLayer
+		}
+		return plan.Nodes[node].Name
+	})
 	if err != nil {
 		return nil, nil, err
 	}
-	var file map[string]any
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.UseNumber()
-	if err := d.Decode(&file); err != nil {
-		return nil, nil, err
-	}
-	layers := file["layers"].([]any)
-	for i, node := range plan.Nodes {
-		layer := layers[i].(map[string]any)
-		layer["name"] = node.Name // names that are derived from a count would change
-		if i == 0 || !slices.Contains(node.Inputs, NetworkInput) {
-			continue // the first layer takes the one before it
-		}
-		var from []string
-		for _, at := range node.Inputs {
-			if at == NetworkInput {
-				from = append(from, normalizeLayer)
-			} else {
-				from = append(from, plan.Nodes[at].Name)
-			}
-		}
-		layer["from"] = from
-	}
-	if first := plan.Nodes[0]; first.Layer.common().from != nil {
-		from := slices.Repeat([]string{normalizeLayer}, len(first.Inputs)) // all are the network's input
-		layers[0].(map[string]any)["from"] = from
-	}
 	layer := map[string]any{"type": "conv", "name": normalizeLayer, "filters": channels, "kernel": 1, "groups": channels, "frozen": alwaysFrozen}
-	file["layers"] = append([]any{layer}, layers...)
-	if b, err = json.Marshal(file); err != nil {
-		return nil, nil, err
-	}
-	out, err := ParseNetwork(bytes.NewReader(b))
+	out, err := file.parse(append([]map[string]any{layer}, layers...))
 	if err != nil {
 		return nil, nil, err
 	}
