@@ -20,6 +20,7 @@ type array struct {
 	dims   []int
 	floats []float32 // nil for integers
 	ints   []int64   // nil for float32. anyBatch stands for the number of samples
+	typ    int64     // for integers the element type, where it matters
 }
 
 // anyBatch stands in lists of sizes for the number of samples, which may be any.
@@ -73,7 +74,7 @@ func (t *tensorProto) load(folder string) (*array, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &array{name: t.name, dims: dims}
+	c := &array{name: t.name, dims: dims, typ: t.typ}
 	element, ok := elements[t.typ]
 	if !ok {
 		return nil, fmt.Errorf("elements of type %d; floats and integers of 8 bits or more are read", t.typ)

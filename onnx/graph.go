@@ -2,10 +2,12 @@ package onnx
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/quantize"
 )
 
 // graph is a network in ONNX's operators.
@@ -16,22 +18,35 @@ type graph struct {
 	values   map[string]bool // names of values that are taken
 	operator map[string]bool // names of nodes that are taken
 	numbers  map[float32]string
-	axes     string            // the name of the constant that turns vectors into images; "" if there is none yet
-	vectors  map[string]string // by an image's name, the same values as a vector
-	images   map[string]string // by a vector's name, the same values as an image
+	eight    *quantize.Network   // nil unless the model has eight bits
+	zeros    map[int8]string     // the names of zero points
+	whole    map[string]constant // parameters of whole numbers, by name
+	// plus is added to whole numbers of eight bits. ONNX Runtime computes with uint8 on x86, TensorRT with int8 whose zero
+	// points are 0. Weights have the same type as values, because on processors without VNNI products of uint8 and int8
+	// overflow.
+	plus    uint8
+	axes    string            // the name of the constant that turns vectors into images; "" if there is none yet
+	vectors map[string]string // by an image's name, the same values as a vector
+	images  map[string]string // by a vector's name, the same values as an image
 }
 
-// constant is a tensor that is neither a weight nor computed.
+// constant is a tensor that is neither a weight nor computed, of one of the types. Without
+// dimensions it is a number.
 type constant struct {
 	name   string
-	number float32 // the value if axes is nil
-	axes   []int64
+	dims   []int
+	floats []float32
+	wide   []int64
+	eight  []int8
+	plus   uint8 // added to eight, whose type is then uint8; 0 or 128
+	sums   []int32
 }
 
 // value is a tensor in the graph.
 type value struct {
-	name string
-	flat bool // true for a vector, of rank 2; false for an image, of rank 4
+	name  string
+	flat  bool           // true for a vector, of rank 2; false for an image, of rank 4
+	scale quantize.Scale // how it is rounded; the zero Scale if it isn't
 }
 
 // The names of the graph's input and outputs.
@@ -43,10 +58,14 @@ const (
 
 // newGraph makes the graph of a network, and returns the name of its output. The output is
 // the logits or the probabilities.
-func newGraph(plan *net.Plan, logits bool) (*graph, string) {
+func newGraph(plan *net.Plan, logits bool, eight *quantize.Network) (*graph, string) {
 	g := &graph{
+		eight:    eight,
 		values:   map[string]bool{inputName: true, logitsName: true, probabilitiesName: true},
-		operator: map[string]bool{}, numbers: map[float32]string{}, vectors: map[string]string{}, images: map[string]string{},
+		operator: map[string]bool{}, numbers: map[float32]string{}, zeros: map[int8]string{}, whole: map[string]constant{}, vectors: map[string]string{}, images: map[string]string{},
+	}
+	if eight != nil && !eight.Symmetric {
+		g.plus = 128
 	}
 	for _, p := range plan.Params {
 		g.values[p.Name] = true
@@ -55,17 +74,18 @@ func newGraph(plan *net.Plan, logits bool) (*graph, string) {
 		g.operator[n.Name] = true
 		g.values[outputOf(n)] = true
 	}
+	input := g.rounded(value{name: inputName}, "")
 	made := make([]value, len(plan.Nodes))
 	for i, n := range plan.Nodes {
 		var ins []value
 		for _, from := range n.Inputs {
 			if from == net.NetworkInput {
-				ins = append(ins, value{inputName, false})
+				ins = append(ins, input)
 			} else {
 				ins = append(ins, made[from])
 			}
 		}
-		made[i] = g.layer(n, ins)
+		made[i] = g.rounded(g.layer(n, ins), n.Name)
 		if made[i].flat != n.Flat {
 			panic(fmt.Sprintf("BUG: onnx: layer %s gives a vector: %v, want %v", n.Name, made[i].flat, n.Flat))
 		}
@@ -110,7 +130,7 @@ func (g *graph) vector(v value) string {
 		return v.name
 	}
 	if g.vectors[v.name] == "" {
-		g.vectors[v.name] = g.between(stem(v.name)+"/vector", node{op: "Flatten", inputs: []string{v.name}, ints: ints{"axis": {1}}})
+		g.vectors[v.name] = g.round(g.between(stem(v.name)+"/vector", node{op: "Flatten", inputs: []string{v.name}, ints: ints{"axis": {1}}}), v.scale)
 	}
 	return g.vectors[v.name]
 }
@@ -124,9 +144,9 @@ func (g *graph) image(v value) string {
 	if g.images[v.name] == "" {
 		if g.axes == "" {
 			g.axes = g.unique(g.values, "constants/rows_and_columns")
-			g.constants = append(g.constants, constant{name: g.axes, axes: []int64{2, 3}})
+			g.constants = append(g.constants, constant{name: g.axes, dims: []int{2}, wide: []int64{2, 3}})
 		}
-		g.images[v.name] = g.between(stem(v.name)+"/image", node{op: "Unsqueeze", inputs: []string{v.name, g.axes}})
+		g.images[v.name] = g.round(g.between(stem(v.name)+"/image", node{op: "Unsqueeze", inputs: []string{v.name, g.axes}}), v.scale)
 	}
 	return g.images[v.name]
 }
@@ -139,9 +159,61 @@ func (g *graph) number(v float64) string {
 	n := float32(v)
 	if g.numbers[n] == "" {
 		g.numbers[n] = g.unique(g.values, "constants/"+strconv.FormatFloat(float64(n), 'g', -1, 32))
-		g.constants = append(g.constants, constant{name: g.numbers[n], number: n})
+		g.constants = append(g.constants, constant{name: g.numbers[n], floats: []float32{n}})
 	}
 	return g.numbers[n]
+}
+
+// rounded returns a layer's output as it is rounded, if it is. layer is the layer's name, or ""
+// for the network's input.
+func (g *graph) rounded(v value, layer string) value {
+	if g.eight != nil {
+		v.scale = g.eight.Values[layer]
+		v.name = g.round(v.name, v.scale)
+	}
+	return v
+}
+
+// round adds the pair of operators between which programs that compute with eight bits have
+// whole numbers, unless by is the zero Scale. It returns the name of the rounded value.
+func (g *graph) round(name string, by quantize.Scale) string {
+	if by.Step == 0 {
+		return name
+	}
+	if g.zeros[by.Zero] == "" {
+		g.zeros[by.Zero] = g.unique(g.values, fmt.Sprintf("constants/zero_%d", int(by.Zero)+int(g.plus)))
+		g.constants = append(g.constants, constant{name: g.zeros[by.Zero], eight: []int8{by.Zero}, plus: g.plus})
+	}
+	scale := []string{g.number(float64(by.Step)), g.zeros[by.Zero]}
+	whole := g.between(stem(name)+"/quantize", node{op: "QuantizeLinear", inputs: append([]string{name}, scale...)})
+	return g.between(stem(name)+"/dequantize", node{op: "DequantizeLinear", inputs: append([]string{whole}, scale...)})
+}
+
+// parameter returns the name of the values of a layer's parameter.
+func (g *graph) parameter(l net.Node, p net.Param) string {
+	if g.eight == nil || g.eight.Filters[l.Params[0].Name] == nil || p.Role == net.Bias && g.eight.Symmetric {
+		return p.Name // TensorRT wants biases as they are
+	}
+	steps := constant{name: g.unique(g.values, p.Name+"/steps"), dims: p.Dims[:1]}
+	zeros := constant{name: g.unique(g.values, p.Name+"/zeros"), dims: p.Dims[:1]}
+	if p.Role == net.Bias {
+		steps.floats, zeros.sums = g.eight.BiasSteps(l), make([]int32, p.Dims[0])
+		g.whole[p.Name] = constant{name: p.Name, dims: p.Dims, sums: make([]int32, p.Dims[0])}
+		for i, b := range g.eight.Weights[p.Name].Float32s() {
+			g.whole[p.Name].sums[i] = int32(math.RoundToEven(float64(b) / float64(steps.floats[i])))
+		}
+	} else {
+		steps.floats, zeros.eight, zeros.plus = g.eight.Filters[p.Name], make([]int8, p.Dims[0]), g.plus
+		weights := g.eight.Weights[p.Name].Float32s()
+		w := constant{name: p.Name, dims: p.Dims, eight: make([]int8, len(weights)), plus: g.plus}
+		size := len(weights) / len(steps.floats)
+		for i, v := range weights {
+			w.eight[i] = quantize.Round(v, steps.floats[i/size])
+		}
+		g.whole[p.Name] = w
+	}
+	g.constants = append(g.constants, steps, zeros)
+	return g.between(p.Name+"/dequantize", node{op: "DequantizeLinear", inputs: []string{p.Name, steps.name, zeros.name}, ints: ints{"axis": {0}}})
 }
 
 // layer adds the operators of a layer, and returns its output. The layer's parameters come
@@ -151,10 +223,10 @@ func (g *graph) layer(l net.Node, ins []value) value {
 	add := func(n node, flat bool, inputs ...string) value {
 		n.name, n.output, n.inputs = l.Name, outputOf(l), inputs
 		for _, p := range l.Params {
-			n.inputs = append(n.inputs, p.Name)
+			n.inputs = append(n.inputs, g.parameter(l, p))
 		}
 		g.nodes = append(g.nodes, n)
-		return value{n.output, flat}
+		return value{name: n.output, flat: flat}
 	}
 	// all brings the inputs to the same rank: vectors if all are vectors, else images.
 	all := func() (names []string) {
@@ -182,7 +254,7 @@ func (g *graph) layer(l net.Node, ins []value) value {
 		if !ok {
 			panic(fmt.Sprintf("BUG: onnx: layer %s has the function %s", l.Name, layer.Func))
 		}
-		return value{g.expression(f.ONNX, l, in.name, layer.Parameter(), true), in.flat}
+		return value{name: g.expression(f.ONNX, l, in.name, layer.Parameter(), true), flat: in.flat}
 	case *net.Dropout:
 		return in
 	case *net.BatchNorm:

@@ -80,7 +80,11 @@ func (f foreign) agree(t *testing.T, device net.Device, m *onnx.Model) {
 	if !m.Softmax || slices.Min(want) < 0 { // logits, or logarithms of probabilities
 		softmax(want, plan.Classes)
 	}
-	approx.Check(t, "probabilities", infer(t, device, plan, m.Weights, f.images), want, approx.Tolerance{Abs: 1e-4})
+	near := 1e-4
+	if len(m.Notes) > 0 && strings.Contains(m.Notes[len(m.Notes)-1], "rounds values") {
+		near = 1e-3
+	}
+	approx.Check(t, "probabilities", infer(t, device, plan, m.Weights, f.images), want, approx.Tolerance{Abs: near})
 }
 
 // TestImported reads large models of other programs, runs them on the CPU, trains them for 20 steps, writes them and runs that in

@@ -5,6 +5,8 @@
 // is b/255. It has one output, "probabilities" or "logits" (batch, classes). The batch may have any size. gputrain
 // export adds the scale and the names of the classes to the metadata.
 //
+// A model can have eight bits; see [Options].
+//
 // Operators and values have the names of the network's layers. Dropout is left out, because it does nothing after
 // training. In ONNX a vector has rank 2, and an image of one pixel has rank 4. If a layer needs the other rank, a
 // reshape operator comes before it.
@@ -20,6 +22,7 @@ import (
 
 	"github.com/gputrain/gputrain/internal/protobuf"
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/net/quantize"
 )
 
 // Opset is the version of ONNX's operators in the models, and IRVersion that of the file format. Opset 13, of
@@ -38,6 +41,10 @@ type Options struct {
 	Producer, Version string
 	// Metadata is written to the model under its keys. It may be nil.
 	Metadata map[string]string
+	// Eight writes a network of eight bits: that of the plan and the weights, which must be its own. Weights of
+	// convolutions and dense layers are whole numbers. Where values are rounded, there is a pair of operators,
+	// QuantizeLinear and DequantizeLinear (QDQ); programs move them, and compute with whole numbers between them.
+	Eight *quantize.Network
 }
 
 // Write writes a network with its weights, which are the Params of a [net.State]. Weights that don't fit the plan are
@@ -81,13 +88,17 @@ func model(plan *net.Plan, weights map[string]*tensor.Dense, o Options) protobuf
 
 // fillGraph fills a GraphProto.
 func fillGraph(m *protobuf.Message, plan *net.Plan, weights map[string]*tensor.Dense, o Options) {
-	g, output := newGraph(plan, o.Logits)
+	g, output := newGraph(plan, o.Logits, o.Eight)
 	for _, n := range g.nodes {
 		m.Sub(1, n.fill)
 	}
 	m.Text(2, plan.Network.Name)
 	for _, p := range plan.Params {
-		m.Sub(5, func(m *protobuf.Message) { fillTensor(m, p.Name, p.Dims, weights[p.Name].Float32s()) })
+		c, ok := g.whole[p.Name]
+		if !ok {
+			c = constant{name: p.Name, dims: p.Dims, floats: weights[p.Name].Float32s()}
+		}
+		m.Sub(5, c.fill)
 	}
 	for _, c := range g.constants {
 		m.Sub(5, c.fill)
@@ -105,25 +116,36 @@ const (
 
 // fill fills a TensorProto.
 func (c constant) fill(m *protobuf.Message) {
-	if c.axes == nil {
-		fillTensor(m, c.name, nil, []float32{c.number})
-		return
+	var raw []byte
+	kind := int64(float32Type)
+	switch {
+	case c.wide != nil:
+		kind = int64Type
+		for _, v := range c.wide {
+			raw = binary.LittleEndian.AppendUint64(raw, uint64(v))
+		}
+	case c.sums != nil:
+		kind = int32Type
+		for _, v := range c.sums {
+			raw = binary.LittleEndian.AppendUint32(raw, uint32(v))
+		}
+	case c.eight != nil:
+		if kind = int8Type; c.plus > 0 {
+			kind = uint8Type
+		}
+		raw = make([]byte, len(c.eight))
+		for i, v := range c.eight {
+			raw[i] = byte(v) + c.plus
+		}
+	default:
+		raw = make([]byte, 4*len(c.floats))
+		for i, v := range c.floats {
+			binary.LittleEndian.PutUint32(raw[4*i:], math.Float32bits(v))
+		}
 	}
-	m.Integers(1, []int64{int64(len(c.axes))})
-	m.Integer(2, int64Type)
-	m.Integers(7, c.axes)
+	m.Integers(1, wide(c.dims))
+	m.Integer(2, kind)
 	m.Text(8, c.name)
-}
-
-// fillTensor fills a TensorProto.
-func fillTensor(m *protobuf.Message, name string, dims []int, values []float32) {
-	m.Integers(1, wide(dims))
-	m.Integer(2, float32Type)
-	m.Text(8, name)
-	raw := make([]byte, 4*len(values))
-	for i, v := range values {
-		binary.LittleEndian.PutUint32(raw[4*i:], math.Float32bits(v))
-	}
 	m.Bytes(9, raw)
 }
 

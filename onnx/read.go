@@ -197,7 +197,9 @@ type layer struct {
 	plan   net.Node
 	params map[net.Role][]float32
 	fixed  bool // whether no operator behind may become part of it
-	affine bool // whether it is a convolution of each channel by itself, of one pixel, with a bias
+	// positive says that no value of its output can be below 0.
+	positive bool
+	affine   bool // whether it is a convolution of each channel by itself, of one pixel, with a bias
 }
 
 // begin reads constants, and finds the input and the output.
@@ -568,7 +570,7 @@ func (r *reader) add(n *nodeProto, name string, l net.Layer, params map[net.Role
 	if name == "" {
 		name = r.layerName(n, l)
 	}
-	made := &layer{name: r.unique(name), layer: l, from: from, plan: plan, params: params}
+	made := &layer{name: r.unique(name), layer: l, from: from, plan: plan, params: params, positive: positive(l, from)}
 	r.layers = append(r.layers, made)
 	return made, nil
 }

@@ -53,6 +53,12 @@ func (a *app) exportCommand() *cli.Command {
   safetensors  the weights alone, under their names (conv1.weight), for Python
                and others; 'gputrain import' reads them back
 
+--quantize writes whole numbers of eight bits where there were floats: a
+quarter of the size, and faster where the processor has such arithmetic. Its
+ranges are those of training images; the accuracy on the test images is told,
+before and after. int8 is for ONNX Runtime and OpenVINO, int8-symmetric, whose
+zero points are 0, for TensorRT.
+
 --layout channels-first is PyTorch's: convolutions (filters, channels, height,
 width), dense layers (units, inputs). channels-last is TensorFlow's: (height,
 width, channels, filters) and (inputs, units), flattened place by place.
@@ -67,8 +73,9 @@ Examples:
   gputrain export                # model.onnx, of the latest run
   gputrain export --run runs/run-2/best.safetensors --output digits.onnx
   gputrain export --logits       # leave the softmax to the reader
+  gputrain export --quantize int8 --output small.onnx
   gputrain export --format safetensors --layout channels-last`,
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			trainedRunFlag(),
 			&cli.StringFlag{Name: "format", Value: formatONNX, EnvVars: env("format"), Category: "Format", Usage: "`FORMAT`: onnx or safetensors; without it, that of the output's name"},
 			&cli.BoolFlag{Name: "logits", EnvVars: env("logits"), Category: "Format", Usage: "let an ONNX model give logits instead of probabilities"},
@@ -76,7 +83,7 @@ Examples:
 			&cli.StringFlag{Name: "labels", EnvVars: env("labels"), DefaultText: labelsFile + " beside the output", Usage: "write the names of the classes to `FILE`; --labels= does not"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, EnvVars: env("output"), DefaultText: "model.onnx or model.safetensors", Usage: "write to `FILE`, or - for standard output"},
 			&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object"},
-		},
+		}, quantizeFlags()...),
 		Action: a.export,
 	}
 }
@@ -91,6 +98,8 @@ type exported struct {
 	Network string `json:"network"`
 	Weights int    `json:"weights"` // number of weights
 	Bytes   int64  `json:"bytes"`
+
+	Eight *eightBits `json:"quantized,omitempty"`
 }
 
 func (a *app) export(c *cli.Context) error {
@@ -118,6 +127,9 @@ func (a *app) export(c *cli.Context) error {
 	case format == formatSafetensors && c.Bool("logits"):
 		return usagef("--logits is for --format onnx: safetensors hold weights alone")
 	}
+	if err := checkQuantize(c, format); err != nil {
+		return err
+	}
 	checkpoint, path, err := loadRun(c, named, "--run RUN")
 	if err != nil {
 		return err
@@ -134,9 +146,20 @@ func (a *app) export(c *cli.Context) error {
 		return err
 	}
 	o := onnx.Options{Logits: c.Bool("logits"), Producer: "gputrain", Version: version(), Metadata: exportedMetadata(checkpoint)}
-	write := func(w io.Writer) error { return onnx.Write(w, plan, checkpoint.Weights(), o) }
-	if format == formatSafetensors {
-		write = func(w io.Writer) error { return net.WriteWeights(w, plan, checkpoint.Weights(), net.Layout(layout)) }
+	weights := checkpoint.Weights()
+	count := plan.Weights() // before layers are folded
+	var told *eightBits
+	if c.String("quantize") != "" {
+		if o.Eight, told, err = a.quantize(c, checkpoint, plan); err != nil {
+			return err
+		}
+		plan, weights = o.Eight.Plan, o.Eight.Weights
+	}
+	write := func(w io.Writer) error { return net.WriteWeights(w, plan, weights, net.Layout(layout)) }
+	if format == formatONNX {
+		if write, err = writerONNX(plan, weights, o); err != nil {
+			return err
+		}
 	}
 	size, err := a.writeOutput(output, write)
 	if err != nil {
@@ -151,7 +174,7 @@ func (a *app) export(c *cli.Context) error {
 			return err
 		}
 	}
-	return a.tellExported(c, exported{File: outputName(output), Format: format, Labels: labels, From: path, Network: checkpoint.Network.Name, Weights: plan.Weights(), Bytes: size})
+	return a.tellExported(c, exported{File: outputName(output), Format: format, Labels: labels, From: path, Network: checkpoint.Network.Name, Weights: count, Bytes: size, Eight: told})
 }
 
 // exportFormat returns the format in which export writes a file: that of --format in the
@@ -242,6 +265,9 @@ func (a *app) tellExported(c *cli.Context, e exported) error {
 		return a.printJSON(e, "")
 	}
 	_, err := fmt.Fprintf(a.out, "%s: %s, network %s of %s, %s weights, %s\n", e.File, formatNames[e.Format], e.Network, e.From, thousands(int64(e.Weights)), megabytes(e.Bytes))
+	if e.Eight != nil && err == nil {
+		_, err = fmt.Fprintf(a.out, "%s: %s\n", e.File, e.Eight.line())
+	}
 	if e.Labels != "" && err == nil {
 		_, err = fmt.Fprintf(a.out, "%s: the names of the classes\n", e.Labels)
 	}

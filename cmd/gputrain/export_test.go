@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/onnx"
 )
 
 // TestExportImport takes weights out of a run and back, in both layouts: the imported network is as accurate, and training
@@ -202,5 +204,78 @@ func TestExportRefuses(t *testing.T) {
 	}
 	if _, err := os.Stat(runsFolder); err == nil {
 		t.Error("a run was begun")
+	}
+}
+
+// TestExportEight writes eight bits: the file is smaller, the accuracies are told, and what is read back is as accurate.
+func TestExportEight(t *testing.T) {
+	inFolder(t)
+	must(t, quick("--epochs", "1")...)
+	var plain, e exported
+	for _, c := range []struct {
+		args []string
+		into *exported
+	}{{nil, &plain}, {[]string{"--quantize", "int8", "--calibrate", "40", "--output", "eight.onnx"}, &e}} {
+		if err := json.Unmarshal([]byte(must(t, append([]string{"export", "--json"}, c.args...)...)), c.into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if q := e.Eight; plain.Eight != nil || q == nil || q.How != "int8" || q.Calibrate != 40 || q.Images == 0 || math.Abs(q.Accuracy-q.Before) > 0.1 || e.Weights != 500 {
+		t.Errorf("export says %+v, and without --quantize %+v", e, plain)
+	}
+	accuracy := func(args ...string) float64 {
+		t.Helper()
+		var of evaluation
+		if err := json.Unmarshal([]byte(must(t, append([]string{"eval", "--json", "--data="}, args...)...)), &of); err != nil {
+			t.Fatal(err)
+		}
+		return of.Accuracy
+	}
+	if got := accuracy("--run", runsFolder+"/run-1"); got != e.Eight.Before {
+		t.Errorf("eval says %v, export %v", got, e.Eight.Before)
+	}
+	must(t, "import", "eight.onnx", "--run", "eight")
+	if got := accuracy("--run", runsFolder+"/eight"); math.Abs(got-e.Eight.Accuracy) > 0.02 {
+		t.Errorf("with weights of eight bits alone the accuracy is %v, with values too %v", got, e.Eight.Accuracy)
+	}
+	for line, want := range map[string]string{
+		"--quantize float16": "int8",
+		"--quantize int8 --format safetensors -o new.safetensors": "--quantize is for --format onnx",
+		"--quantize int8 --calibrate 0":                           "at least 1",
+		"--calibrate 10":                                          "--calibrate is for --quantize",
+		"--data .":                                                "--data is for --quantize",
+		"--quantize int8 --data no-such-folder":                   "no-such-folder",
+	} {
+		o := gputrain(t, append([]string{"export", "--output", "new.onnx"}, strings.Fields(line)...)...)
+		if o.status == exitOK || !strings.Contains(o.errors, want) || isThere("new.onnx") || isThere("new.safetensors") {
+			t.Errorf("export %s: status %d, told %q, want %q", line, o.status, o.errors, want)
+		}
+	}
+}
+
+// TestCheckONNX changes a model as if the exporter had a fault: the check finds it.
+func TestCheckONNX(t *testing.T) {
+	plan, err := net.BuiltIn("mlp").Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights := net.InitialState(plan, 1, nil).Params
+	var b bytes.Buffer
+	if err := onnx.Write(&b, plan, weights, onnx.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkONNX(b.Bytes(), plan, weights, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ old, changed, want string }{
+		{"Relu", "Tanh", "probability"}, {"Gemm", "Gomm", "Gomm"}, {"images", "imagos", ""},
+	} {
+		model := bytes.ReplaceAll(b.Bytes(), []byte(c.old), []byte(c.changed))
+		if err := checkONNX(model, plan, weights, false); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s in the place of %s: %v", c.changed, c.old, err)
+		}
+	}
+	if err := checkONNX(b.Bytes(), plan, weights, true); err == nil || !strings.Contains(err.Error(), "softmax") {
+		t.Errorf("with a softmax that shouldn't be there: %v", err)
 	}
 }
