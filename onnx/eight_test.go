@@ -67,7 +67,15 @@ func TestEight(t *testing.T) {
 					m.Weights[p.Name] = want
 				}
 			}
-			same(t, plan, q.Plan, m.Weights, q.Weights)
+			// Where the images happened to give no value below 0, no number stands for one. That is a ReLU.
+			var more []string
+			for _, l := range plan.Nodes {
+				a, ok := l.Layer.(*net.Activation)
+				if ok && a.Func == net.ReLU && l.Inputs[0] >= 0 && !slices.ContainsFunc(q.Plan.Nodes, func(own net.Node) bool { return own.Name == l.Name }) && q.Values[plan.Nodes[l.Inputs[0]].Name].Zero == quantize.Least {
+					more = append(more, l.Name)
+				}
+			}
+			same(t, plan, q.Plan, m.Weights, q.Weights, more...)
 		})
 	}
 }

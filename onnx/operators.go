@@ -130,13 +130,17 @@ func (r *reader) integers(n *nodeProto, attribute string, input int) (list []int
 	return list, true, err
 }
 
-// operand returns a node's input that is computed, and fails for constants and for values that only some operators can take.
+// operand returns a node's input that is computed, and fails for constants and for values behind a softmax. It adds the zeros
+// around an image that only windows can take as their padding.
 func (r *reader) operand(n *nodeProto, input int) (*view, error) {
 	v := r.values[n.inputs[input]]
 	if v == nil {
 		return nil, fmt.Errorf("its input %d is a constant", input)
 	}
-	return v, v.plain()
+	if err := v.plain(); err != nil {
+		return nil, err
+	}
+	return r.bordered(n, v)
 }
 
 // weights returns a node's input that is a constant of floats.

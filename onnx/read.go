@@ -169,6 +169,7 @@ type reader struct {
 	flattened map[*layer]*layer
 	taken     map[string]int     // names of layers, and how often each was wanted
 	orders    map[string][]int32 // orders of values, by how they came about
+	positive  bool               // the model cuts the input's values off below 0
 	training  bool               // whether the model was exported for training
 	moved     int                // layers that only move channels
 	notes     []string
@@ -475,6 +476,10 @@ func (r *reader) function(n *nodeProto, m *match) error {
 	if err := x.plain(); err != nil {
 		return err
 	}
+	x, err := r.bordered(n, x)
+	if err != nil {
+		return err
+	}
 	a := &net.Activation{Func: m.form.function.Name}
 	if q := m.form.function.Parameter; m.found && q.Name != "" {
 		p := float64(float32(m.p))
@@ -528,13 +533,10 @@ func (v *view) like(l *layer) *view {
 	return &view{of: l, base: v.base, dims: v.dims, order: v.order}
 }
 
-// plain returns an error for a value that only some operators can take.
+// plain returns an error for a value behind a softmax.
 func (v *view) plain() error {
-	switch {
-	case v.soft:
+	if v.soft {
 		return errors.New("it comes after a softmax, which may only be the last operator")
-	case v.pad != [4]int{}:
-		return errors.New("padding is read only before a convolution or a pooling")
 	}
 	return nil
 }
@@ -570,7 +572,7 @@ func (r *reader) add(n *nodeProto, name string, l net.Layer, params map[net.Role
 	if name == "" {
 		name = r.layerName(n, l)
 	}
-	made := &layer{name: r.unique(name), layer: l, from: from, plan: plan, params: params, positive: positive(l, from)}
+	made := &layer{name: r.unique(name), layer: l, from: from, plan: plan, params: params, positive: r.givesPositive(l, from)}
 	r.layers = append(r.layers, made)
 	return made, nil
 }

@@ -15,8 +15,8 @@ import (
 
 // same fails unless two networks are the same in evaluation: the same layers with the same weights. Dropout may be missing in
 // got, because models don't have it, and so may a layer that flattens an image of one pixel, because models flatten such
-// images in other places, too. A window's padding may be said otherwise.
-func same(t *testing.T, got, want *net.Plan, weights, wanted map[string]*tensor.Dense) {
+// images in other places, too. A window's padding may be said otherwise. Got may also have layers of the names in more.
+func same(t *testing.T, got, want *net.Plan, weights, wanted map[string]*tensor.Dense, more ...string) {
 	t.Helper()
 	gone := map[string]string{} // the inputs of layers that are left out
 	list := func(p *net.Plan) (kept []net.Node, inputs [][]string) {
@@ -29,7 +29,7 @@ func same(t *testing.T, got, want *net.Plan, weights, wanted map[string]*tensor.
 				}
 				from = append(from, name)
 			}
-			if n.Layer.Kind() == "dropout" || n.Layer.Kind() == "flatten" && n.In.H == 1 && n.In.W == 1 {
+			if slices.Contains(more, n.Name) || n.Layer.Kind() == "dropout" || n.Layer.Kind() == "flatten" && n.In.H == 1 && n.In.W == 1 {
 				gone[n.Name] = from[0]
 				continue
 			}

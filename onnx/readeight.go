@@ -79,6 +79,9 @@ func (r *reader) quantize(n *nodeProto) error {
 	if c == nil {
 		r.eightBits()
 		v := r.values[n.inputs[0]]
+		if v.of == nil && float64(zeros[0]) <= limits[0] {
+			r.positive = true
+		}
 		if float64(zeros[0]) > limits[0] || v.of == nil || v.of.positive {
 			return r.identity(n)
 		}
@@ -134,8 +137,8 @@ func (r *reader) dequantize(n *nodeProto) error {
 	return r.passConstant(n, out)
 }
 
-// positive reports whether no value of a layer's output can be below 0.
-func positive(l net.Layer, from []*layer) bool {
+// givesPositive reports whether no value of a layer's output can be below 0.
+func (r *reader) givesPositive(l net.Layer, from []*layer) bool {
 	switch l := l.(type) {
 	case *net.Activation:
 		return slices.Contains([]net.ActivationFunc{net.ReLU, net.ReLU6, net.Sigmoid, net.HardSigmoid}, l.Func)
@@ -145,8 +148,16 @@ func positive(l net.Layer, from []*layer) bool {
 		if l.Factor < 0 {
 			return false
 		}
+	case *net.Pool:
+		if l.PoolMode() == net.L2Pool {
+			return true
+		}
+	case *net.Multiply:
+		if from[0] == from[1] {
+			return true
+		}
 	}
-	return !slices.ContainsFunc(from, func(l *layer) bool { return l != nil && !l.positive }) // of the input it is supposed
+	return !slices.ContainsFunc(from, func(l *layer) bool { return l == nil && !r.positive || l != nil && !l.positive })
 }
 
 // eightBits tells, once, that values are not rounded in the network that is read.

@@ -29,10 +29,7 @@ func (r *reader) shaped(n *nodeProto) (*view, error) {
 	if v == nil {
 		return nil, errors.New("of a constant is not read")
 	}
-	if v.pad != [4]int{} {
-		return nil, v.plain()
-	}
-	return v, nil
+	return r.bordered(n, v)
 }
 
 // asDims gives v other dimensions, whose product is the same.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/gputrain/gputrain/net"
 )
@@ -65,10 +66,6 @@ func (r *reader) window(n *nodeProto, v *view, kernel net.Pair) (stride, dilatio
 	case "VALID":
 		pads = make([]int, 4)
 	case "SAME_UPPER", "SAME_LOWER":
-		if v.pad != [4]int{} {
-			err = errors.New("auto_pad behind a Pad is not read")
-			return
-		}
 		if mode == "SAME_UPPER" {
 			return stride, dilation, net.PadSame, nil
 		}
@@ -107,6 +104,12 @@ func (r *reader) conv(n *nodeProto) error {
 	v := r.values[n.inputs[0]]
 	if v == nil || v.soft {
 		return errors.New("its input is a constant, or comes after a softmax")
+	}
+	if a := n.attributes["auto_pad"]; a != nil && strings.HasPrefix(a.text, "SAME") {
+		var err error
+		if v, err = r.bordered(n, v); err != nil {
+			return err
+		}
 	}
 	perm, err := v.image()
 	if err != nil {
@@ -245,10 +248,55 @@ func (r *reader) split(n *nodeProto) error {
 	return nil
 }
 
+// bordered adds a layer that puts the zeros around an image that a view is to have, if any. It is a convolution of each channel by
+// itself with one fixed weight of 1.
+func (r *reader) bordered(n *nodeProto, v *view) (*view, error) {
+	if v.pad == [4]int{} || v.soft {
+		return v, nil
+	}
+	axis, perm, ok := v.channelAxis()
+	if !ok {
+		return nil, fmt.Errorf("zeros around a value of dimensions %v are not read", v.dims)
+	}
+	// A window's padding is less than its kernel. So the kernel has all rows of zeros and one more, and as much padding on both
+	// sides; the weight's place decides how much of it is before the image.
+	rows, columns := v.pad[0]+v.pad[1], v.pad[2]+v.pad[3]
+	l := &net.Conv{Filters: v.base.C, Kernel: net.Pair{H: rows + 1, W: columns + 1}, Groups: v.base.C, Padding: net.Pad(rows, rows, columns, columns), NoBias: true, Frozen: net.Frozen{Always: true}}
+	plan, err := net.PlanLayer(l, v.base)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.make(plan.Params[0].Size()); err != nil {
+		return nil, err
+	}
+	weights := make([]float32, plan.Params[0].Size())
+	for c := range v.base.C {
+		weights[(c*l.Kernel.H+v.pad[1])*l.Kernel.W+v.pad[3]] = 1
+	}
+	made, err := r.add(n, "pad", l, map[net.Role][]float32{net.Weight: weights}, v)
+	if err != nil {
+		return nil, err
+	}
+	made.fixed, made.positive = true, v.of != nil && v.of.positive
+	dims := []int{0, made.plan.Out.H, made.plan.Out.W}
+	if axis > 0 {
+		dims = []int{made.plan.Out.H, made.plan.Out.W, 0}
+	}
+	return r.laidOut(made, dims, axis, perm), nil
+}
+
 func (r *reader) pool(n *nodeProto) error {
 	v := r.values[n.inputs[0]]
 	if v == nil || v.soft {
 		return errors.New("its input is a constant, or comes after a softmax")
+	}
+	// A window's padding doesn't count. Zeros do, where they may be the greatest value. In a mean they do, and other
+	// padding may not.
+	if n.op == "MaxPool" && (v.of == nil || !v.of.positive) || n.op == "AveragePool" && (r.padded(n) || n.integer("ceil_mode", 0) != 0) {
+		var err error
+		if v, err = r.bordered(n, v); err != nil {
+			return err
+		}
 	}
 	perm, err := v.image()
 	if err != nil {
@@ -280,17 +328,14 @@ func (r *reader) pool(n *nodeProto) error {
 		if n.integer("storage_order", 0) != 0 {
 			return errors.New("storage_order is not read")
 		}
-		if v.pad != [4]int{} && !v.positive() {
-			return errors.New("zeros are padded where values may be negative, so they may be the greatest")
-		}
 	case "AveragePool":
 		l.Mode = net.MeanPool
 		counted := n.integer("count_include_pad", 0) != 0
 		switch {
 		case padding == (net.Padding{}):
-		case (counted || v.pad != [4]int{}) && n.integer("ceil_mode", 0) != 0:
+		case counted && n.integer("ceil_mode", 0) != 0:
 			return errors.New("ceil_mode with padding that counts is not read")
-		case counted && (v.pad == [4]int{} || n.attributes["pads"] == nil || slices.Max(n.attributes["pads"].ints) == 0), v.pad != [4]int{} && !r.padded(n):
+		case counted, v.pad != [4]int{}:
 			// A mean over padding, too, is a convolution of each channel by itself.
 			made = &net.Conv{Filters: v.base.C, Kernel: l.Kernel, Stride: stride, Padding: padding, Groups: v.base.C, NoBias: true, Frozen: net.Frozen{Always: true}}
 			if plan, err := net.PlanLayer(made, v.base); err != nil {
@@ -303,8 +348,6 @@ func (r *reader) pool(n *nodeProto) error {
 				values[i] = 1 / float32(l.Kernel.H*l.Kernel.W)
 			}
 			params = map[net.Role][]float32{net.Weight: values}
-		case v.pad != [4]int{}:
-			return errors.New("pooling with padding behind a Pad is not read")
 		}
 	case "LpPool":
 		if l.Mode = net.L2Pool; n.integer("p", 2) != 2 {
@@ -324,15 +367,6 @@ func (r *reader) pool(n *nodeProto) error {
 func (r *reader) padded(n *nodeProto) bool {
 	a, auto := n.attributes["pads"], n.attributes["auto_pad"]
 	return a != nil && len(a.ints) > 0 && slices.Max(a.ints) > 0 || auto != nil && auto.text != "" && auto.text != "NOTSET" && auto.text != "VALID"
-}
-
-// positive reports whether no value is below 0.
-func (v *view) positive() bool {
-	if v.of == nil {
-		return false
-	}
-	a, ok := v.of.layer.(*net.Activation)
-	return ok && slices.Contains([]net.ActivationFunc{net.ReLU, net.ReLU6, net.Sigmoid, net.HardSigmoid}, a.Func)
 }
 
 func (r *reader) globalPool(n *nodeProto) error {

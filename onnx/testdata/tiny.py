@@ -173,6 +173,27 @@ def shared():
     models.run("shared", (3, 8, 8))
 
 
+def padded():
+    """Zeros around images before operators that have no padding of their own, or other padding."""
+    random = numpy.random.default_rng(7)
+    weights = {"k": random.standard_normal((3, 1, 1)), "w": random.standard_normal((4, 3, 3, 3)), "d": random.standard_normal((10, 4))}
+    node = helper.make_node
+    nodes = [
+        node("Sub", ["x", "k"], ["a"], "sub"), node("Pad", ["a", "p"], ["b"]),
+        node("MaxPool", ["b"], ["c"], "most", kernel_shape=[3, 2], strides=[2, 2]), node("GlobalMaxPool", ["c"], ["c1"]),
+        node("AveragePool", ["b"], ["e"], "mean", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 0, 0, 1]), node("GlobalMaxPool", ["e"], ["e1"]),
+        node("Conv", ["b", "w"], ["f"], "conv", auto_pad="SAME_UPPER"), node("Sigmoid", ["b"], ["g"], "gate"),
+        node("Conv", ["g", "w"], ["h"], "conv2", auto_pad="SAME_LOWER"), node("Add", ["f", "h"], ["i"], "add"), node("GlobalAveragePool", ["i"], ["i1"]),
+        node("Concat", ["c1", "e1", "i1"], ["j"], axis=1), node("Flatten", ["j"], ["l"]), node("Gemm", ["l", "d"], ["y"], "dense"),
+    ]
+    value = lambda name, *dims: helper.make_tensor_value_info(name, TensorProto.FLOAT, dims)
+    tensors = [numpy_helper.from_array(v.astype(numpy.float32), k) for k, v in weights.items()]
+    tensors.append(numpy_helper.from_array(numpy.array([0, 0, 2, 0, 0, 0, 0, 3]), "p"))
+    graph = helper.make_graph(nodes, "padded", [value("x", "N", 3, 7, 6)], [value("y", "N", 4)], tensors)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="by hand"), models.folder / "padded.onnx")
+    models.run("padded", (3, 7, 6))
+
+
 def eight():
     """mobile.onnx as ONNX Runtime's own program makes eight bits of it. It leaves out the ReLUs."""
     from onnxruntime import quantization
@@ -196,6 +217,7 @@ if __name__ == "__main__":
         torch.manual_seed(4)
         pytorch(name, model(), size)
     eight()
+    padded()
     old()
     shared()
     keras()
