@@ -125,6 +125,8 @@ func weightsAdvice(b []byte) string {
 		return `in Python, safetensors.torch.save_file(model.state_dict(), "model.safetensors") makes one that import reads`
 	case strings.Contains(is, "Keras"), strings.Contains(is, "TensorFlow"):
 		return `in Python, safetensors.numpy.save_file({w.path: w.numpy() for w in model.weights}, "model.safetensors") makes one that import --layout channels-last reads`
+	case isONNX(b):
+		return "let its name end in .onnx"
 	}
 	return "want a safetensors file"
 }

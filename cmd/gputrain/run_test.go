@@ -145,7 +145,7 @@ func TestNoCheckpoint(t *testing.T) {
 		{"eval digits.onnx", "checkpoint digits.onnx: not a usable checkpoint: it is an ONNX file: name the run, or its .safetensors file"},
 		{"serve --run digits.onnx", "checkpoint digits.onnx: not a usable checkpoint: it is an ONNX file: name the run, or its .safetensors file"},
 		{"train --from old.pt", "checkpoint old.pt: not a usable checkpoint: it is a pickle file, as old versions of PyTorch write (.pt): name the run, or its .safetensors file"},
-		{"import digits.model", "weights digits.model: not this network's weights: it is an ONNX file: want a safetensors file"},
+		{"import digits.model", "weights digits.model: not this network's weights: it is an ONNX file: let its name end in .onnx"},
 		{"export new.onnx", "there is no checkpoint in new.onnx; to write to this file, use --output new.onnx"},
 		{"report new.html", "there is no checkpoint in new.html; to write to this file, use --output new.html"},
 		{"eval new.onnx", "there is no checkpoint in new.onnx: train one first (gputrain train --run new.onnx), or name another (mine)"},
