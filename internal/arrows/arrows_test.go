@@ -37,7 +37,7 @@ var allowed = map[string][]string{
 	"net/devicetest": {"net", "net/reference", "net/verify", "internal/approx", "internal/testenv"},
 	"mnist":          {"net"},
 	"serve":          {"net", "picture", "internal/memlimit", "internal/page"},
-	"picture":        {"net"}, "picture/picturetest": {"net"},
+	"picture":        {"net", "internal/prepare"}, "picture/picturetest": {"net"}, "internal/prepare": {},
 	"pictures":          {"net", "picture", "internal/regularfile", "internal/replacefile"},
 	"bench":             {"net", "net/lower", "net/reference", "cuda", "kernels", "bench/peers", "onnx", "internal/chart", "internal/page"},
 	"cpu":               {"net", "net/lower", "cpu/asm", "internal/cpufeat", "internal/memlimit"},
