@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -23,10 +24,12 @@ const (
 	formatONNX        = "onnx"
 	formatSafetensors = "safetensors"
 	formatCheckpoint  = "checkpoint"
+	formatGo          = "go"
+	formatPage        = "page"
 )
 
 // formatNames are the formats as people are told of them.
-var formatNames = map[string]string{formatONNX: "ONNX", formatSafetensors: "safetensors", formatCheckpoint: "checkpoint"}
+var formatNames = map[string]string{formatONNX: "ONNX", formatSafetensors: "safetensors", formatCheckpoint: "checkpoint", formatGo: "Go package", formatPage: "page"}
 
 func layoutFlag() cli.Flag {
 	return &cli.StringFlag{Name: "layout", Value: string(net.ChannelsFirst), EnvVars: env("layout"), Category: "Format", Usage: "order of the safetensors' weights, `ORDER`: " + orList(layoutNames())}
@@ -70,7 +73,8 @@ Examples:
   gputrain export --format safetensors --layout channels-last`,
 		Flags: []cli.Flag{
 			trainedRunFlag(),
-			&cli.StringFlag{Name: "format", Value: formatONNX, EnvVars: env("format"), Category: "Format", Usage: "`FORMAT`: onnx or safetensors; without it, that of the output's name"},
+			&cli.StringFlag{Name: "format", Value: formatONNX, EnvVars: env("format"), Category: "Format", Usage: "`FORMAT`: onnx, safetensors, go or page; without it, that of the output's name"},
+			&cli.StringFlag{Name: "package", EnvVars: env("package"), Category: "Format", DefaultText: "the folder's name", Usage: "call the Go package `NAME`"},
 			&cli.BoolFlag{Name: "logits", EnvVars: env("logits"), Category: "Format", Usage: "let an ONNX model give logits instead of probabilities"},
 			layoutFlag(),
 			&cli.StringFlag{Name: "labels", EnvVars: env("labels"), DefaultText: labelsFile + " beside the output", Usage: "write the names of the classes to `FILE`; --labels= does not"},
@@ -99,8 +103,14 @@ func (a *app) export(c *cli.Context) error {
 		return err
 	}
 	format, layout := c.String("format"), c.String("layout")
-	if err := choose("format", format, []string{formatONNX, formatSafetensors}); err != nil {
+	if err := choose("format", format, append([]string{formatONNX, formatSafetensors}, folderFormats...)); err != nil {
 		return err
+	}
+	if slices.Contains(folderFormats, format) {
+		return a.exportFolder(c, named, format)
+	}
+	if c.IsSet("package") {
+		return usagef("--package is for --format %s", formatGo)
 	}
 	if err := choose("layout", layout, layoutNames()); err != nil {
 		return err

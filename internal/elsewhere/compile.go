@@ -51,13 +51,13 @@ func (c *compiler) node(n *net.Node) int {
 		return c.from(n, 0)
 	case *net.Conv:
 		s := c.add(n, plain.Conv, c.values(n, net.Weight), c.values(n, net.Bias))
-		c.steps[s].Groups, c.steps[s].Window = l.GroupCount(), windowOf(n.Window)
+		c.steps[s].Groups, c.steps[s].Kernel = l.GroupCount(), kernelOf(n.Window)
 		return s
 	case *net.Dense:
 		return c.add(n, plain.Dense, c.values(n, net.Weight), c.values(n, net.Bias))
 	case *net.Pool:
 		s := c.add(n, map[net.PoolMode]string{net.MaxPool: plain.Max, net.MeanPool: plain.Mean, net.L2Pool: plain.L2}[l.PoolMode()], nil, nil)
-		c.steps[s].Window = windowOf(n.Window)
+		c.steps[s].Kernel = kernelOf(n.Window)
 		return s
 	case *net.BatchNorm:
 		_, epsilon := l.Settings()
@@ -160,7 +160,7 @@ func (c *compiler) values(n *net.Node, r net.Role) []float64 {
 	return nil
 }
 
-func windowOf(w net.Window) plain.Window {
-	return plain.Window{KernelH: w.KernelH, KernelW: w.KernelW, StrideH: w.StrideH, StrideW: w.StrideW,
+func kernelOf(w net.Window) plain.Kernel {
+	return plain.Kernel{H: w.KernelH, W: w.KernelW, StrideH: w.StrideH, StrideW: w.StrideW,
 		DilationH: w.DilationH, DilationW: w.DilationW, Top: w.Top, Left: w.Left}
 }

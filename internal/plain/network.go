@@ -24,17 +24,17 @@ type step struct {
 	From []int  // the steps whose outputs it takes; -1 is the image
 	In   shape  // of the first of them
 	Out  shape  // of its output
-	// Window is where convolution and pooling look at: position (y, x) of the output sees rows y*StrideH-Top+r*DilationH,
-	// r < KernelH, of the input, and columns likewise.
-	Window window
+	// Kernel is that of a convolution or of pooling: position (y, x) of the output sees rows y*StrideH-Top+r*DilationH,
+	// r < H, of the input, and columns likewise.
+	Kernel kernel
 	Groups int // of channels, for convolutions
 	// Func is applied to the output, unless it is "". Parameter is its slope or alpha.
 	Func      string
 	Parameter float32
 }
 
-type window struct {
-	KernelH, KernelW, StrideH, StrideW, DilationH, DilationW, Top, Left int
+type kernel struct {
+	H, W, StrideH, StrideW, DilationH, DilationW, Top, Left int
 }
 
 // What steps compute. Some have weights, which are stored one step after the other.
@@ -93,7 +93,7 @@ func newNetwork(in shape, steps []step, weights string) *Network {
 			c.of, c.perGroup = s.In.size(), s.Out.C
 			c.weights, c.bias = packed(next(c.perGroup*c.of), 1, c.perGroup, c.of, true), next(s.Out.C)
 		case opConv:
-			c.of, c.perGroup = s.In.C/s.Groups*s.Window.KernelH*s.Window.KernelW, s.Out.C/s.Groups
+			c.of, c.perGroup = s.In.C/s.Groups*s.Kernel.H*s.Kernel.W, s.Out.C/s.Groups
 			c.weights, c.bias = packed(next(s.Out.C*c.of), s.Groups, c.perGroup, c.of, false), next(s.Out.C)
 			c.setOffsets(s.In.C / s.Groups)
 			patches = max(patches, c.pairs()*pair*even(c.of))
@@ -148,13 +148,13 @@ func packed(weights []float32, groups, filters, of int, fill bool) []float32 {
 
 // setOffsets computes the size of the padded input, and the offsets in it, for windows over some channels.
 func (c *compiled) setOffsets(channels int) {
-	w := c.Window
+	w := c.Kernel
 	// Rows and columns that no window sees are left out.
-	c.padH = max(c.In.H+w.Top, (c.Out.H-1)*w.StrideH+(w.KernelH-1)*w.DilationH+1)
-	c.padW = max(c.In.W+w.Left, (c.Out.W-1)*w.StrideW+(w.KernelW-1)*w.DilationW+1)
+	c.padH = max(c.In.H+w.Top, (c.Out.H-1)*w.StrideH+(w.H-1)*w.DilationH+1)
+	c.padW = max(c.In.W+w.Left, (c.Out.W-1)*w.StrideW+(w.W-1)*w.DilationW+1)
 	for k := 0; k < channels; k++ {
-		for r := 0; r < w.KernelH; r++ {
-			for s := 0; s < w.KernelW; s++ {
+		for r := 0; r < w.H; r++ {
+			for s := 0; s < w.W; s++ {
 				c.offsets = append(c.offsets, (k*c.padH+r*w.DilationH)*c.padW+s*w.DilationW)
 			}
 		}
@@ -164,7 +164,7 @@ func (c *compiled) setOffsets(channels int) {
 // first returns the place of a window's first value in a channel of the padded input.
 func (c *compiled) first(position int) int {
 	y, x := position/c.Out.W, position%c.Out.W
-	return y*c.Window.StrideH*c.padW + x*c.Window.StrideW
+	return y*c.Kernel.StrideH*c.padW + x*c.Kernel.StrideW
 }
 
 // pairs returns how many pairs of positions are computed at a time.
@@ -303,7 +303,7 @@ func (n *Network) run(pixels []float32, done func(step int, output []float32)) {
 
 // pad returns a step's input with its padding.
 func (n *Network) pad(c *compiled, x []float32, with float32) []float32 {
-	in, top, left := c.In, c.Window.Top, c.Window.Left
+	in, top, left := c.In, c.Kernel.Top, c.Kernel.Left
 	if c.padH == in.H && c.padW == in.W {
 		return x
 	}
@@ -434,7 +434,7 @@ func (c *compiled) pool(y, x []float32) {
 		from := at*stride - before
 		return min(from+kernel, size) - max(from, 0)
 	}
-	w := c.Window
+	w := c.Kernel
 	for i := range y {
 		channel, p := i/positions, i%positions
 		seen := x[channel*c.padH*c.padW+c.first(p):]
@@ -448,7 +448,7 @@ func (c *compiled) pool(y, x []float32) {
 			for _, o := range c.offsets[1:] {
 				v += seen[o]
 			}
-			v /= float32(inside(p/c.Out.W, w.StrideH, w.Top, w.KernelH, c.In.H) * inside(p%c.Out.W, w.StrideW, w.Left, w.KernelW, c.In.W))
+			v /= float32(inside(p/c.Out.W, w.StrideH, w.Top, w.H, c.In.H) * inside(p%c.Out.W, w.StrideW, w.Left, w.W, c.In.W))
 		case opL2:
 			v *= v
 			for _, o := range c.offsets[1:] {

@@ -15,8 +15,8 @@ type (
 	Step = step
 	// Shape is that of an image: channels, rows and columns.
 	Shape = shape
-	// Window is where convolution and pooling look at.
-	Window = window
+	// Kernel is that of a convolution or of pooling.
+	Kernel = kernel
 )
 
 // What steps compute; network.go says what weights they have.

@@ -1,6 +1,6 @@
 // Package prepare turns images into inputs of networks. It is what package picture does with decoded images, apart from
 // package net: programs that have no trainer in them import it, or take over its source. So it imports only the standard
-// library, and no file but this one has exported functions or types.
+// library, and no file but this one and sources.go has exported functions, types or constants.
 package prepare
 
 import "image"

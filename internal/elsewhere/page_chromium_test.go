@@ -1,0 +1,188 @@
+//go:build chromium
+
+package elsewhere_test
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"image/color"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/gputrain/gputrain/cpu"
+	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/internal/elsewhere"
+	"github.com/gputrain/gputrain/mnist"
+	"github.com/gputrain/gputrain/net"
+	"github.com/gputrain/gputrain/picture"
+	"github.com/gputrain/gputrain/picture/picturetest"
+	"github.com/gputrain/gputrain/serve"
+)
+
+// tab is a page in Chromium.
+type tab struct {
+	ctx      context.Context
+	problems *[]string // that the browser logged
+}
+
+func (p *tab) run(t *testing.T, actions ...chromedp.Action) {
+	t.Helper()
+	if err := chromedp.Run(p.ctx, actions...); err != nil {
+		t.Fatalf("%v; the browser says %q", err, *p.problems)
+	}
+}
+
+// settled waits until the page has asked all.
+func settled() chromedp.Action { return chromedp.Poll(`model && !busy && !stale`, nil) }
+
+// keep takes pictures of the page, wide and narrow, light and dark, into the folder that GPUTRAIN_TEST_SCREENSHOTS names,
+// if it does.
+func (p *tab) keep(t *testing.T, name string) {
+	t.Helper()
+	folder := os.Getenv("GPUTRAIN_TEST_SCREENSHOTS")
+	if folder == "" {
+		return
+	}
+	for _, width := range []int64{1280, 390} {
+		for _, scheme := range []string{"light", "dark"} {
+			var shot []byte
+			p.run(t, chromedp.EmulateViewport(width, 900),
+				emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
+				chromedp.Sleep(500*time.Millisecond), settled(), chromedp.FullScreenshot(&shot, 100))
+			if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("%s-%d-%s.png", name, width, scheme)), shot, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// answers compares the page's answer for a picture with the wanted probabilities of the digits.
+func (p *tab) answers(t *testing.T, name string, want []float32) {
+	t.Helper()
+	var classes []net.Ranked
+	p.run(t, chromedp.Poll(fmt.Sprintf(`!busy && picture && picture.name === %q && picture.answer`, name), nil), chromedp.Evaluate(`picture.answer.classes`, &classes))
+	got := make([]float64, len(want))
+	for _, r := range classes {
+		k, err := strconv.Atoi(r.Class)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[k] = r.Probability
+	}
+	approx.Check(t, name, got, want, approx.Tolerance{Abs: 1e-5})
+}
+
+// TestExportedPage uses an exported page in Chromium, opened as a file and from a server of files. It needs a trained
+// checkpoint on MNIST, which GPUTRAIN_TEST_CHECKPOINT names.
+func TestExportedPage(t *testing.T) {
+	c, err := net.LoadCheckpoint(os.Getenv("GPUTRAIN_TEST_CHECKPOINT"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	split, err := mnist.Tutorial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := elsewhere.Page(c, serve.Options{ClassNames: split.ClassNames, Examples: split.Test.Slice(0, 20)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The images of the test set, and one of another size and colours.
+	drawn := picturetest.Redrawn(picturetest.Digit(split.Test, 0), 5, 160, 200, 20, 30, color.RGBA{20, 30, 120, 255}, color.RGBA{250, 245, 230, 255})
+	pixels, err := picture.Digit.Pixels(drawn, picture.DigitShape)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := split.Test.Slice(0, 20)
+	all := *d
+	all.Rows, all.Labels, all.Pixels = nil, make([]int32, 21), slices.Concat(d.Pixels[:20*28*28], pixels)
+	device, err := cpu.NewInferrer(c, 21, cpu.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = device.Close() })
+	batch := net.Batch{Data: &all}
+	for i := range int32(21) {
+		batch.Indices = append(batch.Indices, i)
+	}
+	want, err := net.Probabilities(device, batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server := httptest.NewServer(http.FileServer(http.Dir(dir)))
+	t.Cleanup(server.Close)
+	allocator, cancel := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.NoSandbox, chromedp.Flag("disable-component-update", true), chromedp.UserDataDir(t.TempDir()))...)
+	t.Cleanup(cancel)
+	browser, cancel := chromedp.NewContext(allocator)
+	t.Cleanup(cancel)
+	if err := chromedp.Run(browser); err != nil {
+		t.Fatal(err)
+	}
+	for name, address := range map[string]string{"file": "file://" + filepath.ToSlash(dir) + "/index.html", "server": server.URL + "/"} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := chromedp.NewContext(browser)
+			t.Cleanup(cancel)
+			ctx, cancel = context.WithTimeout(ctx, 2*time.Minute)
+			t.Cleanup(cancel)
+			p := &tab{ctx, new([]string)}
+			chromedp.ListenTarget(ctx, func(event any) {
+				if e, ok := event.(*log.EventEntryAdded); ok {
+					*p.problems = append(*p.problems, e.Entry.Text)
+				}
+			})
+			p.run(t, chromedp.EmulateViewport(1280, 900), chromedp.Navigate(address), chromedp.WaitVisible("#examples button"))
+			// What the page says of the test images is what the CPU device says.
+			for i := range 20 {
+				p.run(t, chromedp.Click(fmt.Sprintf("#examples button:nth-child(%d)", i+1)))
+				p.answers(t, fmt.Sprintf("Test image %d: %d", i, split.Test.Labels[i]), want[i])
+			}
+			// The same for a file that the page prepares.
+			p.run(t, chromedp.Evaluate(fmt.Sprintf(`document.querySelector("main").dispatchEvent(new DragEvent("drop", {bubbles: true, cancelable: true, dataTransfer: (() => {
+				const d = new DataTransfer();
+				d.items.add(new File([Uint8Array.from(atob(%q), (c) => c.charCodeAt(0))], "drawn.png", {type: "image/png"}));
+				d.items.add(new File(["hello"], "text.txt", {type: "text/plain"}));
+				return d;
+			})()}))`, base64.StdEncoding.EncodeToString(picturetest.Encoded(t, "png", drawn))), nil))
+			p.answers(t, "drawn.png", want[20])
+			p.keep(t, "exported-file-"+name)
+			var problem string
+			p.run(t, settled(), chromedp.Click("#pictures li:nth-child(2) button"), chromedp.WaitVisible("#problem"), chromedp.Text("#problem", &problem))
+			if problem != "text.txt: not a picture that this browser can read" {
+				t.Errorf("of a file of text the page says %q", problem)
+			}
+			// A straight line, drawn from above.
+			p.run(t, chromedp.Click("#clear"), chromedp.Focus("#pad"))
+			for _, key := range strings.Split(strings.Repeat(kb.ArrowUp, 7)+" "+strings.Repeat(kb.ArrowDown, 14), "") {
+				p.run(t, chromedp.KeyEvent(key))
+			}
+			var best string
+			if p.run(t, settled(), chromedp.Text("#best", &best)); best != "1" {
+				t.Errorf("a line is a %s, want 1", best)
+			}
+			p.keep(t, "exported-line-"+name)
+			if len(*p.problems) > 0 {
+				t.Errorf("the browser says %q", *p.problems)
+			}
+		})
+	}
+}
