@@ -45,7 +45,7 @@ func layoutNames() (names []string) {
 func (a *app) exportCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "export",
-		Usage:     "write a trained network for other programs: ONNX, safetensors",
+		Usage:     "write a trained network as ONNX, safetensors, Go, a page",
 		UsageText: "gputrain export [FLAGS] [RUN]",
 		Description: `Formats:
   onnx         the network with its weights, for ONNX Runtime, TensorRT,
@@ -55,12 +55,18 @@ func (a *app) exportCommand() *cli.Command {
                input, scale and prepare.
   safetensors  the weights alone, under their names (conv1.weight), for Python
                and others; 'gputrain import' reads them back
+  go           a folder with a Go package that needs only Go's standard library.
+               Its own test compares its answers with those of this program.
+  page         a folder with the page of 'serve', without a server: the network
+               runs in the browser. Open its index.html, or put it on the web.
 
 --layout channels-first is PyTorch's: convolutions (filters, channels, height,
 width), dense layers (units, inputs). channels-last is TensorFlow's: (height,
 width, channels, filters) and (inputs, units), flattened place by place.
 
-The file's name chooses the format: FILE.onnx or FILE.safetensors.
+The file's name chooses the format: FILE.onnx or FILE.safetensors. A folder
+needs --format and --output DIR. It is made if it isn't there. Files in it that
+are not of an earlier export are never replaced. See docs/export-elsewhere.md.
 
 The names of the classes go to labels.txt beside the file, one a line. A
 labels.txt that has other names is never replaced, unless --labels names it. A
@@ -70,7 +76,9 @@ Examples:
   gputrain export                # model.onnx, of the latest run
   gputrain export --run runs/run-2/best.safetensors --output digits.onnx
   gputrain export --logits       # leave the softmax to the reader
-  gputrain export --format safetensors --layout channels-last`,
+  gputrain export --format safetensors --layout channels-last
+  gputrain export --format go --output digits    # try it: go -C digits test
+  gputrain export --format page --output page    # open page/index.html`,
 		Flags: []cli.Flag{
 			trainedRunFlag(),
 			&cli.StringFlag{Name: "format", Value: formatONNX, EnvVars: env("format"), Category: "Format", Usage: "`FORMAT`: onnx, safetensors, go or page; without it, that of the output's name"},
@@ -78,7 +86,7 @@ Examples:
 			&cli.BoolFlag{Name: "logits", EnvVars: env("logits"), Category: "Format", Usage: "let an ONNX model give logits instead of probabilities"},
 			layoutFlag(),
 			&cli.StringFlag{Name: "labels", EnvVars: env("labels"), DefaultText: labelsFile + " beside the output", Usage: "write the names of the classes to `FILE`; --labels= does not"},
-			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, EnvVars: env("output"), DefaultText: "model.onnx or model.safetensors", Usage: "write to `FILE`, or - for standard output"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, EnvVars: env("output"), DefaultText: "model.onnx or model.safetensors", Usage: "write to `FILE`, or - for standard output; for go and page, a folder"},
 			&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object"},
 		},
 		Action: a.export,

@@ -35,6 +35,8 @@ func (a *app) exportFolder(c *cli.Context, named, format string) error {
 	}
 	dir := c.String("output")
 	switch {
+	case writes(c, "output", dir):
+		return usagef("--format %s and --output %s contradict each other: name a folder", format, dir)
 	case dir == "":
 		return usagef("--format %s writes a folder: name it with --output DIR", format)
 	case dir == standardOutput || isStandardOutput(dir):
@@ -72,7 +74,16 @@ func (a *app) exportFolder(c *cli.Context, named, format string) error {
 	if err != nil {
 		return err
 	}
-	return a.tellExported(c, exported{File: dir, Format: format, From: path, Network: checkpoint.Network.Name, Weights: m.Plan.Weights(), Bytes: size})
+	err = a.tellExported(c, exported{File: dir, Format: format, From: path, Network: checkpoint.Network.Name, Weights: m.Plan.Weights(), Bytes: size})
+	if err != nil || c.Bool("json") {
+		return err
+	}
+	try := "open " + quoted(filepath.Join(dir, elsewhere.PageMark.File)) + " in a browser"
+	if format == formatGo {
+		try = "go -C " + quoted(dir) + " test"
+	}
+	_, err = fmt.Fprintf(a.out, "Try it: %s\n", try)
+	return err
 }
 
 // goPackage returns the files of a Go package for a folder.
