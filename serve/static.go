@@ -9,8 +9,9 @@ import (
 	"github.com/gputrain/gputrain/picture"
 )
 
-// staticPolicy lets a page without a server load what is beside it and run the network, and nothing else. The address of
-// a file that was opened is no origin, so 'self' alone would not do.
+// staticPolicy lets a page without a server load what is beside it and run the network, and nothing else. The network's
+// thread is made from a text (blob:) and reads its parts from texts (data:), because a page that was opened as a file may
+// fetch nothing from beside it.
 const staticPolicy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src blob:; style-src 'self'; img-src 'self' blob: data:; " +
 	"connect-src data:; base-uri 'none'; form-action 'none'"
 

@@ -3,6 +3,7 @@
 package elsewhere_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -128,6 +129,16 @@ func TestExportedPage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// A page whose network is broken says so.
+	broken := t.TempDir()
+	for name, content := range files {
+		if name == "model.js" {
+			content = bytes.Replace(content, []byte(`weights: "`), []byte(`weights: "" && "`), 1)
+		}
+		if err := os.WriteFile(filepath.Join(broken, name), content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	server := httptest.NewServer(http.FileServer(http.Dir(dir)))
 	t.Cleanup(server.Close)
 	allocator, cancel := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
@@ -138,6 +149,18 @@ func TestExportedPage(t *testing.T) {
 	if err := chromedp.Run(browser); err != nil {
 		t.Fatal(err)
 	}
+	t.Run("broken", func(t *testing.T) {
+		ctx, cancel := chromedp.NewContext(browser)
+		t.Cleanup(cancel)
+		ctx, cancel = context.WithTimeout(ctx, time.Minute)
+		t.Cleanup(cancel)
+		p := &tab{ctx, new([]string)}
+		var problem string
+		p.run(t, chromedp.Navigate("file://"+filepath.ToSlash(broken)+"/index.html"), chromedp.WaitVisible("#problem"), chromedp.Text("#problem", &problem))
+		if problem != "The network does not answer: the weights are not those of this network: too few" {
+			t.Errorf("a page without weights says %q", problem)
+		}
+	})
 	for name, address := range map[string]string{"file": "file://" + filepath.ToSlash(dir) + "/index.html", "server": server.URL + "/"} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := chromedp.NewContext(browser)
