@@ -76,7 +76,7 @@ func Page(c *net.Checkpoint, o serve.Options) (map[string][]byte, error) {
 	files["engine.js"] = []byte(strings.Join([]string{
 		"\"use strict\";\n// What runs the network in a browser. It is the same for all networks.\n", engineScript,
 		"\n/*\nThe two strings below are compiled by Go, or part of it:\n\n", strings.ReplaceAll(goLicence, "*/", "* /"), "*/\n",
-		"self.engine = newEngine({\nruntime: ", string(script), ",\nwasm: \"", base64.StdEncoding.EncodeToString(engineWASM), "\",\n}, self.exported);\n",
+		"self.engine = newEngine({\nruntime: ", string(script), ",\nwasm: \"", base64.StdEncoding.EncodeToString(engineWASM), "\",\n}, self.exported);\nself.exported = null; // the thread has a copy\n",
 	}, ""))
 	return files, nil
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"image"
 	"image/color"
 	"net/http"
 	"net/http/httptest"
@@ -71,7 +72,7 @@ func (p *tab) keep(t *testing.T, name string) {
 }
 
 // answers compares the page's answer for a picture with the wanted probabilities of the digits.
-func (p *tab) answers(t *testing.T, name string, want []float32) {
+func (p *tab) answers(t *testing.T, name string, want []float32, tolerance float64) {
 	t.Helper()
 	var classes []net.Ranked
 	p.run(t, chromedp.Poll(fmt.Sprintf(`!busy && picture && picture.name === %q && picture.answer`, name), nil), chromedp.Evaluate(`picture.answer.classes`, &classes))
@@ -83,7 +84,32 @@ func (p *tab) answers(t *testing.T, name string, want []float32) {
 		}
 		got[k] = r.Probability
 	}
-	approx.Check(t, name, got, want, approx.Tolerance{Abs: 1e-5})
+	approx.Check(t, name, got, want, approx.Tolerance{Abs: tolerance})
+}
+
+// drop drops files on the page: their names and contents, one after the other.
+func (p *tab) drop(t *testing.T, named ...any) {
+	t.Helper()
+	var files strings.Builder
+	for i := 0; i < len(named); i += 2 {
+		fmt.Fprintf(&files, `d.items.add(new File([Uint8Array.from(atob(%q), (c) => c.charCodeAt(0))], %q));`, base64.StdEncoding.EncodeToString(named[i+1].([]byte)), named[i])
+	}
+	p.run(t, chromedp.Evaluate(`document.querySelector("main").dispatchEvent(new DragEvent("drop", {bubbles: true, cancelable: true,
+		dataTransfer: (() => { const d = new DataTransfer(); `+files.String()+` return d; })()}))`, nil))
+}
+
+// lying returns an image as a JPEG file, turned by a quarter to the left. Its Exif data say that it is to be turned back.
+func lying(t *testing.T, upright image.Image) []byte {
+	size := upright.Bounds().Size()
+	img := image.NewNRGBA(image.Rect(0, 0, size.Y, size.X))
+	for y := range size.Y {
+		for x := range size.X {
+			img.Set(y, size.X-1-x, upright.At(upright.Bounds().Min.X+x, upright.Bounds().Min.Y+y))
+		}
+	}
+	file := picturetest.Encoded(t, "jpeg", img)
+	const orientation = "\xff\xe1\x00\x22Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00"
+	return slices.Concat(file[:2], []byte(orientation), file[2:])
 }
 
 // TestExportedPage uses an exported page in Chromium, opened as a file and from a server of files. It needs a trained
@@ -177,16 +203,16 @@ func TestExportedPage(t *testing.T) {
 			// What the page says of the test images is what the CPU device says.
 			for i := range 20 {
 				p.run(t, chromedp.Click(fmt.Sprintf("#examples button:nth-child(%d)", i+1)))
-				p.answers(t, fmt.Sprintf("Test image %d: %d", i, split.Test.Labels[i]), want[i])
+				p.answers(t, fmt.Sprintf("Test image %d: %d", i, split.Test.Labels[i]), want[i], 1e-5)
 			}
 			// The same for a file that the page prepares.
-			p.run(t, chromedp.Evaluate(fmt.Sprintf(`document.querySelector("main").dispatchEvent(new DragEvent("drop", {bubbles: true, cancelable: true, dataTransfer: (() => {
-				const d = new DataTransfer();
-				d.items.add(new File([Uint8Array.from(atob(%q), (c) => c.charCodeAt(0))], "drawn.png", {type: "image/png"}));
-				d.items.add(new File(["hello"], "text.txt", {type: "text/plain"}));
-				return d;
-			})()}))`, base64.StdEncoding.EncodeToString(picturetest.Encoded(t, "png", drawn))), nil))
-			p.answers(t, "drawn.png", want[20])
+			p.drop(t, "drawn.png", picturetest.Encoded(t, "png", drawn))
+			p.answers(t, "drawn.png", want[20], 1e-5)
+			// A camera that was held upright stores its pictures lying. Browsers decode JPEG a little differently.
+			p.drop(t, "turned.jpg", lying(t, drawn))
+			p.answers(t, "turned.jpg", want[20], 0.02)
+			p.drop(t, "drawn.png", picturetest.Encoded(t, "png", drawn), "text.txt", []byte("hello"))
+			p.answers(t, "drawn.png", want[20], 1e-5)
 			p.keep(t, "exported-file-"+name)
 			var problem string
 			p.run(t, settled(), chromedp.Click("#pictures li:nth-child(2) button"), chromedp.WaitVisible("#problem"), chromedp.Text("#problem", &problem))
