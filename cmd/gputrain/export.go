@@ -111,7 +111,7 @@ func (a *app) export(c *cli.Context) error {
 		return err
 	}
 	format, layout := c.String("format"), c.String("layout")
-	if err := choose("format", format, append([]string{formatONNX, formatSafetensors}, folderFormats...)); err != nil {
+	if err := choose("format", format, exportFormats); err != nil {
 		return err
 	}
 	if slices.Contains(folderFormats, format) {

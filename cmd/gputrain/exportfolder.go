@@ -23,6 +23,9 @@ import (
 // folderFormats are the formats of export that are a folder of files.
 var folderFormats = []string{formatGo, formatPage}
 
+// exportFormats are all formats of export.
+var exportFormats = append([]string{formatONNX, formatSafetensors}, folderFormats...)
+
 // exportFolder writes a trained network as a folder.
 func (a *app) exportFolder(c *cli.Context, named, format string) error {
 	for _, flag := range []string{"logits", "layout", "labels"} {
