@@ -122,9 +122,10 @@ check-mpi: ## Train in groups with Open MPI, MPICH and MPI 5's interface, also o
 	KILLS="$(KILLS)" GO="$(GO)" net/parallel/mpi/check
 
 .PHONY: check-graphs
-check-graphs: ## Compare GRAPHS random graphs (default 200) with the reference: on the CPU, a fifth on the simulated GPU, and in ONNX Runtime
+check-graphs: ## Compare GRAPHS random graphs (default 200) with the reference: on the CPU, a fifth on the simulated GPU, as exported to Go, and in ONNX Runtime
 	GPUTRAIN_TEST_GRAPHS="$(GRAPHS)" GPUTRAIN_TEST_SEED="$(SEED)" $(GO) test -count=1 -timeout 60m -v -run TestRandomGraphs ./cpu
 	GPUTRAIN_TEST_GRAPHS="$$(( ($(GRAPHS) + 4) / 5 ))" GPUTRAIN_TEST_SEED="$(SEED)" $(CUDA_ENV) $(GO) test -count=1 -timeout 60m -tags cuda -run TestRandomGraphs ./cuda
+	GPUTRAIN_TEST_GRAPHS="$(GRAPHS)" GPUTRAIN_TEST_SEED="$(SEED)" $(GO) test -count=1 -v -run TestRandomSteps ./internal/elsewhere
 	$(MAKE) --no-print-directory check-onnx GRAPHS="$(GRAPHS)" SEED="$(SEED)"
 
 FRAMEWORKS_VENV = $${XDG_CACHE_HOME:-$$HOME/.cache}/gputrain/frameworks-venv

@@ -3,6 +3,7 @@ package elsewhere_test
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"image"
@@ -33,6 +34,42 @@ func randomPicture(r *rand.Rand, width, height int) *image.NRGBA {
 		}
 	}
 	return img
+}
+
+// TestEngineIsCurrent compares the sources of the engine with those that the compiled one was made of.
+func TestEngineIsCurrent(t *testing.T) {
+	list, err := os.ReadFile(filepath.Join("browser", "sources.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{} // hashes by file
+	for _, line := range strings.Split(strings.TrimSpace(string(list)), "\n") {
+		hash, file, _ := strings.Cut(line, "  ")
+		want[file] = hash
+	}
+	for _, folder := range []string{"engine", "../plain", "../prepare", "../shown"} {
+		files, err := filepath.Glob(folder + "/*.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file = filepath.ToSlash(file)
+			if hash := fmt.Sprintf("%x", sha256.Sum256(b)); hash != want[file] {
+				t.Errorf("%s has changed since browser/engine.wasm.gz was made: go generate makes it anew, or with another Go than then, go run generate.go -with-this-go", file)
+			}
+			delete(want, file)
+		}
+	}
+	for file := range want {
+		t.Errorf("%s is gone since browser/engine.wasm.gz was made", file)
+	}
 }
 
 // TestEngine runs the compiled engine in Node. It sees and answers what this program does.

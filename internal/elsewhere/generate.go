@@ -8,6 +8,7 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"flag"
 	"fmt"
 	"log"
@@ -47,6 +48,7 @@ func main() {
 	_, err = z.Write(wasm)
 	check(err)
 	check(z.Close())
+	write("sources.txt", sources())
 	root, err := exec.Command("go", "env", "GOROOT").Output()
 	check(err)
 	write("engine.wasm.gz", b.Bytes())
@@ -56,6 +58,25 @@ func main() {
 		check(err)
 		write(name, b)
 	}
+}
+
+// sources lists the files of ours that the engine is made of, and their hashes. A test compares them, so that with any
+// version of Go it is found out that the engine is an old one.
+func sources() []byte {
+	var list bytes.Buffer
+	for _, folder := range []string{"engine", "../plain", "../prepare", "../shown"} {
+		files, err := filepath.Glob(folder + "/*.go")
+		check(err)
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			b, err := os.ReadFile(file)
+			check(err)
+			fmt.Fprintf(&list, "%x  %s\n", sha256.Sum256(b), filepath.ToSlash(file))
+		}
+	}
+	return list.Bytes()
 }
 
 func write(name string, content []byte) {
