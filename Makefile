@@ -122,9 +122,10 @@ check-mpi: ## Train in groups with Open MPI, MPICH and MPI 5's interface, also o
 	KILLS="$(KILLS)" GO="$(GO)" net/parallel/mpi/check
 
 .PHONY: check-graphs
-check-graphs: ## Compare GRAPHS random graphs (default 200) with the reference: on the CPU, a fifth on the simulated GPU, and in ONNX Runtime
+check-graphs: ## Compare GRAPHS random graphs (default 200) with the reference: on the CPU, a fifth on the simulated GPU, as exported to Go, and in ONNX Runtime
 	GPUTRAIN_TEST_GRAPHS="$(GRAPHS)" GPUTRAIN_TEST_SEED="$(SEED)" $(GO) test -count=1 -timeout 60m -v -run TestRandomGraphs ./cpu
 	GPUTRAIN_TEST_GRAPHS="$$(( ($(GRAPHS) + 4) / 5 ))" GPUTRAIN_TEST_SEED="$(SEED)" $(CUDA_ENV) $(GO) test -count=1 -timeout 60m -tags cuda -run TestRandomGraphs ./cuda
+	GPUTRAIN_TEST_GRAPHS="$(GRAPHS)" GPUTRAIN_TEST_SEED="$(SEED)" $(GO) test -count=1 -v -run TestRandomSteps ./internal/elsewhere
 	$(MAKE) --no-print-directory check-onnx GRAPHS="$(GRAPHS)" SEED="$(SEED)"
 
 FRAMEWORKS_VENV = $${XDG_CACHE_HOME:-$$HOME/.cache}/gputrain/frameworks-venv
@@ -192,7 +193,8 @@ check: crosscheck ## gofmt, go vet and staticcheck, with and without assembly; t
 	$(GO) vet -tags noasm $(NOASM)
 	$(TOOL) staticcheck ./...
 	$(TOOL) staticcheck -tags noasm $(NOASM)
-	$(TOOL) staticcheck -tags chromium ./serve
+	$(TOOL) staticcheck -tags chromium ./serve ./internal/elsewhere
+	GOOS=js GOARCH=wasm $(GO) vet ./internal/elsewhere/engine
 	GOOS=linux $(GO) -C tools vet ./guest ./crosscheck # of another module than ./...
 
 # The system that the tests run on is left out: its packages are compiled anyway.
@@ -209,11 +211,13 @@ ptx: ## Compile kernels/*.cu to the committed PTX (needs nvcc 11.8)
 check-ptx: ## Assemble the committed PTX for sm_75, sm_80 and sm_90 (needs ptxas)
 	$(GO) run ./kernels/internal/ptxtool assemble kernels
 
-generate: ## Write the generated files anew (assembly, trampolines)
+generate: ## Write the generated files anew (assembly, trampolines, and with the Go that made it the engine of exported pages)
 	$(GO) generate ./...
 
+GENERATED = cpu/asm cuda/driver internal/elsewhere/browser
+
 check-generated: generate ## Fail if a generated file in git is not what `generate` writes
-	@changed=$$(git status --porcelain cpu/asm cuda/driver); if [ -n "$$changed" ]; then echo "generated files are not current:" >&2; echo "$$changed" >&2; git diff --stat -- cpu/asm cuda/driver >&2; exit 1; fi
+	@changed=$$(git status --porcelain $(GENERATED)); if [ -n "$$changed" ]; then echo "generated files are not current:" >&2; echo "$$changed" >&2; git diff --stat -- $(GENERATED) >&2; exit 1; fi
 
 fuzz: ## Fuzz every parser, FUZZTIME (default 30s) each
 	@$(GO) list -f '{{.Dir}}' ./... | while read -r dir; do \
@@ -235,9 +239,9 @@ roofline: ## Write bench/gpu-roofline.md anew: what a GPU could do, on paper
 
 CHECKPOINT ?= runs/run-1
 .PHONY: check-page bench-serve check-serve-memory
-check-page: ## Draw digits and show pictures on the page of `serve` in Chromium (needs it, and a trained run, CHECKPOINT)
+check-page: ## Draw digits and show pictures on the page of `serve` in Chromium, and on an exported one (needs it, and a trained run, CHECKPOINT)
 	@command -v chromium || command -v chromium-browser || command -v google-chrome || { echo "check-page needs chromium or google-chrome" >&2; exit 1; }
-	GPUTRAIN_TEST_CHECKPOINT="$$(realpath $(CHECKPOINT))" $(GO) test -tags chromium -count=1 -v -run TestPage ./serve
+	GPUTRAIN_TEST_CHECKPOINT="$$(realpath $(CHECKPOINT))" $(GO) test -tags chromium -count=1 -v -run 'TestPage|TestExportedPage' ./serve ./internal/elsewhere
 
 bench-serve: ## Time `serve` under 50 clients, beside inference without a server; compare 10,000 answers with predict's
 	$(GO) test -run '^$$' -bench Serve -benchtime 10000x ./cmd/gputrain

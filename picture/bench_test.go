@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/gputrain/gputrain/internal/prepare"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/picture/picturetest"
 )
@@ -66,7 +67,7 @@ func BenchmarkLarge(b *testing.B) {
 		how  Preparation
 		img  image.Image
 	}{
-		{"stretch", Stretch, img}, {"turned", Stretch, orientation(6).turned(img)}, {"fit", Fit, img}, {"crop", Crop, img},
+		{"stretch", Stretch, img}, {"turned", Stretch, prepare.Orientation(6).Turned(img)}, {"fit", Fit, img}, {"crop", Crop, img},
 		{"colours", Stretch, noisy(4000, 3000)},
 	} {
 		b.Run(c.name, func(b *testing.B) {

@@ -74,7 +74,7 @@ func Header(file []byte) (Info, error) {
 		return Info{}, err
 	}
 	info := Info{config.Width, config.Height, 3, f.name}
-	if f.orientation(file).swaps() {
+	if f.orientation(file).Swaps() {
 		info.Width, info.Height = info.Height, info.Width
 	}
 	if isGrey(f, file, config.ColorModel) {
@@ -132,7 +132,7 @@ func Decode(file []byte, admit func(width, height int) error) (image.Image, erro
 	if grey, ok := img.(*image.Gray16); ok {
 		fillTwelveBits(grey)
 	}
-	return f.orientation(file).turned(img), nil
+	return f.orientation(file).Turned(img), nil
 }
 
 // fillTwelveBits multiplies the values of a grey 16-bit image by 16 if they have only 12

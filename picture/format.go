@@ -16,6 +16,8 @@ import (
 	"golang.org/x/image/draw"
 	"golang.org/x/image/tiff"
 	"golang.org/x/image/webp"
+
+	"github.com/gputrain/gputrain/internal/prepare"
 )
 
 // format is a format of image files that this package reads.
@@ -25,7 +27,7 @@ type format struct {
 	config func(r io.Reader) (image.Config, error)
 	// decode reads the pixels, given what config read from the same file.
 	decode      func(r *fileReader, config image.Config) (image.Image, error)
-	orientation func(file []byte) orientation
+	orientation func(file []byte) prepare.Orientation
 }
 
 var formats = []format{

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/image/draw"
 
+	"github.com/gputrain/gputrain/internal/prepare"
 	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/picture/picturetest"
@@ -84,7 +85,7 @@ func TestOrientationCutShort(t *testing.T) {
 				t.Errorf("%s %s: orientation %d, want 6", format, place, o)
 			}
 			for n := range whole {
-				if o := f.orientation(whole[:n]); o != upright && o != 6 {
+				if o := f.orientation(whole[:n]); o != prepare.Upright && o != 6 {
 					t.Errorf("%s %s: of %d bytes, orientation %d", format, place, n, o)
 				}
 			}
@@ -98,8 +99,8 @@ func TestTurnedPreparations(t *testing.T) {
 	r := testenv.Rand(t)
 	for range 60 {
 		img := randomImage(r, 1+r.IntN(40), 1+r.IntN(40))
-		o := orientation(1 + r.IntN(8))
-		turned := o.turned(img)
+		o := prepare.Orientation(1 + r.IntN(8))
+		turned := o.Turned(img)
 		b := turned.Bounds()
 		moved := image.NewNRGBA64(b)
 		draw.Draw(moved, b, turned, b.Min, draw.Src)
@@ -124,8 +125,8 @@ func TestTurnedPreparations(t *testing.T) {
 	}
 	// A digit is the same however it is stored.
 	digit := picturetest.Redrawn(picturetest.Digit(testDigits(t), 0), 3, 100, 90, 5, 6, color.Black, color.White)
-	for o := orientation(1); o <= 8; o++ {
-		turned := o.turned(digit)
+	for o := prepare.Orientation(1); o <= 8; o++ {
+		turned := o.Turned(digit)
 		moved := image.NewNRGBA(turned.Bounds())
 		draw.Draw(moved, moved.Rect, turned, image.Point{}, draw.Src)
 		got, err := Digit.Pixels(turned, DigitShape)

@@ -64,7 +64,7 @@ func TestDigitPlacement(t *testing.T) {
 	// columns 12 to 16 and rows 5 to 24. Filtering moves an eighth of an edge's
 	// brightness, about 32, across it, twice at corners.
 	for i, v := range got {
-		x, y := i%digitSize, i/digitSize
+		x, y := i%DigitShape.W, i/DigitShape.W
 		want, slack := 0, 4
 		if x >= 12 && x < 17 && y >= 5 && y < 25 {
 			want = 255
@@ -133,7 +133,7 @@ func TestThinStrokes(t *testing.T) {
 	// Their centre is the middle of the image, the corners lie ten pixels off.
 	// A box's edge may fall between two pixels, which then share the ink.
 	for i, v := range got {
-		x, y := i%digitSize, i/digitSize
+		x, y := i%DigitShape.W, i/DigitShape.W
 		near := func(at int) bool { return x >= at-1 && x <= at+1 && y >= at-1 && y <= at+1 }
 		if v != 0 && !near(4) && !near(24) {
 			t.Errorf("pixel (%d, %d) is %d, want 0", x, y, v)

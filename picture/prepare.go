@@ -1,12 +1,11 @@
 package picture
 
 import (
-	"errors"
 	"fmt"
 	"image"
-	"math"
 	"slices"
 
+	"github.com/gputrain/gputrain/internal/prepare"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -15,12 +14,15 @@ type Preparation string
 
 // The preparations.
 const (
-	Auto    Preparation = "auto"    // Digit for an input of DigitShape, else Stretch
-	Digit   Preparation = "digit"   // as MNIST's digits were made
-	Stretch Preparation = "stretch" // all of the image, scaled to the height and width of the input
-	Fit     Preparation = "fit"     // all of the image with its aspect kept, in the middle, with black around it
-	Crop    Preparation = "crop"    // the largest middle part of the image that has the input's aspect
+	Auto    Preparation = "auto"          // Digit for an input of DigitShape, else Stretch
+	Digit   Preparation = prepare.Digit   // as MNIST's digits were made
+	Stretch Preparation = prepare.Stretch // all of the image, scaled to the height and width of the input
+	Fit     Preparation = prepare.Fit     // all of the image with its aspect kept, in the middle, with black around it
+	Crop    Preparation = prepare.Crop    // the largest middle part of the image that has the input's aspect
 )
+
+// DigitShape is the shape of MNIST's images, which Digit prepares.
+var DigitShape = net.Shape{C: 1, H: prepare.DigitSize, W: prepare.DigitSize}
 
 // Preparations returns all preparations.
 func Preparations() []Preparation { return []Preparation{Auto, Digit, Stretch, Fit, Crop} }
@@ -99,68 +101,5 @@ func (p Preparation) PixelsTo(dst []uint8, img image.Image, in net.Shape) error 
 	if len(dst) != in.Size() {
 		panic(fmt.Sprintf("BUG: %d values for an input of %v", len(dst), in))
 	}
-	if img.Bounds().Empty() {
-		return errors.New("the image has no pixels")
-	}
-	if p == Digit {
-		return digitPixels(dst, img)
-	}
-	scaledPixels(dst, img, in, p)
-	return nil
-}
-
-// scaledPixels is Stretch, Fit and Crop.
-func scaledPixels(dst []uint8, img image.Image, in net.Shape, how Preparation) {
-	size := img.Bounds().Size()
-	w, h := float64(size.X), float64(size.Y)
-	part := [4]float64{0, 0, w, h}      // the part of the image: left, top, width and height
-	box := image.Rect(0, 0, in.W, in.H) // the part of the input
-	sx, sy := float64(in.W)/w, float64(in.H)/h
-	switch how {
-	case Fit:
-		scale := min(sx, sy)
-		fw := min(in.W, max(1, int(math.Round(w*scale))))
-		fh := min(in.H, max(1, int(math.Round(h*scale))))
-		box = image.Rect(0, 0, fw, fh).Add(image.Pt((in.W-fw)/2, (in.H-fh)/2))
-		clear(dst)
-	case Crop:
-		scale := max(sx, sy)
-		part[2], part[3] = min(w, float64(in.W)/scale), min(h, float64(in.H)/scale)
-		part[0], part[1] = (w-part[2])/2, (h-part[3])/2
-	}
-	// From here on, everything is as the image is stored. The part is in the middle of a
-	// turned image too, so at most the axes change places.
-	img, turn := stored(img)
-	x, y := span{part[0], part[2], box.Dx()}, span{part[1], part[3], box.Dy()}
-	if turn.swaps() {
-		x, y = y, x
-	}
-	s := resamplers.Get().(*resampler)
-	defer resamplers.Put(s)
-	colours := s.image(img, x, y, in.C == 1)
-	first, column, row := turn.steps(x.to, y.to, in.W)
-	first += box.Min.Y*in.W + box.Min.X
-	area := in.H * in.W
-	for r := range y.to {
-		at := first + r*row
-		for i := r * x.to; i < (r+1)*x.to; i++ {
-			switch colours {
-			case grey:
-				v := rounded(s.planes[0][i])
-				for c := range in.C {
-					dst[c*area+at] = v
-				}
-			case grey16:
-				v := rounded16(s.planes[0][i])
-				for c := range in.C {
-					dst[c*area+at] = v
-				}
-			case rgb16:
-				dst[at], dst[area+at], dst[2*area+at] = rounded16(s.planes[0][i]), rounded16(s.planes[1][i]), rounded16(s.planes[2][i])
-			case ycc:
-				dst[at], dst[area+at], dst[2*area+at] = toRGB(s.planes[0][i], s.planes[1][i], s.planes[2][i])
-			}
-			at += column
-		}
-	}
+	return prepare.PixelsTo(dst, img, string(p), in.C, in.H, in.W)
 }

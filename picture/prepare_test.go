@@ -13,6 +13,7 @@ import (
 	"golang.org/x/image/draw"
 
 	"github.com/gputrain/gputrain/internal/approx"
+	"github.com/gputrain/gputrain/internal/prepare"
 	"github.com/gputrain/gputrain/internal/testenv"
 	"github.com/gputrain/gputrain/net"
 )
@@ -196,7 +197,8 @@ func TestSubsampled(t *testing.T) {
 		at := image.Pt(r.IntN(5), r.IntN(5))
 		rect := image.Rectangle{Min: at, Max: at.Add(image.Pt(1+r.IntN(30), 1+r.IntN(30)))}
 		img := randomYCbCr(r, rect, ratio)
-		nx, ny := subsampling(ratio)
+		shared := [][2]int{{1, 1}, {2, 1}, {2, 2}, {1, 2}, {4, 1}, {4, 2}}[ratio] // pixels with the same Cb and Cr, along x and y
+		nx, ny := shared[0], shared[1]
 		full := image.NewYCbCr(rect, image.YCbCrSubsampleRatio444)
 		plane := func(values []uint8, x, y int) uint8 {
 			sum := 0.0
@@ -343,7 +345,7 @@ func TestNoAllocations(t *testing.T) {
 	dst := make([]uint8, in.Size())
 	for _, img := range []image.Image{
 		image.NewGray(image.Rect(0, 0, 30, 20)), image.NewYCbCr(image.Rect(0, 0, 30, 20), image.YCbCrSubsampleRatio420),
-		image.NewNRGBA(image.Rect(0, 0, 30, 20)), orientation(6).turned(image.NewRGBA64(image.Rect(0, 0, 30, 20))),
+		image.NewNRGBA(image.Rect(0, 0, 30, 20)), prepare.Orientation(6).Turned(image.NewRGBA64(image.Rect(0, 0, 30, 20))),
 	} {
 		n := testing.AllocsPerRun(200, func() {
 			if err := Fit.PixelsTo(dst, img, in); err != nil {

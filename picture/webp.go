@@ -10,6 +10,8 @@ import (
 	"math"
 
 	"golang.org/x/image/webp"
+
+	"github.com/gputrain/gputrain/internal/prepare"
 )
 
 // A WebP file consists of chunks. A chunk is four letters, a length, and a body. If the
@@ -115,14 +117,14 @@ func decodeFrame(frame []byte, config image.Config) (image.Image, error) {
 }
 
 // orientationOfWebP reads the Exif chunk.
-func orientationOfWebP(file []byte) orientation {
+func orientationOfWebP(file []byte) prepare.Orientation {
 	if len(file) < 12 {
-		return upright
+		return prepare.Upright
 	}
 	for name, body := range chunks(file[12:]) {
 		if name == "EXIF" {
 			return orientationInExif(body)
 		}
 	}
-	return upright
+	return prepare.Upright
 }

@@ -80,22 +80,28 @@ func (s *Server) newModel(c *net.Checkpoint) (*model, error) {
 		return nil, errors.Join(err, m.program.Close())
 	}
 	_, traces := m.program.(net.Tracer)
+	s.describe(m, c, s.device.Name())
+	m.Loaded, m.Activations = time.Now().UTC(), traces && !s.options.NoActivations
+	m.page = m.subject.page("")
+	if s.first == nil {
+		s.first = &m.subject
+	}
+	return m, nil
+}
+
+// describe fills what a model tells of itself.
+func (s *Server) describe(m *model, c *net.Checkpoint, device string) {
 	m.Model = Model{
-		ID: fingerprint(c.Weights()), Name: c.Network.Name, Device: s.device.Name(), Loaded: time.Now().UTC(),
-		Input: c.Network.Input, Classes: m.subject.classes, Weights: plan.Weights(), MulAdds: plan.MulAdds(), Data: m.subject.data, Subject: m.subject.kind,
-		Epochs: c.Position.Epoch, Network: c.Network, Preparation: string(m.subject.prepare), Activations: traces && !s.options.NoActivations,
+		ID: fingerprint(c.Weights()), Name: c.Network.Name, Device: device,
+		Input: c.Network.Input, Classes: m.subject.classes, Weights: m.plan.Weights(), MulAdds: m.plan.MulAdds(), Data: m.subject.data, Subject: m.subject.kind,
+		Epochs: c.Position.Epoch, Network: c.Network, Preparation: string(m.subject.prepare),
 		Examples: []Example{}, Limits: RequestLimits{s.options.MaxImages, s.options.MaxBody, s.options.MaxPixels},
 	}
-	m.page = m.subject.page()
 	if e := s.options.Examples; e != nil && e.Shape == m.Input && m.subject.isAbout(s.first) {
 		for i, label := range e.Labels {
 			m.Examples = append(m.Examples, Example{fmt.Sprintf("examples/%d.png", i), net.ClassName(m.Classes, int(label))})
 		}
 	}
-	if s.first == nil {
-		s.first = &m.subject
-	}
-	return m, nil
 }
 
 // try asks the network about a black image. So a network that can't answer is

@@ -3,12 +3,12 @@ package serve
 import (
 	"context"
 	"encoding/base64"
-	"math"
 	"net/http"
 	"slices"
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/gputrain/gputrain/internal/shown"
 	"github.com/gputrain/gputrain/net"
 	"github.com/gputrain/gputrain/picture"
 )
@@ -189,36 +189,9 @@ func activationsOf(plan *net.Plan, trace *net.Trace) []Activation {
 	return out
 }
 
-// The most that is shown of a layer: channels of a map, rows and columns of each,
-// and values of a flat one.
-const (
-	shownChannels = 64
-	shownSide     = 64
-	shownValues   = 4096
-)
-
-// activationOf brings a layer's values to bytes: 0 is among what they stand for.
+// activationOf brings a layer's values to what is shown of them.
 func activationOf(name, kind string, from []string, shape net.Shape, values []float32) Activation {
-	step := (max(shape.H, shape.W) + shownSide - 1) / shownSide
-	shown := net.Shape{C: min(shape.C, shownChannels), H: (shape.H + step - 1) / step, W: (shape.W + step - 1) / step}
-	if shape.H*shape.W == 1 {
-		shown.C = min(shape.C, shownValues)
-	}
-	picked := make([]float32, 0, shown.Size())
-	for c := range shown.C {
-		for y := 0; y < shape.H; y += step {
-			for x := 0; x < shape.W; x += step {
-				picked = append(picked, values[(c*shape.H+y)*shape.W+x])
-			}
-		}
-	}
-	a := Activation{Name: name, Type: kind, From: from, Shape: shape, Shown: shown, Low: min(0, float64(slices.Min(picked))), High: max(0, float64(slices.Max(picked)))}
-	data := make([]byte, len(picked))
-	if a.High > a.Low {
-		for i, v := range picked {
-			data[i] = byte(math.Round(255 * (float64(v) - a.Low) / (a.High - a.Low)))
-		}
-	}
-	a.Data = base64.StdEncoding.EncodeToString(data)
-	return a
+	v := shown.Of(values, shape.C, shape.H, shape.W)
+	return Activation{Name: name, Type: kind, From: from, Shape: shape, Shown: net.Shape{C: v.C, H: v.H, W: v.W}, Low: v.Low, High: v.High,
+		Data: base64.StdEncoding.EncodeToString(v.Data)}
 }

@@ -100,15 +100,16 @@ var headings = map[string]string{
 var pageTemplate = template.Must(template.ParseFS(files, "page/index.html"))
 
 // page renders the page. Who has no token may see it, so it tells nothing of the
-// network but the kind of what is shown to it.
-func (s *subject) page() []byte {
+// network but the kind of what is shown to it. policy is "", or what a page without a server may load.
+func (s *subject) page(policy string) []byte {
 	var b bytes.Buffer
 	heading := headings[s.kind]
 	draws := s.kind != kindPicture && s.kind != kindValues
 	err := pageTemplate.Execute(&b, struct {
 		Kind, Heading, Title string
-		Draws, Takes         bool // has a drawing area; takes pictures
-	}{s.kind, heading, "gputrain: " + strings.ToLower(heading[:1]) + heading[1:], draws, s.kind != kindValues})
+		Draws, Takes         bool   // has a drawing area; takes pictures
+		Policy               string // of a page without a server
+	}{s.kind, heading, "gputrain: " + strings.ToLower(heading[:1]) + heading[1:], draws, s.kind != kindValues, policy})
 	if err != nil {
 		panic(fmt.Sprintf("BUG: the page: %v", err))
 	}

@@ -178,6 +178,6 @@ func flagChoices() map[string][]string {
 		"class-weights": {balanced, noChange}, "head": {autoHead, keepHead},
 		"device": deviceNames, "optimizer": optimizerNames, "schedule": scheduleNames, "watch": watchNames,
 		"split": splitNames, "views": viewNames, "resize": {"crop", "fit", "stretch"}, "augment": augmentNames(), "prepare": preparations(), "log-level": logLevels, "precision": precisionNames, "recipe": recipeNames(), "model": models,
-		"link": linkNames(), "network": machineNetworkNames(),
+		"format": exportFormats, "link": linkNames(), "network": machineNetworkNames(),
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -23,10 +24,12 @@ const (
 	formatONNX        = "onnx"
 	formatSafetensors = "safetensors"
 	formatCheckpoint  = "checkpoint"
+	formatGo          = "go"
+	formatPage        = "page"
 )
 
 // formatNames are the formats as people are told of them.
-var formatNames = map[string]string{formatONNX: "ONNX", formatSafetensors: "safetensors", formatCheckpoint: "checkpoint"}
+var formatNames = map[string]string{formatONNX: "ONNX", formatSafetensors: "safetensors", formatCheckpoint: "checkpoint", formatGo: "Go package", formatPage: "page"}
 
 func layoutFlag() cli.Flag {
 	return &cli.StringFlag{Name: "layout", Value: string(net.ChannelsFirst), EnvVars: env("layout"), Category: "Format", Usage: "order of the safetensors' weights, `ORDER`: " + orList(layoutNames())}
@@ -42,7 +45,7 @@ func layoutNames() (names []string) {
 func (a *app) exportCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "export",
-		Usage:     "write a trained network for other programs: ONNX, safetensors",
+		Usage:     "write a trained network as ONNX, safetensors, Go, a page",
 		UsageText: "gputrain export [FLAGS] [RUN]",
 		Description: `Formats:
   onnx         the network with its weights, for ONNX Runtime, TensorRT,
@@ -52,6 +55,10 @@ func (a *app) exportCommand() *cli.Command {
                input, scale and prepare.
   safetensors  the weights alone, under their names (conv1.weight), for Python
                and others; 'gputrain import' reads them back
+  go           a folder with a Go package that needs only Go's standard library.
+               Its own test compares its answers with those of this program.
+  page         a folder with the page of 'serve', without a server: the network
+               runs in the browser. Open its index.html, or put it on the web.
 
 --quantize writes whole numbers of eight bits where there were floats: a
 quarter of the size, and faster where the processor has such arithmetic. Its
@@ -63,7 +70,9 @@ zero points are 0, for TensorRT.
 width), dense layers (units, inputs). channels-last is TensorFlow's: (height,
 width, channels, filters) and (inputs, units), flattened place by place.
 
-The file's name chooses the format: FILE.onnx or FILE.safetensors.
+The file's name chooses the format: FILE.onnx or FILE.safetensors. A folder
+needs --format and --output DIR. It is made if it isn't there. Files in it that
+are not of an earlier export are never replaced. See docs/export-elsewhere.md.
 
 The names of the classes go to labels.txt beside the file, one a line. A
 labels.txt that has other names is never replaced, unless --labels names it. A
@@ -74,14 +83,17 @@ Examples:
   gputrain export --run runs/run-2/best.safetensors --output digits.onnx
   gputrain export --logits       # leave the softmax to the reader
   gputrain export --quantize int8 --output small.onnx
-  gputrain export --format safetensors --layout channels-last`,
+  gputrain export --format safetensors --layout channels-last
+  gputrain export --format go --output digits    # try it: go -C digits test
+  gputrain export --format page --output page    # open page/index.html`,
 		Flags: append([]cli.Flag{
 			trainedRunFlag(),
-			&cli.StringFlag{Name: "format", Value: formatONNX, EnvVars: env("format"), Category: "Format", Usage: "`FORMAT`: onnx or safetensors; without it, that of the output's name"},
+			&cli.StringFlag{Name: "format", Value: formatONNX, EnvVars: env("format"), Category: "Format", Usage: "`FORMAT`: onnx, safetensors, go or page; without it, that of the output's name"},
+			&cli.StringFlag{Name: "package", EnvVars: env("package"), Category: "Format", DefaultText: "the folder's name", Usage: "call the Go package `NAME`"},
 			&cli.BoolFlag{Name: "logits", EnvVars: env("logits"), Category: "Format", Usage: "let an ONNX model give logits instead of probabilities"},
 			layoutFlag(),
 			&cli.StringFlag{Name: "labels", EnvVars: env("labels"), DefaultText: labelsFile + " beside the output", Usage: "write the names of the classes to `FILE`; --labels= does not"},
-			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, EnvVars: env("output"), DefaultText: "model.onnx or model.safetensors", Usage: "write to `FILE`, or - for standard output"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, EnvVars: env("output"), DefaultText: "model.onnx or model.safetensors", Usage: "write to `FILE`, or - for standard output; for go and page, a folder"},
 			&cli.BoolFlag{Name: "json", EnvVars: env("json"), Usage: "print one JSON object"},
 		}, quantizeFlags()...),
 		Action: a.export,
@@ -108,8 +120,14 @@ func (a *app) export(c *cli.Context) error {
 		return err
 	}
 	format, layout := c.String("format"), c.String("layout")
-	if err := choose("format", format, []string{formatONNX, formatSafetensors}); err != nil {
+	if err := choose("format", format, exportFormats); err != nil {
 		return err
+	}
+	if slices.Contains(folderFormats, format) {
+		return a.exportFolder(c, named, format)
+	}
+	if c.IsSet("package") {
+		return usagef("--package is for --format %s", formatGo)
 	}
 	if err := choose("layout", layout, layoutNames()); err != nil {
 		return err

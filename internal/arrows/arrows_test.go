@@ -37,16 +37,18 @@ var allowed = map[string][]string{
 	"net/parallel":   {"net"},
 	"net/devicetest": {"net", "net/reference", "net/verify", "internal/approx", "internal/testenv"},
 	"mnist":          {"net"},
-	"serve":          {"net", "picture", "internal/memlimit", "internal/page"},
-	"picture":        {"net"}, "picture/picturetest": {"net"},
-	"pictures":          {"net", "picture", "internal/regularfile", "internal/replacefile"},
-	"bench":             {"net", "net/lower", "net/reference", "cuda", "kernels", "bench/peers", "onnx", "internal/chart", "internal/page"},
-	"cpu":               {"net", "net/lower", "net/quantize", "cpu/asm", "internal/cpufeat", "internal/memlimit"},
-	"cpu/asm":           {"internal/cpufeat"},
-	"bench/peers":       {"net"},
-	"bench/peers/serve": {"bench/peers", "net"},
-	"cmd/gputrain":      {"net", "net/lower", "net/quantize", "net/reference", "net/verify", "mnist", "cpu", "cuda", "cuda/driver", "onnx", "internal/memlimit", "internal/regularfile", "picture", "pictures", "serve", "bench", "bench/peers", "internal/replacefile", "internal/runfolder", "internal/runreport", "internal/netgraph", "internal/cpufeat", "internal/chart", "internal/page", "internal/raster", "tensorboard", "internal/launch", "internal/rendezvous", "net/parallel", "net/parallel/mpi"},
-	"internal/launch":   {}, "internal/rendezvous": {},
+	"serve":          {"net", "picture", "internal/memlimit", "internal/page", "internal/shown"},
+	"picture":        {"net", "internal/prepare"}, "picture/picturetest": {"net"}, "internal/prepare": {}, "internal/shown": {}, "internal/plain": {},
+	"internal/elsewhere":        {"net", "picture", "serve", "internal/plain", "internal/prepare"},
+	"internal/elsewhere/engine": {"internal/plain", "internal/prepare", "internal/shown"},
+	"pictures":                  {"net", "picture", "internal/regularfile", "internal/replacefile"},
+	"bench":                     {"net", "net/lower", "net/reference", "cuda", "kernels", "bench/peers", "onnx", "internal/chart", "internal/page"},
+	"cpu":                       {"net", "net/lower", "net/quantize", "cpu/asm", "internal/cpufeat", "internal/memlimit"},
+	"cpu/asm":                   {"internal/cpufeat"},
+	"bench/peers":               {"net"},
+	"bench/peers/serve":         {"bench/peers", "net"},
+	"cmd/gputrain":              {"net", "net/lower", "net/quantize", "net/reference", "net/verify", "mnist", "cpu", "cuda", "cuda/driver", "onnx", "internal/memlimit", "internal/regularfile", "picture", "pictures", "serve", "bench", "bench/peers", "internal/replacefile", "internal/runfolder", "internal/runreport", "internal/netgraph", "internal/cpufeat", "internal/chart", "internal/page", "internal/raster", "tensorboard", "internal/launch", "internal/rendezvous", "net/parallel", "net/parallel/mpi", "internal/elsewhere"},
+	"internal/launch":           {}, "internal/rendezvous": {},
 	"net/parallel/mpi": {"net"}, "net/parallel/mpi/mpitest": {}, "net/parallel/lockstep": {"net", "net/devicetest", "internal/approx"},
 	"cuda":        {"net", "net/lower", "kernels", "cuda/driver"},
 	"cuda/driver": {}, "cuda/driver/internal/trampoline": {},
@@ -68,13 +70,14 @@ var testOnly = []string{"internal/testenv", "net/devicetest", "cuda/sim", "pictu
 // cgo lists the packages that may use cgo.
 var cgo = []string{"cuda", "cuda/driver", "cuda/sim", "cuda/sim/internal/calls", "net/parallel/mpi"}
 
-// A build with CUDA has other files, and a package that only it has.
+// A build with CUDA has other files, and a package that only it has. So has one for browsers.
 func TestArrowsRunOneWay(t *testing.T) {
 	touch(t, filepath.Join("..", ".."))
 	seen := map[string]bool{} // packages, and imports as "package importing package"
 	for _, tags := range []string{"", "cuda"} {
-		t.Run("tags="+tags, func(t *testing.T) { arrows(t, tags, seen) })
+		t.Run("tags="+tags, func(t *testing.T) { arrows(t, tags, "linux/amd64", "...", seen) })
 	}
+	t.Run("browser", func(t *testing.T) { arrows(t, "", "js/wasm", "internal/elsewhere/engine", seen) })
 	for name, imports := range allowed {
 		if !seen[name] {
 			t.Errorf("the table has %s, go list shows no such package", name)
@@ -87,10 +90,11 @@ func TestArrowsRunOneWay(t *testing.T) {
 	}
 }
 
-func arrows(t *testing.T, tags string, seen map[string]bool) {
-	list := exec.Command("go", "list", "-tags="+tags, "-json=ImportPath,Imports,CgoFiles", module+"/...")
+func arrows(t *testing.T, tags, place, packages string, seen map[string]bool) {
+	list := exec.Command("go", "list", "-tags="+tags, "-json=ImportPath,Imports,CgoFiles", module+"/"+packages)
 	// Without cgo its files are not listed, and CUDA is for Linux alone.
-	list.Env = append(os.Environ(), "CGO_ENABLED=1", "GOOS=linux", "GOARCH=amd64")
+	system, processor, _ := strings.Cut(place, "/")
+	list.Env = append(os.Environ(), "CGO_ENABLED=1", "GOOS="+system, "GOARCH="+processor)
 	out, err := list.Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)

@@ -22,6 +22,7 @@ const cursor = { x: side / 2, y: side / 2, down: false, shown: false };
 // ---- asking
 
 async function ask(path, body, type) {
+  if (self.engine) return self.engine(path, body); // a page without a server
   const headers = {};
   if (type) headers["Content-Type"] = type;
   if (token) headers.Authorization = "Bearer " + token;
@@ -34,7 +35,7 @@ async function ask(path, body, type) {
 function complain(error) {
   const locked = !!error && error.status === 401;
   $("problem").hidden = !error || locked;
-  $("problem").textContent = error ? (error.status ? error.message : "The server does not answer.") : "";
+  $("problem").textContent = error ? (error.status ? error.message : self.engine ? `The network does not answer: ${error.message}` : "The server does not answer.") : "";
   if (error && $("note")) $("note").hidden = true;
   $("refused").textContent = locked && token ? "This is not its token." : "";
   $("main").hidden = locked;
@@ -311,7 +312,7 @@ async function look(p, notes) {
     const canvas = new OffscreenCanvas(Math.max(1, Math.floor(image.width * scale)), Math.max(1, Math.floor(image.height * scale)));
     canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
     p.file = await canvas.convertToBlob({ type: "image/jpeg", quality: 0.92 });
-    notes.push(`${p.name} was made smaller: the server takes no larger one.`);
+    notes.push(`${p.name} was made smaller: no larger one is taken.`);
   }
   const scale = 1120 / Math.max(image.width, image.height);
   if (scale < 1) {
@@ -600,7 +601,7 @@ async function load() {
   for (const p of pictures) p.answer = p.error = null;
   const count = (n) => n.toLocaleString("en");
   $("about").textContent = `The network ${model.name || "without a name"}, ${count(model.weights)} weights, trained on ${model.data}` +
-    ` for ${model.epochs} epoch${model.epochs === 1 ? "" : "s"}, tells ${count(model.classes.length)} classes apart. It answers on ${model.device}.`;
+    ` for ${model.epochs} epoch${model.epochs === 1 ? "" : "s"}, tells ${count(model.classes.length)} classes apart. It answers ${self.engine ? "in" : "on"} ${model.device}.`;
   if (!$("bars")) return;
   bars([]);
   $("examples").replaceChildren(...model.examples.map((example, i) => {

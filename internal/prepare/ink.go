@@ -1,13 +1,12 @@
-package picture
+package prepare
 
 import (
 	"errors"
 	"image"
 	"image/color"
+	"image/draw"
 	"math"
 	"slices"
-
-	"golang.org/x/image/draw"
 )
 
 // ink holds the distance of each pixel's colour from the background's. The greatest
@@ -26,7 +25,7 @@ func inkOf(img image.Image) (*ink, error) {
 		return out, err
 	}
 	to := &ink{width: out.width, height: out.height, values: make([]uint16, len(out.values))}
-	if turn.swaps() {
+	if turn.Swaps() {
 		to.width, to.height = to.height, to.width
 	}
 	first, column, row := turn.steps(out.width, out.height, to.width)

@@ -1,11 +1,9 @@
-package picture
+package prepare
 
 import (
 	"errors"
 	"image"
 	"math"
-
-	"github.com/gputrain/gputrain/net"
 )
 
 // The sizes of MNIST's images, in pixels: a digit fits into digitBox x digitBox, in an
@@ -15,10 +13,7 @@ const (
 	digitBox  = 20
 )
 
-// DigitShape is the shape of MNIST's images, which Digit prepares.
-var DigitShape = net.Shape{C: 1, H: digitSize, W: digitSize}
-
-// digitPixels prepares a digit, see [Preparation.Pixels].
+// digitPixels prepares a digit as the makers of MNIST prepared theirs.
 func digitPixels(dst []uint8, img image.Image) error {
 	from, err := inkOf(img)
 	if err != nil {
