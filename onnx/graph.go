@@ -21,9 +21,8 @@ type graph struct {
 	eight    *quantize.Network   // nil unless the model has eight bits
 	zeros    map[int8]string     // the names of zero points
 	whole    map[string]constant // parameters of whole numbers, by name
-	// plus is added to whole numbers of eight bits. ONNX Runtime computes with uint8 on x86, TensorRT with int8 whose zero
-	// points are 0. Weights have the same type as values, because on processors without VNNI products of uint8 and int8
-	// overflow.
+	// plus is added to the whole numbers that stand for values. ONNX Runtime computes with uint8 on x86, TensorRT with int8
+	// whose zero points are 0. Weights are int8 in both.
 	plus    uint8
 	axes    string            // the name of the constant that turns vectors into images; "" if there is none yet
 	vectors map[string]string // by an image's name, the same values as a vector
@@ -203,9 +202,9 @@ func (g *graph) parameter(l net.Node, p net.Param) string {
 			g.whole[p.Name].sums[i] = int32(math.RoundToEven(float64(b) / float64(steps.floats[i])))
 		}
 	} else {
-		steps.floats, zeros.eight, zeros.plus = g.eight.Filters[p.Name], make([]int8, p.Dims[0]), g.plus
+		steps.floats, zeros.eight = g.eight.Filters[p.Name], make([]int8, p.Dims[0])
 		weights := g.eight.Weights[p.Name].Float32s()
-		w := constant{name: p.Name, dims: p.Dims, eight: make([]int8, len(weights)), plus: g.plus}
+		w := constant{name: p.Name, dims: p.Dims, eight: make([]int8, len(weights))}
 		size := len(weights) / len(steps.floats)
 		for i, v := range weights {
 			w.eight[i] = quantize.Round(v, steps.floats[i/size])

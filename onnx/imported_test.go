@@ -174,7 +174,7 @@ func TestSmallModels(t *testing.T) {
 // refused are the cases of single operators in the package onnx that no layer computes, with a part of the reason.
 var refused = map[string]string{
 	"test_ConstantPad2d": "zeros around an image are", "test_ReflectionPad2d": `padding by "reflect"`, "test_ReplicationPad2d": `padding by "edge"`,
-	"test_operator_pad": `padding by "reflect"`,
+	"test_operator_pad":    `padding by "reflect"`,
 	"test_ConvTranspose2d": "no transposed convolution", "test_ConvTranspose2d_no_bias": "no transposed convolution", "test_operator_convtranspose": "no transposed convolution",
 	"test_Embedding": "no tensor of floats", "test_Embedding_sparse": "no tensor of floats", "test_operator_non_float_params": "no tensor of floats",
 	"test_MaxPool2d_stride_padding_dilation": "pooling with dilation", "test_PReLU_2d_multiparam": "one slope", "test_PixelShuffle": "transposed",

@@ -22,11 +22,16 @@ import (
 	"github.com/gputrain/gputrain/net"
 )
 
-// The least and the greatest whole number. Weights use none less than -Most.
+// The least and the greatest whole number that stands for a value.
 const (
 	Least = -128
 	Most  = 127
 )
+
+// mostWeight is the greatest magnitude of a weight's whole number, unless zero points are 0.
+// Processors without VNNI add two products of a value, from 0 to 255, and a weight in 16 bits,
+// which hold no more than 32,767. Greater weights would give wrong sums there.
+const mostWeight = 64
 
 // Scale says what whole numbers q stand for: (q - Zero) * Step.
 type Scale struct {
@@ -95,6 +100,10 @@ func (q *Network) round(node net.Node) {
 	filters := weight.Dims[0]
 	size := len(from) / filters
 	to, steps := make([]float32, len(from)), make([]float32, filters)
+	limit := float32(mostWeight)
+	if q.Symmetric {
+		limit = Most
+	}
 	var bias []float32
 	var in float64 // the step of the layer's input
 	if len(node.Params) > 1 {
@@ -103,11 +112,7 @@ func (q *Network) round(node net.Node) {
 	}
 	for k := range filters {
 		filter := from[k*size:][:size]
-		most := float32(0)
-		for _, w := range filter {
-			most = max(most, w, -w)
-		}
-		steps[k] = most / Most
+		steps[k] = weightStep(filter, limit)
 		if bias != nil { // must fit into 32 bits
 			steps[k] = max(steps[k], float32(math.Abs(float64(bias[k]))/in/(1<<30)))
 		}
@@ -115,7 +120,7 @@ func (q *Network) round(node net.Node) {
 			steps[k] = 1
 		}
 		for i, w := range filter {
-			to[k*size+i] = float32(Round(w, steps[k])) * steps[k]
+			to[k*size+i] = cut(w, steps[k], limit) * steps[k]
 		}
 		if bias != nil {
 			by := in * float64(steps[k])
@@ -127,6 +132,37 @@ func (q *Network) round(node net.Node) {
 	if bias != nil {
 		q.Weights[node.Params[1].Name] = tensor.New(tensor.WithShape(filters), tensor.WithBacking(bias))
 	}
+}
+
+// weightStep returns the step by which the rounded weights of a filter have the least squared
+// error, if whole numbers are from -limit to limit.
+func weightStep(filter []float32, limit float32) float32 {
+	most := float32(0)
+	for _, w := range filter {
+		most = max(most, w, -w)
+	}
+	const tries = 20 // down to half of the range
+	best, least := float32(0), math.Inf(1)
+	for try := range tries {
+		step := most / limit * (1 - float32(try)/(2*tries))
+		if step == 0 {
+			break
+		}
+		sum := 0.0
+		for _, w := range filter {
+			e := float64(w - cut(w, step, limit)*step)
+			sum += e * e
+		}
+		if sum < least {
+			best, least = step, sum
+		}
+	}
+	return best
+}
+
+// cut returns the whole number from -limit to limit that stands for a weight.
+func cut(w, step, limit float32) float32 {
+	return min(max(float32(math.RoundToEven(float64(w/step))), -limit), limit)
 }
 
 // value returns the name of a node's output, as in Values.

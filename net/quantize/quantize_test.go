@@ -170,49 +170,75 @@ func TestPoints(t *testing.T) {
 	}
 }
 
-// TestWeights wants weights to be the nearest whole multiples of their filter's step, of which the greatest is 127, and biases
-// of 32 bits.
+// TestWeights wants weights to be the nearest whole multiples of their filter's step, of which the greatest is 64, or 127 if zero
+// points are 0, and biases of 32 bits. No other step has a much smaller squared error.
 func TestWeights(t *testing.T) {
 	n, weights, images := made(t, chain)
 	tiny := weights["dense1.weight"].Float32s()[:10]
 	for i := range tiny { // a filter whose weights hardly matter beside its bias
 		tiny[i] = 1e-30
 	}
-	clear(weights["conv2.weight"].Float32s()[:18])
+	clear(weights["conv2.weight"].Float32s()[:5*9])
 	_, folded, err := net.Fold(n, weights)
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := eight(t, n, weights, quantize.Options{Images: images})
-	for _, node := range q.Plan.Nodes {
-		if len(node.Params) == 0 {
-			continue
-		}
-		w, steps := node.Params[0], q.Filters[node.Params[0].Name]
-		size := w.Size() / len(steps)
-		var most float64
-		for i, v := range q.Weights[w.Name].Float32s() {
-			step := float64(steps[i/size])
-			k := float64(v) / step
-			most = max(most, math.Abs(k))
-			if math.Abs(k-math.Round(k)) > 1e-4 || math.Abs(k) > 127.001 || math.Abs(float64(v-folded[w.Name].Float32s()[i])) > 0.501*step {
-				t.Fatalf("%s: weight %d is %v, %v steps, for %v", w.Name, i, v, k, folded[w.Name].Float32s()[i])
+	for symmetric, limit := range map[bool]float64{false: 64, true: 127} {
+		q := eight(t, n, weights, quantize.Options{Images: images, Symmetric: symmetric})
+		for _, node := range q.Plan.Nodes {
+			if len(node.Params) == 0 {
+				continue
 			}
-		}
-		if math.Abs(most-127) > 1e-3 {
-			t.Errorf("%s: the greatest weight is %v steps", w.Name, most)
-		}
-		if len(node.Params) < 2 {
-			continue
-		}
-		b := node.Params[1]
-		for i, v := range q.Weights[b.Name].Float32s() {
-			step := float64(q.BiasSteps(node)[i])
-			if k := float64(v) / step; math.Abs(k) > 1<<30*1.001 || math.Abs(float64(v-folded[b.Name].Float32s()[i])) > 0.501*step+1e-6*math.Abs(float64(v)) {
-				t.Errorf("%s: bias %d is %v, %v steps, for %v", b.Name, i, v, k, folded[b.Name].Float32s()[i])
+			w, steps := node.Params[0], q.Filters[node.Params[0].Name]
+			size := w.Size() / len(steps)
+			var most float64
+			for k, step := range steps {
+				got, want := q.Weights[w.Name].Float32s()[k*size:][:size], folded[w.Name].Float32s()[k*size:][:size]
+				var sum float64
+				for i, v := range got {
+					whole := float64(v) / float64(step)
+					most, sum = max(most, math.Abs(whole)), sum+math.Pow(float64(v-want[i]), 2)
+					if math.Abs(whole-math.Round(whole)) > 1e-4 {
+						t.Fatalf("%s: weight %d of filter %d is %v steps", w.Name, i, k, whole)
+					}
+				}
+				for part := 0.5; part <= 1; part += 0.025 {
+					if other := nearest(want, part*greatest(want)/limit, limit); sum > 1.05*other+1e-12 {
+						t.Errorf("%s: filter %d has the squared error %v, with another step %v", w.Name, k, sum, other)
+						break
+					}
+				}
+			}
+			if most > limit+1e-3 || most < limit-1e-3 {
+				t.Errorf("%s: the greatest weight is %v steps, want %v", w.Name, most, limit)
+			}
+			if len(node.Params) < 2 {
+				continue
+			}
+			b := node.Params[1]
+			for i, v := range q.Weights[b.Name].Float32s() {
+				step := float64(q.BiasSteps(node)[i])
+				if k := float64(v) / step; math.Abs(k) > 1<<30*1.001 || math.Abs(float64(v-folded[b.Name].Float32s()[i])) > 0.501*step+1e-6*math.Abs(float64(v)) {
+					t.Errorf("%s: bias %d is %v, %v steps, for %v", b.Name, i, v, k, folded[b.Name].Float32s()[i])
+				}
 			}
 		}
 	}
+}
+
+func greatest(values []float32) (most float64) {
+	for _, v := range values {
+		most = max(most, math.Abs(float64(v)))
+	}
+	return most
+}
+
+// nearest returns the squared error of values that are rounded to multiples of a step.
+func nearest(values []float32, step, limit float64) (sum float64) {
+	for _, v := range values {
+		sum += math.Pow(float64(v)-step*min(max(math.Round(float64(v)/max(step, 1e-38)), -limit), limit), 2)
+	}
+	return sum
 }
 
 // TestRefuses has no images, images of infinite values, a device that trains, and an end before the end.
