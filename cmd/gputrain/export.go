@@ -72,7 +72,7 @@ width, channels, filters) and (inputs, units), flattened place by place.
 
 The file's name chooses the format: FILE.onnx or FILE.safetensors. A folder
 needs --format and --output DIR. It is made if it isn't there. Files in it that
-are not of an earlier export are never replaced. See docs/export-elsewhere.md.
+are not of an earlier export are never replaced. See docs/export.md.
 
 The names of the classes go to labels.txt beside the file, one a line. A
 labels.txt that has other names is never replaced, unless --labels names it. A
