@@ -103,7 +103,7 @@ func (a *app) quantize(c *cli.Context, saved *net.Checkpoint, plan *net.Plan) (_
 		eight    map[string]quantize.Scale
 		accuracy *float64
 	}{{plan.Network, saved.Weights(), nil, &told.Before}, {q.Plan.Network, q.Weights, q.Values, &told.Accuracy}} {
-		p, closing, err := inference(each.network, each.weights, each.eight)
+		p, closing, err := inference(each.network, min(inferenceBatch, saved.Recipe.Batch), each.weights, each.eight)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -122,14 +122,14 @@ func (a *app) quantize(c *cli.Context, saved *net.Checkpoint, plan *net.Plan) (_
 	return q, told, nil
 }
 
-// inference compiles a network with weights on a processor. Values are rounded as eight says,
+// inference compiles a network with weights on the processor. Values are rounded as eight says,
 // which may be nil.
-func inference(n *net.Network, weights map[string]*tensor.Dense, eight map[string]quantize.Scale) (net.Program, func() error, error) {
+func inference(n *net.Network, batch int, weights map[string]*tensor.Dense, eight map[string]quantize.Scale) (net.Program, func() error, error) {
 	device, err := cpu.New(cpu.Options{Eight: eight})
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := device.Compile(n, net.Options{Batch: inferenceBatch, Optimizer: net.SGDDefault(0), Inference: true})
+	p, err := device.Compile(n, net.Options{Batch: batch, Optimizer: net.SGDDefault(0), Inference: true})
 	if err != nil {
 		return nil, nil, errors.Join(err, device.Close())
 	}
@@ -177,7 +177,7 @@ func checkONNX(model []byte, plan *net.Plan, weights map[string]*tensor.Dense, l
 		network *net.Network
 		weights map[string]*tensor.Dense
 	}{{plan.Network, weights}, {m.Network, m.Weights}} {
-		p, closing, err := inference(of.network, of.weights, nil)
+		p, closing, err := inference(of.network, in.Len(), of.weights, nil)
 		if err != nil {
 			return err
 		}
