@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"gorgonia.org/tensor"
-
 	"github.com/gputrain/gputrain/cpu"
 	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/net"
@@ -101,26 +99,7 @@ func TestRuntimeOfEight(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := inferOnly(t, device, k.plan, eights[i].Weights, k.images)
+		want := infer(t, device, k.plan, eights[i].Weights, k.images)
 		approx.Check(t, list[i].Name, outputs[i], want, approx.Tolerance{Abs: 1e-3})
 	}
-}
-
-// inferOnly is infer on a device that only infers.
-func inferOnly(t *testing.T, device net.Device, plan *net.Plan, weights map[string]*tensor.Dense, images *net.Dataset) []float32 {
-	t.Helper()
-	defer device.Close()
-	program, err := device.Compile(plan.Network, net.Options{Batch: 8, Optimizer: net.SGDDefault(0), Inference: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer program.Close()
-	if err := program.SetState(net.State{Params: weights}); err != nil {
-		t.Fatal(err)
-	}
-	out, err := program.Infer(net.Batch{Data: images, Indices: indices(images.Len())})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out.Float32s()
 }

@@ -164,7 +164,7 @@ func raw(values []float32) []byte {
 func infer(t *testing.T, device net.Device, plan *net.Plan, weights map[string]*tensor.Dense, images *net.Dataset) []float32 {
 	t.Helper()
 	defer device.Close()
-	program, err := device.Compile(plan.Network, net.Options{Batch: min(images.Len(), 8), Optimizer: net.SGDDefault(0)})
+	program, err := device.Compile(plan.Network, net.Options{Batch: min(images.Len(), 8), Optimizer: net.SGDDefault(0), Inference: true})
 	if err != nil {
 		t.Fatal(err)
 	}
