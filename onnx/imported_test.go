@@ -120,7 +120,7 @@ func TestImported(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer device.Close()
-			program, err := device.Compile(m.Network, net.Options{Batch: batch, Optimizer: net.SGDDefault(1e-4)})
+			program, err := device.Compile(m.Network, net.Options{Batch: batch, Optimizer: net.SGDDefault(1e-6)})
 			if err != nil {
 				t.Fatal(err)
 			}
