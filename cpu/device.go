@@ -13,7 +13,7 @@ import (
 // Options select how a device uses the processor. The zero Options are valid.
 type Options struct {
 	Threads int    // the number of threads; 0: as many as Go uses (GOMAXPROCS)
-	Kernels string // "avx512", "avx2" or "portable"; empty: what GPUTRAIN_CPU names, otherwise the best
+	Kernels string // "avx512", "avx2", "neon" or "portable"; empty: what GPUTRAIN_CPU names, otherwise the best
 }
 
 // device is the processor with some threads. It implements lower.Fuser.

@@ -19,7 +19,8 @@ something is missing. They are looked for where the system looks for libraries;
 the environment variable ` + driver.SearchVariable + ` names a folder to look in alone.
 
 The CPU device takes the best kernels that the processor can run. The
-environment variable ` + cpufeat.Env + ` chooses others: avx512, avx2 or portable.
+environment variable ` + cpufeat.Env + ` chooses others: avx512, avx2, neon or
+portable.
 
 Examples:
   gputrain devices

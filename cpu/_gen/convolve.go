@@ -83,7 +83,7 @@ func (t tier) convolveTile(positions, vectors int) {
 	// sums writes the loops over taps and channels. row is where the values of a position lie.
 	sums := func(name string, atOnce int, row func(i int) Mem, begin func(), bases []reg.GPVirtual) {
 		label := func(part string) string { return label(name + part) }
-		each := func(l int) {
+		weights := func(l int) {
 			for v := range vectors {
 				VMOVUPS(Mem{Base: w, Disp: (l*vectors + v) * width}, weight(v))
 			}
@@ -92,6 +92,9 @@ func (t tier) convolveTile(positions, vectors int) {
 					PREFETCHT0(Mem{Base: w, Disp: weightsAhead*vectors*width + line})
 				}
 			}
+		}
+		each := func(l int) {
+			weights(l)
 			for i := range positions {
 				m := row(i)
 				m.Disp += 4 * l
@@ -99,9 +102,24 @@ func (t tier) convolveTile(positions, vectors int) {
 					VFMADD231PS_BCST(m, weight(0), sum(i, 0))
 					continue
 				}
-				VBROADCASTSS(m, value)
+				t.loadFactor(m, value)
 				for v := range vectors {
-					VFMADD231PS(value, weight(v), sum(i, v))
+					t.addProduct(value, weight(v), sum(i, v))
+				}
+			}
+		}
+		// On arm64 a vector of values is loaded at once, and its lanes are multiplied one after the other.
+		fours := func() {
+			values := r[(positions+1)*vectors:]
+			for i := range positions {
+				VMOVUPS(row(i), values[i])
+			}
+			for l := range t.wide.n {
+				weights(l)
+				for i := range positions {
+					for v := range vectors {
+						addTimesLane(l, values[i], weight(v), sum(i, v))
+					}
 				}
 			}
 		}
@@ -117,8 +135,12 @@ func (t tier) convolveTile(positions, vectors int) {
 		SUBQ(Imm(uint64(atOnce)), depth)
 		JLT(LabelRef(label("rest")))
 		Label(label("channels"))
-		for l := range atOnce {
-			each(l)
+		if t.neon() {
+			fours()
+		} else {
+			for l := range atOnce {
+				each(l)
+			}
 		}
 		advance(atOnce)
 		SUBQ(Imm(uint64(atOnce)), depth)
@@ -148,9 +170,13 @@ func (t tier) convolveTile(positions, vectors int) {
 	if positions > 1 {
 		JMP(LabelRef(label("summed")))
 		Label(label("far"))
-		at := newStrided(x, xStep, positions)
+		at := t.newStrided(x, xStep, positions)
 		at.bases[0] = GP64()
-		sums("far", depthFar, at.row, func() { t.tapBases(at, x, taps) }, at.bases)
+		far := depthFar
+		if t.neon() {
+			far = t.wide.n
+		}
+		sums("far", far, at.row, func() { t.tapBases(at, x, taps) }, at.bases)
 		Label(label("summed"))
 	}
 
@@ -283,17 +309,22 @@ func (t tier) gradientSums(rows, vectors int, label func(name string) string) (e
 }
 
 // gradientProducts writes what weight gradients do for a position: each row's value of the image, at value(row), times vectors of
-// the output's gradient, which begin at dy and are distance apart. If embeds is set, a multiply-add repeats the value itself; if
+// the output's gradient, which are the rows of dy. If embeds is set, a multiply-add repeats the value itself; if
 // channels is set, the value is a vector.
-func (t tier) gradientProducts(rows, vectors int, dy, distance reg.GPVirtual, embeds, channels bool, value func(row int) Mem) {
+func (t tier) gradientProducts(rows, vectors int, dy strided, embeds, channels bool, value func(row int) Mem) {
 	sum := func(i, v int) reg.VecPhysical { return t.wide.regs[i*vectors+v] }
 	gradient := func(v int) reg.VecPhysical { return t.wide.regs[rows*vectors+v] }
 	for v := range vectors {
-		m := Mem{Base: dy}
-		if v > 0 {
-			m.Index, m.Scale = distance, uint8(v)
+		VMOVUPS(dy.row(v), gradient(v))
+	}
+	if t.neon() && !channels && value(0).Index == nil && rows == t.wide.n { // side by side
+		VMOVUPS(value(0), t.wide.regs[rows*vectors+vectors])
+		for i := range rows {
+			for v := range vectors {
+				addTimesLane(i, t.wide.regs[rows*vectors+vectors], gradient(v), sum(i, v))
+			}
 		}
-		VMOVUPS(m, gradient(v))
+		return
 	}
 	for i := range rows {
 		switch m := value(i); {
@@ -303,9 +334,9 @@ func (t tier) gradientProducts(rows, vectors int, dy, distance reg.GPVirtual, em
 			VFMADD231PS_BCST(m, gradient(0), sum(i, 0))
 		default:
 			repeated := t.wide.regs[rows*vectors+vectors]
-			VBROADCASTSS(m, repeated)
+			t.loadFactor(m, repeated)
 			for v := range vectors {
-				VFMADD231PS(repeated, gradient(v), sum(i, v))
+				t.addProduct(repeated, gradient(v), sum(i, v))
 			}
 		}
 	}
@@ -319,19 +350,26 @@ func (t tier) correlateTile(rows, vectors int, channels bool) {
 	end := t.gradientSums(rows, vectors, label)
 
 	list := parameter("offsets")
-	offsets := make([]reg.GPVirtual, rows)
+	offsets, scale := make([]reg.GPVirtual, rows), uint8(4)
+	if t.neon() && channels {
+		scale = 1 // no other one is an index of vectors on arm64
+	}
 	for i := range rows {
 		offsets[i] = GP64()
 		MOVLQSX(Mem{Base: list, Disp: 4 * i}, offsets[i])
+		if scale == 1 {
+			SHLQ(Imm(2), offsets[i])
+		}
 	}
-	x, dy, n := parameter("x"), parameter("dy"), GP64()
+	x, start, n := parameter("x"), parameter("dy"), GP64()
 	xStep, distance := inBytes("xStep"), inBytes("distance")
+	dy := t.newStrided(start, distance, vectors)
 	Label(label("row"))
 	Load(Param("width"), n)
 	Label(label("position"))
-	t.gradientProducts(rows, vectors, dy, distance, false, channels, func(i int) Mem { return Mem{Base: x, Index: offsets[i], Scale: 4} })
+	t.gradientProducts(rows, vectors, dy, false, channels, func(i int) Mem { return Mem{Base: x, Index: offsets[i], Scale: scale} })
 	ADDQ(xStep, x)
-	ADDQ(Imm(uint64(width)), dy)
+	dy.advance(Imm(uint64(width)))
 	DECQ(n)
 	JNE(LabelRef(label("position")))
 	Load(Param("xSkip"), n)
@@ -354,7 +392,8 @@ func (t tier) correlateBlock() {
 		label := func(name string) string { return fmt.Sprintf("%s%dx%d", name, rows, vectors) }
 		end := t.gradientSums(rows, vectors, label)
 
-		x, xStep, dy, distance := parameter("x"), inBytes("xStep"), parameter("dy"), inBytes("distance")
+		x, xStep, start, distance := parameter("x"), inBytes("xStep"), parameter("dy"), inBytes("distance")
+		dy := t.newStrided(start, distance, vectors)
 		xSkip, xNext, skip, next := inBytes("xSkip"), inBytes("xNext"), inBytes("skip"), inBytes("next")
 		images, h, n := parameter("images"), GP64(), GP64()
 		Label(label("image"))
@@ -362,17 +401,17 @@ func (t tier) correlateBlock() {
 		Label(label("row"))
 		Load(Param("width"), n)
 		Label(label("position"))
-		t.gradientProducts(rows, vectors, dy, distance, t.embeds(vectors), false, func(i int) Mem { return Mem{Base: x, Disp: 4 * i} })
+		t.gradientProducts(rows, vectors, dy, t.embeds(vectors), false, func(i int) Mem { return Mem{Base: x, Disp: 4 * i} })
 		ADDQ(xStep, x)
-		ADDQ(Imm(uint64(width)), dy)
+		dy.advance(Imm(uint64(width)))
 		DECQ(n)
 		JNE(LabelRef(label("position")))
 		ADDQ(xSkip, x)
-		ADDQ(skip, dy)
+		dy.advance(skip)
 		DECQ(h)
 		JNE(LabelRef(label("row")))
 		ADDQ(xNext, x)
-		ADDQ(next, dy)
+		dy.advance(next)
 		DECQ(images)
 		JNE(LabelRef(label("image")))
 
@@ -410,7 +449,7 @@ func (t tier) depthwiseTile(positions int, count Mem) {
 		VMOVAPS(sums[0], sum)
 	}
 	x, taps, n, w := parameter("x"), parameter("taps"), parameter("n"), parameter("w")
-	at := newStrided(x, inBytes("xStep"), positions)
+	at := t.newStrided(x, inBytes("xStep"), positions)
 	at.bases[0] = GP64()
 	Label(label("tap"))
 	t.tapBases(at, x, taps)

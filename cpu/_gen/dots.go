@@ -17,7 +17,7 @@ func (t tier) dots() {
 	x := slice("x")
 	stride := Load(Param("stride"), GP64()).(reg.GPVirtual)
 	SHLQ(Imm(2), stride)
-	w := newStrided(Load(Param("w"), GP64()).(reg.GPVirtual), stride, rows)
+	w := t.newStrided(Load(Param("w"), GP64()).(reg.GPVirtual), stride, rows)
 	n := Load(Param("x").Len(), GP64())
 	r := t.wide.regs
 	// Two sums a row: as many chains as hide a multiply-add's latency. The last ones of each row end in scalars, which have

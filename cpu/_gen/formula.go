@@ -19,10 +19,13 @@ type value = reg.VecVirtual
 type mask = reg.Register
 
 func (t tier) vector() value {
-	if t.wide.n == 16 {
+	switch t.wide.n {
+	case zmm.n:
 		return ZMM()
+	case ymm.n:
+		return YMM()
 	}
-	return YMM()
+	return XMM()
 }
 
 // data are the constants that the functions so far have asked for.
@@ -33,6 +36,11 @@ func (t tier) words(name string, word func(i int) uint32) Mem {
 	name += t.suffix
 	if m, ok := data[name]; ok {
 		return m
+	}
+	if t.neon() {
+		literals[name] = [4]uint32{word(0), word(1), word(2), word(3)}
+		data[name] = NewDataAddr(NewStaticSymbol(name), 0)
+		return data[name]
 	}
 	m := GLOBL(name, RODATA|NOPTR)
 	for i := range t.wide.n {
@@ -89,6 +97,11 @@ func (t tier) over(a value, b Op) value {
 
 // timesPlus returns a*b + c, rounded once.
 func (t tier) timesPlus(a, b value, c Op) value {
+	if t.neon() { // which adds to c
+		to := t.copied(c)
+		VFMADD231PS(a, b, to)
+		return to
+	}
 	to := t.copied(a)
 	VFMADD213PS(c, b, to)
 	return to
@@ -105,7 +118,11 @@ func (t tier) minusTimes(c, a value, b Op) value {
 func (t tier) polynomial(x value, c []float64) value {
 	sum := t.copied(t.number(c[len(c)-1]))
 	for i := len(c) - 2; i >= 0; i-- {
-		VFMADD213PS(t.number(c[i]), x, sum)
+		if t.neon() {
+			sum = t.timesPlus(sum, x, t.number(c[i]))
+		} else {
+			VFMADD213PS(t.number(c[i]), x, sum)
+		}
 	}
 	return sum
 }
@@ -161,7 +178,7 @@ func (t tier) where(a value, predicate uint64, x float64) mask {
 		VCMPPS(Imm(predicate), t.number(x), a, to)
 		return to
 	}
-	to := YMM()
+	to := t.vector()
 	VCMPPS(Imm(predicate), t.number(x), a, to)
 	return to
 }
@@ -221,8 +238,11 @@ func (t tier) expm1(x value) value {
 	return t.timesPlus(q, scale, t.minus(scale, t.number(1)))
 }
 
-// rest loads the mask of the first n values.
+// rest loads the mask of the first n values. NEON has no loads with masks, but instructions for n values.
 func (t tier) rest(n reg.GPVirtual) mask {
+	if t.neon() {
+		return n
+	}
 	if t.wide.n == 16 {
 		const less = 1 // predicate of VPCMPUD
 		left, count, to := ZMM(), ZMM(), K()
@@ -240,19 +260,25 @@ func (t tier) rest(n reg.GPVirtual) mask {
 
 // loadMasked loads the values that the mask names, and 0 for the others.
 func (t tier) loadMasked(m mask, from Mem, to value) {
-	if t.wide.n == 16 {
+	switch t.wide.n {
+	case zmm.n:
 		VMOVUPS_Z(from, m, to)
-	} else {
+	case ymm.n:
 		VMASKMOVPS(from, m, to)
+	default:
+		moveFirst(m, from, to)
 	}
 }
 
 // storeMasked stores the values that the mask names.
 func (t tier) storeMasked(m mask, from value, to Mem) {
-	if t.wide.n == 16 {
+	switch t.wide.n {
+	case zmm.n:
 		VMOVUPS(from, m, to)
-	} else {
+	case ymm.n:
 		VMASKMOVPS(from, m, to)
+	default:
+		moveFirst(m, from, to)
 	}
 }
 

@@ -28,12 +28,19 @@ type patch struct {
 	values        reg.GPVirtual
 	offsets       reg.GPVirtual
 	n             reg.GPVirtual
+	rows          []reg.GPVirtual // where each row begins, on arm64
 }
 
 func (t tier) newPatch(rows int) patch {
 	p := patch{t: t, x: parameter("x"), at: GP64(), pitch: parameter("pitch"), pitch3: GP64()}
 	SHLQ(Imm(2), p.pitch)
 	LEAQ(Mem{Base: p.pitch, Index: p.pitch, Scale: 2}, p.pitch3)
+	if t.neon() {
+		p.rows = append(p.rows, p.at)
+		for len(p.rows) < rows {
+			p.rows = append(p.rows, GP64())
+		}
+	}
 	return p
 }
 
@@ -45,6 +52,9 @@ func (p *patch) entries(label string, value reg.VecPhysical, body func()) {
 	Label(label)
 	MOVLQSX(Mem{Base: p.offsets}, p.at)
 	LEAQ(Mem{Base: p.x, Index: p.at, Scale: 4}, p.at)
+	for i := 1; i < len(p.rows); i++ {
+		LEAQ(Mem{Base: p.rows[i-1], Index: p.pitch, Scale: 1}, p.rows[i])
+	}
 	VBROADCASTSS(Mem{Base: p.values}, value)
 	body()
 	ADDQ(Imm(4), p.offsets)
@@ -56,6 +66,10 @@ func (p *patch) entries(label string, value reg.VecPhysical, body func()) {
 // vector is where a row's vector lies in the patch of the entry.
 func (p *patch) vector(row, column int) Mem {
 	m := Mem{Base: p.at, Disp: 4 * p.t.wide.n * column}
+	if p.rows != nil {
+		m.Base = p.rows[row]
+		return m
+	}
 	switch row {
 	case 1, 2, 4:
 		m.Index, m.Scale = p.pitch, uint8(row)

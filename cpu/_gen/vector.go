@@ -83,6 +83,24 @@ func store(l lanes, from int, to Mem) {
 // broadcast fills a register with the float32 in memory.
 func (t tier) broadcast(from Mem, to int) { VBROADCASTSS(from, t.wide.regs[to]) }
 
+// loadFactor loads a value that addProduct is to multiply vectors by.
+func (t tier) loadFactor(from Mem, to reg.VecPhysical) {
+	if t.neon() {
+		VMOVSS(from, to) // multiplied as a lane
+	} else {
+		VBROADCASTSS(from, to)
+	}
+}
+
+// addProduct adds vector times a factor to sum.
+func (t tier) addProduct(factor, vector, sum reg.VecPhysical) {
+	if t.neon() {
+		addTimesLane(0, factor, vector, sum)
+	} else {
+		VFMADD231PS(factor, vector, sum)
+	}
+}
+
 func (t tier) zero(r int) { VXORPS(t.wide.regs[r], t.wide.regs[r], t.wide.regs[r]) }
 
 func (t tier) addBias(relu bool) {
@@ -150,6 +168,12 @@ func (t tier) reluBackward() {
 // reduce adds the lanes of register r, of the tier's width in float32 or
 // float64, and leaves the sum in the low lane. It needs register r+1.
 func (t tier) reduce(r int, addPacked, addHalves func(Op, Op, Op), steps int) {
+	if t.neon() {
+		for range steps {
+			addHalves(narrow.regs[r], narrow.regs[r], narrow.regs[r])
+		}
+		return
+	}
 	low, high := reg.VecPhysical(ymm.regs[r]), reg.VecPhysical(ymm.regs[r+1])
 	if t.wide.n == 16 {
 		VEXTRACTF64X4(Imm(1), zmm.regs[r], high)

@@ -33,8 +33,8 @@ func (t tier) winogradInput() {
 	for i := range 6 {
 		t.broadcast(Mem{Base: constants, Disp: 4 * i}, i)
 	}
-	src := newStrided(parameter("src"), inBytes("srcStride"), 6)
-	dst := newStrided(parameter("dst"), inBytes("dstStride"), 6)
+	src := t.newStrided(parameter("src"), inBytes("srcStride"), 6)
+	dst := t.newStrided(parameter("dst"), inBytes("dstStride"), 6)
 	srcStep, dstStep, n := inBytes("srcStep"), inBytes("dstStep"), parameter("n")
 	Label("next")
 	for i, d := range []int{d1, d2, d3, d4} {
@@ -86,8 +86,8 @@ func (t tier) winogradGradient(outputs int) {
 	for i := range 2 * (outputs - 1) { // a, b, a*a, b*b, a*a*a, b*b*b
 		t.broadcast(Mem{Base: constants, Disp: 4 * i}, powers+i)
 	}
-	src := newStrided(parameter("src"), inBytes("srcStride"), outputs)
-	dst := newStrided(parameter("dst"), inBytes("dstStride"), 6)
+	src := t.newStrided(parameter("src"), inBytes("srcStride"), outputs)
+	dst := t.newStrided(parameter("dst"), inBytes("dstStride"), 6)
 	srcStep, dstStep, n := inBytes("srcStep"), inBytes("dstStep"), parameter("n")
 	Label("next")
 	for i := range outputs {
@@ -195,7 +195,7 @@ func (t tier) winogradOutput(outputs int) {
 	Label("next")
 	from := GP64()
 	MOVQ(m, from)
-	rows := newStrided(from, sixth, 6)
+	rows := t.newStrided(from, sixth, 6)
 	for column := range 6 {
 		transform(func(i int) Op { return rows.row(i) }, func(i int) { VMOVUPS(r[out], between(column, i)) })
 		if column < 5 {
