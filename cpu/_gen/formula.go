@@ -107,6 +107,15 @@ func (t tier) timesPlus(a, b value, c Op) value {
 	return to
 }
 
+// replaceTimesPlus returns a*b + c, rounded once. a may be overwritten.
+func (t tier) replaceTimesPlus(a, b value, c Op) value {
+	if t.neon() {
+		return t.timesPlus(a, b, c)
+	}
+	VFMADD213PS(c, b, a)
+	return a
+}
+
 // minusTimes returns c - a*b, rounded once.
 func (t tier) minusTimes(c, a value, b Op) value {
 	to := t.copied(c)
@@ -118,11 +127,7 @@ func (t tier) minusTimes(c, a value, b Op) value {
 func (t tier) polynomial(x value, c []float64) value {
 	sum := t.copied(t.number(c[len(c)-1]))
 	for i := len(c) - 2; i >= 0; i-- {
-		if t.neon() {
-			sum = t.timesPlus(sum, x, t.number(c[i]))
-		} else {
-			VFMADD213PS(t.number(c[i]), x, sum)
-		}
+		sum = t.replaceTimesPlus(sum, x, t.number(c[i]))
 	}
 	return sum
 }
@@ -214,13 +219,12 @@ func (t tier) exponential(x value) (q, scale value) {
 	// low bits of the sum; with 127 more, these are the exponent of 2^k as float32 has it.
 	const integer = 3<<22 + 127
 	high := float64(float32(math.Ln2))
-	sum := t.copied(t.number(math.Log2E))
-	VFMADD213PS(t.number(integer), x, sum)
+	sum := t.replaceTimesPlus(t.copied(t.number(math.Log2E)), x, t.number(integer))
 	k := t.minus(sum, t.number(integer))
 	r := t.minusTimes(t.minusTimes(x, k, t.number(high)), k, t.number(math.Ln2-high))
 	// q = e^r - 1 = r + r*r*p(r). The error of p is 1e-9.
 	q = t.polynomial(r, fit(func(r float64) float64 { return (math.Expm1(r) - r) / (r * r) }, 5, -math.Ln2/2, math.Ln2/2))
-	VFMADD213PS(r, t.times(r, r), q)
+	q = t.replaceTimesPlus(q, t.times(r, r), r)
 	scale = t.vector()
 	VPSLLD(Imm(23), sum, scale)
 	return q, scale
@@ -295,6 +299,9 @@ func (t tier) formula(out string, in []string, adds bool, f func(in []value) val
 	if adds {
 		add = Load(Param("add"), GP8())
 	}
+	if t.neon() {
+		t.manyFormulas(to, n, from, add, f)
+	}
 	whole := Imm(uint64(t.wide.n))
 	Label("next")
 	CMPQ(n, whole)
@@ -341,4 +348,35 @@ func (t tier) formula(out string, in []string, adds bool, f func(in []value) val
 	Label("done")
 	VZEROUPPER()
 	RET()
+}
+
+// manyFormulas writes the loop of formula that takes several vectors at once, for short ones.
+func (t tier) manyFormulas(to reg.Register, n reg.GPVirtual, from []reg.Register, add reg.Register, f func(in []value) value) {
+	const atOnce = 4
+	size := 4 * t.wide.n
+	SUBQ(Imm(uint64(atOnce*t.wide.n)), n)
+	JLT(LabelRef("few"))
+	Label("some")
+	for i := range atOnce {
+		values := make([]value, len(from))
+		for j, p := range from {
+			values[j] = t.copied(Mem{Base: p, Disp: i * size})
+		}
+		result, place := f(values), Mem{Base: to, Disp: i * size}
+		if add != nil {
+			store := fmt.Sprintf("store%d", i)
+			TESTB(add, add)
+			JEQ(LabelRef(store))
+			VADDPS(place, result, result)
+			Label(store)
+		}
+		VMOVUPS(result, place)
+	}
+	for _, p := range append(from, to) {
+		ADDQ(Imm(uint64(atOnce*size)), p)
+	}
+	SUBQ(Imm(uint64(atOnce*t.wide.n)), n)
+	JGE(LabelRef("some"))
+	Label("few")
+	ADDQ(Imm(uint64(atOnce*t.wide.n)), n)
 }

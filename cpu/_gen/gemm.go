@@ -13,6 +13,7 @@ type strided struct {
 	bases           []reg.GPVirtual // of rows 0, 4, 8, ...
 	stride, stride3 reg.GPVirtual
 	stride2         reg.GPVirtual // on arm64, where an index can't be doubled
+	alone           bool          // bases are of all rows; see every
 }
 
 func (t tier) newStrided(base, stride reg.GPVirtual, rows int) strided {
@@ -34,6 +35,9 @@ func (t tier) newStrided(base, stride reg.GPVirtual, rows int) strided {
 }
 
 func (s strided) row(i int) Mem {
+	if s.alone {
+		return Mem{Base: s.bases[i]}
+	}
 	m := Mem{Base: s.bases[i/4]}
 	switch i % 4 {
 	case 1, 2:
@@ -45,6 +49,17 @@ func (s strided) row(i int) Mem {
 		m.Index, m.Scale = s.stride3, 1
 	}
 	return m
+}
+
+// every gives each of so many rows a register of its own, for addresses with an offset: on arm64 these have no index.
+func (s *strided) every(rows int) {
+	bases := s.bases[:1]
+	for len(bases) < rows {
+		next := GP64()
+		LEAQ(Mem{Base: bases[len(bases)-1], Index: s.stride, Scale: 1}, next)
+		bases = append(bases, next)
+	}
+	s.bases, s.alone = bases, true
 }
 
 // advance moves all rows by step bytes.

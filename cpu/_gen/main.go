@@ -56,11 +56,12 @@ var tiers = map[string]tier{
 	// They share 16: 12 sums, 3 columns and the value fill all.
 	"avx2": {"AVX2", ymm, []int{6, 6, 4}, []int{12, 6, 4, 2}, []int{8, 6, 4}, []int{8, 4, 4}},
 	// They share 31, one of which is kept for translation. Tiles of convolve have a vector of values for each position.
-	"neon": {"NEON", xmm, []int{15, 14, 9, 6}, []int{15, 9, 7, 5}, []int{8, 8, 8, 6, 5, 4}, []int{4, 4, 4, 4, 4, 4}},
+	"neon": {"NEON", xmm, []int{20, 14, 9, 6}, []int{15, 9, 7, 5}, []int{11, 8, 8, 6, 5, 4}, []int{4, 4, 4, 4, 4, 4}},
 }
 
 func main() {
 	name := flag.String("tier", "", "avx512, avx2 or neon")
+	page := flag.String("page", "", "a page in which to replace the table of neon's inner loops")
 	flag.Parse()
 	t, ok := tiers[*name]
 	if !ok {
@@ -106,4 +107,7 @@ func main() {
 	t.products()
 	t.activations()
 	Generate()
+	if *page != "" {
+		writeTable(*page)
+	}
 }

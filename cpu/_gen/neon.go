@@ -115,6 +115,7 @@ func translate(fn *ir.Function) error {
 		}
 	}
 	fn.Nodes = t.nodes
+	loopsOf(fn, t.works)
 	return nil
 }
 
@@ -368,14 +369,6 @@ func (t *translation) instruction(in *ir.Instruction) error {
 		t.emit(isFMA, "VFMLA", lanesOf(numberOf(o[0]), "D2"), lanesOf(numberOf(o[1]), "D2"), lanesOf(numberOf(o[2]), "D2"))
 	case "VFNMADD231PS":
 		t.emit(isFMA, "VFMLS", lanesOf(t.vector(o[0]), "S4"), lanesOf(numberOf(o[1]), "S4"), lanesOf(numberOf(o[2]), "S4"))
-	case "VFMADD213PS": // a = b*a + c, where NEON would add to c
-		if m, ok := o[0].(Mem); ok {
-			t.vectorAt(m, scratch, false)
-		} else {
-			t.copied(numberOf(o[0]), scratch)
-		}
-		t.emit(isFMA, "VFMLA", lanesOf(numberOf(o[1]), "S4"), lanesOf(numberOf(o[2]), "S4"), lanesOf(scratch, "S4"))
-		t.copied(scratch, numberOf(o[2]))
 	case timesLane:
 		lane, m, n, d := uint32(o[0].(U8)), numberOf(o[1]), numberOf(o[2]), numberOf(o[3])
 		t.word(isFMA, 0x4f801000|lane&1<<21|lane>>1<<11|m<<16|n<<5|d, "fmla", arranged(d, "4s"), arranged(n, "4s"), fmt.Sprintf("v%d.s[%d]", m, lane))

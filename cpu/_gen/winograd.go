@@ -24,10 +24,11 @@ func (t tier) winogradInput() {
 		d2
 		d3
 		d4
-		even
-		odd
+		first // of even and odd
+		_
 		other
 	)
+	even, odd := first, first+1
 	r := t.wide.regs
 	constants := parameter("c")
 	for i := range 6 {
@@ -51,6 +52,22 @@ func (t tier) winogradInput() {
 	VMOVUPS(r[odd], dst.row(5))
 	// Rows of a point and of its negative: what is even in them, and what is odd.
 	for i, square := range []int{b2, a2} {
+		if t.neon() { // without copies of what isn't needed again
+			if i == 1 {
+				even, odd = d4, d3
+			} else {
+				VMOVAPS(r[d4], r[even])
+				VMOVAPS(r[d3], r[odd])
+			}
+			VFNMADD231PS(r[square], r[d2], r[even])
+			VFNMADD231PS(r[square], r[d1], r[odd])
+			VMULPS(r[[]int{a, b}[i]], r[odd], r[odd])
+			VADDPS(r[odd], r[even], r[other])
+			VSUBPS(r[odd], r[even], r[even])
+			VMOVUPS(r[other], dst.row(1+2*i))
+			VMOVUPS(r[even], dst.row(2+2*i))
+			continue
+		}
 		VMOVAPS(r[d4], r[even])
 		VFNMADD231PS(r[square], r[d2], r[even])
 		VMOVAPS(r[d3], r[odd])

@@ -4,7 +4,7 @@
 
 package asm
 
-// gemmNEON computes a tile of rows (up to [15 14 9 6] for 1 to 4 vectors) by vectors of 4 columns.
+// gemmNEON computes a tile of rows (up to [20 14 9 6] for 1 to 4 vectors) by vectors of 4 columns.
 func gemmNEON(rows int, vectors int, k int, a *float32, rsa int, csa int, b *float32, ldb int, c *float32, ldc int, accumulate bool)
 
 // packNEON copies 4 values a run.
@@ -97,7 +97,7 @@ func convolveNEON(positions int, vectors int, y *float32, yStep int, distance in
 // copyRowsNEON copies planes of height rows of width vectors.
 func copyRowsNEON(to *float32, from *float32, width int, height int, planes int, rowSkip int, planeSkip int)
 
-// correlateNEON computes rows (up to [8 8 8 6 5 4] for 1 to 6 vectors) by vectors of 4 filters.
+// correlateNEON computes rows (up to [11 8 8 6 5 4] for 1 to 6 vectors) by vectors of 4 filters.
 func correlateNEON(rows int, vectors int, sums *float32, x *float32, offsets *int32, xStep int, xSkip int, dy *float32, distance int, height int, width int, add bool)
 
 // correlateBlockNEON computes rows (up to [4 4 4 4 4 4] for 1 to 6 vectors) by vectors of 4 filters.
@@ -106,7 +106,7 @@ func correlateBlockNEON(rows int, vectors int, sums *float32, x *float32, xStep 
 // depthwiseNEON computes count tiles of up to 15 positions, for vectors of 4 channels.
 func depthwiseNEON(positions int, vectors int, y *float32, yStep int, x *float32, xStep int, count int, yNext int, xNext int, ySkip int, xSkip int, taps *int32, n int, w *float32, bias *float32, flags int)
 
-// correlateChannelsNEON computes up to 8 rows, for one vector of 4 channels.
+// correlateChannelsNEON computes up to 11 rows, for one vector of 4 channels.
 func correlateChannelsNEON(rows int, vectors int, sums *float32, x *float32, offsets *int32, xStep int, xSkip int, dy *float32, distance int, height int, width int, add bool)
 
 // momentsNEON sums x-shift and its square, for n vectors.

@@ -4166,6 +4166,16 @@ store14x2:
 	RET
 
 vectors1:
+	CMP   $20, R0
+	BEQ   tile20x1
+	CMP   $19, R0
+	BEQ   tile19x1
+	CMP   $18, R0
+	BEQ   tile18x1
+	CMP   $17, R0
+	BEQ   tile17x1
+	CMP   $16, R0
+	BEQ   tile16x1
 	CMP   $15, R0
 	BEQ   tile15x1
 	CMP   $14, R0
@@ -5726,6 +5736,958 @@ store15x1:
 	WORD  $0x3ca2690e // str q14, [x8, x2]
 	RET
 
+tile16x1:
+	MOVD  c+64(FP), R0
+	MOVD  ldc+72(FP), R1
+	LSL   $2, R1, R1
+	ADD   R1, R1, R2
+	ADD   R1<<1, R1, R3
+	ADD   R1<<2, R0, R6
+	ADD   R1<<2, R6, R7
+	ADD   R1<<2, R7, R8
+	PRFM  (R0), PLDL1KEEP
+	ADD   R1, R0, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R2, R0, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R3, R0, R16
+	PRFM  (R16), PLDL1KEEP
+	PRFM  (R6), PLDL1KEEP
+	ADD   R1, R6, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R2, R6, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R3, R6, R16
+	PRFM  (R16), PLDL1KEEP
+	PRFM  (R7), PLDL1KEEP
+	ADD   R1, R7, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R2, R7, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R3, R7, R16
+	PRFM  (R16), PLDL1KEEP
+	PRFM  (R8), PLDL1KEEP
+	ADD   R1, R8, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R2, R8, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R3, R8, R16
+	PRFM  (R16), PLDL1KEEP
+	MOVD  k+16(FP), R0
+	MOVD  csa+40(FP), R1
+	LSL   $2, R1, R1
+	MOVD  a+24(FP), R2
+	MOVD  rsa+32(FP), R3
+	LSL   $2, R3, R3
+	ADD   R3, R3, R6
+	ADD   R3<<1, R3, R7
+	ADD   R3<<2, R2, R8
+	ADD   R3<<2, R8, R9
+	ADD   R3<<2, R9, R10
+	MOVD  b+48(FP), R11
+	MOVD  ldb+56(FP), R12
+	LSL   $2, R12, R12
+	VMOVI $0, V0.B16
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+
+loop16x1:
+	FMOVQ (R11), F16
+	FMOVS (R2), F17
+	WORD  $0x4f911200 // fmla v0.4s, v16.4s, v17.s[0]
+	FMOVS (R2)(R3), F17
+	WORD  $0x4f911201 // fmla v1.4s, v16.4s, v17.s[0]
+	FMOVS (R2)(R6), F17
+	WORD  $0x4f911202 // fmla v2.4s, v16.4s, v17.s[0]
+	FMOVS (R2)(R7), F17
+	WORD  $0x4f911203 // fmla v3.4s, v16.4s, v17.s[0]
+	FMOVS (R8), F17
+	WORD  $0x4f911204 // fmla v4.4s, v16.4s, v17.s[0]
+	FMOVS (R8)(R3), F17
+	WORD  $0x4f911205 // fmla v5.4s, v16.4s, v17.s[0]
+	FMOVS (R8)(R6), F17
+	WORD  $0x4f911206 // fmla v6.4s, v16.4s, v17.s[0]
+	FMOVS (R8)(R7), F17
+	WORD  $0x4f911207 // fmla v7.4s, v16.4s, v17.s[0]
+	FMOVS (R9), F17
+	WORD  $0x4f911208 // fmla v8.4s, v16.4s, v17.s[0]
+	FMOVS (R9)(R3), F17
+	WORD  $0x4f911209 // fmla v9.4s, v16.4s, v17.s[0]
+	FMOVS (R9)(R6), F17
+	WORD  $0x4f91120a // fmla v10.4s, v16.4s, v17.s[0]
+	FMOVS (R9)(R7), F17
+	WORD  $0x4f91120b // fmla v11.4s, v16.4s, v17.s[0]
+	FMOVS (R10), F17
+	WORD  $0x4f91120c // fmla v12.4s, v16.4s, v17.s[0]
+	FMOVS (R10)(R3), F17
+	WORD  $0x4f91120d // fmla v13.4s, v16.4s, v17.s[0]
+	FMOVS (R10)(R6), F17
+	WORD  $0x4f91120e // fmla v14.4s, v16.4s, v17.s[0]
+	FMOVS (R10)(R7), F17
+	WORD  $0x4f91120f // fmla v15.4s, v16.4s, v17.s[0]
+	ADD   R1, R2, R2
+	ADD   R1, R8, R8
+	ADD   R1, R9, R9
+	ADD   R1, R10, R10
+	ADD   R12, R11, R11
+	SUBS  $1, R0, R0
+	BNE   loop16x1
+	MOVD  c+64(FP), R0
+	MOVD  ldc+72(FP), R1
+	LSL   $2, R1, R1
+	ADD   R1, R1, R2
+	ADD   R1<<1, R1, R3
+	ADD   R1<<2, R0, R6
+	ADD   R1<<2, R6, R7
+	ADD   R1<<2, R7, R8
+	MOVBU accumulate+80(FP), R9
+	CMP   $0, R9
+	BEQ   store16x1
+	FMOVQ (R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	WORD  $0x3ce1681f // ldr q31, [x0, x1]
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x3ce2681f // ldr q31, [x0, x2]
+	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x3ce3681f // ldr q31, [x0, x3]
+	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	FMOVQ (R6), F31
+	WORD  $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
+	WORD  $0x3ce168df // ldr q31, [x6, x1]
+	WORD  $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
+	WORD  $0x3ce268df // ldr q31, [x6, x2]
+	WORD  $0x4e3fd4c6 // fadd v6.4s, v6.4s, v31.4s
+	WORD  $0x3ce368df // ldr q31, [x6, x3]
+	WORD  $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
+	FMOVQ (R7), F31
+	WORD  $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
+	WORD  $0x3ce168ff // ldr q31, [x7, x1]
+	WORD  $0x4e3fd529 // fadd v9.4s, v9.4s, v31.4s
+	WORD  $0x3ce268ff // ldr q31, [x7, x2]
+	WORD  $0x4e3fd54a // fadd v10.4s, v10.4s, v31.4s
+	WORD  $0x3ce368ff // ldr q31, [x7, x3]
+	WORD  $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
+	FMOVQ (R8), F31
+	WORD  $0x4e3fd58c // fadd v12.4s, v12.4s, v31.4s
+	WORD  $0x3ce1691f // ldr q31, [x8, x1]
+	WORD  $0x4e3fd5ad // fadd v13.4s, v13.4s, v31.4s
+	WORD  $0x3ce2691f // ldr q31, [x8, x2]
+	WORD  $0x4e3fd5ce // fadd v14.4s, v14.4s, v31.4s
+	WORD  $0x3ce3691f // ldr q31, [x8, x3]
+	WORD  $0x4e3fd5ef // fadd v15.4s, v15.4s, v31.4s
+
+store16x1:
+	FMOVQ F0, (R0)
+	WORD  $0x3ca16801 // str q1, [x0, x1]
+	WORD  $0x3ca26802 // str q2, [x0, x2]
+	WORD  $0x3ca36803 // str q3, [x0, x3]
+	FMOVQ F4, (R6)
+	WORD  $0x3ca168c5 // str q5, [x6, x1]
+	WORD  $0x3ca268c6 // str q6, [x6, x2]
+	WORD  $0x3ca368c7 // str q7, [x6, x3]
+	FMOVQ F8, (R7)
+	WORD  $0x3ca168e9 // str q9, [x7, x1]
+	WORD  $0x3ca268ea // str q10, [x7, x2]
+	WORD  $0x3ca368eb // str q11, [x7, x3]
+	FMOVQ F12, (R8)
+	WORD  $0x3ca1690d // str q13, [x8, x1]
+	WORD  $0x3ca2690e // str q14, [x8, x2]
+	WORD  $0x3ca3690f // str q15, [x8, x3]
+	RET
+
+tile17x1:
+	MOVD  c+64(FP), R0
+	MOVD  ldc+72(FP), R1
+	LSL   $2, R1, R1
+	ADD   R1, R1, R2
+	ADD   R1<<1, R1, R3
+	ADD   R1<<2, R0, R6
+	ADD   R1<<2, R6, R7
+	ADD   R1<<2, R7, R8
+	ADD   R1<<2, R8, R9
+	PRFM  (R0), PLDL1KEEP
+	ADD   R1, R0, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R2, R0, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R3, R0, R16
+	PRFM  (R16), PLDL1KEEP
+	PRFM  (R6), PLDL1KEEP
+	ADD   R1, R6, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R2, R6, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R3, R6, R16
+	PRFM  (R16), PLDL1KEEP
+	PRFM  (R7), PLDL1KEEP
+	ADD   R1, R7, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R2, R7, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R3, R7, R16
+	PRFM  (R16), PLDL1KEEP
+	PRFM  (R8), PLDL1KEEP
+	ADD   R1, R8, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R2, R8, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R3, R8, R16
+	PRFM  (R16), PLDL1KEEP
+	PRFM  (R9), PLDL1KEEP
+	MOVD  k+16(FP), R0
+	MOVD  csa+40(FP), R1
+	LSL   $2, R1, R1
+	MOVD  a+24(FP), R2
+	MOVD  rsa+32(FP), R3
+	LSL   $2, R3, R3
+	ADD   R3, R3, R6
+	ADD   R3<<1, R3, R7
+	ADD   R3<<2, R2, R8
+	ADD   R3<<2, R8, R9
+	ADD   R3<<2, R9, R10
+	ADD   R3<<2, R10, R11
+	MOVD  b+48(FP), R12
+	MOVD  ldb+56(FP), R13
+	LSL   $2, R13, R13
+	VMOVI $0, V0.B16
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+
+loop17x1:
+	FMOVQ (R12), F17
+	FMOVS (R2), F18
+	WORD  $0x4f921220 // fmla v0.4s, v17.4s, v18.s[0]
+	FMOVS (R2)(R3), F18
+	WORD  $0x4f921221 // fmla v1.4s, v17.4s, v18.s[0]
+	FMOVS (R2)(R6), F18
+	WORD  $0x4f921222 // fmla v2.4s, v17.4s, v18.s[0]
+	FMOVS (R2)(R7), F18
+	WORD  $0x4f921223 // fmla v3.4s, v17.4s, v18.s[0]
+	FMOVS (R8), F18
+	WORD  $0x4f921224 // fmla v4.4s, v17.4s, v18.s[0]
+	FMOVS (R8)(R3), F18
+	WORD  $0x4f921225 // fmla v5.4s, v17.4s, v18.s[0]
+	FMOVS (R8)(R6), F18
+	WORD  $0x4f921226 // fmla v6.4s, v17.4s, v18.s[0]
+	FMOVS (R8)(R7), F18
+	WORD  $0x4f921227 // fmla v7.4s, v17.4s, v18.s[0]
+	FMOVS (R9), F18
+	WORD  $0x4f921228 // fmla v8.4s, v17.4s, v18.s[0]
+	FMOVS (R9)(R3), F18
+	WORD  $0x4f921229 // fmla v9.4s, v17.4s, v18.s[0]
+	FMOVS (R9)(R6), F18
+	WORD  $0x4f92122a // fmla v10.4s, v17.4s, v18.s[0]
+	FMOVS (R9)(R7), F18
+	WORD  $0x4f92122b // fmla v11.4s, v17.4s, v18.s[0]
+	FMOVS (R10), F18
+	WORD  $0x4f92122c // fmla v12.4s, v17.4s, v18.s[0]
+	FMOVS (R10)(R3), F18
+	WORD  $0x4f92122d // fmla v13.4s, v17.4s, v18.s[0]
+	FMOVS (R10)(R6), F18
+	WORD  $0x4f92122e // fmla v14.4s, v17.4s, v18.s[0]
+	FMOVS (R10)(R7), F18
+	WORD  $0x4f92122f // fmla v15.4s, v17.4s, v18.s[0]
+	FMOVS (R11), F18
+	WORD  $0x4f921230 // fmla v16.4s, v17.4s, v18.s[0]
+	ADD   R1, R2, R2
+	ADD   R1, R8, R8
+	ADD   R1, R9, R9
+	ADD   R1, R10, R10
+	ADD   R1, R11, R11
+	ADD   R13, R12, R12
+	SUBS  $1, R0, R0
+	BNE   loop17x1
+	MOVD  c+64(FP), R0
+	MOVD  ldc+72(FP), R1
+	LSL   $2, R1, R1
+	ADD   R1, R1, R2
+	ADD   R1<<1, R1, R3
+	ADD   R1<<2, R0, R6
+	ADD   R1<<2, R6, R7
+	ADD   R1<<2, R7, R8
+	ADD   R1<<2, R8, R9
+	MOVBU accumulate+80(FP), R10
+	CMP   $0, R10
+	BEQ   store17x1
+	FMOVQ (R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	WORD  $0x3ce1681f // ldr q31, [x0, x1]
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x3ce2681f // ldr q31, [x0, x2]
+	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x3ce3681f // ldr q31, [x0, x3]
+	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	FMOVQ (R6), F31
+	WORD  $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
+	WORD  $0x3ce168df // ldr q31, [x6, x1]
+	WORD  $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
+	WORD  $0x3ce268df // ldr q31, [x6, x2]
+	WORD  $0x4e3fd4c6 // fadd v6.4s, v6.4s, v31.4s
+	WORD  $0x3ce368df // ldr q31, [x6, x3]
+	WORD  $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
+	FMOVQ (R7), F31
+	WORD  $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
+	WORD  $0x3ce168ff // ldr q31, [x7, x1]
+	WORD  $0x4e3fd529 // fadd v9.4s, v9.4s, v31.4s
+	WORD  $0x3ce268ff // ldr q31, [x7, x2]
+	WORD  $0x4e3fd54a // fadd v10.4s, v10.4s, v31.4s
+	WORD  $0x3ce368ff // ldr q31, [x7, x3]
+	WORD  $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
+	FMOVQ (R8), F31
+	WORD  $0x4e3fd58c // fadd v12.4s, v12.4s, v31.4s
+	WORD  $0x3ce1691f // ldr q31, [x8, x1]
+	WORD  $0x4e3fd5ad // fadd v13.4s, v13.4s, v31.4s
+	WORD  $0x3ce2691f // ldr q31, [x8, x2]
+	WORD  $0x4e3fd5ce // fadd v14.4s, v14.4s, v31.4s
+	WORD  $0x3ce3691f // ldr q31, [x8, x3]
+	WORD  $0x4e3fd5ef // fadd v15.4s, v15.4s, v31.4s
+	FMOVQ (R9), F31
+	WORD  $0x4e3fd610 // fadd v16.4s, v16.4s, v31.4s
+
+store17x1:
+	FMOVQ F0, (R0)
+	WORD  $0x3ca16801 // str q1, [x0, x1]
+	WORD  $0x3ca26802 // str q2, [x0, x2]
+	WORD  $0x3ca36803 // str q3, [x0, x3]
+	FMOVQ F4, (R6)
+	WORD  $0x3ca168c5 // str q5, [x6, x1]
+	WORD  $0x3ca268c6 // str q6, [x6, x2]
+	WORD  $0x3ca368c7 // str q7, [x6, x3]
+	FMOVQ F8, (R7)
+	WORD  $0x3ca168e9 // str q9, [x7, x1]
+	WORD  $0x3ca268ea // str q10, [x7, x2]
+	WORD  $0x3ca368eb // str q11, [x7, x3]
+	FMOVQ F12, (R8)
+	WORD  $0x3ca1690d // str q13, [x8, x1]
+	WORD  $0x3ca2690e // str q14, [x8, x2]
+	WORD  $0x3ca3690f // str q15, [x8, x3]
+	FMOVQ F16, (R9)
+	RET
+
+tile18x1:
+	MOVD  c+64(FP), R0
+	MOVD  ldc+72(FP), R1
+	LSL   $2, R1, R1
+	ADD   R1, R1, R2
+	ADD   R1<<1, R1, R3
+	ADD   R1<<2, R0, R6
+	ADD   R1<<2, R6, R7
+	ADD   R1<<2, R7, R8
+	ADD   R1<<2, R8, R9
+	PRFM  (R0), PLDL1KEEP
+	ADD   R1, R0, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R2, R0, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R3, R0, R16
+	PRFM  (R16), PLDL1KEEP
+	PRFM  (R6), PLDL1KEEP
+	ADD   R1, R6, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R2, R6, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R3, R6, R16
+	PRFM  (R16), PLDL1KEEP
+	PRFM  (R7), PLDL1KEEP
+	ADD   R1, R7, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R2, R7, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R3, R7, R16
+	PRFM  (R16), PLDL1KEEP
+	PRFM  (R8), PLDL1KEEP
+	ADD   R1, R8, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R2, R8, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R3, R8, R16
+	PRFM  (R16), PLDL1KEEP
+	PRFM  (R9), PLDL1KEEP
+	ADD   R1, R9, R16
+	PRFM  (R16), PLDL1KEEP
+	MOVD  k+16(FP), R0
+	MOVD  csa+40(FP), R1
+	LSL   $2, R1, R1
+	MOVD  a+24(FP), R2
+	MOVD  rsa+32(FP), R3
+	LSL   $2, R3, R3
+	ADD   R3, R3, R6
+	ADD   R3<<1, R3, R7
+	ADD   R3<<2, R2, R8
+	ADD   R3<<2, R8, R9
+	ADD   R3<<2, R9, R10
+	ADD   R3<<2, R10, R11
+	MOVD  b+48(FP), R12
+	MOVD  ldb+56(FP), R13
+	LSL   $2, R13, R13
+	VMOVI $0, V0.B16
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	VMOVI $0, V17.B16
+
+loop18x1:
+	FMOVQ (R12), F18
+	FMOVS (R2), F19
+	WORD  $0x4f931240 // fmla v0.4s, v18.4s, v19.s[0]
+	FMOVS (R2)(R3), F19
+	WORD  $0x4f931241 // fmla v1.4s, v18.4s, v19.s[0]
+	FMOVS (R2)(R6), F19
+	WORD  $0x4f931242 // fmla v2.4s, v18.4s, v19.s[0]
+	FMOVS (R2)(R7), F19
+	WORD  $0x4f931243 // fmla v3.4s, v18.4s, v19.s[0]
+	FMOVS (R8), F19
+	WORD  $0x4f931244 // fmla v4.4s, v18.4s, v19.s[0]
+	FMOVS (R8)(R3), F19
+	WORD  $0x4f931245 // fmla v5.4s, v18.4s, v19.s[0]
+	FMOVS (R8)(R6), F19
+	WORD  $0x4f931246 // fmla v6.4s, v18.4s, v19.s[0]
+	FMOVS (R8)(R7), F19
+	WORD  $0x4f931247 // fmla v7.4s, v18.4s, v19.s[0]
+	FMOVS (R9), F19
+	WORD  $0x4f931248 // fmla v8.4s, v18.4s, v19.s[0]
+	FMOVS (R9)(R3), F19
+	WORD  $0x4f931249 // fmla v9.4s, v18.4s, v19.s[0]
+	FMOVS (R9)(R6), F19
+	WORD  $0x4f93124a // fmla v10.4s, v18.4s, v19.s[0]
+	FMOVS (R9)(R7), F19
+	WORD  $0x4f93124b // fmla v11.4s, v18.4s, v19.s[0]
+	FMOVS (R10), F19
+	WORD  $0x4f93124c // fmla v12.4s, v18.4s, v19.s[0]
+	FMOVS (R10)(R3), F19
+	WORD  $0x4f93124d // fmla v13.4s, v18.4s, v19.s[0]
+	FMOVS (R10)(R6), F19
+	WORD  $0x4f93124e // fmla v14.4s, v18.4s, v19.s[0]
+	FMOVS (R10)(R7), F19
+	WORD  $0x4f93124f // fmla v15.4s, v18.4s, v19.s[0]
+	FMOVS (R11), F19
+	WORD  $0x4f931250 // fmla v16.4s, v18.4s, v19.s[0]
+	FMOVS (R11)(R3), F19
+	WORD  $0x4f931251 // fmla v17.4s, v18.4s, v19.s[0]
+	ADD   R1, R2, R2
+	ADD   R1, R8, R8
+	ADD   R1, R9, R9
+	ADD   R1, R10, R10
+	ADD   R1, R11, R11
+	ADD   R13, R12, R12
+	SUBS  $1, R0, R0
+	BNE   loop18x1
+	MOVD  c+64(FP), R0
+	MOVD  ldc+72(FP), R1
+	LSL   $2, R1, R1
+	ADD   R1, R1, R2
+	ADD   R1<<1, R1, R3
+	ADD   R1<<2, R0, R6
+	ADD   R1<<2, R6, R7
+	ADD   R1<<2, R7, R8
+	ADD   R1<<2, R8, R9
+	MOVBU accumulate+80(FP), R10
+	CMP   $0, R10
+	BEQ   store18x1
+	FMOVQ (R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	WORD  $0x3ce1681f // ldr q31, [x0, x1]
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x3ce2681f // ldr q31, [x0, x2]
+	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x3ce3681f // ldr q31, [x0, x3]
+	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	FMOVQ (R6), F31
+	WORD  $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
+	WORD  $0x3ce168df // ldr q31, [x6, x1]
+	WORD  $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
+	WORD  $0x3ce268df // ldr q31, [x6, x2]
+	WORD  $0x4e3fd4c6 // fadd v6.4s, v6.4s, v31.4s
+	WORD  $0x3ce368df // ldr q31, [x6, x3]
+	WORD  $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
+	FMOVQ (R7), F31
+	WORD  $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
+	WORD  $0x3ce168ff // ldr q31, [x7, x1]
+	WORD  $0x4e3fd529 // fadd v9.4s, v9.4s, v31.4s
+	WORD  $0x3ce268ff // ldr q31, [x7, x2]
+	WORD  $0x4e3fd54a // fadd v10.4s, v10.4s, v31.4s
+	WORD  $0x3ce368ff // ldr q31, [x7, x3]
+	WORD  $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
+	FMOVQ (R8), F31
+	WORD  $0x4e3fd58c // fadd v12.4s, v12.4s, v31.4s
+	WORD  $0x3ce1691f // ldr q31, [x8, x1]
+	WORD  $0x4e3fd5ad // fadd v13.4s, v13.4s, v31.4s
+	WORD  $0x3ce2691f // ldr q31, [x8, x2]
+	WORD  $0x4e3fd5ce // fadd v14.4s, v14.4s, v31.4s
+	WORD  $0x3ce3691f // ldr q31, [x8, x3]
+	WORD  $0x4e3fd5ef // fadd v15.4s, v15.4s, v31.4s
+	FMOVQ (R9), F31
+	WORD  $0x4e3fd610 // fadd v16.4s, v16.4s, v31.4s
+	WORD  $0x3ce1693f // ldr q31, [x9, x1]
+	WORD  $0x4e3fd631 // fadd v17.4s, v17.4s, v31.4s
+
+store18x1:
+	FMOVQ F0, (R0)
+	WORD  $0x3ca16801 // str q1, [x0, x1]
+	WORD  $0x3ca26802 // str q2, [x0, x2]
+	WORD  $0x3ca36803 // str q3, [x0, x3]
+	FMOVQ F4, (R6)
+	WORD  $0x3ca168c5 // str q5, [x6, x1]
+	WORD  $0x3ca268c6 // str q6, [x6, x2]
+	WORD  $0x3ca368c7 // str q7, [x6, x3]
+	FMOVQ F8, (R7)
+	WORD  $0x3ca168e9 // str q9, [x7, x1]
+	WORD  $0x3ca268ea // str q10, [x7, x2]
+	WORD  $0x3ca368eb // str q11, [x7, x3]
+	FMOVQ F12, (R8)
+	WORD  $0x3ca1690d // str q13, [x8, x1]
+	WORD  $0x3ca2690e // str q14, [x8, x2]
+	WORD  $0x3ca3690f // str q15, [x8, x3]
+	FMOVQ F16, (R9)
+	WORD  $0x3ca16931 // str q17, [x9, x1]
+	RET
+
+tile19x1:
+	MOVD  c+64(FP), R0
+	MOVD  ldc+72(FP), R1
+	LSL   $2, R1, R1
+	ADD   R1, R1, R2
+	ADD   R1<<1, R1, R3
+	ADD   R1<<2, R0, R6
+	ADD   R1<<2, R6, R7
+	ADD   R1<<2, R7, R8
+	ADD   R1<<2, R8, R9
+	PRFM  (R0), PLDL1KEEP
+	ADD   R1, R0, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R2, R0, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R3, R0, R16
+	PRFM  (R16), PLDL1KEEP
+	PRFM  (R6), PLDL1KEEP
+	ADD   R1, R6, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R2, R6, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R3, R6, R16
+	PRFM  (R16), PLDL1KEEP
+	PRFM  (R7), PLDL1KEEP
+	ADD   R1, R7, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R2, R7, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R3, R7, R16
+	PRFM  (R16), PLDL1KEEP
+	PRFM  (R8), PLDL1KEEP
+	ADD   R1, R8, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R2, R8, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R3, R8, R16
+	PRFM  (R16), PLDL1KEEP
+	PRFM  (R9), PLDL1KEEP
+	ADD   R1, R9, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R2, R9, R16
+	PRFM  (R16), PLDL1KEEP
+	MOVD  k+16(FP), R0
+	MOVD  csa+40(FP), R1
+	LSL   $2, R1, R1
+	MOVD  a+24(FP), R2
+	MOVD  rsa+32(FP), R3
+	LSL   $2, R3, R3
+	ADD   R3, R3, R6
+	ADD   R3<<1, R3, R7
+	ADD   R3<<2, R2, R8
+	ADD   R3<<2, R8, R9
+	ADD   R3<<2, R9, R10
+	ADD   R3<<2, R10, R11
+	MOVD  b+48(FP), R12
+	MOVD  ldb+56(FP), R13
+	LSL   $2, R13, R13
+	VMOVI $0, V0.B16
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	VMOVI $0, V17.B16
+	VMOVI $0, V18.B16
+
+loop19x1:
+	FMOVQ (R12), F19
+	FMOVS (R2), F20
+	WORD  $0x4f941260 // fmla v0.4s, v19.4s, v20.s[0]
+	FMOVS (R2)(R3), F20
+	WORD  $0x4f941261 // fmla v1.4s, v19.4s, v20.s[0]
+	FMOVS (R2)(R6), F20
+	WORD  $0x4f941262 // fmla v2.4s, v19.4s, v20.s[0]
+	FMOVS (R2)(R7), F20
+	WORD  $0x4f941263 // fmla v3.4s, v19.4s, v20.s[0]
+	FMOVS (R8), F20
+	WORD  $0x4f941264 // fmla v4.4s, v19.4s, v20.s[0]
+	FMOVS (R8)(R3), F20
+	WORD  $0x4f941265 // fmla v5.4s, v19.4s, v20.s[0]
+	FMOVS (R8)(R6), F20
+	WORD  $0x4f941266 // fmla v6.4s, v19.4s, v20.s[0]
+	FMOVS (R8)(R7), F20
+	WORD  $0x4f941267 // fmla v7.4s, v19.4s, v20.s[0]
+	FMOVS (R9), F20
+	WORD  $0x4f941268 // fmla v8.4s, v19.4s, v20.s[0]
+	FMOVS (R9)(R3), F20
+	WORD  $0x4f941269 // fmla v9.4s, v19.4s, v20.s[0]
+	FMOVS (R9)(R6), F20
+	WORD  $0x4f94126a // fmla v10.4s, v19.4s, v20.s[0]
+	FMOVS (R9)(R7), F20
+	WORD  $0x4f94126b // fmla v11.4s, v19.4s, v20.s[0]
+	FMOVS (R10), F20
+	WORD  $0x4f94126c // fmla v12.4s, v19.4s, v20.s[0]
+	FMOVS (R10)(R3), F20
+	WORD  $0x4f94126d // fmla v13.4s, v19.4s, v20.s[0]
+	FMOVS (R10)(R6), F20
+	WORD  $0x4f94126e // fmla v14.4s, v19.4s, v20.s[0]
+	FMOVS (R10)(R7), F20
+	WORD  $0x4f94126f // fmla v15.4s, v19.4s, v20.s[0]
+	FMOVS (R11), F20
+	WORD  $0x4f941270 // fmla v16.4s, v19.4s, v20.s[0]
+	FMOVS (R11)(R3), F20
+	WORD  $0x4f941271 // fmla v17.4s, v19.4s, v20.s[0]
+	FMOVS (R11)(R6), F20
+	WORD  $0x4f941272 // fmla v18.4s, v19.4s, v20.s[0]
+	ADD   R1, R2, R2
+	ADD   R1, R8, R8
+	ADD   R1, R9, R9
+	ADD   R1, R10, R10
+	ADD   R1, R11, R11
+	ADD   R13, R12, R12
+	SUBS  $1, R0, R0
+	BNE   loop19x1
+	MOVD  c+64(FP), R0
+	MOVD  ldc+72(FP), R1
+	LSL   $2, R1, R1
+	ADD   R1, R1, R2
+	ADD   R1<<1, R1, R3
+	ADD   R1<<2, R0, R6
+	ADD   R1<<2, R6, R7
+	ADD   R1<<2, R7, R8
+	ADD   R1<<2, R8, R9
+	MOVBU accumulate+80(FP), R10
+	CMP   $0, R10
+	BEQ   store19x1
+	FMOVQ (R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	WORD  $0x3ce1681f // ldr q31, [x0, x1]
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x3ce2681f // ldr q31, [x0, x2]
+	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x3ce3681f // ldr q31, [x0, x3]
+	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	FMOVQ (R6), F31
+	WORD  $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
+	WORD  $0x3ce168df // ldr q31, [x6, x1]
+	WORD  $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
+	WORD  $0x3ce268df // ldr q31, [x6, x2]
+	WORD  $0x4e3fd4c6 // fadd v6.4s, v6.4s, v31.4s
+	WORD  $0x3ce368df // ldr q31, [x6, x3]
+	WORD  $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
+	FMOVQ (R7), F31
+	WORD  $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
+	WORD  $0x3ce168ff // ldr q31, [x7, x1]
+	WORD  $0x4e3fd529 // fadd v9.4s, v9.4s, v31.4s
+	WORD  $0x3ce268ff // ldr q31, [x7, x2]
+	WORD  $0x4e3fd54a // fadd v10.4s, v10.4s, v31.4s
+	WORD  $0x3ce368ff // ldr q31, [x7, x3]
+	WORD  $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
+	FMOVQ (R8), F31
+	WORD  $0x4e3fd58c // fadd v12.4s, v12.4s, v31.4s
+	WORD  $0x3ce1691f // ldr q31, [x8, x1]
+	WORD  $0x4e3fd5ad // fadd v13.4s, v13.4s, v31.4s
+	WORD  $0x3ce2691f // ldr q31, [x8, x2]
+	WORD  $0x4e3fd5ce // fadd v14.4s, v14.4s, v31.4s
+	WORD  $0x3ce3691f // ldr q31, [x8, x3]
+	WORD  $0x4e3fd5ef // fadd v15.4s, v15.4s, v31.4s
+	FMOVQ (R9), F31
+	WORD  $0x4e3fd610 // fadd v16.4s, v16.4s, v31.4s
+	WORD  $0x3ce1693f // ldr q31, [x9, x1]
+	WORD  $0x4e3fd631 // fadd v17.4s, v17.4s, v31.4s
+	WORD  $0x3ce2693f // ldr q31, [x9, x2]
+	WORD  $0x4e3fd652 // fadd v18.4s, v18.4s, v31.4s
+
+store19x1:
+	FMOVQ F0, (R0)
+	WORD  $0x3ca16801 // str q1, [x0, x1]
+	WORD  $0x3ca26802 // str q2, [x0, x2]
+	WORD  $0x3ca36803 // str q3, [x0, x3]
+	FMOVQ F4, (R6)
+	WORD  $0x3ca168c5 // str q5, [x6, x1]
+	WORD  $0x3ca268c6 // str q6, [x6, x2]
+	WORD  $0x3ca368c7 // str q7, [x6, x3]
+	FMOVQ F8, (R7)
+	WORD  $0x3ca168e9 // str q9, [x7, x1]
+	WORD  $0x3ca268ea // str q10, [x7, x2]
+	WORD  $0x3ca368eb // str q11, [x7, x3]
+	FMOVQ F12, (R8)
+	WORD  $0x3ca1690d // str q13, [x8, x1]
+	WORD  $0x3ca2690e // str q14, [x8, x2]
+	WORD  $0x3ca3690f // str q15, [x8, x3]
+	FMOVQ F16, (R9)
+	WORD  $0x3ca16931 // str q17, [x9, x1]
+	WORD  $0x3ca26932 // str q18, [x9, x2]
+	RET
+
+tile20x1:
+	MOVD  c+64(FP), R0
+	MOVD  ldc+72(FP), R1
+	LSL   $2, R1, R1
+	ADD   R1, R1, R2
+	ADD   R1<<1, R1, R3
+	ADD   R1<<2, R0, R6
+	ADD   R1<<2, R6, R7
+	ADD   R1<<2, R7, R8
+	ADD   R1<<2, R8, R9
+	PRFM  (R0), PLDL1KEEP
+	ADD   R1, R0, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R2, R0, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R3, R0, R16
+	PRFM  (R16), PLDL1KEEP
+	PRFM  (R6), PLDL1KEEP
+	ADD   R1, R6, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R2, R6, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R3, R6, R16
+	PRFM  (R16), PLDL1KEEP
+	PRFM  (R7), PLDL1KEEP
+	ADD   R1, R7, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R2, R7, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R3, R7, R16
+	PRFM  (R16), PLDL1KEEP
+	PRFM  (R8), PLDL1KEEP
+	ADD   R1, R8, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R2, R8, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R3, R8, R16
+	PRFM  (R16), PLDL1KEEP
+	PRFM  (R9), PLDL1KEEP
+	ADD   R1, R9, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R2, R9, R16
+	PRFM  (R16), PLDL1KEEP
+	ADD   R3, R9, R16
+	PRFM  (R16), PLDL1KEEP
+	MOVD  k+16(FP), R0
+	MOVD  csa+40(FP), R1
+	LSL   $2, R1, R1
+	MOVD  a+24(FP), R2
+	MOVD  rsa+32(FP), R3
+	LSL   $2, R3, R3
+	ADD   R3, R3, R6
+	ADD   R3<<1, R3, R7
+	ADD   R3<<2, R2, R8
+	ADD   R3<<2, R8, R9
+	ADD   R3<<2, R9, R10
+	ADD   R3<<2, R10, R11
+	MOVD  b+48(FP), R12
+	MOVD  ldb+56(FP), R13
+	LSL   $2, R13, R13
+	VMOVI $0, V0.B16
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	VMOVI $0, V17.B16
+	VMOVI $0, V18.B16
+	VMOVI $0, V19.B16
+
+loop20x1:
+	FMOVQ (R12), F20
+	FMOVS (R2), F21
+	WORD  $0x4f951280 // fmla v0.4s, v20.4s, v21.s[0]
+	FMOVS (R2)(R3), F21
+	WORD  $0x4f951281 // fmla v1.4s, v20.4s, v21.s[0]
+	FMOVS (R2)(R6), F21
+	WORD  $0x4f951282 // fmla v2.4s, v20.4s, v21.s[0]
+	FMOVS (R2)(R7), F21
+	WORD  $0x4f951283 // fmla v3.4s, v20.4s, v21.s[0]
+	FMOVS (R8), F21
+	WORD  $0x4f951284 // fmla v4.4s, v20.4s, v21.s[0]
+	FMOVS (R8)(R3), F21
+	WORD  $0x4f951285 // fmla v5.4s, v20.4s, v21.s[0]
+	FMOVS (R8)(R6), F21
+	WORD  $0x4f951286 // fmla v6.4s, v20.4s, v21.s[0]
+	FMOVS (R8)(R7), F21
+	WORD  $0x4f951287 // fmla v7.4s, v20.4s, v21.s[0]
+	FMOVS (R9), F21
+	WORD  $0x4f951288 // fmla v8.4s, v20.4s, v21.s[0]
+	FMOVS (R9)(R3), F21
+	WORD  $0x4f951289 // fmla v9.4s, v20.4s, v21.s[0]
+	FMOVS (R9)(R6), F21
+	WORD  $0x4f95128a // fmla v10.4s, v20.4s, v21.s[0]
+	FMOVS (R9)(R7), F21
+	WORD  $0x4f95128b // fmla v11.4s, v20.4s, v21.s[0]
+	FMOVS (R10), F21
+	WORD  $0x4f95128c // fmla v12.4s, v20.4s, v21.s[0]
+	FMOVS (R10)(R3), F21
+	WORD  $0x4f95128d // fmla v13.4s, v20.4s, v21.s[0]
+	FMOVS (R10)(R6), F21
+	WORD  $0x4f95128e // fmla v14.4s, v20.4s, v21.s[0]
+	FMOVS (R10)(R7), F21
+	WORD  $0x4f95128f // fmla v15.4s, v20.4s, v21.s[0]
+	FMOVS (R11), F21
+	WORD  $0x4f951290 // fmla v16.4s, v20.4s, v21.s[0]
+	FMOVS (R11)(R3), F21
+	WORD  $0x4f951291 // fmla v17.4s, v20.4s, v21.s[0]
+	FMOVS (R11)(R6), F21
+	WORD  $0x4f951292 // fmla v18.4s, v20.4s, v21.s[0]
+	FMOVS (R11)(R7), F21
+	WORD  $0x4f951293 // fmla v19.4s, v20.4s, v21.s[0]
+	ADD   R1, R2, R2
+	ADD   R1, R8, R8
+	ADD   R1, R9, R9
+	ADD   R1, R10, R10
+	ADD   R1, R11, R11
+	ADD   R13, R12, R12
+	SUBS  $1, R0, R0
+	BNE   loop20x1
+	MOVD  c+64(FP), R0
+	MOVD  ldc+72(FP), R1
+	LSL   $2, R1, R1
+	ADD   R1, R1, R2
+	ADD   R1<<1, R1, R3
+	ADD   R1<<2, R0, R6
+	ADD   R1<<2, R6, R7
+	ADD   R1<<2, R7, R8
+	ADD   R1<<2, R8, R9
+	MOVBU accumulate+80(FP), R10
+	CMP   $0, R10
+	BEQ   store20x1
+	FMOVQ (R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	WORD  $0x3ce1681f // ldr q31, [x0, x1]
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x3ce2681f // ldr q31, [x0, x2]
+	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x3ce3681f // ldr q31, [x0, x3]
+	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	FMOVQ (R6), F31
+	WORD  $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
+	WORD  $0x3ce168df // ldr q31, [x6, x1]
+	WORD  $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
+	WORD  $0x3ce268df // ldr q31, [x6, x2]
+	WORD  $0x4e3fd4c6 // fadd v6.4s, v6.4s, v31.4s
+	WORD  $0x3ce368df // ldr q31, [x6, x3]
+	WORD  $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
+	FMOVQ (R7), F31
+	WORD  $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
+	WORD  $0x3ce168ff // ldr q31, [x7, x1]
+	WORD  $0x4e3fd529 // fadd v9.4s, v9.4s, v31.4s
+	WORD  $0x3ce268ff // ldr q31, [x7, x2]
+	WORD  $0x4e3fd54a // fadd v10.4s, v10.4s, v31.4s
+	WORD  $0x3ce368ff // ldr q31, [x7, x3]
+	WORD  $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
+	FMOVQ (R8), F31
+	WORD  $0x4e3fd58c // fadd v12.4s, v12.4s, v31.4s
+	WORD  $0x3ce1691f // ldr q31, [x8, x1]
+	WORD  $0x4e3fd5ad // fadd v13.4s, v13.4s, v31.4s
+	WORD  $0x3ce2691f // ldr q31, [x8, x2]
+	WORD  $0x4e3fd5ce // fadd v14.4s, v14.4s, v31.4s
+	WORD  $0x3ce3691f // ldr q31, [x8, x3]
+	WORD  $0x4e3fd5ef // fadd v15.4s, v15.4s, v31.4s
+	FMOVQ (R9), F31
+	WORD  $0x4e3fd610 // fadd v16.4s, v16.4s, v31.4s
+	WORD  $0x3ce1693f // ldr q31, [x9, x1]
+	WORD  $0x4e3fd631 // fadd v17.4s, v17.4s, v31.4s
+	WORD  $0x3ce2693f // ldr q31, [x9, x2]
+	WORD  $0x4e3fd652 // fadd v18.4s, v18.4s, v31.4s
+	WORD  $0x3ce3693f // ldr q31, [x9, x3]
+	WORD  $0x4e3fd673 // fadd v19.4s, v19.4s, v31.4s
+
+store20x1:
+	FMOVQ F0, (R0)
+	WORD  $0x3ca16801 // str q1, [x0, x1]
+	WORD  $0x3ca26802 // str q2, [x0, x2]
+	WORD  $0x3ca36803 // str q3, [x0, x3]
+	FMOVQ F4, (R6)
+	WORD  $0x3ca168c5 // str q5, [x6, x1]
+	WORD  $0x3ca268c6 // str q6, [x6, x2]
+	WORD  $0x3ca368c7 // str q7, [x6, x3]
+	FMOVQ F8, (R7)
+	WORD  $0x3ca168e9 // str q9, [x7, x1]
+	WORD  $0x3ca268ea // str q10, [x7, x2]
+	WORD  $0x3ca368eb // str q11, [x7, x3]
+	FMOVQ F12, (R8)
+	WORD  $0x3ca1690d // str q13, [x8, x1]
+	WORD  $0x3ca2690e // str q14, [x8, x2]
+	WORD  $0x3ca3690f // str q15, [x8, x3]
+	FMOVQ F16, (R9)
+	WORD  $0x3ca16931 // str q17, [x9, x1]
+	WORD  $0x3ca26932 // str q18, [x9, x2]
+	WORD  $0x3ca36933 // str q19, [x9, x3]
+	RET
+
 // func packNEON(dst *float32, width int, src *float32, offsets *int32, rows int, runs *int32, n int)
 TEXT ·packNEON(SB), NOSPLIT, $0-56
 	MOVD dst+0(FP), R0
@@ -5774,6 +6736,40 @@ TEXT ·addBiasNEON(SB), NOSPLIT, $0-28
 	VDUP  V1.S[0], V1.S4
 	VMOVI $0, V2.B16
 	MOVD  y_len+8(FP), R1
+	SUBS  $32, R1, R1
+	BLT   few
+
+some:
+	FMOVQ (R0), F0
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ F0, (R0)
+	FMOVQ 16(R0), F0
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R0), F0
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R0), F0
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 48(R0)
+	FMOVQ 64(R0), F0
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 64(R0)
+	FMOVQ 80(R0), F0
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 80(R0)
+	FMOVQ 96(R0), F0
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 96(R0)
+	FMOVQ 112(R0), F0
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 112(R0)
+	ADD   $128, R0, R0
+	SUBS  $32, R1, R1
+	BGE   some
+
+few:
+	ADD $32, R1, R1
 
 wide:
 	CMP   $4, R1
@@ -5805,6 +6801,48 @@ TEXT ·addBiasReLUNEON(SB), NOSPLIT, $0-28
 	VDUP  V1.S[0], V1.S4
 	VMOVI $0, V2.B16
 	MOVD  y_len+8(FP), R1
+	SUBS  $32, R1, R1
+	BLT   few
+
+some:
+	FMOVQ (R0), F0
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD  $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	FMOVQ F0, (R0)
+	FMOVQ 16(R0), F0
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD  $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R0), F0
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD  $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R0), F0
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD  $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	FMOVQ F0, 48(R0)
+	FMOVQ 64(R0), F0
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD  $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	FMOVQ F0, 64(R0)
+	FMOVQ 80(R0), F0
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD  $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	FMOVQ F0, 80(R0)
+	FMOVQ 96(R0), F0
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD  $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	FMOVQ F0, 96(R0)
+	FMOVQ 112(R0), F0
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD  $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	FMOVQ F0, 112(R0)
+	ADD   $128, R0, R0
+	SUBS  $32, R1, R1
+	BGE   some
+
+few:
+	ADD $32, R1, R1
 
 wide:
 	CMP   $4, R1
@@ -5836,6 +6874,49 @@ TEXT ·addNEON(SB), NOSPLIT, $0-48
 	MOVD dst_base+0(FP), R0
 	MOVD x_base+24(FP), R1
 	MOVD dst_len+8(FP), R2
+	SUBS $32, R2, R2
+	BLT  few
+
+some:
+	FMOVQ (R0), F0
+	FMOVQ (R1), F1
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ F0, (R0)
+	FMOVQ 16(R0), F0
+	FMOVQ 16(R1), F1
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R0), F0
+	FMOVQ 32(R1), F1
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R0), F0
+	FMOVQ 48(R1), F1
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 48(R0)
+	FMOVQ 64(R0), F0
+	FMOVQ 64(R1), F1
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 64(R0)
+	FMOVQ 80(R0), F0
+	FMOVQ 80(R1), F1
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 80(R0)
+	FMOVQ 96(R0), F0
+	FMOVQ 96(R1), F1
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 96(R0)
+	FMOVQ 112(R0), F0
+	FMOVQ 112(R1), F1
+	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 112(R0)
+	ADD   $128, R0, R0
+	ADD   $128, R1, R1
+	SUBS  $32, R2, R2
+	BGE   some
+
+few:
+	ADD $32, R2, R2
 
 wide:
 	CMP   $4, R2
@@ -5871,6 +6952,58 @@ TEXT ·reluBackwardNEON(SB), NOSPLIT, $0-72
 	MOVD  y_base+48(FP), R2
 	VMOVI $0, V2.B16
 	MOVD  dx_len+8(FP), R3
+	SUBS  $32, R3, R3
+	BLT   few
+
+some:
+	FMOVQ (R2), F0
+	FMOVQ (R1), F1
+	WORD  $0x6ea2e400 // fcmgt v0.4s, v0.4s, v2.4s
+	VAND  V0.B16, V1.B16, V1.B16
+	FMOVQ F1, (R0)
+	FMOVQ 16(R2), F0
+	FMOVQ 16(R1), F1
+	WORD  $0x6ea2e400 // fcmgt v0.4s, v0.4s, v2.4s
+	VAND  V0.B16, V1.B16, V1.B16
+	FMOVQ F1, 16(R0)
+	FMOVQ 32(R2), F0
+	FMOVQ 32(R1), F1
+	WORD  $0x6ea2e400 // fcmgt v0.4s, v0.4s, v2.4s
+	VAND  V0.B16, V1.B16, V1.B16
+	FMOVQ F1, 32(R0)
+	FMOVQ 48(R2), F0
+	FMOVQ 48(R1), F1
+	WORD  $0x6ea2e400 // fcmgt v0.4s, v0.4s, v2.4s
+	VAND  V0.B16, V1.B16, V1.B16
+	FMOVQ F1, 48(R0)
+	FMOVQ 64(R2), F0
+	FMOVQ 64(R1), F1
+	WORD  $0x6ea2e400 // fcmgt v0.4s, v0.4s, v2.4s
+	VAND  V0.B16, V1.B16, V1.B16
+	FMOVQ F1, 64(R0)
+	FMOVQ 80(R2), F0
+	FMOVQ 80(R1), F1
+	WORD  $0x6ea2e400 // fcmgt v0.4s, v0.4s, v2.4s
+	VAND  V0.B16, V1.B16, V1.B16
+	FMOVQ F1, 80(R0)
+	FMOVQ 96(R2), F0
+	FMOVQ 96(R1), F1
+	WORD  $0x6ea2e400 // fcmgt v0.4s, v0.4s, v2.4s
+	VAND  V0.B16, V1.B16, V1.B16
+	FMOVQ F1, 96(R0)
+	FMOVQ 112(R2), F0
+	FMOVQ 112(R1), F1
+	WORD  $0x6ea2e400 // fcmgt v0.4s, v0.4s, v2.4s
+	VAND  V0.B16, V1.B16, V1.B16
+	FMOVQ F1, 112(R0)
+	ADD   $128, R0, R0
+	ADD   $128, R1, R1
+	ADD   $128, R2, R2
+	SUBS  $32, R3, R3
+	BGE   some
+
+few:
+	ADD $32, R3, R3
 
 wide:
 	CMP   $4, R3
@@ -5909,17 +7042,91 @@ TEXT ·sumSquaresNEON(SB), NOSPLIT, $0-32
 	VMOVI $0, V2.B16
 	VMOVI $0, V4.B16
 	VMOVI $0, V6.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	VMOVI $0, V17.B16
+	VMOVI $0, V18.B16
+	VMOVI $0, V19.B16
 	MOVD  x_len+8(FP), R1
+	SUBS  $32, R1, R1
+	BLT   few
+
+some:
+	FMOVD (R0), F0
+	WORD  $0x0e617800 // fcvtl v0.2d, v0.2s
+	VFMLA V0.D2, V0.D2, V4.D2
+	FMOVD 8(R0), F1
+	WORD  $0x0e617821 // fcvtl v1.2d, v1.2s
+	VFMLA V1.D2, V1.D2, V5.D2
+	FMOVD 16(R0), F0
+	WORD  $0x0e617800 // fcvtl v0.2d, v0.2s
+	VFMLA V0.D2, V0.D2, V6.D2
+	FMOVD 24(R0), F1
+	WORD  $0x0e617821 // fcvtl v1.2d, v1.2s
+	VFMLA V1.D2, V1.D2, V7.D2
+	FMOVD 32(R0), F0
+	WORD  $0x0e617800 // fcvtl v0.2d, v0.2s
+	VFMLA V0.D2, V0.D2, V8.D2
+	FMOVD 40(R0), F1
+	WORD  $0x0e617821 // fcvtl v1.2d, v1.2s
+	VFMLA V1.D2, V1.D2, V9.D2
+	FMOVD 48(R0), F0
+	WORD  $0x0e617800 // fcvtl v0.2d, v0.2s
+	VFMLA V0.D2, V0.D2, V10.D2
+	FMOVD 56(R0), F1
+	WORD  $0x0e617821 // fcvtl v1.2d, v1.2s
+	VFMLA V1.D2, V1.D2, V11.D2
+	FMOVD 64(R0), F0
+	WORD  $0x0e617800 // fcvtl v0.2d, v0.2s
+	VFMLA V0.D2, V0.D2, V12.D2
+	FMOVD 72(R0), F1
+	WORD  $0x0e617821 // fcvtl v1.2d, v1.2s
+	VFMLA V1.D2, V1.D2, V13.D2
+	FMOVD 80(R0), F0
+	WORD  $0x0e617800 // fcvtl v0.2d, v0.2s
+	VFMLA V0.D2, V0.D2, V14.D2
+	FMOVD 88(R0), F1
+	WORD  $0x0e617821 // fcvtl v1.2d, v1.2s
+	VFMLA V1.D2, V1.D2, V15.D2
+	FMOVD 96(R0), F0
+	WORD  $0x0e617800 // fcvtl v0.2d, v0.2s
+	VFMLA V0.D2, V0.D2, V16.D2
+	FMOVD 104(R0), F1
+	WORD  $0x0e617821 // fcvtl v1.2d, v1.2s
+	VFMLA V1.D2, V1.D2, V17.D2
+	FMOVD 112(R0), F0
+	WORD  $0x0e617800 // fcvtl v0.2d, v0.2s
+	VFMLA V0.D2, V0.D2, V18.D2
+	FMOVD 120(R0), F1
+	WORD  $0x0e617821 // fcvtl v1.2d, v1.2s
+	VFMLA V1.D2, V1.D2, V19.D2
+	ADD   $128, R0, R0
+	SUBS  $32, R1, R1
+	BGE   some
+
+few:
+	ADD $32, R1, R1
 
 wide:
 	CMP   $4, R1
 	BLT   narrow
 	FMOVD (R0), F0
 	WORD  $0x0e617800 // fcvtl v0.2d, v0.2s
+	VFMLA V0.D2, V0.D2, V4.D2
 	FMOVD 8(R0), F1
 	WORD  $0x0e617821 // fcvtl v1.2d, v1.2s
-	VFMLA V0.D2, V0.D2, V2.D2
-	VFMLA V1.D2, V1.D2, V4.D2
+	VFMLA V1.D2, V1.D2, V5.D2
 	ADD   $16, R0, R0
 	SUB   $4, R1, R1
 	B     wide
@@ -5929,16 +7136,29 @@ narrow:
 	BEQ    done
 	FMOVS  (R0), F0
 	FCVTSD F0, F0
-	VFMLA  V0.D2, V0.D2, V6.D2
+	VFMLA  V0.D2, V0.D2, V4.D2
 	ADD    $4, R0, R0
 	SUB    $1, R1, R1
 	B      narrow
 
 done:
-	WORD  $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
-	WORD  $0x6e62d442 // faddp v2.2d, v2.2d, v2.2d
-	WORD  $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
-	FMOVD F2, ret+24(FP)
+	WORD  $0x4e6cd484 // fadd v4.2d, v4.2d, v12.2d
+	WORD  $0x4e6dd4a5 // fadd v5.2d, v5.2d, v13.2d
+	WORD  $0x4e6ed4c6 // fadd v6.2d, v6.2d, v14.2d
+	WORD  $0x4e6fd4e7 // fadd v7.2d, v7.2d, v15.2d
+	WORD  $0x4e70d508 // fadd v8.2d, v8.2d, v16.2d
+	WORD  $0x4e71d529 // fadd v9.2d, v9.2d, v17.2d
+	WORD  $0x4e72d54a // fadd v10.2d, v10.2d, v18.2d
+	WORD  $0x4e73d56b // fadd v11.2d, v11.2d, v19.2d
+	WORD  $0x4e68d484 // fadd v4.2d, v4.2d, v8.2d
+	WORD  $0x4e69d4a5 // fadd v5.2d, v5.2d, v9.2d
+	WORD  $0x4e6ad4c6 // fadd v6.2d, v6.2d, v10.2d
+	WORD  $0x4e6bd4e7 // fadd v7.2d, v7.2d, v11.2d
+	WORD  $0x4e66d484 // fadd v4.2d, v4.2d, v6.2d
+	WORD  $0x4e67d4a5 // fadd v5.2d, v5.2d, v7.2d
+	WORD  $0x4e65d484 // fadd v4.2d, v4.2d, v5.2d
+	WORD  $0x6e64d484 // faddp v4.2d, v4.2d, v4.2d
+	FMOVD F4, ret+24(FP)
 	RET
 
 // func scaleBytesNEON(dst []float32, src []uint8, scale float32)
@@ -5949,6 +7169,65 @@ TEXT ·scaleBytesNEON(SB), NOSPLIT, $0-52
 	VDUP  V1.S[0], V1.S4
 	VMOVI $0, V2.B16
 	MOVD  dst_len+8(FP), R3
+	SUBS  $32, R3, R3
+	BLT   few
+
+some:
+	FMOVS (R1), F0
+	VUXTL V0.B8, V0.H8
+	VUXTL V0.H4, V0.S4
+	WORD  $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	FMOVQ F0, (R0)
+	FMOVS 4(R1), F0
+	VUXTL V0.B8, V0.H8
+	VUXTL V0.H4, V0.S4
+	WORD  $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 16(R0)
+	FMOVS 8(R1), F0
+	VUXTL V0.B8, V0.H8
+	VUXTL V0.H4, V0.S4
+	WORD  $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 32(R0)
+	FMOVS 12(R1), F0
+	VUXTL V0.B8, V0.H8
+	VUXTL V0.H4, V0.S4
+	WORD  $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 48(R0)
+	FMOVS 16(R1), F0
+	VUXTL V0.B8, V0.H8
+	VUXTL V0.H4, V0.S4
+	WORD  $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 64(R0)
+	FMOVS 20(R1), F0
+	VUXTL V0.B8, V0.H8
+	VUXTL V0.H4, V0.S4
+	WORD  $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 80(R0)
+	FMOVS 24(R1), F0
+	VUXTL V0.B8, V0.H8
+	VUXTL V0.H4, V0.S4
+	WORD  $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 96(R0)
+	FMOVS 28(R1), F0
+	VUXTL V0.B8, V0.H8
+	VUXTL V0.H4, V0.S4
+	WORD  $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 112(R0)
+	ADD   $128, R0, R0
+	ADD   $32, R1, R1
+	SUBS  $32, R3, R3
+	BGE   some
+
+few:
+	ADD $32, R3, R3
 
 wide:
 	CMP   $4, R3
@@ -5999,6 +7278,307 @@ TEXT ·maxPool2NEON(SB), NOSPLIT, $0-104
 	MOVD  upper_base+48(FP), R3
 	MOVD  lower_base+72(FP), R6
 	MOVD  y_len+8(FP), R7
+	SUBS  $32, R7, R7
+	BLT   few
+
+some:
+	FMOVQ (R3), F4
+	FMOVQ 16(R3), F5
+	VUZP1 V5.S4, V4.S4, V0.S4
+	VUZP2 V5.S4, V4.S4, V1.S4
+	FMOVQ (R6), F4
+	FMOVQ 16(R6), F5
+	VUZP1 V5.S4, V4.S4, V2.S4
+	VUZP2 V5.S4, V4.S4, V3.S4
+	VORR  V11.B16, V11.B16, V4.B16
+	WORD  $0x6e21e405 // fcmge v5.4s, v0.4s, v1.4s
+	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND  V5.B16, V6.B16, V5.B16
+	VADD  V8.S4, V11.S4, V6.S4
+	VBIT  V5.B16, V1.B16, V0.B16
+	VBIT  V5.B16, V6.B16, V4.B16
+	WORD  $0x6e22e405 // fcmge v5.4s, v0.4s, v2.4s
+	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND  V5.B16, V6.B16, V5.B16
+	VADD  V9.S4, V11.S4, V6.S4
+	VBIT  V5.B16, V2.B16, V0.B16
+	VBIT  V5.B16, V6.B16, V4.B16
+	WORD  $0x6e23e405 // fcmge v5.4s, v0.4s, v3.4s
+	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND  V5.B16, V6.B16, V5.B16
+	VADD  V10.S4, V11.S4, V6.S4
+	VBIT  V5.B16, V3.B16, V0.B16
+	VBIT  V5.B16, V6.B16, V4.B16
+	FMOVQ F0, (R1)
+	FMOVQ F4, (R2)
+	MOVD  $8, R0
+	VDUP  R0, V12.S4
+	VDUP  V12.S[0], V12.S4
+	VADD  V12.S4, V11.S4, V11.S4
+	FMOVQ 32(R3), F4
+	FMOVQ 48(R3), F5
+	VUZP1 V5.S4, V4.S4, V0.S4
+	VUZP2 V5.S4, V4.S4, V1.S4
+	FMOVQ 32(R6), F4
+	FMOVQ 48(R6), F5
+	VUZP1 V5.S4, V4.S4, V2.S4
+	VUZP2 V5.S4, V4.S4, V3.S4
+	VORR  V11.B16, V11.B16, V4.B16
+	WORD  $0x6e21e405 // fcmge v5.4s, v0.4s, v1.4s
+	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND  V5.B16, V6.B16, V5.B16
+	VADD  V8.S4, V11.S4, V6.S4
+	VBIT  V5.B16, V1.B16, V0.B16
+	VBIT  V5.B16, V6.B16, V4.B16
+	WORD  $0x6e22e405 // fcmge v5.4s, v0.4s, v2.4s
+	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND  V5.B16, V6.B16, V5.B16
+	VADD  V9.S4, V11.S4, V6.S4
+	VBIT  V5.B16, V2.B16, V0.B16
+	VBIT  V5.B16, V6.B16, V4.B16
+	WORD  $0x6e23e405 // fcmge v5.4s, v0.4s, v3.4s
+	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND  V5.B16, V6.B16, V5.B16
+	VADD  V10.S4, V11.S4, V6.S4
+	VBIT  V5.B16, V3.B16, V0.B16
+	VBIT  V5.B16, V6.B16, V4.B16
+	FMOVQ F0, 16(R1)
+	FMOVQ F4, 16(R2)
+	MOVD  $8, R0
+	VDUP  R0, V12.S4
+	VDUP  V12.S[0], V12.S4
+	VADD  V12.S4, V11.S4, V11.S4
+	FMOVQ 64(R3), F4
+	FMOVQ 80(R3), F5
+	VUZP1 V5.S4, V4.S4, V0.S4
+	VUZP2 V5.S4, V4.S4, V1.S4
+	FMOVQ 64(R6), F4
+	FMOVQ 80(R6), F5
+	VUZP1 V5.S4, V4.S4, V2.S4
+	VUZP2 V5.S4, V4.S4, V3.S4
+	VORR  V11.B16, V11.B16, V4.B16
+	WORD  $0x6e21e405 // fcmge v5.4s, v0.4s, v1.4s
+	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND  V5.B16, V6.B16, V5.B16
+	VADD  V8.S4, V11.S4, V6.S4
+	VBIT  V5.B16, V1.B16, V0.B16
+	VBIT  V5.B16, V6.B16, V4.B16
+	WORD  $0x6e22e405 // fcmge v5.4s, v0.4s, v2.4s
+	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND  V5.B16, V6.B16, V5.B16
+	VADD  V9.S4, V11.S4, V6.S4
+	VBIT  V5.B16, V2.B16, V0.B16
+	VBIT  V5.B16, V6.B16, V4.B16
+	WORD  $0x6e23e405 // fcmge v5.4s, v0.4s, v3.4s
+	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND  V5.B16, V6.B16, V5.B16
+	VADD  V10.S4, V11.S4, V6.S4
+	VBIT  V5.B16, V3.B16, V0.B16
+	VBIT  V5.B16, V6.B16, V4.B16
+	FMOVQ F0, 32(R1)
+	FMOVQ F4, 32(R2)
+	MOVD  $8, R0
+	VDUP  R0, V12.S4
+	VDUP  V12.S[0], V12.S4
+	VADD  V12.S4, V11.S4, V11.S4
+	FMOVQ 96(R3), F4
+	FMOVQ 112(R3), F5
+	VUZP1 V5.S4, V4.S4, V0.S4
+	VUZP2 V5.S4, V4.S4, V1.S4
+	FMOVQ 96(R6), F4
+	FMOVQ 112(R6), F5
+	VUZP1 V5.S4, V4.S4, V2.S4
+	VUZP2 V5.S4, V4.S4, V3.S4
+	VORR  V11.B16, V11.B16, V4.B16
+	WORD  $0x6e21e405 // fcmge v5.4s, v0.4s, v1.4s
+	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND  V5.B16, V6.B16, V5.B16
+	VADD  V8.S4, V11.S4, V6.S4
+	VBIT  V5.B16, V1.B16, V0.B16
+	VBIT  V5.B16, V6.B16, V4.B16
+	WORD  $0x6e22e405 // fcmge v5.4s, v0.4s, v2.4s
+	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND  V5.B16, V6.B16, V5.B16
+	VADD  V9.S4, V11.S4, V6.S4
+	VBIT  V5.B16, V2.B16, V0.B16
+	VBIT  V5.B16, V6.B16, V4.B16
+	WORD  $0x6e23e405 // fcmge v5.4s, v0.4s, v3.4s
+	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND  V5.B16, V6.B16, V5.B16
+	VADD  V10.S4, V11.S4, V6.S4
+	VBIT  V5.B16, V3.B16, V0.B16
+	VBIT  V5.B16, V6.B16, V4.B16
+	FMOVQ F0, 48(R1)
+	FMOVQ F4, 48(R2)
+	MOVD  $8, R0
+	VDUP  R0, V12.S4
+	VDUP  V12.S[0], V12.S4
+	VADD  V12.S4, V11.S4, V11.S4
+	FMOVQ 128(R3), F4
+	FMOVQ 144(R3), F5
+	VUZP1 V5.S4, V4.S4, V0.S4
+	VUZP2 V5.S4, V4.S4, V1.S4
+	FMOVQ 128(R6), F4
+	FMOVQ 144(R6), F5
+	VUZP1 V5.S4, V4.S4, V2.S4
+	VUZP2 V5.S4, V4.S4, V3.S4
+	VORR  V11.B16, V11.B16, V4.B16
+	WORD  $0x6e21e405 // fcmge v5.4s, v0.4s, v1.4s
+	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND  V5.B16, V6.B16, V5.B16
+	VADD  V8.S4, V11.S4, V6.S4
+	VBIT  V5.B16, V1.B16, V0.B16
+	VBIT  V5.B16, V6.B16, V4.B16
+	WORD  $0x6e22e405 // fcmge v5.4s, v0.4s, v2.4s
+	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND  V5.B16, V6.B16, V5.B16
+	VADD  V9.S4, V11.S4, V6.S4
+	VBIT  V5.B16, V2.B16, V0.B16
+	VBIT  V5.B16, V6.B16, V4.B16
+	WORD  $0x6e23e405 // fcmge v5.4s, v0.4s, v3.4s
+	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND  V5.B16, V6.B16, V5.B16
+	VADD  V10.S4, V11.S4, V6.S4
+	VBIT  V5.B16, V3.B16, V0.B16
+	VBIT  V5.B16, V6.B16, V4.B16
+	FMOVQ F0, 64(R1)
+	FMOVQ F4, 64(R2)
+	MOVD  $8, R0
+	VDUP  R0, V12.S4
+	VDUP  V12.S[0], V12.S4
+	VADD  V12.S4, V11.S4, V11.S4
+	FMOVQ 160(R3), F4
+	FMOVQ 176(R3), F5
+	VUZP1 V5.S4, V4.S4, V0.S4
+	VUZP2 V5.S4, V4.S4, V1.S4
+	FMOVQ 160(R6), F4
+	FMOVQ 176(R6), F5
+	VUZP1 V5.S4, V4.S4, V2.S4
+	VUZP2 V5.S4, V4.S4, V3.S4
+	VORR  V11.B16, V11.B16, V4.B16
+	WORD  $0x6e21e405 // fcmge v5.4s, v0.4s, v1.4s
+	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND  V5.B16, V6.B16, V5.B16
+	VADD  V8.S4, V11.S4, V6.S4
+	VBIT  V5.B16, V1.B16, V0.B16
+	VBIT  V5.B16, V6.B16, V4.B16
+	WORD  $0x6e22e405 // fcmge v5.4s, v0.4s, v2.4s
+	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND  V5.B16, V6.B16, V5.B16
+	VADD  V9.S4, V11.S4, V6.S4
+	VBIT  V5.B16, V2.B16, V0.B16
+	VBIT  V5.B16, V6.B16, V4.B16
+	WORD  $0x6e23e405 // fcmge v5.4s, v0.4s, v3.4s
+	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND  V5.B16, V6.B16, V5.B16
+	VADD  V10.S4, V11.S4, V6.S4
+	VBIT  V5.B16, V3.B16, V0.B16
+	VBIT  V5.B16, V6.B16, V4.B16
+	FMOVQ F0, 80(R1)
+	FMOVQ F4, 80(R2)
+	MOVD  $8, R0
+	VDUP  R0, V12.S4
+	VDUP  V12.S[0], V12.S4
+	VADD  V12.S4, V11.S4, V11.S4
+	FMOVQ 192(R3), F4
+	FMOVQ 208(R3), F5
+	VUZP1 V5.S4, V4.S4, V0.S4
+	VUZP2 V5.S4, V4.S4, V1.S4
+	FMOVQ 192(R6), F4
+	FMOVQ 208(R6), F5
+	VUZP1 V5.S4, V4.S4, V2.S4
+	VUZP2 V5.S4, V4.S4, V3.S4
+	VORR  V11.B16, V11.B16, V4.B16
+	WORD  $0x6e21e405 // fcmge v5.4s, v0.4s, v1.4s
+	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND  V5.B16, V6.B16, V5.B16
+	VADD  V8.S4, V11.S4, V6.S4
+	VBIT  V5.B16, V1.B16, V0.B16
+	VBIT  V5.B16, V6.B16, V4.B16
+	WORD  $0x6e22e405 // fcmge v5.4s, v0.4s, v2.4s
+	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND  V5.B16, V6.B16, V5.B16
+	VADD  V9.S4, V11.S4, V6.S4
+	VBIT  V5.B16, V2.B16, V0.B16
+	VBIT  V5.B16, V6.B16, V4.B16
+	WORD  $0x6e23e405 // fcmge v5.4s, v0.4s, v3.4s
+	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND  V5.B16, V6.B16, V5.B16
+	VADD  V10.S4, V11.S4, V6.S4
+	VBIT  V5.B16, V3.B16, V0.B16
+	VBIT  V5.B16, V6.B16, V4.B16
+	FMOVQ F0, 96(R1)
+	FMOVQ F4, 96(R2)
+	MOVD  $8, R0
+	VDUP  R0, V12.S4
+	VDUP  V12.S[0], V12.S4
+	VADD  V12.S4, V11.S4, V11.S4
+	FMOVQ 224(R3), F4
+	FMOVQ 240(R3), F5
+	VUZP1 V5.S4, V4.S4, V0.S4
+	VUZP2 V5.S4, V4.S4, V1.S4
+	FMOVQ 224(R6), F4
+	FMOVQ 240(R6), F5
+	VUZP1 V5.S4, V4.S4, V2.S4
+	VUZP2 V5.S4, V4.S4, V3.S4
+	VORR  V11.B16, V11.B16, V4.B16
+	WORD  $0x6e21e405 // fcmge v5.4s, v0.4s, v1.4s
+	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND  V5.B16, V6.B16, V5.B16
+	VADD  V8.S4, V11.S4, V6.S4
+	VBIT  V5.B16, V1.B16, V0.B16
+	VBIT  V5.B16, V6.B16, V4.B16
+	WORD  $0x6e22e405 // fcmge v5.4s, v0.4s, v2.4s
+	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND  V5.B16, V6.B16, V5.B16
+	VADD  V9.S4, V11.S4, V6.S4
+	VBIT  V5.B16, V2.B16, V0.B16
+	VBIT  V5.B16, V6.B16, V4.B16
+	WORD  $0x6e23e405 // fcmge v5.4s, v0.4s, v3.4s
+	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND  V5.B16, V6.B16, V5.B16
+	VADD  V10.S4, V11.S4, V6.S4
+	VBIT  V5.B16, V3.B16, V0.B16
+	VBIT  V5.B16, V6.B16, V4.B16
+	FMOVQ F0, 112(R1)
+	FMOVQ F4, 112(R2)
+	MOVD  $8, R0
+	VDUP  R0, V12.S4
+	VDUP  V12.S[0], V12.S4
+	VADD  V12.S4, V11.S4, V11.S4
+	ADD   $128, R1, R1
+	ADD   $128, R2, R2
+	ADD   $256, R3, R3
+	ADD   $256, R6, R6
+	SUBS  $32, R7, R7
+	BGE   some
+
+few:
+	ADD $32, R7, R7
 
 wide:
 	CMP   $4, R7
@@ -6127,7 +7707,7 @@ TEXT ·sumPatches5x5NEON(SB), NOSPLIT, $0-48
 	MOVD  offsets+24(FP), R11
 	MOVD  n+32(FP), R12
 
-rows0:
+rows:
 	MOVW  (R11), R2
 	ADD   R2<<2, R1, R2
 	ADD   R3, R2, R6
@@ -6135,61 +7715,60 @@ rows0:
 	ADD   R3, R7, R8
 	ADD   R3, R8, R9
 	FMOVS (R10), F30
-	VDUP  V30.S[0], V30.S4
-	FMOVQ (R2), F31
-	VFMLA V31.S4, V30.S4, V0.S4
-	FMOVQ 16(R2), F31
-	VFMLA V31.S4, V30.S4, V1.S4
-	FMOVQ 32(R2), F31
-	VFMLA V31.S4, V30.S4, V2.S4
-	FMOVQ 48(R2), F31
-	VFMLA V31.S4, V30.S4, V3.S4
-	FMOVQ 64(R2), F31
-	VFMLA V31.S4, V30.S4, V4.S4
-	FMOVQ (R6), F31
-	VFMLA V31.S4, V30.S4, V5.S4
-	FMOVQ 16(R6), F31
-	VFMLA V31.S4, V30.S4, V6.S4
-	FMOVQ 32(R6), F31
-	VFMLA V31.S4, V30.S4, V7.S4
-	FMOVQ 48(R6), F31
-	VFMLA V31.S4, V30.S4, V8.S4
-	FMOVQ 64(R6), F31
-	VFMLA V31.S4, V30.S4, V9.S4
-	FMOVQ (R7), F31
-	VFMLA V31.S4, V30.S4, V10.S4
-	FMOVQ 16(R7), F31
-	VFMLA V31.S4, V30.S4, V11.S4
-	FMOVQ 32(R7), F31
-	VFMLA V31.S4, V30.S4, V12.S4
-	FMOVQ 48(R7), F31
-	VFMLA V31.S4, V30.S4, V13.S4
-	FMOVQ 64(R7), F31
-	VFMLA V31.S4, V30.S4, V14.S4
-	FMOVQ (R8), F31
-	VFMLA V31.S4, V30.S4, V15.S4
-	FMOVQ 16(R8), F31
-	VFMLA V31.S4, V30.S4, V16.S4
-	FMOVQ 32(R8), F31
-	VFMLA V31.S4, V30.S4, V17.S4
-	FMOVQ 48(R8), F31
-	VFMLA V31.S4, V30.S4, V18.S4
-	FMOVQ 64(R8), F31
-	VFMLA V31.S4, V30.S4, V19.S4
-	FMOVQ (R9), F31
-	VFMLA V31.S4, V30.S4, V20.S4
-	FMOVQ 16(R9), F31
-	VFMLA V31.S4, V30.S4, V21.S4
-	FMOVQ 32(R9), F31
-	VFMLA V31.S4, V30.S4, V22.S4
-	FMOVQ 48(R9), F31
-	VFMLA V31.S4, V30.S4, V23.S4
-	FMOVQ 64(R9), F31
-	VFMLA V31.S4, V30.S4, V24.S4
+	FMOVQ (R2), F29
+	WORD  $0x4f9e13a0 // fmla v0.4s, v29.4s, v30.s[0]
+	FMOVQ 16(R2), F29
+	WORD  $0x4f9e13a1 // fmla v1.4s, v29.4s, v30.s[0]
+	FMOVQ 32(R2), F29
+	WORD  $0x4f9e13a2 // fmla v2.4s, v29.4s, v30.s[0]
+	FMOVQ 48(R2), F29
+	WORD  $0x4f9e13a3 // fmla v3.4s, v29.4s, v30.s[0]
+	FMOVQ 64(R2), F29
+	WORD  $0x4f9e13a4 // fmla v4.4s, v29.4s, v30.s[0]
+	FMOVQ (R6), F29
+	WORD  $0x4f9e13a5 // fmla v5.4s, v29.4s, v30.s[0]
+	FMOVQ 16(R6), F29
+	WORD  $0x4f9e13a6 // fmla v6.4s, v29.4s, v30.s[0]
+	FMOVQ 32(R6), F29
+	WORD  $0x4f9e13a7 // fmla v7.4s, v29.4s, v30.s[0]
+	FMOVQ 48(R6), F29
+	WORD  $0x4f9e13a8 // fmla v8.4s, v29.4s, v30.s[0]
+	FMOVQ 64(R6), F29
+	WORD  $0x4f9e13a9 // fmla v9.4s, v29.4s, v30.s[0]
+	FMOVQ (R7), F29
+	WORD  $0x4f9e13aa // fmla v10.4s, v29.4s, v30.s[0]
+	FMOVQ 16(R7), F29
+	WORD  $0x4f9e13ab // fmla v11.4s, v29.4s, v30.s[0]
+	FMOVQ 32(R7), F29
+	WORD  $0x4f9e13ac // fmla v12.4s, v29.4s, v30.s[0]
+	FMOVQ 48(R7), F29
+	WORD  $0x4f9e13ad // fmla v13.4s, v29.4s, v30.s[0]
+	FMOVQ 64(R7), F29
+	WORD  $0x4f9e13ae // fmla v14.4s, v29.4s, v30.s[0]
+	FMOVQ (R8), F29
+	WORD  $0x4f9e13af // fmla v15.4s, v29.4s, v30.s[0]
+	FMOVQ 16(R8), F29
+	WORD  $0x4f9e13b0 // fmla v16.4s, v29.4s, v30.s[0]
+	FMOVQ 32(R8), F29
+	WORD  $0x4f9e13b1 // fmla v17.4s, v29.4s, v30.s[0]
+	FMOVQ 48(R8), F29
+	WORD  $0x4f9e13b2 // fmla v18.4s, v29.4s, v30.s[0]
+	FMOVQ 64(R8), F29
+	WORD  $0x4f9e13b3 // fmla v19.4s, v29.4s, v30.s[0]
+	FMOVQ (R9), F29
+	WORD  $0x4f9e13b4 // fmla v20.4s, v29.4s, v30.s[0]
+	FMOVQ 16(R9), F29
+	WORD  $0x4f9e13b5 // fmla v21.4s, v29.4s, v30.s[0]
+	FMOVQ 32(R9), F29
+	WORD  $0x4f9e13b6 // fmla v22.4s, v29.4s, v30.s[0]
+	FMOVQ 48(R9), F29
+	WORD  $0x4f9e13b7 // fmla v23.4s, v29.4s, v30.s[0]
+	FMOVQ 64(R9), F29
+	WORD  $0x4f9e13b8 // fmla v24.4s, v29.4s, v30.s[0]
 	ADD   $4, R11, R11
 	ADD   $4, R10, R10
 	SUBS  $1, R12, R12
-	BNE   rows0
+	BNE   rows
 	FMOVQ F0, (R0)
 	FMOVQ F1, 16(R0)
 	FMOVQ F2, 32(R0)
@@ -6261,17 +7840,16 @@ rows0:
 	ADD   R2, R6, R7
 	ADD   R2, R7, R8
 	FMOVS (R9), F30
-	VDUP  V30.S[0], V30.S4
 	FMOVQ (R0), F29
 	FMOVQ 16(R0), F28
 	FMOVQ 32(R0), F27
 	FMOVQ 48(R0), F26
 	FMOVQ 64(R0), F25
-	VFMLA V0.S4, V30.S4, V29.S4
-	VFMLA V1.S4, V30.S4, V28.S4
-	VFMLA V2.S4, V30.S4, V27.S4
-	VFMLA V3.S4, V30.S4, V26.S4
-	VFMLA V4.S4, V30.S4, V25.S4
+	WORD  $0x4f9e101d // fmla v29.4s, v0.4s, v30.s[0]
+	WORD  $0x4f9e103c // fmla v28.4s, v1.4s, v30.s[0]
+	WORD  $0x4f9e105b // fmla v27.4s, v2.4s, v30.s[0]
+	WORD  $0x4f9e107a // fmla v26.4s, v3.4s, v30.s[0]
+	WORD  $0x4f9e1099 // fmla v25.4s, v4.4s, v30.s[0]
 	FMOVQ F29, (R0)
 	FMOVQ F28, 16(R0)
 	FMOVQ F27, 32(R0)
@@ -6282,11 +7860,11 @@ rows0:
 	FMOVQ 32(R3), F27
 	FMOVQ 48(R3), F26
 	FMOVQ 64(R3), F25
-	VFMLA V5.S4, V30.S4, V29.S4
-	VFMLA V6.S4, V30.S4, V28.S4
-	VFMLA V7.S4, V30.S4, V27.S4
-	VFMLA V8.S4, V30.S4, V26.S4
-	VFMLA V9.S4, V30.S4, V25.S4
+	WORD  $0x4f9e10bd // fmla v29.4s, v5.4s, v30.s[0]
+	WORD  $0x4f9e10dc // fmla v28.4s, v6.4s, v30.s[0]
+	WORD  $0x4f9e10fb // fmla v27.4s, v7.4s, v30.s[0]
+	WORD  $0x4f9e111a // fmla v26.4s, v8.4s, v30.s[0]
+	WORD  $0x4f9e1139 // fmla v25.4s, v9.4s, v30.s[0]
 	FMOVQ F29, (R3)
 	FMOVQ F28, 16(R3)
 	FMOVQ F27, 32(R3)
@@ -6297,11 +7875,11 @@ rows0:
 	FMOVQ 32(R6), F27
 	FMOVQ 48(R6), F26
 	FMOVQ 64(R6), F25
-	VFMLA V10.S4, V30.S4, V29.S4
-	VFMLA V11.S4, V30.S4, V28.S4
-	VFMLA V12.S4, V30.S4, V27.S4
-	VFMLA V13.S4, V30.S4, V26.S4
-	VFMLA V14.S4, V30.S4, V25.S4
+	WORD  $0x4f9e115d // fmla v29.4s, v10.4s, v30.s[0]
+	WORD  $0x4f9e117c // fmla v28.4s, v11.4s, v30.s[0]
+	WORD  $0x4f9e119b // fmla v27.4s, v12.4s, v30.s[0]
+	WORD  $0x4f9e11ba // fmla v26.4s, v13.4s, v30.s[0]
+	WORD  $0x4f9e11d9 // fmla v25.4s, v14.4s, v30.s[0]
 	FMOVQ F29, (R6)
 	FMOVQ F28, 16(R6)
 	FMOVQ F27, 32(R6)
@@ -6312,11 +7890,11 @@ rows0:
 	FMOVQ 32(R7), F27
 	FMOVQ 48(R7), F26
 	FMOVQ 64(R7), F25
-	VFMLA V15.S4, V30.S4, V29.S4
-	VFMLA V16.S4, V30.S4, V28.S4
-	VFMLA V17.S4, V30.S4, V27.S4
-	VFMLA V18.S4, V30.S4, V26.S4
-	VFMLA V19.S4, V30.S4, V25.S4
+	WORD  $0x4f9e11fd // fmla v29.4s, v15.4s, v30.s[0]
+	WORD  $0x4f9e121c // fmla v28.4s, v16.4s, v30.s[0]
+	WORD  $0x4f9e123b // fmla v27.4s, v17.4s, v30.s[0]
+	WORD  $0x4f9e125a // fmla v26.4s, v18.4s, v30.s[0]
+	WORD  $0x4f9e1279 // fmla v25.4s, v19.4s, v30.s[0]
 	FMOVQ F29, (R7)
 	FMOVQ F28, 16(R7)
 	FMOVQ F27, 32(R7)
@@ -6327,11 +7905,11 @@ rows0:
 	FMOVQ 32(R8), F27
 	FMOVQ 48(R8), F26
 	FMOVQ 64(R8), F25
-	VFMLA V20.S4, V30.S4, V29.S4
-	VFMLA V21.S4, V30.S4, V28.S4
-	VFMLA V22.S4, V30.S4, V27.S4
-	VFMLA V23.S4, V30.S4, V26.S4
-	VFMLA V24.S4, V30.S4, V25.S4
+	WORD  $0x4f9e129d // fmla v29.4s, v20.4s, v30.s[0]
+	WORD  $0x4f9e12bc // fmla v28.4s, v21.4s, v30.s[0]
+	WORD  $0x4f9e12db // fmla v27.4s, v22.4s, v30.s[0]
+	WORD  $0x4f9e12fa // fmla v26.4s, v23.4s, v30.s[0]
+	WORD  $0x4f9e1319 // fmla v25.4s, v24.4s, v30.s[0]
 	FMOVQ F29, (R8)
 	FMOVQ F28, 16(R8)
 	FMOVQ F27, 32(R8)
@@ -6350,38 +7928,132 @@ TEXT ·sumPatches5x1NEON(SB), NOSPLIT, $0-48
 	MOVD  pitch+40(FP), R3
 	LSL   $2, R3, R3
 	ADD   R3<<1, R3, R2
+	ADD   R3, R3, R6
+	ADD   R3, R6, R7
+	ADD   R3, R7, R8
 	FMOVQ (R0), F0
 	FMOVQ 16(R0), F1
 	FMOVQ 32(R0), F2
 	FMOVQ 48(R0), F3
 	FMOVQ 64(R0), F4
-	MOVD  values+16(FP), R10
-	MOVD  offsets+24(FP), R11
-	MOVD  n+32(FP), R12
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	VMOVI $0, V17.B16
+	VMOVI $0, V18.B16
+	VMOVI $0, V19.B16
+	MOVD  values+16(FP), R9
+	MOVD  offsets+24(FP), R10
+	MOVD  n+32(FP), R11
+	SUBS  $4, R11, R11
+	BLT   rowsfew
 
-rows0:
-	MOVW  (R11), R2
+rowssome:
+	MOVW  (R10), R2
 	ADD   R2<<2, R1, R2
-	ADD   R3, R2, R6
-	ADD   R3, R6, R7
-	ADD   R3, R7, R8
-	ADD   R3, R8, R9
-	FMOVS (R10), F30
-	VDUP  V30.S[0], V30.S4
-	FMOVQ (R2), F31
-	VFMLA V31.S4, V30.S4, V0.S4
-	FMOVQ (R6), F31
-	VFMLA V31.S4, V30.S4, V1.S4
-	FMOVQ (R7), F31
-	VFMLA V31.S4, V30.S4, V2.S4
-	FMOVQ (R8), F31
-	VFMLA V31.S4, V30.S4, V3.S4
-	FMOVQ (R9), F31
-	VFMLA V31.S4, V30.S4, V4.S4
-	ADD   $4, R11, R11
+	FMOVS (R9), F30
+	FMOVQ (R2), F29
+	WORD  $0x4f9e13a0 // fmla v0.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce3685d // ldr q29, [x2, x3]
+	WORD  $0x4f9e13a1 // fmla v1.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce6685d // ldr q29, [x2, x6]
+	WORD  $0x4f9e13a2 // fmla v2.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce7685d // ldr q29, [x2, x7]
+	WORD  $0x4f9e13a3 // fmla v3.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce8685d // ldr q29, [x2, x8]
+	WORD  $0x4f9e13a4 // fmla v4.4s, v29.4s, v30.s[0]
+	MOVW  4(R10), R2
+	ADD   R2<<2, R1, R2
+	FMOVS 4(R9), F30
+	FMOVQ (R2), F29
+	WORD  $0x4f9e13a5 // fmla v5.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce3685d // ldr q29, [x2, x3]
+	WORD  $0x4f9e13a6 // fmla v6.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce6685d // ldr q29, [x2, x6]
+	WORD  $0x4f9e13a7 // fmla v7.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce7685d // ldr q29, [x2, x7]
+	WORD  $0x4f9e13a8 // fmla v8.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce8685d // ldr q29, [x2, x8]
+	WORD  $0x4f9e13a9 // fmla v9.4s, v29.4s, v30.s[0]
+	MOVW  8(R10), R2
+	ADD   R2<<2, R1, R2
+	FMOVS 8(R9), F30
+	FMOVQ (R2), F29
+	WORD  $0x4f9e13aa // fmla v10.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce3685d // ldr q29, [x2, x3]
+	WORD  $0x4f9e13ab // fmla v11.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce6685d // ldr q29, [x2, x6]
+	WORD  $0x4f9e13ac // fmla v12.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce7685d // ldr q29, [x2, x7]
+	WORD  $0x4f9e13ad // fmla v13.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce8685d // ldr q29, [x2, x8]
+	WORD  $0x4f9e13ae // fmla v14.4s, v29.4s, v30.s[0]
+	MOVW  12(R10), R2
+	ADD   R2<<2, R1, R2
+	FMOVS 12(R9), F30
+	FMOVQ (R2), F29
+	WORD  $0x4f9e13af // fmla v15.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce3685d // ldr q29, [x2, x3]
+	WORD  $0x4f9e13b0 // fmla v16.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce6685d // ldr q29, [x2, x6]
+	WORD  $0x4f9e13b1 // fmla v17.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce7685d // ldr q29, [x2, x7]
+	WORD  $0x4f9e13b2 // fmla v18.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce8685d // ldr q29, [x2, x8]
+	WORD  $0x4f9e13b3 // fmla v19.4s, v29.4s, v30.s[0]
+	ADD   $16, R10, R10
+	ADD   $16, R9, R9
+	SUBS  $4, R11, R11
+	BGE   rowssome
+
+rowsfew:
+	ADDS $4, R11, R11
+	BEQ  rowsend
+
+rows:
+	MOVW  (R10), R2
+	ADD   R2<<2, R1, R2
+	FMOVS (R9), F30
+	FMOVQ (R2), F29
+	WORD  $0x4f9e13a0 // fmla v0.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce3685d // ldr q29, [x2, x3]
+	WORD  $0x4f9e13a1 // fmla v1.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce6685d // ldr q29, [x2, x6]
+	WORD  $0x4f9e13a2 // fmla v2.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce7685d // ldr q29, [x2, x7]
+	WORD  $0x4f9e13a3 // fmla v3.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce8685d // ldr q29, [x2, x8]
+	WORD  $0x4f9e13a4 // fmla v4.4s, v29.4s, v30.s[0]
 	ADD   $4, R10, R10
-	SUBS  $1, R12, R12
-	BNE   rows0
+	ADD   $4, R9, R9
+	SUBS  $1, R11, R11
+	BNE   rows
+
+rowsend:
+	WORD  $0x4e25d400 // fadd v0.4s, v0.4s, v5.4s
+	WORD  $0x4e26d421 // fadd v1.4s, v1.4s, v6.4s
+	WORD  $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
+	WORD  $0x4e28d463 // fadd v3.4s, v3.4s, v8.4s
+	WORD  $0x4e29d484 // fadd v4.4s, v4.4s, v9.4s
+	WORD  $0x4e2ad400 // fadd v0.4s, v0.4s, v10.4s
+	WORD  $0x4e2bd421 // fadd v1.4s, v1.4s, v11.4s
+	WORD  $0x4e2cd442 // fadd v2.4s, v2.4s, v12.4s
+	WORD  $0x4e2dd463 // fadd v3.4s, v3.4s, v13.4s
+	WORD  $0x4e2ed484 // fadd v4.4s, v4.4s, v14.4s
+	WORD  $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	WORD  $0x4e30d421 // fadd v1.4s, v1.4s, v16.4s
+	WORD  $0x4e31d442 // fadd v2.4s, v2.4s, v17.4s
+	WORD  $0x4e32d463 // fadd v3.4s, v3.4s, v18.4s
+	WORD  $0x4e33d484 // fadd v4.4s, v4.4s, v19.4s
 	FMOVQ F0, (R0)
 	FMOVQ F1, 16(R0)
 	FMOVQ F2, 32(R0)
@@ -6396,43 +8068,109 @@ TEXT ·addPatches5x1NEON(SB), NOSPLIT, $0-48
 	MOVD  pitch+40(FP), R2
 	LSL   $2, R2, R2
 	ADD   R2<<1, R2, R3
+	ADD   R2, R2, R3
+	ADD   R2, R3, R6
+	ADD   R2, R6, R7
 	FMOVQ (R0), F0
 	FMOVQ 16(R0), F1
 	FMOVQ 32(R0), F2
 	FMOVQ 48(R0), F3
 	FMOVQ 64(R0), F4
-	MOVD  values+16(FP), R9
-	MOVD  offsets+24(FP), R10
-	MOVD  n+32(FP), R11
+	MOVD  values+16(FP), R8
+	MOVD  offsets+24(FP), R9
+	MOVD  n+32(FP), R10
+	SUBS  $3, R10, R10
+	BLT   rows0few
+
+rows0some:
+	MOVW  (R9), R0
+	ADD   R0<<2, R1, R0
+	FMOVS (R8), F30
+	FMOVQ (R0), F29
+	WORD  $0x3ce2681c // ldr q28, [x0, x2]
+	WORD  $0x3ce3681b // ldr q27, [x0, x3]
+	WORD  $0x3ce6681a // ldr q26, [x0, x6]
+	WORD  $0x3ce76819 // ldr q25, [x0, x7]
+	WORD  $0x4f9e101d // fmla v29.4s, v0.4s, v30.s[0]
+	WORD  $0x4f9e103c // fmla v28.4s, v1.4s, v30.s[0]
+	WORD  $0x4f9e105b // fmla v27.4s, v2.4s, v30.s[0]
+	WORD  $0x4f9e107a // fmla v26.4s, v3.4s, v30.s[0]
+	WORD  $0x4f9e1099 // fmla v25.4s, v4.4s, v30.s[0]
+	FMOVQ F29, (R0)
+	WORD  $0x3ca2681c // str q28, [x0, x2]
+	WORD  $0x3ca3681b // str q27, [x0, x3]
+	WORD  $0x3ca6681a // str q26, [x0, x6]
+	WORD  $0x3ca76819 // str q25, [x0, x7]
+	MOVW  4(R9), R0
+	ADD   R0<<2, R1, R0
+	FMOVS 4(R8), F30
+	FMOVQ (R0), F29
+	WORD  $0x3ce2681c // ldr q28, [x0, x2]
+	WORD  $0x3ce3681b // ldr q27, [x0, x3]
+	WORD  $0x3ce6681a // ldr q26, [x0, x6]
+	WORD  $0x3ce76819 // ldr q25, [x0, x7]
+	WORD  $0x4f9e101d // fmla v29.4s, v0.4s, v30.s[0]
+	WORD  $0x4f9e103c // fmla v28.4s, v1.4s, v30.s[0]
+	WORD  $0x4f9e105b // fmla v27.4s, v2.4s, v30.s[0]
+	WORD  $0x4f9e107a // fmla v26.4s, v3.4s, v30.s[0]
+	WORD  $0x4f9e1099 // fmla v25.4s, v4.4s, v30.s[0]
+	FMOVQ F29, (R0)
+	WORD  $0x3ca2681c // str q28, [x0, x2]
+	WORD  $0x3ca3681b // str q27, [x0, x3]
+	WORD  $0x3ca6681a // str q26, [x0, x6]
+	WORD  $0x3ca76819 // str q25, [x0, x7]
+	MOVW  8(R9), R0
+	ADD   R0<<2, R1, R0
+	FMOVS 8(R8), F30
+	FMOVQ (R0), F29
+	WORD  $0x3ce2681c // ldr q28, [x0, x2]
+	WORD  $0x3ce3681b // ldr q27, [x0, x3]
+	WORD  $0x3ce6681a // ldr q26, [x0, x6]
+	WORD  $0x3ce76819 // ldr q25, [x0, x7]
+	WORD  $0x4f9e101d // fmla v29.4s, v0.4s, v30.s[0]
+	WORD  $0x4f9e103c // fmla v28.4s, v1.4s, v30.s[0]
+	WORD  $0x4f9e105b // fmla v27.4s, v2.4s, v30.s[0]
+	WORD  $0x4f9e107a // fmla v26.4s, v3.4s, v30.s[0]
+	WORD  $0x4f9e1099 // fmla v25.4s, v4.4s, v30.s[0]
+	FMOVQ F29, (R0)
+	WORD  $0x3ca2681c // str q28, [x0, x2]
+	WORD  $0x3ca3681b // str q27, [x0, x3]
+	WORD  $0x3ca6681a // str q26, [x0, x6]
+	WORD  $0x3ca76819 // str q25, [x0, x7]
+	ADD   $12, R9, R9
+	ADD   $12, R8, R8
+	SUBS  $3, R10, R10
+	BGE   rows0some
+
+rows0few:
+	ADDS $3, R10, R10
+	BEQ  rows0end
 
 rows0:
-	MOVW  (R10), R0
+	MOVW  (R9), R0
 	ADD   R0<<2, R1, R0
-	ADD   R2, R0, R3
-	ADD   R2, R3, R6
-	ADD   R2, R6, R7
-	ADD   R2, R7, R8
-	FMOVS (R9), F30
-	VDUP  V30.S[0], V30.S4
+	FMOVS (R8), F30
 	FMOVQ (R0), F29
-	FMOVQ (R3), F28
-	FMOVQ (R6), F27
-	FMOVQ (R7), F26
-	FMOVQ (R8), F25
-	VFMLA V0.S4, V30.S4, V29.S4
-	VFMLA V1.S4, V30.S4, V28.S4
-	VFMLA V2.S4, V30.S4, V27.S4
-	VFMLA V3.S4, V30.S4, V26.S4
-	VFMLA V4.S4, V30.S4, V25.S4
+	WORD  $0x3ce2681c // ldr q28, [x0, x2]
+	WORD  $0x3ce3681b // ldr q27, [x0, x3]
+	WORD  $0x3ce6681a // ldr q26, [x0, x6]
+	WORD  $0x3ce76819 // ldr q25, [x0, x7]
+	WORD  $0x4f9e101d // fmla v29.4s, v0.4s, v30.s[0]
+	WORD  $0x4f9e103c // fmla v28.4s, v1.4s, v30.s[0]
+	WORD  $0x4f9e105b // fmla v27.4s, v2.4s, v30.s[0]
+	WORD  $0x4f9e107a // fmla v26.4s, v3.4s, v30.s[0]
+	WORD  $0x4f9e1099 // fmla v25.4s, v4.4s, v30.s[0]
 	FMOVQ F29, (R0)
-	FMOVQ F28, (R3)
-	FMOVQ F27, (R6)
-	FMOVQ F26, (R7)
-	FMOVQ F25, (R8)
-	ADD   $4, R10, R10
+	WORD  $0x3ca2681c // str q28, [x0, x2]
+	WORD  $0x3ca3681b // str q27, [x0, x3]
+	WORD  $0x3ca6681a // str q26, [x0, x6]
+	WORD  $0x3ca76819 // str q25, [x0, x7]
 	ADD   $4, R9, R9
-	SUBS  $1, R11, R11
+	ADD   $4, R8, R8
+	SUBS  $1, R10, R10
 	BNE   rows0
+
+rows0end:
 	RET
 
 // func sumPatches3x3NEON(sums *float32, x *float32, values *float32, offsets *int32, n int, pitch int)
@@ -6451,39 +8189,157 @@ TEXT ·sumPatches3x3NEON(SB), NOSPLIT, $0-48
 	FMOVQ 96(R0), F6
 	FMOVQ 112(R0), F7
 	FMOVQ 128(R0), F8
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	VMOVI $0, V17.B16
+	VMOVI $0, V18.B16
+	VMOVI $0, V19.B16
+	VMOVI $0, V20.B16
+	VMOVI $0, V21.B16
+	VMOVI $0, V22.B16
+	VMOVI $0, V23.B16
+	VMOVI $0, V24.B16
+	VMOVI $0, V25.B16
+	VMOVI $0, V26.B16
 	MOVD  values+16(FP), R8
 	MOVD  offsets+24(FP), R9
 	MOVD  n+32(FP), R10
+	SUBS  $3, R10, R10
+	BLT   rowsfew
 
-rows0:
+rowssome:
 	MOVW  (R9), R2
 	ADD   R2<<2, R1, R2
 	ADD   R3, R2, R6
 	ADD   R3, R6, R7
 	FMOVS (R8), F30
-	VDUP  V30.S[0], V30.S4
-	FMOVQ (R2), F31
-	VFMLA V31.S4, V30.S4, V0.S4
-	FMOVQ 16(R2), F31
-	VFMLA V31.S4, V30.S4, V1.S4
-	FMOVQ 32(R2), F31
-	VFMLA V31.S4, V30.S4, V2.S4
-	FMOVQ (R6), F31
-	VFMLA V31.S4, V30.S4, V3.S4
-	FMOVQ 16(R6), F31
-	VFMLA V31.S4, V30.S4, V4.S4
-	FMOVQ 32(R6), F31
-	VFMLA V31.S4, V30.S4, V5.S4
-	FMOVQ (R7), F31
-	VFMLA V31.S4, V30.S4, V6.S4
-	FMOVQ 16(R7), F31
-	VFMLA V31.S4, V30.S4, V7.S4
-	FMOVQ 32(R7), F31
-	VFMLA V31.S4, V30.S4, V8.S4
+	FMOVQ (R2), F29
+	WORD  $0x4f9e13a0 // fmla v0.4s, v29.4s, v30.s[0]
+	FMOVQ 16(R2), F29
+	WORD  $0x4f9e13a1 // fmla v1.4s, v29.4s, v30.s[0]
+	FMOVQ 32(R2), F29
+	WORD  $0x4f9e13a2 // fmla v2.4s, v29.4s, v30.s[0]
+	FMOVQ (R6), F29
+	WORD  $0x4f9e13a3 // fmla v3.4s, v29.4s, v30.s[0]
+	FMOVQ 16(R6), F29
+	WORD  $0x4f9e13a4 // fmla v4.4s, v29.4s, v30.s[0]
+	FMOVQ 32(R6), F29
+	WORD  $0x4f9e13a5 // fmla v5.4s, v29.4s, v30.s[0]
+	FMOVQ (R7), F29
+	WORD  $0x4f9e13a6 // fmla v6.4s, v29.4s, v30.s[0]
+	FMOVQ 16(R7), F29
+	WORD  $0x4f9e13a7 // fmla v7.4s, v29.4s, v30.s[0]
+	FMOVQ 32(R7), F29
+	WORD  $0x4f9e13a8 // fmla v8.4s, v29.4s, v30.s[0]
+	MOVW  4(R9), R2
+	ADD   R2<<2, R1, R2
+	ADD   R3, R2, R6
+	ADD   R3, R6, R7
+	FMOVS 4(R8), F30
+	FMOVQ (R2), F29
+	WORD  $0x4f9e13a9 // fmla v9.4s, v29.4s, v30.s[0]
+	FMOVQ 16(R2), F29
+	WORD  $0x4f9e13aa // fmla v10.4s, v29.4s, v30.s[0]
+	FMOVQ 32(R2), F29
+	WORD  $0x4f9e13ab // fmla v11.4s, v29.4s, v30.s[0]
+	FMOVQ (R6), F29
+	WORD  $0x4f9e13ac // fmla v12.4s, v29.4s, v30.s[0]
+	FMOVQ 16(R6), F29
+	WORD  $0x4f9e13ad // fmla v13.4s, v29.4s, v30.s[0]
+	FMOVQ 32(R6), F29
+	WORD  $0x4f9e13ae // fmla v14.4s, v29.4s, v30.s[0]
+	FMOVQ (R7), F29
+	WORD  $0x4f9e13af // fmla v15.4s, v29.4s, v30.s[0]
+	FMOVQ 16(R7), F29
+	WORD  $0x4f9e13b0 // fmla v16.4s, v29.4s, v30.s[0]
+	FMOVQ 32(R7), F29
+	WORD  $0x4f9e13b1 // fmla v17.4s, v29.4s, v30.s[0]
+	MOVW  8(R9), R2
+	ADD   R2<<2, R1, R2
+	ADD   R3, R2, R6
+	ADD   R3, R6, R7
+	FMOVS 8(R8), F30
+	FMOVQ (R2), F29
+	WORD  $0x4f9e13b2 // fmla v18.4s, v29.4s, v30.s[0]
+	FMOVQ 16(R2), F29
+	WORD  $0x4f9e13b3 // fmla v19.4s, v29.4s, v30.s[0]
+	FMOVQ 32(R2), F29
+	WORD  $0x4f9e13b4 // fmla v20.4s, v29.4s, v30.s[0]
+	FMOVQ (R6), F29
+	WORD  $0x4f9e13b5 // fmla v21.4s, v29.4s, v30.s[0]
+	FMOVQ 16(R6), F29
+	WORD  $0x4f9e13b6 // fmla v22.4s, v29.4s, v30.s[0]
+	FMOVQ 32(R6), F29
+	WORD  $0x4f9e13b7 // fmla v23.4s, v29.4s, v30.s[0]
+	FMOVQ (R7), F29
+	WORD  $0x4f9e13b8 // fmla v24.4s, v29.4s, v30.s[0]
+	FMOVQ 16(R7), F29
+	WORD  $0x4f9e13b9 // fmla v25.4s, v29.4s, v30.s[0]
+	FMOVQ 32(R7), F29
+	WORD  $0x4f9e13ba // fmla v26.4s, v29.4s, v30.s[0]
+	ADD   $12, R9, R9
+	ADD   $12, R8, R8
+	SUBS  $3, R10, R10
+	BGE   rowssome
+
+rowsfew:
+	ADDS $3, R10, R10
+	BEQ  rowsend
+
+rows:
+	MOVW  (R9), R2
+	ADD   R2<<2, R1, R2
+	ADD   R3, R2, R6
+	ADD   R3, R6, R7
+	FMOVS (R8), F30
+	FMOVQ (R2), F29
+	WORD  $0x4f9e13a0 // fmla v0.4s, v29.4s, v30.s[0]
+	FMOVQ 16(R2), F29
+	WORD  $0x4f9e13a1 // fmla v1.4s, v29.4s, v30.s[0]
+	FMOVQ 32(R2), F29
+	WORD  $0x4f9e13a2 // fmla v2.4s, v29.4s, v30.s[0]
+	FMOVQ (R6), F29
+	WORD  $0x4f9e13a3 // fmla v3.4s, v29.4s, v30.s[0]
+	FMOVQ 16(R6), F29
+	WORD  $0x4f9e13a4 // fmla v4.4s, v29.4s, v30.s[0]
+	FMOVQ 32(R6), F29
+	WORD  $0x4f9e13a5 // fmla v5.4s, v29.4s, v30.s[0]
+	FMOVQ (R7), F29
+	WORD  $0x4f9e13a6 // fmla v6.4s, v29.4s, v30.s[0]
+	FMOVQ 16(R7), F29
+	WORD  $0x4f9e13a7 // fmla v7.4s, v29.4s, v30.s[0]
+	FMOVQ 32(R7), F29
+	WORD  $0x4f9e13a8 // fmla v8.4s, v29.4s, v30.s[0]
 	ADD   $4, R9, R9
 	ADD   $4, R8, R8
 	SUBS  $1, R10, R10
-	BNE   rows0
+	BNE   rows
+
+rowsend:
+	WORD  $0x4e29d400 // fadd v0.4s, v0.4s, v9.4s
+	WORD  $0x4e2ad421 // fadd v1.4s, v1.4s, v10.4s
+	WORD  $0x4e2bd442 // fadd v2.4s, v2.4s, v11.4s
+	WORD  $0x4e2cd463 // fadd v3.4s, v3.4s, v12.4s
+	WORD  $0x4e2dd484 // fadd v4.4s, v4.4s, v13.4s
+	WORD  $0x4e2ed4a5 // fadd v5.4s, v5.4s, v14.4s
+	WORD  $0x4e2fd4c6 // fadd v6.4s, v6.4s, v15.4s
+	WORD  $0x4e30d4e7 // fadd v7.4s, v7.4s, v16.4s
+	WORD  $0x4e31d508 // fadd v8.4s, v8.4s, v17.4s
+	WORD  $0x4e32d400 // fadd v0.4s, v0.4s, v18.4s
+	WORD  $0x4e33d421 // fadd v1.4s, v1.4s, v19.4s
+	WORD  $0x4e34d442 // fadd v2.4s, v2.4s, v20.4s
+	WORD  $0x4e35d463 // fadd v3.4s, v3.4s, v21.4s
+	WORD  $0x4e36d484 // fadd v4.4s, v4.4s, v22.4s
+	WORD  $0x4e37d4a5 // fadd v5.4s, v5.4s, v23.4s
+	WORD  $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
+	WORD  $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
+	WORD  $0x4e3ad508 // fadd v8.4s, v8.4s, v26.4s
 	FMOVQ F0, (R0)
 	FMOVQ F1, 16(R0)
 	FMOVQ F2, 32(R0)
@@ -6521,17 +8377,16 @@ rows0:
 	ADD   R2, R0, R3
 	ADD   R2, R3, R6
 	FMOVS (R7), F30
-	VDUP  V30.S[0], V30.S4
 	FMOVQ (R0), F29
 	FMOVQ 16(R0), F28
 	FMOVQ 32(R0), F27
 	FMOVQ (R3), F26
 	FMOVQ 16(R3), F25
-	VFMLA V0.S4, V30.S4, V29.S4
-	VFMLA V1.S4, V30.S4, V28.S4
-	VFMLA V2.S4, V30.S4, V27.S4
-	VFMLA V3.S4, V30.S4, V26.S4
-	VFMLA V4.S4, V30.S4, V25.S4
+	WORD  $0x4f9e101d // fmla v29.4s, v0.4s, v30.s[0]
+	WORD  $0x4f9e103c // fmla v28.4s, v1.4s, v30.s[0]
+	WORD  $0x4f9e105b // fmla v27.4s, v2.4s, v30.s[0]
+	WORD  $0x4f9e107a // fmla v26.4s, v3.4s, v30.s[0]
+	WORD  $0x4f9e1099 // fmla v25.4s, v4.4s, v30.s[0]
 	FMOVQ F29, (R0)
 	FMOVQ F28, 16(R0)
 	FMOVQ F27, 32(R0)
@@ -6541,10 +8396,10 @@ rows0:
 	FMOVQ (R6), F28
 	FMOVQ 16(R6), F27
 	FMOVQ 32(R6), F26
-	VFMLA V5.S4, V30.S4, V29.S4
-	VFMLA V6.S4, V30.S4, V28.S4
-	VFMLA V7.S4, V30.S4, V27.S4
-	VFMLA V8.S4, V30.S4, V26.S4
+	WORD  $0x4f9e10bd // fmla v29.4s, v5.4s, v30.s[0]
+	WORD  $0x4f9e10dc // fmla v28.4s, v6.4s, v30.s[0]
+	WORD  $0x4f9e10fb // fmla v27.4s, v7.4s, v30.s[0]
+	WORD  $0x4f9e111a // fmla v26.4s, v8.4s, v30.s[0]
 	FMOVQ F29, 32(R3)
 	FMOVQ F28, (R6)
 	FMOVQ F27, 16(R6)
@@ -6562,30 +8417,96 @@ TEXT ·sumPatches3x1NEON(SB), NOSPLIT, $0-48
 	MOVD  pitch+40(FP), R3
 	LSL   $2, R3, R3
 	ADD   R3<<1, R3, R2
+	ADD   R3, R3, R6
 	FMOVQ (R0), F0
 	FMOVQ 16(R0), F1
 	FMOVQ 32(R0), F2
-	MOVD  values+16(FP), R8
-	MOVD  offsets+24(FP), R9
-	MOVD  n+32(FP), R10
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	MOVD  values+16(FP), R7
+	MOVD  offsets+24(FP), R8
+	MOVD  n+32(FP), R9
+	SUBS  $4, R9, R9
+	BLT   rowsfew
 
-rows0:
-	MOVW  (R9), R2
+rowssome:
+	MOVW  (R8), R2
 	ADD   R2<<2, R1, R2
-	ADD   R3, R2, R6
-	ADD   R3, R6, R7
-	FMOVS (R8), F30
-	VDUP  V30.S[0], V30.S4
-	FMOVQ (R2), F31
-	VFMLA V31.S4, V30.S4, V0.S4
-	FMOVQ (R6), F31
-	VFMLA V31.S4, V30.S4, V1.S4
-	FMOVQ (R7), F31
-	VFMLA V31.S4, V30.S4, V2.S4
-	ADD   $4, R9, R9
+	FMOVS (R7), F30
+	FMOVQ (R2), F29
+	WORD  $0x4f9e13a0 // fmla v0.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce3685d // ldr q29, [x2, x3]
+	WORD  $0x4f9e13a1 // fmla v1.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce6685d // ldr q29, [x2, x6]
+	WORD  $0x4f9e13a2 // fmla v2.4s, v29.4s, v30.s[0]
+	MOVW  4(R8), R2
+	ADD   R2<<2, R1, R2
+	FMOVS 4(R7), F30
+	FMOVQ (R2), F29
+	WORD  $0x4f9e13a3 // fmla v3.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce3685d // ldr q29, [x2, x3]
+	WORD  $0x4f9e13a4 // fmla v4.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce6685d // ldr q29, [x2, x6]
+	WORD  $0x4f9e13a5 // fmla v5.4s, v29.4s, v30.s[0]
+	MOVW  8(R8), R2
+	ADD   R2<<2, R1, R2
+	FMOVS 8(R7), F30
+	FMOVQ (R2), F29
+	WORD  $0x4f9e13a6 // fmla v6.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce3685d // ldr q29, [x2, x3]
+	WORD  $0x4f9e13a7 // fmla v7.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce6685d // ldr q29, [x2, x6]
+	WORD  $0x4f9e13a8 // fmla v8.4s, v29.4s, v30.s[0]
+	MOVW  12(R8), R2
+	ADD   R2<<2, R1, R2
+	FMOVS 12(R7), F30
+	FMOVQ (R2), F29
+	WORD  $0x4f9e13a9 // fmla v9.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce3685d // ldr q29, [x2, x3]
+	WORD  $0x4f9e13aa // fmla v10.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce6685d // ldr q29, [x2, x6]
+	WORD  $0x4f9e13ab // fmla v11.4s, v29.4s, v30.s[0]
+	ADD   $16, R8, R8
+	ADD   $16, R7, R7
+	SUBS  $4, R9, R9
+	BGE   rowssome
+
+rowsfew:
+	ADDS $4, R9, R9
+	BEQ  rowsend
+
+rows:
+	MOVW  (R8), R2
+	ADD   R2<<2, R1, R2
+	FMOVS (R7), F30
+	FMOVQ (R2), F29
+	WORD  $0x4f9e13a0 // fmla v0.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce3685d // ldr q29, [x2, x3]
+	WORD  $0x4f9e13a1 // fmla v1.4s, v29.4s, v30.s[0]
+	WORD  $0x3ce6685d // ldr q29, [x2, x6]
+	WORD  $0x4f9e13a2 // fmla v2.4s, v29.4s, v30.s[0]
 	ADD   $4, R8, R8
-	SUBS  $1, R10, R10
-	BNE   rows0
+	ADD   $4, R7, R7
+	SUBS  $1, R9, R9
+	BNE   rows
+
+rowsend:
+	WORD  $0x4e23d400 // fadd v0.4s, v0.4s, v3.4s
+	WORD  $0x4e24d421 // fadd v1.4s, v1.4s, v4.4s
+	WORD  $0x4e25d442 // fadd v2.4s, v2.4s, v5.4s
+	WORD  $0x4e26d400 // fadd v0.4s, v0.4s, v6.4s
+	WORD  $0x4e27d421 // fadd v1.4s, v1.4s, v7.4s
+	WORD  $0x4e28d442 // fadd v2.4s, v2.4s, v8.4s
+	WORD  $0x4e29d400 // fadd v0.4s, v0.4s, v9.4s
+	WORD  $0x4e2ad421 // fadd v1.4s, v1.4s, v10.4s
+	WORD  $0x4e2bd442 // fadd v2.4s, v2.4s, v11.4s
 	FMOVQ F0, (R0)
 	FMOVQ F1, 16(R0)
 	FMOVQ F2, 32(R0)
@@ -6598,33 +8519,81 @@ TEXT ·addPatches3x1NEON(SB), NOSPLIT, $0-48
 	MOVD  pitch+40(FP), R2
 	LSL   $2, R2, R2
 	ADD   R2<<1, R2, R3
+	ADD   R2, R2, R3
 	FMOVQ (R0), F0
 	FMOVQ 16(R0), F1
 	FMOVQ 32(R0), F2
-	MOVD  values+16(FP), R7
-	MOVD  offsets+24(FP), R8
-	MOVD  n+32(FP), R9
+	MOVD  values+16(FP), R6
+	MOVD  offsets+24(FP), R7
+	MOVD  n+32(FP), R8
+	SUBS  $3, R8, R8
+	BLT   rows0few
+
+rows0some:
+	MOVW  (R7), R0
+	ADD   R0<<2, R1, R0
+	FMOVS (R6), F30
+	FMOVQ (R0), F29
+	WORD  $0x3ce2681c // ldr q28, [x0, x2]
+	WORD  $0x3ce3681b // ldr q27, [x0, x3]
+	WORD  $0x4f9e101d // fmla v29.4s, v0.4s, v30.s[0]
+	WORD  $0x4f9e103c // fmla v28.4s, v1.4s, v30.s[0]
+	WORD  $0x4f9e105b // fmla v27.4s, v2.4s, v30.s[0]
+	FMOVQ F29, (R0)
+	WORD  $0x3ca2681c // str q28, [x0, x2]
+	WORD  $0x3ca3681b // str q27, [x0, x3]
+	MOVW  4(R7), R0
+	ADD   R0<<2, R1, R0
+	FMOVS 4(R6), F30
+	FMOVQ (R0), F29
+	WORD  $0x3ce2681c // ldr q28, [x0, x2]
+	WORD  $0x3ce3681b // ldr q27, [x0, x3]
+	WORD  $0x4f9e101d // fmla v29.4s, v0.4s, v30.s[0]
+	WORD  $0x4f9e103c // fmla v28.4s, v1.4s, v30.s[0]
+	WORD  $0x4f9e105b // fmla v27.4s, v2.4s, v30.s[0]
+	FMOVQ F29, (R0)
+	WORD  $0x3ca2681c // str q28, [x0, x2]
+	WORD  $0x3ca3681b // str q27, [x0, x3]
+	MOVW  8(R7), R0
+	ADD   R0<<2, R1, R0
+	FMOVS 8(R6), F30
+	FMOVQ (R0), F29
+	WORD  $0x3ce2681c // ldr q28, [x0, x2]
+	WORD  $0x3ce3681b // ldr q27, [x0, x3]
+	WORD  $0x4f9e101d // fmla v29.4s, v0.4s, v30.s[0]
+	WORD  $0x4f9e103c // fmla v28.4s, v1.4s, v30.s[0]
+	WORD  $0x4f9e105b // fmla v27.4s, v2.4s, v30.s[0]
+	FMOVQ F29, (R0)
+	WORD  $0x3ca2681c // str q28, [x0, x2]
+	WORD  $0x3ca3681b // str q27, [x0, x3]
+	ADD   $12, R7, R7
+	ADD   $12, R6, R6
+	SUBS  $3, R8, R8
+	BGE   rows0some
+
+rows0few:
+	ADDS $3, R8, R8
+	BEQ  rows0end
 
 rows0:
-	MOVW  (R8), R0
+	MOVW  (R7), R0
 	ADD   R0<<2, R1, R0
-	ADD   R2, R0, R3
-	ADD   R2, R3, R6
-	FMOVS (R7), F30
-	VDUP  V30.S[0], V30.S4
+	FMOVS (R6), F30
 	FMOVQ (R0), F29
-	FMOVQ (R3), F28
-	FMOVQ (R6), F27
-	VFMLA V0.S4, V30.S4, V29.S4
-	VFMLA V1.S4, V30.S4, V28.S4
-	VFMLA V2.S4, V30.S4, V27.S4
+	WORD  $0x3ce2681c // ldr q28, [x0, x2]
+	WORD  $0x3ce3681b // ldr q27, [x0, x3]
+	WORD  $0x4f9e101d // fmla v29.4s, v0.4s, v30.s[0]
+	WORD  $0x4f9e103c // fmla v28.4s, v1.4s, v30.s[0]
+	WORD  $0x4f9e105b // fmla v27.4s, v2.4s, v30.s[0]
 	FMOVQ F29, (R0)
-	FMOVQ F28, (R3)
-	FMOVQ F27, (R6)
-	ADD   $4, R8, R8
+	WORD  $0x3ca2681c // str q28, [x0, x2]
+	WORD  $0x3ca3681b // str q27, [x0, x3]
 	ADD   $4, R7, R7
-	SUBS  $1, R9, R9
+	ADD   $4, R6, R6
+	SUBS  $1, R8, R8
 	BNE   rows0
+
+rows0end:
 	RET
 
 // func dotsNEON(y *[4]float32, x []float32, w *float32, stride int)
@@ -6634,106 +8603,149 @@ TEXT ·dotsNEON(SB), NOSPLIT, $0-48
 	LSL   $2, R1, R1
 	MOVD  w+32(FP), R2
 	ADD   R1, R1, R3
-	ADD   R1<<1, R1, R6
+	ADD   R1<<1, R1, R3
+	ADD   R1, R2, R3
+	ADD   R1, R3, R6
+	ADD   R1, R6, R1
 	MOVD  x_len+16(FP), R7
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
-	VMOVI $0, V8.B16
 	VMOVI $0, V2.B16
 	VMOVI $0, V3.B16
-	VMOVI $0, V9.B16
+	VMOVI $0, V16.B16
 	VMOVI $0, V4.B16
 	VMOVI $0, V5.B16
-	VMOVI $0, V10.B16
 	VMOVI $0, V6.B16
 	VMOVI $0, V7.B16
+	VMOVI $0, V17.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
 	VMOVI $0, V11.B16
+	VMOVI $0, V18.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V19.B16
 
-two:
-	CMP   $8, R7
+four:
+	CMP   $16, R7
 	BLT   one
-	FMOVQ (R0), F12
-	FMOVQ 16(R0), F13
+	FMOVQ (R0), F20
+	FMOVQ 16(R0), F21
+	FMOVQ 32(R0), F22
+	FMOVQ 48(R0), F23
 	FMOVQ (R2), F31
-	VFMLA V31.S4, V12.S4, V0.S4
+	VFMLA V31.S4, V20.S4, V0.S4
 	FMOVQ 16(R2), F31
-	VFMLA V31.S4, V13.S4, V1.S4
-	WORD  $0x3ce1685f // ldr q31, [x2, x1]
-	VFMLA V31.S4, V12.S4, V2.S4
-	ADD   R1, R2, R16
-	FMOVQ 16(R16), F31
-	VFMLA V31.S4, V13.S4, V3.S4
-	WORD  $0x3ce3685f // ldr q31, [x2, x3]
-	VFMLA V31.S4, V12.S4, V4.S4
-	ADD   R3, R2, R16
-	FMOVQ 16(R16), F31
-	VFMLA V31.S4, V13.S4, V5.S4
-	WORD  $0x3ce6685f // ldr q31, [x2, x6]
-	VFMLA V31.S4, V12.S4, V6.S4
-	ADD   R6, R2, R16
-	FMOVQ 16(R16), F31
-	VFMLA V31.S4, V13.S4, V7.S4
-	ADD   $32, R0, R0
-	ADD   $32, R2, R2
-	SUB   $8, R7, R7
-	B     two
+	VFMLA V31.S4, V21.S4, V1.S4
+	FMOVQ 32(R2), F31
+	VFMLA V31.S4, V22.S4, V2.S4
+	FMOVQ 48(R2), F31
+	VFMLA V31.S4, V23.S4, V3.S4
+	FMOVQ (R3), F31
+	VFMLA V31.S4, V20.S4, V4.S4
+	FMOVQ 16(R3), F31
+	VFMLA V31.S4, V21.S4, V5.S4
+	FMOVQ 32(R3), F31
+	VFMLA V31.S4, V22.S4, V6.S4
+	FMOVQ 48(R3), F31
+	VFMLA V31.S4, V23.S4, V7.S4
+	FMOVQ (R6), F31
+	VFMLA V31.S4, V20.S4, V8.S4
+	FMOVQ 16(R6), F31
+	VFMLA V31.S4, V21.S4, V9.S4
+	FMOVQ 32(R6), F31
+	VFMLA V31.S4, V22.S4, V10.S4
+	FMOVQ 48(R6), F31
+	VFMLA V31.S4, V23.S4, V11.S4
+	FMOVQ (R1), F31
+	VFMLA V31.S4, V20.S4, V12.S4
+	FMOVQ 16(R1), F31
+	VFMLA V31.S4, V21.S4, V13.S4
+	FMOVQ 32(R1), F31
+	VFMLA V31.S4, V22.S4, V14.S4
+	FMOVQ 48(R1), F31
+	VFMLA V31.S4, V23.S4, V15.S4
+	ADD   $64, R0, R0
+	ADD   $64, R2, R2
+	ADD   $64, R3, R3
+	ADD   $64, R6, R6
+	ADD   $64, R1, R1
+	SUB   $16, R7, R7
+	B     four
 
 one:
 	CMP   $4, R7
 	BLT   rest
-	FMOVQ (R0), F12
+	FMOVQ (R0), F20
 	FMOVQ (R2), F31
-	VFMLA V31.S4, V12.S4, V0.S4
-	WORD  $0x3ce1685f // ldr q31, [x2, x1]
-	VFMLA V31.S4, V12.S4, V2.S4
-	WORD  $0x3ce3685f // ldr q31, [x2, x3]
-	VFMLA V31.S4, V12.S4, V4.S4
-	WORD  $0x3ce6685f // ldr q31, [x2, x6]
-	VFMLA V31.S4, V12.S4, V6.S4
+	VFMLA V31.S4, V20.S4, V0.S4
+	FMOVQ (R3), F31
+	VFMLA V31.S4, V20.S4, V4.S4
+	FMOVQ (R6), F31
+	VFMLA V31.S4, V20.S4, V8.S4
+	FMOVQ (R1), F31
+	VFMLA V31.S4, V20.S4, V12.S4
 	ADD   $16, R0, R0
 	ADD   $16, R2, R2
+	ADD   $16, R3, R3
+	ADD   $16, R6, R6
+	ADD   $16, R1, R1
 	SUB   $4, R7, R7
 	B     one
 
 rest:
 	CMP   $0, R7
 	BEQ   end
-	FMOVS (R0), F12
+	FMOVS (R0), F20
 	FMOVS (R2), F31
-	VFMLA V31.S4, V12.S4, V8.S4
-	FMOVS (R2)(R1), F31
-	VFMLA V31.S4, V12.S4, V9.S4
-	FMOVS (R2)(R3), F31
-	VFMLA V31.S4, V12.S4, V10.S4
-	FMOVS (R2)(R6), F31
-	VFMLA V31.S4, V12.S4, V11.S4
+	VFMLA V31.S4, V20.S4, V16.S4
+	FMOVS (R3), F31
+	VFMLA V31.S4, V20.S4, V17.S4
+	FMOVS (R6), F31
+	VFMLA V31.S4, V20.S4, V18.S4
+	FMOVS (R1), F31
+	VFMLA V31.S4, V20.S4, V19.S4
 	ADD   $4, R0, R0
 	ADD   $4, R2, R2
+	ADD   $4, R3, R3
+	ADD   $4, R6, R6
+	ADD   $4, R1, R1
 	SUB   $1, R7, R7
 	B     rest
 
 end:
 	MOVD  y+0(FP), R0
 	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD  $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD  $0x4e23d400 // fadd v0.4s, v0.4s, v3.4s
 	WORD  $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
 	WORD  $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
-	WORD  $0x4e28d400 // fadd v0.4s, v0.4s, v8.4s
+	WORD  $0x4e30d400 // fadd v0.4s, v0.4s, v16.4s
 	FMOVS F0, (R0)
-	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD  $0x6e22d442 // faddp v2.4s, v2.4s, v2.4s
-	WORD  $0x6e22d442 // faddp v2.4s, v2.4s, v2.4s
-	WORD  $0x4e29d442 // fadd v2.4s, v2.4s, v9.4s
-	FMOVS F2, 4(R0)
 	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD  $0x4e27d484 // fadd v4.4s, v4.4s, v7.4s
 	WORD  $0x6e24d484 // faddp v4.4s, v4.4s, v4.4s
 	WORD  $0x6e24d484 // faddp v4.4s, v4.4s, v4.4s
-	WORD  $0x4e2ad484 // fadd v4.4s, v4.4s, v10.4s
-	FMOVS F4, 8(R0)
-	WORD  $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-	WORD  $0x6e26d4c6 // faddp v6.4s, v6.4s, v6.4s
-	WORD  $0x6e26d4c6 // faddp v6.4s, v6.4s, v6.4s
-	WORD  $0x4e2bd4c6 // fadd v6.4s, v6.4s, v11.4s
-	FMOVS F6, 12(R0)
+	WORD  $0x4e31d484 // fadd v4.4s, v4.4s, v17.4s
+	FMOVS F4, 4(R0)
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	WORD  $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	WORD  $0x4e2bd508 // fadd v8.4s, v8.4s, v11.4s
+	WORD  $0x6e28d508 // faddp v8.4s, v8.4s, v8.4s
+	WORD  $0x6e28d508 // faddp v8.4s, v8.4s, v8.4s
+	WORD  $0x4e32d508 // fadd v8.4s, v8.4s, v18.4s
+	FMOVS F8, 8(R0)
+	WORD  $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
+	WORD  $0x4e2ed58c // fadd v12.4s, v12.4s, v14.4s
+	WORD  $0x4e2fd58c // fadd v12.4s, v12.4s, v15.4s
+	WORD  $0x6e2cd58c // faddp v12.4s, v12.4s, v12.4s
+	WORD  $0x6e2cd58c // faddp v12.4s, v12.4s, v12.4s
+	WORD  $0x4e33d58c // fadd v12.4s, v12.4s, v19.4s
+	FMOVS F12, 12(R0)
 	RET
 
 // func direct5x14NEON(y *float32, distance int, x *float32, w *float32, bias *float32, rows int, pitch int, channels int, plane int, relu bool)
@@ -7713,23 +9725,21 @@ next:
 	WORD  $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
 	WORD  $0x3ca8696b // str q11, [x11, x8]
 	VORR  V9.B16, V9.B16, V10.B16
+	VORR  V8.B16, V8.B16, V11.B16
 	VFMLS V3.S4, V7.S4, V10.S4
-	VORR  V8.B16, V8.B16, V11.B16
 	VFMLS V3.S4, V6.S4, V11.S4
-	VORR  V10.B16, V10.B16, V12.B16
-	VFMLA V4.S4, V11.S4, V10.S4
-	VFMLS V4.S4, V11.S4, V12.S4
-	WORD  $0x3ca868ea // str q10, [x7, x8]
-	WORD  $0x3ca968ec // str q12, [x7, x9]
-	VORR  V9.B16, V9.B16, V10.B16
-	VFMLS V2.S4, V7.S4, V10.S4
-	VORR  V8.B16, V8.B16, V11.B16
-	VFMLS V2.S4, V6.S4, V11.S4
-	VORR  V10.B16, V10.B16, V12.B16
-	VFMLA V5.S4, V11.S4, V10.S4
-	VFMLS V5.S4, V11.S4, V12.S4
-	WORD  $0x3caa68ea // str q10, [x7, x10]
-	FMOVQ F12, (R11)
+	WORD  $0x6e24dd6b // fmul v11.4s, v11.4s, v4.4s
+	WORD  $0x4e2bd54c // fadd v12.4s, v10.4s, v11.4s
+	WORD  $0x4eabd54a // fsub v10.4s, v10.4s, v11.4s
+	WORD  $0x3ca868ec // str q12, [x7, x8]
+	WORD  $0x3ca968ea // str q10, [x7, x9]
+	VFMLS V2.S4, V7.S4, V9.S4
+	VFMLS V2.S4, V6.S4, V8.S4
+	WORD  $0x6e25dd08 // fmul v8.4s, v8.4s, v5.4s
+	WORD  $0x4e28d52c // fadd v12.4s, v9.4s, v8.4s
+	WORD  $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD  $0x3caa68ec // str q12, [x7, x10]
+	FMOVQ F9, (R11)
 	ADD   R12, R0, R0
 	ADD   R12, R6, R6
 	ADD   R13, R7, R7
@@ -20563,10 +22573,10 @@ plane:
 
 row:
 	MOVD R2, R10
+	SUBS $8, R10, R10
+	BLT  few
 
 some:
-	CMP   $4, R10
-	BLT   one
 	FMOVQ (R1), F0
 	FMOVQ F0, (R0)
 	FMOVQ 16(R1), F1
@@ -20575,10 +22585,21 @@ some:
 	FMOVQ F2, 32(R0)
 	FMOVQ 48(R1), F3
 	FMOVQ F3, 48(R0)
-	ADD   $64, R0, R0
-	ADD   $64, R1, R1
-	SUB   $4, R10, R10
-	B     some
+	FMOVQ 64(R1), F4
+	FMOVQ F4, 64(R0)
+	FMOVQ 80(R1), F5
+	FMOVQ F5, 80(R0)
+	FMOVQ 96(R1), F6
+	FMOVQ F6, 96(R0)
+	FMOVQ 112(R1), F7
+	FMOVQ F7, 112(R0)
+	ADD   $128, R0, R0
+	ADD   $128, R1, R1
+	SUBS  $8, R10, R10
+	BGE   some
+
+few:
+	ADD $8, R10, R10
 
 one:
 	CMP   $0, R10
@@ -23751,6 +25772,12 @@ position8x2:
 	RET
 
 vectors1:
+	CMP   $11, R0
+	BEQ   tile11x1
+	CMP   $10, R0
+	BEQ   tile10x1
+	CMP   $9, R0
+	BEQ   tile9x1
 	CMP   $8, R0
 	BEQ   tile8x1
 	CMP   $7, R0
@@ -24266,6 +26293,294 @@ position8x1:
 	FMOVQ F5, 80(R0)
 	FMOVQ F6, 96(R0)
 	FMOVQ F7, 112(R0)
+	RET
+
+tile9x1:
+	MOVD  sums+16(FP), R0
+	MOVBU add+88(FP), R1
+	CMP   $0, R1
+	BNE   add9x1
+	VMOVI $0, V0.B16
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	B     begin9x1
+
+add9x1:
+	FMOVQ (R0), F0
+	FMOVQ 16(R0), F1
+	FMOVQ 32(R0), F2
+	FMOVQ 48(R0), F3
+	FMOVQ 64(R0), F4
+	FMOVQ 80(R0), F5
+	FMOVQ 96(R0), F6
+	FMOVQ 112(R0), F7
+	FMOVQ 128(R0), F8
+
+begin9x1:
+	MOVD offsets+32(FP), R0
+	MOVW (R0), R1
+	MOVW 4(R0), R2
+	MOVW 8(R0), R3
+	MOVW 12(R0), R6
+	MOVW 16(R0), R7
+	MOVW 20(R0), R8
+	MOVW 24(R0), R9
+	MOVW 28(R0), R10
+	MOVW 32(R0), R0
+	MOVD x+24(FP), R11
+	MOVD dy+56(FP), R12
+	MOVD xStep+40(FP), R14
+	LSL  $2, R14, R14
+	MOVD distance+64(FP), R13
+	LSL  $2, R13, R13
+
+row9x1:
+	MOVD width+80(FP), R13
+
+position9x1:
+	FMOVQ (R12), F9
+	FMOVS (R11)(R1<<2), F10
+	WORD  $0x4f8a1120 // fmla v0.4s, v9.4s, v10.s[0]
+	FMOVS (R11)(R2<<2), F10
+	WORD  $0x4f8a1121 // fmla v1.4s, v9.4s, v10.s[0]
+	FMOVS (R11)(R3<<2), F10
+	WORD  $0x4f8a1122 // fmla v2.4s, v9.4s, v10.s[0]
+	FMOVS (R11)(R6<<2), F10
+	WORD  $0x4f8a1123 // fmla v3.4s, v9.4s, v10.s[0]
+	FMOVS (R11)(R7<<2), F10
+	WORD  $0x4f8a1124 // fmla v4.4s, v9.4s, v10.s[0]
+	FMOVS (R11)(R8<<2), F10
+	WORD  $0x4f8a1125 // fmla v5.4s, v9.4s, v10.s[0]
+	FMOVS (R11)(R9<<2), F10
+	WORD  $0x4f8a1126 // fmla v6.4s, v9.4s, v10.s[0]
+	FMOVS (R11)(R10<<2), F10
+	WORD  $0x4f8a1127 // fmla v7.4s, v9.4s, v10.s[0]
+	FMOVS (R11)(R0<<2), F10
+	WORD  $0x4f8a1128 // fmla v8.4s, v9.4s, v10.s[0]
+	ADD   R14, R11, R11
+	ADD   $16, R12, R12
+	SUBS  $1, R13, R13
+	BNE   position9x1
+	MOVD  xSkip+48(FP), R13
+	ADD   R13<<2, R11, R11
+	MOVD  height+72(FP), R16
+	SUBS  $1, R16, R16
+	MOVD  R16, height+72(FP)
+	BNE   row9x1
+	MOVD  sums+16(FP), R0
+	FMOVQ F0, (R0)
+	FMOVQ F1, 16(R0)
+	FMOVQ F2, 32(R0)
+	FMOVQ F3, 48(R0)
+	FMOVQ F4, 64(R0)
+	FMOVQ F5, 80(R0)
+	FMOVQ F6, 96(R0)
+	FMOVQ F7, 112(R0)
+	FMOVQ F8, 128(R0)
+	RET
+
+tile10x1:
+	MOVD  sums+16(FP), R0
+	MOVBU add+88(FP), R1
+	CMP   $0, R1
+	BNE   add10x1
+	VMOVI $0, V0.B16
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	B     begin10x1
+
+add10x1:
+	FMOVQ (R0), F0
+	FMOVQ 16(R0), F1
+	FMOVQ 32(R0), F2
+	FMOVQ 48(R0), F3
+	FMOVQ 64(R0), F4
+	FMOVQ 80(R0), F5
+	FMOVQ 96(R0), F6
+	FMOVQ 112(R0), F7
+	FMOVQ 128(R0), F8
+	FMOVQ 144(R0), F9
+
+begin10x1:
+	MOVD offsets+32(FP), R0
+	MOVW (R0), R1
+	MOVW 4(R0), R2
+	MOVW 8(R0), R3
+	MOVW 12(R0), R6
+	MOVW 16(R0), R7
+	MOVW 20(R0), R8
+	MOVW 24(R0), R9
+	MOVW 28(R0), R10
+	MOVW 32(R0), R11
+	MOVW 36(R0), R0
+	MOVD x+24(FP), R12
+	MOVD dy+56(FP), R13
+	MOVD xStep+40(FP), R15
+	LSL  $2, R15, R15
+	MOVD distance+64(FP), R14
+	LSL  $2, R14, R14
+
+row10x1:
+	MOVD width+80(FP), R14
+
+position10x1:
+	FMOVQ (R13), F10
+	FMOVS (R12)(R1<<2), F11
+	WORD  $0x4f8b1140 // fmla v0.4s, v10.4s, v11.s[0]
+	FMOVS (R12)(R2<<2), F11
+	WORD  $0x4f8b1141 // fmla v1.4s, v10.4s, v11.s[0]
+	FMOVS (R12)(R3<<2), F11
+	WORD  $0x4f8b1142 // fmla v2.4s, v10.4s, v11.s[0]
+	FMOVS (R12)(R6<<2), F11
+	WORD  $0x4f8b1143 // fmla v3.4s, v10.4s, v11.s[0]
+	FMOVS (R12)(R7<<2), F11
+	WORD  $0x4f8b1144 // fmla v4.4s, v10.4s, v11.s[0]
+	FMOVS (R12)(R8<<2), F11
+	WORD  $0x4f8b1145 // fmla v5.4s, v10.4s, v11.s[0]
+	FMOVS (R12)(R9<<2), F11
+	WORD  $0x4f8b1146 // fmla v6.4s, v10.4s, v11.s[0]
+	FMOVS (R12)(R10<<2), F11
+	WORD  $0x4f8b1147 // fmla v7.4s, v10.4s, v11.s[0]
+	FMOVS (R12)(R11<<2), F11
+	WORD  $0x4f8b1148 // fmla v8.4s, v10.4s, v11.s[0]
+	FMOVS (R12)(R0<<2), F11
+	WORD  $0x4f8b1149 // fmla v9.4s, v10.4s, v11.s[0]
+	ADD   R15, R12, R12
+	ADD   $16, R13, R13
+	SUBS  $1, R14, R14
+	BNE   position10x1
+	MOVD  xSkip+48(FP), R14
+	ADD   R14<<2, R12, R12
+	MOVD  height+72(FP), R16
+	SUBS  $1, R16, R16
+	MOVD  R16, height+72(FP)
+	BNE   row10x1
+	MOVD  sums+16(FP), R0
+	FMOVQ F0, (R0)
+	FMOVQ F1, 16(R0)
+	FMOVQ F2, 32(R0)
+	FMOVQ F3, 48(R0)
+	FMOVQ F4, 64(R0)
+	FMOVQ F5, 80(R0)
+	FMOVQ F6, 96(R0)
+	FMOVQ F7, 112(R0)
+	FMOVQ F8, 128(R0)
+	FMOVQ F9, 144(R0)
+	RET
+
+tile11x1:
+	MOVD  sums+16(FP), R0
+	MOVBU add+88(FP), R1
+	CMP   $0, R1
+	BNE   add11x1
+	VMOVI $0, V0.B16
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	B     begin11x1
+
+add11x1:
+	FMOVQ (R0), F0
+	FMOVQ 16(R0), F1
+	FMOVQ 32(R0), F2
+	FMOVQ 48(R0), F3
+	FMOVQ 64(R0), F4
+	FMOVQ 80(R0), F5
+	FMOVQ 96(R0), F6
+	FMOVQ 112(R0), F7
+	FMOVQ 128(R0), F8
+	FMOVQ 144(R0), F9
+	FMOVQ 160(R0), F10
+
+begin11x1:
+	MOVD offsets+32(FP), R0
+	MOVW (R0), R1
+	MOVW 4(R0), R2
+	MOVW 8(R0), R3
+	MOVW 12(R0), R6
+	MOVW 16(R0), R7
+	MOVW 20(R0), R8
+	MOVW 24(R0), R9
+	MOVW 28(R0), R10
+	MOVW 32(R0), R11
+	MOVW 36(R0), R12
+	MOVW 40(R0), R0
+	MOVD x+24(FP), R13
+	MOVD dy+56(FP), R14
+	MOVD xStep+40(FP), R5
+	LSL  $2, R5, R5
+	MOVD distance+64(FP), R15
+	LSL  $2, R15, R15
+
+row11x1:
+	MOVD width+80(FP), R15
+
+position11x1:
+	FMOVQ (R14), F11
+	FMOVS (R13)(R1<<2), F12
+	WORD  $0x4f8c1160 // fmla v0.4s, v11.4s, v12.s[0]
+	FMOVS (R13)(R2<<2), F12
+	WORD  $0x4f8c1161 // fmla v1.4s, v11.4s, v12.s[0]
+	FMOVS (R13)(R3<<2), F12
+	WORD  $0x4f8c1162 // fmla v2.4s, v11.4s, v12.s[0]
+	FMOVS (R13)(R6<<2), F12
+	WORD  $0x4f8c1163 // fmla v3.4s, v11.4s, v12.s[0]
+	FMOVS (R13)(R7<<2), F12
+	WORD  $0x4f8c1164 // fmla v4.4s, v11.4s, v12.s[0]
+	FMOVS (R13)(R8<<2), F12
+	WORD  $0x4f8c1165 // fmla v5.4s, v11.4s, v12.s[0]
+	FMOVS (R13)(R9<<2), F12
+	WORD  $0x4f8c1166 // fmla v6.4s, v11.4s, v12.s[0]
+	FMOVS (R13)(R10<<2), F12
+	WORD  $0x4f8c1167 // fmla v7.4s, v11.4s, v12.s[0]
+	FMOVS (R13)(R11<<2), F12
+	WORD  $0x4f8c1168 // fmla v8.4s, v11.4s, v12.s[0]
+	FMOVS (R13)(R12<<2), F12
+	WORD  $0x4f8c1169 // fmla v9.4s, v11.4s, v12.s[0]
+	FMOVS (R13)(R0<<2), F12
+	WORD  $0x4f8c116a // fmla v10.4s, v11.4s, v12.s[0]
+	ADD   R5, R13, R13
+	ADD   $16, R14, R14
+	SUBS  $1, R15, R15
+	BNE   position11x1
+	MOVD  xSkip+48(FP), R15
+	ADD   R15<<2, R13, R13
+	MOVD  height+72(FP), R16
+	SUBS  $1, R16, R16
+	MOVD  R16, height+72(FP)
+	BNE   row11x1
+	MOVD  sums+16(FP), R0
+	FMOVQ F0, (R0)
+	FMOVQ F1, 16(R0)
+	FMOVQ F2, 32(R0)
+	FMOVQ F3, 48(R0)
+	FMOVQ F4, 64(R0)
+	FMOVQ F5, 80(R0)
+	FMOVQ F6, 96(R0)
+	FMOVQ F7, 112(R0)
+	FMOVQ F8, 128(R0)
+	FMOVQ F9, 144(R0)
+	FMOVQ F10, 160(R0)
 	RET
 
 // func correlateBlockNEON(rows int, vectors int, sums *float32, x *float32, xStep int, xSkip int, xNext int, dy *float32, distance int, skip int, next int, images int, height int, width int, add bool)
@@ -28952,6 +31267,12 @@ vector15end:
 TEXT ·correlateChannelsNEON(SB), NOSPLIT, $0-89
 	MOVD  rows+0(FP), R0
 	MOVD  vectors+8(FP), R1
+	CMP   $11, R0
+	BEQ   tile11x1
+	CMP   $10, R0
+	BEQ   tile10x1
+	CMP   $9, R0
+	BEQ   tile9x1
 	CMP   $8, R0
 	BEQ   tile8x1
 	CMP   $7, R0
@@ -29505,11 +31826,11 @@ position8x1:
 	FMOVQ F7, 112(R0)
 	RET
 
-// func momentsNEON(sums *float32, x *float32, shift *float32, n int)
-TEXT ·momentsNEON(SB), NOSPLIT, $0-32
-	MOVD  x+8(FP), R0
-	MOVD  shift+16(FP), R1
-	FMOVQ (R1), F8
+tile9x1:
+	MOVD  sums+16(FP), R0
+	MOVBU add+88(FP), R1
+	CMP   $0, R1
+	BNE   add9x1
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
 	VMOVI $0, V2.B16
@@ -29518,38 +31839,383 @@ TEXT ·momentsNEON(SB), NOSPLIT, $0-32
 	VMOVI $0, V5.B16
 	VMOVI $0, V6.B16
 	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	B     begin9x1
+
+add9x1:
+	FMOVQ (R0), F0
+	FMOVQ 16(R0), F1
+	FMOVQ 32(R0), F2
+	FMOVQ 48(R0), F3
+	FMOVQ 64(R0), F4
+	FMOVQ 80(R0), F5
+	FMOVQ 96(R0), F6
+	FMOVQ 112(R0), F7
+	FMOVQ 128(R0), F8
+
+begin9x1:
+	MOVD offsets+32(FP), R0
+	MOVW (R0), R1
+	LSL  $2, R1, R1
+	MOVW 4(R0), R2
+	LSL  $2, R2, R2
+	MOVW 8(R0), R3
+	LSL  $2, R3, R3
+	MOVW 12(R0), R6
+	LSL  $2, R6, R6
+	MOVW 16(R0), R7
+	LSL  $2, R7, R7
+	MOVW 20(R0), R8
+	LSL  $2, R8, R8
+	MOVW 24(R0), R9
+	LSL  $2, R9, R9
+	MOVW 28(R0), R10
+	LSL  $2, R10, R10
+	MOVW 32(R0), R0
+	LSL  $2, R0, R0
+	MOVD x+24(FP), R11
+	MOVD dy+56(FP), R12
+	MOVD xStep+40(FP), R14
+	LSL  $2, R14, R14
+	MOVD distance+64(FP), R13
+	LSL  $2, R13, R13
+
+row9x1:
+	MOVD width+80(FP), R13
+
+position9x1:
+	FMOVQ (R12), F9
+	WORD  $0x3ce1697f // ldr q31, [x11, x1]
+	VFMLA V31.S4, V9.S4, V0.S4
+	WORD  $0x3ce2697f // ldr q31, [x11, x2]
+	VFMLA V31.S4, V9.S4, V1.S4
+	WORD  $0x3ce3697f // ldr q31, [x11, x3]
+	VFMLA V31.S4, V9.S4, V2.S4
+	WORD  $0x3ce6697f // ldr q31, [x11, x6]
+	VFMLA V31.S4, V9.S4, V3.S4
+	WORD  $0x3ce7697f // ldr q31, [x11, x7]
+	VFMLA V31.S4, V9.S4, V4.S4
+	WORD  $0x3ce8697f // ldr q31, [x11, x8]
+	VFMLA V31.S4, V9.S4, V5.S4
+	WORD  $0x3ce9697f // ldr q31, [x11, x9]
+	VFMLA V31.S4, V9.S4, V6.S4
+	WORD  $0x3cea697f // ldr q31, [x11, x10]
+	VFMLA V31.S4, V9.S4, V7.S4
+	WORD  $0x3ce0697f // ldr q31, [x11, x0]
+	VFMLA V31.S4, V9.S4, V8.S4
+	ADD   R14, R11, R11
+	ADD   $16, R12, R12
+	SUBS  $1, R13, R13
+	BNE   position9x1
+	MOVD  xSkip+48(FP), R13
+	ADD   R13<<2, R11, R11
+	MOVD  height+72(FP), R16
+	SUBS  $1, R16, R16
+	MOVD  R16, height+72(FP)
+	BNE   row9x1
+	MOVD  sums+16(FP), R0
+	FMOVQ F0, (R0)
+	FMOVQ F1, 16(R0)
+	FMOVQ F2, 32(R0)
+	FMOVQ F3, 48(R0)
+	FMOVQ F4, 64(R0)
+	FMOVQ F5, 80(R0)
+	FMOVQ F6, 96(R0)
+	FMOVQ F7, 112(R0)
+	FMOVQ F8, 128(R0)
+	RET
+
+tile10x1:
+	MOVD  sums+16(FP), R0
+	MOVBU add+88(FP), R1
+	CMP   $0, R1
+	BNE   add10x1
+	VMOVI $0, V0.B16
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	B     begin10x1
+
+add10x1:
+	FMOVQ (R0), F0
+	FMOVQ 16(R0), F1
+	FMOVQ 32(R0), F2
+	FMOVQ 48(R0), F3
+	FMOVQ 64(R0), F4
+	FMOVQ 80(R0), F5
+	FMOVQ 96(R0), F6
+	FMOVQ 112(R0), F7
+	FMOVQ 128(R0), F8
+	FMOVQ 144(R0), F9
+
+begin10x1:
+	MOVD offsets+32(FP), R0
+	MOVW (R0), R1
+	LSL  $2, R1, R1
+	MOVW 4(R0), R2
+	LSL  $2, R2, R2
+	MOVW 8(R0), R3
+	LSL  $2, R3, R3
+	MOVW 12(R0), R6
+	LSL  $2, R6, R6
+	MOVW 16(R0), R7
+	LSL  $2, R7, R7
+	MOVW 20(R0), R8
+	LSL  $2, R8, R8
+	MOVW 24(R0), R9
+	LSL  $2, R9, R9
+	MOVW 28(R0), R10
+	LSL  $2, R10, R10
+	MOVW 32(R0), R11
+	LSL  $2, R11, R11
+	MOVW 36(R0), R0
+	LSL  $2, R0, R0
+	MOVD x+24(FP), R12
+	MOVD dy+56(FP), R13
+	MOVD xStep+40(FP), R15
+	LSL  $2, R15, R15
+	MOVD distance+64(FP), R14
+	LSL  $2, R14, R14
+
+row10x1:
+	MOVD width+80(FP), R14
+
+position10x1:
+	FMOVQ (R13), F10
+	WORD  $0x3ce1699f // ldr q31, [x12, x1]
+	VFMLA V31.S4, V10.S4, V0.S4
+	WORD  $0x3ce2699f // ldr q31, [x12, x2]
+	VFMLA V31.S4, V10.S4, V1.S4
+	WORD  $0x3ce3699f // ldr q31, [x12, x3]
+	VFMLA V31.S4, V10.S4, V2.S4
+	WORD  $0x3ce6699f // ldr q31, [x12, x6]
+	VFMLA V31.S4, V10.S4, V3.S4
+	WORD  $0x3ce7699f // ldr q31, [x12, x7]
+	VFMLA V31.S4, V10.S4, V4.S4
+	WORD  $0x3ce8699f // ldr q31, [x12, x8]
+	VFMLA V31.S4, V10.S4, V5.S4
+	WORD  $0x3ce9699f // ldr q31, [x12, x9]
+	VFMLA V31.S4, V10.S4, V6.S4
+	WORD  $0x3cea699f // ldr q31, [x12, x10]
+	VFMLA V31.S4, V10.S4, V7.S4
+	WORD  $0x3ceb699f // ldr q31, [x12, x11]
+	VFMLA V31.S4, V10.S4, V8.S4
+	WORD  $0x3ce0699f // ldr q31, [x12, x0]
+	VFMLA V31.S4, V10.S4, V9.S4
+	ADD   R15, R12, R12
+	ADD   $16, R13, R13
+	SUBS  $1, R14, R14
+	BNE   position10x1
+	MOVD  xSkip+48(FP), R14
+	ADD   R14<<2, R12, R12
+	MOVD  height+72(FP), R16
+	SUBS  $1, R16, R16
+	MOVD  R16, height+72(FP)
+	BNE   row10x1
+	MOVD  sums+16(FP), R0
+	FMOVQ F0, (R0)
+	FMOVQ F1, 16(R0)
+	FMOVQ F2, 32(R0)
+	FMOVQ F3, 48(R0)
+	FMOVQ F4, 64(R0)
+	FMOVQ F5, 80(R0)
+	FMOVQ F6, 96(R0)
+	FMOVQ F7, 112(R0)
+	FMOVQ F8, 128(R0)
+	FMOVQ F9, 144(R0)
+	RET
+
+tile11x1:
+	MOVD  sums+16(FP), R0
+	MOVBU add+88(FP), R1
+	CMP   $0, R1
+	BNE   add11x1
+	VMOVI $0, V0.B16
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	B     begin11x1
+
+add11x1:
+	FMOVQ (R0), F0
+	FMOVQ 16(R0), F1
+	FMOVQ 32(R0), F2
+	FMOVQ 48(R0), F3
+	FMOVQ 64(R0), F4
+	FMOVQ 80(R0), F5
+	FMOVQ 96(R0), F6
+	FMOVQ 112(R0), F7
+	FMOVQ 128(R0), F8
+	FMOVQ 144(R0), F9
+	FMOVQ 160(R0), F10
+
+begin11x1:
+	MOVD offsets+32(FP), R0
+	MOVW (R0), R1
+	LSL  $2, R1, R1
+	MOVW 4(R0), R2
+	LSL  $2, R2, R2
+	MOVW 8(R0), R3
+	LSL  $2, R3, R3
+	MOVW 12(R0), R6
+	LSL  $2, R6, R6
+	MOVW 16(R0), R7
+	LSL  $2, R7, R7
+	MOVW 20(R0), R8
+	LSL  $2, R8, R8
+	MOVW 24(R0), R9
+	LSL  $2, R9, R9
+	MOVW 28(R0), R10
+	LSL  $2, R10, R10
+	MOVW 32(R0), R11
+	LSL  $2, R11, R11
+	MOVW 36(R0), R12
+	LSL  $2, R12, R12
+	MOVW 40(R0), R0
+	LSL  $2, R0, R0
+	MOVD x+24(FP), R13
+	MOVD dy+56(FP), R14
+	MOVD xStep+40(FP), R5
+	LSL  $2, R5, R5
+	MOVD distance+64(FP), R15
+	LSL  $2, R15, R15
+
+row11x1:
+	MOVD width+80(FP), R15
+
+position11x1:
+	FMOVQ (R14), F11
+	WORD  $0x3ce169bf // ldr q31, [x13, x1]
+	VFMLA V31.S4, V11.S4, V0.S4
+	WORD  $0x3ce269bf // ldr q31, [x13, x2]
+	VFMLA V31.S4, V11.S4, V1.S4
+	WORD  $0x3ce369bf // ldr q31, [x13, x3]
+	VFMLA V31.S4, V11.S4, V2.S4
+	WORD  $0x3ce669bf // ldr q31, [x13, x6]
+	VFMLA V31.S4, V11.S4, V3.S4
+	WORD  $0x3ce769bf // ldr q31, [x13, x7]
+	VFMLA V31.S4, V11.S4, V4.S4
+	WORD  $0x3ce869bf // ldr q31, [x13, x8]
+	VFMLA V31.S4, V11.S4, V5.S4
+	WORD  $0x3ce969bf // ldr q31, [x13, x9]
+	VFMLA V31.S4, V11.S4, V6.S4
+	WORD  $0x3cea69bf // ldr q31, [x13, x10]
+	VFMLA V31.S4, V11.S4, V7.S4
+	WORD  $0x3ceb69bf // ldr q31, [x13, x11]
+	VFMLA V31.S4, V11.S4, V8.S4
+	WORD  $0x3cec69bf // ldr q31, [x13, x12]
+	VFMLA V31.S4, V11.S4, V9.S4
+	WORD  $0x3ce069bf // ldr q31, [x13, x0]
+	VFMLA V31.S4, V11.S4, V10.S4
+	ADD   R5, R13, R13
+	ADD   $16, R14, R14
+	SUBS  $1, R15, R15
+	BNE   position11x1
+	MOVD  xSkip+48(FP), R15
+	ADD   R15<<2, R13, R13
+	MOVD  height+72(FP), R16
+	SUBS  $1, R16, R16
+	MOVD  R16, height+72(FP)
+	BNE   row11x1
+	MOVD  sums+16(FP), R0
+	FMOVQ F0, (R0)
+	FMOVQ F1, 16(R0)
+	FMOVQ F2, 32(R0)
+	FMOVQ F3, 48(R0)
+	FMOVQ F4, 64(R0)
+	FMOVQ F5, 80(R0)
+	FMOVQ F6, 96(R0)
+	FMOVQ F7, 112(R0)
+	FMOVQ F8, 128(R0)
+	FMOVQ F9, 144(R0)
+	FMOVQ F10, 160(R0)
+	RET
+
+// func momentsNEON(sums *float32, x *float32, shift *float32, n int)
+TEXT ·momentsNEON(SB), NOSPLIT, $0-32
+	MOVD  x+8(FP), R0
+	MOVD  shift+16(FP), R1
+	FMOVQ (R1), F16
+	VMOVI $0, V0.B16
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
 	MOVD  n+24(FP), R1
+	SUBS  $8, R1, R1
+	BLT   few
 
 some:
-	CMP   $4, R1
-	BLT   one
-	FMOVQ (R0), F9
-	WORD  $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD  $0x4e29d400 // fadd v0.4s, v0.4s, v9.4s
-	VFMLA V9.S4, V9.S4, V4.S4
-	FMOVQ 16(R0), F9
-	WORD  $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD  $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
-	VFMLA V9.S4, V9.S4, V5.S4
-	FMOVQ 32(R0), F9
-	WORD  $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD  $0x4e29d442 // fadd v2.4s, v2.4s, v9.4s
-	VFMLA V9.S4, V9.S4, V6.S4
-	FMOVQ 48(R0), F9
-	WORD  $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD  $0x4e29d463 // fadd v3.4s, v3.4s, v9.4s
-	VFMLA V9.S4, V9.S4, V7.S4
-	ADD   $64, R0, R0
-	SUB   $4, R1, R1
-	B     some
+	FMOVQ (R0), F17
+	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD  $0x4e31d400 // fadd v0.4s, v0.4s, v17.4s
+	VFMLA V17.S4, V17.S4, V8.S4
+	FMOVQ 16(R0), F17
+	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD  $0x4e31d421 // fadd v1.4s, v1.4s, v17.4s
+	VFMLA V17.S4, V17.S4, V9.S4
+	FMOVQ 32(R0), F17
+	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD  $0x4e31d442 // fadd v2.4s, v2.4s, v17.4s
+	VFMLA V17.S4, V17.S4, V10.S4
+	FMOVQ 48(R0), F17
+	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD  $0x4e31d463 // fadd v3.4s, v3.4s, v17.4s
+	VFMLA V17.S4, V17.S4, V11.S4
+	FMOVQ 64(R0), F17
+	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD  $0x4e31d484 // fadd v4.4s, v4.4s, v17.4s
+	VFMLA V17.S4, V17.S4, V12.S4
+	FMOVQ 80(R0), F17
+	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD  $0x4e31d4a5 // fadd v5.4s, v5.4s, v17.4s
+	VFMLA V17.S4, V17.S4, V13.S4
+	FMOVQ 96(R0), F17
+	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD  $0x4e31d4c6 // fadd v6.4s, v6.4s, v17.4s
+	VFMLA V17.S4, V17.S4, V14.S4
+	FMOVQ 112(R0), F17
+	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD  $0x4e31d4e7 // fadd v7.4s, v7.4s, v17.4s
+	VFMLA V17.S4, V17.S4, V15.S4
+	ADD   $128, R0, R0
+	SUBS  $8, R1, R1
+	BGE   some
+
+few:
+	ADD $8, R1, R1
 
 one:
 	CMP   $0, R1
 	BEQ   done
-	FMOVQ (R0), F9
-	WORD  $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD  $0x4e29d400 // fadd v0.4s, v0.4s, v9.4s
-	VFMLA V9.S4, V9.S4, V4.S4
+	FMOVQ (R0), F17
+	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD  $0x4e31d400 // fadd v0.4s, v0.4s, v17.4s
+	VFMLA V17.S4, V17.S4, V8.S4
 	ADD   $16, R0, R0
 	SUB   $1, R1, R1
 	B     one
@@ -29558,12 +32224,20 @@ done:
 	MOVD  sums+0(FP), R0
 	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD  $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
-	FMOVQ F0, (R0)
 	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
 	WORD  $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
+	WORD  $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
-	FMOVQ F4, 16(R0)
+	WORD  $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
+	FMOVQ F0, (R0)
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	WORD  $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
+	WORD  $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
+	WORD  $0x4e2fd5ce // fadd v14.4s, v14.4s, v15.4s
+	WORD  $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	WORD  $0x4e2ed58c // fadd v12.4s, v12.4s, v14.4s
+	WORD  $0x4e2cd508 // fadd v8.4s, v8.4s, v12.4s
+	FMOVQ F8, 16(R0)
 	RET
 
 // func gradientMomentsNEON(sums *float32, dy *float32, x *float32, shift *float32, n int)
@@ -29571,7 +32245,7 @@ TEXT ·gradientMomentsNEON(SB), NOSPLIT, $0-40
 	MOVD  x+16(FP), R0
 	MOVD  dy+8(FP), R1
 	MOVD  shift+24(FP), R2
-	FMOVQ (R2), F8
+	FMOVQ (R2), F16
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
 	VMOVI $0, V2.B16
@@ -29580,44 +32254,75 @@ TEXT ·gradientMomentsNEON(SB), NOSPLIT, $0-40
 	VMOVI $0, V5.B16
 	VMOVI $0, V6.B16
 	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
 	MOVD  n+32(FP), R2
+	SUBS  $8, R2, R2
+	BLT   few
 
 some:
-	CMP   $4, R2
-	BLT   one
-	FMOVQ (R0), F9
-	FMOVQ (R1), F10
-	WORD  $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD  $0x4e2ad400 // fadd v0.4s, v0.4s, v10.4s
-	VFMLA V9.S4, V10.S4, V4.S4
-	FMOVQ 16(R0), F9
-	FMOVQ 16(R1), F10
-	WORD  $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD  $0x4e2ad421 // fadd v1.4s, v1.4s, v10.4s
-	VFMLA V9.S4, V10.S4, V5.S4
-	FMOVQ 32(R0), F9
-	FMOVQ 32(R1), F10
-	WORD  $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD  $0x4e2ad442 // fadd v2.4s, v2.4s, v10.4s
-	VFMLA V9.S4, V10.S4, V6.S4
-	FMOVQ 48(R0), F9
-	FMOVQ 48(R1), F10
-	WORD  $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD  $0x4e2ad463 // fadd v3.4s, v3.4s, v10.4s
-	VFMLA V9.S4, V10.S4, V7.S4
-	ADD   $64, R0, R0
-	ADD   $64, R1, R1
-	SUB   $4, R2, R2
-	B     some
+	FMOVQ (R0), F17
+	FMOVQ (R1), F18
+	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD  $0x4e32d400 // fadd v0.4s, v0.4s, v18.4s
+	VFMLA V17.S4, V18.S4, V8.S4
+	FMOVQ 16(R0), F17
+	FMOVQ 16(R1), F18
+	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD  $0x4e32d421 // fadd v1.4s, v1.4s, v18.4s
+	VFMLA V17.S4, V18.S4, V9.S4
+	FMOVQ 32(R0), F17
+	FMOVQ 32(R1), F18
+	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD  $0x4e32d442 // fadd v2.4s, v2.4s, v18.4s
+	VFMLA V17.S4, V18.S4, V10.S4
+	FMOVQ 48(R0), F17
+	FMOVQ 48(R1), F18
+	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD  $0x4e32d463 // fadd v3.4s, v3.4s, v18.4s
+	VFMLA V17.S4, V18.S4, V11.S4
+	FMOVQ 64(R0), F17
+	FMOVQ 64(R1), F18
+	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD  $0x4e32d484 // fadd v4.4s, v4.4s, v18.4s
+	VFMLA V17.S4, V18.S4, V12.S4
+	FMOVQ 80(R0), F17
+	FMOVQ 80(R1), F18
+	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD  $0x4e32d4a5 // fadd v5.4s, v5.4s, v18.4s
+	VFMLA V17.S4, V18.S4, V13.S4
+	FMOVQ 96(R0), F17
+	FMOVQ 96(R1), F18
+	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD  $0x4e32d4c6 // fadd v6.4s, v6.4s, v18.4s
+	VFMLA V17.S4, V18.S4, V14.S4
+	FMOVQ 112(R0), F17
+	FMOVQ 112(R1), F18
+	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD  $0x4e32d4e7 // fadd v7.4s, v7.4s, v18.4s
+	VFMLA V17.S4, V18.S4, V15.S4
+	ADD   $128, R0, R0
+	ADD   $128, R1, R1
+	SUBS  $8, R2, R2
+	BGE   some
+
+few:
+	ADD $8, R2, R2
 
 one:
 	CMP   $0, R2
 	BEQ   done
-	FMOVQ (R0), F9
-	FMOVQ (R1), F10
-	WORD  $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD  $0x4e2ad400 // fadd v0.4s, v0.4s, v10.4s
-	VFMLA V9.S4, V10.S4, V4.S4
+	FMOVQ (R0), F17
+	FMOVQ (R1), F18
+	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD  $0x4e32d400 // fadd v0.4s, v0.4s, v18.4s
+	VFMLA V17.S4, V18.S4, V8.S4
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	SUB   $1, R2, R2
@@ -29627,12 +32332,20 @@ done:
 	MOVD  sums+0(FP), R0
 	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD  $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
-	FMOVQ F0, (R0)
 	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
 	WORD  $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
+	WORD  $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
-	FMOVQ F4, 16(R0)
+	WORD  $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
+	FMOVQ F0, (R0)
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	WORD  $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
+	WORD  $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
+	WORD  $0x4e2fd5ce // fadd v14.4s, v14.4s, v15.4s
+	WORD  $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	WORD  $0x4e2ed58c // fadd v12.4s, v12.4s, v14.4s
+	WORD  $0x4e2cd508 // fadd v8.4s, v8.4s, v12.4s
+	FMOVQ F8, 16(R0)
 	RET
 
 // func gradientMomentsReLUNEON(sums *float32, dy *float32, y *float32, x *float32, shift *float32, n int)
@@ -29641,8 +32354,8 @@ TEXT ·gradientMomentsReLUNEON(SB), NOSPLIT, $0-48
 	MOVD  dy+8(FP), R1
 	MOVD  y+16(FP), R2
 	MOVD  shift+32(FP), R3
-	FMOVQ (R3), F8
-	FMOVQ 16(R3), F13
+	FMOVQ (R3), F16
+	FMOVQ 16(R3), F21
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
 	VMOVI $0, V2.B16
@@ -29651,76 +32364,131 @@ TEXT ·gradientMomentsReLUNEON(SB), NOSPLIT, $0-48
 	VMOVI $0, V5.B16
 	VMOVI $0, V6.B16
 	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
 	VMOVI $0, V11.B16
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V19.B16
 	MOVD  n+40(FP), R3
+	SUBS  $8, R3, R3
+	BLT   few
 
 some:
-	CMP   $4, R3
-	BLT   one
-	FMOVQ (R2), F12
-	FMOVQ (R1), F10
-	WORD  $0x6eace5ae // fcmgt v14.4s, v13.4s, v12.4s
-	WORD  $0x6eabe58c // fcmgt v12.4s, v12.4s, v11.4s
-	VAND  V12.B16, V14.B16, V12.B16
-	VAND  V12.B16, V10.B16, V10.B16
-	FMOVQ F10, (R1)
-	FMOVQ (R0), F9
-	WORD  $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD  $0x4e2ad400 // fadd v0.4s, v0.4s, v10.4s
-	VFMLA V9.S4, V10.S4, V4.S4
-	FMOVQ 16(R2), F12
-	FMOVQ 16(R1), F10
-	WORD  $0x6eace5ae // fcmgt v14.4s, v13.4s, v12.4s
-	WORD  $0x6eabe58c // fcmgt v12.4s, v12.4s, v11.4s
-	VAND  V12.B16, V14.B16, V12.B16
-	VAND  V12.B16, V10.B16, V10.B16
-	FMOVQ F10, 16(R1)
-	FMOVQ 16(R0), F9
-	WORD  $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD  $0x4e2ad421 // fadd v1.4s, v1.4s, v10.4s
-	VFMLA V9.S4, V10.S4, V5.S4
-	FMOVQ 32(R2), F12
-	FMOVQ 32(R1), F10
-	WORD  $0x6eace5ae // fcmgt v14.4s, v13.4s, v12.4s
-	WORD  $0x6eabe58c // fcmgt v12.4s, v12.4s, v11.4s
-	VAND  V12.B16, V14.B16, V12.B16
-	VAND  V12.B16, V10.B16, V10.B16
-	FMOVQ F10, 32(R1)
-	FMOVQ 32(R0), F9
-	WORD  $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD  $0x4e2ad442 // fadd v2.4s, v2.4s, v10.4s
-	VFMLA V9.S4, V10.S4, V6.S4
-	FMOVQ 48(R2), F12
-	FMOVQ 48(R1), F10
-	WORD  $0x6eace5ae // fcmgt v14.4s, v13.4s, v12.4s
-	WORD  $0x6eabe58c // fcmgt v12.4s, v12.4s, v11.4s
-	VAND  V12.B16, V14.B16, V12.B16
-	VAND  V12.B16, V10.B16, V10.B16
-	FMOVQ F10, 48(R1)
-	FMOVQ 48(R0), F9
-	WORD  $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD  $0x4e2ad463 // fadd v3.4s, v3.4s, v10.4s
-	VFMLA V9.S4, V10.S4, V7.S4
-	ADD   $64, R0, R0
-	ADD   $64, R1, R1
-	ADD   $64, R2, R2
-	SUB   $4, R3, R3
-	B     some
+	FMOVQ (R2), F20
+	FMOVQ (R1), F18
+	WORD  $0x6eb4e6b6 // fcmgt v22.4s, v21.4s, v20.4s
+	WORD  $0x6eb3e694 // fcmgt v20.4s, v20.4s, v19.4s
+	VAND  V20.B16, V22.B16, V20.B16
+	VAND  V20.B16, V18.B16, V18.B16
+	FMOVQ F18, (R1)
+	FMOVQ (R0), F17
+	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD  $0x4e32d400 // fadd v0.4s, v0.4s, v18.4s
+	VFMLA V17.S4, V18.S4, V8.S4
+	FMOVQ 16(R2), F20
+	FMOVQ 16(R1), F18
+	WORD  $0x6eb4e6b6 // fcmgt v22.4s, v21.4s, v20.4s
+	WORD  $0x6eb3e694 // fcmgt v20.4s, v20.4s, v19.4s
+	VAND  V20.B16, V22.B16, V20.B16
+	VAND  V20.B16, V18.B16, V18.B16
+	FMOVQ F18, 16(R1)
+	FMOVQ 16(R0), F17
+	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD  $0x4e32d421 // fadd v1.4s, v1.4s, v18.4s
+	VFMLA V17.S4, V18.S4, V9.S4
+	FMOVQ 32(R2), F20
+	FMOVQ 32(R1), F18
+	WORD  $0x6eb4e6b6 // fcmgt v22.4s, v21.4s, v20.4s
+	WORD  $0x6eb3e694 // fcmgt v20.4s, v20.4s, v19.4s
+	VAND  V20.B16, V22.B16, V20.B16
+	VAND  V20.B16, V18.B16, V18.B16
+	FMOVQ F18, 32(R1)
+	FMOVQ 32(R0), F17
+	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD  $0x4e32d442 // fadd v2.4s, v2.4s, v18.4s
+	VFMLA V17.S4, V18.S4, V10.S4
+	FMOVQ 48(R2), F20
+	FMOVQ 48(R1), F18
+	WORD  $0x6eb4e6b6 // fcmgt v22.4s, v21.4s, v20.4s
+	WORD  $0x6eb3e694 // fcmgt v20.4s, v20.4s, v19.4s
+	VAND  V20.B16, V22.B16, V20.B16
+	VAND  V20.B16, V18.B16, V18.B16
+	FMOVQ F18, 48(R1)
+	FMOVQ 48(R0), F17
+	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD  $0x4e32d463 // fadd v3.4s, v3.4s, v18.4s
+	VFMLA V17.S4, V18.S4, V11.S4
+	FMOVQ 64(R2), F20
+	FMOVQ 64(R1), F18
+	WORD  $0x6eb4e6b6 // fcmgt v22.4s, v21.4s, v20.4s
+	WORD  $0x6eb3e694 // fcmgt v20.4s, v20.4s, v19.4s
+	VAND  V20.B16, V22.B16, V20.B16
+	VAND  V20.B16, V18.B16, V18.B16
+	FMOVQ F18, 64(R1)
+	FMOVQ 64(R0), F17
+	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD  $0x4e32d484 // fadd v4.4s, v4.4s, v18.4s
+	VFMLA V17.S4, V18.S4, V12.S4
+	FMOVQ 80(R2), F20
+	FMOVQ 80(R1), F18
+	WORD  $0x6eb4e6b6 // fcmgt v22.4s, v21.4s, v20.4s
+	WORD  $0x6eb3e694 // fcmgt v20.4s, v20.4s, v19.4s
+	VAND  V20.B16, V22.B16, V20.B16
+	VAND  V20.B16, V18.B16, V18.B16
+	FMOVQ F18, 80(R1)
+	FMOVQ 80(R0), F17
+	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD  $0x4e32d4a5 // fadd v5.4s, v5.4s, v18.4s
+	VFMLA V17.S4, V18.S4, V13.S4
+	FMOVQ 96(R2), F20
+	FMOVQ 96(R1), F18
+	WORD  $0x6eb4e6b6 // fcmgt v22.4s, v21.4s, v20.4s
+	WORD  $0x6eb3e694 // fcmgt v20.4s, v20.4s, v19.4s
+	VAND  V20.B16, V22.B16, V20.B16
+	VAND  V20.B16, V18.B16, V18.B16
+	FMOVQ F18, 96(R1)
+	FMOVQ 96(R0), F17
+	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD  $0x4e32d4c6 // fadd v6.4s, v6.4s, v18.4s
+	VFMLA V17.S4, V18.S4, V14.S4
+	FMOVQ 112(R2), F20
+	FMOVQ 112(R1), F18
+	WORD  $0x6eb4e6b6 // fcmgt v22.4s, v21.4s, v20.4s
+	WORD  $0x6eb3e694 // fcmgt v20.4s, v20.4s, v19.4s
+	VAND  V20.B16, V22.B16, V20.B16
+	VAND  V20.B16, V18.B16, V18.B16
+	FMOVQ F18, 112(R1)
+	FMOVQ 112(R0), F17
+	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD  $0x4e32d4e7 // fadd v7.4s, v7.4s, v18.4s
+	VFMLA V17.S4, V18.S4, V15.S4
+	ADD   $128, R0, R0
+	ADD   $128, R1, R1
+	ADD   $128, R2, R2
+	SUBS  $8, R3, R3
+	BGE   some
+
+few:
+	ADD $8, R3, R3
 
 one:
 	CMP   $0, R3
 	BEQ   done
-	FMOVQ (R2), F12
-	FMOVQ (R1), F10
-	WORD  $0x6eace5ae // fcmgt v14.4s, v13.4s, v12.4s
-	WORD  $0x6eabe58c // fcmgt v12.4s, v12.4s, v11.4s
-	VAND  V12.B16, V14.B16, V12.B16
-	VAND  V12.B16, V10.B16, V10.B16
-	FMOVQ F10, (R1)
-	FMOVQ (R0), F9
-	WORD  $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
-	WORD  $0x4e2ad400 // fadd v0.4s, v0.4s, v10.4s
-	VFMLA V9.S4, V10.S4, V4.S4
+	FMOVQ (R2), F20
+	FMOVQ (R1), F18
+	WORD  $0x6eb4e6b6 // fcmgt v22.4s, v21.4s, v20.4s
+	WORD  $0x6eb3e694 // fcmgt v20.4s, v20.4s, v19.4s
+	VAND  V20.B16, V22.B16, V20.B16
+	VAND  V20.B16, V18.B16, V18.B16
+	FMOVQ F18, (R1)
+	FMOVQ (R0), F17
+	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD  $0x4e32d400 // fadd v0.4s, v0.4s, v18.4s
+	VFMLA V17.S4, V18.S4, V8.S4
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	ADD   $16, R2, R2
@@ -29731,12 +32499,20 @@ done:
 	MOVD  sums+0(FP), R0
 	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD  $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
-	FMOVQ F0, (R0)
 	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
 	WORD  $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
+	WORD  $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
-	FMOVQ F4, 16(R0)
+	WORD  $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
+	FMOVQ F0, (R0)
+	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	WORD  $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
+	WORD  $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
+	WORD  $0x4e2fd5ce // fadd v14.4s, v14.4s, v15.4s
+	WORD  $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	WORD  $0x4e2ed58c // fadd v12.4s, v12.4s, v14.4s
+	WORD  $0x4e2cd508 // fadd v8.4s, v8.4s, v12.4s
+	FMOVQ F8, 16(R0)
 	RET
 
 // func sumVectorsNEON(sums *float32, x *float32, n int)
@@ -29746,11 +32522,15 @@ TEXT ·sumVectorsNEON(SB), NOSPLIT, $0-24
 	VMOVI $0, V1.B16
 	VMOVI $0, V2.B16
 	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
 	MOVD  n+16(FP), R1
+	SUBS  $8, R1, R1
+	BLT   few
 
 some:
-	CMP   $4, R1
-	BLT   one
 	FMOVQ (R0), F31
 	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
 	FMOVQ 16(R0), F31
@@ -29759,9 +32539,20 @@ some:
 	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
 	FMOVQ 48(R0), F31
 	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
-	ADD   $64, R0, R0
-	SUB   $4, R1, R1
-	B     some
+	FMOVQ 64(R0), F31
+	WORD  $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
+	FMOVQ 80(R0), F31
+	WORD  $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
+	FMOVQ 96(R0), F31
+	WORD  $0x4e3fd4c6 // fadd v6.4s, v6.4s, v31.4s
+	FMOVQ 112(R0), F31
+	WORD  $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
+	ADD   $128, R0, R0
+	SUBS  $8, R1, R1
+	BGE   some
+
+few:
+	ADD $8, R1, R1
 
 one:
 	CMP   $0, R1
@@ -29776,61 +32567,83 @@ done:
 	MOVD  sums+0(FP), R0
 	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	WORD  $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	WORD  $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
 	WORD  $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	WORD  $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	FMOVQ F0, (R0)
 	RET
 
 // func normalizeVectorsNEON(y *float32, x *float32, more *float32, c *float32, n int)
 TEXT ·normalizeVectorsNEON(SB), NOSPLIT, $0-40
 	MOVD  c+24(FP), R0
-	FMOVQ (R0), F8
-	FMOVQ 16(R0), F9
-	FMOVQ 32(R0), F10
+	FMOVQ (R0), F16
+	FMOVQ 16(R0), F17
+	FMOVQ 32(R0), F18
 	MOVD  y+0(FP), R0
 	MOVD  x+8(FP), R1
 	MOVD  n+32(FP), R2
+	SUBS  $8, R2, R2
+	BLT   few
 
 some:
-	CMP   $4, R2
-	BLT   one
 	FMOVQ (R1), F0
-	WORD  $0x4ea8d400 // fsub v0.4s, v0.4s, v8.4s
-	VORR  V10.B16, V10.B16, V31.B16
-	VFMLA V9.S4, V0.S4, V31.S4
-	VORR  V31.B16, V31.B16, V0.B16
-	FMOVQ F0, (R0)
+	WORD  $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
+	VORR  V18.B16, V18.B16, V8.B16
+	VFMLA V17.S4, V0.S4, V8.S4
+	FMOVQ F8, (R0)
 	FMOVQ 16(R1), F1
-	WORD  $0x4ea8d421 // fsub v1.4s, v1.4s, v8.4s
-	VORR  V10.B16, V10.B16, V31.B16
-	VFMLA V9.S4, V1.S4, V31.S4
-	VORR  V31.B16, V31.B16, V1.B16
-	FMOVQ F1, 16(R0)
+	WORD  $0x4eb0d421 // fsub v1.4s, v1.4s, v16.4s
+	VORR  V18.B16, V18.B16, V9.B16
+	VFMLA V17.S4, V1.S4, V9.S4
+	FMOVQ F9, 16(R0)
 	FMOVQ 32(R1), F2
-	WORD  $0x4ea8d442 // fsub v2.4s, v2.4s, v8.4s
-	VORR  V10.B16, V10.B16, V31.B16
-	VFMLA V9.S4, V2.S4, V31.S4
-	VORR  V31.B16, V31.B16, V2.B16
-	FMOVQ F2, 32(R0)
+	WORD  $0x4eb0d442 // fsub v2.4s, v2.4s, v16.4s
+	VORR  V18.B16, V18.B16, V10.B16
+	VFMLA V17.S4, V2.S4, V10.S4
+	FMOVQ F10, 32(R0)
 	FMOVQ 48(R1), F3
-	WORD  $0x4ea8d463 // fsub v3.4s, v3.4s, v8.4s
-	VORR  V10.B16, V10.B16, V31.B16
-	VFMLA V9.S4, V3.S4, V31.S4
-	VORR  V31.B16, V31.B16, V3.B16
-	FMOVQ F3, 48(R0)
-	ADD   $64, R0, R0
-	ADD   $64, R1, R1
-	SUB   $4, R2, R2
-	B     some
+	WORD  $0x4eb0d463 // fsub v3.4s, v3.4s, v16.4s
+	VORR  V18.B16, V18.B16, V11.B16
+	VFMLA V17.S4, V3.S4, V11.S4
+	FMOVQ F11, 48(R0)
+	FMOVQ 64(R1), F4
+	WORD  $0x4eb0d484 // fsub v4.4s, v4.4s, v16.4s
+	VORR  V18.B16, V18.B16, V12.B16
+	VFMLA V17.S4, V4.S4, V12.S4
+	FMOVQ F12, 64(R0)
+	FMOVQ 80(R1), F5
+	WORD  $0x4eb0d4a5 // fsub v5.4s, v5.4s, v16.4s
+	VORR  V18.B16, V18.B16, V13.B16
+	VFMLA V17.S4, V5.S4, V13.S4
+	FMOVQ F13, 80(R0)
+	FMOVQ 96(R1), F6
+	WORD  $0x4eb0d4c6 // fsub v6.4s, v6.4s, v16.4s
+	VORR  V18.B16, V18.B16, V14.B16
+	VFMLA V17.S4, V6.S4, V14.S4
+	FMOVQ F14, 96(R0)
+	FMOVQ 112(R1), F7
+	WORD  $0x4eb0d4e7 // fsub v7.4s, v7.4s, v16.4s
+	VORR  V18.B16, V18.B16, V15.B16
+	VFMLA V17.S4, V7.S4, V15.S4
+	FMOVQ F15, 112(R0)
+	ADD   $128, R0, R0
+	ADD   $128, R1, R1
+	SUBS  $8, R2, R2
+	BGE   some
+
+few:
+	ADD $8, R2, R2
 
 one:
 	CMP   $0, R2
 	BEQ   done
 	FMOVQ (R1), F0
-	WORD  $0x4ea8d400 // fsub v0.4s, v0.4s, v8.4s
-	VORR  V10.B16, V10.B16, V31.B16
-	VFMLA V9.S4, V0.S4, V31.S4
-	VORR  V31.B16, V31.B16, V0.B16
-	FMOVQ F0, (R0)
+	WORD  $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
+	VORR  V18.B16, V18.B16, V8.B16
+	VFMLA V17.S4, V0.S4, V8.S4
+	FMOVQ F8, (R0)
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	SUB   $1, R2, R2
@@ -29842,66 +32655,92 @@ done:
 // func normalizeVectorsAddNEON(y *float32, x *float32, more *float32, c *float32, n int)
 TEXT ·normalizeVectorsAddNEON(SB), NOSPLIT, $0-40
 	MOVD  c+24(FP), R0
-	FMOVQ (R0), F8
-	FMOVQ 16(R0), F9
-	FMOVQ 32(R0), F10
+	FMOVQ (R0), F16
+	FMOVQ 16(R0), F17
+	FMOVQ 32(R0), F18
 	MOVD  y+0(FP), R0
 	MOVD  x+8(FP), R1
 	MOVD  more+16(FP), R2
 	MOVD  n+32(FP), R3
+	SUBS  $8, R3, R3
+	BLT   few
 
 some:
-	CMP   $4, R3
-	BLT   one
 	FMOVQ (R1), F0
-	WORD  $0x4ea8d400 // fsub v0.4s, v0.4s, v8.4s
-	VORR  V10.B16, V10.B16, V31.B16
-	VFMLA V9.S4, V0.S4, V31.S4
-	VORR  V31.B16, V31.B16, V0.B16
+	WORD  $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
+	VORR  V18.B16, V18.B16, V8.B16
+	VFMLA V17.S4, V0.S4, V8.S4
 	FMOVQ (R2), F31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
-	FMOVQ F0, (R0)
+	WORD  $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
+	FMOVQ F8, (R0)
 	FMOVQ 16(R1), F1
-	WORD  $0x4ea8d421 // fsub v1.4s, v1.4s, v8.4s
-	VORR  V10.B16, V10.B16, V31.B16
-	VFMLA V9.S4, V1.S4, V31.S4
-	VORR  V31.B16, V31.B16, V1.B16
+	WORD  $0x4eb0d421 // fsub v1.4s, v1.4s, v16.4s
+	VORR  V18.B16, V18.B16, V9.B16
+	VFMLA V17.S4, V1.S4, V9.S4
 	FMOVQ 16(R2), F31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	FMOVQ F1, 16(R0)
+	WORD  $0x4e3fd529 // fadd v9.4s, v9.4s, v31.4s
+	FMOVQ F9, 16(R0)
 	FMOVQ 32(R1), F2
-	WORD  $0x4ea8d442 // fsub v2.4s, v2.4s, v8.4s
-	VORR  V10.B16, V10.B16, V31.B16
-	VFMLA V9.S4, V2.S4, V31.S4
-	VORR  V31.B16, V31.B16, V2.B16
+	WORD  $0x4eb0d442 // fsub v2.4s, v2.4s, v16.4s
+	VORR  V18.B16, V18.B16, V10.B16
+	VFMLA V17.S4, V2.S4, V10.S4
 	FMOVQ 32(R2), F31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
-	FMOVQ F2, 32(R0)
+	WORD  $0x4e3fd54a // fadd v10.4s, v10.4s, v31.4s
+	FMOVQ F10, 32(R0)
 	FMOVQ 48(R1), F3
-	WORD  $0x4ea8d463 // fsub v3.4s, v3.4s, v8.4s
-	VORR  V10.B16, V10.B16, V31.B16
-	VFMLA V9.S4, V3.S4, V31.S4
-	VORR  V31.B16, V31.B16, V3.B16
+	WORD  $0x4eb0d463 // fsub v3.4s, v3.4s, v16.4s
+	VORR  V18.B16, V18.B16, V11.B16
+	VFMLA V17.S4, V3.S4, V11.S4
 	FMOVQ 48(R2), F31
-	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
-	FMOVQ F3, 48(R0)
-	ADD   $64, R0, R0
-	ADD   $64, R1, R1
-	ADD   $64, R2, R2
-	SUB   $4, R3, R3
-	B     some
+	WORD  $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
+	FMOVQ F11, 48(R0)
+	FMOVQ 64(R1), F4
+	WORD  $0x4eb0d484 // fsub v4.4s, v4.4s, v16.4s
+	VORR  V18.B16, V18.B16, V12.B16
+	VFMLA V17.S4, V4.S4, V12.S4
+	FMOVQ 64(R2), F31
+	WORD  $0x4e3fd58c // fadd v12.4s, v12.4s, v31.4s
+	FMOVQ F12, 64(R0)
+	FMOVQ 80(R1), F5
+	WORD  $0x4eb0d4a5 // fsub v5.4s, v5.4s, v16.4s
+	VORR  V18.B16, V18.B16, V13.B16
+	VFMLA V17.S4, V5.S4, V13.S4
+	FMOVQ 80(R2), F31
+	WORD  $0x4e3fd5ad // fadd v13.4s, v13.4s, v31.4s
+	FMOVQ F13, 80(R0)
+	FMOVQ 96(R1), F6
+	WORD  $0x4eb0d4c6 // fsub v6.4s, v6.4s, v16.4s
+	VORR  V18.B16, V18.B16, V14.B16
+	VFMLA V17.S4, V6.S4, V14.S4
+	FMOVQ 96(R2), F31
+	WORD  $0x4e3fd5ce // fadd v14.4s, v14.4s, v31.4s
+	FMOVQ F14, 96(R0)
+	FMOVQ 112(R1), F7
+	WORD  $0x4eb0d4e7 // fsub v7.4s, v7.4s, v16.4s
+	VORR  V18.B16, V18.B16, V15.B16
+	VFMLA V17.S4, V7.S4, V15.S4
+	FMOVQ 112(R2), F31
+	WORD  $0x4e3fd5ef // fadd v15.4s, v15.4s, v31.4s
+	FMOVQ F15, 112(R0)
+	ADD   $128, R0, R0
+	ADD   $128, R1, R1
+	ADD   $128, R2, R2
+	SUBS  $8, R3, R3
+	BGE   some
+
+few:
+	ADD $8, R3, R3
 
 one:
 	CMP   $0, R3
 	BEQ   done
 	FMOVQ (R1), F0
-	WORD  $0x4ea8d400 // fsub v0.4s, v0.4s, v8.4s
-	VORR  V10.B16, V10.B16, V31.B16
-	VFMLA V9.S4, V0.S4, V31.S4
-	VORR  V31.B16, V31.B16, V0.B16
+	WORD  $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
+	VORR  V18.B16, V18.B16, V8.B16
+	VFMLA V17.S4, V0.S4, V8.S4
 	FMOVQ (R2), F31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
-	FMOVQ F0, (R0)
+	WORD  $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
+	FMOVQ F8, (R0)
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	ADD   $16, R2, R2
@@ -29914,66 +32753,92 @@ done:
 // func normalizeVectorsReLUNEON(y *float32, x *float32, more *float32, c *float32, n int)
 TEXT ·normalizeVectorsReLUNEON(SB), NOSPLIT, $0-40
 	MOVD  c+24(FP), R0
-	FMOVQ (R0), F8
-	FMOVQ 16(R0), F9
-	FMOVQ 32(R0), F10
-	FMOVQ 48(R0), F11
+	FMOVQ (R0), F16
+	FMOVQ 16(R0), F17
+	FMOVQ 32(R0), F18
+	FMOVQ 48(R0), F19
 	MOVD  y+0(FP), R0
 	MOVD  x+8(FP), R1
-	VMOVI $0, V12.B16
+	VMOVI $0, V20.B16
 	MOVD  n+32(FP), R2
+	SUBS  $8, R2, R2
+	BLT   few
 
 some:
-	CMP   $4, R2
-	BLT   one
 	FMOVQ (R1), F0
-	WORD  $0x4ea8d400 // fsub v0.4s, v0.4s, v8.4s
-	VORR  V10.B16, V10.B16, V31.B16
-	VFMLA V9.S4, V0.S4, V31.S4
-	VORR  V31.B16, V31.B16, V0.B16
-	WORD  $0x4e20f580 // fmax v0.4s, v12.4s, v0.4s
-	WORD  $0x4ea0f560 // fmin v0.4s, v11.4s, v0.4s
-	FMOVQ F0, (R0)
+	WORD  $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
+	VORR  V18.B16, V18.B16, V8.B16
+	VFMLA V17.S4, V0.S4, V8.S4
+	WORD  $0x4e28f688 // fmax v8.4s, v20.4s, v8.4s
+	WORD  $0x4ea8f668 // fmin v8.4s, v19.4s, v8.4s
+	FMOVQ F8, (R0)
 	FMOVQ 16(R1), F1
-	WORD  $0x4ea8d421 // fsub v1.4s, v1.4s, v8.4s
-	VORR  V10.B16, V10.B16, V31.B16
-	VFMLA V9.S4, V1.S4, V31.S4
-	VORR  V31.B16, V31.B16, V1.B16
-	WORD  $0x4e21f581 // fmax v1.4s, v12.4s, v1.4s
-	WORD  $0x4ea1f561 // fmin v1.4s, v11.4s, v1.4s
-	FMOVQ F1, 16(R0)
+	WORD  $0x4eb0d421 // fsub v1.4s, v1.4s, v16.4s
+	VORR  V18.B16, V18.B16, V9.B16
+	VFMLA V17.S4, V1.S4, V9.S4
+	WORD  $0x4e29f689 // fmax v9.4s, v20.4s, v9.4s
+	WORD  $0x4ea9f669 // fmin v9.4s, v19.4s, v9.4s
+	FMOVQ F9, 16(R0)
 	FMOVQ 32(R1), F2
-	WORD  $0x4ea8d442 // fsub v2.4s, v2.4s, v8.4s
-	VORR  V10.B16, V10.B16, V31.B16
-	VFMLA V9.S4, V2.S4, V31.S4
-	VORR  V31.B16, V31.B16, V2.B16
-	WORD  $0x4e22f582 // fmax v2.4s, v12.4s, v2.4s
-	WORD  $0x4ea2f562 // fmin v2.4s, v11.4s, v2.4s
-	FMOVQ F2, 32(R0)
+	WORD  $0x4eb0d442 // fsub v2.4s, v2.4s, v16.4s
+	VORR  V18.B16, V18.B16, V10.B16
+	VFMLA V17.S4, V2.S4, V10.S4
+	WORD  $0x4e2af68a // fmax v10.4s, v20.4s, v10.4s
+	WORD  $0x4eaaf66a // fmin v10.4s, v19.4s, v10.4s
+	FMOVQ F10, 32(R0)
 	FMOVQ 48(R1), F3
-	WORD  $0x4ea8d463 // fsub v3.4s, v3.4s, v8.4s
-	VORR  V10.B16, V10.B16, V31.B16
-	VFMLA V9.S4, V3.S4, V31.S4
-	VORR  V31.B16, V31.B16, V3.B16
-	WORD  $0x4e23f583 // fmax v3.4s, v12.4s, v3.4s
-	WORD  $0x4ea3f563 // fmin v3.4s, v11.4s, v3.4s
-	FMOVQ F3, 48(R0)
-	ADD   $64, R0, R0
-	ADD   $64, R1, R1
-	SUB   $4, R2, R2
-	B     some
+	WORD  $0x4eb0d463 // fsub v3.4s, v3.4s, v16.4s
+	VORR  V18.B16, V18.B16, V11.B16
+	VFMLA V17.S4, V3.S4, V11.S4
+	WORD  $0x4e2bf68b // fmax v11.4s, v20.4s, v11.4s
+	WORD  $0x4eabf66b // fmin v11.4s, v19.4s, v11.4s
+	FMOVQ F11, 48(R0)
+	FMOVQ 64(R1), F4
+	WORD  $0x4eb0d484 // fsub v4.4s, v4.4s, v16.4s
+	VORR  V18.B16, V18.B16, V12.B16
+	VFMLA V17.S4, V4.S4, V12.S4
+	WORD  $0x4e2cf68c // fmax v12.4s, v20.4s, v12.4s
+	WORD  $0x4eacf66c // fmin v12.4s, v19.4s, v12.4s
+	FMOVQ F12, 64(R0)
+	FMOVQ 80(R1), F5
+	WORD  $0x4eb0d4a5 // fsub v5.4s, v5.4s, v16.4s
+	VORR  V18.B16, V18.B16, V13.B16
+	VFMLA V17.S4, V5.S4, V13.S4
+	WORD  $0x4e2df68d // fmax v13.4s, v20.4s, v13.4s
+	WORD  $0x4eadf66d // fmin v13.4s, v19.4s, v13.4s
+	FMOVQ F13, 80(R0)
+	FMOVQ 96(R1), F6
+	WORD  $0x4eb0d4c6 // fsub v6.4s, v6.4s, v16.4s
+	VORR  V18.B16, V18.B16, V14.B16
+	VFMLA V17.S4, V6.S4, V14.S4
+	WORD  $0x4e2ef68e // fmax v14.4s, v20.4s, v14.4s
+	WORD  $0x4eaef66e // fmin v14.4s, v19.4s, v14.4s
+	FMOVQ F14, 96(R0)
+	FMOVQ 112(R1), F7
+	WORD  $0x4eb0d4e7 // fsub v7.4s, v7.4s, v16.4s
+	VORR  V18.B16, V18.B16, V15.B16
+	VFMLA V17.S4, V7.S4, V15.S4
+	WORD  $0x4e2ff68f // fmax v15.4s, v20.4s, v15.4s
+	WORD  $0x4eaff66f // fmin v15.4s, v19.4s, v15.4s
+	FMOVQ F15, 112(R0)
+	ADD   $128, R0, R0
+	ADD   $128, R1, R1
+	SUBS  $8, R2, R2
+	BGE   some
+
+few:
+	ADD $8, R2, R2
 
 one:
 	CMP   $0, R2
 	BEQ   done
 	FMOVQ (R1), F0
-	WORD  $0x4ea8d400 // fsub v0.4s, v0.4s, v8.4s
-	VORR  V10.B16, V10.B16, V31.B16
-	VFMLA V9.S4, V0.S4, V31.S4
-	VORR  V31.B16, V31.B16, V0.B16
-	WORD  $0x4e20f580 // fmax v0.4s, v12.4s, v0.4s
-	WORD  $0x4ea0f560 // fmin v0.4s, v11.4s, v0.4s
-	FMOVQ F0, (R0)
+	WORD  $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
+	VORR  V18.B16, V18.B16, V8.B16
+	VFMLA V17.S4, V0.S4, V8.S4
+	WORD  $0x4e28f688 // fmax v8.4s, v20.4s, v8.4s
+	WORD  $0x4ea8f668 // fmin v8.4s, v19.4s, v8.4s
+	FMOVQ F8, (R0)
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	SUB   $1, R2, R2
@@ -29985,78 +32850,112 @@ done:
 // func normalizeVectorsAddReLUNEON(y *float32, x *float32, more *float32, c *float32, n int)
 TEXT ·normalizeVectorsAddReLUNEON(SB), NOSPLIT, $0-40
 	MOVD  c+24(FP), R0
-	FMOVQ (R0), F8
-	FMOVQ 16(R0), F9
-	FMOVQ 32(R0), F10
-	FMOVQ 48(R0), F11
+	FMOVQ (R0), F16
+	FMOVQ 16(R0), F17
+	FMOVQ 32(R0), F18
+	FMOVQ 48(R0), F19
 	MOVD  y+0(FP), R0
 	MOVD  x+8(FP), R1
 	MOVD  more+16(FP), R2
-	VMOVI $0, V12.B16
+	VMOVI $0, V20.B16
 	MOVD  n+32(FP), R3
+	SUBS  $8, R3, R3
+	BLT   few
 
 some:
-	CMP   $4, R3
-	BLT   one
 	FMOVQ (R1), F0
-	WORD  $0x4ea8d400 // fsub v0.4s, v0.4s, v8.4s
-	VORR  V10.B16, V10.B16, V31.B16
-	VFMLA V9.S4, V0.S4, V31.S4
-	VORR  V31.B16, V31.B16, V0.B16
+	WORD  $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
+	VORR  V18.B16, V18.B16, V8.B16
+	VFMLA V17.S4, V0.S4, V8.S4
 	FMOVQ (R2), F31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
-	WORD  $0x4e20f580 // fmax v0.4s, v12.4s, v0.4s
-	WORD  $0x4ea0f560 // fmin v0.4s, v11.4s, v0.4s
-	FMOVQ F0, (R0)
+	WORD  $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
+	WORD  $0x4e28f688 // fmax v8.4s, v20.4s, v8.4s
+	WORD  $0x4ea8f668 // fmin v8.4s, v19.4s, v8.4s
+	FMOVQ F8, (R0)
 	FMOVQ 16(R1), F1
-	WORD  $0x4ea8d421 // fsub v1.4s, v1.4s, v8.4s
-	VORR  V10.B16, V10.B16, V31.B16
-	VFMLA V9.S4, V1.S4, V31.S4
-	VORR  V31.B16, V31.B16, V1.B16
+	WORD  $0x4eb0d421 // fsub v1.4s, v1.4s, v16.4s
+	VORR  V18.B16, V18.B16, V9.B16
+	VFMLA V17.S4, V1.S4, V9.S4
 	FMOVQ 16(R2), F31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	WORD  $0x4e21f581 // fmax v1.4s, v12.4s, v1.4s
-	WORD  $0x4ea1f561 // fmin v1.4s, v11.4s, v1.4s
-	FMOVQ F1, 16(R0)
+	WORD  $0x4e3fd529 // fadd v9.4s, v9.4s, v31.4s
+	WORD  $0x4e29f689 // fmax v9.4s, v20.4s, v9.4s
+	WORD  $0x4ea9f669 // fmin v9.4s, v19.4s, v9.4s
+	FMOVQ F9, 16(R0)
 	FMOVQ 32(R1), F2
-	WORD  $0x4ea8d442 // fsub v2.4s, v2.4s, v8.4s
-	VORR  V10.B16, V10.B16, V31.B16
-	VFMLA V9.S4, V2.S4, V31.S4
-	VORR  V31.B16, V31.B16, V2.B16
+	WORD  $0x4eb0d442 // fsub v2.4s, v2.4s, v16.4s
+	VORR  V18.B16, V18.B16, V10.B16
+	VFMLA V17.S4, V2.S4, V10.S4
 	FMOVQ 32(R2), F31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
-	WORD  $0x4e22f582 // fmax v2.4s, v12.4s, v2.4s
-	WORD  $0x4ea2f562 // fmin v2.4s, v11.4s, v2.4s
-	FMOVQ F2, 32(R0)
+	WORD  $0x4e3fd54a // fadd v10.4s, v10.4s, v31.4s
+	WORD  $0x4e2af68a // fmax v10.4s, v20.4s, v10.4s
+	WORD  $0x4eaaf66a // fmin v10.4s, v19.4s, v10.4s
+	FMOVQ F10, 32(R0)
 	FMOVQ 48(R1), F3
-	WORD  $0x4ea8d463 // fsub v3.4s, v3.4s, v8.4s
-	VORR  V10.B16, V10.B16, V31.B16
-	VFMLA V9.S4, V3.S4, V31.S4
-	VORR  V31.B16, V31.B16, V3.B16
+	WORD  $0x4eb0d463 // fsub v3.4s, v3.4s, v16.4s
+	VORR  V18.B16, V18.B16, V11.B16
+	VFMLA V17.S4, V3.S4, V11.S4
 	FMOVQ 48(R2), F31
-	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
-	WORD  $0x4e23f583 // fmax v3.4s, v12.4s, v3.4s
-	WORD  $0x4ea3f563 // fmin v3.4s, v11.4s, v3.4s
-	FMOVQ F3, 48(R0)
-	ADD   $64, R0, R0
-	ADD   $64, R1, R1
-	ADD   $64, R2, R2
-	SUB   $4, R3, R3
-	B     some
+	WORD  $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
+	WORD  $0x4e2bf68b // fmax v11.4s, v20.4s, v11.4s
+	WORD  $0x4eabf66b // fmin v11.4s, v19.4s, v11.4s
+	FMOVQ F11, 48(R0)
+	FMOVQ 64(R1), F4
+	WORD  $0x4eb0d484 // fsub v4.4s, v4.4s, v16.4s
+	VORR  V18.B16, V18.B16, V12.B16
+	VFMLA V17.S4, V4.S4, V12.S4
+	FMOVQ 64(R2), F31
+	WORD  $0x4e3fd58c // fadd v12.4s, v12.4s, v31.4s
+	WORD  $0x4e2cf68c // fmax v12.4s, v20.4s, v12.4s
+	WORD  $0x4eacf66c // fmin v12.4s, v19.4s, v12.4s
+	FMOVQ F12, 64(R0)
+	FMOVQ 80(R1), F5
+	WORD  $0x4eb0d4a5 // fsub v5.4s, v5.4s, v16.4s
+	VORR  V18.B16, V18.B16, V13.B16
+	VFMLA V17.S4, V5.S4, V13.S4
+	FMOVQ 80(R2), F31
+	WORD  $0x4e3fd5ad // fadd v13.4s, v13.4s, v31.4s
+	WORD  $0x4e2df68d // fmax v13.4s, v20.4s, v13.4s
+	WORD  $0x4eadf66d // fmin v13.4s, v19.4s, v13.4s
+	FMOVQ F13, 80(R0)
+	FMOVQ 96(R1), F6
+	WORD  $0x4eb0d4c6 // fsub v6.4s, v6.4s, v16.4s
+	VORR  V18.B16, V18.B16, V14.B16
+	VFMLA V17.S4, V6.S4, V14.S4
+	FMOVQ 96(R2), F31
+	WORD  $0x4e3fd5ce // fadd v14.4s, v14.4s, v31.4s
+	WORD  $0x4e2ef68e // fmax v14.4s, v20.4s, v14.4s
+	WORD  $0x4eaef66e // fmin v14.4s, v19.4s, v14.4s
+	FMOVQ F14, 96(R0)
+	FMOVQ 112(R1), F7
+	WORD  $0x4eb0d4e7 // fsub v7.4s, v7.4s, v16.4s
+	VORR  V18.B16, V18.B16, V15.B16
+	VFMLA V17.S4, V7.S4, V15.S4
+	FMOVQ 112(R2), F31
+	WORD  $0x4e3fd5ef // fadd v15.4s, v15.4s, v31.4s
+	WORD  $0x4e2ff68f // fmax v15.4s, v20.4s, v15.4s
+	WORD  $0x4eaff66f // fmin v15.4s, v19.4s, v15.4s
+	FMOVQ F15, 112(R0)
+	ADD   $128, R0, R0
+	ADD   $128, R1, R1
+	ADD   $128, R2, R2
+	SUBS  $8, R3, R3
+	BGE   some
+
+few:
+	ADD $8, R3, R3
 
 one:
 	CMP   $0, R3
 	BEQ   done
 	FMOVQ (R1), F0
-	WORD  $0x4ea8d400 // fsub v0.4s, v0.4s, v8.4s
-	VORR  V10.B16, V10.B16, V31.B16
-	VFMLA V9.S4, V0.S4, V31.S4
-	VORR  V31.B16, V31.B16, V0.B16
+	WORD  $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
+	VORR  V18.B16, V18.B16, V8.B16
+	VFMLA V17.S4, V0.S4, V8.S4
 	FMOVQ (R2), F31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
-	WORD  $0x4e20f580 // fmax v0.4s, v12.4s, v0.4s
-	WORD  $0x4ea0f560 // fmin v0.4s, v11.4s, v0.4s
-	FMOVQ F0, (R0)
+	WORD  $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
+	WORD  $0x4e28f688 // fmax v8.4s, v20.4s, v8.4s
+	WORD  $0x4ea8f668 // fmin v8.4s, v19.4s, v8.4s
+	FMOVQ F8, (R0)
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
 	ADD   $16, R2, R2
@@ -30069,61 +32968,92 @@ done:
 // func normalizeVectorsBackNEON(dx *float32, dy *float32, x *float32, c *float32, n int)
 TEXT ·normalizeVectorsBackNEON(SB), NOSPLIT, $0-40
 	MOVD  c+24(FP), R0
-	FMOVQ (R0), F8
-	FMOVQ 16(R0), F9
-	FMOVQ 32(R0), F10
-	FMOVQ 48(R0), F11
+	FMOVQ (R0), F16
+	FMOVQ 16(R0), F17
+	FMOVQ 32(R0), F18
+	FMOVQ 48(R0), F19
 	MOVD  dx+0(FP), R0
 	MOVD  dy+8(FP), R1
 	MOVD  x+16(FP), R2
 	MOVD  n+32(FP), R3
+	SUBS  $8, R3, R3
+	BLT   few
 
 some:
-	CMP   $4, R3
-	BLT   one
 	FMOVQ (R2), F0
-	FMOVQ (R1), F4
-	WORD  $0x4ea8d400 // fsub v0.4s, v0.4s, v8.4s
-	WORD  $0x4eaad484 // fsub v4.4s, v4.4s, v10.4s
-	VFMLS V11.S4, V0.S4, V4.S4
-	WORD  $0x6e29dc80 // fmul v0.4s, v4.4s, v9.4s
+	FMOVQ (R1), F8
+	WORD  $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
+	WORD  $0x4eb2d508 // fsub v8.4s, v8.4s, v18.4s
+	VFMLS V19.S4, V0.S4, V8.S4
+	WORD  $0x6e31dd00 // fmul v0.4s, v8.4s, v17.4s
 	FMOVQ F0, (R0)
 	FMOVQ 16(R2), F1
-	FMOVQ 16(R1), F5
-	WORD  $0x4ea8d421 // fsub v1.4s, v1.4s, v8.4s
-	WORD  $0x4eaad4a5 // fsub v5.4s, v5.4s, v10.4s
-	VFMLS V11.S4, V1.S4, V5.S4
-	WORD  $0x6e29dca1 // fmul v1.4s, v5.4s, v9.4s
+	FMOVQ 16(R1), F9
+	WORD  $0x4eb0d421 // fsub v1.4s, v1.4s, v16.4s
+	WORD  $0x4eb2d529 // fsub v9.4s, v9.4s, v18.4s
+	VFMLS V19.S4, V1.S4, V9.S4
+	WORD  $0x6e31dd21 // fmul v1.4s, v9.4s, v17.4s
 	FMOVQ F1, 16(R0)
 	FMOVQ 32(R2), F2
-	FMOVQ 32(R1), F6
-	WORD  $0x4ea8d442 // fsub v2.4s, v2.4s, v8.4s
-	WORD  $0x4eaad4c6 // fsub v6.4s, v6.4s, v10.4s
-	VFMLS V11.S4, V2.S4, V6.S4
-	WORD  $0x6e29dcc2 // fmul v2.4s, v6.4s, v9.4s
+	FMOVQ 32(R1), F10
+	WORD  $0x4eb0d442 // fsub v2.4s, v2.4s, v16.4s
+	WORD  $0x4eb2d54a // fsub v10.4s, v10.4s, v18.4s
+	VFMLS V19.S4, V2.S4, V10.S4
+	WORD  $0x6e31dd42 // fmul v2.4s, v10.4s, v17.4s
 	FMOVQ F2, 32(R0)
 	FMOVQ 48(R2), F3
-	FMOVQ 48(R1), F7
-	WORD  $0x4ea8d463 // fsub v3.4s, v3.4s, v8.4s
-	WORD  $0x4eaad4e7 // fsub v7.4s, v7.4s, v10.4s
-	VFMLS V11.S4, V3.S4, V7.S4
-	WORD  $0x6e29dce3 // fmul v3.4s, v7.4s, v9.4s
+	FMOVQ 48(R1), F11
+	WORD  $0x4eb0d463 // fsub v3.4s, v3.4s, v16.4s
+	WORD  $0x4eb2d56b // fsub v11.4s, v11.4s, v18.4s
+	VFMLS V19.S4, V3.S4, V11.S4
+	WORD  $0x6e31dd63 // fmul v3.4s, v11.4s, v17.4s
 	FMOVQ F3, 48(R0)
-	ADD   $64, R0, R0
-	ADD   $64, R1, R1
-	ADD   $64, R2, R2
-	SUB   $4, R3, R3
-	B     some
+	FMOVQ 64(R2), F4
+	FMOVQ 64(R1), F12
+	WORD  $0x4eb0d484 // fsub v4.4s, v4.4s, v16.4s
+	WORD  $0x4eb2d58c // fsub v12.4s, v12.4s, v18.4s
+	VFMLS V19.S4, V4.S4, V12.S4
+	WORD  $0x6e31dd84 // fmul v4.4s, v12.4s, v17.4s
+	FMOVQ F4, 64(R0)
+	FMOVQ 80(R2), F5
+	FMOVQ 80(R1), F13
+	WORD  $0x4eb0d4a5 // fsub v5.4s, v5.4s, v16.4s
+	WORD  $0x4eb2d5ad // fsub v13.4s, v13.4s, v18.4s
+	VFMLS V19.S4, V5.S4, V13.S4
+	WORD  $0x6e31dda5 // fmul v5.4s, v13.4s, v17.4s
+	FMOVQ F5, 80(R0)
+	FMOVQ 96(R2), F6
+	FMOVQ 96(R1), F14
+	WORD  $0x4eb0d4c6 // fsub v6.4s, v6.4s, v16.4s
+	WORD  $0x4eb2d5ce // fsub v14.4s, v14.4s, v18.4s
+	VFMLS V19.S4, V6.S4, V14.S4
+	WORD  $0x6e31ddc6 // fmul v6.4s, v14.4s, v17.4s
+	FMOVQ F6, 96(R0)
+	FMOVQ 112(R2), F7
+	FMOVQ 112(R1), F15
+	WORD  $0x4eb0d4e7 // fsub v7.4s, v7.4s, v16.4s
+	WORD  $0x4eb2d5ef // fsub v15.4s, v15.4s, v18.4s
+	VFMLS V19.S4, V7.S4, V15.S4
+	WORD  $0x6e31dde7 // fmul v7.4s, v15.4s, v17.4s
+	FMOVQ F7, 112(R0)
+	ADD   $128, R0, R0
+	ADD   $128, R1, R1
+	ADD   $128, R2, R2
+	SUBS  $8, R3, R3
+	BGE   some
+
+few:
+	ADD $8, R3, R3
 
 one:
 	CMP   $0, R3
 	BEQ   done
 	FMOVQ (R2), F0
-	FMOVQ (R1), F4
-	WORD  $0x4ea8d400 // fsub v0.4s, v0.4s, v8.4s
-	WORD  $0x4eaad484 // fsub v4.4s, v4.4s, v10.4s
-	VFMLS V11.S4, V0.S4, V4.S4
-	WORD  $0x6e29dc80 // fmul v0.4s, v4.4s, v9.4s
+	FMOVQ (R1), F8
+	WORD  $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
+	WORD  $0x4eb2d508 // fsub v8.4s, v8.4s, v18.4s
+	VFMLS V19.S4, V0.S4, V8.S4
+	WORD  $0x6e31dd00 // fmul v0.4s, v8.4s, v17.4s
 	FMOVQ F0, (R0)
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
@@ -30137,66 +33067,101 @@ done:
 // func normalizeVectorsBackAddNEON(dx *float32, dy *float32, x *float32, c *float32, n int)
 TEXT ·normalizeVectorsBackAddNEON(SB), NOSPLIT, $0-40
 	MOVD  c+24(FP), R0
-	FMOVQ (R0), F8
-	FMOVQ 16(R0), F9
-	FMOVQ 32(R0), F10
-	FMOVQ 48(R0), F11
+	FMOVQ (R0), F16
+	FMOVQ 16(R0), F17
+	FMOVQ 32(R0), F18
+	FMOVQ 48(R0), F19
 	MOVD  dx+0(FP), R0
 	MOVD  dy+8(FP), R1
 	MOVD  x+16(FP), R2
 	MOVD  n+32(FP), R3
+	SUBS  $8, R3, R3
+	BLT   few
 
 some:
-	CMP   $4, R3
-	BLT   one
 	FMOVQ (R2), F0
-	FMOVQ (R1), F4
-	WORD  $0x4ea8d400 // fsub v0.4s, v0.4s, v8.4s
-	WORD  $0x4eaad484 // fsub v4.4s, v4.4s, v10.4s
-	VFMLS V11.S4, V0.S4, V4.S4
+	FMOVQ (R1), F8
+	WORD  $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
+	WORD  $0x4eb2d508 // fsub v8.4s, v8.4s, v18.4s
+	VFMLS V19.S4, V0.S4, V8.S4
 	FMOVQ (R0), F0
-	VFMLA V9.S4, V4.S4, V0.S4
+	VFMLA V17.S4, V8.S4, V0.S4
 	FMOVQ F0, (R0)
 	FMOVQ 16(R2), F1
-	FMOVQ 16(R1), F5
-	WORD  $0x4ea8d421 // fsub v1.4s, v1.4s, v8.4s
-	WORD  $0x4eaad4a5 // fsub v5.4s, v5.4s, v10.4s
-	VFMLS V11.S4, V1.S4, V5.S4
+	FMOVQ 16(R1), F9
+	WORD  $0x4eb0d421 // fsub v1.4s, v1.4s, v16.4s
+	WORD  $0x4eb2d529 // fsub v9.4s, v9.4s, v18.4s
+	VFMLS V19.S4, V1.S4, V9.S4
 	FMOVQ 16(R0), F1
-	VFMLA V9.S4, V5.S4, V1.S4
+	VFMLA V17.S4, V9.S4, V1.S4
 	FMOVQ F1, 16(R0)
 	FMOVQ 32(R2), F2
-	FMOVQ 32(R1), F6
-	WORD  $0x4ea8d442 // fsub v2.4s, v2.4s, v8.4s
-	WORD  $0x4eaad4c6 // fsub v6.4s, v6.4s, v10.4s
-	VFMLS V11.S4, V2.S4, V6.S4
+	FMOVQ 32(R1), F10
+	WORD  $0x4eb0d442 // fsub v2.4s, v2.4s, v16.4s
+	WORD  $0x4eb2d54a // fsub v10.4s, v10.4s, v18.4s
+	VFMLS V19.S4, V2.S4, V10.S4
 	FMOVQ 32(R0), F2
-	VFMLA V9.S4, V6.S4, V2.S4
+	VFMLA V17.S4, V10.S4, V2.S4
 	FMOVQ F2, 32(R0)
 	FMOVQ 48(R2), F3
-	FMOVQ 48(R1), F7
-	WORD  $0x4ea8d463 // fsub v3.4s, v3.4s, v8.4s
-	WORD  $0x4eaad4e7 // fsub v7.4s, v7.4s, v10.4s
-	VFMLS V11.S4, V3.S4, V7.S4
+	FMOVQ 48(R1), F11
+	WORD  $0x4eb0d463 // fsub v3.4s, v3.4s, v16.4s
+	WORD  $0x4eb2d56b // fsub v11.4s, v11.4s, v18.4s
+	VFMLS V19.S4, V3.S4, V11.S4
 	FMOVQ 48(R0), F3
-	VFMLA V9.S4, V7.S4, V3.S4
+	VFMLA V17.S4, V11.S4, V3.S4
 	FMOVQ F3, 48(R0)
-	ADD   $64, R0, R0
-	ADD   $64, R1, R1
-	ADD   $64, R2, R2
-	SUB   $4, R3, R3
-	B     some
+	FMOVQ 64(R2), F4
+	FMOVQ 64(R1), F12
+	WORD  $0x4eb0d484 // fsub v4.4s, v4.4s, v16.4s
+	WORD  $0x4eb2d58c // fsub v12.4s, v12.4s, v18.4s
+	VFMLS V19.S4, V4.S4, V12.S4
+	FMOVQ 64(R0), F4
+	VFMLA V17.S4, V12.S4, V4.S4
+	FMOVQ F4, 64(R0)
+	FMOVQ 80(R2), F5
+	FMOVQ 80(R1), F13
+	WORD  $0x4eb0d4a5 // fsub v5.4s, v5.4s, v16.4s
+	WORD  $0x4eb2d5ad // fsub v13.4s, v13.4s, v18.4s
+	VFMLS V19.S4, V5.S4, V13.S4
+	FMOVQ 80(R0), F5
+	VFMLA V17.S4, V13.S4, V5.S4
+	FMOVQ F5, 80(R0)
+	FMOVQ 96(R2), F6
+	FMOVQ 96(R1), F14
+	WORD  $0x4eb0d4c6 // fsub v6.4s, v6.4s, v16.4s
+	WORD  $0x4eb2d5ce // fsub v14.4s, v14.4s, v18.4s
+	VFMLS V19.S4, V6.S4, V14.S4
+	FMOVQ 96(R0), F6
+	VFMLA V17.S4, V14.S4, V6.S4
+	FMOVQ F6, 96(R0)
+	FMOVQ 112(R2), F7
+	FMOVQ 112(R1), F15
+	WORD  $0x4eb0d4e7 // fsub v7.4s, v7.4s, v16.4s
+	WORD  $0x4eb2d5ef // fsub v15.4s, v15.4s, v18.4s
+	VFMLS V19.S4, V7.S4, V15.S4
+	FMOVQ 112(R0), F7
+	VFMLA V17.S4, V15.S4, V7.S4
+	FMOVQ F7, 112(R0)
+	ADD   $128, R0, R0
+	ADD   $128, R1, R1
+	ADD   $128, R2, R2
+	SUBS  $8, R3, R3
+	BGE   some
+
+few:
+	ADD $8, R3, R3
 
 one:
 	CMP   $0, R3
 	BEQ   done
 	FMOVQ (R2), F0
-	FMOVQ (R1), F4
-	WORD  $0x4ea8d400 // fsub v0.4s, v0.4s, v8.4s
-	WORD  $0x4eaad484 // fsub v4.4s, v4.4s, v10.4s
-	VFMLS V11.S4, V0.S4, V4.S4
+	FMOVQ (R1), F8
+	WORD  $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
+	WORD  $0x4eb2d508 // fsub v8.4s, v8.4s, v18.4s
+	VFMLS V19.S4, V0.S4, V8.S4
 	FMOVQ (R0), F0
-	VFMLA V9.S4, V4.S4, V0.S4
+	VFMLA V17.S4, V8.S4, V0.S4
 	FMOVQ F0, (R0)
 	ADD   $16, R0, R0
 	ADD   $16, R1, R1
@@ -30517,6 +33482,179 @@ TEXT ·adamNEON(SB), NOSPLIT, $0-104
 	FMOVS 32(R6), F14
 	VDUP  V14.S[0], V14.S4
 	MOVD  w_len+8(FP), R6
+	SUBS  $32, R6, R6
+	BLT   few
+
+some:
+	FMOVQ (R0), F0
+	FMOVQ (R1), F1
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA V7.S4, V0.S4, V1.S4
+	FMOVQ (R2), F2
+	WORD  $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	VFMLA V9.S4, V1.S4, V2.S4
+	FMOVQ F2, (R2)
+	FMOVQ (R3), F3
+	WORD  $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
+	WORD  $0x6e21dc21 // fmul v1.4s, v1.4s, v1.4s
+	VFMLA V11.S4, V1.S4, V3.S4
+	FMOVQ F3, (R3)
+	WORD  $0x6ea1f863 // fsqrt v3.4s, v3.4s
+	WORD  $0x4e2dd463 // fadd v3.4s, v3.4s, v13.4s
+	WORD  $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
+	WORD  $0x6e23fc42 // fdiv v2.4s, v2.4s, v3.4s
+	VFMLS V14.S4, V0.S4, V0.S4
+	WORD  $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
+	FMOVQ F0, (R0)
+	FMOVQ 16(R0), F0
+	FMOVQ 16(R1), F1
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA V7.S4, V0.S4, V1.S4
+	FMOVQ 16(R2), F2
+	WORD  $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	VFMLA V9.S4, V1.S4, V2.S4
+	FMOVQ F2, 16(R2)
+	FMOVQ 16(R3), F3
+	WORD  $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
+	WORD  $0x6e21dc21 // fmul v1.4s, v1.4s, v1.4s
+	VFMLA V11.S4, V1.S4, V3.S4
+	FMOVQ F3, 16(R3)
+	WORD  $0x6ea1f863 // fsqrt v3.4s, v3.4s
+	WORD  $0x4e2dd463 // fadd v3.4s, v3.4s, v13.4s
+	WORD  $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
+	WORD  $0x6e23fc42 // fdiv v2.4s, v2.4s, v3.4s
+	VFMLS V14.S4, V0.S4, V0.S4
+	WORD  $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R0), F0
+	FMOVQ 32(R1), F1
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA V7.S4, V0.S4, V1.S4
+	FMOVQ 32(R2), F2
+	WORD  $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	VFMLA V9.S4, V1.S4, V2.S4
+	FMOVQ F2, 32(R2)
+	FMOVQ 32(R3), F3
+	WORD  $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
+	WORD  $0x6e21dc21 // fmul v1.4s, v1.4s, v1.4s
+	VFMLA V11.S4, V1.S4, V3.S4
+	FMOVQ F3, 32(R3)
+	WORD  $0x6ea1f863 // fsqrt v3.4s, v3.4s
+	WORD  $0x4e2dd463 // fadd v3.4s, v3.4s, v13.4s
+	WORD  $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
+	WORD  $0x6e23fc42 // fdiv v2.4s, v2.4s, v3.4s
+	VFMLS V14.S4, V0.S4, V0.S4
+	WORD  $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R0), F0
+	FMOVQ 48(R1), F1
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA V7.S4, V0.S4, V1.S4
+	FMOVQ 48(R2), F2
+	WORD  $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	VFMLA V9.S4, V1.S4, V2.S4
+	FMOVQ F2, 48(R2)
+	FMOVQ 48(R3), F3
+	WORD  $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
+	WORD  $0x6e21dc21 // fmul v1.4s, v1.4s, v1.4s
+	VFMLA V11.S4, V1.S4, V3.S4
+	FMOVQ F3, 48(R3)
+	WORD  $0x6ea1f863 // fsqrt v3.4s, v3.4s
+	WORD  $0x4e2dd463 // fadd v3.4s, v3.4s, v13.4s
+	WORD  $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
+	WORD  $0x6e23fc42 // fdiv v2.4s, v2.4s, v3.4s
+	VFMLS V14.S4, V0.S4, V0.S4
+	WORD  $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
+	FMOVQ F0, 48(R0)
+	FMOVQ 64(R0), F0
+	FMOVQ 64(R1), F1
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA V7.S4, V0.S4, V1.S4
+	FMOVQ 64(R2), F2
+	WORD  $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	VFMLA V9.S4, V1.S4, V2.S4
+	FMOVQ F2, 64(R2)
+	FMOVQ 64(R3), F3
+	WORD  $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
+	WORD  $0x6e21dc21 // fmul v1.4s, v1.4s, v1.4s
+	VFMLA V11.S4, V1.S4, V3.S4
+	FMOVQ F3, 64(R3)
+	WORD  $0x6ea1f863 // fsqrt v3.4s, v3.4s
+	WORD  $0x4e2dd463 // fadd v3.4s, v3.4s, v13.4s
+	WORD  $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
+	WORD  $0x6e23fc42 // fdiv v2.4s, v2.4s, v3.4s
+	VFMLS V14.S4, V0.S4, V0.S4
+	WORD  $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
+	FMOVQ F0, 64(R0)
+	FMOVQ 80(R0), F0
+	FMOVQ 80(R1), F1
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA V7.S4, V0.S4, V1.S4
+	FMOVQ 80(R2), F2
+	WORD  $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	VFMLA V9.S4, V1.S4, V2.S4
+	FMOVQ F2, 80(R2)
+	FMOVQ 80(R3), F3
+	WORD  $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
+	WORD  $0x6e21dc21 // fmul v1.4s, v1.4s, v1.4s
+	VFMLA V11.S4, V1.S4, V3.S4
+	FMOVQ F3, 80(R3)
+	WORD  $0x6ea1f863 // fsqrt v3.4s, v3.4s
+	WORD  $0x4e2dd463 // fadd v3.4s, v3.4s, v13.4s
+	WORD  $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
+	WORD  $0x6e23fc42 // fdiv v2.4s, v2.4s, v3.4s
+	VFMLS V14.S4, V0.S4, V0.S4
+	WORD  $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
+	FMOVQ F0, 80(R0)
+	FMOVQ 96(R0), F0
+	FMOVQ 96(R1), F1
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA V7.S4, V0.S4, V1.S4
+	FMOVQ 96(R2), F2
+	WORD  $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	VFMLA V9.S4, V1.S4, V2.S4
+	FMOVQ F2, 96(R2)
+	FMOVQ 96(R3), F3
+	WORD  $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
+	WORD  $0x6e21dc21 // fmul v1.4s, v1.4s, v1.4s
+	VFMLA V11.S4, V1.S4, V3.S4
+	FMOVQ F3, 96(R3)
+	WORD  $0x6ea1f863 // fsqrt v3.4s, v3.4s
+	WORD  $0x4e2dd463 // fadd v3.4s, v3.4s, v13.4s
+	WORD  $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
+	WORD  $0x6e23fc42 // fdiv v2.4s, v2.4s, v3.4s
+	VFMLS V14.S4, V0.S4, V0.S4
+	WORD  $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
+	FMOVQ F0, 96(R0)
+	FMOVQ 112(R0), F0
+	FMOVQ 112(R1), F1
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA V7.S4, V0.S4, V1.S4
+	FMOVQ 112(R2), F2
+	WORD  $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	VFMLA V9.S4, V1.S4, V2.S4
+	FMOVQ F2, 112(R2)
+	FMOVQ 112(R3), F3
+	WORD  $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
+	WORD  $0x6e21dc21 // fmul v1.4s, v1.4s, v1.4s
+	VFMLA V11.S4, V1.S4, V3.S4
+	FMOVQ F3, 112(R3)
+	WORD  $0x6ea1f863 // fsqrt v3.4s, v3.4s
+	WORD  $0x4e2dd463 // fadd v3.4s, v3.4s, v13.4s
+	WORD  $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
+	WORD  $0x6e23fc42 // fdiv v2.4s, v2.4s, v3.4s
+	VFMLS V14.S4, V0.S4, V0.S4
+	WORD  $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
+	FMOVQ F0, 112(R0)
+	ADD   $128, R0, R0
+	ADD   $128, R1, R1
+	ADD   $128, R2, R2
+	ADD   $128, R3, R3
+	SUBS  $32, R6, R6
+	BGE   some
+
+few:
+	ADD $32, R6, R6
 
 wide:
 	CMP   $4, R6
@@ -30593,6 +33731,65 @@ TEXT ·sgdNEON(SB), NOSPLIT, $0-56
 	FMOVS 8(R2), F8
 	VDUP  V8.S[0], V8.S4
 	MOVD  w_len+8(FP), R2
+	SUBS  $32, R2, R2
+	BLT   few
+
+some:
+	FMOVQ (R0), F0
+	FMOVQ (R1), F1
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA V7.S4, V0.S4, V1.S4
+	VFMLS V8.S4, V1.S4, V0.S4
+	FMOVQ F0, (R0)
+	FMOVQ 16(R0), F0
+	FMOVQ 16(R1), F1
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA V7.S4, V0.S4, V1.S4
+	VFMLS V8.S4, V1.S4, V0.S4
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R0), F0
+	FMOVQ 32(R1), F1
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA V7.S4, V0.S4, V1.S4
+	VFMLS V8.S4, V1.S4, V0.S4
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R0), F0
+	FMOVQ 48(R1), F1
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA V7.S4, V0.S4, V1.S4
+	VFMLS V8.S4, V1.S4, V0.S4
+	FMOVQ F0, 48(R0)
+	FMOVQ 64(R0), F0
+	FMOVQ 64(R1), F1
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA V7.S4, V0.S4, V1.S4
+	VFMLS V8.S4, V1.S4, V0.S4
+	FMOVQ F0, 64(R0)
+	FMOVQ 80(R0), F0
+	FMOVQ 80(R1), F1
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA V7.S4, V0.S4, V1.S4
+	VFMLS V8.S4, V1.S4, V0.S4
+	FMOVQ F0, 80(R0)
+	FMOVQ 96(R0), F0
+	FMOVQ 96(R1), F1
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA V7.S4, V0.S4, V1.S4
+	VFMLS V8.S4, V1.S4, V0.S4
+	FMOVQ F0, 96(R0)
+	FMOVQ 112(R0), F0
+	FMOVQ 112(R1), F1
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA V7.S4, V0.S4, V1.S4
+	VFMLS V8.S4, V1.S4, V0.S4
+	FMOVQ F0, 112(R0)
+	ADD   $128, R0, R0
+	ADD   $128, R1, R1
+	SUBS  $32, R2, R2
+	BGE   some
+
+few:
+	ADD $32, R2, R2
 
 wide:
 	CMP   $4, R2
@@ -30644,6 +33841,114 @@ TEXT ·momentumNEON(SB), NOSPLIT, $0-80
 	FMOVS 20(R3), F11
 	VDUP  V11.S[0], V11.S4
 	MOVD  w_len+8(FP), R3
+	SUBS  $32, R3, R3
+	BLT   few
+
+some:
+	FMOVQ (R0), F0
+	FMOVQ (R1), F1
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA V7.S4, V0.S4, V1.S4
+	FMOVQ (R2), F2
+	WORD  $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	WORD  $0x4e21d442 // fadd v2.4s, v2.4s, v1.4s
+	FMOVQ F2, (R2)
+	WORD  $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
+	VFMLA V11.S4, V2.S4, V1.S4
+	VFMLS V8.S4, V1.S4, V0.S4
+	FMOVQ F0, (R0)
+	FMOVQ 16(R0), F0
+	FMOVQ 16(R1), F1
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA V7.S4, V0.S4, V1.S4
+	FMOVQ 16(R2), F2
+	WORD  $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	WORD  $0x4e21d442 // fadd v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 16(R2)
+	WORD  $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
+	VFMLA V11.S4, V2.S4, V1.S4
+	VFMLS V8.S4, V1.S4, V0.S4
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R0), F0
+	FMOVQ 32(R1), F1
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA V7.S4, V0.S4, V1.S4
+	FMOVQ 32(R2), F2
+	WORD  $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	WORD  $0x4e21d442 // fadd v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 32(R2)
+	WORD  $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
+	VFMLA V11.S4, V2.S4, V1.S4
+	VFMLS V8.S4, V1.S4, V0.S4
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R0), F0
+	FMOVQ 48(R1), F1
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA V7.S4, V0.S4, V1.S4
+	FMOVQ 48(R2), F2
+	WORD  $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	WORD  $0x4e21d442 // fadd v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 48(R2)
+	WORD  $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
+	VFMLA V11.S4, V2.S4, V1.S4
+	VFMLS V8.S4, V1.S4, V0.S4
+	FMOVQ F0, 48(R0)
+	FMOVQ 64(R0), F0
+	FMOVQ 64(R1), F1
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA V7.S4, V0.S4, V1.S4
+	FMOVQ 64(R2), F2
+	WORD  $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	WORD  $0x4e21d442 // fadd v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 64(R2)
+	WORD  $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
+	VFMLA V11.S4, V2.S4, V1.S4
+	VFMLS V8.S4, V1.S4, V0.S4
+	FMOVQ F0, 64(R0)
+	FMOVQ 80(R0), F0
+	FMOVQ 80(R1), F1
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA V7.S4, V0.S4, V1.S4
+	FMOVQ 80(R2), F2
+	WORD  $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	WORD  $0x4e21d442 // fadd v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 80(R2)
+	WORD  $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
+	VFMLA V11.S4, V2.S4, V1.S4
+	VFMLS V8.S4, V1.S4, V0.S4
+	FMOVQ F0, 80(R0)
+	FMOVQ 96(R0), F0
+	FMOVQ 96(R1), F1
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA V7.S4, V0.S4, V1.S4
+	FMOVQ 96(R2), F2
+	WORD  $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	WORD  $0x4e21d442 // fadd v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 96(R2)
+	WORD  $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
+	VFMLA V11.S4, V2.S4, V1.S4
+	VFMLS V8.S4, V1.S4, V0.S4
+	FMOVQ F0, 96(R0)
+	FMOVQ 112(R0), F0
+	FMOVQ 112(R1), F1
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA V7.S4, V0.S4, V1.S4
+	FMOVQ 112(R2), F2
+	WORD  $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	WORD  $0x4e21d442 // fadd v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 112(R2)
+	WORD  $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
+	VFMLA V11.S4, V2.S4, V1.S4
+	VFMLS V8.S4, V1.S4, V0.S4
+	FMOVQ F0, 112(R0)
+	ADD   $128, R0, R0
+	ADD   $128, R1, R1
+	ADD   $128, R2, R2
+	SUBS  $32, R3, R3
+	BGE   some
+
+few:
+	ADD $32, R3, R3
 
 wide:
 	CMP   $4, R3
@@ -30717,6 +34022,138 @@ TEXT ·lionNEON(SB), NOSPLIT, $0-80
 	FMOVS 36(R3), F15
 	VDUP  V15.S[0], V15.S4
 	MOVD  w_len+8(FP), R3
+	SUBS  $32, R3, R3
+	BLT   few
+
+some:
+	FMOVQ (R0), F0
+	FMOVQ (R1), F1
+	FMOVQ (R2), F2
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	WORD  $0x6e27dc43 // fmul v3.4s, v2.4s, v7.4s
+	VFMLA V8.S4, V1.S4, V3.S4
+	WORD  $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	VFMLA V10.S4, V1.S4, V2.S4
+	FMOVQ F2, (R2)
+	WORD  $0x6e2ddc63 // fmul v3.4s, v3.4s, v13.4s
+	WORD  $0x4ea3f5c3 // fmin v3.4s, v14.4s, v3.4s
+	WORD  $0x4e23f5e3 // fmax v3.4s, v15.4s, v3.4s
+	VFMLS V12.S4, V0.S4, V0.S4
+	VFMLS V11.S4, V3.S4, V0.S4
+	FMOVQ F0, (R0)
+	FMOVQ 16(R0), F0
+	FMOVQ 16(R1), F1
+	FMOVQ 16(R2), F2
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	WORD  $0x6e27dc43 // fmul v3.4s, v2.4s, v7.4s
+	VFMLA V8.S4, V1.S4, V3.S4
+	WORD  $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	VFMLA V10.S4, V1.S4, V2.S4
+	FMOVQ F2, 16(R2)
+	WORD  $0x6e2ddc63 // fmul v3.4s, v3.4s, v13.4s
+	WORD  $0x4ea3f5c3 // fmin v3.4s, v14.4s, v3.4s
+	WORD  $0x4e23f5e3 // fmax v3.4s, v15.4s, v3.4s
+	VFMLS V12.S4, V0.S4, V0.S4
+	VFMLS V11.S4, V3.S4, V0.S4
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R0), F0
+	FMOVQ 32(R1), F1
+	FMOVQ 32(R2), F2
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	WORD  $0x6e27dc43 // fmul v3.4s, v2.4s, v7.4s
+	VFMLA V8.S4, V1.S4, V3.S4
+	WORD  $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	VFMLA V10.S4, V1.S4, V2.S4
+	FMOVQ F2, 32(R2)
+	WORD  $0x6e2ddc63 // fmul v3.4s, v3.4s, v13.4s
+	WORD  $0x4ea3f5c3 // fmin v3.4s, v14.4s, v3.4s
+	WORD  $0x4e23f5e3 // fmax v3.4s, v15.4s, v3.4s
+	VFMLS V12.S4, V0.S4, V0.S4
+	VFMLS V11.S4, V3.S4, V0.S4
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R0), F0
+	FMOVQ 48(R1), F1
+	FMOVQ 48(R2), F2
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	WORD  $0x6e27dc43 // fmul v3.4s, v2.4s, v7.4s
+	VFMLA V8.S4, V1.S4, V3.S4
+	WORD  $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	VFMLA V10.S4, V1.S4, V2.S4
+	FMOVQ F2, 48(R2)
+	WORD  $0x6e2ddc63 // fmul v3.4s, v3.4s, v13.4s
+	WORD  $0x4ea3f5c3 // fmin v3.4s, v14.4s, v3.4s
+	WORD  $0x4e23f5e3 // fmax v3.4s, v15.4s, v3.4s
+	VFMLS V12.S4, V0.S4, V0.S4
+	VFMLS V11.S4, V3.S4, V0.S4
+	FMOVQ F0, 48(R0)
+	FMOVQ 64(R0), F0
+	FMOVQ 64(R1), F1
+	FMOVQ 64(R2), F2
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	WORD  $0x6e27dc43 // fmul v3.4s, v2.4s, v7.4s
+	VFMLA V8.S4, V1.S4, V3.S4
+	WORD  $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	VFMLA V10.S4, V1.S4, V2.S4
+	FMOVQ F2, 64(R2)
+	WORD  $0x6e2ddc63 // fmul v3.4s, v3.4s, v13.4s
+	WORD  $0x4ea3f5c3 // fmin v3.4s, v14.4s, v3.4s
+	WORD  $0x4e23f5e3 // fmax v3.4s, v15.4s, v3.4s
+	VFMLS V12.S4, V0.S4, V0.S4
+	VFMLS V11.S4, V3.S4, V0.S4
+	FMOVQ F0, 64(R0)
+	FMOVQ 80(R0), F0
+	FMOVQ 80(R1), F1
+	FMOVQ 80(R2), F2
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	WORD  $0x6e27dc43 // fmul v3.4s, v2.4s, v7.4s
+	VFMLA V8.S4, V1.S4, V3.S4
+	WORD  $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	VFMLA V10.S4, V1.S4, V2.S4
+	FMOVQ F2, 80(R2)
+	WORD  $0x6e2ddc63 // fmul v3.4s, v3.4s, v13.4s
+	WORD  $0x4ea3f5c3 // fmin v3.4s, v14.4s, v3.4s
+	WORD  $0x4e23f5e3 // fmax v3.4s, v15.4s, v3.4s
+	VFMLS V12.S4, V0.S4, V0.S4
+	VFMLS V11.S4, V3.S4, V0.S4
+	FMOVQ F0, 80(R0)
+	FMOVQ 96(R0), F0
+	FMOVQ 96(R1), F1
+	FMOVQ 96(R2), F2
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	WORD  $0x6e27dc43 // fmul v3.4s, v2.4s, v7.4s
+	VFMLA V8.S4, V1.S4, V3.S4
+	WORD  $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	VFMLA V10.S4, V1.S4, V2.S4
+	FMOVQ F2, 96(R2)
+	WORD  $0x6e2ddc63 // fmul v3.4s, v3.4s, v13.4s
+	WORD  $0x4ea3f5c3 // fmin v3.4s, v14.4s, v3.4s
+	WORD  $0x4e23f5e3 // fmax v3.4s, v15.4s, v3.4s
+	VFMLS V12.S4, V0.S4, V0.S4
+	VFMLS V11.S4, V3.S4, V0.S4
+	FMOVQ F0, 96(R0)
+	FMOVQ 112(R0), F0
+	FMOVQ 112(R1), F1
+	FMOVQ 112(R2), F2
+	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	WORD  $0x6e27dc43 // fmul v3.4s, v2.4s, v7.4s
+	VFMLA V8.S4, V1.S4, V3.S4
+	WORD  $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	VFMLA V10.S4, V1.S4, V2.S4
+	FMOVQ F2, 112(R2)
+	WORD  $0x6e2ddc63 // fmul v3.4s, v3.4s, v13.4s
+	WORD  $0x4ea3f5c3 // fmin v3.4s, v14.4s, v3.4s
+	WORD  $0x4e23f5e3 // fmax v3.4s, v15.4s, v3.4s
+	VFMLS V12.S4, V0.S4, V0.S4
+	VFMLS V11.S4, V3.S4, V0.S4
+	FMOVQ F0, 112(R0)
+	ADD   $128, R0, R0
+	ADD   $128, R1, R1
+	ADD   $128, R2, R2
+	SUBS  $32, R3, R3
+	BGE   some
+
+few:
+	ADD $32, R3, R3
 
 wide:
 	CMP   $4, R3
@@ -30836,6 +34273,50 @@ TEXT ·triadNEON(SB), NOSPLIT, $0-76
 	FMOVS s+72(FP), F2
 	VDUP  V2.S[0], V2.S4
 	MOVD  dst_len+8(FP), R3
+	SUBS  $32, R3, R3
+	BLT   few
+
+some:
+	FMOVQ (R1), F0
+	FMOVQ (R2), F1
+	VFMLA V1.S4, V2.S4, V0.S4
+	FMOVQ F0, (R0)
+	FMOVQ 16(R1), F0
+	FMOVQ 16(R2), F1
+	VFMLA V1.S4, V2.S4, V0.S4
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R1), F0
+	FMOVQ 32(R2), F1
+	VFMLA V1.S4, V2.S4, V0.S4
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R1), F0
+	FMOVQ 48(R2), F1
+	VFMLA V1.S4, V2.S4, V0.S4
+	FMOVQ F0, 48(R0)
+	FMOVQ 64(R1), F0
+	FMOVQ 64(R2), F1
+	VFMLA V1.S4, V2.S4, V0.S4
+	FMOVQ F0, 64(R0)
+	FMOVQ 80(R1), F0
+	FMOVQ 80(R2), F1
+	VFMLA V1.S4, V2.S4, V0.S4
+	FMOVQ F0, 80(R0)
+	FMOVQ 96(R1), F0
+	FMOVQ 96(R2), F1
+	VFMLA V1.S4, V2.S4, V0.S4
+	FMOVQ F0, 96(R0)
+	FMOVQ 112(R1), F0
+	FMOVQ 112(R2), F1
+	VFMLA V1.S4, V2.S4, V0.S4
+	FMOVQ F0, 112(R0)
+	ADD   $128, R0, R0
+	ADD   $128, R1, R1
+	ADD   $128, R2, R2
+	SUBS  $32, R3, R3
+	BGE   some
+
+few:
+	ADD $32, R3, R3
 
 wide:
 	CMP   $4, R3
@@ -30872,6 +34353,50 @@ TEXT ·mulNEON(SB), NOSPLIT, $0-72
 	MOVD a_base+24(FP), R1
 	MOVD b_base+48(FP), R2
 	MOVD dst_len+8(FP), R3
+	SUBS $32, R3, R3
+	BLT  few
+
+some:
+	FMOVQ (R1), F0
+	FMOVQ (R2), F1
+	WORD  $0x6e21dc02 // fmul v2.4s, v0.4s, v1.4s
+	FMOVQ F2, (R0)
+	FMOVQ 16(R1), F0
+	FMOVQ 16(R2), F1
+	WORD  $0x6e21dc02 // fmul v2.4s, v0.4s, v1.4s
+	FMOVQ F2, 16(R0)
+	FMOVQ 32(R1), F0
+	FMOVQ 32(R2), F1
+	WORD  $0x6e21dc02 // fmul v2.4s, v0.4s, v1.4s
+	FMOVQ F2, 32(R0)
+	FMOVQ 48(R1), F0
+	FMOVQ 48(R2), F1
+	WORD  $0x6e21dc02 // fmul v2.4s, v0.4s, v1.4s
+	FMOVQ F2, 48(R0)
+	FMOVQ 64(R1), F0
+	FMOVQ 64(R2), F1
+	WORD  $0x6e21dc02 // fmul v2.4s, v0.4s, v1.4s
+	FMOVQ F2, 64(R0)
+	FMOVQ 80(R1), F0
+	FMOVQ 80(R2), F1
+	WORD  $0x6e21dc02 // fmul v2.4s, v0.4s, v1.4s
+	FMOVQ F2, 80(R0)
+	FMOVQ 96(R1), F0
+	FMOVQ 96(R2), F1
+	WORD  $0x6e21dc02 // fmul v2.4s, v0.4s, v1.4s
+	FMOVQ F2, 96(R0)
+	FMOVQ 112(R1), F0
+	FMOVQ 112(R2), F1
+	WORD  $0x6e21dc02 // fmul v2.4s, v0.4s, v1.4s
+	FMOVQ F2, 112(R0)
+	ADD   $128, R0, R0
+	ADD   $128, R1, R1
+	ADD   $128, R2, R2
+	SUBS  $32, R3, R3
+	BGE   some
+
+few:
+	ADD $32, R3, R3
 
 wide:
 	CMP   $4, R3
@@ -30909,6 +34434,41 @@ TEXT ·scaleNEON(SB), NOSPLIT, $0-52
 	MOVD  dst_base+0(FP), R0
 	MOVD  x_base+24(FP), R1
 	MOVD  dst_len+8(FP), R2
+	SUBS  $32, R2, R2
+	BLT   few
+
+some:
+	FMOVQ (R1), F0
+	WORD  $0x6e23dc02 // fmul v2.4s, v0.4s, v3.4s
+	FMOVQ F2, (R0)
+	FMOVQ 16(R1), F0
+	WORD  $0x6e23dc02 // fmul v2.4s, v0.4s, v3.4s
+	FMOVQ F2, 16(R0)
+	FMOVQ 32(R1), F0
+	WORD  $0x6e23dc02 // fmul v2.4s, v0.4s, v3.4s
+	FMOVQ F2, 32(R0)
+	FMOVQ 48(R1), F0
+	WORD  $0x6e23dc02 // fmul v2.4s, v0.4s, v3.4s
+	FMOVQ F2, 48(R0)
+	FMOVQ 64(R1), F0
+	WORD  $0x6e23dc02 // fmul v2.4s, v0.4s, v3.4s
+	FMOVQ F2, 64(R0)
+	FMOVQ 80(R1), F0
+	WORD  $0x6e23dc02 // fmul v2.4s, v0.4s, v3.4s
+	FMOVQ F2, 80(R0)
+	FMOVQ 96(R1), F0
+	WORD  $0x6e23dc02 // fmul v2.4s, v0.4s, v3.4s
+	FMOVQ F2, 96(R0)
+	FMOVQ 112(R1), F0
+	WORD  $0x6e23dc02 // fmul v2.4s, v0.4s, v3.4s
+	FMOVQ F2, 112(R0)
+	ADD   $128, R0, R0
+	ADD   $128, R1, R1
+	SUBS  $32, R2, R2
+	BGE   some
+
+few:
+	ADD $32, R2, R2
 
 wide:
 	CMP   $4, R2
@@ -30941,6 +34501,58 @@ TEXT ·mulAddNEON(SB), NOSPLIT, $0-72
 	MOVD a_base+24(FP), R1
 	MOVD b_base+48(FP), R2
 	MOVD dst_len+8(FP), R3
+	SUBS $32, R3, R3
+	BLT  few
+
+some:
+	FMOVQ (R1), F0
+	FMOVQ (R2), F1
+	FMOVQ (R0), F2
+	VFMLA V1.S4, V0.S4, V2.S4
+	FMOVQ F2, (R0)
+	FMOVQ 16(R1), F0
+	FMOVQ 16(R2), F1
+	FMOVQ 16(R0), F2
+	VFMLA V1.S4, V0.S4, V2.S4
+	FMOVQ F2, 16(R0)
+	FMOVQ 32(R1), F0
+	FMOVQ 32(R2), F1
+	FMOVQ 32(R0), F2
+	VFMLA V1.S4, V0.S4, V2.S4
+	FMOVQ F2, 32(R0)
+	FMOVQ 48(R1), F0
+	FMOVQ 48(R2), F1
+	FMOVQ 48(R0), F2
+	VFMLA V1.S4, V0.S4, V2.S4
+	FMOVQ F2, 48(R0)
+	FMOVQ 64(R1), F0
+	FMOVQ 64(R2), F1
+	FMOVQ 64(R0), F2
+	VFMLA V1.S4, V0.S4, V2.S4
+	FMOVQ F2, 64(R0)
+	FMOVQ 80(R1), F0
+	FMOVQ 80(R2), F1
+	FMOVQ 80(R0), F2
+	VFMLA V1.S4, V0.S4, V2.S4
+	FMOVQ F2, 80(R0)
+	FMOVQ 96(R1), F0
+	FMOVQ 96(R2), F1
+	FMOVQ 96(R0), F2
+	VFMLA V1.S4, V0.S4, V2.S4
+	FMOVQ F2, 96(R0)
+	FMOVQ 112(R1), F0
+	FMOVQ 112(R2), F1
+	FMOVQ 112(R0), F2
+	VFMLA V1.S4, V0.S4, V2.S4
+	FMOVQ F2, 112(R0)
+	ADD   $128, R0, R0
+	ADD   $128, R1, R1
+	ADD   $128, R2, R2
+	SUBS  $32, R3, R3
+	BGE   some
+
+few:
+	ADD $32, R3, R3
 
 wide:
 	CMP   $4, R3
@@ -30980,6 +34592,49 @@ TEXT ·scaleAddNEON(SB), NOSPLIT, $0-52
 	MOVD  dst_base+0(FP), R0
 	MOVD  x_base+24(FP), R1
 	MOVD  dst_len+8(FP), R2
+	SUBS  $32, R2, R2
+	BLT   few
+
+some:
+	FMOVQ (R1), F0
+	FMOVQ (R0), F2
+	VFMLA V3.S4, V0.S4, V2.S4
+	FMOVQ F2, (R0)
+	FMOVQ 16(R1), F0
+	FMOVQ 16(R0), F2
+	VFMLA V3.S4, V0.S4, V2.S4
+	FMOVQ F2, 16(R0)
+	FMOVQ 32(R1), F0
+	FMOVQ 32(R0), F2
+	VFMLA V3.S4, V0.S4, V2.S4
+	FMOVQ F2, 32(R0)
+	FMOVQ 48(R1), F0
+	FMOVQ 48(R0), F2
+	VFMLA V3.S4, V0.S4, V2.S4
+	FMOVQ F2, 48(R0)
+	FMOVQ 64(R1), F0
+	FMOVQ 64(R0), F2
+	VFMLA V3.S4, V0.S4, V2.S4
+	FMOVQ F2, 64(R0)
+	FMOVQ 80(R1), F0
+	FMOVQ 80(R0), F2
+	VFMLA V3.S4, V0.S4, V2.S4
+	FMOVQ F2, 80(R0)
+	FMOVQ 96(R1), F0
+	FMOVQ 96(R0), F2
+	VFMLA V3.S4, V0.S4, V2.S4
+	FMOVQ F2, 96(R0)
+	FMOVQ 112(R1), F0
+	FMOVQ 112(R0), F2
+	VFMLA V3.S4, V0.S4, V2.S4
+	FMOVQ F2, 112(R0)
+	ADD   $128, R0, R0
+	ADD   $128, R1, R1
+	SUBS  $32, R2, R2
+	BGE   some
+
+few:
+	ADD $32, R2, R2
 
 wide:
 	CMP   $4, R2
@@ -31015,6 +34670,33 @@ TEXT ·forwardReluNEON(SB), NOSPLIT, $0-52
 	MOVD  y_base+0(FP), R0
 	MOVD  y_len+8(FP), R1
 	MOVD  x_base+24(FP), R2
+	SUBS  $16, R1, R1
+	BLT   few
+
+some:
+	FMOVQ (R2), F0
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V1
+	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
+	FMOVQ F1, (R0)
+	FMOVQ 16(R2), F0
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V1
+	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
+	FMOVQ F1, 16(R0)
+	FMOVQ 32(R2), F0
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V1
+	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
+	FMOVQ F1, 32(R0)
+	FMOVQ 48(R2), F0
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V1
+	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
+	FMOVQ F1, 48(R0)
+	ADD   $64, R2, R2
+	ADD   $64, R0, R0
+	SUBS  $16, R1, R1
+	BGE   some
+
+few:
+	ADD $16, R1, R1
 
 next:
 	CMP   $4, R1
@@ -31070,6 +34752,66 @@ TEXT ·backwardReluNEON(SB), NOSPLIT, $0-77
 	MOVD  dy_base+24(FP), R2
 	MOVD  v_base+48(FP), R3
 	MOVBU add+76(FP), R6
+	SUBS  $16, R1, R1
+	BLT   few
+
+some:
+	FMOVQ (R2), F0
+	FMOVQ (R3), F1
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6ebfe421 // fcmgt v1.4s, v1.4s, v31.4s
+	VAND  V1.B16, V0.B16, V0.B16
+	CMP   $0, R6
+	BEQ   store0
+	FMOVQ (R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store0:
+	FMOVQ F0, (R0)
+	FMOVQ 16(R2), F0
+	FMOVQ 16(R3), F1
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6ebfe421 // fcmgt v1.4s, v1.4s, v31.4s
+	VAND  V1.B16, V0.B16, V0.B16
+	CMP   $0, R6
+	BEQ   store1
+	FMOVQ 16(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store1:
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R2), F0
+	FMOVQ 32(R3), F1
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6ebfe421 // fcmgt v1.4s, v1.4s, v31.4s
+	VAND  V1.B16, V0.B16, V0.B16
+	CMP   $0, R6
+	BEQ   store2
+	FMOVQ 32(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store2:
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R2), F0
+	FMOVQ 48(R3), F1
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6ebfe421 // fcmgt v1.4s, v1.4s, v31.4s
+	VAND  V1.B16, V0.B16, V0.B16
+	CMP   $0, R6
+	BEQ   store3
+	FMOVQ 48(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store3:
+	FMOVQ F0, 48(R0)
+	ADD   $64, R2, R2
+	ADD   $64, R3, R3
+	ADD   $64, R0, R0
+	SUBS  $16, R1, R1
+	BGE   some
+
+few:
+	ADD $16, R1, R1
 
 next:
 	CMP   $4, R1
@@ -31157,6 +34899,41 @@ TEXT ·forwardLeakyReluNEON(SB), NOSPLIT, $0-52
 	MOVD  y_base+0(FP), R0
 	MOVD  y_len+8(FP), R1
 	MOVD  x_base+24(FP), R2
+	SUBS  $16, R1, R1
+	BLT   few
+
+some:
+	FMOVQ (R2), F1
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6e21e7e2 // fcmge v2.4s, v31.4s, v1.4s
+	WORD  $0x6e20dc23 // fmul v3.4s, v1.4s, v0.4s
+	VBIT  V2.B16, V3.B16, V1.B16
+	FMOVQ F1, (R0)
+	FMOVQ 16(R2), F1
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6e21e7e2 // fcmge v2.4s, v31.4s, v1.4s
+	WORD  $0x6e20dc23 // fmul v3.4s, v1.4s, v0.4s
+	VBIT  V2.B16, V3.B16, V1.B16
+	FMOVQ F1, 16(R0)
+	FMOVQ 32(R2), F1
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6e21e7e2 // fcmge v2.4s, v31.4s, v1.4s
+	WORD  $0x6e20dc23 // fmul v3.4s, v1.4s, v0.4s
+	VBIT  V2.B16, V3.B16, V1.B16
+	FMOVQ F1, 32(R0)
+	FMOVQ 48(R2), F1
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6e21e7e2 // fcmge v2.4s, v31.4s, v1.4s
+	WORD  $0x6e20dc23 // fmul v3.4s, v1.4s, v0.4s
+	VBIT  V2.B16, V3.B16, V1.B16
+	FMOVQ F1, 48(R0)
+	ADD   $64, R2, R2
+	ADD   $64, R0, R0
+	SUBS  $16, R1, R1
+	BGE   some
+
+few:
+	ADD $16, R1, R1
 
 next:
 	CMP   $4, R1
@@ -31214,6 +34991,70 @@ TEXT ·backwardLeakyReluNEON(SB), NOSPLIT, $0-77
 	MOVD  dy_base+24(FP), R2
 	MOVD  v_base+48(FP), R3
 	MOVBU add+76(FP), R6
+	SUBS  $16, R1, R1
+	BLT   few
+
+some:
+	FMOVQ (R2), F1
+	FMOVQ (R3), F2
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6e22e7e2 // fcmge v2.4s, v31.4s, v2.4s
+	WORD  $0x6e20dc23 // fmul v3.4s, v1.4s, v0.4s
+	VBIT  V2.B16, V3.B16, V1.B16
+	CMP   $0, R6
+	BEQ   store0
+	FMOVQ (R0), F31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+
+store0:
+	FMOVQ F1, (R0)
+	FMOVQ 16(R2), F1
+	FMOVQ 16(R3), F2
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6e22e7e2 // fcmge v2.4s, v31.4s, v2.4s
+	WORD  $0x6e20dc23 // fmul v3.4s, v1.4s, v0.4s
+	VBIT  V2.B16, V3.B16, V1.B16
+	CMP   $0, R6
+	BEQ   store1
+	FMOVQ 16(R0), F31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+
+store1:
+	FMOVQ F1, 16(R0)
+	FMOVQ 32(R2), F1
+	FMOVQ 32(R3), F2
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6e22e7e2 // fcmge v2.4s, v31.4s, v2.4s
+	WORD  $0x6e20dc23 // fmul v3.4s, v1.4s, v0.4s
+	VBIT  V2.B16, V3.B16, V1.B16
+	CMP   $0, R6
+	BEQ   store2
+	FMOVQ 32(R0), F31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+
+store2:
+	FMOVQ F1, 32(R0)
+	FMOVQ 48(R2), F1
+	FMOVQ 48(R3), F2
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6e22e7e2 // fcmge v2.4s, v31.4s, v2.4s
+	WORD  $0x6e20dc23 // fmul v3.4s, v1.4s, v0.4s
+	VBIT  V2.B16, V3.B16, V1.B16
+	CMP   $0, R6
+	BEQ   store3
+	FMOVQ 48(R0), F31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+
+store3:
+	FMOVQ F1, 48(R0)
+	ADD   $64, R2, R2
+	ADD   $64, R3, R3
+	ADD   $64, R0, R0
+	SUBS  $16, R1, R1
+	BGE   some
+
+few:
+	ADD $16, R1, R1
 
 next:
 	CMP   $4, R1
@@ -31302,6 +35143,173 @@ TEXT ·forwardTanhNEON(SB), NOSPLIT, $0-52
 	MOVD  y_base+0(FP), R0
 	MOVD  y_len+8(FP), R1
 	MOVD  x_base+24(FP), R2
+	SUBS  $16, R1, R1
+	BLT   few
+
+some:
+	FMOVQ (R2), F0
+	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
+	VAND  V31.B16, V0.B16, V1.B16
+	VMOVQ $0x4120000041200000, $0x4120000041200000, V2
+	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
+	WORD  $0x4e22d441 // fadd v1.4s, v2.4s, v2.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V2
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V3
+	VFMLA V2.S4, V1.S4, V3.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd462 // fsub v2.4s, v3.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V2.S4, V1.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V2.S4, V1.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V2
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V4
+	VFMLA V2.S4, V1.S4, V4.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V2
+	VFMLA V4.S4, V1.S4, V2.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V4
+	VFMLA V2.S4, V1.S4, V4.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
+	VFMLA V4.S4, V1.S4, V2.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
+	VFMLA V2.S4, V1.S4, V4.S4
+	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
+	VFMLA V4.S4, V2.S4, V1.S4
+	VSHL  $23, V3.S4, V2.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4ebfd443 // fsub v3.4s, v2.4s, v31.4s
+	VFMLA V1.S4, V2.S4, V3.S4
+	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
+	WORD  $0x4e3fd461 // fadd v1.4s, v3.4s, v31.4s
+	WORD  $0x6e21fc61 // fdiv v1.4s, v3.4s, v1.4s
+	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
+	VAND  V31.B16, V0.B16, V0.B16
+	VEOR  V0.B16, V1.B16, V0.B16
+	FMOVQ F0, (R0)
+	FMOVQ 16(R2), F0
+	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
+	VAND  V31.B16, V0.B16, V1.B16
+	VMOVQ $0x4120000041200000, $0x4120000041200000, V2
+	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
+	WORD  $0x4e22d441 // fadd v1.4s, v2.4s, v2.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V2
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V3
+	VFMLA V2.S4, V1.S4, V3.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd462 // fsub v2.4s, v3.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V2.S4, V1.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V2.S4, V1.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V2
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V4
+	VFMLA V2.S4, V1.S4, V4.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V2
+	VFMLA V4.S4, V1.S4, V2.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V4
+	VFMLA V2.S4, V1.S4, V4.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
+	VFMLA V4.S4, V1.S4, V2.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
+	VFMLA V2.S4, V1.S4, V4.S4
+	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
+	VFMLA V4.S4, V2.S4, V1.S4
+	VSHL  $23, V3.S4, V2.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4ebfd443 // fsub v3.4s, v2.4s, v31.4s
+	VFMLA V1.S4, V2.S4, V3.S4
+	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
+	WORD  $0x4e3fd461 // fadd v1.4s, v3.4s, v31.4s
+	WORD  $0x6e21fc61 // fdiv v1.4s, v3.4s, v1.4s
+	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
+	VAND  V31.B16, V0.B16, V0.B16
+	VEOR  V0.B16, V1.B16, V0.B16
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R2), F0
+	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
+	VAND  V31.B16, V0.B16, V1.B16
+	VMOVQ $0x4120000041200000, $0x4120000041200000, V2
+	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
+	WORD  $0x4e22d441 // fadd v1.4s, v2.4s, v2.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V2
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V3
+	VFMLA V2.S4, V1.S4, V3.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd462 // fsub v2.4s, v3.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V2.S4, V1.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V2.S4, V1.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V2
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V4
+	VFMLA V2.S4, V1.S4, V4.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V2
+	VFMLA V4.S4, V1.S4, V2.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V4
+	VFMLA V2.S4, V1.S4, V4.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
+	VFMLA V4.S4, V1.S4, V2.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
+	VFMLA V2.S4, V1.S4, V4.S4
+	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
+	VFMLA V4.S4, V2.S4, V1.S4
+	VSHL  $23, V3.S4, V2.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4ebfd443 // fsub v3.4s, v2.4s, v31.4s
+	VFMLA V1.S4, V2.S4, V3.S4
+	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
+	WORD  $0x4e3fd461 // fadd v1.4s, v3.4s, v31.4s
+	WORD  $0x6e21fc61 // fdiv v1.4s, v3.4s, v1.4s
+	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
+	VAND  V31.B16, V0.B16, V0.B16
+	VEOR  V0.B16, V1.B16, V0.B16
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R2), F0
+	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
+	VAND  V31.B16, V0.B16, V1.B16
+	VMOVQ $0x4120000041200000, $0x4120000041200000, V2
+	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
+	WORD  $0x4e22d441 // fadd v1.4s, v2.4s, v2.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V2
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V3
+	VFMLA V2.S4, V1.S4, V3.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd462 // fsub v2.4s, v3.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V2.S4, V1.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V2.S4, V1.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V2
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V4
+	VFMLA V2.S4, V1.S4, V4.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V2
+	VFMLA V4.S4, V1.S4, V2.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V4
+	VFMLA V2.S4, V1.S4, V4.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
+	VFMLA V4.S4, V1.S4, V2.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
+	VFMLA V2.S4, V1.S4, V4.S4
+	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
+	VFMLA V4.S4, V2.S4, V1.S4
+	VSHL  $23, V3.S4, V2.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4ebfd443 // fsub v3.4s, v2.4s, v31.4s
+	VFMLA V1.S4, V2.S4, V3.S4
+	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
+	WORD  $0x4e3fd461 // fadd v1.4s, v3.4s, v31.4s
+	WORD  $0x6e21fc61 // fdiv v1.4s, v3.4s, v1.4s
+	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
+	VAND  V31.B16, V0.B16, V0.B16
+	VEOR  V0.B16, V1.B16, V0.B16
+	FMOVQ F0, 48(R0)
+	ADD   $64, R2, R2
+	ADD   $64, R0, R0
+	SUBS  $16, R1, R1
+	BGE   some
+
+few:
+	ADD $16, R1, R1
 
 next:
 	CMP   $4, R1
@@ -31315,37 +35323,34 @@ compute:
 	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
 	WORD  $0x4e22d441 // fadd v1.4s, v2.4s, v2.4s
 	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V2
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V3
+	VFMLA V2.S4, V1.S4, V3.S4
 	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	VFMLA V1.S4, V2.S4, V31.S4
-	VORR  V31.B16, V31.B16, V2.B16
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd443 // fsub v3.4s, v2.4s, v31.4s
+	WORD  $0x4ebfd462 // fsub v2.4s, v3.4s, v31.4s
 	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V1.S4
+	VFMLS V31.S4, V2.S4, V1.S4
 	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
+	VFMLS V31.S4, V2.S4, V1.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V2
 	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V4.S4, V1.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V4.S4, V1.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
-	VORR  V1.B16, V1.B16, V31.B16
-	VFMLA V3.S4, V4.S4, V31.S4
-	VORR  V31.B16, V31.B16, V4.B16
-	VSHL  $23, V2.S4, V1.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4ebfd422 // fsub v2.4s, v1.4s, v31.4s
+	VFMLA V2.S4, V1.S4, V4.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V2
 	VFMLA V4.S4, V1.S4, V2.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V4
+	VFMLA V2.S4, V1.S4, V4.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
+	VFMLA V4.S4, V1.S4, V2.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
+	VFMLA V2.S4, V1.S4, V4.S4
+	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
+	VFMLA V4.S4, V2.S4, V1.S4
+	VSHL  $23, V3.S4, V2.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4ebfd443 // fsub v3.4s, v2.4s, v31.4s
+	VFMLA V1.S4, V2.S4, V3.S4
 	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
-	WORD  $0x4e3fd441 // fadd v1.4s, v2.4s, v31.4s
-	WORD  $0x6e21fc41 // fdiv v1.4s, v2.4s, v1.4s
+	WORD  $0x4e3fd461 // fadd v1.4s, v3.4s, v31.4s
+	WORD  $0x6e21fc61 // fdiv v1.4s, v3.4s, v1.4s
 	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
 	VAND  V31.B16, V0.B16, V0.B16
 	VEOR  V0.B16, V1.B16, V0.B16
@@ -31395,6 +35400,74 @@ TEXT ·backwardTanhNEON(SB), NOSPLIT, $0-77
 	MOVD  dy_base+24(FP), R2
 	MOVD  v_base+48(FP), R3
 	MOVBU add+76(FP), R6
+	SUBS  $16, R1, R1
+	BLT   few
+
+some:
+	FMOVQ (R2), F0
+	FMOVQ (R3), F1
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
+	WORD  $0x4ea1d443 // fsub v3.4s, v2.4s, v1.4s
+	WORD  $0x4e21d441 // fadd v1.4s, v2.4s, v1.4s
+	WORD  $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store0
+	FMOVQ (R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store0:
+	FMOVQ F0, (R0)
+	FMOVQ 16(R2), F0
+	FMOVQ 16(R3), F1
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
+	WORD  $0x4ea1d443 // fsub v3.4s, v2.4s, v1.4s
+	WORD  $0x4e21d441 // fadd v1.4s, v2.4s, v1.4s
+	WORD  $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store1
+	FMOVQ 16(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store1:
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R2), F0
+	FMOVQ 32(R3), F1
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
+	WORD  $0x4ea1d443 // fsub v3.4s, v2.4s, v1.4s
+	WORD  $0x4e21d441 // fadd v1.4s, v2.4s, v1.4s
+	WORD  $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store2
+	FMOVQ 32(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store2:
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R2), F0
+	FMOVQ 48(R3), F1
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
+	WORD  $0x4ea1d443 // fsub v3.4s, v2.4s, v1.4s
+	WORD  $0x4e21d441 // fadd v1.4s, v2.4s, v1.4s
+	WORD  $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store3
+	FMOVQ 48(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store3:
+	FMOVQ F0, 48(R0)
+	ADD   $64, R2, R2
+	ADD   $64, R3, R3
+	ADD   $64, R0, R0
+	SUBS  $16, R1, R1
+	BGE   some
+
+few:
+	ADD $16, R1, R1
 
 next:
 	CMP   $4, R1
@@ -31484,6 +35557,169 @@ TEXT ·forwardSigmoidNEON(SB), NOSPLIT, $0-52
 	MOVD  y_base+0(FP), R0
 	MOVD  y_len+8(FP), R1
 	MOVD  x_base+24(FP), R2
+	SUBS  $16, R1, R1
+	BLT   few
+
+some:
+	FMOVQ (R2), F0
+	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
+	VEOR  V31.B16, V0.B16, V0.B16
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V1
+	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
+	VMOVQ $0x42b2000042b20000, $0x42b2000042b20000, V0
+	WORD  $0x4ea1f400 // fmin v0.4s, v0.4s, v1.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V1
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V2
+	VFMLA V1.S4, V0.S4, V2.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd441 // fsub v1.4s, v2.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V1.S4, V0.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V1.S4, V0.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V1
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V3
+	VFMLA V1.S4, V0.S4, V3.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V1
+	VFMLA V3.S4, V0.S4, V1.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V3
+	VFMLA V1.S4, V0.S4, V3.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
+	VFMLA V3.S4, V0.S4, V1.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V3
+	VFMLA V1.S4, V0.S4, V3.S4
+	WORD  $0x6e20dc01 // fmul v1.4s, v0.4s, v0.4s
+	VFMLA V3.S4, V1.S4, V0.S4
+	VSHL  $23, V2.S4, V1.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V1
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	FMOVQ F0, (R0)
+	FMOVQ 16(R2), F0
+	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
+	VEOR  V31.B16, V0.B16, V0.B16
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V1
+	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
+	VMOVQ $0x42b2000042b20000, $0x42b2000042b20000, V0
+	WORD  $0x4ea1f400 // fmin v0.4s, v0.4s, v1.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V1
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V2
+	VFMLA V1.S4, V0.S4, V2.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd441 // fsub v1.4s, v2.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V1.S4, V0.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V1.S4, V0.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V1
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V3
+	VFMLA V1.S4, V0.S4, V3.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V1
+	VFMLA V3.S4, V0.S4, V1.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V3
+	VFMLA V1.S4, V0.S4, V3.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
+	VFMLA V3.S4, V0.S4, V1.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V3
+	VFMLA V1.S4, V0.S4, V3.S4
+	WORD  $0x6e20dc01 // fmul v1.4s, v0.4s, v0.4s
+	VFMLA V3.S4, V1.S4, V0.S4
+	VSHL  $23, V2.S4, V1.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V1
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R2), F0
+	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
+	VEOR  V31.B16, V0.B16, V0.B16
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V1
+	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
+	VMOVQ $0x42b2000042b20000, $0x42b2000042b20000, V0
+	WORD  $0x4ea1f400 // fmin v0.4s, v0.4s, v1.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V1
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V2
+	VFMLA V1.S4, V0.S4, V2.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd441 // fsub v1.4s, v2.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V1.S4, V0.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V1.S4, V0.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V1
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V3
+	VFMLA V1.S4, V0.S4, V3.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V1
+	VFMLA V3.S4, V0.S4, V1.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V3
+	VFMLA V1.S4, V0.S4, V3.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
+	VFMLA V3.S4, V0.S4, V1.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V3
+	VFMLA V1.S4, V0.S4, V3.S4
+	WORD  $0x6e20dc01 // fmul v1.4s, v0.4s, v0.4s
+	VFMLA V3.S4, V1.S4, V0.S4
+	VSHL  $23, V2.S4, V1.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V1
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R2), F0
+	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
+	VEOR  V31.B16, V0.B16, V0.B16
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V1
+	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
+	VMOVQ $0x42b2000042b20000, $0x42b2000042b20000, V0
+	WORD  $0x4ea1f400 // fmin v0.4s, v0.4s, v1.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V1
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V2
+	VFMLA V1.S4, V0.S4, V2.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd441 // fsub v1.4s, v2.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V1.S4, V0.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V1.S4, V0.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V1
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V3
+	VFMLA V1.S4, V0.S4, V3.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V1
+	VFMLA V3.S4, V0.S4, V1.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V3
+	VFMLA V1.S4, V0.S4, V3.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
+	VFMLA V3.S4, V0.S4, V1.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V3
+	VFMLA V1.S4, V0.S4, V3.S4
+	WORD  $0x6e20dc01 // fmul v1.4s, v0.4s, v0.4s
+	VFMLA V3.S4, V1.S4, V0.S4
+	VSHL  $23, V2.S4, V1.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V1
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	FMOVQ F0, 48(R0)
+	ADD   $64, R2, R2
+	ADD   $64, R0, R0
+	SUBS  $16, R1, R1
+	BGE   some
+
+few:
+	ADD $16, R1, R1
 
 next:
 	CMP   $4, R1
@@ -31498,34 +35734,31 @@ compute:
 	VMOVQ $0x42b2000042b20000, $0x42b2000042b20000, V0
 	WORD  $0x4ea1f400 // fmin v0.4s, v0.4s, v1.4s
 	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V1
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V2
+	VFMLA V1.S4, V0.S4, V2.S4
 	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	VFMLA V0.S4, V1.S4, V31.S4
-	VORR  V31.B16, V31.B16, V1.B16
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd422 // fsub v2.4s, v1.4s, v31.4s
+	WORD  $0x4ebfd441 // fsub v1.4s, v2.4s, v31.4s
 	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V2.S4, V0.S4
+	VFMLS V31.S4, V1.S4, V0.S4
 	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V2.S4, V0.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V2
+	VFMLS V31.S4, V1.S4, V0.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V1
 	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V3
-	VFMLA V2.S4, V0.S4, V3.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V2
-	VFMLA V3.S4, V0.S4, V2.S4
+	VFMLA V1.S4, V0.S4, V3.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V1
+	VFMLA V3.S4, V0.S4, V1.S4
 	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V3
-	VFMLA V2.S4, V0.S4, V3.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
-	VFMLA V3.S4, V0.S4, V2.S4
+	VFMLA V1.S4, V0.S4, V3.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
+	VFMLA V3.S4, V0.S4, V1.S4
 	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V3
-	VFMLA V2.S4, V0.S4, V3.S4
-	WORD  $0x6e20dc02 // fmul v2.4s, v0.4s, v0.4s
-	VORR  V0.B16, V0.B16, V31.B16
-	VFMLA V2.S4, V3.S4, V31.S4
-	VORR  V31.B16, V31.B16, V3.B16
-	VSHL  $23, V1.S4, V0.S4
+	VFMLA V1.S4, V0.S4, V3.S4
+	WORD  $0x6e20dc01 // fmul v1.4s, v0.4s, v0.4s
+	VFMLA V3.S4, V1.S4, V0.S4
+	VSHL  $23, V2.S4, V1.S4
 	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd461 // fadd v1.4s, v3.4s, v31.4s
-	WORD  $0x6e20dc20 // fmul v0.4s, v1.4s, v0.4s
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V1
 	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
 	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
@@ -31576,6 +35809,70 @@ TEXT ·backwardSigmoidNEON(SB), NOSPLIT, $0-77
 	MOVD  dy_base+24(FP), R2
 	MOVD  v_base+48(FP), R3
 	MOVBU add+76(FP), R6
+	SUBS  $16, R1, R1
+	BLT   few
+
+some:
+	FMOVQ (R2), F0
+	FMOVQ (R3), F1
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
+	WORD  $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store0
+	FMOVQ (R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store0:
+	FMOVQ F0, (R0)
+	FMOVQ 16(R2), F0
+	FMOVQ 16(R3), F1
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
+	WORD  $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store1
+	FMOVQ 16(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store1:
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R2), F0
+	FMOVQ 32(R3), F1
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
+	WORD  $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store2
+	FMOVQ 32(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store2:
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R2), F0
+	FMOVQ 48(R3), F1
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
+	WORD  $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store3
+	FMOVQ 48(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store3:
+	FMOVQ F0, 48(R0)
+	ADD   $64, R2, R2
+	ADD   $64, R3, R3
+	ADD   $64, R0, R0
+	SUBS  $16, R1, R1
+	BGE   some
+
+few:
+	ADD $16, R1, R1
 
 next:
 	CMP   $4, R1
@@ -31664,6 +35961,265 @@ TEXT ·forwardGeluNEON(SB), NOSPLIT, $0-52
 	MOVD  y_base+0(FP), R0
 	MOVD  y_len+8(FP), R1
 	MOVD  x_base+24(FP), R2
+	SUBS  $16, R1, R1
+	BLT   few
+
+some:
+	FMOVQ (R2), F0
+	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
+	VAND  V31.B16, V0.B16, V1.B16
+	VMOVQ $0x415428f6415428f6, $0x415428f6415428f6, V2
+	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
+	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
+	VMOVQ $0xbf000000bf000000, $0xbf000000bf000000, V31
+	WORD  $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V3.S4, V1.S4, V4.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V3.S4, V1.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V3.S4, V1.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V5.S4, V1.S4, V3.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V5.S4, V1.S4, V3.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
+	VFMLA V5.S4, V3.S4, V1.S4
+	VSHL  $23, V4.S4, V3.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
+	VMOVQ $0x3e99999a3e99999a, $0x3e99999a3e99999a, V4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V5
+	VFMLA V4.S4, V2.S4, V5.S4
+	WORD  $0x6e25fc63 // fdiv v3.4s, v3.4s, v5.4s
+	VMOVQ $0x3cd9c3383cd9c338, $0x3cd9c3383cd9c338, V4
+	VMOVQ $0xbddbb08ebddbb08e, $0xbddbb08ebddbb08e, V5
+	VFMLA V4.S4, V3.S4, V5.S4
+	VMOVQ $0x3db67e0a3db67e0a, $0x3db67e0a3db67e0a, V4
+	VFMLA V5.S4, V3.S4, V4.S4
+	VMOVQ $0x3dccb0413dccb041, $0x3dccb0413dccb041, V5
+	VFMLA V4.S4, V3.S4, V5.S4
+	VMOVQ $0x3bbd0b863bbd0b86, $0x3bbd0b863bbd0b86, V4
+	VFMLA V5.S4, V3.S4, V4.S4
+	VMOVQ $0x3e25107d3e25107d, $0x3e25107d3e25107d, V5
+	VFMLA V4.S4, V3.S4, V5.S4
+	VMOVQ $0x3dd11cab3dd11cab, $0x3dd11cab3dd11cab, V4
+	VFMLA V5.S4, V3.S4, V4.S4
+	VMOVQ $0x3dfb7b663dfb7b66, $0x3dfb7b663dfb7b66, V5
+	VFMLA V4.S4, V3.S4, V5.S4
+	VMOVQ $0xb9709c2cb9709c2c, $0xb9709c2cb9709c2c, V4
+	VFMLA V5.S4, V3.S4, V4.S4
+	WORD  $0x6e21dc81 // fmul v1.4s, v4.4s, v1.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V3
+	WORD  $0x4e20f463 // fmax v3.4s, v3.4s, v0.4s
+	WORD  $0x6e21dc40 // fmul v0.4s, v2.4s, v1.4s
+	WORD  $0x4ea0d460 // fsub v0.4s, v3.4s, v0.4s
+	FMOVQ F0, (R0)
+	FMOVQ 16(R2), F0
+	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
+	VAND  V31.B16, V0.B16, V1.B16
+	VMOVQ $0x415428f6415428f6, $0x415428f6415428f6, V2
+	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
+	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
+	VMOVQ $0xbf000000bf000000, $0xbf000000bf000000, V31
+	WORD  $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V3.S4, V1.S4, V4.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V3.S4, V1.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V3.S4, V1.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V5.S4, V1.S4, V3.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V5.S4, V1.S4, V3.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
+	VFMLA V5.S4, V3.S4, V1.S4
+	VSHL  $23, V4.S4, V3.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
+	VMOVQ $0x3e99999a3e99999a, $0x3e99999a3e99999a, V4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V5
+	VFMLA V4.S4, V2.S4, V5.S4
+	WORD  $0x6e25fc63 // fdiv v3.4s, v3.4s, v5.4s
+	VMOVQ $0x3cd9c3383cd9c338, $0x3cd9c3383cd9c338, V4
+	VMOVQ $0xbddbb08ebddbb08e, $0xbddbb08ebddbb08e, V5
+	VFMLA V4.S4, V3.S4, V5.S4
+	VMOVQ $0x3db67e0a3db67e0a, $0x3db67e0a3db67e0a, V4
+	VFMLA V5.S4, V3.S4, V4.S4
+	VMOVQ $0x3dccb0413dccb041, $0x3dccb0413dccb041, V5
+	VFMLA V4.S4, V3.S4, V5.S4
+	VMOVQ $0x3bbd0b863bbd0b86, $0x3bbd0b863bbd0b86, V4
+	VFMLA V5.S4, V3.S4, V4.S4
+	VMOVQ $0x3e25107d3e25107d, $0x3e25107d3e25107d, V5
+	VFMLA V4.S4, V3.S4, V5.S4
+	VMOVQ $0x3dd11cab3dd11cab, $0x3dd11cab3dd11cab, V4
+	VFMLA V5.S4, V3.S4, V4.S4
+	VMOVQ $0x3dfb7b663dfb7b66, $0x3dfb7b663dfb7b66, V5
+	VFMLA V4.S4, V3.S4, V5.S4
+	VMOVQ $0xb9709c2cb9709c2c, $0xb9709c2cb9709c2c, V4
+	VFMLA V5.S4, V3.S4, V4.S4
+	WORD  $0x6e21dc81 // fmul v1.4s, v4.4s, v1.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V3
+	WORD  $0x4e20f463 // fmax v3.4s, v3.4s, v0.4s
+	WORD  $0x6e21dc40 // fmul v0.4s, v2.4s, v1.4s
+	WORD  $0x4ea0d460 // fsub v0.4s, v3.4s, v0.4s
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R2), F0
+	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
+	VAND  V31.B16, V0.B16, V1.B16
+	VMOVQ $0x415428f6415428f6, $0x415428f6415428f6, V2
+	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
+	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
+	VMOVQ $0xbf000000bf000000, $0xbf000000bf000000, V31
+	WORD  $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V3.S4, V1.S4, V4.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V3.S4, V1.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V3.S4, V1.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V5.S4, V1.S4, V3.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V5.S4, V1.S4, V3.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
+	VFMLA V5.S4, V3.S4, V1.S4
+	VSHL  $23, V4.S4, V3.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
+	VMOVQ $0x3e99999a3e99999a, $0x3e99999a3e99999a, V4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V5
+	VFMLA V4.S4, V2.S4, V5.S4
+	WORD  $0x6e25fc63 // fdiv v3.4s, v3.4s, v5.4s
+	VMOVQ $0x3cd9c3383cd9c338, $0x3cd9c3383cd9c338, V4
+	VMOVQ $0xbddbb08ebddbb08e, $0xbddbb08ebddbb08e, V5
+	VFMLA V4.S4, V3.S4, V5.S4
+	VMOVQ $0x3db67e0a3db67e0a, $0x3db67e0a3db67e0a, V4
+	VFMLA V5.S4, V3.S4, V4.S4
+	VMOVQ $0x3dccb0413dccb041, $0x3dccb0413dccb041, V5
+	VFMLA V4.S4, V3.S4, V5.S4
+	VMOVQ $0x3bbd0b863bbd0b86, $0x3bbd0b863bbd0b86, V4
+	VFMLA V5.S4, V3.S4, V4.S4
+	VMOVQ $0x3e25107d3e25107d, $0x3e25107d3e25107d, V5
+	VFMLA V4.S4, V3.S4, V5.S4
+	VMOVQ $0x3dd11cab3dd11cab, $0x3dd11cab3dd11cab, V4
+	VFMLA V5.S4, V3.S4, V4.S4
+	VMOVQ $0x3dfb7b663dfb7b66, $0x3dfb7b663dfb7b66, V5
+	VFMLA V4.S4, V3.S4, V5.S4
+	VMOVQ $0xb9709c2cb9709c2c, $0xb9709c2cb9709c2c, V4
+	VFMLA V5.S4, V3.S4, V4.S4
+	WORD  $0x6e21dc81 // fmul v1.4s, v4.4s, v1.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V3
+	WORD  $0x4e20f463 // fmax v3.4s, v3.4s, v0.4s
+	WORD  $0x6e21dc40 // fmul v0.4s, v2.4s, v1.4s
+	WORD  $0x4ea0d460 // fsub v0.4s, v3.4s, v0.4s
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R2), F0
+	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
+	VAND  V31.B16, V0.B16, V1.B16
+	VMOVQ $0x415428f6415428f6, $0x415428f6415428f6, V2
+	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
+	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
+	VMOVQ $0xbf000000bf000000, $0xbf000000bf000000, V31
+	WORD  $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V3.S4, V1.S4, V4.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V3.S4, V1.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V3.S4, V1.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V5.S4, V1.S4, V3.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V5.S4, V1.S4, V3.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
+	VFMLA V5.S4, V3.S4, V1.S4
+	VSHL  $23, V4.S4, V3.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
+	VMOVQ $0x3e99999a3e99999a, $0x3e99999a3e99999a, V4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V5
+	VFMLA V4.S4, V2.S4, V5.S4
+	WORD  $0x6e25fc63 // fdiv v3.4s, v3.4s, v5.4s
+	VMOVQ $0x3cd9c3383cd9c338, $0x3cd9c3383cd9c338, V4
+	VMOVQ $0xbddbb08ebddbb08e, $0xbddbb08ebddbb08e, V5
+	VFMLA V4.S4, V3.S4, V5.S4
+	VMOVQ $0x3db67e0a3db67e0a, $0x3db67e0a3db67e0a, V4
+	VFMLA V5.S4, V3.S4, V4.S4
+	VMOVQ $0x3dccb0413dccb041, $0x3dccb0413dccb041, V5
+	VFMLA V4.S4, V3.S4, V5.S4
+	VMOVQ $0x3bbd0b863bbd0b86, $0x3bbd0b863bbd0b86, V4
+	VFMLA V5.S4, V3.S4, V4.S4
+	VMOVQ $0x3e25107d3e25107d, $0x3e25107d3e25107d, V5
+	VFMLA V4.S4, V3.S4, V5.S4
+	VMOVQ $0x3dd11cab3dd11cab, $0x3dd11cab3dd11cab, V4
+	VFMLA V5.S4, V3.S4, V4.S4
+	VMOVQ $0x3dfb7b663dfb7b66, $0x3dfb7b663dfb7b66, V5
+	VFMLA V4.S4, V3.S4, V5.S4
+	VMOVQ $0xb9709c2cb9709c2c, $0xb9709c2cb9709c2c, V4
+	VFMLA V5.S4, V3.S4, V4.S4
+	WORD  $0x6e21dc81 // fmul v1.4s, v4.4s, v1.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V3
+	WORD  $0x4e20f463 // fmax v3.4s, v3.4s, v0.4s
+	WORD  $0x6e21dc40 // fmul v0.4s, v2.4s, v1.4s
+	WORD  $0x4ea0d460 // fsub v0.4s, v3.4s, v0.4s
+	FMOVQ F0, 48(R0)
+	ADD   $64, R2, R2
+	ADD   $64, R0, R0
+	SUBS  $16, R1, R1
+	BGE   some
+
+few:
+	ADD $16, R1, R1
 
 next:
 	CMP   $4, R1
@@ -31679,34 +36235,31 @@ compute:
 	VMOVQ $0xbf000000bf000000, $0xbf000000bf000000, V31
 	WORD  $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
 	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V3.S4, V1.S4, V4.S4
 	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	VFMLA V1.S4, V3.S4, V31.S4
-	VORR  V31.B16, V31.B16, V3.B16
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd464 // fsub v4.4s, v3.4s, v31.4s
+	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
 	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V4.S4, V1.S4
+	VFMLS V31.S4, V3.S4, V1.S4
 	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V4.S4, V1.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V4
+	VFMLS V31.S4, V3.S4, V1.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
 	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V4.S4, V1.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V4
-	VFMLA V5.S4, V1.S4, V4.S4
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V5.S4, V1.S4, V3.S4
 	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V4.S4, V1.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V4
-	VFMLA V5.S4, V1.S4, V4.S4
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V5.S4, V1.S4, V3.S4
 	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V4.S4, V1.S4, V5.S4
-	WORD  $0x6e21dc24 // fmul v4.4s, v1.4s, v1.4s
-	VORR  V1.B16, V1.B16, V31.B16
-	VFMLA V4.S4, V5.S4, V31.S4
-	VORR  V31.B16, V31.B16, V5.B16
-	VSHL  $23, V3.S4, V1.S4
+	VFMLA V3.S4, V1.S4, V5.S4
+	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
+	VFMLA V5.S4, V3.S4, V1.S4
+	VSHL  $23, V4.S4, V3.S4
 	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd4a3 // fadd v3.4s, v5.4s, v31.4s
-	WORD  $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
 	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
 	VMOVQ $0x3e99999a3e99999a, $0x3e99999a3e99999a, V4
 	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V5
@@ -31780,6 +36333,322 @@ TEXT ·backwardGeluNEON(SB), NOSPLIT, $0-77
 	MOVD  dy_base+24(FP), R2
 	MOVD  v_base+48(FP), R3
 	MOVBU add+76(FP), R6
+	SUBS  $16, R1, R1
+	BLT   few
+
+some:
+	FMOVQ (R2), F0
+	FMOVQ (R3), F1
+	VMOVQ $0xc15428f6c15428f6, $0xc15428f6c15428f6, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x415428f6415428f6, $0x415428f6415428f6, V1
+	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
+	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
+	VAND  V31.B16, V1.B16, V2.B16
+	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
+	VMOVQ $0xbf000000bf000000, $0xbf000000bf000000, V31
+	WORD  $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
+	VFMLA V4.S4, V3.S4, V5.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd4a4 // fsub v4.4s, v5.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V4.S4, V3.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V4.S4, V3.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V4
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
+	VFMLA V4.S4, V3.S4, V6.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V4
+	VFMLA V6.S4, V3.S4, V4.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
+	VFMLA V4.S4, V3.S4, V6.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V4
+	VFMLA V6.S4, V3.S4, V4.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
+	VFMLA V4.S4, V3.S4, V6.S4
+	WORD  $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
+	VFMLA V6.S4, V4.S4, V3.S4
+	VSHL  $23, V5.S4, V4.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	WORD  $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
+	VMOVQ $0x3e99999a3e99999a, $0x3e99999a3e99999a, V5
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V6
+	VFMLA V5.S4, V2.S4, V6.S4
+	WORD  $0x6e26fc82 // fdiv v2.4s, v4.4s, v6.4s
+	VMOVQ $0x3cd9c3383cd9c338, $0x3cd9c3383cd9c338, V4
+	VMOVQ $0xbddbb08ebddbb08e, $0xbddbb08ebddbb08e, V5
+	VFMLA V4.S4, V2.S4, V5.S4
+	VMOVQ $0x3db67e0a3db67e0a, $0x3db67e0a3db67e0a, V4
+	VFMLA V5.S4, V2.S4, V4.S4
+	VMOVQ $0x3dccb0413dccb041, $0x3dccb0413dccb041, V5
+	VFMLA V4.S4, V2.S4, V5.S4
+	VMOVQ $0x3bbd0b863bbd0b86, $0x3bbd0b863bbd0b86, V4
+	VFMLA V5.S4, V2.S4, V4.S4
+	VMOVQ $0x3e25107d3e25107d, $0x3e25107d3e25107d, V5
+	VFMLA V4.S4, V2.S4, V5.S4
+	VMOVQ $0x3dd11cab3dd11cab, $0x3dd11cab3dd11cab, V4
+	VFMLA V5.S4, V2.S4, V4.S4
+	VMOVQ $0x3dfb7b663dfb7b66, $0x3dfb7b663dfb7b66, V5
+	VFMLA V4.S4, V2.S4, V5.S4
+	VMOVQ $0xb9709c2cb9709c2c, $0xb9709c2cb9709c2c, V4
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e23dc82 // fmul v2.4s, v4.4s, v3.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6ea1e7e4 // fcmgt v4.4s, v31.4s, v1.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V5
+	WORD  $0x4ea2d4a5 // fsub v5.4s, v5.4s, v2.4s
+	VBIF  V4.B16, V5.B16, V2.B16
+	VMOVQ $0x3ecc422a3ecc422a, $0x3ecc422a3ecc422a, V31
+	WORD  $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	VFMLA V1.S4, V3.S4, V2.S4
+	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	CMP   $0, R6
+	BEQ   store0
+	FMOVQ (R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store0:
+	FMOVQ F0, (R0)
+	FMOVQ 16(R2), F0
+	FMOVQ 16(R3), F1
+	VMOVQ $0xc15428f6c15428f6, $0xc15428f6c15428f6, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x415428f6415428f6, $0x415428f6415428f6, V1
+	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
+	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
+	VAND  V31.B16, V1.B16, V2.B16
+	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
+	VMOVQ $0xbf000000bf000000, $0xbf000000bf000000, V31
+	WORD  $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
+	VFMLA V4.S4, V3.S4, V5.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd4a4 // fsub v4.4s, v5.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V4.S4, V3.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V4.S4, V3.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V4
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
+	VFMLA V4.S4, V3.S4, V6.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V4
+	VFMLA V6.S4, V3.S4, V4.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
+	VFMLA V4.S4, V3.S4, V6.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V4
+	VFMLA V6.S4, V3.S4, V4.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
+	VFMLA V4.S4, V3.S4, V6.S4
+	WORD  $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
+	VFMLA V6.S4, V4.S4, V3.S4
+	VSHL  $23, V5.S4, V4.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	WORD  $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
+	VMOVQ $0x3e99999a3e99999a, $0x3e99999a3e99999a, V5
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V6
+	VFMLA V5.S4, V2.S4, V6.S4
+	WORD  $0x6e26fc82 // fdiv v2.4s, v4.4s, v6.4s
+	VMOVQ $0x3cd9c3383cd9c338, $0x3cd9c3383cd9c338, V4
+	VMOVQ $0xbddbb08ebddbb08e, $0xbddbb08ebddbb08e, V5
+	VFMLA V4.S4, V2.S4, V5.S4
+	VMOVQ $0x3db67e0a3db67e0a, $0x3db67e0a3db67e0a, V4
+	VFMLA V5.S4, V2.S4, V4.S4
+	VMOVQ $0x3dccb0413dccb041, $0x3dccb0413dccb041, V5
+	VFMLA V4.S4, V2.S4, V5.S4
+	VMOVQ $0x3bbd0b863bbd0b86, $0x3bbd0b863bbd0b86, V4
+	VFMLA V5.S4, V2.S4, V4.S4
+	VMOVQ $0x3e25107d3e25107d, $0x3e25107d3e25107d, V5
+	VFMLA V4.S4, V2.S4, V5.S4
+	VMOVQ $0x3dd11cab3dd11cab, $0x3dd11cab3dd11cab, V4
+	VFMLA V5.S4, V2.S4, V4.S4
+	VMOVQ $0x3dfb7b663dfb7b66, $0x3dfb7b663dfb7b66, V5
+	VFMLA V4.S4, V2.S4, V5.S4
+	VMOVQ $0xb9709c2cb9709c2c, $0xb9709c2cb9709c2c, V4
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e23dc82 // fmul v2.4s, v4.4s, v3.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6ea1e7e4 // fcmgt v4.4s, v31.4s, v1.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V5
+	WORD  $0x4ea2d4a5 // fsub v5.4s, v5.4s, v2.4s
+	VBIF  V4.B16, V5.B16, V2.B16
+	VMOVQ $0x3ecc422a3ecc422a, $0x3ecc422a3ecc422a, V31
+	WORD  $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	VFMLA V1.S4, V3.S4, V2.S4
+	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	CMP   $0, R6
+	BEQ   store1
+	FMOVQ 16(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store1:
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R2), F0
+	FMOVQ 32(R3), F1
+	VMOVQ $0xc15428f6c15428f6, $0xc15428f6c15428f6, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x415428f6415428f6, $0x415428f6415428f6, V1
+	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
+	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
+	VAND  V31.B16, V1.B16, V2.B16
+	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
+	VMOVQ $0xbf000000bf000000, $0xbf000000bf000000, V31
+	WORD  $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
+	VFMLA V4.S4, V3.S4, V5.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd4a4 // fsub v4.4s, v5.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V4.S4, V3.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V4.S4, V3.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V4
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
+	VFMLA V4.S4, V3.S4, V6.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V4
+	VFMLA V6.S4, V3.S4, V4.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
+	VFMLA V4.S4, V3.S4, V6.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V4
+	VFMLA V6.S4, V3.S4, V4.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
+	VFMLA V4.S4, V3.S4, V6.S4
+	WORD  $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
+	VFMLA V6.S4, V4.S4, V3.S4
+	VSHL  $23, V5.S4, V4.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	WORD  $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
+	VMOVQ $0x3e99999a3e99999a, $0x3e99999a3e99999a, V5
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V6
+	VFMLA V5.S4, V2.S4, V6.S4
+	WORD  $0x6e26fc82 // fdiv v2.4s, v4.4s, v6.4s
+	VMOVQ $0x3cd9c3383cd9c338, $0x3cd9c3383cd9c338, V4
+	VMOVQ $0xbddbb08ebddbb08e, $0xbddbb08ebddbb08e, V5
+	VFMLA V4.S4, V2.S4, V5.S4
+	VMOVQ $0x3db67e0a3db67e0a, $0x3db67e0a3db67e0a, V4
+	VFMLA V5.S4, V2.S4, V4.S4
+	VMOVQ $0x3dccb0413dccb041, $0x3dccb0413dccb041, V5
+	VFMLA V4.S4, V2.S4, V5.S4
+	VMOVQ $0x3bbd0b863bbd0b86, $0x3bbd0b863bbd0b86, V4
+	VFMLA V5.S4, V2.S4, V4.S4
+	VMOVQ $0x3e25107d3e25107d, $0x3e25107d3e25107d, V5
+	VFMLA V4.S4, V2.S4, V5.S4
+	VMOVQ $0x3dd11cab3dd11cab, $0x3dd11cab3dd11cab, V4
+	VFMLA V5.S4, V2.S4, V4.S4
+	VMOVQ $0x3dfb7b663dfb7b66, $0x3dfb7b663dfb7b66, V5
+	VFMLA V4.S4, V2.S4, V5.S4
+	VMOVQ $0xb9709c2cb9709c2c, $0xb9709c2cb9709c2c, V4
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e23dc82 // fmul v2.4s, v4.4s, v3.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6ea1e7e4 // fcmgt v4.4s, v31.4s, v1.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V5
+	WORD  $0x4ea2d4a5 // fsub v5.4s, v5.4s, v2.4s
+	VBIF  V4.B16, V5.B16, V2.B16
+	VMOVQ $0x3ecc422a3ecc422a, $0x3ecc422a3ecc422a, V31
+	WORD  $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	VFMLA V1.S4, V3.S4, V2.S4
+	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	CMP   $0, R6
+	BEQ   store2
+	FMOVQ 32(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store2:
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R2), F0
+	FMOVQ 48(R3), F1
+	VMOVQ $0xc15428f6c15428f6, $0xc15428f6c15428f6, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x415428f6415428f6, $0x415428f6415428f6, V1
+	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
+	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
+	VAND  V31.B16, V1.B16, V2.B16
+	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
+	VMOVQ $0xbf000000bf000000, $0xbf000000bf000000, V31
+	WORD  $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
+	VFMLA V4.S4, V3.S4, V5.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd4a4 // fsub v4.4s, v5.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V4.S4, V3.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V4.S4, V3.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V4
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
+	VFMLA V4.S4, V3.S4, V6.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V4
+	VFMLA V6.S4, V3.S4, V4.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
+	VFMLA V4.S4, V3.S4, V6.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V4
+	VFMLA V6.S4, V3.S4, V4.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
+	VFMLA V4.S4, V3.S4, V6.S4
+	WORD  $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
+	VFMLA V6.S4, V4.S4, V3.S4
+	VSHL  $23, V5.S4, V4.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	WORD  $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
+	VMOVQ $0x3e99999a3e99999a, $0x3e99999a3e99999a, V5
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V6
+	VFMLA V5.S4, V2.S4, V6.S4
+	WORD  $0x6e26fc82 // fdiv v2.4s, v4.4s, v6.4s
+	VMOVQ $0x3cd9c3383cd9c338, $0x3cd9c3383cd9c338, V4
+	VMOVQ $0xbddbb08ebddbb08e, $0xbddbb08ebddbb08e, V5
+	VFMLA V4.S4, V2.S4, V5.S4
+	VMOVQ $0x3db67e0a3db67e0a, $0x3db67e0a3db67e0a, V4
+	VFMLA V5.S4, V2.S4, V4.S4
+	VMOVQ $0x3dccb0413dccb041, $0x3dccb0413dccb041, V5
+	VFMLA V4.S4, V2.S4, V5.S4
+	VMOVQ $0x3bbd0b863bbd0b86, $0x3bbd0b863bbd0b86, V4
+	VFMLA V5.S4, V2.S4, V4.S4
+	VMOVQ $0x3e25107d3e25107d, $0x3e25107d3e25107d, V5
+	VFMLA V4.S4, V2.S4, V5.S4
+	VMOVQ $0x3dd11cab3dd11cab, $0x3dd11cab3dd11cab, V4
+	VFMLA V5.S4, V2.S4, V4.S4
+	VMOVQ $0x3dfb7b663dfb7b66, $0x3dfb7b663dfb7b66, V5
+	VFMLA V4.S4, V2.S4, V5.S4
+	VMOVQ $0xb9709c2cb9709c2c, $0xb9709c2cb9709c2c, V4
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e23dc82 // fmul v2.4s, v4.4s, v3.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6ea1e7e4 // fcmgt v4.4s, v31.4s, v1.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V5
+	WORD  $0x4ea2d4a5 // fsub v5.4s, v5.4s, v2.4s
+	VBIF  V4.B16, V5.B16, V2.B16
+	VMOVQ $0x3ecc422a3ecc422a, $0x3ecc422a3ecc422a, V31
+	WORD  $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
+	VFMLA V1.S4, V3.S4, V2.S4
+	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	CMP   $0, R6
+	BEQ   store3
+	FMOVQ 48(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store3:
+	FMOVQ F0, 48(R0)
+	ADD   $64, R2, R2
+	ADD   $64, R3, R3
+	ADD   $64, R0, R0
+	SUBS  $16, R1, R1
+	BGE   some
+
+few:
+	ADD $16, R1, R1
 
 next:
 	CMP   $4, R1
@@ -31798,34 +36667,31 @@ compute:
 	VMOVQ $0xbf000000bf000000, $0xbf000000bf000000, V31
 	WORD  $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
 	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
+	VFMLA V4.S4, V3.S4, V5.S4
 	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	VFMLA V3.S4, V4.S4, V31.S4
-	VORR  V31.B16, V31.B16, V4.B16
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd485 // fsub v5.4s, v4.4s, v31.4s
+	WORD  $0x4ebfd4a4 // fsub v4.4s, v5.4s, v31.4s
 	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V5.S4, V3.S4
+	VFMLS V31.S4, V4.S4, V3.S4
 	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V5.S4, V3.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V5
+	VFMLS V31.S4, V4.S4, V3.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V4
 	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
-	VFMLA V5.S4, V3.S4, V6.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V5
-	VFMLA V6.S4, V3.S4, V5.S4
+	VFMLA V4.S4, V3.S4, V6.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V4
+	VFMLA V6.S4, V3.S4, V4.S4
 	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
-	VFMLA V5.S4, V3.S4, V6.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V5
-	VFMLA V6.S4, V3.S4, V5.S4
+	VFMLA V4.S4, V3.S4, V6.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V4
+	VFMLA V6.S4, V3.S4, V4.S4
 	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
-	VFMLA V5.S4, V3.S4, V6.S4
-	WORD  $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
-	VORR  V3.B16, V3.B16, V31.B16
-	VFMLA V5.S4, V6.S4, V31.S4
-	VORR  V31.B16, V31.B16, V6.B16
-	VSHL  $23, V4.S4, V3.S4
+	VFMLA V4.S4, V3.S4, V6.S4
+	WORD  $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
+	VFMLA V6.S4, V4.S4, V3.S4
+	VSHL  $23, V5.S4, V4.S4
 	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd4c4 // fadd v4.4s, v6.4s, v31.4s
-	WORD  $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
+	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	WORD  $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
 	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
 	VMOVQ $0x3e99999a3e99999a, $0x3e99999a3e99999a, V5
 	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V6
@@ -31934,6 +36800,213 @@ TEXT ·forwardGeluTanhNEON(SB), NOSPLIT, $0-52
 	MOVD  y_base+0(FP), R0
 	MOVD  y_len+8(FP), R1
 	MOVD  x_base+24(FP), R2
+	SUBS  $16, R1, R1
+	BLT   few
+
+some:
+	FMOVQ (R2), F0
+	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
+	VAND  V31.B16, V0.B16, V1.B16
+	VMOVQ $0x412051ec412051ec, $0x412051ec412051ec, V2
+	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
+	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
+	VMOVQ $0x3d9222793d922279, $0x3d9222793d922279, V3
+	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V4
+	VFMLA V3.S4, V1.S4, V4.S4
+	WORD  $0x6e22dc83 // fmul v3.4s, v4.4s, v2.4s
+	VMOVQ $0x3e5b33b63e5b33b6, $0x3e5b33b63e5b33b6, V4
+	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V5
+	VFMLA V4.S4, V1.S4, V5.S4
+	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
+	VEOR  V31.B16, V3.B16, V1.B16
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V3.S4, V1.S4, V4.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V3.S4, V1.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V3.S4, V1.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V5.S4, V1.S4, V3.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V5.S4, V1.S4, V3.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
+	VFMLA V5.S4, V3.S4, V1.S4
+	VSHL  $23, V4.S4, V3.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x6e21fc41 // fdiv v1.4s, v2.4s, v1.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V2
+	WORD  $0x4e20f442 // fmax v2.4s, v2.4s, v0.4s
+	WORD  $0x4ea1d440 // fsub v0.4s, v2.4s, v1.4s
+	FMOVQ F0, (R0)
+	FMOVQ 16(R2), F0
+	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
+	VAND  V31.B16, V0.B16, V1.B16
+	VMOVQ $0x412051ec412051ec, $0x412051ec412051ec, V2
+	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
+	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
+	VMOVQ $0x3d9222793d922279, $0x3d9222793d922279, V3
+	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V4
+	VFMLA V3.S4, V1.S4, V4.S4
+	WORD  $0x6e22dc83 // fmul v3.4s, v4.4s, v2.4s
+	VMOVQ $0x3e5b33b63e5b33b6, $0x3e5b33b63e5b33b6, V4
+	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V5
+	VFMLA V4.S4, V1.S4, V5.S4
+	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
+	VEOR  V31.B16, V3.B16, V1.B16
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V3.S4, V1.S4, V4.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V3.S4, V1.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V3.S4, V1.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V5.S4, V1.S4, V3.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V5.S4, V1.S4, V3.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
+	VFMLA V5.S4, V3.S4, V1.S4
+	VSHL  $23, V4.S4, V3.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x6e21fc41 // fdiv v1.4s, v2.4s, v1.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V2
+	WORD  $0x4e20f442 // fmax v2.4s, v2.4s, v0.4s
+	WORD  $0x4ea1d440 // fsub v0.4s, v2.4s, v1.4s
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R2), F0
+	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
+	VAND  V31.B16, V0.B16, V1.B16
+	VMOVQ $0x412051ec412051ec, $0x412051ec412051ec, V2
+	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
+	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
+	VMOVQ $0x3d9222793d922279, $0x3d9222793d922279, V3
+	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V4
+	VFMLA V3.S4, V1.S4, V4.S4
+	WORD  $0x6e22dc83 // fmul v3.4s, v4.4s, v2.4s
+	VMOVQ $0x3e5b33b63e5b33b6, $0x3e5b33b63e5b33b6, V4
+	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V5
+	VFMLA V4.S4, V1.S4, V5.S4
+	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
+	VEOR  V31.B16, V3.B16, V1.B16
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V3.S4, V1.S4, V4.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V3.S4, V1.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V3.S4, V1.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V5.S4, V1.S4, V3.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V5.S4, V1.S4, V3.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
+	VFMLA V5.S4, V3.S4, V1.S4
+	VSHL  $23, V4.S4, V3.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x6e21fc41 // fdiv v1.4s, v2.4s, v1.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V2
+	WORD  $0x4e20f442 // fmax v2.4s, v2.4s, v0.4s
+	WORD  $0x4ea1d440 // fsub v0.4s, v2.4s, v1.4s
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R2), F0
+	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
+	VAND  V31.B16, V0.B16, V1.B16
+	VMOVQ $0x412051ec412051ec, $0x412051ec412051ec, V2
+	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
+	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
+	VMOVQ $0x3d9222793d922279, $0x3d9222793d922279, V3
+	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V4
+	VFMLA V3.S4, V1.S4, V4.S4
+	WORD  $0x6e22dc83 // fmul v3.4s, v4.4s, v2.4s
+	VMOVQ $0x3e5b33b63e5b33b6, $0x3e5b33b63e5b33b6, V4
+	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V5
+	VFMLA V4.S4, V1.S4, V5.S4
+	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
+	VEOR  V31.B16, V3.B16, V1.B16
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V3.S4, V1.S4, V4.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V3.S4, V1.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V3.S4, V1.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V5.S4, V1.S4, V3.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V5.S4, V1.S4, V3.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
+	VFMLA V5.S4, V3.S4, V1.S4
+	VSHL  $23, V4.S4, V3.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x6e21fc41 // fdiv v1.4s, v2.4s, v1.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V2
+	WORD  $0x4e20f442 // fmax v2.4s, v2.4s, v0.4s
+	WORD  $0x4ea1d440 // fsub v0.4s, v2.4s, v1.4s
+	FMOVQ F0, 48(R0)
+	ADD   $64, R2, R2
+	ADD   $64, R0, R0
+	SUBS  $16, R1, R1
+	BGE   some
+
+few:
+	ADD $16, R1, R1
 
 next:
 	CMP   $4, R1
@@ -31956,34 +37029,31 @@ compute:
 	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
 	VEOR  V31.B16, V3.B16, V1.B16
 	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V3.S4, V1.S4, V4.S4
 	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	VFMLA V1.S4, V3.S4, V31.S4
-	VORR  V31.B16, V31.B16, V3.B16
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd464 // fsub v4.4s, v3.4s, v31.4s
+	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
 	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V4.S4, V1.S4
+	VFMLS V31.S4, V3.S4, V1.S4
 	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V4.S4, V1.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V4
+	VFMLS V31.S4, V3.S4, V1.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
 	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V4.S4, V1.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V4
-	VFMLA V5.S4, V1.S4, V4.S4
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V5.S4, V1.S4, V3.S4
 	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V4.S4, V1.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V4
-	VFMLA V5.S4, V1.S4, V4.S4
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V5.S4, V1.S4, V3.S4
 	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V4.S4, V1.S4, V5.S4
-	WORD  $0x6e21dc24 // fmul v4.4s, v1.4s, v1.4s
-	VORR  V1.B16, V1.B16, V31.B16
-	VFMLA V4.S4, V5.S4, V31.S4
-	VORR  V31.B16, V31.B16, V5.B16
-	VSHL  $23, V3.S4, V1.S4
+	VFMLA V3.S4, V1.S4, V5.S4
+	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
+	VFMLA V5.S4, V3.S4, V1.S4
+	VSHL  $23, V4.S4, V3.S4
 	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd4a3 // fadd v3.4s, v5.4s, v31.4s
-	WORD  $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
 	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
 	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
 	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
@@ -32037,6 +37107,246 @@ TEXT ·backwardGeluTanhNEON(SB), NOSPLIT, $0-77
 	MOVD  dy_base+24(FP), R2
 	MOVD  v_base+48(FP), R3
 	MOVBU add+76(FP), R6
+	SUBS  $16, R1, R1
+	BLT   few
+
+some:
+	FMOVQ (R2), F0
+	FMOVQ (R3), F1
+	VMOVQ $0xc1200000c1200000, $0xc1200000c1200000, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x4120000041200000, $0x4120000041200000, V1
+	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
+	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
+	VMOVQ $0x3d9222793d922279, $0x3d9222793d922279, V3
+	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V4
+	VFMLA V3.S4, V2.S4, V4.S4
+	WORD  $0x6e21dc83 // fmul v3.4s, v4.4s, v1.4s
+	VMOVQ $0x3e5b33b63e5b33b6, $0x3e5b33b63e5b33b6, V4
+	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V5
+	VFMLA V4.S4, V2.S4, V5.S4
+	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
+	VEOR  V31.B16, V3.B16, V2.B16
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V3.S4, V2.S4, V4.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V3.S4, V2.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V3.S4, V2.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
+	VFMLA V3.S4, V2.S4, V6.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V6.S4, V2.S4, V3.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
+	VFMLA V3.S4, V2.S4, V6.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V6.S4, V2.S4, V3.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
+	VFMLA V3.S4, V2.S4, V6.S4
+	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
+	VFMLA V6.S4, V3.S4, V2.S4
+	VSHL  $23, V4.S4, V3.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
+	WORD  $0x4e23d444 // fadd v4.4s, v2.4s, v3.4s
+	WORD  $0x6e24fc64 // fdiv v4.4s, v3.4s, v4.4s
+	WORD  $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	VFMLA V1.S4, V2.S4, V3.S4
+	WORD  $0x6e24dc61 // fmul v1.4s, v3.4s, v4.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store0
+	FMOVQ (R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store0:
+	FMOVQ F0, (R0)
+	FMOVQ 16(R2), F0
+	FMOVQ 16(R3), F1
+	VMOVQ $0xc1200000c1200000, $0xc1200000c1200000, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x4120000041200000, $0x4120000041200000, V1
+	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
+	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
+	VMOVQ $0x3d9222793d922279, $0x3d9222793d922279, V3
+	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V4
+	VFMLA V3.S4, V2.S4, V4.S4
+	WORD  $0x6e21dc83 // fmul v3.4s, v4.4s, v1.4s
+	VMOVQ $0x3e5b33b63e5b33b6, $0x3e5b33b63e5b33b6, V4
+	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V5
+	VFMLA V4.S4, V2.S4, V5.S4
+	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
+	VEOR  V31.B16, V3.B16, V2.B16
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V3.S4, V2.S4, V4.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V3.S4, V2.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V3.S4, V2.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
+	VFMLA V3.S4, V2.S4, V6.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V6.S4, V2.S4, V3.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
+	VFMLA V3.S4, V2.S4, V6.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V6.S4, V2.S4, V3.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
+	VFMLA V3.S4, V2.S4, V6.S4
+	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
+	VFMLA V6.S4, V3.S4, V2.S4
+	VSHL  $23, V4.S4, V3.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
+	WORD  $0x4e23d444 // fadd v4.4s, v2.4s, v3.4s
+	WORD  $0x6e24fc64 // fdiv v4.4s, v3.4s, v4.4s
+	WORD  $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	VFMLA V1.S4, V2.S4, V3.S4
+	WORD  $0x6e24dc61 // fmul v1.4s, v3.4s, v4.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store1
+	FMOVQ 16(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store1:
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R2), F0
+	FMOVQ 32(R3), F1
+	VMOVQ $0xc1200000c1200000, $0xc1200000c1200000, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x4120000041200000, $0x4120000041200000, V1
+	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
+	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
+	VMOVQ $0x3d9222793d922279, $0x3d9222793d922279, V3
+	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V4
+	VFMLA V3.S4, V2.S4, V4.S4
+	WORD  $0x6e21dc83 // fmul v3.4s, v4.4s, v1.4s
+	VMOVQ $0x3e5b33b63e5b33b6, $0x3e5b33b63e5b33b6, V4
+	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V5
+	VFMLA V4.S4, V2.S4, V5.S4
+	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
+	VEOR  V31.B16, V3.B16, V2.B16
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V3.S4, V2.S4, V4.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V3.S4, V2.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V3.S4, V2.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
+	VFMLA V3.S4, V2.S4, V6.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V6.S4, V2.S4, V3.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
+	VFMLA V3.S4, V2.S4, V6.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V6.S4, V2.S4, V3.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
+	VFMLA V3.S4, V2.S4, V6.S4
+	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
+	VFMLA V6.S4, V3.S4, V2.S4
+	VSHL  $23, V4.S4, V3.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
+	WORD  $0x4e23d444 // fadd v4.4s, v2.4s, v3.4s
+	WORD  $0x6e24fc64 // fdiv v4.4s, v3.4s, v4.4s
+	WORD  $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	VFMLA V1.S4, V2.S4, V3.S4
+	WORD  $0x6e24dc61 // fmul v1.4s, v3.4s, v4.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store2
+	FMOVQ 32(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store2:
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R2), F0
+	FMOVQ 48(R3), F1
+	VMOVQ $0xc1200000c1200000, $0xc1200000c1200000, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x4120000041200000, $0x4120000041200000, V1
+	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
+	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
+	VMOVQ $0x3d9222793d922279, $0x3d9222793d922279, V3
+	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V4
+	VFMLA V3.S4, V2.S4, V4.S4
+	WORD  $0x6e21dc83 // fmul v3.4s, v4.4s, v1.4s
+	VMOVQ $0x3e5b33b63e5b33b6, $0x3e5b33b63e5b33b6, V4
+	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V5
+	VFMLA V4.S4, V2.S4, V5.S4
+	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
+	VEOR  V31.B16, V3.B16, V2.B16
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V3.S4, V2.S4, V4.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V3.S4, V2.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V3.S4, V2.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
+	VFMLA V3.S4, V2.S4, V6.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V6.S4, V2.S4, V3.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
+	VFMLA V3.S4, V2.S4, V6.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V6.S4, V2.S4, V3.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
+	VFMLA V3.S4, V2.S4, V6.S4
+	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
+	VFMLA V6.S4, V3.S4, V2.S4
+	VSHL  $23, V4.S4, V3.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
+	WORD  $0x4e23d444 // fadd v4.4s, v2.4s, v3.4s
+	WORD  $0x6e24fc64 // fdiv v4.4s, v3.4s, v4.4s
+	WORD  $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	VFMLA V1.S4, V2.S4, V3.S4
+	WORD  $0x6e24dc61 // fmul v1.4s, v3.4s, v4.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store3
+	FMOVQ 48(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store3:
+	FMOVQ F0, 48(R0)
+	ADD   $64, R2, R2
+	ADD   $64, R3, R3
+	ADD   $64, R0, R0
+	SUBS  $16, R1, R1
+	BGE   some
+
+few:
+	ADD $16, R1, R1
 
 next:
 	CMP   $4, R1
@@ -32060,34 +37370,31 @@ compute:
 	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
 	VEOR  V31.B16, V3.B16, V2.B16
 	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V3.S4, V2.S4, V4.S4
 	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	VFMLA V2.S4, V3.S4, V31.S4
-	VORR  V31.B16, V31.B16, V3.B16
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd464 // fsub v4.4s, v3.4s, v31.4s
+	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
 	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V4.S4, V2.S4
+	VFMLS V31.S4, V3.S4, V2.S4
 	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V4.S4, V2.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V4
+	VFMLS V31.S4, V3.S4, V2.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
 	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
-	VFMLA V4.S4, V2.S4, V6.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V4
-	VFMLA V6.S4, V2.S4, V4.S4
+	VFMLA V3.S4, V2.S4, V6.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V6.S4, V2.S4, V3.S4
 	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
-	VFMLA V4.S4, V2.S4, V6.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V4
-	VFMLA V6.S4, V2.S4, V4.S4
+	VFMLA V3.S4, V2.S4, V6.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V6.S4, V2.S4, V3.S4
 	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
-	VFMLA V4.S4, V2.S4, V6.S4
-	WORD  $0x6e22dc44 // fmul v4.4s, v2.4s, v2.4s
-	VORR  V2.B16, V2.B16, V31.B16
-	VFMLA V4.S4, V6.S4, V31.S4
-	VORR  V31.B16, V31.B16, V6.B16
-	VSHL  $23, V3.S4, V2.S4
+	VFMLA V3.S4, V2.S4, V6.S4
+	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
+	VFMLA V6.S4, V3.S4, V2.S4
+	VSHL  $23, V4.S4, V3.S4
 	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd4c3 // fadd v3.4s, v6.4s, v31.4s
-	WORD  $0x6e22dc62 // fmul v2.4s, v3.4s, v2.4s
+	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
 	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
 	WORD  $0x4e23d444 // fadd v4.4s, v2.4s, v3.4s
 	WORD  $0x6e24fc64 // fdiv v4.4s, v3.4s, v4.4s
@@ -32172,6 +37479,181 @@ TEXT ·forwardSiluNEON(SB), NOSPLIT, $0-52
 	MOVD  y_base+0(FP), R0
 	MOVD  y_len+8(FP), R1
 	MOVD  x_base+24(FP), R2
+	SUBS  $16, R1, R1
+	BLT   few
+
+some:
+	FMOVQ (R2), F0
+	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
+	VAND  V31.B16, V0.B16, V1.B16
+	VMOVQ $0x42b0000042b00000, $0x42b0000042b00000, V2
+	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
+	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
+	VEOR  V31.B16, V2.B16, V1.B16
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V3.S4, V1.S4, V4.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V3.S4, V1.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V3.S4, V1.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V5.S4, V1.S4, V3.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V5.S4, V1.S4, V3.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
+	VFMLA V5.S4, V3.S4, V1.S4
+	VSHL  $23, V4.S4, V3.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x6e21fc41 // fdiv v1.4s, v2.4s, v1.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V2
+	WORD  $0x4e20f442 // fmax v2.4s, v2.4s, v0.4s
+	WORD  $0x4ea1d440 // fsub v0.4s, v2.4s, v1.4s
+	FMOVQ F0, (R0)
+	FMOVQ 16(R2), F0
+	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
+	VAND  V31.B16, V0.B16, V1.B16
+	VMOVQ $0x42b0000042b00000, $0x42b0000042b00000, V2
+	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
+	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
+	VEOR  V31.B16, V2.B16, V1.B16
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V3.S4, V1.S4, V4.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V3.S4, V1.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V3.S4, V1.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V5.S4, V1.S4, V3.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V5.S4, V1.S4, V3.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
+	VFMLA V5.S4, V3.S4, V1.S4
+	VSHL  $23, V4.S4, V3.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x6e21fc41 // fdiv v1.4s, v2.4s, v1.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V2
+	WORD  $0x4e20f442 // fmax v2.4s, v2.4s, v0.4s
+	WORD  $0x4ea1d440 // fsub v0.4s, v2.4s, v1.4s
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R2), F0
+	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
+	VAND  V31.B16, V0.B16, V1.B16
+	VMOVQ $0x42b0000042b00000, $0x42b0000042b00000, V2
+	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
+	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
+	VEOR  V31.B16, V2.B16, V1.B16
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V3.S4, V1.S4, V4.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V3.S4, V1.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V3.S4, V1.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V5.S4, V1.S4, V3.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V5.S4, V1.S4, V3.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
+	VFMLA V5.S4, V3.S4, V1.S4
+	VSHL  $23, V4.S4, V3.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x6e21fc41 // fdiv v1.4s, v2.4s, v1.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V2
+	WORD  $0x4e20f442 // fmax v2.4s, v2.4s, v0.4s
+	WORD  $0x4ea1d440 // fsub v0.4s, v2.4s, v1.4s
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R2), F0
+	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
+	VAND  V31.B16, V0.B16, V1.B16
+	VMOVQ $0x42b0000042b00000, $0x42b0000042b00000, V2
+	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
+	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
+	VEOR  V31.B16, V2.B16, V1.B16
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V3.S4, V1.S4, V4.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V3.S4, V1.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V3.S4, V1.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V5.S4, V1.S4, V3.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V5.S4, V1.S4, V3.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
+	VFMLA V3.S4, V1.S4, V5.S4
+	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
+	VFMLA V5.S4, V3.S4, V1.S4
+	VSHL  $23, V4.S4, V3.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x6e21fc41 // fdiv v1.4s, v2.4s, v1.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V2
+	WORD  $0x4e20f442 // fmax v2.4s, v2.4s, v0.4s
+	WORD  $0x4ea1d440 // fsub v0.4s, v2.4s, v1.4s
+	FMOVQ F0, 48(R0)
+	ADD   $64, R2, R2
+	ADD   $64, R0, R0
+	SUBS  $16, R1, R1
+	BGE   some
+
+few:
+	ADD $16, R1, R1
 
 next:
 	CMP   $4, R1
@@ -32186,34 +37668,31 @@ compute:
 	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
 	VEOR  V31.B16, V2.B16, V1.B16
 	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V3.S4, V1.S4, V4.S4
 	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	VFMLA V1.S4, V3.S4, V31.S4
-	VORR  V31.B16, V31.B16, V3.B16
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd464 // fsub v4.4s, v3.4s, v31.4s
+	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
 	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V4.S4, V1.S4
+	VFMLS V31.S4, V3.S4, V1.S4
 	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V4.S4, V1.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V4
+	VFMLS V31.S4, V3.S4, V1.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
 	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V4.S4, V1.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V4
-	VFMLA V5.S4, V1.S4, V4.S4
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V5.S4, V1.S4, V3.S4
 	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V4.S4, V1.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V4
-	VFMLA V5.S4, V1.S4, V4.S4
+	VFMLA V3.S4, V1.S4, V5.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V5.S4, V1.S4, V3.S4
 	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V4.S4, V1.S4, V5.S4
-	WORD  $0x6e21dc24 // fmul v4.4s, v1.4s, v1.4s
-	VORR  V1.B16, V1.B16, V31.B16
-	VFMLA V4.S4, V5.S4, V31.S4
-	VORR  V31.B16, V31.B16, V5.B16
-	VSHL  $23, V3.S4, V1.S4
+	VFMLA V3.S4, V1.S4, V5.S4
+	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
+	VFMLA V5.S4, V3.S4, V1.S4
+	VSHL  $23, V4.S4, V3.S4
 	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd4a3 // fadd v3.4s, v5.4s, v31.4s
-	WORD  $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
 	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
 	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
 	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
@@ -32267,6 +37746,222 @@ TEXT ·backwardSiluNEON(SB), NOSPLIT, $0-77
 	MOVD  dy_base+24(FP), R2
 	MOVD  v_base+48(FP), R3
 	MOVBU add+76(FP), R6
+	SUBS  $16, R1, R1
+	BLT   few
+
+some:
+	FMOVQ (R2), F0
+	FMOVQ (R3), F1
+	VMOVQ $0xc2ae0000c2ae0000, $0xc2ae0000c2ae0000, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x42ae000042ae0000, $0x42ae000042ae0000, V1
+	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
+	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
+	VEOR  V31.B16, V1.B16, V3.B16
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
+	VFMLA V4.S4, V3.S4, V5.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd4a4 // fsub v4.4s, v5.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V4.S4, V3.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V4.S4, V3.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V4
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
+	VFMLA V4.S4, V3.S4, V6.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V4
+	VFMLA V6.S4, V3.S4, V4.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
+	VFMLA V4.S4, V3.S4, V6.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V4
+	VFMLA V6.S4, V3.S4, V4.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
+	VFMLA V4.S4, V3.S4, V6.S4
+	WORD  $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
+	VFMLA V6.S4, V4.S4, V3.S4
+	VSHL  $23, V5.S4, V4.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	WORD  $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
+	WORD  $0x4e24d465 // fadd v5.4s, v3.4s, v4.4s
+	WORD  $0x6e25fc85 // fdiv v5.4s, v4.4s, v5.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x6e25dc62 // fmul v2.4s, v3.4s, v5.4s
+	VORR  V4.B16, V4.B16, V3.B16
+	VFMLA V1.S4, V2.S4, V3.S4
+	WORD  $0x6e25dc61 // fmul v1.4s, v3.4s, v5.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store0
+	FMOVQ (R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store0:
+	FMOVQ F0, (R0)
+	FMOVQ 16(R2), F0
+	FMOVQ 16(R3), F1
+	VMOVQ $0xc2ae0000c2ae0000, $0xc2ae0000c2ae0000, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x42ae000042ae0000, $0x42ae000042ae0000, V1
+	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
+	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
+	VEOR  V31.B16, V1.B16, V3.B16
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
+	VFMLA V4.S4, V3.S4, V5.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd4a4 // fsub v4.4s, v5.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V4.S4, V3.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V4.S4, V3.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V4
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
+	VFMLA V4.S4, V3.S4, V6.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V4
+	VFMLA V6.S4, V3.S4, V4.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
+	VFMLA V4.S4, V3.S4, V6.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V4
+	VFMLA V6.S4, V3.S4, V4.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
+	VFMLA V4.S4, V3.S4, V6.S4
+	WORD  $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
+	VFMLA V6.S4, V4.S4, V3.S4
+	VSHL  $23, V5.S4, V4.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	WORD  $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
+	WORD  $0x4e24d465 // fadd v5.4s, v3.4s, v4.4s
+	WORD  $0x6e25fc85 // fdiv v5.4s, v4.4s, v5.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x6e25dc62 // fmul v2.4s, v3.4s, v5.4s
+	VORR  V4.B16, V4.B16, V3.B16
+	VFMLA V1.S4, V2.S4, V3.S4
+	WORD  $0x6e25dc61 // fmul v1.4s, v3.4s, v5.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store1
+	FMOVQ 16(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store1:
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R2), F0
+	FMOVQ 32(R3), F1
+	VMOVQ $0xc2ae0000c2ae0000, $0xc2ae0000c2ae0000, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x42ae000042ae0000, $0x42ae000042ae0000, V1
+	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
+	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
+	VEOR  V31.B16, V1.B16, V3.B16
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
+	VFMLA V4.S4, V3.S4, V5.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd4a4 // fsub v4.4s, v5.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V4.S4, V3.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V4.S4, V3.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V4
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
+	VFMLA V4.S4, V3.S4, V6.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V4
+	VFMLA V6.S4, V3.S4, V4.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
+	VFMLA V4.S4, V3.S4, V6.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V4
+	VFMLA V6.S4, V3.S4, V4.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
+	VFMLA V4.S4, V3.S4, V6.S4
+	WORD  $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
+	VFMLA V6.S4, V4.S4, V3.S4
+	VSHL  $23, V5.S4, V4.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	WORD  $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
+	WORD  $0x4e24d465 // fadd v5.4s, v3.4s, v4.4s
+	WORD  $0x6e25fc85 // fdiv v5.4s, v4.4s, v5.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x6e25dc62 // fmul v2.4s, v3.4s, v5.4s
+	VORR  V4.B16, V4.B16, V3.B16
+	VFMLA V1.S4, V2.S4, V3.S4
+	WORD  $0x6e25dc61 // fmul v1.4s, v3.4s, v5.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store2
+	FMOVQ 32(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store2:
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R2), F0
+	FMOVQ 48(R3), F1
+	VMOVQ $0xc2ae0000c2ae0000, $0xc2ae0000c2ae0000, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x42ae000042ae0000, $0x42ae000042ae0000, V1
+	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
+	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
+	VEOR  V31.B16, V1.B16, V3.B16
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
+	VFMLA V4.S4, V3.S4, V5.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd4a4 // fsub v4.4s, v5.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V4.S4, V3.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V4.S4, V3.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V4
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
+	VFMLA V4.S4, V3.S4, V6.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V4
+	VFMLA V6.S4, V3.S4, V4.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
+	VFMLA V4.S4, V3.S4, V6.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V4
+	VFMLA V6.S4, V3.S4, V4.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
+	VFMLA V4.S4, V3.S4, V6.S4
+	WORD  $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
+	VFMLA V6.S4, V4.S4, V3.S4
+	VSHL  $23, V5.S4, V4.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	WORD  $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
+	WORD  $0x4e24d465 // fadd v5.4s, v3.4s, v4.4s
+	WORD  $0x6e25fc85 // fdiv v5.4s, v4.4s, v5.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x6e25dc62 // fmul v2.4s, v3.4s, v5.4s
+	VORR  V4.B16, V4.B16, V3.B16
+	VFMLA V1.S4, V2.S4, V3.S4
+	WORD  $0x6e25dc61 // fmul v1.4s, v3.4s, v5.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store3
+	FMOVQ 48(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store3:
+	FMOVQ F0, 48(R0)
+	ADD   $64, R2, R2
+	ADD   $64, R3, R3
+	ADD   $64, R0, R0
+	SUBS  $16, R1, R1
+	BGE   some
+
+few:
+	ADD $16, R1, R1
 
 next:
 	CMP   $4, R1
@@ -32283,34 +37978,31 @@ compute:
 	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
 	VEOR  V31.B16, V1.B16, V3.B16
 	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
+	VFMLA V4.S4, V3.S4, V5.S4
 	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	VFMLA V3.S4, V4.S4, V31.S4
-	VORR  V31.B16, V31.B16, V4.B16
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd485 // fsub v5.4s, v4.4s, v31.4s
+	WORD  $0x4ebfd4a4 // fsub v4.4s, v5.4s, v31.4s
 	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V5.S4, V3.S4
+	VFMLS V31.S4, V4.S4, V3.S4
 	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V5.S4, V3.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V5
+	VFMLS V31.S4, V4.S4, V3.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V4
 	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
-	VFMLA V5.S4, V3.S4, V6.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V5
-	VFMLA V6.S4, V3.S4, V5.S4
+	VFMLA V4.S4, V3.S4, V6.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V4
+	VFMLA V6.S4, V3.S4, V4.S4
 	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
-	VFMLA V5.S4, V3.S4, V6.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V5
-	VFMLA V6.S4, V3.S4, V5.S4
+	VFMLA V4.S4, V3.S4, V6.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V4
+	VFMLA V6.S4, V3.S4, V4.S4
 	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
-	VFMLA V5.S4, V3.S4, V6.S4
-	WORD  $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
-	VORR  V3.B16, V3.B16, V31.B16
-	VFMLA V5.S4, V6.S4, V31.S4
-	VORR  V31.B16, V31.B16, V6.B16
-	VSHL  $23, V4.S4, V3.S4
+	VFMLA V4.S4, V3.S4, V6.S4
+	WORD  $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
+	VFMLA V6.S4, V4.S4, V3.S4
+	VSHL  $23, V5.S4, V4.S4
 	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd4c4 // fadd v4.4s, v6.4s, v31.4s
-	WORD  $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
+	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	WORD  $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
 	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
 	WORD  $0x4e24d465 // fadd v5.4s, v3.4s, v4.4s
 	WORD  $0x6e25fc85 // fdiv v5.4s, v4.4s, v5.4s
@@ -32396,6 +38088,41 @@ TEXT ·forwardRelu6NEON(SB), NOSPLIT, $0-52
 	MOVD  y_base+0(FP), R0
 	MOVD  y_len+8(FP), R1
 	MOVD  x_base+24(FP), R2
+	SUBS  $16, R1, R1
+	BLT   few
+
+some:
+	FMOVQ (R2), F0
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V1
+	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
+	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V0
+	WORD  $0x4ea1f400 // fmin v0.4s, v0.4s, v1.4s
+	FMOVQ F0, (R0)
+	FMOVQ 16(R2), F0
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V1
+	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
+	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V0
+	WORD  $0x4ea1f400 // fmin v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R2), F0
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V1
+	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
+	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V0
+	WORD  $0x4ea1f400 // fmin v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R2), F0
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V1
+	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
+	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V0
+	WORD  $0x4ea1f400 // fmin v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 48(R0)
+	ADD   $64, R2, R2
+	ADD   $64, R0, R0
+	SUBS  $16, R1, R1
+	BGE   some
+
+few:
+	ADD $16, R1, R1
 
 next:
 	CMP   $4, R1
@@ -32453,6 +38180,86 @@ TEXT ·backwardRelu6NEON(SB), NOSPLIT, $0-77
 	MOVD  dy_base+24(FP), R2
 	MOVD  v_base+48(FP), R3
 	MOVBU add+76(FP), R6
+	SUBS  $16, R1, R1
+	BLT   few
+
+some:
+	FMOVQ (R2), F0
+	FMOVQ (R3), F1
+	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V31
+	WORD  $0x6ea1e7e2 // fcmgt v2.4s, v31.4s, v1.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6ebfe421 // fcmgt v1.4s, v1.4s, v31.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
+	VAND  V1.B16, V3.B16, V1.B16
+	VAND  V2.B16, V1.B16, V1.B16
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store0
+	FMOVQ (R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store0:
+	FMOVQ F0, (R0)
+	FMOVQ 16(R2), F0
+	FMOVQ 16(R3), F1
+	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V31
+	WORD  $0x6ea1e7e2 // fcmgt v2.4s, v31.4s, v1.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6ebfe421 // fcmgt v1.4s, v1.4s, v31.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
+	VAND  V1.B16, V3.B16, V1.B16
+	VAND  V2.B16, V1.B16, V1.B16
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store1
+	FMOVQ 16(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store1:
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R2), F0
+	FMOVQ 32(R3), F1
+	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V31
+	WORD  $0x6ea1e7e2 // fcmgt v2.4s, v31.4s, v1.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6ebfe421 // fcmgt v1.4s, v1.4s, v31.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
+	VAND  V1.B16, V3.B16, V1.B16
+	VAND  V2.B16, V1.B16, V1.B16
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store2
+	FMOVQ 32(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store2:
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R2), F0
+	FMOVQ 48(R3), F1
+	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V31
+	WORD  $0x6ea1e7e2 // fcmgt v2.4s, v31.4s, v1.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6ebfe421 // fcmgt v1.4s, v1.4s, v31.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
+	VAND  V1.B16, V3.B16, V1.B16
+	VAND  V2.B16, V1.B16, V1.B16
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store3
+	FMOVQ 48(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store3:
+	FMOVQ F0, 48(R0)
+	ADD   $64, R2, R2
+	ADD   $64, R3, R3
+	ADD   $64, R0, R0
+	SUBS  $16, R1, R1
+	BGE   some
+
+few:
+	ADD $16, R1, R1
 
 next:
 	CMP   $4, R1
@@ -32545,6 +38352,65 @@ TEXT ·forwardHardSwishNEON(SB), NOSPLIT, $0-52
 	MOVD  y_base+0(FP), R0
 	MOVD  y_len+8(FP), R1
 	MOVD  x_base+24(FP), R2
+	SUBS  $16, R1, R1
+	BLT   few
+
+some:
+	FMOVQ (R2), F0
+	VMOVQ $0xc0400000c0400000, $0xc0400000c0400000, V1
+	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V3
+	VFMLA V2.S4, V0.S4, V3.S4
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V0
+	WORD  $0x4e23f400 // fmax v0.4s, v0.4s, v3.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
+	WORD  $0x4ea0f442 // fmin v2.4s, v2.4s, v0.4s
+	WORD  $0x6e22dc20 // fmul v0.4s, v1.4s, v2.4s
+	FMOVQ F0, (R0)
+	FMOVQ 16(R2), F0
+	VMOVQ $0xc0400000c0400000, $0xc0400000c0400000, V1
+	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V3
+	VFMLA V2.S4, V0.S4, V3.S4
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V0
+	WORD  $0x4e23f400 // fmax v0.4s, v0.4s, v3.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
+	WORD  $0x4ea0f442 // fmin v2.4s, v2.4s, v0.4s
+	WORD  $0x6e22dc20 // fmul v0.4s, v1.4s, v2.4s
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R2), F0
+	VMOVQ $0xc0400000c0400000, $0xc0400000c0400000, V1
+	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V3
+	VFMLA V2.S4, V0.S4, V3.S4
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V0
+	WORD  $0x4e23f400 // fmax v0.4s, v0.4s, v3.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
+	WORD  $0x4ea0f442 // fmin v2.4s, v2.4s, v0.4s
+	WORD  $0x6e22dc20 // fmul v0.4s, v1.4s, v2.4s
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R2), F0
+	VMOVQ $0xc0400000c0400000, $0xc0400000c0400000, V1
+	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V3
+	VFMLA V2.S4, V0.S4, V3.S4
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V0
+	WORD  $0x4e23f400 // fmax v0.4s, v0.4s, v3.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
+	WORD  $0x4ea0f442 // fmin v2.4s, v2.4s, v0.4s
+	WORD  $0x6e22dc20 // fmul v0.4s, v1.4s, v2.4s
+	FMOVQ F0, 48(R0)
+	ADD   $64, R2, R2
+	ADD   $64, R0, R0
+	SUBS  $16, R1, R1
+	BGE   some
+
+few:
+	ADD $16, R1, R1
 
 next:
 	CMP   $4, R1
@@ -32608,6 +38474,118 @@ TEXT ·backwardHardSwishNEON(SB), NOSPLIT, $0-77
 	MOVD  dy_base+24(FP), R2
 	MOVD  v_base+48(FP), R3
 	MOVBU add+76(FP), R6
+	SUBS  $16, R1, R1
+	BLT   few
+
+some:
+	FMOVQ (R2), F0
+	FMOVQ (R3), F1
+	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
+	VAND  V31.B16, V1.B16, V2.B16
+	VMOVQ $0x4040000040400000, $0x4040000040400000, V31
+	WORD  $0x6ea2e7e2 // fcmgt v2.4s, v31.4s, v2.4s
+	VAND  V2.B16, V1.B16, V2.B16
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V31
+	WORD  $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
+	VFMLA V3.S4, V1.S4, V4.S4
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V1
+	WORD  $0x4e24f421 // fmax v1.4s, v1.4s, v4.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
+	WORD  $0x4ea1f463 // fmin v3.4s, v3.4s, v1.4s
+	WORD  $0x4e23d441 // fadd v1.4s, v2.4s, v3.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store0
+	FMOVQ (R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store0:
+	FMOVQ F0, (R0)
+	FMOVQ 16(R2), F0
+	FMOVQ 16(R3), F1
+	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
+	VAND  V31.B16, V1.B16, V2.B16
+	VMOVQ $0x4040000040400000, $0x4040000040400000, V31
+	WORD  $0x6ea2e7e2 // fcmgt v2.4s, v31.4s, v2.4s
+	VAND  V2.B16, V1.B16, V2.B16
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V31
+	WORD  $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
+	VFMLA V3.S4, V1.S4, V4.S4
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V1
+	WORD  $0x4e24f421 // fmax v1.4s, v1.4s, v4.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
+	WORD  $0x4ea1f463 // fmin v3.4s, v3.4s, v1.4s
+	WORD  $0x4e23d441 // fadd v1.4s, v2.4s, v3.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store1
+	FMOVQ 16(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store1:
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R2), F0
+	FMOVQ 32(R3), F1
+	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
+	VAND  V31.B16, V1.B16, V2.B16
+	VMOVQ $0x4040000040400000, $0x4040000040400000, V31
+	WORD  $0x6ea2e7e2 // fcmgt v2.4s, v31.4s, v2.4s
+	VAND  V2.B16, V1.B16, V2.B16
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V31
+	WORD  $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
+	VFMLA V3.S4, V1.S4, V4.S4
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V1
+	WORD  $0x4e24f421 // fmax v1.4s, v1.4s, v4.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
+	WORD  $0x4ea1f463 // fmin v3.4s, v3.4s, v1.4s
+	WORD  $0x4e23d441 // fadd v1.4s, v2.4s, v3.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store2
+	FMOVQ 32(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store2:
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R2), F0
+	FMOVQ 48(R3), F1
+	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
+	VAND  V31.B16, V1.B16, V2.B16
+	VMOVQ $0x4040000040400000, $0x4040000040400000, V31
+	WORD  $0x6ea2e7e2 // fcmgt v2.4s, v31.4s, v2.4s
+	VAND  V2.B16, V1.B16, V2.B16
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V31
+	WORD  $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
+	VFMLA V3.S4, V1.S4, V4.S4
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V1
+	WORD  $0x4e24f421 // fmax v1.4s, v1.4s, v4.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
+	WORD  $0x4ea1f463 // fmin v3.4s, v3.4s, v1.4s
+	WORD  $0x4e23d441 // fadd v1.4s, v2.4s, v3.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store3
+	FMOVQ 48(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store3:
+	FMOVQ F0, 48(R0)
+	ADD   $64, R2, R2
+	ADD   $64, R3, R3
+	ADD   $64, R0, R0
+	SUBS  $16, R1, R1
+	BGE   some
+
+few:
+	ADD $16, R1, R1
 
 next:
 	CMP   $4, R1
@@ -32708,6 +38686,53 @@ TEXT ·forwardHardSigmoidNEON(SB), NOSPLIT, $0-52
 	MOVD  y_base+0(FP), R0
 	MOVD  y_len+8(FP), R1
 	MOVD  x_base+24(FP), R2
+	SUBS  $16, R1, R1
+	BLT   few
+
+some:
+	FMOVQ (R2), F0
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V2
+	VFMLA V1.S4, V0.S4, V2.S4
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V0
+	WORD  $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V1
+	WORD  $0x4ea0f421 // fmin v1.4s, v1.4s, v0.4s
+	FMOVQ F1, (R0)
+	FMOVQ 16(R2), F0
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V2
+	VFMLA V1.S4, V0.S4, V2.S4
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V0
+	WORD  $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V1
+	WORD  $0x4ea0f421 // fmin v1.4s, v1.4s, v0.4s
+	FMOVQ F1, 16(R0)
+	FMOVQ 32(R2), F0
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V2
+	VFMLA V1.S4, V0.S4, V2.S4
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V0
+	WORD  $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V1
+	WORD  $0x4ea0f421 // fmin v1.4s, v1.4s, v0.4s
+	FMOVQ F1, 32(R0)
+	FMOVQ 48(R2), F0
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V2
+	VFMLA V1.S4, V0.S4, V2.S4
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V0
+	WORD  $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V1
+	WORD  $0x4ea0f421 // fmin v1.4s, v1.4s, v0.4s
+	FMOVQ F1, 48(R0)
+	ADD   $64, R2, R2
+	ADD   $64, R0, R0
+	SUBS  $16, R1, R1
+	BGE   some
+
+few:
+	ADD $16, R1, R1
 
 next:
 	CMP   $4, R1
@@ -32768,6 +38793,86 @@ TEXT ·backwardHardSigmoidNEON(SB), NOSPLIT, $0-77
 	MOVD  dy_base+24(FP), R2
 	MOVD  v_base+48(FP), R3
 	MOVBU add+76(FP), R6
+	SUBS  $16, R1, R1
+	BLT   few
+
+some:
+	FMOVQ (R2), F0
+	FMOVQ (R3), F1
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x6ea1e7e2 // fcmgt v2.4s, v31.4s, v1.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6ebfe421 // fcmgt v1.4s, v1.4s, v31.4s
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VAND  V1.B16, V3.B16, V1.B16
+	VAND  V2.B16, V1.B16, V1.B16
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store0
+	FMOVQ (R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store0:
+	FMOVQ F0, (R0)
+	FMOVQ 16(R2), F0
+	FMOVQ 16(R3), F1
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x6ea1e7e2 // fcmgt v2.4s, v31.4s, v1.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6ebfe421 // fcmgt v1.4s, v1.4s, v31.4s
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VAND  V1.B16, V3.B16, V1.B16
+	VAND  V2.B16, V1.B16, V1.B16
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store1
+	FMOVQ 16(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store1:
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R2), F0
+	FMOVQ 32(R3), F1
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x6ea1e7e2 // fcmgt v2.4s, v31.4s, v1.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6ebfe421 // fcmgt v1.4s, v1.4s, v31.4s
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VAND  V1.B16, V3.B16, V1.B16
+	VAND  V2.B16, V1.B16, V1.B16
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store2
+	FMOVQ 32(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store2:
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R2), F0
+	FMOVQ 48(R3), F1
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x6ea1e7e2 // fcmgt v2.4s, v31.4s, v1.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6ebfe421 // fcmgt v1.4s, v1.4s, v31.4s
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VAND  V1.B16, V3.B16, V1.B16
+	VAND  V2.B16, V1.B16, V1.B16
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store3
+	FMOVQ 48(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store3:
+	FMOVQ F0, 48(R0)
+	ADD   $64, R2, R2
+	ADD   $64, R3, R3
+	ADD   $64, R0, R0
+	SUBS  $16, R1, R1
+	BGE   some
+
+few:
+	ADD $16, R1, R1
 
 next:
 	CMP   $4, R1
@@ -32860,6 +38965,161 @@ TEXT ·forwardEluNEON(SB), NOSPLIT, $0-52
 	MOVD  y_base+0(FP), R0
 	MOVD  y_len+8(FP), R1
 	MOVD  x_base+24(FP), R2
+	SUBS  $16, R1, R1
+	BLT   few
+
+some:
+	FMOVQ (R2), F1
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V3
+	WORD  $0x4ea2f463 // fmin v3.4s, v3.4s, v2.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V2
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V2.S4, V3.S4, V4.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd482 // fsub v2.4s, v4.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V2.S4, V3.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V2.S4, V3.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V2
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
+	VFMLA V2.S4, V3.S4, V5.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V2
+	VFMLA V5.S4, V3.S4, V2.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
+	VFMLA V2.S4, V3.S4, V5.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
+	VFMLA V5.S4, V3.S4, V2.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
+	VFMLA V2.S4, V3.S4, V5.S4
+	WORD  $0x6e23dc62 // fmul v2.4s, v3.4s, v3.4s
+	VFMLA V5.S4, V2.S4, V3.S4
+	VSHL  $23, V4.S4, V2.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4ebfd444 // fsub v4.4s, v2.4s, v31.4s
+	VFMLA V3.S4, V2.S4, V4.S4
+	WORD  $0x6e20dc82 // fmul v2.4s, v4.4s, v0.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6ebfe423 // fcmgt v3.4s, v1.4s, v31.4s
+	VBIF  V3.B16, V2.B16, V1.B16
+	FMOVQ F1, (R0)
+	FMOVQ 16(R2), F1
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V3
+	WORD  $0x4ea2f463 // fmin v3.4s, v3.4s, v2.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V2
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V2.S4, V3.S4, V4.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd482 // fsub v2.4s, v4.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V2.S4, V3.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V2.S4, V3.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V2
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
+	VFMLA V2.S4, V3.S4, V5.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V2
+	VFMLA V5.S4, V3.S4, V2.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
+	VFMLA V2.S4, V3.S4, V5.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
+	VFMLA V5.S4, V3.S4, V2.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
+	VFMLA V2.S4, V3.S4, V5.S4
+	WORD  $0x6e23dc62 // fmul v2.4s, v3.4s, v3.4s
+	VFMLA V5.S4, V2.S4, V3.S4
+	VSHL  $23, V4.S4, V2.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4ebfd444 // fsub v4.4s, v2.4s, v31.4s
+	VFMLA V3.S4, V2.S4, V4.S4
+	WORD  $0x6e20dc82 // fmul v2.4s, v4.4s, v0.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6ebfe423 // fcmgt v3.4s, v1.4s, v31.4s
+	VBIF  V3.B16, V2.B16, V1.B16
+	FMOVQ F1, 16(R0)
+	FMOVQ 32(R2), F1
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V3
+	WORD  $0x4ea2f463 // fmin v3.4s, v3.4s, v2.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V2
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V2.S4, V3.S4, V4.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd482 // fsub v2.4s, v4.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V2.S4, V3.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V2.S4, V3.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V2
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
+	VFMLA V2.S4, V3.S4, V5.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V2
+	VFMLA V5.S4, V3.S4, V2.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
+	VFMLA V2.S4, V3.S4, V5.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
+	VFMLA V5.S4, V3.S4, V2.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
+	VFMLA V2.S4, V3.S4, V5.S4
+	WORD  $0x6e23dc62 // fmul v2.4s, v3.4s, v3.4s
+	VFMLA V5.S4, V2.S4, V3.S4
+	VSHL  $23, V4.S4, V2.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4ebfd444 // fsub v4.4s, v2.4s, v31.4s
+	VFMLA V3.S4, V2.S4, V4.S4
+	WORD  $0x6e20dc82 // fmul v2.4s, v4.4s, v0.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6ebfe423 // fcmgt v3.4s, v1.4s, v31.4s
+	VBIF  V3.B16, V2.B16, V1.B16
+	FMOVQ F1, 32(R0)
+	FMOVQ 48(R2), F1
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V3
+	WORD  $0x4ea2f463 // fmin v3.4s, v3.4s, v2.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V2
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V2.S4, V3.S4, V4.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd482 // fsub v2.4s, v4.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V2.S4, V3.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V2.S4, V3.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V2
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
+	VFMLA V2.S4, V3.S4, V5.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V2
+	VFMLA V5.S4, V3.S4, V2.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
+	VFMLA V2.S4, V3.S4, V5.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
+	VFMLA V5.S4, V3.S4, V2.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
+	VFMLA V2.S4, V3.S4, V5.S4
+	WORD  $0x6e23dc62 // fmul v2.4s, v3.4s, v3.4s
+	VFMLA V5.S4, V2.S4, V3.S4
+	VSHL  $23, V4.S4, V2.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4ebfd444 // fsub v4.4s, v2.4s, v31.4s
+	VFMLA V3.S4, V2.S4, V4.S4
+	WORD  $0x6e20dc82 // fmul v2.4s, v4.4s, v0.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6ebfe423 // fcmgt v3.4s, v1.4s, v31.4s
+	VBIF  V3.B16, V2.B16, V1.B16
+	FMOVQ F1, 48(R0)
+	ADD   $64, R2, R2
+	ADD   $64, R0, R0
+	SUBS  $16, R1, R1
+	BGE   some
+
+few:
+	ADD $16, R1, R1
 
 next:
 	CMP   $4, R1
@@ -32872,35 +39132,32 @@ compute:
 	VMOVQ $0x0000000000000000, $0x0000000000000000, V3
 	WORD  $0x4ea2f463 // fmin v3.4s, v3.4s, v2.4s
 	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V2
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V2.S4, V3.S4, V4.S4
 	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	VFMLA V3.S4, V2.S4, V31.S4
-	VORR  V31.B16, V31.B16, V2.B16
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd444 // fsub v4.4s, v2.4s, v31.4s
+	WORD  $0x4ebfd482 // fsub v2.4s, v4.4s, v31.4s
 	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V4.S4, V3.S4
+	VFMLS V31.S4, V2.S4, V3.S4
 	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V4.S4, V3.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V4
+	VFMLS V31.S4, V2.S4, V3.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V2
 	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V4
-	VFMLA V5.S4, V3.S4, V4.S4
+	VFMLA V2.S4, V3.S4, V5.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V2
+	VFMLA V5.S4, V3.S4, V2.S4
 	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V4
-	VFMLA V5.S4, V3.S4, V4.S4
+	VFMLA V2.S4, V3.S4, V5.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
+	VFMLA V5.S4, V3.S4, V2.S4
 	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V4.S4, V3.S4, V5.S4
-	WORD  $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
-	VORR  V3.B16, V3.B16, V31.B16
-	VFMLA V4.S4, V5.S4, V31.S4
-	VORR  V31.B16, V31.B16, V5.B16
-	VSHL  $23, V2.S4, V2.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4ebfd443 // fsub v3.4s, v2.4s, v31.4s
+	VFMLA V2.S4, V3.S4, V5.S4
+	WORD  $0x6e23dc62 // fmul v2.4s, v3.4s, v3.4s
 	VFMLA V5.S4, V2.S4, V3.S4
-	WORD  $0x6e20dc62 // fmul v2.4s, v3.4s, v0.4s
+	VSHL  $23, V4.S4, V2.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4ebfd444 // fsub v4.4s, v2.4s, v31.4s
+	VFMLA V3.S4, V2.S4, V4.S4
+	WORD  $0x6e20dc82 // fmul v2.4s, v4.4s, v0.4s
 	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
 	WORD  $0x6ebfe423 // fcmgt v3.4s, v1.4s, v31.4s
 	VBIF  V3.B16, V2.B16, V1.B16
@@ -32950,6 +39207,198 @@ TEXT ·backwardEluNEON(SB), NOSPLIT, $0-77
 	MOVD  dy_base+24(FP), R2
 	MOVD  v_base+48(FP), R3
 	MOVBU add+76(FP), R6
+	SUBS  $16, R1, R1
+	BLT   few
+
+some:
+	FMOVQ (R2), F1
+	FMOVQ (R3), F2
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V3
+	WORD  $0x4e22f463 // fmax v3.4s, v3.4s, v2.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V4
+	WORD  $0x4ea3f484 // fmin v4.4s, v4.4s, v3.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
+	VFMLA V3.S4, V4.S4, V5.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd4a3 // fsub v3.4s, v5.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V3.S4, V4.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V3.S4, V4.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
+	VFMLA V3.S4, V4.S4, V6.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V6.S4, V4.S4, V3.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
+	VFMLA V3.S4, V4.S4, V6.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V6.S4, V4.S4, V3.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
+	VFMLA V3.S4, V4.S4, V6.S4
+	WORD  $0x6e24dc83 // fmul v3.4s, v4.4s, v4.4s
+	VFMLA V6.S4, V3.S4, V4.S4
+	VSHL  $23, V5.S4, V3.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
+	WORD  $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
+	WORD  $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6ebfe442 // fcmgt v2.4s, v2.4s, v31.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
+	VBSL  V3.B16, V4.B16, V2.B16
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	CMP   $0, R6
+	BEQ   store0
+	FMOVQ (R0), F31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+
+store0:
+	FMOVQ F1, (R0)
+	FMOVQ 16(R2), F1
+	FMOVQ 16(R3), F2
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V3
+	WORD  $0x4e22f463 // fmax v3.4s, v3.4s, v2.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V4
+	WORD  $0x4ea3f484 // fmin v4.4s, v4.4s, v3.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
+	VFMLA V3.S4, V4.S4, V5.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd4a3 // fsub v3.4s, v5.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V3.S4, V4.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V3.S4, V4.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
+	VFMLA V3.S4, V4.S4, V6.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V6.S4, V4.S4, V3.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
+	VFMLA V3.S4, V4.S4, V6.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V6.S4, V4.S4, V3.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
+	VFMLA V3.S4, V4.S4, V6.S4
+	WORD  $0x6e24dc83 // fmul v3.4s, v4.4s, v4.4s
+	VFMLA V6.S4, V3.S4, V4.S4
+	VSHL  $23, V5.S4, V3.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
+	WORD  $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
+	WORD  $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6ebfe442 // fcmgt v2.4s, v2.4s, v31.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
+	VBSL  V3.B16, V4.B16, V2.B16
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	CMP   $0, R6
+	BEQ   store1
+	FMOVQ 16(R0), F31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+
+store1:
+	FMOVQ F1, 16(R0)
+	FMOVQ 32(R2), F1
+	FMOVQ 32(R3), F2
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V3
+	WORD  $0x4e22f463 // fmax v3.4s, v3.4s, v2.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V4
+	WORD  $0x4ea3f484 // fmin v4.4s, v4.4s, v3.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
+	VFMLA V3.S4, V4.S4, V5.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd4a3 // fsub v3.4s, v5.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V3.S4, V4.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V3.S4, V4.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
+	VFMLA V3.S4, V4.S4, V6.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V6.S4, V4.S4, V3.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
+	VFMLA V3.S4, V4.S4, V6.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V6.S4, V4.S4, V3.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
+	VFMLA V3.S4, V4.S4, V6.S4
+	WORD  $0x6e24dc83 // fmul v3.4s, v4.4s, v4.4s
+	VFMLA V6.S4, V3.S4, V4.S4
+	VSHL  $23, V5.S4, V3.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
+	WORD  $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
+	WORD  $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6ebfe442 // fcmgt v2.4s, v2.4s, v31.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
+	VBSL  V3.B16, V4.B16, V2.B16
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	CMP   $0, R6
+	BEQ   store2
+	FMOVQ 32(R0), F31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+
+store2:
+	FMOVQ F1, 32(R0)
+	FMOVQ 48(R2), F1
+	FMOVQ 48(R3), F2
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V3
+	WORD  $0x4e22f463 // fmax v3.4s, v3.4s, v2.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V4
+	WORD  $0x4ea3f484 // fmin v4.4s, v4.4s, v3.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
+	VFMLA V3.S4, V4.S4, V5.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd4a3 // fsub v3.4s, v5.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V3.S4, V4.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V3.S4, V4.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
+	VFMLA V3.S4, V4.S4, V6.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V6.S4, V4.S4, V3.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
+	VFMLA V3.S4, V4.S4, V6.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V6.S4, V4.S4, V3.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
+	VFMLA V3.S4, V4.S4, V6.S4
+	WORD  $0x6e24dc83 // fmul v3.4s, v4.4s, v4.4s
+	VFMLA V6.S4, V3.S4, V4.S4
+	VSHL  $23, V5.S4, V3.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
+	WORD  $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
+	WORD  $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
+	WORD  $0x6ebfe442 // fcmgt v2.4s, v2.4s, v31.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
+	VBSL  V3.B16, V4.B16, V2.B16
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	CMP   $0, R6
+	BEQ   store3
+	FMOVQ 48(R0), F31
+	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+
+store3:
+	FMOVQ F1, 48(R0)
+	ADD   $64, R2, R2
+	ADD   $64, R3, R3
+	ADD   $64, R0, R0
+	SUBS  $16, R1, R1
+	BGE   some
+
+few:
+	ADD $16, R1, R1
 
 next:
 	CMP   $4, R1
@@ -32963,33 +39412,30 @@ compute:
 	VMOVQ $0x0000000000000000, $0x0000000000000000, V4
 	WORD  $0x4ea3f484 // fmin v4.4s, v4.4s, v3.4s
 	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
+	VFMLA V3.S4, V4.S4, V5.S4
 	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	VFMLA V4.S4, V3.S4, V31.S4
-	VORR  V31.B16, V31.B16, V3.B16
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd465 // fsub v5.4s, v3.4s, v31.4s
+	WORD  $0x4ebfd4a3 // fsub v3.4s, v5.4s, v31.4s
 	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V5.S4, V4.S4
+	VFMLS V31.S4, V3.S4, V4.S4
 	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V5.S4, V4.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V5
+	VFMLS V31.S4, V3.S4, V4.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
 	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
-	VFMLA V5.S4, V4.S4, V6.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V5
-	VFMLA V6.S4, V4.S4, V5.S4
+	VFMLA V3.S4, V4.S4, V6.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V6.S4, V4.S4, V3.S4
 	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
-	VFMLA V5.S4, V4.S4, V6.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V5
-	VFMLA V6.S4, V4.S4, V5.S4
+	VFMLA V3.S4, V4.S4, V6.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V6.S4, V4.S4, V3.S4
 	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
-	VFMLA V5.S4, V4.S4, V6.S4
-	WORD  $0x6e24dc85 // fmul v5.4s, v4.4s, v4.4s
-	VORR  V4.B16, V4.B16, V31.B16
-	VFMLA V5.S4, V6.S4, V31.S4
-	VORR  V31.B16, V31.B16, V6.B16
-	VSHL  $23, V3.S4, V3.S4
+	VFMLA V3.S4, V4.S4, V6.S4
+	WORD  $0x6e24dc83 // fmul v3.4s, v4.4s, v4.4s
+	VFMLA V6.S4, V3.S4, V4.S4
+	VSHL  $23, V5.S4, V3.S4
 	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd4c4 // fadd v4.4s, v6.4s, v31.4s
+	WORD  $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
 	WORD  $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
 	WORD  $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
 	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
@@ -33073,6 +39519,181 @@ TEXT ·forwardMishNEON(SB), NOSPLIT, $0-52
 	MOVD  y_base+0(FP), R0
 	MOVD  y_len+8(FP), R1
 	MOVD  x_base+24(FP), R2
+	SUBS  $16, R1, R1
+	BLT   few
+
+some:
+	FMOVQ (R2), F0
+	VMOVQ $0x41a0000041a00000, $0x41a0000041a00000, V1
+	WORD  $0x4ea0f421 // fmin v1.4s, v1.4s, v0.4s
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V1
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V3
+	VFMLA V1.S4, V2.S4, V3.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd461 // fsub v1.4s, v3.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V1.S4, V2.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V1.S4, V2.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V1
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V4
+	VFMLA V1.S4, V2.S4, V4.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V1
+	VFMLA V4.S4, V2.S4, V1.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V4
+	VFMLA V1.S4, V2.S4, V4.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
+	VFMLA V4.S4, V2.S4, V1.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
+	VFMLA V1.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V1.S4, V2.S4
+	VSHL  $23, V3.S4, V1.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x6e21dc41 // fmul v1.4s, v2.4s, v1.4s
+	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
+	WORD  $0x4e3fd422 // fadd v2.4s, v1.4s, v31.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
+	WORD  $0x4e20f442 // fmax v2.4s, v2.4s, v0.4s
+	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
+	WORD  $0x4e3fd420 // fadd v0.4s, v1.4s, v31.4s
+	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD  $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
+	FMOVQ F0, (R0)
+	FMOVQ 16(R2), F0
+	VMOVQ $0x41a0000041a00000, $0x41a0000041a00000, V1
+	WORD  $0x4ea0f421 // fmin v1.4s, v1.4s, v0.4s
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V1
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V3
+	VFMLA V1.S4, V2.S4, V3.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd461 // fsub v1.4s, v3.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V1.S4, V2.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V1.S4, V2.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V1
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V4
+	VFMLA V1.S4, V2.S4, V4.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V1
+	VFMLA V4.S4, V2.S4, V1.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V4
+	VFMLA V1.S4, V2.S4, V4.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
+	VFMLA V4.S4, V2.S4, V1.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
+	VFMLA V1.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V1.S4, V2.S4
+	VSHL  $23, V3.S4, V1.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x6e21dc41 // fmul v1.4s, v2.4s, v1.4s
+	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
+	WORD  $0x4e3fd422 // fadd v2.4s, v1.4s, v31.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
+	WORD  $0x4e20f442 // fmax v2.4s, v2.4s, v0.4s
+	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
+	WORD  $0x4e3fd420 // fadd v0.4s, v1.4s, v31.4s
+	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD  $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R2), F0
+	VMOVQ $0x41a0000041a00000, $0x41a0000041a00000, V1
+	WORD  $0x4ea0f421 // fmin v1.4s, v1.4s, v0.4s
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V1
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V3
+	VFMLA V1.S4, V2.S4, V3.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd461 // fsub v1.4s, v3.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V1.S4, V2.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V1.S4, V2.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V1
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V4
+	VFMLA V1.S4, V2.S4, V4.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V1
+	VFMLA V4.S4, V2.S4, V1.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V4
+	VFMLA V1.S4, V2.S4, V4.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
+	VFMLA V4.S4, V2.S4, V1.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
+	VFMLA V1.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V1.S4, V2.S4
+	VSHL  $23, V3.S4, V1.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x6e21dc41 // fmul v1.4s, v2.4s, v1.4s
+	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
+	WORD  $0x4e3fd422 // fadd v2.4s, v1.4s, v31.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
+	WORD  $0x4e20f442 // fmax v2.4s, v2.4s, v0.4s
+	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
+	WORD  $0x4e3fd420 // fadd v0.4s, v1.4s, v31.4s
+	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD  $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R2), F0
+	VMOVQ $0x41a0000041a00000, $0x41a0000041a00000, V1
+	WORD  $0x4ea0f421 // fmin v1.4s, v1.4s, v0.4s
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V1
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V3
+	VFMLA V1.S4, V2.S4, V3.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd461 // fsub v1.4s, v3.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V1.S4, V2.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V1.S4, V2.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V1
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V4
+	VFMLA V1.S4, V2.S4, V4.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V1
+	VFMLA V4.S4, V2.S4, V1.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V4
+	VFMLA V1.S4, V2.S4, V4.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
+	VFMLA V4.S4, V2.S4, V1.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
+	VFMLA V1.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V1.S4, V2.S4
+	VSHL  $23, V3.S4, V1.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x6e21dc41 // fmul v1.4s, v2.4s, v1.4s
+	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
+	WORD  $0x4e3fd422 // fadd v2.4s, v1.4s, v31.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
+	WORD  $0x4e20f442 // fmax v2.4s, v2.4s, v0.4s
+	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
+	WORD  $0x4e3fd420 // fadd v0.4s, v1.4s, v31.4s
+	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	WORD  $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
+	FMOVQ F0, 48(R0)
+	ADD   $64, R2, R2
+	ADD   $64, R0, R0
+	SUBS  $16, R1, R1
+	BGE   some
+
+few:
+	ADD $16, R1, R1
 
 next:
 	CMP   $4, R1
@@ -33085,33 +39706,30 @@ compute:
 	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
 	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
 	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V1
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V3
+	VFMLA V1.S4, V2.S4, V3.S4
 	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	VFMLA V2.S4, V1.S4, V31.S4
-	VORR  V31.B16, V31.B16, V1.B16
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd423 // fsub v3.4s, v1.4s, v31.4s
+	WORD  $0x4ebfd461 // fsub v1.4s, v3.4s, v31.4s
 	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V2.S4
+	VFMLS V31.S4, V1.S4, V2.S4
 	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V2.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
+	VFMLS V31.S4, V1.S4, V2.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V1
 	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V4
-	VFMLA V3.S4, V2.S4, V4.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V4.S4, V2.S4, V3.S4
+	VFMLA V1.S4, V2.S4, V4.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V1
+	VFMLA V4.S4, V2.S4, V1.S4
 	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V4
-	VFMLA V3.S4, V2.S4, V4.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V4.S4, V2.S4, V3.S4
+	VFMLA V1.S4, V2.S4, V4.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
+	VFMLA V4.S4, V2.S4, V1.S4
 	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
-	VFMLA V3.S4, V2.S4, V4.S4
-	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
-	VORR  V2.B16, V2.B16, V31.B16
-	VFMLA V3.S4, V4.S4, V31.S4
-	VORR  V31.B16, V31.B16, V4.B16
-	VSHL  $23, V1.S4, V1.S4
+	VFMLA V1.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V1.S4, V2.S4
+	VSHL  $23, V3.S4, V1.S4
 	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd482 // fadd v2.4s, v4.4s, v31.4s
+	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
 	WORD  $0x6e21dc41 // fmul v1.4s, v2.4s, v1.4s
 	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
 	WORD  $0x4e3fd422 // fadd v2.4s, v1.4s, v31.4s
@@ -33168,6 +39786,250 @@ TEXT ·backwardMishNEON(SB), NOSPLIT, $0-77
 	MOVD  dy_base+24(FP), R2
 	MOVD  v_base+48(FP), R3
 	MOVBU add+76(FP), R6
+	SUBS  $16, R1, R1
+	BLT   few
+
+some:
+	FMOVQ (R2), F0
+	FMOVQ (R3), F1
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x41a0000041a00000, $0x41a0000041a00000, V1
+	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V3.S4, V2.S4, V4.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V3.S4, V2.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V3.S4, V2.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
+	VFMLA V3.S4, V2.S4, V5.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V5.S4, V2.S4, V3.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
+	VFMLA V3.S4, V2.S4, V5.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V5.S4, V2.S4, V3.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
+	VFMLA V3.S4, V2.S4, V5.S4
+	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
+	VFMLA V5.S4, V3.S4, V2.S4
+	VSHL  $23, V4.S4, V3.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
+	WORD  $0x4e3fd443 // fadd v3.4s, v2.4s, v31.4s
+	WORD  $0x6e23dc43 // fmul v3.4s, v2.4s, v3.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
+	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
+	WORD  $0x4e3fd465 // fadd v5.4s, v3.4s, v31.4s
+	WORD  $0x6e25fc84 // fdiv v4.4s, v4.4s, v5.4s
+	VMOVQ $0x4080000040800000, $0x4080000040800000, V31
+	WORD  $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
+	WORD  $0x6e24dc45 // fmul v5.4s, v2.4s, v4.4s
+	WORD  $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	VFMLA V3.S4, V4.S4, V1.S4
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store0
+	FMOVQ (R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store0:
+	FMOVQ F0, (R0)
+	FMOVQ 16(R2), F0
+	FMOVQ 16(R3), F1
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x41a0000041a00000, $0x41a0000041a00000, V1
+	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V3.S4, V2.S4, V4.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V3.S4, V2.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V3.S4, V2.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
+	VFMLA V3.S4, V2.S4, V5.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V5.S4, V2.S4, V3.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
+	VFMLA V3.S4, V2.S4, V5.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V5.S4, V2.S4, V3.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
+	VFMLA V3.S4, V2.S4, V5.S4
+	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
+	VFMLA V5.S4, V3.S4, V2.S4
+	VSHL  $23, V4.S4, V3.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
+	WORD  $0x4e3fd443 // fadd v3.4s, v2.4s, v31.4s
+	WORD  $0x6e23dc43 // fmul v3.4s, v2.4s, v3.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
+	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
+	WORD  $0x4e3fd465 // fadd v5.4s, v3.4s, v31.4s
+	WORD  $0x6e25fc84 // fdiv v4.4s, v4.4s, v5.4s
+	VMOVQ $0x4080000040800000, $0x4080000040800000, V31
+	WORD  $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
+	WORD  $0x6e24dc45 // fmul v5.4s, v2.4s, v4.4s
+	WORD  $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	VFMLA V3.S4, V4.S4, V1.S4
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store1
+	FMOVQ 16(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store1:
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R2), F0
+	FMOVQ 32(R3), F1
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x41a0000041a00000, $0x41a0000041a00000, V1
+	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V3.S4, V2.S4, V4.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V3.S4, V2.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V3.S4, V2.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
+	VFMLA V3.S4, V2.S4, V5.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V5.S4, V2.S4, V3.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
+	VFMLA V3.S4, V2.S4, V5.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V5.S4, V2.S4, V3.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
+	VFMLA V3.S4, V2.S4, V5.S4
+	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
+	VFMLA V5.S4, V3.S4, V2.S4
+	VSHL  $23, V4.S4, V3.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
+	WORD  $0x4e3fd443 // fadd v3.4s, v2.4s, v31.4s
+	WORD  $0x6e23dc43 // fmul v3.4s, v2.4s, v3.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
+	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
+	WORD  $0x4e3fd465 // fadd v5.4s, v3.4s, v31.4s
+	WORD  $0x6e25fc84 // fdiv v4.4s, v4.4s, v5.4s
+	VMOVQ $0x4080000040800000, $0x4080000040800000, V31
+	WORD  $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
+	WORD  $0x6e24dc45 // fmul v5.4s, v2.4s, v4.4s
+	WORD  $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	VFMLA V3.S4, V4.S4, V1.S4
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store2
+	FMOVQ 32(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store2:
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R2), F0
+	FMOVQ 48(R3), F1
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x41a0000041a00000, $0x41a0000041a00000, V1
+	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
+	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
+	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
+	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V3.S4, V2.S4, V4.S4
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
+	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
+	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
+	VFMLS V31.S4, V3.S4, V2.S4
+	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
+	VFMLS V31.S4, V3.S4, V2.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
+	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
+	VFMLA V3.S4, V2.S4, V5.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V5.S4, V2.S4, V3.S4
+	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
+	VFMLA V3.S4, V2.S4, V5.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V5.S4, V2.S4, V3.S4
+	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
+	VFMLA V3.S4, V2.S4, V5.S4
+	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
+	VFMLA V5.S4, V3.S4, V2.S4
+	VSHL  $23, V4.S4, V3.S4
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
+	WORD  $0x4e3fd443 // fadd v3.4s, v2.4s, v31.4s
+	WORD  $0x6e23dc43 // fmul v3.4s, v2.4s, v3.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
+	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
+	WORD  $0x4e3fd465 // fadd v5.4s, v3.4s, v31.4s
+	WORD  $0x6e25fc84 // fdiv v4.4s, v4.4s, v5.4s
+	VMOVQ $0x4080000040800000, $0x4080000040800000, V31
+	WORD  $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
+	WORD  $0x6e24dc45 // fmul v5.4s, v2.4s, v4.4s
+	WORD  $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
+	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
+	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	VFMLA V3.S4, V4.S4, V1.S4
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP   $0, R6
+	BEQ   store3
+	FMOVQ 48(R0), F31
+	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+
+store3:
+	FMOVQ F0, 48(R0)
+	ADD   $64, R2, R2
+	ADD   $64, R3, R3
+	ADD   $64, R0, R0
+	SUBS  $16, R1, R1
+	BGE   some
+
+few:
+	ADD $16, R1, R1
 
 next:
 	CMP   $4, R1
@@ -33183,34 +40045,31 @@ compute:
 	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
 	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
 	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
+	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	VFMLA V3.S4, V2.S4, V4.S4
 	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	VFMLA V2.S4, V3.S4, V31.S4
-	VORR  V31.B16, V31.B16, V3.B16
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd464 // fsub v4.4s, v3.4s, v31.4s
+	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
 	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V4.S4, V2.S4
+	VFMLS V31.S4, V3.S4, V2.S4
 	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V4.S4, V2.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V4
+	VFMLS V31.S4, V3.S4, V2.S4
+	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
 	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V4.S4, V2.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V4
-	VFMLA V5.S4, V2.S4, V4.S4
+	VFMLA V3.S4, V2.S4, V5.S4
+	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
+	VFMLA V5.S4, V2.S4, V3.S4
 	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V4.S4, V2.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V4
-	VFMLA V5.S4, V2.S4, V4.S4
+	VFMLA V3.S4, V2.S4, V5.S4
+	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	VFMLA V5.S4, V2.S4, V3.S4
 	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V4.S4, V2.S4, V5.S4
-	WORD  $0x6e22dc44 // fmul v4.4s, v2.4s, v2.4s
-	VORR  V2.B16, V2.B16, V31.B16
-	VFMLA V4.S4, V5.S4, V31.S4
-	VORR  V31.B16, V31.B16, V5.B16
-	VSHL  $23, V3.S4, V2.S4
+	VFMLA V3.S4, V2.S4, V5.S4
+	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
+	VFMLA V5.S4, V3.S4, V2.S4
+	VSHL  $23, V4.S4, V3.S4
 	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd4a3 // fadd v3.4s, v5.4s, v31.4s
-	WORD  $0x6e22dc62 // fmul v2.4s, v3.4s, v2.4s
+	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
 	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
 	WORD  $0x4e3fd443 // fadd v3.4s, v2.4s, v31.4s
 	WORD  $0x6e23dc43 // fmul v3.4s, v2.4s, v3.4s

@@ -8,7 +8,7 @@ import "github.com/gputrain/gputrain/internal/cpufeat"
 var tiers = [...]*Kernels{
 	cpufeat.Portable: portable,
 	cpufeat.NEON: {
-		Tier: cpufeat.NEON, Lanes: 4, Vectors: 4, rows: []int{15, 14, 9, 6}, positions: []int{15, 9, 7, 5}, correlations: []int{8, 8, 4, 6, 5, 4}, blockRows: []int{4, 4, 4, 4, 4, 4}, chains: 24,
+		Tier: cpufeat.NEON, Lanes: 4, Vectors: 4, rows: []int{20, 14, 9, 6}, positions: []int{15, 9, 7, 5}, correlations: []int{8, 8, 4, 6, 5, 4}, blockRows: []int{4, 4, 4, 4, 4, 4}, chains: 24,
 		gemm: gemmNEON, pack: packNEON,
 		addBias: addBiasNEON, addBiasReLU: addBiasReLUNEON, add: addNEON, reluBackward: reluBackwardNEON,
 		sumSquares: sumSquaresNEON, scaleBytes: scaleBytesNEON, maxPool2: maxPool2NEON,
