@@ -3,7 +3,6 @@ package cpu
 import (
 	"errors"
 	"fmt"
-	"runtime"
 
 	"github.com/gputrain/gputrain/cpu/asm"
 	"github.com/gputrain/gputrain/internal/cpufeat"
@@ -12,7 +11,7 @@ import (
 
 // Options select how a device uses the processor. The zero Options are valid.
 type Options struct {
-	Threads int    // the number of threads; 0: as many as Go uses (GOMAXPROCS)
+	Threads int    // the number of threads; 0: one for each fast core, at most as many as Go uses (GOMAXPROCS)
 	Kernels string // "avx512", "avx2", "neon" or "portable"; empty: what GPUTRAIN_CPU names, otherwise the best
 }
 
@@ -40,7 +39,7 @@ func New(opts Options) (net.Device, error) {
 func newDevice(opts Options) (*device, error) {
 	threads := opts.Threads
 	if threads == 0 {
-		threads = runtime.GOMAXPROCS(0)
+		threads = cpufeat.Threads()
 	}
 	if threads < 1 || threads > maxThreads {
 		return nil, fmt.Errorf("cpu: threads must be from 1 to %d, or 0 for all, got %d", maxThreads, threads)

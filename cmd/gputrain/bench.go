@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,7 +33,7 @@ func (a *app) benchCommand() *cli.Command {
 		&cli.IntFlag{Name: "repeats", Value: 20, EnvVars: env("repeats"), Category: "Work", Usage: "time each `N` times; what is very slow fewer times"},
 		&cli.DurationFlag{Name: "repeat-time", Value: 200 * time.Millisecond, DefaultText: "200ms", EnvVars: env("repeat-time"), Category: "Work", Usage: "let a repeat take at least `TIME`, such as 500ms or 2s"},
 		&cli.StringFlag{Name: "device", Value: "auto", EnvVars: env("device"), Category: "Machine", Usage: "`DEVICES`, with commas: cpu, reference, cuda, cuda:N; auto is the CPU, and a GPU that works"},
-		&cli.StringFlag{Name: "threads", DefaultText: "one a core", EnvVars: env("threads"), Category: "Machine", Usage: "run the CPU device on these `NUMBERS` of threads, such as 1,2"},
+		&cli.StringFlag{Name: "threads", DefaultText: "one a fast core", EnvVars: env("threads"), Category: "Machine", Usage: "run the CPU device on these `NUMBERS` of threads, such as 1,2"},
 		&cli.StringFlag{Name: "peers", DefaultText: "none", EnvVars: env("peers"), Category: "Peers", Usage: "time other frameworks too: `NAMES` of " + strings.Join(peers.Names, ", ") + ", or all"},
 		&cli.StringFlag{Name: "peers-folder", DefaultText: "bench/peers of the sources", EnvVars: env("peers-folder"), Category: "Peers", Usage: "`FOLDER` where make bench-peers made them"},
 		&cli.BoolFlag{Name: "json", EnvVars: env("json"), Category: "Output", Usage: "print the whole report as JSON on one line"},
@@ -333,7 +332,7 @@ func openSubjects(c *cli.Context) (out []bench.Subject, err error) {
 	if err != nil {
 		return nil, err
 	}
-	threads := []int{runtime.GOMAXPROCS(0)}
+	threads := []int{cpufeat.Threads()}
 	if c.IsSet("threads") {
 		if threads, err = numbersOf(c, "threads"); err != nil {
 			return nil, err

@@ -15,6 +15,7 @@ import (
 	"github.com/gputrain/gputrain/bench"
 	"github.com/gputrain/gputrain/bench/peers"
 	"github.com/gputrain/gputrain/cuda"
+	"github.com/gputrain/gputrain/internal/cpufeat"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -171,7 +172,7 @@ func accuracySubject(c *cli.Context, device net.Device) (bench.Subject, error) {
 		}
 		describeGPUSubject(&s, gpu.Precision)
 	case s.Name != "reference":
-		s.Name, s.Threads, s.Tier = "cpu", runtime.GOMAXPROCS(0), narrowTier()
+		s.Name, s.Threads, s.Tier = "cpu", cpufeat.Threads(), narrowTier()
 		if c.IsSet("threads") {
 			s.Threads = c.Int("threads")
 		}
