@@ -285,7 +285,9 @@ func (t tier) correlateChannels() {
 
 // gradientSums writes the beginning of a tile of weight gradients: the sums begin with 0 or, if the parameter add is set, with
 // what is there. It returns a function that writes the end: store the sums, and return.
-func (t tier) gradientSums(rows, vectors int, label func(name string) string) (end func()) {
+//
+// There may be sets of sums. All but the first begin with 0, and are added to the first at the end.
+func (t tier) gradientSums(rows, vectors, sets int, label func(name string) string) (end func()) {
 	sums := parameter("sums")
 	each := func(f func(sum reg.VecPhysical, place Mem)) {
 		for i := range rows * vectors {
@@ -300,7 +302,14 @@ func (t tier) gradientSums(rows, vectors int, label func(name string) string) (e
 	Label(label("add"))
 	each(func(sum reg.VecPhysical, place Mem) { VMOVUPS(place, sum) })
 	Label(label("begin"))
+	for i := rows * vectors; i < sets*rows*vectors; i++ {
+		t.zero(i)
+	}
 	return func() {
+		for i := rows * vectors; i < sets*rows*vectors; i++ {
+			sum := t.wide.regs[i%(rows*vectors)]
+			VADDPS(t.wide.regs[i], sum, sum)
+		}
 		Load(Param("sums"), sums)
 		each(func(sum reg.VecPhysical, place Mem) { VMOVUPS(sum, place) })
 		VZEROUPPER()
@@ -310,18 +319,18 @@ func (t tier) gradientSums(rows, vectors int, label func(name string) string) (e
 
 // gradientProducts writes what weight gradients do for a position: each row's value of the image, at value(row), times vectors of
 // the output's gradient, which are the rows of dy. If embeds is set, a multiply-add repeats the value itself; if
-// channels is set, the value is a vector.
-func (t tier) gradientProducts(rows, vectors int, dy strided, embeds, channels bool, value func(row int) Mem) {
-	sum := func(i, v int) reg.VecPhysical { return t.wide.regs[i*vectors+v] }
-	gradient := func(v int) reg.VecPhysical { return t.wide.regs[rows*vectors+v] }
+// channels is set, the value is a vector. Of the sets of sums, it is for one.
+func (t tier) gradientProducts(rows, vectors, set, sets int, dy strided, embeds, channels bool, value func(row int) Mem) {
+	sum := func(i, v int) reg.VecPhysical { return t.wide.regs[(set*rows+i)*vectors+v] }
+	gradient := func(v int) reg.VecPhysical { return t.wide.regs[sets*rows*vectors+v] }
 	for v := range vectors {
 		VMOVUPS(dy.row(v), gradient(v))
 	}
 	if t.neon() && !channels && value(0).Index == nil && rows == t.wide.n { // side by side
-		VMOVUPS(value(0), t.wide.regs[rows*vectors+vectors])
+		VMOVUPS(value(0), gradient(vectors))
 		for i := range rows {
 			for v := range vectors {
-				addTimesLane(i, t.wide.regs[rows*vectors+vectors], gradient(v), sum(i, v))
+				addTimesLane(i, gradient(vectors), gradient(v), sum(i, v))
 			}
 		}
 		return
@@ -333,7 +342,7 @@ func (t tier) gradientProducts(rows, vectors int, dy strided, embeds, channels b
 		case embeds:
 			VFMADD231PS_BCST(m, gradient(0), sum(i, 0))
 		default:
-			repeated := t.wide.regs[rows*vectors+vectors]
+			repeated := gradient(vectors)
 			t.loadFactor(m, repeated)
 			for v := range vectors {
 				t.addProduct(repeated, gradient(v), sum(i, v))
@@ -347,7 +356,7 @@ func (t tier) gradientProducts(rows, vectors int, dy strided, embeds, channels b
 func (t tier) correlateTile(rows, vectors int, channels bool) {
 	width := 4 * t.wide.n
 	label := func(name string) string { return fmt.Sprintf("%s%dx%d", name, rows, vectors) }
-	end := t.gradientSums(rows, vectors, label)
+	end := t.gradientSums(rows, vectors, 1, label)
 
 	list := parameter("offsets")
 	offsets, scale := make([]reg.GPVirtual, rows), uint8(4)
@@ -367,7 +376,7 @@ func (t tier) correlateTile(rows, vectors int, channels bool) {
 	Label(label("row"))
 	Load(Param("width"), n)
 	Label(label("position"))
-	t.gradientProducts(rows, vectors, dy, false, channels, func(i int) Mem { return Mem{Base: x, Index: offsets[i], Scale: scale} })
+	t.gradientProducts(rows, vectors, 0, 1, dy, false, channels, func(i int) Mem { return Mem{Base: x, Index: offsets[i], Scale: scale} })
 	ADDQ(xStep, x)
 	dy.advance(Imm(uint64(width)))
 	DECQ(n)
@@ -390,7 +399,8 @@ func (t tier) correlateBlock() {
 	t.sizes("rows", t.blocks, func(rows, vectors int) {
 		width := 4 * t.wide.n
 		label := func(name string) string { return fmt.Sprintf("%s%dx%d", name, rows, vectors) }
-		end := t.gradientSums(rows, vectors, label)
+		sets := t.gradientSets(rows, vectors)
+		end := t.gradientSums(rows, vectors, sets, label)
 
 		x, xStep, start, distance := parameter("x"), inBytes("xStep"), parameter("dy"), inBytes("distance")
 		dy := t.newStrided(start, distance, vectors)
@@ -400,12 +410,31 @@ func (t tier) correlateBlock() {
 		Load(Param("height"), h)
 		Label(label("row"))
 		Load(Param("width"), n)
+		position := func(set int) {
+			t.gradientProducts(rows, vectors, set, sets, dy, t.embeds(vectors), false, func(i int) Mem { return Mem{Base: x, Disp: 4 * i} })
+			ADDQ(xStep, x)
+			dy.advance(Imm(uint64(width)))
+		}
+		if sets > 1 {
+			SUBQ(Imm(uint64(sets)), n)
+			JLT(LabelRef(label("few")))
+			Label(label("positions"))
+			for set := range sets {
+				position(set)
+			}
+			SUBQ(Imm(uint64(sets)), n)
+			JGE(LabelRef(label("positions")))
+			Label(label("few"))
+			ADDQ(Imm(uint64(sets)), n)
+			JEQ(LabelRef(label("next")))
+		}
 		Label(label("position"))
-		t.gradientProducts(rows, vectors, dy, t.embeds(vectors), false, func(i int) Mem { return Mem{Base: x, Disp: 4 * i} })
-		ADDQ(xStep, x)
-		dy.advance(Imm(uint64(width)))
+		position(0)
 		DECQ(n)
 		JNE(LabelRef(label("position")))
+		if sets > 1 {
+			Label(label("next"))
+		}
 		ADDQ(xSkip, x)
 		dy.advance(skip)
 		DECQ(h)
@@ -417,6 +446,21 @@ func (t tier) correlateBlock() {
 
 		end()
 	})
+}
+
+// gradientSets returns how many sets of sums correlateBlock has, to which the positions of a row are added by turns. On arm64 the
+// sums of few filters would be too few for four multiply-adds at once, each of which takes four cycles.
+func (t tier) gradientSets(rows, vectors int) int {
+	if !t.neon() || rows < t.wide.n {
+		return 1
+	}
+	switch vectors {
+	case 1:
+		return 4
+	case 2, 3:
+		return 2
+	}
+	return 1
 }
 
 // depthwise writes the kernel of depthwise convolutions: some positions of some rows, for vectors of channels.

@@ -167,7 +167,9 @@ func shown() []loop {
 	}
 	var out []loop
 	for _, l := range loops {
-		if k, rows := key(l); (k == "" || rows == tallest[k]) && (!many[l.function] || takesMany(l)) {
+		k, rows := key(l)
+		rest := many[l.function] && !takesMany(l) || strings.HasPrefix(l.label, "position") && tallest[strings.Replace(k, "position", "positions", 1)] == rows
+		if (k == "" || rows == tallest[k]) && !rest {
 			out = append(out, l)
 		}
 	}
