@@ -39,7 +39,7 @@ func accuracyFlags() []cli.Flag {
 }
 
 // stepFlags lists the flags of bench that are for the timing of steps, not for --to-accuracy.
-var stepFlags = []string{"suite", "mode", "infer-batch", "repeats", "repeat-time"}
+var stepFlags = []string{"suite", "mode", "infer-batch", "repeats", "repeat-time", "share"}
 
 // refuseGiven returns an error for the first of some flags that is in the command line.
 func (a *app) refuseGiven(c *cli.Context, names []string, why string) error {

@@ -50,7 +50,7 @@ func (a *app) devices(c *cli.Context) error {
 	cuda := lookForCUDA()
 	infos := []deviceInfo{
 		{Device: "cuda", Available: cuda.Usable, Auto: cuda.Usable, Name: cuda.firstGPU(), Note: cuda.note(), cudaInfo: cuda},
-		{Device: "cpu", Note: "float32, all cores"},
+		{Device: "cpu", Note: "float32, all fast cores"},
 		{Device: "reference", Available: true, Name: reference.New().Name(), Note: "slow plain loops that judge the others"},
 	}
 	if device, err := cpu.New(cpu.Options{}); err != nil {

@@ -268,8 +268,7 @@ var three = map[string]struct {
 	"VADDPS": {0x4e20d400, "fadd", "4s"}, "VSUBPS": {0x4ea0d400, "fsub", "4s"}, "VMULPS": {0x6e20dc00, "fmul", "4s"},
 	"VDIVPS": {0x6e20fc00, "fdiv", "4s"}, "VMAXPS": {0x4e20f400, "fmax", "4s"}, "VMINPS": {0x4ea0f400, "fmin", "4s"},
 	"VADDSS": {0x4e20d400, "fadd", "4s"}, "VHADDPS": {0x6e20d400, "faddp", "4s"},
-	"VADDPD": {0x4e60d400, "fadd", "2d"}, "VADDSD": {0x4e60d400, "fadd", "2d"}, "VHADDPD": {0x6e60d400, "faddp", "2d"},
-	"VPCMPGTD": {0x4ea03400, "cmgt", "4s"},
+	"VADDPD": {0x4e60d400, "fadd", "2d"}, "VHADDPD": {0x6e60d400, "faddp", "2d"},
 }
 
 // known are instructions of this kind that Go's assembler knows.
@@ -431,7 +430,7 @@ func (t *translation) moved(opcode string, from, to Op) {
 	t.emit(isInteger, "MOVD", t.value(from), general(to))
 }
 
-// arithmetic adds to a register or to a number in memory, or subtracts from it.
+// arithmetic adds to a register or subtracts from it, or does so with a parameter or a variable.
 func (t *translation) arithmetic(opcode, by string, to Op) {
 	if t.flags {
 		opcode += "S"
@@ -440,6 +439,9 @@ func (t *translation) arithmetic(opcode, by string, to Op) {
 	if !ok {
 		t.emit(isInteger, opcode, by, general(to), general(to))
 		return
+	}
+	if m.Index != nil {
+		panic("R16 would hold an address and a value")
 	}
 	t.emit(isLoad, "MOVD", t.address(m), "R16")
 	t.emit(isInteger, opcode, by, "R16", "R16")
